@@ -1,0 +1,98 @@
+//! What drives a shard: a thread of its own, or any executor.
+
+use std::fmt;
+use std::io;
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use async_io::{Async, Timer};
+use futures_lite::future;
+
+use crate::shard::{Next, Shard, Shared};
+use crate::sys::Poller;
+
+/// A shard that the host drives on an executor of its own choice. Made by
+/// [`Hub::with_drivers`](crate::Hub::with_drivers).
+pub struct Driver {
+    shard: Shard,
+}
+
+impl Driver {
+    pub(crate) fn new(id: usize, shared: Arc<Shared>, poller: Poller) -> Driver {
+        Driver { shard: Shard::new(id, shared, poller) }
+    }
+
+    /// Serves the shard's connections until the hub is closed.
+    ///
+    /// One future drives thousands of sockets: the shard's poller is itself polled, through
+    /// [`async_io`], whose own thread does so under any executor. Between bounded turns it yields.
+    ///
+    /// # Errors
+    ///
+    /// When the system's poller fails, which leaves the shard's connections unserved.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use fanfare::{Hub, Options};
+    ///
+    /// let (hub, drivers) = Hub::with_drivers(Options { shards: 1, ..Options::default() })?;
+    /// smol::block_on(async {
+    ///     let served: Vec<_> = drivers.into_iter().map(|d| smol::spawn(d.drive())).collect();
+    ///     hub.close();
+    ///     for shard in served {
+    ///         shard.await.unwrap();
+    ///     }
+    /// });
+    /// # Ok::<(), fanfare::StartError>(())
+    /// ```
+    pub async fn drive(mut self) -> io::Result<()> {
+        let poller = Async::new_nonblocking(self.shard.poller().as_fd().try_clone_to_owned()?)?;
+        loop {
+            match self.shard.turn()? {
+                Next::Now => future::yield_now().await,
+                Next::Never => return Ok(()),
+                Next::Wait(time) => {
+                    if self.shard.park() {
+                        let timer = time.map_or_else(Timer::never, Timer::after);
+                        let expired = async {
+                            timer.await;
+                            Ok(())
+                        };
+                        let woken = future::or(poller.readable(), expired).await;
+                        self.shard.unpark();
+                        woken?;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Drives the shard on a thread of its own.
+    pub(crate) fn spawn(mut self, id: usize) -> io::Result<JoinHandle<()>> {
+        let thread = std::thread::Builder::new().name(format!("fanfare-{id}"));
+        thread.spawn(move || {
+            if let Err(error) = self.run() {
+                log::error!("shard {id} has ended, its poller failed: {error}");
+            }
+        })
+    }
+
+    fn run(&mut self) -> io::Result<()> {
+        let mut next = Next::Now;
+        loop {
+            next = match next {
+                Next::Now => self.shard.turn()?,
+                Next::Wait(time) => self.shard.turn_after(time)?,
+                Next::Never => return Ok(()),
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Driver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Driver").finish_non_exhaustive()
+    }
+}

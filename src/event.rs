@@ -1,0 +1,280 @@
+//! What a host publishes.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::time::Duration;
+
+/// One event, before it is encoded: data, and optionally a name, an id, a reconnection time, a
+/// key and a comment, as WHATWG HTML, section "Server-sent events", has them.
+///
+/// An `Event` borrows or owns its texts; publishing copies them once, into the frame that all
+/// connections share. CR, LF and CRLF in data and comment each are a line break. Everything that
+/// would not reach a client as it was given is an [`EventError`] to the publisher.
+///
+/// # Examples
+///
+/// ```
+/// use fanfare::Event;
+///
+/// let plain = Event::new("hello");
+/// let named = Event::new(r#"{"price":12.5}"#).name("quote").key("ACME");
+/// let only_an_id = Event::empty().id("checkpoint-7");
+/// # let _ = (plain, named, only_an_id);
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Event<'a> {
+    /// The text; `None` has no `data` field at all and fires no event in the client.
+    pub(crate) data: Option<Cow<'a, str>>,
+    /// The event's type; without it a client sees a `message`.
+    pub(crate) name: Option<Cow<'a, str>>,
+    /// An id of the publisher's own, instead of `<epoch>-<sequence>`.
+    pub(crate) id: Option<Cow<'a, str>>,
+    /// The reconnection time that the client is to use from now on.
+    pub(crate) retry: Option<Duration>,
+    /// What the event is about: of events with one key only the newest matters.
+    pub(crate) key: Option<Cow<'a, str>>,
+    /// A text that clients ignore.
+    pub(crate) comment: Option<Cow<'a, str>>,
+}
+
+/// Why an [`Event`] cannot be published.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum EventError {
+    /// There is nothing in it: no data, id, reconnection time or comment.
+    Empty,
+    /// The data is not UTF-8.
+    NotUtf8 {
+        /// How many bytes from the start are.
+        valid_up_to: usize,
+    },
+    /// A field is there but has no characters.
+    FieldEmpty {
+        /// `name`, `id` or `key`.
+        field: &'static str,
+    },
+    /// A field is longer than [`Event::FIELD_BYTES_MAX`] bytes.
+    FieldTooLong {
+        /// `name`, `id` or `key`.
+        field: &'static str,
+        /// How many bytes it has.
+        bytes: usize,
+    },
+    /// A field holds a character that would not survive the way to the client and back.
+    FieldForbidden {
+        /// `name`, `id` or `key`.
+        field: &'static str,
+        /// The first such character.
+        character: char,
+    },
+    /// The reconnection time has more milliseconds than 32 bits hold (49 days).
+    RetryTooLong,
+    /// Data and comment together are larger than the hub's `event_bytes_max`.
+    TooLarge {
+        /// How many bytes they have.
+        bytes: usize,
+        /// How many the hub takes.
+        bytes_max: usize,
+    },
+}
+
+impl<'a> Event<'a> {
+    /// The most bytes that a name, an id or a key may have.
+    pub const FIELD_BYTES_MAX: usize = 256;
+
+    /// An event with data. Empty data is data: the client gets an event with an empty text.
+    #[must_use]
+    pub fn new(data: impl Into<Cow<'a, str>>) -> Event<'a> {
+        Event { data: Some(data.into()), ..Event::default() }
+    }
+
+    /// An event without data, to be given an id, a reconnection time or a comment. It fires
+    /// nothing in the client, but moves the id that the client resumes from.
+    #[must_use]
+    pub fn empty() -> Event<'a> {
+        Event::default()
+    }
+
+    /// An event whose data comes as bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`EventError::NotUtf8`], as an event stream is always UTF-8.
+    pub fn from_utf8(data: &'a [u8]) -> Result<Event<'a>, EventError> {
+        match std::str::from_utf8(data) {
+            Ok(text) => Ok(Event::new(text)),
+            Err(e) => Err(EventError::NotUtf8 { valid_up_to: e.valid_up_to() }),
+        }
+    }
+
+    /// Sets the event's type, which the client listens to: 1 to 256 bytes without CR, LF or NUL.
+    #[must_use]
+    pub fn name(mut self, name: impl Into<Cow<'a, str>>) -> Event<'a> {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// Sets an id of the publisher's own: 1 to 256 bytes, without control characters and without
+    /// a space at either end, since a client sends it back in the header `Last-Event-ID`.
+    #[must_use]
+    pub fn id(mut self, id: impl Into<Cow<'a, str>>) -> Event<'a> {
+        self.id = Some(id.into());
+        self
+    }
+
+    /// Tells the client to wait so long before it reconnects, in whole milliseconds.
+    #[must_use]
+    pub fn retry(mut self, retry: Duration) -> Event<'a> {
+        self.retry = Some(retry);
+        self
+    }
+
+    /// Says what the event is about: of events with one key only the newest matters. 1 to 256
+    /// bytes; it is not sent to the client.
+    #[must_use]
+    pub fn key(mut self, key: impl Into<Cow<'a, str>>) -> Event<'a> {
+        self.key = Some(key.into());
+        self
+    }
+
+    /// Adds a text that clients ignore.
+    #[must_use]
+    pub fn comment(mut self, comment: impl Into<Cow<'a, str>>) -> Event<'a> {
+        self.comment = Some(comment.into());
+        self
+    }
+
+    /// Checks everything that the type does not.
+    pub(crate) fn check(&self, bytes_max: usize) -> Result<(), EventError> {
+        let Event { data, name, id, retry, key, comment } = self;
+        if data.is_none() && id.is_none() && retry.is_none() && comment.is_none() {
+            return Err(EventError::Empty);
+        }
+        let bytes = data.as_ref().map_or(0, |d| d.len()) + comment.as_ref().map_or(0, |c| c.len());
+        if bytes > bytes_max {
+            return Err(EventError::TooLarge { bytes, bytes_max });
+        }
+        if retry.is_some_and(|r| r.as_millis() > u128::from(u32::MAX)) {
+            return Err(EventError::RetryTooLong);
+        }
+        check_field("name", name.as_deref(), |c| matches!(c, '\r' | '\n' | '\0'))?;
+        check_field("id", id.as_deref(), char::is_control)?;
+        check_field("key", key.as_deref(), |_| false)?;
+        match id.as_deref() {
+            Some(id) if id.starts_with(' ') || id.ends_with(' ') => {
+                Err(EventError::FieldForbidden { field: "id", character: ' ' })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn check_field(
+    field: &'static str,
+    text: Option<&str>,
+    forbidden: impl Fn(char) -> bool,
+) -> Result<(), EventError> {
+    match text {
+        None => Ok(()),
+        Some("") => Err(EventError::FieldEmpty { field }),
+        Some(text) if text.len() > Event::FIELD_BYTES_MAX => {
+            Err(EventError::FieldTooLong { field, bytes: text.len() })
+        }
+        Some(text) => match text.chars().find(|&c| forbidden(c)) {
+            Some(character) => Err(EventError::FieldForbidden { field, character }),
+            None => Ok(()),
+        },
+    }
+}
+
+impl<'a> From<&'a str> for Event<'a> {
+    fn from(data: &'a str) -> Event<'a> {
+        Event::new(data)
+    }
+}
+
+impl From<String> for Event<'_> {
+    fn from(data: String) -> Self {
+        Event::new(data)
+    }
+}
+
+impl fmt::Display for EventError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            EventError::Empty => f.write_str("the event is empty; give it data, an id or a retry"),
+            EventError::NotUtf8 { valid_up_to } => {
+                write!(f, "the data is not UTF-8 from byte {valid_up_to} on; encode it as such")
+            }
+            EventError::FieldEmpty { field } => {
+                write!(f, "the event's {field} is empty; leave it out")
+            }
+            EventError::FieldTooLong { field, bytes } => {
+                let most = Event::FIELD_BYTES_MAX;
+                write!(f, "the event's {field} has {bytes} bytes; {most} are the most")
+            }
+            EventError::FieldForbidden { field, character } => {
+                write!(f, "the event's {field} holds {character:?}, which no client would get back")
+            }
+            EventError::RetryTooLong => f.write_str("the event's retry is longer than 49 days"),
+            EventError::TooLarge { bytes, bytes_max } => {
+                write!(f, "the event has {bytes} bytes; the hub's event_bytes_max is {bytes_max}")
+            }
+        }
+    }
+}
+
+impl std::error::Error for EventError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BYTES_MAX: usize = 1 << 20;
+
+    #[test]
+    fn what_would_inject_a_field_is_an_error() {
+        for text in ["a\nb", "a\rb", "a\0b", "\n"] {
+            for event in [Event::new("x").name(text), Event::new("x").id(text)] {
+                let error = event.check(BYTES_MAX).unwrap_err();
+                assert!(matches!(error, EventError::FieldForbidden { .. }), "{error}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_event_with_nothing_in_it_is_an_error() {
+        assert_eq!(Event::empty().check(BYTES_MAX), Err(EventError::Empty));
+        assert_eq!(Event::empty().name("n").key("k").check(BYTES_MAX), Err(EventError::Empty));
+        assert_eq!(Event::empty().id("1").check(BYTES_MAX), Ok(()));
+        assert_eq!(Event::new("").check(BYTES_MAX), Ok(()));
+    }
+
+    #[test]
+    fn an_id_that_a_header_would_trim_is_an_error() {
+        for id in [" 1", "1 ", "\t1"] {
+            assert!(Event::empty().id(id).check(BYTES_MAX).is_err(), "{id:?}");
+        }
+        assert_eq!(Event::empty().id("größe 1").check(BYTES_MAX), Ok(()));
+    }
+
+    #[test]
+    fn sizes_are_bounded() {
+        let data = "x".repeat(BYTES_MAX);
+        assert_eq!(Event::new(&*data).check(BYTES_MAX), Ok(()));
+        let bytes = BYTES_MAX + 1;
+        assert_eq!(
+            Event::new(&*data).comment("c").check(BYTES_MAX),
+            Err(EventError::TooLarge { bytes, bytes_max: BYTES_MAX })
+        );
+        let error = Event::new("").name("n".repeat(257)).check(BYTES_MAX);
+        assert_eq!(error, Err(EventError::FieldTooLong { field: "name", bytes: 257 }));
+        let retry = Duration::from_millis(u64::from(u32::MAX) + 1);
+        assert_eq!(Event::empty().retry(retry).check(BYTES_MAX), Err(EventError::RetryTooLong));
+    }
+
+    #[test]
+    fn bytes_that_are_not_utf8_are_an_error_that_says_where() {
+        assert_eq!(Event::from_utf8(b"ab\xff"), Err(EventError::NotUtf8 { valid_up_to: 2 }));
+    }
+}

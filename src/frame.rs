@@ -1,0 +1,243 @@
+//! An event encoded to the bytes of an event stream: once, for all that send it.
+//!
+//! ```text
+//!  reserve           | id line              | fields                       | end
+//!  .......... 9 e CR LF  i d : _ e p o c h - 7 LF  d a t a : _ h e l l o LF LF  CR LF
+//!             ^chunked   ^plain                                             ^plain_end
+//! ```
+//!
+//! The sequence number is only known under the hub's lock, so the fields are encoded first, behind
+//! a reserve, and [`Draft::stamp`] writes the id line and then the chunk's size *backwards* into
+//! it: a few stores, nothing is moved. One buffer so holds both wire forms (RFC 9112, section 7.1,
+//! for the chunked one), and a lone frame goes to the socket as it is.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::event::{Event, EventError};
+use crate::id::{Epoch, EventId};
+
+/// How a connection's bytes are wrapped. Part of what an audience is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Wire {
+    /// `Transfer-Encoding: chunked`, for HTTP/1.1.
+    Chunked,
+    /// The bare event stream, ended by the connection's close, for HTTP/1.0.
+    Plain,
+}
+
+/// An encoded event: immutable, shared by reference by all that send it.
+#[derive(Clone)]
+pub(crate) struct Frame(Arc<Encoded>);
+
+/// An encoded event that has no place in the order yet.
+pub(crate) struct Draft(Encoded);
+
+struct Encoded {
+    bytes: Vec<u8>,
+    /// Where the chunked form begins; it ends with `bytes`.
+    chunked: usize,
+    /// Where the plain form begins.
+    plain: usize,
+    plain_end: usize,
+    /// Whether the publisher gave an id of its own, which then stands in the fields.
+    own_id: bool,
+}
+
+/// Room for the size of a chunk: eight hexadecimal digits, CR, LF.
+const CHUNK_HEAD_BYTES_MAX: usize = 10;
+/// Room for the id line: `id: `, the id, LF.
+const ID_LINE_BYTES_MAX: usize = 4 + EventId::BYTES_MAX + 1;
+const RESERVE_BYTES: usize = CHUNK_HEAD_BYTES_MAX + ID_LINE_BYTES_MAX;
+const CHUNK_TAIL: &[u8] = b"\r\n";
+
+impl Draft {
+    /// Checks and encodes an event: all the work that needs no lock.
+    pub(crate) fn encode(event: &Event<'_>, bytes_max: usize) -> Result<Draft, EventError> {
+        event.check(bytes_max)?;
+        let Event { data, name, id, retry, key: _, comment } = event;
+        let text = data.as_ref().map_or(0, |d| d.len()) + comment.as_ref().map_or(0, |c| c.len());
+        let mut bytes = Vec::with_capacity(RESERVE_BYTES + text + 64);
+        bytes.resize(RESERVE_BYTES, 0);
+        if let Some(comment) = comment {
+            put_lines(&mut bytes, b": ", comment);
+        }
+        if let Some(id) = id {
+            put(&mut bytes, b"id: ", id.as_bytes());
+        }
+        if let Some(name) = name {
+            put(&mut bytes, b"event: ", name.as_bytes());
+        }
+        if let Some(retry) = retry {
+            put(&mut bytes, b"retry: ", retry.as_millis().to_string().as_bytes());
+        }
+        if let Some(data) = data {
+            put_lines(&mut bytes, b"data: ", data);
+        }
+        bytes.push(b'\n');
+        let plain_end = bytes.len();
+        bytes.extend_from_slice(CHUNK_TAIL);
+        let (chunked, plain) = (RESERVE_BYTES, RESERVE_BYTES);
+        Ok(Draft(Encoded { bytes, chunked, plain, plain_end, own_id: id.is_some() }))
+    }
+
+    /// The bytes that an event of its kind takes of a topic's room.
+    pub(crate) fn len(&self) -> usize {
+        self.0.bytes.len() - RESERVE_BYTES
+    }
+
+    /// Gives the event its place in the order, and so completes the frame.
+    pub(crate) fn stamp(self, epoch: Epoch, sequence: u64) -> Frame {
+        let mut encoded = self.0;
+        let mut at = encoded.plain;
+        if !encoded.own_id {
+            at = put_back(&mut encoded.bytes, at, b"\n");
+            at = put_number_back(&mut encoded.bytes, at, sequence, 10);
+            at = put_back(&mut encoded.bytes, at, b"-");
+            at = put_back(&mut encoded.bytes, at, epoch.as_bytes());
+            at = put_back(&mut encoded.bytes, at, b"id: ");
+        }
+        encoded.plain = at;
+        let chunk_bytes = (encoded.plain_end - encoded.plain) as u64;
+        at = put_back(&mut encoded.bytes, at, b"\r\n");
+        encoded.chunked = put_number_back(&mut encoded.bytes, at, chunk_bytes, 16);
+        Frame(Arc::new(encoded))
+    }
+}
+
+impl Frame {
+    /// The bytes that a connection of this wire form is sent when the frame goes alone.
+    pub(crate) fn wire(&self, wire: Wire) -> &[u8] {
+        match wire {
+            Wire::Chunked => &self.0.bytes[self.0.chunked..],
+            Wire::Plain => self.plain(),
+        }
+    }
+
+    /// The bare event stream's bytes, to be gathered with others.
+    pub(crate) fn plain(&self) -> &[u8] {
+        &self.0.bytes[self.0.plain..self.0.plain_end]
+    }
+}
+
+impl fmt::Debug for Frame {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Frame({:?})", String::from_utf8_lossy(self.plain()))
+    }
+}
+
+/// Wraps bytes as one chunk.
+pub(crate) fn chunk(bytes: &[u8]) -> Vec<u8> {
+    let mut chunk = Vec::with_capacity(CHUNK_HEAD_BYTES_MAX + bytes.len() + CHUNK_TAIL.len());
+    chunk.extend_from_slice(format!("{:x}\r\n", bytes.len()).as_bytes());
+    chunk.extend_from_slice(bytes);
+    chunk.extend_from_slice(CHUNK_TAIL);
+    chunk
+}
+
+/// Gathers frames into one buffer, and for the chunked form into one chunk.
+pub(crate) fn gather<'a>(wire: Wire, frames: impl Iterator<Item = &'a Frame> + Clone) -> Vec<u8> {
+    let plain_bytes: usize = frames.clone().map(|frame| frame.plain().len()).sum();
+    let mut bytes = Vec::with_capacity(CHUNK_HEAD_BYTES_MAX + plain_bytes + CHUNK_TAIL.len());
+    if wire == Wire::Chunked {
+        bytes.extend_from_slice(format!("{plain_bytes:x}\r\n").as_bytes());
+    }
+    for frame in frames {
+        bytes.extend_from_slice(frame.plain());
+    }
+    if wire == Wire::Chunked {
+        bytes.extend_from_slice(CHUNK_TAIL);
+    }
+    bytes
+}
+
+/// Writes one field a line of the text. CR, LF and CRLF end a line; a text that ends with one
+/// has an empty last line, as the client's parser has it.
+fn put_lines(bytes: &mut Vec<u8>, field: &[u8], text: &str) {
+    let mut rest = text.as_bytes();
+    while let Some(at) = memchr::memchr2(b'\r', b'\n', rest) {
+        put(bytes, field, &rest[..at]);
+        let crlf = rest[at..].starts_with(b"\r\n");
+        rest = &rest[at + 1 + usize::from(crlf)..];
+    }
+    put(bytes, field, rest);
+}
+
+fn put(bytes: &mut Vec<u8>, field: &[u8], value: &[u8]) {
+    bytes.extend_from_slice(field);
+    bytes.extend_from_slice(value);
+    bytes.push(b'\n');
+}
+
+/// Writes so that the text ends where `end` was; returns where it begins.
+fn put_back(bytes: &mut [u8], end: usize, text: &[u8]) -> usize {
+    bytes[end - text.len()..end].copy_from_slice(text);
+    end - text.len()
+}
+
+fn put_number_back(bytes: &mut [u8], end: usize, mut number: u64, base: u64) -> usize {
+    let mut at = end;
+    loop {
+        at -= 1;
+        bytes[at] = b"0123456789abcdef"[(number % base) as usize];
+        number /= base;
+        if number == 0 {
+            return at;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    fn encode(event: Event<'_>, sequence: u64) -> Frame {
+        Draft::encode(&event, 1 << 20).unwrap().stamp(Epoch::random(), sequence)
+    }
+
+    fn fields(event: Event<'_>) -> String {
+        let frame = encode(event, 1);
+        let text = String::from_utf8(frame.plain().to_vec()).unwrap();
+        text.split_once('\n').unwrap().1.to_string()
+    }
+
+    #[test]
+    fn every_kind_of_line_break_begins_a_new_data_line() {
+        assert_eq!(fields(Event::new("a\nb\rc\r\nd")), "data: a\ndata: b\ndata: c\ndata: d\n\n");
+        assert_eq!(fields(Event::new("a\n")), "data: a\ndata: \n\n");
+        assert_eq!(fields(Event::new("\n\r")), "data: \ndata: \ndata: \n\n");
+        assert_eq!(fields(Event::new("")), "data: \n\n");
+    }
+
+    #[test]
+    fn fields_stand_each_on_a_line() {
+        let event = Event::new("x").name("tick").retry(Duration::from_millis(1500)).comment("c\nd");
+        assert_eq!(fields(event), ": c\n: d\nevent: tick\nretry: 1500\ndata: x\n\n");
+    }
+
+    #[test]
+    fn the_id_line_comes_first_and_grows_into_the_reserve() {
+        for sequence in [1, 9, 10, 123_456, u64::MAX] {
+            let epoch = Epoch::random();
+            let frame = Draft::encode(&Event::new("x"), 9).unwrap().stamp(epoch, sequence);
+            let expected = format!("id: {}\ndata: x\n\n", EventId { epoch, sequence });
+            assert_eq!(frame.plain(), expected.as_bytes());
+            assert_eq!(frame.wire(Wire::Chunked), chunk(expected.as_bytes()));
+        }
+    }
+
+    #[test]
+    fn an_own_id_takes_the_place_of_the_hubs() {
+        let frame = encode(Event::empty().id("mine"), 7);
+        assert_eq!(frame.wire(Wire::Plain), b"id: mine\n\n");
+        assert_eq!(frame.wire(Wire::Chunked), b"a\r\nid: mine\n\n\r\n");
+    }
+
+    #[test]
+    fn frames_are_gathered_into_one_chunk() {
+        let frames = [encode(Event::empty().id("a"), 1), encode(Event::empty().id("b"), 2)];
+        assert_eq!(gather(Wire::Plain, frames.iter()), b"id: a\n\nid: b\n\n");
+        assert_eq!(gather(Wire::Chunked, frames.iter()), b"e\r\nid: a\n\nid: b\n\n\r\n");
+    }
+}

@@ -1,0 +1,7 @@
+//! HTTP/1.1 and 1.0 (RFC 9110, RFC 9112) as far as an event stream needs it: the head of a
+//! request, and the head of its response.
+
+pub(crate) mod cors;
+pub(crate) mod query;
+pub(crate) mod request;
+pub(crate) mod response;

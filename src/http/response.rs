@@ -1,0 +1,92 @@
+//! The heads of responses, and whole answers to those who get no stream.
+
+use std::time::{Duration, SystemTime};
+
+use crate::frame::{chunk, Wire};
+
+/// Fields that keep proxies and caches from storing, compressing or holding back the stream.
+const STREAM_FIELDS: &str = "Content-Type: text/event-stream\r\n\
+     Cache-Control: no-cache, no-store, no-transform\r\n\
+     X-Accel-Buffering: no\r\n";
+
+/// The head of a stream and its first bytes: the reconnection time.
+pub(crate) fn stream(wire: Wire, cors: &str, retry: Option<Duration>) -> Vec<u8> {
+    let retry = retry.map(retry_field);
+    let (framing, first) = match wire {
+        Wire::Chunked => {
+            ("Transfer-Encoding: chunked\r\n", retry.map(|field| chunk(field.as_bytes())))
+        }
+        Wire::Plain => ("Connection: close\r\n", retry.map(String::into_bytes)),
+    };
+    let mut head = head("200 OK", STREAM_FIELDS, cors, framing).into_bytes();
+    head.extend(first.into_iter().flatten());
+    head
+}
+
+/// The answer to `HEAD`: the head that `GET` would get.
+pub(crate) fn stream_head_only(cors: &str) -> Vec<u8> {
+    head("200 OK", STREAM_FIELDS, cors, "Connection: close\r\n").into_bytes()
+}
+
+/// A stream that only says when to come again. An `EventSource` gives up for good on any status
+/// but 200, so this is how overload is told to one.
+pub(crate) fn come_again(cors: &str, retry: Duration) -> Vec<u8> {
+    let content = retry_field(retry);
+    let framing = format!("Content-Length: {}\r\nConnection: close\r\n", content.len());
+    let mut answer = head("200 OK", STREAM_FIELDS, cors, &framing);
+    answer += &content;
+    answer.into_bytes()
+}
+
+/// An answer that ends the connection, with a line of text that says what to do.
+pub(crate) fn refusal(status: &str, fields: &str, text: &str) -> Vec<u8> {
+    let framing = format!("Content-Length: {}\r\nConnection: close\r\n", text.len() + 1);
+    let plain_text = "Content-Type: text/plain; charset=utf-8\r\nCache-Control: no-store\r\n";
+    let mut answer = head(status, plain_text, fields, &framing);
+    answer += text;
+    answer += "\n";
+    answer.into_bytes()
+}
+
+/// The answer to `OPTIONS`, which is also the one to a preflight.
+pub(crate) fn options(cors: &str) -> Vec<u8> {
+    let mut fields = "Allow: GET, HEAD, OPTIONS\r\n".to_owned();
+    if cors.contains("Access-Control-Allow-Origin") {
+        fields += "Access-Control-Allow-Methods: GET, HEAD\r\n\
+                   Access-Control-Allow-Headers: Authorization, Cache-Control, Last-Event-ID\r\n\
+                   Access-Control-Max-Age: 600\r\n";
+    }
+    head("204 No Content", &fields, cors, "Connection: close\r\n").into_bytes()
+}
+
+fn head(status: &str, fields: &str, more_fields: &str, framing: &str) -> String {
+    let date = httpdate::fmt_http_date(SystemTime::now());
+    format!("HTTP/1.1 {status}\r\nDate: {date}\r\n{fields}{more_fields}{framing}\r\n")
+}
+
+fn retry_field(retry: Duration) -> String {
+    format!("retry: {}\n\n", retry.as_millis())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_begins_with_its_head_and_the_reconnection_time() {
+        let head = stream(Wire::Chunked, "Vary: Origin\r\n", Some(Duration::from_secs(2)));
+        let head = String::from_utf8(head).unwrap();
+        let (fields, body) = head.split_once("\r\n\r\n").unwrap();
+        assert!(fields.starts_with("HTTP/1.1 200 OK\r\nDate: "), "{fields}");
+        assert!(fields.ends_with("\r\nVary: Origin\r\nTransfer-Encoding: chunked"), "{fields}");
+        assert_eq!(body, "d\r\nretry: 2000\n\n\r\n");
+    }
+
+    #[test]
+    fn a_refusal_says_how_long_it_is() {
+        let answer = String::from_utf8(refusal("404 Not Found", "", "nothing here")).unwrap();
+        assert!(
+            answer.contains("\r\nContent-Length: 13\r\nConnection: close\r\n\r\nnothing here\n")
+        );
+    }
+}

@@ -1,0 +1,340 @@
+//! The engine's handle.
+
+use std::fmt;
+use std::io;
+use std::net::ToSocketAddrs;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use event_listener::Listener as _;
+
+use crate::drive::Driver;
+use crate::event::{Event, EventError};
+use crate::frame::Draft;
+use crate::id::EventId;
+use crate::inbox::Inbox;
+use crate::listener::{ListenError, ListenOptions, Listener};
+use crate::metrics::Metrics;
+use crate::options::{Options, OptionsError};
+use crate::order::{Order, Refused};
+use crate::shard::{Command, Door, Link, Seats, Shared};
+use crate::sys::Poller;
+use crate::topic::Topic;
+
+/// The engine: what a host publishes to, and what listeners and shards belong to.
+///
+/// A `Hub` is a handle: cloning it is cheap, and all methods may be called from any thread at
+/// once. When the last handle is dropped the hub is closed as by [`Hub::close`].
+///
+/// # Examples
+///
+/// ```
+/// use fanfare::{Event, Hub, ListenOptions, Options, Topic};
+///
+/// let hub = Hub::start(Options::default())?;
+/// let listener = hub.listen("127.0.0.1:0", ListenOptions::default())?;
+/// println!("curl -N http://{}/events?topic=news", listener.local_addr());
+///
+/// hub.publish(&Topic::new("news")?, Event::new("hello").name("greeting"))?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct Hub {
+    owner: Arc<Owner>,
+}
+
+/// What the handles share; the shards share only what is in `shared`.
+struct Owner {
+    shared: Arc<Shared>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    full_events: AtomicU64,
+}
+
+/// Why a hub did not start.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum StartError {
+    /// An option is out of its bounds.
+    Options(OptionsError),
+    /// The system gave no poller or no thread.
+    System(io::Error),
+}
+
+/// Why an event was not published. Nothing of it was published anywhere.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum PublishError<'a> {
+    /// Too much is waiting to be sent, to this topic or in all. The event is handed back: try
+    /// again later, or use [`Hub::publish_wait`] or [`Hub::publish_async`].
+    Full(Box<Event<'a>>),
+    /// No client would get the event as it was given.
+    Invalid(EventError),
+    /// The hub is closed.
+    Closed,
+}
+
+impl Hub {
+    /// Starts a hub whose shards run on threads of their own.
+    ///
+    /// # Errors
+    ///
+    /// When an option is out of bounds, or the system is out of descriptors or threads.
+    pub fn start(options: Options) -> Result<Hub, StartError> {
+        let (hub, drivers) = Hub::with_drivers(options)?;
+        for (id, driver) in drivers.into_iter().enumerate() {
+            let thread = driver.spawn(id).map_err(StartError::System)?;
+            hub.owner.threads().push(thread);
+        }
+        Ok(hub)
+    }
+
+    /// Makes a hub whose shards the host drives: each [`Driver`] on a task or thread of its own,
+    /// under any executor.
+    ///
+    /// # Errors
+    ///
+    /// When an option is out of bounds, or the system is out of descriptors.
+    pub fn with_drivers(options: Options) -> Result<(Hub, Vec<Driver>), StartError> {
+        options.check().map_err(StartError::Options)?;
+        let pollers: io::Result<Vec<Poller>> = (0..options.shards).map(|_| Poller::new()).collect();
+        let pollers = pollers.map_err(StartError::System)?;
+        let inboxes: Vec<_> =
+            pollers.iter().map(|poller| Arc::new(Inbox::new(poller.waker()))).collect();
+        let shared = Arc::new(Shared {
+            links: inboxes.iter().cloned().map(Link::new).collect(),
+            order: Order::new(inboxes.into(), options.topic_room_bytes, options.hub_room_bytes),
+            seats: Seats::new(options.connections_max, options.connections_per_address_max),
+            closing: AtomicBool::new(false),
+            options,
+        });
+        let drivers = pollers.into_iter().enumerate();
+        let drivers = drivers.map(|(id, poller)| Driver::new(id, shared.clone(), poller)).collect();
+        let owner = Owner { shared, threads: Mutex::default(), full_events: AtomicU64::new(0) };
+        Ok((Hub { owner: Arc::new(owner) }, drivers))
+    }
+
+    /// Accepts clients on an address, on all shards, until the [`Listener`] is dropped.
+    ///
+    /// # Errors
+    ///
+    /// When the address cannot be bound, an option is out of bounds, or the hub is closed.
+    pub fn listen(
+        &self,
+        addr: impl ToSocketAddrs,
+        options: ListenOptions,
+    ) -> Result<Listener, ListenError> {
+        Listener::open(self, addr, options)
+    }
+
+    /// Publishes an event to a topic: to every connection that wants it, and in one total order
+    /// over all topics. Never blocks.
+    ///
+    /// Returns the event's place in the order, which is also the id that clients see unless the
+    /// event has one of its own. Events published by one thread are ordered as it published them.
+    ///
+    /// # Errors
+    ///
+    /// [`PublishError::Full`] when too much waits to be sent; [`PublishError::Invalid`] and
+    /// [`PublishError::Closed`] for good. In all cases nothing was published anywhere.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use fanfare::{Event, Hub, Options, PublishError, Topic};
+    /// # let hub = Hub::start(Options::default())?;
+    /// let topic = Topic::new("news")?;
+    /// match hub.publish(&topic, Event::new("a").name("two\nlines")) {
+    ///     Err(PublishError::Invalid(error)) => println!("{error}"),
+    ///     other => panic!("{other:?}"),
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn publish<'a>(
+        &self,
+        topic: &Topic,
+        event: impl Into<Event<'a>>,
+    ) -> Result<EventId, PublishError<'a>> {
+        let event = event.into();
+        match self.try_publish(topic, self.encode(&event)?) {
+            Ok(id) => Ok(id),
+            Err(Refused::Full(..)) => Err(PublishError::Full(Box::new(event))),
+            Err(Refused::Closed) => Err(PublishError::Closed),
+        }
+    }
+
+    /// Publishes an event, waiting for room for at most `timeout`. Blocks the calling thread.
+    ///
+    /// # Errors
+    ///
+    /// As [`Hub::publish`]; [`PublishError::Full`] when there was no room in this time.
+    pub fn publish_wait<'a>(
+        &self,
+        topic: &Topic,
+        event: impl Into<Event<'a>>,
+        timeout: Duration,
+    ) -> Result<EventId, PublishError<'a>> {
+        let event = event.into();
+        let mut draft = self.encode(&event)?;
+        // A timeout beyond what the clock can express is for ever.
+        let deadline = Instant::now().checked_add(timeout);
+        loop {
+            match self.try_publish(topic, draft) {
+                Ok(id) => return Ok(id),
+                Err(Refused::Closed) => return Err(PublishError::Closed),
+                Err(Refused::Full(refused, room)) => {
+                    draft = refused;
+                    let in_time = match deadline {
+                        Some(deadline) => room.wait_deadline(deadline).is_some(),
+                        None => {
+                            room.wait();
+                            true
+                        }
+                    };
+                    if !in_time {
+                        return Err(PublishError::Full(Box::new(event)));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Publishes an event, waiting for room as long as it takes, under any executor. Dropping the
+    /// future before it is ready publishes nothing.
+    ///
+    /// # Errors
+    ///
+    /// As [`Hub::publish`], but never [`PublishError::Full`].
+    pub async fn publish_async<'a>(
+        &self,
+        topic: &Topic,
+        event: impl Into<Event<'a>>,
+    ) -> Result<EventId, PublishError<'a>> {
+        let mut draft = self.encode(&event.into())?;
+        loop {
+            match self.try_publish(topic, draft) {
+                Ok(id) => return Ok(id),
+                Err(Refused::Closed) => return Err(PublishError::Closed),
+                Err(Refused::Full(refused, room)) => {
+                    draft = refused;
+                    room.await;
+                }
+            }
+        }
+    }
+
+    fn encode<'a>(&self, event: &Event<'_>) -> Result<Draft, PublishError<'a>> {
+        let bytes_max = self.owner.shared.options.event_bytes_max;
+        Draft::encode(event, bytes_max).map_err(PublishError::Invalid)
+    }
+
+    fn try_publish(&self, topic: &Topic, draft: Draft) -> Result<EventId, Refused> {
+        let result = self.owner.shared.order.publish(topic, draft);
+        if let Err(Refused::Full(..)) = &result {
+            self.owner.full_events.fetch_add(1, Ordering::Relaxed);
+        }
+        result
+    }
+
+    /// What was counted until now. Takes a moment per shard, and no lock that a shard waits for.
+    #[must_use]
+    pub fn metrics(&self) -> Metrics {
+        let shared = &self.owner.shared;
+        let (published_events, topics) = shared.order.counts();
+        let mut metrics = Metrics {
+            topics,
+            published_events,
+            full_events: self.owner.full_events.load(Ordering::Relaxed),
+            backlog_bytes: shared.order.backlog_bytes() as u64,
+            ..Metrics::default()
+        };
+        for link in &shared.links {
+            link.counters.add_to(&mut metrics);
+        }
+        metrics
+    }
+
+    /// The options that the hub was started with.
+    #[must_use]
+    pub fn options(&self) -> &Options {
+        &self.owner.shared.options
+    }
+
+    /// Closes the hub: nothing more is published or accepted, what was published is sent for at
+    /// most two seconds more, and then every connection is closed. Waits for the shards' threads;
+    /// shards that the host drives end by themselves. Closing twice does nothing.
+    pub fn close(&self) {
+        self.owner.close();
+    }
+
+    /// Has every shard accept through a door.
+    pub(crate) fn open(&self, door: &Arc<Door>) -> Result<(), ListenError> {
+        if self.owner.shared.closing.load(Ordering::SeqCst) {
+            return Err(ListenError::Closed);
+        }
+        for link in &self.owner.shared.links {
+            link.command(Command::Open(door.clone())).map_err(|_| ListenError::Busy)?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.owner.shared
+    }
+}
+
+impl Owner {
+    fn close(&self) {
+        self.shared.order.close();
+        self.shared.closing.store(true, Ordering::SeqCst);
+        for link in &self.shared.links {
+            link.inbox.ring();
+        }
+        let threads = std::mem::take(&mut *self.threads());
+        for thread in threads {
+            if thread.join().is_err() {
+                log::error!("a shard's thread has panicked");
+            }
+        }
+    }
+
+    fn threads(&self) -> std::sync::MutexGuard<'_, Vec<JoinHandle<()>>> {
+        self.threads.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl fmt::Debug for Hub {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hub").field("epoch", &self.owner.shared.order.epoch).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StartError::Options(error) => error.fmt(f),
+            StartError::System(error) => write!(f, "the system refuses what a hub needs: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for StartError {}
+
+impl fmt::Display for PublishError<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            PublishError::Full(_) => f.write_str("too much waits to be sent; try again later"),
+            PublishError::Invalid(error) => error.fmt(f),
+            PublishError::Closed => f.write_str("the hub is closed"),
+        }
+    }
+}
+
+impl std::error::Error for PublishError<'_> {}

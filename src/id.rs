@@ -1,0 +1,71 @@
+//! The ids of events and of the hub's life.
+
+use std::fmt;
+
+/// An event's place in its hub's total order, and the id a client sees: `<epoch>-<sequence>`.
+///
+/// The epoch names one life of one hub, so that an id of an earlier life is recognised; the
+/// sequence counts every event of the hub, from 1. Printable ASCII without comma or space.
+///
+/// # Examples
+///
+/// ```
+/// use fanfare::{Hub, Options, Topic};
+///
+/// let hub = Hub::start(Options::default())?;
+/// let id = hub.publish(&Topic::new("news")?, "hello")?;
+/// assert_eq!(id.sequence(), 1);
+/// assert!(id.to_string().ends_with("-1"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct EventId {
+    pub(crate) epoch: Epoch,
+    pub(crate) sequence: u64,
+}
+
+/// One life of one hub: eight characters, drawn at random when the hub starts.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Epoch([u8; Epoch::BYTES]);
+
+impl EventId {
+    /// The most bytes that an id has when it is written out.
+    pub const BYTES_MAX: usize = Epoch::BYTES + 1 + 20;
+
+    /// The event's number in the hub's total order; the first is 1.
+    #[must_use]
+    pub fn sequence(self) -> u64 {
+        self.sequence
+    }
+}
+
+impl fmt::Display for EventId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.epoch.as_str(), self.sequence)
+    }
+}
+
+impl Epoch {
+    pub(crate) const BYTES: usize = 8;
+
+    /// 32 symbols without the ones that are easily mistaken for another: 40 random bits.
+    const SYMBOLS: &'static [u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+
+    pub(crate) fn random() -> Epoch {
+        Epoch(std::array::from_fn(|_| Epoch::SYMBOLS[fastrand::usize(..32)]))
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8; Epoch::BYTES] {
+        &self.0
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).expect("an epoch's symbols are ASCII")
+    }
+}
+
+impl fmt::Debug for Epoch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

@@ -1,0 +1,73 @@
+//! An embeddable Server-Sent Events fan-out engine.
+//!
+//! A host publishes an event once; the engine encodes it once, and shares the same bytes with
+//! every connected client that wants them:
+//!
+//! - **Batches.** While one pass over the clients is being sent, new events gather, and the next
+//!   pass sends them all with one system call a client: millions of deliveries a second from one
+//!   core, and no waiting at low load.
+//! - **Small connections.** An idle client is one entry in a slab. No task, queue, timer or buffer
+//!   of its own.
+//! - **Bounded.** A publisher that is faster than the network is told so ([`PublishError::Full`])
+//!   or made to wait; a client that does not read costs bounded memory and delays nobody. Every
+//!   bound is in [`Options`] or [`ListenOptions`].
+//! - **Executor-agnostic.** Shards run on threads of their own ([`Hub::start`]), or as futures on
+//!   any executor ([`Hub::with_drivers`]).
+//!
+//! The stream is that of WHATWG HTML, section "Server-sent events", over HTTP/1.1 or 1.0.
+//!
+//! # Examples
+//!
+//! A server that tells everyone who asks for `/events?topic=time` the time:
+//!
+//! ```no_run
+//! use std::time::{Duration, SystemTime};
+//! use fanfare::{Event, Hub, ListenOptions, Options, Topic};
+//!
+//! fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let hub = Hub::start(Options::default())?;
+//!     let listener = hub.listen("127.0.0.1:8080", ListenOptions::default())?;
+//!     println!("listening on http://{}", listener.local_addr());
+//!
+//!     let topic = Topic::new("time")?;
+//!     loop {
+//!         let seconds = SystemTime::UNIX_EPOCH.elapsed()?.as_secs().to_string();
+//!         hub.publish_wait(&topic, Event::new(seconds).name("tick"), Duration::MAX)
+//!             .map_err(|error| error.to_string())?;
+//!         std::thread::sleep(Duration::from_secs(1));
+//!     }
+//! }
+//! ```
+
+mod drive;
+mod event;
+mod frame;
+mod http;
+mod hub;
+mod id;
+mod inbox;
+mod listener;
+mod metrics;
+mod options;
+mod order;
+mod policy;
+mod shard;
+mod sync;
+mod sys;
+mod topic;
+
+#[cfg(feature = "capi")]
+pub mod ffi;
+
+pub use crate::drive::Driver;
+pub use crate::event::{Event, EventError};
+pub use crate::http::cors::Cors;
+pub use crate::http::query::{Query, QueryError};
+pub use crate::hub::{Hub, PublishError, StartError};
+pub use crate::id::EventId;
+pub use crate::listener::{ListenError, ListenOptions, Listener, Overload};
+pub use crate::metrics::{Histogram, Metrics, Reason};
+pub use crate::options::{Options, OptionsError};
+pub use crate::policy::Policy;
+pub use crate::shard::Visitor;
+pub use crate::topic::{Topic, TopicError};

@@ -1,0 +1,318 @@
+//! The engine's own listener: it speaks HTTP to clients, and makes event streams of them.
+
+use std::fmt;
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::frame::Wire;
+use crate::http::cors::Cors;
+use crate::http::query::Query;
+use crate::http::request::{Head, Request};
+use crate::http::response;
+use crate::hub::Hub;
+use crate::shard::{Command, Door, Greeter, Greeting, Shared, Visitor};
+use crate::sys::{ListenSocket, SocketOptions, Stream};
+use crate::topic::Topic;
+
+/// How a [`Listener`] speaks to its clients, and its bounds. All of it has a default.
+#[derive(Clone, Debug)]
+pub struct ListenOptions {
+    /// The path that event streams have. Default: `/events`.
+    pub path: String,
+    /// Which other origins' pages may read the stream. Default: none.
+    pub cors: Cors,
+    /// The most bytes of a request's head, 64 bytes to 1 MiB. Default: 16 KiB.
+    pub head_bytes_max: usize,
+    /// The longest time a client may take for its request's head, at most 1 hour. Default: 10 s.
+    pub head_time_max: Duration,
+    /// The most topics that one connection may want, at most 65,536. Default: 64.
+    pub topics_max: usize,
+    /// What a client is told for whom there is no room. Default: to come again later.
+    pub overload: Overload,
+    /// Bytes that may wait in the kernel for a connection beyond what is in flight. It keeps the
+    /// kernel from hiding megabytes of stale events for a slow client. Default: 16 KiB.
+    pub notsent_lowat_bytes: u32,
+    /// The kernel's send buffer of a connection (`SO_SNDBUF`). Default: the kernel's own tuning.
+    pub send_buffer_bytes: Option<u32>,
+    /// After how long a silence the peer is probed; zero for never. Default: 30 s.
+    pub keepalive: Duration,
+    /// After how long without acknowledgement a peer is given up; zero for the kernel's own
+    /// bound, which is about 15 minutes. Default: 30 s.
+    pub user_timeout: Duration,
+    /// Where connections go whose request is not for `path`, so that another part of the program
+    /// can answer on the same port; without it they get a 404. When the channel is full, the
+    /// connection is closed: give it room for as many as may come at once. Default: none.
+    pub elsewhere: Option<async_channel::Sender<Visitor>>,
+}
+
+/// What a client is told that wants a stream when the bounds on connections are reached.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Overload {
+    /// 200 with nothing but a `retry:` of five to ten times the hub's, since any other status
+    /// stops a browser's `EventSource` for good.
+    #[default]
+    ComeAgain,
+    /// 503, for clients and balancers that know what to do with it.
+    Unavailable,
+}
+
+/// Accepts clients until it is dropped. Connections that are open then stay open.
+#[must_use = "dropping the listener stops it"]
+pub struct Listener {
+    door: Arc<Door>,
+    shared: Arc<Shared>,
+    addr: SocketAddr,
+}
+
+/// Why a listener did not open.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ListenError {
+    /// The address cannot be resolved or bound.
+    Bind(io::Error),
+    /// An option is out of its bounds.
+    Options {
+        /// The option's name.
+        option: &'static str,
+        /// What it may be.
+        bounds: &'static str,
+    },
+    /// The hub is closed.
+    Closed,
+    /// A shard has too many commands waiting; try again.
+    Busy,
+}
+
+impl Default for ListenOptions {
+    fn default() -> ListenOptions {
+        ListenOptions {
+            path: "/events".to_owned(),
+            cors: Cors::default(),
+            head_bytes_max: 16 << 10,
+            head_time_max: Duration::from_secs(10),
+            topics_max: 64,
+            overload: Overload::default(),
+            notsent_lowat_bytes: 16 << 10,
+            send_buffer_bytes: None,
+            keepalive: Duration::from_secs(30),
+            user_timeout: Duration::from_secs(30),
+            elsewhere: None,
+        }
+    }
+}
+
+impl ListenOptions {
+    fn check(&self) -> Result<(), ListenError> {
+        let within = |ok: bool, option, bounds| match ok {
+            true => Ok(()),
+            false => Err(ListenError::Options { option, bounds }),
+        };
+        let plain_path = self.path.starts_with('/')
+            && self.path.bytes().all(|byte| byte.is_ascii_graphic() && !b"?#".contains(&byte));
+        within(plain_path, "path", "a path such as `/events`, percent-encoded")?;
+        within((64..=1 << 20).contains(&self.head_bytes_max), "head_bytes_max", "64 B to 1 MiB")?;
+        let hour = Duration::from_secs(3600);
+        within(
+            !self.head_time_max.is_zero() && self.head_time_max <= hour,
+            "head_time_max",
+            "above zero, at most 1 hour",
+        )?;
+        within((1..=65_536).contains(&self.topics_max), "topics_max", "1 to 65,536")?;
+        self.cors.check().map_err(|bounds| ListenError::Options { option: "cors", bounds })
+    }
+}
+
+impl Listener {
+    pub(crate) fn open(
+        hub: &Hub,
+        addr: impl ToSocketAddrs,
+        options: ListenOptions,
+    ) -> Result<Listener, ListenError> {
+        options.check()?;
+        let socket_options = SocketOptions {
+            notsent_lowat_bytes: options.notsent_lowat_bytes,
+            send_buffer_bytes: options.send_buffer_bytes,
+            keepalive: options.keepalive,
+            user_timeout: options.user_timeout,
+        };
+        let mut bound = Err(io::Error::new(io::ErrorKind::InvalidInput, "no address to listen on"));
+        for addr in addr.to_socket_addrs().map_err(ListenError::Bind)? {
+            bound = ListenSocket::bind(addr, &socket_options);
+            if bound.is_ok() {
+                break;
+            }
+        }
+        let socket = bound.map_err(ListenError::Bind)?;
+        let addr = socket.local_addr().map_err(ListenError::Bind)?;
+        let elsewhere = options.elsewhere.clone();
+        let greeter = HttpGreeter { retry: hub.options().retry, options };
+        let door = Arc::new(Door::new(socket, Box::new(greeter), elsewhere));
+        // From here on, dropping it takes the door from those shards that have it already.
+        let listener = Listener { door, shared: hub.shared().clone(), addr };
+        hub.open(&listener.door)?;
+        Ok(listener)
+    }
+
+    /// The address that it listens on, with the port that the system chose if none was given.
+    #[must_use]
+    pub fn local_addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// Serves a connection that was accepted here or elsewhere, and has sent `visitor.read`, as
+    /// if this listener had just accepted it: for a visitor that, on a connection kept alive,
+    /// asks for events after all.
+    ///
+    /// # Errors
+    ///
+    /// Hands the visitor back when the shard has no room for another command.
+    pub fn admit(&self, visitor: Visitor) -> Result<(), Visitor> {
+        let Visitor { stream, read, addr } = visitor;
+        let link = &self.shared.links[fastrand::usize(..self.shared.links.len())];
+        let stream = match stream.try_clone().and_then(Stream::from_std) {
+            Ok(stream) => stream,
+            Err(_) => return Err(Visitor { stream, read, addr }),
+        };
+        link.command(Command::Serve { stream, read, addr, door: self.door.clone() }).map_err(
+            |command| match command {
+                Command::Serve { stream, read, addr, .. } => {
+                    Visitor { stream: stream.into_std(), read, addr }
+                }
+                Command::Open(_) | Command::Doors => unreachable!("it was not this command"),
+            },
+        )
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        self.door.close();
+        for link in &self.shared.links {
+            // A shard with a thousand commands waiting looks at its doors with the next one.
+            let _ = link.command(Command::Doors);
+        }
+    }
+}
+
+/// What the shards ask about the requests that come through a listener's door.
+struct HttpGreeter {
+    options: ListenOptions,
+    retry: Duration,
+}
+
+impl Greeter for HttpGreeter {
+    fn greet(&self, head: &[u8], _addr: SocketAddr, crowded: bool) -> Greeting {
+        let too_large = || {
+            let text = "the request's head is too large";
+            response::refusal("431 Request Header Fields Too Large", "", text)
+        };
+        match Head::parse(head) {
+            Head::Partial if head.len() < self.options.head_bytes_max => Greeting::More,
+            Head::Partial | Head::TooManyFields => Greeting::Answer(too_large()),
+            Head::Malformed(why) => Greeting::Answer(response::refusal("400 Bad Request", "", why)),
+            Head::Complete(request) if request.path == self.options.path => {
+                self.answer(&request, crowded)
+            }
+            Head::Complete(_) if self.options.elsewhere.is_some() => Greeting::Elsewhere,
+            Head::Complete(_) => {
+                let text = format!("there is nothing here; events are at {}", self.options.path);
+                Greeting::Answer(response::refusal("404 Not Found", "", &text))
+            }
+        }
+    }
+
+    fn too_slow(&self) -> Vec<u8> {
+        response::refusal("408 Request Timeout", "", "the request's head did not come in time")
+    }
+
+    fn head_time_max(&self) -> Duration {
+        self.options.head_time_max
+    }
+}
+
+impl HttpGreeter {
+    /// Answers a request for the stream's path.
+    fn answer(&self, request: &Request<'_>, crowded: bool) -> Greeting {
+        let cors = self.options.cors.fields(request.field("origin"));
+        let refuse = |status: &str, more: &str, text: &str| {
+            Greeting::Answer(response::refusal(status, &format!("{cors}{more}"), text))
+        };
+        match request.method {
+            "GET" | "HEAD" => {}
+            "OPTIONS" => return Greeting::Answer(response::options(&cors)),
+            _ => {
+                let allow = "Allow: GET, HEAD, OPTIONS\r\n";
+                return refuse("405 Method Not Allowed", allow, "use GET to read events");
+            }
+        }
+        if request.has_content() {
+            return refuse("413 Content Too Large", "", "a request for events has no content");
+        }
+        if !request.accepts_event_stream() {
+            return refuse("406 Not Acceptable", "", "only text/event-stream is served here");
+        }
+        let topics = match self.topics(request.query) {
+            Ok(topics) => topics,
+            Err(why) => return refuse("400 Bad Request", "", &why),
+        };
+        if request.method == "HEAD" {
+            return Greeting::Answer(response::stream_head_only(&cors));
+        }
+        if crowded {
+            return match self.options.overload {
+                Overload::ComeAgain => {
+                    let retry = self.retry.max(Duration::from_secs(1)) * 5;
+                    Greeting::Answer(response::come_again(&cors, jittered(retry)))
+                }
+                Overload::Unavailable => {
+                    refuse("503 Service Unavailable", "Retry-After: 5\r\n", "no room; come again")
+                }
+            };
+        }
+        let wire = if request.minor_version == 0 { Wire::Plain } else { Wire::Chunked };
+        let retry = Some(self.retry).filter(|retry| !retry.is_zero()).map(jittered);
+        Greeting::Join { head: response::stream(wire, &cors, retry), topics, wire }
+    }
+
+    /// The topics that a query asks for: `topic=a&topic=b`.
+    fn topics(&self, query: &str) -> Result<Vec<Topic>, String> {
+        let query = Query::parse(query).map_err(|error| error.to_string())?;
+        let topics = query.all("topic").take(self.options.topics_max + 1).map(Topic::new);
+        let topics: Vec<Topic> = topics.collect::<Result<_, _>>().map_err(|e| e.to_string())?;
+        match topics.len() {
+            0 => Err(format!("say what you want: {}?topic=NAME", self.options.path)),
+            count if count > self.options.topics_max => {
+                Err(format!("{} topics are the most for a connection", self.options.topics_max))
+            }
+            _ => Ok(topics),
+        }
+    }
+}
+
+/// Draws from a time to twice that time, so that clients do not come back in the same moment.
+fn jittered(time: Duration) -> Duration {
+    time.mul_f64(1.0 + fastrand::f64())
+}
+
+impl fmt::Debug for Listener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Listener").field("addr", &self.addr).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Display for ListenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ListenError::Bind(error) => write!(f, "cannot listen on this address: {error}"),
+            ListenError::Options { option, bounds } => {
+                write!(f, "the option {option} is out of bounds: {bounds}")
+            }
+            ListenError::Closed => f.write_str("the hub is closed"),
+            ListenError::Busy => f.write_str("a shard has too much to do; try again"),
+        }
+    }
+}
+
+impl std::error::Error for ListenError {}

@@ -1,0 +1,224 @@
+//! What the engine counts. Each shard writes its own counters, once a slice; reading adds them up.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// Why a connection ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Reason {
+    /// The client closed it, or its half of it.
+    ClientClosed,
+    /// The network or the client's system reported an error, such as a reset.
+    Error,
+    /// It lagged by more than the bounds.
+    Lagging,
+    /// The client sent more after its request's head than a client of an event stream would.
+    Garbage,
+    /// The hub was closed.
+    Closed,
+}
+
+impl Reason {
+    /// Every reason, in the order of [`Metrics::disconnects`].
+    pub const ALL: [Reason; 5] =
+        [Reason::ClientClosed, Reason::Error, Reason::Lagging, Reason::Garbage, Reason::Closed];
+
+    /// A short name for logs and metrics.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Reason::ClientClosed => "client_closed",
+            Reason::Error => "error",
+            Reason::Lagging => "lagging",
+            Reason::Garbage => "garbage",
+            Reason::Closed => "closed",
+        }
+    }
+}
+
+/// What the engine counted since it started, at one moment.
+///
+/// # Examples
+///
+/// ```
+/// use fanfare::{Hub, Options, Topic};
+///
+/// let hub = Hub::start(Options::default())?;
+/// hub.publish(&Topic::new("news")?, "nobody listens")?;
+/// let metrics = hub.metrics();
+/// assert_eq!((metrics.published_events, metrics.delivered_events), (1, 0));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Metrics {
+    /// Open event streams.
+    pub connections: u64,
+    /// Open sockets whose request is not answered yet, or that are being closed.
+    pub pending_connections: u64,
+    /// Event streams whose socket has not taken all there is for it.
+    pub lagging_connections: u64,
+    /// Topics that have a subscriber.
+    pub topics: u64,
+    /// Events that were published.
+    pub published_events: u64,
+    /// Events that were refused because there was no room.
+    pub full_events: u64,
+    /// Events times connections that took them.
+    pub delivered_events: u64,
+    /// Bytes of events that sockets took, with their envelopes.
+    pub delivered_bytes: u64,
+    /// Heartbeat comments.
+    pub heartbeats: u64,
+    /// Batches that were begun.
+    pub batches: u64,
+    /// Bytes that have been published and not begun to be sent.
+    pub backlog_bytes: u64,
+    /// Bytes that are kept for connections that lag.
+    pub lag_bytes: u64,
+    /// Event streams that were ever opened.
+    pub accepted_connections: u64,
+    /// Sockets that were turned away because of the bounds on connections.
+    pub refused_connections: u64,
+    /// Ended event streams by reason, in the order of [`Reason::ALL`].
+    pub disconnects: [u64; Reason::ALL.len()],
+    /// How long events took from being published to a socket's taking them.
+    pub latency: Histogram,
+}
+
+/// A histogram of durations with the fixed bounds [`Histogram::BOUNDS`].
+#[derive(Clone, Debug, Default)]
+pub struct Histogram {
+    /// How many were within each bound and above the one before; the last is above all bounds.
+    pub counts: [u64; Histogram::BOUNDS.len() + 1],
+    /// The sum of all, in nanoseconds.
+    pub sum_ns: u64,
+}
+
+impl Histogram {
+    /// The upper bounds, inclusive, in nanoseconds: 100 µs to 10 s.
+    pub const BOUNDS: [u64; 16] = [
+        100_000,
+        250_000,
+        500_000,
+        1_000_000,
+        2_500_000,
+        5_000_000,
+        10_000_000,
+        25_000_000,
+        50_000_000,
+        100_000_000,
+        250_000_000,
+        500_000_000,
+        1_000_000_000,
+        2_500_000_000,
+        5_000_000_000,
+        10_000_000_000,
+    ];
+
+    /// The bound below which a share of them were, 0 to 1; `None` when there were none or the
+    /// answer is above all bounds.
+    #[must_use]
+    pub fn quantile(&self, share: f64) -> Option<Duration> {
+        let total: u64 = self.counts.iter().sum();
+        let wanted = (total as f64 * share).ceil().max(1.0) as u64;
+        let mut seen = 0;
+        let mut counts = self.counts.iter().zip(Histogram::BOUNDS);
+        counts.find_map(|(count, bound)| {
+            seen += count;
+            (seen >= wanted).then(|| Duration::from_nanos(bound))
+        })
+    }
+}
+
+macro_rules! counters {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// One shard's counters. One thread writes, so an addition is a load and a store.
+        #[derive(Default)]
+        pub(crate) struct Counters {
+            $($(#[$doc])* pub(crate) $name: Counter,)*
+            pub(crate) disconnects: [Counter; Reason::ALL.len()],
+            latency: [Counter; Histogram::BOUNDS.len() + 1],
+            latency_sum_ns: Counter,
+        }
+
+        impl Counters {
+            pub(crate) fn add_to(&self, metrics: &mut Metrics) {
+                $(metrics.$name += self.$name.value();)*
+                for (sum, counter) in metrics.disconnects.iter_mut().zip(&self.disconnects) {
+                    *sum += counter.value();
+                }
+                for (sum, counter) in metrics.latency.counts.iter_mut().zip(&self.latency) {
+                    *sum += counter.value();
+                }
+                metrics.latency.sum_ns += self.latency_sum_ns.value();
+            }
+        }
+    };
+}
+
+counters! {
+    connections,
+    pending_connections,
+    lagging_connections,
+    delivered_events,
+    delivered_bytes,
+    heartbeats,
+    batches,
+    lag_bytes,
+    accepted_connections,
+    refused_connections,
+}
+
+impl Counters {
+    pub(crate) fn count_disconnect(&self, reason: Reason) {
+        let index = Reason::ALL.iter().position(|&r| r == reason).expect("ALL has every reason");
+        self.disconnects[index].add(1);
+    }
+
+    /// Counts so many deliveries that took so long.
+    pub(crate) fn count_latency(&self, ns: u64, deliveries: u64) {
+        let index = Histogram::BOUNDS.partition_point(|&bound| bound < ns);
+        self.latency[index].add(deliveries);
+        self.latency_sum_ns.add(ns.saturating_mul(deliveries));
+    }
+}
+
+/// A number that one thread writes and any thread reads.
+#[derive(Default)]
+pub(crate) struct Counter(AtomicU64);
+
+impl Counter {
+    pub(crate) fn add(&self, n: u64) {
+        self.0.store(self.value().wrapping_add(n), Ordering::Relaxed);
+    }
+
+    pub(crate) fn sub(&self, n: u64) {
+        self.0.store(self.value().wrapping_sub(n), Ordering::Relaxed);
+    }
+
+    pub(crate) fn value(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_latency_is_counted_within_its_bound() {
+        let counters = Counters::default();
+        counters.count_latency(100_000, 98);
+        counters.count_latency(100_001, 1);
+        counters.count_latency(u64::MAX, 1);
+        let mut metrics = Metrics::default();
+        counters.add_to(&mut metrics);
+        assert_eq!(metrics.latency.counts[..2], [98, 1]);
+        assert_eq!(metrics.latency.counts.last(), Some(&1));
+        assert_eq!(metrics.latency.quantile(0.5), Some(Duration::from_micros(100)));
+        assert_eq!(metrics.latency.quantile(0.99), Some(Duration::from_micros(250)));
+        assert_eq!(metrics.latency.quantile(1.0), None);
+    }
+}

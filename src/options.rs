@@ -1,0 +1,154 @@
+//! Every bound of the engine, with its default.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::policy::Policy;
+
+/// How a [`Hub`](crate::Hub) behaves and where its bounds are. All of it has a default.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use fanfare::{Hub, Options};
+///
+/// let options = Options { shards: 1, heartbeat: Duration::from_secs(30), ..Options::default() };
+/// let hub = Hub::start(options)?;
+/// # Ok::<(), fanfare::StartError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Options {
+    /// Shards, 1 to 256. Each owns its share of the connections. Default: the machine's cores.
+    pub shards: usize,
+    /// How long a connection may be silent before it gets a comment, 100 ms to 1 day; zero turns
+    /// heartbeats off. Default: 15 s.
+    pub heartbeat: Duration,
+    /// The reconnection time a client is told when it connects, at most 1 day; each client gets
+    /// one drawn from this to twice this, so that they do not come back in the same moment.
+    /// Zero tells nothing. Default: 2 s.
+    pub retry: Duration,
+    /// The most bytes of data and comment in one event, at most 64 MiB. Default: 1 MiB.
+    pub event_bytes_max: usize,
+    /// The most bytes that are gathered into one batch, 1 byte to 16 MiB; a batch always holds at
+    /// least one event. Larger batches are more throughput and more latency. Default: 32 KiB.
+    pub batch_bytes_max: usize,
+    /// A topic is full when this many bytes of its events have not begun to be sent by all of its
+    /// audiences. Default: 32 KiB.
+    pub topic_room_bytes: usize,
+    /// The hub is full when this many bytes over all topics have not begun to be sent. Default:
+    /// 64 MiB.
+    pub hub_room_bytes: usize,
+    /// What happens to a connection that lags by more than the next two. Default: disconnect.
+    pub policy: Policy,
+    /// The most bytes that a connection may lag behind its audience, beyond the batch that it is
+    /// being sent. Default: 1 MiB.
+    pub lag_bytes_max: usize,
+    /// The longest time for which a connection may lag. Default: 30 s.
+    pub lag_age_max: Duration,
+    /// A connection that lags by too many bytes is waited for while what it is being sent is not
+    /// older than this: so a publisher without pause does not cut clients that take
+    /// `lag_bytes_max` in this time, but is slowed down to them. Default: 1 s.
+    pub lag_grace: Duration,
+    /// The most bytes that all audiences together keep for connections that lag; beyond it, those
+    /// that need the oldest batch of the audience that grows are let go. Default: 256 MiB.
+    pub lag_total_bytes_max: usize,
+    /// The most connections. Default: 100,000.
+    pub connections_max: usize,
+    /// The most connections from one address (from one /64 network in IPv6); zero for no bound,
+    /// since behind a proxy all clients have the proxy's address. Default: zero.
+    pub connections_per_address_max: usize,
+}
+
+/// The largest `shards`.
+const SHARDS_MAX: usize = 256;
+/// The largest `event_bytes_max`: a frame's size stays within 32 bits, even if every byte of the
+/// data is a line break.
+const EVENT_BYTES_MAX: usize = 64 << 20;
+const BATCH_BYTES_MAX: usize = 16 << 20;
+const HEARTBEAT_MIN: Duration = Duration::from_millis(100);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            shards: std::thread::available_parallelism().map_or(1, usize::from).min(SHARDS_MAX),
+            heartbeat: Duration::from_secs(15),
+            retry: Duration::from_secs(2),
+            event_bytes_max: 1 << 20,
+            batch_bytes_max: 32 << 10,
+            topic_room_bytes: 32 << 10,
+            hub_room_bytes: 64 << 20,
+            policy: Policy::Disconnect,
+            lag_bytes_max: 1 << 20,
+            lag_age_max: Duration::from_secs(30),
+            lag_grace: Duration::from_secs(1),
+            lag_total_bytes_max: 256 << 20,
+            connections_max: 100_000,
+            connections_per_address_max: 0,
+        }
+    }
+}
+
+/// An option outside its bounds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OptionsError {
+    /// The option's name.
+    pub option: &'static str,
+    /// What it may be.
+    pub bounds: &'static str,
+}
+
+impl Options {
+    /// Checks every option against its bounds.
+    ///
+    /// # Errors
+    ///
+    /// The first option that is outside of them.
+    pub fn check(&self) -> Result<(), OptionsError> {
+        let within = |ok: bool, option, bounds| match ok {
+            true => Ok(()),
+            false => Err(OptionsError { option, bounds }),
+        };
+        within((1..=SHARDS_MAX).contains(&self.shards), "shards", "1 to 256")?;
+        within(
+            self.heartbeat.is_zero() || (HEARTBEAT_MIN..=DAY).contains(&self.heartbeat),
+            "heartbeat",
+            "zero, or 100 ms to 1 day",
+        )?;
+        within(self.retry <= DAY, "retry", "at most 1 day")?;
+        within(self.event_bytes_max <= EVENT_BYTES_MAX, "event_bytes_max", "at most 64 MiB")?;
+        within(
+            (1..=BATCH_BYTES_MAX).contains(&self.batch_bytes_max),
+            "batch_bytes_max",
+            "1 byte to 16 MiB",
+        )?;
+        within(self.topic_room_bytes > 0, "topic_room_bytes", "at least 1 byte")?;
+        within(self.hub_room_bytes > 0, "hub_room_bytes", "at least 1 byte")?;
+        within(self.lag_total_bytes_max > 0, "lag_total_bytes_max", "at least 1 byte")?;
+        within(self.connections_max > 0, "connections_max", "at least 1")?;
+        within(self.lag_age_max >= self.lag_grace, "lag_age_max", "at least lag_grace")
+    }
+}
+
+impl fmt::Display for OptionsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the option {} is out of bounds: it may be {}", self.option, self.bounds)
+    }
+}
+
+impl std::error::Error for OptionsError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_within_bounds_and_an_error_names_the_option() {
+        assert_eq!(Options::default().check(), Ok(()));
+        let none = Options { shards: 0, ..Options::default() };
+        assert_eq!(none.check().unwrap_err().option, "shards");
+        let short = Options { heartbeat: Duration::from_millis(1), ..Options::default() };
+        assert_eq!(short.check().unwrap_err().option, "heartbeat");
+    }
+}

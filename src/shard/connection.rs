@@ -1,0 +1,125 @@
+//! One client: an entry in its shard's slab. Idle, this entry is all there is of it.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use super::greeter::Door;
+use crate::sys::Stream;
+
+pub(crate) struct Connection {
+    pub(crate) sink: Sink,
+    pub(crate) peer: Network,
+    pub(crate) state: State,
+    /// When it joined or was last sent a heartbeat, in milliseconds since the hub's start.
+    pub(crate) quiet_since_ms: u32,
+}
+
+/// Where a connection's bytes go.
+pub(crate) enum Sink {
+    Socket(Stream),
+    /// A sink that does what a test tells it to.
+    #[cfg(test)]
+    Scripted(Box<dyn FnMut(&[u8]) -> io::Result<usize> + Send>),
+}
+
+pub(crate) enum State {
+    /// Its request's head is not complete yet.
+    Greeting(Box<Greeted>),
+    /// It is caught up with its audience.
+    Live(Place),
+    /// Its socket did not take all there was for it.
+    Lagging(Box<Lagging>),
+    /// It was answered and is being closed; what it still sends is thrown away.
+    Leaving,
+}
+
+/// What has come of a request's head so far, and through which door.
+pub(crate) struct Greeted {
+    pub(crate) door: Arc<Door>,
+    pub(crate) addr: SocketAddr,
+    pub(crate) head: Vec<u8>,
+}
+
+/// Where a connection stands in its audience.
+#[derive(Clone, Copy)]
+pub(crate) struct Place {
+    pub(crate) audience: u32,
+    /// Its index in the audience's members, or for a laggard in its `lagging`.
+    pub(crate) place: u32,
+}
+
+/// How far a laggard is.
+pub(crate) struct Lagging {
+    pub(crate) place: Place,
+    /// Bytes for it alone that go before anything else, and how many of them were sent.
+    pub(crate) own: Option<(Box<[u8]>, usize)>,
+    /// The number of the batch that it stands at.
+    pub(crate) batch: u64,
+    /// How many bytes of that batch were sent.
+    pub(crate) sent: usize,
+    pub(crate) since_ms: u32,
+}
+
+/// What a limit per address counts by: the address in IPv4, the /64 network in IPv6.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Network(u64);
+
+impl Connection {
+    /// Notes that its place in its audience has changed.
+    pub(crate) fn set_place(&mut self, to: u32) {
+        match &mut self.state {
+            State::Live(place) => place.place = to,
+            State::Lagging(lagging) => lagging.place.place = to,
+            State::Greeting(_) | State::Leaving => unreachable!("it belongs to no audience"),
+        }
+    }
+}
+
+impl Sink {
+    /// Sends as much as it takes at once.
+    pub(crate) fn send(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Sink::Socket(stream) => stream.send(bytes),
+            #[cfg(test)]
+            Sink::Scripted(send) => send(bytes),
+        }
+    }
+
+    pub(crate) fn socket(&self) -> Option<&Stream> {
+        match self {
+            Sink::Socket(stream) => Some(stream),
+            #[cfg(test)]
+            Sink::Scripted(_) => None,
+        }
+    }
+}
+
+impl From<SocketAddr> for Network {
+    fn from(addr: SocketAddr) -> Network {
+        match addr.ip().to_canonical() {
+            // No IPv6 network in use begins with 32 zero bits.
+            IpAddr::V4(ip) => Network(u64::from(u32::from(ip))),
+            IpAddr::V6(ip) => Network((u128::from(ip) >> 64) as u64),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_idle_connection_is_an_entry_of_at_most_56_bytes() {
+        assert!(size_of::<(u32, Connection)>() <= 56, "{}", size_of::<(u32, Connection)>());
+    }
+
+    #[test]
+    fn a_host_has_one_network_in_both_families() {
+        let network = |addr: &str| Network::from(addr.parse::<SocketAddr>().unwrap()).0;
+        assert_eq!(network("192.0.2.1:1"), network("[::ffff:192.0.2.1]:2"));
+        assert_eq!(network("[2001:db8::1]:1"), network("[2001:db8::ff:2]:2"));
+        assert_ne!(network("[2001:db8::1]:1"), network("[2001:db8:0:1::1]:1"));
+        assert_ne!(network("192.0.2.1:1"), network("192.0.2.2:1"));
+    }
+}

@@ -1,0 +1,73 @@
+//! How clients come in: the seam between a shard, which knows no HTTP, and the protocol that its
+//! clients speak.
+
+use std::net::{SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use crate::frame::Wire;
+use crate::sys::ListenSocket;
+use crate::topic::Topic;
+
+/// What a shard asks of a protocol.
+pub(crate) trait Greeter: Send + Sync {
+    /// Looks at all that a client has sent so far. `crowded` says that the bounds on connections
+    /// are reached.
+    fn greet(&self, head: &[u8], addr: SocketAddr, crowded: bool) -> Greeting;
+
+    /// The answer to a client whose request does not come in time.
+    fn too_slow(&self) -> Vec<u8>;
+
+    /// How long a client may take for its request's head.
+    fn head_time_max(&self) -> Duration;
+}
+
+/// What is to be done with a client.
+pub(crate) enum Greeting {
+    /// Its request's head is not complete.
+    More,
+    /// It is sent the response's head, and from then on what is published to the topics.
+    Join { head: Vec<u8>, topics: Vec<Topic>, wire: Wire },
+    /// It is sent an answer, and then the connection is closed.
+    Answer(Vec<u8>),
+    /// It wants something else than events: another part of the program answers.
+    Elsewhere,
+}
+
+/// A connection that wants something else than events.
+#[derive(Debug)]
+pub struct Visitor {
+    /// The socket, non-blocking.
+    pub stream: TcpStream,
+    /// What was read from it: at least its request's head.
+    pub read: Vec<u8>,
+    /// The peer's address.
+    pub addr: SocketAddr,
+}
+
+/// A listening socket, shared by all shards: whoever is idle accepts.
+pub(crate) struct Door {
+    pub(crate) socket: ListenSocket,
+    pub(crate) greeter: Box<dyn Greeter>,
+    /// Where connections go that want something else than events.
+    pub(crate) elsewhere: Option<async_channel::Sender<Visitor>>,
+    closed: AtomicBool,
+}
+
+impl Door {
+    pub(crate) fn new(
+        socket: ListenSocket,
+        greeter: Box<dyn Greeter>,
+        elsewhere: Option<async_channel::Sender<Visitor>>,
+    ) -> Door {
+        Door { socket, greeter, elsewhere, closed: AtomicBool::new(false) }
+    }
+
+    pub(crate) fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+}

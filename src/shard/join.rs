@@ -1,0 +1,316 @@
+//! How connections begin: accepted through a door or handed over, greeted, and joined to an
+//! audience.
+
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+use std::os::fd::AsFd;
+use std::sync::Arc;
+
+use super::audience::Audience;
+use super::connection::{Connection, Greeted, Network, Place, Sink, State};
+use super::greeter::{Door, Greeting, Visitor};
+use super::slots::Key;
+use super::{Command, LocalTopic, Shard};
+use crate::frame::Wire;
+use crate::metrics::Reason;
+use crate::sys::{AcceptError, Stream};
+use crate::topic::Topic;
+
+/// Connections that are accepted before the shard turns to its other work.
+const ACCEPTS_MAX: usize = 32;
+
+impl Shard {
+    /// Takes what the poller has brought.
+    pub(super) fn handle_readiness(&mut self) {
+        let mut ready = std::mem::take(&mut self.ready);
+        for readiness in ready.drain(..) {
+            let Some(key) = Key::from_u64(readiness.key) else {
+                self.accept(readiness.key as usize);
+                continue;
+            };
+            // A stale key: the connection ended since the poller saw it.
+            let Some(connection) = self.connections.get_mut(key) else { continue };
+            match connection.state {
+                State::Greeting(_) if readiness.readable => self.read_head(key),
+                State::Greeting(_) => {}
+                State::Lagging(_) if readiness.writable => self.resume(key),
+                State::Live(_) | State::Lagging(_) | State::Leaving => {}
+            }
+            let now_streaming = self
+                .connections
+                .get_mut(key)
+                .is_some_and(|connection| !matches!(connection.state, State::Greeting(_)));
+            if readiness.readable && now_streaming {
+                self.listen_to(key);
+            }
+        }
+        self.ready = ready;
+    }
+
+    pub(super) fn handle_commands(&mut self) {
+        for _ in 0..ACCEPTS_MAX {
+            let Ok(command) = self.link().orders.try_recv() else { return };
+            match command {
+                Command::Open(door) => {
+                    let entry = self.doors.vacant_entry();
+                    let key = entry.key() as u64;
+                    match self.poller.add_listener(door.socket.as_fd(), key) {
+                        Ok(()) => drop(entry.insert(door)),
+                        Err(error) => log::error!("shard {} cannot listen: {error}", self.id),
+                    }
+                }
+                Command::Doors => {
+                    let poller = &self.poller;
+                    self.doors.retain(|_, door| {
+                        if door.is_closed() {
+                            let _ = poller.remove(door.socket.as_fd());
+                        }
+                        !door.is_closed()
+                    });
+                }
+                Command::Serve { stream, read, addr, door } => {
+                    self.serve(stream, &read, addr, &door);
+                }
+            }
+        }
+    }
+
+    /// Accepts some of those who wait at a door.
+    fn accept(&mut self, index: usize) {
+        let Some(door) = self.doors.get(index).cloned() else { return };
+        for _ in 0..ACCEPTS_MAX {
+            match door.socket.accept() {
+                Ok((stream, addr)) => self.place(stream, addr, &door),
+                Err(AcceptError::Gone) => {}
+                Err(AcceptError::Nobody) => return,
+                Err(AcceptError::Exhausted(error)) => {
+                    log::warn!("accepts pause: {error}; raise the limit of open files");
+                    self.pause(index);
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Serves a new connection here, or has it served by a shard that has far fewer.
+    fn place(&mut self, stream: Stream, addr: SocketAddr, door: &Arc<Door>) {
+        let crowd = |id: usize| {
+            let counters = &self.shared.links[id].counters;
+            counters.connections.value() + counters.pending_connections.value()
+        };
+        let here = crowd(self.id);
+        let (least, other) =
+            (0..self.shared.links.len()).map(|id| (crowd(id), id)).min().expect("a hub has shards");
+        if here <= least + least / 8 + 8 {
+            return self.serve(stream, &[], addr, door);
+        }
+        let serve = Command::Serve { stream, read: Vec::new(), addr, door: door.clone() };
+        if let Err(Command::Serve { stream, .. }) = self.shared.links[other].command(serve) {
+            self.serve(stream, &[], addr, door);
+        }
+    }
+
+    /// Takes a connection into the slab, and reads and answers its request if it is there.
+    fn serve(&mut self, stream: Stream, read: &[u8], addr: SocketAddr, door: &Arc<Door>) {
+        let peer = Network::from(addr);
+        if !self.shared.seats.take(peer) {
+            self.link().counters.refused_connections.add(1);
+            return;
+        }
+        let greeted = Greeted { door: door.clone(), addr, head: Vec::new() };
+        let key = self.connections.insert(Connection {
+            sink: Sink::Socket(stream),
+            peer,
+            state: State::Greeting(Box::new(greeted)),
+            quiet_since_ms: self.now_ms(),
+        });
+        self.link().counters.pending_connections.add(1);
+        if read.is_empty() {
+            self.read_head(key);
+        } else {
+            self.greet(key, read);
+        }
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        let waits = matches!(connection.state, State::Greeting(_));
+        let socket = connection.sink.socket().expect("it came as a socket");
+        if let Err(error) = self.poller.add_stream(socket.as_fd(), key.to_u64()) {
+            log::error!("a connection cannot be polled and is closed: {error}");
+            return self.give_up(key);
+        }
+        if waits {
+            self.expect_head(key, door.greeter.head_time_max());
+        }
+    }
+
+    /// Reads more of a request's head.
+    fn read_head(&mut self, key: Key) {
+        loop {
+            let Some(connection) = self.connections.get_mut(key) else { return };
+            let State::Greeting(_) = connection.state else { return };
+            let socket = connection.sink.socket().expect("it came as a socket");
+            let mut scratch = std::mem::take(&mut self.scratch);
+            let received = socket.recv(&mut scratch);
+            match received {
+                Ok(0) => drop(self.remove(key.index)),
+                Ok(bytes) => self.greet(key, &scratch[..bytes]),
+                Err(ref error) if error.kind() == ErrorKind::WouldBlock => {}
+                Err(_) => drop(self.remove(key.index)),
+            }
+            self.scratch = scratch;
+            if received.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Shows the protocol what has come, and does what it says.
+    fn greet(&mut self, key: Key, bytes: &[u8]) {
+        let connection = &mut self.connections[key.index];
+        let State::Greeting(greeted) = &mut connection.state else { return };
+        let crowded = self.shared.seats.is_crowded(connection.peer);
+        // Most heads come in one piece, and are then never copied.
+        let head = match greeted.head.is_empty() {
+            true => bytes,
+            false => {
+                greeted.head.extend_from_slice(bytes);
+                &greeted.head
+            }
+        };
+        match greeted.door.greeter.greet(head, greeted.addr, crowded) {
+            Greeting::More => {
+                if greeted.head.is_empty() {
+                    greeted.head = bytes.to_vec();
+                }
+            }
+            Greeting::Join { head, topics, wire } => self.join(key.index, &head, &topics, wire),
+            Greeting::Answer(answer) => {
+                if crowded {
+                    self.link().counters.refused_connections.add(1);
+                }
+                self.answer(key, &answer);
+            }
+            Greeting::Elsewhere => {
+                let read = head.to_vec();
+                self.send_elsewhere(key, read);
+            }
+        }
+    }
+
+    /// Sends an answer and the end of the stream, and then waits a little for the peer's end: to
+    /// close with something unread would be a reset, which could overtake the answer.
+    pub(super) fn answer(&mut self, key: Key, answer: &[u8]) {
+        let connection = &mut self.connections[key.index];
+        // An answer is smaller than any send buffer.
+        let sent = connection.sink.send(answer);
+        if !sent.is_ok_and(|sent| sent == answer.len()) {
+            return self.give_up(key);
+        }
+        if let Some(socket) = connection.sink.socket() {
+            socket.shutdown_write();
+        }
+        connection.state = State::Leaving;
+        self.expect_end(key);
+        self.listen_to(key);
+    }
+
+    /// Hands a connection to the part of the program that serves what is not an event stream.
+    fn send_elsewhere(&mut self, key: Key, read: Vec<u8>) {
+        let Connection { sink, state, .. } = self.remove(key.index);
+        let (Sink::Socket(stream), State::Greeting(greeted)) = (sink, state) else { return };
+        // It is registered only if its head came in several pieces.
+        let _ = self.poller.remove(stream.as_fd());
+        if let Some(elsewhere) = &greeted.door.elsewhere {
+            let visitor = Visitor { stream: stream.into_std(), read, addr: greeted.addr };
+            if elsewhere.try_send(visitor).is_err() {
+                log::warn!("too many requests wait for other parts of the program; one is dropped");
+            }
+        }
+    }
+
+    /// Makes an event stream of a connection: from now on it gets what is published to its topics.
+    fn join(&mut self, index: u32, head: &[u8], topics: &[Topic], wire: Wire) {
+        let audience = self.audience_of(topics, wire);
+        self.link().counters.pending_connections.sub(1);
+        self.link().counters.connections.add(1);
+        self.link().counters.accepted_connections.add(1);
+        for &topic in &self.audiences[audience].topics {
+            self.topics[topic as usize].crowd += 1;
+        }
+        self.connections[index].quiet_since_ms = self.now_ms();
+        self.join_members(index, audience);
+        self.send_own(index, head);
+    }
+
+    /// Makes a member of a connection that needs nothing of what the audience has gathered so far.
+    pub(super) fn join_members(&mut self, index: u32, audience: u32) {
+        let connections = &mut self.connections;
+        let members = &mut self.audiences[audience].members;
+        let place = members.join(index, |index, place| connections[index].set_place(place));
+        self.connections[index].state = State::Live(Place { audience, place });
+    }
+
+    /// Sends a live connection something that is for it alone, before what its audience is sent.
+    pub(super) fn send_own(&mut self, index: u32, bytes: &[u8]) {
+        let connection = &mut self.connections[index];
+        let State::Live(Place { audience, place }) = connection.state else { return };
+        let sent = match connection.sink.send(bytes) {
+            Ok(sent) if sent == bytes.len() => return,
+            Ok(sent) => sent,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => 0,
+            Err(_) => return self.disconnect(index, Reason::Error),
+        };
+        let position = self.audiences[audience].position_of(place);
+        self.fall_behind(index, Some((bytes.into(), sent)), position, 0);
+    }
+
+    /// The audience of a set of topics, which has at least one; a new one if there is none yet.
+    fn audience_of(&mut self, topics: &[Topic], wire: Wire) -> u32 {
+        let mut keys = Vec::with_capacity(topics.len());
+        let mut new_topics = Vec::new();
+        for topic in topics {
+            match self.topic_keys.get(topic) {
+                Some(&key) => keys.push(key),
+                None if new_topics.contains(topic) => {}
+                None => new_topics.push(topic.clone()),
+            }
+        }
+        let from_sequence = self.begin_interest(new_topics, &mut keys);
+        keys.sort_unstable();
+        keys.dedup();
+        let id = (keys.into_boxed_slice(), wire);
+        if let Some(&audience) = self.audience_of.get(&id) {
+            return audience;
+        }
+        let mut audience = Audience::new(id.0.clone(), wire, from_sequence);
+        audience.quiet_since_ms = self.now_ms();
+        let index = self.audiences.insert(audience).index;
+        for &key in &id.0 {
+            let topic = &mut self.topics[key as usize];
+            self.audiences[index].places.push(topic.audiences.len() as u32);
+            topic.audiences.push(index);
+        }
+        self.audience_of.insert(id, index);
+        index
+    }
+
+    /// Has events of new topics come to this shard, and adds the topics' keys. Returns the last
+    /// sequence number before that.
+    fn begin_interest(&mut self, topics: Vec<Topic>, keys: &mut Vec<u32>) -> u64 {
+        let (local, topic_keys) = (&mut self.topics, &mut self.topic_keys);
+        self.shared.order.register(self.id, topics, |state| {
+            let topic = LocalTopic { state: state.clone(), audiences: Vec::new(), crowd: 0 };
+            let key = local.insert(topic) as u32;
+            topic_keys.insert(state.name.clone(), key);
+            keys.push(key);
+            key
+        })
+    }
+
+    /// Closes a connection that cannot be served, whatever it was.
+    fn give_up(&mut self, key: Key) {
+        match self.connections[key.index].state {
+            State::Live(_) | State::Lagging(_) => self.disconnect(key.index, Reason::Error),
+            State::Greeting(_) | State::Leaving => drop(self.remove(key.index)),
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! How connections end.
+
+use super::connection::{Connection, Place, State};
+use super::slots::Key;
+use super::Shard;
+use crate::frame::Wire;
+use crate::metrics::Reason;
+
+/// How much a client may send at once after its request's head: nothing is expected of it.
+const UNASKED_BYTES_MAX: usize = 64 << 10;
+
+impl Shard {
+    /// Ends an event stream, and counts why.
+    pub(super) fn disconnect(&mut self, index: u32, reason: Reason) {
+        log::debug!("connection {index} of shard {} ended: {}", self.id, reason.as_str());
+        let counters = &self.link().counters;
+        counters.count_disconnect(reason);
+        counters.connections.sub(1);
+        drop(self.remove(index));
+    }
+
+    /// Takes a connection out of everything that knows it. To drop it is to close it.
+    pub(super) fn remove(&mut self, index: u32) -> Connection {
+        match &self.connections[index].state {
+            State::Live(place) => {
+                let place = *place;
+                self.leave_members(place);
+                self.leave_audience(place.audience);
+            }
+            State::Lagging(lagging) => {
+                let (place, batch) = (lagging.place, lagging.batch);
+                self.leave_lagging(place);
+                self.leave_batch(place.audience, batch);
+                self.leave_audience(place.audience);
+            }
+            State::Greeting(_) | State::Leaving => self.link().counters.pending_connections.sub(1),
+        }
+        let connection = self.connections.remove(index);
+        self.shared.seats.give_back(connection.peer);
+        self.connections.shrink();
+        connection
+    }
+
+    /// Takes a connection from the members of its audience, which may have been waiting for it
+    /// to end its pass.
+    pub(super) fn leave_members(&mut self, place: Place) {
+        let connections = &mut self.connections;
+        let members = &mut self.audiences[place.audience].members;
+        members.leave(place.place, |index, place| connections[index].set_place(place));
+    }
+
+    /// One connection less is in an audience, and in the crowd of each of its topics.
+    fn leave_audience(&mut self, index: u32) {
+        for &topic in &self.audiences[index].topics {
+            self.topics[topic as usize].crowd -= 1;
+        }
+        if self.audiences[index].is_empty() {
+            self.remove_audience(index);
+        }
+    }
+
+    /// Ends an audience that nobody is in, and the shard's interest in topics that it was the
+    /// last for. What it had pending gives its room back.
+    fn remove_audience(&mut self, index: u32) {
+        let audience = self.audiences.remove(index);
+        self.keep_no_longer(audience.kept_bytes());
+        for (&key, &place) in audience.topics.iter().zip(&audience.places) {
+            let topic = &mut self.topics[key as usize];
+            topic.audiences.swap_remove(place as usize);
+            if let Some(&moved) = topic.audiences.get(place as usize) {
+                let moved = &mut self.audiences[moved];
+                let nth = moved.topics.binary_search(&key).expect("it stood in the topic's list");
+                moved.places[nth] = place;
+            } else if topic.audiences.is_empty() {
+                let topic = self.topics.remove(key as usize);
+                self.shared.order.unregister(self.id, &topic.state);
+                self.topic_keys.remove(&topic.state.name);
+            }
+        }
+        self.audience_of.remove(&(audience.topics, audience.wire));
+        self.audiences.shrink();
+    }
+
+    /// The peer of an answered or streaming connection has sent something: its end, or what
+    /// nobody asked for.
+    pub(super) fn listen_to(&mut self, key: Key) {
+        let mut unasked_bytes = 0;
+        let ended = loop {
+            let Some(connection) = self.connections.get_mut(key) else { return };
+            let Some(socket) = connection.sink.socket() else { return };
+            match socket.recv(&mut self.scratch) {
+                Ok(0) => break Reason::ClientClosed,
+                Ok(bytes) => unasked_bytes += bytes,
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return,
+                Err(_) => break Reason::Error,
+            }
+            if unasked_bytes > UNASKED_BYTES_MAX {
+                break Reason::Garbage;
+            }
+        };
+        match self.connections[key.index].state {
+            State::Live(_) | State::Lagging(_) => self.disconnect(key.index, ended),
+            State::Greeting(_) | State::Leaving => drop(self.remove(key.index)),
+        }
+    }
+
+    /// Ends everything, with the end of the body for those that are caught up.
+    pub(super) fn close_all(&mut self) {
+        for (_, door) in std::mem::take(&mut self.doors) {
+            let _ = self.poller.remove(std::os::fd::AsFd::as_fd(&door.socket));
+        }
+        for index in self.connections.indices() {
+            match &self.connections[index].state {
+                State::Live(place) => {
+                    let audience = &self.audiences[place.audience];
+                    if audience.wire == Wire::Chunked {
+                        let _ = self.connections[index].sink.send(b"0\r\n\r\n");
+                    }
+                    self.disconnect(index, Reason::Closed);
+                }
+                State::Lagging(_) => self.disconnect(index, Reason::Closed),
+                State::Greeting(_) | State::Leaving => drop(self.remove(index)),
+            }
+        }
+    }
+}

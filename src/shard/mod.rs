@@ -1,0 +1,413 @@
+//! The hot path.
+//!
+//! A send of one event to one client is a system call of 7 to 10 microseconds, whoever makes it,
+//! so a program that sends event by event delivers about 100,000 a second, however clever it is.
+//! The only way out is to send several events with one call. Waiting for several would cost
+//! latency. So a shard never waits, and lets the work itself make time for gathering:
+//!
+//! > While one pass is being sent, new events gather. The next pass sends them all, with one call
+//! > a client.
+//!
+//! An idle audience is sent a new event at once, as the frame that the publisher encoded. Under
+//! load the events of the time that a pass takes become one batch, gathered once for all members;
+//! the batches grow by themselves until they are as large as `batch_bytes_max`, and from there on
+//! the publisher is made to wait for its topic's room.
+//!
+//! Four more decisions make the rest:
+//!
+//! - **A pass is cut into slices**, and the slices of all audiences take turns, with accepts and
+//!   readiness in between. Events for a small crowd go into an express queue, which gets every
+//!   other slice, so a message to one person does not wait behind a broadcast to 100,000, nor in
+//!   one line with 10,000 audiences of one.
+//! - **Who takes everything has no state.** A member that took the whole batch is where its
+//!   audience is; nothing is written to its entry. Only a short write makes a laggard, with a
+//!   position of its own (`lag.rs`).
+//! - **One owner, no lock.** A shard's connections are its own. The hub's lock is taken when a
+//!   topic gets its first audience here or loses its last; the inbox's, once for all that is in it.
+//! - **Registered once.** A socket is in the poller for both directions, edge-triggered, from its
+//!   first moment to its last; no call tells the poller anything in between.
+//!
+//! Everything here is driven from outside (`drive.rs`) by [`Shard::turn`], which never blocks.
+
+mod audience;
+mod connection;
+mod greeter;
+mod join;
+mod lag;
+mod leave;
+mod members;
+mod seats;
+mod slots;
+#[cfg(test)]
+mod tests;
+mod timer;
+
+use std::collections::{HashMap, VecDeque};
+use std::io::{self, ErrorKind};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+use std::time::Duration;
+
+use slab::Slab;
+
+use self::audience::Audience;
+use self::connection::Connection;
+use self::slots::{Key, Slots};
+use self::timer::Timers;
+use crate::frame::Wire;
+use crate::metrics::{Counters, Reason};
+use crate::options::Options;
+use crate::order::{Order, Published, ShardInbox, TopicState};
+use crate::sys::{Poller, Readiness, Stream};
+use crate::topic::Topic;
+
+pub use self::greeter::Visitor;
+pub(crate) use self::greeter::{Door, Greeter, Greeting};
+pub(crate) use self::seats::Seats;
+
+/// Members that are sent to before another audience has its turn.
+const SLICE: usize = 64;
+/// Members that are sent to before the shard looks at its sockets.
+const TURN_SENDS_MAX: usize = 256;
+/// How long a closed hub goes on sending what was published before.
+const FLUSH_NS_MAX: u64 = 2_000_000_000;
+/// Commands that may wait for a shard.
+const COMMANDS_MAX: usize = 1024;
+
+/// One thread's, or one future's, share of the connections.
+pub(crate) struct Shard {
+    id: usize,
+    shared: Arc<Shared>,
+    poller: Poller,
+    ready: Vec<Readiness>,
+    doors: Slab<Arc<Door>>,
+    connections: Slots<Connection>,
+    audiences: Slots<Audience>,
+    audience_of: HashMap<(Box<[u32]>, Wire), u32>,
+    topics: Slab<LocalTopic>,
+    topic_keys: HashMap<Topic, u32>,
+    /// Audiences with something for a small crowd, and with something for a large one.
+    express: VecDeque<Key>,
+    bulk: VecDeque<Key>,
+    /// Members that were sent to from the express queue since the bulk queue had its slice.
+    express_sends: usize,
+    /// Audiences whose next pass waits for a laggard.
+    held: Vec<Key>,
+    /// Laggards that have more to send than one go takes.
+    unfinished: VecDeque<Key>,
+    timers: Timers,
+    /// Bytes that the audiences keep.
+    kept_bytes: usize,
+    now_ns: u64,
+    /// Once the hub is closed: until when events are still sent.
+    flush_until_ns: Option<u64>,
+    /// Kept from one use to the next, so that its memory is.
+    inbox_taken: Vec<Arc<Published>>,
+    scratch: Box<[u8]>,
+}
+
+/// What all shards of a hub share, and its handles with them.
+pub(crate) struct Shared {
+    pub(crate) order: Order,
+    pub(crate) options: Options,
+    pub(crate) seats: Seats,
+    pub(crate) links: Box<[Link]>,
+    pub(crate) closing: AtomicBool,
+}
+
+/// The way to one shard from any thread.
+pub(crate) struct Link {
+    pub(crate) inbox: Arc<ShardInbox>,
+    pub(crate) counters: Counters,
+    commands: async_channel::Sender<Command>,
+    orders: async_channel::Receiver<Command>,
+}
+
+pub(crate) enum Command {
+    /// Accept through a door.
+    Open(Arc<Door>),
+    /// Look which doors are closed.
+    Doors,
+    /// Serve a connection from which so much was read.
+    Serve { stream: Stream, read: Vec<u8>, addr: std::net::SocketAddr, door: Arc<Door> },
+}
+
+/// A topic that this shard has an audience for.
+struct LocalTopic {
+    state: Arc<TopicState>,
+    audiences: Vec<u32>,
+    /// Connections over all of its audiences.
+    crowd: usize,
+}
+
+/// When a shard is to have its next turn.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// At once: there is more to do.
+    Now,
+    /// When its poller or its inbox has something, or at the latest after this time.
+    Wait(Option<Duration>),
+    /// Never: the hub is closed and nobody is left.
+    Never,
+}
+
+impl Link {
+    pub(crate) fn new(inbox: Arc<ShardInbox>) -> Link {
+        let (commands, orders) = async_channel::bounded(COMMANDS_MAX);
+        Link { inbox, counters: Counters::default(), commands, orders }
+    }
+
+    /// Gives the shard a command; hands it back when too many wait already.
+    pub(crate) fn command(&self, command: Command) -> Result<(), Command> {
+        self.commands.try_send(command).map_err(async_channel::TrySendError::into_inner)?;
+        self.inbox.ring();
+        Ok(())
+    }
+}
+
+impl Shard {
+    pub(crate) fn new(id: usize, shared: Arc<Shared>, poller: Poller) -> Shard {
+        Shard {
+            id,
+            poller,
+            ready: Vec::new(),
+            doors: Slab::new(),
+            connections: Slots::new(),
+            audiences: Slots::new(),
+            audience_of: HashMap::new(),
+            topics: Slab::new(),
+            topic_keys: HashMap::new(),
+            express: VecDeque::new(),
+            bulk: VecDeque::new(),
+            express_sends: 0,
+            held: Vec::new(),
+            unfinished: VecDeque::new(),
+            timers: Timers::new(&shared.options),
+            kept_bytes: 0,
+            now_ns: 0,
+            flush_until_ns: None,
+            inbox_taken: Vec::new(),
+            scratch: vec![0; 16 << 10].into_boxed_slice(),
+            shared,
+        }
+    }
+
+    /// Does a bounded share of what there is to do, without ever blocking.
+    pub(crate) fn turn(&mut self) -> io::Result<Next> {
+        self.poll(Some(Duration::ZERO))?;
+        Ok(self.work())
+    }
+
+    /// Waits for something to do, and does a bounded share of it.
+    pub(crate) fn turn_after(&mut self, timeout: Option<Duration>) -> io::Result<Next> {
+        if self.park() {
+            let polled = self.poll(timeout);
+            self.unpark();
+            polled?;
+        }
+        Ok(self.work())
+    }
+
+    /// Announces that nobody looks at the inbox until the poller wakes up; false when there is
+    /// something to do at once.
+    pub(crate) fn park(&self) -> bool {
+        let link = self.link();
+        let parked = link.inbox.park();
+        let idle = link.orders.is_empty() && !self.shared.closing.load(Ordering::SeqCst);
+        if parked && !idle {
+            link.inbox.unpark();
+        }
+        parked && idle
+    }
+
+    pub(crate) fn unpark(&self) {
+        self.link().inbox.unpark();
+    }
+
+    pub(crate) fn poller(&self) -> &Poller {
+        &self.poller
+    }
+
+    fn poll(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+        self.poller.wait(timeout, &mut self.ready)
+    }
+
+    fn work(&mut self) -> Next {
+        self.now_ns = self.shared.order.now_ns();
+        self.handle_readiness();
+        self.handle_commands();
+        self.send();
+        self.resume_unfinished();
+        self.handle_timers();
+        let busy = !(self.express.is_empty() && self.bulk.is_empty() && self.unfinished.is_empty());
+        if self.shared.closing.load(Ordering::SeqCst) {
+            // What was published is still sent to all that take it; nothing new is let in.
+            let flush_until_ns = *self.flush_until_ns.get_or_insert(self.now_ns + FLUSH_NS_MAX);
+            if !busy || self.now_ns > flush_until_ns {
+                self.close_all();
+                return Next::Never;
+            }
+        }
+        match busy {
+            true => Next::Now,
+            false => Next::Wait(self.next_timer()),
+        }
+    }
+
+    /// Sends slices of passes, of all audiences in turn, until the turn is over.
+    fn send(&mut self) {
+        let mut sends = 0;
+        while sends < TURN_SENDS_MAX {
+            self.take_inbox();
+            let Some(audience) = self.next_audience() else { break };
+            sends += self.send_slice(audience);
+        }
+    }
+
+    /// Empties the inbox into the audiences of each event's topic.
+    fn take_inbox(&mut self) {
+        let mut taken = std::mem::take(&mut self.inbox_taken);
+        self.link().inbox.take(&mut taken);
+        for published in taken.drain(..) {
+            // The topic may have lost its last audience here since it was put.
+            let Some(topic) = published.topic.key_of(self.id) else { continue };
+            let LocalTopic { audiences, crowd, .. } = &self.topics[topic as usize];
+            let express = *crowd <= SLICE;
+            for &index in audiences {
+                let audience = &mut self.audiences[index];
+                audience.append(&published);
+                let queued = if express { &mut audience.in_express } else { &mut audience.in_bulk };
+                if !std::mem::replace(queued, true) {
+                    let queue = if express { &mut self.express } else { &mut self.bulk };
+                    queue.push_back(self.audiences.key_at(index));
+                }
+            }
+        }
+        taken.shrink_to(1024);
+        self.inbox_taken = taken;
+    }
+
+    /// Whose turn it is: the express queue's for one slice, then the bulk queue's for one.
+    fn next_audience(&mut self) -> Option<u32> {
+        loop {
+            let express = match (self.express.is_empty(), self.bulk.is_empty()) {
+                (true, true) => return None,
+                (false, false) => self.express_sends < SLICE,
+                (express_empty, _) => !express_empty,
+            };
+            let key = match express {
+                true => self.express.pop_front(),
+                false => self.bulk.pop_front(),
+            };
+            if !express {
+                self.express_sends = 0;
+            }
+            // Audiences may have gone since, or have been sent all they had from the other queue.
+            let Some((key, audience)) =
+                key.and_then(|key| Some((key, self.audiences.get_mut(key)?)))
+            else {
+                continue;
+            };
+            match express {
+                true => audience.in_express = false,
+                false => audience.in_bulk = false,
+            }
+            if audience.is_sending() || self.begin_pass(key) {
+                return Some(key.index);
+            }
+        }
+    }
+
+    /// Begins the audience's next pass; false when there is nothing to send, or it has to wait
+    /// for its laggards.
+    fn begin_pass(&mut self, key: Key) -> bool {
+        let wanted = |shard: &Shard| {
+            let audience = shard.audiences.at(key.index);
+            audience.is_some_and(|audience| !audience.held && audience.has_pending())
+        };
+        if !wanted(self) || !self.make_room_for_a_pass(key) || !wanted(self) {
+            return false;
+        }
+        let (batch_bytes_max, now_ns) = (self.shared.options.batch_bytes_max, self.now_ns);
+        let bytes = self.audiences[key.index].begin(batch_bytes_max, now_ns);
+        self.keep(bytes);
+        self.link().counters.batches.add(1);
+        true
+    }
+
+    /// Sends the current batch to the next members of an audience, and returns to how many.
+    fn send_slice(&mut self, index: u32) -> usize {
+        let key = self.audiences.key_at(index);
+        let (batch_number, batch, members) = self.audiences[index].pass();
+        let mut sends = 0;
+        let mut unusual = Vec::new();
+        while let Some(member) = members.next().filter(|_| sends < SLICE) {
+            match self.connections[member].sink.send(batch.bytes()) {
+                Ok(sent) if sent == batch.bytes().len() => {}
+                short => unusual.push((member, short)),
+            }
+            members.advance();
+            sends += 1;
+        }
+        self.count_delivered(index, batch_number, sends - unusual.len());
+        for (member, short) in unusual {
+            match short {
+                Ok(sent) => self.fall_behind(member, None, batch_number, sent),
+                Err(e) if e.kind() == ErrorKind::WouldBlock => {
+                    self.fall_behind(member, None, batch_number, 0);
+                }
+                Err(_) => self.disconnect(member, Reason::Error),
+            }
+        }
+        self.end_slice(key);
+        sends.max(1)
+    }
+
+    /// After a slice: the pass is over, or its audience queues for the next one.
+    fn end_slice(&mut self, key: Key) {
+        // With its last member the audience may be gone.
+        let now_ms = self.now_ms();
+        let Some(audience) = self.audiences.get_mut(key) else { return };
+        if audience.members.next().is_none() {
+            let bytes = audience.finish(now_ms);
+            self.keep_no_longer(bytes);
+        }
+        let audience = &mut self.audiences[key.index];
+        let more = audience.is_sending() || audience.has_pending();
+        if more && !std::mem::replace(&mut audience.in_bulk, true) {
+            self.bulk.push_back(key);
+        }
+    }
+
+    /// Counts that so many connections took all of a batch, and how long its events took.
+    fn count_delivered(&mut self, audience: u32, batch_number: u64, connections: usize) {
+        self.now_ns = self.shared.order.now_ns();
+        let (batch, connections) =
+            (self.audiences[audience].batch(batch_number), connections as u64);
+        let counters = &self.link().counters;
+        counters.delivered_events.add(batch.events * connections);
+        counters.delivered_bytes.add(batch.bytes().len() as u64 * connections);
+        let latency_ns = self.now_ns.saturating_sub(batch.published_at_ns);
+        counters.count_latency(latency_ns, batch.events * connections);
+    }
+
+    fn keep(&mut self, bytes: usize) {
+        self.kept_bytes += bytes;
+        self.link().counters.lag_bytes.add(bytes as u64);
+    }
+
+    fn keep_no_longer(&mut self, bytes: usize) {
+        self.kept_bytes -= bytes;
+        self.link().counters.lag_bytes.sub(bytes as u64);
+    }
+
+    fn link(&self) -> &Link {
+        &self.shared.links[self.id]
+    }
+
+    /// Milliseconds since the hub's start, as entries keep them: they wrap after 49 days, so
+    /// that only differences mean something.
+    fn now_ms(&self) -> u32 {
+        (self.now_ns / 1_000_000) as u32
+    }
+}

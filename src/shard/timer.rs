@@ -1,0 +1,197 @@
+//! Time in a shard, without a timer per connection.
+//!
+//! While there are connections, a tick comes every 100 ms. Deadlines that are the same for all (a
+//! request's head, the end after an answer) stand in queues that are in order by themselves. All
+//! else is found by a sweep that goes round the slab, a few entries each tick, several times in
+//! the shortest time that it has to find out about: so heartbeats are spread over time as the
+//! connections are over the slab.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use super::connection::State;
+use super::slots::Key;
+use super::Shard;
+use crate::frame::Wire;
+use crate::metrics::Reason;
+use crate::options::Options;
+
+const TICK_MS: u32 = 100;
+/// How long an answered connection may take to close.
+const LINGER: Duration = Duration::from_secs(1);
+/// How often the sweep goes round in the shortest time that it watches.
+const ROUNDS: u32 = 4;
+/// The sweep goes round at least so often.
+const ROUND_MS_MAX: u32 = 5_000;
+/// What keeps an idle stream open: a comment.
+const HEARTBEAT: &[u8] = b":\n\n";
+const HEARTBEAT_CHUNK: &[u8] = b"3\r\n:\n\n\r\n";
+
+pub(super) struct Timers {
+    last_tick_ms: u32,
+    heads: VecDeque<(Key, u32)>,
+    ends: VecDeque<(Key, u32)>,
+    /// Doors that accept again at the next tick.
+    paused: Vec<usize>,
+    sweep_at: u32,
+    round_ms: u32,
+    heartbeat_ms: u32,
+}
+
+impl Timers {
+    pub(super) fn new(options: &Options) -> Timers {
+        let ms = |time: Duration| u32::try_from(time.as_millis()).unwrap_or(u32::MAX);
+        let heartbeat_ms = ms(options.heartbeat);
+        let shortest = [heartbeat_ms, ms(options.lag_age_max)].into_iter().filter(|&ms| ms > 0);
+        let round_ms = shortest.min().map_or(ROUND_MS_MAX, |ms| (ms / ROUNDS).min(ROUND_MS_MAX));
+        Timers {
+            last_tick_ms: 0,
+            heads: VecDeque::new(),
+            ends: VecDeque::new(),
+            paused: Vec::new(),
+            sweep_at: 0,
+            round_ms,
+            heartbeat_ms,
+        }
+    }
+}
+
+impl Shard {
+    /// How long the shard may sleep.
+    pub(super) fn next_timer(&self) -> Option<Duration> {
+        let idle = self.connections.is_empty() && self.timers.paused.is_empty();
+        let since_ms = self.now_ms().wrapping_sub(self.timers.last_tick_ms);
+        (!idle).then(|| Duration::from_millis(u64::from(TICK_MS.saturating_sub(since_ms))))
+    }
+
+    pub(super) fn handle_timers(&mut self) {
+        let since_ms = self.now_ms().wrapping_sub(self.timers.last_tick_ms);
+        if since_ms < TICK_MS {
+            return;
+        }
+        self.timers.last_tick_ms = self.now_ms();
+        for key in std::mem::take(&mut self.held) {
+            self.release(key);
+        }
+        for door in std::mem::take(&mut self.timers.paused) {
+            self.resume_accepts(door);
+        }
+        self.end_slow_heads();
+        self.end_lingerers();
+        self.sweep(since_ms);
+    }
+
+    /// Gives a connection so long for its request's head.
+    pub(super) fn expect_head(&mut self, key: Key, time: Duration) {
+        let deadline = self.now_ms().wrapping_add(time.as_millis() as u32);
+        self.timers.heads.push_back((key, deadline));
+    }
+
+    /// Gives an answered connection a moment to close.
+    pub(super) fn expect_end(&mut self, key: Key) {
+        let deadline = self.now_ms().wrapping_add(LINGER.as_millis() as u32);
+        self.timers.ends.push_back((key, deadline));
+    }
+
+    /// Lets a door rest until the next tick.
+    pub(super) fn pause(&mut self, door: usize) {
+        let _ = self.poller.remove(std::os::fd::AsFd::as_fd(&self.doors[door].socket));
+        self.timers.paused.push(door);
+    }
+
+    fn resume_accepts(&mut self, index: usize) {
+        let Some(door) = self.doors.get(index) else { return };
+        let fd = std::os::fd::AsFd::as_fd(&door.socket);
+        match self.poller.add_listener(fd, index as u64) {
+            // It is another door by now, which was never paused.
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+            Err(error) => {
+                log::error!("a door cannot be polled, and is tried again: {error}");
+                self.timers.paused.push(index);
+            }
+            Ok(()) => {}
+        }
+    }
+
+    fn end_slow_heads(&mut self) {
+        let now_ms = self.now_ms();
+        while let Some(&(key, deadline)) = self.timers.heads.front() {
+            let greeted = match self.connections.get_mut(key).map(|c| &c.state) {
+                Some(State::Greeting(greeted)) => Some(greeted),
+                _ => None,
+            };
+            match greeted {
+                Some(_) if !has_passed(deadline, now_ms) => return,
+                Some(greeted) => {
+                    let answer = greeted.door.greeter.too_slow();
+                    self.answer(key, &answer);
+                }
+                None => {}
+            }
+            self.timers.heads.pop_front();
+        }
+    }
+
+    fn end_lingerers(&mut self) {
+        let now_ms = self.now_ms();
+        while let Some(&(key, deadline)) = self.timers.ends.front() {
+            if self.connections.get_mut(key).is_some() {
+                if !has_passed(deadline, now_ms) {
+                    return;
+                }
+                drop(self.remove(key.index));
+            }
+            self.timers.ends.pop_front();
+        }
+    }
+
+    /// Visits the entries whose turn came in the time since the last tick.
+    fn sweep(&mut self, since_ms: u32) {
+        let end = self.connections.end();
+        let share = u64::from(end) * u64::from(since_ms) / u64::from(self.timers.round_ms.max(1));
+        for _ in 0..(share + 1).min(u64::from(end)) {
+            if self.timers.sweep_at >= end {
+                self.timers.sweep_at = 0;
+            }
+            self.visit(self.timers.sweep_at);
+            self.timers.sweep_at += 1;
+        }
+    }
+
+    fn visit(&mut self, index: u32) {
+        let Some(connection) = self.connections.at(index) else { return };
+        match &connection.state {
+            State::Live(place) => {
+                let (now_ms, heartbeat_ms) = (self.now_ms(), self.timers.heartbeat_ms);
+                let audience = &self.audiences[place.audience];
+                let quiet_ms = [connection.quiet_since_ms, audience.quiet_since_ms]
+                    .map(|since_ms| now_ms.wrapping_sub(since_ms));
+                let quiet_ms = quiet_ms[0].min(quiet_ms[1]);
+                // The next visit may come a round later, which would be too late.
+                let due_ms = heartbeat_ms - heartbeat_ms / ROUNDS;
+                if heartbeat_ms > 0 && quiet_ms >= due_ms && !audience.is_sending() {
+                    let wire = audience.wire;
+                    self.beat(index, wire);
+                }
+            }
+            State::Lagging(lagging) if self.lags_too_long(lagging) => {
+                self.disconnect(index, Reason::Lagging);
+            }
+            State::Lagging(_) | State::Greeting(_) | State::Leaving => {}
+        }
+    }
+
+    fn beat(&mut self, index: u32, wire: Wire) {
+        self.connections[index].quiet_since_ms = self.now_ms();
+        self.link().counters.heartbeats.add(1);
+        match wire {
+            Wire::Chunked => self.send_own(index, HEARTBEAT_CHUNK),
+            Wire::Plain => self.send_own(index, HEARTBEAT),
+        }
+    }
+}
+
+/// Whether a deadline has passed, on a clock that wraps.
+fn has_passed(deadline_ms: u32, now_ms: u32) -> bool {
+    now_ms.wrapping_sub(deadline_ms) < u32::MAX / 2
+}

@@ -1,0 +1,32 @@
+//! The operating system: a poller and sockets. Besides `ffi/` the only place with `unsafe`.
+//!
+//! The poller is Linux's epoll, and elsewhere (or with `--cfg fanfare_portable`, for tests) the
+//! `polling` crate. Both report edges: a socket is registered once, for reading and writing, and
+//! reported again only when something has changed.
+
+#![allow(unsafe_code)]
+
+#[cfg(all(target_os = "linux", not(fanfare_portable)))]
+mod epoll;
+#[cfg(not(all(target_os = "linux", not(fanfare_portable))))]
+#[path = "polling.rs"]
+mod portable;
+mod socket;
+
+#[cfg(all(target_os = "linux", not(fanfare_portable)))]
+pub(crate) use epoll::{Poller, Waker};
+#[cfg(not(all(target_os = "linux", not(fanfare_portable))))]
+pub(crate) use portable::{Poller, Waker};
+pub(crate) use socket::{AcceptError, ListenSocket, SocketOptions, Stream};
+
+/// What happened to something that was registered.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Readiness {
+    /// What it was registered under.
+    pub(crate) key: u64,
+    pub(crate) readable: bool,
+    pub(crate) writable: bool,
+}
+
+/// How many readinesses one look at the poller brings at most.
+const READINESSES_MAX: usize = 512;
