@@ -1,0 +1,400 @@
+//! Events on their way to clients over real sockets.
+
+mod support;
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::time::{Duration, Instant};
+
+use fanfare::{Event, Options, PublishError, Reason, Topic};
+
+use support::{one_shard, serve, wait_until, Client, DEADLINE};
+
+fn topic(name: &str) -> Topic {
+    Topic::new(name).unwrap()
+}
+
+#[test]
+fn every_client_of_a_topic_gets_each_event_once_and_in_order() {
+    let (hub, listener) = serve(Options { shards: 3, ..Options::default() });
+    let mut clients: Vec<Client> =
+        (0..50).map(|_| Client::get(listener.local_addr(), "/events?topic=a")).collect();
+    for number in 0..200 {
+        hub.publish_wait(&topic("a"), number.to_string(), DEADLINE).unwrap();
+    }
+    for client in &mut clients {
+        for number in 0..200 {
+            assert_eq!(client.data(), number.to_string());
+        }
+    }
+    assert_eq!(hub.metrics().connections, 50);
+    wait_until("all is counted", || hub.metrics().delivered_events == 50 * 200);
+}
+
+#[test]
+fn a_client_gets_the_topics_that_it_asked_for_in_the_hubs_order() {
+    let (hub, listener) = serve(one_shard());
+    let mut both = Client::get(listener.local_addr(), "/events?topic=a&topic=b&topic=a");
+    let mut only_b = Client::get(listener.local_addr(), "/events?topic=b");
+    for number in 0..100 {
+        hub.publish(&topic(["a", "b", "c"][number % 3]), number.to_string()).unwrap();
+    }
+    for number in (0..100).filter(|n| n % 3 < 2) {
+        let message = both.next();
+        assert_eq!(message.data, number.to_string());
+        assert!(message.last_id.ends_with(&format!("-{}", number + 1)), "{message:?}");
+    }
+    for number in (0..100).filter(|n| n % 3 == 1) {
+        assert_eq!(only_b.data(), number.to_string());
+    }
+}
+
+#[test]
+fn a_client_that_has_its_head_misses_nothing_that_is_published_afterwards() {
+    let (hub, listener) = serve(Options { shards: 2, ..Options::default() });
+    for number in 0..200 {
+        let mut client = Client::get(listener.local_addr(), "/events?topic=a");
+        hub.publish_wait(&topic("a"), number.to_string(), DEADLINE).unwrap();
+        assert_eq!(client.data(), number.to_string());
+    }
+}
+
+#[test]
+fn all_of_an_event_reaches_the_client() {
+    let (hub, listener) = serve(one_shard());
+    let mut client = Client::get(listener.local_addr(), "/events?topic=a");
+    let retry = Duration::from_millis(1234);
+    let event = Event::new("é\n🎺\r\n  x").name("full").id("own id").retry(retry).comment("c");
+    hub.publish(&topic("a"), event).unwrap();
+    let message = client.next();
+    assert_eq!((&*message.name, &*message.data, &*message.last_id), ("full", "é\n🎺\n  x", "own id"));
+    assert_eq!((client.retry(), client.comments()), (Some(1234), 1));
+}
+
+#[test]
+fn an_event_of_a_megabyte_arrives_whole_while_small_ones_go_round_it() {
+    let (hub, listener) = serve(one_shard());
+    let mut large = Client::get(listener.local_addr(), "/events?topic=large");
+    let mut small = Client::get(listener.local_addr(), "/events?topic=small");
+    let data = "0123456789abcde\n".repeat((1 << 20) / 16);
+    for _ in 0..3 {
+        hub.publish_wait(&topic("large"), &*data, DEADLINE).unwrap();
+    }
+    hub.publish(&topic("small"), "quick").unwrap();
+    assert_eq!(small.data(), "quick");
+    for _ in 0..3 {
+        assert_eq!(large.data(), data);
+    }
+}
+
+#[test]
+fn http_1_0_gets_the_bare_stream_and_1_1_gets_chunks_of_the_same_events() {
+    let (hub, listener) = serve(one_shard());
+    let mut old = Client::send(listener.local_addr(), "GET /events?topic=a HTTP/1.0\r\n\r\n");
+    let mut new = Client::get(listener.local_addr(), "/events?topic=a");
+    assert!(!old.head.contains("chunked") && new.head.contains("Transfer-Encoding: chunked"));
+    for number in 0..10 {
+        hub.publish(&topic("a"), number.to_string()).unwrap();
+    }
+    for _ in 0..10 {
+        assert_eq!(old.next(), new.next());
+    }
+    hub.close();
+    assert!(old.ends_cleanly() && new.ends_cleanly());
+}
+
+#[test]
+fn a_publisher_without_pause_is_made_to_wait_and_nobody_is_disconnected() {
+    let (hub, listener) = serve(one_shard());
+    let mut clients: Vec<Client> =
+        (0..100).map(|_| Client::get(listener.local_addr(), "/events?topic=a")).collect();
+    let publisher = std::thread::spawn({
+        let hub = hub.clone();
+        move || {
+            for number in 0..20_000 {
+                let data = format!("{number:0>128}");
+                hub.publish_wait(&topic("a"), data, DEADLINE).unwrap();
+            }
+        }
+    });
+    let readers: Vec<_> = clients
+        .drain(..)
+        .map(|mut client| {
+            std::thread::spawn(move || {
+                for number in 0..20_000 {
+                    assert_eq!(client.data(), format!("{number:0>128}"));
+                }
+                client
+            })
+        })
+        .collect();
+    publisher.join().unwrap();
+    let clients: Vec<Client> = readers.into_iter().map(|r| r.join().unwrap()).collect();
+    let metrics = hub.metrics();
+    assert!(metrics.full_events > 0, "the publisher never had to wait");
+    assert_eq!(metrics.connections as usize, clients.len());
+    assert!(metrics.batches < 20_000, "events were gathered");
+}
+
+#[test]
+fn publishing_without_waiting_hands_back_what_has_no_room() {
+    let options = Options { lag_grace: Duration::from_secs(20), ..one_shard() };
+    let (hub, listener) = serve(options);
+    let mut client = Client::get(listener.local_addr(), "/events?topic=a");
+    let mut taken = 0;
+    let start = Instant::now();
+    let refused = loop {
+        assert!(start.elapsed() < DEADLINE, "room never ended");
+        match hub.publish(&topic("a"), Event::new(format!("{taken:0>10000}")).name("n")) {
+            Ok(_) => taken += 1,
+            Err(PublishError::Full(event)) => break *event,
+            Err(error) => panic!("{error}"),
+        }
+    };
+    assert_eq!(refused, Event::new(format!("{taken:0>10000}")).name("n"));
+    // Another topic has its own room.
+    hub.publish(&topic("b"), "not refused").unwrap();
+    for number in 0..taken {
+        assert_eq!(client.data(), format!("{number:0>10000}"));
+    }
+    hub.publish_wait(&topic("a"), refused, DEADLINE).unwrap();
+    assert_eq!(client.data(), format!("{taken:0>10000}"));
+}
+
+#[test]
+fn publish_wait_gives_up_in_time_and_publish_async_waits() {
+    let options = Options { topic_room_bytes: 1, lag_grace: Duration::from_secs(20), ..one_shard() };
+    let (hub, listener) = serve(options);
+    let mut client = Client::get(listener.local_addr(), "/events?topic=a");
+    let data = "x".repeat(1 << 20);
+    let mut taken = 0;
+    let timeout = Duration::from_millis(200);
+    // The client does not read: sooner or later there is no room.
+    while hub.publish_wait(&topic("a"), &*data, timeout).is_ok() {
+        taken += 1;
+    }
+    let waiting = std::thread::spawn({
+        let (hub, data) = (hub.clone(), data.clone());
+        move || smol::block_on(hub.publish_async(&topic("a"), data)).map(drop).map_err(|_| ())
+    });
+    for _ in 0..=taken {
+        assert_eq!(client.data(), data);
+    }
+    assert_eq!(waiting.join().unwrap(), Ok(()));
+}
+
+#[test]
+fn a_client_that_stops_reading_costs_bounded_memory_and_delays_nobody() {
+    let options = Options { lag_grace: Duration::ZERO, ..one_shard() };
+    let lag_bytes_max = options.lag_bytes_max as u64;
+    let (hub, listener) = serve(options);
+    let stopped = Client::get(listener.local_addr(), "/events?topic=a");
+    let mut reader = Client::get(listener.local_addr(), "/events?topic=a");
+    let data = "x".repeat(10_000);
+    let mut kept_bytes = 0;
+    let mut lagged = false;
+    for _ in 0..20_000 {
+        hub.publish_wait(&topic("a"), &*data, DEADLINE).unwrap();
+        assert_eq!(reader.data(), data);
+        let metrics = hub.metrics();
+        kept_bytes = kept_bytes.max(metrics.lag_bytes);
+        lagged |= metrics.lagging_connections == 1;
+        if metrics.connections == 1 {
+            break;
+        }
+    }
+    let metrics = hub.metrics();
+    let reasons = Reason::ALL.into_iter().zip(metrics.disconnects);
+    assert!(reasons.clone().any(|r| r == (Reason::Lagging, 1)), "{metrics:?}");
+    assert!(lagged && kept_bytes > lag_bytes_max / 2, "{kept_bytes}");
+    assert!(kept_bytes < lag_bytes_max + 3 * 33_000, "{kept_bytes}");
+    assert_eq!((metrics.connections, metrics.lagging_connections, metrics.lag_bytes), (1, 0, 0));
+    drop(stopped);
+}
+
+#[test]
+fn a_client_that_pauses_goes_on_where_it_was() {
+    let options = Options { lag_bytes_max: 64 << 20, ..one_shard() };
+    let (hub, listener) = serve(options);
+    let mut paused = Client::get(listener.local_addr(), "/events?topic=a");
+    let mut reader = Client::get(listener.local_addr(), "/events?topic=a");
+    let event = |number: usize| format!("{number}").repeat(2_000);
+    for number in 0..4_000 {
+        hub.publish_wait(&topic("a"), event(number), DEADLINE).unwrap();
+        assert_eq!(reader.data(), event(number));
+    }
+    wait_until("it lags", || hub.metrics().lagging_connections == 1);
+    for number in 0..4_000 {
+        assert_eq!(paused.data(), event(number));
+    }
+    wait_until("it has caught up", || hub.metrics().lagging_connections == 0);
+    assert_eq!(hub.metrics().lag_bytes, 0);
+    hub.publish(&topic("a"), "live").unwrap();
+    assert_eq!((paused.data(), reader.data()), ("live".into(), "live".into()));
+}
+
+#[test]
+fn a_client_that_lags_for_too_long_is_disconnected() {
+    let age = Duration::from_millis(400);
+    let (hub, listener) = serve(Options { lag_age_max: age, lag_grace: age, ..one_shard() });
+    let _stopped = Client::get(listener.local_addr(), "/events?topic=a");
+    let data = "x".repeat(1 << 20);
+    while hub.metrics().lagging_connections == 0 {
+        hub.publish_wait(&topic("a"), &*data, DEADLINE).unwrap();
+    }
+    wait_until("it is gone", || hub.metrics().connections == 0);
+    assert_eq!(hub.metrics().disconnects[2], 1, "{:?}", Reason::ALL[2]);
+}
+
+#[test]
+fn a_close_by_the_client_is_seen_at_once_without_any_event() {
+    let (hub, listener) = serve(one_shard());
+    for _ in 0..3 {
+        let clients: Vec<Client> =
+            (0..20).map(|_| Client::get(listener.local_addr(), "/events?topic=a")).collect();
+        assert_eq!(hub.metrics().connections, 20);
+        drop(clients);
+        wait_until("they are gone", || hub.metrics().connections == 0);
+        assert_eq!(hub.metrics().topics, 0);
+    }
+    assert_eq!(hub.metrics().disconnects[0], 60, "{:?}", Reason::ALL[0]);
+}
+
+#[test]
+fn a_reset_and_a_half_close_end_the_connection() {
+    let (hub, listener) = serve(one_shard());
+    let half = Client::get(listener.local_addr(), "/events?topic=a");
+    half.socket().shutdown(Shutdown::Write).unwrap();
+    wait_until("the half-closed one is gone", || hub.metrics().connections == 0);
+    // Closing with something unread is a reset.
+    let reset = Client::get(listener.local_addr(), "/events?topic=a");
+    hub.publish(&topic("a"), "unread").unwrap();
+    wait_until("it is sent", || hub.metrics().delivered_events == 1);
+    wait_until("it has come", || reset.socket().peek(&mut [0]).is_ok_and(|n| n > 0));
+    drop(reset);
+    wait_until("the reset one is gone", || hub.metrics().connections == 0);
+}
+
+#[test]
+fn a_client_that_sends_a_lot_after_its_request_is_disconnected() {
+    let (hub, listener) = serve(one_shard());
+    let client = Client::get(listener.local_addr(), "/events?topic=a");
+    let mut polite = Client::get(listener.local_addr(), "/events?topic=a");
+    polite.socket().write_all(b"something small").unwrap();
+    let garbage = vec![b'x'; 1 << 20];
+    let start = Instant::now();
+    while client.socket().write_all(&garbage).is_ok() && start.elapsed() < DEADLINE {}
+    wait_until("it is gone", || hub.metrics().connections == 1);
+    hub.publish(&topic("a"), "still here").unwrap();
+    assert_eq!(polite.data(), "still here");
+}
+
+#[test]
+fn a_silent_stream_gets_heartbeats_and_a_busy_one_does_not() {
+    let heartbeat = Duration::from_millis(300);
+    let (hub, listener) = serve(Options { heartbeat, ..one_shard() });
+    let mut silent = Client::get(listener.local_addr(), "/events?topic=silent");
+    let mut busy = Client::get(listener.local_addr(), "/events?topic=busy");
+    let mut old = Client::send(listener.local_addr(), "GET /events?topic=silent HTTP/1.0\r\n\r\n");
+    let start = Instant::now();
+    let mut gaps = Vec::new();
+    while gaps.len() < 4 {
+        let before = Instant::now();
+        silent.wait_for_comment();
+        gaps.push(before.elapsed());
+        old.wait_for_comment();
+    }
+    assert!(start.elapsed() >= heartbeat * 2, "heartbeats come too often: {gaps:?}");
+    hub.publish(&topic("busy"), "b").unwrap();
+    assert_eq!(busy.data(), "b");
+    let (start, while_silent) = (Instant::now(), busy.comments());
+    let mut published = 0;
+    while start.elapsed() < heartbeat * 3 {
+        hub.publish(&topic("busy"), "b").unwrap();
+        published += 1;
+        assert_eq!(busy.data(), "b");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert_eq!((published > 20, busy.comments()), (true, while_silent));
+    assert!(hub.metrics().heartbeats > 8);
+}
+
+#[test]
+fn closing_the_hub_sends_what_was_published_and_ends_every_stream() {
+    let (hub, listener) = serve(Options { shards: 2, ..Options::default() });
+    let mut clients: Vec<Client> =
+        (0..200).map(|_| Client::get(listener.local_addr(), "/events?topic=a")).collect();
+    for number in 0..100 {
+        hub.publish_wait(&topic("a"), number.to_string(), DEADLINE).unwrap();
+    }
+    hub.close();
+    assert!(matches!(hub.publish(&topic("a"), "late"), Err(PublishError::Closed)));
+    for client in &mut clients {
+        for number in 0..100 {
+            assert_eq!(client.data(), number.to_string());
+        }
+        assert!(client.ends_cleanly());
+    }
+    drop(listener);
+}
+
+#[test]
+fn dropping_the_listener_refuses_new_clients_and_keeps_the_others() {
+    let (hub, listener) = serve(Options { shards: 2, ..Options::default() });
+    let addr = listener.local_addr();
+    let mut client = Client::get(addr, "/events?topic=a");
+    drop(listener);
+    wait_until("nobody listens", || TcpStream::connect(addr).is_err());
+    hub.publish(&topic("a"), "still here").unwrap();
+    assert_eq!(client.data(), "still here");
+}
+
+#[test]
+fn clients_are_spread_over_the_shards() {
+    let (hub, listener) = serve(Options { shards: 4, ..Options::default() });
+    let clients: Vec<Client> =
+        (0..400).map(|_| Client::get(listener.local_addr(), "/events?topic=a")).collect();
+    assert_eq!(hub.metrics().connections, 400);
+    let batches = hub.metrics().batches;
+    hub.publish(&topic("a"), "x").unwrap();
+    wait_until("all have it", || hub.metrics().delivered_events == 400);
+    assert_eq!(hub.metrics().batches - batches, 4, "every shard has a share");
+    drop(clients);
+}
+
+#[test]
+fn shards_can_be_driven_as_futures_on_any_executor() {
+    let (hub, drivers) =
+        fanfare::Hub::with_drivers(Options { shards: 2, ..Options::default() }).unwrap();
+    let listener = hub.listen("127.0.0.1:0", Default::default()).unwrap();
+    let served: Vec<_> = drivers.into_iter().map(|d| smol::spawn(d.drive())).collect();
+    let mut clients: Vec<Client> =
+        (0..20).map(|_| Client::get(listener.local_addr(), "/events?topic=a")).collect();
+    for number in 0..500 {
+        hub.publish_wait(&topic("a"), number.to_string(), DEADLINE).unwrap();
+    }
+    for client in &mut clients {
+        for number in 0..500 {
+            assert_eq!(client.data(), number.to_string());
+        }
+    }
+    hub.close();
+    for shard in served {
+        smol::block_on(shard).unwrap();
+    }
+    assert!(clients.iter_mut().all(Client::ends_cleanly));
+}
+
+#[test]
+fn a_raw_stream_is_byte_for_byte_what_it_should_be() {
+    let (hub, listener) = serve(Options { retry: Duration::ZERO, ..one_shard() });
+    let mut stream = TcpStream::connect(listener.local_addr()).unwrap();
+    stream.write_all(b"GET /events?topic=a HTTP/1.0\r\n\r\n").unwrap();
+    wait_until("it is connected", || hub.metrics().connections == 1);
+    let id = hub.publish(&topic("a"), Event::new("1\n2").name("n")).unwrap();
+    hub.close();
+    let mut received = String::new();
+    stream.read_to_string(&mut received).unwrap();
+    let (_, body) = received.split_once("\r\n\r\n").unwrap();
+    assert_eq!(body, format!("id: {id}\nevent: n\ndata: 1\ndata: 2\n\n"));
+}
