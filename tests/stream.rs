@@ -67,7 +67,10 @@ fn all_of_an_event_reaches_the_client() {
     let event = Event::new("é\n🎺\r\n  x").name("full").id("own id").retry(retry).comment("c");
     hub.publish(&topic("a"), event).unwrap();
     let message = client.next();
-    assert_eq!((&*message.name, &*message.data, &*message.last_id), ("full", "é\n🎺\n  x", "own id"));
+    assert_eq!(
+        (&*message.name, &*message.data, &*message.last_id),
+        ("full", "é\n🎺\n  x", "own id")
+    );
     assert_eq!((client.retry(), client.comments()), (Some(1234), 1));
 }
 
@@ -163,7 +166,8 @@ fn publishing_without_waiting_hands_back_what_has_no_room() {
 
 #[test]
 fn publish_wait_gives_up_in_time_and_publish_async_waits() {
-    let options = Options { topic_room_bytes: 1, lag_grace: Duration::from_secs(20), ..one_shard() };
+    let options =
+        Options { topic_room_bytes: 1, lag_grace: Duration::from_secs(20), ..one_shard() };
     let (hub, listener) = serve(options);
     let mut client = Client::get(listener.local_addr(), "/events?topic=a");
     let data = "x".repeat(1 << 20);

@@ -1,1 +1,56 @@
-//! The C ABI.
+//! The C ABI: converts, calls, converts. `include/fanfare.h` is made from here by cbindgen.
+//!
+//! Rules that hold for every function: nothing unwinds across the border, texts are pointer and
+//! length and are copied before the call returns, outputs come last and are written on success
+//! only, and a hub that was made before a `fork` is refused in the child, since its threads are
+//! not there.
+
+#![allow(unsafe_code)]
+
+mod event;
+mod hub;
+mod options;
+mod status;
+
+pub use event::FanfareEvent;
+pub use hub::{
+    fanfare_hub_free, fanfare_hub_listen, fanfare_hub_new, fanfare_hub_publish, FanfareHub,
+};
+pub use options::{fanfare_options_init, FanfareOptions};
+pub use status::{
+    fanfare_abi_version, fanfare_strerror, FANFARE_ABI_VERSION, FANFARE_ERR_ADDRESS,
+    FANFARE_ERR_ARGUMENT, FANFARE_ERR_CLOSED, FANFARE_ERR_EVENT, FANFARE_ERR_FORKED,
+    FANFARE_ERR_FULL, FANFARE_ERR_OPTIONS, FANFARE_ERR_PANIC, FANFARE_ERR_SYSTEM,
+    FANFARE_ERR_TOO_LARGE, FANFARE_ERR_TOPIC, FANFARE_ERR_UTF8, FANFARE_OK,
+};
+
+use std::ffi::c_char;
+use std::panic::{catch_unwind, AssertUnwindSafe};
+
+use status::Status;
+
+/// Runs a function's body, and turns its outcome into the code that the caller gets.
+fn answer(body: impl FnOnce() -> Result<(), Status>) -> i32 {
+    // What a panic leaves behind is the hub's, whose locks stay right (`order.rs`).
+    match catch_unwind(AssertUnwindSafe(body)) {
+        Ok(Ok(())) => status::FANFARE_OK,
+        Ok(Err(status)) => status.0,
+        Err(_) => status::FANFARE_ERR_PANIC,
+    }
+}
+
+/// A text or bytes that the caller lends for the call; `None` when it gave NULL.
+///
+/// # Safety
+///
+/// Unless NULL, `pointer` has to point to `len` readable bytes for as long as `'a`.
+unsafe fn borrowed<'a>(pointer: *const c_char, len: usize) -> Result<Option<&'a [u8]>, Status> {
+    if pointer.is_null() {
+        return if len == 0 { Ok(None) } else { Err(Status(status::FANFARE_ERR_ARGUMENT)) };
+    }
+    if isize::try_from(len).is_err() {
+        return Err(Status(status::FANFARE_ERR_ARGUMENT));
+    }
+    // SAFETY: as the caller promises; the length is one that a slice may have.
+    Ok(Some(unsafe { std::slice::from_raw_parts(pointer.cast(), len) }))
+}

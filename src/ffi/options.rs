@@ -1,0 +1,156 @@
+//! Options across the border: whole numbers, in milliseconds and bytes.
+
+use std::mem::offset_of;
+use std::time::Duration;
+
+use super::answer;
+use super::status::{Status, FANFARE_ERR_ARGUMENT, FANFARE_ERR_OPTIONS};
+use crate::options::Options;
+
+/// How a hub behaves and where its bounds are. Set `size` to `sizeof(fanfare_options)`, call
+/// `fanfare_options_init`, and then change what should differ. The struct grows at its end only.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct FanfareOptions {
+    /// The size of the struct as the caller knows it, in bytes.
+    pub size: usize,
+    /// Threads that each own a share of the connections, 1 to 256. Default: the cores.
+    pub shards: u64,
+    /// How long a connection may be silent before it gets a comment, 100 ms to 1 day; 0 turns
+    /// heartbeats off. Default: 15,000 ms.
+    pub heartbeat_ms: u64,
+    /// The reconnection time that clients are told, each one drawn from this to twice this; at
+    /// most 1 day, 0 tells nothing. Default: 2,000 ms.
+    pub retry_ms: u64,
+    /// The most bytes in one event, at most 64 MiB. Default: 1 MiB.
+    pub event_bytes_max: u64,
+    /// The most bytes that are gathered into one batch, 1 byte to 16 MiB. Default: 32 KiB.
+    pub batch_bytes_max: u64,
+    /// A topic is full when so many bytes of it have not begun to be sent. Default: 32 KiB.
+    pub topic_room_bytes: u64,
+    /// The hub is full when so many bytes have not begun to be sent. Default: 64 MiB.
+    pub hub_room_bytes: u64,
+    /// The most bytes that a connection may lag before it is disconnected. Default: 1 MiB.
+    pub lag_bytes_max: u64,
+    /// The longest time that a connection may lag. Default: 30,000 ms.
+    pub lag_age_max_ms: u64,
+    /// How long a connection that lags too far is waited for when the publisher is faster than
+    /// the network, at most lag_age_max_ms. Default: 1,000 ms.
+    pub lag_grace_ms: u64,
+    /// The most bytes kept for all connections that lag. Default: 256 MiB.
+    pub lag_total_bytes_max: u64,
+    /// The most connections. Default: 100,000.
+    pub connections_max: u64,
+    /// The most connections from one address; 0 for no bound. Default: 0.
+    pub connections_per_address_max: u64,
+}
+
+/// The size that the struct had in the ABI's first version.
+const SIZE_MIN: usize = offset_of!(FanfareOptions, connections_per_address_max) + size_of::<u64>();
+
+/// Fills in the defaults. `options->size` has to be set before, and stays as it is.
+///
+/// Returns `FANFARE_OK`, or `FANFARE_ERR_ARGUMENT` when `options` is NULL or its size is smaller
+/// than that of any version. The struct stays the caller's. Thread-safe.
+///
+/// # Safety
+///
+/// `options` has to point to `options->size` writable bytes.
+#[no_mangle]
+pub unsafe extern "C" fn fanfare_options_init(options: *mut FanfareOptions) -> i32 {
+    answer(|| {
+        if options.is_null() {
+            return Err(Status(FANFARE_ERR_ARGUMENT));
+        }
+        // SAFETY: not NULL, and the caller's struct begins with its size.
+        let size = unsafe { (*options).size };
+        if size < SIZE_MIN {
+            return Err(Status(FANFARE_ERR_ARGUMENT));
+        }
+        let defaults = FanfareOptions { size, ..FanfareOptions::from(&Options::default()) };
+        let bytes = size.min(size_of::<FanfareOptions>());
+        // SAFETY: the caller's struct has `size` bytes, and ours at least as many as are copied.
+        unsafe {
+            std::ptr::copy_nonoverlapping(
+                (&raw const defaults).cast::<u8>(),
+                options.cast::<u8>(),
+                bytes,
+            );
+        }
+        Ok(())
+    })
+}
+
+impl FanfareOptions {
+    /// The caller's options; what a caller of an older version does not know has its default.
+    ///
+    /// # Safety
+    ///
+    /// `options` has to be NULL, or to point to `options->size` readable bytes.
+    pub(super) unsafe fn read(options: *const FanfareOptions) -> Result<Options, Status> {
+        let mut read = FanfareOptions::from(&Options::default());
+        if !options.is_null() {
+            // SAFETY: not NULL, and the caller's struct begins with its size.
+            let size = unsafe { (*options).size };
+            if size < SIZE_MIN {
+                return Err(Status(FANFARE_ERR_ARGUMENT));
+            }
+            let bytes = size.min(size_of::<FanfareOptions>());
+            // SAFETY: the caller's struct has `size` bytes, ours at least as many as are copied,
+            // and any bytes are valid numbers.
+            unsafe {
+                std::ptr::copy_nonoverlapping(
+                    options.cast::<u8>(),
+                    (&raw mut read).cast::<u8>(),
+                    bytes,
+                );
+            }
+        }
+        read.to_options()
+    }
+}
+
+impl From<&Options> for FanfareOptions {
+    fn from(options: &Options) -> FanfareOptions {
+        let ms = |time: Duration| time.as_millis() as u64;
+        FanfareOptions {
+            size: size_of::<FanfareOptions>(),
+            shards: options.shards as u64,
+            heartbeat_ms: ms(options.heartbeat),
+            retry_ms: ms(options.retry),
+            event_bytes_max: options.event_bytes_max as u64,
+            batch_bytes_max: options.batch_bytes_max as u64,
+            topic_room_bytes: options.topic_room_bytes as u64,
+            hub_room_bytes: options.hub_room_bytes as u64,
+            lag_bytes_max: options.lag_bytes_max as u64,
+            lag_age_max_ms: ms(options.lag_age_max),
+            lag_grace_ms: ms(options.lag_grace),
+            lag_total_bytes_max: options.lag_total_bytes_max as u64,
+            connections_max: options.connections_max as u64,
+            connections_per_address_max: options.connections_per_address_max as u64,
+        }
+    }
+}
+
+impl FanfareOptions {
+    fn to_options(self) -> Result<Options, Status> {
+        let options = self;
+        let count = |n: u64| usize::try_from(n).map_err(|_| Status(FANFARE_ERR_OPTIONS));
+        Ok(Options {
+            shards: count(options.shards)?,
+            heartbeat: Duration::from_millis(options.heartbeat_ms),
+            retry: Duration::from_millis(options.retry_ms),
+            event_bytes_max: count(options.event_bytes_max)?,
+            batch_bytes_max: count(options.batch_bytes_max)?,
+            topic_room_bytes: count(options.topic_room_bytes)?,
+            hub_room_bytes: count(options.hub_room_bytes)?,
+            lag_bytes_max: count(options.lag_bytes_max)?,
+            lag_age_max: Duration::from_millis(options.lag_age_max_ms),
+            lag_grace: Duration::from_millis(options.lag_grace_ms),
+            lag_total_bytes_max: count(options.lag_total_bytes_max)?,
+            connections_max: count(options.connections_max)?,
+            connections_per_address_max: count(options.connections_per_address_max)?,
+            ..Options::default()
+        })
+    }
+}
