@@ -1,7 +1,7 @@
 //! What the tests share: a client over a real socket, and an SSE parser written from the standard
 //! alone, which knows nothing of the engine's encoder.
 
-#![allow(dead_code, reason = "each test uses its share")]
+#![allow(dead_code, unreachable_pub, reason = "each test uses its share")]
 
 pub mod sse;
 
@@ -118,6 +118,11 @@ impl Client {
 
     pub fn retry(&self) -> Option<u64> {
         self.parser.retry
+    }
+
+    /// The ids after each block of the stream that has come, also of those that fire nothing.
+    pub fn take_ids(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.parser.ids)
     }
 
     pub fn comments(&self) -> usize {

@@ -21,6 +21,8 @@ pub struct Parser {
     id_buffer: String,
     /// The last event ID that a reconnecting client would send.
     pub last_id: String,
+    /// What it was after each block.
+    pub ids: Vec<String>,
     pub retry: Option<u64>,
     pub comments: usize,
 }
@@ -74,6 +76,7 @@ impl Parser {
 
     fn dispatch(&mut self, messages: &mut VecDeque<Message>) {
         self.last_id = self.id_buffer.clone();
+        self.ids.push(self.last_id.clone());
         let name = std::mem::take(&mut self.name);
         let mut data = std::mem::take(&mut self.data);
         if data.is_empty() {

@@ -1,0 +1,280 @@
+//! What the listener answers to every kind of request (RFC 9110, RFC 9112).
+
+mod support;
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+use fanfare::{Cors, Hub, ListenError, ListenOptions, Options, Overload, Topic};
+
+use support::{one_shard, serve, serve_with, wait_until, Client, DEADLINE};
+
+/// Sends a request and reads all there is until the server closes.
+fn answer(addr: SocketAddr, request: &str) -> String {
+    let mut stream = TcpStream::connect(addr).unwrap();
+    stream.set_read_timeout(Some(DEADLINE)).unwrap();
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut received = String::new();
+    stream.read_to_string(&mut received).expect("an answer, and then the end");
+    received
+}
+
+fn status(addr: SocketAddr, request: &str) -> u16 {
+    let answer = answer(addr, request);
+    assert!(answer.contains("\r\nConnection: close\r\n"), "{answer}");
+    answer.split(' ').nth(1).unwrap_or_else(|| panic!("{answer:?}")).parse().unwrap()
+}
+
+fn field<'a>(head: &'a str, name: &str) -> Vec<&'a str> {
+    let fields = head.lines().filter_map(|line| line.split_once(": "));
+    fields.filter(|(field, _)| field.eq_ignore_ascii_case(name)).map(|(_, value)| value).collect()
+}
+
+#[test]
+fn a_stream_has_the_head_that_keeps_it_from_being_stored_or_held_back() {
+    let (_hub, listener) = serve(one_shard());
+    let client = Client::get(listener.local_addr(), "/events?topic=a");
+    assert!(client.head.starts_with("HTTP/1.1 200 OK\r\n"));
+    assert_eq!(field(&client.head, "content-type"), ["text/event-stream"]);
+    assert_eq!(field(&client.head, "cache-control"), ["no-cache, no-store, no-transform"]);
+    assert_eq!(field(&client.head, "x-accel-buffering"), ["no"]);
+    assert_eq!(field(&client.head, "transfer-encoding"), ["chunked"]);
+    assert_eq!(field(&client.head, "date").len(), 1);
+    assert!(field(&client.head, "access-control-allow-origin").is_empty());
+}
+
+#[test]
+fn the_reconnection_time_differs_from_client_to_client() {
+    let (hub, listener) = serve(Options { retry: Duration::from_secs(3), ..one_shard() });
+    let mut retries: Vec<u64> = (0..20)
+        .map(|_| {
+            let mut client = Client::get(listener.local_addr(), "/events?topic=a");
+            hub.publish(&Topic::new("a").unwrap(), "x").unwrap();
+            client.next();
+            client.retry().expect("a retry comes before the first event")
+        })
+        .collect();
+    assert!(retries.iter().all(|ms| (3000..=6000).contains(ms)), "{retries:?}");
+    retries.sort_unstable();
+    retries.dedup();
+    assert!(retries.len() > 10, "{retries:?}");
+}
+
+#[test]
+fn each_kind_of_wrong_request_gets_its_answer() {
+    let (hub, listener) = serve(one_shard());
+    let addr = listener.local_addr();
+    let get = |target: &str, fields: &str| {
+        status(addr, &format!("GET {target} HTTP/1.1\r\nHost: h\r\n{fields}\r\n"))
+    };
+    assert_eq!(get("/other", ""), 404);
+    assert_eq!(get("/eventsx?topic=a", ""), 404);
+    assert_eq!(get("/events", ""), 400);
+    assert_eq!(get("/events?topic=", ""), 400);
+    assert_eq!(get("/events?topic=%FF", ""), 400);
+    assert_eq!(get("/events?topic=a%0Ab", ""), 400);
+    assert_eq!(get(&format!("/events?topic={}", "t".repeat(257)), ""), 400);
+    assert_eq!(get(&format!("/events?{}", "topic=a&".repeat(65)), ""), 400);
+    assert_eq!(get("/events?topic=a", "Accept: text/html\r\n"), 406);
+    assert_eq!(get("/events?topic=a", "Content-Length: 5\r\n"), 413);
+    assert_eq!(get("/events?topic=a", "Transfer-Encoding: chunked\r\n"), 413);
+    assert_eq!(status(addr, "GET /events?topic=a HTTP/1.1\r\n\r\n"), 400);
+    assert_eq!(status(addr, "GET /events?topic=a HTTP/2.0\r\nHost: h\r\n\r\n"), 400);
+    assert_eq!(status(addr, "\x16\x03\x01 hello tls\r\n\r\n"), 400);
+    let post =
+        answer(addr, "POST /events?topic=a HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\nx");
+    assert!(post.starts_with("HTTP/1.1 405 "), "{post}");
+    assert_eq!(field(&post, "allow"), ["GET, HEAD, OPTIONS"]);
+    assert_eq!(hub.metrics().accepted_connections, 0);
+    wait_until("none is left", || hub.metrics().pending_connections == 0);
+}
+
+#[test]
+fn targets_in_absolute_form_and_encoded_topics_are_understood() {
+    let (hub, listener) = serve(one_shard());
+    let addr = listener.local_addr();
+    let request = "GET http://h/events?x=1&topic=caf%C3%A9+%2F1 HTTP/1.1\r\nHost: h\r\n\r\n";
+    let mut client = Client::send(addr, request);
+    hub.publish(&Topic::new("café /1").unwrap(), "x").unwrap();
+    assert_eq!(client.data(), "x");
+}
+
+#[test]
+fn head_gets_the_head_and_options_says_what_may_be_done() {
+    let (hub, listener) = serve(one_shard());
+    let addr = listener.local_addr();
+    let head = answer(addr, "HEAD /events?topic=a HTTP/1.1\r\nHost: h\r\n\r\n");
+    assert!(head.starts_with("HTTP/1.1 200 ") && head.ends_with("\r\n\r\n"), "{head}");
+    assert_eq!(field(&head, "content-type"), ["text/event-stream"]);
+    let options = answer(addr, "OPTIONS /events HTTP/1.1\r\nHost: h\r\n\r\n");
+    assert!(options.starts_with("HTTP/1.1 204 "), "{options}");
+    assert_eq!(field(&options, "allow"), ["GET, HEAD, OPTIONS"]);
+    assert_eq!(hub.metrics().accepted_connections, 0);
+}
+
+#[test]
+fn listed_origins_may_read_and_others_may_not() {
+    let cors = Cors { origins: vec!["https://a.example".to_owned()], credentials: true };
+    let (_hub, listener) =
+        serve_with(one_shard(), ListenOptions { cors, ..ListenOptions::default() });
+    let addr = listener.local_addr();
+    let ask = |origin: &str| {
+        let request =
+            format!("GET /events?topic=a HTTP/1.1\r\nHost: h\r\nOrigin: {origin}\r\n\r\n");
+        Client::send(addr, &request).head
+    };
+    let allowed = ask("https://a.example");
+    assert_eq!(field(&allowed, "access-control-allow-origin"), ["https://a.example"]);
+    assert_eq!(field(&allowed, "access-control-allow-credentials"), ["true"]);
+    assert_eq!(field(&allowed, "vary"), ["Origin"]);
+    let other = ask("https://b.example");
+    assert!(field(&other, "access-control-allow-origin").is_empty(), "{other}");
+    assert_eq!(field(&other, "vary"), ["Origin"]);
+    let preflight = answer(
+        addr,
+        "OPTIONS /events?topic=a HTTP/1.1\r\nHost: h\r\nOrigin: https://a.example\r\n\
+         Access-Control-Request-Method: GET\r\n\
+         Access-Control-Request-Headers: last-event-id\r\n\r\n",
+    );
+    assert_eq!(field(&preflight, "access-control-allow-origin"), ["https://a.example"]);
+    assert!(field(&preflight, "access-control-allow-headers")[0].contains("Last-Event-ID"));
+    // A page of an allowed origin sees why it was refused.
+    let refused =
+        answer(addr, "GET /events HTTP/1.1\r\nHost: h\r\nOrigin: https://a.example\r\n\r\n");
+    assert_eq!(field(&refused, "access-control-allow-origin"), ["https://a.example"]);
+}
+
+#[test]
+fn a_head_that_comes_byte_by_byte_is_waited_for() {
+    let (hub, listener) = serve(one_shard());
+    let mut stream = TcpStream::connect(listener.local_addr()).unwrap();
+    stream.set_nodelay(true).unwrap();
+    for byte in b"GET /events?topic=a HTTP/1.1\r\nHost: h\r\n\r\n" {
+        stream.write_all(&[*byte]).unwrap();
+    }
+    let mut client = Client::of(stream);
+    hub.publish(&Topic::new("a").unwrap(), "x").unwrap();
+    assert_eq!(client.data(), "x");
+}
+
+#[test]
+fn a_head_that_does_not_come_in_time_is_answered_with_408() {
+    let head_time_max = Duration::from_millis(300);
+    let options = ListenOptions { head_time_max, ..ListenOptions::default() };
+    let (hub, listener) = serve_with(one_shard(), options);
+    let start = Instant::now();
+    assert_eq!(status(listener.local_addr(), "GET /events?topic=a HTTP/1.1\r\nHo"), 408);
+    assert!(start.elapsed() >= head_time_max, "{:?}", start.elapsed());
+    assert_eq!(status(listener.local_addr(), ""), 408);
+    wait_until("none is left", || hub.metrics().pending_connections == 0);
+}
+
+#[test]
+fn a_head_that_is_too_large_is_answered_with_431() {
+    let options = ListenOptions { head_bytes_max: 1024, ..ListenOptions::default() };
+    let (_hub, listener) = serve_with(one_shard(), options);
+    let addr = listener.local_addr();
+    let long = format!("GET /events?topic=a HTTP/1.1\r\nHost: h\r\nX: {}", "x".repeat(2000));
+    assert_eq!(status(addr, &long), 431);
+    let many = format!("GET /events?topic=a HTTP/1.1\r\nHost: h\r\n{}\r\n", "a: b\r\n".repeat(65));
+    assert_eq!(status(addr, &many), 431);
+}
+
+#[test]
+fn beyond_the_bound_a_client_is_told_to_come_again_and_those_who_are_here_stay() {
+    let (hub, listener) = serve(Options { connections_max: 4, ..one_shard() });
+    let addr = listener.local_addr();
+    let mut here: Vec<Client> = (0..4).map(|_| Client::get(addr, "/events?topic=a")).collect();
+    let told = answer(addr, "GET /events?topic=a HTTP/1.1\r\nHost: h\r\n\r\n");
+    assert!(told.starts_with("HTTP/1.1 200 "), "{told}");
+    let retry = told.lines().find_map(|line| line.strip_prefix("retry: ")).expect("a retry");
+    assert!((10_000..=20_000).contains(&retry.parse::<u64>().unwrap()), "{retry}");
+    assert_eq!(hub.metrics().refused_connections, 1);
+    drop(here.pop());
+    wait_until("there is a seat", || hub.metrics().connections == 3);
+    here.push(Client::get(addr, "/events?topic=a"));
+    hub.publish(&Topic::new("a").unwrap(), "x").unwrap();
+    for client in &mut here {
+        assert_eq!(client.data(), "x");
+    }
+}
+
+#[test]
+fn overload_can_be_answered_with_503() {
+    let options = ListenOptions { overload: Overload::Unavailable, ..ListenOptions::default() };
+    let (_hub, listener) = serve_with(Options { connections_max: 1, ..one_shard() }, options);
+    let addr = listener.local_addr();
+    let _here = Client::get(addr, "/events?topic=a");
+    assert_eq!(status(addr, "GET /events?topic=a HTTP/1.1\r\nHost: h\r\n\r\n"), 503);
+}
+
+#[test]
+fn a_crowd_that_does_not_even_send_a_request_is_closed_unread_beyond_the_bound() {
+    let (hub, listener) = serve(Options { connections_max: 8, ..one_shard() });
+    let crowd: Vec<TcpStream> =
+        (0..60).map(|_| TcpStream::connect(listener.local_addr()).unwrap()).collect();
+    wait_until("they are refused", || hub.metrics().refused_connections == 60 - 25);
+    assert_eq!(hub.metrics().pending_connections, 25);
+    drop(crowd);
+    wait_until("none is left", || hub.metrics().pending_connections == 0);
+    let client = Client::get(listener.local_addr(), "/events?topic=a");
+    assert_eq!(field(&client.head, "transfer-encoding"), ["chunked"]);
+}
+
+#[test]
+fn one_address_does_not_take_the_seats_of_another() {
+    let (hub, listener) = serve(Options { connections_per_address_max: 2, ..one_shard() });
+    let addr = listener.local_addr();
+    let _here: Vec<Client> = (0..2).map(|_| Client::get(addr, "/events?topic=a")).collect();
+    let request = "GET /events?topic=a HTTP/1.1\r\nHost: h\r\n\r\n";
+    assert!(answer(addr, request).contains("retry: "));
+    assert_eq!(hub.metrics().connections, 2);
+}
+
+#[test]
+fn what_is_not_for_the_stream_goes_elsewhere_with_what_was_read() {
+    let (sender, visitors) = async_channel::bounded(4);
+    let options = ListenOptions { elsewhere: Some(sender), ..ListenOptions::default() };
+    let (hub, listener) = serve_with(one_shard(), options);
+    let addr = listener.local_addr();
+    let request = format!("POST /x HTTP/1.1\r\nHost: {addr}\r\nContent-Length: 2\r\n\r\nhi");
+    let mut asking = TcpStream::connect(addr).unwrap();
+    asking.write_all(request.as_bytes()).unwrap();
+    let mut visitor = visitors.recv_blocking().unwrap();
+    assert_eq!(String::from_utf8(visitor.read.clone()).unwrap(), request);
+    assert_eq!(visitor.addr, asking.local_addr().unwrap());
+    visitor.stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").unwrap();
+    // It stays, asks for events after all, and is admitted.
+    let request = format!("GET /events?topic=a HTTP/1.1\r\nHost: {addr}\r\n\r\n");
+    visitor.read = request.into_bytes();
+    listener.admit(visitor).unwrap();
+    let answered = Client::of(asking);
+    assert!(answered.head.contains("Content-Length: 0"));
+    wait_until("it is a stream", || hub.metrics().connections == 1);
+    assert_eq!(hub.metrics().pending_connections, 0);
+}
+
+#[test]
+fn options_out_of_bounds_and_used_addresses_are_errors_that_say_so() {
+    let (hub, listener) = serve(one_shard());
+    let taken = hub.listen(listener.local_addr(), ListenOptions::default());
+    assert!(matches!(taken, Err(ListenError::Bind(_))), "{taken:?}");
+    for options in [
+        ListenOptions { path: "events".into(), ..ListenOptions::default() },
+        ListenOptions { path: "/a b".into(), ..ListenOptions::default() },
+        ListenOptions { head_bytes_max: 1, ..ListenOptions::default() },
+        ListenOptions { topics_max: 0, ..ListenOptions::default() },
+        ListenOptions {
+            cors: Cors { origins: vec!["*".into()], credentials: true },
+            ..ListenOptions::default()
+        },
+    ] {
+        let refused = hub.listen("127.0.0.1:0", options);
+        assert!(matches!(refused, Err(ListenError::Options { .. })), "{refused:?}");
+    }
+    assert!(Hub::start(Options { batch_bytes_max: 0, ..Options::default() }).is_err());
+    hub.close();
+    let closed = hub.listen("127.0.0.1:0", ListenOptions::default());
+    assert!(matches!(closed, Err(ListenError::Closed)));
+}
