@@ -1,17 +1,14 @@
 //! A shard's inbox: publishers put into it, the shard empties it in one go.
 //!
-//! The shard sleeps in its poller, and waking it costs a system call, so it announces its sleep:
-//! it sets `parked`, looks into the inbox once more, and only then sleeps. A publisher puts first
-//! and looks at `parked` afterwards. Both go through the queue's lock in between, so one of them
-//! sees the other: either the shard finds the item, or the publisher finds it parked and rings.
+//! The shard sleeps in its poller, and to wake it costs a system call, so it says when it is going
+//! to sleep: it parks. That and the items are under one lock, so one of the two sees the other:
+//! the shard finds an item and does not park, or the publisher finds it parked and rings.
 //! `tests/loom.rs` tries all interleavings.
 //!
 //! The queue is bounded by the room of the topics (`order.rs`), which is taken before an item is
 //! put.
 
-use std::sync::PoisonError;
-
-use crate::sync::{AtomicBool, Mutex, Ordering};
+use crate::sync::{AtomicBool, Mutex, MutexGuard, Ordering};
 
 /// What wakes the sleeping owner of an inbox.
 pub(crate) trait Wake {
@@ -19,59 +16,68 @@ pub(crate) trait Wake {
 }
 
 pub(crate) struct Inbox<T, W> {
-    queue: Mutex<Vec<T>>,
-    /// Whether there may be something in the queue: spares the shard the lock when there is not.
+    locked: Mutex<Locked<T>>,
+    /// Whether there may be something: spares the awake owner the lock when there is not.
     filled: AtomicBool,
-    parked: AtomicBool,
     waker: W,
+}
+
+struct Locked<T> {
+    items: Vec<T>,
+    parked: bool,
 }
 
 impl<T, W: Wake> Inbox<T, W> {
     pub(crate) fn new(waker: W) -> Inbox<T, W> {
-        Inbox {
-            queue: Mutex::new(Vec::new()),
-            filled: AtomicBool::new(false),
-            parked: AtomicBool::new(false),
-            waker,
-        }
+        let locked = Mutex::new(Locked { items: Vec::new(), parked: false });
+        Inbox { locked, filled: AtomicBool::new(false), waker }
     }
 
-    /// Puts an item. The caller rings afterwards, outside of its own lock.
-    pub(crate) fn put(&self, item: T) {
-        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        queue.push(item);
+    /// Puts an item. When it returns true the owner sleeps, and the caller has to wake it.
+    #[must_use]
+    pub(crate) fn put(&self, item: T) -> bool {
+        let mut locked = self.lock();
+        locked.items.push(item);
         self.filled.store(true, Ordering::Release);
+        std::mem::take(&mut locked.parked)
     }
 
-    /// Wakes the owner if it sleeps, or is about to.
+    pub(crate) fn wake(&self) {
+        self.waker.wake();
+    }
+
+    /// Wakes the owner if it sleeps, for something that is not in the inbox.
     pub(crate) fn ring(&self) {
-        if self.parked.load(Ordering::SeqCst) && self.parked.swap(false, Ordering::SeqCst) {
-            self.waker.wake();
+        let parked = std::mem::take(&mut self.lock().parked);
+        if parked {
+            self.wake();
         }
     }
 
-    /// Moves everything into `taken`, which has to be empty: its memory becomes the queue's.
+    /// Moves everything into `taken`, which has to be empty: its memory becomes the inbox's.
     pub(crate) fn take(&self, taken: &mut Vec<T>) {
         if self.filled.load(Ordering::Acquire) {
-            let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut locked = self.lock();
             self.filled.store(false, Ordering::Release);
-            std::mem::swap(&mut *queue, taken);
+            std::mem::swap(&mut locked.items, taken);
         }
     }
 
-    /// Announces that the owner is going to sleep. When it returns false there is something to
-    /// do, and nothing was announced.
+    /// Says that the owner is going to sleep. False when there is something to do instead.
+    #[must_use]
     pub(crate) fn park(&self) -> bool {
-        self.parked.store(true, Ordering::SeqCst);
-        let empty = self.queue.lock().unwrap_or_else(PoisonError::into_inner).is_empty();
-        if !empty {
-            self.unpark();
-        }
-        empty
+        let mut locked = self.lock();
+        locked.parked = locked.items.is_empty();
+        locked.parked
     }
 
-    /// Takes the announcement back, after the sleep.
+    /// Says that the owner is awake.
     pub(crate) fn unpark(&self) {
-        self.parked.store(false, Ordering::SeqCst);
+        self.lock().parked = false;
+    }
+
+    /// Nothing that is done under the lock can panic, so it is never poisoned.
+    fn lock(&self) -> MutexGuard<'_, Locked<T>> {
+        self.locked.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }

@@ -114,12 +114,11 @@ impl Order {
             hub_room: self.hub_room.clone(),
             room_bytes,
         });
-        for inbox in self.interested(&published.topic) {
-            inbox.put(published.clone());
-        }
+        let interested = self.interested(&published.topic);
+        let asleep: Vec<_> = interested.filter(|inbox| inbox.put(published.clone())).collect();
         drop(locked);
-        for inbox in self.interested(&published.topic) {
-            inbox.ring();
+        for inbox in asleep {
+            inbox.wake();
         }
         Ok(id)
     }

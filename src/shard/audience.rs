@@ -99,6 +99,11 @@ impl Audience {
         !self.pending.is_empty()
     }
 
+    #[cfg(test)]
+    pub(crate) fn pending_frames(&self) -> impl Iterator<Item = &Frame> {
+        self.pending.iter().map(|published| &published.frame)
+    }
+
     pub(crate) fn is_sending(&self) -> bool {
         self.sending
     }

@@ -228,7 +228,7 @@ impl Shard {
     }
 
     /// Makes an event stream of a connection: from now on it gets what is published to its topics.
-    fn join(&mut self, index: u32, head: &[u8], topics: &[Topic], wire: Wire) {
+    pub(super) fn join(&mut self, index: u32, head: &[u8], topics: &[Topic], wire: Wire) {
         let audience = self.audience_of(topics, wire);
         self.link().counters.pending_connections.sub(1);
         self.link().counters.connections.add(1);

@@ -1,0 +1,91 @@
+//! Every interleaving of publishers that fill an inbox and a shard that empties it and goes to
+//! sleep: nothing that was put is left lying while the shard sleeps.
+
+/// What `src/sync.rs` is to the library, with loom in the standard library's place.
+mod sync {
+    pub(crate) use loom::sync::{
+        atomic::{AtomicBool, Ordering},
+        Mutex, MutexGuard,
+    };
+}
+
+#[path = "../src/inbox.rs"]
+mod inbox;
+
+use inbox::{Inbox, Wake};
+use loom::sync::{Arc, Notify};
+use loom::thread;
+
+/// Stands for the poller: a wake stays until it is taken, as an eventfd's does. Loom reports a
+/// deadlock when the shard waits and nobody rings any more.
+#[derive(Clone)]
+struct Bell(Arc<Notify>);
+
+impl Wake for Bell {
+    fn wake(&self) {
+        self.0.notify();
+    }
+}
+
+fn shard(inbox: &Inbox<u32, Bell>, bell: &Bell, wanted: usize) -> Vec<u32> {
+    let (mut got, mut taken) = (Vec::new(), Vec::new());
+    loop {
+        inbox.take(&mut taken);
+        got.append(&mut taken);
+        if got.len() == wanted {
+            return got;
+        }
+        if inbox.park() {
+            bell.0.wait();
+            inbox.unpark();
+        }
+    }
+}
+
+#[test]
+fn a_shard_never_sleeps_over_an_item() {
+    loom::model(|| {
+        let bell = Bell(Arc::new(Notify::new()));
+        let inbox = Arc::new(Inbox::new(bell.clone()));
+        let publisher = thread::spawn({
+            let inbox = inbox.clone();
+            move || {
+                for item in 0..2 {
+                    if inbox.put(item) {
+                        inbox.wake();
+                    }
+                }
+            }
+        });
+        assert_eq!(shard(&inbox, &bell, 2), [0, 1]);
+        publisher.join().unwrap();
+    });
+}
+
+#[test]
+fn two_publishers_lose_nothing_and_each_keeps_its_order() {
+    let mut model = loom::model::Builder::new();
+    model.preemption_bound = Some(3);
+    model.check(|| {
+        let bell = Bell(Arc::new(Notify::new()));
+        let inbox = Arc::new(Inbox::new(bell.clone()));
+        let publishers = [10, 20].map(|first| {
+            let inbox = inbox.clone();
+            thread::spawn(move || {
+                for item in first..first + 2 {
+                    if inbox.put(item) {
+                        inbox.wake();
+                    }
+                }
+            })
+        });
+        let got = shard(&inbox, &bell, 4);
+        for first in [10, 20] {
+            let of_one: Vec<u32> = got.iter().copied().filter(|i| i / 10 == first / 10).collect();
+            assert_eq!(of_one, [first, first + 1]);
+        }
+        for publisher in publishers {
+            publisher.join().unwrap();
+        }
+    });
+}
