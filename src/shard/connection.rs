@@ -20,8 +20,11 @@ pub(crate) enum Sink {
     Socket(Stream),
     /// A sink that does what a test tells it to.
     #[cfg(test)]
-    Scripted(Box<dyn FnMut(&[u8]) -> io::Result<usize> + Send>),
+    Scripted(Script),
 }
+
+#[cfg(test)]
+pub(crate) type Script = Box<dyn FnMut(&[u8]) -> io::Result<usize> + Send>;
 
 pub(crate) enum State {
     /// Its request's head is not complete yet.
