@@ -248,9 +248,29 @@ impl Room {
     }
 }
 
+impl Published {
+    /// Lets go of events that have begun to be sent, or never will be. The room of each run of
+    /// events of one topic is given back in one go: a publisher that were woken by the first of
+    /// them would find little room, fill it, and sleep through the rest.
+    pub(crate) fn let_go(events: impl Iterator<Item = Arc<Published>>) {
+        let mut run: Option<Published> = None;
+        // Others may hold the event: then it is theirs to let go.
+        for mut event in events.filter_map(Arc::into_inner) {
+            match &mut run {
+                Some(run) if Arc::ptr_eq(&run.topic, &event.topic) => {
+                    run.room_bytes += std::mem::take(&mut event.room_bytes);
+                }
+                _ => run = Some(event),
+            }
+        }
+    }
+}
+
 impl Drop for Published {
     fn drop(&mut self) {
-        self.topic.room.give_back(self.room_bytes);
-        self.hub_room.give_back(self.room_bytes);
+        if self.room_bytes > 0 {
+            self.topic.room.give_back(self.room_bytes);
+            self.hub_room.give_back(self.room_bytes);
+        }
     }
 }

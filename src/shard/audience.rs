@@ -129,7 +129,7 @@ impl Audience {
                 Content::Gathered(gather(self.wire, frames).into_boxed_slice())
             }
         };
-        self.pending.drain(..count);
+        Published::let_go(self.pending.drain(..count));
         if self.pending.is_empty() {
             self.pending.shrink_to(32);
         }

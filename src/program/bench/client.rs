@@ -1,0 +1,238 @@
+//! The load client: one thread that holds thousands of connections and checks all that arrives.
+//!
+//! It must cost less than the server that it measures. So: one edge-triggered epoll, one `recv`
+//! per readiness into one buffer that stays in the cache, one reading of the clock per `recv`,
+//! and no copy of what was received (see [`follower`](super::follower)).
+
+use std::io;
+use std::time::Duration;
+
+use rustix::event::epoll;
+use rustix::fd::OwnedFd;
+use rustix::io::Errno;
+use rustix::net::{recv, RecvFlags};
+
+use super::clock::{now_ns, timespec};
+use super::connect::Target;
+use super::follower::Class;
+use super::histogram::Histogram;
+use super::stream::Stream;
+use super::Error;
+
+/// The most that one `recv` takes, in bytes: fits the second-level cache.
+const BUFFER_BYTES: usize = 256 * 1024;
+/// The most readiness notices taken at once.
+const NOTICES: usize = 1024;
+/// How many connections may wait for their head at once: below any listener's backlog.
+const IN_FLIGHT_MAX: usize = 256;
+/// How long opening may go without a single head, in nanoseconds.
+const HEAD_STALL_NS_MAX: u64 = 15_000_000_000;
+
+/// Connections to one server, in classes.
+pub struct Client {
+    epoll: OwnedFd,
+    classes: Vec<Class>,
+    connections: Vec<Connection>,
+    in_flight: usize,
+    /// From `connect` to the whole head, of all connections.
+    heads: Histogram,
+    closed: usize,
+    last_bytes_at_ns: u64,
+    buffer: Vec<u8>,
+    notices: Vec<epoll::Event>,
+}
+
+struct Connection {
+    /// `None` after the server closed it.
+    socket: Option<OwnedFd>,
+    stream: Stream,
+    class: usize,
+    opened_at_ns: u64,
+    /// What to ask for, as long as it has not been sent.
+    target: Option<Box<Target>>,
+}
+
+/// How the opening of connections went.
+#[derive(Clone, Debug)]
+pub struct Connected {
+    /// From the first `connect` until every connection has its head, in nanoseconds.
+    pub elapsed_ns: u64,
+    /// From a connection's `connect` to its head.
+    pub heads: Histogram,
+}
+
+impl Client {
+    /// A client without connections.
+    pub fn new() -> io::Result<Self> {
+        Ok(Self {
+            epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?,
+            classes: Vec::new(),
+            connections: Vec::new(),
+            in_flight: 0,
+            heads: Histogram::default(),
+            closed: 0,
+            last_bytes_at_ns: now_ns(),
+            buffer: vec![0; BUFFER_BYTES],
+            notices: Vec::with_capacity(NOTICES),
+        })
+    }
+
+    /// Adds a class for connections to belong to, and returns its place.
+    pub fn add_class(&mut self, class: Class) -> usize {
+        self.classes.push(class);
+        self.classes.len() - 1
+    }
+
+    /// A class, by its place.
+    pub fn class(&self, class: usize) -> &Class {
+        &self.classes[class]
+    }
+
+    /// A class, by its place.
+    pub fn class_mut(&mut self, class: usize) -> &mut Class {
+        &mut self.classes[class]
+    }
+
+    /// How many connections the server has closed.
+    pub fn closed(&self) -> usize {
+        self.closed
+    }
+
+    /// When bytes last arrived on any connection, `CLOCK_MONOTONIC`, in nanoseconds.
+    pub fn last_bytes_at_ns(&self) -> u64 {
+        self.last_bytes_at_ns
+    }
+
+    /// Opens `count` connections, some hundred at a time, and waits until each has its head.
+    ///
+    /// # Errors
+    ///
+    /// When one is refused, closed or answered with anything but an event stream, or when for 15
+    /// seconds no head arrives.
+    pub fn connect(
+        &mut self,
+        target: &Target,
+        class: usize,
+        count: usize,
+    ) -> Result<Connected, Error> {
+        let mut target = target.clone();
+        let begun_at_ns = now_ns();
+        let wanted = self.connections.len() + count;
+        let closed = self.closed;
+        let mut heard_at_ns = begun_at_ns;
+        self.heads = Histogram::default();
+        while self.connections.len() < wanted || self.in_flight > 0 {
+            while self.connections.len() < wanted && self.in_flight < IN_FLIGHT_MAX {
+                self.open(&mut target, class)?;
+            }
+            let heads = self.heads.total();
+            self.pump(Duration::from_millis(100))?;
+            if self.closed > closed {
+                return Err("the server closed a connection while others were opened".into());
+            }
+            let now_ns = now_ns();
+            if self.heads.total() > heads {
+                heard_at_ns = now_ns;
+            } else if now_ns - heard_at_ns > HEAD_STALL_NS_MAX {
+                let message = format!("no response: {heads} of {count} connections have a head");
+                return Err(message.into());
+            }
+        }
+        let heads = std::mem::take(&mut self.heads);
+        Ok(Connected { elapsed_ns: now_ns() - begun_at_ns, heads })
+    }
+
+    fn open(&mut self, target: &mut Target, class: usize) -> Result<(), Error> {
+        let opened_at_ns = now_ns();
+        let key = self.connections.len();
+        let (socket, is_waiting) = target
+            .open(&self.epoll, key as u64)
+            .map_err(|error| format!("connection {key}: {error}"))?;
+        self.in_flight += 1;
+        self.connections.push(Connection {
+            socket: Some(socket),
+            stream: Stream::new(&self.classes[class]),
+            class,
+            opened_at_ns,
+            target: is_waiting.then(|| Box::new(target.clone())),
+        });
+        Ok(())
+    }
+
+    /// Waits for at most `timeout`, and takes what has arrived.
+    ///
+    /// # Errors
+    ///
+    /// When what arrived is not an event stream, or the system refuses.
+    pub fn pump(&mut self, timeout: Duration) -> Result<(), Error> {
+        let mut notices = std::mem::take(&mut self.notices);
+        notices.clear();
+        let timeout = timespec(u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX));
+        let waited =
+            epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut notices), Some(&timeout));
+        match waited {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        for notice in &notices {
+            let key = notice.data.u64() as usize;
+            self.attend(key, notice.flags).map_err(|error| format!("connection {key}: {error}"))?;
+        }
+        self.notices = notices;
+        Ok(())
+    }
+
+    fn attend(&mut self, key: usize, flags: epoll::EventFlags) -> Result<(), Error> {
+        let connection = &mut self.connections[key];
+        let Some(socket) = &connection.socket else {
+            return Ok(());
+        };
+        if let Some(target) = &connection.target {
+            if flags.contains(epoll::EventFlags::OUT) && target.request(socket)? {
+                connection.target = None;
+            }
+        }
+        let is_ending = flags
+            .intersects(epoll::EventFlags::RDHUP | epoll::EventFlags::HUP | epoll::EventFlags::ERR);
+        loop {
+            let received = match recv(socket, &mut self.buffer[..], RecvFlags::empty()) {
+                Ok((received, _)) => received,
+                Err(Errno::AGAIN) => return Ok(()),
+                Err(Errno::INTR) => continue,
+                Err(Errno::CONNRESET) if connection.stream.has_head() => 0,
+                Err(error) => return Err(error.into()),
+            };
+            let now_ns = now_ns();
+            if received == 0 {
+                self.in_flight -= usize::from(!connection.stream.has_head());
+                self.closed += 1;
+                connection.socket = None;
+                return Ok(());
+            }
+            self.last_bytes_at_ns = now_ns;
+            let had_head = connection.stream.has_head();
+            let class = &mut self.classes[connection.class];
+            connection.stream.feed(class, &self.buffer[..received], now_ns)?;
+            if !had_head && connection.stream.has_head() {
+                self.in_flight -= 1;
+                self.heads.record(now_ns - connection.opened_at_ns);
+            }
+            if connection.stream.is_at_end() {
+                self.closed += 1;
+                connection.socket = None;
+                return Ok(());
+            }
+            // What comes after this is announced by a new edge.
+            if received < BUFFER_BYTES && !is_ending {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Ends all streams and counts what is missing from each. The connections stay open.
+    pub fn finish(&mut self) {
+        for connection in &mut self.connections {
+            connection.stream.finish(&mut self.classes[connection.class]);
+        }
+    }
+}

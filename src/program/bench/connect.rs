@@ -1,0 +1,122 @@
+//! Opening many connections to one server: addresses, sockets, the request.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use rustix::event::epoll;
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::io::Errno;
+use rustix::net::{
+    bind, connect, send, socket_with, AddressFamily, SendFlags, SocketFlags, SocketType,
+};
+
+/// How many loopback addresses connections come from, in turn. Each has some 28,000 ephemeral
+/// ports, and a port stays taken for a minute after its connection was closed.
+const SOURCES: usize = 200;
+
+/// Where to connect to, and what to ask for there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    address: SocketAddr,
+    request: Vec<u8>,
+    opened: usize,
+}
+
+impl Target {
+    /// An event stream of a server on this machine.
+    ///
+    /// # Errors
+    ///
+    /// When the address is not a loopback address: load is sent nowhere else.
+    pub fn new(address: SocketAddr, path: &str) -> io::Result<Self> {
+        if !address.ip().is_loopback() {
+            let message = format!("{address} is not a loopback address");
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+        }
+        let request = format!(
+            "GET {path} HTTP/1.1\r\nHost: {address}\r\nAccept: text/event-stream\r\n\
+             Cache-Control: no-cache\r\n\r\n"
+        );
+        Ok(Self { address, request: request.into_bytes(), opened: 0 })
+    }
+
+    /// Splits `http://ADDRESS:PORT/PATH`; `localhost` is 127.0.0.1.
+    pub fn parse_url(url: &str) -> Result<(SocketAddr, String), String> {
+        let rest = url.strip_prefix("http://").ok_or("only http:// URLs are supported")?;
+        let path_at = rest.find('/').unwrap_or(rest.len());
+        let (authority, path) = rest.split_at(path_at);
+        let authority = match authority.strip_prefix("localhost") {
+            Some(port) => format!("127.0.0.1{port}"),
+            None => authority.to_owned(),
+        };
+        let address = authority
+            .parse()
+            .map_err(|_| format!("{authority:?} is not an IP address and a port"))?;
+        Ok((address, if path.is_empty() { "/".to_owned() } else { path.to_owned() }))
+    }
+
+    /// Opens the next connection, sends the request if that is possible at once, and registers
+    /// the socket, edge-triggered, under `key`. True if the request is still to be sent: when
+    /// the socket turns writable.
+    pub fn open(&mut self, epoll: impl AsFd, key: u64) -> io::Result<(OwnedFd, bool)> {
+        let family = match self.address {
+            SocketAddr::V4(_) => AddressFamily::INET,
+            SocketAddr::V6(_) => AddressFamily::INET6,
+        };
+        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+        let socket = socket_with(family, SocketType::STREAM, flags, None)?;
+        if self.address.is_ipv4() {
+            // 127.0.0.2 and so on; the server's own 127.0.0.1 is left alone.
+            let last = 2 + (self.opened % SOURCES) as u8;
+            let source = IpAddr::V4(Ipv4Addr::new(127, 0, 0, last));
+            bind(&socket, &SocketAddr::new(source, 0))?;
+        }
+        self.opened += 1;
+        match connect(&socket, &self.address) {
+            Ok(()) | Err(Errno::INPROGRESS) => {}
+            Err(error) => return Err(error.into()),
+        }
+        // On loopback the connection is usually made by now.
+        let is_waiting = !self.request(&socket)?;
+        let mut interest = epoll::EventFlags::IN | epoll::EventFlags::RDHUP | epoll::EventFlags::ET;
+        interest.set(epoll::EventFlags::OUT, is_waiting);
+        epoll::add(epoll, &socket, epoll::EventData::new_u64(key), interest)?;
+        Ok((socket, is_waiting))
+    }
+
+    /// Sends the request; false if the connection is not made yet.
+    pub fn request(&self, socket: &OwnedFd) -> io::Result<bool> {
+        match send(socket, &self.request, SendFlags::NOSIGNAL) {
+            Ok(sent) if sent == self.request.len() => Ok(true),
+            // A new socket has room for a request of a hundred bytes.
+            Ok(_) => Err(io::Error::new(io::ErrorKind::WriteZero, "request sent in part")),
+            Err(Errno::AGAIN) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_are_split_into_address_and_path() {
+        let parsed = Target::parse_url("http://localhost:80/a?b=c").unwrap();
+        assert_eq!(parsed, ("127.0.0.1:80".parse().unwrap(), "/a?b=c".to_owned()));
+        let parsed = Target::parse_url("http://[::1]:8080").unwrap();
+        assert_eq!(parsed, ("[::1]:8080".parse().unwrap(), "/".to_owned()));
+        for wrong in ["https://localhost:1/", "http://example.org/", "localhost:80"] {
+            assert!(Target::parse_url(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn load_is_sent_to_loopback_addresses_only() {
+        for wrong in ["192.168.0.1:80", "10.0.0.1:80", "8.8.8.8:80", "0.0.0.0:80"] {
+            assert!(Target::new(wrong.parse().unwrap(), "/").is_err(), "{wrong}");
+        }
+        assert!(Target::new("127.3.2.1:80".parse().unwrap(), "/").is_ok());
+        assert!(Target::new("[::1]:80".parse().unwrap(), "/").is_ok());
+    }
+}

@@ -1,0 +1,243 @@
+//! What all scenarios share: the options, the server that is measured, and the repeats.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::child::{Cores, Subject, SubjectSpec};
+use super::clock::{now_ns, pin_to_core};
+use super::connect::Target;
+use super::metric::Measured;
+use super::procfs::{self, Memory};
+use super::report::Report;
+use super::subject::{Done, Kind, SubjectArgs};
+use super::Error;
+
+/// A process has at most 20,000 descriptors here, and needs some for itself.
+const CLIENTS_MAX: usize = 19_900;
+/// What the system is given to settle between one step and the next.
+pub const SETTLE: Duration = Duration::from_millis(300);
+
+/// Options of every scenario.
+#[derive(clap::Args, Clone, Debug)]
+pub struct RunArgs {
+    /// How many clients connect
+    #[arg(long, default_value_t = 10_000)]
+    pub clients: usize,
+    /// Length of an event's data, in bytes
+    #[arg(long, default_value_t = 128)]
+    pub bytes: usize,
+    /// What to measure, in this order: floor-a, floor-b, fanfare, or names given with --peer
+    #[arg(long, value_delimiter = ',')]
+    pub subjects: Vec<String>,
+    /// NAME=COMMAND: a further subject, see the protocol in subject.rs
+    #[arg(long, value_name = "NAME=COMMAND")]
+    pub peer: Vec<String>,
+    /// How often to run each subject; they take turns
+    #[arg(long, default_value_t = 1)]
+    pub repeat: usize,
+    /// Measure a running server instead of subjects
+    #[arg(long, value_name = "URL")]
+    pub attach: Option<String>,
+    /// Process of the running server, for its CPU time and memory
+    #[arg(long, requires = "attach")]
+    pub pid: Option<u32>,
+    /// The core that subjects run on
+    #[arg(long, default_value_t = 0)]
+    pub server_core: usize,
+    /// The core that the client runs on
+    #[arg(long, default_value_t = 1)]
+    pub client_core: usize,
+    /// Leave it to the system who runs where
+    #[arg(long)]
+    pub unpinned: bool,
+    /// The longest that one run may take, in seconds
+    #[arg(long, default_value_t = 300)]
+    pub limit_seconds: u64,
+    /// Write the results to this file as JSON
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+}
+
+/// What a subject is to publish.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Load {
+    /// How many events, to all.
+    pub events: u64,
+    /// Events per second; 0 is no pause.
+    pub rate: f64,
+    /// Milliseconds from one solo event to the next; 0 is never.
+    pub solo_interval_ms: u64,
+}
+
+/// The server that a run measures.
+pub enum Server {
+    /// One that was started for it.
+    Subject(Box<Subject>),
+    /// One that runs anyway.
+    Attached { address: SocketAddr, path: String, pid: Option<u32> },
+}
+
+impl RunArgs {
+    /// Runs a scenario for every subject, `repeat` times in turn, and reports.
+    pub fn repeat(
+        &self,
+        scenario: &str,
+        parameters: Value,
+        default_subjects: &[&str],
+        load: Load,
+        mut measure: impl FnMut(&mut Server, &Load) -> Result<Measured, Error>,
+    ) -> Result<(), Error> {
+        if self.clients == 0 || self.clients > CLIENTS_MAX || self.repeat == 0 {
+            return Err(format!("--clients must be 1 to {CLIENTS_MAX}, --repeat at least 1").into());
+        }
+        let cores = self.cores();
+        if let Some(core) = cores.client {
+            pin_to_core(core).map_err(|error| format!("core {core}: {error} (try --unpinned)"))?;
+        }
+        let mut report = Report::new(scenario, parameters);
+        for turn in 1..=self.repeat {
+            if let Some(url) = &self.attach {
+                let (address, path) = Target::parse_url(url)?;
+                let mut server = Server::Attached { address, path, pid: self.pid };
+                report.add("attached", measure(&mut server, &load)?);
+                continue;
+            }
+            for spec in self.specs(default_subjects, load)? {
+                eprintln!("{scenario}: {}, run {turn} of {}", spec.name, self.repeat);
+                let mut server = Server::Subject(Box::new(Subject::start(&spec, cores)?));
+                let measured = measure(&mut server, &load_of(&spec.args))
+                    .map_err(|error| format!("{scenario}, {}, run {turn}: {error}", spec.name))?;
+                report.add(&spec.name, measured);
+                server.end()?;
+            }
+        }
+        report.print();
+        self.json.as_ref().map_or(Ok(()), |path| report.write_json(path))
+    }
+
+    /// When a run that begins now must be over, `CLOCK_MONOTONIC`, in nanoseconds.
+    pub fn deadline_ns(&self) -> u64 {
+        now_ns() + self.limit_seconds * 1_000_000_000
+    }
+
+    fn cores(&self) -> Cores {
+        let pinned = |core| (!self.unpinned).then_some(core);
+        Cores { server: pinned(self.server_core), client: pinned(self.client_core) }
+    }
+
+    fn specs(&self, default_subjects: &[&str], load: Load) -> Result<Vec<SubjectSpec>, Error> {
+        let mut names: Vec<&str> = self.subjects.iter().map(String::as_str).collect();
+        if names.is_empty() {
+            names = default_subjects.to_vec();
+        }
+        names.into_iter().map(|name| self.spec(name, load)).collect()
+    }
+
+    fn spec(&self, name: &str, load: Load) -> Result<SubjectSpec, Error> {
+        let peers = self.peer.iter().filter_map(|peer| peer.split_once('='));
+        let command =
+            peers.clone().find(|(peer, _)| *peer == name).map(|(_, line)| line.to_owned());
+        let kind = match (name, &command) {
+            ("floor-a", None) => Kind::FloorA,
+            ("floor-b", None) => Kind::FloorB,
+            ("fanfare", None) | (_, Some(_)) => Kind::Fanfare,
+            _ => return Err(format!("no subject {name:?}, and no --peer {name}=COMMAND").into()),
+        };
+        let args = SubjectArgs {
+            kind,
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            clients: self.clients,
+            events: load.events,
+            bytes: self.bytes,
+            rate: load.rate,
+            solo_interval_ms: load.solo_interval_ms,
+            batch: 256,
+        };
+        Ok(SubjectSpec { name: name.to_owned(), command, args: bounded(args) })
+    }
+}
+
+/// Floor A without pause sends 110,000 events a second: it gets as many as it can send in some
+/// ten seconds. Its figures do not depend on the number.
+fn bounded(mut args: SubjectArgs) -> SubjectArgs {
+    const DELIVERIES_MAX: u64 = 1_000_000;
+    if args.kind == Kind::FloorA && args.rate == 0.0 {
+        args.events = args.events.min(DELIVERIES_MAX / args.clients as u64).max(1);
+    }
+    args
+}
+
+fn load_of(args: &SubjectArgs) -> Load {
+    Load { events: args.events, rate: args.rate, solo_interval_ms: args.solo_interval_ms }
+}
+
+impl Server {
+    /// The stream that all follow.
+    pub fn target(&self) -> Result<Target, Error> {
+        let (address, path) = match self {
+            Self::Subject(subject) => (subject.address(), subject.path()),
+            Self::Attached { address, path, .. } => (*address, path.as_str()),
+        };
+        Ok(Target::new(address, path)?)
+    }
+
+    /// The stream that one client follows.
+    pub fn solo_target(&self) -> Result<Target, Error> {
+        match self {
+            Self::Subject(subject) => Ok(Target::new(subject.address(), subject.solo_path())?),
+            Self::Attached { .. } => Err("a running server has no solo stream".into()),
+        }
+    }
+
+    /// Tells a subject to publish.
+    pub fn go(&mut self) -> Result<(), Error> {
+        match self {
+            Self::Subject(subject) => subject.go(),
+            Self::Attached { .. } => {
+                Err("a running server cannot be told to publish: see `watch`".into())
+            }
+        }
+    }
+
+    /// A subject's report; waits for it up to `timeout`.
+    pub fn done(&mut self, timeout: Duration) -> Result<Done, Error> {
+        match self {
+            Self::Subject(subject) => subject
+                .done(timeout)?
+                .ok_or_else(|| format!("{} does not say done", subject.name()).into()),
+            Self::Attached { .. } => Err("a running server does not report".into()),
+        }
+    }
+
+    /// CPU time that the server has used, in nanoseconds; `None` if its process is not known.
+    pub fn cpu_ns(&self) -> Result<Option<u64>, Error> {
+        self.pid().map(procfs::cpu_ns).transpose()
+    }
+
+    /// Memory of the server; `None` if its process is not known.
+    pub fn memory(&self) -> Result<Option<Memory>, Error> {
+        self.pid().map(procfs::memory).transpose()
+    }
+
+    /// How many sockets the server holds; `None` if its process is not known.
+    pub fn sockets(&self) -> Result<Option<usize>, Error> {
+        self.pid().map(procfs::sockets).transpose()
+    }
+
+    fn pid(&self) -> Option<u32> {
+        match self {
+            Self::Subject(subject) => Some(subject.pid()),
+            Self::Attached { pid, .. } => *pid,
+        }
+    }
+
+    fn end(self) -> Result<(), Error> {
+        match self {
+            Self::Subject(subject) => subject.end(),
+            Self::Attached { .. } => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,246 @@
+//! Scenarios in which events flow: without pause, paced, one person's messages beside them, and
+//! watching a server that runs anyway.
+
+use std::time::Duration;
+
+use super::client::{Client, Connected};
+use super::clock::{now_ns, thread_cpu_ns};
+use super::follower::{Class, Expected};
+use super::histogram::Histogram;
+use super::metric::{per_second, Measured, Unit};
+use super::run::{Load, RunArgs, Server, SETTLE};
+use super::subject::Done;
+use super::Error;
+
+const TURN: Duration = Duration::from_millis(100);
+/// How long nothing at all may arrive, in nanoseconds, when events are due.
+const STALL_NS_MAX: u64 = 15_000_000_000;
+/// How long a subject may take to report, and its last solo events to arrive.
+const REPORT_PATIENCE: Duration = Duration::from_secs(20);
+/// How long to look for events that come too often.
+const LINGER: Duration = Duration::from_millis(200);
+
+/// What the clocks showed at a moment of a run.
+struct Moment {
+    at_ns: u64,
+    server_cpu_ns: Option<u64>,
+    client_cpu_ns: u64,
+}
+
+/// Connects all clients, has the subject publish, and checks and times every delivery.
+pub fn stream(args: &RunArgs, server: &mut Server, load: &Load) -> Result<Measured, Error> {
+    let deadline_ns = args.deadline_ns();
+    let mut client = Client::new()?;
+    let expected =
+        Expected { first: Some(0), events: Some(load.events), data_bytes: Some(args.bytes) };
+    let all = client.add_class(Class::new(expected));
+    let connected = client.connect(&server.target()?, all, args.clients)?;
+    let solo = if load.solo_interval_ms > 0 {
+        let expected = Expected { events: None, ..expected };
+        let solo = client.add_class(Class::new(expected));
+        client.connect(&server.solo_target()?, solo, 1)?;
+        Some(solo)
+    } else {
+        None
+    };
+    pump_for(&mut client, SETTLE)?;
+
+    let stall_ns_max = STALL_NS_MAX.max(if load.rate > 0.0 { (3e9 / load.rate) as u64 } else { 0 });
+    let before = Moment::now(server)?;
+    server.go()?;
+    while client.class(all).totals.complete < args.clients {
+        client.pump(TURN)?;
+        check_on(&client, all, before.at_ns, stall_ns_max, deadline_ns)?;
+    }
+    let after = Moment::now(server)?;
+    let done = server.done(REPORT_PATIENCE)?;
+    if done.published != load.events {
+        return Err(format!("{} events published, not {}", done.published, load.events).into());
+    }
+    if let Some(solo) = solo {
+        await_solos(&mut client, solo, &done)?;
+    }
+    pump_for(&mut client, LINGER)?;
+    client.finish();
+    check_faults(&client, all)?;
+    if let Some(solo) = solo {
+        check_faults(&client, solo)?;
+    }
+
+    let mut measured = Measured::default();
+    add_deliveries(&mut measured, client.class(all), &before, &after);
+    measured.add_ns("publish_elapsed_ns", "publishing took", done.elapsed_ns);
+    add_memory(&mut measured, server)?;
+    add_connected(&mut measured, &connected);
+    for (name, title) in [("short_writes", "short writes"), ("batches", "batches begun")] {
+        if let Some(count) = done.more.get(name) {
+            measured.add_count(name, title, *count as f64);
+        }
+    }
+    if let Some(solo) = solo {
+        add_solo(&mut measured, client.class(solo), &done);
+    }
+    Ok(measured)
+}
+
+/// Follows a running server until so many events have come on each connection, or for a time.
+pub fn watch(
+    args: &RunArgs,
+    server: &mut Server,
+    events: Option<u64>,
+    seconds: Option<u64>,
+) -> Result<Measured, Error> {
+    let mut deadline_ns = args.deadline_ns();
+    let mut client = Client::new()?;
+    let all = client.add_class(Class::new(Expected { events, ..Expected::default() }));
+    let connected = client.connect(&server.target()?, all, args.clients)?;
+    let before = Moment::now(server)?;
+    let end_ns = seconds.map(|seconds| before.at_ns + seconds * 1_000_000_000);
+    deadline_ns = deadline_ns.max(end_ns.unwrap_or(0));
+    while client.class(all).totals.complete < args.clients
+        && end_ns.is_none_or(|end| now_ns() < end)
+    {
+        client.pump(TURN)?;
+        let stall_ns_max = if end_ns.is_some() { u64::MAX } else { STALL_NS_MAX };
+        check_on(&client, all, before.at_ns, stall_ns_max, deadline_ns)?;
+    }
+    let after = Moment::now(server)?;
+    if end_ns.is_none() {
+        pump_for(&mut client, LINGER)?;
+        client.finish();
+    }
+    check_faults(&client, all)?;
+    let mut measured = Measured::default();
+    add_deliveries(&mut measured, client.class(all), &before, &after);
+    add_memory(&mut measured, server)?;
+    add_connected(&mut measured, &connected);
+    Ok(measured)
+}
+
+impl Moment {
+    fn now(server: &Server) -> Result<Self, Error> {
+        Ok(Self {
+            server_cpu_ns: server.cpu_ns()?,
+            client_cpu_ns: thread_cpu_ns(),
+            at_ns: now_ns(),
+        })
+    }
+}
+
+fn pump_for(client: &mut Client, span: Duration) -> Result<(), Error> {
+    let end_ns = now_ns() + span.as_nanos() as u64;
+    loop {
+        let left_ns = end_ns.saturating_sub(now_ns());
+        if left_ns == 0 {
+            return Ok(());
+        }
+        client.pump(Duration::from_nanos(left_ns))?;
+    }
+}
+
+/// Fails a run that cannot succeed any more, or takes too long.
+fn check_on(
+    client: &Client,
+    class: usize,
+    begun_at_ns: u64,
+    stall_ns_max: u64,
+    deadline_ns: u64,
+) -> Result<(), Error> {
+    let now_ns = now_ns();
+    let silent_ns = now_ns.saturating_sub(client.last_bytes_at_ns().max(begun_at_ns));
+    let what = if client.closed() > 0 {
+        format!("the server closed {} connections", client.closed())
+    } else if silent_ns > stall_ns_max {
+        format!("nothing arrived for {} s", silent_ns / 1_000_000_000)
+    } else if now_ns > deadline_ns {
+        "the run took too long (--limit-seconds)".to_owned()
+    } else {
+        return Ok(());
+    };
+    let class = client.class(class);
+    let (delivered, complete) = (class.totals.delivered, class.totals.complete);
+    let faults = class.faults;
+    Err(format!("{what}; {delivered} events delivered, {complete} clients complete, {faults:?}")
+        .into())
+}
+
+fn check_faults(client: &Client, class: usize) -> Result<(), Error> {
+    let faults = client.class(class).faults;
+    if faults.is_none() && client.closed() == 0 {
+        return Ok(());
+    }
+    Err(format!("wrong deliveries: {faults:?}, {} connections closed", client.closed()).into())
+}
+
+fn await_solos(client: &mut Client, solo: usize, done: &Done) -> Result<(), Error> {
+    let published = *done.more.get("solo").ok_or("the subject does not tell its solo events")?;
+    client.class_mut(solo).expected.events = Some(published);
+    let end_ns = now_ns() + REPORT_PATIENCE.as_nanos() as u64;
+    // What is missing then is found by `finish`.
+    while client.class(solo).totals.delivered < published && now_ns() < end_ns {
+        client.pump(TURN)?;
+    }
+    Ok(())
+}
+
+fn add_deliveries(measured: &mut Measured, class: &Class, before: &Moment, after: &Moment) {
+    let totals = &class.totals;
+    let received = totals.delivered + totals.other;
+    let begun_at_ns = class.first_stamp_ns().unwrap_or(before.at_ns);
+    let span_ns = totals.last_at_ns.saturating_sub(begun_at_ns);
+    measured.add_count("deliveries_per_s", "deliveries/s", per_second(received, span_ns));
+    measured.add_count("deliveries", "deliveries", received as f64);
+    if totals.delivered > 0 {
+        add_latency(measured, &class.latency);
+    }
+    let elapsed_ns = (after.at_ns - before.at_ns).max(1) as f64;
+    if let (Some(before_ns), Some(after_ns)) = (before.server_cpu_ns, after.server_cpu_ns) {
+        let cpu_ns = (after_ns - before_ns) as f64;
+        let per_delivery = cpu_ns / received.max(1) as f64;
+        measured.add(
+            "server_cpu_per_delivery_ns",
+            "server CPU/delivery",
+            Unit::Nanoseconds,
+            per_delivery,
+        );
+        measured.add("server_cpu_share", "server CPU", Unit::Share, cpu_ns / elapsed_ns);
+    }
+    let cpu_ns = (after.client_cpu_ns - before.client_cpu_ns) as f64;
+    measured.add("client_cpu_share", "client CPU", Unit::Share, cpu_ns / elapsed_ns);
+    measured.add_count("events_parsed", "events parsed by client", totals.parsed as f64);
+    measured.add_count("events_other", "foreign events", totals.other as f64);
+}
+
+fn add_latency(measured: &mut Measured, latency: &Histogram) {
+    let at = |percent| latency.percentile_ns(percent);
+    measured.add_ns("latency_p50_ns", "latency p50", at(50.0));
+    measured.add_ns("latency_p90_ns", "latency p90", at(90.0));
+    measured.add_ns("latency_p99_ns", "latency p99", at(99.0));
+    measured.add_ns("latency_p999_ns", "latency p99.9", at(99.9));
+    measured.add_ns("latency_max_ns", "latency max", latency.max_ns());
+    measured.pooled.push(("latency", latency.clone()));
+}
+
+fn add_memory(measured: &mut Measured, server: &Server) -> Result<(), Error> {
+    if let Some(memory) = server.memory()? {
+        measured.add_bytes("rss_peak_bytes", "server peak RSS", memory.rss_peak_bytes as f64);
+        measured.add_bytes("rss_anon_bytes", "server RssAnon", memory.rss_anon_bytes as f64);
+    }
+    Ok(())
+}
+
+fn add_connected(measured: &mut Measured, connected: &Connected) {
+    measured.add_ns("connect_ns", "all have their head", connected.elapsed_ns);
+}
+
+fn add_solo(measured: &mut Measured, class: &Class, done: &Done) {
+    let latency = &class.latency;
+    measured.add_count("solo_events", "solo events", class.totals.delivered as f64);
+    measured.add_ns("solo_latency_p50_ns", "solo latency p50", latency.percentile_ns(50.0));
+    measured.add_ns("solo_latency_p99_ns", "solo latency p99", latency.percentile_ns(99.0));
+    measured.add_ns("solo_latency_max_ns", "solo latency max", latency.max_ns());
+    if let Some(late_ns) = done.more.get("solo_late_p99_ns") {
+        measured.add_ns("solo_late_p99_ns", "solo published late p99", *late_ns);
+    }
+    measured.pooled.push(("solo latency", latency.clone()));
+}

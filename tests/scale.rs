@@ -1,0 +1,62 @@
+//! The engine with as many clients as a process holds, checked event by event. Only in release
+//! builds (`cargo test --release --test scale`, as `make test` does): a debug build is too slow
+//! for it to mean anything. The bounds are generous, since a test machine is busy with other
+//! things; what the engine reaches is in the README.
+
+#![cfg(all(feature = "program", not(debug_assertions)))]
+
+use std::process::Command;
+
+use serde_json::Value;
+
+/// Runs a scenario of `fanfare bench`, which fails when an event is lost, doubled or out of order
+/// for any client, or a client is disconnected; and returns its figures.
+fn bench(scenario: &str) -> Value {
+    let name = scenario.split(' ').next().expect("a scenario has a name");
+    let file = std::env::temp_dir().join(format!("fanfare-{name}-{}.json", std::process::id()));
+    let output = Command::new(env!("CARGO_BIN_EXE_fanfare"))
+        .arg("bench")
+        .args(scenario.split(' '))
+        .args(["--subjects", "fanfare", "--limit-seconds", "240"])
+        .args(["--json".as_ref(), file.as_os_str()])
+        .output()
+        .expect("the program runs");
+    println!("{}", String::from_utf8_lossy(&output.stdout));
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let report = std::fs::read_to_string(&file).expect("a report was written");
+    std::fs::remove_file(&file).expect("the report can be removed");
+    let report: Value = serde_json::from_str(&report).expect("a report is JSON");
+    report["summary"]["fanfare"].clone()
+}
+
+fn median(figures: &Value, name: &str) -> f64 {
+    figures[name]["median"].as_f64().unwrap_or_else(|| panic!("{name} in {figures}"))
+}
+
+const MIB: f64 = (1 << 20) as f64;
+
+/// One test, as its parts would disturb each other.
+#[test]
+fn ten_thousand_clients_are_served_as_promised() {
+    // 1,000 events each, every one in order, none lost, none doubled.
+    let figures = bench("saturation --clients 10000 --events 1000");
+    assert_eq!(median(&figures, "deliveries"), 10_000_000.0);
+
+    // Without pause: memory stays flat and nobody is disconnected, as the publisher has to wait.
+    let figures = bench("saturation --clients 10000 --events 2000");
+    assert_eq!(median(&figures, "deliveries"), 20_000_000.0);
+    assert!(median(&figures, "rss_peak_bytes") < 32.0 * MIB, "{figures}");
+    assert!(median(&figures, "deliveries_per_s") > 1e6, "{figures}");
+
+    // A message for one while 10,000 are sent something else.
+    let figures = bench("unicast --clients 10000 --seconds 3 --flood-events 0");
+    assert!(median(&figures, "solo_latency_p50_ns") < 20e6, "{figures}");
+
+    let figures = bench("idle-memory --clients 10000");
+    assert!(median(&figures, "bytes_per_client") <= 256.0, "{figures}");
+
+    // Coming and going leaves nothing behind.
+    let figures = bench("churn --count 50000");
+    assert!(median(&figures, "growth_bytes") < MIB, "{figures}");
+    assert_eq!(median(&figures, "sockets_left"), 0.0);
+}
