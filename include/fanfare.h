@@ -255,8 +255,8 @@ int32_t fanfare_hub_new(const fanfare_options *options, fanfare_hub **hub_out);
 void fanfare_hub_free(fanfare_hub *hub);
 
 /**
- * Accepts clients on an address such as "127.0.0.1:8080" or "[::]:8080", until the hub is freed;
- * streams have the path "/events?topic=NAME". With port 0 the system chooses one. On success
+ * Accepts clients on an address such as `127.0.0.1:8080` or `[::]:8080`, until the hub is freed;
+ * streams have the path `/events?topic=NAME`. With port 0 the system chooses one. On success
  * `*port_out`, unless `port_out` is NULL, is the port. `addr` is UTF-8 of `addr_len` bytes, needs
  * no NUL, and stays the caller's.
  *
