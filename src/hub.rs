@@ -164,7 +164,8 @@ impl Hub {
         }
     }
 
-    /// Publishes an event, waiting for room for at most `timeout`. Blocks the calling thread.
+    /// Publishes an event, waiting for room for at most `timeout`. Blocks the calling thread, so
+    /// it must not be one that drives a shard ([`Driver::drive`]): use [`Hub::publish_async`] there.
     ///
     /// # Errors
     ///

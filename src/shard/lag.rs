@@ -20,7 +20,10 @@ use crate::metrics::Reason;
 use crate::policy::Policy;
 
 /// Bytes that one laggard is sent before others have their turn.
-const GO_BYTES_MAX: usize = 256 << 10;
+const GO_BYTES_MAX: usize = 64 << 10;
+/// Laggards with more to send than one go takes that have their turn before the shard looks at
+/// its sockets.
+const GOES_MAX: usize = 32;
 
 /// Bytes for one connection alone, and how many of them were sent.
 pub(super) type Own = (Box<[u8]>, usize);
@@ -65,7 +68,7 @@ impl Shard {
 
     /// Gives those a turn that had more to send than one go takes.
     pub(super) fn resume_unfinished(&mut self) {
-        for _ in 0..self.unfinished.len() {
+        for _ in 0..self.unfinished.len().min(GOES_MAX) {
             let Some(key) = self.unfinished.pop_front() else { return };
             let state = self.connections.get_mut(key).map(|connection| &connection.state);
             if let Some(State::Lagging(_)) = state {
