@@ -1,2 +1,9 @@
-//! The program.
-fn main() {}
+//! The program `fanfare`: see `fanfare --help`.
+
+use std::process::ExitCode;
+
+mod program;
+
+fn main() -> ExitCode {
+    program::main()
+}

@@ -108,7 +108,8 @@ fn http_1_0_gets_the_bare_stream_and_1_1_gets_chunks_of_the_same_events() {
 
 #[test]
 fn a_publisher_without_pause_is_made_to_wait_and_nobody_is_disconnected() {
-    let (hub, listener) = serve(one_shard());
+    // A hundred readers on a busy machine are slow, but well.
+    let (hub, listener) = serve(Options { lag_grace: DEADLINE, ..one_shard() });
     let mut clients: Vec<Client> =
         (0..100).map(|_| Client::get(listener.local_addr(), "/events?topic=a")).collect();
     let publisher = std::thread::spawn({
@@ -212,7 +213,8 @@ fn a_client_that_stops_reading_costs_bounded_memory_and_delays_nobody() {
     assert!(reasons.clone().any(|r| r == (Reason::Lagging, 1)), "{metrics:?}");
     assert!(lagged && kept_bytes > lag_bytes_max / 2, "{kept_bytes}");
     assert!(kept_bytes < lag_bytes_max + 3 * 33_000, "{kept_bytes}");
-    assert_eq!((metrics.connections, metrics.lagging_connections, metrics.lag_bytes), (1, 0, 0));
+    assert_eq!((metrics.connections, metrics.lagging_connections), (1, 0));
+    wait_until("nothing is kept any more", || hub.metrics().lag_bytes == 0);
     drop(stopped);
 }
 
@@ -232,7 +234,7 @@ fn a_client_that_pauses_goes_on_where_it_was() {
         assert_eq!(paused.data(), event(number));
     }
     wait_until("it has caught up", || hub.metrics().lagging_connections == 0);
-    assert_eq!(hub.metrics().lag_bytes, 0);
+    wait_until("nothing is kept any more", || hub.metrics().lag_bytes == 0);
     hub.publish(&topic("a"), "live").unwrap();
     assert_eq!((paused.data(), reader.data()), ("live".into(), "live".into()));
 }
