@@ -1,0 +1,107 @@
+//! Answers of the control side, and how it says no.
+
+use http_body_util::Full;
+use hyper::body::Bytes;
+use hyper::header::{self, HeaderName, HeaderValue};
+use hyper::{Response, StatusCode};
+use serde::Serialize;
+
+use super::permit::Denied;
+
+pub(super) type Answer = Response<Full<Bytes>>;
+
+/// A request that is not done, or only in part; `{"error":"..."}` says why.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    pub(super) status: StatusCode,
+    content: Content,
+    /// A header field that goes with the status.
+    field: Option<(HeaderName, HeaderValue)>,
+}
+
+#[derive(Debug, Serialize)]
+struct Content {
+    error: String,
+    /// The line that was refused; the first is 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    line: Option<u64>,
+    /// How many events of the request were published before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    published: Option<u64>,
+}
+
+impl Refusal {
+    pub(super) fn new(status: StatusCode, error: impl ToString) -> Refusal {
+        let content = Content { error: error.to_string(), line: None, published: None };
+        let field = (status == StatusCode::SERVICE_UNAVAILABLE)
+            .then(|| (header::RETRY_AFTER, HeaderValue::from_static("1")));
+        Refusal { status, content, field }
+    }
+
+    /// The path has other methods.
+    pub(super) fn method(allow: &'static str) -> Refusal {
+        let error = format!("the methods of this path are: {allow}");
+        let field = Some((header::ALLOW, HeaderValue::from_static(allow)));
+        Refusal { field, ..Refusal::new(StatusCode::METHOD_NOT_ALLOWED, error) }
+    }
+
+    pub(super) fn denied(denied: Denied) -> Refusal {
+        match denied {
+            Denied::TokenWanted => {
+                let error = "publishing needs the token: Authorization: Bearer TOKEN";
+                let field = (header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+                Refusal { field: Some(field), ..Refusal::new(StatusCode::UNAUTHORIZED, error) }
+            }
+            Denied::Forbidden(why) => {
+                let error = format!("{why}; start the server with a publish token");
+                Refusal::new(StatusCode::FORBIDDEN, error)
+            }
+        }
+    }
+
+    /// Says how many events of the request were published before.
+    pub(super) fn after(mut self, published: u64) -> Refusal {
+        self.content.published = Some(published);
+        self
+    }
+
+    /// Says which line was refused.
+    pub(super) fn at_line(mut self, line: u64) -> Refusal {
+        self.content.error = format!("line {line}: {}", self.content.error);
+        self.content.line = Some(line);
+        self
+    }
+}
+
+impl From<Refusal> for Answer {
+    fn from(refusal: Refusal) -> Answer {
+        let mut answer = json(refusal.status, &refusal.content);
+        if let Some((name, value)) = refusal.field {
+            answer.headers_mut().insert(name, value);
+        }
+        answer
+    }
+}
+
+/// An answer in JSON.
+pub(super) fn json(status: StatusCode, content: &impl Serialize) -> Answer {
+    // It can fail only for maps with keys that are no strings, and there are none.
+    let mut text = serde_json::to_string(content).unwrap_or_default();
+    text.push('\n');
+    let mut answer = content_of("application/json", text);
+    *answer.status_mut() = status;
+    answer
+}
+
+/// An answer of any type. It is neither stored, nor taken for another type than it is.
+pub(super) fn content_of(content_type: &'static str, text: impl Into<Bytes>) -> Answer {
+    let mut answer = Response::new(Full::new(text.into()));
+    for (name, value) in [
+        (header::CONTENT_TYPE, content_type),
+        (header::CACHE_CONTROL, "no-store"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    ] {
+        answer.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    answer
+}

@@ -1,0 +1,103 @@
+//! Which request gets which answer.
+
+use std::net::SocketAddr;
+use std::time::SystemTime;
+
+use fanfare::Hub;
+use hyper::body::Incoming;
+use hyper::header::{HeaderMap, HeaderValue, EXPECT};
+use hyper::{Method, Request, StatusCode};
+
+use super::answer::{content_of, Answer, Refusal};
+use super::body::Pieces;
+use super::metrics;
+use super::permit::Permit;
+use super::publish;
+
+/// The path of event streams, which the engine serves and not the control side.
+pub(crate) const EVENTS: &str = "/events";
+
+const PAGE: &str = include_str!("../page.html");
+/// The page has no outside assets, and may talk to nobody but its own server.
+const PAGE_FIELDS: [(&str, &str); 3] = [
+    (
+        "content-security-policy",
+        "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; \
+         connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    ),
+    ("referrer-policy", "no-referrer"),
+    ("cross-origin-opener-policy", "same-origin"),
+];
+
+/// Answers requests.
+#[derive(Debug)]
+pub(crate) struct Desk {
+    pub(crate) hub: Hub,
+    pub(crate) permit: Permit,
+    pub(crate) started: SystemTime,
+}
+
+impl Desk {
+    /// Answers a request, and may hand back content that nobody has read.
+    pub(super) async fn answer(
+        &self,
+        request: Request<Incoming>,
+        peer: SocketAddr,
+    ) -> (Answer, Option<Pieces>) {
+        let (head, body) = request.into_parts();
+        let get = matches!(head.method, Method::GET | Method::HEAD);
+        let answer = match head.uri.path() {
+            "/" if get => Ok(page()),
+            "/healthz" if get => Ok(content_of("text/plain; charset=utf-8", "ok\n")),
+            "/metrics" if get => {
+                let text = metrics::text(&self.hub.metrics(), self.started);
+                Ok(content_of(metrics::CONTENT_TYPE, text))
+            }
+            "/publish" if head.method == Method::POST => {
+                let query = head.uri.query().unwrap_or("");
+                return self.publish(peer, query, &head.headers, body).await;
+            }
+            "/publish" => Err(Refusal::method("POST")),
+            "/" | "/healthz" | "/metrics" => Err(Refusal::method("GET, HEAD")),
+            _ => {
+                let error = "there is nothing here; there are /events, /publish, /healthz, \
+                             /metrics and /";
+                Err(Refusal::new(StatusCode::NOT_FOUND, error))
+            }
+        };
+        (answer.unwrap_or_else(Answer::from), None)
+    }
+
+    async fn publish(
+        &self,
+        peer: SocketAddr,
+        query: &str,
+        fields: &HeaderMap,
+        body: Incoming,
+    ) -> (Answer, Option<Pieces>) {
+        let mut pieces = Pieces::new(body);
+        let answer = match self.permit.check(peer.ip(), fields) {
+            Err(denied) => Err(Refusal::denied(denied)),
+            Ok(()) if publish::is_ndjson(fields) => publish::many(&self.hub, &mut pieces).await,
+            Ok(()) => publish::one(&self.hub, query, &mut pieces).await,
+        };
+        match answer {
+            Ok(answer) => (answer, None),
+            Err(refusal) => {
+                log::debug!("{peer} may not publish, or not this: {refusal:?}");
+                // Who waits for `100 Continue` has not sent the content, and needs not to.
+                let late = refusal.status == StatusCode::REQUEST_TIMEOUT;
+                let unread = (!late && !fields.contains_key(EXPECT)).then_some(pieces);
+                (refusal.into(), unread)
+            }
+        }
+    }
+}
+
+fn page() -> Answer {
+    let mut answer = content_of("text/html; charset=utf-8", PAGE);
+    for (name, value) in PAGE_FIELDS {
+        answer.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    answer
+}

@@ -1,0 +1,173 @@
+//! `GET /metrics`: what the hub counts, in Prometheus' text format, version 0.0.4.
+
+use std::fmt::{Display, Write};
+use std::time::{Duration, SystemTime};
+
+use fanfare::{Histogram, Metrics, Reason};
+
+pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+const NS_PER_S: f64 = 1e9;
+
+/// Writes out the metrics of a program that was started at a time.
+pub(super) fn text(metrics: &Metrics, started: SystemTime) -> String {
+    let mut out = Out(String::with_capacity(8 << 10));
+    gauges(&mut out, metrics);
+    counters(&mut out, metrics);
+    out.family("fanfare_disconnects_total", "counter", "Ended event streams by reason.");
+    for (reason, count) in Reason::ALL.iter().zip(metrics.disconnects) {
+        let name = format!("fanfare_disconnects_total{{reason=\"{}\"}}", reason.as_str());
+        out.sample(&name, count);
+    }
+    histogram(&mut out, &metrics.latency);
+    out.family("fanfare_build_info", "gauge", "Always 1; the version is in the label.");
+    out.sample(concat!("fanfare_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"}"), 1);
+    let since_epoch = started.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    let name = "process_start_time_seconds";
+    out.one(name, "gauge", "When the program started, in Unix time.", since_epoch.as_secs_f64());
+    out.0
+}
+
+fn gauges(out: &mut Out, metrics: &Metrics) {
+    for (name, value, help) in [
+        ("connections", metrics.connections, "Open event streams."),
+        (
+            "pending_connections",
+            metrics.pending_connections,
+            "Open sockets whose request is not answered yet, or that are being closed.",
+        ),
+        (
+            "lagging_connections",
+            metrics.lagging_connections,
+            "Event streams whose socket has not taken all there is for it.",
+        ),
+        ("topics", metrics.topics, "Topics that have a subscriber."),
+        (
+            "backlog_bytes",
+            metrics.backlog_bytes,
+            "Bytes that have been published and not begun to be sent: the depth of the inbox.",
+        ),
+        ("lag_bytes", metrics.lag_bytes, "Bytes that are kept for connections that lag."),
+    ] {
+        out.one(&format!("fanfare_{name}"), "gauge", help, value);
+    }
+}
+
+fn counters(out: &mut Out, metrics: &Metrics) {
+    for (name, value, help) in [
+        ("published_events", metrics.published_events, "Events that were published."),
+        (
+            "refused_full",
+            metrics.full_events,
+            "Times that an event found no room; it then waited, or was refused.",
+        ),
+        (
+            "delivered_events",
+            metrics.delivered_events,
+            "Events times event streams that took them.",
+        ),
+        (
+            "delivered_bytes",
+            metrics.delivered_bytes,
+            "Bytes of events that sockets took, with their envelopes.",
+        ),
+        ("heartbeats", metrics.heartbeats, "Heartbeat comments."),
+        ("batches", metrics.batches, "Batches of events that were begun to be sent."),
+        (
+            "accepted_connections",
+            metrics.accepted_connections,
+            "Event streams that were ever opened.",
+        ),
+        (
+            "refused_connections",
+            metrics.refused_connections,
+            "Connections that were turned away because of the bounds on them.",
+        ),
+    ] {
+        out.one(&format!("fanfare_{name}_total"), "counter", help, value);
+    }
+}
+
+fn histogram(out: &mut Out, latency: &Histogram) {
+    let name = "fanfare_publish_to_socket_seconds";
+    let help = "How long events took from being published to a socket's taking them.";
+    out.family(name, "histogram", help);
+    let mut total = 0;
+    for (index, count) in latency.counts.iter().enumerate() {
+        total += count;
+        let bound = Histogram::BOUNDS.get(index).map(|&ns| ns as f64 / NS_PER_S);
+        let bound = bound.map_or_else(|| "+Inf".to_owned(), |bound| bound.to_string());
+        out.sample(&format!("{name}_bucket{{le=\"{bound}\"}}"), total);
+    }
+    out.sample(&format!("{name}_sum"), latency.sum_ns as f64 / NS_PER_S);
+    out.sample(&format!("{name}_count"), total);
+}
+
+/// The text as it grows. Writing to a string never fails.
+struct Out(String);
+
+impl Out {
+    fn one(&mut self, name: &str, kind: &str, help: &str, value: impl Display) {
+        self.family(name, kind, help);
+        self.sample(name, value);
+    }
+
+    fn family(&mut self, name: &str, kind: &str, help: &str) {
+        let _ = writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}");
+    }
+
+    fn sample(&mut self, name: &str, value: impl Display) {
+        let _ = writeln!(self.0, "{name} {value}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn value<'a>(text: &'a str, name: &str) -> &'a str {
+        let sample = |line: &'a str| line.strip_prefix(name)?.strip_prefix(' ');
+        text.lines().find_map(sample).unwrap_or_else(|| panic!("no {name} in {text}"))
+    }
+
+    #[test]
+    fn every_family_is_described_before_its_samples() {
+        let text = text(&Metrics::default(), SystemTime::UNIX_EPOCH + Duration::from_millis(1500));
+        let mut family = "";
+        for line in text.lines() {
+            if let Some(rest) = line.strip_prefix("# HELP ") {
+                family = rest.split(' ').next().unwrap();
+                assert!(rest.ends_with('.'), "{rest}");
+            } else if let Some(rest) = line.strip_prefix("# TYPE ") {
+                assert_eq!(rest.split(' ').next(), Some(family));
+            } else {
+                assert!(line.starts_with(family), "{line}");
+                let (_, value) = line.rsplit_once(' ').unwrap();
+                assert!(value.parse::<f64>().is_ok(), "{line}");
+            }
+        }
+        assert!(text.ends_with('\n'));
+        assert_eq!(value(&text, "process_start_time_seconds"), "1.5");
+        for reason in Reason::ALL {
+            let name = format!("fanfare_disconnects_total{{reason=\"{}\"}}", reason.as_str());
+            assert_eq!(value(&text, &name), "0");
+        }
+    }
+
+    #[test]
+    fn the_buckets_of_the_histogram_are_cumulative() {
+        let mut metrics = Metrics::default();
+        metrics.latency.counts[0] = 5;
+        metrics.latency.counts[3] = 2;
+        *metrics.latency.counts.last_mut().unwrap() = 1;
+        metrics.latency.sum_ns = 2_500_000_000;
+        let text = text(&metrics, SystemTime::now());
+        let name = "fanfare_publish_to_socket_seconds";
+        for (bound, count) in [("0.0001", "5"), ("0.0005", "5"), ("0.001", "7"), ("10", "7")] {
+            assert_eq!(value(&text, &format!("{name}_bucket{{le=\"{bound}\"}}")), count);
+        }
+        assert_eq!(value(&text, &format!("{name}_bucket{{le=\"+Inf\"}}")), "8");
+        assert_eq!(value(&text, &format!("{name}_sum")), "2.5");
+        assert_eq!(value(&text, &format!("{name}_count")), "8");
+    }
+}

@@ -1,0 +1,203 @@
+//! The control side: whatever HTTP serves besides the event streams. It takes the connections
+//! whose request the engine has no answer for, and serves them with hyper, all on one thread.
+//!
+//! ```text
+//! permit  answer  body  metrics  socket    who may, what is said, what comes in and goes out
+//! publish -> desk -> reception             which request gets which answer
+//! mod                                      the thread, the connections, and the takeover
+//! ```
+//!
+//! # The takeover
+//!
+//! A browser that has loaded the page asks for events on the same connection, and so do the
+//! connection pools of HTTP clients. So a connection that is here may turn out to be the engine's.
+//! The service then answers nothing; the connection is taken out of hyper's hands as soon as all
+//! earlier answers have gone out, and given to the listener with the request written out again,
+//! followed by everything that was read behind it.
+
+mod answer;
+mod body;
+mod desk;
+mod metrics;
+mod permit;
+mod publish;
+mod reception;
+mod socket;
+
+use std::convert::Infallible;
+use std::future::{poll_fn, Future};
+use std::io::{self, Write};
+use std::net::{Shutdown, TcpStream};
+use std::panic::AssertUnwindSafe;
+use std::pin::{pin, Pin};
+use std::rc::Rc;
+use std::sync::Weak;
+use std::task::Poll;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use async_channel::{Receiver, Sender};
+use fanfare::{Listener, Visitor};
+use hyper::server::conn::http1;
+use smol::future::FutureExt;
+use smol::{LocalExecutor, Timer};
+use smol_hyper::rt::{FuturesIo, SmolTimer};
+
+pub(crate) use self::desk::{Desk, EVENTS};
+pub(crate) use self::permit::Permit;
+use self::reception::{Errand, Reception};
+use self::socket::Socket;
+
+/// The most connections at one time; one more gets a 503. As many may wait to be one of them.
+pub(crate) const CONNECTIONS_MAX: usize = 256;
+/// How long a connection may be idle, and its next request's head may take.
+const IDLE_TIME_MAX: Duration = Duration::from_secs(60);
+/// The most bytes of a request's head, unless the engine takes more.
+const HEAD_BYTES_MAX: usize = 64 << 10;
+/// How long requests may go on when the program ends.
+const DRAIN_TIME_MAX: Duration = Duration::from_secs(2);
+/// How often a shard is asked to take a connection, should it be too busy.
+const ADMIT_TRIES: usize = 4;
+
+const BUSY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\n\
+    Content-Length: 0\r\nConnection: close\r\n\r\n";
+
+/// The control side's thread.
+pub(crate) struct Control {
+    stop: Sender<Infallible>,
+    thread: JoinHandle<()>,
+}
+
+impl Control {
+    /// Serves the visitors of a listener, until it is told to stop.
+    pub(crate) fn start(
+        desk: Desk,
+        listener: Weak<Listener>,
+        visitors: Receiver<Visitor>,
+    ) -> io::Result<Control> {
+        let (stop, stopped) = async_channel::bounded(1);
+        let thread = std::thread::Builder::new().name("fanfare-control".to_owned());
+        let thread = thread.spawn(move || {
+            let executor = LocalExecutor::new();
+            let desk = Rc::new(desk);
+            let host = Rc::new(Host { desk, listener, stopped });
+            smol::block_on(executor.run(host.receive(&executor, visitors)));
+        })?;
+        Ok(Control { stop, thread })
+    }
+
+    /// Takes no more visitors, and gives the requests that are being served a moment to end.
+    pub(crate) fn stop(self) {
+        self.stop.close();
+        if self.thread.join().is_err() {
+            log::error!("the control side's thread has panicked");
+        }
+    }
+}
+
+/// What all connections of the control side share.
+struct Host {
+    desk: Rc<Desk>,
+    listener: Weak<Listener>,
+    /// Never has a message; it is closed when the program ends.
+    stopped: Receiver<Infallible>,
+}
+
+impl Host {
+    async fn receive(self: Rc<Self>, executor: &LocalExecutor<'_>, visitors: Receiver<Visitor>) {
+        // Each connection has a sender, so that the receiver knows when there is none any more.
+        let (connection, ended) = async_channel::bounded::<Infallible>(1);
+        let next = || async { visitors.recv().await.ok() };
+        let stopped = || async { self.stopped.recv().await.ok().map(|never| match never {}) };
+        while let Some(visitor) = stopped().or(next()).await {
+            if connection.sender_count() > CONNECTIONS_MAX {
+                log::warn!(
+                    "{CONNECTIONS_MAX} control connections are open; {} must wait",
+                    visitor.addr
+                );
+                turn_away(&visitor.stream);
+                continue;
+            }
+            let (host, connection) = (self.clone(), connection.clone());
+            let serving = async move {
+                let addr = visitor.addr;
+                match AssertUnwindSafe(host.serve(visitor)).catch_unwind().await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(error)) => log::debug!("{addr}: {error}"),
+                    Err(_) => log::error!("{addr}: the answer to a request has panicked"),
+                }
+                drop(connection);
+            };
+            executor.spawn(serving).detach();
+        }
+        drop(connection);
+        let all_ended = async { ended.recv().await.is_err() };
+        let too_slow = async {
+            Timer::after(DRAIN_TIME_MAX).await;
+            false
+        };
+        if !all_ended.or(too_slow).await {
+            log::warn!("requests that go on are broken off");
+        }
+    }
+
+    /// Serves a connection to its end, or until it is the engine's.
+    async fn serve(&self, visitor: Visitor) -> Result<(), Box<dyn std::error::Error>> {
+        let Visitor { stream, read, addr } = visitor;
+        let head_bytes_max = read.len().max(HEAD_BYTES_MAX);
+        let socket = Socket::new(stream, read)?;
+        let flushed = socket.flushed();
+        let errand = Rc::new(Errand::default());
+        let service = Reception { desk: self.desk.clone(), errand: errand.clone(), peer: addr };
+        let mut connection = http1::Builder::new()
+            .timer(SmolTimer::new())
+            .header_read_timeout(IDLE_TIME_MAX)
+            .max_buf_size(head_bytes_max)
+            .serve_connection(FuturesIo::new(socket), service);
+
+        let mut stopped = pin!(self.stopped.recv());
+        let mut stopping = false;
+        let taken_over = poll_fn(|cx| {
+            if !stopping && stopped.as_mut().poll(cx).is_ready() {
+                stopping = true;
+                Pin::new(&mut connection).graceful_shutdown();
+            }
+            if let Poll::Ready(result) = Pin::new(&mut connection).poll(cx) {
+                return Poll::Ready(result.map(|()| false));
+            }
+            errand.poll_unread(cx);
+            match errand.wants_events() && flushed.is() {
+                true => Poll::Ready(Ok(true)),
+                false => Poll::Pending,
+            }
+        });
+        if taken_over.await? {
+            let parts = connection.into_parts();
+            let (stream, unread) = parts.io.into_inner().into_parts()?;
+            let head = errand.take_events().unwrap_or_default();
+            let read = [&head[..], &parts.read_buf, &unread].concat();
+            self.admit(Visitor { stream, read, addr });
+        }
+        Ok(())
+    }
+
+    /// Gives a connection to the engine.
+    fn admit(&self, mut visitor: Visitor) {
+        // Without a listener the program ends, and a closed connection says so.
+        let Some(listener) = self.listener.upgrade() else { return };
+        for _ in 0..ADMIT_TRIES {
+            match listener.admit(visitor) {
+                Ok(()) => return,
+                Err(refused) => visitor = refused,
+            }
+        }
+        turn_away(&visitor.stream);
+    }
+}
+
+/// Answers 503 on a connection that nobody has time for, if the socket takes it at once.
+fn turn_away(mut stream: &TcpStream) {
+    if stream.write(BUSY).is_ok() {
+        let _ = stream.shutdown(Shutdown::Write);
+    }
+}

@@ -1,0 +1,237 @@
+//! `POST /publish`: one event, with the content as its data; or many, a line of JSON each.
+
+use std::time::Duration;
+
+use fanfare::{Event, EventError, EventId, Hub, PublishError, Query, Topic};
+use hyper::header::{HeaderMap, CONTENT_TYPE};
+use hyper::StatusCode;
+use serde::Deserialize;
+use serde_json::json;
+use smol::future::{self, FutureExt};
+use smol::Timer;
+
+use super::answer::{json, Answer, Refusal};
+use super::body::Pieces;
+use crate::program::lines::{Lines, TooLong};
+
+/// The longest time that an event waits for room.
+const ROOM_TIME_MAX: Duration = Duration::from_secs(30);
+/// What a line may have beside its data: topic, name, id and key.
+const LINE_BYTES_MORE: usize = 16 << 10;
+/// How many bytes JSON may take for one byte of data: `\u0001`.
+const ESCAPE_BYTES: usize = 6;
+
+/// Whether the content is events, a line each, rather than the data of one.
+pub(super) fn is_ndjson(fields: &HeaderMap) -> bool {
+    let content_type = fields.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let essence = content_type.and_then(|value| value.split(';').next()).unwrap_or("").trim();
+    essence.eq_ignore_ascii_case("application/x-ndjson")
+}
+
+/// Publishes one event, which the query describes, and answers its id.
+pub(super) async fn one(hub: &Hub, query: &str, pieces: &mut Pieces) -> Result<Answer, Refusal> {
+    let query = Query::parse(query).map_err(bad_request)?;
+    let topic = {
+        let mut topics = query.all("topic");
+        match (topics.next(), topics.next()) {
+            (Some(topic), None) => Topic::new(topic).map_err(bad_request)?,
+            _ => return Err(bad_request("say one topic: /publish?topic=NAME")),
+        }
+    };
+    let retry = match query.first("retry").map(str::parse::<u64>).transpose() {
+        Ok(ms) => ms.map(Duration::from_millis),
+        Err(_) => return Err(bad_request("retry is a whole number of milliseconds")),
+    };
+    let data = pieces.all(hub.options().event_bytes_max).await?;
+    let mut event = Event::from_utf8(&data).map_err(invalid)?;
+    if let Some(name) = query.first("event") {
+        event = event.name(name);
+    }
+    if let Some(id) = query.first("id") {
+        event = event.id(id);
+    }
+    if let Some(key) = query.first("key") {
+        event = event.key(key);
+    }
+    if let Some(retry) = retry {
+        event = event.retry(retry);
+    }
+    let id = publish(hub, &topic, event).await?;
+    let id = query.first("id").map_or_else(|| id.to_string(), str::to_owned);
+    Ok(json(StatusCode::OK, &json!({ "id": id })))
+}
+
+/// Publishes an event a line, each as soon as it is there, and answers how many. At the first
+/// line that is not one, it stops.
+pub(super) async fn many(hub: &Hub, pieces: &mut Pieces) -> Result<Answer, Refusal> {
+    let mut lines = Lines::new(hub.options().event_bytes_max * ESCAPE_BYTES + LINE_BYTES_MORE);
+    let mut published = 0;
+    while let Some(piece) = pieces.next().await.map_err(|refusal| refusal.after(published))? {
+        let mut rest = &piece[..];
+        loop {
+            let (number, done) = match lines.take(&mut rest) {
+                Ok(None) => break,
+                Ok(Some((number, line))) => (number, publish_line(hub, line).await),
+                Err(TooLong(number)) => (number, Err(too_long())),
+            };
+            published += done.map_err(|no| no.at_line(number).after(published))?;
+        }
+        // Others of the control side have their turn, even if this client is never waited for.
+        future::yield_now().await;
+    }
+    if let Some((number, line)) = lines.last() {
+        let done = publish_line(hub, line).await;
+        published += done.map_err(|no| no.at_line(number).after(published))?;
+    }
+    Ok(json(StatusCode::OK, &json!({ "published": published })))
+}
+
+/// A line, which is an event.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Line {
+    topic: String,
+    data: Option<String>,
+    event: Option<String>,
+    id: Option<String>,
+    key: Option<String>,
+    /// In milliseconds.
+    retry: Option<u64>,
+}
+
+impl Line {
+    fn into_event(self) -> Event<'static> {
+        let mut event = self.data.map_or_else(Event::empty, Event::new);
+        if let Some(name) = self.event {
+            event = event.name(name);
+        }
+        if let Some(id) = self.id {
+            event = event.id(id);
+        }
+        if let Some(key) = self.key {
+            event = event.key(key);
+        }
+        if let Some(ms) = self.retry {
+            event = event.retry(Duration::from_millis(ms));
+        }
+        event
+    }
+}
+
+/// Publishes a line's event, and says how many that is: a blank line is none.
+async fn publish_line(hub: &Hub, line: &[u8]) -> Result<u64, Refusal> {
+    if line.trim_ascii().is_empty() {
+        return Ok(0);
+    }
+    let line: Line = serde_json::from_slice(line).map_err(|error| bad_request(reason(&error)))?;
+    let topic = Topic::new(&line.topic).map_err(bad_request)?;
+    publish(hub, &topic, line.into_event()).await.map(|_| 1)
+}
+
+/// What is wrong with a line, without the number of the line, which would always be 1.
+fn reason(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let what = text.rfind(" at line ").map_or(&*text, |end| &text[..end]);
+    format!("{what} at column {}", error.column())
+}
+
+/// Publishes an event, waiting a while for room.
+async fn publish(hub: &Hub, topic: &Topic, event: Event<'_>) -> Result<EventId, Refusal> {
+    let event = match hub.publish(topic, event) {
+        Err(PublishError::Full(event)) => *event,
+        result => return result.map_err(refusal),
+    };
+    let too_long = async {
+        Timer::after(ROOM_TIME_MAX).await;
+        let error = "too much waits to be sent; try again later";
+        Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, error))
+    };
+    async { hub.publish_async(topic, event).await.map_err(refusal) }.or(too_long).await
+}
+
+fn refusal(error: PublishError<'_>) -> Refusal {
+    match error {
+        PublishError::Invalid(error) => invalid(error),
+        other => Refusal::new(StatusCode::SERVICE_UNAVAILABLE, other),
+    }
+}
+
+fn invalid(error: EventError) -> Refusal {
+    match error {
+        EventError::TooLarge { .. } => Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, error),
+        _ => bad_request(error),
+    }
+}
+
+fn too_long() -> Refusal {
+    Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "the line is longer than any event may be")
+}
+
+fn bad_request(error: impl ToString) -> Refusal {
+    Refusal::new(StatusCode::BAD_REQUEST, error)
+}
+
+#[cfg(test)]
+mod tests {
+    use fanfare::Options;
+    use hyper::header::HeaderValue;
+
+    use super::*;
+
+    fn refused(text: &str) -> String {
+        let hub = Hub::start(Options { shards: 1, ..Options::default() }).unwrap();
+        let refusal = future::block_on(publish_line(&hub, text.as_bytes())).unwrap_err();
+        assert_eq!(hub.metrics().published_events, 0);
+        format!("{refusal:?}")
+    }
+
+    #[test]
+    fn a_line_is_an_event_and_a_blank_one_is_none() {
+        let hub = Hub::start(Options { shards: 1, ..Options::default() }).unwrap();
+        for (text, expected) in [
+            (r#"{"topic":"a","data":"b"}"#, 1),
+            ("{\"topic\":\"a\",\"data\":\"b\"}\r", 1),
+            (r#"{"topic":"a","data":"","event":"e","id":"i","key":"k","retry":5}"#, 1),
+            (r#"{"topic":"a","id":"only an id"}"#, 1),
+            (r#"{"topic":"a","data":"b","event":null}"#, 1),
+            ("", 0),
+            (" \r", 0),
+        ] {
+            let published = future::block_on(publish_line(&hub, text.as_bytes())).unwrap();
+            assert_eq!(published, expected, "{text}");
+        }
+        assert_eq!(hub.metrics().published_events, 5);
+    }
+
+    #[test]
+    fn a_line_that_is_no_event_is_refused_with_the_reason() {
+        for (text, reason) in [
+            (r#"{"data":"b"}"#, "missing field `topic` at column 12"),
+            (r#"{"topic":"a","data":1}"#, "expected a string at column 21"),
+            (r#"{"topic":"a","data":"b","dat":"c"}"#, "unknown field `dat`"),
+            (r#"{"topic":"a"}"#, "the event is empty"),
+            (r#"{"topic":"","data":"b"}"#, "the topic is empty"),
+            (r#"{"topic":"a","data":"b","event":"x\ny"}"#, "which no client would get back"),
+            (r#"{"topic":"a","data":"b"} x"#, "trailing characters at column 26"),
+            ("nonsense", "expected ident"),
+        ] {
+            let refusal = refused(text);
+            assert!(refusal.contains(reason), "{text}: {refusal}");
+        }
+    }
+
+    #[test]
+    fn only_its_content_type_makes_content_lines() {
+        for (value, expected) in [
+            ("application/x-ndjson", true),
+            ("Application/X-NDJSON; charset=utf-8", true),
+            ("application/json", false),
+            ("text/plain; x=application/x-ndjson", false),
+        ] {
+            let mut fields = HeaderMap::new();
+            fields.insert(CONTENT_TYPE, HeaderValue::from_static(value));
+            assert_eq!(is_ndjson(&fields), expected, "{value}");
+        }
+        assert!(!is_ndjson(&HeaderMap::new()));
+    }
+}

@@ -1,0 +1,128 @@
+//! A visitor's socket, as hyper reads and writes it.
+//!
+//! Three things are added to it: what the engine has read already comes first; a write that does
+//! not get on is given up; and it tells whether all that was written has gone out, which decides
+//! when the connection may be taken over.
+
+use std::cell::Cell;
+use std::future::Future;
+use std::io::{self, IoSlice, Read, Write};
+use std::net::TcpStream;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{ready, Context, Poll};
+use std::time::Duration;
+
+use smol::io::{AsyncRead, AsyncWrite};
+use smol::{Async, Timer};
+
+/// The longest time that a client may take nothing of what there is for it.
+const WRITE_TIME_MAX: Duration = Duration::from_secs(30);
+
+/// See the module.
+pub(super) struct Socket {
+    stream: Async<TcpStream>,
+    /// What was read before; `at` says how much of it was read again.
+    read: Vec<u8>,
+    at: usize,
+    /// Set while a write waits.
+    write_deadline: Option<Timer>,
+    flushed: Flushed,
+}
+
+/// Whether hyper has handed all its output to the socket, and the socket to the kernel.
+#[derive(Clone)]
+pub(super) struct Flushed(Rc<Cell<bool>>);
+
+impl Flushed {
+    pub(super) fn is(&self) -> bool {
+        self.0.get()
+    }
+}
+
+impl Socket {
+    /// A socket that has sent `read` already.
+    pub(super) fn new(stream: TcpStream, read: Vec<u8>) -> io::Result<Socket> {
+        let flushed = Flushed(Rc::new(Cell::new(true)));
+        Ok(Socket { stream: Async::new(stream)?, read, at: 0, write_deadline: None, flushed })
+    }
+
+    pub(super) fn flushed(&self) -> Flushed {
+        self.flushed.clone()
+    }
+
+    /// The stream, and what of `read` was not read again.
+    pub(super) fn into_parts(mut self) -> io::Result<(TcpStream, Vec<u8>)> {
+        let rest = self.read.split_off(self.at);
+        Ok((self.stream.into_inner()?, rest))
+    }
+
+    /// Writes without waiting, until it would have to wait longer than a client may take.
+    fn poll_writing(
+        &mut self,
+        cx: &mut Context<'_>,
+        write: impl Fn(&mut &TcpStream) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        self.flushed.0.set(false);
+        loop {
+            match write(&mut self.stream.get_ref()) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                written => {
+                    self.write_deadline = None;
+                    return Poll::Ready(written);
+                }
+            }
+            let deadline = self.write_deadline.get_or_insert_with(|| Timer::after(WRITE_TIME_MAX));
+            if Pin::new(deadline).poll(cx).is_ready() {
+                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            }
+            ready!(self.stream.poll_writable(cx))?;
+        }
+    }
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        if self.at < self.read.len() {
+            let count = (&self.read[self.at..]).read(buffer)?;
+            self.at += count;
+            return Poll::Ready(Ok(count));
+        }
+        self.read = Vec::new();
+        self.at = 0;
+        Pin::new(&mut self.stream).poll_read(cx, buffer)
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_writing(cx, |stream| stream.write(bytes))
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        pieces: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_writing(cx, |stream| stream.write_vectored(pieces))
+    }
+
+    /// hyper flushes only when it has written all that it had.
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.flushed.0.set(true);
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_close(cx)
+    }
+}

@@ -1,0 +1,114 @@
+//! The program `fanfare`, made of the library's public interface alone.
+//!
+//! ```text
+//! units  lines  signals  token  readings      small things, each by itself
+//! control                                     what HTTP serves besides the streams
+//! serve <- demo                               the server
+//! publish                                     the client
+//! ```
+
+mod control;
+mod demo;
+mod lines;
+mod publish;
+mod readings;
+mod serve;
+mod signals;
+mod token;
+mod units;
+// SEAM: `mod bench;` goes here, and two lines marked SEAM below.
+
+use std::error::Error;
+use std::fmt;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+/// Fan events out to any number of Server-Sent Events clients.
+///
+/// Publish an event once, over HTTP; every browser, curl or EventSource that asked for its topic
+/// gets it.
+#[derive(Parser)]
+#[command(name = "fanfare", version, after_help = EXAMPLES)]
+struct Cli {
+    /// What to log to standard error: off, error, warn, info, debug or trace, or a list such as
+    /// `info,fanfare::program=debug`
+    #[arg(long, global = true, env = "FANFARE_LOG", value_name = "LEVEL", default_value = "info")]
+    log: String,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Serve(Box<serve::ServeArgs>),
+    Demo(Box<demo::DemoArgs>),
+    Publish(publish::PublishArgs),
+    // SEAM: Bench(bench::BenchArgs),
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  fanfare serve
+  curl -N 'http://127.0.0.1:8080/events?topic=news'
+  curl -d 'hello' 'http://127.0.0.1:8080/publish?topic=news&event=greeting'
+  tail -f /var/log/syslog | fanfare publish http://127.0.0.1:8080 --topic log";
+
+/// How a subcommand ends.
+type Outcome = Result<ExitCode, Box<dyn Error>>;
+
+/// The command line or the environment asks for something that cannot be: exit code 2.
+#[derive(Debug)]
+struct Usage(String);
+
+impl fmt::Display for Usage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Error for Usage {}
+
+pub(crate) fn main() -> ExitCode {
+    let cli = Cli::parse();
+    env_logger::Builder::new().parse_filters(&cli.log).format_timestamp_millis().init();
+    let outcome = match cli.command {
+        Command::Serve(args) => serve::run(&args),
+        Command::Demo(args) => demo::run(&args),
+        Command::Publish(args) => publish::run(args),
+        // SEAM: Command::Bench(args) => bench::run(args),
+    };
+    outcome.unwrap_or_else(|error| match error.downcast_ref::<Usage>() {
+        Some(Usage(why)) => {
+            Cli::command().error(clap::error::ErrorKind::ValueValidation, why).exit()
+        }
+        None => {
+            eprintln!("fanfare: {error}");
+            ExitCode::FAILURE
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_option_of_serve_can_come_from_the_environment() {
+        let command = Cli::command();
+        let serve = command.find_subcommand("serve").expect("it is a subcommand");
+        for option in serve.get_arguments().filter(|option| !option.is_hide_set()) {
+            let name = option.get_long().expect("all have a long name");
+            let variable = option.get_env().and_then(|name| name.to_str());
+            let expected = format!("FANFARE_{}", name.replace('-', "_").to_uppercase());
+            assert_eq!(variable, Some(&*expected), "--{name}");
+            assert!(option.get_help().is_some(), "--{name}");
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! The command line, signals and exit codes.
+
+use std::io::BufRead;
+
+use crate::http::{post, Connection};
+use crate::process::{fanfare, run, Server};
+use crate::support::Client;
+
+#[test]
+fn help_says_what_there_is_and_which_variables() {
+    let help = |arguments: &[&str]| {
+        let output = run(&mut fanfare(arguments));
+        assert_eq!(output.status.code(), Some(0));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let all = help(&["--help"]);
+    for word in ["serve", "demo", "publish", "curl -N"] {
+        assert!(all.contains(word), "{word} in {all}");
+    }
+    let serve = help(&["serve", "--help"]);
+    for word in [
+        "FANFARE_LISTEN",
+        "FANFARE_PUBLISH_TOKEN",
+        "--heartbeat",
+        "[default: 15s]",
+        "--cors",
+        "come-again",
+        "programs of this machine",
+    ] {
+        assert!(serve.contains(word), "{word} in {serve}");
+    }
+    assert!(!serve.contains("--publish-token "), "{serve}");
+    assert!(help(&["publish", "--help"]).contains("at least once"));
+}
+
+#[test]
+fn what_cannot_be_is_a_usage_error() {
+    for (arguments, variable, word) in [
+        (&["serve", "--heartbeat", "15"][..], None, "500ms, 15s"),
+        (&["serve", "--shards", "0"], None, "shards"),
+        (&["serve", "--cors", "example.com"], None, "cors"),
+        (&["serve", "--publish-token", "s3cret"], None, "FANFARE_PUBLISH_TOKEN"),
+        (&["serve", "--publish-token-file", "/nonexistent"], None, "/nonexistent"),
+        (&["serve"], Some(("FANFARE_PUBLISH_TOKEN", " ")), "empty"),
+        (&["serve"], Some(("FANFARE_HEARTBEAT", "soon")), "500ms, 15s"),
+        (&["publish", "https://localhost", "--topic", "a"], None, "HTTPS"),
+        (&["publish", "http://localhost", "--topic", "a#"], None, "topic"),
+        (&["nonsense"], None, "nonsense"),
+    ] {
+        let mut command = fanfare(arguments);
+        let output = run(command.args(["--log", "off"]).envs(variable));
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?} {said}");
+        assert!(said.contains(word) && !said.contains("s3cret"), "{arguments:?} {said}");
+        assert!(output.stdout.is_empty());
+    }
+}
+
+#[test]
+fn an_address_that_is_in_use_ends_it_with_code_1() {
+    let server = Server::start(&[]);
+    let addr = server.addr.to_string();
+    for subcommand in ["serve", "demo"] {
+        let output = run(&mut fanfare(&[subcommand, "--listen", &addr]));
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        assert!(said.contains(&format!("cannot listen on {addr}")), "{said}");
+        assert!(output.stdout.is_empty());
+    }
+}
+
+#[test]
+fn options_come_from_the_environment() {
+    let mut command = fanfare(&["serve"]);
+    command.envs([
+        ("FANFARE_LISTEN", "127.0.0.1:0"),
+        ("FANFARE_LOG", "off"),
+        ("FANFARE_CORS", "https://a.example,https://b.example"),
+        ("FANFARE_HEARTBEAT", "100ms"),
+    ]);
+    let server = Server::of(&mut command);
+    let request = format!(
+        "GET /events?topic=a HTTP/1.1\r\nHost: {}\r\nOrigin: https://b.example\r\n\r\n",
+        server.addr
+    );
+    let mut client = Client::send(server.addr, &request);
+    assert!(client.head.contains("Access-Control-Allow-Origin: https://b.example"));
+    client.wait_for_comment();
+}
+
+#[test]
+fn a_signal_ends_it_cleanly_and_its_streams_with_it() {
+    for signal in ["TERM", "INT"] {
+        let mut server = Server::start(&[]);
+        let mut client = Client::get(server.addr, "/events?topic=a");
+        let mut idle = Connection::open(server.addr);
+        idle.send("GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n");
+        assert_eq!(idle.answer().status, 200);
+        assert_eq!(crate::http::publish(server.addr, "?topic=a", "last").status, 200);
+        server.process.signal(signal);
+        assert_eq!(client.data(), "last");
+        assert!(client.ends_cleanly());
+        assert!(idle.is_closed());
+        assert_eq!(server.process.end().code(), Some(0), "{signal}");
+    }
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    let mut server = Server::start(&[]);
+    // A request that goes on for which it would wait.
+    let mut connection = Connection::open(server.addr);
+    let request = post(server.addr, "?topic=a", "Expect: 100-continue\r\n", "x");
+    connection.send(&request[..request.len() - 1]);
+    assert!(connection.head().starts_with("HTTP/1.1 100"));
+    server.process.signal("TERM");
+    server.process.signal("INT");
+    // Signals that wait at the same time are delivered by their number.
+    let code = server.process.end().code();
+    assert!(matches!(code, Some(130 | 143)), "{code:?}");
+}
+
+#[test]
+fn the_demo_publishes_readings_and_says_where() {
+    let server = Server::of(&mut fanfare(&["demo", "--listen", "127.0.0.1:0", "--log", "off"]));
+    let mut hint = String::new();
+    let Server { addr, mut out, mut process } = server;
+    for _ in 0..2 {
+        out.read_line(&mut hint).unwrap();
+    }
+    assert!(hint.contains("curl") && hint.contains("Ctrl-C"), "{hint}");
+    for (topic, name, field) in [
+        ("load", "message", "\"fifteen\":"),
+        ("cpu", "cpu", "\"busy\":"),
+        ("memory", "message", "\"total_bytes\":"),
+        ("network", "network", "\"received_bytes_per_s\":"),
+    ] {
+        let message = Client::get(addr, &format!("/events?topic={topic}")).next();
+        assert_eq!(message.name, name, "{topic}");
+        assert!(message.data.contains("\"at\":") && message.data.contains(field), "{message:?}");
+    }
+    process.signal("INT");
+    assert_eq!(process.end().code(), Some(0));
+}

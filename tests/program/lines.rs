@@ -1,0 +1,134 @@
+//! `fanfare publish`: lines of standard input.
+
+use std::io::{Read, Write};
+use std::net::TcpListener;
+
+use crate::process::{fanfare, publish, publish_all, spawn, Server};
+use crate::support::Client;
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap()
+}
+
+#[test]
+fn each_line_is_an_event_in_its_order() {
+    let server = Server::start(&[]);
+    let mut client = Client::get(server.addr, "/events?topic=log");
+    let lines: Vec<String> = (0..3000).map(|number| format!("line \"{number}\"\t✓")).collect();
+    let arguments = ["--topic", "log", "--event", "line", "--key", "k"];
+    let output = publish_all(&server.url(), &arguments, lines.join("\n").as_bytes());
+    assert_eq!(text(&output.stderr), "published 3000 events\n");
+    assert_eq!(output.status.code(), Some(0));
+    for line in lines {
+        let message = client.next();
+        assert_eq!((message.name, message.data), ("line".to_owned(), line));
+    }
+}
+
+#[test]
+fn a_line_shows_at_once_while_the_input_stays_open() {
+    let server = Server::start(&[]);
+    let mut client = Client::get(server.addr, "/events?topic=log");
+    let (process, mut stdin) = publish(&server.url(), &["--topic", "log"]);
+    for line in ["one", "", "two\r"] {
+        stdin.write_all(format!("{line}\n").as_bytes()).unwrap();
+        assert_eq!(client.data(), line.trim_end());
+    }
+    // Ctrl-C is an end like any other.
+    stdin.write_all(b"three\n").unwrap();
+    assert_eq!(client.data(), "three");
+    process.signal("INT");
+    let output = process.output();
+    assert_eq!((text(&output.stderr), output.status.code()), ("published 4 events\n", Some(0)));
+    drop(stdin);
+}
+
+#[test]
+fn a_server_that_restarts_in_the_middle_is_waited_for() {
+    let mut server = Server::start(&[]);
+    let (process, mut stdin) = publish(&server.url(), &["--topic", "log", "--retries", "100"]);
+    stdin.write_all(b"before\n").unwrap();
+    server.wait_for_metric("fanfare_published_events_total", 1.0);
+    let addr = server.addr;
+    server.process.kill();
+    stdin.write_all(b"between\n").unwrap();
+    let server = Server::at(addr);
+    stdin.write_all(b"after\n").unwrap();
+    // Connected in time or not, what is published is counted.
+    server.wait_for_metric("fanfare_published_events_total", 2.0);
+    drop(stdin);
+    let output = process.output();
+    assert_eq!((text(&output.stderr), output.status.code()), ("published 3 events\n", Some(0)));
+}
+
+#[test]
+fn what_was_under_way_when_a_connection_broke_is_sent_again_and_that_is_said() {
+    let broken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = broken.local_addr().unwrap();
+    let (process, mut stdin) =
+        publish(&format!("http://{addr}"), &["--topic", "log", "--retries", "100"]);
+    stdin.write_all(b"one\n").unwrap();
+    // It takes the request, or at least its head, and never answers.
+    let mut bytes = [0; 1];
+    broken.accept().unwrap().0.read_exact(&mut bytes).unwrap();
+    drop(broken);
+    let server = Server::at(addr);
+    server.wait_for_metric("fanfare_published_events_total", 1.0);
+    drop(stdin);
+    let output = process.output();
+    let said = text(&output.stderr);
+    assert!(said.starts_with("fanfare: 1 events may now be published twice: "), "{said}");
+    assert!(said.ends_with("published 1 events\n"), "{said}");
+    assert_eq!(output.status.code(), Some(0));
+}
+
+#[test]
+fn a_server_that_stays_away_is_given_up() {
+    let addr = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let url = format!("http://{addr}");
+    let output = publish_all(&url, &["--topic", "log", "--retries", "2"], b"one\ntwo\n");
+    let said = text(&output.stderr);
+    assert!(said.starts_with("fanfare: ending at line 1: "), "{said}");
+    assert!(said.ends_with("2 lines were not published\npublished 0 events\n"), "{said}");
+    assert_eq!(output.status.code(), Some(1));
+}
+
+#[test]
+fn a_line_that_is_no_event_ends_it_or_is_skipped() {
+    let server = Server::start(&["--event-bytes-max", "10"]);
+    let mut client = Client::get(server.addr, "/events?topic=log");
+    let input = b"one\ntwo\nfar too long for it\nthree\n\xff\nfour\n";
+    let output = publish_all(&server.url(), &["--topic", "log"], input);
+    let said = text(&output.stderr);
+    assert!(said.starts_with("fanfare: line 3 is not published: the event has 19 bytes"), "{said}");
+    assert!(said.ends_with("1 lines were not published\npublished 2 events\n"), "{said}");
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!((client.data(), client.data()), ("one".to_owned(), "two".to_owned()));
+
+    let output = publish_all(&server.url(), &["--topic", "log", "--keep-going"], input);
+    let said = text(&output.stderr);
+    assert!(said.contains("line 3 is not published: the event has 19 bytes"), "{said}");
+    assert!(said.contains("line 5 is not published: it is not UTF-8"), "{said}");
+    assert!(said.ends_with("2 lines were not published\npublished 4 events\n"), "{said}");
+    assert_eq!(output.status.code(), Some(1));
+    for line in ["one", "two", "three", "four"] {
+        assert_eq!(client.data(), line);
+    }
+}
+
+#[test]
+fn the_token_is_shown_and_a_wrong_one_ends_it() {
+    let server = Server::with_token("s3cret");
+    let run = |token: &str| {
+        let mut command = fanfare(&["publish", &server.url(), "--topic", "a", "--log", "off"]);
+        let mut process = spawn(command.env("FANFARE_PUBLISH_TOKEN", token));
+        process.stdin().write_all(b"x\n").unwrap();
+        process.output()
+    };
+    assert_eq!(run("s3cret").status.code(), Some(0));
+    let output = run("wrong");
+    assert_eq!(output.status.code(), Some(1));
+    let said = text(&output.stderr);
+    assert!(said.contains("publishing needs the token"), "{said}");
+    assert_eq!(server.metric("fanfare_published_events_total"), 1.0);
+}

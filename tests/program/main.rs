@@ -1,0 +1,16 @@
+//! The program `fanfare`, as people use it: the built binary, over real sockets, pipes and
+//! signals.
+
+#![cfg(feature = "program")]
+#![allow(unreachable_pub, reason = "the modules of a test are reached from it alone")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod command_line;
+mod control;
+mod http;
+mod lines;
+mod process;
+mod publishing;
+mod takeover;

@@ -1,0 +1,208 @@
+//! `POST /publish`: what is published, what is refused, and who may.
+
+use crate::http::{exchange, post, publish, publish_lines, Connection, NDJSON};
+use crate::process::{fanfare, Server};
+use crate::support::Client;
+
+#[test]
+fn an_event_arrives_with_all_that_the_query_says_and_its_id_is_answered() {
+    let server = Server::start(&[]);
+    let mut client = Client::get(server.addr, "/events?topic=a/b%20c");
+    let answer = publish(server.addr, "?topic=a/b%20c&event=tick&key=k&retry=1500", "one\ntwo");
+    assert_eq!((answer.status, answer.field("content-type")), (200, Some("application/json")));
+    let message = client.next();
+    assert_eq!((&*message.name, &*message.data), ("tick", "one\ntwo"));
+    assert_eq!(answer.body, format!("{{\"id\":\"{}\"}}\n", message.last_id));
+    assert_eq!(client.retry(), Some(1500));
+
+    let answer = publish(server.addr, "?topic=a/b+c&id=my+%22id%22", "");
+    assert_eq!(answer.body, "{\"id\":\"my \\\"id\\\"\"}\n");
+    let message = client.next();
+    assert_eq!((&*message.data, &*message.last_id), ("", "my \"id\""));
+}
+
+#[test]
+fn lines_are_published_in_their_order_and_counted() {
+    let server = Server::start(&[]);
+    let mut client = Client::get(server.addr, "/events?topic=a&topic=b");
+    let lines = "{\"topic\":\"a\",\"data\":\"1\",\"event\":\"e\"}\r\n\n\
+                 {\"topic\":\"b\",\"data\":\"2\",\"id\":\"x\"}\n{\"data\":\"3\",\"topic\":\"a\"}";
+    let answer = publish_lines(server.addr, lines);
+    assert_eq!((answer.status, &*answer.body), (200, "{\"published\":3}\n"));
+    let messages = [client.next(), client.next(), client.next()];
+    assert_eq!(messages.each_ref().map(|m| &*m.data), ["1", "2", "3"]);
+    assert_eq!((&*messages[0].name, &*messages[1].last_id), ("e", "x"));
+}
+
+#[test]
+fn at_a_bad_line_it_stops_and_says_which_why_and_how_many_came_before() {
+    let server = Server::start(&[]);
+    let good = "{\"topic\":\"a\",\"data\":\"x\"}\n";
+    for (bad, status, why) in [
+        ("nonsense", 400, "expected ident"),
+        ("{\"topic\":\"a\",\"data\":\"x\",\"event\":\"a\\nb\"}", 400, "which no client"),
+        ("{\"topic\":\"a#\",\"data\":\"x\"}", 400, "the topic holds '#'"),
+        ("[]", 400, "invalid length"),
+    ] {
+        let before = server.metric("fanfare_published_events_total");
+        let answer = publish_lines(server.addr, &format!("{good}{good}\n{bad}\n{good}{good}"));
+        assert_eq!(answer.status, status, "{answer:?}");
+        assert!(answer.body.starts_with("{\"error\":\"line 4: "), "{answer:?}");
+        assert!(answer.body.contains(why), "{answer:?}");
+        assert!(answer.body.ends_with(",\"line\":4,\"published\":2}\n"), "{answer:?}");
+        assert_eq!(server.metric("fanfare_published_events_total"), before + 2.0);
+    }
+}
+
+#[test]
+fn lines_are_published_as_they_come_and_a_broken_off_line_is_not() {
+    let server = Server::start(&[]);
+    let mut client = Client::get(server.addr, "/events?topic=a");
+    let mut connection = Connection::open(server.addr);
+    let chunk = |text: &str| format!("{:x}\r\n{text}\r\n", text.len());
+    connection.send(
+        format!(
+            "POST /publish HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n{NDJSON}\
+         Host: {}\r\n\r\n",
+            server.addr
+        )
+        .replacen("Host: h\r\n", "", 1),
+    );
+    connection.send(chunk("{\"topic\":\"a\",\"data\":\"1\"}\n{\"topic\":\"a\","));
+    assert_eq!(client.data(), "1");
+    connection.send(chunk("\"data\":\"2\"}\n{\"topic\":\"a\",\"data\":\"3\"}"));
+    assert_eq!(client.data(), "2");
+    drop(connection);
+    assert_eq!(publish(server.addr, "?topic=a", "4").status, 200);
+    assert_eq!(client.data(), "4");
+}
+
+#[test]
+fn what_is_no_event_is_refused() {
+    let server = Server::start(&["--event-bytes-max", "10B"]);
+    for (query, content, status) in [
+        ("", "x", 400),
+        ("?topic=", "x", 400),
+        ("?topic=a&topic=b", "x", 400),
+        ("?topic=%FF", "x", 400),
+        ("?topic=a&event=x%0Ay", "x", 400),
+        ("?topic=a&id=%00", "x", 400),
+        ("?topic=a&retry=soon", "x", 400),
+        ("?topic=a&retry=4294967296", "x", 400),
+        ("?topic=a", "0123456789A", 413),
+        ("?topic=a", "0123456789", 200),
+    ] {
+        let answer = publish(server.addr, query, content);
+        assert_eq!(answer.status, status, "{query} {content} {answer:?}");
+        assert_eq!(answer.body.starts_with("{\"error\":\""), status != 200, "{answer:?}");
+    }
+    let mut connection = Connection::open(server.addr);
+    connection.send(post(server.addr, "?topic=a", "", "12"));
+    assert_eq!(connection.answer().status, 200);
+    let not_text = post(server.addr, "?topic=a", "", "ab");
+    connection.send([&not_text.as_bytes()[..not_text.len() - 1], b"\xff"].concat());
+    let answer = connection.answer();
+    assert_eq!(answer.status, 400);
+    assert!(answer.body.contains("not UTF-8 from byte 1 on"), "{answer:?}");
+    assert_eq!(server.metric("fanfare_published_events_total"), 2.0);
+}
+
+#[test]
+fn an_event_that_is_too_large_is_refused_before_or_while_it_comes() {
+    let server = Server::start(&["--event-bytes-max", "1KiB"]);
+    let addr = server.addr;
+    // Told beforehand: nothing of it is wanted.
+    let mut connection = Connection::open(addr);
+    connection.send(format!(
+        "POST /publish?topic=a HTTP/1.1\r\nHost: {addr}\r\nContent-Length: 1025\r\n\
+         Expect: 100-continue\r\n\r\n"
+    ));
+    assert!(connection.head().starts_with("HTTP/1.1 413"));
+    // Told as it comes; what comes behind it does not keep the answer from arriving.
+    let mut connection = Connection::open(addr);
+    connection.send(format!(
+        "POST /publish?topic=a HTTP/1.1\r\nHost: {addr}\r\nTransfer-Encoding: chunked\r\n\r\n"
+    ));
+    for _ in 0..256 {
+        connection.send(format!("1000\r\n{}\r\n", "x".repeat(0x1000)));
+    }
+    assert_eq!(connection.answer().status, 413);
+    // A line.
+    let line = format!("{{\"topic\":\"a\",\"data\":\"{}\"}}\n", "x".repeat(100_000));
+    let answer = publish_lines(addr, &format!("{{\"topic\":\"a\",\"data\":\"x\"}}\n{line}"));
+    assert_eq!(answer.status, 413);
+    assert!(answer.body.ends_with(",\"line\":2,\"published\":1}\n"), "{answer:?}");
+}
+
+#[test]
+fn who_waits_to_be_told_to_continue_is_told_so() {
+    let server = Server::start(&[]);
+    let mut connection = Connection::open(server.addr);
+    let request = post(server.addr, "?topic=a", "Expect: 100-continue\r\n", "data");
+    connection.send(&request[..request.len() - 4]);
+    assert!(connection.head().starts_with("HTTP/1.1 100 Continue"));
+    connection.send("data");
+    assert_eq!(connection.answer().status, 200);
+}
+
+#[test]
+fn without_a_token_pages_and_proxies_may_not_publish() {
+    let server = Server::start(&[]);
+    let addr = server.addr;
+    let port = addr.port();
+    for (fields, status) in [
+        (String::new(), 200),
+        (format!("Origin: http://{addr}\r\nSec-Fetch-Site: same-origin\r\n"), 200),
+        ("Sec-Fetch-Site: cross-site\r\n".to_owned(), 403),
+        ("Sec-Fetch-Site: same-site\r\n".to_owned(), 403),
+        (format!("Origin: http://localhost:{port}\r\n"), 403),
+        ("Origin: null\r\n".to_owned(), 403),
+        ("Forwarded: for=192.0.2.1\r\n".to_owned(), 403),
+        ("X-Forwarded-For: 192.0.2.1\r\n".to_owned(), 403),
+        ("Via: 1.1 proxy\r\n".to_owned(), 403),
+        ("Content-Type: text/plain\r\nOrigin: https://evil.example\r\n".to_owned(), 403),
+    ] {
+        let answer = exchange(addr, &post(addr, "?topic=a", &fields, "x"));
+        assert_eq!(answer.status, status, "{fields} {answer:?}");
+        let lines = format!("{fields}{NDJSON}");
+        if !fields.contains("Content-Type") {
+            let answer = exchange(addr, &post(addr, "", &lines, ""));
+            assert_eq!(answer.status, status, "{lines} {answer:?}");
+        }
+    }
+    // A name that was rebound to this machine.
+    let rebound = post(addr, "?topic=a", "", "x");
+    let rebound = rebound.replace(&format!("Host: {addr}"), &format!("Host: evil.example:{port}"));
+    assert_eq!(exchange(addr, &rebound).status, 403);
+    assert_eq!(server.metric("fanfare_published_events_total"), 2.0);
+}
+
+#[test]
+fn with_a_token_it_has_to_be_shown_by_everyone() {
+    let server = Server::with_token("s3cret");
+    let addr = server.addr;
+    for (fields, status) in [
+        ("", 401),
+        ("Authorization: Bearer wrong\r\n", 401),
+        ("Authorization: Basic s3cret\r\n", 401),
+        ("Authorization: Bearer s3cret\r\n", 200),
+        ("Authorization: Bearer s3cret\r\nX-Forwarded-For: 192.0.2.1\r\n", 200),
+    ] {
+        let answer = exchange(addr, &post(addr, "?topic=a", fields, "x"));
+        assert_eq!(answer.status, status, "{fields} {answer:?}");
+        assert_eq!(answer.field("www-authenticate").is_some(), status == 401, "{answer:?}");
+    }
+    assert_eq!(server.metric("fanfare_published_events_total"), 2.0);
+}
+
+#[test]
+fn the_token_may_come_from_a_file() {
+    let path = std::env::temp_dir().join(format!("fanfare-token-{}", std::process::id()));
+    std::fs::write(&path, "from-a-file\n").unwrap();
+    let mut command = fanfare(&["serve", "--listen", "127.0.0.1:0", "--log", "off"]);
+    let server = Server::of(command.arg("--publish-token-file").arg(&path));
+    std::fs::remove_file(&path).unwrap();
+    let fields = "Authorization: Bearer from-a-file\r\n";
+    assert_eq!(exchange(server.addr, &post(server.addr, "?topic=a", fields, "x")).status, 200);
+    assert_eq!(publish(server.addr, "?topic=a", "x").status, 401);
+}
