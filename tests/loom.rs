@@ -13,6 +13,7 @@ mod sync {
 mod inbox;
 
 use inbox::{Inbox, Wake};
+use loom::sync::atomic::{AtomicBool, Ordering};
 use loom::sync::{Arc, Notify};
 use loom::thread;
 
@@ -87,5 +88,31 @@ fn two_publishers_lose_nothing_and_each_keeps_its_order() {
         for publisher in publishers {
             publisher.join().unwrap();
         }
+    });
+}
+
+#[test]
+fn a_shard_never_sleeps_over_something_that_is_not_in_its_inbox() {
+    loom::model(|| {
+        let bell = Bell(Arc::new(Notify::new()));
+        let inbox: Arc<Inbox<u32, Bell>> = Arc::new(Inbox::new(bell.clone()));
+        let closing = Arc::new(AtomicBool::new(false));
+        let host = thread::spawn({
+            let (inbox, closing) = (inbox.clone(), closing.clone());
+            move || {
+                closing.store(true, Ordering::SeqCst);
+                inbox.ring();
+            }
+        });
+        // As `Shard::park` does: first it says that it sleeps, and then it looks around.
+        while !closing.load(Ordering::SeqCst) {
+            if inbox.park() {
+                if !closing.load(Ordering::SeqCst) {
+                    bell.0.wait();
+                }
+                inbox.unpark();
+            }
+        }
+        host.join().unwrap();
     });
 }

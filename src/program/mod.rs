@@ -5,8 +5,10 @@
 //! control                                     what HTTP serves besides the streams
 //! serve <- demo                               the server
 //! publish                                     the client
+//! bench                                       what all of it costs
 //! ```
 
+mod bench;
 mod control;
 mod demo;
 mod lines;
@@ -16,7 +18,6 @@ mod serve;
 mod signals;
 mod token;
 mod units;
-// SEAM: `mod bench;` goes here, and two lines marked SEAM below.
 
 use std::error::Error;
 use std::fmt;
@@ -45,7 +46,7 @@ enum Command {
     Serve(Box<serve::ServeArgs>),
     Demo(Box<demo::DemoArgs>),
     Publish(publish::PublishArgs),
-    // SEAM: Bench(bench::BenchArgs),
+    Bench(bench::BenchArgs),
 }
 
 const EXAMPLES: &str = "\
@@ -77,7 +78,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Serve(args) => serve::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Publish(args) => publish::run(args),
-        // SEAM: Command::Bench(args) => bench::run(args),
+        Command::Bench(args) => bench::run(args),
     };
     outcome.unwrap_or_else(|error| match error.downcast_ref::<Usage>() {
         Some(Usage(why)) => {

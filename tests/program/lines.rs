@@ -84,9 +84,9 @@ fn what_was_under_way_when_a_connection_broke_is_sent_again_and_that_is_said() {
 
 #[test]
 fn a_server_that_stays_away_is_given_up() {
-    let addr = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let url = format!("http://{addr}");
-    let output = publish_all(&url, &["--topic", "log", "--retries", "2"], b"one\ntwo\n");
+    // Nobody listens on the port of tcpmux.
+    let arguments = ["--topic", "log", "--retries", "2"];
+    let output = publish_all("http://127.0.0.1:1", &arguments, b"one\ntwo\n");
     let said = text(&output.stderr);
     assert!(said.starts_with("fanfare: ending at line 1: "), "{said}");
     assert!(said.ends_with("2 lines were not published\npublished 0 events\n"), "{said}");

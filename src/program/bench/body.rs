@@ -10,7 +10,7 @@ const LINE_BYTES_MAX: usize = 8 * 1024;
 
 /// What is still to come of one response body.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Body {
+pub(super) enum Body {
     /// `Transfer-Encoding: chunked`.
     Chunked(Chunked),
     /// `Content-Length`: so many bytes are left.
@@ -21,7 +21,7 @@ pub enum Body {
 
 /// Where in the chunked coding the next byte stands.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Chunked {
+pub(super) struct Chunked {
     place: Place,
     /// The chunk size read so far, or what is left of the chunk's data, in bytes.
     left: u64,
@@ -46,7 +46,7 @@ enum Place {
 
 /// The body does not follow its transfer coding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BodyError {
+pub(super) enum BodyError {
     /// A byte that cannot stand where it stands in the chunked coding.
     Chunk(u8),
     /// A chunk size of more than 60 bits, or a size line or trailer without an end.
@@ -69,7 +69,7 @@ impl std::error::Error for BodyError {}
 
 impl Body {
     /// The coding that a response head announces.
-    pub fn of_response(response: &httparse::Response<'_, '_>) -> Self {
+    pub(super) fn of_response(response: &httparse::Response<'_, '_>) -> Self {
         let mut length = None;
         for header in response.headers.iter() {
             if header.name.eq_ignore_ascii_case("transfer-encoding") {
@@ -87,7 +87,7 @@ impl Body {
     }
 
     /// Whether the body came to its own end.
-    pub fn is_at_end(&self) -> bool {
+    pub(super) fn is_at_end(&self) -> bool {
         match self {
             Self::Chunked(chunked) => chunked.place == Place::End,
             Self::Length(left) => *left == 0,
@@ -97,7 +97,7 @@ impl Body {
 
     /// Takes the next run of payload off the front of `input`. An empty run means that `input` is
     /// used up.
-    pub fn take<'a>(&mut self, input: &mut &'a [u8]) -> Result<&'a [u8], BodyError> {
+    pub(super) fn take<'a>(&mut self, input: &mut &'a [u8]) -> Result<&'a [u8], BodyError> {
         match self {
             Self::Chunked(chunked) => chunked.take(input),
             Self::Length(left) => {

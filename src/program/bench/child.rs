@@ -15,24 +15,24 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What to start.
 #[derive(Clone, Debug)]
-pub struct SubjectSpec {
+pub(super) struct SubjectSpec {
     /// What the reports call it.
-    pub name: String,
+    pub(super) name: String,
     /// The shell command of a peer; `None` for this program.
-    pub command: Option<String>,
+    pub(super) command: Option<String>,
     /// What it is to do.
-    pub args: SubjectArgs,
+    pub(super) args: SubjectArgs,
 }
 
 /// The cores that the two sides run on; `None` leaves it to the system.
 #[derive(Clone, Copy, Debug)]
-pub struct Cores {
-    pub server: Option<usize>,
-    pub client: Option<usize>,
+pub(super) struct Cores {
+    pub(super) server: Option<usize>,
+    pub(super) client: Option<usize>,
 }
 
 /// A subject that runs. Dropping it kills the process.
-pub struct Subject {
+pub(super) struct Subject {
     name: String,
     child: Child,
     stdin: Option<ChildStdin>,
@@ -44,7 +44,7 @@ pub struct Subject {
 
 impl Subject {
     /// Starts a subject and waits until it listens.
-    pub fn start(spec: &SubjectSpec, cores: Cores) -> Result<Self, Error> {
+    pub(super) fn start(spec: &SubjectSpec, cores: Cores) -> Result<Self, Error> {
         let mut command = match &spec.command {
             None => {
                 let mut command = Command::new(std::env::current_exe()?);
@@ -110,39 +110,39 @@ impl Subject {
     }
 
     /// What the reports call it.
-    pub fn name(&self) -> &str {
+    pub(super) fn name(&self) -> &str {
         &self.name
     }
 
     /// Its process id.
-    pub fn pid(&self) -> u32 {
+    pub(super) fn pid(&self) -> u32 {
         self.child.id()
     }
 
     /// Where it listens.
-    pub fn address(&self) -> SocketAddr {
+    pub(super) fn address(&self) -> SocketAddr {
         self.address
     }
 
     /// The path of the stream that all follow.
-    pub fn path(&self) -> &str {
+    pub(super) fn path(&self) -> &str {
         &self.path
     }
 
     /// The path of the stream that one client follows.
-    pub fn solo_path(&self) -> &str {
+    pub(super) fn solo_path(&self) -> &str {
         &self.solo_path
     }
 
     /// Tells it to publish.
-    pub fn go(&mut self) -> Result<(), Error> {
+    pub(super) fn go(&mut self) -> Result<(), Error> {
         let stdin = self.stdin.as_mut().ok_or("the subject was told to end")?;
         stdin.write_all(b"go\n")?;
         Ok(())
     }
 
     /// Its report, if it comes within `timeout`.
-    pub fn done(&mut self, timeout: Duration) -> Result<Option<Done>, Error> {
+    pub(super) fn done(&mut self, timeout: Duration) -> Result<Option<Done>, Error> {
         let Some(line) = self.hear(timeout)? else {
             return Ok(None);
         };
@@ -155,7 +155,7 @@ impl Subject {
     /// # Errors
     ///
     /// When it does not end by itself, or ends with a failure.
-    pub fn end(mut self) -> Result<(), Error> {
+    pub(super) fn end(mut self) -> Result<(), Error> {
         self.stdin = None;
         let deadline = Instant::now() + PATIENCE;
         loop {

@@ -29,7 +29,7 @@ const IN_FLIGHT_MAX: usize = 256;
 const HEAD_STALL_NS_MAX: u64 = 15_000_000_000;
 
 /// Connections to one server, in classes.
-pub struct Client {
+pub(super) struct Client {
     epoll: OwnedFd,
     classes: Vec<Class>,
     connections: Vec<Connection>,
@@ -54,16 +54,16 @@ struct Connection {
 
 /// How the opening of connections went.
 #[derive(Clone, Debug)]
-pub struct Connected {
+pub(super) struct Connected {
     /// From the first `connect` until every connection has its head, in nanoseconds.
-    pub elapsed_ns: u64,
+    pub(super) elapsed_ns: u64,
     /// From a connection's `connect` to its head.
-    pub heads: Histogram,
+    pub(super) heads: Histogram,
 }
 
 impl Client {
     /// A client without connections.
-    pub fn new() -> io::Result<Self> {
+    pub(super) fn new() -> io::Result<Self> {
         Ok(Self {
             epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?,
             classes: Vec::new(),
@@ -78,28 +78,28 @@ impl Client {
     }
 
     /// Adds a class for connections to belong to, and returns its place.
-    pub fn add_class(&mut self, class: Class) -> usize {
+    pub(super) fn add_class(&mut self, class: Class) -> usize {
         self.classes.push(class);
         self.classes.len() - 1
     }
 
     /// A class, by its place.
-    pub fn class(&self, class: usize) -> &Class {
+    pub(super) fn class(&self, class: usize) -> &Class {
         &self.classes[class]
     }
 
     /// A class, by its place.
-    pub fn class_mut(&mut self, class: usize) -> &mut Class {
+    pub(super) fn class_mut(&mut self, class: usize) -> &mut Class {
         &mut self.classes[class]
     }
 
     /// How many connections the server has closed.
-    pub fn closed(&self) -> usize {
+    pub(super) fn closed(&self) -> usize {
         self.closed
     }
 
     /// When bytes last arrived on any connection, `CLOCK_MONOTONIC`, in nanoseconds.
-    pub fn last_bytes_at_ns(&self) -> u64 {
+    pub(super) fn last_bytes_at_ns(&self) -> u64 {
         self.last_bytes_at_ns
     }
 
@@ -109,7 +109,7 @@ impl Client {
     ///
     /// When one is refused, closed or answered with anything but an event stream, or when for 15
     /// seconds no head arrives.
-    pub fn connect(
+    pub(super) fn connect(
         &mut self,
         target: &Target,
         class: usize,
@@ -164,7 +164,7 @@ impl Client {
     /// # Errors
     ///
     /// When what arrived is not an event stream, or the system refuses.
-    pub fn pump(&mut self, timeout: Duration) -> Result<(), Error> {
+    pub(super) fn pump(&mut self, timeout: Duration) -> Result<(), Error> {
         let mut notices = std::mem::take(&mut self.notices);
         notices.clear();
         let timeout = timespec(u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX));
@@ -230,7 +230,7 @@ impl Client {
     }
 
     /// Ends all streams and counts what is missing from each. The connections stay open.
-    pub fn finish(&mut self) {
+    pub(super) fn finish(&mut self) {
         for connection in &mut self.connections {
             connection.stream.finish(&mut self.classes[connection.class]);
         }

@@ -6,22 +6,22 @@ use rustix::thread::CpuSet;
 use rustix::time::{clock_gettime, ClockId, Timespec};
 
 /// The time on `CLOCK_MONOTONIC`, in nanoseconds: the same in every process of one machine.
-pub fn now_ns() -> u64 {
+pub(super) fn now_ns() -> u64 {
     nanoseconds(clock_gettime(ClockId::Monotonic))
 }
 
 /// CPU time that this thread has used, in nanoseconds.
-pub fn thread_cpu_ns() -> u64 {
+pub(super) fn thread_cpu_ns() -> u64 {
     nanoseconds(clock_gettime(ClockId::ThreadCPUTime))
 }
 
 /// CPU time that this process has used, in nanoseconds.
-pub fn process_cpu_ns() -> u64 {
+pub(super) fn process_cpu_ns() -> u64 {
     nanoseconds(clock_gettime(ClockId::ProcessCPUTime))
 }
 
 /// A time span for the calls that want one.
-pub fn timespec(span_ns: u64) -> Timespec {
+pub(super) fn timespec(span_ns: u64) -> Timespec {
     const SECOND_NS: u64 = 1_000_000_000;
     Timespec {
         tv_sec: i64::try_from(span_ns / SECOND_NS).unwrap_or(i64::MAX),
@@ -31,7 +31,7 @@ pub fn timespec(span_ns: u64) -> Timespec {
 }
 
 /// Keeps the calling thread, and all that it starts from now on, on one core.
-pub fn pin_to_core(core: usize) -> io::Result<()> {
+pub(super) fn pin_to_core(core: usize) -> io::Result<()> {
     let mut set = CpuSet::new();
     if core >= CpuSet::MAX_CPU {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "no such core"));

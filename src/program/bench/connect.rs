@@ -16,7 +16,7 @@ const SOURCES: usize = 200;
 
 /// Where to connect to, and what to ask for there.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Target {
+pub(super) struct Target {
     address: SocketAddr,
     request: Vec<u8>,
     opened: usize,
@@ -28,7 +28,7 @@ impl Target {
     /// # Errors
     ///
     /// When the address is not a loopback address: load is sent nowhere else.
-    pub fn new(address: SocketAddr, path: &str) -> io::Result<Self> {
+    pub(super) fn new(address: SocketAddr, path: &str) -> io::Result<Self> {
         if !address.ip().is_loopback() {
             let message = format!("{address} is not a loopback address");
             return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
@@ -41,7 +41,7 @@ impl Target {
     }
 
     /// Splits `http://ADDRESS:PORT/PATH`; `localhost` is 127.0.0.1.
-    pub fn parse_url(url: &str) -> Result<(SocketAddr, String), String> {
+    pub(super) fn parse_url(url: &str) -> Result<(SocketAddr, String), String> {
         let rest = url.strip_prefix("http://").ok_or("only http:// URLs are supported")?;
         let path_at = rest.find('/').unwrap_or(rest.len());
         let (authority, path) = rest.split_at(path_at);
@@ -58,7 +58,7 @@ impl Target {
     /// Opens the next connection, sends the request if that is possible at once, and registers
     /// the socket, edge-triggered, under `key`. True if the request is still to be sent: when
     /// the socket turns writable.
-    pub fn open(&mut self, epoll: impl AsFd, key: u64) -> io::Result<(OwnedFd, bool)> {
+    pub(super) fn open(&mut self, epoll: impl AsFd, key: u64) -> io::Result<(OwnedFd, bool)> {
         let family = match self.address {
             SocketAddr::V4(_) => AddressFamily::INET,
             SocketAddr::V6(_) => AddressFamily::INET6,
@@ -85,7 +85,7 @@ impl Target {
     }
 
     /// Sends the request; false if the connection is not made yet.
-    pub fn request(&self, socket: &OwnedFd) -> io::Result<bool> {
+    pub(super) fn request(&self, socket: &OwnedFd) -> io::Result<bool> {
         match send(socket, &self.request, SendFlags::NOSIGNAL) {
             Ok(sent) if sent == self.request.len() => Ok(true),
             // A new socket has room for a request of a hundred bytes.

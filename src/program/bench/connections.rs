@@ -27,7 +27,7 @@ const NOTICES: usize = 256;
 const BUFFER_BYTES: usize = 16 * 1024;
 
 /// How long it takes until all clients are connected and have their head.
-pub fn connect(args: &RunArgs, server: &mut Server) -> Result<Measured, Error> {
+pub(super) fn connect(args: &RunArgs, server: &mut Server) -> Result<Measured, Error> {
     let target = server.target()?;
     let mut client = Client::new()?;
     let all = client.add_class(Class::new(Expected::default()));
@@ -49,7 +49,7 @@ pub fn connect(args: &RunArgs, server: &mut Server) -> Result<Measured, Error> {
 }
 
 /// What a connection costs in memory while nothing happens.
-pub fn idle_memory(args: &RunArgs, server: &mut Server) -> Result<Measured, Error> {
+pub(super) fn idle_memory(args: &RunArgs, server: &mut Server) -> Result<Measured, Error> {
     const UNKNOWN: &str = "the memory of a running server needs --pid";
     std::thread::sleep(SETTLE);
     let target = server.target()?;
@@ -84,7 +84,7 @@ pub fn idle_memory(args: &RunArgs, server: &mut Server) -> Result<Measured, Erro
 }
 
 /// Connects and disconnects `count` times, `concurrency` at once, and looks for what stays behind.
-pub fn churn(
+pub(super) fn churn(
     args: &RunArgs,
     server: &mut Server,
     count: u64,

@@ -12,7 +12,7 @@ use super::Error;
 const ROOM_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Serves both topics from a hub, publishes when told to, and ends with stdin.
-pub fn fanfare_subject(args: &SubjectArgs) -> Result<(), Error> {
+pub(super) fn fanfare_subject(args: &SubjectArgs) -> Result<(), Error> {
     let engine = Engine::start(args)?;
     let (all, solo) = (Topic::new("all")?, Topic::new("solo")?);
     let paths = ["/events?topic=all", "/events?topic=solo"];

@@ -64,7 +64,7 @@ enum Role {
 }
 
 /// Is a floor, until stdin ends.
-pub fn serve(args: &SubjectArgs) -> Result<(), Error> {
+pub(super) fn serve(args: &SubjectArgs) -> Result<(), Error> {
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
     let listener = socket_with(AddressFamily::INET, SocketType::STREAM, flags, None)?;
     sockopt::set_socket_reuseaddr(&listener, true)?;

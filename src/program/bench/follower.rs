@@ -26,73 +26,73 @@ const GAPS_MAX: usize = 256;
 
 /// Connections that receive the same stream, and what arrived on them.
 #[derive(Debug, Default)]
-pub struct Class {
+pub(super) struct Class {
     /// What the stream should be.
-    pub expected: Expected,
+    pub(super) expected: Expected,
     /// Publish to receive, every delivery.
-    pub latency: Histogram,
+    pub(super) latency: Histogram,
     /// What was received on all connections together.
-    pub totals: Totals,
+    pub(super) totals: Totals,
     /// What was wrong on all connections together.
-    pub faults: Faults,
+    pub(super) faults: Faults,
     reference: Reference,
 }
 
 /// What is known beforehand about a class's stream.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Expected {
+pub(super) struct Expected {
     /// Number of the first event; `None` accepts whatever a connection receives first.
-    pub first: Option<u64>,
+    pub(super) first: Option<u64>,
     /// How many events each connection is to receive.
-    pub events: Option<u64>,
+    pub(super) events: Option<u64>,
     /// Length of each event's data, in bytes; `None` accepts any length.
-    pub data_bytes: Option<usize>,
+    pub(super) data_bytes: Option<usize>,
 }
 
 /// Counts over all connections of a class.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Totals {
+pub(super) struct Totals {
     /// Events of the benchmark's own, each number once per connection.
-    pub delivered: u64,
+    pub(super) delivered: u64,
     /// How many of these were checked by parsing rather than by comparing.
-    pub parsed: u64,
+    pub(super) parsed: u64,
     /// Events that are not the benchmark's own.
-    pub other: u64,
+    pub(super) other: u64,
     /// Comments, `retry` and the like.
-    pub silent: u64,
+    pub(super) silent: u64,
     /// Connections that have received all that was expected.
-    pub complete: usize,
+    pub(super) complete: usize,
     /// When the last event arrived, `CLOCK_MONOTONIC`, in nanoseconds.
-    pub last_at_ns: u64,
+    pub(super) last_at_ns: u64,
 }
 
 /// Counts of what must not happen, over all connections of a class.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Faults {
+pub(super) struct Faults {
     /// Events that never came.
-    pub lost: u64,
+    pub(super) lost: u64,
     /// Events that came again.
-    pub doubled: u64,
+    pub(super) doubled: u64,
     /// Events that came after a later one.
-    pub reordered: u64,
+    pub(super) reordered: u64,
     /// Events whose data had another length or content than was published.
-    pub malformed: u64,
+    pub(super) malformed: u64,
 }
 
 impl Faults {
     /// Whether nothing was wrong.
-    pub fn is_none(&self) -> bool {
+    pub(super) fn is_none(&self) -> bool {
         *self == Self::default()
     }
 }
 
 /// A block grew beyond [`BLOCK_BYTES_MAX`] without an end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BlockTooLong;
+pub(super) struct BlockTooLong;
 
 /// One connection's place in its class's stream.
 #[derive(Debug)]
-pub struct Follower {
+pub(super) struct Follower {
     /// Whether `index` and `offset` are a place on the log; otherwise the next byte belongs to
     /// a block that has to be parsed, of which `tail` holds the beginning.
     aligned: bool,
@@ -124,12 +124,12 @@ enum Agreed {
 
 impl Class {
     /// A class of which `expected` is known.
-    pub fn new(expected: Expected) -> Self {
+    pub(super) fn new(expected: Expected) -> Self {
         Self { expected, ..Self::default() }
     }
 
     /// When the first event was published, `CLOCK_MONOTONIC`, in nanoseconds.
-    pub fn first_stamp_ns(&self) -> Option<u64> {
+    pub(super) fn first_stamp_ns(&self) -> Option<u64> {
         self.reference.first_stamp_ns()
     }
 
@@ -148,7 +148,7 @@ impl Class {
 
 impl Follower {
     /// A connection of `class` that has received nothing.
-    pub fn new(class: &Class) -> Self {
+    pub(super) fn new(class: &Class) -> Self {
         Self {
             aligned: false,
             is_complete: false,
@@ -164,12 +164,12 @@ impl Follower {
     }
 
     /// How many events this connection received, the benchmark's own and others.
-    pub fn received(&self) -> u64 {
+    pub(super) fn received(&self) -> u64 {
         self.delivered + self.other
     }
 
     /// Checks the next bytes of the body, which arrived at `now_ns` (`CLOCK_MONOTONIC`).
-    pub fn feed(
+    pub(super) fn feed(
         &mut self,
         class: &mut Class,
         body: &[u8],
@@ -190,7 +190,7 @@ impl Follower {
     }
 
     /// Ends the stream: counts the events that were expected and never came as lost.
-    pub fn finish(&mut self, class: &mut Class) {
+    pub(super) fn finish(&mut self, class: &mut Class) {
         let Expected { first, events, .. } = class.expected;
         let Some(events) = events.filter(|_| self.delivered > 0 || first.is_some()) else {
             return;

@@ -14,7 +14,7 @@ const RANGE_SMALL: usize = 4;
 
 /// Counts of values in nanoseconds, with the exact least and greatest.
 #[derive(Clone, Debug)]
-pub struct Histogram {
+pub(super) struct Histogram {
     counts: Vec<u64>,
     total: u64,
     min_ns: u64,
@@ -29,7 +29,7 @@ impl Default for Histogram {
 
 impl Histogram {
     /// Records one value in nanoseconds.
-    pub fn record(&mut self, value_ns: u64) {
+    pub(super) fn record(&mut self, value_ns: u64) {
         self.counts[bucket(value_ns)] += 1;
         self.total += 1;
         self.min_ns = self.min_ns.min(value_ns);
@@ -37,7 +37,7 @@ impl Histogram {
     }
 
     /// Records `now_ns - stamp` for every stamp. A stamp later than `now_ns` counts as 0 ns.
-    pub fn record_since(&mut self, stamps_ns: &[u64], now_ns: u64) {
+    pub(super) fn record_since(&mut self, stamps_ns: &[u64], now_ns: u64) {
         for stamp_ns in stamps_ns {
             self.record(now_ns.saturating_sub(*stamp_ns));
         }
@@ -47,7 +47,7 @@ impl Histogram {
     ///
     /// A range whose first and last value share a bucket is one addition, whatever its length:
     /// this is what makes it possible to record 20 million deliveries a second.
-    pub fn record_since_ascending(&mut self, stamps_ns: &[u64], now_ns: u64) {
+    pub(super) fn record_since_ascending(&mut self, stamps_ns: &[u64], now_ns: u64) {
         let (Some(first), Some(last)) = (stamps_ns.first(), stamps_ns.last()) else {
             return;
         };
@@ -75,7 +75,7 @@ impl Histogram {
     }
 
     /// Adds all that `other` has recorded.
-    pub fn merge(&mut self, other: &Self) {
+    pub(super) fn merge(&mut self, other: &Self) {
         for (mine, theirs) in self.counts.iter_mut().zip(&other.counts) {
             *mine += theirs;
         }
@@ -85,18 +85,18 @@ impl Histogram {
     }
 
     /// How many values were recorded.
-    pub fn total(&self) -> u64 {
+    pub(super) fn total(&self) -> u64 {
         self.total
     }
 
     /// The greatest value in nanoseconds, exact; 0 when nothing was recorded.
-    pub fn max_ns(&self) -> u64 {
+    pub(super) fn max_ns(&self) -> u64 {
         self.max_ns
     }
 
     /// The value in nanoseconds that `percent` of the records do not exceed: the upper end of its
     /// bucket, and never more than the greatest value. 0 when nothing was recorded.
-    pub fn percentile_ns(&self, percent: f64) -> u64 {
+    pub(super) fn percentile_ns(&self, percent: f64) -> u64 {
         let wanted =
             ((percent / 100.0 * self.total as f64).ceil() as u64).clamp(1, self.total.max(1));
         let mut seen = 0;

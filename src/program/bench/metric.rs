@@ -4,18 +4,18 @@ use super::histogram::Histogram;
 
 /// One figure of one run.
 #[derive(Clone, Copy, Debug)]
-pub struct Metric {
+pub(super) struct Metric {
     /// Its name for machines; ends with its unit.
-    pub key: &'static str,
+    pub(super) key: &'static str,
     /// Its name for people.
-    pub label: &'static str,
-    pub unit: Unit,
-    pub value: f64,
+    pub(super) label: &'static str,
+    pub(super) unit: Unit,
+    pub(super) value: f64,
 }
 
 /// In what a figure is measured, which decides how it is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unit {
+pub(super) enum Unit {
     Nanoseconds,
     Bytes,
     /// Anything that is counted, or counted per second.
@@ -26,41 +26,41 @@ pub enum Unit {
 
 /// What one run yields.
 #[derive(Clone, Debug, Default)]
-pub struct Measured {
-    pub metrics: Vec<Metric>,
+pub(super) struct Measured {
+    pub(super) metrics: Vec<Metric>,
     /// Distributions to be joined over the repeats, by name.
-    pub pooled: Vec<(&'static str, Histogram)>,
+    pub(super) pooled: Vec<(&'static str, Histogram)>,
 }
 
 impl Measured {
     /// Adds a figure.
-    pub fn add(&mut self, key: &'static str, label: &'static str, unit: Unit, value: f64) {
+    pub(super) fn add(&mut self, key: &'static str, label: &'static str, unit: Unit, value: f64) {
         self.metrics.push(Metric { key, label, unit, value });
     }
 
     /// Adds a time or a span, in nanoseconds.
-    pub fn add_ns(&mut self, key: &'static str, label: &'static str, span_ns: u64) {
+    pub(super) fn add_ns(&mut self, key: &'static str, label: &'static str, span_ns: u64) {
         self.add(key, label, Unit::Nanoseconds, span_ns as f64);
     }
 
     /// Adds an amount of memory, in bytes.
-    pub fn add_bytes(&mut self, key: &'static str, label: &'static str, bytes: f64) {
+    pub(super) fn add_bytes(&mut self, key: &'static str, label: &'static str, bytes: f64) {
         self.add(key, label, Unit::Bytes, bytes);
     }
 
     /// Adds a number of things.
-    pub fn add_count(&mut self, key: &'static str, label: &'static str, count: f64) {
+    pub(super) fn add_count(&mut self, key: &'static str, label: &'static str, count: f64) {
         self.add(key, label, Unit::Count, count);
     }
 }
 
 /// `count` per second over a span in nanoseconds.
-pub fn per_second(count: u64, span_ns: u64) -> f64 {
+pub(super) fn per_second(count: u64, span_ns: u64) -> f64 {
     count as f64 * 1e9 / span_ns.max(1) as f64
 }
 
 /// A figure for people: three digits and a unit.
-pub fn show(unit: Unit, value: f64) -> String {
+pub(super) fn show(unit: Unit, value: f64) -> String {
     match unit {
         Unit::Nanoseconds => scaled(value, 1000.0, &[" ns", " us", " ms", " s"]),
         Unit::Bytes => scaled(value, 1024.0, &[" B", " KiB", " MiB", " GiB"]),

@@ -45,7 +45,7 @@ type Error = Box<dyn std::error::Error>;
 
 /// Measure the engine beside bare loops and other servers.
 #[derive(clap::Args, Debug)]
-pub struct BenchArgs {
+pub(super) struct BenchArgs {
     #[command(subcommand)]
     scenario: Scenario,
 }
@@ -131,7 +131,7 @@ enum Scenario {
 ///
 /// When a subject or the system fails, when a run does not come to its end, and when a single
 /// event was lost, doubled, out of order or damaged.
-pub fn run(args: BenchArgs) -> Result<ExitCode, Error> {
+pub(super) fn run(args: BenchArgs) -> Result<ExitCode, Error> {
     match args.scenario {
         Scenario::Saturation { run, events } => {
             let load = Load { events, ..Load::default() };

@@ -12,20 +12,20 @@ const PROCESSES_MAX: usize = 256;
 
 /// Memory of a process and its children, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
-pub struct Memory {
+pub(super) struct Memory {
     /// Resident, anonymous: heap and stacks.
-    pub rss_anon_bytes: u64,
+    pub(super) rss_anon_bytes: u64,
     /// The most that was ever resident.
-    pub rss_peak_bytes: u64,
+    pub(super) rss_peak_bytes: u64,
 }
 
 /// CPU time that a process and its children have used, in nanoseconds.
-pub fn cpu_ns(pid: u32) -> Result<u64, Error> {
+pub(super) fn cpu_ns(pid: u32) -> Result<u64, Error> {
     family(pid).into_iter().map(process_cpu_ns).sum()
 }
 
 /// Memory of a process and its children.
-pub fn memory(pid: u32) -> Result<Memory, Error> {
+pub(super) fn memory(pid: u32) -> Result<Memory, Error> {
     let mut sum = Memory::default();
     for pid in family(pid) {
         let status = read(pid, "status")?;
@@ -36,7 +36,7 @@ pub fn memory(pid: u32) -> Result<Memory, Error> {
 }
 
 /// How many sockets a process and its children hold.
-pub fn sockets(pid: u32) -> Result<usize, Error> {
+pub(super) fn sockets(pid: u32) -> Result<usize, Error> {
     let mut count = 0;
     for pid in family(pid) {
         let entries = fs::read_dir(format!("/proc/{pid}/fd"))

@@ -17,7 +17,7 @@ const BYTES_MAX: usize = 256 << 20;
 
 /// The blocks of consecutive events and their publish stamps.
 #[derive(Debug)]
-pub struct Reference {
+pub(super) struct Reference {
     bytes: Vec<u8>,
     /// Where in `bytes` each event's block ends.
     ends: Vec<usize>,
@@ -43,33 +43,33 @@ impl Default for Reference {
 
 impl Reference {
     /// How many events the log holds.
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.ends.len()
     }
 
     /// The bytes from `offset` on.
-    pub fn bytes_from(&self, offset: usize) -> &[u8] {
+    pub(super) fn bytes_from(&self, offset: usize) -> &[u8] {
         &self.bytes[offset..]
     }
 
     /// Where the block of the event at `index` begins: for `index == len()`, the end of the log.
-    pub fn start(&self, index: usize) -> usize {
+    pub(super) fn start(&self, index: usize) -> usize {
         index.checked_sub(1).map_or(0, |before| self.ends[before])
     }
 
     /// How many events end at or before `offset`, which is not before the event at `from` begins.
-    pub fn index_at(&self, from: usize, offset: usize) -> usize {
+    pub(super) fn index_at(&self, from: usize, offset: usize) -> usize {
         from + self.ends[from..].partition_point(|end| *end <= offset)
     }
 
     /// Number of the event at `index`, whether or not it has arrived.
-    pub fn number(&self, index: usize) -> u64 {
+    pub(super) fn number(&self, index: usize) -> u64 {
         self.first + index as u64
     }
 
     /// The place of the event with this number: at most `len()`, which is the place of the next
     /// one. `None` for one that is further off, or was before the log began.
-    pub fn index_of(&self, number: u64) -> Option<usize> {
+    pub(super) fn index_of(&self, number: u64) -> Option<usize> {
         if self.ends.is_empty() {
             return None;
         }
@@ -78,18 +78,18 @@ impl Reference {
     }
 
     /// The publish stamps of a range of events, and whether they are in ascending order.
-    pub fn stamps_ns(&self, range: std::ops::Range<usize>) -> (&[u64], bool) {
+    pub(super) fn stamps_ns(&self, range: std::ops::Range<usize>) -> (&[u64], bool) {
         (&self.stamps_ns[range], self.ascending)
     }
 
     /// The stamp of the first event, in nanoseconds.
-    pub fn first_stamp_ns(&self) -> Option<u64> {
+    pub(super) fn first_stamp_ns(&self) -> Option<u64> {
         self.stamps_ns.first().copied()
     }
 
     /// Takes in the block of event `number` if it is the next one and there is room. The first
     /// event ever decides where the log begins.
-    pub fn push(&mut self, number: u64, stamp_ns: u64, block: &[u8]) {
+    pub(super) fn push(&mut self, number: u64, stamp_ns: u64, block: &[u8]) {
         if self.ends.is_empty() {
             self.first = number;
         }

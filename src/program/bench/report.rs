@@ -14,7 +14,7 @@ const PERCENTILES: [(&str, f64); 4] =
     [("p50", 50.0), ("p90", 90.0), ("p99", 99.0), ("p99.9", 99.9)];
 
 /// All runs of one scenario.
-pub struct Report {
+pub(super) struct Report {
     scenario: String,
     parameters: Map<String, Value>,
     runs: Vec<(String, Measured)>,
@@ -28,7 +28,7 @@ struct Series {
 
 impl Report {
     /// A report without runs. `parameters` is a JSON object.
-    pub fn new(scenario: &str, parameters: Value) -> Self {
+    pub(super) fn new(scenario: &str, parameters: Value) -> Self {
         let parameters = match parameters {
             Value::Object(parameters) => parameters,
             _ => Map::new(),
@@ -37,12 +37,12 @@ impl Report {
     }
 
     /// Adds a run of a subject.
-    pub fn add(&mut self, subject: &str, measured: Measured) {
+    pub(super) fn add(&mut self, subject: &str, measured: Measured) {
         self.runs.push((subject.to_owned(), measured));
     }
 
     /// Prints the table: median, and in brackets the least and greatest of the repeats.
-    pub fn print(&self) {
+    pub(super) fn print(&self) {
         println!("\n{}  {}", self.scenario, self.parameters_line());
         let subjects = self.subjects();
         let floor = self.floor();
@@ -66,7 +66,7 @@ impl Report {
     }
 
     /// Writes everything as JSON.
-    pub fn write_json(&self, path: &Path) -> Result<(), Error> {
+    pub(super) fn write_json(&self, path: &Path) -> Result<(), Error> {
         let mut summary = Map::new();
         for subject in self.subjects() {
             let mut figures = Map::new();

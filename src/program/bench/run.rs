@@ -18,62 +18,62 @@ use super::Error;
 /// A process has at most 20,000 descriptors here, and needs some for itself.
 const CLIENTS_MAX: usize = 19_900;
 /// What the system is given to settle between one step and the next.
-pub const SETTLE: Duration = Duration::from_millis(300);
+pub(super) const SETTLE: Duration = Duration::from_millis(300);
 
 /// Options of every scenario.
 #[derive(clap::Args, Clone, Debug)]
-pub struct RunArgs {
+pub(super) struct RunArgs {
     /// How many clients connect
     #[arg(long, default_value_t = 10_000)]
-    pub clients: usize,
+    pub(super) clients: usize,
     /// Length of an event's data, in bytes
     #[arg(long, default_value_t = 128)]
-    pub bytes: usize,
+    pub(super) bytes: usize,
     /// What to measure, in this order: floor-a, floor-b, fanfare, or names given with --peer
     #[arg(long, value_delimiter = ',')]
-    pub subjects: Vec<String>,
+    pub(super) subjects: Vec<String>,
     /// NAME=COMMAND: a further subject, see the protocol in subject.rs
     #[arg(long, value_name = "NAME=COMMAND")]
-    pub peer: Vec<String>,
+    pub(super) peer: Vec<String>,
     /// How often to run each subject; they take turns
     #[arg(long, default_value_t = 1)]
-    pub repeat: usize,
+    pub(super) repeat: usize,
     /// Measure a running server instead of subjects
     #[arg(long, value_name = "URL")]
-    pub attach: Option<String>,
+    pub(super) attach: Option<String>,
     /// Process of the running server, for its CPU time and memory
     #[arg(long, requires = "attach")]
-    pub pid: Option<u32>,
+    pub(super) pid: Option<u32>,
     /// The core that subjects run on
     #[arg(long, default_value_t = 0)]
-    pub server_core: usize,
+    pub(super) server_core: usize,
     /// The core that the client runs on
     #[arg(long, default_value_t = 1)]
-    pub client_core: usize,
+    pub(super) client_core: usize,
     /// Leave it to the system who runs where
     #[arg(long)]
-    pub unpinned: bool,
+    pub(super) unpinned: bool,
     /// The longest that one run may take, in seconds
     #[arg(long, default_value_t = 300)]
-    pub limit_seconds: u64,
+    pub(super) limit_seconds: u64,
     /// Write the results to this file as JSON
     #[arg(long, value_name = "FILE")]
-    pub json: Option<PathBuf>,
+    pub(super) json: Option<PathBuf>,
 }
 
 /// What a subject is to publish.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Load {
+pub(super) struct Load {
     /// How many events, to all.
-    pub events: u64,
+    pub(super) events: u64,
     /// Events per second; 0 is no pause.
-    pub rate: f64,
+    pub(super) rate: f64,
     /// Milliseconds from one solo event to the next; 0 is never.
-    pub solo_interval_ms: u64,
+    pub(super) solo_interval_ms: u64,
 }
 
 /// The server that a run measures.
-pub enum Server {
+pub(super) enum Server {
     /// One that was started for it.
     Subject(Box<Subject>),
     /// One that runs anyway.
@@ -82,7 +82,7 @@ pub enum Server {
 
 impl RunArgs {
     /// Runs a scenario for every subject, `repeat` times in turn, and reports.
-    pub fn repeat(
+    pub(super) fn repeat(
         &self,
         scenario: &str,
         parameters: Value,
@@ -119,7 +119,7 @@ impl RunArgs {
     }
 
     /// When a run that begins now must be over, `CLOCK_MONOTONIC`, in nanoseconds.
-    pub fn deadline_ns(&self) -> u64 {
+    pub(super) fn deadline_ns(&self) -> u64 {
         now_ns() + self.limit_seconds * 1_000_000_000
     }
 
@@ -176,7 +176,7 @@ fn load_of(args: &SubjectArgs) -> Load {
 
 impl Server {
     /// The stream that all follow.
-    pub fn target(&self) -> Result<Target, Error> {
+    pub(super) fn target(&self) -> Result<Target, Error> {
         let (address, path) = match self {
             Self::Subject(subject) => (subject.address(), subject.path()),
             Self::Attached { address, path, .. } => (*address, path.as_str()),
@@ -185,7 +185,7 @@ impl Server {
     }
 
     /// The stream that one client follows.
-    pub fn solo_target(&self) -> Result<Target, Error> {
+    pub(super) fn solo_target(&self) -> Result<Target, Error> {
         match self {
             Self::Subject(subject) => Ok(Target::new(subject.address(), subject.solo_path())?),
             Self::Attached { .. } => Err("a running server has no solo stream".into()),
@@ -193,7 +193,7 @@ impl Server {
     }
 
     /// Tells a subject to publish.
-    pub fn go(&mut self) -> Result<(), Error> {
+    pub(super) fn go(&mut self) -> Result<(), Error> {
         match self {
             Self::Subject(subject) => subject.go(),
             Self::Attached { .. } => {
@@ -203,7 +203,7 @@ impl Server {
     }
 
     /// A subject's report; waits for it up to `timeout`.
-    pub fn done(&mut self, timeout: Duration) -> Result<Done, Error> {
+    pub(super) fn done(&mut self, timeout: Duration) -> Result<Done, Error> {
         match self {
             Self::Subject(subject) => subject
                 .done(timeout)?
@@ -213,17 +213,17 @@ impl Server {
     }
 
     /// CPU time that the server has used, in nanoseconds; `None` if its process is not known.
-    pub fn cpu_ns(&self) -> Result<Option<u64>, Error> {
+    pub(super) fn cpu_ns(&self) -> Result<Option<u64>, Error> {
         self.pid().map(procfs::cpu_ns).transpose()
     }
 
     /// Memory of the server; `None` if its process is not known.
-    pub fn memory(&self) -> Result<Option<Memory>, Error> {
+    pub(super) fn memory(&self) -> Result<Option<Memory>, Error> {
         self.pid().map(procfs::memory).transpose()
     }
 
     /// How many sockets the server holds; `None` if its process is not known.
-    pub fn sockets(&self) -> Result<Option<usize>, Error> {
+    pub(super) fn sockets(&self) -> Result<Option<usize>, Error> {
         self.pid().map(procfs::sockets).transpose()
     }
 

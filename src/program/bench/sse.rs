@@ -14,7 +14,7 @@ const NUMBER_MAX: u64 = 1 << 53;
 
 /// What one block means to the benchmark.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Block {
+pub(super) enum Block {
     /// No event: comments, `retry`, an id alone, an empty line.
     Silent,
     /// An event that is not one of the benchmark's own.
@@ -25,20 +25,20 @@ pub enum Block {
 
 /// An event whose data is `<number> <stamp> <padding>`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Numbered {
+pub(super) struct Numbered {
     /// Its place in the stream of its topic.
-    pub number: u64,
+    pub(super) number: u64,
     /// When it was published: `CLOCK_MONOTONIC`, in nanoseconds.
-    pub stamp_ns: u64,
+    pub(super) stamp_ns: u64,
     /// Length of the data, in bytes.
-    pub data_bytes: usize,
+    pub(super) data_bytes: usize,
     /// Whether the padding is made of `x` and nothing else.
-    pub padding_is_whole: bool,
+    pub(super) padding_is_whole: bool,
 }
 
 /// Length in bytes of the first block of `bytes`, its empty line included, or `None` if the block
 /// is not complete. A CR at the very end is not taken for a line end yet: an LF may follow it.
-pub fn block_len(bytes: &[u8]) -> Option<usize> {
+pub(super) fn block_len(bytes: &[u8]) -> Option<usize> {
     let mut at = 0;
     loop {
         let line_bytes = memchr2(b'\n', b'\r', &bytes[at..])?;
@@ -55,7 +55,7 @@ pub fn block_len(bytes: &[u8]) -> Option<usize> {
 
 /// Reads one block. `now_ns` is the time of its arrival: data whose second number is not a time
 /// of the last hour on that clock is somebody else's.
-pub fn read_block(mut block: &[u8], now_ns: u64) -> Block {
+pub(super) fn read_block(mut block: &[u8], now_ns: u64) -> Block {
     block = block.strip_prefix("\u{feff}".as_bytes()).unwrap_or(block);
     let mut data: Option<&[u8]> = None;
     let mut data_lines = 0;

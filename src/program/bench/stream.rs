@@ -11,7 +11,7 @@ const HEADERS_MAX: usize = 64;
 
 /// A response as it comes in.
 #[derive(Debug)]
-pub struct Stream {
+pub(super) struct Stream {
     state: State,
     follower: Follower,
 }
@@ -25,7 +25,7 @@ enum State {
 
 /// Why a response is no event stream.
 #[derive(Debug)]
-pub enum StreamError {
+pub(super) enum StreamError {
     Head(httparse::Error),
     HeadTooLong,
     Status(u16),
@@ -63,22 +63,22 @@ impl From<BlockTooLong> for StreamError {
 
 impl Stream {
     /// A response of which nothing has arrived.
-    pub fn new(class: &Class) -> Self {
+    pub(super) fn new(class: &Class) -> Self {
         Self { state: State::Head(Vec::new()), follower: Follower::new(class) }
     }
 
     /// Whether the whole head has arrived, and was that of an event stream.
-    pub fn has_head(&self) -> bool {
+    pub(super) fn has_head(&self) -> bool {
         matches!(self.state, State::Body(_))
     }
 
     /// Whether the response has come to its end, before the connection has.
-    pub fn is_at_end(&self) -> bool {
+    pub(super) fn is_at_end(&self) -> bool {
         matches!(&self.state, State::Body(body) if body.is_at_end())
     }
 
     /// Takes what arrived at `now_ns` (`CLOCK_MONOTONIC`).
-    pub fn feed(
+    pub(super) fn feed(
         &mut self,
         class: &mut Class,
         bytes: &[u8],
@@ -100,7 +100,7 @@ impl Stream {
     }
 
     /// Ends the stream and counts what is missing from it.
-    pub fn finish(&mut self, class: &mut Class) {
+    pub(super) fn finish(&mut self, class: &mut Class) {
         self.follower.finish(class);
     }
 }
@@ -126,7 +126,7 @@ fn feed_body(
 /// # Errors
 ///
 /// When it cannot be the head of an event stream.
-pub fn read_head(bytes: &[u8]) -> Result<Option<(usize, Body)>, StreamError> {
+pub(super) fn read_head(bytes: &[u8]) -> Result<Option<(usize, Body)>, StreamError> {
     let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
     let mut response = httparse::Response::new(&mut headers);
     let head_bytes = match response.parse(bytes).map_err(StreamError::Head)? {

@@ -28,7 +28,7 @@ struct Moment {
 }
 
 /// Connects all clients, has the subject publish, and checks and times every delivery.
-pub fn stream(args: &RunArgs, server: &mut Server, load: &Load) -> Result<Measured, Error> {
+pub(super) fn stream(args: &RunArgs, server: &mut Server, load: &Load) -> Result<Measured, Error> {
     let deadline_ns = args.deadline_ns();
     let mut client = Client::new()?;
     let expected =
@@ -84,7 +84,7 @@ pub fn stream(args: &RunArgs, server: &mut Server, load: &Load) -> Result<Measur
 }
 
 /// Follows a running server until so many events have come on each connection, or for a time.
-pub fn watch(
+pub(super) fn watch(
     args: &RunArgs,
     server: &mut Server,
     events: Option<u64>,

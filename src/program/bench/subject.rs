@@ -24,41 +24,41 @@ use super::histogram::Histogram;
 use super::{engine, floor, Error};
 
 /// Data shorter than this, in bytes, may have no room for number and stamp.
-pub const DATA_BYTES_MIN: usize = 40;
+pub(super) const DATA_BYTES_MIN: usize = 40;
 const DATA_BYTES_MAX: usize = 64 * 1024;
 
 /// What a subject is to be and to do.
 #[derive(clap::Args, Clone, Debug)]
-pub struct SubjectArgs {
+pub(super) struct SubjectArgs {
     /// Which server
     #[arg(long)]
-    pub kind: Kind,
+    pub(super) kind: Kind,
     /// Where to listen; port 0 takes any
     #[arg(long, default_value = "127.0.0.1:0")]
-    pub listen: SocketAddr,
+    pub(super) listen: SocketAddr,
     /// How many clients will come
     #[arg(long, default_value_t = 10_000)]
-    pub clients: usize,
+    pub(super) clients: usize,
     /// How many events to publish
     #[arg(long, default_value_t = 2_000)]
-    pub events: u64,
+    pub(super) events: u64,
     /// Length of an event's data, in bytes
     #[arg(long, default_value_t = 128)]
-    pub bytes: usize,
+    pub(super) bytes: usize,
     /// Events per second; 0 is no pause
     #[arg(long, default_value_t = 0.0)]
-    pub rate: f64,
+    pub(super) rate: f64,
     /// Publish to the solo topic every so many milliseconds; 0 is never
     #[arg(long, default_value_t = 0)]
-    pub solo_interval_ms: u64,
+    pub(super) solo_interval_ms: u64,
     /// floor-b: how many events go into one send
     #[arg(long, default_value_t = 256)]
-    pub batch: usize,
+    pub(super) batch: usize,
 }
 
 /// The servers that are built in.
 #[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub(super) enum Kind {
     /// Bare loop: one send per event and socket
     FloorA,
     /// Bare loop: one send per batch of events and socket
@@ -69,21 +69,21 @@ pub enum Kind {
 
 /// What a subject reports when it has published everything.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Done {
+pub(super) struct Done {
     /// Events published to the topic that all follow.
-    pub published: u64,
+    pub(super) published: u64,
     /// From the first publish to the end of the last, in nanoseconds.
-    pub elapsed_ns: u64,
+    pub(super) elapsed_ns: u64,
     /// CPU time of the whole process in that time, in nanoseconds.
-    pub cpu_ns: u64,
+    pub(super) cpu_ns: u64,
     /// Further counts, by name. `solo`: events published to the solo topic; `solo_late_p99_ns`:
     /// how much later than due; `short_writes`: sends that did not take all.
-    pub more: BTreeMap<String, u64>,
+    pub(super) more: BTreeMap<String, u64>,
 }
 
 impl SubjectArgs {
     /// The same as environment variables, for subjects that are other programs.
-    pub fn environment(&self) -> [(&'static str, String); 6] {
+    pub(super) fn environment(&self) -> [(&'static str, String); 6] {
         [
             ("FANFARE_BENCH_LISTEN", self.listen.to_string()),
             ("FANFARE_BENCH_CLIENTS", self.clients.to_string()),
@@ -95,7 +95,7 @@ impl SubjectArgs {
     }
 
     /// The command line that makes this program the subject.
-    pub fn command_line(&self) -> Vec<String> {
+    pub(super) fn command_line(&self) -> Vec<String> {
         let kind = match self.kind {
             Kind::FloorA => "floor-a",
             Kind::FloorB => "floor-b",
@@ -119,7 +119,7 @@ impl SubjectArgs {
 }
 
 /// Is the subject, until stdin ends.
-pub fn run(args: &SubjectArgs) -> Result<(), Error> {
+pub(super) fn run(args: &SubjectArgs) -> Result<(), Error> {
     if !(DATA_BYTES_MIN..=DATA_BYTES_MAX).contains(&args.bytes) {
         return Err(format!("--bytes must be {DATA_BYTES_MIN} to {DATA_BYTES_MAX}").into());
     }
@@ -135,7 +135,7 @@ pub fn run(args: &SubjectArgs) -> Result<(), Error> {
 /// Speaks the protocol for a server that has threads of its own: tells its address and the two
 /// paths, calls `publish` for every `go`, and returns when stdin ends. If it ends during `publish`, the
 /// process exits at once.
-pub fn serve_commands(
+pub(super) fn serve_commands(
     listening: SocketAddr,
     [path, solo_path]: [&str; 2],
     mut publish: impl FnMut() -> Result<Done, Error>,
@@ -169,7 +169,7 @@ pub fn serve_commands(
 
 /// Publishes all events of a run from the calling thread, and the solo events from a second one.
 /// Both closures get the data of one event and return when it was accepted.
-pub fn publish_all(
+pub(super) fn publish_all(
     args: &SubjectArgs,
     mut publish: impl FnMut(&str) -> Result<(), Error>,
     publish_solo: impl FnMut(&str) -> Result<(), Error> + Send,
@@ -238,7 +238,7 @@ fn publish_solos(
 }
 
 /// When event `number` is to be published: at once if there is no rate.
-pub fn due_ns(begun_at_ns: u64, rate: f64, number: u64) -> u64 {
+pub(super) fn due_ns(begun_at_ns: u64, rate: f64, number: u64) -> u64 {
     if rate > 0.0 {
         begun_at_ns + (number as f64 * 1e9 / rate) as u64
     } else {
@@ -247,7 +247,7 @@ pub fn due_ns(begun_at_ns: u64, rate: f64, number: u64) -> u64 {
 }
 
 /// Writes an event's data: number, stamp, and padding up to `bytes`.
-pub fn write_data(data: &mut String, number: u64, stamp_ns: u64, bytes: usize) {
+pub(super) fn write_data(data: &mut String, number: u64, stamp_ns: u64, bytes: usize) {
     use std::fmt::Write as _;
     data.clear();
     // Writing to a String cannot fail.
@@ -256,7 +256,7 @@ pub fn write_data(data: &mut String, number: u64, stamp_ns: u64, bytes: usize) {
 }
 
 /// Writes a line to the orchestrator.
-pub fn say(line: &str) -> std::io::Result<()> {
+pub(super) fn say(line: &str) -> std::io::Result<()> {
     let mut stdout = std::io::stdout().lock();
     writeln!(stdout, "{line}")?;
     stdout.flush()
@@ -271,7 +271,7 @@ fn sleep_until(due_ns: u64) {
 
 impl Done {
     /// The line of the protocol.
-    pub fn to_line(&self) -> String {
+    pub(super) fn to_line(&self) -> String {
         let mut line = format!("done {} {} {}", self.published, self.elapsed_ns, self.cpu_ns);
         for (name, number) in &self.more {
             line += &format!(" {name}={number}");
@@ -280,7 +280,7 @@ impl Done {
     }
 
     /// Reads the line of the protocol; `None` if it is none.
-    pub fn parse(line: &str) -> Option<Self> {
+    pub(super) fn parse(line: &str) -> Option<Self> {
         let mut words = line.split_whitespace();
         if words.next()? != "done" {
             return None;

@@ -14,6 +14,9 @@
 //! The service then answers nothing; the connection is taken out of hyper's hands as soon as all
 //! earlier answers have gone out, and given to the listener with the request written out again,
 //! followed by everything that was read behind it.
+//!
+//! (hyper 1.12 reads a request only after the answers before it are flushed, unless the content
+//! of the one before it still comes in when it is answered. That is its affair; the socket tells.)
 
 mod answer;
 mod body;

@@ -1,0 +1,94 @@
+// The program under test: started on a free port, published to, stopped. No dependencies, so that
+// the clients' tests use it as well.
+
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import net from 'node:net';
+import path from 'node:path';
+import { createInterface } from 'node:readline';
+
+const ROOT = path.resolve(import.meta.dirname, '../..');
+const BIN = path.resolve(ROOT, process.env.FANFARE_BIN ?? 'target/release/fanfare');
+
+/** How long a test waits for what has to happen. */
+export const DEADLINE_MS = 20_000;
+
+/** The texts that every client has to read as they were published. */
+export const CASES = JSON.parse(
+  readFileSync(path.join(import.meta.dirname, '../clients/cases.json'), 'utf8'),
+).map(({ what, event, data, arrives = data, times = 1 }) => ({
+  what, event, data: data.repeat(times), arrives: arrives.repeat(times),
+}));
+
+/** Starts the program, and ends it with the test `t`. */
+export async function startServer(t, { command = 'serve', args = [], port = 0 } = {}) {
+  const child = spawn(BIN, [command, '--listen', `127.0.0.1:${port}`, ...args], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+    env: Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('FANFARE_'))),
+  });
+  const ended = once(child, 'exit');
+  t.after(() => child.kill('SIGKILL'));
+  const lines = createInterface({ input: child.stdout });
+  const first = await withDeadline('its first line', Promise.race([
+    once(lines, 'line').then(([line]) => line),
+    ended.then(([code]) => { throw new Error(`${BIN} ${command} ended at once with ${code}`); }),
+  ]));
+  const url = /^listening on (http:\/\/127\.0\.0\.1:\d+)$/.exec(first)?.[1];
+  assert.ok(url, `the first line is ${JSON.stringify(first)}`);
+  return new Server(url, child, ended);
+}
+
+class Server {
+  constructor(url, child, ended) {
+    this.url = url;
+    this.child = child;
+    this.ended = ended;
+  }
+
+  /** The address of a stream of these topics. */
+  events(...topics) {
+    return `${this.url}/events?${new URLSearchParams(topics.map((topic) => ['topic', topic]))}`;
+  }
+
+  /** Publishes one event and returns its id. */
+  async publish(topic, data, fields = {}) {
+    const answer = await fetch(`${this.url}/publish?${new URLSearchParams({ topic, ...fields })}`, {
+      method: 'POST',
+      body: data,
+    });
+    assert.equal(answer.status, 200, await answer.clone().text());
+    return (await answer.json()).id;
+  }
+
+  /** Asks the program to end, and expects it to do so in good order. */
+  async stop() {
+    this.child.kill('SIGTERM');
+    const [code, signal] = await withDeadline('the end after SIGTERM', this.ended);
+    assert.deepEqual([code, signal], [0, null], 'the program ends in good order');
+  }
+}
+
+/** A port that nothing listens on. */
+export async function freePort() {
+  const probe = net.createServer().listen(0, '127.0.0.1');
+  await once(probe, 'listening');
+  const { port } = probe.address();
+  probe.close();
+  await once(probe, 'close');
+  return port;
+}
+
+/** Settles as `promise` does, or fails when the deadline has passed. */
+export async function withDeadline(what, promise) {
+  let timer;
+  const late = new Promise((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`waited ${DEADLINE_MS} ms for ${what}`)), DEADLINE_MS);
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
