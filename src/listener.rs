@@ -212,14 +212,10 @@ impl Greeter for HttpGreeter {
             Head::Partial if head.len() < self.options.head_bytes_max => Greeting::More,
             Head::Partial | Head::TooManyFields => Greeting::Answer(too_large()),
             Head::Malformed(why) => Greeting::Answer(response::refusal("400 Bad Request", "", why)),
-            Head::Complete(request) if request.path == self.options.path => {
-                self.answer(&request, crowded)
-            }
-            Head::Complete(_) if self.options.elsewhere.is_some() => Greeting::Elsewhere,
-            Head::Complete(_) => {
-                let text = format!("there is nothing here; events are at {}", self.options.path);
-                Greeting::Answer(response::refusal("404 Not Found", "", &text))
-            }
+            Head::Complete(request) => match (self.answer(&request, crowded), request.method) {
+                (Greeting::Answer(answer), "HEAD") => Greeting::Answer(response::head_of(answer)),
+                (greeting, _) => greeting,
+            },
         }
     }
 
@@ -233,8 +229,14 @@ impl Greeter for HttpGreeter {
 }
 
 impl HttpGreeter {
-    /// Answers a request for the stream's path.
     fn answer(&self, request: &Request<'_>, crowded: bool) -> Greeting {
+        if request.path != self.options.path {
+            let text = format!("there is nothing here; events are at {}", self.options.path);
+            return match self.options.elsewhere {
+                Some(_) => Greeting::Elsewhere,
+                None => Greeting::Answer(response::refusal("404 Not Found", "", &text)),
+            };
+        }
         let cors = self.options.cors.fields(request.field("origin"));
         let refuse = |status: &str, more: &str, text: &str| {
             Greeting::Answer(response::refusal(status, &format!("{cors}{more}"), text))

@@ -107,6 +107,11 @@ fn head_gets_the_head_and_options_says_what_may_be_done() {
     let head = answer(addr, "HEAD /events?topic=a HTTP/1.1\r\nHost: h\r\n\r\n");
     assert!(head.starts_with("HTTP/1.1 200 ") && head.ends_with("\r\n\r\n"), "{head}");
     assert_eq!(field(&head, "content-type"), ["text/event-stream"]);
+    // Also when it is a refusal: RFC 9110, section 9.3.2.
+    for target in ["/events", "/other", "/events?topic=%FF"] {
+        let refused = answer(addr, &format!("HEAD {target} HTTP/1.1\r\nHost: h\r\n\r\n"));
+        assert!(refused.starts_with("HTTP/1.1 4") && refused.ends_with("\r\n\r\n"), "{refused}");
+    }
     let options = answer(addr, "OPTIONS /events HTTP/1.1\r\nHost: h\r\n\r\n");
     assert!(options.starts_with("HTTP/1.1 204 "), "{options}");
     assert_eq!(field(&options, "allow"), ["GET, HEAD, OPTIONS"]);

@@ -48,6 +48,13 @@ pub(crate) fn refusal(status: &str, fields: &str, text: &str) -> Vec<u8> {
     answer.into_bytes()
 }
 
+/// What of an answer a `HEAD` gets: no content (RFC 9110, section 9.3.2).
+pub(crate) fn head_of(mut answer: Vec<u8>) -> Vec<u8> {
+    let end = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n");
+    answer.truncate(end.map_or(answer.len(), |at| at + 4));
+    answer
+}
+
 /// The answer to `OPTIONS`, which is also the one to a preflight.
 pub(crate) fn options(cors: &str) -> Vec<u8> {
     let mut fields = "Allow: GET, HEAD, OPTIONS\r\n".to_owned();

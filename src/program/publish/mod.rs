@@ -46,7 +46,8 @@ use super::{units, Outcome, Usage};
 /// Each event is published at least once: what the server has acknowledged is never sent again,
 /// but what was under way when a connection broke is, and standard error says so.
 ///
-/// Ends with the input, or by Ctrl-C after what was read is sent. Exit code 1 if a line was not
+/// Ends with the input, or by Ctrl-C after what was read is sent; a second Ctrl-C ends it at once.
+/// Exit code 1 if a line was not
 /// published.
 #[derive(Args, Debug)]
 pub(crate) struct PublishArgs {
