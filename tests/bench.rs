@@ -28,10 +28,10 @@ fn succeed(words: &[&str], name: &str) -> Value {
 
 #[test]
 fn every_delivery_of_a_flood_is_counted() {
-    let words = "saturation --clients 50 --events 300 --repeat 2 --subjects floor-b,floor-a";
+    let words = "saturation --clients 50 --events 300 --repeat 2 --subjects floor-b,floor-a,fanfare";
     let report = succeed(&words.split(' ').collect::<Vec<_>>(), "flood.json");
-    assert_eq!(report["runs"].as_array().unwrap().len(), 4);
-    for subject in ["floor-a", "floor-b"] {
+    assert_eq!(report["runs"].as_array().unwrap().len(), 6);
+    for subject in ["floor-a", "floor-b", "fanfare"] {
         let figures = &report["summary"][subject];
         assert_eq!(figures["deliveries"]["median"], 15_000.0);
         assert!(figures["latency_p99_ns"]["median"].as_f64().unwrap() > 0.0);
@@ -58,7 +58,7 @@ fn connections_come_and_go_without_a_trace() {
     assert_eq!(report["summary"]["floor-a"]["connections"]["median"], 500.0);
     assert_eq!(report["summary"]["floor-a"]["sockets_left"]["median"], 0.0);
     for scenario in ["connect", "idle-memory"] {
-        let words = [scenario, "--clients", "50", "--subjects", "floor-a"];
+        let words = [scenario, "--clients", "50", "--subjects", "floor-a,fanfare"];
         let report = succeed(&words, &format!("{scenario}.json"));
         assert_eq!(report["parameters"]["clients"], 50);
     }
@@ -66,7 +66,7 @@ fn connections_come_and_go_without_a_trace() {
 
 #[test]
 fn a_server_that_does_wrong_fails_the_run() {
-    let peer = "plain=python3 peers/plain.py";
+    let peer = "plain=python3 tests/support/plain.py";
     let words = ["saturation", "--clients", "5", "--events", "100", "--bytes", "64"];
     let words = [&words[..], &["--peer", peer, "--subjects", "plain"]].concat();
     assert!(bench(&words, "").status.success());

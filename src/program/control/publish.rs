@@ -120,8 +120,11 @@ impl Line {
 
 /// Publishes a line's event, and says how many that is: a blank line is none.
 async fn publish_line(hub: &Hub, line: &[u8]) -> Result<u64, Refusal> {
-    if line.trim_ascii().is_empty() {
-        return Ok(0);
+    match line.trim_ascii_start().first() {
+        None => return Ok(0),
+        Some(b'{') => {}
+        // An array of as many elements would do for serde.
+        Some(_) => return Err(bad_request("an event is a JSON object, {\"topic\":...}")),
     }
     let line: Line = serde_json::from_slice(line).map_err(|error| bad_request(reason(&error)))?;
     let topic = Topic::new(&line.topic).map_err(bad_request)?;
@@ -213,7 +216,8 @@ mod tests {
             (r#"{"topic":"","data":"b"}"#, "the topic is empty"),
             (r#"{"topic":"a","data":"b","event":"x\ny"}"#, "which no client would get back"),
             (r#"{"topic":"a","data":"b"} x"#, "trailing characters at column 26"),
-            ("nonsense", "expected ident"),
+            ("nonsense", "an event is a JSON object"),
+            (r#"["a","b",null,null,null,null]"#, "an event is a JSON object"),
         ] {
             let refusal = refused(text);
             assert!(refusal.contains(reason), "{text}: {refusal}");

@@ -47,8 +47,7 @@ use super::{units, Outcome, Usage};
 /// but what was under way when a connection broke is, and standard error says so.
 ///
 /// Ends with the input, or by Ctrl-C after what was read is sent; a second Ctrl-C ends it at once.
-/// Exit code 1 if a line was not
-/// published.
+/// Exit code 1 if a line was not published.
 #[derive(Args, Debug)]
 pub(crate) struct PublishArgs {
     /// The server, such as http://127.0.0.1:8080

@@ -1,6 +1,6 @@
 """The least peer that `fanfare bench --peer` can measure: asyncio and nothing else.
 
-    fanfare bench saturation --clients 100 --events 200 --peer plain="python3 peers/plain.py" --subjects floor-b,plain
+    fanfare bench saturation --clients 100 --events 200 --peer plain="python3 tests/support/plain.py" --subjects floor-b,plain
 
 PLAIN_FORM: lf, crlf, own-ids or close (no chunks). PLAIN_FAULT makes one connection's stream wrong:
 lose, double, swap, damage, cut, or hang; to see that the client finds it.
