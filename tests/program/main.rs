@@ -9,6 +9,7 @@ mod support;
 
 mod command_line;
 mod control;
+mod exhausted;
 mod http;
 mod lines;
 mod process;

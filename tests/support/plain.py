@@ -19,6 +19,7 @@ FAULT = os.environ.get("PLAIN_FAULT", "")
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
 
 writers = []
+tasks = []
 
 
 async def serve(reader, writer):
@@ -82,7 +83,7 @@ async def main():
     loop = asyncio.get_running_loop()
     while line := await loop.run_in_executor(None, sys.stdin.readline):
         if line.strip() == "go":
-            task = asyncio.create_task(publish())
+            tasks.append(asyncio.create_task(publish()))
     os._exit(0)
 
 

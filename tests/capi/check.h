@@ -1,0 +1,69 @@
+/* What a test is, and how it says that something is wrong.
+ *
+ * Each test runs in a process of its own, which a failed CHECK ends: so a crash or a hang is a
+ * failure of that test alone, and ASAN and valgrind look for leaks after each of them. */
+
+#ifndef CHECK_H
+#define CHECK_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <fanfare.h>
+
+/* How long anything is waited for. Long, as a machine may be slow and valgrind is. */
+#define DEADLINE_MS 30000
+
+typedef struct {
+    /* A sentence about behaviour. */
+    const char *name;
+    void (*run)(void);
+} test;
+
+/* The tests of each file, ended by one without a name. */
+extern const test tests_of_options[];
+extern const test tests_of_hub[];
+extern const test tests_of_publish[];
+extern const test tests_of_delivery[];
+extern const test tests_of_threads[];
+extern const test tests_of_fork[];
+extern const test tests_of_ticker[];
+
+/* The path of the ticker example. */
+extern const char *ticker_path;
+
+/* Ends the test unless the condition holds. */
+#define CHECK(condition) \
+    ((condition) ? (void)0 : check_failed(__FILE__, __LINE__, #condition))
+
+/* Ends the test unless both numbers are the same. */
+#define CHECK_EQ(actual, expected) \
+    check_eq(__FILE__, __LINE__, #actual, (long long)(actual), (long long)(expected))
+
+/* Ends the test unless both texts are the same. */
+#define CHECK_TEXT(actual, expected) check_text(__FILE__, __LINE__, #actual, actual, expected)
+
+void check_failed(const char *file, int line, const char *condition);
+void check_eq(const char *file, int line, const char *what, long long actual, long long expected);
+void check_text(const char *file, int line, const char *what, const char *actual,
+                const char *expected);
+
+/* Milliseconds of a clock that only goes forward. */
+int64_t now_ms(void);
+
+/* A hub with the default options but two shards. */
+fanfare_hub *hub_new(void);
+
+/* The defaults, with two shards. */
+fanfare_options options_new(void);
+
+/* Listens on a port of 127.0.0.1 that the system chooses. */
+uint16_t hub_listen(const fanfare_hub *hub);
+
+/* An event with this data, which ends with a NUL; NULL for an event with nothing at all. */
+fanfare_event event_of(const char *data);
+
+/* Publishes to a topic that ends with a NUL, and returns the code. */
+int32_t publish(const fanfare_hub *hub, const char *topic, const fanfare_event *event);
+
+#endif

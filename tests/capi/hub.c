@@ -1,0 +1,192 @@
+/* Making, listening and freeing; versions and texts. */
+
+#include "check.h"
+#include "client.h"
+
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static void abi_version(void)
+{
+    CHECK_EQ(fanfare_abi_version(), FANFARE_ABI_VERSION);
+}
+
+static void every_code_has_a_text(void)
+{
+    static const int32_t codes[] = {
+        FANFARE_OK,         FANFARE_ERR_PANIC,   FANFARE_ERR_ARGUMENT, FANFARE_ERR_FORKED,
+        FANFARE_ERR_CLOSED, FANFARE_ERR_FULL,    FANFARE_ERR_TOPIC,    FANFARE_ERR_EVENT,
+        FANFARE_ERR_UTF8,   FANFARE_ERR_TOO_LARGE, FANFARE_ERR_OPTIONS, FANFARE_ERR_ADDRESS,
+        FANFARE_ERR_SYSTEM,
+    };
+    static const size_t count = sizeof codes / sizeof codes[0];
+    size_t i, j;
+
+    for (i = 0; i < count; i++) {
+        CHECK_EQ(codes[i], -(int32_t)i);
+        CHECK(strlen(fanfare_strerror(codes[i])) >= strlen("success"));
+        for (j = 0; j < i; j++) {
+            CHECK(strcmp(fanfare_strerror(codes[i]), fanfare_strerror(codes[j])) != 0);
+        }
+    }
+}
+
+static void unknown_codes_have_a_text(void)
+{
+    static const int32_t unknown[] = {1, 12, 1000, -13, -1000, INT32_MAX, INT32_MIN};
+    size_t i;
+
+    for (i = 0; i < sizeof unknown / sizeof unknown[0]; i++) {
+        CHECK_TEXT(fanfare_strerror(unknown[i]), "no code of this library");
+    }
+}
+
+static void free_null(void)
+{
+    fanfare_hub_free(NULL);
+}
+
+static void new_without_output(void)
+{
+    CHECK_EQ(fanfare_hub_new(NULL, NULL), FANFARE_ERR_ARGUMENT);
+}
+
+static void several_hubs(void)
+{
+    fanfare_hub *first = hub_new(), *second = hub_new();
+    uint16_t port = hub_listen(first);
+    fanfare_event event = event_of("still here");
+    client *client = client_new(port, "t");
+    received got;
+
+    CHECK(hub_listen(second) != port);
+    fanfare_hub_free(second);
+    CHECK_EQ(publish(first, "t", &event), FANFARE_OK);
+    CHECK(client_next(client, &got));
+    CHECK_TEXT(got.data, "still here");
+    client_free(client);
+    fanfare_hub_free(first);
+}
+
+static void free_ends_the_streams(void)
+{
+    fanfare_hub *hub = hub_new();
+    fanfare_event event = event_of("the last one");
+    client *client = client_new(hub_listen(hub), "t");
+    received got;
+
+    CHECK_EQ(publish(hub, "t", &event), FANFARE_OK);
+    fanfare_hub_free(hub);
+    CHECK(client_next(client, &got));
+    CHECK_TEXT(got.data, "the last one");
+    client_expect_end(client);
+    client_free(client);
+}
+
+static void listens_on_several_addresses(void)
+{
+    fanfare_hub *hub = hub_new();
+    fanfare_event event = event_of("to both");
+    uint16_t ports[2];
+    client *clients[2];
+    int i;
+
+    for (i = 0; i < 2; i++) {
+        ports[i] = hub_listen(hub);
+        clients[i] = client_new(ports[i], "t");
+    }
+    CHECK(ports[0] != ports[1]);
+    CHECK_EQ(fanfare_hub_listen(hub, "127.0.0.1:0", 11, NULL), FANFARE_OK);
+    CHECK_EQ(publish(hub, "t", &event), FANFARE_OK);
+    for (i = 0; i < 2; i++) {
+        received got;
+        CHECK(client_next(clients[i], &got));
+        CHECK_TEXT(got.data, "to both");
+        client_free(clients[i]);
+    }
+    fanfare_hub_free(hub);
+}
+
+static int32_t listen_on(const fanfare_hub *hub, const char *addr, size_t addr_len)
+{
+    uint16_t port = 0xbeef;
+    int32_t code = fanfare_hub_listen(hub, addr, addr_len, &port);
+
+    CHECK((code == FANFARE_OK) == (port != 0xbeef));
+    return code;
+}
+
+static void bad_addresses(void)
+{
+    static const char *const bad[] = {
+        "", "127.0.0.1", "127.0.0.1:", "127.0.0.1:65536", "127.0.0.1:-1", "127.0.0.1:http x",
+        "::1:8080:", "[::1:8080", "256.256.256.256:80:80", "\xff\xfe:80",
+    };
+    fanfare_hub *hub = hub_new();
+    size_t i;
+
+    for (i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        CHECK_EQ(listen_on(hub, bad[i], strlen(bad[i])), FANFARE_ERR_ADDRESS);
+    }
+    /* One of the documentation's networks, which no interface here has. */
+    CHECK_EQ(listen_on(hub, "192.0.2.1:0", 11), FANFARE_ERR_ADDRESS);
+    CHECK_EQ(listen_on(hub, NULL, 0), FANFARE_ERR_ADDRESS);
+    CHECK_EQ(listen_on(hub, NULL, 5), FANFARE_ERR_ARGUMENT);
+    CHECK_EQ(listen_on(hub, "127.0.0.1:0", SIZE_MAX), FANFARE_ERR_ARGUMENT);
+    CHECK_EQ(listen_on(NULL, "127.0.0.1:0", 11), FANFARE_ERR_ARGUMENT);
+    fanfare_hub_free(hub);
+}
+
+/* The system chooses a port, and a socket that has nothing to do with fanfare listens on it. */
+static int take_port(uint16_t *port_out)
+{
+    struct sockaddr_in addr;
+    socklen_t addr_len = sizeof addr;
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+    CHECK(fd >= 0);
+    memset(&addr, 0, sizeof addr);
+    addr.sin_family = AF_INET;
+    addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    CHECK(bind(fd, (const struct sockaddr *)&addr, sizeof addr) == 0);
+    CHECK(listen(fd, 1) == 0);
+    CHECK(getsockname(fd, (struct sockaddr *)&addr, &addr_len) == 0);
+    *port_out = ntohs(addr.sin_port);
+    return fd;
+}
+
+static void ports_in_use(void)
+{
+    fanfare_hub *hub = hub_new(), *other = hub_new();
+    uint16_t taken = 0;
+    int fd = take_port(&taken);
+    char addr[32];
+
+    snprintf(addr, sizeof addr, "127.0.0.1:%u", (unsigned)taken);
+    CHECK_EQ(listen_on(hub, addr, strlen(addr)), FANFARE_ERR_ADDRESS);
+    close(fd);
+
+    snprintf(addr, sizeof addr, "127.0.0.1:%u", (unsigned)hub_listen(other));
+    CHECK_EQ(listen_on(hub, addr, strlen(addr)), FANFARE_ERR_ADDRESS);
+    fanfare_hub_free(other);
+    /* The hub that was refused is none the worse for it, and the port is free again. */
+    CHECK_EQ(listen_on(hub, addr, strlen(addr)), FANFARE_OK);
+    fanfare_hub_free(hub);
+}
+
+const test tests_of_hub[] = {
+    {"the library has the ABI version of its header", abi_version},
+    {"every code has a text of its own", every_code_has_a_text},
+    {"a code that does not exist has a text as well", unknown_codes_have_a_text},
+    {"free of NULL does nothing", free_null},
+    {"a hub needs somewhere to be put", new_without_output},
+    {"one hub is freed and another goes on", several_hubs},
+    {"free sends what was published and then ends the streams", free_ends_the_streams},
+    {"a hub listens on several addresses", listens_on_several_addresses},
+    {"an address that is none is refused, and the port is left as it is", bad_addresses},
+    {"a port in use is refused, and is taken once it is free", ports_in_use},
+    {NULL, NULL},
+};

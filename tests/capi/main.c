@@ -1,0 +1,79 @@
+/* Runs the tests: capi-tests TICKER [WORD], all of them or those whose name has the word in it. */
+
+#include "check.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/types.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* A test that takes longer hangs. */
+#define TEST_SECONDS_MAX 120
+
+static const test *const all[] = {
+    tests_of_options,  tests_of_hub,  tests_of_publish, tests_of_delivery,
+    tests_of_threads,  tests_of_fork, tests_of_ticker,
+};
+
+const char *ticker_path;
+
+static int passes(const test *test);
+
+int main(int argc, char **argv)
+{
+    const char *word = argc > 2 ? argv[2] : "";
+    unsigned passed = 0, failed = 0;
+    size_t i;
+
+    if (argc < 2) {
+        fprintf(stderr, "usage: capi-tests TICKER [WORD]\n");
+        return 2;
+    }
+    ticker_path = argv[1];
+    for (i = 0; i < sizeof all / sizeof all[0]; i++) {
+        const test *test;
+        for (test = all[i]; test->name != NULL; test++) {
+            if (strstr(test->name, word) == NULL) {
+                continue;
+            }
+            if (passes(test)) {
+                printf("ok      %s\n", test->name);
+                passed++;
+            } else {
+                printf("FAILED  %s\n", test->name);
+                failed++;
+            }
+        }
+    }
+    printf("%u passed, %u failed\n", passed, failed);
+    return failed == 0 && passed > 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+static int passes(const test *test)
+{
+    int status = 0;
+    pid_t child;
+
+    fflush(NULL);
+    child = fork();
+    if (child < 0) {
+        perror("fork");
+        return 0;
+    }
+    if (child == 0) {
+        alarm(TEST_SECONDS_MAX);
+        test->run();
+        exit(EXIT_SUCCESS);
+    }
+    if (waitpid(child, &status, 0) != child) {
+        perror("waitpid");
+        return 0;
+    }
+    if (WIFSIGNALED(status)) {
+        fprintf(stderr, "ended by signal %d (%s)\n", WTERMSIG(status), strsignal(WTERMSIG(status)));
+    }
+    return WIFEXITED(status) && WEXITSTATUS(status) == EXIT_SUCCESS;
+}

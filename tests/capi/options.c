@@ -1,0 +1,171 @@
+/* fanfare_options_init, and the bounds of the options. */
+
+#include "check.h"
+
+#include <string.h>
+
+static void defaults(void)
+{
+    fanfare_options options;
+
+    memset(&options, 0xff, sizeof options);
+    options.size = sizeof options;
+    CHECK_EQ(fanfare_options_init(&options), FANFARE_OK);
+    CHECK_EQ(options.size, sizeof options);
+    CHECK(options.shards >= 1 && options.shards <= 256);
+    CHECK_EQ(options.heartbeat_ms, 15000);
+    CHECK_EQ(options.retry_ms, 2000);
+    CHECK_EQ(options.event_bytes_max, 1 << 20);
+    CHECK_EQ(options.batch_bytes_max, 32 << 10);
+    CHECK_EQ(options.topic_room_bytes, 32 << 10);
+    CHECK_EQ(options.hub_room_bytes, 64 << 20);
+    CHECK_EQ(options.lag_bytes_max, 1 << 20);
+    CHECK_EQ(options.lag_age_max_ms, 30000);
+    CHECK_EQ(options.lag_grace_ms, 1000);
+    CHECK_EQ(options.lag_total_bytes_max, 256 << 20);
+    CHECK_EQ(options.connections_max, 100000);
+    CHECK_EQ(options.connections_per_address_max, 0);
+}
+
+static void too_small(void)
+{
+    static const size_t sizes[] = {0, 1, sizeof(size_t), sizeof(fanfare_options) - 1};
+    fanfare_options options, before;
+    fanfare_hub *const untouched = (fanfare_hub *)(void *)&options;
+    fanfare_hub *hub = untouched;
+    size_t i;
+
+    for (i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        memset(&options, 0x5a, sizeof options);
+        options.size = sizes[i];
+        before = options;
+        CHECK_EQ(fanfare_options_init(&options), FANFARE_ERR_ARGUMENT);
+        CHECK(memcmp(&options, &before, sizeof options) == 0);
+        CHECK_EQ(fanfare_hub_new(&options, &hub), FANFARE_ERR_ARGUMENT);
+        CHECK(hub == untouched);
+    }
+}
+
+/* As a program built with a later header, with more options, sees this library. */
+static void larger(void)
+{
+    struct {
+        fanfare_options options;
+        unsigned char later[64];
+    } grown;
+    fanfare_hub *hub = NULL;
+    size_t i;
+
+    memset(&grown, 0xa5, sizeof grown);
+    grown.options.size = sizeof grown;
+    CHECK_EQ(fanfare_options_init(&grown.options), FANFARE_OK);
+    CHECK_EQ(grown.options.size, sizeof grown);
+    CHECK_EQ(grown.options.heartbeat_ms, 15000);
+    for (i = 0; i < sizeof grown.later; i++) {
+        CHECK_EQ(grown.later[i], 0xa5);
+    }
+    CHECK_EQ(fanfare_hub_new(&grown.options, &hub), FANFARE_OK);
+    fanfare_hub_free(hub);
+}
+
+static void null_options(void)
+{
+    fanfare_hub *hub = NULL;
+
+    CHECK_EQ(fanfare_options_init(NULL), FANFARE_ERR_ARGUMENT);
+    CHECK_EQ(fanfare_hub_new(NULL, &hub), FANFARE_OK);
+    fanfare_hub_free(hub);
+}
+
+#define OPTION(name, value) {offsetof(fanfare_options, name), value}
+
+typedef struct {
+    size_t offset;
+    uint64_t value;
+} setting;
+
+static int32_t new_with(const setting *setting)
+{
+    fanfare_options options = options_new();
+    fanfare_hub *const untouched = (fanfare_hub *)(void *)&options;
+    fanfare_hub *hub = untouched;
+    int32_t code;
+
+    memcpy((char *)&options + setting->offset, &setting->value, sizeof setting->value);
+    code = fanfare_hub_new(&options, &hub);
+    if (code == FANFARE_OK) {
+        CHECK(hub != untouched);
+        fanfare_hub_free(hub);
+    } else {
+        CHECK(hub == untouched);
+    }
+    return code;
+}
+
+static void out_of_bounds(void)
+{
+    static const uint64_t day_ms = 24 * 60 * 60 * 1000;
+    const setting beyond[] = {
+        OPTION(shards, 0),
+        OPTION(shards, 257),
+        OPTION(shards, UINT64_MAX),
+        OPTION(heartbeat_ms, 99),
+        OPTION(heartbeat_ms, day_ms + 1),
+        OPTION(heartbeat_ms, UINT64_MAX),
+        OPTION(retry_ms, day_ms + 1),
+        OPTION(event_bytes_max, (64 << 20) + 1),
+        OPTION(batch_bytes_max, 0),
+        OPTION(batch_bytes_max, (16 << 20) + 1),
+        OPTION(topic_room_bytes, 0),
+        OPTION(hub_room_bytes, 0),
+        OPTION(lag_grace_ms, 30001),
+        OPTION(lag_age_max_ms, 999),
+        OPTION(lag_total_bytes_max, 0),
+        OPTION(connections_max, 0),
+    };
+    size_t i;
+
+    for (i = 0; i < sizeof beyond / sizeof beyond[0]; i++) {
+        CHECK_EQ(new_with(&beyond[i]), FANFARE_ERR_OPTIONS);
+    }
+}
+
+static void on_the_bounds(void)
+{
+    static const uint64_t day_ms = 24 * 60 * 60 * 1000;
+    const setting within[] = {
+        OPTION(shards, 1),
+        OPTION(heartbeat_ms, 0),
+        OPTION(heartbeat_ms, 100),
+        OPTION(heartbeat_ms, day_ms),
+        OPTION(retry_ms, 0),
+        OPTION(retry_ms, day_ms),
+        OPTION(event_bytes_max, 0),
+        OPTION(event_bytes_max, 64 << 20),
+        OPTION(batch_bytes_max, 1),
+        OPTION(batch_bytes_max, 16 << 20),
+        OPTION(topic_room_bytes, 1),
+        OPTION(hub_room_bytes, 1),
+        OPTION(hub_room_bytes, UINT64_MAX),
+        OPTION(lag_bytes_max, 0),
+        OPTION(lag_grace_ms, 30000),
+        OPTION(lag_total_bytes_max, 1),
+        OPTION(connections_max, 1),
+        OPTION(connections_per_address_max, 1),
+    };
+    size_t i;
+
+    for (i = 0; i < sizeof within / sizeof within[0]; i++) {
+        CHECK_EQ(new_with(&within[i]), FANFARE_OK);
+    }
+}
+
+const test tests_of_options[] = {
+    {"options_init fills in the defaults that the header names", defaults},
+    {"options of a size that no version had are refused and left as they are", too_small},
+    {"options of a later version are taken, and what is unknown in them is left alone", larger},
+    {"options may be NULL for a hub, but not for options_init", null_options},
+    {"an option out of its bounds is refused, and there is no hub", out_of_bounds},
+    {"an option on its bounds is taken", on_the_bounds},
+    {NULL, NULL},
+};
