@@ -24,7 +24,7 @@ export const CASES = JSON.parse(
 
 /** Starts the program, and ends it with the test `t`. */
 export async function startServer(t, { command = 'serve', args = [], port = 0 } = {}) {
-  const child = spawn(BIN, [command, '--listen', `127.0.0.1:${port}`, ...args], {
+  const child = spawn(BIN, [command, '--log', 'warn', '--listen', `127.0.0.1:${port}`, ...args], {
     stdio: ['ignore', 'pipe', 'inherit'],
     env: Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('FANFARE_'))),
   });
