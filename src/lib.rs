@@ -71,3 +71,8 @@ pub use crate::options::{Options, OptionsError};
 pub use crate::policy::Policy;
 pub use crate::shard::Visitor;
 pub use crate::topic::{Topic, TopicError};
+
+/// The README's examples compile.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
