@@ -170,6 +170,16 @@ impl Hub {
     /// # Errors
     ///
     /// As [`Hub::publish`]; [`PublishError::Full`] when there was no room in this time.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use fanfare::{Hub, Options, Topic};
+    /// # let hub = Hub::start(Options::default())?;
+    /// let id = hub.publish_wait(&Topic::new("log")?, "a line", Duration::from_secs(5))?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn publish_wait<'a>(
         &self,
         topic: &Topic,
@@ -207,6 +217,16 @@ impl Hub {
     /// # Errors
     ///
     /// As [`Hub::publish`], but never [`PublishError::Full`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use fanfare::{Hub, Options, Topic};
+    /// # let hub = Hub::start(Options::default())?;
+    /// # let topic = Topic::new("log")?;
+    /// let id = smol::block_on(hub.publish_async(&topic, "a line"))?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub async fn publish_async<'a>(
         &self,
         topic: &Topic,

@@ -17,6 +17,24 @@ use crate::sys::{ListenSocket, SocketOptions, Stream};
 use crate::topic::Topic;
 
 /// How a [`Listener`] speaks to its clients, and its bounds. All of it has a default.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use fanfare::{Cors, Hub, ListenOptions, Options};
+///
+/// let hub = Hub::start(Options::default())?;
+/// let options = ListenOptions {
+///     path: "/stream".to_owned(),
+///     cors: Cors { origins: vec!["https://example.com".to_owned()], credentials: false },
+///     head_time_max: Duration::from_secs(5),
+///     ..ListenOptions::default()
+/// };
+/// let listener = hub.listen("127.0.0.1:0", options)?;
+/// assert_ne!(listener.local_addr().port(), 0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct ListenOptions {
     /// The path that event streams have. Default: `/events`.
@@ -168,6 +186,25 @@ impl Listener {
     /// # Errors
     ///
     /// Hands the visitor back when the shard has no room for another command.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::net::{TcpListener, TcpStream};
+    /// use fanfare::{Hub, ListenOptions, Options, Visitor};
+    ///
+    /// let hub = Hub::start(Options::default())?;
+    /// let listener = hub.listen("127.0.0.1:0", ListenOptions::default())?;
+    ///
+    /// // A server of your own has accepted a connection and read the request from it.
+    /// let own = TcpListener::bind("127.0.0.1:0")?;
+    /// let client = TcpStream::connect(own.local_addr()?)?;
+    /// let (stream, addr) = own.accept()?;
+    /// let read = b"GET /events?topic=news HTTP/1.1\r\nHost: localhost\r\n\r\n".to_vec();
+    /// listener.admit(Visitor { stream, read, addr }).expect("the shard has room");
+    /// # drop(client);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn admit(&self, visitor: Visitor) -> Result<(), Visitor> {
         let Visitor { stream, read, addr } = visitor;
         let link = &self.shared.links[fastrand::usize(..self.shared.links.len())];

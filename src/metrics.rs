@@ -4,6 +4,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// Why a connection ended.
+///
+/// # Examples
+///
+/// ```
+/// use fanfare::{Hub, Options, Reason};
+///
+/// let hub = Hub::start(Options::default())?;
+/// for (reason, count) in Reason::ALL.into_iter().zip(hub.metrics().disconnects) {
+///     println!("{}: {count}", reason.as_str());
+/// }
+/// # Ok::<(), fanfare::StartError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Reason {
@@ -88,6 +100,19 @@ pub struct Metrics {
 }
 
 /// A histogram of durations with the fixed bounds [`Histogram::BOUNDS`].
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use fanfare::Histogram;
+///
+/// let mut latency = Histogram::default();
+/// latency.counts[0] = 99;
+/// latency.counts[3] = 1;
+/// assert_eq!(latency.quantile(0.5), Some(Duration::from_micros(100)));
+/// assert_eq!(latency.quantile(1.0), Some(Duration::from_millis(1)));
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct Histogram {
     /// How many were within each bound and above the one before; the last is above all bounds.

@@ -3,6 +3,16 @@
 /// Which other origins' pages may read the stream.
 ///
 /// Without any of this a browser lets only pages of the stream's own origin read it.
+///
+/// # Examples
+///
+/// ```
+/// use fanfare::Cors;
+///
+/// let own_pages = Cors { origins: vec!["https://example.com".to_owned()], credentials: true };
+/// let everyone = Cors { origins: vec!["*".to_owned()], credentials: false };
+/// # let _ = (own_pages, everyone);
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Cors {
     /// Origins as a browser sends them, such as `https://example.com`, or `*` for all of them.
