@@ -10,7 +10,7 @@ use async_io::{Async, Timer};
 use futures_lite::future;
 
 use crate::shard::{Next, Shard, Shared};
-use crate::sys::Poller;
+use crate::sys::{self, Poller};
 
 /// A shard that the host drives on an executor of its own choice. Made by
 /// [`Hub::with_drivers`](crate::Hub::with_drivers).
@@ -72,11 +72,13 @@ impl Driver {
     /// Drives the shard on a thread of its own.
     pub(crate) fn spawn(mut self, id: usize) -> io::Result<JoinHandle<()>> {
         let thread = std::thread::Builder::new().name(format!("fanfare-{id}"));
-        thread.spawn(move || {
+        let run = move || {
             if let Err(error) = self.run() {
                 log::error!("shard {id} has ended, its poller failed: {error}");
             }
-        })
+        };
+        // The host's signal handlers run on the host's threads.
+        sys::while_blocked(|| thread.spawn(run))
     }
 
     fn run(&mut self) -> io::Result<()> {

@@ -28,7 +28,8 @@ fn succeed(words: &[&str], name: &str) -> Value {
 
 #[test]
 fn every_delivery_of_a_flood_is_counted() {
-    let words = "saturation --clients 50 --events 300 --repeat 2 --subjects floor-b,floor-a,fanfare";
+    let words =
+        "saturation --clients 50 --events 300 --repeat 2 --subjects floor-b,floor-a,fanfare";
     let report = succeed(&words.split(' ').collect::<Vec<_>>(), "flood.json");
     assert_eq!(report["runs"].as_array().unwrap().len(), 6);
     for subject in ["floor-a", "floor-b", "fanfare"] {

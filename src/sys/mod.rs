@@ -11,12 +11,14 @@ mod epoll;
 #[cfg(not(all(target_os = "linux", not(fanfare_portable))))]
 #[path = "polling.rs"]
 mod portable;
+mod signals;
 mod socket;
 
 #[cfg(all(target_os = "linux", not(fanfare_portable)))]
 pub(crate) use epoll::{Poller, Waker};
 #[cfg(not(all(target_os = "linux", not(fanfare_portable))))]
 pub(crate) use portable::{Poller, Waker};
+pub(crate) use signals::while_blocked;
 pub(crate) use socket::{AcceptError, ListenSocket, SocketOptions, Stream};
 
 /// What happened to something that was registered.
