@@ -1,4 +1,5 @@
-/* Runs the tests: capi-tests TICKER [WORD], all of them or those whose name has the word in it. */
+/* Runs the tests: capi-tests TICKER [WORD]..., all of them or those whose name has every word in it,
+ * and no word that is given with a '!' before it. */
 
 #include "check.h"
 
@@ -20,23 +21,23 @@ static const test *const all[] = {
 
 const char *ticker_path;
 
+static int wanted(const test *test, char **words);
 static int passes(const test *test);
 
 int main(int argc, char **argv)
 {
-    const char *word = argc > 2 ? argv[2] : "";
     unsigned passed = 0, failed = 0;
     size_t i;
 
     if (argc < 2) {
-        fprintf(stderr, "usage: capi-tests TICKER [WORD]\n");
+        fprintf(stderr, "usage: capi-tests TICKER [WORD]...\n");
         return 2;
     }
     ticker_path = argv[1];
     for (i = 0; i < sizeof all / sizeof all[0]; i++) {
         const test *test;
         for (test = all[i]; test->name != NULL; test++) {
-            if (strstr(test->name, word) == NULL) {
+            if (!wanted(test, argv + 2)) {
                 continue;
             }
             if (passes(test)) {
@@ -49,7 +50,19 @@ int main(int argc, char **argv)
         }
     }
     printf("%u passed, %u failed\n", passed, failed);
-    return failed == 0 && passed > 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+static int wanted(const test *test, char **words)
+{
+    for (; *words != NULL; words++) {
+        const char *word = *words;
+        int forbidden = word[0] == '!';
+        if ((strstr(test->name, word + forbidden) != NULL) == forbidden) {
+            return 0;
+        }
+    }
+    return 1;
 }
 
 static int passes(const test *test)

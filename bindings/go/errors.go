@@ -1,0 +1,66 @@
+package fanfare
+
+// #include <fanfare.h>
+import "C"
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Error is a code of the C ABI. Compare with the values below, by [errors.Is]: an error may be
+// wrapped to say more.
+type Error int32
+
+// What can go wrong. The comments say what to do about it.
+const (
+	// ErrPanic: the library has a defect and panicked; please report it.
+	ErrPanic Error = C.FANFARE_ERR_PANIC
+	// ErrArgument: this package has passed something impossible; please report it.
+	ErrArgument Error = C.FANFARE_ERR_ARGUMENT
+	// ErrForked: the hub was made before a fork; make a new one in the child.
+	ErrForked Error = C.FANFARE_ERR_FORKED
+	// ErrClosed: the hub is closed.
+	ErrClosed Error = C.FANFARE_ERR_CLOSED
+	// ErrFull: too much waits to be sent; nothing was published, try again a little later.
+	ErrFull Error = C.FANFARE_ERR_FULL
+	// ErrTopic: the topic is empty, longer than 256 bytes, not UTF-8, or has a forbidden character.
+	ErrTopic Error = C.FANFARE_ERR_TOPIC
+	// ErrEvent: the event is empty, or a field of it is too long or has a character that no client
+	// gets back.
+	ErrEvent Error = C.FANFARE_ERR_EVENT
+	// ErrUTF8: the event's text is not UTF-8.
+	ErrUTF8 Error = C.FANFARE_ERR_UTF8
+	// ErrTooLarge: the event is larger than Options.EventBytesMax.
+	ErrTooLarge Error = C.FANFARE_ERR_TOO_LARGE
+	// ErrOptions: an option is out of its bounds.
+	ErrOptions Error = C.FANFARE_ERR_OPTIONS
+	// ErrAddress: the address is not one, is in use, or may not be bound.
+	ErrAddress Error = C.FANFARE_ERR_ADDRESS
+	// ErrSystem: the system is out of descriptors, threads or memory.
+	ErrSystem Error = C.FANFARE_ERR_SYSTEM
+)
+
+// ErrABI is that the library which is loaded is of another version than this package.
+var ErrABI = errors.New("fanfare: wrong version of the library")
+
+// Error says what is wrong and what to do.
+func (e Error) Error() string {
+	return "fanfare: " + C.GoString(C.fanfare_strerror(C.int32_t(e)))
+}
+
+func failure(code C.int32_t) error {
+	if code == C.FANFARE_OK {
+		return nil
+	}
+	return Error(code)
+}
+
+func checkABI(library, header uint32) error {
+	if library == header {
+		return nil
+	}
+	return fmt.Errorf("%w: it has ABI %d, and this package is built for %d; "+
+		"build both from the same release (make capi) and build again with go build -a",
+		ErrABI, library, header)
+}

@@ -1,0 +1,3 @@
+module github.com/fanfare-sse/fanfare/bindings/go
+
+go 1.24

@@ -1,0 +1,122 @@
+/** How a hub behaves and where its bounds are. What is left out has its default. */
+export interface HubOptions {
+  /** Threads that each own a share of the connections, 1 to 256. Default: the cores. */
+  shards?: number | undefined;
+  /**
+   * How long a connection may be silent before it gets a comment, 100 ms to 1 day; 0 turns
+   * heartbeats off. Default: 15,000 ms.
+   */
+  heartbeatMs?: number | undefined;
+  /**
+   * The reconnection time that clients are told, each one drawn from this to twice this; at most
+   * 1 day, 0 tells nothing. Default: 2,000 ms.
+   */
+  retryMs?: number | undefined;
+  /** The most bytes in one event, at most 64 MiB. Default: 1 MiB. */
+  eventBytesMax?: number | undefined;
+  /** The most bytes that are gathered into one batch, 1 byte to 16 MiB. Default: 32 KiB. */
+  batchBytesMax?: number | undefined;
+  /** A topic is full when so many bytes of it have not begun to be sent. Default: 32 KiB. */
+  topicRoomBytes?: number | undefined;
+  /** The hub is full when so many bytes have not begun to be sent. Default: 64 MiB. */
+  hubRoomBytes?: number | undefined;
+  /** The most bytes that a connection may lag before it is disconnected. Default: 1 MiB. */
+  lagBytesMax?: number | undefined;
+  /** The longest time that a connection may lag. Default: 30,000 ms. */
+  lagAgeMaxMs?: number | undefined;
+  /**
+   * How long a connection that lags too far is waited for when the publisher is faster than the
+   * network, at most lagAgeMaxMs. Default: 1,000 ms.
+   */
+  lagGraceMs?: number | undefined;
+  /** The most bytes kept for all connections that lag. Default: 256 MiB. */
+  lagTotalBytesMax?: number | undefined;
+  /** The most connections. Default: 100,000. */
+  connectionsMax?: number | undefined;
+  /** The most connections from one address; 0 for no bound. Default: 0. */
+  connectionsPerAddressMax?: number | undefined;
+}
+
+/** What is published. It needs data or a reconnection time. */
+export interface Event {
+  /**
+   * CR, LF and CRLF in it are line breaks. `''` is empty data, which a client gets; without data
+   * nothing fires. Bytes have to be UTF-8.
+   */
+  data?: string | Uint8Array | undefined;
+  /** 1 to 256 bytes without CR, LF or NUL. Without one it is a "message". */
+  name?: string | undefined;
+  /** An id of your own, instead of the hub's. */
+  id?: string | undefined;
+  /** What the event is about: of events with one key only the newest matters. */
+  key?: string | undefined;
+  /** The reconnection time that clients are to use from now on. */
+  retryMs?: number | undefined;
+}
+
+export type ErrorCode =
+  /** The library has a defect; please report it. */
+  | 'FANFARE_ERR_PANIC'
+  /** The binding has a defect; please report it. */
+  | 'FANFARE_ERR_ARGUMENT'
+  /** The hub was made before a fork; make a new one in the child. */
+  | 'FANFARE_ERR_FORKED'
+  /** The hub is closed. */
+  | 'FANFARE_ERR_CLOSED'
+  /** Too much waits to be sent; nothing was published, try again a little later. */
+  | 'FANFARE_ERR_FULL'
+  /** The topic is empty, longer than 256 bytes, or has a forbidden character. */
+  | 'FANFARE_ERR_TOPIC'
+  /** The event is empty, or a field of it is too long or has a forbidden character. */
+  | 'FANFARE_ERR_EVENT'
+  /** The event's bytes are not UTF-8. */
+  | 'FANFARE_ERR_UTF8'
+  /** The event is larger than the option eventBytesMax. */
+  | 'FANFARE_ERR_TOO_LARGE'
+  /** An option is out of its bounds. */
+  | 'FANFARE_ERR_OPTIONS'
+  /** The address is not one, is in use, or may not be bound. */
+  | 'FANFARE_ERR_ADDRESS'
+  /** The system is out of descriptors, threads or memory. */
+  | 'FANFARE_ERR_SYSTEM';
+
+/** What the engine refuses is an `Error` with one of these codes. */
+export interface FanfareError extends Error {
+  code: ErrorCode;
+}
+
+/** A fan-out engine with threads of its own. Close it at the end. */
+export class Hub {
+  /** @throws {FanfareError} FANFARE_ERR_OPTIONS, FANFARE_ERR_SYSTEM */
+  constructor(options?: HubOptions);
+
+  /**
+   * Accepts clients on an address such as `127.0.0.1:8080`, by default one of the system's choice
+   * on this machine only. Their streams have the path `/events?topic=NAME`. Keeps the process going
+   * until the hub is closed.
+   *
+   * @returns the port
+   * @throws {FanfareError} FANFARE_ERR_ADDRESS, FANFARE_ERR_CLOSED, FANFARE_ERR_SYSTEM
+   */
+  listen(addr?: string): number;
+
+  /**
+   * Publishes an event, or data only, to every client that wants the topic. Never blocks.
+   *
+   * @param topic 1 to 256 bytes of UTF-8 without control characters, `+` and `#`
+   * @returns the event's number in the hub's total order, from 1
+   * @throws {FanfareError} FANFARE_ERR_FULL when too much waits to be sent (try again a little
+   * later), FANFARE_ERR_TOPIC, FANFARE_ERR_EVENT, FANFARE_ERR_UTF8, FANFARE_ERR_TOO_LARGE,
+   * FANFARE_ERR_CLOSED; then nothing was published
+   */
+  publish(topic: string, event: string | Uint8Array | Event): number;
+
+  /**
+   * Closes the hub. What was published is sent for at most two seconds more, then every connection
+   * is closed. Closing once more returns the same promise.
+   */
+  close(): Promise<void>;
+
+  /** Closes the hub at the end of an `await using`. */
+  [Symbol.asyncDispose](): Promise<void>;
+}

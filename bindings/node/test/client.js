@@ -1,0 +1,74 @@
+// The package eventsource as the client, and one that does not read.
+
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import { EventSource } from 'eventsource';
+import { Hub } from 'fanfare';
+
+const DEADLINE_MS = 10_000;
+
+/** A hub that is closed at the end of the test. */
+export function open(t, options) {
+  const hub = new Hub(options);
+  t.after(() => hub.close());
+  return hub;
+}
+
+/** What a promise resolves to, or an error when that takes too long. */
+export async function withDeadline(what, promise) {
+  let timer;
+  const late = new Promise((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`waited in vain for ${what}`)), DEADLINE_MS);
+  });
+  return Promise.race([promise, late]).finally(() => clearTimeout(timer));
+}
+
+/** Waits until a condition holds, letting everything else run in between. */
+export async function until(what, condition) {
+  const deadline = Date.now() + DEADLINE_MS;
+  while (!condition()) {
+    if (Date.now() > deadline) throw new Error(`waited in vain for ${what}`);
+    await new Promise((resolve) => { setTimeout(resolve, 1); });
+  }
+}
+
+/**
+ * Opens a stream and waits until it is open. `next` gives its events one after the other, and null
+ * when the stream breaks.
+ */
+export async function listen(t, port, topics, names = ['message']) {
+  const query = new URLSearchParams(topics.map((topic) => ['topic', topic]));
+  const source = new EventSource(`http://127.0.0.1:${port}/events?${query}`);
+  t.after(() => source.close());
+  const queue = [];
+  let wake = () => {};
+  const push = (item) => {
+    queue.push(item);
+    wake();
+  };
+  for (const name of names) {
+    source.addEventListener(name, (e) => push({ name: e.type, data: e.data, id: e.lastEventId }));
+  }
+  source.addEventListener('error', () => {
+    source.close();
+    push(null);
+  });
+  await withDeadline('the stream to open', once(source, 'open'));
+  const next = async () => {
+    while (queue.length === 0) {
+      await withDeadline('an event', new Promise((resolve) => { wake = resolve; }));
+    }
+    return queue.shift();
+  };
+  return { next };
+}
+
+/** Opens a stream that is not read after its head, until `resume` is called. */
+export async function clientThatDoesNotRead(t, port, topic) {
+  const socket = connect({ port, host: '127.0.0.1' });
+  t.after(() => socket.destroy());
+  socket.write(`GET /events?topic=${topic} HTTP/1.1\r\nHost: a\r\n\r\n`);
+  await withDeadline('the head', once(socket, 'readable'));
+  socket.pause();
+  return socket;
+}

@@ -1,0 +1,125 @@
+// What the engine refuses is an error that has a code and says what to do.
+
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { cp, mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { promisify } from 'node:util';
+import { Hub } from 'fanfare';
+import { clientThatDoesNotRead, open, until } from './client.js';
+
+const root = join(import.meta.dirname, '..');
+
+const REFUSED = [
+  ['an empty topic', 'FANFARE_ERR_TOPIC', '', 'a'],
+  ['a topic with a wildcard', 'FANFARE_ERR_TOPIC', 'a+', 'a'],
+  ['a topic that is too long', 'FANFARE_ERR_TOPIC', 'a'.repeat(257), 'a'],
+  ['nothing at all', 'FANFARE_ERR_EVENT', 'news', {}],
+  ['an empty name', 'FANFARE_ERR_EVENT', 'news', { data: 'a', name: '' }],
+  ['a name with a line break', 'FANFARE_ERR_EVENT', 'news', { data: 'a', name: 'a\nb' }],
+  ['an id with a NUL', 'FANFARE_ERR_EVENT', 'news', { data: 'a', id: 'a\0' }],
+  ['an empty key', 'FANFARE_ERR_EVENT', 'news', { data: 'a', key: '' }],
+  ['a negative time', 'FANFARE_ERR_EVENT', 'news', { data: 'a', retryMs: -1 }],
+  ['half a millisecond', 'FANFARE_ERR_EVENT', 'news', { data: 'a', retryMs: 0.5 }],
+  ['bytes that are not UTF-8', 'FANFARE_ERR_UTF8', 'news', Buffer.from([0xff])],
+  ['too much data', 'FANFARE_ERR_TOO_LARGE', 'news', 'a'.repeat(1001)],
+  ['a number as data', 'ERR_INVALID_ARG_TYPE', 'news', { data: 1 }],
+  ['bytes as a name', 'ERR_INVALID_ARG_TYPE', 'news', { data: 'a', name: Buffer.from('a') }],
+  ['a number as the topic', 'ERR_INVALID_ARG_TYPE', 1, 'a'],
+];
+
+for (const [what, code, topic, event] of REFUSED) {
+  test(`${what} is refused and takes no number`, (t) => {
+    const hub = open(t, { shards: 1, eventBytesMax: 1000 });
+    assert.throws(() => hub.publish(topic, event), { code });
+    assert.equal(hub.publish('news', 'a'), 1);
+  });
+}
+
+test('an error says what to do', (t) => {
+  const hub = open(t, { shards: 1 });
+  assert.throws(() => hub.publish('+', 'a'), /^Error: the topic must be 1 to 256 bytes of UTF-8/);
+});
+
+test('an option out of its bounds is refused', () => {
+  for (const options of [{ shards: 0 }, { shards: -1 }, { heartbeatMs: 2 ** 64 }, { shards: NaN }]) {
+    assert.throws(() => new Hub(options), { code: 'FANFARE_ERR_OPTIONS' });
+  }
+  assert.throws(() => new Hub({ shards: '1' }), TypeError);
+});
+
+test('an unknown option is refused', () => {
+  assert.throws(() => new Hub({ heartbeat: 1 }), /^TypeError: Hub has no option heartbeat$/);
+});
+
+test('there is an option and a type for each option of the header', async () => {
+  const header = await readFile(join(root, '../../include/fanfare.h'), 'utf8');
+  const types = await readFile(join(root, 'index.d.ts'), 'utf8');
+  const struct = /typedef struct \{([^}]*)\} fanfare_options;/.exec(header)[1];
+  const fields = [...struct.matchAll(/uint64_t (\w+);/g)].map(([, field]) => field);
+  assert.ok(fields.length >= 13);
+  const camel = fields.map((f) => f.replace(/_(\w)/g, (_, letter) => letter.toUpperCase()));
+  for (const option of camel) {
+    assert.throws(() => new Hub({ [option]: -1 }), { code: 'FANFARE_ERR_OPTIONS' }, option);
+  }
+  const typed = /interface HubOptions \{([^}]*)\}/.exec(types)[1];
+  assert.deepEqual([...typed.matchAll(/(\w+)\?:/g)].map(([, option]) => option), camel);
+});
+
+test('there is a name for each code of the header', async () => {
+  const header = await readFile(join(root, '../../include/fanfare.h'), 'utf8');
+  const codes = [...header.matchAll(/#define (FANFARE_ERR_\w+)/g)].map(([, code]) => code);
+  const types = await readFile(join(root, 'index.d.ts'), 'utf8');
+  assert.deepEqual([...types.matchAll(/\| '(\w+)'/g)].map(([, code]) => code), codes);
+  const addon = await readFile(join(root, 'src/addon.c'), 'utf8');
+  assert.deepEqual([...addon.matchAll(/case (\w+): return "\1";/g)].map(([, code]) => code), codes);
+});
+
+test('an address that is none, or is in use, is refused', (t) => {
+  const hub = open(t, { shards: 1 });
+  for (const addr of ['', 'nonsense', '127.0.0.1:65536', `127.0.0.1:${hub.listen()}`]) {
+    assert.throws(() => hub.listen(addr), { code: 'FANFARE_ERR_ADDRESS' });
+  }
+  assert.throws(() => hub.listen(8080), { code: 'ERR_INVALID_ARG_TYPE' });
+});
+
+test('a topic is full until a client that did not read reads on', async (t) => {
+  const hub = open(t, { shards: 1, topicRoomBytes: 1, lagBytesMax: 1 << 16, lagGraceMs: 30_000 });
+  const client = await clientThatDoesNotRead(t, hub.listen(), 'news');
+  let published = 0;
+  let fullInARow = 0;
+  const publish = () => {
+    try {
+      published = hub.publish('news', 'a'.repeat(4096));
+      fullInARow = 0;
+    } catch (error) {
+      assert.equal(error.code, 'FANFARE_ERR_FULL');
+      fullInARow += 1;
+    }
+    return fullInARow === 0;
+  };
+
+  // Every now and then it is full because the engine's thread has not come to it yet.
+  await until('the topic to stay full', () => {
+    while (publish());
+    return fullInARow > 50;
+  });
+  const before = published;
+  client.resume();
+  await until('room', publish);
+  assert.equal(published, before + 1);
+});
+
+test('an addon that was not built is an error that says what to do', async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), 'fanfare-'));
+  t.after(() => rm(folder, { recursive: true }));
+  await cp(join(root, 'index.js'), join(folder, 'index.mjs'));
+  const loading = promisify(execFile)(process.execPath, [join(folder, 'index.mjs')]);
+  await assert.rejects(loading, ({ code, stderr }) => {
+    assert.equal(code, 1);
+    assert.match(stderr, /Error: fanfare's addon cannot be loaded: .*make capi.*npm run build/);
+    return true;
+  });
+});

@@ -1,0 +1,26 @@
+// What the types allow and what they do not; only compiled, never run.
+
+import { Hub, type ErrorCode, type Event, type FanfareError, type HubOptions } from 'fanfare';
+
+export async function allowed(): Promise<void> {
+  const options: HubOptions = { shards: 1, heartbeatMs: 0, topicRoomBytes: undefined };
+  await using hub = new Hub(options);
+  const port: number = hub.listen('127.0.0.1:0');
+  const event: Event = { data: new Uint8Array(), name: 'a', id: 'b', key: 'c', retryMs: port };
+  const sequence: number = hub.publish('news', event) + hub.publish('news', 'text');
+  hub.publish('news', { retryMs: sequence });
+  const closed: Promise<void> = new Hub().close();
+  await closed;
+}
+
+export function refused(hub: Hub, error: FanfareError): ErrorCode {
+  // @ts-expect-error: options have units
+  new Hub({ heartbeat: 1 });
+  // @ts-expect-error: the event's name is called name
+  hub.publish('news', { event: 'a' });
+  // @ts-expect-error: there is no event
+  hub.publish('news');
+  // @ts-expect-error: a port alone is no address
+  hub.listen(8080);
+  return error.code;
+}

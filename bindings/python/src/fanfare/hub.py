@@ -1,0 +1,239 @@
+"""The hub: what a program publishes to and clients listen to."""
+
+from __future__ import annotations
+
+import os
+import threading
+import warnings
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any, Union
+
+from ._native import ffi, lib
+from .errors import check, error
+
+#: Text that is sent: ``bytes`` have to be UTF-8 already.
+Text = Union[str, bytes]
+
+
+class Hub:
+    """A fan-out engine with threads of its own. It is safe to use from any thread.
+
+    Use it with ``with``, or call :meth:`close` at the end. ``None`` stands for an option's default.
+
+    :param shards: Threads that each own a share of the connections, 1 to 256. Default: the cores.
+    :param heartbeat_ms: How long a connection may be silent before it gets a comment, 100 ms to
+        1 day; 0 turns heartbeats off. Default: 15,000 ms.
+    :param retry_ms: The reconnection time that clients are told, each one drawn from this to twice
+        this; at most 1 day, 0 tells nothing. Default: 2,000 ms.
+    :param event_bytes_max: The most bytes in one event, at most 64 MiB. Default: 1 MiB.
+    :param batch_bytes_max: The most bytes that are gathered into one batch, 1 byte to 16 MiB.
+        Default: 32 KiB.
+    :param topic_room_bytes: A topic is full when so many bytes of it have not begun to be sent.
+        Default: 32 KiB.
+    :param hub_room_bytes: The hub is full when so many bytes have not begun to be sent.
+        Default: 64 MiB.
+    :param lag_bytes_max: The most bytes that a connection may lag before it is disconnected.
+        Default: 1 MiB.
+    :param lag_age_max_ms: The longest time that a connection may lag. Default: 30,000 ms.
+    :param lag_grace_ms: How long a connection that lags too far is waited for when the publisher is
+        faster than the network, at most lag_age_max_ms. Default: 1,000 ms.
+    :param lag_total_bytes_max: The most bytes kept for all connections that lag. Default: 256 MiB.
+    :param connections_max: The most connections. Default: 100,000.
+    :param connections_per_address_max: The most connections from one address; 0 for no bound.
+        Default: 0.
+    :raises OptionsError: An option is out of its bounds.
+    :raises OutOfResourcesError: The system is out of descriptors, threads or memory.
+    """
+
+    def __init__(
+        self,
+        *,
+        shards: int | None = None,
+        heartbeat_ms: int | None = None,
+        retry_ms: int | None = None,
+        event_bytes_max: int | None = None,
+        batch_bytes_max: int | None = None,
+        topic_room_bytes: int | None = None,
+        hub_room_bytes: int | None = None,
+        lag_bytes_max: int | None = None,
+        lag_age_max_ms: int | None = None,
+        lag_grace_ms: int | None = None,
+        lag_total_bytes_max: int | None = None,
+        connections_max: int | None = None,
+        connections_per_address_max: int | None = None,
+    ) -> None:
+        options = _options(
+            shards=shards,
+            heartbeat_ms=heartbeat_ms,
+            retry_ms=retry_ms,
+            event_bytes_max=event_bytes_max,
+            batch_bytes_max=batch_bytes_max,
+            topic_room_bytes=topic_room_bytes,
+            hub_room_bytes=hub_room_bytes,
+            lag_bytes_max=lag_bytes_max,
+            lag_age_max_ms=lag_age_max_ms,
+            lag_grace_ms=lag_grace_ms,
+            lag_total_bytes_max=lag_total_bytes_max,
+            connections_max=connections_max,
+            connections_per_address_max=connections_per_address_max,
+        )
+        out = ffi.new("fanfare_hub **")
+        check(lib.fanfare_hub_new(options, out))
+        self._hub = out[0]
+        self._pid = os.getpid()
+        self._closed = False
+        self._callers: list[int] = []  # the threads that are in a call of the library's
+        self._state = threading.Condition()  # guards the two above
+        self._abandoned = weakref.finalize(self, _free_abandoned, self._hub)
+        self._abandoned.atexit = False  # a daemon thread may still be in a call then
+
+    def listen(self, addr: str = "127.0.0.1:0") -> int:
+        """Accepts clients on an address such as ``127.0.0.1:8080`` until the hub is closed.
+
+        Their streams have the path ``/events?topic=NAME``. Returns the port, which the system
+        chooses if it is 0 in ``addr``.
+
+        :raises AddressError: The address is not one, is in use, or may not be bound.
+        :raises ClosedError: The hub is closed.
+        """
+        text = _text(addr)
+        port = ffi.new("uint16_t *")
+        with self._calling() as hub:
+            check(lib.fanfare_hub_listen(hub, ffi.from_buffer(text), len(text), port))
+        return int(port[0])
+
+    def publish(
+        self,
+        topic: Text,
+        data: Text | None = None,
+        *,
+        name: Text | None = None,
+        id: Text | None = None,  # noqa: A002 (the standard's word)
+        key: Text | None = None,
+        retry_ms: int | None = None,
+    ) -> int:
+        r"""Publishes an event to every client that wants its topic. Never blocks.
+
+        Returns the event's number in the hub's total order, from 1.
+
+        :param topic: 1 to 256 bytes of UTF-8 without control characters, ``+`` and ``#``.
+        :param data: CR, LF and CRLF in it are line breaks. ``""`` is empty data, which a client
+            gets, and ``None`` is none at all, which fires nothing.
+        :param name: 1 to 256 bytes without CR, LF or NUL. Without one it is a "message".
+        :param id: An id of your own, instead of the hub's.
+        :param key: What the event is about: of events with one key only the newest matters.
+        :param retry_ms: The reconnection time that clients are to use from now on.
+        :raises FullError: Too much waits to be sent; nothing was published, try again a little
+            later.
+        :raises TopicError: The topic is not as it has to be.
+        :raises EventError: The event is empty, or a field of it is not as it has to be.
+        :raises EncodingError: ``bytes`` are not UTF-8, or a ``str`` has a lone surrogate.
+        :raises TooLargeError: The event is larger than the option ``event_bytes_max``.
+        :raises ClosedError: The hub is closed.
+        """
+        topic = _text(topic)
+        event = ffi.new("fanfare_event *")
+        event.size = ffi.sizeof("fanfare_event")
+        texts = []  # keeps alive what the event points to
+        for field, text in (("data", data), ("name", name), ("id", id), ("key", key)):
+            if text is not None:
+                texts.append(ffi.from_buffer(_text(text)))
+                setattr(event, field, texts[-1])
+                setattr(event, f"{field}_len", len(texts[-1]))
+        if retry_ms is not None:
+            _assign(event, "retry_ms", retry_ms, lib.FANFARE_ERR_EVENT)
+        sequence = ffi.new("uint64_t *")
+        with self._calling() as hub:
+            check(lib.fanfare_hub_publish(hub, ffi.from_buffer(topic), len(topic), event, sequence))
+        return int(sequence[0])
+
+    def close(self) -> None:
+        """Closes the hub. What was published is sent for at most two seconds more.
+
+        Then every connection is closed and the threads have ended when this returns. Closing once
+        more does nothing, as does closing a hub of the parent's in the child of a fork.
+        """
+        if os.getpid() != self._pid:
+            self._abandoned.detach()
+            return
+        with self._state:
+            self._closed = True
+            # A call of this very thread can only be one that a signal handler interrupted: it
+            # cannot be waited for, and frees the hub itself when it ends.
+            me = threading.get_ident()
+            self._state.wait_for(lambda: all(caller == me for caller in self._callers))
+        self._free_if_unused()
+
+    def __enter__(self) -> Hub:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @contextmanager
+    def _calling(self) -> Iterator[Any]:
+        """The hub for the library, which must not be freed as long as a call is under way."""
+        if os.getpid() != self._pid:  # the lock may be held by a thread that is not here
+            raise error(lib.FANFARE_ERR_FORKED)
+        me = threading.get_ident()
+        with self._state:
+            if self._closed:
+                raise error(lib.FANFARE_ERR_CLOSED)
+            self._callers.append(me)
+        try:
+            yield self._hub
+        finally:
+            with self._state:
+                self._callers.remove(me)
+                closed = self._closed
+                if closed:
+                    self._state.notify_all()
+            if closed:
+                self._free_if_unused()
+
+    def _free_if_unused(self) -> None:
+        with self._state:
+            # Only one caller ever gets it from `detach`.
+            unused = not self._callers and self._abandoned.detach() is not None
+        if unused:
+            lib.fanfare_hub_free(self._hub)
+
+
+def _free_abandoned(hub: Any) -> None:  # noqa: ANN401 (cffi has no types)
+    """The backstop for a hub that was never closed, which waits for the clients here and now."""
+    warnings.warn("a fanfare.Hub was not closed", ResourceWarning, stacklevel=2)
+    lib.fanfare_hub_free(hub)
+
+
+def _options(**given: int | None) -> Any:  # noqa: ANN401 (cffi has no types)
+    options = ffi.new("fanfare_options *")
+    options.size = ffi.sizeof("fanfare_options")
+    check(lib.fanfare_options_init(options))
+    for option, value in given.items():
+        if value is not None:
+            _assign(options, option, value, lib.FANFARE_ERR_OPTIONS)
+    return options
+
+
+def _assign(struct: Any, field: str, value: int, code: int) -> None:  # noqa: ANN401 (cffi has no types)
+    try:
+        setattr(struct, field, value)
+    except OverflowError:
+        raise error(code) from None
+
+
+def _text(text: Text) -> bytes:
+    """The bytes of a text; what UTF-8 has no bytes for is left for the engine to refuse."""
+    if isinstance(text, bytes):
+        return text
+    if isinstance(text, str):
+        return text.encode("utf-8", "surrogatepass")
+    raise TypeError(f"expected str or bytes, not {type(text).__name__}")

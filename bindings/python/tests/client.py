@@ -1,0 +1,47 @@
+"""Clients that others wrote, and one that does not read."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Callable
+
+import httpx
+from httpx_sse import ServerSentEvent, connect_sse
+
+DEADLINE_S = 10
+
+
+@contextmanager
+def events(port: int, *topics: str) -> Iterator[Iterator[ServerSentEvent]]:
+    """The events that httpx-sse reads from a stream, once the stream is open."""
+    url = f"http://127.0.0.1:{port}/events"
+    with (
+        httpx.Client(timeout=DEADLINE_S, trust_env=False) as client,
+        connect_sse(client, "GET", url, params={"topic": topics}) as source,
+    ):
+        # What only tells the reconnection time, at the beginning, is no event.
+        yield (event for event in source.iter_sse() if event.retry is None)
+
+
+@contextmanager
+def client_that_does_not_read(port: int, topic: str) -> Iterator[socket.socket]:
+    with socket.socket() as client:
+        client.settimeout(DEADLINE_S)
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.connect(("127.0.0.1", port))
+        client.sendall(f"GET /events?topic={topic} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+        head = b""
+        while b"\r\n\r\n" not in head:
+            head += client.recv(1)
+        yield client
+
+
+def wait_until(what: str, condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + DEADLINE_S
+    while not condition():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"waited {DEADLINE_S} s in vain for {what}")
+        time.sleep(0.005)

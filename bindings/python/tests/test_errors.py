@@ -1,0 +1,178 @@
+"""What the engine refuses is an exception that says what to do."""
+
+from __future__ import annotations
+
+import inspect
+import multiprocessing
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import pytest
+from client import DEADLINE_S, client_that_does_not_read, events, wait_until
+
+import fanfare
+from fanfare import FanfareError, Hub, errors
+from fanfare._native import ffi, lib
+
+
+@pytest.fixture
+def hub() -> Iterator[Hub]:
+    with Hub(shards=1, event_bytes_max=1000) as hub:
+        yield hub
+
+
+REFUSED = {
+    "an empty topic": (fanfare.TopicError, {"topic": ""}),
+    "a topic with a wildcard": (fanfare.TopicError, {"topic": "a+"}),
+    "a topic that is too long": (fanfare.TopicError, {"topic": "a" * 257}),
+    "a topic that is not UTF-8": (fanfare.TopicError, {"topic": b"\xff"}),
+    "nothing at all": (fanfare.EventError, {"data": None}),
+    "an empty name": (fanfare.EventError, {"name": ""}),
+    "a name with a line break": (fanfare.EventError, {"name": "a\nb"}),
+    "an id with a NUL": (fanfare.EventError, {"id": "a\0"}),
+    "an empty key": (fanfare.EventError, {"key": ""}),
+    "a reconnection time below zero": (fanfare.EventError, {"retry_ms": -1}),
+    "bytes that are not UTF-8": (fanfare.EncodingError, {"data": b"a\xff"}),
+    "a lone surrogate": (fanfare.EncodingError, {"data": "\ud800"}),
+    "too much data": (fanfare.TooLargeError, {"data": "a" * 1001}),
+}
+
+
+@pytest.mark.parametrize(("expected", "arguments"), REFUSED.values(), ids=REFUSED.keys())
+def test_what_cannot_be_published_is_refused_and_takes_no_number(
+    hub: Hub, expected: type[FanfareError], arguments: dict[str, Any]
+) -> None:
+    with pytest.raises(expected) as caught:
+        hub.publish(**{"topic": "news", "data": "a", **arguments})
+    assert isinstance(caught.value, (FanfareError, ValueError))
+    assert hub.publish("news", "a") == 1
+
+
+def test_text_has_to_be_str_or_bytes(hub: Hub) -> None:
+    with pytest.raises(TypeError, match="expected str or bytes, not int"):
+        hub.publish("news", 1)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("options", [{"shards": 0}, {"shards": -1}, {"heartbeat_ms": 2**64}])
+def test_an_option_out_of_its_bounds_is_refused(options: dict[str, int]) -> None:
+    with pytest.raises(fanfare.OptionsError, match="out of its bounds"):
+        Hub(**options)
+
+
+def test_an_unknown_option_is_refused() -> None:
+    with pytest.raises(TypeError, match="heartbeat"):
+        Hub(heartbeat=1)  # type: ignore[call-arg]
+
+
+def test_there_is_a_parameter_for_each_option_of_the_header() -> None:
+    fields = [name for name, _ in ffi.typeof("fanfare_options").fields]
+    assert ["size", *inspect.signature(Hub).parameters] == fields
+
+
+def test_there_is_a_class_for_each_code_of_the_header() -> None:
+    codes = {getattr(lib, name) for name in dir(lib) if name.startswith("FANFARE_ERR_")}
+    assert set(errors._CLASSES) == codes
+    assert len({str(errors.error(code)) for code in codes}) == len(codes)
+
+
+@pytest.mark.parametrize("addr", ["", "nonsense", "127.0.0.1:65536"])
+def test_an_address_that_is_none_is_refused(hub: Hub, addr: str) -> None:
+    with pytest.raises(fanfare.AddressError, match="is not one, is in use"):
+        hub.listen(addr)
+
+
+def test_an_address_in_use_is_refused(hub: Hub) -> None:
+    with pytest.raises(fanfare.AddressError):
+        hub.listen(f"127.0.0.1:{hub.listen()}")
+
+
+def test_a_topic_is_full_until_a_client_that_did_not_read_reads_on() -> None:
+    big = "a" * 4096
+    with (
+        Hub(shards=1, topic_room_bytes=1, lag_bytes_max=1 << 16, lag_grace_ms=30_000) as hub,
+        client_that_does_not_read(hub.listen(), "news") as client,
+    ):
+        published, full_in_a_row = 0, 0
+
+        def publish() -> bool:
+            nonlocal published, full_in_a_row
+            try:
+                published, full_in_a_row = hub.publish("news", big), 0
+            except fanfare.FullError:
+                full_in_a_row += 1
+            return full_in_a_row == 0
+
+        # Every now and then it is full because the engine's thread has not come to it yet.
+        wait_until("the topic to stay full", lambda: not publish() and full_in_a_row > 50)
+        before = published
+
+        def read_and_publish() -> bool:
+            client.recv(1 << 20)
+            return publish()
+
+        wait_until("room", read_and_publish)
+        assert published == before + 1
+
+
+@contextmanager
+def locked_by_another_thread(hub: Hub) -> Iterator[None]:
+    locked, leave = threading.Event(), threading.Event()
+
+    def lock() -> None:
+        with hub._state:
+            locked.set()
+            leave.wait(DEADLINE_S)
+
+    thread = threading.Thread(target=lock)
+    thread.start()
+    assert locked.wait(DEADLINE_S)
+    yield
+    leave.set()
+    thread.join(DEADLINE_S)
+
+
+def _in_a_child(hub: Hub, result: Connection) -> None:
+    with pytest.raises(fanfare.ForkedError, match="make a new one in the child"):
+        hub.publish("news", "from the child")
+    with pytest.raises(fanfare.ForkedError):
+        hub.listen()
+    hub.close()
+    with Hub(shards=1) as own:
+        result.send(own.publish("news", "a"))
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_hub_is_not_used_after_a_fork_and_serves_the_parent_on() -> None:
+    fork = multiprocessing.get_context("fork")
+    receiver, sender = fork.Pipe(duplex=False)
+    with Hub(shards=1) as hub, events(hub.listen(), "news") as received:
+        child = fork.Process(target=_in_a_child, args=(hub, sender), daemon=True)
+        with locked_by_another_thread(hub):  # which the child does not have
+            child.start()
+        assert receiver.poll(DEADLINE_S)
+        assert receiver.recv() == 1
+        child.join(DEADLINE_S)
+        assert child.exitcode == 0
+        assert hub.publish("news", "from the parent") == 1
+        assert next(received).data == "from the parent"
+
+
+def test_a_library_that_is_missing_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
+    source = Path(fanfare.__file__).parents[1]
+    ended = subprocess.run(
+        [sys.executable, "-c", "import fanfare"],
+        env={"FANFARE_LIB_DIR": str(tmp_path), "PYTHONPATH": str(source)},
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert ended.returncode == 1
+    assert "ImportError: fanfare's C library cannot be loaded" in ended.stderr
+    assert f"{tmp_path}" in ended.stderr
+    assert "make capi" in ended.stderr
