@@ -128,11 +128,12 @@ typedef struct {
    */
   uint64_t batch_bytes_max;
   /**
-   * A topic is full when so many bytes of it have not begun to be sent. Default: 32 KiB.
+   * A topic is full when so many bytes of it have not begun to be sent, at least 1. Default:
+   * 32 KiB.
    */
   uint64_t topic_room_bytes;
   /**
-   * The hub is full when so many bytes have not begun to be sent. Default: 64 MiB.
+   * The hub is full when so many bytes have not begun to be sent, at least 1. Default: 64 MiB.
    */
   uint64_t hub_room_bytes;
   /**
@@ -149,11 +150,11 @@ typedef struct {
    */
   uint64_t lag_grace_ms;
   /**
-   * The most bytes kept for all connections that lag. Default: 256 MiB.
+   * The most bytes kept for all connections that lag, at least 1. Default: 256 MiB.
    */
   uint64_t lag_total_bytes_max;
   /**
-   * The most connections. Default: 100,000.
+   * The most connections, at least 1. Default: 100,000.
    */
   uint64_t connections_max;
   /**
@@ -257,8 +258,8 @@ void fanfare_hub_free(fanfare_hub *hub);
 /**
  * Accepts clients on an address such as `127.0.0.1:8080` or `[::]:8080`, until the hub is freed;
  * streams have the path `/events?topic=NAME`. With port 0 the system chooses one. On success
- * `*port_out`, unless `port_out` is NULL, is the port. `addr` is UTF-8 of `addr_len` bytes, needs
- * no NUL, and stays the caller's.
+ * `*port_out`, unless `port_out` is NULL, is the port. `addr` is an address and a port, not a name,
+ * of `addr_len` bytes; it needs no NUL, and stays the caller's.
  *
  * Returns `FANFARE_OK`, `FANFARE_ERR_ARGUMENT`, `FANFARE_ERR_ADDRESS`, `FANFARE_ERR_FORKED` or
  * `FANFARE_ERR_SYSTEM`. Thread-safe.

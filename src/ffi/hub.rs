@@ -1,6 +1,7 @@
 //! The hub across the border.
 
 use std::ffi::c_char;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, Once, PoisonError};
 
@@ -95,8 +96,8 @@ pub unsafe extern "C" fn fanfare_hub_free(hub: *mut FanfareHub) {
 
 /// Accepts clients on an address such as `127.0.0.1:8080` or `[::]:8080`, until the hub is freed;
 /// streams have the path `/events?topic=NAME`. With port 0 the system chooses one. On success
-/// `*port_out`, unless `port_out` is NULL, is the port. `addr` is UTF-8 of `addr_len` bytes, needs
-/// no NUL, and stays the caller's.
+/// `*port_out`, unless `port_out` is NULL, is the port. `addr` is an address and a port, not a name,
+/// of `addr_len` bytes; it needs no NUL, and stays the caller's.
 ///
 /// Returns `FANFARE_OK`, `FANFARE_ERR_ARGUMENT`, `FANFARE_ERR_ADDRESS`, `FANFARE_ERR_FORKED` or
 /// `FANFARE_ERR_SYSTEM`. Thread-safe.
@@ -116,6 +117,8 @@ pub unsafe extern "C" fn fanfare_hub_listen(
         // SAFETY: as the caller promises.
         let (hub, addr) = unsafe { (live(hub)?, borrowed(addr, addr_len)?) };
         let addr = addr.and_then(|addr| std::str::from_utf8(addr).ok());
+        // An address and not a name: to look one up could block.
+        let addr = addr.and_then(|addr| addr.parse::<SocketAddr>().ok());
         let addr = addr.ok_or(Status(FANFARE_ERR_ADDRESS))?;
         let listener = hub.hub.listen(addr, ListenOptions::default())?;
         let port = listener.local_addr().port();

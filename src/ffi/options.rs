@@ -26,9 +26,10 @@ pub struct FanfareOptions {
     pub event_bytes_max: u64,
     /// The most bytes that are gathered into one batch, 1 byte to 16 MiB. Default: 32 KiB.
     pub batch_bytes_max: u64,
-    /// A topic is full when so many bytes of it have not begun to be sent. Default: 32 KiB.
+    /// A topic is full when so many bytes of it have not begun to be sent, at least 1. Default:
+    /// 32 KiB.
     pub topic_room_bytes: u64,
-    /// The hub is full when so many bytes have not begun to be sent. Default: 64 MiB.
+    /// The hub is full when so many bytes have not begun to be sent, at least 1. Default: 64 MiB.
     pub hub_room_bytes: u64,
     /// The most bytes that a connection may lag before it is disconnected. Default: 1 MiB.
     pub lag_bytes_max: u64,
@@ -37,9 +38,9 @@ pub struct FanfareOptions {
     /// How long a connection that lags too far is waited for when the publisher is faster than
     /// the network, at most lag_age_max_ms. Default: 1,000 ms.
     pub lag_grace_ms: u64,
-    /// The most bytes kept for all connections that lag. Default: 256 MiB.
+    /// The most bytes kept for all connections that lag, at least 1. Default: 256 MiB.
     pub lag_total_bytes_max: u64,
-    /// The most connections. Default: 100,000.
+    /// The most connections, at least 1. Default: 100,000.
     pub connections_max: u64,
     /// The most connections from one address; 0 for no bound. Default: 0.
     pub connections_per_address_max: u64,
