@@ -155,10 +155,14 @@ def test_a_hub_is_not_used_after_a_fork_and_serves_the_parent_on() -> None:
         child = fork.Process(target=_in_a_child, args=(hub, sender), daemon=True)
         with locked_by_another_thread(hub):  # which the child does not have
             child.start()
-        assert receiver.poll(DEADLINE_S)
-        assert receiver.recv() == 1
-        child.join(DEADLINE_S)
-        assert child.exitcode == 0
+        try:
+            assert receiver.poll(DEADLINE_S)
+            assert receiver.recv() == 1
+            child.join(DEADLINE_S)
+            assert child.exitcode == 0
+        finally:
+            child.kill()
+            child.join(DEADLINE_S)
         assert hub.publish("news", "from the parent") == 1
         assert next(received).data == "from the parent"
 
