@@ -19,7 +19,7 @@ use crate::listener::{ListenError, ListenOptions, Listener};
 use crate::metrics::Metrics;
 use crate::options::{Options, OptionsError};
 use crate::order::{Order, Refused};
-use crate::shard::{Command, Door, Link, Seats, Shared};
+use crate::shard::{Link, Seats, Shared};
 use crate::sys::Poller;
 use crate::topic::Topic;
 
@@ -125,7 +125,7 @@ impl Hub {
         addr: impl ToSocketAddrs,
         options: ListenOptions,
     ) -> Result<Listener, ListenError> {
-        Listener::open(self, addr, options)
+        Listener::open(self.owner.shared.clone(), addr, options)
     }
 
     /// Publishes an event to a topic: to every connection that wants it, and in one total order
@@ -287,21 +287,6 @@ impl Hub {
     /// shards that the host drives end by themselves. Closing twice does nothing.
     pub fn close(&self) {
         self.owner.close();
-    }
-
-    /// Has every shard accept through a door.
-    pub(crate) fn open(&self, door: &Arc<Door>) -> Result<(), ListenError> {
-        if self.owner.shared.closing.load(Ordering::SeqCst) {
-            return Err(ListenError::Closed);
-        }
-        for link in &self.owner.shared.links {
-            link.command(Command::Open(door.clone())).map_err(|_| ListenError::Busy)?;
-        }
-        Ok(())
-    }
-
-    pub(crate) fn shared(&self) -> &Arc<Shared> {
-        &self.owner.shared
     }
 }
 

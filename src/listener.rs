@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
+use std::sync::atomic::Ordering;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +12,6 @@ use crate::http::cors::Cors;
 use crate::http::query::Query;
 use crate::http::request::{Head, Request};
 use crate::http::response;
-use crate::hub::Hub;
 use crate::shard::{Command, Door, Greeter, Greeting, Shared, Visitor};
 use crate::sys::{ListenSocket, SocketOptions, Stream};
 use crate::topic::Topic;
@@ -144,7 +144,7 @@ impl ListenOptions {
 
 impl Listener {
     pub(crate) fn open(
-        hub: &Hub,
+        shared: Arc<Shared>,
         addr: impl ToSocketAddrs,
         options: ListenOptions,
     ) -> Result<Listener, ListenError> {
@@ -165,12 +165,23 @@ impl Listener {
         let socket = bound.map_err(ListenError::Bind)?;
         let addr = socket.local_addr().map_err(ListenError::Bind)?;
         let elsewhere = options.elsewhere.clone();
-        let greeter = HttpGreeter { retry: hub.options().retry, options };
+        let greeter = HttpGreeter { retry: shared.options.retry, options };
         let door = Arc::new(Door::new(socket, Box::new(greeter), elsewhere));
         // From here on, dropping it takes the door from those shards that have it already.
-        let listener = Listener { door, shared: hub.shared().clone(), addr };
-        hub.open(&listener.door)?;
+        let listener = Listener { door, shared, addr };
+        listener.open_door()?;
         Ok(listener)
+    }
+
+    /// Has every shard accept through the door.
+    fn open_door(&self) -> Result<(), ListenError> {
+        if self.shared.closing.load(Ordering::SeqCst) {
+            return Err(ListenError::Closed);
+        }
+        for link in &self.shared.links {
+            link.command(Command::Open(self.door.clone())).map_err(|_| ListenError::Busy)?;
+        }
+        Ok(())
     }
 
     /// The address that it listens on, with the port that the system chose if none was given.

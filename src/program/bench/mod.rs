@@ -39,7 +39,7 @@ use std::process::ExitCode;
 use serde_json::json;
 
 use run::{Load, RunArgs};
-use subject::SubjectArgs;
+use subject::{Kind, SubjectArgs};
 
 type Error = Box<dyn std::error::Error>;
 
@@ -189,7 +189,13 @@ pub(super) fn run(args: BenchArgs) -> Result<ExitCode, Error> {
                 streaming::watch(&run, server, events, seconds)
             })?;
         }
-        Scenario::Subject(args) => subject::run(&args)?,
+        Scenario::Subject(args) => {
+            args.check()?;
+            match args.kind {
+                Kind::FloorA | Kind::FloorB => floor::serve(&args)?,
+                Kind::Fanfare => engine::fanfare_subject(&args)?,
+            }
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use super::clock::{now_ns, process_cpu_ns};
 use super::histogram::Histogram;
-use super::{engine, floor, Error};
+use super::Error;
 
 /// Data shorter than this, in bytes, may have no room for number and stamp.
 pub(super) const DATA_BYTES_MIN: usize = 40;
@@ -94,6 +94,17 @@ impl SubjectArgs {
         ]
     }
 
+    /// Whether this is something a subject can do; if not, why.
+    pub(super) fn check(&self) -> Result<(), Error> {
+        if !(DATA_BYTES_MIN..=DATA_BYTES_MAX).contains(&self.bytes) {
+            return Err(format!("--bytes must be {DATA_BYTES_MIN} to {DATA_BYTES_MAX}").into());
+        }
+        if !self.rate.is_finite() || self.rate < 0.0 || self.batch == 0 {
+            return Err("--rate must be a number from 0 on, --batch from 1 on".into());
+        }
+        Ok(())
+    }
+
     /// The command line that makes this program the subject.
     pub(super) fn command_line(&self) -> Vec<String> {
         let kind = match self.kind {
@@ -115,20 +126,6 @@ impl SubjectArgs {
             words.extend([name.to_owned(), value]);
         }
         words
-    }
-}
-
-/// Is the subject, until stdin ends.
-pub(super) fn run(args: &SubjectArgs) -> Result<(), Error> {
-    if !(DATA_BYTES_MIN..=DATA_BYTES_MAX).contains(&args.bytes) {
-        return Err(format!("--bytes must be {DATA_BYTES_MIN} to {DATA_BYTES_MAX}").into());
-    }
-    if !args.rate.is_finite() || args.rate < 0.0 || args.batch == 0 {
-        return Err("--rate must be a number from 0 on, --batch from 1 on".into());
-    }
-    match args.kind {
-        Kind::FloorA | Kind::FloorB => floor::serve(args),
-        Kind::Fanfare => engine::fanfare_subject(args),
     }
 }
 
