@@ -60,8 +60,9 @@ pub struct ListenOptions {
     /// bound, which is about 15 minutes. Default: 30 s.
     pub user_timeout: Duration,
     /// Where connections go whose request is not for `path`, so that another part of the program
-    /// can answer on the same port; without it they get a 404. When the channel is full, the
-    /// connection is closed: give it room for as many as may come at once. Default: none.
+    /// can answer on the same port; without it they get a 404. When the channel is full, they get
+    /// a 503: give it room for as many as may come at once. They do not count as connections of
+    /// the hub's, so whoever serves them has to bound them. Default: none.
     pub elsewhere: Option<async_channel::Sender<Visitor>>,
 }
 
@@ -179,7 +180,11 @@ impl Listener {
             return Err(ListenError::Closed);
         }
         for link in &self.shared.links {
-            link.command(Command::Open(self.door.clone())).map_err(|_| ListenError::Busy)?;
+            match link.command(Command::Open(self.door.clone())) {
+                // A shard that a host has dropped needs no door.
+                Err(_) if !link.is_alive() => {}
+                opened => opened.map_err(|_| ListenError::Busy)?,
+            }
         }
         Ok(())
     }
@@ -196,7 +201,7 @@ impl Listener {
     ///
     /// # Errors
     ///
-    /// Hands the visitor back when the shard has no room for another command.
+    /// Hands the visitor back when no shard has room for another command.
     ///
     /// # Examples
     ///
@@ -218,19 +223,26 @@ impl Listener {
     /// ```
     pub fn admit(&self, visitor: Visitor) -> Result<(), Visitor> {
         let Visitor { stream, read, addr } = visitor;
-        let link = &self.shared.links[fastrand::usize(..self.shared.links.len())];
         let stream = match stream.try_clone().and_then(Stream::from_std) {
-            Ok(stream) => stream,
-            Err(_) => return Err(Visitor { stream, read, addr }),
+            Ok(stream) if self.door.socket.adopt(&stream).is_ok() => stream,
+            _ => return Err(Visitor { stream, read, addr }),
         };
-        link.command(Command::Serve { stream, read, addr, door: self.door.clone() }).map_err(
-            |command| match command {
-                Command::Serve { stream, read, addr, .. } => {
-                    Visitor { stream: stream.into_std(), read, addr }
-                }
-                Command::Open(_) | Command::Doors => unreachable!("it was not this command"),
-            },
-        )
+        let mut serve = Command::Serve { stream, read, addr, door: self.door.clone() };
+        // Any shard will do; one that a host has dropped takes nobody.
+        let links = &self.shared.links;
+        let first = fastrand::usize(..links.len());
+        for link in links[first..].iter().chain(&links[..first]) {
+            match link.command(serve) {
+                Ok(()) => return Ok(()),
+                Err(refused) => serve = refused,
+            }
+        }
+        match serve {
+            Command::Serve { stream, read, addr, .. } => {
+                Err(Visitor { stream: stream.into_std(), read, addr })
+            }
+            Command::Open(_) | Command::Doors => unreachable!("it was not this command"),
+        }
     }
 }
 
@@ -238,7 +250,7 @@ impl Drop for Listener {
     fn drop(&mut self) {
         self.door.close();
         for link in &self.shared.links {
-            // A shard with a thousand commands waiting looks at its doors with the next one.
+            // A shard with a thousand commands waiting finds out when the poller reports the door.
             let _ = link.command(Command::Doors);
         }
     }
@@ -260,7 +272,10 @@ impl Greeter for HttpGreeter {
             Head::Partial if head.len() < self.options.head_bytes_max => Greeting::More,
             Head::Partial | Head::TooManyFields => Greeting::Answer(too_large()),
             Head::Malformed(why) => Greeting::Answer(response::refusal("400 Bad Request", "", why)),
-            Head::Complete(request) => match (self.answer(&request, crowded), request.method) {
+            Head::Complete(_, bytes) if bytes > self.options.head_bytes_max => {
+                Greeting::Answer(too_large())
+            }
+            Head::Complete(request, _) => match (self.answer(&request, crowded), request.method) {
                 (Greeting::Answer(answer), "HEAD") => Greeting::Answer(response::head_of(answer)),
                 (greeting, _) => greeting,
             },
@@ -269,6 +284,11 @@ impl Greeter for HttpGreeter {
 
     fn too_slow(&self) -> Vec<u8> {
         response::refusal("408 Request Timeout", "", "the request's head did not come in time")
+    }
+
+    fn no_room_elsewhere(&self) -> Vec<u8> {
+        let text = "too many requests at once; come again";
+        response::refusal("503 Service Unavailable", "Retry-After: 5\r\n", text)
     }
 
     fn head_time_max(&self) -> Duration {

@@ -85,6 +85,8 @@ pub struct Metrics {
     pub heartbeats: u64,
     /// Batches that were begun.
     pub batches: u64,
+    /// Times that a batch waited for connections that lag too far but get on.
+    pub held_passes: u64,
     /// Bytes that have been published and not begun to be sent.
     pub backlog_bytes: u64,
     /// Bytes that are kept for connections that lag.
@@ -95,7 +97,8 @@ pub struct Metrics {
     pub refused_connections: u64,
     /// Ended event streams by reason, in the order of [`Reason::ALL`].
     pub disconnects: [u64; Reason::ALL.len()],
-    /// How long events took from being published to a socket's taking them.
+    /// How long events took from being published to a socket's taking them. All events of a batch
+    /// are counted with the age of its oldest, when the slice that the socket is in is done.
     pub latency: Histogram,
 }
 
@@ -191,6 +194,7 @@ counters! {
     delivered_bytes,
     heartbeats,
     batches,
+    held_passes,
     lag_bytes,
     accepted_connections,
     refused_connections,

@@ -36,8 +36,8 @@ pub struct Options {
     /// A topic is full when this many bytes of its events have not begun to be sent by all of its
     /// audiences. Default: 32 KiB.
     pub topic_room_bytes: usize,
-    /// The hub is full when this many bytes over all topics have not begun to be sent. Default:
-    /// 64 MiB.
+    /// The hub is full when this many bytes over all topics have not begun to be sent, each event
+    /// with 256 bytes more for what the engine keeps with it. Default: 64 MiB.
     pub hub_room_bytes: usize,
     /// What happens to a connection that lags by more than the next two. Default: disconnect.
     pub policy: Policy,
@@ -47,13 +47,16 @@ pub struct Options {
     /// The longest time for which a connection may lag. Default: 30 s.
     pub lag_age_max: Duration,
     /// A connection that lags by too many bytes is waited for while what it is being sent is not
-    /// older than this: so a publisher without pause does not cut clients that take
-    /// `lag_bytes_max` in this time, but is slowed down to them. Default: 1 s.
+    /// older than this, and it takes something at least every tenth of this: so a publisher
+    /// without pause does not cut clients that take `lag_bytes_max` in this time, but is slowed
+    /// down to them. Zero waits for nobody. Default: 1 s.
     pub lag_grace: Duration,
-    /// The most bytes that all audiences together keep for connections that lag; beyond it, those
-    /// that need the oldest batch of the audience that grows are let go. Default: 256 MiB.
+    /// The most bytes that all audiences together keep for connections that lag, and one batch an
+    /// audience beyond that; when it is reached, an audience that is to grow first lets those go
+    /// that need its oldest batch. Default: 256 MiB.
     pub lag_total_bytes_max: usize,
-    /// The most connections. Default: 100,000.
+    /// The most connections. An eighth and 16 more sockets may be open for a moment, for clients
+    /// that have not sent their request, or are told that there is no room. Default: 100,000.
     pub connections_max: usize,
     /// The most connections from one address (from one /64 network in IPv6); zero for no bound,
     /// since behind a proxy all clients have the proxy's address. Default: zero.

@@ -63,7 +63,13 @@ pub(crate) struct Published {
     pub(crate) topic: Arc<TopicState>,
     hub_room: Arc<Room>,
     room_bytes: usize,
+    /// How many events' room this one gives back.
+    events: usize,
 }
+
+/// What the engine keeps with an event besides its bytes, about: it counts for the hub's room, so
+/// that many tiny events do not take more memory than large ones.
+const EVENT_BYTES: usize = 256;
 
 /// Why an event was not taken.
 pub(crate) enum Refused {
@@ -105,7 +111,7 @@ impl Order {
         let id = self.next_id(&mut locked);
         let room_bytes = draft.len();
         state.room.take(room_bytes);
-        self.hub_room.take(room_bytes);
+        self.hub_room.take(room_bytes + EVENT_BYTES);
         let published = Arc::new(Published {
             frame: draft.stamp(self.epoch, id.sequence),
             sequence: id.sequence,
@@ -113,6 +119,7 @@ impl Order {
             topic: state,
             hub_room: self.hub_room.clone(),
             room_bytes,
+            events: 1,
         });
         let interested = self.interested(&published.topic);
         let asleep: Vec<_> = interested.filter(|inbox| inbox.put(published.clone())).collect();
@@ -175,7 +182,10 @@ impl Order {
     pub(crate) fn close(&self) {
         let mut locked = self.lock();
         locked.closed = true;
-        for topic in locked.topics.values() {
+        let topics: Vec<_> = locked.topics.values().cloned().collect();
+        // A waker may run what it wakes at once, and that may publish.
+        drop(locked);
+        for topic in topics {
             topic.room.given_back.notify(usize::MAX);
         }
         self.hub_room.given_back.notify(usize::MAX);
@@ -259,6 +269,7 @@ impl Published {
             match &mut run {
                 Some(run) if Arc::ptr_eq(&run.topic, &event.topic) => {
                     run.room_bytes += std::mem::take(&mut event.room_bytes);
+                    run.events += std::mem::take(&mut event.events);
                 }
                 _ => run = Some(event),
             }
@@ -268,9 +279,9 @@ impl Published {
 
 impl Drop for Published {
     fn drop(&mut self) {
-        if self.room_bytes > 0 {
+        if self.events > 0 {
             self.topic.room.give_back(self.room_bytes);
-            self.hub_room.give_back(self.room_bytes);
+            self.hub_room.give_back(self.room_bytes + self.events * EVENT_BYTES);
         }
     }
 }

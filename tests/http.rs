@@ -182,6 +182,8 @@ fn a_head_that_is_too_large_is_answered_with_431() {
     let addr = listener.local_addr();
     let long = format!("GET /events?topic=a HTTP/1.1\r\nHost: h\r\nX: {}", "x".repeat(2000));
     assert_eq!(status(addr, &long), 431);
+    // Also when it comes whole.
+    assert_eq!(status(addr, &format!("{long}\r\n\r\n")), 431);
     let many = format!("GET /events?topic=a HTTP/1.1\r\nHost: h\r\n{}\r\n", "a: b\r\n".repeat(65));
     assert_eq!(status(addr, &many), 431);
 }
@@ -282,4 +284,65 @@ fn options_out_of_bounds_and_used_addresses_are_errors_that_say_so() {
     hub.close();
     let closed = hub.listen("127.0.0.1:0", ListenOptions::default());
     assert!(matches!(closed, Err(ListenError::Closed)));
+}
+
+#[test]
+fn a_short_time_for_heads_is_kept_beside_a_long_one() {
+    let (hub, long) = serve(one_shard());
+    let head_time_max = Duration::from_millis(200);
+    let options = ListenOptions { head_time_max, ..ListenOptions::default() };
+    let short = hub.listen("127.0.0.1:0", options).unwrap();
+    let mut slow = TcpStream::connect(long.local_addr()).unwrap();
+    slow.write_all(b"GET /ev").unwrap();
+    wait_until("it is accepted", || hub.metrics().pending_connections == 1);
+    let start = Instant::now();
+    assert_eq!(status(short.local_addr(), "GET /ev"), 408);
+    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+}
+
+#[test]
+fn a_slow_head_does_not_keep_a_dropped_listener_open() {
+    let (hub, listener) = serve(one_shard());
+    let addr = listener.local_addr();
+    let mut slow = TcpStream::connect(addr).unwrap();
+    slow.write_all(b"GET /ev").unwrap();
+    wait_until("it is accepted", || hub.metrics().pending_connections == 1);
+    drop(listener);
+    wait_until("nobody listens", || TcpStream::connect(addr).is_err());
+    // The port is free for the next one.
+    drop(hub.listen(addr, ListenOptions::default()).unwrap());
+}
+
+#[test]
+fn a_closed_hub_does_not_listen() {
+    let (hub, listener) = serve(Options { shards: 2, ..Options::default() });
+    hub.close();
+    assert!(TcpStream::connect(listener.local_addr()).is_err());
+}
+
+#[test]
+fn when_too_many_want_something_else_they_are_told_so() {
+    let (sender, visitors) = async_channel::bounded(1);
+    let options = ListenOptions { elsewhere: Some(sender), ..ListenOptions::default() };
+    let (_hub, listener) = serve_with(one_shard(), options);
+    let mut first = TcpStream::connect(listener.local_addr()).unwrap();
+    first.write_all(b"GET /x HTTP/1.0\r\n\r\n").unwrap();
+    wait_until("it waits", || visitors.is_full());
+    assert_eq!(status(listener.local_addr(), "GET /x HTTP/1.0\r\n\r\n"), 503);
+}
+
+#[test]
+fn a_socket_that_is_admitted_gets_the_listeners_options() {
+    let (hub, listener) = serve(one_shard());
+    let own = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let client = TcpStream::connect(own.local_addr().unwrap()).unwrap();
+    let (stream, addr) = own.accept().unwrap();
+    let same_socket = stream.try_clone().unwrap();
+    let read = b"GET /events?topic=a HTTP/1.0\r\n\r\n".to_vec();
+    listener.admit(fanfare::Visitor { stream, read, addr }).unwrap();
+    assert!(same_socket.nodelay().unwrap());
+    drop(same_socket);
+    let mut client = Client::of(client);
+    hub.publish(&Topic::new("a").unwrap(), "x").unwrap();
+    assert_eq!(client.data(), "x");
 }

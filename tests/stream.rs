@@ -404,3 +404,71 @@ fn a_raw_stream_is_byte_for_byte_what_it_should_be() {
     let (_, body) = received.split_once("\r\n\r\n").unwrap();
     assert_eq!(body, format!("id: {id}\nevent: n\ndata: 1\ndata: 2\n\n"));
 }
+
+#[test]
+fn closing_the_hub_waits_for_a_client_that_has_yet_to_take_what_was_published() {
+    let options = Options { event_bytes_max: 16 << 20, ..one_shard() };
+    let (hub, listener) = serve(options);
+    let mut client = Client::get(listener.local_addr(), "/events?topic=a");
+    let data = "x".repeat(8 << 20);
+    hub.publish(&topic("a"), &*data).unwrap();
+    let reader = std::thread::spawn(move || {
+        let received = client.data();
+        assert!(client.ends_cleanly());
+        received
+    });
+    hub.close();
+    assert!(reader.join().unwrap() == data);
+}
+
+#[test]
+fn a_driver_that_is_dropped_takes_nobody_with_it() {
+    let options = Options { shards: 2, ..Options::default() };
+    let (hub, mut drivers) = fanfare::Hub::with_drivers(options).unwrap();
+    drop(drivers.pop());
+    let driven = smol::spawn(drivers.pop().unwrap().drive());
+    let listener = hub.listen("127.0.0.1:0", Default::default()).unwrap();
+    let mut clients: Vec<Client> =
+        (0..40).map(|_| Client::get(listener.local_addr(), "/events?topic=a")).collect();
+    hub.publish(&topic("a"), "x").unwrap();
+    assert!(clients.iter_mut().all(|client| client.data() == "x"));
+    hub.close();
+    smol::block_on(driven).unwrap();
+}
+
+#[test]
+fn a_shard_whose_future_is_dropped_leaves_nothing_behind() {
+    let (hub, mut drivers) = fanfare::Hub::with_drivers(one_shard()).unwrap();
+    let listener = hub.listen("127.0.0.1:0", Default::default()).unwrap();
+    let driven = smol::spawn(drivers.pop().unwrap().drive());
+    let mut client = Client::get(listener.local_addr(), "/events?topic=a");
+    assert_eq!(hub.metrics().connections, 1);
+    smol::block_on(driven.cancel());
+    assert!(client.ends_cleanly());
+    let metrics = hub.metrics();
+    assert_eq!((metrics.connections, metrics.topics, metrics.backlog_bytes), (0, 0, 0));
+    // Nobody listens, so there is always room.
+    for _ in 0..10 {
+        hub.publish(&topic("a"), "x".repeat(10_000)).unwrap();
+    }
+}
+
+#[test]
+fn with_the_default_options_too_a_client_that_never_reads_delays_others_for_a_moment_only() {
+    let (hub, listener) = serve(one_shard());
+    let mut reader = Client::get(listener.local_addr(), "/events?topic=a");
+    let _stopped = Client::get(listener.local_addr(), "/events?topic=a");
+    let read = std::thread::spawn(move || while reader.next().name != "last" {});
+    let (start, mut worst) = (Instant::now(), Duration::ZERO);
+    let data = "x".repeat(10_000);
+    while hub.metrics().connections == 2 {
+        let before = Instant::now();
+        hub.publish_wait(&topic("a"), &*data, DEADLINE).unwrap();
+        worst = worst.max(before.elapsed());
+        assert!(start.elapsed() < DEADLINE, "it is never cut");
+    }
+    hub.publish_wait(&topic("a"), Event::new("").name("last"), DEADLINE).unwrap();
+    read.join().unwrap();
+    // A tenth of a second and a tick, and what a busy machine adds to it.
+    assert!(worst < Duration::from_millis(700), "{worst:?}");
+}

@@ -55,9 +55,14 @@ impl FanfareEvent {
         if event.is_null() || unsafe { (*event).size } < SIZE_MIN {
             return Err(Status(FANFARE_ERR_ARGUMENT));
         }
-        // SAFETY: the caller's struct has at least the fields of the first version, which are all
-        // that are read.
-        let given = unsafe { &*event };
+        let mut copy = std::mem::MaybeUninit::<FanfareEvent>::zeroed();
+        // SAFETY: the caller's struct has `size` bytes, ours at least as many as are copied; zero
+        // is a valid value of every field.
+        let given = unsafe {
+            let bytes = (*event).size.min(size_of::<FanfareEvent>());
+            std::ptr::copy_nonoverlapping(event.cast(), copy.as_mut_ptr().cast::<u8>(), bytes);
+            copy.assume_init()
+        };
         // SAFETY: as the caller promises, for each text.
         let text = |pointer, len| unsafe { text(pointer, len) };
         Ok(Event {

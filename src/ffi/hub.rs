@@ -3,12 +3,13 @@
 use std::ffi::c_char;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex, Once, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use super::event::FanfareEvent;
 use super::options::FanfareOptions;
 use super::status::{
-    Status, FANFARE_ERR_ADDRESS, FANFARE_ERR_ARGUMENT, FANFARE_ERR_FORKED, FANFARE_ERR_TOPIC,
+    Status, FANFARE_ERR_ADDRESS, FANFARE_ERR_ARGUMENT, FANFARE_ERR_FORKED, FANFARE_ERR_SYSTEM,
+    FANFARE_ERR_TOPIC,
 };
 use super::{answer, borrowed};
 use crate::hub::Hub;
@@ -32,12 +33,15 @@ extern "C" fn count_fork() {
     FORKS.fetch_add(1, Ordering::Relaxed);
 }
 
-fn watch_forks() {
-    static WATCHED: Once = Once::new();
-    WATCHED.call_once(|| {
-        // SAFETY: the handler only adds to an atomic, which may be done between fork and exec.
-        unsafe { libc::pthread_atfork(None, None, Some(count_fork)) };
-    });
+fn watch_forks() -> Result<(), Status> {
+    static WATCHED: OnceLock<bool> = OnceLock::new();
+    // SAFETY: the handler only adds to an atomic, which may be done between fork and exec.
+    let watch = || unsafe { libc::pthread_atfork(None, None, Some(count_fork)) == 0 };
+    if *WATCHED.get_or_init(watch) {
+        Ok(())
+    } else {
+        Err(Status(FANFARE_ERR_SYSTEM))
+    }
 }
 
 /// Makes a hub and starts its threads. `options` may be NULL for the defaults, and stays the
@@ -62,7 +66,7 @@ pub unsafe extern "C" fn fanfare_hub_new(
         }
         // SAFETY: as the caller promises.
         let options = unsafe { FanfareOptions::read(options) }?;
-        watch_forks();
+        watch_forks()?;
         let forks = FORKS.load(Ordering::Relaxed);
         let hub = FanfareHub { hub: Hub::start(options)?, listeners: Mutex::default(), forks };
         // SAFETY: not NULL, and writable as the caller promises.

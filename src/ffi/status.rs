@@ -109,7 +109,12 @@ impl From<StartError> for Status {
 impl From<ListenError> for Status {
     fn from(error: ListenError) -> Status {
         Status(match error {
-            ListenError::Bind(_) => FANFARE_ERR_ADDRESS,
+            ListenError::Bind(error) => match error.raw_os_error() {
+                Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM) => {
+                    FANFARE_ERR_SYSTEM
+                }
+                _ => FANFARE_ERR_ADDRESS,
+            },
             ListenError::Options { .. } => FANFARE_ERR_OPTIONS,
             ListenError::Closed => FANFARE_ERR_CLOSED,
             ListenError::Busy => FANFARE_ERR_SYSTEM,

@@ -22,7 +22,8 @@ pub(crate) struct Request<'a> {
 #[derive(Debug)]
 pub(crate) enum Head<'a> {
     Partial,
-    Complete(Request<'a>),
+    /// A request, and the bytes of its head.
+    Complete(Request<'a>, usize),
     /// It is not, and will not become, a request that anyone could answer.
     Malformed(&'static str),
     TooManyFields,
@@ -32,15 +33,15 @@ impl<'a> Head<'a> {
     pub(crate) fn parse(bytes: &'a [u8]) -> Head<'a> {
         let mut fields = [httparse::EMPTY_HEADER; FIELDS_MAX];
         let mut parsed = httparse::Request::new(&mut fields);
-        match parsed.parse(bytes) {
+        let head_bytes = match parsed.parse(bytes) {
             Ok(Status::Partial) => return Head::Partial,
-            Ok(Status::Complete(_)) => {}
+            Ok(Status::Complete(head_bytes)) => head_bytes,
             Err(httparse::Error::TooManyHeaders) => return Head::TooManyFields,
             Err(httparse::Error::Version) => {
                 return Head::Malformed("only HTTP/1.0 and HTTP/1.1 are spoken here")
             }
             Err(_) => return Head::Malformed("the request is not HTTP"),
-        }
+        };
         let (Some(method), Some(target), Some(minor_version)) =
             (parsed.method, parsed.path, parsed.version)
         else {
@@ -51,7 +52,7 @@ impl<'a> Head<'a> {
         let request = Request { method, path, query, minor_version, fields };
         match request.fields("host").count() {
             0 if minor_version == 1 => Head::Malformed("the request has no Host"),
-            0 | 1 => Head::Complete(request),
+            0 | 1 => Head::Complete(request, head_bytes),
             _ => Head::Malformed("the request has more than one Host"),
         }
     }
@@ -118,7 +119,7 @@ mod tests {
     fn accepts(accept: &str) -> bool {
         let head = format!("GET / HTTP/1.0\r\nAccept: {accept}\r\n\r\n");
         match Head::parse(head.as_bytes()) {
-            Head::Complete(request) => request.accepts_event_stream(),
+            Head::Complete(request, _) => request.accepts_event_stream(),
             other => panic!("{other:?}"),
         }
     }
@@ -144,7 +145,7 @@ mod tests {
             assert!(!accepts(accept), "{accept}");
         }
         let without = b"GET / HTTP/1.0\r\n\r\n";
-        assert!(matches!(Head::parse(without), Head::Complete(r) if r.accepts_event_stream()));
+        assert!(matches!(Head::parse(without), Head::Complete(r, _) if r.accepts_event_stream()));
     }
 
     #[test]
@@ -162,7 +163,7 @@ mod tests {
         for end in 0..head.len() {
             assert!(matches!(Head::parse(&head[..end]), Head::Partial), "{end}");
         }
-        assert!(matches!(Head::parse(head), Head::Complete(_)));
+        assert!(matches!(Head::parse(head), Head::Complete(..)));
     }
 
     #[test]

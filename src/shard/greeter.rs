@@ -18,6 +18,9 @@ pub(crate) trait Greeter: Send + Sync {
     /// The answer to a client whose request does not come in time.
     fn too_slow(&self) -> Vec<u8>;
 
+    /// The answer to a client who wants something else than events, when too many do.
+    fn no_room_elsewhere(&self) -> Vec<u8>;
+
     /// How long a client may take for its request's head.
     fn head_time_max(&self) -> Duration;
 }
@@ -63,8 +66,10 @@ impl Door {
         Door { socket, greeter, elsewhere, closed: AtomicBool::new(false) }
     }
 
+    /// Ends the listening at once, whoever still refers to the door.
     pub(crate) fn close(&self) {
         self.closed.store(true, Ordering::Release);
+        self.socket.shutdown();
     }
 
     pub(crate) fn is_closed(&self) -> bool {

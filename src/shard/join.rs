@@ -51,6 +51,8 @@ impl Shard {
         for _ in 0..ACCEPTS_MAX {
             let Ok(command) = self.link().orders.try_recv() else { return };
             match command {
+                // The hub is closed.
+                _ if self.flush_until_ns.is_some() => {}
                 Command::Open(door) => {
                     let entry = self.doors.vacant_entry();
                     let key = entry.key() as u64;
@@ -59,15 +61,7 @@ impl Shard {
                         Err(error) => log::error!("shard {} cannot listen: {error}", self.id),
                     }
                 }
-                Command::Doors => {
-                    let poller = &self.poller;
-                    self.doors.retain(|_, door| {
-                        if door.is_closed() {
-                            let _ = poller.remove(door.socket.as_fd());
-                        }
-                        !door.is_closed()
-                    });
-                }
+                Command::Doors => self.leave_closed_doors(),
                 Command::Serve { stream, read, addr, door } => {
                     self.serve(stream, &read, addr, &door);
                 }
@@ -75,9 +69,23 @@ impl Shard {
         }
     }
 
+    /// Polls the doors no longer that were closed.
+    fn leave_closed_doors(&mut self) {
+        let poller = &self.poller;
+        self.doors.retain(|_, door| {
+            if door.is_closed() {
+                let _ = poller.remove(door.socket.as_fd());
+            }
+            !door.is_closed()
+        });
+    }
+
     /// Accepts some of those who wait at a door.
     fn accept(&mut self, index: usize) {
         let Some(door) = self.doors.get(index).cloned() else { return };
+        if door.is_closed() {
+            return self.leave_closed_doors();
+        }
         for _ in 0..ACCEPTS_MAX {
             match door.socket.accept() {
                 Ok((stream, addr)) => self.place(stream, addr, &door),
@@ -100,7 +108,7 @@ impl Shard {
         };
         let here = crowd(self.id);
         let (least, other) =
-            (0..self.shared.links.len()).map(|id| (crowd(id), id)).min().expect("a hub has shards");
+            self.living_shards().map(|id| (crowd(id), id)).min().unwrap_or((here, self.id));
         if here <= least + least / 8 + 8 {
             return self.serve(stream, &[], addr, door);
         }
@@ -108,6 +116,10 @@ impl Shard {
         if let Err(Command::Serve { stream, .. }) = self.shared.links[other].command(serve) {
             self.serve(stream, &[], addr, door);
         }
+    }
+
+    fn living_shards(&self) -> impl Iterator<Item = usize> + '_ {
+        (0..self.shared.links.len()).filter(|&id| self.shared.links[id].is_alive())
     }
 
     /// Takes a connection into the slab, and reads and answers its request if it is there.
@@ -190,8 +202,13 @@ impl Shard {
                 self.answer(key, &answer);
             }
             Greeting::Elsewhere => {
+                let door = greeted.door.clone();
                 let read = head.to_vec();
-                self.send_elsewhere(key, read);
+                // Another shard may be faster for the last place; then the visitor is closed.
+                match &door.elsewhere {
+                    Some(elsewhere) if !elsewhere.is_full() => self.send_elsewhere(key, read),
+                    _ => self.answer(key, &door.greeter.no_room_elsewhere()),
+                }
             }
         }
     }
@@ -264,6 +281,7 @@ impl Shard {
     }
 
     /// The audience of a set of topics, which has at least one; a new one if there is none yet.
+    /// The hub's lock is taken for a new one alone.
     fn audience_of(&mut self, topics: &[Topic], wire: Wire) -> u32 {
         let mut keys = Vec::with_capacity(topics.len());
         let mut new_topics = Vec::new();
@@ -274,13 +292,18 @@ impl Shard {
                 None => new_topics.push(topic.clone()),
             }
         }
-        let from_sequence = self.begin_interest(new_topics, &mut keys);
         keys.sort_unstable();
         keys.dedup();
-        let id = (keys.into_boxed_slice(), wire);
-        if let Some(&audience) = self.audience_of.get(&id) {
-            return audience;
+        let mut id = (keys.into_boxed_slice(), wire);
+        if new_topics.is_empty() {
+            if let Some(&audience) = self.audience_of.get(&id) {
+                return audience;
+            }
         }
+        let mut keys = id.0.into_vec();
+        let from_sequence = self.begin_interest(new_topics, &mut keys);
+        keys.sort_unstable();
+        id = (keys.into_boxed_slice(), wire);
         let mut audience = Audience::new(id.0.clone(), wire, from_sequence);
         audience.quiet_since_ms = self.now_ms();
         let index = self.audiences.insert(audience).index;

@@ -8,8 +8,10 @@
 //! What is kept is bounded. Before a pass begins that would keep more than `lag_bytes_max` for an
 //! audience's furthest laggards, or more than `lag_total_bytes_max` for all, those laggards have
 //! to go. But a publisher without pause can be faster than any network, and then everyone lags
-//! who is alive and well: so while what the furthest laggards are being sent is younger than
-//! `lag_grace`, the pass is held, its events keep their topic's room, and the publisher waits.
+//! who is alive and well. So the pass is held, its events keep their topic's room, and the
+//! publisher waits, while both is true: what the furthest laggards are being sent is younger than
+//! `lag_grace`, and one of them has taken something in the last tenth of that. Who does not read
+//! at all therefore delays others for that tenth at most, and then has to go.
 
 use std::io::ErrorKind;
 
@@ -24,6 +26,8 @@ const GO_BYTES_MAX: usize = 64 << 10;
 /// Laggards with more to send than one go takes that have their turn before the shard looks at
 /// its sockets.
 const GOES_MAX: usize = 32;
+/// Who takes nothing for this share of `lag_grace` is not waited for.
+const STALLED_SHARE: u128 = 10;
 
 /// Bytes for one connection alone, and how many of them were sent.
 pub(super) type Own = (Box<[u8]>, usize);
@@ -78,7 +82,7 @@ impl Shard {
     }
 
     fn go_on(&mut self, index: u32) -> Went {
-        let mut budget = GO_BYTES_MAX;
+        let (mut budget, now_ms) = (GO_BYTES_MAX, self.now_ms());
         loop {
             let connection = &mut self.connections[index];
             let State::Lagging(lagging) = &mut connection.state else {
@@ -92,7 +96,10 @@ impl Shard {
             };
             let whole = rest.len();
             let sent = match connection.sink.send(rest) {
-                Ok(sent) => sent,
+                Ok(sent) => {
+                    lagging.since_ms = now_ms;
+                    sent
+                }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Went::Blocked,
                 Err(_) => return Went::Broken,
             };
@@ -169,14 +176,25 @@ impl Shard {
             if lag_bytes <= lag_bytes_max && self.kept_bytes <= total_max {
                 return true;
             }
-            if u128::from(self.now_ns.saturating_sub(furthest.begun_at_ns)) < grace_ns {
-                audience.held = true;
+            let young = u128::from(self.now_ns.saturating_sub(furthest.begun_at_ns)) < grace_ns;
+            if young && self.gets_on(key.index, batch, grace_ns / STALLED_SHARE) {
+                self.audiences[key.index].held = true;
                 self.held.push(key);
+                self.link().counters.held_passes.add(1);
                 return false;
             }
             self.let_go(key.index, batch);
         }
         false
+    }
+
+    /// Whether a laggard that stands at a batch has taken something lately.
+    fn gets_on(&self, audience: u32, batch: u64, lately_ns: u128) -> bool {
+        self.audiences[audience].lagging.iter().any(|&index| {
+            let State::Lagging(lagging) = &self.connections[index].state else { return false };
+            let since_ms = self.now_ms().wrapping_sub(lagging.since_ms);
+            lagging.batch == batch && u128::from(since_ms) * 1_000_000 <= lately_ns
+        })
     }
 
     /// Applies the policy to all laggards of an audience that stand at a batch.

@@ -1,5 +1,8 @@
 //! How connections end.
 
+use std::os::fd::AsFd;
+use std::sync::atomic::Ordering;
+
 use super::connection::{Connection, Place, State};
 use super::slots::Key;
 use super::Shard;
@@ -104,11 +107,19 @@ impl Shard {
         }
     }
 
+    /// Accepts nobody any more.
+    pub(super) fn close_doors(&mut self) {
+        for (_, door) in std::mem::take(&mut self.doors) {
+            let _ = self.poller.remove(door.socket.as_fd());
+            // The hub's end is every door's; that of one shard, which a host drives, is not.
+            if self.shared.closing.load(Ordering::SeqCst) {
+                door.close();
+            }
+        }
+    }
+
     /// Ends everything, with the end of the body for those that are caught up.
     pub(super) fn close_all(&mut self) {
-        for (_, door) in std::mem::take(&mut self.doors) {
-            let _ = self.poller.remove(std::os::fd::AsFd::as_fd(&door.socket));
-        }
         for index in self.connections.indices() {
             match &self.connections[index].state {
                 State::Live(place) => {

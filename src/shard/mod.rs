@@ -157,6 +157,11 @@ impl Link {
         Link { inbox, counters: Counters::default(), commands, orders }
     }
 
+    /// Whether there is a shard at the other end.
+    pub(crate) fn is_alive(&self) -> bool {
+        !self.commands.is_closed()
+    }
+
     /// Gives the shard a command; hands it back when too many wait already.
     pub(crate) fn command(&self, command: Command) -> Result<(), Command> {
         self.commands.try_send(command).map_err(async_channel::TrySendError::into_inner)?;
@@ -213,7 +218,9 @@ impl Shard {
     pub(crate) fn park(&self) -> bool {
         let link = self.link();
         let parked = link.inbox.park();
-        let idle = link.orders.is_empty() && !self.shared.closing.load(Ordering::SeqCst);
+        // Once the shard knows that the hub closes, it sleeps as ever, for those that lag.
+        let closes = self.shared.closing.load(Ordering::SeqCst) && self.flush_until_ns.is_none();
+        let idle = link.orders.is_empty() && !closes;
         if parked && !idle {
             link.inbox.unpark();
         }
@@ -234,23 +241,38 @@ impl Shard {
 
     fn work(&mut self) -> Next {
         self.now_ns = self.shared.order.now_ns();
+        // Looked at before the inbox is: whatever was published before the hub was closed is in it.
+        if self.shared.closing.load(Ordering::SeqCst) && self.flush_until_ns.is_none() {
+            self.flush_until_ns = Some(self.now_ns + FLUSH_NS_MAX);
+            self.close_doors();
+        }
         self.handle_readiness();
         self.handle_commands();
         self.send();
         self.resume_unfinished();
         self.handle_timers();
-        let busy = !(self.express.is_empty() && self.bulk.is_empty() && self.unfinished.is_empty());
-        if self.shared.closing.load(Ordering::SeqCst) {
-            // What was published is still sent to all that take it; nothing new is let in.
-            let flush_until_ns = *self.flush_until_ns.get_or_insert(self.now_ns + FLUSH_NS_MAX);
-            if !busy || self.now_ns > flush_until_ns {
-                self.close_all();
-                return Next::Never;
-            }
+        let resting = self.express.is_empty() && self.bulk.is_empty() && self.unfinished.is_empty();
+        let busy = !resting || self.sweep_is_due();
+        match self.flush_until_ns {
+            Some(until_ns) => self.next_while_closing(busy, until_ns),
+            None if busy => Next::Now,
+            None => Next::Wait(self.next_timer()),
         }
-        match busy {
-            true => Next::Now,
-            false => Next::Wait(self.next_timer()),
+    }
+
+    /// A closed hub still sends what was published to all that take it, for a while.
+    fn next_while_closing(&mut self, busy: bool, until_ns: u64) -> Next {
+        let lagging = self.link().counters.lagging_connections.value() > 0;
+        match until_ns.checked_sub(self.now_ns) {
+            Some(_) if busy => Next::Now,
+            Some(left_ns) if lagging => {
+                let left = Duration::from_nanos(left_ns);
+                Next::Wait(Some(self.next_timer().map_or(left, |timer| timer.min(left))))
+            }
+            _ => {
+                self.close_all();
+                Next::Never
+            }
         }
     }
 
@@ -259,8 +281,10 @@ impl Shard {
         let mut sends = 0;
         while sends < TURN_SENDS_MAX {
             self.take_inbox();
-            let Some(audience) = self.next_audience() else { break };
-            sends += self.send_slice(audience);
+            let Some((audience, express)) = self.next_audience() else { break };
+            let slice = self.send_slice(audience);
+            self.express_sends += if express { slice } else { 0 };
+            sends += slice;
         }
     }
 
@@ -287,8 +311,9 @@ impl Shard {
         self.inbox_taken = taken;
     }
 
-    /// Whose turn it is: the express queue's for one slice, then the bulk queue's for one.
-    fn next_audience(&mut self) -> Option<u32> {
+    /// Whose turn it is, and whether from the express queue: that one's for a slice's worth of
+    /// sends, then the bulk queue's for one.
+    fn next_audience(&mut self) -> Option<(u32, bool)> {
         loop {
             let express = match (self.express.is_empty(), self.bulk.is_empty()) {
                 (true, true) => return None,
@@ -313,7 +338,7 @@ impl Shard {
                 false => audience.in_bulk = false,
             }
             if audience.is_sending() || self.begin_pass(key) {
-                return Some(key.index);
+                return Some((key.index, express));
             }
         }
     }
@@ -409,5 +434,24 @@ impl Shard {
     /// that only differences mean something.
     fn now_ms(&self) -> u32 {
         (self.now_ns / 1_000_000) as u32
+    }
+}
+
+impl Drop for Shard {
+    /// Leaves nothing behind, whyever it ends: a future that was dropped, a poller that failed, a
+    /// panic. Then what it has is not to be trusted, and only publishers are told that nobody is
+    /// here any more.
+    fn drop(&mut self) {
+        self.link().orders.close();
+        while self.link().orders.try_recv().is_ok() {}
+        if std::thread::panicking() {
+            for (_, topic) in &self.topics {
+                self.shared.order.unregister(self.id, &topic.state);
+            }
+        } else {
+            self.close_doors();
+            self.close_all();
+        }
+        self.link().inbox.take(&mut Vec::new());
     }
 }

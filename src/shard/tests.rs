@@ -348,3 +348,46 @@ fn an_audience_of_many_is_not_starved_by_messages_for_one() {
     world.settle();
     world.check();
 }
+
+#[test]
+fn an_audience_of_many_is_not_starved_by_a_flood_for_one() {
+    let mut world = World::new(Options::default());
+    for _ in 0..1_000 {
+        world.join(vec![0], Wire::Plain, usize::MAX / 2);
+    }
+    world.join(vec![1], Wire::Plain, usize::MAX / 2);
+    // As soon as its client has taken an event the next one is published: the express queue is
+    // never empty.
+    let key = world.clients[&1_001].key;
+    let shared = world.shared.clone();
+    world.shard.connections[key.index].sink = Sink::Scripted(Box::new(move |bytes| {
+        let draft = Draft::encode(&Event::new("flood"), 1 << 20).unwrap();
+        assert!(shared.order.publish(&Topic::new(TOPICS[1]).unwrap(), draft).is_ok());
+        Ok(bytes.len())
+    }));
+    world.publish(1, "first");
+    world.publish(0, "broadcast");
+    let broadcast = world.clients[&1_000].expected.clone();
+    for _ in 0..20 {
+        world.shard.turn().unwrap();
+    }
+    assert_eq!(world.clients[&1_000].far.lock().unwrap().received, broadcast);
+}
+
+#[test]
+fn a_pass_is_not_held_for_a_laggard_that_takes_nothing() {
+    let options = Options { lag_bytes_max: 1_000, ..Options::default() };
+    let mut world = World::new(options);
+    world.join(vec![0], Wire::Plain, 10);
+    world.join(vec![0], Wire::Plain, usize::MAX / 2);
+    let start = std::time::Instant::now();
+    while world.clients.len() == 2 {
+        world.publish(0, &"x".repeat(400));
+        world.shard.turn().unwrap();
+        world.notice_who_left();
+        assert!(start.elapsed() < Duration::from_millis(900), "it is waited for like a live one");
+    }
+    world.settle();
+    world.check();
+    world.check_empty();
+}

@@ -23,17 +23,21 @@ const LINGER: Duration = Duration::from_secs(1);
 const ROUNDS: u32 = 4;
 /// The sweep goes round at least so often.
 const ROUND_MS_MAX: u32 = 5_000;
+/// Entries that one turn visits; each may be sent a heartbeat.
+const VISITS_MAX: u32 = 256;
 /// What keeps an idle stream open: a comment.
 const HEARTBEAT: &[u8] = b":\n\n";
 const HEARTBEAT_CHUNK: &[u8] = b"3\r\n:\n\n\r\n";
 
 pub(super) struct Timers {
     last_tick_ms: u32,
-    heads: VecDeque<(Key, u32)>,
+    /// For each time that a request's head may take, those who take it.
+    heads: Vec<(u32, VecDeque<(Key, u32)>)>,
     ends: VecDeque<(Key, u32)>,
     /// Doors that accept again at the next tick.
     paused: Vec<usize>,
     sweep_at: u32,
+    visits_due: u32,
     round_ms: u32,
     heartbeat_ms: u32,
 }
@@ -46,10 +50,11 @@ impl Timers {
         let round_ms = shortest.min().map_or(ROUND_MS_MAX, |ms| (ms / ROUNDS).min(ROUND_MS_MAX));
         Timers {
             last_tick_ms: 0,
-            heads: VecDeque::new(),
+            heads: Vec::new(),
             ends: VecDeque::new(),
             paused: Vec::new(),
             sweep_at: 0,
+            visits_due: 0,
             round_ms,
             heartbeat_ms,
         }
@@ -67,7 +72,7 @@ impl Shard {
     pub(super) fn handle_timers(&mut self) {
         let since_ms = self.now_ms().wrapping_sub(self.timers.last_tick_ms);
         if since_ms < TICK_MS {
-            return;
+            return self.sweep();
         }
         self.timers.last_tick_ms = self.now_ms();
         for key in std::mem::take(&mut self.held) {
@@ -78,13 +83,20 @@ impl Shard {
         }
         self.end_slow_heads();
         self.end_lingerers();
-        self.sweep(since_ms);
+        let end = u64::from(self.connections.end());
+        let share = end * u64::from(since_ms) / u64::from(self.timers.round_ms.max(1)) + 1;
+        self.timers.visits_due = (u64::from(self.timers.visits_due) + share).min(end) as u32;
+        self.sweep();
     }
 
     /// Gives a connection so long for its request's head.
     pub(super) fn expect_head(&mut self, key: Key, time: Duration) {
-        let deadline = self.now_ms().wrapping_add(time.as_millis() as u32);
-        self.timers.heads.push_back((key, deadline));
+        let time_ms = time.as_millis() as u32;
+        let entry = (key, self.now_ms().wrapping_add(time_ms));
+        match self.timers.heads.iter_mut().find(|(time, _)| *time == time_ms) {
+            Some((_, heads)) => heads.push_back(entry),
+            None => self.timers.heads.push((time_ms, VecDeque::from([entry]))),
+        }
     }
 
     /// Gives an answered connection a moment to close.
@@ -114,21 +126,27 @@ impl Shard {
     }
 
     fn end_slow_heads(&mut self) {
-        let now_ms = self.now_ms();
-        while let Some(&(key, deadline)) = self.timers.heads.front() {
-            let greeted = match self.connections.get_mut(key).map(|c| &c.state) {
-                Some(State::Greeting(greeted)) => Some(greeted),
-                _ => None,
-            };
-            match greeted {
-                Some(_) if !has_passed(deadline, now_ms) => return,
-                Some(greeted) => {
-                    let answer = greeted.door.greeter.too_slow();
-                    self.answer(key, &answer);
-                }
-                None => {}
+        let mut all = std::mem::take(&mut self.timers.heads);
+        for (_, heads) in &mut all {
+            while heads.front().is_some_and(|&(key, deadline)| self.head_is_over(key, deadline)) {
+                heads.pop_front();
             }
-            self.timers.heads.pop_front();
+        }
+        all.retain(|(_, heads)| !heads.is_empty());
+        self.timers.heads = all;
+    }
+
+    /// Whether nothing is to be waited for any more; whoever was too slow is told so.
+    fn head_is_over(&mut self, key: Key, deadline: u32) -> bool {
+        let over = has_passed(deadline, self.now_ms());
+        match self.connections.get_mut(key).map(|connection| &connection.state) {
+            Some(State::Greeting(greeted)) if over => {
+                let answer = greeted.door.greeter.too_slow();
+                self.answer(key, &answer);
+                true
+            }
+            Some(State::Greeting(_)) => false,
+            _ => true,
         }
     }
 
@@ -145,17 +163,23 @@ impl Shard {
         }
     }
 
-    /// Visits the entries whose turn came in the time since the last tick.
-    fn sweep(&mut self, since_ms: u32) {
+    /// Visits entries whose turn came in the time since the last tick; a bounded number, the rest
+    /// in the shard's next turns.
+    fn sweep(&mut self) {
         let end = self.connections.end();
-        let share = u64::from(end) * u64::from(since_ms) / u64::from(self.timers.round_ms.max(1));
-        for _ in 0..(share + 1).min(u64::from(end)) {
+        for _ in 0..self.timers.visits_due.min(VISITS_MAX) {
             if self.timers.sweep_at >= end {
                 self.timers.sweep_at = 0;
             }
             self.visit(self.timers.sweep_at);
             self.timers.sweep_at += 1;
         }
+        self.timers.visits_due = self.timers.visits_due.saturating_sub(VISITS_MAX);
+    }
+
+    /// Whether there are more entries to visit than one turn does.
+    pub(super) fn sweep_is_due(&self) -> bool {
+        self.timers.visits_due > 0
     }
 
     fn visit(&mut self, index: u32) {

@@ -9,7 +9,7 @@ use std::time::Duration;
 pub(crate) struct Stream(OwnedFd);
 
 /// A listening, non-blocking TCP socket.
-pub(crate) struct ListenSocket(TcpListener);
+pub(crate) struct ListenSocket(TcpListener, SocketOptions);
 
 /// Options of a listening socket, which what it accepts inherits: no call per connection.
 #[derive(Clone, Debug)]
@@ -50,11 +50,22 @@ impl ListenSocket {
             return Err(io::Error::last_os_error());
         }
         options.set(listener.as_fd())?;
-        Ok(ListenSocket(listener))
+        Ok(ListenSocket(listener, options.clone()))
     }
 
     pub(crate) fn local_addr(&self) -> io::Result<SocketAddr> {
         self.0.local_addr()
+    }
+
+    /// Ends the listening, while the descriptor stays open.
+    pub(crate) fn shutdown(&self) {
+        // SAFETY: takes no pointer. An error means that it does not listen any more.
+        unsafe { libc::shutdown(self.0.as_raw_fd(), libc::SHUT_RDWR) };
+    }
+
+    /// Gives a socket that was accepted elsewhere the options that this one's have.
+    pub(crate) fn adopt(&self, stream: &Stream) -> io::Result<()> {
+        self.1.set(stream.as_fd())
     }
 
     /// Accepts a connection, which has the listening socket's options already.

@@ -74,6 +74,11 @@ fn counters(out: &mut Out, metrics: &Metrics) {
         ("heartbeats", metrics.heartbeats, "Heartbeat comments."),
         ("batches", metrics.batches, "Batches of events that were begun to be sent."),
         (
+            "held_passes",
+            metrics.held_passes,
+            "Times that a batch waited for connections that lag too far but get on.",
+        ),
+        (
             "accepted_connections",
             metrics.accepted_connections,
             "Event streams that were ever opened.",

@@ -101,7 +101,17 @@ fn check_local(listen_host: &str, peer: IpAddr, fields: &HeaderMap) -> Result<()
 
 fn tells_of_a_proxy(name: &HeaderName) -> bool {
     let name = name.as_str();
-    matches!(name, "forwarded" | "via" | "x-real-ip") || name.starts_with("x-forwarded")
+    name.starts_with("x-forwarded")
+        || matches!(
+            name,
+            "forwarded"
+                | "via"
+                | "x-real-ip"
+                | "x-client-ip"
+                | "true-client-ip"
+                | "cf-connecting-ip"
+                | "x-cluster-client-ip"
+        )
 }
 
 /// Whether a host's name means this machine whatever any DNS says.

@@ -22,7 +22,7 @@ mod sender;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use fanfare::Topic;
@@ -142,13 +142,19 @@ async fn pump(
     sender: &mut Sender,
 ) -> Result<(), Stopped> {
     let mut batch = Batch::default();
+    let mut linger_until = Instant::now();
     loop {
         let block = match batch.is_empty() {
-            true => input.next().await,
+            true => {
+                let block = input.next().await;
+                linger_until = Instant::now() + LINGER;
+                block
+            }
             false => {
-                // What is there goes out when nothing more comes, and not only when it is full.
+                // What is there goes out after a moment, and not only when it is full.
+                let until = linger_until;
                 let linger = async {
-                    Timer::after(LINGER).await;
+                    Timer::at(until).await;
                     Ok(Some(Vec::new()))
                 };
                 input.next().or(linger).await
@@ -158,7 +164,6 @@ async fn pump(
             Some(block) => block,
             None => break,
         };
-        let idle = block.is_empty();
         let mut rest = &block[..];
         loop {
             match lines.take(&mut rest) {
@@ -170,7 +175,7 @@ async fn pump(
                 }
             }
         }
-        if idle {
+        if Instant::now() >= linger_until {
             sender.deliver(&mut batch).await?;
         }
     }
