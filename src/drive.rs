@@ -14,6 +14,9 @@ use crate::sys::{self, Poller};
 
 /// A shard that the host drives on an executor of its own choice. Made by
 /// [`Hub::with_drivers`](crate::Hub::with_drivers).
+///
+/// Dropping it, or the future of [`Driver::drive`], ends the shard: its connections are closed, and
+/// new ones go to the other shards. Without any shard left, nobody answers clients any more.
 pub struct Driver {
     shard: Shard,
 }

@@ -50,7 +50,8 @@ fn ten_thousand_clients_are_served_as_promised() {
 
     // A message for one while 10,000 are sent something else.
     let figures = bench("unicast --clients 10000 --seconds 3 --flood-events 0");
-    assert!(median(&figures, "solo_latency_p50_ns") < 20e6, "{figures}");
+    assert!(median(&figures, "solo_latency_p50_ns") < 5e6, "{figures}");
+    assert!(median(&figures, "solo_latency_p99_ns") < 40e6, "{figures}");
 
     let figures = bench("idle-memory --clients 10000");
     assert!(median(&figures, "bytes_per_client") <= 256.0, "{figures}");
