@@ -61,6 +61,8 @@ pub(crate) struct Lagging {
     pub(crate) batch: u64,
     /// How many bytes of that batch were sent.
     pub(crate) sent: usize,
+    /// Whether it queues for another go.
+    pub(crate) queued: bool,
     /// When it fell behind or last took something, in milliseconds since the hub's start.
     pub(crate) since_ms: u32,
 }

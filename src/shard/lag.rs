@@ -54,7 +54,7 @@ impl Shard {
         audience.stand_at(batch);
         audience.lagging.push(index);
         let place = Place { place: audience.lagging.len() as u32 - 1, ..place };
-        let lagging = Lagging { place, own, batch, sent, since_ms };
+        let lagging = Lagging { place, own, batch, sent, queued: false, since_ms };
         self.connections[index].state = State::Lagging(Box::new(lagging));
         self.link().counters.lagging_connections.add(1);
     }
@@ -64,9 +64,18 @@ impl Shard {
         let index = key.index;
         match self.go_on(index) {
             Went::Blocked => {}
-            Went::Unfinished => self.unfinished.push_back(key),
+            Went::Unfinished => self.queue_for_another_go(key),
             Went::CaughtUp => self.catch_up(index),
             Went::Broken => self.disconnect(index, Reason::Error),
+        }
+    }
+
+    /// A change on its socket may have been reported while it queues already.
+    fn queue_for_another_go(&mut self, key: Key) {
+        if let State::Lagging(lagging) = &mut self.connections[key.index].state {
+            if !std::mem::replace(&mut lagging.queued, true) {
+                self.unfinished.push_back(key);
+            }
         }
     }
 
@@ -74,8 +83,9 @@ impl Shard {
     pub(super) fn resume_unfinished(&mut self) {
         for _ in 0..self.unfinished.len().min(GOES_MAX) {
             let Some(key) = self.unfinished.pop_front() else { return };
-            let state = self.connections.get_mut(key).map(|connection| &connection.state);
-            if let Some(State::Lagging(_)) = state {
+            let state = self.connections.get_mut(key).map(|connection| &mut connection.state);
+            if let Some(State::Lagging(lagging)) = state {
+                lagging.queued = false;
                 self.resume(key);
             }
         }
