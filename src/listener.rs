@@ -176,9 +176,11 @@ impl Listener {
 
     /// Has every shard accept through the door.
     fn open_door(&self) -> Result<(), ListenError> {
-        if self.shared.closing.load(Ordering::SeqCst) {
-            return Err(ListenError::Closed);
-        }
+        let closed = || match self.shared.closing.load(Ordering::SeqCst) {
+            true => Err(ListenError::Closed),
+            false => Ok(()),
+        };
+        closed()?;
         for link in &self.shared.links {
             match link.command(Command::Open(self.door.clone())) {
                 // A shard that a host has dropped needs no door.
@@ -186,7 +188,8 @@ impl Listener {
                 opened => opened.map_err(|_| ListenError::Busy)?,
             }
         }
-        Ok(())
+        // The hub may have been closed meanwhile, by another thread.
+        closed()
     }
 
     /// The address that it listens on, with the port that the system chose if none was given.

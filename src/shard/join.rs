@@ -4,6 +4,7 @@
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
+use std::sync::atomic::Ordering;
 use std::sync::Arc;
 
 use super::audience::Audience;
@@ -51,8 +52,7 @@ impl Shard {
         for _ in 0..ACCEPTS_MAX {
             let Ok(command) = self.link().orders.try_recv() else { return };
             match command {
-                // The hub is closed.
-                _ if self.flush_until_ns.is_some() => {}
+                refused if self.flush_until_ns.is_some() => self.refuse(refused),
                 Command::Open(door) => {
                     let entry = self.doors.vacant_entry();
                     let key = entry.key() as u64;
@@ -66,6 +66,15 @@ impl Shard {
                     self.serve(stream, &read, addr, &door);
                 }
             }
+        }
+    }
+
+    /// Does away with a command that came too late. A door that no shard has opened yet is closed
+    /// with the hub all the same.
+    pub(super) fn refuse(&self, command: Command) {
+        match command {
+            Command::Open(door) if self.shared.closing.load(Ordering::SeqCst) => door.close(),
+            Command::Open(_) | Command::Doors | Command::Serve { .. } => {}
         }
     }
 

@@ -443,7 +443,9 @@ impl Drop for Shard {
     /// here any more.
     fn drop(&mut self) {
         self.link().orders.close();
-        while self.link().orders.try_recv().is_ok() {}
+        while let Ok(command) = self.link().orders.try_recv() {
+            self.refuse(command);
+        }
         if std::thread::panicking() {
             for (_, topic) in &self.topics {
                 self.shared.order.unregister(self.id, &topic.state);
