@@ -135,6 +135,8 @@ def test_the_ticker_ticks_until_it_is_interrupted() -> None:
         env={**os.environ, "PYTHONPATH": str(folder / "src")},
         stdout=subprocess.PIPE,
         text=True,
+        # Where these tests run in the background, the shell has it ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as ticker:
         try:
             assert ticker.stdout is not None
