@@ -22,8 +22,8 @@
 //! - **Who takes everything has no state.** A member that took the whole batch is where its
 //!   audience is; nothing is written to its entry. Only a short write makes a laggard, with a
 //!   position of its own (`lag.rs`).
-//! - **One owner, no lock.** A shard's connections are its own. The hub's lock is taken when a
-//!   topic gets its first audience here or loses its last; the inbox's, once for all that is in it.
+//! - **One owner, no lock.** A shard's connections are its own. The hub's lock is taken when an
+//!   audience begins here or a topic loses its last; the inbox's, once for all that is in it.
 //! - **Registered once.** A socket is in the poller for both directions, edge-triggered, from its
 //!   first moment to its last; no call tells the poller anything in between.
 //!

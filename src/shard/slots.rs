@@ -70,7 +70,7 @@ impl<T> Slots<T> {
         Key { index, generation: self.entries[index as usize].0 }
     }
 
-    /// One more than the largest index there ever was.
+    /// Above every index there is: what a round through all entries ends with.
     pub(crate) fn end(&self) -> u32 {
         // The slab fills vacant entries first, so that its capacity follows its largest crowd.
         self.entries.capacity().min(u32::MAX as usize) as u32

@@ -1,10 +1,10 @@
 //! Time in a shard, without a timer per connection.
 //!
-//! While there are connections, a tick comes every 100 ms. Deadlines that are the same for all (a
-//! request's head, the end after an answer) stand in queues that are in order by themselves. All
-//! else is found by a sweep that goes round the slab, a few entries each tick, several times in
-//! the shortest time that it has to find out about: so heartbeats are spread over time as the
-//! connections are over the slab.
+//! While there are connections, a tick comes every 100 ms. Deadlines of one length (a request's
+//! head, for each length that a listener has; the end after an answer) stand in queues that are in
+//! order by themselves. All else is found by a sweep that goes round the slab, a few entries each
+//! tick and a bounded number a turn, several times in the shortest time that it has to find out
+//! about: so heartbeats are spread over time as the connections are over the slab.
 
 use std::collections::VecDeque;
 use std::time::Duration;
