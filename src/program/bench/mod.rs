@@ -29,6 +29,7 @@ mod procfs;
 mod reference;
 mod report;
 mod run;
+mod solo;
 mod sse;
 mod stream;
 mod streaming;

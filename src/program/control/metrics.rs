@@ -45,7 +45,7 @@ fn gauges(out: &mut Out, metrics: &Metrics) {
         (
             "backlog_bytes",
             metrics.backlog_bytes,
-            "Bytes that have been published and not begun to be sent: the depth of the inbox.",
+            "Bytes of events that wait to be sent.",
         ),
         ("lag_bytes", metrics.lag_bytes, "Bytes that are kept for connections that lag."),
     ] {
