@@ -98,9 +98,8 @@ impl Draft {
             at = put_back(&mut encoded.bytes, at, b"id: ");
         }
         encoded.plain = at;
-        let chunk_bytes = (encoded.plain_end - encoded.plain) as u64;
-        at = put_back(&mut encoded.bytes, at, b"\r\n");
-        encoded.chunked = put_number_back(&mut encoded.bytes, at, chunk_bytes, 16);
+        let chunk_bytes = encoded.plain_end - encoded.plain;
+        encoded.chunked = put_chunk_head_back(&mut encoded.bytes, at, chunk_bytes);
         Frame(Arc::new(encoded))
     }
 }
@@ -126,29 +125,45 @@ impl fmt::Debug for Frame {
     }
 }
 
-/// Wraps bytes as one chunk.
-pub(crate) fn chunk(bytes: &[u8]) -> Vec<u8> {
-    let mut chunk = Vec::with_capacity(CHUNK_HEAD_BYTES_MAX + bytes.len() + CHUNK_TAIL.len());
-    chunk.extend_from_slice(format!("{:x}\r\n", bytes.len()).as_bytes());
-    chunk.extend_from_slice(bytes);
-    chunk.extend_from_slice(CHUNK_TAIL);
-    chunk
+/// What stands around the bytes of a wire form that are sent at once: a chunk's head and tail, or
+/// nothing.
+pub(crate) struct Envelope {
+    head: [u8; Envelope::HEAD_BYTES_MAX],
+    /// Where in `head` the head begins.
+    from: usize,
+    tail: &'static [u8],
 }
 
-/// Gathers frames into one buffer, and for the chunked form into one chunk.
-pub(crate) fn gather<'a>(wire: Wire, frames: impl Iterator<Item = &'a Frame> + Clone) -> Vec<u8> {
-    let plain_bytes: usize = frames.clone().map(|frame| frame.plain().len()).sum();
-    let mut bytes = Vec::with_capacity(CHUNK_HEAD_BYTES_MAX + plain_bytes + CHUNK_TAIL.len());
-    if wire == Wire::Chunked {
-        bytes.extend_from_slice(format!("{plain_bytes:x}\r\n").as_bytes());
+impl Envelope {
+    /// Sixteen hexadecimal digits, CR, LF.
+    pub(crate) const HEAD_BYTES_MAX: usize = 18;
+
+    /// The envelope for so many bytes.
+    pub(crate) fn new(wire: Wire, bytes: usize) -> Envelope {
+        let mut head = [0; Envelope::HEAD_BYTES_MAX];
+        let end = head.len();
+        match wire {
+            Wire::Plain => Envelope { head, from: end, tail: b"" },
+            Wire::Chunked => {
+                let from = put_chunk_head_back(&mut head, end, bytes);
+                Envelope { head, from, tail: CHUNK_TAIL }
+            }
+        }
     }
-    for frame in frames {
-        bytes.extend_from_slice(frame.plain());
+
+    pub(crate) fn head(&self) -> &[u8] {
+        &self.head[self.from..]
     }
-    if wire == Wire::Chunked {
-        bytes.extend_from_slice(CHUNK_TAIL);
+
+    pub(crate) fn tail(&self) -> &'static [u8] {
+        self.tail
     }
-    bytes
+}
+
+/// Wraps bytes as one chunk.
+pub(crate) fn chunk(bytes: &[u8]) -> Vec<u8> {
+    let envelope = Envelope::new(Wire::Chunked, bytes.len());
+    [envelope.head(), bytes, envelope.tail()].concat()
 }
 
 /// Writes one field a line of the text. CR, LF and CRLF end a line; a text that ends with one
@@ -173,6 +188,11 @@ fn put(bytes: &mut Vec<u8>, field: &[u8], value: &[u8]) {
 fn put_back(bytes: &mut [u8], end: usize, text: &[u8]) -> usize {
     bytes[end - text.len()..end].copy_from_slice(text);
     end - text.len()
+}
+
+fn put_chunk_head_back(bytes: &mut [u8], end: usize, chunk_bytes: usize) -> usize {
+    let at = put_back(bytes, end, b"\r\n");
+    put_number_back(bytes, at, chunk_bytes as u64, 16)
 }
 
 fn put_number_back(bytes: &mut [u8], end: usize, mut number: u64, base: u64) -> usize {
@@ -235,9 +255,10 @@ mod tests {
     }
 
     #[test]
-    fn frames_are_gathered_into_one_chunk() {
-        let frames = [encode(Event::empty().id("a"), 1), encode(Event::empty().id("b"), 2)];
-        assert_eq!(gather(Wire::Plain, frames.iter()), b"id: a\n\nid: b\n\n");
-        assert_eq!(gather(Wire::Chunked, frames.iter()), b"e\r\nid: a\n\nid: b\n\n\r\n");
+    fn an_envelope_is_a_chunks_or_nothing() {
+        assert_eq!(chunk(&[b'x'; 31]), [b"1f\r\n", &[b'x'; 31][..], b"\r\n"].concat());
+        assert_eq!(Envelope::new(Wire::Chunked, usize::MAX).head(), b"ffffffffffffffff\r\n");
+        let plain = Envelope::new(Wire::Plain, 31);
+        assert!(plain.head().is_empty() && plain.tail().is_empty());
     }
 }

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::greeter::Door;
@@ -48,7 +49,7 @@ pub(crate) struct Greeted {
 #[derive(Clone, Copy)]
 pub(crate) struct Place {
     pub(crate) audience: u32,
-    /// Its index in the audience's members, or for a laggard in its `lagging`.
+    /// Its place in the audience's ring, or for a laggard its index in `lagging`.
     pub(crate) place: u32,
 }
 
@@ -57,9 +58,9 @@ pub(crate) struct Lagging {
     pub(crate) place: Place,
     /// Bytes for it alone that go before anything else, and how many of them were sent.
     pub(crate) own: Option<(Box<[u8]>, usize)>,
-    /// The number of the batch that it stands at.
-    pub(crate) batch: u64,
-    /// How many bytes of that batch were sent.
+    /// The events that it is being sent in one envelope; it stands at the first.
+    pub(crate) batch: Range<u64>,
+    /// How many bytes of that were sent, the envelope's included.
     pub(crate) sent: usize,
     /// Whether it queues for another go.
     pub(crate) queued: bool,

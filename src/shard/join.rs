@@ -263,16 +263,16 @@ impl Shard {
             self.topics[topic as usize].crowd += 1;
         }
         self.connections[index].quiet_since_ms = self.now_ms();
-        self.join_members(index, audience);
+        self.join_ring(index, audience);
         self.send_own(index, head);
     }
 
-    /// Makes a member of a connection that needs nothing of what the audience has gathered so far.
-    pub(super) fn join_members(&mut self, index: u32, audience: u32) {
-        let connections = &mut self.connections;
-        let members = &mut self.audiences[audience].members;
-        let place = members.join(index, |index, place| connections[index].set_place(place));
+    /// Makes a member of a connection that is to get what is published from now on.
+    pub(super) fn join_ring(&mut self, index: u32, audience: u32) {
+        let end = self.audiences[audience].log.end();
+        let place = self.audiences[audience].ring.put(index, end);
         self.connections[index].state = State::Live(Place { audience, place });
+        self.change_log(audience, Audience::settle);
     }
 
     /// Sends a live connection something that is for it alone, before what its audience is sent.
@@ -285,8 +285,9 @@ impl Shard {
             Err(error) if error.kind() == ErrorKind::WouldBlock => 0,
             Err(_) => return self.disconnect(index, Reason::Error),
         };
-        let position = self.audiences[audience].position_of(place);
-        self.fall_behind(index, Some((bytes.into(), sent)), position, 0);
+        let position = self.audiences[audience].ring.position_of(place);
+        self.fall_behind(index, Some((bytes.into(), sent)), position..position, 0);
+        self.change_log(audience, Audience::settle);
     }
 
     /// The audience of a set of topics, which has at least one; a new one if there is none yet.

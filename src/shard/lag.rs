@@ -1,19 +1,20 @@
 //! Connections whose sockets did not take all there was for them.
 //!
-//! A short write takes a member off its audience's fast path and gives it a position: a batch and
-//! an offset. When its socket becomes writable it goes on from there, through the batches that its
-//! audience keeps for its laggards, until it has caught up and is a member again. Nobody else
-//! waits for it, and nothing is copied for it.
+//! A short write takes a member out of its audience's ring and gives it a position of its own, and
+//! a batch with an offset: what was begun in one envelope has to be finished in it. When its socket
+//! becomes writable it goes on from there, through the events that its audience's log keeps for
+//! laggards, until it has caught up and is a member again. Nobody else waits for it.
 //!
-//! What is kept is bounded. Before a pass begins that would keep more than `lag_bytes_max` for an
+//! What is kept is bounded. Before a slice that would keep more than `lag_bytes_max` for an
 //! audience's furthest laggards, or more than `lag_total_bytes_max` for all, those laggards have
 //! to go. But a publisher without pause can be faster than any network, and then everyone lags
-//! who is alive and well. So the pass is held, its events keep their topic's room, and the
+//! who is alive and well. So the audience is held, its events keep their topic's room, and the
 //! publisher waits, while both is true: what the furthest laggards are being sent is younger than
 //! `lag_grace`, and one of them has taken something in the last tenth of that. Who does not read
 //! at all therefore delays others for that tenth at most, and then has to go.
 
 use std::io::ErrorKind;
+use std::ops::Range;
 
 use super::connection::{Lagging, Place, State};
 use super::slots::Key;
@@ -42,18 +43,25 @@ enum Went {
 }
 
 impl Shard {
-    /// Makes a laggard of a member, which stands at a batch (or at the end) with so many bytes of
-    /// it sent, and perhaps with bytes of its own to be sent before.
-    pub(super) fn fall_behind(&mut self, index: u32, own: Option<Own>, batch: u64, sent: usize) {
+    /// Makes a laggard of a member that was sent so many bytes of a batch, and has perhaps bytes of
+    /// its own to be sent before. An empty batch stands for what comes at its position.
+    pub(super) fn fall_behind(
+        &mut self,
+        index: u32,
+        own: Option<Own>,
+        batch: Range<u64>,
+        sent: usize,
+    ) {
         let since_ms = self.now_ms();
         let State::Live(place) = self.connections[index].state else {
             unreachable!("only a live connection falls behind")
         };
-        self.leave_members(place);
         let audience = &mut self.audiences[place.audience];
-        audience.stand_at(batch);
+        audience.log.stand_at(batch.start);
         audience.lagging.push(index);
-        let place = Place { place: audience.lagging.len() as u32 - 1, ..place };
+        let lag_place = audience.lagging.len() as u32 - 1;
+        self.leave_ring(place);
+        let place = Place { place: lag_place, ..place };
         let lagging = Lagging { place, own, batch, sent, queued: false, since_ms };
         self.connections[index].state = State::Lagging(Box::new(lagging));
         self.link().counters.lagging_connections.add(1);
@@ -93,16 +101,25 @@ impl Shard {
 
     fn go_on(&mut self, index: u32) -> Went {
         let (mut budget, now_ms) = (GO_BYTES_MAX, self.now_ms());
-        loop {
+        let mut batch_bytes = std::mem::take(&mut self.lag_scratch);
+        let went = loop {
             let connection = &mut self.connections[index];
             let State::Lagging(lagging) = &mut connection.state else {
                 unreachable!("only a laggard goes on")
             };
-            let audience = &self.audiences[lagging.place.audience];
+            let log = &self.audiences[lagging.place.audience].log;
             let rest = match &lagging.own {
                 Some((bytes, sent)) => &bytes[*sent..],
-                None if lagging.batch == audience.end() => return Went::CaughtUp,
-                None => &audience.batch(lagging.batch).bytes()[lagging.sent..],
+                None if lagging.batch.start == log.end() => break Went::CaughtUp,
+                None => {
+                    // What has not been begun may as well be more by now.
+                    if lagging.sent == 0 {
+                        let from = lagging.batch.start;
+                        lagging.batch.end = log.reach(from, self.shared.options.batch_bytes_max);
+                    }
+                    log.write(lagging.batch.clone(), &mut batch_bytes);
+                    &batch_bytes[lagging.sent..]
+                }
             };
             let whole = rest.len();
             let sent = match connection.sink.send(rest) {
@@ -110,44 +127,47 @@ impl Shard {
                     lagging.since_ms = now_ms;
                     sent
                 }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Went::Blocked,
-                Err(_) => return Went::Broken,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break Went::Blocked,
+                Err(_) => break Went::Broken,
             };
             match &mut lagging.own {
                 Some((_, own_sent)) if sent < whole => *own_sent += sent,
                 Some(_) => lagging.own = None,
                 None if sent < whole => lagging.sent += sent,
-                None => self.next_batch(index),
+                None => self.finish_batch(index, batch_bytes.len()),
             }
             if sent < whole {
-                return Went::Blocked;
+                break Went::Blocked;
             }
             budget = budget.saturating_sub(sent);
             if budget == 0 {
-                return Went::Unfinished;
+                break Went::Unfinished;
             }
-        }
+        };
+        batch_bytes.shrink_to(GO_BYTES_MAX);
+        self.lag_scratch = batch_bytes;
+        went
     }
 
-    /// A laggard was sent all of its batch: it stands at the next.
-    fn next_batch(&mut self, index: u32) {
+    /// A laggard was sent all of its batch, of so many bytes: it stands behind it.
+    fn finish_batch(&mut self, index: u32, bytes: usize) {
         let State::Lagging(lagging) = &mut self.connections[index].state else {
             unreachable!("only a laggard goes on")
         };
-        let (place, done) = (lagging.place, lagging.batch);
-        lagging.batch += 1;
+        let (audience, done) = (lagging.place.audience, lagging.batch.clone());
+        lagging.batch = done.end..done.end;
         lagging.sent = 0;
-        self.count_delivered(place.audience, done, 1);
-        self.audiences[place.audience].stand_at(done + 1);
-        self.leave_batch(place.audience, done);
+        self.count_delivered(audience, done.clone(), bytes, 1);
+        self.audiences[audience].log.stand_at(done.end);
+        self.leave_position(audience, done.start);
     }
 
-    /// Nothing is kept any more for this laggard at this batch; if its audience was held for it,
-    /// it may go on.
-    pub(super) fn leave_batch(&mut self, audience: u32, batch: u64) {
-        let bytes = self.audiences[audience].leave_from(batch);
-        self.keep_no_longer(bytes);
-        if bytes > 0 {
+    /// Nothing is kept any more for this laggard at this position; if its audience was held for
+    /// it, it may go on.
+    pub(super) fn leave_position(&mut self, audience: u32, position: u64) {
+        let before = self.lag_bytes;
+        self.change_log(audience, |audience| audience.log.leave_from(position));
+        if self.lag_bytes < before {
             self.release(self.audiences.key_at(audience));
         }
     }
@@ -157,10 +177,10 @@ impl Shard {
         let State::Lagging(lagging) = &self.connections[index].state else {
             unreachable!("only a laggard catches up")
         };
-        let (place, batch) = (lagging.place, lagging.batch);
+        let (place, position) = (lagging.place, lagging.batch.start);
         self.leave_lagging(place);
-        self.leave_batch(place.audience, batch);
-        self.join_members(index, place.audience);
+        self.leave_position(place.audience, position);
+        self.join_ring(index, place.audience);
     }
 
     pub(super) fn leave_lagging(&mut self, place: Place) {
@@ -175,43 +195,44 @@ impl Shard {
         self.link().counters.lagging_connections.sub(1);
     }
 
-    /// Sees to it that one more pass keeps no more than the bounds allow; false when the pass is
-    /// held instead.
-    pub(super) fn make_room_for_a_pass(&mut self, key: Key) -> bool {
+    /// Sees to it that one more slice keeps no more than the bounds allow; false when the audience
+    /// is held instead.
+    pub(super) fn make_room_for_a_batch(&mut self, key: Key) -> bool {
         let options = &self.shared.options;
         let (lag_bytes_max, grace_ns) = (options.lag_bytes_max, options.lag_grace.as_nanos());
         let total_max = options.lag_total_bytes_max / options.shards;
         while let Some(audience) = self.audiences.get_mut(key) {
-            let Some((batch, furthest, lag_bytes)) = audience.furthest() else { return true };
-            if lag_bytes <= lag_bytes_max && self.kept_bytes <= total_max {
-                return true;
+            let Some(furthest) = audience.log.furthest() else { return audience.has_work() };
+            if furthest.beyond_bytes <= lag_bytes_max && self.lag_bytes <= total_max {
+                return audience.has_work();
             }
-            let young = u128::from(self.now_ns.saturating_sub(furthest.begun_at_ns)) < grace_ns;
-            if young && self.gets_on(key.index, batch, grace_ns / STALLED_SHARE) {
+            let position = furthest.position;
+            let young = u128::from(self.now_ns.saturating_sub(furthest.at_ns)) < grace_ns;
+            if young && self.gets_on(key.index, position, grace_ns / STALLED_SHARE) {
                 self.audiences[key.index].held = true;
                 self.held.push(key);
                 self.link().counters.held_passes.add(1);
                 return false;
             }
-            self.let_go(key.index, batch);
+            self.let_go(key.index, position);
         }
         false
     }
 
-    /// Whether a laggard that stands at a batch has taken something lately.
-    fn gets_on(&self, audience: u32, batch: u64, lately_ns: u128) -> bool {
+    /// Whether a laggard that stands at a position has taken something lately.
+    fn gets_on(&self, audience: u32, position: u64, lately_ns: u128) -> bool {
         self.audiences[audience].lagging.iter().any(|&index| {
             let State::Lagging(lagging) = &self.connections[index].state else { return false };
             let since_ms = self.now_ms().wrapping_sub(lagging.since_ms);
-            lagging.batch == batch && u128::from(since_ms) * 1_000_000 <= lately_ns
+            lagging.batch.start == position && u128::from(since_ms) * 1_000_000 <= lately_ns
         })
     }
 
-    /// Applies the policy to all laggards of an audience that stand at a batch.
-    fn let_go(&mut self, audience: u32, batch: u64) {
+    /// Applies the policy to all laggards of an audience that stand at a position.
+    fn let_go(&mut self, audience: u32, position: u64) {
         let connections = &self.connections;
         let stands_there = |&index: &u32| match &connections[index].state {
-            State::Lagging(lagging) => lagging.batch == batch,
+            State::Lagging(lagging) => lagging.batch.start == position,
             _ => false,
         };
         let gone: Vec<u32> =
@@ -227,7 +248,7 @@ impl Shard {
     pub(super) fn release(&mut self, key: Key) {
         let Some(audience) = self.audiences.get_mut(key) else { return };
         if std::mem::take(&mut audience.held)
-            && audience.has_pending()
+            && audience.has_work()
             && !std::mem::replace(&mut audience.in_bulk, true)
         {
             self.bulk.push_back(key);
@@ -236,10 +257,10 @@ impl Shard {
 
     /// Whether a laggard has waited for longer than `lag_age_max`.
     pub(super) fn lags_too_long(&self, lagging: &Lagging) -> bool {
-        let audience = &self.audiences[lagging.place.audience];
-        let age_ns = match lagging.batch == audience.end() {
-            true => u64::from(self.now_ms().wrapping_sub(lagging.since_ms)) * 1_000_000,
-            false => self.now_ns.saturating_sub(audience.batch(lagging.batch).begun_at_ns),
+        let log = &self.audiences[lagging.place.audience].log;
+        let age_ns = match log.published_at_ns(lagging.batch.start) {
+            Some(at_ns) => self.now_ns.saturating_sub(at_ns),
+            None => u64::from(self.now_ms().wrapping_sub(lagging.since_ms)) * 1_000_000,
         };
         u128::from(age_ns) > self.shared.options.lag_age_max.as_nanos()
     }

@@ -3,6 +3,7 @@
 use std::os::fd::AsFd;
 use std::sync::atomic::Ordering;
 
+use super::audience::Audience;
 use super::connection::{Connection, Place, State};
 use super::slots::Key;
 use super::Shard;
@@ -27,13 +28,14 @@ impl Shard {
         match &self.connections[index].state {
             State::Live(place) => {
                 let place = *place;
-                self.leave_members(place);
+                self.leave_ring(place);
+                self.change_log(place.audience, Audience::settle);
                 self.leave_audience(place.audience);
             }
             State::Lagging(lagging) => {
-                let (place, batch) = (lagging.place, lagging.batch);
+                let (place, position) = (lagging.place, lagging.batch.start);
                 self.leave_lagging(place);
-                self.leave_batch(place.audience, batch);
+                self.leave_position(place.audience, position);
                 self.leave_audience(place.audience);
             }
             State::Greeting(_) | State::Leaving => self.link().counters.pending_connections.sub(1),
@@ -44,12 +46,11 @@ impl Shard {
         connection
     }
 
-    /// Takes a connection from the members of its audience, which may have been waiting for it
-    /// to end its pass.
-    pub(super) fn leave_members(&mut self, place: Place) {
+    /// Takes a connection out of the ring of its audience, which is to be settled then.
+    pub(super) fn leave_ring(&mut self, place: Place) {
         let connections = &mut self.connections;
-        let members = &mut self.audiences[place.audience].members;
-        members.leave(place.place, |index, place| connections[index].set_place(place));
+        let ring = &mut self.audiences[place.audience].ring;
+        ring.leave(place.place, |index, place| connections[index].set_place(place));
     }
 
     /// One connection less is in an audience, and in the crowd of each of its topics.
@@ -66,7 +67,8 @@ impl Shard {
     /// last for. What it had pending gives its room back.
     fn remove_audience(&mut self, index: u32) {
         let audience = self.audiences.remove(index);
-        self.keep_no_longer(audience.kept_bytes());
+        self.lag_bytes -= audience.log.lag_bytes();
+        self.link().counters.lag_bytes.sub(audience.log.lag_bytes() as u64);
         for (&key, &place) in audience.topics.iter().zip(&audience.places) {
             let topic = &mut self.topics[key as usize];
             topic.audiences.swap_remove(place as usize);

@@ -5,23 +5,25 @@
 //! The only way out is to send several events with one call. Waiting for several would cost
 //! latency. So a shard never waits, and lets the work itself make time for gathering:
 //!
-//! > While one pass is being sent, new events gather. The next pass sends them all, with one call
-//! > a client.
+//! > The members of an audience are served round and round. Each time, one is sent all that was
+//! > published since its last turn, with one call.
 //!
 //! An idle audience is sent a new event at once, as the frame that the publisher encoded. Under
-//! load the events of the time that a pass takes become one batch, gathered once for all members;
-//! the batches grow by themselves until they are as large as `batch_bytes_max`, and from there on
-//! the publisher is made to wait for its topic's room.
+//! load the events of the time that a round takes become one batch, which slides along with the
+//! log: each event is copied into it once for all members, and is sent to the very next member
+//! after it came, wherever the round is. So an event reaches everyone within one round of its
+//! being published, and the batches grow by themselves until the topic's room is full, and from
+//! there on the publisher is made to wait.
 //!
 //! Four more decisions make the rest:
 //!
-//! - **A pass is cut into slices**, and the slices of all audiences take turns, with accepts and
+//! - **A round is cut into slices**, and the slices of all audiences take turns, with accepts and
 //!   readiness in between. Events for a small crowd go into an express queue, which gets every
 //!   other slice, so a message to one person does not wait behind a broadcast to 100,000, nor in
 //!   one line with 10,000 audiences of one.
-//! - **Who takes everything has no state.** A member that took the whole batch is where its
-//!   audience is; nothing is written to its entry. Only a short write makes a laggard, with a
-//!   position of its own (`lag.rs`).
+//! - **Who takes everything has no position.** Members that were sent the same stand together in
+//!   their audience's ring, which keeps one position for all of them (`ring.rs`). Only a short
+//!   write makes a laggard, with a position of its own (`lag.rs`).
 //! - **One owner, no lock.** A shard's connections are its own. The hub's lock is taken when an
 //!   audience begins here or a topic loses its last; the inbox's, once for all that is in it.
 //! - **Registered once.** A socket is in the poller for both directions, edge-triggered, from its
@@ -35,15 +37,18 @@ mod greeter;
 mod join;
 mod lag;
 mod leave;
-mod members;
+mod log;
+mod ring;
 mod seats;
 mod slots;
 #[cfg(test)]
 mod tests;
 mod timer;
+mod window;
 
 use std::collections::{HashMap, VecDeque};
 use std::io::{self, ErrorKind};
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
 use std::time::Duration;
@@ -92,19 +97,20 @@ pub(crate) struct Shard {
     bulk: VecDeque<Key>,
     /// What was sent from the express queue since the bulk queue had its slice.
     express_cost: usize,
-    /// Audiences whose next pass waits for a laggard.
+    /// Audiences that wait for a laggard.
     held: Vec<Key>,
     /// Laggards that have more to send than one go takes.
     unfinished: VecDeque<Key>,
     timers: Timers,
-    /// Bytes that the audiences keep.
-    kept_bytes: usize,
+    /// Bytes that the audiences keep for laggards.
+    lag_bytes: usize,
     now_ns: u64,
     /// Once the hub is closed: until when events are still sent.
     flush_until_ns: Option<u64>,
     /// Kept from one use to the next, so that its memory is.
     inbox_taken: Vec<Arc<Published>>,
     scratch: Box<[u8]>,
+    lag_scratch: Vec<u8>,
 }
 
 /// What all shards of a hub share, and its handles with them.
@@ -189,11 +195,12 @@ impl Shard {
             held: Vec::new(),
             unfinished: VecDeque::new(),
             timers: Timers::new(&shared.options),
-            kept_bytes: 0,
+            lag_bytes: 0,
             now_ns: 0,
             flush_until_ns: None,
             inbox_taken: Vec::new(),
             scratch: vec![0; 16 << 10].into_boxed_slice(),
+            lag_scratch: Vec::new(),
             shared,
         }
     }
@@ -277,7 +284,7 @@ impl Shard {
         }
     }
 
-    /// Sends slices of passes, of all audiences in turn, until the turn is over.
+    /// Sends slices of rounds, of all audiences in turn, until the turn is over.
     fn send(&mut self) {
         let mut cost = 0;
         while cost < TURN {
@@ -338,98 +345,97 @@ impl Shard {
                 true => audience.in_express = false,
                 false => audience.in_bulk = false,
             }
-            if audience.is_sending() || self.begin_pass(key) {
+            if audience.has_work() && !audience.held && self.make_room_for_a_batch(key) {
                 return Some((key.index, express));
             }
         }
     }
 
-    /// Begins the audience's next pass; false when there is nothing to send, or it has to wait
-    /// for its laggards.
-    fn begin_pass(&mut self, key: Key) -> bool {
-        let wanted = |shard: &Shard| {
-            let audience = shard.audiences.at(key.index);
-            audience.is_some_and(|audience| !audience.held && audience.has_pending())
-        };
-        if !wanted(self) || !self.make_room_for_a_pass(key) || !wanted(self) {
-            return false;
-        }
-        let (batch_bytes_max, now_ns) = (self.shared.options.batch_bytes_max, self.now_ns);
-        let audience = &mut self.audiences[key.index];
-        let bytes = audience.begin(batch_bytes_max, now_ns);
-        audience.give_room_back(SLICE);
-        self.keep(bytes);
-        self.link().counters.batches.add(1);
-        true
-    }
-
-    /// Sends the current batch to the next members of an audience, and returns what it cost.
+    /// Sends the next members of an audience what they have not been sent, and returns what that
+    /// cost.
     fn send_slice(&mut self, index: u32) -> usize {
-        let key = self.audiences.key_at(index);
-        let (batch_number, batch, members) = self.audiences[index].pass();
-        let cost = cost_of(batch.bytes());
+        let audience = &mut self.audiences[index];
+        let (from, to) = audience.next_batch(self.shared.options.batch_bytes_max);
+        let begins = audience.begins(to);
+        let Audience { log, ring, .. } = audience;
+        let batch = log.bytes(from..to);
+        let (cost, bytes) = (cost_of(batch), batch.len());
         let sends_max = (SLICE / cost).max(1);
         let mut sends = 0;
-        let mut unusual = Vec::new();
-        while let Some(member) = members.next().filter(|_| sends < sends_max) {
-            match self.connections[member].sink.send(batch.bytes()) {
-                Ok(sent) if sent == batch.bytes().len() => {}
-                short => unusual.push((member, short)),
+        let (mut short, mut broken) = (Vec::new(), Vec::new());
+        while sends < sends_max {
+            let Some(member) = ring.take_at(from) else { break };
+            let connection = &mut self.connections[member];
+            connection.set_place(ring.put(member, to));
+            match connection.sink.send(batch) {
+                Ok(sent) if sent == bytes => {}
+                Ok(sent) => short.push((member, sent)),
+                Err(e) if e.kind() == ErrorKind::WouldBlock => short.push((member, 0)),
+                Err(_) => broken.push(member),
             }
-            members.advance();
             sends += 1;
         }
-        self.count_delivered(index, batch_number, sends - unusual.len());
-        for (member, short) in unusual {
-            match short {
-                Ok(sent) => self.fall_behind(member, None, batch_number, sent),
-                Err(e) if e.kind() == ErrorKind::WouldBlock => {
-                    self.fall_behind(member, None, batch_number, 0);
-                }
-                Err(_) => self.disconnect(member, Reason::Error),
-            }
-        }
-        self.end_slice(key);
+        self.link().counters.batches.add(u64::from(begins));
+        let whole = sends - short.len() - broken.len();
+        self.count_delivered(index, from..to, bytes, whole);
+        short.into_iter().for_each(|(member, sent)| self.fall_behind(member, None, from..to, sent));
+        broken.into_iter().for_each(|member| self.disconnect(member, Reason::Error));
+        self.end_slice(index, to);
         sends.max(1) * cost
     }
 
-    /// After a slice: the pass is over, or its audience queues for the next one.
-    fn end_slice(&mut self, key: Key) {
-        // With its last member the audience may be gone.
+    /// After a slice: its audience rests, or queues for the next one.
+    fn end_slice(&mut self, index: u32, to: u64) {
         let now_ms = self.now_ms();
-        let Some(audience) = self.audiences.get_mut(key) else { return };
-        if audience.members.next().is_none() {
-            let bytes = audience.finish(now_ms);
-            self.keep_no_longer(bytes);
+        // With its last member the audience may be gone.
+        if self.audiences.at(index).is_none() {
+            return;
         }
-        let audience = &mut self.audiences[key.index];
-        audience.give_room_back(SLICE);
-        let more = audience.is_sending() || audience.has_pending();
-        if more && !std::mem::replace(&mut audience.in_bulk, true) {
+        let key = self.audiences.key_at(index);
+        self.change_log(index, |audience| {
+            if audience.ring.is_empty() {
+                audience.log.advance(to);
+            }
+            audience.settle();
+        });
+        let audience = &mut self.audiences[index];
+        if !audience.has_work() {
+            audience.quiet_since_ms = now_ms;
+        } else if !std::mem::replace(&mut audience.in_bulk, true) {
             self.bulk.push_back(key);
         }
     }
 
-    /// Counts that so many connections took all of a batch, and how long its events took.
-    fn count_delivered(&mut self, audience: u32, batch_number: u64, connections: usize) {
+    /// Counts that so many connections took a batch, and how long its events took.
+    fn count_delivered(
+        &mut self,
+        audience: u32,
+        batch: Range<u64>,
+        bytes: usize,
+        connections: usize,
+    ) {
         self.now_ns = self.shared.order.now_ns();
-        let (batch, connections) =
-            (self.audiences[audience].batch(batch_number), connections as u64);
+        let published_at_ns = self.audiences[audience].log.published_at_ns(batch.start);
+        let latency_ns = self.now_ns.saturating_sub(published_at_ns.unwrap_or(self.now_ns));
+        let (events, connections) = (batch.end - batch.start, connections as u64);
         let counters = &self.link().counters;
-        counters.delivered_events.add(batch.events * connections);
-        counters.delivered_bytes.add(batch.bytes().len() as u64 * connections);
-        let latency_ns = self.now_ns.saturating_sub(batch.published_at_ns);
-        counters.count_latency(latency_ns, batch.events * connections);
+        counters.delivered_events.add(events * connections);
+        counters.delivered_bytes.add(bytes as u64 * connections);
+        counters.count_latency(latency_ns, events * connections);
     }
 
-    fn keep(&mut self, bytes: usize) {
-        self.kept_bytes += bytes;
-        self.link().counters.lag_bytes.add(bytes as u64);
-    }
-
-    fn keep_no_longer(&mut self, bytes: usize) {
-        self.kept_bytes -= bytes;
-        self.link().counters.lag_bytes.sub(bytes as u64);
+    /// Does something that changes what an audience keeps for its laggards, and accounts for it.
+    fn change_log(&mut self, audience: u32, change: impl FnOnce(&mut Audience)) {
+        let audience = &mut self.audiences[audience];
+        let before = audience.log.lag_bytes();
+        change(audience);
+        let after = audience.log.lag_bytes();
+        self.lag_bytes = self.lag_bytes + after - before;
+        let counter = &self.link().counters.lag_bytes;
+        match after.checked_sub(before) {
+            Some(more) => counter.add(more as u64),
+            None => counter.sub((before - after) as u64),
+        }
     }
 
     fn link(&self) -> &Link {

@@ -193,7 +193,7 @@ impl Shard {
                 let quiet_ms = quiet_ms[0].min(quiet_ms[1]);
                 // The next visit may come a round later, which would be too late.
                 let due_ms = heartbeat_ms - heartbeat_ms / ROUNDS;
-                if heartbeat_ms > 0 && quiet_ms >= due_ms && !audience.is_sending() {
+                if heartbeat_ms > 0 && quiet_ms >= due_ms && !audience.has_work() {
                     let wire = audience.wire;
                     self.beat(index, wire);
                 }

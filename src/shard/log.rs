@@ -1,0 +1,188 @@
+//! What an audience is being sent: the events of its topics, in the hub's order, as long as anyone
+//! needs them.
+//!
+//! ```text
+//!        laggards stand here          members stand here and further on
+//!           v          v                    v
+//!   [ 17 | 18 | 19 | 20 | 21 | 22 | 23 | 24 | 25 | 26 ]
+//!     `----------- lag_bytes -------------'  `-- unsent, with their topics' room
+//! ```
+//!
+//! Positions are consecutive numbers; position `n` is just before event `n`. Every laggard is
+//! counted at its position, so that an event goes when nobody needs it any more; a laggard can
+//! stand at the end, behind the last event, when it has bytes of its own to send first. What one
+//! sends at once, one event or several, is in one envelope.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::window::Window;
+use crate::frame::{Envelope, Frame, Wire};
+use crate::order::Published;
+
+pub(crate) struct Log {
+    wire: Wire,
+    entries: VecDeque<Entry>,
+    /// The position of the first.
+    first: u64,
+    /// The last entries as they were published: they hold their room until all members that keep
+    /// up have been sent them.
+    unsent: VecDeque<Arc<Published>>,
+    /// How many laggards stand at the end.
+    at_end: u32,
+    /// Bytes of the entries that only laggards need.
+    lag_bytes: usize,
+    window: Window,
+}
+
+pub(super) struct Entry {
+    pub(super) frame: Frame,
+    /// When it was published, in nanoseconds since the hub's start.
+    at_ns: u64,
+    /// The length of the frame's plain bytes.
+    pub(super) bytes: u32,
+    /// How many laggards stand at it.
+    laggards: u32,
+}
+
+/// The event that the furthest laggards stand at.
+pub(crate) struct Furthest {
+    pub(crate) position: u64,
+    pub(crate) at_ns: u64,
+    /// Bytes that are kept for laggards beyond it.
+    pub(crate) beyond_bytes: usize,
+}
+
+impl Log {
+    pub(crate) fn new(wire: Wire) -> Log {
+        Log {
+            wire,
+            entries: VecDeque::new(),
+            first: 0,
+            unsent: VecDeque::new(),
+            at_end: 0,
+            lag_bytes: 0,
+            window: Window::default(),
+        }
+    }
+
+    pub(crate) fn append(&mut self, published: &Arc<Published>) {
+        self.entries.push_back(Entry {
+            frame: published.frame.clone(),
+            at_ns: published.at_ns,
+            bytes: published.frame.plain().len() as u32,
+            laggards: std::mem::take(&mut self.at_end),
+        });
+        self.unsent.push_back(published.clone());
+    }
+
+    /// The position behind the last event.
+    pub(crate) fn end(&self) -> u64 {
+        self.first + self.entries.len() as u64
+    }
+
+    /// All members were sent what is before this position.
+    pub(crate) fn sent(&self) -> u64 {
+        self.end() - self.unsent.len() as u64
+    }
+
+    /// All members have now been sent what is before a position: its events' room is given back,
+    /// and they go unless a laggard needs them.
+    pub(crate) fn advance(&mut self, sent: u64) {
+        let count = sent.saturating_sub(self.sent()) as usize;
+        if count == 0 {
+            return;
+        }
+        let newly_sent = (self.sent() - self.first) as usize;
+        let entries = self.entries.range(newly_sent..newly_sent + count);
+        self.lag_bytes += entries.map(|entry| entry.bytes as usize).sum::<usize>();
+        Published::let_go(self.unsent.drain(..count));
+        self.trim();
+        if self.unsent.is_empty() {
+            self.window = Window::default();
+            self.unsent.shrink_to(32);
+        }
+    }
+
+    /// How far one gets from a position with so many bytes, and with one event at least, if there
+    /// is one.
+    pub(crate) fn reach(&self, from: u64, bytes_max: usize) -> u64 {
+        let mut bytes = 0;
+        let within = |entry: &&Entry| {
+            bytes += entry.bytes as usize;
+            bytes <= bytes_max
+        };
+        let count = self.entries.range(self.index(from)..).take_while(within).count();
+        (from + count.max(1) as u64).min(self.end())
+    }
+
+    /// The bytes for members, in their envelope. To be asked for in ascending order.
+    pub(crate) fn bytes(&mut self, range: Range<u64>) -> &[u8] {
+        let (from, to) = (self.index(range.start), self.index(range.end));
+        match to - from {
+            1 => self.entries[from].frame.wire(self.wire),
+            _ => self.window.show(self.wire, range, self.entries.range(from..to)),
+        }
+    }
+
+    /// Writes the same bytes into a buffer: for a laggard, which needs others than everybody.
+    pub(crate) fn write(&self, range: Range<u64>, buffer: &mut Vec<u8>) {
+        let entries = self.entries.range(self.index(range.start)..self.index(range.end));
+        let bytes = entries.clone().map(|entry| entry.bytes as usize).sum();
+        let envelope = Envelope::new(self.wire, bytes);
+        buffer.clear();
+        buffer.extend_from_slice(envelope.head());
+        entries.for_each(|entry| buffer.extend_from_slice(entry.frame.plain()));
+        buffer.extend_from_slice(envelope.tail());
+    }
+
+    /// When the event behind a position was published.
+    pub(crate) fn published_at_ns(&self, position: u64) -> Option<u64> {
+        self.entries.get(self.index(position)).map(|entry| entry.at_ns)
+    }
+
+    /// A laggard now stands at this position.
+    pub(crate) fn stand_at(&mut self, position: u64) {
+        *self.laggards_at(position) += 1;
+    }
+
+    /// A laggard stands there no longer.
+    pub(crate) fn leave_from(&mut self, position: u64) {
+        *self.laggards_at(position) -= 1;
+        self.trim();
+    }
+
+    pub(crate) fn furthest(&self) -> Option<Furthest> {
+        let entry = self.entries.front().filter(|entry| entry.laggards > 0)?;
+        let beyond_bytes = self.lag_bytes.saturating_sub(entry.bytes as usize);
+        Some(Furthest { position: self.first, at_ns: entry.at_ns, beyond_bytes })
+    }
+
+    /// Bytes that are kept for laggards alone.
+    pub(crate) fn lag_bytes(&self) -> usize {
+        self.lag_bytes
+    }
+
+    fn index(&self, position: u64) -> usize {
+        (position - self.first) as usize
+    }
+
+    fn laggards_at(&mut self, position: u64) -> &mut u32 {
+        match self.entries.get_mut((position - self.first) as usize) {
+            Some(entry) => &mut entry.laggards,
+            None => &mut self.at_end,
+        }
+    }
+
+    fn trim(&mut self) {
+        while self.first < self.sent() && self.entries[0].laggards == 0 {
+            self.lag_bytes -= self.entries[0].bytes as usize;
+            self.first += 1;
+            self.entries.pop_front();
+        }
+        if self.entries.is_empty() {
+            self.entries.shrink_to(32);
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! The members of an audience that keep up with it, in the order in which they are served: who is
+//! furthest behind comes first, and whoever was sent everything goes to the end.
+//!
+//! ```text
+//!   runs:      40      | 52            | 57
+//!   keys:    [ 7  2  9 | 4  -  8  1  3 | 6  5 ]
+//!              ^ next to be sent what came after 40
+//! ```
+//!
+//! Neighbours at the same place in the audience's log form a run, so that a position is kept per
+//! run and not per member; at rest all are one run. A member knows its own place in the row, which
+//! it is told when it is served. Who leaves is crossed out.
+
+use std::collections::VecDeque;
+
+#[derive(Default)]
+pub(crate) struct Ring {
+    /// Slab indices of connections, or [`NOBODY`].
+    keys: VecDeque<u32>,
+    /// The place of the first of them; places are consecutive, and wrap.
+    first: u32,
+    /// How many of `keys` are crossed out; the first never is.
+    gone: usize,
+    runs: VecDeque<Run>,
+}
+
+/// So many neighbours, which were sent all that is before a position of the log.
+struct Run {
+    len: usize,
+    position: u64,
+}
+
+const NOBODY: u32 = u32::MAX;
+/// No more runs are begun than this, but by those who join: what has to be looked through stays
+/// short.
+const RUNS_MAX: usize = 64;
+
+impl Ring {
+    /// Where the members stand that are furthest behind.
+    pub(crate) fn front(&self) -> Option<u64> {
+        self.runs.front().map(|run| run.position)
+    }
+
+    /// How far those in front are to be sent at least, if at all: positions ascend.
+    pub(crate) fn back(&self) -> Option<u64> {
+        self.runs.back().map(|run| run.position)
+    }
+
+    /// Whether those in front are to be sent no more than [`Ring::back`] either.
+    pub(crate) fn has_many_runs(&self) -> bool {
+        self.runs.len() >= RUNS_MAX
+    }
+
+    /// Takes the next member out, if it stands at this position.
+    pub(crate) fn take_at(&mut self, position: u64) -> Option<u32> {
+        if self.front() != Some(position) {
+            return None;
+        }
+        let member = self.pop();
+        self.drop_crossed_out();
+        Some(member)
+    }
+
+    /// Puts a member at the end, which was sent all that is before a position, and returns its
+    /// place.
+    pub(crate) fn put(&mut self, member: u32, position: u64) -> u32 {
+        match self.runs.back_mut() {
+            Some(run) if run.position == position => run.len += 1,
+            Some(run) if run.position > position => unreachable!("positions ascend"),
+            _ => self.runs.push_back(Run { len: 1, position }),
+        }
+        self.keys.push_back(member);
+        self.first.wrapping_add(self.keys.len() as u32 - 1)
+    }
+
+    /// Where the member at a place stands.
+    pub(crate) fn position_of(&self, place: u32) -> u64 {
+        let mut before = 0;
+        let nth = self.nth(place);
+        let run = self.runs.iter().find(|run| {
+            before += run.len;
+            nth < before
+        });
+        run.expect("every member belongs to a run").position
+    }
+
+    /// Crosses the member at a place out. `moved` is told who has another place then.
+    pub(crate) fn leave(&mut self, place: u32, moved: impl FnMut(u32, u32)) {
+        let nth = self.nth(place);
+        self.keys[nth] = NOBODY;
+        self.gone += 1;
+        self.drop_crossed_out();
+        if self.gone > 32 && self.gone > self.keys.len() / 2 {
+            self.close_ranks(moved);
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+
+    fn nth(&self, place: u32) -> usize {
+        place.wrapping_sub(self.first) as usize
+    }
+
+    fn pop(&mut self) -> u32 {
+        let run = self.runs.front_mut().expect("every member belongs to a run");
+        run.len -= 1;
+        if run.len == 0 {
+            self.runs.pop_front();
+        }
+        self.first = self.first.wrapping_add(1);
+        self.keys.pop_front().expect("a run has members")
+    }
+
+    fn drop_crossed_out(&mut self) {
+        while self.keys.front() == Some(&NOBODY) {
+            self.pop();
+            self.gone -= 1;
+        }
+    }
+
+    /// Takes those out that are crossed out, and gives memory back that is not needed any more.
+    fn close_ranks(&mut self, mut moved: impl FnMut(u32, u32)) {
+        let mut keys = std::mem::take(&mut self.keys).into_iter();
+        let mut kept = VecDeque::with_capacity(keys.len() - self.gone);
+        for run in &mut self.runs {
+            let before = kept.len();
+            kept.extend(keys.by_ref().take(run.len).filter(|&key| key != NOBODY));
+            run.len = kept.len() - before;
+        }
+        self.runs.retain(|run| run.len > 0);
+        self.keys = kept;
+        self.gone = 0;
+        for (place, &key) in self.keys.iter().enumerate() {
+            moved(key, self.first.wrapping_add(place as u32));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    /// Whoever comes, goes and is served: everyone is found at its place, with its position, and
+    /// positions ascend.
+    #[test]
+    fn places_and_positions_stay_right_whoever_comes_and_goes() {
+        let mut random = fastrand::Rng::with_seed(7);
+        for round in 0..200 {
+            let mut ring = Ring { first: u32::MAX - 100, ..Ring::default() };
+            let (mut end, mut places, mut positions) = (0, BTreeMap::new(), BTreeMap::new());
+            for key in 0..400 {
+                match random.u32(..12) {
+                    0..5 => {
+                        places.insert(key, ring.put(key, end));
+                        positions.insert(key, end);
+                    }
+                    5..9 if round % 3 > 0 && !places.is_empty() => {
+                        let nth = random.usize(..places.len());
+                        let (&gone, &place) = places.iter().nth(nth).unwrap();
+                        ring.leave(place, |key, place| _ = places.insert(key, place));
+                        places.remove(&gone);
+                        positions.remove(&gone);
+                    }
+                    9 => end += 1,
+                    _ => {
+                        let Some(from) = ring.front().filter(|&from| from < end) else { continue };
+                        let furthest = positions.values().min();
+                        assert_eq!(Some(&from), furthest, "who is furthest behind is served");
+                        for _ in 0..random.u32(1..8) {
+                            let Some(member) = ring.take_at(from) else { break };
+                            assert_eq!(positions.insert(member, end), Some(from));
+                            places.insert(member, ring.put(member, end));
+                        }
+                    }
+                }
+                assert_eq!(ring.keys.len() - ring.gone, places.len());
+                assert_eq!(ring.runs.iter().map(|run| run.len).sum::<usize>(), ring.keys.len());
+                assert!(ring.gone <= 33 + places.len());
+                for (&key, &place) in &places {
+                    assert_eq!(ring.keys[ring.nth(place)], key);
+                    assert_eq!(ring.position_of(place), positions[&key]);
+                }
+            }
+        }
+    }
+}

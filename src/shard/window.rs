@@ -1,0 +1,69 @@
+//! Several events in one buffer, as an audience's members are sent them: each is copied into it
+//! once, however many members there are, and however far apart these are.
+//!
+//! ```text
+//!   .......1f40 CR LF id: ... LF LF id: ... LF LF CR LF
+//!   `slid  `envelope  `from                      `to
+//!     over
+//! ```
+//!
+//! The window slides over the log: what the members have been sent falls out at its beginning, what
+//! was published since comes in at its end, and the envelope is written around what is shown.
+
+use std::collections::vec_deque;
+use std::ops::Range;
+
+use super::log::Entry;
+use crate::frame::{Envelope, Wire};
+
+#[derive(Default)]
+pub(super) struct Window {
+    buffer: Vec<u8>,
+    /// Where in `buffer` the events are, without envelope, and which ones.
+    bytes: Range<usize>,
+    events: Range<u64>,
+}
+
+/// The window is moved to the beginning of its buffer when more than this was slid over.
+const SLID_BYTES_MAX: usize = 64 << 10;
+
+impl Window {
+    /// Shows a range of events, given as the log has them. The next range must not begin or end
+    /// before this one.
+    pub(super) fn show(
+        &mut self,
+        wire: Wire,
+        events: Range<u64>,
+        entries: vec_deque::Iter<'_, Entry>,
+    ) -> &[u8] {
+        if !self.events.contains(&events.start) {
+            self.buffer.clear();
+            self.buffer.resize(Envelope::HEAD_BYTES_MAX, 0);
+            self.bytes = self.buffer.len()..self.buffer.len();
+            self.events = events.start..events.start;
+        }
+        debug_assert!(self.events.end <= events.end, "the window slides one way");
+        // Without the last envelope's tail.
+        self.buffer.truncate(self.bytes.end);
+        let known = (self.events.end - events.start) as usize;
+        let shown: usize = entries.clone().map(|entry| entry.bytes as usize).sum();
+        entries.skip(known).for_each(|new| self.buffer.extend_from_slice(new.frame.plain()));
+        self.bytes = self.buffer.len() - shown..self.buffer.len();
+        self.events = events;
+        if self.bytes.start > SLID_BYTES_MAX {
+            self.move_to_the_beginning();
+        }
+        let envelope = Envelope::new(wire, shown);
+        let start = self.bytes.start - envelope.head().len();
+        self.buffer[start..self.bytes.start].copy_from_slice(envelope.head());
+        self.buffer.extend_from_slice(envelope.tail());
+        &self.buffer[start..]
+    }
+
+    fn move_to_the_beginning(&mut self) {
+        let to = Envelope::HEAD_BYTES_MAX;
+        self.buffer.copy_within(self.bytes.clone(), to);
+        self.bytes = to..to + self.bytes.len();
+        self.buffer.truncate(self.bytes.end);
+    }
+}
