@@ -124,12 +124,12 @@ typedef struct {
    */
   uint64_t event_bytes_max;
   /**
-   * The most bytes that are gathered into one batch, 1 byte to 16 MiB. Default: 32 KiB.
+   * The most bytes that are gathered into one batch, 1 byte to 16 MiB. Default: 40 KiB.
    */
   uint64_t batch_bytes_max;
   /**
    * A topic is full when so many bytes of it wait to be sent, at least 1. Default:
-   * 32 KiB.
+   * 40 KiB.
    */
   uint64_t topic_room_bytes;
   /**

@@ -3,8 +3,8 @@
 //! A host publishes an event once; the engine encodes it once, and shares the same bytes with
 //! every connected client that wants them:
 //!
-//! - **Batches.** While one pass over the clients is being sent, new events gather, and the next
-//!   pass sends them all with one system call a client: millions of deliveries a second from one
+//! - **Batches.** Clients are served round and round; new events gather while a round lasts, and
+//!   each client is sent all of them with one system call: millions of deliveries a second from one
 //!   core, and no waiting at low load.
 //! - **Small connections.** An idle client is one entry in a slab. No task, queue, timer or buffer
 //!   of its own.

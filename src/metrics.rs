@@ -86,7 +86,7 @@ pub struct Metrics {
     /// Batches that were begun.
     pub batches: u64,
     /// Times that a batch waited for connections that lag too far but get on.
-    pub held_passes: u64,
+    pub held_batches: u64,
     /// Bytes that wait to be sent, see [`Options::topic_room_bytes`](crate::Options).
     pub backlog_bytes: u64,
     /// Bytes that are kept for connections that lag.
@@ -194,7 +194,7 @@ counters! {
     delivered_bytes,
     heartbeats,
     batches,
-    held_passes,
+    held_batches,
     lag_bytes,
     accepted_connections,
     refused_connections,

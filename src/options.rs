@@ -31,11 +31,11 @@ pub struct Options {
     /// The most bytes of data and comment in one event, at most 64 MiB. Default: 1 MiB.
     pub event_bytes_max: usize,
     /// The most bytes that are gathered into one batch, 1 byte to 16 MiB; a batch always holds at
-    /// least one event. Larger batches are more throughput and more latency. Default: 32 KiB.
+    /// least one event, and what one client has been sent its neighbour is sent as well. Larger
+    /// batches (and as much room) are more throughput and more latency. Default: 40 KiB.
     pub batch_bytes_max: usize,
     /// A topic is full when this many bytes of its events wait to be sent. An event waits until
-    /// three quarters of each of its audiences have been sent it, or all but 64 clients: what were
-    /// published any earlier would only wait longer. Default: 32 KiB.
+    /// all clients that want it and keep up have been sent it. Default: 40 KiB.
     pub topic_room_bytes: usize,
     /// The hub is full when this many bytes over all topics wait to be sent, each event with 256
     /// bytes more for what the engine keeps with it. Default: 64 MiB.
@@ -80,8 +80,8 @@ impl Default for Options {
             heartbeat: Duration::from_secs(15),
             retry: Duration::from_secs(2),
             event_bytes_max: 1 << 20,
-            batch_bytes_max: 32 << 10,
-            topic_room_bytes: 32 << 10,
+            batch_bytes_max: 40 << 10,
+            topic_room_bytes: 40 << 10,
             hub_room_bytes: 64 << 20,
             policy: Policy::Disconnect,
             lag_bytes_max: 1 << 20,

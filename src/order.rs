@@ -2,7 +2,7 @@
 //! there is room for it. One short lock, under which nothing is encoded, copied or waited for.
 //!
 //! Room is counted where the backlog is. A [`Published`] event takes its bytes of its topic's room
-//! until every audience has all but sent it: each holds a reference until then, and dropping the
+//! until all members that keep up have been sent it: each audience holds a reference until then, and dropping the
 //! last one gives the room back. So a flood on one topic fills that topic, and neither refuses nor
 //! delays the publisher of another.
 
@@ -237,12 +237,12 @@ impl Room {
         self.taken_bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    /// Wakes the waiting when half of the room is free, and not for every event's worth: a woken
-    /// publisher then fills the next batch in one go.
+    /// Wakes the waiting when an eighth of the room is free, and not for every event's worth: a
+    /// publisher that shares its core with the shard is then switched to eight times a round.
     fn give_back(&self, bytes: usize) {
         let before = self.taken_bytes.fetch_sub(bytes, Ordering::SeqCst);
-        let half = self.bytes_max.div_ceil(2);
-        if before >= half && before - bytes < half {
+        let enough = self.bytes_max - self.bytes_max / 8;
+        if before >= enough && before - bytes < enough {
             self.given_back.notify(usize::MAX);
         }
     }
@@ -259,7 +259,7 @@ impl Room {
 }
 
 impl Published {
-    /// Lets go of events that are all but sent, or never will be. The room of each run of
+    /// Lets go of events that were sent, or never will be. The room of each run of
     /// events of one topic is given back in one go: a publisher that were woken by the first of
     /// them would find little room, fill it, and sleep through the rest.
     pub(crate) fn let_go(events: impl Iterator<Item = Arc<Published>>) {

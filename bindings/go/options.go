@@ -21,10 +21,10 @@ type Options struct {
 	// EventBytesMax is the most bytes in one event, at most 64 MiB. Default: 1 MiB.
 	EventBytesMax int64
 	// BatchBytesMax is the most bytes that are gathered into one batch, 1 byte to 16 MiB.
-	// Default: 32 KiB.
+	// Default: 40 KiB.
 	BatchBytesMax int64
 	// TopicRoomBytes: a topic is full when so many bytes of it wait to be sent.
-	// Default: 32 KiB.
+	// Default: 40 KiB.
 	TopicRoomBytes int64
 	// HubRoomBytes: the hub is full when so many bytes wait to be sent.
 	// Default: 64 MiB.

@@ -14,9 +14,9 @@ export interface HubOptions {
   retryMs?: number | undefined;
   /** The most bytes in one event, at most 64 MiB. Default: 1 MiB. */
   eventBytesMax?: number | undefined;
-  /** The most bytes that are gathered into one batch, 1 byte to 16 MiB. Default: 32 KiB. */
+  /** The most bytes that are gathered into one batch, 1 byte to 16 MiB. Default: 40 KiB. */
   batchBytesMax?: number | undefined;
-  /** A topic is full when so many bytes of it wait to be sent. Default: 32 KiB. */
+  /** A topic is full when so many bytes of it wait to be sent. Default: 40 KiB. */
   topicRoomBytes?: number | undefined;
   /** The hub is full when so many bytes wait to be sent. Default: 64 MiB. */
   hubRoomBytes?: number | undefined;

@@ -24,10 +24,10 @@ pub struct FanfareOptions {
     pub retry_ms: u64,
     /// The most bytes in one event, at most 64 MiB. Default: 1 MiB.
     pub event_bytes_max: u64,
-    /// The most bytes that are gathered into one batch, 1 byte to 16 MiB. Default: 32 KiB.
+    /// The most bytes that are gathered into one batch, 1 byte to 16 MiB. Default: 40 KiB.
     pub batch_bytes_max: u64,
     /// A topic is full when so many bytes of it wait to be sent, at least 1. Default:
-    /// 32 KiB.
+    /// 40 KiB.
     pub topic_room_bytes: u64,
     /// The hub is full when so many bytes wait to be sent, at least 1. Default: 64 MiB.
     pub hub_room_bytes: u64,

@@ -211,7 +211,7 @@ impl Shard {
             if young && self.gets_on(key.index, position, grace_ns / STALLED_SHARE) {
                 self.audiences[key.index].held = true;
                 self.held.push(key);
-                self.link().counters.held_passes.add(1);
+                self.link().counters.held_batches.add(1);
                 return false;
             }
             self.let_go(key.index, position);

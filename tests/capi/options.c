@@ -16,8 +16,8 @@ static void defaults(void)
     CHECK_EQ(options.heartbeat_ms, 15000);
     CHECK_EQ(options.retry_ms, 2000);
     CHECK_EQ(options.event_bytes_max, 1 << 20);
-    CHECK_EQ(options.batch_bytes_max, 32 << 10);
-    CHECK_EQ(options.topic_room_bytes, 32 << 10);
+    CHECK_EQ(options.batch_bytes_max, 40 << 10);
+    CHECK_EQ(options.topic_room_bytes, 40 << 10);
     CHECK_EQ(options.hub_room_bytes, 64 << 20);
     CHECK_EQ(options.lag_bytes_max, 1 << 20);
     CHECK_EQ(options.lag_age_max_ms, 30000);

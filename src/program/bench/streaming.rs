@@ -56,7 +56,12 @@ pub(super) fn stream(args: &RunArgs, server: &mut Server, load: &Load) -> Result
     if done.published != load.events {
         return Err(format!("{} events published, not {}", done.published, load.events).into());
     }
-    let solo = solo.map(|solo| { let n = done.more["solo"]; solo.finish(n, REPORT_PATIENCE) }).transpose()?;
+    let solo = solo
+        .map(|solo| {
+            let n = done.more["solo"];
+            solo.finish(n, REPORT_PATIENCE)
+        })
+        .transpose()?;
     pump_for(&mut client, LINGER)?;
     client.finish();
     check_faults(&client, all)?;

@@ -42,11 +42,7 @@ fn gauges(out: &mut Out, metrics: &Metrics) {
             "Event streams whose socket has not taken all there is for it.",
         ),
         ("topics", metrics.topics, "Topics that have a subscriber."),
-        (
-            "backlog_bytes",
-            metrics.backlog_bytes,
-            "Bytes of events that wait to be sent.",
-        ),
+        ("backlog_bytes", metrics.backlog_bytes, "Bytes of events that wait to be sent."),
         ("lag_bytes", metrics.lag_bytes, "Bytes that are kept for connections that lag."),
     ] {
         out.one(&format!("fanfare_{name}"), "gauge", help, value);
@@ -74,8 +70,8 @@ fn counters(out: &mut Out, metrics: &Metrics) {
         ("heartbeats", metrics.heartbeats, "Heartbeat comments."),
         ("batches", metrics.batches, "Batches of events that were begun to be sent."),
         (
-            "held_passes",
-            metrics.held_passes,
+            "held_batches",
+            metrics.held_batches,
             "Times that a batch waited for connections that lag too far but get on.",
         ),
         (
