@@ -160,7 +160,7 @@ impl Shard {
         let (place, batch) = (lagging.place, lagging.batch);
         self.leave_lagging(place);
         self.leave_batch(place.audience, batch);
-        self.join_members(index, place.audience);
+        self.join_members(index, place.audience, place.quiet_since_ms);
     }
 
     pub(super) fn leave_lagging(&mut self, place: Place) {

@@ -37,6 +37,8 @@ mod lag;
 mod leave;
 mod members;
 mod seats;
+#[cfg(any(test, feature = "internals"))]
+pub(crate) mod sinks;
 mod slots;
 #[cfg(test)]
 mod tests;

@@ -12,8 +12,10 @@
 //! child  procfs                               their processes
 //! metric -> report                            figures, tables, JSON
 //! run <- streaming, connections               the scenarios
+//! alone <- sinks                              those of the engine by itself
 //! ```
 
+mod alone;
 mod body;
 mod child;
 mod client;
@@ -29,6 +31,7 @@ mod procfs;
 mod reference;
 mod report;
 mod run;
+mod sinks;
 mod sse;
 mod stream;
 mod streaming;
@@ -120,6 +123,11 @@ enum Scenario {
         #[arg(long)]
         seconds: Option<u64>,
     },
+    /// What the engine itself costs: deliveries to connections without sockets
+    Sinks(sinks::SinksArgs),
+    /// Measure one size of `sinks`; that scenario starts this
+    #[command(hide = true)]
+    SinksMeasure(sinks::MeasureArgs),
     /// Be a server under test; the other scenarios start this
     #[command(hide = true)]
     Subject(SubjectArgs),
@@ -189,6 +197,8 @@ pub(super) fn run(args: BenchArgs) -> Result<ExitCode, Error> {
                 streaming::watch(&run, server, events, seconds)
             })?;
         }
+        Scenario::Sinks(args) => sinks::sinks(&args)?,
+        Scenario::SinksMeasure(args) => sinks::measure(&args)?,
         Scenario::Subject(args) => {
             args.check()?;
             match args.kind {

@@ -1,0 +1,139 @@
+//! Connections without sockets: for benchmarks, which ask what the engine itself costs, and for
+//! tests.
+
+use std::net::{Ipv4Addr, SocketAddr};
+#[cfg(feature = "internals")]
+use std::sync::Arc;
+
+use super::connection::{Connection, Network, State};
+use super::Shard;
+use crate::frame::Wire;
+#[cfg(feature = "internals")]
+use crate::order::Published;
+use crate::topic::Topic;
+
+pub(crate) use super::connection::Sink;
+pub(crate) use super::slots::Key;
+#[cfg(feature = "internals")]
+pub(crate) use super::{audience::Audience, slots::Slots};
+
+/// What a counting sink remembers of all it was sent: a checksum of the bytes, of how they were
+/// cut into sends, and of the sends' order. Four bytes, since that is what an entry has room for.
+#[cfg(feature = "internals")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Tally(u32);
+
+impl Shard {
+    /// Has a sink join as a connection does whose request was just understood. `None` when there
+    /// is no seat.
+    pub(crate) fn join_sink(
+        &mut self,
+        sink: Sink,
+        head: &[u8],
+        topics: &[Topic],
+        wire: Wire,
+    ) -> Option<Key> {
+        let peer = Network::from(SocketAddr::from((Ipv4Addr::LOCALHOST, 1)));
+        if !self.shared.seats.take(peer) {
+            return None;
+        }
+        let key = self.connections.insert(Connection { sink, peer, state: State::Leaving });
+        self.link().counters.pending_connections.add(1);
+        self.join(key.index, head, topics, wire);
+        Some(key)
+    }
+}
+
+#[cfg(feature = "internals")]
+impl Shard {
+    /// What a counting sink was sent; `None` for what is none, or has ended.
+    pub(crate) fn tally(&mut self, key: Key) -> Option<Tally> {
+        match self.connections.get_mut(key)?.sink {
+            Sink::Counting(tally) => Some(tally),
+            _ => None,
+        }
+    }
+
+    /// Takes out of the inbox what was published, so that it is never sent.
+    pub(crate) fn take_published(&mut self) -> Vec<Arc<Published>> {
+        let mut published = Vec::new();
+        self.link().inbox.take(&mut published);
+        published
+    }
+
+    /// Ends a connection, if it has not ended yet, as when its client has closed it.
+    pub(crate) fn end_sink(&mut self, key: Key) {
+        if self.connections.get_mut(key).is_some() {
+            self.disconnect(key.index, crate::metrics::Reason::ClientClosed);
+        }
+    }
+}
+
+#[cfg(feature = "internals")]
+impl Tally {
+    /// Takes one send into account.
+    ///
+    /// Fletcher's sums, of the words and of the sums so far, in four lanes: this is done for every
+    /// delivery, and has to be small beside what is measured.
+    #[inline]
+    pub(crate) fn add(&mut self, bytes: &[u8]) {
+        const LANES: usize = 4;
+        let (mut sums, mut sums_of_sums) = ([0_u64; LANES], [bytes.len() as u64; LANES]);
+        let mut add = |block: &[u8; 8 * LANES]| {
+            for lane in 0..LANES {
+                let word = std::array::from_fn(|byte| block[8 * lane + byte]);
+                sums[lane] = sums[lane].wrapping_add(u64::from_le_bytes(word));
+                sums_of_sums[lane] = sums_of_sums[lane].wrapping_add(sums[lane]);
+            }
+        };
+        let (blocks, rest) = bytes.as_chunks();
+        blocks.iter().for_each(&mut add);
+        let mut last = [0; 8 * LANES];
+        last[..rest.len()].copy_from_slice(rest);
+        add(&last);
+        let mut mixed = u64::from(self.0);
+        for (sum, of_sums) in sums.into_iter().zip(sums_of_sums) {
+            mixed = (mixed.rotate_left(5) ^ sum).wrapping_mul(0x517c_c1b7_2722_0a95);
+            mixed = (mixed.rotate_left(5) ^ of_sums).wrapping_mul(0x517c_c1b7_2722_0a95);
+        }
+        self.0 = (mixed >> 32) as u32;
+    }
+}
+
+#[cfg(all(test, feature = "internals"))]
+mod tests {
+    use super::*;
+
+    fn tally(sends: &[&[u8]]) -> Tally {
+        let mut tally = Tally::default();
+        sends.iter().for_each(|bytes| tally.add(bytes));
+        tally
+    }
+
+    #[test]
+    fn a_tally_tells_what_was_lost_doubled_swapped_damaged_or_cut_differently() {
+        let (a, b) = ([7; 64], [9; 64]);
+        let right = tally(&[&a, &b, &a]);
+        assert_eq!(right, tally(&[&a, &b, &a]));
+        let mut damaged = b;
+        damaged[63] ^= 1;
+        let mut swapped = b;
+        (swapped[0], swapped[32]) = (1, 17);
+        let mut swapped_back = swapped;
+        swapped_back.swap(0, 32);
+        assert_ne!(tally(&[&swapped]), tally(&[&swapped_back]));
+        let wrong: [&[&[u8]]; 8] = [
+            &[],
+            &[&a, &b],
+            &[&b, &a],
+            &[&a, &a, &b],
+            &[&a, &b, &b, &a],
+            &[&a, &damaged, &a],
+            &[&a, &b[..63], &a],
+            &[&a, &[a, b].concat()],
+        ];
+        for sends in wrong {
+            assert_ne!(tally(sends), right, "{sends:?}");
+        }
+    }
+}
