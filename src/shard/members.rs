@@ -27,6 +27,12 @@ impl Members {
         self.keys.get(self.had).copied()
     }
 
+    /// The next so many who get the current batch, or fewer.
+    pub(crate) fn upcoming(&self, count_max: usize) -> &[u32] {
+        let rest = &self.keys[self.had..];
+        &rest[..rest.len().min(count_max)]
+    }
+
     /// The next one has had it.
     pub(crate) fn advance(&mut self) {
         self.had += 1;
