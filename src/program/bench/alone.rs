@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 
 use super::clock::pin_to_core;
 use super::metric::{Measured, Unit};
+use super::procfs;
 use super::report::Report;
 use super::Error;
 
@@ -104,10 +105,30 @@ impl AloneArgs {
 
 impl Subject {
     /// A subcommand of `fanfare bench` that measures in a process of its own.
-    pub(super) fn this_program(name: &str, words: Vec<String>) -> Result<Subject, Error> {
-        let words = std::iter::once("bench".to_owned()).chain(words).collect();
+    pub(super) fn this_program(
+        name: &str,
+        subcommand: &str,
+        options: &[(&str, usize)],
+    ) -> Result<Subject, Error> {
+        let mut words = vec!["bench".to_owned(), subcommand.to_owned()];
+        for (option, value) in options {
+            words.extend([(*option).to_owned(), value.to_string()]);
+        }
         Ok(Subject { name: name.to_owned(), program: std::env::current_exe()?, words })
     }
+}
+
+/// How flat it is: in the same turn, the last size's delivery beside the first one's.
+pub(super) fn compare_with_first(measured: &mut [Measured]) {
+    let of = |measured: &Measured| measured.metrics.first().map_or(1.0, |metric| metric.value);
+    let (Some(first), Some(last)) = (measured.first().map(of), measured.last_mut()) else { return };
+    let ratio = of(last) / first;
+    last.add("ratio_to_first", "the first row, to the first column", Unit::Count, ratio);
+}
+
+/// Memory of this process that is resident and its own.
+pub(super) fn resident_bytes() -> Result<u64, Error> {
+    Ok(procfs::memory(std::process::id())?.rss_anon_bytes)
 }
 
 fn read_figures(answer: &Map<String, Value>, figures: &[Figure]) -> Result<Measured, Error> {

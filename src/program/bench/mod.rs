@@ -12,7 +12,7 @@
 //! child  procfs                               their processes
 //! metric -> report                            figures, tables, JSON
 //! run <- streaming, connections               the scenarios
-//! alone <- sinks                              those of the engine by itself
+//! alone <- sinks <- topics                    those of the engine by itself
 //! ```
 
 mod alone;
@@ -36,6 +36,7 @@ mod sse;
 mod stream;
 mod streaming;
 mod subject;
+mod topics;
 
 use std::process::ExitCode;
 
@@ -128,6 +129,11 @@ enum Scenario {
     /// Measure one size of `sinks`; that scenario starts this
     #[command(hide = true)]
     SinksMeasure(sinks::MeasureArgs),
+    /// What a topic costs the engine, up to a million of them, without sockets
+    TopicsSinks(topics::TopicsArgs),
+    /// Measure one number of topics; `topics-sinks` starts this
+    #[command(hide = true)]
+    TopicsSinksMeasure(topics::MeasureArgs),
     /// Be a server under test; the other scenarios start this
     #[command(hide = true)]
     Subject(SubjectArgs),
@@ -199,6 +205,8 @@ pub(super) fn run(args: BenchArgs) -> Result<ExitCode, Error> {
         }
         Scenario::Sinks(args) => sinks::sinks(&args)?,
         Scenario::SinksMeasure(args) => sinks::measure(&args)?,
+        Scenario::TopicsSinks(args) => topics::topics(&args)?,
+        Scenario::TopicsSinksMeasure(args) => topics::measure(&args)?,
         Scenario::Subject(args) => {
             args.check()?;
             match args.kind {

@@ -12,13 +12,12 @@ use fanfare::internals::{Tally, Workbench};
 use fanfare::{EventId, Options, Topic};
 use serde_json::json;
 
-use super::alone::{AloneArgs, Figure, Subject};
-use super::metric::{Measured, Unit};
-use super::procfs;
-use super::subject::write_data;
+use super::alone::{compare_with_first, resident_bytes, AloneArgs, Figure, Subject};
+use super::metric::Unit;
+use super::subject::{write_data, DATA_BYTES_MIN};
 use super::Error;
 
-const CONNECTIONS_MAX: usize = 10_000_000;
+pub(super) const CONNECTIONS_MAX: usize = 10_000_000;
 /// Events differ by their ids, and their data by one of so many numbers.
 const TEXTS: u64 = 256;
 /// At least so many passes are timed.
@@ -77,16 +76,13 @@ pub(super) fn sinks(args: &SinksArgs) -> Result<(), Error> {
     let load = &args.load;
     let subjects = args.sizes.iter().map(|&size| {
         check(size, load)?;
-        let words = [
+        let options = [
             ("--connections", size),
             ("--bytes", load.bytes),
             ("--batch", load.batch),
             ("--deliveries", load.deliveries),
         ];
-        let words =
-            words.into_iter().flat_map(|(name, value)| [name.to_owned(), value.to_string()]);
-        let words = std::iter::once("sinks-measure".to_owned()).chain(words).collect();
-        Subject::this_program(&size.to_string(), words)
+        Subject::this_program(&size.to_string(), "sinks-measure", &options)
     });
     let subjects: Vec<Subject> = subjects.collect::<Result<_, _>>()?;
     let parameters = json!({
@@ -96,14 +92,6 @@ pub(super) fn sinks(args: &SinksArgs) -> Result<(), Error> {
         "deliveries": load.deliveries,
     });
     args.alone.repeat("sinks", parameters, &subjects, &FIGURES, compare_with_first)
-}
-
-/// How flat it is: in the same turn, the last size's delivery beside the first one's.
-pub(super) fn compare_with_first(measured: &mut [Measured]) {
-    let of = |measured: &Measured| measured.metrics.first().map_or(1.0, |metric| metric.value);
-    let (Some(first), Some(last)) = (measured.first().map(of), measured.last_mut()) else { return };
-    let ratio = of(last) / first;
-    last.add("ratio_to_first", "the first row, to the first column", Unit::Count, ratio);
 }
 
 fn check(connections: usize, load: &SinksLoad) -> Result<(), Error> {
@@ -118,8 +106,10 @@ fn check(connections: usize, load: &SinksLoad) -> Result<(), Error> {
             format!("--batch must be at least 1, and --bytes of all below {bytes_max}").into()
         );
     }
-    if load.bytes < 40 || load.deliveries == 0 {
-        return Err("--bytes must be at least 40, --deliveries at least 1".into());
+    if load.bytes < DATA_BYTES_MIN || load.deliveries == 0 {
+        return Err(
+            format!("--bytes must be at least {DATA_BYTES_MIN}, --deliveries at least 1").into()
+        );
     }
     Ok(())
 }
@@ -160,11 +150,6 @@ pub(super) fn measure(args: &MeasureArgs) -> Result<(), Error> {
         })
     );
     Ok(())
-}
-
-/// Memory of this process that is resident and its own.
-pub(super) fn resident_bytes() -> Result<u64, Error> {
-    Ok(procfs::memory(std::process::id())?.rss_anon_bytes)
 }
 
 /// A hub with one shard, the connections there, and what each of them is to have been sent.
