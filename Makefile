@@ -2,10 +2,11 @@
 
 CARGO ?= cargo
 LIB_DIR := build/lib
+BENCH_DIR := build/bench
 RELEASE := target/release
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint capi header bench fmt clean setup
+.PHONY: help demo test lint capi header bench bench-c bench-micro bench-instructions fmt clean setup
 
 help: ## list what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -29,6 +30,12 @@ capi: ## build the C library into build/lib
 	cp $(RELEASE)/libfanfare.so $(LIB_DIR)/libfanfare.so.0
 	ln -sf libfanfare.so.0 $(LIB_DIR)/libfanfare.so
 	cp $(RELEASE)/libfanfare.a $(LIB_DIR)/
+
+bench-c: capi ## build the C program that `fanfare bench publish-call --c-program` measures
+	mkdir -p $(BENCH_DIR)
+	$(CC) -std=c99 -D_POSIX_C_SOURCE=200809L -Wall -Wextra -Wpedantic -Werror -O2 -Iinclude \
+		benches/c/publish.c -o $(BENCH_DIR)/publish \
+		-L$(LIB_DIR) -Wl,-rpath,$(abspath $(LIB_DIR)) -lfanfare
 
 header: ## make include/fanfare.h anew from src/ffi
 	FANFARE_HEADER_WRITE=1 $(CARGO) test --locked --features capi --test header

@@ -12,7 +12,7 @@
 //! child  procfs                               their processes
 //! metric -> report                            figures, tables, JSON
 //! run <- streaming, connections               the scenarios
-//! alone <- sinks <- topics                    those of the engine by itself
+//! alone <- sinks <- topics, publish_call      those of the engine by itself
 //! ```
 
 mod alone;
@@ -28,6 +28,7 @@ mod follower;
 mod histogram;
 mod metric;
 mod procfs;
+mod publish_call;
 mod reference;
 mod report;
 mod run;
@@ -134,6 +135,11 @@ enum Scenario {
     /// Measure one number of topics; `topics-sinks` starts this
     #[command(hide = true)]
     TopicsSinksMeasure(topics::MeasureArgs),
+    /// What a call of `publish` costs when nobody listens, from Rust and from C
+    PublishCall(publish_call::PublishCallArgs),
+    /// Measure Rust's calls; `publish-call` starts this
+    #[command(hide = true)]
+    PublishCallMeasure(publish_call::MeasureArgs),
     /// Be a server under test; the other scenarios start this
     #[command(hide = true)]
     Subject(SubjectArgs),
@@ -207,6 +213,8 @@ pub(super) fn run(args: BenchArgs) -> Result<ExitCode, Error> {
         Scenario::SinksMeasure(args) => sinks::measure(&args)?,
         Scenario::TopicsSinks(args) => topics::topics(&args)?,
         Scenario::TopicsSinksMeasure(args) => topics::measure(&args)?,
+        Scenario::PublishCall(args) => publish_call::publish_call(&args)?,
+        Scenario::PublishCallMeasure(args) => publish_call::measure(&args)?,
         Scenario::Subject(args) => {
             args.check()?;
             match args.kind {
