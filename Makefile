@@ -3,6 +3,9 @@
 CARGO ?= cargo
 LIB_DIR := build/lib
 BENCH_DIR := build/bench
+GUNGRAUN_VERSION := $(shell sed -n '/^name = "gungraun-runner"/{n;s/version = "\(.*\)"/\1/p}' Cargo.lock)
+GUNGRAUN_DIR := build/tools/gungraun-$(GUNGRAUN_VERSION)
+GUNGRAUN_RUNNER := $(GUNGRAUN_DIR)/bin/gungraun-runner
 RELEASE := target/release
 
 .DEFAULT_GOAL := help
@@ -47,6 +50,16 @@ bench: ## a few minutes of benchmark: the engine beside bare loops
 	$(RELEASE)/fanfare bench unicast --subjects fanfare
 	$(RELEASE)/fanfare bench connect --repeat 5
 	$(RELEASE)/fanfare bench idle-memory --subjects fanfare
+
+bench-micro: ## a minute or two of micro-benchmarks: the time of single steps of an event's way
+	$(CARGO) bench --locked --bench parts --bench publish
+
+bench-instructions: $(GUNGRAUN_RUNNER) ## the same steps in instructions; fails when one takes more than is recorded
+	GUNGRAUN_RUNNER=$(abspath $(GUNGRAUN_RUNNER)) python3 benches/instructions.py $(INSTRUCTIONS_ARGS)
+
+# The runner has to be of the library's version, and is put into a folder of that name.
+$(GUNGRAUN_RUNNER):
+	$(CARGO) install --locked gungraun-runner --version $(GUNGRAUN_VERSION) --root $(GUNGRAUN_DIR)
 
 fmt: ## format the code of all languages
 	$(CARGO) fmt
