@@ -50,7 +50,7 @@ def run() -> str:
 def read_counts(lines: str) -> dict[str, int]:
     """One JSON object a line, of which the sum over all threads is wanted."""
     counts = {}
-    for summary in map(json.loads, lines.splitlines()):
+    for summary in map(json.loads, filter(None, lines.splitlines())):
         (profile,) = (p for p in summary["profiles"] if p["tool"] == "Callgrind")
         values = profile["data"]["total"]["metrics"]["Ir"]["values"]
         # Beside an earlier run of the same folder's, this one comes first.
