@@ -73,10 +73,10 @@ def compare(counts: dict[str, int], recorded: dict) -> int:
             continue
         change = counts[name] / known[name] - 1
         print(f"{name:<32} {counts[name]:>10,}  {known[name]:>10,} recorded  {change:>+7.2%}")
-        if change > tolerance:
+        if counts[name] > known[name] * (1 + tolerance):
             print(f"instructions: {name} takes more than {tolerance:.0%} more", file=sys.stderr)
             status = 1
-        elif change < -tolerance:
+        elif counts[name] < known[name] * (1 - tolerance):
             print(f"instructions: {name} takes less; record it", file=sys.stderr)
     if status and recorded["recorded_with"] != machine():
         print(f"instructions: recorded with {recorded['recorded_with']}", file=sys.stderr)

@@ -78,6 +78,17 @@ impl Tally {
     #[inline]
     pub(crate) fn add(&mut self, bytes: &[u8]) {
         const LANES: usize = 4;
+        /// Odd, and otherwise drawn at random.
+        const FACTORS: [u64; 2 * LANES] = [
+            0xd1f5_7b1e_8c3a_4d97,
+            0x9a64_e0d3_71bf_2c4b,
+            0xe7c2_0a95_f316_8b5d,
+            0x8b3d_96f4_2ae1_70c9,
+            0xb06e_4f82_d95c_13a7,
+            0xc4a9_1d37_6e80_f25b,
+            0x97f1_c85a_0b64_de33,
+            0xf28d_53b6_a41f_097d,
+        ];
         let (mut sums, mut sums_of_sums) = ([0_u64; LANES], [bytes.len() as u64; LANES]);
         let mut add = |block: &[u8; 8 * LANES]| {
             for lane in 0..LANES {
@@ -96,12 +107,13 @@ impl Tally {
                 add(&padded);
             }
         }
-        // One multiplication for all: one a lane would be most of what a delivery costs.
-        let mut all = u64::from(self.0).rotate_left(5);
+        // Each sum by a number of its own; the products do not wait for one another.
+        let mut all = u64::from(self.0).rotate_left(32);
         for (lane, (sum, of_sums)) in sums.into_iter().zip(sums_of_sums).enumerate() {
-            all ^= sum.rotate_left(13 * lane as u32) ^ of_sums.rotate_left(13 * lane as u32 + 7);
+            all = all.wrapping_add(sum.wrapping_mul(FACTORS[2 * lane]));
+            all = all.wrapping_add(of_sums.wrapping_mul(FACTORS[2 * lane + 1]));
         }
-        self.0 = (all.wrapping_mul(0x517c_c1b7_2722_0a95) >> 32) as u32;
+        self.0 = ((all ^ all >> 29).wrapping_mul(FACTORS[0]) >> 32) as u32;
     }
 }
 
