@@ -50,6 +50,9 @@ bench: ## a few minutes of benchmark: the engine beside bare loops
 	$(RELEASE)/fanfare bench unicast --subjects fanfare
 	$(RELEASE)/fanfare bench connect --repeat 5
 	$(RELEASE)/fanfare bench idle-memory --subjects fanfare
+	$(RELEASE)/fanfare bench sinks
+	$(RELEASE)/fanfare bench topics-sinks
+	$(RELEASE)/fanfare bench publish-call
 
 bench-micro: ## a minute or two of micro-benchmarks: the time of single steps of an event's way
 	$(CARGO) bench --locked --bench parts --bench publish

@@ -123,7 +123,7 @@ pub(super) fn compare_with_first(measured: &mut [Measured]) {
     let of = |measured: &Measured| measured.metrics.first().map_or(1.0, |metric| metric.value);
     let (Some(first), Some(last)) = (measured.first().map(of), measured.last_mut()) else { return };
     let ratio = of(last) / first;
-    last.add("ratio_to_first", "the first row, to the first column", Unit::Count, ratio);
+    last.add("ratio_to_first", "first row / that of the first column", Unit::Count, ratio);
 }
 
 /// Memory of this process that is resident and its own.
