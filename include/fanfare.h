@@ -128,12 +128,12 @@ typedef struct {
    */
   uint64_t batch_bytes_max;
   /**
-   * A topic is full when so many bytes of it have not begun to be sent, at least 1. Default:
+   * A topic is full when so many bytes of it wait to be sent, at least 1. Default:
    * 32 KiB.
    */
   uint64_t topic_room_bytes;
   /**
-   * The hub is full when so many bytes have not begun to be sent, at least 1. Default: 64 MiB.
+   * The hub is full when so many bytes wait to be sent, at least 1. Default: 64 MiB.
    */
   uint64_t hub_room_bytes;
   /**

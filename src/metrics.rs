@@ -87,7 +87,7 @@ pub struct Metrics {
     pub batches: u64,
     /// Times that a batch waited for connections that lag too far but get on.
     pub held_passes: u64,
-    /// Bytes that have been published and not begun to be sent.
+    /// Bytes that wait to be sent, see [`Options::topic_room_bytes`](crate::Options).
     pub backlog_bytes: u64,
     /// Bytes that are kept for connections that lag.
     pub lag_bytes: u64,

@@ -33,11 +33,12 @@ pub struct Options {
     /// The most bytes that are gathered into one batch, 1 byte to 16 MiB; a batch always holds at
     /// least one event. Larger batches are more throughput and more latency. Default: 32 KiB.
     pub batch_bytes_max: usize,
-    /// A topic is full when this many bytes of its events have not begun to be sent by all of its
-    /// audiences. Default: 32 KiB.
+    /// A topic is full when this many bytes of its events wait to be sent. An event waits until
+    /// three quarters of each of its audiences have been sent it, or all but 64 clients: what were
+    /// published any earlier would only wait longer. Default: 32 KiB.
     pub topic_room_bytes: usize,
-    /// The hub is full when this many bytes over all topics have not begun to be sent, each event
-    /// with 256 bytes more for what the engine keeps with it. Default: 64 MiB.
+    /// The hub is full when this many bytes over all topics wait to be sent, each event with 256
+    /// bytes more for what the engine keeps with it. Default: 64 MiB.
     pub hub_room_bytes: usize,
     /// What happens to a connection that lags by more than the next two. Default: disconnect.
     pub policy: Policy,

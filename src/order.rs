@@ -2,9 +2,9 @@
 //! there is room for it. One short lock, under which nothing is encoded, copied or waited for.
 //!
 //! Room is counted where the backlog is. A [`Published`] event takes its bytes of its topic's room
-//! while any audience has yet to begin sending it: every audience that has it pending holds a
-//! reference, and dropping the last one gives the room back. So a flood on one topic fills that
-//! topic, and neither refuses nor delays the publisher of another.
+//! until every audience has all but sent it: each holds a reference until then, and dropping the
+//! last one gives the room back. So a flood on one topic fills that topic, and neither refuses nor
+//! delays the publisher of another.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
@@ -47,7 +47,7 @@ pub(crate) struct TopicState {
 
 const NO_INTEREST: u32 = u32::MAX;
 
-/// Bytes that have yet to begin being sent, and those who wait for them to get fewer.
+/// Bytes that have yet to be sent, and those who wait for them to get fewer.
 struct Room {
     bytes_max: usize,
     taken_bytes: AtomicUsize,
@@ -191,7 +191,7 @@ impl Order {
         self.hub_room.given_back.notify(usize::MAX);
     }
 
-    /// Bytes over all topics that have yet to begin being sent.
+    /// Bytes over all topics that have yet to be sent.
     pub(crate) fn backlog_bytes(&self) -> usize {
         self.hub_room.taken_bytes.load(Ordering::Relaxed)
     }
@@ -259,7 +259,7 @@ impl Room {
 }
 
 impl Published {
-    /// Lets go of events that have begun to be sent, or never will be. The room of each run of
+    /// Lets go of events that are all but sent, or never will be. The room of each run of
     /// events of one topic is given back in one go: a publisher that were woken by the first of
     /// them would find little room, fill it, and sleep through the rest.
     pub(crate) fn let_go(events: impl Iterator<Item = Arc<Published>>) {

@@ -23,10 +23,10 @@ type Options struct {
 	// BatchBytesMax is the most bytes that are gathered into one batch, 1 byte to 16 MiB.
 	// Default: 32 KiB.
 	BatchBytesMax int64
-	// TopicRoomBytes: a topic is full when so many bytes of it have not begun to be sent.
+	// TopicRoomBytes: a topic is full when so many bytes of it wait to be sent.
 	// Default: 32 KiB.
 	TopicRoomBytes int64
-	// HubRoomBytes: the hub is full when so many bytes have not begun to be sent.
+	// HubRoomBytes: the hub is full when so many bytes wait to be sent.
 	// Default: 64 MiB.
 	HubRoomBytes int64
 	// LagBytesMax is the most bytes that a connection may lag before it is disconnected.

@@ -16,9 +16,9 @@ export interface HubOptions {
   eventBytesMax?: number | undefined;
   /** The most bytes that are gathered into one batch, 1 byte to 16 MiB. Default: 32 KiB. */
   batchBytesMax?: number | undefined;
-  /** A topic is full when so many bytes of it have not begun to be sent. Default: 32 KiB. */
+  /** A topic is full when so many bytes of it wait to be sent. Default: 32 KiB. */
   topicRoomBytes?: number | undefined;
-  /** The hub is full when so many bytes have not begun to be sent. Default: 64 MiB. */
+  /** The hub is full when so many bytes wait to be sent. Default: 64 MiB. */
   hubRoomBytes?: number | undefined;
   /** The most bytes that a connection may lag before it is disconnected. Default: 1 MiB. */
   lagBytesMax?: number | undefined;

@@ -26,10 +26,10 @@ pub struct FanfareOptions {
     pub event_bytes_max: u64,
     /// The most bytes that are gathered into one batch, 1 byte to 16 MiB. Default: 32 KiB.
     pub batch_bytes_max: u64,
-    /// A topic is full when so many bytes of it have not begun to be sent, at least 1. Default:
+    /// A topic is full when so many bytes of it wait to be sent, at least 1. Default:
     /// 32 KiB.
     pub topic_room_bytes: u64,
-    /// The hub is full when so many bytes have not begun to be sent, at least 1. Default: 64 MiB.
+    /// The hub is full when so many bytes wait to be sent, at least 1. Default: 64 MiB.
     pub hub_room_bytes: u64,
     /// The most bytes that a connection may lag before it is disconnected. Default: 1 MiB.
     pub lag_bytes_max: u64,

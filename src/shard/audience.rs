@@ -5,6 +5,8 @@
 //!   pending   frames that were taken from the inbox and not begun; they hold their topic's room
 //!      | begin(): gathered, once
 //!      v
+//!   begun     the same frames, which hold the room until the pass is nearly over
+//!
 //!   batches   [ 17 | 18 | 19 ]   the last one is being sent, or was; the others are kept for
 //!               ^    ^           laggards, each of which stands at one of them
 //! ```
@@ -30,6 +32,8 @@ pub(crate) struct Audience {
     /// Events up to this sequence number were published before the audience came to be.
     from_sequence: u64,
     pending: VecDeque<Arc<Published>>,
+    /// The events of the current pass, as long as they hold their room.
+    begun: Vec<Arc<Published>>,
     batches: VecDeque<Batch>,
     /// The number of the first batch that is kept.
     first: u64,
@@ -75,6 +79,7 @@ impl Audience {
             wire,
             from_sequence,
             pending: VecDeque::new(),
+            begun: Vec::new(),
             batches: VecDeque::new(),
             first: 0,
             at_end: 0,
@@ -108,8 +113,8 @@ impl Audience {
         self.sending
     }
 
-    /// Begins a pass: makes a batch of what is pending, up to `bytes_max`, and so gives back the
-    /// room that its events took. Returns how many bytes the batch has.
+    /// Begins a pass: makes a batch of what is pending, up to `bytes_max`. Returns how many bytes
+    /// the batch has.
     pub(crate) fn begin(&mut self, bytes_max: usize, now_ns: u64) -> usize {
         debug_assert!(!self.sending && self.has_pending());
         let mut bytes = self.pending[0].frame.plain().len();
@@ -129,7 +134,7 @@ impl Audience {
                 Content::Gathered(gather(self.wire, frames).into_boxed_slice())
             }
         };
-        Published::let_go(self.pending.drain(..count));
+        self.begun.extend(self.pending.drain(..count));
         if self.pending.is_empty() {
             self.pending.shrink_to(32);
         }
@@ -155,8 +160,20 @@ impl Audience {
         (number, batch, &mut self.members)
     }
 
+    /// Gives the room of the pass's events back once the pass is nearly over: when a quarter of
+    /// the members are left, or no more than `few`. A publisher that waits for it has the time
+    /// that these take to fill the next batch. Had it any more, its events would only wait here.
+    pub(crate) fn give_room_back(&mut self, few: usize) {
+        let left = self.members.left();
+        if !self.begun.is_empty() && (left <= few || left <= self.members.len() / 4) {
+            Published::let_go(self.begun.drain(..));
+            self.begun.shrink_to(1024);
+        }
+    }
+
     /// Ends the pass; returns how many bytes are not kept any more.
     pub(crate) fn finish(&mut self, now_ms: u32) -> usize {
+        self.give_room_back(0);
         self.sending = false;
         self.quiet_since_ms = now_ms;
         self.trim()

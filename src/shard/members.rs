@@ -38,6 +38,15 @@ impl Members {
         self.had += 1;
     }
 
+    /// How many are to get the current batch.
+    pub(crate) fn left(&self) -> usize {
+        self.keys.len() - self.had
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.keys.len()
+    }
+
     /// Whether whoever is at this place has had the current batch.
     pub(crate) fn has_had(&self, place: u32) -> bool {
         (place as usize) < self.had

@@ -67,10 +67,11 @@ pub use self::greeter::Visitor;
 pub(crate) use self::greeter::{Door, Greeter, Greeting};
 pub(crate) use self::seats::Seats;
 
-/// Members that are sent to before another audience has its turn.
+/// What is sent before another audience has its turn, in units of [`cost_of`]: less than a
+/// millisecond's work.
 const SLICE: usize = 64;
-/// Members that are sent to before the shard looks at its sockets.
-const TURN_SENDS_MAX: usize = 256;
+/// What is sent before the shard looks at its sockets, in the same units.
+const TURN: usize = 4 * SLICE;
 /// How long a closed hub goes on sending what was published before.
 const FLUSH_NS_MAX: u64 = 2_000_000_000;
 /// Commands that may wait for a shard.
@@ -91,8 +92,8 @@ pub(crate) struct Shard {
     /// Audiences with something for a small crowd, and with something for a large one.
     express: VecDeque<Key>,
     bulk: VecDeque<Key>,
-    /// Members that were sent to from the express queue since the bulk queue had its slice.
-    express_sends: usize,
+    /// What was sent from the express queue since the bulk queue had its slice.
+    express_cost: usize,
     /// Audiences whose next pass waits for a laggard.
     held: Vec<Key>,
     /// Laggards that have more to send than one go takes.
@@ -186,7 +187,7 @@ impl Shard {
             topic_keys: HashMap::new(),
             express: VecDeque::new(),
             bulk: VecDeque::new(),
-            express_sends: 0,
+            express_cost: 0,
             held: Vec::new(),
             unfinished: VecDeque::new(),
             timers: Timers::new(&shared.options),
@@ -280,13 +281,13 @@ impl Shard {
 
     /// Sends slices of passes, of all audiences in turn, until the turn is over.
     fn send(&mut self) {
-        let mut sends = 0;
-        while sends < TURN_SENDS_MAX {
+        let mut cost = 0;
+        while cost < TURN {
             self.take_inbox();
             let Some((audience, express)) = self.next_audience() else { break };
             let slice = self.send_slice(audience);
-            self.express_sends += if express { slice } else { 0 };
-            sends += slice;
+            self.express_cost += if express { slice } else { 0 };
+            cost += slice;
         }
     }
 
@@ -319,7 +320,7 @@ impl Shard {
         loop {
             let express = match (self.express.is_empty(), self.bulk.is_empty()) {
                 (true, true) => return None,
-                (false, false) => self.express_sends < SLICE,
+                (false, false) => self.express_cost < SLICE,
                 (express_empty, _) => !express_empty,
             };
             let key = match express {
@@ -327,7 +328,7 @@ impl Shard {
                 false => self.bulk.pop_front(),
             };
             if !express {
-                self.express_sends = 0;
+                self.express_cost = 0;
             }
             // Audiences may have gone since, or have been sent all they had from the other queue.
             let Some((key, audience)) =
@@ -356,24 +357,28 @@ impl Shard {
             return false;
         }
         let (batch_bytes_max, now_ns) = (self.shared.options.batch_bytes_max, self.now_ns);
-        let bytes = self.audiences[key.index].begin(batch_bytes_max, now_ns);
+        let audience = &mut self.audiences[key.index];
+        let bytes = audience.begin(batch_bytes_max, now_ns);
+        audience.give_room_back(SLICE);
         self.keep(bytes);
         self.link().counters.batches.add(1);
         true
     }
 
-    /// Sends the current batch to the next members of an audience, and returns to how many.
+    /// Sends the current batch to the next members of an audience, and returns what it cost.
     fn send_slice(&mut self, index: u32) -> usize {
         let key = self.audiences.key_at(index);
         let (batch_number, batch, members) = self.audiences[index].pass();
+        let cost = cost_of(batch.bytes());
+        let sends_max = (SLICE / cost).max(1);
         let mut sends = 0;
         let mut unusual = Vec::new();
         // After members have come and gone their entries are in no order, and seldom in a cache.
         // Looked at together, the misses overlap instead of each delaying a send of its own.
-        for &member in members.upcoming(SLICE) {
+        for &member in members.upcoming(sends_max) {
             std::hint::black_box(self.connections[member].sink.socket().is_some());
         }
-        while let Some(member) = members.next().filter(|_| sends < SLICE) {
+        while let Some(member) = members.next().filter(|_| sends < sends_max) {
             match self.connections[member].sink.send(batch.bytes()) {
                 Ok(sent) if sent == batch.bytes().len() => {}
                 short => unusual.push((member, short)),
@@ -392,7 +397,7 @@ impl Shard {
             }
         }
         self.end_slice(key);
-        sends.max(1)
+        sends.max(1) * cost
     }
 
     /// After a slice: the pass is over, or its audience queues for the next one.
@@ -405,6 +410,7 @@ impl Shard {
             self.keep_no_longer(bytes);
         }
         let audience = &mut self.audiences[key.index];
+        audience.give_room_back(SLICE);
         let more = audience.is_sending() || audience.has_pending();
         if more && !std::mem::replace(&mut audience.in_bulk, true) {
             self.bulk.push_back(key);
@@ -442,6 +448,12 @@ impl Shard {
     fn now_ms(&self) -> u32 {
         (self.now_ns / 1_000_000) as u32
     }
+}
+
+/// What it costs to send so many bytes to one client: the system call is one, and copying 8 KiB
+/// takes as long as that.
+fn cost_of(bytes: &[u8]) -> usize {
+    1 + bytes.len() / (8 << 10)
 }
 
 impl Drop for Shard {

@@ -315,13 +315,47 @@ fn a_message_for_one_overtakes_a_broadcast_to_many() {
     world.publish(1, "for one");
     world.shard.turn().unwrap();
     let delivered = world.shard.link().counters.delivered_events.value() as usize;
-    assert!(delivered <= 2 * TURN_SENDS_MAX + 2 * SLICE, "{delivered}");
+    assert!(delivered <= 2 * TURN + 2 * SLICE, "{delivered}");
     for number in [2_001, 2_002] {
         let client = &world.clients[&number];
         assert_eq!(client.far.lock().unwrap().received, client.expected, "{number}");
     }
     world.settle();
     world.check();
+}
+
+#[test]
+fn a_turn_sends_fewer_large_batches_than_small_ones() {
+    let mut world = World::new(Options::default());
+    for _ in 0..2_000 {
+        world.join(vec![0], Wire::Plain, usize::MAX / 2);
+    }
+    world.publish(0, &"x".repeat(32 << 10));
+    world.shard.turn().unwrap();
+    let delivered = world.shard.link().counters.delivered_events.value() as usize;
+    assert!(delivered >= SLICE / 5 && delivered <= TURN / 5 + SLICE / 5, "{delivered}");
+    world.settle();
+    world.check();
+}
+
+#[test]
+fn a_topics_room_comes_back_when_a_pass_is_nearly_over() {
+    let mut world = World::new(Options { topic_room_bytes: 1_000, ..Options::default() });
+    for _ in 0..2_000 {
+        world.join(vec![0], Wire::Plain, usize::MAX / 2);
+    }
+    assert!(world.publish(0, &"x".repeat(1_000)));
+    let mut turns = 0;
+    while !world.publish(0, "next") {
+        world.shard.turn().unwrap();
+        turns += 1;
+        assert!(turns <= 2_000 / TURN, "it does not come back");
+    }
+    let delivered = world.shard.link().counters.delivered_events.value() as usize;
+    assert!((1_500..1_500 + TURN).contains(&delivered), "{delivered}");
+    world.settle();
+    world.check();
+    world.check_empty();
 }
 
 #[test]

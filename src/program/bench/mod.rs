@@ -33,6 +33,7 @@ mod reference;
 mod report;
 mod run;
 mod sinks;
+mod solo;
 mod sse;
 mod stream;
 mod streaming;

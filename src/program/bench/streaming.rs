@@ -9,6 +9,7 @@ use super::follower::{Class, Expected};
 use super::histogram::Histogram;
 use super::metric::{per_second, Measured, Unit};
 use super::run::{Load, RunArgs, Server, SETTLE};
+use super::solo::Solo;
 use super::subject::Done;
 use super::Error;
 
@@ -37,9 +38,7 @@ pub(super) fn stream(args: &RunArgs, server: &mut Server, load: &Load) -> Result
     let connected = client.connect(&server.target()?, all, args.clients)?;
     let solo = if load.solo_interval_ms > 0 {
         let expected = Expected { events: None, ..expected };
-        let solo = client.add_class(Class::new(expected));
-        client.connect(&server.solo_target()?, solo, 1)?;
-        Some(solo)
+        Some(Solo::connect(server.solo_target()?, expected)?)
     } else {
         None
     };
@@ -57,15 +56,15 @@ pub(super) fn stream(args: &RunArgs, server: &mut Server, load: &Load) -> Result
     if done.published != load.events {
         return Err(format!("{} events published, not {}", done.published, load.events).into());
     }
-    if let Some(solo) = solo {
-        await_solos(&mut client, solo, &done)?;
-    }
+    let solo = solo
+        .map(|solo| {
+            let n = done.more["solo"];
+            solo.finish(n, REPORT_PATIENCE)
+        })
+        .transpose()?;
     pump_for(&mut client, LINGER)?;
     client.finish();
     check_faults(&client, all)?;
-    if let Some(solo) = solo {
-        check_faults(&client, solo)?;
-    }
 
     let mut measured = Measured::default();
     add_deliveries(&mut measured, client.class(all), &before, &after);
@@ -78,7 +77,7 @@ pub(super) fn stream(args: &RunArgs, server: &mut Server, load: &Load) -> Result
         }
     }
     if let Some(solo) = solo {
-        add_solo(&mut measured, client.class(solo), &done);
+        add_solo(&mut measured, &solo, &done);
     }
     Ok(measured)
 }
@@ -170,17 +169,6 @@ fn check_faults(client: &Client, class: usize) -> Result<(), Error> {
         return Ok(());
     }
     Err(format!("wrong deliveries: {faults:?}, {} connections closed", client.closed()).into())
-}
-
-fn await_solos(client: &mut Client, solo: usize, done: &Done) -> Result<(), Error> {
-    let published = *done.more.get("solo").ok_or("the subject does not tell its solo events")?;
-    client.class_mut(solo).expected.events = Some(published);
-    let end_ns = now_ns() + REPORT_PATIENCE.as_nanos() as u64;
-    // What is missing then is found by `finish`.
-    while client.class(solo).totals.delivered < published && now_ns() < end_ns {
-        client.pump(TURN)?;
-    }
-    Ok(())
 }
 
 fn add_deliveries(measured: &mut Measured, class: &Class, before: &Moment, after: &Moment) {

@@ -42,11 +42,7 @@ fn gauges(out: &mut Out, metrics: &Metrics) {
             "Event streams whose socket has not taken all there is for it.",
         ),
         ("topics", metrics.topics, "Topics that have a subscriber."),
-        (
-            "backlog_bytes",
-            metrics.backlog_bytes,
-            "Bytes that have been published and not begun to be sent: the depth of the inbox.",
-        ),
+        ("backlog_bytes", metrics.backlog_bytes, "Bytes of events that wait to be sent."),
         ("lag_bytes", metrics.lag_bytes, "Bytes that are kept for connections that lag."),
     ] {
         out.one(&format!("fanfare_{name}"), "gauge", help, value);
