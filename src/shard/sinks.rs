@@ -69,51 +69,70 @@ impl Shard {
     }
 }
 
+/// What a checksum adds up side by side.
+#[cfg(feature = "internals")]
+const LANES: usize = 4;
+/// Odd, and otherwise drawn at random.
+#[cfg(feature = "internals")]
+const FACTORS: [u64; 2 * LANES] = [
+    0xd1f5_7b1e_8c3a_4d97,
+    0x9a64_e0d3_71bf_2c4b,
+    0xe7c2_0a95_f316_8b5d,
+    0x8b3d_96f4_2ae1_70c9,
+    0xb06e_4f82_d95c_13a7,
+    0xc4a9_1d37_6e80_f25b,
+    0x97f1_c85a_0b64_de33,
+    0xf28d_53b6_a41f_097d,
+];
+
+/// Fletcher's sums: of the words, and of the sums so far.
+#[cfg(feature = "internals")]
+struct Sums {
+    words: [u64; LANES],
+    sums: [u64; LANES],
+}
+
 #[cfg(feature = "internals")]
 impl Tally {
     /// Takes one send into account.
     ///
-    /// Fletcher's sums, of the words and of the sums so far, in four lanes: this is done for every
-    /// delivery, and has to be small beside what is measured.
-    #[inline]
+    /// This is done for every delivery, and has to be small beside what is measured. It is never
+    /// inlined, so that the engine's loop and the bare one call the same code: what the compiler
+    /// makes of a copy of it is no property of the engine.
+    #[inline(never)]
     pub(crate) fn add(&mut self, bytes: &[u8]) {
-        const LANES: usize = 4;
-        /// Odd, and otherwise drawn at random.
-        const FACTORS: [u64; 2 * LANES] = [
-            0xd1f5_7b1e_8c3a_4d97,
-            0x9a64_e0d3_71bf_2c4b,
-            0xe7c2_0a95_f316_8b5d,
-            0x8b3d_96f4_2ae1_70c9,
-            0xb06e_4f82_d95c_13a7,
-            0xc4a9_1d37_6e80_f25b,
-            0x97f1_c85a_0b64_de33,
-            0xf28d_53b6_a41f_097d,
-        ];
-        let (mut sums, mut sums_of_sums) = ([0_u64; LANES], [bytes.len() as u64; LANES]);
-        let mut add = |block: &[u8; 8 * LANES]| {
-            for lane in 0..LANES {
-                let word = std::array::from_fn(|byte| block[8 * lane + byte]);
-                sums[lane] = sums[lane].wrapping_add(u64::from_le_bytes(word));
-                sums_of_sums[lane] = sums_of_sums[lane].wrapping_add(sums[lane]);
-            }
-        };
-        bytes.as_chunks().0.iter().for_each(&mut add);
+        let mut sums = Sums { words: [0; LANES], sums: [bytes.len() as u64; LANES] };
+        for block in bytes.as_chunks().0 {
+            sums.add(block);
+        }
         // What is left over, with some of what came before it rather than with a copy.
         match bytes.last_chunk() {
-            Some(last) => add(last),
+            Some(last) => sums.add(last),
             None => {
                 let mut padded = [0; 8 * LANES];
                 padded[..bytes.len()].copy_from_slice(bytes);
-                add(&padded);
+                sums.add(&padded);
             }
         }
         // Each sum by a number of its own; the products do not wait for one another.
         let mut all = u64::from(self.0).rotate_left(32);
-        for (lane, (sum, of_sums)) in sums.into_iter().zip(sums_of_sums).enumerate() {
-            all = all.wrapping_add(sum.wrapping_mul(FACTORS[2 * lane]));
-            all = all.wrapping_add(of_sums.wrapping_mul(FACTORS[2 * lane + 1]));
+        for lane in 0..LANES {
+            all = all.wrapping_add(sums.words[lane].wrapping_mul(FACTORS[2 * lane]));
+            all = all.wrapping_add(sums.sums[lane].wrapping_mul(FACTORS[2 * lane + 1]));
         }
         self.0 = ((all ^ all >> 29).wrapping_mul(FACTORS[0]) >> 32) as u32;
+    }
+}
+
+#[cfg(feature = "internals")]
+impl Sums {
+    #[inline(always)]
+    fn add(&mut self, block: &[u8; 8 * LANES]) {
+        for lane in 0..LANES {
+            let word = std::array::from_fn(|byte| block[8 * lane + byte]);
+            self.words[lane] = self.words[lane].wrapping_add(u64::from_le_bytes(word));
+            self.sums[lane] = self.sums[lane].wrapping_add(self.words[lane]);
+        }
     }
 }
 
