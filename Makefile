@@ -2,10 +2,14 @@
 
 CARGO ?= cargo
 LIB_DIR := build/lib
+BENCH_DIR := build/bench
+GUNGRAUN_VERSION := $(shell sed -n '/^name = "gungraun-runner"/{n;s/version = "\(.*\)"/\1/p}' Cargo.lock)
+GUNGRAUN_DIR := build/tools/gungraun-$(GUNGRAUN_VERSION)
+GUNGRAUN_RUNNER := $(GUNGRAUN_DIR)/bin/gungraun-runner
 RELEASE := target/release
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint capi header bench fmt clean setup
+.PHONY: help demo test lint capi header bench bench-c bench-micro bench-instructions fmt clean setup
 
 help: ## list what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -30,6 +34,12 @@ capi: ## build the C library into build/lib
 	ln -sf libfanfare.so.0 $(LIB_DIR)/libfanfare.so
 	cp $(RELEASE)/libfanfare.a $(LIB_DIR)/
 
+bench-c: capi ## build the C program that `fanfare bench publish-call --c-program` measures
+	mkdir -p $(BENCH_DIR)
+	$(CC) -std=c99 -D_POSIX_C_SOURCE=200809L -Wall -Wextra -Wpedantic -Werror -O2 -Iinclude \
+		benches/c/publish.c -o $(BENCH_DIR)/publish \
+		-L$(LIB_DIR) -Wl,-rpath,$(abspath $(LIB_DIR)) -lfanfare
+
 header: ## make include/fanfare.h anew from src/ffi
 	FANFARE_HEADER_WRITE=1 $(CARGO) test --locked --features capi --test header
 
@@ -40,6 +50,19 @@ bench: ## a few minutes of benchmark: the engine beside bare loops
 	$(RELEASE)/fanfare bench unicast --subjects fanfare
 	$(RELEASE)/fanfare bench connect --repeat 5
 	$(RELEASE)/fanfare bench idle-memory --subjects fanfare
+	$(RELEASE)/fanfare bench sinks
+	$(RELEASE)/fanfare bench topics-sinks
+	$(RELEASE)/fanfare bench publish-call
+
+bench-micro: ## a minute or two of micro-benchmarks: the time of single steps of an event's way
+	$(CARGO) bench --locked --bench parts --bench publish
+
+bench-instructions: $(GUNGRAUN_RUNNER) ## the same steps in instructions; fails when one takes more than is recorded
+	GUNGRAUN_RUNNER=$(abspath $(GUNGRAUN_RUNNER)) python3 benches/instructions.py $(INSTRUCTIONS_ARGS)
+
+# The runner has to be of the library's version, and is put into a folder of that name.
+$(GUNGRAUN_RUNNER):
+	$(CARGO) install --locked gungraun-runner --version $(GUNGRAUN_VERSION) --root $(GUNGRAUN_DIR)
 
 fmt: ## format the code of all languages
 	$(CARGO) fmt

@@ -72,6 +72,12 @@ impl Driver {
         }
     }
 
+    /// The shard, to be driven by hand.
+    #[cfg(feature = "internals")]
+    pub(crate) fn into_shard(self) -> Shard {
+        self.shard
+    }
+
     /// Drives the shard on a thread of its own.
     pub(crate) fn spawn(mut self, id: usize) -> io::Result<JoinHandle<()>> {
         let thread = std::thread::Builder::new().name(format!("fanfare-{id}"));

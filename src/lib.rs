@@ -58,6 +58,9 @@ mod topic;
 
 #[cfg(feature = "capi")]
 pub mod ffi;
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+pub mod internals;
 
 pub use crate::drive::Driver;
 pub use crate::event::{Event, EventError};

@@ -1,4 +1,5 @@
-//! The program `fanfare`, made of the library's public interface alone.
+//! The program `fanfare`, made of the library's public interface alone; but the benchmark of the
+//! engine by itself sees a little of the inside.
 //!
 //! ```text
 //! units  lines  signals  token  readings      small things, each by itself

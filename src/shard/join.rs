@@ -143,7 +143,6 @@ impl Shard {
             sink: Sink::Socket(stream),
             peer,
             state: State::Greeting(Box::new(greeted)),
-            quiet_since_ms: self.now_ms(),
         });
         self.link().counters.pending_connections.add(1);
         if read.is_empty() {
@@ -262,23 +261,22 @@ impl Shard {
         for &topic in &self.audiences[audience].topics {
             self.topics[topic as usize].crowd += 1;
         }
-        self.connections[index].quiet_since_ms = self.now_ms();
-        self.join_ring(index, audience);
+        self.join_ring(index, audience, self.now_ms());
         self.send_own(index, head);
     }
 
     /// Makes a member of a connection that is to get what is published from now on.
-    pub(super) fn join_ring(&mut self, index: u32, audience: u32) {
+    pub(super) fn join_ring(&mut self, index: u32, audience: u32, quiet_since_ms: u32) {
         let end = self.audiences[audience].log.end();
         let place = self.audiences[audience].ring.put(index, end);
-        self.connections[index].state = State::Live(Place { audience, place });
+        self.connections[index].state = State::Live(Place { audience, place, quiet_since_ms });
         self.change_log(audience, Audience::settle);
     }
 
     /// Sends a live connection something that is for it alone, before what its audience is sent.
     pub(super) fn send_own(&mut self, index: u32, bytes: &[u8]) {
         let connection = &mut self.connections[index];
-        let State::Live(Place { audience, place }) = connection.state else { return };
+        let State::Live(Place { audience, place, .. }) = connection.state else { return };
         let sent = match connection.sink.send(bytes) {
             Ok(sent) if sent == bytes.len() => return,
             Ok(sent) => sent,

@@ -180,7 +180,7 @@ impl Shard {
         let (place, position) = (lagging.place, lagging.batch.start);
         self.leave_lagging(place);
         self.leave_position(place.audience, position);
-        self.join_ring(index, place.audience);
+        self.join_ring(index, place.audience, place.quiet_since_ms);
     }
 
     pub(super) fn leave_lagging(&mut self, place: Place) {

@@ -61,6 +61,11 @@ impl Ring {
         Some(member)
     }
 
+    /// Those who are next, at most so many.
+    pub(crate) fn upcoming(&self, count: usize) -> impl Iterator<Item = u32> + '_ {
+        self.keys.iter().take(count).copied().filter(|&key| key != NOBODY)
+    }
+
     /// Puts a member at the end, which was sent all that is before a position, and returns its
     /// place.
     pub(crate) fn put(&mut self, member: u32, position: u64) -> u32 {

@@ -6,7 +6,7 @@ use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::connection::{Connection, Network, Sink, State};
+use super::connection::{Sink, State};
 use super::*;
 use crate::event::Event;
 use crate::frame::{chunk, Draft};
@@ -77,11 +77,6 @@ impl World {
                 Ok(taken)
             }
         }));
-        let peer = Network::from(std::net::SocketAddr::from(([127, 0, 0, 1], 1)));
-        assert!(self.shared.seats.take(peer));
-        let connection = Connection { sink, peer, state: State::Leaving, quiet_since_ms: 0 };
-        let key = self.shard.connections.insert(connection);
-        self.shard.link().counters.pending_connections.add(1);
         let names: Vec<Topic> = topics.iter().map(|&t| Topic::new(TOPICS[t]).unwrap()).collect();
         let head = match wire {
             Wire::Chunked => chunk(b"head\n"),
@@ -89,7 +84,7 @@ impl World {
         };
         // What is in the inbox was published before, and goes to whoever is here when it is taken.
         self.shard.take_inbox();
-        self.shard.join(key.index, &head, &names, wire);
+        let key = self.shard.join_sink(sink, &head, &names, wire).expect("there is a seat");
         let expected = b"head\n".to_vec();
         self.joined += 1;
         self.clients.insert(self.joined, TestClient { key, far, expected, topics, wire });

@@ -188,7 +188,7 @@ impl Shard {
             State::Live(place) => {
                 let (now_ms, heartbeat_ms) = (self.now_ms(), self.timers.heartbeat_ms);
                 let audience = &self.audiences[place.audience];
-                let quiet_ms = [connection.quiet_since_ms, audience.quiet_since_ms]
+                let quiet_ms = [place.quiet_since_ms, audience.quiet_since_ms]
                     .map(|since_ms| now_ms.wrapping_sub(since_ms));
                 let quiet_ms = quiet_ms[0].min(quiet_ms[1]);
                 // The next visit may come a round later, which would be too late.
@@ -206,7 +206,10 @@ impl Shard {
     }
 
     fn beat(&mut self, index: u32, wire: Wire) {
-        self.connections[index].quiet_since_ms = self.now_ms();
+        let now_ms = self.now_ms();
+        if let State::Live(place) = &mut self.connections[index].state {
+            place.quiet_since_ms = now_ms;
+        }
         self.link().counters.heartbeats.add(1);
         match wire {
             Wire::Chunked => self.send_own(index, HEARTBEAT_CHUNK),

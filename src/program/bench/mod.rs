@@ -12,8 +12,10 @@
 //! child  procfs                               their processes
 //! metric -> report                            figures, tables, JSON
 //! run <- streaming, connections               the scenarios
+//! alone <- sinks <- topics, publish_call      those of the engine by itself
 //! ```
 
+mod alone;
 mod body;
 mod child;
 mod client;
@@ -26,14 +28,17 @@ mod follower;
 mod histogram;
 mod metric;
 mod procfs;
+mod publish_call;
 mod reference;
 mod report;
 mod run;
+mod sinks;
 mod solo;
 mod sse;
 mod stream;
 mod streaming;
 mod subject;
+mod topics;
 
 use std::process::ExitCode;
 
@@ -121,6 +126,21 @@ enum Scenario {
         #[arg(long)]
         seconds: Option<u64>,
     },
+    /// What the engine itself costs: deliveries to connections without sockets
+    Sinks(sinks::SinksArgs),
+    /// Measure one size of `sinks`; that scenario starts this
+    #[command(hide = true)]
+    SinksMeasure(sinks::MeasureArgs),
+    /// What a topic costs the engine, up to a million of them, without sockets
+    TopicsSinks(topics::TopicsArgs),
+    /// Measure one number of topics; `topics-sinks` starts this
+    #[command(hide = true)]
+    TopicsSinksMeasure(topics::MeasureArgs),
+    /// What a call of `publish` costs when nobody listens, from Rust and from C
+    PublishCall(publish_call::PublishCallArgs),
+    /// Measure Rust's calls; `publish-call` starts this
+    #[command(hide = true)]
+    PublishCallMeasure(publish_call::MeasureArgs),
     /// Be a server under test; the other scenarios start this
     #[command(hide = true)]
     Subject(SubjectArgs),
@@ -190,6 +210,12 @@ pub(super) fn run(args: BenchArgs) -> Result<ExitCode, Error> {
                 streaming::watch(&run, server, events, seconds)
             })?;
         }
+        Scenario::Sinks(args) => sinks::sinks(&args)?,
+        Scenario::SinksMeasure(args) => sinks::measure(&args)?,
+        Scenario::TopicsSinks(args) => topics::topics(&args)?,
+        Scenario::TopicsSinksMeasure(args) => topics::measure(&args)?,
+        Scenario::PublishCall(args) => publish_call::publish_call(&args)?,
+        Scenario::PublishCallMeasure(args) => publish_call::measure(&args)?,
         Scenario::Subject(args) => {
             args.check()?;
             match args.kind {

@@ -1,0 +1,117 @@
+//! The instructions that the hot functions take, counted by valgrind: unlike time they do not
+//! depend on what else the machine does. Run with `make bench-instructions`, which holds them
+//! against `instructions.json`.
+
+// What the macros make has no documentation.
+#![allow(missing_docs, unreachable_pub)]
+
+mod fixture;
+
+use std::hint::black_box;
+
+use fanfare::internals::{Audience, Events, Frame, Slots, Workbench};
+use fanfare::EventId;
+use gungraun::prelude::*;
+
+use fixture::{Publishing, HEAD};
+
+/// How often a function is called that is over quickly.
+const CALLS: u64 = 100;
+
+#[library_benchmark]
+#[bench::event(args = (fixture::data(), fixture::id()), teardown = check_encoded)]
+fn encode(data: String, id: EventId) -> (Frame, String, EventId) {
+    (fixture::encode(&data, id), data, id)
+}
+
+fn check_encoded((frame, data, id): (Frame, String, EventId)) {
+    fixture::check_encoded(&frame, &data, id);
+}
+
+/// The first events of a hub make room for their like in inboxes and tables.
+fn warm(interested: usize) -> Publishing {
+    let mut publishing = Publishing::new(interested);
+    for _ in 0..2 {
+        publishing.publish(CALLS);
+        publishing.deliver();
+    }
+    publishing
+}
+
+#[library_benchmark]
+#[bench::to_nobody(args = (0), setup = warm, teardown = check_published)]
+#[bench::to_1_shard(args = (1), setup = warm, teardown = check_published)]
+#[bench::to_8_shards(args = (8), setup = warm, teardown = check_published)]
+fn publish_100(mut publishing: Publishing) -> Publishing {
+    publishing.publish(CALLS);
+    publishing
+}
+
+fn check_published(mut publishing: Publishing) {
+    publishing.check();
+}
+
+#[library_benchmark]
+#[bench::to_1_connection(args = (1), setup = published, teardown = check_published)]
+fn deliver_100(mut publishing: Publishing) -> Publishing {
+    publishing.deliver();
+    publishing
+}
+
+fn published(interested: usize) -> Publishing {
+    let mut publishing = warm(interested);
+    publishing.publish(CALLS);
+    publishing
+}
+
+type Appending = (Workbench, Events, Audience);
+
+fn appending() -> Appending {
+    let (workbench, events) = fixture::events();
+    (workbench, events, fixture::audience())
+}
+
+#[library_benchmark]
+#[bench::to_an_audience(setup = appending, teardown = check_appended)]
+fn append_128((workbench, events, mut audience): Appending) -> Appending {
+    audience.append(black_box(&events));
+    (workbench, events, audience)
+}
+
+fn check_appended((_workbench, _events, audience): Appending) {
+    fixture::check_appended(audience);
+}
+
+#[library_benchmark]
+#[bench::into_a_batch(setup = fixture::appended, teardown = check_appended)]
+fn gather_128((workbench, events, mut audience): Appending) -> Appending {
+    black_box(audience.batch(usize::MAX));
+    (workbench, events, audience)
+}
+
+#[library_benchmark]
+#[bench::of_a_slab(setup = fixture::slots, teardown = check_replaced)]
+fn replace_100((mut slots, first): (Slots, u64)) -> (Slots, u64, u64) {
+    let mut key = first;
+    for _ in 0..CALLS {
+        key = fixture::replace(&mut slots, key);
+    }
+    (slots, key, first)
+}
+
+fn check_replaced((mut slots, key, first): (Slots, u64, u64)) {
+    fixture::check_replaced(&mut slots, key, first, CALLS);
+}
+
+#[library_benchmark]
+#[bench::of_a_request(args = (HEAD), teardown = fixture::check_parsed)]
+fn parse(head: &'static [u8]) -> (&'static str, &'static str) {
+    fixture::parse(head)
+}
+
+library_benchmark_group!(
+    name = hot,
+    benchmarks = [encode, publish_100, deliver_100, append_128, gather_128, replace_100, parse]
+);
+
+main!(library_benchmark_groups = hot);

@@ -1,0 +1,235 @@
+//! What benchmarks see of the inside: shards that are driven by hand, with connections that have
+//! no sockets, and the single steps of an event's way. No stable API, and not for hosts.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+
+use crate::event::{Event, EventError};
+use crate::frame::{self, Wire};
+use crate::http::request::Head;
+use crate::http::response;
+use crate::hub::{Hub, StartError};
+use crate::id::EventId;
+use crate::options::Options;
+use crate::order::Published;
+use crate::shard::{sinks, Next, Shard};
+use crate::topic::Topic;
+
+/// Turns that a shard may need until it rests. A round of 1,000,000 members takes 4,000.
+const TURNS_MAX: u64 = 10_000_000;
+
+/// A hub whose shards do nothing until they are told to.
+pub struct Workbench {
+    hub: Hub,
+    shards: Vec<Shard>,
+    wire: Wire,
+    head: Vec<u8>,
+}
+
+/// What a sink was sent: a checksum of the bytes, their cuts and their order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally(sinks::Tally);
+
+impl Workbench {
+    /// Makes a hub, and its shards. Their connections are sent the chunked form, or the bare one.
+    ///
+    /// # Errors
+    ///
+    /// As [`Hub::with_drivers`].
+    pub fn new(options: Options, chunked: bool) -> Result<Workbench, StartError> {
+        let (hub, drivers) = Hub::with_drivers(options)?;
+        let wire = if chunked { Wire::Chunked } else { Wire::Plain };
+        let shards = drivers.into_iter().map(crate::Driver::into_shard).collect();
+        Ok(Workbench { hub, shards, wire, head: response::stream(wire, "", None) })
+    }
+
+    /// What to publish with.
+    pub fn hub(&self) -> &Hub {
+        &self.hub
+    }
+
+    /// What a connection is sent first.
+    pub fn head(&self) -> &[u8] {
+        &self.head
+    }
+
+    /// Has a connection without a socket join a shard, and returns its key. `None` when the
+    /// hub's bound on connections is reached.
+    pub fn join(&mut self, shard: usize, topics: &[Topic]) -> Option<u64> {
+        let sink = sinks::Sink::Counting(sinks::Tally::default());
+        let key = self.shards[shard].join_sink(sink, &self.head, topics, self.wire)?;
+        Some(key.to_u64())
+    }
+
+    /// Ends a connection, as when its client closes it.
+    pub fn leave(&mut self, shard: usize, key: u64) {
+        if let Some(key) = sinks::Key::from_u64(key) {
+            self.shards[shard].end_sink(key);
+        }
+    }
+
+    /// What a connection was sent, its head included; `None` when it has ended.
+    pub fn tally(&mut self, shard: usize, key: u64) -> Option<Tally> {
+        self.shards[shard].tally(sinks::Key::from_u64(key)?).map(Tally)
+    }
+
+    /// Has every shard do what there is to do, and returns how many turns that took.
+    ///
+    /// # Errors
+    ///
+    /// When a poller fails, or a shard does not come to rest.
+    pub fn settle(&mut self) -> io::Result<u64> {
+        let mut turns = 0;
+        for shard in &mut self.shards {
+            turns += 1;
+            while shard.turn()? == Next::Now {
+                turns += 1;
+                if turns > TURNS_MAX {
+                    return Err(io::Error::other("a shard does not come to rest"));
+                }
+            }
+        }
+        Ok(turns)
+    }
+
+    /// Publishes so many events to a topic that the first shard has an audience for, and takes
+    /// them out of its inbox.
+    ///
+    /// # Panics
+    ///
+    /// When there is no room for them.
+    pub fn events(&mut self, topic: &Topic, data: &str, count: usize) -> Events {
+        for _ in 0..count {
+            self.hub.publish(topic, data).expect("there is room");
+        }
+        Events(self.shards[0].take_published())
+    }
+}
+
+impl Tally {
+    /// Takes one send into account.
+    #[inline]
+    pub fn add(&mut self, bytes: &[u8]) {
+        self.0.add(bytes);
+    }
+}
+
+/// Events that wait for their audiences.
+pub struct Events(Vec<Arc<Published>>);
+
+/// An audience by itself.
+pub struct Audience(sinks::Audience);
+
+impl Events {
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.0.len()
+    }
+}
+
+impl Audience {
+    /// An audience that nobody is in.
+    pub fn new(chunked: bool) -> Audience {
+        let wire = if chunked { Wire::Chunked } else { Wire::Plain };
+        Audience(sinks::Audience::new(Box::new([0]), wire, 0))
+    }
+
+    /// Takes events that have to be sent.
+    pub fn append(&mut self, events: &Events) {
+        for event in &events.0 {
+            self.0.append(event);
+        }
+    }
+
+    /// The bytes that the members are sent next, in their envelope; empty when there is nothing.
+    pub fn batch(&mut self, bytes_max: usize) -> &[u8] {
+        let (from, to) = self.0.next_batch(bytes_max);
+        if from == to {
+            return &[];
+        }
+        self.0.log.bytes(from..to)
+    }
+
+    /// Everyone has been sent everything.
+    pub fn rest(&mut self) {
+        self.0.log.advance(self.0.log.end());
+    }
+}
+
+/// An encoded event that has no place in the order yet.
+pub struct Draft(frame::Draft);
+
+/// An encoded event.
+pub struct Frame(frame::Frame);
+
+/// Checks and encodes an event.
+///
+/// # Errors
+///
+/// When no client would get it as it is.
+pub fn encode(event: &Event<'_>) -> Result<Draft, EventError> {
+    frame::Draft::encode(event, 1 << 20).map(Draft)
+}
+
+impl Draft {
+    /// Gives it a place in the order.
+    pub fn stamp(self, id: EventId) -> Frame {
+        Frame(self.0.stamp(id.epoch, id.sequence))
+    }
+}
+
+impl Frame {
+    /// The bytes that a connection is sent.
+    pub fn wire(&self, chunked: bool) -> &[u8] {
+        self.0.wire(if chunked { Wire::Chunked } else { Wire::Plain })
+    }
+}
+
+/// A slab with entries as large as a connection's.
+pub struct Slots(sinks::Slots<[u64; 4]>);
+
+impl Default for Slots {
+    fn default() -> Slots {
+        Slots(sinks::Slots::new())
+    }
+}
+
+impl Slots {
+    /// Inserts an entry, and returns its key.
+    pub fn insert(&mut self, value: [u64; 4]) -> u64 {
+        self.0.insert(value).to_u64()
+    }
+
+    /// The entry, unless the key is stale.
+    pub fn get(&mut self, key: u64) -> Option<[u64; 4]> {
+        self.0.get_mut(sinks::Key::from_u64(key)?).copied()
+    }
+
+    /// Removes an entry, unless the key is stale.
+    pub fn remove(&mut self, key: u64) -> Option<[u64; 4]> {
+        let key = sinks::Key::from_u64(key)?;
+        self.0.get_mut(key)?;
+        Some(self.0.remove(key.index))
+    }
+}
+
+/// The path and the query of a request's head; `None` if it is not a complete one.
+pub fn parse_head(bytes: &[u8]) -> Option<(&str, &str)> {
+    match Head::parse(bytes) {
+        Head::Complete(request, _) => Some((request.path, request.query)),
+        _ => None,
+    }
+}
+
+macro_rules! opaque {
+    ($($name:ident)*) => {$(
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_struct(stringify!($name)).finish_non_exhaustive()
+            }
+        }
+    )*};
+}
+
+opaque!(Workbench Events Audience Draft Frame Slots);

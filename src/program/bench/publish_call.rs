@@ -1,0 +1,91 @@
+//! What a call of `publish` costs its caller when nobody listens: checking, encoding, and the
+//! hub's lock; from Rust, and through the C ABI if there is a C program to measure.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use fanfare::{Hub, Options, Topic};
+use serde_json::json;
+
+use super::alone::{AloneArgs, Figure, Subject};
+use super::metric::Unit;
+use super::subject::{write_data, DATA_BYTES_MIN};
+use super::Error;
+
+const CALLS_MAX: usize = 1_000_000_000;
+const BYTES_MAX: usize = 64 << 10;
+
+#[derive(clap::Args, Clone, Debug)]
+pub(super) struct PublishCallArgs {
+    #[command(flatten)]
+    load: MeasureArgs,
+    /// Measure this C program as well: `make bench-c` builds build/bench/publish
+    #[arg(long, value_name = "FILE")]
+    c_program: Option<PathBuf>,
+    #[command(flatten)]
+    alone: AloneArgs,
+}
+
+/// One measurement; the scenario starts this.
+#[derive(clap::Args, Clone, Debug)]
+pub(super) struct MeasureArgs {
+    /// How many calls
+    #[arg(long, default_value_t = 2_000_000)]
+    calls: usize,
+    /// Length of an event's data, in bytes
+    #[arg(long, default_value_t = 128)]
+    bytes: usize,
+}
+
+const FIGURES: [Figure; 2] = [
+    ("publish_ns", "call of publish", Unit::Nanoseconds),
+    ("calls", "calls, all verified", Unit::Count),
+];
+
+/// Measures Rust and C in turn.
+pub(super) fn publish_call(args: &PublishCallArgs) -> Result<(), Error> {
+    let &MeasureArgs { calls, bytes } = &args.load;
+    check(&args.load)?;
+    let options = [("--calls", calls), ("--bytes", bytes)];
+    let mut subjects = vec![Subject::this_program("rust", "publish-call-measure", &options)?];
+    if let Some(program) = &args.c_program {
+        let words = vec![calls.to_string(), bytes.to_string()];
+        subjects.push(Subject { name: "c".to_owned(), program: program.clone(), words });
+    }
+    let parameters = json!({"calls": calls, "bytes": bytes});
+    args.alone.repeat("publish-call", parameters, &subjects, &FIGURES, |_| {})
+}
+
+fn check(args: &MeasureArgs) -> Result<(), Error> {
+    if !(1..=CALLS_MAX).contains(&args.calls) {
+        return Err(format!("--calls must be 1 to {CALLS_MAX}").into());
+    }
+    if !(DATA_BYTES_MIN..=BYTES_MAX).contains(&args.bytes) {
+        return Err(format!("--bytes must be {DATA_BYTES_MIN} to {BYTES_MAX}").into());
+    }
+    Ok(())
+}
+
+/// Measures Rust, and prints the figures.
+pub(super) fn measure(args: &MeasureArgs) -> Result<(), Error> {
+    check(args)?;
+    let mut data = String::new();
+    write_data(&mut data, 0, 0, args.bytes);
+    let hub = Hub::start(Options { shards: 1, ..Options::default() })?;
+    let topic = Topic::new("prices/ACME")?;
+    let begun = Instant::now();
+    for call in 1..=args.calls as u64 {
+        let id = hub.publish(&topic, data.as_str()).map_err(|error| error.to_string())?;
+        if id.sequence() != call {
+            return Err(format!("call {call} is event {id}").into());
+        }
+    }
+    let elapsed = begun.elapsed();
+    let published = hub.metrics().published_events;
+    if published != args.calls as u64 {
+        return Err(format!("{published} events of {} calls", args.calls).into());
+    }
+    let publish_ns = elapsed.as_nanos() as f64 / args.calls as f64;
+    println!("{}", json!({"publish_ns": publish_ns, "calls": args.calls}));
+    Ok(())
+}
