@@ -5,7 +5,7 @@ LIB_DIR := build/lib
 RELEASE := target/release
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint capi header bench fmt clean setup
+.PHONY: help demo test lint capi header bench bench-peers fmt clean setup
 
 help: ## list what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -41,9 +41,13 @@ bench: ## a few minutes of benchmark: the engine beside bare loops
 	$(RELEASE)/fanfare bench connect --repeat 5
 	$(RELEASE)/fanfare bench idle-memory --subjects fanfare
 
+bench-peers: ## install the servers that the benchmark compares with, into build/peers
+	benches/peers/install
+
 fmt: ## format the code of all languages
 	$(CARGO) fmt
-	gofmt -w bindings/go
+	$(CARGO) fmt --manifest-path benches/peers/axum/Cargo.toml
+	gofmt -w bindings/go benches/peers/go-sse
 
 setup: ## install what the tests need
 	tests/setup

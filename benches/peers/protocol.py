@@ -3,12 +3,11 @@
 What a subject is told and what it answers is described in src/program/bench/subject.rs.
 """
 
-import ctypes
+import concurrent.futures
 import dataclasses
 import http.client
 import os
 import queue
-import signal
 import socket
 import subprocess
 import sys
@@ -18,7 +17,6 @@ import time
 START_SECONDS = 15
 END_SECONDS = 10
 REQUEST_SECONDS = 60
-PR_SET_PDEATHSIG = 1
 
 # Set when standard input has ended, and with it the run.
 IS_ENDED = threading.Event()
@@ -90,60 +88,49 @@ def publish_all(settings, publish, publish_solo):
     Both functions take the data of one event and return when the server has accepted it.
     """
     is_over = threading.Event()
-    failures = []
-    late_ns = None
     solo = None
-    if settings.solo_interval_ms:
-        late_ns = []
-        solo = threading.Thread(
-            target=_publish_solos, args=(settings, publish_solo, is_over, late_ns, failures)
-        )
     begun_ns = time.monotonic_ns()
     cpu_ns = time.process_time_ns()
-    if solo:
-        solo.start()
-    try:
-        for number in range(settings.events):
-            wait_ns = settings.due_ns(begun_ns, number) - time.monotonic_ns()
-            if wait_ns > 0 and IS_ENDED.wait(wait_ns / 1e9):
-                raise RuntimeError("the benchmark ended during the run")
-            publish(settings.data(number, time.monotonic_ns()))
-        elapsed_ns = time.monotonic_ns() - begun_ns
-        cpu_ns = time.process_time_ns() - cpu_ns
-    finally:
-        is_over.set()
-        if solo:
-            solo.join()
-    if failures:
-        raise failures[0]
-    return Done(settings.events, elapsed_ns, cpu_ns, late_ns)
+    with concurrent.futures.ThreadPoolExecutor(1) as beside:
+        if settings.solo_interval_ms:
+            solo = beside.submit(_publish_solos, settings, publish_solo, is_over)
+        try:
+            for number in range(settings.events):
+                wait_ns = settings.due_ns(begun_ns, number) - time.monotonic_ns()
+                if wait_ns > 0 and IS_ENDED.wait(wait_ns / 1e9):
+                    raise RuntimeError("the benchmark ended during the run")
+                publish(settings.data(number, time.monotonic_ns()))
+            elapsed_ns = time.monotonic_ns() - begun_ns
+            cpu_ns = time.process_time_ns() - cpu_ns
+        finally:
+            is_over.set()
+    return Done(settings.events, elapsed_ns, cpu_ns, solo and solo.result())
 
 
-def _publish_solos(settings, publish, is_over, late_ns, failures):
+def _publish_solos(settings, publish, is_over):
+    """Publishes until it is over; by how much each was late, in nanoseconds."""
     interval_ns = settings.solo_interval_ms * 1_000_000
+    late_ns = []
     due_ns = time.monotonic_ns() + interval_ns
-    try:
-        # Waits until the next one is due, unless the run is over before.
-        while not is_over.wait(max(0, due_ns - time.monotonic_ns()) / 1e9):
-            late_ns.append(max(0, time.monotonic_ns() - due_ns))
-            publish(settings.data(len(late_ns) - 1, due_ns))
-            due_ns += interval_ns
-    except Exception as error:
-        failures.append(error)
+    # Waits until the next one is due, unless the run is over before.
+    while not is_over.wait(max(0, due_ns - time.monotonic_ns()) / 1e9):
+        if time.monotonic_ns() < due_ns:
+            continue
+        late_ns.append(time.monotonic_ns() - due_ns)
+        publish(settings.data(len(late_ns) - 1, due_ns))
+        due_ns += interval_ns
+    return late_ns
 
 
 class Server:
     """A server that is a process of its own, and dies with this one."""
 
     def __init__(self, command):
-        libc = ctypes.CDLL(None)
+        # SIGTERM: on SIGKILL a master process would leave its workers behind.
+        dying_with_this = ["setpriv", "--pdeathsig", "TERM", "--", *command]
+        # Standard output belongs to the protocol.
         self._process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            # Standard output belongs to the protocol.
-            stdout=sys.stderr,
-            # SIGTERM: on SIGKILL a master process would leave its workers behind.
-            preexec_fn=lambda: libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM),
+            dying_with_this, stdin=subprocess.DEVNULL, stdout=sys.stderr
         )
         self.pid = self._process.pid
 

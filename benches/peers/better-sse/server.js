@@ -23,6 +23,8 @@ const channels = new Map([['/all', everyone], ['/solo', solo]]);
 
 /** CLOCK_MONOTONIC, in nanoseconds. */
 const nowNs = () => process.hrtime.bigint();
+/** Whole milliseconds, which is what Node's timers know, until then: never too early. */
+const msUntil = (dueNs) => Math.max(0, Math.ceil(Number(dueNs - nowNs()) / 1e6));
 const data = (number, stampNs) => `${number} ${stampNs} `.padEnd(bytes, 'x');
 
 async function publishAll() {
@@ -32,7 +34,7 @@ async function publishAll() {
   const beside = soloIntervalMs > 0 ? publishSolos(ending.signal) : null;
   for (let number = 0; number < events; number += 1) {
     const dueNs = rate > 0 ? begunNs + BigInt(Math.floor((number * 1e9) / rate)) : begunNs;
-    const waitMs = Number(dueNs - nowNs()) / 1e6;
+    const waitMs = msUntil(dueNs);
     await (waitMs > 0 ? setTimeout(waitMs) : setImmediate());
     everyone.broadcast(data(number, nowNs()), 'message', { eventId: String(number) });
   }
@@ -47,11 +49,12 @@ async function publishSolos(signal) {
   const intervalNs = BigInt(soloIntervalMs) * 1_000_000n;
   const lateNs = [];
   for (let dueNs = nowNs() + intervalNs; ; dueNs += intervalNs) {
-    await setTimeout(Math.max(0, Number(dueNs - nowNs()) / 1e6), undefined, { signal })
-      .catch(() => {});
+    // A timer may still fire a little before its time.
+    do {
+      await setTimeout(msUntil(dueNs), undefined, { signal }).catch(() => {});
+    } while (!signal.aborted && nowNs() < dueNs);
     if (signal.aborted) break;
-    // A timer may fire a part of a millisecond early.
-    lateNs.push(Math.max(0, Number(nowNs() - dueNs)));
+    lateNs.push(Number(nowNs() - dueNs));
     solo.broadcast(data(lateNs.length - 1, dueNs), 'message', {
       eventId: String(lateNs.length - 1),
     });

@@ -117,7 +117,10 @@ func publishSolos(server *sse.Server, args settings, over <-chan struct{}) strin
 			return fmt.Sprintf(" solo=%d solo_late_p99_ns=%d", len(late), p99)
 		case <-time.After(time.Duration(due - now(clockMonotonic))):
 		}
-		late = append(late, max(0, now(clockMonotonic)-due))
+		if now(clockMonotonic) < due {
+			continue
+		}
+		late = append(late, now(clockMonotonic)-due)
 		publish(server, topicSolo, len(late)-1, due, args.bytes)
 		due += int64(args.soloInterval)
 	}

