@@ -80,6 +80,13 @@ fn every_peer_of_the_repository_can_be_installed_or_says_why_not() {
             && !peer["needs"].as_array().is_none_or(Vec::is_empty)
             && folder.join(name).is_dir();
         assert_eq!(is_whole, peer["unavailable"].is_null(), "{name}");
+        // The version that is told is the one that is installed.
+        let version = peer["version"].as_str().unwrap_or("");
+        let pinned = ["Cargo.toml", "package.json", "requirements.txt", "go.mod"]
+            .iter()
+            .filter_map(|file| std::fs::read_to_string(folder.join(name).join(file)).ok())
+            .any(|text| text.contains(version));
+        assert!(pinned || install.contains(version), "{name} {version}");
     }
 }
 
