@@ -9,7 +9,7 @@ GUNGRAUN_RUNNER := $(GUNGRAUN_DIR)/bin/gungraun-runner
 RELEASE := target/release
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint capi header bench bench-c bench-micro bench-instructions fmt clean setup
+.PHONY: help demo test lint capi header bench bench-c bench-micro bench-instructions bench-peers fmt clean setup
 
 help: ## list what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -64,9 +64,13 @@ bench-instructions: $(GUNGRAUN_RUNNER) ## the same steps in instructions; fails 
 $(GUNGRAUN_RUNNER):
 	$(CARGO) install --locked gungraun-runner --version $(GUNGRAUN_VERSION) --root $(GUNGRAUN_DIR)
 
+bench-peers: ## install the servers that the benchmark compares with, into build/peers
+	benches/peers/install
+
 fmt: ## format the code of all languages
 	$(CARGO) fmt
-	gofmt -w bindings/go
+	$(CARGO) fmt --manifest-path benches/peers/axum/Cargo.toml
+	gofmt -w bindings/go benches/peers/go-sse
 
 setup: ## install what the tests need
 	tests/setup

@@ -2,9 +2,13 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
+
+use rustix::process::{kill_process_group, Pid, Signal};
 
 use super::clock::pin_to_core;
 use super::subject::{Done, SubjectArgs};
@@ -12,6 +16,8 @@ use super::Error;
 
 /// How long a subject may take to listen, and to end after its stdin was closed.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// How long a subject that is given up may take to end before it is killed.
+const GRACE: Duration = Duration::from_secs(2);
 
 /// What to start.
 #[derive(Clone, Debug)]
@@ -20,6 +26,8 @@ pub(super) struct SubjectSpec {
     pub(super) name: String,
     /// The shell command of a peer; `None` for this program.
     pub(super) command: Option<String>,
+    /// Where that command runs; `None` for here.
+    pub(super) directory: Option<PathBuf>,
     /// What it is to do.
     pub(super) args: SubjectArgs,
 }
@@ -31,12 +39,14 @@ pub(super) struct Cores {
     pub(super) client: Option<usize>,
 }
 
-/// A subject that runs. Dropping it kills the process.
+/// A subject that runs. Dropping it ends the process and all others of its process group.
 pub(super) struct Subject {
     name: String,
     child: Child,
     stdin: Option<ChildStdin>,
     lines: mpsc::Receiver<String>,
+    /// The processes that are the server.
+    pids: Vec<u32>,
     address: SocketAddr,
     path: String,
     solo_path: String,
@@ -58,6 +68,12 @@ impl Subject {
             }
         };
         command.envs(spec.args.environment()).stdin(Stdio::piped()).stdout(Stdio::piped());
+        if let Some(directory) = &spec.directory {
+            command.current_dir(directory);
+        }
+        // A group of its own, so that what it starts can be ended with it. When this process
+        // dies, however that is, the subject's stdin is closed, and it ends by itself.
+        command.process_group(0);
         // A child runs where the thread that started it did.
         if let Some(core) = cores.server {
             pin_to_core(core)?;
@@ -80,6 +96,7 @@ impl Subject {
         })?;
         let mut subject = Self {
             name: spec.name.clone(),
+            pids: vec![child.id()],
             child,
             stdin,
             lines,
@@ -98,7 +115,11 @@ impl Subject {
             let line =
                 line.ok_or_else(|| format!("{} does not say where it listens", self.name))?;
             let mut words = line.split_whitespace();
-            if words.next() == Some("listening") {
+            let first = words.next();
+            if first == Some("pids") {
+                let pids: Result<Vec<u32>, _> = words.map(str::parse).collect();
+                self.pids = pids.map_err(|_| format!("not process ids: {line:?}"))?;
+            } else if first == Some("listening") {
                 let address = words.next().and_then(|word| word.parse().ok());
                 self.address = address.ok_or_else(|| format!("not an address: {line:?}"))?;
                 self.path = words.next().unwrap_or("/events").to_owned();
@@ -114,9 +135,9 @@ impl Subject {
         &self.name
     }
 
-    /// Its process id.
-    pub(super) fn pid(&self) -> u32 {
-        self.child.id()
+    /// The processes that are the server, without those that descend from them.
+    pub(super) fn pids(&self) -> &[u32] {
+        &self.pids
     }
 
     /// Where it listens.
@@ -187,8 +208,16 @@ impl Subject {
 
 impl Drop for Subject {
     fn drop(&mut self) {
-        // Both fail only for a process that has ended.
-        let _ = self.child.kill();
+        // One that still obeys clears up behind itself.
+        self.stdin = None;
+        let deadline = Instant::now() + GRACE;
+        while matches!(self.child.try_wait(), Ok(None)) && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        // Both fail only when there is nothing left to end.
+        if let Some(group) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
+            let _ = kill_process_group(group, Signal::KILL);
+        }
         let _ = self.child.wait();
     }
 }

@@ -17,7 +17,7 @@ use std::ops::Range;
 
 use super::histogram::Histogram;
 use super::reference::Reference;
-use super::sse::{block_len, read_block, Block, Numbered};
+use super::sse::{block_len, numbered_lines, read_block, Block, Numbered};
 
 /// The longest block that is accepted, in bytes.
 const BLOCK_BYTES_MAX: usize = 1 << 20;
@@ -284,11 +284,23 @@ impl Follower {
                 class.totals.last_at_ns = now_ns;
                 self.other += 1;
             }
-            Block::Numbered(event) => self.judge_event(class, block, event, now_ns),
+            Block::Numbered(event) => self.judge_event(class, Some(block), event, now_ns),
+            Block::Joined => {
+                for event in numbered_lines(block, now_ns) {
+                    self.judge_event(class, None, event, now_ns);
+                }
+            }
         }
     }
 
-    fn judge_event(&mut self, class: &mut Class, block: &[u8], event: Numbered, now_ns: u64) {
+    /// Counts one event; `block` is all that it came in, if it came alone.
+    fn judge_event(
+        &mut self,
+        class: &mut Class,
+        block: Option<&[u8]>,
+        event: Numbered,
+        now_ns: u64,
+    ) {
         let next = *self.next.get_or_insert(event.number);
         if event.number < next && !self.fill_gap(event.number) {
             class.faults.doubled += 1;
@@ -308,10 +320,10 @@ impl Follower {
         }
         let length_is_right =
             class.expected.data_bytes.is_none_or(|bytes| bytes == event.data_bytes);
-        if length_is_right && event.padding_is_whole {
-            class.reference.push(event.number, event.stamp_ns, block);
-        } else {
+        if !length_is_right || !event.padding_is_whole {
             class.faults.malformed += 1;
+        } else if let Some(block) = block {
+            class.reference.push(event.number, event.stamp_ns, block);
         }
         self.delivered += 1;
         class.totals.delivered += 1;

@@ -228,3 +228,23 @@ fn many_gaps_stay_bounded() {
     follower.finish(&mut class);
     assert_eq!(class.faults.lost, 2_000);
 }
+
+#[test]
+fn events_that_come_joined_count_each_wherever_they_are_joined() {
+    let joined = |numbers: std::ops::Range<u64>| {
+        let lines = numbers.map(|number| format!("data:{number} {} xxxx\n", 1_000 + number));
+        format!("event: data\n{}data:\n\nevent: control\ndata:{{}}\n\n", lines.collect::<String>())
+    };
+    let mut class = class_of(6);
+    for cut in [1, 2, 4, 5, 6] {
+        let text = joined(0..cut) + &if cut < 6 { joined(cut..6) } else { String::new() };
+        for split in 0..text.len() {
+            receive(&mut class, &[&text[..split], &text[split..]]).finish(&mut class);
+        }
+    }
+    assert!(class.faults.is_none(), "{:?}", class.faults);
+    assert_eq!(class.totals.delivered, 6 * class.totals.complete as u64);
+    let text = joined(0..2) + &joined(3..6);
+    receive(&mut class, &[&text]).finish(&mut class);
+    assert_eq!(class.faults, Faults { lost: 1, ..Faults::default() });
+}

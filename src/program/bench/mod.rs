@@ -10,6 +10,7 @@
 //! connect -> client                           thousands of them
 //! subject <- floor, engine                    the servers, and how they are told what to do
 //! child  procfs                               their processes
+//! peers                                       other servers, from their manifest
 //! metric -> report                            figures, tables, JSON
 //! run <- streaming, connections               the scenarios
 //! alone <- sinks <- topics, publish_call      those of the engine by itself
@@ -27,6 +28,7 @@ mod floor;
 mod follower;
 mod histogram;
 mod metric;
+mod peers;
 mod procfs;
 mod publish_call;
 mod reference;
@@ -164,11 +166,13 @@ pub(super) fn run(args: BenchArgs) -> Result<ExitCode, Error> {
         Scenario::Unicast { run, rate, seconds, flood_events, solo_interval_ms } => {
             let solo = |load| Load { solo_interval_ms: solo_interval_ms.max(1), ..load };
             let subjects = ["floor-a", "fanfare"];
-            broadcast("unicast-paced", &subjects, &run, solo(paced_load(rate, seconds)?))?;
+            let paced = solo(paced_load(rate, seconds)?);
+            let paced = peers::put_off(broadcast("unicast-paced", &subjects, &run, paced))?;
             if flood_events > 0 {
                 let flood = solo(Load { events: flood_events, ..Load::default() });
                 broadcast("unicast-flood", &["floor-b", "fanfare"], &run, flood)?;
             }
+            paced?;
         }
         Scenario::IdleMemory { run } => {
             let parameters = json!({"clients": run.clients, "repeat": run.repeat});

@@ -1,6 +1,8 @@
-//! What `/proc` tells about a process: CPU time, memory, descriptors. Its children count with it.
+//! What `/proc` tells about the processes of a server: CPU time, memory, descriptors. Their
+//! children count with them.
 
 use std::fs;
+use std::ops::Add;
 
 use super::Error;
 
@@ -10,7 +12,7 @@ const KIB: u64 = 1024;
 /// The most processes that one subject may be.
 const PROCESSES_MAX: usize = 256;
 
-/// Memory of a process and its children, in bytes.
+/// Memory of processes and their children, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub(super) struct Memory {
     /// Resident, anonymous: heap and stacks.
@@ -19,28 +21,28 @@ pub(super) struct Memory {
     pub(super) rss_peak_bytes: u64,
 }
 
-/// CPU time that a process and its children have used, in nanoseconds.
-pub(super) fn cpu_ns(pid: u32) -> Result<u64, Error> {
-    family(pid).into_iter().map(process_cpu_ns).sum()
+/// CPU time that processes and their children have used, in nanoseconds.
+pub(super) fn cpu_ns(pids: &[u32]) -> Result<u64, Error> {
+    sum(pids, process_cpu_ns)
 }
 
-/// Memory of a process and its children.
-pub(super) fn memory(pid: u32) -> Result<Memory, Error> {
-    let mut sum = Memory::default();
-    for pid in family(pid) {
+/// Memory of processes and their children.
+pub(super) fn memory(pids: &[u32]) -> Result<Memory, Error> {
+    sum(pids, |pid| {
         let status = read(pid, "status")?;
-        sum.rss_anon_bytes += kib_of(&status, "RssAnon:") * KIB;
-        sum.rss_peak_bytes += kib_of(&status, "VmHWM:") * KIB;
-    }
-    Ok(sum)
+        Ok(Memory {
+            rss_anon_bytes: kib_of(&status, "RssAnon:") * KIB,
+            rss_peak_bytes: kib_of(&status, "VmHWM:") * KIB,
+        })
+    })
 }
 
-/// How many sockets a process and its children hold.
-pub(super) fn sockets(pid: u32) -> Result<usize, Error> {
-    let mut count = 0;
-    for pid in family(pid) {
+/// How many sockets processes and their children hold.
+pub(super) fn sockets(pids: &[u32]) -> Result<usize, Error> {
+    sum(pids, |pid| {
         let entries = fs::read_dir(format!("/proc/{pid}/fd"))
             .map_err(|error| format!("process {pid}: {error}"))?;
+        let mut count = 0;
         for entry in entries {
             // One that was closed since is none.
             let link = fs::read_link(entry?.path());
@@ -48,18 +50,51 @@ pub(super) fn sockets(pid: u32) -> Result<usize, Error> {
                 link.is_ok_and(|link| link.as_os_str().as_encoded_bytes().starts_with(b"socket:")),
             );
         }
-    }
-    Ok(count)
+        Ok(count)
+    })
 }
 
-/// The process and all that descend from it.
-fn family(pid: u32) -> Vec<u32> {
-    let mut pids = vec![pid];
+/// Adds up a figure of the processes and all that descend from them.
+fn sum<T: Default + Add<Output = T>>(
+    pids: &[u32],
+    figure: impl Fn(u32) -> Result<T, Error>,
+) -> Result<T, Error> {
+    let mut sum = T::default();
+    for pid in family(pids) {
+        match figure(pid) {
+            Ok(part) => sum = sum + part,
+            // A child that has ended since it was listed has nothing.
+            Err(_) if !pids.contains(&pid) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(sum)
+}
+
+impl Add for Memory {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            rss_anon_bytes: self.rss_anon_bytes + other.rss_anon_bytes,
+            rss_peak_bytes: self.rss_peak_bytes + other.rss_peak_bytes,
+        }
+    }
+}
+
+/// The processes and all that descend from them, each once.
+fn family(ancestors: &[u32]) -> Vec<u32> {
+    let mut pids = ancestors.to_vec();
     let mut at = 0;
     while at < pids.len() && pids.len() < PROCESSES_MAX {
         for task in tasks(pids[at]) {
             let children = fs::read_to_string(format!("{task}/children")).unwrap_or_default();
-            pids.extend(children.split_whitespace().filter_map(|word| word.parse::<u32>().ok()));
+            let children = children.split_whitespace().filter_map(|word| word.parse::<u32>().ok());
+            for child in children {
+                if !pids.contains(&child) {
+                    pids.push(child);
+                }
+            }
         }
         at += 1;
     }
@@ -109,16 +144,28 @@ mod tests {
 
     #[test]
     fn this_process_has_memory_uses_cpu_and_opens_sockets() {
-        let pid = std::process::id();
-        let memory = memory(pid).unwrap();
+        let pids = [std::process::id()];
+        let memory = memory(&pids).unwrap();
         assert!(memory.rss_anon_bytes > 0 && memory.rss_peak_bytes >= memory.rss_anon_bytes);
-        let before_ns = cpu_ns(pid).unwrap();
+        let before_ns = cpu_ns(&pids).unwrap();
         let begun = std::time::Instant::now();
         while begun.elapsed().as_millis() < 60 {}
-        assert!(cpu_ns(pid).unwrap() > before_ns);
+        assert!(cpu_ns(&pids).unwrap() > before_ns);
         let _sockets: Vec<_> =
             (0..40).map(|_| std::net::UdpSocket::bind("127.0.0.1:0").unwrap()).collect();
-        assert!(sockets(pid).unwrap() >= 40);
-        assert!(cpu_ns(u32::MAX).is_err());
+        assert!(sockets(&pids).unwrap() >= 40);
+        assert!(cpu_ns(&[u32::MAX]).is_err());
+    }
+
+    #[test]
+    fn children_count_with_their_parents_and_none_counts_twice() {
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let (parent, child_pid) = (std::process::id(), child.id());
+        assert!(family(&[parent]).contains(&child_pid));
+        let both = family(&[parent, child_pid]);
+        assert_eq!(both.iter().filter(|pid| **pid == child_pid).count(), 1);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(!family(&[parent]).contains(&child_pid));
     }
 }

@@ -8,6 +8,7 @@ use serde_json::{json, Map, Value};
 
 use super::histogram::Histogram;
 use super::metric::{show, Measured, Unit};
+use super::peers::{Note, Outcome};
 use super::Error;
 
 const PERCENTILES: [(&str, f64); 4] =
@@ -18,6 +19,8 @@ pub(super) struct Report {
     scenario: String,
     parameters: Map<String, Value>,
     runs: Vec<(String, Measured)>,
+    /// How the peers fared, those that were not measured included.
+    peers: Vec<Note>,
 }
 
 /// One figure of one subject over its repeats.
@@ -33,12 +36,26 @@ impl Report {
             Value::Object(parameters) => parameters,
             _ => Map::new(),
         };
-        Self { scenario: scenario.to_owned(), parameters, runs: Vec::new() }
+        Self { scenario: scenario.to_owned(), parameters, runs: Vec::new(), peers: Vec::new() }
     }
 
     /// Adds a run of a subject.
     pub(super) fn add(&mut self, subject: &str, measured: Measured) {
         self.runs.push((subject.to_owned(), measured));
+    }
+
+    /// Adds a peer among the subjects, and how it fared; the last word on each counts.
+    pub(super) fn note(&mut self, note: Note) {
+        match self.peers.iter_mut().find(|other| other.name == note.name) {
+            Some(other) => *other = note,
+            None => self.peers.push(note),
+        }
+    }
+
+    /// The peers of which a run failed.
+    pub(super) fn failed(&self) -> Vec<String> {
+        let failed = self.peers.iter().filter(|note| note.outcome == Outcome::Failed);
+        failed.map(|note| note.name.clone()).collect()
     }
 
     /// Prints the table: median, and in brackets the least and greatest of the repeats.
@@ -60,6 +77,9 @@ impl Report {
             rows.push(row);
         }
         print_columns(&rows);
+        for note in &self.peers {
+            println!("{}", note.line());
+        }
         for ((subject, name), histogram) in self.pooled() {
             println!("{subject}: {name}, all runs: {}", show_histogram(&histogram));
         }
@@ -98,6 +118,7 @@ impl Report {
             "machine": machine(),
             "parameters": self.parameters,
             "floor": self.floor(),
+            "peers": self.peers,
             "summary": summary,
             "pooled": pooled,
             "runs": runs,

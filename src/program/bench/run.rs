@@ -10,6 +10,7 @@ use super::child::{Cores, Subject, SubjectSpec};
 use super::clock::{now_ns, pin_to_core};
 use super::connect::Target;
 use super::metric::Measured;
+use super::peers::{self, Manifest, Note, Outcome, PeersFailed};
 use super::procfs::{self, Memory};
 use super::report::Report;
 use super::subject::{Done, Kind, SubjectArgs};
@@ -29,12 +30,16 @@ pub(super) struct RunArgs {
     /// Length of an event's data, in bytes
     #[arg(long, default_value_t = 128)]
     pub(super) bytes: usize,
-    /// What to measure, in this order: floor-a, floor-b, fanfare, or names given with --peer
+    /// What to measure, in this order: floor-a, floor-b, fanfare, peers (see --peers), all-peers,
+    /// or names given with --peer
     #[arg(long, value_delimiter = ',')]
     pub(super) subjects: Vec<String>,
     /// NAME=COMMAND: a further subject, see the protocol in subject.rs
     #[arg(long, value_name = "NAME=COMMAND")]
     pub(super) peer: Vec<String>,
+    /// The manifest of the peers [default: benches/peers/peers.json if it is there]
+    #[arg(long, value_name = "FILE")]
+    pub(super) peers: Option<PathBuf>,
     /// How often to run each subject; they take turns
     #[arg(long, default_value_t = 1)]
     pub(super) repeat: usize,
@@ -98,24 +103,44 @@ impl RunArgs {
             pin_to_core(core).map_err(|error| format!("core {core}: {error} (try --unpinned)"))?;
         }
         let mut report = Report::new(scenario, parameters);
-        for turn in 1..=self.repeat {
-            if let Some(url) = &self.attach {
+        if let Some(url) = &self.attach {
+            for _ in 0..self.repeat {
                 let (address, path) = Target::parse_url(url)?;
                 let mut server = Server::Attached { address, path, pid: self.pid };
                 report.add("attached", measure(&mut server, &load)?);
-                continue;
             }
-            for spec in self.specs(default_subjects, load)? {
-                eprintln!("{scenario}: {}, run {turn} of {}", spec.name, self.repeat);
-                let mut server = Server::Subject(Box::new(Subject::start(&spec, cores)?));
-                let measured = measure(&mut server, &load_of(&spec.args))
-                    .map_err(|error| format!("{scenario}, {}, run {turn}: {error}", spec.name))?;
-                report.add(&spec.name, measured);
-                server.end()?;
+        } else {
+            let mut subjects = self.subjects(scenario, default_subjects, load, &mut report)?;
+            let are_several = subjects.len() > 1;
+            for turn in 1..=self.repeat {
+                let mut failed = Vec::new();
+                for (spec, peer) in &subjects {
+                    eprintln!("{scenario}: {}, run {turn} of {}", spec.name, self.repeat);
+                    let measured = measure_once(spec, cores, &mut measure);
+                    match (measured, peer) {
+                        (Ok(measured), _) => report.add(&spec.name, measured),
+                        (Err(error), Some(note)) if are_several => {
+                            let reason = Some(format!("run {turn}: {error}"));
+                            eprintln!("{scenario}: {}, run {turn}: {error}", spec.name);
+                            report.note(Note { outcome: Outcome::Failed, reason, ..note.clone() });
+                            failed.push(spec.name.clone());
+                        }
+                        (Err(error), _) => {
+                            let name = &spec.name;
+                            return Err(format!("{scenario}, {name}, run {turn}: {error}").into());
+                        }
+                    }
+                }
+                // One that has failed is not tried again.
+                subjects.retain(|(spec, _)| !failed.contains(&spec.name));
             }
         }
         report.print();
-        self.json.as_ref().map_or(Ok(()), |path| report.write_json(path))
+        self.json.as_ref().map_or(Ok(()), |path| report.write_json(path))?;
+        match report.failed() {
+            failed if failed.is_empty() => Ok(()),
+            failed => Err(PeersFailed(failed).into()),
+        }
     }
 
     /// When a run that begins now must be over, `CLOCK_MONOTONIC`, in nanoseconds.
@@ -128,23 +153,81 @@ impl RunArgs {
         Cores { server: pinned(self.server_core), client: pinned(self.client_core) }
     }
 
-    fn specs(&self, default_subjects: &[&str], load: Load) -> Result<Vec<SubjectSpec>, Error> {
+    /// The subjects to run, peers with a note. Those that cannot be run and were not named are
+    /// noted in the report instead.
+    fn subjects(
+        &self,
+        scenario: &str,
+        default_subjects: &[&str],
+        load: Load,
+        report: &mut Report,
+    ) -> Result<Vec<(SubjectSpec, Option<Note>)>, Error> {
+        let manifest = Manifest::load(self.peers.as_deref())?;
         let mut names: Vec<&str> = self.subjects.iter().map(String::as_str).collect();
         if names.is_empty() {
             names = default_subjects.to_vec();
         }
-        names.into_iter().map(|name| self.spec(name, load)).collect()
+        let mut subjects = Vec::new();
+        for name in names {
+            if name == peers::ALL {
+                for peer in manifest.peers() {
+                    match manifest.check(peer, scenario) {
+                        Ok(()) => subjects.push(self.subject(&peer.name, &manifest, load)?),
+                        Err((outcome, reason)) => report.note(peer.note(outcome, Some(reason))),
+                    }
+                }
+                continue;
+            }
+            if let Some(peer) = manifest.peer(name).filter(|_| self.bare_peer(name).is_none()) {
+                manifest
+                    .check(peer, scenario)
+                    .map_err(|(_, reason)| format!("{name}: {reason}"))?;
+            }
+            subjects.push(self.subject(name, &manifest, load)?);
+        }
+        if subjects.is_empty() {
+            return Err("none of the peers is installed: see `make bench-peers`".into());
+        }
+        for note in subjects.iter().filter_map(|(_, note)| note.clone()) {
+            report.note(note);
+        }
+        Ok(subjects)
     }
 
-    fn spec(&self, name: &str, load: Load) -> Result<SubjectSpec, Error> {
-        let peers = self.peer.iter().filter_map(|peer| peer.split_once('='));
-        let command =
-            peers.clone().find(|(peer, _)| *peer == name).map(|(_, line)| line.to_owned());
-        let kind = match (name, &command) {
-            ("floor-a", None) => Kind::FloorA,
-            ("floor-b", None) => Kind::FloorB,
-            ("fanfare", None) | (_, Some(_)) => Kind::Fanfare,
-            _ => return Err(format!("no subject {name:?}, and no --peer {name}=COMMAND").into()),
+    /// The command given for a subject with --peer.
+    fn bare_peer(&self, name: &str) -> Option<&str> {
+        let mut peers = self.peer.iter().filter_map(|peer| peer.split_once('='));
+        peers.find(|(peer, _)| *peer == name).map(|(_, line)| line)
+    }
+
+    fn subject(
+        &self,
+        name: &str,
+        manifest: &Manifest,
+        mut load: Load,
+    ) -> Result<(SubjectSpec, Option<Note>), Error> {
+        let mut command = None;
+        let mut directory = None;
+        let mut note = None;
+        let kind = if let Some(line) = self.bare_peer(name) {
+            command = Some(line.to_owned());
+            note = Some(Note::bare(name));
+            Kind::Fanfare
+        } else if let Some(peer) = manifest.peer(name) {
+            command = Some(peer.command.clone());
+            directory = Some(manifest.root().to_owned());
+            note = Some(peer.note(Outcome::Measured, None));
+            load.events = peer.bounded_events(load.events, load.rate, self.clients);
+            Kind::Fanfare
+        } else {
+            match name {
+                "floor-a" => Kind::FloorA,
+                "floor-b" => Kind::FloorB,
+                "fanfare" => Kind::Fanfare,
+                _ => {
+                    return Err(format!("no subject {name:?}, and no --peer {name}=COMMAND").into())
+                }
+            }
         };
         let args = SubjectArgs {
             kind,
@@ -156,8 +239,20 @@ impl RunArgs {
             solo_interval_ms: load.solo_interval_ms,
             batch: 256,
         };
-        Ok(SubjectSpec { name: name.to_owned(), command, args: bounded(args) })
+        let args = bounded(args);
+        Ok((SubjectSpec { name: name.to_owned(), command, directory, args }, note))
     }
+}
+
+fn measure_once(
+    spec: &SubjectSpec,
+    cores: Cores,
+    measure: &mut impl FnMut(&mut Server, &Load) -> Result<Measured, Error>,
+) -> Result<Measured, Error> {
+    let mut server = Server::Subject(Box::new(Subject::start(spec, cores)?));
+    let measured = measure(&mut server, &load_of(&spec.args))?;
+    server.end()?;
+    Ok(measured)
 }
 
 /// Floor A without pause sends 110,000 events a second: it gets as many as it can send in some
@@ -214,23 +309,23 @@ impl Server {
 
     /// CPU time that the server has used, in nanoseconds; `None` if its process is not known.
     pub(super) fn cpu_ns(&self) -> Result<Option<u64>, Error> {
-        self.pid().map(procfs::cpu_ns).transpose()
+        self.figure(procfs::cpu_ns)
     }
 
     /// Memory of the server; `None` if its process is not known.
     pub(super) fn memory(&self) -> Result<Option<Memory>, Error> {
-        self.pid().map(procfs::memory).transpose()
+        self.figure(procfs::memory)
     }
 
     /// How many sockets the server holds; `None` if its process is not known.
     pub(super) fn sockets(&self) -> Result<Option<usize>, Error> {
-        self.pid().map(procfs::sockets).transpose()
+        self.figure(procfs::sockets)
     }
 
-    fn pid(&self) -> Option<u32> {
+    fn figure<T>(&self, of: fn(&[u32]) -> Result<T, Error>) -> Result<Option<T>, Error> {
         match self {
-            Self::Subject(subject) => Some(subject.pid()),
-            Self::Attached { pid, .. } => *pid,
+            Self::Subject(subject) => of(subject.pids()).map(Some),
+            Self::Attached { pid, .. } => pid.map(|pid| of(&[pid])).transpose(),
         }
     }
 

@@ -21,6 +21,8 @@ pub(super) enum Block {
     Other,
     /// An event of the benchmark's own.
     Numbered(Numbered),
+    /// Several of the benchmark's own, a data line each: see [`numbered_lines`].
+    Joined,
 }
 
 /// An event whose data is `<number> <stamp> <padding>`.
@@ -55,26 +57,50 @@ pub(super) fn block_len(bytes: &[u8]) -> Option<usize> {
 
 /// Reads one block. `now_ns` is the time of its arrival: data whose second number is not a time
 /// of the last hour on that clock is somebody else's.
-pub(super) fn read_block(mut block: &[u8], now_ns: u64) -> Block {
-    block = block.strip_prefix("\u{feff}".as_bytes()).unwrap_or(block);
-    let mut data: Option<&[u8]> = None;
-    let mut data_lines = 0;
-    while !block.is_empty() {
-        let line_bytes = memchr2(b'\n', b'\r', block).unwrap_or(block.len());
-        let (line, after) = block.split_at(line_bytes);
-        block = after.get(1..).unwrap_or_default();
-        if let Some(value) = field(line, b"data") {
-            data.get_or_insert(value);
-            data_lines += 1;
+pub(super) fn read_block(block: &[u8], now_ns: u64) -> Block {
+    let block = block.strip_prefix("\u{feff}".as_bytes()).unwrap_or(block);
+    let mut lines = data_lines(block);
+    let Some(data) = lines.next() else {
+        return Block::Silent;
+    };
+    let Some(first) = read_data(data, now_ns) else {
+        return Block::Other;
+    };
+    let mut are_several = false;
+    for line in lines {
+        match read_data(line, now_ns) {
+            Some(_) => are_several = true,
+            // The line feed of the last of them begins one more line.
+            None if line.is_empty() => {}
+            None => return Block::Other,
         }
     }
-    match data {
-        None => Block::Silent,
-        Some(data) if data_lines == 1 => {
-            read_data(data, now_ns).map_or(Block::Other, Block::Numbered)
-        }
-        Some(_) => Block::Other,
+    if are_several {
+        Block::Joined
+    } else {
+        Block::Numbered(first)
     }
+}
+
+/// The events of a block whose every data line is an event of the benchmark's own: a server of
+/// byte streams sends as one event what was appended since a reader's last.
+pub(super) fn numbered_lines(block: &[u8], now_ns: u64) -> impl Iterator<Item = Numbered> + '_ {
+    data_lines(block).filter_map(move |line| read_data(line, now_ns))
+}
+
+/// The values of a block's `data` lines.
+fn data_lines(mut block: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::from_fn(move || {
+        while !block.is_empty() {
+            let line_bytes = memchr2(b'\n', b'\r', block).unwrap_or(block.len());
+            let (line, after) = block.split_at(line_bytes);
+            block = after.get(1..).unwrap_or_default();
+            if let Some(value) = field(line, b"data") {
+                return Some(value);
+            }
+        }
+        None
+    })
 }
 
 /// The value of a line whose field has this name.
@@ -165,11 +191,21 @@ mod tests {
             "data: 7 2000000 x\n\n",
             "data: -7 999 x\n\n",
             "data: 99999999999999999999999 999 x\n\n",
-            "data: 7 999 x\ndata: 8 999 x\n\n",
+            "data: 7 999 x\ndata: hello\n\n",
+            "data\ndata: 7 999 x\n\n",
         ];
         for block in others {
             assert_eq!(read_block(block.as_bytes(), NOW_NS), Block::Other, "{block:?}");
         }
+    }
+
+    #[test]
+    fn events_that_were_joined_are_told_apart_line_by_line() {
+        let block = b"event: data\ndata:7 999 xxx\ndata:8 999 xxxx\ndata:\n\n";
+        assert_eq!(read_block(block, NOW_NS), Block::Joined);
+        let read: Vec<_> = numbered_lines(block, NOW_NS).map(Block::Numbered).collect();
+        assert_eq!(read, [numbered(7, 9), numbered(8, 10)]);
+        assert_eq!(read_block(b"data:7 999 xxx\ndata:\n\n", NOW_NS), numbered(7, 9));
     }
 
     #[test]

@@ -1,13 +1,19 @@
 //! A subject: the process that publishes, as the orchestrator sees it.
 //!
 //! ```text
+//! subject -> stdout   [pids PID...]
 //! subject -> stdout   listening ADDRESS [PATH [SOLO_PATH]]
 //! stdin -> subject    go
 //! subject -> stdout   done PUBLISHED ELAPSED_NS CPU_NS [NAME=NUMBER ...]
 //! stdin closed        the subject ends
 //! ```
 //!
-//! Any program that speaks these lines can be measured (`--peer`). It finds what it is to do in
+//! CPU time and memory of a subject are those of its process and all that descend from it. A server
+//! that is published to from outside, over HTTP, names its own processes as `pids`: then these and
+//! their descendants count, and the program that publishes does not. Whoever publishes inside the
+//! server is a part of it. All of them run on the server's core.
+//!
+//! Any program that speaks these lines can be measured (`--peer`, or see `peers`). It finds what it is to do in
 //! its environment, see [`SubjectArgs::environment`]. The data of event number `n` is
 //! `"{n} {stamp} "`, filled up with `x`, where the stamp is `CLOCK_MONOTONIC` in nanoseconds,
 //! taken just before the event is published; a solo event has the time at which it was due.
