@@ -128,7 +128,7 @@ pub(super) fn compare_with_first(measured: &mut [Measured]) {
 
 /// Memory of this process that is resident and its own.
 pub(super) fn resident_bytes() -> Result<u64, Error> {
-    Ok(procfs::memory(std::process::id())?.rss_anon_bytes)
+    Ok(procfs::memory(&[std::process::id()])?.rss_anon_bytes)
 }
 
 fn read_figures(answer: &Map<String, Value>, figures: &[Figure]) -> Result<Measured, Error> {
