@@ -363,25 +363,22 @@ impl Shard {
         let batch = log.bytes(from..to);
         let (cost, bytes) = (cost_of(batch), batch.len());
         let sends_max = (SLICE / cost).max(1);
-        let mut sends = 0;
         let (mut short, mut broken) = (Vec::new(), Vec::new());
         // After members have come and gone their entries are in no order, and seldom in a cache.
         // Looked at together, the misses overlap instead of each delaying a send of its own.
         for member in ring.upcoming(sends_max) {
             std::hint::black_box(self.connections[member].sink.socket().is_some());
         }
-        while sends < sends_max {
-            let Some(member) = ring.take_at(from) else { break };
+        let sends = ring.serve(to, sends_max, |member, place| {
             let connection = &mut self.connections[member];
-            connection.set_place(ring.put(member, to));
+            connection.set_place(place);
             match connection.sink.send(batch) {
                 Ok(sent) if sent == bytes => {}
                 Ok(sent) => short.push((member, sent)),
                 Err(e) if e.kind() == ErrorKind::WouldBlock => short.push((member, 0)),
                 Err(_) => broken.push(member),
             }
-            sends += 1;
-        }
+        });
         self.link().counters.batches.add(u64::from(begins));
         let whole = sends - short.len() - broken.len();
         self.count_delivered(index, from..to, bytes, whole);
