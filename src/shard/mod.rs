@@ -43,6 +43,8 @@ mod seats;
 #[cfg(any(test, feature = "internals"))]
 pub(crate) mod sinks;
 mod slots;
+#[cfg(feature = "internals")]
+mod tally;
 #[cfg(test)]
 mod tests;
 mod timer;
