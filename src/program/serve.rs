@@ -91,12 +91,12 @@ pub(crate) struct ServeArgs {
     event_bytes_max: usize,
 
     /// A topic takes no more events while this much of it waits to be sent
-    #[arg(long, env = "FANFARE_TOPIC_ROOM", value_name = "SIZE", default_value = "32KiB",
+    #[arg(long, env = "FANFARE_TOPIC_ROOM", value_name = "SIZE", default_value = "40KiB",
           value_parser = units::bytes)]
     topic_room: usize,
 
     /// The most bytes that are sent to a client at once; more is more throughput and more latency
-    #[arg(long, env = "FANFARE_BATCH_BYTES_MAX", value_name = "SIZE", default_value = "32KiB",
+    #[arg(long, env = "FANFARE_BATCH_BYTES_MAX", value_name = "SIZE", default_value = "40KiB",
           value_parser = units::bytes)]
     batch_bytes_max: usize,
 
