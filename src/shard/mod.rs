@@ -33,6 +33,7 @@
 
 mod audience;
 mod connection;
+mod drain;
 mod greeter;
 mod join;
 mod lag;
@@ -54,13 +55,14 @@ use std::collections::{HashMap, VecDeque};
 use std::io::{self, ErrorKind};
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use slab::Slab;
 
 use self::audience::Audience;
 use self::connection::Connection;
+use self::drain::Draining;
 use self::slots::{Key, Slots};
 use self::timer::Timers;
 use crate::frame::Wire;
@@ -70,6 +72,7 @@ use crate::order::{Order, Published, ShardInbox, TopicState};
 use crate::sys::{Poller, Readiness, Stream};
 use crate::topic::Topic;
 
+pub(crate) use self::drain::Drain;
 pub use self::greeter::Visitor;
 pub(crate) use self::greeter::{Door, Greeter, Greeting};
 pub(crate) use self::seats::Seats;
@@ -111,6 +114,8 @@ pub(crate) struct Shard {
     now_ns: u64,
     /// Once the hub is closed: until when events are still sent.
     flush_until_ns: Option<u64>,
+    /// Once the hub is drained: how far that is.
+    draining: Option<Draining>,
     /// Kept from one use to the next, so that its memory is.
     inbox_taken: Vec<Arc<Published>>,
     scratch: Box<[u8]>,
@@ -124,6 +129,10 @@ pub(crate) struct Shared {
     pub(crate) seats: Seats,
     pub(crate) links: Box<[Link]>,
     pub(crate) closing: AtomicBool,
+    /// Set once, when the hub is drained.
+    pub(crate) drain: OnceLock<Drain>,
+    /// Notified when a shard that drains has no stream any more.
+    pub(crate) emptied: event_listener::Event,
 }
 
 /// The way to one shard from any thread.
@@ -160,6 +169,13 @@ pub(crate) enum Next {
     Wait(Option<Duration>),
     /// Never: the hub is closed and nobody is left.
     Never,
+}
+
+impl Shared {
+    /// Nobody is let in any more.
+    pub(crate) fn is_ending(&self) -> bool {
+        self.closing.load(Ordering::SeqCst) || self.drain.get().is_some()
+    }
 }
 
 impl Link {
@@ -202,6 +218,7 @@ impl Shard {
             lag_bytes: 0,
             now_ns: 0,
             flush_until_ns: None,
+            draining: None,
             inbox_taken: Vec::new(),
             scratch: vec![0; 16 << 10].into_boxed_slice(),
             lag_scratch: Vec::new(),
@@ -232,7 +249,7 @@ impl Shard {
         let parked = link.inbox.park();
         // Once the shard knows that the hub closes, it sleeps as ever, for those that lag.
         let closes = self.shared.closing.load(Ordering::SeqCst) && self.flush_until_ns.is_none();
-        let idle = link.orders.is_empty() && !closes;
+        let idle = link.orders.is_empty() && !closes && !self.has_news_of_a_drain();
         if parked && !idle {
             link.inbox.unpark();
         }
@@ -258,13 +275,17 @@ impl Shard {
             self.flush_until_ns = Some(self.now_ns + FLUSH_NS_MAX);
             self.close_doors();
         }
+        if self.has_news_of_a_drain() {
+            self.begin_to_drain();
+        }
         self.handle_readiness();
         self.handle_commands();
         self.send();
+        let farewells = self.send_away();
         self.resume_unfinished();
         self.handle_timers();
         let resting = self.express.is_empty() && self.bulk.is_empty() && self.unfinished.is_empty();
-        let busy = !resting || self.sweep_is_due();
+        let busy = !resting || self.sweep_is_due() || farewells;
         match self.flush_until_ns {
             Some(until_ns) => self.next_while_closing(busy, until_ns),
             None if busy => Next::Now,

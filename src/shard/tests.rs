@@ -53,6 +53,8 @@ impl World {
             seats: Seats::new(options.connections_max, 0),
             links: Box::new([Link::new(inbox)]),
             closing: AtomicBool::new(false),
+            drain: OnceLock::new(),
+            emptied: event_listener::Event::new(),
             options,
         });
         let shard = Shard::new(0, shared.clone(), poller);
