@@ -42,8 +42,8 @@ pub struct Options {
     pub hub_room_bytes: usize,
     /// What happens to a connection that lags by more than the next two. Default: disconnect.
     pub policy: Policy,
-    /// The most bytes that a connection may lag behind its audience, beyond the batch that it is
-    /// being sent. Default: 1 MiB.
+    /// The most bytes that a connection may lag behind its audience, beyond one batch, each event
+    /// with 256 bytes more for what the engine keeps with it. Default: 1 MiB.
     pub lag_bytes_max: usize,
     /// The longest time for which a connection may lag. Default: 30 s.
     pub lag_age_max: Duration,
@@ -54,7 +54,7 @@ pub struct Options {
     pub lag_grace: Duration,
     /// The most bytes that all audiences together keep for connections that lag, and one batch an
     /// audience beyond that; when it is reached, an audience that is to grow first lets those go
-    /// that need its oldest batch. Default: 256 MiB.
+    /// that need its oldest events. Default: 256 MiB.
     pub lag_total_bytes_max: usize,
     /// The most connections. An eighth and 16 more sockets may be open for a moment, for clients
     /// that have not sent their request, or are told that there is no room. Default: 100,000.

@@ -2,9 +2,9 @@
 //! there is room for it. One short lock, under which nothing is encoded, copied or waited for.
 //!
 //! Room is counted where the backlog is. A [`Published`] event takes its bytes of its topic's room
-//! until all members that keep up have been sent it: each audience holds a reference until then, and dropping the
-//! last one gives the room back. So a flood on one topic fills that topic, and neither refuses nor
-//! delays the publisher of another.
+//! until all members that keep up have been sent it: each audience holds a reference until then,
+//! and dropping the last one gives the room back. So a flood on one topic fills that topic, and
+//! neither refuses nor delays the publisher of another.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
@@ -67,9 +67,9 @@ pub(crate) struct Published {
     events: usize,
 }
 
-/// What the engine keeps with an event besides its bytes, about: it counts for the hub's room, so
-/// that many tiny events do not take more memory than large ones.
-const EVENT_BYTES: usize = 256;
+/// What the engine keeps with an event besides its bytes, about: it counts for the hub's room and
+/// for lag, so that many tiny events do not take more memory than large ones.
+pub(crate) const EVENT_BYTES: usize = 256;
 
 /// Why an event was not taken.
 pub(crate) enum Refused {

@@ -101,7 +101,7 @@ impl Shard {
 
     fn go_on(&mut self, index: u32) -> Went {
         let (mut budget, now_ms) = (GO_BYTES_MAX, self.now_ms());
-        let mut batch_bytes = std::mem::take(&mut self.lag_scratch);
+        let (mut batch_bytes, mut batch_len) = (std::mem::take(&mut self.lag_scratch), 0);
         let went = loop {
             let connection = &mut self.connections[index];
             let State::Lagging(lagging) = &mut connection.state else {
@@ -117,8 +117,9 @@ impl Shard {
                         let from = lagging.batch.start;
                         lagging.batch.end = log.reach(from, self.shared.options.batch_bytes_max);
                     }
-                    log.write(lagging.batch.clone(), &mut batch_bytes);
-                    &batch_bytes[lagging.sent..]
+                    let bytes = log.own_bytes(lagging.batch.clone(), &mut batch_bytes);
+                    batch_len = bytes.len();
+                    &bytes[lagging.sent..]
                 }
             };
             let whole = rest.len();
@@ -134,7 +135,7 @@ impl Shard {
                 Some((_, own_sent)) if sent < whole => *own_sent += sent,
                 Some(_) => lagging.own = None,
                 None if sent < whole => lagging.sent += sent,
-                None => self.finish_batch(index, batch_bytes.len()),
+                None => self.finish_batch(index, batch_len),
             }
             if sent < whole {
                 break Went::Blocked;
@@ -144,7 +145,7 @@ impl Shard {
                 break Went::Unfinished;
             }
         };
-        batch_bytes.shrink_to(GO_BYTES_MAX);
+        batch_bytes.shrink_to(2 * GO_BYTES_MAX);
         self.lag_scratch = batch_bytes;
         went
     }
@@ -200,10 +201,13 @@ impl Shard {
     pub(super) fn make_room_for_a_batch(&mut self, key: Key) -> bool {
         let options = &self.shared.options;
         let (lag_bytes_max, grace_ns) = (options.lag_bytes_max, options.lag_grace.as_nanos());
+        let batch_bytes_max = options.batch_bytes_max;
         let total_max = options.lag_total_bytes_max / options.shards;
         while let Some(audience) = self.audiences.get_mut(key) {
             let Some(furthest) = audience.log.furthest() else { return audience.has_work() };
-            if furthest.beyond_bytes <= lag_bytes_max && self.lag_bytes <= total_max {
+            let within = audience.log.lag_bytes() <= lag_bytes_max
+                || audience.log.beyond_bytes(batch_bytes_max) <= lag_bytes_max;
+            if within && self.lag_bytes <= total_max {
                 return audience.has_work();
             }
             let position = furthest.position;

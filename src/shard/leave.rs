@@ -69,6 +69,7 @@ impl Shard {
     /// last for. What it had pending gives its room back.
     fn remove_audience(&mut self, index: u32) {
         let audience = self.audiences.remove(index);
+        self.window_bytes -= audience.log.window_bytes();
         self.lag_bytes -= audience.log.lag_bytes();
         self.link().counters.lag_bytes.sub(audience.log.lag_bytes() as u64);
         for (&key, &place) in audience.topics.iter().zip(&audience.places) {

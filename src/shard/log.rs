@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use super::window::Window;
 use crate::frame::{Envelope, Frame, Wire};
-use crate::order::Published;
+use crate::order::{Published, EVENT_BYTES};
 
 pub(crate) struct Log {
     wire: Wire,
@@ -31,7 +31,7 @@ pub(crate) struct Log {
     unsent: VecDeque<Arc<Published>>,
     /// How many laggards stand at the end.
     at_end: u32,
-    /// Bytes of the entries that only laggards need.
+    /// What the entries take that only laggards need.
     lag_bytes: usize,
     window: Window,
 }
@@ -50,8 +50,6 @@ struct Entry {
 pub(crate) struct Furthest {
     pub(crate) position: u64,
     pub(crate) at_ns: u64,
-    /// Bytes that are kept for laggards beyond it.
-    pub(crate) beyond_bytes: usize,
 }
 
 impl Log {
@@ -95,12 +93,12 @@ impl Log {
             return;
         }
         let newly_sent = (self.sent() - self.first) as usize;
-        self.lag_bytes += bytes_of(self.entries.range(newly_sent..newly_sent + count));
+        self.lag_bytes += kept_by(self.entries.range(newly_sent..newly_sent + count));
         Published::let_go(self.unsent.drain(..count));
         self.trim();
         if self.unsent.is_empty() {
-            self.window = Window::default();
-            self.unsent.shrink_to(32);
+            self.close_window();
+            self.unsent.shrink_to(4);
         }
     }
 
@@ -116,7 +114,7 @@ impl Log {
         (from + count.max(1) as u64).min(self.end())
     }
 
-    /// The bytes for members, in their envelope. To be asked for in ascending order.
+    /// The bytes for members, in their envelope: a lone event's own, or several in the window.
     pub(crate) fn bytes(&mut self, range: Range<u64>) -> &[u8] {
         let (from, to) = (self.index(range.start), self.index(range.end));
         if to - from == 1 {
@@ -127,15 +125,29 @@ impl Log {
         self.window.show(self.wire, range, bytes, entries.map(|entry| &entry.frame))
     }
 
-    /// Writes the same bytes into a buffer: for a laggard, which needs others than everybody.
-    pub(crate) fn write(&self, range: Range<u64>, buffer: &mut Vec<u8>) {
+    /// The same bytes for a laggard, which needs others than everybody: several events are written
+    /// into a buffer.
+    pub(crate) fn own_bytes<'a>(&'a self, range: Range<u64>, buffer: &'a mut Vec<u8>) -> &'a [u8] {
         let entries = self.entries.range(self.index(range.start)..self.index(range.end));
+        if let (1, Some(entry)) = (entries.len(), entries.clone().next()) {
+            return entry.frame.wire(self.wire);
+        }
         let bytes = bytes_of(entries.clone());
         let envelope = Envelope::new(self.wire, bytes);
         buffer.clear();
         buffer.extend_from_slice(envelope.head());
         entries.for_each(|entry| buffer.extend_from_slice(entry.frame.plain()));
         buffer.extend_from_slice(envelope.tail());
+        buffer
+    }
+
+    /// Lets the window go, which is filled anew when it is needed.
+    pub(crate) fn close_window(&mut self) {
+        self.window = Window::default();
+    }
+
+    pub(crate) fn window_bytes(&self) -> usize {
+        self.window.memory_bytes()
     }
 
     /// When the event behind a position was published.
@@ -156,11 +168,16 @@ impl Log {
 
     pub(crate) fn furthest(&self) -> Option<Furthest> {
         let entry = self.entries.front().filter(|entry| entry.laggards > 0)?;
-        let beyond_bytes = self.lag_bytes.saturating_sub(entry.bytes as usize);
-        Some(Furthest { position: self.first, at_ns: entry.at_ns, beyond_bytes })
+        Some(Furthest { position: self.first, at_ns: entry.at_ns })
     }
 
-    /// Bytes that are kept for laggards alone.
+    /// What is kept for the furthest laggards beyond one batch.
+    pub(crate) fn beyond_bytes(&self, batch_bytes_max: usize) -> usize {
+        let batch = self.reach(self.first, batch_bytes_max).min(self.sent());
+        self.lag_bytes - kept_by(self.entries.range(..self.index(batch)))
+    }
+
+    /// What is kept for laggards alone, each event with [`EVENT_BYTES`] more.
     pub(crate) fn lag_bytes(&self) -> usize {
         self.lag_bytes
     }
@@ -178,12 +195,12 @@ impl Log {
 
     fn trim(&mut self) {
         while self.first < self.sent() && self.entries[0].laggards == 0 {
-            self.lag_bytes -= self.entries[0].bytes as usize;
+            self.lag_bytes -= kept_by(self.entries.range(..1));
             self.first += 1;
             self.entries.pop_front();
         }
         if self.entries.is_empty() {
-            self.entries.shrink_to(32);
+            self.entries.shrink_to(4);
         }
     }
 }
@@ -191,4 +208,9 @@ impl Log {
 /// The plain bytes of events.
 fn bytes_of<'a>(entries: impl Iterator<Item = &'a Entry>) -> usize {
     entries.map(|entry| entry.bytes as usize).sum()
+}
+
+/// What events take while they are kept.
+fn kept_by<'a>(entries: impl Iterator<Item = &'a Entry>) -> usize {
+    entries.map(|entry| entry.bytes as usize + EVENT_BYTES).sum()
 }

@@ -84,6 +84,9 @@ const SLICE: usize = 64;
 const TURN: usize = 4 * SLICE;
 /// How long a closed hub goes on sending what was published before.
 const FLUSH_NS_MAX: u64 = 2_000_000_000;
+/// What the windows of all audiences may take together before they are filled anew each time. Less
+/// in tests, so that they get there.
+const WINDOWS_BYTES_MAX: usize = if cfg!(test) { 64 << 10 } else { 16 << 20 };
 /// Commands that may wait for a shard.
 const COMMANDS_MAX: usize = 1024;
 
@@ -111,6 +114,8 @@ pub(crate) struct Shard {
     timers: Timers,
     /// Bytes that the audiences keep for laggards.
     lag_bytes: usize,
+    /// What the audiences' windows take.
+    window_bytes: usize,
     now_ns: u64,
     /// Once the hub is closed: until when events are still sent.
     flush_until_ns: Option<u64>,
@@ -216,6 +221,7 @@ impl Shard {
             unfinished: VecDeque::new(),
             timers: Timers::new(&shared.options),
             lag_bytes: 0,
+            window_bytes: 0,
             now_ns: 0,
             flush_until_ns: None,
             draining: None,
@@ -295,7 +301,8 @@ impl Shard {
 
     /// A closed hub still sends what was published to all that take it, for a while.
     fn next_while_closing(&mut self, busy: bool, until_ns: u64) -> Next {
-        let lagging = self.link().counters.lagging_connections.value() > 0;
+        let counters = &self.link().counters;
+        let lagging = counters.lagging_connections.value() > 0 || !self.held.is_empty();
         match until_ns.checked_sub(self.now_ns) {
             Some(_) if busy => Next::Now,
             Some(left_ns) if lagging => {
@@ -381,8 +388,10 @@ impl Shard {
     fn send_slice(&mut self, index: u32) -> usize {
         let audience = &mut self.audiences[index];
         let (from, to) = audience.next_batch(self.shared.options.batch_bytes_max);
+        debug_assert!(from < to, "an empty chunk would be the end of the stream");
         let begins = audience.begins(to);
         let Audience { log, ring, .. } = audience;
+        self.window_bytes -= log.window_bytes();
         let batch = log.bytes(from..to);
         let (cost, bytes) = (cost_of(batch), batch.len());
         let sends_max = (SLICE / cost).max(1);
@@ -402,6 +411,7 @@ impl Shard {
                 Err(_) => broken.push(member),
             }
         });
+        self.window_bytes += log.window_bytes();
         self.link().counters.batches.add(u64::from(begins));
         let whole = sends - short.len() - broken.len();
         self.count_delivered(index, from..to, bytes, whole);
@@ -419,11 +429,15 @@ impl Shard {
             return;
         }
         let key = self.audiences.key_at(index);
+        let crowded = self.window_bytes > WINDOWS_BYTES_MAX;
         self.change_log(index, |audience| {
             if audience.ring.is_empty() {
                 audience.log.advance(to);
             }
             audience.settle();
+            if crowded {
+                audience.log.close_window();
+            }
         });
         let audience = &mut self.audiences[index];
         if !audience.has_work() {
@@ -451,12 +465,13 @@ impl Shard {
         counters.count_latency(latency_ns, events * connections);
     }
 
-    /// Does something that changes what an audience keeps for its laggards, and accounts for it.
+    /// Does something that changes what an audience keeps, and accounts for it.
     fn change_log(&mut self, audience: u32, change: impl FnOnce(&mut Audience)) {
         let audience = &mut self.audiences[audience];
-        let before = audience.log.lag_bytes();
+        let (before, window_before) = (audience.log.lag_bytes(), audience.log.window_bytes());
         change(audience);
         let after = audience.log.lag_bytes();
+        self.window_bytes = self.window_bytes + audience.log.window_bytes() - window_before;
         self.lag_bytes = self.lag_bytes + after - before;
         let counter = &self.link().counters.lag_bytes;
         match after.checked_sub(before) {

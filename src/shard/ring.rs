@@ -41,7 +41,8 @@ impl Ring {
         self.runs.front().map(|run| run.position)
     }
 
-    /// How far those in front are to be sent at least, if at all: positions ascend.
+    /// How far those in front are to be sent at least, if at all: positions ascend. Those who stand
+    /// there may leave, and then it is less.
     pub(crate) fn back(&self) -> Option<u64> {
         self.runs.back().map(|run| run.position)
     }
@@ -51,8 +52,8 @@ impl Ring {
         self.runs.len() >= RUNS_MAX
     }
 
-    /// Serves those in front, of whom there are at most `count_max`: they go from where they stand to
-    /// the end, at a new position. `serve` gets each one and its new place. Returns how many.
+    /// Serves those in front, at most so many of one run: they go to the end, at a new position.
+    /// `serve` gets each one and its new place. Returns how many there were.
     pub(crate) fn serve(
         &mut self,
         to: u64,
@@ -115,6 +116,12 @@ impl Ring {
         if self.gone > 32 && self.gone > self.keys.len() / 2 {
             self.close_ranks(moved);
         }
+        if self.keys.capacity() > 64 && self.keys.len() < self.keys.capacity() / 4 {
+            self.keys.shrink_to(self.keys.len() * 2);
+        }
+        if self.runs.capacity() > 16 && self.runs.len() < self.runs.capacity() / 4 {
+            self.runs.shrink_to(self.runs.len() * 2);
+        }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -149,7 +156,7 @@ impl Ring {
         }
     }
 
-    /// Takes those out that are crossed out, and gives memory back that is not needed any more.
+    /// Takes those out that are crossed out.
     fn close_ranks(&mut self, mut moved: impl FnMut(u32, u32)) {
         let mut keys = std::mem::take(&mut self.keys).into_iter();
         let mut kept = VecDeque::with_capacity(keys.len() - self.gone);
@@ -215,5 +222,16 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn memory_follows_the_crowd_whoever_leaves() {
+        let mut ring = Ring::default();
+        let places: Vec<u32> = (0..100_000).map(|key| ring.put(key, 0)).collect();
+        for &place in &places[..99_990] {
+            ring.leave(place, |_, _| {});
+        }
+        assert!(ring.keys.capacity() <= 64, "{}", ring.keys.capacity());
+        assert_eq!(ring.position_of(places[99_995]), 0);
     }
 }

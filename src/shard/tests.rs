@@ -287,7 +287,7 @@ fn who_lags_too_far_is_cut_between_or_within_events_and_nobody_else_is_touched()
 }
 
 #[test]
-fn a_pass_is_held_for_a_young_laggard_and_goes_on_when_it_has_caught_up() {
+fn an_audience_is_held_for_a_young_laggard_and_goes_on_when_it_has_caught_up() {
     let options = Options {
         lag_bytes_max: 1_000,
         lag_grace: Duration::from_secs(1_000),
@@ -298,8 +298,7 @@ fn a_pass_is_held_for_a_young_laggard_and_goes_on_when_it_has_caught_up() {
     world.join(vec![0], Wire::Plain, 10);
     world.join(vec![0], Wire::Plain, usize::MAX / 2);
     let mut published = 0;
-    // One pass is begun, and its laggard lags; the next passes are within the bound; then room
-    // runs out.
+    // The first events make a laggard; the next are within the bound; then room runs out.
     while world.publish(0, &"x".repeat(400)) {
         world.shard.turn().unwrap();
         published += 1;
@@ -392,6 +391,81 @@ fn an_event_is_sent_to_the_next_member_wherever_the_round_is() {
 }
 
 #[test]
+fn a_window_is_filled_anew_when_those_who_stood_furthest_are_gone() {
+    let mut world = World::new(Options { batch_bytes_max: 700, ..Options::default() });
+    (0..70).for_each(|_| world.join(vec![0], Wire::Plain, usize::MAX / 2));
+    assert!((0..5).all(|n: u32| world.publish(0, &n.to_string().repeat(300))));
+    // Stands behind all five, which are more than one batch: the next is sent them all.
+    world.join(vec![0], Wire::Plain, usize::MAX / 2);
+    (1..=64).for_each(|number| world.clients[&number].far.lock().unwrap().room = 0);
+    let (index, _) = world.shard.next_audience().unwrap();
+    world.shard.send_slice(index);
+    assert_eq!(world.shard.link().counters.lagging_connections.value(), 64);
+    // With the one who came last, and so many that the ring closes its ranks, the batch is a small
+    // one again.
+    for number in [71, 66, 67, 68, 69] {
+        let client = world.clients.remove(&number).unwrap();
+        drop(world.shard.remove(client.key.index));
+    }
+    world.shard.turn().unwrap();
+    world.settle();
+    world.check();
+    world.check_empty();
+}
+
+#[test]
+fn one_batch_is_no_lag_however_small_the_bound() {
+    let options = Options { lag_bytes_max: 4_000, lag_grace: Duration::ZERO, ..Options::default() };
+    let mut world = World::new(options);
+    world.join(vec![0], Wire::Plain, 100);
+    (0..20).for_each(|_| assert!(world.publish(0, &"x".repeat(500))));
+    world.shard.turn().unwrap();
+    world.publish(0, "next");
+    world.shard.turn().unwrap();
+    world.settle();
+    world.check();
+    assert_eq!(world.clients.len(), 1, "it has nothing to take but what it is being sent");
+    world.check_empty();
+}
+
+#[test]
+fn what_is_kept_for_laggards_counts_more_than_the_bytes_of_tiny_events() {
+    let mut world = World::new(Options::default());
+    world.join(vec![0], Wire::Plain, 10);
+    for _ in 0..100 {
+        assert!(world.publish(0, "x"));
+        world.shard.turn().unwrap();
+    }
+    assert!(world.shard.lag_bytes > 100 * 256, "{}", world.shard.lag_bytes);
+    world.settle();
+    world.check();
+    world.check_empty();
+}
+
+#[test]
+fn windows_of_many_audiences_take_bounded_memory() {
+    let mut world = World::new(Options::default());
+    // Each crowd is an audience that needs several slices.
+    for topics in [[0, 1], [0, 2], [0, 3]] {
+        for wire in [Wire::Plain, Wire::Chunked] {
+            (0..30).for_each(|_| world.join(topics.to_vec(), wire, usize::MAX / 2));
+        }
+    }
+    let mut most = 0;
+    for _ in 0..60 {
+        while world.publish(0, &"x".repeat(1_000)) {}
+        world.shard.turn().unwrap();
+        most = most.max(world.shard.window_bytes);
+    }
+    // The last one is closed only when it was used.
+    assert!(most < WINDOWS_BYTES_MAX + (128 << 10), "{most}");
+    world.settle();
+    world.check();
+    world.check_empty();
+    assert_eq!(world.shard.window_bytes, 0);
+}
+
+#[test]
 fn an_audience_of_many_is_not_starved_by_messages_for_one() {
     let mut world = World::new(Options::default());
     for _ in 0..1_000 {
@@ -437,7 +511,7 @@ fn an_audience_of_many_is_not_starved_by_a_flood_for_one() {
 }
 
 #[test]
-fn a_pass_is_not_held_for_a_laggard_that_takes_nothing() {
+fn an_audience_is_not_held_for_a_laggard_that_takes_nothing() {
     let options = Options { lag_bytes_max: 1_000, ..Options::default() };
     let mut world = World::new(options);
     world.join(vec![0], Wire::Plain, 10);

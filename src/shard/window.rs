@@ -26,8 +26,9 @@ pub(super) struct Window {
 const SLID_BYTES_MAX: usize = 64 << 10;
 
 impl Window {
-    /// Shows a range of events, whose frames have so many plain bytes together. The next range must
-    /// not begin or end before this one.
+    /// Shows a range of events, whose frames have so many plain bytes together. What it has in
+    /// common with the range before is not copied again, unless it ends before that one did, which
+    /// happens when those who stood furthest are gone.
     pub(super) fn show<'a>(
         &mut self,
         wire: Wire,
@@ -35,13 +36,12 @@ impl Window {
         shown: usize,
         frames: impl Iterator<Item = &'a Frame>,
     ) -> &[u8] {
-        if !self.events.contains(&events.start) {
+        if !self.events.contains(&events.start) || events.end < self.events.end {
             self.buffer.clear();
             self.buffer.resize(Envelope::HEAD_BYTES_MAX, 0);
             self.bytes = self.buffer.len()..self.buffer.len();
             self.events = events.start..events.start;
         }
-        debug_assert!(self.events.end <= events.end, "the window slides one way");
         // Without the last envelope's tail.
         self.buffer.truncate(self.bytes.end);
         let known = (self.events.end - events.start) as usize;
@@ -56,6 +56,11 @@ impl Window {
         self.buffer[start..self.bytes.start].copy_from_slice(envelope.head());
         self.buffer.extend_from_slice(envelope.tail());
         &self.buffer[start..]
+    }
+
+    /// The memory that it takes.
+    pub(super) fn memory_bytes(&self) -> usize {
+        self.buffer.capacity()
     }
 
     fn move_to_the_beginning(&mut self) {

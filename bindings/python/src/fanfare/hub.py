@@ -31,9 +31,9 @@ class Hub:
     :param event_bytes_max: The most bytes in one event, at most 64 MiB. Default: 1 MiB.
     :param batch_bytes_max: The most bytes that are gathered into one batch, 1 byte to 16 MiB.
         Default: 40 KiB.
-    :param topic_room_bytes: A topic is full when so many bytes of it have not begun to be sent.
+    :param topic_room_bytes: A topic is full when so many bytes of it wait to be sent.
         Default: 40 KiB.
-    :param hub_room_bytes: The hub is full when so many bytes have not begun to be sent.
+    :param hub_room_bytes: The hub is full when so many bytes wait to be sent.
         Default: 64 MiB.
     :param lag_bytes_max: The most bytes that a connection may lag before it is disconnected.
         Default: 1 MiB.
