@@ -7,10 +7,13 @@
 //! ```text
 //! clock  histogram  body  sse                 the values at the bottom
 //! reference -> follower -> stream             one stream, checked
-//! connect -> client                           thousands of them
+//! connect -> client                           thousands of them, in one process
+//! harvest  worker -> workers -> crew           in one process or several
+//! progress                                    how it gets on, on a terminal
 //! subject <- floor, engine                    the servers, and how they are told what to do
 //! child  procfs                               their processes
-//! metric -> report                            figures, tables, JSON
+//! timeline  metric                            figures of a run
+//! svg -> plot, machine -> report              tables, JSON, drawings of all runs
 //! run <- streaming, connections               the scenarios
 //! ```
 
@@ -20,12 +23,17 @@ mod client;
 mod clock;
 mod connect;
 mod connections;
+mod crew;
 mod engine;
 mod floor;
 mod follower;
+mod harvest;
 mod histogram;
+mod machine;
 mod metric;
+mod plot;
 mod procfs;
+mod progress;
 mod reference;
 mod report;
 mod run;
@@ -33,6 +41,10 @@ mod sse;
 mod stream;
 mod streaming;
 mod subject;
+mod svg;
+mod timeline;
+mod worker;
+mod workers;
 
 use std::process::ExitCode;
 
@@ -123,6 +135,9 @@ enum Scenario {
     /// Be a server under test; the other scenarios start this
     #[command(hide = true)]
     Subject(SubjectArgs),
+    /// Hold a share of the connections; the other scenarios start this
+    #[command(hide = true)]
+    ClientWorker,
 }
 
 /// Runs one scenario.
@@ -181,7 +196,7 @@ pub(super) fn run(args: BenchArgs) -> Result<ExitCode, Error> {
             )?;
         }
         Scenario::Watch { run, events, seconds } => {
-            if run.attach.is_none() {
+            if run.attach.is_empty() {
                 return Err("watch needs --attach URL".into());
             }
             let parameters = json!({"clients": run.clients, "events": events, "seconds": seconds});
@@ -196,6 +211,7 @@ pub(super) fn run(args: BenchArgs) -> Result<ExitCode, Error> {
                 Kind::Fanfare => engine::fanfare_subject(&args)?,
             }
         }
+        Scenario::ClientWorker => return Ok(worker::work()),
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -209,7 +225,7 @@ fn paced_load(rate: f64, seconds: u64) -> Result<Load, Error> {
 }
 
 fn broadcast(name: &str, subjects: &[&str], run: &RunArgs, load: Load) -> Result<(), Error> {
-    if run.attach.is_some() {
+    if !run.attach.is_empty() {
         return Err("a running server cannot be told to publish: use `bench watch --attach`".into());
     }
     let parameters = json!({

@@ -1,4 +1,5 @@
-//! The result of all runs of a scenario: a table for people, JSON for machines.
+//! The result of all runs of a scenario: a table and a drawing for people, JSON for machines.
+//! `docs/benchmark.md` says what the JSON holds.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -7,14 +8,24 @@ use std::path::Path;
 use serde_json::{json, Map, Value};
 
 use super::histogram::Histogram;
-use super::metric::{show, Measured, Unit};
+use super::machine;
+use super::metric::{show, Measured, Metric, Unit};
+use super::plot::{self, Plotted};
+use super::timeline::Course;
 use super::Error;
 
 const PERCENTILES: [(&str, f64); 4] =
     [("p50", 50.0), ("p90", 90.0), ("p99", 99.0), ("p99.9", 99.9)];
 
+/// The most spans of a run's course in the JSON.
+const COURSE_SPANS_MAX: usize = 256;
+/// Changes when whoever reads the JSON would have to.
+const FORMAT: u32 = 1;
+
 /// All runs of one scenario.
 pub(super) struct Report {
+    /// When it began, in whole seconds.
+    date: jiff::Timestamp,
     scenario: String,
     parameters: Map<String, Value>,
     runs: Vec<(String, Measured)>,
@@ -33,7 +44,9 @@ impl Report {
             Value::Object(parameters) => parameters,
             _ => Map::new(),
         };
-        Self { scenario: scenario.to_owned(), parameters, runs: Vec::new() }
+        let now = jiff::Timestamp::now();
+        let date = jiff::Timestamp::from_second(now.as_second()).unwrap_or(now);
+        Self { date, scenario: scenario.to_owned(), parameters, runs: Vec::new() }
     }
 
     /// Adds a run of a subject.
@@ -47,7 +60,7 @@ impl Report {
         let subjects = self.subjects();
         let floor = self.floor();
         let mut rows = vec![self.title_row(&subjects, floor)];
-        for (key, label) in self.series_of_all(&subjects) {
+        for Metric { key, label, .. } in self.series_of_all(&subjects) {
             let mut row = vec![label.to_owned()];
             for subject in &subjects {
                 row.push(self.series(subject, key).map_or_else(String::new, |s| s.show()));
@@ -65,46 +78,100 @@ impl Report {
         }
     }
 
-    /// Writes everything as JSON.
+    /// Writes everything as JSON: a line for each member, and for each run.
     pub(super) fn write_json(&self, path: &Path) -> Result<(), Error> {
+        let runs = self.runs.iter().map(|(subject, run)| run_json(subject, run));
+        let pooled = self.pooled().into_iter().map(|((subject, name), histogram)| {
+            json!({"subject": subject, "name": name, "distribution": histogram_json(&histogram)})
+        });
+        let members = [
+            ("format", json!(FORMAT)),
+            ("scenario", json!(self.scenario)),
+            ("date", json!(self.date.to_string())),
+            ("command", json!(machine::command(std::env::args()))),
+            ("program", machine::program()),
+            ("machine", machine::describe()),
+            ("parameters", json!(self.parameters)),
+            ("floor", json!(self.floor())),
+            ("figures", self.figures_json()),
+            ("summary", self.summary_json()),
+            ("pooled", pooled.collect()),
+            ("runs", runs.collect()),
+        ];
+        write(path, &lines_json(&members)?)
+    }
+
+    /// Draws the distribution of latencies, and the course of one run of each subject, as SVG.
+    pub(super) fn write_plot(&self, path: &Path) -> Result<(), Error> {
+        let pooled = self.pooled();
+        let subjects = self.subjects();
+        let plotted = subjects.iter().map(|subject| Plotted {
+            name: subject,
+            latency: pooled.get(&(*subject, "latency")),
+            course: self.course(subject),
+        });
+        let title = format!("fanfare bench {}", self.scenario);
+        write(path, &plot::draw(&title, &self.below_title(), &plotted.collect::<Vec<_>>()))
+    }
+
+    /// What was asked for, when, and on what machine.
+    fn below_title(&self) -> [String; 2] {
+        let machine = machine::describe();
+        let of_machine = |name: &str| machine[name].as_str().unwrap_or("?").to_owned();
+        let cores = machine["cores"].as_u64().unwrap_or(0);
+        let when = self.date.strftime("%Y-%m-%d %H:%M UTC");
+        let version = env!("CARGO_PKG_VERSION");
+        let (cpu, kernel) = (of_machine("cpu"), of_machine("kernel"));
+        [
+            self.parameters_line().trim_end().replace("  ", ", ").replace('_', " "),
+            format!("{when}, fanfare {version}, {cpu}, {cores} cores, Linux {kernel}"),
+        ]
+    }
+
+    /// The course of the subject's run of median throughput.
+    fn course(&self, subject: &str) -> Option<&Course> {
+        let mut courses: Vec<(f64, &Course)> = self
+            .runs
+            .iter()
+            .filter(|(name, _)| name == subject)
+            .filter_map(|(_, run)| Some((run.value("deliveries_per_s")?, run.course.as_ref()?)))
+            .collect();
+        courses.sort_by(|(a, _), (b, _)| a.total_cmp(b));
+        courses.get(courses.len().saturating_sub(1) / 2).map(|(_, course)| *course)
+    }
+
+    fn figures_json(&self) -> Value {
+        let figures = self.series_of_all(&self.subjects()).into_iter().map(|metric| {
+            let unit = match metric.unit {
+                Unit::Nanoseconds => "ns",
+                Unit::Bytes => "bytes",
+                Unit::Count => "count",
+                Unit::Share => "share",
+            };
+            (metric.key.to_owned(), json!({"label": metric.label, "unit": unit}))
+        });
+        Value::Object(figures.collect())
+    }
+
+    fn summary_json(&self) -> Value {
         let mut summary = Map::new();
         for subject in self.subjects() {
             let mut figures = Map::new();
-            for (key, _) in self.series_of_all(&[subject]) {
+            for Metric { key, .. } in self.series_of_all(&[subject]) {
                 let Some(series) = self.series(subject, key) else { continue };
                 let (least, median, greatest) = series.range();
                 figures.insert(
                     key.to_owned(),
                     json!({
                         "median": median, "min": least, "max": greatest,
+                        "runs": series.values.len(),
                         "ratio_to_floor": self.ratio(subject, key),
                     }),
                 );
             }
             summary.insert(subject.to_owned(), Value::Object(figures));
         }
-        let runs: Vec<Value> =
-            self.runs.iter().map(|(subject, run)| run_json(subject, run)).collect();
-        let pooled: Vec<Value> = self
-            .pooled()
-            .into_iter()
-            .map(|((subject, name), histogram)| {
-                json!({"subject": subject, "name": name, "distribution": histogram_json(&histogram)})
-            })
-            .collect();
-        let document = json!({
-            "scenario": self.scenario,
-            "command": std::env::args().collect::<Vec<_>>(),
-            "machine": machine(),
-            "parameters": self.parameters,
-            "floor": self.floor(),
-            "summary": summary,
-            "pooled": pooled,
-            "runs": runs,
-        });
-        let mut text = serde_json::to_string_pretty(&document)?;
-        text.push('\n');
-        fs::write(path, text).map_err(|error| format!("{}: {error}", path.display()).into())
+        Value::Object(summary)
     }
 
     fn parameters_line(&self) -> String {
@@ -138,15 +205,15 @@ impl Report {
         row
     }
 
-    /// Key and label of every figure that any of the subjects has.
-    fn series_of_all(&self, subjects: &[&str]) -> Vec<(&'static str, &'static str)> {
-        let mut all = Vec::new();
+    /// Every figure that any of the subjects has, once.
+    fn series_of_all(&self, subjects: &[&str]) -> Vec<Metric> {
+        let mut all: Vec<Metric> = Vec::new();
         for (subject, run) in &self.runs {
             for metric in &run.metrics {
                 if subjects.contains(&subject.as_str())
-                    && !all.contains(&(metric.key, metric.label))
+                    && all.iter().all(|other| other.key != metric.key)
                 {
-                    all.push((metric.key, metric.label));
+                    all.push(*metric);
                 }
             }
         }
@@ -234,29 +301,72 @@ fn histogram_json(histogram: &Histogram) -> Value {
     for (name, percent) in PERCENTILES {
         percentiles.insert(format!("{name}_ns"), json!(histogram.percentile_ns(percent)));
     }
+    percentiles.insert("min_ns".to_owned(), json!(histogram.min_ns()));
     percentiles.insert("max_ns".to_owned(), json!(histogram.max_ns()));
     percentiles.insert("count".to_owned(), json!(histogram.total()));
+    percentiles.insert("curve".to_owned(), json!(histogram.curve()));
     Value::Object(percentiles)
 }
 
 fn run_json(subject: &str, run: &Measured) -> Value {
     let metrics = run.metrics.iter().map(|metric| (metric.key.to_owned(), json!(metric.value)));
-    json!({"subject": subject, "metrics": metrics.collect::<Map<_, _>>()})
+    let metrics: Map<_, _> = metrics.collect();
+    let mut object = json!({"subject": subject, "metrics": metrics});
+    if let Some(course) = &run.course {
+        let course = course.coarser(course.counts.len().div_ceil(COURSE_SPANS_MAX));
+        object["course"] = json!({
+            "width_ns": course.width_ns, "from_ns": course.from_ns, "counts": course.counts,
+        });
+    }
+    object
 }
 
-/// What the figures were taken on.
-fn machine() -> Value {
-    let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
-    let cpu = read("/proc/cpuinfo").lines().find_map(|line| {
-        line.strip_prefix("model name")?.split_once(": ").map(|(_, name)| name.to_owned())
-    });
-    let unix_seconds = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs());
-    json!({
-        "cpu": cpu,
-        "cores": std::thread::available_parallelism().map_or(0, usize::from),
-        "kernel": read("/proc/sys/kernel/osrelease").trim(),
-        "unix_seconds": unix_seconds,
-    })
+/// JSON that people and `diff` can read as well: a line for each member, or for each of its own.
+fn lines_json(members: &[(&str, Value)]) -> Result<String, Error> {
+    let mut text = String::from("{\n");
+    for (at, (name, value)) in members.iter().enumerate() {
+        let end = if at + 1 < members.len() { "," } else { "" };
+        let parts: Vec<String> = match value {
+            Value::Array(values) if values.iter().any(Value::is_object) => {
+                values.iter().map(serde_json::to_string).collect::<Result<_, _>>()?
+            }
+            Value::Object(values) => values
+                .iter()
+                .map(|(name, value)| Ok(format!("{}: {value}", serde_json::to_string(name)?)))
+                .collect::<Result<_, serde_json::Error>>()?,
+            _ => Vec::new(),
+        };
+        let (open, close) = if value.is_array() { ("[", "]") } else { ("{", "}") };
+        let written = match parts.len() {
+            0 => value.to_string(),
+            _ => format!("{open}\n    {}\n  {close}", parts.join(",\n    ")),
+        };
+        text += &format!("  \"{name}\": {written}{end}\n");
+    }
+    text += "}\n";
+    Ok(text)
+}
+
+fn write(path: &Path, text: &str) -> Result<(), Error> {
+    fs::write(path, text).map_err(|error| format!("{}: {error}", path.display()).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_in_lines_is_the_same_json() {
+        let members = [
+            ("none", json!([])),
+            ("words", json!(["a", "b\n"])),
+            ("runs", json!([{"a": [1, 2]}, {"b": null}])),
+            ("map", json!({"x \"y\"": {"z": 1.5}})),
+            ("empty", json!({})),
+        ];
+        let text = lines_json(&members).unwrap();
+        let read: Value = serde_json::from_str(&text).unwrap();
+        let members = members.map(|(name, value)| (name.to_owned(), value));
+        assert_eq!(read, Value::Object(members.into_iter().collect()));
+    }
 }

@@ -7,16 +7,16 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::child::{Cores, Subject, SubjectSpec};
+use super::client::Share;
 use super::clock::{now_ns, pin_to_core};
 use super::connect::Target;
+use super::crew::{connections_max, Crew, PROCESSES_MAX};
 use super::metric::Measured;
 use super::procfs::{self, Memory};
 use super::report::Report;
 use super::subject::{Done, Kind, SubjectArgs};
 use super::Error;
 
-/// A process has at most 20,000 descriptors here, and needs some for itself.
-const CLIENTS_MAX: usize = 19_900;
 /// What the system is given to settle between one step and the next.
 pub(super) const SETTLE: Duration = Duration::from_millis(300);
 
@@ -38,12 +38,15 @@ pub(super) struct RunArgs {
     /// How often to run each subject; they take turns
     #[arg(long, default_value_t = 1)]
     pub(super) repeat: usize,
-    /// Measure a running server instead of subjects
+    /// Measure a running server instead of subjects; given several times, clients are spread
     #[arg(long, value_name = "URL")]
-    pub(super) attach: Option<String>,
-    /// Process of the running server, for its CPU time and memory
+    pub(super) attach: Vec<String>,
+    /// Process of a running server, for its CPU time and memory
     #[arg(long, requires = "attach")]
-    pub(super) pid: Option<u32>,
+    pub(super) pid: Vec<u32>,
+    /// Hold the connections in so many processes, rather than in as few as can
+    #[arg(long, value_name = "N")]
+    pub(super) client_processes: Option<usize>,
     /// The core that subjects run on
     #[arg(long, default_value_t = 0)]
     pub(super) server_core: usize,
@@ -59,6 +62,9 @@ pub(super) struct RunArgs {
     /// Write the results to this file as JSON
     #[arg(long, value_name = "FILE")]
     pub(super) json: Option<PathBuf>,
+    /// Draw the distribution of latencies and the course of the deliveries into this SVG file
+    #[arg(long, value_name = "FILE")]
+    pub(super) plot: Option<PathBuf>,
 }
 
 /// What a subject is to publish.
@@ -76,8 +82,8 @@ pub(super) struct Load {
 pub(super) enum Server {
     /// One that was started for it.
     Subject(Box<Subject>),
-    /// One that runs anyway.
-    Attached { address: SocketAddr, path: String, pid: Option<u32> },
+    /// Some that run anyway. There is at least one target.
+    Attached { targets: Vec<Target>, pids: Vec<u32> },
 }
 
 impl RunArgs {
@@ -90,18 +96,17 @@ impl RunArgs {
         load: Load,
         mut measure: impl FnMut(&mut Server, &Load) -> Result<Measured, Error>,
     ) -> Result<(), Error> {
-        if self.clients == 0 || self.clients > CLIENTS_MAX || self.repeat == 0 {
-            return Err(format!("--clients must be 1 to {CLIENTS_MAX}, --repeat at least 1").into());
-        }
+        self.check()?;
         let cores = self.cores();
         if let Some(core) = cores.client {
             pin_to_core(core).map_err(|error| format!("core {core}: {error} (try --unpinned)"))?;
         }
         let mut report = Report::new(scenario, parameters);
         for turn in 1..=self.repeat {
-            if let Some(url) = &self.attach {
-                let (address, path) = Target::parse_url(url)?;
-                let mut server = Server::Attached { address, path, pid: self.pid };
+            if !self.attach.is_empty() {
+                let targets = self.attach.iter().map(|url| Target::from_url(url));
+                let targets = targets.collect::<Result<_, _>>()?;
+                let mut server = Server::Attached { targets, pids: self.pid.clone() };
                 report.add("attached", measure(&mut server, &load)?);
                 continue;
             }
@@ -115,7 +120,25 @@ impl RunArgs {
             }
         }
         report.print();
+        if let Some(path) = &self.plot {
+            report.write_plot(path)?;
+        }
         self.json.as_ref().map_or(Ok(()), |path| report.write_json(path))
+    }
+
+    /// Whoever holds the connections of a run, so many of them.
+    pub(super) fn hire(&self, connections: usize) -> Result<Crew, Error> {
+        Crew::hire(connections, self.client_processes)
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        // A subject is one process, and needs a descriptor for each client as well.
+        let processes = if self.attach.is_empty() { 1 } else { PROCESSES_MAX };
+        let most = connections_max().saturating_mul(processes);
+        if self.clients == 0 || self.clients > most || self.repeat == 0 {
+            return Err(format!("--clients must be 1 to {most}, --repeat at least 1").into());
+        }
+        Ok(())
     }
 
     /// When a run that begins now must be over, `CLOCK_MONOTONIC`, in nanoseconds.
@@ -177,11 +200,24 @@ fn load_of(args: &SubjectArgs) -> Load {
 impl Server {
     /// The stream that all follow.
     pub(super) fn target(&self) -> Result<Target, Error> {
-        let (address, path) = match self {
-            Self::Subject(subject) => (subject.address(), subject.path()),
-            Self::Attached { address, path, .. } => (*address, path.as_str()),
+        match self {
+            Self::Subject(subject) => Ok(Target::new(subject.address(), subject.path())?),
+            Self::Attached { targets, .. } => match &targets[..] {
+                [target] => Ok(target.clone()),
+                _ => Err("this scenario takes one --attach URL".into()),
+            },
+        }
+    }
+
+    /// So many clients of one class, spread evenly over the streams there are.
+    pub(super) fn shares(&self, clients: usize, class: usize) -> Result<Vec<Share>, Error> {
+        let targets = match self {
+            Self::Subject(_) => vec![self.target()?],
+            Self::Attached { targets, .. } => targets.clone(),
         };
-        Ok(Target::new(address, path)?)
+        let (each, over) = (clients / targets.len(), clients % targets.len());
+        let share = |(at, target)| Share { target, class, count: each + usize::from(at < over) };
+        Ok(targets.into_iter().enumerate().map(share).collect())
     }
 
     /// The stream that one client follows.
@@ -214,23 +250,27 @@ impl Server {
 
     /// CPU time that the server has used, in nanoseconds; `None` if its process is not known.
     pub(super) fn cpu_ns(&self) -> Result<Option<u64>, Error> {
-        self.pid().map(procfs::cpu_ns).transpose()
+        Ok(self.of_each(procfs::cpu_ns)?.into_iter().reduce(|sum, more| sum + more))
     }
 
     /// Memory of the server; `None` if its process is not known.
     pub(super) fn memory(&self) -> Result<Option<Memory>, Error> {
-        self.pid().map(procfs::memory).transpose()
+        Ok(self.of_each(procfs::memory)?.into_iter().reduce(|sum, more| Memory {
+            rss_anon_bytes: sum.rss_anon_bytes + more.rss_anon_bytes,
+            rss_peak_bytes: sum.rss_peak_bytes + more.rss_peak_bytes,
+        }))
     }
 
     /// How many sockets the server holds; `None` if its process is not known.
     pub(super) fn sockets(&self) -> Result<Option<usize>, Error> {
-        self.pid().map(procfs::sockets).transpose()
+        Ok(self.of_each(procfs::sockets)?.into_iter().reduce(|sum, more| sum + more))
     }
 
-    fn pid(&self) -> Option<u32> {
+    /// A figure of each of the server's processes that are known.
+    fn of_each<T>(&self, read: impl Fn(u32) -> Result<T, Error>) -> Result<Vec<T>, Error> {
         match self {
-            Self::Subject(subject) => Some(subject.pid()),
-            Self::Attached { pid, .. } => *pid,
+            Self::Subject(subject) => Ok(vec![read(subject.pid())?]),
+            Self::Attached { pids, .. } => pids.iter().copied().map(read).collect(),
         }
     }
 
