@@ -260,7 +260,8 @@ mod tests {
         assert_eq!((curve[0], curve[curve.len() - 1]), ((700, 0), (700 + 9_999 * 9_999, 10_000)));
         assert!(curve.is_sorted() && curve.is_sorted_by_key(|(_, seen)| *seen));
         for (value_ns, seen) in &curve[1..] {
-            let percentile = histogram.percentile_ns(*seen as f64 / 100.0);
+            // A little less, as dividing may have made it a little more.
+            let percentile = histogram.percentile_ns((*seen as f64 - 0.5) / 100.0);
             assert!(percentile <= *value_ns, "{percentile} {value_ns}");
         }
         assert!(curve.len() < 300, "{}", curve.len());

@@ -15,7 +15,7 @@ const LEGEND_ROW: f64 = 20.0;
 
 /// Shares of the deliveries that are marked, and how far up they are: as many nines, so far.
 const SHARES: [(&str, f64); 6] = [
-    ("0", 0.0),
+    ("0 %", 0.0),
     ("50 %", 0.5),
     ("90 %", 0.9),
     ("99 %", 0.99),
@@ -88,18 +88,19 @@ fn draw_latency(svg: &mut Svg, top: f64, subjects: &[Plotted<'_>], manners: &[Ma
     let heading =
         "Latency, from publish to receive: share of the deliveries that took at most so long";
     svg.text((LEFT - 48.0, top - 16.0), Anchor::Start, "head", heading);
-    let timed: Vec<(&Histogram, Manner, &str)> = subjects
+    let mut timed: Vec<(&Histogram, Manner, &str)> = subjects
         .iter()
         .zip(manners)
         .filter_map(|(subject, manner)| Some((subject.latency?, *manner, subject.name)))
         .collect();
+    timed.sort_by_key(|(.., name)| *name == "fanfare");
     let bottom = top + PANEL_HEIGHT;
     let y = Axis { from: 0.0, to: NINES_MAX, drawn: (bottom, top), is_log: false };
     let greatest = timed.iter().map(|(latency, ..)| latency.max_ns()).max().unwrap_or(1_000_000);
-    let least = timed.iter().map(|(latency, ..)| latency.percentile_ns(0.5)).min().unwrap_or(1_000);
+    let least = timed.iter().map(|(latency, ..)| latency.percentile_ns(2.0)).min().unwrap_or(1_000);
     let x = Axis {
-        from: power_below(least.max(1) as f64),
-        to: power_above(greatest.max(2) as f64),
+        from: round_below(least.max(1) as f64),
+        to: round_above(greatest.max(2) as f64),
         drawn: (LEFT, RIGHT),
         is_log: true,
     };
@@ -123,12 +124,13 @@ fn draw_latency(svg: &mut Svg, top: f64, subjects: &[Plotted<'_>], manners: &[Ma
 }
 
 fn draw_course(svg: &mut Svg, top: f64, subjects: &[Plotted<'_>], manners: &[Manner]) {
-    let courses: Vec<(Course, Manner, &str)> = subjects
+    let mut courses: Vec<(Course, Manner, &str)> = subjects
         .iter()
         .zip(manners)
         .filter_map(|(subject, manner)| Some((thinned(subject.course?), *manner, subject.name)))
         .filter(|(course, ..)| !course.counts.is_empty())
         .collect();
+    courses.sort_by_key(|(.., name)| *name == "fanfare");
     let bottom = top + PANEL_HEIGHT;
     let span_ns = courses.iter().map(|(course, ..)| course.width_ns).max().unwrap_or(0);
     let heading = format!(
@@ -140,14 +142,16 @@ fn draw_course(svg: &mut Svg, top: f64, subjects: &[Plotted<'_>], manners: &[Man
     let (least, greatest) = least_and_greatest(peaks);
     let y_is_log = greatest > least * LOG_FROM;
     let y = if y_is_log {
-        let from = power_below((least / 10.0).max(greatest * RATE_SHARE_MIN));
-        Axis { from, to: power_above(greatest), drawn: (bottom, top), is_log: true }
+        let from = round_below((least / 10.0).max(greatest * RATE_SHARE_MIN));
+        Axis { from, to: round_above(greatest), drawn: (bottom, top), is_log: true }
     } else {
         Axis { from: 0.0, to: greatest * 1.05, drawn: (bottom, top), is_log: false }
     };
     let (shortest, longest) = least_and_greatest(courses.iter().map(|(course, ..)| end(course)));
     let x_is_log = longest > shortest * LOG_FROM;
-    let from = if x_is_log { power_below(shortest / 10.0) } else { 0.0 };
+    // What comes within the first span cannot be told apart.
+    let span_ns = courses.iter().map(|(course, ..)| course.width_ns).min().unwrap_or(1);
+    let from = if x_is_log { (span_ns as f64).min(shortest / 2.0) } else { 0.0 };
     let x = Axis { from, to: longest, drawn: (LEFT, RIGHT), is_log: x_is_log };
     for value in y.ticks() {
         let at = y.place(value);
@@ -222,12 +226,17 @@ fn least_and_greatest(values: impl Iterator<Item = f64>) -> (f64, f64) {
     range.unwrap_or((1.0, 1.0))
 }
 
-fn power_below(value: f64) -> f64 {
-    10f64.powf(value.log10().floor())
+/// The greatest of 1, 2 and 5 times a power of ten that is not above a value beyond 0.
+fn round_below(value: f64) -> f64 {
+    let power = 10f64.powf(value.log10().floor());
+    [5.0, 2.0, 1.0].map(|step| step * power).into_iter().find(|at| *at <= value).unwrap_or(power)
 }
 
-fn power_above(value: f64) -> f64 {
-    10f64.powf(value.log10().ceil())
+/// The least of them that is not below it.
+fn round_above(value: f64) -> f64 {
+    let power = 10f64.powf(value.log10().floor());
+    let steps = [1.0, 2.0, 5.0].map(|step| step * power);
+    steps.into_iter().find(|at| *at >= value).unwrap_or(power * 10.0)
 }
 
 /// A round figure without the digits that are none.
@@ -254,6 +263,14 @@ mod tests {
             assert_eq!(tick(Unit::Nanoseconds, value), text);
         }
         assert_eq!(tick(Unit::Count, 20e6), "20 M");
+    }
+
+    #[test]
+    fn axes_end_at_round_values() {
+        let round = |value| (round_below(value), round_above(value));
+        assert_eq!(round(3e6), (2e6, 5e6));
+        assert_eq!(round(7e3), (5e3, 1e4));
+        assert_eq!(round(1e5), (1e5, 1e5));
     }
 
     #[test]

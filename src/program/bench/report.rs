@@ -19,6 +19,25 @@ const PERCENTILES: [(&str, f64); 4] =
 
 /// The most spans of a run's course in the JSON.
 const COURSE_SPANS_MAX: usize = 256;
+/// How deep members of the JSON have a line each.
+const LINES_DEPTH: usize = 2;
+/// The members of the JSON that come first; the rest is sorted by name.
+const FIRST: [&str; 14] = [
+    "format",
+    "scenario",
+    "part",
+    "date",
+    "command",
+    "program",
+    "machine",
+    "parameters",
+    "floor",
+    "peers",
+    "figures",
+    "summary",
+    "pooled",
+    "runs",
+];
 /// Changes when whoever reads the JSON would have to.
 const FORMAT: u32 = 1;
 
@@ -78,27 +97,31 @@ impl Report {
         }
     }
 
-    /// Writes everything as JSON: a line for each member, and for each run.
+    /// Writes everything as JSON.
     pub(super) fn write_json(&self, path: &Path) -> Result<(), Error> {
+        write_document(path, &self.document())
+    }
+
+    /// Everything, for machines.
+    pub(super) fn document(&self) -> Value {
         let runs = self.runs.iter().map(|(subject, run)| run_json(subject, run));
         let pooled = self.pooled().into_iter().map(|((subject, name), histogram)| {
             json!({"subject": subject, "name": name, "distribution": histogram_json(&histogram)})
         });
-        let members = [
-            ("format", json!(FORMAT)),
-            ("scenario", json!(self.scenario)),
-            ("date", json!(self.date.to_string())),
-            ("command", json!(machine::command(std::env::args()))),
-            ("program", machine::program()),
-            ("machine", machine::describe()),
-            ("parameters", json!(self.parameters)),
-            ("floor", json!(self.floor())),
-            ("figures", self.figures_json()),
-            ("summary", self.summary_json()),
-            ("pooled", pooled.collect()),
-            ("runs", runs.collect()),
-        ];
-        write(path, &lines_json(&members)?)
+        json!({
+            "format": FORMAT,
+            "scenario": self.scenario,
+            "date": self.date.to_string(),
+            "command": machine::command(std::env::args()),
+            "program": machine::program(),
+            "machine": machine::describe(),
+            "parameters": self.parameters,
+            "floor": self.floor(),
+            "figures": self.figures_json(),
+            "summary": self.summary_json(),
+            "pooled": pooled.collect::<Vec<_>>(),
+            "runs": runs.collect::<Vec<_>>(),
+        })
     }
 
     /// Draws the distribution of latencies, and the course of one run of each subject, as SVG.
@@ -117,13 +140,17 @@ impl Report {
     /// What was asked for, when, and on what machine.
     fn below_title(&self) -> [String; 2] {
         let machine = machine::describe();
+        let given = self.parameters.iter().filter(|(_, value)| value.as_f64() != Some(0.0));
+        let given = given.filter(|(_, value)| !value.is_null());
+        let given: Vec<String> =
+            given.map(|(name, value)| format!("{} {value}", name.replace('_', " "))).collect();
         let of_machine = |name: &str| machine[name].as_str().unwrap_or("?").to_owned();
         let cores = machine["cores"].as_u64().unwrap_or(0);
         let when = self.date.strftime("%Y-%m-%d %H:%M UTC");
         let version = env!("CARGO_PKG_VERSION");
         let (cpu, kernel) = (of_machine("cpu"), of_machine("kernel"));
         [
-            self.parameters_line().trim_end().replace("  ", ", ").replace('_', " "),
+            given.join(", "),
             format!("{when}, fanfare {version}, {cpu}, {cores} cores, Linux {kernel}"),
         ]
     }
@@ -321,30 +348,41 @@ fn run_json(subject: &str, run: &Measured) -> Value {
     object
 }
 
-/// JSON that people and `diff` can read as well: a line for each member, or for each of its own.
-fn lines_json(members: &[(&str, Value)]) -> Result<String, Error> {
-    let mut text = String::from("{\n");
-    for (at, (name, value)) in members.iter().enumerate() {
-        let end = if at + 1 < members.len() { "," } else { "" };
-        let parts: Vec<String> = match value {
-            Value::Array(values) if values.iter().any(Value::is_object) => {
-                values.iter().map(serde_json::to_string).collect::<Result<_, _>>()?
-            }
-            Value::Object(values) => values
-                .iter()
-                .map(|(name, value)| Ok(format!("{}: {value}", serde_json::to_string(name)?)))
-                .collect::<Result<_, serde_json::Error>>()?,
-            _ => Vec::new(),
-        };
-        let (open, close) = if value.is_array() { ("[", "]") } else { ("{", "}") };
-        let written = match parts.len() {
-            0 => value.to_string(),
-            _ => format!("{open}\n    {}\n  {close}", parts.join(",\n    ")),
-        };
-        text += &format!("  \"{name}\": {written}{end}\n");
+/// Writes a report's document, or one that holds those of several as its `parts`.
+pub(super) fn write_document(path: &Path, document: &Value) -> Result<(), Error> {
+    let mut text = lines_json(document, LINES_DEPTH);
+    text.push('\n');
+    write(path, &text)
+}
+
+/// JSON that people and `diff` can read as well: down to a depth a line for each member, what
+/// tells most first.
+fn lines_json(value: &Value, depth: usize) -> String {
+    let lines: Vec<String> = match value {
+        Value::Object(members) => {
+            let mut members: Vec<_> = members.iter().collect();
+            let place = |name: &str| FIRST.iter().position(|first| *first == name);
+            members.sort_by_key(|(name, _)| place(name).unwrap_or(FIRST.len()));
+            let line = |(name, value): (&String, _)| {
+                format!("{}: {}", Value::from(name.as_str()), lines_json(value, depth - 1))
+            };
+            members.into_iter().filter(|_| depth > 0).map(line).collect()
+        }
+        // Reports in a report are as deep again.
+        Value::Array(values) if values.iter().any(|value| value.get("scenario").is_some()) => {
+            values.iter().map(|value| lines_json(value, LINES_DEPTH)).collect()
+        }
+        Value::Array(values) if values.iter().any(Value::is_object) && depth > 0 => {
+            values.iter().map(Value::to_string).collect()
+        }
+        _ => Vec::new(),
+    };
+    if lines.is_empty() {
+        return value.to_string();
     }
-    text += "}\n";
-    Ok(text)
+    let (open, close) = if value.is_array() { ('[', ']') } else { ('{', '}') };
+    let lines = lines.join(",\n").replace('\n', "\n  ");
+    format!("{open}\n  {lines}\n{close}")
 }
 
 fn write(path: &Path, text: &str) -> Result<(), Error> {
@@ -357,16 +395,14 @@ mod tests {
 
     #[test]
     fn json_in_lines_is_the_same_json() {
-        let members = [
-            ("none", json!([])),
-            ("words", json!(["a", "b\n"])),
-            ("runs", json!([{"a": [1, 2]}, {"b": null}])),
-            ("map", json!({"x \"y\"": {"z": 1.5}})),
-            ("empty", json!({})),
-        ];
-        let text = lines_json(&members).unwrap();
-        let read: Value = serde_json::from_str(&text).unwrap();
-        let members = members.map(|(name, value)| (name.to_owned(), value));
-        assert_eq!(read, Value::Object(members.into_iter().collect()));
+        let part = json!({
+            "scenario": "a\nb", "none": [], "words": ["a", "b\n"], "runs": [{"a": [1, 2]}, {"b": null}],
+            "summary": {"x \"y\"": {"z": 1.5, "deep": {"er": [{}]}}}, "empty": {}, "format": 1,
+        });
+        for document in [json!({"scenario": "c", "parts": [part, part]}), part] {
+            let text = lines_json(&document, LINES_DEPTH);
+            assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), document, "{text}");
+            assert!(text.lines().count() > 10, "{text}");
+        }
     }
 }
