@@ -241,6 +241,9 @@ fn round_above(value: f64) -> f64 {
 
 /// A round figure without the digits that are none.
 fn tick(unit: Unit, value: f64) -> String {
+    if value == 0.0 {
+        return "0".to_owned();
+    }
     let shown = show(unit, value).replace(" us", " µs");
     let (digits, unit) =
         shown.split_once(' ').map_or((&*shown, ""), |(digits, unit)| (digits, unit));
@@ -257,8 +260,7 @@ mod tests {
 
     #[test]
     fn ticks_have_no_digits_that_say_nothing() {
-        let shown =
-            [(1e3, "1 µs"), (2.5e6, "2.5 ms"), (1e8, "100 ms"), (0.0, "0 ns"), (5e1, "50 ns")];
+        let shown = [(1e3, "1 µs"), (2.5e6, "2.5 ms"), (1e8, "100 ms"), (0.0, "0"), (5e1, "50 ns")];
         for (value, text) in shown {
             assert_eq!(tick(Unit::Nanoseconds, value), text);
         }
