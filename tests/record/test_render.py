@@ -186,6 +186,10 @@ def test_results_that_were_really_measured_become_a_record(root, tmp_path):
     taken = json.loads((folder / "saturation.json").read_text(encoding="utf-8"))
     assert folder.name == taken["date"][:10]
     assert root.render("--check").returncode == 0
+    # A record that is taken once more is still there.
+    assert root.render("--take", folder).returncode == 0
+    assert (folder / "saturation.json").exists()
+    assert root.render("--take", folder, "--check").returncode != 0
     cells = root.cells("no pause: deliveries/s")[0]
     assert float(cells[3]) == pytest.approx(
         taken["summary"]["fanfare"]["deliveries_per_s"]["ratio_to_floor"], abs=0.006

@@ -117,8 +117,8 @@ impl Workers {
                 let status = self.workers[index].child.wait()?;
                 Err(format!("{} ended early, with {status}", self.name(index)).into())
             }
-            Ok(Note::Moved) => Ok(None),
-            Err(RecvTimeoutError::Timeout) => self.check_silence(),
+            // The others may go on while one has stopped.
+            Ok(Note::Moved) | Err(RecvTimeoutError::Timeout) => self.check_silence(),
             Err(RecvTimeoutError::Disconnected) => Err("all client workers are gone".into()),
         }
     }
