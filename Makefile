@@ -9,7 +9,7 @@ GUNGRAUN_RUNNER := $(GUNGRAUN_DIR)/bin/gungraun-runner
 RELEASE := target/release
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint capi header bench bench-c bench-micro bench-instructions bench-peers fmt clean setup
+.PHONY: help demo test lint capi header bench bench-c bench-micro bench-instructions bench-peers bench-record bench-render fmt clean setup
 
 help: ## list what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -43,13 +43,14 @@ bench-c: capi ## build the C program that `fanfare bench publish-call --c-progra
 header: ## make include/fanfare.h anew from src/ffi
 	FANFARE_HEADER_WRITE=1 $(CARGO) test --locked --features capi --test header
 
-bench: ## a few minutes of benchmark: the engine beside bare loops
+bench: ## a few minutes of benchmark: the engine beside bare loops; the results in build/bench
 	$(CARGO) build --release --locked
-	$(RELEASE)/fanfare bench saturation --repeat 5
-	$(RELEASE)/fanfare bench paced --repeat 3
+	mkdir -p build/bench
+	$(RELEASE)/fanfare bench saturation --repeat 5 --json build/bench/saturation.json
+	$(RELEASE)/fanfare bench paced --repeat 3 --json build/bench/paced.json
 	$(RELEASE)/fanfare bench unicast --subjects fanfare
-	$(RELEASE)/fanfare bench connect --repeat 5
-	$(RELEASE)/fanfare bench idle-memory --subjects fanfare
+	$(RELEASE)/fanfare bench connect --repeat 5 --json build/bench/connect.json
+	$(RELEASE)/fanfare bench idle-memory --subjects fanfare --json build/bench/idle-memory.json
 	$(RELEASE)/fanfare bench sinks
 	$(RELEASE)/fanfare bench topics-sinks
 	$(RELEASE)/fanfare bench publish-call
@@ -66,6 +67,12 @@ $(GUNGRAUN_RUNNER):
 
 bench-peers: ## install the servers that the benchmark compares with, into build/peers
 	benches/peers/install
+
+bench-record: ## keep the results in build/bench as a dated record, and render it
+	benches/record/render --take build/bench
+
+bench-render: ## make the README's tables and docs/benchmark.svg of the newest record
+	benches/record/render
 
 fmt: ## format the code of all languages
 	$(CARGO) fmt

@@ -10,14 +10,18 @@ use rustix::net::{
     bind, connect, send, socket_with, AddressFamily, SendFlags, SocketFlags, SocketType,
 };
 
+use super::Error;
+
 /// How many loopback addresses connections come from, in turn. Each has some 28,000 ephemeral
-/// ports, and a port stays taken for a minute after its connection was closed.
+/// ports, and a port stays taken for a minute after its connection was closed. An IPv6 server has
+/// only one loopback address to be reached from, and so 28,000 connections.
 const SOURCES: usize = 200;
 
 /// Where to connect to, and what to ask for there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Target {
     address: SocketAddr,
+    path: String,
     request: Vec<u8>,
     opened: usize,
 }
@@ -37,7 +41,27 @@ impl Target {
             "GET {path} HTTP/1.1\r\nHost: {address}\r\nAccept: text/event-stream\r\n\
              Cache-Control: no-cache\r\n\r\n"
         );
-        Ok(Self { address, request: request.into_bytes(), opened: 0 })
+        Ok(Self { address, path: path.to_owned(), request: request.into_bytes(), opened: 0 })
+    }
+
+    /// The target of a URL, see [`parse_url`](Self::parse_url).
+    ///
+    /// # Errors
+    ///
+    /// When it is not `http://`, and a loopback address and port.
+    pub(super) fn from_url(url: &str) -> Result<Self, Error> {
+        let (address, path) = Self::parse_url(url)?;
+        Ok(Self::new(address, &path)?)
+    }
+
+    /// Its URL.
+    pub(super) fn url(&self) -> String {
+        format!("http://{}{}", self.address, self.path)
+    }
+
+    /// Goes on with the source addresses as if so many connections had been opened.
+    pub(super) fn set_opened(&mut self, opened: usize) {
+        self.opened = opened;
     }
 
     /// Splits `http://ADDRESS:PORT/PATH`; `localhost` is 127.0.0.1.
@@ -109,6 +133,26 @@ mod tests {
         for wrong in ["https://localhost:1/", "http://example.org/", "localhost:80"] {
             assert!(Target::parse_url(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_target_is_its_url() {
+        let target = Target::from_url("http://localhost:80/a?b=c").unwrap();
+        assert_eq!(Target::from_url(&target.url()).unwrap(), target);
+        assert_eq!(target.url(), "http://127.0.0.1:80/a?b=c");
+    }
+
+    #[test]
+    fn connections_come_from_many_addresses() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut target = Target::new(listener.local_addr().unwrap(), "/").unwrap();
+        target.set_opened(SOURCES - 2);
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).unwrap();
+        let sources = [0, 1, 2].map(|key| {
+            let _open = target.open(&epoll, key).unwrap();
+            listener.accept().unwrap().1.ip().to_string()
+        });
+        assert_eq!(sources, ["127.0.0.200", "127.0.0.201", "127.0.0.2"]);
     }
 
     #[test]

@@ -8,10 +8,9 @@ use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::net::{recv, RecvFlags};
 
-use super::client::Client;
-use super::clock::{now_ns, thread_cpu_ns, timespec};
+use super::clock::{now_ns, timespec};
 use super::connect::Target;
-use super::follower::{Class, Expected};
+use super::follower::Expected;
 use super::histogram::Histogram;
 use super::metric::{per_second, Measured, Unit};
 use super::run::{RunArgs, Server, SETTLE};
@@ -28,13 +27,12 @@ const BUFFER_BYTES: usize = 16 * 1024;
 
 /// How long it takes until all clients are connected and have their head.
 pub(super) fn connect(args: &RunArgs, server: &mut Server) -> Result<Measured, Error> {
-    let target = server.target()?;
-    let mut client = Client::new()?;
-    let all = client.add_class(Class::new(Expected::default()));
+    let mut client = args.hire(args.clients)?;
+    let all = client.add_class(Expected::default())?;
     let server_before_ns = server.cpu_ns()?;
-    let client_before_ns = thread_cpu_ns();
-    let connected = client.connect(&target, all, args.clients)?;
-    let client_cpu_ns = thread_cpu_ns() - client_before_ns;
+    let client_before_ns = client.cpu_ns();
+    let connected = client.connect_all(server.shares(args.clients, all)?)?;
+    let client_cpu_ns = client.cpu_ns() - client_before_ns;
     let mut measured = Measured::default();
     measured.add_ns("connect_ns", "all have their head", connected.elapsed_ns);
     measured.add_ns("head_p50_ns", "one has its head p50", connected.heads.percentile_ns(50.0));
@@ -52,12 +50,11 @@ pub(super) fn connect(args: &RunArgs, server: &mut Server) -> Result<Measured, E
 pub(super) fn idle_memory(args: &RunArgs, server: &mut Server) -> Result<Measured, Error> {
     const UNKNOWN: &str = "the memory of a running server needs --pid";
     std::thread::sleep(SETTLE);
-    let target = server.target()?;
     let without = server.memory()?.ok_or(UNKNOWN)?;
     let sockets = server.sockets()?.ok_or(UNKNOWN)?;
-    let mut client = Client::new()?;
-    let all = client.add_class(Class::new(Expected::default()));
-    client.connect(&target, all, args.clients)?;
+    let mut client = args.hire(args.clients)?;
+    let all = client.add_class(Expected::default())?;
+    client.connect_all(server.shares(args.clients, all)?)?;
     let settled_ns = now_ns() + 1_000_000_000;
     while now_ns() < settled_ns {
         client.pump(Duration::from_millis(100))?;

@@ -7,11 +7,14 @@
 //! ```text
 //! clock  histogram  body  sse                 the values at the bottom
 //! reference -> follower -> stream             one stream, checked
-//! connect -> client                           thousands of them
+//! connect -> client                           thousands of them, in one process
+//! harvest  worker -> workers -> crew           in one process or several
+//! progress                                    how it gets on, on a terminal
 //! subject <- floor, engine                    the servers, and how they are told what to do
 //! child  procfs                               their processes
 //! peers                                       other servers, from their manifest
-//! metric -> report                            figures, tables, JSON
+//! timeline  metric                            figures of a run
+//! svg -> plot, machine -> report              tables, JSON, drawings of all runs
 //! run <- streaming, connections               the scenarios
 //! alone <- sinks <- topics, publish_call      those of the engine by itself
 //! ```
@@ -23,13 +26,18 @@ mod client;
 mod clock;
 mod connect;
 mod connections;
+mod crew;
 mod engine;
 mod floor;
 mod follower;
+mod harvest;
 mod histogram;
+mod machine;
 mod metric;
 mod peers;
+mod plot;
 mod procfs;
+mod progress;
 mod publish_call;
 mod reference;
 mod report;
@@ -40,7 +48,11 @@ mod sse;
 mod stream;
 mod streaming;
 mod subject;
+mod svg;
+mod timeline;
 mod topics;
+mod worker;
+mod workers;
 
 use std::process::ExitCode;
 
@@ -146,6 +158,9 @@ enum Scenario {
     /// Be a server under test; the other scenarios start this
     #[command(hide = true)]
     Subject(SubjectArgs),
+    /// Hold a share of the connections; the other scenarios start this
+    #[command(hide = true)]
+    ClientWorker,
 }
 
 /// Runs one scenario.
@@ -206,7 +221,7 @@ pub(super) fn run(args: BenchArgs) -> Result<ExitCode, Error> {
             )?;
         }
         Scenario::Watch { run, events, seconds } => {
-            if run.attach.is_none() {
+            if run.attach.is_empty() {
                 return Err("watch needs --attach URL".into());
             }
             let parameters = json!({"clients": run.clients, "events": events, "seconds": seconds});
@@ -227,6 +242,7 @@ pub(super) fn run(args: BenchArgs) -> Result<ExitCode, Error> {
                 Kind::Fanfare => engine::fanfare_subject(&args)?,
             }
         }
+        Scenario::ClientWorker => return Ok(worker::work()),
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -240,7 +256,7 @@ fn paced_load(rate: f64, seconds: u64) -> Result<Load, Error> {
 }
 
 fn broadcast(name: &str, subjects: &[&str], run: &RunArgs, load: Load) -> Result<(), Error> {
-    if run.attach.is_some() {
+    if !run.attach.is_empty() {
         return Err("a running server cannot be told to publish: use `bench watch --attach`".into());
     }
     let parameters = json!({

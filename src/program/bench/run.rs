@@ -7,8 +7,10 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::child::{Cores, Subject, SubjectSpec};
+use super::client::Share;
 use super::clock::{now_ns, pin_to_core};
 use super::connect::Target;
+use super::crew::{connections_max, Crew, PROCESSES_MAX};
 use super::metric::Measured;
 use super::peers::{self, Manifest, Note, Outcome, PeersFailed};
 use super::procfs::{self, Memory};
@@ -16,8 +18,6 @@ use super::report::Report;
 use super::subject::{Done, Kind, SubjectArgs};
 use super::Error;
 
-/// A process has at most 20,000 descriptors here, and needs some for itself.
-const CLIENTS_MAX: usize = 19_900;
 /// What the system is given to settle between one step and the next.
 pub(super) const SETTLE: Duration = Duration::from_millis(300);
 
@@ -43,12 +43,15 @@ pub(super) struct RunArgs {
     /// How often to run each subject; they take turns
     #[arg(long, default_value_t = 1)]
     pub(super) repeat: usize,
-    /// Measure a running server instead of subjects
+    /// Measure a running server instead of subjects; given several times, clients are spread
     #[arg(long, value_name = "URL")]
-    pub(super) attach: Option<String>,
-    /// Process of the running server, for its CPU time and memory
+    pub(super) attach: Vec<String>,
+    /// Process of a running server, for its CPU time and memory
     #[arg(long, requires = "attach")]
-    pub(super) pid: Option<u32>,
+    pub(super) pid: Vec<u32>,
+    /// Hold the connections in so many processes, rather than in as few as can
+    #[arg(long, value_name = "N")]
+    pub(super) client_processes: Option<usize>,
     /// The core that subjects run on
     #[arg(long, default_value_t = 0)]
     pub(super) server_core: usize,
@@ -64,6 +67,9 @@ pub(super) struct RunArgs {
     /// Write the results to this file as JSON
     #[arg(long, value_name = "FILE")]
     pub(super) json: Option<PathBuf>,
+    /// Draw the distribution of latencies and the course of the deliveries into this SVG file
+    #[arg(long, value_name = "FILE")]
+    pub(super) plot: Option<PathBuf>,
 }
 
 /// What a subject is to publish.
@@ -81,8 +87,8 @@ pub(super) struct Load {
 pub(super) enum Server {
     /// One that was started for it.
     Subject(Box<Subject>),
-    /// One that runs anyway.
-    Attached { address: SocketAddr, path: String, pid: Option<u32> },
+    /// Some that run anyway. There is at least one target.
+    Attached { targets: Vec<Target>, pids: Vec<u32> },
 }
 
 impl RunArgs {
@@ -95,18 +101,17 @@ impl RunArgs {
         load: Load,
         mut measure: impl FnMut(&mut Server, &Load) -> Result<Measured, Error>,
     ) -> Result<(), Error> {
-        if self.clients == 0 || self.clients > CLIENTS_MAX || self.repeat == 0 {
-            return Err(format!("--clients must be 1 to {CLIENTS_MAX}, --repeat at least 1").into());
-        }
+        self.check()?;
         let cores = self.cores();
         if let Some(core) = cores.client {
             pin_to_core(core).map_err(|error| format!("core {core}: {error} (try --unpinned)"))?;
         }
         let mut report = Report::new(scenario, parameters);
-        if let Some(url) = &self.attach {
+        if !self.attach.is_empty() {
             for _ in 0..self.repeat {
-                let (address, path) = Target::parse_url(url)?;
-                let mut server = Server::Attached { address, path, pid: self.pid };
+                let targets = self.attach.iter().map(|url| Target::from_url(url));
+                let targets = targets.collect::<Result<_, _>>()?;
+                let mut server = Server::Attached { targets, pids: self.pid.clone() };
                 report.add("attached", measure(&mut server, &load)?);
             }
         } else {
@@ -136,11 +141,29 @@ impl RunArgs {
             }
         }
         report.print();
+        if let Some(path) = &self.plot {
+            report.write_plot(path)?;
+        }
         self.json.as_ref().map_or(Ok(()), |path| report.write_json(path))?;
         match report.failed() {
             failed if failed.is_empty() => Ok(()),
             failed => Err(PeersFailed(failed).into()),
         }
+    }
+
+    /// Whoever holds the connections of a run, so many of them.
+    pub(super) fn hire(&self, connections: usize) -> Result<Crew, Error> {
+        Crew::hire(connections, self.client_processes)
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        // A subject is one process, and needs a descriptor for each client as well.
+        let processes = if self.attach.is_empty() { 1 } else { PROCESSES_MAX };
+        let most = connections_max().saturating_mul(processes);
+        if self.clients == 0 || self.clients > most || self.repeat == 0 {
+            return Err(format!("--clients must be 1 to {most}, --repeat at least 1").into());
+        }
+        Ok(())
     }
 
     /// When a run that begins now must be over, `CLOCK_MONOTONIC`, in nanoseconds.
@@ -272,11 +295,24 @@ fn load_of(args: &SubjectArgs) -> Load {
 impl Server {
     /// The stream that all follow.
     pub(super) fn target(&self) -> Result<Target, Error> {
-        let (address, path) = match self {
-            Self::Subject(subject) => (subject.address(), subject.path()),
-            Self::Attached { address, path, .. } => (*address, path.as_str()),
+        match self {
+            Self::Subject(subject) => Ok(Target::new(subject.address(), subject.path())?),
+            Self::Attached { targets, .. } => match &targets[..] {
+                [target] => Ok(target.clone()),
+                _ => Err("this scenario takes one --attach URL".into()),
+            },
+        }
+    }
+
+    /// So many clients of one class, spread evenly over the streams there are.
+    pub(super) fn shares(&self, clients: usize, class: usize) -> Result<Vec<Share>, Error> {
+        let targets = match self {
+            Self::Subject(_) => vec![self.target()?],
+            Self::Attached { targets, .. } => targets.clone(),
         };
-        Ok(Target::new(address, path)?)
+        let (each, over) = (clients / targets.len(), clients % targets.len());
+        let share = |(at, target)| Share { target, class, count: each + usize::from(at < over) };
+        Ok(targets.into_iter().enumerate().map(share).collect())
     }
 
     /// The stream that one client follows.
@@ -325,7 +361,8 @@ impl Server {
     fn figure<T>(&self, of: fn(&[u32]) -> Result<T, Error>) -> Result<Option<T>, Error> {
         match self {
             Self::Subject(subject) => of(subject.pids()).map(Some),
-            Self::Attached { pid, .. } => pid.map(|pid| of(&[pid])).transpose(),
+            Self::Attached { pids, .. } if pids.is_empty() => Ok(None),
+            Self::Attached { pids, .. } => of(pids).map(Some),
         }
     }
 

@@ -3,9 +3,11 @@
 
 use std::time::Duration;
 
-use super::client::{Client, Connected};
-use super::clock::{now_ns, thread_cpu_ns};
-use super::follower::{Class, Expected};
+use super::client::Connected;
+use super::clock::now_ns;
+use super::crew::Crew;
+use super::follower::{Expected, Faults};
+use super::harvest::Harvest;
 use super::histogram::Histogram;
 use super::metric::{per_second, Measured, Unit};
 use super::run::{Load, RunArgs, Server, SETTLE};
@@ -26,15 +28,16 @@ struct Moment {
     at_ns: u64,
     server_cpu_ns: Option<u64>,
     client_cpu_ns: u64,
+    bytes: u64,
 }
 
 /// Connects all clients, has the subject publish, and checks and times every delivery.
 pub(super) fn stream(args: &RunArgs, server: &mut Server, load: &Load) -> Result<Measured, Error> {
     let deadline_ns = args.deadline_ns();
-    let mut client = Client::new()?;
+    let mut client = args.hire(args.clients)?;
     let expected =
         Expected { first: Some(0), events: Some(load.events), data_bytes: Some(args.bytes) };
-    let all = client.add_class(Class::new(expected));
+    let all = client.add_class(expected)?;
     let connected = client.connect(&server.target()?, all, args.clients)?;
     let solo = if load.solo_interval_ms > 0 {
         let expected = Expected { events: None, ..expected };
@@ -45,29 +48,27 @@ pub(super) fn stream(args: &RunArgs, server: &mut Server, load: &Load) -> Result
     pump_for(&mut client, SETTLE)?;
 
     let stall_ns_max = STALL_NS_MAX.max(if load.rate > 0.0 { (3e9 / load.rate) as u64 } else { 0 });
-    let before = Moment::now(server)?;
+    let before = Moment::now(server, &client, &[all])?;
     server.go()?;
-    while client.class(all).totals.complete < args.clients {
+    while client.totals(all).complete < args.clients {
         client.pump(TURN)?;
-        check_on(&client, all, before.at_ns, stall_ns_max, deadline_ns)?;
+        check_on(&client, &[all], before.at_ns, stall_ns_max, deadline_ns)?;
     }
-    let after = Moment::now(server)?;
+    let after = Moment::now(server, &client, &[all])?;
     let done = server.done(REPORT_PATIENCE)?;
     if done.published != load.events {
         return Err(format!("{} events published, not {}", done.published, load.events).into());
     }
-    let solo = solo
-        .map(|solo| {
-            let n = done.more["solo"];
-            solo.finish(n, REPORT_PATIENCE)
-        })
-        .transpose()?;
+    let solo = solo.map(|solo| finish_solo(solo, &done)).transpose()?;
     pump_for(&mut client, LINGER)?;
-    client.finish();
-    check_faults(&client, all)?;
+    client.finish()?;
+    let harvests = client.harvests()?;
+    check_faults(&client, harvests.iter().chain(&solo))?;
 
     let mut measured = Measured::default();
-    add_deliveries(&mut measured, client.class(all), &before, &after);
+    // What else the subject sends is no delivery.
+    let received = harvests[all].totals.delivered;
+    add_deliveries(&mut measured, &harvests[all], received, &before, &after);
     measured.add_ns("publish_elapsed_ns", "publishing took", done.elapsed_ns);
     add_memory(&mut measured, server)?;
     add_connected(&mut measured, &connected);
@@ -82,7 +83,8 @@ pub(super) fn stream(args: &RunArgs, server: &mut Server, load: &Load) -> Result
     Ok(measured)
 }
 
-/// Follows a running server until so many events have come on each connection, or for a time.
+/// Follows running servers until so many events have come on each connection, or for a time.
+/// Each server's stream is checked by itself.
 pub(super) fn watch(
     args: &RunArgs,
     server: &mut Server,
@@ -90,43 +92,53 @@ pub(super) fn watch(
     seconds: Option<u64>,
 ) -> Result<Measured, Error> {
     let mut deadline_ns = args.deadline_ns();
-    let mut client = Client::new()?;
-    let all = client.add_class(Class::new(Expected { events, ..Expected::default() }));
-    let connected = client.connect(&server.target()?, all, args.clients)?;
-    let before = Moment::now(server)?;
+    let mut client = args.hire(args.clients)?;
+    let mut shares = server.shares(args.clients, 0)?;
+    for share in &mut shares {
+        share.class = client.add_class(Expected { events, ..Expected::default() })?;
+    }
+    let classes: Vec<usize> = shares.iter().map(|share| share.class).collect();
+    let connected = client.connect_all(shares)?;
+    let before = Moment::now(server, &client, &classes)?;
     let end_ns = seconds.map(|seconds| before.at_ns + seconds * 1_000_000_000);
     deadline_ns = deadline_ns.max(end_ns.unwrap_or(0));
-    while client.class(all).totals.complete < args.clients
+    while classes.iter().map(|class| client.totals(*class).complete).sum::<usize>() < args.clients
         && end_ns.is_none_or(|end| now_ns() < end)
     {
         client.pump(TURN)?;
         let stall_ns_max = if end_ns.is_some() { u64::MAX } else { STALL_NS_MAX };
-        check_on(&client, all, before.at_ns, stall_ns_max, deadline_ns)?;
+        check_on(&client, &classes, before.at_ns, stall_ns_max, deadline_ns)?;
     }
-    let after = Moment::now(server)?;
+    let after = Moment::now(server, &client, &classes)?;
     if end_ns.is_none() {
         pump_for(&mut client, LINGER)?;
-        client.finish();
+        client.finish()?;
     }
-    check_faults(&client, all)?;
+    let harvests = client.harvests()?;
+    check_faults(&client, harvests.iter())?;
+    let mut all = Harvest::default();
+    for harvest in &harvests {
+        all.merge(harvest);
+    }
     let mut measured = Measured::default();
-    add_deliveries(&mut measured, client.class(all), &before, &after);
+    add_deliveries(&mut measured, &all, all.totals.received(), &before, &after);
     add_memory(&mut measured, server)?;
     add_connected(&mut measured, &connected);
     Ok(measured)
 }
 
 impl Moment {
-    fn now(server: &Server) -> Result<Self, Error> {
+    fn now(server: &Server, client: &Crew, classes: &[usize]) -> Result<Self, Error> {
         Ok(Self {
             server_cpu_ns: server.cpu_ns()?,
-            client_cpu_ns: thread_cpu_ns(),
+            client_cpu_ns: client.cpu_ns(),
+            bytes: classes.iter().map(|class| client.totals(*class).bytes).sum(),
             at_ns: now_ns(),
         })
     }
 }
 
-fn pump_for(client: &mut Client, span: Duration) -> Result<(), Error> {
+fn pump_for(client: &mut Crew, span: Duration) -> Result<(), Error> {
     let end_ns = now_ns() + span.as_nanos() as u64;
     loop {
         let left_ns = end_ns.saturating_sub(now_ns());
@@ -139,8 +151,8 @@ fn pump_for(client: &mut Client, span: Duration) -> Result<(), Error> {
 
 /// Fails a run that cannot succeed any more, or takes too long.
 fn check_on(
-    client: &Client,
-    class: usize,
+    client: &Crew,
+    classes: &[usize],
     begun_at_ns: u64,
     stall_ns_max: u64,
     deadline_ns: u64,
@@ -156,33 +168,57 @@ fn check_on(
     } else {
         return Ok(());
     };
-    let class = client.class(class);
-    let (delivered, complete) = (class.totals.delivered, class.totals.complete);
-    let faults = class.faults;
+    let (mut delivered, mut complete, mut faults) = (0, 0, Faults::default());
+    for class in classes {
+        let totals = client.totals(*class);
+        delivered += totals.delivered;
+        complete += totals.complete;
+        faults.merge(&client.faults(*class));
+    }
     Err(format!("{what}; {delivered} events delivered, {complete} clients complete, {faults:?}")
         .into())
 }
 
-fn check_faults(client: &Client, class: usize) -> Result<(), Error> {
-    let faults = client.class(class).faults;
+fn check_faults<'a>(
+    client: &Crew,
+    harvests: impl Iterator<Item = &'a Harvest>,
+) -> Result<(), Error> {
+    let mut faults = Faults::default();
+    harvests.for_each(|harvest| faults.merge(&harvest.faults));
     if faults.is_none() && client.closed() == 0 {
         return Ok(());
     }
     Err(format!("wrong deliveries: {faults:?}, {} connections closed", client.closed()).into())
 }
 
-fn add_deliveries(measured: &mut Measured, class: &Class, before: &Moment, after: &Moment) {
-    let totals = &class.totals;
-    // Where the subject's own events are known, what else it sends is no delivery.
-    let is_ours = class.expected.first.is_some();
-    let received = totals.delivered + if is_ours { 0 } else { totals.other };
-    let begun_at_ns = class.first_stamp_ns().unwrap_or(before.at_ns);
+fn finish_solo(solo: Solo, done: &Done) -> Result<Harvest, Error> {
+    let published = *done.more.get("solo").ok_or("the subject does not tell its solo events")?;
+    solo.finish(published, REPORT_PATIENCE)
+}
+
+fn add_deliveries(
+    measured: &mut Measured,
+    harvest: &Harvest,
+    received: u64,
+    before: &Moment,
+    after: &Moment,
+) {
+    let totals = &harvest.totals;
+    let begun_at_ns = harvest.first_stamp_ns.unwrap_or(before.at_ns);
     let span_ns = totals.last_at_ns.saturating_sub(begun_at_ns);
     measured.add_count("deliveries_per_s", "deliveries/s", per_second(received, span_ns));
     measured.add_count("deliveries", "deliveries", received as f64);
-    if totals.delivered > 0 {
-        add_latency(measured, &class.latency);
+    if let Some(each) = harvest.received {
+        measured.add_count("received_min", "a client's events, least", each.fewest as f64);
+        measured.add_count("received_max", "a client's events, most", each.most as f64);
     }
+    let bytes = after.bytes.saturating_sub(before.bytes);
+    measured.add_bytes("received_bytes", "bytes received", bytes as f64);
+    measured.add_bytes("received_bytes_per_s", "bytes received/s", per_second(bytes, span_ns));
+    if totals.delivered > 0 {
+        add_latency(measured, &harvest.latency);
+    }
+    measured.course = Some(harvest.timeline.since(begun_at_ns));
     let elapsed_ns = (after.at_ns - before.at_ns).max(1) as f64;
     if let (Some(before_ns), Some(after_ns)) = (before.server_cpu_ns, after.server_cpu_ns) {
         let cpu_ns = (after_ns - before_ns) as f64;
@@ -221,11 +257,12 @@ fn add_memory(measured: &mut Measured, server: &Server) -> Result<(), Error> {
 
 fn add_connected(measured: &mut Measured, connected: &Connected) {
     measured.add_ns("connect_ns", "all have their head", connected.elapsed_ns);
+    measured.pooled.push(("connect to head", connected.heads.clone()));
 }
 
-fn add_solo(measured: &mut Measured, class: &Class, done: &Done) {
-    let latency = &class.latency;
-    measured.add_count("solo_events", "solo events", class.totals.delivered as f64);
+fn add_solo(measured: &mut Measured, harvest: &Harvest, done: &Done) {
+    let latency = &harvest.latency;
+    measured.add_count("solo_events", "solo events", harvest.totals.delivered as f64);
     measured.add_ns("solo_latency_p50_ns", "solo latency p50", latency.percentile_ns(50.0));
     measured.add_ns("solo_latency_p99_ns", "solo latency p99", latency.percentile_ns(99.0));
     measured.add_ns("solo_latency_max_ns", "solo latency max", latency.max_ns());
