@@ -2,13 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
 
 use serde_json::{json, Map, Value};
 
 use super::histogram::Histogram;
 use super::metric::{show, Measured, Unit};
-use super::Error;
 
 const PERCENTILES: [(&str, f64); 4] =
     [("p50", 50.0), ("p90", 90.0), ("p99", 99.0), ("p99.9", 99.9)];
@@ -65,8 +63,8 @@ impl Report {
         }
     }
 
-    /// Writes everything as JSON.
-    pub(super) fn write_json(&self, path: &Path) -> Result<(), Error> {
+    /// Everything, for machines.
+    pub(super) fn document(&self) -> Value {
         let mut summary = Map::new();
         for subject in self.subjects() {
             let mut figures = Map::new();
@@ -92,7 +90,7 @@ impl Report {
                 json!({"subject": subject, "name": name, "distribution": histogram_json(&histogram)})
             })
             .collect();
-        let document = json!({
+        json!({
             "scenario": self.scenario,
             "command": std::env::args().collect::<Vec<_>>(),
             "machine": machine(),
@@ -101,10 +99,7 @@ impl Report {
             "summary": summary,
             "pooled": pooled,
             "runs": runs,
-        });
-        let mut text = serde_json::to_string_pretty(&document)?;
-        text.push('\n');
-        fs::write(path, text).map_err(|error| format!("{}: {error}", path.display()).into())
+        })
     }
 
     fn parameters_line(&self) -> String {
@@ -208,7 +203,8 @@ impl Series {
     }
 }
 
-fn print_columns(rows: &[Vec<String>]) {
+/// Prints a table whose columns are as wide as they need to be.
+pub(super) fn print_columns(rows: &[Vec<String>]) {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| {
         rows.iter().filter_map(|row| row.get(column)).map(String::len).max().unwrap_or(0)

@@ -1,43 +1,30 @@
-//! What all scenarios share: the options, the server that is measured, and the repeats.
+//! What all scenarios share: the options of a run, and the server that it measures.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde_json::Value;
-
 use super::child::{Cores, Subject, SubjectSpec};
-use super::clock::{now_ns, pin_to_core};
+use super::clock::{now_ns, pin_to_core, unpin};
 use super::connect::Target;
+use super::load::Load;
 use super::metric::Measured;
 use super::procfs::{self, Memory};
 use super::report::Report;
+use super::scenarios::Part;
+use super::schedule::path_with_topic;
 use super::subject::{Done, Kind, SubjectArgs};
 use super::Error;
 
-/// A process has at most 20,000 descriptors here, and needs some for itself.
-const CLIENTS_MAX: usize = 19_900;
 /// What the system is given to settle between one step and the next.
 pub(super) const SETTLE: Duration = Duration::from_millis(300);
 
 /// Options of every scenario.
 #[derive(clap::Args, Clone, Debug)]
 pub(super) struct RunArgs {
-    /// How many clients connect
-    #[arg(long, default_value_t = 10_000)]
-    pub(super) clients: usize,
-    /// Length of an event's data, in bytes
-    #[arg(long, default_value_t = 128)]
-    pub(super) bytes: usize,
-    /// What to measure, in this order: floor-a, floor-b, fanfare, or names given with --peer
-    #[arg(long, value_delimiter = ',')]
-    pub(super) subjects: Vec<String>,
     /// NAME=COMMAND: a further subject, see the protocol in subject.rs
     #[arg(long, value_name = "NAME=COMMAND")]
     pub(super) peer: Vec<String>,
-    /// How often to run each subject; they take turns
-    #[arg(long, default_value_t = 1)]
-    pub(super) repeat: usize,
     /// Measure a running server instead of subjects
     #[arg(long, value_name = "URL")]
     pub(super) attach: Option<String>,
@@ -50,26 +37,19 @@ pub(super) struct RunArgs {
     /// The core that the client runs on
     #[arg(long, default_value_t = 1)]
     pub(super) client_core: usize,
+    /// The core that the engine's publishers run on; without it the core of its shard. A bare
+    /// loop publishes and sends on one thread anyway
+    #[arg(long)]
+    pub(super) publisher_core: Option<usize>,
     /// Leave it to the system who runs where
     #[arg(long)]
     pub(super) unpinned: bool,
     /// The longest that one run may take, in seconds
     #[arg(long, default_value_t = 300)]
     pub(super) limit_seconds: u64,
-    /// Write the results to this file as JSON
+    /// Write the results to this file as JSON; to NAME.json in it if it is a directory
     #[arg(long, value_name = "FILE")]
     pub(super) json: Option<PathBuf>,
-}
-
-/// What a subject is to publish.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Load {
-    /// How many events, to all.
-    pub(super) events: u64,
-    /// Events per second; 0 is no pause.
-    pub(super) rate: f64,
-    /// Milliseconds from one solo event to the next; 0 is never.
-    pub(super) solo_interval_ms: u64,
 }
 
 /// The server that a run measures.
@@ -81,41 +61,34 @@ pub(super) enum Server {
 }
 
 impl RunArgs {
-    /// Runs a scenario for every subject, `repeat` times in turn, and reports.
-    pub(super) fn repeat(
+    /// Runs one part of a scenario once for every subject, and reports. `title` and `turn` are for
+    /// people.
+    pub(super) fn measure(
         &self,
-        scenario: &str,
-        parameters: Value,
-        default_subjects: &[&str],
-        load: Load,
-        mut measure: impl FnMut(&mut Server, &Load) -> Result<Measured, Error>,
+        part: &Part,
+        (title, turn): (&str, &str),
+        report: &mut Report,
+        measure: &mut impl FnMut(&mut Server, &Load) -> Result<Measured, Error>,
     ) -> Result<(), Error> {
-        if self.clients == 0 || self.clients > CLIENTS_MAX || self.repeat == 0 {
-            return Err(format!("--clients must be 1 to {CLIENTS_MAX}, --repeat at least 1").into());
+        let cores = self.cores(part);
+        // Those that this thread starts inherit it.
+        run_on(cores.client)?;
+        if let Some(url) = &self.attach {
+            let (address, path) = Target::parse_url(url)?;
+            let mut server = Server::Attached { address, path, pid: self.pid };
+            report.add("attached", measure(&mut server, &part.load)?);
+            return Ok(());
         }
-        let cores = self.cores();
-        if let Some(core) = cores.client {
-            pin_to_core(core).map_err(|error| format!("core {core}: {error} (try --unpinned)"))?;
+        for name in &part.subjects {
+            let spec = self.spec(name, part)?;
+            eprintln!("{title}: {name}, run {turn}");
+            let mut server = Server::Subject(Box::new(Subject::start(&spec, cores)?));
+            let measured = measure(&mut server, &spec.args.load)
+                .map_err(|error| format!("{title}, {name}, run {turn}: {error}"))?;
+            report.add(name, measured);
+            server.end()?;
         }
-        let mut report = Report::new(scenario, parameters);
-        for turn in 1..=self.repeat {
-            if let Some(url) = &self.attach {
-                let (address, path) = Target::parse_url(url)?;
-                let mut server = Server::Attached { address, path, pid: self.pid };
-                report.add("attached", measure(&mut server, &load)?);
-                continue;
-            }
-            for spec in self.specs(default_subjects, load)? {
-                eprintln!("{scenario}: {}, run {turn} of {}", spec.name, self.repeat);
-                let mut server = Server::Subject(Box::new(Subject::start(&spec, cores)?));
-                let measured = measure(&mut server, &load_of(&spec.args))
-                    .map_err(|error| format!("{scenario}, {}, run {turn}: {error}", spec.name))?;
-                report.add(&spec.name, measured);
-                server.end()?;
-            }
-        }
-        report.print();
-        self.json.as_ref().map_or(Ok(()), |path| report.write_json(path))
+        Ok(())
     }
 
     /// When a run that begins now must be over, `CLOCK_MONOTONIC`, in nanoseconds.
@@ -123,20 +96,12 @@ impl RunArgs {
         now_ns() + self.limit_seconds * 1_000_000_000
     }
 
-    fn cores(&self) -> Cores {
-        let pinned = |core| (!self.unpinned).then_some(core);
+    fn cores(&self, part: &Part) -> Cores {
+        let pinned = |core| (!self.unpinned && !part.unpinned).then_some(core);
         Cores { server: pinned(self.server_core), client: pinned(self.client_core) }
     }
 
-    fn specs(&self, default_subjects: &[&str], load: Load) -> Result<Vec<SubjectSpec>, Error> {
-        let mut names: Vec<&str> = self.subjects.iter().map(String::as_str).collect();
-        if names.is_empty() {
-            names = default_subjects.to_vec();
-        }
-        names.into_iter().map(|name| self.spec(name, load)).collect()
-    }
-
-    fn spec(&self, name: &str, load: Load) -> Result<SubjectSpec, Error> {
+    fn spec(&self, name: &str, part: &Part) -> Result<SubjectSpec, Error> {
         let peers = self.peer.iter().filter_map(|peer| peer.split_once('='));
         let command =
             peers.clone().find(|(peer, _)| *peer == name).map(|(_, line)| line.to_owned());
@@ -149,14 +114,20 @@ impl RunArgs {
         let args = SubjectArgs {
             kind,
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
-            clients: self.clients,
-            events: load.events,
-            bytes: self.bytes,
-            rate: load.rate,
-            solo_interval_ms: load.solo_interval_ms,
+            load: part.load.clone(),
             batch: 256,
+            publisher_core: self.publisher_core,
         };
         Ok(SubjectSpec { name: name.to_owned(), command, args: bounded(args) })
+    }
+}
+
+/// Keeps this thread on a core, or lets it go wherever this process was started.
+fn run_on(core: Option<usize>) -> Result<(), Error> {
+    match core {
+        Some(core) => pin_to_core(core)
+            .map_err(|error| format!("core {core}: {error} (try --unpinned)").into()),
+        None => Ok(unpin()?),
     }
 }
 
@@ -164,14 +135,11 @@ impl RunArgs {
 /// ten seconds. Its figures do not depend on the number.
 fn bounded(mut args: SubjectArgs) -> SubjectArgs {
     const DELIVERIES_MAX: u64 = 1_000_000;
-    if args.kind == Kind::FloorA && args.rate == 0.0 {
-        args.events = args.events.min(DELIVERIES_MAX / args.clients as u64).max(1);
+    let load = &mut args.load;
+    if args.kind == Kind::FloorA && load.rate == 0.0 {
+        load.events = load.events.min(DELIVERIES_MAX / load.clients as u64).max(1);
     }
     args
-}
-
-fn load_of(args: &SubjectArgs) -> Load {
-    Load { events: args.events, rate: args.rate, solo_interval_ms: args.solo_interval_ms }
 }
 
 impl Server {
@@ -182,6 +150,17 @@ impl Server {
             Self::Attached { address, path, .. } => (*address, path.as_str()),
         };
         Ok(Target::new(address, path)?)
+    }
+
+    /// The stream of the topic that all share and of another.
+    pub(super) fn target_with_topic(&self, topic: usize) -> Result<Target, Error> {
+        match self {
+            Self::Subject(subject) => {
+                let path = path_with_topic(subject.path(), topic);
+                Ok(Target::new(subject.address(), &path)?)
+            }
+            Self::Attached { .. } => Err("a running server has no topics for this".into()),
+        }
     }
 
     /// The stream that one client follows.
