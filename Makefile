@@ -5,7 +5,7 @@ LIB_DIR := build/lib
 RELEASE := target/release
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint capi header bench fmt clean setup
+.PHONY: help demo test lint capi header bench bench-all fmt clean setup
 
 help: ## list what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -33,13 +33,21 @@ capi: ## build the C library into build/lib
 header: ## make include/fanfare.h anew from src/ffi
 	FANFARE_HEADER_WRITE=1 $(CARGO) test --locked --features capi --test header
 
-bench: ## a few minutes of benchmark: the engine beside bare loops
+bench: ## a few minutes of benchmark: the engine beside bare loops; BENCH_ARGS goes to each scenario
+	$(call bench,paced saturation unicast-under-broadcast connect-storm idle-memory,--repeat 3)
+
+bench-all: ## all scenarios of the benchmark, half an hour; the results in build/bench
+	$(call bench,$$($(RELEASE)/fanfare bench list --names))
+
+# Runs scenarios one after another, also when one has failed, and fails then.
+define bench
 	$(CARGO) build --release --locked
-	$(RELEASE)/fanfare bench saturation --repeat 5
-	$(RELEASE)/fanfare bench paced --repeat 3
-	$(RELEASE)/fanfare bench unicast --subjects fanfare
-	$(RELEASE)/fanfare bench connect --repeat 5
-	$(RELEASE)/fanfare bench idle-memory --subjects fanfare
+	mkdir -p build/bench
+	failed=""; for name in $(1); do \
+		$(RELEASE)/fanfare bench run $$name --json build/bench/$$name.json $(2) $(BENCH_ARGS) \
+			|| failed="$$failed $$name"; \
+	done; [ -z "$$failed" ] || { echo "failed:$$failed" >&2; exit 1; }
+endef
 
 fmt: ## format the code of all languages
 	$(CARGO) fmt

@@ -68,6 +68,9 @@ enum Command {
         /// Of which size
         #[arg(long, value_enum, default_value_t)]
         size: Size,
+        /// Their names and nothing else
+        #[arg(long)]
+        names: bool,
         /// Definitions to be used instead of those that are built in
         #[arg(long, value_name = "FILE")]
         scenarios: Option<PathBuf>,
@@ -154,7 +157,9 @@ struct WatchArgs {
 /// event was lost, doubled, out of order or damaged.
 pub(super) fn run(args: BenchArgs) -> Result<ExitCode, Error> {
     match args.command {
-        Command::List { size, scenarios } => list(&Catalog::read(scenarios.as_deref())?, size)?,
+        Command::List { size, names, scenarios } => {
+            list(&Catalog::read(scenarios.as_deref())?, size, names)?;
+        }
         Command::Run(args) => run_named(&args)?,
         Command::Saturation(args) => run_one("saturation", &[], *args)?,
         Command::Paced(args) => run_one("paced", &[], *args)?,
@@ -174,8 +179,12 @@ pub(super) fn run(args: BenchArgs) -> Result<ExitCode, Error> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn list(catalog: &Catalog, size: Size) -> Result<(), Error> {
+fn list(catalog: &Catalog, size: Size, names: bool) -> Result<(), Error> {
     for (about, scenario) in catalog.all(size)? {
+        if names {
+            println!("{}", scenario.name);
+            continue;
+        }
         println!("{}: {about}", scenario.name);
         for part in &scenario.parts {
             let name = part.name.as_ref().map_or_else(String::new, |name| format!("{name}: "));
