@@ -175,7 +175,9 @@ fn small_many_topics_delivers_to_each_client_what_its_two_topics_have() {
         across.iter().find(|row| row["part"] == "paced-40" && row["subject"] == "fanfare").unwrap();
     let cost = |part| figure(&growth, Some(part), "fanfare", "server_cpu_per_delivery_ns");
     assert_eq!(row["figure"], "server_cpu_per_delivery_ns");
-    assert_eq!(row["ratio"].as_f64().unwrap(), cost("paced-40") / cost("paced-4"));
+    let ratio = row["ratio"].as_f64().unwrap();
+    // JSON's decimals may differ from the number in the last bit.
+    assert!((ratio - cost("paced-40") / cost("paced-4")).abs() < 1e-9, "{ratio}");
     assert!(row["ratio_to_floor"].is_number());
 }
 
@@ -190,20 +192,20 @@ fn small_slow_clients_are_cut_or_lag_and_the_others_have_everything() {
         assert_eq!(of("slow_clients"), 5.0);
         assert!(of("slow_delivered") > 0.0);
         assert_eq!(of("slow_cut"), of("disconnects_lagging") + of("disconnects_error"));
-        assert_eq!(of("slow_cut") + of("lagging"), 5.0);
         assert_eq!(of("disconnects_client_closed"), 0.0);
     }
     // In the flood they are less than a megabyte behind, which is kept for them.
     assert_eq!(figure(&report, Some("paced-slow"), "fanfare", "disconnects_lagging"), 5.0);
-    assert_eq!(figure(&report, Some("flood-slow"), "fanfare", "lagging"), 5.0);
+    assert_eq!(figure(&report, Some("flood-slow"), "fanfare", "slow_cut"), 0.0);
+    // Others may lag at that moment as well, and have caught up since.
+    assert!(figure(&report, Some("flood-slow"), "fanfare", "lagging") >= 5.0);
 }
 
 #[test]
 fn small_connections_come_stay_and_go() {
+    let (storm, churn) = (small("connect-storm"), small("churn"));
     for subject in ["floor-a", "fanfare"] {
-        let storm = small("connect-storm");
         assert!(figure(&storm, None, subject, "connect_ns") > 0.0);
-        let churn = small("churn");
         assert_eq!(figure(&churn, None, subject, "connections"), 1_000.0);
         assert_eq!(figure(&churn, None, subject, "sockets_left"), 0.0);
     }
