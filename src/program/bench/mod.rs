@@ -12,7 +12,7 @@
 //! subject <- publisher <- floor, engine       the servers, and how they are told what to do
 //! child  procfs                               their processes
 //! metric -> report                            figures, tables, JSON
-//! streaming <- slow, topics    connections    what is measured
+//! streaming <- slow, two_topics connections    what is measured
 //! scenarios -> run -> session                 the scenarios' definitions, and their runs
 //! ```
 
@@ -41,7 +41,7 @@ mod sse;
 mod stream;
 mod streaming;
 mod subject;
-mod topics;
+mod two_topics;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -228,7 +228,7 @@ fn run_scenario(scenario: &Scenario, args: &RunArgs) -> Result<(), Error> {
     }
     let measure = |server: &mut Server, load: &Load| -> Result<Measured, Error> {
         match scenario.kind {
-            Kind::Stream if load.topics > 0 => topics::stream(args, server, load),
+            Kind::Stream if load.topics > 0 => two_topics::stream(args, server, load),
             Kind::Stream => streaming::stream(args, server, load),
             Kind::Connect => connections::connect(server, load),
             Kind::IdleMemory => connections::idle_memory(server, load),
