@@ -7,7 +7,7 @@ use rustix::event::epoll;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::net::{
-    bind, connect, send, socket_with, AddressFamily, SendFlags, SocketFlags, SocketType,
+    bind, connect, send, socket_with, sockopt, AddressFamily, SendFlags, SocketFlags, SocketType,
 };
 
 use super::Error;
@@ -24,6 +24,7 @@ pub(super) struct Target {
     path: String,
     request: Vec<u8>,
     opened: usize,
+    receive_buffer_bytes: Option<usize>,
 }
 
 impl Target {
@@ -41,7 +42,13 @@ impl Target {
             "GET {path} HTTP/1.1\r\nHost: {address}\r\nAccept: text/event-stream\r\n\
              Cache-Control: no-cache\r\n\r\n"
         );
-        Ok(Self { address, path: path.to_owned(), request: request.into_bytes(), opened: 0 })
+        Ok(Self {
+            address,
+            path: path.to_owned(),
+            request: request.into_bytes(),
+            opened: 0,
+            receive_buffer_bytes: None,
+        })
     }
 
     /// The target of a URL, see [`parse_url`](Self::parse_url).
@@ -62,6 +69,16 @@ impl Target {
     /// Goes on with the source addresses as if so many connections had been opened.
     pub(super) fn set_opened(&mut self, opened: usize) {
         self.opened = opened;
+    }
+
+    /// Asks for what `other` asks for, and goes on with the addresses where this one is.
+    pub(super) fn asking_like(self, other: &Self) -> Self {
+        Self { path: other.path.clone(), request: other.request.clone(), ..self }
+    }
+
+    /// The same with a receive buffer of so many bytes, of which the kernel makes twice as many.
+    pub(super) fn with_receive_buffer(self, bytes: usize) -> Self {
+        Self { receive_buffer_bytes: Some(bytes), ..self }
     }
 
     /// Splits `http://ADDRESS:PORT/PATH`; `localhost` is 127.0.0.1.
@@ -96,6 +113,10 @@ impl Target {
             bind(&socket, &SocketAddr::new(source, 0))?;
         }
         self.opened += 1;
+        if let Some(bytes) = self.receive_buffer_bytes {
+            // Before the connection is made, when the peer is told how much it may send.
+            sockopt::set_socket_recv_buffer_size(&socket, bytes)?;
+        }
         match connect(&socket, &self.address) {
             Ok(()) | Err(Errno::INPROGRESS) => {}
             Err(error) => return Err(error.into()),

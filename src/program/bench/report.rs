@@ -47,6 +47,8 @@ pub(super) struct Report {
     /// When it began, in whole seconds.
     date: jiff::Timestamp,
     scenario: String,
+    /// Which part of it; `None` for the only one.
+    part: Option<String>,
     parameters: Map<String, Value>,
     runs: Vec<(String, Measured)>,
     /// How the peers fared, those that were not measured included.
@@ -61,7 +63,7 @@ struct Series {
 
 impl Report {
     /// A report without runs. `parameters` is a JSON object.
-    pub(super) fn new(scenario: &str, parameters: Value) -> Self {
+    pub(super) fn new(scenario: &str, part: Option<&str>, parameters: Value) -> Self {
         let parameters = match parameters {
             Value::Object(parameters) => parameters,
             _ => Map::new(),
@@ -71,9 +73,18 @@ impl Report {
         Self {
             date,
             scenario: scenario.to_owned(),
+            part: part.map(str::to_owned),
             parameters,
             runs: Vec::new(),
             peers: Vec::new(),
+        }
+    }
+
+    /// Scenario and part, for people.
+    pub(super) fn title(&self) -> String {
+        match &self.part {
+            Some(part) => format!("{} ({part})", self.scenario),
+            None => self.scenario.clone(),
         }
     }
 
@@ -98,7 +109,7 @@ impl Report {
 
     /// Prints the table: median, and in brackets the least and greatest of the repeats.
     pub(super) fn print(&self) {
-        println!("\n{}  {}", self.scenario, self.parameters_line());
+        println!("\n{}  {}", self.title(), self.parameters_line());
         let subjects = self.subjects();
         let floor = self.floor();
         let mut rows = vec![self.title_row(&subjects, floor)];
@@ -137,6 +148,7 @@ impl Report {
         json!({
             "format": FORMAT,
             "scenario": self.scenario,
+            "part": self.part,
             "date": self.date.to_string(),
             "command": machine::command(std::env::args()),
             "program": machine::program(),
@@ -160,7 +172,7 @@ impl Report {
             latency: pooled.get(&(*subject, "latency")),
             course: self.course(subject),
         });
-        let title = format!("fanfare bench {}", self.scenario);
+        let title = format!("fanfare bench {}", self.title());
         write(path, &plot::draw(&title, &self.below_title(), &plotted.collect::<Vec<_>>()))
     }
 
@@ -234,7 +246,7 @@ impl Report {
     }
 
     /// In the order of their first runs.
-    fn subjects(&self) -> Vec<&str> {
+    pub(super) fn subjects(&self) -> Vec<&str> {
         let mut subjects: Vec<&str> = Vec::new();
         for (subject, _) in &self.runs {
             if !subjects.contains(&subject.as_str()) {
@@ -287,7 +299,14 @@ impl Report {
         series
     }
 
-    fn ratio(&self, subject: &str, key: &str) -> Option<f64> {
+    /// The median of a figure over a subject's runs.
+    pub(super) fn median(&self, subject: &str, key: &str) -> Option<f64> {
+        let (_, median, _) = self.series(subject, key)?.range();
+        Some(median)
+    }
+
+    /// The median of a figure relative to that of the floor.
+    pub(super) fn ratio(&self, subject: &str, key: &str) -> Option<f64> {
         let floor = self.floor().filter(|floor| *floor != subject)?;
         let (_, of_floor, _) = self.series(floor, key)?.range();
         let (_, of_subject, _) = self.series(subject, key)?.range();
@@ -329,7 +348,8 @@ impl Series {
     }
 }
 
-fn print_columns(rows: &[Vec<String>]) {
+/// Prints a table whose columns are as wide as they need to be.
+pub(super) fn print_columns(rows: &[Vec<String>]) {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| {
         rows.iter().filter_map(|row| row.get(column)).map(String::len).max().unwrap_or(0)
