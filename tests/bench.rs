@@ -82,6 +82,37 @@ fn figure(report: &Value, part: Option<&str>, subject: &str, name: &str) -> f64 
     median.as_f64().unwrap_or_else(|| panic!("{part:?} {subject} {name}: {document}"))
 }
 
+#[test]
+fn small_scenarios_without_sockets_measure_the_engine_by_itself() {
+    let (sinks, topics, calls) = (small("sinks"), small("topics-sinks"), small("publish-call"));
+    for size in ["100", "1000"] {
+        assert!(figure(&sinks, None, size, "delivery_ns") > 0.0);
+        assert!(figure(&sinks, None, size, "deliveries") >= 20_000.0);
+    }
+    for topics_of in ["10", "1000"] {
+        assert!(figure(&topics, None, topics_of, "event_ns") > 0.0);
+    }
+    assert_eq!(figure(&calls, None, "rust", "calls"), 10_000.0);
+    assert_eq!(calls["scenario"], "publish-call");
+}
+
+#[test]
+fn each_part_is_drawn_in_a_file_of_its_own() {
+    let plot = std::env::temp_dir().join(format!("fanfare-parts-{}.svg", std::process::id()));
+    let line =
+        "run unicast-under-broadcast --size small --part paced --part flood --clients 10 --plot";
+    let words: Vec<&str> = line.split(' ').chain(plot.to_str()).collect();
+    succeed(&words, "drawn.json");
+    for part in ["paced", "flood"] {
+        let name =
+            plot.file_name().unwrap().to_str().unwrap().replace(".svg", &format!("-{part}.svg"));
+        let file = plot.with_file_name(name);
+        let drawing = std::fs::read_to_string(&file).unwrap();
+        std::fs::remove_file(&file).unwrap();
+        assert!(drawing.contains(&format!("unicast-under-broadcast ({part})")), "{drawing}");
+    }
+}
+
 fn is_near(found: f64, wanted: f64) -> bool {
     (found / wanted - 1.0).abs() < 0.2
 }
@@ -103,7 +134,10 @@ fn every_scenario_is_listed_and_has_a_test_here() {
             "idle-memory",
             "churn",
             "growth",
-            "shards"
+            "shards",
+            "sinks",
+            "topics-sinks",
+            "publish-call"
         ]
     );
     let listed = bench_plain(&["list", "--size", "small"]);
@@ -273,7 +307,7 @@ fn a_server_that_does_wrong_fails_the_run() {
 fn what_cannot_be_run_is_said_at_once() {
     let wrong = [
         ("saturation --subjects nothing", "no subject \"nothing\""),
-        ("saturation --clients 30000", "clients must be 1 to 19900"),
+        ("saturation --clients 30000000", "clients must be 1 to 1000000"),
         ("connect --attach http://192.168.1.1:80/", "not a loopback address"),
         ("paced --attach http://127.0.0.1:80/", "use `bench watch"),
         ("watch --seconds 1", "watch needs --attach"),
@@ -283,7 +317,11 @@ fn what_cannot_be_run_is_said_at_once() {
         ("run growth --clients 3", "clients differs from part to part"),
         ("run nothing", "no scenario \"nothing\"; there are paced,"),
         ("run growth --part x", "no part \"x\"; there are"),
-        ("run paced churn --json report.json", "--json has to be a directory"),
+        ("run paced churn --json report.json", "--json and --plot have to be directories"),
+        ("run sinks --subjects many", "subjects are numbers here"),
+        ("run sinks --clients 3", "there is no parameter clients here"),
+        ("run publish-call --subjects c", "the subjects here are rust, or rust,c"),
+        ("run publish-call --plot x.svg", "nothing to plot"),
         ("run paced --scenarios Cargo.toml", "Cargo.toml: "),
     ];
     for (words, message) in wrong {

@@ -212,7 +212,7 @@ fn clients_are_spread_over_all_servers_and_each_stream_is_checked_by_itself() {
 fn more_clients_than_processes_can_hold_are_refused_before_anything_is_opened() {
     let url = serve(String::new()).url;
     let output = command(&format!("watch --clients 90000000 --seconds 1 --attach {url}"));
-    assert!(said(&{ output }.output().unwrap()).contains("--clients must be 1 to"));
+    assert!(said(&{ output }.output().unwrap()).contains("clients must be 1 to"));
     let line = format!("watch --clients 5 --seconds 1 --client-processes 65 --attach {url}");
     assert!(said(&command(&line).output().unwrap()).contains("65 were asked for, 64 are the most"));
 }
