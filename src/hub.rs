@@ -4,22 +4,23 @@ use std::fmt;
 use std::io;
 use std::net::ToSocketAddrs;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use event_listener::Listener as _;
 
+use crate::drain::{DrainOptions, Drained};
 use crate::drive::Driver;
 use crate::event::{Event, EventError};
 use crate::frame::Draft;
 use crate::id::EventId;
 use crate::inbox::Inbox;
 use crate::listener::{ListenError, ListenOptions, Listener};
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Reason};
 use crate::options::{Options, OptionsError};
 use crate::order::{Order, Refused};
-use crate::shard::{Link, Seats, Shared};
+use crate::shard::{Drain, Link, Seats, Shared};
 use crate::sys::Poller;
 use crate::topic::Topic;
 
@@ -107,6 +108,8 @@ impl Hub {
             order: Order::new(inboxes.into(), options.topic_room_bytes, options.hub_room_bytes),
             seats: Seats::new(options.connections_max, options.connections_per_address_max),
             closing: AtomicBool::new(false),
+            drain: OnceLock::new(),
+            emptied: event_listener::Event::new(),
             options,
         });
         let drivers = pollers.into_iter().enumerate();
@@ -280,6 +283,95 @@ impl Hub {
     #[must_use]
     pub fn options(&self) -> &Options {
         &self.owner.shared.options
+    }
+
+    /// Ends the hub without a storm of reconnections, and blocks until that is done: nobody is let
+    /// in any more, and the connections are closed evenly over a window. Each is first sent
+    /// everything, and told a time of its own after which to come back. What is published
+    /// meanwhile goes to those who are left. Then the hub is closed, as by [`Hub::close`].
+    ///
+    /// Takes at most the window and the patience of the options, and the two seconds of a close.
+    /// The options of the first call count; who drains twice waits for its own deadline at most.
+    /// It must not be called on a thread that drives a shard: there use [`Hub::drain_async`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use fanfare::{DrainOptions, Hub, Options};
+    /// # let hub = Hub::start(Options::default())?;
+    /// let options = DrainOptions { window: Duration::from_secs(10), ..DrainOptions::default() };
+    /// let drained = hub.drain(options);
+    /// println!("{} were told when to come back, {} cut", drained.told, drained.cut);
+    /// # Ok::<(), fanfare::StartError>(())
+    /// ```
+    pub fn drain(&self, options: DrainOptions) -> Drained {
+        let (deadline, before) = self.begin_to_drain(options);
+        while self.has_connections() {
+            let emptied = self.owner.shared.emptied.listen();
+            if !self.has_connections() || emptied.wait_deadline(deadline).is_none() {
+                break;
+            }
+        }
+        self.end_drain(&before)
+    }
+
+    /// Drains as [`Hub::drain`], without blocking, under any executor. Dropping the future leaves
+    /// the hub draining, and open until it is closed. At its end it waits, as [`Hub::close`] does,
+    /// for the shards' threads; shards that the host drives end by themselves.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use fanfare::{DrainOptions, Hub, Options};
+    /// # let hub = Hub::start(Options::default())?;
+    /// let drained = smol::block_on(hub.drain_async(DrainOptions::default()));
+    /// # Ok::<(), fanfare::StartError>(())
+    /// ```
+    pub async fn drain_async(&self, options: DrainOptions) -> Drained {
+        let (deadline, before) = self.begin_to_drain(options);
+        while self.has_connections() {
+            let emptied = self.owner.shared.emptied.listen();
+            let expired = async {
+                async_io::Timer::at(deadline).await;
+                false
+            };
+            let emptied = async {
+                emptied.await;
+                true
+            };
+            if !self.has_connections() || !futures_lite::future::or(emptied, expired).await {
+                break;
+            }
+        }
+        self.end_drain(&before)
+    }
+
+    fn begin_to_drain(&self, options: DrainOptions) -> (Instant, Metrics) {
+        let shared = &self.owner.shared;
+        let before = self.metrics();
+        let DrainOptions { window, patience, retry } = options.bounded();
+        // At most an hour, which the clock can express.
+        let window_ns = window.as_nanos() as u64;
+        let _ = shared.drain.set(Drain { from_ns: shared.order.now_ns(), window_ns, retry });
+        for link in &shared.links {
+            link.inbox.ring();
+        }
+        (Instant::now() + window + patience, before)
+    }
+
+    fn has_connections(&self) -> bool {
+        let shards = self.owner.shared.links.iter();
+        shards.filter(|link| link.is_alive()).any(|link| link.counters.connections.value() > 0)
+    }
+
+    fn end_drain(&self, before: &Metrics) -> Drained {
+        let left = self.metrics().connections;
+        self.close();
+        let reason = Reason::ALL.iter().position(|&reason| reason == Reason::Drained);
+        let nth = reason.expect("it is one of all");
+        let told = self.metrics().disconnects[nth] - before.disconnects[nth];
+        Drained { told, cut: left }
     }
 
     /// Closes the hub: nothing more is published or accepted, what was published is sent for at

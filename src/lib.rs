@@ -39,6 +39,7 @@
 //! }
 //! ```
 
+mod drain;
 mod drive;
 mod event;
 mod frame;
@@ -62,6 +63,7 @@ pub mod ffi;
 #[doc(hidden)]
 pub mod internals;
 
+pub use crate::drain::{DrainOptions, Drained};
 pub use crate::drive::Driver;
 pub use crate::event::{Event, EventError};
 pub use crate::http::cors::Cors;

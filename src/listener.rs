@@ -3,7 +3,6 @@
 use std::fmt;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::sync::atomic::Ordering;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -176,7 +175,7 @@ impl Listener {
 
     /// Has every shard accept through the door.
     fn open_door(&self) -> Result<(), ListenError> {
-        let closed = || match self.shared.closing.load(Ordering::SeqCst) {
+        let closed = || match self.shared.is_ending() {
             true => Err(ListenError::Closed),
             false => Ok(()),
         };
@@ -188,7 +187,7 @@ impl Listener {
                 opened => opened.map_err(|_| ListenError::Busy)?,
             }
         }
-        // The hub may have been closed meanwhile, by another thread.
+        // The hub may have been closed or drained meanwhile, by another thread.
         closed()
     }
 

@@ -29,12 +29,20 @@ pub enum Reason {
     Garbage,
     /// The hub was closed.
     Closed,
+    /// The hub was drained: it had been sent everything, and was told when to come back.
+    Drained,
 }
 
 impl Reason {
     /// Every reason, in the order of [`Metrics::disconnects`].
-    pub const ALL: [Reason; 5] =
-        [Reason::ClientClosed, Reason::Error, Reason::Lagging, Reason::Garbage, Reason::Closed];
+    pub const ALL: [Reason; 6] = [
+        Reason::ClientClosed,
+        Reason::Error,
+        Reason::Lagging,
+        Reason::Garbage,
+        Reason::Closed,
+        Reason::Drained,
+    ];
 
     /// A short name for logs and metrics.
     #[must_use]
@@ -45,6 +53,7 @@ impl Reason {
             Reason::Lagging => "lagging",
             Reason::Garbage => "garbage",
             Reason::Closed => "closed",
+            Reason::Drained => "drained",
         }
     }
 }

@@ -8,7 +8,9 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use clap::{Args, ValueEnum};
-use fanfare::{Cors, Hub, ListenError, ListenOptions, Listener, Options, Overload, StartError};
+use fanfare::{
+    Cors, DrainOptions, Hub, ListenError, ListenOptions, Listener, Options, Overload, StartError,
+};
 use rustix::process::{getrlimit, setrlimit, Resource, Rlimit};
 
 use super::control::{Control, Desk, Permit, CONNECTIONS_MAX, EVENTS};
@@ -91,12 +93,12 @@ pub(crate) struct ServeArgs {
     event_bytes_max: usize,
 
     /// A topic takes no more events while this much of it waits to be sent
-    #[arg(long, env = "FANFARE_TOPIC_ROOM", value_name = "SIZE", default_value = "32KiB",
+    #[arg(long, env = "FANFARE_TOPIC_ROOM", value_name = "SIZE", default_value = "40KiB",
           value_parser = units::bytes)]
     topic_room: usize,
 
     /// The most bytes that are sent to a client at once; more is more throughput and more latency
-    #[arg(long, env = "FANFARE_BATCH_BYTES_MAX", value_name = "SIZE", default_value = "32KiB",
+    #[arg(long, env = "FANFARE_BATCH_BYTES_MAX", value_name = "SIZE", default_value = "40KiB",
           value_parser = units::bytes)]
     batch_bytes_max: usize,
 
@@ -109,6 +111,17 @@ pub(crate) struct ServeArgs {
     #[arg(long, env = "FANFARE_LAG_AGE_MAX", value_name = "TIME", default_value = "30s",
           value_parser = units::duration)]
     lag_age_max: Duration,
+
+    /// Told to end, the server closes its streams evenly over this time, each with a time of its
+    /// own after which to come back; a second signal ends it at once
+    #[arg(long, env = "FANFARE_DRAIN_WINDOW", value_name = "TIME", default_value = "5s",
+          value_parser = units::duration)]
+    drain_window: Duration,
+
+    /// How much longer a client that lags may then take what there is for it
+    #[arg(long, env = "FANFARE_DRAIN_PATIENCE", value_name = "TIME", default_value = "5s",
+          value_parser = units::duration)]
+    drain_patience: Duration,
 
     /// The most bytes of a request's head
     #[arg(long, env = "FANFARE_HEAD_BYTES_MAX", value_name = "SIZE", default_value = "16KiB",
@@ -148,6 +161,10 @@ impl ServeArgs {
         }
     }
 
+    fn drain_options(&self) -> DrainOptions {
+        DrainOptions { window: self.drain_window, patience: self.drain_patience, retry: self.retry }
+    }
+
     fn listen_options(&self) -> ListenOptions {
         ListenOptions {
             path: EVENTS.to_owned(),
@@ -171,7 +188,7 @@ pub(crate) fn run(args: &ServeArgs) -> Outcome {
     let server = Server::start(args)?;
     server.announce()?;
     ending.wait();
-    server.stop();
+    server.drain(args.drain_options());
     Ok(ExitCode::SUCCESS)
 }
 
@@ -226,6 +243,16 @@ impl Server {
         let mut out = io::stdout().lock();
         writeln!(out, "listening on http://{}", self.addr())?;
         out.flush()
+    }
+
+    /// Lets nobody in any more, and sends those who are here away, one after another.
+    fn drain(self, options: DrainOptions) {
+        log::info!("draining");
+        drop(self.listener);
+        // Requests that go on may still publish; draining ends with the hub's close.
+        self.control.stop();
+        let drained = self.hub.drain(options);
+        log::info!("{} clients were told when to come back, {} cut", drained.told, drained.cut);
     }
 
     /// Lets nobody in any more, sends what was published, and closes every connection.

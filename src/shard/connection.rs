@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::greeter::Door;
 #[cfg(feature = "internals")]
-use super::sinks::Tally;
+use super::tally::Tally;
 use crate::sys::Stream;
 
 pub(crate) struct Connection {

@@ -4,7 +4,6 @@
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
-use std::sync::atomic::Ordering;
 use std::sync::Arc;
 
 use super::audience::Audience;
@@ -52,7 +51,9 @@ impl Shard {
         for _ in 0..ACCEPTS_MAX {
             let Ok(command) = self.link().orders.try_recv() else { return };
             match command {
-                refused if self.flush_until_ns.is_some() => self.refuse(refused),
+                refused if self.flush_until_ns.is_some() || self.draining.is_some() => {
+                    self.refuse(refused);
+                }
                 Command::Open(door) => {
                     let entry = self.doors.vacant_entry();
                     let key = entry.key() as u64;
@@ -73,7 +74,7 @@ impl Shard {
     /// with the hub all the same.
     pub(super) fn refuse(&self, command: Command) {
         match command {
-            Command::Open(door) if self.shared.closing.load(Ordering::SeqCst) => door.close(),
+            Command::Open(door) if self.shared.is_ending() => door.close(),
             Command::Open(_) | Command::Doors | Command::Serve { .. } => {}
         }
     }

@@ -1,7 +1,6 @@
 //! How connections end.
 
 use std::os::fd::AsFd;
-use std::sync::atomic::Ordering;
 
 use super::audience::Audience;
 use super::connection::{Connection, Place, State};
@@ -20,6 +19,9 @@ impl Shard {
         let counters = &self.link().counters;
         counters.count_disconnect(reason);
         counters.connections.sub(1);
+        if counters.connections.value() == 0 && self.shared.drain.get().is_some() {
+            self.shared.emptied.notify(usize::MAX);
+        }
         drop(self.remove(index));
     }
 
@@ -114,7 +116,7 @@ impl Shard {
         for (_, door) in std::mem::take(&mut self.doors) {
             let _ = self.poller.remove(door.socket.as_fd());
             // The hub's end is every door's; that of one shard, which a host drives, is not.
-            if self.shared.closing.load(Ordering::SeqCst) {
+            if self.shared.is_ending() {
                 door.close();
             }
         }

@@ -36,12 +36,12 @@ pub(crate) struct Log {
     window: Window,
 }
 
-pub(super) struct Entry {
-    pub(super) frame: Frame,
+struct Entry {
+    frame: Frame,
     /// When it was published, in nanoseconds since the hub's start.
     at_ns: u64,
     /// The length of the frame's plain bytes.
-    pub(super) bytes: u32,
+    bytes: u32,
     /// How many laggards stand at it.
     laggards: u32,
 }
@@ -95,8 +95,7 @@ impl Log {
             return;
         }
         let newly_sent = (self.sent() - self.first) as usize;
-        let entries = self.entries.range(newly_sent..newly_sent + count);
-        self.lag_bytes += entries.map(|entry| entry.bytes as usize).sum::<usize>();
+        self.lag_bytes += bytes_of(self.entries.range(newly_sent..newly_sent + count));
         Published::let_go(self.unsent.drain(..count));
         self.trim();
         if self.unsent.is_empty() {
@@ -120,16 +119,18 @@ impl Log {
     /// The bytes for members, in their envelope. To be asked for in ascending order.
     pub(crate) fn bytes(&mut self, range: Range<u64>) -> &[u8] {
         let (from, to) = (self.index(range.start), self.index(range.end));
-        match to - from {
-            1 => self.entries[from].frame.wire(self.wire),
-            _ => self.window.show(self.wire, range, self.entries.range(from..to)),
+        if to - from == 1 {
+            return self.entries[from].frame.wire(self.wire);
         }
+        let entries = self.entries.range(from..to);
+        let bytes = bytes_of(entries.clone());
+        self.window.show(self.wire, range, bytes, entries.map(|entry| &entry.frame))
     }
 
     /// Writes the same bytes into a buffer: for a laggard, which needs others than everybody.
     pub(crate) fn write(&self, range: Range<u64>, buffer: &mut Vec<u8>) {
         let entries = self.entries.range(self.index(range.start)..self.index(range.end));
-        let bytes = entries.clone().map(|entry| entry.bytes as usize).sum();
+        let bytes = bytes_of(entries.clone());
         let envelope = Envelope::new(self.wire, bytes);
         buffer.clear();
         buffer.extend_from_slice(envelope.head());
@@ -185,4 +186,9 @@ impl Log {
             self.entries.shrink_to(32);
         }
     }
+}
+
+/// The plain bytes of events.
+fn bytes_of<'a>(entries: impl Iterator<Item = &'a Entry>) -> usize {
+    entries.map(|entry| entry.bytes as usize).sum()
 }

@@ -33,6 +33,7 @@
 
 mod audience;
 mod connection;
+mod drain;
 mod greeter;
 mod join;
 mod lag;
@@ -43,6 +44,8 @@ mod seats;
 #[cfg(any(test, feature = "internals"))]
 pub(crate) mod sinks;
 mod slots;
+#[cfg(feature = "internals")]
+mod tally;
 #[cfg(test)]
 mod tests;
 mod timer;
@@ -52,13 +55,14 @@ use std::collections::{HashMap, VecDeque};
 use std::io::{self, ErrorKind};
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use slab::Slab;
 
 use self::audience::Audience;
 use self::connection::Connection;
+use self::drain::Draining;
 use self::slots::{Key, Slots};
 use self::timer::Timers;
 use crate::frame::Wire;
@@ -68,6 +72,7 @@ use crate::order::{Order, Published, ShardInbox, TopicState};
 use crate::sys::{Poller, Readiness, Stream};
 use crate::topic::Topic;
 
+pub(crate) use self::drain::Drain;
 pub use self::greeter::Visitor;
 pub(crate) use self::greeter::{Door, Greeter, Greeting};
 pub(crate) use self::seats::Seats;
@@ -109,6 +114,8 @@ pub(crate) struct Shard {
     now_ns: u64,
     /// Once the hub is closed: until when events are still sent.
     flush_until_ns: Option<u64>,
+    /// Once the hub is drained: how far that is.
+    draining: Option<Draining>,
     /// Kept from one use to the next, so that its memory is.
     inbox_taken: Vec<Arc<Published>>,
     scratch: Box<[u8]>,
@@ -122,6 +129,10 @@ pub(crate) struct Shared {
     pub(crate) seats: Seats,
     pub(crate) links: Box<[Link]>,
     pub(crate) closing: AtomicBool,
+    /// Set once, when the hub is drained.
+    pub(crate) drain: OnceLock<Drain>,
+    /// Notified when a shard that drains has no stream any more.
+    pub(crate) emptied: event_listener::Event,
 }
 
 /// The way to one shard from any thread.
@@ -158,6 +169,13 @@ pub(crate) enum Next {
     Wait(Option<Duration>),
     /// Never: the hub is closed and nobody is left.
     Never,
+}
+
+impl Shared {
+    /// Nobody is let in any more.
+    pub(crate) fn is_ending(&self) -> bool {
+        self.closing.load(Ordering::SeqCst) || self.drain.get().is_some()
+    }
 }
 
 impl Link {
@@ -200,6 +218,7 @@ impl Shard {
             lag_bytes: 0,
             now_ns: 0,
             flush_until_ns: None,
+            draining: None,
             inbox_taken: Vec::new(),
             scratch: vec![0; 16 << 10].into_boxed_slice(),
             lag_scratch: Vec::new(),
@@ -230,7 +249,7 @@ impl Shard {
         let parked = link.inbox.park();
         // Once the shard knows that the hub closes, it sleeps as ever, for those that lag.
         let closes = self.shared.closing.load(Ordering::SeqCst) && self.flush_until_ns.is_none();
-        let idle = link.orders.is_empty() && !closes;
+        let idle = link.orders.is_empty() && !closes && !self.has_news_of_a_drain();
         if parked && !idle {
             link.inbox.unpark();
         }
@@ -256,13 +275,17 @@ impl Shard {
             self.flush_until_ns = Some(self.now_ns + FLUSH_NS_MAX);
             self.close_doors();
         }
+        if self.has_news_of_a_drain() {
+            self.begin_to_drain();
+        }
         self.handle_readiness();
         self.handle_commands();
         self.send();
+        let farewells = self.send_away();
         self.resume_unfinished();
         self.handle_timers();
         let resting = self.express.is_empty() && self.bulk.is_empty() && self.unfinished.is_empty();
-        let busy = !resting || self.sweep_is_due();
+        let busy = !resting || self.sweep_is_due() || farewells;
         match self.flush_until_ns {
             Some(until_ns) => self.next_while_closing(busy, until_ns),
             None if busy => Next::Now,
@@ -363,25 +386,22 @@ impl Shard {
         let batch = log.bytes(from..to);
         let (cost, bytes) = (cost_of(batch), batch.len());
         let sends_max = (SLICE / cost).max(1);
-        let mut sends = 0;
         let (mut short, mut broken) = (Vec::new(), Vec::new());
         // After members have come and gone their entries are in no order, and seldom in a cache.
         // Looked at together, the misses overlap instead of each delaying a send of its own.
         for member in ring.upcoming(sends_max) {
             std::hint::black_box(self.connections[member].sink.socket().is_some());
         }
-        while sends < sends_max {
-            let Some(member) = ring.take_at(from) else { break };
+        let sends = ring.serve(to, sends_max, |member, place| {
             let connection = &mut self.connections[member];
-            connection.set_place(ring.put(member, to));
+            connection.set_place(place);
             match connection.sink.send(batch) {
                 Ok(sent) if sent == bytes => {}
                 Ok(sent) => short.push((member, sent)),
                 Err(e) if e.kind() == ErrorKind::WouldBlock => short.push((member, 0)),
                 Err(_) => broken.push(member),
             }
-            sends += 1;
-        }
+        });
         self.link().counters.batches.add(u64::from(begins));
         let whole = sends - short.len() - broken.len();
         self.count_delivered(index, from..to, bytes, whole);

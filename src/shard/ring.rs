@@ -32,8 +32,8 @@ struct Run {
 
 const NOBODY: u32 = u32::MAX;
 /// No more runs are begun than this, but by those who join: what has to be looked through stays
-/// short.
-const RUNS_MAX: usize = 64;
+/// short. Fewer in tests, so that they get there.
+const RUNS_MAX: usize = if cfg!(test) { 4 } else { 64 };
 
 impl Ring {
     /// Where the members stand that are furthest behind.
@@ -51,14 +51,35 @@ impl Ring {
         self.runs.len() >= RUNS_MAX
     }
 
-    /// Takes the next member out, if it stands at this position.
-    pub(crate) fn take_at(&mut self, position: u64) -> Option<u32> {
-        if self.front() != Some(position) {
-            return None;
+    /// Serves those in front, of whom there are at most `count_max`: they go from where they stand to
+    /// the end, at a new position. `serve` gets each one and its new place. Returns how many.
+    pub(crate) fn serve(
+        &mut self,
+        to: u64,
+        count_max: usize,
+        mut serve: impl FnMut(u32, u32),
+    ) -> usize {
+        let Some(run) = self.runs.front_mut() else { return 0 };
+        let (mut passed, mut served) = (0, 0);
+        while passed < run.len && served < count_max {
+            let Some(key) = self.keys.pop_front() else { break };
+            self.first = self.first.wrapping_add(1);
+            passed += 1;
+            if key == NOBODY {
+                self.gone -= 1;
+                continue;
+            }
+            self.keys.push_back(key);
+            serve(key, self.first.wrapping_add(self.keys.len() as u32 - 1));
+            served += 1;
         }
-        let member = self.pop();
+        run.len -= passed;
+        if run.len == 0 {
+            self.runs.pop_front();
+        }
+        self.lengthen(to, served);
         self.drop_crossed_out();
-        Some(member)
+        served
     }
 
     /// Those who are next, at most so many.
@@ -66,15 +87,11 @@ impl Ring {
         self.keys.iter().take(count).copied().filter(|&key| key != NOBODY)
     }
 
-    /// Puts a member at the end, which was sent all that is before a position, and returns its
+    /// Puts a member at the end, which needs nothing of what is before a position, and returns its
     /// place.
     pub(crate) fn put(&mut self, member: u32, position: u64) -> u32 {
-        match self.runs.back_mut() {
-            Some(run) if run.position == position => run.len += 1,
-            Some(run) if run.position > position => unreachable!("positions ascend"),
-            _ => self.runs.push_back(Run { len: 1, position }),
-        }
         self.keys.push_back(member);
+        self.lengthen(position, 1);
         self.first.wrapping_add(self.keys.len() as u32 - 1)
     }
 
@@ -108,20 +125,27 @@ impl Ring {
         place.wrapping_sub(self.first) as usize
     }
 
-    fn pop(&mut self) -> u32 {
-        let run = self.runs.front_mut().expect("every member belongs to a run");
-        run.len -= 1;
-        if run.len == 0 {
-            self.runs.pop_front();
+    /// So many more stand at the end, at a position that is not before any other's.
+    fn lengthen(&mut self, position: u64, by: usize) {
+        match self.runs.back_mut() {
+            Some(run) if run.position == position => run.len += by,
+            last => {
+                debug_assert!(last.is_none_or(|run| run.position < position), "they ascend");
+                self.runs.push_back(Run { len: by, position });
+            }
         }
-        self.first = self.first.wrapping_add(1);
-        self.keys.pop_front().expect("a run has members")
     }
 
     fn drop_crossed_out(&mut self) {
         while self.keys.front() == Some(&NOBODY) {
-            self.pop();
+            self.keys.pop_front();
+            self.first = self.first.wrapping_add(1);
             self.gone -= 1;
+            let run = self.runs.front_mut().expect("every member belongs to a run");
+            run.len -= 1;
+            if run.len == 0 {
+                self.runs.pop_front();
+            }
         }
     }
 
@@ -174,11 +198,12 @@ mod tests {
                         let Some(from) = ring.front().filter(|&from| from < end) else { continue };
                         let furthest = positions.values().min();
                         assert_eq!(Some(&from), furthest, "who is furthest behind is served");
-                        for _ in 0..random.u32(1..8) {
-                            let Some(member) = ring.take_at(from) else { break };
+                        let count = random.usize(1..8);
+                        let served = ring.serve(end, count, |member, place| {
                             assert_eq!(positions.insert(member, end), Some(from));
-                            places.insert(member, ring.put(member, end));
-                        }
+                            places.insert(member, place);
+                        });
+                        assert!(served > 0 && served <= count);
                     }
                 }
                 assert_eq!(ring.keys.len() - ring.gone, places.len());

@@ -53,6 +53,8 @@ impl World {
             seats: Seats::new(options.connections_max, 0),
             links: Box::new([Link::new(inbox)]),
             closing: AtomicBool::new(false),
+            drain: OnceLock::new(),
+            emptied: event_listener::Event::new(),
             options,
         });
         let shard = Shard::new(0, shared.clone(), poller);
@@ -197,16 +199,24 @@ fn body(received: &[u8], wire: Wire) -> Vec<u8> {
 
 /// One run of so many random steps. Returns how many connections were cut for lagging.
 fn run(seed: u64, steps: usize, options: Options) -> u64 {
+    run_crowd(seed, steps, options, 0)
+}
+
+/// The same with a crowd that wants the first topic alone, so large that a round takes several
+/// turns.
+fn run_crowd(seed: u64, steps: usize, options: Options, crowd: usize) -> u64 {
     let mut random = fastrand::Rng::with_seed(seed);
     let mut world = World::new(options);
+    (0..crowd).for_each(|_| world.join(vec![0], Wire::Chunked, usize::MAX / 2));
     for step in 0..steps {
         let nth = random.usize(..world.clients.len().max(1));
         let someone = world.clients.keys().nth(nth).copied();
         match (random.u32(..100), someone) {
-            (0..10, _) if world.clients.len() < 150 => {
-                let topics = (0..TOPICS.len()).filter(|_| random.bool()).collect::<Vec<_>>();
+            (0..10, _) if world.clients.len() < 150 + crowd => {
+                let wanted = |_: &usize| crowd == 0 && random.bool();
+                let topics = (0..TOPICS.len()).filter(wanted).collect::<Vec<_>>();
                 let topics = if topics.is_empty() { vec![0, 0] } else { topics };
-                let wire = if random.bool() { Wire::Chunked } else { Wire::Plain };
+                let wire = if crowd > 0 || random.bool() { Wire::Chunked } else { Wire::Plain };
                 let room = if random.bool() { usize::MAX / 2 } else { random.usize(..300) };
                 world.join(topics, wire, room);
             }
@@ -246,6 +256,17 @@ fn each_client_gets_exactly_what_was_published_since_it_joined() {
         let options =
             Options { batch_bytes_max: 700, topic_room_bytes: 2_000, ..Options::default() };
         assert_eq!(run(seed, steps() / seeds as usize, options), 0);
+    }
+}
+
+#[test]
+fn each_client_gets_exactly_what_was_published_while_rounds_are_under_way() {
+    let seeds = 8;
+    for seed in 0..seeds {
+        let crowd = 2_000;
+        let options =
+            Options { batch_bytes_max: 700, topic_room_bytes: 8_000, ..Options::default() };
+        assert_eq!(run_crowd(2000 + seed, steps() / 20 / seeds as usize, options, crowd), 0);
     }
 }
 

@@ -10,11 +10,9 @@
 //! The window slides over the log: what the members have been sent falls out at its beginning, what
 //! was published since comes in at its end, and the envelope is written around what is shown.
 
-use std::collections::vec_deque;
 use std::ops::Range;
 
-use super::log::Entry;
-use crate::frame::{Envelope, Wire};
+use crate::frame::{Envelope, Frame, Wire};
 
 #[derive(Default)]
 pub(super) struct Window {
@@ -28,13 +26,14 @@ pub(super) struct Window {
 const SLID_BYTES_MAX: usize = 64 << 10;
 
 impl Window {
-    /// Shows a range of events, given as the log has them. The next range must not begin or end
-    /// before this one.
-    pub(super) fn show(
+    /// Shows a range of events, whose frames have so many plain bytes together. The next range must
+    /// not begin or end before this one.
+    pub(super) fn show<'a>(
         &mut self,
         wire: Wire,
         events: Range<u64>,
-        entries: vec_deque::Iter<'_, Entry>,
+        shown: usize,
+        frames: impl Iterator<Item = &'a Frame>,
     ) -> &[u8] {
         if !self.events.contains(&events.start) {
             self.buffer.clear();
@@ -46,8 +45,7 @@ impl Window {
         // Without the last envelope's tail.
         self.buffer.truncate(self.bytes.end);
         let known = (self.events.end - events.start) as usize;
-        let shown: usize = entries.clone().map(|entry| entry.bytes as usize).sum();
-        entries.skip(known).for_each(|new| self.buffer.extend_from_slice(new.frame.plain()));
+        frames.skip(known).for_each(|new| self.buffer.extend_from_slice(new.plain()));
         self.bytes = self.buffer.len() - shown..self.buffer.len();
         self.events = events;
         if self.bytes.start > SLID_BYTES_MAX {

@@ -1,10 +1,11 @@
 //! The command line, signals and exit codes.
 
 use std::io::BufRead;
+use std::time::{Duration, Instant};
 
 use crate::http::{post, Connection};
 use crate::process::{fanfare, run, Server};
-use crate::support::Client;
+use crate::support::{wait_until, Client};
 
 #[test]
 fn help_says_what_there_is_and_which_variables() {
@@ -103,6 +104,34 @@ fn a_signal_ends_it_cleanly_and_its_streams_with_it() {
         assert!(idle.is_closed());
         assert_eq!(server.process.end().code(), Some(0), "{signal}");
     }
+}
+
+#[test]
+fn told_to_end_it_sends_its_clients_away_over_the_window() {
+    let mut server = Server::start(&["--drain-window", "1s", "--retry", "1s"]);
+    let mut clients: Vec<Client> =
+        (0..50).map(|_| Client::get(server.addr, "/events?topic=a")).collect();
+    let begun = Instant::now();
+    server.process.signal("TERM");
+    assert_eq!(server.process.end().code(), Some(0));
+    assert!(begun.elapsed() > Duration::from_millis(700), "{:?}", begun.elapsed());
+    for client in &mut clients {
+        assert!(client.ends_cleanly());
+        assert!(client.retry().is_some_and(|retry_ms| (1_000..=2_000).contains(&retry_ms)));
+    }
+}
+
+#[test]
+fn a_second_signal_ends_the_draining_at_once() {
+    let mut server = Server::start(&["--drain-window", "1h"]);
+    let clients: Vec<Client> =
+        (0..20).map(|_| Client::get(server.addr, "/events?topic=a")).collect();
+    server.process.signal("TERM");
+    // Once it does not listen any more, it drains.
+    wait_until("nobody is let in", || std::net::TcpStream::connect(server.addr).is_err());
+    server.process.signal("TERM");
+    assert_eq!(server.process.end().code(), Some(143));
+    drop(clients);
 }
 
 #[test]

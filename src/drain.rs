@@ -1,0 +1,58 @@
+//! Ending without a storm: how a hub sends its clients away.
+
+use std::time::Duration;
+
+/// How a hub is drained, see [`Hub::drain`](crate::Hub::drain).
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use fanfare::{DrainOptions, Hub, Options};
+///
+/// let hub = Hub::start(Options::default())?;
+/// let options = DrainOptions { window: Duration::from_millis(100), ..DrainOptions::default() };
+/// let drained = hub.drain(options);
+/// assert_eq!((drained.told, drained.cut), (0, 0));
+/// # Ok::<(), fanfare::StartError>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DrainOptions {
+    /// The connections are closed evenly over this time, at most 1 hour. Zero closes all at once.
+    /// Default: 5 s.
+    pub window: Duration,
+    /// How much longer after the window one that lags may take what there is for it, at most 1
+    /// hour; then it is cut. Default: 5 s.
+    pub patience: Duration,
+    /// Each client is told to come back after a time drawn from this to twice this, at most 1 day,
+    /// so that they do not come back in the same moment. Zero tells nothing. Default: 2 s.
+    pub retry: Duration,
+}
+
+impl Default for DrainOptions {
+    fn default() -> DrainOptions {
+        let [window, patience, retry] = [5, 5, 2].map(Duration::from_secs);
+        DrainOptions { window, patience, retry }
+    }
+}
+
+impl DrainOptions {
+    /// The options within their bounds.
+    pub(crate) fn bounded(self) -> DrainOptions {
+        const HOUR: Duration = Duration::from_secs(60 * 60);
+        DrainOptions {
+            window: self.window.min(HOUR),
+            patience: self.patience.min(HOUR),
+            retry: self.retry.min(24 * HOUR),
+        }
+    }
+}
+
+/// What became of a hub's connections when it was drained.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Drained {
+    /// How many were sent everything, told when to come back, and closed.
+    pub told: u64,
+    /// How many were closed without, since they did not take what there was for them in time.
+    pub cut: u64,
+}

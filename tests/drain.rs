@@ -1,0 +1,140 @@
+//! How a hub ends without a storm.
+
+mod support;
+
+use std::time::{Duration, Instant};
+
+use fanfare::{DrainOptions, Drained, Hub, ListenOptions, Options, Topic};
+
+use support::{one_shard, serve, wait_until, Client, DEADLINE};
+
+fn topic(name: &str) -> Topic {
+    Topic::new(name).unwrap()
+}
+
+/// How many of `values` are in each quarter of a range.
+fn quarters(values: &[u64], from: u64, to: u64) -> [usize; 4] {
+    let mut counts = [0; 4];
+    for &value in values {
+        assert!((from..=to).contains(&value), "{value} is not in {from}..={to}");
+        counts[(4 * (value - from) / (to - from)).min(3) as usize] += 1;
+    }
+    counts
+}
+
+#[test]
+fn everyone_is_sent_everything_told_when_to_come_back_and_closed_over_the_window() {
+    const CLIENTS: u64 = 400;
+    let (hub, listener) = serve(Options { shards: 2, ..Options::default() });
+    let addr = listener.local_addr();
+    let mut clients: Vec<Client> =
+        (0..CLIENTS).map(|_| Client::get(addr, "/events?topic=a")).collect();
+    hub.publish(&topic("a"), "before").unwrap();
+    let window = Duration::from_secs(1);
+    let options =
+        DrainOptions { window, retry: Duration::from_secs(10), ..DrainOptions::default() };
+    let begun = Instant::now();
+    let drain = std::thread::spawn({
+        let hub = hub.clone();
+        move || (hub.drain(options), begun.elapsed())
+    });
+    // When each was closed: the metrics are sampled, since clients are read one after another.
+    let mut closed_at_ms = Vec::new();
+    while (closed_at_ms.len() as u64) < CLIENTS {
+        let closed = CLIENTS - hub.metrics().connections;
+        let now_ms = begun.elapsed().as_millis() as u64;
+        closed_at_ms.resize(closed as usize, now_ms);
+        assert!(begun.elapsed() < DEADLINE, "only {closed} are closed");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let (drained, elapsed) = drain.join().unwrap();
+    assert_eq!(drained, Drained { told: CLIENTS, cut: 0 });
+    assert!(elapsed < window + Duration::from_secs(2), "{elapsed:?}");
+    let mut retries = Vec::new();
+    for client in &mut clients {
+        assert_eq!(client.data(), "before");
+        assert!(client.ends_cleanly());
+        retries.push(client.retry().expect("it is told when to come back"));
+    }
+    // Evenly: each quarter of both ranges has about a quarter of the clients.
+    for counts in [quarters(&retries, 10_000, 20_000), quarters(&closed_at_ms, 0, 1_200)] {
+        assert!(counts.iter().all(|&count| count >= CLIENTS as usize / 10), "{counts:?}");
+    }
+}
+
+#[test]
+fn nobody_is_let_in_while_those_who_are_left_still_get_events() {
+    let (hub, listener) = serve(one_shard());
+    let addr = listener.local_addr();
+    let mut clients: Vec<Client> = (0..2).map(|_| Client::get(addr, "/events?topic=a")).collect();
+    let window = Duration::from_secs(2);
+    let drain = std::thread::spawn({
+        let hub = hub.clone();
+        move || hub.drain(DrainOptions { window, ..DrainOptions::default() })
+    });
+    wait_until("the first is closed", || hub.metrics().connections == 1);
+    hub.publish(&topic("a"), "meanwhile").unwrap();
+    assert!(std::net::TcpStream::connect(addr).is_err(), "nobody listens any more");
+    let mut got = 0;
+    for client in &mut clients {
+        // The one that was closed first came to its end without it.
+        if !client.ends_cleanly() {
+            assert_eq!(client.data(), "meanwhile");
+            got += 1;
+        }
+    }
+    assert_eq!(got, 1);
+    assert_eq!(drain.join().unwrap(), Drained { told: 2, cut: 0 });
+}
+
+#[test]
+fn who_does_not_take_what_there_is_for_it_is_cut_by_the_deadline() {
+    let (hub, listener) = serve(Options { lag_grace: Duration::ZERO, ..one_shard() });
+    let addr = listener.local_addr();
+    let mut reader = Client::get(addr, "/events?topic=a");
+    let stalled = Client::get(addr, "/events?topic=b");
+    let data = "x".repeat(1 << 20);
+    let mut sent = 0;
+    while hub.metrics().lagging_connections == 0 {
+        hub.publish_wait(&topic("b"), &*data, DEADLINE).unwrap();
+        sent += 1;
+        assert!(sent < 100, "the socket takes everything");
+    }
+    let options = DrainOptions {
+        window: Duration::from_millis(100),
+        patience: Duration::from_millis(300),
+        ..DrainOptions::default()
+    };
+    let begun = Instant::now();
+    assert_eq!(hub.drain(options), Drained { told: 1, cut: 1 });
+    // What the hub's close gives them, and what a busy machine takes.
+    assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
+    assert!(reader.ends_cleanly());
+    assert_eq!(hub.metrics().connections, 0);
+    drop(stalled);
+}
+
+#[test]
+fn a_hub_that_a_host_drives_is_drained_as_well_and_twice_does_no_harm() {
+    let (hub, drivers) = Hub::with_drivers(one_shard()).unwrap();
+    let listener = hub.listen("127.0.0.1:0", ListenOptions::default()).unwrap();
+    let addr = listener.local_addr();
+    let client = std::thread::spawn(move || {
+        let mut client = Client::get(addr, "/events?topic=a");
+        client.ends_cleanly()
+    });
+    smol::block_on(async {
+        let shards: Vec<_> =
+            drivers.into_iter().map(|driver| smol::spawn(driver.drive())).collect();
+        while hub.metrics().connections == 0 {
+            smol::Timer::after(Duration::from_millis(2)).await;
+        }
+        let options = DrainOptions { window: Duration::ZERO, ..DrainOptions::default() };
+        assert_eq!(hub.drain_async(options).await, Drained { told: 1, cut: 0 });
+        assert_eq!(hub.drain_async(options).await, Drained::default());
+        for shard in shards {
+            shard.await.unwrap();
+        }
+    });
+    assert!(client.join().unwrap());
+}
