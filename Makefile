@@ -9,7 +9,7 @@ GUNGRAUN_RUNNER := $(GUNGRAUN_DIR)/bin/gungraun-runner
 RELEASE := target/release
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint capi header bench bench-c bench-micro bench-instructions bench-peers fmt clean setup
+.PHONY: help demo test lint capi header bench bench-all bench-c bench-micro bench-instructions bench-peers bench-record bench-render fmt clean setup
 
 help: ## list what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -43,16 +43,28 @@ bench-c: capi ## build the C program that `fanfare bench publish-call --c-progra
 header: ## make include/fanfare.h anew from src/ffi
 	FANFARE_HEADER_WRITE=1 $(CARGO) test --locked --features capi --test header
 
-bench: ## a few minutes of benchmark: the engine beside bare loops
+bench: ## some minutes of benchmark, the results in build/bench; BENCH_ARGS goes to each scenario
+	$(call bench,paced saturation unicast-under-broadcast connect-storm idle-memory,--repeat 3)
+
+bench-all: bench-c ## all scenarios with all peers, half an hour; see bench-peers, bench-record
+	$(call bench,$$($(RELEASE)/fanfare bench list --names),,$(WITH_PEERS))
+
+# The scenarios that peers take part in, each with its floor.
+WITH_PEERS := paced=floor-a saturation=floor-b connect-storm=floor-a idle-memory=floor-a
+
+# Runs scenarios one after another, also when one has failed, and fails then. With the peers: those
+# that a third argument gives a floor.
+define bench
 	$(CARGO) build --release --locked
-	$(RELEASE)/fanfare bench saturation --repeat 5
-	$(RELEASE)/fanfare bench paced --repeat 3
-	$(RELEASE)/fanfare bench unicast --subjects fanfare
-	$(RELEASE)/fanfare bench connect --repeat 5
-	$(RELEASE)/fanfare bench idle-memory --subjects fanfare
-	$(RELEASE)/fanfare bench sinks
-	$(RELEASE)/fanfare bench topics-sinks
-	$(RELEASE)/fanfare bench publish-call
+	mkdir -p $(BENCH_DIR)
+	failed=""; for name in $(1); do \
+		subjects=""; for floor in $(3); do \
+			[ "$${floor%=*}" != "$$name" ] || subjects="--subjects $${floor#*=},fanfare,all-peers"; \
+		done; \
+		$(RELEASE)/fanfare bench run $$name --json $(BENCH_DIR)/$$name.json $$subjects $(2) $(BENCH_ARGS) \
+			|| failed="$$failed $$name"; \
+	done; [ -z "$$failed" ] || { echo "failed:$$failed" >&2; exit 1; }
+endef
 
 bench-micro: ## a minute or two of micro-benchmarks: the time of single steps of an event's way
 	$(CARGO) bench --locked --bench parts --bench publish
@@ -66,6 +78,12 @@ $(GUNGRAUN_RUNNER):
 
 bench-peers: ## install the servers that the benchmark compares with, into build/peers
 	benches/peers/install
+
+bench-record: ## keep the results in build/bench as a dated record, and render it
+	benches/record/render --take $(BENCH_DIR)
+
+bench-render: ## make the README's tables and docs/benchmark.svg of the newest record
+	benches/record/render
 
 fmt: ## format the code of all languages
 	$(CARGO) fmt

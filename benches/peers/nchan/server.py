@@ -14,6 +14,9 @@ NGINX = "/usr/sbin/nginx"
 # What a message takes in nchan's memory beside its data, in bytes, generously.
 MESSAGE_BYTES = 1024
 MEMORY_MIB_MIN = 128
+# nginx closes connections that have not sent their request yet when less than a sixteenth of
+# its connections are free, so it is given an eighth more than there are clients.
+CONNECTIONS_MAX = 20_000
 
 
 def main():
@@ -29,7 +32,7 @@ def main():
             "FOLDER": folder,
             "HOST": settings.host,
             "PORT": port,
-            "CONNECTIONS": min(settings.clients + 512, 20_000),
+            "CONNECTIONS": min(settings.clients * 9 // 8 + 512, CONNECTIONS_MAX),
             "EVENTS": max(settings.events, 10),
             "MEMORY_MIB": max(MEMORY_MIB_MIN, memory // 2**20),
         }

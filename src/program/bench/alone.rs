@@ -12,6 +12,9 @@ use super::clock::pin_to_core;
 use super::metric::{Measured, Unit};
 use super::procfs;
 use super::report::Report;
+use super::run::RunArgs;
+use super::scenarios::{Part, Scenario};
+use super::session::file_in;
 use super::Error;
 
 /// The most that a measuring process says, in bytes; less than a pipe holds.
@@ -50,6 +53,21 @@ pub(super) struct Subject {
 }
 
 impl AloneArgs {
+    /// What a scenario that was asked for by its name is run with.
+    pub(super) fn of(scenario: &Scenario, part: &Part, args: &RunArgs) -> Result<Self, Error> {
+        if !args.attach.is_empty() || args.plot.is_some() {
+            let name = &scenario.name;
+            return Err(format!("{name} has no server to attach to, and nothing to plot").into());
+        }
+        Ok(Self {
+            repeat: scenario.repeat,
+            server_core: args.server_core,
+            unpinned: args.unpinned || part.unpinned,
+            limit_seconds: args.limit_seconds,
+            json: args.json.as_ref().map(|path| file_in(path, &scenario.name, "json")),
+        })
+    }
+
     /// Measures every subject, `repeat` times in turn, and reports. `complete` gets what was
     /// measured of all subjects so far in a turn, and may add figures to the last.
     pub(super) fn repeat(
@@ -68,7 +86,7 @@ impl AloneArgs {
             pin_to_core(core).map_err(|error| format!("core {core}: {error} (try --unpinned)"))?;
         }
         parameters["repeat"] = self.repeat.into();
-        let mut report = Report::new(scenario, parameters);
+        let mut report = Report::new(scenario, None, parameters);
         for turn in 1..=self.repeat {
             let mut measured = Vec::new();
             for subject in subjects {
@@ -124,6 +142,15 @@ pub(super) fn compare_with_first(measured: &mut [Measured]) {
     let (Some(first), Some(last)) = (measured.first().map(of), measured.last_mut()) else { return };
     let ratio = of(last) / first;
     last.add("ratio_to_first", "first row / that of the first column", Unit::Count, ratio);
+}
+
+/// The numbers that subjects without sockets are named after.
+pub(super) fn sizes(subjects: &[String]) -> Result<Vec<usize>, Error> {
+    let size = |subject: &String| match subject.parse() {
+        Ok(size) => Ok(size),
+        Err(_) => Err(format!("subjects are numbers here, not {subject:?}").into()),
+    };
+    subjects.iter().map(size).collect()
 }
 
 /// Memory of this process that is resident and its own.

@@ -11,10 +11,12 @@ use rustix::event::epoll;
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::net::{recv, RecvFlags};
+use serde::{Deserialize, Serialize};
 
 use super::clock::{now_ns, timespec};
 use super::connect::Target;
 use super::follower::Class;
+use super::harvest::Harvest;
 use super::histogram::Histogram;
 use super::stream::Stream;
 use super::Error;
@@ -24,7 +26,7 @@ const BUFFER_BYTES: usize = 256 * 1024;
 /// The most readiness notices taken at once.
 const NOTICES: usize = 1024;
 /// How many connections may wait for their head at once: below any listener's backlog.
-const IN_FLIGHT_MAX: usize = 256;
+pub(super) const IN_FLIGHT_MAX: usize = 256;
 /// How long opening may go without a single head, in nanoseconds.
 const HEAD_STALL_NS_MAX: u64 = 15_000_000_000;
 
@@ -52,8 +54,17 @@ struct Connection {
     target: Option<Box<Target>>,
 }
 
-/// How the opening of connections went.
+/// Some connections to open.
 #[derive(Clone, Debug)]
+pub(super) struct Share {
+    pub(super) target: Target,
+    /// The class that they belong to, by its place.
+    pub(super) class: usize,
+    pub(super) count: usize,
+}
+
+/// How the opening of connections went.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Connected {
     /// From the first `connect` until every connection has its head, in nanoseconds.
     pub(super) elapsed_ns: u64,
@@ -103,27 +114,37 @@ impl Client {
         self.last_bytes_at_ns
     }
 
-    /// Opens `count` connections, some hundred at a time, and waits until each has its head.
+    /// Opens connections, to several targets in turn, and waits until each has its head. At most
+    /// `in_flight_max` wait for theirs at once; `look_on` is called after every step, with how
+    /// many have it.
     ///
     /// # Errors
     ///
     /// When one is refused, closed or answered with anything but an event stream, or when for 15
-    /// seconds no head arrives.
-    pub(super) fn connect(
+    /// seconds no head arrives; and those of `look_on`.
+    pub(super) fn connect_all(
         &mut self,
-        target: &Target,
-        class: usize,
-        count: usize,
+        mut shares: Vec<Share>,
+        in_flight_max: usize,
+        look_on: &mut dyn FnMut(u64) -> Result<(), Error>,
     ) -> Result<Connected, Error> {
-        let mut target = target.clone();
         let begun_at_ns = now_ns();
+        let count: usize = shares.iter().map(|share| share.count).sum();
         let wanted = self.connections.len() + count;
         let closed = self.closed;
         let mut heard_at_ns = begun_at_ns;
+        let mut turn = 0;
         self.heads = Histogram::default();
         while self.connections.len() < wanted || self.in_flight > 0 {
-            while self.connections.len() < wanted && self.in_flight < IN_FLIGHT_MAX {
-                self.open(&mut target, class)?;
+            while self.connections.len() < wanted && self.in_flight < in_flight_max {
+                let turns = shares.len();
+                let share = &mut shares[turn % turns];
+                turn += 1;
+                // As long as connections are wanted, some share has them.
+                if let Some(left) = share.count.checked_sub(1) {
+                    share.count = left;
+                    self.open(&mut share.target, share.class)?;
+                }
             }
             let heads = self.heads.total();
             self.pump(Duration::from_millis(100))?;
@@ -137,6 +158,7 @@ impl Client {
                 let message = format!("no response: {heads} of {count} connections have a head");
                 return Err(message.into());
             }
+            look_on(self.heads.total())?;
         }
         let heads = std::mem::take(&mut self.heads);
         Ok(Connected { elapsed_ns: now_ns() - begun_at_ns, heads })
@@ -212,7 +234,10 @@ impl Client {
             self.last_bytes_at_ns = now_ns;
             let had_head = connection.stream.has_head();
             let class = &mut self.classes[connection.class];
+            let events = class.totals.received();
+            class.totals.bytes += received as u64;
             connection.stream.feed(class, &self.buffer[..received], now_ns)?;
+            class.timeline.add(now_ns, class.totals.received() - events);
             if !had_head && connection.stream.has_head() {
                 self.in_flight -= 1;
                 self.heads.record(now_ns - connection.opened_at_ns);
@@ -234,5 +259,11 @@ impl Client {
         for connection in &mut self.connections {
             connection.stream.finish(&mut self.classes[connection.class]);
         }
+    }
+
+    /// All that a class has received so far.
+    pub(super) fn harvest(&self, class: usize) -> Harvest {
+        let own = self.connections.iter().filter(|connection| connection.class == class);
+        Harvest::of(&self.classes[class], own.map(|connection| connection.stream.received()))
     }
 }

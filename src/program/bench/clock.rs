@@ -1,9 +1,13 @@
 //! Clocks and cores: the one clock of all stamps, CPU time, and which core a thread runs on.
 
 use std::io;
+use std::sync::OnceLock;
 
 use rustix::thread::CpuSet;
 use rustix::time::{clock_gettime, ClockId, Timespec};
+
+/// The cores that this process was given.
+static BEFORE_PINNING: OnceLock<CpuSet> = OnceLock::new();
 
 /// The time on `CLOCK_MONOTONIC`, in nanoseconds: the same in every process of one machine.
 pub(super) fn now_ns() -> u64 {
@@ -32,12 +36,25 @@ pub(super) fn timespec(span_ns: u64) -> Timespec {
 
 /// Keeps the calling thread, and all that it starts from now on, on one core.
 pub(super) fn pin_to_core(core: usize) -> io::Result<()> {
+    if BEFORE_PINNING.get().is_none() {
+        // Another thread may have been faster, with the same.
+        let _ = BEFORE_PINNING.set(rustix::thread::sched_getaffinity(None)?);
+    }
     let mut set = CpuSet::new();
     if core >= CpuSet::MAX_CPU {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "no such core"));
     }
     set.set(core);
     Ok(rustix::thread::sched_setaffinity(None, &set)?)
+}
+
+/// Lets the calling thread run on every core that this process was given, if
+/// [`pin_to_core`] has said otherwise.
+pub(super) fn unpin() -> io::Result<()> {
+    match BEFORE_PINNING.get() {
+        Some(set) => Ok(rustix::thread::sched_setaffinity(None, set)?),
+        None => Ok(()),
+    }
 }
 
 fn nanoseconds(time: Timespec) -> u64 {

@@ -7,19 +7,24 @@ use rustix::event::epoll;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::net::{
-    bind, connect, send, socket_with, AddressFamily, SendFlags, SocketFlags, SocketType,
+    bind, connect, send, socket_with, sockopt, AddressFamily, SendFlags, SocketFlags, SocketType,
 };
 
+use super::Error;
+
 /// How many loopback addresses connections come from, in turn. Each has some 28,000 ephemeral
-/// ports, and a port stays taken for a minute after its connection was closed.
+/// ports, and a port stays taken for a minute after its connection was closed. An IPv6 server has
+/// only one loopback address to be reached from, and so 28,000 connections.
 const SOURCES: usize = 200;
 
 /// Where to connect to, and what to ask for there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Target {
     address: SocketAddr,
+    path: String,
     request: Vec<u8>,
     opened: usize,
+    receive_buffer_bytes: Option<usize>,
 }
 
 impl Target {
@@ -37,7 +42,43 @@ impl Target {
             "GET {path} HTTP/1.1\r\nHost: {address}\r\nAccept: text/event-stream\r\n\
              Cache-Control: no-cache\r\n\r\n"
         );
-        Ok(Self { address, request: request.into_bytes(), opened: 0 })
+        Ok(Self {
+            address,
+            path: path.to_owned(),
+            request: request.into_bytes(),
+            opened: 0,
+            receive_buffer_bytes: None,
+        })
+    }
+
+    /// The target of a URL, see [`parse_url`](Self::parse_url).
+    ///
+    /// # Errors
+    ///
+    /// When it is not `http://`, and a loopback address and port.
+    pub(super) fn from_url(url: &str) -> Result<Self, Error> {
+        let (address, path) = Self::parse_url(url)?;
+        Ok(Self::new(address, &path)?)
+    }
+
+    /// Its URL.
+    pub(super) fn url(&self) -> String {
+        format!("http://{}{}", self.address, self.path)
+    }
+
+    /// Goes on with the source addresses as if so many connections had been opened.
+    pub(super) fn set_opened(&mut self, opened: usize) {
+        self.opened = opened;
+    }
+
+    /// Asks for what `other` asks for, and goes on with the addresses where this one is.
+    pub(super) fn asking_like(self, other: &Self) -> Self {
+        Self { path: other.path.clone(), request: other.request.clone(), ..self }
+    }
+
+    /// The same with a receive buffer of so many bytes, of which the kernel makes twice as many.
+    pub(super) fn with_receive_buffer(self, bytes: usize) -> Self {
+        Self { receive_buffer_bytes: Some(bytes), ..self }
     }
 
     /// Splits `http://ADDRESS:PORT/PATH`; `localhost` is 127.0.0.1.
@@ -72,6 +113,10 @@ impl Target {
             bind(&socket, &SocketAddr::new(source, 0))?;
         }
         self.opened += 1;
+        if let Some(bytes) = self.receive_buffer_bytes {
+            // Before the connection is made, when the peer is told how much it may send.
+            sockopt::set_socket_recv_buffer_size(&socket, bytes)?;
+        }
         match connect(&socket, &self.address) {
             Ok(()) | Err(Errno::INPROGRESS) => {}
             Err(error) => return Err(error.into()),
@@ -109,6 +154,26 @@ mod tests {
         for wrong in ["https://localhost:1/", "http://example.org/", "localhost:80"] {
             assert!(Target::parse_url(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_target_is_its_url() {
+        let target = Target::from_url("http://localhost:80/a?b=c").unwrap();
+        assert_eq!(Target::from_url(&target.url()).unwrap(), target);
+        assert_eq!(target.url(), "http://127.0.0.1:80/a?b=c");
+    }
+
+    #[test]
+    fn connections_come_from_many_addresses() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut target = Target::new(listener.local_addr().unwrap(), "/").unwrap();
+        target.set_opened(SOURCES - 2);
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).unwrap();
+        let sources = [0, 1, 2].map(|key| {
+            let _open = target.open(&epoll, key).unwrap();
+            listener.accept().unwrap().1.ip().to_string()
+        });
+        assert_eq!(sources, ["127.0.0.200", "127.0.0.201", "127.0.0.2"]);
     }
 
     #[test]

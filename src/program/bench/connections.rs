@@ -8,11 +8,11 @@ use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::net::{recv, RecvFlags};
 
-use super::client::Client;
-use super::clock::{now_ns, thread_cpu_ns, timespec};
+use super::clock::{now_ns, timespec};
 use super::connect::Target;
-use super::follower::{Class, Expected};
+use super::follower::Expected;
 use super::histogram::Histogram;
+use super::load::Load;
 use super::metric::{per_second, Measured, Unit};
 use super::run::{RunArgs, Server, SETTLE};
 use super::stream::read_head;
@@ -27,21 +27,20 @@ const NOTICES: usize = 256;
 const BUFFER_BYTES: usize = 16 * 1024;
 
 /// How long it takes until all clients are connected and have their head.
-pub(super) fn connect(args: &RunArgs, server: &mut Server) -> Result<Measured, Error> {
-    let target = server.target()?;
-    let mut client = Client::new()?;
-    let all = client.add_class(Class::new(Expected::default()));
+pub(super) fn connect(args: &RunArgs, server: &mut Server, load: &Load) -> Result<Measured, Error> {
+    let mut client = args.hire(load.clients)?;
+    let all = client.add_class(Expected::default())?;
     let server_before_ns = server.cpu_ns()?;
-    let client_before_ns = thread_cpu_ns();
-    let connected = client.connect(&target, all, args.clients)?;
-    let client_cpu_ns = thread_cpu_ns() - client_before_ns;
+    let client_before_ns = client.cpu_ns();
+    let connected = client.connect_all(server.shares(load.clients, all)?)?;
+    let client_cpu_ns = client.cpu_ns() - client_before_ns;
     let mut measured = Measured::default();
     measured.add_ns("connect_ns", "all have their head", connected.elapsed_ns);
     measured.add_ns("head_p50_ns", "one has its head p50", connected.heads.percentile_ns(50.0));
     measured.add_ns("head_p99_ns", "one has its head p99", connected.heads.percentile_ns(99.0));
     if let (Some(before_ns), Some(after_ns)) = (server_before_ns, server.cpu_ns()?) {
         let cpu_ns = (after_ns - before_ns) as f64;
-        add_server_cpu(&mut measured, cpu_ns, args.clients as u64, connected.elapsed_ns);
+        add_server_cpu(&mut measured, cpu_ns, load.clients as u64, connected.elapsed_ns);
     }
     let share = client_cpu_ns as f64 / connected.elapsed_ns as f64;
     measured.add("client_cpu_share", "client CPU", Unit::Share, share);
@@ -49,15 +48,18 @@ pub(super) fn connect(args: &RunArgs, server: &mut Server) -> Result<Measured, E
 }
 
 /// What a connection costs in memory while nothing happens.
-pub(super) fn idle_memory(args: &RunArgs, server: &mut Server) -> Result<Measured, Error> {
+pub(super) fn idle_memory(
+    args: &RunArgs,
+    server: &mut Server,
+    load: &Load,
+) -> Result<Measured, Error> {
     const UNKNOWN: &str = "the memory of a running server needs --pid";
     std::thread::sleep(SETTLE);
-    let target = server.target()?;
     let without = server.memory()?.ok_or(UNKNOWN)?;
     let sockets = server.sockets()?.ok_or(UNKNOWN)?;
-    let mut client = Client::new()?;
-    let all = client.add_class(Class::new(Expected::default()));
-    client.connect(&target, all, args.clients)?;
+    let mut client = args.hire(load.clients)?;
+    let all = client.add_class(Expected::default())?;
+    client.connect_all(server.shares(load.clients, all)?)?;
     let settled_ns = now_ns() + 1_000_000_000;
     while now_ns() < settled_ns {
         client.pump(Duration::from_millis(100))?;
@@ -71,7 +73,7 @@ pub(super) fn idle_memory(args: &RunArgs, server: &mut Server) -> Result<Measure
     let after = server.memory()?.ok_or(UNKNOWN)?;
     let grown = with.rss_anon_bytes as f64 - without.rss_anon_bytes as f64;
     let mut measured = Measured::default();
-    measured.add_bytes("bytes_per_client", "RssAnon/client", grown / args.clients as f64);
+    measured.add_bytes("bytes_per_client", "RssAnon/client", grown / load.clients as f64);
     measured.add_bytes(
         "rss_anon_without_bytes",
         "RssAnon, no client",
@@ -84,12 +86,8 @@ pub(super) fn idle_memory(args: &RunArgs, server: &mut Server) -> Result<Measure
 }
 
 /// Connects and disconnects `count` times, `concurrency` at once, and looks for what stays behind.
-pub(super) fn churn(
-    args: &RunArgs,
-    server: &mut Server,
-    count: u64,
-    concurrency: usize,
-) -> Result<Measured, Error> {
+pub(super) fn churn(args: &RunArgs, server: &mut Server, load: &Load) -> Result<Measured, Error> {
+    let Load { count, concurrency, .. } = *load;
     let deadline_ns = args.deadline_ns();
     let mut churn = Churn::new(server.target()?, concurrency)?;
     std::thread::sleep(SETTLE);

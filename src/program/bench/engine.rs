@@ -1,54 +1,84 @@
 //! The engine as a subject. This file is the only one of the benchmark that knows it.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
-use fanfare::{Hub, ListenOptions, Listener, Options, Topic};
+use fanfare::{Hub, ListenOptions, Listener, Metrics, Options, PublishError, Reason, Topic};
 
-use super::subject::{self, SubjectArgs};
+use super::clock::pin_to_core;
+use super::load::Load;
+use super::publisher::{publish_all, Solo};
+use super::schedule::topic_name;
+use super::subject::{self, Done, SubjectArgs};
 use super::Error;
 
 /// How long the publisher waits for room before the run has failed.
 const ROOM_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Serves both topics from a hub, publishes when told to, and ends with stdin.
+/// Serves all topics from a hub, publishes when told to, and ends with stdin.
 pub(super) fn fanfare_subject(args: &SubjectArgs) -> Result<(), Error> {
     let engine = Engine::start(args)?;
-    let (all, solo) = (Topic::new("all")?, Topic::new("solo")?);
+    // The shards' threads run by now, and stay on the core that this process was started on.
+    if let Some(core) = args.publisher_core {
+        pin_to_core(core).map_err(|error| format!("--publisher-core {core}: {error}"))?;
+    }
     let paths = ["/events?topic=all", "/events?topic=solo"];
-    subject::serve_commands(engine.address(), paths, || {
-        let batches = engine.hub.metrics().batches;
-        let mut done = subject::publish_all(
-            args,
-            |data| engine.publish(&all, data),
-            |data| engine.publish(&solo, data),
-        )?;
-        done.more.insert("batches".to_owned(), engine.hub.metrics().batches - batches);
-        Ok(done)
-    })
+    subject::serve_commands(engine.listener.local_addr(), paths, || engine.publish(&args.load))
 }
 
 struct Engine {
     hub: Hub,
     listener: Listener,
+    all: Topic,
+    solo: Topic,
+    /// Those that only some want.
+    own: Vec<Topic>,
 }
 
 impl Engine {
-    /// One shard, since a subject has one core.
     fn start(args: &SubjectArgs) -> Result<Self, Error> {
-        let hub = Hub::start(Options { shards: 1, ..Options::default() })?;
+        let hub = Hub::start(Options { shards: args.load.shards, ..Options::default() })?;
         let listener = hub.listen(args.listen, ListenOptions::default())?;
-        Ok(Engine { hub, listener })
+        let own: Result<_, _> =
+            (0..args.load.topics).map(|topic| Topic::new(&topic_name(topic))).collect();
+        Ok(Engine { hub, listener, all: Topic::new("all")?, solo: Topic::new("solo")?, own: own? })
     }
 
-    fn address(&self) -> SocketAddr {
-        self.listener.local_addr()
+    fn publish(&self, load: &Load) -> Result<Done, Error> {
+        let before = self.hub.metrics();
+        let mut done = publish_all(
+            load,
+            |topic, data| {
+                self.publish_wait(topic.map_or(&self.all, |topic| &self.own[topic]), data)
+            },
+            |data| match self.hub.publish(&self.solo, data) {
+                Ok(_) => Ok(Solo::Published),
+                Err(PublishError::Full(_)) => Ok(Solo::Refused),
+                Err(error) => Err(error.to_string().into()),
+            },
+        )?;
+        self.count_since(&before, &mut done);
+        Ok(done)
     }
 
-    fn publish(&self, topic: &Topic, data: &str) -> Result<(), Error> {
+    fn publish_wait(&self, topic: &Topic, data: &str) -> Result<(), Error> {
         match self.hub.publish_wait(topic, data, ROOM_TIMEOUT) {
             Ok(_) => Ok(()),
             Err(error) => Err(error.to_string().into()),
+        }
+    }
+
+    /// Adds what the engine itself counted while it published.
+    fn count_since(&self, before: &Metrics, done: &mut Done) {
+        let after = self.hub.metrics();
+        let solo_refused = done.more.get("solo_refused").copied().unwrap_or(0);
+        let mut add = |name: &str, number| done.more.insert(name.to_owned(), number);
+        add("batches", after.batches - before.batches);
+        add("room_waits", (after.full_events - before.full_events).saturating_sub(solo_refused));
+        add("held_batches", after.held_batches - before.held_batches);
+        add("lagging", after.lagging_connections);
+        let ends = after.disconnects.iter().zip(before.disconnects);
+        for (reason, (after, before)) in Reason::ALL.iter().zip(ends) {
+            add(&format!("disconnects_{}", reason.as_str()), after - before);
         }
     }
 }

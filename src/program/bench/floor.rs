@@ -8,12 +8,16 @@
 //! - Floor A sends every event to every socket with a `send` of its own.
 //! - Floor B gathers 256 events into one buffer and sends that to every socket.
 //!
+//! With topics of their own each socket is sent the events of its two topics only: A goes through
+//! the sockets of a topic, B makes a buffer for each topic that has events among the 256.
+//!
 //! When a socket does not take all, the loop waits for it with `poll` and finishes it before it
 //! goes on. That is correct and simple, and wrong for a server: one slow client holds all others
 //! up. The number of such waits is reported as `short_writes`; it should be near zero.
 
 use std::collections::BTreeMap;
 use std::io;
+use std::ops::Range;
 
 use rustix::event::{epoll, poll, PollFd, PollFlags};
 use rustix::fd::OwnedFd;
@@ -24,7 +28,9 @@ use rustix::net::{
 };
 
 use super::clock::{now_ns, process_cpu_ns, timespec};
-use super::subject::{due_ns, say, write_data, Done, Kind, SubjectArgs};
+use super::load::SoloStamp;
+use super::schedule::Schedule;
+use super::subject::{say, write_data, Done, Kind, SubjectArgs};
 use super::Error;
 
 const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\
@@ -53,6 +59,8 @@ struct Member {
     /// The request as long as it is incomplete.
     request: Vec<u8>,
     role: Role,
+    /// Its topic beside the one that all share.
+    topic: Option<usize>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -77,7 +85,7 @@ pub(super) fn serve(args: &SubjectArgs) -> Result<(), Error> {
     let level = epoll::EventFlags::IN;
     epoll::add(&epoll, &listener, epoll::EventData::new_u64(LISTENER), level)?;
     epoll::add(&epoll, rustix::stdio::stdin(), epoll::EventData::new_u64(STDIN), level)?;
-    let members = Vec::with_capacity(args.clients);
+    let members = Vec::with_capacity(args.load.clients);
     say(&format!("listening {address}"))?;
     Floor { args, epoll, listener, members, free: Vec::new() }.run()
 }
@@ -120,7 +128,7 @@ impl Floor<'_> {
             let key = self.free.pop().unwrap_or(self.members.len());
             let interest = epoll::EventFlags::IN | epoll::EventFlags::RDHUP | epoll::EventFlags::ET;
             epoll::add(&self.epoll, &socket, epoll::EventData::new_u64(key as u64), interest)?;
-            let member = Member { socket, request: Vec::new(), role: Role::New };
+            let member = Member { socket, request: Vec::new(), role: Role::New, topic: None };
             if key == self.members.len() {
                 self.members.push(Some(member));
             } else {
@@ -160,25 +168,25 @@ impl Floor<'_> {
         Ok(true)
     }
 
-    fn sockets(&self, role: Role) -> Vec<&OwnedFd> {
-        let members = self.members.iter().flatten();
-        members.filter(|member| member.role == role).map(|member| &member.socket).collect()
+    fn with_role(&self, role: Role) -> impl Iterator<Item = &Member> {
+        self.members.iter().flatten().filter(move |member| member.role == role)
     }
 
     fn publish(&self) -> Result<Done, Error> {
-        let sockets = self.sockets(Role::Broadcast);
-        let mut passes = Passes::new(self.args, self.sockets(Role::Solo));
+        let crowd = Crowd::new(self.with_role(Role::Broadcast), self.args.load.topics);
+        let solo_sockets = self.with_role(Role::Solo).map(|member| &member.socket).collect();
+        let mut passes = Passes::new(self.args, solo_sockets);
+        let schedule = passes.schedule;
         let cpu_before_ns = process_cpu_ns();
         let batch = if self.args.kind == Kind::FloorB { self.args.batch as u64 } else { 1 };
         let begun_at_ns = passes.begun_at_ns;
-        let mut number = 0;
-        while number < self.args.events {
-            passes.wait_until(due_ns(begun_at_ns, self.args.rate, number))?;
-            passes.gather(&mut number, batch);
-            for socket in &sockets {
-                passes.short_writes += send_all(socket, &passes.chunk)
-                    .map_err(|error| format!("a client left or stopped reading: {error}"))?;
-            }
+        let mut place = 0;
+        while place < schedule.len() {
+            passes.wait_until(schedule.due_ns(begun_at_ns, place))?;
+            passes.gather(&mut place, batch);
+            passes
+                .send(&crowd)
+                .map_err(|error| format!("a client left or stopped reading: {error}"))?;
             passes.send_due_solos()?;
         }
         let more = BTreeMap::from([
@@ -186,7 +194,7 @@ impl Floor<'_> {
             ("solo".to_owned(), passes.solos),
         ]);
         let cpu_ns = process_cpu_ns() - cpu_before_ns;
-        Ok(Done { published: number, elapsed_ns: now_ns() - begun_at_ns, cpu_ns, more })
+        Ok(Done { published: place, elapsed_ns: now_ns() - begun_at_ns, cpu_ns, more })
     }
 }
 
@@ -205,19 +213,49 @@ impl Member {
             return self.request.len() < REQUEST_BYTES_MAX;
         }
         self.role = if request.starts_with(b"GET /solo") { Role::Solo } else { Role::Broadcast };
+        self.topic = topic_of(request);
         self.request = Vec::new();
         send(&self.socket, HEAD, SendFlags::NOSIGNAL) == Ok(HEAD.len())
+    }
+}
+
+/// The topic that a request names: `?topic=t17` is 17.
+fn topic_of(request: &[u8]) -> Option<usize> {
+    let line = std::str::from_utf8(request).ok()?.lines().next()?;
+    let (_, after) = line.split_once("topic=t")?;
+    after.split(' ').next()?.parse().ok()
+}
+
+/// Those that are sent the broadcast.
+struct Crowd<'a> {
+    /// Each with its own topic.
+    all: Vec<(&'a OwnedFd, Option<usize>)>,
+    by_topic: Vec<Vec<&'a OwnedFd>>,
+}
+
+impl<'a> Crowd<'a> {
+    fn new(members: impl Iterator<Item = &'a Member>, topics: usize) -> Self {
+        let mut crowd = Self { all: Vec::new(), by_topic: vec![Vec::new(); topics] };
+        for member in members {
+            crowd.all.push((&member.socket, member.topic));
+            if let Some(of_topic) = member.topic.and_then(|topic| crowd.by_topic.get_mut(topic)) {
+                of_topic.push(&member.socket);
+            }
+        }
+        crowd
     }
 }
 
 /// What the passes of one run share.
 struct Passes<'a> {
     args: &'a SubjectArgs,
+    schedule: Schedule,
     solo_sockets: Vec<&'a OwnedFd>,
     begun_at_ns: u64,
-    /// The chunk of this pass: envelope and events.
-    chunk: Vec<u8>,
+    /// The encoded events of this pass.
     frames: Vec<u8>,
+    /// To whom, and where in `frames`.
+    pieces: Vec<(Option<usize>, Range<usize>)>,
     data: String,
     short_writes: u64,
     /// Solo events sent.
@@ -228,45 +266,82 @@ impl<'a> Passes<'a> {
     fn new(args: &'a SubjectArgs, solo_sockets: Vec<&'a OwnedFd>) -> Self {
         Self {
             args,
+            schedule: Schedule::new(&args.load),
             solo_sockets,
             begun_at_ns: now_ns(),
-            chunk: Vec::new(),
             frames: Vec::new(),
+            pieces: Vec::new(),
             data: String::new(),
             short_writes: 0,
             solos: 0,
         }
     }
 
-    /// Publishes what is due, at most `batch` events from `number` on, and makes their chunk.
-    fn gather(&mut self, number: &mut u64, batch: u64) {
+    /// Publishes what is due, at most `batch` events from `place` on.
+    fn gather(&mut self, place: &mut u64, batch: u64) {
         self.frames.clear();
-        let end = self.args.events.min(*number + batch);
-        while *number < end {
+        self.pieces.clear();
+        let end = self.schedule.len().min(*place + batch);
+        while *place < end {
             let stamp_ns = now_ns();
-            if !self.frames.is_empty()
-                && due_ns(self.begun_at_ns, self.args.rate, *number) > stamp_ns
+            if !self.frames.is_empty() && self.schedule.due_ns(self.begun_at_ns, *place) > stamp_ns
             {
                 break;
             }
-            self.encode(*number, stamp_ns);
-            *number += 1;
+            let planned = self.schedule.planned(*place);
+            let begin = self.frames.len();
+            self.encode(planned.number, stamp_ns);
+            self.pieces.push((planned.topic, begin..self.frames.len()));
+            *place += 1;
         }
-        self.envelop();
+    }
+
+    /// Sends what was gathered to those whom it is for.
+    fn send(&mut self, crowd: &Crowd) -> io::Result<()> {
+        let shared: Vec<_> = self.pieces.iter().filter(|(topic, _)| topic.is_none()).collect();
+        let mut chunks: BTreeMap<usize, Vec<u8>> = BTreeMap::new();
+        for topic in self.pieces.iter().filter_map(|(topic, _)| *topic) {
+            // One that was made for an earlier piece holds this one, too.
+            chunks.entry(topic).or_insert_with(|| {
+                let wanted = |to: &Option<usize>| to.is_none_or(|to| to == topic);
+                self.chunk_of(self.pieces.iter().filter(|(to, _)| wanted(to)))
+            });
+        }
+        if shared.is_empty() {
+            for (topic, chunk) in &chunks {
+                for socket in &crowd.by_topic[*topic] {
+                    self.short_writes += send_all(socket, chunk)?;
+                }
+            }
+            return Ok(());
+        }
+        let chunk = self.chunk_of(shared.into_iter());
+        for (socket, topic) in &crowd.all {
+            let own = topic.and_then(|topic| chunks.get(&topic));
+            self.short_writes += send_all(socket, own.unwrap_or(&chunk))?;
+        }
+        Ok(())
+    }
+
+    /// Envelope and events.
+    fn chunk_of<'b>(
+        &'b self,
+        pieces: impl Iterator<Item = &'b (Option<usize>, Range<usize>)> + Clone,
+    ) -> Vec<u8> {
+        let bytes: usize = pieces.clone().map(|(_, range)| range.len()).sum();
+        let mut chunk = format!("{bytes:x}\r\n").into_bytes();
+        for (_, range) in pieces {
+            chunk.extend_from_slice(&self.frames[range.clone()]);
+        }
+        chunk.extend_from_slice(b"\r\n");
+        chunk
     }
 
     fn encode(&mut self, number: u64, stamp_ns: u64) {
-        write_data(&mut self.data, number, stamp_ns, self.args.bytes);
+        write_data(&mut self.data, number, stamp_ns, self.args.load.bytes);
         self.frames.extend_from_slice(format!("id: 5f3a9c1e-{number}\ndata: ").as_bytes());
         self.frames.extend_from_slice(self.data.as_bytes());
         self.frames.extend_from_slice(b"\n\n");
-    }
-
-    fn envelop(&mut self) {
-        self.chunk.clear();
-        self.chunk.extend_from_slice(format!("{:x}\r\n", self.frames.len()).as_bytes());
-        self.chunk.extend_from_slice(&self.frames);
-        self.chunk.extend_from_slice(b"\r\n");
     }
 
     /// Waits, and sends the solo events that are due before.
@@ -286,11 +361,17 @@ impl<'a> Passes<'a> {
 
     fn send_due_solos(&mut self) -> Result<(), Error> {
         while let Some(solo_ns) = self.next_solo_ns().filter(|solo_ns| *solo_ns <= now_ns()) {
+            let stamp_ns = match self.args.load.solo_stamp {
+                SoloStamp::Due => solo_ns,
+                SoloStamp::Call => now_ns(),
+            };
             self.frames.clear();
-            self.encode(self.solos, solo_ns);
-            self.envelop();
+            self.pieces.clear();
+            self.encode(self.solos, stamp_ns);
+            self.pieces.push((None, 0..self.frames.len()));
+            let chunk = self.chunk_of(self.pieces.iter());
             for socket in &self.solo_sockets {
-                self.short_writes += send_all(socket, &self.chunk)?;
+                self.short_writes += send_all(socket, &chunk)?;
             }
             self.solos += 1;
         }
@@ -298,7 +379,7 @@ impl<'a> Passes<'a> {
     }
 
     fn next_solo_ns(&self) -> Option<u64> {
-        let interval_ns = self.args.solo_interval_ms * 1_000_000;
+        let interval_ns = self.args.load.solo_interval_ms * 1_000_000;
         (interval_ns > 0).then(|| self.begun_at_ns + interval_ns * (self.solos + 1))
     }
 }
@@ -320,5 +401,16 @@ fn send_all(socket: &OwnedFd, mut bytes: &[u8]) -> io::Result<u64> {
             Ok(_) | Err(Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_names_its_topic_or_none() {
+        assert_eq!(topic_of(b"GET /events?topic=t17 HTTP/1.1\r\nHost: a\r\n\r\n"), Some(17));
+        assert_eq!(topic_of(b"GET /events HTTP/1.1\r\nX: topic=t3\r\n\r\n"), None);
     }
 }

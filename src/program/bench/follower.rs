@@ -15,9 +15,12 @@
 
 use std::ops::Range;
 
+use serde::{Deserialize, Serialize};
+
 use super::histogram::Histogram;
 use super::reference::Reference;
 use super::sse::{block_len, numbered_lines, read_block, Block, Numbered};
+use super::timeline::Timeline;
 
 /// The longest block that is accepted, in bytes.
 const BLOCK_BYTES_MAX: usize = 1 << 20;
@@ -31,6 +34,8 @@ pub(super) struct Class {
     pub(super) expected: Expected,
     /// Publish to receive, every delivery.
     pub(super) latency: Histogram,
+    /// When the events arrived.
+    pub(super) timeline: Timeline,
     /// What was received on all connections together.
     pub(super) totals: Totals,
     /// What was wrong on all connections together.
@@ -39,7 +44,7 @@ pub(super) struct Class {
 }
 
 /// What is known beforehand about a class's stream.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Expected {
     /// Number of the first event; `None` accepts whatever a connection receives first.
     pub(super) first: Option<u64>,
@@ -50,8 +55,10 @@ pub(super) struct Expected {
 }
 
 /// Counts over all connections of a class.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Totals {
+    /// All that arrived, with heads and framing, in bytes.
+    pub(super) bytes: u64,
     /// Events of the benchmark's own, each number once per connection.
     pub(super) delivered: u64,
     /// How many of these were checked by parsing rather than by comparing.
@@ -67,7 +74,7 @@ pub(super) struct Totals {
 }
 
 /// Counts of what must not happen, over all connections of a class.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Faults {
     /// Events that never came.
     pub(super) lost: u64,
@@ -79,7 +86,33 @@ pub(super) struct Faults {
     pub(super) malformed: u64,
 }
 
+impl Totals {
+    /// How many events, the benchmark's own and others.
+    pub(super) fn received(&self) -> u64 {
+        self.delivered + self.other
+    }
+
+    /// Adds what was received elsewhere.
+    pub(super) fn merge(&mut self, more: &Self) {
+        self.bytes += more.bytes;
+        self.delivered += more.delivered;
+        self.parsed += more.parsed;
+        self.other += more.other;
+        self.silent += more.silent;
+        self.complete += more.complete;
+        self.last_at_ns = self.last_at_ns.max(more.last_at_ns);
+    }
+}
+
 impl Faults {
+    /// Adds what was wrong elsewhere.
+    pub(super) fn merge(&mut self, more: &Self) {
+        self.lost += more.lost;
+        self.doubled += more.doubled;
+        self.reordered += more.reordered;
+        self.malformed += more.malformed;
+    }
+
     /// Whether nothing was wrong.
     pub(super) fn is_none(&self) -> bool {
         *self == Self::default()

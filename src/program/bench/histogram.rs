@@ -4,6 +4,8 @@
 //! so that a reported percentile is at most 0.8 % above the value that was recorded. The table is
 //! 58 KiB, of which a run touches a few cache lines.
 
+use serde::{Deserialize, Serialize};
+
 /// Buckets per power of two, as a power of two.
 const SUB_BITS: u32 = 7;
 const SUB: u64 = 1 << SUB_BITS;
@@ -11,12 +13,23 @@ const SUB: u64 = 1 << SUB_BITS;
 const BUCKETS: usize = ((64 - SUB_BITS as usize) + 1) * SUB as usize;
 /// Ranges of at most this many stamps are recorded one by one.
 const RANGE_SMALL: usize = 4;
+/// So many buckets make one step of a curve: 16 steps per power of two, 4.4 % each.
+const STEP_BUCKETS: usize = 8;
 
 /// Counts of values in nanoseconds, with the exact least and greatest.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(into = "Sparse", try_from = "Sparse")]
 pub(super) struct Histogram {
     counts: Vec<u64>,
     total: u64,
+    min_ns: u64,
+    max_ns: u64,
+}
+
+/// The form between processes: only the buckets that are not empty.
+#[derive(Serialize, Deserialize)]
+struct Sparse {
+    counts: Vec<(usize, u64)>,
     min_ns: u64,
     max_ns: u64,
 }
@@ -94,6 +107,35 @@ impl Histogram {
         self.max_ns
     }
 
+    /// The least value in nanoseconds, exact; 0 when nothing was recorded.
+    pub(super) fn min_ns(&self) -> u64 {
+        self.min_ns.min(self.max_ns)
+    }
+
+    /// The distribution to be drawn: values in nanoseconds and how many records do not exceed
+    /// each, from the exact least to the exact greatest. At most a thousand points.
+    pub(super) fn curve(&self) -> Vec<(u64, u64)> {
+        let mut points = Vec::new();
+        if self.total > 0 {
+            points.push((self.min_ns, 0));
+        }
+        let mut seen = 0;
+        for (step, counts) in self.counts.chunks(STEP_BUCKETS).enumerate() {
+            let count: u64 = counts.iter().sum();
+            let begin = (step * STEP_BUCKETS).checked_sub(1).map_or(0, bucket_end);
+            if count > 0 && begin > points.last().map_or(0, |(value_ns, _)| *value_ns) {
+                // Flat up to here.
+                points.push((begin, seen));
+            }
+            seen += count;
+            if count > 0 {
+                let end = bucket_end((step + 1) * STEP_BUCKETS - 1);
+                points.push((end.min(self.max_ns), seen));
+            }
+        }
+        points
+    }
+
     /// The value in nanoseconds that `percent` of the records do not exceed: the upper end of its
     /// bucket, and never more than the greatest value. 0 when nothing was recorded.
     pub(super) fn percentile_ns(&self, percent: f64) -> u64 {
@@ -107,6 +149,28 @@ impl Histogram {
             }
         }
         0
+    }
+}
+
+impl From<Histogram> for Sparse {
+    fn from(histogram: Histogram) -> Self {
+        let counts = histogram.counts.into_iter().enumerate().filter(|(_, count)| *count > 0);
+        Self { counts: counts.collect(), min_ns: histogram.min_ns, max_ns: histogram.max_ns }
+    }
+}
+
+impl TryFrom<Sparse> for Histogram {
+    type Error = String;
+
+    fn try_from(sparse: Sparse) -> Result<Self, String> {
+        let mut histogram =
+            Self { min_ns: sparse.min_ns, max_ns: sparse.max_ns, ..Self::default() };
+        for (index, count) in sparse.counts {
+            let counted = histogram.counts.get_mut(index);
+            *counted.ok_or_else(|| format!("a histogram has no bucket {index}"))? += count;
+            histogram.total += count;
+        }
+        Ok(histogram)
     }
 }
 
@@ -171,6 +235,36 @@ mod tests {
             assert_eq!(by_range.max_ns, one_by_one.max_ns);
             assert_eq!(by_range.min_ns, one_by_one.min_ns);
         }
+    }
+
+    #[test]
+    fn a_histogram_is_read_as_it_was_written_and_a_damaged_one_is_refused() {
+        let mut histogram = Histogram::default();
+        for value in [0, 300, 301, 5_000_000, u64::MAX] {
+            histogram.record(value);
+        }
+        let text = serde_json::to_string(&histogram).unwrap();
+        let read: Histogram = serde_json::from_str(&text).unwrap();
+        assert_eq!(format!("{read:?}"), format!("{histogram:?}"));
+        assert!(serde_json::from_str::<Histogram>(&text.replace("[[0,", "[[99999,")).is_err());
+    }
+
+    #[test]
+    fn a_curve_rises_from_the_least_to_the_greatest_and_agrees_with_the_percentiles() {
+        let mut histogram = Histogram::default();
+        assert!(histogram.curve().is_empty());
+        for value in (0..10_000u64).map(|i| 700 + i * i) {
+            histogram.record(value);
+        }
+        let curve = histogram.curve();
+        assert_eq!((curve[0], curve[curve.len() - 1]), ((700, 0), (700 + 9_999 * 9_999, 10_000)));
+        assert!(curve.is_sorted() && curve.is_sorted_by_key(|(_, seen)| *seen));
+        for (value_ns, seen) in &curve[1..] {
+            // A little less, as dividing may have made it a little more.
+            let percentile = histogram.percentile_ns((*seen as f64 - 0.5) / 100.0);
+            assert!(percentile <= *value_ns, "{percentile} {value_ns}");
+        }
+        assert!(curve.len() < 300, "{}", curve.len());
     }
 
     #[test]

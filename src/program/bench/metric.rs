@@ -1,6 +1,7 @@
 //! What a run yields: figures with a name and a unit, and how they are shown to people.
 
 use super::histogram::Histogram;
+use super::timeline::Course;
 
 /// One figure of one run.
 #[derive(Clone, Copy, Debug)]
@@ -30,9 +31,16 @@ pub(super) struct Measured {
     pub(super) metrics: Vec<Metric>,
     /// Distributions to be joined over the repeats, by name.
     pub(super) pooled: Vec<(&'static str, Histogram)>,
+    /// How many events arrived when, counted from when the first was published.
+    pub(super) course: Option<Course>,
 }
 
 impl Measured {
+    /// A figure of this name.
+    pub(super) fn value(&self, key: &str) -> Option<f64> {
+        self.metrics.iter().find(|metric| metric.key == key).map(|metric| metric.value)
+    }
+
     /// Adds a figure.
     pub(super) fn add(&mut self, key: &'static str, label: &'static str, unit: Unit, value: f64) {
         self.metrics.push(Metric { key, label, unit, value });

@@ -7,12 +7,18 @@
 //! ```text
 //! clock  histogram  body  sse                 the values at the bottom
 //! reference -> follower -> stream             one stream, checked
-//! connect -> client                           thousands of them
-//! subject <- floor, engine                    the servers, and how they are told what to do
-//! child  procfs                               their processes
+//! connect -> client                           thousands of them, in one process
+//! harvest  worker -> workers -> crew          in one process or several
+//! solo                                        one beside them, on a thread of its own
+//! progress                                    how it gets on, on a terminal
+//! load -> schedule                            what is published, to which topic, when
+//! subject <- publisher <- floor, engine       the servers, and how they are told what to do
 //! peers                                       other servers, from their manifest
-//! metric -> report                            figures, tables, JSON
-//! run <- streaming, connections               the scenarios
+//! child  procfs                               their processes
+//! timeline  metric                            figures of a run
+//! svg -> plot, machine -> report              tables, JSON, drawings of all runs
+//! streaming <- slow, two_topics  connections  what is measured
+//! scenarios -> run -> session                 the scenarios' definitions, and their runs
 //! alone <- sinks <- topics, publish_call      those of the engine by itself
 //! ```
 
@@ -23,31 +29,53 @@ mod client;
 mod clock;
 mod connect;
 mod connections;
+mod crew;
 mod engine;
 mod floor;
 mod follower;
+mod harvest;
 mod histogram;
+mod load;
+mod machine;
 mod metric;
 mod peers;
+mod plot;
 mod procfs;
+mod progress;
 mod publish_call;
+mod publisher;
 mod reference;
 mod report;
 mod run;
+mod scenarios;
+mod schedule;
+mod session;
 mod sinks;
+mod slow;
 mod solo;
 mod sse;
 mod stream;
 mod streaming;
 mod subject;
+mod svg;
+mod timeline;
 mod topics;
+mod two_topics;
+mod worker;
+mod workers;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use serde_json::json;
-
-use run::{Load, RunArgs};
-use subject::{Kind, SubjectArgs};
+use alone::AloneArgs;
+use load::{Load, Settings};
+use metric::Measured;
+use publish_call::PublishCallArgs;
+use run::{RunArgs, Server};
+use scenarios::{Catalog, Kind, Scenario, Size};
+use sinks::SinksArgs;
+use subject::SubjectArgs;
+use topics::TopicsArgs;
 
 type Error = Box<dyn std::error::Error>;
 
@@ -55,79 +83,45 @@ type Error = Box<dyn std::error::Error>;
 #[derive(clap::Args, Debug)]
 pub(super) struct BenchArgs {
     #[command(subcommand)]
-    scenario: Scenario,
+    command: Command,
 }
 
 #[derive(clap::Subcommand, Debug)]
-enum Scenario {
+enum Command {
+    /// List the scenarios, with what they are run with
+    List {
+        /// Of which size
+        #[arg(long, value_enum, default_value_t)]
+        size: Size,
+        /// Their names and nothing else
+        #[arg(long)]
+        names: bool,
+        /// Definitions to be used instead of those that are built in
+        #[arg(long, value_name = "FILE")]
+        scenarios: Option<PathBuf>,
+    },
+    /// Run scenarios by name; `list` lists them
+    Run(Box<NamedArgs>),
     /// A publisher without pause: throughput, latency and memory under flood
-    Saturation {
-        #[command(flatten)]
-        run: RunArgs,
-        /// How many events to publish
-        #[arg(long, default_value_t = 2_000)]
-        events: u64,
-    },
+    Saturation(Box<OneArgs>),
     /// A steady pace: CPU time and latency per delivery
-    Paced {
-        #[command(flatten)]
-        run: RunArgs,
-        /// Events per second
-        #[arg(long, default_value_t = 4.0)]
-        rate: f64,
-        /// For how long, in seconds
-        #[arg(long, default_value_t = 10)]
-        seconds: u64,
-    },
+    Paced(Box<OneArgs>),
     /// One person's messages while all others get a broadcast: paced, then without pause
     Unicast {
         #[command(flatten)]
-        run: RunArgs,
-        /// Broadcast events per second in the paced part
-        #[arg(long, default_value_t = 4.0)]
-        rate: f64,
-        /// Length of the paced part, in seconds
-        #[arg(long, default_value_t = 10)]
-        seconds: u64,
+        one: Box<OneArgs>,
         /// Broadcast events in the part without pause; 0 leaves it out
-        #[arg(long, default_value_t = 4_000)]
-        flood_events: u64,
-        /// From one message to the next, in milliseconds
-        #[arg(long, default_value_t = 10)]
-        solo_interval_ms: u64,
+        #[arg(long, value_name = "EVENTS")]
+        flood_events: Option<u64>,
     },
     /// Resident memory per idle client
-    IdleMemory {
-        #[command(flatten)]
-        run: RunArgs,
-    },
+    IdleMemory(Box<OneArgs>),
     /// Time until all clients are connected and have their head
-    Connect {
-        #[command(flatten)]
-        run: RunArgs,
-    },
+    Connect(Box<OneArgs>),
     /// Connects and disconnects in turn: what stays behind
-    Churn {
-        #[command(flatten)]
-        run: RunArgs,
-        /// How many connections, one after another
-        #[arg(long, default_value_t = 100_000)]
-        count: u64,
-        /// How many of them at once
-        #[arg(long, default_value_t = 100)]
-        concurrency: usize,
-    },
+    Churn(Box<OneArgs>),
     /// Follow a running server (--attach) and check what it sends
-    Watch {
-        #[command(flatten)]
-        run: RunArgs,
-        /// Stop when each client has received so many events
-        #[arg(long, required_unless_present = "seconds")]
-        events: Option<u64>,
-        /// Stop after so many seconds
-        #[arg(long)]
-        seconds: Option<u64>,
-    },
+    Watch(Box<WatchArgs>),
     /// What the engine itself costs: deliveries to connections without sockets
     Sinks(sinks::SinksArgs),
     /// Measure one size of `sinks`; that scenario starts this
@@ -143,115 +137,188 @@ enum Scenario {
     /// Measure Rust's calls; `publish-call` starts this
     #[command(hide = true)]
     PublishCallMeasure(publish_call::MeasureArgs),
-    /// Be a server under test; the other scenarios start this
+    /// Be a server under test; the scenarios start this
     #[command(hide = true)]
     Subject(SubjectArgs),
+    /// Hold a share of the connections; the scenarios start this
+    #[command(hide = true)]
+    ClientWorker,
 }
 
-/// Runs one scenario.
+#[derive(clap::Args, Debug)]
+struct NamedArgs {
+    /// The scenarios, in this order
+    #[arg(required = true, value_name = "NAME")]
+    names: Vec<String>,
+    /// All of it, or as much as a test needs
+    #[arg(long, value_enum, default_value_t)]
+    size: Size,
+    /// Only these of the scenario's parts
+    #[arg(long = "part", value_name = "PART")]
+    parts: Vec<String>,
+    /// Definitions to be used instead of those that are built in
+    #[arg(long, value_name = "FILE")]
+    scenarios: Option<PathBuf>,
+    #[command(flatten)]
+    settings: Settings,
+    #[command(flatten)]
+    run: RunArgs,
+}
+
+/// One scenario, once for each subject unless it is asked for more often.
+#[derive(clap::Args, Debug)]
+struct OneArgs {
+    #[command(flatten)]
+    settings: Settings,
+    #[command(flatten)]
+    run: RunArgs,
+}
+
+#[derive(clap::Args, Debug)]
+struct WatchArgs {
+    /// How many clients connect
+    #[arg(long, default_value_t = 10_000)]
+    clients: usize,
+    /// Stop when each client has received so many events
+    #[arg(long, required_unless_present = "seconds")]
+    events: Option<u64>,
+    /// Stop after so many seconds
+    #[arg(long)]
+    seconds: Option<u64>,
+    /// How often
+    #[arg(long, default_value_t = 1)]
+    repeat: usize,
+    #[command(flatten)]
+    run: RunArgs,
+}
+
+/// Runs scenarios.
 ///
 /// # Errors
 ///
 /// When a subject or the system fails, when a run does not come to its end, and when a single
 /// event was lost, doubled, out of order or damaged.
 pub(super) fn run(args: BenchArgs) -> Result<ExitCode, Error> {
-    match args.scenario {
-        Scenario::Saturation { run, events } => {
-            let load = Load { events, ..Load::default() };
-            broadcast("saturation", &["floor-b", "fanfare"], &run, load)?;
+    match args.command {
+        Command::List { size, names, scenarios } => {
+            list(&Catalog::read(scenarios.as_deref())?, size, names)?;
         }
-        Scenario::Paced { run, rate, seconds } => {
-            broadcast("paced", &["floor-a", "fanfare"], &run, paced_load(rate, seconds)?)?;
-        }
-        Scenario::Unicast { run, rate, seconds, flood_events, solo_interval_ms } => {
-            let solo = |load| Load { solo_interval_ms: solo_interval_ms.max(1), ..load };
-            let subjects = ["floor-a", "fanfare"];
-            let paced = solo(paced_load(rate, seconds)?);
-            let paced = peers::put_off(broadcast("unicast-paced", &subjects, &run, paced))?;
-            if flood_events > 0 {
-                let flood = solo(Load { events: flood_events, ..Load::default() });
-                broadcast("unicast-flood", &["floor-b", "fanfare"], &run, flood)?;
-            }
-            paced?;
-        }
-        Scenario::IdleMemory { run } => {
-            let parameters = json!({"clients": run.clients, "repeat": run.repeat});
-            run.repeat(
-                "idle-memory",
-                parameters,
-                &["floor-a", "fanfare"],
-                Load::default(),
-                |server, _| connections::idle_memory(&run, server),
-            )?;
-        }
-        Scenario::Connect { run } => {
-            let parameters = json!({"clients": run.clients, "repeat": run.repeat});
-            run.repeat(
-                "connect",
-                parameters,
-                &["floor-a", "fanfare"],
-                Load::default(),
-                |server, _| connections::connect(&run, server),
-            )?;
-        }
-        Scenario::Churn { run, count, concurrency } => {
-            let parameters =
-                json!({"count": count, "concurrency": concurrency, "repeat": run.repeat});
-            run.repeat(
-                "churn",
-                parameters,
-                &["floor-a", "fanfare"],
-                Load::default(),
-                |server, _| connections::churn(&run, server, count, concurrency.max(1)),
-            )?;
-        }
-        Scenario::Watch { run, events, seconds } => {
-            if run.attach.is_none() {
-                return Err("watch needs --attach URL".into());
-            }
-            let parameters = json!({"clients": run.clients, "events": events, "seconds": seconds});
-            run.repeat("watch", parameters, &[], Load::default(), |server, _| {
-                streaming::watch(&run, server, events, seconds)
-            })?;
-        }
-        Scenario::Sinks(args) => sinks::sinks(&args)?,
-        Scenario::SinksMeasure(args) => sinks::measure(&args)?,
-        Scenario::TopicsSinks(args) => topics::topics(&args)?,
-        Scenario::TopicsSinksMeasure(args) => topics::measure(&args)?,
-        Scenario::PublishCall(args) => publish_call::publish_call(&args)?,
-        Scenario::PublishCallMeasure(args) => publish_call::measure(&args)?,
-        Scenario::Subject(args) => {
+        Command::Run(args) => run_named(&args)?,
+        Command::Saturation(args) => run_one("saturation", &[], *args)?,
+        Command::Paced(args) => run_one("paced", &[], *args)?,
+        Command::Unicast { one, flood_events } => run_unicast(*one, flood_events)?,
+        Command::IdleMemory(args) => run_one("idle-memory", &[], *args)?,
+        Command::Connect(args) => run_one("connect-storm", &[], *args)?,
+        Command::Churn(args) => run_one("churn", &[], *args)?,
+        Command::Watch(args) => watch(&args)?,
+        Command::Sinks(args) => sinks::sinks(&args)?,
+        Command::SinksMeasure(args) => sinks::measure(&args)?,
+        Command::TopicsSinks(args) => topics::topics(&args)?,
+        Command::TopicsSinksMeasure(args) => topics::measure(&args)?,
+        Command::PublishCall(args) => publish_call::publish_call(&args)?,
+        Command::PublishCallMeasure(args) => publish_call::measure(&args)?,
+        Command::Subject(args) => {
             args.check()?;
             match args.kind {
-                Kind::FloorA | Kind::FloorB => floor::serve(&args)?,
-                Kind::Fanfare => engine::fanfare_subject(&args)?,
+                subject::Kind::FloorA | subject::Kind::FloorB => floor::serve(&args)?,
+                subject::Kind::Fanfare => engine::fanfare_subject(&args)?,
             }
         }
+        Command::ClientWorker => return Ok(worker::work()),
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn paced_load(rate: f64, seconds: u64) -> Result<Load, Error> {
-    if !rate.is_finite() || rate <= 0.0 {
-        return Err("--rate must be more than 0".into());
+fn list(catalog: &Catalog, size: Size, names: bool) -> Result<(), Error> {
+    for (about, scenario) in catalog.all(size)? {
+        if names {
+            println!("{}", scenario.name);
+            continue;
+        }
+        println!("{}: {about}", scenario.name);
+        for part in &scenario.parts {
+            let name = part.name.as_ref().map_or_else(String::new, |name| format!("{name}: "));
+            println!("    {name}{}  [{}]", part.parameters_line(), part.subjects.join(", "));
+        }
     }
-    let events = (rate * seconds as f64).ceil().max(1.0) as u64;
-    Ok(Load { events, rate, ..Load::default() })
+    Ok(())
 }
 
-fn broadcast(name: &str, subjects: &[&str], run: &RunArgs, load: Load) -> Result<(), Error> {
-    if run.attach.is_some() {
+fn run_named(args: &NamedArgs) -> Result<(), Error> {
+    let catalog = Catalog::read(args.scenarios.as_deref())?;
+    let mut outputs = args.run.json.iter().chain(&args.run.plot);
+    if args.names.len() > 1 && outputs.any(|path| !path.is_dir()) {
+        return Err("for several scenarios --json and --plot have to be directories".into());
+    }
+    let scenario = |name: &String| catalog.scenario(name, args.size, &args.parts, &args.settings);
+    // All of them are known to make sense before the first is run.
+    let scenarios: Result<Vec<Scenario>, Error> = args.names.iter().map(scenario).collect();
+    let mut outcome = Ok(());
+    for scenario in &scenarios? {
+        // Peers that fail are told when all else was done.
+        outcome = outcome.and(peers::put_off(run_scenario(scenario, &args.run))?);
+    }
+    outcome
+}
+
+fn run_one(name: &str, parts: &[String], mut args: OneArgs) -> Result<(), Error> {
+    args.settings.repeat.get_or_insert(1);
+    let scenario = Catalog::read(None)?.scenario(name, Size::Full, parts, &args.settings)?;
+    run_scenario(&scenario, &args.run)
+}
+
+/// The paced part and the flood, without what `run` has besides.
+fn run_unicast(mut args: OneArgs, flood_events: Option<u64>) -> Result<(), Error> {
+    let mut parts = vec!["paced".to_owned()];
+    if flood_events != Some(0) {
+        parts.push("flood".to_owned());
+        args.settings.events = args.settings.events.or(flood_events);
+    }
+    run_one("unicast-under-broadcast", &parts, args)
+}
+
+/// A further kind of scenario has its place in [`Kind`] and here.
+fn run_scenario(scenario: &Scenario, args: &RunArgs) -> Result<(), Error> {
+    if scenario.kind == Kind::Stream && !args.attach.is_empty() {
         return Err("a running server cannot be told to publish: use `bench watch --attach`".into());
     }
-    let parameters = json!({
-        "clients": run.clients,
-        "events": load.events,
-        "bytes": run.bytes,
-        "rate": load.rate,
-        "solo_interval_ms": load.solo_interval_ms,
-        "repeat": run.repeat,
-    });
-    run.repeat(name, parameters, subjects, load, |server, load| {
-        streaming::stream(run, server, load)
+    if let Kind::Sinks | Kind::TopicsSinks | Kind::PublishCall = scenario.kind {
+        return run_alone(scenario, args);
+    }
+    let measure = |server: &mut Server, load: &Load| -> Result<Measured, Error> {
+        match scenario.kind {
+            Kind::Stream if load.topics > 0 => two_topics::stream(args, server, load),
+            Kind::Stream => streaming::stream(args, server, load),
+            Kind::Connect => connections::connect(args, server, load),
+            Kind::IdleMemory => connections::idle_memory(args, server, load),
+            Kind::Churn => connections::churn(args, server, load),
+            Kind::Sinks | Kind::TopicsSinks | Kind::PublishCall => Err("it has no server".into()),
+        }
+    };
+    session::run(scenario, args, measure)
+}
+
+/// Runs a scenario of the engine by itself.
+fn run_alone(scenario: &Scenario, args: &RunArgs) -> Result<(), Error> {
+    let [part] = &scenario.parts[..] else {
+        return Err(format!("{} cannot have parts", scenario.name).into());
+    };
+    let alone = AloneArgs::of(scenario, part, args)?;
+    match scenario.kind {
+        Kind::Sinks => sinks::sinks(&SinksArgs::of(part, alone)?),
+        Kind::TopicsSinks => topics::topics(&TopicsArgs::of(part, alone)?),
+        _ => publish_call::publish_call(&PublishCallArgs::of(part, alone)?),
+    }
+}
+
+fn watch(args: &WatchArgs) -> Result<(), Error> {
+    if args.run.attach.is_empty() {
+        return Err("watch needs --attach URL".into());
+    }
+    let settings =
+        Settings { clients: Some(args.clients), repeat: Some(args.repeat), ..Settings::default() };
+    let scenario = Scenario::alone("watch", &settings)?;
+    session::run(&scenario, &args.run, |server, load| {
+        streaming::watch(&args.run, server, load.clients, args.events, args.seconds)
     })
 }

@@ -54,7 +54,7 @@ pub(super) struct Peer {
     /// The files that are there when it is installed, relative to the root.
     #[serde(default)]
     needs: Vec<PathBuf>,
-    /// The scenarios that it can do; `unicast` also stands for `unicast-paced` and the like.
+    /// The scenarios that it can do, all their parts, or single ones as `SCENARIO/PART`.
     scenarios: Vec<String>,
     /// How many deliveries one run without pause may ask of it, so that it is over in less than
     /// a minute; `None` is no bound.
@@ -171,7 +171,7 @@ impl Peer {
         self.scenarios.iter().any(|known| {
             scenario
                 .strip_prefix(known.as_str())
-                .is_some_and(|part| part.is_empty() || part.starts_with('-'))
+                .is_some_and(|part| part.is_empty() || part.starts_with('/'))
         })
     }
 }
@@ -228,10 +228,11 @@ mod tests {
     #[test]
     fn a_scenario_is_known_by_its_name_or_as_a_part_of_it() {
         let peer: Peer = serde_json::from_str(
-            r#"{"name": "a", "software": "b", "description": "c", "scenarios": ["unicast"]}"#,
+            r#"{"name": "a", "software": "b", "description": "c", "scenarios": ["unicast", "paced/few"]}"#,
         )
         .unwrap();
-        let can = ["unicast", "unicast-paced", "unicasting", "paced"].map(|name| peer.can(name));
-        assert_eq!(can, [true, true, false, false]);
+        let can = ["unicast", "unicast/paced", "unicasting", "paced", "paced/few", "paced/fewer"]
+            .map(|name| peer.can(name));
+        assert_eq!(can, [true, true, false, false, true, false]);
     }
 }

@@ -1,17 +1,21 @@
 //! What a call of `publish` costs its caller when nobody listens: checking, encoding, and the
 //! hub's lock; from Rust, and through the C ABI if there is a C program to measure.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use fanfare::{Hub, Options, Topic};
 use serde_json::json;
 
 use super::alone::{AloneArgs, Figure, Subject};
+use super::load::DATA_BYTES_MIN;
 use super::metric::Unit;
-use super::subject::{write_data, DATA_BYTES_MIN};
+use super::scenarios::Part;
+use super::subject::write_data;
 use super::Error;
 
+/// What `make bench-c` builds, relative to the working directory.
+const C_PROGRAM: &str = "build/bench/publish";
 const CALLS_MAX: usize = 1_000_000_000;
 const BYTES_MAX: usize = 64 << 10;
 
@@ -35,6 +39,28 @@ pub(super) struct MeasureArgs {
     /// Length of an event's data, in bytes
     #[arg(long, default_value_t = 128)]
     bytes: usize,
+}
+
+impl PublishCallArgs {
+    /// What the scenario is run with when it is asked for by its name.
+    ///
+    /// # Errors
+    ///
+    /// When the C program is to be measured and is not there.
+    pub(super) fn of(part: &Part, alone: AloneArgs) -> Result<Self, Error> {
+        let subjects: Vec<&str> = part.subjects.iter().map(String::as_str).collect();
+        let c_program = match subjects[..] {
+            ["rust"] => None,
+            ["rust", "c"] if Path::new(C_PROGRAM).exists() => Some(PathBuf::from(C_PROGRAM)),
+            ["rust", "c"] => {
+                let how = "`make bench-c` builds it, and `--subjects rust` goes without";
+                return Err(format!("{C_PROGRAM} is not there: {how}").into());
+            }
+            _ => return Err("the subjects here are rust, or rust,c".into()),
+        };
+        let calls = part.settings.calls.unwrap_or(2_000_000);
+        Ok(Self { load: MeasureArgs { calls, bytes: part.load.bytes }, c_program, alone })
+    }
 }
 
 const FIGURES: [Figure; 2] = [

@@ -1,4 +1,5 @@
-//! The result of all runs of a scenario: a table for people, JSON for machines.
+//! The result of all runs of a scenario: a table and a drawing for people, JSON for machines.
+//! `docs/benchmark.md` says what the JSON holds.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -7,16 +8,47 @@ use std::path::Path;
 use serde_json::{json, Map, Value};
 
 use super::histogram::Histogram;
-use super::metric::{show, Measured, Unit};
+use super::machine;
+use super::metric::{show, Measured, Metric, Unit};
 use super::peers::{Note, Outcome};
+use super::plot::{self, Plotted};
+use super::timeline::Course;
 use super::Error;
 
 const PERCENTILES: [(&str, f64); 4] =
     [("p50", 50.0), ("p90", 90.0), ("p99", 99.0), ("p99.9", 99.9)];
 
+/// The most spans of a run's course in the JSON.
+const COURSE_SPANS_MAX: usize = 256;
+/// How deep members of the JSON have a line each.
+const LINES_DEPTH: usize = 2;
+/// The members of the JSON that come first; the rest is sorted by name.
+const FIRST: [&str; 14] = [
+    "format",
+    "scenario",
+    "part",
+    "date",
+    "command",
+    "program",
+    "machine",
+    "parameters",
+    "floor",
+    "peers",
+    "figures",
+    "summary",
+    "pooled",
+    "runs",
+];
+/// Changes when whoever reads the JSON would have to.
+const FORMAT: u32 = 1;
+
 /// All runs of one scenario.
 pub(super) struct Report {
+    /// When it began, in whole seconds.
+    date: jiff::Timestamp,
     scenario: String,
+    /// Which part of it; `None` for the only one.
+    part: Option<String>,
     parameters: Map<String, Value>,
     runs: Vec<(String, Measured)>,
     /// How the peers fared, those that were not measured included.
@@ -31,12 +63,29 @@ struct Series {
 
 impl Report {
     /// A report without runs. `parameters` is a JSON object.
-    pub(super) fn new(scenario: &str, parameters: Value) -> Self {
+    pub(super) fn new(scenario: &str, part: Option<&str>, parameters: Value) -> Self {
         let parameters = match parameters {
             Value::Object(parameters) => parameters,
             _ => Map::new(),
         };
-        Self { scenario: scenario.to_owned(), parameters, runs: Vec::new(), peers: Vec::new() }
+        let now = jiff::Timestamp::now();
+        let date = jiff::Timestamp::from_second(now.as_second()).unwrap_or(now);
+        Self {
+            date,
+            scenario: scenario.to_owned(),
+            part: part.map(str::to_owned),
+            parameters,
+            runs: Vec::new(),
+            peers: Vec::new(),
+        }
+    }
+
+    /// Scenario and part, for people.
+    pub(super) fn title(&self) -> String {
+        match &self.part {
+            Some(part) => format!("{} ({part})", self.scenario),
+            None => self.scenario.clone(),
+        }
     }
 
     /// Adds a run of a subject.
@@ -60,11 +109,11 @@ impl Report {
 
     /// Prints the table: median, and in brackets the least and greatest of the repeats.
     pub(super) fn print(&self) {
-        println!("\n{}  {}", self.scenario, self.parameters_line());
+        println!("\n{}  {}", self.title(), self.parameters_line());
         let subjects = self.subjects();
         let floor = self.floor();
         let mut rows = vec![self.title_row(&subjects, floor)];
-        for (key, label) in self.series_of_all(&subjects) {
+        for Metric { key, label, .. } in self.series_of_all(&subjects) {
             let mut row = vec![label.to_owned()];
             for subject in &subjects {
                 row.push(self.series(subject, key).map_or_else(String::new, |s| s.show()));
@@ -87,45 +136,108 @@ impl Report {
 
     /// Writes everything as JSON.
     pub(super) fn write_json(&self, path: &Path) -> Result<(), Error> {
+        write_document(path, &self.document())
+    }
+
+    /// Everything, for machines.
+    pub(super) fn document(&self) -> Value {
+        let runs = self.runs.iter().map(|(subject, run)| run_json(subject, run));
+        let pooled = self.pooled().into_iter().map(|((subject, name), histogram)| {
+            json!({"subject": subject, "name": name, "distribution": histogram_json(&histogram)})
+        });
+        json!({
+            "format": FORMAT,
+            "scenario": self.scenario,
+            "part": self.part,
+            "date": self.date.to_string(),
+            "command": machine::command(std::env::args()),
+            "program": machine::program(),
+            "machine": machine::describe(),
+            "parameters": self.parameters,
+            "floor": self.floor(),
+            "peers": self.peers,
+            "figures": self.figures_json(),
+            "summary": self.summary_json(),
+            "pooled": pooled.collect::<Vec<_>>(),
+            "runs": runs.collect::<Vec<_>>(),
+        })
+    }
+
+    /// Draws the distribution of latencies, and the course of one run of each subject, as SVG.
+    pub(super) fn write_plot(&self, path: &Path) -> Result<(), Error> {
+        let pooled = self.pooled();
+        let subjects = self.subjects();
+        let plotted = subjects.iter().map(|subject| Plotted {
+            name: subject,
+            latency: pooled.get(&(*subject, "latency")),
+            course: self.course(subject),
+        });
+        let title = format!("fanfare bench {}", self.title());
+        write(path, &plot::draw(&title, &self.below_title(), &plotted.collect::<Vec<_>>()))
+    }
+
+    /// What was asked for, when, and on what machine.
+    fn below_title(&self) -> [String; 2] {
+        let machine = machine::describe();
+        let given = self.parameters.iter().filter(|(_, value)| value.as_f64() != Some(0.0));
+        let given = given.filter(|(_, value)| !value.is_null());
+        let given: Vec<String> =
+            given.map(|(name, value)| format!("{} {value}", name.replace('_', " "))).collect();
+        let of_machine = |name: &str| machine[name].as_str().unwrap_or("?").to_owned();
+        let cores = machine["cores"].as_u64().unwrap_or(0);
+        let when = self.date.strftime("%Y-%m-%d %H:%M UTC");
+        let version = env!("CARGO_PKG_VERSION");
+        let (cpu, kernel) = (of_machine("cpu"), of_machine("kernel"));
+        [
+            given.join(", "),
+            format!("{when}, fanfare {version}, {cpu}, {cores} cores, Linux {kernel}"),
+        ]
+    }
+
+    /// The course of the subject's run of median throughput.
+    fn course(&self, subject: &str) -> Option<&Course> {
+        let mut courses: Vec<(f64, &Course)> = self
+            .runs
+            .iter()
+            .filter(|(name, _)| name == subject)
+            .filter_map(|(_, run)| Some((run.value("deliveries_per_s")?, run.course.as_ref()?)))
+            .collect();
+        courses.sort_by(|(a, _), (b, _)| a.total_cmp(b));
+        courses.get(courses.len().saturating_sub(1) / 2).map(|(_, course)| *course)
+    }
+
+    fn figures_json(&self) -> Value {
+        let figures = self.series_of_all(&self.subjects()).into_iter().map(|metric| {
+            let unit = match metric.unit {
+                Unit::Nanoseconds => "ns",
+                Unit::Bytes => "bytes",
+                Unit::Count => "count",
+                Unit::Share => "share",
+            };
+            (metric.key.to_owned(), json!({"label": metric.label, "unit": unit}))
+        });
+        Value::Object(figures.collect())
+    }
+
+    fn summary_json(&self) -> Value {
         let mut summary = Map::new();
         for subject in self.subjects() {
             let mut figures = Map::new();
-            for (key, _) in self.series_of_all(&[subject]) {
+            for Metric { key, .. } in self.series_of_all(&[subject]) {
                 let Some(series) = self.series(subject, key) else { continue };
                 let (least, median, greatest) = series.range();
                 figures.insert(
                     key.to_owned(),
                     json!({
                         "median": median, "min": least, "max": greatest,
+                        "runs": series.values.len(),
                         "ratio_to_floor": self.ratio(subject, key),
                     }),
                 );
             }
             summary.insert(subject.to_owned(), Value::Object(figures));
         }
-        let runs: Vec<Value> =
-            self.runs.iter().map(|(subject, run)| run_json(subject, run)).collect();
-        let pooled: Vec<Value> = self
-            .pooled()
-            .into_iter()
-            .map(|((subject, name), histogram)| {
-                json!({"subject": subject, "name": name, "distribution": histogram_json(&histogram)})
-            })
-            .collect();
-        let document = json!({
-            "scenario": self.scenario,
-            "command": std::env::args().collect::<Vec<_>>(),
-            "machine": machine(),
-            "parameters": self.parameters,
-            "floor": self.floor(),
-            "peers": self.peers,
-            "summary": summary,
-            "pooled": pooled,
-            "runs": runs,
-        });
-        let mut text = serde_json::to_string_pretty(&document)?;
-        text.push('\n');
-        fs::write(path, text).map_err(|error| format!("{}: {error}", path.display()).into())
+        Value::Object(summary)
     }
 
     fn parameters_line(&self) -> String {
@@ -134,7 +246,7 @@ impl Report {
     }
 
     /// In the order of their first runs.
-    fn subjects(&self) -> Vec<&str> {
+    pub(super) fn subjects(&self) -> Vec<&str> {
         let mut subjects: Vec<&str> = Vec::new();
         for (subject, _) in &self.runs {
             if !subjects.contains(&subject.as_str()) {
@@ -159,15 +271,15 @@ impl Report {
         row
     }
 
-    /// Key and label of every figure that any of the subjects has.
-    fn series_of_all(&self, subjects: &[&str]) -> Vec<(&'static str, &'static str)> {
-        let mut all = Vec::new();
+    /// Every figure that any of the subjects has, once.
+    fn series_of_all(&self, subjects: &[&str]) -> Vec<Metric> {
+        let mut all: Vec<Metric> = Vec::new();
         for (subject, run) in &self.runs {
             for metric in &run.metrics {
                 if subjects.contains(&subject.as_str())
-                    && !all.contains(&(metric.key, metric.label))
+                    && all.iter().all(|other| other.key != metric.key)
                 {
-                    all.push((metric.key, metric.label));
+                    all.push(*metric);
                 }
             }
         }
@@ -187,7 +299,14 @@ impl Report {
         series
     }
 
-    fn ratio(&self, subject: &str, key: &str) -> Option<f64> {
+    /// The median of a figure over a subject's runs.
+    pub(super) fn median(&self, subject: &str, key: &str) -> Option<f64> {
+        let (_, median, _) = self.series(subject, key)?.range();
+        Some(median)
+    }
+
+    /// The median of a figure relative to that of the floor.
+    pub(super) fn ratio(&self, subject: &str, key: &str) -> Option<f64> {
         let floor = self.floor().filter(|floor| *floor != subject)?;
         let (_, of_floor, _) = self.series(floor, key)?.range();
         let (_, of_subject, _) = self.series(subject, key)?.range();
@@ -229,7 +348,8 @@ impl Series {
     }
 }
 
-fn print_columns(rows: &[Vec<String>]) {
+/// Prints a table whose columns are as wide as they need to be.
+pub(super) fn print_columns(rows: &[Vec<String>]) {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| {
         rows.iter().filter_map(|row| row.get(column)).map(String::len).max().unwrap_or(0)
@@ -255,29 +375,81 @@ fn histogram_json(histogram: &Histogram) -> Value {
     for (name, percent) in PERCENTILES {
         percentiles.insert(format!("{name}_ns"), json!(histogram.percentile_ns(percent)));
     }
+    percentiles.insert("min_ns".to_owned(), json!(histogram.min_ns()));
     percentiles.insert("max_ns".to_owned(), json!(histogram.max_ns()));
     percentiles.insert("count".to_owned(), json!(histogram.total()));
+    percentiles.insert("curve".to_owned(), json!(histogram.curve()));
     Value::Object(percentiles)
 }
 
 fn run_json(subject: &str, run: &Measured) -> Value {
     let metrics = run.metrics.iter().map(|metric| (metric.key.to_owned(), json!(metric.value)));
-    json!({"subject": subject, "metrics": metrics.collect::<Map<_, _>>()})
+    let metrics: Map<_, _> = metrics.collect();
+    let mut object = json!({"subject": subject, "metrics": metrics});
+    if let Some(course) = &run.course {
+        let course = course.coarser(course.counts.len().div_ceil(COURSE_SPANS_MAX));
+        object["course"] = json!({
+            "width_ns": course.width_ns, "from_ns": course.from_ns, "counts": course.counts,
+        });
+    }
+    object
 }
 
-/// What the figures were taken on.
-fn machine() -> Value {
-    let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
-    let cpu = read("/proc/cpuinfo").lines().find_map(|line| {
-        line.strip_prefix("model name")?.split_once(": ").map(|(_, name)| name.to_owned())
-    });
-    let unix_seconds = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs());
-    json!({
-        "cpu": cpu,
-        "cores": std::thread::available_parallelism().map_or(0, usize::from),
-        "kernel": read("/proc/sys/kernel/osrelease").trim(),
-        "unix_seconds": unix_seconds,
-    })
+/// Writes a report's document, or one that holds those of several as its `parts`.
+pub(super) fn write_document(path: &Path, document: &Value) -> Result<(), Error> {
+    let mut text = lines_json(document, LINES_DEPTH);
+    text.push('\n');
+    write(path, &text)
+}
+
+/// JSON that people and `diff` can read as well: down to a depth a line for each member, what
+/// tells most first.
+fn lines_json(value: &Value, depth: usize) -> String {
+    let lines: Vec<String> = match value {
+        Value::Object(members) => {
+            let mut members: Vec<_> = members.iter().collect();
+            let place = |name: &str| FIRST.iter().position(|first| *first == name);
+            members.sort_by_key(|(name, _)| place(name).unwrap_or(FIRST.len()));
+            let line = |(name, value): (&String, _)| {
+                format!("{}: {}", Value::from(name.as_str()), lines_json(value, depth - 1))
+            };
+            members.into_iter().filter(|_| depth > 0).map(line).collect()
+        }
+        // Reports in a report are as deep again.
+        Value::Array(values) if values.iter().any(|value| value.get("scenario").is_some()) => {
+            values.iter().map(|value| lines_json(value, LINES_DEPTH)).collect()
+        }
+        Value::Array(values) if values.iter().any(Value::is_object) && depth > 0 => {
+            values.iter().map(Value::to_string).collect()
+        }
+        _ => Vec::new(),
+    };
+    if lines.is_empty() {
+        return value.to_string();
+    }
+    let (open, close) = if value.is_array() { ('[', ']') } else { ('{', '}') };
+    let lines = lines.join(",\n").replace('\n', "\n  ");
+    format!("{open}\n  {lines}\n{close}")
+}
+
+fn write(path: &Path, text: &str) -> Result<(), Error> {
+    fs::write(path, text).map_err(|error| format!("{}: {error}", path.display()).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_in_lines_is_the_same_json() {
+        let part = json!({
+            "scenario": "a\nb", "none": [], "words": ["a", "b\n"], "runs": [{"a": [1, 2]}, {"b": null}],
+            "summary": {"x \"y\"": {"z": 1.5, "deep": {"er": [{}]}}}, "empty": {}, "format": 1,
+        });
+        for document in [json!({"scenario": "c", "parts": [part, part]}), part] {
+            let text = lines_json(&document, LINES_DEPTH);
+            assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), document, "{text}");
+            assert!(text.lines().count() > 10, "{text}");
+        }
+    }
 }

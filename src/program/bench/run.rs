@@ -1,178 +1,165 @@
-//! What all scenarios share: the options, the server that is measured, and the repeats.
+//! What all scenarios share: the options of a run, its subjects, and the server that it measures.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde_json::Value;
-
 use super::child::{Cores, Subject, SubjectSpec};
-use super::clock::{now_ns, pin_to_core};
+use super::client::Share;
+use super::clock::{now_ns, pin_to_core, unpin};
 use super::connect::Target;
+use super::crew::{connections_max, Crew, PROCESSES_MAX};
+use super::load::Load;
 use super::metric::Measured;
-use super::peers::{self, Manifest, Note, Outcome, PeersFailed};
+use super::peers::{self, Manifest, Note, Outcome};
 use super::procfs::{self, Memory};
 use super::report::Report;
+use super::scenarios::Part;
+use super::schedule::path_with_topic;
 use super::subject::{Done, Kind, SubjectArgs};
 use super::Error;
 
-/// A process has at most 20,000 descriptors here, and needs some for itself.
-const CLIENTS_MAX: usize = 19_900;
 /// What the system is given to settle between one step and the next.
 pub(super) const SETTLE: Duration = Duration::from_millis(300);
 
 /// Options of every scenario.
 #[derive(clap::Args, Clone, Debug)]
 pub(super) struct RunArgs {
-    /// How many clients connect
-    #[arg(long, default_value_t = 10_000)]
-    pub(super) clients: usize,
-    /// Length of an event's data, in bytes
-    #[arg(long, default_value_t = 128)]
-    pub(super) bytes: usize,
-    /// What to measure, in this order: floor-a, floor-b, fanfare, peers (see --peers), all-peers,
-    /// or names given with --peer
-    #[arg(long, value_delimiter = ',')]
-    pub(super) subjects: Vec<String>,
     /// NAME=COMMAND: a further subject, see the protocol in subject.rs
     #[arg(long, value_name = "NAME=COMMAND")]
     pub(super) peer: Vec<String>,
     /// The manifest of the peers [default: benches/peers/peers.json if it is there]
     #[arg(long, value_name = "FILE")]
     pub(super) peers: Option<PathBuf>,
-    /// How often to run each subject; they take turns
-    #[arg(long, default_value_t = 1)]
-    pub(super) repeat: usize,
-    /// Measure a running server instead of subjects
+    /// Measure a running server instead of subjects; given several times, clients are spread
     #[arg(long, value_name = "URL")]
-    pub(super) attach: Option<String>,
-    /// Process of the running server, for its CPU time and memory
+    pub(super) attach: Vec<String>,
+    /// Process of a running server, for its CPU time and memory
     #[arg(long, requires = "attach")]
-    pub(super) pid: Option<u32>,
+    pub(super) pid: Vec<u32>,
+    /// Hold the connections in so many processes, rather than in as few as can
+    #[arg(long, value_name = "N")]
+    pub(super) client_processes: Option<usize>,
     /// The core that subjects run on
     #[arg(long, default_value_t = 0)]
     pub(super) server_core: usize,
     /// The core that the client runs on
     #[arg(long, default_value_t = 1)]
     pub(super) client_core: usize,
+    /// The core that the engine's publishers run on; without it the core of its shard. A bare
+    /// loop publishes and sends on one thread anyway
+    #[arg(long)]
+    pub(super) publisher_core: Option<usize>,
     /// Leave it to the system who runs where
     #[arg(long)]
     pub(super) unpinned: bool,
     /// The longest that one run may take, in seconds
     #[arg(long, default_value_t = 300)]
     pub(super) limit_seconds: u64,
-    /// Write the results to this file as JSON
+    /// Write the results to this file as JSON; to NAME.json in it if it is a directory
     #[arg(long, value_name = "FILE")]
     pub(super) json: Option<PathBuf>,
+    /// Draw the distribution of latencies and the course of the deliveries into this SVG file, or
+    /// NAME.svg in this directory; of several parts each into one of its own
+    #[arg(long, value_name = "FILE")]
+    pub(super) plot: Option<PathBuf>,
 }
 
-/// What a subject is to publish.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Load {
-    /// How many events, to all.
-    pub(super) events: u64,
-    /// Events per second; 0 is no pause.
-    pub(super) rate: f64,
-    /// Milliseconds from one solo event to the next; 0 is never.
-    pub(super) solo_interval_ms: u64,
+/// One of the subjects of a part, ready to be started.
+pub(super) struct Entrant {
+    spec: SubjectSpec,
+    /// How a peer fares; `None` for the bare loops and the engine.
+    peer: Option<Note>,
 }
 
 /// The server that a run measures.
 pub(super) enum Server {
     /// One that was started for it.
     Subject(Box<Subject>),
-    /// One that runs anyway.
-    Attached { address: SocketAddr, path: String, pid: Option<u32> },
+    /// Some that run anyway. There is at least one target.
+    Attached { targets: Vec<Target>, pids: Vec<u32> },
 }
 
 impl RunArgs {
-    /// Runs a scenario for every subject, `repeat` times in turn, and reports.
-    pub(super) fn repeat(
+    /// Runs one part of a scenario once for every subject, and reports. A peer of several subjects
+    /// that fails is noted, and is none of them any more. `turn` is for people.
+    ///
+    /// # Errors
+    ///
+    /// When any other subject fails, or a part's only one.
+    pub(super) fn measure(
         &self,
-        scenario: &str,
-        parameters: Value,
-        default_subjects: &[&str],
-        load: Load,
-        mut measure: impl FnMut(&mut Server, &Load) -> Result<Measured, Error>,
-    ) -> Result<(), Error> {
-        if self.clients == 0 || self.clients > CLIENTS_MAX || self.repeat == 0 {
-            return Err(format!("--clients must be 1 to {CLIENTS_MAX}, --repeat at least 1").into());
-        }
-        let cores = self.cores();
-        if let Some(core) = cores.client {
-            pin_to_core(core).map_err(|error| format!("core {core}: {error} (try --unpinned)"))?;
-        }
-        let mut report = Report::new(scenario, parameters);
-        if let Some(url) = &self.attach {
-            for _ in 0..self.repeat {
-                let (address, path) = Target::parse_url(url)?;
-                let mut server = Server::Attached { address, path, pid: self.pid };
-                report.add("attached", measure(&mut server, &load)?);
-            }
-        } else {
-            let mut subjects = self.subjects(scenario, default_subjects, load, &mut report)?;
-            let are_several = subjects.len() > 1;
-            for turn in 1..=self.repeat {
-                let mut failed = Vec::new();
-                for (spec, peer) in &subjects {
-                    eprintln!("{scenario}: {}, run {turn} of {}", spec.name, self.repeat);
-                    let measured = measure_once(spec, cores, &mut measure);
-                    match (measured, peer) {
-                        (Ok(measured), _) => report.add(&spec.name, measured),
-                        (Err(error), Some(note)) if are_several => {
-                            let reason = Some(format!("run {turn}: {error}"));
-                            eprintln!("{scenario}: {}, run {turn}: {error}", spec.name);
-                            report.note(Note { outcome: Outcome::Failed, reason, ..note.clone() });
-                            failed.push(spec.name.clone());
-                        }
-                        (Err(error), _) => {
-                            let name = &spec.name;
-                            return Err(format!("{scenario}, {name}, run {turn}: {error}").into());
-                        }
-                    }
-                }
-                // One that has failed is not tried again.
-                subjects.retain(|(spec, _)| !failed.contains(&spec.name));
-            }
-        }
-        report.print();
-        self.json.as_ref().map_or(Ok(()), |path| report.write_json(path))?;
-        match report.failed() {
-            failed if failed.is_empty() => Ok(()),
-            failed => Err(PeersFailed(failed).into()),
-        }
-    }
-
-    /// When a run that begins now must be over, `CLOCK_MONOTONIC`, in nanoseconds.
-    pub(super) fn deadline_ns(&self) -> u64 {
-        now_ns() + self.limit_seconds * 1_000_000_000
-    }
-
-    fn cores(&self) -> Cores {
-        let pinned = |core| (!self.unpinned).then_some(core);
-        Cores { server: pinned(self.server_core), client: pinned(self.client_core) }
-    }
-
-    /// The subjects to run, peers with a note. Those that cannot be run and were not named are
-    /// noted in the report instead.
-    fn subjects(
-        &self,
-        scenario: &str,
-        default_subjects: &[&str],
-        load: Load,
+        part: &Part,
+        (turn, of): (usize, usize),
+        entrants: &mut Vec<Entrant>,
         report: &mut Report,
-    ) -> Result<Vec<(SubjectSpec, Option<Note>)>, Error> {
-        let manifest = Manifest::load(self.peers.as_deref())?;
-        let mut names: Vec<&str> = self.subjects.iter().map(String::as_str).collect();
-        if names.is_empty() {
-            names = default_subjects.to_vec();
+        measure: &mut impl FnMut(&mut Server, &Load) -> Result<Measured, Error>,
+    ) -> Result<(), Error> {
+        let cores = self.cores(part);
+        // Those that this thread starts inherit it.
+        run_on(cores.client)?;
+        if !self.attach.is_empty() {
+            let targets = self.attach.iter().map(|url| Target::from_url(url));
+            let targets = targets.collect::<Result<_, _>>()?;
+            let mut server = Server::Attached { targets, pids: self.pid.clone() };
+            report.add("attached", measure(&mut server, &part.load)?);
+            return Ok(());
         }
-        let mut subjects = Vec::new();
-        for name in names {
+        let title = report.title();
+        let are_several = part.subjects.len() > 1 || entrants.len() > 1;
+        let mut failed = Vec::new();
+        for Entrant { spec, peer } in entrants.iter() {
+            if peer.is_some() && part.peer_repeat.is_some_and(|most| turn > most) {
+                continue;
+            }
+            let name = &spec.name;
+            eprintln!("{title}: {name}, run {turn} of {of}");
+            match (measure_once(spec, cores, measure), peer) {
+                (Ok(measured), _) => report.add(name, measured),
+                (Err(error), Some(note)) if are_several => {
+                    eprintln!("{title}: {name}, run {turn}: {error}");
+                    let reason = Some(format!("run {turn}: {error}"));
+                    report.note(Note { outcome: Outcome::Failed, reason, ..note.clone() });
+                    failed.push(name.clone());
+                }
+                (Err(error), _) => {
+                    return Err(format!("{title}, {name}, run {turn}: {error}").into());
+                }
+            }
+        }
+        // One that has failed is not tried again.
+        entrants.retain(|entrant| !failed.contains(&entrant.spec.name));
+        Ok(())
+    }
+
+    /// The subjects of a part; none if servers are measured that run anyway. Peers that cannot be
+    /// run and were not named are noted in the report instead.
+    ///
+    /// # Errors
+    ///
+    /// When a subject is unknown, a peer was named that cannot be run, or there are more clients
+    /// than can be.
+    pub(super) fn entrants(
+        &self,
+        scenario: &str,
+        part: &Part,
+        report: &mut Report,
+    ) -> Result<Vec<Entrant>, Error> {
+        self.check(&part.load)?;
+        if !self.attach.is_empty() {
+            return Ok(Vec::new());
+        }
+        let manifest = Manifest::load(self.peers.as_deref())?;
+        let scenario = match &part.name {
+            Some(part) => format!("{scenario}/{part}"),
+            None => scenario.to_owned(),
+        };
+        let mut entrants = Vec::new();
+        for name in &part.subjects {
             if name == peers::ALL {
                 for peer in manifest.peers() {
-                    match manifest.check(peer, scenario) {
-                        Ok(()) => subjects.push(self.subject(&peer.name, &manifest, load)?),
+                    match manifest.check(peer, &scenario) {
+                        Ok(()) => entrants.push(self.entrant(&peer.name, &manifest, part)?),
                         Err((outcome, reason)) => report.note(peer.note(outcome, Some(reason))),
                     }
                 }
@@ -180,18 +167,45 @@ impl RunArgs {
             }
             if let Some(peer) = manifest.peer(name).filter(|_| self.bare_peer(name).is_none()) {
                 manifest
-                    .check(peer, scenario)
+                    .check(peer, &scenario)
                     .map_err(|(_, reason)| format!("{name}: {reason}"))?;
             }
-            subjects.push(self.subject(name, &manifest, load)?);
+            entrants.push(self.entrant(name, &manifest, part)?);
         }
-        if subjects.is_empty() {
-            return Err("none of the peers is installed: see `make bench-peers`".into());
+        if entrants.is_empty() {
+            let why = "no subject: none of the peers is installed (see `make bench-peers`), or can";
+            return Err(format!("{why} do {scenario}").into());
         }
-        for note in subjects.iter().filter_map(|(_, note)| note.clone()) {
+        for note in entrants.iter().filter_map(|entrant| entrant.peer.clone()) {
             report.note(note);
         }
-        Ok(subjects)
+        Ok(entrants)
+    }
+
+    /// Whoever holds the connections of a run, so many of them.
+    pub(super) fn hire(&self, connections: usize) -> Result<Crew, Error> {
+        Crew::hire(connections, self.client_processes)
+    }
+
+    /// When a run that begins now must be over, `CLOCK_MONOTONIC`, in nanoseconds.
+    pub(super) fn deadline_ns(&self) -> u64 {
+        now_ns() + self.limit_seconds * 1_000_000_000
+    }
+
+    fn check(&self, load: &Load) -> Result<(), Error> {
+        // A subject is one process, and needs a descriptor for each client as well.
+        let processes = if self.attach.is_empty() { 1 } else { PROCESSES_MAX };
+        let most = connections_max().saturating_mul(processes);
+        let wanted = (load.clients + load.slow).max(load.concurrency);
+        if wanted > most {
+            return Err(format!("{wanted} clients are more than the {most} there can be").into());
+        }
+        Ok(())
+    }
+
+    fn cores(&self, part: &Part) -> Cores {
+        let pinned = |core| (!self.unpinned && !part.unpinned).then_some(core);
+        Cores { server: pinned(self.server_core), client: pinned(self.client_core) }
     }
 
     /// The command given for a subject with --peer.
@@ -200,24 +214,18 @@ impl RunArgs {
         peers.find(|(peer, _)| *peer == name).map(|(_, line)| line)
     }
 
-    fn subject(
-        &self,
-        name: &str,
-        manifest: &Manifest,
-        mut load: Load,
-    ) -> Result<(SubjectSpec, Option<Note>), Error> {
-        let mut command = None;
-        let mut directory = None;
-        let mut note = None;
+    fn entrant(&self, name: &str, manifest: &Manifest, part: &Part) -> Result<Entrant, Error> {
+        let mut load = part.load.clone();
+        let (mut command, mut directory, mut peer) = (None, None, None);
         let kind = if let Some(line) = self.bare_peer(name) {
             command = Some(line.to_owned());
-            note = Some(Note::bare(name));
+            peer = Some(Note::bare(name));
             Kind::Fanfare
-        } else if let Some(peer) = manifest.peer(name) {
-            command = Some(peer.command.clone());
+        } else if let Some(known) = manifest.peer(name) {
+            command = Some(known.command.clone());
             directory = Some(manifest.root().to_owned());
-            note = Some(peer.note(Outcome::Measured, None));
-            load.events = peer.bounded_events(load.events, load.rate, self.clients);
+            peer = Some(known.note(Outcome::Measured, None));
+            load.events = known.bounded_events(load.events, load.rate, load.clients);
             Kind::Fanfare
         } else {
             match name {
@@ -232,15 +240,12 @@ impl RunArgs {
         let args = SubjectArgs {
             kind,
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
-            clients: self.clients,
-            events: load.events,
-            bytes: self.bytes,
-            rate: load.rate,
-            solo_interval_ms: load.solo_interval_ms,
+            load,
             batch: 256,
+            publisher_core: self.publisher_core,
         };
-        let args = bounded(args);
-        Ok((SubjectSpec { name: name.to_owned(), command, directory, args }, note))
+        let name = name.to_owned();
+        Ok(Entrant { spec: SubjectSpec { name, command, directory, args: bounded(args) }, peer })
     }
 }
 
@@ -250,33 +255,63 @@ fn measure_once(
     measure: &mut impl FnMut(&mut Server, &Load) -> Result<Measured, Error>,
 ) -> Result<Measured, Error> {
     let mut server = Server::Subject(Box::new(Subject::start(spec, cores)?));
-    let measured = measure(&mut server, &load_of(&spec.args))?;
+    let measured = measure(&mut server, &spec.args.load)?;
     server.end()?;
     Ok(measured)
+}
+
+/// Keeps this thread on a core, or lets it go wherever this process was started.
+fn run_on(core: Option<usize>) -> Result<(), Error> {
+    match core {
+        Some(core) => pin_to_core(core)
+            .map_err(|error| format!("core {core}: {error} (try --unpinned)").into()),
+        None => Ok(unpin()?),
+    }
 }
 
 /// Floor A without pause sends 110,000 events a second: it gets as many as it can send in some
 /// ten seconds. Its figures do not depend on the number.
 fn bounded(mut args: SubjectArgs) -> SubjectArgs {
     const DELIVERIES_MAX: u64 = 1_000_000;
-    if args.kind == Kind::FloorA && args.rate == 0.0 {
-        args.events = args.events.min(DELIVERIES_MAX / args.clients as u64).max(1);
+    let load = &mut args.load;
+    if args.kind == Kind::FloorA && load.rate == 0.0 {
+        load.events = load.events.min(DELIVERIES_MAX / load.clients as u64).max(1);
     }
     args
-}
-
-fn load_of(args: &SubjectArgs) -> Load {
-    Load { events: args.events, rate: args.rate, solo_interval_ms: args.solo_interval_ms }
 }
 
 impl Server {
     /// The stream that all follow.
     pub(super) fn target(&self) -> Result<Target, Error> {
-        let (address, path) = match self {
-            Self::Subject(subject) => (subject.address(), subject.path()),
-            Self::Attached { address, path, .. } => (*address, path.as_str()),
+        match self {
+            Self::Subject(subject) => Ok(Target::new(subject.address(), subject.path())?),
+            Self::Attached { targets, .. } => match &targets[..] {
+                [target] => Ok(target.clone()),
+                _ => Err("this scenario takes one --attach URL".into()),
+            },
+        }
+    }
+
+    /// So many clients of one class, spread evenly over the streams there are.
+    pub(super) fn shares(&self, clients: usize, class: usize) -> Result<Vec<Share>, Error> {
+        let targets = match self {
+            Self::Subject(_) => vec![self.target()?],
+            Self::Attached { targets, .. } => targets.clone(),
         };
-        Ok(Target::new(address, path)?)
+        let (each, over) = (clients / targets.len(), clients % targets.len());
+        let share = |(at, target)| Share { target, class, count: each + usize::from(at < over) };
+        Ok(targets.into_iter().enumerate().map(share).collect())
+    }
+
+    /// The stream of the topic that all share and of another.
+    pub(super) fn target_with_topic(&self, topic: usize) -> Result<Target, Error> {
+        match self {
+            Self::Subject(subject) => {
+                let path = path_with_topic(subject.path(), topic);
+                Ok(Target::new(subject.address(), &path)?)
+            }
+            Self::Attached { .. } => Err("a running server has no topics for this".into()),
+        }
     }
 
     /// The stream that one client follows.
@@ -325,7 +360,8 @@ impl Server {
     fn figure<T>(&self, of: fn(&[u32]) -> Result<T, Error>) -> Result<Option<T>, Error> {
         match self {
             Self::Subject(subject) => of(subject.pids()).map(Some),
-            Self::Attached { pid, .. } => pid.map(|pid| of(&[pid])).transpose(),
+            Self::Attached { pids, .. } if pids.is_empty() => Ok(None),
+            Self::Attached { pids, .. } => of(pids).map(Some),
         }
     }
 

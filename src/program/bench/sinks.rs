@@ -12,9 +12,11 @@ use fanfare::internals::{Tally, Workbench};
 use fanfare::{EventId, Options, Topic};
 use serde_json::json;
 
-use super::alone::{compare_with_first, resident_bytes, AloneArgs, Figure, Subject};
+use super::alone::{compare_with_first, resident_bytes, sizes, AloneArgs, Figure, Subject};
+use super::load::{Settings, DATA_BYTES_MIN};
 use super::metric::Unit;
-use super::subject::{write_data, DATA_BYTES_MIN};
+use super::scenarios::Part;
+use super::subject::write_data;
 use super::Error;
 
 pub(super) const CONNECTIONS_MAX: usize = 10_000_000;
@@ -57,6 +59,19 @@ pub(super) struct MeasureArgs {
     connections: usize,
     #[command(flatten)]
     load: SinksLoad,
+}
+
+impl SinksArgs {
+    /// What the scenario is run with when it is asked for by its name.
+    pub(super) fn of(part: &Part, alone: AloneArgs) -> Result<Self, Error> {
+        let Settings { batch, deliveries, .. } = part.settings;
+        let load = SinksLoad {
+            bytes: part.load.bytes,
+            batch: batch.unwrap_or(128),
+            deliveries: deliveries.unwrap_or(20_000_000),
+        };
+        Ok(Self { sizes: sizes(&part.subjects)?, load, alone })
+    }
 }
 
 const FIGURES: [Figure; 9] = [

@@ -6,17 +6,18 @@ use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use super::client::Client;
+use super::client::{Client, Share};
 use super::clock::now_ns;
 use super::connect::Target;
 use super::follower::{Class, Expected};
+use super::harvest::Harvest;
 use super::Error;
 
 const TURN: Duration = Duration::from_millis(20);
 
 /// Follows one stream beside the load client.
 pub(super) struct Solo {
-    thread: JoinHandle<Result<Class, String>>,
+    thread: JoinHandle<Result<Harvest, String>>,
     published: mpsc::Sender<Published>,
 }
 
@@ -48,16 +49,16 @@ impl Solo {
     /// # Errors
     ///
     /// When the stream broke, or what came was not an event stream.
-    pub(super) fn finish(self, published: u64, patience: Duration) -> Result<Class, Error> {
+    pub(super) fn finish(self, published: u64, patience: Duration) -> Result<Harvest, Error> {
         // Fails when the thread has ended, and then the thread says why.
         let _ = self.published.send((published, patience));
         ended(self.thread)
     }
 }
 
-fn ended(thread: JoinHandle<Result<Class, String>>) -> Result<Class, Error> {
-    let class = thread.join().map_err(|_| "the solo client panicked")?;
-    class.map_err(|error| format!("the solo client: {error}").into())
+fn ended(thread: JoinHandle<Result<Harvest, String>>) -> Result<Harvest, Error> {
+    let harvest = thread.join().map_err(|_| "the solo client panicked")?;
+    harvest.map_err(|error| format!("the solo client: {error}").into())
 }
 
 fn follow(
@@ -65,10 +66,11 @@ fn follow(
     expected: Expected,
     streams: &mpsc::Sender<()>,
     told: &mpsc::Receiver<Published>,
-) -> Result<Class, Error> {
+) -> Result<Harvest, Error> {
     let mut client = Client::new()?;
     let class = client.add_class(Class::new(expected));
-    client.connect(target, class, 1)?;
+    let share = Share { target: target.clone(), class, count: 1 };
+    client.connect_all(vec![share], 1, &mut |_| Ok(()))?;
     streams.send(())?;
     let mut end_ns = None;
     loop {
@@ -92,7 +94,7 @@ fn follow(
         if end_ns.is_some_and(|end_ns| all_came || now_ns() > end_ns) {
             // What is missing now is found here.
             client.finish();
-            return Ok(std::mem::take(client.class_mut(class)));
+            return Ok(client.harvest(class));
         }
     }
 }

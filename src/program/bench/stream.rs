@@ -77,6 +77,11 @@ impl Stream {
         matches!(&self.state, State::Body(body) if body.is_at_end())
     }
 
+    /// How many events it has brought.
+    pub(super) fn received(&self) -> u64 {
+        self.follower.received()
+    }
+
     /// Takes what arrived at `now_ns` (`CLOCK_MONOTONIC`).
     pub(super) fn feed(
         &mut self,

@@ -3,130 +3,164 @@
 
 use std::time::Duration;
 
-use super::client::{Client, Connected};
-use super::clock::{now_ns, thread_cpu_ns};
-use super::follower::{Class, Expected};
+use super::client::Connected;
+use super::clock::now_ns;
+use super::crew::Crew;
+use super::follower::{Expected, Faults};
+use super::harvest::{Harvest, Received};
 use super::histogram::Histogram;
+use super::load::Load;
 use super::metric::{per_second, Measured, Unit};
-use super::run::{Load, RunArgs, Server, SETTLE};
+use super::run::{RunArgs, Server, SETTLE};
+use super::slow::{Sleepers, Slept};
 use super::solo::Solo;
 use super::subject::Done;
+use super::timeline::Timeline;
 use super::Error;
 
 const TURN: Duration = Duration::from_millis(100);
 /// How long nothing at all may arrive, in nanoseconds, when events are due.
-const STALL_NS_MAX: u64 = 15_000_000_000;
+pub(super) const STALL_NS_MAX: u64 = 15_000_000_000;
 /// How long a subject may take to report, and its last solo events to arrive.
-const REPORT_PATIENCE: Duration = Duration::from_secs(20);
+pub(super) const REPORT_PATIENCE: Duration = Duration::from_secs(20);
 /// How long to look for events that come too often.
-const LINGER: Duration = Duration::from_millis(200);
+pub(super) const LINGER: Duration = Duration::from_millis(200);
 
 /// What the clocks showed at a moment of a run.
-struct Moment {
-    at_ns: u64,
+pub(super) struct Moment {
+    pub(super) at_ns: u64,
     server_cpu_ns: Option<u64>,
     client_cpu_ns: u64,
+    /// Bytes received so far.
+    bytes: u64,
+}
+
+/// What all readers of a run received together.
+pub(super) struct Flow<'a> {
+    pub(super) received: u64,
+    /// How many of these were checked by parsing rather than by comparing.
+    pub(super) parsed: u64,
+    /// Events that are not the benchmark's own.
+    pub(super) other: u64,
+    pub(super) first_stamp_ns: Option<u64>,
+    pub(super) last_at_ns: u64,
+    /// How many events single connections received, if that is known.
+    pub(super) each: Option<Received>,
+    pub(super) latency: &'a Histogram,
+    pub(super) timeline: &'a Timeline,
 }
 
 /// Connects all clients, has the subject publish, and checks and times every delivery.
 pub(super) fn stream(args: &RunArgs, server: &mut Server, load: &Load) -> Result<Measured, Error> {
     let deadline_ns = args.deadline_ns();
-    let mut client = Client::new()?;
+    let mut client = args.hire(load.clients)?;
     let expected =
-        Expected { first: Some(0), events: Some(load.events), data_bytes: Some(args.bytes) };
-    let all = client.add_class(Class::new(expected));
-    let connected = client.connect(&server.target()?, all, args.clients)?;
+        Expected { first: Some(0), events: Some(load.events), data_bytes: Some(load.bytes) };
+    let all = client.add_class(expected)?;
+    let connected = client.connect(&server.target()?, all, load.clients)?;
     let solo = if load.solo_interval_ms > 0 {
         let expected = Expected { events: None, ..expected };
         Some(Solo::connect(server.solo_target()?, expected)?)
     } else {
         None
     };
+    let sleepers = match load.slow {
+        0 => None,
+        slow => Some(Sleepers::open(server.target()?, slow, load.bytes)?),
+    };
     pump_for(&mut client, SETTLE)?;
 
     let stall_ns_max = STALL_NS_MAX.max(if load.rate > 0.0 { (3e9 / load.rate) as u64 } else { 0 });
-    let before = Moment::now(server)?;
+    let before = moment(server, &client, &[all])?;
     server.go()?;
-    while client.class(all).totals.complete < args.clients {
+    while client.totals(all).complete < load.clients {
         client.pump(TURN)?;
-        check_on(&client, all, before.at_ns, stall_ns_max, deadline_ns)?;
+        check_on(&client, &[all], before.at_ns, stall_ns_max, deadline_ns)?;
     }
-    let after = Moment::now(server)?;
+    let after = moment(server, &client, &[all])?;
     let done = server.done(REPORT_PATIENCE)?;
-    if done.published != load.events {
-        return Err(format!("{} events published, not {}", done.published, load.events).into());
-    }
-    let solo = solo
-        .map(|solo| {
-            let n = done.more["solo"];
-            solo.finish(n, REPORT_PATIENCE)
-        })
-        .transpose()?;
+    check_published(&done, load)?;
+    let solo = solo.map(|solo| finish_solo(solo, &done)).transpose()?;
     pump_for(&mut client, LINGER)?;
-    client.finish();
-    check_faults(&client, all)?;
+    client.finish()?;
+    let harvests = client.harvests()?;
+    check_faults(&client, harvests.iter().chain(&solo))?;
 
     let mut measured = Measured::default();
-    add_deliveries(&mut measured, client.class(all), &before, &after);
+    // What else the subject sends is no delivery.
+    let received = harvests[all].totals.delivered;
+    add_deliveries(&mut measured, &flow(&harvests[all], received), &before, &after);
     measured.add_ns("publish_elapsed_ns", "publishing took", done.elapsed_ns);
     add_memory(&mut measured, server)?;
     add_connected(&mut measured, &connected);
-    for (name, title) in [("short_writes", "short writes"), ("batches", "batches begun")] {
-        if let Some(count) = done.more.get(name) {
-            measured.add_count(name, title, *count as f64);
-        }
-    }
+    add_counts(&mut measured, &done);
     if let Some(solo) = solo {
         add_solo(&mut measured, &solo, &done);
+    }
+    if let Some(sleepers) = sleepers {
+        add_slept(&mut measured, load, &done, sleepers.wake()?)?;
     }
     Ok(measured)
 }
 
-/// Follows a running server until so many events have come on each connection, or for a time.
+/// Follows running servers until so many events have come on each connection, or for a time.
+/// Each server's stream is checked by itself.
 pub(super) fn watch(
     args: &RunArgs,
     server: &mut Server,
+    clients: usize,
     events: Option<u64>,
     seconds: Option<u64>,
 ) -> Result<Measured, Error> {
     let mut deadline_ns = args.deadline_ns();
-    let mut client = Client::new()?;
-    let all = client.add_class(Class::new(Expected { events, ..Expected::default() }));
-    let connected = client.connect(&server.target()?, all, args.clients)?;
-    let before = Moment::now(server)?;
+    let mut client = args.hire(clients)?;
+    let mut shares = server.shares(clients, 0)?;
+    for share in &mut shares {
+        share.class = client.add_class(Expected { events, ..Expected::default() })?;
+    }
+    let classes: Vec<usize> = shares.iter().map(|share| share.class).collect();
+    let connected = client.connect_all(shares)?;
+    let before = moment(server, &client, &classes)?;
     let end_ns = seconds.map(|seconds| before.at_ns + seconds * 1_000_000_000);
     deadline_ns = deadline_ns.max(end_ns.unwrap_or(0));
-    while client.class(all).totals.complete < args.clients
+    while classes.iter().map(|class| client.totals(*class).complete).sum::<usize>() < clients
         && end_ns.is_none_or(|end| now_ns() < end)
     {
         client.pump(TURN)?;
         let stall_ns_max = if end_ns.is_some() { u64::MAX } else { STALL_NS_MAX };
-        check_on(&client, all, before.at_ns, stall_ns_max, deadline_ns)?;
+        check_on(&client, &classes, before.at_ns, stall_ns_max, deadline_ns)?;
     }
-    let after = Moment::now(server)?;
+    let after = moment(server, &client, &classes)?;
     if end_ns.is_none() {
         pump_for(&mut client, LINGER)?;
-        client.finish();
+        client.finish()?;
     }
-    check_faults(&client, all)?;
+    let harvests = client.harvests()?;
+    check_faults(&client, harvests.iter())?;
+    let mut all = Harvest::default();
+    for harvest in &harvests {
+        all.merge(harvest);
+    }
     let mut measured = Measured::default();
-    add_deliveries(&mut measured, client.class(all), &before, &after);
+    add_deliveries(&mut measured, &flow(&all, all.totals.received()), &before, &after);
     add_memory(&mut measured, server)?;
     add_connected(&mut measured, &connected);
     Ok(measured)
 }
 
 impl Moment {
-    fn now(server: &Server) -> Result<Self, Error> {
-        Ok(Self {
-            server_cpu_ns: server.cpu_ns()?,
-            client_cpu_ns: thread_cpu_ns(),
-            at_ns: now_ns(),
-        })
+    /// Now, when so much of the client's CPU time was used and so many bytes were received.
+    pub(super) fn now(server: &Server, client_cpu_ns: u64, bytes: u64) -> Result<Self, Error> {
+        Ok(Self { server_cpu_ns: server.cpu_ns()?, client_cpu_ns, bytes, at_ns: now_ns() })
     }
 }
 
-fn pump_for(client: &mut Client, span: Duration) -> Result<(), Error> {
+fn moment(server: &Server, client: &Crew, classes: &[usize]) -> Result<Moment, Error> {
+    let bytes = classes.iter().map(|class| client.totals(*class).bytes).sum();
+    Moment::now(server, client.cpu_ns(), bytes)
+}
+
+fn pump_for(client: &mut Crew, span: Duration) -> Result<(), Error> {
     let end_ns = now_ns() + span.as_nanos() as u64;
     loop {
         let left_ns = end_ns.saturating_sub(now_ns());
@@ -139,8 +173,8 @@ fn pump_for(client: &mut Client, span: Duration) -> Result<(), Error> {
 
 /// Fails a run that cannot succeed any more, or takes too long.
 fn check_on(
-    client: &Client,
-    class: usize,
+    client: &Crew,
+    classes: &[usize],
     begun_at_ns: u64,
     stall_ns_max: u64,
     deadline_ns: u64,
@@ -156,33 +190,79 @@ fn check_on(
     } else {
         return Ok(());
     };
-    let class = client.class(class);
-    let (delivered, complete) = (class.totals.delivered, class.totals.complete);
-    let faults = class.faults;
+    let (mut delivered, mut complete, mut faults) = (0, 0, Faults::default());
+    for class in classes {
+        let totals = client.totals(*class);
+        delivered += totals.delivered;
+        complete += totals.complete;
+        faults.merge(&client.faults(*class));
+    }
     Err(format!("{what}; {delivered} events delivered, {complete} clients complete, {faults:?}")
         .into())
 }
 
-fn check_faults(client: &Client, class: usize) -> Result<(), Error> {
-    let faults = client.class(class).faults;
+fn check_faults<'a>(
+    client: &Crew,
+    harvests: impl Iterator<Item = &'a Harvest>,
+) -> Result<(), Error> {
+    let mut faults = Faults::default();
+    harvests.for_each(|harvest| faults.merge(&harvest.faults));
     if faults.is_none() && client.closed() == 0 {
         return Ok(());
     }
     Err(format!("wrong deliveries: {faults:?}, {} connections closed", client.closed()).into())
 }
 
-fn add_deliveries(measured: &mut Measured, class: &Class, before: &Moment, after: &Moment) {
-    let totals = &class.totals;
-    // Where the subject's own events are known, what else it sends is no delivery.
-    let is_ours = class.expected.first.is_some();
-    let received = totals.delivered + if is_ours { 0 } else { totals.other };
-    let begun_at_ns = class.first_stamp_ns().unwrap_or(before.at_ns);
-    let span_ns = totals.last_at_ns.saturating_sub(begun_at_ns);
+fn finish_solo(solo: Solo, done: &Done) -> Result<Harvest, Error> {
+    let published = *done.more.get("solo").ok_or("the subject does not tell its solo events")?;
+    solo.finish(published, REPORT_PATIENCE)
+}
+
+/// Fails a run whose subject published something else than it was told.
+pub(super) fn check_published(done: &Done, load: &Load) -> Result<(), Error> {
+    let wanted = load.events * (load.singles + 1);
+    if done.published == wanted {
+        return Ok(());
+    }
+    Err(format!("{} events published, not {wanted}", done.published).into())
+}
+
+/// `received` events of a harvest count as deliveries.
+fn flow(harvest: &Harvest, received: u64) -> Flow<'_> {
+    Flow {
+        received,
+        parsed: harvest.totals.parsed,
+        other: harvest.totals.other,
+        first_stamp_ns: harvest.first_stamp_ns,
+        last_at_ns: harvest.totals.last_at_ns,
+        each: harvest.received,
+        latency: &harvest.latency,
+        timeline: &harvest.timeline,
+    }
+}
+
+pub(super) fn add_deliveries(
+    measured: &mut Measured,
+    flow: &Flow,
+    before: &Moment,
+    after: &Moment,
+) {
+    let received = flow.received;
+    let begun_at_ns = flow.first_stamp_ns.unwrap_or(before.at_ns);
+    let span_ns = flow.last_at_ns.saturating_sub(begun_at_ns);
     measured.add_count("deliveries_per_s", "deliveries/s", per_second(received, span_ns));
     measured.add_count("deliveries", "deliveries", received as f64);
-    if totals.delivered > 0 {
-        add_latency(measured, &class.latency);
+    if let Some(each) = flow.each {
+        measured.add_count("received_min", "a client's events, least", each.fewest as f64);
+        measured.add_count("received_max", "a client's events, most", each.most as f64);
     }
+    let bytes = after.bytes.saturating_sub(before.bytes);
+    measured.add_bytes("received_bytes", "bytes received", bytes as f64);
+    measured.add_bytes("received_bytes_per_s", "bytes received/s", per_second(bytes, span_ns));
+    if flow.latency.total() > 0 {
+        add_latency(measured, flow.latency);
+    }
+    measured.course = Some(flow.timeline.since(begun_at_ns));
     let elapsed_ns = (after.at_ns - before.at_ns).max(1) as f64;
     if let (Some(before_ns), Some(after_ns)) = (before.server_cpu_ns, after.server_cpu_ns) {
         let cpu_ns = (after_ns - before_ns) as f64;
@@ -197,8 +277,8 @@ fn add_deliveries(measured: &mut Measured, class: &Class, before: &Moment, after
     }
     let cpu_ns = (after.client_cpu_ns - before.client_cpu_ns) as f64;
     measured.add("client_cpu_share", "client CPU", Unit::Share, cpu_ns / elapsed_ns);
-    measured.add_count("events_parsed", "events parsed by client", totals.parsed as f64);
-    measured.add_count("events_other", "foreign events", totals.other as f64);
+    measured.add_count("events_parsed", "events parsed by client", flow.parsed as f64);
+    measured.add_count("events_other", "foreign events", flow.other as f64);
 }
 
 fn add_latency(measured: &mut Measured, latency: &Histogram) {
@@ -211,7 +291,7 @@ fn add_latency(measured: &mut Measured, latency: &Histogram) {
     measured.pooled.push(("latency", latency.clone()));
 }
 
-fn add_memory(measured: &mut Measured, server: &Server) -> Result<(), Error> {
+pub(super) fn add_memory(measured: &mut Measured, server: &Server) -> Result<(), Error> {
     if let Some(memory) = server.memory()? {
         measured.add_bytes("rss_peak_bytes", "server peak RSS", memory.rss_peak_bytes as f64);
         measured.add_bytes("rss_anon_bytes", "server RssAnon", memory.rss_anon_bytes as f64);
@@ -221,16 +301,62 @@ fn add_memory(measured: &mut Measured, server: &Server) -> Result<(), Error> {
 
 fn add_connected(measured: &mut Measured, connected: &Connected) {
     measured.add_ns("connect_ns", "all have their head", connected.elapsed_ns);
+    measured.pooled.push(("connect to head", connected.heads.clone()));
 }
 
-fn add_solo(measured: &mut Measured, class: &Class, done: &Done) {
-    let latency = &class.latency;
-    measured.add_count("solo_events", "solo events", class.totals.delivered as f64);
+fn add_solo(measured: &mut Measured, harvest: &Harvest, done: &Done) {
+    let latency = &harvest.latency;
+    measured.add_count("solo_events", "solo events", harvest.totals.delivered as f64);
     measured.add_ns("solo_latency_p50_ns", "solo latency p50", latency.percentile_ns(50.0));
     measured.add_ns("solo_latency_p99_ns", "solo latency p99", latency.percentile_ns(99.0));
     measured.add_ns("solo_latency_max_ns", "solo latency max", latency.max_ns());
-    if let Some(late_ns) = done.more.get("solo_late_p99_ns") {
-        measured.add_ns("solo_late_p99_ns", "solo published late p99", *late_ns);
+    for (name, title) in [
+        ("solo_late_p50_ns", "solo published late p50"),
+        ("solo_late_p99_ns", "solo published late p99"),
+        ("solo_call_p50_ns", "solo publish call p50"),
+        ("solo_call_p99_ns", "solo publish call p99"),
+    ] {
+        if let Some(span_ns) = done.more.get(name) {
+            measured.add_ns(name, title, *span_ns);
+        }
+    }
+    if let Some(count) = done.more.get("solo_refused") {
+        measured.add_count("solo_refused", "solo refused for room", *count as f64);
     }
     measured.pooled.push(("solo latency", latency.clone()));
+}
+
+/// Adds what a subject counted itself.
+pub(super) fn add_counts(measured: &mut Measured, done: &Done) {
+    for (name, title) in [
+        ("short_writes", "short writes"),
+        ("batches", "batches begun"),
+        ("room_waits", "publisher waited for room"),
+        ("held_batches", "batches held"),
+    ] {
+        if let Some(count) = done.more.get(name) {
+            measured.add_count(name, title, *count as f64);
+        }
+    }
+}
+
+/// Adds what became of the clients that did not read.
+fn add_slept(measured: &mut Measured, load: &Load, done: &Done, slept: Slept) -> Result<(), Error> {
+    if !slept.faults.is_none() {
+        return Err(format!("wrong deliveries to slow clients: {:?}", slept.faults).into());
+    }
+    measured.add_count("slow_clients", "slow clients", load.slow as f64);
+    measured.add_count("slow_cut", "slow: cut by the server", slept.cut as f64);
+    measured.add_count("slow_delivered", "slow: events in their sockets", slept.delivered as f64);
+    for (name, title) in [
+        ("lagging", "lagging at the end"),
+        ("disconnects_lagging", "disconnected: lagging"),
+        ("disconnects_error", "disconnected: error"),
+        ("disconnects_client_closed", "disconnected: client closed"),
+    ] {
+        if let Some(count) = done.more.get(name) {
+            measured.add_count(name, title, *count as f64);
+        }
+    }
+    Ok(())
 }

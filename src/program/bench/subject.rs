@@ -16,22 +16,19 @@
 //! Any program that speaks these lines can be measured (`--peer`, or see `peers`). It finds what it is to do in
 //! its environment, see [`SubjectArgs::environment`]. The data of event number `n` is
 //! `"{n} {stamp} "`, filled up with `x`, where the stamp is `CLOCK_MONOTONIC` in nanoseconds,
-//! taken just before the event is published; a solo event has the time at which it was due.
+//! taken just before the event is published; a solo event has the time at which it was due, unless
+//! [`SoloStamp`](super::load::SoloStamp) says otherwise. A client that has a topic of its own adds
+//! `topic=t{number}` to the query of PATH; which events there are then says
+//! [`schedule`](super::schedule).
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, Write};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
-use std::time::Duration;
 
-use super::clock::{now_ns, process_cpu_ns};
-use super::histogram::Histogram;
+use super::load::Load;
 use super::Error;
-
-/// Data shorter than this, in bytes, may have no room for number and stamp.
-pub(super) const DATA_BYTES_MIN: usize = 40;
-const DATA_BYTES_MAX: usize = 64 * 1024;
 
 /// What a subject is to be and to do.
 #[derive(clap::Args, Clone, Debug)]
@@ -42,24 +39,14 @@ pub(super) struct SubjectArgs {
     /// Where to listen; port 0 takes any
     #[arg(long, default_value = "127.0.0.1:0")]
     pub(super) listen: SocketAddr,
-    /// How many clients will come
-    #[arg(long, default_value_t = 10_000)]
-    pub(super) clients: usize,
-    /// How many events to publish
-    #[arg(long, default_value_t = 2_000)]
-    pub(super) events: u64,
-    /// Length of an event's data, in bytes
-    #[arg(long, default_value_t = 128)]
-    pub(super) bytes: usize,
-    /// Events per second; 0 is no pause
-    #[arg(long, default_value_t = 0.0)]
-    pub(super) rate: f64,
-    /// Publish to the solo topic every so many milliseconds; 0 is never
-    #[arg(long, default_value_t = 0)]
-    pub(super) solo_interval_ms: u64,
+    #[command(flatten)]
+    pub(super) load: Load,
     /// floor-b: how many events go into one send
     #[arg(long, default_value_t = 256)]
     pub(super) batch: usize,
+    /// fanfare: the core that publishes; without it that of the shard
+    #[arg(long)]
+    pub(super) publisher_core: Option<usize>,
 }
 
 /// The servers that are built in.
@@ -76,39 +63,36 @@ pub(super) enum Kind {
 /// What a subject reports when it has published everything.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Done {
-    /// Events published to the topic that all follow.
+    /// Events published, but for solo ones.
     pub(super) published: u64,
     /// From the first publish to the end of the last, in nanoseconds.
     pub(super) elapsed_ns: u64,
     /// CPU time of the whole process in that time, in nanoseconds.
     pub(super) cpu_ns: u64,
-    /// Further counts, by name. `solo`: events published to the solo topic; `solo_late_p99_ns`:
-    /// how much later than due; `short_writes`: sends that did not take all.
+    /// Further counts, by name. `solo`: events published to the solo topic; `short_writes`: sends
+    /// that did not take all; others as in [`publisher`](super::publisher) and
+    /// [`engine`](super::engine).
     pub(super) more: BTreeMap<String, u64>,
 }
 
 impl SubjectArgs {
-    /// The same as environment variables, for subjects that are other programs.
-    pub(super) fn environment(&self) -> [(&'static str, String); 6] {
-        [
-            ("FANFARE_BENCH_LISTEN", self.listen.to_string()),
-            ("FANFARE_BENCH_CLIENTS", self.clients.to_string()),
-            ("FANFARE_BENCH_EVENTS", self.events.to_string()),
-            ("FANFARE_BENCH_BYTES", self.bytes.to_string()),
-            ("FANFARE_BENCH_RATE", self.rate.to_string()),
-            ("FANFARE_BENCH_SOLO_INTERVAL_MS", self.solo_interval_ms.to_string()),
-        ]
+    /// The same as environment variables, for subjects that are other programs:
+    /// `FANFARE_BENCH_LISTEN`, and one for every parameter of the load, such as
+    /// `FANFARE_BENCH_CLIENTS`, `_EVENTS`, `_RATE`, `_BYTES`, `_SOLO_INTERVAL_MS`, `_TOPICS`.
+    pub(super) fn environment(&self) -> Vec<(String, String)> {
+        let load = self.load.words().into_iter();
+        std::iter::once(("listen".to_owned(), self.listen.to_string()))
+            .chain(load)
+            .map(|(name, value)| (format!("FANFARE_BENCH_{}", name.to_uppercase()), value))
+            .collect()
     }
 
     /// Whether this is something a subject can do; if not, why.
     pub(super) fn check(&self) -> Result<(), Error> {
-        if !(DATA_BYTES_MIN..=DATA_BYTES_MAX).contains(&self.bytes) {
-            return Err(format!("--bytes must be {DATA_BYTES_MIN} to {DATA_BYTES_MAX}").into());
+        if self.batch == 0 {
+            return Err("--batch must be from 1 on".into());
         }
-        if !self.rate.is_finite() || self.rate < 0.0 || self.batch == 0 {
-            return Err("--rate must be a number from 0 on, --batch from 1 on".into());
-        }
-        Ok(())
+        self.load.check()
     }
 
     /// The command line that makes this program the subject.
@@ -118,18 +102,14 @@ impl SubjectArgs {
             Kind::FloorB => "floor-b",
             Kind::Fanfare => "fanfare",
         };
-        let mut words = vec!["bench".to_owned(), "subject".to_owned()];
-        for (name, value) in [
-            ("--kind", kind.to_owned()),
-            ("--listen", self.listen.to_string()),
-            ("--clients", self.clients.to_string()),
-            ("--events", self.events.to_string()),
-            ("--bytes", self.bytes.to_string()),
-            ("--rate", self.rate.to_string()),
-            ("--solo-interval-ms", self.solo_interval_ms.to_string()),
-            ("--batch", self.batch.to_string()),
-        ] {
-            words.extend([name.to_owned(), value]);
+        let mut words: Vec<String> =
+            ["bench", "subject", "--kind", kind, "--listen"].map(str::to_owned).into();
+        words.extend([self.listen.to_string(), "--batch".to_owned(), self.batch.to_string()]);
+        if let Some(core) = self.publisher_core {
+            words.extend(["--publisher-core".to_owned(), core.to_string()]);
+        }
+        for (name, value) in self.load.words() {
+            words.extend([format!("--{}", name.replace('_', "-")), value]);
         }
         words
     }
@@ -170,85 +150,6 @@ pub(super) fn serve_commands(
     Ok(())
 }
 
-/// Publishes all events of a run from the calling thread, and the solo events from a second one.
-/// Both closures get the data of one event and return when it was accepted.
-pub(super) fn publish_all(
-    args: &SubjectArgs,
-    mut publish: impl FnMut(&str) -> Result<(), Error>,
-    publish_solo: impl FnMut(&str) -> Result<(), Error> + Send,
-) -> Result<Done, Error> {
-    let is_over = AtomicBool::new(false);
-    let begun_at_ns = now_ns();
-    let cpu_before_ns = process_cpu_ns();
-    std::thread::scope(|scope| {
-        let interval_ns = args.solo_interval_ms * 1_000_000;
-        let solo = (interval_ns > 0).then(|| {
-            let is_over = &is_over;
-            scope.spawn(move || publish_solos(args.bytes, interval_ns, is_over, publish_solo))
-        });
-        let published = publish_paced(args, begun_at_ns, &mut publish);
-        let elapsed_ns = now_ns() - begun_at_ns;
-        let cpu_ns = process_cpu_ns() - cpu_before_ns;
-        is_over.store(true, Ordering::Relaxed);
-        let mut done = Done { published: published?, elapsed_ns, cpu_ns, ..Done::default() };
-        if let Some(solo) = solo {
-            let (count, late) = solo.join().map_err(|_| "the solo publisher panicked")??;
-            done.more.insert("solo".to_owned(), count);
-            done.more.insert("solo_late_p99_ns".to_owned(), late.percentile_ns(99.0));
-        }
-        Ok(done)
-    })
-}
-
-fn publish_paced(
-    args: &SubjectArgs,
-    begun_at_ns: u64,
-    publish: &mut impl FnMut(&str) -> Result<(), Error>,
-) -> Result<u64, Error> {
-    let mut data = String::with_capacity(args.bytes);
-    for number in 0..args.events {
-        sleep_until(due_ns(begun_at_ns, args.rate, number));
-        write_data(&mut data, number, now_ns(), args.bytes);
-        publish(&data)?;
-    }
-    Ok(args.events)
-}
-
-/// Publishes until `is_over`. How many, and how much later than due.
-fn publish_solos(
-    bytes: usize,
-    interval_ns: u64,
-    is_over: &AtomicBool,
-    mut publish: impl FnMut(&str) -> Result<(), Error>,
-) -> Result<(u64, Histogram), String> {
-    let mut data = String::with_capacity(bytes);
-    let mut late = Histogram::default();
-    let mut number = 0;
-    let mut due_ns = now_ns() + interval_ns;
-    loop {
-        sleep_until(due_ns);
-        if is_over.load(Ordering::Relaxed) {
-            return Ok((number, late));
-        }
-        // From when it was due: a publisher that comes late because the machine is busy is part
-        // of what its reader waits for.
-        late.record(now_ns().saturating_sub(due_ns));
-        write_data(&mut data, number, due_ns, bytes);
-        publish(&data).map_err(|error| error.to_string())?;
-        number += 1;
-        due_ns += interval_ns;
-    }
-}
-
-/// When event `number` is to be published: at once if there is no rate.
-pub(super) fn due_ns(begun_at_ns: u64, rate: f64, number: u64) -> u64 {
-    if rate > 0.0 {
-        begun_at_ns + (number as f64 * 1e9 / rate) as u64
-    } else {
-        begun_at_ns
-    }
-}
-
 /// Writes an event's data: number, stamp, and padding up to `bytes`.
 pub(super) fn write_data(data: &mut String, number: u64, stamp_ns: u64, bytes: usize) {
     use std::fmt::Write as _;
@@ -263,13 +164,6 @@ pub(super) fn say(line: &str) -> std::io::Result<()> {
     let mut stdout = std::io::stdout().lock();
     writeln!(stdout, "{line}")?;
     stdout.flush()
-}
-
-fn sleep_until(due_ns: u64) {
-    let now_ns = now_ns();
-    if due_ns > now_ns {
-        std::thread::sleep(Duration::from_nanos(due_ns - now_ns));
-    }
 }
 
 impl Done {
@@ -314,6 +208,7 @@ mod tests {
 
     #[test]
     fn data_has_its_exact_length_even_with_the_longest_numbers() {
+        use super::super::load::DATA_BYTES_MIN;
         let mut data = String::new();
         write_data(&mut data, 7, 1_000, 128);
         assert!(data.starts_with("7 1000 xxx") && data.len() == 128);
@@ -322,34 +217,32 @@ mod tests {
     }
 
     #[test]
-    fn everything_is_published_once_in_order_and_the_solo_topic_beside_it() {
+    fn a_subject_is_told_all_of_the_load_on_its_command_line_and_in_its_environment() {
+        #[derive(clap::Parser)]
+        struct Cli {
+            #[command(flatten)]
+            subject: SubjectArgs,
+        }
+        let map = serde_json::from_str(
+            r#"{"clients": 7, "rate": 2.5, "seconds": 3, "topics": 5, "singles": 2, "shards": 2}"#,
+        );
+        let settings = super::super::load::Settings::from_map(map.unwrap()).unwrap();
         let args = SubjectArgs {
-            kind: Kind::Fanfare,
+            kind: Kind::FloorB,
             listen: "127.0.0.1:0".parse().unwrap(),
-            clients: 1,
-            events: 20,
-            bytes: 64,
-            rate: 400.0,
-            solo_interval_ms: 5,
-            batch: 1,
+            load: settings.load().unwrap(),
+            batch: 16,
+            publisher_core: Some(1),
         };
-        let mut numbers = Vec::new();
-        let solos = std::sync::Mutex::new(0);
-        let begun_at_ns = now_ns();
-        let done = publish_all(
-            &args,
-            |data| {
-                numbers.push(data.split(' ').next().unwrap().parse::<u64>().unwrap());
-                Ok(())
-            },
-            |_| {
-                *solos.lock().unwrap() += 1;
-                Ok(())
-            },
-        )
-        .unwrap();
-        assert_eq!(numbers, (0..20).collect::<Vec<_>>());
-        assert_eq!((done.published, done.more["solo"]), (20, *solos.lock().unwrap()));
-        assert!(now_ns() - begun_at_ns >= 19 * 2_500_000);
+        let words = args.command_line();
+        assert_eq!(words[..2], ["bench", "subject"]);
+        let read: Cli = clap::Parser::try_parse_from(&words[1..]).unwrap();
+        assert_eq!(read.subject.load, args.load);
+        assert_eq!((read.subject.batch, read.subject.publisher_core), (16, Some(1)));
+        let environment = args.environment();
+        for (name, value) in [("TOPICS", "5"), ("SOLO_STAMP", "due"), ("LISTEN", "127.0.0.1:0")] {
+            let name = format!("FANFARE_BENCH_{name}");
+            assert!(environment.contains(&(name, value.to_owned())), "{environment:?}");
+        }
     }
 }

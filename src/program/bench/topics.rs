@@ -10,10 +10,12 @@ use fanfare::internals::{Tally, Workbench};
 use fanfare::{Event, Topic};
 use serde_json::json;
 
-use super::alone::{compare_with_first, resident_bytes, AloneArgs, Figure, Subject};
+use super::alone::{compare_with_first, resident_bytes, sizes, AloneArgs, Figure, Subject};
+use super::load::DATA_BYTES_MIN;
 use super::metric::Unit;
+use super::scenarios::Part;
 use super::sinks::{chunk_of, epoch_of, quiet, CONNECTIONS_MAX};
-use super::subject::{write_data, DATA_BYTES_MIN};
+use super::subject::write_data;
 use super::Error;
 
 /// Events whose publisher goes on without the shard's having a turn.
@@ -54,6 +56,16 @@ pub(super) struct MeasureArgs {
     connections: usize,
     #[command(flatten)]
     load: TopicsLoad,
+}
+
+impl TopicsArgs {
+    /// What the scenario is run with when it is asked for by its name.
+    pub(super) fn of(part: &Part, alone: AloneArgs) -> Result<Self, Error> {
+        let events = part.load.events;
+        let events = if events == 0 { 500_000 } else { usize::try_from(events)? };
+        let load = TopicsLoad { bytes: part.load.bytes, events };
+        Ok(Self { topics: sizes(&part.subjects)?, connections: None, load, alone })
+    }
 }
 
 const FIGURES: [Figure; 6] = [

@@ -1,0 +1,303 @@
+//! What a run is made of: its parameters as a definition or a command line gives them
+//! ([`Settings`]), and as a run uses them, complete and within their bounds ([`Load`]).
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::Error;
+
+/// The most clients of a run, in all processes; what this machine can hold is another matter.
+const CLIENTS_MAX: usize = 1_000_000;
+/// Data shorter than this, in bytes, may have no room for number and stamp.
+pub(super) const DATA_BYTES_MIN: usize = 40;
+const DATA_BYTES_MAX: usize = 64 * 1024;
+const EVENTS_MAX: u64 = 10_000_000;
+const RATE_MAX: f64 = 100_000.0;
+const SECONDS_MAX: u64 = 3_600;
+const SOLO_INTERVAL_MS_MAX: u64 = 60_000;
+/// The most topics that clients of a run have for themselves.
+pub(super) const TOPICS_MAX: usize = 1 << 20;
+const SINGLES_MAX: u64 = 100_000;
+const SHARDS_MAX: usize = 256;
+const COUNT_MAX: u64 = 100_000_000;
+const REPEAT_MAX: usize = 1_000;
+
+/// Parameters of a part of a scenario, by name. What is absent has its default.
+#[derive(clap::Args, Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Settings {
+    /// How many clients connect and read
+    #[arg(long)]
+    pub(super) clients: Option<usize>,
+    /// How many events to publish to all
+    #[arg(long)]
+    pub(super) events: Option<u64>,
+    /// Events to all per second
+    #[arg(long)]
+    pub(super) rate: Option<f64>,
+    /// For how long to publish at that rate, in seconds
+    #[arg(long)]
+    pub(super) seconds: Option<u64>,
+    /// Length of an event's data, in bytes
+    #[arg(long)]
+    pub(super) bytes: Option<usize>,
+    /// From one message for one client to the next, in milliseconds
+    #[arg(long)]
+    pub(super) solo_interval_ms: Option<u64>,
+    /// From when these messages are timed
+    #[arg(long)]
+    pub(super) solo_stamp: Option<SoloStamp>,
+    /// How many topics the clients have beside the one they share; client i has i modulo these
+    #[arg(long)]
+    pub(super) topics: Option<usize>,
+    /// Events to such topics, in turn, for each event to all
+    #[arg(long)]
+    pub(super) singles: Option<u64>,
+    /// How many further clients connect and then read nothing
+    #[arg(long)]
+    pub(super) slow: Option<usize>,
+    /// How many shards the engine has
+    #[arg(long)]
+    pub(super) shards: Option<usize>,
+    /// How many connections, one after another
+    #[arg(long)]
+    pub(super) count: Option<u64>,
+    /// How many of them at once
+    #[arg(long)]
+    pub(super) concurrency: Option<usize>,
+    /// Without sockets: events that are published before one pass
+    #[arg(long)]
+    pub(super) batch: Option<usize>,
+    /// Without sockets: deliveries that each measurement makes, about
+    #[arg(long)]
+    pub(super) deliveries: Option<usize>,
+    /// Without sockets: how many calls of publish
+    #[arg(long)]
+    pub(super) calls: Option<usize>,
+    /// How often to run each subject; they take turns
+    #[arg(long)]
+    pub(super) repeat: Option<usize>,
+    /// How often to run each peer, if that is less often
+    #[arg(long)]
+    pub(super) peer_repeat: Option<usize>,
+    /// What to measure, in this order: floor-a, floor-b, fanfare, peers (see --peers), all-peers,
+    /// or names given with --peer; without sockets: how many connections or topics, rust, c
+    #[arg(long, value_delimiter = ',')]
+    pub(super) subjects: Option<Vec<String>>,
+    /// Leave it to the system who runs where (on a command line: --unpinned)
+    #[arg(skip)]
+    pub(super) unpinned: Option<bool>,
+}
+
+/// What clients and subject do in one run; subjects are given the same.
+#[derive(clap::Args, Clone, Debug, PartialEq, Serialize)]
+pub(super) struct Load {
+    /// Clients that read.
+    #[arg(long, default_value_t = 1)]
+    pub(super) clients: usize,
+    /// Events to all of them.
+    #[arg(long, default_value_t = 0)]
+    pub(super) events: u64,
+    /// Events to all per second; 0 is no pause.
+    #[arg(long, default_value_t = 0.0)]
+    pub(super) rate: f64,
+    /// Length of an event's data.
+    #[arg(long, default_value_t = 128)]
+    pub(super) bytes: usize,
+    /// Milliseconds from one solo event to the next; 0 is never.
+    #[arg(long, default_value_t = 0)]
+    pub(super) solo_interval_ms: u64,
+    /// The time that is in a solo event.
+    #[arg(long, value_enum, default_value_t = SoloStamp::Due)]
+    pub(super) solo_stamp: SoloStamp,
+    /// Topics beside the shared one; 0 is none.
+    #[arg(long, default_value_t = 0)]
+    pub(super) topics: usize,
+    /// Events to these for each event to all.
+    #[arg(long, default_value_t = 0)]
+    pub(super) singles: u64,
+    /// Clients that do not read.
+    #[arg(long, default_value_t = 0)]
+    pub(super) slow: usize,
+    /// Shards of the engine.
+    #[arg(long, default_value_t = 1)]
+    pub(super) shards: usize,
+    /// Connections of the churn.
+    #[arg(long, default_value_t = 0)]
+    pub(super) count: u64,
+    /// How many of these at once.
+    #[arg(long, default_value_t = 1)]
+    pub(super) concurrency: usize,
+}
+
+/// From when a solo event is timed.
+#[derive(clap::ValueEnum, Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum SoloStamp {
+    /// When it was to be published: what its reader waits for.
+    #[default]
+    Due,
+    /// When it was published: without what its publisher came too late.
+    Call,
+}
+
+impl Settings {
+    /// What is set, by name.
+    pub(super) fn to_map(&self) -> Map<String, Value> {
+        let Ok(Value::Object(mut map)) = serde_json::to_value(self) else {
+            unreachable!("a struct with plain fields is a JSON object")
+        };
+        map.retain(|_, value| !value.is_null());
+        map
+    }
+
+    /// The settings of these names.
+    ///
+    /// # Errors
+    ///
+    /// When a name is unknown or a value of the wrong type.
+    pub(super) fn from_map(map: Map<String, Value>) -> Result<Self, Error> {
+        Ok(serde_json::from_value(Value::Object(map))?)
+    }
+
+    /// The load that these settings make.
+    ///
+    /// # Errors
+    ///
+    /// The first setting that is out of its bounds, or does not go with another.
+    pub(super) fn load(&self) -> Result<Load, Error> {
+        self.check()?;
+        let events = match (self.rate, self.seconds, self.events) {
+            (_, Some(_), Some(_)) => return Err("events and seconds exclude each other".into()),
+            (Some(rate), Some(seconds), None) => (rate * seconds as f64).ceil().max(1.0) as u64,
+            (None, Some(_), None) => return Err("seconds needs rate".into()),
+            (_, None, events) => events.unwrap_or(0),
+        };
+        let load = Load {
+            clients: self.clients.unwrap_or(1),
+            events,
+            rate: self.rate.unwrap_or(0.0),
+            bytes: self.bytes.unwrap_or(128),
+            solo_interval_ms: self.solo_interval_ms.unwrap_or(0),
+            solo_stamp: self.solo_stamp.unwrap_or_default(),
+            topics: self.topics.unwrap_or(0),
+            singles: self.singles.unwrap_or(0),
+            slow: self.slow.unwrap_or(0),
+            shards: self.shards.unwrap_or(1),
+            count: self.count.unwrap_or(0),
+            concurrency: self.concurrency.unwrap_or(1),
+        };
+        load.check()?;
+        Ok(load)
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        within("clients", self.clients, 1, CLIENTS_MAX)?;
+        within("events", self.events, 1, EVENTS_MAX)?;
+        if self.rate.is_some_and(|rate| !(rate > 0.0 && rate <= RATE_MAX)) {
+            return Err(format!("rate must be more than 0 and at most {RATE_MAX}").into());
+        }
+        within("seconds", self.seconds, 1, SECONDS_MAX)?;
+        within("bytes", self.bytes, DATA_BYTES_MIN, DATA_BYTES_MAX)?;
+        within("solo_interval_ms", self.solo_interval_ms, 1, SOLO_INTERVAL_MS_MAX)?;
+        within("topics", self.topics, 1, TOPICS_MAX)?;
+        within("singles", self.singles, 1, SINGLES_MAX)?;
+        within("slow", self.slow, 0, CLIENTS_MAX)?;
+        within("shards", self.shards, 1, SHARDS_MAX)?;
+        within("count", self.count, 1, COUNT_MAX)?;
+        within("concurrency", self.concurrency, 1, CLIENTS_MAX)?;
+        within("repeat", self.repeat, 1, REPEAT_MAX)?;
+        within("peer_repeat", self.peer_repeat, 1, REPEAT_MAX)
+    }
+}
+
+impl Load {
+    /// Whether this is something that can be done; if not, why.
+    pub(super) fn check(&self) -> Result<(), Error> {
+        within("bytes", Some(self.bytes), DATA_BYTES_MIN, DATA_BYTES_MAX)?;
+        within("clients and slow together", Some(self.clients + self.slow), 1, CLIENTS_MAX)?;
+        if !self.rate.is_finite() || self.rate < 0.0 {
+            return Err("rate must be a number from 0 on".into());
+        }
+        if (self.topics > 0) != (self.singles > 0) {
+            return Err("topics and singles need each other".into());
+        }
+        if self.topics > 0 && (self.solo_interval_ms > 0 || self.slow > 0) {
+            return Err("topics goes neither with solo_interval_ms nor with slow".into());
+        }
+        let published = self.events.checked_mul(self.singles + 1);
+        within("events, with singles,", Some(published.unwrap_or(u64::MAX)), 0, EVENTS_MAX)
+    }
+
+    /// Name and value of every parameter, as words.
+    pub(super) fn words(&self) -> Vec<(String, String)> {
+        let Ok(Value::Object(map)) = serde_json::to_value(self) else {
+            unreachable!("a struct with plain fields is a JSON object")
+        };
+        let word = |value: Value| match value {
+            Value::String(text) => text,
+            other => other.to_string(),
+        };
+        map.into_iter().map(|(name, value)| (name, word(value))).collect()
+    }
+}
+
+fn within<T: PartialOrd + std::fmt::Display>(
+    name: &str,
+    value: Option<T>,
+    least: T,
+    most: T,
+) -> Result<(), Error> {
+    match value {
+        Some(value) if value < least || value > most => {
+            Err(format!("{name} must be {least} to {most}, and is {value}").into())
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load_of(text: &str) -> Result<Load, String> {
+        let map = serde_json::from_str(text).unwrap();
+        let settings = Settings::from_map(map).map_err(|error| error.to_string())?;
+        settings.load().map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_rate_and_seconds_make_a_number_of_events() {
+        let load = load_of(r#"{"clients": 7, "rate": 2.5, "seconds": 3}"#).unwrap();
+        assert_eq!((load.clients, load.events, load.rate, load.bytes), (7, 8, 2.5, 128));
+    }
+
+    #[test]
+    fn what_cannot_be_is_said_with_its_name() {
+        for (text, message) in [
+            (r#"{"clinets": 1}"#, "unknown field `clinets`"),
+            (r#"{"clients": "many"}"#, "invalid type"),
+            (r#"{"clients": 0}"#, "clients must be 1 to 1000000, and is 0"),
+            (r#"{"clients": 1000000, "slow": 1}"#, "clients and slow together must be"),
+            (r#"{"bytes": 39}"#, "bytes must be 40 to 65536"),
+            (r#"{"rate": 0}"#, "rate must be more than 0"),
+            (r#"{"seconds": 1}"#, "seconds needs rate"),
+            (r#"{"rate": 1, "seconds": 1, "events": 1}"#, "exclude each other"),
+            (r#"{"topics": 5}"#, "topics and singles"),
+            (r#"{"topics": 5, "singles": 1, "slow": 1}"#, "neither with"),
+            (r#"{"topics": 5, "singles": 100, "events": 1000000}"#, "events, with singles,"),
+            (r#"{"solo_stamp": "never"}"#, "unknown variant"),
+        ] {
+            let error = load_of(text).unwrap_err();
+            assert!(error.contains(message), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn settings_survive_being_a_map() {
+        let map: Map<String, Value> =
+            serde_json::from_str(r#"{"events": 3, "subjects": ["a", "b"], "unpinned": true}"#)
+                .unwrap();
+        assert_eq!(Settings::from_map(map.clone()).unwrap().to_map(), map);
+    }
+}
