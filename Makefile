@@ -46,7 +46,7 @@ header: ## make include/fanfare.h anew from src/ffi
 bench: ## some minutes of benchmark, the results in build/bench; BENCH_ARGS goes to each scenario
 	$(call bench,paced saturation unicast-under-broadcast connect-storm idle-memory,--repeat 3)
 
-bench-all: bench-c ## all scenarios with all peers, half an hour; see bench-peers, bench-record
+bench-all: bench-c ## all scenarios with all peers, some 25 minutes; see bench-peers, bench-record
 	$(call bench,$$($(RELEASE)/fanfare bench list --names),,$(WITH_PEERS))
 
 # The scenarios that peers take part in, each with its floor.
