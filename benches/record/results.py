@@ -59,6 +59,18 @@ ENGINE = [
         part="flood",
     ),
     Figure(
+        "unicast-under-broadcast",
+        "solo_latency_p50_ns",
+        "the same: p50",
+        part="flood",
+    ),
+    Figure(
+        "unicast-under-broadcast",
+        "solo_latency_p99_ns",
+        "the same from the call of `publish` on: p99",
+        part="flood-from-call",
+    ),
+    Figure(
         "many-topics",
         "server_cpu_per_delivery_ns",
         "10,000 topics, paced: server CPU per delivery",
