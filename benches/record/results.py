@@ -204,7 +204,8 @@ def name_of(record: Record, subject: str) -> str:
     for report in record.reports.values():
         for peer in report.get("peers", []):
             if peer["name"] == subject and peer.get("software"):
-                return peer["software"]
+                # What it is in brackets is in docs/benchmark.md.
+                return peer["software"].partition(" (")[0]
     return NAMES.get(subject, subject)
 
 
