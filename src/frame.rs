@@ -50,6 +50,8 @@ const CHUNK_HEAD_BYTES_MAX: usize = 10;
 const ID_LINE_BYTES_MAX: usize = 4 + EventId::BYTES_MAX + 1;
 const RESERVE_BYTES: usize = CHUNK_HEAD_BYTES_MAX + ID_LINE_BYTES_MAX;
 const CHUNK_TAIL: &[u8] = b"\r\n";
+/// The end of a chunked stream.
+pub(crate) const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 
 impl Draft {
     /// Checks and encodes an event: all the work that needs no lock.

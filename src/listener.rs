@@ -11,6 +11,7 @@ use crate::http::cors::Cors;
 use crate::http::query::Query;
 use crate::http::request::{Head, Request};
 use crate::http::response;
+use crate::options::jittered;
 use crate::shard::{Command, Door, Greeter, Greeting, Shared, Visitor};
 use crate::sys::{ListenSocket, SocketOptions, Stream};
 use crate::topic::Topic;
@@ -361,11 +362,6 @@ impl HttpGreeter {
             _ => Ok(topics),
         }
     }
-}
-
-/// Draws from a time to twice that time, so that clients do not come back in the same moment.
-fn jittered(time: Duration) -> Duration {
-    time.mul_f64(1.0 + fastrand::f64())
 }
 
 impl fmt::Debug for Listener {

@@ -94,6 +94,11 @@ impl Default for Options {
     }
 }
 
+/// Draws from a time to twice that time, so that clients do not come back in the same moment.
+pub(crate) fn jittered(time: Duration) -> Duration {
+    time.mul_f64(1.0 + fastrand::f64())
+}
+
 /// An option outside its bounds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OptionsError {

@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use super::connection::State;
 use super::Shard;
-use crate::frame::{chunk, Wire};
+use crate::frame::{chunk, Wire, LAST_CHUNK};
 use crate::metrics::Reason;
+use crate::options::jittered;
 
 /// Connections that one turn closes, and entries of the slab that it looks at for that.
 const FAREWELLS_MAX: u32 = 256;
 const VISITS_MAX: u32 = 64 << 10;
-const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 
 /// A hub's draining: times in nanoseconds since its start.
 #[derive(Debug)]
@@ -82,8 +82,7 @@ impl Shard {
         }
         let mut farewell = Vec::new();
         if !retry.is_zero() {
-            let retry_ms = retry.mul_f64(1.0 + fastrand::f64()).as_millis();
-            farewell = format!("retry: {retry_ms}\n\n").into_bytes();
+            farewell = format!("retry: {}\n\n", jittered(retry).as_millis()).into_bytes();
         }
         if audience.wire == Wire::Chunked {
             farewell = if farewell.is_empty() { farewell } else { chunk(&farewell) };

@@ -6,7 +6,7 @@ use super::audience::Audience;
 use super::connection::{Connection, Place, State};
 use super::slots::Key;
 use super::Shard;
-use crate::frame::Wire;
+use crate::frame::{Wire, LAST_CHUNK};
 use crate::metrics::Reason;
 
 /// How much a client may send at once after its request's head: nothing is expected of it.
@@ -130,7 +130,7 @@ impl Shard {
                 State::Live(place) => {
                     let audience = &self.audiences[place.audience];
                     if audience.wire == Wire::Chunked {
-                        let _ = self.connections[index].sink.send(b"0\r\n\r\n");
+                        let _ = self.connections[index].sink.send(LAST_CHUNK);
                     }
                     self.disconnect(index, Reason::Closed);
                 }
