@@ -40,8 +40,10 @@ struct Encoded {
     /// Where the plain form begins.
     plain: usize,
     plain_end: usize,
-    /// Whether the publisher gave an id of its own, which then stands in the fields.
-    own_id: bool,
+    /// An id that the publisher gave, which then stands in the fields.
+    own_id: Option<Arc<str>>,
+    /// What the event is about, as the publisher says.
+    key: Option<Box<str>>,
 }
 
 /// Room for the size of a chunk: eight hexadecimal digits, CR, LF.
@@ -57,7 +59,7 @@ impl Draft {
     /// Checks and encodes an event: all the work that needs no lock.
     pub(crate) fn encode(event: &Event<'_>, bytes_max: usize) -> Result<Draft, EventError> {
         event.check(bytes_max)?;
-        let Event { data, name, id, retry, key: _, comment } = event;
+        let Event { data, name, id, retry, key, comment } = event;
         let text = data.as_ref().map_or(0, |d| d.len()) + comment.as_ref().map_or(0, |c| c.len());
         let mut bytes = Vec::with_capacity(RESERVE_BYTES + text + 64);
         bytes.resize(RESERVE_BYTES, 0);
@@ -80,7 +82,8 @@ impl Draft {
         let plain_end = bytes.len();
         bytes.extend_from_slice(CHUNK_TAIL);
         let (chunked, plain) = (RESERVE_BYTES, RESERVE_BYTES);
-        Ok(Draft(Encoded { bytes, chunked, plain, plain_end, own_id: id.is_some() }))
+        let (own_id, key) = (id.as_deref().map(Arc::from), key.as_deref().map(Box::from));
+        Ok(Draft(Encoded { bytes, chunked, plain, plain_end, own_id, key }))
     }
 
     /// The bytes that an event of its kind takes of a topic's room.
@@ -92,7 +95,7 @@ impl Draft {
     pub(crate) fn stamp(self, epoch: Epoch, sequence: u64) -> Frame {
         let mut encoded = self.0;
         let mut at = encoded.plain;
-        if !encoded.own_id {
+        if encoded.own_id.is_none() {
             at = put_back(&mut encoded.bytes, at, b"\n");
             at = put_number_back(&mut encoded.bytes, at, sequence, 10);
             at = put_back(&mut encoded.bytes, at, b"-");
@@ -118,6 +121,16 @@ impl Frame {
     /// The bare event stream's bytes, to be gathered with others.
     pub(crate) fn plain(&self) -> &[u8] {
         &self.0.bytes[self.0.plain..self.0.plain_end]
+    }
+
+    /// The id that the publisher gave the event, if it gave one.
+    pub(crate) fn own_id(&self) -> Option<&Arc<str>> {
+        self.0.own_id.as_ref()
+    }
+
+    /// What the event is about: of those with one key only the newest matters.
+    pub(crate) fn key(&self) -> Option<&str> {
+        self.0.key.as_deref()
     }
 }
 

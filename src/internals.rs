@@ -13,7 +13,7 @@ use crate::hub::{Hub, StartError};
 use crate::id::EventId;
 use crate::options::Options;
 use crate::order::Published;
-use crate::shard::{sinks, Next, Shard};
+use crate::shard::{sinks, Guest, Next, Shard};
 use crate::topic::Topic;
 
 /// Turns that a shard may need until it rests. A round of 1,000,000 members takes 4,000.
@@ -41,7 +41,7 @@ impl Workbench {
         let (hub, drivers) = Hub::with_drivers(options)?;
         let wire = if chunked { Wire::Chunked } else { Wire::Plain };
         let shards = drivers.into_iter().map(crate::Driver::into_shard).collect();
-        Ok(Workbench { hub, shards, wire, head: response::stream(wire, "", None) })
+        Ok(Workbench { hub, shards, wire, head: response::stream(wire, "") })
     }
 
     /// What to publish with.
@@ -58,7 +58,8 @@ impl Workbench {
     /// hub's bound on connections is reached.
     pub fn join(&mut self, shard: usize, topics: &[Topic]) -> Option<u64> {
         let sink = sinks::Sink::Counting(sinks::Tally::default());
-        let key = self.shards[shard].join_sink(sink, &self.head, topics, self.wire)?;
+        let guest = Guest::new(self.head.clone(), topics.to_vec(), self.wire);
+        let key = self.shards[shard].join_sink(sink, &guest)?;
         Some(key.to_u64())
     }
 

@@ -12,7 +12,9 @@ use crate::http::query::Query;
 use crate::http::request::{Head, Request};
 use crate::http::response;
 use crate::options::jittered;
-use crate::shard::{Command, Door, Greeter, Greeting, Shared, Visitor};
+use crate::policy::Policy;
+use crate::resume::{Resume, Start};
+use crate::shard::{Command, Door, Greeter, Greeting, Guest, Shared, Visitor};
 use crate::sys::{ListenSocket, SocketOptions, Stream};
 use crate::topic::Topic;
 
@@ -166,7 +168,8 @@ impl Listener {
         let socket = bound.map_err(ListenError::Bind)?;
         let addr = socket.local_addr().map_err(ListenError::Bind)?;
         let elsewhere = options.elsewhere.clone();
-        let greeter = HttpGreeter { retry: shared.options.retry, options };
+        let greeter =
+            HttpGreeter { retry: shared.options.retry, policy: shared.options.policy, options };
         let door = Arc::new(Door::new(socket, Box::new(greeter), elsewhere));
         // From here on, dropping it takes the door from those shards that have it already.
         let listener = Listener { door, shared, addr };
@@ -263,6 +266,7 @@ impl Drop for Listener {
 struct HttpGreeter {
     options: ListenOptions,
     retry: Duration,
+    policy: Policy,
 }
 
 impl Greeter for HttpGreeter {
@@ -346,7 +350,9 @@ impl HttpGreeter {
         }
         let wire = if request.minor_version == 0 { Wire::Plain } else { Wire::Chunked };
         let retry = Some(self.retry).filter(|retry| !retry.is_zero()).map(jittered);
-        Greeting::Join { head: response::stream(wire, &cors, retry), topics, wire }
+        let head = response::stream(wire, &cors);
+        let (resume, policy) = (Resume::Start(Start::Now), self.policy);
+        Greeting::Join(Box::new(Guest { head, topics, wire, retry, resume, policy, tag: None }))
     }
 
     /// The topics that a query asks for: `topic=a&topic=b`.

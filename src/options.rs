@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::event::Event;
 use crate::policy::Policy;
 
 /// How a [`Hub`](crate::Hub) behaves and where its bounds are. All of it has a default.
@@ -40,6 +41,20 @@ pub struct Options {
     /// The hub is full when this many bytes over all topics wait to be sent, each event with 256
     /// bytes more for what the engine keeps with it. Default: 64 MiB.
     pub hub_room_bytes: usize,
+    /// The most events of a topic that are kept for clients that come back; zero keeps nothing,
+    /// and then who comes back is told that it may have missed something. Default: 1,000.
+    pub history_events_max: usize,
+    /// The most bytes of a topic's events that are kept, each event with 256 bytes more for what
+    /// the engine keeps with it. Default: 1 MiB.
+    pub history_bytes_max: usize,
+    /// How long an event is kept, at most 7 days. Default: 5 min.
+    pub history_age_max: Duration,
+    /// The most bytes that are kept over all topics, each topic with 512 bytes more; the oldest
+    /// events go first. Default: 64 MiB.
+    pub history_total_bytes_max: usize,
+    /// The name of the event by which a client is told that events are missing from its stream; no
+    /// event of this name can be published. Default: `fanfare-gap`.
+    pub gap_event: String,
     /// What happens to a connection that lags by more than the next two. Default: disconnect.
     pub policy: Policy,
     /// The most bytes that a connection may lag behind its audience, beyond one batch, each event
@@ -83,6 +98,11 @@ impl Default for Options {
             batch_bytes_max: 40 << 10,
             topic_room_bytes: 40 << 10,
             hub_room_bytes: 64 << 20,
+            history_events_max: 1_000,
+            history_bytes_max: 1 << 20,
+            history_age_max: Duration::from_secs(5 * 60),
+            history_total_bytes_max: 64 << 20,
+            gap_event: "fanfare-gap".to_owned(),
             policy: Policy::Disconnect,
             lag_bytes_max: 1 << 20,
             lag_age_max: Duration::from_secs(30),
@@ -136,7 +156,10 @@ impl Options {
         within(self.hub_room_bytes > 0, "hub_room_bytes", "at least 1 byte")?;
         within(self.lag_total_bytes_max > 0, "lag_total_bytes_max", "at least 1 byte")?;
         within(self.connections_max > 0, "connections_max", "at least 1")?;
-        within(self.lag_age_max >= self.lag_grace, "lag_age_max", "at least lag_grace")
+        within(self.lag_age_max >= self.lag_grace, "lag_age_max", "at least lag_grace")?;
+        within(self.history_age_max <= 7 * DAY, "history_age_max", "at most 7 days")?;
+        let name = Event::empty().retry(DAY).name(&*self.gap_event).check(0);
+        within(name.is_ok(), "gap_event", "1 to 256 bytes without CR, LF or NUL")
     }
 }
 

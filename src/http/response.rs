@@ -2,25 +2,20 @@
 
 use std::time::{Duration, SystemTime};
 
-use crate::frame::{chunk, Wire};
+use crate::frame::Wire;
 
 /// Fields that keep proxies and caches from storing, compressing or holding back the stream.
 const STREAM_FIELDS: &str = "Content-Type: text/event-stream\r\n\
      Cache-Control: no-cache, no-store, no-transform\r\n\
      X-Accel-Buffering: no\r\n";
 
-/// The head of a stream and its first bytes: the reconnection time.
-pub(crate) fn stream(wire: Wire, cors: &str, retry: Option<Duration>) -> Vec<u8> {
-    let retry = retry.map(retry_field);
-    let (framing, first) = match wire {
-        Wire::Chunked => {
-            ("Transfer-Encoding: chunked\r\n", retry.map(|field| chunk(field.as_bytes())))
-        }
-        Wire::Plain => ("Connection: close\r\n", retry.map(String::into_bytes)),
+/// The head of a stream.
+pub(crate) fn stream(wire: Wire, cors: &str) -> Vec<u8> {
+    let framing = match wire {
+        Wire::Chunked => "Transfer-Encoding: chunked\r\n",
+        Wire::Plain => "Connection: close\r\n",
     };
-    let mut head = head("200 OK", STREAM_FIELDS, cors, framing).into_bytes();
-    head.extend(first.into_iter().flatten());
-    head
+    head("200 OK", STREAM_FIELDS, cors, framing).into_bytes()
 }
 
 /// The answer to `HEAD`: the head that `GET` would get.
@@ -80,13 +75,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_stream_begins_with_its_head_and_the_reconnection_time() {
-        let head = stream(Wire::Chunked, "Vary: Origin\r\n", Some(Duration::from_secs(2)));
-        let head = String::from_utf8(head).unwrap();
-        let (fields, body) = head.split_once("\r\n\r\n").unwrap();
-        assert!(fields.starts_with("HTTP/1.1 200 OK\r\nDate: "), "{fields}");
-        assert!(fields.ends_with("\r\nVary: Origin\r\nTransfer-Encoding: chunked"), "{fields}");
-        assert_eq!(body, "d\r\nretry: 2000\n\n\r\n");
+    fn a_streams_head_says_how_it_is_framed() {
+        let head = String::from_utf8(stream(Wire::Chunked, "Vary: Origin\r\n")).unwrap();
+        assert!(head.starts_with("HTTP/1.1 200 OK\r\nDate: "), "{head}");
+        assert!(head.ends_with("\r\nVary: Origin\r\nTransfer-Encoding: chunked\r\n\r\n"), "{head}");
     }
 
     #[test]

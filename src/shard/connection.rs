@@ -6,6 +6,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::greeter::Door;
+use super::lag::Own;
 #[cfg(feature = "internals")]
 use super::tally::Tally;
 use crate::sys::Stream;
@@ -62,8 +63,8 @@ pub(crate) struct Place {
 /// How far a laggard is.
 pub(crate) struct Lagging {
     pub(crate) place: Place,
-    /// Bytes for it alone that go before anything else, and how many of them were sent.
-    pub(crate) own: Option<(Box<[u8]>, usize)>,
+    /// Bytes that go before anything else.
+    pub(crate) own: Option<Own>,
     /// The events that it is being sent in one envelope; it stands at the first.
     pub(crate) batch: Range<u64>,
     /// How many bytes of that were sent, the envelope's included.

@@ -3,9 +3,14 @@
 
 use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::frame::Wire;
+use crate::policy::Policy;
+use crate::resume::Resume;
+#[cfg(any(test, feature = "internals"))]
+use crate::resume::Start;
 use crate::sys::ListenSocket;
 use crate::topic::Topic;
 
@@ -29,12 +34,38 @@ pub(crate) trait Greeter: Send + Sync {
 pub(crate) enum Greeting {
     /// Its request's head is not complete.
     More,
-    /// It is sent the response's head, and from then on what is published to the topics.
-    Join { head: Vec<u8>, topics: Vec<Topic>, wire: Wire },
+    /// It becomes an event stream.
+    Join(Box<Guest>),
     /// It is sent an answer, and then the connection is closed.
     Answer(Vec<u8>),
     /// It wants something else than events: another part of the program answers.
     Elsewhere,
+}
+
+/// A client that is to get events.
+pub(crate) struct Guest {
+    /// The response's head.
+    pub(crate) head: Vec<u8>,
+    /// What it wants, at least one.
+    pub(crate) topics: Vec<Topic>,
+    pub(crate) wire: Wire,
+    /// The reconnection time that it is told.
+    pub(crate) retry: Option<Duration>,
+    /// What of the past it is sent first.
+    pub(crate) resume: Resume,
+    /// What happens to it when it lags too far.
+    pub(crate) policy: Policy,
+    /// What it calls itself.
+    pub(crate) tag: Option<Arc<str>>,
+}
+
+#[cfg(any(test, feature = "internals"))]
+impl Guest {
+    /// One that wants nothing but what is published to topics.
+    pub(crate) fn new(head: Vec<u8>, topics: Vec<Topic>, wire: Wire) -> Guest {
+        let (resume, policy) = (Resume::Start(Start::Now), Policy::default());
+        Guest { head, topics, wire, retry: None, resume, policy, tag: None }
+    }
 }
 
 /// A connection that wants something else than events.

@@ -8,10 +8,12 @@ use std::sync::Arc;
 
 use super::audience::Audience;
 use super::connection::{Connection, Greeted, Network, Place, Sink, State};
-use super::greeter::{Door, Greeting, Visitor};
+use super::greeter::{Door, Greeting, Guest, Visitor};
+use super::lag::Own;
+use super::record::Record;
 use super::slots::Key;
 use super::{Command, LocalTopic, Shard};
-use crate::frame::Wire;
+use crate::frame::{chunk, Wire};
 use crate::metrics::Reason;
 use crate::sys::{AcceptError, Stream};
 use crate::topic::Topic;
@@ -203,7 +205,7 @@ impl Shard {
                     greeted.head = bytes.to_vec();
                 }
             }
-            Greeting::Join { head, topics, wire } => self.join(key.index, &head, &topics, wire),
+            Greeting::Join(guest) => self.join(key.index, &guest),
             Greeting::Answer(answer) => {
                 if crowded {
                     self.link().counters.refused_connections.add(1);
@@ -254,8 +256,9 @@ impl Shard {
     }
 
     /// Makes an event stream of a connection: from now on it gets what is published to its topics.
-    pub(super) fn join(&mut self, index: u32, head: &[u8], topics: &[Topic], wire: Wire) {
-        let audience = self.audience_of(topics, wire);
+    pub(super) fn join(&mut self, index: u32, guest: &Guest) {
+        let audience = self.audience_of(&guest.topics, guest.wire);
+        self.keep_record(index, Record { policy: guest.policy });
         self.link().counters.pending_connections.sub(1);
         self.link().counters.connections.add(1);
         self.link().counters.accepted_connections.add(1);
@@ -263,7 +266,16 @@ impl Shard {
             self.topics[topic as usize].crowd += 1;
         }
         self.join_ring(index, audience, self.now_ms());
-        self.send_own(index, head);
+        self.send_own(index, &welcome(guest));
+    }
+
+    fn keep_record(&mut self, index: u32, record: Record) {
+        let nth = index as usize;
+        if nth >= self.records.len() {
+            // What is passed over is no stream yet.
+            self.records.resize_with(nth + 1, Record::default);
+        }
+        self.records[nth] = record;
     }
 
     /// Makes a member of a connection that is to get what is published from now on.
@@ -285,7 +297,7 @@ impl Shard {
             Err(_) => return self.disconnect(index, Reason::Error),
         };
         let position = self.audiences[audience].ring.position_of(place);
-        self.fall_behind(index, Some((bytes.into(), sent)), position..position, 0);
+        self.fall_behind(index, Some(Own { bytes: bytes.into(), sent }), position..position, 0);
         self.change_log(audience, Audience::settle);
     }
 
@@ -345,4 +357,17 @@ impl Shard {
             State::Greeting(_) | State::Leaving => drop(self.remove(key.index)),
         }
     }
+}
+
+/// The first bytes that a client is sent: the response's head, and its reconnection time.
+fn welcome(guest: &Guest) -> Vec<u8> {
+    let mut welcome = guest.head.clone();
+    if let Some(retry) = guest.retry {
+        let block = format!("retry: {}\n\n", retry.as_millis());
+        match guest.wire {
+            Wire::Plain => welcome.extend_from_slice(block.as_bytes()),
+            Wire::Chunked => welcome.extend_from_slice(&chunk(block.as_bytes())),
+        }
+    }
+    welcome
 }

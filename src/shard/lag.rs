@@ -15,6 +15,7 @@
 
 use std::io::ErrorKind;
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::connection::{Lagging, Place, State};
 use super::slots::Key;
@@ -30,8 +31,12 @@ const GOES_MAX: usize = 32;
 /// Who takes nothing for this share of `lag_grace` is not waited for.
 const STALLED_SHARE: u128 = 10;
 
-/// Bytes for one connection alone, and how many of them were sent.
-pub(super) type Own = (Box<[u8]>, usize);
+/// Bytes for one connection alone, or for several that need the same, and how many of them it was
+/// sent.
+pub(crate) struct Own {
+    pub(crate) bytes: Arc<[u8]>,
+    pub(crate) sent: usize,
+}
 
 /// How far a laggard came.
 enum Went {
@@ -109,7 +114,7 @@ impl Shard {
             };
             let log = &self.audiences[lagging.place.audience].log;
             let rest = match &lagging.own {
-                Some((bytes, sent)) => &bytes[*sent..],
+                Some(own) => &own.bytes[own.sent..],
                 None if lagging.batch.start == log.end() => break Went::CaughtUp,
                 None => {
                     // What has not been begun may as well be more by now.
@@ -132,7 +137,7 @@ impl Shard {
                 Err(_) => break Went::Broken,
             };
             match &mut lagging.own {
-                Some((_, own_sent)) if sent < whole => *own_sent += sent,
+                Some(own) if sent < whole => own.sent += sent,
                 Some(_) => lagging.own = None,
                 None if sent < whole => lagging.sent += sent,
                 None => self.finish_batch(index, batch_len),

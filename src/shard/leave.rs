@@ -45,6 +45,9 @@ impl Shard {
         let connection = self.connections.remove(index);
         self.shared.seats.give_back(connection.peer);
         self.connections.shrink();
+        if self.connections.is_empty() {
+            self.records = Vec::new();
+        }
         connection
     }
 

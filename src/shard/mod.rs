@@ -39,6 +39,7 @@ mod join;
 mod lag;
 mod leave;
 mod log;
+mod record;
 mod ring;
 mod seats;
 #[cfg(any(test, feature = "internals"))]
@@ -63,6 +64,7 @@ use slab::Slab;
 use self::audience::Audience;
 use self::connection::Connection;
 use self::drain::Draining;
+use self::record::Record;
 use self::slots::{Key, Slots};
 use self::timer::Timers;
 use crate::frame::Wire;
@@ -74,7 +76,7 @@ use crate::topic::Topic;
 
 pub(crate) use self::drain::Drain;
 pub use self::greeter::Visitor;
-pub(crate) use self::greeter::{Door, Greeter, Greeting};
+pub(crate) use self::greeter::{Door, Greeter, Greeting, Guest};
 pub(crate) use self::seats::Seats;
 
 /// What is sent before another audience has its turn, in units of [`cost_of`]: less than a
@@ -98,6 +100,8 @@ pub(crate) struct Shard {
     ready: Vec<Readiness>,
     doors: Slab<Arc<Door>>,
     connections: Slots<Connection>,
+    /// What is known of each connection besides, where the hot path does not look.
+    records: Vec<Record>,
     audiences: Slots<Audience>,
     audience_of: HashMap<(Box<[u32]>, Wire), u32>,
     topics: Slab<LocalTopic>,
@@ -210,6 +214,7 @@ impl Shard {
             ready: Vec::new(),
             doors: Slab::new(),
             connections: Slots::new(),
+            records: Vec::new(),
             audiences: Slots::new(),
             audience_of: HashMap::new(),
             topics: Slab::new(),

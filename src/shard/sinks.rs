@@ -6,11 +6,9 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use super::connection::{Connection, Network, State};
-use super::Shard;
-use crate::frame::Wire;
+use super::{Guest, Shard};
 #[cfg(feature = "internals")]
 use crate::order::Published;
-use crate::topic::Topic;
 
 pub(crate) use super::connection::Sink;
 pub(crate) use super::slots::Key;
@@ -20,20 +18,14 @@ pub(crate) use super::{audience::Audience, slots::Slots, tally::Tally};
 impl Shard {
     /// Has a sink join as a connection does whose request was just understood. `None` when there
     /// is no seat.
-    pub(crate) fn join_sink(
-        &mut self,
-        sink: Sink,
-        head: &[u8],
-        topics: &[Topic],
-        wire: Wire,
-    ) -> Option<Key> {
+    pub(crate) fn join_sink(&mut self, sink: Sink, guest: &Guest) -> Option<Key> {
         let peer = Network::from(SocketAddr::from((Ipv4Addr::LOCALHOST, 1)));
         if !self.shared.seats.take(peer) {
             return None;
         }
         let key = self.connections.insert(Connection { sink, peer, state: State::Leaving });
         self.link().counters.pending_connections.add(1);
-        self.join(key.index, head, topics, wire);
+        self.join(key.index, guest);
         Some(key)
     }
 }

@@ -86,7 +86,8 @@ impl World {
         };
         // What is in the inbox was published before, and goes to whoever is here when it is taken.
         self.shard.take_inbox();
-        let key = self.shard.join_sink(sink, &head, &names, wire).expect("there is a seat");
+        let key =
+            self.shard.join_sink(sink, &Guest::new(head, names, wire)).expect("there is a seat");
         let expected = b"head\n".to_vec();
         self.joined += 1;
         self.clients.insert(self.joined, TestClient { key, far, expected, topics, wire });

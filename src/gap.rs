@@ -1,0 +1,105 @@
+//! How a client is told, within its stream, that events are missing from it.
+
+use std::fmt::Write;
+
+use crate::frame::{chunk, Wire};
+use crate::id::EventId;
+
+/// Events that a client would have got, and never will.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Gap {
+    /// The last id that the client had, as it was given; `None` if it is not to be repeated.
+    pub(crate) from: Option<String>,
+    /// From behind this one on nothing is missing.
+    pub(crate) to: EventId,
+    pub(crate) reason: GapReason,
+    /// How many events are missing, where that is known.
+    pub(crate) missed: Option<u64>,
+}
+
+/// Why there is a gap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum GapReason {
+    /// What came next is not kept any more.
+    Expired,
+    /// The id is of another life of the hub: it was restarted.
+    Restarted,
+    /// Nobody knows the id.
+    UnknownId,
+    /// The client was too slow, and events were dropped for it.
+    Slow,
+}
+
+impl GapReason {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            GapReason::Expired => "expired",
+            GapReason::Restarted => "restarted",
+            GapReason::UnknownId => "unknown_id",
+            GapReason::Slow => "slow",
+        }
+    }
+}
+
+impl Gap {
+    /// The gap as an event of a name: JSON with `from`, `to`, `reason` and `missed`. Its id is `to`,
+    /// so that a client that comes back is not told of it again.
+    pub(crate) fn encode(&self, name: &str, wire: Wire) -> Vec<u8> {
+        let Gap { from, to, reason, missed } = self;
+        let mut block = format!("id: {to}\nevent: {name}\ndata: {{\"from\":");
+        match from {
+            Some(from) => put_json_string(&mut block, from),
+            None => block += "null",
+        }
+        let missed = missed.map_or_else(|| "null".to_owned(), |missed| missed.to_string());
+        let reason = reason.as_str();
+        // Writing to a string never fails.
+        let _ = write!(block, ",\"to\":\"{to}\",\"reason\":\"{reason}\",\"missed\":{missed}}}\n\n");
+        match wire {
+            Wire::Plain => block.into_bytes(),
+            Wire::Chunked => chunk(block.as_bytes()),
+        }
+    }
+}
+
+/// Writes a JSON string (RFC 8259, section 7) that holds no line break: control characters are
+/// escaped.
+fn put_json_string(out: &mut String, text: &str) {
+    out.push('"');
+    for character in text.chars() {
+        match character {
+            '"' => *out += "\\\"",
+            '\\' => *out += "\\\\",
+            control if control < ' ' => {
+                let _ = write!(out, "\\u{:04x}", u32::from(control));
+            }
+            other => out.push(other),
+        }
+    }
+    out.push('"');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::Epoch;
+
+    #[test]
+    fn a_gap_is_an_event_with_the_id_up_to_which_something_is_missing() {
+        let to = EventId { epoch: Epoch::random(), sequence: 7 };
+        let gap = Gap {
+            from: Some("a\"b\\c\u{1}é".to_owned()),
+            to,
+            reason: GapReason::Expired,
+            missed: Some(3),
+        };
+        let json =
+            format!(r#"{{"from":"a\"b\\c\u0001é","to":"{to}","reason":"expired","missed":3}}"#);
+        let block = format!("id: {to}\nevent: fanfare-gap\ndata: {json}\n\n");
+        assert_eq!(gap.encode("fanfare-gap", Wire::Plain), block.as_bytes());
+        assert_eq!(gap.encode("fanfare-gap", Wire::Chunked), chunk(block.as_bytes()));
+        let unknown = Gap { from: None, reason: GapReason::Slow, missed: None, ..gap };
+        let text = String::from_utf8(unknown.encode("g", Wire::Plain)).unwrap();
+        assert!(text.contains(r#"{"from":null,"#) && text.ends_with("\"missed\":null}\n\n"));
+    }
+}

@@ -1,0 +1,10 @@
+//! What is known of an event stream besides what the hot path needs. It stands in a row of its own,
+//! beside the slab, so that entries stay small.
+
+use crate::policy::Policy;
+
+#[derive(Default)]
+pub(super) struct Record {
+    /// What happens to it when it lags too far.
+    pub(super) policy: Policy,
+}
