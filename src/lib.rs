@@ -42,6 +42,7 @@
 mod drain;
 mod drive;
 mod event;
+mod filter;
 mod frame;
 mod gap;
 mod http;
@@ -68,6 +69,7 @@ pub mod internals;
 pub use crate::drain::{DrainOptions, Drained};
 pub use crate::drive::Driver;
 pub use crate::event::{Event, EventError};
+pub use crate::filter::{Filter, FilterError, Subscription, SubscriptionError};
 pub use crate::http::cors::Cors;
 pub use crate::http::query::{Query, QueryError};
 pub use crate::hub::{Hub, PublishError, StartError};

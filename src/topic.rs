@@ -1,5 +1,6 @@
 //! What an event is published to and a client subscribes to.
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -7,9 +8,10 @@ use std::sync::Arc;
 /// The name of a stream of events: UTF-8, 1 to [`Topic::BYTES_MAX`] bytes.
 ///
 /// A `Topic` that exists is a valid one. Cloning it copies a reference, never the name. No name
-/// has a meaning to the engine; `/` is the customary separator of levels. `+` and `#` are kept
-/// free for wildcard subscriptions, and control characters are refused because a topic shows up
-/// in logs.
+/// has a meaning to the engine, but to a [`Filter`](crate::Filter): `/` separates levels, `+` and
+/// `#` stand for some of them and can therefore not be in a name, and a first `$` keeps a topic
+/// out of filters that begin with one of the two. Control characters are refused because a topic
+/// shows up in logs.
 ///
 /// # Examples
 ///
@@ -78,6 +80,13 @@ impl Topic {
     /// The name.
     #[must_use]
     pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A set or map of topics can be searched by name: a topic is ordered, equal and hashed as this is.
+impl Borrow<str> for Topic {
+    fn borrow(&self) -> &str {
         &self.0
     }
 }

@@ -1,0 +1,368 @@
+//! Filters by their levels, to find those that match a topic without asking each of them.
+//!
+//! ```text
+//!   orders/+/status   orders/+/#   orders/42        orders
+//!                                                   /    \
+//!                                                  +      42
+//!                                                /   \
+//!                                           status    #
+//! ```
+//!
+//! A topic is led down from the top: to the child of its next level's name, to `+`, and to `#`.
+//! Neither wildcard can be a level of a topic, so the three never get mixed up.
+//!
+//! Filters come from clients, and one of 256 bytes may have 257 levels. With a node for each level
+//! it would take a hundred times as much memory as it has bytes. Hence a node is made only where
+//! a filter ends or two part, and stands for all levels from the last one on: there are fewer than
+//! two nodes per filter, whatever the filters are.
+
+use std::collections::HashMap;
+use std::mem;
+
+use super::{may_begin_with_wildcard, Filter, Levels, ALL_BELOW, ONE_LEVEL};
+use crate::topic::Topic;
+
+/// A map from filters to values that knows which filters match a topic.
+pub(crate) struct FilterTree<V> {
+    /// Stands for no level, and holds nothing itself.
+    root: Node<V>,
+    len: usize,
+}
+
+struct Node<V> {
+    /// The levels that it adds to those of its parent, as they stand in a filter.
+    levels: Box<str>,
+    /// The filter that ends here.
+    here: Option<(Filter, V)>,
+    /// By the first of their levels. Names are a client's choice, so the hash has to be keyed.
+    children: HashMap<Box<str>, Node<V>>,
+}
+
+impl<V> Default for FilterTree<V> {
+    fn default() -> FilterTree<V> {
+        FilterTree { root: Node::new(""), len: 0 }
+    }
+}
+
+impl<V> FilterTree<V> {
+    /// How many filters there are.
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    pub(crate) fn get(&self, filter: &Filter) -> Option<&V> {
+        let mut node = &self.root;
+        let mut rest = Some(filter.as_str());
+        while let Some(levels) = rest {
+            node = node.children.get(first(levels))?;
+            rest = node.behind(levels)?;
+        }
+        node.here.as_ref().map(|(_, value)| value)
+    }
+
+    pub(crate) fn get_mut(&mut self, filter: &Filter) -> Option<&mut V> {
+        let mut node = &mut self.root;
+        let mut rest = Some(filter.as_str());
+        while let Some(levels) = rest {
+            node = node.children.get_mut(first(levels))?;
+            rest = node.behind(levels)?;
+        }
+        node.here.as_mut().map(|(_, value)| value)
+    }
+
+    /// The value of a filter, which is made if there is none.
+    pub(crate) fn get_or_insert_with(
+        &mut self,
+        filter: &Filter,
+        make: impl FnOnce() -> V,
+    ) -> &mut V {
+        let mut node = &mut self.root;
+        let mut rest = Some(filter.as_str());
+        while let Some(levels) = rest {
+            node = node.children.entry(first(levels).into()).or_insert_with(|| Node::new(levels));
+            let shared = shared(&node.levels, levels);
+            node.part(shared);
+            rest = levels.get(shared + 1..);
+        }
+        let (_, value) = node.here.get_or_insert_with(|| {
+            self.len += 1;
+            (filter.clone(), make())
+        });
+        value
+    }
+
+    pub(crate) fn remove(&mut self, filter: &Filter) -> Option<V> {
+        let (_, value) = self.root.remove(Some(filter.as_str()))?;
+        self.len -= 1;
+        Some(value)
+    }
+
+    /// Visits each filter that matches a topic once, in no order.
+    ///
+    /// Looks at those nodes only whose levels match the first ones of the topic, and at three
+    /// children of each.
+    pub(crate) fn for_each_match(&self, topic: &Topic, mut visit: impl FnMut(&Filter, &V)) {
+        let levels = Levels::of(topic.as_str());
+        let mut open: Vec<_> = self.root.matching(levels, may_begin_with_wildcard(topic)).collect();
+        while let Some((node, rest)) = open.pop() {
+            if let (true, Some((filter, value))) = (rest.is_empty(), &node.here) {
+                visit(filter, value);
+            }
+            open.extend(node.matching(rest, true));
+        }
+    }
+}
+
+impl<V> Node<V> {
+    fn new(levels: &str) -> Node<V> {
+        Node { levels: levels.into(), here: None, children: HashMap::new() }
+    }
+
+    /// What of a filter's levels is left behind the node's; `None` if it has not all of these.
+    fn behind<'f>(&self, levels: &'f str) -> Option<Option<&'f str>> {
+        let shared = shared(&self.levels, levels);
+        (shared == self.levels.len()).then(|| levels.get(shared + 1..))
+    }
+
+    /// The children that match the next levels of a topic, each with what it leaves of them.
+    fn matching<'n, 't>(
+        &'n self,
+        rest: Levels<'t>,
+        wildcards: bool,
+    ) -> impl Iterator<Item = (&'n Node<V>, Levels<'t>)> + use<'n, 't, V> {
+        let name = { rest }.next();
+        let one_level = name.and(wildcards.then_some(ONE_LEVEL));
+        let all_below = wildcards.then_some(ALL_BELOW);
+        [name, one_level, all_below].into_iter().flatten().filter_map(move |key| {
+            let child = self.children.get(key)?;
+            Some((child, rest.past(&child.levels)?))
+        })
+    }
+
+    /// Keeps the levels up to a byte, and gives the others to a child.
+    fn part(&mut self, at: usize) {
+        let Some(levels) = self.levels.get(at + 1..) else { return };
+        let below = Node {
+            levels: levels.into(),
+            here: self.here.take(),
+            children: mem::take(&mut self.children),
+        };
+        self.children.insert(first(levels).into(), below);
+        self.levels = self.levels[..at].into();
+    }
+
+    /// The reverse of [`Node::part`]: takes the only child's place.
+    fn join(&mut self) {
+        if let Some(mut only) = mem::take(&mut self.children).into_values().next() {
+            only.levels = format!("{}/{}", self.levels, only.levels).into();
+            *self = only;
+        }
+    }
+
+    fn remove(&mut self, rest: Option<&str>) -> Option<(Filter, V)> {
+        let Some(levels) = rest else { return self.here.take() };
+        let name = first(levels);
+        let child = self.children.get_mut(name)?;
+        let removed = child.remove(child.behind(levels)?)?;
+        match (&child.here, child.children.len()) {
+            (None, 0) => {
+                self.children.remove(name);
+                // Not at each removal, so that moving the entries costs little for each.
+                if self.children.len() < self.children.capacity() / 4 || self.children.is_empty() {
+                    self.children.shrink_to_fit();
+                }
+            }
+            (None, 1) => child.join(),
+            _ => {}
+        }
+        Some(removed)
+    }
+}
+
+fn first(levels: &str) -> &str {
+    levels.split('/').next().unwrap_or_default()
+}
+
+/// How many bytes two texts have in common that begin with the same level, in whole levels.
+fn shared(a: &str, b: &str) -> usize {
+    let same = a.split('/').zip(b.split('/')).take_while(|(a, b)| a == b);
+    same.map(|(level, _)| level.len() + "/".len()).sum::<usize>() - "/".len()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+    use proptest::sample::Index;
+
+    use super::super::tests::{matches_naively, texts_of, CASES};
+    use super::*;
+
+    impl<V> Node<V> {
+        /// The nodes below, each of which has a reason to be.
+        fn count(&self) -> usize {
+            let below = self.children.iter().map(|(key, node)| {
+                assert_eq!(&**key, first(&node.levels));
+                assert!(node.here.is_some() || node.children.len() > 1, "{:?}", node.levels);
+                1 + node.count()
+            });
+            below.sum()
+        }
+    }
+
+    impl<V: Copy + Ord> FilterTree<V> {
+        fn matches(&self, topic: &Topic) -> Vec<(Filter, V)> {
+            let mut matches = Vec::new();
+            self.for_each_match(topic, |filter, &value| matches.push((filter.clone(), value)));
+            matches.sort();
+            matches
+        }
+    }
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Insert(Filter),
+        Replace(Index),
+        Remove(Index),
+        RemoveWhatMayNotBe(Filter),
+        Match(Topic),
+    }
+
+    fn filters() -> impl Strategy<Value = Filter> {
+        texts_of("\\+|#|a|b|é|\\$|").prop_map(|text| Filter::new(&text).unwrap())
+    }
+
+    fn topics() -> impl Strategy<Value = Topic> {
+        texts_of("a|b|é|\\$|").prop_map(|text| Topic::new(&text).unwrap())
+    }
+
+    fn steps() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            4 => filters().prop_map(Step::Insert),
+            1 => any::<Index>().prop_map(Step::Replace),
+            2 => any::<Index>().prop_map(Step::Remove),
+            1 => filters().prop_map(Step::RemoveWhatMayNotBe),
+            4 => topics().prop_map(Step::Match),
+        ]
+    }
+
+    /// A tree, and what it has to be like.
+    #[derive(Default)]
+    struct Pair {
+        tree: FilterTree<usize>,
+        model: BTreeMap<Filter, usize>,
+    }
+
+    impl Pair {
+        /// Any filter that is there.
+        fn any(&self, index: Index) -> Option<Filter> {
+            let nth = index.index(self.model.len().max(1));
+            self.model.keys().nth(nth).cloned()
+        }
+
+        fn step(&mut self, step: Step, number: usize) {
+            match step {
+                Step::Insert(filter) => {
+                    let value = *self.tree.get_or_insert_with(&filter, || number);
+                    assert_eq!(value, *self.model.entry(filter).or_insert(number));
+                }
+                Step::Replace(index) => {
+                    if let Some(filter) = self.any(index) {
+                        *self.tree.get_mut(&filter).unwrap() = number;
+                        self.model.insert(filter, number);
+                    }
+                }
+                Step::Remove(index) => {
+                    if let Some(filter) = self.any(index) {
+                        self.remove(&filter);
+                    }
+                }
+                Step::RemoveWhatMayNotBe(filter) => self.remove(&filter),
+                Step::Match(topic) => {
+                    let asked = self.model.iter().map(|(filter, &value)| (filter.clone(), value));
+                    let asked = asked.filter(|(f, _)| matches_naively(f.as_str(), topic.as_str()));
+                    assert_eq!(self.tree.matches(&topic), asked.collect::<Vec<_>>(), "{topic}");
+                }
+            }
+        }
+
+        fn remove(&mut self, filter: &Filter) {
+            assert_eq!(self.tree.remove(filter), self.model.remove(filter), "{filter}");
+            assert_eq!(self.tree.get(filter), None);
+            assert_eq!(self.tree.get_mut(filter), None);
+        }
+
+        fn check(&self) {
+            assert_eq!(self.tree.len(), self.model.len());
+            assert_eq!(self.tree.is_empty(), self.model.is_empty());
+            assert!(self.tree.root.count() < (2 * self.model.len()).max(1));
+            for (filter, value) in &self.model {
+                assert_eq!(self.tree.get(filter), Some(value), "{filter}");
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig {
+            cases: CASES,
+            failure_persistence: None,
+            ..ProptestConfig::default()
+        })]
+
+        #[test]
+        fn the_tree_finds_what_asking_each_filter_finds_and_grows_and_shrinks_with_them(
+            steps in proptest::collection::vec(steps(), 1..100),
+            order in any::<Index>(),
+        ) {
+            let mut pair = Pair::default();
+            for (number, step) in steps.into_iter().enumerate() {
+                pair.step(step, number);
+                pair.check();
+            }
+            while let Some(filter) = pair.any(order) {
+                pair.remove(&filter);
+                pair.check();
+            }
+            prop_assert!(pair.tree.is_empty());
+            prop_assert_eq!(pair.tree.root.count(), 0);
+            prop_assert_eq!(pair.tree.root.children.capacity(), 0);
+        }
+    }
+
+    #[test]
+    fn filters_of_257_levels_have_a_node_each_and_one_where_they_part() {
+        let mut tree = FilterTree::default();
+        let long = |end: &str| Filter::new(&format!("{}{end}", "/".repeat(255))).unwrap();
+        for end in ["/", "a", "+", "#"] {
+            tree.get_or_insert_with(&long(end), || 0);
+        }
+        assert_eq!((tree.len(), tree.root.count()), (4, 5));
+        let slashes = |count| Topic::new(&"/".repeat(count)).unwrap();
+        let found = |count| tree.matches(&slashes(count)).into_iter().map(|(filter, _)| filter);
+        assert_eq!(found(256).collect::<Vec<_>>(), [long("#"), long("/")]);
+        assert_eq!(found(255).collect::<Vec<_>>(), [long("#"), long("+")]);
+        assert_eq!(found(254).collect::<Vec<_>>(), [long("#")]);
+        assert_eq!(found(253).count(), 0);
+    }
+
+    #[test]
+    fn memory_follows_a_crowd_that_leaves() {
+        let mut tree = FilterTree::default();
+        let filters: Vec<_> =
+            (0..1_000).map(|n| Filter::new(&format!("room/{n}/#")).unwrap()).collect();
+        for filter in &filters {
+            tree.get_or_insert_with(filter, || ());
+        }
+        for filter in &filters[10..] {
+            assert_eq!(tree.remove(filter), Some(()));
+        }
+        let room = &tree.root.children["room"];
+        assert_eq!((tree.len(), room.children.len()), (10, 10));
+        assert!(room.children.capacity() < 50, "{}", room.children.capacity());
+    }
+}
