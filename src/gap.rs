@@ -42,11 +42,12 @@ impl GapReason {
 }
 
 impl Gap {
-    /// The gap as an event of a name: JSON with `from`, `to`, `reason` and `missed`. Its id is `to`,
-    /// so that a client that comes back is not told of it again.
-    pub(crate) fn encode(&self, name: &str, wire: Wire) -> Vec<u8> {
+    /// The gap as an event of a name: JSON with `from`, `to`, `reason` and `missed`. Its id is the
+    /// one that a client has to come back with so that it misses nothing of what follows, and is
+    /// not told of the gap again if that can be had.
+    pub(crate) fn encode(&self, name: &str, id: EventId, wire: Wire) -> Vec<u8> {
         let Gap { from, to, reason, missed } = self;
-        let mut block = format!("id: {to}\nevent: {name}\ndata: {{\"from\":");
+        let mut block = format!("id: {id}\nevent: {name}\ndata: {{\"from\":");
         match from {
             Some(from) => put_json_string(&mut block, from),
             None => block += "null",
@@ -85,7 +86,7 @@ mod tests {
     use crate::id::Epoch;
 
     #[test]
-    fn a_gap_is_an_event_with_the_id_up_to_which_something_is_missing() {
+    fn a_gap_is_an_event_that_says_what_is_missing() {
         let to = EventId { epoch: Epoch::random(), sequence: 7 };
         let gap = Gap {
             from: Some("a\"b\\c\u{1}é".to_owned()),
@@ -96,10 +97,10 @@ mod tests {
         let json =
             format!(r#"{{"from":"a\"b\\c\u0001é","to":"{to}","reason":"expired","missed":3}}"#);
         let block = format!("id: {to}\nevent: fanfare-gap\ndata: {json}\n\n");
-        assert_eq!(gap.encode("fanfare-gap", Wire::Plain), block.as_bytes());
-        assert_eq!(gap.encode("fanfare-gap", Wire::Chunked), chunk(block.as_bytes()));
+        assert_eq!(gap.encode("fanfare-gap", to, Wire::Plain), block.as_bytes());
+        assert_eq!(gap.encode("fanfare-gap", to, Wire::Chunked), chunk(block.as_bytes()));
         let unknown = Gap { from: None, reason: GapReason::Slow, missed: None, ..gap };
-        let text = String::from_utf8(unknown.encode("g", Wire::Plain)).unwrap();
+        let text = String::from_utf8(unknown.encode("g", to, Wire::Plain)).unwrap();
         assert!(text.contains(r#"{"from":null,"#) && text.ends_with("\"missed\":null}\n\n"));
     }
 }

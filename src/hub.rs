@@ -105,7 +105,7 @@ impl Hub {
             pollers.iter().map(|poller| Arc::new(Inbox::new(poller.waker()))).collect();
         let shared = Arc::new(Shared {
             links: inboxes.iter().cloned().map(Link::new).collect(),
-            order: Order::new(inboxes.into(), options.topic_room_bytes, options.hub_room_bytes),
+            order: Order::new(inboxes.into(), &options),
             seats: Seats::new(options.connections_max, options.connections_per_address_max),
             closing: AtomicBool::new(false),
             drain: OnceLock::new(),
@@ -265,10 +265,12 @@ impl Hub {
     #[must_use]
     pub fn metrics(&self) -> Metrics {
         let shared = &self.owner.shared;
-        let (published_events, topics) = shared.order.counts();
+        let counts = shared.order.counts();
         let mut metrics = Metrics {
-            topics,
-            published_events,
+            topics: counts.topics,
+            published_events: counts.published_events,
+            kept_events: counts.kept_events,
+            kept_bytes: counts.kept_bytes,
             full_events: self.owner.full_events.load(Ordering::Relaxed),
             backlog_bytes: shared.order.backlog_bytes() as u64,
             ..Metrics::default()

@@ -29,6 +29,17 @@ pub struct EventId {
 pub(crate) struct Epoch([u8; Epoch::BYTES]);
 
 impl EventId {
+    /// Reads an id as it was written out; `None` for anything else.
+    pub(crate) fn parse(text: &str) -> Option<EventId> {
+        let (epoch, sequence) = text.split_once('-')?;
+        let epoch: [u8; Epoch::BYTES] = epoch.as_bytes().try_into().ok()?;
+        let plain = epoch.iter().all(|symbol| Epoch::SYMBOLS.contains(symbol))
+            && sequence.bytes().all(|byte| byte.is_ascii_digit())
+            && (sequence == "0" || !sequence.starts_with('0'));
+        let sequence = sequence.parse().ok().filter(|_| plain)?;
+        Some(EventId { epoch: Epoch(epoch), sequence })
+    }
+
     /// The most bytes that an id has when it is written out.
     pub const BYTES_MAX: usize = Epoch::BYTES + 1 + 20;
 
@@ -67,5 +78,34 @@ impl Epoch {
 impl fmt::Debug for Epoch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_read_as_it_was_written_and_nothing_else_is_one() {
+        for sequence in [0, 1, 10, u64::MAX] {
+            let id = EventId { epoch: Epoch::random(), sequence };
+            assert_eq!(EventId::parse(&id.to_string()), Some(id));
+        }
+        for text in [
+            "",
+            "-",
+            "7",
+            "0123456g-",
+            "0123456g-07",
+            "0123456g-+7",
+            "0123456g-7 ",
+            "0123456-7",
+            "0123456i-7",
+            "0123456G-7",
+            "0123456g-18446744073709551616",
+            "0123456g-1-1",
+        ] {
+            assert_eq!(EventId::parse(text), None, "{text:?}");
+        }
     }
 }

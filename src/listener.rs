@@ -6,6 +6,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::event::Event;
 use crate::frame::Wire;
 use crate::http::cors::Cors;
 use crate::http::query::Query;
@@ -49,6 +50,9 @@ pub struct ListenOptions {
     pub head_time_max: Duration,
     /// The most topics that one connection may want, at most 65,536. Default: 64.
     pub topics_max: usize,
+    /// Where the streams of those begin who do not say what they had last, neither as `Last-Event-ID`
+    /// nor with `latest` or `last=N` in the query. Default: with what is published from then on.
+    pub start: Start,
     /// What a client is told for whom there is no room. Default: to come again later.
     pub overload: Overload,
     /// Bytes that may wait in the kernel for a connection beyond what is in flight. It keeps the
@@ -114,6 +118,7 @@ impl Default for ListenOptions {
             head_bytes_max: 16 << 10,
             head_time_max: Duration::from_secs(10),
             topics_max: 64,
+            start: Start::default(),
             overload: Overload::default(),
             notsent_lowat_bytes: 16 << 10,
             send_buffer_bytes: None,
@@ -330,8 +335,11 @@ impl HttpGreeter {
         if !request.accepts_event_stream() {
             return refuse("406 Not Acceptable", "", "only text/event-stream is served here");
         }
-        let topics = match self.topics(request.query) {
-            Ok(topics) => topics,
+        let wanted = Query::parse(request.query).map_err(|error| error.to_string());
+        let wanted =
+            wanted.and_then(|query| Ok((self.topics(&query)?, self.resume(request, &query)?)));
+        let (topics, resume) = match wanted {
+            Ok(wanted) => wanted,
             Err(why) => return refuse("400 Bad Request", "", &why),
         };
         if request.method == "HEAD" {
@@ -351,13 +359,12 @@ impl HttpGreeter {
         let wire = if request.minor_version == 0 { Wire::Plain } else { Wire::Chunked };
         let retry = Some(self.retry).filter(|retry| !retry.is_zero()).map(jittered);
         let head = response::stream(wire, &cors);
-        let (resume, policy) = (Resume::Start(Start::Now), self.policy);
+        let policy = self.policy;
         Greeting::Join(Box::new(Guest { head, topics, wire, retry, resume, policy, tag: None }))
     }
 
     /// The topics that a query asks for: `topic=a&topic=b`.
-    fn topics(&self, query: &str) -> Result<Vec<Topic>, String> {
-        let query = Query::parse(query).map_err(|error| error.to_string())?;
+    fn topics(&self, query: &Query<'_>) -> Result<Vec<Topic>, String> {
         let topics = query.all("topic").take(self.options.topics_max + 1).map(Topic::new);
         let topics: Vec<Topic> = topics.collect::<Result<_, _>>().map_err(|e| e.to_string())?;
         match topics.len() {
@@ -366,6 +373,31 @@ impl HttpGreeter {
                 Err(format!("{} topics are the most for a connection", self.options.topics_max))
             }
             _ => Ok(topics),
+        }
+    }
+
+    /// What of the past a client is to get: everything after the id that it had last, which an
+    /// `EventSource` says in a header field and others may say in the query; or else what it asks
+    /// to begin with.
+    fn resume(&self, request: &Request<'_>, query: &Query<'_>) -> Result<Resume, String> {
+        let in_query = || query.first("last-event-id").or_else(|| query.first("lastEventId"));
+        let id = request.field("last-event-id").filter(|id| !id.is_empty()).or_else(in_query);
+        match id.map(str::trim) {
+            None | Some("") => {}
+            // Nobody's id: it is told so, without its being repeated.
+            Some(id) if id.len() > Event::FIELD_BYTES_MAX || id.chars().any(char::is_control) => {
+                return Ok(Resume::After("".into()));
+            }
+            Some(id) => return Ok(Resume::After(id.into())),
+        }
+        match (query.first("last"), query.first("latest")) {
+            (Some(count), None) => match count.parse() {
+                Ok(count) => Ok(Resume::Start(Start::Last(count))),
+                Err(_) => Err("last is how many events to begin with: last=10".to_owned()),
+            },
+            (None, Some(_)) => Ok(Resume::Start(Start::Latest)),
+            (None, None) => Ok(Resume::Start(self.options.start)),
+            (Some(_), Some(_)) => Err("ask for latest or for last=N, not for both".to_owned()),
         }
     }
 }

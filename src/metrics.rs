@@ -90,7 +90,18 @@ pub struct Metrics {
     pub delivered_events: u64,
     /// Bytes of events that sockets took, with their envelopes.
     pub delivered_bytes: u64,
-    /// Heartbeat comments.
+    /// Events times connections that were sent them because they had missed them; they count among
+    /// the delivered ones as well, when they are handed out.
+    pub replayed_events: u64,
+    /// Parts of history that were gathered to be replayed; one serves all who need the same.
+    pub gathered_parts: u64,
+    /// Times that a client was told that events are missing from its stream.
+    pub gap_events: u64,
+    /// Events that are kept for clients that come back.
+    pub kept_events: u64,
+    /// Bytes that those take, see [`Options::history_total_bytes_max`](crate::Options).
+    pub kept_bytes: u64,
+    /// Heartbeats: comments, or blocks that fire nothing but move the id to resume from.
     pub heartbeats: u64,
     /// Batches that were begun.
     pub batches: u64,
@@ -201,6 +212,9 @@ counters! {
     lagging_connections,
     delivered_events,
     delivered_bytes,
+    replayed_events,
+    gathered_parts,
+    gap_events,
     heartbeats,
     batches,
     held_batches,

@@ -17,12 +17,14 @@ pub(crate) struct Audience {
     /// Where it stands in each of these topics' list of audiences.
     pub(crate) places: Vec<u32>,
     pub(crate) wire: Wire,
-    /// Events up to this sequence number were published before the audience came to be.
-    from_sequence: u64,
+    /// Events up to this number were published before the audience came to be, or it has them.
+    taken_to: u64,
     pub(crate) log: Log,
     pub(crate) ring: Ring,
     /// Slab indices of the connections that lag, in no order.
     pub(crate) lagging: Vec<u32>,
+    /// How many connections are still sent what they have missed.
+    pub(crate) replaying: u32,
     /// How far any member was ever sent.
     begun: u64,
     /// When all members were last sent everything, in milliseconds since the hub's start.
@@ -34,15 +36,16 @@ pub(crate) struct Audience {
 }
 
 impl Audience {
-    pub(crate) fn new(topics: Box<[u32]>, wire: Wire, from_sequence: u64) -> Audience {
+    pub(crate) fn new(topics: Box<[u32]>, wire: Wire, taken_to: u64) -> Audience {
         Audience {
             places: Vec::with_capacity(topics.len()),
             topics,
             wire,
-            from_sequence,
+            taken_to,
             log: Log::new(wire),
             ring: Ring::default(),
             lagging: Vec::new(),
+            replaying: 0,
             begun: 0,
             quiet_since_ms: 0,
             in_express: false,
@@ -53,7 +56,8 @@ impl Audience {
 
     /// Takes an event that has to be sent.
     pub(crate) fn append(&mut self, published: &Arc<Published>) {
-        if published.sequence > self.from_sequence {
+        if published.sequence > self.taken_to {
+            self.taken_to = published.sequence;
             self.log.append(published);
         }
     }
@@ -88,8 +92,8 @@ impl Audience {
         }
     }
 
-    /// Nobody is here: no member, no laggard.
+    /// Nobody is here: no member, no laggard, and nobody who is to become one.
     pub(crate) fn is_empty(&self) -> bool {
-        self.ring.is_empty() && self.lagging.is_empty()
+        self.ring.is_empty() && self.lagging.is_empty() && self.replaying == 0
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::greeter::Door;
 use super::lag::Own;
+use super::replay::Replaying;
 #[cfg(feature = "internals")]
 use super::tally::Tally;
 use crate::sys::Stream;
@@ -34,6 +35,8 @@ pub(crate) type Script = Box<dyn FnMut(&[u8]) -> io::Result<usize> + Send>;
 pub(crate) enum State {
     /// Its request's head is not complete yet.
     Greeting(Box<Greeted>),
+    /// It is sent what it has missed.
+    Replaying(Box<Replaying>),
     /// It is caught up with its audience.
     Live(Place),
     /// Its socket did not take all there was for it.
@@ -89,7 +92,20 @@ impl Connection {
         match &mut self.state {
             State::Live(place) => place.place = to,
             State::Lagging(lagging) => lagging.place.place = to,
-            State::Greeting(_) | State::Leaving => unreachable!("it belongs to no audience"),
+            State::Greeting(_) | State::Replaying(_) | State::Leaving => {
+                unreachable!("it stands nowhere in an audience")
+            }
+        }
+    }
+}
+
+impl State {
+    /// Whether one that lags or replays queues for another go.
+    pub(crate) fn queued(&mut self) -> Option<&mut bool> {
+        match self {
+            State::Lagging(lagging) => Some(&mut lagging.queued),
+            State::Replaying(replaying) => Some(&mut replaying.queued),
+            State::Greeting(_) | State::Live(_) | State::Leaving => None,
         }
     }
 }

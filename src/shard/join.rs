@@ -15,6 +15,7 @@ use super::slots::Key;
 use super::{Command, LocalTopic, Shard};
 use crate::frame::{chunk, Wire};
 use crate::metrics::Reason;
+use crate::resume::{Resume, Start};
 use crate::sys::{AcceptError, Stream};
 use crate::topic::Topic;
 
@@ -35,8 +36,8 @@ impl Shard {
             match connection.state {
                 State::Greeting(_) if readiness.readable => self.read_head(key),
                 State::Greeting(_) => {}
-                State::Lagging(_) if readiness.writable => self.resume(key),
-                State::Live(_) | State::Lagging(_) | State::Leaving => {}
+                State::Lagging(_) | State::Replaying(_) if readiness.writable => self.resume(key),
+                State::Live(_) | State::Lagging(_) | State::Replaying(_) | State::Leaving => {}
             }
             let now_streaming = self
                 .connections
@@ -265,8 +266,29 @@ impl Shard {
         for &topic in &self.audiences[audience].topics {
             self.topics[topic as usize].crowd += 1;
         }
-        self.join_ring(index, audience, self.now_ms());
-        self.send_own(index, &welcome(guest));
+        if guest.resume != Resume::Start(Start::Now) {
+            return self.begin_replay(index, audience, guest);
+        }
+        let number = self.take_all();
+        let id = self.id_block(audience, number);
+        self.join_ring(index, audience, number, self.now_ms());
+        self.send_own(index, &welcome(guest, id.as_deref()));
+    }
+
+    /// A block that fires no event, and moves the id that a client comes back with to a number up
+    /// to which it has all that it wants; `None` where that would be in the way of ids of the
+    /// publisher's own, or of no use.
+    pub(super) fn id_block(&self, audience: u32, number: u64) -> Option<Vec<u8>> {
+        let Audience { topics, wire, .. } = &self.audiences[audience];
+        let own_ids = topics.iter().any(|&key| self.topics[key as usize].state.has_own_ids());
+        if own_ids || self.shared.options.history_events_max == 0 {
+            return None;
+        }
+        let block = format!("id: {}\n\n", self.shared.order.id_of(number));
+        Some(match wire {
+            Wire::Plain => block.into_bytes(),
+            Wire::Chunked => chunk(block.as_bytes()),
+        })
     }
 
     fn keep_record(&mut self, index: u32, record: Record) {
@@ -278,10 +300,27 @@ impl Shard {
         self.records[nth] = record;
     }
 
-    /// Makes a member of a connection that is to get what is published from now on.
-    pub(super) fn join_ring(&mut self, index: u32, audience: u32, quiet_since_ms: u32) {
-        let end = self.audiences[audience].log.end();
-        let place = self.audiences[audience].ring.put(index, end);
+    /// Makes a member of a connection that is to get what comes after a number, up to which
+    /// everything is in the logs, and of which nobody was sent more yet.
+    pub(super) fn join_ring(
+        &mut self,
+        index: u32,
+        audience: u32,
+        number: u64,
+        quiet_since_ms: u32,
+    ) {
+        let position = self.audiences[audience].log.position_after(number);
+        self.stand_in_ring(index, audience, position, quiet_since_ms);
+    }
+
+    pub(super) fn stand_in_ring(
+        &mut self,
+        index: u32,
+        audience: u32,
+        position: u64,
+        quiet_since_ms: u32,
+    ) {
+        let place = self.audiences[audience].ring.put(index, position);
         self.connections[index].state = State::Live(Place { audience, place, quiet_since_ms });
         self.change_log(audience, Audience::settle);
     }
@@ -353,14 +392,17 @@ impl Shard {
     /// Closes a connection that cannot be served, whatever it was.
     fn give_up(&mut self, key: Key) {
         match self.connections[key.index].state {
-            State::Live(_) | State::Lagging(_) => self.disconnect(key.index, Reason::Error),
+            State::Live(_) | State::Lagging(_) | State::Replaying(_) => {
+                self.disconnect(key.index, Reason::Error);
+            }
             State::Greeting(_) | State::Leaving => drop(self.remove(key.index)),
         }
     }
 }
 
-/// The first bytes that a client is sent: the response's head, and its reconnection time.
-fn welcome(guest: &Guest) -> Vec<u8> {
+/// The first bytes that a client is sent: the response's head, its reconnection time, and what it
+/// has to be told first.
+pub(super) fn welcome(guest: &Guest, first: Option<&[u8]>) -> Vec<u8> {
     let mut welcome = guest.head.clone();
     if let Some(retry) = guest.retry {
         let block = format!("retry: {}\n\n", retry.as_millis());
@@ -369,5 +411,6 @@ fn welcome(guest: &Guest) -> Vec<u8> {
             Wire::Chunked => welcome.extend_from_slice(&chunk(block.as_bytes())),
         }
     }
+    welcome.extend_from_slice(first.unwrap_or_default());
     welcome
 }

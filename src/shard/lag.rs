@@ -24,7 +24,7 @@ use crate::metrics::Reason;
 use crate::policy::Policy;
 
 /// Bytes that one laggard is sent before others have their turn.
-const GO_BYTES_MAX: usize = 64 << 10;
+pub(super) const GO_BYTES_MAX: usize = 64 << 10;
 /// Laggards with more to send than one go takes that have their turn before the shard looks at
 /// its sockets.
 const GOES_MAX: usize = 32;
@@ -38,8 +38,8 @@ pub(crate) struct Own {
     pub(crate) sent: usize,
 }
 
-/// How far a laggard came.
-enum Went {
+/// How far one came who lags or replays.
+pub(super) enum Went {
     CaughtUp,
     Blocked,
     /// There is more, and its socket may take it.
@@ -57,16 +57,27 @@ impl Shard {
         batch: Range<u64>,
         sent: usize,
     ) {
-        let since_ms = self.now_ms();
         let State::Live(place) = self.connections[index].state else {
             unreachable!("only a live connection falls behind")
         };
+        self.leave_ring(place);
+        self.stand_behind(index, place, own, batch, sent, self.now_ms());
+    }
+
+    /// Makes a laggard of a connection that stands nowhere in its audience.
+    pub(super) fn stand_behind(
+        &mut self,
+        index: u32,
+        place: Place,
+        own: Option<Own>,
+        batch: Range<u64>,
+        sent: usize,
+        since_ms: u32,
+    ) {
         let audience = &mut self.audiences[place.audience];
         audience.log.stand_at(batch.start);
         audience.lagging.push(index);
-        let lag_place = audience.lagging.len() as u32 - 1;
-        self.leave_ring(place);
-        let place = Place { place: lag_place, ..place };
+        let place = Place { place: audience.lagging.len() as u32 - 1, ..place };
         let lagging = Lagging { place, own, batch, sent, queued: false, since_ms };
         self.connections[index].state = State::Lagging(Box::new(lagging));
         self.link().counters.lagging_connections.add(1);
@@ -75,7 +86,11 @@ impl Shard {
     /// Goes on with a laggard whose socket takes more.
     pub(super) fn resume(&mut self, key: Key) {
         let index = key.index;
-        match self.go_on(index) {
+        let went = match self.connections[index].state {
+            State::Replaying(_) => self.go_on_replaying(index),
+            _ => self.go_on(index),
+        };
+        match went {
             Went::Blocked => {}
             Went::Unfinished => self.queue_for_another_go(key),
             Went::CaughtUp => self.catch_up(index),
@@ -85,8 +100,8 @@ impl Shard {
 
     /// A change on its socket may have been reported while it queues already.
     fn queue_for_another_go(&mut self, key: Key) {
-        if let State::Lagging(lagging) = &mut self.connections[key.index].state {
-            if !std::mem::replace(&mut lagging.queued, true) {
+        if let Some(queued) = self.connections[key.index].state.queued() {
+            if !std::mem::replace(queued, true) {
                 self.unfinished.push_back(key);
             }
         }
@@ -96,15 +111,15 @@ impl Shard {
     pub(super) fn resume_unfinished(&mut self) {
         for _ in 0..self.unfinished.len().min(GOES_MAX) {
             let Some(key) = self.unfinished.pop_front() else { return };
-            let state = self.connections.get_mut(key).map(|connection| &mut connection.state);
-            if let Some(State::Lagging(lagging)) = state {
-                lagging.queued = false;
+            let connection = self.connections.get_mut(key);
+            if let Some(queued) = connection.and_then(|connection| connection.state.queued()) {
+                *queued = false;
                 self.resume(key);
             }
         }
     }
 
-    fn go_on(&mut self, index: u32) -> Went {
+    pub(super) fn go_on(&mut self, index: u32) -> Went {
         let (mut budget, now_ms) = (GO_BYTES_MAX, self.now_ms());
         let (mut batch_bytes, mut batch_len) = (std::mem::take(&mut self.lag_scratch), 0);
         let went = loop {
@@ -186,7 +201,8 @@ impl Shard {
         let (place, position) = (lagging.place, lagging.batch.start);
         self.leave_lagging(place);
         self.leave_position(place.audience, position);
-        self.join_ring(index, place.audience, place.quiet_since_ms);
+        let end = self.audiences[place.audience].log.end();
+        self.stand_in_ring(index, place.audience, end, place.quiet_since_ms);
     }
 
     pub(super) fn leave_lagging(&mut self, place: Place) {
@@ -269,8 +285,14 @@ impl Shard {
         let log = &self.audiences[lagging.place.audience].log;
         let age_ns = match log.published_at_ns(lagging.batch.start) {
             Some(at_ns) => self.now_ns.saturating_sub(at_ns),
-            None => u64::from(self.now_ms().wrapping_sub(lagging.since_ms)) * 1_000_000,
+            None => return self.is_stuck(lagging.since_ms),
         };
         u128::from(age_ns) > self.shared.options.lag_age_max.as_nanos()
+    }
+    /// Whether one that took something last at a time has not done so for longer than
+    /// `lag_age_max`.
+    pub(super) fn is_stuck(&self, since_ms: u32) -> bool {
+        let stuck_ms = self.now_ms().wrapping_sub(since_ms);
+        u128::from(stuck_ms) > self.shared.options.lag_age_max.as_millis()
     }
 }

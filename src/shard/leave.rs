@@ -40,6 +40,12 @@ impl Shard {
                 self.leave_position(place.audience, position);
                 self.leave_audience(place.audience);
             }
+            State::Replaying(replaying) => {
+                let audience = replaying.audience;
+                self.audiences[audience].replaying -= 1;
+                self.link().counters.lagging_connections.sub(1);
+                self.leave_audience(audience);
+            }
             State::Greeting(_) | State::Leaving => self.link().counters.pending_connections.sub(1),
         }
         let connection = self.connections.remove(index);
@@ -110,7 +116,9 @@ impl Shard {
             }
         };
         match self.connections[key.index].state {
-            State::Live(_) | State::Lagging(_) => self.disconnect(key.index, ended),
+            State::Live(_) | State::Lagging(_) | State::Replaying(_) => {
+                self.disconnect(key.index, ended);
+            }
             State::Greeting(_) | State::Leaving => drop(self.remove(key.index)),
         }
     }
@@ -137,7 +145,7 @@ impl Shard {
                     }
                     self.disconnect(index, Reason::Closed);
                 }
-                State::Lagging(_) => self.disconnect(index, Reason::Closed),
+                State::Lagging(_) | State::Replaying(_) => self.disconnect(index, Reason::Closed),
                 State::Greeting(_) | State::Leaving => drop(self.remove(index)),
             }
         }

@@ -80,6 +80,12 @@ impl Log {
         self.first + self.entries.len() as u64
     }
 
+    /// The position behind the last event up to a number; of the later ones none has been sent.
+    pub(crate) fn position_after(&self, number: u64) -> u64 {
+        let later = self.unsent.iter().rev().take_while(|published| published.sequence > number);
+        self.end() - later.count() as u64
+    }
+
     /// All members were sent what is before this position.
     pub(crate) fn sent(&self) -> u64 {
         self.end() - self.unsent.len() as u64

@@ -40,6 +40,7 @@ mod lag;
 mod leave;
 mod log;
 mod record;
+mod replay;
 mod ring;
 mod seats;
 #[cfg(any(test, feature = "internals"))]
@@ -65,6 +66,7 @@ use self::audience::Audience;
 use self::connection::Connection;
 use self::drain::Draining;
 use self::record::Record;
+use self::replay::Parts;
 use self::slots::{Key, Slots};
 use self::timer::Timers;
 use crate::frame::Wire;
@@ -113,9 +115,13 @@ pub(crate) struct Shard {
     express_cost: usize,
     /// Audiences that wait for a laggard.
     held: Vec<Key>,
-    /// Laggards that have more to send than one go takes.
+    /// Those who lag or replay, and have more to send than one go takes.
     unfinished: VecDeque<Key>,
     timers: Timers,
+    /// The last number that was taken from the inbox.
+    taken_to: u64,
+    /// What was gathered of history lately.
+    parts: Parts,
     /// Bytes that the audiences keep for laggards.
     lag_bytes: usize,
     /// What the audiences' windows take.
@@ -225,6 +231,8 @@ impl Shard {
             held: Vec::new(),
             unfinished: VecDeque::new(),
             timers: Timers::new(&shared.options),
+            taken_to: 0,
+            parts: Parts::default(),
             lag_bytes: 0,
             window_bytes: 0,
             now_ns: 0,
@@ -337,6 +345,7 @@ impl Shard {
     fn take_inbox(&mut self) {
         let mut taken = std::mem::take(&mut self.inbox_taken);
         self.link().inbox.take(&mut taken);
+        self.taken_to = taken.last().map_or(self.taken_to, |published| published.sequence);
         for published in taken.drain(..) {
             // The topic may have lost its last audience here since it was put.
             let Some(topic) = published.topic.key_of(self.id) else { continue };

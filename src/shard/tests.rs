@@ -12,6 +12,9 @@ use crate::event::Event;
 use crate::frame::{chunk, Draft};
 use crate::inbox::Inbox;
 use crate::order::Refused;
+use crate::resume::{Resume, Start};
+
+mod resume;
 
 const TOPICS: [&str; 4] = ["a", "b", "c", "d"];
 
@@ -38,6 +41,8 @@ struct World {
     clients: BTreeMap<u32, TestClient>,
     left: Vec<TestClient>,
     joined: u32,
+    /// Every event: its number, topic and text.
+    published: Vec<(u64, usize, String)>,
 }
 
 impl World {
@@ -45,11 +50,7 @@ impl World {
         let poller = Poller::new().unwrap();
         let inbox = Arc::new(Inbox::new(poller.waker()));
         let shared = Arc::new(Shared {
-            order: Order::new(
-                Box::new([inbox.clone()]),
-                options.topic_room_bytes,
-                options.hub_room_bytes,
-            ),
+            order: Order::new(Box::new([inbox.clone()]), &options),
             seats: Seats::new(options.connections_max, 0),
             links: Box::new([Link::new(inbox)]),
             closing: AtomicBool::new(false),
@@ -58,10 +59,26 @@ impl World {
             options,
         });
         let shard = Shard::new(0, shared.clone(), poller);
-        World { shard, shared, clients: BTreeMap::new(), left: Vec::new(), joined: 0 }
+        World {
+            shard,
+            shared,
+            clients: BTreeMap::new(),
+            left: Vec::new(),
+            joined: 0,
+            published: Vec::new(),
+        }
     }
 
+    /// Has a client join that wants what is published from now on.
     fn join(&mut self, topics: Vec<usize>, wire: Wire, room: usize) {
+        let number = self.shared.order.sequence();
+        self.join_from(topics, wire, room, Resume::Start(Start::Now));
+        let client = self.clients.get_mut(&self.joined).expect("it has just joined");
+        let id = self.shared.order.id_of(number);
+        client.expected.extend_from_slice(format!("id: {id}\n\n").as_bytes());
+    }
+
+    fn join_from(&mut self, topics: Vec<usize>, wire: Wire, room: usize, resume: Resume) {
         let far = Arc::new(Mutex::new(Far { room, ..Far::default() }));
         let sink = Sink::Scripted(Box::new({
             let far = far.clone();
@@ -84,10 +101,8 @@ impl World {
             Wire::Chunked => chunk(b"head\n"),
             Wire::Plain => b"head\n".to_vec(),
         };
-        // What is in the inbox was published before, and goes to whoever is here when it is taken.
-        self.shard.take_inbox();
-        let key =
-            self.shard.join_sink(sink, &Guest::new(head, names, wire)).expect("there is a seat");
+        let guest = Guest { resume, ..Guest::new(head, names, wire) };
+        let key = self.shard.join_sink(sink, &guest).expect("there is a seat");
         let expected = b"head\n".to_vec();
         self.joined += 1;
         self.clients.insert(self.joined, TestClient { key, far, expected, topics, wire });
@@ -105,6 +120,7 @@ impl World {
         for client in self.clients.values_mut().filter(|client| client.topics.contains(&topic)) {
             client.expected.extend_from_slice(text.as_bytes());
         }
+        self.published.push((id.sequence, topic, text));
         true
     }
 
@@ -114,7 +130,7 @@ impl World {
         far.room = far.room.saturating_add(bytes);
         drop(far);
         let state = self.shard.connections.get_mut(client.key).map(|c| &c.state);
-        if let Some(State::Lagging(_)) = state {
+        if let Some(State::Lagging(_) | State::Replaying(_)) = state {
             self.shard.resume(client.key);
         }
     }
@@ -171,7 +187,7 @@ impl World {
         assert!(shard.topics.is_empty() && shard.topic_keys.is_empty());
         assert!(shard.audience_of.is_empty());
         assert_eq!((shard.lag_bytes, self.shared.order.backlog_bytes()), (0, 0));
-        assert_eq!(self.shared.order.counts().1, 0);
+        assert_eq!(self.shared.order.counts().topics, 0);
         assert_eq!(shard.link().counters.lagging_connections.value(), 0);
         assert_eq!(shard.link().counters.lag_bytes.value(), 0);
     }

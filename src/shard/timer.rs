@@ -83,6 +83,10 @@ impl Shard {
         }
         self.end_slow_heads();
         self.end_lingerers();
+        self.forget_parts();
+        if self.id == 0 {
+            self.shared.order.forget_old();
+        }
         let end = u64::from(self.connections.end());
         let share = end * u64::from(since_ms) / u64::from(self.timers.round_ms.max(1)) + 1;
         self.timers.visits_due = (u64::from(self.timers.visits_due) + share).min(end) as u32;
@@ -167,11 +171,13 @@ impl Shard {
     /// in the shard's next turns.
     fn sweep(&mut self) {
         let end = self.connections.end();
+        // Whoever is live and has no work has everything up to here.
+        let number = if self.timers.visits_due > 0 { self.take_all() } else { 0 };
         for _ in 0..self.timers.visits_due.min(VISITS_MAX) {
             if self.timers.sweep_at >= end {
                 self.timers.sweep_at = 0;
             }
-            self.visit(self.timers.sweep_at);
+            self.visit(self.timers.sweep_at, number);
             self.timers.sweep_at += 1;
         }
         self.timers.visits_due = self.timers.visits_due.saturating_sub(VISITS_MAX);
@@ -182,7 +188,7 @@ impl Shard {
         self.timers.visits_due > 0
     }
 
-    fn visit(&mut self, index: u32) {
+    fn visit(&mut self, index: u32, number: u64) {
         let Some(connection) = self.connections.at(index) else { return };
         match &connection.state {
             State::Live(place) => {
@@ -194,26 +200,32 @@ impl Shard {
                 // The next visit may come a round later, which would be too late.
                 let due_ms = heartbeat_ms - heartbeat_ms / ROUNDS;
                 if heartbeat_ms > 0 && quiet_ms >= due_ms && !audience.has_work() {
-                    let wire = audience.wire;
-                    self.beat(index, wire);
+                    let audience = place.audience;
+                    self.beat(index, audience, number);
                 }
             }
             State::Lagging(lagging) if self.lags_too_long(lagging) => {
                 self.disconnect(index, Reason::Lagging);
             }
-            State::Lagging(_) | State::Greeting(_) | State::Leaving => {}
+            State::Replaying(replaying) if self.is_stuck(replaying.since_ms) => {
+                self.disconnect(index, Reason::Lagging);
+            }
+            State::Lagging(_) | State::Replaying(_) | State::Greeting(_) | State::Leaving => {}
         }
     }
 
-    fn beat(&mut self, index: u32, wire: Wire) {
+    /// Keeps a silent stream open: with the id that its client is to come back with, since that
+    /// moves on with every event of the hub, or where there is none with a comment.
+    fn beat(&mut self, index: u32, audience: u32, number: u64) {
         let now_ms = self.now_ms();
         if let State::Live(place) = &mut self.connections[index].state {
             place.quiet_since_ms = now_ms;
         }
         self.link().counters.heartbeats.add(1);
-        match wire {
-            Wire::Chunked => self.send_own(index, HEARTBEAT_CHUNK),
-            Wire::Plain => self.send_own(index, HEARTBEAT),
+        match (self.id_block(audience, number), self.audiences[audience].wire) {
+            (Some(block), _) => self.send_own(index, &block),
+            (None, Wire::Chunked) => self.send_own(index, HEARTBEAT_CHUNK),
+            (None, Wire::Plain) => self.send_own(index, HEARTBEAT),
         }
     }
 }

@@ -146,7 +146,7 @@ impl Client {
     }
 
     /// Receives more; false at the end of the stream.
-    fn receive(&mut self) -> bool {
+    pub fn receive(&mut self) -> bool {
         if !self.buffer.is_empty() && self.decode() {
             return !self.ended;
         }

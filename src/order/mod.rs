@@ -1,0 +1,227 @@
+//! The hub's total order: which event is the next, who is interested in its topic, whether there
+//! is room for it, and what is kept of the past. One short lock, under which nothing is encoded or
+//! waited for.
+//!
+//! ```text
+//! history            what is kept of one topic
+//! room               what waits to be sent, and who waits for that
+//! topics -> replay   all topics within their bounds; what a client that comes back has missed
+//! mod                publishing, and the shards' interest
+//! ```
+
+mod history;
+mod replay;
+mod room;
+mod topics;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use self::history::Kept;
+pub(crate) use self::replay::Place;
+use self::room::Room;
+pub(crate) use self::room::{Published, EVENT_BYTES};
+pub(crate) use self::topics::TopicState;
+use self::topics::Topics;
+use crate::frame::Draft;
+use crate::id::{Epoch, EventId};
+use crate::inbox::Inbox;
+use crate::options::Options;
+use crate::sys::Waker;
+use crate::topic::Topic;
+
+/// What publishers fill and one shard empties.
+pub(crate) type ShardInbox = Inbox<Arc<Published>, Waker>;
+
+/// The part of the hub that publishers and shards share.
+pub(crate) struct Order {
+    pub(crate) epoch: Epoch,
+    started: Instant,
+    hub_room: Arc<Room>,
+    inboxes: Box<[Arc<ShardInbox>]>,
+    /// The last event's number. Written under the lock, when the event is in all inboxes that it
+    /// goes into.
+    sequence: AtomicU64,
+    locked: Mutex<Locked>,
+}
+
+struct Locked {
+    topics: Topics,
+    closed: bool,
+}
+
+/// Topics that are looked at for what is too old to be kept when a shard's time comes to do so.
+const LOOKS_MAX: usize = 1024;
+
+/// Why an event was not taken.
+pub(crate) enum Refused {
+    /// There is no room; wait with the listener, which was set up before the room was looked at.
+    Full(Draft, event_listener::EventListener),
+    Closed,
+}
+
+impl Order {
+    pub(crate) fn new(inboxes: Box<[Arc<ShardInbox>]>, options: &Options) -> Order {
+        Order {
+            epoch: Epoch::random(),
+            started: Instant::now(),
+            hub_room: Arc::new(Room::new(options.hub_room_bytes)),
+            inboxes,
+            sequence: AtomicU64::new(0),
+            locked: Mutex::new(Locked { topics: Topics::new(options), closed: false }),
+        }
+    }
+
+    /// Takes an event everywhere or nowhere.
+    pub(crate) fn publish(&self, topic: &Topic, draft: Draft) -> Result<EventId, Refused> {
+        let mut locked = self.lock();
+        if locked.closed {
+            return Err(Refused::Closed);
+        }
+        let topics = &mut locked.topics;
+        let keep = topics.keep_events();
+        let index = match topics.find(topic) {
+            Some(index) => index,
+            None if keep => topics.find_or_create(topic),
+            None => return Ok(self.end_publishing(self.next_sequence())),
+        };
+        let state = &topics.entry(index).state;
+        let wanted = state.is_wanted();
+        if let Some(listener) = wanted.then(|| self.is_full(state)).flatten() {
+            return Err(Refused::Full(draft, listener));
+        }
+        let (sequence, at_ns, bytes) = (self.next_sequence(), self.now_ns(), draft.len());
+        let frame = draft.stamp(self.epoch, sequence);
+        let mut asleep = Vec::new();
+        if wanted {
+            let (state, hub_room) = (state.clone(), self.hub_room.clone());
+            let published =
+                Published::new(frame.clone(), (sequence, at_ns), state, hub_room, bytes);
+            let published = Arc::new(published);
+            let interested = self.interested(&published.topic);
+            asleep.extend(interested.filter(|inbox| inbox.put(published.clone())));
+        }
+        if keep {
+            topics.keep(index, Kept { frame, sequence, at_ns });
+        }
+        let id = self.end_publishing(sequence);
+        drop(locked);
+        for inbox in asleep {
+            inbox.wake();
+        }
+        Ok(id)
+    }
+
+    /// Under the lock.
+    fn next_sequence(&self) -> u64 {
+        self.sequence() + 1
+    }
+
+    /// Under the lock, when the event is wherever it goes.
+    fn end_publishing(&self, sequence: u64) -> EventId {
+        self.sequence.store(sequence, Ordering::Release);
+        self.id_of(sequence)
+    }
+
+    pub(crate) fn id_of(&self, sequence: u64) -> EventId {
+        EventId { epoch: self.epoch, sequence }
+    }
+
+    /// The number of the last event that is in all inboxes it goes into. Who then takes an inbox
+    /// has all events up to this one, and perhaps more.
+    pub(crate) fn sequence(&self) -> u64 {
+        self.sequence.load(Ordering::Acquire)
+    }
+
+    /// The inboxes of the shards that have an audience for a topic.
+    fn interested<'a, 't>(
+        &'a self,
+        topic: &'t TopicState,
+    ) -> impl Iterator<Item = &'a Arc<ShardInbox>> + use<'a, 't> {
+        self.inboxes.iter().zip(topic.wanted_by()).filter(|(_, wanted)| *wanted).map(|(i, _)| i)
+    }
+
+    /// When there is no room: a listener for the moment when there may be.
+    fn is_full(&self, topic: &TopicState) -> Option<event_listener::EventListener> {
+        topic.room.is_full().or_else(|| self.hub_room.is_full())
+    }
+
+    /// Has events of topics come to a shard from now on; `key_of` gives the shard's own key of
+    /// each. Returns the last sequence number before that.
+    pub(crate) fn register(
+        &self,
+        shard: usize,
+        topics: Vec<Topic>,
+        mut key_of: impl FnMut(&Arc<TopicState>) -> u32,
+    ) -> u64 {
+        let mut locked = self.lock();
+        for topic in topics {
+            let index = locked.topics.find_or_create(&topic);
+            let state = locked.topics.entry(index).state.clone();
+            locked.topics.set_key(&state, shard, Some(key_of(&state)));
+        }
+        self.sequence()
+    }
+
+    /// Notes that a shard has no audience for a topic any more.
+    pub(crate) fn unregister(&self, shard: usize, topic: &TopicState) {
+        let mut locked = self.lock();
+        locked.topics.set_key(topic, shard, None);
+        if let Some(index) = locked.topics.find(&topic.name) {
+            locked.topics.remove_unneeded(index);
+        }
+    }
+
+    /// Forgets some of what is too old to be kept, for a hub that nothing is published to.
+    pub(crate) fn forget_old(&self) {
+        self.lock().topics.forget_old(self.now_ns(), LOOKS_MAX);
+    }
+
+    /// Refuses every event from now on, and wakes those who wait for room.
+    pub(crate) fn close(&self) {
+        let mut locked = self.lock();
+        locked.closed = true;
+        let topics: Vec<_> = locked.topics.iter().cloned().collect();
+        // A waker may run what it wakes at once, and that may publish.
+        drop(locked);
+        for topic in topics {
+            topic.room.wake_all();
+        }
+        self.hub_room.wake_all();
+    }
+
+    /// Bytes over all topics that have yet to be sent.
+    pub(crate) fn backlog_bytes(&self) -> usize {
+        self.hub_room.taken_bytes()
+    }
+
+    /// What there is at this moment.
+    pub(crate) fn counts(&self) -> Counts {
+        let locked = self.lock();
+        Counts {
+            published_events: self.sequence(),
+            topics: locked.topics.wanted() as u64,
+            kept_events: locked.topics.kept_events() as u64,
+            kept_bytes: locked.topics.kept_bytes() as u64,
+        }
+    }
+
+    pub(crate) fn now_ns(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    /// Nothing that is done under the lock can panic half way, so a poisoned one is still right.
+    fn lock(&self) -> MutexGuard<'_, Locked> {
+        self.locked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What a hub's order holds.
+pub(crate) struct Counts {
+    pub(crate) published_events: u64,
+    /// Topics that have an audience.
+    pub(crate) topics: u64,
+    pub(crate) kept_events: u64,
+    pub(crate) kept_bytes: u64,
+}

@@ -1,0 +1,297 @@
+//! The topics that there are: those that a shard has an audience for, and those of which events
+//! are kept. What is kept is bounded per topic by count, bytes and age, and in all by bytes.
+//!
+//! Which topic's events are the oldest is known from a heap with one entry a topic, by the time of
+//! an event that is not younger than the topic's oldest: an entry that comes to the top is
+//! corrected, or its events are forgotten. So publishing costs nothing for it but a look at the
+//! top, and no topic is ever searched for.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::Arc;
+use std::time::Duration;
+
+use slab::Slab;
+
+use super::history::{Forgotten, History, Kept};
+use super::room::Room;
+use crate::options::Options;
+use crate::topic::Topic;
+
+/// What a topic takes besides its events, about.
+const TOPIC_BYTES: usize = 512;
+/// So many topics that are gone are still known by what was forgotten of them.
+const GONE_MAX: usize = 16 << 10;
+/// Topics that are looked at for what is too old when an event is published.
+const LOOKS_MAX: usize = 8;
+
+/// What publishers, shards and history have in common of a topic.
+pub(crate) struct TopicState {
+    pub(crate) name: Topic,
+    /// For each shard its own key of the topic, or [`NO_INTEREST`]. Written under the lock, by
+    /// the shard itself alone.
+    interest: Box<[AtomicU32]>,
+    /// Whether an event ever had an id of its publisher's own.
+    own_ids: AtomicBool,
+    pub(super) room: Room,
+}
+
+const NO_INTEREST: u32 = u32::MAX;
+
+/// The topics of a hub, under its lock.
+pub(super) struct Topics {
+    retention: Retention,
+    shards: usize,
+    room_bytes: usize,
+    by_name: HashMap<Topic, u32>,
+    entries: Slab<Entry>,
+    /// When the topics' oldest events were published, or an older one; with the topics' indices.
+    oldest: BinaryHeap<Reverse<(u64, u32)>>,
+    /// How many topics have an audience.
+    wanted: usize,
+    /// What is kept over all topics.
+    kept_bytes: usize,
+    kept_events: usize,
+    gone: Gone,
+}
+
+/// A topic.
+pub(super) struct Entry {
+    pub(super) state: Arc<TopicState>,
+    pub(super) history: History,
+    /// Whether `oldest` names it; it then has events, or had some.
+    in_oldest: bool,
+}
+
+/// How much is kept.
+struct Retention {
+    events_max: usize,
+    bytes_max: usize,
+    age_max_ns: u64,
+    total_bytes_max: usize,
+}
+
+/// What was forgotten of topics that are gone themselves.
+#[derive(Default)]
+struct Gone {
+    forgotten: HashMap<Topic, Forgotten>,
+    in_order: VecDeque<(Topic, u64)>,
+    /// For topics that are not in `forgotten`: a number that no event of theirs is beyond.
+    beyond: u64,
+}
+
+impl Topics {
+    pub(super) fn new(options: &Options) -> Topics {
+        let age_max_ns =
+            options.history_age_max.min(Duration::from_secs(1 << 30)).as_nanos() as u64;
+        Topics {
+            retention: Retention {
+                events_max: options.history_events_max,
+                bytes_max: options.history_bytes_max,
+                age_max_ns,
+                total_bytes_max: options.history_total_bytes_max,
+            },
+            shards: options.shards,
+            room_bytes: options.topic_room_bytes,
+            by_name: HashMap::new(),
+            entries: Slab::new(),
+            oldest: BinaryHeap::new(),
+            wanted: 0,
+            kept_bytes: 0,
+            kept_events: 0,
+            gone: Gone::default(),
+        }
+    }
+
+    /// Whether events are kept at all.
+    pub(super) fn keep_events(&self) -> bool {
+        self.retention.events_max > 0
+    }
+
+    pub(super) fn find(&self, topic: &Topic) -> Option<u32> {
+        self.by_name.get(topic).copied()
+    }
+
+    /// The index of a topic, which is a new one if need be.
+    pub(super) fn find_or_create(&mut self, topic: &Topic) -> u32 {
+        if let Some(index) = self.find(topic) {
+            return index;
+        }
+        let state = Arc::new(TopicState {
+            name: topic.clone(),
+            interest: (0..self.shards).map(|_| AtomicU32::new(NO_INTEREST)).collect(),
+            own_ids: AtomicBool::new(false),
+            room: Room::new(self.room_bytes),
+        });
+        let history = History::after_forgetting(self.gone.recall(topic));
+        let index = self.entries.insert(Entry { state, history, in_oldest: false }) as u32;
+        self.by_name.insert(topic.clone(), index);
+        index
+    }
+
+    pub(super) fn entry(&self, index: u32) -> &Entry {
+        &self.entries[index as usize]
+    }
+
+    /// Notes a shard's own key of a topic, or that it has no audience for it any more.
+    pub(super) fn set_key(&mut self, topic: &TopicState, shard: usize, key: Option<u32>) {
+        self.wanted -= usize::from(topic.is_wanted());
+        topic.interest[shard].store(key.unwrap_or(NO_INTEREST), Ordering::Relaxed);
+        self.wanted += usize::from(topic.is_wanted());
+    }
+
+    /// Keeps an event, within the bounds.
+    pub(super) fn keep(&mut self, index: u32, kept: Kept) {
+        let Retention { events_max, bytes_max, total_bytes_max, .. } = self.retention;
+        let (entry, at_ns) = (&mut self.entries[index as usize], kept.at_ns);
+        if kept.frame.own_id().is_some() {
+            entry.state.own_ids.store(true, Ordering::Relaxed);
+        }
+        if !std::mem::replace(&mut entry.in_oldest, true) {
+            self.oldest.push(Reverse((at_ns, index)));
+            self.kept_bytes += TOPIC_BYTES;
+        }
+        let (bytes_before, len_before) = (entry.history.bytes(), entry.history.len());
+        entry.history.push(kept);
+        while entry.history.len() > events_max || entry.history.bytes() > bytes_max {
+            entry.history.forget_oldest();
+        }
+        self.kept_bytes = self.kept_bytes + entry.history.bytes() - bytes_before;
+        self.kept_events = self.kept_events + entry.history.len() - len_before;
+        self.forget_old(at_ns, LOOKS_MAX);
+        while self.kept_bytes > total_bytes_max && self.look_at_oldest(u64::MAX) {}
+    }
+
+    /// Forgets what is too old, of a bounded number of topics.
+    pub(super) fn forget_old(&mut self, now_ns: u64, looks_max: usize) {
+        let before_ns = now_ns.saturating_sub(self.retention.age_max_ns);
+        for _ in 0..looks_max {
+            if !self.look_at_oldest(before_ns) {
+                return;
+            }
+        }
+    }
+
+    /// If the topic on top of the heap seems to have an event from before some time: forgets its
+    /// oldest one, or finds that its events are younger. False when there is nothing to do.
+    fn look_at_oldest(&mut self, before_ns: u64) -> bool {
+        let Some(&Reverse((at_ns, index))) = self.oldest.peek() else { return false };
+        if at_ns >= before_ns {
+            return false;
+        }
+        self.oldest.pop();
+        let entry = &mut self.entries[index as usize];
+        if entry.history.oldest_ns() == Some(at_ns) {
+            self.kept_bytes -= entry.history.forget_oldest();
+            self.kept_events -= 1;
+        }
+        match entry.history.oldest_ns() {
+            Some(at_ns) => self.oldest.push(Reverse((at_ns, index))),
+            None => {
+                entry.in_oldest = false;
+                self.kept_bytes -= TOPIC_BYTES;
+                self.remove_unneeded(index);
+            }
+        }
+        true
+    }
+
+    /// Removes a topic that no shard has an audience for and of which nothing is kept.
+    pub(super) fn remove_unneeded(&mut self, index: u32) {
+        let entry = &self.entries[index as usize];
+        if entry.in_oldest || entry.state.is_wanted() {
+            return;
+        }
+        let entry = self.entries.remove(index as usize);
+        self.by_name.remove(&entry.state.name);
+        if self.keep_events() {
+            self.gone.remember(&entry.state.name, entry.history.forgotten());
+        }
+        self.shrink();
+    }
+
+    /// Gives memory back after a crowd of topics has gone; rarely, so that it costs nothing.
+    fn shrink(&mut self) {
+        let few = self.by_name.len();
+        if self.by_name.capacity() > 1024 && few < self.by_name.capacity() / 8 {
+            self.by_name.shrink_to(few * 2);
+            self.oldest.shrink_to(few * 2);
+            self.entries.shrink_to_fit();
+        }
+    }
+
+    /// What is known of the events of a topic that are not kept.
+    pub(super) fn forgotten(&self, topic: &Topic) -> Forgotten {
+        match self.find(topic) {
+            Some(index) => self.entry(index).history.forgotten(),
+            None => self.gone.find(topic),
+        }
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Arc<TopicState>> {
+        self.entries.iter().map(|(_, entry)| &entry.state)
+    }
+
+    pub(super) fn wanted(&self) -> usize {
+        self.wanted
+    }
+
+    pub(super) fn kept_events(&self) -> usize {
+        self.kept_events
+    }
+
+    pub(super) fn kept_bytes(&self) -> usize {
+        self.kept_bytes
+    }
+}
+
+impl TopicState {
+    /// The shard's own key of the topic, as registered by that shard.
+    pub(crate) fn key_of(&self, shard: usize) -> Option<u32> {
+        Some(self.interest[shard].load(Ordering::Relaxed)).filter(|&key| key != NO_INTEREST)
+    }
+
+    /// Whether each shard, in their order, has an audience for it.
+    pub(super) fn wanted_by(&self) -> impl Iterator<Item = bool> + '_ {
+        self.interest.iter().map(|key| key.load(Ordering::Relaxed) != NO_INTEREST)
+    }
+
+    pub(super) fn is_wanted(&self) -> bool {
+        self.wanted_by().any(|wanted| wanted)
+    }
+
+    /// Whether an event of it ever had an id of its publisher's own.
+    pub(crate) fn has_own_ids(&self) -> bool {
+        self.own_ids.load(Ordering::Relaxed)
+    }
+}
+
+impl Gone {
+    fn remember(&mut self, topic: &Topic, forgotten: Forgotten) {
+        if forgotten.to == 0 {
+            return;
+        }
+        self.forgotten.insert(topic.clone(), forgotten);
+        self.in_order.push_back((topic.clone(), forgotten.to));
+        while self.in_order.len() > GONE_MAX {
+            let Some((topic, to)) = self.in_order.pop_front() else { return };
+            // It may have come back, and gone again, since.
+            if self.forgotten.get(&topic).is_some_and(|forgotten| forgotten.to == to) {
+                self.forgotten.remove(&topic);
+                self.beyond = self.beyond.max(to);
+            }
+        }
+    }
+
+    fn find(&self, topic: &Topic) -> Forgotten {
+        let unknown = Forgotten { to: self.beyond, known: None };
+        self.forgotten.get(topic).copied().unwrap_or(unknown)
+    }
+
+    fn recall(&mut self, topic: &Topic) -> Forgotten {
+        let forgotten = self.find(topic);
+        self.forgotten.remove(topic);
+        forgotten
+    }
+}

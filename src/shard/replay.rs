@@ -1,0 +1,299 @@
+//! How a client that comes back is sent what it has missed, and then joins those who are live,
+//! with nothing lost, doubled or out of order at the seam.
+//!
+//! ```text
+//!    history, merged            |  the audience's log
+//!   [ part | part | last part ] n  n+1  n+2 ...
+//!                               `everything up to here is in the log, or before it
+//! ```
+//!
+//! The shard knows a number `n` up to which it has taken all events that concern it. History has
+//! everything up to `n` as well. So a client is sent the parts of history one after another, and
+//! with the one that reaches `n` it takes its place in its audience's log just behind `n`: as a
+//! laggard, which then goes on like any other.
+//!
+//! Until then it is in nobody's way: its audience's log keeps nothing for it, and the shard one
+//! part, which is shared by all who replay the same topics from the same place.
+
+use std::collections::{HashMap, VecDeque};
+use std::io::ErrorKind;
+use std::sync::{Arc, Weak};
+
+use super::connection::{Place as Standing, State};
+use super::join::welcome;
+use super::lag::{Own, Went, GO_BYTES_MAX};
+use super::{Guest, Shard};
+use crate::frame::{Envelope, Frame, Wire};
+use crate::gap::Gap;
+use crate::id::EventId;
+use crate::order::Place;
+use crate::topic::Topic;
+
+/// What a part has at most, unless a single event is larger; and when much is replayed at once.
+const PART_BYTES_MAX: usize = 64 << 10;
+const SMALL_PART_BYTES_MAX: usize = 4 << 10;
+/// Parts that are kept for others who need the same, and for how many ticks.
+const SHARED_PARTS_MAX: usize = 64;
+const SHARED_TICKS: u8 = 10;
+
+/// How far a client is that is sent what it has missed.
+pub(crate) struct Replaying {
+    pub(super) audience: u32,
+    /// What it is being sent.
+    own: Option<Own>,
+    /// Where it is then.
+    place: Place,
+    /// Whether it queues for another go.
+    pub(super) queued: bool,
+    /// When it began or last took something, in milliseconds since the hub's start.
+    pub(super) since_ms: u32,
+}
+
+/// A part of what an audience has missed, as its members are sent it.
+#[derive(Clone)]
+struct Part {
+    bytes: Arc<[u8]>,
+    events: u64,
+    /// It has everything up to this number.
+    to: u64,
+    /// Whether nothing had been published after that when it was gathered.
+    is_all: bool,
+}
+
+/// The parts that were gathered lately.
+#[derive(Default)]
+pub(super) struct Parts {
+    shared: HashMap<PartId, Part>,
+    /// Which were gathered first, and how many ticks ago.
+    in_order: VecDeque<(PartId, u8)>,
+    /// Those that someone may still be sent, and what they took when that was last looked at.
+    alive: Vec<Weak<[u8]>>,
+    alive_bytes: usize,
+}
+
+/// The audience, the place that a part begins at, and up to where it has only the latest.
+type PartId = (u64, u64, u64);
+
+impl Shard {
+    /// Sees to it that everything up to a number is in the audiences' logs, and returns it.
+    pub(super) fn take_all(&mut self) -> u64 {
+        let number = self.shared.order.sequence().max(self.taken_to);
+        self.take_inbox();
+        number
+    }
+
+    /// Begins the stream of a client that wants something of the past, or has to be told that it
+    /// is gone.
+    pub(super) fn begin_replay(&mut self, index: u32, audience: u32, guest: &Guest) {
+        let topics = self.topics_of(audience);
+        let (place, gap) = self.shared.order.place(&topics, &guest.resume);
+        let first = match gap {
+            Some((gap, id)) => {
+                self.link().counters.gap_events.add(1);
+                Some(gap.encode(&self.shared.options.gap_event, id, guest.wire))
+            }
+            None if place.is_now => self.id_block(audience, place.after),
+            None => None,
+        };
+        let bytes = welcome(guest, first.as_deref());
+        if place.is_now {
+            self.take_inbox();
+            self.join_ring(index, audience, place.after, self.now_ms());
+            return self.send_own(index, &bytes);
+        }
+        self.audiences[audience].replaying += 1;
+        self.link().counters.lagging_connections.add(1);
+        let own = Some(Own { bytes: bytes.into(), sent: 0 });
+        let replaying = Replaying { audience, own, place, queued: false, since_ms: self.now_ms() };
+        self.connections[index].state = State::Replaying(Box::new(replaying));
+        self.resume(self.connections.key_at(index));
+    }
+
+    /// Sends a client more of what it has missed. When that is all, it is a laggard, and goes on
+    /// as such.
+    pub(super) fn go_on_replaying(&mut self, index: u32) -> Went {
+        let (mut budget, now_ms) = (GO_BYTES_MAX, self.now_ms());
+        loop {
+            let connection = &mut self.connections[index];
+            let State::Replaying(replaying) = &mut connection.state else {
+                unreachable!("only one that replays goes on with it")
+            };
+            let Some(own) = &mut replaying.own else {
+                if self.next_part(index) {
+                    return self.go_on(index);
+                }
+                continue;
+            };
+            match connection.sink.send(&own.bytes[own.sent..]) {
+                Ok(sent) => {
+                    own.sent += sent;
+                    replaying.since_ms = now_ms;
+                    budget = budget.saturating_sub(sent);
+                    if own.sent < own.bytes.len() {
+                        return Went::Blocked;
+                    }
+                    replaying.own = None;
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Went::Blocked,
+                Err(_) => return Went::Broken,
+            }
+            if budget == 0 {
+                return Went::Unfinished;
+            }
+        }
+    }
+
+    /// Gives a client that replays its next part; true when that is the last, and it has become a
+    /// laggard that is to be sent this part first.
+    fn next_part(&mut self, index: u32) -> bool {
+        let State::Replaying(replaying) = &self.connections[index].state else {
+            unreachable!("only one that replays goes on with it")
+        };
+        let (audience, place) = (replaying.audience, replaying.place);
+        let number = self.take_all();
+        let (part, gap) = match self.shared_part(audience, place, number) {
+            Some(part) => (part, None),
+            None => self.gather(audience, place),
+        };
+        let counters = &self.link().counters;
+        counters.replayed_events.add(part.events);
+        counters.delivered_events.add(part.events);
+        counters.delivered_bytes.add(part.bytes.len() as u64);
+        let (bytes, told_to) = match gap {
+            Some((gap, to)) => {
+                counters.gap_events.add(1);
+                ([&gap, &part.bytes[..]].concat().into(), to)
+            }
+            None => (part.bytes, 0),
+        };
+        let own = (!bytes.is_empty()).then_some(Own { bytes, sent: 0 });
+        if part.is_all {
+            // What was published while the part was gathered is in the log, behind its end.
+            self.take_inbox();
+            self.end_replay(index, own, part.to);
+            return true;
+        }
+        if let State::Replaying(replaying) = &mut self.connections[index].state {
+            replaying.own = own;
+            replaying.place.after = part.to;
+            // A gap is told once.
+            replaying.place.forgiven_to = place.forgiven_to.max(told_to);
+        }
+        false
+    }
+
+    /// Makes a laggard of a client that has missed nothing any more but what it is sent next.
+    fn end_replay(&mut self, index: u32, own: Option<Own>, number: u64) {
+        let State::Replaying(replaying) = &self.connections[index].state else {
+            unreachable!("only one that replays ends with it")
+        };
+        let (audience, since_ms) = (replaying.audience, replaying.since_ms);
+        let log = &self.audiences[audience].log;
+        let position = log.position_after(number);
+        self.audiences[audience].replaying -= 1;
+        self.link().counters.lagging_connections.sub(1);
+        let quiet_since_ms = self.now_ms();
+        let place = Standing { audience, place: 0, quiet_since_ms };
+        self.stand_behind(index, place, own, position..position, 0, since_ms);
+    }
+
+    /// A part that was gathered for someone else, and is not outdated: a last part is, when
+    /// something was published since.
+    fn shared_part(&self, audience: u32, place: Place, number: u64) -> Option<Part> {
+        let id = self.part_id(audience, place);
+        let part = self.parts.shared.get(&id).filter(|part| !part.is_all || part.to == number);
+        part.cloned()
+    }
+
+    /// Gathers a part, and the event that says what is missing before it, with up to where.
+    fn gather(&mut self, audience: u32, place: Place) -> (Part, Option<(Vec<u8>, u64)>) {
+        let (topics, wire) = (self.topics_of(audience), self.audiences[audience].wire);
+        let options = &self.shared.options;
+        let crowded = self.parts.alive_bytes > options.lag_total_bytes_max / options.shards / 4;
+        let bytes_max = if crowded { SMALL_PART_BYTES_MAX } else { PART_BYTES_MAX };
+        let replay = self.shared.order.replay(&topics, place, bytes_max);
+        let encode =
+            |(gap, id): (Gap, EventId)| (gap.encode(&options.gap_event, id, wire), gap.to.sequence);
+        let gap = replay.gap.map(encode);
+        let part = Part {
+            bytes: in_one_envelope(wire, &replay.frames).into(),
+            events: replay.frames.len() as u64,
+            to: replay.to,
+            is_all: replay.is_all,
+        };
+        // Who was told of nothing and forgives nothing needs it whole.
+        if !part.bytes.is_empty() && replay.is_whole {
+            let id = self.part_id(audience, place);
+            self.parts.keep(id, part.clone());
+        }
+        self.link().counters.gathered_parts.add(1);
+        (part, gap)
+    }
+
+    fn part_id(&self, audience: u32, place: Place) -> PartId {
+        let latest_to = if place.latest_to > place.after { place.latest_to } else { 0 };
+        (self.audiences.key_at(audience).to_u64(), place.after, latest_to)
+    }
+
+    /// The names of an audience's topics.
+    pub(super) fn topics_of(&self, audience: u32) -> Vec<Topic> {
+        let keys = self.audiences[audience].topics.iter();
+        keys.map(|&key| self.topics[key as usize].state.name.clone()).collect()
+    }
+
+    /// Lets go of parts that were gathered a while ago.
+    pub(super) fn forget_parts(&mut self) {
+        self.parts.tick();
+    }
+}
+
+impl Parts {
+    fn keep(&mut self, id: PartId, part: Part) {
+        self.alive.push(Arc::downgrade(&part.bytes));
+        self.alive_bytes += part.bytes.len();
+        // A last part may take the place of another, which is outdated.
+        if self.shared.insert(id, part).is_none() {
+            self.in_order.push_back((id, 0));
+        }
+        if self.in_order.len() > SHARED_PARTS_MAX {
+            self.forget_first();
+        }
+    }
+
+    fn tick(&mut self) {
+        self.in_order.iter_mut().for_each(|(_, ticks)| *ticks += 1);
+        while self.in_order.front().is_some_and(|&(_, ticks)| ticks > SHARED_TICKS) {
+            self.forget_first();
+        }
+        // A part's memory is given back only with the last that knows of it.
+        self.alive.retain(|part| part.strong_count() > 0);
+        let alive = self.alive.iter().filter_map(Weak::upgrade);
+        self.alive_bytes = alive.map(|bytes| bytes.len()).sum();
+        if self.in_order.is_empty() && self.alive.is_empty() {
+            *self = Parts::default();
+        }
+    }
+
+    fn forget_first(&mut self) {
+        if let Some((id, _)) = self.in_order.pop_front() {
+            self.shared.remove(&id);
+        }
+    }
+}
+
+/// The bytes of events that are sent at once.
+fn in_one_envelope(wire: Wire, frames: &[Frame]) -> Vec<u8> {
+    match frames {
+        [] => Vec::new(),
+        [frame] => frame.wire(wire).to_vec(),
+        frames => {
+            let plain = frames.iter().map(|frame| frame.plain().len()).sum();
+            let envelope = Envelope::new(wire, plain);
+            let mut bytes = Vec::with_capacity(plain + 2 * Envelope::HEAD_BYTES_MAX);
+            bytes.extend_from_slice(envelope.head());
+            frames.iter().for_each(|frame| bytes.extend_from_slice(frame.plain()));
+            bytes.extend_from_slice(envelope.tail());
+            bytes
+        }
+    }
+}

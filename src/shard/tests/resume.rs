@@ -1,0 +1,251 @@
+//! Clients that come back, against the rules: everything since, in order, once; and what is gone
+//! is told before what comes after it.
+
+use super::*;
+use crate::id::EventId;
+
+/// What a client that came back is to get.
+struct Returned {
+    number: u32,
+    /// The number of the event that it has, if it said a known one.
+    after: u64,
+    /// Up to here it is to get these events alone, and need not.
+    only: Option<(u64, Vec<u64>)>,
+    /// Why it is told of a gap first, if it is for another reason than what is not kept.
+    reason: Option<&'static str>,
+}
+
+/// An event or a gap, as a client reads it.
+#[derive(Debug)]
+enum Got {
+    Event(u64),
+    Gap { to: u64, reason: String, missed: Option<u64> },
+}
+
+impl World {
+    /// The numbers of the events of topics that are kept, by the rules, oldest first.
+    fn kept(&self, topics: &[usize]) -> Vec<u64> {
+        let options = &self.shared.options;
+        let mut kept = Vec::new();
+        let mut topics = topics.to_vec();
+        topics.dedup();
+        for topic in topics {
+            let mut bytes = 0;
+            let of_topic = self.published.iter().rev().filter(|(_, of, _)| *of == topic);
+            let within = of_topic.take(options.history_events_max).take_while(|(_, _, text)| {
+                bytes += text.len() + 256;
+                bytes <= options.history_bytes_max
+            });
+            kept.extend(within.map(|(number, ..)| *number));
+        }
+        kept.sort_unstable();
+        kept
+    }
+
+    /// Has a client come back from somewhere.
+    fn come_back(
+        &mut self,
+        random: &mut fastrand::Rng,
+        topics: Vec<usize>,
+        room: usize,
+    ) -> Returned {
+        let now = self.shared.order.sequence();
+        let kept = self.kept(&topics);
+        let (resume, after, only, reason) = match random.u32(..10) {
+            0 => {
+                let newest = |topic: &usize| self.kept(&[*topic]).last().copied();
+                let newest: Vec<u64> = topics.iter().filter_map(newest).collect();
+                (Resume::Start(Start::Latest), now, Some((now, newest)), None)
+            }
+            1 => {
+                let count = random.u32(..12);
+                let last = kept.iter().rev().take(count as usize).copied().collect();
+                (Resume::Start(Start::Last(count)), now, Some((now, last)), None)
+            }
+            2 => (Resume::After("stranger".into()), now, None, Some("unknown_id")),
+            3 => (Resume::After("00000000-7".into()), 0, None, Some("restarted")),
+            4 => {
+                let id = self.shared.order.id_of(now + random.u64(1..10)).to_string();
+                (Resume::After(id.into()), now, None, Some("unknown_id"))
+            }
+            _ => {
+                let after = now - random.u64(..=now.min(80));
+                (
+                    Resume::After(self.shared.order.id_of(after).to_string().into()),
+                    after,
+                    None,
+                    None,
+                )
+            }
+        };
+        let wire = if random.bool() { Wire::Chunked } else { Wire::Plain };
+        self.join_from(topics, wire, room, resume);
+        Returned { number: self.joined, after, only, reason }
+    }
+
+    /// Checks what a client that came back has received, all of it or, if it was cut or has not
+    /// taken all, its beginning.
+    fn check_returned(&self, returned: &Returned, client: &TestClient, is_whole: bool) {
+        let received = body(&client.far.lock().unwrap().received, client.wire);
+        let text = String::from_utf8(received).unwrap();
+        let Some(text) = text.strip_prefix("head\n") else {
+            assert!(!is_whole && "head\n".starts_with(&text));
+            return;
+        };
+        let got = self.read(text, is_whole);
+        let wanted: Vec<u64> =
+            self.published.iter().filter(|e| client.topics.contains(&e.1)).map(|e| e.0).collect();
+        let (forgiven_to, only) = match &returned.only {
+            Some((to, only)) => (*to, &only[..]),
+            None => (returned.after, &[][..]),
+        };
+        let kept = self.kept(&client.topics);
+        let mut at = returned.after;
+        let mut gap_to = returned.after;
+        let mut first = true;
+        for got in &got {
+            match got {
+                Got::Event(number) if *number <= forgiven_to => {
+                    assert!(only.contains(number), "{number} is not among {only:?}");
+                }
+                Got::Event(number) => {
+                    assert!(
+                        wanted.binary_search(number).is_ok() && *number > at,
+                        "{number} after {at}"
+                    );
+                    // What is missing before it is told, and is not kept.
+                    let next = wanted.partition_point(|&n| n <= at);
+                    for missing in wanted[next..].iter().take_while(|&&n| n < *number) {
+                        assert!(*missing <= gap_to, "{missing} is missing without a word");
+                        assert!(
+                            kept.binary_search(missing).is_err(),
+                            "{missing} is kept, and missing"
+                        );
+                    }
+                    at = *number;
+                }
+                Got::Gap { to, reason, missed } => {
+                    match returned.reason {
+                        Some(expected) if first => assert_eq!(reason, expected),
+                        _ => assert_eq!(reason, "expired"),
+                    }
+                    // The newest that is missing is one that it wanted.
+                    let gone = |&&n: &&u64| {
+                        n > at.max(gap_to) && n <= *to && kept.binary_search(&n).is_err()
+                    };
+                    let gone = wanted.iter().filter(gone).count() as u64;
+                    if reason == "expired" {
+                        assert!(
+                            gone > 0 && kept.binary_search(to).is_err(),
+                            "nothing is missing up to {to}"
+                        );
+                    }
+                    if let (Some(missed), true) = (missed, is_whole) {
+                        // More may have been forgotten since.
+                        assert!(*missed > 0 && *missed <= gone, "{missed} of {gone}");
+                    }
+                    gap_to = *to;
+                }
+            }
+            first = false;
+        }
+        if let (Some(_), true) = (returned.reason, is_whole) {
+            assert!(matches!(got.first(), Some(Got::Gap { .. })), "it is told first: {got:?}");
+        }
+        if is_whole {
+            for missing in wanted.iter().filter(|&&number| number > at.max(forgiven_to)) {
+                assert!(*missing <= gap_to, "{missing} is missing at the end");
+            }
+        }
+    }
+
+    /// Reads blocks, and compares events with what was published.
+    fn read(&self, text: &str, is_whole: bool) -> Vec<Got> {
+        let mut got = Vec::new();
+        let (blocks, rest) = text.rsplit_once("\n\n").unwrap_or(("", text));
+        assert!(!is_whole || rest.is_empty(), "the end is torn: {rest:?}");
+        for block in blocks.split("\n\n").filter(|block| !block.is_empty()) {
+            let id = block.lines().find_map(|line| line.strip_prefix("id: ")).expect("an id");
+            let id = EventId::parse(id).expect("an id of the hub");
+            if let Some((_, json)) = block.split_once("event: fanfare-gap\ndata: ") {
+                let field = |name: &str| {
+                    let (_, rest) = json.split_once(&format!("\"{name}\":")).expect("a field");
+                    rest.split([',', '}']).next().unwrap().trim_matches('"').to_owned()
+                };
+                let to = EventId::parse(&field("to")).expect("an id").sequence;
+                assert!(id.sequence <= to.max(id.sequence));
+                let missed = field("missed").parse().ok();
+                got.push(Got::Gap { to, reason: field("reason"), missed });
+            } else if block.contains("\ndata: ") {
+                let (number, _, text) = &self.published[id.sequence as usize - 1];
+                assert_eq!((*number, text.trim_end_matches('\n')), (id.sequence, block));
+                got.push(Got::Event(id.sequence));
+            }
+        }
+        got
+    }
+}
+
+/// One run of so many random steps: clients come and go, come back and go again, with sinks that
+/// take a little at a time.
+fn run_returns(seed: u64, steps: usize, options: Options) {
+    let mut random = fastrand::Rng::with_seed(seed);
+    let mut world = World::new(options);
+    let mut returned: Vec<Returned> = Vec::new();
+    for step in 0..steps {
+        let nth = random.usize(..world.clients.len().max(1));
+        let someone = world.clients.keys().nth(nth).copied();
+        match (random.u32(..100), someone) {
+            (0..12, _) if world.clients.len() < 60 => {
+                let topics = (0..TOPICS.len()).filter(|_| random.bool()).collect::<Vec<_>>();
+                let topics = if topics.is_empty() { vec![0] } else { topics };
+                let room = if random.bool() { usize::MAX / 2 } else { random.usize(..300) };
+                returned.push(world.come_back(&mut random, topics, room));
+            }
+            (12..22, Some(number)) => {
+                let client = world.clients.remove(&number).unwrap();
+                drop(world.shard.remove(client.key.index));
+                let nth = returned.iter().position(|returned| returned.number == number);
+                world.check_returned(&returned.swap_remove(nth.unwrap()), &client, false);
+            }
+            (22..50, Some(number)) => world.give_room(number, random.usize(..600)),
+            (50..80, _) => {
+                let data = step.to_string().repeat(random.usize(1..30));
+                world.publish(random.usize(..TOPICS.len()), &data);
+            }
+            _ => drop(world.shard.turn().unwrap()),
+        }
+        world.notice_who_left();
+        assert!(world.left.is_empty(), "nobody is cut");
+    }
+    world.settle();
+    for returned in &returned {
+        world.check_returned(returned, &world.clients[&returned.number], true);
+    }
+    world.check_empty();
+}
+
+#[test]
+fn who_comes_back_gets_everything_since_once_and_in_order() {
+    let seeds = 20;
+    for seed in 0..seeds {
+        let options =
+            Options { batch_bytes_max: 700, topic_room_bytes: 2_000, ..Options::default() };
+        run_returns(seed, steps() / 4 / seeds as usize, options);
+    }
+}
+
+#[test]
+fn what_is_not_kept_any_more_is_told_before_what_comes_after_it() {
+    let seeds = 20;
+    for seed in 0..seeds {
+        let options = Options {
+            batch_bytes_max: 700,
+            topic_room_bytes: 2_000,
+            history_events_max: 12,
+            history_bytes_max: 5_000,
+            ..Options::default()
+        };
+        run_returns(3000 + seed, steps() / 4 / seeds as usize, options);
+    }
+}
