@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::event::Event;
+use crate::filter::Subscription;
 use crate::frame::Wire;
 use crate::http::cors::Cors;
 use crate::http::query::Query;
@@ -17,7 +18,6 @@ use crate::policy::Policy;
 use crate::resume::{Resume, Start};
 use crate::shard::{Command, Door, Greeter, Greeting, Guest, Shared, Visitor};
 use crate::sys::{ListenSocket, SocketOptions, Stream};
-use crate::topic::Topic;
 
 /// How a [`Listener`] speaks to its clients, and its bounds. All of it has a default.
 ///
@@ -337,8 +337,8 @@ impl HttpGreeter {
         }
         let wanted = Query::parse(request.query).map_err(|error| error.to_string());
         let wanted =
-            wanted.and_then(|query| Ok((self.topics(&query)?, self.resume(request, &query)?)));
-        let (topics, resume) = match wanted {
+            wanted.and_then(|query| Ok((self.wanted(&query)?, self.resume(request, &query)?)));
+        let (wanted, resume) = match wanted {
             Ok(wanted) => wanted,
             Err(why) => return refuse("400 Bad Request", "", &why),
         };
@@ -360,19 +360,19 @@ impl HttpGreeter {
         let retry = Some(self.retry).filter(|retry| !retry.is_zero()).map(jittered);
         let head = response::stream(wire, &cors);
         let policy = self.policy;
-        Greeting::Join(Box::new(Guest { head, topics, wire, retry, resume, policy, tag: None }))
+        Greeting::Join(Box::new(Guest { head, wanted, wire, retry, resume, policy, tag: None }))
     }
 
-    /// The topics that a query asks for: `topic=a&topic=b`.
-    fn topics(&self, query: &Query<'_>) -> Result<Vec<Topic>, String> {
-        let topics = query.all("topic").take(self.options.topics_max + 1).map(Topic::new);
-        let topics: Vec<Topic> = topics.collect::<Result<_, _>>().map_err(|e| e.to_string())?;
-        match topics.len() {
+    /// The topics and filters that a query asks for: `topic=a&topic=b/%23`.
+    fn wanted(&self, query: &Query<'_>) -> Result<Vec<Subscription>, String> {
+        let wanted = query.all("topic").take(self.options.topics_max + 1).map(Subscription::new);
+        let wanted: Vec<_> = wanted.collect::<Result<_, _>>().map_err(|e| e.to_string())?;
+        match wanted.len() {
             0 => Err(format!("say what you want: {}?topic=NAME", self.options.path)),
             count if count > self.options.topics_max => {
                 Err(format!("{} topics are the most for a connection", self.options.topics_max))
             }
-            _ => Ok(topics),
+            _ => Ok(wanted),
         }
     }
 

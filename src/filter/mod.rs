@@ -4,7 +4,6 @@
 //! compared byte by byte; nothing is folded or normalized.
 
 mod subscription;
-#[cfg_attr(not(test), expect(dead_code, reason = "the hub has no wildcards yet"))]
 pub(crate) mod tree;
 
 use std::fmt;
@@ -142,7 +141,6 @@ impl Filter {
     /// In a set ordered by name all matching topics are among those with this prefix, which are
     /// neighbours. [`Filter::matches`] has to be asked about each of them nonetheless: `a/#` gives
     /// `a`, since it matches `a` itself, and `ab` begins with that too.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the hub has no wildcards yet"))]
     pub(crate) fn literal_prefix(&self) -> &str {
         let wildcard = self.0.find(['+', '#']).unwrap_or(self.0.len());
         let (prefix, rest) = self.0.split_at(wildcard);

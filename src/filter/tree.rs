@@ -46,6 +46,7 @@ impl<V> Default for FilterTree<V> {
 
 impl<V> FilterTree<V> {
     /// How many filters there are.
+    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.len
     }
@@ -54,6 +55,7 @@ impl<V> FilterTree<V> {
         self.len == 0
     }
 
+    #[cfg(test)]
     pub(crate) fn get(&self, filter: &Filter) -> Option<&V> {
         let mut node = &self.root;
         let mut rest = Some(filter.as_str());

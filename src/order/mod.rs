@@ -22,8 +22,9 @@ use self::history::Kept;
 pub(crate) use self::replay::Place;
 use self::room::Room;
 pub(crate) use self::room::{Published, EVENT_BYTES};
-pub(crate) use self::topics::TopicState;
 use self::topics::Topics;
+pub(crate) use self::topics::{Interest, TopicState};
+use crate::filter::Subscription;
 use crate::frame::Draft;
 use crate::id::{Epoch, EventId};
 use crate::inbox::Inbox;
@@ -80,10 +81,9 @@ impl Order {
             return Err(Refused::Closed);
         }
         let topics = &mut locked.topics;
-        let keep = topics.keep_events();
         let index = match topics.find(topic) {
             Some(index) => index,
-            None if keep => topics.find_or_create(topic),
+            None if topics.know_all() => topics.find_or_create(topic),
             None => return Ok(self.end_publishing(self.next_sequence())),
         };
         let state = &topics.entry(index).state;
@@ -102,9 +102,7 @@ impl Order {
             let interested = self.interested(&published.topic);
             asleep.extend(interested.filter(|inbox| inbox.put(published.clone())));
         }
-        if keep {
-            topics.keep(index, Kept { frame, sequence, at_ns });
-        }
+        topics.keep(index, Kept { frame, sequence, at_ns });
         let id = self.end_publishing(sequence);
         drop(locked);
         for inbox in asleep {
@@ -147,30 +145,33 @@ impl Order {
         topic.room.is_full().or_else(|| self.hub_room.is_full())
     }
 
-    /// Has events of topics come to a shard from now on; `key_of` gives the shard's own key of
-    /// each. Returns the last sequence number before that.
+    /// Has events of subscriptions come to a shard from now on. `route_of` is told of each topic
+    /// of theirs, and says which route the topic has in that shard now, if it was given one.
+    /// Returns the last sequence number before that.
     pub(crate) fn register(
         &self,
         shard: usize,
-        topics: Vec<Topic>,
-        mut key_of: impl FnMut(&Arc<TopicState>) -> u32,
+        subscriptions: &[Subscription],
+        mut route_of: impl FnMut(&Subscription, &Arc<TopicState>) -> Option<u32>,
     ) -> u64 {
         let mut locked = self.lock();
-        for topic in topics {
-            let index = locked.topics.find_or_create(&topic);
-            let state = locked.topics.entry(index).state.clone();
-            locked.topics.set_key(&state, shard, Some(key_of(&state)));
+        for what in subscriptions {
+            locked.topics.subscribe(shard, what, &mut route_of);
         }
         self.sequence()
     }
 
-    /// Notes that a shard has no audience for a topic any more.
-    pub(crate) fn unregister(&self, shard: usize, topic: &TopicState) {
+    /// Notes that a shard has a subscription no longer, nor a route for topics.
+    pub(crate) fn unregister(&self, shard: usize, what: &Subscription, topics: &[Arc<TopicState>]) {
         let mut locked = self.lock();
-        locked.topics.set_key(topic, shard, None);
-        if let Some(index) = locked.topics.find(&topic.name) {
-            locked.topics.remove_unneeded(index);
-        }
+        topics.iter().for_each(|topic| locked.topics.set_route(topic, shard, None));
+        locked.topics.unsubscribe(shard, what);
+    }
+
+    /// Notes which route a shard has for a topic that one of its filters matched, or that it has
+    /// none.
+    pub(crate) fn set_route(&self, shard: usize, topic: &TopicState, route: Option<u32>) {
+        self.lock().topics.set_route(topic, shard, route);
     }
 
     /// Forgets some of what is too old to be kept, for a hub that nothing is published to.

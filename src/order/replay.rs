@@ -7,14 +7,16 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::ops::Range;
 
 use super::history::{Forgotten, History};
-use super::{Locked, Order, LOOKS_MAX};
+use super::topics::Topics;
+use super::{Order, LOOKS_MAX};
+use crate::filter::Subscription;
 use crate::frame::Frame;
 use crate::gap::{Gap, GapReason};
-use crate::id::EventId;
+use crate::id::{Epoch, EventId};
 use crate::resume::{Resume, Start};
-use crate::topic::Topic;
 
 /// Parts end at multiples of this number, if not before.
 const STRIDE: u64 = 256;
@@ -49,161 +51,180 @@ impl Order {
     /// Where the stream of a client begins, and what it has to be told first, with which id.
     pub(crate) fn place(
         &self,
-        topics: &[Topic],
+        wanted: &[Subscription],
         resume: &Resume,
     ) -> (Place, Option<(Gap, EventId)>) {
         let mut locked = self.lock();
         locked.topics.forget_old(self.now_ns(), LOOKS_MAX);
-        let now = self.sequence();
+        let past = self.past(&locked.topics, wanted);
         let id = match resume {
             Resume::After(id) => id,
-            Resume::Start(start) => {
-                return (locked.start(topics, *start, now).or_now(&locked, topics, now), None)
-            }
+            Resume::Start(start) => return (past.or_now(past.start(*start)), None),
         };
-        let (after, reason) = self.find(&locked, topics, id, now);
+        let (after, reason) = past.find(id);
         let place = Place { after, latest_to: 0, forgiven_to: after, is_now: false };
-        let expired = self.gap(&locked, topics, place, now);
+        let expired = past.gap(place);
         let gap = match reason {
             None => expired,
             Some(reason) => {
-                let (to, id) = match expired {
-                    Some((gap, id)) => (gap.to, id),
-                    None => (self.id_of(after), self.id_of(after)),
-                };
+                let at = self.id_of(after);
+                let (to, id) = expired.map_or((at, at), |(gap, id)| (gap.to, id));
                 Some((Gap { from: None, to, reason, missed: None }, id))
             }
         };
-        let gap = gap.map(|(gap, gap_id)| {
-            (Gap { from: Some(id.to_string()).filter(|id| !id.is_empty()), ..gap }, gap_id)
-        });
+        let from = Some(id.to_string()).filter(|id| !id.is_empty());
+        let gap = gap.map(|(gap, id)| (Gap { from, ..gap }, id));
         // It is told once.
         let told_to = gap.as_ref().map_or(0, |(gap, _)| gap.to.sequence);
         let place = Place { forgiven_to: place.forgiven_to.max(told_to), ..place };
-        (place.or_now(&locked, topics, now), gap)
-    }
-
-    /// The number of the event with an id, and what is wrong with the id.
-    fn find(
-        &self,
-        locked: &Locked,
-        topics: &[Topic],
-        id: &str,
-        now: u64,
-    ) -> (u64, Option<GapReason>) {
-        // The oldest, should several topics have it: then nothing is missed.
-        if let Some(own) = locked.histories(topics).filter_map(|history| history.find(id)).min() {
-            return (own, None);
-        }
-        match EventId::parse(id) {
-            Some(id) if id.epoch == self.epoch && id.sequence <= now => (id.sequence, None),
-            Some(id) if id.epoch != self.epoch => (0, Some(GapReason::Restarted)),
-            _ => (now, Some(GapReason::UnknownId)),
-        }
+        (past.or_now(place), gap)
     }
 
     /// The next part for a client that has come to a place, of about so many bytes.
-    pub(crate) fn replay(&self, topics: &[Topic], place: Place, bytes_max: usize) -> Replay {
+    pub(crate) fn replay(&self, wanted: &[Subscription], place: Place, bytes_max: usize) -> Replay {
         let locked = self.lock();
-        let now = self.sequence();
-        let gap = self.gap(&locked, topics, place, now);
-        let is_whole =
-            topics.iter().all(|topic| !locked.forgotten(topic, now).is_after(place.after));
-        let histories: Vec<&History> = locked.histories(topics).collect();
-        let mut heads: Vec<_> = histories.iter().map(|history| place.wanted_of(history)).collect();
-        let mut order = BinaryHeap::with_capacity(heads.len());
-        let head_of = |nth: usize, head: &std::ops::Range<usize>| {
-            let kept = head.clone().next().and_then(|at| histories[nth].event(at));
-            kept.map(|kept| Reverse((kept.sequence, nth)))
+        let past = self.past(&locked.topics, wanted);
+        let (frames, to) = past.merge(place, bytes_max);
+        let (is_all, to) = (to.is_none(), to.unwrap_or(past.now));
+        let is_whole = past.forgotten_after(place.after).is_empty();
+        Replay { frames, to, is_all, is_whole, gap: past.gap(place) }
+    }
+
+    fn past<'a>(&self, topics: &'a Topics, wanted: &'a [Subscription]) -> Past<'a> {
+        Past { topics, wanted, known: topics.of(wanted), now: self.sequence(), epoch: self.epoch }
+    }
+}
+
+/// The past of a client's topics, under the lock.
+struct Past<'a> {
+    topics: &'a Topics,
+    wanted: &'a [Subscription],
+    /// Those of the topics that there are.
+    known: Vec<u32>,
+    /// The number of the last event.
+    now: u64,
+    epoch: Epoch,
+}
+
+impl Past<'_> {
+    fn histories(&self) -> impl Iterator<Item = &History> {
+        self.known.iter().map(|&index| &self.topics.entry(index).history)
+    }
+
+    /// What is not kept any more of what was published after a number.
+    fn forgotten_after(&self, number: u64) -> Vec<Forgotten> {
+        if self.topics.keep_events() {
+            return self.topics.forgotten_after(number, self.wanted, &self.known);
+        }
+        let all = Forgotten { to: self.now, known: None };
+        Some(all).filter(|all| all.is_after(number)).into_iter().collect()
+    }
+
+    /// The number of the event with an id, and what is wrong with the id.
+    fn find(&self, id: &str) -> (u64, Option<GapReason>) {
+        // The oldest, should several topics have it: then nothing is missed.
+        if let Some(own) = self.histories().filter_map(|history| history.find(id)).min() {
+            return (own, None);
+        }
+        match EventId::parse(id) {
+            Some(id) if id.epoch == self.epoch && id.sequence <= self.now => (id.sequence, None),
+            Some(id) if id.epoch != self.epoch => (0, Some(GapReason::Restarted)),
+            _ => (self.now, Some(GapReason::UnknownId)),
+        }
+    }
+
+    /// Where a client begins that says nothing of what it had.
+    fn start(&self, start: Start) -> Place {
+        let forgiven_to = self.now;
+        let (after, latest_to) = match start {
+            Start::Now => (self.now, 0),
+            Start::Latest => (0, self.now),
+            Start::Last(count) => (self.before_last(count as usize), 0),
         };
-        order.extend(heads.iter().enumerate().filter_map(|(nth, head)| head_of(nth, head)));
+        Place { after, latest_to, forgiven_to, is_now: false }
+    }
+
+    /// The number before the newest events, so many over all topics.
+    fn before_last(&self, count: usize) -> u64 {
+        let mut newest: Vec<u64> = Vec::new();
+        for history in self.histories() {
+            let from = history.len().saturating_sub(count);
+            let events = (from..history.len()).filter_map(|nth| history.event(nth));
+            newest.extend(events.map(|kept| kept.sequence));
+        }
+        newest.sort_unstable_by_key(|&sequence| Reverse(sequence));
+        newest.truncate(count);
+        newest.last().map_or(self.now, |&oldest| oldest - 1)
+    }
+
+    /// The place, or the end of what was published if there is nothing that is wanted before it.
+    fn or_now(&self, place: Place) -> Place {
+        let is_now = self.histories().all(|history| place.wanted_of(history).is_empty());
+        Place { after: if is_now { self.now } else { place.after }, is_now, ..place }
+    }
+
+    /// What a client at a place has missed for good, and the id to tell it with: not beyond the
+    /// first event that it will get, since it may be gone before that.
+    fn gap(&self, place: Place) -> Option<(Gap, EventId)> {
+        let id_of = |sequence| EventId { epoch: self.epoch, sequence };
+        let before = place.after.max(place.forgiven_to);
+        let forgotten = self.forgotten_after(before);
+        let to = forgotten.iter().map(|forgotten| forgotten.to).max()?;
+        let missed = forgotten.iter().map(|forgotten| forgotten.count_after(before)).sum();
+        let firsts = self.histories().filter_map(|history| {
+            history.event(history.after(place.after).start).map(|kept| kept.sequence)
+        });
+        let id = firsts.min().map_or(self.now, |first| (first - 1).min(to));
+        let from = Some(id_of(place.after).to_string());
+        Some((Gap { from, to: id_of(to), reason: GapReason::Expired, missed }, id_of(id)))
+    }
+
+    /// The next events after a place, in order, of about so many bytes; and up to which number
+    /// they are all, if there are more.
+    fn merge(&self, place: Place, bytes_max: usize) -> (Vec<Frame>, Option<u64>) {
+        let mut heads: Vec<Head<'_>> = self
+            .histories()
+            .map(|history| Head { history, left: place.wanted_of(history) })
+            .filter(|head| !head.left.is_empty())
+            .collect();
+        let firsts = heads.iter().enumerate().filter_map(|(nth, head)| head.first(nth));
+        let mut firsts: BinaryHeap<Reverse<(u64, usize)>> = firsts.collect();
         let (mut frames, mut bytes, mut end) = (Vec::new(), 0, u64::MAX);
-        while let Some(Reverse((sequence, nth))) = order.pop() {
-            let Some(kept) = heads[nth].next().and_then(|at| histories[nth].event(at)) else {
+        while let Some(Reverse((sequence, nth))) = firsts.pop() {
+            let head = &mut heads[nth];
+            let Some(kept) = head.left.next().and_then(|at| head.history.event(at)) else {
                 continue;
             };
             let len = kept.frame.plain().len();
             if frames.is_empty() {
                 end = (sequence / STRIDE + 1).saturating_mul(STRIDE);
             } else if sequence >= end || bytes + len > bytes_max {
-                return Replay { frames, to: sequence - 1, is_all: false, is_whole, gap };
+                return (frames, Some(sequence - 1));
             }
             bytes += len;
             frames.push(kept.frame.clone());
-            order.extend(head_of(nth, &heads[nth]));
+            firsts.extend(head.first(nth));
         }
-        Replay { frames, to: now, is_all: true, is_whole, gap }
-    }
-
-    /// What a client at a place has missed for good, and the id to tell it with: not beyond the
-    /// first event that it will get, since it may be gone before that.
-    fn gap(
-        &self,
-        locked: &Locked,
-        topics: &[Topic],
-        place: Place,
-        now: u64,
-    ) -> Option<(Gap, EventId)> {
-        let before = place.after.max(place.forgiven_to);
-        let forgotten = || {
-            let all = topics.iter().map(|topic| locked.forgotten(topic, now));
-            all.filter(move |forgotten| forgotten.is_after(before))
-        };
-        let to = forgotten().map(|forgotten| forgotten.to).max()?;
-        let missed = forgotten().map(|forgotten| forgotten.count_after(before)).sum();
-        let firsts = locked.histories(topics).filter_map(|history| {
-            history.event(history.after(place.after).start).map(|kept| kept.sequence)
-        });
-        let id = firsts.min().map_or(now, |first| (first - 1).min(to));
-        let (from, to) = (Some(self.id_of(place.after).to_string()), self.id_of(to));
-        Some((Gap { from, to, reason: GapReason::Expired, missed }, self.id_of(id)))
+        (frames, None)
     }
 }
 
-impl Locked {
-    fn histories<'a>(&'a self, topics: &'a [Topic]) -> impl Iterator<Item = &'a History> + 'a {
-        let indices = topics.iter().filter_map(|topic| self.topics.find(topic));
-        indices.map(|index| &self.topics.entry(index).history)
-    }
+/// What of a topic's history is still to be merged.
+struct Head<'a> {
+    history: &'a History,
+    left: Range<usize>,
+}
 
-    fn forgotten(&self, topic: &Topic, now: u64) -> Forgotten {
-        match self.topics.keep_events() {
-            true => self.topics.forgotten(topic),
-            false => Forgotten { to: now, known: None },
-        }
-    }
-
-    /// Where a client begins that says nothing of what it had.
-    fn start(&self, topics: &[Topic], start: Start, now: u64) -> Place {
-        match start {
-            Start::Now => Place { after: now, latest_to: 0, forgiven_to: now, is_now: false },
-            Start::Latest => Place { after: 0, latest_to: now, forgiven_to: now, is_now: false },
-            Start::Last(count) => {
-                let count = count as usize;
-                let mut newest: Vec<u64> = Vec::new();
-                for history in self.histories(topics) {
-                    let from = history.len().saturating_sub(count);
-                    let events = (from..history.len()).filter_map(|nth| history.event(nth));
-                    newest.extend(events.map(|kept| kept.sequence));
-                }
-                newest.sort_unstable_by_key(|&sequence| Reverse(sequence));
-                newest.truncate(count);
-                let after = newest.last().map_or(now, |&oldest| oldest - 1);
-                Place { after, latest_to: 0, forgiven_to: now, is_now: false }
-            }
-        }
+impl Head<'_> {
+    fn first(&self, nth: usize) -> Option<Reverse<(u64, usize)>> {
+        let kept = self.history.event(self.left.start).filter(|_| !self.left.is_empty())?;
+        Some(Reverse((kept.sequence, nth)))
     }
 }
 
 impl Place {
-    /// The place at the end of what was published, if there is nothing that is wanted before it.
-    fn or_now(self, locked: &Locked, topics: &[Topic], now: u64) -> Place {
-        let is_now = locked.histories(topics).all(|history| self.wanted_of(history).is_empty());
-        Place { after: if is_now { now } else { self.after }, is_now, ..self }
-    }
-
     /// Which of a topic's kept events are wanted.
-    fn wanted_of(&self, history: &History) -> std::ops::Range<usize> {
+    fn wanted_of(&self, history: &History) -> Range<usize> {
         let wanted = history.after(self.after);
         let latest = match self.latest_to > self.after {
             true => history.after(self.latest_to).start.saturating_sub(1),

@@ -7,7 +7,8 @@
 //! top, and no topic is ever searched for.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BinaryHeap, HashMap, VecDeque};
+use std::ops::Bound;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +17,8 @@ use slab::Slab;
 
 use super::history::{Forgotten, History, Kept};
 use super::room::Room;
+use crate::filter::tree::FilterTree;
+use crate::filter::{Filter, Subscription};
 use crate::options::Options;
 use crate::topic::Topic;
 
@@ -29,15 +32,29 @@ const LOOKS_MAX: usize = 8;
 /// What publishers, shards and history have in common of a topic.
 pub(crate) struct TopicState {
     pub(crate) name: Topic,
-    /// For each shard its own key of the topic, or [`NO_INTEREST`]. Written under the lock, by
-    /// the shard itself alone.
+    /// For each shard the key of its route for the topic, or [`NO_INTEREST`], or [`MATCHED`].
+    /// Written under the lock: by the shard itself, and when the topic comes to be.
     interest: Box<[AtomicU32]>,
     /// Whether an event ever had an id of its publisher's own.
     own_ids: AtomicBool,
+    /// Whether it is no longer one of the hub's topics; another one may have its name.
+    gone: AtomicBool,
     pub(super) room: Room,
 }
 
 const NO_INTEREST: u32 = u32::MAX;
+/// A filter of the shard matches, which has no route for the topic yet.
+const MATCHED: u32 = u32::MAX - 1;
+
+/// What a shard has to do with a topic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Interest {
+    None,
+    /// One of its filters matches, and it has yet to find out which.
+    Matched,
+    /// The shard's own key of its route.
+    Key(u32),
+}
 
 /// The topics of a hub, under its lock.
 pub(super) struct Topics {
@@ -45,7 +62,11 @@ pub(super) struct Topics {
     shards: usize,
     room_bytes: usize,
     by_name: HashMap<Topic, u32>,
+    /// The same in the order of their names, for filters that begin with one.
+    in_order: BTreeMap<Topic, u32>,
     entries: Slab<Entry>,
+    /// For each filter which shards have it.
+    filters: FilterTree<Box<[bool]>>,
     /// When the topics' oldest events were published, or an older one; with the topics' indices.
     oldest: BinaryHeap<Reverse<(u64, u32)>>,
     /// How many topics have an audience.
@@ -60,6 +81,10 @@ pub(super) struct Topics {
 pub(super) struct Entry {
     pub(super) state: Arc<TopicState>,
     pub(super) history: History,
+    /// How many shards have a subscription to it by its name.
+    pinned: u32,
+    /// When its newest event was published.
+    newest_ns: u64,
     /// Whether `oldest` names it; it then has events, or had some.
     in_oldest: bool,
 }
@@ -79,6 +104,8 @@ struct Gone {
     in_order: VecDeque<(Topic, u64)>,
     /// For topics that are not in `forgotten`: a number that no event of theirs is beyond.
     beyond: u64,
+    /// The last number that was forgotten of any.
+    newest: u64,
 }
 
 impl Topics {
@@ -95,7 +122,9 @@ impl Topics {
             shards: options.shards,
             room_bytes: options.topic_room_bytes,
             by_name: HashMap::new(),
+            in_order: BTreeMap::new(),
             entries: Slab::new(),
+            filters: FilterTree::default(),
             oldest: BinaryHeap::new(),
             wanted: 0,
             kept_bytes: 0,
@@ -122,35 +151,134 @@ impl Topics {
             name: topic.clone(),
             interest: (0..self.shards).map(|_| AtomicU32::new(NO_INTEREST)).collect(),
             own_ids: AtomicBool::new(false),
+            gone: AtomicBool::new(false),
             room: Room::new(self.room_bytes),
         });
+        self.filters.for_each_match(topic, |_, shards| {
+            let with_it = shards.iter().enumerate().filter(|(_, &has_it)| has_it);
+            with_it.for_each(|(shard, _)| state.interest[shard].store(MATCHED, Ordering::Relaxed));
+        });
+        self.wanted += usize::from(state.is_wanted());
         let history = History::after_forgetting(self.gone.recall(topic));
-        let index = self.entries.insert(Entry { state, history, in_oldest: false }) as u32;
+        let entry = Entry { state, history, pinned: 0, newest_ns: 0, in_oldest: false };
+        let index = self.entries.insert(entry) as u32;
         self.by_name.insert(topic.clone(), index);
+        self.in_order.insert(topic.clone(), index);
         index
+    }
+
+    /// Whether topics are known that no shard has asked for by their names.
+    pub(super) fn know_all(&self) -> bool {
+        self.keep_events() || !self.filters.is_empty()
+    }
+
+    /// Notes that a shard has a subscription from now on. `route_of` is told of each topic of it,
+    /// and says which route the topic has there now, if it was given one.
+    pub(super) fn subscribe(
+        &mut self,
+        shard: usize,
+        what: &Subscription,
+        route_of: &mut impl FnMut(&Subscription, &Arc<TopicState>) -> Option<u32>,
+    ) {
+        match what {
+            Subscription::Topic(topic) => {
+                let index = self.find_or_create(topic);
+                self.entries[index as usize].pinned += 1;
+                let state = self.entry(index).state.clone();
+                if let Some(route) = route_of(what, &state) {
+                    self.set_route(&state, shard, Some(route));
+                }
+            }
+            Subscription::Filter(filter) => {
+                let none = || vec![false; self.shards].into_boxed_slice();
+                self.filters.get_or_insert_with(filter, none)[shard] = true;
+                for index in self.matching(filter) {
+                    let state = self.entry(index).state.clone();
+                    route_of(what, &state);
+                    if state.interest_of(shard) == Interest::None {
+                        self.set_interest(&state, shard, MATCHED);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Notes that a shard has a subscription no longer.
+    pub(super) fn unsubscribe(&mut self, shard: usize, what: &Subscription) {
+        match what {
+            Subscription::Topic(topic) => {
+                if let Some(index) = self.find(topic) {
+                    self.entries[index as usize].pinned -= 1;
+                    self.remove_unneeded(index);
+                }
+            }
+            Subscription::Filter(filter) => {
+                let Some(shards) = self.filters.get_mut(filter) else { return };
+                shards[shard] = false;
+                if !shards.contains(&true) {
+                    self.filters.remove(filter);
+                }
+            }
+        }
+    }
+
+    /// The topics of subscriptions, each once.
+    pub(super) fn of(&self, subscriptions: &[Subscription]) -> Vec<u32> {
+        let mut topics = Vec::with_capacity(subscriptions.len());
+        for subscription in subscriptions {
+            match subscription {
+                Subscription::Topic(topic) => topics.extend(self.find(topic)),
+                Subscription::Filter(filter) => topics.extend(self.matching(filter)),
+            }
+        }
+        topics.sort_unstable();
+        topics.dedup();
+        topics
+    }
+
+    fn matching(&self, filter: &Filter) -> Vec<u32> {
+        let prefix = filter.literal_prefix();
+        let from = (Bound::Included(prefix), Bound::Unbounded);
+        let with_prefix = self.in_order.range::<str, _>(from);
+        let with_prefix = with_prefix.take_while(|(topic, _)| topic.as_str().starts_with(prefix));
+        with_prefix.filter(|(topic, _)| filter.matches(topic)).map(|(_, &index)| index).collect()
     }
 
     pub(super) fn entry(&self, index: u32) -> &Entry {
         &self.entries[index as usize]
     }
 
-    /// Notes a shard's own key of a topic, or that it has no audience for it any more.
-    pub(super) fn set_key(&mut self, topic: &TopicState, shard: usize, key: Option<u32>) {
-        self.wanted -= usize::from(topic.is_wanted());
-        topic.interest[shard].store(key.unwrap_or(NO_INTEREST), Ordering::Relaxed);
-        self.wanted += usize::from(topic.is_wanted());
+    /// Notes which route a shard has for a topic, or that it has none any more.
+    pub(super) fn set_route(&mut self, topic: &TopicState, shard: usize, route: Option<u32>) {
+        self.set_interest(topic, shard, route.unwrap_or(NO_INTEREST));
+        if let Some(index) = self.find(&topic.name).filter(|_| route.is_none()) {
+            self.remove_unneeded(index);
+        }
+    }
+
+    fn set_interest(&mut self, topic: &TopicState, shard: usize, interest: u32) {
+        let was_wanted = topic.is_wanted();
+        topic.interest[shard].store(interest, Ordering::Relaxed);
+        if !topic.is_gone() {
+            self.wanted -= usize::from(was_wanted);
+            self.wanted += usize::from(topic.is_wanted());
+        }
     }
 
     /// Keeps an event, within the bounds.
     pub(super) fn keep(&mut self, index: u32, kept: Kept) {
         let Retention { events_max, bytes_max, total_bytes_max, .. } = self.retention;
         let (entry, at_ns) = (&mut self.entries[index as usize], kept.at_ns);
+        entry.newest_ns = at_ns;
         if kept.frame.own_id().is_some() {
             entry.state.own_ids.store(true, Ordering::Relaxed);
         }
         if !std::mem::replace(&mut entry.in_oldest, true) {
             self.oldest.push(Reverse((at_ns, index)));
             self.kept_bytes += TOPIC_BYTES;
+        }
+        if events_max == 0 {
+            return self.bound(at_ns, total_bytes_max);
         }
         let (bytes_before, len_before) = (entry.history.bytes(), entry.history.len());
         entry.history.push(kept);
@@ -159,7 +287,12 @@ impl Topics {
         }
         self.kept_bytes = self.kept_bytes + entry.history.bytes() - bytes_before;
         self.kept_events = self.kept_events + entry.history.len() - len_before;
-        self.forget_old(at_ns, LOOKS_MAX);
+        self.bound(at_ns, total_bytes_max);
+    }
+
+    /// Forgets what is beyond the bounds of age and of bytes in all.
+    fn bound(&mut self, now_ns: u64, total_bytes_max: usize) {
+        self.forget_old(now_ns, LOOKS_MAX);
         while self.kept_bytes > total_bytes_max && self.look_at_oldest(u64::MAX) {}
     }
 
@@ -186,7 +319,9 @@ impl Topics {
             self.kept_bytes -= entry.history.forget_oldest();
             self.kept_events -= 1;
         }
-        match entry.history.oldest_ns() {
+        // A topic of which nothing is kept is remembered for as long as an event would be.
+        let newest_ns = Some(entry.newest_ns).filter(|&newest_ns| newest_ns >= before_ns);
+        match entry.history.oldest_ns().or(newest_ns) {
             Some(at_ns) => self.oldest.push(Reverse((at_ns, index))),
             None => {
                 entry.in_oldest = false;
@@ -197,14 +332,17 @@ impl Topics {
         true
     }
 
-    /// Removes a topic that no shard has an audience for and of which nothing is kept.
-    pub(super) fn remove_unneeded(&mut self, index: u32) {
+    /// Removes a topic that no shard has asked for by its name and of which nothing is kept.
+    fn remove_unneeded(&mut self, index: u32) {
         let entry = &self.entries[index as usize];
-        if entry.in_oldest || entry.state.is_wanted() {
+        if entry.in_oldest || entry.pinned > 0 {
             return;
         }
         let entry = self.entries.remove(index as usize);
+        self.wanted -= usize::from(entry.state.is_wanted());
+        entry.state.gone.store(true, Ordering::Release);
         self.by_name.remove(&entry.state.name);
+        self.in_order.remove(&entry.state.name);
         if self.keep_events() {
             self.gone.remember(&entry.state.name, entry.history.forgotten());
         }
@@ -221,12 +359,25 @@ impl Topics {
         }
     }
 
-    /// What is known of the events of a topic that are not kept.
-    pub(super) fn forgotten(&self, topic: &Topic) -> Forgotten {
-        match self.find(topic) {
-            Some(index) => self.entry(index).history.forgotten(),
-            None => self.gone.find(topic),
+    /// What is known of the events of subscriptions' topics that are not kept, as far as they were
+    /// published after a number. `known` are those topics that there are.
+    pub(super) fn forgotten_after(
+        &self,
+        number: u64,
+        subscriptions: &[Subscription],
+        known: &[u32],
+    ) -> Vec<Forgotten> {
+        let known = known.iter().map(|&index| self.entry(index).history.forgotten());
+        let mut all: Vec<Forgotten> = known.collect();
+        for subscription in subscriptions {
+            match subscription {
+                Subscription::Topic(topic) if self.find(topic).is_some() => {}
+                Subscription::Topic(topic) => all.push(self.gone.find(topic)),
+                Subscription::Filter(filter) => self.gone.find_all(filter, number, &mut all),
+            }
         }
+        all.retain(|forgotten| forgotten.is_after(number));
+        all
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Arc<TopicState>> {
@@ -247,9 +398,18 @@ impl Topics {
 }
 
 impl TopicState {
-    /// The shard's own key of the topic, as registered by that shard.
-    pub(crate) fn key_of(&self, shard: usize) -> Option<u32> {
-        Some(self.interest[shard].load(Ordering::Relaxed)).filter(|&key| key != NO_INTEREST)
+    pub(crate) fn interest_of(&self, shard: usize) -> Interest {
+        match self.interest[shard].load(Ordering::Relaxed) {
+            NO_INTEREST => Interest::None,
+            MATCHED => Interest::Matched,
+            route => Interest::Key(route),
+        }
+    }
+
+    /// Whether it is no longer one of the hub's topics: what was published to it is in the
+    /// inboxes by then.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.gone.load(Ordering::Acquire)
     }
 
     /// Whether each shard, in their order, has an audience for it.
@@ -272,6 +432,7 @@ impl Gone {
         if forgotten.to == 0 {
             return;
         }
+        self.newest = self.newest.max(forgotten.to);
         self.forgotten.insert(topic.clone(), forgotten);
         self.in_order.push_back((topic.clone(), forgotten.to));
         while self.in_order.len() > GONE_MAX {
@@ -287,6 +448,14 @@ impl Gone {
     fn find(&self, topic: &Topic) -> Forgotten {
         let unknown = Forgotten { to: self.beyond, known: None };
         self.forgotten.get(topic).copied().unwrap_or(unknown)
+    }
+
+    fn find_all(&self, filter: &Filter, after: u64, all: &mut Vec<Forgotten>) {
+        if self.newest > after {
+            let matching = self.forgotten.iter().filter(|(topic, _)| filter.matches(topic));
+            all.extend(matching.map(|(_, forgotten)| *forgotten));
+        }
+        all.push(Forgotten { to: self.beyond, known: None });
     }
 
     fn recall(&mut self, topic: &Topic) -> Forgotten {

@@ -12,9 +12,9 @@ use crate::frame::Wire;
 use crate::order::Published;
 
 pub(crate) struct Audience {
-    /// The shard's keys of its topics, in ascending order.
-    pub(crate) topics: Box<[u32]>,
-    /// Where it stands in each of these topics' list of audiences.
+    /// The shard's keys of its subscriptions, in ascending order.
+    pub(crate) wanted: Box<[u32]>,
+    /// Where it stands in each of these subscriptions' list of audiences.
     pub(crate) places: Vec<u32>,
     pub(crate) wire: Wire,
     /// Events up to this number were published before the audience came to be, or it has them.
@@ -36,10 +36,10 @@ pub(crate) struct Audience {
 }
 
 impl Audience {
-    pub(crate) fn new(topics: Box<[u32]>, wire: Wire, taken_to: u64) -> Audience {
+    pub(crate) fn new(wanted: Box<[u32]>, wire: Wire, taken_to: u64) -> Audience {
         Audience {
-            places: Vec::with_capacity(topics.len()),
-            topics,
+            places: Vec::with_capacity(wanted.len()),
+            wanted,
             wire,
             taken_to,
             log: Log::new(wire),
@@ -54,7 +54,8 @@ impl Audience {
         }
     }
 
-    /// Takes an event that has to be sent.
+    /// Takes an event that has to be sent, unless it has it already: it may want it by its topic's
+    /// name and by a filter.
     pub(crate) fn append(&mut self, published: &Arc<Published>) {
         if published.sequence > self.taken_to {
             self.taken_to = published.sequence;

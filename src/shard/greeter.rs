@@ -6,12 +6,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::filter::Subscription;
 use crate::frame::Wire;
 use crate::policy::Policy;
 use crate::resume::Resume;
 #[cfg(any(test, feature = "internals"))]
 use crate::resume::Start;
 use crate::sys::ListenSocket;
+#[cfg(any(test, feature = "internals"))]
 use crate::topic::Topic;
 
 /// What a shard asks of a protocol.
@@ -47,7 +49,7 @@ pub(crate) struct Guest {
     /// The response's head.
     pub(crate) head: Vec<u8>,
     /// What it wants, at least one.
-    pub(crate) topics: Vec<Topic>,
+    pub(crate) wanted: Vec<Subscription>,
     pub(crate) wire: Wire,
     /// The reconnection time that it is told.
     pub(crate) retry: Option<Duration>,
@@ -64,7 +66,8 @@ impl Guest {
     /// One that wants nothing but what is published to topics.
     pub(crate) fn new(head: Vec<u8>, topics: Vec<Topic>, wire: Wire) -> Guest {
         let (resume, policy) = (Resume::Start(Start::Now), Policy::default());
-        Guest { head, topics, wire, retry: None, resume, policy, tag: None }
+        let wanted = topics.into_iter().map(Subscription::Topic).collect();
+        Guest { head, wanted, wire, retry: None, resume, policy, tag: None }
     }
 }
 

@@ -12,12 +12,12 @@ use super::greeter::{Door, Greeting, Guest, Visitor};
 use super::lag::Own;
 use super::record::Record;
 use super::slots::Key;
-use super::{Command, LocalTopic, Shard};
+use super::{Command, Shard};
+use crate::filter::Subscription;
 use crate::frame::{chunk, Wire};
 use crate::metrics::Reason;
 use crate::resume::{Resume, Start};
 use crate::sys::{AcceptError, Stream};
-use crate::topic::Topic;
 
 /// Connections that are accepted before the shard turns to its other work.
 const ACCEPTS_MAX: usize = 32;
@@ -258,13 +258,13 @@ impl Shard {
 
     /// Makes an event stream of a connection: from now on it gets what is published to its topics.
     pub(super) fn join(&mut self, index: u32, guest: &Guest) {
-        let audience = self.audience_of(&guest.topics, guest.wire);
+        let audience = self.audience_of(&guest.wanted, guest.wire);
         self.keep_record(index, Record { policy: guest.policy });
         self.link().counters.pending_connections.sub(1);
         self.link().counters.connections.add(1);
         self.link().counters.accepted_connections.add(1);
-        for &topic in &self.audiences[audience].topics {
-            self.topics[topic as usize].crowd += 1;
+        for &key in &self.audiences[audience].wanted {
+            self.routes.subscribed_mut(key).crowd += 1;
         }
         if guest.resume != Resume::Start(Start::Now) {
             return self.begin_replay(index, audience, guest);
@@ -279,8 +279,8 @@ impl Shard {
     /// to which it has all that it wants; `None` where that would be in the way of ids of the
     /// publisher's own, or of no use.
     pub(super) fn id_block(&self, audience: u32, number: u64) -> Option<Vec<u8>> {
-        let Audience { topics, wire, .. } = &self.audiences[audience];
-        let own_ids = topics.iter().any(|&key| self.topics[key as usize].state.has_own_ids());
+        let Audience { wanted, wire, .. } = &self.audiences[audience];
+        let own_ids = wanted.iter().any(|&key| self.routes.subscribed(key).own_ids);
         if own_ids || self.shared.options.history_events_max == 0 {
             return None;
         }
@@ -340,53 +340,40 @@ impl Shard {
         self.change_log(audience, Audience::settle);
     }
 
-    /// The audience of a set of topics, which has at least one; a new one if there is none yet.
-    /// The hub's lock is taken for a new one alone.
-    fn audience_of(&mut self, topics: &[Topic], wire: Wire) -> u32 {
-        let mut keys = Vec::with_capacity(topics.len());
-        let mut new_topics = Vec::new();
-        for topic in topics {
-            match self.topic_keys.get(topic) {
-                Some(&key) => keys.push(key),
-                None if new_topics.contains(topic) => {}
-                None => new_topics.push(topic.clone()),
+    /// The audience of a set of subscriptions, of which there is at least one; a new one if there
+    /// is none yet. The hub's lock is taken for a new one alone.
+    fn audience_of(&mut self, wanted: &[Subscription], wire: Wire) -> u32 {
+        let mut keys = Vec::with_capacity(wanted.len());
+        let mut new = Vec::new();
+        for what in wanted {
+            match self.routes.find(what) {
+                Some(key) => keys.push(key),
+                None if new.contains(what) => {}
+                None => new.push(what.clone()),
             }
         }
         keys.sort_unstable();
         keys.dedup();
         let mut id = (keys.into_boxed_slice(), wire);
-        if new_topics.is_empty() {
+        if new.is_empty() {
             if let Some(&audience) = self.audience_of.get(&id) {
                 return audience;
             }
         }
         let mut keys = id.0.into_vec();
-        let from_sequence = self.begin_interest(new_topics, &mut keys);
+        let number = self.routes.begin(&self.shared.order, new, &mut keys);
         keys.sort_unstable();
         id = (keys.into_boxed_slice(), wire);
-        let mut audience = Audience::new(id.0.clone(), wire, from_sequence);
+        let mut audience = Audience::new(id.0.clone(), wire, number);
         audience.quiet_since_ms = self.now_ms();
         let index = self.audiences.insert(audience).index;
         for &key in &id.0 {
-            let topic = &mut self.topics[key as usize];
-            self.audiences[index].places.push(topic.audiences.len() as u32);
-            topic.audiences.push(index);
+            let subscribed = self.routes.subscribed_mut(key);
+            self.audiences[index].places.push(subscribed.audiences.len() as u32);
+            subscribed.audiences.push(index);
         }
         self.audience_of.insert(id, index);
         index
-    }
-
-    /// Has events of new topics come to this shard, and adds the topics' keys. Returns the last
-    /// sequence number before that.
-    fn begin_interest(&mut self, topics: Vec<Topic>, keys: &mut Vec<u32>) -> u64 {
-        let (local, topic_keys) = (&mut self.topics, &mut self.topic_keys);
-        self.shared.order.register(self.id, topics, |state| {
-            let topic = LocalTopic { state: state.clone(), audiences: Vec::new(), crowd: 0 };
-            let key = local.insert(topic) as u32;
-            topic_keys.insert(state.name.clone(), key);
-            keys.push(key);
-            key
-        })
     }
 
     /// Closes a connection that cannot be served, whatever it was.

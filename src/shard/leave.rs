@@ -66,36 +66,43 @@ impl Shard {
 
     /// One connection less is in an audience, and in the crowd of each of its topics.
     fn leave_audience(&mut self, index: u32) {
-        for &topic in &self.audiences[index].topics {
-            self.topics[topic as usize].crowd -= 1;
+        for &key in &self.audiences[index].wanted {
+            self.routes.subscribed_mut(key).crowd -= 1;
         }
         if self.audiences[index].is_empty() {
             self.remove_audience(index);
         }
     }
 
-    /// Ends an audience that nobody is in, and the shard's interest in topics that it was the
-    /// last for. What it had pending gives its room back.
+    /// Ends an audience that nobody is in, and the subscriptions that it was the last for. What it had pending gives its room back.
     fn remove_audience(&mut self, index: u32) {
         let audience = self.audiences.remove(index);
         self.window_bytes -= audience.log.window_bytes();
         self.lag_bytes -= audience.log.lag_bytes();
         self.link().counters.lag_bytes.sub(audience.log.lag_bytes() as u64);
-        for (&key, &place) in audience.topics.iter().zip(&audience.places) {
-            let topic = &mut self.topics[key as usize];
-            topic.audiences.swap_remove(place as usize);
-            if let Some(&moved) = topic.audiences.get(place as usize) {
+        for (&key, &place) in audience.wanted.iter().zip(&audience.places) {
+            let audiences = &mut self.routes.subscribed_mut(key).audiences;
+            audiences.swap_remove(place as usize);
+            if let Some(&moved) = audiences.get(place as usize) {
                 let moved = &mut self.audiences[moved];
-                let nth = moved.topics.binary_search(&key).expect("it stood in the topic's list");
+                let nth = moved.wanted.binary_search(&key).expect("it stood in this list");
                 moved.places[nth] = place;
-            } else if topic.audiences.is_empty() {
-                let topic = self.topics.remove(key as usize);
-                self.shared.order.unregister(self.id, &topic.state);
-                self.topic_keys.remove(&topic.state.name);
+            } else if audiences.is_empty() {
+                self.routes.end(&self.shared.order, key);
             }
         }
-        self.audience_of.remove(&(audience.topics, audience.wire));
+        self.audience_of.remove(&(audience.wanted, audience.wire));
         self.audiences.shrink();
+    }
+
+    /// Closes the routes of topics that are gone.
+    pub(super) fn close_routes(&mut self) {
+        let gone = self.routes.find_gone();
+        if !gone.is_empty() {
+            // Their last events were put before they went.
+            self.take_inbox();
+            self.routes.close(&self.shared.order, &gone);
+        }
     }
 
     /// The peer of an answered or streaming connection has sent something: its end, or what

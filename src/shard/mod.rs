@@ -42,6 +42,7 @@ mod log;
 mod record;
 mod replay;
 mod ring;
+mod routes;
 mod seats;
 #[cfg(any(test, feature = "internals"))]
 pub(crate) mod sinks;
@@ -67,14 +68,14 @@ use self::connection::Connection;
 use self::drain::Draining;
 use self::record::Record;
 use self::replay::Parts;
+use self::routes::Routes;
 use self::slots::{Key, Slots};
 use self::timer::Timers;
 use crate::frame::Wire;
 use crate::metrics::{Counters, Reason};
 use crate::options::Options;
-use crate::order::{Order, Published, ShardInbox, TopicState};
+use crate::order::{Order, Published, ShardInbox};
 use crate::sys::{Poller, Readiness, Stream};
-use crate::topic::Topic;
 
 pub(crate) use self::drain::Drain;
 pub use self::greeter::Visitor;
@@ -106,8 +107,7 @@ pub(crate) struct Shard {
     records: Vec<Record>,
     audiences: Slots<Audience>,
     audience_of: HashMap<(Box<[u32]>, Wire), u32>,
-    topics: Slab<LocalTopic>,
-    topic_keys: HashMap<Topic, u32>,
+    routes: Routes,
     /// Audiences with something for a small crowd, and with something for a large one.
     express: VecDeque<Key>,
     bulk: VecDeque<Key>,
@@ -167,14 +167,6 @@ pub(crate) enum Command {
     Serve { stream: Stream, read: Vec<u8>, addr: std::net::SocketAddr, door: Arc<Door> },
 }
 
-/// A topic that this shard has an audience for.
-struct LocalTopic {
-    state: Arc<TopicState>,
-    audiences: Vec<u32>,
-    /// Connections over all of its audiences.
-    crowd: usize,
-}
-
 /// When a shard is to have its next turn.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Next {
@@ -223,8 +215,7 @@ impl Shard {
             records: Vec::new(),
             audiences: Slots::new(),
             audience_of: HashMap::new(),
-            topics: Slab::new(),
-            topic_keys: HashMap::new(),
+            routes: Routes::new(id),
             express: VecDeque::new(),
             bulk: VecDeque::new(),
             express_cost: 0,
@@ -347,19 +338,24 @@ impl Shard {
         self.link().inbox.take(&mut taken);
         self.taken_to = taken.last().map_or(self.taken_to, |published| published.sequence);
         for published in taken.drain(..) {
-            // The topic may have lost its last audience here since it was put.
-            let Some(topic) = published.topic.key_of(self.id) else { continue };
-            let LocalTopic { audiences, crowd, .. } = &self.topics[topic as usize];
-            let express = *crowd <= SLICE;
-            for &index in audiences {
-                let audience = &mut self.audiences[index];
-                audience.append(&published);
-                let queued = if express { &mut audience.in_express } else { &mut audience.in_bulk };
-                if !std::mem::replace(queued, true) {
-                    let queue = if express { &mut self.express } else { &mut self.bulk };
-                    queue.push_back(self.audiences.key_at(index));
+            let route = self.routes.find_route(&self.shared.order, &published.topic);
+            let Some(route) = route else { continue };
+            let (audiences, express, bulk) =
+                (&mut self.audiences, &mut self.express, &mut self.bulk);
+            self.routes.along(route, |subscribed| {
+                subscribed.own_ids |= published.frame.own_id().is_some();
+                let small = subscribed.crowd <= SLICE;
+                for &index in &subscribed.audiences {
+                    let audience = &mut audiences[index];
+                    audience.append(&published);
+                    let queued =
+                        if small { &mut audience.in_express } else { &mut audience.in_bulk };
+                    if !std::mem::replace(queued, true) {
+                        let queue = if small { &mut *express } else { &mut *bulk };
+                        queue.push_back(audiences.key_at(index));
+                    }
                 }
-            }
+            });
         }
         taken.shrink_to(1024);
         self.inbox_taken = taken;
@@ -521,9 +517,7 @@ impl Drop for Shard {
             self.refuse(command);
         }
         if std::thread::panicking() {
-            for (_, topic) in &self.topics {
-                self.shared.order.unregister(self.id, &topic.state);
-            }
+            self.routes.abandon(&self.shared.order);
         } else {
             self.close_doors();
             self.close_all();

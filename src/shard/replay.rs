@@ -23,11 +23,11 @@ use super::connection::{Place as Standing, State};
 use super::join::welcome;
 use super::lag::{Own, Went, GO_BYTES_MAX};
 use super::{Guest, Shard};
+use crate::filter::Subscription;
 use crate::frame::{Envelope, Frame, Wire};
 use crate::gap::Gap;
 use crate::id::EventId;
 use crate::order::Place;
-use crate::topic::Topic;
 
 /// What a part has at most, unless a single event is larger; and when much is replayed at once.
 const PART_BYTES_MAX: usize = 64 << 10;
@@ -85,8 +85,8 @@ impl Shard {
     /// Begins the stream of a client that wants something of the past, or has to be told that it
     /// is gone.
     pub(super) fn begin_replay(&mut self, index: u32, audience: u32, guest: &Guest) {
-        let topics = self.topics_of(audience);
-        let (place, gap) = self.shared.order.place(&topics, &guest.resume);
+        let wanted = self.wanted_by(audience);
+        let (place, gap) = self.shared.order.place(&wanted, &guest.resume);
         let first = match gap {
             Some((gap, id)) => {
                 self.link().counters.gap_events.add(1);
@@ -207,11 +207,11 @@ impl Shard {
 
     /// Gathers a part, and the event that says what is missing before it, with up to where.
     fn gather(&mut self, audience: u32, place: Place) -> (Part, Option<(Vec<u8>, u64)>) {
-        let (topics, wire) = (self.topics_of(audience), self.audiences[audience].wire);
+        let (wanted, wire) = (self.wanted_by(audience), self.audiences[audience].wire);
         let options = &self.shared.options;
         let crowded = self.parts.alive_bytes > options.lag_total_bytes_max / options.shards / 4;
         let bytes_max = if crowded { SMALL_PART_BYTES_MAX } else { PART_BYTES_MAX };
-        let replay = self.shared.order.replay(&topics, place, bytes_max);
+        let replay = self.shared.order.replay(&wanted, place, bytes_max);
         let encode =
             |(gap, id): (Gap, EventId)| (gap.encode(&options.gap_event, id, wire), gap.to.sequence);
         let gap = replay.gap.map(encode);
@@ -235,10 +235,10 @@ impl Shard {
         (self.audiences.key_at(audience).to_u64(), place.after, latest_to)
     }
 
-    /// The names of an audience's topics.
-    pub(super) fn topics_of(&self, audience: u32) -> Vec<Topic> {
-        let keys = self.audiences[audience].topics.iter();
-        keys.map(|&key| self.topics[key as usize].state.name.clone()).collect()
+    /// An audience's subscriptions.
+    pub(super) fn wanted_by(&self, audience: u32) -> Vec<Subscription> {
+        let keys = self.audiences[audience].wanted.iter();
+        keys.map(|&key| self.routes.subscribed(key).what.clone()).collect()
     }
 
     /// Lets go of parts that were gathered a while ago.

@@ -9,14 +9,16 @@ use std::time::Duration;
 use super::connection::{Sink, State};
 use super::*;
 use crate::event::Event;
+use crate::filter::Subscription;
 use crate::frame::{chunk, Draft};
 use crate::inbox::Inbox;
 use crate::order::Refused;
 use crate::resume::{Resume, Start};
+use crate::topic::Topic;
 
 mod resume;
 
-const TOPICS: [&str; 4] = ["a", "b", "c", "d"];
+const TOPICS: [&str; 4] = ["a", "a/x", "b/y", "b"];
 
 /// The far end of a scripted sink.
 #[derive(Default)]
@@ -96,12 +98,14 @@ impl World {
                 Ok(taken)
             }
         }));
-        let names: Vec<Topic> = topics.iter().map(|&t| Topic::new(TOPICS[t]).unwrap()).collect();
+        let names = topics.iter().map(|&t| Topic::new(TOPICS[t]).unwrap()).collect();
         let head = match wire {
             Wire::Chunked => chunk(b"head\n"),
             Wire::Plain => b"head\n".to_vec(),
         };
         let guest = Guest { resume, ..Guest::new(head, names, wire) };
+        let wanted = if self.joined % 3 == 0 { with_filters(&topics) } else { guest.wanted };
+        let guest = Guest { wanted, ..guest };
         let key = self.shard.join_sink(sink, &guest).expect("there is a seat");
         let expected = b"head\n".to_vec();
         self.joined += 1;
@@ -184,13 +188,26 @@ impl World {
         self.shard.turn().unwrap();
         let shard = &self.shard;
         assert!(shard.connections.is_empty() && shard.audiences.is_empty());
-        assert!(shard.topics.is_empty() && shard.topic_keys.is_empty());
+        assert!(shard.routes.is_empty());
         assert!(shard.audience_of.is_empty());
         assert_eq!((shard.lag_bytes, self.shared.order.backlog_bytes()), (0, 0));
         assert_eq!(self.shared.order.counts().topics, 0);
         assert_eq!(shard.link().counters.lagging_connections.value(), 0);
         assert_eq!(shard.link().counters.lag_bytes.value(), 0);
     }
+}
+
+/// The same topics, by filters where some match nothing else; and one of them by its name as well.
+fn with_filters(topics: &[usize]) -> Vec<Subscription> {
+    let mut wanted = vec![TOPICS[topics[0]]];
+    let filters = [("#", &[0, 1, 2, 3][..]), ("a/#", &[0, 1]), ("+", &[0, 3]), ("+/y", &[2])];
+    for (filter, matched) in filters.into_iter().chain([("a/+", &[1][..])]) {
+        if matched.iter().all(|topic| topics.contains(topic)) {
+            wanted.push(filter);
+        }
+    }
+    wanted.extend(topics.iter().map(|&topic| TOPICS[topic]));
+    wanted.into_iter().map(|text| Subscription::new(text).unwrap()).collect()
 }
 
 /// Takes the chunks' envelopes off, also of a last chunk that is not whole.

@@ -84,6 +84,7 @@ impl Shard {
         self.end_slow_heads();
         self.end_lingerers();
         self.forget_parts();
+        self.close_routes();
         if self.id == 0 {
             self.shared.order.forget_old();
         }
