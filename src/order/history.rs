@@ -85,10 +85,6 @@ impl History {
         self.events.len()
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.events.is_empty()
-    }
-
     /// What the events take, each with [`EVENT_BYTES`].
     pub(super) fn bytes(&self) -> usize {
         self.bytes
