@@ -49,7 +49,8 @@ impl Workbench {
         &self.hub
     }
 
-    /// What a connection is sent first.
+    /// The head of a connection's response. Behind it, in the same send, comes a block with the
+    /// last event's id, unless the hub keeps no history.
     pub fn head(&self) -> &[u8] {
         &self.head
     }

@@ -306,14 +306,14 @@ fn a_silent_stream_gets_heartbeats_and_a_busy_one_does_not() {
     let mut gaps = Vec::new();
     while gaps.len() < 4 {
         let before = Instant::now();
-        silent.wait_for_comment();
+        silent.wait_for_heartbeat();
         gaps.push(before.elapsed());
-        old.wait_for_comment();
+        old.wait_for_heartbeat();
     }
     assert!(start.elapsed() >= heartbeat * 2, "heartbeats come too often: {gaps:?}");
     hub.publish(&topic("busy"), "b").unwrap();
     assert_eq!(busy.data(), "b");
-    let (start, while_silent) = (Instant::now(), busy.comments());
+    let (start, while_silent) = (Instant::now(), busy.heartbeats());
     let mut published = 0;
     while start.elapsed() < heartbeat * 3 {
         hub.publish(&topic("busy"), "b").unwrap();
@@ -321,7 +321,7 @@ fn a_silent_stream_gets_heartbeats_and_a_busy_one_does_not() {
         assert_eq!(busy.data(), "b");
         std::thread::sleep(Duration::from_millis(5));
     }
-    assert_eq!((published > 20, busy.comments()), (true, while_silent));
+    assert_eq!((published > 20, busy.heartbeats()), (true, while_silent));
     assert!(hub.metrics().heartbeats > 8);
 }
 
@@ -394,6 +394,7 @@ fn shards_can_be_driven_as_futures_on_any_executor() {
 #[test]
 fn a_raw_stream_is_byte_for_byte_what_it_should_be() {
     let (hub, listener) = serve(Options { retry: Duration::ZERO, ..one_shard() });
+    let before = hub.publish(&topic("b"), "it is not there yet").unwrap();
     let mut stream = TcpStream::connect(listener.local_addr()).unwrap();
     stream.write_all(b"GET /events?topic=a HTTP/1.0\r\n\r\n").unwrap();
     wait_until("it is connected", || hub.metrics().connections == 1);
@@ -402,7 +403,7 @@ fn a_raw_stream_is_byte_for_byte_what_it_should_be() {
     let mut received = String::new();
     stream.read_to_string(&mut received).unwrap();
     let (_, body) = received.split_once("\r\n\r\n").unwrap();
-    assert_eq!(body, format!("id: {id}\nevent: n\ndata: 1\ndata: 2\n\n"));
+    assert_eq!(body, format!("id: {before}\n\nid: {id}\nevent: n\ndata: 1\ndata: 2\n\n"));
 }
 
 #[test]

@@ -86,7 +86,7 @@ fn options_come_from_the_environment() {
     );
     let mut client = Client::send(server.addr, &request);
     assert!(client.head.contains("Access-Control-Allow-Origin: https://b.example"));
-    client.wait_for_comment();
+    client.wait_for_heartbeat();
 }
 
 #[test]

@@ -129,6 +129,20 @@ impl Client {
         self.parser.comments
     }
 
+    /// What has come to keep a stream open that began with the hub's id, as it does without a
+    /// `Last-Event-ID`: comments, and further blocks with nothing but an id.
+    pub fn heartbeats(&self) -> usize {
+        self.parser.comments + self.parser.id_blocks.saturating_sub(1)
+    }
+
+    /// Receives until there are more heartbeats.
+    pub fn wait_for_heartbeat(&mut self) {
+        let before = self.heartbeats();
+        while self.heartbeats() == before {
+            assert!(self.receive(), "the stream ended before the next heartbeat");
+        }
+    }
+
     /// Receives until there are more comments.
     pub fn wait_for_comment(&mut self) {
         let before = self.parser.comments;

@@ -25,6 +25,9 @@ pub struct Parser {
     pub ids: Vec<String>,
     pub retry: Option<u64>,
     pub comments: usize,
+    /// Blocks that moved the id and fired nothing.
+    pub id_blocks: usize,
+    has_id: bool,
 }
 
 impl Parser {
@@ -66,7 +69,10 @@ impl Parser {
                 self.data.push_str(value);
                 self.data.push('\n');
             }
-            "id" if !value.contains('\0') => self.id_buffer = value.to_owned(),
+            "id" if !value.contains('\0') => {
+                self.id_buffer = value.to_owned();
+                self.has_id = true;
+            }
             "retry" if !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit()) => {
                 self.retry = value.parse().ok();
             }
@@ -79,7 +85,9 @@ impl Parser {
         self.ids.push(self.last_id.clone());
         let name = std::mem::take(&mut self.name);
         let mut data = std::mem::take(&mut self.data);
+        let has_id = std::mem::take(&mut self.has_id);
         if data.is_empty() {
+            self.id_blocks += usize::from(has_id);
             return;
         }
         data.pop();

@@ -300,7 +300,7 @@ impl Stage {
 
     fn expected_since(&self, since: u64) -> Tally {
         let mut tally = Tally::default();
-        tally.add(self.workbench.head());
+        tally.add(&welcome_of(self.workbench.head(), &self.epoch, since));
         self.sends_since(since).for_each(|send| tally.add(&send));
         tally
     }
@@ -329,6 +329,13 @@ impl Stage {
 
 fn text_of(texts: &[String], sequence: u64) -> &str {
     &texts[(sequence % TEXTS) as usize]
+}
+
+/// What a connection is sent first that joins when so much was published: the response's head, and
+/// the id to come back with.
+pub(super) fn welcome_of(head: &[u8], epoch: &str, sequence: u64) -> Vec<u8> {
+    let id = format!("id: {epoch}-{sequence}\n\n");
+    [head, format!("{:x}\r\n{id}\r\n", id.len()).as_bytes()].concat()
 }
 
 /// Events as one chunk of a chunked response.

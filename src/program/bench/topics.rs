@@ -14,7 +14,7 @@ use super::alone::{compare_with_first, resident_bytes, sizes, AloneArgs, Figure,
 use super::load::DATA_BYTES_MIN;
 use super::metric::Unit;
 use super::scenarios::Part;
-use super::sinks::{chunk_of, epoch_of, quiet, CONNECTIONS_MAX};
+use super::sinks::{chunk_of, epoch_of, quiet, welcome_of, CONNECTIONS_MAX};
 use super::subject::write_data;
 use super::Error;
 
@@ -225,7 +225,7 @@ impl Stage {
     /// What a connection of each topic is to be sent, written down without the engine's help.
     fn expected(&self, epoch: &str) -> Vec<Tally> {
         let mut head = Tally::default();
-        head.add(self.workbench.head());
+        head.add(&welcome_of(self.workbench.head(), epoch, 0));
         let mut expected = vec![head; self.topics.len()];
         let mut sequence = 0;
         for &group in &self.parts {
