@@ -1,6 +1,8 @@
 //! The ids of events and of the hub's life.
 
 use std::fmt;
+use std::hash::{BuildHasher, Hash, Hasher, RandomState};
+use std::time::SystemTime;
 
 /// An event's place in its hub's total order, and the id a client sees: `<epoch>-<sequence>`.
 ///
@@ -62,8 +64,13 @@ impl Epoch {
     /// 32 symbols without the ones that are easily mistaken for another: 40 random bits.
     const SYMBOLS: &'static [u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 
+    /// Draws an epoch. Also of hubs that are made after a `fork`, in parent and child, each has
+    /// its own: a generator's state would be the same in both, the process and the time are not.
     pub(crate) fn random() -> Epoch {
-        Epoch(std::array::from_fn(|_| Epoch::SYMBOLS[fastrand::usize(..32)]))
+        let mut hasher = RandomState::new().build_hasher();
+        (std::process::id(), SystemTime::now()).hash(&mut hasher);
+        let mut random = fastrand::Rng::with_seed(hasher.finish());
+        Epoch(std::array::from_fn(|_| Epoch::SYMBOLS[random.usize(..32)]))
     }
 
     pub(crate) fn as_bytes(&self) -> &[u8; Epoch::BYTES] {
