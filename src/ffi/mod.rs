@@ -31,7 +31,7 @@ use status::Status;
 
 /// Runs a function's body, and turns its outcome into the code that the caller gets.
 fn answer(body: impl FnOnce() -> Result<(), Status>) -> i32 {
-    // What a panic leaves behind is the hub's, whose locks stay right (`order.rs`).
+    // What a panic leaves behind is the hub's, whose locks stay right (`order/`).
     match catch_unwind(AssertUnwindSafe(body)) {
         Ok(Ok(())) => status::FANFARE_OK,
         Ok(Err(status)) => status.0,
