@@ -161,6 +161,28 @@ impl Stream {
         usize::try_from(received).map_err(|_| io::Error::last_os_error())
     }
 
+    /// Whether the peer of a connection that has timed out had answered within the user timeout.
+    /// Then it was there, and kept its receive window shut for so long, which Linux ends in the
+    /// same way.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn was_answered(&self) -> bool {
+        // SAFETY: both are plain numbers.
+        let (timeout_ms, info) = unsafe {
+            let timeout_ms = get::<u32>(self.0.as_fd(), libc::IPPROTO_TCP, libc::TCP_USER_TIMEOUT);
+            let info = get::<libc::tcp_info>(self.0.as_fd(), libc::IPPROTO_TCP, libc::TCP_INFO);
+            (timeout_ms, info)
+        };
+        match (timeout_ms, info) {
+            (Ok(timeout_ms), Ok(info)) => info.tcpi_last_ack_recv < timeout_ms,
+            _ => false,
+        }
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    pub(crate) fn was_answered(&self) -> bool {
+        false
+    }
+
     /// Tells the peer that nothing more comes.
     pub(crate) fn shutdown_write(&self) {
         // SAFETY: takes no pointer. An error means that the peer is gone already.
@@ -240,5 +262,26 @@ fn set(
         Ok(())
     } else {
         Err(io::Error::last_os_error())
+    }
+}
+
+/// Reads an option; what the system does not know of it is zero.
+///
+/// # Safety
+///
+/// Every bit pattern has to be a valid `T`.
+#[cfg(target_os = "linux")]
+unsafe fn get<T: Copy>(fd: BorrowedFd<'_>, level: libc::c_int, name: libc::c_int) -> io::Result<T> {
+    let mut value = std::mem::MaybeUninit::<T>::zeroed();
+    let mut length = size_of::<T>() as libc::socklen_t;
+    // SAFETY: the value has `length` bytes, and both outlive the call.
+    let result = unsafe {
+        libc::getsockopt(fd.as_raw_fd(), level, name, value.as_mut_ptr().cast(), &mut length)
+    };
+    match result {
+        // SAFETY: all bytes are initialised, zero or by the kernel, and the caller promises the
+        // rest.
+        0 => Ok(unsafe { value.assume_init() }),
+        _ => Err(io::Error::last_os_error()),
     }
 }
