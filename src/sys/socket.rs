@@ -18,9 +18,12 @@ pub(crate) struct SocketOptions {
     pub(crate) notsent_lowat_bytes: u32,
     /// The kernel's send buffer; `None` leaves it to the kernel's own tuning.
     pub(crate) send_buffer_bytes: Option<u32>,
-    /// Silence after which the peer is probed; zero for never.
+    /// Silence after which the peer is probed, and again every third of it, until it is given up
+    /// after twice this (Linux); zero for never.
     pub(crate) keepalive: Duration,
-    /// How long sent bytes may stay unacknowledged (Linux); zero for the kernel's own bound.
+    /// How long sent bytes may stay unacknowledged (Linux); zero for the kernel's own bound. When
+    /// it is set it also decides, instead of the number of probes, when a silent peer is given up:
+    /// with the first probe that is due after it.
     pub(crate) user_timeout: Duration,
 }
 
@@ -33,9 +36,6 @@ pub(crate) enum AcceptError {
     /// The process or the system is out of descriptors or memory.
     Exhausted(io::Error),
 }
-
-/// Three probes in a third of the time each, after the silence.
-const KEEPALIVE_PROBES: libc::c_int = 3;
 
 impl ListenSocket {
     /// Binds and listens, with the largest backlog that the system gives.
@@ -222,11 +222,13 @@ impl SocketOptions {
             set(fd, libc::SOL_SOCKET, libc::SO_KEEPALIVE, 1)?;
             #[cfg(target_os = "linux")]
             {
-                let idle_s = clamp(u128::from(self.keepalive.as_secs().max(1)));
-                let every_s = (idle_s / KEEPALIVE_PROBES).max(1);
+                let idle_s = clamp(self.keepalive.as_millis().div_ceil(1000));
+                let every_s = (idle_s / 3).max(1);
+                // As many as fit into the same time once more.
+                let probes = (idle_s + every_s - 1) / every_s;
                 set(fd, libc::IPPROTO_TCP, libc::TCP_KEEPIDLE, idle_s)?;
                 set(fd, libc::IPPROTO_TCP, libc::TCP_KEEPINTVL, every_s)?;
-                set(fd, libc::IPPROTO_TCP, libc::TCP_KEEPCNT, KEEPALIVE_PROBES)?;
+                set(fd, libc::IPPROTO_TCP, libc::TCP_KEEPCNT, probes)?;
             }
         }
         #[cfg(target_os = "linux")]
