@@ -88,20 +88,15 @@ pub(crate) struct ServeArgs {
           value_parser = units::bytes)]
     topic_room: usize,
 
+    /// Nothing more is taken while this much of all topics waits to be sent
+    #[arg(long, env = "FANFARE_HUB_ROOM", value_name = "SIZE", default_value = "64MiB",
+          value_parser = units::bytes)]
+    hub_room: usize,
+
     /// The most bytes that are sent to a client at once; more is more throughput and more latency
     #[arg(long, env = "FANFARE_BATCH_BYTES_MAX", value_name = "SIZE", default_value = "40KiB",
           value_parser = units::bytes)]
     batch_bytes_max: usize,
-
-    /// How far a client may lag behind before it is disconnected
-    #[arg(long, env = "FANFARE_LAG_BYTES_MAX", value_name = "SIZE", default_value = "1MiB",
-          value_parser = units::bytes)]
-    lag_bytes_max: usize,
-
-    /// How long a client may lag behind before it is disconnected
-    #[arg(long, env = "FANFARE_LAG_AGE_MAX", value_name = "TIME", default_value = "30s",
-          value_parser = units::duration)]
-    lag_age_max: Duration,
 
     /// Told to end, the server closes its streams evenly over this time, each with a time of its
     /// own after which to come back; a second signal ends it at once
@@ -123,6 +118,68 @@ pub(crate) struct ServeArgs {
     #[arg(long, env = "FANFARE_HEAD_TIME_MAX", value_name = "TIME", default_value = "10s",
           value_parser = units::duration)]
     head_time_max: Duration,
+
+    #[command(flatten)]
+    slow: SlowArgs,
+
+    #[command(flatten)]
+    sockets: SocketArgs,
+}
+
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Clients that are slow")]
+struct SlowArgs {
+    /// How far a client may lag behind before it is disconnected
+    #[arg(long, env = "FANFARE_LAG_BYTES_MAX", value_name = "SIZE", default_value = "1MiB",
+          value_parser = units::bytes)]
+    lag_bytes_max: usize,
+
+    /// How long a client may lag behind before it is disconnected
+    #[arg(long, env = "FANFARE_LAG_AGE_MAX", value_name = "TIME", default_value = "30s",
+          value_parser = units::duration)]
+    lag_age_max: Duration,
+
+    /// How long publishers wait for a client that lags too far but gets on; 0 waits for nobody
+    /// [default: 1s, or --lag-age-max if that is less]
+    #[arg(long, env = "FANFARE_LAG_GRACE", value_name = "TIME", value_parser = units::duration)]
+    lag_grace: Option<Duration>,
+
+    /// The most bytes that are kept for all clients that lag
+    #[arg(long, env = "FANFARE_LAG_TOTAL_BYTES_MAX", value_name = "SIZE",
+          default_value = "256MiB", value_parser = units::bytes)]
+    lag_total_bytes_max: usize,
+
+    /// How long a client may take nothing of what there is for it before it is disconnected; 0 for
+    /// no bound
+    #[arg(long, env = "FANFARE_STALL_TIME_MAX", value_name = "TIME", default_value = "30s",
+          value_parser = units::duration)]
+    stall_time_max: Duration,
+}
+
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Sockets, and networks that go silent")]
+struct SocketArgs {
+    /// How long a client may be silent before it is probed, again and again until it is given up
+    /// after twice this; 0 never probes
+    #[arg(long, env = "FANFARE_KEEPALIVE", value_name = "TIME", default_value = "15s",
+          value_parser = units::duration)]
+    keepalive: Duration,
+
+    /// How long what was sent may stay without acknowledgement, at least twice --keepalive; 0
+    /// leaves it to the kernel [default: 30s, or twice --keepalive if that is more]
+    #[arg(long, env = "FANFARE_USER_TIMEOUT", value_name = "TIME",
+          value_parser = units::duration)]
+    user_timeout: Option<Duration>,
+
+    /// How much may wait in the kernel for a client before it counts as slow; 0 leaves it to the
+    /// kernel
+    #[arg(long, env = "FANFARE_NOTSENT_LOWAT", value_name = "SIZE", default_value = "16KiB",
+          value_parser = units::bytes)]
+    notsent_lowat: usize,
+
+    /// The kernel's send buffer of a connection [default: the kernel's own tuning]
+    #[arg(long, env = "FANFARE_SEND_BUFFER", value_name = "SIZE", value_parser = units::bytes)]
+    send_buffer: Option<usize>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -143,9 +200,12 @@ impl ServeArgs {
             event_bytes_max: self.event_bytes_max,
             batch_bytes_max: self.batch_bytes_max,
             topic_room_bytes: self.topic_room,
-            lag_bytes_max: self.lag_bytes_max,
-            lag_age_max: self.lag_age_max,
-            lag_grace: defaults.lag_grace.min(self.lag_age_max),
+            hub_room_bytes: self.hub_room,
+            lag_bytes_max: self.slow.lag_bytes_max,
+            lag_age_max: self.slow.lag_age_max,
+            lag_grace: self.slow.lag_grace.unwrap_or(defaults.lag_grace.min(self.slow.lag_age_max)),
+            lag_total_bytes_max: self.slow.lag_total_bytes_max,
+            stall_time_max: self.slow.stall_time_max,
             connections_max: self.connections_max,
             connections_per_address_max: self.connections_per_address_max,
             ..defaults
@@ -157,6 +217,10 @@ impl ServeArgs {
     }
 
     pub(super) fn listen_options(&self) -> ListenOptions {
+        let defaults = ListenOptions::default();
+        // What does not fit is out of bounds as well.
+        let size = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX);
+        let SocketArgs { keepalive, user_timeout, notsent_lowat, send_buffer } = self.sockets;
         ListenOptions {
             path: EVENTS.to_owned(),
             cors: Cors { origins: self.cors.clone(), credentials: self.cors_credentials },
@@ -167,7 +231,11 @@ impl ServeArgs {
                 OverloadArg::ComeAgain => Overload::ComeAgain,
                 OverloadArg::Unavailable => Overload::Unavailable,
             },
-            ..ListenOptions::default()
+            notsent_lowat_bytes: size(notsent_lowat),
+            send_buffer_bytes: send_buffer.map(size),
+            keepalive,
+            user_timeout: user_timeout.unwrap_or(defaults.user_timeout.max(2 * keepalive)),
+            ..defaults
         }
     }
 }
@@ -206,5 +274,10 @@ mod tests {
         assert_eq!(args.options().check(), Ok(()));
         assert_eq!(args.listen_options().cors.origins, ["https://a.example", "*"]);
         assert!(parse(&["--heartbeat", "15"]).is_err());
+        let args = parse(&["--keepalive=1m", "--send-buffer=64KiB", "--lag-grace=0"]).unwrap();
+        assert_eq!(args.options().lag_grace, Duration::ZERO);
+        let options = args.listen_options();
+        assert_eq!(options.user_timeout, Duration::from_secs(120));
+        assert_eq!(options.send_buffer_bytes, Some(64 << 10));
     }
 }
