@@ -293,6 +293,23 @@ mod tests {
     use super::*;
 
     #[test]
+    fn an_error_of_a_socket_is_a_reason() {
+        for (number, reason) in [
+            (libc::ETIMEDOUT, Reason::TimedOut),
+            (libc::EHOSTUNREACH, Reason::TimedOut),
+            (libc::ENETUNREACH, Reason::TimedOut),
+            (libc::ECONNREFUSED, Reason::TimedOut),
+            (libc::ECONNRESET, Reason::Reset),
+            (libc::ECONNABORTED, Reason::Reset),
+            (libc::EPIPE, Reason::ClientClosed),
+            (libc::EIO, Reason::Error),
+        ] {
+            let error = io::Error::from_raw_os_error(number);
+            assert_eq!(Reason::of(&error), reason, "{error}");
+        }
+    }
+
+    #[test]
     fn a_latency_is_counted_within_its_bound() {
         let counters = Counters::default();
         counters.count_latency(100_000, 98);

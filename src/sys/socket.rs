@@ -161,21 +161,24 @@ impl Stream {
         usize::try_from(received).map_err(|_| io::Error::last_os_error())
     }
 
-    /// Whether the peer of a connection that has timed out had answered within the user timeout.
-    /// Then it was there, and kept its receive window shut for so long, which Linux ends in the
-    /// same way.
+    /// Whether the peer of a connection that has timed out was there all the time, and kept its
+    /// receive window shut, which Linux ends after the user timeout like a silence.
+    ///
+    /// Then there is something that was never sent, and the peer has answered the first of the
+    /// window's probes, when that timeout began: a bit less than it ago. Whoever was silent has not
+    /// for the timeout and what comes before, which is at least the shortest time, 200 ms, after
+    /// which something is sent again.
     #[cfg(target_os = "linux")]
     pub(crate) fn was_answered(&self) -> bool {
+        const SLACK_MS: u32 = 100;
         // SAFETY: both are plain numbers.
         let (timeout_ms, info) = unsafe {
             let timeout_ms = get::<u32>(self.0.as_fd(), libc::IPPROTO_TCP, libc::TCP_USER_TIMEOUT);
             let info = get::<libc::tcp_info>(self.0.as_fd(), libc::IPPROTO_TCP, libc::TCP_INFO);
             (timeout_ms, info)
         };
-        match (timeout_ms, info) {
-            (Ok(timeout_ms), Ok(info)) => info.tcpi_last_ack_recv < timeout_ms,
-            _ => false,
-        }
+        let (Ok(timeout_ms), Ok(info)) = (timeout_ms, info) else { return false };
+        info.tcpi_notsent_bytes > 0 && info.tcpi_last_ack_recv < timeout_ms.saturating_add(SLACK_MS)
     }
 
     #[cfg(not(target_os = "linux"))]
