@@ -28,6 +28,7 @@ impl Shard {
 
     /// Ends an event stream whose socket has failed, and counts why.
     pub(super) fn lose(&mut self, index: u32, error: &io::Error) {
+        log::debug!("connection {index} of shard {} has failed: {error}", self.id);
         let reason = match (Reason::of(error), self.connections[index].sink.socket()) {
             (Reason::TimedOut, Some(socket)) if socket.was_answered() => Reason::Stalled,
             (reason, _) => reason,
