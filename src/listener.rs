@@ -68,10 +68,11 @@ pub struct ListenOptions {
     /// every third of that (on Linux; rounded up to whole seconds, the third down, to 1 s at
     /// least). A client is given up when a probe is due, none was answered, and nothing came from
     /// it for twice this time, or for `user_timeout` if that is longer. So an idle stream whose
-    /// network goes silent ends within 7/3 of this, or a third of it after `user_timeout`, as
-    /// [`Reason::TimedOut`](crate::Reason). With something sent, be it a heartbeat, a stream is not
-    /// idle any more, and `user_timeout` counts alone: with heartbeats a silence is noticed within
-    /// both their time and that, and a second. 1 s to 9 h; zero never probes. Default: 15 s.
+    /// network goes silent ends, as [`Reason::TimedOut`](crate::Reason), when the longer one of
+    /// both is over, and at most one probe's distance later. Once something is sent, be it a
+    /// heartbeat, the stream is not idle any more, and `user_timeout` counts alone: with heartbeats
+    /// a silence is noticed within their time, that time and a second. 1 s to 9 h; zero never
+    /// probes. Default: 15 s.
     pub keepalive: Duration,
     /// For how long what was sent may stay without acknowledgement, counted from the first time
     /// that it is sent again, 0.2 s to about 1 s later (`TCP_USER_TIMEOUT`, on Linux): then the
