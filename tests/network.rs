@@ -27,6 +27,14 @@ const CLIENT: &str = "192.0.2.5";
 const SLACK: Duration = Duration::from_secs(2);
 const SECOND: Duration = Duration::from_secs(1);
 
+/// How the router drops what it does not forward.
+#[derive(Clone, Copy, PartialEq)]
+enum Cut {
+    Silently,
+    /// The server is told that there is no way to its client.
+    WithAWord,
+}
+
 /// Three namespaces, which are removed at the end, also of a test that fails.
 struct Network {
     names: [String; 3],
@@ -79,17 +87,26 @@ impl Network {
         std::thread::scope(|scope| scope.spawn(work).join()).unwrap()
     }
 
-    /// Has the router drop everything without a word, or (`unreachable`) with one to the sender.
-    fn cut(&self, how: &str) -> Instant {
-        for address in [CLIENT, SERVER] {
-            ip(&format!("-n {} route add {how} {address}/32", self.names[1]));
-        }
+    /// Has the router drop what goes to the client, and what comes from it as far as it can.
+    fn cut(&self, how: Cut) -> Instant {
+        self.route("add", how);
         Instant::now()
     }
 
-    fn mend(&self, how: &str) {
-        for address in [CLIENT, SERVER] {
-            ip(&format!("-n {} route del {how} {address}/32", self.names[1]));
+    fn mend(&self, how: Cut) {
+        self.route("del", how);
+    }
+
+    fn route(&self, verb: &str, how: Cut) {
+        let to_client = match how {
+            Cut::Silently => "blackhole",
+            Cut::WithAWord => "unreachable",
+        };
+        let router = &self.names[1];
+        ip(&format!("-n {router} route {verb} {to_client} {CLIENT}/32"));
+        // The word itself has to reach the server.
+        if how == Cut::Silently {
+            ip(&format!("-n {router} route {verb} blackhole {SERVER}/32"));
         }
     }
 }
@@ -182,7 +199,7 @@ fn an_idle_stream_whose_network_goes_silent_ends_within_the_time_that_keepalive_
         assert!(!all.iter().any(Served::is_over));
         std::thread::sleep(Duration::from_millis(20));
     }
-    let cut = network.cut("blackhole");
+    let cut = network.cut(Cut::Silently);
     let ends = ends(&all.each_ref(), cut);
     for ((keepalive, user_timeout), (served, took)) in cases.into_iter().zip(all.iter().zip(ends)) {
         let silence = (2 * keepalive).max(user_timeout) * SECOND;
@@ -203,7 +220,7 @@ fn a_stream_in_use_whose_network_goes_silent_ends_within_the_user_timeout() {
     let heartbeats = Served::new(&network, options, timeouts(0, 1));
     published.publish("before");
     assert_eq!(published.client.data(), "before");
-    let cut = network.cut("blackhole");
+    let cut = network.cut(Cut::Silently);
     published.publish("lost");
     let ends = ends(&[&published, &heartbeats], cut);
     // From the first retransmission on; what is sent to the other is a heartbeat.
@@ -217,7 +234,7 @@ fn a_stream_in_use_whose_network_goes_silent_ends_within_the_user_timeout() {
 fn what_a_router_says_of_the_way_is_a_time_out_when_the_time_is_over() {
     let network = Network::new();
     let served = Served::new(&network, silent(), timeouts(0, 2));
-    let cut = network.cut("unreachable");
+    let cut = network.cut(Cut::WithAWord);
     served.publish("lost");
     let ends = ends(&[&served], cut);
     assert!(ends[0] > 2 * SECOND && ends[0] < 3 * SECOND + SLACK, "{:?}", ends[0]);
@@ -243,7 +260,7 @@ fn a_client_that_does_not_read_is_found_when_its_network_goes_silent() {
             served.publish(&data);
         }
     }
-    let cut = network.cut("blackhole");
+    let cut = network.cut(Cut::Silently);
     let ends = ends(&[&by_kernel, &by_engine], cut);
     assert!(ends.iter().all(|&end| end < 4 * SECOND + SLACK), "{ends:?}");
     // Whether its system answered while its window was shut depends on when the cut came.
@@ -256,7 +273,7 @@ fn a_client_that_does_not_read_is_found_when_its_network_goes_silent() {
 #[ignore = "needs root"]
 fn a_network_that_comes_back_in_time_has_lost_nothing() {
     let network = Network::new();
-    for how in ["blackhole", "unreachable"] {
+    for how in [Cut::Silently, Cut::WithAWord] {
         let mut served = Served::new(&network, silent(), timeouts(1, 15));
         let cut = network.cut(how);
         let mut published = 0;
@@ -271,6 +288,26 @@ fn a_network_that_comes_back_in_time_has_lost_nothing() {
             assert_eq!(served.client.data(), number.to_string());
         }
         assert!(!served.is_over());
+    }
+}
+
+#[test]
+#[ignore = "needs root"]
+fn an_idle_stream_outlives_a_probe_that_is_lost() {
+    let network = Network::new();
+    let mut all =
+        [0, 6].map(|user_timeout| Served::new(&network, silent(), timeouts(3, user_timeout)));
+    let cut = network.cut(Cut::Silently);
+    // Probes are due after 3 s, 4 s and so on; the ones after that are answered.
+    std::thread::sleep(4 * SECOND + SECOND / 2);
+    network.mend(Cut::Silently);
+    while cut.elapsed() < 8 * SECOND {
+        assert!(!all.iter().any(Served::is_over));
+        std::thread::sleep(SECOND / 50);
+    }
+    for served in &mut all {
+        served.publish("still here");
+        assert_eq!(served.client.data(), "still here");
     }
 }
 
@@ -303,7 +340,7 @@ fn the_program_counts_a_client_whose_network_goes_silent() {
         network.at_server(|| metrics(addr)).contains(&sample)
     };
     assert!(timed_out(0));
-    let cut = network.cut("blackhole");
+    let cut = network.cut(Cut::Silently);
     wait_until("it is counted", || timed_out(1));
     assert!(cut.elapsed() < 3 * SECOND + SLACK, "{:?}", cut.elapsed());
     drop(client);
