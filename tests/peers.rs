@@ -150,6 +150,24 @@ fn a_client_that_takes_nothing_is_stalled_and_one_that_takes_a_little_is_not() {
 }
 
 #[test]
+fn a_client_that_comes_back_and_takes_nothing_is_stalled() {
+    let options = Options {
+        stall_time_max: Duration::from_secs(1),
+        history_bytes_max: 64 << 20,
+        history_total_bytes_max: 64 << 20,
+        ..patient()
+    };
+    let (hub, listener) = serve(options);
+    let data = "x".repeat(64 << 10);
+    let ids: Vec<_> =
+        (0..500).map(|_| hub.publish_wait(&topic("a"), &*data, DEADLINE).unwrap()).collect();
+    let path = format!("/events?topic=a&last-event-id={}", ids[0]);
+    let _stalled = Client::get(listener.local_addr(), &path);
+    wait_for_end(&hub, Reason::Stalled);
+    assert_eq!(hub.metrics().lagging_connections, 0);
+}
+
+#[test]
 #[cfg(target_os = "linux")]
 fn the_kernels_own_end_of_a_shut_window_is_no_silent_network() {
     let user_timeout = Duration::from_secs(1);
