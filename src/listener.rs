@@ -55,15 +55,32 @@ pub struct ListenOptions {
     pub start: Start,
     /// What a client is told for whom there is no room. Default: to come again later.
     pub overload: Overload,
-    /// Bytes that may wait in the kernel for a connection beyond what is in flight. It keeps the
-    /// kernel from hiding megabytes of stale events for a slow client. Default: 16 KiB.
+    /// How many bytes may wait in the kernel for a connection, beyond what is on its way, before
+    /// its socket takes no more (`TCP_NOTSENT_LOWAT`, on Linux and macOS). It keeps the kernel from
+    /// hiding megabytes of stale events for a slow client. At most 1 GiB; zero leaves it to the
+    /// system, which as a rule has no such bound. Default: 16 KiB.
     pub notsent_lowat_bytes: u32,
-    /// The kernel's send buffer of a connection (`SO_SNDBUF`). Default: the kernel's own tuning.
+    /// The kernel's send buffer of a connection (`SO_SNDBUF`), 1 KiB to 1 GiB; Linux takes twice
+    /// this, for what it keeps with it, and at most what `net.core.wmem_max` allows. Default: none,
+    /// which is the kernel's own tuning.
     pub send_buffer_bytes: Option<u32>,
-    /// After how long a silence the peer is probed; zero for never. Default: 30 s.
+    /// For how long nothing may have come from a client before it is probed, and from then on
+    /// every third of that (on Linux; rounded up to whole seconds, the third down, to 1 s at
+    /// least). A client is given up when a probe is due, none was answered, and nothing came from
+    /// it for twice this time, or for `user_timeout` if that is longer. So an idle stream whose
+    /// network goes silent ends, as [`Reason::TimedOut`](crate::Reason), when the longer one of
+    /// both is over, and at most one probe's distance later. Once something is sent, be it a
+    /// heartbeat, the stream is not idle any more, and `user_timeout` counts alone: with heartbeats
+    /// a silence is noticed within their time, that time and a second. 1 s to 9 h; zero never
+    /// probes. Default: 15 s.
     pub keepalive: Duration,
-    /// After how long without acknowledgement a peer is given up; zero for the kernel's own
-    /// bound, which is about 15 minutes. Default: 30 s.
+    /// For how long what was sent may stay without acknowledgement, counted from the first time
+    /// that it is sent again, 0.2 s to about 1 s later (`TCP_USER_TIMEOUT`, on Linux): then the
+    /// stream ends as [`Reason::TimedOut`](crate::Reason). And for how long a client may answer but
+    /// keep its receive window shut, while bytes wait for it in the kernel: then as
+    /// [`Reason::Stalled`](crate::Reason). 1 s to 1 day, and at least twice `keepalive`: of an
+    /// idle stream the kernel would otherwise expect that it answers the very first probe. Zero
+    /// leaves it to the kernel, which takes about 15 minutes. Default: 30 s.
     pub user_timeout: Duration,
     /// Where connections go whose request is not for `path`, so that another part of the program
     /// can answer on the same port; without it they get a 404. When the channel is full, they get
@@ -122,7 +139,7 @@ impl Default for ListenOptions {
             overload: Overload::default(),
             notsent_lowat_bytes: 16 << 10,
             send_buffer_bytes: None,
-            keepalive: Duration::from_secs(30),
+            keepalive: Duration::from_secs(15),
             user_timeout: Duration::from_secs(30),
             elsewhere: None,
         }
@@ -131,10 +148,6 @@ impl Default for ListenOptions {
 
 impl ListenOptions {
     fn check(&self) -> Result<(), ListenError> {
-        let within = |ok: bool, option, bounds| match ok {
-            true => Ok(()),
-            false => Err(ListenError::Options { option, bounds }),
-        };
         let plain_path = self.path.starts_with('/')
             && self.path.bytes().all(|byte| byte.is_ascii_graphic() && !b"?#".contains(&byte));
         within(plain_path, "path", "a path such as `/events`, percent-encoded")?;
@@ -146,7 +159,31 @@ impl ListenOptions {
             "above zero, at most 1 hour",
         )?;
         within((1..=65_536).contains(&self.topics_max), "topics_max", "1 to 65,536")?;
+        self.check_socket_options()?;
         self.cors.check().map_err(|bounds| ListenError::Options { option: "cors", bounds })
+    }
+
+    fn check_socket_options(&self) -> Result<(), ListenError> {
+        const GIB: u32 = 1 << 30;
+        let zero_or = |time: Duration, most| time.is_zero() || (1..=most).contains(&time.as_secs());
+        within(self.notsent_lowat_bytes <= GIB, "notsent_lowat_bytes", "at most 1 GiB")?;
+        let send_buffer = self.send_buffer_bytes.is_none_or(|n| (1 << 10..=GIB).contains(&n));
+        within(send_buffer, "send_buffer_bytes", "1 KiB to 1 GiB, or none")?;
+        within(zero_or(self.keepalive, 9 * 3600), "keepalive", "zero, or 1 s to 9 h")?;
+        let timeout = self.user_timeout;
+        within(zero_or(timeout, 24 * 3600), "user_timeout", "zero, or 1 s to 1 day")?;
+        within(
+            timeout.is_zero() || timeout >= 2 * self.keepalive,
+            "user_timeout",
+            "zero, or at least twice keepalive",
+        )
+    }
+}
+
+fn within(ok: bool, option: &'static str, bounds: &'static str) -> Result<(), ListenError> {
+    match ok {
+        true => Ok(()),
+        false => Err(ListenError::Options { option, bounds }),
     }
 }
 

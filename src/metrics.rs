@@ -1,5 +1,6 @@
 //! What the engine counts. Each shard writes its own counters, once a slice; reading adds them up.
 
+use std::io::{self, ErrorKind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -21,7 +22,7 @@ use std::time::Duration;
 pub enum Reason {
     /// The client closed it, or its half of it.
     ClientClosed,
-    /// The network or the client's system reported an error, such as a reset.
+    /// The system reported an error of another kind than the next ones.
     Error,
     /// It lagged by more than the bounds.
     Lagging,
@@ -31,17 +32,29 @@ pub enum Reason {
     Closed,
     /// The hub was drained: it had been sent everything, and was told when to come back.
     Drained,
+    /// The network went silent: for the time that the listener's options give it, neither what was
+    /// sent nor a probe was answered, or routers said that there is no way.
+    TimedOut,
+    /// The client or something on the way reset it, as a program's end or a close with something
+    /// unread does.
+    Reset,
+    /// The client's system answered, but took nothing for too long, though there was something to
+    /// send.
+    Stalled,
 }
 
 impl Reason {
     /// Every reason, in the order of [`Metrics::disconnects`].
-    pub const ALL: [Reason; 6] = [
+    pub const ALL: [Reason; 9] = [
         Reason::ClientClosed,
         Reason::Error,
         Reason::Lagging,
         Reason::Garbage,
         Reason::Closed,
         Reason::Drained,
+        Reason::TimedOut,
+        Reason::Reset,
+        Reason::Stalled,
     ];
 
     /// A short name for logs and metrics.
@@ -54,6 +67,26 @@ impl Reason {
             Reason::Garbage => "garbage",
             Reason::Closed => "closed",
             Reason::Drained => "drained",
+            Reason::TimedOut => "timed_out",
+            Reason::Reset => "reset",
+            Reason::Stalled => "stalled",
+        }
+    }
+
+    /// What an error of a connected socket means.
+    pub(crate) fn of(error: &io::Error) -> Reason {
+        match error.kind() {
+            // What a router or a firewall says does not end a connection, as it may pass; but when
+            // the time is over, it stands for the time-out.
+            ErrorKind::TimedOut
+            | ErrorKind::HostUnreachable
+            | ErrorKind::NetworkUnreachable
+            | ErrorKind::ConnectionRefused
+            | ErrorKind::PermissionDenied => Reason::TimedOut,
+            ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted => Reason::Reset,
+            // The client closed its half, and the reset that came since tells that it is gone.
+            ErrorKind::BrokenPipe => Reason::ClientClosed,
+            _ => Reason::Error,
         }
     }
 }
@@ -258,6 +291,23 @@ impl Counter {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_error_of_a_socket_is_a_reason() {
+        for (number, reason) in [
+            (libc::ETIMEDOUT, Reason::TimedOut),
+            (libc::EHOSTUNREACH, Reason::TimedOut),
+            (libc::ENETUNREACH, Reason::TimedOut),
+            (libc::ECONNREFUSED, Reason::TimedOut),
+            (libc::ECONNRESET, Reason::Reset),
+            (libc::ECONNABORTED, Reason::Reset),
+            (libc::EPIPE, Reason::ClientClosed),
+            (libc::EIO, Reason::Error),
+        ] {
+            let error = io::Error::from_raw_os_error(number);
+            assert_eq!(Reason::of(&error), reason, "{error}");
+        }
+    }
 
     #[test]
     fn a_latency_is_counted_within_its_bound() {

@@ -71,6 +71,11 @@ pub struct Options {
     /// audience beyond that; when it is reached, an audience that is to grow first lets those go
     /// that need its oldest events. Default: 256 MiB.
     pub lag_total_bytes_max: usize,
+    /// A connection that there is something to send to, and whose socket has taken nothing for so
+    /// long, is disconnected, whatever its policy; found at most a quarter of this later. The bound
+    /// on the lag's age may come first: what waits is as a rule older than the socket's last take.
+    /// 100 ms to 1 day; zero for no bound. Default: 30 s.
+    pub stall_time_max: Duration,
     /// The most connections. An eighth and 16 more sockets may be open for a moment, for clients
     /// that have not sent their request, or are told that there is no room. Default: 100,000.
     pub connections_max: usize,
@@ -85,7 +90,8 @@ const SHARDS_MAX: usize = 256;
 /// data is a line break.
 const EVENT_BYTES_MAX: usize = 64 << 20;
 const BATCH_BYTES_MAX: usize = 16 << 20;
-const HEARTBEAT_MIN: Duration = Duration::from_millis(100);
+/// The shortest `heartbeat` and `stall_time_max`: what the shard's clock can tell.
+const TICK: Duration = Duration::from_millis(100);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Default for Options {
@@ -108,6 +114,7 @@ impl Default for Options {
             lag_age_max: Duration::from_secs(30),
             lag_grace: Duration::from_secs(1),
             lag_total_bytes_max: 256 << 20,
+            stall_time_max: Duration::from_secs(30),
             connections_max: 100_000,
             connections_per_address_max: 0,
         }
@@ -140,11 +147,8 @@ impl Options {
             false => Err(OptionsError { option, bounds }),
         };
         within((1..=SHARDS_MAX).contains(&self.shards), "shards", "1 to 256")?;
-        within(
-            self.heartbeat.is_zero() || (HEARTBEAT_MIN..=DAY).contains(&self.heartbeat),
-            "heartbeat",
-            "zero, or 100 ms to 1 day",
-        )?;
+        let zero_or_ticks = |time: Duration| time.is_zero() || (TICK..=DAY).contains(&time);
+        within(zero_or_ticks(self.heartbeat), "heartbeat", "zero, or 100 ms to 1 day")?;
         within(self.retry <= DAY, "retry", "at most 1 day")?;
         within(self.event_bytes_max <= EVENT_BYTES_MAX, "event_bytes_max", "at most 64 MiB")?;
         within(
@@ -155,6 +159,7 @@ impl Options {
         within(self.topic_room_bytes > 0, "topic_room_bytes", "at least 1 byte")?;
         within(self.hub_room_bytes > 0, "hub_room_bytes", "at least 1 byte")?;
         within(self.lag_total_bytes_max > 0, "lag_total_bytes_max", "at least 1 byte")?;
+        within(zero_or_ticks(self.stall_time_max), "stall_time_max", "zero, or 100 ms to 1 day")?;
         within(self.connections_max > 0, "connections_max", "at least 1")?;
         within(self.lag_age_max >= self.lag_grace, "lag_age_max", "at least lag_grace")?;
         within(self.history_age_max <= 7 * DAY, "history_age_max", "at most 7 days")?;
@@ -182,5 +187,9 @@ mod tests {
         assert_eq!(none.check().unwrap_err().option, "shards");
         let short = Options { heartbeat: Duration::from_millis(1), ..Options::default() };
         assert_eq!(short.check().unwrap_err().option, "heartbeat");
+        let long = Options { stall_time_max: 2 * DAY, ..Options::default() };
+        assert_eq!(long.check().unwrap_err().option, "stall_time_max");
+        let off = Options { stall_time_max: Duration::ZERO, ..Options::default() };
+        assert_eq!(off.check(), Ok(()));
     }
 }

@@ -3,6 +3,7 @@
 //! with a reconnection time of its own. What is published meanwhile still goes to those who are
 //! left. Who lags is given the window and some patience to catch up.
 
+use std::io::ErrorKind;
 use std::time::Duration;
 
 use super::connection::State;
@@ -91,6 +92,8 @@ impl Shard {
         let sent = self.connections[index].sink.send(&farewell);
         match sent {
             Ok(bytes) if bytes == farewell.len() => self.disconnect(index, Reason::Drained),
+            Err(error) if error.kind() != ErrorKind::WouldBlock => self.lose(index, &error),
+            // Not told, or only half.
             _ => self.disconnect(index, Reason::Error),
         }
         true

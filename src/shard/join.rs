@@ -333,7 +333,7 @@ impl Shard {
             Ok(sent) if sent == bytes.len() => return,
             Ok(sent) => sent,
             Err(error) if error.kind() == ErrorKind::WouldBlock => 0,
-            Err(_) => return self.disconnect(index, Reason::Error),
+            Err(error) => return self.lose(index, &error),
         };
         let position = self.audiences[audience].ring.position_of(place);
         self.fall_behind(index, Some(Own { bytes: bytes.into(), sent }), position..position, 0);

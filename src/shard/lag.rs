@@ -13,7 +13,7 @@
 //! `lag_grace`, and one of them has taken something in the last tenth of that. Who does not read
 //! at all therefore delays others for that tenth at most, and then has to go.
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -44,7 +44,7 @@ pub(super) enum Went {
     Blocked,
     /// There is more, and its socket may take it.
     Unfinished,
-    Broken,
+    Broken(io::Error),
 }
 
 impl Shard {
@@ -94,7 +94,7 @@ impl Shard {
             Went::Blocked => {}
             Went::Unfinished => self.queue_for_another_go(key),
             Went::CaughtUp => self.catch_up(index),
-            Went::Broken => self.disconnect(index, Reason::Error),
+            Went::Broken(error) => self.lose(index, &error),
         }
     }
 
@@ -149,7 +149,7 @@ impl Shard {
                     sent
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break Went::Blocked,
-                Err(_) => break Went::Broken,
+                Err(error) => break Went::Broken(error),
             };
             match &mut lagging.own {
                 Some(own) if sent < whole => own.sent += sent,

@@ -1,5 +1,6 @@
 //! How connections end.
 
+use std::io::{self, ErrorKind};
 use std::os::fd::AsFd;
 
 use super::audience::Audience;
@@ -23,6 +24,16 @@ impl Shard {
             self.shared.emptied.notify(usize::MAX);
         }
         drop(self.remove(index));
+    }
+
+    /// Ends an event stream whose socket has failed, and counts why.
+    pub(super) fn lose(&mut self, index: u32, error: &io::Error) {
+        log::debug!("connection {index} of shard {} has failed: {error}", self.id);
+        let reason = match (Reason::of(error), self.connections[index].sink.socket()) {
+            (Reason::TimedOut, Some(socket)) if socket.was_answered() => Reason::Stalled,
+            (reason, _) => reason,
+        };
+        self.disconnect(index, reason);
     }
 
     /// Takes a connection out of everything that knows it. To drop it is to close it.
@@ -113,19 +124,20 @@ impl Shard {
             let Some(connection) = self.connections.get_mut(key) else { return };
             let Some(socket) = connection.sink.socket() else { return };
             match socket.recv(&mut self.scratch) {
-                Ok(0) => break Reason::ClientClosed,
+                Ok(0) => break Ok(Reason::ClientClosed),
                 Ok(bytes) => unasked_bytes += bytes,
-                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return,
-                Err(_) => break Reason::Error,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return,
+                Err(error) => break Err(error),
             }
             if unasked_bytes > UNASKED_BYTES_MAX {
-                break Reason::Garbage;
+                break Ok(Reason::Garbage);
             }
         };
         match self.connections[key.index].state {
-            State::Live(_) | State::Lagging(_) | State::Replaying(_) => {
-                self.disconnect(key.index, ended);
-            }
+            State::Live(_) | State::Lagging(_) | State::Replaying(_) => match ended {
+                Ok(reason) => self.disconnect(key.index, reason),
+                Err(error) => self.lose(key.index, &error),
+            },
             State::Greeting(_) | State::Leaving => drop(self.remove(key.index)),
         }
     }

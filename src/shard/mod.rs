@@ -72,7 +72,7 @@ use self::routes::Routes;
 use self::slots::{Key, Slots};
 use self::timer::Timers;
 use crate::frame::Wire;
-use crate::metrics::{Counters, Reason};
+use crate::metrics::Counters;
 use crate::options::Options;
 use crate::order::{Order, Published, ShardInbox};
 use crate::sys::{Poller, Readiness, Stream};
@@ -418,7 +418,7 @@ impl Shard {
                 Ok(sent) if sent == bytes => {}
                 Ok(sent) => short.push((member, sent)),
                 Err(e) if e.kind() == ErrorKind::WouldBlock => short.push((member, 0)),
-                Err(_) => broken.push(member),
+                Err(error) => broken.push((member, error)),
             }
         });
         self.window_bytes += log.window_bytes();
@@ -426,7 +426,7 @@ impl Shard {
         let whole = sends - short.len() - broken.len();
         self.count_delivered(index, from..to, bytes, whole);
         short.into_iter().for_each(|(member, sent)| self.fall_behind(member, None, from..to, sent));
-        broken.into_iter().for_each(|member| self.disconnect(member, Reason::Error));
+        broken.into_iter().for_each(|(member, error)| self.lose(member, &error));
         self.end_slice(index, to);
         sends.max(1) * cost
     }

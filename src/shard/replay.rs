@@ -135,7 +135,7 @@ impl Shard {
                     replaying.own = None;
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Went::Blocked,
-                Err(_) => return Went::Broken,
+                Err(error) => return Went::Broken(error),
             }
             if budget == 0 {
                 return Went::Unfinished;

@@ -12,6 +12,7 @@ use crate::event::Event;
 use crate::filter::Subscription;
 use crate::frame::{chunk, Draft};
 use crate::inbox::Inbox;
+use crate::metrics::Reason;
 use crate::order::Refused;
 use crate::resume::{Resume, Start};
 use crate::topic::Topic;
@@ -557,6 +558,29 @@ fn an_audience_is_not_held_for_a_laggard_that_takes_nothing() {
         world.notice_who_left();
         assert!(start.elapsed() < Duration::from_millis(900), "it is waited for like a live one");
     }
+    world.settle();
+    world.check();
+    world.check_empty();
+}
+
+#[test]
+fn who_takes_nothing_for_too_long_is_disconnected_and_who_takes_a_little_is_not() {
+    let options = Options { stall_time_max: Duration::from_millis(800), ..Options::default() };
+    let mut world = World::new(options);
+    for room in [usize::MAX / 2, 20, 20] {
+        world.join(vec![0], Wire::Plain, room);
+    }
+    world.publish(0, &"x".repeat(4_000));
+    let start = std::time::Instant::now();
+    while world.clients.len() == 3 || start.elapsed() < Duration::from_secs(2) {
+        world.give_room(2, 1);
+        world.shard.turn_after(Some(Duration::from_millis(5))).unwrap();
+        world.notice_who_left();
+        assert!(start.elapsed() < Duration::from_secs(10), "nobody is disconnected");
+    }
+    assert_eq!(world.clients.keys().collect::<Vec<_>>(), [&1, &2]);
+    let stalled = Reason::ALL.iter().position(|&reason| reason == Reason::Stalled).unwrap();
+    assert_eq!(world.shard.link().counters.disconnects[stalled].value(), 1);
     world.settle();
     world.check();
     world.check_empty();

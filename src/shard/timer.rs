@@ -40,13 +40,16 @@ pub(super) struct Timers {
     visits_due: u32,
     round_ms: u32,
     heartbeat_ms: u32,
+    stall_ms_max: u32,
 }
 
 impl Timers {
     pub(super) fn new(options: &Options) -> Timers {
         let ms = |time: Duration| u32::try_from(time.as_millis()).unwrap_or(u32::MAX);
         let heartbeat_ms = ms(options.heartbeat);
-        let shortest = [heartbeat_ms, ms(options.lag_age_max)].into_iter().filter(|&ms| ms > 0);
+        let stall_ms_max = ms(options.stall_time_max);
+        let watched = [heartbeat_ms, stall_ms_max, ms(options.lag_age_max)];
+        let shortest = watched.into_iter().filter(|&ms| ms > 0);
         let round_ms = shortest.min().map_or(ROUND_MS_MAX, |ms| (ms / ROUNDS).min(ROUND_MS_MAX));
         Timers {
             last_tick_ms: 0,
@@ -57,6 +60,7 @@ impl Timers {
             visits_due: 0,
             round_ms,
             heartbeat_ms,
+            stall_ms_max,
         }
     }
 }
@@ -205,6 +209,12 @@ impl Shard {
                     self.beat(index, audience, number);
                 }
             }
+            State::Lagging(lagging) if self.is_stalled(lagging.since_ms) => {
+                self.disconnect(index, Reason::Stalled);
+            }
+            State::Replaying(replaying) if self.is_stalled(replaying.since_ms) => {
+                self.disconnect(index, Reason::Stalled);
+            }
             State::Lagging(lagging) if self.lags_too_long(lagging) => {
                 self.disconnect(index, Reason::Lagging);
             }
@@ -213,6 +223,12 @@ impl Shard {
             }
             State::Lagging(_) | State::Replaying(_) | State::Greeting(_) | State::Leaving => {}
         }
+    }
+
+    /// Whether a socket that took something last at a time has been stalled for too long.
+    fn is_stalled(&self, since_ms: u32) -> bool {
+        let stalled_ms = self.now_ms().wrapping_sub(since_ms);
+        self.timers.stall_ms_max > 0 && stalled_ms >= self.timers.stall_ms_max
     }
 
     /// Keeps a silent stream open: with the id that its client is to come back with, since that

@@ -18,9 +18,12 @@ pub(crate) struct SocketOptions {
     pub(crate) notsent_lowat_bytes: u32,
     /// The kernel's send buffer; `None` leaves it to the kernel's own tuning.
     pub(crate) send_buffer_bytes: Option<u32>,
-    /// Silence after which the peer is probed; zero for never.
+    /// Silence after which the peer is probed, and again every third of it, until it is given up
+    /// after twice this (Linux); zero for never.
     pub(crate) keepalive: Duration,
-    /// How long sent bytes may stay unacknowledged (Linux); zero for the kernel's own bound.
+    /// How long sent bytes may stay unacknowledged (Linux); zero for the kernel's own bound. When
+    /// it is set it also decides, instead of the number of probes, when a silent peer is given up:
+    /// with the first probe that is due after it.
     pub(crate) user_timeout: Duration,
 }
 
@@ -33,9 +36,6 @@ pub(crate) enum AcceptError {
     /// The process or the system is out of descriptors or memory.
     Exhausted(io::Error),
 }
-
-/// Three probes in a third of the time each, after the silence.
-const KEEPALIVE_PROBES: libc::c_int = 3;
 
 impl ListenSocket {
     /// Binds and listens, with the largest backlog that the system gives.
@@ -161,6 +161,31 @@ impl Stream {
         usize::try_from(received).map_err(|_| io::Error::last_os_error())
     }
 
+    /// Whether the peer of a connection that has timed out was there all the time, and kept its
+    /// receive window shut, which Linux ends after the user timeout like a silence.
+    ///
+    /// Then there is something that was never sent, and the peer has answered the first of the
+    /// window's probes, when that timeout began: a bit less than it ago. Whoever was silent has not
+    /// for the timeout and what comes before, which is at least the shortest time, 200 ms, after
+    /// which something is sent again.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn was_answered(&self) -> bool {
+        const SLACK_MS: u32 = 100;
+        // SAFETY: both are plain numbers.
+        let (timeout_ms, info) = unsafe {
+            let timeout_ms = get::<u32>(self.0.as_fd(), libc::IPPROTO_TCP, libc::TCP_USER_TIMEOUT);
+            let info = get::<libc::tcp_info>(self.0.as_fd(), libc::IPPROTO_TCP, libc::TCP_INFO);
+            (timeout_ms, info)
+        };
+        let (Ok(timeout_ms), Ok(info)) = (timeout_ms, info) else { return false };
+        info.tcpi_notsent_bytes > 0 && info.tcpi_last_ack_recv < timeout_ms.saturating_add(SLACK_MS)
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    pub(crate) fn was_answered(&self) -> bool {
+        false
+    }
+
     /// Tells the peer that nothing more comes.
     pub(crate) fn shutdown_write(&self) {
         // SAFETY: takes no pointer. An error means that the peer is gone already.
@@ -200,11 +225,13 @@ impl SocketOptions {
             set(fd, libc::SOL_SOCKET, libc::SO_KEEPALIVE, 1)?;
             #[cfg(target_os = "linux")]
             {
-                let idle_s = clamp(u128::from(self.keepalive.as_secs().max(1)));
-                let every_s = (idle_s / KEEPALIVE_PROBES).max(1);
+                let idle_s = clamp(self.keepalive.as_millis().div_ceil(1000));
+                let every_s = (idle_s / 3).max(1);
+                // As many as fit into the same time once more.
+                let probes = (idle_s + every_s - 1) / every_s;
                 set(fd, libc::IPPROTO_TCP, libc::TCP_KEEPIDLE, idle_s)?;
                 set(fd, libc::IPPROTO_TCP, libc::TCP_KEEPINTVL, every_s)?;
-                set(fd, libc::IPPROTO_TCP, libc::TCP_KEEPCNT, KEEPALIVE_PROBES)?;
+                set(fd, libc::IPPROTO_TCP, libc::TCP_KEEPCNT, probes)?;
             }
         }
         #[cfg(target_os = "linux")]
@@ -240,5 +267,26 @@ fn set(
         Ok(())
     } else {
         Err(io::Error::last_os_error())
+    }
+}
+
+/// Reads an option; what the system does not know of it is zero.
+///
+/// # Safety
+///
+/// Every bit pattern has to be a valid `T`.
+#[cfg(target_os = "linux")]
+unsafe fn get<T: Copy>(fd: BorrowedFd<'_>, level: libc::c_int, name: libc::c_int) -> io::Result<T> {
+    let mut value = std::mem::MaybeUninit::<T>::zeroed();
+    let mut length = size_of::<T>() as libc::socklen_t;
+    // SAFETY: the value has `length` bytes, and both outlive the call.
+    let result = unsafe {
+        libc::getsockopt(fd.as_raw_fd(), level, name, value.as_mut_ptr().cast(), &mut length)
+    };
+    match result {
+        // SAFETY: all bytes are initialised, zero or by the kernel, and the caller promises the
+        // rest.
+        0 => Ok(unsafe { value.assume_init() }),
+        _ => Err(io::Error::last_os_error()),
     }
 }

@@ -1,22 +1,13 @@
-//! `fanfare serve`: the engine and its control side, on one port.
+//! The options of `fanfare serve`, which are the engine's, as people write them.
 
-use std::io::{self, Write};
-use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::process::ExitCode;
-use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use fanfare::{
-    Cors, DrainOptions, Hub, ListenError, ListenOptions, Listener, Options, Overload, StartError,
-};
-use rustix::process::{getrlimit, setrlimit, Resource, Rlimit};
+use fanfare::{Cors, DrainOptions, ListenOptions, Options, Overload};
 
-use super::control::{Control, Desk, Permit, CONNECTIONS_MAX, EVENTS};
-use super::signals::Ending;
-use super::token::{self, Token};
-use super::{units, Outcome, Usage};
+use super::super::control::EVENTS;
+use super::super::units;
 
 /// Serve event streams, and take events to publish.
 ///
@@ -40,11 +31,11 @@ pub(crate) struct ServeArgs {
 
     /// A file that holds the token publishers have to show; or set FANFARE_PUBLISH_TOKEN
     #[arg(long, env = "FANFARE_PUBLISH_TOKEN_FILE", value_name = "PATH")]
-    publish_token_file: Option<PathBuf>,
+    pub(super) publish_token_file: Option<PathBuf>,
 
     /// Refused, with the reason.
     #[arg(long, hide = true, num_args = 0..=1, default_missing_value = "")]
-    publish_token: Option<String>,
+    pub(super) publish_token: Option<String>,
 
     /// An origin whose pages may read streams, such as https://example.com, or * for all; may be
     /// repeated, or separated by commas
@@ -68,7 +59,7 @@ pub(crate) struct ServeArgs {
 
     /// The most connections
     #[arg(long, env = "FANFARE_CONNECTIONS_MAX", value_name = "N", default_value = "100000")]
-    connections_max: usize,
+    pub(super) connections_max: usize,
 
     /// The most connections from one address (IPv6: one /64 network); 0 for no bound
     #[arg(
@@ -97,20 +88,15 @@ pub(crate) struct ServeArgs {
           value_parser = units::bytes)]
     topic_room: usize,
 
+    /// Nothing more is taken while this much of all topics waits to be sent
+    #[arg(long, env = "FANFARE_HUB_ROOM", value_name = "SIZE", default_value = "64MiB",
+          value_parser = units::bytes)]
+    hub_room: usize,
+
     /// The most bytes that are sent to a client at once; more is more throughput and more latency
     #[arg(long, env = "FANFARE_BATCH_BYTES_MAX", value_name = "SIZE", default_value = "40KiB",
           value_parser = units::bytes)]
     batch_bytes_max: usize,
-
-    /// How far a client may lag behind before it is disconnected
-    #[arg(long, env = "FANFARE_LAG_BYTES_MAX", value_name = "SIZE", default_value = "1MiB",
-          value_parser = units::bytes)]
-    lag_bytes_max: usize,
-
-    /// How long a client may lag behind before it is disconnected
-    #[arg(long, env = "FANFARE_LAG_AGE_MAX", value_name = "TIME", default_value = "30s",
-          value_parser = units::duration)]
-    lag_age_max: Duration,
 
     /// Told to end, the server closes its streams evenly over this time, each with a time of its
     /// own after which to come back; a second signal ends it at once
@@ -132,6 +118,68 @@ pub(crate) struct ServeArgs {
     #[arg(long, env = "FANFARE_HEAD_TIME_MAX", value_name = "TIME", default_value = "10s",
           value_parser = units::duration)]
     head_time_max: Duration,
+
+    #[command(flatten)]
+    slow: SlowArgs,
+
+    #[command(flatten)]
+    sockets: SocketArgs,
+}
+
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Clients that are slow")]
+struct SlowArgs {
+    /// How far a client may lag behind before it is disconnected
+    #[arg(long, env = "FANFARE_LAG_BYTES_MAX", value_name = "SIZE", default_value = "1MiB",
+          value_parser = units::bytes)]
+    lag_bytes_max: usize,
+
+    /// How long a client may lag behind before it is disconnected
+    #[arg(long, env = "FANFARE_LAG_AGE_MAX", value_name = "TIME", default_value = "30s",
+          value_parser = units::duration)]
+    lag_age_max: Duration,
+
+    /// How long publishers wait for a client that lags too far but gets on; 0 waits for nobody
+    /// [default: 1s, or --lag-age-max if that is less]
+    #[arg(long, env = "FANFARE_LAG_GRACE", value_name = "TIME", value_parser = units::duration)]
+    lag_grace: Option<Duration>,
+
+    /// The most bytes that are kept for all clients that lag
+    #[arg(long, env = "FANFARE_LAG_TOTAL_BYTES_MAX", value_name = "SIZE",
+          default_value = "256MiB", value_parser = units::bytes)]
+    lag_total_bytes_max: usize,
+
+    /// How long a client may take nothing of what there is for it before it is disconnected; 0 for
+    /// no bound
+    #[arg(long, env = "FANFARE_STALL_TIME_MAX", value_name = "TIME", default_value = "30s",
+          value_parser = units::duration)]
+    stall_time_max: Duration,
+}
+
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Sockets, and networks that go silent")]
+struct SocketArgs {
+    /// How long a client may be silent before it is probed, again and again until it is given up
+    /// after twice this; 0 never probes
+    #[arg(long, env = "FANFARE_KEEPALIVE", value_name = "TIME", default_value = "15s",
+          value_parser = units::duration)]
+    keepalive: Duration,
+
+    /// How long what was sent may stay without acknowledgement, at least twice --keepalive; 0
+    /// leaves it to the kernel [default: 30s, or twice --keepalive if that is more]
+    #[arg(long, env = "FANFARE_USER_TIMEOUT", value_name = "TIME",
+          value_parser = units::duration)]
+    user_timeout: Option<Duration>,
+
+    /// How much may wait in the kernel for a client before it counts as slow; 0 leaves it to the
+    /// kernel
+    #[arg(long, env = "FANFARE_NOTSENT_LOWAT", value_name = "SIZE", default_value = "16KiB",
+          value_parser = units::bytes)]
+    notsent_lowat: usize,
+
+    /// The kernel's send buffer of a connection [default: the kernel's own tuning]
+    #[arg(long, env = "FANFARE_SEND_BUFFER", value_name = "SIZE", value_parser = units::bytes)]
+    send_buffer: Option<usize>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -143,7 +191,7 @@ enum OverloadArg {
 }
 
 impl ServeArgs {
-    fn options(&self) -> Options {
+    pub(super) fn options(&self) -> Options {
         let defaults = Options::default();
         Options {
             shards: self.shards.unwrap_or(defaults.shards),
@@ -152,20 +200,27 @@ impl ServeArgs {
             event_bytes_max: self.event_bytes_max,
             batch_bytes_max: self.batch_bytes_max,
             topic_room_bytes: self.topic_room,
-            lag_bytes_max: self.lag_bytes_max,
-            lag_age_max: self.lag_age_max,
-            lag_grace: defaults.lag_grace.min(self.lag_age_max),
+            hub_room_bytes: self.hub_room,
+            lag_bytes_max: self.slow.lag_bytes_max,
+            lag_age_max: self.slow.lag_age_max,
+            lag_grace: self.slow.lag_grace.unwrap_or(defaults.lag_grace.min(self.slow.lag_age_max)),
+            lag_total_bytes_max: self.slow.lag_total_bytes_max,
+            stall_time_max: self.slow.stall_time_max,
             connections_max: self.connections_max,
             connections_per_address_max: self.connections_per_address_max,
             ..defaults
         }
     }
 
-    fn drain_options(&self) -> DrainOptions {
+    pub(super) fn drain_options(&self) -> DrainOptions {
         DrainOptions { window: self.drain_window, patience: self.drain_patience, retry: self.retry }
     }
 
-    fn listen_options(&self) -> ListenOptions {
+    pub(super) fn listen_options(&self) -> ListenOptions {
+        let defaults = ListenOptions::default();
+        // What does not fit is out of bounds as well.
+        let size = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX);
+        let SocketArgs { keepalive, user_timeout, notsent_lowat, send_buffer } = self.sockets;
         ListenOptions {
             path: EVENTS.to_owned(),
             cors: Cors { origins: self.cors.clone(), credentials: self.cors_credentials },
@@ -176,104 +231,12 @@ impl ServeArgs {
                 OverloadArg::ComeAgain => Overload::ComeAgain,
                 OverloadArg::Unavailable => Overload::Unavailable,
             },
-            ..ListenOptions::default()
+            notsent_lowat_bytes: size(notsent_lowat),
+            send_buffer_bytes: send_buffer.map(size),
+            keepalive,
+            user_timeout: user_timeout.unwrap_or(defaults.user_timeout.max(2 * keepalive)),
+            ..defaults
         }
-    }
-}
-
-/// Serves until a signal to end comes.
-pub(crate) fn run(args: &ServeArgs) -> Outcome {
-    // Before anyone can know that it serves, and send one.
-    let ending = Ending::expect()?;
-    let server = Server::start(args)?;
-    server.announce()?;
-    ending.wait();
-    server.drain(args.drain_options());
-    Ok(ExitCode::SUCCESS)
-}
-
-/// A running server.
-pub(crate) struct Server {
-    hub: Hub,
-    listener: Arc<Listener>,
-    control: Control,
-}
-
-impl Server {
-    pub(crate) fn start(args: &ServeArgs) -> Result<Server, Box<dyn std::error::Error>> {
-        token::refuse_on_command_line(args.publish_token.is_some())?;
-        let token = Token::find(args.publish_token_file.as_deref())?;
-        let started = SystemTime::now();
-        raise_descriptors(args.connections_max);
-        let hub = Hub::start(args.options()).map_err(|error| match error {
-            StartError::Options(error) => Usage(error.to_string()).into(),
-            other => Box::<dyn std::error::Error>::from(other),
-        })?;
-        let (elsewhere, visitors) = async_channel::bounded(CONNECTIONS_MAX);
-        let options = ListenOptions { elsewhere: Some(elsewhere), ..args.listen_options() };
-        let listener = hub.listen(&*args.listen, options).map_err(|error| match error {
-            ListenError::Options { .. } => Usage(error.to_string()).into(),
-            ListenError::Bind(error) => format!("cannot listen on {}: {error}", args.listen).into(),
-            other => Box::<dyn std::error::Error>::from(other),
-        })?;
-        let listener = Arc::new(listener);
-        let permit = Permit::new(token, &args.listen);
-        log::info!(
-            "publishing is open to {}",
-            match permit {
-                Permit::Token(_) => "those who show the token",
-                Permit::Local { .. } => "programs of this machine, since there is no token",
-            }
-        );
-        let desk = Desk { hub: hub.clone(), permit, started };
-        let control = Control::start(desk, Arc::downgrade(&listener), visitors)?;
-        Ok(Server { hub, listener, control })
-    }
-
-    pub(crate) fn hub(&self) -> &Hub {
-        &self.hub
-    }
-
-    pub(crate) fn addr(&self) -> SocketAddr {
-        self.listener.local_addr()
-    }
-
-    /// Says on standard output, for whoever waits for it, that clients may come.
-    pub(crate) fn announce(&self) -> io::Result<()> {
-        let mut out = io::stdout().lock();
-        writeln!(out, "listening on http://{}", self.addr())?;
-        out.flush()
-    }
-
-    /// Lets nobody in any more, and sends those who are here away, one after another.
-    fn drain(self, options: DrainOptions) {
-        log::info!("draining");
-        drop(self.listener);
-        // Requests that go on may still publish; draining ends with the hub's close.
-        self.control.stop();
-        let drained = self.hub.drain(options);
-        log::info!("{} clients were told when to come back, {} cut", drained.told, drained.cut);
-    }
-
-    /// Lets nobody in any more, sends what was published, and closes every connection.
-    pub(crate) fn stop(self) {
-        log::info!("closing");
-        drop(self.listener);
-        self.control.stop();
-        self.hub.close();
-    }
-}
-
-/// Allows the process as many open files as it may have, since each connection is one.
-fn raise_descriptors(connections_max: usize) {
-    let limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit { current: limit.maximum, ..limit };
-    let most = match setrlimit(Resource::Nofile, raised) {
-        Ok(()) => limit.maximum,
-        Err(_) => limit.current,
-    };
-    if let Some(most) = most.filter(|&most| most < connections_max as u64) {
-        log::info!("only {most} files may be open, which is less than --connections-max");
     }
 }
 
@@ -311,17 +274,10 @@ mod tests {
         assert_eq!(args.options().check(), Ok(()));
         assert_eq!(args.listen_options().cors.origins, ["https://a.example", "*"]);
         assert!(parse(&["--heartbeat", "15"]).is_err());
-    }
-
-    #[test]
-    fn a_token_on_the_command_line_is_refused() {
-        for line in [&["--publish-token", "s3cret"][..], &["--publish-token"]] {
-            let args = parse(line).unwrap();
-            let error = Server::start(&args).err().unwrap().to_string();
-            assert!(
-                error.contains("FANFARE_PUBLISH_TOKEN") && !error.contains("s3cret"),
-                "{error}"
-            );
-        }
+        let args = parse(&["--keepalive=1m", "--send-buffer=64KiB", "--lag-grace=0"]).unwrap();
+        assert_eq!(args.options().lag_grace, Duration::ZERO);
+        let options = args.listen_options();
+        assert_eq!(options.user_timeout, Duration::from_secs(120));
+        assert_eq!(options.send_buffer_bytes, Some(64 << 10));
     }
 }
