@@ -115,8 +115,6 @@ pub struct Metrics {
     pub dropped_events: u64,
     /// Events times lagging connections that were sent a newer event of the same key instead.
     pub conflated_events: u64,
-    /// Events by which connections were told that others are missing from their stream.
-    pub gap_events: u64,
     /// Event streams that were ever opened.
     pub accepted_connections: u64,
     /// Sockets that were turned away because of the bounds on connections.
@@ -227,7 +225,6 @@ counters! {
     lag_bytes,
     dropped_events,
     conflated_events,
-    gap_events,
     accepted_connections,
     refused_connections,
 }
