@@ -81,13 +81,14 @@ impl Shard {
         let jump_to = log.newest_within(kept_bytes / 2);
         // What not all members were sent is kept for these as well.
         let costs = position < log.sent();
-        let mut shares = Shares::default();
+        // For each policy its own: what is left differs.
+        let (mut jumps, mut conflations) = (Shares::default(), Shares::default());
         let mut changed = false;
         for index in self.standing_at(audience, position) {
             match self.policy_of(index) {
                 Policy::Disconnect => self.disconnect(index, Reason::Lagging),
-                Policy::DropOldest if costs => self.jump(index, jump_to, &mut shares),
-                Policy::Conflate if costs => self.conflate(index, &mut shares),
+                Policy::DropOldest if costs => self.jump(index, jump_to, &mut jumps),
+                Policy::Conflate if costs => self.conflate(index, &mut conflations),
                 Policy::DropOldest | Policy::Conflate => continue,
             }
             changed = true;

@@ -29,7 +29,7 @@ pub(crate) struct Missing {
     count: u64,
 }
 
-/// What laggards share who stood at the same place, while a policy is applied to them.
+/// What laggards share who stood at the same place, while the same is done to all of them.
 #[derive(Default)]
 pub(super) struct Shares(HashMap<Stand, Left>);
 

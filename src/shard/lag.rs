@@ -275,7 +275,8 @@ impl Shard {
     pub(super) fn leave_position(&mut self, audience: u32, position: u64) {
         let before = self.lag_bytes;
         self.change_log(audience, |audience| audience.log.leave_from(position));
-        if self.lag_bytes < before {
+        // What is kept in all may be too much for other audiences' sake.
+        if self.lag_bytes < before || self.audiences[audience].lagging.is_empty() {
             self.release(self.audiences.key_at(audience));
         }
     }
