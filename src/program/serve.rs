@@ -9,7 +9,8 @@ use std::time::{Duration, SystemTime};
 
 use clap::{Args, ValueEnum};
 use fanfare::{
-    Cors, DrainOptions, Hub, ListenError, ListenOptions, Listener, Options, Overload, StartError,
+    Cors, DrainOptions, Hub, ListenError, ListenOptions, Listener, Options, Overload, Policy,
+    StartError,
 };
 use rustix::process::{getrlimit, setrlimit, Resource, Rlimit};
 
@@ -102,12 +103,18 @@ pub(crate) struct ServeArgs {
           value_parser = units::bytes)]
     batch_bytes_max: usize,
 
-    /// How far a client may lag behind before it is disconnected
+    /// What happens to a client that lags too far: disconnect, drop-oldest (it jumps forward, and
+    /// is told so) or conflate (of events with one key it gets the newest); a client may ask for
+    /// another with policy=NAME in its query
+    #[arg(long, env = "FANFARE_POLICY", value_name = "NAME", default_value_t = Policy::Disconnect)]
+    policy: Policy,
+
+    /// How far a client may lag behind before its policy is applied
     #[arg(long, env = "FANFARE_LAG_BYTES_MAX", value_name = "SIZE", default_value = "1MiB",
           value_parser = units::bytes)]
     lag_bytes_max: usize,
 
-    /// How long a client may lag behind before it is disconnected
+    /// How long a client may lag behind before its policy is applied
     #[arg(long, env = "FANFARE_LAG_AGE_MAX", value_name = "TIME", default_value = "30s",
           value_parser = units::duration)]
     lag_age_max: Duration,
@@ -152,6 +159,7 @@ impl ServeArgs {
             event_bytes_max: self.event_bytes_max,
             batch_bytes_max: self.batch_bytes_max,
             topic_room_bytes: self.topic_room,
+            policy: self.policy,
             lag_bytes_max: self.lag_bytes_max,
             lag_age_max: self.lag_age_max,
             lag_grace: defaults.lag_grace.min(self.lag_age_max),
@@ -311,6 +319,9 @@ mod tests {
         assert_eq!(args.options().check(), Ok(()));
         assert_eq!(args.listen_options().cors.origins, ["https://a.example", "*"]);
         assert!(parse(&["--heartbeat", "15"]).is_err());
+        assert_eq!(parse(&["--policy=conflate"]).unwrap().options().policy, Policy::Conflate);
+        let error = parse(&["--policy=fastest"]).err().unwrap().to_string();
+        assert!(error.contains("there are disconnect, drop-oldest, conflate"), "{error}");
     }
 
     #[test]
