@@ -61,7 +61,8 @@
 #define FANFARE_ERR_TOPIC (-6)
 
 /**
- * The event is empty, or a field of it is too long or has a character that no client gets back.
+ * The event is empty, a field of it is too long or has a character that no client gets back, or
+ * its name is that of the engine's own events.
  */
 #define FANFARE_ERR_EVENT (-7)
 

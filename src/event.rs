@@ -67,6 +67,8 @@ pub enum EventError {
         /// The first such character.
         character: char,
     },
+    /// Its name is the hub's `gap_event`, by which the engine tells clients what they miss.
+    ReservedName,
     /// The reconnection time has more milliseconds than 32 bits hold (49 days).
     RetryTooLong,
     /// Data and comment together are larger than the hub's `event_bytes_max`.
@@ -144,6 +146,14 @@ impl<'a> Event<'a> {
         self
     }
 
+    /// Checks that its name is not the one that the engine's own events have.
+    pub(crate) fn check_name(&self, gap_event: &str) -> Result<(), EventError> {
+        match self.name.as_deref() == Some(gap_event) {
+            true => Err(EventError::ReservedName),
+            false => Ok(()),
+        }
+    }
+
     /// Checks everything that the type does not.
     pub(crate) fn check(&self, bytes_max: usize) -> Result<(), EventError> {
         let Event { data, name, id, retry, key, comment } = self;
@@ -216,6 +226,9 @@ impl fmt::Display for EventError {
             EventError::FieldForbidden { field, character } => {
                 write!(f, "the event's {field} holds {character:?}, which no client would get back")
             }
+            EventError::ReservedName => {
+                f.write_str("the event's name is the hub's gap_event; give it another")
+            }
             EventError::RetryTooLong => f.write_str("the event's retry is longer than 49 days"),
             EventError::TooLarge { bytes, bytes_max } => {
                 write!(f, "the event has {bytes} bytes; the hub's event_bytes_max is {bytes_max}")
@@ -256,6 +269,14 @@ mod tests {
             assert!(Event::empty().id(id).check(BYTES_MAX).is_err(), "{id:?}");
         }
         assert_eq!(Event::empty().id("größe 1").check(BYTES_MAX), Ok(()));
+    }
+
+    #[test]
+    fn the_name_of_the_engines_own_events_is_an_error() {
+        let event = Event::new("x").name("fanfare-gap");
+        assert_eq!(event.check_name("fanfare-gap"), Err(EventError::ReservedName));
+        assert_eq!(event.check_name("gap"), Ok(()));
+        assert_eq!(Event::new("x").check_name("gap"), Ok(()));
     }
 
     #[test]

@@ -44,6 +44,17 @@ struct Encoded {
     own_id: Option<Arc<str>>,
     /// What the event is about, as the publisher says.
     key: Option<Box<str>>,
+    /// Its place in the hub's order, once it has one.
+    sequence: u64,
+}
+
+/// An event's id as its stream has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum StreamId {
+    /// The hub's, with this sequence number.
+    Hub(u64),
+    /// The publisher's own.
+    Own(Arc<str>),
 }
 
 /// Room for the size of a chunk: eight hexadecimal digits, CR, LF.
@@ -83,7 +94,7 @@ impl Draft {
         bytes.extend_from_slice(CHUNK_TAIL);
         let (chunked, plain) = (RESERVE_BYTES, RESERVE_BYTES);
         let (own_id, key) = (id.as_deref().map(Arc::from), key.as_deref().map(Box::from));
-        Ok(Draft(Encoded { bytes, chunked, plain, plain_end, own_id, key }))
+        Ok(Draft(Encoded { bytes, chunked, plain, plain_end, own_id, key, sequence: 0 }))
     }
 
     /// The bytes that an event of its kind takes of a topic's room.
@@ -94,6 +105,7 @@ impl Draft {
     /// Gives the event its place in the order, and so completes the frame.
     pub(crate) fn stamp(self, epoch: Epoch, sequence: u64) -> Frame {
         let mut encoded = self.0;
+        encoded.sequence = sequence;
         let mut at = encoded.plain;
         if encoded.own_id.is_none() {
             at = put_back(&mut encoded.bytes, at, b"\n");
@@ -131,6 +143,48 @@ impl Frame {
     /// What the event is about: of those with one key only the newest matters.
     pub(crate) fn key(&self) -> Option<&str> {
         self.0.key.as_deref()
+    }
+
+    /// Its place in the hub's order.
+    pub(crate) fn sequence(&self) -> u64 {
+        self.0.sequence
+    }
+
+    /// The id that a client knows it by.
+    pub(crate) fn stream_id(&self) -> StreamId {
+        match self.own_id() {
+            Some(id) => StreamId::Own(id.clone()),
+            None => StreamId::Hub(self.0.sequence),
+        }
+    }
+
+    /// The bytes for a connection of this wire form of several frames, written into a buffer; those
+    /// of a lone frame are there already.
+    pub(crate) fn gather<'a>(
+        frames: impl ExactSizeIterator<Item = &'a Frame> + Clone,
+        wire: Wire,
+        buffer: &'a mut Vec<u8>,
+    ) -> &'a [u8] {
+        if let (1, Some(frame)) = (frames.len(), frames.clone().next()) {
+            return frame.wire(wire);
+        }
+        let bytes = frames.clone().map(|frame| frame.plain().len()).sum();
+        let envelope = Envelope::new(wire, bytes);
+        buffer.clear();
+        buffer.extend_from_slice(envelope.head());
+        frames.for_each(|frame| buffer.extend_from_slice(frame.plain()));
+        buffer.extend_from_slice(envelope.tail());
+        buffer
+    }
+}
+
+impl StreamId {
+    /// The id as it is written out, in this life of the hub.
+    pub(crate) fn text(&self, epoch: Epoch) -> String {
+        match self {
+            StreamId::Hub(sequence) => EventId { epoch, sequence: *sequence }.to_string(),
+            StreamId::Own(id) => id.to_string(),
+        }
     }
 }
 

@@ -249,8 +249,11 @@ impl Hub {
     }
 
     fn encode<'a>(&self, event: &Event<'_>) -> Result<Draft, PublishError<'a>> {
-        let bytes_max = self.owner.shared.options.event_bytes_max;
-        Draft::encode(event, bytes_max).map_err(PublishError::Invalid)
+        let Options { event_bytes_max, gap_event, .. } = &self.owner.shared.options;
+        event
+            .check_name(gap_event)
+            .and_then(|()| Draft::encode(event, *event_bytes_max))
+            .map_err(PublishError::Invalid)
     }
 
     fn try_publish(&self, topic: &Topic, draft: Draft) -> Result<EventId, Refused> {

@@ -77,7 +77,7 @@ pub use crate::id::EventId;
 pub use crate::listener::{ListenError, ListenOptions, Listener, Overload};
 pub use crate::metrics::{Histogram, Metrics, Reason};
 pub use crate::options::{Options, OptionsError};
-pub use crate::policy::Policy;
+pub use crate::policy::{Policy, PolicyError};
 pub use crate::resume::Start;
 pub use crate::shard::Visitor;
 pub use crate::topic::{Topic, TopicError};

@@ -14,7 +14,7 @@ use crate::http::query::Query;
 use crate::http::request::{Head, Request};
 use crate::http::response;
 use crate::options::jittered;
-use crate::policy::Policy;
+use crate::policy::{Policy, PolicyError};
 use crate::resume::{Resume, Start};
 use crate::shard::{Command, Door, Greeter, Greeting, Guest, Shared, Visitor};
 use crate::sys::{ListenSocket, SocketOptions, Stream};
@@ -53,6 +53,10 @@ pub struct ListenOptions {
     /// Where the streams of those begin who do not say what they had last, neither as `Last-Event-ID`
     /// nor with `latest` or `last=N` in the query. Default: with what is published from then on.
     pub start: Start,
+    /// Which policies a client may choose for itself, with `policy=NAME` in the query, should it
+    /// lag too far; without that it has [`Options::policy`](crate::Options::policy), also if that
+    /// is not among these. Default: all.
+    pub policies: Vec<Policy>,
     /// What a client is told for whom there is no room. Default: to come again later.
     pub overload: Overload,
     /// How many bytes may wait in the kernel for a connection, beyond what is on its way, before
@@ -136,6 +140,7 @@ impl Default for ListenOptions {
             head_time_max: Duration::from_secs(10),
             topics_max: 64,
             start: Start::default(),
+            policies: Policy::ALL.to_vec(),
             overload: Overload::default(),
             notsent_lowat_bytes: 16 << 10,
             send_buffer_bytes: None,
@@ -372,12 +377,19 @@ impl HttpGreeter {
         if !request.accepts_event_stream() {
             return refuse("406 Not Acceptable", "", "only text/event-stream is served here");
         }
-        let wanted = Query::parse(request.query).map_err(|error| error.to_string());
+        let query = match Query::parse(request.query) {
+            Ok(query) => query,
+            Err(error) => return refuse("400 Bad Request", "", &error.to_string()),
+        };
         let wanted =
-            wanted.and_then(|query| Ok((self.wanted(&query)?, self.resume(request, &query)?)));
+            self.wanted(&query).and_then(|wanted| Ok((wanted, self.resume(request, &query)?)));
         let (wanted, resume) = match wanted {
             Ok(wanted) => wanted,
             Err(why) => return refuse("400 Bad Request", "", &why),
+        };
+        let policy = match self.policy(&query) {
+            Ok(policy) => policy,
+            Err((status, why)) => return refuse(status, "", &why),
         };
         if request.method == "HEAD" {
             return Greeting::Answer(response::stream_head_only(&cors));
@@ -396,7 +408,6 @@ impl HttpGreeter {
         let wire = if request.minor_version == 0 { Wire::Plain } else { Wire::Chunked };
         let retry = Some(self.retry).filter(|retry| !retry.is_zero()).map(jittered);
         let head = response::stream(wire, &cors);
-        let policy = self.policy;
         Greeting::Join(Box::new(Guest { head, wanted, wire, retry, resume, policy, tag: None }))
     }
 
@@ -436,6 +447,24 @@ impl HttpGreeter {
             (None, None) => Ok(Resume::Start(self.options.start)),
             (Some(_), Some(_)) => Err("ask for latest or for last=N, not for both".to_owned()),
         }
+    }
+
+    /// The policy that a query asks for, `policy=conflate`, or else the hub's; or the status of a
+    /// refusal, and why.
+    fn policy(&self, query: &Query<'_>) -> Result<Policy, (&'static str, String)> {
+        let Some(name) = query.first("policy") else { return Ok(self.policy) };
+        let policy: Policy =
+            name.parse().map_err(|error: PolicyError| ("400 Bad Request", error.to_string()))?;
+        let may_choose = &self.options.policies;
+        if may_choose.contains(&policy) {
+            return Ok(policy);
+        }
+        let names: Vec<_> = may_choose.iter().map(|policy| policy.as_str()).collect();
+        let why = match &*names {
+            [] => "a client may choose no policy here".to_owned(),
+            names => format!("of the policies a client may choose {} here", names.join(", ")),
+        };
+        Err(("403 Forbidden", why))
     }
 }
 

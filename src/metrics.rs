@@ -144,6 +144,10 @@ pub struct Metrics {
     pub backlog_bytes: u64,
     /// Bytes that are kept for connections that lag.
     pub lag_bytes: u64,
+    /// Events times lagging connections that jumped over them, so that they were never sent.
+    pub dropped_events: u64,
+    /// Events times lagging connections that were sent a newer event of the same key instead.
+    pub conflated_events: u64,
     /// Event streams that were ever opened.
     pub accepted_connections: u64,
     /// Sockets that were turned away because of the bounds on connections.
@@ -252,6 +256,8 @@ counters! {
     batches,
     held_batches,
     lag_bytes,
+    dropped_events,
+    conflated_events,
     accepted_connections,
     refused_connections,
 }

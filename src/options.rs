@@ -55,21 +55,24 @@ pub struct Options {
     /// The name of the event by which a client is told that events are missing from its stream; no
     /// event of this name can be published. Default: `fanfare-gap`.
     pub gap_event: String,
-    /// What happens to a connection that lags by more than the next two. Default: disconnect.
+    /// What happens to a connection that lags by more than the next two; a client may choose
+    /// another, see [`ListenOptions::policies`](crate::ListenOptions::policies). Default:
+    /// disconnect.
     pub policy: Policy,
     /// The most bytes that a connection may lag behind its audience, beyond one batch, each event
     /// with 256 bytes more for what the engine keeps with it. Default: 1 MiB.
     pub lag_bytes_max: usize,
     /// The longest time for which a connection may lag. Default: 30 s.
     pub lag_age_max: Duration,
-    /// A connection that lags by too many bytes is waited for while what it is being sent is not
-    /// older than this, and it takes something at least every tenth of this: so a publisher
-    /// without pause does not cut clients that take `lag_bytes_max` in this time, but is slowed
-    /// down to them. Zero waits for nobody. Default: 1 s.
+    /// A connection that lags by too many bytes, and would be disconnected for that, is waited for
+    /// while what it is being sent is not older than this, and it takes something at least every
+    /// tenth of this: so a publisher without pause does not cut clients that take `lag_bytes_max`
+    /// in this time, but is slowed down to them. Zero waits for nobody. Default: 1 s.
     pub lag_grace: Duration,
     /// The most bytes that all audiences together keep for connections that lag, and one batch an
-    /// audience beyond that; when it is reached, an audience that is to grow first lets those go
-    /// that need its oldest events. Default: 256 MiB.
+    /// audience beyond that; when it is reached, an audience that is to grow first applies the
+    /// policies of those that need its oldest events, and if that is not enough disconnects those
+    /// of which something is kept outside of its own. Default: 256 MiB.
     pub lag_total_bytes_max: usize,
     /// A connection that there is something to send to, and whose socket has taken nothing for so
     /// long, is disconnected, whatever its policy; found at most a quarter of this later. The bound

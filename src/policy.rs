@@ -1,10 +1,123 @@
 //! What happens to a connection that lags too far.
 
+use std::fmt;
+use std::str::FromStr;
+
 /// The fate of a connection that lags by more than `lag_bytes_max` or `lag_age_max`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+///
+/// Whoever keeps up gets every event under each policy, and nobody else pays for one that lags.
+/// What was begun is always sent whole. Where events are missing from the stream then, its client
+/// is told so in their place, by one event named `gap_event` with JSON as data:
+/// `{"from":"7k2m...-41","to":"7k2m...-97","reason":"slow","missed":56}`.
+///
+/// - `from` is the id of the last event that it was sent before, `null` if it was sent none;
+/// - `to` is the hub's id of the last event that is missing. It is the gap event's own id as well,
+///   so a client that reconnects goes on behind it;
+/// - `missed` is how many events were dropped.
+///
+/// # Examples
+///
+/// For all connections of a hub; a client may ask its listener for another one, with
+/// `/events?topic=quotes&policy=disconnect` ([`ListenOptions::policies`]):
+///
+/// ```
+/// use fanfare::{Event, Hub, Options, Policy, Topic};
+///
+/// let hub = Hub::start(Options { policy: Policy::Conflate, ..Options::default() })?;
+/// // A client that is slow gets the newest price of each share, and not each price.
+/// hub.publish(&Topic::new("quotes")?, Event::new("12.50").key("ACME"))?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// By name:
+///
+/// ```
+/// use fanfare::Policy;
+///
+/// assert_eq!("drop-oldest".parse(), Ok(Policy::DropOldest));
+/// assert_eq!(Policy::Conflate.as_str(), "conflate");
+/// ```
+///
+/// [`ListenOptions::policies`]: crate::ListenOptions::policies
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Policy {
-    /// It is closed; an `EventSource` then reconnects by itself.
+    /// It is closed. An `EventSource` then reconnects by itself, and says which event it had last.
+    /// Under a publisher without pause it is waited for a little first, see `lag_grace`.
     #[default]
     Disconnect,
+    /// It jumps forward: the oldest events that wait for it are dropped, until the rest takes at
+    /// most half of `lag_bytes_max`, and is not older than `lag_age_max`. Nobody waits for it.
+    DropOldest,
+    /// Of the events with one [`key`](crate::Event::key) it is sent the newest alone, in the order
+    /// of their last updates; events without a key are all kept. This holds for everything that it
+    /// has not begun to be sent when its socket takes more, also within the bounds.
+    ///
+    /// What is left is kept however old it is. If that is more than `lag_bytes_max`, there being
+    /// too many keys or events without one, its oldest are dropped until half of that is left;
+    /// they, and not what a newer event has replaced, are `missed` in the gap event. Beside what
+    /// was set aside so, as much again may wait in the order in which it was published.
+    Conflate,
+}
+
+/// There is no policy of this name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PolicyError {
+    name: String,
+}
+
+impl Policy {
+    /// Every policy.
+    pub const ALL: [Policy; 3] = [Policy::Disconnect, Policy::DropOldest, Policy::Conflate];
+
+    /// Its name in queries, options and logs.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Policy::Disconnect => "disconnect",
+            Policy::DropOldest => "drop-oldest",
+            Policy::Conflate => "conflate",
+        }
+    }
+}
+
+impl FromStr for Policy {
+    type Err = PolicyError;
+
+    fn from_str(name: &str) -> Result<Policy, PolicyError> {
+        let known = Policy::ALL.into_iter().find(|policy| policy.as_str() == name);
+        known.ok_or_else(|| PolicyError { name: name.chars().take(64).collect() })
+    }
+}
+
+impl fmt::Display for Policy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Display for PolicyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = Policy::ALL.map(Policy::as_str).join(", ");
+        write!(f, "there is no policy {:?}; there are {names}", self.name)
+    }
+}
+
+impl std::error::Error for PolicyError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_policy_has_a_name_and_an_unknown_one_is_told_what_there_is() {
+        for policy in Policy::ALL {
+            assert_eq!(policy.as_str().parse(), Ok(policy));
+        }
+        let error = "Conflate".parse::<Policy>().unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "there is no policy \"Conflate\"; there are disconnect, drop-oldest, conflate"
+        );
+    }
 }

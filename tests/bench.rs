@@ -131,6 +131,8 @@ fn every_scenario_is_listed_and_has_a_test_here() {
             "topic-growth",
             "connect-storm",
             "slow-clients",
+            "slow-clients-drop-oldest",
+            "slow-clients-conflate",
             "idle-memory",
             "churn",
             "growth",
@@ -233,6 +235,24 @@ fn small_slow_clients_are_cut_or_lag_and_the_others_have_everything() {
     assert_eq!(figure(&report, Some("flood-slow"), "fanfare", "slow_cut"), 0.0);
     // Others may lag at that moment as well, and have caught up since.
     assert!(figure(&report, Some("flood-slow"), "fanfare", "lagging") >= 5.0);
+}
+
+#[test]
+fn small_slow_clients_jump_or_are_conflated_and_the_others_have_everything() {
+    for (scenario, figure_of_policy) in [
+        ("slow-clients-drop-oldest", "dropped_events"),
+        ("slow-clients-conflate", "conflated_events"),
+    ] {
+        let report = small(scenario);
+        for (part, deliveries) in [("paced-slow", 5_400.0), ("flood-slow", 270_000.0)] {
+            let of = |name| figure(&report, Some(part), "fanfare", name);
+            assert_eq!(of("deliveries"), deliveries);
+            assert_eq!((of("slow_clients"), of("slow_cut")), (5.0, 0.0));
+            assert!(of("slow_delivered") > 0.0 && of("slow_missed") > 0.0);
+            assert!(of(figure_of_policy) > 0.0);
+            assert!(of("lag_bytes") > 0.0 && of("lag_bytes") < 3.0 * 1048576.0);
+        }
+    }
 }
 
 #[test]

@@ -25,7 +25,8 @@ pub const FANFARE_ERR_CLOSED: i32 = -4;
 pub const FANFARE_ERR_FULL: i32 = -5;
 /// The topic is empty, longer than 256 bytes, not UTF-8, or has a forbidden character.
 pub const FANFARE_ERR_TOPIC: i32 = -6;
-/// The event is empty, or a field of it is too long or has a character that no client gets back.
+/// The event is empty, a field of it is too long or has a character that no client gets back, or
+/// its name is that of the engine's own events.
 pub const FANFARE_ERR_EVENT: i32 = -7;
 /// The event's text is not UTF-8.
 pub const FANFARE_ERR_UTF8: i32 = -8;
@@ -60,7 +61,7 @@ pub extern "C" fn fanfare_strerror(code: i32) -> *const c_char {
         FANFARE_ERR_CLOSED => c"the hub is closed",
         FANFARE_ERR_FULL => c"too much waits to be sent; try again a little later",
         FANFARE_ERR_TOPIC => c"the topic must be 1 to 256 bytes of UTF-8 without control characters, '+' and '#'",
-        FANFARE_ERR_EVENT => c"the event is empty, or its name, id or key is empty, longer than 256 bytes or has a forbidden character",
+        FANFARE_ERR_EVENT => c"the event is empty, or its name, id or key is empty, longer than 256 bytes, has a forbidden character or is reserved",
         FANFARE_ERR_UTF8 => c"the event's text is not UTF-8; encode it as such",
         FANFARE_ERR_TOO_LARGE => c"the event is larger than the option event_bytes_max",
         FANFARE_ERR_OPTIONS => c"an option is out of its bounds; the header says what they are",

@@ -5,11 +5,14 @@ use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::aside::Share;
 use super::greeter::Door;
+use super::jump::Missing;
 use super::lag::Own;
 use super::replay::Replaying;
 #[cfg(feature = "internals")]
 use super::tally::Tally;
+use crate::frame::StreamId;
 use crate::sys::Stream;
 
 pub(crate) struct Connection {
@@ -68,10 +71,17 @@ pub(crate) struct Lagging {
     pub(crate) place: Place,
     /// Bytes that go before anything else.
     pub(crate) own: Option<Own>,
-    /// The events that it is being sent in one envelope; it stands at the first.
+    /// What it missed, which it is told when what it has begun is finished.
+    pub(crate) missing: Option<Missing>,
+    /// Events that go before those of the log.
+    pub(crate) aside: Option<Share>,
+    /// The events of the log that it is being sent in one envelope; it stands at the first.
     pub(crate) batch: Range<u64>,
-    /// How many bytes of that were sent, the envelope's included.
+    /// How many bytes were sent of the batch that is set aside, or else of the log's, the
+    /// envelope's included.
     pub(crate) sent: usize,
+    /// The id that its client has by now, if it has one.
+    pub(crate) last: Option<StreamId>,
     /// Whether it queues for another go.
     pub(crate) queued: bool,
     /// When it fell behind or last took something, in milliseconds since the hub's start.

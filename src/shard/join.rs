@@ -259,7 +259,9 @@ impl Shard {
     /// Makes an event stream of a connection: from now on it gets what is published to its topics.
     pub(super) fn join(&mut self, index: u32, guest: &Guest) {
         let audience = self.audience_of(&guest.wanted, guest.wire);
-        self.keep_record(index, Record { policy: guest.policy });
+        // Nobody ever stands there who joins now: it has what comes before.
+        let joined_at = (self.audiences[audience].log.end() as u32).wrapping_sub(1);
+        self.keep_record(index, Record { policy: guest.policy, joined_at });
         self.link().counters.pending_connections.sub(1);
         self.link().counters.connections.add(1);
         self.link().counters.accepted_connections.add(1);
@@ -271,6 +273,8 @@ impl Shard {
         }
         let number = self.take_all();
         let id = self.id_block(audience, number);
+        let position = self.audiences[audience].log.position_after(number);
+        self.records[index as usize].joined_at = position as u32;
         self.join_ring(index, audience, number, self.now_ms());
         self.send_own(index, &welcome(guest, id.as_deref()));
     }

@@ -5,22 +5,19 @@
 //! becomes writable it goes on from there, through the events that its audience's log keeps for
 //! laggards, until it has caught up and is a member again. Nobody else waits for it.
 //!
-//! What is kept is bounded. Before a slice that would keep more than `lag_bytes_max` for an
-//! audience's furthest laggards, or more than `lag_total_bytes_max` for all, those laggards have
-//! to go. But a publisher without pause can be faster than any network, and then everyone lags
-//! who is alive and well. So the audience is held, its events keep their topic's room, and the
-//! publisher waits, while both is true: what the furthest laggards are being sent is younger than
-//! `lag_grace`, and one of them has taken something in the last tenth of that. Who does not read
-//! at all therefore delays others for that tenth at most, and then has to go.
+//! What is kept is bounded (`bounds.rs`). At a bound a laggard may jump forward or have what waits for
+//! it conflated, and then has more than a position (`jump.rs`).
 
 use std::io::{self, ErrorKind};
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::aside::Share;
+use super::audience::Audience;
 use super::connection::{Lagging, Place, State};
+use super::jump::Shares;
 use super::slots::Key;
 use super::Shard;
-use crate::metrics::Reason;
 use crate::policy::Policy;
 
 /// Bytes that one laggard is sent before others have their turn.
@@ -28,14 +25,21 @@ pub(super) const GO_BYTES_MAX: usize = 64 << 10;
 /// Laggards with more to send than one go takes that have their turn before the shard looks at
 /// its sockets.
 const GOES_MAX: usize = 32;
-/// Who takes nothing for this share of `lag_grace` is not waited for.
-const STALLED_SHARE: u128 = 10;
 
 /// Bytes for one connection alone, or for several that need the same, and how many of them it was
 /// sent.
 pub(crate) struct Own {
     pub(crate) bytes: Arc<[u8]>,
     pub(crate) sent: usize,
+}
+
+/// Where what a laggard is to be sent next is.
+#[derive(Clone, Copy)]
+enum Source {
+    Own,
+    Missing,
+    Aside,
+    Log,
 }
 
 /// How far one came who lags or replays.
@@ -75,10 +79,23 @@ impl Shard {
         since_ms: u32,
     ) {
         let audience = &mut self.audiences[place.audience];
+        // Who has joined here has no event from before.
+        let has_any = batch.start as u32 != self.records[index as usize].joined_at;
+        let last = has_any.then(|| audience.log.id_before(batch.start)).flatten();
         audience.log.stand_at(batch.start);
         audience.lagging.push(index);
         let place = Place { place: audience.lagging.len() as u32 - 1, ..place };
-        let lagging = Lagging { place, own, batch, sent, queued: false, since_ms };
+        let lagging = Lagging {
+            place,
+            own,
+            missing: None,
+            aside: None,
+            batch,
+            sent,
+            last,
+            queued: false,
+            since_ms,
+        };
         self.connections[index].state = State::Lagging(Box::new(lagging));
         self.link().counters.lagging_connections.add(1);
     }
@@ -121,41 +138,40 @@ impl Shard {
 
     pub(super) fn go_on(&mut self, index: u32) -> Went {
         let (mut budget, now_ms) = (GO_BYTES_MAX, self.now_ms());
-        let (mut batch_bytes, mut batch_len) = (std::mem::take(&mut self.lag_scratch), 0);
+        let mut buffer = std::mem::take(&mut self.lag_scratch);
         let went = loop {
+            let Some(source) = self.source_of(index) else { break Went::CaughtUp };
             let connection = &mut self.connections[index];
             let State::Lagging(lagging) = &mut connection.state else {
                 unreachable!("only a laggard goes on")
             };
-            let log = &self.audiences[lagging.place.audience].log;
-            let rest = match &lagging.own {
-                Some(own) => &own.bytes[own.sent..],
-                None if lagging.batch.start == log.end() => break Went::CaughtUp,
-                None => {
-                    // What has not been begun may as well be more by now.
-                    if lagging.sent == 0 {
-                        let from = lagging.batch.start;
-                        lagging.batch.end = log.reach(from, self.shared.options.batch_bytes_max);
-                    }
-                    let bytes = log.own_bytes(lagging.batch.clone(), &mut batch_bytes);
-                    batch_len = bytes.len();
-                    &bytes[lagging.sent..]
+            let Audience { log, wire, .. } = &self.audiences[lagging.place.audience];
+            let rest = match (source, &lagging.own, &lagging.missing, &lagging.aside) {
+                (Source::Own, Some(own), ..) => &own.bytes[own.sent..],
+                (Source::Missing, _, Some(missing), _) => {
+                    let name = &self.shared.options.gap_event;
+                    buffer = missing.encode(name, self.shared.order.epoch, *wire);
+                    &buffer
                 }
+                (Source::Aside, .., Some(share)) => {
+                    &self.aside.batch_bytes(share, *wire, &mut buffer)[lagging.sent..]
+                }
+                _ => &log.own_bytes(lagging.batch.clone(), &mut buffer)[lagging.sent..],
             };
             let whole = rest.len();
             let sent = match connection.sink.send(rest) {
-                Ok(sent) => {
-                    lagging.since_ms = now_ms;
-                    sent
-                }
+                Ok(sent) => sent,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break Went::Blocked,
                 Err(error) => break Went::Broken(error),
             };
-            match &mut lagging.own {
-                Some(own) if sent < whole => own.sent += sent,
-                Some(_) => lagging.own = None,
-                None if sent < whole => lagging.sent += sent,
-                None => self.finish_batch(index, batch_len),
+            lagging.since_ms = now_ms;
+            match source {
+                Source::Own => self.take_own(index, sent),
+                Source::Missing if sent > 0 => self.begin_to_tell(index, &buffer, sent),
+                Source::Missing => {}
+                Source::Aside | Source::Log if sent < whole => lagging.sent += sent,
+                Source::Aside => self.finish_aside(index, whole),
+                Source::Log => self.finish_batch(index, whole),
             }
             if sent < whole {
                 break Went::Blocked;
@@ -165,21 +181,91 @@ impl Shard {
                 break Went::Unfinished;
             }
         };
-        batch_bytes.shrink_to(2 * GO_BYTES_MAX);
-        self.lag_scratch = batch_bytes;
+        buffer.shrink_to(2 * GO_BYTES_MAX);
+        self.lag_scratch = buffer;
         went
     }
 
-    /// A laggard was sent all of its batch, of so many bytes: it stands behind it.
-    fn finish_batch(&mut self, index: u32, bytes: usize) {
-        let State::Lagging(lagging) = &mut self.connections[index].state else {
-            unreachable!("only a laggard goes on")
+    /// What a laggard is to be sent next, with its batch if that is one; `None` when it has caught
+    /// up.
+    fn source_of(&mut self, index: u32) -> Option<Source> {
+        let lagging = self.laggard(index);
+        match lagging {
+            Lagging { own: Some(_), .. } => return Some(Source::Own),
+            Lagging { sent: 0, .. } => {}
+            Lagging { aside: Some(_), .. } => return Some(Source::Aside),
+            Lagging { aside: None, .. } => return Some(Source::Log),
+        }
+        // What has not been begun may as well be more by now, or less.
+        let waiting = self.audiences[lagging.place.audience].log.end() - lagging.batch.start;
+        let alone = u64::from(lagging.aside.is_none());
+        if waiting > alone && self.policy_of(index) == Policy::Conflate {
+            self.conflate(index, &mut Shares::default());
+        }
+        let bytes_max = self.shared.options.batch_bytes_max;
+        let lagging = self.laggard(index);
+        if lagging.missing.is_some() {
+            return Some(Source::Missing);
+        }
+        let Some((list, from)) = lagging.aside.as_ref().map(|s| (s.list, s.batch.start)) else {
+            let from = lagging.batch.start;
+            let log = &self.audiences[lagging.place.audience].log;
+            let to = log.reach(from, bytes_max);
+            self.laggard_mut(index).batch.end = to;
+            return (from < to).then_some(Source::Log);
         };
+        let batch = from..self.aside.reach(list, from, bytes_max);
+        self.laggard_mut(index).aside = Some(Share { list, batch });
+        Some(Source::Aside)
+    }
+
+    /// A laggard was sent so many of its own bytes.
+    fn take_own(&mut self, index: u32, sent: usize) {
+        let own = &mut self.laggard_mut(index).own;
+        if let Some(bytes) = own {
+            bytes.sent += sent;
+            if bytes.sent == bytes.bytes.len() {
+                *own = None;
+            }
+        }
+    }
+
+    /// A laggard was sent so many bytes of the event that tells it what it missed, which is to be
+    /// finished then.
+    fn begin_to_tell(&mut self, index: u32, bytes: &[u8], sent: usize) {
+        let lagging = self.laggard_mut(index);
+        lagging.last = lagging.missing.take().map(|missing| missing.id());
+        lagging.own = (sent < bytes.len()).then(|| Own { bytes: bytes.into(), sent });
+        self.link().counters.gap_events.add(1);
+    }
+
+    /// A laggard was sent the rest, of so many bytes, of the batch that was set aside for it.
+    fn finish_aside(&mut self, index: u32, rest: usize) {
+        let Some(Share { list, batch }) = self.laggard(index).aside.clone() else { return };
+        let items = self.aside.items(list);
+        let (at_ns, last) = (items[batch.start].at_ns, items[batch.end - 1].frame.stream_id());
+        let is_all = batch.end == items.len();
+        let lagging = self.laggard_mut(index);
+        let bytes = std::mem::take(&mut lagging.sent) + rest;
+        lagging.last = Some(last);
+        lagging.aside = Some(Share { list, batch: batch.end..batch.end });
+        self.count_taken(batch.len() as u64, Some(at_ns), bytes, 1);
+        if is_all {
+            self.let_aside_go(index);
+        }
+    }
+
+    /// A laggard was sent the rest, of so many bytes, of its batch: it stands behind it.
+    fn finish_batch(&mut self, index: u32, rest: usize) {
+        let lagging = self.laggard_mut(index);
         let (audience, done) = (lagging.place.audience, lagging.batch.clone());
+        let bytes = std::mem::take(&mut lagging.sent) + rest;
         lagging.batch = done.end..done.end;
-        lagging.sent = 0;
         self.count_delivered(audience, done.clone(), bytes, 1);
-        self.audiences[audience].log.stand_at(done.end);
+        let log = &mut self.audiences[audience].log;
+        log.stand_at(done.end);
+        let last = log.id_before(done.end);
+        self.laggard_mut(index).last = last;
         self.leave_position(audience, done.start);
     }
 
@@ -188,7 +274,8 @@ impl Shard {
     pub(super) fn leave_position(&mut self, audience: u32, position: u64) {
         let before = self.lag_bytes;
         self.change_log(audience, |audience| audience.log.leave_from(position));
-        if self.lag_bytes < before {
+        // What is kept in all may be too much for other audiences' sake.
+        if self.lag_bytes < before || self.audiences[audience].lagging.is_empty() {
             self.release(self.audiences.key_at(audience));
         }
     }
@@ -199,6 +286,10 @@ impl Shard {
             unreachable!("only a laggard catches up")
         };
         let (place, position) = (lagging.place, lagging.batch.start);
+        if lagging.last != self.audiences[place.audience].log.id_before(position) {
+            // Its client knows that event, if at all, by the id of the gap event that ended there.
+            self.records[index as usize].joined_at = position as u32;
+        }
         self.leave_lagging(place);
         self.leave_position(place.audience, position);
         let end = self.audiences[place.audience].log.end();
@@ -215,84 +306,5 @@ impl Shard {
             audience.lagging = Vec::new();
         }
         self.link().counters.lagging_connections.sub(1);
-    }
-
-    /// Sees to it that one more slice keeps no more than the bounds allow; false when the audience
-    /// is held instead.
-    pub(super) fn make_room_for_a_batch(&mut self, key: Key) -> bool {
-        let options = &self.shared.options;
-        let (lag_bytes_max, grace_ns) = (options.lag_bytes_max, options.lag_grace.as_nanos());
-        let batch_bytes_max = options.batch_bytes_max;
-        let total_max = options.lag_total_bytes_max / options.shards;
-        while let Some(audience) = self.audiences.get_mut(key) {
-            let Some(furthest) = audience.log.furthest() else { return audience.has_work() };
-            let within = audience.log.lag_bytes() <= lag_bytes_max
-                || audience.log.beyond_bytes(batch_bytes_max) <= lag_bytes_max;
-            if within && self.lag_bytes <= total_max {
-                return audience.has_work();
-            }
-            let position = furthest.position;
-            let young = u128::from(self.now_ns.saturating_sub(furthest.at_ns)) < grace_ns;
-            if young && self.gets_on(key.index, position, grace_ns / STALLED_SHARE) {
-                self.audiences[key.index].held = true;
-                self.held.push(key);
-                self.link().counters.held_batches.add(1);
-                return false;
-            }
-            self.let_go(key.index, position);
-        }
-        false
-    }
-
-    /// Whether a laggard that stands at a position has taken something lately.
-    fn gets_on(&self, audience: u32, position: u64, lately_ns: u128) -> bool {
-        self.audiences[audience].lagging.iter().any(|&index| {
-            let State::Lagging(lagging) = &self.connections[index].state else { return false };
-            let since_ms = self.now_ms().wrapping_sub(lagging.since_ms);
-            lagging.batch.start == position && u128::from(since_ms) * 1_000_000 <= lately_ns
-        })
-    }
-
-    /// Applies the policy to all laggards of an audience that stand at a position.
-    fn let_go(&mut self, audience: u32, position: u64) {
-        let connections = &self.connections;
-        let stands_there = |&index: &u32| match &connections[index].state {
-            State::Lagging(lagging) => lagging.batch.start == position,
-            _ => false,
-        };
-        let gone: Vec<u32> =
-            self.audiences[audience].lagging.iter().copied().filter(stands_there).collect();
-        for index in gone {
-            match self.shared.options.policy {
-                Policy::Disconnect => self.disconnect(index, Reason::Lagging),
-            }
-        }
-    }
-
-    /// Lets an audience go on that was held for its laggards.
-    pub(super) fn release(&mut self, key: Key) {
-        let Some(audience) = self.audiences.get_mut(key) else { return };
-        if std::mem::take(&mut audience.held)
-            && audience.has_work()
-            && !std::mem::replace(&mut audience.in_bulk, true)
-        {
-            self.bulk.push_back(key);
-        }
-    }
-
-    /// Whether a laggard has waited for longer than `lag_age_max`.
-    pub(super) fn lags_too_long(&self, lagging: &Lagging) -> bool {
-        let log = &self.audiences[lagging.place.audience].log;
-        let age_ns = match log.published_at_ns(lagging.batch.start) {
-            Some(at_ns) => self.now_ns.saturating_sub(at_ns),
-            None => return self.is_stuck(lagging.since_ms),
-        };
-        u128::from(age_ns) > self.shared.options.lag_age_max.as_nanos()
-    }
-    /// Whether one that took something last at a time has not done so for longer than
-    /// `lag_age_max`.
-    pub(super) fn is_stuck(&self, since_ms: u32) -> bool {
-        let stuck_ms = self.now_ms().wrapping_sub(since_ms);
-        u128::from(stuck_ms) > self.shared.options.lag_age_max.as_millis()
     }
 }

@@ -47,6 +47,7 @@ impl Shard {
             }
             State::Lagging(lagging) => {
                 let (place, position) = (lagging.place, lagging.batch.start);
+                self.let_aside_go(index);
                 self.leave_lagging(place);
                 self.leave_position(place.audience, position);
                 self.leave_audience(place.audience);

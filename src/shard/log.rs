@@ -17,8 +17,9 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::aside::Item;
 use super::window::Window;
-use crate::frame::{Envelope, Frame, Wire};
+use crate::frame::{Frame, StreamId, Wire};
 use crate::order::{Published, EVENT_BYTES};
 
 pub(crate) struct Log {
@@ -26,6 +27,8 @@ pub(crate) struct Log {
     entries: VecDeque<Entry>,
     /// The position of the first.
     first: u64,
+    /// The id of the event before that, if there was one.
+    before_first: Option<StreamId>,
     /// The last entries as they were published: they hold their room until all members that keep
     /// up have been sent them.
     unsent: VecDeque<Arc<Published>>,
@@ -58,6 +61,7 @@ impl Log {
             wire,
             entries: VecDeque::new(),
             first: 0,
+            before_first: None,
             unsent: VecDeque::new(),
             at_end: 0,
             lag_bytes: 0,
@@ -135,16 +139,47 @@ impl Log {
     /// into a buffer.
     pub(crate) fn own_bytes<'a>(&'a self, range: Range<u64>, buffer: &'a mut Vec<u8>) -> &'a [u8] {
         let entries = self.entries.range(self.index(range.start)..self.index(range.end));
-        if let (1, Some(entry)) = (entries.len(), entries.clone().next()) {
-            return entry.frame.wire(self.wire);
+        Frame::gather(entries.map(|entry| &entry.frame), self.wire, buffer)
+    }
+
+    /// The events of a range, to be kept elsewhere.
+    pub(crate) fn items(&self, range: Range<u64>) -> impl Iterator<Item = Item> + '_ {
+        let entries = self.entries.range(self.index(range.start)..self.index(range.end));
+        entries.map(|entry| Item { frame: entry.frame.clone(), at_ns: entry.at_ns })
+    }
+
+    /// The id of the event before a position; `None` if there never was one.
+    pub(crate) fn id_before(&self, position: u64) -> Option<StreamId> {
+        match self.index(position).checked_sub(1) {
+            Some(before) => Some(self.entries[before].frame.stream_id()),
+            None => self.before_first.clone(),
         }
-        let bytes = bytes_of(entries.clone());
-        let envelope = Envelope::new(self.wire, bytes);
-        buffer.clear();
-        buffer.extend_from_slice(envelope.head());
-        entries.for_each(|entry| buffer.extend_from_slice(entry.frame.plain()));
-        buffer.extend_from_slice(envelope.tail());
-        buffer
+    }
+
+    /// The sequence number of the event before a position, which is not the first.
+    pub(crate) fn sequence_before(&self, position: u64) -> u64 {
+        self.entries[self.index(position) - 1].frame.sequence()
+    }
+
+    /// From where on the events that all members were sent take at most so many bytes.
+    pub(crate) fn newest_within(&self, bytes_max: usize) -> u64 {
+        let mut bytes = 0;
+        let sent = (self.sent() - self.first) as usize;
+        let within = |&nth: &usize| {
+            bytes += kept_by(self.entries.range(nth..=nth));
+            bytes <= bytes_max
+        };
+        self.sent() - (0..sent).rev().take_while(within).count() as u64
+    }
+
+    /// The position of the first event that was published at a time or later.
+    pub(crate) fn published_since(&self, at_ns: u64) -> u64 {
+        self.first + self.entries.partition_point(|entry| entry.at_ns < at_ns) as u64
+    }
+
+    /// What the events take that not all members were sent.
+    pub(crate) fn unsent_bytes(&self) -> usize {
+        kept_by(self.entries.range((self.sent() - self.first) as usize..))
     }
 
     /// Lets the window go, which is filled anew when it is needed.
@@ -200,10 +235,14 @@ impl Log {
     }
 
     fn trim(&mut self) {
+        let mut last = None;
         while self.first < self.sent() && self.entries[0].laggards == 0 {
             self.lag_bytes -= kept_by(self.entries.range(..1));
             self.first += 1;
-            self.entries.pop_front();
+            last = self.entries.pop_front();
+        }
+        if let Some(last) = last {
+            self.before_first = Some(last.frame.stream_id());
         }
         if self.entries.is_empty() {
             self.entries.shrink_to(4);

@@ -31,11 +31,15 @@
 //!
 //! Everything here is driven from outside (`drive.rs`) by [`Shard::turn`], which never blocks.
 
+mod aside;
 mod audience;
+mod bounds;
+mod conflate;
 mod connection;
 mod drain;
 mod greeter;
 mod join;
+mod jump;
 mod lag;
 mod leave;
 mod log;
@@ -63,6 +67,7 @@ use std::time::Duration;
 
 use slab::Slab;
 
+use self::aside::Aside;
 use self::audience::Audience;
 use self::connection::Connection;
 use self::drain::Draining;
@@ -122,7 +127,9 @@ pub(crate) struct Shard {
     taken_to: u64,
     /// What was gathered of history lately.
     parts: Parts,
-    /// Bytes that the audiences keep for laggards.
+    /// What is kept for laggards outside of their audiences' logs.
+    aside: Aside,
+    /// Bytes that are kept for laggards, set aside or in logs.
     lag_bytes: usize,
     /// What the audiences' windows take.
     window_bytes: usize,
@@ -224,6 +231,7 @@ impl Shard {
             timers: Timers::new(&shared.options),
             taken_to: 0,
             parts: Parts::default(),
+            aside: Aside::default(),
             lag_bytes: 0,
             window_bytes: 0,
             now_ns: 0,
@@ -465,10 +473,20 @@ impl Shard {
         bytes: usize,
         connections: usize,
     ) {
-        self.now_ns = self.shared.order.now_ns();
         let published_at_ns = self.audiences[audience].log.published_at_ns(batch.start);
+        self.count_taken(batch.end - batch.start, published_at_ns, bytes, connections);
+    }
+
+    fn count_taken(
+        &mut self,
+        events: u64,
+        published_at_ns: Option<u64>,
+        bytes: usize,
+        connections: usize,
+    ) {
+        self.now_ns = self.shared.order.now_ns();
         let latency_ns = self.now_ns.saturating_sub(published_at_ns.unwrap_or(self.now_ns));
-        let (events, connections) = (batch.end - batch.start, connections as u64);
+        let connections = connections as u64;
         let counters = &self.link().counters;
         counters.delivered_events.add(events * connections);
         counters.delivered_bytes.add(bytes as u64 * connections);
@@ -482,6 +500,11 @@ impl Shard {
         change(audience);
         let after = audience.log.lag_bytes();
         self.window_bytes = self.window_bytes + audience.log.window_bytes() - window_before;
+        self.count_lag_bytes(before, after);
+    }
+
+    /// What is kept somewhere for laggards has changed.
+    fn count_lag_bytes(&mut self, before: usize, after: usize) {
         self.lag_bytes = self.lag_bytes + after - before;
         let counter = &self.link().counters.lag_bytes;
         match after.checked_sub(before) {

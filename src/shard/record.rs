@@ -7,4 +7,7 @@ use crate::policy::Policy;
 pub(super) struct Record {
     /// What happens to it when it lags too far.
     pub(super) policy: Policy,
+    /// The position in its audience's log, in 32 bits, before which it has been sent no event, nor
+    /// has any from an earlier connection; one at which it never stands if there is none.
+    pub(super) joined_at: u32,
 }

@@ -24,7 +24,7 @@ use super::join::welcome;
 use super::lag::{Own, Went, GO_BYTES_MAX};
 use super::{Guest, Shard};
 use crate::filter::Subscription;
-use crate::frame::{Envelope, Frame, Wire};
+use crate::frame::{Envelope, Frame, StreamId, Wire};
 use crate::gap::Gap;
 use crate::id::EventId;
 use crate::order::Place;
@@ -195,6 +195,7 @@ impl Shard {
         let quiet_since_ms = self.now_ms();
         let place = Standing { audience, place: 0, quiet_since_ms };
         self.stand_behind(index, place, own, position..position, 0, since_ms);
+        self.laggard_mut(index).last.get_or_insert(StreamId::Hub(number));
     }
 
     /// A part that was gathered for someone else, and is not outdated: a last part is, when

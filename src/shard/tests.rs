@@ -1,6 +1,9 @@
 //! A shard against a model of what each client is to get, with sinks that take as much as the
 //! test lets them: short writes at every byte, errors, joins and ends at any moment.
 
+mod policies;
+mod resume;
+
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex};
@@ -11,13 +14,13 @@ use super::*;
 use crate::event::Event;
 use crate::filter::Subscription;
 use crate::frame::{chunk, Draft};
+use crate::id::EventId;
 use crate::inbox::Inbox;
 use crate::metrics::Reason;
 use crate::order::Refused;
+use crate::policy::Policy;
 use crate::resume::{Resume, Start};
 use crate::topic::Topic;
-
-mod resume;
 
 const TOPICS: [&str; 4] = ["a", "a/x", "b/y", "b"];
 
@@ -82,6 +85,17 @@ impl World {
     }
 
     fn join_from(&mut self, topics: Vec<usize>, wire: Wire, room: usize, resume: Resume) {
+        self.join_with(topics, wire, room, resume, Policy::default());
+    }
+
+    fn join_with(
+        &mut self,
+        topics: Vec<usize>,
+        wire: Wire,
+        room: usize,
+        resume: Resume,
+        policy: Policy,
+    ) {
         let far = Arc::new(Mutex::new(Far { room, ..Far::default() }));
         let sink = Sink::Scripted(Box::new({
             let far = far.clone();
@@ -104,7 +118,7 @@ impl World {
             Wire::Chunked => chunk(b"head\n"),
             Wire::Plain => b"head\n".to_vec(),
         };
-        let guest = Guest { resume, ..Guest::new(head, names, wire) };
+        let guest = Guest { resume, policy, ..Guest::new(head, names, wire) };
         let wanted = if self.joined % 3 == 0 { with_filters(&topics) } else { guest.wanted };
         let guest = Guest { wanted, ..guest };
         let key = self.shard.join_sink(sink, &guest).expect("there is a seat");
@@ -115,18 +129,22 @@ impl World {
 
     /// Publishes an event, and notes who is to get it.
     fn publish(&mut self, topic: usize, data: &str) -> bool {
-        let draft = Draft::encode(&Event::new(data), 1 << 20).unwrap();
-        let id = match self.shared.order.publish(&Topic::new(TOPICS[topic]).unwrap(), draft) {
-            Ok(id) => id,
-            Err(Refused::Full(..)) => return false,
-            Err(Refused::Closed) => unreachable!("nobody closes it"),
-        };
+        let Some(id) = self.publish_event(topic, &Event::new(data)) else { return false };
         let text = format!("id: {id}\ndata: {data}\n\n");
         for client in self.clients.values_mut().filter(|client| client.topics.contains(&topic)) {
             client.expected.extend_from_slice(text.as_bytes());
         }
         self.published.push((id.sequence, topic, text));
         true
+    }
+
+    fn publish_event(&mut self, topic: usize, event: &Event<'_>) -> Option<EventId> {
+        let draft = Draft::encode(event, 1 << 20).unwrap();
+        match self.shared.order.publish(&Topic::new(TOPICS[topic]).unwrap(), draft) {
+            Ok(id) => Some(id),
+            Err(Refused::Full(..)) => None,
+            Err(Refused::Closed) => unreachable!("nobody closes it"),
+        }
     }
 
     fn give_room(&mut self, client: u32, bytes: usize) {

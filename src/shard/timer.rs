@@ -215,13 +215,11 @@ impl Shard {
             State::Replaying(replaying) if self.is_stalled(replaying.since_ms) => {
                 self.disconnect(index, Reason::Stalled);
             }
-            State::Lagging(lagging) if self.lags_too_long(lagging) => {
-                self.disconnect(index, Reason::Lagging);
-            }
+            State::Lagging(_) => self.look_at_age(index),
             State::Replaying(replaying) if self.is_stuck(replaying.since_ms) => {
                 self.disconnect(index, Reason::Lagging);
             }
-            State::Lagging(_) | State::Replaying(_) | State::Greeting(_) | State::Leaving => {}
+            State::Replaying(_) | State::Greeting(_) | State::Leaving => {}
         }
     }
 

@@ -76,6 +76,17 @@ impl Target {
         Self { path: other.path.clone(), request: other.request.clone(), ..self }
     }
 
+    /// The same stream with one more field in its query.
+    ///
+    /// # Errors
+    ///
+    /// As for [`new`](Self::new).
+    pub(super) fn with_field(self, field: &str) -> io::Result<Self> {
+        let joint = if self.path.contains('?') { '&' } else { '?' };
+        let path = format!("{}{joint}{field}", self.path);
+        Ok(Self { opened: self.opened, ..Self::new(self.address, &path)? })
+    }
+
     /// The same with a receive buffer of so many bytes, of which the kernel makes twice as many.
     pub(super) fn with_receive_buffer(self, bytes: usize) -> Self {
         Self { receive_buffer_bytes: Some(bytes), ..self }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use fanfare::{Hub, ListenOptions, Listener, Metrics, Options, PublishError, Reason, Topic};
+use fanfare::{Event, Hub, ListenOptions, Listener, Metrics, Options, PublishError, Reason, Topic};
 
 use super::clock::pin_to_core;
 use super::load::Load;
@@ -45,10 +45,20 @@ impl Engine {
 
     fn publish(&self, load: &Load) -> Result<Done, Error> {
         let before = self.hub.metrics();
+        let keys: Vec<String> = (0..load.keys).map(|key| format!("key-{key}")).collect();
+        let mut keys = keys.iter().cycle();
         let mut done = publish_all(
             load,
-            |topic, data| {
-                self.publish_wait(topic.map_or(&self.all, |topic| &self.own[topic]), data)
+            |topic, data| match topic {
+                Some(topic) => self.publish_wait(&self.own[topic], Event::new(data)),
+                None => {
+                    let event = Event::new(data);
+                    let event = match keys.next() {
+                        Some(key) => event.key(key),
+                        None => event,
+                    };
+                    self.publish_wait(&self.all, event)
+                }
             },
             |data| match self.hub.publish(&self.solo, data) {
                 Ok(_) => Ok(Solo::Published),
@@ -60,8 +70,8 @@ impl Engine {
         Ok(done)
     }
 
-    fn publish_wait(&self, topic: &Topic, data: &str) -> Result<(), Error> {
-        match self.hub.publish_wait(topic, data, ROOM_TIMEOUT) {
+    fn publish_wait(&self, topic: &Topic, event: Event<'_>) -> Result<(), Error> {
+        match self.hub.publish_wait(topic, event, ROOM_TIMEOUT) {
             Ok(_) => Ok(()),
             Err(error) => Err(error.to_string().into()),
         }
@@ -76,6 +86,9 @@ impl Engine {
         add("room_waits", (after.full_events - before.full_events).saturating_sub(solo_refused));
         add("held_batches", after.held_batches - before.held_batches);
         add("lagging", after.lagging_connections);
+        add("lag_bytes", after.lag_bytes);
+        add("dropped_events", after.dropped_events - before.dropped_events);
+        add("conflated_events", after.conflated_events - before.conflated_events);
         let ends = after.disconnects.iter().zip(before.disconnects);
         for (reason, (after, before)) in Reason::ALL.iter().zip(ends) {
             add(&format!("disconnects_{}", reason.as_str()), after - before);

@@ -56,6 +56,12 @@ pub(super) struct Settings {
     /// How many further clients connect and then read nothing
     #[arg(long)]
     pub(super) slow: Option<usize>,
+    /// What these ask to happen to them when they lag too far
+    #[arg(long)]
+    pub(super) slow_policy: Option<SlowPolicy>,
+    /// How many keys the events to all have, in turn
+    #[arg(long)]
+    pub(super) keys: Option<u64>,
     /// How many shards the engine has
     #[arg(long)]
     pub(super) shards: Option<usize>,
@@ -119,6 +125,12 @@ pub(super) struct Load {
     /// Clients that do not read.
     #[arg(long, default_value_t = 0)]
     pub(super) slow: usize,
+    /// What these ask to happen to them.
+    #[arg(long, value_enum, default_value_t = SlowPolicy::Disconnect)]
+    pub(super) slow_policy: SlowPolicy,
+    /// Keys of the events to all, in turn; 0 is none.
+    #[arg(long, default_value_t = 0)]
+    pub(super) keys: u64,
     /// Shards of the engine.
     #[arg(long, default_value_t = 1)]
     pub(super) shards: usize,
@@ -139,6 +151,19 @@ pub(super) enum SoloStamp {
     Due,
     /// When it was published: without what its publisher came too late.
     Call,
+}
+
+/// What becomes of a client that lags too far.
+#[derive(clap::ValueEnum, Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum SlowPolicy {
+    /// It is closed.
+    #[default]
+    Disconnect,
+    /// It jumps forward, and is told so.
+    DropOldest,
+    /// Of the events with one key it gets the newest.
+    Conflate,
 }
 
 impl Settings {
@@ -183,6 +208,8 @@ impl Settings {
             topics: self.topics.unwrap_or(0),
             singles: self.singles.unwrap_or(0),
             slow: self.slow.unwrap_or(0),
+            slow_policy: self.slow_policy.unwrap_or_default(),
+            keys: self.keys.unwrap_or(0),
             shards: self.shards.unwrap_or(1),
             count: self.count.unwrap_or(0),
             concurrency: self.concurrency.unwrap_or(1),
@@ -203,6 +230,7 @@ impl Settings {
         within("topics", self.topics, 1, TOPICS_MAX)?;
         within("singles", self.singles, 1, SINGLES_MAX)?;
         within("slow", self.slow, 0, CLIENTS_MAX)?;
+        within("keys", self.keys, 1, EVENTS_MAX)?;
         within("shards", self.shards, 1, SHARDS_MAX)?;
         within("count", self.count, 1, COUNT_MAX)?;
         within("concurrency", self.concurrency, 1, CLIENTS_MAX)?;
@@ -224,6 +252,9 @@ impl Load {
         }
         if self.topics > 0 && (self.solo_interval_ms > 0 || self.slow > 0) {
             return Err("topics goes neither with solo_interval_ms nor with slow".into());
+        }
+        if self.slow == 0 && self.slow_policy != SlowPolicy::Disconnect {
+            return Err("slow_policy needs slow".into());
         }
         let published = self.events.checked_mul(self.singles + 1);
         within("events, with singles,", Some(published.unwrap_or(u64::MAX)), 0, EVENTS_MAX)
@@ -285,6 +316,9 @@ mod tests {
             (r#"{"rate": 1, "seconds": 1, "events": 1}"#, "exclude each other"),
             (r#"{"topics": 5}"#, "topics and singles"),
             (r#"{"topics": 5, "singles": 1, "slow": 1}"#, "neither with"),
+            (r#"{"slow_policy": "conflate"}"#, "needs slow"),
+            (r#"{"slow": 1, "slow_policy": "wait"}"#, "unknown variant"),
+            (r#"{"keys": 0}"#, "keys must be"),
             (r#"{"topics": 5, "singles": 100, "events": 1000000}"#, "events, with singles,"),
             (r#"{"solo_stamp": "never"}"#, "unknown variant"),
         ] {

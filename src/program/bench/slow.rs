@@ -55,6 +55,8 @@ pub(super) struct Slept {
     pub(super) cut: usize,
     /// Events that came whole to their sockets until then, of all together.
     pub(super) delivered: u64,
+    /// Events that are not the benchmark's own, such as those that tell of others.
+    pub(super) other: u64,
     pub(super) faults: Faults,
 }
 
@@ -128,7 +130,7 @@ impl Sleepers {
 
     /// Reads what is there for each, and tells what became of them.
     pub(super) fn wake(mut self) -> Result<Slept, Error> {
-        let mut slept = Slept { cut: 0, delivered: 0, faults: Faults::default() };
+        let mut slept = Slept { cut: 0, delivered: 0, other: 0, faults: Faults::default() };
         let begun_at_ns = now_ns();
         let mut heard_at_ns = begun_at_ns;
         for key in 0..self.sleepers.len() {
@@ -149,6 +151,7 @@ impl Sleepers {
             }
         }
         slept.delivered = self.class.totals.delivered;
+        slept.other = self.class.totals.other;
         slept.faults = self.class.faults;
         Ok(slept)
     }

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use super::client::Connected;
 use super::clock::now_ns;
+use super::connect::Target;
 use super::crew::Crew;
 use super::follower::{Expected, Faults};
 use super::harvest::{Harvest, Received};
 use super::histogram::Histogram;
-use super::load::Load;
+use super::load::{Load, SlowPolicy};
 use super::metric::{per_second, Measured, Unit};
 use super::run::{RunArgs, Server, SETTLE};
 use super::slow::{Sleepers, Slept};
@@ -66,7 +67,7 @@ pub(super) fn stream(args: &RunArgs, server: &mut Server, load: &Load) -> Result
     };
     let sleepers = match load.slow {
         0 => None,
-        slow => Some(Sleepers::open(server.target()?, slow, load.bytes)?),
+        slow => Some(Sleepers::open(slow_target(server, load)?, slow, load.bytes)?),
     };
     pump_for(&mut client, SETTLE)?;
 
@@ -101,6 +102,17 @@ pub(super) fn stream(args: &RunArgs, server: &mut Server, load: &Load) -> Result
         add_slept(&mut measured, load, &done, sleepers.wake()?)?;
     }
     Ok(measured)
+}
+
+/// What clients ask for that will not read.
+fn slow_target(server: &Server, load: &Load) -> Result<Target, Error> {
+    let target = server.target()?;
+    Ok(match load.slow_policy {
+        // What every client has that does not ask.
+        SlowPolicy::Disconnect => target,
+        SlowPolicy::DropOldest => target.with_field("policy=drop-oldest")?,
+        SlowPolicy::Conflate => target.with_field("policy=conflate")?,
+    })
 }
 
 /// Follows running servers until so many events have come on each connection, or for a time.
@@ -342,14 +354,29 @@ pub(super) fn add_counts(measured: &mut Measured, done: &Done) {
 
 /// Adds what became of the clients that did not read.
 fn add_slept(measured: &mut Measured, load: &Load, done: &Done, slept: Slept) -> Result<(), Error> {
-    if !slept.faults.is_none() {
-        return Err(format!("wrong deliveries to slow clients: {:?}", slept.faults).into());
+    // What is jumped over or conflated never comes; all else has to be right.
+    let mut faults = slept.faults;
+    let may_miss = load.slow_policy != SlowPolicy::Disconnect;
+    let missed = if may_miss { std::mem::take(&mut faults.lost) } else { 0 };
+    if !faults.is_none() {
+        return Err(format!("wrong deliveries to slow clients: {faults:?}").into());
     }
     measured.add_count("slow_clients", "slow clients", load.slow as f64);
     measured.add_count("slow_cut", "slow: cut by the server", slept.cut as f64);
     measured.add_count("slow_delivered", "slow: events in their sockets", slept.delivered as f64);
+    if may_miss {
+        measured.add_count("slow_missed", "slow: events passed over", missed as f64);
+        measured.add_count("slow_told", "slow: gap events in their sockets", slept.other as f64);
+    }
+    for (name, title) in [("lag_bytes", "kept for lagging at the end")] {
+        if let Some(bytes) = done.more.get(name) {
+            measured.add_bytes(name, title, *bytes as f64);
+        }
+    }
     for (name, title) in [
         ("lagging", "lagging at the end"),
+        ("dropped_events", "events dropped for laggards"),
+        ("conflated_events", "events conflated for laggards"),
         ("disconnects_lagging", "disconnected: lagging"),
         ("disconnects_error", "disconnected: error"),
         ("disconnects_client_closed", "disconnected: client closed"),

@@ -75,6 +75,21 @@ fn counters(out: &mut Out, metrics: &Metrics) {
             "Times that a batch waited for connections that lag too far but get on.",
         ),
         (
+            "dropped_events",
+            metrics.dropped_events,
+            "Events times lagging event streams that jumped over them.",
+        ),
+        (
+            "conflated_events",
+            metrics.conflated_events,
+            "Events times lagging event streams that were sent a newer one of the same key instead.",
+        ),
+        (
+            "gap_events",
+            metrics.gap_events,
+            "Events that told of others that are missing from a stream.",
+        ),
+        (
             "accepted_connections",
             metrics.accepted_connections,
             "Event streams that were ever opened.",

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use fanfare::{Cors, DrainOptions, ListenOptions, Options, Overload};
+use fanfare::{Cors, DrainOptions, ListenOptions, Options, Overload, Policy};
 
 use super::super::control::EVENTS;
 use super::super::units;
@@ -129,12 +129,18 @@ pub(crate) struct ServeArgs {
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Clients that are slow")]
 struct SlowArgs {
-    /// How far a client may lag behind before it is disconnected
+    /// What happens to a client that lags too far: disconnect, drop-oldest (it jumps forward, and
+    /// is told so) or conflate (of events with one key it gets the newest); a client may ask for
+    /// another with policy=NAME in its query
+    #[arg(long, env = "FANFARE_POLICY", value_name = "NAME", default_value_t = Policy::Disconnect)]
+    policy: Policy,
+
+    /// How far a client may lag behind before its policy is applied
     #[arg(long, env = "FANFARE_LAG_BYTES_MAX", value_name = "SIZE", default_value = "1MiB",
           value_parser = units::bytes)]
     lag_bytes_max: usize,
 
-    /// How long a client may lag behind before it is disconnected
+    /// How long a client may lag behind before its policy is applied
     #[arg(long, env = "FANFARE_LAG_AGE_MAX", value_name = "TIME", default_value = "30s",
           value_parser = units::duration)]
     lag_age_max: Duration,
@@ -201,6 +207,7 @@ impl ServeArgs {
             batch_bytes_max: self.batch_bytes_max,
             topic_room_bytes: self.topic_room,
             hub_room_bytes: self.hub_room,
+            policy: self.slow.policy,
             lag_bytes_max: self.slow.lag_bytes_max,
             lag_age_max: self.slow.lag_age_max,
             lag_grace: self.slow.lag_grace.unwrap_or(defaults.lag_grace.min(self.slow.lag_age_max)),
@@ -279,5 +286,8 @@ mod tests {
         let options = args.listen_options();
         assert_eq!(options.user_timeout, Duration::from_secs(120));
         assert_eq!(options.send_buffer_bytes, Some(64 << 10));
+        assert_eq!(parse(&["--policy=conflate"]).unwrap().options().policy, Policy::Conflate);
+        let error = parse(&["--policy=fastest"]).err().unwrap().to_string();
+        assert!(error.contains("there are disconnect, drop-oldest, conflate"), "{error}");
     }
 }

@@ -1,0 +1,169 @@
+//! Events that are set aside for laggards which do not stand in their audience's log any more:
+//! lists of frames, shared by all that need the same.
+//!
+//! A list costs a few bytes an event; the events themselves are counted once, in however many
+//! lists they are, since that is what they take.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use slab::Slab;
+
+use crate::frame::{Frame, Wire};
+use crate::order::EVENT_BYTES;
+
+#[derive(Default)]
+pub(super) struct Aside {
+    lists: Slab<List>,
+    /// In how many lists each event is, by its sequence number.
+    kept: HashMap<u64, u32>,
+    bytes: usize,
+}
+
+struct List {
+    items: Box<[Item]>,
+    holders: u32,
+}
+
+/// An event of a list, and when it was published, in nanoseconds since the hub's start.
+#[derive(Clone, Debug)]
+pub(crate) struct Item {
+    pub(crate) frame: Frame,
+    pub(crate) at_ns: u64,
+}
+
+/// A laggard's share in a list.
+#[derive(Clone, Debug)]
+pub(crate) struct Share {
+    pub(super) list: u32,
+    /// What it is being sent of that in one envelope; what is before it was sent.
+    pub(super) batch: Range<usize>,
+}
+
+impl Item {
+    /// What it takes while it is kept.
+    pub(super) fn bytes(&self) -> usize {
+        self.frame.plain().len() + EVENT_BYTES
+    }
+}
+
+impl Aside {
+    /// Takes a list for one holder.
+    pub(super) fn put(&mut self, items: Vec<Item>) -> u32 {
+        self.bytes += size_of_val(&*items);
+        for item in &items {
+            let lists = self.kept.entry(item.frame.sequence()).or_default();
+            self.bytes += if *lists == 0 { item.bytes() } else { 0 };
+            *lists += 1;
+        }
+        self.lists.insert(List { items: items.into_boxed_slice(), holders: 1 }) as u32
+    }
+
+    /// One more holds a list.
+    pub(super) fn share(&mut self, list: u32) {
+        self.lists[list as usize].holders += 1;
+    }
+
+    /// One holder less; the last one's list goes.
+    pub(super) fn let_go(&mut self, list: u32) {
+        let holders = &mut self.lists[list as usize].holders;
+        *holders -= 1;
+        if *holders > 0 {
+            return;
+        }
+        let list = self.lists.remove(list as usize);
+        self.bytes -= size_of_val(&*list.items);
+        for item in &list.items {
+            let lists = self.kept.get_mut(&item.frame.sequence()).expect("it is in this list");
+            *lists -= 1;
+            if *lists == 0 {
+                self.kept.remove(&item.frame.sequence());
+                self.bytes -= item.bytes();
+            }
+        }
+        if self.lists.is_empty() {
+            *self = Aside::default();
+        }
+    }
+
+    pub(super) fn items(&self, list: u32) -> &[Item] {
+        &self.lists[list as usize].items
+    }
+
+    /// How far one gets in a list with so many bytes, and with one event at least.
+    pub(super) fn reach(&self, list: u32, from: usize, bytes_max: usize) -> usize {
+        let mut bytes = 0;
+        let within = |item: &&Item| {
+            bytes += item.frame.plain().len();
+            bytes <= bytes_max
+        };
+        from + self.items(list)[from..].iter().take_while(within).count().max(1)
+    }
+
+    /// The bytes of a share's batch, in their envelope; those of several events are written into a
+    /// buffer.
+    pub(super) fn batch_bytes<'a>(
+        &'a self,
+        share: &Share,
+        wire: Wire,
+        buffer: &'a mut Vec<u8>,
+    ) -> &'a [u8] {
+        let items = &self.items(share.list)[share.batch.clone()];
+        Frame::gather(items.iter().map(|item| &item.frame), wire, buffer)
+    }
+
+    /// What everything takes together.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Event;
+    use crate::frame::Draft;
+    use crate::id::Epoch;
+
+    fn items(sequences: Range<u64>) -> Vec<Item> {
+        let epoch = Epoch::random();
+        let item = |sequence| {
+            let draft = Draft::encode(&Event::new("x".repeat(100)).id("own"), 1_000).unwrap();
+            Item { frame: draft.stamp(epoch, sequence), at_ns: sequence }
+        };
+        sequences.map(item).collect()
+    }
+
+    #[test]
+    fn an_event_is_counted_once_in_however_many_lists_it_is() {
+        let mut aside = Aside::default();
+        let all = items(0..10);
+        let (one, in_list) = (all[0].bytes(), size_of::<Item>());
+        let first = aside.put(all[..6].to_vec());
+        assert_eq!(aside.bytes(), 6 * (one + in_list));
+        let second = aside.put(all[4..].to_vec());
+        assert_eq!(aside.bytes(), 10 * one + 12 * in_list);
+        aside.share(first);
+        aside.let_go(first);
+        assert_eq!(aside.items(first).len(), 6, "another holds it");
+        aside.let_go(first);
+        assert_eq!(aside.bytes(), 6 * (one + in_list));
+        assert_eq!(aside.items(second)[0].frame.sequence(), 4);
+        aside.let_go(second);
+        assert_eq!((aside.bytes(), aside.kept.len(), aside.lists.capacity()), (0, 0, 0));
+    }
+
+    #[test]
+    fn a_batch_is_as_much_as_the_bytes_allow_and_one_event_at_least() {
+        let mut aside = Aside::default();
+        let all = items(0..5);
+        let plain = all[0].frame.plain().len();
+        let list = aside.put(all);
+        assert_eq!(aside.reach(list, 0, 3 * plain), 3);
+        assert_eq!(aside.reach(list, 3, usize::MAX), 5);
+        assert_eq!(aside.reach(list, 1, plain - 1), 2);
+        let mut buffer = Vec::new();
+        let share = Share { list, batch: 1..3 };
+        assert_eq!(aside.batch_bytes(&share, Wire::Plain, &mut buffer).len(), 2 * plain);
+    }
+}

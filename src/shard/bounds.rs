@@ -1,0 +1,173 @@
+//! What is kept for laggards is bounded; here is what happens at the bounds.
+//!
+//! Before a slice that would keep more than `lag_bytes_max` for an audience's furthest laggards, or
+//! more than `lag_total_bytes_max` for all, the policy of each of those laggards is applied: it
+//! goes, it jumps, or what waits for it is conflated. The same happens when the sweep finds what
+//! waits for a laggard to be older than `lag_age_max`.
+//!
+//! But a publisher without pause can be faster than any network, and then everyone lags who is
+//! alive and well. Nobody is to be disconnected for that. So the audience is held, its events keep
+//! their topic's room, and the publisher waits, while both is true: what the furthest laggards are
+//! being sent is younger than `lag_grace`, and one of them that would be disconnected has taken
+//! something in the last tenth of that. Who does not read at all therefore delays others for that
+//! tenth at most, and then has to go. For the other policies nobody waits.
+
+use super::connection::State;
+use super::jump::Shares;
+use super::slots::Key;
+use super::Shard;
+use crate::metrics::Reason;
+use crate::policy::Policy;
+
+/// Who takes nothing for this share of `lag_grace` is not waited for.
+const STALLED_SHARE: u128 = 10;
+
+impl Shard {
+    /// Sees to it that one more slice keeps no more than the bounds allow; false when the audience
+    /// is held instead.
+    pub(super) fn make_room_for_a_batch(&mut self, key: Key) -> bool {
+        let options = &self.shared.options;
+        let (lag_bytes_max, grace_ns) = (options.lag_bytes_max, options.lag_grace.as_nanos());
+        let batch_bytes_max = options.batch_bytes_max;
+        let total_max = options.lag_total_bytes_max / options.shards;
+        while let Some(audience) = self.audiences.get_mut(key) {
+            let log = &audience.log;
+            let crowded = self.lag_bytes > total_max;
+            let within = log.lag_bytes() <= lag_bytes_max
+                || log.beyond_bytes(batch_bytes_max) <= lag_bytes_max;
+            if within && !crowded {
+                return audience.has_work();
+            }
+            let Some(furthest) = log.furthest() else {
+                match self.thin_out(key.index) {
+                    true => continue,
+                    false => break,
+                }
+            };
+            let position = furthest.position;
+            let young = u128::from(self.now_ns.saturating_sub(furthest.at_ns)) < grace_ns;
+            if young && self.gets_on(key.index, position, grace_ns / STALLED_SHARE) {
+                self.audiences[key.index].held = true;
+                self.held.push(key);
+                self.link().counters.held_batches.add(1);
+                return false;
+            }
+            if !self.let_go(key.index, position) && !self.thin_out(key.index) {
+                break;
+            }
+        }
+        // Nothing more can be done here: what is too much is kept for others, or was let go of
+        // with its audience.
+        self.audiences.get_mut(key).is_some_and(|audience| audience.has_work())
+    }
+
+    /// Whether a laggard that stands at a position, and would be disconnected, has taken something
+    /// lately.
+    fn gets_on(&self, audience: u32, position: u64, lately_ns: u128) -> bool {
+        self.audiences[audience].lagging.iter().any(|&index| {
+            let State::Lagging(lagging) = &self.connections[index].state else { return false };
+            let since_ms = self.now_ms().wrapping_sub(lagging.since_ms);
+            lagging.batch.start == position
+                && self.policy_of(index) == Policy::Disconnect
+                && u128::from(since_ms) * 1_000_000 <= lately_ns
+        })
+    }
+
+    /// Applies its policy to each of an audience's furthest laggards, who stand at a position;
+    /// false if that leaves everything as it is.
+    fn let_go(&mut self, audience: u32, position: u64) -> bool {
+        let log = &self.audiences[audience].log;
+        let kept_bytes = log.lag_bytes().min(self.shared.options.lag_bytes_max);
+        let jump_to = log.newest_within(kept_bytes / 2);
+        // What not all members were sent is kept for these as well.
+        let costs = position < log.sent();
+        // For each policy its own: what is left differs.
+        let (mut jumps, mut conflations) = (Shares::default(), Shares::default());
+        let mut changed = false;
+        for index in self.standing_at(audience, position) {
+            match self.policy_of(index) {
+                Policy::Disconnect => self.disconnect(index, Reason::Lagging),
+                Policy::DropOldest if costs => self.jump(index, jump_to, &mut jumps),
+                Policy::Conflate if costs => self.conflate(index, &mut conflations),
+                Policy::DropOldest | Policy::Conflate => continue,
+            }
+            changed = true;
+        }
+        changed
+    }
+
+    fn standing_at(&self, audience: u32, position: u64) -> Vec<u32> {
+        let stands_there = |&index: &u32| match &self.connections[index].state {
+            State::Lagging(lagging) => lagging.batch.start == position,
+            _ => false,
+        };
+        self.audiences[audience].lagging.iter().copied().filter(stands_there).collect()
+    }
+
+    /// Takes away from what is set aside for an audience's laggards: half of what they have not
+    /// begun. When all was begun, they have to go. False if nothing is set aside here.
+    fn thin_out(&mut self, audience: u32) -> bool {
+        let has_something_aside = |&index: &u32| match &self.connections[index].state {
+            State::Lagging(lagging) => lagging.aside.is_some(),
+            _ => false,
+        };
+        let lagging = self.audiences[audience].lagging.iter().copied();
+        let holders: Vec<u32> = lagging.filter(has_something_aside).collect();
+        let mut shares = Shares::default();
+        let mut thinner = false;
+        for &index in &holders {
+            thinner |= self.halve_aside(index, &mut shares);
+        }
+        if !thinner {
+            holders.iter().for_each(|&index| self.disconnect(index, Reason::Lagging));
+        }
+        !holders.is_empty()
+    }
+
+    /// Lets an audience go on that was held for its laggards.
+    pub(super) fn release(&mut self, key: Key) {
+        let Some(audience) = self.audiences.get_mut(key) else { return };
+        if std::mem::take(&mut audience.held)
+            && audience.has_work()
+            && !std::mem::replace(&mut audience.in_bulk, true)
+        {
+            self.bulk.push_back(key);
+        }
+    }
+
+    /// Applies its policy to a laggard that has waited for longer than `lag_age_max`.
+    pub(super) fn look_at_age(&mut self, index: u32) {
+        let State::Lagging(lagging) = &self.connections[index].state else { return };
+        let log = &self.audiences[lagging.place.audience].log;
+        let published_at_ns = log.published_at_ns(lagging.batch.start);
+        let age_max_ns = self.shared.options.lag_age_max.as_nanos();
+        let is_too_old = match published_at_ns {
+            Some(at_ns) => u128::from(self.now_ns.saturating_sub(at_ns)) > age_max_ns,
+            None => self.is_stuck(lagging.since_ms),
+        };
+        if !is_too_old {
+            return;
+        }
+        match self.policy_of(index) {
+            Policy::Disconnect => self.disconnect(index, Reason::Lagging),
+            Policy::DropOldest if published_at_ns.is_some() => {
+                // Not longer than the hub's age, or nothing would be too old.
+                let to = log.published_since(self.now_ns.saturating_sub(age_max_ns as u64));
+                self.jump(index, to, &mut Shares::default());
+            }
+            // What is conflated may be old, and who has nothing to drop takes nothing.
+            Policy::DropOldest | Policy::Conflate => {}
+        }
+    }
+
+    /// Whether one that took something last at a time has not done so for longer than
+    /// `lag_age_max`.
+    pub(super) fn is_stuck(&self, since_ms: u32) -> bool {
+        let stuck_ms = self.now_ms().wrapping_sub(since_ms);
+        u128::from(stuck_ms) > self.shared.options.lag_age_max.as_millis()
+    }
+
+    pub(super) fn policy_of(&self, index: u32) -> Policy {
+        self.records[index as usize].policy
+    }
+}

@@ -1,0 +1,485 @@
+//! Laggards under each policy against a model, which judges what they have received by what was
+//! published: what is missing has to be explained, and everything else has to be there.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::*;
+use crate::order::EVENT_BYTES;
+
+/// An event as a client gets it.
+struct Sent {
+    sequence: u64,
+    id: String,
+    key: Option<String>,
+    text: String,
+}
+
+/// What is known of a client that the world has.
+struct Subscriber {
+    policy: Policy,
+    /// It takes everything at once.
+    is_fast: bool,
+    published: Vec<Sent>,
+}
+
+/// What came of all clients' streams.
+#[derive(Default)]
+struct Findings {
+    gaps: u64,
+    missed: u64,
+    conflated: u64,
+}
+
+struct Model {
+    world: World,
+    subscribers: BTreeMap<u32, Subscriber>,
+    next_id: u64,
+}
+
+impl Model {
+    fn new(options: Options) -> Model {
+        Model { world: World::new(options), subscribers: BTreeMap::new(), next_id: 0 }
+    }
+
+    fn join(&mut self, topics: Vec<usize>, wire: Wire, room: usize, policy: Policy) -> u32 {
+        self.world.join_with(topics, wire, room, Resume::Start(Start::Now), policy);
+        let is_fast = room > 1 << 40;
+        let number = self.world.joined;
+        self.subscribers.insert(number, Subscriber { policy, is_fast, published: Vec::new() });
+        number
+    }
+
+    /// Publishes an event with a key and an id of the publisher's own, if these are given.
+    fn publish(&mut self, topic: usize, data: &str, key: Option<&str>, own_id: bool) -> bool {
+        let mut event = Event::new(data);
+        self.next_id += 1;
+        let own_id = own_id.then(|| format!("own \"{}\"", self.next_id));
+        if let Some(key) = key {
+            event = event.key(key);
+        }
+        if let Some(id) = &own_id {
+            event = event.id(&**id);
+        }
+        let Some(event_id) = self.world.publish_event(topic, &event) else { return false };
+        let id = own_id.unwrap_or_else(|| event_id.to_string());
+        for (number, client) in &self.world.clients {
+            if client.topics.contains(&topic) {
+                self.subscribers.get_mut(number).unwrap().published.push(Sent {
+                    sequence: event_id.sequence,
+                    id: id.clone(),
+                    key: key.map(str::to_owned),
+                    text: format!("id: {id}\ndata: {data}"),
+                });
+            }
+        }
+        true
+    }
+
+    /// What a client has received until now, without its head.
+    fn stream(client: &TestClient) -> String {
+        let received = body(&client.far.lock().unwrap().received, client.wire);
+        let text = String::from_utf8(received).unwrap();
+        match text.strip_prefix("head\n") {
+            Some(rest) => rest.to_owned(),
+            None => {
+                assert!("head\n".starts_with(&text));
+                String::new()
+            }
+        }
+    }
+
+    /// Judges what everybody has received, when nothing is under way any more.
+    fn check(&self) -> Findings {
+        let mut findings = Findings::default();
+        let epoch = self.world.shared.order.epoch;
+        for (number, client) in &self.world.clients {
+            self.subscribers[number].check(&Model::stream(client), epoch, true, &mut findings);
+        }
+        findings
+    }
+
+    fn check_accounts(&self) {
+        let shard = &self.world.shard;
+        let audiences = shard.audiences.indices().into_iter();
+        let in_logs: usize = audiences.map(|index| shard.audiences[index].log.lag_bytes()).sum();
+        assert_eq!(shard.lag_bytes, in_logs + shard.aside.bytes());
+        assert_eq!(shard.lag_bytes as u64, shard.link().counters.lag_bytes.value());
+    }
+
+    fn counter(&self, of: impl Fn(&crate::metrics::Counters) -> u64) -> u64 {
+        of(&self.world.shard.link().counters)
+    }
+
+    /// Ends the run: everybody takes everything, is judged, and leaves nothing behind.
+    fn finish(mut self) -> Findings {
+        self.world.settle();
+        self.check_accounts();
+        let findings = self.check();
+        assert_eq!(self.counter(|c| c.lag_bytes.value()), 0);
+        self.world.check_empty();
+        assert_eq!(self.world.shard.aside.bytes(), 0);
+        findings
+    }
+}
+
+impl Subscriber {
+    /// Judges a stream of which the end may be missing, unless it is to be complete.
+    fn check(
+        &self,
+        stream: &str,
+        epoch: crate::id::Epoch,
+        is_complete: bool,
+        findings: &mut Findings,
+    ) {
+        let by_id: HashMap<&str, usize> =
+            self.published.iter().enumerate().map(|(nth, sent)| (&*sent.id, nth)).collect();
+        let mut blocks: Vec<&str> = stream.split("\n\n").collect();
+        let torn = blocks.pop().unwrap();
+        // The next event that may come; the client's last id; what came; where gaps ended.
+        let (mut next, mut last_id) = (0, None::<String>);
+        let mut has_come = vec![false; self.published.len()];
+        // For each gap: the events that it spans, and how many of them it says are missed.
+        let mut gaps: Vec<(Range<usize>, u64)> = Vec::new();
+        for block in blocks {
+            if let Some(gap) = block.split_once("\nevent: fanfare-gap\ndata: ") {
+                let (to, json) = (gap.0.strip_prefix("id: ").unwrap(), gap.1);
+                let missed = json.rsplit_once(':').unwrap().1.strip_suffix('}').unwrap();
+                let from = last_id.as_ref().map_or_else(
+                    || "null".to_owned(),
+                    |id| format!("\"{}\"", id.replace('"', "\\\"")),
+                );
+                let expected =
+                    format!(r#"{{"from":{from},"to":"{to}","reason":"slow","missed":{missed}}}"#);
+                // Who caught up right behind a gap has no id of an event of the publisher's.
+                let unknown = expected.replacen(&from, "null", 1);
+                let after_gap = gaps.last().is_some_and(|(span, _)| span.end == next);
+                assert!(json == expected || after_gap && json == unknown, "{json} {expected}");
+                let to_sequence: u64 =
+                    to.strip_prefix(&format!("{}-", epoch.as_str())).unwrap().parse().unwrap();
+                let of = |sent: &Sent| sent.sequence.cmp(&to_sequence);
+                let nth = self.published.binary_search_by(of).expect("`to` was published");
+                assert!(nth >= next, "a gap has an event in it");
+                gaps.push((next..nth + 1, missed.parse().unwrap()));
+                (next, last_id) = (nth + 1, Some(to.to_owned()));
+                continue;
+            }
+            let id = block.strip_prefix("id: ").and_then(|block| block.lines().next());
+            if id.is_some_and(|id| block.len() == "id: ".len() + id.len()) {
+                // No event, but what the client is to come back with.
+                continue;
+            }
+            let nth = by_id[id.expect("each event has an id")];
+            assert_eq!(self.published[nth].text, block, "an event comes whole");
+            assert!(nth >= next, "doubled or out of order: {block}");
+            has_come[nth] = true;
+            (next, last_id) = (nth + 1, Some(self.published[nth].id.clone()));
+        }
+        if is_complete {
+            assert_eq!(torn, "");
+            next = self.published.len();
+        }
+        let is_next = |sent: &Sent| format!("{}\n\n", sent.text).starts_with(torn);
+        let of_gap = "id: ".starts_with(torn) || torn.starts_with("id: ");
+        assert!(self.published[next..].iter().any(is_next) || torn.is_empty() || of_gap, "{torn}");
+        self.explain(&has_come[..next], &gaps, findings);
+    }
+
+    /// Whether all is explained that has not come.
+    fn explain(&self, has_come: &[bool], gaps: &[(Range<usize>, u64)], findings: &mut Findings) {
+        let all = has_come.iter().filter(|come| !**come).count() as u64;
+        findings.gaps += gaps.len() as u64;
+        findings.missed += gaps.iter().map(|gap| gap.1).sum::<u64>();
+        assert!(all == 0 || !self.is_fast, "who keeps up gets everything");
+        assert!(gaps.is_empty() || self.policy != Policy::Disconnect);
+        let is_in_gap = |nth: usize| gaps.iter().any(|gap| gap.0.contains(&nth));
+        // The newest event of each key, and the newest that has come, was counted or may yet come.
+        let (mut newest, mut newest_known) = (HashMap::new(), HashMap::new());
+        for (nth, sent) in self.published.iter().enumerate() {
+            let Some(key) = sent.key.as_deref() else { continue };
+            newest.insert(key, nth);
+            if has_come.get(nth).is_none_or(|come| *come) || is_in_gap(nth) {
+                newest_known.insert(key, nth);
+            }
+        }
+        let has_newer = |nth: usize, newest: &HashMap<&str, usize>| {
+            let key = self.published[nth].key.as_deref();
+            self.policy == Policy::Conflate
+                && key.and_then(|key| newest.get(key)).is_some_and(|&newer| newer > nth)
+        };
+        let missing: Vec<usize> = (0..has_come.len()).filter(|&nth| !has_come[nth]).collect();
+        for (span, count) in gaps {
+            let here: Vec<usize> =
+                missing.iter().copied().filter(|nth| span.contains(nth)).collect();
+            // Whatever has a newer one may have been replaced, or dropped before it came.
+            let least = here.iter().filter(|&&nth| !has_newer(nth, &newest)).count();
+            assert!((least as u64..=here.len() as u64).contains(count), "{count} of {here:?}");
+        }
+        for nth in missing.into_iter().filter(|&nth| !is_in_gap(nth)) {
+            let text = &self.published[nth].text;
+            assert!(has_newer(nth, &newest_known), "nothing tells why {text} is missing");
+            findings.conflated += 1;
+        }
+    }
+}
+
+/// How the publisher's events are.
+#[derive(Clone, Copy)]
+struct Kind {
+    keys: usize,
+    own_ids: bool,
+}
+
+/// One run of so many random steps with clients of some policies.
+fn run(seed: u64, steps: usize, options: Options, policies: &[Policy], kind: Kind) -> Findings {
+    let mut random = fastrand::Rng::with_seed(seed);
+    let is_roomy = options.lag_total_bytes_max > 1 << 20;
+    let total_max = options.lag_total_bytes_max;
+    let mut model = Model::new(options);
+    for step in 0..steps {
+        let nth = random.usize(..model.world.clients.len().max(1));
+        let someone = model.world.clients.keys().nth(nth).copied();
+        match (random.u32(..100), someone) {
+            (0..8, _) if model.world.clients.len() < 40 => {
+                let topics: Vec<usize> = (0..2).filter(|_| random.bool()).collect();
+                let topics = if topics.is_empty() { vec![0] } else { topics };
+                let wire = if random.bool() { Wire::Chunked } else { Wire::Plain };
+                let room = if random.u32(..4) == 0 { usize::MAX / 2 } else { random.usize(..300) };
+                model.join(topics, wire, room, policies[random.usize(..policies.len())]);
+            }
+            (8..10, Some(number)) => {
+                let client = model.world.clients.remove(&number).unwrap();
+                drop(model.world.shard.remove(client.key.index));
+                model.judge_who_left(number, &client);
+            }
+            (10, Some(number)) => model.world.clients[&number].far.lock().unwrap().broken = true,
+            (11..35, Some(number)) => model.world.give_room(number, random.usize(..500)),
+            (35..37, Some(number)) => {
+                let client = &model.world.clients[&number];
+                let index = client.key.index;
+                model.world.shard.now_ns = model.world.shared.order.now_ns();
+                model.world.shard.look_at_age(index);
+            }
+            (37..75, _) => {
+                let data = step.to_string().repeat(random.usize(1..20));
+                let key = (kind.keys > 0 && random.u32(..10) > 0)
+                    .then(|| format!("key-{}", random.usize(..kind.keys)));
+                let own_id = kind.own_ids && random.bool();
+                model.publish(random.usize(..2), &data, key.as_deref(), own_id);
+            }
+            _ => drop(model.world.shard.turn().unwrap()),
+        }
+        model.world.notice_who_left();
+        for client in std::mem::take(&mut model.world.left) {
+            let number = *model
+                .subscribers
+                .keys()
+                .find(|number| !model.world.clients.contains_key(number))
+                .unwrap();
+            let is_broken = client.far.lock().unwrap().broken;
+            let may_be_cut = model.subscribers[&number].policy == Policy::Disconnect;
+            assert!(is_broken || may_be_cut || !is_roomy, "only a few are ever cut");
+            model.judge_who_left(number, &client);
+        }
+        if step % 64 == 0 {
+            model.check_accounts();
+            // A batch for each audience and what is in the room may come on top.
+            let audiences = model.world.shard.audiences.indices().len();
+            let slack = audiences * (2 * 2_000 + 8 * (700 + 20 * EVENT_BYTES));
+            assert!(model.world.shard.lag_bytes <= total_max.saturating_add(slack));
+        }
+    }
+    model.finish()
+}
+
+impl Model {
+    fn judge_who_left(&mut self, number: u32, client: &TestClient) {
+        let subscriber = self.subscribers.remove(&number).unwrap();
+        let epoch = self.world.shared.order.epoch;
+        subscriber.check(&Model::stream(client), epoch, false, &mut Findings::default());
+    }
+}
+
+/// Runs with bounds of all sizes, none of which are large.
+fn runs(first_seed: u64, policies: &[Policy], kinds: &[Kind]) -> Findings {
+    let mut all = Findings::default();
+    let seeds = 40;
+    for seed in 0..seeds {
+        let mut random = fastrand::Rng::with_seed(first_seed + seed);
+        let options = Options {
+            batch_bytes_max: [1, 200, 700][random.usize(..3)],
+            topic_room_bytes: 2_000,
+            lag_bytes_max: [0, 600, 3_000, 10_000][random.usize(..4)],
+            lag_grace: Duration::from_millis([0, 1_000][random.usize(..2)]),
+            lag_age_max: Duration::from_micros([20, 100_000_000][random.usize(..2)]),
+            lag_total_bytes_max: [6_000, 1 << 30, 1 << 30][random.usize(..3)],
+            ..Options::default()
+        };
+        let kind = kinds[random.usize(..kinds.len())];
+        let found = run(first_seed + seed, steps() / seeds as usize, options, policies, kind);
+        all.gaps += found.gaps;
+        all.missed += found.missed;
+        all.conflated += found.conflated;
+    }
+    all
+}
+
+const UNKEYED: [Kind; 2] = [Kind { keys: 0, own_ids: false }, Kind { keys: 0, own_ids: true }];
+const KEYED: [Kind; 3] = [
+    Kind { keys: 3, own_ids: false },
+    Kind { keys: 30, own_ids: true },
+    Kind { keys: 1_000, own_ids: true },
+];
+
+#[test]
+fn who_drops_the_oldest_is_told_of_each_hole_with_its_exact_count() {
+    let found = runs(10_000, &[Policy::DropOldest], &UNKEYED);
+    assert!(found.gaps > 100 && found.missed > 500, "{} {}", found.gaps, found.missed);
+}
+
+#[test]
+fn who_is_conflated_misses_nothing_but_what_a_newer_event_of_its_key_replaced_or_a_gap_counted() {
+    let found = runs(20_000, &[Policy::Conflate], &KEYED);
+    assert!(found.gaps > 20 && found.conflated > 500, "{} {}", found.gaps, found.conflated);
+}
+
+#[test]
+fn without_keys_who_is_conflated_drops_the_oldest() {
+    let found = runs(30_000, &[Policy::Conflate], &UNKEYED);
+    assert!(found.gaps > 50 && found.conflated == 0, "{} {}", found.gaps, found.conflated);
+}
+
+#[test]
+fn policies_in_one_audience_do_not_touch_each_other() {
+    let found = runs(40_000, &Policy::ALL, &[UNKEYED[1], KEYED[0], KEYED[1]]);
+    assert!(found.gaps > 50 && found.conflated > 100, "{} {}", found.gaps, found.conflated);
+}
+
+fn small_bounds() -> Options {
+    Options {
+        batch_bytes_max: 1_000,
+        lag_bytes_max: 5_000,
+        lag_grace: Duration::from_secs(1_000),
+        lag_age_max: Duration::from_secs(1_000),
+        ..Options::default()
+    }
+}
+
+impl Model {
+    /// Publishes so many events, each of which is sent before the next.
+    fn publish_many(&mut self, count: usize, key: impl Fn(usize) -> Option<String>) {
+        for nth in 0..count {
+            assert!(self.publish(0, &"x".repeat(100), key(nth).as_deref(), false));
+            self.world.shard.turn().unwrap();
+        }
+    }
+
+    fn gaps_of(&self, number: u32) -> usize {
+        Model::stream(&self.world.clients[&number]).matches("event: fanfare-gap\n").count()
+    }
+}
+
+#[test]
+fn a_laggard_that_jumps_again_before_it_was_told_is_told_once_of_everything() {
+    let mut model = Model::new(small_bounds());
+    // It takes its head and a part of the first event.
+    let number = model.join(vec![0], Wire::Chunked, 50, Policy::DropOldest);
+    model.join(vec![0], Wire::Plain, usize::MAX / 2, Policy::DropOldest);
+    model.publish_many(200, |_| None);
+    assert_eq!(model.counter(|c| c.held_batches.value()), 0, "nobody waits for it");
+    let dropped = model.counter(|c| c.dropped_events.value());
+    assert!(dropped > 150, "{dropped}");
+    let kept = model.world.shard.lag_bytes;
+    assert!(kept < 5_000 + 1_000 + 20 * EVENT_BYTES, "{kept}");
+    // Being told has begun when there is room for the first event and a little more.
+    model.world.give_room(number, 200);
+    assert_eq!(model.counter(|c| c.gap_events.value()), 1);
+    model.publish_many(200, |_| None);
+    model.world.settle();
+    assert_eq!(model.gaps_of(number), 2);
+    let dropped = model.counter(|c| c.dropped_events.value());
+    let found = model.finish();
+    assert_eq!((found.gaps, found.missed), (2, dropped));
+}
+
+#[test]
+fn a_conflating_client_that_wakes_up_gets_the_newest_event_of_each_key() {
+    let mut model = Model::new(small_bounds());
+    let number = model.join(vec![0], Wire::Plain, 50, Policy::Conflate);
+    let fast = model.join(vec![0], Wire::Plain, usize::MAX / 2, Policy::Conflate);
+    // The first ten are within the bound, the others are not.
+    for count in [10, 200] {
+        let before = Model::stream(&model.world.clients[&number]).len();
+        model.publish_many(count, |nth| Some(format!("key-{}", nth % 3)));
+        model.world.give_room(number, 1 << 20);
+        let woken = Model::stream(&model.world.clients[&number]);
+        let published = &model.subscribers[&number].published;
+        let newest = published[published.len() - 3..].iter().map(|sent| &*sent.text);
+        let expected = newest.collect::<Vec<_>>().join("\n\n") + "\n\n";
+        assert!(woken.ends_with(&expected));
+        // Besides them it got at most what it had begun, a batch of three events.
+        let got = woken[before..].matches("data: ").count();
+        assert!((3..=3 + 3).contains(&got), "{got}");
+        model.world.clients[&number].far.lock().unwrap().room = 50;
+        assert_eq!(model.world.shard.lag_bytes, 0);
+    }
+    assert_eq!(model.counter(|c| c.held_batches.value()), 0, "nobody waits for it");
+    assert_eq!(model.gaps_of(number), 0);
+    assert_eq!(model.subscribers[&fast].published.len(), 210);
+    assert!(model.counter(|c| c.conflated_events.value()) > 180);
+    model.finish();
+}
+
+#[test]
+fn laggards_that_need_the_same_share_it() {
+    let mut kept = Vec::new();
+    for count in [1, 300] {
+        let mut model = Model::new(small_bounds());
+        for nth in 0..count {
+            let policy = [Policy::Conflate, Policy::DropOldest][nth % 2];
+            model.join(vec![0], Wire::Chunked, 50, policy);
+        }
+        model.join(vec![0], Wire::Plain, usize::MAX / 2, Policy::Conflate);
+        model.publish_many(100, |nth| Some(format!("key-{}", nth % 10)));
+        assert_eq!(model.counter(|c| c.lagging_connections.value()), count as u64);
+        kept.push(model.world.shard.lag_bytes);
+        model.finish();
+    }
+    // One that is conflated keeps its list, those who jump what they have begun and half of the
+    // bound; more of them keep no more.
+    assert!(kept[1] < kept[0] + 6_000, "{kept:?}");
+}
+
+#[test]
+fn what_is_set_aside_counts_for_the_total_bound() {
+    let options = Options { lag_total_bytes_max: 20_000, shards: 1, ..small_bounds() };
+    let mut model = Model::new(Options { lag_bytes_max: 1 << 20, ..options });
+    for round in 0..30 {
+        model.join(vec![0], Wire::Plain, 20 + 90 * (round % 3), Policy::Conflate);
+        model.publish_many(10, |_| None);
+        let kept = model.world.shard.lag_bytes;
+        assert!(kept <= 20_000 + 4 * (1_000 + 10 * EVENT_BYTES), "{kept}");
+        model.check_accounts();
+    }
+    assert_eq!(model.world.clients.len(), 30, "it is enough to drop the oldest");
+    let found = model.finish();
+    assert!(found.gaps > 10 && found.missed > 100, "{} {}", found.gaps, found.missed);
+}
+
+#[test]
+fn who_drops_the_oldest_keeps_nothing_that_is_older_than_allowed() {
+    let options = Options { lag_age_max: Duration::from_millis(150), ..small_bounds() };
+    let mut model = Model::new(Options { lag_grace: Duration::ZERO, ..options });
+    let dropping = model.join(vec![0], Wire::Plain, 50, Policy::DropOldest);
+    let conflating = model.join(vec![0], Wire::Plain, 50, Policy::Conflate);
+    model.publish_many(5, |_| None);
+    let start = std::time::Instant::now();
+    while model.counter(|c| c.dropped_events.value()) < 4 {
+        model.world.shard.turn().unwrap();
+        assert!(start.elapsed() < Duration::from_secs(20), "nothing becomes too old");
+    }
+    model.publish_many(1, |_| None);
+    model.world.settle();
+    assert_eq!((model.gaps_of(dropping), model.gaps_of(conflating)), (1, 0));
+    assert_eq!(model.counter(|c| c.dropped_events.value()), 4);
+    model.finish();
+}

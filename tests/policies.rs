@@ -1,0 +1,182 @@
+//! What happens to slow clients, over real sockets: of three clients one does not read.
+
+mod support;
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use fanfare::{
+    Event, EventError, Hub, ListenOptions, Listener, Options, Policy, PublishError, Reason, Topic,
+};
+
+use support::sse::Message;
+use support::{one_shard, serve, serve_with, wait_until, Client, DEADLINE};
+
+fn topic() -> Topic {
+    Topic::new("a").unwrap()
+}
+
+/// Events of 4 KiB of which one in ten has no key, the others one of nine. Their data begins with
+/// their number.
+fn publish(hub: &Hub, number: usize) {
+    let data = format!("{number} {}", "x".repeat(4_096));
+    let event = Event::new(data);
+    let event = match number % 10 {
+        0 => event,
+        key => event.key(format!("key-{key}")),
+    };
+    hub.publish_wait(&topic(), event, DEADLINE).unwrap();
+}
+
+fn number_of(message: &Message) -> usize {
+    message.data.split(' ').next().unwrap().parse().unwrap()
+}
+
+/// Three clients, the first of which does not read, and so many events, which the two others get
+/// all. Returns the slow one, and how many bytes were kept for it at most.
+fn flood(policy: Policy, count: usize, choose: bool) -> (Hub, Listener, Client, u64) {
+    let lag_bytes_max = 256 << 10;
+    let hub_policy = if choose { Policy::Disconnect } else { policy };
+    let options = Options { lag_bytes_max, policy: hub_policy, ..one_shard() };
+    // Without a large buffer of the kernel's it lags soon.
+    let listen_options =
+        ListenOptions { send_buffer_bytes: Some(64 << 10), ..ListenOptions::default() };
+    let (hub, listener) = serve_with(options, listen_options);
+    let addr = listener.local_addr();
+    let slow = match choose {
+        true => Client::get(addr, &format!("/events?topic=a&policy={policy}")),
+        false => Client::get(addr, "/events?topic=a"),
+    };
+    let mut others = [(); 2].map(|()| Client::get(addr, "/events?topic=a"));
+    let mut kept_bytes = 0;
+    for number in 0..count {
+        publish(&hub, number);
+        for client in &mut others {
+            assert_eq!(number_of(&client.next()), number);
+        }
+        kept_bytes = kept_bytes.max(hub.metrics().lag_bytes);
+    }
+    drop(others);
+    wait_until("the others are gone", || hub.metrics().connections <= 1);
+    (hub, listener, slow, kept_bytes)
+}
+
+#[test]
+fn a_slow_client_is_disconnected_and_the_others_get_everything() {
+    let (hub, _listener, mut slow, kept_bytes) = flood(Policy::Disconnect, 2_000, false);
+    wait_until("it is cut", || hub.metrics().connections == 0);
+    let lagging = Reason::ALL.iter().position(|&reason| reason == Reason::Lagging).unwrap();
+    assert_eq!(hub.metrics().disconnects[lagging], 1);
+    assert!(kept_bytes < 600 << 10, "{kept_bytes}");
+    assert_eq!(number_of(&slow.next()), 0);
+}
+
+#[test]
+fn a_slow_client_jumps_and_is_told_what_it_missed_where_it_missed_it() {
+    for choose in [false, true] {
+        let count = 2_000;
+        let (hub, _listener, mut slow, kept_bytes) = flood(Policy::DropOldest, count, choose);
+        assert_eq!(hub.metrics().connections, 1);
+        assert!(kept_bytes < 600 << 10, "{kept_bytes}");
+        let (mut next, mut missed, mut gaps) = (0, 0, 0);
+        let mut last_id = None::<String>;
+        while next < count {
+            let message = slow.next();
+            if message.name != "fanfare-gap" {
+                assert_eq!(number_of(&message), next);
+                (next, last_id) = (next + 1, Some(message.last_id));
+                continue;
+            }
+            let from = last_id.map_or("null".to_owned(), |id| format!("\"{id}\""));
+            let to = message.last_id;
+            let count: usize =
+                message.data.rsplit_once(':').unwrap().1.trim_end_matches('}').parse().unwrap();
+            let json = format!(r#"{{"from":{from},"to":"{to}","reason":"slow","missed":{count}}}"#);
+            assert_eq!(message.data, json);
+            assert!(to.ends_with(&format!("-{}", next + count)), "{to}");
+            (next, missed, gaps) = (next + count, missed + count, gaps + 1);
+            last_id = Some(to);
+        }
+        let metrics = hub.metrics();
+        assert!(gaps > 0 && missed > 500, "{gaps} {missed}");
+        assert_eq!((metrics.gap_events, metrics.dropped_events), (gaps, missed as u64));
+        wait_until("nothing is kept any more", || hub.metrics().lag_bytes == 0);
+    }
+}
+
+#[test]
+fn a_slow_client_that_wakes_up_gets_the_newest_event_of_each_key() {
+    for choose in [false, true] {
+        let count = 900;
+        let (hub, _listener, mut slow, kept_bytes) = flood(Policy::Conflate, count, choose);
+        assert!(kept_bytes < 600 << 10, "{kept_bytes}");
+        let mut numbers = Vec::new();
+        let mut told = 0;
+        while numbers.last() != Some(&(count - 1)) {
+            let message = slow.next();
+            match message.name == "fanfare-gap" {
+                true => told += 1,
+                false => numbers.push(number_of(&message)),
+            }
+        }
+        assert!(numbers.is_sorted());
+        // The newest of each key, the last events without a key between them.
+        let tail = &numbers[numbers.len() - 9..];
+        assert_eq!(tail, (count - 9..count).collect::<Vec<_>>());
+        let is_unkeyed = |number: &&usize| number.is_multiple_of(10);
+        let unkeyed = numbers.iter().filter(is_unkeyed).count();
+        assert!(numbers.len() < count - 300, "{}", numbers.len());
+        // They take 360 KiB at most, which is more than may wait.
+        assert!(unkeyed == count / 10 || told > 0, "{unkeyed}");
+        let metrics = hub.metrics();
+        assert!(metrics.conflated_events > 300 && metrics.gap_events == told);
+        wait_until("nothing is kept any more", || hub.metrics().lag_bytes == 0);
+    }
+}
+
+#[test]
+fn nobody_waits_for_a_client_that_drops_or_conflates() {
+    for policy in [Policy::DropOldest, Policy::Conflate] {
+        let start = Instant::now();
+        let grace = Duration::from_secs(60);
+        let options = Options { policy, lag_grace: grace, lag_age_max: grace, ..one_shard() };
+        let (hub, listener) = serve(Options { lag_bytes_max: 64 << 10, ..options });
+        let slow = Client::get(listener.local_addr(), "/events?topic=a");
+        (0..4_000).for_each(|number| publish(&hub, number));
+        assert_eq!(hub.metrics().held_batches, 0);
+        assert!(start.elapsed() < grace / 2);
+        drop(slow);
+    }
+}
+
+fn status(addr: SocketAddr, policy: &str) -> u16 {
+    Client::get(addr, &format!("/events?topic=a&policy={policy}")).status()
+}
+
+#[test]
+fn a_client_chooses_only_among_the_policies_that_the_listener_allows() {
+    let allow = |policies: &[Policy]| {
+        let policies = policies.to_vec();
+        serve_with(one_shard(), ListenOptions { policies, ..ListenOptions::default() })
+    };
+    let (_hub, listener) = allow(&Policy::ALL);
+    for policy in Policy::ALL {
+        assert_eq!(status(listener.local_addr(), policy.as_str()), 200);
+    }
+    assert_eq!(status(listener.local_addr(), "fastest"), 400);
+    let (_hub, listener) = allow(&[Policy::Disconnect]);
+    assert_eq!(status(listener.local_addr(), "conflate"), 403);
+    assert_eq!(status(listener.local_addr(), "disconnect"), 200);
+    let (_hub, listener) = allow(&[]);
+    assert_eq!(status(listener.local_addr(), "disconnect"), 403);
+    assert_eq!(Client::get(listener.local_addr(), "/events?topic=a").status(), 200);
+}
+
+#[test]
+fn an_event_cannot_have_the_name_by_which_clients_are_told_of_a_gap() {
+    let options = Options { gap_event: "lost".to_owned(), ..one_shard() };
+    let (hub, _listener) = serve(options);
+    let refused = hub.publish(&topic(), Event::new("x").name("lost"));
+    assert!(matches!(refused, Err(PublishError::Invalid(EventError::ReservedName))));
+    assert!(hub.publish(&topic(), Event::new("x").name("fanfare-gap")).is_ok());
+}
