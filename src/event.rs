@@ -131,8 +131,9 @@ impl<'a> Event<'a> {
         self
     }
 
-    /// Says what the event is about: of events with one key only the newest matters. 1 to 256
-    /// bytes; it is not sent to the client.
+    /// Says what the event is about: of a topic's events with one key only the newest matters, which
+    /// is all that a client gets that is slow and conflates ([`Policy::Conflate`](crate::Policy)). 1
+    /// to 256 bytes; it is not sent to the client.
     #[must_use]
     pub fn key(mut self, key: impl Into<Cow<'a, str>>) -> Event<'a> {
         self.key = Some(key.into());

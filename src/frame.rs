@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 use crate::event::{Event, EventError};
 use crate::id::{Epoch, EventId};
+use crate::topic::Topic;
 
 /// How a connection's bytes are wrapped. Part of what an audience is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -97,6 +98,13 @@ impl Draft {
         Ok(Draft(Encoded { bytes, chunked, plain, plain_end, own_id, key, sequence: 0 }))
     }
 
+    /// Has its key mean something among the events of its topic alone.
+    pub(crate) fn for_topic(mut self, topic: &Topic) -> Draft {
+        // No topic holds a NUL.
+        self.0.key = self.0.key.map(|key| format!("{topic}\0{key}").into());
+        self
+    }
+
     /// The bytes that an event of its kind takes of a topic's room.
     pub(crate) fn len(&self) -> usize {
         self.0.bytes.len() - RESERVE_BYTES
@@ -140,7 +148,7 @@ impl Frame {
         self.0.own_id.as_ref()
     }
 
-    /// What the event is about: of those with one key only the newest matters.
+    /// What the event is about, with its topic: of those with one key only the newest matters.
     pub(crate) fn key(&self) -> Option<&str> {
         self.0.key.as_deref()
     }

@@ -160,7 +160,7 @@ impl Hub {
         event: impl Into<Event<'a>>,
     ) -> Result<EventId, PublishError<'a>> {
         let event = event.into();
-        match self.try_publish(topic, self.encode(&event)?) {
+        match self.try_publish(topic, self.encode(topic, &event)?) {
             Ok(id) => Ok(id),
             Err(Refused::Full(..)) => Err(PublishError::Full(Box::new(event))),
             Err(Refused::Closed) => Err(PublishError::Closed),
@@ -190,7 +190,7 @@ impl Hub {
         timeout: Duration,
     ) -> Result<EventId, PublishError<'a>> {
         let event = event.into();
-        let mut draft = self.encode(&event)?;
+        let mut draft = self.encode(topic, &event)?;
         // A timeout beyond what the clock can express is for ever.
         let deadline = Instant::now().checked_add(timeout);
         loop {
@@ -235,7 +235,7 @@ impl Hub {
         topic: &Topic,
         event: impl Into<Event<'a>>,
     ) -> Result<EventId, PublishError<'a>> {
-        let mut draft = self.encode(&event.into())?;
+        let mut draft = self.encode(topic, &event.into())?;
         loop {
             match self.try_publish(topic, draft) {
                 Ok(id) => return Ok(id),
@@ -248,11 +248,12 @@ impl Hub {
         }
     }
 
-    fn encode<'a>(&self, event: &Event<'_>) -> Result<Draft, PublishError<'a>> {
+    fn encode<'a>(&self, topic: &Topic, event: &Event<'_>) -> Result<Draft, PublishError<'a>> {
         let Options { event_bytes_max, gap_event, .. } = &self.owner.shared.options;
         event
             .check_name(gap_event)
             .and_then(|()| Draft::encode(event, *event_bytes_max))
+            .map(|draft| draft.for_topic(topic))
             .map_err(PublishError::Invalid)
     }
 

@@ -135,6 +135,34 @@ fn a_slow_client_that_wakes_up_gets_the_newest_event_of_each_key() {
 }
 
 #[test]
+fn a_key_means_something_in_its_topic_alone() {
+    let options = Options { policy: Policy::Conflate, lag_bytes_max: 64 << 10, ..one_shard() };
+    let (hub, listener) = serve(options);
+    let mut slow = Client::get(listener.local_addr(), "/events?topic=a&topic=b");
+    let padding = "x".repeat(1_000);
+    let topics = ["a", "b"].map(|name| Topic::new(name).unwrap());
+    let mut count = 0;
+    while hub.metrics().conflated_events < 1_000 {
+        for topic in &topics {
+            let event = Event::new(format!("{topic} {count} {padding}")).key("state");
+            hub.publish_wait(topic, event, DEADLINE).unwrap();
+        }
+        count += 1;
+        assert!(count < 100_000, "the client is never slow");
+    }
+    let newest = topics.map(|topic| format!("{topic} {} {padding}", count - 1));
+    let mut before = String::new();
+    loop {
+        let data = slow.data();
+        if data == newest[1] {
+            break;
+        }
+        before = data;
+    }
+    assert_eq!(before, newest[0], "what b has is no news of a");
+}
+
+#[test]
 fn nobody_waits_for_a_client_that_drops_or_conflates() {
     for policy in [Policy::DropOldest, Policy::Conflate] {
         let start = Instant::now();
