@@ -36,6 +36,9 @@ const STALLED_SHARE: u128 = 10;
 pub(crate) struct Own {
     pub(crate) bytes: Arc<[u8]>,
     pub(crate) sent: usize,
+    /// Where in them there are events, in plain form, and how many.
+    pub(super) plain: Range<usize>,
+    pub(super) events: u64,
 }
 
 /// How far one came who lags or replays.
@@ -153,7 +156,11 @@ impl Shard {
             };
             match &mut lagging.own {
                 Some(own) if sent < whole => own.sent += sent,
-                Some(_) => lagging.own = None,
+                Some(own) => {
+                    let events = own.events_sent(usize::MAX);
+                    lagging.own = None;
+                    self.count_sent(index, events);
+                }
                 None if sent < whole => lagging.sent += sent,
                 None => self.finish_batch(index, batch_len),
             }

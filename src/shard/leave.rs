@@ -49,7 +49,8 @@ impl Shard {
             State::Greeting(_) | State::Leaving => self.link().counters.pending_connections.sub(1),
         }
         let connection = self.connections.remove(index);
-        self.shared.seats.give_back(connection.peer);
+        let record = std::mem::take(&mut self.records[index as usize]);
+        self.shared.seats.give_back(record.network());
         self.connections.shrink();
         if self.connections.is_empty() {
             self.records = Vec::new();

@@ -26,6 +26,9 @@ pub(crate) struct Log {
     entries: VecDeque<Entry>,
     /// The position of the first.
     first: u64,
+    /// The plain bytes of all events that ever were before the first, and before the end.
+    first_bytes: u64,
+    end_bytes: u64,
     /// The last entries as they were published: they hold their room until all members that keep
     /// up have been sent them.
     unsent: VecDeque<Arc<Published>>,
@@ -58,6 +61,8 @@ impl Log {
             wire,
             entries: VecDeque::new(),
             first: 0,
+            first_bytes: 0,
+            end_bytes: 0,
             unsent: VecDeque::new(),
             at_end: 0,
             lag_bytes: 0,
@@ -66,10 +71,12 @@ impl Log {
     }
 
     pub(crate) fn append(&mut self, published: &Arc<Published>) {
+        let bytes = published.frame.plain().len() as u32;
+        self.end_bytes += u64::from(bytes);
         self.entries.push_back(Entry {
             frame: published.frame.clone(),
             at_ns: published.at_ns,
-            bytes: published.frame.plain().len() as u32,
+            bytes,
             laggards: std::mem::take(&mut self.at_end),
         });
         self.unsent.push_back(published.clone());
@@ -161,6 +168,33 @@ impl Log {
         self.entries.get(self.index(position)).map(|entry| entry.at_ns)
     }
 
+    /// The plain bytes of all events that ever were before a position.
+    pub(crate) fn bytes_before(&self, position: u64) -> u64 {
+        let nth = self.index(position);
+        match nth <= self.entries.len() / 2 {
+            true => self.first_bytes + bytes_of(self.entries.range(..nth)) as u64,
+            false => self.end_bytes - bytes_of(self.entries.range(nth..)) as u64,
+        }
+    }
+
+    /// What a laggard that was sent so many bytes of a batch has of it: events that are whole, and
+    /// plain bytes.
+    pub(crate) fn taken(&self, batch: Range<u64>, sent: usize) -> (u64, u64) {
+        if sent == 0 {
+            return (0, 0);
+        }
+        let entries = self.entries.range(self.index(batch.start)..self.index(batch.end));
+        let bytes = bytes_of(entries.clone());
+        let bytes = sent.saturating_sub(Envelope::new(self.wire, bytes).head().len()).min(bytes);
+        let mut left = bytes;
+        let whole = |entry: &&Entry| {
+            let rest = left.checked_sub(entry.bytes as usize);
+            left = rest.unwrap_or(left);
+            rest.is_some()
+        };
+        (entries.take_while(whole).count() as u64, bytes as u64)
+    }
+
     /// A laggard now stands at this position.
     pub(crate) fn stand_at(&mut self, position: u64) {
         *self.laggards_at(position) += 1;
@@ -202,6 +236,7 @@ impl Log {
     fn trim(&mut self) {
         while self.first < self.sent() && self.entries[0].laggards == 0 {
             self.lag_bytes -= kept_by(self.entries.range(..1));
+            self.first_bytes += u64::from(self.entries[0].bytes);
             self.first += 1;
             self.entries.pop_front();
         }

@@ -430,7 +430,11 @@ impl Shard {
         let whole = sends - short.len() - broken.len();
         self.count_delivered(index, from..to, bytes, whole);
         short.into_iter().for_each(|(member, sent)| self.fall_behind(member, None, from..to, sent));
-        broken.into_iter().for_each(|member| self.disconnect(member, Reason::Error));
+        for member in broken {
+            // So that nothing of the batch counts as sent to it.
+            self.fall_behind(member, None, from..to, 0);
+            self.disconnect(member, Reason::Error);
+        }
         self.end_slice(index, to);
         sends.max(1) * cost
     }

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::connection::{Sink, State};
+use super::record::Sent;
 use super::*;
 use crate::event::Event;
 use crate::frame::{chunk, Draft};
@@ -43,6 +44,24 @@ struct World {
     joined: u32,
     /// Every event: its number, topic and text.
     published: Vec<(u64, usize, String)>,
+}
+
+impl TestClient {
+    /// Whether it was sent so much of events as its far end has of them. What it has of a block that
+    /// is not whole may be of an event or not.
+    fn has(&self, sent: Sent) -> bool {
+        let received = body(&self.far.lock().unwrap().received, self.wire);
+        let text = String::from_utf8(received).unwrap();
+        let text = text.strip_prefix("head\n").unwrap_or_default();
+        let mut blocks: Vec<&str> = text.split_inclusive("\n\n").collect();
+        let rest = blocks.pop_if(|block| !block.ends_with("\n\n")).unwrap_or_default();
+        let is_event =
+            |block: &&str| block.contains("data: ") && !block.contains("event: fanfare-gap");
+        let events: Vec<&str> = blocks.into_iter().filter(is_event).collect();
+        let bytes: usize = events.iter().map(|event| event.len()).sum();
+        let all_bytes = [bytes as u64, (bytes + rest.len()) as u64];
+        sent.events == events.len() as u64 && all_bytes.contains(&sent.bytes)
+    }
 }
 
 impl World {
@@ -169,6 +188,7 @@ impl World {
                 String::from_utf8_lossy(around).into_owned()
             };
             assert_eq!(from_there(&received), from_there(&client.expected), "{:?}", client.topics);
+            assert!(client.has(self.shard.sent_to(client.key.index)));
         }
         for client in &self.left {
             let received = body(&client.far.lock().unwrap().received, client.wire);
@@ -239,6 +259,7 @@ fn run_crowd(seed: u64, steps: usize, options: Options, crowd: usize) -> u64 {
             }
             (10..14, Some(number)) => {
                 let client = world.clients.remove(&number).unwrap();
+                assert!(client.has(world.shard.sent_to(client.key.index)));
                 drop(world.shard.remove(client.key.index));
                 world.left.push(client);
             }
