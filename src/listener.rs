@@ -21,6 +21,13 @@ use crate::topic::Topic;
 
 /// How a [`Listener`] speaks to its clients, and its bounds. All of it has a default.
 ///
+/// A client says what it wants in its request's query: `topic=NAME` once for each topic, and, if it
+/// likes, `tag=NAME`, 1 to 256 bytes of UTF-8 without control characters. By its tag a connection
+/// is found again, with others that have the same one: in [`Notice`](crate::Notice)s, in
+/// [`Hub::connections`](crate::Hub::connections), and by [`Hub::disconnect`](crate::Hub::disconnect).
+/// It is a label, and anyone can claim any: nothing checks that a client may call itself so. Behind
+/// a proxy that knows who is who, have the proxy set it.
+///
 /// # Examples
 ///
 /// ```
@@ -130,6 +137,9 @@ impl Default for ListenOptions {
 }
 
 impl ListenOptions {
+    /// The most bytes of a client's tag.
+    pub const TAG_BYTES_MAX: usize = 256;
+
     fn check(&self) -> Result<(), ListenError> {
         let within = |ok: bool, option, bounds| match ok {
             true => Ok(()),
@@ -252,7 +262,7 @@ impl Listener {
             Command::Serve { stream, read, addr, .. } => {
                 Err(Visitor { stream: stream.into_std(), read, addr })
             }
-            Command::Open(_) | Command::Doors => unreachable!("it was not this command"),
+            _ => unreachable!("it was not this command"),
         }
     }
 }
@@ -335,11 +345,8 @@ impl HttpGreeter {
         if !request.accepts_event_stream() {
             return refuse("406 Not Acceptable", "", "only text/event-stream is served here");
         }
-        let wanted = Query::parse(request.query).map_err(|error| error.to_string());
-        let wanted =
-            wanted.and_then(|query| Ok((self.topics(&query)?, self.resume(request, &query)?)));
-        let (topics, resume) = match wanted {
-            Ok(wanted) => wanted,
+        let (topics, resume, tag) = match self.wishes(request) {
+            Ok(wishes) => wishes,
             Err(why) => return refuse("400 Bad Request", "", &why),
         };
         if request.method == "HEAD" {
@@ -360,10 +367,15 @@ impl HttpGreeter {
         let retry = Some(self.retry).filter(|retry| !retry.is_zero()).map(jittered);
         let head = response::stream(wire, &cors);
         let policy = self.policy;
-        Greeting::Join(Box::new(Guest { head, topics, wire, retry, resume, policy, tag: None }))
+        Greeting::Join(Box::new(Guest { head, topics, wire, retry, resume, policy, tag }))
     }
 
-    /// The topics that a query asks for: `topic=a&topic=b`.
+    /// What a request asks for in its query, such as `topic=a&topic=b&tag=c`, and of the past.
+    fn wishes(&self, request: &Request<'_>) -> Result<Wishes, String> {
+        let query = Query::parse(request.query).map_err(|error| error.to_string())?;
+        Ok((self.topics(&query)?, self.resume(request, &query)?, tag(&query)?))
+    }
+
     fn topics(&self, query: &Query<'_>) -> Result<Vec<Topic>, String> {
         let topics = query.all("topic").take(self.options.topics_max + 1).map(Topic::new);
         let topics: Vec<Topic> = topics.collect::<Result<_, _>>().map_err(|e| e.to_string())?;
@@ -399,6 +411,26 @@ impl HttpGreeter {
             (None, None) => Ok(Resume::Start(self.options.start)),
             (Some(_), Some(_)) => Err("ask for latest or for last=N, not for both".to_owned()),
         }
+    }
+}
+
+/// What a client wants: topics, where it goes on, and what it calls itself.
+type Wishes = (Vec<Topic>, Resume, Option<Arc<str>>);
+
+/// What a client calls itself.
+fn tag(query: &Query<'_>) -> Result<Option<Arc<str>>, String> {
+    let mut tags = query.all("tag");
+    let Some(tag) = tags.next() else { return Ok(None) };
+    if tags.next().is_some() {
+        return Err("one tag is the most for a connection".to_owned());
+    }
+    let fits = (1..=ListenOptions::TAG_BYTES_MAX).contains(&tag.len());
+    match fits && !tag.contains(char::is_control) {
+        true => Ok(Some(tag.into())),
+        false => Err(format!(
+            "a tag has 1 to {} bytes, and no control characters",
+            ListenOptions::TAG_BYTES_MAX
+        )),
     }
 }
 

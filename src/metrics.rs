@@ -31,17 +31,24 @@ pub enum Reason {
     Closed,
     /// The hub was drained: it had been sent everything, and was told when to come back.
     Drained,
+    /// The host ended it ([`Hub::disconnect`](crate::Hub::disconnect)).
+    Kicked,
+    /// It was older than [`Options::max_age`](crate::Options), and its client was told when to come
+    /// back.
+    Aged,
 }
 
 impl Reason {
     /// Every reason, in the order of [`Metrics::disconnects`].
-    pub const ALL: [Reason; 6] = [
+    pub const ALL: [Reason; 8] = [
         Reason::ClientClosed,
         Reason::Error,
         Reason::Lagging,
         Reason::Garbage,
         Reason::Closed,
         Reason::Drained,
+        Reason::Kicked,
+        Reason::Aged,
     ];
 
     /// A short name for logs and metrics.
@@ -54,6 +61,8 @@ impl Reason {
             Reason::Garbage => "garbage",
             Reason::Closed => "closed",
             Reason::Drained => "drained",
+            Reason::Kicked => "kicked",
+            Reason::Aged => "aged",
         }
     }
 }
@@ -115,6 +124,9 @@ pub struct Metrics {
     pub accepted_connections: u64,
     /// Sockets that were turned away because of the bounds on connections.
     pub refused_connections: u64,
+    /// Notices of connections that were lost because their queue was full, see
+    /// [`Hub::notices`](crate::Hub::notices).
+    pub lost_notices: u64,
     /// Ended event streams by reason, in the order of [`Reason::ALL`].
     pub disconnects: [u64; Reason::ALL.len()],
     /// How long events took from being published to a socket's taking them. All events of a batch

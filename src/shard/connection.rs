@@ -87,6 +87,16 @@ pub(crate) struct Network(u64);
 const _: () = assert!(size_of::<Option<(u32, Connection)>>() == 32);
 
 impl Connection {
+    /// The audience that it is in, if it is an event stream.
+    pub(crate) fn audience(&self) -> Option<u32> {
+        match &self.state {
+            State::Live(place) => Some(place.audience),
+            State::Lagging(lagging) => Some(lagging.place.audience),
+            State::Replaying(replaying) => Some(replaying.audience),
+            State::Greeting(_) | State::Leaving => None,
+        }
+    }
+
     /// Notes that its place in its audience has changed.
     pub(crate) fn set_place(&mut self, to: u32) {
         match &mut self.state {

@@ -54,6 +54,7 @@ impl Shard {
         for _ in 0..ACCEPTS_MAX {
             let Ok(command) = self.link().orders.try_recv() else { return };
             match command {
+                Command::Ask(asked) => self.take_question(*asked),
                 refused if self.flush_until_ns.is_some() || self.draining.is_some() => {
                     self.refuse(refused);
                 }
@@ -78,7 +79,7 @@ impl Shard {
     pub(super) fn refuse(&self, command: Command) {
         match command {
             Command::Open(door) if self.shared.is_ending() => door.close(),
-            Command::Open(_) | Command::Doors | Command::Serve { .. } => {}
+            Command::Open(_) | Command::Doors | Command::Serve { .. } | Command::Ask(_) => {}
         }
     }
 
@@ -273,6 +274,7 @@ impl Shard {
         let id = self.id_block(audience, number);
         self.join_ring(index, audience, number, self.now_ms());
         self.begin_count(index, Sent::default());
+        self.tell_of_beginning(index);
         self.send_own(index, &welcome(guest, id.as_deref()));
     }
 

@@ -177,6 +177,11 @@ impl Log {
         }
     }
 
+    /// The same before the end.
+    pub(crate) fn end_bytes(&self) -> u64 {
+        self.end_bytes
+    }
+
     /// What a laggard that was sent so many bytes of a batch has of it: events that are whole, and
     /// plain bytes.
     pub(crate) fn taken(&self, batch: Range<u64>, sent: usize) -> (u64, u64) {

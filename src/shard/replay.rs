@@ -101,6 +101,7 @@ impl Shard {
             self.take_inbox();
             self.join_ring(index, audience, place.after, self.now_ms());
             self.begin_count(index, Sent::default());
+            self.tell_of_beginning(index);
             return self.send_own(index, &bytes);
         }
         self.audiences[audience].replaying += 1;
@@ -109,6 +110,7 @@ impl Shard {
         let replaying = Replaying { audience, own, place, queued: false, since_ms: self.now_ms() };
         self.connections[index].state = State::Replaying(Box::new(replaying));
         self.begin_count(index, Sent::default());
+        self.tell_of_beginning(index);
         self.resume(self.connections.key_at(index));
     }
 

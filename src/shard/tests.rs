@@ -12,6 +12,7 @@ use super::*;
 use crate::event::Event;
 use crate::frame::{chunk, Draft};
 use crate::inbox::Inbox;
+use crate::notices::{NoticeKind, Notices};
 use crate::order::Refused;
 use crate::resume::{Resume, Start};
 
@@ -44,6 +45,7 @@ struct World {
     joined: u32,
     /// Every event: its number, topic and text.
     published: Vec<(u64, usize, String)>,
+    notices: Notices,
 }
 
 impl TestClient {
@@ -75,9 +77,11 @@ impl World {
             closing: AtomicBool::new(false),
             drain: OnceLock::new(),
             emptied: event_listener::Event::new(),
+            notices: NoticeQueue::new(1),
             options,
         });
         let shard = Shard::new(0, shared.clone(), poller);
+        let notices = shared.notices.open(1 << 20);
         World {
             shard,
             shared,
@@ -85,6 +89,7 @@ impl World {
             left: Vec::new(),
             joined: 0,
             published: Vec::new(),
+            notices,
         }
     }
 
@@ -163,7 +168,18 @@ impl World {
             .filter(|(_, client)| shard.connections.get_mut(client.key).is_none())
             .map(|(&number, _)| number)
             .collect();
-        self.left.extend(gone.iter().filter_map(|number| self.clients.remove(number)));
+        let mut ends: HashMap<_, _> = HashMap::new();
+        while let Some(notice) = self.notices.try_next() {
+            if let NoticeKind::Disconnected { events, bytes, .. } = notice.kind {
+                ends.insert((notice.id.generation(), notice.id.index()), Sent { events, bytes });
+            }
+        }
+        assert_eq!(ends.len(), gone.len(), "who is gone was told of");
+        for client in gone.iter().filter_map(|number| self.clients.remove(number)) {
+            let Key { index, generation } = client.key;
+            assert!(ends.get(&(generation, index)).is_some_and(|&sent| client.has(sent)));
+            self.left.push(client);
+        }
     }
 
     /// Turns until nothing is left to do, with all sinks taking everything.
