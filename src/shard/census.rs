@@ -418,3 +418,86 @@ impl PartialEq for Ranked {
 }
 
 impl Eq for Ranked {}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::World;
+    use super::super::{Command, Next};
+    use super::*;
+    use crate::frame::Wire;
+    use crate::options::Options;
+
+    const CROWD: usize = 3 * COST_MAX;
+
+    fn world() -> World {
+        let mut world = World::new(Options::default());
+        (0..CROWD).for_each(|_| world.join(vec![0], Wire::Plain, usize::MAX / 2));
+        world
+    }
+
+    fn ask(world: &World, question: Question) -> async_channel::Receiver<Answer> {
+        let (answer, answers) = async_channel::bounded(1);
+        let asked = Command::Ask(Box::new(Asked { question, answer }));
+        assert!(world.shard.link().command(asked).is_ok());
+        answers
+    }
+
+    /// How many turns pass until there is an answer.
+    fn turns(world: &mut World, answers: &async_channel::Receiver<Answer>) -> usize {
+        let mut turns = 0;
+        while answers.is_empty() {
+            world.shard.turn().unwrap();
+            turns += 1;
+            assert!(turns < 10_000, "it is never answered");
+        }
+        turns
+    }
+
+    #[test]
+    fn a_question_about_a_crowd_takes_several_turns_and_short_ones_are_not_delayed_by_it() {
+        let mut world = world();
+        let filter = ConnectionFilter { limit: CROWD, ..ConnectionFilter::default() };
+        let list = ask(&world, Question::Connections(filter));
+        let count = ask(&world, Question::Subscribers(Topic::new("a").unwrap()));
+        assert!(turns(&mut world, &count) <= 3);
+        assert!(list.is_empty());
+        assert!(turns(&mut world, &list) >= CROWD * INFO_COST / COST_MAX / 2);
+        let Ok(Answer::Connections(list)) = list.try_recv() else { panic!("it is a list") };
+        assert_eq!(list.len(), CROWD);
+        let Ok(Answer::Count(count)) = count.try_recv() else { panic!("it is a count") };
+        assert_eq!(count, CROWD as u64);
+    }
+
+    #[test]
+    fn a_question_is_dropped_when_nobody_waits_for_the_answer() {
+        let mut world = world();
+        let question = Question::Disconnect { who: Who::All, retry: Duration::ZERO };
+        let answers = ask(&world, question);
+        world.shard.turn().unwrap();
+        let counters = &world.shard.link().counters;
+        let gone = CROWD as u64 - counters.connections.value();
+        assert!((1..CROWD as u64 / 2).contains(&gone), "{gone}");
+        drop(answers);
+        while world.shard.turn().unwrap() == Next::Now {}
+        assert!(world.shard.inquiries.is_empty());
+        assert_eq!(world.shard.link().counters.connections.value(), CROWD as u64 - gone);
+    }
+
+    #[test]
+    fn too_many_questions_at_once_are_refused() {
+        let mut world = world();
+        let question =
+            || Question::Disconnect { who: Who::Tag("nobody's".into()), retry: Duration::ZERO };
+        let all: Vec<_> = (0..2 * INQUIRIES_MAX).map(|_| ask(&world, question())).collect();
+        let (mut counts, mut busy) = (0, 0);
+        for answers in all {
+            turns(&mut world, &answers);
+            match answers.try_recv() {
+                Ok(Answer::Count(0)) => counts += 1,
+                Ok(Answer::Busy) => busy += 1,
+                _ => panic!("it is neither"),
+            }
+        }
+        assert!(busy > 0 && counts >= INQUIRIES_MAX, "{busy} {counts}");
+    }
+}

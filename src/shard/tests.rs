@@ -37,8 +37,8 @@ struct TestClient {
     wire: Wire,
 }
 
-struct World {
-    shard: Shard,
+pub(super) struct World {
+    pub(super) shard: Shard,
     shared: Arc<Shared>,
     clients: BTreeMap<u32, TestClient>,
     left: Vec<TestClient>,
@@ -67,7 +67,7 @@ impl TestClient {
 }
 
 impl World {
-    fn new(options: Options) -> World {
+    pub(super) fn new(options: Options) -> World {
         let poller = Poller::new().unwrap();
         let inbox = Arc::new(Inbox::new(poller.waker()));
         let shared = Arc::new(Shared {
@@ -94,7 +94,7 @@ impl World {
     }
 
     /// Has a client join that wants what is published from now on.
-    fn join(&mut self, topics: Vec<usize>, wire: Wire, room: usize) {
+    pub(super) fn join(&mut self, topics: Vec<usize>, wire: Wire, room: usize) {
         let number = self.shared.order.sequence();
         self.join_from(topics, wire, room, Resume::Start(Start::Now));
         let client = self.clients.get_mut(&self.joined).expect("it has just joined");
