@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use fanfare::{
     AskError, ConnectionFilter, ConnectionId, ConnectionInfo, Hub, Query, Subscriptions, Topic,
-    TopicCount, Who,
+    TopicCount, TopicError, Who,
 };
 use hyper::StatusCode;
 use jiff::Timestamp;
@@ -40,13 +40,13 @@ struct Listed<'a> {
 /// lag come with the one first that lags most.
 pub(super) async fn list(hub: &Hub, query: &str) -> Result<Answer, Refusal> {
     let query = Query::parse(query).map_err(bad_request)?;
-    let lagging = flag(&query, "lagging")?;
+    let lagging = flag(&query, "lagging").map_err(bad_request)?;
     let filter = ConnectionFilter {
-        topic: topic(&query)?,
+        topic: topic(&query).map_err(bad_request)?,
         tag: query.first("tag").map(Into::into),
         lagging,
         slowest_first: lagging,
-        limit: limit(&query)?,
+        limit: limit(&query).map_err(bad_request)?,
     };
     let found = hub.connections_async(&filter).await.map_err(unanswered)?;
     let listed: Vec<Listed<'_>> = found.iter().map(Listed::from).collect();
@@ -57,18 +57,18 @@ pub(super) async fn list(hub: &Hub, query: &str) -> Result<Answer, Refusal> {
 /// are told, and twice that at most. Answers how many.
 pub(super) async fn disconnect(hub: &Hub, query: &str) -> Result<Answer, Refusal> {
     let query = Query::parse(query).map_err(bad_request)?;
-    let id = number(&query, "id")?.map(ConnectionId::from_u64).map(Who::One);
+    let id = number(&query, "id").map_err(bad_request)?.map(ConnectionId::from_u64).map(Who::One);
     let who = [
         id,
-        topic(&query)?.map(Who::Topic),
+        topic(&query).map_err(bad_request)?.map(Who::Topic),
         query.first("tag").map(|tag| Who::Tag(tag.into())),
-        flag(&query, "all")?.then_some(Who::All),
+        flag(&query, "all").map_err(bad_request)?.then_some(Who::All),
     ];
     let mut who = who.into_iter().flatten();
     let (Some(who), None) = (who.next(), who.next()) else {
         return Err(bad_request("say whom, in one way: id=ID, topic=NAME, tag=NAME or all=1"));
     };
-    let retry = Duration::from_millis(number(&query, "retry")?.unwrap_or(0));
+    let retry = Duration::from_millis(number(&query, "retry").map_err(bad_request)?.unwrap_or(0));
     let ended = hub.disconnect_async(&who, retry).await.map_err(unanswered)?;
     Ok(json(StatusCode::OK, &json!({ "disconnected": ended })))
 }
@@ -76,9 +76,9 @@ pub(super) async fn disconnect(hub: &Hub, query: &str) -> Result<Answer, Refusal
 /// Counts the subscribers of the topics that have most, `?limit=N` of them, or of one, `?topic=T`.
 pub(super) async fn topics(hub: &Hub, query: &str) -> Result<Answer, Refusal> {
     let query = Query::parse(query).map_err(bad_request)?;
-    let limit = limit(&query)?;
+    let limit = limit(&query).map_err(bad_request)?;
     let listed = |topic: &Topic, subscribers: u64| json!({ "topic": topic.as_str(), "subscribers": subscribers });
-    let topics: Vec<_> = match topic(&query)? {
+    let topics: Vec<_> = match topic(&query).map_err(bad_request)? {
         Some(topic) => {
             let subscribers = hub.subscribers_async(&topic).await.map_err(unanswered)?;
             vec![listed(&topic, subscribers)]
@@ -114,27 +114,27 @@ fn names(topics: &Subscriptions) -> Vec<&str> {
     topics.iter().map(Topic::as_str).collect()
 }
 
-fn topic(query: &Query<'_>) -> Result<Option<Topic>, Refusal> {
-    query.first("topic").map(Topic::new).transpose().map_err(bad_request)
+fn topic(query: &Query<'_>) -> Result<Option<Topic>, TopicError> {
+    query.first("topic").map(Topic::new).transpose()
 }
 
-fn limit(query: &Query<'_>) -> Result<usize, Refusal> {
+fn limit(query: &Query<'_>) -> Result<usize, String> {
     match number(query, "limit")?.unwrap_or(LIMIT) {
         limit if limit <= LIMIT_MAX => Ok(limit),
-        _ => Err(bad_request(format!("limit is at most {LIMIT_MAX}"))),
+        _ => Err(format!("limit is at most {LIMIT_MAX}")),
     }
 }
 
-fn number<N: FromStr>(query: &Query<'_>, name: &str) -> Result<Option<N>, Refusal> {
+fn number<N: FromStr>(query: &Query<'_>, name: &str) -> Result<Option<N>, String> {
     let number = query.first(name).map(str::parse).transpose();
-    number.map_err(|_| bad_request(format!("{name} is a whole number")))
+    number.map_err(|_| format!("{name} is a whole number"))
 }
 
-fn flag(query: &Query<'_>, name: &str) -> Result<bool, Refusal> {
+fn flag(query: &Query<'_>, name: &str) -> Result<bool, String> {
     match query.first(name) {
         None | Some("0") => Ok(false),
         Some("1") => Ok(true),
-        Some(_) => Err(bad_request(format!("{name} is 0 or 1"))),
+        Some(_) => Err(format!("{name} is 0 or 1")),
     }
 }
 
