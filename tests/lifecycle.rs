@@ -189,6 +189,34 @@ fn which_client_is_slow_is_found_among_many() {
 }
 
 #[test]
+fn who_is_sent_what_it_has_missed_is_listed_as_such_and_that_is_counted() {
+    let options = Options { history_bytes_max: 64 << 20, ..one_shard() };
+    let (hub, listener) = serve(options);
+    let data = "x".repeat(1 << 20);
+    let ids: Vec<_> = (0..30).map(|_| hub.publish(&topic("a"), &*data).unwrap()).collect();
+    let notices = hub.notices(10);
+    let (mut client, id) = identified(&notices, listener.local_addr(), "/events?topic=a&last=30");
+    let slowest = || hub.connections(&ConnectionFilter::slowest(5)).unwrap();
+    let info = slowest().pop().expect("its socket does not take all of that");
+    assert_eq!((info.id, info.state), (id, ConnectionState::Replaying));
+    assert!(info.events < 30 && info.bytes < 30 << 20 && info.lag_bytes > 0, "{info:?}");
+    wait_until("it is seen to be stuck", || {
+        slowest().iter().any(|info| info.lag_age > Duration::from_millis(50))
+    });
+    (0..30).for_each(|_| assert_eq!(client.data().len(), data.len()));
+    hub.publish(&topic("a"), "live").unwrap();
+    assert_eq!(client.data(), "live");
+    assert_eq!(slowest(), []);
+    drop(client);
+    let (_, reason, events, bytes) = next_end(&notices);
+    let framed = |id: &fanfare::EventId, data: &str| format!("id: {id}\ndata: {data}\n\n").len();
+    let all: usize = ids.iter().map(|id| framed(id, &data)).sum();
+    let live = format!("{}31", ids[0].to_string().trim_end_matches('1')).len();
+    let live = "id: \ndata: live\n\n".len() + live;
+    assert_eq!((reason, events, bytes), (Reason::ClientClosed, 31, (all + live) as u64));
+}
+
+#[test]
 fn subscribers_are_counted_by_topic_over_all_shards() {
     let (hub, listener) = serve(Options { shards: 3, ..Options::default() });
     let addr = listener.local_addr();
