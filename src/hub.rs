@@ -18,6 +18,7 @@ use crate::id::EventId;
 use crate::inbox::Inbox;
 use crate::listener::{ListenError, ListenOptions, Listener};
 use crate::metrics::{Metrics, Reason};
+use crate::notices::NoticeQueue;
 use crate::options::{Options, OptionsError};
 use crate::order::{Order, Refused};
 use crate::shard::{Drain, Link, Seats, Shared};
@@ -110,6 +111,7 @@ impl Hub {
             closing: AtomicBool::new(false),
             drain: OnceLock::new(),
             emptied: event_listener::Event::new(),
+            notices: NoticeQueue::new(options.shards),
             options,
         });
         let drivers = pollers.into_iter().enumerate();
@@ -277,6 +279,7 @@ impl Hub {
             kept_bytes: counts.kept_bytes,
             full_events: self.owner.full_events.load(Ordering::Relaxed),
             backlog_bytes: shared.order.backlog_bytes() as u64,
+            lost_notices: shared.notices.lost_ever(),
             ..Metrics::default()
         };
         for link in &shared.links {
@@ -351,6 +354,10 @@ impl Hub {
             }
         }
         self.end_drain(&before)
+    }
+
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.owner.shared
     }
 
     fn begin_to_drain(&self, options: DrainOptions) -> (Instant, Metrics) {

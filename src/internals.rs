@@ -189,7 +189,7 @@ impl Frame {
 }
 
 /// A slab with entries as large as a connection's.
-pub struct Slots(sinks::Slots<[u64; 4]>);
+pub struct Slots(sinks::Slots<[u64; 3]>);
 
 impl Default for Slots {
     fn default() -> Slots {
@@ -199,17 +199,17 @@ impl Default for Slots {
 
 impl Slots {
     /// Inserts an entry, and returns its key.
-    pub fn insert(&mut self, value: [u64; 4]) -> u64 {
+    pub fn insert(&mut self, value: [u64; 3]) -> u64 {
         self.0.insert(value).to_u64()
     }
 
     /// The entry, unless the key is stale.
-    pub fn get(&mut self, key: u64) -> Option<[u64; 4]> {
+    pub fn get(&mut self, key: u64) -> Option<[u64; 3]> {
         self.0.get_mut(sinks::Key::from_u64(key)?).copied()
     }
 
     /// Removes an entry, unless the key is stale.
-    pub fn remove(&mut self, key: u64) -> Option<[u64; 4]> {
+    pub fn remove(&mut self, key: u64) -> Option<[u64; 3]> {
         let key = sinks::Key::from_u64(key)?;
         self.0.get_mut(key)?;
         Some(self.0.remove(key.index))

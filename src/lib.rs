@@ -39,6 +39,7 @@
 //! }
 //! ```
 
+mod ask;
 mod drain;
 mod drive;
 mod event;
@@ -49,8 +50,10 @@ mod http;
 mod hub;
 mod id;
 mod inbox;
+mod lifecycle;
 mod listener;
 mod metrics;
+mod notices;
 mod options;
 mod order;
 mod policy;
@@ -74,8 +77,13 @@ pub use crate::http::cors::Cors;
 pub use crate::http::query::{Query, QueryError};
 pub use crate::hub::{Hub, PublishError, StartError};
 pub use crate::id::EventId;
+pub use crate::lifecycle::{
+    AskError, ConnectionFilter, ConnectionId, ConnectionInfo, ConnectionState, Subscriptions,
+    TopicCount, Who,
+};
 pub use crate::listener::{ListenError, ListenOptions, Listener, Overload};
 pub use crate::metrics::{Histogram, Metrics, Reason};
+pub use crate::notices::{Notice, NoticeKind, Notices};
 pub use crate::options::{Options, OptionsError};
 pub use crate::policy::{Policy, PolicyError};
 pub use crate::resume::Start;

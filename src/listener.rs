@@ -21,6 +21,13 @@ use crate::sys::{ListenSocket, SocketOptions, Stream};
 
 /// How a [`Listener`] speaks to its clients, and its bounds. All of it has a default.
 ///
+/// A client says what it wants in its request's query: `topic=NAME` once for each topic, and, if it
+/// likes, `tag=NAME`, 1 to 256 bytes of UTF-8 without control characters. By its tag a connection
+/// is found again, with others that have the same one: in [`Notice`](crate::Notice)s, in
+/// [`Hub::connections`](crate::Hub::connections), and by [`Hub::disconnect`](crate::Hub::disconnect).
+/// It is a label, and anyone can claim any: nothing checks that a client may call itself so. Behind
+/// a proxy that knows who is who, have the proxy set it.
+///
 /// # Examples
 ///
 /// ```
@@ -152,6 +159,9 @@ impl Default for ListenOptions {
 }
 
 impl ListenOptions {
+    /// The most bytes of a client's tag.
+    pub const TAG_BYTES_MAX: usize = 256;
+
     fn check(&self) -> Result<(), ListenError> {
         let plain_path = self.path.starts_with('/')
             && self.path.bytes().all(|byte| byte.is_ascii_graphic() && !b"?#".contains(&byte));
@@ -294,7 +304,7 @@ impl Listener {
             Command::Serve { stream, read, addr, .. } => {
                 Err(Visitor { stream: stream.into_std(), read, addr })
             }
-            Command::Open(_) | Command::Doors => unreachable!("it was not this command"),
+            _ => unreachable!("it was not this command"),
         }
     }
 }
@@ -381,10 +391,8 @@ impl HttpGreeter {
             Ok(query) => query,
             Err(error) => return refuse("400 Bad Request", "", &error.to_string()),
         };
-        let wanted =
-            self.wanted(&query).and_then(|wanted| Ok((wanted, self.resume(request, &query)?)));
-        let (wanted, resume) = match wanted {
-            Ok(wanted) => wanted,
+        let (wanted, resume, tag) = match self.wishes(request, &query) {
+            Ok(wishes) => wishes,
             Err(why) => return refuse("400 Bad Request", "", &why),
         };
         let policy = match self.policy(&query) {
@@ -408,10 +416,14 @@ impl HttpGreeter {
         let wire = if request.minor_version == 0 { Wire::Plain } else { Wire::Chunked };
         let retry = Some(self.retry).filter(|retry| !retry.is_zero()).map(jittered);
         let head = response::stream(wire, &cors);
-        Greeting::Join(Box::new(Guest { head, wanted, wire, retry, resume, policy, tag: None }))
+        Greeting::Join(Box::new(Guest { head, wanted, wire, retry, resume, policy, tag }))
     }
 
-    /// The topics and filters that a query asks for: `topic=a&topic=b/%23`.
+    /// What a request asks for in its query, such as `topic=a&topic=b/%23&tag=c`, and of the past.
+    fn wishes(&self, request: &Request<'_>, query: &Query<'_>) -> Result<Wishes, String> {
+        Ok((self.wanted(query)?, self.resume(request, query)?, tag(query)?))
+    }
+
     fn wanted(&self, query: &Query<'_>) -> Result<Vec<Subscription>, String> {
         let wanted = query.all("topic").take(self.options.topics_max + 1).map(Subscription::new);
         let wanted: Vec<_> = wanted.collect::<Result<_, _>>().map_err(|e| e.to_string())?;
@@ -465,6 +477,26 @@ impl HttpGreeter {
             names => format!("of the policies a client may choose {} here", names.join(", ")),
         };
         Err(("403 Forbidden", why))
+    }
+}
+
+/// What a client wants: topics, where it goes on, and what it calls itself.
+type Wishes = (Vec<Subscription>, Resume, Option<Arc<str>>);
+
+/// What a client calls itself.
+fn tag(query: &Query<'_>) -> Result<Option<Arc<str>>, String> {
+    let mut tags = query.all("tag");
+    let Some(tag) = tags.next() else { return Ok(None) };
+    if tags.next().is_some() {
+        return Err("one tag is the most for a connection".to_owned());
+    }
+    let fits = (1..=ListenOptions::TAG_BYTES_MAX).contains(&tag.len());
+    match fits && !tag.contains(char::is_control) {
+        true => Ok(Some(tag.into())),
+        false => Err(format!(
+            "a tag has 1 to {} bytes, and no control characters",
+            ListenOptions::TAG_BYTES_MAX
+        )),
     }
 }
 

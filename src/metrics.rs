@@ -41,11 +41,16 @@ pub enum Reason {
     /// The client's system answered, but took nothing for too long, though there was something to
     /// send.
     Stalled,
+    /// The host ended it ([`Hub::disconnect`](crate::Hub::disconnect)).
+    Kicked,
+    /// It was older than [`Options::max_age`](crate::Options), and its client was told when to come
+    /// back.
+    Aged,
 }
 
 impl Reason {
     /// Every reason, in the order of [`Metrics::disconnects`].
-    pub const ALL: [Reason; 9] = [
+    pub const ALL: [Reason; 11] = [
         Reason::ClientClosed,
         Reason::Error,
         Reason::Lagging,
@@ -55,6 +60,8 @@ impl Reason {
         Reason::TimedOut,
         Reason::Reset,
         Reason::Stalled,
+        Reason::Kicked,
+        Reason::Aged,
     ];
 
     /// A short name for logs and metrics.
@@ -70,6 +77,8 @@ impl Reason {
             Reason::TimedOut => "timed_out",
             Reason::Reset => "reset",
             Reason::Stalled => "stalled",
+            Reason::Kicked => "kicked",
+            Reason::Aged => "aged",
         }
     }
 
@@ -152,6 +161,9 @@ pub struct Metrics {
     pub accepted_connections: u64,
     /// Sockets that were turned away because of the bounds on connections.
     pub refused_connections: u64,
+    /// Notices of connections that were lost because their queue was full, see
+    /// [`Hub::notices`](crate::Hub::notices).
+    pub lost_notices: u64,
     /// Ended event streams by reason, in the order of [`Reason::ALL`].
     pub disconnects: [u64; Reason::ALL.len()],
     /// How long events took from being published to a socket's taking them. All events of a batch

@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::event::Event;
+use crate::lifecycle::ConnectionId;
 use crate::policy::Policy;
 
 /// How a [`Hub`](crate::Hub) behaves and where its bounds are. All of it has a default.
@@ -79,12 +80,18 @@ pub struct Options {
     /// on the lag's age may come first: what waits is as a rule older than the socket's last take.
     /// 100 ms to 1 day; zero for no bound. Default: 30 s.
     pub stall_time_max: Duration,
-    /// The most connections. An eighth and 16 more sockets may be open for a moment, for clients
+    /// The most connections, 1 to 10,000,000. An eighth and 16 more sockets may be open for a
+    /// moment, for clients
     /// that have not sent their request, or are told that there is no room. Default: 100,000.
     pub connections_max: usize,
     /// The most connections from one address (from one /64 network in IPv6); zero for no bound,
     /// since behind a proxy all clients have the proxy's address. Default: zero.
     pub connections_per_address_max: usize,
+    /// How old a connection may get, 1 s to 30 days; zero for any age. One that is older, by up to a
+    /// quarter of this which is drawn for each, is sent everything, told a reconnection time as when
+    /// it came, and closed: so clients spread anew over servers that have come or gone, and not all
+    /// at once. One that lags so long is closed after another quarter. Default: zero.
+    pub max_age: Duration,
 }
 
 /// The largest `shards`.
@@ -95,6 +102,11 @@ const EVENT_BYTES_MAX: usize = 64 << 20;
 const BATCH_BYTES_MAX: usize = 16 << 20;
 /// The shortest `heartbeat` and `stall_time_max`: what the shard's clock can tell.
 const TICK: Duration = Duration::from_millis(100);
+/// The largest `connections_max`: with the eighth more for those that are turned away, all may be
+/// one shard's, whose entries have numbers of 24 bits.
+const CONNECTIONS_MAX: usize = 10_000_000;
+const _: () = assert!(CONNECTIONS_MAX + CONNECTIONS_MAX / 8 + 16 < ConnectionId::INDICES_MAX);
+const SECOND: Duration = Duration::from_secs(1);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Default for Options {
@@ -120,6 +132,7 @@ impl Default for Options {
             stall_time_max: Duration::from_secs(30),
             connections_max: 100_000,
             connections_per_address_max: 0,
+            max_age: Duration::ZERO,
         }
     }
 }
@@ -163,7 +176,16 @@ impl Options {
         within(self.hub_room_bytes > 0, "hub_room_bytes", "at least 1 byte")?;
         within(self.lag_total_bytes_max > 0, "lag_total_bytes_max", "at least 1 byte")?;
         within(zero_or_ticks(self.stall_time_max), "stall_time_max", "zero, or 100 ms to 1 day")?;
-        within(self.connections_max > 0, "connections_max", "at least 1")?;
+        within(
+            (1..=CONNECTIONS_MAX).contains(&self.connections_max),
+            "connections_max",
+            "1 to 10,000,000",
+        )?;
+        within(
+            self.max_age.is_zero() || (SECOND..=30 * DAY).contains(&self.max_age),
+            "max_age",
+            "zero, or 1 s to 30 days",
+        )?;
         within(self.lag_age_max >= self.lag_grace, "lag_age_max", "at least lag_grace")?;
         within(self.history_age_max <= 7 * DAY, "history_age_max", "at most 7 days")?;
         let name = Event::empty().retry(DAY).name(&*self.gap_event).check(0);

@@ -93,6 +93,11 @@ impl Audience {
         }
     }
 
+    /// How many connections are in it.
+    pub(crate) fn len(&self) -> usize {
+        self.ring.len() + self.lagging.len() + self.replaying as usize
+    }
+
     /// Nobody is here: no member, no laggard, and nobody who is to become one.
     pub(crate) fn is_empty(&self) -> bool {
         self.ring.is_empty() && self.lagging.is_empty() && self.replaying == 0

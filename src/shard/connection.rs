@@ -17,7 +17,6 @@ use crate::sys::Stream;
 
 pub(crate) struct Connection {
     pub(crate) sink: Sink,
-    pub(crate) peer: Network,
     pub(crate) state: State,
 }
 
@@ -92,11 +91,22 @@ pub(crate) struct Lagging {
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Network(u64);
 
-/// The entry of an idle connection, with what the slab adds. A test's own sink makes it larger.
+/// The entry of an idle connection, with what the slab adds. What is known of it besides is in its
+/// record. A test's own sink makes it larger.
 #[cfg(all(not(test), target_pointer_width = "64"))]
-const _: () = assert!(size_of::<(u32, Connection)>() == 40);
+const _: () = assert!(size_of::<Option<(u32, Connection)>>() == 32);
 
 impl Connection {
+    /// The audience that it is in, if it is an event stream.
+    pub(crate) fn audience(&self) -> Option<u32> {
+        match &self.state {
+            State::Live(place) => Some(place.audience),
+            State::Lagging(lagging) => Some(lagging.place.audience),
+            State::Replaying(replaying) => Some(replaying.audience),
+            State::Greeting(_) | State::Leaving => None,
+        }
+    }
+
     /// Notes that its place in its audience has changed.
     pub(crate) fn set_place(&mut self, to: u32) {
         match &mut self.state {
@@ -161,8 +171,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_idle_connection_is_an_entry_of_at_most_56_bytes() {
-        assert!(size_of::<(u32, Connection)>() <= 56, "{}", size_of::<(u32, Connection)>());
+    fn an_idle_connection_is_an_entry_of_at_most_48_bytes() {
+        assert!(size_of::<(u32, Connection)>() <= 48, "{}", size_of::<(u32, Connection)>());
     }
 
     #[test]

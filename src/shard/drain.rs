@@ -3,14 +3,11 @@
 //! with a reconnection time of its own. What is published meanwhile still goes to those who are
 //! left. Who lags is given the window and some patience to catch up.
 
-use std::io::ErrorKind;
 use std::time::Duration;
 
 use super::connection::State;
 use super::Shard;
-use crate::frame::{chunk, Wire, LAST_CHUNK};
 use crate::metrics::Reason;
-use crate::options::jittered;
 
 /// Connections that one turn closes, and entries of the slab that it looks at for that.
 const FAREWELLS_MAX: u32 = 256;
@@ -63,7 +60,7 @@ impl Shard {
         let (mut farewells, mut visits) = (0, 0);
         while draining.done < due && farewells < FAREWELLS_MAX && visits < end.min(VISITS_MAX) {
             draining.at = if draining.at < end { draining.at } else { 0 };
-            let gone = self.say_farewell(draining.at, retry);
+            let gone = self.drain_one(draining.at, retry);
             farewells += u32::from(gone);
             draining.done += u64::from(gone);
             draining.at += 1;
@@ -74,27 +71,17 @@ impl Shard {
     }
 
     /// Closes a connection that has been sent everything; false if this is none.
-    fn say_farewell(&mut self, index: u32, retry: Duration) -> bool {
+    fn drain_one(&mut self, index: u32, retry: Duration) -> bool {
         let Some(connection) = self.connections.at(index) else { return false };
         let State::Live(place) = &connection.state else { return false };
-        let audience = &self.audiences[place.audience];
-        if audience.has_work() {
+        if self.audiences[place.audience].has_work() {
             return false;
         }
-        let mut farewell = Vec::new();
-        if !retry.is_zero() {
-            farewell = format!("retry: {}\n\n", jittered(retry).as_millis()).into_bytes();
-        }
-        if audience.wire == Wire::Chunked {
-            farewell = if farewell.is_empty() { farewell } else { chunk(&farewell) };
-            farewell.extend_from_slice(LAST_CHUNK);
-        }
-        let sent = self.connections[index].sink.send(&farewell);
-        match sent {
-            Ok(bytes) if bytes == farewell.len() => self.disconnect(index, Reason::Drained),
-            Err(error) if error.kind() != ErrorKind::WouldBlock => self.lose(index, &error),
+        match self.say_farewell(index, retry) {
+            Ok(true) => self.disconnect(index, Reason::Drained),
             // Not told, or only half.
-            _ => self.disconnect(index, Reason::Error),
+            Ok(false) => self.disconnect(index, Reason::Error),
+            Err(error) => self.lose(index, &error),
         }
         true
     }

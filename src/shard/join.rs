@@ -10,7 +10,7 @@ use super::audience::Audience;
 use super::connection::{Connection, Greeted, Network, Place, Sink, State};
 use super::greeter::{Door, Greeting, Guest, Visitor};
 use super::lag::Own;
-use super::record::Record;
+use super::record::{Record, Sent};
 use super::slots::Key;
 use super::{Command, Shard};
 use crate::filter::Subscription;
@@ -54,6 +54,7 @@ impl Shard {
         for _ in 0..ACCEPTS_MAX {
             let Ok(command) = self.link().orders.try_recv() else { return };
             match command {
+                Command::Ask(asked) => self.take_question(*asked),
                 refused if self.flush_until_ns.is_some() || self.draining.is_some() => {
                     self.refuse(refused);
                 }
@@ -78,7 +79,7 @@ impl Shard {
     pub(super) fn refuse(&self, command: Command) {
         match command {
             Command::Open(door) if self.shared.is_ending() => door.close(),
-            Command::Open(_) | Command::Doors | Command::Serve { .. } => {}
+            Command::Open(_) | Command::Doors | Command::Serve { .. } | Command::Ask(_) => {}
         }
     }
 
@@ -137,17 +138,16 @@ impl Shard {
 
     /// Takes a connection into the slab, and reads and answers its request if it is there.
     fn serve(&mut self, stream: Stream, read: &[u8], addr: SocketAddr, door: &Arc<Door>) {
-        let peer = Network::from(addr);
-        if !self.shared.seats.take(peer) {
+        if !self.shared.seats.take(Network::from(addr)) {
             self.link().counters.refused_connections.add(1);
             return;
         }
         let greeted = Greeted { door: door.clone(), addr, head: Vec::new() };
         let key = self.connections.insert(Connection {
             sink: Sink::Socket(stream),
-            peer,
             state: State::Greeting(Box::new(greeted)),
         });
+        self.keep_record(key.index, Record::new(addr));
         self.link().counters.pending_connections.add(1);
         if read.is_empty() {
             self.read_head(key);
@@ -191,7 +191,7 @@ impl Shard {
     fn greet(&mut self, key: Key, bytes: &[u8]) {
         let connection = &mut self.connections[key.index];
         let State::Greeting(greeted) = &mut connection.state else { return };
-        let crowded = self.shared.seats.is_crowded(connection.peer);
+        let crowded = self.shared.seats.is_crowded(self.records[key.index as usize].network());
         // Most heads come in one piece, and are then never copied.
         let head = match greeted.head.is_empty() {
             true => bytes,
@@ -244,7 +244,7 @@ impl Shard {
 
     /// Hands a connection to the part of the program that serves what is not an event stream.
     fn send_elsewhere(&mut self, key: Key, read: Vec<u8>) {
-        let Connection { sink, state, .. } = self.remove(key.index);
+        let Connection { sink, state } = self.remove(key.index);
         let (Sink::Socket(stream), State::Greeting(greeted)) = (sink, state) else { return };
         // It is registered only if its head came in several pieces.
         let _ = self.poller.remove(stream.as_fd());
@@ -259,9 +259,10 @@ impl Shard {
     /// Makes an event stream of a connection: from now on it gets what is published to its topics.
     pub(super) fn join(&mut self, index: u32, guest: &Guest) {
         let audience = self.audience_of(&guest.wanted, guest.wire);
+        let now_ns = self.now_ns;
         // Nobody ever stands there who joins now: it has what comes before.
         let joined_at = (self.audiences[audience].log.end() as u32).wrapping_sub(1);
-        self.keep_record(index, Record { policy: guest.policy, joined_at });
+        self.records[index as usize].begin(guest.policy, guest.tag.as_ref(), now_ns, joined_at);
         self.link().counters.pending_connections.sub(1);
         self.link().counters.connections.add(1);
         self.link().counters.accepted_connections.add(1);
@@ -276,6 +277,8 @@ impl Shard {
         let position = self.audiences[audience].log.position_after(number);
         self.records[index as usize].joined_at = position as u32;
         self.join_ring(index, audience, number, self.now_ms());
+        self.begin_count(index, Sent::default());
+        self.tell_of_beginning(index);
         self.send_own(index, &welcome(guest, id.as_deref()));
     }
 
@@ -293,15 +296,6 @@ impl Shard {
             Wire::Plain => block.into_bytes(),
             Wire::Chunked => chunk(block.as_bytes()),
         })
-    }
-
-    fn keep_record(&mut self, index: u32, record: Record) {
-        let nth = index as usize;
-        if nth >= self.records.len() {
-            // What is passed over is no stream yet.
-            self.records.resize_with(nth + 1, Record::default);
-        }
-        self.records[nth] = record;
     }
 
     /// Makes a member of a connection that is to get what comes after a number, up to which
@@ -340,7 +334,7 @@ impl Shard {
             Err(error) => return self.lose(index, &error),
         };
         let position = self.audiences[audience].ring.position_of(place);
-        self.fall_behind(index, Some(Own { bytes: bytes.into(), sent }), position..position, 0);
+        self.fall_behind(index, Some(Own::new(bytes, sent)), position..position, 0);
         self.change_log(audience, Audience::settle);
     }
 

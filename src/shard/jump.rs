@@ -71,6 +71,7 @@ struct Waiting {
 impl Shard {
     /// Has a laggard jump to a position, over everything before it that it has not begun.
     pub(super) fn jump(&mut self, index: u32, to: u64, shares: &mut Shares) {
+        let sent = self.sent_to(index);
         let lagging = self.laggard(index);
         let (audience, position) = (lagging.place.audience, lagging.batch.start);
         let begun = if lagging.aside.is_some() { 0 } else { lagging.begun() as u64 };
@@ -90,11 +91,13 @@ impl Shard {
             });
         }
         self.stand_at(index, to);
+        self.begin_count(index, sent);
     }
 
     /// Sets everything aside that waits for a laggard, of each key the newest event alone; it then
     /// stands at the log's end.
     pub(super) fn conflate(&mut self, index: u32, shares: &mut Shares) {
+        let sent = self.sent_to(index);
         let audience = self.laggard(index).place.audience;
         self.set_aside(index, shares, |shard, lagging| {
             let mut waiting = shard.waiting(lagging);
@@ -109,6 +112,7 @@ impl Shard {
             waiting
         });
         self.stand_at(index, self.audiences[audience].log.end());
+        self.begin_count(index, sent);
     }
 
     /// Drops the older half of what is set aside for a laggard and was not begun; false if there

@@ -16,6 +16,7 @@ use super::aside::Share;
 use super::audience::Audience;
 use super::connection::{Lagging, Place, State};
 use super::jump::Shares;
+use super::record::Sent;
 use super::slots::Key;
 use super::Shard;
 use crate::policy::Policy;
@@ -31,6 +32,9 @@ const GOES_MAX: usize = 32;
 pub(crate) struct Own {
     pub(crate) bytes: Arc<[u8]>,
     pub(crate) sent: usize,
+    /// Where in them there are events, in plain form, and how many.
+    pub(super) plain: Range<usize>,
+    pub(super) events: u64,
 }
 
 /// Where what a laggard is to be sent next is.
@@ -221,12 +225,12 @@ impl Shard {
 
     /// A laggard was sent so many of its own bytes.
     fn take_own(&mut self, index: u32, sent: usize) {
-        let own = &mut self.laggard_mut(index).own;
-        if let Some(bytes) = own {
-            bytes.sent += sent;
-            if bytes.sent == bytes.bytes.len() {
-                *own = None;
-            }
+        let Some(own) = &mut self.laggard_mut(index).own else { return };
+        own.sent += sent;
+        if own.sent == own.bytes.len() {
+            let events = own.events_sent(usize::MAX);
+            self.laggard_mut(index).own = None;
+            self.count_sent(index, events);
         }
     }
 
@@ -235,7 +239,7 @@ impl Shard {
     fn begin_to_tell(&mut self, index: u32, bytes: &[u8], sent: usize) {
         let lagging = self.laggard_mut(index);
         lagging.last = lagging.missing.take().map(|missing| missing.id());
-        lagging.own = (sent < bytes.len()).then(|| Own { bytes: bytes.into(), sent });
+        lagging.own = (sent < bytes.len()).then(|| Own::new(bytes, sent));
         self.link().counters.gap_events.add(1);
     }
 
@@ -245,11 +249,13 @@ impl Shard {
         let items = self.aside.items(list);
         let (at_ns, last) = (items[batch.start].at_ns, items[batch.end - 1].frame.stream_id());
         let is_all = batch.end == items.len();
+        let plain = items[batch.clone()].iter().map(|item| item.frame.plain().len() as u64).sum();
         let lagging = self.laggard_mut(index);
         let bytes = std::mem::take(&mut lagging.sent) + rest;
         lagging.last = Some(last);
         lagging.aside = Some(Share { list, batch: batch.end..batch.end });
         self.count_taken(batch.len() as u64, Some(at_ns), bytes, 1);
+        self.count_sent(index, Sent { events: batch.len() as u64, bytes: plain });
         if is_all {
             self.let_aside_go(index);
         }

@@ -2,13 +2,15 @@
 
 use std::io::{self, ErrorKind};
 use std::os::fd::AsFd;
+use std::time::Duration;
 
 use super::audience::Audience;
 use super::connection::{Connection, Place, State};
 use super::slots::Key;
 use super::Shard;
-use crate::frame::{Wire, LAST_CHUNK};
+use crate::frame::{chunk, Wire, LAST_CHUNK};
 use crate::metrics::Reason;
+use crate::options::jittered;
 
 /// How much a client may send at once after its request's head: nothing is expected of it.
 const UNASKED_BYTES_MAX: usize = 64 << 10;
@@ -17,6 +19,7 @@ impl Shard {
     /// Ends an event stream, and counts why.
     pub(super) fn disconnect(&mut self, index: u32, reason: Reason) {
         log::debug!("connection {index} of shard {} ended: {}", self.id, reason.as_str());
+        self.tell_of_end(index, reason);
         let counters = &self.link().counters;
         counters.count_disconnect(reason);
         counters.connections.sub(1);
@@ -34,6 +37,32 @@ impl Shard {
             (reason, _) => reason,
         };
         self.disconnect(index, reason);
+    }
+
+    /// Tells a stream to come back after a time of its own, unless that is zero, and ends its body,
+    /// if nothing else has been begun for it. True when its socket took that; it is to be
+    /// disconnected in any case.
+    pub(super) fn say_farewell(&mut self, index: u32, retry: Duration) -> io::Result<bool> {
+        let place = match &self.connections[index].state {
+            State::Live(place) => *place,
+            State::Lagging(lagging) if lagging.own.is_none() && lagging.sent == 0 => lagging.place,
+            State::Greeting(_) | State::Lagging(_) | State::Replaying(_) | State::Leaving => {
+                return Ok(false)
+            }
+        };
+        let mut farewell = Vec::new();
+        if !retry.is_zero() {
+            farewell = format!("retry: {}\n\n", jittered(retry).as_millis()).into_bytes();
+        }
+        if self.audiences[place.audience].wire == Wire::Chunked {
+            farewell = if farewell.is_empty() { farewell } else { chunk(&farewell) };
+            farewell.extend_from_slice(LAST_CHUNK);
+        }
+        match self.connections[index].sink.send(&farewell) {
+            Ok(bytes) => Ok(bytes == farewell.len()),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// Takes a connection out of everything that knows it. To drop it is to close it.
@@ -61,7 +90,8 @@ impl Shard {
             State::Greeting(_) | State::Leaving => self.link().counters.pending_connections.sub(1),
         }
         let connection = self.connections.remove(index);
-        self.shared.seats.give_back(connection.peer);
+        let record = std::mem::take(&mut self.records[index as usize]);
+        self.shared.seats.give_back(record.network());
         self.connections.shrink();
         if self.connections.is_empty() {
             self.records = Vec::new();

@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use super::aside::Item;
 use super::window::Window;
-use crate::frame::{Frame, StreamId, Wire};
+use crate::frame::{Envelope, Frame, StreamId, Wire};
 use crate::order::{Published, EVENT_BYTES};
 
 pub(crate) struct Log {
@@ -29,6 +29,9 @@ pub(crate) struct Log {
     first: u64,
     /// The id of the event before that, if there was one.
     before_first: Option<StreamId>,
+    /// The plain bytes of all events that ever were before the first, and before the end.
+    first_bytes: u64,
+    end_bytes: u64,
     /// The last entries as they were published: they hold their room until all members that keep
     /// up have been sent them.
     unsent: VecDeque<Arc<Published>>,
@@ -62,6 +65,8 @@ impl Log {
             entries: VecDeque::new(),
             first: 0,
             before_first: None,
+            first_bytes: 0,
+            end_bytes: 0,
             unsent: VecDeque::new(),
             at_end: 0,
             lag_bytes: 0,
@@ -70,10 +75,12 @@ impl Log {
     }
 
     pub(crate) fn append(&mut self, published: &Arc<Published>) {
+        let bytes = published.frame.plain().len() as u32;
+        self.end_bytes += u64::from(bytes);
         self.entries.push_back(Entry {
             frame: published.frame.clone(),
             at_ns: published.at_ns,
-            bytes: published.frame.plain().len() as u32,
+            bytes,
             laggards: std::mem::take(&mut self.at_end),
         });
         self.unsent.push_back(published.clone());
@@ -196,6 +203,30 @@ impl Log {
         self.entries.get(self.index(position)).map(|entry| entry.at_ns)
     }
 
+    /// The plain bytes of all events that ever were before a position.
+    pub(crate) fn bytes_before(&self, position: u64) -> u64 {
+        let nth = self.index(position);
+        match nth <= self.entries.len() / 2 {
+            true => self.first_bytes + bytes_of(self.entries.range(..nth)) as u64,
+            false => self.end_bytes - bytes_of(self.entries.range(nth..)) as u64,
+        }
+    }
+
+    /// The same before the end.
+    pub(crate) fn end_bytes(&self) -> u64 {
+        self.end_bytes
+    }
+
+    /// What a laggard that was sent so many bytes of a batch has of it: events that are whole, and
+    /// plain bytes.
+    pub(crate) fn taken(&self, batch: Range<u64>, sent: usize) -> (u64, u64) {
+        if sent == 0 {
+            return (0, 0);
+        }
+        let entries = self.entries.range(self.index(batch.start)..self.index(batch.end));
+        whole_in(self.wire, entries.map(|entry| entry.bytes as usize), sent)
+    }
+
     /// A laggard now stands at this position.
     pub(crate) fn stand_at(&mut self, position: u64) {
         *self.laggards_at(position) += 1;
@@ -238,6 +269,7 @@ impl Log {
         let mut last = None;
         while self.first < self.sent() && self.entries[0].laggards == 0 {
             self.lag_bytes -= kept_by(self.entries.range(..1));
+            self.first_bytes += u64::from(self.entries[0].bytes);
             self.first += 1;
             last = self.entries.pop_front();
         }
@@ -248,6 +280,24 @@ impl Log {
             self.entries.shrink_to(4);
         }
     }
+}
+
+/// What one has of events of so many plain bytes each that was sent so many bytes of them in one
+/// envelope: how many whole, and plain bytes.
+pub(super) fn whole_in(
+    wire: Wire,
+    events: impl Iterator<Item = usize> + Clone,
+    sent: usize,
+) -> (u64, u64) {
+    let all: usize = events.clone().sum();
+    let bytes = sent.saturating_sub(Envelope::new(wire, all).head().len()).min(all);
+    let mut left = bytes;
+    let whole = |event: &usize| {
+        let rest = left.checked_sub(*event);
+        left = rest.unwrap_or(left);
+        rest.is_some()
+    };
+    (events.take_while(whole).count() as u64, bytes as u64)
 }
 
 /// The plain bytes of events.

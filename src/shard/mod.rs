@@ -31,9 +31,11 @@
 //!
 //! Everything here is driven from outside (`drive.rs`) by [`Shard::turn`], which never blocks.
 
+mod age;
 mod aside;
 mod audience;
 mod bounds;
+mod census;
 mod conflate;
 mod connection;
 mod drain;
@@ -69,6 +71,7 @@ use slab::Slab;
 
 use self::aside::Aside;
 use self::audience::Audience;
+use self::census::Inquiry;
 use self::connection::Connection;
 use self::drain::Draining;
 use self::record::Record;
@@ -78,10 +81,12 @@ use self::slots::{Key, Slots};
 use self::timer::Timers;
 use crate::frame::Wire;
 use crate::metrics::Counters;
+use crate::notices::NoticeQueue;
 use crate::options::Options;
 use crate::order::{Order, Published, ShardInbox};
 use crate::sys::{Poller, Readiness, Stream};
 
+pub(crate) use self::census::{Answer, Asked, Question};
 pub(crate) use self::drain::Drain;
 pub use self::greeter::Visitor;
 pub(crate) use self::greeter::{Door, Greeter, Greeting, Guest};
@@ -138,6 +143,8 @@ pub(crate) struct Shard {
     flush_until_ns: Option<u64>,
     /// Once the hub is drained: how far that is.
     draining: Option<Draining>,
+    /// What the host asks, and is being answered.
+    inquiries: VecDeque<Inquiry>,
     /// Kept from one use to the next, so that its memory is.
     inbox_taken: Vec<Arc<Published>>,
     scratch: Box<[u8]>,
@@ -155,6 +162,7 @@ pub(crate) struct Shared {
     pub(crate) drain: OnceLock<Drain>,
     /// Notified when a shard that drains has no stream any more.
     pub(crate) emptied: event_listener::Event,
+    pub(crate) notices: NoticeQueue,
 }
 
 /// The way to one shard from any thread.
@@ -172,6 +180,8 @@ pub(crate) enum Command {
     Doors,
     /// Serve a connection from which so much was read.
     Serve { stream: Stream, read: Vec<u8>, addr: std::net::SocketAddr, door: Arc<Door> },
+    /// Say something about the connections, or end some.
+    Ask(Box<Asked>),
 }
 
 /// When a shard is to have its next turn.
@@ -237,6 +247,7 @@ impl Shard {
             now_ns: 0,
             flush_until_ns: None,
             draining: None,
+            inquiries: VecDeque::new(),
             inbox_taken: Vec::new(),
             scratch: vec![0; 16 << 10].into_boxed_slice(),
             lag_scratch: Vec::new(),
@@ -300,10 +311,11 @@ impl Shard {
         self.handle_commands();
         self.send();
         let farewells = self.send_away();
+        let inquiries = self.answer_questions();
         self.resume_unfinished();
         self.handle_timers();
         let resting = self.express.is_empty() && self.bulk.is_empty() && self.unfinished.is_empty();
-        let busy = !resting || self.sweep_is_due() || farewells;
+        let busy = !resting || self.sweep_is_due() || farewells || inquiries;
         match self.flush_until_ns {
             Some(until_ns) => self.next_while_closing(busy, until_ns),
             None if busy => Next::Now,
@@ -434,7 +446,11 @@ impl Shard {
         let whole = sends - short.len() - broken.len();
         self.count_delivered(index, from..to, bytes, whole);
         short.into_iter().for_each(|(member, sent)| self.fall_behind(member, None, from..to, sent));
-        broken.into_iter().for_each(|(member, error)| self.lose(member, &error));
+        for (member, error) in broken {
+            // So that nothing of the batch counts as sent to it.
+            self.fall_behind(member, None, from..to, 0);
+            self.lose(member, &error);
+        }
         self.end_slice(index, to);
         sends.max(1) * cost
     }
@@ -546,5 +562,6 @@ impl Drop for Shard {
             self.close_all();
         }
         self.link().inbox.take(&mut Vec::new());
+        self.shared.notices.leave();
     }
 }

@@ -1,13 +1,234 @@
-//! What is known of an event stream besides what the hot path needs. It stands in a row of its own,
+//! What is known of a connection besides what the hot path needs. It stands in a row of its own,
 //! beside the slab, so that entries stay small.
+//!
+//! Nothing is written here for an event. How much a stream was sent follows from where it stands
+//! in its audience's log, which knows how many events, and bytes of them, were ever before each
+//! position: the record has the difference. What moves a connection other than by sending it what
+//! is between, from one audience to another, or past events that were dropped for it, has to ask
+//! [`Shard::sent_to`] before, and to [`Shard::begin_count`] afterwards; what sends it events from
+//! elsewhere does so in an [`Own`] that says how many.
 
+use std::net::{Ipv6Addr, SocketAddr};
+use std::ops::{Add, Range, Sub};
+use std::sync::Arc;
+
+use super::audience::Audience;
+use super::connection::{Network, Place, State};
+use super::lag::Own;
+use super::Shard;
+use crate::frame::Wire;
 use crate::policy::Policy;
 
 #[derive(Default)]
 pub(super) struct Record {
+    /// The peer's address, an IPv4 one as its mapping in IPv6.
+    ip: [u8; 16],
+    port: u16,
     /// What happens to it when it lags too far.
     pub(super) policy: Policy,
     /// The position in its audience's log, in 32 bits, before which it has been sent no event, nor
     /// has any from an earlier connection; one at which it never stands if there is none.
     pub(super) joined_at: u32,
+    /// When it became a stream, in milliseconds since the hub's start: 40 bits.
+    since_ms: u32,
+    since_ms_high: u8,
+    /// What its audience's log is to be added to for what it was sent.
+    base: Sent,
+    /// What it calls itself. Few have one, so it is behind one more pointer.
+    tag: Option<Box<Arc<str>>>,
+}
+
+/// Events that a connection was sent, and their bytes in plain form.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Sent {
+    pub(super) events: u64,
+    pub(super) bytes: u64,
+}
+
+/// Each connection has one, idle or not.
+#[cfg(target_pointer_width = "64")]
+const _: () = assert!(size_of::<Record>() == 56);
+
+impl Record {
+    /// That of a connection of which nothing but its peer is known yet.
+    pub(super) fn new(peer: SocketAddr) -> Record {
+        let ip = match peer {
+            SocketAddr::V4(peer) => peer.ip().to_ipv6_mapped(),
+            SocketAddr::V6(peer) => *peer.ip(),
+        };
+        Record { ip: ip.octets(), port: peer.port(), ..Record::default() }
+    }
+
+    /// Notes that it is a stream from now on.
+    pub(super) fn begin(
+        &mut self,
+        policy: Policy,
+        tag: Option<&Arc<str>>,
+        now_ns: u64,
+        joined_at: u32,
+    ) {
+        self.joined_at = joined_at;
+        let now_ms = now_ns / 1_000_000;
+        self.policy = policy;
+        self.tag = tag.cloned().map(Box::new);
+        (self.since_ms, self.since_ms_high) = (now_ms as u32, (now_ms >> 32) as u8);
+    }
+
+    /// The peer's address, as it is written in IPv4 if it can be.
+    pub(super) fn addr(&self) -> SocketAddr {
+        SocketAddr::new(Ipv6Addr::from(self.ip).to_canonical(), self.port)
+    }
+
+    pub(super) fn network(&self) -> Network {
+        Network::from(self.addr())
+    }
+
+    pub(super) fn tag(&self) -> Option<&Arc<str>> {
+        self.tag.as_deref()
+    }
+
+    /// When it became a stream, in milliseconds since the hub's start.
+    pub(super) fn since_ms(&self) -> u64 {
+        u64::from(self.since_ms_high) << 32 | u64::from(self.since_ms)
+    }
+
+    /// For how long it has been a stream, in milliseconds.
+    pub(super) fn age_ms(&self, now_ns: u64) -> u64 {
+        (now_ns / 1_000_000).saturating_sub(self.since_ms())
+    }
+}
+
+impl Shard {
+    /// Keeps what is known of the connection at an index.
+    pub(super) fn keep_record(&mut self, index: u32, record: Record) {
+        let nth = index as usize;
+        if nth >= self.records.len() {
+            self.records.resize_with(nth + 1, Record::default);
+        }
+        self.records[nth] = record;
+    }
+
+    pub(super) fn record(&self, index: u32) -> &Record {
+        &self.records[index as usize]
+    }
+
+    /// What a stream was sent since it began: events that its socket took whole, and all bytes of
+    /// events that it took, without envelopes, heads, heartbeats, gaps and the like.
+    pub(super) fn sent_to(&self, index: u32) -> Sent {
+        let own = self.own_of(index).map_or(Sent::default(), |own| own.events_sent(own.sent));
+        self.records[index as usize].base + self.stands_at(index) + own
+    }
+
+    /// Says that a stream, where it stands now, was sent so much.
+    pub(super) fn begin_count(&mut self, index: u32, sent: Sent) {
+        let base = &mut self.records[index as usize].base;
+        *base = Sent::default();
+        let before = self.sent_to(index);
+        self.records[index as usize].base = sent - before;
+    }
+
+    /// Counts what a stream was sent otherwise than from its audience's log.
+    pub(super) fn count_sent(&mut self, index: u32, sent: Sent) {
+        let base = &mut self.records[index as usize].base;
+        *base = *base + sent;
+    }
+
+    /// All that ever was in the log of a stream's audience before the place where the stream stands.
+    /// Nothing for what does not stand there.
+    pub(super) fn stands_at(&self, index: u32) -> Sent {
+        match &self.connections[index].state {
+            State::Live(Place { audience, place, .. }) => {
+                let audience = &self.audiences[*audience];
+                let events = audience.ring.position_of(*place);
+                Sent { events, bytes: audience.log.bytes_before(events) }
+            }
+            State::Lagging(lagging) => {
+                let Audience { log, wire, .. } = &self.audiences[lagging.place.audience];
+                let position = lagging.batch.start;
+                let (events, bytes) = match &lagging.aside {
+                    Some(share) => self.aside.taken(share, *wire, lagging.sent),
+                    None => log.taken(lagging.batch.clone(), lagging.sent),
+                };
+                Sent { events: position + events, bytes: log.bytes_before(position) + bytes }
+            }
+            State::Greeting(_) | State::Replaying(_) | State::Leaving => Sent::default(),
+        }
+    }
+
+    /// The bytes of its own that a stream is being sent.
+    pub(super) fn own_of(&self, index: u32) -> Option<&Own> {
+        match &self.connections[index].state {
+            State::Lagging(lagging) => lagging.own.as_ref(),
+            State::Replaying(replaying) => replaying.own.as_ref(),
+            State::Greeting(_) | State::Live(_) | State::Leaving => None,
+        }
+    }
+}
+
+impl Own {
+    /// Bytes of which none are events, and how many of them were sent.
+    pub(super) fn new(bytes: &[u8], sent: usize) -> Own {
+        Own { bytes: bytes.into(), sent, plain: 0..0, events: 0 }
+    }
+
+    /// Bytes that have so many events from a place on, in one envelope.
+    pub(super) fn of_events(wire: Wire, bytes: Arc<[u8]>, from: usize, events: u64) -> Own {
+        let line_end = memchr::memchr(b'\n', &bytes[from..]);
+        let plain = match (wire, line_end) {
+            (Wire::Plain, _) => from..bytes.len(),
+            (Wire::Chunked, Some(at)) => from + at + 1..bytes.len() - b"\r\n".len(),
+            (Wire::Chunked, None) => 0..0,
+        };
+        Own { bytes, sent: 0, plain, events }
+    }
+
+    /// What there is of events in so many of its bytes.
+    pub(super) fn events_sent(&self, sent: usize) -> Sent {
+        let Range { start, end } = self.plain;
+        let taken = &self.bytes[start..sent.clamp(start, end)];
+        let events = match taken.len() == self.plain.len() {
+            true => self.events,
+            // An event ends with the only empty line in it.
+            false => memchr::memmem::find_iter(taken, b"\n\n").count() as u64,
+        };
+        Sent { events, bytes: taken.len() as u64 }
+    }
+}
+
+/// On numbers that wrap, as a base may be less than nothing.
+impl Add for Sent {
+    type Output = Sent;
+
+    fn add(self, more: Sent) -> Sent {
+        let (events, bytes) = (more.events, more.bytes);
+        Sent { events: self.events.wrapping_add(events), bytes: self.bytes.wrapping_add(bytes) }
+    }
+}
+
+impl Sub for Sent {
+    type Output = Sent;
+
+    fn sub(self, less: Sent) -> Sent {
+        let (events, bytes) = (less.events, less.bytes);
+        Sent { events: self.events.wrapping_sub(events), bytes: self.bytes.wrapping_sub(bytes) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_keeps_addresses_of_both_families_and_times_of_years() {
+        for addr in ["192.0.2.1:65535", "[2001:db8::1]:1"] {
+            let addr: SocketAddr = addr.parse().unwrap();
+            assert_eq!(Record::new(addr).addr(), addr);
+        }
+        let mut record = Record::new("[::ffff:192.0.2.1]:80".parse().unwrap());
+        assert_eq!(record.addr(), "192.0.2.1:80".parse().unwrap());
+        let year_ns = 365 * 24 * 60 * 60 * 1_000_000_000;
+        record.begin(Policy::default(), Some(&Arc::from("tag")), 10 * year_ns, 0);
+        assert_eq!(record.age_ms(10 * year_ns + 7_000_000), 7);
+        assert_eq!(record.tag().map(|tag| &**tag), Some("tag"));
+    }
 }

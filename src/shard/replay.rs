@@ -22,6 +22,7 @@ use std::sync::{Arc, Weak};
 use super::connection::{Place as Standing, State};
 use super::join::welcome;
 use super::lag::{Own, Went, GO_BYTES_MAX};
+use super::record::Sent;
 use super::{Guest, Shard};
 use crate::filter::Subscription;
 use crate::frame::{Envelope, Frame, StreamId, Wire};
@@ -40,7 +41,7 @@ const SHARED_TICKS: u8 = 10;
 pub(crate) struct Replaying {
     pub(super) audience: u32,
     /// What it is being sent.
-    own: Option<Own>,
+    pub(super) own: Option<Own>,
     /// Where it is then.
     place: Place,
     /// Whether it queues for another go.
@@ -99,13 +100,17 @@ impl Shard {
         if place.is_now {
             self.take_inbox();
             self.join_ring(index, audience, place.after, self.now_ms());
+            self.begin_count(index, Sent::default());
+            self.tell_of_beginning(index);
             return self.send_own(index, &bytes);
         }
         self.audiences[audience].replaying += 1;
         self.link().counters.lagging_connections.add(1);
-        let own = Some(Own { bytes: bytes.into(), sent: 0 });
+        let own = Some(Own::new(&bytes, 0));
         let replaying = Replaying { audience, own, place, queued: false, since_ms: self.now_ms() };
         self.connections[index].state = State::Replaying(Box::new(replaying));
+        self.begin_count(index, Sent::default());
+        self.tell_of_beginning(index);
         self.resume(self.connections.key_at(index));
     }
 
@@ -132,7 +137,9 @@ impl Shard {
                     if own.sent < own.bytes.len() {
                         return Went::Blocked;
                     }
+                    let events = own.events_sent(usize::MAX);
                     replaying.own = None;
+                    self.count_sent(index, events);
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Went::Blocked,
                 Err(error) => return Went::Broken(error),
@@ -159,14 +166,15 @@ impl Shard {
         counters.replayed_events.add(part.events);
         counters.delivered_events.add(part.events);
         counters.delivered_bytes.add(part.bytes.len() as u64);
-        let (bytes, told_to) = match gap {
+        let (bytes, from, told_to) = match gap {
             Some((gap, to)) => {
                 counters.gap_events.add(1);
-                ([&gap, &part.bytes[..]].concat().into(), to)
+                ([&gap, &part.bytes[..]].concat().into(), gap.len(), to)
             }
-            None => (part.bytes, 0),
+            None => (part.bytes, 0, 0),
         };
-        let own = (!bytes.is_empty()).then_some(Own { bytes, sent: 0 });
+        let wire = self.audiences[audience].wire;
+        let own = (!bytes.is_empty()).then(|| Own::of_events(wire, bytes, from, part.events));
         if part.is_all {
             // What was published while the part was gathered is in the log, behind its end.
             self.take_inbox();
@@ -188,6 +196,7 @@ impl Shard {
             unreachable!("only one that replays ends with it")
         };
         let (audience, since_ms) = (replaying.audience, replaying.since_ms);
+        let sent = self.sent_to(index);
         let log = &self.audiences[audience].log;
         let position = log.position_after(number);
         self.audiences[audience].replaying -= 1;
@@ -196,6 +205,7 @@ impl Shard {
         let place = Standing { audience, place: 0, quiet_since_ms };
         self.stand_behind(index, place, own, position..position, 0, since_ms);
         self.laggard_mut(index).last.get_or_insert(StreamId::Hub(number));
+        self.begin_count(index, sent);
     }
 
     /// A part that was gathered for someone else, and is not outdated: a last part is, when

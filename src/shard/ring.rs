@@ -124,6 +124,10 @@ impl Ring {
         }
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.keys.len() - self.gone
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.keys.is_empty()
     }

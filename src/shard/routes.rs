@@ -18,6 +18,7 @@ use slab::Slab;
 use crate::filter::tree::FilterTree;
 use crate::filter::{Filter, Subscription};
 use crate::order::{Interest, Order, TopicState};
+use crate::topic::Topic;
 
 /// The share of the routes that are looked at each tick for topics that are gone, and how many at
 /// least.
@@ -71,6 +72,27 @@ impl Routes {
 
     pub(super) fn subscribed(&self, key: u32) -> &Subscribed {
         &self.subscriptions[key as usize]
+    }
+
+    /// Behind all keys of subscriptions.
+    pub(super) fn end_of_subscriptions(&self) -> usize {
+        self.subscriptions.capacity()
+    }
+
+    /// The subscription of a key, if there is one.
+    pub(super) fn subscribed_at(&self, key: u32) -> Option<&Subscribed> {
+        self.subscriptions.get(key as usize)
+    }
+
+    /// The audiences that a topic's events go to, each once.
+    pub(super) fn audiences_of(&self, topic: &Topic) -> Vec<u32> {
+        let mut audiences = Vec::new();
+        let mut add = |key: u32| audiences.extend(&self.subscriptions[key as usize].audiences);
+        self.find(&Subscription::Topic(topic.clone())).into_iter().for_each(&mut add);
+        self.filters.for_each_match(topic, |_, &key| add(key));
+        audiences.sort_unstable();
+        audiences.dedup();
+        audiences
     }
 
     pub(super) fn subscribed_mut(&mut self, key: u32) -> &mut Subscribed {

@@ -6,6 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use super::connection::{Connection, Network, State};
+use super::record::Record;
 use super::{Guest, Shard};
 #[cfg(feature = "internals")]
 use crate::order::Published;
@@ -19,11 +20,12 @@ impl Shard {
     /// Has a sink join as a connection does whose request was just understood. `None` when there
     /// is no seat.
     pub(crate) fn join_sink(&mut self, sink: Sink, guest: &Guest) -> Option<Key> {
-        let peer = Network::from(SocketAddr::from((Ipv4Addr::LOCALHOST, 1)));
-        if !self.shared.seats.take(peer) {
+        let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
+        if !self.shared.seats.take(Network::from(peer)) {
             return None;
         }
-        let key = self.connections.insert(Connection { sink, peer, state: State::Leaving });
+        let key = self.connections.insert(Connection { sink, state: State::Leaving });
+        self.keep_record(key.index, Record::new(peer));
         self.link().counters.pending_connections.add(1);
         self.join(key.index, guest);
         Some(key)

@@ -14,7 +14,7 @@ pub(crate) struct Key {
     pub(crate) index: u32,
     /// Never zero. Entries get consecutive generations, so the same pair would come again only
     /// after 2^32 - 1 further insertions.
-    generation: u32,
+    pub(crate) generation: u32,
 }
 
 pub(crate) struct Slots<T> {
@@ -43,7 +43,7 @@ impl<T> Slots<T> {
     pub(crate) fn insert(&mut self, value: T) -> Key {
         self.generation = self.generation.checked_add(1).unwrap_or(1);
         let index = self.entries.insert((self.generation, value));
-        let index = u32::try_from(index).expect("connections_max keeps a slab below 2^32 entries");
+        let index = u32::try_from(index).expect("connections_max keeps a slab below 2^24 entries");
         Key { index, generation: self.generation }
     }
 

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::connection::{Sink, State};
+use super::record::Sent;
 use super::*;
 use crate::event::Event;
 use crate::filter::Subscription;
@@ -17,6 +18,7 @@ use crate::frame::{chunk, Draft};
 use crate::id::EventId;
 use crate::inbox::Inbox;
 use crate::metrics::Reason;
+use crate::notices::{NoticeKind, Notices};
 use crate::order::Refused;
 use crate::policy::Policy;
 use crate::resume::{Resume, Start};
@@ -41,18 +43,37 @@ struct TestClient {
     wire: Wire,
 }
 
-struct World {
-    shard: Shard,
+pub(super) struct World {
+    pub(super) shard: Shard,
     shared: Arc<Shared>,
     clients: BTreeMap<u32, TestClient>,
     left: Vec<TestClient>,
     joined: u32,
     /// Every event: its number, topic and text.
     published: Vec<(u64, usize, String)>,
+    notices: Notices,
+}
+
+impl TestClient {
+    /// Whether it was sent so much of events as its far end has of them. What it has of a block that
+    /// is not whole may be of an event or not.
+    fn has(&self, sent: Sent) -> bool {
+        let received = body(&self.far.lock().unwrap().received, self.wire);
+        let text = String::from_utf8(received).unwrap();
+        let text = text.strip_prefix("head\n").unwrap_or_default();
+        let mut blocks: Vec<&str> = text.split_inclusive("\n\n").collect();
+        let rest = blocks.pop_if(|block| !block.ends_with("\n\n")).unwrap_or_default();
+        let is_event =
+            |block: &&str| block.contains("data: ") && !block.contains("event: fanfare-gap");
+        let events: Vec<&str> = blocks.into_iter().filter(is_event).collect();
+        let bytes: usize = events.iter().map(|event| event.len()).sum();
+        let all_bytes = [bytes as u64, (bytes + rest.len()) as u64];
+        sent.events == events.len() as u64 && all_bytes.contains(&sent.bytes)
+    }
 }
 
 impl World {
-    fn new(options: Options) -> World {
+    pub(super) fn new(options: Options) -> World {
         let poller = Poller::new().unwrap();
         let inbox = Arc::new(Inbox::new(poller.waker()));
         let shared = Arc::new(Shared {
@@ -62,9 +83,11 @@ impl World {
             closing: AtomicBool::new(false),
             drain: OnceLock::new(),
             emptied: event_listener::Event::new(),
+            notices: NoticeQueue::new(1),
             options,
         });
         let shard = Shard::new(0, shared.clone(), poller);
+        let notices = shared.notices.open(1 << 20);
         World {
             shard,
             shared,
@@ -72,11 +95,12 @@ impl World {
             left: Vec::new(),
             joined: 0,
             published: Vec::new(),
+            notices,
         }
     }
 
     /// Has a client join that wants what is published from now on.
-    fn join(&mut self, topics: Vec<usize>, wire: Wire, room: usize) {
+    pub(super) fn join(&mut self, topics: Vec<usize>, wire: Wire, room: usize) {
         let number = self.shared.order.sequence();
         self.join_from(topics, wire, room, Resume::Start(Start::Now));
         let client = self.clients.get_mut(&self.joined).expect("it has just joined");
@@ -167,7 +191,18 @@ impl World {
             .filter(|(_, client)| shard.connections.get_mut(client.key).is_none())
             .map(|(&number, _)| number)
             .collect();
-        self.left.extend(gone.iter().filter_map(|number| self.clients.remove(number)));
+        let mut ends: HashMap<_, _> = HashMap::new();
+        while let Some(notice) = self.notices.try_next() {
+            if let NoticeKind::Disconnected { events, bytes, .. } = notice.kind {
+                ends.insert((notice.id.generation(), notice.id.index()), Sent { events, bytes });
+            }
+        }
+        assert_eq!(ends.len(), gone.len(), "who is gone was told of");
+        for client in gone.iter().filter_map(|number| self.clients.remove(number)) {
+            let Key { index, generation } = client.key;
+            assert!(ends.get(&(generation, index)).is_some_and(|&sent| client.has(sent)));
+            self.left.push(client);
+        }
     }
 
     /// Turns until nothing is left to do, with all sinks taking everything.
@@ -192,6 +227,7 @@ impl World {
                 String::from_utf8_lossy(around).into_owned()
             };
             assert_eq!(from_there(&received), from_there(&client.expected), "{:?}", client.topics);
+            assert!(client.has(self.shard.sent_to(client.key.index)));
         }
         for client in &self.left {
             let received = body(&client.far.lock().unwrap().received, client.wire);
@@ -275,6 +311,7 @@ fn run_crowd(seed: u64, steps: usize, options: Options, crowd: usize) -> u64 {
             }
             (10..14, Some(number)) => {
                 let client = world.clients.remove(&number).unwrap();
+                assert!(client.has(world.shard.sent_to(client.key.index)));
                 drop(world.shard.remove(client.key.index));
                 world.left.push(client);
             }

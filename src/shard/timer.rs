@@ -48,7 +48,7 @@ impl Timers {
         let ms = |time: Duration| u32::try_from(time.as_millis()).unwrap_or(u32::MAX);
         let heartbeat_ms = ms(options.heartbeat);
         let stall_ms_max = ms(options.stall_time_max);
-        let watched = [heartbeat_ms, stall_ms_max, ms(options.lag_age_max)];
+        let watched = [heartbeat_ms, stall_ms_max, ms(options.lag_age_max), ms(options.max_age)];
         let shortest = watched.into_iter().filter(|&ms| ms > 0);
         let round_ms = shortest.min().map_or(ROUND_MS_MAX, |ms| (ms / ROUNDS).min(ROUND_MS_MAX));
         Timers {
@@ -195,7 +195,10 @@ impl Shard {
 
     fn visit(&mut self, index: u32, number: u64) {
         let Some(connection) = self.connections.at(index) else { return };
-        match &connection.state {
+        if connection.audience().is_some() && self.retire(index) {
+            return;
+        }
+        match &self.connections[index].state {
             State::Live(place) => {
                 let (now_ms, heartbeat_ms) = (self.now_ms(), self.timers.heartbeat_ms);
                 let audience = &self.audiences[place.audience];

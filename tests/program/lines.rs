@@ -129,6 +129,6 @@ fn the_token_is_shown_and_a_wrong_one_ends_it() {
     let output = run("wrong");
     assert_eq!(output.status.code(), Some(1));
     let said = text(&output.stderr);
-    assert!(said.contains("publishing needs the token"), "{said}");
+    assert!(said.contains("this needs the token"), "{said}");
     assert_eq!(server.metric("fanfare_published_events_total"), 1.0);
 }

@@ -8,6 +8,7 @@
 mod support;
 
 mod command_line;
+mod connections;
 mod control;
 mod exhausted;
 mod http;

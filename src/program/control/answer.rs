@@ -48,7 +48,7 @@ impl Refusal {
     pub(super) fn denied(denied: Denied) -> Refusal {
         match denied {
             Denied::TokenWanted => {
-                let error = "publishing needs the token: Authorization: Bearer TOKEN";
+                let error = "this needs the token: Authorization: Bearer TOKEN";
                 let field = (header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
                 Refusal { field: Some(field), ..Refusal::new(StatusCode::UNAUTHORIZED, error) }
             }

@@ -6,10 +6,12 @@ use std::time::SystemTime;
 use fanfare::Hub;
 use hyper::body::Incoming;
 use hyper::header::{HeaderMap, HeaderValue, EXPECT};
+use hyper::http::request::Parts;
 use hyper::{Method, Request, StatusCode};
 
 use super::answer::{content_of, Answer, Refusal};
 use super::body::Pieces;
+use super::connections;
 use super::metrics;
 use super::permit::Permit;
 use super::publish;
@@ -57,15 +59,32 @@ impl Desk {
                 let query = head.uri.query().unwrap_or("");
                 return self.publish(peer, query, &head.headers, body).await;
             }
+            "/connections" | "/topics" if get || head.method == Method::DELETE => {
+                self.connections(&head, peer).await
+            }
             "/publish" => Err(Refusal::method("POST")),
+            "/connections" => Err(Refusal::method("GET, HEAD, DELETE")),
+            "/topics" => Err(Refusal::method("GET, HEAD")),
             "/" | "/healthz" | "/metrics" => Err(Refusal::method("GET, HEAD")),
             _ => {
-                let error = "there is nothing here; there are /events, /publish, /healthz, \
-                             /metrics and /";
+                let error = "there is nothing here; there are /events, /publish, /connections, \
+                             /topics, /healthz, /metrics and /";
                 Err(Refusal::new(StatusCode::NOT_FOUND, error))
             }
         };
         (answer.unwrap_or_else(Answer::from), None)
+    }
+
+    /// What says who is there, and ends connections: for those who may publish.
+    async fn connections(&self, head: &Parts, peer: SocketAddr) -> Result<Answer, Refusal> {
+        self.permit.check(peer.ip(), &head.headers).map_err(Refusal::denied)?;
+        let query = head.uri.query().unwrap_or("");
+        match (head.uri.path(), head.method == Method::DELETE) {
+            ("/connections", false) => connections::list(&self.hub, query).await,
+            ("/connections", true) => connections::disconnect(&self.hub, query).await,
+            (_, false) => connections::topics(&self.hub, query).await,
+            (_, true) => Err(Refusal::method("GET, HEAD")),
+        }
     }
 
     async fn publish(

@@ -95,6 +95,11 @@ fn counters(out: &mut Out, metrics: &Metrics) {
             "Event streams that were ever opened.",
         ),
         (
+            "lost_notices",
+            metrics.lost_notices,
+            "Notices of connections that were lost because their queue was full.",
+        ),
+        (
             "refused_connections",
             metrics.refused_connections,
             "Connections that were turned away because of the bounds on them.",

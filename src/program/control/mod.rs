@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! permit  answer  body  metrics  socket    who may, what is said, what comes in and goes out
-//! publish -> desk -> reception             which request gets which answer
+//! publish connections -> desk -> reception which request gets which answer
 //! mod                                      the thread, the connections, and the takeover
 //! ```
 //!
@@ -20,6 +20,7 @@
 
 mod answer;
 mod body;
+mod connections;
 mod desk;
 mod metrics;
 mod permit;

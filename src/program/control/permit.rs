@@ -1,4 +1,4 @@
-//! Who may publish.
+//! Who may publish, list connections and end them.
 //!
 //! With a token: who shows it, and nobody else. A page of another origin cannot show one, since
 //! the browser asks first (a preflight), and the control side gives no CORS.
@@ -23,7 +23,7 @@ use crate::program::token::Token;
 
 static SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// Who may publish.
+/// Who may publish, list connections and end them.
 #[derive(Debug)]
 pub(crate) enum Permit {
     /// Who shows the token.
@@ -35,7 +35,7 @@ pub(crate) enum Permit {
     },
 }
 
-/// Why a request may not publish.
+/// Why a request may not do what it asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Denied {
     /// It has to show the token.
@@ -53,7 +53,7 @@ impl Permit {
         }
     }
 
-    /// Whether a request from a peer, with these header fields, may publish.
+    /// Whether a request from a peer, with these header fields, may do so.
     pub(crate) fn check(&self, peer: IpAddr, fields: &HeaderMap) -> Result<(), Denied> {
         match self {
             Permit::Token(token) => match one(fields, &AUTHORIZATION) {
@@ -73,18 +73,18 @@ fn bearer(field: &str) -> Option<&[u8]> {
 
 fn check_local(listen_host: &str, peer: IpAddr, fields: &HeaderMap) -> Result<(), &'static str> {
     if !peer.to_canonical().is_loopback() {
-        return Err("without a token only programs of this machine may publish");
+        return Err("without a token only programs of this machine may do this");
     }
     if fields.keys().any(tells_of_a_proxy) {
-        return Err("without a token no forwarded request may publish");
+        return Err("without a token no forwarded request may do this");
     }
     let once = |name| one(fields, name).map_err(|()| "a field of the request makes no sense");
     let host = once(&HOST)?;
     // HTTP/1.1 demands a Host, and every browser sends one.
     if host.is_some_and(|host| !is_own_name(host_name(host), listen_host)) {
-        return Err("without a token only requests to an IP address or localhost may publish");
+        return Err("without a token only requests to an IP address or localhost may do this");
     }
-    let elsewhere = "without a token no page of another origin may publish";
+    let elsewhere = "without a token no page of another origin may do this";
     match once(&SEC_FETCH_SITE)? {
         None | Some("same-origin" | "none") => {}
         Some(_) => return Err(elsewhere),

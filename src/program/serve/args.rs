@@ -12,11 +12,13 @@ use super::super::units;
 /// Serve event streams, and take events to publish.
 ///
 /// Clients read GET /events?topic=NAME; publishers POST /publish?topic=NAME; GET / is a page to
-/// try it; GET /metrics is for Prometheus; GET /healthz answers 200.
+/// try it; GET /metrics is for Prometheus; GET /healthz answers 200. GET /connections lists who is
+/// there, with lagging=1 who is slow; DELETE /connections ends streams; GET /topics counts them.
 ///
-/// Publishing: without a token it is open to programs of this machine alone, and not to requests
-/// that a proxy forwarded or that a page of another origin sent. With a token in the environment
-/// (FANFARE_PUBLISH_TOKEN) or a file, everyone has to show it: Authorization: Bearer TOKEN.
+/// Publishing, and what concerns connections: without a token it is open to
+/// programs of this machine alone, and not to requests that a proxy forwarded or that a page of
+/// another origin sent. With a token in the environment (FANFARE_PUBLISH_TOKEN) or a file, everyone
+/// has to show it: Authorization: Bearer TOKEN.
 /// Behind a proxy on the same machine, always set a token.
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment)]
@@ -69,6 +71,12 @@ pub(crate) struct ServeArgs {
         default_value = "0"
     )]
     connections_per_address_max: usize,
+
+    /// How old a connection may get, and up to a quarter more; then its client is told to come back;
+    /// 0 for any age
+    #[arg(long, env = "FANFARE_MAX_AGE", value_name = "TIME", default_value = "0",
+          value_parser = units::duration)]
+    max_age: Duration,
 
     /// What a client is told for whom there is no room
     #[arg(long, env = "FANFARE_OVERLOAD", value_enum, default_value = "come-again")]
@@ -215,6 +223,7 @@ impl ServeArgs {
             stall_time_max: self.slow.stall_time_max,
             connections_max: self.connections_max,
             connections_per_address_max: self.connections_per_address_max,
+            max_age: self.max_age,
             ..defaults
         }
     }

@@ -204,6 +204,7 @@ fn run_returns(seed: u64, steps: usize, options: Options) {
             }
             (12..22, Some(number)) => {
                 let client = world.clients.remove(&number).unwrap();
+                assert!(client.has(world.shard.sent_to(client.key.index)));
                 drop(world.shard.remove(client.key.index));
                 let nth = returned.iter().position(|returned| returned.number == number);
                 world.check_returned(&returned.swap_remove(nth.unwrap()), &client, false);
@@ -220,7 +221,9 @@ fn run_returns(seed: u64, steps: usize, options: Options) {
     }
     world.settle();
     for returned in &returned {
-        world.check_returned(returned, &world.clients[&returned.number], true);
+        let client = &world.clients[&returned.number];
+        world.check_returned(returned, client, true);
+        assert!(client.has(world.shard.sent_to(client.key.index)));
     }
     world.check_empty();
 }

@@ -1,0 +1,232 @@
+//! How a host learns of its connections, and ends them: the hub asks its shards, which answer
+//! between their other work.
+
+use std::cmp::Reverse;
+use std::collections::HashMap;
+use std::time::Duration;
+
+use async_io::Timer;
+use futures_lite::future;
+
+use crate::filter::Subscription;
+use crate::hub::Hub;
+use crate::lifecycle::{AskError, ConnectionFilter, ConnectionInfo, TopicCount, Who};
+use crate::notices::Notices;
+use crate::shard::{Answer, Asked, Command, Question};
+use crate::topic::Topic;
+
+/// The longest time after which anyone is told to come back.
+const RETRY_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
+impl Hub {
+    /// From now on, a notice of each connection that comes and goes, in a queue of so many, at least
+    /// 1 and at most 1,048,576. A notice that finds it full is lost; the next one says how many
+    /// were, and [`Metrics::lost_notices`](crate::Metrics::lost_notices) counts them. Connections
+    /// that are here already are told of when they go.
+    ///
+    /// There is one queue: whoever received from an earlier one is told that it is over. Dropping
+    /// the receiver ends the notices.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use fanfare::{Hub, NoticeKind, Options};
+    ///
+    /// let hub = Hub::start(Options::default())?;
+    /// let notices = hub.notices(10_000);
+    /// let log = std::thread::spawn(move || {
+    ///     for notice in notices {
+    ///         match notice.kind {
+    ///             NoticeKind::Disconnected { reason, events, .. } => {
+    ///                 println!("{} had {events} events, {}", notice.addr, reason.as_str());
+    ///             }
+    ///             _ => println!("{} wants {:?}", notice.addr, notice.topics),
+    ///         }
+    ///     }
+    /// });
+    /// hub.close();
+    /// log.join().unwrap();
+    /// # Ok::<(), fanfare::StartError>(())
+    /// ```
+    #[must_use]
+    pub fn notices(&self, capacity: usize) -> Notices {
+        self.shared().notices.open(capacity)
+    }
+
+    /// Lists connections. Each shard goes through its own, a few thousand between its other work:
+    /// each is described as it is at that moment, and those that come and go meanwhile may be
+    /// listed or not. Blocks the calling thread for about a millisecond per 10,000 connections and
+    /// shard, so it must not be one that drives a shard: there use [`Hub::connections_async`].
+    ///
+    /// # Errors
+    ///
+    /// When a shard is too busy, or does not answer in time.
+    pub fn connections(&self, filter: &ConnectionFilter) -> Result<Vec<ConnectionInfo>, AskError> {
+        future::block_on(self.connections_async(filter))
+    }
+
+    /// Lists connections as [`Hub::connections`], under any executor.
+    ///
+    /// # Errors
+    ///
+    /// When a shard is too busy, or does not answer in time.
+    pub async fn connections_async(
+        &self,
+        filter: &ConnectionFilter,
+    ) -> Result<Vec<ConnectionInfo>, AskError> {
+        let mut all = Vec::new();
+        for answer in self.ask(None, Question::Connections(filter.clone())).await? {
+            if let Answer::Connections(some) = answer {
+                all.extend(some);
+            }
+        }
+        if filter.slowest_first {
+            all.sort_by_key(|info| Reverse((info.lag_age, info.lag_events)));
+        }
+        all.truncate(filter.limit.min(ConnectionFilter::LIMIT_MAX));
+        Ok(all)
+    }
+
+    /// How many connections get a topic's events, by its name or by a filter. Blocks as [`Hub::connections`], but for no
+    /// longer than a shard's turn.
+    ///
+    /// # Errors
+    ///
+    /// When a shard is too busy, or does not answer in time.
+    pub fn subscribers(&self, topic: &Topic) -> Result<u64, AskError> {
+        future::block_on(self.subscribers_async(topic))
+    }
+
+    /// Counts as [`Hub::subscribers`], under any executor.
+    ///
+    /// # Errors
+    ///
+    /// When a shard is too busy, or does not answer in time.
+    pub async fn subscribers_async(&self, topic: &Topic) -> Result<u64, AskError> {
+        self.ask_for_count(None, Question::Subscribers(topic.clone())).await
+    }
+
+    /// The topics and filters with the most subscribers, those first that have most, so many at most. All
+    /// topics that have any are gone through and held in memory for a moment. Blocks as
+    /// [`Hub::connections`].
+    ///
+    /// # Errors
+    ///
+    /// When a shard is too busy, or does not answer in time.
+    pub fn topic_counts(&self, limit: usize) -> Result<Vec<TopicCount>, AskError> {
+        future::block_on(self.topic_counts_async(limit))
+    }
+
+    /// Counts as [`Hub::topic_counts`], under any executor.
+    ///
+    /// # Errors
+    ///
+    /// When a shard is too busy, or does not answer in time.
+    pub async fn topic_counts_async(&self, limit: usize) -> Result<Vec<TopicCount>, AskError> {
+        let mut sums: HashMap<Subscription, u64> = HashMap::new();
+        for answer in self.ask(None, Question::Topics).await? {
+            let Answer::Topics(counts) = answer else { continue };
+            for TopicCount { topic, subscribers } in counts {
+                *sums.entry(topic).or_default() += subscribers;
+            }
+        }
+        let counts = sums.into_iter();
+        let counts = counts.map(|(topic, subscribers)| TopicCount { topic, subscribers });
+        let mut counts: Vec<TopicCount> = counts.collect();
+        let order = |count: &TopicCount| (Reverse(count.subscribers), count.topic.clone());
+        if limit < counts.len() {
+            counts.select_nth_unstable_by_key(limit, order);
+            counts.truncate(limit);
+        }
+        counts.sort_by_cached_key(order);
+        Ok(counts)
+    }
+
+    /// Ends connections, and returns how many: those that are here when it is called, and not who
+    /// has come back meanwhile. Each is told to come back after a time of its own, from `retry` to
+    /// twice that, at most 1 day; zero tells nothing. Then its stream ends, properly between two
+    /// events; within one if it lags so. Their reason is [`Reason::Kicked`](crate::Reason::Kicked).
+    ///
+    /// An `EventSource` comes back by itself after its reconnection time, so this alone keeps nobody
+    /// out. Blocks as [`Hub::connections`].
+    ///
+    /// # Errors
+    ///
+    /// When a shard is too busy, or does not answer in time. Some may have been ended.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use fanfare::{Hub, Options, Topic, Who};
+    /// # let hub = Hub::start(Options::default())?;
+    /// let who = Who::Topic(Topic::new("rooms/42")?.into());
+    /// let ended = hub.disconnect(&who, Duration::from_secs(30))?;
+    /// println!("room 42 is closed; {ended} were there");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn disconnect(&self, who: &Who, retry: Duration) -> Result<u64, AskError> {
+        future::block_on(self.disconnect_async(who, retry))
+    }
+
+    /// Ends connections as [`Hub::disconnect`], under any executor. Dropping the future may leave
+    /// some of them.
+    ///
+    /// # Errors
+    ///
+    /// When a shard is too busy, or does not answer in time. Some may have been ended.
+    pub async fn disconnect_async(&self, who: &Who, retry: Duration) -> Result<u64, AskError> {
+        let shard = match who {
+            Who::One(id) => Some(id.shard()),
+            Who::Topic(_) | Who::Tag(_) | Who::All => None,
+        };
+        let question = Question::Disconnect { who: who.clone(), retry: retry.min(RETRY_MAX) };
+        self.ask_for_count(shard, question).await
+    }
+
+    async fn ask_for_count(
+        &self,
+        shard: Option<usize>,
+        question: Question,
+    ) -> Result<u64, AskError> {
+        let counts = self.ask(shard, question).await?.into_iter().map(|answer| match answer {
+            Answer::Count(count) => count,
+            Answer::Busy | Answer::Connections(_) | Answer::Topics(_) => 0,
+        });
+        Ok(counts.sum())
+    }
+
+    /// Asks one shard, or all. Those that have ended have no connections, and nothing to say.
+    async fn ask(&self, shard: Option<usize>, question: Question) -> Result<Vec<Answer>, AskError> {
+        let links = &self.shared().links;
+        let asked = match shard {
+            Some(nth) => links.get(nth..=nth).unwrap_or_default(),
+            None => &links[..],
+        };
+        let (answer, answers) = async_channel::bounded(links.len());
+        for link in asked {
+            let asked = Asked { question: question.clone(), answer: answer.clone() };
+            let taken = link.command(Command::Ask(Box::new(asked)));
+            if taken.is_err() && link.is_alive() {
+                return Err(AskError::Busy);
+            }
+        }
+        // From here on there is a sender for each answer that is yet to come.
+        drop(answer);
+        let all = async {
+            let mut all = Vec::with_capacity(asked.len());
+            while let Ok(answer) = answers.recv().await {
+                match answer {
+                    Answer::Busy => return Err(AskError::Busy),
+                    answer => all.push(answer),
+                }
+            }
+            Ok(all)
+        };
+        let too_late = async {
+            Timer::after(AskError::TIME_MAX).await;
+            Err(AskError::TooLate)
+        };
+        future::or(all, too_late).await
+    }
+}

@@ -1,0 +1,249 @@
+//! What a host sees of its connections: their ids, and what can be asked about them.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use crate::filter::Subscription;
+use crate::policy::Policy;
+
+/// Names one event stream of a hub for as long as it lives, and nothing afterwards: the id of one
+/// that has ended finds nothing, also when its place is another one's by then.
+///
+/// # Examples
+///
+/// ```
+/// use fanfare::ConnectionId;
+///
+/// let id = ConnectionId::from_u64(1 << 32);
+/// assert_eq!(id.to_string(), "4294967296");
+/// assert_eq!(ConnectionId::from_u64(id.to_u64()), id);
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ConnectionId(u64);
+
+impl ConnectionId {
+    /// Entries that a shard may have: an index has 24 bits.
+    pub(crate) const INDICES_MAX: usize = 1 << 24;
+
+    /// The id as a number, as it is written out.
+    #[must_use]
+    pub fn to_u64(self) -> u64 {
+        self.0
+    }
+
+    /// The id that is written as a number. Any number is an id; most find nothing.
+    #[must_use]
+    pub fn from_u64(number: u64) -> ConnectionId {
+        ConnectionId(number)
+    }
+
+    /// An entry's generation, which is never zero, its shard, and its index there.
+    pub(crate) fn new(generation: u32, shard: usize, index: u32) -> ConnectionId {
+        debug_assert!(shard < 256 && (index as usize) < ConnectionId::INDICES_MAX);
+        ConnectionId(u64::from(generation) << 32 | (shard as u64) << 24 | u64::from(index))
+    }
+
+    pub(crate) fn generation(self) -> u32 {
+        (self.0 >> 32) as u32
+    }
+
+    pub(crate) fn shard(self) -> usize {
+        (self.0 >> 24 & 0xff) as usize
+    }
+
+    pub(crate) fn index(self) -> u32 {
+        self.0 as u32 & (ConnectionId::INDICES_MAX as u32 - 1)
+    }
+}
+
+impl fmt::Display for ConnectionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Debug for ConnectionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ConnectionId({self})")
+    }
+}
+
+/// What a connection is subscribed to, each once, in no order.
+pub type Subscriptions = Vec<Subscription>;
+
+/// How a connection is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ConnectionState {
+    /// It takes what it is sent.
+    Live,
+    /// Its socket did not take all there was for it.
+    Lagging,
+    /// It is sent what it has missed.
+    Replaying,
+}
+
+impl ConnectionState {
+    /// A short name for logs and listings.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ConnectionState::Live => "live",
+            ConnectionState::Lagging => "lagging",
+            ConnectionState::Replaying => "replaying",
+        }
+    }
+}
+
+/// A connection, as it was at one moment; see [`Hub::connections`](crate::Hub::connections).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ConnectionInfo {
+    /// Its id.
+    pub id: ConnectionId,
+    /// What it is subscribed to.
+    pub topics: Subscriptions,
+    /// The peer's address: behind a proxy, the proxy's.
+    pub addr: SocketAddr,
+    /// What the client calls itself. A label that anyone can claim, see
+    /// [`ListenOptions`](crate::ListenOptions).
+    pub tag: Option<Arc<str>>,
+    /// Since when it is an event stream.
+    pub since: SystemTime,
+    /// Events that it was sent: those that its socket took whole.
+    pub events: u64,
+    /// Bytes of events that its socket took: of the bare event stream, without the chunks'
+    /// envelopes, the response's head, reconnection times and heartbeats.
+    pub bytes: u64,
+    /// How it is doing.
+    pub state: ConnectionState,
+    /// Events that it has yet to be sent, the one in its midst included. While it replays, only what
+    /// was gathered for it is known.
+    pub lag_events: u64,
+    /// Their bytes that it has yet to be sent, in the same form as `bytes`.
+    pub lag_bytes: u64,
+    /// How long ago the oldest event was published that it has not taken whole; zero when there is
+    /// none. While it has something to take that is for it alone, as when it replays, at least how
+    /// long ago it last took something.
+    pub lag_age: Duration,
+    /// What happens to it when it lags too far.
+    pub policy: Policy,
+}
+
+/// Which connections are listed, and how many at most; see
+/// [`Hub::connections`](crate::Hub::connections).
+///
+/// # Examples
+///
+/// ```
+/// use fanfare::{ConnectionFilter, Hub, Options};
+///
+/// let hub = Hub::start(Options::default())?;
+/// // Which client is slow?
+/// let slowest = hub.connections(&ConnectionFilter::slowest(10))?;
+/// for client in slowest {
+///     println!("{} at {} lags by {:?}", client.id, client.addr, client.lag_age);
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConnectionFilter {
+    /// Only those that asked for this topic, or for this filter, as it is written. Default: all.
+    pub topic: Option<Subscription>,
+    /// Only those with this tag. Default: all.
+    pub tag: Option<Arc<str>>,
+    /// Only those that lag or replay. Default: all.
+    pub lagging: bool,
+    /// Those first that lag most, by age and then by events, and of more than `limit` those.
+    /// Otherwise they come in no order, and of more than `limit` any. Default: no.
+    pub slowest_first: bool,
+    /// The most that are listed, at most [`ConnectionFilter::LIMIT_MAX`]. Default: 1,000.
+    pub limit: usize,
+}
+
+impl ConnectionFilter {
+    /// The largest `limit`; a larger one counts as this.
+    pub const LIMIT_MAX: usize = 1_000_000;
+
+    /// Those that lag, so many at most, those first that lag most.
+    #[must_use]
+    pub fn slowest(limit: usize) -> ConnectionFilter {
+        let lagging = true;
+        ConnectionFilter { lagging, slowest_first: true, limit, ..ConnectionFilter::default() }
+    }
+}
+
+impl Default for ConnectionFilter {
+    fn default() -> ConnectionFilter {
+        let (topic, tag) = (None, None);
+        ConnectionFilter { topic, tag, lagging: false, slowest_first: false, limit: 1_000 }
+    }
+}
+
+/// A topic or filter that was asked for, and by how many; see
+/// [`Hub::topic_counts`](crate::Hub::topic_counts).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TopicCount {
+    /// What they asked for.
+    pub topic: Subscription,
+    /// Its subscribers.
+    pub subscribers: u64,
+}
+
+/// Who is disconnected, see [`Hub::disconnect`](crate::Hub::disconnect).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Who {
+    /// The connection of this id, if it has not ended yet.
+    One(ConnectionId),
+    /// All that asked for this topic, or for this filter, as it is written.
+    Topic(Subscription),
+    /// All with this tag.
+    Tag(Arc<str>),
+    /// All.
+    All,
+}
+
+/// Why a hub could not say something about its connections, or not about all of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum AskError {
+    /// A shard has too many commands or questions waiting; try again.
+    Busy,
+    /// A shard did not answer within [`AskError::TIME_MAX`]: its thread has no processor, or nobody
+    /// drives it.
+    TooLate,
+}
+
+impl AskError {
+    /// How long shards are waited for.
+    pub const TIME_MAX: Duration = Duration::from_secs(10);
+}
+
+impl fmt::Display for AskError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            AskError::Busy => "a shard has too much to do; try again",
+            AskError::TooLate => "a shard did not answer in time; see that it runs",
+        })
+    }
+}
+
+impl std::error::Error for AskError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_holds_generation_shard_and_index() {
+        let id = ConnectionId::new(u32::MAX, 255, (1 << 24) - 1);
+        assert_eq!(id.to_u64(), u64::MAX);
+        assert_eq!((id.generation(), id.shard(), id.index()), (u32::MAX, 255, (1 << 24) - 1));
+        let id = ConnectionId::new(1, 2, 3);
+        assert_eq!((id.generation(), id.shard(), id.index()), (1, 2, 3));
+    }
+}

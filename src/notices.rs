@@ -1,0 +1,253 @@
+//! Notices: what a host is told about connections that come and go, through a bounded queue.
+//!
+//! Shards never wait for the host: what finds the queue full is lost, and counted. Without a
+//! receiver nothing is built, and a connection costs one load of an atomic for it.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use async_channel::{Receiver, Sender, TrySendError};
+use async_io::Timer;
+use futures_lite::future;
+
+use crate::lifecycle::{ConnectionId, Subscriptions};
+use crate::metrics::Reason;
+
+/// A connection came or went; see [`Hub::notices`](crate::Hub::notices).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Notice {
+    /// What happened.
+    pub kind: NoticeKind,
+    /// The connection's id.
+    pub id: ConnectionId,
+    /// What it is, or was, subscribed to.
+    pub topics: Subscriptions,
+    /// The peer's address: behind a proxy, the proxy's.
+    pub addr: SocketAddr,
+    /// What the client calls itself. A label that anyone can claim, see
+    /// [`ListenOptions`](crate::ListenOptions).
+    pub tag: Option<Arc<str>>,
+    /// When it happened.
+    pub at: SystemTime,
+    /// How many notices were lost since the one before, because the queue was full.
+    pub lost_before: u64,
+}
+
+/// What a [`Notice`] is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum NoticeKind {
+    /// It became an event stream; it is sent its response's head at this moment.
+    Connected,
+    /// It ended.
+    #[non_exhaustive]
+    Disconnected {
+        /// For how long it was an event stream.
+        lasted: Duration,
+        /// Events that it was sent: those that its socket took whole.
+        events: u64,
+        /// Bytes of events that its socket took: of the bare event stream, without the chunks'
+        /// envelopes, the response's head, reconnection times and heartbeats.
+        bytes: u64,
+        /// Why it ended.
+        reason: Reason,
+    },
+}
+
+/// Where a host receives [`Notice`]s, see [`Hub::notices`](crate::Hub::notices). An iterator over
+/// it blocks for the next one, and ends with the hub. Clones share one queue: each notice goes to
+/// one of them.
+#[derive(Clone)]
+pub struct Notices {
+    receiver: Receiver<Notice>,
+}
+
+impl Notices {
+    /// The next notice, if there is one.
+    #[must_use]
+    pub fn try_next(&self) -> Option<Notice> {
+        self.receiver.try_recv().ok()
+    }
+
+    /// The next notice, for which it waits at most `timeout`; `None` when none came, or none will
+    /// come any more. Blocks the calling thread, so it must not be one that drives a shard: there
+    /// use [`Notices::next_async`].
+    #[must_use]
+    pub fn wait(&self, timeout: Duration) -> Option<Notice> {
+        let too_late = async {
+            Timer::after(timeout).await;
+            None
+        };
+        future::block_on(future::or(self.next_async(), too_late))
+    }
+
+    /// The next notice, under any executor; `None` when none will come any more. Dropping the
+    /// future loses nothing.
+    pub async fn next_async(&self) -> Option<Notice> {
+        self.receiver.recv().await.ok()
+    }
+
+    /// Whether none will come any more: the hub's shards have ended, or someone else receives the
+    /// notices now.
+    #[must_use]
+    pub fn is_ended(&self) -> bool {
+        self.receiver.is_closed() && self.receiver.is_empty()
+    }
+}
+
+impl Iterator for Notices {
+    type Item = Notice;
+
+    fn next(&mut self) -> Option<Notice> {
+        self.receiver.recv_blocking().ok()
+    }
+}
+
+impl fmt::Debug for Notices {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Notices").field("waiting", &self.receiver.len()).finish_non_exhaustive()
+    }
+}
+
+/// The shards' end.
+pub(crate) struct NoticeQueue {
+    /// Whether there is a receiver.
+    wanted: AtomicBool,
+    sender: Mutex<Option<Sender<Notice>>>,
+    /// Lost since the last one that was not.
+    lost: AtomicU64,
+    lost_ever: AtomicU64,
+    /// Shards that have not ended.
+    shards: AtomicUsize,
+}
+
+impl NoticeQueue {
+    /// The largest capacity.
+    pub(crate) const CAPACITY_MAX: usize = 1 << 20;
+
+    pub(crate) fn new(shards: usize) -> NoticeQueue {
+        NoticeQueue {
+            wanted: AtomicBool::new(false),
+            sender: Mutex::default(),
+            lost: AtomicU64::new(0),
+            lost_ever: AtomicU64::new(0),
+            shards: AtomicUsize::new(shards),
+        }
+    }
+
+    /// Makes the queue anew; whoever received until now is told that it is over.
+    pub(crate) fn open(&self, capacity: usize) -> Notices {
+        let capacity = capacity.clamp(1, NoticeQueue::CAPACITY_MAX);
+        let (sender, receiver) = async_channel::bounded(capacity);
+        let before = self.sender().replace(sender);
+        self.lost.store(0, Ordering::Relaxed);
+        self.wanted.store(true, Ordering::Relaxed);
+        drop(before);
+        if self.shards.load(Ordering::SeqCst) == 0 {
+            self.close();
+        }
+        Notices { receiver }
+    }
+
+    /// Whether there is anyone to be told.
+    pub(crate) fn is_wanted(&self) -> bool {
+        self.wanted.load(Ordering::Relaxed)
+    }
+
+    /// Puts a notice, or counts it as lost.
+    pub(crate) fn put(&self, mut notice: Notice) {
+        // The lock is not held while it is put: that may wake someone, who may ask for a queue.
+        let Some(sender) = self.sender().clone() else { return };
+        let lost = self.lost.swap(0, Ordering::Relaxed);
+        notice.lost_before = lost;
+        match sender.try_send(notice) {
+            Ok(()) => {}
+            Err(TrySendError::Full(_)) => {
+                self.lost.fetch_add(lost + 1, Ordering::Relaxed);
+                self.lost_ever.fetch_add(1, Ordering::Relaxed);
+            }
+            Err(TrySendError::Closed(_)) => self.forget(&sender),
+        }
+    }
+
+    /// How many were ever lost.
+    pub(crate) fn lost_ever(&self) -> u64 {
+        self.lost_ever.load(Ordering::Relaxed)
+    }
+
+    /// A shard has ended; with the last one there are no more notices.
+    pub(crate) fn leave(&self) {
+        if self.shards.fetch_sub(1, Ordering::SeqCst) == 1 {
+            self.close();
+        }
+    }
+
+    /// Nobody receives from this sender any more.
+    fn forget(&self, gone: &Sender<Notice>) {
+        let mut sender = self.sender();
+        if sender.as_ref().is_some_and(|sender| sender.same_channel(gone)) {
+            *sender = None;
+            self.wanted.store(false, Ordering::Relaxed);
+        }
+    }
+
+    fn close(&self) {
+        self.wanted.store(false, Ordering::Relaxed);
+        let sender = self.sender().take();
+        drop(sender);
+    }
+
+    fn sender(&self) -> MutexGuard<'_, Option<Sender<Notice>>> {
+        self.sender.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn notice(nth: u64) -> Notice {
+        Notice {
+            kind: NoticeKind::Connected,
+            id: ConnectionId::from_u64(nth),
+            topics: Vec::new(),
+            addr: SocketAddr::from(([127, 0, 0, 1], 1)),
+            tag: None,
+            at: SystemTime::now(),
+            lost_before: 0,
+        }
+    }
+
+    #[test]
+    fn the_next_notice_that_finds_room_says_how_many_were_lost_before_it() {
+        let queue = NoticeQueue::new(1);
+        let notices = queue.open(2);
+        (1..=5).for_each(|nth| queue.put(notice(nth)));
+        assert_eq!(queue.lost_ever(), 3);
+        let next = || notices.try_next().map(|notice| (notice.id.to_u64(), notice.lost_before));
+        assert_eq!([next(), next(), next()], [Some((1, 0)), Some((2, 0)), None]);
+        (6..=7).for_each(|nth| queue.put(notice(nth)));
+        assert_eq!([next(), next()], [Some((6, 3)), Some((7, 0))]);
+    }
+
+    #[test]
+    fn nothing_is_wanted_once_the_receiver_is_gone_and_another_may_come() {
+        let queue = NoticeQueue::new(1);
+        assert!(!queue.is_wanted());
+        let first = queue.open(1);
+        let second = queue.open(1);
+        assert!(first.is_ended() && !second.is_ended() && queue.is_wanted());
+        drop((first, second));
+        queue.put(notice(1));
+        assert!(!queue.is_wanted());
+        let third = queue.open(0);
+        queue.put(notice(2));
+        queue.leave();
+        assert_eq!(third.map(|notice| notice.id.to_u64()).collect::<Vec<_>>(), [2]);
+        assert!(queue.open(1).is_ended());
+    }
+}

@@ -1,0 +1,149 @@
+//! `/connections` and `/topics`: who is there, who is slow, how many want what, and ending streams.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use fanfare::{
+    AskError, ConnectionFilter, ConnectionId, ConnectionInfo, Hub, Query, Subscription,
+    SubscriptionError, Subscriptions, Topic, TopicCount, Who,
+};
+use hyper::StatusCode;
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::json;
+
+use super::answer::{json, Answer, Refusal};
+
+/// The most entries of one answer, and how many there are unless the query says so.
+const LIMIT_MAX: usize = 10_000;
+const LIMIT: usize = 1_000;
+
+/// A connection, as it is written out.
+#[derive(Serialize)]
+struct Listed<'a> {
+    /// Text, since it may be beyond what JavaScript's numbers hold.
+    id: String,
+    topics: Vec<&'a str>,
+    addr: String,
+    tag: Option<&'a str>,
+    /// RFC 3339.
+    since: Option<String>,
+    events: u64,
+    bytes: u64,
+    state: &'static str,
+    lag_events: u64,
+    lag_bytes: u64,
+    lag_age_ms: u64,
+}
+
+/// Lists connections: `?topic=T&tag=T&lagging=1&limit=N`, each of which may be missing. Those that
+/// lag come with the one first that lags most.
+pub(super) async fn list(hub: &Hub, query: &str) -> Result<Answer, Refusal> {
+    let query = Query::parse(query).map_err(bad_request)?;
+    let lagging = flag(&query, "lagging").map_err(bad_request)?;
+    let filter = ConnectionFilter {
+        topic: topic(&query).map_err(bad_request)?,
+        tag: query.first("tag").map(Into::into),
+        lagging,
+        slowest_first: lagging,
+        limit: limit(&query).map_err(bad_request)?,
+    };
+    let found = hub.connections_async(&filter).await.map_err(unanswered)?;
+    let listed: Vec<Listed<'_>> = found.iter().map(Listed::from).collect();
+    Ok(json(StatusCode::OK, &json!({ "connections": listed })))
+}
+
+/// Ends connections: one of `?id=ID`, `?topic=T`, `?tag=T` and `?all=1`; `&retry=MS` is what they
+/// are told, and twice that at most. Answers how many.
+pub(super) async fn disconnect(hub: &Hub, query: &str) -> Result<Answer, Refusal> {
+    let query = Query::parse(query).map_err(bad_request)?;
+    let id = number(&query, "id").map_err(bad_request)?.map(ConnectionId::from_u64).map(Who::One);
+    let who = [
+        id,
+        topic(&query).map_err(bad_request)?.map(Who::Topic),
+        query.first("tag").map(|tag| Who::Tag(tag.into())),
+        flag(&query, "all").map_err(bad_request)?.then_some(Who::All),
+    ];
+    let mut who = who.into_iter().flatten();
+    let (Some(who), None) = (who.next(), who.next()) else {
+        return Err(bad_request("say whom, in one way: id=ID, topic=NAME, tag=NAME or all=1"));
+    };
+    let retry = Duration::from_millis(number(&query, "retry").map_err(bad_request)?.unwrap_or(0));
+    let ended = hub.disconnect_async(&who, retry).await.map_err(unanswered)?;
+    Ok(json(StatusCode::OK, &json!({ "disconnected": ended })))
+}
+
+/// Counts the subscribers of the topics that have most, `?limit=N` of them, or of one, `?topic=T`.
+pub(super) async fn topics(hub: &Hub, query: &str) -> Result<Answer, Refusal> {
+    let query = Query::parse(query).map_err(bad_request)?;
+    let limit = limit(&query).map_err(bad_request)?;
+    let listed =
+        |topic: &str, subscribers: u64| json!({ "topic": topic, "subscribers": subscribers });
+    let topics: Vec<_> =
+        match query.first("topic").map(Topic::new).transpose().map_err(bad_request)? {
+            Some(topic) => {
+                let subscribers = hub.subscribers_async(&topic).await.map_err(unanswered)?;
+                vec![listed(topic.as_str(), subscribers)]
+            }
+            None => {
+                let counts = hub.topic_counts_async(limit).await.map_err(unanswered)?;
+                let list = |count: &TopicCount| listed(count.topic.as_str(), count.subscribers);
+                counts.iter().map(list).collect()
+            }
+        };
+    Ok(json(StatusCode::OK, &json!({ "topics": topics })))
+}
+
+impl<'a> From<&'a ConnectionInfo> for Listed<'a> {
+    fn from(info: &'a ConnectionInfo) -> Listed<'a> {
+        Listed {
+            id: info.id.to_string(),
+            topics: names(&info.topics),
+            addr: info.addr.to_string(),
+            tag: info.tag.as_deref(),
+            since: Timestamp::try_from(info.since).ok().map(|since| since.to_string()),
+            events: info.events,
+            bytes: info.bytes,
+            state: info.state.as_str(),
+            lag_events: info.lag_events,
+            lag_bytes: info.lag_bytes,
+            lag_age_ms: u64::try_from(info.lag_age.as_millis()).unwrap_or(u64::MAX),
+        }
+    }
+}
+
+fn names(topics: &Subscriptions) -> Vec<&str> {
+    topics.iter().map(Subscription::as_str).collect()
+}
+
+fn topic(query: &Query<'_>) -> Result<Option<Subscription>, SubscriptionError> {
+    query.first("topic").map(Subscription::new).transpose()
+}
+
+fn limit(query: &Query<'_>) -> Result<usize, String> {
+    match number(query, "limit")?.unwrap_or(LIMIT) {
+        limit if limit <= LIMIT_MAX => Ok(limit),
+        _ => Err(format!("limit is at most {LIMIT_MAX}")),
+    }
+}
+
+fn number<N: FromStr>(query: &Query<'_>, name: &str) -> Result<Option<N>, String> {
+    let number = query.first(name).map(str::parse).transpose();
+    number.map_err(|_| format!("{name} is a whole number"))
+}
+
+fn flag(query: &Query<'_>, name: &str) -> Result<bool, String> {
+    match query.first(name) {
+        None | Some("0") => Ok(false),
+        Some("1") => Ok(true),
+        Some(_) => Err(format!("{name} is 0 or 1")),
+    }
+}
+
+fn unanswered(error: AskError) -> Refusal {
+    Refusal::new(StatusCode::SERVICE_UNAVAILABLE, error)
+}
+
+fn bad_request(error: impl ToString) -> Refusal {
+    Refusal::new(StatusCode::BAD_REQUEST, error)
+}

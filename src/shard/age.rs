@@ -1,0 +1,68 @@
+//! How connections end that are too old: so that clients spread anew over servers that have come or
+//! gone, a few at a time.
+//!
+//! How old one gets is drawn from its id, so that nothing is kept for it, and everyone who came at
+//! once does not go at once. The sweep finds it. It is sent away when it has been sent everything,
+//! and after a quarter of `max_age` more in any case.
+
+use super::connection::State;
+use super::Shard;
+use crate::lifecycle::ConnectionId;
+use crate::metrics::Reason;
+
+/// By what share of `max_age` connections get older than that, at most.
+const SPREAD: f64 = 0.25;
+
+impl Shard {
+    /// Sends a stream away that is too old; false if it may stay.
+    pub(super) fn retire(&mut self, index: u32) -> bool {
+        let max_age = self.shared.options.max_age;
+        if max_age.is_zero() || self.draining.is_some() {
+            return false;
+        }
+        let max_age_ms = max_age.as_millis() as u64;
+        let age_ms = self.record(index).age_ms(self.now_ns);
+        if age_ms < max_age_ms {
+            return false;
+        }
+        let overdue_ms = age_ms.checked_sub(lifetime_ms(self.id_of(index), max_age_ms));
+        let patient = overdue_ms.is_some_and(|ms| ms <= max_age_ms / 4);
+        let goes = match &self.connections[index].state {
+            State::Live(place) if patient => {
+                let audience = &self.audiences[place.audience];
+                audience.ring.position_of(place.place) == audience.log.end()
+            }
+            State::Live(_) => overdue_ms.is_some(),
+            State::Lagging(_) | State::Replaying(_) => overdue_ms.is_some() && !patient,
+            State::Greeting(_) | State::Leaving => false,
+        };
+        if goes {
+            let retry = self.shared.options.retry;
+            let _ = self.say_farewell(index, retry);
+            self.disconnect(index, Reason::Aged);
+        }
+        goes
+    }
+}
+
+/// How old a connection gets.
+fn lifetime_ms(id: ConnectionId, max_age_ms: u64) -> u64 {
+    let share = fastrand::Rng::with_seed(id.to_u64()).f64() * SPREAD;
+    max_age_ms + (max_age_ms as f64 * share) as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_that_come_at_once_get_differently_old() {
+        let mut quarters = [0; 4];
+        for nth in 0..1_000 {
+            let lifetime_ms = lifetime_ms(ConnectionId::new(1 + nth, 0, nth), 1_000_000);
+            assert!((1_000_000..1_250_000).contains(&lifetime_ms), "{lifetime_ms}");
+            quarters[(lifetime_ms - 1_000_000) as usize * 4 / 250_000] += 1;
+        }
+        assert!(quarters.iter().all(|&count| (200..300).contains(&count)), "{quarters:?}");
+    }
+}

@@ -1,0 +1,519 @@
+//! What a host is told about a shard's connections, and what it asks about them.
+//!
+//! To go through 100,000 connections takes milliseconds, for which nobody is to wait. So a question
+//! is answered in steps, a bounded share each turn, by a walk along the slab; several at once take
+//! turns. Those who come and go meanwhile are in the answer or are not. A question is dropped when
+//! nobody waits for its answer any more.
+
+use std::cmp::{Ordering, Reverse};
+use std::collections::BinaryHeap;
+use std::time::{Duration, SystemTime};
+
+use async_channel::Sender;
+
+use super::audience::Audience;
+use super::connection::State;
+use super::record::Sent;
+use super::slots::Key;
+use super::Shard;
+use crate::filter::Subscription;
+use crate::lifecycle::{
+    ConnectionFilter, ConnectionId, ConnectionInfo, ConnectionState, Subscriptions, TopicCount, Who,
+};
+use crate::metrics::Reason;
+use crate::notices::{Notice, NoticeKind};
+use crate::topic::Topic;
+
+/// Questions that a shard answers at once.
+const INQUIRIES_MAX: usize = 64;
+/// What one turn does for all questions, in entries that are looked at.
+const COST_MAX: usize = 4096;
+/// What it costs to describe a connection, and to send one away, in the same units.
+const INFO_COST: usize = 16;
+const FAREWELL_COST: usize = 16;
+/// Events whose bytes are added up at the cost of one entry.
+const EVENTS_PER_COST: u64 = 64;
+
+/// What a host wants to know, or to have done.
+#[derive(Clone)]
+pub(crate) enum Question {
+    Connections(ConnectionFilter),
+    Subscribers(Topic),
+    Topics,
+    Disconnect { who: Who, retry: Duration },
+}
+
+/// What one shard says to it.
+pub(crate) enum Answer {
+    /// It has too many questions already.
+    Busy,
+    Connections(Vec<ConnectionInfo>),
+    Count(u64),
+    Topics(Vec<TopicCount>),
+}
+
+/// A question, and where its answer goes, which has room for one of each shard.
+pub(crate) struct Asked {
+    pub(crate) question: Question,
+    pub(crate) answer: Sender<Answer>,
+}
+
+/// A question that is being answered.
+pub(super) struct Inquiry {
+    asked: Asked,
+    /// Where in the slab it goes on.
+    at: u32,
+    /// When it came, in milliseconds since the hub's start.
+    since_ms: u64,
+    found: Found,
+}
+
+enum Found {
+    Any(Vec<ConnectionInfo>),
+    /// The slowest so far, the least slow of them on top.
+    Slowest(BinaryHeap<Reverse<Ranked>>),
+    Count(u64),
+    Topics(Vec<TopicCount>),
+}
+
+/// A connection, ordered by its lag.
+struct Ranked(ConnectionInfo);
+
+impl Shard {
+    /// Takes a question; when there are too many, it is answered at once.
+    pub(super) fn take_question(&mut self, asked: Asked) {
+        if self.inquiries.len() >= INQUIRIES_MAX {
+            // It has room for an answer of each shard.
+            let _ = asked.answer.try_send(Answer::Busy);
+            return;
+        }
+        let found = match &asked.question {
+            Question::Connections(filter) if filter.slowest_first => {
+                Found::Slowest(BinaryHeap::new())
+            }
+            Question::Connections(_) => Found::Any(Vec::new()),
+            Question::Subscribers(_) | Question::Disconnect { .. } => Found::Count(0),
+            Question::Topics => Found::Topics(Vec::new()),
+        };
+        let since_ms = self.now_ns / 1_000_000;
+        self.inquiries.push_back(Inquiry { asked, at: 0, since_ms, found });
+    }
+
+    /// Goes on with what was asked, a bounded share; true when there is more.
+    pub(super) fn answer_questions(&mut self) -> bool {
+        let mut budget = COST_MAX;
+        while budget > 0 {
+            let Some(mut inquiry) = self.inquiries.pop_front() else { break };
+            if inquiry.asked.answer.is_closed() {
+                continue;
+            }
+            match self.go_on_with(&mut inquiry, &mut budget) {
+                true => inquiry.finish(),
+                false => self.inquiries.push_back(inquiry),
+            }
+        }
+        !self.inquiries.is_empty()
+    }
+
+    /// One step; true when that was the last.
+    fn go_on_with(&mut self, inquiry: &mut Inquiry, budget: &mut usize) -> bool {
+        let Inquiry { asked, at, since_ms, found } = inquiry;
+        match (&asked.question, found) {
+            (Question::Subscribers(topic), Found::Count(count)) => {
+                *count = self.crowd_of(topic);
+                *budget = budget.saturating_sub(1);
+                true
+            }
+            (Question::Topics, Found::Topics(counts)) => self.count_topics(counts, at, budget),
+            (Question::Connections(filter), found) => {
+                self.walk(filter.topic.as_ref(), at, budget, |shard, index| {
+                    shard.consider(index, filter, found)
+                })
+            }
+            (&Question::Disconnect { who: Who::One(id), retry }, Found::Count(count)) => {
+                if let Some(index) = self.stream_of(id) {
+                    self.kick(index, retry);
+                    *count += 1;
+                }
+                *budget = budget.saturating_sub(FAREWELL_COST);
+                true
+            }
+            (Question::Disconnect { who, retry }, Found::Count(count)) => {
+                let topic = match who {
+                    Who::Topic(topic) => Some(topic),
+                    _ => None,
+                };
+                self.walk(topic, at, budget, |shard, index| {
+                    let record = shard.record(index);
+                    let has_tag = match who {
+                        Who::Tag(tag) => record.tag() == Some(tag),
+                        _ => true,
+                    };
+                    // Who has come back already is another one.
+                    if !has_tag || record.since_ms() > *since_ms {
+                        return 0;
+                    }
+                    shard.kick(index, *retry);
+                    *count += 1;
+                    FAREWELL_COST
+                })
+            }
+            (Question::Subscribers(_) | Question::Topics | Question::Disconnect { .. }, _) => {
+                unreachable!("what is found is of the question's kind")
+            }
+        }
+    }
+
+    /// Visits streams, those of a topic if one is given, until the budget is used up; true at the
+    /// end of the slab, or when the visitor has seen enough. It says what its visit has cost, and
+    /// `usize::MAX` that it has.
+    fn walk(
+        &mut self,
+        topic: Option<&Subscription>,
+        at: &mut u32,
+        budget: &mut usize,
+        mut visit: impl FnMut(&mut Shard, u32) -> usize,
+    ) -> bool {
+        let key = match topic.map(|topic| self.routes.find(topic)) {
+            // Nobody wants it.
+            Some(None) => return true,
+            Some(key) => key,
+            None => None,
+        };
+        while *at < self.connections.end() {
+            if *budget == 0 {
+                return false;
+            }
+            let index = *at;
+            *at += 1;
+            *budget -= 1;
+            let audience = self.connections.at(index).and_then(|connection| connection.audience());
+            let Some(audience) = audience else { continue };
+            let wants = |key: u32| self.audiences[audience].wanted.contains(&key);
+            if key.is_none_or(wants) {
+                match visit(self, index) {
+                    usize::MAX => return true,
+                    cost => *budget = budget.saturating_sub(cost),
+                }
+            }
+        }
+        true
+    }
+
+    /// Takes a connection into a list, if it belongs there, and says what that has cost.
+    fn consider(&self, index: u32, filter: &ConnectionFilter, found: &mut Found) -> usize {
+        let limit = filter.limit.min(ConnectionFilter::LIMIT_MAX);
+        let lagging = !matches!(self.connections[index].state, State::Live(_));
+        let has_tag = filter.tag.is_none() || self.record(index).tag() == filter.tag.as_ref();
+        let is_full = match found {
+            Found::Any(found) => found.len() >= limit,
+            _ => limit == 0,
+        };
+        if is_full {
+            return usize::MAX;
+        }
+        if !has_tag || filter.lagging && !lagging {
+            return 0;
+        }
+        if let Found::Slowest(slowest) = found {
+            let least = slowest.peek().filter(|_| slowest.len() >= limit);
+            if least.is_some_and(|Reverse(least)| self.lag_of(index) <= least.lag()) {
+                return 1;
+            }
+        }
+        let info = self.info_of(index);
+        let cost = INFO_COST + info.topics.len() + (info.lag_events / EVENTS_PER_COST) as usize;
+        match found {
+            Found::Any(found) => found.push(info),
+            Found::Slowest(slowest) => {
+                slowest.push(Reverse(Ranked(info)));
+                if slowest.len() > limit {
+                    slowest.pop();
+                }
+            }
+            Found::Count(_) | Found::Topics(_) => unreachable!("it is a list of connections"),
+        }
+        cost
+    }
+
+    fn count_topics(&self, counts: &mut Vec<TopicCount>, at: &mut u32, budget: &mut usize) -> bool {
+        while (*at as usize) < self.routes.end_of_subscriptions() {
+            if *budget == 0 {
+                return false;
+            }
+            if let Some(subscribed) = self.routes.subscribed_at(*at) {
+                let (topic, subscribers) = (subscribed.what.clone(), subscribed.crowd as u64);
+                counts.push(TopicCount { topic, subscribers });
+            }
+            *at += 1;
+            *budget -= 1;
+        }
+        true
+    }
+
+    /// How many connections get a topic's events, by its name or by a filter.
+    fn crowd_of(&self, topic: &Topic) -> u64 {
+        let audiences = self.routes.audiences_of(topic).into_iter();
+        audiences.map(|audience| self.audiences[audience].len() as u64).sum()
+    }
+
+    /// Sends a stream away because the host wants it to.
+    fn kick(&mut self, index: u32, retry: Duration) {
+        // Whether it was told or not, it goes.
+        let _ = self.say_farewell(index, retry);
+        self.disconnect(index, Reason::Kicked);
+    }
+
+    /// Describes a stream as it is now.
+    fn info_of(&self, index: u32) -> ConnectionInfo {
+        let record = self.record(index);
+        let (lag_age_ns, lag_events) = self.lag_of(index);
+        let Sent { events, bytes } = self.sent_to(index);
+        let age = Duration::from_millis(record.age_ms(self.now_ns));
+        ConnectionInfo {
+            id: self.id_of(index),
+            topics: self.subscriptions_of(index),
+            addr: record.addr(),
+            tag: record.tag().cloned(),
+            since: SystemTime::now().checked_sub(age).unwrap_or(SystemTime::UNIX_EPOCH),
+            events,
+            bytes,
+            state: match self.connections[index].state {
+                State::Lagging(_) => ConnectionState::Lagging,
+                State::Replaying(_) => ConnectionState::Replaying,
+                _ => ConnectionState::Live,
+            },
+            lag_events,
+            lag_bytes: self.lag_bytes_of(index),
+            lag_age: Duration::from_nanos(lag_age_ns),
+            policy: record.policy,
+        }
+    }
+
+    /// By what a stream lags: the age of the oldest event that it has not taken whole, in
+    /// nanoseconds, and how many there are. One that has bytes of its own to take lags since it
+    /// last took any.
+    fn lag_of(&self, index: u32) -> (u64, u64) {
+        let (in_log, oldest) = self.log_lag_of(index);
+        let waits_ns = match &self.connections[index].state {
+            State::Lagging(lagging) if lagging.own.is_some() => self.since_ns(lagging.since_ms),
+            State::Replaying(replaying) => self.since_ns(replaying.since_ms),
+            _ => 0,
+        };
+        let age_ns = oldest.map_or(0, |at_ns| self.now_ns.saturating_sub(at_ns)).max(waits_ns);
+        (age_ns, in_log.events + self.own_lag_of(index).events)
+    }
+
+    fn lag_bytes_of(&self, index: u32) -> u64 {
+        self.log_lag_of(index).0.bytes + self.own_lag_of(index).bytes
+    }
+
+    /// What a stream has yet to be sent from its audience's log, and when the oldest of that was
+    /// published.
+    fn log_lag_of(&self, index: u32) -> (Sent, Option<u64>) {
+        let stands = !matches!(self.connections[index].state, State::Replaying(_));
+        let Some(audience) = self.audience_at(index).filter(|_| stands) else {
+            return (Sent::default(), None);
+        };
+        let (log, at) = (&audience.log, self.stands_at(index));
+        let end = Sent { events: log.end(), bytes: log.end_bytes() };
+        (end - at, log.published_at_ns(at.events))
+    }
+
+    /// What a stream has yet to be sent of events that are for it alone.
+    fn own_lag_of(&self, index: u32) -> Sent {
+        let own = self.own_of(index);
+        let own = own
+            .map_or(Sent::default(), |own| own.events_sent(usize::MAX) - own.events_sent(own.sent));
+        match &self.connections[index].state {
+            State::Lagging(lagging) => {
+                let (events, bytes) =
+                    lagging.aside.as_ref().map_or((0, 0), |share| self.aside.left(share));
+                own + Sent { events, bytes }
+            }
+            _ => own,
+        }
+    }
+
+    /// How long ago a moment was, on the clock that wraps.
+    fn since_ns(&self, since_ms: u32) -> u64 {
+        u64::from(self.now_ms().wrapping_sub(since_ms)) * 1_000_000
+    }
+
+    fn audience_at(&self, index: u32) -> Option<&Audience> {
+        self.connections[index].audience().map(|audience| &self.audiences[audience])
+    }
+
+    fn subscriptions_of(&self, index: u32) -> Subscriptions {
+        let audience = self.connections[index].audience();
+        audience.map_or(Vec::new(), |audience| self.wanted_by(audience))
+    }
+
+    /// The id of the stream at an index.
+    pub(super) fn id_of(&self, index: u32) -> ConnectionId {
+        let key = self.connections.key_at(index);
+        ConnectionId::new(key.generation, self.id, key.index)
+    }
+
+    /// Where the stream of an id is, if it has not ended.
+    fn stream_of(&mut self, id: ConnectionId) -> Option<u32> {
+        let key = Key { index: id.index(), generation: id.generation() };
+        let is_mine = id.shard() == self.id;
+        let stream = self.connections.get_mut(key).filter(|_| is_mine)?;
+        stream.audience().map(|_| key.index)
+    }
+
+    /// Tells the host of a stream that has just begun, if it wants to know.
+    pub(super) fn tell_of_beginning(&self, index: u32) {
+        if self.shared.notices.is_wanted() {
+            self.tell(index, NoticeKind::Connected);
+        }
+    }
+
+    /// Tells the host of a stream that is about to end, if it wants to know.
+    pub(super) fn tell_of_end(&self, index: u32, reason: Reason) {
+        if self.shared.notices.is_wanted() {
+            let lasted = Duration::from_millis(self.record(index).age_ms(self.now_ns));
+            let Sent { events, bytes } = self.sent_to(index);
+            self.tell(index, NoticeKind::Disconnected { lasted, events, bytes, reason });
+        }
+    }
+
+    fn tell(&self, index: u32, kind: NoticeKind) {
+        let record = self.record(index);
+        self.shared.notices.put(Notice {
+            kind,
+            id: self.id_of(index),
+            topics: self.subscriptions_of(index),
+            addr: record.addr(),
+            tag: record.tag().cloned(),
+            at: SystemTime::now(),
+            lost_before: 0,
+        });
+    }
+}
+
+impl Inquiry {
+    fn finish(self) {
+        let answer = match self.found {
+            Found::Any(found) => Answer::Connections(found),
+            Found::Slowest(slowest) => {
+                Answer::Connections(slowest.into_iter().map(|Reverse(Ranked(info))| info).collect())
+            }
+            Found::Count(count) => Answer::Count(count),
+            Found::Topics(counts) => Answer::Topics(counts),
+        };
+        // It has room for an answer of each shard; perhaps nobody waits for it any more.
+        let _ = self.asked.answer.try_send(answer);
+    }
+}
+
+impl Ranked {
+    fn lag(&self) -> (u64, u64) {
+        // It was made of nanoseconds in 64 bits.
+        (self.0.lag_age.as_nanos() as u64, self.0.lag_events)
+    }
+}
+
+impl Ord for Ranked {
+    fn cmp(&self, other: &Ranked) -> Ordering {
+        self.lag().cmp(&other.lag())
+    }
+}
+
+impl PartialOrd for Ranked {
+    fn partial_cmp(&self, other: &Ranked) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Ranked {
+    fn eq(&self, other: &Ranked) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Ranked {}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::World;
+    use super::super::{Command, Next};
+    use super::*;
+    use crate::frame::Wire;
+    use crate::options::Options;
+
+    const CROWD: usize = 3 * COST_MAX;
+
+    fn world() -> World {
+        let mut world = World::new(Options::default());
+        (0..CROWD).for_each(|_| world.join(vec![0], Wire::Plain, usize::MAX / 2));
+        world
+    }
+
+    fn ask(world: &World, question: Question) -> async_channel::Receiver<Answer> {
+        let (answer, answers) = async_channel::bounded(1);
+        let asked = Command::Ask(Box::new(Asked { question, answer }));
+        assert!(world.shard.link().command(asked).is_ok());
+        answers
+    }
+
+    /// How many turns pass until there is an answer.
+    fn turns(world: &mut World, answers: &async_channel::Receiver<Answer>) -> usize {
+        let mut turns = 0;
+        while answers.is_empty() {
+            world.shard.turn().unwrap();
+            turns += 1;
+            assert!(turns < 10_000, "it is never answered");
+        }
+        turns
+    }
+
+    #[test]
+    fn a_question_about_a_crowd_takes_several_turns_and_short_ones_are_not_delayed_by_it() {
+        let mut world = world();
+        let filter = ConnectionFilter { limit: CROWD, ..ConnectionFilter::default() };
+        let list = ask(&world, Question::Connections(filter));
+        let count = ask(&world, Question::Subscribers(Topic::new("a").unwrap()));
+        assert!(turns(&mut world, &count) <= 3);
+        assert!(list.is_empty());
+        assert!(turns(&mut world, &list) >= CROWD * INFO_COST / COST_MAX / 2);
+        let Ok(Answer::Connections(list)) = list.try_recv() else { panic!("it is a list") };
+        assert_eq!(list.len(), CROWD);
+        let Ok(Answer::Count(count)) = count.try_recv() else { panic!("it is a count") };
+        assert_eq!(count, CROWD as u64);
+    }
+
+    #[test]
+    fn a_question_is_dropped_when_nobody_waits_for_the_answer() {
+        let mut world = world();
+        let question = Question::Disconnect { who: Who::All, retry: Duration::ZERO };
+        let answers = ask(&world, question);
+        world.shard.turn().unwrap();
+        let counters = &world.shard.link().counters;
+        let gone = CROWD as u64 - counters.connections.value();
+        assert!((1..CROWD as u64 / 2).contains(&gone), "{gone}");
+        drop(answers);
+        while world.shard.turn().unwrap() == Next::Now {}
+        assert!(world.shard.inquiries.is_empty());
+        assert_eq!(world.shard.link().counters.connections.value(), CROWD as u64 - gone);
+    }
+
+    #[test]
+    fn too_many_questions_at_once_are_refused() {
+        let mut world = world();
+        let question =
+            || Question::Disconnect { who: Who::Tag("nobody's".into()), retry: Duration::ZERO };
+        let all: Vec<_> = (0..2 * INQUIRIES_MAX).map(|_| ask(&world, question())).collect();
+        let (mut counts, mut busy) = (0, 0);
+        for answers in all {
+            turns(&mut world, &answers);
+            match answers.try_recv() {
+                Ok(Answer::Count(0)) => counts += 1,
+                Ok(Answer::Busy) => busy += 1,
+                _ => panic!("it is neither"),
+            }
+        }
+        assert!(busy > 0 && counts >= INQUIRIES_MAX, "{busy} {counts}");
+    }
+}
