@@ -12,6 +12,8 @@
 mod history;
 mod replay;
 mod room;
+#[cfg(test)]
+mod tests;
 mod topics;
 
 use std::sync::atomic::{AtomicU64, Ordering};
