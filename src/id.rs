@@ -1,7 +1,7 @@
 //! The ids of events and of the hub's life.
 
 use std::fmt;
-use std::hash::{BuildHasher, Hash, Hasher, RandomState};
+use std::hash::{BuildHasher, RandomState};
 use std::time::SystemTime;
 
 /// An event's place in its hub's total order, and the id a client sees: `<epoch>-<sequence>`.
@@ -67,9 +67,8 @@ impl Epoch {
     /// Draws an epoch. Also of hubs that are made after a `fork`, in parent and child, each has
     /// its own: a generator's state would be the same in both, the process and the time are not.
     pub(crate) fn random() -> Epoch {
-        let mut hasher = RandomState::new().build_hasher();
-        (std::process::id(), SystemTime::now()).hash(&mut hasher);
-        let mut random = fastrand::Rng::with_seed(hasher.finish());
+        let seed = RandomState::new().hash_one((std::process::id(), SystemTime::now()));
+        let mut random = fastrand::Rng::with_seed(seed);
         Epoch(std::array::from_fn(|_| Epoch::SYMBOLS[random.usize(..32)]))
     }
 

@@ -143,7 +143,8 @@ impl World {
             Wire::Plain => b"head\n".to_vec(),
         };
         let guest = Guest { resume, policy, ..Guest::new(head, names, wire) };
-        let wanted = if self.joined % 3 == 0 { with_filters(&topics) } else { guest.wanted };
+        let wanted =
+            if self.joined.is_multiple_of(3) { with_filters(&topics) } else { guest.wanted };
         let guest = Guest { wanted, ..guest };
         let key = self.shard.join_sink(sink, &guest).expect("there is a seat");
         let expected = b"head\n".to_vec();
