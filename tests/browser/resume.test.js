@@ -123,6 +123,26 @@ test('a page that had heard nothing yet hears what was published while it was cu
   assert.deepEqual(await heardEvents(page, heard, 1), [{ type: 'message', data: 'while it was cut off', id }]);
 });
 
+test('a page comes back with the id that the publisher gave an event, whatever its letters', async (t) => {
+  const server = await startServer(t, { args: RETRY });
+  const proxy = await startProxy(t, server);
+  const page = await openPage(t, browser, proxy.emptyPage);
+  const heard = await listening(page, proxy.events('orders', 'news'), { names: [GAP] });
+  await server.publish('orders', 'one', { id: 'größe 🎺 1' });
+  await heardEvents(page, heard, 1);
+
+  proxy.isAway = true;
+  proxy.cut();
+  await server.publish('orders', 'two', { id: 'größe 🎺 2' });
+  await server.publish('news', 'three', { id: 'größe 🎺 3' });
+  proxy.isAway = false;
+
+  assert.deepEqual(
+    (await heardEvents(page, heard, 3)).map(({ type, data, id }) => [type, data, id]),
+    [['message', 'one', 'größe 🎺 1'], ['message', 'two', 'größe 🎺 2'], ['message', 'three', 'größe 🎺 3']],
+  );
+});
+
 test('a silent stream fires nothing in the page, but has it come back with the newest id', async (t) => {
   const server = await startServer(t, { args: [...RETRY, '--heartbeat', '100ms'] });
   const proxy = await startProxy(t, server);
