@@ -339,6 +339,10 @@ mod tests {
         assert_eq!(args.options().check(), Ok(()));
         assert_eq!(args.listen_options().cors.origins, ["https://a.example", "*"]);
         assert!(parse(&["--heartbeat", "15"]).is_err());
+        let kept = ["--history-events-max=0", "--history-age-max=1d", "--gap-event", "größe"];
+        let options = parse(&kept).unwrap().options();
+        assert_eq!((options.history_events_max, &*options.gap_event), (0, "größe"));
+        assert_eq!(options.history_age_max, Duration::from_secs(86_400));
     }
 
     #[test]
