@@ -53,10 +53,11 @@ class Proxy {
     for (const stream of this.streams) stream.cut('fin');
   }
 
-  /** Waits until what a stream was sent so far, head and all, is of some form. */
+  /** Waits until what a stream was sent is of some form, and returns it: its body, in one piece. */
   async forwarded(form) {
-    const isThere = () => [...this.streams].some((stream) => form.test(stream.text));
-    while (!isThere()) {
+    for (;;) {
+      const body = [...this.streams].map((stream) => stream.body).find((text) => form.test(text));
+      if (body !== undefined) return body;
       await withDeadline(`a stream with ${form}`, once(this.door, 'forwarded'));
     }
   }
@@ -118,6 +119,12 @@ class Connection {
     this.client.write(piece.subarray(0, end));
     this.door.emit('forwarded');
     if (end !== undefined) this.cut(this.plan.how);
+  }
+
+  /** What was sent so far of a short stream, without its head and its chunks' sizes. */
+  get body() {
+    const chunks = this.text.slice(this.text.indexOf('\r\n\r\n') + 2);
+    return chunks.replace(/\r\n[0-9a-f]+\r\n/g, '').replace(/\r\n$/, '');
   }
 
   /** Where in a piece the stream is to be cut: behind what is looked for, after so many bytes. */

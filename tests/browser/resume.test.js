@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { heardEvents, launch, listening, openOwnPage, openPage } from './chromium.js';
+import { heardEvents, launch, listening, openOwnPage, openPage, watchReading } from './chromium.js';
 import { startProxy } from './proxy.js';
 import { freePort, startServer } from './server.js';
 
@@ -112,8 +112,9 @@ test('a page that had heard nothing yet hears what was published while it was cu
   const proxy = await startProxy(t, server);
   await server.publish('news', 'before the page came');
   const page = await openPage(t, browser, proxy.emptyPage);
+  const hasRead = await watchReading(page);
   const heard = await listening(page, proxy.events('news'), { names: [GAP] });
-  await proxy.forwarded(/^id: \S+\n\n/m);
+  await hasRead(await proxy.forwarded(/^id: \S+\n\n/m));
 
   proxy.isAway = true;
   proxy.cut();
@@ -147,10 +148,11 @@ test('a silent stream fires nothing in the page, but has it come back with the n
   const server = await startServer(t, { args: [...RETRY, '--heartbeat', '100ms'] });
   const proxy = await startProxy(t, server);
   const page = await openPage(t, browser, proxy.emptyPage);
+  const hasRead = await watchReading(page);
   const heard = await listening(page, proxy.events('quiet'), { names: [GAP] });
   await publishAll(server, Array.from({ length: 100 }, (_, n) => ({ topic: 'busy', data: String(n) })));
   const newest = await server.publish('busy', 'the newest');
-  await proxy.forwarded(new RegExp(`^id: ${newest}\n\n`, 'm'));
+  await hasRead(await proxy.forwarded(new RegExp(`^id: ${newest}\n\n`, 'm')));
 
   proxy.cut();
   await page.waitForFunction((h) => h.opened === 2, heard);
