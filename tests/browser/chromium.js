@@ -1,9 +1,9 @@
 // Debian's Chromium, pages of several origins in it, and EventSources in the pages.
 
-import { once } from 'node:events';
+import { EventEmitter, once } from 'node:events';
 import http from 'node:http';
 import { chromium } from 'playwright-core';
-import { DEADLINE_MS } from './server.js';
+import { DEADLINE_MS, withDeadline } from './server.js';
 
 // Chromium runs as root on machines that are made for one job, and has no way out to the network.
 const FLAGS = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
@@ -73,4 +73,25 @@ export async function listening(page, url, options) {
 export async function heardEvents(page, heard, count) {
   await page.waitForFunction(([h, n]) => h.events.length >= n, [heard, count]);
   return heard.evaluate((h) => h.events);
+}
+
+/**
+ * Watches what the page's EventSources are given, since no event tells of an id alone, and the
+ * browser throws away what it has received and not yet given them when a connection is cut. Returns
+ * a function that waits until they were given as many bytes as a text of ASCII has.
+ */
+export async function watchReading(page) {
+  const devtools = await page.context().newCDPSession(page);
+  const read = new EventEmitter();
+  const streams = new Set();
+  let bytes = 0;
+  devtools.on('Network.requestWillBeSent', ({ requestId, type }) => { if (type === 'EventSource') streams.add(requestId); });
+  devtools.on('Network.dataReceived', ({ requestId, dataLength }) => {
+    if (streams.has(requestId)) bytes += dataLength;
+    read.emit('more');
+  });
+  await devtools.send('Network.enable');
+  return async (text) => {
+    while (bytes < text.length) await withDeadline(`the page to read ${text.length} bytes`, once(read, 'more'));
+  };
 }

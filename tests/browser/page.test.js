@@ -150,6 +150,27 @@ test('the page says when the server is away, and comes back with it', async (t) 
   await rowAppears(page, 'back');
 });
 
+test('the page says so in a line when its streams miss events, whatever the event for that is called', async (t) => {
+  const port = await freePort();
+  const name = 'what "is" <missing> & why';
+  const start = () => startServer(t, { command: 'demo', port, args: ['--retry', '200ms', '--gap-event', name] });
+  const first = await start();
+  const page = await openPage(t, browser, `${first.url}/?topic=news`);
+  await connected(page);
+  await received(page, 1);
+  assert.equal(await page.isVisible('#gap'), false);
+  await first.stop();
+  const second = await start();
+  const line = 'events may be missing, since the server was started anew.';
+  await page.waitForFunction((words) => document.querySelector('#gap').textContent.endsWith(words), line);
+  assert.equal(await page.isVisible('[role=status]#gap'), true);
+  await page.waitForFunction(() => document.querySelector('#watch-state').textContent === 'Watching');
+  await page.waitForFunction((words) => document.querySelector('#events').textContent.includes(words), `event: ${name}`);
+  await second.publish('news', 'back');
+  await rowAppears(page, 'back');
+  await assertNoSidewaysScroll(page);
+});
+
 test('everything is reached by keyboard, and shows that it has the focus', async (t) => {
   const server = await startServer(t, { command: 'demo' });
   const page = await openPage(t, browser, `${server.url}/?topic=news`);

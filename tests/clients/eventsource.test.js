@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { test } from 'node:test';
 import { EventSource } from 'eventsource';
+import { startProxy } from '../browser/proxy.js';
 import { CASES, freePort, startServer, withDeadline } from '../browser/server.js';
 
 /** Opens a stream; resolves when it is open. Its events come out of `next`. */
@@ -72,4 +73,59 @@ test('the package eventsource comes back to a server that was restarted', async 
   await reopened;
   await second.publish('news', 'after');
   assert.equal((await next()).data, 'after');
+});
+
+test('the package eventsource hears each event once, and in order, however often it is cut off', async (t) => {
+  const server = await startServer(t, { args: ['--retry', '50ms'] });
+  const proxy = await startProxy(t, server);
+  const cuts = [
+    { after: 10_000, behind: 'data: ', how: 'fin' },
+    { after: 20_000, behind: '\xc3', how: 'rst' }, // half a character
+    { after: 0, behind: '', how: 'rst' }, // before the response's head
+    { after: 15_000, behind: '\n\n', how: 'fin' }, // an event is whole, its chunk is not
+  ];
+  proxy.cuts = [...cuts];
+  const { next } = await listen(t, proxy.events('a', 'b'), ['fanfare-gap']);
+  const published = Array.from({ length: 1000 }, (_, n) => `${n} ${'ü'.repeat(n % 100)}`);
+  for (let n = 0; n < published.length; n += 50) {
+    const lines = published.slice(n, n + 50).map((data, i) => `${JSON.stringify({ topic: 'ab'[i % 2], data })}\n`);
+    const headers = { 'content-type': 'application/x-ndjson' };
+    const answer = await fetch(`${server.url}/publish`, { method: 'POST', headers, body: lines.join('') });
+    assert.deepEqual(await answer.json(), { published: 50 });
+  }
+  const heard = [];
+  while (heard.length < published.length) {
+    const { type, data } = await next();
+    assert.equal(type, 'message');
+    heard.push(data);
+  }
+  assert.deepEqual(heard, published);
+  assert.equal(proxy.requests.length, cuts.length + 1);
+});
+
+test('the package eventsource fires nothing for a silent stream, and comes back with the newest id', async (t) => {
+  const server = await startServer(t, { args: ['--retry', '50ms', '--heartbeat', '100ms'] });
+  const proxy = await startProxy(t, server);
+  const { next, opened } = await listen(t, proxy.events('quiet'), ['fanfare-gap']);
+  const newest = await server.publish('busy', 'for someone else');
+  await proxy.forwarded(new RegExp(`^id: ${newest}\n\n`, 'm'));
+  const reopened = opened();
+  proxy.cut();
+  await reopened;
+  assert.deepEqual(proxy.lastIds, [undefined, newest]);
+  const id = await server.publish('quiet', 'at last');
+  assert.deepEqual(await next(), { type: 'message', data: 'at last', id });
+});
+
+test('the package eventsource is told first when the server was restarted', async (t) => {
+  const first = await startServer(t);
+  const last = await first.publish('news', 'in another life');
+  await first.stop();
+  const second = await startServer(t);
+  await second.publish('news', 'in this one');
+  const { next } = await listen(t, `${second.events('news')}&last-event-id=${last}`, ['fanfare-gap']);
+  const told = await next();
+  assert.equal(told.type, 'fanfare-gap');
+  assert.deepEqual(JSON.parse(told.data), { from: last, to: told.id, reason: 'restarted', missed: null });
+  assert.equal((await next()).data, 'in this one');
 });

@@ -3,7 +3,7 @@
 import re
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import pytest
 
@@ -54,11 +54,13 @@ def test_curl_gets_exactly_these_bytes(start: Callable[..., Server], version: st
             server.publish("b", "the end", event="end"),
         ]
         seen = read_until(process.stdout, lambda seen: b"the end\n\n" in seen, process.first)
-    head, _, events = seen.partition(b"\n\n")
+    head, first_id, events = seen.split(b"\n\n", 2)
     # Each client gets a time of its own, so that they do not all come back in one moment.
     assert re.fullmatch(rb"retry: \d+", head)
     assert 3000 <= int(head[7:]) <= 6000
-    assert re.fullmatch(r"[!-+\--~]+-\d+", ids[0])
+    # What a client that is cut off before its first event comes back with.
+    assert re.fullmatch(rb"id: [0-9a-z]+-0", first_id)
+    assert ids[0] == first_id.decode().removeprefix("id: ")[:-2] + "-1"
     fields_of_mine = [b"id: mine", b"retry: 1500", b"data: "]
     frames = events.split(b"\n\n")
     assert frames[0] == f"id: {ids[0]}\ndata: x".encode()
@@ -91,6 +93,54 @@ def test_events_published_as_lines_of_json_arrive_in_their_order(
         ("message", "the end"),
     ]
     assert got[1].id == "own-1"
+
+
+@VERSIONS
+def test_curl_gets_what_it_asks_for_of_the_past(start: Callable[..., Server], version: str) -> None:
+    server = start()
+    ids = [server.publish("abc"[n % 3], str(n)) for n in range(12)]
+    url = server.events("a", "b")
+    asked = {
+        ("-H", f"Last-Event-ID: {ids[6]}", url): [7, 9, 10],
+        (f"{url}&last-event-id={ids[3]}",): [4, 6, 7, 9, 10],
+        (f"{url}&lastEventId={ids[8]}",): [9, 10],
+        ("-H", f"Last-Event-ID: {ids[8]}", f"{url}&last-event-id={ids[0]}"): [9, 10],
+        ("-H", f"Last-Event-ID: {ids[11]}", url): [],
+        (f"{url}&latest",): [9, 10],
+        (f"{url}&last=3",): [7, 9, 10],
+        (url,): [],
+    }
+    with ExitStack() as stack:
+        processes = [stack.enter_context(curl(version, *args)) for args in asked]
+        live = server.publish("a", "live")
+        for process, (args, wanted) in zip(processes, asked.items(), strict=True):
+            seen = read_until(process.stdout, lambda seen: b"live\n\n" in seen, process.first)
+            published = [Event("message", str(n), ids[n]) for n in wanted]
+            assert events_in(seen) == [*published, Event("message", "live", live)], args
+
+
+@VERSIONS
+def test_curl_is_told_first_when_events_are_missing(
+    start: Callable[..., Server], version: str
+) -> None:
+    server = start("--history-events-max", "2", "--gap-event", "lücke")
+    ids = [server.publish("a", str(n)) for n in range(5)]
+    nothing = ids[0].replace("-1", "-0")
+    for last_id, to, reason, missed, then in [
+        (ids[0], ids[2], "expired", "null", ["3", "4"]),
+        (nothing, ids[2], "expired", "3", ["3", "4"]),
+        ("0000aaaa-17", ids[2], "restarted", "null", ["3", "4"]),
+        ("what?", ids[4], "unknown_id", "null", []),
+    ]:
+        with curl(version, "-H", f"Last-Event-ID: {last_id}", server.events("a")) as process:
+            wanted = f'{{"from":"{last_id}","to":"{to}","reason":"{reason}","missed":{missed}}}'
+            blocks = len(then) + 2  # with the reconnection time and the gap
+            seen = read_until(
+                process.stdout, lambda seen, n=blocks: seen.count(b"\n\n") >= n, process.first
+            )
+        told, *rest = events_in(seen)
+        assert told == Event("lücke", wanted, to)
+        assert [event.data for event in rest] == then
 
 
 def test_curl_hears_the_server_out_when_it_is_stopped(start: Callable[..., Server]) -> None:

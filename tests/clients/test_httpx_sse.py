@@ -1,7 +1,11 @@
 """httpx-sse: what Python programs read event streams with."""
 
 import asyncio
+import json
+import re
+import time
 from collections.abc import Callable
+from itertools import islice
 
 import httpx
 import pytest
@@ -19,9 +23,8 @@ def test_httpx_sse_reads(server: Server, case: Case) -> None:
         assert source.response.http_version == "HTTP/1.1"
         events = source.iter_sse()
         published_id = server.publish_case("text", case)
-        got = next(event for event in events if event.retry is None)
-    assert got.data == case.arrives
-    assert (got.event, got.id) == (case.event or "message", published_id)
+        got = next(event for event in events if event.id == published_id)
+    assert (got.event, got.data) == (case.event or "message", case.arrives)
 
 
 def test_asynchronous_clients_hear_their_topics_in_the_order_of_publishing(server: Server) -> None:
@@ -58,14 +61,81 @@ def test_asynchronous_clients_hear_their_topics_in_the_order_of_publishing(serve
     assert both == [*map(str, range(20)), "the end"]
 
 
-def test_a_heartbeat_keeps_a_quiet_stream_from_timing_out(start: Callable[..., Server]) -> None:
-    server = start("--heartbeat", "200ms")
+@pytest.mark.parametrize(("kept", "heartbeat"), [("1000", r"id: \S+"), ("0", ":.*")])
+def test_a_heartbeat_keeps_a_quiet_stream_from_timing_out(
+    start: Callable[..., Server], kept: str, heartbeat: str
+) -> None:
+    server = start("--heartbeat", "200ms", "--history-events-max", kept)
+    deadline = time.monotonic() + DEADLINE_S
     with (
         httpx.Client(timeout=httpx.Timeout(DEADLINE_S, read=2.0)) as client,
         client.stream("GET", server.events("quiet")) as response,
     ):
         text = response.iter_text()
         seen = ""
-        while seen.count("\n:") < 15:  # three seconds, in which only comments come
+        # Three seconds, in which nothing else comes.
+        while len(re.findall(rf"^{heartbeat}\n\n", seen, re.MULTILINE)) < 15:
+            assert time.monotonic() < deadline, seen
             seen += next(text)
-    assert all(line.startswith((":", "retry: ")) for line in seen.splitlines() if line)
+    assert re.fullmatch(rf"retry: \d+\n\n({heartbeat}\n\n)+", seen)
+
+
+def test_blocks_that_fire_nothing_come_out_of_httpx_sse_without_data(
+    start: Callable[..., Server],
+) -> None:
+    server = start("--heartbeat", "100ms")
+    newest = server.publish("elsewhere", "x")
+    with (
+        httpx.Client(timeout=DEADLINE_S) as client,
+        connect_sse(client, "GET", server.events("quiet")) as source,
+    ):
+        first, *more = islice(source.iter_sse(), 4)
+    assert (first.data, first.id, first.retry is None) == ("", "", False)
+    assert [(event.data, event.id) for event in more] == [("", newest)] * 3
+
+
+def test_httpx_sse_misses_nothing_when_it_says_what_it_had_last(
+    start: Callable[..., Server],
+) -> None:
+    server = start()
+    numbers = [str(n) for n in range(1000)]
+    lines = [json.dumps({"topic": "ab"[int(n) % 2], "data": n}) + "\n" for n in numbers]
+    heard: list[str] = []
+    last_id = ""
+    with httpx.Client(timeout=DEADLINE_S) as client:
+        for turn in range(21):
+            headers = {"Last-Event-ID": last_id} if last_id else {}
+            enough = min(len(heard) + 53, 50 * turn)
+            with connect_sse(client, "GET", server.events("a", "b"), headers=headers) as source:
+                # The first one leaves with nothing but an id, the others in the middle of it all.
+                for event in source.iter_sse():
+                    last_id = event.id
+                    heard += [event.data] if event.data else []
+                    if last_id and len(heard) >= enough:
+                        break
+            server.post(
+                "/publish",
+                "".join(lines[50 * turn : 50 * turn + 50]),
+                Content_Type="application/x-ndjson",
+            )
+    assert heard == numbers
+
+
+def test_httpx_sse_is_told_first_when_the_server_was_restarted(
+    start: Callable[..., Server],
+) -> None:
+    last_id = start().publish("a", "in another life")
+    server = start()
+    ids = [server.publish("a", "one"), server.publish("a", "two")]
+    with (
+        httpx.Client(timeout=DEADLINE_S) as client,
+        connect_sse(
+            client, "GET", server.events("a"), headers={"Last-Event-ID": last_id}
+        ) as source,
+    ):
+        events = (event for event in source.iter_sse() if event.data)
+        told, *rest = islice(events, 3)
+    assert told.event == "fanfare-gap"
+    to = ids[0].replace("-1", "-0")
+    assert told.json() == {"from": last_id, "to": to, "reason": "restarted", "missed": None}
+    assert [(event.data, event.id) for event in rest] == [("one", ids[0]), ("two", ids[1])]

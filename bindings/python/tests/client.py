@@ -22,8 +22,11 @@ def events(port: int, *topics: str) -> Iterator[Iterator[ServerSentEvent]]:
         httpx.Client(timeout=DEADLINE_S, trust_env=False) as client,
         connect_sse(client, "GET", url, params={"topic": topics}) as source,
     ):
-        # What only tells the reconnection time, at the beginning, is no event.
-        yield (event for event in source.iter_sse() if event.retry is None)
+        blocks = source.iter_sse()
+        # httpx-sse hands out blocks that fire no event as well: those that a stream begins with,
+        # which tell the reconnection time and then the id to come back with, and later ones.
+        assert any(block.id for block in blocks)
+        yield (block for block in blocks if block.retry is None)
 
 
 @contextmanager

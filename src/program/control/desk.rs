@@ -20,6 +20,8 @@ use super::publish;
 pub(crate) const EVENTS: &str = "/events";
 
 const PAGE: &str = include_str!("../page.html");
+/// Where the page holds that event's name.
+const PAGE_GAP_EVENT: &str = "name=\"gap-event\" content=\"fanfare-gap\"";
 /// The page has no outside assets, and may talk to nobody but its own server.
 const PAGE_FIELDS: [(&str, &str); 3] = [
     (
@@ -49,7 +51,7 @@ impl Desk {
         let (head, body) = request.into_parts();
         let get = matches!(head.method, Method::GET | Method::HEAD);
         let answer = match head.uri.path() {
-            "/" if get => Ok(page()),
+            "/" if get => Ok(page(&self.hub.options().gap_event)),
             "/healthz" if get => Ok(content_of("text/plain; charset=utf-8", "ok\n")),
             "/metrics" if get => {
                 let text = metrics::text(&self.hub.metrics(), self.started);
@@ -113,8 +115,11 @@ impl Desk {
     }
 }
 
-fn page() -> Answer {
-    let mut answer = content_of("text/html; charset=utf-8", PAGE);
+/// The page, which has to know what the event is called that tells it of missing ones.
+fn page(gap_event: &str) -> Answer {
+    let name = gap_event.replace('&', "&amp;").replace('"', "&quot;");
+    let page = PAGE.replacen(PAGE_GAP_EVENT, &format!("name=\"gap-event\" content=\"{name}\""), 1);
+    let mut answer = content_of("text/html; charset=utf-8", page);
     for (name, value) in PAGE_FIELDS {
         answer.headers_mut().insert(name, HeaderValue::from_static(value));
     }

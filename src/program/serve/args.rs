@@ -106,6 +106,29 @@ pub(crate) struct ServeArgs {
           value_parser = units::bytes)]
     batch_bytes_max: usize,
 
+    /// For clients that come back, so many of each topic's newest events are kept; 0 keeps nothing
+    #[arg(long, env = "FANFARE_HISTORY_EVENTS_MAX", value_name = "N", default_value = "1000")]
+    history_events_max: usize,
+
+    /// The most bytes that are kept of each topic, with 256 for each event besides its own
+    #[arg(long, env = "FANFARE_HISTORY_BYTES_MAX", value_name = "SIZE", default_value = "1MiB",
+          value_parser = units::bytes)]
+    history_bytes_max: usize,
+
+    /// How long an event is kept
+    #[arg(long, env = "FANFARE_HISTORY_AGE_MAX", value_name = "TIME", default_value = "5m",
+          value_parser = units::duration)]
+    history_age_max: Duration,
+
+    /// The most bytes that are kept over all topics
+    #[arg(long, env = "FANFARE_HISTORY_TOTAL_BYTES_MAX", value_name = "SIZE",
+          default_value = "64MiB", value_parser = units::bytes)]
+    history_total_bytes_max: usize,
+
+    /// The name of the event that tells a client that events are missing before it
+    #[arg(long, env = "FANFARE_GAP_EVENT", value_name = "NAME", default_value = "fanfare-gap")]
+    gap_event: String,
+
     /// Told to end, the server closes its streams evenly over this time, each with a time of its
     /// own after which to come back; a second signal ends it at once
     #[arg(long, env = "FANFARE_DRAIN_WINDOW", value_name = "TIME", default_value = "5s",
