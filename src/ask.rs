@@ -87,8 +87,8 @@ impl Hub {
         Ok(all)
     }
 
-    /// How many connections get a topic's events, by its name or by a filter. Blocks as [`Hub::connections`], but for no
-    /// longer than a shard's turn.
+    /// How many connections get a topic's events, by its name or by filters, each counted once.
+    /// Blocks as [`Hub::connections`], but for no longer than a shard's turn.
     ///
     /// # Errors
     ///
@@ -106,8 +106,8 @@ impl Hub {
         self.ask_for_count(None, Question::Subscribers(topic.clone())).await
     }
 
-    /// The topics and filters with the most subscribers, those first that have most, so many at most. All
-    /// topics that have any are gone through and held in memory for a moment. Blocks as
+    /// The topics and filters with the most subscribers, those first that have most, so many at
+    /// most. All that have any are gone through and held in memory for a moment. Blocks as
     /// [`Hub::connections`].
     ///
     /// # Errors

@@ -150,7 +150,8 @@ pub struct ConnectionInfo {
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConnectionFilter {
-    /// Only those that asked for this topic, or for this filter, as it is written. Default: all.
+    /// Only those that have this subscription: who gets a topic by a filter is found by the filter.
+    /// Default: all.
     pub topic: Option<Subscription>,
     /// Only those with this tag. Default: all.
     pub tag: Option<Arc<str>>,
@@ -182,14 +183,14 @@ impl Default for ConnectionFilter {
     }
 }
 
-/// A topic or filter that was asked for, and by how many; see
+/// A topic or filter that has subscribers, and how many; see
 /// [`Hub::topic_counts`](crate::Hub::topic_counts).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TopicCount {
-    /// What they asked for.
+    /// The topic, or the filter.
     pub topic: Subscription,
-    /// Its subscribers.
+    /// Who asked for it so: who gets a topic by a filter counts for the filter.
     pub subscribers: u64,
 }
 
@@ -199,7 +200,8 @@ pub struct TopicCount {
 pub enum Who {
     /// The connection of this id, if it has not ended yet.
     One(ConnectionId),
-    /// All that asked for this topic, or for this filter, as it is written.
+    /// All that have this subscription: not those who get a topic by a filter, unless it is that
+    /// filter which is given.
     Topic(Subscription),
     /// All with this tag.
     Tag(Arc<str>),

@@ -81,8 +81,8 @@ pub struct Options {
     /// 100 ms to 1 day; zero for no bound. Default: 30 s.
     pub stall_time_max: Duration,
     /// The most connections, 1 to 10,000,000. An eighth and 16 more sockets may be open for a
-    /// moment, for clients
-    /// that have not sent their request, or are told that there is no room. Default: 100,000.
+    /// moment, for clients that have not sent their request, or are told that there is no room.
+    /// Default: 100,000.
     pub connections_max: usize,
     /// The most connections from one address (from one /64 network in IPv6); zero for no bound,
     /// since behind a proxy all clients have the proxy's address. Default: zero.

@@ -8,8 +8,8 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::{Duration, Instant, SystemTime};
 
 use fanfare::{
-    AskError, ConnectionFilter, ConnectionId, ConnectionState, Hub, ListenOptions, Notice,
-    NoticeKind, Notices, Options, Reason, Subscription, Topic, Who,
+    AskError, ConnectionFilter, ConnectionId, ConnectionState, Event, Hub, ListenOptions, Notice,
+    NoticeKind, Notices, Options, Policy, Reason, Subscription, Topic, Who,
 };
 
 use support::{one_shard, serve, wait_until, Client, DEADLINE};
@@ -187,6 +187,28 @@ fn which_client_is_slow_is_found_among_many() {
 }
 
 #[test]
+fn who_is_conflated_is_listed_with_what_is_set_aside_for_it() {
+    let options = Options { policy: Policy::Conflate, lag_bytes_max: 3 << 20, ..one_shard() };
+    let (hub, listener) = serve(options);
+    let stalled = Client::get(listener.local_addr(), "/events?topic=a");
+    make_lag(&hub, "a");
+    let slowest = || hub.connections(&ConnectionFilter::slowest(1)).unwrap().remove(0);
+    let begun_ago = Duration::from_millis(200);
+    wait_until("what it has begun is old", || slowest().lag_age > begun_ago);
+    // Beyond the bound it stands at the log's end, and what waits for it is set aside.
+    for n in 0..8 {
+        let event = Event::new("x".repeat(1 << 20)).key(if n % 2 == 0 { "even" } else { "odd" });
+        hub.publish_wait(&topic("a"), event, DEADLINE).unwrap();
+    }
+    wait_until("it is conflated", || hub.metrics().conflated_events > 0);
+    let info = slowest();
+    assert_eq!((info.state, info.policy), (ConnectionState::Lagging, Policy::Conflate));
+    assert!((1..8).contains(&info.lag_events) && info.lag_bytes > 1 << 20, "{info:?}");
+    assert!(info.lag_age > begun_ago, "it has yet to take what it has begun: {info:?}");
+    drop(stalled);
+}
+
+#[test]
 fn who_is_sent_what_it_has_missed_is_listed_as_such_and_that_is_counted() {
     let options = Options { history_bytes_max: 64 << 20, ..one_shard() };
     let (hub, listener) = serve(options);
@@ -232,6 +254,38 @@ fn subscribers_are_counted_by_topic_over_all_shards() {
     assert_eq!(counts(0), []);
     drop(clients);
     wait_until("they are gone", || hub.topic_counts(10).unwrap().is_empty());
+}
+
+#[test]
+fn filters_are_subscriptions_of_their_own_and_their_clients_count_once_for_a_topic() {
+    let (hub, listener) = serve(Options { shards: 2, ..Options::default() });
+    let addr = listener.local_addr();
+    let paths = [
+        "/events?topic=a/b",
+        "/events?topic=a/b&topic=a/c",
+        "/events?topic=a/%2B&topic=a/b",
+        "/events?topic=a/%23&topic=a/%2B",
+        "/events?topic=%23",
+        "/events?topic=c",
+    ];
+    let mut clients: Vec<Client> =
+        (0..5 * paths.len()).map(|n| Client::get(addr, paths[n % paths.len()])).collect();
+    let count = |name| hub.subscribers(&topic(name)).unwrap();
+    assert_eq!([count("a/b"), count("a/c"), count("c"), count("d")], [25, 20, 10, 5]);
+    let wanted = |text| Subscription::new(text).unwrap();
+    let counts = hub.topic_counts(10).unwrap().into_iter();
+    let counts: Vec<_> = counts.map(|count| (count.topic.to_string(), count.subscribers)).collect();
+    let expected = [("a/b", 15), ("a/+", 10), ("a/c", 5), ("c", 5), ("#", 5), ("a/#", 5)];
+    assert_eq!(counts, expected.map(|(text, count)| (text.to_owned(), count)));
+    let filter = ConnectionFilter { topic: Some(wanted("a/+")), ..ConnectionFilter::default() };
+    let infos = hub.connections(&filter).unwrap();
+    assert!(infos.len() == 10 && infos.iter().all(|info| info.topics.contains(&wanted("a/+"))));
+    assert_eq!(hub.disconnect(&Who::Topic(wanted("a/+")), Duration::ZERO), Ok(10));
+    assert_eq!(hub.disconnect(&Who::Topic(wanted("a/b")), Duration::ZERO), Ok(10));
+    for (n, client) in clients.iter_mut().enumerate().filter(|(n, _)| n % paths.len() < 4) {
+        assert!(client.ends_cleanly(), "{n}");
+    }
+    assert_eq!(hub.metrics().connections, 10);
 }
 
 #[test]

@@ -9,7 +9,6 @@ use std::ops::Range;
 
 use slab::Slab;
 
-use super::log::whole_in;
 use crate::frame::{Frame, Wire};
 use crate::order::EVENT_BYTES;
 
@@ -111,22 +110,6 @@ impl Aside {
     ) -> &'a [u8] {
         let items = &self.items(share.list)[share.batch.clone()];
         Frame::gather(items.iter().map(|item| &item.frame), wire, buffer)
-    }
-
-    /// What a laggard that was sent so many bytes of its share's batch has of it: events that are
-    /// whole, and plain bytes.
-    pub(super) fn taken(&self, share: &Share, wire: Wire, sent: usize) -> (u64, u64) {
-        if sent == 0 {
-            return (0, 0);
-        }
-        let items = self.items(share.list)[share.batch.clone()].iter();
-        whole_in(wire, items.map(|item| item.frame.plain().len()), sent)
-    }
-
-    /// What there is to be sent of a share, events and plain bytes.
-    pub(super) fn left(&self, share: &Share) -> (u64, u64) {
-        let items = self.items(share.list)[share.batch.start..].iter();
-        (items.len() as u64, items.map(|item| item.frame.plain().len() as u64).sum())
     }
 
     /// What everything takes together.

@@ -6,7 +6,7 @@
 //! nobody waits for its answer any more.
 
 use std::cmp::{Ordering, Reverse};
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, HashSet};
 use std::time::{Duration, SystemTime};
 
 use async_channel::Sender;
@@ -120,8 +120,9 @@ impl Shard {
         let Inquiry { asked, at, since_ms, found } = inquiry;
         match (&asked.question, found) {
             (Question::Subscribers(topic), Found::Count(count)) => {
-                *count = self.crowd_of(topic);
-                *budget = budget.saturating_sub(1);
+                let (subscribers, cost) = self.count_subscribers(topic);
+                *count = subscribers;
+                *budget = budget.saturating_sub(cost);
                 true
             }
             (Question::Topics, Found::Topics(counts)) => self.count_topics(counts, at, budget),
@@ -164,18 +165,18 @@ impl Shard {
         }
     }
 
-    /// Visits streams, those of a topic if one is given, until the budget is used up; true at the
-    /// end of the slab, or when the visitor has seen enough. It says what its visit has cost, and
-    /// `usize::MAX` that it has.
+    /// Visits streams, those with a subscription if one is given, until the budget is used up; true
+    /// at the end of the slab, or when the visitor has seen enough. It says what its visit has cost,
+    /// and `usize::MAX` that it has.
     fn walk(
         &mut self,
-        topic: Option<&Subscription>,
+        wanted: Option<&Subscription>,
         at: &mut u32,
         budget: &mut usize,
         mut visit: impl FnMut(&mut Shard, u32) -> usize,
     ) -> bool {
-        let key = match topic.map(|topic| self.routes.find(topic)) {
-            // Nobody wants it.
+        let key = match wanted.map(|wanted| self.routes.find(wanted)) {
+            // Nobody has it.
             Some(None) => return true,
             Some(key) => key,
             None => None,
@@ -237,11 +238,11 @@ impl Shard {
     }
 
     fn count_topics(&self, counts: &mut Vec<TopicCount>, at: &mut u32, budget: &mut usize) -> bool {
-        while (*at as usize) < self.routes.end_of_subscriptions() {
+        while *at < self.routes.keys_end() {
             if *budget == 0 {
                 return false;
             }
-            if let Some(subscribed) = self.routes.subscribed_at(*at) {
+            if let Some(subscribed) = self.routes.at(*at) {
                 let (topic, subscribers) = (subscribed.what.clone(), subscribed.crowd as u64);
                 counts.push(TopicCount { topic, subscribers });
             }
@@ -251,15 +252,26 @@ impl Shard {
         true
     }
 
-    /// How many connections get a topic's events, by its name or by a filter.
-    fn crowd_of(&self, topic: &Topic) -> u64 {
-        let audiences = self.routes.audiences_of(topic).into_iter();
-        audiences.map(|audience| self.audiences[audience].len() as u64).sum()
+    /// How many streams get a topic's events, each counted once whatever it has subscribed to, and
+    /// what it has cost to find out.
+    fn count_subscribers(&self, topic: &Topic) -> (u64, usize) {
+        let mut keys = self.routes.matching(topic);
+        keys.sort_by_key(|&key| self.routes.subscribed(key).audiences.len());
+        let crowds: usize = keys.iter().map(|&key| self.routes.subscribed(key).crowd).sum();
+        // Who is in several crowds is in one besides that of the most audiences.
+        let others = keys.split_last().map_or(&[][..], |(_, others)| others);
+        let others = others.iter().flat_map(|&key| &self.routes.subscribed(key).audiences);
+        let others: HashSet<u32> = others.copied().collect();
+        let twice = others.iter().map(|&audience| {
+            let audience = &self.audiences[audience];
+            let times = keys.iter().filter(|key| audience.wanted.contains(key)).count();
+            (times - 1) * audience.len()
+        });
+        ((crowds - twice.sum::<usize>()) as u64, 1 + others.len())
     }
 
-    /// Sends a stream away because the host wants it to.
+    /// Sends a stream away because the host wants it to, whether it gets to know that or not.
     fn kick(&mut self, index: u32, retry: Duration) {
-        // Whether it was told or not, it goes.
         let _ = self.say_farewell(index, retry);
         self.disconnect(index, Reason::Kicked);
     }
@@ -300,12 +312,14 @@ impl Shard {
             State::Replaying(replaying) => self.since_ns(replaying.since_ms),
             _ => 0,
         };
+        let (apart, oldest_apart) = self.lag_apart_of(index);
+        let oldest = oldest_apart.or(oldest);
         let age_ns = oldest.map_or(0, |at_ns| self.now_ns.saturating_sub(at_ns)).max(waits_ns);
-        (age_ns, in_log.events + self.own_lag_of(index).events)
+        (age_ns, in_log.events + apart.events)
     }
 
     fn lag_bytes_of(&self, index: u32) -> u64 {
-        self.log_lag_of(index).0.bytes + self.own_lag_of(index).bytes
+        self.log_lag_of(index).0.bytes + self.lag_apart_of(index).0.bytes
     }
 
     /// What a stream has yet to be sent from its audience's log, and when the oldest of that was
@@ -320,19 +334,19 @@ impl Shard {
         (end - at, log.published_at_ns(at.events))
     }
 
-    /// What a stream has yet to be sent of events that are for it alone.
-    fn own_lag_of(&self, index: u32) -> Sent {
+    /// What a stream has yet to be sent of events that are for it alone or set aside, and when the
+    /// oldest of those that are set aside was published.
+    fn lag_apart_of(&self, index: u32) -> (Sent, Option<u64>) {
         let own = self.own_of(index);
         let own = own
             .map_or(Sent::default(), |own| own.events_sent(usize::MAX) - own.events_sent(own.sent));
-        match &self.connections[index].state {
-            State::Lagging(lagging) => {
-                let (events, bytes) =
-                    lagging.aside.as_ref().map_or((0, 0), |share| self.aside.left(share));
-                own + Sent { events, bytes }
-            }
-            _ => own,
-        }
+        let State::Lagging(lagging) = &self.connections[index].state else { return (own, None) };
+        let Some(share) = &lagging.aside else { return (own, None) };
+        let items = &self.aside.items(share.list)[share.batch.start..];
+        let bytes = items.iter().map(|item| item.frame.plain().len() as u64).sum();
+        let begun = self.begun_of(lagging);
+        let aside = Sent { events: items.len() as u64, bytes } - begun;
+        (own + aside, items.get(begun.events as usize).map(|item| item.at_ns))
     }
 
     /// How long ago a moment was, on the clock that wraps.

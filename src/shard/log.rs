@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use super::aside::Item;
 use super::window::Window;
-use crate::frame::{Envelope, Frame, StreamId, Wire};
+use crate::frame::{Frame, StreamId, Wire};
 use crate::order::{Published, EVENT_BYTES};
 
 pub(crate) struct Log {
@@ -217,14 +217,10 @@ impl Log {
         self.end_bytes
     }
 
-    /// What a laggard that was sent so many bytes of a batch has of it: events that are whole, and
-    /// plain bytes.
-    pub(crate) fn taken(&self, batch: Range<u64>, sent: usize) -> (u64, u64) {
-        if sent == 0 {
-            return (0, 0);
-        }
-        let entries = self.entries.range(self.index(batch.start)..self.index(batch.end));
-        whole_in(self.wire, entries.map(|entry| entry.bytes as usize), sent)
+    /// The plain bytes of each event of a range.
+    pub(crate) fn each_bytes(&self, range: Range<u64>) -> impl Iterator<Item = usize> + Clone + '_ {
+        let entries = self.entries.range(self.index(range.start)..self.index(range.end));
+        entries.map(|entry| entry.bytes as usize)
     }
 
     /// A laggard now stands at this position.
@@ -280,24 +276,6 @@ impl Log {
             self.entries.shrink_to(4);
         }
     }
-}
-
-/// What one has of events of so many plain bytes each that was sent so many bytes of them in one
-/// envelope: how many whole, and plain bytes.
-pub(super) fn whole_in(
-    wire: Wire,
-    events: impl Iterator<Item = usize> + Clone,
-    sent: usize,
-) -> (u64, u64) {
-    let all: usize = events.clone().sum();
-    let bytes = sent.saturating_sub(Envelope::new(wire, all).head().len()).min(all);
-    let mut left = bytes;
-    let whole = |event: &usize| {
-        let rest = left.checked_sub(*event);
-        left = rest.unwrap_or(left);
-        rest.is_some()
-    };
-    (events.take_while(whole).count() as u64, bytes as u64)
 }
 
 /// The plain bytes of events.

@@ -12,11 +12,12 @@ use std::net::{Ipv6Addr, SocketAddr};
 use std::ops::{Add, Range, Sub};
 use std::sync::Arc;
 
+use super::aside::Share;
 use super::audience::Audience;
-use super::connection::{Network, Place, State};
+use super::connection::{Lagging, Network, Place, State};
 use super::lag::Own;
 use super::Shard;
-use crate::frame::Wire;
+use crate::frame::{Envelope, Wire};
 use crate::policy::Policy;
 
 #[derive(Default)]
@@ -112,11 +113,28 @@ impl Shard {
         &self.records[index as usize]
     }
 
+    /// What a laggard was sent of the batch that it has begun, wherever that is.
+    pub(super) fn begun_of(&self, lagging: &Lagging) -> Sent {
+        let Audience { log, wire, .. } = &self.audiences[lagging.place.audience];
+        match &lagging.aside {
+            _ if lagging.sent == 0 => Sent::default(),
+            Some(Share { list, batch }) => {
+                let items = self.aside.items(*list)[batch.clone()].iter();
+                Sent::within(*wire, items.map(|item| item.frame.plain().len()), lagging.sent)
+            }
+            None => Sent::within(*wire, log.each_bytes(lagging.batch.clone()), lagging.sent),
+        }
+    }
+
     /// What a stream was sent since it began: events that its socket took whole, and all bytes of
     /// events that it took, without envelopes, heads, heartbeats, gaps and the like.
     pub(super) fn sent_to(&self, index: u32) -> Sent {
         let own = self.own_of(index).map_or(Sent::default(), |own| own.events_sent(own.sent));
-        self.records[index as usize].base + self.stands_at(index) + own
+        let aside = match &self.connections[index].state {
+            State::Lagging(lagging) if lagging.aside.is_some() => self.begun_of(lagging),
+            _ => Sent::default(),
+        };
+        self.records[index as usize].base + self.stands_at(index) + aside + own
     }
 
     /// Says that a stream, where it stands now, was sent so much.
@@ -143,13 +161,13 @@ impl Shard {
                 Sent { events, bytes: audience.log.bytes_before(events) }
             }
             State::Lagging(lagging) => {
-                let Audience { log, wire, .. } = &self.audiences[lagging.place.audience];
+                let log = &self.audiences[lagging.place.audience].log;
                 let position = lagging.batch.start;
-                let (events, bytes) = match &lagging.aside {
-                    Some(share) => self.aside.taken(share, *wire, lagging.sent),
-                    None => log.taken(lagging.batch.clone(), lagging.sent),
-                };
-                Sent { events: position + events, bytes: log.bytes_before(position) + bytes }
+                let stand = Sent { events: position, bytes: log.bytes_before(position) };
+                match &lagging.aside {
+                    Some(_) => stand,
+                    None => stand + self.begun_of(lagging),
+                }
             }
             State::Greeting(_) | State::Replaying(_) | State::Leaving => Sent::default(),
         }
@@ -192,6 +210,22 @@ impl Own {
             false => memchr::memmem::find_iter(taken, b"\n\n").count() as u64,
         };
         Sent { events, bytes: taken.len() as u64 }
+    }
+}
+
+impl Sent {
+    /// What there is of events in so many bytes of the envelope that they are sent in; each is so
+    /// long.
+    fn within(wire: Wire, lengths: impl Iterator<Item = usize> + Clone, sent: usize) -> Sent {
+        let all = lengths.clone().sum();
+        let taken = sent.saturating_sub(Envelope::new(wire, all).head().len()).min(all);
+        let mut left = taken;
+        let whole = |&length: &usize| {
+            let rest = left.checked_sub(length);
+            left = rest.unwrap_or(left);
+            rest.is_some()
+        };
+        Sent { events: lengths.take_while(whole).count() as u64, bytes: taken as u64 }
     }
 }
 

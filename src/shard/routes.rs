@@ -70,29 +70,25 @@ impl Routes {
         self.keys.get(what).copied()
     }
 
-    pub(super) fn subscribed(&self, key: u32) -> &Subscribed {
-        &self.subscriptions[key as usize]
-    }
-
-    /// Behind all keys of subscriptions.
-    pub(super) fn end_of_subscriptions(&self) -> usize {
-        self.subscriptions.capacity()
+    /// Above every key there is.
+    pub(super) fn keys_end(&self) -> u32 {
+        self.subscriptions.capacity() as u32
     }
 
     /// The subscription of a key, if there is one.
-    pub(super) fn subscribed_at(&self, key: u32) -> Option<&Subscribed> {
+    pub(super) fn at(&self, key: u32) -> Option<&Subscribed> {
         self.subscriptions.get(key as usize)
     }
 
-    /// The audiences that a topic's events go to, each once.
-    pub(super) fn audiences_of(&self, topic: &Topic) -> Vec<u32> {
-        let mut audiences = Vec::new();
-        let mut add = |key: u32| audiences.extend(&self.subscriptions[key as usize].audiences);
-        self.find(&Subscription::Topic(topic.clone())).into_iter().for_each(&mut add);
-        self.filters.for_each_match(topic, |_, &key| add(key));
-        audiences.sort_unstable();
-        audiences.dedup();
-        audiences
+    /// The keys of all subscriptions that a topic's events go to.
+    pub(super) fn matching(&self, topic: &Topic) -> Vec<u32> {
+        let mut keys: Vec<u32> = self.find(&topic.clone().into()).into_iter().collect();
+        self.filters.for_each_match(topic, |_, &key| keys.push(key));
+        keys
+    }
+
+    pub(super) fn subscribed(&self, key: u32) -> &Subscribed {
+        &self.subscriptions[key as usize]
     }
 
     pub(super) fn subscribed_mut(&mut self, key: u32) -> &mut Subscribed {

@@ -113,6 +113,9 @@ impl Model {
     /// Ends the run: everybody takes everything, is judged, and leaves nothing behind.
     fn finish(mut self) -> Findings {
         self.world.settle();
+        for client in self.world.clients.values() {
+            assert!(client.has(self.world.shard.sent_to(client.key.index)));
+        }
         self.check_accounts();
         let findings = self.check();
         assert_eq!(self.counter(|c| c.lag_bytes.value()), 0);
@@ -248,6 +251,7 @@ fn run(seed: u64, steps: usize, options: Options, policies: &[Policy], kind: Kin
             }
             (8..10, Some(number)) => {
                 let client = model.world.clients.remove(&number).unwrap();
+                assert!(client.has(model.world.shard.sent_to(client.key.index)));
                 drop(model.world.shard.remove(client.key.index));
                 model.judge_who_left(number, &client);
             }
