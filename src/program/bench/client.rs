@@ -128,23 +128,94 @@ impl Client {
         in_flight_max: usize,
         look_on: &mut dyn FnMut(u64) -> Result<(), Error>,
     ) -> Result<Connected, Error> {
-        let begun_at_ns = now_ns();
         let count: usize = shares.iter().map(|share| share.count).sum();
-        let wanted = self.connections.len() + count;
+        let mut turn = 0;
+        let mut open_next = |client: &mut Self| loop {
+            let turns = shares.len();
+            let share = &mut shares[turn % turns];
+            turn += 1;
+            // As long as connections are wanted, some share has them.
+            if let Some(left) = share.count.checked_sub(1) {
+                share.count = left;
+                return client.open(&mut share.target, share.class);
+            }
+        };
+        self.open_all(count, in_flight_max, &mut open_next, look_on)
+    }
+
+    /// Opens those connections again that were cut off, in no order, and waits until each has its
+    /// head. Each asks for what came after the last event that it had.
+    ///
+    /// # Errors
+    ///
+    /// As [`connect_all`](Self::connect_all); and when one had no event with an id.
+    pub(super) fn reconnect_all(
+        &mut self,
+        target: &Target,
+        in_flight_max: usize,
+        look_on: &mut dyn FnMut(u64) -> Result<(), Error>,
+    ) -> Result<Connected, Error> {
+        let is_cut = |key: &usize| self.connections[*key].socket.is_none();
+        let mut cut: Vec<usize> = (0..self.connections.len()).filter(is_cut).collect();
+        fastrand::Rng::with_seed(7).shuffle(&mut cut);
+        let count = cut.len();
+        let mut opened = target.opened();
+        let mut open_next = |client: &mut Self| {
+            let key = cut.pop().ok_or("none is left to be opened")?;
+            let Connection { stream, class, .. } = &client.connections[key];
+            let id = stream.follower().last_id(&client.classes[*class]);
+            let mut target = target.after(id.ok_or("it had no event with an id")?);
+            target.set_opened(opened);
+            opened += 1;
+            client.reopen(key, target)
+        };
+        self.open_all(count, in_flight_max, &mut open_next, look_on)
+    }
+
+    /// Cuts the first of all connections off, so many in all, those that were cut before included.
+    pub(super) fn cut(&mut self, connections: usize) {
+        for connection in self.connections.iter_mut().take(connections) {
+            if connection.socket.take().is_some() {
+                connection.stream.cut();
+            }
+        }
+    }
+
+    /// From now on so many events are expected on each connection of a class.
+    pub(super) fn expect(&mut self, class: usize, events: u64) {
+        let now_ns = now_ns();
+        self.classes[class].expected.events = Some(events);
+        self.classes[class].totals.complete = 0;
+        for connection in self.connections.iter_mut().filter(|one| one.class == class) {
+            connection.stream.expect_again(&mut self.classes[class], now_ns);
+        }
+    }
+
+    /// How many events the connections of a class have each come to, that with the fewest and that
+    /// with the most.
+    pub(super) fn reached(&self, class: usize) -> Option<(u64, u64)> {
+        let own = self.connections.iter().filter(|connection| connection.class == class);
+        let mut each = own.map(|one| one.stream.follower().reached(&self.classes[class]));
+        let first = each.next()?;
+        Some(each.fold((first, first), |(fewest, most), one| (fewest.min(one), most.max(one))))
+    }
+
+    fn open_all(
+        &mut self,
+        count: usize,
+        in_flight_max: usize,
+        open_next: &mut dyn FnMut(&mut Self) -> Result<(), Error>,
+        look_on: &mut dyn FnMut(u64) -> Result<(), Error>,
+    ) -> Result<Connected, Error> {
+        let begun_at_ns = now_ns();
         let closed = self.closed;
         let mut heard_at_ns = begun_at_ns;
-        let mut turn = 0;
+        let mut left = count;
         self.heads = Histogram::default();
-        while self.connections.len() < wanted || self.in_flight > 0 {
-            while self.connections.len() < wanted && self.in_flight < in_flight_max {
-                let turns = shares.len();
-                let share = &mut shares[turn % turns];
-                turn += 1;
-                // As long as connections are wanted, some share has them.
-                if let Some(left) = share.count.checked_sub(1) {
-                    share.count = left;
-                    self.open(&mut share.target, share.class)?;
-                }
+        while left > 0 || self.in_flight > 0 {
+            while left > 0 && self.in_flight < in_flight_max {
+                left -= 1;
+                open_next(self)?;
             }
             let heads = self.heads.total();
             self.pump(Duration::from_millis(100))?;
@@ -178,6 +249,18 @@ impl Client {
             opened_at_ns,
             target: is_waiting.then(|| Box::new(target.clone())),
         });
+        Ok(())
+    }
+
+    fn reopen(&mut self, key: usize, mut target: Target) -> Result<(), Error> {
+        let connection = &mut self.connections[key];
+        connection.opened_at_ns = now_ns();
+        let (socket, is_waiting) = target
+            .open(&self.epoll, key as u64)
+            .map_err(|error| format!("connection {key}: {error}"))?;
+        connection.socket = Some(socket);
+        connection.target = is_waiting.then(|| Box::new(target));
+        self.in_flight += 1;
         Ok(())
     }
 

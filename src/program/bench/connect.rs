@@ -66,6 +66,11 @@ impl Target {
         format!("http://{}{}", self.address, self.path)
     }
 
+    /// How many connections were opened, as far as the source addresses go.
+    pub(super) fn opened(&self) -> usize {
+        self.opened
+    }
+
     /// Goes on with the source addresses as if so many connections had been opened.
     pub(super) fn set_opened(&mut self, opened: usize) {
         self.opened = opened;
@@ -85,6 +90,14 @@ impl Target {
         let joint = if self.path.contains('?') { '&' } else { '?' };
         let path = format!("{}{joint}{field}", self.path);
         Ok(Self { opened: self.opened, ..Self::new(self.address, &path)? })
+    }
+
+    /// The same for a client that had everything up to the event with this id.
+    pub(super) fn after(&self, id: &str) -> Self {
+        let mut request = self.request.clone();
+        request.truncate(request.len() - b"\r\n".len());
+        request.extend_from_slice(format!("Last-Event-ID: {id}\r\n\r\n").as_bytes());
+        Self { path: self.path.clone(), request, ..*self }
     }
 
     /// The same with a receive buffer of so many bytes, of which the kernel makes twice as many.
@@ -172,6 +185,14 @@ mod tests {
         let target = Target::from_url("http://localhost:80/a?b=c").unwrap();
         assert_eq!(Target::from_url(&target.url()).unwrap(), target);
         assert_eq!(target.url(), "http://127.0.0.1:80/a?b=c");
+    }
+
+    #[test]
+    fn who_comes_back_says_what_it_had() {
+        let target = Target::from_url("http://127.0.0.1:80/").unwrap();
+        let request = String::from_utf8(target.after("a-7").request).unwrap();
+        assert!(request.ends_with("\r\nLast-Event-ID: a-7\r\n\r\n"), "{request}");
+        assert_eq!(request.matches("\r\n\r\n").count(), 1);
     }
 
     #[test]

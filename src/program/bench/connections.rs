@@ -142,7 +142,7 @@ fn add_server_cpu(measured: &mut Measured, cpu_ns: f64, count: u64, elapsed_ns: 
 }
 
 /// Waits until the server holds no more than `sockets`; how many more it still does after a time.
-fn await_leave(server: &Server, sockets: usize) -> Result<usize, Error> {
+pub(super) fn await_leave(server: &Server, sockets: usize) -> Result<usize, Error> {
     let end_ns = now_ns() + LEAVE_NS_MAX;
     loop {
         let more = server.sockets()?.unwrap_or(0).saturating_sub(sockets);

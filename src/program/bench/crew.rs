@@ -12,7 +12,7 @@ use super::follower::{Class, Expected, Faults, Totals};
 use super::harvest::Harvest;
 use super::histogram::Histogram;
 use super::progress::Progress;
-use super::worker::{Order, Portion, Standing, Word};
+use super::worker::{share_of, Order, Portion, Standing, Word};
 use super::workers::Workers;
 use super::Error;
 
@@ -24,6 +24,8 @@ pub(super) const PROCESSES_MAX: usize = 64;
 /// The connections of a run, in classes.
 pub(super) struct Crew {
     hands: Hands,
+    connections: usize,
+    in_flight_max: usize,
     classes: usize,
     progress: Progress,
 }
@@ -62,7 +64,13 @@ impl Crew {
             0 => Hands::Here(Box::new(Client::new()?)),
             _ => Hands::Workers(Workers::start(workers)?),
         };
-        Ok(Self { hands, classes: 0, progress: Progress::new() })
+        let (in_flight_max, progress) = (IN_FLIGHT_MAX, Progress::new());
+        Ok(Self { hands, connections: 0, in_flight_max, classes: 0, progress })
+    }
+
+    /// Has so many connections wait for their heads at once, in all processes together.
+    pub(super) fn set_in_flight_max(&mut self, in_flight_max: usize) {
+        self.in_flight_max = in_flight_max;
     }
 
     /// Adds a class for connections to belong to, and returns its place.
@@ -95,16 +103,88 @@ impl Crew {
     /// seconds no head arrives.
     pub(super) fn connect_all(&mut self, shares: Vec<Share>) -> Result<Connected, Error> {
         let wanted: usize = shares.iter().map(|share| share.count).sum();
-        let progress = &mut self.progress;
+        self.connections += wanted;
+        let (progress, in_flight_max) = (&mut self.progress, self.in_flight_max);
         match &mut self.hands {
-            Hands::Here(client) => client.connect_all(shares, IN_FLIGHT_MAX, &mut |heads| {
+            Hands::Here(client) => client.connect_all(shares, in_flight_max, &mut |heads| {
                 progress.connected(heads, wanted as u64);
                 Ok(())
             }),
-            Hands::Workers(workers) => connect_workers(workers, &shares, &mut |heads| {
-                progress.connected(heads, wanted as u64);
-            }),
+            Hands::Workers(workers) => {
+                let begun_at_ns = now_ns();
+                let crew = workers.len();
+                for index in 0..crew {
+                    let shares = shares.iter().map(|share| portion(share, index, crew)).collect();
+                    let in_flight_max = (in_flight_max / crew).max(1);
+                    workers.tell(index, &Order::Connect { shares, in_flight_max })?;
+                }
+                let look_on = &mut |heads| progress.connected(heads, wanted as u64);
+                await_heads(workers, begun_at_ns, look_on)
+            }
         }
+    }
+
+    /// Cuts the first `nth` of `of` equal shares of all connections off, as far as they are not yet.
+    pub(super) fn cut(&mut self, nth: usize, of: usize) -> Result<(), Error> {
+        match &mut self.hands {
+            Hands::Here(client) => client.cut(share_of(self.connections, nth, of)),
+            Hands::Workers(workers) => {
+                workers.tell_all(&Order::Cut { nth, of })?;
+                await_ready(workers)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Opens all connections again that were cut off, each with the id of the last event that it
+    /// had, and waits until each has its head.
+    pub(super) fn reconnect(&mut self, target: &Target) -> Result<Connected, Error> {
+        let (wanted, progress) = (self.connections as u64, &mut self.progress);
+        let mut look_on = |heads| progress.connected(heads, wanted);
+        match &mut self.hands {
+            Hands::Here(client) => client.reconnect_all(target, self.in_flight_max, &mut |heads| {
+                look_on(heads);
+                Ok(())
+            }),
+            Hands::Workers(workers) => {
+                let begun_at_ns = now_ns();
+                let crew = workers.len();
+                for index in 0..crew {
+                    let (url, opened) = (target.url(), self.connections / crew * index);
+                    let in_flight_max = (self.in_flight_max / crew).max(1);
+                    workers.tell(index, &Order::Reconnect { url, opened, in_flight_max })?;
+                }
+                await_heads(workers, begun_at_ns, &mut look_on)
+            }
+        }
+    }
+
+    /// From now on so many events are expected on each connection of a class.
+    pub(super) fn expect(&mut self, class: usize, events: u64) -> Result<(), Error> {
+        match &mut self.hands {
+            Hands::Here(client) => client.expect(class, events),
+            Hands::Workers(workers) => {
+                workers.tell_all(&Order::Expect { class, events })?;
+                await_ready(workers)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Cuts off those that are left. How many events the connections of the first class have each
+    /// come to: that with the fewest, and that with the most.
+    pub(super) fn cut_all(&mut self) -> Result<(u64, u64), Error> {
+        let reached = match &mut self.hands {
+            Hands::Here(client) => {
+                client.cut(self.connections);
+                client.reached(0)
+            }
+            Hands::Workers(workers) => {
+                workers.tell_all(&Order::Cut { nth: 1, of: 1 })?;
+                await_ready(workers)?
+            }
+        };
+        Ok(reached.ok_or("there are no connections to cut off")?)
     }
 
     /// Waits for at most `timeout` until something has arrived, and takes it.
@@ -212,19 +292,12 @@ impl Crew {
     }
 }
 
-/// Gives each worker its part of every share, and waits until all connections have their heads.
-fn connect_workers(
+/// Waits until every worker's connections have their heads.
+fn await_heads(
     workers: &mut Workers,
-    shares: &[Share],
+    begun_at_ns: u64,
     look_on: &mut dyn FnMut(u64),
 ) -> Result<Connected, Error> {
-    let begun_at_ns = now_ns();
-    let crew = workers.len();
-    for index in 0..crew {
-        let portions = shares.iter().map(|share| portion(share, index, crew)).collect();
-        let in_flight_max = (IN_FLIGHT_MAX / crew).max(1);
-        workers.tell(index, &Order::Connect { shares: portions, in_flight_max })?;
-    }
     let answers = workers.answers(|workers| {
         look_on(workers.standings().map(|standing| standing.heads).sum());
     })?;
@@ -237,6 +310,21 @@ fn connect_workers(
         heads.merge(&connected.heads);
     }
     Ok(Connected { elapsed_ns, heads })
+}
+
+/// Waits until every worker has carried out its order; how far their connections have come.
+fn await_ready(workers: &mut Workers) -> Result<Option<(u64, u64)>, Error> {
+    let mut all: Option<(u64, u64)> = None;
+    for word in workers.answers(|_| ())? {
+        let Word::Ready { reached } = word else {
+            return Err("a client worker says something else than that it is ready".into());
+        };
+        all = match (all, reached) {
+            (Some((fewest, most)), Some((few, many))) => Some((fewest.min(few), most.max(many))),
+            (one, other) => one.or(other),
+        };
+    }
+    Ok(all)
 }
 
 /// The part of a share that worker `index` of `crew` gets: as much as the others, or one less.

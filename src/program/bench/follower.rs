@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use super::histogram::Histogram;
 use super::reference::Reference;
-use super::sse::{block_len, numbered_lines, read_block, Block, Numbered};
+use super::sse::{block_id, block_len, numbered_lines, read_block, Block, Numbered};
 use super::timeline::Timeline;
 
 /// The longest block that is accepted, in bytes.
@@ -69,6 +69,8 @@ pub(super) struct Totals {
     pub(super) silent: u64,
     /// Connections that have received all that was expected.
     pub(super) complete: usize,
+    /// When the last of these had received it, `CLOCK_MONOTONIC`, in nanoseconds.
+    pub(super) complete_at_ns: u64,
     /// When the last event arrived, `CLOCK_MONOTONIC`, in nanoseconds.
     pub(super) last_at_ns: u64,
 }
@@ -100,6 +102,7 @@ impl Totals {
         self.other += more.other;
         self.silent += more.silent;
         self.complete += more.complete;
+        self.complete_at_ns = self.complete_at_ns.max(more.complete_at_ns);
         self.last_at_ns = self.last_at_ns.max(more.last_at_ns);
     }
 }
@@ -218,8 +221,32 @@ impl Follower {
             joined.extend_from_slice(body);
             self.walk(class, &joined, now_ns)
         };
-        self.note_completion(class);
+        self.note_completion(class, now_ns);
         outcome
+    }
+
+    /// The id of the last event that came whole, which a client that was cut off comes back with.
+    /// `None` if none came, or it had no id.
+    pub(super) fn last_id<'a>(&self, class: &'a Class) -> Option<&'a str> {
+        block_id(class.reference.block(self.next?.checked_sub(1)?)?)
+    }
+
+    /// How many events were received in order, counted from the first of the stream.
+    pub(super) fn reached(&self, class: &Class) -> u64 {
+        self.next.unwrap_or(0) - class.expected.first.unwrap_or(0)
+    }
+
+    /// The connection is cut off, and another will go on with the stream: what came of a block
+    /// that did not come whole is forgotten.
+    pub(super) fn cut(&mut self) {
+        self.aligned = false;
+        self.tail = Vec::new();
+    }
+
+    /// Looks again whether all has come, now that something else is expected.
+    pub(super) fn expect_again(&mut self, class: &mut Class, now_ns: u64) {
+        self.is_complete = false;
+        self.note_completion(class, now_ns);
     }
 
     /// Ends the stream: counts the events that were expected and never came as lost.
@@ -387,7 +414,7 @@ impl Follower {
         true
     }
 
-    fn note_completion(&mut self, class: &mut Class) {
+    fn note_completion(&mut self, class: &mut Class, now_ns: u64) {
         let Some(events) = class.expected.events.filter(|_| !self.is_complete) else {
             return;
         };
@@ -398,6 +425,7 @@ impl Follower {
         if is_complete {
             self.is_complete = true;
             class.totals.complete += 1;
+            class.totals.complete_at_ns = now_ns;
         }
     }
 }

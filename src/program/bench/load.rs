@@ -17,6 +17,9 @@ const SECONDS_MAX: u64 = 3_600;
 const SOLO_INTERVAL_MS_MAX: u64 = 60_000;
 /// The most topics that clients of a run have for themselves.
 pub(super) const TOPICS_MAX: usize = 1 << 20;
+/// What a history is to hold.
+const AWAY_MAX: u64 = 100_000;
+const SPREAD_SECONDS_MAX: u64 = 60;
 const SINGLES_MAX: u64 = 100_000;
 const SHARDS_MAX: usize = 256;
 const COUNT_MAX: u64 = 100_000_000;
@@ -62,6 +65,16 @@ pub(super) struct Settings {
     /// How many keys the events to all have, in turn
     #[arg(long)]
     pub(super) keys: Option<u64>,
+    /// Events that are published while all clients are cut off
+    #[arg(long)]
+    pub(super) away: Option<u64>,
+    /// Over how many seconds they are cut off, one after another, while these events are published;
+    /// without it all at once, before
+    #[arg(long)]
+    pub(super) spread_seconds: Option<u64>,
+    /// Events that are published, at the rate, from when they come back on
+    #[arg(long)]
+    pub(super) live: Option<u64>,
     /// How many shards the engine has
     #[arg(long)]
     pub(super) shards: Option<usize>,
@@ -131,6 +144,15 @@ pub(super) struct Load {
     /// Keys of the events to all, in turn; 0 is none.
     #[arg(long, default_value_t = 0)]
     pub(super) keys: u64,
+    /// Events while clients are cut off; 0 is a run in which nobody is.
+    #[arg(long, default_value_t = 0)]
+    pub(super) away: u64,
+    /// Seconds over which they are cut off; 0 is at once.
+    #[arg(long, default_value_t = 0)]
+    pub(super) spread_seconds: u64,
+    /// Events from when they come back on.
+    #[arg(long, default_value_t = 0)]
+    pub(super) live: u64,
     /// Shards of the engine.
     #[arg(long, default_value_t = 1)]
     pub(super) shards: usize,
@@ -210,6 +232,9 @@ impl Settings {
             slow: self.slow.unwrap_or(0),
             slow_policy: self.slow_policy.unwrap_or_default(),
             keys: self.keys.unwrap_or(0),
+            away: self.away.unwrap_or(0),
+            spread_seconds: self.spread_seconds.unwrap_or(0),
+            live: self.live.unwrap_or(0),
             shards: self.shards.unwrap_or(1),
             count: self.count.unwrap_or(0),
             concurrency: self.concurrency.unwrap_or(1),
@@ -231,6 +256,9 @@ impl Settings {
         within("singles", self.singles, 1, SINGLES_MAX)?;
         within("slow", self.slow, 0, CLIENTS_MAX)?;
         within("keys", self.keys, 1, EVENTS_MAX)?;
+        within("away", self.away, 1, AWAY_MAX)?;
+        within("spread_seconds", self.spread_seconds, 1, SPREAD_SECONDS_MAX)?;
+        within("live", self.live, 1, AWAY_MAX)?;
         within("shards", self.shards, 1, SHARDS_MAX)?;
         within("count", self.count, 1, COUNT_MAX)?;
         within("concurrency", self.concurrency, 1, CLIENTS_MAX)?;
@@ -255,6 +283,18 @@ impl Load {
         }
         if self.slow == 0 && self.slow_policy != SlowPolicy::Disconnect {
             return Err("slow_policy needs slow".into());
+        }
+        if self.away == 0 && (self.live > 0 || self.spread_seconds > 0) {
+            return Err("live and spread_seconds need away".into());
+        }
+        if self.live > 0 && self.rate == 0.0 {
+            return Err("live needs rate".into());
+        }
+        if self.away > 0 && self.events == 0 {
+            return Err("away needs events, so that there is an id to come back with".into());
+        }
+        if self.away > 0 && (self.topics > 0 || self.slow > 0 || self.solo_interval_ms > 0) {
+            return Err("away goes with none of topics, slow and solo_interval_ms".into());
         }
         let published = self.events.checked_mul(self.singles + 1);
         within("events, with singles,", Some(published.unwrap_or(u64::MAX)), 0, EVENTS_MAX)
@@ -320,6 +360,10 @@ mod tests {
             (r#"{"slow": 1, "slow_policy": "wait"}"#, "unknown variant"),
             (r#"{"keys": 0}"#, "keys must be"),
             (r#"{"topics": 5, "singles": 100, "events": 1000000}"#, "events, with singles,"),
+            (r#"{"events": 1, "live": 1, "rate": 1}"#, "need away"),
+            (r#"{"events": 1, "away": 1, "live": 1}"#, "live needs rate"),
+            (r#"{"away": 1}"#, "away needs events"),
+            (r#"{"events": 1, "away": 1, "slow": 1}"#, "away goes with none"),
             (r#"{"solo_stamp": "never"}"#, "unknown variant"),
         ] {
             let error = load_of(text).unwrap_err();

@@ -11,13 +11,14 @@
 //! harvest  worker -> workers -> crew          in one process or several
 //! solo                                        one beside them, on a thread of its own
 //! progress                                    how it gets on, on a terminal
-//! load -> schedule                            what is published, to which topic, when
+//! load -> schedule, phases                    what is published, to which topic, when
 //! subject <- publisher <- floor, engine       the servers, and how they are told what to do
 //! peers                                       other servers, from their manifest
 //! child  procfs                               their processes
 //! timeline  metric                            figures of a run
 //! svg -> plot, machine -> report              tables, JSON, drawings of all runs
-//! streaming <- slow, two_topics  connections  what is measured
+//! streaming <- slow, two_topics, reconnect    what is measured while events flow
+//! connections                                 and while none do
 //! scenarios -> run -> session                 the scenarios' definitions, and their runs
 //! alone <- sinks <- topics, publish_call      those of the engine by itself
 //! ```
@@ -39,11 +40,13 @@ mod load;
 mod machine;
 mod metric;
 mod peers;
+mod phases;
 mod plot;
 mod procfs;
 mod progress;
 mod publish_call;
 mod publisher;
+mod reconnect;
 mod reference;
 mod report;
 mod run;
@@ -279,8 +282,11 @@ fn run_unicast(mut args: OneArgs, flood_events: Option<u64>) -> Result<(), Error
 
 /// A further kind of scenario has its place in [`Kind`] and here.
 fn run_scenario(scenario: &Scenario, args: &RunArgs) -> Result<(), Error> {
-    if scenario.kind == Kind::Stream && !args.attach.is_empty() {
+    if matches!(scenario.kind, Kind::Stream | Kind::Reconnect) && !args.attach.is_empty() {
         return Err("a running server cannot be told to publish: use `bench watch --attach`".into());
+    }
+    if scenario.kind == Kind::Reconnect {
+        reconnect::check(scenario)?;
     }
     if let Kind::Sinks | Kind::TopicsSinks | Kind::PublishCall = scenario.kind {
         return run_alone(scenario, args);
@@ -292,6 +298,7 @@ fn run_scenario(scenario: &Scenario, args: &RunArgs) -> Result<(), Error> {
             Kind::Connect => connections::connect(args, server, load),
             Kind::IdleMemory => connections::idle_memory(args, server, load),
             Kind::Churn => connections::churn(args, server, load),
+            Kind::Reconnect => reconnect::reconnect(args, server, load),
             Kind::Sinks | Kind::TopicsSinks | Kind::PublishCall => Err("it has no server".into()),
         }
     };

@@ -37,6 +37,16 @@ pub(super) fn memory(pids: &[u32]) -> Result<Memory, Error> {
     })
 }
 
+/// Has the most that was ever resident count from now on. Where the system does not allow it, it
+/// counts from the process's beginning as before.
+pub(super) fn forget_peak(pids: &[u32]) -> Result<(), Error> {
+    for pid in family(pids) {
+        // 5 resets VmHWM: proc_pid_clear_refs(5).
+        let _ = fs::write(format!("/proc/{pid}/clear_refs"), "5");
+    }
+    Ok(())
+}
+
 /// How many sockets processes and their children hold.
 pub(super) fn sockets(pids: &[u32]) -> Result<usize, Error> {
     sum(pids, |pid| {

@@ -31,11 +31,13 @@ struct Solos {
 }
 
 /// Publishes all events of a load from the calling thread, and the solo events from a second one.
+/// The events to all are numbered from `first` on.
 ///
 /// `publish` gets the topic (`None` is the one that all share) and the data of one event, and
 /// returns when it was accepted. `publish_solo` must not wait: one that was refused is tried again
 /// when the next is due, and counted.
 pub(super) fn publish_all(
+    first: u64,
     load: &Load,
     mut publish: impl FnMut(Option<usize>, &str) -> Result<(), Error>,
     publish_solo: impl FnMut(&str) -> Result<Solo, Error> + Send,
@@ -48,7 +50,7 @@ pub(super) fn publish_all(
             let is_over = &is_over;
             scope.spawn(move || publish_solos(load, is_over, publish_solo))
         });
-        let published = publish_planned(load, begun_at_ns, &mut publish);
+        let published = publish_planned(first, load, begun_at_ns, &mut publish);
         let elapsed_ns = now_ns() - begun_at_ns;
         let cpu_ns = process_cpu_ns() - cpu_before_ns;
         is_over.store(true, Ordering::Relaxed);
@@ -61,6 +63,7 @@ pub(super) fn publish_all(
 }
 
 fn publish_planned(
+    first: u64,
     load: &Load,
     begun_at_ns: u64,
     publish: &mut impl FnMut(Option<usize>, &str) -> Result<(), Error>,
@@ -70,7 +73,8 @@ fn publish_planned(
     for place in 0..schedule.len() {
         sleep_until(schedule.due_ns(begun_at_ns, place));
         let planned = schedule.planned(place);
-        write_data(&mut data, planned.number, now_ns(), load.bytes);
+        let number = if planned.topic.is_none() { first } else { 0 } + planned.number;
+        write_data(&mut data, number, now_ns(), load.bytes);
         publish(planned.topic, &data)?;
     }
     Ok(schedule.len())
@@ -153,6 +157,7 @@ mod tests {
         let begun_at_ns = now_ns();
         let number = |data: &str| data.split(' ').next().unwrap().parse::<u64>().unwrap();
         let done = publish_all(
+            7,
             &settings.load().unwrap(),
             |topic, data| {
                 assert_eq!(topic, None);
@@ -169,7 +174,7 @@ mod tests {
             },
         )
         .unwrap();
-        assert_eq!(numbers, (0..20).collect::<Vec<_>>());
+        assert_eq!(numbers, (7..27).collect::<Vec<_>>());
         assert_eq!(solos, (0..solos.len() as u64).collect::<Vec<_>>());
         assert_eq!((done.published, done.more["solo"]), (20, solos.len() as u64));
         assert_eq!(done.more["solo_refused"], 1);

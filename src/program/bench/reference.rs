@@ -57,6 +57,12 @@ impl Reference {
         index.checked_sub(1).map_or(0, |before| self.ends[before])
     }
 
+    /// The block of the event with this number, if the log has it.
+    pub(super) fn block(&self, number: u64) -> Option<&[u8]> {
+        let index = self.index_of(number).filter(|index| *index < self.len())?;
+        Some(&self.bytes[self.start(index)..self.ends[index]])
+    }
+
     /// How many events end at or before `offset`, which is not before the event at `from` begins.
     pub(super) fn index_at(&self, from: usize, offset: usize) -> usize {
         from + self.ends[from..].partition_point(|end| *end <= offset)
@@ -118,6 +124,7 @@ mod tests {
         assert_eq!(log.stamps_ns(0..3), (&[1, 2, 3][..], true));
         assert_eq!(log.first_stamp_ns(), Some(1));
         assert_eq!([39, 40, 43, 44].map(|n| log.index_of(n)), [None, Some(0), Some(3), None]);
+        assert_eq!([39, 41, 43].map(|n| log.block(n)), [None, Some(&b"[41]"[..]), None]);
         log.push(43, 2, b"[43]");
         assert!(!log.stamps_ns(0..0).1);
     }

@@ -352,6 +352,11 @@ impl Server {
         self.figure(procfs::memory)
     }
 
+    /// Has the peak of the server's memory count from now on.
+    pub(super) fn forget_peak(&self) -> Result<(), Error> {
+        self.figure(procfs::forget_peak).map(drop)
+    }
+
     /// How many sockets the server holds; `None` if its process is not known.
     pub(super) fn sockets(&self) -> Result<Option<usize>, Error> {
         self.figure(procfs::sockets)

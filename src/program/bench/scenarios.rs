@@ -44,6 +44,8 @@ pub(super) enum Kind {
     IdleMemory,
     /// Clients come and go.
     Churn,
+    /// All clients are cut off, and come back with the id that they had.
+    Reconnect,
     /// Deliveries to connections without sockets; subjects are numbers of connections.
     Sinks,
     /// The same with a topic for each; subjects are numbers of topics.

@@ -88,14 +88,24 @@ pub(super) fn numbered_lines(block: &[u8], now_ns: u64) -> impl Iterator<Item = 
     data_lines(block).filter_map(move |line| read_data(line, now_ns))
 }
 
+/// The id that a block has: what a client would come back with.
+pub(super) fn block_id(block: &[u8]) -> Option<&str> {
+    std::str::from_utf8(values(block, b"id").last()?).ok()
+}
+
 /// The values of a block's `data` lines.
-fn data_lines(mut block: &[u8]) -> impl Iterator<Item = &[u8]> {
+fn data_lines(block: &[u8]) -> impl Iterator<Item = &[u8]> {
+    values(block, b"data")
+}
+
+/// The values of a block's lines whose field has this name.
+fn values<'a>(mut block: &'a [u8], name: &'static [u8]) -> impl Iterator<Item = &'a [u8]> {
     std::iter::from_fn(move || {
         while !block.is_empty() {
             let line_bytes = memchr2(b'\n', b'\r', block).unwrap_or(block.len());
             let (line, after) = block.split_at(line_bytes);
             block = after.get(1..).unwrap_or_default();
-            if let Some(value) = field(line, b"data") {
+            if let Some(value) = field(line, name) {
                 return Some(value);
             }
         }
@@ -160,6 +170,13 @@ mod tests {
         assert_eq!(block_len(b"\ndata: a\n\n"), Some(1));
         assert_eq!(block_len(b"data: a\r\n\r"), None);
         assert_eq!(block_len(b"data: a\r\n\r\n"), Some(11));
+    }
+
+    #[test]
+    fn the_id_of_a_block_is_its_last_one() {
+        assert_eq!(block_id(b"id: a-1\ndata: x\n\n"), Some("a-1"));
+        assert_eq!(block_id(b"id:a\r\nid: b\r\nidx: c\r\n\r\n"), Some("b"));
+        assert_eq!(block_id(b"data: id\n\n"), None);
     }
 
     #[test]

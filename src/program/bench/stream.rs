@@ -77,6 +77,22 @@ impl Stream {
         matches!(&self.state, State::Body(body) if body.is_at_end())
     }
 
+    /// The connection is cut off: the next response goes on where this one was.
+    pub(super) fn cut(&mut self) {
+        self.state = State::Head(Vec::new());
+        self.follower.cut();
+    }
+
+    /// What follows its events.
+    pub(super) fn follower(&self) -> &Follower {
+        &self.follower
+    }
+
+    /// See [`Follower::expect_again`].
+    pub(super) fn expect_again(&mut self, class: &mut Class, now_ns: u64) {
+        self.follower.expect_again(class, now_ns);
+    }
+
     /// How many events it has brought.
     pub(super) fn received(&self) -> u64 {
         self.follower.received()

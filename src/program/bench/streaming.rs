@@ -172,7 +172,7 @@ fn moment(server: &Server, client: &Crew, classes: &[usize]) -> Result<Moment, E
     Moment::now(server, client.cpu_ns(), bytes)
 }
 
-fn pump_for(client: &mut Crew, span: Duration) -> Result<(), Error> {
+pub(super) fn pump_for(client: &mut Crew, span: Duration) -> Result<(), Error> {
     let end_ns = now_ns() + span.as_nanos() as u64;
     loop {
         let left_ns = end_ns.saturating_sub(now_ns());
@@ -184,7 +184,7 @@ fn pump_for(client: &mut Crew, span: Duration) -> Result<(), Error> {
 }
 
 /// Fails a run that cannot succeed any more, or takes too long.
-fn check_on(
+pub(super) fn check_on(
     client: &Crew,
     classes: &[usize],
     begun_at_ns: u64,
@@ -213,7 +213,7 @@ fn check_on(
         .into())
 }
 
-fn check_faults<'a>(
+pub(super) fn check_faults<'a>(
     client: &Crew,
     harvests: impl Iterator<Item = &'a Harvest>,
 ) -> Result<(), Error> {

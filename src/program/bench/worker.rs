@@ -3,8 +3,9 @@
 //!
 //! ```text
 //! stdin -> worker    an Order a line, in JSON
-//! worker -> stdout   a Word a line, in JSON: one for Connect and Harvest, a Standing some twenty
-//!                    times a second, and Failed before the worker ends for that reason
+//! worker -> stdout   a Word a line, in JSON: one for Connect, Reconnect, Cut, Expect and Harvest, a
+//!                    Standing some twenty times a second, and Failed before the worker ends for
+//!                    that reason
 //! stdin closed       the worker ends
 //! ```
 
@@ -36,6 +37,12 @@ pub(super) enum Order {
     Class(Expected),
     /// Open connections, with at most so many waiting for their head at once.
     Connect { shares: Vec<Portion>, in_flight_max: usize },
+    /// Cut this share of the connections off, those included that were cut before.
+    Cut { nth: usize, of: usize },
+    /// Open those again that were cut; `opened` is how many the workers before this one open.
+    Reconnect { url: String, opened: usize, in_flight_max: usize },
+    /// Expect so many events on each connection of a class from now on.
+    Expect { class: usize, events: u64 },
     /// Count what is missing.
     Finish,
     /// Say what was received.
@@ -57,6 +64,10 @@ pub(super) struct Portion {
 pub(super) enum Word {
     Standing(Standing),
     Connected(Connected),
+    /// It is done; and how many events the connections of the first class have come to.
+    Ready {
+        reached: Option<(u64, u64)>,
+    },
     /// One for each class.
     Harvests(Vec<Harvest>),
     Failed(String),
@@ -143,6 +154,23 @@ impl Worker {
                 Ok(())
             }
             Order::Connect { shares, in_flight_max } => self.connect(shares, in_flight_max),
+            Order::Cut { nth, of } => {
+                self.client.cut(share_of(self.connections, nth, of));
+                self.say_ready()
+            }
+            Order::Reconnect { url, opened, in_flight_max } => {
+                let mut target = Target::from_url(&url)?;
+                target.set_opened(opened);
+                let reconnect = |client: &mut Client, look_on: &mut LookOn<'_>| {
+                    client.reconnect_all(&target, in_flight_max.max(1), look_on)
+                };
+                self.connect_telling(reconnect)
+            }
+            Order::Expect { class, events } => {
+                self.check(class)?;
+                self.client.expect(class, events);
+                self.say_ready()
+            }
             Order::Finish => {
                 self.client.finish();
                 Ok(())
@@ -163,23 +191,37 @@ impl Worker {
             target.set_opened(portion.opened);
             wanted.push(Share { target, class: portion.class, count: portion.count });
         }
+        self.connect_telling(|client, look_on| {
+            client.connect_all(wanted, in_flight_max.max(1), look_on)
+        })
+    }
+
+    /// Opens connections, and says how that goes.
+    fn connect_telling(
+        &mut self,
+        connect: impl FnOnce(&mut Client, &mut LookOn<'_>) -> Result<Connected, Error>,
+    ) -> Result<(), Error> {
         let mut said_at_ns = 0;
-        let connected = self.client.connect_all(wanted, in_flight_max.max(1), &mut |heads| {
+        let standing = self.standing();
+        let connected = connect(&mut self.client, &mut |heads| {
             if now_ns() - said_at_ns >= STANDING_NS {
                 said_at_ns = now_ns();
-                let last_bytes_at_ns = said_at_ns;
-                let cpu_ns = thread_cpu_ns();
-                say(&Word::Standing(Standing {
-                    heads,
-                    last_bytes_at_ns,
-                    cpu_ns,
-                    ..Standing::default()
-                }))?;
+                let (last_bytes_at_ns, cpu_ns) = (said_at_ns, thread_cpu_ns());
+                let standing = Standing { heads, last_bytes_at_ns, cpu_ns, ..standing.clone() };
+                say(&Word::Standing(standing))?;
             }
             Ok(())
         })?;
         say(&Word::Standing(self.standing()))?;
         say(&Word::Connected(connected))
+    }
+
+    /// Says that an order was carried out, and before that how things stand since.
+    fn say_ready(&mut self) -> Result<(), Error> {
+        self.said_all_complete = false;
+        say(&Word::Standing(self.standing()))?;
+        let reached = if self.classes > 0 { self.client.reached(0) } else { None };
+        say(&Word::Ready { reached })
     }
 
     fn check(&self, class: usize) -> Result<(), Error> {
@@ -212,6 +254,14 @@ impl Worker {
             cpu_ns: thread_cpu_ns(),
         }
     }
+}
+
+/// What is called while connections are opened, with how many have their head.
+type LookOn<'a> = dyn FnMut(u64) -> Result<(), Error> + 'a;
+
+/// The `nth` of so many shares of a number, and all before it.
+pub(super) fn share_of(all: usize, nth: usize, of: usize) -> usize {
+    (all as u128 * nth.min(of) as u128 / of.max(1) as u128) as usize
 }
 
 fn say(word: &Word) -> Result<(), Error> {

@@ -178,7 +178,10 @@ fn listen(
             Ok(word) => Note::Said(index, word),
         };
         lock(latest).heard_at = Instant::now();
-        let is_over = !matches!(note, Note::Said(_, Word::Connected(_) | Word::Harvests(_)));
+        let is_over = !matches!(
+            note,
+            Note::Said(_, Word::Connected(_) | Word::Ready { .. } | Word::Harvests(_))
+        );
         if sender.send(note).is_err() || is_over {
             return;
         }
