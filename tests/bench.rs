@@ -92,7 +92,9 @@ fn small_scenarios_without_sockets_measure_the_engine_by_itself() {
     for topics_of in ["10", "1000"] {
         assert!(figure(&topics, None, topics_of, "event_ns") > 0.0);
     }
-    assert_eq!(figure(&calls, None, "rust", "calls"), 10_000.0);
+    for subject in ["rust", "rust-no-history"] {
+        assert_eq!(figure(&calls, None, subject, "calls"), 10_000.0);
+    }
     assert_eq!(calls["scenario"], "publish-call");
 }
 
@@ -130,6 +132,7 @@ fn every_scenario_is_listed_and_has_a_test_here() {
             "many-topics",
             "topic-growth",
             "connect-storm",
+            "reconnect-replay",
             "slow-clients",
             "slow-clients-drop-oldest",
             "slow-clients-conflate",
@@ -185,6 +188,27 @@ fn small_unicast_tells_where_a_messages_time_goes_and_its_publisher_is_never_ref
     // What was due is timed from then on.
     let of = |name| figure(&report, Some("paced"), "fanfare", name);
     assert!(of("solo_latency_max_ns") >= of("solo_late_p50_ns"));
+}
+
+#[test]
+fn small_reconnect_replay_gives_everyone_what_it_missed_from_few_parts() {
+    let report = small("reconnect-replay");
+    for part in ["one-id-quiet", "one-id", "spread-ids"] {
+        let of = |name| figure(&report, Some(part), "fanfare", name);
+        assert!(of("replay_ns") > 0.0 && of("replay_cpu_ratio") > 0.0);
+        assert!(of("connect_ns") > 0.0 && of("broadcast_cpu_ns") > 0.0);
+        // 600 events that 60 clients missed; the last of them at least were not live.
+        assert!(of("replayed_events") <= 60.0 * 700.0);
+    }
+    let quiet = |name| figure(&report, Some("one-id-quiet"), "fanfare", name);
+    assert_eq!((quiet("missed_min"), quiet("missed_max")), (600.0, 600.0));
+    assert_eq!(quiet("replayed_events"), 60.0 * 600.0);
+    assert_eq!(quiet("replay_deliveries"), 60.0 * 600.0);
+    // The events 101 to 700, cut at 256 and 512: gathered for one client, and shared by all.
+    assert_eq!(quiet("gathered_parts"), 3.0);
+    let spread = |name| figure(&report, Some("spread-ids"), "fanfare", name);
+    assert!(spread("missed_min") < 100.0 && spread("missed_max") > 500.0, "{report}");
+    assert!(spread("gathered_parts") > 10.0);
 }
 
 #[test]
@@ -340,8 +364,12 @@ fn what_cannot_be_run_is_said_at_once() {
         ("run paced churn --json report.json", "--json and --plot have to be directories"),
         ("run sinks --subjects many", "subjects are numbers here"),
         ("run sinks --clients 3", "there is no parameter clients here"),
-        ("run publish-call --subjects c", "the subjects here are rust, or rust,c"),
+        (
+            "run publish-call --subjects c",
+            "the subjects here are rust,rust-no-history, or these and c",
+        ),
         ("run publish-call --plot x.svg", "nothing to plot"),
+        ("run reconnect-replay --subjects floor-a", "floor-a keeps no history here"),
         ("run paced --scenarios Cargo.toml", "Cargo.toml: "),
     ];
     for (words, message) in wrong {

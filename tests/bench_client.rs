@@ -100,6 +100,16 @@ fn wait_for(what: &str, mut is_so: impl FnMut() -> bool) {
 }
 
 #[test]
+fn clients_in_several_processes_are_cut_off_and_come_back() {
+    let line = "run reconnect-replay --size small --part spread-ids --client-processes 3";
+    let report = report(line, "back.json");
+    let figure =
+        |name: &str| report["summary"]["fanfare"][name]["median"].as_f64().unwrap_or(f64::NAN);
+    assert!(figure("missed_min") < 100.0 && figure("missed_max") > 500.0, "{report}");
+    assert!(figure("replay_ns") > 0.0 && figure("all_ns") >= figure("replay_ns"));
+}
+
+#[test]
 fn several_processes_count_what_one_does() {
     let line = "saturation --clients 50 --events 300 --subjects floor-b,fanfare";
     for processes in ["", "--client-processes 1", "--client-processes 3"] {

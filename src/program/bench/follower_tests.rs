@@ -221,6 +221,55 @@ fn a_block_without_end_is_an_error() {
 }
 
 #[test]
+fn who_is_cut_off_anywhere_comes_back_behind_the_last_event_that_came_whole() {
+    let text = stream(0..6);
+    for cut in 0..=text.len() {
+        for log_is_there in [false, true] {
+            let mut class = class_of(6);
+            if log_is_there {
+                receive(&mut class, &[&text]).finish(&mut class);
+            }
+            let mut follower = receive(&mut class, &[&text[..cut]]);
+            let had = (text[..cut].matches("\n\n").count()) as u64;
+            let id = had.checked_sub(1).map(|last| format!("e-{last}"));
+            assert_eq!(follower.last_id(&class), id.as_deref(), "{cut}");
+            assert_eq!(follower.reached(&class), had);
+            follower.cut();
+            follower.feed(&mut class, stream(had..6).as_bytes(), NOW_NS).unwrap();
+            follower.finish(&mut class);
+            assert!(class.faults.is_none(), "{cut} {:?}", class.faults);
+            assert_eq!(class.totals.complete, 1 + usize::from(log_is_there));
+        }
+    }
+}
+
+#[test]
+fn what_comes_back_too_early_is_doubled_and_too_late_lost() {
+    for (from, lost, doubled) in [(2, 0, 1), (3, 0, 0), (5, 2, 0)] {
+        let mut class = class_of(8);
+        receive(&mut class, &[&stream(0..8)]).finish(&mut class);
+        let mut follower = receive(&mut class, &[&stream(0..3), "id: e-3\nda"]);
+        follower.cut();
+        follower.feed(&mut class, stream(from..8).as_bytes(), NOW_NS).unwrap();
+        follower.finish(&mut class);
+        assert_eq!((class.faults.lost, class.faults.doubled), (lost, doubled), "{from}");
+    }
+}
+
+#[test]
+fn who_was_complete_is_so_again_only_with_what_is_expected_then() {
+    let mut class = class_of(2);
+    let mut follower = receive(&mut class, &[&stream(0..2)]);
+    assert_eq!((class.totals.complete, class.totals.complete_at_ns), (1, NOW_NS));
+    class.expected.events = Some(4);
+    class.totals.complete = 0;
+    follower.expect_again(&mut class, NOW_NS + 1);
+    assert_eq!(class.totals.complete, 0);
+    follower.feed(&mut class, stream(2..4).as_bytes(), NOW_NS + 2).unwrap();
+    assert_eq!((class.totals.complete, class.totals.complete_at_ns), (1, NOW_NS + 2));
+}
+
+#[test]
 fn many_gaps_stay_bounded() {
     let mut class = class_of(4_000);
     let mut follower = receive(&mut class, &[&stream((0..4_000).step_by(2))]);

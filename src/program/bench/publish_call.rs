@@ -1,5 +1,6 @@
 //! What a call of `publish` costs its caller when nobody listens: checking, encoding, and the
-//! hub's lock; from Rust, and through the C ABI if there is a C program to measure.
+//! hub's lock, and keeping the event; from Rust, and through the C ABI if there is a C program to
+//! measure. And from Rust on a hub that keeps nothing.
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -22,7 +23,7 @@ const BYTES_MAX: usize = 64 << 10;
 #[derive(clap::Args, Clone, Debug)]
 pub(super) struct PublishCallArgs {
     #[command(flatten)]
-    load: MeasureArgs,
+    load: Calls,
     /// Measure this C program as well: `make bench-c` builds build/bench/publish
     #[arg(long, value_name = "FILE")]
     c_program: Option<PathBuf>,
@@ -33,6 +34,16 @@ pub(super) struct PublishCallArgs {
 /// One measurement; the scenario starts this.
 #[derive(clap::Args, Clone, Debug)]
 pub(super) struct MeasureArgs {
+    #[command(flatten)]
+    load: Calls,
+    /// Events of the topic that are kept; by default as many as a hub keeps by default
+    #[arg(long)]
+    history_events_max: Option<usize>,
+}
+
+/// What is called.
+#[derive(clap::Args, Clone, Debug)]
+pub(super) struct Calls {
     /// How many calls
     #[arg(long, default_value_t = 2_000_000)]
     calls: usize,
@@ -50,16 +61,19 @@ impl PublishCallArgs {
     pub(super) fn of(part: &Part, alone: AloneArgs) -> Result<Self, Error> {
         let subjects: Vec<&str> = part.subjects.iter().map(String::as_str).collect();
         let c_program = match subjects[..] {
-            ["rust"] => None,
-            ["rust", "c"] if Path::new(C_PROGRAM).exists() => Some(PathBuf::from(C_PROGRAM)),
-            ["rust", "c"] => {
-                let how = "`make bench-c` builds it, and `--subjects rust` goes without";
+            ["rust", "rust-no-history"] => None,
+            ["rust", "rust-no-history", "c"] if Path::new(C_PROGRAM).exists() => {
+                Some(PathBuf::from(C_PROGRAM))
+            }
+            ["rust", "rust-no-history", "c"] => {
+                let how =
+                    "`make bench-c` builds it, and `--subjects rust,rust-no-history` goes without";
                 return Err(format!("{C_PROGRAM} is not there: {how}").into());
             }
-            _ => return Err("the subjects here are rust, or rust,c".into()),
+            _ => return Err("the subjects here are rust,rust-no-history, or these and c".into()),
         };
         let calls = part.settings.calls.unwrap_or(2_000_000);
-        Ok(Self { load: MeasureArgs { calls, bytes: part.load.bytes }, c_program, alone })
+        Ok(Self { load: Calls { calls, bytes: part.load.bytes }, c_program, alone })
     }
 }
 
@@ -70,10 +84,14 @@ const FIGURES: [Figure; 2] = [
 
 /// Measures Rust and C in turn.
 pub(super) fn publish_call(args: &PublishCallArgs) -> Result<(), Error> {
-    let &MeasureArgs { calls, bytes } = &args.load;
+    let &Calls { calls, bytes } = &args.load;
     check(&args.load)?;
     let options = [("--calls", calls), ("--bytes", bytes)];
-    let mut subjects = vec![Subject::this_program("rust", "publish-call-measure", &options)?];
+    let forgetful = [&options[..], &[("--history-events-max", 0)]].concat();
+    let mut subjects = vec![
+        Subject::this_program("rust", "publish-call-measure", &options)?,
+        Subject::this_program("rust-no-history", "publish-call-measure", &forgetful)?,
+    ];
     if let Some(program) = &args.c_program {
         let words = vec![calls.to_string(), bytes.to_string()];
         subjects.push(Subject { name: "c".to_owned(), program: program.clone(), words });
@@ -82,7 +100,7 @@ pub(super) fn publish_call(args: &PublishCallArgs) -> Result<(), Error> {
     args.alone.repeat("publish-call", parameters, &subjects, &FIGURES, |_| {})
 }
 
-fn check(args: &MeasureArgs) -> Result<(), Error> {
+fn check(args: &Calls) -> Result<(), Error> {
     if !(1..=CALLS_MAX).contains(&args.calls) {
         return Err(format!("--calls must be 1 to {CALLS_MAX}").into());
     }
@@ -94,10 +112,13 @@ fn check(args: &MeasureArgs) -> Result<(), Error> {
 
 /// Measures Rust, and prints the figures.
 pub(super) fn measure(args: &MeasureArgs) -> Result<(), Error> {
+    let (args, history_events_max) = (&args.load, args.history_events_max);
     check(args)?;
     let mut data = String::new();
     write_data(&mut data, 0, 0, args.bytes);
-    let hub = Hub::start(Options { shards: 1, ..Options::default() })?;
+    let default = Options::default();
+    let history_events_max = history_events_max.unwrap_or(default.history_events_max);
+    let hub = Hub::start(Options { shards: 1, history_events_max, ..default })?;
     let topic = Topic::new("prices/ACME")?;
     let begun = Instant::now();
     for call in 1..=args.calls as u64 {
@@ -110,6 +131,11 @@ pub(super) fn measure(args: &MeasureArgs) -> Result<(), Error> {
     let published = hub.metrics().published_events;
     if published != args.calls as u64 {
         return Err(format!("{published} events of {} calls", args.calls).into());
+    }
+    // Of the newest, as many are kept as there may be.
+    let kept = hub.metrics().kept_events;
+    if kept > 0 && history_events_max == 0 || kept == 0 && history_events_max > 0 {
+        return Err(format!("{kept} events are kept").into());
     }
     let publish_ns = elapsed.as_nanos() as f64 / args.calls as f64;
     println!("{}", json!({"publish_ns": publish_ns, "calls": args.calls}));
