@@ -9,11 +9,11 @@ mod fixture;
 
 use std::hint::black_box;
 
-use fanfare::internals::{Audience, Events, Frame, Slots, Workbench};
+use fanfare::internals::{Audience, Events, Frame, Place, Slots, Workbench};
 use fanfare::EventId;
 use gungraun::prelude::*;
 
-use fixture::{Publishing, HEAD};
+use fixture::{Missing, Publishing, HEAD};
 
 /// How often a function is called that is over quickly.
 const CALLS: u64 = 100;
@@ -90,6 +90,29 @@ fn gather_128((workbench, events, mut audience): Appending) -> Appending {
 }
 
 #[library_benchmark]
+#[bench::in_1000(args = (1_000, 333), setup = Missing::of, teardown = check_sought)]
+#[bench::in_100000(args = (100_000, 33_333), setup = Missing::of, teardown = check_sought)]
+fn seek(missing: Missing) -> (Missing, Place) {
+    let place = missing.seek();
+    (missing, place)
+}
+
+fn check_sought((missing, place): (Missing, Place)) {
+    missing.check_place(place);
+}
+
+#[library_benchmark]
+#[bench::of_1000(args = (1_000, 1_000), setup = Missing::of, teardown = check_replayed)]
+fn replay(missing: Missing) -> (Missing, (usize, usize)) {
+    let replayed = missing.replay();
+    (missing, replayed)
+}
+
+fn check_replayed((missing, replayed): (Missing, (usize, usize))) {
+    missing.check_replay(replayed);
+}
+
+#[library_benchmark]
 #[bench::of_a_slab(setup = fixture::slots, teardown = check_replaced)]
 fn replace_100((mut slots, first): (Slots, u64)) -> (Slots, u64, u64) {
     let mut key = first;
@@ -111,7 +134,17 @@ fn parse(head: &'static [u8]) -> (&'static str, &'static str) {
 
 library_benchmark_group!(
     name = hot,
-    benchmarks = [encode, publish_100, deliver_100, append_128, gather_128, replace_100, parse]
+    benchmarks = [
+        encode,
+        publish_100,
+        deliver_100,
+        append_128,
+        gather_128,
+        seek,
+        replay,
+        replace_100,
+        parse
+    ]
 );
 
 main!(library_benchmark_groups = hot);

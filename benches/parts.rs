@@ -60,6 +60,24 @@ fn audience(c: &mut Criterion) {
     group.finish();
 }
 
+/// Where a client was that comes back does not take longer to find in a hundred times as much; what
+/// it has missed is gathered once for all who have missed the same.
+fn replay(c: &mut Criterion) {
+    let mut group = c.benchmark_group("seek, events kept");
+    for kept in [1_000, 100_000] {
+        let missing = fixture::Missing::of(kept, kept / 3);
+        missing.check_place(missing.seek());
+        group.bench_function(BenchmarkId::from_parameter(kept), |b| b.iter(|| missing.seek()));
+    }
+    group.finish();
+    let missing = fixture::Missing::of(1_000, 1_000);
+    missing.check_replay(missing.replay());
+    let mut group = c.benchmark_group("1,000 events");
+    group.throughput(Throughput::Elements(1_000));
+    group.bench_function("seek and gather", |b| b.iter(|| missing.replay()));
+    group.finish();
+}
+
 fn slots(c: &mut Criterion) {
     let (mut slots, first) = fixture::slots();
     let (mut key, mut times) = (first, 0);
@@ -79,5 +97,5 @@ fn head(c: &mut Criterion) {
     c.bench_function("parse a request's head", |b| b.iter(|| fixture::parse(HEAD)));
 }
 
-criterion_group!(benches, encode, publish, audience, slots, head);
+criterion_group!(benches, encode, publish, audience, replay, slots, head);
 criterion_main!(benches);

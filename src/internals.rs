@@ -2,17 +2,20 @@
 //! no sockets, and the single steps of an event's way. No stable API, and not for hosts.
 
 use std::fmt;
+use std::hint::black_box;
 use std::io;
 use std::sync::Arc;
 
 use crate::event::{Event, EventError};
+use crate::filter::Subscription;
 use crate::frame::{self, Wire};
 use crate::http::request::Head;
 use crate::http::response;
 use crate::hub::{Hub, StartError};
 use crate::id::EventId;
 use crate::options::Options;
-use crate::order::Published;
+use crate::order::{self, Published};
+use crate::resume::Resume;
 use crate::shard::{sinks, Guest, Next, Shard};
 use crate::topic::Topic;
 
@@ -114,6 +117,52 @@ impl Tally {
     #[inline]
     pub fn add(&mut self, bytes: &[u8]) {
         self.0.add(bytes);
+    }
+}
+
+/// A client that comes back, as far as the hub's order is concerned with it.
+pub struct Comeback {
+    wanted: Vec<Subscription>,
+    resume: Resume,
+}
+
+impl Comeback {
+    /// One that had everything of some topics up to an event.
+    pub fn new(topics: &[Topic], id: EventId) -> Comeback {
+        let wanted = topics.iter().cloned().map(Subscription::Topic).collect();
+        Comeback { wanted, resume: Resume::After(id.to_string().into()) }
+    }
+
+    /// Looks for its place in the history: what every client that comes back costs.
+    pub fn seek(&self, workbench: &Workbench) -> Place {
+        Place(workbench.hub.shared().order.place(&self.wanted, &self.resume).0)
+    }
+
+    /// Gathers all that it has missed, part by part: what all that had the same cost together.
+    /// Returns how many events and parts that is.
+    pub fn gather(&self, workbench: &Workbench, from: Place) -> (usize, usize) {
+        let (mut place, mut events, mut parts) = (from.0, 0, 0);
+        loop {
+            let replay =
+                workbench.hub.shared().order.replay(&self.wanted, place, sinks::PART_BYTES_MAX);
+            black_box(sinks::in_one_envelope(workbench.wire, &replay.frames));
+            (events, parts) = (events + replay.frames.len(), parts + 1);
+            if replay.is_all {
+                return (events, parts);
+            }
+            place.after = replay.to;
+        }
+    }
+}
+
+/// How far a client has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place(order::Place);
+
+impl Place {
+    /// The number of the last event that it had.
+    pub fn after(self) -> u64 {
+        self.0.after
     }
 }
 
@@ -234,4 +283,4 @@ macro_rules! opaque {
     )*};
 }
 
-opaque!(Workbench Events Audience Draft Frame Slots);
+opaque!(Workbench Comeback Events Audience Draft Frame Slots);

@@ -31,7 +31,7 @@ use crate::id::EventId;
 use crate::order::Place;
 
 /// What a part has at most, unless a single event is larger; and when much is replayed at once.
-const PART_BYTES_MAX: usize = 64 << 10;
+pub(crate) const PART_BYTES_MAX: usize = 64 << 10;
 const SMALL_PART_BYTES_MAX: usize = 4 << 10;
 /// Parts that are kept for others who need the same, and for how many ticks.
 const SHARED_PARTS_MAX: usize = 64;
@@ -293,7 +293,7 @@ impl Parts {
 }
 
 /// The bytes of events that are sent at once.
-fn in_one_envelope(wire: Wire, frames: &[Frame]) -> Vec<u8> {
+pub(crate) fn in_one_envelope(wire: Wire, frames: &[Frame]) -> Vec<u8> {
     match frames {
         [] => Vec::new(),
         [frame] => frame.wire(wire).to_vec(),

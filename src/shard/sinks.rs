@@ -12,6 +12,8 @@ use super::{Guest, Shard};
 use crate::order::Published;
 
 pub(crate) use super::connection::Sink;
+#[cfg(feature = "internals")]
+pub(crate) use super::replay::{in_one_envelope, PART_BYTES_MAX};
 pub(crate) use super::slots::Key;
 #[cfg(feature = "internals")]
 pub(crate) use super::{audience::Audience, slots::Slots, tally::Tally};
