@@ -94,7 +94,7 @@ test('a topic that is entered goes into the address, and the command that the pa
 test('the page says why a topic cannot be watched, and goes on with the others', async (t) => {
   const server = await startServer(t, { command: 'demo' });
   const page = await openPage(t, browser, `${server.url}/?topic=news&topic=${encodeURIComponent('a+b')}`);
-  await page.waitForFunction(() => document.querySelector('#watch-state').textContent.startsWith("Refused: the topic holds '+'"));
+  await page.waitForFunction(() => document.querySelector('#watch-state').textContent.startsWith("Refused: the filter has '+'"));
   await page.click("#chips button[aria-label='Stop watching a+b']");
   await page.waitForFunction(() => document.querySelector('#watch-state').textContent === 'Watching');
   await server.publish('news', 'still here');

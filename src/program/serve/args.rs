@@ -238,6 +238,11 @@ impl ServeArgs {
             batch_bytes_max: self.batch_bytes_max,
             topic_room_bytes: self.topic_room,
             hub_room_bytes: self.hub_room,
+            history_events_max: self.history_events_max,
+            history_bytes_max: self.history_bytes_max,
+            history_age_max: self.history_age_max,
+            history_total_bytes_max: self.history_total_bytes_max,
+            gap_event: self.gap_event.clone(),
             policy: self.slow.policy,
             lag_bytes_max: self.slow.lag_bytes_max,
             lag_age_max: self.slow.lag_age_max,
@@ -318,6 +323,10 @@ mod tests {
         let options = args.listen_options();
         assert_eq!(options.user_timeout, Duration::from_secs(120));
         assert_eq!(options.send_buffer_bytes, Some(64 << 10));
+        let kept = ["--history-events-max=0", "--history-age-max=1d", "--gap-event", "größe"];
+        let options = parse(&kept).unwrap().options();
+        assert_eq!((options.history_events_max, &*options.gap_event), (0, "größe"));
+        assert_eq!(options.history_age_max, Duration::from_secs(86_400));
         assert_eq!(parse(&["--policy=conflate"]).unwrap().options().policy, Policy::Conflate);
         let error = parse(&["--policy=fastest"]).err().unwrap().to_string();
         assert!(error.contains("there are disconnect, drop-oldest, conflate"), "{error}");
