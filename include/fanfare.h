@@ -100,6 +100,10 @@ typedef struct fanfare_hub fanfare_hub;
 /**
  * How a hub behaves and where its bounds are. Set `size` to `sizeof(fanfare_options)`, call
  * `fanfare_options_init`, and then change what should differ. The struct grows at its end only.
+ *
+ * What is not among these has the default that it has in Rust. So the newest events of each topic
+ * are kept for clients that come back, 1,000 or 1 MiB at most and for five minutes, and 64 MiB over
+ * all topics.
  */
 typedef struct {
   /**
@@ -111,7 +115,7 @@ typedef struct {
    */
   uint64_t shards;
   /**
-   * How long a connection may be silent before it gets a comment, 100 ms to 1 day; 0 turns
+   * How long a connection may be silent before it gets a heartbeat, 100 ms to 1 day; 0 turns
    * heartbeats off. Default: 15,000 ms.
    */
   uint64_t heartbeat_ms;
@@ -138,7 +142,8 @@ typedef struct {
    */
   uint64_t hub_room_bytes;
   /**
-   * The most bytes that a connection may lag before it is disconnected. Default: 1 MiB.
+   * The most bytes that a connection may lag before it is disconnected, or what the policy does
+   * that its query names. Default: 1 MiB.
    */
   uint64_t lag_bytes_max;
   /**

@@ -17,9 +17,23 @@ pub(crate) struct Gap {
     pub(crate) missed: Option<u64>,
 }
 
-/// Why there is a gap.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum GapReason {
+/// Why events are missing from a stream, as its client is told by a gap event, whose name is
+/// [`Options::gap_event`](crate::Options).
+///
+/// # Examples
+///
+/// ```
+/// use fanfare::{GapReason, Hub, Options};
+///
+/// let hub = Hub::start(Options::default())?;
+/// for (reason, count) in GapReason::ALL.into_iter().zip(hub.metrics().gap_events) {
+///     println!("{}: {count}", reason.as_str());
+/// }
+/// # Ok::<(), fanfare::StartError>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum GapReason {
     /// What came next is not kept any more.
     Expired,
     /// The id is of another life of the hub: it was restarted.
@@ -31,7 +45,13 @@ pub(crate) enum GapReason {
 }
 
 impl GapReason {
-    pub(crate) fn as_str(self) -> &'static str {
+    /// Every reason, in the order of [`Metrics::gap_events`](crate::Metrics::gap_events).
+    pub const ALL: [GapReason; 4] =
+        [GapReason::Expired, GapReason::Restarted, GapReason::UnknownId, GapReason::Slow];
+
+    /// Its name in gap events and metrics.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
         match self {
             GapReason::Expired => "expired",
             GapReason::Restarted => "restarted",

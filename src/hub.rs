@@ -274,6 +274,8 @@ impl Hub {
         let counts = shared.order.counts();
         let mut metrics = Metrics {
             topics: counts.topics,
+            known_topics: counts.known_topics,
+            filters: counts.filters,
             published_events: counts.published_events,
             kept_events: counts.kept_events,
             kept_bytes: counts.kept_bytes,

@@ -73,6 +73,7 @@ pub use crate::drain::{DrainOptions, Drained};
 pub use crate::drive::Driver;
 pub use crate::event::{Event, EventError};
 pub use crate::filter::{Filter, FilterError, Subscription, SubscriptionError};
+pub use crate::gap::GapReason;
 pub use crate::http::cors::Cors;
 pub use crate::http::query::{Query, QueryError};
 pub use crate::hub::{Hub, PublishError, StartError};

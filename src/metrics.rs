@@ -4,6 +4,8 @@ use std::io::{self, ErrorKind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use crate::gap::GapReason;
+
 /// Why a connection ended.
 ///
 /// # Examples
@@ -122,11 +124,18 @@ pub struct Metrics {
     pub pending_connections: u64,
     /// Event streams whose socket has not taken all there is for it.
     pub lagging_connections: u64,
+    /// Event streams that are being sent what they have missed; they do not count as lagging.
+    pub replaying_connections: u64,
     /// Topics that have a subscriber.
     pub topics: u64,
+    /// Topics that are known: those that have a subscriber, and those of which events are kept.
+    pub known_topics: u64,
+    /// Filters that have a subscriber, each once however many subscribers it has.
+    pub filters: u64,
     /// Events that were published.
     pub published_events: u64,
-    /// Events that were refused because there was no room.
+    /// Times that an event found no room. It then waited, or was refused; one that waits counts
+    /// again each time that it finds none.
     pub full_events: u64,
     /// Events times connections that took them.
     pub delivered_events: u64,
@@ -137,8 +146,9 @@ pub struct Metrics {
     pub replayed_events: u64,
     /// Parts of history that were gathered to be replayed; one serves all who need the same.
     pub gathered_parts: u64,
-    /// Times that a client was told that events are missing from its stream.
-    pub gap_events: u64,
+    /// Gap events, by which clients are told that events are missing from their streams, by reason,
+    /// in the order of [`GapReason::ALL`].
+    pub gap_events: [u64; GapReason::ALL.len()],
     /// Events that are kept for clients that come back.
     pub kept_events: u64,
     /// Bytes that those take, see [`Options::history_total_bytes_max`](crate::Options).
@@ -236,6 +246,7 @@ macro_rules! counters {
         pub(crate) struct Counters {
             $($(#[$doc])* pub(crate) $name: Counter,)*
             pub(crate) disconnects: [Counter; Reason::ALL.len()],
+            pub(crate) gap_events: [Counter; GapReason::ALL.len()],
             latency: [Counter; Histogram::BOUNDS.len() + 1],
             latency_sum_ns: Counter,
         }
@@ -244,6 +255,9 @@ macro_rules! counters {
             pub(crate) fn add_to(&self, metrics: &mut Metrics) {
                 $(metrics.$name += self.$name.value();)*
                 for (sum, counter) in metrics.disconnects.iter_mut().zip(&self.disconnects) {
+                    *sum += counter.value();
+                }
+                for (sum, counter) in metrics.gap_events.iter_mut().zip(&self.gap_events) {
                     *sum += counter.value();
                 }
                 for (sum, counter) in metrics.latency.counts.iter_mut().zip(&self.latency) {
@@ -259,11 +273,11 @@ counters! {
     connections,
     pending_connections,
     lagging_connections,
+    replaying_connections,
     delivered_events,
     delivered_bytes,
     replayed_events,
     gathered_parts,
-    gap_events,
     heartbeats,
     batches,
     held_batches,
@@ -278,6 +292,11 @@ impl Counters {
     pub(crate) fn count_disconnect(&self, reason: Reason) {
         let index = Reason::ALL.iter().position(|&r| r == reason).expect("ALL has every reason");
         self.disconnects[index].add(1);
+    }
+
+    pub(crate) fn count_gap(&self, reason: GapReason) {
+        let index = GapReason::ALL.iter().position(|&r| r == reason);
+        self.gap_events[index.expect("ALL has every reason")].add(1);
     }
 
     /// Counts so many deliveries that took so long.

@@ -23,8 +23,9 @@ use crate::policy::Policy;
 pub struct Options {
     /// Shards, 1 to 256. Each owns its share of the connections. Default: the machine's cores.
     pub shards: usize,
-    /// How long a connection may be silent before it gets a comment, 100 ms to 1 day; zero turns
-    /// heartbeats off. Default: 15 s.
+    /// How long a connection may be silent before it gets a heartbeat, 100 ms to 1 day; zero turns
+    /// them off. It is a block that fires no event, with the id to come back with, or a comment
+    /// where there is none. Default: 15 s.
     pub heartbeat: Duration,
     /// The reconnection time a client is told when it connects, at most 1 day; each client gets
     /// one drawn from this to twice this, so that they do not come back in the same moment.

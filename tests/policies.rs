@@ -99,7 +99,7 @@ fn a_slow_client_jumps_and_is_told_what_it_missed_where_it_missed_it() {
         }
         let metrics = hub.metrics();
         assert!(gaps > 0 && missed > 500, "{gaps} {missed}");
-        assert_eq!((metrics.gap_events, metrics.dropped_events), (gaps, missed as u64));
+        assert_eq!((metrics.gap_events, metrics.dropped_events), ([0, 0, 0, gaps], missed as u64));
         wait_until("nothing is kept any more", || hub.metrics().lag_bytes == 0);
     }
 }
@@ -129,7 +129,7 @@ fn a_slow_client_that_wakes_up_gets_the_newest_event_of_each_key() {
         // They take 360 KiB at most, which is more than may wait.
         assert!(unkeyed == count / 10 || told > 0, "{unkeyed}");
         let metrics = hub.metrics();
-        assert!(metrics.conflated_events > 300 && metrics.gap_events == told);
+        assert!(metrics.conflated_events > 300 && metrics.gap_events == [0, 0, 0, told]);
         wait_until("nothing is kept any more", || hub.metrics().lag_bytes == 0);
     }
 }

@@ -137,7 +137,7 @@ fn what_is_not_kept_any_more_is_told_before_anything_else() {
     let mut client = get_after(addr, "/events?topic=a", &first);
     let [from, _, reason, missed] = gap(&client.next());
     assert_eq!([from, reason, missed], [first, "expired".to_owned(), "7".to_owned()]);
-    assert_eq!(hub.metrics().gap_events, 2);
+    assert_eq!(hub.metrics().gap_events, [2, 0, 0, 0]);
 }
 
 #[test]
@@ -151,6 +151,7 @@ fn an_id_of_another_life_is_told_so_and_gets_all_of_this_one() {
     assert_eq!([&*from, &*reason, &*missed], ["0000aaaa-4711", "restarted", "null"]);
     assert!(to.ends_with("-0") && told.last_id == to, "{to} {}", told.last_id);
     assert_eq!(client.data(), "since the restart");
+    assert_eq!(hub.metrics().gap_events, [0, 1, 0, 0]);
 }
 
 #[test]
@@ -172,6 +173,7 @@ fn an_id_that_nobody_knows_is_told_so_and_gets_nothing_old() {
         );
         assert_eq!(told.last_id, to);
     }
+    assert_eq!(hub.metrics().gap_events, [0, 0, 4, 0]);
     wait_until("they have gone", || hub.metrics().connections == 0);
 }
 
@@ -281,5 +283,28 @@ fn a_long_replay_meets_what_is_published_meanwhile() {
     publisher.join().unwrap();
     let metrics = hub.metrics();
     assert!(metrics.replayed_events >= 20 * OLD as u64, "{metrics:?}");
-    assert_eq!(metrics.gap_events, 0);
+    assert_eq!(metrics.gap_events, [0; 4]);
+}
+
+#[test]
+fn who_is_sent_what_it_missed_counts_as_replaying_and_not_as_lagging() {
+    let (hub, listener) = serve(Options {
+        history_bytes_max: 64 << 20,
+        history_total_bytes_max: 64 << 20,
+        ..one_shard()
+    });
+    let data = "x".repeat(64 << 10);
+    let ids: Vec<_> = (0..500).map(|_| publish(&hub, "a", &data).to_string()).collect();
+    // More than what the sockets' buffers take, and nobody reads yet.
+    let mut client = get_after(listener.local_addr(), "/events?topic=a", &ids[0]);
+    let counts = || {
+        let metrics = hub.metrics();
+        (metrics.connections, metrics.replaying_connections, metrics.lagging_connections)
+    };
+    wait_until("it replays", || counts() == (1, 1, 0));
+    ids[1..].iter().for_each(|id| assert_eq!(&client.next().last_id, id));
+    wait_until("it has caught up", || counts() == (1, 0, 0));
+    let metrics = hub.metrics();
+    assert_eq!((metrics.replayed_events, metrics.delivered_events), (499, 499));
+    assert!((499 / 256..=499).contains(&metrics.gathered_parts), "{metrics:?}");
 }

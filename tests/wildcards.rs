@@ -159,3 +159,21 @@ fn topics_that_are_gone_leave_nothing_behind() {
     assert!(metrics.kept_bytes <= 100_000, "{metrics:?}");
     assert!(metrics.topics < 200, "{metrics:?}");
 }
+
+#[test]
+fn filters_are_counted_once_and_topics_as_long_as_they_are_known() {
+    let (hub, listener) = serve(Options { shards: 2, ..Options::default() });
+    let counts = || {
+        let metrics = hub.metrics();
+        (metrics.filters, metrics.topics, metrics.known_topics)
+    };
+    publish(&hub, "b");
+    assert_eq!(counts(), (0, 0, 1));
+    let queries = ["topic=a/%23", "topic=a/%23&topic=a/%2B", "topic=a/1"];
+    let clients = clients(&hub, listener.local_addr(), queries);
+    assert_eq!(counts(), (2, 1, 2));
+    publish(&hub, "a/2");
+    assert_eq!(counts(), (2, 2, 3));
+    drop(clients);
+    wait_until("nobody wants anything", || counts() == (0, 0, 2));
+}

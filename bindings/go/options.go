@@ -12,7 +12,7 @@ type Options struct {
 	// Shards is the number of threads that each own a share of the connections, 1 to 256.
 	// Default: the cores.
 	Shards int
-	// Heartbeat is how long a connection may be silent before it gets a comment, 100 ms to 1 day;
+	// Heartbeat is how long a connection may be silent before it gets a heartbeat, 100 ms to 1 day;
 	// negative turns heartbeats off. Default: 15 s.
 	Heartbeat time.Duration
 	// Retry is the reconnection time that clients are told, each one drawn from this to twice
@@ -29,8 +29,8 @@ type Options struct {
 	// HubRoomBytes: the hub is full when so many bytes wait to be sent.
 	// Default: 64 MiB.
 	HubRoomBytes int64
-	// LagBytesMax is the most bytes that a connection may lag before it is disconnected.
-	// Default: 1 MiB.
+	// LagBytesMax is the most bytes that a connection may lag before it is disconnected, or
+	// what the policy does that its query names. Default: 1 MiB.
 	LagBytesMax int64
 	// LagAgeMax is the longest time that a connection may lag. Default: 30 s.
 	LagAgeMax time.Duration

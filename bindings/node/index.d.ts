@@ -3,7 +3,7 @@ export interface HubOptions {
   /** Threads that each own a share of the connections, 1 to 256. Default: the cores. */
   shards?: number | undefined;
   /**
-   * How long a connection may be silent before it gets a comment, 100 ms to 1 day; 0 turns
+   * How long a connection may be silent before it gets a heartbeat, 100 ms to 1 day; 0 turns
    * heartbeats off. Default: 15,000 ms.
    */
   heartbeatMs?: number | undefined;
@@ -20,7 +20,10 @@ export interface HubOptions {
   topicRoomBytes?: number | undefined;
   /** The hub is full when so many bytes wait to be sent. Default: 64 MiB. */
   hubRoomBytes?: number | undefined;
-  /** The most bytes that a connection may lag before it is disconnected. Default: 1 MiB. */
+  /**
+   * The most bytes that a connection may lag before it is disconnected, or what the policy does
+   * that its query names. Default: 1 MiB.
+   */
   lagBytesMax?: number | undefined;
   /** The longest time that a connection may lag. Default: 30,000 ms. */
   lagAgeMaxMs?: number | undefined;

@@ -9,6 +9,10 @@ use crate::options::Options;
 
 /// How a hub behaves and where its bounds are. Set `size` to `sizeof(fanfare_options)`, call
 /// `fanfare_options_init`, and then change what should differ. The struct grows at its end only.
+///
+/// What is not among these has the default that it has in Rust. So the newest events of each topic
+/// are kept for clients that come back, 1,000 or 1 MiB at most and for five minutes, and 64 MiB over
+/// all topics.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct FanfareOptions {
@@ -16,7 +20,7 @@ pub struct FanfareOptions {
     pub size: usize,
     /// Threads that each own a share of the connections, 1 to 256. Default: the cores.
     pub shards: u64,
-    /// How long a connection may be silent before it gets a comment, 100 ms to 1 day; 0 turns
+    /// How long a connection may be silent before it gets a heartbeat, 100 ms to 1 day; 0 turns
     /// heartbeats off. Default: 15,000 ms.
     pub heartbeat_ms: u64,
     /// The reconnection time that clients are told, each one drawn from this to twice this; at
@@ -31,7 +35,8 @@ pub struct FanfareOptions {
     pub topic_room_bytes: u64,
     /// The hub is full when so many bytes wait to be sent, at least 1. Default: 64 MiB.
     pub hub_room_bytes: u64,
-    /// The most bytes that a connection may lag before it is disconnected. Default: 1 MiB.
+    /// The most bytes that a connection may lag before it is disconnected, or what the policy does
+    /// that its query names. Default: 1 MiB.
     pub lag_bytes_max: u64,
     /// The longest time that a connection may lag. Default: 30,000 ms.
     pub lag_age_max_ms: u64,

@@ -46,7 +46,6 @@ impl<V> Default for FilterTree<V> {
 
 impl<V> FilterTree<V> {
     /// How many filters there are.
-    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.len
     }

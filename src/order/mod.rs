@@ -205,6 +205,8 @@ impl Order {
         Counts {
             published_events: self.sequence(),
             topics: locked.topics.wanted() as u64,
+            known_topics: locked.topics.known() as u64,
+            filters: locked.topics.filters() as u64,
             kept_events: locked.topics.kept_events() as u64,
             kept_bytes: locked.topics.kept_bytes() as u64,
         }
@@ -225,6 +227,10 @@ pub(crate) struct Counts {
     pub(crate) published_events: u64,
     /// Topics that have an audience.
     pub(crate) topics: u64,
+    /// Topics that have an audience or events that are kept.
+    pub(crate) known_topics: u64,
+    /// Filters that a shard has an audience for.
+    pub(crate) filters: u64,
     pub(crate) kept_events: u64,
     pub(crate) kept_bytes: u64,
 }

@@ -388,6 +388,14 @@ impl Topics {
         self.wanted
     }
 
+    pub(super) fn known(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub(super) fn filters(&self) -> usize {
+        self.filters.len()
+    }
+
     pub(super) fn kept_events(&self) -> usize {
         self.kept_events
     }

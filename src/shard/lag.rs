@@ -19,6 +19,7 @@ use super::jump::Shares;
 use super::record::Sent;
 use super::slots::Key;
 use super::Shard;
+use crate::gap::GapReason;
 use crate::policy::Policy;
 
 /// Bytes that one laggard is sent before others have their turn.
@@ -240,7 +241,7 @@ impl Shard {
         let lagging = self.laggard_mut(index);
         lagging.last = lagging.missing.take().map(|missing| missing.id());
         lagging.own = (sent < bytes.len()).then(|| Own::new(bytes, sent));
-        self.link().counters.gap_events.add(1);
+        self.link().counters.count_gap(GapReason::Slow);
     }
 
     /// A laggard was sent the rest, of so many bytes, of the batch that was set aside for it.

@@ -84,7 +84,7 @@ impl Shard {
             State::Replaying(replaying) => {
                 let audience = replaying.audience;
                 self.audiences[audience].replaying -= 1;
-                self.link().counters.lagging_connections.sub(1);
+                self.link().counters.replaying_connections.sub(1);
                 self.leave_audience(audience);
             }
             State::Greeting(_) | State::Leaving => self.link().counters.pending_connections.sub(1),

@@ -326,7 +326,8 @@ impl Shard {
     /// A closed hub still sends what was published to all that take it, for a while.
     fn next_while_closing(&mut self, busy: bool, until_ns: u64) -> Next {
         let counters = &self.link().counters;
-        let lagging = counters.lagging_connections.value() > 0 || !self.held.is_empty();
+        let behind = [&counters.lagging_connections, &counters.replaying_connections];
+        let lagging = behind.iter().any(|count| count.value() > 0) || !self.held.is_empty();
         match until_ns.checked_sub(self.now_ns) {
             Some(_) if busy => Next::Now,
             Some(left_ns) if lagging => {

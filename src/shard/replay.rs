@@ -27,7 +27,6 @@ use super::{Guest, Shard};
 use crate::filter::Subscription;
 use crate::frame::{Envelope, Frame, StreamId, Wire};
 use crate::gap::Gap;
-use crate::id::EventId;
 use crate::order::Place;
 
 /// What a part has at most, unless a single event is larger; and when much is replayed at once.
@@ -90,7 +89,7 @@ impl Shard {
         let (place, gap) = self.shared.order.place(&wanted, &guest.resume);
         let first = match gap {
             Some((gap, id)) => {
-                self.link().counters.gap_events.add(1);
+                self.link().counters.count_gap(gap.reason);
                 Some(gap.encode(&self.shared.options.gap_event, id, guest.wire))
             }
             None if place.is_now => self.id_block(audience, place.after),
@@ -105,7 +104,7 @@ impl Shard {
             return self.send_own(index, &bytes);
         }
         self.audiences[audience].replaying += 1;
-        self.link().counters.lagging_connections.add(1);
+        self.link().counters.replaying_connections.add(1);
         let own = Some(Own::new(&bytes, 0));
         let replaying = Replaying { audience, own, place, queued: false, since_ms: self.now_ms() };
         self.connections[index].state = State::Replaying(Box::new(replaying));
@@ -167,9 +166,9 @@ impl Shard {
         counters.delivered_events.add(part.events);
         counters.delivered_bytes.add(part.bytes.len() as u64);
         let (bytes, from, told_to) = match gap {
-            Some((gap, to)) => {
-                counters.gap_events.add(1);
-                ([&gap, &part.bytes[..]].concat().into(), gap.len(), to)
+            Some((block, gap)) => {
+                counters.count_gap(gap.reason);
+                ([&block, &part.bytes[..]].concat().into(), block.len(), gap.to.sequence)
             }
             None => (part.bytes, 0, 0),
         };
@@ -200,7 +199,7 @@ impl Shard {
         let log = &self.audiences[audience].log;
         let position = log.position_after(number);
         self.audiences[audience].replaying -= 1;
-        self.link().counters.lagging_connections.sub(1);
+        self.link().counters.replaying_connections.sub(1);
         let quiet_since_ms = self.now_ms();
         let place = Standing { audience, place: 0, quiet_since_ms };
         self.stand_behind(index, place, own, position..position, 0, since_ms);
@@ -216,16 +215,14 @@ impl Shard {
         part.cloned()
     }
 
-    /// Gathers a part, and the event that says what is missing before it, with up to where.
-    fn gather(&mut self, audience: u32, place: Place) -> (Part, Option<(Vec<u8>, u64)>) {
+    /// Gathers a part, and the event that says what is missing before it.
+    fn gather(&mut self, audience: u32, place: Place) -> (Part, Option<(Vec<u8>, Gap)>) {
         let (wanted, wire) = (self.wanted_by(audience), self.audiences[audience].wire);
         let options = &self.shared.options;
         let crowded = self.parts.alive_bytes > options.lag_total_bytes_max / options.shards / 4;
         let bytes_max = if crowded { SMALL_PART_BYTES_MAX } else { PART_BYTES_MAX };
         let replay = self.shared.order.replay(&wanted, place, bytes_max);
-        let encode =
-            |(gap, id): (Gap, EventId)| (gap.encode(&options.gap_event, id, wire), gap.to.sequence);
-        let gap = replay.gap.map(encode);
+        let gap = replay.gap.map(|(gap, id)| (gap.encode(&options.gap_event, id, wire), gap));
         let part = Part {
             bytes: in_one_envelope(wire, &replay.frames).into(),
             events: replay.frames.len() as u64,

@@ -3,7 +3,7 @@
 use std::fmt::{Display, Write};
 use std::time::{Duration, SystemTime};
 
-use fanfare::{Histogram, Metrics, Reason};
+use fanfare::{GapReason, Histogram, Metrics, Reason};
 
 pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
@@ -14,11 +14,11 @@ pub(super) fn text(metrics: &Metrics, started: SystemTime) -> String {
     let mut out = Out(String::with_capacity(8 << 10));
     gauges(&mut out, metrics);
     counters(&mut out, metrics);
-    out.family("fanfare_disconnects_total", "counter", "Ended event streams by reason.");
-    for (reason, count) in Reason::ALL.iter().zip(metrics.disconnects) {
-        let name = format!("fanfare_disconnects_total{{reason=\"{}\"}}", reason.as_str());
-        out.sample(&name, count);
-    }
+    let disconnects = Reason::ALL.iter().map(|reason| reason.as_str()).zip(metrics.disconnects);
+    out.by_reason("fanfare_disconnects_total", "Event streams that ended.", disconnects);
+    let gaps = GapReason::ALL.iter().map(|reason| reason.as_str()).zip(metrics.gap_events);
+    let help = "Events that told a client of others that are missing from its stream.";
+    out.by_reason("fanfare_gap_events_total", help, gaps);
     histogram(&mut out, &metrics.latency);
     out.family("fanfare_build_info", "gauge", "Always 1; the version is in the label.");
     out.sample(concat!("fanfare_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"}"), 1);
@@ -41,9 +41,30 @@ fn gauges(out: &mut Out, metrics: &Metrics) {
             metrics.lagging_connections,
             "Event streams whose socket has not taken all there is for it.",
         ),
+        (
+            "replaying_connections",
+            metrics.replaying_connections,
+            "Event streams that are being sent what they have missed, which do not count as lagging.",
+        ),
         ("topics", metrics.topics, "Topics that have a subscriber."),
+        (
+            "known_topics",
+            metrics.known_topics,
+            "Topics that have a subscriber or events that are kept.",
+        ),
+        (
+            "filters",
+            metrics.filters,
+            "Wildcard filters that have a subscriber, each counted once.",
+        ),
+        ("kept_events", metrics.kept_events, "Events that are kept for clients that come back."),
+        (
+            "kept_bytes",
+            metrics.kept_bytes,
+            "Bytes of events that are kept for clients that come back.",
+        ),
         ("backlog_bytes", metrics.backlog_bytes, "Bytes of events that wait to be sent."),
-        ("lag_bytes", metrics.lag_bytes, "Bytes that are kept for connections that lag."),
+        ("lag_bytes", metrics.lag_bytes, "Bytes that are kept for event streams that lag."),
     ] {
         out.one(&format!("fanfare_{name}"), "gauge", help, value);
     }
@@ -53,7 +74,7 @@ fn counters(out: &mut Out, metrics: &Metrics) {
     for (name, value, help) in [
         ("published_events", metrics.published_events, "Events that were published."),
         (
-            "refused_full",
+            "full_events",
             metrics.full_events,
             "Times that an event found no room; it then waited, or was refused.",
         ),
@@ -67,12 +88,15 @@ fn counters(out: &mut Out, metrics: &Metrics) {
             metrics.delivered_bytes,
             "Bytes of events that sockets took, with their envelopes.",
         ),
-        ("heartbeats", metrics.heartbeats, "Heartbeat comments."),
-        ("batches", metrics.batches, "Batches of events that were begun to be sent."),
         (
-            "held_batches",
-            metrics.held_batches,
-            "Times that a batch waited for connections that lag too far but get on.",
+            "replayed_events",
+            metrics.replayed_events,
+            "Events times event streams that were sent them because they had missed them.",
+        ),
+        (
+            "gathered_parts",
+            metrics.gathered_parts,
+            "Parts of what is kept that were gathered for all who had missed the same.",
         ),
         (
             "dropped_events",
@@ -85,9 +109,15 @@ fn counters(out: &mut Out, metrics: &Metrics) {
             "Events times lagging event streams that were sent a newer one of the same key instead.",
         ),
         (
-            "gap_events",
-            metrics.gap_events,
-            "Events that told of others that are missing from a stream.",
+            "heartbeats",
+            metrics.heartbeats,
+            "Heartbeats that silent event streams were sent, as comments or ids.",
+        ),
+        ("batches", metrics.batches, "Batches of events that were begun to be sent."),
+        (
+            "held_batches",
+            metrics.held_batches,
+            "Times that a batch waited for event streams that lag too far but get on.",
         ),
         (
             "accepted_connections",
@@ -95,14 +125,14 @@ fn counters(out: &mut Out, metrics: &Metrics) {
             "Event streams that were ever opened.",
         ),
         (
-            "lost_notices",
-            metrics.lost_notices,
-            "Notices of connections that were lost because their queue was full.",
-        ),
-        (
             "refused_connections",
             metrics.refused_connections,
-            "Connections that were turned away because of the bounds on them.",
+            "Sockets that were turned away because of the bounds on connections.",
+        ),
+        (
+            "lost_notices",
+            metrics.lost_notices,
+            "Notices of connections that a host lost because their queue was full.",
         ),
     ] {
         out.one(&format!("fanfare_{name}_total"), "counter", help, value);
@@ -131,6 +161,18 @@ impl Out {
     fn one(&mut self, name: &str, kind: &str, help: &str, value: impl Display) {
         self.family(name, kind, help);
         self.sample(name, value);
+    }
+
+    fn by_reason(
+        &mut self,
+        name: &str,
+        help: &str,
+        counts: impl Iterator<Item = (&'static str, u64)>,
+    ) {
+        self.family(name, "counter", help);
+        for (reason, count) in counts {
+            self.sample(&format!("{name}{{reason=\"{reason}\"}}"), count);
+        }
     }
 
     fn family(&mut self, name: &str, kind: &str, help: &str) {
@@ -172,6 +214,33 @@ mod tests {
         for reason in Reason::ALL {
             let name = format!("fanfare_disconnects_total{{reason=\"{}\"}}", reason.as_str());
             assert_eq!(value(&text, &name), "0");
+        }
+    }
+
+    #[test]
+    fn each_reason_of_a_gap_has_its_own_count() {
+        let mut metrics = Metrics::default();
+        metrics.gap_events = [1, 2, 3, 4];
+        let text = text(&metrics, SystemTime::now());
+        for (reason, count) in GapReason::ALL.into_iter().zip(["1", "2", "3", "4"]) {
+            let name = format!("fanfare_gap_events_total{{reason=\"{}\"}}", reason.as_str());
+            assert_eq!(value(&text, &name), count);
+        }
+    }
+
+    #[test]
+    fn everything_that_the_hub_counts_is_served_under_its_name() {
+        let text = text(&Metrics::default(), SystemTime::now());
+        let fields = format!("{:#?}", Metrics::default());
+        let names = fields.lines().filter_map(|line| line.strip_prefix("    ")?.split_once(": "));
+        let names: Vec<_> = names.map(|(name, _)| name).filter(|n| !n.starts_with(' ')).collect();
+        assert!(names.len() > 20, "{names:?}");
+        for name in names.into_iter().filter(|&name| name != "latency") {
+            let is_served =
+                ["gauge", "counter"].into_iter().zip(["", "_total"]).any(|(kind, end)| {
+                    text.contains(&format!("\n# TYPE fanfare_{name}{end} {kind}\n"))
+                });
+            assert!(is_served, "Metrics::{name} is not in /metrics");
         }
     }
 

@@ -48,7 +48,7 @@ pub(crate) struct ServeArgs {
     #[arg(long, env = "FANFARE_CORS_CREDENTIALS")]
     cors_credentials: bool,
 
-    /// How long a stream may be silent before its client gets a comment; 0 for never
+    /// How long a stream may be silent before its client gets a heartbeat; 0 for never
     #[arg(long, env = "FANFARE_HEARTBEAT", value_name = "TIME", default_value = "15s",
           value_parser = units::duration)]
     heartbeat: Duration,

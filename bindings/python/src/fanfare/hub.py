@@ -24,7 +24,7 @@ class Hub:
     Use it with ``with``, or call :meth:`close` at the end. ``None`` stands for an option's default.
 
     :param shards: Threads that each own a share of the connections, 1 to 256. Default: the cores.
-    :param heartbeat_ms: How long a connection may be silent before it gets a comment, 100 ms to
+    :param heartbeat_ms: How long a connection may be silent before it gets a heartbeat, 100 ms to
         1 day; 0 turns heartbeats off. Default: 15,000 ms.
     :param retry_ms: The reconnection time that clients are told, each one drawn from this to twice
         this; at most 1 day, 0 tells nothing. Default: 2,000 ms.
@@ -35,8 +35,8 @@ class Hub:
         Default: 40 KiB.
     :param hub_room_bytes: The hub is full when so many bytes wait to be sent.
         Default: 64 MiB.
-    :param lag_bytes_max: The most bytes that a connection may lag before it is disconnected.
-        Default: 1 MiB.
+    :param lag_bytes_max: The most bytes that a connection may lag before it is disconnected, or
+        what the policy does that its query names. Default: 1 MiB.
     :param lag_age_max_ms: The longest time that a connection may lag. Default: 30,000 ms.
     :param lag_grace_ms: How long a connection that lags too far is waited for when the publisher is
         faster than the network, at most lag_age_max_ms. Default: 1,000 ms.
