@@ -123,7 +123,8 @@ impl Engine {
         add("conflated_events", after.conflated_events - before.conflated_events);
         add("replayed_events", after.replayed_events - before.replayed_events);
         add("gathered_parts", after.gathered_parts - before.gathered_parts);
-        add("gap_events", after.gap_events - before.gap_events);
+        let gaps = |metrics: &Metrics| metrics.gap_events.iter().sum::<u64>();
+        add("gap_events", gaps(&after) - gaps(&before));
         let ends = after.disconnects.iter().zip(before.disconnects);
         for (reason, (after, before)) in Reason::ALL.iter().zip(ends) {
             add(&format!("disconnects_{}", reason.as_str()), after - before);
