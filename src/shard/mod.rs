@@ -44,6 +44,7 @@ mod join;
 mod jump;
 mod lag;
 mod leave;
+mod link;
 mod log;
 mod record;
 mod replay;
@@ -63,8 +64,8 @@ mod window;
 use std::collections::{HashMap, VecDeque};
 use std::io::{self, ErrorKind};
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::atomic::Ordering;
+use std::sync::Arc;
 use std::time::Duration;
 
 use slab::Slab;
@@ -80,16 +81,14 @@ use self::routes::Routes;
 use self::slots::{Key, Slots};
 use self::timer::Timers;
 use crate::frame::Wire;
-use crate::metrics::Counters;
-use crate::notices::NoticeQueue;
-use crate::options::Options;
-use crate::order::{Order, Published, ShardInbox};
-use crate::sys::{Poller, Readiness, Stream};
+use crate::order::Published;
+use crate::sys::{Poller, Readiness};
 
 pub(crate) use self::census::{Answer, Asked, Question};
 pub(crate) use self::drain::Drain;
 pub use self::greeter::Visitor;
 pub(crate) use self::greeter::{Door, Greeter, Greeting, Guest};
+pub(crate) use self::link::{Command, Link, Shared};
 pub(crate) use self::seats::Seats;
 
 /// What is sent before another audience has its turn, in units of [`cost_of`]: less than a
@@ -102,8 +101,6 @@ const FLUSH_NS_MAX: u64 = 2_000_000_000;
 /// What the windows of all audiences may take together before they are filled anew each time. Less
 /// in tests, so that they get there.
 const WINDOWS_BYTES_MAX: usize = if cfg!(test) { 64 << 10 } else { 16 << 20 };
-/// Commands that may wait for a shard.
-const COMMANDS_MAX: usize = 1024;
 
 /// One thread's, or one future's, share of the connections.
 pub(crate) struct Shard {
@@ -151,39 +148,6 @@ pub(crate) struct Shard {
     lag_scratch: Vec<u8>,
 }
 
-/// What all shards of a hub share, and its handles with them.
-pub(crate) struct Shared {
-    pub(crate) order: Order,
-    pub(crate) options: Options,
-    pub(crate) seats: Seats,
-    pub(crate) links: Box<[Link]>,
-    pub(crate) closing: AtomicBool,
-    /// Set once, when the hub is drained.
-    pub(crate) drain: OnceLock<Drain>,
-    /// Notified when a shard that drains has no stream any more.
-    pub(crate) emptied: event_listener::Event,
-    pub(crate) notices: NoticeQueue,
-}
-
-/// The way to one shard from any thread.
-pub(crate) struct Link {
-    pub(crate) inbox: Arc<ShardInbox>,
-    pub(crate) counters: Counters,
-    commands: async_channel::Sender<Command>,
-    orders: async_channel::Receiver<Command>,
-}
-
-pub(crate) enum Command {
-    /// Accept through a door.
-    Open(Arc<Door>),
-    /// Look which doors are closed.
-    Doors,
-    /// Serve a connection from which so much was read.
-    Serve { stream: Stream, read: Vec<u8>, addr: std::net::SocketAddr, door: Arc<Door> },
-    /// Say something about the connections, or end some.
-    Ask(Box<Asked>),
-}
-
 /// When a shard is to have its next turn.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Next {
@@ -193,32 +157,6 @@ pub(crate) enum Next {
     Wait(Option<Duration>),
     /// Never: the hub is closed and nobody is left.
     Never,
-}
-
-impl Shared {
-    /// Nobody is let in any more.
-    pub(crate) fn is_ending(&self) -> bool {
-        self.closing.load(Ordering::SeqCst) || self.drain.get().is_some()
-    }
-}
-
-impl Link {
-    pub(crate) fn new(inbox: Arc<ShardInbox>) -> Link {
-        let (commands, orders) = async_channel::bounded(COMMANDS_MAX);
-        Link { inbox, counters: Counters::default(), commands, orders }
-    }
-
-    /// Whether there is a shard at the other end.
-    pub(crate) fn is_alive(&self) -> bool {
-        !self.commands.is_closed()
-    }
-
-    /// Gives the shard a command; hands it back when too many wait already.
-    pub(crate) fn command(&self, command: Command) -> Result<(), Command> {
-        self.commands.try_send(command).map_err(async_channel::TrySendError::into_inner)?;
-        self.inbox.ring();
-        Ok(())
-    }
 }
 
 impl Shard {

@@ -6,7 +6,8 @@ mod resume;
 
 use std::collections::BTreeMap;
 use std::io;
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use super::connection::{Sink, State};
@@ -18,8 +19,9 @@ use crate::frame::{chunk, Draft};
 use crate::id::EventId;
 use crate::inbox::Inbox;
 use crate::metrics::Reason;
-use crate::notices::{NoticeKind, Notices};
-use crate::order::Refused;
+use crate::notices::{NoticeKind, NoticeQueue, Notices};
+use crate::options::Options;
+use crate::order::{Order, Refused};
 use crate::policy::Policy;
 use crate::resume::{Resume, Start};
 use crate::topic::Topic;

@@ -124,7 +124,7 @@ impl Engine {
         add("replayed_events", after.replayed_events - before.replayed_events);
         add("gathered_parts", after.gathered_parts - before.gathered_parts);
         let gaps = |metrics: &Metrics| metrics.gap_events.iter().sum::<u64>();
-        add("gap_events", gaps(&after) - gaps(&before));
+        add("gap_events", gaps(&after) - gaps(before));
         let ends = after.disconnects.iter().zip(before.disconnects);
         for (reason, (after, before)) in Reason::ALL.iter().zip(ends) {
             add(&format!("disconnects_{}", reason.as_str()), after - before);

@@ -252,7 +252,6 @@ impl ServeArgs {
             connections_max: self.connections_max,
             connections_per_address_max: self.connections_per_address_max,
             max_age: self.max_age,
-            ..defaults
         }
     }
 

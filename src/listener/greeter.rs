@@ -1,0 +1,198 @@
+//! The protocol that is spoken through a listener's door: HTTP.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{ListenOptions, Overload};
+use crate::event::Event;
+use crate::filter::Subscription;
+use crate::frame::Wire;
+use crate::http::query::Query;
+use crate::http::request::{Head, Request};
+use crate::http::response;
+use crate::options::jittered;
+use crate::policy::{Policy, PolicyError};
+use crate::resume::{Resume, Start};
+use crate::shard::{Greeter, Greeting, Guest};
+
+/// What the shards ask about the requests that come through a listener's door.
+pub(super) struct HttpGreeter {
+    pub(super) options: ListenOptions,
+    pub(super) retry: Duration,
+    pub(super) policy: Policy,
+}
+
+impl Greeter for HttpGreeter {
+    fn greet(&self, head: &[u8], _addr: SocketAddr, crowded: bool) -> Greeting {
+        let too_large = || {
+            let text = "the request's head is too large";
+            response::refusal("431 Request Header Fields Too Large", "", text)
+        };
+        match Head::parse(head) {
+            Head::Partial if head.len() < self.options.head_bytes_max => Greeting::More,
+            Head::Partial | Head::TooManyFields => Greeting::Answer(too_large()),
+            Head::Malformed(why) => Greeting::Answer(response::refusal("400 Bad Request", "", why)),
+            Head::Complete(_, bytes) if bytes > self.options.head_bytes_max => {
+                Greeting::Answer(too_large())
+            }
+            Head::Complete(request, _) => match (self.answer(&request, crowded), request.method) {
+                (Greeting::Answer(answer), "HEAD") => Greeting::Answer(response::head_of(answer)),
+                (greeting, _) => greeting,
+            },
+        }
+    }
+
+    fn too_slow(&self) -> Vec<u8> {
+        response::refusal("408 Request Timeout", "", "the request's head did not come in time")
+    }
+
+    fn no_room_elsewhere(&self) -> Vec<u8> {
+        let text = "too many requests at once; come again";
+        response::refusal("503 Service Unavailable", "Retry-After: 5\r\n", text)
+    }
+
+    fn head_time_max(&self) -> Duration {
+        self.options.head_time_max
+    }
+}
+
+impl HttpGreeter {
+    fn answer(&self, request: &Request<'_>, crowded: bool) -> Greeting {
+        if request.path != self.options.path {
+            let text = format!("there is nothing here; events are at {}", self.options.path);
+            return match self.options.elsewhere {
+                Some(_) => Greeting::Elsewhere,
+                None => Greeting::Answer(response::refusal("404 Not Found", "", &text)),
+            };
+        }
+        let cors = self.options.cors.fields(request.field("origin"));
+        let refuse = |status: &str, more: &str, text: &str| {
+            Greeting::Answer(response::refusal(status, &format!("{cors}{more}"), text))
+        };
+        match request.method {
+            "GET" | "HEAD" => {}
+            "OPTIONS" => return Greeting::Answer(response::options(&cors)),
+            _ => {
+                let allow = "Allow: GET, HEAD, OPTIONS\r\n";
+                return refuse("405 Method Not Allowed", allow, "use GET to read events");
+            }
+        }
+        if request.has_content() {
+            return refuse("413 Content Too Large", "", "a request for events has no content");
+        }
+        if !request.accepts_event_stream() {
+            return refuse("406 Not Acceptable", "", "only text/event-stream is served here");
+        }
+        let query = match Query::parse(request.query) {
+            Ok(query) => query,
+            Err(error) => return refuse("400 Bad Request", "", &error.to_string()),
+        };
+        let (wanted, resume, tag) = match self.wishes(request, &query) {
+            Ok(wishes) => wishes,
+            Err(why) => return refuse("400 Bad Request", "", &why),
+        };
+        let policy = match self.policy(&query) {
+            Ok(policy) => policy,
+            Err((status, why)) => return refuse(status, "", &why),
+        };
+        if request.method == "HEAD" {
+            return Greeting::Answer(response::stream_head_only(&cors));
+        }
+        if crowded {
+            return match self.options.overload {
+                Overload::ComeAgain => {
+                    let retry = self.retry.max(Duration::from_secs(1)) * 5;
+                    Greeting::Answer(response::come_again(&cors, jittered(retry)))
+                }
+                Overload::Unavailable => {
+                    refuse("503 Service Unavailable", "Retry-After: 5\r\n", "no room; come again")
+                }
+            };
+        }
+        let wire = if request.minor_version == 0 { Wire::Plain } else { Wire::Chunked };
+        let retry = Some(self.retry).filter(|retry| !retry.is_zero()).map(jittered);
+        let head = response::stream(wire, &cors);
+        Greeting::Join(Box::new(Guest { head, wanted, wire, retry, resume, policy, tag }))
+    }
+
+    /// What a request asks for in its query, such as `topic=a&topic=b/%23&tag=c`, and of the past.
+    fn wishes(&self, request: &Request<'_>, query: &Query<'_>) -> Result<Wishes, String> {
+        Ok((self.wanted(query)?, self.resume(request, query)?, tag(query)?))
+    }
+
+    fn wanted(&self, query: &Query<'_>) -> Result<Vec<Subscription>, String> {
+        let wanted = query.all("topic").take(self.options.topics_max + 1).map(Subscription::new);
+        let wanted: Vec<_> = wanted.collect::<Result<_, _>>().map_err(|e| e.to_string())?;
+        match wanted.len() {
+            0 => Err(format!("say what you want: {}?topic=NAME", self.options.path)),
+            count if count > self.options.topics_max => {
+                Err(format!("{} topics are the most for a connection", self.options.topics_max))
+            }
+            _ => Ok(wanted),
+        }
+    }
+
+    /// What of the past a client is to get: everything after the id that it had last, which an
+    /// `EventSource` says in a header field and others may say in the query; or else what it asks
+    /// to begin with.
+    fn resume(&self, request: &Request<'_>, query: &Query<'_>) -> Result<Resume, String> {
+        let in_query = || query.first("last-event-id").or_else(|| query.first("lastEventId"));
+        let id = request.field("last-event-id").filter(|id| !id.is_empty()).or_else(in_query);
+        match id.map(str::trim) {
+            None | Some("") => {}
+            // Nobody's id: it is told so, without its being repeated.
+            Some(id) if id.len() > Event::FIELD_BYTES_MAX || id.chars().any(char::is_control) => {
+                return Ok(Resume::After("".into()));
+            }
+            Some(id) => return Ok(Resume::After(id.into())),
+        }
+        match (query.first("last"), query.first("latest")) {
+            (Some(count), None) => match count.parse() {
+                Ok(count) => Ok(Resume::Start(Start::Last(count))),
+                Err(_) => Err("last is how many events to begin with: last=10".to_owned()),
+            },
+            (None, Some(_)) => Ok(Resume::Start(Start::Latest)),
+            (None, None) => Ok(Resume::Start(self.options.start)),
+            (Some(_), Some(_)) => Err("ask for latest or for last=N, not for both".to_owned()),
+        }
+    }
+
+    /// The policy that a query asks for, `policy=conflate`, or else the hub's; or the status of a
+    /// refusal, and why.
+    fn policy(&self, query: &Query<'_>) -> Result<Policy, (&'static str, String)> {
+        let Some(name) = query.first("policy") else { return Ok(self.policy) };
+        let policy: Policy =
+            name.parse().map_err(|error: PolicyError| ("400 Bad Request", error.to_string()))?;
+        let may_choose = &self.options.policies;
+        if may_choose.contains(&policy) {
+            return Ok(policy);
+        }
+        let names: Vec<_> = may_choose.iter().map(|policy| policy.as_str()).collect();
+        let why = match &*names {
+            [] => "a client may choose no policy here".to_owned(),
+            names => format!("of the policies a client may choose {} here", names.join(", ")),
+        };
+        Err(("403 Forbidden", why))
+    }
+}
+
+/// What a client wants: topics, where it goes on, and what it calls itself.
+type Wishes = (Vec<Subscription>, Resume, Option<Arc<str>>);
+
+/// What a client calls itself.
+fn tag(query: &Query<'_>) -> Result<Option<Arc<str>>, String> {
+    let mut tags = query.all("tag");
+    let Some(tag) = tags.next() else { return Ok(None) };
+    if tags.next().is_some() {
+        return Err("one tag is the most for a connection".to_owned());
+    }
+    let fits = (1..=ListenOptions::TAG_BYTES_MAX).contains(&tag.len());
+    match fits && !tag.contains(char::is_control) {
+        true => Ok(Some(tag.into())),
+        false => Err(format!(
+            "a tag has 1 to {} bytes, and no control characters",
+            ListenOptions::TAG_BYTES_MAX
+        )),
+    }
+}

@@ -1,0 +1,179 @@
+//! The engine's own listener: it speaks HTTP to clients, and makes event streams of them.
+
+mod greeter;
+mod options;
+
+use std::fmt;
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::sync::Arc;
+
+use self::greeter::HttpGreeter;
+pub use self::options::{ListenOptions, Overload};
+use crate::shard::{Command, Door, Shared, Visitor};
+use crate::sys::{ListenSocket, SocketOptions, Stream};
+
+/// Accepts clients until it is dropped. Connections that are open then stay open.
+#[must_use = "dropping the listener stops it"]
+pub struct Listener {
+    door: Arc<Door>,
+    shared: Arc<Shared>,
+    addr: SocketAddr,
+}
+
+/// Why a listener did not open.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ListenError {
+    /// The address cannot be resolved or bound.
+    Bind(io::Error),
+    /// An option is out of its bounds.
+    Options {
+        /// The option's name.
+        option: &'static str,
+        /// What it may be.
+        bounds: &'static str,
+    },
+    /// The hub is closed.
+    Closed,
+    /// A shard has too many commands waiting; try again.
+    Busy,
+}
+
+impl Listener {
+    pub(crate) fn open(
+        shared: Arc<Shared>,
+        addr: impl ToSocketAddrs,
+        options: ListenOptions,
+    ) -> Result<Listener, ListenError> {
+        options.check()?;
+        let socket_options = SocketOptions {
+            notsent_lowat_bytes: options.notsent_lowat_bytes,
+            send_buffer_bytes: options.send_buffer_bytes,
+            keepalive: options.keepalive,
+            user_timeout: options.user_timeout,
+        };
+        let mut bound = Err(io::Error::new(io::ErrorKind::InvalidInput, "no address to listen on"));
+        for addr in addr.to_socket_addrs().map_err(ListenError::Bind)? {
+            bound = ListenSocket::bind(addr, &socket_options);
+            if bound.is_ok() {
+                break;
+            }
+        }
+        let socket = bound.map_err(ListenError::Bind)?;
+        let addr = socket.local_addr().map_err(ListenError::Bind)?;
+        let elsewhere = options.elsewhere.clone();
+        let greeter =
+            HttpGreeter { retry: shared.options.retry, policy: shared.options.policy, options };
+        let door = Arc::new(Door::new(socket, Box::new(greeter), elsewhere));
+        // From here on, dropping it takes the door from those shards that have it already.
+        let listener = Listener { door, shared, addr };
+        listener.open_door()?;
+        Ok(listener)
+    }
+
+    /// Has every shard accept through the door.
+    fn open_door(&self) -> Result<(), ListenError> {
+        let closed = || match self.shared.is_ending() {
+            true => Err(ListenError::Closed),
+            false => Ok(()),
+        };
+        closed()?;
+        for link in &self.shared.links {
+            match link.command(Command::Open(self.door.clone())) {
+                // A shard that a host has dropped needs no door.
+                Err(_) if !link.is_alive() => {}
+                opened => opened.map_err(|_| ListenError::Busy)?,
+            }
+        }
+        // The hub may have been closed or drained meanwhile, by another thread.
+        closed()
+    }
+
+    /// The address that it listens on, with the port that the system chose if none was given.
+    #[must_use]
+    pub fn local_addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// Serves a connection that was accepted here or elsewhere, and has sent `visitor.read`, as
+    /// if this listener had just accepted it: for a visitor that, on a connection kept alive,
+    /// asks for events after all.
+    ///
+    /// # Errors
+    ///
+    /// Hands the visitor back when no shard has room for another command.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::net::{TcpListener, TcpStream};
+    /// use fanfare::{Hub, ListenOptions, Options, Visitor};
+    ///
+    /// let hub = Hub::start(Options::default())?;
+    /// let listener = hub.listen("127.0.0.1:0", ListenOptions::default())?;
+    ///
+    /// // A server of your own has accepted a connection and read the request from it.
+    /// let own = TcpListener::bind("127.0.0.1:0")?;
+    /// let client = TcpStream::connect(own.local_addr()?)?;
+    /// let (stream, addr) = own.accept()?;
+    /// let read = b"GET /events?topic=news HTTP/1.1\r\nHost: localhost\r\n\r\n".to_vec();
+    /// listener.admit(Visitor { stream, read, addr }).expect("the shard has room");
+    /// # drop(client);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn admit(&self, visitor: Visitor) -> Result<(), Visitor> {
+        let Visitor { stream, read, addr } = visitor;
+        let stream = match stream.try_clone().and_then(Stream::from_std) {
+            Ok(stream) if self.door.socket.adopt(&stream).is_ok() => stream,
+            _ => return Err(Visitor { stream, read, addr }),
+        };
+        let mut serve = Command::Serve { stream, read, addr, door: self.door.clone() };
+        // Any shard will do; one that a host has dropped takes nobody.
+        let links = &self.shared.links;
+        let first = fastrand::usize(..links.len());
+        for link in links[first..].iter().chain(&links[..first]) {
+            match link.command(serve) {
+                Ok(()) => return Ok(()),
+                Err(refused) => serve = refused,
+            }
+        }
+        match serve {
+            Command::Serve { stream, read, addr, .. } => {
+                Err(Visitor { stream: stream.into_std(), read, addr })
+            }
+            _ => unreachable!("it was not this command"),
+        }
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        self.door.close();
+        for link in &self.shared.links {
+            // A shard with a thousand commands waiting finds out when the poller reports the door.
+            let _ = link.command(Command::Doors);
+        }
+    }
+}
+
+impl fmt::Debug for Listener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Listener").field("addr", &self.addr).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Display for ListenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ListenError::Bind(error) => write!(f, "cannot listen on this address: {error}"),
+            ListenError::Options { option, bounds } => {
+                write!(f, "the option {option} is out of bounds: {bounds}")
+            }
+            ListenError::Closed => f.write_str("the hub is closed"),
+            ListenError::Busy => f.write_str("a shard has too much to do; try again"),
+        }
+    }
+}
+
+impl std::error::Error for ListenError {}

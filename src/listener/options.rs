@@ -1,0 +1,165 @@
+//! How a listener speaks to its clients, and its bounds.
+
+use std::time::Duration;
+
+use super::ListenError;
+use crate::http::cors::Cors;
+use crate::policy::Policy;
+use crate::resume::Start;
+use crate::shard::Visitor;
+
+/// How a [`Listener`] speaks to its clients, and its bounds. All of it has a default.
+///
+/// A client says what it wants in its request's query: `topic=NAME` once for each topic, and, if it
+/// likes, `tag=NAME`, 1 to 256 bytes of UTF-8 without control characters. By its tag a connection
+/// is found again, with others that have the same one: in [`Notice`](crate::Notice)s, in
+/// [`Hub::connections`](crate::Hub::connections), and by [`Hub::disconnect`](crate::Hub::disconnect).
+/// It is a label, and anyone can claim any: nothing checks that a client may call itself so. Behind
+/// a proxy that knows who is who, have the proxy set it.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use fanfare::{Cors, Hub, ListenOptions, Options};
+///
+/// let hub = Hub::start(Options::default())?;
+/// let options = ListenOptions {
+///     path: "/stream".to_owned(),
+///     cors: Cors { origins: vec!["https://example.com".to_owned()], credentials: false },
+///     head_time_max: Duration::from_secs(5),
+///     ..ListenOptions::default()
+/// };
+/// let listener = hub.listen("127.0.0.1:0", options)?;
+/// assert_ne!(listener.local_addr().port(), 0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct ListenOptions {
+    /// The path that event streams have. Default: `/events`.
+    pub path: String,
+    /// Which other origins' pages may read the stream. Default: none.
+    pub cors: Cors,
+    /// The most bytes of a request's head, 64 bytes to 1 MiB. Default: 16 KiB.
+    pub head_bytes_max: usize,
+    /// The longest time a client may take for its request's head, at most 1 hour. Default: 10 s.
+    pub head_time_max: Duration,
+    /// The most topics that one connection may want, at most 65,536. Default: 64.
+    pub topics_max: usize,
+    /// Where the streams of those begin who do not say what they had last, neither as `Last-Event-ID`
+    /// nor with `latest` or `last=N` in the query. Default: with what is published from then on.
+    pub start: Start,
+    /// Which policies a client may choose for itself, with `policy=NAME` in the query, should it
+    /// lag too far; without that it has [`Options::policy`](crate::Options::policy), also if that
+    /// is not among these. Default: all.
+    pub policies: Vec<Policy>,
+    /// What a client is told for whom there is no room. Default: to come again later.
+    pub overload: Overload,
+    /// How many bytes may wait in the kernel for a connection, beyond what is on its way, before
+    /// its socket takes no more (`TCP_NOTSENT_LOWAT`, on Linux and macOS). It keeps the kernel from
+    /// hiding megabytes of stale events for a slow client. At most 1 GiB; zero leaves it to the
+    /// system, which as a rule has no such bound. Default: 16 KiB.
+    pub notsent_lowat_bytes: u32,
+    /// The kernel's send buffer of a connection (`SO_SNDBUF`), 1 KiB to 1 GiB; Linux takes twice
+    /// this, for what it keeps with it, and at most what `net.core.wmem_max` allows. Default: none,
+    /// which is the kernel's own tuning.
+    pub send_buffer_bytes: Option<u32>,
+    /// For how long nothing may have come from a client before it is probed, and from then on
+    /// every third of that (on Linux; rounded up to whole seconds, the third down, to 1 s at
+    /// least). A client is given up when a probe is due, none was answered, and nothing came from
+    /// it for twice this time, or for `user_timeout` if that is longer. So an idle stream whose
+    /// network goes silent ends, as [`Reason::TimedOut`](crate::Reason), when the longer one of
+    /// both is over, and at most one probe's distance later. Once something is sent, be it a
+    /// heartbeat, the stream is not idle any more, and `user_timeout` counts alone: with heartbeats
+    /// a silence is noticed within their time, that time and a second. 1 s to 9 h; zero never
+    /// probes. Default: 15 s.
+    pub keepalive: Duration,
+    /// For how long what was sent may stay without acknowledgement, counted from the first time
+    /// that it is sent again, 0.2 s to about 1 s later (`TCP_USER_TIMEOUT`, on Linux): then the
+    /// stream ends as [`Reason::TimedOut`](crate::Reason). And for how long a client may answer but
+    /// keep its receive window shut, while bytes wait for it in the kernel: then as
+    /// [`Reason::Stalled`](crate::Reason). 1 s to 1 day, and at least twice `keepalive`: of an
+    /// idle stream the kernel would otherwise expect that it answers the very first probe. Zero
+    /// leaves it to the kernel, which takes about 15 minutes. Default: 30 s.
+    pub user_timeout: Duration,
+    /// Where connections go whose request is not for `path`, so that another part of the program
+    /// can answer on the same port; without it they get a 404. When the channel is full, they get
+    /// a 503: give it room for as many as may come at once. They do not count as connections of
+    /// the hub's, so whoever serves them has to bound them. Default: none.
+    pub elsewhere: Option<async_channel::Sender<Visitor>>,
+}
+
+/// What a client is told that wants a stream when the bounds on connections are reached.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Overload {
+    /// 200 with nothing but a `retry:` of five to ten times the hub's, since any other status
+    /// stops a browser's `EventSource` for good.
+    #[default]
+    ComeAgain,
+    /// 503, for clients and balancers that know what to do with it.
+    Unavailable,
+}
+
+impl Default for ListenOptions {
+    fn default() -> ListenOptions {
+        ListenOptions {
+            path: "/events".to_owned(),
+            cors: Cors::default(),
+            head_bytes_max: 16 << 10,
+            head_time_max: Duration::from_secs(10),
+            topics_max: 64,
+            start: Start::default(),
+            policies: Policy::ALL.to_vec(),
+            overload: Overload::default(),
+            notsent_lowat_bytes: 16 << 10,
+            send_buffer_bytes: None,
+            keepalive: Duration::from_secs(15),
+            user_timeout: Duration::from_secs(30),
+            elsewhere: None,
+        }
+    }
+}
+
+impl ListenOptions {
+    /// The most bytes of a client's tag.
+    pub const TAG_BYTES_MAX: usize = 256;
+
+    pub(super) fn check(&self) -> Result<(), ListenError> {
+        let plain_path = self.path.starts_with('/')
+            && self.path.bytes().all(|byte| byte.is_ascii_graphic() && !b"?#".contains(&byte));
+        within(plain_path, "path", "a path such as `/events`, percent-encoded")?;
+        within((64..=1 << 20).contains(&self.head_bytes_max), "head_bytes_max", "64 B to 1 MiB")?;
+        let hour = Duration::from_secs(3600);
+        within(
+            !self.head_time_max.is_zero() && self.head_time_max <= hour,
+            "head_time_max",
+            "above zero, at most 1 hour",
+        )?;
+        within((1..=65_536).contains(&self.topics_max), "topics_max", "1 to 65,536")?;
+        self.check_socket_options()?;
+        self.cors.check().map_err(|bounds| ListenError::Options { option: "cors", bounds })
+    }
+
+    fn check_socket_options(&self) -> Result<(), ListenError> {
+        const GIB: u32 = 1 << 30;
+        let zero_or = |time: Duration, most| time.is_zero() || (1..=most).contains(&time.as_secs());
+        within(self.notsent_lowat_bytes <= GIB, "notsent_lowat_bytes", "at most 1 GiB")?;
+        let send_buffer = self.send_buffer_bytes.is_none_or(|n| (1 << 10..=GIB).contains(&n));
+        within(send_buffer, "send_buffer_bytes", "1 KiB to 1 GiB, or none")?;
+        within(zero_or(self.keepalive, 9 * 3600), "keepalive", "zero, or 1 s to 9 h")?;
+        let timeout = self.user_timeout;
+        within(zero_or(timeout, 24 * 3600), "user_timeout", "zero, or 1 s to 1 day")?;
+        within(
+            timeout.is_zero() || timeout >= 2 * self.keepalive,
+            "user_timeout",
+            "zero, or at least twice keepalive",
+        )
+    }
+}
+
+fn within(ok: bool, option: &'static str, bounds: &'static str) -> Result<(), ListenError> {
+    match ok {
+        true => Ok(()),
+        false => Err(ListenError::Options { option, bounds }),
+    }
+}

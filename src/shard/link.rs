@@ -1,0 +1,77 @@
+//! What a shard shares with its hub, and the way to it from other threads.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use super::census::Asked;
+use super::drain::Drain;
+use super::greeter::Door;
+use super::seats::Seats;
+use crate::metrics::Counters;
+use crate::notices::NoticeQueue;
+use crate::options::Options;
+use crate::order::{Order, ShardInbox};
+use crate::sys::Stream;
+
+/// Commands that may wait for a shard.
+const COMMANDS_MAX: usize = 1024;
+
+/// What all shards of a hub share, and its handles with them.
+pub(crate) struct Shared {
+    pub(crate) order: Order,
+    pub(crate) options: Options,
+    pub(crate) seats: Seats,
+    pub(crate) links: Box<[Link]>,
+    pub(crate) closing: AtomicBool,
+    /// Set once, when the hub is drained.
+    pub(crate) drain: OnceLock<Drain>,
+    /// Notified when a shard that drains has no stream any more.
+    pub(crate) emptied: event_listener::Event,
+    pub(crate) notices: NoticeQueue,
+}
+
+/// The way to one shard from any thread.
+pub(crate) struct Link {
+    pub(crate) inbox: Arc<ShardInbox>,
+    pub(crate) counters: Counters,
+    commands: async_channel::Sender<Command>,
+    pub(super) orders: async_channel::Receiver<Command>,
+}
+
+pub(crate) enum Command {
+    /// Accept through a door.
+    Open(Arc<Door>),
+    /// Look which doors are closed.
+    Doors,
+    /// Serve a connection from which so much was read.
+    Serve { stream: Stream, read: Vec<u8>, addr: SocketAddr, door: Arc<Door> },
+    /// Say something about the connections, or end some.
+    Ask(Box<Asked>),
+}
+
+impl Shared {
+    /// Nobody is let in any more.
+    pub(crate) fn is_ending(&self) -> bool {
+        self.closing.load(Ordering::SeqCst) || self.drain.get().is_some()
+    }
+}
+
+impl Link {
+    pub(crate) fn new(inbox: Arc<ShardInbox>) -> Link {
+        let (commands, orders) = async_channel::bounded(COMMANDS_MAX);
+        Link { inbox, counters: Counters::default(), commands, orders }
+    }
+
+    /// Whether there is a shard at the other end.
+    pub(crate) fn is_alive(&self) -> bool {
+        !self.commands.is_closed()
+    }
+
+    /// Gives the shard a command; hands it back when too many wait already.
+    pub(crate) fn command(&self, command: Command) -> Result<(), Command> {
+        self.commands.try_send(command).map_err(async_channel::TrySendError::into_inner)?;
+        self.inbox.ring();
+        Ok(())
+    }
+}
