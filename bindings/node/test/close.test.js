@@ -41,8 +41,8 @@ test('a hub that was not closed does not keep the process going, and one that li
 
   const listening = start(t, ['-e', `import('fanfare').then(({ Hub }) => {
     const hub = new Hub();
-    console.log(hub.listen());
     process.once('SIGTERM', () => hub.close());
+    console.log(hub.listen());
   })`]);
   const port = Number(await firstLine(listening));
   const { next } = await listen(t, port, ['news']);
