@@ -7,6 +7,7 @@
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use async_channel::Sender;
@@ -14,6 +15,7 @@ use async_channel::Sender;
 use super::audience::Audience;
 use super::connection::State;
 use super::record::Sent;
+use super::resubscribe::Resubscribed;
 use super::slots::Key;
 use super::Shard;
 use crate::filter::Subscription;
@@ -31,6 +33,8 @@ const COST_MAX: usize = 4096;
 /// What it costs to describe a connection, and to send one away, in the same units.
 const INFO_COST: usize = 16;
 const FAREWELL_COST: usize = 16;
+/// What it costs to give one other topics, beside what depends on how many and on what waits.
+const RESUBSCRIBE_COST: usize = 64;
 /// Events whose bytes are added up at the cost of one entry.
 const EVENTS_PER_COST: u64 = 64;
 
@@ -41,12 +45,15 @@ pub(crate) enum Question {
     Subscribers(Topic),
     Topics,
     Disconnect { who: Who, retry: Duration },
+    Subscribe { id: ConnectionId, wanted: Arc<[Subscription]> },
 }
 
 /// What one shard says to it.
 pub(crate) enum Answer {
     /// It has too many questions already.
     Busy,
+    /// The connection has something to take first.
+    TooEarly,
     Connections(Vec<ConnectionInfo>),
     Count(u64),
     Topics(Vec<TopicCount>),
@@ -74,6 +81,7 @@ enum Found {
     Slowest(BinaryHeap<Reverse<Ranked>>),
     Count(u64),
     Topics(Vec<TopicCount>),
+    TooEarly,
 }
 
 /// A connection, ordered by its lag.
@@ -92,7 +100,9 @@ impl Shard {
                 Found::Slowest(BinaryHeap::new())
             }
             Question::Connections(_) => Found::Any(Vec::new()),
-            Question::Subscribers(_) | Question::Disconnect { .. } => Found::Count(0),
+            Question::Subscribers(_) | Question::Disconnect { .. } | Question::Subscribe { .. } => {
+                Found::Count(0)
+            }
             Question::Topics => Found::Topics(Vec::new()),
         };
         let since_ms = self.now_ns / 1_000_000;
@@ -136,6 +146,16 @@ impl Shard {
                     *count += 1;
                 }
                 *budget = budget.saturating_sub(FAREWELL_COST);
+                true
+            }
+            (Question::Subscribe { id, wanted }, found) => {
+                let (now_found, cost) = match self.subscribe(*id, wanted) {
+                    Resubscribed::Done { cost } => (Found::Count(1), RESUBSCRIBE_COST + cost),
+                    Resubscribed::TooEarly => (Found::TooEarly, RESUBSCRIBE_COST + wanted.len()),
+                    Resubscribed::Gone => (Found::Count(0), RESUBSCRIBE_COST),
+                };
+                *found = now_found;
+                *budget = budget.saturating_sub(cost);
                 true
             }
             (Question::Disconnect { who, retry }, Found::Count(count)) => {
@@ -231,7 +251,9 @@ impl Shard {
                     slowest.pop();
                 }
             }
-            Found::Count(_) | Found::Topics(_) => unreachable!("it is a list of connections"),
+            Found::Count(_) | Found::Topics(_) | Found::TooEarly => {
+                unreachable!("it is a list of connections")
+            }
         }
         cost
     }
@@ -255,6 +277,14 @@ impl Shard {
     fn crowd_of(&self, topic: &Topic) -> u64 {
         let audiences = self.routes.audiences_of(topic).into_iter();
         audiences.map(|audience| self.audiences[audience].len() as u64).sum()
+    }
+
+    /// Gives the stream of an id other topics.
+    fn subscribe(&mut self, id: ConnectionId, wanted: &[Subscription]) -> Resubscribed {
+        match self.stream_of(id) {
+            Some(index) => self.resubscribe(self.connections.key_at(index), wanted),
+            None => Resubscribed::Gone,
+        }
     }
 
     /// Sends a stream away because the host wants it to.
@@ -294,21 +324,33 @@ impl Shard {
     /// nanoseconds, and how many there are. One that has bytes of its own to take lags since it
     /// last took any.
     fn lag_of(&self, index: u32) -> (u64, u64) {
-        let (in_log, oldest) = self.log_lag_of(index);
+        let (in_log, oldest_in_log) = self.log_lag_of(index);
+        let oldest = self.oldest_aside_of(index).or(oldest_in_log);
         let waits_ns = match &self.connections[index].state {
             State::Lagging(lagging) if lagging.own.is_some() => self.since_ns(lagging.since_ms),
             State::Replaying(replaying) => self.since_ns(replaying.since_ms),
             _ => 0,
         };
         let age_ns = oldest.map_or(0, |at_ns| self.now_ns.saturating_sub(at_ns)).max(waits_ns);
-        (age_ns, in_log.events + self.own_lag_of(index).events)
+        (age_ns, (in_log + self.own_lag_of(index)).events)
     }
 
     fn lag_bytes_of(&self, index: u32) -> u64 {
-        self.log_lag_of(index).0.bytes + self.own_lag_of(index).bytes
+        (self.log_lag_of(index).0 + self.own_lag_of(index)).bytes
     }
 
-    /// What a stream has yet to be sent from its audience's log, and when the oldest of that was
+    /// When the oldest of the events was published that are set aside for a stream.
+    fn oldest_aside_of(&self, index: u32) -> Option<u64> {
+        let State::Lagging(lagging) = &self.connections[index].state else { return None };
+        let share = lagging.aside.as_ref()?;
+        let wire = self.audiences[lagging.place.audience].wire;
+        let (taken, _) = self.aside.taken(share, wire, lagging.sent);
+        let oldest = self.aside.items(share.list).get(share.batch.start + taken as usize);
+        oldest.map(|item| item.at_ns)
+    }
+
+    /// What a stream has yet to be sent from its audience's log, less what it was sent of a batch that
+    /// is set aside, so that it may be less than nothing; and when the oldest of that was
     /// published.
     fn log_lag_of(&self, index: u32) -> (Sent, Option<u64>) {
         let stands = !matches!(self.connections[index].state, State::Replaying(_));
@@ -402,6 +444,7 @@ impl Inquiry {
             }
             Found::Count(count) => Answer::Count(count),
             Found::Topics(counts) => Answer::Topics(counts),
+            Found::TooEarly => Answer::TooEarly,
         };
         // It has room for an answer of each shard; perhaps nobody waits for it any more.
         let _ = self.asked.answer.try_send(answer);

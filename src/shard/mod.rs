@@ -47,6 +47,7 @@ mod leave;
 mod log;
 mod record;
 mod replay;
+mod resubscribe;
 mod ring;
 mod routes;
 mod seats;

@@ -2,6 +2,7 @@
 //! test lets them: short writes at every byte, errors, joins and ends at any moment.
 
 mod policies;
+mod resubscribe;
 mod resume;
 
 use std::collections::BTreeMap;
@@ -11,6 +12,7 @@ use std::time::Duration;
 
 use super::connection::{Sink, State};
 use super::record::Sent;
+use super::resubscribe::Resubscribed;
 use super::*;
 use crate::event::Event;
 use crate::filter::Subscription;
@@ -149,6 +151,19 @@ impl World {
         let expected = b"head\n".to_vec();
         self.joined += 1;
         self.clients.insert(self.joined, TestClient { key, far, expected, topics, wire });
+    }
+
+    /// Gives a client other topics, unless it has something to take first. It may be gone then.
+    fn change_topics(&mut self, number: u32, topics: Vec<usize>, by_filters: bool) -> bool {
+        let client = self.clients.get_mut(&number).expect("it is here");
+        let names = || topics.iter().map(|&t| Topic::new(TOPICS[t]).unwrap().into()).collect();
+        let wanted = if by_filters { with_filters(&topics) } else { names() };
+        let changed = self.shard.resubscribe(client.key, &wanted);
+        let is_done = !matches!(changed, Resubscribed::TooEarly);
+        if is_done {
+            client.topics = topics;
+        }
+        is_done
     }
 
     /// Publishes an event, and notes who is to get it.
@@ -316,7 +331,12 @@ fn run_crowd(seed: u64, steps: usize, options: Options, crowd: usize) -> u64 {
                 world.left.push(client);
             }
             (14..16, Some(number)) => world.clients[&number].far.lock().unwrap().broken = true,
-            (16..40, Some(number)) => world.give_room(number, random.usize(..400)),
+            (16..20, Some(number)) => {
+                let topics: Vec<_> = (0..TOPICS.len()).filter(|_| random.bool()).collect();
+                let topics = if topics.is_empty() { vec![0] } else { topics };
+                world.change_topics(number, topics, random.bool());
+            }
+            (20..40, Some(number)) => world.give_room(number, random.usize(..400)),
             (40..75, _) => {
                 let data = step.to_string().repeat(random.usize(1..30));
                 world.publish(random.usize(..TOPICS.len()), &data);

@@ -1,0 +1,3 @@
+//! Clients whose topics are changed.
+
+use super::*;
