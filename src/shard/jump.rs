@@ -108,26 +108,27 @@ impl Shard {
     /// stands at the log's end.
     pub(super) fn conflate(&mut self, index: u32, shares: &mut Shares) {
         let sent = self.sent_to(index);
-        self.set_all_aside(index, u64::MAX, true, shares);
+        self.set_all_aside(index, u64::MAX, false, shares);
         let audience = self.laggard(index).place.audience;
         self.stand_at(index, self.audiences[audience].log.end());
         self.begin_count(index, sent);
     }
 
-    /// Sets everything aside that waits for a laggard up to a number, or of each key the newest
-    /// event alone. It is to stand elsewhere then. When that is too much, the oldest is dropped,
-    /// unless it would rather be disconnected.
+    /// Sets everything aside that waits for a laggard up to a number, or else what its policy leaves
+    /// of that: of each key the newest event alone, and not more than its audience may keep for it.
+    /// It is to stand elsewhere then.
     pub(super) fn set_all_aside(
         &mut self,
         index: u32,
         number: u64,
-        conflates: bool,
+        everything: bool,
         shares: &mut Shares,
     ) {
-        let drops = self.policy_of(index) != Policy::Disconnect;
+        let policy = self.policy_of(index);
+        let drops = !everything && policy != Policy::Disconnect;
         self.set_aside(index, shares, |shard, lagging| {
             let mut waiting = shard.waiting(lagging, number);
-            if conflates {
+            if !everything && policy == Policy::Conflate {
                 waiting.conflate();
             }
             if drops && bytes_of(&waiting.rest) > shard.aside_bytes_max(lagging) {
@@ -138,14 +139,15 @@ impl Shard {
     }
 
     /// Whether events are set aside for a laggard that it has not begun, and would be too much with
-    /// everything else that waits for it up to a number.
+    /// everything else that waits for it up to a number, of which nothing may be dropped.
     pub(super) fn has_too_much(&self, index: u32, number: u64) -> bool {
         let lagging = self.laggard(index);
         let too_much = || {
             let waiting = self.waiting(lagging, number);
             bytes_of(&waiting.rest) > self.aside_bytes_max(lagging)
         };
-        self.has_rest_aside(index) && too_much()
+        let drops = self.policy_of(index) != Policy::Disconnect;
+        !drops && self.has_rest_aside(index) && too_much()
     }
 
     /// What may be set aside for a laggard: what its audience may keep for it in the log.

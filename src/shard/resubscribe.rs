@@ -61,9 +61,7 @@ impl Shard {
         if keeps_up {
             self.fall_behind_as_it_is(index);
         }
-        // Who keeps up has no holes.
-        let conflates = !keeps_up && self.policy_of(index) == Policy::Conflate;
-        self.change_audience(index, to, number, conflates);
+        self.change_audience(index, to, number, keeps_up);
         let cost = wanted.len() + self.bytes_aside(index) / BYTES_PER_COST;
         self.go_on_elsewhere(key, keeps_up);
         match self.connections.get_mut(key) {
@@ -72,11 +70,12 @@ impl Shard {
         }
     }
 
-    /// Makes a laggard of a laggard's audience's a laggard of another audience, which is sent
-    /// everything up to a number of the one and everything behind it of the other.
-    fn change_audience(&mut self, index: u32, to: u32, number: u64, conflates: bool) {
+    /// Makes a laggard of one audience a laggard of another, which is sent what waits for it of the
+    /// one up to a number, and of the other what is behind that.
+    fn change_audience(&mut self, index: u32, to: u32, number: u64, kept_up: bool) {
         let sent = self.sent_to(index);
-        self.set_all_aside(index, number, conflates, &mut Shares::default());
+        // Who keeps up has no holes.
+        self.set_all_aside(index, number, kept_up, &mut Shares::default());
         let lagging = self.laggard(index);
         let (from, left) = (lagging.place, lagging.batch.start);
         self.leave_lagging(from);

@@ -250,6 +250,39 @@ impl World {
         }
     }
 
+    /// Everybody is where the shard has it, and is counted once there.
+    fn check_places(&self) {
+        let shard = &self.shard;
+        let mut in_audiences = 0;
+        for index in shard.audiences.indices() {
+            let audience = &shard.audiences[index];
+            in_audiences += audience.len();
+            for (&key, &place) in audience.wanted.iter().zip(&audience.places) {
+                assert_eq!(shard.routes.subscribed(key).audiences[place as usize], index);
+            }
+            for (place, &member) in audience.lagging.iter().enumerate() {
+                let State::Lagging(lagging) = &shard.connections[member].state else {
+                    panic!("it lags")
+                };
+                assert_eq!((lagging.place.audience, lagging.place.place), (index, place as u32));
+            }
+            assert_eq!(shard.audience_of[&(audience.wanted.clone(), audience.wire)], index);
+        }
+        assert_eq!(shard.audience_of.len(), shard.audiences.indices().len());
+        let indices = shard.connections.indices();
+        assert_eq!(in_audiences, indices.len());
+        let lagging =
+            indices.iter().filter(|&&i| !matches!(shard.connections[i].state, State::Live(_)));
+        assert_eq!(shard.link().counters.lagging_connections.value(), lagging.count() as u64);
+        for key in (0..shard.routes.end_of_subscriptions()).map(|key| key as u32) {
+            let Some(subscribed) = shard.routes.subscribed_at(key) else { continue };
+            let audiences = subscribed.audiences.iter();
+            let crowd: usize = audiences.map(|&index| shard.audiences[index].len()).sum();
+            assert_eq!(subscribed.crowd, crowd, "{}", subscribed.what);
+            assert!(crowd > 0, "nobody wants {}", subscribed.what);
+        }
+    }
+
     /// With nobody here there is nothing left of anybody.
     fn check_empty(&mut self) {
         for client in std::mem::take(&mut self.clients).into_values() {
@@ -345,6 +378,9 @@ fn run_crowd(seed: u64, steps: usize, options: Options, crowd: usize) -> u64 {
         }
         world.notice_who_left();
         world.left.truncate(500);
+        if step % 64 == 0 {
+            world.check_places();
+        }
     }
     world.settle();
     world.check();
