@@ -10,7 +10,7 @@ use futures_lite::future;
 
 use crate::filter::Subscription;
 use crate::hub::Hub;
-use crate::lifecycle::{AskError, ConnectionFilter, ConnectionInfo, TopicCount, Who};
+use crate::lifecycle::{AskError, ConnectionFilter, ConnectionId, ConnectionInfo, TopicCount, Who};
 use crate::notices::Notices;
 use crate::shard::{Answer, Asked, Command, Question};
 use crate::topic::Topic;
@@ -184,6 +184,69 @@ impl Hub {
         self.ask_for_count(shard, question).await
     }
 
+    /// Has a live connection get the events of these topics and filters, each of which counts once,
+    /// instead of those that it has. False if it has ended.
+    ///
+    /// It happens between two events: everything that was published before goes by the old topics,
+    /// also if the client has yet to be sent it, and everything after by the new ones. So of a topic
+    /// that it keeps nothing is lost, doubled or out of order. Of a new one it gets what is published
+    /// from now on and nothing older.
+    ///
+    /// The client is not told. It keeps its URL: when it reconnects, it asks for what that says, and
+    /// is sent what was published to those topics since the last id that it had. A host that wants
+    /// other topics to stay changes them again when it is told of the connection by a
+    /// [notice](Hub::notices).
+    ///
+    /// Blocks as [`Hub::connections`], but for no longer than a shard's turn.
+    ///
+    /// # Errors
+    ///
+    /// When there are no topics or too many; when the client came back and is still being sent what
+    /// it has missed, or is so slow that what waited for it at the last change is too much with what
+    /// waits by now; when the shard is too busy, or does not answer in time. But for the last, the
+    /// connection has the topics that it had.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use fanfare::{ConnectionFilter, Hub, Options, Subscription};
+    /// # let hub = Hub::start(Options::default())?;
+    /// let wanted = [Subscription::new("rooms/42")?, Subscription::new("users/7/#")?];
+    /// for client in hub.connections(&ConnectionFilter { tag: Some("7".into()), ..Default::default() })? {
+    ///     if !hub.set_subscriptions(client.id, &wanted)? {
+    ///         println!("{} has ended", client.id);
+    ///     }
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn set_subscriptions(
+        &self,
+        id: ConnectionId,
+        wanted: &[Subscription],
+    ) -> Result<bool, AskError> {
+        future::block_on(self.set_subscriptions_async(id, wanted))
+    }
+
+    /// Changes topics as [`Hub::set_subscriptions`], under any executor. Dropping the future may
+    /// leave them as they are.
+    ///
+    /// # Errors
+    ///
+    /// As [`Hub::set_subscriptions`].
+    pub async fn set_subscriptions_async(
+        &self,
+        id: ConnectionId,
+        wanted: &[Subscription],
+    ) -> Result<bool, AskError> {
+        match wanted.len() {
+            0 => return Err(AskError::NoSubscription),
+            1..=AskError::SUBSCRIPTIONS_MAX => {}
+            _ => return Err(AskError::TooManySubscriptions),
+        }
+        let question = Question::Subscribe { id, wanted: wanted.into() };
+        Ok(self.ask_for_count(Some(id.shard()), question).await? > 0)
+    }
+
     async fn ask_for_count(
         &self,
         shard: Option<usize>,
@@ -191,7 +254,7 @@ impl Hub {
     ) -> Result<u64, AskError> {
         let counts = self.ask(shard, question).await?.into_iter().map(|answer| match answer {
             Answer::Count(count) => count,
-            Answer::Busy | Answer::Connections(_) | Answer::Topics(_) => 0,
+            Answer::Busy | Answer::TooEarly | Answer::Connections(_) | Answer::Topics(_) => 0,
         });
         Ok(counts.sum())
     }
@@ -218,6 +281,7 @@ impl Hub {
             while let Ok(answer) = answers.recv().await {
                 match answer {
                     Answer::Busy => return Err(AskError::Busy),
+                    Answer::TooEarly => return Err(AskError::CatchingUp),
                     answer => all.push(answer),
                 }
             }

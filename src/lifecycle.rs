@@ -209,7 +209,7 @@ pub enum Who {
     All,
 }
 
-/// Why a hub could not say something about its connections, or not about all of them.
+/// Why a hub could not say or do something about its connections, or not about all of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AskError {
@@ -218,11 +218,20 @@ pub enum AskError {
     /// A shard did not answer within [`AskError::TIME_MAX`]: its thread has no processor, or nobody
     /// drives it.
     TooLate,
+    /// There is no topic: to have a connection get nothing any more, disconnect it.
+    NoSubscription,
+    /// There are more than [`AskError::SUBSCRIPTIONS_MAX`] topics and filters.
+    TooManySubscriptions,
+    /// The connection is still being sent what it has missed, or what waited for it when its topics
+    /// were changed the last time; try again when it has taken some of that.
+    CatchingUp,
 }
 
 impl AskError {
     /// How long shards are waited for.
     pub const TIME_MAX: Duration = Duration::from_secs(10);
+    /// The most topics and filters that a connection is given at once.
+    pub const SUBSCRIPTIONS_MAX: usize = 65_536;
 }
 
 impl fmt::Display for AskError {
@@ -230,6 +239,11 @@ impl fmt::Display for AskError {
         f.write_str(match self {
             AskError::Busy => "a shard has too much to do; try again",
             AskError::TooLate => "a shard did not answer in time; see that it runs",
+            AskError::NoSubscription => "there is no topic; give one, or disconnect the connection",
+            AskError::TooManySubscriptions => "there are more than 65536 topics; give fewer",
+            AskError::CatchingUp => {
+                "the connection has yet to be sent what it has missed; try again"
+            }
         })
     }
 }

@@ -12,7 +12,7 @@
 //! something in the last tenth of that. Who does not read at all therefore delays others for that
 //! tenth at most, and then has to go. For the other policies nobody waits.
 
-use super::connection::State;
+use super::connection::{Lagging, State};
 use super::jump::Shares;
 use super::slots::Key;
 use super::Shard;
@@ -116,7 +116,14 @@ impl Shard {
         let mut shares = Shares::default();
         let mut thinner = false;
         for &index in &holders {
-            thinner |= self.halve_aside(index, &mut shares);
+            thinner |= match self.policy_of(index) {
+                // It has changed its topics, and is never to miss anything.
+                Policy::Disconnect => {
+                    self.disconnect(index, Reason::Lagging);
+                    true
+                }
+                Policy::DropOldest | Policy::Conflate => self.halve_aside(index, &mut shares),
+            };
         }
         if !thinner {
             holders.iter().for_each(|&index| self.disconnect(index, Reason::Lagging));
@@ -138,8 +145,8 @@ impl Shard {
     /// Applies its policy to a laggard that has waited for longer than `lag_age_max`.
     pub(super) fn look_at_age(&mut self, index: u32) {
         let State::Lagging(lagging) = &self.connections[index].state else { return };
-        let log = &self.audiences[lagging.place.audience].log;
-        let published_at_ns = log.published_at_ns(lagging.batch.start);
+        let position = lagging.batch.start;
+        let published_at_ns = self.oldest_ns_of(lagging);
         let age_max_ns = self.shared.options.lag_age_max.as_nanos();
         let is_too_old = match published_at_ns {
             Some(at_ns) => u128::from(self.now_ns.saturating_sub(at_ns)) > age_max_ns,
@@ -152,11 +159,27 @@ impl Shard {
             Policy::Disconnect => self.disconnect(index, Reason::Lagging),
             Policy::DropOldest if published_at_ns.is_some() => {
                 // Not longer than the hub's age, or nothing would be too old.
-                let to = log.published_since(self.now_ns.saturating_sub(age_max_ns as u64));
-                self.jump(index, to, &mut Shares::default());
+                let before_ns = self.now_ns.saturating_sub(age_max_ns as u64);
+                let log = &self.audiences[lagging.place.audience].log;
+                let to = log.published_since(before_ns);
+                self.drop_old_aside(index, before_ns);
+                if to > position {
+                    self.jump(index, to, &mut Shares::default());
+                }
             }
             // What is conflated may be old, and who has nothing to drop takes nothing.
             Policy::DropOldest | Policy::Conflate => {}
+        }
+    }
+
+    /// When the oldest event was published that waits for a laggard, set aside or in the log.
+    pub(super) fn oldest_ns_of(&self, lagging: &Lagging) -> Option<u64> {
+        match &lagging.aside {
+            Some(share) => Some(self.aside.items(share.list)[share.batch.start].at_ns),
+            None => {
+                let log = &self.audiences[lagging.place.audience].log;
+                log.published_at_ns(lagging.batch.start)
+            }
         }
     }
 

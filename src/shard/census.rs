@@ -7,6 +7,7 @@
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::{BinaryHeap, HashSet};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use async_channel::Sender;
@@ -14,6 +15,7 @@ use async_channel::Sender;
 use super::audience::Audience;
 use super::connection::State;
 use super::record::Sent;
+use super::resubscribe::Resubscribed;
 use super::slots::Key;
 use super::Shard;
 use crate::filter::Subscription;
@@ -31,6 +33,8 @@ const COST_MAX: usize = 4096;
 /// What it costs to describe a connection, and to send one away, in the same units.
 const INFO_COST: usize = 16;
 const FAREWELL_COST: usize = 16;
+/// What it costs to give one other topics, beside what depends on how many and on what waits.
+const RESUBSCRIBE_COST: usize = 64;
 /// Events whose bytes are added up at the cost of one entry.
 const EVENTS_PER_COST: u64 = 64;
 
@@ -41,12 +45,15 @@ pub(crate) enum Question {
     Subscribers(Topic),
     Topics,
     Disconnect { who: Who, retry: Duration },
+    Subscribe { id: ConnectionId, wanted: Arc<[Subscription]> },
 }
 
 /// What one shard says to it.
 pub(crate) enum Answer {
     /// It has too many questions already.
     Busy,
+    /// The connection has something to take first.
+    TooEarly,
     Connections(Vec<ConnectionInfo>),
     Count(u64),
     Topics(Vec<TopicCount>),
@@ -74,6 +81,7 @@ enum Found {
     Slowest(BinaryHeap<Reverse<Ranked>>),
     Count(u64),
     Topics(Vec<TopicCount>),
+    TooEarly,
 }
 
 /// A connection, ordered by its lag.
@@ -92,7 +100,9 @@ impl Shard {
                 Found::Slowest(BinaryHeap::new())
             }
             Question::Connections(_) => Found::Any(Vec::new()),
-            Question::Subscribers(_) | Question::Disconnect { .. } => Found::Count(0),
+            Question::Subscribers(_) | Question::Disconnect { .. } | Question::Subscribe { .. } => {
+                Found::Count(0)
+            }
             Question::Topics => Found::Topics(Vec::new()),
         };
         let since_ms = self.now_ns / 1_000_000;
@@ -137,6 +147,16 @@ impl Shard {
                     *count += 1;
                 }
                 *budget = budget.saturating_sub(FAREWELL_COST);
+                true
+            }
+            (Question::Subscribe { id, wanted }, found) => {
+                let (now_found, cost) = match self.subscribe(*id, wanted) {
+                    Resubscribed::Done { cost } => (Found::Count(1), RESUBSCRIBE_COST + cost),
+                    Resubscribed::TooEarly => (Found::TooEarly, RESUBSCRIBE_COST + wanted.len()),
+                    Resubscribed::Gone => (Found::Count(0), RESUBSCRIBE_COST),
+                };
+                *found = now_found;
+                *budget = budget.saturating_sub(cost);
                 true
             }
             (Question::Disconnect { who, retry }, Found::Count(count)) => {
@@ -232,7 +252,9 @@ impl Shard {
                     slowest.pop();
                 }
             }
-            Found::Count(_) | Found::Topics(_) => unreachable!("it is a list of connections"),
+            Found::Count(_) | Found::Topics(_) | Found::TooEarly => {
+                unreachable!("it is a list of connections")
+            }
         }
         cost
     }
@@ -268,6 +290,14 @@ impl Shard {
             (times - 1) * audience.len()
         });
         ((crowds - twice.sum::<usize>()) as u64, 1 + others.len())
+    }
+
+    /// Gives the stream of an id other topics.
+    fn subscribe(&mut self, id: ConnectionId, wanted: &[Subscription]) -> Resubscribed {
+        match self.stream_of(id) {
+            Some(index) => self.resubscribe(self.connections.key_at(index), wanted),
+            None => Resubscribed::Gone,
+        }
     }
 
     /// Sends a stream away because the host wants it to, whether it gets to know that or not.
@@ -416,6 +446,7 @@ impl Inquiry {
             }
             Found::Count(count) => Answer::Count(count),
             Found::Topics(counts) => Answer::Topics(counts),
+            Found::TooEarly => Answer::TooEarly,
         };
         // It has room for an answer of each shard; perhaps nobody waits for it any more.
         let _ = self.asked.answer.try_send(answer);

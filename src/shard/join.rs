@@ -266,9 +266,7 @@ impl Shard {
         self.link().counters.pending_connections.sub(1);
         self.link().counters.connections.add(1);
         self.link().counters.accepted_connections.add(1);
-        for &key in &self.audiences[audience].wanted {
-            self.routes.subscribed_mut(key).crowd += 1;
-        }
+        self.enter_crowds(audience);
         if guest.resume != Resume::Start(Start::Now) {
             return self.begin_replay(index, audience, guest);
         }
@@ -280,6 +278,13 @@ impl Shard {
         self.begin_count(index, Sent::default());
         self.tell_of_beginning(index);
         self.send_own(index, &welcome(guest, id.as_deref()));
+    }
+
+    /// One connection more is in the crowd of each of an audience's topics.
+    pub(super) fn enter_crowds(&mut self, audience: u32) {
+        for &key in &self.audiences[audience].wanted {
+            self.routes.subscribed_mut(key).crowd += 1;
+        }
     }
 
     /// A block that fires no event, and moves the id that a client comes back with to a number up
@@ -340,16 +345,17 @@ impl Shard {
 
     /// The audience of a set of subscriptions, of which there is at least one; a new one if there
     /// is none yet. The hub's lock is taken for a new one alone.
-    fn audience_of(&mut self, wanted: &[Subscription], wire: Wire) -> u32 {
+    pub(super) fn audience_of(&mut self, wanted: &[Subscription], wire: Wire) -> u32 {
         let mut keys = Vec::with_capacity(wanted.len());
         let mut new = Vec::new();
         for what in wanted {
             match self.routes.find(what) {
                 Some(key) => keys.push(key),
-                None if new.contains(what) => {}
                 None => new.push(what.clone()),
             }
         }
+        new.sort_unstable();
+        new.dedup();
         keys.sort_unstable();
         keys.dedup();
         let mut id = (keys.into_boxed_slice(), wire);

@@ -8,7 +8,8 @@
 //! This is the order in which a laggard is sent what there is for it. Whatever was begun is
 //! finished. A laggard that leaves the place where it stood in the log takes with it the events of
 //! the batch that it has begun, and if they are conflated all others as well: they are set aside, in
-//! a list that it shares with those who need the same. Only laggards come here.
+//! a list that it shares with those who need the same. Only laggards come here. So does everything
+//! that waits for one which changes its audience (`resubscribe.rs`).
 
 use std::collections::HashMap;
 
@@ -19,6 +20,7 @@ use super::Shard;
 use crate::frame::{StreamId, Wire};
 use crate::gap::{Gap, GapReason};
 use crate::id::{Epoch, EventId};
+use crate::policy::Policy;
 
 /// Events that were dropped for a laggard, of which it has not begun to be told.
 pub(crate) struct Missing {
@@ -72,6 +74,14 @@ impl Shard {
     /// Has a laggard jump to a position, over everything before it that it has not begun.
     pub(super) fn jump(&mut self, index: u32, to: u64, shares: &mut Shares) {
         let sent = self.sent_to(index);
+        if self.has_rest_aside(index) {
+            // That is older than anything in the log.
+            self.set_aside(index, shares, |shard, lagging| {
+                let mut waiting = shard.waiting_aside(lagging);
+                waiting.drop_count(waiting.rest.len());
+                waiting
+            });
+        }
         let lagging = self.laggard(index);
         let (audience, position) = (lagging.place.audience, lagging.batch.start);
         let begun = if lagging.aside.is_some() { 0 } else { lagging.begun() as u64 };
@@ -98,38 +108,87 @@ impl Shard {
     /// stands at the log's end.
     pub(super) fn conflate(&mut self, index: u32, shares: &mut Shares) {
         let sent = self.sent_to(index);
+        self.set_all_aside(index, u64::MAX, false, shares);
         let audience = self.laggard(index).place.audience;
+        self.stand_at(index, self.audiences[audience].log.end());
+        self.begin_count(index, sent);
+    }
+
+    /// Sets everything aside that waits for a laggard up to a number, or else what its policy leaves
+    /// of that: of each key the newest event alone, and not more than its audience may keep for it.
+    /// It is to stand elsewhere then.
+    pub(super) fn set_all_aside(
+        &mut self,
+        index: u32,
+        number: u64,
+        everything: bool,
+        shares: &mut Shares,
+    ) {
+        let policy = self.policy_of(index);
+        let drops = !everything && policy != Policy::Disconnect;
         self.set_aside(index, shares, |shard, lagging| {
-            let mut waiting = shard.waiting(lagging);
-            waiting.conflate();
-            let log = &shard.audiences[audience].log;
-            let options = &shard.shared.options;
-            // What its audience may keep for it in the log is not too much here.
-            let most = options.lag_bytes_max + options.batch_bytes_max + log.unsent_bytes();
-            if bytes_of(&waiting.rest) > most {
-                waiting.drop_oldest(options.lag_bytes_max / 2);
+            let mut waiting = shard.waiting(lagging, number);
+            if !everything && policy == Policy::Conflate {
+                waiting.conflate();
+            }
+            if drops && bytes_of(&waiting.rest) > shard.aside_bytes_max(lagging) {
+                waiting.drop_oldest(shard.shared.options.lag_bytes_max / 2);
             }
             waiting
         });
-        self.stand_at(index, self.audiences[audience].log.end());
-        self.begin_count(index, sent);
+    }
+
+    /// Whether events are set aside for a laggard that it has not begun, and would be too much with
+    /// everything else that waits for it up to a number, of which nothing may be dropped.
+    pub(super) fn has_too_much(&self, index: u32, number: u64) -> bool {
+        let lagging = self.laggard(index);
+        let too_much = || {
+            let waiting = self.waiting(lagging, number);
+            bytes_of(&waiting.rest) > self.aside_bytes_max(lagging)
+        };
+        let drops = self.policy_of(index) != Policy::Disconnect;
+        !drops && self.has_rest_aside(index) && too_much()
+    }
+
+    /// What may be set aside for a laggard: what its audience may keep for it in the log.
+    fn aside_bytes_max(&self, lagging: &Lagging) -> usize {
+        let options = &self.shared.options;
+        let unsent_bytes = self.audiences[lagging.place.audience].log.unsent_bytes();
+        options.lag_bytes_max + options.batch_bytes_max + unsent_bytes
     }
 
     /// Drops the older half of what is set aside for a laggard and was not begun; false if there
     /// is nothing.
     pub(super) fn halve_aside(&mut self, index: u32, shares: &mut Shares) -> bool {
-        let lagging = self.laggard(index);
-        let Some(share) = &lagging.aside else { return false };
-        let first = share.batch.start + lagging.begun();
-        if first == self.aside.items(share.list).len() {
-            return false;
+        let has_any = self.has_rest_aside(index);
+        if has_any {
+            self.set_aside(index, shares, |shard, lagging| {
+                let mut waiting = shard.waiting_aside(lagging);
+                waiting.drop_count(waiting.rest.len().div_ceil(2));
+                waiting
+            });
         }
-        self.set_aside(index, shares, |shard, lagging| {
-            let mut waiting = shard.waiting_aside(lagging);
-            waiting.drop_count(waiting.rest.len().div_ceil(2));
-            waiting
-        });
-        true
+        has_any
+    }
+
+    /// Drops what is set aside for a laggard, was not begun, and was published before a time.
+    pub(super) fn drop_old_aside(&mut self, index: u32, before_ns: u64) {
+        if self.has_rest_aside(index) {
+            self.set_aside(index, &mut Shares::default(), |shard, lagging| {
+                let mut waiting = shard.waiting_aside(lagging);
+                let old = waiting.rest.iter().take_while(|item| item.at_ns < before_ns).count();
+                waiting.drop_count(old);
+                waiting
+            });
+        }
+    }
+
+    /// Whether events are set aside for a laggard that it has not begun.
+    fn has_rest_aside(&self, index: u32) -> bool {
+        let lagging = self.laggard(index);
+        lagging.aside.as_ref().is_some_and(|share| {
+            share.batch.start + lagging.begun() < self.aside.items(share.list).len()
+        })
     }
 
     /// Sets aside for a laggard what is left of what waits for it, or what is left for another
@@ -190,8 +249,8 @@ impl Shard {
         }
     }
 
-    /// Everything that waits for a laggard, in its audience's log too.
-    fn waiting(&self, lagging: &Lagging) -> Waiting {
+    /// Everything that waits for a laggard up to a number, in its audience's log too.
+    fn waiting(&self, lagging: &Lagging, number: u64) -> Waiting {
         let log = &self.audiences[lagging.place.audience].log;
         let mut waiting = self.waiting_aside(lagging);
         let mut position = lagging.batch.start;
@@ -200,7 +259,7 @@ impl Shard {
             position += lagging.begun() as u64;
             waiting.begun.extend(log.items(from..position));
         }
-        waiting.rest.extend(log.items(position..log.end()));
+        waiting.rest.extend(log.items(position..log.position_after(number)));
         waiting
     }
 

@@ -26,7 +26,7 @@ use crate::policy::Policy;
 pub(super) const GO_BYTES_MAX: usize = 64 << 10;
 /// Laggards with more to send than one go takes that have their turn before the shard looks at
 /// its sockets.
-const GOES_MAX: usize = 32;
+pub(super) const GOES_MAX: usize = 32;
 
 /// Bytes for one connection alone, or for several that need the same, and how many of them it was
 /// sent.
@@ -73,6 +73,16 @@ impl Shard {
         self.stand_behind(index, place, own, batch, sent, self.now_ms());
     }
 
+    /// Makes a laggard of a member that has begun nothing of what waits for it.
+    pub(super) fn fall_behind_as_it_is(&mut self, index: u32) {
+        let State::Live(Place { audience, place, .. }) = self.connections[index].state else {
+            unreachable!("only a live connection falls behind")
+        };
+        let position = self.audiences[audience].ring.position_of(place);
+        self.fall_behind(index, None, position..position, 0);
+        self.change_log(audience, Audience::settle);
+    }
+
     /// Makes a laggard of a connection that stands nowhere in its audience.
     pub(super) fn stand_behind(
         &mut self,
@@ -83,13 +93,12 @@ impl Shard {
         sent: usize,
         since_ms: u32,
     ) {
-        let audience = &mut self.audiences[place.audience];
         // Who has joined here has no event from before.
         let has_any = batch.start as u32 != self.records[index as usize].joined_at;
-        let last = has_any.then(|| audience.log.id_before(batch.start)).flatten();
-        audience.log.stand_at(batch.start);
-        audience.lagging.push(index);
-        let place = Place { place: audience.lagging.len() as u32 - 1, ..place };
+        let log = &self.audiences[place.audience].log;
+        let last = has_any.then(|| log.id_before(batch.start)).flatten();
+        let among = self.stand_among_lagging(index, place.audience, batch.start);
+        let place = Place { place: among, ..place };
         let lagging = Lagging {
             place,
             own,
@@ -102,21 +111,34 @@ impl Shard {
             since_ms,
         };
         self.connections[index].state = State::Lagging(Box::new(lagging));
+    }
+
+    /// Takes a connection among an audience's laggards, at a position of its log, and returns its
+    /// place there.
+    pub(super) fn stand_among_lagging(&mut self, index: u32, audience: u32, position: u64) -> u32 {
+        let audience = &mut self.audiences[audience];
+        audience.log.stand_at(position);
+        audience.lagging.push(index);
+        let place = audience.lagging.len() as u32 - 1;
         self.link().counters.lagging_connections.add(1);
+        place
     }
 
     /// Goes on with a laggard whose socket takes more.
     pub(super) fn resume(&mut self, key: Key) {
-        let index = key.index;
-        let went = match self.connections[index].state {
-            State::Replaying(_) => self.go_on_replaying(index),
-            _ => self.go_on(index),
+        let went = match self.connections[key.index].state {
+            State::Replaying(_) => self.go_on_replaying(key.index),
+            _ => self.go_on(key.index),
         };
+        self.after_going_on(key, went);
+    }
+
+    pub(super) fn after_going_on(&mut self, key: Key, went: Went) {
         match went {
             Went::Blocked => {}
             Went::Unfinished => self.queue_for_another_go(key),
-            Went::CaughtUp => self.catch_up(index),
-            Went::Broken(error) => self.lose(index, &error),
+            Went::CaughtUp => self.catch_up(key.index),
+            Went::Broken(error) => self.lose(key.index, &error),
         }
     }
 

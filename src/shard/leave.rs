@@ -107,7 +107,7 @@ impl Shard {
     }
 
     /// One connection less is in an audience, and in the crowd of each of its topics.
-    fn leave_audience(&mut self, index: u32) {
+    pub(super) fn leave_audience(&mut self, index: u32) {
         for &key in &self.audiences[index].wanted {
             self.routes.subscribed_mut(key).crowd -= 1;
         }
@@ -117,7 +117,7 @@ impl Shard {
     }
 
     /// Ends an audience that nobody is in, and the subscriptions that it was the last for. What it had pending gives its room back.
-    fn remove_audience(&mut self, index: u32) {
+    pub(super) fn remove_audience(&mut self, index: u32) {
         let audience = self.audiences.remove(index);
         self.window_bytes -= audience.log.window_bytes();
         self.lag_bytes -= audience.log.lag_bytes();

@@ -48,6 +48,7 @@ mod link;
 mod log;
 mod record;
 mod replay;
+mod resubscribe;
 mod ring;
 mod routes;
 mod seats;

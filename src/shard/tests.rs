@@ -2,6 +2,7 @@
 //! test lets them: short writes at every byte, errors, joins and ends at any moment.
 
 mod policies;
+mod resubscribe;
 mod resume;
 
 use std::collections::BTreeMap;
@@ -12,6 +13,7 @@ use std::time::Duration;
 
 use super::connection::{Sink, State};
 use super::record::Sent;
+use super::resubscribe::Resubscribed;
 use super::*;
 use crate::event::Event;
 use crate::filter::Subscription;
@@ -154,6 +156,19 @@ impl World {
         self.clients.insert(self.joined, TestClient { key, far, expected, topics, wire });
     }
 
+    /// Gives a client other topics, unless it has something to take first. It may be gone then.
+    fn change_topics(&mut self, number: u32, topics: Vec<usize>, by_filters: bool) -> bool {
+        let client = self.clients.get_mut(&number).expect("it is here");
+        let names = || topics.iter().map(|&t| Topic::new(TOPICS[t]).unwrap().into()).collect();
+        let wanted = if by_filters { with_filters(&topics) } else { names() };
+        let changed = self.shard.resubscribe(client.key, &wanted);
+        let is_done = !matches!(changed, Resubscribed::TooEarly);
+        if is_done {
+            client.topics = topics;
+        }
+        is_done
+    }
+
     /// Publishes an event, and notes who is to get it.
     fn publish(&mut self, topic: usize, data: &str) -> bool {
         let Some(id) = self.publish_event(topic, &Event::new(data)) else { return false };
@@ -235,6 +250,41 @@ impl World {
         for client in &self.left {
             let received = body(&client.far.lock().unwrap().received, client.wire);
             assert!(client.expected.starts_with(&received), "only the end may be missing");
+        }
+    }
+
+    /// Everybody is where the shard has it, and is counted once there.
+    fn check_places(&self) {
+        let shard = &self.shard;
+        let mut in_audiences = 0;
+        for index in shard.audiences.indices() {
+            let audience = &shard.audiences[index];
+            in_audiences += audience.len();
+            for (&key, &place) in audience.wanted.iter().zip(&audience.places) {
+                assert_eq!(shard.routes.subscribed(key).audiences[place as usize], index);
+            }
+            for (place, &member) in audience.lagging.iter().enumerate() {
+                let State::Lagging(lagging) = &shard.connections[member].state else {
+                    panic!("it lags")
+                };
+                assert_eq!((lagging.place.audience, lagging.place.place), (index, place as u32));
+            }
+            assert_eq!(shard.audience_of[&(audience.wanted.clone(), audience.wire)], index);
+        }
+        assert_eq!(shard.audience_of.len(), shard.audiences.indices().len());
+        let indices = shard.connections.indices();
+        assert_eq!(in_audiences, indices.len());
+        let lagging =
+            indices.iter().filter(|&&i| !matches!(shard.connections[i].state, State::Live(_)));
+        let counters = &shard.link().counters;
+        let behind = counters.lagging_connections.value() + counters.replaying_connections.value();
+        assert_eq!(behind, lagging.count() as u64);
+        for key in 0..shard.routes.keys_end() {
+            let Some(subscribed) = shard.routes.at(key) else { continue };
+            let audiences = subscribed.audiences.iter();
+            let crowd: usize = audiences.map(|&index| shard.audiences[index].len()).sum();
+            assert_eq!(subscribed.crowd, crowd, "{}", subscribed.what);
+            assert!(crowd > 0, "nobody wants {}", subscribed.what);
         }
     }
 
@@ -320,7 +370,12 @@ fn run_crowd(seed: u64, steps: usize, options: Options, crowd: usize) -> u64 {
                 world.left.push(client);
             }
             (14..16, Some(number)) => world.clients[&number].far.lock().unwrap().broken = true,
-            (16..40, Some(number)) => world.give_room(number, random.usize(..400)),
+            (16..20, Some(number)) => {
+                let topics: Vec<_> = (0..TOPICS.len()).filter(|_| random.bool()).collect();
+                let topics = if topics.is_empty() { vec![0] } else { topics };
+                world.change_topics(number, topics, random.bool());
+            }
+            (20..40, Some(number)) => world.give_room(number, random.usize(..400)),
             (40..75, _) => {
                 let data = step.to_string().repeat(random.usize(1..30));
                 world.publish(random.usize(..TOPICS.len()), &data);
@@ -329,6 +384,9 @@ fn run_crowd(seed: u64, steps: usize, options: Options, crowd: usize) -> u64 {
         }
         world.notice_who_left();
         world.left.truncate(500);
+        if step % 64 == 0 {
+            world.check_places();
+        }
     }
     world.settle();
     world.check();

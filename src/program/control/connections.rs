@@ -1,4 +1,5 @@
-//! `/connections` and `/topics`: who is there, who is slow, how many want what, and ending streams.
+//! `/connections` and `/topics`: who is there, who is slow, how many want what, giving streams other
+//! topics, and ending them.
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -73,6 +74,18 @@ pub(super) async fn disconnect(hub: &Hub, query: &str) -> Result<Answer, Refusal
     Ok(json(StatusCode::OK, &json!({ "disconnected": ended })))
 }
 
+/// Gives one connection other topics, `?id=ID&topic=T&topic=U`, and answers how many have them now:
+/// none if it has ended.
+pub(super) async fn change(hub: &Hub, query: &str) -> Result<Answer, Refusal> {
+    let query = Query::parse(query).map_err(bad_request)?;
+    let id = number(&query, "id").map_err(bad_request)?.map(ConnectionId::from_u64);
+    let id = id.ok_or_else(|| bad_request("say whose topics are changed: id=ID"))?;
+    let wanted: Vec<Subscription> =
+        query.all("topic").map(Subscription::new).collect::<Result<_, _>>().map_err(bad_request)?;
+    let changed = hub.set_subscriptions_async(id, &wanted).await.map_err(unanswered)?;
+    Ok(json(StatusCode::OK, &json!({ "changed": u8::from(changed) })))
+}
+
 /// Counts the subscribers of the topics that have most, `?limit=N` of them, or of one, `?topic=T`.
 pub(super) async fn topics(hub: &Hub, query: &str) -> Result<Answer, Refusal> {
     let query = Query::parse(query).map_err(bad_request)?;
@@ -141,7 +154,12 @@ fn flag(query: &Query<'_>, name: &str) -> Result<bool, String> {
 }
 
 fn unanswered(error: AskError) -> Refusal {
-    Refusal::new(StatusCode::SERVICE_UNAVAILABLE, error)
+    let status = match error {
+        AskError::NoSubscription | AskError::TooManySubscriptions => StatusCode::BAD_REQUEST,
+        AskError::CatchingUp => StatusCode::CONFLICT,
+        _ => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    Refusal::new(status, error)
 }
 
 fn bad_request(error: impl ToString) -> Refusal {

@@ -61,11 +61,12 @@ impl Desk {
                 let query = head.uri.query().unwrap_or("");
                 return self.publish(peer, query, &head.headers, body).await;
             }
-            "/connections" | "/topics" if get || head.method == Method::DELETE => {
+            "/connections" if get || matches!(head.method, Method::PUT | Method::DELETE) => {
                 self.connections(&head, peer).await
             }
+            "/topics" if get => self.connections(&head, peer).await,
             "/publish" => Err(Refusal::method("POST")),
-            "/connections" => Err(Refusal::method("GET, HEAD, DELETE")),
+            "/connections" => Err(Refusal::method("GET, HEAD, PUT, DELETE")),
             "/topics" => Err(Refusal::method("GET, HEAD")),
             "/" | "/healthz" | "/metrics" => Err(Refusal::method("GET, HEAD")),
             _ => {
@@ -77,15 +78,16 @@ impl Desk {
         (answer.unwrap_or_else(Answer::from), None)
     }
 
-    /// What says who is there, and ends connections: for those who may publish.
+    /// What says who is there, gives connections other topics and ends them: for those who may
+    /// publish.
     async fn connections(&self, head: &Parts, peer: SocketAddr) -> Result<Answer, Refusal> {
         self.permit.check(peer.ip(), &head.headers).map_err(Refusal::denied)?;
         let query = head.uri.query().unwrap_or("");
-        match (head.uri.path(), head.method == Method::DELETE) {
-            ("/connections", false) => connections::list(&self.hub, query).await,
-            ("/connections", true) => connections::disconnect(&self.hub, query).await,
-            (_, false) => connections::topics(&self.hub, query).await,
-            (_, true) => Err(Refusal::method("GET, HEAD")),
+        match (head.uri.path(), &head.method) {
+            ("/connections", &Method::PUT) => connections::change(&self.hub, query).await,
+            ("/connections", &Method::DELETE) => connections::disconnect(&self.hub, query).await,
+            ("/connections", _) => connections::list(&self.hub, query).await,
+            _ => connections::topics(&self.hub, query).await,
         }
     }
 

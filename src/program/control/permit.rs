@@ -1,4 +1,4 @@
-//! Who may publish, list connections and end them.
+//! Who may publish, list connections, change their topics and end them.
 //!
 //! With a token: who shows it, and nobody else. A page of another origin cannot show one, since
 //! the browser asks first (a preflight), and the control side gives no CORS.
@@ -23,7 +23,7 @@ use crate::program::token::Token;
 
 static SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// Who may publish, list connections and end them.
+/// Who may publish, list connections, change their topics and end them.
 #[derive(Debug)]
 pub(crate) enum Permit {
     /// Who shows the token.

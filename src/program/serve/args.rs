@@ -13,7 +13,8 @@ use super::super::units;
 ///
 /// Clients read GET /events?topic=NAME; publishers POST /publish?topic=NAME; GET / is a page to
 /// try it; GET /metrics is for Prometheus; GET /healthz answers 200. GET /connections lists who is
-/// there, with lagging=1 who is slow; DELETE /connections ends streams; GET /topics counts them.
+/// there, with lagging=1 who is slow; PUT /connections gives one other topics, and DELETE ends
+/// streams; GET /topics counts them.
 ///
 /// Publishing, and what concerns connections: without a token it is open to
 /// programs of this machine alone, and not to requests that a proxy forwarded or that a page of
