@@ -14,7 +14,7 @@ use crate::http::response;
 use crate::hub::{Hub, StartError};
 use crate::id::EventId;
 use crate::options::Options;
-use crate::order::{self, Published};
+use crate::order::{self, Known, Published};
 use crate::resume::Resume;
 use crate::shard::{sinks, Guest, Next, Shard};
 use crate::topic::Topic;
@@ -135,16 +135,17 @@ impl Comeback {
 
     /// Looks for its place in the history: what every client that comes back costs.
     pub fn seek(&self, workbench: &Workbench) -> Place {
-        Place(workbench.hub.shared().order.place(&self.wanted, &self.resume).0)
+        let known = &mut Known::default();
+        Place(workbench.hub.shared().order.place(&self.wanted, known, &self.resume).0)
     }
 
     /// Gathers all that it has missed, part by part: what all that had the same cost together.
     /// Returns how many events and parts that is.
     pub fn gather(&self, workbench: &Workbench, from: Place) -> (usize, usize) {
         let (mut place, mut events, mut parts) = (from.0, 0, 0);
+        let (order, known) = (&workbench.hub.shared().order, &mut Known::default());
         loop {
-            let replay =
-                workbench.hub.shared().order.replay(&self.wanted, place, sinks::PART_BYTES_MAX);
+            let replay = order.replay(&self.wanted, known, place, sinks::PART_BYTES_MAX);
             black_box(sinks::in_one_envelope(workbench.wire, &replay.frames));
             (events, parts) = (events + replay.frames.len(), parts + 1);
             if replay.is_all {

@@ -9,8 +9,14 @@ pub enum Start {
     Now,
     /// With the newest event of each of its topics.
     Latest,
-    /// With the newest events over all of its topics, at most so many.
+    /// With the newest events over all of its topics, at most so many, of which at most
+    /// [`Start::LAST_MAX`] count.
     Last(u32),
+}
+
+impl Start {
+    /// The most events that a stream begins with.
+    pub const LAST_MAX: u32 = 10_000;
 }
 
 /// What a client asks for.

@@ -150,14 +150,15 @@ fn topics_that_are_gone_leave_nothing_behind() {
         Options { history_total_bytes_max: 100_000, history_events_max: 2, ..one_shard() };
     let (hub, listener) = serve(options);
     let [mut client] = clients(&hub, listener.local_addr(), ["topic=job/%23"]);
-    for n in 0..5_000 {
+    for n in 0..6_000 {
         let name = format!("job/{n}");
         publish(&hub, &name);
         assert_eq!(client.data(), name);
     }
     let metrics = hub.metrics();
     assert!(metrics.kept_bytes <= 100_000, "{metrics:?}");
-    assert!(metrics.topics < 200, "{metrics:?}");
+    // Those of which nothing is kept any more are known for a while, so many of them.
+    assert!(metrics.topics < 4_096 + 200, "{metrics:?}");
 }
 
 #[test]

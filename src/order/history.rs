@@ -101,7 +101,13 @@ impl History {
 
     /// Which of the kept events, counted from the oldest, come after a sequence number.
     pub(super) fn after(&self, sequence: u64) -> Range<usize> {
-        self.events.partition_point(|kept| kept.sequence <= sequence)..self.events.len()
+        let end = self.events.len();
+        match self.events.back() {
+            Some(newest) if newest.sequence > sequence => {
+                self.events.partition_point(|kept| kept.sequence <= sequence)..end
+            }
+            _ => end..end,
+        }
     }
 
     pub(super) fn event(&self, nth: usize) -> Option<&Kept> {

@@ -3,24 +3,28 @@
 //! waited for.
 //!
 //! ```text
-//! history            what is kept of one topic
-//! room               what waits to be sent, and who waits for that
-//! topics -> replay   all topics within their bounds; what a client that comes back has missed
+//! room                           what waits to be sent, and who waits for that
+//! history   gone                 what is kept of one topic; what is known of those that are gone
+//! topics -> matching -> replay   all topics within their bounds; those of a client's
+//!                                subscriptions; what it has missed when it comes back
 //! mod                publishing, and the shards' interest
 //! ```
 
+mod gone;
 mod history;
+mod matching;
 mod replay;
 mod room;
 #[cfg(test)]
 mod tests;
 mod topics;
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use self::history::Kept;
+pub(crate) use self::matching::Known;
 pub(crate) use self::replay::Place;
 use self::room::Room;
 pub(crate) use self::room::{Published, EVENT_BYTES};
@@ -46,6 +50,7 @@ pub(crate) struct Order {
     /// The last event's number. Written under the lock, when the event is in all inboxes that it
     /// goes into.
     sequence: AtomicU64,
+    has_history: AtomicBool,
     locked: Mutex<Locked>,
 }
 
@@ -72,6 +77,7 @@ impl Order {
             hub_room: Arc::new(Room::new(options.hub_room_bytes)),
             inboxes,
             sequence: AtomicU64::new(0),
+            has_history: AtomicBool::new(false),
             locked: Mutex::new(Locked { topics: Topics::new(options), closed: false }),
         }
     }
@@ -91,6 +97,8 @@ impl Order {
         let state = &topics.entry(index).state;
         let wanted = state.is_wanted();
         if let Some(listener) = wanted.then(|| self.is_full(state)).flatten() {
+            // It may have come to be for this event.
+            topics.remove_unneeded(index);
             return Err(Refused::Full(draft, listener));
         }
         let (sequence, at_ns, bytes) = (self.next_sequence(), self.now_ns(), draft.len());
@@ -105,6 +113,7 @@ impl Order {
             asleep.extend(interested.filter(|inbox| inbox.put(published.clone())));
         }
         topics.keep(index, Kept { frame, sequence, at_ns });
+        self.has_history.store(true, Ordering::Relaxed);
         let id = self.end_publishing(sequence);
         drop(locked);
         for inbox in asleep {
@@ -176,9 +185,21 @@ impl Order {
         self.lock().topics.set_route(topic, shard, route);
     }
 
+    /// Notes that a shard has ended.
+    pub(crate) fn leave(&self, shard: usize) {
+        self.lock().topics.leave(shard);
+    }
+
     /// Forgets some of what is too old to be kept, for a hub that nothing is published to.
     pub(crate) fn forget_old(&self) {
-        self.lock().topics.forget_old(self.now_ns(), LOOKS_MAX);
+        let mut locked = self.lock();
+        locked.topics.forget_old(self.now_ns(), LOOKS_MAX);
+        self.has_history.store(locked.topics.have_history(), Ordering::Relaxed);
+    }
+
+    /// Whether anything may become too old to be kept.
+    pub(crate) fn has_history(&self) -> bool {
+        self.has_history.load(Ordering::Relaxed)
     }
 
     /// Refuses every event from now on, and wakes those who wait for room.

@@ -10,16 +10,17 @@ use std::collections::BinaryHeap;
 use std::ops::Range;
 
 use super::history::{Forgotten, History};
+use super::matching::Known;
 use super::topics::Topics;
-use super::{Order, LOOKS_MAX};
+use super::Order;
 use crate::filter::Subscription;
 use crate::frame::Frame;
 use crate::gap::{Gap, GapReason};
 use crate::id::{Epoch, EventId};
 use crate::resume::{Resume, Start};
 
-/// Parts end at multiples of this number, if not before.
-const STRIDE: u64 = 256;
+/// Parts end at multiples of this number, if not before. Less in tests, so that there are many.
+const STRIDE: u64 = if cfg!(test) { 8 } else { 256 };
 
 /// How far a client has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -41,22 +42,23 @@ pub(crate) struct Replay {
     pub(crate) to: u64,
     /// Whether that is all that has been published.
     pub(crate) is_all: bool,
-    /// Whether nothing was forgotten since its place, told or forgiven.
-    pub(crate) is_whole: bool,
     /// What is missing before it, and the id to tell it with.
     pub(crate) gap: Option<(Gap, EventId)>,
 }
 
 impl Order {
     /// Where the stream of a client begins, and what it has to be told first, with which id.
+    /// `known` is what is known of its topics from an earlier time, and from now on.
     pub(crate) fn place(
         &self,
         wanted: &[Subscription],
+        known: &mut Known,
         resume: &Resume,
     ) -> (Place, Option<(Gap, EventId)>) {
         let mut locked = self.lock();
-        locked.topics.forget_old(self.now_ns(), LOOKS_MAX);
-        let past = self.past(&locked.topics, wanted);
+        // All that is too old: it is not to be replayed.
+        locked.topics.forget_old(self.now_ns(), usize::MAX);
+        let past = self.past(&locked.topics, wanted, known);
         let id = match resume {
             Resume::After(id) => id,
             Resume::Start(start) => return (past.or_now(past.start(*start)), None),
@@ -81,17 +83,29 @@ impl Order {
     }
 
     /// The next part for a client that has come to a place, of about so many bytes.
-    pub(crate) fn replay(&self, wanted: &[Subscription], place: Place, bytes_max: usize) -> Replay {
+    pub(crate) fn replay(
+        &self,
+        wanted: &[Subscription],
+        known: &mut Known,
+        place: Place,
+        bytes_max: usize,
+    ) -> Replay {
         let locked = self.lock();
-        let past = self.past(&locked.topics, wanted);
+        let past = self.past(&locked.topics, wanted, known);
         let (frames, to) = past.merge(place, bytes_max);
         let (is_all, to) = (to.is_none(), to.unwrap_or(past.now));
-        let is_whole = past.forgotten_after(place.after).is_empty();
-        Replay { frames, to, is_all, is_whole, gap: past.gap(place) }
+        Replay { frames, to, is_all, gap: past.gap(place) }
     }
 
-    fn past<'a>(&self, topics: &'a Topics, wanted: &'a [Subscription]) -> Past<'a> {
-        Past { topics, wanted, known: topics.of(wanted), now: self.sequence(), epoch: self.epoch }
+    fn past<'a>(
+        &self,
+        topics: &'a Topics,
+        wanted: &'a [Subscription],
+        known: &'a mut Known,
+    ) -> Past<'a> {
+        topics.renew(known, wanted);
+        let (known, now) = (&known.topics[..], self.sequence());
+        Past { topics, wanted, known, now, epoch: self.epoch }
     }
 }
 
@@ -100,7 +114,7 @@ struct Past<'a> {
     topics: &'a Topics,
     wanted: &'a [Subscription],
     /// Those of the topics that there are.
-    known: Vec<u32>,
+    known: &'a [u32],
     /// The number of the last event.
     now: u64,
     epoch: Epoch,
@@ -114,7 +128,7 @@ impl Past<'_> {
     /// What is not kept any more of what was published after a number.
     fn forgotten_after(&self, number: u64) -> Vec<Forgotten> {
         if self.topics.keep_events() {
-            return self.topics.forgotten_after(number, self.wanted, &self.known);
+            return self.topics.forgotten_after(number, self.wanted, self.known);
         }
         let all = Forgotten { to: self.now, known: None };
         Some(all).filter(|all| all.is_after(number)).into_iter().collect()
@@ -139,7 +153,7 @@ impl Past<'_> {
         let (after, latest_to) = match start {
             Start::Now => (self.now, 0),
             Start::Latest => (0, self.now),
-            Start::Last(count) => (self.before_last(count as usize), 0),
+            Start::Last(count) => (self.before_last(count.min(Start::LAST_MAX) as usize), 0),
         };
         Place { after, latest_to, forgiven_to, is_now: false }
     }

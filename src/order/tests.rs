@@ -11,10 +11,11 @@ use crate::resume::Resume;
 /// it was told that something is missing.
 fn replayed(order: &Order, wanted: &[Subscription], after: u64) -> (Vec<u64>, Option<u64>) {
     let id = order.id_of(after).to_string();
-    let (mut place, gap) = order.place(wanted, &Resume::After(id.into()));
+    let mut known = Known::default();
+    let (mut place, gap) = order.place(wanted, &mut known, &Resume::After(id.into()));
     let mut numbers = Vec::new();
     loop {
-        let part = order.replay(wanted, place, 2_000);
+        let part = order.replay(wanted, &mut known, place, 2_000);
         assert!(part.gap.is_none(), "it was told already");
         numbers.extend(part.frames.iter().map(|frame| frame.sequence()));
         if part.is_all {
@@ -87,10 +88,78 @@ fn what_is_too_old_goes_although_nothing_is_published() {
         let _ = order.publish(&Topic::new(&n.to_string()).unwrap(), draft);
     }
     let start = Instant::now();
-    while order.counts().kept_bytes > 0 {
+    while order.has_history() {
         order.forget_old();
         assert!(start.elapsed() < Duration::from_secs(10), "it is kept");
     }
-    assert_eq!(order.counts().kept_events, 0);
+    assert_eq!((order.counts().kept_events, order.counts().kept_bytes), (0, 0));
     assert!(order.lock().topics.iter().next().is_none(), "its topics are gone");
+}
+
+#[test]
+fn a_refused_event_leaves_no_topic_behind() {
+    let options = Options { hub_room_bytes: 1, shards: 1, ..Options::default() };
+    let poller = crate::sys::Poller::new().unwrap();
+    let order = Order::new(Box::new([Arc::new(Inbox::new(poller.waker()))]), &options);
+    let all = [Subscription::new("#").unwrap()];
+    order.register(0, &all, |_, _| None);
+    let mut refused = 0;
+    for n in 0..10_000 {
+        let draft = Draft::encode(&Event::new("x"), 100).unwrap();
+        let topic = Topic::new(&n.to_string()).unwrap();
+        refused += usize::from(order.publish(&topic, draft).is_err());
+    }
+    assert!(refused > 9_000);
+    // All that was published goes.
+    order.lock().topics.forget_old(u64::MAX, usize::MAX);
+    assert_eq!(order.counts().kept_bytes, 0);
+    assert!(order.counts().known_topics <= 1, "{}", order.counts().known_topics);
+}
+
+#[test]
+fn made_up_names_do_not_make_us_forget_what_was_forgotten() {
+    let options =
+        Options { history_events_max: 1, history_total_bytes_max: 2_000, ..Options::default() };
+    let order = Order::new(Box::new([]), &Options { shards: 0, ..options });
+    // One more topic than are remembered, so that `beyond` is not zero.
+    for n in 0..(16 << 10) + 10 {
+        let draft = Draft::encode(&Event::new("x"), 100).unwrap();
+        let _ = order.publish(&Topic::new(&n.to_string()).unwrap(), draft);
+    }
+    let after = order.sequence() / 2;
+    let quiet = [Subscription::new("never heard of").unwrap()];
+    let id = || Resume::After(order.id_of(after).to_string().into());
+    assert!(order.place(&quiet, &mut Known::default(), &id()).1.is_none(), "nothing of it is gone");
+    // Clients come and go with names that they make up.
+    for n in 0..(16 << 10) + 10 {
+        let wanted = [Subscription::new(&format!("made up {n}")).unwrap()];
+        order.register(0, &wanted, |_, _| None);
+        order.unregister(0, &wanted[0], &[]);
+    }
+    assert!(
+        order.place(&quiet, &mut Known::default(), &id()).1.is_none(),
+        "told of a gap that is none"
+    );
+}
+
+#[test]
+fn a_topics_room_is_bounded_whatever_is_kept() {
+    for total in [64 << 20, 700, 0] {
+        let options = Options {
+            topic_room_bytes: 1_000,
+            history_total_bytes_max: total,
+            shards: 1,
+            ..Options::default()
+        };
+        let poller = crate::sys::Poller::new().unwrap();
+        let order = Order::new(Box::new([Arc::new(Inbox::new(poller.waker()))]), &options);
+        order.register(0, &[Subscription::new("#").unwrap()], |_, _| None);
+        let topic = Topic::new("a").unwrap();
+        let publish = |_: &i32| {
+            let draft = Draft::encode(&Event::new("x".repeat(100)), 1_000).unwrap();
+            order.publish(&topic, draft).is_ok()
+        };
+        let taken = (0..10_000).take_while(publish).count();
+        assert!(taken < 20, "{taken} events are in a room of 1,000 bytes, {total}");
+    }
 }

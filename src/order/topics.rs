@@ -8,24 +8,26 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashMap, VecDeque};
-use std::ops::Bound;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::Arc;
 use std::time::Duration;
 
 use slab::Slab;
 
+use super::gone::Gone;
 use super::history::{Forgotten, History, Kept};
+use super::matching::Matcher;
 use super::room::Room;
 use crate::filter::tree::FilterTree;
-use crate::filter::{Filter, Subscription};
+use crate::filter::Subscription;
 use crate::options::Options;
 use crate::topic::Topic;
 
 /// What a topic takes besides its events, about.
 const TOPIC_BYTES: usize = 512;
-/// So many topics that are gone are still known by what was forgotten of them.
-const GONE_MAX: usize = 16 << 10;
+/// So many topics of which nothing is kept, and that no shard asks for by name, are known: their
+/// rooms and routes stay the same from one event to the next.
+const IDLE_MAX: usize = 4 << 10;
 /// Topics that are looked at for what is too old when an event is published.
 const LOOKS_MAX: usize = 8;
 
@@ -63,17 +65,23 @@ pub(super) struct Topics {
     room_bytes: usize,
     by_name: HashMap<Topic, u32>,
     /// The same in the order of their names, for filters that begin with one.
-    in_order: BTreeMap<Topic, u32>,
+    pub(super) in_order: BTreeMap<Topic, u32>,
     entries: Slab<Entry>,
+    /// Another number whenever a topic comes or goes.
+    pub(super) generation: u64,
     /// For each filter which shards have it.
     filters: FilterTree<Box<[bool]>>,
     /// When the topics' oldest events were published, or an older one; with the topics' indices.
     oldest: BinaryHeap<Reverse<(u64, u32)>>,
+    /// Topics of which nothing is kept, or was not once, in the order in which they came here.
+    idle: VecDeque<u32>,
     /// How many topics have an audience.
     wanted: usize,
     /// What is kept over all topics.
     kept_bytes: usize,
     kept_events: usize,
+    /// The last number of any event that is not kept any more.
+    forgotten_to: u64,
     gone: Gone,
 }
 
@@ -85,8 +93,10 @@ pub(super) struct Entry {
     pinned: u32,
     /// When its newest event was published.
     newest_ns: u64,
-    /// Whether `oldest` names it; it then has events, or had some.
+    /// Whether `oldest` names it: it has events.
     in_oldest: bool,
+    /// Whether `idle` names it.
+    in_idle: bool,
 }
 
 /// How much is kept.
@@ -95,17 +105,6 @@ struct Retention {
     bytes_max: usize,
     age_max_ns: u64,
     total_bytes_max: usize,
-}
-
-/// What was forgotten of topics that are gone themselves.
-#[derive(Default)]
-struct Gone {
-    forgotten: HashMap<Topic, Forgotten>,
-    in_order: VecDeque<(Topic, u64)>,
-    /// For topics that are not in `forgotten`: a number that no event of theirs is beyond.
-    beyond: u64,
-    /// The last number that was forgotten of any.
-    newest: u64,
 }
 
 impl Topics {
@@ -124,11 +123,14 @@ impl Topics {
             by_name: HashMap::new(),
             in_order: BTreeMap::new(),
             entries: Slab::new(),
+            generation: 0,
             filters: FilterTree::default(),
             oldest: BinaryHeap::new(),
+            idle: VecDeque::new(),
             wanted: 0,
             kept_bytes: 0,
             kept_events: 0,
+            forgotten_to: 0,
             gone: Gone::default(),
         }
     }
@@ -160,8 +162,10 @@ impl Topics {
         });
         self.wanted += usize::from(state.is_wanted());
         let history = History::after_forgetting(self.gone.recall(topic));
-        let entry = Entry { state, history, pinned: 0, newest_ns: 0, in_oldest: false };
+        let entry =
+            Entry { state, history, pinned: 0, newest_ns: 0, in_oldest: false, in_idle: false };
         let index = self.entries.insert(entry) as u32;
+        self.generation += 1;
         self.by_name.insert(topic.clone(), index);
         self.in_order.insert(topic.clone(), index);
         index
@@ -192,7 +196,7 @@ impl Topics {
             Subscription::Filter(filter) => {
                 let none = || vec![false; self.shards].into_boxed_slice();
                 self.filters.get_or_insert_with(filter, none)[shard] = true;
-                for index in self.matching(filter) {
+                for index in self.of(std::slice::from_ref(what)).topics {
                     let state = self.entry(index).state.clone();
                     route_of(what, &state);
                     if state.interest_of(shard) == Interest::None {
@@ -200,6 +204,13 @@ impl Topics {
                     }
                 }
             }
+        }
+    }
+
+    /// A shard has ended: it wants nothing any more.
+    pub(super) fn leave(&mut self, shard: usize) {
+        for state in self.iter().cloned().collect::<Vec<_>>() {
+            self.set_interest(&state, shard, NO_INTEREST);
         }
     }
 
@@ -220,28 +231,6 @@ impl Topics {
                 }
             }
         }
-    }
-
-    /// The topics of subscriptions, each once.
-    pub(super) fn of(&self, subscriptions: &[Subscription]) -> Vec<u32> {
-        let mut topics = Vec::with_capacity(subscriptions.len());
-        for subscription in subscriptions {
-            match subscription {
-                Subscription::Topic(topic) => topics.extend(self.find(topic)),
-                Subscription::Filter(filter) => topics.extend(self.matching(filter)),
-            }
-        }
-        topics.sort_unstable();
-        topics.dedup();
-        topics
-    }
-
-    fn matching(&self, filter: &Filter) -> Vec<u32> {
-        let prefix = filter.literal_prefix();
-        let from = (Bound::Included(prefix), Bound::Unbounded);
-        let with_prefix = self.in_order.range::<str, _>(from);
-        let with_prefix = with_prefix.take_while(|(topic, _)| topic.as_str().starts_with(prefix));
-        with_prefix.filter(|(topic, _)| filter.matches(topic)).map(|(_, &index)| index).collect()
     }
 
     pub(super) fn entry(&self, index: u32) -> &Entry {
@@ -273,36 +262,37 @@ impl Topics {
         if kept.frame.own_id().is_some() {
             entry.state.own_ids.store(true, Ordering::Relaxed);
         }
-        if !std::mem::replace(&mut entry.in_oldest, true) {
-            self.oldest.push(Reverse((at_ns, index)));
-            self.kept_bytes += TOPIC_BYTES;
+        if events_max > 0 {
+            let (bytes_before, len_before) = (entry.history.bytes(), entry.history.len());
+            entry.history.push(kept);
+            while entry.history.len() > events_max || entry.history.bytes() > bytes_max {
+                entry.history.forget_oldest();
+            }
+            self.forgotten_to = self.forgotten_to.max(entry.history.forgotten().to);
+            self.kept_bytes = self.kept_bytes + entry.history.bytes() - bytes_before;
+            self.kept_events = self.kept_events + entry.history.len() - len_before;
         }
-        if events_max == 0 {
-            return self.bound(at_ns, total_bytes_max);
+        match entry.history.oldest_ns() {
+            None if entry.in_oldest => {}
+            None => self.rest(index),
+            Some(oldest_ns) => {
+                if !std::mem::replace(&mut entry.in_oldest, true) {
+                    self.oldest.push(Reverse((oldest_ns, index)));
+                    self.kept_bytes += TOPIC_BYTES;
+                }
+            }
         }
-        let (bytes_before, len_before) = (entry.history.bytes(), entry.history.len());
-        entry.history.push(kept);
-        while entry.history.len() > events_max || entry.history.bytes() > bytes_max {
-            entry.history.forget_oldest();
-        }
-        self.kept_bytes = self.kept_bytes + entry.history.bytes() - bytes_before;
-        self.kept_events = self.kept_events + entry.history.len() - len_before;
-        self.bound(at_ns, total_bytes_max);
-    }
-
-    /// Forgets what is beyond the bounds of age and of bytes in all.
-    fn bound(&mut self, now_ns: u64, total_bytes_max: usize) {
-        self.forget_old(now_ns, LOOKS_MAX);
+        self.forget_old(at_ns, LOOKS_MAX);
         while self.kept_bytes > total_bytes_max && self.look_at_oldest(u64::MAX) {}
     }
 
     /// Forgets what is too old, of a bounded number of topics.
     pub(super) fn forget_old(&mut self, now_ns: u64, looks_max: usize) {
         let before_ns = now_ns.saturating_sub(self.retention.age_max_ns);
-        for _ in 0..looks_max {
-            if !self.look_at_oldest(before_ns) {
-                return;
-            }
+        let mut looks = 0;
+        while looks < looks_max && (self.look_at_oldest(before_ns) || self.look_at_idle(before_ns))
+        {
+            looks += 1;
         }
     }
 
@@ -318,29 +308,55 @@ impl Topics {
         if entry.history.oldest_ns() == Some(at_ns) {
             self.kept_bytes -= entry.history.forget_oldest();
             self.kept_events -= 1;
+            self.forgotten_to = self.forgotten_to.max(entry.history.forgotten().to);
         }
-        // A topic of which nothing is kept is remembered for as long as an event would be.
-        let newest_ns = Some(entry.newest_ns).filter(|&newest_ns| newest_ns >= before_ns);
-        match entry.history.oldest_ns().or(newest_ns) {
+        match entry.history.oldest_ns() {
             Some(at_ns) => self.oldest.push(Reverse((at_ns, index))),
             None => {
                 entry.in_oldest = false;
                 self.kept_bytes -= TOPIC_BYTES;
-                self.remove_unneeded(index);
+                self.rest(index);
             }
         }
         true
     }
 
+    /// Lets a topic of which nothing is kept wait for its end; the one that has waited longest
+    /// goes when there are too many.
+    fn rest(&mut self, index: u32) {
+        if !std::mem::replace(&mut self.entries[index as usize].in_idle, true) {
+            self.idle.push_back(index);
+        }
+        while self.idle.len() > IDLE_MAX {
+            self.look_at_idle(u64::MAX);
+        }
+    }
+
+    /// Ends the waiting of the topic that has waited longest, if nothing was published to it since
+    /// some time: a topic is known for as long as an event would be kept. False when there is
+    /// nothing to do.
+    fn look_at_idle(&mut self, before_ns: u64) -> bool {
+        let Some(&index) = self.idle.front() else { return false };
+        let entry = &mut self.entries[index as usize];
+        if !entry.in_oldest && entry.newest_ns >= before_ns {
+            return false;
+        }
+        self.idle.pop_front();
+        entry.in_idle = false;
+        self.remove_unneeded(index);
+        true
+    }
+
     /// Removes a topic that no shard has asked for by its name and of which nothing is kept.
-    fn remove_unneeded(&mut self, index: u32) {
+    pub(super) fn remove_unneeded(&mut self, index: u32) {
         let entry = &self.entries[index as usize];
-        if entry.in_oldest || entry.pinned > 0 {
+        if entry.in_oldest || entry.in_idle || entry.pinned > 0 {
             return;
         }
         let entry = self.entries.remove(index as usize);
         self.wanted -= usize::from(entry.state.is_wanted());
         entry.state.gone.store(true, Ordering::Release);
+        self.generation += 1;
         self.by_name.remove(&entry.state.name);
         self.in_order.remove(&entry.state.name);
         if self.keep_events() {
@@ -355,6 +371,7 @@ impl Topics {
         if self.by_name.capacity() > 1024 && few < self.by_name.capacity() / 8 {
             self.by_name.shrink_to(few * 2);
             self.oldest.shrink_to(few * 2);
+            self.idle.shrink_to(few * 2);
             self.entries.shrink_to_fit();
         }
     }
@@ -367,17 +384,18 @@ impl Topics {
         subscriptions: &[Subscription],
         known: &[u32],
     ) -> Vec<Forgotten> {
-        let known = known.iter().map(|&index| self.entry(index).history.forgotten());
-        let mut all: Vec<Forgotten> = known.collect();
-        for subscription in subscriptions {
-            match subscription {
-                Subscription::Topic(topic) if self.find(topic).is_some() => {}
-                Subscription::Topic(topic) => all.push(self.gone.find(topic)),
-                Subscription::Filter(filter) => self.gone.find_all(filter, number, &mut all),
-            }
+        if self.forgotten_to <= number {
+            return Vec::new();
         }
-        all.retain(|forgotten| forgotten.is_after(number));
-        all
+        let known = known.iter().map(|&index| self.entry(index).history.forgotten());
+        let by_name = subscriptions.iter().filter_map(|subscription| match subscription {
+            Subscription::Topic(topic) if self.find(topic).is_none() => Some(self.gone.find(topic)),
+            _ => None,
+        });
+        let filters = Matcher::new(subscriptions);
+        let by_filter = (!filters.is_empty()).then(|| self.gone.find_all(&filters, number));
+        let all = known.chain(by_name).chain(by_filter.into_iter().flatten());
+        all.filter(|forgotten| forgotten.is_after(number)).collect()
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Arc<TopicState>> {
@@ -394,6 +412,11 @@ impl Topics {
 
     pub(super) fn filters(&self) -> usize {
         self.filters.len()
+    }
+
+    /// Whether there is anything that time puts an end to.
+    pub(super) fn have_history(&self) -> bool {
+        !self.oldest.is_empty() || !self.idle.is_empty()
     }
 
     pub(super) fn kept_events(&self) -> usize {
@@ -432,43 +455,5 @@ impl TopicState {
     /// Whether an event of it ever had an id of its publisher's own.
     pub(crate) fn has_own_ids(&self) -> bool {
         self.own_ids.load(Ordering::Relaxed)
-    }
-}
-
-impl Gone {
-    fn remember(&mut self, topic: &Topic, forgotten: Forgotten) {
-        if forgotten.to == 0 {
-            return;
-        }
-        self.newest = self.newest.max(forgotten.to);
-        self.forgotten.insert(topic.clone(), forgotten);
-        self.in_order.push_back((topic.clone(), forgotten.to));
-        while self.in_order.len() > GONE_MAX {
-            let Some((topic, to)) = self.in_order.pop_front() else { return };
-            // It may have come back, and gone again, since.
-            if self.forgotten.get(&topic).is_some_and(|forgotten| forgotten.to == to) {
-                self.forgotten.remove(&topic);
-                self.beyond = self.beyond.max(to);
-            }
-        }
-    }
-
-    fn find(&self, topic: &Topic) -> Forgotten {
-        let unknown = Forgotten { to: self.beyond, known: None };
-        self.forgotten.get(topic).copied().unwrap_or(unknown)
-    }
-
-    fn find_all(&self, filter: &Filter, after: u64, all: &mut Vec<Forgotten>) {
-        if self.newest > after {
-            let matching = self.forgotten.iter().filter(|(topic, _)| filter.matches(topic));
-            all.extend(matching.map(|(_, forgotten)| *forgotten));
-        }
-        all.push(Forgotten { to: self.beyond, known: None });
-    }
-
-    fn recall(&mut self, topic: &Topic) -> Forgotten {
-        let forgotten = self.find(topic);
-        self.forgotten.remove(topic);
-        forgotten
     }
 }

@@ -83,8 +83,7 @@ impl Shard {
             }
             State::Replaying(replaying) => {
                 let audience = replaying.audience;
-                self.audiences[audience].replaying -= 1;
-                self.link().counters.replaying_connections.sub(1);
+                self.leave_replaying(audience);
                 self.leave_audience(audience);
             }
             State::Greeting(_) | State::Leaving => self.link().counters.pending_connections.sub(1),
@@ -150,11 +149,13 @@ impl Shard {
     /// The peer of an answered or streaming connection has sent something: its end, or what
     /// nobody asked for.
     pub(super) fn listen_to(&mut self, key: Key) {
+        // Not the shard's own buffer: that may be in use, for what was asked.
+        let mut unasked = [0; 4 << 10];
         let mut unasked_bytes = 0;
         let ended = loop {
             let Some(connection) = self.connections.get_mut(key) else { return };
             let Some(socket) = connection.sink.socket() else { return };
-            match socket.recv(&mut self.scratch) {
+            match socket.recv(&mut unasked) {
                 Ok(0) => break Ok(Reason::ClientClosed),
                 Ok(bytes) => unasked_bytes += bytes,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return,

@@ -501,6 +501,7 @@ impl Drop for Shard {
             self.close_doors();
             self.close_all();
         }
+        self.shared.order.leave(self.id);
         self.link().inbox.take(&mut Vec::new());
         self.shared.notices.leave();
     }

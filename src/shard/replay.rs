@@ -19,6 +19,7 @@ use std::collections::{HashMap, VecDeque};
 use std::io::ErrorKind;
 use std::sync::{Arc, Weak};
 
+use super::audience::Audience;
 use super::connection::{Place as Standing, State};
 use super::join::welcome;
 use super::lag::{Own, Went, GO_BYTES_MAX};
@@ -27,13 +28,16 @@ use super::{Guest, Shard};
 use crate::filter::Subscription;
 use crate::frame::{Envelope, Frame, StreamId, Wire};
 use crate::gap::Gap;
-use crate::order::Place;
+use crate::order::{Known, Place};
 
 /// What a part has at most, unless a single event is larger; and when much is replayed at once.
-pub(crate) const PART_BYTES_MAX: usize = 64 << 10;
-const SMALL_PART_BYTES_MAX: usize = 4 << 10;
-/// Parts that are kept for others who need the same, and for how many ticks.
+/// Less in tests, so that there are many.
+pub(crate) const PART_BYTES_MAX: usize = if cfg!(test) { 700 } else { 64 << 10 };
+const SMALL_PART_BYTES_MAX: usize = if cfg!(test) { 300 } else { 4 << 10 };
+/// Parts that are kept for others who need the same, their bytes unless it is one, and for how many
+/// ticks.
 const SHARED_PARTS_MAX: usize = 64;
+const SHARED_BYTES_MAX: usize = 4 << 20;
 const SHARED_TICKS: u8 = 10;
 
 /// How far a client is that is sent what it has missed.
@@ -64,6 +68,7 @@ struct Part {
 #[derive(Default)]
 pub(super) struct Parts {
     shared: HashMap<PartId, Part>,
+    shared_bytes: usize,
     /// Which were gathered first, and how many ticks ago.
     in_order: VecDeque<(PartId, u8)>,
     /// Those that someone may still be sent, and what they took when that was last looked at.
@@ -71,8 +76,9 @@ pub(super) struct Parts {
     alive_bytes: usize,
 }
 
-/// The audience, the place that a part begins at, and up to where it has only the latest.
-type PartId = (u64, u64, u64);
+/// The audience, the place that a part begins at, up to where it has only the latest, and up to
+/// where something may be missing.
+type PartId = (u64, u64, u64, u64);
 
 impl Shard {
     /// Sees to it that everything up to a number is in the audiences' logs, and returns it.
@@ -86,7 +92,8 @@ impl Shard {
     /// is gone.
     pub(super) fn begin_replay(&mut self, index: u32, audience: u32, guest: &Guest) {
         let wanted = self.wanted_by(audience);
-        let (place, gap) = self.shared.order.place(&wanted, &guest.resume);
+        let known = &mut self.audiences[audience].known;
+        let (place, gap) = self.shared.order.place(&wanted, known, &guest.resume);
         let first = match gap {
             Some((gap, id)) => {
                 self.link().counters.count_gap(gap.reason);
@@ -97,6 +104,7 @@ impl Shard {
         };
         let bytes = welcome(guest, first.as_deref());
         if place.is_now {
+            self.audiences[audience].known = Known::default();
             self.take_inbox();
             self.join_ring(index, audience, place.after, self.now_ms());
             self.begin_count(index, Sent::default());
@@ -157,21 +165,23 @@ impl Shard {
         };
         let (audience, place) = (replaying.audience, replaying.place);
         let number = self.take_all();
-        let (part, gap) = match self.shared_part(audience, place, number) {
-            Some(part) => (part, None),
-            None => self.gather(audience, place),
-        };
+        let shared = self.shared_part(audience, place, number);
+        let is_shared = shared.is_some();
+        let (part, gap) = shared.map_or_else(|| self.gather(audience, place), |part| (part, None));
         let counters = &self.link().counters;
         counters.replayed_events.add(part.events);
         counters.delivered_events.add(part.events);
         counters.delivered_bytes.add(part.bytes.len() as u64);
-        let (bytes, from, told_to) = match gap {
+        let (bytes, from, told_to): (Arc<[u8]>, usize, u64) = match gap {
             Some((block, gap)) => {
                 counters.count_gap(gap.reason);
                 ([&block, &part.bytes[..]].concat().into(), block.len(), gap.to.sequence)
             }
             None => (part.bytes, 0, 0),
         };
+        if !is_shared {
+            self.parts.watch(&bytes);
+        }
         let wire = self.audiences[audience].wire;
         let own = (!bytes.is_empty()).then(|| Own::of_events(wire, bytes, from, part.events));
         if part.is_all {
@@ -198,13 +208,22 @@ impl Shard {
         let sent = self.sent_to(index);
         let log = &self.audiences[audience].log;
         let position = log.position_after(number);
-        self.audiences[audience].replaying -= 1;
-        self.link().counters.replaying_connections.sub(1);
+        self.leave_replaying(audience);
         let quiet_since_ms = self.now_ms();
         let place = Standing { audience, place: 0, quiet_since_ms };
         self.stand_behind(index, place, own, position..position, 0, since_ms);
         self.laggard_mut(index).last.get_or_insert(StreamId::Hub(number));
         self.begin_count(index, sent);
+    }
+
+    /// One connection less of an audience replays.
+    pub(super) fn leave_replaying(&mut self, audience: u32) {
+        let Audience { replaying, known, .. } = &mut self.audiences[audience];
+        *replaying -= 1;
+        if *replaying == 0 {
+            *known = Known::default();
+        }
+        self.link().counters.replaying_connections.sub(1);
     }
 
     /// A part that was gathered for someone else, and is not outdated: a last part is, when
@@ -221,7 +240,8 @@ impl Shard {
         let options = &self.shared.options;
         let crowded = self.parts.alive_bytes > options.lag_total_bytes_max / options.shards / 4;
         let bytes_max = if crowded { SMALL_PART_BYTES_MAX } else { PART_BYTES_MAX };
-        let replay = self.shared.order.replay(&wanted, place, bytes_max);
+        let known = &mut self.audiences[audience].known;
+        let replay = self.shared.order.replay(&wanted, known, place, bytes_max);
         let gap = replay.gap.map(|(gap, id)| (gap.encode(&options.gap_event, id, wire), gap));
         let part = Part {
             bytes: in_one_envelope(wire, &replay.frames).into(),
@@ -229,8 +249,8 @@ impl Shard {
             to: replay.to,
             is_all: replay.is_all,
         };
-        // Who was told of nothing and forgives nothing needs it whole.
-        if !part.bytes.is_empty() && replay.is_whole {
+        // What is missing from it is forgiven by all who have its id.
+        if !part.bytes.is_empty() && gap.is_none() {
             let id = self.part_id(audience, place);
             self.parts.keep(id, part.clone());
         }
@@ -240,7 +260,8 @@ impl Shard {
 
     fn part_id(&self, audience: u32, place: Place) -> PartId {
         let latest_to = if place.latest_to > place.after { place.latest_to } else { 0 };
-        (self.audiences.key_at(audience).to_u64(), place.after, latest_to)
+        let forgiven_to = place.forgiven_to.max(place.after);
+        (self.audiences.key_at(audience).to_u64(), place.after, latest_to, forgiven_to)
     }
 
     /// An audience's subscriptions.
@@ -256,14 +277,23 @@ impl Shard {
 }
 
 impl Parts {
+    /// Takes bytes into account that someone is sent.
+    fn watch(&mut self, bytes: &Arc<[u8]>) {
+        self.alive.push(Arc::downgrade(bytes));
+        self.alive_bytes += bytes.len();
+    }
+
     fn keep(&mut self, id: PartId, part: Part) {
-        self.alive.push(Arc::downgrade(&part.bytes));
-        self.alive_bytes += part.bytes.len();
+        self.shared_bytes += part.bytes.len();
         // A last part may take the place of another, which is outdated.
-        if self.shared.insert(id, part).is_none() {
-            self.in_order.push_back((id, 0));
+        match self.shared.insert(id, part) {
+            Some(outdated) => self.shared_bytes -= outdated.bytes.len(),
+            None => self.in_order.push_back((id, 0)),
         }
-        if self.in_order.len() > SHARED_PARTS_MAX {
+        let is_too_much = |parts: &Parts| {
+            parts.in_order.len() > SHARED_PARTS_MAX || parts.shared_bytes > SHARED_BYTES_MAX
+        };
+        while is_too_much(self) && self.in_order.len() > 1 {
             self.forget_first();
         }
     }
@@ -277,14 +307,25 @@ impl Parts {
         self.alive.retain(|part| part.strong_count() > 0);
         let alive = self.alive.iter().filter_map(Weak::upgrade);
         self.alive_bytes = alive.map(|bytes| bytes.len()).sum();
-        if self.in_order.is_empty() && self.alive.is_empty() {
+        if self.is_empty() {
             *self = Parts::default();
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn alive_bytes(&self) -> usize {
+        self.alive_bytes
+    }
+
+    /// Whether nothing is kept, nor anyone known to be sent anything.
+    pub(super) fn is_empty(&self) -> bool {
+        self.in_order.is_empty() && self.alive.is_empty()
+    }
+
     fn forget_first(&mut self) {
         if let Some((id, _)) = self.in_order.pop_front() {
-            self.shared.remove(&id);
+            let part = self.shared.remove(&id);
+            self.shared_bytes -= part.map_or(0, |part| part.bytes.len());
         }
     }
 }

@@ -395,10 +395,13 @@ fn run_crowd(seed: u64, steps: usize, options: Options, crowd: usize) -> u64 {
     cut
 }
 
-/// How many steps the random tests make, by hand more: `FANFARE_STEPS=10000000`.
+/// How many steps the random tests make, more in a release build, and by hand:
+/// `FANFARE_STEPS=10000000`.
 fn steps() -> usize {
     let given = std::env::var("FANFARE_STEPS").ok();
-    given.map_or(200_000, |steps| steps.parse().expect("FANFARE_STEPS is a number"))
+    given.map_or(if cfg!(debug_assertions) { 60_000 } else { 1_000_000 }, |steps| {
+        steps.parse().expect("FANFARE_STEPS is a number")
+    })
 }
 
 #[test]

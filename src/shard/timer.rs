@@ -17,6 +17,8 @@ use crate::metrics::Reason;
 use crate::options::Options;
 
 const TICK_MS: u32 = 100;
+/// The same while nobody is here, and there is only something that may become too old to be kept.
+const IDLE_TICK_MS: u32 = 1_000;
 /// How long an answered connection may take to close.
 const LINGER: Duration = Duration::from_secs(1);
 /// How often the sweep goes round in the shortest time that it watches.
@@ -68,9 +70,15 @@ impl Timers {
 impl Shard {
     /// How long the shard may sleep.
     pub(super) fn next_timer(&self) -> Option<Duration> {
-        let idle = self.connections.is_empty() && self.timers.paused.is_empty();
+        let idle =
+            self.connections.is_empty() && self.timers.paused.is_empty() && self.parts.is_empty();
+        let tick_ms = match idle {
+            false => TICK_MS,
+            true if self.shared.order.has_history() => IDLE_TICK_MS,
+            true => return None,
+        };
         let since_ms = self.now_ms().wrapping_sub(self.timers.last_tick_ms);
-        (!idle).then(|| Duration::from_millis(u64::from(TICK_MS.saturating_sub(since_ms))))
+        Some(Duration::from_millis(u64::from(tick_ms.saturating_sub(since_ms))))
     }
 
     pub(super) fn handle_timers(&mut self) {
@@ -89,9 +97,7 @@ impl Shard {
         self.end_lingerers();
         self.forget_parts();
         self.close_routes();
-        if self.id == 0 {
-            self.shared.order.forget_old();
-        }
+        self.shared.order.forget_old();
         let end = u64::from(self.connections.end());
         let share = end * u64::from(since_ms) / u64::from(self.timers.round_ms.max(1)) + 1;
         self.timers.visits_due = (u64::from(self.timers.visits_due) + share).min(end) as u32;

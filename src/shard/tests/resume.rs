@@ -173,7 +173,7 @@ impl World {
                     rest.split([',', '}']).next().unwrap().trim_matches('"').to_owned()
                 };
                 let to = EventId::parse(&field("to")).expect("an id").sequence;
-                assert!(id.sequence <= to.max(id.sequence));
+                assert!(id.sequence <= to);
                 let missed = field("missed").parse().ok();
                 got.push(Got::Gap { to, reason: field("reason"), missed });
             } else if block.contains("\ndata: ") {
@@ -250,5 +250,114 @@ fn what_is_not_kept_any_more_is_told_before_what_comes_after_it() {
             ..Options::default()
         };
         run_returns(3000 + seed, steps() / 4 / seeds as usize, options);
+    }
+}
+
+fn bodies(world: &World) -> Vec<String> {
+    world
+        .clients
+        .values()
+        .map(|c| String::from_utf8(body(&c.far.lock().unwrap().received, c.wire)).unwrap())
+        .collect()
+}
+
+#[test]
+fn a_crowd_that_wants_the_latest_costs_one_gathering() {
+    let mut world = World::new(Options { history_events_max: 5, ..Options::default() });
+    (0..20).for_each(|n| assert!(world.publish(0, &n.to_string().repeat(1000))));
+    (0..100).for_each(|_| world.join_from(vec![0], Wire::Plain, 0, Resume::Start(Start::Latest)));
+    for number in 1..=100 {
+        world.give_room(number, 10);
+    }
+    let gathered = world.shard.link().counters.gathered_parts.value();
+    assert!(gathered < 10, "{gathered} gathered");
+}
+
+#[test]
+fn a_crowd_whose_place_is_gone_costs_one_gathering_and_its_memory_is_known() {
+    let mut world = World::new(Options { history_events_max: 20, ..Options::default() });
+    (0..40).for_each(|n| assert!(world.publish(0, &"x".repeat(2000 + n))));
+    let id: Box<str> = world.shared.order.id_of(3).to_string().into();
+    (0..100).for_each(|_| world.join_from(vec![0], Wire::Plain, 0, Resume::After(id.clone())));
+    for number in 1..=100 {
+        // The head and the gap, and a little of the part.
+        world.give_room(number, 400);
+    }
+    let gathered = world.shard.link().counters.gathered_parts.value();
+    let held: usize = world
+        .clients
+        .values()
+        .filter_map(|c| world.shard.own_of(c.key.index).map(|own| own.bytes.as_ptr() as usize))
+        .collect::<std::collections::HashSet<_>>()
+        .len();
+    assert!(
+        gathered < 10,
+        "{gathered} gathered, {held} parts held, {} bytes known of",
+        world.shard.parts.alive_bytes()
+    );
+}
+
+#[test]
+fn what_is_told_to_be_missing_is_not_sent_afterwards() {
+    let mut world = World::new(Options { history_events_max: 300, ..Options::default() });
+    for n in 0..400 {
+        assert!(world.publish(0, &n.to_string()));
+    }
+    let id: Box<str> = world.shared.order.id_of(100).to_string().into();
+    let room = usize::MAX / 2;
+    world.join_from(vec![0], Wire::Plain, room, Resume::After(id.clone()));
+    world.joined = 3;
+    for n in 0..50 {
+        assert!(world.publish(0, &n.to_string()));
+        while world.shard.turn().unwrap() == Next::Now {}
+    }
+    world.join_from(vec![0], Wire::Plain, room, Resume::After(id));
+    let text = bodies(&world).pop().unwrap();
+    let gap = text.find("fanfare-gap").expect("it is told");
+    let first: String = text[gap..].chars().take(300).collect();
+    let old = format!("id: {}\n", world.shared.order.id_of(120));
+    assert!(!text.contains(&old), "{first}");
+}
+
+#[test]
+fn parts_are_let_go_of_when_nobody_is_here() {
+    let mut world = World::new(Options::default());
+    for _ in 0..5 {
+        assert!(world.publish(0, &"x".repeat(50_000)));
+    }
+    for after in 0..4 {
+        let id: Box<str> = world.shared.order.id_of(after).to_string().into();
+        world.join_from(vec![0], Wire::Plain, usize::MAX / 2, Resume::After(id));
+    }
+    for client in std::mem::take(&mut world.clients).into_values() {
+        drop(world.shard.remove(client.key.index));
+    }
+    let mut next = world.shard.turn().unwrap();
+    let start = std::time::Instant::now();
+    // As whoever drives a shard does: it sleeps as long as it is told to.
+    while !world.shard.parts.is_empty() {
+        let Next::Wait(Some(time)) = next else { panic!("it sleeps for ever: {next:?}") };
+        std::thread::sleep(time);
+        next = world.shard.turn().unwrap();
+        assert!(start.elapsed() < Duration::from_secs(5));
+    }
+}
+
+#[test]
+fn a_shard_that_ends_leaves_no_interest_behind() {
+    let mut world = World::new(Options::default());
+    assert!(world.publish(0, "so the topic is known"));
+    let guest = Guest {
+        wanted: vec![Subscription::new("#").unwrap()],
+        ..Guest::new(b"head\n".to_vec(), vec![], Wire::Plain)
+    };
+    let sink = Sink::Scripted(Box::new(|bytes| Ok(bytes.len())));
+    world.shard.join_sink(sink, &guest).expect("there is a seat");
+    let World { shard, shared, .. } = world;
+    drop(shard);
+    for _ in 0..10_000 {
+        let draft = Draft::encode(&Event::new("x".repeat(100)), 1 << 20).unwrap();
+        let published = shared.order.publish(&Topic::new(TOPICS[0]).unwrap(), draft);
+        assert!(published.is_ok(), "full, with nobody here");
     }
 }
