@@ -10,7 +10,8 @@ use std::str::FromStr;
 /// is told so in their place, by one event named `gap_event` with JSON as data:
 /// `{"from":"7k2m...-41","to":"7k2m...-97","reason":"slow","missed":56}`.
 ///
-/// - `from` is the id of the last event that it was sent before, `null` if it was sent none;
+/// - `from` is the id of the last event that it was sent before, `null` if it was sent none, or none
+///   since its topics were [changed](crate::Hub::set_subscriptions);
 /// - `to` is the hub's id of the last event that is missing. It is the gap event's own id as well,
 ///   so a client that reconnects goes on behind it;
 /// - `missed` is how many events were dropped.

@@ -21,6 +21,11 @@ fn delete(server: &Server, query: &str) -> Answer {
     exchange(server.addr, &request)
 }
 
+fn put(server: &Server, query: &str) -> Answer {
+    let request = format!("PUT /connections{query} HTTP/1.1\r\nHost: {}\r\n\r\n", server.addr);
+    exchange(server.addr, &request)
+}
+
 fn disconnected(server: &Server, query: &str) -> u64 {
     json_of(&delete(server, query))["disconnected"].as_u64().unwrap()
 }
@@ -68,6 +73,31 @@ fn connections_are_listed_and_ended_by_id_topic_and_tag() {
 }
 
 #[test]
+fn topics_of_a_live_stream_are_changed_by_its_id() {
+    let server = Server::start(&[]);
+    let mut client = Client::get(server.addr, "/events?topic=a&topic=b");
+    let id = list(&server, "")[0]["id"].as_str().unwrap().to_owned();
+    let changed =
+        |query: &str| json_of(&put(&server, &format!("?id={id}{query}")))["changed"].clone();
+    assert_eq!(changed("&topic=b&topic=c/%23"), json!(1));
+    for topic in ["a", "b", "c/d"] {
+        publish(server.addr, &format!("?topic={topic}"), topic);
+    }
+    assert_eq!([client.data(), client.data()], ["b", "c/d"]);
+    assert_eq!(list(&server, "?topic=a"), Vec::<Value>::new());
+    assert_eq!(list(&server, "?topic=c/%23").len(), 1);
+    for query in ["", "&topic=", "&topic=a%2B"] {
+        assert_eq!(put(&server, &format!("?id={id}{query}")).status, 400, "{query}");
+    }
+    for query in ["", "?topic=a", "?id=x&topic=a"] {
+        assert_eq!(put(&server, query).status, 400, "{query}");
+    }
+    drop(client);
+    server.wait_for_metric("fanfare_connections", 0.0);
+    assert_eq!(changed("&topic=a"), json!(0));
+}
+
+#[test]
 fn the_slow_client_is_listed_first_among_those_that_lag() {
     let server = Server::start(&["--lag-bytes-max", "100MiB"]);
     let mut reader = Client::get(server.addr, "/events?topic=a");
@@ -99,7 +129,8 @@ fn nonsense_is_refused_with_the_reason_and_ends_nobody() {
         assert_eq!(get(server.addr, path).status, 400, "{path}");
     }
     for (request, allow) in [
-        ("POST /connections?all=1", "GET, HEAD, DELETE"),
+        ("POST /connections?all=1", "GET, HEAD, PUT, DELETE"),
+        ("PUT /topics", "GET, HEAD"),
         ("DELETE /topics", "GET, HEAD"),
         ("POST /topics", "GET, HEAD"),
     ] {
@@ -116,7 +147,13 @@ fn who_may_not_publish_may_neither_see_nor_end_connections() {
     let without = Server::start(&[]);
     let _clients =
         [&with_token, &without].map(|server| Client::get(server.addr, "/events?topic=a"));
-    for request in ["GET /connections", "GET /topics", "DELETE /connections?all=1"] {
+    let requests = [
+        "GET /connections",
+        "GET /topics",
+        "PUT /connections?id=1&topic=b",
+        "DELETE /connections?all=1",
+    ];
+    for request in requests {
         let ask = |server: &Server, fields: &str| {
             let host = format!("Host: {}\r\n", server.addr);
             exchange(server.addr, &format!("{request} HTTP/1.1\r\n{host}{fields}\r\n")).status

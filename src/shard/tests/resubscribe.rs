@@ -115,7 +115,7 @@ fn who_comes_back_has_what_it_missed_before_its_topics_are_changed() {
         let (changes, refusals) = run_returns(5000 + seed, steps() / 4 / seeds as usize);
         all = (all.0 + changes, all.1 + refusals);
     }
-    assert!(all.0 > 500 && all.1 > 10, "{all:?}");
+    assert!(all.0 > 100 && all.1 > 5, "{all:?}");
 }
 
 #[test]
