@@ -14,7 +14,7 @@ use super::record::{Record, Sent};
 use super::slots::Key;
 use super::{Command, Shard};
 use crate::filter::Subscription;
-use crate::frame::{chunk, Wire};
+use crate::frame::{chunk, Envelope, Wire};
 use crate::metrics::Reason;
 use crate::resume::{Resume, Start};
 use crate::sys::{AcceptError, Stream};
@@ -394,14 +394,16 @@ impl Shard {
 /// The first bytes that a client is sent: the response's head, its reconnection time, and what it
 /// has to be told first.
 pub(super) fn welcome(guest: &Guest, first: Option<&[u8]>) -> Vec<u8> {
-    let mut welcome = guest.head.clone();
-    if let Some(retry) = guest.retry {
-        let block = format!("retry: {}\n\n", retry.as_millis());
-        match guest.wire {
-            Wire::Plain => welcome.extend_from_slice(block.as_bytes()),
-            Wire::Chunked => welcome.extend_from_slice(&chunk(block.as_bytes())),
-        }
+    let retry = guest.retry.map(|retry| format!("retry: {}\n\n", retry.as_millis()));
+    let first = first.unwrap_or_default();
+    let mut welcome = Vec::with_capacity(guest.head.len() + first.len() + 64);
+    welcome.extend_from_slice(&guest.head);
+    if let Some(block) = retry {
+        let envelope = Envelope::new(guest.wire, block.len());
+        welcome.extend_from_slice(envelope.head());
+        welcome.extend_from_slice(block.as_bytes());
+        welcome.extend_from_slice(envelope.tail());
     }
-    welcome.extend_from_slice(first.unwrap_or_default());
+    welcome.extend_from_slice(first);
     welcome
 }
