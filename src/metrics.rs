@@ -139,7 +139,8 @@ pub struct Metrics {
     pub full_events: u64,
     /// Events times connections that took them.
     pub delivered_events: u64,
-    /// Bytes of events that sockets took, with their envelopes.
+    /// Bytes of events that sockets took, with their envelopes; those of a replay when they are
+    /// handed out.
     pub delivered_bytes: u64,
     /// Events times connections that were sent them because they had missed them; they count among
     /// the delivered ones as well, when they are handed out.

@@ -86,7 +86,8 @@ fn counters(out: &mut Out, metrics: &Metrics) {
         (
             "delivered_bytes",
             metrics.delivered_bytes,
-            "Bytes of events that sockets took, with their envelopes.",
+            "Bytes of events that sockets took, with their envelopes; those of a replay when they \
+             are handed out.",
         ),
         (
             "replayed_events",
