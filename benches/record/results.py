@@ -77,7 +77,25 @@ ENGINE = [
         part="paced",
     ),
     Figure("publish-call", "publish_ns", "`publish` without subscriber, from Rust", own="rust"),
-    Figure("publish-call", "publish_ns", "the same through the C ABI", own="c"),
+    Figure(
+        "publish-call",
+        "publish_ns",
+        "the same if nothing is kept",
+        own="rust-no-history",
+    ),
+    Figure("publish-call", "publish_ns", "`publish` through the C ABI", own="c"),
+    Figure(
+        "reconnect-replay",
+        "replay_ns",
+        "all come back at once with an id 1,000 events old: all have everything",
+        part="one-id-quiet",
+    ),
+    Figure(
+        "reconnect-replay",
+        "replay_cpu_ratio",
+        "the same: server CPU; connecting and a broadcast of the same bytes are 1",
+        part="one-id-quiet",
+    ),
     Figure("sinks", "delivery_ns", "a delivery to one of 1,000 sinks without a socket", own="1000"),
     Figure("sinks", "delivery_ns", "to one of 1,000,000", own="1000000"),
 ]
