@@ -4,9 +4,9 @@
 //! A list costs a few bytes an event; the events themselves are counted once, in however many
 //! lists they are, since that is what they take.
 
-use std::collections::HashMap;
 use std::ops::Range;
 
+use rustc_hash::FxHashMap;
 use slab::Slab;
 
 use crate::frame::{Frame, Wire};
@@ -16,7 +16,7 @@ use crate::order::EVENT_BYTES;
 pub(super) struct Aside {
     lists: Slab<List>,
     /// In how many lists each event is, by its sequence number.
-    kept: HashMap<u64, u32>,
+    kept: FxHashMap<u64, u32>,
     bytes: usize,
 }
 
@@ -57,6 +57,13 @@ impl Aside {
             *lists += 1;
         }
         self.lists.insert(List { items: items.into_boxed_slice(), holders: 1 }) as u32
+    }
+
+    /// Whether there is such a list, and it has these events.
+    pub(super) fn has(&self, list: u32, items: &[Item]) -> bool {
+        let list = self.lists.get(list as usize).map(|list| list.items.iter());
+        let sequence = |item: &Item| item.frame.sequence();
+        list.is_some_and(|list| list.map(sequence).eq(items.iter().map(sequence)))
     }
 
     /// One more holds a list.

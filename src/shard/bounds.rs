@@ -12,6 +12,7 @@
 //! something in the last tenth of that. Who does not read at all therefore delays others for that
 //! tenth at most, and then has to go. For the other policies nobody waits.
 
+use super::audience::Audience;
 use super::connection::{Lagging, State};
 use super::jump::Shares;
 use super::slots::Key;
@@ -84,7 +85,12 @@ impl Shard {
         // For each policy its own: what is left differs.
         let (mut jumps, mut conflations) = (Shares::default(), Shares::default());
         let mut changed = false;
-        for index in self.standing_at(audience, position) {
+        let mut furthest = self.standing_at(audience, position);
+        if costs && furthest.iter().any(|&index| self.policy_of(index) == Policy::Conflate) {
+            // All at once: those who are left with the same events share them from then on.
+            furthest.extend(self.others_to_conflate(audience, position));
+        }
+        for index in furthest {
             match self.policy_of(index) {
                 Policy::Disconnect => self.disconnect(index, Reason::Lagging),
                 Policy::DropOldest if costs => self.jump(index, jump_to, &mut jumps),
@@ -94,6 +100,20 @@ impl Shard {
             changed = true;
         }
         changed
+    }
+
+    /// Laggards that are conflated and stand further on than a position, but for what not all members
+    /// were sent.
+    fn others_to_conflate(&self, audience: u32, position: u64) -> Vec<u32> {
+        let Audience { lagging, log, .. } = &self.audiences[audience];
+        let stands_there = |&index: &u32| match &self.connections[index].state {
+            State::Lagging(lagging) => {
+                (position + 1..log.sent()).contains(&lagging.batch.start)
+                    && self.policy_of(index) == Policy::Conflate
+            }
+            _ => false,
+        };
+        lagging.iter().copied().filter(stands_there).collect()
     }
 
     fn standing_at(&self, audience: u32, position: u64) -> Vec<u32> {

@@ -1,12 +1,13 @@
 //! Conflation: of the events with one key only the newest matters.
 
-use std::collections::HashMap;
+use rustc_hash::FxHashMap;
 
 /// Which of some events are left when each that has a key takes the place of the one before with
 /// the same key: their numbers, ascending, so that they stand in the order of their last updates.
 /// Events without a key are all left. Costs one look at each event.
 pub(super) fn conflate<'a>(keys: impl Iterator<Item = Option<&'a str>>) -> Vec<usize> {
-    let mut newest: HashMap<&str, usize> = HashMap::new();
+    // Keys come from publishers, who can be trusted not to make them collide.
+    let mut newest: FxHashMap<&str, usize> = FxHashMap::default();
     let mut is_left = Vec::with_capacity(keys.size_hint().0);
     for (nth, key) in keys.enumerate() {
         if let Some(before) = key.and_then(|key| newest.insert(key, nth)) {

@@ -31,9 +31,14 @@ pub(crate) struct Missing {
     count: u64,
 }
 
-/// What laggards share who stood at the same place, while the same is done to all of them.
+/// What laggards share, while the same is done to all of them.
 #[derive(Default)]
-pub(super) struct Shares(HashMap<Stand, Left>);
+pub(super) struct Shares {
+    /// Of those who stood at the same place.
+    left: HashMap<Stand, Left>,
+    /// The lists that were made: who is left with the same events, wherever it stood, shares one.
+    lists: Vec<u32>,
+}
 
 /// Where a laggard stands: those who stand at the same place need the same.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -200,7 +205,7 @@ impl Shard {
         what: impl FnOnce(&Shard, &Lagging) -> Waiting,
     ) {
         let stand = self.laggard(index).stand();
-        let left = match shares.0.get(&stand).cloned() {
+        let left = match shares.left.get(&stand).cloned() {
             Some(left) => {
                 left.list.inspect(|&list| self.aside.share(list));
                 left
@@ -209,9 +214,9 @@ impl Shard {
                 let Waiting { begun, rest, conflated, dropped } = what(self, self.laggard(index));
                 let count = begun.len();
                 let items: Vec<Item> = begun.into_iter().chain(rest).collect();
-                let list = (!items.is_empty()).then(|| self.change_aside(|a| a.put(items)));
+                let list = (!items.is_empty()).then(|| self.put_aside(items, shares));
                 let left = Left { list, begun: count, conflated, dropped };
-                shares.0.insert(stand, left.clone());
+                shares.left.insert(stand, left.clone());
                 left
             }
         };
@@ -223,6 +228,18 @@ impl Shard {
         self.let_aside_go(index);
         let share = left.list.map(|list| Share { list, batch: 0..left.begun });
         self.laggard_mut(index).aside = share;
+    }
+
+    /// Sets events aside in a list of their own, or in one that has the same.
+    fn put_aside(&mut self, items: Vec<Item>, shares: &mut Shares) -> u32 {
+        let same = shares.lists.iter().copied().find(|&list| self.aside.has(list, &items));
+        if let Some(list) = same {
+            self.aside.share(list);
+            return list;
+        }
+        let list = self.change_aside(|aside| aside.put(items));
+        shares.lists.push(list);
+        list
     }
 
     /// Notes that a laggard will not be sent what comes after everything that it has begun.
