@@ -8,7 +8,7 @@ use crate::policy::Policy;
 use crate::resume::Start;
 use crate::shard::Visitor;
 
-/// How a [`Listener`] speaks to its clients, and its bounds. All of it has a default.
+/// How a [`Listener`](crate::Listener) speaks to its clients, and its bounds. All of it has a default.
 ///
 /// A client says what it wants in its request's query: `topic=NAME` once for each topic, and, if it
 /// likes, `tag=NAME`, 1 to 256 bytes of UTF-8 without control characters. By its tag a connection
