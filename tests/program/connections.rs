@@ -50,6 +50,7 @@ fn connections_are_listed_and_ended_by_id_topic_and_tag() {
     assert_eq!(one["addr"], first.socket().local_addr().unwrap().to_string());
     assert_eq!((&one["events"], &one["state"]), (&json!(1), &json!("live")));
     assert_eq!((&one["lag_events"], &one["lag_age_ms"]), (&json!(0), &json!(0)));
+    assert_eq!(one["policy"], "disconnect");
     assert!(one["since"].as_str().unwrap().ends_with('Z'), "{one}");
 
     let topics = json!({ "topics": [

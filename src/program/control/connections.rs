@@ -35,6 +35,7 @@ struct Listed<'a> {
     lag_events: u64,
     lag_bytes: u64,
     lag_age_ms: u64,
+    policy: &'static str,
 }
 
 /// Lists connections: `?topic=T&tag=T&lagging=1&limit=N`, each of which may be missing. Those that
@@ -121,6 +122,7 @@ impl<'a> From<&'a ConnectionInfo> for Listed<'a> {
             lag_events: info.lag_events,
             lag_bytes: info.lag_bytes,
             lag_age_ms: u64::try_from(info.lag_age.as_millis()).unwrap_or(u64::MAX),
+            policy: info.policy.as_str(),
         }
     }
 }
