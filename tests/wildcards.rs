@@ -143,6 +143,17 @@ fn a_filter_that_is_none_is_refused_with_what_to_do() {
     }
 }
 
+#[test]
+fn filters_that_concern_every_topic_are_few() {
+    let (_hub, listener) = serve(one_shard());
+    let path = |count: usize| {
+        let filters: Vec<String> = (0..count).map(|n| format!("topic=%2B/{n}")).collect();
+        format!("/events?topic=a/%23&{}", filters.join("&"))
+    };
+    assert_eq!(Client::get(listener.local_addr(), &path(4)).status(), 200);
+    assert_eq!(Client::get(listener.local_addr(), &path(5)).status(), 400);
+}
+
 /// Topics without end, as of a hub with one for each request: nothing of them stays.
 #[test]
 fn topics_that_are_gone_leave_nothing_behind() {

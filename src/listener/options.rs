@@ -46,6 +46,9 @@ pub struct ListenOptions {
     pub head_time_max: Duration,
     /// The most topics that one connection may want, at most 65,536. Default: 64.
     pub topics_max: usize,
+    /// The most filters of one connection that begin with a wildcard, at most 65,536. Each of them has
+    /// every topic looked at when a client resumes, while publishers wait. Default: 4.
+    pub wide_filters_max: usize,
     /// Where the streams of those begin who do not say what they had last, neither as `Last-Event-ID`
     /// nor with `latest` or `last=N` in the query. Default: with what is published from then on.
     pub start: Start,
@@ -108,6 +111,7 @@ impl Default for ListenOptions {
             head_bytes_max: 16 << 10,
             head_time_max: Duration::from_secs(10),
             topics_max: 64,
+            wide_filters_max: 4,
             start: Start::default(),
             policies: Policy::ALL.to_vec(),
             overload: Overload::default(),
@@ -136,6 +140,7 @@ impl ListenOptions {
             "above zero, at most 1 hour",
         )?;
         within((1..=65_536).contains(&self.topics_max), "topics_max", "1 to 65,536")?;
+        within(self.wide_filters_max <= 65_536, "wide_filters_max", "at most 65,536")?;
         self.check_socket_options()?;
         self.cors.check().map_err(|bounds| ListenError::Options { option: "cors", bounds })
     }

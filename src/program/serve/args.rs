@@ -87,6 +87,10 @@ pub(crate) struct ServeArgs {
     #[arg(long, env = "FANFARE_TOPICS_MAX", value_name = "N", default_value = "64")]
     topics_max: usize,
 
+    /// The most filters of one stream that begin with a wildcard
+    #[arg(long, env = "FANFARE_WIDE_FILTERS_MAX", value_name = "N", default_value = "4")]
+    wide_filters_max: usize,
+
     /// The most bytes of an event's data
     #[arg(long, env = "FANFARE_EVENT_BYTES_MAX", value_name = "SIZE", default_value = "1MiB",
           value_parser = units::bytes)]
@@ -271,6 +275,7 @@ impl ServeArgs {
             head_bytes_max: self.head_bytes_max,
             head_time_max: self.head_time_max,
             topics_max: self.topics_max,
+            wide_filters_max: self.wide_filters_max,
             overload: match self.overload {
                 OverloadArg::ComeAgain => Overload::ComeAgain,
                 OverloadArg::Unavailable => Overload::Unavailable,
