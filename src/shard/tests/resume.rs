@@ -232,8 +232,7 @@ fn run_returns(seed: u64, steps: usize, options: Options) {
 fn who_comes_back_gets_everything_since_once_and_in_order() {
     let seeds = 20;
     for seed in 0..seeds {
-        let options =
-            Options { batch_bytes_max: 700, topic_room_bytes: 2_000, ..Options::default() };
+        let options = Options { batch_bytes_max: 700, topic_room_bytes: 2_000, ..nobody_is_cut() };
         run_returns(seed, steps() / 4 / seeds as usize, options);
     }
 }
@@ -247,7 +246,7 @@ fn what_is_not_kept_any_more_is_told_before_what_comes_after_it() {
             topic_room_bytes: 2_000,
             history_events_max: 12,
             history_bytes_max: 5_000,
-            ..Options::default()
+            ..nobody_is_cut()
         };
         run_returns(3000 + seed, steps() / 4 / seeds as usize, options);
     }
