@@ -237,10 +237,16 @@ impl Envelope {
     }
 }
 
-/// Wraps bytes as one chunk.
-pub(crate) fn chunk(bytes: &[u8]) -> Vec<u8> {
-    let envelope = Envelope::new(Wire::Chunked, bytes.len());
+/// Bytes of an event stream, as a connection of a wire form is sent them by themselves.
+pub(crate) fn enveloped(wire: Wire, bytes: &[u8]) -> Vec<u8> {
+    let envelope = Envelope::new(wire, bytes.len());
     [envelope.head(), bytes, envelope.tail()].concat()
+}
+
+/// Wraps bytes as one chunk.
+#[cfg(test)]
+pub(crate) fn chunk(bytes: &[u8]) -> Vec<u8> {
+    enveloped(Wire::Chunked, bytes)
 }
 
 /// Writes one field a line of the text. CR, LF and CRLF end a line; a text that ends with one

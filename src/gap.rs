@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::frame::{chunk, Wire};
+use crate::frame::{enveloped, Wire};
 use crate::id::EventId;
 
 /// Events that a client would have got, and never will.
@@ -76,10 +76,7 @@ impl Gap {
         let reason = reason.as_str();
         // Writing to a string never fails.
         let _ = write!(block, ",\"to\":\"{to}\",\"reason\":\"{reason}\",\"missed\":{missed}}}\n\n");
-        match wire {
-            Wire::Plain => block.into_bytes(),
-            Wire::Chunked => chunk(block.as_bytes()),
-        }
+        enveloped(wire, block.as_bytes())
     }
 }
 
@@ -103,6 +100,7 @@ fn put_json_string(out: &mut String, text: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::frame::chunk;
     use crate::id::Epoch;
 
     #[test]

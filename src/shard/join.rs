@@ -14,7 +14,7 @@ use super::record::{Record, Sent};
 use super::slots::Key;
 use super::{Command, Shard};
 use crate::filter::Subscription;
-use crate::frame::{chunk, Envelope, Wire};
+use crate::frame::{enveloped, Wire};
 use crate::metrics::Reason;
 use crate::resume::{Resume, Start};
 use crate::sys::{AcceptError, Stream};
@@ -297,10 +297,7 @@ impl Shard {
             return None;
         }
         let block = format!("id: {}\n\n", self.shared.order.id_of(number));
-        Some(match wire {
-            Wire::Plain => block.into_bytes(),
-            Wire::Chunked => chunk(block.as_bytes()),
-        })
+        Some(enveloped(*wire, block.as_bytes()))
     }
 
     /// Makes a member of a connection that is to get what comes after a number, up to which
@@ -399,10 +396,7 @@ pub(super) fn welcome(guest: &Guest, first: Option<&[u8]>) -> Vec<u8> {
     let mut welcome = Vec::with_capacity(guest.head.len() + first.len() + 64);
     welcome.extend_from_slice(&guest.head);
     if let Some(block) = retry {
-        let envelope = Envelope::new(guest.wire, block.len());
-        welcome.extend_from_slice(envelope.head());
-        welcome.extend_from_slice(block.as_bytes());
-        welcome.extend_from_slice(envelope.tail());
+        welcome.extend(enveloped(guest.wire, block.as_bytes()));
     }
     welcome.extend_from_slice(first);
     welcome

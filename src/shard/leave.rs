@@ -8,7 +8,7 @@ use super::audience::Audience;
 use super::connection::{Connection, Place, State};
 use super::slots::Key;
 use super::Shard;
-use crate::frame::{chunk, Wire, LAST_CHUNK};
+use crate::frame::{enveloped, Wire, LAST_CHUNK};
 use crate::metrics::Reason;
 use crate::options::jittered;
 
@@ -50,12 +50,12 @@ impl Shard {
                 return Ok(false)
             }
         };
-        let mut farewell = Vec::new();
+        let (wire, mut farewell) = (self.audiences[place.audience].wire, Vec::new());
         if !retry.is_zero() {
-            farewell = format!("retry: {}\n\n", jittered(retry).as_millis()).into_bytes();
+            let block = format!("retry: {}\n\n", jittered(retry).as_millis());
+            farewell = enveloped(wire, block.as_bytes());
         }
-        if self.audiences[place.audience].wire == Wire::Chunked {
-            farewell = if farewell.is_empty() { farewell } else { chunk(&farewell) };
+        if wire == Wire::Chunked {
             farewell.extend_from_slice(LAST_CHUNK);
         }
         match self.connections[index].sink.send(&farewell) {
@@ -115,7 +115,8 @@ impl Shard {
         }
     }
 
-    /// Ends an audience that nobody is in, and the subscriptions that it was the last for. What it had pending gives its room back.
+    /// Ends an audience that nobody is in, and the subscriptions that it was the last for. What it
+    /// had pending gives its room back.
     pub(super) fn remove_audience(&mut self, index: u32) {
         let audience = self.audiences.remove(index);
         self.window_bytes -= audience.log.window_bytes();

@@ -26,7 +26,7 @@ use super::lag::{Own, Went, GO_BYTES_MAX};
 use super::record::Sent;
 use super::{Guest, Shard};
 use crate::filter::Subscription;
-use crate::frame::{Envelope, Frame, StreamId, Wire};
+use crate::frame::{Frame, StreamId};
 use crate::gap::Gap;
 use crate::order::{Known, Place};
 
@@ -243,8 +243,13 @@ impl Shard {
         let known = &mut self.audiences[audience].known;
         let replay = self.shared.order.replay(&wanted, known, place, bytes_max);
         let gap = replay.gap.map(|(gap, id)| (gap.encode(&options.gap_event, id, wire), gap));
+        let bytes = match &replay.frames[..] {
+            // An empty chunk would be the end of the stream.
+            [] => Arc::default(),
+            frames => Frame::gather(frames.iter(), wire, &mut self.lag_scratch).into(),
+        };
         let part = Part {
-            bytes: in_one_envelope(wire, &replay.frames).into(),
+            bytes,
             events: replay.frames.len() as u64,
             to: replay.to,
             is_all: replay.is_all,
@@ -326,23 +331,6 @@ impl Parts {
         if let Some((id, _)) = self.in_order.pop_front() {
             let part = self.shared.remove(&id);
             self.shared_bytes -= part.map_or(0, |part| part.bytes.len());
-        }
-    }
-}
-
-/// The bytes of events that are sent at once.
-pub(crate) fn in_one_envelope(wire: Wire, frames: &[Frame]) -> Vec<u8> {
-    match frames {
-        [] => Vec::new(),
-        [frame] => frame.wire(wire).to_vec(),
-        frames => {
-            let plain = frames.iter().map(|frame| frame.plain().len()).sum();
-            let envelope = Envelope::new(wire, plain);
-            let mut bytes = Vec::with_capacity(plain + 2 * Envelope::HEAD_BYTES_MAX);
-            bytes.extend_from_slice(envelope.head());
-            frames.iter().for_each(|frame| bytes.extend_from_slice(frame.plain()));
-            bytes.extend_from_slice(envelope.tail());
-            bytes
         }
     }
 }

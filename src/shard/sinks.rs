@@ -13,7 +13,7 @@ use crate::order::Published;
 
 pub(crate) use super::connection::Sink;
 #[cfg(feature = "internals")]
-pub(crate) use super::replay::{in_one_envelope, PART_BYTES_MAX};
+pub(crate) use super::replay::PART_BYTES_MAX;
 pub(crate) use super::slots::Key;
 #[cfg(feature = "internals")]
 pub(crate) use super::{audience::Audience, slots::Slots, tally::Tally};
