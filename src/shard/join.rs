@@ -272,12 +272,16 @@ impl Shard {
         }
         let number = self.take_all();
         let id = self.id_block(audience, number);
-        let position = self.audiences[audience].log.position_after(number);
+        let position = self.join_ring(index, audience, number);
         self.records[index as usize].joined_at = position as u32;
-        self.join_ring(index, audience, number, self.now_ms());
+        self.begin(index, &welcome(guest, id.as_deref()));
+    }
+
+    /// Begins the stream of a connection that has just become a member.
+    pub(super) fn begin(&mut self, index: u32, welcome: &[u8]) {
         self.begin_count(index, Sent::default());
         self.tell_of_beginning(index);
-        self.send_own(index, &welcome(guest, id.as_deref()));
+        self.send_own(index, welcome);
     }
 
     /// One connection more is in the crowd of each of an audience's topics.
@@ -301,16 +305,11 @@ impl Shard {
     }
 
     /// Makes a member of a connection that is to get what comes after a number, up to which
-    /// everything is in the logs, and of which nobody was sent more yet.
-    pub(super) fn join_ring(
-        &mut self,
-        index: u32,
-        audience: u32,
-        number: u64,
-        quiet_since_ms: u32,
-    ) {
+    /// everything is in the logs, and of which nobody was sent more yet. Returns where it stands.
+    pub(super) fn join_ring(&mut self, index: u32, audience: u32, number: u64) -> u64 {
         let position = self.audiences[audience].log.position_after(number);
-        self.stand_in_ring(index, audience, position, quiet_since_ms);
+        self.stand_in_ring(index, audience, position, self.now_ms());
+        position
     }
 
     pub(super) fn stand_in_ring(

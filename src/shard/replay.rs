@@ -106,10 +106,8 @@ impl Shard {
         if place.is_now {
             self.audiences[audience].known = Known::default();
             self.take_inbox();
-            self.join_ring(index, audience, place.after, self.now_ms());
-            self.begin_count(index, Sent::default());
-            self.tell_of_beginning(index);
-            return self.send_own(index, &bytes);
+            self.join_ring(index, audience, place.after);
+            return self.begin(index, &bytes);
         }
         self.audiences[audience].replaying += 1;
         self.link().counters.replaying_connections.add(1);
