@@ -290,7 +290,7 @@ impl ServeArgs {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use clap::Parser;
 
     use super::*;
@@ -301,7 +301,7 @@ mod tests {
         args: ServeArgs,
     }
 
-    fn parse(line: &[&str]) -> Result<ServeArgs, clap::Error> {
+    pub(in super::super) fn parse(line: &[&str]) -> Result<ServeArgs, clap::Error> {
         let line = ["serve"].iter().chain(line);
         Line::try_parse_from(line).map(|line| line.args)
     }

@@ -116,21 +116,13 @@ fn raise_descriptors(connections_max: usize) {
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser;
-
+    use super::args::tests::parse;
     use super::*;
-
-    #[derive(Parser)]
-    struct Line {
-        #[command(flatten)]
-        args: ServeArgs,
-    }
 
     #[test]
     fn a_token_on_the_command_line_is_refused() {
         for line in [&["--publish-token", "s3cret"][..], &["--publish-token"]] {
-            let line = Line::try_parse_from(["serve"].iter().chain(line));
-            let args = line.unwrap().args;
+            let args = parse(line).unwrap();
             let error = Server::start(&args).err().unwrap().to_string();
             assert!(
                 error.contains("FANFARE_PUBLISH_TOKEN") && !error.contains("s3cret"),
