@@ -179,6 +179,7 @@ impl Frame {
         let bytes = frames.clone().map(|frame| frame.plain().len()).sum();
         let envelope = Envelope::new(wire, bytes);
         buffer.clear();
+        buffer.reserve(envelope.head().len() + bytes + envelope.tail().len());
         buffer.extend_from_slice(envelope.head());
         frames.for_each(|frame| buffer.extend_from_slice(frame.plain()));
         buffer.extend_from_slice(envelope.tail());
