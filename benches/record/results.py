@@ -231,7 +231,10 @@ def about(record: Record) -> str:
     """With what, on what and when the record was taken."""
     report = record.any()
     machine, program, given = report["machine"], report["program"], report["parameters"]
+    commits = {of_one["program"].get("commit") for of_one in record.reports.values()}
     commit = f" ({program['commit']})" if program.get("commit") else ""
+    if commit and len(commits) > 1:
+        commit = f" ({program['commit']} and others)"
     clients, size = given.get("clients"), given.get("bytes")
     load = f"{clients:,} clients on loopback, events of {size} bytes; " if clients and size else ""
     memory = plain("bytes", machine["memory_bytes"]) if machine.get("memory_bytes") else "?"
