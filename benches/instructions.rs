@@ -92,8 +92,11 @@ fn gather_128((workbench, events, mut audience): Appending) -> Appending {
 #[library_benchmark]
 #[bench::in_1000(args = (1_000, 333), setup = Missing::of, teardown = check_sought)]
 #[bench::in_100000(args = (100_000, 33_333), setup = Missing::of, teardown = check_sought)]
-fn seek(missing: Missing) -> (Missing, Place) {
-    let place = missing.seek();
+fn seek_100(missing: Missing) -> (Missing, Place) {
+    let mut place = missing.seek();
+    for _ in 1..CALLS {
+        place = missing.seek();
+    }
     (missing, place)
 }
 
@@ -103,6 +106,8 @@ fn check_sought((missing, place): (Missing, Place)) {
 
 #[library_benchmark]
 #[bench::of_1000(args = (1_000, 1_000), setup = Missing::of, teardown = check_replayed)]
+#[bench::among_1000(args = (1_000, 100), setup = Missing::among, teardown = check_replayed)]
+#[bench::among_50000(args = (50_000, 100), setup = Missing::among, teardown = check_replayed)]
 fn replay(missing: Missing) -> (Missing, (usize, usize)) {
     let replayed = missing.replay();
     (missing, replayed)
@@ -140,7 +145,7 @@ library_benchmark_group!(
         deliver_100,
         append_128,
         gather_128,
-        seek,
+        seek_100,
         replay,
         replace_100,
         parse

@@ -60,8 +60,8 @@ fn audience(c: &mut Criterion) {
     group.finish();
 }
 
-/// Where a client was that comes back does not take longer to find in a hundred times as much; what
-/// it has missed is gathered once for all who have missed the same.
+/// Where a client was that comes back does not take longer to find in a hundred times as much, nor
+/// what it has missed among many more topics; it is gathered once for all who have missed the same.
 fn replay(c: &mut Criterion) {
     let mut group = c.benchmark_group("seek, events kept");
     for kept in [1_000, 100_000] {
@@ -75,6 +75,13 @@ fn replay(c: &mut Criterion) {
     let mut group = c.benchmark_group("1,000 events");
     group.throughput(Throughput::Elements(1_000));
     group.bench_function("seek and gather", |b| b.iter(|| missing.replay()));
+    group.finish();
+    let mut group = c.benchmark_group("100 events of other topics, topics known");
+    for topics in [1_000, 50_000] {
+        let missing = fixture::Missing::among(topics, 100);
+        missing.check_replay(missing.replay());
+        group.bench_function(BenchmarkId::from_parameter(topics), |b| b.iter(|| missing.replay()));
+    }
     group.finish();
 }
 

@@ -94,6 +94,11 @@ impl History {
         self.forgotten
     }
 
+    /// The number of the newest event, whether it is kept or not; zero if there was none.
+    pub(super) fn newest(&self) -> u64 {
+        self.events.back().map_or(self.forgotten.to, |newest| newest.sequence)
+    }
+
     /// When the oldest event that is kept was published.
     pub(super) fn oldest_ns(&self) -> Option<u64> {
         self.events.front().map(|kept| kept.at_ns)
@@ -102,11 +107,9 @@ impl History {
     /// Which of the kept events, counted from the oldest, come after a sequence number.
     pub(super) fn after(&self, sequence: u64) -> Range<usize> {
         let end = self.events.len();
-        match self.events.back() {
-            Some(newest) if newest.sequence > sequence => {
-                self.events.partition_point(|kept| kept.sequence <= sequence)..end
-            }
-            _ => end..end,
+        match self.newest() > sequence {
+            true => self.events.partition_point(|kept| kept.sequence <= sequence)..end,
+            false => end..end,
         }
     }
 
@@ -186,6 +189,8 @@ mod tests {
         assert_eq!(history.after(30), 4..4);
         history.forget_oldest();
         assert_eq!((history.after(0), history.oldest_ns()), (0..3, Some(210)));
+        (0..3).for_each(|_| _ = history.forget_oldest());
+        assert_eq!((history.newest(), history.after(0)), (30, 0..0));
     }
 
     #[test]

@@ -4,7 +4,8 @@
 //!
 //! ```text
 //! room                           what waits to be sent, and who waits for that
-//! history   gone                 what is kept of one topic; what is known of those that are gone
+//! history   gone   recent        what is kept of one topic; what is known of those that are gone;
+//!                                the topics by their newest events
 //! topics -> matching -> replay   all topics within their bounds; those of a client's
 //!                                subscriptions; what it has missed when it comes back
 //! mod                publishing, and the shards' interest
@@ -13,6 +14,7 @@
 mod gone;
 mod history;
 mod matching;
+mod recent;
 mod replay;
 mod room;
 #[cfg(test)]

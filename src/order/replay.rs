@@ -10,7 +10,7 @@ use std::collections::BinaryHeap;
 use std::ops::Range;
 
 use super::history::{Forgotten, History};
-use super::matching::Known;
+use super::matching::{Known, LOOKS_MAX};
 use super::topics::Topics;
 use super::Order;
 use crate::filter::Subscription;
@@ -58,10 +58,13 @@ impl Order {
         let mut locked = self.lock();
         // All that is too old: it is not to be replayed.
         locked.topics.forget_old(self.now_ns(), usize::MAX);
-        let past = self.past(&locked.topics, wanted, known);
+        let mut past = self.past(&locked.topics, wanted, known);
         let id = match resume {
             Resume::After(id) => id,
-            Resume::Start(start) => return (past.or_now(past.start(*start)), None),
+            Resume::Start(start) => {
+                let place = past.start(*start);
+                return (past.or_now(place), None);
+            }
         };
         let (after, reason) = past.find(id);
         let place = Place { after, latest_to: 0, forgiven_to: after, is_now: false };
@@ -91,7 +94,7 @@ impl Order {
         bytes_max: usize,
     ) -> Replay {
         let locked = self.lock();
-        let past = self.past(&locked.topics, wanted, known);
+        let mut past = self.past(&locked.topics, wanted, known);
         let (frames, to) = past.merge(place, bytes_max);
         let (is_all, to) = (to.is_none(), to.unwrap_or(past.now));
         Replay { frames, to, is_all, gap: past.gap(place) }
@@ -103,9 +106,7 @@ impl Order {
         wanted: &'a [Subscription],
         known: &'a mut Known,
     ) -> Past<'a> {
-        topics.renew(known, wanted);
-        let (known, now) = (&known.topics[..], self.sequence());
-        Past { topics, wanted, known, now, epoch: self.epoch }
+        Past { topics, wanted, known, now: self.sequence(), epoch: self.epoch }
     }
 }
 
@@ -113,20 +114,22 @@ impl Order {
 struct Past<'a> {
     topics: &'a Topics,
     wanted: &'a [Subscription],
-    /// Those of the topics that there are.
-    known: &'a [u32],
+    known: &'a mut Known,
     /// The number of the last event.
     now: u64,
     epoch: Epoch,
 }
 
-impl Past<'_> {
-    fn histories(&self) -> impl Iterator<Item = &History> {
-        self.known.iter().map(|&index| &self.topics.entry(index).history)
+impl<'a> Past<'a> {
+    /// What is kept of the topics that had an event after a number.
+    fn histories_since(&mut self, number: u64) -> impl Iterator<Item = &'a History> {
+        let Past { topics, wanted, .. } = *self;
+        let since = topics.since(number, wanted, self.known);
+        since.into_iter().map(|index| &topics.entry(index).history)
     }
 
     /// What is not kept any more of what was published after a number.
-    fn forgotten_after(&self, number: u64) -> Vec<Forgotten> {
+    fn forgotten_after(&mut self, number: u64) -> Vec<Forgotten> {
         if self.topics.keep_events() {
             return self.topics.forgotten_after(number, self.wanted, self.known);
         }
@@ -135,20 +138,32 @@ impl Past<'_> {
     }
 
     /// The number of the event with an id, and what is wrong with the id.
-    fn find(&self, id: &str) -> (u64, Option<GapReason>) {
-        // The oldest, should several topics have it: then nothing is missed.
-        if let Some(own) = self.histories().filter_map(|history| history.find(id)).min() {
-            return (own, None);
+    fn find(&mut self, id: &str) -> (u64, Option<GapReason>) {
+        let hubs = EventId::parse(id);
+        if let Some(EventId { sequence, .. }) = hubs.filter(|id| id.epoch == self.epoch) {
+            if sequence <= self.now {
+                return (sequence, None);
+            }
         }
-        match EventId::parse(id) {
-            Some(id) if id.epoch == self.epoch && id.sequence <= self.now => (id.sequence, None),
-            Some(id) if id.epoch != self.epoch => (0, Some(GapReason::Restarted)),
-            _ => (self.now, Some(GapReason::UnknownId)),
+        match (self.find_own(id), hubs) {
+            (Some(sequence), _) => (sequence, None),
+            (None, Some(id)) if id.epoch != self.epoch => (0, Some(GapReason::Restarted)),
+            (None, _) => (self.now, Some(GapReason::UnknownId)),
         }
     }
 
+    /// The number of the event with an id that its publisher gave it: the oldest, should several
+    /// topics have it, since then nothing is missed.
+    fn find_own(&mut self, id: &str) -> Option<u64> {
+        if !self.topics.have_own_ids {
+            return None;
+        }
+        let all = self.topics.all(self.wanted, self.known).iter();
+        all.filter_map(|&index| self.topics.entry(index).history.find(id)).min()
+    }
+
     /// Where a client begins that says nothing of what it had.
-    fn start(&self, start: Start) -> Place {
+    fn start(&mut self, start: Start) -> Place {
         let forgiven_to = self.now;
         let (after, latest_to) = match start {
             Start::Now => (self.now, 0),
@@ -158,34 +173,48 @@ impl Past<'_> {
         Place { after, latest_to, forgiven_to, is_now: false }
     }
 
-    /// The number before the newest events, so many over all topics.
-    fn before_last(&self, count: usize) -> u64 {
+    /// The number before the newest events, so many over all topics. Most often they are events
+    /// of a few topics.
+    fn before_last(&mut self, count: usize) -> u64 {
+        let recently = self.topics.recent.before_newest(LOOKS_MAX);
+        let newest = match self.newest_after(recently, count) {
+            newest if newest.len() < count => self.newest_after(0, count),
+            newest => newest,
+        };
+        newest.last().map_or(self.now, |&oldest| oldest - 1)
+    }
+
+    /// The numbers of the newest events after a number, so many at most, from the newest on.
+    fn newest_after(&mut self, number: u64, count: usize) -> Vec<u64> {
         let mut newest: Vec<u64> = Vec::new();
-        for history in self.histories() {
-            let from = history.len().saturating_sub(count);
-            let events = (from..history.len()).filter_map(|nth| history.event(nth));
+        for history in self.histories_since(number) {
+            let after = history.after(number);
+            let from = after.start.max(after.end.saturating_sub(count));
+            let events = (from..after.end).filter_map(|nth| history.event(nth));
             newest.extend(events.map(|kept| kept.sequence));
         }
         newest.sort_unstable_by_key(|&sequence| Reverse(sequence));
         newest.truncate(count);
-        newest.last().map_or(self.now, |&oldest| oldest - 1)
+        newest
     }
 
     /// The place, or the end of what was published if there is nothing that is wanted before it.
-    fn or_now(&self, place: Place) -> Place {
-        let is_now = self.histories().all(|history| place.wanted_of(history).is_empty());
+    fn or_now(&mut self, place: Place) -> Place {
+        let mut histories = self.histories_since(place.after);
+        let is_now = histories.all(|history| place.wanted_of(history).is_empty());
         Place { after: if is_now { self.now } else { place.after }, is_now, ..place }
     }
 
     /// What a client at a place has missed for good, and the id to tell it with: not beyond the
     /// first event that it will get, since it may be gone before that.
-    fn gap(&self, place: Place) -> Option<(Gap, EventId)> {
-        let id_of = |sequence| EventId { epoch: self.epoch, sequence };
+    fn gap(&mut self, place: Place) -> Option<(Gap, EventId)> {
+        let epoch = self.epoch;
+        let id_of = |sequence| EventId { epoch, sequence };
         let before = place.after.max(place.forgiven_to);
         let forgotten = self.forgotten_after(before);
         let to = forgotten.iter().map(|forgotten| forgotten.to).max()?;
         let missed = forgotten.iter().map(|forgotten| forgotten.count_after(before)).sum();
-        let firsts = self.histories().filter_map(|history| {
+        let firsts = self.histories_since(place.after).filter_map(|history| {
             history.event(history.after(place.after).start).map(|kept| kept.sequence)
         });
         let id = firsts.min().map_or(self.now, |first| (first - 1).min(to));
@@ -195,9 +224,9 @@ impl Past<'_> {
 
     /// The next events after a place, in order, of about so many bytes; and up to which number
     /// they are all, if there are more.
-    fn merge(&self, place: Place, bytes_max: usize) -> (Vec<Frame>, Option<u64>) {
+    fn merge(&mut self, place: Place, bytes_max: usize) -> (Vec<Frame>, Option<u64>) {
         let mut heads: Vec<Head<'_>> = self
-            .histories()
+            .histories_since(place.after)
             .map(|history| Head { history, left: place.wanted_of(history) })
             .filter(|head| !head.left.is_empty())
             .collect();

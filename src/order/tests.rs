@@ -1,18 +1,17 @@
 //! What is kept, and what is said of what is not, whatever is published to however many topics.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use super::*;
 use crate::event::Event;
-use crate::resume::Resume;
+use crate::resume::{Resume, Start};
 
-/// Everything after a number, as a client of subscriptions gets it: the numbers, and up to where
-/// it was told that something is missing.
-fn replayed(order: &Order, wanted: &[Subscription], after: u64) -> (Vec<u64>, Option<u64>) {
-    let id = order.id_of(after).to_string();
+/// Everything that a client of subscriptions gets: the numbers, and up to where it was told that
+/// something is missing.
+fn replayed(order: &Order, wanted: &[Subscription], resume: &Resume) -> (Vec<u64>, Option<u64>) {
     let mut known = Known::default();
-    let (mut place, gap) = order.place(wanted, &mut known, &Resume::After(id.into()));
+    let (mut place, gap) = order.place(wanted, &mut known, resume);
     let mut numbers = Vec::new();
     loop {
         let part = order.replay(wanted, &mut known, place, 2_000);
@@ -24,6 +23,24 @@ fn replayed(order: &Order, wanted: &[Subscription], after: u64) -> (Vec<u64>, Op
         assert!(part.to > place.after, "it gets on");
         place.after = part.to;
     }
+}
+
+/// Whether clients that say nothing of what they had get the newest of all that is kept: so many
+/// events, or one of each topic.
+fn check_starts<'a>(
+    order: &Order,
+    wanted: &[Subscription],
+    count: usize,
+    topic_of: impl Fn(u64) -> &'a String,
+) {
+    let start = |start| replayed(order, wanted, &Resume::Start(start)).0;
+    let kept = start(Start::Last(Start::LAST_MAX));
+    assert_eq!(start(Start::Last(count as u32)), kept[kept.len().saturating_sub(count)..]);
+    let newest: BTreeMap<_, _> = kept.iter().map(|&number| (topic_of(number), number)).collect();
+    let mut newest: Vec<u64> = newest.into_values().collect();
+    newest.sort_unstable();
+    assert_eq!(start(Start::Latest), newest);
+    assert_eq!(start(Start::Now), []);
 }
 
 #[test]
@@ -39,6 +56,7 @@ fn what_is_kept_is_the_newest_within_the_bounds_and_the_rest_is_never_forgotten_
         };
         let order = Order::new(Box::new([]), &Options { shards: 0, ..options });
         let mut published: BTreeMap<u64, String> = BTreeMap::new();
+        let mut clients = VecDeque::new();
         for step in 0..2_000 {
             // Some topics are busy, most are seldom heard of.
             let topic = match random.bool() {
@@ -51,6 +69,15 @@ fn what_is_kept_is_the_newest_within_the_bounds_and_the_rest_is_never_forgotten_
                 unreachable!("there is room for what nobody wants")
             };
             published.insert(id.sequence, topic.clone());
+            // Clients come and go, also those that want what is gone by now.
+            if random.u32(..4) == 0 {
+                let name = Subscription::new(&format!("quiet/{}", random.u32(..200))).unwrap();
+                order.register(0, std::slice::from_ref(&name), |_, _| None);
+                clients.push_back(name);
+            }
+            if clients.len() > 20 {
+                order.unregister(0, &clients.pop_front().unwrap(), &[]);
+            }
             let counts = order.counts();
             assert!(counts.kept_bytes <= total as u64, "{}", counts.kept_bytes);
             if step % 10 > 0 {
@@ -63,7 +90,8 @@ fn what_is_kept_is_the_newest_within_the_bounds_and_the_rest_is_never_forgotten_
                 _ => vec![Subscription::new(&topic).unwrap()],
             };
             let after = random.u64(..=id.sequence);
-            let (numbers, told_to) = replayed(&order, &wanted, after);
+            let resume = Resume::After(order.id_of(after).to_string().into());
+            let (numbers, told_to) = replayed(&order, &wanted, &resume);
             let matches = |topic: &str| {
                 wanted.iter().any(|wanted| wanted.matches(&Topic::new(topic).unwrap()))
             };
@@ -75,8 +103,37 @@ fn what_is_kept_is_the_newest_within_the_bounds_and_the_rest_is_never_forgotten_
             assert!(numbers.is_sorted() && numbers.iter().all(|number| all.contains(number)));
             let missing = all.iter().filter(|number| !numbers.contains(number)).max();
             assert_eq!(told_to, missing.copied(), "after {after} of {wanted:?}");
+            check_starts(&order, &wanted, random.usize(..30), |number| &published[&number]);
         }
     }
+}
+
+#[test]
+fn what_was_forgotten_of_a_topic_that_came_back_is_told_of_once() {
+    let order = Order::new(Box::new([]), &Options { shards: 0, ..Options::default() });
+    for topic in ["was/before", "is/gone", "is/kept", "is/kept"] {
+        let draft = Draft::encode(&Event::new("x"), 1_000).unwrap();
+        let id = order.publish(&Topic::new(topic).unwrap(), draft).ok().unwrap();
+        if id.sequence == 2 {
+            order.lock().topics.forget_old(u64::MAX, usize::MAX);
+        }
+    }
+    assert_eq!(order.counts().known_topics, 1);
+    let gone = [Subscription::new("is/gone").unwrap()];
+    // The second time it is the same topic, with the same number, at the same index.
+    for _ in 0..2 {
+        order.register(0, &gone, |_, _| None);
+        order.unregister(0, &gone[0], &[]);
+    }
+    order.register(0, &gone, |_, _| None);
+    assert_eq!(order.counts().known_topics, 2);
+    let filter = [Subscription::new("is/+").unwrap()];
+    let resume = Resume::After(order.id_of(1).to_string().into());
+    let (place, gap) = order.place(&filter, &mut Known::default(), &resume);
+    let gap = gap.expect("its event is missing").0;
+    assert_eq!((gap.to.sequence, gap.missed), (2, Some(1)));
+    let replay = order.replay(&filter, &mut Known::default(), place, 10_000);
+    assert_eq!((replay.frames.len(), replay.is_all), (2, true));
 }
 
 #[test]

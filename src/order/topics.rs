@@ -16,7 +16,8 @@ use slab::Slab;
 
 use super::gone::Gone;
 use super::history::{Forgotten, History, Kept};
-use super::matching::Matcher;
+use super::matching::{Known, Matcher};
+use super::recent::Recent;
 use super::room::Room;
 use crate::filter::tree::FilterTree;
 use crate::filter::Subscription;
@@ -73,6 +74,8 @@ pub(super) struct Topics {
     filters: FilterTree<Box<[bool]>>,
     /// When the topics' oldest events were published, or an older one; with the topics' indices.
     oldest: BinaryHeap<Reverse<(u64, u32)>>,
+    /// The topics by their newest events, if any are kept.
+    pub(super) recent: Recent,
     /// Topics of which nothing is kept, or was not once, in the order in which they came here.
     idle: VecDeque<u32>,
     /// How many topics have an audience.
@@ -82,6 +85,8 @@ pub(super) struct Topics {
     kept_events: usize,
     /// The last number of any event that is not kept any more.
     forgotten_to: u64,
+    /// Whether an event ever had an id of its publisher's own.
+    pub(super) have_own_ids: bool,
     gone: Gone,
 }
 
@@ -126,11 +131,13 @@ impl Topics {
             generation: 0,
             filters: FilterTree::default(),
             oldest: BinaryHeap::new(),
+            recent: Recent::default(),
             idle: VecDeque::new(),
             wanted: 0,
             kept_bytes: 0,
             kept_events: 0,
             forgotten_to: 0,
+            have_own_ids: false,
             gone: Gone::default(),
         }
     }
@@ -162,9 +169,11 @@ impl Topics {
         });
         self.wanted += usize::from(state.is_wanted());
         let history = History::after_forgetting(self.gone.recall(topic));
+        let newest = history.newest();
         let entry =
             Entry { state, history, pinned: 0, newest_ns: 0, in_oldest: false, in_idle: false };
         let index = self.entries.insert(entry) as u32;
+        self.recent.insert(index, newest);
         self.generation += 1;
         self.by_name.insert(topic.clone(), index);
         self.in_order.insert(topic.clone(), index);
@@ -261,8 +270,10 @@ impl Topics {
         entry.newest_ns = at_ns;
         if kept.frame.own_id().is_some() {
             entry.state.own_ids.store(true, Ordering::Relaxed);
+            self.have_own_ids = true;
         }
         if events_max > 0 {
+            self.recent.push(index, entry.history.newest(), kept.sequence);
             let (bytes_before, len_before) = (entry.history.bytes(), entry.history.len());
             entry.history.push(kept);
             while entry.history.len() > events_max || entry.history.bytes() > bytes_max {
@@ -359,6 +370,7 @@ impl Topics {
         self.generation += 1;
         self.by_name.remove(&entry.state.name);
         self.in_order.remove(&entry.state.name);
+        self.recent.remove(index, entry.history.newest());
         if self.keep_events() {
             self.gone.remember(&entry.state.name, entry.history.forgotten());
         }
@@ -377,16 +389,17 @@ impl Topics {
     }
 
     /// What is known of the events of subscriptions' topics that are not kept, as far as they were
-    /// published after a number. `known` are those topics that there are.
+    /// published after a number.
     pub(super) fn forgotten_after(
         &self,
         number: u64,
         subscriptions: &[Subscription],
-        known: &[u32],
+        known: &mut Known,
     ) -> Vec<Forgotten> {
         if self.forgotten_to <= number {
             return Vec::new();
         }
+        let known = self.since(number, subscriptions, known);
         let known = known.iter().map(|&index| self.entry(index).history.forgotten());
         let by_name = subscriptions.iter().filter_map(|subscription| match subscription {
             Subscription::Topic(topic) if self.find(topic).is_none() => Some(self.gone.find(topic)),

@@ -19,16 +19,16 @@ use std::collections::{HashMap, VecDeque};
 use std::io::ErrorKind;
 use std::sync::{Arc, Weak};
 
-use super::audience::Audience;
 use super::connection::{Place as Standing, State};
 use super::join::welcome;
 use super::lag::{Own, Went, GO_BYTES_MAX};
 use super::record::Sent;
+use super::slots::Key;
 use super::{Guest, Shard};
 use crate::filter::Subscription;
 use crate::frame::{Frame, StreamId};
 use crate::gap::Gap;
-use crate::order::{Known, Place};
+use crate::order::{Known, Order, Place};
 
 /// What a part has at most, unless a single event is larger; and when much is replayed at once.
 /// Less in tests, so that there are many.
@@ -39,6 +39,8 @@ const SMALL_PART_BYTES_MAX: usize = if cfg!(test) { 300 } else { 4 << 10 };
 const SHARED_PARTS_MAX: usize = 64;
 const SHARED_BYTES_MAX: usize = 4 << 20;
 const SHARED_TICKS: u8 = 10;
+/// Topics of audiences that are known at once, about, unless it is one that has so many.
+const KNOWN_MAX: usize = 1 << 20;
 
 /// How far a client is that is sent what it has missed.
 pub(crate) struct Replaying {
@@ -74,6 +76,10 @@ pub(super) struct Parts {
     /// Those that someone may still be sent, and what they took when that was last looked at.
     alive: Vec<Weak<[u8]>>,
     alive_bytes: usize,
+    /// The audiences of which it is known which topics they have, and for how many ticks.
+    knowing: VecDeque<(Key, u8)>,
+    /// How many topics these had when that was last looked at.
+    known: usize,
 }
 
 /// The audience, the place that a part begins at, up to where it has only the latest, and up to
@@ -91,9 +97,8 @@ impl Shard {
     /// Begins the stream of a client that wants something of the past, or has to be told that it
     /// is gone.
     pub(super) fn begin_replay(&mut self, index: u32, audience: u32, guest: &Guest) {
-        let wanted = self.wanted_by(audience);
-        let known = &mut self.audiences[audience].known;
-        let (place, gap) = self.shared.order.place(&wanted, known, &guest.resume);
+        let (place, gap) =
+            self.ask_of(audience, |order, wanted, known| order.place(wanted, known, &guest.resume));
         let first = match gap {
             Some((gap, id)) => {
                 self.link().counters.count_gap(gap.reason);
@@ -104,7 +109,6 @@ impl Shard {
         };
         let bytes = welcome(guest, first.as_deref());
         if place.is_now {
-            self.audiences[audience].known = Known::default();
             self.take_inbox();
             self.join_ring(index, audience, place.after);
             return self.begin(index, &bytes);
@@ -216,11 +220,7 @@ impl Shard {
 
     /// One connection less of an audience replays.
     pub(super) fn leave_replaying(&mut self, audience: u32) {
-        let Audience { replaying, known, .. } = &mut self.audiences[audience];
-        *replaying -= 1;
-        if *replaying == 0 {
-            *known = Known::default();
-        }
+        self.audiences[audience].replaying -= 1;
         self.link().counters.replaying_connections.sub(1);
     }
 
@@ -234,12 +234,12 @@ impl Shard {
 
     /// Gathers a part, and the event that says what is missing before it.
     fn gather(&mut self, audience: u32, place: Place) -> (Part, Option<(Vec<u8>, Gap)>) {
-        let (wanted, wire) = (self.wanted_by(audience), self.audiences[audience].wire);
-        let options = &self.shared.options;
+        let (options, wire) = (&self.shared.options, self.audiences[audience].wire);
         let crowded = self.parts.alive_bytes > options.lag_total_bytes_max / options.shards / 4;
         let bytes_max = if crowded { SMALL_PART_BYTES_MAX } else { PART_BYTES_MAX };
-        let known = &mut self.audiences[audience].known;
-        let replay = self.shared.order.replay(&wanted, known, place, bytes_max);
+        let replay = self
+            .ask_of(audience, |order, wanted, known| order.replay(wanted, known, place, bytes_max));
+        let options = &self.shared.options;
         let gap = replay.gap.map(|(gap, id)| (gap.encode(&options.gap_event, id, wire), gap));
         let bytes = match &replay.frames[..] {
             // An empty chunk would be the end of the stream.
@@ -267,14 +267,56 @@ impl Shard {
         (self.audiences.key_at(audience).to_u64(), place.after, latest_to, forgiven_to)
     }
 
+    /// Asks the hub's order about an audience's topics. Which these are is then known for a while,
+    /// if it had to be found out.
+    fn ask_of<T>(
+        &mut self,
+        audience: u32,
+        ask: impl FnOnce(&Order, &[Subscription], &mut Known) -> T,
+    ) -> T {
+        let wanted = self.wanted_by(audience);
+        let known = &mut self.audiences[audience].known;
+        let was_known = known.count();
+        let answer = ask(&self.shared.order, &wanted, known);
+        if was_known == 0 && known.count() > 0 {
+            self.parts.known += known.count();
+            self.parts.knowing.push_back((self.audiences.key_at(audience), 0));
+            while self.parts.known > KNOWN_MAX && self.parts.knowing.len() > 1 {
+                self.forget_known();
+            }
+        }
+        answer
+    }
+
+    /// Lets go of what has been known the longest of an audience's topics. They are found again
+    /// should they be needed.
+    fn forget_known(&mut self) {
+        let first = self.parts.knowing.pop_front();
+        if let Some(audience) = first.and_then(|(key, _)| self.audiences.get_mut(key)) {
+            let known = std::mem::take(&mut audience.known);
+            self.parts.known = self.parts.known.saturating_sub(known.count());
+        }
+    }
+
     /// An audience's subscriptions.
     pub(super) fn wanted_by(&self, audience: u32) -> Vec<Subscription> {
         let keys = self.audiences[audience].wanted.iter();
         keys.map(|&key| self.routes.subscribed(key).what.clone()).collect()
     }
 
-    /// Lets go of parts that were gathered a while ago.
+    /// Lets go of parts that were gathered a while ago, and of which topics audiences have.
     pub(super) fn forget_parts(&mut self) {
+        let (mut knowing, mut known) = (std::mem::take(&mut self.parts.knowing), 0);
+        knowing.retain_mut(|(key, ticks)| {
+            let Some(audience) = self.audiences.get_mut(*key) else { return false };
+            *ticks = ticks.saturating_add(1);
+            if *ticks > SHARED_TICKS && audience.replaying == 0 {
+                audience.known = Known::default();
+            }
+            known += audience.known.count();
+            audience.known.count() > 0
+        });
+        (self.parts.knowing, self.parts.known) = (knowing, known);
         self.parts.tick();
     }
 }
@@ -322,7 +364,7 @@ impl Parts {
 
     /// Whether nothing is kept, nor anyone known to be sent anything.
     pub(super) fn is_empty(&self) -> bool {
-        self.in_order.is_empty() && self.alive.is_empty()
+        self.in_order.is_empty() && self.alive.is_empty() && self.knowing.is_empty()
     }
 
     fn forget_first(&mut self) {
