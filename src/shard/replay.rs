@@ -298,6 +298,13 @@ impl Shard {
         }
     }
 
+    /// How many topics those audiences have of which that is known.
+    #[cfg(test)]
+    pub(super) fn known_topics(&self) -> Vec<usize> {
+        let audiences = self.parts.knowing.iter().map(|(key, _)| &self.audiences[key.index]);
+        audiences.map(|audience| audience.known.count()).collect()
+    }
+
     /// An audience's subscriptions.
     pub(super) fn wanted_by(&self, audience: u32) -> Vec<Subscription> {
         let keys = self.audiences[audience].wanted.iter();

@@ -343,6 +343,39 @@ fn parts_are_let_go_of_when_nobody_is_here() {
 }
 
 #[test]
+fn which_topics_a_filter_has_is_known_for_a_while_and_not_for_ever() {
+    let World { mut shard, shared, .. } = World::new(Options::default());
+    for n in 0..30 {
+        let draft = Draft::encode(&Event::new("x"), 1 << 20).unwrap();
+        let topic = Topic::new(&format!("rooms/{}", n % 15)).unwrap();
+        assert!(shared.order.publish(&topic, draft).is_ok());
+    }
+    let join = |shard: &mut Shard, filter: &str| {
+        let id = shared.order.id_of(3).to_string();
+        let guest = Guest {
+            wanted: vec![Subscription::new(filter).unwrap()],
+            resume: Resume::After(id.into()),
+            ..Guest::new(b"head\n".to_vec(), vec![], Wire::Plain)
+        };
+        let sink = Sink::Scripted(Box::new(|bytes| Ok(bytes.len())));
+        shard.join_sink(sink, &guest).expect("there is a seat");
+    };
+    // All of them had an event since, which is too many to look at for each client.
+    join(&mut shard, "rooms/#");
+    assert_eq!(shard.known_topics(), [15]);
+    // Who wants the same needs nothing found.
+    join(&mut shard, "+/1");
+    join(&mut shard, "rooms/#");
+    assert_eq!(shard.known_topics(), [15, 1]);
+    let start = std::time::Instant::now();
+    while !shard.parts.is_empty() {
+        assert!(start.elapsed() < Duration::from_secs(10), "known for ever");
+        let Next::Wait(Some(time)) = shard.turn().unwrap() else { continue };
+        std::thread::sleep(time);
+    }
+}
+
+#[test]
 fn a_shard_that_ends_leaves_no_interest_behind() {
     let mut world = World::new(Options::default());
     assert!(world.publish(0, "so the topic is known"));
