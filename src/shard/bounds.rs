@@ -24,6 +24,26 @@ use crate::policy::Policy;
 const STALLED_SHARE: u128 = 10;
 
 impl Shard {
+    /// Does something that changes what an audience keeps, and accounts for it.
+    pub(super) fn change_log(&mut self, audience: u32, change: impl FnOnce(&mut Audience)) {
+        let audience = &mut self.audiences[audience];
+        let (before, window_before) = (audience.log.lag_bytes(), audience.log.window_bytes());
+        change(audience);
+        let after = audience.log.lag_bytes();
+        self.window_bytes = self.window_bytes + audience.log.window_bytes() - window_before;
+        self.count_lag_bytes(before, after);
+    }
+
+    /// What is kept somewhere for laggards has changed.
+    pub(super) fn count_lag_bytes(&mut self, before: usize, after: usize) {
+        self.lag_bytes = self.lag_bytes + after - before;
+        let counter = &self.link().counters.lag_bytes;
+        match after.checked_sub(before) {
+            Some(more) => counter.add(more as u64),
+            None => counter.sub((before - after) as u64),
+        }
+    }
+
     /// Sees to it that one more slice keeps no more than the bounds allow; false when the audience
     /// is held instead.
     pub(super) fn make_room_for_a_batch(&mut self, key: Key) -> bool {

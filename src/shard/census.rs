@@ -1,4 +1,4 @@
-//! What a host is told about a shard's connections, and what it asks about them.
+//! What a host asks about a shard's connections, or wants to have done with them.
 //!
 //! To go through 100,000 connections takes milliseconds, for which nobody is to wait. So a question
 //! is answered in steps, a bounded share each turn, by a walk along the slab; several at once take
@@ -8,22 +8,17 @@
 use std::cmp::{Ordering, Reverse};
 use std::collections::{BinaryHeap, HashSet};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use async_channel::Sender;
 
-use super::audience::Audience;
 use super::connection::State;
-use super::record::Sent;
 use super::resubscribe::Resubscribed;
 use super::slots::Key;
 use super::Shard;
 use crate::filter::Subscription;
-use crate::lifecycle::{
-    ConnectionFilter, ConnectionId, ConnectionInfo, ConnectionState, Subscriptions, TopicCount, Who,
-};
+use crate::lifecycle::{ConnectionFilter, ConnectionId, ConnectionInfo, TopicCount, Who};
 use crate::metrics::Reason;
-use crate::notices::{Notice, NoticeKind};
 use crate::topic::Topic;
 
 /// Questions that a shard answers at once.
@@ -300,105 +295,6 @@ impl Shard {
         }
     }
 
-    /// Sends a stream away because the host wants it to, whether it gets to know that or not.
-    fn kick(&mut self, index: u32, retry: Duration) {
-        let _ = self.say_farewell(index, retry);
-        self.disconnect(index, Reason::Kicked);
-    }
-
-    /// Describes a stream as it is now.
-    fn info_of(&self, index: u32) -> ConnectionInfo {
-        let record = self.record(index);
-        let (lag_age_ns, lag_events) = self.lag_of(index);
-        let Sent { events, bytes } = self.sent_to(index);
-        let age = Duration::from_millis(record.age_ms(self.now_ns));
-        ConnectionInfo {
-            id: self.id_of(index),
-            topics: self.subscriptions_of(index),
-            addr: record.addr(),
-            tag: record.tag().cloned(),
-            since: SystemTime::now().checked_sub(age).unwrap_or(SystemTime::UNIX_EPOCH),
-            events,
-            bytes,
-            state: match self.connections[index].state {
-                State::Lagging(_) => ConnectionState::Lagging,
-                State::Replaying(_) => ConnectionState::Replaying,
-                _ => ConnectionState::Live,
-            },
-            lag_events,
-            lag_bytes: self.lag_bytes_of(index),
-            lag_age: Duration::from_nanos(lag_age_ns),
-            policy: record.policy,
-        }
-    }
-
-    /// By what a stream lags: the age of the oldest event that it has not taken whole, in
-    /// nanoseconds, and how many there are. One that has bytes of its own to take lags since it
-    /// last took any.
-    fn lag_of(&self, index: u32) -> (u64, u64) {
-        let (in_log, oldest) = self.log_lag_of(index);
-        let waits_ns = match &self.connections[index].state {
-            State::Lagging(lagging) if lagging.own.is_some() => self.since_ns(lagging.since_ms),
-            State::Replaying(replaying) => self.since_ns(replaying.since_ms),
-            _ => 0,
-        };
-        let (apart, oldest_apart) = self.lag_apart_of(index);
-        let oldest = oldest_apart.or(oldest);
-        let age_ns = oldest.map_or(0, |at_ns| self.now_ns.saturating_sub(at_ns)).max(waits_ns);
-        (age_ns, in_log.events + apart.events)
-    }
-
-    fn lag_bytes_of(&self, index: u32) -> u64 {
-        self.log_lag_of(index).0.bytes + self.lag_apart_of(index).0.bytes
-    }
-
-    /// What a stream has yet to be sent from its audience's log, and when the oldest of that was
-    /// published.
-    fn log_lag_of(&self, index: u32) -> (Sent, Option<u64>) {
-        let stands = !matches!(self.connections[index].state, State::Replaying(_));
-        let Some(audience) = self.audience_at(index).filter(|_| stands) else {
-            return (Sent::default(), None);
-        };
-        let (log, at) = (&audience.log, self.stands_at(index));
-        let end = Sent { events: log.end(), bytes: log.end_bytes() };
-        (end - at, log.published_at_ns(at.events))
-    }
-
-    /// What a stream has yet to be sent of events that are for it alone or set aside, and when the
-    /// oldest of those that are set aside was published.
-    fn lag_apart_of(&self, index: u32) -> (Sent, Option<u64>) {
-        let own = self.own_of(index);
-        let own = own
-            .map_or(Sent::default(), |own| own.events_sent(usize::MAX) - own.events_sent(own.sent));
-        let State::Lagging(lagging) = &self.connections[index].state else { return (own, None) };
-        let Some(share) = &lagging.aside else { return (own, None) };
-        let items = &self.aside.items(share.list)[share.batch.start..];
-        let bytes = items.iter().map(|item| item.frame.plain().len() as u64).sum();
-        let begun = self.begun_of(lagging);
-        let aside = Sent { events: items.len() as u64, bytes } - begun;
-        (own + aside, items.get(begun.events as usize).map(|item| item.at_ns))
-    }
-
-    /// How long ago a moment was, on the clock that wraps.
-    fn since_ns(&self, since_ms: u32) -> u64 {
-        u64::from(self.now_ms().wrapping_sub(since_ms)) * 1_000_000
-    }
-
-    fn audience_at(&self, index: u32) -> Option<&Audience> {
-        self.connections[index].audience().map(|audience| &self.audiences[audience])
-    }
-
-    fn subscriptions_of(&self, index: u32) -> Subscriptions {
-        let audience = self.connections[index].audience();
-        audience.map_or(Vec::new(), |audience| self.wanted_by(audience))
-    }
-
-    /// The id of the stream at an index.
-    pub(super) fn id_of(&self, index: u32) -> ConnectionId {
-        let key = self.connections.key_at(index);
-        ConnectionId::new(key.generation, self.id, key.index)
-    }
-
     /// Where the stream of an id is, if it has not ended.
     fn stream_of(&mut self, id: ConnectionId) -> Option<u32> {
         let key = Key { index: id.index(), generation: id.generation() };
@@ -407,33 +303,10 @@ impl Shard {
         stream.audience().map(|_| key.index)
     }
 
-    /// Tells the host of a stream that has just begun, if it wants to know.
-    pub(super) fn tell_of_beginning(&self, index: u32) {
-        if self.shared.notices.is_wanted() {
-            self.tell(index, NoticeKind::Connected);
-        }
-    }
-
-    /// Tells the host of a stream that is about to end, if it wants to know.
-    pub(super) fn tell_of_end(&self, index: u32, reason: Reason) {
-        if self.shared.notices.is_wanted() {
-            let lasted = Duration::from_millis(self.record(index).age_ms(self.now_ns));
-            let Sent { events, bytes } = self.sent_to(index);
-            self.tell(index, NoticeKind::Disconnected { lasted, events, bytes, reason });
-        }
-    }
-
-    fn tell(&self, index: u32, kind: NoticeKind) {
-        let record = self.record(index);
-        self.shared.notices.put(Notice {
-            kind,
-            id: self.id_of(index),
-            topics: self.subscriptions_of(index),
-            addr: record.addr(),
-            tag: record.tag().cloned(),
-            at: SystemTime::now(),
-            lost_before: 0,
-        });
+    /// Sends a stream away because the host wants it to, whether it gets to know that or not.
+    fn kick(&mut self, index: u32, retry: Duration) {
+        let _ = self.say_farewell(index, retry);
+        self.disconnect(index, Reason::Kicked);
     }
 }
 

@@ -46,6 +46,7 @@ mod lag;
 mod leave;
 mod link;
 mod log;
+mod portrait;
 mod record;
 mod replay;
 mod resubscribe;
@@ -447,26 +448,6 @@ impl Shard {
         counters.delivered_events.add(events * connections);
         counters.delivered_bytes.add(bytes as u64 * connections);
         counters.count_latency(latency_ns, events * connections);
-    }
-
-    /// Does something that changes what an audience keeps, and accounts for it.
-    fn change_log(&mut self, audience: u32, change: impl FnOnce(&mut Audience)) {
-        let audience = &mut self.audiences[audience];
-        let (before, window_before) = (audience.log.lag_bytes(), audience.log.window_bytes());
-        change(audience);
-        let after = audience.log.lag_bytes();
-        self.window_bytes = self.window_bytes + audience.log.window_bytes() - window_before;
-        self.count_lag_bytes(before, after);
-    }
-
-    /// What is kept somewhere for laggards has changed.
-    fn count_lag_bytes(&mut self, before: usize, after: usize) {
-        self.lag_bytes = self.lag_bytes + after - before;
-        let counter = &self.link().counters.lag_bytes;
-        match after.checked_sub(before) {
-            Some(more) => counter.add(more as u64),
-            None => counter.sub((before - after) as u64),
-        }
     }
 
     fn link(&self) -> &Link {

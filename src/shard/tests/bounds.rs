@@ -1,0 +1,100 @@
+//! How long laggards are waited for, and what is kept for them.
+
+use super::*;
+
+#[test]
+fn an_audience_is_held_for_a_young_laggard_and_goes_on_when_it_has_caught_up() {
+    let options = Options {
+        lag_bytes_max: 1_000,
+        lag_grace: Duration::from_secs(1_000),
+        lag_age_max: Duration::from_secs(1_000),
+        ..Options::default()
+    };
+    let mut world = World::new(options);
+    world.join(vec![0], Wire::Plain, 10);
+    world.join(vec![0], Wire::Plain, usize::MAX / 2);
+    let mut published = 0;
+    // The first events make a laggard; the next are within the bound; then room runs out.
+    while world.publish(0, &"x".repeat(400)) {
+        world.shard.turn().unwrap();
+        published += 1;
+        assert!(published < 1_000, "the publisher is never made to wait");
+    }
+    assert_eq!(world.shard.link().counters.lagging_connections.value(), 1);
+    assert!(world.publish(1, "another topic has room"));
+    world.give_room(1, 1_000_000);
+    world.settle();
+    world.check();
+    assert_eq!(world.clients.len(), 2);
+    world.check_empty();
+}
+
+#[test]
+fn one_batch_is_no_lag_however_small_the_bound() {
+    let options = Options { lag_bytes_max: 4_000, lag_grace: Duration::ZERO, ..Options::default() };
+    let mut world = World::new(options);
+    world.join(vec![0], Wire::Plain, 100);
+    (0..20).for_each(|_| assert!(world.publish(0, &"x".repeat(500))));
+    world.shard.turn().unwrap();
+    world.publish(0, "next");
+    world.shard.turn().unwrap();
+    world.settle();
+    world.check();
+    assert_eq!(world.clients.len(), 1, "it has nothing to take but what it is being sent");
+    world.check_empty();
+}
+
+#[test]
+fn what_is_kept_for_laggards_counts_more_than_the_bytes_of_tiny_events() {
+    let mut world = World::new(Options::default());
+    world.join(vec![0], Wire::Plain, 10);
+    for _ in 0..100 {
+        assert!(world.publish(0, "x"));
+        world.shard.turn().unwrap();
+    }
+    assert!(world.shard.lag_bytes > 100 * 256, "{}", world.shard.lag_bytes);
+    world.settle();
+    world.check();
+    world.check_empty();
+}
+
+#[test]
+fn an_audience_is_not_held_for_a_laggard_that_takes_nothing() {
+    let options = Options { lag_bytes_max: 1_000, ..Options::default() };
+    let mut world = World::new(options);
+    world.join(vec![0], Wire::Plain, 10);
+    world.join(vec![0], Wire::Plain, usize::MAX / 2);
+    let start = std::time::Instant::now();
+    while world.clients.len() == 2 {
+        world.publish(0, &"x".repeat(400));
+        world.shard.turn().unwrap();
+        world.notice_who_left();
+        assert!(start.elapsed() < Duration::from_millis(900), "it is waited for like a live one");
+    }
+    world.settle();
+    world.check();
+    world.check_empty();
+}
+
+#[test]
+fn who_takes_nothing_for_too_long_is_disconnected_and_who_takes_a_little_is_not() {
+    let options = Options { stall_time_max: Duration::from_millis(800), ..Options::default() };
+    let mut world = World::new(options);
+    for room in [usize::MAX / 2, 20, 20] {
+        world.join(vec![0], Wire::Plain, room);
+    }
+    world.publish(0, &"x".repeat(4_000));
+    let start = std::time::Instant::now();
+    while world.clients.len() == 3 || start.elapsed() < Duration::from_secs(2) {
+        world.give_room(2, 1);
+        world.shard.turn_after(Some(Duration::from_millis(5))).unwrap();
+        world.notice_who_left();
+        assert!(start.elapsed() < Duration::from_secs(10), "nobody is disconnected");
+    }
+    assert_eq!(world.clients.keys().collect::<Vec<_>>(), [&1, &2]);
+    let stalled = Reason::ALL.iter().position(|&reason| reason == Reason::Stalled).unwrap();
+    assert_eq!(world.shard.link().counters.disconnects[stalled].value(), 1);
+    world.settle();
+    world.check();
+    world.check_empty();
+}
