@@ -137,6 +137,32 @@ fn what_was_forgotten_of_a_topic_that_came_back_is_told_of_once() {
 }
 
 #[test]
+fn an_id_of_this_life_is_a_place_in_the_order_whoever_uses_it_again() {
+    let order = Order::new(Box::new([]), &Options { shards: 0, ..Options::default() });
+    let topic = Topic::new("a").unwrap();
+    let publish = |event: Event<'_>| {
+        let draft = Draft::encode(&event, 1_000).unwrap();
+        order.publish(&topic, draft).ok().unwrap().to_string()
+    };
+    let first = publish(Event::new("x"));
+    publish(Event::new("y"));
+    publish(Event::new("x once more").id(&first));
+    publish(Event::new("z").id("row-17"));
+    publish(Event::new("last"));
+    let place_of = |id: &str| {
+        let wanted = [Subscription::new("#").unwrap()];
+        let resume = Resume::After(id.into());
+        let (place, gap) = order.place(&wanted, &mut Known::default(), &resume);
+        (place.after, gap.map(|(gap, _)| gap.reason))
+    };
+    assert_eq!(place_of(&first), (1, None));
+    assert_eq!(place_of("row-17"), (4, None));
+    assert_eq!(place_of("row-18"), (5, Some(crate::gap::GapReason::UnknownId)));
+    let yet_to_come = order.id_of(6).to_string();
+    assert_eq!(place_of(&yet_to_come), (5, Some(crate::gap::GapReason::UnknownId)));
+}
+
+#[test]
 fn what_is_too_old_goes_although_nothing_is_published() {
     let options = Options { history_age_max: Duration::from_millis(20), ..Options::default() };
     let order = Order::new(Box::new([]), &Options { shards: 0, ..options });
