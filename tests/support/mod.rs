@@ -15,6 +15,8 @@ use self::sse::{Message, Parser};
 
 /// How long anything may take that a test waits for.
 pub const DEADLINE: Duration = Duration::from_secs(20);
+/// How long a client may receive.
+const CLIENT_TIME_MAX: Duration = Duration::from_secs(120);
 
 /// Waits until a condition holds, and fails when it does not by the deadline.
 pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
@@ -50,6 +52,7 @@ pub struct Client {
     parser: Parser,
     messages: std::collections::VecDeque<Message>,
     ended: bool,
+    since: Instant,
 }
 
 impl Client {
@@ -87,6 +90,7 @@ impl Client {
             parser: Parser::default(),
             messages: Default::default(),
             ended: false,
+            since: Instant::now(),
         }
     }
 
@@ -159,8 +163,9 @@ impl Client {
         self.stream
     }
 
-    /// Receives more; false at the end of the stream.
+    /// Receives more; false at the end of the stream. Heartbeats alone do not keep a test waiting.
     pub fn receive(&mut self) -> bool {
+        assert!(self.since.elapsed() < CLIENT_TIME_MAX, "what is waited for has not come");
         if !self.buffer.is_empty() && self.decode() {
             return !self.ended;
         }
