@@ -108,6 +108,7 @@ fn check_sought((missing, place): (Missing, Place)) {
 #[bench::of_1000(args = (1_000, 1_000), setup = Missing::of, teardown = check_replayed)]
 #[bench::among_1000(args = (1_000, 100), setup = Missing::among, teardown = check_replayed)]
 #[bench::among_50000(args = (50_000, 100), setup = Missing::among, teardown = check_replayed)]
+#[bench::of_64_filters(args = (50_000, 1_000), setup = Missing::narrow, teardown = check_replayed)]
 fn replay(missing: Missing) -> (Missing, (usize, usize)) {
     let replayed = missing.replay();
     (missing, replayed)

@@ -82,6 +82,9 @@ fn replay(c: &mut Criterion) {
         missing.check_replay(missing.replay());
         group.bench_function(BenchmarkId::from_parameter(topics), |b| b.iter(|| missing.replay()));
     }
+    let missing = fixture::Missing::narrow(50_000, 1_000);
+    missing.check_replay(missing.replay());
+    group.bench_function("64 of 1,000 by 64 filters/50000", |b| b.iter(|| missing.replay()));
     group.finish();
 }
 

@@ -23,5 +23,21 @@ fn publish(c: &mut Criterion) {
     assert_eq!(hub.metrics().published_events, before + 1, "every call was a real one");
 }
 
-criterion_group!(benches, publish);
+/// The same, of 128 bytes, to topics one after another.
+fn publish_in_turn(c: &mut Criterion) {
+    let mut group = c.benchmark_group("publish in turn to topics");
+    let data = "x".repeat(128);
+    for count in [1, 2, 1_000, 50_000] {
+        let hub = Hub::start(Options { shards: 1, ..Options::default() }).expect("a hub starts");
+        let topics = (0..count).map(|n| Topic::new(&format!("room/{n}")).expect("a valid topic"));
+        let topics: Vec<Topic> = topics.collect();
+        let mut next = topics.iter().cycle();
+        group.bench_function(BenchmarkId::from_parameter(count), |b| {
+            b.iter(|| hub.publish(next.next().unwrap(), Event::new(black_box(&*data))).unwrap());
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, publish, publish_in_turn);
 criterion_main!(benches);

@@ -127,9 +127,9 @@ pub struct Comeback {
 }
 
 impl Comeback {
-    /// One that had everything of a topic, or of those that match, up to an event.
-    pub fn new(wanted: Subscription, id: EventId) -> Comeback {
-        Comeback { wanted: vec![wanted], resume: Resume::After(id.to_string().into()) }
+    /// One that had everything of some subscriptions up to an event.
+    pub fn new(wanted: Vec<Subscription>, id: EventId) -> Comeback {
+        Comeback { wanted, resume: Resume::After(id.to_string().into()) }
     }
 
     /// Looks for its place in the history: what every client that comes back costs.

@@ -1,5 +1,6 @@
 //! Which of the hub's topics a client's subscriptions are about.
 
+use std::cell::OnceCell;
 use std::ops::Bound;
 
 use super::topics::Topics;
@@ -16,15 +17,18 @@ pub(crate) struct Known {
     generation: u64,
 }
 
-/// Topics that are held against filters by their names, rather than that all topics of these are
+/// Names that are held against filters for one client, rather than that all topics of these are
 /// found once and for all. Less in tests, so that both are done.
-pub(super) const LOOKS_MAX: usize = if cfg!(test) { 8 } else { 1024 };
+pub(super) const NAMES_MAX: usize = if cfg!(test) { 8 } else { 1024 };
+/// Topics whose newest events' numbers are looked at in a row, in the time that one takes which is
+/// looked for.
+const NUMBERS_PER_SEARCH: usize = 16;
 
 /// Some subscriptions' filters: one look at a topic finds out whether any of them matches.
 pub(super) struct Matcher<'a> {
-    /// Those that begin with names, and so concern a range of topics alone.
-    with_prefix: Vec<&'a Filter>,
-    others: FilterTree<()>,
+    filters: Vec<&'a Filter>,
+    /// The same, if there are several and a topic was held against them.
+    tree: OnceCell<FilterTree<()>>,
 }
 
 impl Known {
@@ -37,24 +41,38 @@ impl Known {
 impl Topics {
     /// The topics of subscriptions.
     pub(super) fn of(&self, wanted: &[Subscription]) -> Known {
+        self.find_of(wanted, &Matcher::new(wanted), usize::MAX).expect("it may look at all")
+    }
+
+    /// The same, unless it takes a look at more than so many names. Filters that begin with names
+    /// concern a range of topics alone.
+    fn find_of(
+        &self,
+        wanted: &[Subscription],
+        filters: &Matcher<'_>,
+        names_max: usize,
+    ) -> Option<Known> {
         let mut topics: Vec<u32> = self.named(wanted).collect();
-        let filters = Matcher::new(wanted);
-        for filter in &filters.with_prefix {
-            let prefix = filter.literal_prefix();
-            let from = (Bound::Included(prefix), Bound::Unbounded);
-            let range = self.in_order.range::<str, _>(from);
-            let range = range.take_while(|(topic, _)| topic.as_str().starts_with(prefix));
-            topics
-                .extend(range.filter(|(topic, _)| filter.matches(topic)).map(|(_, &index)| index));
-        }
-        // However many there are, it takes one walk over all topics.
-        if !filters.others.is_empty() {
-            let matching = self.in_order.iter().filter(|(topic, _)| filters.others_match(topic));
+        let mut names_left = names_max;
+        if filters.filters.iter().any(|filter| filter.literal_prefix().is_empty()) {
+            // However many they are, it takes one walk over all topics.
+            names_left.checked_sub(self.in_order.len())?;
+            let matching = self.in_order.iter().filter(|(topic, _)| filters.matches(topic));
             topics.extend(matching.map(|(_, &index)| index));
+        } else {
+            for filter in &filters.filters {
+                let prefix = filter.literal_prefix();
+                let from = (Bound::Included(prefix), Bound::Unbounded);
+                let range = self.in_order.range::<str, _>(from);
+                for (topic, &index) in
+                    range.take_while(|(topic, _)| topic.as_str().starts_with(prefix))
+                {
+                    names_left = names_left.checked_sub(1)?;
+                    topics.extend(filter.matches(topic).then_some(index));
+                }
+            }
         }
-        topics.sort_unstable();
-        topics.dedup();
-        Known { topics, generation: self.generation }
+        Some(Known { topics: sorted(topics.into_iter()), generation: self.generation })
     }
 
     /// The topics that subscriptions name, as far as there are such.
@@ -73,9 +91,10 @@ impl Topics {
         &known.topics
     }
 
-    /// Those topics of subscriptions that had an event after a number, each once. What that costs
-    /// is bounded by how many topics had one, whether they are wanted or not, unless these are
-    /// many; then it is by how many are wanted.
+    /// Those topics of subscriptions that had an event after a number, each once. When it is not
+    /// known which topics the filters have, and not found out by a look at a few names, what this
+    /// costs is bounded by how many topics had an event, whether they are wanted or not; but if
+    /// these are many as well, it takes a look at each name that one of the filters may match.
     pub(super) fn since(
         &self,
         number: u64,
@@ -84,53 +103,62 @@ impl Topics {
     ) -> Vec<u32> {
         let filters = Matcher::new(wanted);
         let is_since = |index: &u32| self.entry(*index).history.newest() > number;
+        if filters.is_empty() {
+            return sorted(self.named(wanted).filter(is_since));
+        }
         let with_event = || self.recent.after(number);
-        let are_many = |than: usize| with_event().nth(than).is_some();
-        let is_known = known.generation == self.generation;
-        let mut topics: Vec<u32> = if filters.is_empty() {
-            self.named(wanted).filter(is_since).collect()
-        } else if !is_known && !are_many(LOOKS_MAX) {
-            let matches = |index: &u32| filters.matches(&self.entry(*index).state.name);
-            self.named(wanted).filter(is_since).chain(with_event().filter(matches)).collect()
-        } else {
-            let all = self.all(wanted, known);
-            match are_many(all.len()) {
-                true => all.iter().copied().filter(is_since).collect(),
-                false => with_event().filter(|index| all.binary_search(index).is_ok()).collect(),
+        let had_more_than = |topics: usize| with_event().nth(topics).is_some();
+        if known.generation != self.generation {
+            match self.find_of(wanted, &filters, NAMES_MAX) {
+                Some(few) => *known = few,
+                None if had_more_than(NAMES_MAX) => *known = self.of(wanted),
+                None => {
+                    let matches = |index: &u32| filters.matches(&self.entry(*index).state.name);
+                    let named = self.named(wanted).filter(is_since);
+                    return sorted(named.chain(with_event().filter(matches)));
+                }
             }
-        };
-        topics.sort_unstable();
-        topics.dedup();
-        topics
+        }
+        let all = &known.topics;
+        match had_more_than(all.len() / NUMBERS_PER_SEARCH) {
+            true => all.iter().copied().filter(is_since).collect(),
+            false => sorted(with_event().filter(|index| all.binary_search(index).is_ok())),
+        }
     }
+}
+
+/// Each topic once, in the order of their indices.
+fn sorted(topics: impl Iterator<Item = u32>) -> Vec<u32> {
+    let mut topics: Vec<u32> = topics.collect();
+    topics.sort_unstable();
+    topics.dedup();
+    topics
 }
 
 impl<'a> Matcher<'a> {
     pub(super) fn new(wanted: &'a [Subscription]) -> Matcher<'a> {
-        let mut matcher = Matcher { with_prefix: Vec::new(), others: FilterTree::default() };
-        for subscription in wanted {
-            match subscription {
-                Subscription::Topic(_) => {}
-                Subscription::Filter(filter) if filter.literal_prefix().is_empty() => {
-                    matcher.others.get_or_insert_with(filter, || ());
-                }
-                Subscription::Filter(filter) => matcher.with_prefix.push(filter),
-            }
-        }
-        matcher
+        let filters = wanted.iter().filter_map(|subscription| match subscription {
+            Subscription::Topic(_) => None,
+            Subscription::Filter(filter) => Some(filter),
+        });
+        Matcher { filters: filters.collect(), tree: OnceCell::new() }
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.with_prefix.is_empty() && self.others.is_empty()
+        self.filters.is_empty()
     }
 
     pub(super) fn matches(&self, topic: &Topic) -> bool {
-        self.with_prefix.iter().any(|filter| filter.matches(topic)) || self.others_match(topic)
-    }
-
-    fn others_match(&self, topic: &Topic) -> bool {
+        if let [only] = self.filters[..] {
+            return only.matches(topic);
+        }
+        let tree = self.tree.get_or_init(|| {
+            let mut tree = FilterTree::default();
+            self.filters.iter().for_each(|filter| *tree.get_or_insert_with(filter, || ()));
+            tree
+        });
         let mut any = false;
-        self.others.for_each_match(topic, |_, ()| any = true);
+        tree.for_each_match(topic, |_, ()| any = true);
         any
     }
 }

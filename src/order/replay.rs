@@ -10,7 +10,7 @@ use std::collections::BinaryHeap;
 use std::ops::Range;
 
 use super::history::{Forgotten, History};
-use super::matching::{Known, LOOKS_MAX};
+use super::matching::{Known, Matcher, NAMES_MAX};
 use super::topics::Topics;
 use super::Order;
 use crate::filter::Subscription;
@@ -63,12 +63,14 @@ impl Order {
             Resume::After(id) => id,
             Resume::Start(start) => {
                 let place = past.start(*start);
-                return (past.or_now(place), None);
+                let since = past.since(place.after);
+                return (past.or_now(place, &since), None);
             }
         };
         let (after, reason) = past.find(id);
         let place = Place { after, latest_to: 0, forgiven_to: after, is_now: false };
-        let expired = past.gap(place);
+        let since = past.since(after);
+        let expired = past.gap(place, &since);
         let gap = match reason {
             None => expired,
             Some(reason) => {
@@ -82,7 +84,7 @@ impl Order {
         // It is told once.
         let told_to = gap.as_ref().map_or(0, |(gap, _)| gap.to.sequence);
         let place = Place { forgiven_to: place.forgiven_to.max(told_to), ..place };
-        (past.or_now(place), gap)
+        (past.or_now(place, &since), gap)
     }
 
     /// The next part for a client that has come to a place, of about so many bytes.
@@ -95,9 +97,10 @@ impl Order {
     ) -> Replay {
         let locked = self.lock();
         let mut past = self.past(&locked.topics, wanted, known);
-        let (frames, to) = past.merge(place, bytes_max);
+        let since = past.since(place.after);
+        let (frames, to) = merge(place, &since, bytes_max);
         let (is_all, to) = (to.is_none(), to.unwrap_or(past.now));
-        Replay { frames, to, is_all, gap: past.gap(place) }
+        Replay { frames, to, is_all, gap: past.gap(place, &since) }
     }
 
     fn past<'a>(
@@ -122,19 +125,26 @@ struct Past<'a> {
 
 impl<'a> Past<'a> {
     /// What is kept of the topics that had an event after a number.
-    fn histories_since(&mut self, number: u64) -> impl Iterator<Item = &'a History> {
+    fn since(&mut self, number: u64) -> Vec<&'a History> {
         let Past { topics, wanted, .. } = *self;
         let since = topics.since(number, wanted, self.known);
-        since.into_iter().map(|index| &topics.entry(index).history)
+        since.into_iter().map(|index| &topics.entry(index).history).collect()
     }
 
-    /// What is not kept any more of what was published after a number.
-    fn forgotten_after(&mut self, number: u64) -> Vec<Forgotten> {
-        if self.topics.keep_events() {
-            return self.topics.forgotten_after(number, self.wanted, self.known);
+    /// What is not kept any more of what was published after a number, with the topics that had an
+    /// event since.
+    fn forgotten_after(&self, number: u64, since: &[&History]) -> Vec<Forgotten> {
+        if !self.topics.keep_events() {
+            let all = Forgotten { to: self.now, known: None };
+            return Some(all).filter(|all| all.is_after(number)).into_iter().collect();
         }
-        let all = Forgotten { to: self.now, known: None };
-        Some(all).filter(|all| all.is_after(number)).into_iter().collect()
+        if self.topics.forgotten_to() <= number {
+            return Vec::new();
+        }
+        let (filters, forgotten) =
+            (Matcher::new(self.wanted), since.iter().map(|history| history.forgotten()));
+        let gone = self.topics.gone_after(number, self.wanted, &filters);
+        forgotten.filter(|forgotten| forgotten.is_after(number)).chain(gone).collect()
     }
 
     /// The number of the event with an id, and what is wrong with the id.
@@ -173,12 +183,12 @@ impl<'a> Past<'a> {
         Place { after, latest_to, forgiven_to, is_now: false }
     }
 
-    /// The number before the newest events, so many over all topics. Most often they are events
+    /// The number before the newest events, so many over all topics. Most often these are events
     /// of a few topics.
     fn before_last(&mut self, count: usize) -> u64 {
-        let recently = self.topics.recent.before_newest(LOOKS_MAX);
+        let recently = self.topics.recent.before_newest(NAMES_MAX);
         let newest = match self.newest_after(recently, count) {
-            newest if newest.len() < count => self.newest_after(0, count),
+            newest if newest.len() < count && recently > 0 => self.newest_after(0, count),
             newest => newest,
         };
         newest.last().map_or(self.now, |&oldest| oldest - 1)
@@ -187,7 +197,7 @@ impl<'a> Past<'a> {
     /// The numbers of the newest events after a number, so many at most, from the newest on.
     fn newest_after(&mut self, number: u64, count: usize) -> Vec<u64> {
         let mut newest: Vec<u64> = Vec::new();
-        for history in self.histories_since(number) {
+        for history in self.since(number) {
             let after = history.after(number);
             let from = after.start.max(after.end.saturating_sub(count));
             let events = (from..after.end).filter_map(|nth| history.event(nth));
@@ -199,57 +209,55 @@ impl<'a> Past<'a> {
     }
 
     /// The place, or the end of what was published if there is nothing that is wanted before it.
-    fn or_now(&mut self, place: Place) -> Place {
-        let mut histories = self.histories_since(place.after);
-        let is_now = histories.all(|history| place.wanted_of(history).is_empty());
+    fn or_now(&self, place: Place, since: &[&History]) -> Place {
+        let is_now = since.iter().all(|history| place.wanted_of(history).is_empty());
         Place { after: if is_now { self.now } else { place.after }, is_now, ..place }
     }
 
     /// What a client at a place has missed for good, and the id to tell it with: not beyond the
     /// first event that it will get, since it may be gone before that.
-    fn gap(&mut self, place: Place) -> Option<(Gap, EventId)> {
-        let epoch = self.epoch;
-        let id_of = |sequence| EventId { epoch, sequence };
+    fn gap(&self, place: Place, since: &[&History]) -> Option<(Gap, EventId)> {
+        let id_of = |sequence| EventId { epoch: self.epoch, sequence };
         let before = place.after.max(place.forgiven_to);
-        let forgotten = self.forgotten_after(before);
+        let forgotten = self.forgotten_after(before, since);
         let to = forgotten.iter().map(|forgotten| forgotten.to).max()?;
         let missed = forgotten.iter().map(|forgotten| forgotten.count_after(before)).sum();
-        let firsts = self.histories_since(place.after).filter_map(|history| {
+        let firsts = since.iter().filter_map(|history| {
             history.event(history.after(place.after).start).map(|kept| kept.sequence)
         });
         let id = firsts.min().map_or(self.now, |first| (first - 1).min(to));
         let from = Some(id_of(place.after).to_string());
         Some((Gap { from, to: id_of(to), reason: GapReason::Expired, missed }, id_of(id)))
     }
+}
 
-    /// The next events after a place, in order, of about so many bytes; and up to which number
-    /// they are all, if there are more.
-    fn merge(&mut self, place: Place, bytes_max: usize) -> (Vec<Frame>, Option<u64>) {
-        let mut heads: Vec<Head<'_>> = self
-            .histories_since(place.after)
-            .map(|history| Head { history, left: place.wanted_of(history) })
-            .filter(|head| !head.left.is_empty())
-            .collect();
-        let firsts = heads.iter().enumerate().filter_map(|(nth, head)| head.first(nth));
-        let mut firsts: BinaryHeap<Reverse<(u64, usize)>> = firsts.collect();
-        let (mut frames, mut bytes, mut end) = (Vec::new(), 0, u64::MAX);
-        while let Some(Reverse((sequence, nth))) = firsts.pop() {
-            let head = &mut heads[nth];
-            let Some(kept) = head.left.next().and_then(|at| head.history.event(at)) else {
-                continue;
-            };
-            let len = kept.frame.plain().len();
-            if frames.is_empty() {
-                end = (sequence / STRIDE + 1).saturating_mul(STRIDE);
-            } else if sequence >= end || bytes + len > bytes_max {
-                return (frames, Some(sequence - 1));
-            }
-            bytes += len;
-            frames.push(kept.frame.clone());
-            firsts.extend(head.first(nth));
+/// The next events after a place, in order, of about so many bytes; and up to which number
+/// they are all, if there are more.
+fn merge(place: Place, since: &[&History], bytes_max: usize) -> (Vec<Frame>, Option<u64>) {
+    let mut heads: Vec<Head<'_>> = since
+        .iter()
+        .map(|history| Head { history, left: place.wanted_of(history) })
+        .filter(|head| !head.left.is_empty())
+        .collect();
+    let firsts = heads.iter().enumerate().filter_map(|(nth, head)| head.first(nth));
+    let mut firsts: BinaryHeap<Reverse<(u64, usize)>> = firsts.collect();
+    let (mut frames, mut bytes, mut end) = (Vec::new(), 0, u64::MAX);
+    while let Some(Reverse((sequence, nth))) = firsts.pop() {
+        let head = &mut heads[nth];
+        let Some(kept) = head.left.next().and_then(|at| head.history.event(at)) else {
+            continue;
+        };
+        let len = kept.frame.plain().len();
+        if frames.is_empty() {
+            end = (sequence / STRIDE + 1).saturating_mul(STRIDE);
+        } else if sequence >= end || bytes + len > bytes_max {
+            return (frames, Some(sequence - 1));
         }
-        (frames, None)
+        bytes += len;
+        frames.push(kept.frame.clone());
+        firsts.extend(head.first(nth));
     }
+    (frames, None)
 }
 
 /// What of a topic's history is still to be merged.

@@ -16,7 +16,7 @@ use slab::Slab;
 
 use super::gone::Gone;
 use super::history::{Forgotten, History, Kept};
-use super::matching::{Known, Matcher};
+use super::matching::Matcher;
 use super::recent::Recent;
 use super::room::Room;
 use crate::filter::tree::FilterTree;
@@ -270,7 +270,7 @@ impl Topics {
         entry.newest_ns = at_ns;
         if kept.frame.own_id().is_some() {
             entry.state.own_ids.store(true, Ordering::Relaxed);
-            self.have_own_ids = true;
+            self.have_own_ids |= events_max > 0;
         }
         if events_max > 0 {
             self.recent.push(index, entry.history.newest(), kept.sequence);
@@ -385,30 +385,33 @@ impl Topics {
             self.oldest.shrink_to(few * 2);
             self.idle.shrink_to(few * 2);
             self.entries.shrink_to_fit();
+            self.recent.shrink();
         }
     }
 
-    /// What is known of the events of subscriptions' topics that are not kept, as far as they were
+    /// What is known of the events of topics that are gone, of subscriptions, as far as they were
     /// published after a number.
-    pub(super) fn forgotten_after(
-        &self,
+    pub(super) fn gone_after<'a>(
+        &'a self,
         number: u64,
-        subscriptions: &[Subscription],
-        known: &mut Known,
-    ) -> Vec<Forgotten> {
-        if self.forgotten_to <= number {
-            return Vec::new();
-        }
-        let known = self.since(number, subscriptions, known);
-        let known = known.iter().map(|&index| self.entry(index).history.forgotten());
-        let by_name = subscriptions.iter().filter_map(|subscription| match subscription {
-            Subscription::Topic(topic) if self.find(topic).is_none() => Some(self.gone.find(topic)),
+        subscriptions: &'a [Subscription],
+        filters: &'a Matcher<'a>,
+    ) -> impl Iterator<Item = Forgotten> + 'a {
+        // What a filter matches as well is counted with that.
+        let named = subscriptions.iter().filter_map(move |subscription| match subscription {
+            Subscription::Topic(topic) if self.find(topic).is_none() && !filters.matches(topic) => {
+                Some(self.gone.find(topic))
+            }
             _ => None,
         });
-        let filters = Matcher::new(subscriptions);
-        let by_filter = (!filters.is_empty()).then(|| self.gone.find_all(&filters, number));
-        let all = known.chain(by_name).chain(by_filter.into_iter().flatten());
-        all.filter(|forgotten| forgotten.is_after(number)).collect()
+        let matching = (!filters.is_empty()).then(|| self.gone.find_all(filters, number));
+        let all = named.chain(matching.into_iter().flatten());
+        all.filter(move |forgotten| forgotten.is_after(number))
+    }
+
+    /// The last number of any event that is not kept any more.
+    pub(super) fn forgotten_to(&self) -> u64 {
+        self.forgotten_to
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Arc<TopicState>> {

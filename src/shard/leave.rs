@@ -119,6 +119,7 @@ impl Shard {
     /// had pending gives its room back.
     pub(super) fn remove_audience(&mut self, index: u32) {
         let audience = self.audiences.remove(index);
+        self.parts.known -= audience.known.count();
         self.window_bytes -= audience.log.window_bytes();
         self.lag_bytes -= audience.log.lag_bytes();
         self.link().counters.lag_bytes.sub(audience.log.lag_bytes() as u64);

@@ -39,8 +39,9 @@ const SMALL_PART_BYTES_MAX: usize = if cfg!(test) { 300 } else { 4 << 10 };
 const SHARED_PARTS_MAX: usize = 64;
 const SHARED_BYTES_MAX: usize = 4 << 20;
 const SHARED_TICKS: u8 = 10;
-/// Topics of audiences that are known at once, about, unless it is one that has so many.
-const KNOWN_MAX: usize = 1 << 20;
+/// Topics of audiences that are known at once, unless it is one that has so many. Less in tests, so
+/// that there are too many.
+const KNOWN_MAX: usize = if cfg!(test) { 40 } else { 1 << 20 };
 
 /// How far a client is that is sent what it has missed.
 pub(crate) struct Replaying {
@@ -76,10 +77,11 @@ pub(super) struct Parts {
     /// Those that someone may still be sent, and what they took when that was last looked at.
     alive: Vec<Weak<[u8]>>,
     alive_bytes: usize,
-    /// The audiences of which it is known which topics they have, and for how many ticks.
+    /// The audiences of which it is known which topics they have, and for how many ticks; also some
+    /// of which it is not, or that are gone.
     knowing: VecDeque<(Key, u8)>,
-    /// How many topics these had when that was last looked at.
-    known: usize,
+    /// How many topics all audiences are known to have.
+    pub(super) known: usize,
 }
 
 /// The audience, the place that a part begins at, up to where it has only the latest, and up to
@@ -276,33 +278,35 @@ impl Shard {
     ) -> T {
         let wanted = self.wanted_by(audience);
         let known = &mut self.audiences[audience].known;
-        let was_known = known.count();
+        let before = known.count();
         let answer = ask(&self.shared.order, &wanted, known);
-        if was_known == 0 && known.count() > 0 {
-            self.parts.known += known.count();
+        let count = known.count();
+        self.parts.known = self.parts.known - before + count;
+        if before == 0 && count > 0 {
             self.parts.knowing.push_back((self.audiences.key_at(audience), 0));
-            while self.parts.known > KNOWN_MAX && self.parts.knowing.len() > 1 {
-                self.forget_known();
-            }
+        }
+        while self.parts.known > KNOWN_MAX && self.parts.knowing.len() > 1 {
+            let longest = self.parts.knowing.pop_front();
+            longest.into_iter().for_each(|(key, _)| self.forget_known(key));
         }
         answer
     }
 
-    /// Lets go of what has been known the longest of an audience's topics. They are found again
-    /// should they be needed.
-    fn forget_known(&mut self) {
-        let first = self.parts.knowing.pop_front();
-        if let Some(audience) = first.and_then(|(key, _)| self.audiences.get_mut(key)) {
-            let known = std::mem::take(&mut audience.known);
-            self.parts.known = self.parts.known.saturating_sub(known.count());
+    /// Lets go of which topics an audience has, if it is still there. They are found again should
+    /// they be needed.
+    fn forget_known(&mut self, audience: Key) {
+        if let Some(audience) = self.audiences.get_mut(audience) {
+            self.parts.known -= std::mem::take(&mut audience.known).count();
         }
     }
 
-    /// How many topics those audiences have of which that is known.
+    /// How many topics the audiences are known to have.
     #[cfg(test)]
     pub(super) fn known_topics(&self) -> Vec<usize> {
-        let audiences = self.parts.knowing.iter().map(|(key, _)| &self.audiences[key.index]);
-        audiences.map(|audience| audience.known.count()).collect()
+        let indices = self.audiences.indices().into_iter();
+        let known: Vec<_> = indices.map(|index| self.audiences[index].known.count()).collect();
+        assert_eq!(known.iter().sum::<usize>(), self.parts.known);
+        known
     }
 
     /// An audience's subscriptions.
@@ -313,17 +317,14 @@ impl Shard {
 
     /// Lets go of parts that were gathered a while ago, and of which topics audiences have.
     pub(super) fn forget_parts(&mut self) {
-        let (mut knowing, mut known) = (std::mem::take(&mut self.parts.knowing), 0);
-        knowing.retain_mut(|(key, ticks)| {
-            let Some(audience) = self.audiences.get_mut(*key) else { return false };
-            *ticks = ticks.saturating_add(1);
-            if *ticks > SHARED_TICKS && audience.replaying == 0 {
-                audience.known = Known::default();
+        for _ in 0..self.parts.knowing.len() {
+            let Some((key, ticks)) = self.parts.knowing.pop_front() else { break };
+            let Some(audience) = self.audiences.get_mut(key) else { continue };
+            match ticks < SHARED_TICKS || audience.replaying > 0 {
+                true => self.parts.knowing.push_back((key, ticks.saturating_add(1))),
+                false => self.forget_known(key),
             }
-            known += audience.known.count();
-            audience.known.count() > 0
-        });
-        (self.parts.knowing, self.parts.known) = (knowing, known);
+        }
         self.parts.tick();
     }
 }

@@ -345,34 +345,76 @@ fn parts_are_let_go_of_when_nobody_is_here() {
 #[test]
 fn which_topics_a_filter_has_is_known_for_a_while_and_not_for_ever() {
     let World { mut shard, shared, .. } = World::new(Options::default());
-    for n in 0..30 {
+    let topics = (0..60).map(|n| format!("{}/{}", ["a", "b", "c"][n % 3], n % 15));
+    for topic in ["old/0".to_owned()].into_iter().chain(topics) {
         let draft = Draft::encode(&Event::new("x"), 1 << 20).unwrap();
-        let topic = Topic::new(&format!("rooms/{}", n % 15)).unwrap();
-        assert!(shared.order.publish(&topic, draft).is_ok());
+        assert!(shared.order.publish(&Topic::new(&topic).unwrap(), draft).is_ok());
     }
-    let join = |shard: &mut Shard, filter: &str| {
+    let join = |shard: &mut Shard, filter: &str, room: usize| {
         let id = shared.order.id_of(3).to_string();
         let guest = Guest {
             wanted: vec![Subscription::new(filter).unwrap()],
             resume: Resume::After(id.into()),
             ..Guest::new(b"head\n".to_vec(), vec![], Wire::Plain)
         };
-        let sink = Sink::Scripted(Box::new(|bytes| Ok(bytes.len())));
+        let mut room = room;
+        let sink = Sink::Scripted(Box::new(move |bytes| match bytes.len().min(room) {
+            0 => Err(io::ErrorKind::WouldBlock.into()),
+            taken => {
+                room -= taken;
+                Ok(taken)
+            }
+        }));
         shard.join_sink(sink, &guest).expect("there is a seat");
     };
-    // All of them had an event since, which is too many to look at for each client.
-    join(&mut shard, "rooms/#");
-    assert_eq!(shard.known_topics(), [15]);
-    // Who wants the same needs nothing found.
-    join(&mut shard, "+/1");
-    join(&mut shard, "rooms/#");
-    assert_eq!(shard.known_topics(), [15, 1]);
-    let start = std::time::Instant::now();
-    while !shard.parts.is_empty() {
-        assert!(start.elapsed() < Duration::from_secs(10), "known for ever");
-        let Next::Wait(Some(time)) = shard.turn().unwrap() else { continue };
-        std::thread::sleep(time);
+    // All but one of the topics had an event since, too many to look at for each client.
+    let room = usize::MAX;
+    join(&mut shard, "+/#", room);
+    join(&mut shard, "a/#", room);
+    join(&mut shard, "+/#", room);
+    assert_eq!(shard.known_topics(), [16, 5]);
+    // It is too much together. The first that was found is let go of.
+    join(&mut shard, "b/#", room);
+    join(&mut shard, "c/#", room);
+    join(&mut shard, "#", 10);
+    assert_eq!(shard.known_topics(), [0, 5, 5, 5, 16]);
+    // Some go, and what they had is not counted any more.
+    for index in [1, 3] {
+        drop(shard.remove(index));
     }
+    join(&mut shard, "+/+", room);
+    assert_eq!(shard.known_topics().iter().sum::<usize>(), 37);
+
+    let start = std::time::Instant::now();
+    let turn = |shard: &mut Shard| {
+        assert!(start.elapsed() < Duration::from_secs(20), "known for ever");
+        if let Next::Wait(time) = shard.turn().unwrap() {
+            std::thread::sleep(time.expect("there is something to let go of"));
+        }
+    };
+    (0..3).for_each(|_| turn(&mut shard));
+    assert_eq!(shard.known_topics().iter().sum::<usize>(), 37, "it is forgotten at once");
+    // But for whom it is still needed, it is let go of.
+    while shard.known_topics().iter().sum::<usize>() > 16 {
+        turn(&mut shard);
+    }
+    (0..15).for_each(|_| turn(&mut shard));
+    assert_eq!(shard.known_topics().iter().max(), Some(&16), "one still replays");
+    for index in shard.connections.indices() {
+        drop(shard.remove(index));
+    }
+    while !shard.parts.is_empty() {
+        turn(&mut shard);
+    }
+    assert_eq!(shard.known_topics(), []);
+    // This one has missed nothing.
+    join(&mut shard, "old/#", room);
+    (0..3).for_each(|_| turn(&mut shard));
+    assert_eq!(shard.known_topics(), [1]);
+    while !shard.parts.is_empty() {
+        turn(&mut shard);
+    }
+    assert_eq!(shard.known_topics(), [0]);
 }
 
 #[test]
