@@ -27,6 +27,7 @@ class Proxy {
     /** Whether whoever comes is sent away at once, as when nothing listens. */
     this.isAway = false;
     this.streams = new Set();
+    this.connections = new Set();
     this.sockets = new Set();
     this.door = net.createServer((client) => this.serve(client));
   }
@@ -48,9 +49,12 @@ class Proxy {
     return this.requests.map((head) => /^last-event-id: *(.*)\r$/im.exec(head)?.[1]);
   }
 
-  /** Cuts every stream that there is, once all that came from the server was handed on. */
+  /**
+   * Cuts every stream that there is, once all that came from the server was handed on; while away
+   * also what a browser keeps open, or has opened, for its next request.
+   */
   cut() {
-    for (const stream of this.streams) stream.cut('fin');
+    for (const connection of this.isAway ? this.connections : this.streams) connection.cut('fin');
   }
 
   /** Waits until what a stream was sent is of some form, and returns it: its body, in one piece. */
@@ -68,6 +72,8 @@ class Proxy {
       return;
     }
     const connection = new Connection(this, client);
+    this.connections.add(connection);
+    client.once('close', () => this.connections.delete(connection));
     client.on('data', (piece) => {
       const head = piece.toString('latin1');
       if (!head.startsWith('GET /events')) return;
