@@ -27,6 +27,8 @@ pub(crate) struct Audience {
     pub(crate) replaying: u32,
     /// Which of the hub's topics it wants, for those that replay.
     pub(crate) known: Known,
+    /// Whether it stands among those of which that is to be let go of.
+    pub(crate) in_knowing: bool,
     /// How far any member was ever sent.
     begun: u64,
     /// When all members were last sent everything, in milliseconds since the hub's start.
@@ -49,6 +51,7 @@ impl Audience {
             lagging: Vec::new(),
             replaying: 0,
             known: Known::default(),
+            in_knowing: false,
             begun: 0,
             quiet_since_ms: 0,
             in_express: false,

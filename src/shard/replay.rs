@@ -19,6 +19,7 @@ use std::collections::{HashMap, VecDeque};
 use std::io::ErrorKind;
 use std::sync::{Arc, Weak};
 
+use super::audience::Audience;
 use super::connection::{Place as Standing, State};
 use super::join::welcome;
 use super::lag::{Own, Went, GO_BYTES_MAX};
@@ -77,8 +78,8 @@ pub(super) struct Parts {
     /// Those that someone may still be sent, and what they took when that was last looked at.
     alive: Vec<Weak<[u8]>>,
     alive_bytes: usize,
-    /// The audiences of which it is known which topics they have, and for how many ticks; also some
-    /// of which it is not, or that are gone.
+    /// The audiences of which it is known which topics they have, and for how many ticks, each once;
+    /// also some that are gone.
     knowing: VecDeque<(Key, u8)>,
     /// How many topics all audiences are known to have.
     pub(super) known: usize,
@@ -277,13 +278,14 @@ impl Shard {
         ask: impl FnOnce(&Order, &[Subscription], &mut Known) -> T,
     ) -> T {
         let wanted = self.wanted_by(audience);
-        let known = &mut self.audiences[audience].known;
+        let key = self.audiences.key_at(audience);
+        let Audience { known, in_knowing, .. } = &mut self.audiences[audience];
         let before = known.count();
         let answer = ask(&self.shared.order, &wanted, known);
         let count = known.count();
         self.parts.known = self.parts.known - before + count;
-        if before == 0 && count > 0 {
-            self.parts.knowing.push_back((self.audiences.key_at(audience), 0));
+        if count > 0 && !std::mem::replace(in_knowing, true) {
+            self.parts.knowing.push_back((key, 0));
         }
         while self.parts.known > KNOWN_MAX && self.parts.knowing.len() > 1 {
             let longest = self.parts.knowing.pop_front();
@@ -292,10 +294,11 @@ impl Shard {
         answer
     }
 
-    /// Lets go of which topics an audience has, if it is still there. They are found again should
-    /// they be needed.
+    /// Lets go of which topics an audience has that stood first, if it is still there. They are
+    /// found again should they be needed.
     fn forget_known(&mut self, audience: Key) {
         if let Some(audience) = self.audiences.get_mut(audience) {
+            audience.in_knowing = false;
             self.parts.known -= std::mem::take(&mut audience.known).count();
         }
     }
@@ -368,6 +371,11 @@ impl Parts {
     #[cfg(test)]
     pub(super) fn alive_bytes(&self) -> usize {
         self.alive_bytes
+    }
+
+    #[cfg(test)]
+    pub(super) fn knowing(&self) -> usize {
+        self.knowing.len()
     }
 
     /// Whether nothing is kept, nor anyone known to be sent anything.

@@ -418,6 +418,34 @@ fn which_topics_a_filter_has_is_known_for_a_while_and_not_for_ever() {
 }
 
 #[test]
+fn an_audience_whose_topics_come_and_go_is_let_go_of_once() {
+    let options = Options { history_age_max: Duration::from_millis(1), ..Options::default() };
+    let World { mut shard, shared, .. } = World::new(options);
+    for _ in 0..5 {
+        let mut counts = Vec::new();
+        for there in [true, false] {
+            if there {
+                let draft = Draft::encode(&Event::new("x"), 1 << 20).unwrap();
+                assert!(shared.order.publish(&Topic::new("z/1").unwrap(), draft).is_ok());
+            } else {
+                std::thread::sleep(Duration::from_millis(3));
+                shared.order.forget_old();
+            }
+            let guest = Guest {
+                wanted: vec![Subscription::new("z/#").unwrap()],
+                resume: Resume::After(shared.order.id_of(0).to_string().into()),
+                ..Guest::new(b"head\n".to_vec(), vec![], Wire::Plain)
+            };
+            let sink = Sink::Scripted(Box::new(|bytes| Ok(bytes.len())));
+            shard.join_sink(sink, &guest).expect("there is a seat");
+            counts.push(shard.known_topics()[0]);
+        }
+        assert_eq!(counts[1], 0, "its topic is gone");
+    }
+    assert!(shard.parts.knowing() <= 1, "{} times", shard.parts.knowing());
+}
+
+#[test]
 fn a_shard_that_ends_leaves_no_interest_behind() {
     let mut world = World::new(Options::default());
     assert!(world.publish(0, "so the topic is known"));
