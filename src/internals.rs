@@ -14,7 +14,7 @@ use crate::http::response;
 use crate::hub::{Hub, StartError};
 use crate::id::EventId;
 use crate::options::Options;
-use crate::order::{self, Known, Published};
+use crate::order::{self, Published};
 use crate::resume::Resume;
 use crate::shard::{sinks, Guest, Next, Shard};
 use crate::topic::Topic;
@@ -134,18 +134,24 @@ impl Comeback {
 
     /// Looks for its place in the history: what every client that comes back costs.
     pub fn seek(&self, workbench: &Workbench) -> Place {
-        let known = &mut Known::default();
-        Place(workbench.hub.shared().order.place(&self.wanted, known, &self.resume).0)
+        let order = &workbench.hub.shared().order;
+        let mut search = order.begin_search(self.resume.clone());
+        loop {
+            let found = order.search(&self.wanted, &mut search);
+            if let Some((place, _)) = found {
+                return Place(place);
+            }
+        }
     }
 
     /// Gathers all that it has missed, part by part: what all that had the same cost together.
     /// Returns how many events and parts that is.
     pub fn gather(&self, workbench: &Workbench, from: Place) -> (usize, usize) {
         let (mut place, mut events, mut parts) = (from.0, 0, 0);
-        let (order, known) = (&workbench.hub.shared().order, &mut Known::default());
+        let order = &workbench.hub.shared().order;
         let mut buffer = Vec::new();
         loop {
-            let replay = order.replay(&self.wanted, known, place, sinks::PART_BYTES_MAX);
+            let replay = order.replay(&self.wanted, place, sinks::PART_BYTES_MAX);
             let bytes = frame::Frame::gather(replay.frames.iter(), workbench.wire, &mut buffer);
             black_box(bytes);
             (events, parts) = (events + replay.frames.len(), parts + 1);

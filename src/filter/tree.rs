@@ -50,6 +50,7 @@ impl<V> FilterTree<V> {
         self.len
     }
 
+    #[cfg(test)]
     pub(crate) fn is_empty(&self) -> bool {
         self.len == 0
     }

@@ -1,64 +1,174 @@
 //! What is still known of topics that are gone.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
+use std::ops::Bound;
+
+use slab::Slab;
 
 use super::history::Forgotten;
-use super::matching::Matcher;
 use crate::topic::Topic;
 
-/// So many topics that are gone are still known by what was forgotten of them.
+/// The most topics that are gone, and still known by what was forgotten of them.
 const GONE_MAX: usize = 16 << 10;
 
 /// What was forgotten of topics that are gone themselves.
 #[derive(Default)]
 pub(super) struct Gone {
-    forgotten: HashMap<Topic, Forgotten>,
-    in_order: VecDeque<(Topic, u64)>,
-    /// For topics that are not in `forgotten`: a number that no event of theirs is beyond.
+    topics: Slab<GoneTopic>,
+    /// Their indices in the order of their names.
+    by_name: BTreeMap<Topic, u32>,
+    /// Their indices and turns in the order in which they are dropped. A topic that has come back
+    /// leaves its entry here, which then names nothing.
+    in_order: VecDeque<(u32, u64)>,
+    /// The turn of the last topic that came here.
+    turn: u64,
+    /// For topics that are not among these: a number that no event of theirs is beyond.
     beyond: u64,
-    /// The last number that was forgotten of any.
-    newest: u64,
+}
+
+pub(super) struct GoneTopic {
+    pub(super) name: Topic,
+    pub(super) forgotten: Forgotten,
+    turn: u64,
 }
 
 impl Gone {
-    pub(super) fn remember(&mut self, topic: &Topic, forgotten: Forgotten) {
-        // Of what is not remembered, no more than this is known anyway.
+    /// Remembers a topic, and returns its index here; `None` if no more than [`Gone::unknown`]
+    /// needs to be known of it. A topic that is dropped for it is given to `dropped`.
+    pub(super) fn remember(
+        &mut self,
+        topic: &Topic,
+        forgotten: Forgotten,
+        dropped: impl FnOnce(u32, GoneTopic),
+    ) -> Option<u32> {
         if forgotten.to <= self.beyond {
-            return;
+            return None;
         }
-        self.newest = self.newest.max(forgotten.to);
-        self.forgotten.insert(topic.clone(), forgotten);
-        self.in_order.push_back((topic.clone(), forgotten.to));
-        while self.in_order.len() > GONE_MAX {
-            let Some((topic, to)) = self.in_order.pop_front() else { return };
-            // It may have come back, and gone again, since.
-            if self.forgotten.get(&topic).is_some_and(|forgotten| forgotten.to == to) {
-                self.forgotten.remove(&topic);
-                self.beyond = self.beyond.max(to);
+        self.turn += 1;
+        let gone = GoneTopic { name: topic.clone(), forgotten, turn: self.turn };
+        let index = self.topics.insert(gone) as u32;
+        self.by_name.insert(topic.clone(), index);
+        self.in_order.push_back((index, self.turn));
+        if self.topics.len() > GONE_MAX {
+            if let Some((index, topic)) = self.drop_first() {
+                self.beyond = self.beyond.max(topic.forgotten.to);
+                dropped(index, topic);
             }
         }
+        Some(index)
     }
 
+    /// Drops the topic that has been here longest.
+    fn drop_first(&mut self) -> Option<(u32, GoneTopic)> {
+        while let Some((index, turn)) = self.in_order.pop_front() {
+            if self.topics.get(index as usize).is_some_and(|topic| topic.turn == turn) {
+                let topic = self.topics.remove(index as usize);
+                self.by_name.remove(&topic.name);
+                return Some((index, topic));
+            }
+        }
+        None
+    }
+
+    /// What is known of a topic that comes back, and the index that it had here.
+    pub(super) fn recall(&mut self, topic: &Topic) -> (Forgotten, Option<u32>) {
+        let Some(index) = self.by_name.remove(topic) else { return (self.unknown(), None) };
+        let forgotten = self.topics.remove(index as usize).forgotten;
+        // Entries that name nothing go when they are as many as the others.
+        if self.in_order.len() > 2 * GONE_MAX {
+            let topics = &self.topics;
+            let is_here =
+                |index: u32, turn| topics.get(index as usize).map(|t| t.turn) == Some(turn);
+            self.in_order.retain(|&(index, turn)| is_here(index, turn));
+        }
+        (forgotten, Some(index))
+    }
+
+    /// The topic of an index, if there is one.
+    pub(super) fn at(&self, index: u32) -> Option<&GoneTopic> {
+        self.topics.get(index as usize)
+    }
+
+    /// What is known of a topic that is not among the hub's topics.
     pub(super) fn find(&self, topic: &Topic) -> Forgotten {
-        let unknown = Forgotten { to: self.beyond, known: None };
-        self.forgotten.get(topic).copied().unwrap_or(unknown)
+        match self.by_name.get(topic) {
+            Some(&index) => self.topics[index as usize].forgotten,
+            None => self.unknown(),
+        }
     }
 
-    /// What is known of the events, after a number, of those topics that one of some filters matches.
-    pub(super) fn find_all<'a>(
+    /// What is known of a topic of which nothing else is known.
+    pub(super) fn unknown(&self) -> Forgotten {
+        Forgotten { to: self.beyond, known: None }
+    }
+
+    /// The topics whose names begin with a text, in the order of their names.
+    pub(super) fn with_prefix<'a>(
         &'a self,
-        filters: &'a Matcher<'a>,
-        after: u64,
-    ) -> impl Iterator<Item = Forgotten> + 'a {
-        let remembered = (self.newest > after).then_some(&self.forgotten).into_iter().flatten();
-        let matching = remembered.filter(|(topic, _)| filters.matches(topic));
-        let unknown = Forgotten { to: self.beyond, known: None };
-        matching.map(|(_, forgotten)| *forgotten).chain([unknown])
+        prefix: &'a str,
+    ) -> impl Iterator<Item = &'a GoneTopic> + 'a {
+        with_prefix(&self.by_name, prefix).map(|(_, &index)| &self.topics[index as usize])
+    }
+}
+
+/// The entries of a map whose names begin with a text.
+pub(super) fn with_prefix<'a>(
+    by_name: &'a BTreeMap<Topic, u32>,
+    prefix: &'a str,
+) -> impl Iterator<Item = (&'a Topic, &'a u32)> + 'a {
+    let from = (Bound::Included(prefix), Bound::Unbounded);
+    let behind = by_name.range::<str, _>(from);
+    behind.take_while(move |(name, _)| name.as_str().starts_with(prefix))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn topic(n: usize) -> Topic {
+        Topic::new(&format!("t/{n}")).unwrap()
     }
 
-    pub(super) fn recall(&mut self, topic: &Topic) -> Forgotten {
-        let forgotten = self.find(topic);
-        self.forgotten.remove(topic);
-        forgotten
+    fn forgotten(to: u64) -> Forgotten {
+        Forgotten { to, known: Some((to, 1)) }
+    }
+
+    #[test]
+    fn topics_that_come_back_and_go_again_do_not_drive_others_out() {
+        let mut gone = Gone::default();
+        let dropped = |_, topic: GoneTopic| panic!("{} is dropped", topic.name);
+        for n in 0..100 {
+            gone.remember(&topic(n), forgotten(n as u64 + 1), dropped);
+        }
+        for _ in 0..1_000 {
+            for n in 50..100 {
+                let (recalled, index) = gone.recall(&topic(n));
+                assert_eq!((recalled, index.is_some()), (forgotten(n as u64 + 1), true));
+                gone.remember(&topic(n), recalled, dropped);
+            }
+        }
+        assert!(gone.in_order.len() <= 2 * GONE_MAX + 1);
+        assert!((0..100).all(|n| gone.find(&topic(n)) == forgotten(n as u64 + 1)));
+        assert_eq!(gone.find(&topic(100)), Forgotten::default());
+    }
+
+    #[test]
+    fn the_topic_that_is_here_longest_is_dropped_first() {
+        let mut gone = Gone::default();
+        let mut all_dropped = Vec::new();
+        for n in 0..GONE_MAX + 2 {
+            let to = n as u64 + 1;
+            gone.remember(&topic(n), forgotten(to), |_, topic| all_dropped.push(topic.name));
+            if n == 1 {
+                // It has come later than the second one by that.
+                let (recalled, _) = gone.recall(&topic(0));
+                gone.remember(&topic(0), recalled, |_, _| panic!("there is room"));
+            }
+        }
+        assert_eq!(all_dropped, [topic(1), topic(0)]);
+        assert_eq!(gone.find(&topic(1)), Forgotten { to: 2, known: None });
+        assert_eq!(gone.remember(&topic(0), forgotten(2), |_, _| {}), None, "it is known");
+        let numbers = (0..GONE_MAX + 2).filter(|n| n.to_string().starts_with("1638"));
+        assert_eq!(gone.with_prefix("t/1638").count(), numbers.count());
     }
 }

@@ -55,12 +55,15 @@ impl History {
         History { forgotten, ..History::default() }
     }
 
-    pub(super) fn push(&mut self, kept: Kept) {
-        self.bytes += kept.bytes();
+    /// Takes the newest event, and returns the bytes that it takes.
+    pub(super) fn push(&mut self, kept: Kept) -> usize {
+        let bytes = kept.bytes();
+        self.bytes += bytes;
         if let Some(id) = kept.frame.own_id() {
             self.own_ids.get_or_insert_default().push(id, kept.sequence);
         }
         self.events.push_back(kept);
+        bytes
     }
 
     /// Keeps the oldest event no longer, and returns the bytes that it took.
@@ -115,6 +118,23 @@ impl History {
 
     pub(super) fn event(&self, nth: usize) -> Option<&Kept> {
         self.events.get(nth)
+    }
+
+    /// The event of a number, and the number of the next one, if that is kept. One of the two ends
+    /// as a rule, where it is not searched for.
+    pub(super) fn find_number(&self, number: u64) -> Option<(&Kept, Option<u64>)> {
+        let is_first = self.events.front().is_some_and(|kept| kept.sequence == number);
+        let nth = match is_first {
+            true => 0,
+            false if self.newest() == number => self.events.len().checked_sub(1)?,
+            false => self.events.binary_search_by_key(&number, |kept| kept.sequence).ok()?,
+        };
+        Some((&self.events[nth], self.events.get(nth + 1).map(|next| next.sequence)))
+    }
+
+    /// Whether events from a number on are kept, as far as there are such.
+    pub(super) fn keeps_from(&self, number: u64) -> bool {
+        self.events.front().is_some_and(|oldest| oldest.sequence <= number)
     }
 
     /// The sequence number of the newest event with an id that its publisher gave it.
@@ -182,7 +202,7 @@ mod tests {
     #[test]
     fn a_place_is_found_between_events_and_before_what_is_forgotten() {
         let mut history = History::default();
-        [17, 21, 22, 30].into_iter().for_each(|sequence| history.push(kept(sequence, None)));
+        [17, 21, 22, 30].into_iter().for_each(|sequence| _ = history.push(kept(sequence, None)));
         assert_eq!(history.after(0), 0..4);
         assert_eq!(history.after(20), 1..4);
         assert_eq!(history.after(21), 2..4);
@@ -196,7 +216,7 @@ mod tests {
     #[test]
     fn how_many_are_missing_is_known_to_who_had_none_and_to_who_had_all() {
         let mut history = History::default();
-        [17, 21, 22, 30].into_iter().for_each(|sequence| history.push(kept(sequence, None)));
+        [17, 21, 22, 30].into_iter().for_each(|sequence| _ = history.push(kept(sequence, None)));
         (0..3).for_each(|_| _ = history.forget_oldest());
         let forgotten = history.forgotten();
         assert_eq!((forgotten.count_after(16), forgotten.count_after(0)), (Some(3), Some(3)));

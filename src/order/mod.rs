@@ -3,35 +3,38 @@
 //! waited for.
 //!
 //! ```text
-//! room                           what waits to be sent, and who waits for that
-//! history   gone   recent        what is kept of one topic; what is known of those that are gone;
-//!                                the topics by their newest events
-//! topics -> matching -> replay   all topics within their bounds; those of a client's
-//!                                subscriptions; what it has missed when it comes back
-//! mod                publishing, and the shards' interest
+//! room                        what waits to be sent, and who waits for that
+//! history   gone   log        what is kept of one topic; what is known of those that are gone; all
+//!                             that is kept, in order
+//! topics   interest           all topics within their bounds; which shards want them
+//! wanted   walk               a client's topics: a few by name, or many along the log
+//! place -> replay             where a client's stream begins; what it has missed
+//! mod                         publishing
 //! ```
 
 mod gone;
 mod history;
-mod matching;
-mod recent;
+mod interest;
+mod log;
+mod place;
 mod replay;
 mod room;
 #[cfg(test)]
 mod tests;
 mod topics;
+mod walk;
+mod wanted;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use self::history::Kept;
-pub(crate) use self::matching::Known;
-pub(crate) use self::replay::Place;
+pub(crate) use self::interest::{Interest, TopicState};
+pub(crate) use self::place::{Place, Search};
 use self::room::Room;
 pub(crate) use self::room::{Published, EVENT_BYTES};
 use self::topics::Topics;
-pub(crate) use self::topics::{Interest, TopicState};
 use crate::filter::Subscription;
 use crate::frame::Draft;
 use crate::id::{Epoch, EventId};
@@ -63,6 +66,8 @@ struct Locked {
 
 /// Topics that are looked at for what is too old to be kept when a shard's time comes to do so.
 const LOOKS_MAX: usize = 1024;
+/// Subscriptions that begin, or routes that end, while the lock is held.
+const SUBSCRIPTIONS_PER_LOCK: usize = 128;
 
 /// Why an event was not taken.
 pub(crate) enum Refused {
@@ -96,6 +101,7 @@ impl Order {
             None if topics.know_all() => topics.find_or_create(topic),
             None => return Ok(self.end_publishing(self.next_sequence())),
         };
+        topics.find_interest(index);
         let state = &topics.entry(index).state;
         let wanted = state.is_wanted();
         if let Some(listener) = wanted.then(|| self.is_full(state)).flatten() {
@@ -158,33 +164,55 @@ impl Order {
         topic.room.is_full().or_else(|| self.hub_room.is_full())
     }
 
-    /// Has events of subscriptions come to a shard from now on. `route_of` is told of each topic
-    /// of theirs, and says which route the topic has in that shard now, if it was given one.
-    /// Returns the last sequence number before that.
+    /// Has events of subscriptions come to a shard from now on. `open_route` is told of each topic
+    /// that is wanted by its name, and says which route it has in that shard. Returns the last
+    /// sequence number before that. Takes the lock for a bounded number of subscriptions at a time.
     pub(crate) fn register(
         &self,
         shard: usize,
         subscriptions: &[Subscription],
-        mut route_of: impl FnMut(&Subscription, &Arc<TopicState>) -> Option<u32>,
+        mut open_route: impl FnMut(&Subscription, &Arc<TopicState>) -> u32,
     ) -> u64 {
-        let mut locked = self.lock();
-        for what in subscriptions {
-            locked.topics.subscribe(shard, what, &mut route_of);
+        for some in subscriptions.chunks(SUBSCRIPTIONS_PER_LOCK) {
+            let mut locked = self.lock();
+            for what in some {
+                locked.topics.subscribe(shard, what, &mut open_route);
+            }
         }
         self.sequence()
     }
 
-    /// Notes that a shard has a subscription no longer, nor a route for topics.
-    pub(crate) fn unregister(&self, shard: usize, what: &Subscription, topics: &[Arc<TopicState>]) {
+    /// Notes that a shard has a subscription no longer, nor a route for its topic.
+    pub(crate) fn unregister(
+        &self,
+        shard: usize,
+        what: &Subscription,
+        closed: Option<&TopicState>,
+    ) {
         let mut locked = self.lock();
-        topics.iter().for_each(|topic| locked.topics.set_route(topic, shard, None));
+        if let Some(topic) = closed {
+            locked.topics.set_route(topic, shard, None);
+        }
         locked.topics.unsubscribe(shard, what);
+    }
+
+    /// Whether an event ever had an id of its publisher's own.
+    pub(crate) fn have_own_ids(&self) -> bool {
+        self.lock().topics.have_own_ids()
     }
 
     /// Notes which route a shard has for a topic that one of its filters matched, or that it has
     /// none.
     pub(crate) fn set_route(&self, shard: usize, topic: &TopicState, route: Option<u32>) {
         self.lock().topics.set_route(topic, shard, route);
+    }
+
+    /// Notes that a shard has no routes for some topics any more.
+    pub(crate) fn close_routes(&self, shard: usize, closed: &[Arc<TopicState>]) {
+        for some in closed.chunks(SUBSCRIPTIONS_PER_LOCK) {
+            let mut locked = self.lock();
+            some.iter().for_each(|topic| locked.topics.set_route(topic, shard, None));
+        }
     }
 
     /// Notes that a shard has ended.
@@ -195,7 +223,7 @@ impl Order {
     /// Forgets some of what is too old to be kept, for a hub that nothing is published to.
     pub(crate) fn forget_old(&self) {
         let mut locked = self.lock();
-        locked.topics.forget_old(self.now_ns(), LOOKS_MAX);
+        locked.topics.tidy(self.now_ns(), LOOKS_MAX);
         self.has_history.store(locked.topics.have_history(), Ordering::Relaxed);
     }
 
@@ -227,9 +255,9 @@ impl Order {
         let locked = self.lock();
         Counts {
             published_events: self.sequence(),
-            topics: locked.topics.wanted() as u64,
+            topics: locked.topics.interests.wanted() as u64,
             known_topics: locked.topics.known() as u64,
-            filters: locked.topics.filters() as u64,
+            filters: locked.topics.interests.filters() as u64,
             kept_events: locked.topics.kept_events() as u64,
             kept_bytes: locked.topics.kept_bytes() as u64,
         }

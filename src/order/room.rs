@@ -6,7 +6,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
 
-use super::topics::TopicState;
+use super::interest::TopicState;
 use crate::frame::Frame;
 
 /// What the engine keeps with an event besides its bytes, about: it counts for the hub's room, for

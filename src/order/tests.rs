@@ -7,17 +7,23 @@ use super::*;
 use crate::event::Event;
 use crate::resume::{Resume, Start};
 
+/// Where a client's stream begins, and what it is told first, however many steps it takes.
+fn search(order: &Order, wanted: &[Subscription], resume: &Resume) -> place::Found {
+    let mut search = order.begin_search(resume.clone());
+    loop {
+        if let Some(found) = order.search(wanted, &mut search) {
+            return found;
+        }
+    }
+}
+
 /// Everything that a client of subscriptions gets: the numbers, and up to where it was told that
 /// something is missing.
-fn replayed(
-    order: &Order,
-    (wanted, known): (&[Subscription], &mut Known),
-    resume: &Resume,
-) -> (Vec<u64>, Option<u64>) {
-    let (mut place, gap) = order.place(wanted, known, resume);
+fn replayed(order: &Order, wanted: &[Subscription], resume: &Resume) -> (Vec<u64>, Option<u64>) {
+    let (mut place, gap) = search(order, wanted, resume);
     let mut numbers = Vec::new();
     loop {
-        let part = order.replay(wanted, known, place, 2_000);
+        let part = order.replay(wanted, place, 2_000);
         assert!(part.gap.is_none(), "it was told already");
         numbers.extend(part.frames.iter().map(|frame| frame.sequence()));
         if part.is_all {
@@ -32,11 +38,11 @@ fn replayed(
 /// events, or one of each topic.
 fn check_starts<'a>(
     order: &Order,
-    (wanted, known): (&[Subscription], &mut Known),
+    wanted: &[Subscription],
     count: usize,
     topic_of: impl Fn(u64) -> &'a String,
 ) {
-    let mut start = |start| replayed(order, (wanted, known), &Resume::Start(start)).0;
+    let start = |start| replayed(order, wanted, &Resume::Start(start)).0;
     let kept = start(Start::Last(Start::LAST_MAX));
     assert_eq!(start(Start::Last(count as u32)), kept[kept.len().saturating_sub(count)..]);
     let newest: BTreeMap<_, _> = kept.iter().map(|&number| (topic_of(number), number)).collect();
@@ -57,11 +63,9 @@ fn what_is_kept_is_the_newest_within_the_bounds_and_the_rest_is_never_forgotten_
             history_total_bytes_max: total,
             ..Options::default()
         };
-        let order = Order::new(Box::new([]), &Options { shards: 0, ..options });
+        let order = Order::new(Box::new([]), &Options { shards: 1, ..options });
         let mut published: BTreeMap<u64, String> = BTreeMap::new();
         let mut clients = VecDeque::new();
-        // Of each kind of clients, with what they want.
-        let mut known_of: BTreeMap<String, Known> = BTreeMap::new();
         for step in 0..2_000 {
             // Some topics are busy, most are seldom heard of.
             let topic = match random.bool() {
@@ -77,11 +81,11 @@ fn what_is_kept_is_the_newest_within_the_bounds_and_the_rest_is_never_forgotten_
             // Clients come and go, also those that want what is gone by now.
             if random.u32(..4) == 0 {
                 let name = Subscription::new(&format!("quiet/{}", random.u32(..200))).unwrap();
-                order.register(0, std::slice::from_ref(&name), |_, _| None);
+                order.register(0, std::slice::from_ref(&name), |_, _| 0);
                 clients.push_back(name);
             }
             if clients.len() > 20 {
-                order.unregister(0, &clients.pop_front().unwrap(), &[]);
+                order.unregister(0, &clients.pop_front().unwrap(), None);
             }
             let counts = order.counts();
             assert!(counts.kept_bytes <= total as u64, "{}", counts.kept_bytes);
@@ -104,10 +108,9 @@ fn what_is_kept_is_the_newest_within_the_bounds_and_the_rest_is_never_forgotten_
                 4 => topics(&of_now),
                 _ => topics(&[&topic]),
             };
-            let known = known_of.entry(wanted[0].to_string()).or_default();
             let after = random.u64(..=id.sequence);
             let resume = Resume::After(order.id_of(after).to_string().into());
-            let (numbers, told_to) = replayed(&order, (&wanted, known), &resume);
+            let (numbers, told_to) = replayed(&order, &wanted, &resume);
             let matches = |topic: &str| {
                 wanted.iter().any(|wanted| wanted.matches(&Topic::new(topic).unwrap()))
             };
@@ -120,14 +123,14 @@ fn what_is_kept_is_the_newest_within_the_bounds_and_the_rest_is_never_forgotten_
             let missing = all.iter().filter(|number| !numbers.contains(number)).max();
             assert_eq!(told_to, missing.copied(), "after {after} of {wanted:?}");
             let topic_of = |number| &published[&number];
-            check_starts(&order, (&wanted, known), random.usize(..30), topic_of);
+            check_starts(&order, &wanted, random.usize(..30), topic_of);
         }
     }
 }
 
 #[test]
 fn what_was_forgotten_of_a_topic_that_came_back_is_told_of_once() {
-    let order = Order::new(Box::new([]), &Options { shards: 0, ..Options::default() });
+    let order = Order::new(Box::new([]), &Options { shards: 1, ..Options::default() });
     for topic in ["was/before", "is/gone", "is/kept", "is/kept"] {
         let draft = Draft::encode(&Event::new("x"), 1_000).unwrap();
         let id = order.publish(&Topic::new(topic).unwrap(), draft).ok().unwrap();
@@ -139,29 +142,29 @@ fn what_was_forgotten_of_a_topic_that_came_back_is_told_of_once() {
     let gone = [Subscription::new("is/gone").unwrap()];
     // The second time it is the same topic, with the same number, at the same index.
     for _ in 0..2 {
-        order.register(0, &gone, |_, _| None);
-        order.unregister(0, &gone[0], &[]);
+        order.register(0, &gone, |_, _| 0);
+        order.unregister(0, &gone[0], None);
     }
-    order.register(0, &gone, |_, _| None);
+    order.register(0, &gone, |_, _| 0);
     assert_eq!(order.counts().known_topics, 2);
     let filter = [Subscription::new("is/+").unwrap()];
     let resume = Resume::After(order.id_of(1).to_string().into());
     // Gone, as far as there is no subscription to it: once more, also for who wants it twice.
-    order.unregister(0, &gone[0], &[]);
+    order.unregister(0, &gone[0], None);
     let twice = ["is/gone", "is/+"].map(|text| Subscription::new(text).unwrap());
-    let gap = order.place(&twice, &mut Known::default(), &resume).1;
+    let gap = search(&order, &twice, &resume).1;
     assert_eq!(gap.expect("its event is missing").0.missed, Some(1));
-    order.register(0, &gone, |_, _| None);
-    let (place, gap) = order.place(&filter, &mut Known::default(), &resume);
+    order.register(0, &gone, |_, _| 0);
+    let (place, gap) = search(&order, &filter, &resume);
     let gap = gap.expect("its event is missing").0;
     assert_eq!((gap.to.sequence, gap.missed), (2, Some(1)));
-    let replay = order.replay(&filter, &mut Known::default(), place, 10_000);
+    let replay = order.replay(&filter, place, 10_000);
     assert_eq!((replay.frames.len(), replay.is_all), (2, true));
 }
 
 #[test]
 fn an_id_of_this_life_is_a_place_in_the_order_whoever_uses_it_again() {
-    let order = Order::new(Box::new([]), &Options { shards: 0, ..Options::default() });
+    let order = Order::new(Box::new([]), &Options { shards: 1, ..Options::default() });
     let topic = Topic::new("a").unwrap();
     let publish = |event: Event<'_>| {
         let draft = Draft::encode(&event, 1_000).unwrap();
@@ -175,7 +178,7 @@ fn an_id_of_this_life_is_a_place_in_the_order_whoever_uses_it_again() {
     let place_of = |id: &str| {
         let wanted = [Subscription::new("#").unwrap()];
         let resume = Resume::After(id.into());
-        let (place, gap) = order.place(&wanted, &mut Known::default(), &resume);
+        let (place, gap) = search(&order, &wanted, &resume);
         (place.after, gap.map(|(gap, _)| gap.reason))
     };
     assert_eq!(place_of(&first), (1, None));
@@ -192,7 +195,7 @@ fn an_id_of_this_life_is_a_place_in_the_order_whoever_uses_it_again() {
 #[test]
 fn what_is_too_old_goes_although_nothing_is_published() {
     let options = Options { history_age_max: Duration::from_millis(20), ..Options::default() };
-    let order = Order::new(Box::new([]), &Options { shards: 0, ..options });
+    let order = Order::new(Box::new([]), &Options { shards: 1, ..options });
     for n in 0..5_000 {
         let draft = Draft::encode(&Event::new("x"), 100).unwrap();
         let _ = order.publish(&Topic::new(&n.to_string()).unwrap(), draft);
@@ -212,7 +215,7 @@ fn a_refused_event_leaves_no_topic_behind() {
     let poller = crate::sys::Poller::new().unwrap();
     let order = Order::new(Box::new([Arc::new(Inbox::new(poller.waker()))]), &options);
     let all = [Subscription::new("#").unwrap()];
-    order.register(0, &all, |_, _| None);
+    order.register(0, &all, |_, _| 0);
     let mut refused = 0;
     for n in 0..10_000 {
         let draft = Draft::encode(&Event::new("x"), 100).unwrap();
@@ -230,7 +233,7 @@ fn a_refused_event_leaves_no_topic_behind() {
 fn made_up_names_do_not_make_us_forget_what_was_forgotten() {
     let options =
         Options { history_events_max: 1, history_total_bytes_max: 2_000, ..Options::default() };
-    let order = Order::new(Box::new([]), &Options { shards: 0, ..options });
+    let order = Order::new(Box::new([]), &Options { shards: 1, ..options });
     // One more topic than are remembered, so that `beyond` is not zero.
     for n in 0..(16 << 10) + 10 {
         let draft = Draft::encode(&Event::new("x"), 100).unwrap();
@@ -239,17 +242,14 @@ fn made_up_names_do_not_make_us_forget_what_was_forgotten() {
     let after = order.sequence() / 2;
     let quiet = [Subscription::new("never heard of").unwrap()];
     let id = || Resume::After(order.id_of(after).to_string().into());
-    assert!(order.place(&quiet, &mut Known::default(), &id()).1.is_none(), "nothing of it is gone");
+    assert!(search(&order, &quiet, &id()).1.is_none(), "nothing of it is gone");
     // Clients come and go with names that they make up.
     for n in 0..(16 << 10) + 10 {
         let wanted = [Subscription::new(&format!("made up {n}")).unwrap()];
-        order.register(0, &wanted, |_, _| None);
-        order.unregister(0, &wanted[0], &[]);
+        order.register(0, &wanted, |_, _| 0);
+        order.unregister(0, &wanted[0], None);
     }
-    assert!(
-        order.place(&quiet, &mut Known::default(), &id()).1.is_none(),
-        "told of a gap that is none"
-    );
+    assert!(search(&order, &quiet, &id()).1.is_none(), "told of a gap that is none");
 }
 
 #[test]
@@ -263,7 +263,7 @@ fn a_topics_room_is_bounded_whatever_is_kept() {
         };
         let poller = crate::sys::Poller::new().unwrap();
         let order = Order::new(Box::new([Arc::new(Inbox::new(poller.waker()))]), &options);
-        order.register(0, &[Subscription::new("#").unwrap()], |_, _| None);
+        order.register(0, &[Subscription::new("#").unwrap()], |_, _| 0);
         let topic = Topic::new("a").unwrap();
         let publish = |_: &i32| {
             let draft = Draft::encode(&Event::new("x".repeat(100)), 1_000).unwrap();
@@ -272,4 +272,116 @@ fn a_topics_room_is_bounded_whatever_is_kept() {
         let taken = (0..10_000).take_while(publish).count();
         assert!(taken < 20, "{taken} events are in a room of 1,000 bytes, {total}");
     }
+}
+
+/// The processor time that something takes, the least of some tries: other programs of the machine
+/// do not count.
+fn cpu_time(mut work: impl FnMut()) -> Duration {
+    let now = || {
+        let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+        Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+    };
+    let tries = (0..5).map(|_| {
+        let from = now();
+        work();
+        now() - from
+    });
+    tries.min().expect("there were some")
+}
+
+/// A hub with an event of each of so many topics.
+fn order_of_topics(count: usize) -> Order {
+    let options = Options { history_total_bytes_max: 1 << 30, shards: 1, ..Options::default() };
+    let order = Order::new(Box::new([]), &options);
+    for n in 0..count {
+        let draft = Draft::encode(&Event::new("x"), 100).unwrap();
+        let topic = Topic::new(&format!("p/{n}/x")).unwrap();
+        assert!(order.publish(&topic, draft).is_ok());
+    }
+    order
+}
+
+fn filters(count: usize) -> Vec<Subscription> {
+    (0..count).map(|n| Subscription::new(&format!("p/+/x{n}")).unwrap()).collect()
+}
+
+#[test]
+fn what_a_filter_costs_does_not_depend_on_how_many_topics_there_are() {
+    let cost = |topics| {
+        let order = order_of_topics(topics);
+        cpu_time(|| {
+            let wanted = filters(64);
+            order.register(0, &wanted, |_, _| 0);
+            wanted.iter().for_each(|what| order.unregister(0, what, None));
+        })
+    };
+    let (few, many) = (cost(500), cost(20_000));
+    assert!(many < few * 8, "{few:?} with 500 topics, {many:?} with 20,000");
+}
+
+#[test]
+fn to_resume_costs_no_more_for_each_event_when_there_are_many_topics() {
+    let resumes = |wanted: &[&str], topics: usize| {
+        let order = order_of_topics(topics);
+        let wanted: Vec<_> = wanted.iter().map(|text| Subscription::new(text).unwrap()).collect();
+        let everything = [
+            Resume::Start(Start::Latest),
+            Resume::Start(Start::Last(Start::LAST_MAX)),
+            Resume::After("00000000-7".into()),
+            Resume::After(order.id_of(0).to_string().into()),
+        ];
+        cpu_time(|| everything.iter().for_each(|resume| drop(replayed(&order, &wanted, resume))))
+    };
+    for wanted in [&["#", "random"][..], &["p/+/x", "p/1/#", "+/1/+"], &["p/+/none"]] {
+        let (few, many) = (resumes(wanted, 1_000), resumes(wanted, 16_000));
+        assert!(many < few * 48, "{wanted:?}: {few:?} for 1,000 topics, {many:?} for 16,000");
+    }
+}
+
+#[test]
+fn subscribing_to_what_is_gone_makes_nobody_miss_anything() {
+    let options = Options { history_age_max: Duration::ZERO, shards: 1, ..Options::default() };
+    let order = Order::new(Box::new([]), &options);
+    // Nearly as many topics as are remembered, which are all gone.
+    for n in 0..16_000 {
+        let draft = Draft::encode(&Event::new("x"), 100).unwrap();
+        let _ = order.publish(&Topic::new(&format!("gone/{n}")).unwrap(), draft);
+    }
+    order.lock().topics.forget_old(u64::MAX, usize::MAX);
+    assert_eq!(order.counts().known_topics, 0);
+    let some: Vec<_> =
+        (15_900..15_964).map(|n| Subscription::new(&format!("gone/{n}")).unwrap()).collect();
+    for _ in 0..300 {
+        order.register(0, &some, |_, _| 0);
+        some.iter().for_each(|what| order.unregister(0, what, None));
+    }
+    let quiet = [Subscription::new("quiet").unwrap()];
+    let resume = Resume::After(order.id_of(1).to_string().into());
+    assert!(search(&order, &quiet, &resume).1.is_none(), "told of a gap that is none");
+    let gap = search(&order, &some, &resume).1.expect("those are missing").0;
+    assert_eq!(gap.missed, Some(64));
+}
+
+#[test]
+fn the_newest_event_of_a_topic_is_kept_however_large_it_is() {
+    let options = Options { history_total_bytes_max: 2 << 20, shards: 1, ..Options::default() };
+    let order = Order::new(Box::new([]), &options);
+    let publish = |topic: &str, data: &str| {
+        let draft = Draft::encode(&Event::new(data), 1 << 20).unwrap();
+        order.publish(&Topic::new(topic).unwrap(), draft).ok().unwrap()
+    };
+    let before = publish("a", "small");
+    // Encoded they take more than the topic's history, and more than all histories, may.
+    for lines in ["\n".repeat(160 << 10), "x".repeat(1 << 20), "\n".repeat(1 << 20)] {
+        let large = publish("a", &lines);
+        let resume = Resume::After(order.id_of(large.sequence - 1).to_string().into());
+        for wanted in ["a", "#"] {
+            let wanted = [Subscription::new(wanted).unwrap()];
+            assert_eq!(replayed(&order, &wanted, &resume), (vec![large.sequence], None));
+        }
+        assert_eq!(order.counts().kept_events, 1);
+    }
+    let wanted = [Subscription::new("a").unwrap()];
+    let resume = Resume::After(before.to_string().into());
+    assert_eq!(replayed(&order, &wanted, &resume), (vec![4], Some(3)));
 }

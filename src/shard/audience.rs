@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::log::Log;
 use super::ring::Ring;
 use crate::frame::Wire;
-use crate::order::{Known, Published};
+use crate::order::Published;
 
 pub(crate) struct Audience {
     /// The shard's keys of its subscriptions, in ascending order.
@@ -25,10 +25,6 @@ pub(crate) struct Audience {
     pub(crate) lagging: Vec<u32>,
     /// How many connections are still sent what they have missed.
     pub(crate) replaying: u32,
-    /// Which of the hub's topics it wants, for those that replay.
-    pub(crate) known: Known,
-    /// Whether it stands among those of which that is to be let go of.
-    pub(crate) in_knowing: bool,
     /// How far any member was ever sent.
     begun: u64,
     /// When all members were last sent everything, in milliseconds since the hub's start.
@@ -50,8 +46,6 @@ impl Audience {
             ring: Ring::default(),
             lagging: Vec::new(),
             replaying: 0,
-            known: Known::default(),
-            in_knowing: false,
             begun: 0,
             quiet_since_ms: 0,
             in_express: false,

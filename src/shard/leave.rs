@@ -119,7 +119,6 @@ impl Shard {
     /// had pending gives its room back.
     pub(super) fn remove_audience(&mut self, index: u32) {
         let audience = self.audiences.remove(index);
-        self.parts.known -= audience.known.count();
         self.window_bytes -= audience.log.window_bytes();
         self.lag_bytes -= audience.log.lag_bytes();
         self.link().counters.lag_bytes.sub(audience.log.lag_bytes() as u64);
@@ -138,13 +137,13 @@ impl Shard {
         self.audiences.shrink();
     }
 
-    /// Closes the routes of topics that are gone.
+    /// Closes the routes of topics that are gone, or that nobody here wants any more.
     pub(super) fn close_routes(&mut self) {
-        let gone = self.routes.find_gone();
-        if !gone.is_empty() {
-            // Their last events were put before they went.
+        let unneeded = self.routes.find_unneeded();
+        if !unneeded.is_empty() {
+            // The last events of the topics were put before they went.
             self.take_inbox();
-            self.routes.close(&self.shared.order, &gone);
+            self.routes.close(&self.shared.order, unneeded);
         }
     }
 

@@ -239,6 +239,7 @@ impl Shard {
 
     fn work(&mut self) -> Next {
         self.now_ns = self.shared.order.now_ns();
+        self.begin_to_search();
         // Looked at before the inbox is: whatever was published before the hub was closed is in it.
         if self.shared.closing.load(Ordering::SeqCst) && self.flush_until_ns.is_none() {
             self.flush_until_ns = Some(self.now_ns + FLUSH_NS_MAX);

@@ -19,17 +19,17 @@ use std::collections::{HashMap, VecDeque};
 use std::io::ErrorKind;
 use std::sync::{Arc, Weak};
 
-use super::audience::Audience;
 use super::connection::{Place as Standing, State};
 use super::join::welcome;
 use super::lag::{Own, Went, GO_BYTES_MAX};
 use super::record::Sent;
-use super::slots::Key;
 use super::{Guest, Shard};
 use crate::filter::Subscription;
 use crate::frame::{Frame, StreamId};
 use crate::gap::Gap;
-use crate::order::{Known, Order, Place};
+use crate::id::EventId;
+use crate::options::Options;
+use crate::order::{Order, Place, Search};
 
 /// What a part has at most, unless a single event is larger; and when much is replayed at once.
 /// Less in tests, so that there are many.
@@ -37,12 +37,12 @@ pub(crate) const PART_BYTES_MAX: usize = if cfg!(test) { 700 } else { 64 << 10 }
 const SMALL_PART_BYTES_MAX: usize = if cfg!(test) { 300 } else { 4 << 10 };
 /// Parts that are kept for others who need the same, their bytes unless it is one, and for how many
 /// ticks.
-const SHARED_PARTS_MAX: usize = 64;
+const SHARED_PARTS_MAX: usize = 256;
 const SHARED_BYTES_MAX: usize = 4 << 20;
 const SHARED_TICKS: u8 = 10;
-/// Topics of audiences that are known at once, unless it is one that has so many. Less in tests, so
-/// that there are too many.
-const KNOWN_MAX: usize = if cfg!(test) { 40 } else { 1 << 20 };
+/// What a turn may spend on looking for what clients have missed: beyond that they go on in the
+/// next.
+const SEARCH_NS_MAX: u64 = 2_000_000;
 
 /// How far a client is that is sent what it has missed.
 pub(crate) struct Replaying {
@@ -50,11 +50,18 @@ pub(crate) struct Replaying {
     /// What it is being sent.
     pub(super) own: Option<Own>,
     /// Where it is then.
-    place: Place,
+    at: At,
     /// Whether it queues for another go.
     pub(super) queued: bool,
     /// When it began or last took something, in milliseconds since the hub's start.
     pub(super) since_ms: u32,
+}
+
+/// Where a client is that is sent what it has missed.
+enum At {
+    /// It is looked for where its stream begins.
+    Searching(Option<Box<Search>>),
+    Place(Place),
 }
 
 /// A part of what an audience has missed, as its members are sent it.
@@ -78,11 +85,8 @@ pub(super) struct Parts {
     /// Those that someone may still be sent, and what they took when that was last looked at.
     alive: Vec<Weak<[u8]>>,
     alive_bytes: usize,
-    /// The audiences of which it is known which topics they have, and for how many ticks, each once;
-    /// also some that are gone.
-    knowing: VecDeque<(Key, u8)>,
-    /// How many topics all audiences are known to have.
-    pub(super) known: usize,
+    /// What this turn has spent on looking for what clients have missed.
+    searched_ns: u64,
 }
 
 /// The audience, the place that a part begins at, up to where it has only the latest, and up to
@@ -100,30 +104,79 @@ impl Shard {
     /// Begins the stream of a client that wants something of the past, or has to be told that it
     /// is gone.
     pub(super) fn begin_replay(&mut self, index: u32, audience: u32, guest: &Guest) {
-        let (place, gap) =
-            self.ask_of(audience, |order, wanted, known| order.place(wanted, known, &guest.resume));
-        let first = match gap {
-            Some((gap, id)) => {
-                self.link().counters.count_gap(gap.reason);
-                Some(gap.encode(&self.shared.options.gap_event, id, guest.wire))
+        let mut search = self.shared.order.begin_search(guest.resume.clone());
+        let (at, first) = match self.search(audience, &mut search) {
+            None => (At::Searching(Some(Box::new(search))), None),
+            Some((place, Some(gap))) => (At::Place(place), Some(self.tell_of_gap(audience, gap))),
+            Some((place, None)) => {
+                if let Some(number) = self.is_live_at(audience, place) {
+                    let id = self.id_block(audience, number);
+                    self.join_ring(index, audience, number);
+                    return self.begin(index, &welcome(guest, id.as_deref()));
+                }
+                (At::Place(place), None)
             }
-            None if place.is_now => self.id_block(audience, place.after),
-            None => None,
         };
-        let bytes = welcome(guest, first.as_deref());
-        if place.is_now {
-            self.take_inbox();
-            self.join_ring(index, audience, place.after);
-            return self.begin(index, &bytes);
-        }
         self.audiences[audience].replaying += 1;
         self.link().counters.replaying_connections.add(1);
-        let own = Some(Own::new(&bytes, 0));
-        let replaying = Replaying { audience, own, place, queued: false, since_ms: self.now_ms() };
+        let own = Some(Own::new(&welcome(guest, first.as_deref()), 0));
+        let replaying = Replaying { audience, own, at, queued: false, since_ms: self.now_ms() };
         self.connections[index].state = State::Replaying(Box::new(replaying));
         self.begin_count(index, Sent::default());
         self.tell_of_beginning(index);
         self.resume(self.connections.key_at(index));
+    }
+
+    /// Goes on with a search for the place where a client's stream begins.
+    fn search(
+        &mut self,
+        audience: u32,
+        search: &mut Search,
+    ) -> Option<(Place, Option<(Gap, EventId)>)> {
+        if !self.has_time_to_search() {
+            return None;
+        }
+        let wanted = self.wanted_by(audience);
+        self.timed(|order| order.search(&wanted, search))
+    }
+
+    fn has_time_to_search(&self) -> bool {
+        self.parts.searched_ns < SEARCH_NS_MAX
+    }
+
+    fn timed<T>(&mut self, search: impl FnOnce(&Order) -> T) -> T {
+        let from_ns = self.shared.order.now_ns();
+        let found = search(&self.shared.order);
+        self.parts.searched_ns += self.shared.order.now_ns().saturating_sub(from_ns);
+        found
+    }
+
+    /// A turn begins.
+    pub(super) fn begin_to_search(&mut self) {
+        self.parts.searched_ns = 0;
+    }
+
+    /// The event that tells a client of a gap, counted.
+    fn tell_of_gap(&self, audience: u32, (gap, id): (Gap, EventId)) -> Vec<u8> {
+        self.link().counters.count_gap(gap.reason);
+        gap.encode(&self.shared.options.gap_event, id, self.audiences[audience].wire)
+    }
+
+    /// Whether nothing is to be sent to a client at a place before it is live, and then up to which
+    /// number; all of that is in the log.
+    fn is_live_at(&mut self, audience: u32, place: Place) -> Option<u64> {
+        let number = self.take_all();
+        if place.after == number {
+            return Some(number);
+        }
+        let (part, gap) = match self.shared_part(audience, place, number) {
+            Some(part) => (part, None),
+            None => self.gather(audience, place),
+        };
+        let is_live = part.is_all && part.bytes.is_empty() && gap.is_none();
+        // What was published meanwhile.
+        self.take_inbox();
+        is_live.then_some(part.to)
     }
 
     /// Sends a client more of what it has missed. When that is all, it is a laggard, and goes on
@@ -136,10 +189,11 @@ impl Shard {
                 unreachable!("only one that replays goes on with it")
             };
             let Some(own) = &mut replaying.own else {
-                if self.next_part(index) {
-                    return self.go_on(index);
+                match self.find_next(index) {
+                    Next::Own => continue,
+                    Next::Later => return Went::Unfinished,
+                    Next::Lagging => return self.go_on(index),
                 }
-                continue;
             };
             match connection.sink.send(&own.bytes[own.sent..]) {
                 Ok(sent) => {
@@ -162,13 +216,37 @@ impl Shard {
         }
     }
 
-    /// Gives a client that replays its next part; true when that is the last, and it has become a
-    /// laggard that is to be sent this part first.
-    fn next_part(&mut self, index: u32) -> bool {
-        let State::Replaying(replaying) = &self.connections[index].state else {
+    /// Finds what a client that replays is sent next.
+    fn find_next(&mut self, index: u32) -> Next {
+        let State::Replaying(replaying) = &mut self.connections[index].state else {
             unreachable!("only one that replays goes on with it")
         };
-        let (audience, place) = (replaying.audience, replaying.place);
+        let audience = replaying.audience;
+        let place = match &mut replaying.at {
+            At::Place(place) => *place,
+            At::Searching(search) => {
+                let mut search = search.take().expect("it is put back until it has found a place");
+                let found = self.search(audience, &mut search);
+                let gap = found.as_ref().and_then(|(_, gap)| gap.clone());
+                let gap = gap.map(|gap| Own::new(&self.tell_of_gap(audience, gap), 0));
+                let is_found = found.is_some();
+                self.replaying_mut(index).at = match found {
+                    Some((place, _)) => At::Place(place),
+                    None => At::Searching(Some(search)),
+                };
+                self.replaying_mut(index).own = gap;
+                return if is_found { Next::Own } else { Next::Later };
+            }
+        };
+        self.next_part(index, audience, place)
+    }
+
+    /// Gives a client that replays its next part. With the last it has become a laggard that is to
+    /// be sent this part first.
+    fn next_part(&mut self, index: u32, audience: u32, place: Place) -> Next {
+        if !self.has_time_to_search() {
+            return Next::Later;
+        }
         let number = self.take_all();
         let shared = self.shared_part(audience, place, number);
         let is_shared = shared.is_some();
@@ -178,9 +256,10 @@ impl Shard {
         counters.delivered_events.add(part.events);
         counters.delivered_bytes.add(part.bytes.len() as u64);
         let (bytes, from, told_to): (Arc<[u8]>, usize, u64) = match gap {
-            Some((block, gap)) => {
-                counters.count_gap(gap.reason);
-                ([&block, &part.bytes[..]].concat().into(), block.len(), gap.to.sequence)
+            Some((gap, id)) => {
+                let to = gap.to.sequence;
+                let block = self.tell_of_gap(audience, (gap, id));
+                ([&block, &part.bytes[..]].concat().into(), block.len(), to)
             }
             None => (part.bytes, 0, 0),
         };
@@ -188,27 +267,36 @@ impl Shard {
             self.parts.watch(&bytes);
         }
         let wire = self.audiences[audience].wire;
-        let own = (!bytes.is_empty()).then(|| Own::of_events(wire, bytes, from, part.events));
+        let mut own = (!bytes.is_empty()).then(|| Own::of_events(wire, bytes, from, part.events));
         if part.is_all {
+            // A stream that begins with no event begins with an id.
+            if own.is_none() {
+                own = self.id_block(audience, part.to).map(|block| Own::new(&block, 0));
+            }
             // What was published while the part was gathered is in the log, behind its end.
             self.take_inbox();
             self.end_replay(index, own, part.to);
-            return true;
+            return Next::Lagging;
         }
-        if let State::Replaying(replaying) = &mut self.connections[index].state {
-            replaying.own = own;
-            replaying.place.after = part.to;
-            // A gap is told once.
-            replaying.place.forgiven_to = place.forgiven_to.max(told_to);
+        let next = if own.is_some() { Next::Own } else { Next::Later };
+        let replaying = self.replaying_mut(index);
+        replaying.own = own;
+        // A gap is told once.
+        let forgiven_to = place.forgiven_to.max(told_to);
+        replaying.at = At::Place(Place { after: part.to, forgiven_to, ..place });
+        next
+    }
+
+    fn replaying_mut(&mut self, index: u32) -> &mut Replaying {
+        match &mut self.connections[index].state {
+            State::Replaying(replaying) => replaying,
+            _ => unreachable!("only one that replays goes on with it"),
         }
-        false
     }
 
     /// Makes a laggard of a client that has missed nothing any more but what it is sent next.
     fn end_replay(&mut self, index: u32, own: Option<Own>, number: u64) {
-        let State::Replaying(replaying) = &self.connections[index].state else {
-            unreachable!("only one that replays ends with it")
-        };
+        let replaying = self.replaying_mut(index);
         let (audience, since_ms) = (replaying.audience, replaying.since_ms);
         let sent = self.sent_to(index);
         let log = &self.audiences[audience].log;
@@ -235,15 +323,14 @@ impl Shard {
         part.cloned()
     }
 
-    /// Gathers a part, and the event that says what is missing before it.
-    fn gather(&mut self, audience: u32, place: Place) -> (Part, Option<(Vec<u8>, Gap)>) {
-        let (options, wire) = (&self.shared.options, self.audiences[audience].wire);
-        let crowded = self.parts.alive_bytes > options.lag_total_bytes_max / options.shards / 4;
+    /// Gathers a part, and what is missing before it, with the id to tell it with.
+    fn gather(&mut self, audience: u32, place: Place) -> (Part, Option<(Gap, EventId)>) {
+        let wire = self.audiences[audience].wire;
+        let Options { lag_total_bytes_max, shards, .. } = self.shared.options;
+        let crowded = self.parts.alive_bytes > lag_total_bytes_max / shards / 4;
         let bytes_max = if crowded { SMALL_PART_BYTES_MAX } else { PART_BYTES_MAX };
-        let replay = self
-            .ask_of(audience, |order, wanted, known| order.replay(wanted, known, place, bytes_max));
-        let options = &self.shared.options;
-        let gap = replay.gap.map(|(gap, id)| (gap.encode(&options.gap_event, id, wire), gap));
+        let wanted = self.wanted_by(audience);
+        let replay = self.timed(|order| order.replay(&wanted, place, bytes_max));
         let bytes = match &replay.frames[..] {
             // An empty chunk would be the end of the stream.
             [] => Arc::default(),
@@ -256,12 +343,12 @@ impl Shard {
             is_all: replay.is_all,
         };
         // What is missing from it is forgiven by all who have its id.
-        if !part.bytes.is_empty() && gap.is_none() {
+        if replay.gap.is_none() {
             let id = self.part_id(audience, place);
             self.parts.keep(id, part.clone());
         }
         self.link().counters.gathered_parts.add(1);
-        (part, gap)
+        (part, replay.gap)
     }
 
     fn part_id(&self, audience: u32, place: Place) -> PartId {
@@ -270,66 +357,26 @@ impl Shard {
         (self.audiences.key_at(audience).to_u64(), place.after, latest_to, forgiven_to)
     }
 
-    /// Asks the hub's order about an audience's topics. Which these are is then known for a while,
-    /// if it had to be found out.
-    fn ask_of<T>(
-        &mut self,
-        audience: u32,
-        ask: impl FnOnce(&Order, &[Subscription], &mut Known) -> T,
-    ) -> T {
-        let wanted = self.wanted_by(audience);
-        let key = self.audiences.key_at(audience);
-        let Audience { known, in_knowing, .. } = &mut self.audiences[audience];
-        let before = known.count();
-        let answer = ask(&self.shared.order, &wanted, known);
-        let count = known.count();
-        self.parts.known = self.parts.known - before + count;
-        if count > 0 && !std::mem::replace(in_knowing, true) {
-            self.parts.knowing.push_back((key, 0));
-        }
-        while self.parts.known > KNOWN_MAX && self.parts.knowing.len() > 1 {
-            let longest = self.parts.knowing.pop_front();
-            longest.into_iter().for_each(|(key, _)| self.forget_known(key));
-        }
-        answer
-    }
-
-    /// Lets go of which topics an audience has that stood first, if it is still there. They are
-    /// found again should they be needed.
-    fn forget_known(&mut self, audience: Key) {
-        if let Some(audience) = self.audiences.get_mut(audience) {
-            audience.in_knowing = false;
-            self.parts.known -= std::mem::take(&mut audience.known).count();
-        }
-    }
-
-    /// How many topics the audiences are known to have.
-    #[cfg(test)]
-    pub(super) fn known_topics(&self) -> Vec<usize> {
-        let indices = self.audiences.indices().into_iter();
-        let known: Vec<_> = indices.map(|index| self.audiences[index].known.count()).collect();
-        assert_eq!(known.iter().sum::<usize>(), self.parts.known);
-        known
-    }
-
     /// An audience's subscriptions.
     pub(super) fn wanted_by(&self, audience: u32) -> Vec<Subscription> {
         let keys = self.audiences[audience].wanted.iter();
         keys.map(|&key| self.routes.subscribed(key).what.clone()).collect()
     }
 
-    /// Lets go of parts that were gathered a while ago, and of which topics audiences have.
+    /// Lets go of parts that were gathered a while ago.
     pub(super) fn forget_parts(&mut self) {
-        for _ in 0..self.parts.knowing.len() {
-            let Some((key, ticks)) = self.parts.knowing.pop_front() else { break };
-            let Some(audience) = self.audiences.get_mut(key) else { continue };
-            match ticks < SHARED_TICKS || audience.replaying > 0 {
-                true => self.parts.knowing.push_back((key, ticks.saturating_add(1))),
-                false => self.forget_known(key),
-            }
-        }
         self.parts.tick();
     }
+}
+
+/// What a client that replays does next.
+enum Next {
+    /// It is sent what it has got.
+    Own,
+    /// There is more to be found, when others have had their turn.
+    Later,
+    /// It has become a laggard.
+    Lagging,
 }
 
 impl Parts {
@@ -373,14 +420,9 @@ impl Parts {
         self.alive_bytes
     }
 
-    #[cfg(test)]
-    pub(super) fn knowing(&self) -> usize {
-        self.knowing.len()
-    }
-
     /// Whether nothing is kept, nor anyone known to be sent anything.
     pub(super) fn is_empty(&self) -> bool {
-        self.in_order.is_empty() && self.alive.is_empty() && self.knowing.is_empty()
+        self.in_order.is_empty() && self.alive.is_empty()
     }
 
     fn forget_first(&mut self) {

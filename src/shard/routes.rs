@@ -6,62 +6,74 @@
 //!                       "a/#"            5
 //! ```
 //!
-//! A topic's route is found once and kept: the subscription to the topic itself, and the filters
-//! that match it. So an event costs no matching, and a topic that nobody has heard of yet reaches
-//! those who want it by a filter with its first event.
+//! A topic's route is found with its first event and kept: the subscription to the topic itself,
+//! and the filters that match it. When subscriptions have begun since, it is found anew with the
+//! next event. So an event costs no matching as a rule, and a subscription costs the same however
+//! many topics there are.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use slab::Slab;
+use smallvec::SmallVec;
 
+use super::slots::{Key, Slots};
 use crate::filter::tree::FilterTree;
 use crate::filter::{Filter, Subscription};
 use crate::order::{Interest, Order, TopicState};
 use crate::topic::Topic;
 
-/// The share of the routes that are looked at each tick for topics that are gone, and how many at
-/// least.
+/// The share of the routes that are looked at each tick for such as nobody needs any more, and how
+/// many at least.
 const LOOKS_SHARE: usize = 10;
 const LOOKS_MIN: usize = 256;
 
 /// One shard's subscriptions and routes.
 pub(super) struct Routes {
     shard: usize,
-    subscriptions: Slab<Subscribed>,
+    subscriptions: Slots<Subscribed>,
     keys: HashMap<Subscription, u32>,
     filters: FilterTree<u32>,
     routes: Slab<Route>,
-    /// Where the search for topics that are gone goes on.
+    /// Another number whenever a subscription begins.
+    generation: u64,
+    /// Where the search for routes that nobody needs goes on.
     looked_at: usize,
 }
 
 /// A subscription that this shard has an audience for.
 pub(super) struct Subscribed {
     pub(super) what: Subscription,
-    pub(super) audiences: Vec<u32>,
+    /// Most subscriptions have one or two.
+    pub(super) audiences: SmallVec<[u32; 4]>,
     /// Connections over all of its audiences.
     pub(super) crowd: usize,
     /// Whether an event of it ever had an id of its publisher's own.
     pub(super) own_ids: bool,
-    /// The routes that it is in.
-    routes: HashSet<u32>,
+    /// The route of its topic, if it is one.
+    route: u32,
 }
 
-/// Where a topic's events go: at least one subscription.
+/// Where a topic's events go.
 struct Route {
     state: Arc<TopicState>,
-    subscriptions: Vec<u32>,
+    /// Those that have ended since are still among them.
+    subscriptions: SmallVec<[Key; 2]>,
+    /// When they were found.
+    generation: u64,
 }
+
+const NO_ROUTE: u32 = u32::MAX;
 
 impl Routes {
     pub(super) fn new(shard: usize) -> Routes {
         Routes {
             shard,
-            subscriptions: Slab::new(),
+            subscriptions: Slots::new(),
             keys: HashMap::new(),
             filters: FilterTree::default(),
             routes: Slab::new(),
+            generation: 0,
             looked_at: 0,
         }
     }
@@ -72,12 +84,12 @@ impl Routes {
 
     /// Above every key there is.
     pub(super) fn keys_end(&self) -> u32 {
-        self.subscriptions.capacity() as u32
+        self.subscriptions.end()
     }
 
     /// The subscription of a key, if there is one.
     pub(super) fn at(&self, key: u32) -> Option<&Subscribed> {
-        self.subscriptions.get(key as usize)
+        self.subscriptions.at(key)
     }
 
     /// The keys of all subscriptions that a topic's events go to.
@@ -88,11 +100,11 @@ impl Routes {
     }
 
     pub(super) fn subscribed(&self, key: u32) -> &Subscribed {
-        &self.subscriptions[key as usize]
+        &self.subscriptions[key]
     }
 
     pub(super) fn subscribed_mut(&mut self, key: u32) -> &mut Subscribed {
-        &mut self.subscriptions[key as usize]
+        &mut self.subscriptions[key]
     }
 
     /// Has the events of new subscriptions come to this shard, and adds their keys. Returns the
@@ -103,50 +115,49 @@ impl Routes {
         new: Vec<Subscription>,
         keys: &mut Vec<u32>,
     ) -> u64 {
+        // A topic of a filter may have such events, and is known only when it has its next.
+        let own_ids =
+            new.iter().any(|what| matches!(what, Subscription::Filter(_))) && order.have_own_ids();
         for what in &new {
             let key = self.subscriptions.insert(Subscribed {
                 what: what.clone(),
-                audiences: Vec::new(),
+                audiences: SmallVec::new(),
                 crowd: 0,
-                own_ids: false,
-                routes: HashSet::new(),
-            }) as u32;
-            self.keys.insert(what.clone(), key);
+                own_ids: own_ids && matches!(what, Subscription::Filter(_)),
+                route: NO_ROUTE,
+            });
+            self.keys.insert(what.clone(), key.index);
             if let Subscription::Filter(filter) = what {
-                self.filters.get_or_insert_with(filter, || key);
+                self.filters.get_or_insert_with(filter, || key.index);
             }
-            keys.push(key);
+            keys.push(key.index);
         }
+        self.generation += u64::from(!new.is_empty());
         order.register(self.shard, &new, |what, state| {
-            let key = self.keys[what];
-            self.subscriptions[key as usize].own_ids |= state.has_own_ids();
-            match (state.interest_of(self.shard), what) {
-                (Interest::Key(route), _) => self.extend_route(route, key),
-                (_, Subscription::Topic(_)) => return Some(self.open_route(state, Some(key))),
-                // It is found when the topic has its next event.
-                (_, Subscription::Filter(_)) => {}
-            }
-            None
+            let route = match state.interest_of(self.shard) {
+                Interest::Key(route) => route,
+                Interest::None | Interest::Matched => self.open_route(state),
+            };
+            let topics = &mut self.subscriptions[self.keys[what]];
+            topics.own_ids |= state.has_own_ids();
+            topics.route = route;
+            route
         })
     }
 
     /// Ends a subscription that no audience here has any more.
     pub(super) fn end(&mut self, order: &Order, key: u32) {
-        let Subscribed { what, routes, .. } = self.subscriptions.remove(key as usize);
+        let Subscribed { what, route, .. } = self.subscriptions.remove(key);
         self.keys.remove(&what);
         if let Subscription::Filter(filter) = &what {
             self.filters.remove(filter);
         }
-        let mut closed = Vec::new();
-        for index in routes {
-            let route = &mut self.routes[index as usize];
-            route.subscriptions.retain(|&other| other != key);
-            if route.subscriptions.is_empty() {
-                closed.push(self.routes.remove(index as usize).state);
-            }
-        }
-        order.unregister(self.shard, &what, &closed);
+        // The routes of a filter's topics are found when they are looked at.
+        let closed =
+            (route != NO_ROUTE && !self.find_subscriptions(route)).then(|| self.take(route));
+        order.unregister(self.shard, &what, closed.as_deref());
         if self.keys.is_empty() {
+            self.close_all(order);
             *self = Routes::new(self.shard);
         }
     }
@@ -154,13 +165,21 @@ impl Routes {
     /// The route that a topic's events take, if anyone here wants them.
     pub(super) fn find_route(&mut self, order: &Order, topic: &Arc<TopicState>) -> Option<u32> {
         match topic.interest_of(self.shard) {
-            Interest::Key(route) => Some(route),
+            Interest::Key(route) if self.routes[route as usize].generation == self.generation => {
+                Some(route)
+            }
+            Interest::Key(route) if self.find_subscriptions(route) => Some(route),
+            Interest::Key(route) => {
+                self.take(route);
+                order.set_route(self.shard, topic, None);
+                None
+            }
             // All subscriptions have ended since the event was put.
             Interest::None => None,
             Interest::Matched => {
                 let mut any = false;
                 self.filters.for_each_match(&topic.name, |_, _| any = true);
-                let route = any.then(|| self.open_route(topic, None));
+                let route = any.then(|| self.open_route(topic));
                 order.set_route(self.shard, topic, route);
                 route
             }
@@ -170,31 +189,51 @@ impl Routes {
     /// The subscriptions of a route.
     pub(super) fn along(&mut self, route: u32, mut visit: impl FnMut(&mut Subscribed)) {
         for &key in &self.routes[route as usize].subscriptions {
-            visit(&mut self.subscriptions[key as usize]);
+            if let Some(subscribed) = self.subscriptions.get_mut(key) {
+                visit(subscribed);
+            }
         }
     }
 
-    /// Whether there are topics whose routes are to be closed, since the topics are gone. Looks at
-    /// a share of them.
-    pub(super) fn find_gone(&mut self) -> Vec<u32> {
+    /// Whether there are routes to be closed, since their topics are gone or nobody here wants them.
+    /// Looks at a share of them.
+    pub(super) fn find_unneeded(&mut self) -> Vec<u32> {
         let end = self.routes.capacity();
         let looks = (end / LOOKS_SHARE).max(LOOKS_MIN).min(end);
         let from = if self.looked_at < end { self.looked_at } else { 0 };
         let looked_at = from..(from + looks).min(end);
         self.looked_at = looked_at.end;
-        let is_gone = |&nth: &usize| self.routes.get(nth).is_some_and(|r| r.state.is_gone());
-        looked_at.filter(is_gone).map(|nth| nth as u32).collect()
+        let mut unneeded = Vec::new();
+        for nth in looked_at {
+            let Some(route) = self.routes.get(nth) else { continue };
+            let lives = |&key: &Key| self.subscriptions.get(key).is_some();
+            if route.state.is_gone() || !route.subscriptions.iter().any(lives) {
+                unneeded.push(nth as u32);
+            }
+        }
+        unneeded
     }
 
-    /// Closes the routes of topics that are gone, when the last events of these have been taken.
-    pub(super) fn close(&mut self, order: &Order, gone: &[u32]) {
-        for &index in gone {
-            let route = self.routes.remove(index as usize);
-            for key in route.subscriptions {
-                self.subscriptions[key as usize].routes.remove(&index);
+    /// Closes routes that nobody needs, when the last events of their topics have been taken.
+    pub(super) fn close(&mut self, order: &Order, unneeded: Vec<u32>) {
+        let mut closed = Vec::new();
+        for route in unneeded {
+            // The last events may have closed it, and another one may have its place.
+            let is_gone = self.routes.get(route as usize).map(|route| route.state.is_gone());
+            if is_gone.is_some_and(|is_gone| is_gone || !self.find_subscriptions(route)) {
+                closed.push(self.take(route));
             }
-            order.set_route(self.shard, &route.state, None);
         }
+        order.close_routes(self.shard, &closed);
+        if self.routes.is_empty() {
+            self.routes = Slab::new();
+        }
+    }
+
+    fn close_all(&mut self, order: &Order) {
+        let routes = std::mem::take(&mut self.routes);
+        let closed: Vec<_> = routes.into_iter().map(|(_, route)| route.state).collect();
+        order.close_routes(self.shard, &closed);
     }
 
     /// Takes back all interest, for a shard that ends without order.
@@ -209,23 +248,32 @@ impl Routes {
         self.keys.is_empty() && self.subscriptions.is_empty() && self.routes.is_empty()
     }
 
-    /// Opens a topic's route, to its own subscription and to all filters that match it.
-    fn open_route(&mut self, state: &Arc<TopicState>, own: Option<u32>) -> u32 {
-        let mut subscriptions: Vec<u32> = own.into_iter().collect();
-        self.filters.for_each_match(&state.name, |_: &Filter, &key| subscriptions.push(key));
-        let route = Route { state: state.clone(), subscriptions: subscriptions.clone() };
-        let index = self.routes.insert(route) as u32;
-        for key in subscriptions {
-            let subscribed = &mut self.subscriptions[key as usize];
-            subscribed.routes.insert(index);
-            subscribed.own_ids |= state.has_own_ids();
-        }
-        index
+    /// Opens a topic's route.
+    fn open_route(&mut self, state: &Arc<TopicState>) -> u32 {
+        let (state, subscriptions) = (state.clone(), SmallVec::new());
+        let route = self.routes.insert(Route { state, subscriptions, generation: 0 }) as u32;
+        self.find_subscriptions(route);
+        route
     }
 
-    fn extend_route(&mut self, index: u32, key: u32) {
-        if self.subscriptions[key as usize].routes.insert(index) {
-            self.routes[index as usize].subscriptions.push(key);
-        }
+    /// Finds a route's subscriptions anew: the topic's own, and all filters that match it. Whether
+    /// there are any.
+    fn find_subscriptions(&mut self, route: u32) -> bool {
+        let Route { state, subscriptions, generation } = &mut self.routes[route as usize];
+        *generation = self.generation;
+        subscriptions.clear();
+        let name = Subscription::Topic(state.name.clone());
+        let own = self.keys.get(&name).copied();
+        subscriptions.extend(own.map(|key| self.subscriptions.key_at(key)));
+        self.filters.for_each_match(&state.name, |_: &Filter, &key| {
+            let subscribed = &mut self.subscriptions[key];
+            subscribed.own_ids |= state.has_own_ids();
+            subscriptions.push(self.subscriptions.key_at(key));
+        });
+        !subscriptions.is_empty()
+    }
+
+    fn take(&mut self, route: u32) -> Arc<TopicState> {
+        self.routes.remove(route as usize).state
     }
 }

@@ -60,6 +60,14 @@ impl<T> Slots<T> {
         }
     }
 
+    /// The entry, unless the key is stale.
+    pub(crate) fn get(&self, key: Key) -> Option<&T> {
+        match self.entries.get(key.index as usize) {
+            Some((generation, value)) if *generation == key.generation => Some(value),
+            _ => None,
+        }
+    }
+
     /// Whatever is at an index now.
     pub(crate) fn at(&self, index: u32) -> Option<&T> {
         self.entries.get(index as usize).map(|(_, value)| value)

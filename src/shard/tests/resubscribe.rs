@@ -189,6 +189,7 @@ fn who_keeps_up_keeps_up_whatever_waits_for_it() {
     assert!(world.change_topics(1, vec![1], false));
     let counters = &world.shard.link().counters;
     assert_eq!((counters.lagging_connections.value(), counters.lag_bytes.value()), (0, 0));
+    world.shard.close_routes();
     assert!(world.publish(0, "not for it") && world.publish(1, "for it"));
     let backlog = world.shared.order.backlog_bytes();
     assert!(
