@@ -71,6 +71,12 @@ pub struct Options {
     /// tenth of this: so a publisher without pause does not cut clients that take `lag_bytes_max`
     /// in this time, but is slowed down to them. Zero waits for nobody. Default: 1 s.
     pub lag_grace: Duration,
+    /// The share of the time for which such connections are waited for, in percent, 0 to 100: beyond
+    /// that they are disconnected, so that clients which read slowly, be it on purpose, do not slow
+    /// publishers down. It holds for each audience, and over all; a fifth of `lag_grace` may be saved
+    /// up. A connection is waited for when it is at least 2 s old. At 100 all are waited for,
+    /// however long that is: for a hub whose clients are trusted. Default: 5.
+    pub lag_grace_percent: u8,
     /// The most bytes that all audiences together keep for connections that lag, and one batch an
     /// audience beyond that; when it is reached, an audience that is to grow first applies the
     /// policies of those that need its oldest events, and if that is not enough disconnects those
@@ -129,6 +135,7 @@ impl Default for Options {
             lag_bytes_max: 1 << 20,
             lag_age_max: Duration::from_secs(30),
             lag_grace: Duration::from_secs(1),
+            lag_grace_percent: 5,
             lag_total_bytes_max: 256 << 20,
             stall_time_max: Duration::from_secs(30),
             connections_max: 100_000,
@@ -188,6 +195,7 @@ impl Options {
             "zero, or 1 s to 30 days",
         )?;
         within(self.lag_age_max >= self.lag_grace, "lag_age_max", "at least lag_grace")?;
+        within(self.lag_grace_percent <= 100, "lag_grace_percent", "0 to 100")?;
         within(self.history_age_max <= 7 * DAY, "history_age_max", "at most 7 days")?;
         let name = Event::empty().retry(DAY).name(&*self.gap_event).check(0);
         within(name.is_ok(), "gap_event", "1 to 256 bytes without CR, LF or NUL")

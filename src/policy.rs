@@ -44,7 +44,8 @@ use std::str::FromStr;
 #[non_exhaustive]
 pub enum Policy {
     /// It is closed. An `EventSource` then reconnects by itself, and says which event it had last.
-    /// Under a publisher without pause it is waited for a little first, see `lag_grace`.
+    /// Under a publisher without pause it may be waited for a little first, see `lag_grace` and
+    /// `lag_grace_percent`.
     #[default]
     Disconnect,
     /// It jumps forward: the oldest events that wait for it are dropped, until the rest takes at
@@ -70,6 +71,15 @@ pub struct PolicyError {
 impl Policy {
     /// Every policy.
     pub const ALL: [Policy; 3] = [Policy::Disconnect, Policy::DropOldest, Policy::Conflate];
+
+    /// The policies that cost others no more than this one does: for a connection that drops events
+    /// or conflates them nobody ever waits, for one that is to be disconnected publishers may.
+    pub(crate) fn no_laxer(self) -> &'static [Policy] {
+        match self {
+            Policy::Disconnect => &Policy::ALL,
+            Policy::DropOldest | Policy::Conflate => &[Policy::DropOldest, Policy::Conflate],
+        }
+    }
 
     /// Its name in queries, options and logs.
     #[must_use]

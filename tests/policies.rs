@@ -2,11 +2,14 @@
 
 mod support;
 
-use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant, SystemTime};
 
 use fanfare::{
-    Event, EventError, Hub, ListenOptions, Listener, Options, Policy, PublishError, Reason, Topic,
+    ConnectionFilter, Event, EventError, Hub, ListenOptions, Listener, Options, Policy,
+    PublishError, Reason, Topic,
 };
 
 use support::sse::Message;
@@ -184,7 +187,7 @@ fn status(addr: SocketAddr, policy: &str) -> u16 {
 #[test]
 fn a_client_chooses_only_among_the_policies_that_the_listener_allows() {
     let allow = |policies: &[Policy]| {
-        let policies = policies.to_vec();
+        let policies = Some(policies.to_vec());
         serve_with(one_shard(), ListenOptions { policies, ..ListenOptions::default() })
     };
     let (_hub, listener) = allow(&Policy::ALL);
@@ -198,6 +201,75 @@ fn a_client_chooses_only_among_the_policies_that_the_listener_allows() {
     let (_hub, listener) = allow(&[]);
     assert_eq!(status(listener.local_addr(), "disconnect"), 403);
     assert_eq!(Client::get(listener.local_addr(), "/events?topic=a").status(), 200);
+}
+
+#[test]
+fn a_client_may_by_default_choose_no_policy_for_which_publishers_would_wait_unless_the_hubs_is_such(
+) {
+    for policy in Policy::ALL {
+        let (_hub, listener) = serve(Options { policy, ..one_shard() });
+        let may_wait = policy == Policy::Disconnect;
+        let expected = [if may_wait { 200 } else { 403 }, 200, 200];
+        let addr = listener.local_addr();
+        assert_eq!(Policy::ALL.map(|chosen| status(addr, chosen.as_str())), expected, "{policy}");
+    }
+}
+
+/// Reads a stream slowly for as long as the others do: some bytes at a time, and comes back whenever
+/// it is cut.
+fn read_slowly(addr: SocketAddr, bytes: usize, ended: &AtomicBool) {
+    let request = format!("GET /events?topic=%23 HTTP/1.1\r\nHost: {addr}\r\n\r\n");
+    let mut buffer = vec![0; bytes];
+    while !ended.load(Ordering::Relaxed) {
+        let Ok(mut stream) = TcpStream::connect(addr) else { continue };
+        let _ = stream.set_read_timeout(Some(Duration::from_millis(20)));
+        let _ = stream.write_all(request.as_bytes());
+        while !ended.load(Ordering::Relaxed) {
+            match stream.read(&mut buffer) {
+                Ok(0) => break,
+                Ok(_) => std::thread::sleep(Duration::from_millis(20)),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                Err(_) => break,
+            }
+        }
+    }
+}
+
+/// How many events can be published in some time, without a pause.
+fn publish_for(hub: &Hub, time: Duration) -> usize {
+    let (start, data) = (Instant::now(), "x".repeat(1_000));
+    let mut published = 0;
+    while start.elapsed() < time {
+        hub.publish_wait(&topic(), Event::new(&*data), DEADLINE).unwrap();
+        published += 1;
+    }
+    published
+}
+
+#[test]
+fn clients_that_read_slowly_and_come_back_do_not_slow_a_publisher_down() {
+    let (hub, listener) = serve(one_shard());
+    let addr = listener.local_addr();
+    let ended = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let readers: Vec<_> =
+            (0..10).map(|_| scope.spawn(|| read_slowly(addr, 20 << 10, &ended))).collect();
+        wait_until("they are old enough to be waited for", || {
+            let all = hub.connections(&ConnectionFilter::default()).unwrap();
+            let age = |since: SystemTime| since.elapsed().unwrap_or_default();
+            all.iter().filter(|one| age(one.since) > Duration::from_millis(2_100)).count() == 10
+        });
+        // They take 10 MB/s together, or 1 MB/s each.
+        let time = Duration::from_secs(5);
+        let published = publish_for(&hub, time);
+        ended.store(true, Ordering::Relaxed);
+        readers.into_iter().for_each(|reader| reader.join().unwrap());
+        let cut = hub.metrics().disconnects[2];
+        wait_until("they are gone", || hub.metrics().connections == 0);
+        let alone = publish_for(&hub, time);
+        println!("{published} events with slow readers, {alone} without; {cut} were cut");
+        assert!(published > alone / 4, "{published} events with slow readers, {alone} without");
+    });
 }
 
 #[test]

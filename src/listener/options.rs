@@ -54,8 +54,10 @@ pub struct ListenOptions {
     pub start: Start,
     /// Which policies a client may choose for itself, with `policy=NAME` in the query, should it
     /// lag too far; without that it has [`Options::policy`](crate::Options::policy), also if that
-    /// is not among these. Default: all.
-    pub policies: Vec<Policy>,
+    /// is not among these. Default: none, which stands for those that cost others no more than the
+    /// hub's: all if that is to disconnect, for which publishers may have to wait, and otherwise all
+    /// but that.
+    pub policies: Option<Vec<Policy>>,
     /// What a client is told for whom there is no room. Default: to come again later.
     pub overload: Overload,
     /// How many bytes may wait in the kernel for a connection, beyond what is on its way, before
@@ -113,7 +115,7 @@ impl Default for ListenOptions {
             topics_max: 64,
             wide_filters_max: 4,
             start: Start::default(),
-            policies: Policy::ALL.to_vec(),
+            policies: None,
             overload: Overload::default(),
             notsent_lowat_bytes: 16 << 10,
             send_buffer_bytes: None,

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use super::grace::Grace;
 use super::log::Log;
 use super::ring::Ring;
 use crate::frame::Wire;
@@ -31,8 +32,10 @@ pub(crate) struct Audience {
     pub(crate) quiet_since_ms: u32,
     pub(crate) in_express: bool,
     pub(crate) in_bulk: bool,
-    /// Whether it waits for a laggard.
+    /// Whether it waits for a laggard, since when, and how long it still may.
     pub(crate) held: bool,
+    pub(crate) held_since_ns: u64,
+    pub(crate) grace: Grace,
 }
 
 impl Audience {
@@ -51,6 +54,8 @@ impl Audience {
             in_express: false,
             in_bulk: false,
             held: false,
+            held_since_ns: 0,
+            grace: Grace::default(),
         }
     }
 

@@ -9,19 +9,27 @@
 //! alive and well. Nobody is to be disconnected for that. So the audience is held, its events keep
 //! their topic's room, and the publisher waits, while both is true: what the furthest laggards are
 //! being sent is younger than `lag_grace`, and one of them that would be disconnected has taken
-//! something in the last tenth of that. Who does not read at all therefore delays others for that
-//! tenth at most, and then has to go. For the other policies nobody waits.
+//! something in the last tenth of that. A client that does not read at all therefore delays others
+//! for that tenth at most, and then has to go. For the other policies nobody waits.
+//!
+//! A client could read slowly on purpose, and come back whenever it is cut. So the time for which
+//! audiences are held has a budget (`grace.rs`), and a connection is waited for only when it is old
+//! enough to have kept up before.
 
 use super::audience::Audience;
 use super::connection::{Lagging, State};
+use super::grace::{Grace, GraceBounds};
 use super::jump::Shares;
 use super::slots::Key;
 use super::Shard;
 use crate::metrics::Reason;
 use crate::policy::Policy;
 
-/// Who takes nothing for this share of `lag_grace` is not waited for.
+/// A connection that takes nothing for this share of `lag_grace` is not waited for.
 const STALLED_SHARE: u128 = 10;
+/// Nor is one that is younger than this, unless the time for which audiences may be held has no
+/// bound.
+const KEPT_UP_MS: u64 = if cfg!(test) { 0 } else { 2_000 };
 
 impl Shard {
     /// Does something that changes what an audience keeps, and accounts for it.
@@ -67,10 +75,11 @@ impl Shard {
             };
             let position = furthest.position;
             let young = u128::from(self.now_ns.saturating_sub(furthest.at_ns)) < grace_ns;
-            if young && self.gets_on(key.index, position, grace_ns / STALLED_SHARE) {
-                self.audiences[key.index].held = true;
-                self.held.push(key);
-                self.link().counters.held_batches.add(1);
+            if young
+                && self.gets_on(key.index, position, grace_ns / STALLED_SHARE)
+                && self.may_be_held(key.index)
+            {
+                self.hold(key);
                 return false;
             }
             if !self.let_go(key.index, position) && !self.thin_out(key.index) {
@@ -91,7 +100,28 @@ impl Shard {
             lagging.batch.start == position
                 && self.policy_of(index) == Policy::Disconnect
                 && u128::from(since_ms) * 1_000_000 <= lately_ns
+                && self.has_kept_up(index)
         })
+    }
+
+    /// Whether a connection is old enough to be waited for.
+    fn has_kept_up(&self, index: u32) -> bool {
+        let is_bounded = self.shared.options.lag_grace_percent < Grace::PERCENT_MAX;
+        !is_bounded || self.record(index).age_ms(self.now_ns) >= KEPT_UP_MS
+    }
+
+    /// Whether the budgets of an audience and of the shard allow that it is held.
+    fn may_be_held(&mut self, audience: u32) -> bool {
+        let bounds = GraceBounds::of(&self.shared.options);
+        let own = self.audiences[audience].grace.has_some(self.now_ns, bounds);
+        self.grace.has_some(self.now_ns, bounds) && own
+    }
+
+    fn hold(&mut self, key: Key) {
+        let audience = &mut self.audiences[key.index];
+        (audience.held, audience.held_since_ns) = (true, self.now_ns);
+        self.held.push(key);
+        self.link().counters.held_batches.add(1);
     }
 
     /// Applies its policy to each of an audience's furthest laggards, who stand at a position;
@@ -174,10 +204,13 @@ impl Shard {
     /// Lets an audience go on that was held for its laggards.
     pub(super) fn release(&mut self, key: Key) {
         let Some(audience) = self.audiences.get_mut(key) else { return };
-        if std::mem::take(&mut audience.held)
-            && audience.has_work()
-            && !std::mem::replace(&mut audience.in_bulk, true)
-        {
+        if !std::mem::take(&mut audience.held) {
+            return;
+        }
+        let held_ns = self.now_ns.saturating_sub(audience.held_since_ns);
+        audience.grace.spend(held_ns);
+        self.grace.spend(held_ns);
+        if audience.has_work() && !std::mem::replace(&mut audience.in_bulk, true) {
             self.bulk.push_back(key);
         }
     }

@@ -39,6 +39,7 @@ mod census;
 mod conflate;
 mod connection;
 mod drain;
+mod grace;
 mod greeter;
 mod join;
 mod jump;
@@ -77,6 +78,7 @@ use self::audience::Audience;
 use self::census::Inquiry;
 use self::connection::Connection;
 use self::drain::Draining;
+use self::grace::Grace;
 use self::record::Record;
 use self::replay::Parts;
 use self::routes::Routes;
@@ -122,8 +124,9 @@ pub(crate) struct Shard {
     bulk: VecDeque<Key>,
     /// What was sent from the express queue since the bulk queue had its slice.
     express_cost: usize,
-    /// Audiences that wait for a laggard.
+    /// Audiences that wait for a laggard, and how long they still may.
     held: Vec<Key>,
+    grace: Grace,
     /// Those who lag or replay, and have more to send than one go takes.
     unfinished: VecDeque<Key>,
     timers: Timers,
@@ -177,6 +180,7 @@ impl Shard {
             bulk: VecDeque::new(),
             express_cost: 0,
             held: Vec::new(),
+            grace: Grace::default(),
             unfinished: VecDeque::new(),
             timers: Timers::new(&shared.options),
             taken_to: 0,

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use fanfare::{Cors, DrainOptions, ListenOptions, Options, Overload, Policy};
+use fanfare::{Cors, DrainOptions, ListenOptions, Options, Overload, Policy, PolicyError};
 
 use super::super::control::EVENTS;
 use super::super::units;
@@ -186,6 +186,17 @@ struct SlowArgs {
     #[arg(long, env = "FANFARE_LAG_GRACE", value_name = "TIME", value_parser = units::duration)]
     lag_grace: Option<Duration>,
 
+    /// The share of the time for which publishers wait for such clients, in percent; beyond that they
+    /// are disconnected, so that clients which read slowly do not slow publishers down. 100: no bound
+    #[arg(long, env = "FANFARE_LAG_GRACE_PERCENT", value_name = "N", default_value = "5")]
+    lag_grace_percent: u8,
+
+    /// The policies that a client may ask for in its query, separated by commas; or none [default:
+    /// those that cost others no more than --policy, which are all if that is disconnect, and
+    /// otherwise drop-oldest and conflate]
+    #[arg(long, env = "FANFARE_POLICIES", value_name = "NAMES", value_parser = policies)]
+    policies: Option<PolicyList>,
+
     /// The most bytes that are kept for all clients that lag
     #[arg(long, env = "FANFARE_LAG_TOTAL_BYTES_MAX", value_name = "SIZE",
           default_value = "256MiB", value_parser = units::bytes)]
@@ -224,6 +235,17 @@ struct SocketArgs {
     send_buffer: Option<usize>,
 }
 
+/// Policies that a client may choose.
+#[derive(Clone, Debug)]
+struct PolicyList(Vec<Policy>);
+
+fn policies(names: &str) -> Result<PolicyList, PolicyError> {
+    match names {
+        "none" => Ok(PolicyList(Vec::new())),
+        names => names.split(',').map(str::parse).collect::<Result<_, _>>().map(PolicyList),
+    }
+}
+
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum OverloadArg {
     /// 200 and when to come again: anything else stops a browser's EventSource for good
@@ -252,6 +274,7 @@ impl ServeArgs {
             lag_bytes_max: self.slow.lag_bytes_max,
             lag_age_max: self.slow.lag_age_max,
             lag_grace: self.slow.lag_grace.unwrap_or(defaults.lag_grace.min(self.slow.lag_age_max)),
+            lag_grace_percent: self.slow.lag_grace_percent,
             lag_total_bytes_max: self.slow.lag_total_bytes_max,
             stall_time_max: self.slow.stall_time_max,
             connections_max: self.connections_max,
@@ -280,6 +303,7 @@ impl ServeArgs {
                 OverloadArg::ComeAgain => Overload::ComeAgain,
                 OverloadArg::Unavailable => Overload::Unavailable,
             },
+            policies: self.slow.policies.clone().map(|PolicyList(policies)| policies),
             notsent_lowat_bytes: size(notsent_lowat),
             send_buffer_bytes: send_buffer.map(size),
             keepalive,
@@ -333,6 +357,13 @@ pub(super) mod tests {
         assert_eq!((options.history_events_max, &*options.gap_event), (0, "größe"));
         assert_eq!(options.history_age_max, Duration::from_secs(86_400));
         assert_eq!(parse(&["--policy=conflate"]).unwrap().options().policy, Policy::Conflate);
+        let policies = |text: &str| parse(&["--policies", text]).unwrap().listen_options().policies;
+        assert_eq!(policies("none"), Some(Vec::new()));
+        assert_eq!(
+            policies("conflate,disconnect"),
+            Some(vec![Policy::Conflate, Policy::Disconnect])
+        );
+        assert!(parse(&["--policies=fastest"]).is_err());
         let error = parse(&["--policy=fastest"]).err().unwrap().to_string();
         assert!(error.contains("there are disconnect, drop-oldest, conflate"), "{error}");
     }
