@@ -21,7 +21,7 @@ use crate::metrics::{Metrics, Reason};
 use crate::notices::NoticeQueue;
 use crate::options::{Options, OptionsError};
 use crate::order::{Order, Refused};
-use crate::shard::{Drain, Link, Seats, Shared};
+use crate::shard::{Drain, Link, Quota, Seats, Shared};
 use crate::sys::Poller;
 use crate::topic::Topic;
 
@@ -108,6 +108,10 @@ impl Hub {
             links: inboxes.iter().cloned().map(Link::new).collect(),
             order: Order::new(inboxes.into(), &options),
             seats: Seats::new(options.connections_max, options.connections_per_address_max),
+            subscriptions: Quota::new(
+                options.subscriptions_max,
+                options.subscriptions_per_address_max,
+            ),
             closing: AtomicBool::new(false),
             drain: OnceLock::new(),
             emptied: event_listener::Event::new(),
@@ -276,6 +280,7 @@ impl Hub {
             topics: counts.topics,
             known_topics: counts.known_topics,
             filters: counts.filters,
+            subscriptions: shared.subscriptions.taken() as u64,
             published_events: counts.published_events,
             kept_events: counts.kept_events,
             kept_bytes: counts.kept_bytes,

@@ -132,6 +132,8 @@ pub struct Metrics {
     pub known_topics: u64,
     /// Filters that have a subscriber, each once however many subscribers it has.
     pub filters: u64,
+    /// Topics and filters that all connections ask for, each counted with each connection.
+    pub subscriptions: u64,
     /// Events that were published.
     pub published_events: u64,
     /// Times that an event found no room. It then waited, or was refused; one that waits counts

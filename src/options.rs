@@ -94,6 +94,13 @@ pub struct Options {
     /// The most connections from one address (from one /64 network in IPv6); zero for no bound,
     /// since behind a proxy all clients have the proxy's address. Default: zero.
     pub connections_per_address_max: usize,
+    /// The most topics and filters that all connections may ask for together, each counted with each
+    /// connection, 1 to 100,000,000. A connection that asks for more is told that there is no room.
+    /// Topics that nobody else has take some 600 bytes each. Default: 1,000,000.
+    pub subscriptions_max: usize,
+    /// The same for the connections from one address (from one /64 network in IPv6); zero for no
+    /// bound, since behind a proxy all clients have the proxy's address. Default: zero.
+    pub subscriptions_per_address_max: usize,
     /// How old a connection may get, 1 s to 30 days; zero for any age. One that is older, by up to a
     /// quarter of this which is drawn for each, is sent everything, told a reconnection time as when
     /// it came, and closed: so clients spread anew over servers that have come or gone, and not all
@@ -113,6 +120,8 @@ const TICK: Duration = Duration::from_millis(100);
 /// one shard's, whose entries have numbers of 24 bits.
 const CONNECTIONS_MAX: usize = 10_000_000;
 const _: () = assert!(CONNECTIONS_MAX + CONNECTIONS_MAX / 8 + 16 < ConnectionId::INDICES_MAX);
+/// The largest `subscriptions_max`: their keys have 32 bits.
+const SUBSCRIPTIONS_MAX: usize = 100_000_000;
 const SECOND: Duration = Duration::from_secs(1);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -140,6 +149,8 @@ impl Default for Options {
             stall_time_max: Duration::from_secs(30),
             connections_max: 100_000,
             connections_per_address_max: 0,
+            subscriptions_max: 1_000_000,
+            subscriptions_per_address_max: 0,
             max_age: Duration::ZERO,
         }
     }
@@ -188,6 +199,11 @@ impl Options {
             (1..=CONNECTIONS_MAX).contains(&self.connections_max),
             "connections_max",
             "1 to 10,000,000",
+        )?;
+        within(
+            (1..=SUBSCRIPTIONS_MAX).contains(&self.subscriptions_max),
+            "subscriptions_max",
+            "1 to 100,000,000",
         )?;
         within(
             self.max_age.is_zero() || (SECOND..=30 * DAY).contains(&self.max_age),

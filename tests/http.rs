@@ -6,7 +6,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use fanfare::{Cors, Hub, ListenError, ListenOptions, Options, Overload, Topic};
+use fanfare::{ConnectionFilter, Cors, Hub, ListenError, ListenOptions, Options, Overload, Topic};
 
 use support::{one_shard, serve, serve_with, wait_until, Client, DEADLINE};
 
@@ -237,6 +237,34 @@ fn one_address_does_not_take_the_seats_of_another() {
     let request = "GET /events?topic=a HTTP/1.1\r\nHost: h\r\n\r\n";
     assert!(answer(addr, request).contains("retry: "));
     assert_eq!(hub.metrics().connections, 2);
+}
+
+#[test]
+fn beyond_the_bounds_on_subscriptions_a_client_is_told_to_come_again() {
+    for (subscriptions_max, subscriptions_per_address_max) in [(10, 0), (1_000, 10)] {
+        let bounds = Options { subscriptions_max, subscriptions_per_address_max, ..one_shard() };
+        let (hub, listener) = serve(bounds);
+        let addr = listener.local_addr();
+        // What is asked for twice counts once.
+        let six = "topic=a&topic=b&topic=c&topic=d&topic=e&topic=%23&topic=a";
+        let here = Client::get(addr, &format!("/events?{six}"));
+        let request = |query: &str| format!("GET /events?{query} HTTP/1.1\r\nHost: h\r\n\r\n");
+        let refused = answer(addr, &request(six));
+        assert!(refused.contains("200 OK") && refused.contains("retry: "), "{refused}");
+        let _small = Client::get(addr, "/events?topic=a&topic=b&topic=c&topic=d");
+        assert!(answer(addr, &request("topic=a")).contains("retry: "));
+        let metrics = hub.metrics();
+        assert_eq!((metrics.connections, metrics.subscriptions, metrics.filters), (2, 10, 1));
+        assert_eq!(metrics.refused_connections, 2);
+        // A change counts as well, and what goes is free again.
+        let id = hub.connections(&ConnectionFilter::default()).unwrap()[0].id;
+        let one = ["a".parse().unwrap()];
+        assert!(hub.set_subscriptions(id, &one).unwrap());
+        wait_until("it is changed", || hub.metrics().subscriptions < 10);
+        drop(here);
+        wait_until("its subscriptions are free", || hub.metrics().subscriptions <= 4);
+        let _again = Client::get(addr, "/events?topic=a&topic=b&topic=c&topic=d&topic=e&topic=f");
+    }
 }
 
 #[test]

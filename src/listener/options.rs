@@ -46,8 +46,8 @@ pub struct ListenOptions {
     pub head_time_max: Duration,
     /// The most topics that one connection may want, at most 65,536. Default: 64.
     pub topics_max: usize,
-    /// The most filters of one connection that begin with a wildcard, at most 65,536. Each of them has
-    /// every topic looked at when a client resumes, while publishers wait. Default: 4.
+    /// The most filters of one connection that begin with a wildcard, at most 65,536. Each of them may
+    /// match every topic, and is held against all events that a client has missed. Default: 4.
     pub wide_filters_max: usize,
     /// Where the streams of those begin who do not say what they had last, neither as `Last-Event-ID`
     /// nor with `latest` or `last=N` in the query. Default: with what is published from then on.

@@ -227,6 +227,11 @@ impl Order {
         self.has_history.store(locked.topics.have_history(), Ordering::Relaxed);
     }
 
+    /// Gives memory back after a crowd of clients has gone.
+    pub(crate) fn shrink(&self) {
+        self.lock().topics.shrink();
+    }
+
     /// Whether anything may become too old to be kept.
     pub(crate) fn has_history(&self) -> bool {
         self.has_history.load(Ordering::Relaxed)

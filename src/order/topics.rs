@@ -325,17 +325,25 @@ impl Topics {
                 None => self.log.release(),
             }
         }
-        self.shrink();
+        self.shrink_for_few();
     }
 
     /// Gives memory back after a crowd of topics has gone; rarely, so that it costs nothing.
-    fn shrink(&mut self) {
+    fn shrink_for_few(&mut self) {
+        if self.by_name.capacity() > 1024 && self.by_name.len() < self.by_name.capacity() / 8 {
+            self.shrink();
+        }
+    }
+
+    /// Gives memory back that is not in use.
+    pub(super) fn shrink(&mut self) {
         let few = self.by_name.len();
-        if self.by_name.capacity() > 1024 && few < self.by_name.capacity() / 8 {
-            self.by_name.shrink_to(few * 2);
-            self.oldest.shrink_to(few * 2);
-            self.idle.shrink_to(few * 2);
-            self.entries.shrink_to_fit();
+        self.by_name.shrink_to(few * 2);
+        self.oldest.shrink_to(self.oldest.len() * 2);
+        self.idle.shrink_to(self.idle.len() * 2);
+        self.entries.shrink_to_fit();
+        if self.entries.is_empty() {
+            self.entries = Slab::new();
         }
     }
 

@@ -191,7 +191,7 @@ impl Shard {
     fn greet(&mut self, key: Key, bytes: &[u8]) {
         let connection = &mut self.connections[key.index];
         let State::Greeting(greeted) = &mut connection.state else { return };
-        let crowded = self.shared.seats.is_crowded(self.records[key.index as usize].network());
+        let mut crowded = self.shared.seats.is_crowded(self.records[key.index as usize].network());
         // Most heads come in one piece, and are then never copied.
         let head = match greeted.head.is_empty() {
             true => bytes,
@@ -200,7 +200,15 @@ impl Shard {
                 &greeted.head
             }
         };
-        match greeted.door.greeter.greet(head, greeted.addr, crowded) {
+        let mut greeting = greeted.door.greeter.greet(head, greeted.addr, crowded);
+        if let Greeting::Join(guest) = &greeting {
+            let network = self.records[key.index as usize].network();
+            if !self.shared.subscriptions.take(network, guest.wanted.len()) {
+                crowded = true;
+                greeting = greeted.door.greeter.greet(head, greeted.addr, crowded);
+            }
+        }
+        match greeting {
             Greeting::More => {
                 if greeted.head.is_empty() {
                     greeted.head = bytes.to_vec();
@@ -259,6 +267,9 @@ impl Shard {
     /// Makes an event stream of a connection: from now on it gets what is published to its topics.
     pub(super) fn join(&mut self, index: u32, guest: &Guest) {
         let audience = self.audience_of(&guest.wanted, guest.wire);
+        // What it asked for twice it has once.
+        let twice = guest.wanted.len() - self.audiences[audience].wanted.len();
+        self.shared.subscriptions.give_back(self.records[index as usize].network(), twice);
         let now_ns = self.now_ns;
         // Nobody ever stands there who joins now: it has what comes before.
         let joined_at = (self.audiences[audience].log.end() as u32).wrapping_sub(1);

@@ -67,6 +67,8 @@ impl Shard {
 
     /// Takes a connection out of everything that knows it. To drop it is to close it.
     pub(super) fn remove(&mut self, index: u32) -> Connection {
+        let audience = self.connections[index].audience();
+        let subscriptions = audience.map(|audience| self.audiences[audience].wanted.len());
         match &self.connections[index].state {
             State::Live(place) => {
                 let place = *place;
@@ -87,6 +89,9 @@ impl Shard {
                 self.leave_audience(audience);
             }
             State::Greeting(_) | State::Leaving => self.link().counters.pending_connections.sub(1),
+        }
+        if let Some(count) = subscriptions {
+            self.shared.subscriptions.give_back(self.record(index).network(), count);
         }
         let connection = self.connections.remove(index);
         let record = std::mem::take(&mut self.records[index as usize]);

@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 use super::census::Asked;
 use super::drain::Drain;
 use super::greeter::Door;
+use super::quota::Quota;
 use super::seats::Seats;
 use crate::metrics::Counters;
 use crate::notices::NoticeQueue;
@@ -22,6 +23,7 @@ pub(crate) struct Shared {
     pub(crate) order: Order,
     pub(crate) options: Options,
     pub(crate) seats: Seats,
+    pub(crate) subscriptions: Quota,
     pub(crate) links: Box<[Link]>,
     pub(crate) closing: AtomicBool,
     /// Set once, when the hub is drained.

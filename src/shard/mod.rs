@@ -47,7 +47,9 @@ mod lag;
 mod leave;
 mod link;
 mod log;
+mod memory;
 mod portrait;
+mod quota;
 mod record;
 mod replay;
 mod resubscribe;
@@ -79,6 +81,7 @@ use self::census::Inquiry;
 use self::connection::Connection;
 use self::drain::Draining;
 use self::grace::Grace;
+use self::memory::Crowds;
 use self::record::Record;
 use self::replay::Parts;
 use self::routes::Routes;
@@ -93,6 +96,7 @@ pub(crate) use self::drain::Drain;
 pub use self::greeter::Visitor;
 pub(crate) use self::greeter::{Door, Greeter, Greeting, Guest};
 pub(crate) use self::link::{Command, Link, Shared};
+pub(crate) use self::quota::Quota;
 pub(crate) use self::seats::Seats;
 
 /// What is sent before another audience has its turn, in units of [`cost_of`]: less than a
@@ -130,6 +134,7 @@ pub(crate) struct Shard {
     /// Those who lag or replay, and have more to send than one go takes.
     unfinished: VecDeque<Key>,
     timers: Timers,
+    crowds: Crowds,
     /// The last number that was taken from the inbox.
     taken_to: u64,
     /// What was gathered of history lately.
@@ -183,6 +188,7 @@ impl Shard {
             grace: Grace::default(),
             unfinished: VecDeque::new(),
             timers: Timers::new(&shared.options),
+            crowds: Crowds::default(),
             taken_to: 0,
             parts: Parts::default(),
             aside: Aside::default(),

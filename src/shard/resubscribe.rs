@@ -88,6 +88,10 @@ impl Shard {
         // That one was of the other log, and nobody stands at this one who stands here.
         self.records[index as usize].joined_at = (position as u32).wrapping_sub(1);
         self.begin_count(index, sent);
+        let network = self.records[index as usize].network();
+        let wanted = |audience: u32| self.audiences[audience].wanted.len();
+        self.shared.subscriptions.take_anyway(network, wanted(to));
+        self.shared.subscriptions.give_back(network, wanted(from.audience));
         // Last, since the topics that both have are not to be without an audience between.
         self.leave_position(from.audience, left);
         self.leave_audience(from.audience);

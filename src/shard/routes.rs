@@ -243,6 +243,13 @@ impl Routes {
         }
     }
 
+    /// Gives memory back that is not in use.
+    pub(super) fn shrink(&mut self) {
+        self.keys.shrink_to(self.keys.len() * 2);
+        self.subscriptions.shrink();
+        self.routes.shrink_to_fit();
+    }
+
     #[cfg(test)]
     pub(super) fn is_empty(&self) -> bool {
         self.keys.is_empty() && self.subscriptions.is_empty() && self.routes.is_empty()

@@ -29,6 +29,7 @@ impl Shard {
         let key = self.connections.insert(Connection { sink, state: State::Leaving });
         self.keep_record(key.index, Record::new(peer));
         self.link().counters.pending_connections.add(1);
+        self.shared.subscriptions.take_anyway(Network::from(peer), guest.wanted.len());
         self.join(key.index, guest);
         Some(key)
     }

@@ -84,6 +84,10 @@ impl<T> Slots<T> {
         self.entries.capacity().min(u32::MAX as usize) as u32
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
@@ -92,9 +96,9 @@ impl<T> Slots<T> {
         self.entries.iter().map(|(index, _)| index as u32).collect()
     }
 
-    /// Gives memory back when nothing is left.
+    /// Gives memory back when nothing is left. Entries that are left stay where they are.
     pub(crate) fn shrink(&mut self) {
-        if self.entries.is_empty() {
+        if self.entries.is_empty() && self.entries.capacity() > 0 {
             self.entries = Slab::new();
         }
     }

@@ -83,6 +83,7 @@ impl World {
         let poller = Poller::new().unwrap();
         let inbox = Arc::new(Inbox::new(poller.waker()));
         let shared = Arc::new(Shared {
+            subscriptions: Quota::new(options.subscriptions_max, 0),
             order: Order::new(Box::new([inbox.clone()]), &options),
             seats: Seats::new(options.connections_max, 0),
             links: Box::new([Link::new(inbox)]),

@@ -70,8 +70,10 @@ impl Timers {
 impl Shard {
     /// How long the shard may sleep.
     pub(super) fn next_timer(&self) -> Option<Duration> {
-        let idle =
-            self.connections.is_empty() && self.timers.paused.is_empty() && self.parts.is_empty();
+        let idle = self.connections.is_empty()
+            && self.timers.paused.is_empty()
+            && self.parts.is_empty()
+            && !self.has_memory_to_release();
         let tick_ms = match idle {
             false => TICK_MS,
             true if self.shared.order.has_history() => IDLE_TICK_MS,
@@ -98,6 +100,7 @@ impl Shard {
         self.forget_parts();
         self.close_routes();
         self.shared.order.forget_old();
+        self.release_memory();
         let end = u64::from(self.connections.end());
         let share = end * u64::from(since_ms) / u64::from(self.timers.round_ms.max(1)) + 1;
         self.timers.visits_due = (u64::from(self.timers.visits_due) + share).min(end) as u32;

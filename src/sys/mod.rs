@@ -8,6 +8,7 @@
 
 #[cfg(all(target_os = "linux", not(fanfare_portable)))]
 mod epoll;
+mod memory;
 #[cfg(not(all(target_os = "linux", not(fanfare_portable))))]
 #[path = "polling.rs"]
 mod portable;
@@ -16,6 +17,7 @@ mod socket;
 
 #[cfg(all(target_os = "linux", not(fanfare_portable)))]
 pub(crate) use epoll::{Poller, Waker};
+pub(crate) use memory::release_memory;
 #[cfg(not(all(target_os = "linux", not(fanfare_portable))))]
 pub(crate) use portable::{Poller, Waker};
 pub(crate) use signals::while_blocked;

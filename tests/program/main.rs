@@ -13,6 +13,7 @@ mod control;
 mod exhausted;
 mod http;
 mod lines;
+mod memory;
 mod metrics;
 mod process;
 mod publishing;

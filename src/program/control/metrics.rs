@@ -46,7 +46,12 @@ fn gauges(out: &mut Out, metrics: &Metrics) {
             metrics.replaying_connections,
             "Event streams that are being sent what they have missed, which do not count as lagging.",
         ),
-        ("topics", metrics.topics, "Topics that have a subscriber."),
+        (
+            "topics",
+            metrics.topics,
+            "Topics that have a subscriber: those that are asked for by name, and those that had an \
+             event since a filter matches them.",
+        ),
         (
             "known_topics",
             metrics.known_topics,
@@ -56,6 +61,11 @@ fn gauges(out: &mut Out, metrics: &Metrics) {
             "filters",
             metrics.filters,
             "Wildcard filters that have a subscriber, each counted once.",
+        ),
+        (
+            "subscriptions",
+            metrics.subscriptions,
+            "Topics and filters that connections ask for, each counted with each connection.",
         ),
         ("kept_events", metrics.kept_events, "Events that are kept for clients that come back."),
         (

@@ -73,6 +73,19 @@ pub(crate) struct ServeArgs {
     )]
     connections_per_address_max: usize,
 
+    /// The most topics and filters that all connections may ask for together
+    #[arg(long, env = "FANFARE_SUBSCRIPTIONS_MAX", value_name = "N", default_value = "1000000")]
+    subscriptions_max: usize,
+
+    /// The same for the connections from one address (IPv6: one /64 network); 0 for no bound
+    #[arg(
+        long,
+        env = "FANFARE_SUBSCRIPTIONS_PER_ADDRESS_MAX",
+        value_name = "N",
+        default_value = "0"
+    )]
+    subscriptions_per_address_max: usize,
+
     /// How old a connection may get, and up to a quarter more; then its client is told to come back;
     /// 0 for any age
     #[arg(long, env = "FANFARE_MAX_AGE", value_name = "TIME", default_value = "0",
@@ -279,6 +292,8 @@ impl ServeArgs {
             stall_time_max: self.slow.stall_time_max,
             connections_max: self.connections_max,
             connections_per_address_max: self.connections_per_address_max,
+            subscriptions_max: self.subscriptions_max,
+            subscriptions_per_address_max: self.subscriptions_per_address_max,
             max_age: self.max_age,
         }
     }
