@@ -16,6 +16,8 @@
 //! audiences are held has a budget (`grace.rs`), and a connection is waited for only when it is old
 //! enough to have kept up before.
 
+use std::time::Duration;
+
 use super::audience::Audience;
 use super::connection::{Lagging, State};
 use super::grace::{Grace, GraceBounds};
@@ -29,7 +31,7 @@ use crate::policy::Policy;
 const STALLED_SHARE: u128 = 10;
 /// Nor is one that is younger than this, unless the time for which audiences may be held has no
 /// bound.
-const KEPT_UP_MS: u64 = if cfg!(test) { 0 } else { 2_000 };
+const KEPT_UP: Duration = Duration::from_millis(if cfg!(test) { 0 } else { 2_000 });
 
 impl Shard {
     /// Does something that changes what an audience keeps, and accounts for it.
@@ -107,7 +109,8 @@ impl Shard {
     /// Whether a connection is old enough to be waited for.
     fn has_kept_up(&self, index: u32) -> bool {
         let is_bounded = self.shared.options.lag_grace_percent < Grace::PERCENT_MAX;
-        !is_bounded || self.record(index).age_ms(self.now_ns) >= KEPT_UP_MS
+        let age = Duration::from_millis(self.record(index).age_ms(self.now_ns));
+        !is_bounded || age >= KEPT_UP
     }
 
     /// Whether the budgets of an audience and of the shard allow that it is held.
