@@ -14,6 +14,10 @@
 //! - **Executor-agnostic.** Shards run on threads of their own ([`Hub::start`]), or as futures on
 //!   any executor ([`Hub::with_drivers`]).
 //!
+//! The library logs through the crate `log`, also on its shards' threads: a logger that blocks holds
+//! up the clients. What clients can bring about is logged at most once in 10 seconds for each place,
+//! at levels above debug.
+//!
 //! The stream is that of WHATWG HTML, section "Server-sent events", over HTTP/1.1 or 1.0.
 //!
 //! # Examples
@@ -58,6 +62,7 @@ mod options;
 mod order;
 mod policy;
 mod resume;
+mod seldom;
 mod shard;
 mod sync;
 mod sys;

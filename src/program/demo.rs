@@ -1,7 +1,7 @@
 //! `fanfare demo`: serves, and publishes this machine's readings, so that there is something to
 //! see.
 
-use std::io::{self, Write};
+use std::io;
 use std::process::ExitCode;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant, SystemTime};
@@ -11,6 +11,7 @@ use fanfare::{Event, Hub, PublishError, Topic};
 use serde_json::{json, Value};
 
 use super::readings::{self, CpuTimes, Traffic};
+use super::seldom::Seldom;
 use super::serve::{ServeArgs, Server};
 use super::signals::Ending;
 use super::Outcome;
@@ -28,6 +29,9 @@ pub(crate) struct DemoArgs {
 /// One turn of the readings; the others are every second or fourth turn.
 const TURN: Duration = Duration::from_millis(250);
 
+static MISSING: Seldom = Seldom::new();
+static UNPUBLISHED: Seldom = Seldom::new();
+
 pub(crate) fn run(args: &DemoArgs) -> Outcome {
     let ending = Ending::expect()?;
     let server = Server::start(&args.serve)?;
@@ -35,8 +39,11 @@ pub(crate) fn run(args: &DemoArgs) -> Outcome {
     let (stop, stopped) = mpsc::channel();
     let thread = std::thread::Builder::new().name("fanfare-readings".to_owned());
     let thread = thread.spawn(move || publisher.run(&stopped))?;
-    server.announce()?;
-    greet(&server)?;
+    let addr = server.addr();
+    server.announce(&format!(
+        "open it in a browser, or: curl -N 'http://{addr}/events?topic=cpu&topic=load'\n\
+         Ctrl-C ends it\n"
+    ))?;
     ending.wait();
     drop(stop);
     if thread.join().is_err() {
@@ -44,14 +51,6 @@ pub(crate) fn run(args: &DemoArgs) -> Outcome {
     }
     server.stop();
     Ok(ExitCode::SUCCESS)
-}
-
-fn greet(server: &Server) -> io::Result<()> {
-    let addr = server.addr();
-    let mut out = io::stdout().lock();
-    writeln!(out, "open it in a browser, or: curl -N 'http://{addr}/events?topic=cpu&topic=load'")?;
-    writeln!(out, "Ctrl-C ends it")?;
-    out.flush()
 }
 
 /// Reads this machine's counters and publishes them.
@@ -90,7 +89,7 @@ impl Publisher {
                 return;
             }
             if let Err(error) = self.turn(turn) {
-                log::warn!("a reading is missing: {error}");
+                MISSING.log(|more| log::warn!("a reading is missing: {error}{more}"));
             }
         }
     }
@@ -146,7 +145,9 @@ impl Publisher {
         match self.hub.publish(topic, event) {
             // A reading that has to wait is out of date.
             Ok(_) | Err(PublishError::Full(_)) => {}
-            Err(error) => log::warn!("a reading was not published: {error}"),
+            Err(error) => {
+                UNPUBLISHED.log(|more| log::warn!("a reading was not published: {error}{more}"));
+            }
         }
     }
 }

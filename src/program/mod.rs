@@ -2,19 +2,22 @@
 //! engine by itself sees a little of the inside.
 //!
 //! ```text
-//! units  lines  signals  token  readings      small things, each by itself
-//! control                                     what HTTP serves besides the streams
-//! serve <- demo                               the server
-//! publish                                     the client
-//! bench                                       what all of it costs
+//! units  lines  logging  signals  token  readings     small things, each by itself
+//! control                                            what HTTP serves besides the streams
+//! serve <- demo                                      the server
+//! publish                                            the client
+//! bench                                              what all of it costs
 //! ```
 
 mod bench;
 mod control;
 mod demo;
 mod lines;
+mod logging;
 mod publish;
 mod readings;
+#[path = "../seldom.rs"]
+mod seldom;
 mod serve;
 mod signals;
 mod token;
@@ -74,22 +77,28 @@ impl Error for Usage {}
 
 pub(crate) fn main() -> ExitCode {
     let cli = Cli::parse();
-    env_logger::Builder::new().parse_filters(&cli.log).format_timestamp_millis().init();
+    if let Err(error) = logging::begin(&cli.log) {
+        eprintln!("fanfare: {error}");
+        return ExitCode::FAILURE;
+    }
     let outcome = match cli.command {
         Command::Serve(args) => serve::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Publish(args) => publish::run(args),
         Command::Bench(args) => bench::run(args),
     };
-    outcome.unwrap_or_else(|error| match error.downcast_ref::<Usage>() {
+    let code = outcome.unwrap_or_else(|error| match error.downcast_ref::<Usage>() {
         Some(Usage(why)) => {
+            logging::flush();
             Cli::command().error(clap::error::ErrorKind::ValueValidation, why).exit()
         }
         None => {
-            eprintln!("fanfare: {error}");
+            logging::say(&format!("fanfare: {error}"));
             ExitCode::FAILURE
         }
-    })
+    });
+    logging::flush();
+    code
 }
 
 #[cfg(test)]

@@ -17,10 +17,16 @@ use crate::filter::Subscription;
 use crate::frame::{enveloped, Wire};
 use crate::metrics::Reason;
 use crate::resume::{Resume, Start};
+use crate::seldom::Seldom;
 use crate::sys::{AcceptError, Stream};
 
 /// Connections that are accepted before the shard turns to its other work.
 const ACCEPTS_MAX: usize = 32;
+
+/// What clients can bring about as often as they like.
+static EXHAUSTED: Seldom = Seldom::new();
+static NOT_POLLED: Seldom = Seldom::new();
+static DROPPED: Seldom = Seldom::new();
 
 impl Shard {
     /// Takes what the poller has brought.
@@ -106,7 +112,9 @@ impl Shard {
                 Err(AcceptError::Gone) => {}
                 Err(AcceptError::Nobody) => return,
                 Err(AcceptError::Exhausted(error)) => {
-                    log::warn!("accepts pause: {error}; raise the limit of open files");
+                    EXHAUSTED.log(|more| {
+                        log::warn!("accepts pause: {error}; raise the limit of open files{more}");
+                    });
                     self.pause(index);
                     return;
                 }
@@ -158,7 +166,9 @@ impl Shard {
         let waits = matches!(connection.state, State::Greeting(_));
         let socket = connection.sink.socket().expect("it came as a socket");
         if let Err(error) = self.poller.add_stream(socket.as_fd(), key.to_u64()) {
-            log::error!("a connection cannot be polled and is closed: {error}");
+            NOT_POLLED.log(|more| {
+                log::error!("a connection cannot be polled and is closed: {error}{more}");
+            });
             return self.give_up(key);
         }
         if waits {
@@ -259,7 +269,9 @@ impl Shard {
         if let Some(elsewhere) = &greeted.door.elsewhere {
             let visitor = Visitor { stream: stream.into_std(), read, addr: greeted.addr };
             if elsewhere.try_send(visitor).is_err() {
-                log::warn!("too many requests wait for other parts of the program; one is dropped");
+                DROPPED.log(|more| {
+                    log::warn!("too many requests wait elsewhere, and one is dropped{more}");
+                });
             }
         }
     }

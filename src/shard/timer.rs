@@ -15,6 +15,7 @@ use super::Shard;
 use crate::frame::Wire;
 use crate::metrics::Reason;
 use crate::options::Options;
+use crate::seldom::Seldom;
 
 const TICK_MS: u32 = 100;
 /// The same while nobody is here, and there is only something that may become too old to be kept.
@@ -30,6 +31,9 @@ const VISITS_MAX: u32 = 256;
 /// What keeps an idle stream open: a comment.
 const HEARTBEAT: &[u8] = b":\n\n";
 const HEARTBEAT_CHUNK: &[u8] = b"3\r\n:\n\n\r\n";
+
+/// A door is tried again with every tick.
+static DOOR_NOT_POLLED: Seldom = Seldom::new();
 
 pub(super) struct Timers {
     last_tick_ms: u32,
@@ -136,7 +140,9 @@ impl Shard {
             // It is another door by now, which was never paused.
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
             Err(error) => {
-                log::error!("a door cannot be polled, and is tried again: {error}");
+                DOOR_NOT_POLLED.log(|more| {
+                    log::error!("a door cannot be polled, and is tried again: {error}{more}");
+                });
                 self.timers.paused.push(index);
             }
             Ok(()) => {}

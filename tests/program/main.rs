@@ -13,6 +13,7 @@ mod control;
 mod exhausted;
 mod http;
 mod lines;
+mod logging;
 mod memory;
 mod metrics;
 mod process;

@@ -29,6 +29,14 @@ pub fn run(command: &mut Command) -> Output {
 pub struct Running(Child);
 
 impl Running {
+    pub fn of(command: &mut Command) -> Running {
+        Running(command.spawn().unwrap())
+    }
+
+    pub fn id(&self) -> rustix::process::Pid {
+        rustix::process::Pid::from_child(&self.0)
+    }
+
     pub fn signal(&self, name: &str) {
         let kill = Command::new("kill").args(["-s", name, &self.0.id().to_string()]).status();
         assert!(kill.unwrap().success());

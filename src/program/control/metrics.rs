@@ -5,6 +5,8 @@ use std::time::{Duration, SystemTime};
 
 use fanfare::{GapReason, Histogram, Metrics, Reason};
 
+use super::super::logging;
+
 pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 const NS_PER_S: f64 = 1e9;
@@ -19,6 +21,8 @@ pub(super) fn text(metrics: &Metrics, started: SystemTime) -> String {
     let gaps = GapReason::ALL.iter().map(|reason| reason.as_str()).zip(metrics.gap_events);
     let help = "Events that told a client of others that are missing from its stream.";
     out.by_reason("fanfare_gap_events_total", help, gaps);
+    let help = "Lines of the log that were dropped since standard error took them too slowly.";
+    out.one("fanfare_lost_log_lines_total", "counter", help, logging::lost_lines());
     histogram(&mut out, &metrics.latency);
     out.family("fanfare_build_info", "gauge", "Always 1; the version is in the label.");
     out.sample(concat!("fanfare_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"}"), 1);

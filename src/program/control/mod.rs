@@ -51,6 +51,7 @@ pub(crate) use self::desk::{Desk, EVENTS};
 pub(crate) use self::permit::Permit;
 use self::reception::{Errand, Reception};
 use self::socket::Socket;
+use super::seldom::Seldom;
 
 /// The most connections at one time; one more gets a 503. As many may wait to be one of them.
 pub(crate) const CONNECTIONS_MAX: usize = 256;
@@ -62,6 +63,10 @@ const HEAD_BYTES_MAX: usize = 64 << 10;
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(2);
 /// How often a shard is asked to take a connection, should it be too busy.
 const ADMIT_TRIES: usize = 4;
+
+/// What clients can bring about as often as they like.
+static CROWDED: Seldom = Seldom::new();
+static PANICKED: Seldom = Seldom::new();
 
 const BUSY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\n\
     Content-Length: 0\r\nConnection: close\r\n\r\n";
@@ -115,10 +120,12 @@ impl Host {
         let stopped = || async { self.stopped.recv().await.ok().map(|never| match never {}) };
         while let Some(visitor) = stopped().or(next()).await {
             if connection.sender_count() > CONNECTIONS_MAX {
-                log::warn!(
-                    "{CONNECTIONS_MAX} control connections are open; {} must wait",
-                    visitor.addr
-                );
+                CROWDED.log(|more| {
+                    log::warn!(
+                        "{CONNECTIONS_MAX} control connections are open; {} must wait{more}",
+                        visitor.addr
+                    );
+                });
                 turn_away(&visitor.stream);
                 continue;
             }
@@ -128,7 +135,9 @@ impl Host {
                 match AssertUnwindSafe(host.serve(visitor)).catch_unwind().await {
                     Ok(Ok(())) => {}
                     Ok(Err(error)) => log::debug!("{addr}: {error}"),
-                    Err(_) => log::error!("{addr}: the answer to a request has panicked"),
+                    Err(_) => PANICKED.log(|more| {
+                        log::error!("{addr}: the answer to a request has panicked{more}");
+                    }),
                 }
                 drop(connection);
             };

@@ -23,7 +23,7 @@ pub(crate) fn run(args: &ServeArgs) -> Outcome {
     // Before anyone can know that it serves, and send one.
     let ending = Ending::expect()?;
     let server = Server::start(args)?;
-    server.announce()?;
+    server.announce("")?;
     ending.wait();
     server.drain(args.drain_options());
     Ok(ExitCode::SUCCESS)
@@ -75,11 +75,23 @@ impl Server {
         self.listener.local_addr()
     }
 
-    /// Says on standard output, for whoever waits for it, that clients may come.
-    pub(crate) fn announce(&self) -> io::Result<()> {
-        let mut out = io::stdout().lock();
-        writeln!(out, "listening on http://{}", self.addr())?;
-        out.flush()
+    /// Says on standard output that clients may come, and something more. A thread of its own says
+    /// it, since standard output may be a pipe that is full, and that a reader has closed it is no
+    /// reason not to serve.
+    ///
+    /// # Errors
+    ///
+    /// When the system gives no thread.
+    pub(crate) fn announce(&self, more: &str) -> io::Result<()> {
+        let text = format!("listening on http://{}\n{more}", self.addr());
+        let thread = std::thread::Builder::new().name("fanfare-announce".to_owned());
+        thread.spawn(move || {
+            let mut out = io::stdout().lock();
+            if let Err(error) = out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+                log::warn!("standard output does not take where the server listens: {error}");
+            }
+        })?;
+        Ok(())
     }
 
     /// Lets nobody in any more, and sends those who are here away, one after another.

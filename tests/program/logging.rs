@@ -1,0 +1,160 @@
+//! What the program says on standard error and standard output, and that it waits for nobody who is
+//! to read it.
+
+use std::io::{BufRead, BufReader, PipeReader, PipeWriter, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use rustix::fs::{fcntl_getfl, fcntl_setfl, OFlags};
+use rustix::process::{getrlimit, prlimit, Resource, Rlimit};
+
+use crate::http::{get, publish, Connection};
+use crate::process::{fanfare, Running, Server};
+use crate::support::{wait_until, Client};
+
+/// A pipe that takes nothing more. Its reader has to be kept, and not to be read.
+pub fn full_pipe() -> (PipeReader, PipeWriter) {
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    let flags = fcntl_getfl(&writer).unwrap();
+    fcntl_setfl(&writer, flags | OFlags::NONBLOCK).unwrap();
+    while writer.write(&[b'x'; 4096]).is_ok() {}
+    while writer.write(b"x").is_ok() {}
+    fcntl_setfl(&writer, flags).unwrap();
+    (reader, writer)
+}
+
+/// A server whose standard error is read to its end.
+fn with_log(arguments: &[&str]) -> (Server, JoinHandle<Vec<String>>) {
+    let (reader, writer) = std::io::pipe().unwrap();
+    let mut command = fanfare(&["serve", "--listen", "127.0.0.1:0", "--drain-window", "0"]);
+    let server = Server::of(command.args(arguments).stderr(writer));
+    let read = || BufReader::new(reader).lines().map(Result::unwrap).collect();
+    (server, std::thread::spawn(read))
+}
+
+#[test]
+fn a_standard_error_that_nobody_reads_stops_neither_requests_nor_the_end() {
+    let (mut reader, writer) = full_pipe();
+    let mut command = fanfare(&["serve", "--listen", "127.0.0.1:0", "--log", "trace"]);
+    command.args(["--drain-window", "0"]);
+    let mut server = Server::of(command.stderr(writer));
+    drop(command);
+    // Each is logged by a shard, or by the control side, and they are more than the queue takes.
+    let mut refused = 0;
+    wait_until("lines of the log are lost", || {
+        for _ in 0..50 {
+            assert_eq!(publish(server.addr, "", "no topic").status, 400);
+            drop(Client::get(server.addr, "/events?topic=a"));
+        }
+        refused += 50;
+        server.metric("fanfare_lost_log_lines_total") > 0.0
+    });
+    assert!(refused > 500, "the pipe or the queue takes too little: {refused}");
+    let mut client = Client::get(server.addr, "/events?topic=a");
+    assert_eq!(publish(server.addr, "?topic=a", "heard").status, 200);
+    assert_eq!(client.data(), "heard");
+    let begun = Instant::now();
+    server.process.signal("TERM");
+    assert_eq!(server.process.end().code(), Some(0));
+    assert!(begun.elapsed() < Duration::from_secs(6), "{:?}", begun.elapsed());
+    let mut rest = Vec::new();
+    reader.read_to_end(&mut rest).unwrap();
+    assert!(rest.iter().all(|&byte| byte == b'x'), "the pipe was full all the time");
+}
+
+#[test]
+fn lines_that_were_lost_are_counted_in_the_log_once_it_moves_again() {
+    let (mut reader, writer) = full_pipe();
+    let mut command = fanfare(&["serve", "--listen", "127.0.0.1:0", "--log", "debug"]);
+    command.args(["--drain-window", "0"]);
+    let mut server = Server::of(command.stderr(writer));
+    drop(command);
+    wait_until("lines of the log are lost", || {
+        (0..50).for_each(|_| drop(publish(server.addr, "", "no topic")));
+        server.metric("fanfare_lost_log_lines_total") > 0.0
+    });
+    let read = std::thread::spawn(move || {
+        let mut rest = String::new();
+        reader.read_to_string(&mut rest).unwrap();
+        rest
+    });
+    // The first line that finds room again tells.
+    publish(server.addr, "", "no topic");
+    server.process.signal("TERM");
+    assert_eq!(server.process.end().code(), Some(0));
+    let rest = read.join().unwrap();
+    assert!(rest.contains(" lines are missing here"), "{}", &rest[rest.len() - 500..]);
+    let last = rest.lines().last().unwrap();
+    assert!(last.contains("clients were told"), "the last line gets out as well: {last}");
+}
+
+#[test]
+fn a_standard_output_that_is_full_or_closed_stops_neither_requests_nor_the_end() {
+    for closed in [false, true] {
+        let (reader, writer) = full_pipe();
+        let reader = (!closed).then_some(reader);
+        // What would tell the port is not read.
+        let addr = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let mut command = fanfare(&["serve", "--listen", &addr.to_string(), "--log", "off"]);
+        let mut process = Running::of(command.stdout(writer));
+        drop(command);
+        wait_until("it listens", || TcpStream::connect(addr).is_ok());
+        assert_eq!(get(addr, "/healthz").status, 200);
+        let begun = Instant::now();
+        process.signal("TERM");
+        assert_eq!(process.end().code(), Some(0), "closed: {closed}");
+        assert!(begun.elapsed() < Duration::from_secs(6), "{:?}", begun.elapsed());
+        drop(reader);
+    }
+}
+
+#[test]
+fn a_thousand_refused_requests_are_a_few_lines() {
+    let (mut server, log) = with_log(&["--log", "info"]);
+    let mut idle: Vec<Connection> = Vec::new();
+    for _ in 0..300 {
+        let mut connection = Connection::open(server.addr);
+        connection.send("GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n");
+        connection.answer();
+        idle.push(connection);
+    }
+    for _ in 0..1000 {
+        get(server.addr, "/healthz");
+    }
+    server.process.signal("TERM");
+    assert_eq!(server.process.end().code(), Some(0));
+    let lines = log.join().unwrap();
+    assert!(lines.len() < 12, "{} lines: {lines:#?}", lines.len());
+}
+
+#[test]
+fn out_of_descriptors_for_two_seconds_is_a_few_lines() {
+    let (mut server, log) = with_log(&["--log", "info", "--shards", "2"]);
+    let clients: Vec<Client> =
+        (0..10).map(|_| Client::get(server.addr, "/events?topic=a")).collect();
+    let before = limit_descriptors(&server.process, Some(16));
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(2) {
+        let refused = TcpStream::connect(server.addr);
+        std::thread::sleep(Duration::from_millis(5));
+        drop(refused);
+    }
+    limit_descriptors(&server.process, before);
+    let mut late = Client::get(server.addr, "/events?topic=a");
+    assert_eq!(publish(server.addr, "?topic=a", "still here").status, 200);
+    assert_eq!(late.data(), "still here");
+    drop(clients);
+    server.process.signal("TERM");
+    assert_eq!(server.process.end().code(), Some(0));
+    let lines = log.join().unwrap();
+    let warnings: Vec<_> = lines.iter().filter(|line| line.contains("WARN")).collect();
+    assert!((1..=3).contains(&warnings.len()), "{lines:#?}");
+}
+
+/// Sets how many descriptors a process may have, and returns how many it might before.
+pub fn limit_descriptors(process: &Running, most: Option<u64>) -> Option<u64> {
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    let limit = Rlimit { current: most, maximum };
+    prlimit(Some(process.id()), Resource::Nofile, limit).unwrap().current
+}
