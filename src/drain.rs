@@ -4,6 +4,9 @@ use std::time::Duration;
 
 /// How a hub is drained, see [`Hub::drain`](crate::Hub::drain).
 ///
+/// With the defaults everything has ended after 6 s: the window, the patience, and the two seconds
+/// of a close. Docker kills a container 10 s after it was told to stop.
+///
 /// # Examples
 ///
 /// ```
@@ -19,10 +22,10 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DrainOptions {
     /// The connections are closed evenly over this time, at most 1 hour. Zero closes all at once.
-    /// Default: 5 s.
+    /// Default: 3 s.
     pub window: Duration,
     /// How much longer after the window one that lags may take what there is for it, at most 1
-    /// hour; then it is cut. Default: 5 s.
+    /// hour; then the hub is closed, which gives it two seconds more, and it is cut. Default: 1 s.
     pub patience: Duration,
     /// Each client is told to come back after a time drawn from this to twice this, at most 1 day,
     /// so that they do not come back in the same moment. Zero tells nothing. Default: 2 s.
@@ -31,7 +34,7 @@ pub struct DrainOptions {
 
 impl Default for DrainOptions {
     fn default() -> DrainOptions {
-        let [window, patience, retry] = [5, 5, 2].map(Duration::from_secs);
+        let [window, patience, retry] = [3, 1, 2].map(Duration::from_secs);
         DrainOptions { window, patience, retry }
     }
 }

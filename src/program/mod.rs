@@ -12,6 +12,8 @@
 mod bench;
 mod control;
 mod demo;
+#[path = "../sys/disposition.rs"]
+mod disposition;
 mod lines;
 mod logging;
 mod publish;

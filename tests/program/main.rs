@@ -10,6 +10,7 @@ mod support;
 mod command_line;
 mod connections;
 mod control;
+mod ending;
 mod exhausted;
 mod http;
 mod lines;

@@ -60,7 +60,7 @@ const IDLE_TIME_MAX: Duration = Duration::from_secs(60);
 /// The most bytes of a request's head, unless the engine takes more.
 const HEAD_BYTES_MAX: usize = 64 << 10;
 /// How long requests may go on when the program ends.
-const DRAIN_TIME_MAX: Duration = Duration::from_secs(2);
+const DRAIN_TIME_MAX: Duration = Duration::from_secs(1);
 /// How often a shard is asked to take a connection, should it be too busy.
 const ADMIT_TRIES: usize = 4;
 

@@ -147,14 +147,15 @@ pub(crate) struct ServeArgs {
     #[arg(long, env = "FANFARE_GAP_EVENT", value_name = "NAME", default_value = "fanfare-gap")]
     gap_event: String,
 
-    /// Told to end, the server closes its streams evenly over this time, each with a time of its
-    /// own after which to come back; a second signal ends it at once
-    #[arg(long, env = "FANFARE_DRAIN_WINDOW", value_name = "TIME", default_value = "5s",
+    /// Told to end (by SIGTERM, SIGINT, SIGQUIT or SIGHUP), the server closes its streams evenly
+    /// over this time, each with a time of its own after which to come back; a second signal ends
+    /// it at once. In all the end takes at most this, --drain-patience and 3s: 7s by default
+    #[arg(long, env = "FANFARE_DRAIN_WINDOW", value_name = "TIME", default_value = "3s",
           value_parser = units::duration)]
     drain_window: Duration,
 
     /// How much longer a client that lags may then take what there is for it
-    #[arg(long, env = "FANFARE_DRAIN_PATIENCE", value_name = "TIME", default_value = "5s",
+    #[arg(long, env = "FANFARE_DRAIN_PATIENCE", value_name = "TIME", default_value = "1s",
           value_parser = units::duration)]
     drain_patience: Duration,
 

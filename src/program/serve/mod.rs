@@ -98,7 +98,7 @@ impl Server {
     fn drain(self, options: DrainOptions) {
         log::info!("draining");
         drop(self.listener);
-        // Requests that go on may still publish; draining ends with the hub's close.
+        // Requests that go on may still publish, and to everyone: draining ends with the hub's close.
         self.control.stop();
         let drained = self.hub.drain(options);
         log::info!("{} clients were told when to come back, {} cut", drained.told, drained.cut);
