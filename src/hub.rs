@@ -277,6 +277,7 @@ impl Hub {
         let shared = &self.owner.shared;
         let counts = shared.order.counts();
         let mut metrics = Metrics {
+            living_shards: shared.links.iter().filter(|link| link.is_alive()).count() as u64,
             topics: counts.topics,
             known_topics: counts.known_topics,
             filters: counts.filters,

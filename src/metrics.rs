@@ -24,7 +24,8 @@ use crate::gap::GapReason;
 pub enum Reason {
     /// The client closed it, or its half of it.
     ClientClosed,
-    /// The system reported an error of another kind than the next ones.
+    /// The system reported an error of another kind than the next ones, or the engine itself has
+    /// failed: a shard has panicked ([`Metrics::living_shards`]).
     Error,
     /// It lagged by more than the bounds.
     Lagging,
@@ -118,6 +119,10 @@ impl Reason {
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Metrics {
+    /// Shards that serve. Fewer than [`Options::shards`](crate::Options) when one has panicked, its
+    /// poller has failed, or a host has dropped it; then restart the program soon. None when the
+    /// hub is closed.
+    pub living_shards: u64,
     /// Open event streams.
     pub connections: u64,
     /// Open sockets whose request is not answered yet, or that are being closed.
@@ -293,8 +298,12 @@ counters! {
 
 impl Counters {
     pub(crate) fn count_disconnect(&self, reason: Reason) {
+        self.count_disconnects(reason, 1);
+    }
+
+    pub(crate) fn count_disconnects(&self, reason: Reason, connections: u64) {
         let index = Reason::ALL.iter().position(|&r| r == reason).expect("ALL has every reason");
-        self.disconnects[index].add(1);
+        self.disconnects[index].add(connections);
     }
 
     pub(crate) fn count_gap(&self, reason: GapReason) {

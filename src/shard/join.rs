@@ -61,6 +61,8 @@ impl Shard {
             let Ok(command) = self.link().orders.try_recv() else { return };
             match command {
                 Command::Ask(asked) => self.take_question(*asked),
+                #[cfg(test)]
+                Command::Try(attempt) => attempt(self),
                 refused if self.flush_until_ns.is_some() || self.draining.is_some() => {
                     self.refuse(refused);
                 }
@@ -86,6 +88,8 @@ impl Shard {
         match command {
             Command::Open(door) if self.shared.is_ending() => door.close(),
             Command::Open(_) | Command::Doors | Command::Serve { .. } | Command::Ask(_) => {}
+            #[cfg(test)]
+            Command::Try(_) => {}
         }
     }
 

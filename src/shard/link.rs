@@ -50,6 +50,9 @@ pub(crate) enum Command {
     Serve { stream: Stream, read: Vec<u8>, addr: SocketAddr, door: Arc<Door> },
     /// Say something about the connections, or end some.
     Ask(Box<Asked>),
+    /// Do what a test says.
+    #[cfg(test)]
+    Try(Box<dyn FnOnce(&mut super::Shard) + Send>),
 }
 
 impl Shared {

@@ -39,6 +39,7 @@ mod census;
 mod conflate;
 mod connection;
 mod drain;
+mod end;
 mod grace;
 mod greeter;
 mod join;
@@ -476,25 +477,4 @@ impl Shard {
 /// takes as long as that.
 fn cost_of(bytes: &[u8]) -> usize {
     1 + bytes.len() / (8 << 10)
-}
-
-impl Drop for Shard {
-    /// Leaves nothing behind, whyever it ends: a future that was dropped, a poller that failed, a
-    /// panic. Then what it has is not to be trusted, and only publishers are told that nobody is
-    /// here any more.
-    fn drop(&mut self) {
-        self.link().orders.close();
-        while let Ok(command) = self.link().orders.try_recv() {
-            self.refuse(command);
-        }
-        if std::thread::panicking() {
-            self.routes.abandon(&self.shared.order);
-        } else {
-            self.close_doors();
-            self.close_all();
-        }
-        self.shared.order.leave(self.id);
-        self.link().inbox.take(&mut Vec::new());
-        self.shared.notices.leave();
-    }
 }

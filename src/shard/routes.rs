@@ -236,10 +236,11 @@ impl Routes {
         order.close_routes(self.shard, &closed);
     }
 
-    /// Takes back all interest, for a shard that ends without order.
+    /// Takes back all subscriptions, for a shard that ends without order: what else it has of them
+    /// is not looked at. The order knows already that no topic has a route here.
     pub(super) fn abandon(&mut self, order: &Order) {
-        for key in self.keys.values().copied().collect::<Vec<_>>() {
-            self.end(order, key);
+        for (what, _) in std::mem::take(&mut self.keys) {
+            order.unregister(self.shard, &what, None);
         }
     }
 

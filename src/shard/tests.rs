@@ -2,6 +2,7 @@
 //! test lets them: short writes at every byte, errors, joins and ends at any moment.
 
 mod bounds;
+mod failing;
 mod policies;
 mod resubscribe;
 mod resume;

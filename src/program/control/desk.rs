@@ -52,7 +52,7 @@ impl Desk {
         let get = matches!(head.method, Method::GET | Method::HEAD);
         let answer = match head.uri.path() {
             "/" if get => Ok(page(&self.hub.options().gap_event)),
-            "/healthz" if get => Ok(content_of("text/plain; charset=utf-8", "ok\n")),
+            "/healthz" if get => Ok(health(&self.hub)),
             "/metrics" if get => {
                 let text = metrics::text(&self.hub.metrics(), self.started);
                 Ok(content_of(metrics::CONTENT_TYPE, text))
@@ -117,6 +117,18 @@ impl Desk {
     }
 }
 
+/// Whether all shards serve. One that has failed serves nobody, until the program is restarted.
+fn health(hub: &Hub) -> Answer {
+    let (living, all) = (hub.metrics().living_shards, hub.options().shards);
+    match living == all as u64 {
+        true => content_of("text/plain; charset=utf-8", "ok\n"),
+        false => {
+            let error = format!("{living} of {all} shards serve; restart the server");
+            Refusal::new(StatusCode::SERVICE_UNAVAILABLE, error).into()
+        }
+    }
+}
+
 /// The page, which has to know what the event is called that tells it of missing ones.
 fn page(gap_event: &str) -> Answer {
     let name = gap_event.replace('&', "&amp;").replace('"', "&quot;");
@@ -126,4 +138,19 @@ fn page(gap_event: &str) -> Answer {
         answer.headers_mut().insert(name, HeaderValue::from_static(value));
     }
     answer
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use fanfare::Options;
+
+    #[test]
+    fn it_is_well_as_long_as_all_shards_serve() {
+        let (hub, mut drivers) =
+            Hub::with_drivers(Options { shards: 2, ..Options::default() }).unwrap();
+        assert_eq!(health(&hub).status(), StatusCode::OK);
+        drop(drivers.pop());
+        assert_eq!(health(&hub).status(), StatusCode::SERVICE_UNAVAILABLE);
+    }
 }

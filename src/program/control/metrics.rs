@@ -34,6 +34,11 @@ pub(super) fn text(metrics: &Metrics, started: SystemTime) -> String {
 
 fn gauges(out: &mut Out, metrics: &Metrics) {
     for (name, value, help) in [
+        (
+            "living_shards",
+            metrics.living_shards,
+            "Shards that serve; fewer than there were at the start when one has failed.",
+        ),
         ("connections", metrics.connections, "Open event streams."),
         (
             "pending_connections",

@@ -12,8 +12,8 @@ use super::super::units;
 /// Serve event streams, and take events to publish.
 ///
 /// Clients read GET /events?topic=NAME; publishers POST /publish?topic=NAME; GET / is a page to
-/// try it; GET /metrics is for Prometheus; GET /healthz answers 200. GET /connections lists who is
-/// there, with lagging=1 who is slow; PUT /connections gives one other topics, and DELETE ends
+/// try it; GET /metrics is for Prometheus; GET /healthz answers 200, or 503 when a part of the
+/// server has failed. GET /connections lists who is there, with lagging=1 who is slow; PUT /connections gives one other topics, and DELETE ends
 /// streams; GET /topics counts them.
 ///
 /// Publishing, and what concerns connections: without a token it is open to

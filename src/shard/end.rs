@@ -1,0 +1,100 @@
+//! How a shard ends, in order or by a panic, and leaves nothing behind in either case.
+//!
+//! After a panic the shard's own data may be in any state, and so nothing is looked up in it that
+//! is not needed. Each step is caught by itself: a second panic would abort the host's process when
+//! the first is still unwinding, and must not keep the steps behind it from being done, since other
+//! shards and publishers would wait for what is not given back.
+
+use std::panic::{catch_unwind, AssertUnwindSafe};
+
+use super::routes::Routes;
+use super::slots::Slots;
+use super::Shard;
+use crate::metrics::Reason;
+
+impl Drop for Shard {
+    /// Leaves nothing behind, whyever it ends: a future that was dropped, a poller that failed, a
+    /// panic.
+    fn drop(&mut self) {
+        self.link().orders.close();
+        while let Ok(command) = self.link().orders.try_recv() {
+            attempt(|| self.refuse(command));
+        }
+        let in_order = !std::thread::panicking()
+            && attempt(|| {
+                self.close_doors();
+                self.close_all();
+            });
+        if !in_order {
+            self.write_off();
+        }
+        attempt(|| self.shared.order.leave(self.id));
+        attempt(|| self.link().inbox.take(&mut Vec::new()));
+        self.shared.notices.leave();
+    }
+}
+
+impl Shard {
+    /// Gives back and counts what a shard had that has panicked.
+    fn write_off(&mut self) {
+        attempt(|| {
+            let crowd = self.link().counters.connections.value();
+            log::error!("shard {} has panicked, and closes its {crowd} clients", self.id);
+        });
+        attempt(|| self.tell_of_all_ends());
+        self.write_off_counters();
+        attempt(|| self.give_seats_back());
+        // What publishers wait for: the interest in topics, and the events that were to be sent.
+        attempt(|| self.shared.order.leave(self.id));
+        attempt(|| self.routes.abandon(&self.shared.order));
+        attempt(|| drop(std::mem::replace(&mut self.audiences, Slots::new())));
+        attempt(|| drop(std::mem::take(&mut self.aside)));
+        attempt(|| drop(std::mem::take(&mut self.parts)));
+        attempt(|| drop(std::mem::replace(&mut self.routes, Routes::new(self.id))));
+        // To drop a connection is to close its socket.
+        attempt(|| drop(std::mem::replace(&mut self.connections, Slots::new())));
+        if self.shared.drain.get().is_some() {
+            self.shared.emptied.notify(usize::MAX);
+        }
+    }
+
+    /// Tells the host of each stream that ends, as long as what is known of them can be read.
+    fn tell_of_all_ends(&self) {
+        if !self.shared.notices.is_wanted() {
+            return;
+        }
+        for index in self.connections.indices() {
+            if self.connections[index].audience().is_some() {
+                self.tell_of_end(index, Reason::Error);
+            }
+        }
+    }
+
+    fn write_off_counters(&self) {
+        let counters = &self.link().counters;
+        let crowd = counters.connections.value();
+        counters.count_disconnects(Reason::Error, crowd);
+        for gauge in [
+            &counters.connections,
+            &counters.pending_connections,
+            &counters.lagging_connections,
+            &counters.replaying_connections,
+            &counters.lag_bytes,
+        ] {
+            gauge.sub(gauge.value());
+        }
+    }
+
+    fn give_seats_back(&self) {
+        for index in self.connections.indices() {
+            if let Some(record) = self.records.get(index as usize) {
+                self.shared.seats.give_back(record.network());
+            }
+        }
+    }
+}
+
+/// Does something that may panic; false when it has.
+fn attempt(step: impl FnOnce()) -> bool {
+    catch_unwind(AssertUnwindSafe(step)).is_ok()
+}
