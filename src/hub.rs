@@ -21,8 +21,8 @@ use crate::metrics::{Metrics, Reason};
 use crate::notices::NoticeQueue;
 use crate::options::{Options, OptionsError};
 use crate::order::{Order, Refused};
-use crate::shard::{Drain, Link, Quota, Seats, Shared};
-use crate::sys::Poller;
+use crate::shard::{descriptors_for_connections, Drain, Link, Quota, Seats, Shared, Spares, SPARES};
+use crate::sys::{self, Poller};
 use crate::topic::Topic;
 
 /// The engine: what a host publishes to, and what listeners and shards belong to.
@@ -107,11 +107,12 @@ impl Hub {
         let shared = Arc::new(Shared {
             links: inboxes.iter().cloned().map(Link::new).collect(),
             order: Order::new(inboxes.into(), &options),
-            seats: Seats::new(options.connections_max, options.connections_per_address_max),
+            seats: seats(&options),
             subscriptions: Quota::new(
                 options.subscriptions_max,
                 options.subscriptions_per_address_max,
             ),
+            spares: Spares::new(),
             closing: AtomicBool::new(false),
             drain: OnceLock::new(),
             emptied: event_listener::Event::new(),
@@ -278,6 +279,7 @@ impl Hub {
         let counts = shared.order.counts();
         let mut metrics = Metrics {
             living_shards: shared.links.iter().filter(|link| link.is_alive()).count() as u64,
+            connections_max: shared.seats.max() as u64,
             topics: counts.topics,
             known_topics: counts.known_topics,
             filters: counts.filters,
@@ -401,6 +403,24 @@ impl Hub {
     pub fn close(&self) {
         self.owner.close();
     }
+}
+
+/// The bounds on connections, within what descriptors the process may have now.
+fn seats(options: &Options) -> Seats {
+    let Options { connections_max: wished, connections_per_address_max, shards, .. } = *options;
+    let limit = sys::descriptors_max();
+    // Some are kept to spare, and each shard on an executor has its poller's twice.
+    let open = sys::descriptors_open() + SPARES + shards;
+    let descriptors = descriptors_for_connections(limit, open);
+    let seats = Seats::new(wished, connections_per_address_max, descriptors);
+    if let Some(limit) = limit.filter(|_| seats.max() < wished) {
+        log::warn!(
+            "at most {} connections, and not connections_max, which is {wished}: the process may \
+             have no more than {limit} files open; raise that limit (ulimit -n, LimitNOFILE)",
+            seats.max()
+        );
+    }
+    seats
 }
 
 impl Owner {

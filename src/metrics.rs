@@ -123,6 +123,9 @@ pub struct Metrics {
     /// poller has failed, or a host has dropped it; then restart the program soon. None when the
     /// hub is closed.
     pub living_shards: u64,
+    /// The most connections: [`Options::connections_max`](crate::Options), or what the descriptors
+    /// of the process allow if that is less.
+    pub connections_max: u64,
     /// Open event streams.
     pub connections: u64,
     /// Open sockets whose request is not answered yet, or that are being closed.

@@ -128,7 +128,8 @@ impl Listener {
             Ok(stream) if self.door.socket.adopt(&stream).is_ok() => stream,
             _ => return Err(Visitor { stream, read, addr }),
         };
-        let mut serve = Command::Serve { stream, read, addr, door: self.door.clone() };
+        let mut serve =
+            Command::Serve { stream, read, addr, door: self.door.clone(), seated: false };
         // Any shard will do; one that a host has dropped takes nobody.
         let links = &self.shared.links;
         let first = fastrand::usize(..links.len());

@@ -75,8 +75,12 @@ impl Shard {
                     }
                 }
                 Command::Doors => self.leave_closed_doors(),
-                Command::Serve { stream, read, addr, door } => {
-                    self.serve(stream, &read, addr, &door);
+                Command::Serve { stream, read, addr, door, seated } => {
+                    if seated || self.take_seat(Network::from(addr)) {
+                        self.serve(stream, &read, addr, &door);
+                    } else {
+                        self.turn_away(stream, &read, addr, &door, true);
+                    }
                 }
             }
         }
@@ -87,6 +91,9 @@ impl Shard {
     pub(super) fn refuse(&self, command: Command) {
         match command {
             Command::Open(door) if self.shared.is_ending() => door.close(),
+            Command::Serve { addr, seated: true, .. } => {
+                self.shared.seats.give_back(Network::from(addr));
+            }
             Command::Open(_) | Command::Doors | Command::Serve { .. } | Command::Ask(_) => {}
             #[cfg(test)]
             Command::Try(_) => {}
@@ -117,17 +124,87 @@ impl Shard {
                 Err(AcceptError::Nobody) => return,
                 Err(AcceptError::Exhausted(error)) => {
                     EXHAUSTED.log(|more| {
-                        log::warn!("accepts pause: {error}; raise the limit of open files{more}");
+                        log::warn!(
+                            "clients are turned away: {error}; raise the limit of open files{more}"
+                        );
                     });
-                    self.pause(index);
-                    return;
+                    match self.accept_with_spare(&door) {
+                        Ok(()) | Err(AcceptError::Gone) => {}
+                        Err(AcceptError::Nobody) => return,
+                        Err(AcceptError::Exhausted(_)) => return self.pause(index),
+                    }
                 }
             }
         }
     }
 
-    /// Serves a new connection here, or has it served by a shard that has far fewer.
+    /// Accepts a client when there are no descriptors, with one that is kept for that: it would wait
+    /// for an answer else. It is told to come again when its request is there, for which those
+    /// that are accepted with the last ones are not waited for.
+    fn accept_with_spare(&mut self, door: &Arc<Door>) -> Result<(), AcceptError> {
+        if self.shared.spares.are_low() && self.end_a_lingerer() {
+            self.shared.spares.are_complete();
+        }
+        let last = self.shared.spares.are_low();
+        self.shared.spares.give_up();
+        let accepted = door.socket.accept();
+        // There may be some again meanwhile.
+        let exhausted = !self.shared.spares.are_complete();
+        let (stream, addr) = accepted?;
+        if exhausted && (last || !self.take_seat(Network::from(addr))) {
+            self.turn_away(stream, &[], addr, door, false);
+        } else if exhausted {
+            self.serve(stream, &[], addr, door);
+        } else {
+            self.place(stream, addr, door);
+        }
+        Ok(())
+    }
+
+    /// Answers a client that finds no place to stand, if its request is there already, and closes
+    /// its connection. One that wants something else than events may still go there.
+    fn turn_away(
+        &mut self,
+        stream: Stream,
+        read: &[u8],
+        addr: SocketAddr,
+        door: &Door,
+        may_go_elsewhere: bool,
+    ) {
+        let mut scratch = std::mem::take(&mut self.scratch);
+        let head = match read {
+            [] => {
+                let bytes = stream.recv(&mut scratch).unwrap_or(0);
+                &scratch[..bytes]
+            }
+            read => read,
+        };
+        let refuse = |answer: Vec<u8>| {
+            let _ = stream.send(&answer);
+            stream.shutdown_write();
+            self.link().counters.refused_connections.add(1);
+        };
+        match (door.greeter.greet(head, addr, true), &door.elsewhere) {
+            (Greeting::Elsewhere, Some(elsewhere)) if may_go_elsewhere && !elsewhere.is_full() => {
+                let visitor = Visitor { stream: stream.into_std(), read: head.to_vec(), addr };
+                visit(elsewhere, visitor);
+            }
+            (Greeting::Elsewhere, _) => refuse(door.greeter.no_room_elsewhere()),
+            (Greeting::Answer(answer), _) => refuse(answer),
+            // Nothing that could be said would be right for whatever it is about to ask.
+            (Greeting::More | Greeting::Join(_), _) => {
+                self.link().counters.refused_connections.add(1);
+            }
+        }
+        self.scratch = scratch;
+    }
+
+    /// Serves a new connection here, or has it served by a shard that has far fewer. It has its seat
+    /// before, so that those on the way are within the bounds too.
     fn place(&mut self, stream: Stream, addr: SocketAddr, door: &Arc<Door>) {
+        if !self.take_seat(Network::from(addr)) {
+            return self.turn_away(stream, &[], addr, door, true);
+        }
         let crowd = |id: usize| {
             let counters = &self.shared.links[id].counters;
             counters.connections.value() + counters.pending_connections.value()
@@ -138,9 +215,10 @@ impl Shard {
         if here <= least + least / 8 + 8 {
             return self.serve(stream, &[], addr, door);
         }
-        let serve = Command::Serve { stream, read: Vec::new(), addr, door: door.clone() };
-        if let Err(Command::Serve { stream, .. }) = self.shared.links[other].command(serve) {
-            self.serve(stream, &[], addr, door);
+        let door = door.clone();
+        let serve = Command::Serve { stream, read: Vec::new(), addr, door, seated: true };
+        if let Err(Command::Serve { stream, door, .. }) = self.shared.links[other].command(serve) {
+            self.serve(stream, &[], addr, &door);
         }
     }
 
@@ -148,12 +226,9 @@ impl Shard {
         (0..self.shared.links.len()).filter(|&id| self.shared.links[id].is_alive())
     }
 
-    /// Takes a connection into the slab, and reads and answers its request if it is there.
+    /// Takes a connection, which has its seat, into the slab, and reads and answers its request if
+    /// it is there.
     fn serve(&mut self, stream: Stream, read: &[u8], addr: SocketAddr, door: &Arc<Door>) {
-        if !self.shared.seats.take(Network::from(addr)) {
-            self.link().counters.refused_connections.add(1);
-            return;
-        }
         let greeted = Greeted { door: door.clone(), addr, head: Vec::new() };
         let key = self.connections.insert(Connection {
             sink: Sink::Socket(stream),
@@ -178,6 +253,12 @@ impl Shard {
         if waits {
             self.expect_head(key, door.greeter.head_time_max());
         }
+    }
+
+    /// Takes a seat or a place to stand, for which one that has its answer may have to go.
+    fn take_seat(&mut self, network: Network) -> bool {
+        let seats = &self.shared.seats;
+        seats.take(network) || self.end_a_lingerer() && self.shared.seats.take(network)
     }
 
     /// Reads more of a request's head.
@@ -205,7 +286,9 @@ impl Shard {
     fn greet(&mut self, key: Key, bytes: &[u8]) {
         let connection = &mut self.connections[key.index];
         let State::Greeting(greeted) = &mut connection.state else { return };
-        let mut crowded = self.shared.seats.is_crowded(self.records[key.index as usize].network());
+        let network = self.records[key.index as usize].network();
+        // Who is here on a spare descriptor cannot stay.
+        let mut crowded = self.shared.seats.is_crowded(network) || !self.shared.spares.are_complete();
         // Most heads come in one piece, and are then never copied.
         let head = match greeted.head.is_empty() {
             true => bytes,
@@ -272,11 +355,7 @@ impl Shard {
         let _ = self.poller.remove(stream.as_fd());
         if let Some(elsewhere) = &greeted.door.elsewhere {
             let visitor = Visitor { stream: stream.into_std(), read, addr: greeted.addr };
-            if elsewhere.try_send(visitor).is_err() {
-                DROPPED.log(|more| {
-                    log::warn!("too many requests wait elsewhere, and one is dropped{more}");
-                });
-            }
+            visit(elsewhere, visitor);
         }
     }
 
@@ -411,6 +490,16 @@ impl Shard {
             }
             State::Greeting(_) | State::Leaving => drop(self.remove(key.index)),
         }
+    }
+}
+
+/// Sends a visitor to the part of the program that serves it. Another shard may have been faster
+/// for the last place; then it is closed.
+fn visit(elsewhere: &async_channel::Sender<Visitor>, visitor: Visitor) {
+    if elsewhere.try_send(visitor).is_err() {
+        DROPPED.log(|more| {
+            log::warn!("too many requests wait elsewhere, and one is dropped{more}");
+        });
     }
 }
 

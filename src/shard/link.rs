@@ -9,6 +9,7 @@ use super::drain::Drain;
 use super::greeter::Door;
 use super::quota::Quota;
 use super::seats::Seats;
+use super::spares::Spares;
 use crate::metrics::Counters;
 use crate::notices::NoticeQueue;
 use crate::options::Options;
@@ -24,6 +25,8 @@ pub(crate) struct Shared {
     pub(crate) options: Options,
     pub(crate) seats: Seats,
     pub(crate) subscriptions: Quota,
+    /// For when there are no other descriptors.
+    pub(crate) spares: Spares,
     pub(crate) links: Box<[Link]>,
     pub(crate) closing: AtomicBool,
     /// Set once, when the hub is drained.
@@ -46,8 +49,8 @@ pub(crate) enum Command {
     Open(Arc<Door>),
     /// Look which doors are closed.
     Doors,
-    /// Serve a connection from which so much was read.
-    Serve { stream: Stream, read: Vec<u8>, addr: SocketAddr, door: Arc<Door> },
+    /// Serve a connection from which so much was read, and which may have its seat already.
+    Serve { stream: Stream, read: Vec<u8>, addr: SocketAddr, door: Arc<Door>, seated: bool },
     /// Say something about the connections, or end some.
     Ask(Box<Asked>),
     /// Do what a test says.

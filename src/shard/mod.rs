@@ -60,6 +60,7 @@ mod seats;
 #[cfg(any(test, feature = "internals"))]
 pub(crate) mod sinks;
 mod slots;
+mod spares;
 #[cfg(feature = "internals")]
 mod tally;
 #[cfg(test)]
@@ -98,7 +99,8 @@ pub use self::greeter::Visitor;
 pub(crate) use self::greeter::{Door, Greeter, Greeting, Guest};
 pub(crate) use self::link::{Command, Link, Shared};
 pub(crate) use self::quota::Quota;
-pub(crate) use self::seats::Seats;
+pub(crate) use self::seats::{descriptors_for_connections, Seats};
+pub(crate) use self::spares::{Spares, SPARES};
 
 /// What is sent before another audience has its turn, in units of [`cost_of`]: less than a
 /// millisecond's work.

@@ -23,7 +23,8 @@ impl Shard {
     /// is no seat.
     pub(crate) fn join_sink(&mut self, sink: Sink, guest: &Guest) -> Option<Key> {
         let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
-        if !self.shared.seats.take(Network::from(peer)) {
+        let (seats, wished_max) = (&self.shared.seats, self.shared.options.connections_max);
+        if !seats.take_without_descriptor(wished_max, Network::from(peer)) {
             return None;
         }
         let key = self.connections.insert(Connection { sink, state: State::Leaving });

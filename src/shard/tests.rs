@@ -86,7 +86,8 @@ impl World {
         let shared = Arc::new(Shared {
             subscriptions: Quota::new(options.subscriptions_max, 0),
             order: Order::new(Box::new([inbox.clone()]), &options),
-            seats: Seats::new(options.connections_max, 0),
+            seats: Seats::new(options.connections_max, 0, usize::MAX),
+            spares: Spares::new(),
             links: Box::new([Link::new(inbox)]),
             closing: AtomicBool::new(false),
             drain: OnceLock::new(),

@@ -99,6 +99,7 @@ impl Shard {
         for door in std::mem::take(&mut self.timers.paused) {
             self.resume_accepts(door);
         }
+        self.shared.spares.are_complete();
         self.end_slow_heads();
         self.end_lingerers();
         self.forget_parts();
@@ -121,10 +122,16 @@ impl Shard {
         }
     }
 
-    /// Gives an answered connection a moment to close.
+    /// Gives an answered connection a moment to close. Where some stand already, not all of these
+    /// may be such as have been answered: half of the standing room is for those who come.
     pub(super) fn expect_end(&mut self, key: Key) {
         let deadline = self.now_ms().wrapping_add(LINGER.as_millis() as u32);
         self.timers.ends.push_back((key, deadline));
+        let seats = &self.shared.seats;
+        if seats.are_taken() {
+            let most = seats.standing_room() / (2 * self.shared.links.len());
+            while self.timers.ends.len() > most.max(1) && self.end_a_lingerer() {}
+        }
     }
 
     /// Lets a door rest until the next tick.
@@ -185,6 +192,17 @@ impl Shard {
             }
             self.timers.ends.pop_front();
         }
+    }
+
+    /// Ends the connection that has had its answer for longest; false if there is none.
+    pub(super) fn end_a_lingerer(&mut self) -> bool {
+        while let Some((key, _)) = self.timers.ends.pop_front() {
+            if self.connections.get_mut(key).is_some() {
+                drop(self.remove(key.index));
+                return true;
+            }
+        }
+        false
     }
 
     /// Visits entries whose turn came in the time since the last tick; a bounded number, the rest

@@ -8,6 +8,7 @@
 
 #[cfg(all(target_os = "linux", not(fanfare_portable)))]
 mod epoll;
+mod limits;
 mod memory;
 #[cfg(not(all(target_os = "linux", not(fanfare_portable))))]
 #[path = "polling.rs"]
@@ -17,6 +18,7 @@ mod socket;
 
 #[cfg(all(target_os = "linux", not(fanfare_portable)))]
 pub(crate) use epoll::{Poller, Waker};
+pub(crate) use limits::{descriptors_max, descriptors_open};
 pub(crate) use memory::release_memory;
 #[cfg(not(all(target_os = "linux", not(fanfare_portable))))]
 pub(crate) use portable::{Poller, Waker};

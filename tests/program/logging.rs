@@ -26,11 +26,16 @@ pub fn full_pipe() -> (PipeReader, PipeWriter) {
 
 /// A server whose standard error is read to its end.
 fn with_log(arguments: &[&str]) -> (Server, JoinHandle<Vec<String>>) {
-    let (reader, writer) = std::io::pipe().unwrap();
+    let (writer, log) = read_lines();
     let mut command = fanfare(&["serve", "--listen", "127.0.0.1:0", "--drain-window", "0"]);
-    let server = Server::of(command.args(arguments).stderr(writer));
+    (Server::of(command.args(arguments).stderr(writer)), log)
+}
+
+/// A pipe, and all lines that are written to it until nobody has it any more.
+pub fn read_lines() -> (PipeWriter, JoinHandle<Vec<String>>) {
+    let (reader, writer) = std::io::pipe().unwrap();
     let read = || BufReader::new(reader).lines().map(Result::unwrap).collect();
-    (server, std::thread::spawn(read))
+    (writer, std::thread::spawn(read))
 }
 
 #[test]

@@ -39,6 +39,11 @@ fn gauges(out: &mut Out, metrics: &Metrics) {
             metrics.living_shards,
             "Shards that serve; fewer than there were at the start when one has failed.",
         ),
+        (
+            "connections_max",
+            metrics.connections_max,
+            "The most connections, within the limit of open files.",
+        ),
         ("connections", metrics.connections, "Open event streams."),
         (
             "pending_connections",

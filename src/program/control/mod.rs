@@ -53,7 +53,8 @@ use self::reception::{Errand, Reception};
 use self::socket::Socket;
 use super::seldom::Seldom;
 
-/// The most connections at one time; one more gets a 503. As many may wait to be one of them.
+/// The most connections at one time; one more gets a 503. As many may wait to be one of them. The
+/// channel that they come through has the bound in force.
 pub(crate) const CONNECTIONS_MAX: usize = 256;
 /// How long a connection may be idle, and its next request's head may take.
 const IDLE_TIME_MAX: Duration = Duration::from_secs(60);
@@ -119,10 +120,11 @@ impl Host {
         let next = || async { visitors.recv().await.ok() };
         let stopped = || async { self.stopped.recv().await.ok().map(|never| match never {}) };
         while let Some(visitor) = stopped().or(next()).await {
-            if connection.sender_count() > CONNECTIONS_MAX {
+            let connections_max = visitors.capacity().unwrap_or(CONNECTIONS_MAX);
+            if connection.sender_count() > connections_max {
                 CROWDED.log(|more| {
                     log::warn!(
-                        "{CONNECTIONS_MAX} control connections are open; {} must wait{more}",
+                        "{connections_max} control connections are open; {} must wait{more}",
                         visitor.addr
                     );
                 });

@@ -60,7 +60,7 @@ pub(crate) struct ServeArgs {
           value_parser = units::duration)]
     retry: Duration,
 
-    /// The most connections
+    /// The most connections; less if the limit of open files is too small for them
     #[arg(long, env = "FANFARE_CONNECTIONS_MAX", value_name = "N", default_value = "100000")]
     pub(super) connections_max: usize,
 

@@ -41,12 +41,13 @@ impl Server {
         token::refuse_on_command_line(args.publish_token.is_some())?;
         let token = Token::find(args.publish_token_file.as_deref())?;
         let started = SystemTime::now();
-        raise_descriptors(args.connections_max);
+        let descriptors = raise_descriptors();
         let hub = Hub::start(args.options()).map_err(|error| match error {
             StartError::Options(error) => Usage(error.to_string()).into(),
             other => Box::<dyn std::error::Error>::from(other),
         })?;
-        let (elsewhere, visitors) = async_channel::bounded(CONNECTIONS_MAX);
+        let visitors_max = visitors_within(CONNECTIONS_MAX, descriptors);
+        let (elsewhere, visitors) = async_channel::bounded(visitors_max);
         let options = ListenOptions { elsewhere: Some(elsewhere), ..args.listen_options() };
         let listener = hub.listen(&*args.listen, options).map_err(|error| match error {
             ListenError::Options { .. } => Usage(error.to_string()).into(),
@@ -113,17 +114,23 @@ impl Server {
     }
 }
 
-/// Allows the process as many open files as it may have, since each connection is one.
-fn raise_descriptors(connections_max: usize) {
+/// Allows the process as many open files as it may have, since each connection is one, and returns
+/// how many those are; the engine keeps within that.
+fn raise_descriptors() -> Option<u64> {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit { current: limit.maximum, ..limit };
-    let most = match setrlimit(Resource::Nofile, raised) {
+    match setrlimit(Resource::Nofile, raised) {
         Ok(()) => limit.maximum,
         Err(_) => limit.current,
-    };
-    if let Some(most) = most.filter(|&most| most < connections_max as u64) {
-        log::info!("only {most} files may be open, which is less than --connections-max");
     }
+}
+
+/// How many connections of the control side there may be, and wait: where descriptors are few, a
+/// sixteenth of them each, which is within the quarter that the engine leaves.
+fn visitors_within(wished_max: usize, descriptors: Option<u64>) -> usize {
+    let share =
+        descriptors.map_or(usize::MAX, |all| usize::try_from(all / 16).unwrap_or(usize::MAX));
+    wished_max.min(share.max(4))
 }
 
 #[cfg(test)]
