@@ -1,11 +1,11 @@
-//! How connections begin: accepted through a door or handed over, greeted, and joined to an
-//! audience.
+//! How connections begin: taken over with their seats, greeted, and joined to an audience.
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
+use super::accept::{visit, ACCEPTS_MAX};
 use super::audience::Audience;
 use super::connection::{Connection, Greeted, Network, Place, Sink, State};
 use super::greeter::{Door, Greeting, Guest, Visitor};
@@ -18,15 +18,10 @@ use crate::frame::{enveloped, Wire};
 use crate::metrics::Reason;
 use crate::resume::{Resume, Start};
 use crate::seldom::Seldom;
-use crate::sys::{AcceptError, Stream};
-
-/// Connections that are accepted before the shard turns to its other work.
-const ACCEPTS_MAX: usize = 32;
+use crate::sys::Stream;
 
 /// What clients can bring about as often as they like.
-static EXHAUSTED: Seldom = Seldom::new();
 static NOT_POLLED: Seldom = Seldom::new();
-static DROPPED: Seldom = Seldom::new();
 
 impl Shard {
     /// Takes what the poller has brought.
@@ -101,7 +96,7 @@ impl Shard {
     }
 
     /// Polls the doors no longer that were closed.
-    fn leave_closed_doors(&mut self) {
+    pub(super) fn leave_closed_doors(&mut self) {
         let poller = &self.poller;
         self.doors.retain(|_, door| {
             if door.is_closed() {
@@ -111,124 +106,15 @@ impl Shard {
         });
     }
 
-    /// Accepts some of those who wait at a door.
-    fn accept(&mut self, index: usize) {
-        let Some(door) = self.doors.get(index).cloned() else { return };
-        if door.is_closed() {
-            return self.leave_closed_doors();
-        }
-        for _ in 0..ACCEPTS_MAX {
-            match door.socket.accept() {
-                Ok((stream, addr)) => self.place(stream, addr, &door),
-                Err(AcceptError::Gone) => {}
-                Err(AcceptError::Nobody) => return,
-                Err(AcceptError::Exhausted(error)) => {
-                    EXHAUSTED.log(|more| {
-                        log::warn!(
-                            "clients are turned away: {error}; raise the limit of open files{more}"
-                        );
-                    });
-                    match self.accept_with_spare(&door) {
-                        Ok(()) | Err(AcceptError::Gone) => {}
-                        Err(AcceptError::Nobody) => return,
-                        Err(AcceptError::Exhausted(_)) => return self.pause(index),
-                    }
-                }
-            }
-        }
-    }
-
-    /// Accepts a client when there are no descriptors, with one that is kept for that: it would wait
-    /// for an answer else. It is told to come again when its request is there, for which those
-    /// that are accepted with the last ones are not waited for.
-    fn accept_with_spare(&mut self, door: &Arc<Door>) -> Result<(), AcceptError> {
-        if self.shared.spares.are_low() && self.end_a_lingerer() {
-            self.shared.spares.are_complete();
-        }
-        let last = self.shared.spares.are_low();
-        self.shared.spares.give_up();
-        let accepted = door.socket.accept();
-        // There may be some again meanwhile.
-        let exhausted = !self.shared.spares.are_complete();
-        let (stream, addr) = accepted?;
-        if exhausted && (last || !self.take_seat(Network::from(addr))) {
-            self.turn_away(stream, &[], addr, door, false);
-        } else if exhausted {
-            self.serve(stream, &[], addr, door);
-        } else {
-            self.place(stream, addr, door);
-        }
-        Ok(())
-    }
-
-    /// Answers a client that finds no place to stand, if its request is there already, and closes
-    /// its connection. One that wants something else than events may still go there.
-    fn turn_away(
+    /// Takes a connection, which has its seat, into the slab, and reads and answers its request if
+    /// it is there.
+    pub(super) fn serve(
         &mut self,
         stream: Stream,
         read: &[u8],
         addr: SocketAddr,
-        door: &Door,
-        may_go_elsewhere: bool,
+        door: &Arc<Door>,
     ) {
-        let mut scratch = std::mem::take(&mut self.scratch);
-        let head = match read {
-            [] => {
-                let bytes = stream.recv(&mut scratch).unwrap_or(0);
-                &scratch[..bytes]
-            }
-            read => read,
-        };
-        let refuse = |answer: Vec<u8>| {
-            let _ = stream.send(&answer);
-            stream.shutdown_write();
-            self.link().counters.refused_connections.add(1);
-        };
-        match (door.greeter.greet(head, addr, true), &door.elsewhere) {
-            (Greeting::Elsewhere, Some(elsewhere)) if may_go_elsewhere && !elsewhere.is_full() => {
-                let visitor = Visitor { stream: stream.into_std(), read: head.to_vec(), addr };
-                visit(elsewhere, visitor);
-            }
-            (Greeting::Elsewhere, _) => refuse(door.greeter.no_room_elsewhere()),
-            (Greeting::Answer(answer), _) => refuse(answer),
-            // Nothing that could be said would be right for whatever it is about to ask.
-            (Greeting::More | Greeting::Join(_), _) => {
-                self.link().counters.refused_connections.add(1);
-            }
-        }
-        self.scratch = scratch;
-    }
-
-    /// Serves a new connection here, or has it served by a shard that has far fewer. It has its seat
-    /// before, so that those on the way are within the bounds too.
-    fn place(&mut self, stream: Stream, addr: SocketAddr, door: &Arc<Door>) {
-        if !self.take_seat(Network::from(addr)) {
-            return self.turn_away(stream, &[], addr, door, true);
-        }
-        let crowd = |id: usize| {
-            let counters = &self.shared.links[id].counters;
-            counters.connections.value() + counters.pending_connections.value()
-        };
-        let here = crowd(self.id);
-        let (least, other) =
-            self.living_shards().map(|id| (crowd(id), id)).min().unwrap_or((here, self.id));
-        if here <= least + least / 8 + 8 {
-            return self.serve(stream, &[], addr, door);
-        }
-        let door = door.clone();
-        let serve = Command::Serve { stream, read: Vec::new(), addr, door, seated: true };
-        if let Err(Command::Serve { stream, door, .. }) = self.shared.links[other].command(serve) {
-            self.serve(stream, &[], addr, &door);
-        }
-    }
-
-    fn living_shards(&self) -> impl Iterator<Item = usize> + '_ {
-        (0..self.shared.links.len()).filter(|&id| self.shared.links[id].is_alive())
-    }
-
-    /// Takes a connection, which has its seat, into the slab, and reads and answers its request if
-    /// it is there.
-    fn serve(&mut self, stream: Stream, read: &[u8], addr: SocketAddr, door: &Arc<Door>) {
         let greeted = Greeted { door: door.clone(), addr, head: Vec::new() };
         let key = self.connections.insert(Connection {
             sink: Sink::Socket(stream),
@@ -253,12 +139,6 @@ impl Shard {
         if waits {
             self.expect_head(key, door.greeter.head_time_max());
         }
-    }
-
-    /// Takes a seat or a place to stand, for which one that has its answer may have to go.
-    fn take_seat(&mut self, network: Network) -> bool {
-        let seats = &self.shared.seats;
-        seats.take(network) || self.end_a_lingerer() && self.shared.seats.take(network)
     }
 
     /// Reads more of a request's head.
@@ -490,16 +370,6 @@ impl Shard {
             }
             State::Greeting(_) | State::Leaving => drop(self.remove(key.index)),
         }
-    }
-}
-
-/// Sends a visitor to the part of the program that serves it. Another shard may have been faster
-/// for the last place; then it is closed.
-fn visit(elsewhere: &async_channel::Sender<Visitor>, visitor: Visitor) {
-    if elsewhere.try_send(visitor).is_err() {
-        DROPPED.log(|more| {
-            log::warn!("too many requests wait elsewhere, and one is dropped{more}");
-        });
     }
 }
 

@@ -31,6 +31,7 @@
 //!
 //! Everything here is driven from outside (`drive.rs`) by [`Shard::turn`], which never blocks.
 
+mod accept;
 mod age;
 mod aside;
 mod audience;

@@ -1,0 +1,151 @@
+//! How clients come through a door: accepted with a seat, served here or by another shard, or turned
+//! away.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use super::connection::Network;
+use super::greeter::{Door, Greeting, Visitor};
+use super::{Command, Shard};
+use crate::seldom::Seldom;
+use crate::sys::{AcceptError, Stream};
+
+/// Connections that are accepted before the shard turns to its other work.
+pub(super) const ACCEPTS_MAX: usize = 32;
+
+/// What clients can bring about as often as they like.
+static EXHAUSTED: Seldom = Seldom::new();
+static DROPPED: Seldom = Seldom::new();
+
+impl Shard {
+    /// Accepts some of those who wait at a door.
+    pub(super) fn accept(&mut self, index: usize) {
+        let Some(door) = self.doors.get(index).cloned() else { return };
+        if door.is_closed() {
+            return self.leave_closed_doors();
+        }
+        for _ in 0..ACCEPTS_MAX {
+            match door.socket.accept() {
+                Ok((stream, addr)) => self.place(stream, addr, &door),
+                Err(AcceptError::Gone) => {}
+                Err(AcceptError::Nobody) => return,
+                Err(AcceptError::Exhausted(error)) => {
+                    EXHAUSTED.log(|more| {
+                        log::warn!(
+                            "clients are turned away: {error}; raise the limit of open files{more}"
+                        );
+                    });
+                    match self.accept_with_spare(&door) {
+                        Ok(()) | Err(AcceptError::Gone) => {}
+                        Err(AcceptError::Nobody) => return,
+                        Err(AcceptError::Exhausted(_)) => return self.pause(index),
+                    }
+                }
+            }
+        }
+    }
+
+    /// Accepts a client when there are no descriptors, with one that is kept for that, so that it
+    /// does not wait without an answer. When its request comes it is told to come again. Only with
+    /// the last spare ones it has to be there already, or else the connection is closed.
+    fn accept_with_spare(&mut self, door: &Arc<Door>) -> Result<(), AcceptError> {
+        if self.shared.spares.are_low() && self.end_a_lingerer() {
+            self.shared.spares.are_complete();
+        }
+        let last = self.shared.spares.are_low();
+        self.shared.spares.give_up();
+        let accepted = door.socket.accept();
+        // There may be some again meanwhile.
+        let exhausted = !self.shared.spares.are_complete();
+        let (stream, addr) = accepted?;
+        if exhausted && (last || !self.take_seat(Network::from(addr))) {
+            self.turn_away(stream, &[], addr, door, false);
+        } else if exhausted {
+            self.serve(stream, &[], addr, door);
+        } else {
+            self.place(stream, addr, door);
+        }
+        Ok(())
+    }
+
+    /// Answers a client that finds no place to stand, if its request is there already, and closes
+    /// its connection. One that wants something else than events may still go there.
+    pub(super) fn turn_away(
+        &mut self,
+        stream: Stream,
+        read: &[u8],
+        addr: SocketAddr,
+        door: &Door,
+        may_go_elsewhere: bool,
+    ) {
+        let mut scratch = std::mem::take(&mut self.scratch);
+        let head = match read {
+            [] => {
+                let bytes = stream.recv(&mut scratch).unwrap_or(0);
+                &scratch[..bytes]
+            }
+            read => read,
+        };
+        let refuse = |answer: Vec<u8>| {
+            let _ = stream.send(&answer);
+            stream.shutdown_write();
+            self.link().counters.refused_connections.add(1);
+        };
+        match (door.greeter.greet(head, addr, true), &door.elsewhere) {
+            (Greeting::Elsewhere, Some(elsewhere)) if may_go_elsewhere && !elsewhere.is_full() => {
+                let visitor = Visitor { stream: stream.into_std(), read: head.to_vec(), addr };
+                visit(elsewhere, visitor);
+            }
+            (Greeting::Elsewhere, _) => refuse(door.greeter.no_room_elsewhere()),
+            (Greeting::Answer(answer), _) => refuse(answer),
+            // Nothing that could be said would be right for whatever it is about to ask.
+            (Greeting::More | Greeting::Join(_), _) => {
+                self.link().counters.refused_connections.add(1);
+            }
+        }
+        self.scratch = scratch;
+    }
+
+    /// Serves a new connection here, or has it served by a shard that has far fewer. It has its seat
+    /// before, so that those on the way are within the bounds too.
+    fn place(&mut self, stream: Stream, addr: SocketAddr, door: &Arc<Door>) {
+        if !self.take_seat(Network::from(addr)) {
+            return self.turn_away(stream, &[], addr, door, true);
+        }
+        let crowd = |id: usize| {
+            let counters = &self.shared.links[id].counters;
+            counters.connections.value() + counters.pending_connections.value()
+        };
+        let here = crowd(self.id);
+        let (least, other) =
+            self.living_shards().map(|id| (crowd(id), id)).min().unwrap_or((here, self.id));
+        if here <= least + least / 8 + 8 {
+            return self.serve(stream, &[], addr, door);
+        }
+        let door = door.clone();
+        let serve = Command::Serve { stream, read: Vec::new(), addr, door, seated: true };
+        if let Err(Command::Serve { stream, door, .. }) = self.shared.links[other].command(serve) {
+            self.serve(stream, &[], addr, &door);
+        }
+    }
+
+    fn living_shards(&self) -> impl Iterator<Item = usize> + '_ {
+        (0..self.shared.links.len()).filter(|&id| self.shared.links[id].is_alive())
+    }
+
+    /// Takes a seat or a place to stand, for which one that has its answer may have to go.
+    pub(super) fn take_seat(&mut self, network: Network) -> bool {
+        let seats = &self.shared.seats;
+        seats.take(network) || self.end_a_lingerer() && self.shared.seats.take(network)
+    }
+}
+
+/// Sends a visitor to the part of the program that serves it. Another shard may have been faster
+/// for the last place; then it is closed.
+pub(super) fn visit(elsewhere: &async_channel::Sender<Visitor>, visitor: Visitor) {
+    if elsewhere.try_send(visitor).is_err() {
+        DROPPED.log(|more| {
+            log::warn!("too many requests wait elsewhere, and one is dropped{more}");
+        });
+    }
+}
