@@ -21,7 +21,9 @@ use crate::metrics::{Metrics, Reason};
 use crate::notices::NoticeQueue;
 use crate::options::{Options, OptionsError};
 use crate::order::{Order, Refused};
-use crate::shard::{descriptors_for_connections, Drain, Link, Quota, Seats, Shared, Spares, SPARES};
+use crate::shard::{
+    descriptors_for_connections, Drain, Link, Quota, Seats, Shared, Spares, SPARES,
+};
 use crate::sys::{self, Poller};
 use crate::topic::Topic;
 

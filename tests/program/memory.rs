@@ -8,7 +8,9 @@ use crate::process::Server;
 
 /// The program's own memory that is resident, in KiB.
 fn resident_kib(server: &Server) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", server.process.id())).unwrap();
+    let status =
+        std::fs::read_to_string(format!("/proc/{}/status", server.process.id().as_raw_nonzero()))
+            .unwrap();
     let line =
         status.lines().find_map(|line| line.strip_prefix("RssAnon:")).expect("Linux says it");
     line.trim().trim_end_matches(" kB").parse().expect("a number of KiB")

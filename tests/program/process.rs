@@ -42,10 +42,6 @@ impl Running {
         assert!(kill.unwrap().success());
     }
 
-    pub fn id(&self) -> u32 {
-        self.0.id()
-    }
-
     pub fn kill(&mut self) {
         self.0.kill().unwrap();
         self.0.wait().unwrap();
