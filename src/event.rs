@@ -4,6 +4,8 @@ use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
+use crate::heartbeat::HeartbeatForm;
+
 /// One event, before it is encoded: data, and optionally a name, an id, a reconnection time, a
 /// key and a comment, as WHATWG HTML, section "Server-sent events", has them.
 ///
@@ -67,7 +69,10 @@ pub enum EventError {
         /// The first such character.
         character: char,
     },
-    /// Its name is the hub's `gap_event`, by which the engine tells clients what they miss.
+    /// The id has a space at its beginning or end, which a header field does not keep.
+    IdPadded,
+    /// Its name is one of the engine's own events: the hub's `gap_event`, by which clients are told
+    /// what they miss, or [`HeartbeatForm::EVENT_NAME`].
     ReservedName,
     /// The reconnection time has more milliseconds than 32 bits hold (49 days).
     RetryTooLong,
@@ -149,9 +154,11 @@ impl<'a> Event<'a> {
 
     /// Checks that its name is not the one that the engine's own events have.
     pub(crate) fn check_name(&self, gap_event: &str) -> Result<(), EventError> {
-        match self.name.as_deref() == Some(gap_event) {
-            true => Err(EventError::ReservedName),
-            false => Ok(()),
+        match self.name.as_deref() {
+            Some(name) if name == gap_event || name == HeartbeatForm::EVENT_NAME => {
+                Err(EventError::ReservedName)
+            }
+            _ => Ok(()),
         }
     }
 
@@ -172,9 +179,8 @@ impl<'a> Event<'a> {
         check_field("id", id.as_deref(), char::is_control)?;
         check_field("key", key.as_deref(), |_| false)?;
         match id.as_deref() {
-            Some(id) if id.starts_with(' ') || id.ends_with(' ') => {
-                Err(EventError::FieldForbidden { field: "id", character: ' ' })
-            }
+            // Tabs are control characters. Other space is a part of a header field's value.
+            Some(id) if id.starts_with(' ') || id.ends_with(' ') => Err(EventError::IdPadded),
             _ => Ok(()),
         }
     }
@@ -227,8 +233,13 @@ impl fmt::Display for EventError {
             EventError::FieldForbidden { field, character } => {
                 write!(f, "the event's {field} holds {character:?}, which no client would get back")
             }
+            EventError::IdPadded => f.write_str(
+                "the event's id begins or ends with a space, which no client would send back; \
+                 leave it out",
+            ),
             EventError::ReservedName => {
-                f.write_str("the event's name is the hub's gap_event; give it another")
+                let heartbeat = HeartbeatForm::EVENT_NAME;
+                write!(f, "the event's name is the hub's gap_event or {heartbeat}; give it another")
             }
             EventError::RetryTooLong => f.write_str("the event's retry is longer than 49 days"),
             EventError::TooLarge { bytes, bytes_max } => {
@@ -266,8 +277,13 @@ mod tests {
 
     #[test]
     fn an_id_that_a_header_would_trim_is_an_error() {
-        for id in [" 1", "1 ", "\t1"] {
-            assert!(Event::empty().id(id).check(BYTES_MAX).is_err(), "{id:?}");
+        for id in [" 1", "1 ", " "] {
+            let error = Event::empty().id(id).check(BYTES_MAX);
+            assert_eq!(error, Err(EventError::IdPadded), "{id:?}");
+        }
+        assert!(Event::empty().id("\t1").check(BYTES_MAX).is_err());
+        for id in ["\u{a0}1\u{3000}", "a b"] {
+            assert_eq!(Event::empty().id(id).check(BYTES_MAX), Ok(()), "{id:?}");
         }
         assert_eq!(Event::empty().id("größe 1").check(BYTES_MAX), Ok(()));
     }
@@ -277,6 +293,8 @@ mod tests {
         let event = Event::new("x").name("fanfare-gap");
         assert_eq!(event.check_name("fanfare-gap"), Err(EventError::ReservedName));
         assert_eq!(event.check_name("gap"), Ok(()));
+        let heartbeat = Event::new("x").name("fanfare-heartbeat");
+        assert_eq!(heartbeat.check_name("gap"), Err(EventError::ReservedName));
         assert_eq!(Event::new("x").check_name("gap"), Ok(()));
     }
 

@@ -275,7 +275,7 @@ impl Slots {
 
 /// The path and the query of a request's head; `None` if it is not a complete one.
 pub fn parse_head(bytes: &[u8]) -> Option<(&str, &str)> {
-    match Head::parse(bytes) {
+    match Head::parse(bytes, 128) {
         Head::Complete(request, _) => Some((request.path, request.query)),
         _ => None,
     }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::event::Event;
+use crate::heartbeat::HeartbeatForm;
 use crate::lifecycle::ConnectionId;
 use crate::policy::Policy;
 
@@ -24,9 +25,12 @@ pub struct Options {
     /// Shards, 1 to 256. Each owns its share of the connections. Default: the machine's cores.
     pub shards: usize,
     /// How long a connection may be silent before it gets a heartbeat, 100 ms to 1 day; zero turns
-    /// them off. It is a block that fires no event, with the id to come back with, or a comment
-    /// where there is none. Default: 15 s.
+    /// them off. Default: 15 s.
     pub heartbeat: Duration,
+    /// What a heartbeat is, and the first block of a stream; a client may choose another form, with
+    /// `heartbeat=NAME` in the query. Default: a block that fires no event, with the id to come back
+    /// with, or a comment where there is none.
+    pub heartbeat_form: HeartbeatForm,
     /// The reconnection time a client is told when it connects, at most 1 day; each client gets
     /// one drawn from this to twice this, so that they do not come back in the same moment.
     /// Zero tells nothing. Default: 2 s.
@@ -133,6 +137,7 @@ impl Default for Options {
         Options {
             shards: std::thread::available_parallelism().map_or(1, usize::from).min(SHARDS_MAX),
             heartbeat: Duration::from_secs(15),
+            heartbeat_form: HeartbeatForm::Id,
             retry: Duration::from_secs(2),
             event_bytes_max: 1 << 20,
             batch_bytes_max: 40 << 10,
@@ -217,7 +222,12 @@ impl Options {
         within(self.lag_grace_percent <= 100, "lag_grace_percent", "0 to 100")?;
         within(self.history_age_max <= 7 * DAY, "history_age_max", "at most 7 days")?;
         let name = Event::empty().retry(DAY).name(&*self.gap_event).check(0);
-        within(name.is_ok(), "gap_event", "1 to 256 bytes without CR, LF or NUL")
+        within(name.is_ok(), "gap_event", "1 to 256 bytes without CR, LF or NUL")?;
+        within(
+            self.gap_event != HeartbeatForm::EVENT_NAME,
+            "gap_event",
+            "another name than that of heartbeats, fanfare-heartbeat",
+        )
     }
 }
 

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::excerpt::Excerpt;
+
 /// The fate of a connection that lags by more than `lag_bytes_max` or `lag_age_max`.
 ///
 /// Whoever keeps up gets every event under each policy, and nobody else pays for one that lags.
@@ -65,7 +67,7 @@ pub enum Policy {
 /// There is no policy of this name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PolicyError {
-    name: String,
+    name: Excerpt,
 }
 
 impl Policy {
@@ -97,7 +99,7 @@ impl FromStr for Policy {
 
     fn from_str(name: &str) -> Result<Policy, PolicyError> {
         let known = Policy::ALL.into_iter().find(|policy| policy.as_str() == name);
-        known.ok_or_else(|| PolicyError { name: name.chars().take(64).collect() })
+        known.ok_or_else(|| PolicyError { name: Excerpt::of(name) })
     }
 }
 
@@ -110,7 +112,7 @@ impl fmt::Display for Policy {
 impl fmt::Display for PolicyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names = Policy::ALL.map(Policy::as_str).join(", ");
-        write!(f, "there is no policy {:?}; there are {names}", self.name)
+        write!(f, "there is no policy {}; there are {names}", self.name)
     }
 }
 

@@ -2,6 +2,7 @@
 //! request, and the head of its response.
 
 pub(crate) mod cors;
+pub(crate) mod host;
 pub(crate) mod query;
 pub(crate) mod request;
 pub(crate) mod response;

@@ -3,16 +3,21 @@
 use std::time::{Duration, SystemTime};
 
 use crate::frame::Wire;
+use crate::heartbeat::HeartbeatForm;
 
 /// Fields that keep proxies and caches from storing, compressing or holding back the stream.
 const STREAM_FIELDS: &str = "Content-Type: text/event-stream\r\n\
      Cache-Control: no-cache, no-store, no-transform\r\n\
      X-Accel-Buffering: no\r\n";
 
-/// The head of a stream.
+/// No browser takes an answer for something else than it says, such as a page.
+const NOT_SNIFFED: &str = "X-Content-Type-Options: nosniff\r\n";
+
+/// The head of a stream. It is the last response on its connection, and says so (RFC 9112, section
+/// 9.6).
 pub(crate) fn stream(wire: Wire, cors: &str) -> Vec<u8> {
     let framing = match wire {
-        Wire::Chunked => "Transfer-Encoding: chunked\r\n",
+        Wire::Chunked => "Transfer-Encoding: chunked\r\nConnection: close\r\n",
         Wire::Plain => "Connection: close\r\n",
     };
     head("200 OK", STREAM_FIELDS, cors, framing).into_bytes()
@@ -25,8 +30,8 @@ pub(crate) fn stream_head_only(cors: &str) -> Vec<u8> {
 
 /// A stream that only says when to come again. An `EventSource` gives up for good on any status
 /// but 200, so this is how overload is told to one.
-pub(crate) fn come_again(cors: &str, retry: Duration) -> Vec<u8> {
-    let content = retry_field(retry);
+pub(crate) fn come_again(cors: &str, form: HeartbeatForm, retry: Duration) -> Vec<u8> {
+    let content = form.last_retry(retry);
     let framing = format!("Content-Length: {}\r\nConnection: close\r\n", content.len());
     let mut answer = head("200 OK", STREAM_FIELDS, cors, &framing);
     answer += &content;
@@ -63,11 +68,9 @@ pub(crate) fn options(cors: &str) -> Vec<u8> {
 
 fn head(status: &str, fields: &str, more_fields: &str, framing: &str) -> String {
     let date = httpdate::fmt_http_date(SystemTime::now());
-    format!("HTTP/1.1 {status}\r\nDate: {date}\r\n{fields}{more_fields}{framing}\r\n")
-}
-
-fn retry_field(retry: Duration) -> String {
-    format!("retry: {}\n\n", retry.as_millis())
+    format!(
+        "HTTP/1.1 {status}\r\nDate: {date}\r\n{NOT_SNIFFED}{fields}{more_fields}{framing}\r\n"
+    )
 }
 
 #[cfg(test)]
@@ -78,7 +81,24 @@ mod tests {
     fn a_streams_head_says_how_it_is_framed() {
         let head = String::from_utf8(stream(Wire::Chunked, "Vary: Origin\r\n")).unwrap();
         assert!(head.starts_with("HTTP/1.1 200 OK\r\nDate: "), "{head}");
-        assert!(head.ends_with("\r\nVary: Origin\r\nTransfer-Encoding: chunked\r\n\r\n"), "{head}");
+        let framing = "Transfer-Encoding: chunked\r\nConnection: close\r\n";
+        assert!(head.ends_with(&format!("\r\nVary: Origin\r\n{framing}\r\n")), "{head}");
+    }
+
+    #[test]
+    fn every_answer_is_the_last_and_is_not_to_be_sniffed() {
+        for answer in [
+            stream(Wire::Chunked, ""),
+            stream(Wire::Plain, ""),
+            stream_head_only(""),
+            come_again("", HeartbeatForm::Id, Duration::from_secs(1)),
+            refusal("404 Not Found", "", "nothing here"),
+            options(""),
+        ] {
+            let answer = String::from_utf8(answer).unwrap();
+            assert!(answer.contains("\r\nConnection: close\r\n"), "{answer}");
+            assert!(answer.contains("\r\nX-Content-Type-Options: nosniff\r\n"), "{answer}");
+        }
     }
 
     #[test]

@@ -4,38 +4,69 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{ListenOptions, Overload};
+use super::{ListenError, ListenOptions, Overload};
 use crate::event::Event;
+use crate::excerpt::Excerpt;
 use crate::filter::Subscription;
 use crate::frame::Wire;
+use crate::heartbeat::HeartbeatForm;
+use crate::http::cors::Origins;
+use crate::http::host::{Host, Hosts};
 use crate::http::query::Query;
-use crate::http::request::{Head, Request};
+use crate::http::request::{trim_ows, Head, Request};
 use crate::http::response;
-use crate::options::jittered;
+use crate::options::{jittered, Options};
 use crate::policy::{Policy, PolicyError};
 use crate::resume::{Resume, Start};
 use crate::shard::{Greeter, Greeting, Guest};
 
 /// What the shards ask about the requests that come through a listener's door.
 pub(super) struct HttpGreeter {
-    pub(super) options: ListenOptions,
-    pub(super) retry: Duration,
-    pub(super) policy: Policy,
+    options: ListenOptions,
+    origins: Origins,
+    hosts: Hosts,
+    retry: Duration,
+    policy: Policy,
+    heartbeat_form: HeartbeatForm,
+}
+
+impl HttpGreeter {
+    /// That of a listener with these options, the rest of which has been checked.
+    pub(super) fn new(options: ListenOptions, hub: &Options) -> Result<HttpGreeter, ListenError> {
+        let of = |option| move |why: String| ListenError::Options { option, bounds: why.into() };
+        Ok(HttpGreeter {
+            origins: Origins::new(&options.cors).map_err(of("cors"))?,
+            hosts: Hosts::new(&options.hosts).map_err(of("hosts"))?,
+            retry: hub.retry,
+            policy: hub.policy,
+            heartbeat_form: hub.heartbeat_form,
+            options,
+        })
+    }
+
+    /// The same, on the listener's address.
+    pub(super) fn on(self, addr: SocketAddr) -> HttpGreeter {
+        HttpGreeter { hosts: self.hosts.on(addr), ..self }
+    }
 }
 
 impl Greeter for HttpGreeter {
     fn greet(&self, head: &[u8], _addr: SocketAddr, crowded: bool) -> Greeting {
-        let too_large = || {
-            let text = "the request's head is too large";
-            response::refusal("431 Request Header Fields Too Large", "", text)
+        let (bytes_max, fields_max) = (self.options.head_bytes_max, self.options.head_fields_max);
+        let too_large = |what: String| {
+            let text = format!("the request's head has more than {what}");
+            Greeting::Answer(response::refusal("431 Request Header Fields Too Large", "", &text))
         };
-        match Head::parse(head) {
-            Head::Partial if head.len() < self.options.head_bytes_max => Greeting::More,
-            Head::Partial | Head::TooManyFields => Greeting::Answer(too_large()),
-            Head::Malformed(why) => Greeting::Answer(response::refusal("400 Bad Request", "", why)),
-            Head::Complete(_, bytes) if bytes > self.options.head_bytes_max => {
-                Greeting::Answer(too_large())
+        match Head::parse(head, fields_max) {
+            Head::Partial if head.len() < bytes_max => Greeting::More,
+            Head::Partial => too_large(format!("{bytes_max} bytes (head_bytes_max)")),
+            Head::Complete(_, bytes) if bytes > bytes_max => {
+                too_large(format!("{bytes_max} bytes (head_bytes_max)"))
             }
+            Head::TooManyFields => {
+                too_large(format!("{fields_max} header fields (head_fields_max)"))
+            }
+            Head::Malformed(why) => Greeting::Answer(response::refusal("400 Bad Request", "", why)),
             Head::Complete(request, _) => match (self.answer(&request, crowded), request.method) {
                 (Greeting::Answer(answer), "HEAD") => Greeting::Answer(response::head_of(answer)),
                 (greeting, _) => greeting,
@@ -59,6 +90,14 @@ impl Greeter for HttpGreeter {
 
 impl HttpGreeter {
     fn answer(&self, request: &Request<'_>, crowded: bool) -> Greeting {
+        if let (false, Host::Name(name)) = (self.hosts.has(request.host), request.host) {
+            let text = format!(
+                "this server is not known as {}; if it is to be, list the name in hosts (fanfare \
+                 serve --host)",
+                Excerpt::of(name)
+            );
+            return Greeting::Answer(response::refusal("421 Misdirected Request", "", &text));
+        }
         if request.path != self.options.path {
             let text = format!("there is nothing here; events are at {}", self.options.path);
             return match self.options.elsewhere {
@@ -66,7 +105,7 @@ impl HttpGreeter {
                 None => Greeting::Answer(response::refusal("404 Not Found", "", &text)),
             };
         }
-        let cors = self.options.cors.fields(request.field("origin"));
+        let cors = self.origins.fields(request.field("origin").as_deref());
         let refuse = |status: &str, more: &str, text: &str| {
             Greeting::Answer(response::refusal(status, &format!("{cors}{more}"), text))
         };
@@ -96,6 +135,11 @@ impl HttpGreeter {
             Ok(policy) => policy,
             Err((status, why)) => return refuse(status, "", &why),
         };
+        let heartbeat_form = match query.first("heartbeat").map(str::parse::<HeartbeatForm>) {
+            None => self.heartbeat_form,
+            Some(Ok(form)) => form,
+            Some(Err(error)) => return refuse("400 Bad Request", "", &error.to_string()),
+        };
         if request.method == "HEAD" {
             return Greeting::Answer(response::stream_head_only(&cors));
         }
@@ -103,7 +147,8 @@ impl HttpGreeter {
             return match self.options.overload {
                 Overload::ComeAgain => {
                     let retry = self.retry.max(Duration::from_secs(1)) * 5;
-                    Greeting::Answer(response::come_again(&cors, jittered(retry)))
+                    let retry = jittered(retry);
+                    Greeting::Answer(response::come_again(&cors, heartbeat_form, retry))
                 }
                 Overload::Unavailable => {
                     refuse("503 Service Unavailable", "Retry-After: 5\r\n", "no room; come again")
@@ -113,7 +158,8 @@ impl HttpGreeter {
         let wire = if request.minor_version == 0 { Wire::Plain } else { Wire::Chunked };
         let retry = Some(self.retry).filter(|retry| !retry.is_zero()).map(jittered);
         let head = response::stream(wire, &cors);
-        Greeting::Join(Box::new(Guest { head, wanted, wire, retry, resume, policy, tag }))
+        let guest = Guest { head, wanted, wire, retry, resume, policy, heartbeat_form, tag };
+        Greeting::Join(Box::new(guest))
     }
 
     /// What a request asks for in its query, such as `topic=a&topic=b/%23&tag=c`, and of the past.
@@ -146,8 +192,9 @@ impl HttpGreeter {
     /// to begin with.
     fn resume(&self, request: &Request<'_>, query: &Query<'_>) -> Result<Resume, String> {
         let in_query = || query.first("last-event-id").or_else(|| query.first("lastEventId"));
-        let id = request.field("last-event-id").filter(|id| !id.is_empty()).or_else(in_query);
-        match id.map(str::trim) {
+        let in_field = request.field("last-event-id").filter(|id| !id.is_empty());
+        let id = in_field.as_deref().or_else(in_query);
+        match id.map(trim_ows) {
             None | Some("") => {}
             // Nobody's id: it is told so, without its being repeated.
             Some(id) if id.len() > Event::FIELD_BYTES_MAX || id.chars().any(char::is_control) => {

@@ -3,6 +3,7 @@
 mod greeter;
 mod options;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -31,8 +32,8 @@ pub enum ListenError {
     Options {
         /// The option's name.
         option: &'static str,
-        /// What it may be.
-        bounds: &'static str,
+        /// What it may be; for an option with several entries, also which of them is wrong.
+        bounds: Cow<'static, str>,
     },
     /// The hub is closed.
     Closed,
@@ -53,6 +54,8 @@ impl Listener {
             keepalive: options.keepalive,
             user_timeout: options.user_timeout,
         };
+        let elsewhere = options.elsewhere.clone();
+        let greeter = HttpGreeter::new(options, &shared.options)?;
         let mut bound = Err(io::Error::new(io::ErrorKind::InvalidInput, "no address to listen on"));
         for addr in addr.to_socket_addrs().map_err(ListenError::Bind)? {
             bound = ListenSocket::bind(addr, &socket_options);
@@ -62,10 +65,7 @@ impl Listener {
         }
         let socket = bound.map_err(ListenError::Bind)?;
         let addr = socket.local_addr().map_err(ListenError::Bind)?;
-        let elsewhere = options.elsewhere.clone();
-        let greeter =
-            HttpGreeter { retry: shared.options.retry, policy: shared.options.policy, options };
-        let door = Arc::new(Door::new(socket, Box::new(greeter), elsewhere));
+        let door = Arc::new(Door::new(socket, Box::new(greeter.on(addr)), elsewhere));
         // From here on, dropping it takes the door from those shards that have it already.
         let listener = Listener { door, shared, addr };
         listener.open_door()?;

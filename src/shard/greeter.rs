@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::filter::Subscription;
 use crate::frame::Wire;
+use crate::heartbeat::HeartbeatForm;
 use crate::policy::Policy;
 use crate::resume::Resume;
 #[cfg(any(test, feature = "internals"))]
@@ -57,6 +58,8 @@ pub(crate) struct Guest {
     pub(crate) resume: Resume,
     /// What happens to it when it lags too far.
     pub(crate) policy: Policy,
+    /// What its heartbeats are, and the first block of its stream.
+    pub(crate) heartbeat_form: HeartbeatForm,
     /// What it calls itself.
     pub(crate) tag: Option<Arc<str>>,
 }
@@ -67,7 +70,8 @@ impl Guest {
     pub(crate) fn new(head: Vec<u8>, topics: Vec<Topic>, wire: Wire) -> Guest {
         let (resume, policy) = (Resume::Start(Start::Now), Policy::default());
         let wanted = topics.into_iter().map(Subscription::Topic).collect();
-        Guest { head, wanted, wire, retry: None, resume, policy, tag: None }
+        let heartbeat_form = HeartbeatForm::default();
+        Guest { head, wanted, wire, retry: None, resume, policy, heartbeat_form, tag: None }
     }
 }
 

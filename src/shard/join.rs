@@ -15,6 +15,8 @@ use super::slots::Key;
 use super::{Command, Shard};
 use crate::filter::Subscription;
 use crate::frame::{enveloped, Wire};
+use crate::heartbeat::HeartbeatForm;
+use crate::id::EventId;
 use crate::metrics::Reason;
 use crate::resume::{Resume, Start};
 use crate::seldom::Seldom;
@@ -249,7 +251,9 @@ impl Shard {
         let now_ns = self.now_ns;
         // Nobody ever stands there who joins now: it has what comes before.
         let joined_at = (self.audiences[audience].log.end() as u32).wrapping_sub(1);
-        self.records[index as usize].begin(guest.policy, guest.tag.as_ref(), now_ns, joined_at);
+        let record = &mut self.records[index as usize];
+        record.begin(guest.policy, guest.tag.as_ref(), now_ns, joined_at);
+        record.heartbeat_form = guest.heartbeat_form;
         self.link().counters.pending_connections.sub(1);
         self.link().counters.connections.add(1);
         self.link().counters.accepted_connections.add(1);
@@ -258,10 +262,10 @@ impl Shard {
             return self.begin_replay(index, audience, guest);
         }
         let number = self.take_all();
-        let id = self.id_block(audience, number);
+        let first = self.first_block(audience, guest.heartbeat_form, number);
         let position = self.join_ring(index, audience, number);
         self.records[index as usize].joined_at = position as u32;
-        self.begin(index, &welcome(guest, id.as_deref()));
+        self.begin(index, &welcome(guest, first.as_deref()));
     }
 
     /// Begins the stream of a connection that has just become a member.
@@ -278,17 +282,25 @@ impl Shard {
         }
     }
 
-    /// A block that fires no event, and moves the id that a client comes back with to a number up
-    /// to which it has all that it wants; `None` where that would be in the way of ids of the
-    /// publisher's own, or of no use.
-    pub(super) fn id_block(&self, audience: u32, number: u64) -> Option<Vec<u8>> {
-        let Audience { wanted, wire, .. } = &self.audiences[audience];
-        let own_ids = wanted.iter().any(|&key| self.routes.subscribed(key).own_ids);
-        if own_ids || self.shared.options.history_events_max == 0 {
-            return None;
-        }
-        let block = format!("id: {}\n\n", self.shared.order.id_of(number));
-        Some(enveloped(*wire, block.as_bytes()))
+    /// The block that tells a client, before there is an event, the id of a number up to which it
+    /// has all that it wants; `None` where there is no such id, or the client wants no such block.
+    pub(super) fn first_block(
+        &self,
+        audience: u32,
+        form: HeartbeatForm,
+        number: u64,
+    ) -> Option<Vec<u8>> {
+        let block = form.first_block(self.id_to_tell(audience, number)?)?;
+        Some(enveloped(self.audiences[audience].wire, block.as_bytes()))
+    }
+
+    /// The id that a client comes back with who has all that it wants up to a number; `None` where
+    /// that would be in the way of ids of the publisher's own, or of no use.
+    pub(super) fn id_to_tell(&self, audience: u32, number: u64) -> Option<EventId> {
+        let mut wanted = self.audiences[audience].wanted.iter();
+        let own_ids = wanted.any(|&key| self.routes.subscribed(key).own_ids);
+        let of_use = !own_ids && self.shared.options.history_events_max > 0;
+        of_use.then(|| self.shared.order.id_of(number))
     }
 
     /// Makes a member of a connection that is to get what comes after a number, up to which
@@ -377,7 +389,7 @@ impl Shard {
 /// The first bytes that a client is sent: the response's head, its reconnection time, and what it
 /// has to be told first.
 pub(super) fn welcome(guest: &Guest, first: Option<&[u8]>) -> Vec<u8> {
-    let retry = guest.retry.map(|retry| format!("retry: {}\n\n", retry.as_millis()));
+    let retry = guest.retry.map(|retry| guest.heartbeat_form.first_retry(retry));
     let first = first.unwrap_or_default();
     let mut welcome = Vec::with_capacity(guest.head.len() + first.len() + 64);
     welcome.extend_from_slice(&guest.head);

@@ -52,7 +52,7 @@ impl Shard {
         };
         let (wire, mut farewell) = (self.audiences[place.audience].wire, Vec::new());
         if !retry.is_zero() {
-            let block = format!("retry: {}\n\n", jittered(retry).as_millis());
+            let block = self.record(index).heartbeat_form.last_retry(jittered(retry));
             farewell = enveloped(wire, block.as_bytes());
         }
         if wire == Wire::Chunked {

@@ -18,6 +18,7 @@ use super::connection::{Lagging, Network, Place, State};
 use super::lag::Own;
 use super::Shard;
 use crate::frame::{Envelope, Wire};
+use crate::heartbeat::HeartbeatForm;
 use crate::policy::Policy;
 
 #[derive(Default)]
@@ -27,6 +28,8 @@ pub(super) struct Record {
     port: u16,
     /// What happens to it when it lags too far.
     pub(super) policy: Policy,
+    /// What its heartbeats are.
+    pub(super) heartbeat_form: HeartbeatForm,
     /// The position in its audience's log, in 32 bits, before which it has been sent no event, nor
     /// has any from an earlier connection; one at which it never stands if there is none.
     pub(super) joined_at: u32,

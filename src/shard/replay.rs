@@ -110,9 +110,9 @@ impl Shard {
             Some((place, Some(gap))) => (At::Place(place), Some(self.tell_of_gap(audience, gap))),
             Some((place, None)) => {
                 if let Some(number) = self.is_live_at(audience, place) {
-                    let id = self.id_block(audience, number);
+                    let first = self.first_block(audience, guest.heartbeat_form, number);
                     self.join_ring(index, audience, number);
-                    return self.begin(index, &welcome(guest, id.as_deref()));
+                    return self.begin(index, &welcome(guest, first.as_deref()));
                 }
                 (At::Place(place), None)
             }
@@ -271,7 +271,9 @@ impl Shard {
         if part.is_all {
             // A stream that begins with no event begins with an id.
             if own.is_none() {
-                own = self.id_block(audience, part.to).map(|block| Own::new(&block, 0));
+                let form = self.record(index).heartbeat_form;
+                let first = self.first_block(audience, form, part.to);
+                own = first.map(|block| Own::new(&block, 0));
             }
             // What was published while the part was gathered is in the log, behind its end.
             self.take_inbox();

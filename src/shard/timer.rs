@@ -12,7 +12,7 @@ use std::time::Duration;
 use super::connection::State;
 use super::slots::Key;
 use super::Shard;
-use crate::frame::Wire;
+use crate::frame::enveloped;
 use crate::metrics::Reason;
 use crate::options::Options;
 use crate::seldom::Seldom;
@@ -28,9 +28,6 @@ const ROUNDS: u32 = 4;
 const ROUND_MS_MAX: u32 = 5_000;
 /// Entries that one turn visits; each may be sent a heartbeat.
 const VISITS_MAX: u32 = 256;
-/// What keeps an idle stream open: a comment.
-const HEARTBEAT: &[u8] = b":\n\n";
-const HEARTBEAT_CHUNK: &[u8] = b"3\r\n:\n\n\r\n";
 
 /// A door is tried again with every tick.
 static DOOR_NOT_POLLED: Seldom = Seldom::new();
@@ -265,19 +262,16 @@ impl Shard {
         self.timers.stall_ms_max > 0 && stalled_ms >= self.timers.stall_ms_max
     }
 
-    /// Keeps a silent stream open: with the id that its client is to come back with, since that
-    /// moves on with every event of the hub, or where there is none with a comment.
+    /// Keeps a silent stream open, in the form that its client wants: if it can be with the id to
+    /// come back with, since that moves on with every event of the hub.
     fn beat(&mut self, index: u32, audience: u32, number: u64) {
         let now_ms = self.now_ms();
         if let State::Live(place) = &mut self.connections[index].state {
             place.quiet_since_ms = now_ms;
         }
         self.link().counters.heartbeats.add(1);
-        match (self.id_block(audience, number), self.audiences[audience].wire) {
-            (Some(block), _) => self.send_own(index, &block),
-            (None, Wire::Chunked) => self.send_own(index, HEARTBEAT_CHUNK),
-            (None, Wire::Plain) => self.send_own(index, HEARTBEAT),
-        }
+        let beat = self.record(index).heartbeat_form.beat(self.id_to_tell(audience, number));
+        self.send_own(index, &enveloped(self.audiences[audience].wire, beat.as_bytes()));
     }
 }
 

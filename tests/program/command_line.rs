@@ -95,7 +95,7 @@ fn a_signal_ends_it_cleanly_and_its_streams_with_it() {
         let mut server = Server::start(&[]);
         let mut client = Client::get(server.addr, "/events?topic=a");
         let mut idle = Connection::open(server.addr);
-        idle.send("GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n");
+        idle.send("GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n");
         assert_eq!(idle.answer().status, 200);
         assert_eq!(crate::http::publish(server.addr, "?topic=a", "last").status, 200);
         server.process.signal(signal);

@@ -52,7 +52,7 @@ fn what_is_not_there_is_said_in_json() {
         ("DELETE", "/metrics", 405, Some("GET, HEAD")),
         ("POST", "/", 405, Some("GET, HEAD")),
     ] {
-        let request = format!("{method} {path} HTTP/1.1\r\nHost: h\r\n\r\n");
+        let request = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
         let answer = exchange(server.addr, &request);
         assert_eq!((answer.status, answer.field("allow")), (status, allow), "{method} {path}");
         assert!(answer.body.starts_with("{\"error\":\""), "{answer:?}");
@@ -65,7 +65,7 @@ fn head_has_the_length_and_no_content_and_the_connection_goes_on() {
     let server = Server::start(&[]);
     let mut connection = Connection::open(server.addr);
     connection
-        .send("HEAD /healthz HTTP/1.1\r\nHost: h\r\n\r\nGET /healthz HTTP/1.1\r\nHost: h\r\n\r\n");
+        .send("HEAD /healthz HTTP/1.1\r\nHost: localhost\r\n\r\nGET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n");
     let head = connection.head();
     assert!(head.starts_with("HTTP/1.1 200") && head.contains("content-length: 3"), "{head}");
     assert_eq!(connection.answer().body, "ok\n");
@@ -86,14 +86,14 @@ fn one_control_connection_too_many_is_turned_away_and_the_others_live_on() {
     let mut connections: Vec<Connection> = (0..256)
         .map(|_| {
             let mut connection = Connection::open(server.addr);
-            connection.send("GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n");
+            connection.send("GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n");
             assert_eq!(connection.answer().status, 200);
             connection
         })
         .collect();
     let refused = get(server.addr, "/healthz");
     assert_eq!((refused.status, refused.field("retry-after")), (503, Some("1")));
-    connections[0].send("GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n");
+    connections[0].send("GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n");
     assert_eq!(connections[0].answer().status, 200);
     // Streams are not the control side's.
     assert_eq!(Client::get(server.addr, "/events?topic=a").status(), 200);

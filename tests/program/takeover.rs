@@ -4,7 +4,7 @@ use crate::http::{post, Connection};
 use crate::process::Server;
 use crate::support::Client;
 
-const GET_EVENTS: &str = "GET /events?topic=a HTTP/1.1\r\nHost: h\r\n\r\n";
+const GET_EVENTS: &str = "GET /events?topic=a HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
 fn publish_to(server: &Server, data: &str) {
     let answer = crate::http::publish(server.addr, "?topic=a", data);
@@ -15,7 +15,7 @@ fn publish_to(server: &Server, data: &str) {
 fn a_connection_that_loaded_the_page_becomes_a_stream() {
     let server = Server::start(&[]);
     let mut connection = Connection::open(server.addr);
-    connection.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+    connection.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
     assert_eq!(connection.answer().status, 200);
     connection.send(GET_EVENTS);
     let mut client = Client::of(connection.into_stream());
@@ -43,7 +43,7 @@ fn a_connection_that_has_published_becomes_a_stream() {
 fn a_request_for_events_may_come_in_one_packet_with_those_before_it() {
     let server = Server::start(&[]);
     let mut connection = Connection::open(server.addr);
-    let health = "GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n";
+    let health = "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n";
     let publish = post(server.addr, "?topic=a", "", "x");
     connection.send(format!("{publish}{health}{GET_EVENTS}"));
     assert!(connection.exact_answer().body.starts_with("{\"id\":"));
@@ -57,7 +57,7 @@ fn a_request_for_events_may_come_in_one_packet_with_those_before_it() {
 fn a_request_for_events_may_come_byte_by_byte() {
     let server = Server::start(&[]);
     let mut connection = Connection::open(server.addr);
-    connection.send("GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n");
+    connection.send("GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n");
     assert_eq!(connection.answer().body, "ok\n");
     connection.stream.set_nodelay(true).unwrap();
     for byte in GET_EVENTS.as_bytes() {
@@ -75,7 +75,7 @@ fn all_earlier_answers_arrive_whole_before_the_stream() {
     let server = Server::start(&[]);
     let mut connection = Connection::open(server.addr);
     // The requests fit the buffers, and the answers, of some kilobytes each, do not.
-    connection.send("GET /metrics HTTP/1.1\r\nHost: h\r\n\r\n".repeat(ANSWERS));
+    connection.send("GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(ANSWERS));
     connection.send(GET_EVENTS);
     for _ in 0..ANSWERS {
         let answer = connection.exact_answer();
@@ -92,13 +92,13 @@ fn all_earlier_answers_arrive_whole_before_the_stream() {
 fn the_engine_answers_also_what_is_no_good_request_for_events() {
     let server = Server::start(&["--cors", "https://a.example"]);
     for (request, status) in [
-        ("GET /events HTTP/1.1\r\nHost: h\r\n\r\n", "400"),
-        ("POST /events?topic=a HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nab", "405"),
-        ("GET /events?topic=a HTTP/1.1\r\nHost: h\r\nAccept: text/html\r\n\r\n", "406"),
-        ("OPTIONS /events HTTP/1.1\r\nHost: h\r\nOrigin: https://a.example\r\n\r\n", "204"),
+        ("GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n", "400"),
+        ("POST /events?topic=a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\nab", "405"),
+        ("GET /events?topic=a HTTP/1.1\r\nHost: localhost\r\nAccept: text/html\r\n\r\n", "406"),
+        ("OPTIONS /events HTTP/1.1\r\nHost: localhost\r\nOrigin: https://a.example\r\n\r\n", "204"),
     ] {
         let mut connection = Connection::open(server.addr);
-        connection.send("GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n");
+        connection.send("GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n");
         assert_eq!(connection.answer().status, 200);
         connection.send(request);
         let head = connection.head();
@@ -112,10 +112,10 @@ fn the_engine_answers_also_what_is_no_good_request_for_events() {
 fn header_fields_survive_the_takeover() {
     let server = Server::start(&["--cors", "https://a.example"]);
     let mut connection = Connection::open(server.addr);
-    connection.send("GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n");
+    connection.send("GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n");
     assert_eq!(connection.answer().status, 200);
     connection.send(
-        "GET /events?topic=caf%C3%A9&topic=a+b HTTP/1.1\r\nHost: h\r\n\
+        "GET /events?topic=caf%C3%A9&topic=a+b HTTP/1.1\r\nHost: localhost\r\n\
          Origin: https://a.example\r\nAccept: text/event-stream\r\nX-Latin: caf\u{e9}\r\n\r\n",
     );
     let mut client = Client::of(connection.into_stream());

@@ -35,7 +35,7 @@ def client_that_does_not_read(port: int, topic: str) -> Iterator[socket.socket]:
         client.settimeout(DEADLINE_S)
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         client.connect(("127.0.0.1", port))
-        client.sendall(f"GET /events?topic={topic} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+        client.sendall(f"GET /events?topic={topic} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
         head = b""
         while b"\r\n\r\n" not in head:
             head += client.recv(1)

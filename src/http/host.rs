@@ -1,0 +1,189 @@
+//! Which server a request is for: `Host`, or the authority of a target in absolute form (RFC 9110,
+//! section 7.2; RFC 9112, section 3.2), and the names by which a listener may be addressed.
+
+use std::net::{Ipv6Addr, SocketAddr};
+
+use crate::excerpt::Excerpt;
+
+/// The host of an authority, without its port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Host<'a> {
+    /// None is named: the field is empty, or there is none, as HTTP/1.0 allows.
+    None,
+    /// An IP address, or what some clients take for one, such as `127.1`.
+    Address,
+    /// A name, as it was written.
+    Name(&'a str),
+}
+
+impl<'a> Host<'a> {
+    /// Reads `uri-host [":" port]` (RFC 3986, section 3.2.2); `None` for anything else, such as what
+    /// has a user.
+    pub(crate) fn parse(authority: &'a str) -> Option<Host<'a>> {
+        let (host, port) = match authority.strip_prefix('[') {
+            Some(bracketed) => {
+                let (address, port) = bracketed.split_once(']')?;
+                address.parse::<Ipv6Addr>().ok()?;
+                (Host::Address, if port.is_empty() { port } else { port.strip_prefix(':')? })
+            }
+            None => {
+                let (name, port) = authority.split_once(':').unwrap_or((authority, ""));
+                (Host::of_name(name)?, port)
+            }
+        };
+        port.bytes().all(|byte| byte.is_ascii_digit()).then_some(host)
+    }
+
+    fn of_name(name: &'a str) -> Option<Host<'a>> {
+        let mut bytes = name.bytes();
+        while let Some(byte) = bytes.next() {
+            let of_a_name = byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=".contains(&byte);
+            let mut is_digit = || bytes.next().is_some_and(|digit| digit.is_ascii_hexdigit());
+            if !of_a_name && !(byte == b'%' && is_digit() && is_digit()) {
+                return None;
+            }
+        }
+        Some(match name {
+            "" => Host::None,
+            _ if ends_in_a_number(name) => Host::Address,
+            _ => Host::Name(name),
+        })
+    }
+}
+
+/// Whether a host cannot be a name since its last label is a number (WHATWG URL, section "Host
+/// parsing"): there is no such top-level domain.
+pub(super) fn ends_in_a_number(host: &str) -> bool {
+    let last = without_last_dot(host).rsplit('.').next().unwrap_or("");
+    let hexadecimal = last.strip_prefix("0x").or(last.strip_prefix("0X"));
+    match hexadecimal {
+        Some(digits) => digits.bytes().all(|digit| digit.is_ascii_hexdigit()),
+        None => !last.is_empty() && last.bytes().all(|digit| digit.is_ascii_digit()),
+    }
+}
+
+/// The names by which a listener may be addressed: any, unless some are listed, or its address is
+/// one of this machine alone.
+#[derive(Debug)]
+pub(crate) struct Hosts {
+    names: Vec<String>,
+    is_any: bool,
+}
+
+impl Hosts {
+    /// Those that are listed.
+    ///
+    /// # Errors
+    ///
+    /// Says what is wrong with which name.
+    pub(crate) fn new(names: &[String]) -> Result<Hosts, String> {
+        let wrong = |name: &str, why: &str| format!("{}: {why}", Excerpt::of(name));
+        let mut known = Vec::new();
+        for name in names {
+            if !name.is_ascii() {
+                return Err(wrong(name, "write it as DNS has it, in punycode (xn--...)"));
+            }
+            match Host::parse(name) {
+                Some(Host::Name(plain)) if plain == name && !name.contains(['*', '%']) => {
+                    known.push(without_last_dot(name).to_ascii_lowercase());
+                }
+                // It is right anyway.
+                Some(Host::Address) => {}
+                _ => return Err(wrong(name, "a name is wanted, without scheme, port or wildcard")),
+            }
+        }
+        Ok(Hosts { names: known, is_any: names.is_empty() })
+    }
+
+    /// Those that are right on an address.
+    pub(crate) fn on(mut self, local: SocketAddr) -> Hosts {
+        self.is_any &= !local.ip().to_canonical().is_loopback();
+        self
+    }
+
+    /// Whether a request for this host is for this listener. Nothing but a name can have been
+    /// pointed at it by a stranger, so addresses are right, and who says no name at all.
+    pub(crate) fn has(&self, host: Host<'_>) -> bool {
+        let Host::Name(name) = host else { return true };
+        let name = without_last_dot(name);
+        let last_label = name.rsplit('.').next().unwrap_or("");
+        self.is_any
+            || last_label.eq_ignore_ascii_case("localhost")
+            || self.names.iter().any(|known| name.eq_ignore_ascii_case(known))
+    }
+}
+
+/// An IPv6 address as a browser writes it in an origin.
+pub(super) fn canonical_ipv6(address: Ipv6Addr) -> String {
+    match address.to_ipv4_mapped().map(|address| address.octets()) {
+        // Browsers write no dots here.
+        Some([a, b, c, d]) => {
+            let [high, low] = [u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d])];
+            format!("[::ffff:{high:x}:{low:x}]")
+        }
+        None => format!("[{address}]"),
+    }
+}
+
+fn without_last_dot(name: &str) -> &str {
+    name.strip_suffix('.').unwrap_or(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_authority_has_a_host_and_perhaps_a_port_and_nothing_else() {
+        for (authority, host) in [
+            ("", Host::None),
+            (":80", Host::None),
+            ("127.0.0.1:8080", Host::Address),
+            ("127.1", Host::Address),
+            ("0x7f000001", Host::Address),
+            ("[::1]", Host::Address),
+            ("[::ffff:127.0.0.1]:80", Host::Address),
+            ("a.example.:80", Host::Name("a.example.")),
+            ("a_b%2d:", Host::Name("a_b%2d")),
+        ] {
+            assert_eq!(Host::parse(authority), Some(host), "{authority:?}");
+        }
+        for authority in
+            ["a:b", "a:1:2", "user@a", "a b", "a/b", "[::1", "[::1]80", "[a]", "::1", "a%2", "é"]
+        {
+            assert_eq!(Host::parse(authority), None, "{authority:?}");
+        }
+    }
+
+    #[test]
+    fn on_a_loopback_address_or_with_a_list_only_names_that_are_known_are_right() {
+        let has = |hosts: &Hosts, host| hosts.has(Host::parse(host).unwrap());
+        for local in ["127.0.0.1:80", "127.8.0.1:80", "[::1]:80", "[::ffff:127.0.0.1]:80"] {
+            let hosts = Hosts::new(&["App.Example.".into()]).unwrap().on(local.parse().unwrap());
+            for host in [
+                "localhost", "LOCALHOST.:1", "a.localhost", "app.example:8080", "APP.example.",
+                "127.0.0.1", "[::1]:8080", "192.0.2.1", "",
+            ] {
+                assert!(has(&hosts, host), "{host}");
+            }
+            for host in
+                ["evil.example", "notlocalhost", "localhost.evil.example", "x.app.example"]
+            {
+                assert!(!has(&hosts, host), "{host}");
+            }
+        }
+        let public = "192.0.2.1:80".parse().unwrap();
+        assert!(has(&Hosts::new(&[]).unwrap().on(public), "evil.example"));
+        assert!(!has(&Hosts::new(&[]).unwrap().on("[::1]:80".parse().unwrap()), "evil.example"));
+        let listed = Hosts::new(&["a.example".into()]).unwrap().on(public);
+        assert!(!has(&listed, "evil.example") && has(&listed, "a.example"));
+    }
+
+    #[test]
+    fn a_name_that_no_request_could_have_is_an_error_that_names_it() {
+        for name in ["", "a.example:80", "https://a.example", "*.a.example", "a@b", "größe.de"] {
+            let error = Hosts::new(&[name.to_owned()]).unwrap_err();
+            assert!(error.starts_with(&format!("\"{name}\": ")), "{error}");
+        }
+    }
+}
