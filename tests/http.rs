@@ -3,10 +3,10 @@
 mod support;
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use fanfare::{ConnectionFilter, Cors, Hub, ListenError, ListenOptions, Options, Overload, Topic};
+use fanfare::{ConnectionFilter, Cors, Hub, ListenError, ListenOptions, Options, Overload, Reason, Topic};
 
 use support::{one_shard, serve, serve_with, wait_until, Client, DEADLINE};
 
@@ -66,7 +66,7 @@ fn each_kind_of_wrong_request_gets_its_answer() {
     let (hub, listener) = serve(one_shard());
     let addr = listener.local_addr();
     let get = |target: &str, fields: &str| {
-        status(addr, &format!("GET {target} HTTP/1.1\r\nHost: h\r\n{fields}\r\n"))
+        status(addr, &format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n"))
     };
     assert_eq!(get("/other", ""), 404);
     assert_eq!(get("/eventsx?topic=a", ""), 404);
@@ -80,10 +80,27 @@ fn each_kind_of_wrong_request_gets_its_answer() {
     assert_eq!(get("/events?topic=a", "Content-Length: 5\r\n"), 413);
     assert_eq!(get("/events?topic=a", "Transfer-Encoding: chunked\r\n"), 413);
     assert_eq!(status(addr, "GET /events?topic=a HTTP/1.1\r\n\r\n"), 400);
-    assert_eq!(status(addr, "GET /events?topic=a HTTP/2.0\r\nHost: h\r\n\r\n"), 400);
+    for host in [
+        "Host: a b",
+        "Host: u@localhost",
+        "Host: localhost:x",
+        "Host: [::1",
+        "Host: gr\u{f6}\u{df}e",
+    ] {
+        let request = format!("GET /events?topic=a HTTP/1.1\r\n{host}\r\n\r\n");
+        assert_eq!(status(addr, &request), 400, "{host}");
+    }
+    let two = "GET /events?topic=a HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\n\r\n";
+    assert_eq!(status(addr, two), 400);
+    let refused = answer(addr, "GET /events?topic=a&heartbeat=ping HTTP/1.0\r\n\r\n");
+    assert!(refused.starts_with("HTTP/1.1 400 "), "{refused}");
+    assert!(refused.ends_with("\"ping\"; there are id, comment, event\n"), "{refused}");
+    assert_eq!(status(addr, "GET /events?topic=a HTTP/2.0\r\nHost: localhost\r\n\r\n"), 400);
     assert_eq!(status(addr, "\x16\x03\x01 hello tls\r\n\r\n"), 400);
-    let post =
-        answer(addr, "POST /events?topic=a HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\nx");
+    let post = answer(
+        addr,
+        "POST /events?topic=a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\r\nx",
+    );
     assert!(post.starts_with("HTTP/1.1 405 "), "{post}");
     assert_eq!(field(&post, "allow"), ["GET, HEAD, OPTIONS"]);
     assert_eq!(hub.metrics().accepted_connections, 0);
@@ -94,7 +111,8 @@ fn each_kind_of_wrong_request_gets_its_answer() {
 fn targets_in_absolute_form_and_encoded_topics_are_understood() {
     let (hub, listener) = serve(one_shard());
     let addr = listener.local_addr();
-    let request = "GET http://h/events?x=1&topic=caf%C3%A9+%2F1 HTTP/1.1\r\nHost: h\r\n\r\n";
+    let request =
+        "GET http://localhost/events?x=1&topic=caf%C3%A9+%2F1 HTTP/1.1\r\nHost: localhost\r\n\r\n";
     let mut client = Client::send(addr, request);
     hub.publish(&Topic::new("café /1").unwrap(), "x").unwrap();
     assert_eq!(client.data(), "x");
@@ -104,15 +122,15 @@ fn targets_in_absolute_form_and_encoded_topics_are_understood() {
 fn head_gets_the_head_and_options_says_what_may_be_done() {
     let (hub, listener) = serve(one_shard());
     let addr = listener.local_addr();
-    let head = answer(addr, "HEAD /events?topic=a HTTP/1.1\r\nHost: h\r\n\r\n");
+    let head = answer(addr, "HEAD /events?topic=a HTTP/1.1\r\nHost: localhost\r\n\r\n");
     assert!(head.starts_with("HTTP/1.1 200 ") && head.ends_with("\r\n\r\n"), "{head}");
     assert_eq!(field(&head, "content-type"), ["text/event-stream"]);
     // Also when it is a refusal: RFC 9110, section 9.3.2.
     for target in ["/events", "/other", "/events?topic=%FF"] {
-        let refused = answer(addr, &format!("HEAD {target} HTTP/1.1\r\nHost: h\r\n\r\n"));
+        let refused = answer(addr, &format!("HEAD {target} HTTP/1.1\r\nHost: localhost\r\n\r\n"));
         assert!(refused.starts_with("HTTP/1.1 4") && refused.ends_with("\r\n\r\n"), "{refused}");
     }
-    let options = answer(addr, "OPTIONS /events HTTP/1.1\r\nHost: h\r\n\r\n");
+    let options = answer(addr, "OPTIONS /events HTTP/1.1\r\nHost: localhost\r\n\r\n");
     assert!(options.starts_with("HTTP/1.1 204 "), "{options}");
     assert_eq!(field(&options, "allow"), ["GET, HEAD, OPTIONS"]);
     assert_eq!(hub.metrics().accepted_connections, 0);
@@ -120,13 +138,14 @@ fn head_gets_the_head_and_options_says_what_may_be_done() {
 
 #[test]
 fn listed_origins_may_read_and_others_may_not() {
-    let cors = Cors { origins: vec!["https://a.example".to_owned()], credentials: true };
+    // As people write it; browsers send `https://a.example`.
+    let cors = Cors { origins: vec!["HTTPS://A.Example:443".to_owned()], credentials: true };
     let (_hub, listener) =
         serve_with(one_shard(), ListenOptions { cors, ..ListenOptions::default() });
     let addr = listener.local_addr();
     let ask = |origin: &str| {
         let request =
-            format!("GET /events?topic=a HTTP/1.1\r\nHost: h\r\nOrigin: {origin}\r\n\r\n");
+            format!("GET /events?topic=a HTTP/1.1\r\nHost: localhost\r\nOrigin: {origin}\r\n\r\n");
         Client::send(addr, &request).head
     };
     let allowed = ask("https://a.example");
@@ -138,15 +157,17 @@ fn listed_origins_may_read_and_others_may_not() {
     assert_eq!(field(&other, "vary"), ["Origin"]);
     let preflight = answer(
         addr,
-        "OPTIONS /events?topic=a HTTP/1.1\r\nHost: h\r\nOrigin: https://a.example\r\n\
+        "OPTIONS /events?topic=a HTTP/1.1\r\nHost: localhost\r\nOrigin: https://a.example\r\n\
          Access-Control-Request-Method: GET\r\n\
          Access-Control-Request-Headers: last-event-id\r\n\r\n",
     );
     assert_eq!(field(&preflight, "access-control-allow-origin"), ["https://a.example"]);
     assert!(field(&preflight, "access-control-allow-headers")[0].contains("Last-Event-ID"));
     // A page of an allowed origin sees why it was refused.
-    let refused =
-        answer(addr, "GET /events HTTP/1.1\r\nHost: h\r\nOrigin: https://a.example\r\n\r\n");
+    let refused = answer(
+        addr,
+        "GET /events HTTP/1.1\r\nHost: localhost\r\nOrigin: https://a.example\r\n\r\n",
+    );
     assert_eq!(field(&refused, "access-control-allow-origin"), ["https://a.example"]);
 }
 
@@ -155,7 +176,7 @@ fn a_head_that_comes_byte_by_byte_is_waited_for() {
     let (hub, listener) = serve(one_shard());
     let mut stream = TcpStream::connect(listener.local_addr()).unwrap();
     stream.set_nodelay(true).unwrap();
-    for byte in b"GET /events?topic=a HTTP/1.1\r\nHost: h\r\n\r\n" {
+    for byte in b"GET /events?topic=a HTTP/1.1\r\nHost: localhost\r\n\r\n" {
         stream.write_all(&[*byte]).unwrap();
     }
     let mut client = Client::of(stream);
@@ -180,12 +201,124 @@ fn a_head_that_is_too_large_is_answered_with_431() {
     let options = ListenOptions { head_bytes_max: 1024, ..ListenOptions::default() };
     let (_hub, listener) = serve_with(one_shard(), options);
     let addr = listener.local_addr();
-    let long = format!("GET /events?topic=a HTTP/1.1\r\nHost: h\r\nX: {}", "x".repeat(2000));
+    let long =
+        format!("GET /events?topic=a HTTP/1.1\r\nHost: localhost\r\nX: {}", "x".repeat(2000));
     assert_eq!(status(addr, &long), 431);
     // Also when it comes whole.
     assert_eq!(status(addr, &format!("{long}\r\n\r\n")), 431);
-    let many = format!("GET /events?topic=a HTTP/1.1\r\nHost: h\r\n{}\r\n", "a: b\r\n".repeat(65));
-    assert_eq!(status(addr, &many), 431);
+    let answer = answer(addr, &long);
+    assert!(answer.ends_with("has more than 1024 bytes (head_bytes_max)\n"), "{answer}");
+}
+
+#[test]
+fn as_many_header_fields_are_taken_as_the_listener_says_and_more_are_refused_by_name() {
+    let ask = |addr, fields: usize| {
+        let fields = "baggage: a=b\r\n".repeat(fields - 1);
+        format!("{}{fields}\r\n", format_args!("GET /events?topic=a HTTP/1.1\r\nHost: {addr}\r\n"))
+    };
+    for (options, fields_max) in [
+        (ListenOptions::default(), 128),
+        (ListenOptions { head_fields_max: 8, ..ListenOptions::default() }, 8),
+        (ListenOptions { head_fields_max: 1_000, ..ListenOptions::default() }, 1_000),
+    ] {
+        let (_hub, listener) = serve_with(one_shard(), options);
+        let addr = listener.local_addr();
+        assert_eq!(Client::send(addr, &ask(addr, fields_max)).status(), 200);
+        let refused = answer(addr, &ask(addr, fields_max + 1));
+        assert!(refused.starts_with("HTTP/1.1 431 "), "{refused}");
+        let says = format!("has more than {fields_max} header fields (head_fields_max)\n");
+        assert!(refused.ends_with(&says), "{refused}");
+    }
+}
+
+#[test]
+fn who_asks_a_listener_on_loopback_by_a_name_that_is_not_its_own_is_told_so_and_gets_nothing() {
+    let (sender, visitors) = async_channel::bounded(4);
+    let hosts = vec!["App.Example".to_owned()];
+    let options = ListenOptions { elsewhere: Some(sender), hosts, ..ListenOptions::default() };
+    let (hub, listener) = serve_with(one_shard(), options);
+    let addr = listener.local_addr();
+    let port = addr.port();
+    let events = "/events?topic=a";
+    let evil = format!("Host: evil.example:{port}\r\n");
+    for (line, host) in [
+        (format!("GET {events} HTTP/1.1"), &*evil),
+        (format!("GET {events} HTTP/1.0"), &*evil),
+        (format!("OPTIONS {events} HTTP/1.1"), &*evil),
+        (format!("GET http://evil.example{events} HTTP/1.1"), "Host: localhost\r\n"),
+        ("GET /metrics HTTP/1.1".to_owned(), &*evil),
+        ("POST /publish?topic=a HTTP/1.1".to_owned(), "Host: localhost.evil.example\r\n"),
+    ] {
+        let refused = answer(addr, &format!("{line}\r\n{host}\r\n"));
+        assert!(refused.starts_with("HTTP/1.1 421 "), "{line}: {refused}");
+        assert!(refused.contains("list the name in hosts"), "{refused}");
+    }
+    let refused = answer(addr, &format!("HEAD {events} HTTP/1.1\r\n{evil}\r\n"));
+    assert!(refused.starts_with("HTTP/1.1 421 ") && refused.ends_with("\r\n\r\n"), "{refused}");
+    assert!(visitors.is_empty());
+    let right = ["localhost", "Any.LocalHost.", "127.0.0.1", "127.1", "[::1]", "app.example.", ""];
+    for host in right {
+        let host = if host.is_empty() { host.to_owned() } else { format!("{host}:{port}") };
+        let request = format!("GET {events} HTTP/1.1\r\nHost: {host}\r\n\r\n");
+        assert_eq!(Client::send(addr, &request).status(), 200, "{host}");
+    }
+    assert_eq!(Client::send(addr, "GET /events?topic=a HTTP/1.0\r\n\r\n").status(), 200);
+    let absolute = "GET http://app.example/events?topic=a HTTP/1.1\r\nHost: evil.example\r\n\r\n";
+    assert_eq!(Client::send(addr, absolute).status(), 200, "the target's authority counts");
+    let accepted = right.len() as u64 + 2;
+    wait_until("all are counted", || hub.metrics().accepted_connections == accepted);
+}
+
+#[test]
+fn an_answer_repeats_little_of_what_was_sent_and_is_never_sniffed() {
+    let (_hub, listener) = serve(one_shard());
+    let addr = listener.local_addr();
+    let long = "z".repeat(3_000);
+    let wide = "%F4%8F%BF%BF".repeat(300);
+    let fields = "Host: localhost\r\nOrigin: https://a.example\r\n";
+    for target in [
+        format!("/{long}"),
+        format!("/events?topic={long}"),
+        format!("/events?topic={long}/%23/x"),
+        format!("/events?topic=a&policy={long}"),
+        format!("/events?topic=a&policy={wide}"),
+        format!("/events?topic=a&heartbeat={long}"),
+        format!("/events?topic=a&last={long}"),
+        format!("/events?topic=a&tag={long}"),
+        format!("/events?{long}=%FF"),
+        format!("http://{long}.example/events?topic=a"),
+        format!("http://{long}@localhost/events?topic=a"),
+    ] {
+        for method in ["GET", "OPTIONS", &long] {
+            let answer = answer(addr, &format!("{method} {target} HTTP/1.1\r\n{fields}\r\n"));
+            let content = answer.split_once("\r\n\r\n").expect("a head").1;
+            assert!(answer.len() - content.len() < 600 && content.len() < 400, "{answer}");
+            assert!(content.matches('z').count() <= 200, "{content}");
+            assert_eq!(field(&answer, "x-content-type-options"), ["nosniff"], "{answer}");
+        }
+    }
+    let stream = Client::get(addr, "/events?topic=a");
+    assert_eq!(field(&stream.head, "x-content-type-options"), ["nosniff"]);
+}
+
+#[test]
+fn a_client_that_sends_no_more_but_reads_gets_the_end_of_its_streams_body() {
+    let (hub, listener) = serve(one_shard());
+    let addr = listener.local_addr();
+    for close in ["", "Connection: close\r\n"] {
+        let request = format!("GET /events?topic=a HTTP/1.1\r\nHost: localhost\r\n{close}\r\n");
+        let mut client = Client::send(addr, &request);
+        assert_eq!(field(&client.head, "connection"), ["close"]);
+        hub.publish(&Topic::new("a").unwrap(), "x").unwrap();
+        assert_eq!(client.data(), "x");
+        client.socket().shutdown(Shutdown::Write).unwrap();
+        assert!(client.ends_cleanly(), "the last chunk comes before the end");
+    }
+    let mut plain = Client::send(addr, "GET /events?topic=a HTTP/1.0\r\n\r\n");
+    plain.socket().shutdown(Shutdown::Write).unwrap();
+    assert!(plain.ends_cleanly());
+    let closed = Reason::ALL.iter().position(|&reason| reason == Reason::ClientClosed).unwrap();
+    wait_until("they are counted", || hub.metrics().disconnects[closed] == 3);
 }
 
 #[test]
@@ -193,7 +326,7 @@ fn beyond_the_bound_a_client_is_told_to_come_again_and_those_who_are_here_stay()
     let (hub, listener) = serve(Options { connections_max: 4, ..one_shard() });
     let addr = listener.local_addr();
     let mut here: Vec<Client> = (0..4).map(|_| Client::get(addr, "/events?topic=a")).collect();
-    let told = answer(addr, "GET /events?topic=a HTTP/1.1\r\nHost: h\r\n\r\n");
+    let told = answer(addr, "GET /events?topic=a HTTP/1.1\r\nHost: localhost\r\n\r\n");
     assert!(told.starts_with("HTTP/1.1 200 "), "{told}");
     let retry = told.lines().find_map(|line| line.strip_prefix("retry: ")).expect("a retry");
     assert!((10_000..=20_000).contains(&retry.parse::<u64>().unwrap()), "{retry}");
@@ -213,7 +346,7 @@ fn overload_can_be_answered_with_503() {
     let (_hub, listener) = serve_with(Options { connections_max: 1, ..one_shard() }, options);
     let addr = listener.local_addr();
     let _here = Client::get(addr, "/events?topic=a");
-    assert_eq!(status(addr, "GET /events?topic=a HTTP/1.1\r\nHost: h\r\n\r\n"), 503);
+    assert_eq!(status(addr, "GET /events?topic=a HTTP/1.1\r\nHost: localhost\r\n\r\n"), 503);
 }
 
 #[test]
@@ -234,7 +367,7 @@ fn one_address_does_not_take_the_seats_of_another() {
     let (hub, listener) = serve(Options { connections_per_address_max: 2, ..one_shard() });
     let addr = listener.local_addr();
     let _here: Vec<Client> = (0..2).map(|_| Client::get(addr, "/events?topic=a")).collect();
-    let request = "GET /events?topic=a HTTP/1.1\r\nHost: h\r\n\r\n";
+    let request = "GET /events?topic=a HTTP/1.1\r\nHost: localhost\r\n\r\n";
     assert!(answer(addr, request).contains("retry: "));
     assert_eq!(hub.metrics().connections, 2);
 }
@@ -300,6 +433,8 @@ fn options_out_of_bounds_and_used_addresses_are_errors_that_say_so() {
         ListenOptions { path: "/a b".into(), ..ListenOptions::default() },
         ListenOptions { head_bytes_max: 1, ..ListenOptions::default() },
         ListenOptions { topics_max: 0, ..ListenOptions::default() },
+        ListenOptions { head_fields_max: 7, ..ListenOptions::default() },
+        ListenOptions { head_fields_max: 4_097, ..ListenOptions::default() },
         ListenOptions {
             cors: Cors { origins: vec!["*".into()], credentials: true },
             ..ListenOptions::default()
@@ -307,6 +442,20 @@ fn options_out_of_bounds_and_used_addresses_are_errors_that_say_so() {
     ] {
         let refused = hub.listen("127.0.0.1:0", options);
         assert!(matches!(refused, Err(ListenError::Options { .. })), "{refused:?}");
+    }
+    let cors = Cors {
+        origins: vec!["https://a.example".into(), "https://*.example".into()],
+        credentials: false,
+    };
+    for (options, entry) in [
+        (ListenOptions { cors, ..ListenOptions::default() }, "\"https://*.example\""),
+        (
+            ListenOptions { hosts: vec!["a.example:80".into()], ..ListenOptions::default() },
+            "\"a.example:80\"",
+        ),
+    ] {
+        let refused = hub.listen("127.0.0.1:0", options).unwrap_err().to_string();
+        assert!(refused.contains(entry), "{refused}");
     }
     assert!(Hub::start(Options { batch_bytes_max: 0, ..Options::default() }).is_err());
     hub.close();

@@ -2,7 +2,8 @@
 
 mod support;
 
-use std::net::SocketAddr;
+use std::io::Write;
+use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use fanfare::{Event, EventId, Hub, ListenOptions, Options, Start, Topic};
@@ -21,6 +22,14 @@ fn publish(hub: &Hub, name: &str, data: &str) -> EventId {
 fn get_after(addr: SocketAddr, path: &str, id: &str) -> Client {
     let request = format!("GET {path} HTTP/1.1\r\nHost: {addr}\r\nLast-Event-ID: {id}\r\n\r\n");
     Client::send(addr, &request)
+}
+
+fn get_after_bytes(addr: SocketAddr, path: &str, id: &[u8]) -> Client {
+    let mut stream = TcpStream::connect(addr).unwrap();
+    stream.set_read_timeout(Some(DEADLINE)).unwrap();
+    let head = format!("GET {path} HTTP/1.1\r\nHost: {addr}\r\nLast-Event-ID: ");
+    stream.write_all(&[head.as_bytes(), id, b"\r\n\r\n"].concat()).unwrap();
+    Client::of(stream)
 }
 
 /// The fields of a gap event: from, to, reason, missed.
@@ -194,6 +203,32 @@ fn ids_of_the_publishers_own_are_found_and_left_alone() {
     );
     let mut client = get_after(addr, "/events?topic=a", "row 9");
     assert_eq!(gap(&client.next())[2], "unknown_id");
+}
+
+#[test]
+fn an_id_comes_back_as_clients_send_it_in_utf8_or_in_latin_1_and_whatever_space_it_has() {
+    let (hub, listener) = serve(one_shard());
+    let addr = listener.local_addr();
+    for id in ["caf\u{e9}", "\u{a0}a\u{a0}", "a\u{2000}", "\u{3000}", "a b", "\u{65e5}\u{672c}"] {
+        publish(&hub, "a", "before");
+        hub.publish(&topic("a"), Event::new("it").id(id)).unwrap();
+        publish(&hub, "a", "missed");
+        assert_eq!(get_after(addr, "/events?topic=a", id).data(), "missed", "{id:?}");
+        assert_eq!(get_after(addr, "/events?topic=a", &format!(" \t{id}\t ")).data(), "missed");
+        if let Some(latin) = id.chars().map(|c| u8::try_from(c).ok()).collect::<Option<Vec<u8>>>() {
+            assert_eq!(get_after_bytes(addr, "/events?topic=a", &latin).data(), "missed", "{id:?}");
+        }
+    }
+    // Nobody's id is told so, and is never taken for none.
+    for unknown in [&b"caf\xe8"[..], b"\xff\xfe", b"\x80"] {
+        let mut client = get_after_bytes(addr, "/events?topic=a", unknown);
+        assert_eq!(gap(&client.next())[2], "unknown_id", "{unknown:?}");
+    }
+    for padded in [" a", "a "] {
+        let refused = hub.publish(&topic("a"), Event::new("x").id(padded));
+        let error = refused.expect_err("it would not come back").to_string();
+        assert!(error.contains("begins or ends with a space"), "{error}");
+    }
 }
 
 #[test]

@@ -44,8 +44,7 @@ impl Origins {
     ///
     /// Says what is wrong, and with which entry.
     pub(crate) fn new(cors: &Cors) -> Result<Origins, String> {
-        let mut origins =
-            Origins { any: false, listed: Vec::new(), credentials: cors.credentials };
+        let mut origins = Origins { any: false, listed: Vec::new(), credentials: cors.credentials };
         for entry in &cors.origins {
             match &**entry {
                 "*" | "null" if cors.credentials => {

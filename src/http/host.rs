@@ -39,7 +39,8 @@ impl<'a> Host<'a> {
         while let Some(byte) = bytes.next() {
             let of_a_name = byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=".contains(&byte);
             let mut is_digit = || bytes.next().is_some_and(|digit| digit.is_ascii_hexdigit());
-            if !of_a_name && !(byte == b'%' && is_digit() && is_digit()) {
+            let is_encoded = byte == b'%' && is_digit() && is_digit();
+            if !(of_a_name || is_encoded) {
                 return None;
             }
         }
@@ -161,13 +162,19 @@ mod tests {
         for local in ["127.0.0.1:80", "127.8.0.1:80", "[::1]:80", "[::ffff:127.0.0.1]:80"] {
             let hosts = Hosts::new(&["App.Example.".into()]).unwrap().on(local.parse().unwrap());
             for host in [
-                "localhost", "LOCALHOST.:1", "a.localhost", "app.example:8080", "APP.example.",
-                "127.0.0.1", "[::1]:8080", "192.0.2.1", "",
+                "localhost",
+                "LOCALHOST.:1",
+                "a.localhost",
+                "app.example:8080",
+                "APP.example.",
+                "127.0.0.1",
+                "[::1]:8080",
+                "192.0.2.1",
+                "",
             ] {
                 assert!(has(&hosts, host), "{host}");
             }
-            for host in
-                ["evil.example", "notlocalhost", "localhost.evil.example", "x.app.example"]
+            for host in ["evil.example", "notlocalhost", "localhost.evil.example", "x.app.example"]
             {
                 assert!(!has(&hosts, host), "{host}");
             }

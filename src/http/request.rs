@@ -102,13 +102,15 @@ impl<'a> Request<'a> {
     /// to be a valid one in either case (RFC 9112, section 3.2).
     fn find_host(&self, authority: Option<&'a str>) -> Result<Host<'a>, &'static str> {
         let mut hosts = self.values("host");
-        let field = match (hosts.next(), hosts.next()) {
+        let host = match (hosts.next(), hosts.next()) {
             (None, _) if self.minor_version == 1 => return Err("the request has no Host"),
-            (None, _) => "",
+            (None, _) => Host::None,
             (Some(_), Some(_)) => return Err("the request has more than one Host"),
-            (Some(value), None) => std::str::from_utf8(value).unwrap_or("\n"),
+            (Some(value), None) => std::str::from_utf8(value)
+                .ok()
+                .and_then(Host::parse)
+                .ok_or("the request's Host is not a host with a port")?,
         };
-        let host = Host::parse(field).ok_or("the request's Host is not a host with a port")?;
         match authority {
             None => Ok(host),
             Some(authority) => {

@@ -68,9 +68,7 @@ pub(crate) fn options(cors: &str) -> Vec<u8> {
 
 fn head(status: &str, fields: &str, more_fields: &str, framing: &str) -> String {
     let date = httpdate::fmt_http_date(SystemTime::now());
-    format!(
-        "HTTP/1.1 {status}\r\nDate: {date}\r\n{NOT_SNIFFED}{fields}{more_fields}{framing}\r\n"
-    )
+    format!("HTTP/1.1 {status}\r\nDate: {date}\r\n{NOT_SNIFFED}{fields}{more_fields}{framing}\r\n")
 }
 
 #[cfg(test)]

@@ -40,23 +40,29 @@ impl Shard {
     }
 
     /// Tells a stream to come back after a time of its own, unless that is zero, and ends its body,
-    /// if nothing else has been begun for it. True when its socket took that; it is to be
-    /// disconnected in any case.
+    /// if nothing else has been begun for it. True when its socket took that, and when there is
+    /// nothing to be said; it is to be disconnected in any case.
     pub(super) fn say_farewell(&mut self, index: u32, retry: Duration) -> io::Result<bool> {
-        let place = match &self.connections[index].state {
-            State::Live(place) => *place,
-            State::Lagging(lagging) if lagging.own.is_none() && lagging.sent == 0 => lagging.place,
+        let audience = match &self.connections[index].state {
+            State::Live(place) => place.audience,
+            State::Lagging(lagging) if lagging.own.is_none() && lagging.sent == 0 => {
+                lagging.place.audience
+            }
+            State::Replaying(replaying) if replaying.own.is_none() => replaying.audience,
             State::Greeting(_) | State::Lagging(_) | State::Replaying(_) | State::Leaving => {
                 return Ok(false)
             }
         };
-        let (wire, mut farewell) = (self.audiences[place.audience].wire, Vec::new());
+        let (wire, mut farewell) = (self.audiences[audience].wire, Vec::new());
         if !retry.is_zero() {
             let block = self.record(index).heartbeat_form.last_retry(jittered(retry));
             farewell = enveloped(wire, block.as_bytes());
         }
         if wire == Wire::Chunked {
             farewell.extend_from_slice(LAST_CHUNK);
+        }
+        if farewell.is_empty() {
+            return Ok(true);
         }
         match self.connections[index].sink.send(&farewell) {
             Ok(bytes) => Ok(bytes == farewell.len()),
@@ -173,6 +179,11 @@ impl Shard {
         };
         match self.connections[key.index].state {
             State::Live(_) | State::Lagging(_) | State::Replaying(_) => match ended {
+                Ok(Reason::ClientClosed) => {
+                    // It may still read. Where it does not, this is as good as nothing.
+                    let _ = self.say_farewell(key.index, Duration::ZERO);
+                    self.disconnect(key.index, Reason::ClientClosed);
+                }
                 Ok(reason) => self.disconnect(key.index, reason),
                 Err(error) => self.lose(key.index, &error),
             },

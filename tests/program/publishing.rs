@@ -169,7 +169,7 @@ fn without_a_token_pages_and_proxies_may_not_publish() {
     // A name that was rebound to this machine.
     let rebound = post(addr, "?topic=a", "", "x");
     let rebound = rebound.replace(&format!("Host: {addr}"), &format!("Host: evil.example:{port}"));
-    assert_eq!(exchange(addr, &rebound).status, 403);
+    assert_eq!(exchange(addr, &rebound).status, 421);
     assert_eq!(server.metric("fanfare_published_events_total"), 2.0);
 }
 

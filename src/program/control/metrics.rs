@@ -136,7 +136,7 @@ fn counters(out: &mut Out, metrics: &Metrics) {
         (
             "heartbeats",
             metrics.heartbeats,
-            "Heartbeats that silent event streams were sent, as comments or ids.",
+            "Heartbeats that silent event streams were sent, in whichever form.",
         ),
         ("batches", metrics.batches, "Batches of events that were begun to be sent."),
         (

@@ -4,7 +4,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use fanfare::{Cors, DrainOptions, ListenOptions, Options, Overload, Policy, PolicyError};
+use fanfare::{
+    Cors, DrainOptions, HeartbeatForm, ListenOptions, Options, Overload, Policy, PolicyError,
+};
 
 use super::super::control::EVENTS;
 use super::super::units;
@@ -53,6 +55,13 @@ pub(crate) struct ServeArgs {
     #[arg(long, env = "FANFARE_HEARTBEAT", value_name = "TIME", default_value = "15s",
           value_parser = units::duration)]
     heartbeat: Duration,
+
+    /// What a heartbeat is, and the first block of a stream: id (a block that fires no event),
+    /// comment, or event (one named fanfare-heartbeat); docs/resuming.md says which client needs
+    /// which. A client may ask for another with heartbeat=NAME in its query
+    #[arg(long, env = "FANFARE_HEARTBEAT_FORM", value_name = "NAME",
+          default_value_t = HeartbeatForm::Id)]
+    heartbeat_form: HeartbeatForm,
 
     /// The reconnection time that clients are told, each one between this and twice this; 0 tells
     /// nothing
@@ -164,6 +173,10 @@ pub(crate) struct ServeArgs {
           value_parser = units::bytes)]
     head_bytes_max: usize,
 
+    /// The most header fields of a request
+    #[arg(long, env = "FANFARE_HEAD_FIELDS_MAX", value_name = "N", default_value = "128")]
+    head_fields_max: usize,
+
     /// How long a client may take for its request's head
     #[arg(long, env = "FANFARE_HEAD_TIME_MAX", value_name = "TIME", default_value = "10s",
           value_parser = units::duration)]
@@ -274,6 +287,7 @@ impl ServeArgs {
         Options {
             shards: self.shards.unwrap_or(defaults.shards),
             heartbeat: self.heartbeat,
+            heartbeat_form: self.heartbeat_form,
             retry: self.retry,
             event_bytes_max: self.event_bytes_max,
             batch_bytes_max: self.batch_bytes_max,
@@ -312,6 +326,7 @@ impl ServeArgs {
             path: EVENTS.to_owned(),
             cors: Cors { origins: self.cors.clone(), credentials: self.cors_credentials },
             head_bytes_max: self.head_bytes_max,
+            head_fields_max: self.head_fields_max,
             head_time_max: self.head_time_max,
             topics_max: self.topics_max,
             wide_filters_max: self.wide_filters_max,
@@ -380,6 +395,12 @@ pub(super) mod tests {
             Some(vec![Policy::Conflate, Policy::Disconnect])
         );
         assert!(parse(&["--policies=fastest"]).is_err());
+        let line = ["--heartbeat-form=event", "--head-fields-max=200"];
+        let args = parse(&line).unwrap();
+        assert_eq!(args.options().heartbeat_form, HeartbeatForm::Event);
+        assert_eq!(args.listen_options().head_fields_max, 200);
+        let error = parse(&["--heartbeat-form=ping"]).err().unwrap().to_string();
+        assert!(error.contains("there are id, comment, event"), "{error}");
         let error = parse(&["--policy=fastest"]).err().unwrap().to_string();
         assert!(error.contains("there are disconnect, drop-oldest, conflate"), "{error}");
     }
