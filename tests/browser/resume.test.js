@@ -109,21 +109,33 @@ test('a page that was away for longer than events are kept is told so first, and
   assert.deepEqual(rest.map((e) => [e.data, e.id]), [15, 16, 17, 18, 19].map((n) => [String(n), ids[n]]));
 });
 
-test('a page that had heard nothing yet hears what was published while it was cut off', async (t) => {
-  const server = await startServer(t, { args: RETRY });
+for (const [form, first] of [['id', /^id: \S+\n\n/m], ['event', /^id: \S+\nevent: fanfare-heartbeat\ndata: \{\}\n\n/m]]) {
+  test(`a page that had heard nothing yet hears what was published while it was cut off, since its stream began with an ${form}`, async (t) => {
+    const server = await startServer(t, { args: RETRY });
+    const proxy = await startProxy(t, server);
+    await server.publish('news', 'before the page came');
+    const page = await openPage(t, browser, proxy.emptyPage);
+    const hasRead = await watchReading(page);
+    const heard = await listening(page, `${proxy.events('news')}&heartbeat=${form}`, { names: [GAP] });
+    await hasRead(await proxy.forwarded(first));
+
+    proxy.isAway = true;
+    proxy.cut();
+    const id = await server.publish('news', 'while it was cut off');
+    proxy.isAway = false;
+
+    assert.deepEqual(await heardEvents(page, heard, 1), [{ type: 'message', data: 'while it was cut off', id }]);
+  });
+}
+
+test('a page hears nothing of heartbeats that are comments, but of the events behind them', async (t) => {
+  const server = await startServer(t, { args: [...RETRY, '--heartbeat', '100ms', '--heartbeat-form', 'comment'] });
   const proxy = await startProxy(t, server);
-  await server.publish('news', 'before the page came');
   const page = await openPage(t, browser, proxy.emptyPage);
-  const hasRead = await watchReading(page);
   const heard = await listening(page, proxy.events('news'), { names: [GAP] });
-  await hasRead(await proxy.forwarded(/^id: \S+\n\n/m));
-
-  proxy.isAway = true;
-  proxy.cut();
-  const id = await server.publish('news', 'while it was cut off');
-  proxy.isAway = false;
-
-  assert.deepEqual(await heardEvents(page, heard, 1), [{ type: 'message', data: 'while it was cut off', id }]);
+  await proxy.forwarded(/^retry: \d+\n:\n:\n:\n$/);
+  const id = await server.publish('news', 'the first');
+  assert.deepEqual(await heardEvents(page, heard, 1), [{ type: 'message', data: 'the first', id }]);
 });
 
 test('a page comes back with the id that the publisher gave an event, whatever its letters', async (t) => {

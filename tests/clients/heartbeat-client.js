@@ -33,7 +33,7 @@ async function parse() {
   }
 }
 
-async function fetchEventSource() {
+async function fetchStream() {
   // It looks for a page that may be hidden.
   globalThis.window = globalThis;
   globalThis.document = { addEventListener() {}, removeEventListener() {} };
@@ -57,7 +57,7 @@ const clients = {
     createEventSource({ url, onMessage: ({ event, data }) => see(event, data) });
   },
   'eventsource-parser': parse,
-  '@microsoft/fetch-event-source': fetchEventSource,
+  '@microsoft/fetch-event-source': fetchStream,
   'launchdarkly-eventsource': () => {
     const { EventSource } = require('launchdarkly-eventsource');
     listen(EventSource, { initialRetryDelayMillis: 100 });
