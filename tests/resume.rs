@@ -50,6 +50,9 @@ fn everything_since_the_id_comes_first_over_all_topics_and_then_what_is_publishe
     for path in [
         format!("/events?topic=a&topic=b&last-event-id={}", ids[0]),
         format!("/events?topic=b&topic=a&lastEventId={}", ids[0]),
+        // As the package reconnecting-eventsource adds it to an address that has one.
+        format!("/events?topic=a&topic=b&last-event-id=older&lastEventId={}", ids[0]),
+        format!("/events?topic=a&topic=b&lastEventId=older&lastEventId={}", ids[0]),
     ] {
         let mut client = Client::get(addr, &path);
         assert_eq!([client.data(), client.data(), client.data()], ["b", "a", "b"]);

@@ -46,6 +46,14 @@ impl<'a> Query<'a> {
         self.fields.iter().find(|(field, _)| field == name).map(|(_, value)| &**value)
     }
 
+    /// The value of the last field that has one of these names, and is not empty: what a client adds
+    /// to an address that it was given.
+    pub(crate) fn last_of(&self, names: [&str; 2]) -> Option<&str> {
+        let mut fields = self.fields.iter().rev();
+        let found = fields.find(|(name, value)| names.contains(&&**name) && !value.is_empty());
+        found.map(|(_, value)| &**value)
+    }
+
     /// All fields of a name, in their order.
     pub fn all<'q>(&'q self, name: &'q str) -> impl Iterator<Item = &'q str> + 'q {
         self.fields.iter().filter(move |(field, _)| field == name).map(|(_, value)| &**value)
@@ -80,6 +88,9 @@ mod tests {
         assert_eq!(query.first("b"), Some(""));
         assert_eq!(query.first("c"), Some("x=y"));
         assert_eq!(Query::parse("a=%FF"), Err(QueryError));
+        assert_eq!(query.last_of(["a", "c"]), Some("x=y"));
+        assert_eq!(query.last_of(["b", "a"]), Some("=&+ "));
+        assert_eq!(query.last_of(["b", "d"]), None);
         assert_eq!(Query::parse("+%C3=1"), Err(QueryError));
     }
 }

@@ -191,7 +191,7 @@ impl HttpGreeter {
     /// `EventSource` says in a header field and others may say in the query; or else what it asks
     /// to begin with.
     fn resume(&self, request: &Request<'_>, query: &Query<'_>) -> Result<Resume, String> {
-        let in_query = || query.first("last-event-id").or_else(|| query.first("lastEventId"));
+        let in_query = || query.last_of(["last-event-id", "lastEventId"]);
         let in_field = request.field("last-event-id").filter(|id| !id.is_empty());
         let id = in_field.as_deref().or_else(in_query);
         match id.map(trim_ows) {

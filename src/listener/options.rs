@@ -11,7 +11,8 @@ use crate::shard::Visitor;
 /// How a [`Listener`](crate::Listener) speaks to its clients, and its bounds. All of it has a default.
 ///
 /// A client says what it wants in its request's query: `topic=NAME` once for each topic, and, if it
-/// likes, `tag=NAME`, 1 to 256 bytes of UTF-8 without control characters. By its tag a connection
+/// likes, `policy=NAME` ([`Policy`]), `heartbeat=NAME` ([`HeartbeatForm`](crate::HeartbeatForm)) and
+/// `tag=NAME`, 1 to 256 bytes of UTF-8 without control characters. By its tag a connection
 /// is found again, with others that have the same one: in [`Notice`](crate::Notice)s, in
 /// [`Hub::connections`](crate::Hub::connections), and by [`Hub::disconnect`](crate::Hub::disconnect).
 /// It is a label, and anyone can claim any: nothing checks that a client may call itself so. Behind
@@ -50,8 +51,8 @@ pub struct ListenOptions {
     /// none, which HTTP/1.0 allows and no browser sends, are let in. This is checked if the list is
     /// not empty, and always if the listener's address is a loopback one: otherwise a page whose own
     /// name is made to point to 127.0.0.1 could read streams that are for this machine alone. A
-    /// proxy on the same machine that passes on its clients' `Host` needs its name listed. Default:
-    /// none.
+    /// proxy on the same machine that passes on its clients' `Host`, or that has a name of its own for
+    /// this server, needs that name listed. Default: none.
     pub hosts: Vec<String>,
     /// The longest time a client may take for its request's head, at most 1 hour. Default: 10 s.
     pub head_time_max: Duration,
