@@ -256,8 +256,10 @@ fn who_asks_a_listener_on_loopback_by_a_name_that_is_not_its_own_is_told_so_and_
     let refused = answer(addr, &format!("HEAD {events} HTTP/1.1\r\n{evil}\r\n"));
     assert!(refused.starts_with("HTTP/1.1 421 ") && refused.ends_with("\r\n\r\n"), "{refused}");
     assert!(visitors.is_empty());
+    assert!(!listener.is_named("evil.example:80") && !listener.is_named("user@localhost"));
     let right = ["localhost", "Any.LocalHost.", "127.0.0.1", "127.1", "[::1]", "app.example.", ""];
     for host in right {
+        assert!(listener.is_named(host), "{host}");
         let host = if host.is_empty() { host.to_owned() } else { format!("{host}:{port}") };
         let request = format!("GET {events} HTTP/1.1\r\nHost: {host}\r\n\r\n");
         assert_eq!(Client::send(addr, &request).status(), 200, "{host}");

@@ -97,9 +97,9 @@ impl Hosts {
     }
 
     /// Those that are right on an address.
-    pub(crate) fn on(mut self, local: SocketAddr) -> Hosts {
-        self.is_any &= !local.ip().to_canonical().is_loopback();
-        self
+    pub(crate) fn on(&self, local: SocketAddr) -> Hosts {
+        let is_any = self.is_any && !local.ip().to_canonical().is_loopback();
+        Hosts { names: self.names.clone(), is_any }
     }
 
     /// Whether a request for this host is for this listener. Nothing but a name can have been

@@ -24,7 +24,7 @@ use crate::shard::{Greeter, Greeting, Guest};
 pub(super) struct HttpGreeter {
     options: ListenOptions,
     origins: Origins,
-    hosts: Hosts,
+    pub(super) hosts: Arc<Hosts>,
     retry: Duration,
     policy: Policy,
     heartbeat_form: HeartbeatForm,
@@ -36,7 +36,7 @@ impl HttpGreeter {
         let of = |option| move |why: String| ListenError::Options { option, bounds: why.into() };
         Ok(HttpGreeter {
             origins: Origins::new(&options.cors).map_err(of("cors"))?,
-            hosts: Hosts::new(&options.hosts).map_err(of("hosts"))?,
+            hosts: Arc::new(Hosts::new(&options.hosts).map_err(of("hosts"))?),
             retry: hub.retry,
             policy: hub.policy,
             heartbeat_form: hub.heartbeat_form,
@@ -46,7 +46,7 @@ impl HttpGreeter {
 
     /// The same, on the listener's address.
     pub(super) fn on(self, addr: SocketAddr) -> HttpGreeter {
-        HttpGreeter { hosts: self.hosts.on(addr), ..self }
+        HttpGreeter { hosts: Arc::new(self.hosts.on(addr)), ..self }
     }
 }
 

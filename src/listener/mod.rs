@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use self::greeter::HttpGreeter;
 pub use self::options::{ListenOptions, Overload};
+use crate::http::host::{Host, Hosts};
 use crate::shard::{Command, Door, Shared, Visitor};
 use crate::sys::{ListenSocket, SocketOptions, Stream};
 
@@ -20,6 +21,7 @@ pub struct Listener {
     door: Arc<Door>,
     shared: Arc<Shared>,
     addr: SocketAddr,
+    hosts: Arc<Hosts>,
 }
 
 /// Why a listener did not open.
@@ -65,9 +67,11 @@ impl Listener {
         }
         let socket = bound.map_err(ListenError::Bind)?;
         let addr = socket.local_addr().map_err(ListenError::Bind)?;
-        let door = Arc::new(Door::new(socket, Box::new(greeter.on(addr)), elsewhere));
+        let greeter = greeter.on(addr);
+        let hosts = greeter.hosts.clone();
+        let door = Arc::new(Door::new(socket, Box::new(greeter), elsewhere));
         // From here on, dropping it takes the door from those shards that have it already.
-        let listener = Listener { door, shared, addr };
+        let listener = Listener { door, shared, addr, hosts };
         listener.open_door()?;
         Ok(listener)
     }
@@ -94,6 +98,27 @@ impl Listener {
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
         self.addr
+    }
+
+    /// Whether a request whose `Host`, or the authority of its target in absolute form, is this is
+    /// for this listener, as [`ListenOptions::hosts`] says: for servers of visitors, which on a
+    /// connection that is kept alive see requests that the listener does not. False for what is no
+    /// host with or without a port.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use fanfare::{Hub, ListenOptions, Options};
+    ///
+    /// let hub = Hub::start(Options::default())?;
+    /// let listener = hub.listen("127.0.0.1:0", ListenOptions::default())?;
+    /// assert!(listener.is_named("localhost:8080") && listener.is_named("[::1]"));
+    /// assert!(!listener.is_named("evil.example"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn is_named(&self, authority: &str) -> bool {
+        Host::parse(authority).is_some_and(|host| self.hosts.has(host))
     }
 
     /// Serves a connection that was accepted here or elsewhere, and has sent `visitor.read`, as
