@@ -6,7 +6,9 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use fanfare::{ConnectionFilter, Cors, Hub, ListenError, ListenOptions, Options, Overload, Reason, Topic};
+use fanfare::{
+    ConnectionFilter, Cors, Hub, ListenError, ListenOptions, Options, Overload, Reason, Topic,
+};
 
 use support::{one_shard, serve, serve_with, wait_until, Client, DEADLINE};
 
