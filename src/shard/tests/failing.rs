@@ -37,7 +37,7 @@ fn start(options: Options) -> (Hub, Listener) {
 fn client(addr: SocketAddr, query: &str) -> TcpStream {
     let mut stream = TcpStream::connect(addr).unwrap();
     stream.set_read_timeout(Some(DEADLINE)).unwrap();
-    write!(stream, "GET /events?{query} HTTP/1.0\r\nHost: h\r\n\r\n").unwrap();
+    write!(stream, "GET /events?{query} HTTP/1.0\r\nHost: localhost\r\n\r\n").unwrap();
     let mut head = Vec::new();
     let mut byte = [0];
     while !head.ends_with(b"\r\n\r\n") {
