@@ -331,13 +331,17 @@ fn the_program_counts_a_client_whose_network_goes_silent() {
         command.args(["--heartbeat", "0", "--keepalive", "1s", "--user-timeout", "2s"]);
         Program(command.stdout(Stdio::piped()).spawn().unwrap())
     });
-    let mut line = String::new();
-    BufReader::new(program.0.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
-    let addr = line.trim_end().strip_prefix("listening on http://").unwrap().parse().unwrap();
+    let mut lines = BufReader::new(program.0.stdout.as_mut().unwrap()).lines();
+    let mut address = |start: &str| {
+        let line = lines.next().unwrap().unwrap();
+        line.strip_prefix(start).unwrap_or_else(|| panic!("{line}")).parse().unwrap()
+    };
+    let addr = address("listening on http://");
+    let control = address("control on http://");
     let client = network.at_client(|| Client::get(addr, "/events?topic=a"));
     let timed_out = |count: u32| {
         let sample = format!("\nfanfare_disconnects_total{{reason=\"timed_out\"}} {count}\n");
-        network.at_server(|| metrics(addr)).contains(&sample)
+        network.at_server(|| metrics(control)).contains(&sample)
     };
     assert!(timed_out(0));
     let cut = network.cut(Cut::Silently);
@@ -350,7 +354,7 @@ fn metrics(addr: SocketAddr) -> String {
     let mut stream = TcpStream::connect(addr).unwrap();
     stream.set_read_timeout(Some(DEADLINE)).unwrap();
     stream
-        .write_all(b"GET /metrics HTTP/1.1\r\nHost: server\r\nConnection: close\r\n\r\n")
+        .write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         .unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();

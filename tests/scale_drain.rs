@@ -45,7 +45,7 @@ impl Drop for Server {
 fn ten_thousand_clients_are_told_when_to_come_back_and_closed_over_the_window() {
     let limit = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).unwrap();
-    let (mut server, addr) = start();
+    let (mut server, addr, control) = start();
     let limit = Arc::new(Semaphore::new(CONNECTING_MAX));
     let clients = smol::block_on(within(async {
         let connecting: Vec<_> =
@@ -56,7 +56,7 @@ fn ten_thousand_clients_are_told_when_to_come_back_and_closed_over_the_window() 
         }
         clients
     }));
-    publish(addr, "last");
+    publish(control, "last");
 
     let leaving: Vec<_> = clients.into_iter().map(|client| smol::spawn(leave(client))).collect();
     let begun = Instant::now();
@@ -88,18 +88,22 @@ fn ten_thousand_clients_are_told_when_to_come_back_and_closed_over_the_window() 
     println!("the server ended after {took:.2?} with code 0");
 }
 
-/// Starts the program on a free port of the loopback.
-fn start() -> (Server, SocketAddr) {
+/// Starts the program on free ports of the loopback: for its clients, and for control.
+fn start() -> (Server, SocketAddr, SocketAddr) {
     let ms = |time: Duration| format!("{}ms", time.as_millis());
     let mut command = Command::new(env!("CARGO_BIN_EXE_fanfare"));
     command.args(["serve", "--listen", "127.0.0.1:0", "--log", "warn"]);
     command.args(["--drain-window", &ms(WINDOW), "--drain-patience", &ms(PATIENCE)]);
     command.args(["--retry", &ms(RETRY)]);
     let mut server = Server(command.stdout(Stdio::piped()).spawn().unwrap());
-    let mut line = String::new();
-    BufReader::new(server.0.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
-    let addr = line.trim_end().strip_prefix("listening on http://").unwrap().parse().unwrap();
-    (server, addr)
+    let mut lines = BufReader::new(server.0.stdout.as_mut().unwrap()).lines();
+    let mut address = |start: &str| {
+        let line = lines.next().unwrap().unwrap();
+        line.strip_prefix(start).unwrap_or_else(|| panic!("{line}")).parse().unwrap()
+    };
+    let addr = address("listening on http://");
+    let control = address("control on http://");
+    (server, addr, control)
 }
 
 async fn within<T>(work: impl Future<Output = T>) -> T {

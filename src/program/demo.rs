@@ -39,10 +39,10 @@ pub(crate) fn run(args: &DemoArgs) -> Outcome {
     let (stop, stopped) = mpsc::channel();
     let thread = std::thread::Builder::new().name("fanfare-readings".to_owned());
     let thread = thread.spawn(move || publisher.run(&stopped))?;
+    let page = server.page().map(|page| format!("open {page} in a browser\n")).unwrap_or_default();
     let addr = server.addr();
     server.announce(&format!(
-        "open it in a browser, or: curl -N 'http://{addr}/events?topic=cpu&topic=load'\n\
-         Ctrl-C ends it\n"
+        "{page}or: curl -N 'http://{addr}/events?topic=cpu&topic=load'\nCtrl-C ends it\n"
     ))?;
     ending.wait();
     drop(stop);

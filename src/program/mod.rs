@@ -59,8 +59,8 @@ const EXAMPLES: &str = "\
 Examples:
   fanfare serve
   curl -N 'http://127.0.0.1:8080/events?topic=news'
-  curl -d 'hello' 'http://127.0.0.1:8080/publish?topic=news&event=greeting'
-  tail -f /var/log/syslog | fanfare publish http://127.0.0.1:8080 --topic log";
+  curl -d 'hello' 'http://127.0.0.1:8081/publish?topic=news&event=greeting'
+  tail -f /var/log/syslog | fanfare publish http://127.0.0.1:8081 --topic log";
 
 /// How a subcommand ends.
 type Outcome = Result<ExitCode, Box<dyn Error>>;

@@ -39,7 +39,7 @@ impl Token {
     }
 
     /// Takes a token as it is in a file: white space around it is not part of it.
-    fn parse(text: &str) -> Result<Token, &'static str> {
+    pub(crate) fn parse(text: &str) -> Result<Token, &'static str> {
         let token = text.trim();
         match token.len() {
             0 => Err("the token is empty; give one, or none at all"),

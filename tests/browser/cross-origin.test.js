@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { heardEvents, launch, listen, listening, openForeignPage, openOwnPage } from './chromium.js';
+import { heardEvents, launch, listen, listening, openForeignPage, openOwnPage, openPage } from './chromium.js';
 import { startServer } from './server.js';
 
 let browser;
@@ -48,7 +48,7 @@ test('a page of another origin cannot publish, neither by fetch nor by a form', 
   const server = await startServer(t);
   const own = await openOwnPage(t, browser, server);
   const heard = await listening(own, server.events('news'));
-  const target = `${server.url}/publish?topic=news`;
+  const target = `${server.control}/publish?topic=news`;
 
   const attempts = {
     fetch: (url) => fetch(url, { method: 'POST', mode: 'no-cors', body: 'forged' }).then(() => {}, () => {}),
@@ -75,8 +75,8 @@ test('a page of another origin cannot publish, neither by fetch nor by a form', 
 
 test("the server's own pages can publish", async (t) => {
   const server = await startServer(t);
-  const page = await openOwnPage(t, browser, server);
-  const heard = await listening(page, server.events('news'));
+  const page = await openPage(t, browser, `${server.control}/healthz`);
+  const heard = await listening(page, '/events?topic=news');
   const status = await page.evaluate(async () => (await fetch('/publish?topic=news', { method: 'POST', body: 'from within' })).status);
   assert.equal(status, 200);
   assert.equal((await heardEvents(page, heard, 1))[0].data, 'from within');

@@ -50,7 +50,7 @@ test('an EventSource hears a thousand events in the order in which they were pub
   const page = await openOwnPage(t, browser, server);
   const heard = await listening(page, server.events('even', 'odd'));
   const numbers = Array.from({ length: 1000 }, (_, i) => String(i));
-  const answer = await fetch(`${server.url}/publish`, {
+  const answer = await fetch(`${server.control}/publish`, {
     method: 'POST',
     headers: { 'content-type': 'application/x-ndjson' },
     body: numbers.map((n) => `${JSON.stringify({ topic: n % 2 ? 'odd' : 'even', data: n })}\n`).join(''),

@@ -34,7 +34,7 @@ test('the page is connected, counts events and draws every chart, on phones and 
   await Promise.all(looks.map(({ viewport, colorScheme }) => {
     const look = `${colorScheme}-${viewport.width}`;
     return t.test(`the page works at ${viewport.width} px in ${colorScheme} colours`, async (st) => {
-      const page = await openPage(st, browser, `${server.url}/`, { viewport, colorScheme });
+      const page = await openPage(st, browser, `${server.control}/`, { viewport, colorScheme });
       await connected(page);
       await received(page, EVENTS_FOR_A_PICTURE);
       for (const id of ['connections', 'published', 'delivered']) {
@@ -55,7 +55,7 @@ test('the page is connected, counts events and draws every chart, on phones and 
 
 test('the page needs no sideways scrolling at 320 px, even for the longest words', async (t) => {
   const server = await startServer(t, { command: 'demo' });
-  const page = await openPage(t, browser, `${server.url}/?topic=${'x'.repeat(200)}`, { viewport: { width: 320, height: 600 } });
+  const page = await openPage(t, browser, `${server.control}/?topic=${'x'.repeat(200)}`, { viewport: { width: 320, height: 600 } });
   await page.waitForFunction(() => document.querySelector('#watch-state').textContent === 'Watching');
   await server.publish('x'.repeat(200), 'y'.repeat(5000), { event: 'z'.repeat(200) });
   await page.waitForSelector('#events li');
@@ -64,7 +64,7 @@ test('the page needs no sideways scrolling at 320 px, even for the longest words
 
 test('a topic in the address is watched, and its events are shown as text', async (t) => {
   const server = await startServer(t, { command: 'demo' });
-  const page = await openPage(t, browser, `${server.url}/?topic=${encodeURIComponent('<i>grüße & co')}&topic=b`);
+  const page = await openPage(t, browser, `${server.control}/?topic=${encodeURIComponent('<i>grüße & co')}&topic=b`);
   await page.waitForFunction(() => document.querySelector('#watch-state').textContent === 'Watching');
   const data = '<img src=x onerror="document.title=1">\n  zwei\u2028drei 🎺';
   const id = await server.publish('<i>grüße & co', data, { event: '<b>price' });
@@ -78,7 +78,7 @@ test('a topic in the address is watched, and its events are shown as text', asyn
 
 test('a topic that is entered goes into the address, and the command that the page shows publishes to it', async (t) => {
   const server = await startServer(t, { command: 'demo' });
-  const page = await openPage(t, browser, `${server.url}/`);
+  const page = await openPage(t, browser, `${server.control}/`);
   const topic = "it's 50 % & more/ü";
   await page.fill('#topic', topic);
   await page.keyboard.press('Enter');
@@ -93,7 +93,7 @@ test('a topic that is entered goes into the address, and the command that the pa
 
 test('the page says why a topic cannot be watched, and goes on with the others', async (t) => {
   const server = await startServer(t, { command: 'demo' });
-  const page = await openPage(t, browser, `${server.url}/?topic=news&topic=${encodeURIComponent('a+b')}`);
+  const page = await openPage(t, browser, `${server.control}/?topic=news&topic=${encodeURIComponent('a+b')}`);
   await page.waitForFunction(() => document.querySelector('#watch-state').textContent.startsWith("Refused: the filter has '+'"));
   await page.click("#chips button[aria-label='Stop watching a+b']");
   await page.waitForFunction(() => document.querySelector('#watch-state').textContent === 'Watching');
@@ -103,7 +103,7 @@ test('the page says why a topic cannot be watched, and goes on with the others',
 
 test('the list of events stands still while it is paused, and then shows what came meanwhile', async (t) => {
   const server = await startServer(t, { command: 'demo' });
-  const page = await openPage(t, browser, `${server.url}/?topic=news`);
+  const page = await openPage(t, browser, `${server.control}/?topic=news`);
   await page.waitForFunction(() => document.querySelector('#watch-state').textContent === 'Watching');
   await server.publish('news', 'one');
   await rowAppears(page, 'one');
@@ -118,11 +118,11 @@ test('the list of events stands still while it is paused, and then shows what ca
 
 test('the list of events keeps the last hundred, however many come', async (t) => {
   const server = await startServer(t, { command: 'demo' });
-  const page = await openPage(t, browser, `${server.url}/?topic=flood`);
+  const page = await openPage(t, browser, `${server.control}/?topic=flood`);
   await page.waitForFunction(() => document.querySelector('#watch-state').textContent === 'Watching');
   for (let i = 0; i < 5; i += 1) {
     const lines = Array.from({ length: 100 }, (_, n) => `${JSON.stringify({ topic: 'flood', data: String(i * 100 + n) })}\n`);
-    await fetch(`${server.url}/publish`, { method: 'POST', headers: { 'content-type': 'application/x-ndjson' }, body: lines.join('') });
+    await fetch(`${server.control}/publish`, { method: 'POST', headers: { 'content-type': 'application/x-ndjson' }, body: lines.join('') });
     await rowAppears(page, String(i * 100 + 99));
   }
   assert.deepEqual(await rowTexts(page), Array.from({ length: 100 }, (_, n) => String(499 - n)));
@@ -130,9 +130,9 @@ test('the list of events keeps the last hundred, however many come', async (t) =
 
 test('the page says when the server is away, and comes back with it', async (t) => {
   const port = await freePort();
-  const start = () => startServer(t, { command: 'demo', port, args: ['--retry', '200ms'] });
+  const start = () => startServer(t, { command: 'demo', controlPort: port, args: ['--retry', '200ms'] });
   const first = await start();
-  const page = await openPage(t, browser, `${first.url}/?topic=news`);
+  const page = await openPage(t, browser, `${first.control}/?topic=news`);
   await connected(page);
   await received(page, 1);
   await first.stop();
@@ -153,9 +153,9 @@ test('the page says when the server is away, and comes back with it', async (t) 
 test('the page says so in a line when its streams miss events, whatever the event for that is called', async (t) => {
   const port = await freePort();
   const name = 'what "is" <missing> & why';
-  const start = () => startServer(t, { command: 'demo', port, args: ['--retry', '200ms', '--gap-event', name] });
+  const start = () => startServer(t, { command: 'demo', controlPort: port, args: ['--retry', '200ms', '--gap-event', name] });
   const first = await start();
-  const page = await openPage(t, browser, `${first.url}/?topic=news`);
+  const page = await openPage(t, browser, `${first.control}/?topic=news`);
   await connected(page);
   await received(page, 1);
   assert.equal(await page.isVisible('#gap'), false);
@@ -173,7 +173,7 @@ test('the page says so in a line when its streams miss events, whatever the even
 
 test('everything is reached by keyboard, and shows that it has the focus', async (t) => {
   const server = await startServer(t, { command: 'demo' });
-  const page = await openPage(t, browser, `${server.url}/?topic=news`);
+  const page = await openPage(t, browser, `${server.control}/?topic=news`);
   const wanted = ['cpu', 'memory', 'network', 'load', 'topic', 'Watch', 'Stop watching news', 'copy', 'readings', 'pause', 'events'];
   const found = [];
   for (let i = 0; i < wanted.length; i += 1) {
@@ -190,7 +190,7 @@ test('everything is reached by keyboard, and shows that it has the focus', async
 
 test('the past of a chart is read with the arrow keys', async (t) => {
   const server = await startServer(t, { command: 'demo' });
-  const page = await openPage(t, browser, `${server.url}/`);
+  const page = await openPage(t, browser, `${server.control}/`);
   await received(page, 16);
   const chart = page.locator('canvas[data-chart=cpu]');
   await chart.focus();
@@ -203,7 +203,7 @@ test('the past of a chart is read with the arrow keys', async (t) => {
 test('nothing is animated for those who want no motion', async (t) => {
   const server = await startServer(t, { command: 'demo' });
   for (const [reducedMotion, animation] of [['reduce', 'none'], ['no-preference', 'breathe']]) {
-    const page = await openPage(t, browser, `${server.url}/`, { reducedMotion });
+    const page = await openPage(t, browser, `${server.control}/`, { reducedMotion });
     await connected(page);
     const name = await page.$eval('#state', (state) => {
       state.dataset.state = 'reconnecting';

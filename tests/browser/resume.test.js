@@ -178,7 +178,7 @@ test('a silent stream fires nothing in the page, but has it come back with the n
 
 /** Publishes events in their order. */
 async function publishAll(server, events) {
-  const answer = await fetch(`${server.url}/publish`, {
+  const answer = await fetch(`${server.control}/publish`, {
     method: 'POST',
     headers: { 'content-type': 'application/x-ndjson' },
     body: events.map((event) => `${JSON.stringify(event)}\n`).join(''),

@@ -22,27 +22,38 @@ export const CASES = JSON.parse(
   what, event, data: data.repeat(times), arrives: arrives.repeat(times),
 }));
 
-/** Starts the program, and ends it with the test `t`. */
-export async function startServer(t, { command = 'serve', args = [], port = 0 } = {}) {
-  const child = spawn(BIN, [command, '--log', 'warn', '--listen', `127.0.0.1:${port}`, ...args], {
+/**
+ * Starts the program, and ends it with the test `t`. `port` is the public listener's, and
+ * `controlPort` the control listener's.
+ */
+export async function startServer(t, { command = 'serve', args = [], port = 0, controlPort = 0 } = {}) {
+  const places = ['--listen', `127.0.0.1:${port}`, '--control-listen', `127.0.0.1:${controlPort}`];
+  const child = spawn(BIN, [command, '--log', 'warn', ...places, ...args], {
     stdio: ['ignore', 'pipe', 'inherit'],
     env: Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('FANFARE_'))),
   });
   const ended = once(child, 'exit');
   t.after(() => child.kill('SIGKILL'));
-  const lines = createInterface({ input: child.stdout });
-  const first = await withDeadline('its first line', Promise.race([
-    once(lines, 'line').then(([line]) => line),
-    ended.then(([code]) => { throw new Error(`${BIN} ${command} ended at once with ${code}`); }),
-  ]));
-  const url = /^listening on (http:\/\/127\.0\.0\.1:\d+)$/.exec(first)?.[1];
-  assert.ok(url, `the first line is ${JSON.stringify(first)}`);
-  return new Server(url, child, ended);
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  const line = async (form) => {
+    const { value } = await withDeadline('its next line', Promise.race([
+      lines.next(),
+      ended.then(([code]) => { throw new Error(`${BIN} ${command} ended at once with ${code}`); }),
+    ]));
+    const found = form.exec(value)?.[1];
+    assert.ok(found, `the line is ${JSON.stringify(value)}`);
+    return found;
+  };
+  const url = await line(/^listening on (http:\/\/127\.0\.0\.1:\d+)$/);
+  const control = await line(/^control on (http:\/\/127\.0\.0\.1:\d+)$/);
+  return new Server(url, control, child, ended);
 }
 
 class Server {
-  constructor(url, child, ended) {
+  constructor(url, control, child, ended) {
     this.url = url;
+    /** The address of its control listener: the page, and publishing. */
+    this.control = control;
     this.child = child;
     this.ended = ended;
   }
@@ -54,7 +65,7 @@ class Server {
 
   /** Publishes one event and returns its id. */
   async publish(topic, data, fields = {}) {
-    const answer = await fetch(`${this.url}/publish?${new URLSearchParams({ topic, ...fields })}`, {
+    const answer = await fetch(`${this.control}/publish?${new URLSearchParams({ topic, ...fields })}`, {
       method: 'POST',
       body: data,
     });

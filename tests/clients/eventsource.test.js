@@ -90,7 +90,7 @@ test('the package eventsource hears each event once, and in order, however often
   for (let n = 0; n < published.length; n += 50) {
     const lines = published.slice(n, n + 50).map((data, i) => `${JSON.stringify({ topic: 'ab'[i % 2], data })}\n`);
     const headers = { 'content-type': 'application/x-ndjson' };
-    const answer = await fetch(`${server.url}/publish`, { method: 'POST', headers, body: lines.join('') });
+    const answer = await fetch(`${server.control}/publish`, { method: 'POST', headers, body: lines.join('') });
     assert.deepEqual(await answer.json(), { published: 50 });
   }
   const heard = [];

@@ -48,12 +48,15 @@ class Server:
             env=inherited | (env or {}),
         )
         assert self.process.stdout
-        first = read_until(self.process.stdout, lambda seen: b"\n" in seen).decode()
-        match = re.match(r"listening on (http://127\.0\.0\.1:(\d+))\n", first)
+        said = read_until(self.process.stdout, lambda seen: seen.count(b"\n") >= 2).decode()
+        address = r"(http://127\.0\.0\.1:(\d+))\n"
+        match = re.match(f"listening on {address}control on {address}", said)
         if not match:
             self.kill()
-            raise AssertionError(f"the first line is {first!r}")
+            raise AssertionError(f"the first lines are {said!r}")
         self.url, self.port = match[1], int(match[2])
+        # The control listener, where events are published and metrics read.
+        self.control, self.control_port = match[3], int(match[4])
 
     def events(self, *topics: str) -> str:
         """The address of a stream of these topics."""
@@ -71,13 +74,13 @@ class Server:
     def post(self, target: str, data: str | bytes, **headers: str) -> dict[str, Any]:
         body = data.encode() if isinstance(data, str) else data
         headers = {name.replace("_", "-"): value for name, value in headers.items()}
-        request = urllib.request.Request(self.url + target, body, headers, method="POST")
+        request = urllib.request.Request(self.control + target, body, headers, method="POST")
         with urllib.request.urlopen(request, timeout=DEADLINE_S) as response:
             return json.load(response)
 
     def metrics(self) -> dict[str, float]:
         """Every sample, by its name with its labels."""
-        with urllib.request.urlopen(f"{self.url}/metrics", timeout=DEADLINE_S) as response:
+        with urllib.request.urlopen(f"{self.control}/metrics", timeout=DEADLINE_S) as response:
             text = response.read().decode()
         samples = (line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
         return {name: float(value) for name, value in samples}

@@ -54,8 +54,9 @@ class Head(NamedTuple):
 class Client:
     """One connection to the server, and the bytes that came out of it."""
 
-    def __init__(self, server: Server) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", server.port), DEADLINE_S)
+    def __init__(self, server: Server, *, control: bool = False) -> None:
+        port = server.control_port if control else server.port
+        self.socket = socket.create_connection(("127.0.0.1", port), DEADLINE_S)
         self.seen = b""
         self.ended = False
 

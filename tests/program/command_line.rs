@@ -1,6 +1,5 @@
 //! The command line, signals and exit codes.
 
-use std::io::BufRead;
 use std::time::{Duration, Instant};
 
 use crate::http::{post, Connection};
@@ -26,6 +25,7 @@ fn help_says_what_there_is_and_which_variables() {
         "[default: 15s]",
         "--cors",
         "come-again",
+        "FANFARE_CONTROL_LISTEN",
         "programs of this machine",
     ] {
         assert!(serve.contains(word), "{word} in {serve}");
@@ -46,6 +46,9 @@ fn what_cannot_be_is_a_usage_error() {
         (&["serve"], Some(("FANFARE_HEARTBEAT", "soon")), "500ms, 15s"),
         (&["publish", "https://localhost", "--topic", "a"], None, "HTTPS"),
         (&["publish", "http://localhost", "--topic", "a#"], None, "topic"),
+        (&["serve", "--control-listen", "8081"], None, "HOST:PORT, unix:/PATH or off"),
+        (&["serve", "--control-listen", "0.0.0.0:0"], None, "needs a publish token"),
+        (&["serve", "--host", "a.example:80"], None, "without a port"),
         (&["nonsense"], None, "nonsense"),
     ] {
         let mut command = fanfare(arguments);
@@ -94,10 +97,10 @@ fn a_signal_ends_it_cleanly_and_its_streams_with_it() {
     for signal in ["TERM", "INT"] {
         let mut server = Server::start(&[]);
         let mut client = Client::get(server.addr, "/events?topic=a");
-        let mut idle = Connection::open(server.addr);
+        let mut idle = Connection::open(server.control);
         idle.send("GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n");
         assert_eq!(idle.answer().status, 200);
-        assert_eq!(crate::http::publish(server.addr, "?topic=a", "last").status, 200);
+        assert_eq!(crate::http::publish(server.control, "?topic=a", "last").status, 200);
         server.process.signal(signal);
         assert_eq!(client.data(), "last");
         assert!(client.ends_cleanly());
@@ -138,8 +141,8 @@ fn a_second_signal_ends_the_draining_at_once() {
 fn a_second_signal_ends_it_at_once() {
     let mut server = Server::start(&[]);
     // A request that goes on for which it would wait.
-    let mut connection = Connection::open(server.addr);
-    let request = post(server.addr, "?topic=a", "Expect: 100-continue\r\n", "x");
+    let mut connection = Connection::open(server.control);
+    let request = post(server.control, "?topic=a", "Expect: 100-continue\r\n", "x");
     connection.send(&request[..request.len() - 1]);
     assert!(connection.head().starts_with("HTTP/1.1 100"));
     server.process.signal("TERM");
@@ -151,13 +154,13 @@ fn a_second_signal_ends_it_at_once() {
 
 #[test]
 fn the_demo_publishes_readings_and_says_where() {
-    let server = Server::of(&mut fanfare(&["demo", "--listen", "127.0.0.1:0", "--log", "off"]));
-    let mut hint = String::new();
-    let Server { addr, mut out, mut process } = server;
-    for _ in 0..2 {
-        out.read_line(&mut hint).unwrap();
-    }
-    assert!(hint.contains("curl") && hint.contains("Ctrl-C"), "{hint}");
+    let demo = &mut fanfare(&["demo", "--listen", "127.0.0.1:0", "--log", "off"]);
+    let mut server = Server::of(demo);
+    let hints = [server.line(), server.line(), server.line()];
+    let Server { addr, control, mut process, .. } = server;
+    assert_eq!(hints[0], format!("open http://{control}/ in a browser"));
+    assert!(hints[1].contains("curl") && hints[2].contains("Ctrl-C"), "{hints:?}");
+    assert_eq!(crate::http::get(control, "/").status, 200);
     for (topic, name, field) in [
         ("load", "message", "\"fifteen\":"),
         ("cpu", "cpu", "\"busy\":"),

@@ -12,18 +12,19 @@ fn json_of(answer: &Answer) -> Value {
 }
 
 fn list(server: &Server, query: &str) -> Vec<Value> {
-    let answer = json_of(&get(server.addr, &format!("/connections{query}")));
+    let answer = json_of(&get(server.control, &format!("/connections{query}")));
     answer["connections"].as_array().unwrap().clone()
 }
 
 fn delete(server: &Server, query: &str) -> Answer {
-    let request = format!("DELETE /connections{query} HTTP/1.1\r\nHost: {}\r\n\r\n", server.addr);
-    exchange(server.addr, &request)
+    let request =
+        format!("DELETE /connections{query} HTTP/1.1\r\nHost: {}\r\n\r\n", server.control);
+    exchange(server.control, &request)
 }
 
 fn put(server: &Server, query: &str) -> Answer {
-    let request = format!("PUT /connections{query} HTTP/1.1\r\nHost: {}\r\n\r\n", server.addr);
-    exchange(server.addr, &request)
+    let request = format!("PUT /connections{query} HTTP/1.1\r\nHost: {}\r\n\r\n", server.control);
+    exchange(server.control, &request)
 }
 
 fn disconnected(server: &Server, query: &str) -> u64 {
@@ -37,7 +38,7 @@ fn connections_are_listed_and_ended_by_id_topic_and_tag() {
     let mut others: Vec<Client> = ["/events?topic=a", "/events?topic=b&tag=z", "/events?topic=c"]
         .map(|path| Client::get(server.addr, path))
         .into();
-    publish(server.addr, "?topic=a", "hello");
+    publish(server.control, "?topic=a", "hello");
     assert_eq!((first.data(), others[0].data()), ("hello".to_owned(), "hello".to_owned()));
 
     assert_eq!(list(&server, "").len(), 4);
@@ -58,8 +59,8 @@ fn connections_are_listed_and_ended_by_id_topic_and_tag() {
         { "topic": "b", "subscribers": 1 },
         { "topic": "c", "subscribers": 1 },
     ] });
-    assert_eq!(json_of(&get(server.addr, "/topics")), topics);
-    let a = json_of(&get(server.addr, "/topics?topic=a"));
+    assert_eq!(json_of(&get(server.control, "/topics")), topics);
+    let a = json_of(&get(server.control, "/topics?topic=a"));
     assert_eq!(a, json!({ "topics": [{ "topic": "a", "subscribers": 2 }] }));
 
     let by_id = format!("?id={}&retry=60000", one["id"].as_str().unwrap());
@@ -82,7 +83,7 @@ fn topics_of_a_live_stream_are_changed_by_its_id() {
         |query: &str| json_of(&put(&server, &format!("?id={id}{query}")))["changed"].clone();
     assert_eq!(changed("&topic=b&topic=c/%23"), json!(1));
     for topic in ["a", "b", "c/d"] {
-        publish(server.addr, &format!("?topic={topic}"), topic);
+        publish(server.control, &format!("?topic={topic}"), topic);
     }
     assert_eq!([client.data(), client.data()], ["b", "c/d"]);
     assert_eq!(list(&server, "?topic=a"), Vec::<Value>::new());
@@ -105,7 +106,7 @@ fn the_slow_client_is_listed_first_among_those_that_lag() {
     let slow = Client::get(server.addr, "/events?topic=a&tag=slow");
     let data = "x".repeat(1 << 20);
     wait_until("it lags", || {
-        assert_eq!(publish(server.addr, "?topic=a", &data).status, 200);
+        assert_eq!(publish(server.control, "?topic=a", &data).status, 200);
         assert_eq!(reader.data().len(), data.len());
         !list(&server, "?lagging=1").is_empty()
     });
@@ -127,7 +128,7 @@ fn nonsense_is_refused_with_the_reason_and_ends_nobody() {
         assert!(answer.body.starts_with("{\"error\":\""), "{answer:?}");
     }
     for path in ["/connections?limit=10001", "/connections?lagging=x", "/topics?limit=-1"] {
-        assert_eq!(get(server.addr, path).status, 400, "{path}");
+        assert_eq!(get(server.control, path).status, 400, "{path}");
     }
     for (request, allow) in [
         ("POST /connections?all=1", "GET, HEAD, PUT, DELETE"),
@@ -136,7 +137,7 @@ fn nonsense_is_refused_with_the_reason_and_ends_nobody() {
         ("POST /topics", "GET, HEAD"),
     ] {
         let answer =
-            exchange(server.addr, &format!("{request} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"));
+            exchange(server.control, &format!("{request} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"));
         assert_eq!((answer.status, answer.field("allow")), (405, Some(allow)), "{request}");
     }
     assert_eq!(server.metric("fanfare_connections"), 1.0);
@@ -156,8 +157,8 @@ fn who_may_not_publish_may_neither_see_nor_end_connections() {
     ];
     for request in requests {
         let ask = |server: &Server, fields: &str| {
-            let host = format!("Host: {}\r\n", server.addr);
-            exchange(server.addr, &format!("{request} HTTP/1.1\r\n{host}{fields}\r\n")).status
+            let host = format!("Host: {}\r\n", server.control);
+            exchange(server.control, &format!("{request} HTTP/1.1\r\n{host}{fields}\r\n")).status
         };
         assert_eq!(ask(&with_token, ""), 401, "{request}");
         assert_eq!(ask(&with_token, "Authorization: Bearer x\r\n"), 401, "{request}");

@@ -9,13 +9,13 @@ use crate::support::Client;
 #[test]
 fn health_and_metrics_are_answered_and_the_metrics_count() {
     let server = Server::start(&[]);
-    let health = get(server.addr, "/healthz");
+    let health = get(server.control, "/healthz");
     assert_eq!((health.status, &*health.body), (200, "ok\n"));
 
     let mut client = Client::get(server.addr, "/events?topic=a");
-    assert_eq!(publish(server.addr, "?topic=a", "x").status, 200);
+    assert_eq!(publish(server.control, "?topic=a", "x").status, 200);
     assert_eq!(client.data(), "x");
-    let answer = get(server.addr, "/metrics");
+    let answer = get(server.control, "/metrics");
     assert_eq!(answer.field("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
     assert_eq!(server.metric("fanfare_connections"), 1.0);
     assert_eq!(server.metric("fanfare_published_events_total"), 1.0);
@@ -29,7 +29,7 @@ fn health_and_metrics_are_answered_and_the_metrics_count() {
 #[test]
 fn the_page_may_load_nothing_from_elsewhere() {
     let server = Server::start(&[]);
-    let page = get(server.addr, "/");
+    let page = get(server.control, "/");
     assert_eq!(page.status, 200);
     assert_eq!(page.field("content-type"), Some("text/html; charset=utf-8"));
     assert_eq!(page.field("x-content-type-options"), Some("nosniff"));
@@ -47,13 +47,14 @@ fn what_is_not_there_is_said_in_json() {
     for (method, path, status, allow) in [
         ("GET", "/nothing", 404, None),
         ("GET", "/events/", 404, None),
+        ("POST", "/healthz", 405, Some("GET, HEAD")),
         ("GET", "/publish?topic=a", 405, Some("POST")),
         ("OPTIONS", "/publish", 405, Some("POST")),
         ("DELETE", "/metrics", 405, Some("GET, HEAD")),
         ("POST", "/", 405, Some("GET, HEAD")),
     ] {
         let request = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
-        let answer = exchange(server.addr, &request);
+        let answer = exchange(server.control, &request);
         assert_eq!((answer.status, answer.field("allow")), (status, allow), "{method} {path}");
         assert!(answer.body.starts_with("{\"error\":\""), "{answer:?}");
         assert_eq!(answer.field("access-control-allow-origin"), None);
@@ -63,7 +64,7 @@ fn what_is_not_there_is_said_in_json() {
 #[test]
 fn head_has_the_length_and_no_content_and_the_connection_goes_on() {
     let server = Server::start(&[]);
-    let mut connection = Connection::open(server.addr);
+    let mut connection = Connection::open(server.control);
     connection
         .send("HEAD /healthz HTTP/1.1\r\nHost: localhost\r\n\r\nGET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n");
     let head = connection.head();
@@ -74,7 +75,7 @@ fn head_has_the_length_and_no_content_and_the_connection_goes_on() {
 #[test]
 fn a_connection_of_http_1_0_is_closed_after_its_answer() {
     let server = Server::start(&[]);
-    let mut connection = Connection::open(server.addr);
+    let mut connection = Connection::open(server.control);
     connection.send("GET /healthz HTTP/1.0\r\n\r\n");
     assert_eq!(connection.answer().body, "ok\n");
     assert!(connection.is_closed());
@@ -85,13 +86,13 @@ fn one_control_connection_too_many_is_turned_away_and_the_others_live_on() {
     let server = Server::start(&[]);
     let mut connections: Vec<Connection> = (0..256)
         .map(|_| {
-            let mut connection = Connection::open(server.addr);
+            let mut connection = Connection::open(server.control);
             connection.send("GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n");
             assert_eq!(connection.answer().status, 200);
             connection
         })
         .collect();
-    let refused = get(server.addr, "/healthz");
+    let refused = get(server.control, "/healthz");
     assert_eq!((refused.status, refused.field("retry-after")), (503, Some("1")));
     connections[0].send("GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n");
     assert_eq!(connections[0].answer().status, 200);
@@ -101,7 +102,7 @@ fn one_control_connection_too_many_is_turned_away_and_the_others_live_on() {
     connections.truncate(255);
     let mut status = 503;
     crate::support::wait_until("there is room again", || {
-        status = get(server.addr, "/healthz").status;
+        status = get(server.control, "/healthz").status;
         status == 200
     });
 }
@@ -109,13 +110,13 @@ fn one_control_connection_too_many_is_turned_away_and_the_others_live_on() {
 #[test]
 fn a_slow_request_delays_nobody() {
     let server = Server::start(&[]);
-    let mut slow = Connection::open(server.addr);
-    let request = post(server.addr, "?topic=a", "", "slow");
+    let mut slow = Connection::open(server.control);
+    let request = post(server.control, "?topic=a", "", "slow");
     let (first, last) = request.split_at(request.len() - 1);
     for byte in first.as_bytes() {
         slow.send([*byte]);
     }
-    assert_eq!(publish(server.addr, "?topic=a", "quick").status, 200);
+    assert_eq!(publish(server.control, "?topic=a", "quick").status, 200);
     assert_eq!(server.metric("fanfare_published_events_total"), 1.0);
     slow.send(last);
     assert_eq!(slow.answer().status, 200);
@@ -125,8 +126,8 @@ fn a_slow_request_delays_nobody() {
 #[test]
 fn requests_that_go_on_may_end_when_the_program_does() {
     let mut server = Server::start(&[]);
-    let mut connection = Connection::open(server.addr);
-    let request = post(server.addr, "?topic=a", "Expect: 100-continue\r\n", "x");
+    let mut connection = Connection::open(server.control);
+    let request = post(server.control, "?topic=a", "Expect: 100-continue\r\n", "x");
     let (head, content) = request.split_at(request.len() - 1);
     connection.send(head);
     // From now on the request is being served.

@@ -20,15 +20,15 @@ fn by_default_everything_ends_within_8_seconds_whoever_does_not_read() {
     let stalled = Client::get(server.addr, "/events?topic=a&topic=b");
     let data = "x".repeat(500_000);
     wait_until("one lags", || {
-        assert_eq!(publish(server.addr, "?topic=b", &data).status, 200);
+        assert_eq!(publish(server.control, "?topic=b", &data).status, 200);
         server.metric("fanfare_lagging_connections") > 0.0
     });
     // One that reads now and then, and never has everything.
     let slow = Client::get(server.addr, "/events?topic=b&last=1000");
-    assert_eq!(publish(server.addr, "?topic=a", "last").status, 200);
+    assert_eq!(publish(server.control, "?topic=a", "last").status, 200);
     // A request whose content does not come.
-    let mut going_on = Connection::open(server.addr);
-    let request = post(server.addr, "?topic=a", "Expect: 100-continue\r\n", "x");
+    let mut going_on = Connection::open(server.control);
+    let request = post(server.control, "?topic=a", "Expect: 100-continue\r\n", "x");
     going_on.send(&request[..request.len() - 1]);
     assert!(going_on.head().starts_with("HTTP/1.1 100"));
     let begun = Instant::now();
@@ -67,7 +67,7 @@ fn a_hangup_that_was_ignored_at_the_start_stays_so() {
     // Twice: a second signal would end it at once.
     server.process.signal("HUP");
     server.process.signal("HUP");
-    assert_eq!(publish(server.addr, "?topic=a", "still here").status, 200);
+    assert_eq!(publish(server.control, "?topic=a", "still here").status, 200);
     assert_eq!(client.data(), "still here");
     server.process.signal("TERM");
     assert!(client.ends_cleanly());

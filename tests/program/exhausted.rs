@@ -54,9 +54,9 @@ fn where_descriptors_are_few_clients_beyond_them_are_told_to_come_again_and_cont
         assert!(right && answer.contains("\r\n\r\nretry: "), "{answer:?}");
         beyond.push(connection);
     }
-    assert_eq!(get(server.addr, "/healthz").status, 200);
+    assert_eq!(get(server.control, "/healthz").status, 200);
     assert_eq!(server.metric("fanfare_connections") as usize, most);
-    assert_eq!(publish(server.addr, "?topic=a", "to all").status, 200);
+    assert_eq!(publish(server.control, "?topic=a", "to all").status, 200);
     for client in &mut clients {
         assert_eq!(client.data(), "to all");
     }
@@ -134,7 +134,7 @@ fn out_of_descriptors_nobody_hangs_and_the_server_accepts_again_when_there_are_s
     limit_descriptors(&server.process, before);
     let mut late = Client::get(server.addr, "/events?topic=a");
     wait_until("those who left are gone", || server.metric("fanfare_connections") == 11.0);
-    assert_eq!(publish(server.addr, "?topic=a", "still here").status, 200);
+    assert_eq!(publish(server.control, "?topic=a", "still here").status, 200);
     clients.drain(..20);
     for client in clients.iter_mut().chain([&mut late]) {
         assert_eq!(client.data(), "still here");

@@ -45,14 +45,15 @@ fn a_line_shows_at_once_while_the_input_stays_open() {
 
 #[test]
 fn a_server_that_restarts_in_the_middle_is_waited_for() {
-    let mut server = Server::start(&[]);
+    // Nobody else takes a port of this address while nothing listens there.
+    let mut server = Server::start(&["--control-listen", "127.0.77.1:0"]);
     let (process, mut stdin) = publish(&server.url(), &["--topic", "log", "--retries", "100"]);
     stdin.write_all(b"before\n").unwrap();
     server.wait_for_metric("fanfare_published_events_total", 1.0);
-    let addr = server.addr;
+    let addr = server.control;
     server.process.kill();
     stdin.write_all(b"between\n").unwrap();
-    let server = Server::at(addr);
+    let server = Server::controlled_at(addr);
     stdin.write_all(b"after\n").unwrap();
     // Connected in time or not, what is published is counted.
     server.wait_for_metric("fanfare_published_events_total", 2.0);
@@ -63,7 +64,7 @@ fn a_server_that_restarts_in_the_middle_is_waited_for() {
 
 #[test]
 fn what_was_under_way_when_a_connection_broke_is_sent_again_and_that_is_said() {
-    let broken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let broken = TcpListener::bind("127.0.77.2:0").unwrap();
     let addr = broken.local_addr().unwrap();
     let (process, mut stdin) =
         publish(&format!("http://{addr}"), &["--topic", "log", "--retries", "100"]);
@@ -72,7 +73,7 @@ fn what_was_under_way_when_a_connection_broke_is_sent_again_and_that_is_said() {
     let mut bytes = [0; 1];
     broken.accept().unwrap().0.read_exact(&mut bytes).unwrap();
     drop(broken);
-    let server = Server::at(addr);
+    let server = Server::controlled_at(addr);
     server.wait_for_metric("fanfare_published_events_total", 1.0);
     drop(stdin);
     let output = process.output();

@@ -49,7 +49,7 @@ fn a_standard_error_that_nobody_reads_stops_neither_requests_nor_the_end() {
     let mut refused = 0;
     wait_until("lines of the log are lost", || {
         for _ in 0..50 {
-            assert_eq!(publish(server.addr, "", "no topic").status, 400);
+            assert_eq!(publish(server.control, "", "no topic").status, 400);
             drop(Client::get(server.addr, "/events?topic=a"));
         }
         refused += 50;
@@ -57,7 +57,7 @@ fn a_standard_error_that_nobody_reads_stops_neither_requests_nor_the_end() {
     });
     assert!(refused > 500, "the pipe or the queue takes too little: {refused}");
     let mut client = Client::get(server.addr, "/events?topic=a");
-    assert_eq!(publish(server.addr, "?topic=a", "heard").status, 200);
+    assert_eq!(publish(server.control, "?topic=a", "heard").status, 200);
     assert_eq!(client.data(), "heard");
     let begun = Instant::now();
     server.process.signal("TERM");
@@ -76,7 +76,7 @@ fn lines_that_were_lost_are_counted_in_the_log_once_it_moves_again() {
     let mut server = Server::of(command.stderr(writer));
     drop(command);
     wait_until("lines of the log are lost", || {
-        (0..50).for_each(|_| drop(publish(server.addr, "", "no topic")));
+        (0..50).for_each(|_| drop(publish(server.control, "", "no topic")));
         server.metric("fanfare_lost_log_lines_total") > 0.0
     });
     let read = std::thread::spawn(move || {
@@ -85,7 +85,7 @@ fn lines_that_were_lost_are_counted_in_the_log_once_it_moves_again() {
         rest
     });
     // The first line that finds room again tells.
-    publish(server.addr, "", "no topic");
+    publish(server.control, "", "no topic");
     server.process.signal("TERM");
     assert_eq!(server.process.end().code(), Some(0));
     let rest = read.join().unwrap();
@@ -119,13 +119,13 @@ fn a_thousand_refused_requests_are_a_few_lines() {
     let (mut server, log) = with_log(&["--log", "info"]);
     let mut idle: Vec<Connection> = Vec::new();
     for _ in 0..300 {
-        let mut connection = Connection::open(server.addr);
-        connection.send("GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n");
+        let mut connection = Connection::open(server.control);
+        connection.send("GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n");
         connection.answer();
         idle.push(connection);
     }
     for _ in 0..1000 {
-        get(server.addr, "/healthz");
+        get(server.control, "/healthz");
     }
     server.process.signal("TERM");
     assert_eq!(server.process.end().code(), Some(0));
@@ -147,7 +147,7 @@ fn out_of_descriptors_for_two_seconds_is_a_few_lines() {
     }
     limit_descriptors(&server.process, before);
     let mut late = Client::get(server.addr, "/events?topic=a");
-    assert_eq!(publish(server.addr, "?topic=a", "still here").status, 200);
+    assert_eq!(publish(server.control, "?topic=a", "still here").status, 200);
     assert_eq!(late.data(), "still here");
     drop(clients);
     server.process.signal("TERM");

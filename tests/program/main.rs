@@ -11,6 +11,7 @@ mod command_line;
 mod connections;
 mod control;
 mod ending;
+mod entrances;
 mod exhausted;
 mod http;
 mod lines;

@@ -82,11 +82,15 @@ impl Drop for Running {
     }
 }
 
-/// A server on a port of the loopback.
+/// A server on ports of the loopback.
 pub struct Server {
     pub process: Running,
     pub addr: SocketAddr,
-    /// What it writes after the line that says where it listens.
+    /// Its control listener; the public one if that is not a TCP listener.
+    pub control: SocketAddr,
+    /// What it says how to publish, if it does.
+    pub publish: String,
+    /// What it writes after the lines that say where it listens.
     pub out: BufReader<std::process::ChildStdout>,
 }
 
@@ -102,12 +106,28 @@ impl Server {
         Server::of(command.env("FANFARE_PUBLISH_TOKEN", token))
     }
 
-    /// A server at an address that was another's before. The other may still be letting go of it.
-    pub fn at(addr: SocketAddr) -> Server {
-        Server::of(&mut fanfare(&["serve", "--listen", &addr.to_string(), "--log", "off"]))
+    /// A server with the control listener at an address that was another's before. The other may
+    /// still be letting go of it.
+    pub fn controlled_at(addr: SocketAddr) -> Server {
+        Server::start(&["--control-listen", &addr.to_string()])
     }
 
+    /// A server that prints where it listens, where it is controlled and how to publish.
     pub fn of(command: &mut Command) -> Server {
+        let mut server = Server::without_control(command);
+        let way = server.line();
+        let way = way.strip_prefix("control on ").unwrap_or_else(|| panic!("{way:?}"));
+        if let Some(addr) = way.strip_prefix("http://") {
+            server.control = addr.parse().unwrap();
+        }
+        let publish = server.line();
+        let publish = publish.strip_prefix("publish: ").unwrap_or_else(|| panic!("{publish:?}"));
+        server.publish = publish.to_owned();
+        server
+    }
+
+    /// A server of which no more than its first line is expected.
+    pub fn without_control(command: &mut Command) -> Server {
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut out = BufReader::new(child.stdout.take().unwrap());
         let process = Running(child);
@@ -115,16 +135,24 @@ impl Server {
         out.read_line(&mut line).unwrap();
         let addr = line.strip_prefix("listening on http://").map(|addr| addr.trim_end().parse());
         let addr = addr.unwrap_or_else(|| panic!("{line:?}")).unwrap();
-        Server { process, addr, out }
+        Server { process, addr, control: addr, publish: String::new(), out }
     }
 
+    /// The next line that it writes.
+    pub fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.out.read_line(&mut line).unwrap();
+        line.trim_end().to_owned()
+    }
+
+    /// Where `fanfare publish` finds it.
     pub fn url(&self) -> String {
-        format!("http://{}", self.addr)
+        format!("http://{}", self.control)
     }
 
     /// A number that its metrics have.
     pub fn metric(&self, name: &str) -> f64 {
-        let answer = crate::http::get(self.addr, "/metrics");
+        let answer = crate::http::get(self.control, "/metrics");
         let sample = |line: &str| line.strip_prefix(name)?.trim().parse().ok();
         answer.body.lines().find_map(sample).unwrap_or_else(|| panic!("no {name} in {answer:?}"))
     }

@@ -8,14 +8,14 @@ use crate::support::Client;
 fn an_event_arrives_with_all_that_the_query_says_and_its_id_is_answered() {
     let server = Server::start(&[]);
     let mut client = Client::get(server.addr, "/events?topic=a/b%20c");
-    let answer = publish(server.addr, "?topic=a/b%20c&event=tick&key=k&retry=1500", "one\ntwo");
+    let answer = publish(server.control, "?topic=a/b%20c&event=tick&key=k&retry=1500", "one\ntwo");
     assert_eq!((answer.status, answer.field("content-type")), (200, Some("application/json")));
     let message = client.next();
     assert_eq!((&*message.name, &*message.data), ("tick", "one\ntwo"));
     assert_eq!(answer.body, format!("{{\"id\":\"{}\"}}\n", message.last_id));
     assert_eq!(client.retry(), Some(1500));
 
-    let answer = publish(server.addr, "?topic=a/b+c&id=my+%22id%22", "");
+    let answer = publish(server.control, "?topic=a/b+c&id=my+%22id%22", "");
     assert_eq!(answer.body, "{\"id\":\"my \\\"id\\\"\"}\n");
     let message = client.next();
     assert_eq!((&*message.data, &*message.last_id), ("", "my \"id\""));
@@ -27,7 +27,7 @@ fn lines_are_published_in_their_order_and_counted() {
     let mut client = Client::get(server.addr, "/events?topic=a&topic=b");
     let lines = "{\"topic\":\"a\",\"data\":\"1\",\"event\":\"e\"}\r\n\n\
                  {\"topic\":\"b\",\"data\":\"2\",\"id\":\"x\"}\n{\"data\":\"3\",\"topic\":\"a\"}";
-    let answer = publish_lines(server.addr, lines);
+    let answer = publish_lines(server.control, lines);
     assert_eq!((answer.status, &*answer.body), (200, "{\"published\":3}\n"));
     let messages = [client.next(), client.next(), client.next()];
     assert_eq!(messages.each_ref().map(|m| &*m.data), ["1", "2", "3"]);
@@ -45,7 +45,7 @@ fn at_a_bad_line_it_stops_and_says_which_why_and_how_many_came_before() {
         ("{\"topic\":", 400, "EOF while parsing a value"),
     ] {
         let before = server.metric("fanfare_published_events_total");
-        let answer = publish_lines(server.addr, &format!("{good}{good}\n{bad}\n{good}{good}"));
+        let answer = publish_lines(server.control, &format!("{good}{good}\n{bad}\n{good}{good}"));
         assert_eq!(answer.status, status, "{answer:?}");
         assert!(answer.body.starts_with("{\"error\":\"line 4: "), "{answer:?}");
         assert!(answer.body.contains(why), "{answer:?}");
@@ -58,18 +58,18 @@ fn at_a_bad_line_it_stops_and_says_which_why_and_how_many_came_before() {
 fn lines_are_published_as_they_come_and_a_broken_off_line_is_not() {
     let server = Server::start(&[]);
     let mut client = Client::get(server.addr, "/events?topic=a");
-    let mut connection = Connection::open(server.addr);
+    let mut connection = Connection::open(server.control);
     let chunk = |text: &str| format!("{:x}\r\n{text}\r\n", text.len());
     connection.send(format!(
         "POST /publish HTTP/1.1\r\nHost: {}\r\nTransfer-Encoding: chunked\r\n{NDJSON}\r\n",
-        server.addr
+        server.control
     ));
     connection.send(chunk("{\"topic\":\"a\",\"data\":\"1\"}\n{\"topic\":\"a\","));
     assert_eq!(client.data(), "1");
     connection.send(chunk("\"data\":\"2\"}\n{\"topic\":\"a\",\"data\":\"3\"}"));
     assert_eq!(client.data(), "2");
     drop(connection);
-    assert_eq!(publish(server.addr, "?topic=a", "4").status, 200);
+    assert_eq!(publish(server.control, "?topic=a", "4").status, 200);
     assert_eq!(client.data(), "4");
 }
 
@@ -88,14 +88,14 @@ fn what_is_no_event_is_refused() {
         ("?topic=a", "0123456789A", 413),
         ("?topic=a", "0123456789", 200),
     ] {
-        let answer = publish(server.addr, query, content);
+        let answer = publish(server.control, query, content);
         assert_eq!(answer.status, status, "{query} {content} {answer:?}");
         assert_eq!(answer.body.starts_with("{\"error\":\""), status != 200, "{answer:?}");
     }
-    let mut connection = Connection::open(server.addr);
-    connection.send(post(server.addr, "?topic=a", "", "12"));
+    let mut connection = Connection::open(server.control);
+    connection.send(post(server.control, "?topic=a", "", "12"));
     assert_eq!(connection.answer().status, 200);
-    let not_text = post(server.addr, "?topic=a", "", "ab");
+    let not_text = post(server.control, "?topic=a", "", "ab");
     connection.send([&not_text.as_bytes()[..not_text.len() - 1], b"\xff"].concat());
     let answer = connection.answer();
     assert_eq!(answer.status, 400);
@@ -106,7 +106,7 @@ fn what_is_no_event_is_refused() {
 #[test]
 fn an_event_that_is_too_large_is_refused_before_or_while_it_comes() {
     let server = Server::start(&["--event-bytes-max", "1KiB"]);
-    let addr = server.addr;
+    let addr = server.control;
     // Told beforehand: nothing of it is wanted.
     let mut connection = Connection::open(addr);
     connection.send(format!(
@@ -133,8 +133,8 @@ fn an_event_that_is_too_large_is_refused_before_or_while_it_comes() {
 #[test]
 fn who_waits_to_be_told_to_continue_is_told_so() {
     let server = Server::start(&[]);
-    let mut connection = Connection::open(server.addr);
-    let request = post(server.addr, "?topic=a", "Expect: 100-continue\r\n", "data");
+    let mut connection = Connection::open(server.control);
+    let request = post(server.control, "?topic=a", "Expect: 100-continue\r\n", "data");
     connection.send(&request[..request.len() - 4]);
     assert!(connection.head().starts_with("HTTP/1.1 100 Continue"));
     connection.send("data");
@@ -144,7 +144,7 @@ fn who_waits_to_be_told_to_continue_is_told_so() {
 #[test]
 fn without_a_token_pages_and_proxies_may_not_publish() {
     let server = Server::start(&[]);
-    let addr = server.addr;
+    let addr = server.control;
     let port = addr.port();
     for (fields, status) in [
         (String::new(), 200),
@@ -176,7 +176,7 @@ fn without_a_token_pages_and_proxies_may_not_publish() {
 #[test]
 fn with_a_token_it_has_to_be_shown_by_everyone() {
     let server = Server::with_token("s3cret");
-    let addr = server.addr;
+    let addr = server.control;
     for (fields, status) in [
         ("", 401),
         ("Authorization: Bearer wrong\r\n", 401),
@@ -199,6 +199,9 @@ fn the_token_may_come_from_a_file() {
     let server = Server::of(command.arg("--publish-token-file").arg(&path));
     std::fs::remove_file(&path).unwrap();
     let fields = "Authorization: Bearer from-a-file\r\n";
-    assert_eq!(exchange(server.addr, &post(server.addr, "?topic=a", fields, "x")).status, 200);
-    assert_eq!(publish(server.addr, "?topic=a", "x").status, 401);
+    assert_eq!(
+        exchange(server.control, &post(server.control, "?topic=a", fields, "x")).status,
+        200
+    );
+    assert_eq!(publish(server.control, "?topic=a", "x").status, 401);
 }

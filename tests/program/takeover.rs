@@ -7,14 +7,14 @@ use crate::support::Client;
 const GET_EVENTS: &str = "GET /events?topic=a HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
 fn publish_to(server: &Server, data: &str) {
-    let answer = crate::http::publish(server.addr, "?topic=a", data);
+    let answer = crate::http::publish(server.control, "?topic=a", data);
     assert_eq!(answer.status, 200);
 }
 
 #[test]
 fn a_connection_that_loaded_the_page_becomes_a_stream() {
     let server = Server::start(&[]);
-    let mut connection = Connection::open(server.addr);
+    let mut connection = Connection::open(server.control);
     connection.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
     assert_eq!(connection.answer().status, 200);
     connection.send(GET_EVENTS);
@@ -28,9 +28,9 @@ fn a_connection_that_loaded_the_page_becomes_a_stream() {
 #[test]
 fn a_connection_that_has_published_becomes_a_stream() {
     let server = Server::start(&[]);
-    let mut connection = Connection::open(server.addr);
+    let mut connection = Connection::open(server.control);
     for _ in 0..3 {
-        connection.send(post(server.addr, "?topic=a", "", "before"));
+        connection.send(post(server.control, "?topic=a", "", "before"));
         assert_eq!(connection.answer().status, 200);
     }
     connection.send(GET_EVENTS);
@@ -42,9 +42,9 @@ fn a_connection_that_has_published_becomes_a_stream() {
 #[test]
 fn a_request_for_events_may_come_in_one_packet_with_those_before_it() {
     let server = Server::start(&[]);
-    let mut connection = Connection::open(server.addr);
+    let mut connection = Connection::open(server.control);
     let health = "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n";
-    let publish = post(server.addr, "?topic=a", "", "x");
+    let publish = post(server.control, "?topic=a", "", "x");
     connection.send(format!("{publish}{health}{GET_EVENTS}"));
     assert!(connection.exact_answer().body.starts_with("{\"id\":"));
     assert_eq!(connection.exact_answer().body, "ok\n");
@@ -56,7 +56,7 @@ fn a_request_for_events_may_come_in_one_packet_with_those_before_it() {
 #[test]
 fn a_request_for_events_may_come_byte_by_byte() {
     let server = Server::start(&[]);
-    let mut connection = Connection::open(server.addr);
+    let mut connection = Connection::open(server.control);
     connection.send("GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n");
     assert_eq!(connection.answer().body, "ok\n");
     connection.stream.set_nodelay(true).unwrap();
@@ -73,7 +73,7 @@ fn a_request_for_events_may_come_byte_by_byte() {
 fn all_earlier_answers_arrive_whole_before_the_stream() {
     const ANSWERS: usize = 1000;
     let server = Server::start(&[]);
-    let mut connection = Connection::open(server.addr);
+    let mut connection = Connection::open(server.control);
     // The requests fit the buffers, and the answers, of some kilobytes each, do not.
     connection.send("GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(ANSWERS));
     connection.send(GET_EVENTS);
@@ -97,7 +97,7 @@ fn the_engine_answers_also_what_is_no_good_request_for_events() {
         ("GET /events?topic=a HTTP/1.1\r\nHost: localhost\r\nAccept: text/html\r\n\r\n", "406"),
         ("OPTIONS /events HTTP/1.1\r\nHost: localhost\r\nOrigin: https://a.example\r\n\r\n", "204"),
     ] {
-        let mut connection = Connection::open(server.addr);
+        let mut connection = Connection::open(server.control);
         connection.send("GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n");
         assert_eq!(connection.answer().status, 200);
         connection.send(request);
@@ -111,7 +111,7 @@ fn the_engine_answers_also_what_is_no_good_request_for_events() {
 #[test]
 fn header_fields_survive_the_takeover() {
     let server = Server::start(&["--cors", "https://a.example"]);
-    let mut connection = Connection::open(server.addr);
+    let mut connection = Connection::open(server.control);
     connection.send("GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n");
     assert_eq!(connection.answer().status, 200);
     connection.send(
@@ -124,7 +124,7 @@ fn header_fields_survive_the_takeover() {
         "{}",
         client.head
     );
-    assert_eq!(crate::http::publish(server.addr, "?topic=caf%C3%A9", "1").status, 200);
-    assert_eq!(crate::http::publish(server.addr, "?topic=a%20b", "2").status, 200);
+    assert_eq!(crate::http::publish(server.control, "?topic=caf%C3%A9", "1").status, 200);
+    assert_eq!(crate::http::publish(server.control, "?topic=a%20b", "2").status, 200);
     assert_eq!((client.data(), client.data()), ("1".to_owned(), "2".to_owned()));
 }

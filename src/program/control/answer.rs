@@ -16,7 +16,7 @@ pub(super) struct Refusal {
     pub(super) status: StatusCode,
     content: Content,
     /// A header field that goes with the status.
-    field: Option<(HeaderName, HeaderValue)>,
+    field: Option<(HeaderName, &'static str)>,
 }
 
 #[derive(Debug, Serialize)]
@@ -33,15 +33,15 @@ struct Content {
 impl Refusal {
     pub(super) fn new(status: StatusCode, error: impl ToString) -> Refusal {
         let content = Content { error: error.to_string(), line: None, published: None };
-        let field = (status == StatusCode::SERVICE_UNAVAILABLE)
-            .then(|| (header::RETRY_AFTER, HeaderValue::from_static("1")));
+        let field =
+            (status == StatusCode::SERVICE_UNAVAILABLE).then_some((header::RETRY_AFTER, "1"));
         Refusal { status, content, field }
     }
 
     /// The path has other methods.
     pub(super) fn method(allow: &'static str) -> Refusal {
         let error = format!("the methods of this path are: {allow}");
-        let field = Some((header::ALLOW, HeaderValue::from_static(allow)));
+        let field = Some((header::ALLOW, allow));
         Refusal { field, ..Refusal::new(StatusCode::METHOD_NOT_ALLOWED, error) }
     }
 
@@ -49,12 +49,17 @@ impl Refusal {
         match denied {
             Denied::TokenWanted => {
                 let error = "this needs the token: Authorization: Bearer TOKEN";
-                let field = (header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+                let field = (header::WWW_AUTHENTICATE, "Bearer");
                 Refusal { field: Some(field), ..Refusal::new(StatusCode::UNAUTHORIZED, error) }
             }
             Denied::Forbidden(why) => {
                 let error = format!("{why}; start the server with a publish token");
                 Refusal::new(StatusCode::FORBIDDEN, error)
+            }
+            Denied::NotHere => {
+                let error = "without a publish token this is at the control listener alone, whose \
+                             address the server prints when it starts";
+                Refusal::new(StatusCode::NOT_FOUND, error)
             }
         }
     }
@@ -77,7 +82,7 @@ impl From<Refusal> for Answer {
     fn from(refusal: Refusal) -> Answer {
         let mut answer = json(refusal.status, &refusal.content);
         if let Some((name, value)) = refusal.field {
-            answer.headers_mut().insert(name, value);
+            answer.headers_mut().insert(name, HeaderValue::from_static(value));
         }
         answer
     }

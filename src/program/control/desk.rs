@@ -1,19 +1,19 @@
 //! Which request gets which answer.
 
-use std::net::SocketAddr;
 use std::time::SystemTime;
 
 use fanfare::Hub;
 use hyper::body::Incoming;
-use hyper::header::{HeaderMap, HeaderValue, EXPECT};
+use hyper::header::{HeaderValue, EXPECT};
 use hyper::http::request::Parts;
-use hyper::{Method, Request, StatusCode};
+use hyper::{Method, StatusCode};
 
 use super::answer::{content_of, Answer, Refusal};
 use super::body::Pieces;
 use super::connections;
+use super::hosts::{authority_of, Hosts};
 use super::metrics;
-use super::permit::Permit;
+use super::permit::{Caller, Denied, Permit};
 use super::publish;
 
 /// The path of event streams, which the engine serves and not the control side.
@@ -38,93 +38,135 @@ const PAGE_FIELDS: [(&str, &str); 3] = [
 pub(crate) struct Desk {
     pub(crate) hub: Hub,
     pub(crate) permit: Permit,
+    pub(crate) hosts: Hosts,
     pub(crate) started: SystemTime,
 }
 
 impl Desk {
+    /// The host that a request is for, which has to be this server.
+    pub(super) fn authority<'a>(
+        &self,
+        head: &'a Parts,
+        caller: Caller,
+    ) -> Result<Option<&'a str>, Refusal> {
+        let authority = authority_of(head)?;
+        if caller.entrance.checks_host {
+            self.hosts.check(authority)?;
+        }
+        Ok(authority)
+    }
+
     /// Answers a request, and may hand back content that nobody has read.
     pub(super) async fn answer(
         &self,
-        request: Request<Incoming>,
-        peer: SocketAddr,
+        head: &Parts,
+        authority: Result<Option<&str>, Refusal>,
+        body: Incoming,
+        caller: Caller,
     ) -> (Answer, Option<Pieces>) {
-        let (head, body) = request.into_parts();
+        let mut pieces = Pieces::new(body);
+        let refusal = match self.answer_to(head, authority, &mut pieces, caller).await {
+            Ok(answer) => return (answer, None),
+            Err(refusal) => refusal,
+        };
+        log::debug!("{:?}: {} {}: {refusal:?}", caller.peer, head.method, head.uri.path());
+        // A client that waits for `100 Continue` has not sent the content, and need not.
+        let late = refusal.status == StatusCode::REQUEST_TIMEOUT;
+        let unread = (!late && !head.headers.contains_key(EXPECT)).then_some(pieces);
+        (refusal.into(), unread)
+    }
+
+    async fn answer_to(
+        &self,
+        head: &Parts,
+        authority: Result<Option<&str>, Refusal>,
+        pieces: &mut Pieces,
+        caller: Caller,
+    ) -> Result<Answer, Refusal> {
+        let authority = authority?;
         let get = matches!(head.method, Method::GET | Method::HEAD);
-        let answer = match head.uri.path() {
-            "/" if get => Ok(page(&self.hub.options().gap_event)),
-            "/healthz" if get => Ok(health(&self.hub)),
+        let path = head.uri.path();
+        let may_read = || self.permit.to_read(caller, &head.headers).map_err(Refusal::denied);
+        let may_act =
+            || self.permit.to_act(caller, &head.headers, authority).map_err(Refusal::denied);
+        match path {
+            "/healthz" if get => health(&self.hub),
+            "/healthz" => Err(Refusal::method("GET, HEAD")),
+            "/" if caller.entrance.is_local && get => Ok(page(&self.hub.options().gap_event)),
+            "/" if caller.entrance.is_local => Err(Refusal::method("GET, HEAD")),
+            "/metrics" | "/publish" | "/connections" | "/topics" if !self.is_here(caller) => {
+                Err(Refusal::denied(Denied::NotHere))
+            }
             "/metrics" if get => {
+                may_read()?;
                 let text = metrics::text(&self.hub.metrics(), self.started);
                 Ok(content_of(metrics::CONTENT_TYPE, text))
             }
+            "/metrics" => Err(Refusal::method("GET, HEAD")),
             "/publish" if head.method == Method::POST => {
-                let query = head.uri.query().unwrap_or("");
-                return self.publish(peer, query, &head.headers, body).await;
+                may_act()?;
+                self.publish(head, pieces).await
             }
-            "/connections" if get || matches!(head.method, Method::PUT | Method::DELETE) => {
-                self.connections(&head, peer).await
-            }
-            "/topics" if get => self.connections(&head, peer).await,
             "/publish" => Err(Refusal::method("POST")),
-            "/connections" => Err(Refusal::method("GET, HEAD, PUT, DELETE")),
-            "/topics" => Err(Refusal::method("GET, HEAD")),
-            "/" | "/healthz" | "/metrics" => Err(Refusal::method("GET, HEAD")),
-            _ => {
-                let error = "there is nothing here; there are /events, /publish, /connections, \
-                             /topics, /healthz, /metrics and /";
-                Err(Refusal::new(StatusCode::NOT_FOUND, error))
+            "/connections" if get || matches!(head.method, Method::PUT | Method::DELETE) => {
+                may_act()?;
+                self.connections(head).await
             }
-        };
-        (answer.unwrap_or_else(Answer::from), None)
-    }
-
-    /// What says who is there, gives connections other topics and ends them: for those who may
-    /// publish.
-    async fn connections(&self, head: &Parts, peer: SocketAddr) -> Result<Answer, Refusal> {
-        self.permit.check(peer.ip(), &head.headers).map_err(Refusal::denied)?;
-        let query = head.uri.query().unwrap_or("");
-        match (head.uri.path(), &head.method) {
-            ("/connections", &Method::PUT) => connections::change(&self.hub, query).await,
-            ("/connections", &Method::DELETE) => connections::disconnect(&self.hub, query).await,
-            ("/connections", _) => connections::list(&self.hub, query).await,
-            _ => connections::topics(&self.hub, query).await,
+            "/connections" => Err(Refusal::method("GET, HEAD, PUT, DELETE")),
+            "/topics" if get => {
+                may_act()?;
+                connections::topics(&self.hub, head.uri.query().unwrap_or("")).await
+            }
+            "/topics" => Err(Refusal::method("GET, HEAD")),
+            _ => Err(self.nothing(path, caller)),
         }
     }
 
-    async fn publish(
-        &self,
-        peer: SocketAddr,
-        query: &str,
-        fields: &HeaderMap,
-        body: Incoming,
-    ) -> (Answer, Option<Pieces>) {
-        let mut pieces = Pieces::new(body);
-        let answer = match self.permit.check(peer.ip(), fields) {
-            Err(denied) => Err(Refusal::denied(denied)),
-            Ok(()) if publish::is_ndjson(fields) => publish::many(&self.hub, &mut pieces).await,
-            Ok(()) => publish::one(&self.hub, query, &mut pieces).await,
-        };
-        match answer {
-            Ok(answer) => (answer, None),
-            Err(refusal) => {
-                log::debug!("{peer} may not publish, or not this: {refusal:?}");
-                // Who waits for `100 Continue` has not sent the content, and needs not to.
-                let late = refusal.status == StatusCode::REQUEST_TIMEOUT;
-                let unread = (!late && !fields.contains_key(EXPECT)).then_some(pieces);
-                (refusal.into(), unread)
+    /// Whether anything but streams is served to a caller: the others need not know that it is.
+    fn is_here(&self, caller: Caller) -> bool {
+        caller.entrance.is_local || self.permit.has_token()
+    }
+
+    fn nothing(&self, path: &str, caller: Caller) -> Refusal {
+        let error = match (path, self.is_here(caller)) {
+            (EVENTS, _) => {
+                "a Unix socket has no event streams; they are at the address of --listen"
             }
+            (_, true) => {
+                "there is nothing here; there are /events, /publish, /connections, /topics, \
+                 /healthz, /metrics and, for programs of this machine, /"
+            }
+            (_, false) => "there is nothing here; there are /events and /healthz",
+        };
+        Refusal::new(StatusCode::NOT_FOUND, error)
+    }
+
+    async fn publish(&self, head: &Parts, pieces: &mut Pieces) -> Result<Answer, Refusal> {
+        match publish::is_ndjson(&head.headers) {
+            true => publish::many(&self.hub, pieces).await,
+            false => publish::one(&self.hub, head.uri.query().unwrap_or(""), pieces).await,
+        }
+    }
+
+    /// Lists connections, gives one other topics, or ends some.
+    async fn connections(&self, head: &Parts) -> Result<Answer, Refusal> {
+        let query = head.uri.query().unwrap_or("");
+        match head.method {
+            Method::PUT => connections::change(&self.hub, query).await,
+            Method::DELETE => connections::disconnect(&self.hub, query).await,
+            _ => connections::list(&self.hub, query).await,
         }
     }
 }
 
 /// Whether all shards serve. One that has failed serves nobody, until the program is restarted.
-fn health(hub: &Hub) -> Answer {
+fn health(hub: &Hub) -> Result<Answer, Refusal> {
     let (living, all) = (hub.metrics().living_shards, hub.options().shards);
     match living == all as u64 {
-        true => content_of("text/plain; charset=utf-8", "ok\n"),
+        true => Ok(content_of("text/plain; charset=utf-8", "ok\n")),
         false => {
             let error = format!("{living} of {all} shards serve; restart the server");
-            Refusal::new(StatusCode::SERVICE_UNAVAILABLE, error).into()
+            Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, error))
         }
     }
 }
@@ -149,8 +191,8 @@ mod tests {
     fn it_is_well_as_long_as_all_shards_serve() {
         let (hub, mut drivers) =
             Hub::with_drivers(Options { shards: 2, ..Options::default() }).unwrap();
-        assert_eq!(health(&hub).status(), StatusCode::OK);
+        assert_eq!(health(&hub).unwrap().status(), StatusCode::OK);
         drop(drivers.pop());
-        assert_eq!(health(&hub).status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(health(&hub).unwrap_err().status, StatusCode::SERVICE_UNAVAILABLE);
     }
 }

@@ -1,38 +1,54 @@
-//! Who may publish, list connections, change their topics and end them.
+//! Who may publish, list connections, change their topics and end them, and who may read what is
+//! counted.
 //!
-//! With a token: who shows it, and nobody else. A page of another origin cannot show one, since
-//! the browser asks first (a preflight), and the control side gives no CORS.
+//! What decides is the listener that a request came through, since that is what no proxy can change
+//! by forwarding it:
 //!
-//! Without a token: programs of this machine, which is to say, a loopback peer whose request no
-//! one made for somebody else. Three kinds of somebody else come from a loopback address:
+//! - The *public* listener serves streams. All else needs the token there, and without a token it
+//!   is not there at all: a reverse proxy on the same machine makes everybody's request look like a
+//!   local program's, and need not say that it does.
+//! - The *control* listener is on a loopback address or a Unix socket. Only programs of this machine
+//!   get there, and no token is needed, unless there is one: then what changes anything needs it.
+//!   On any other address it is like the public one.
 //!
-//! - Clients of a proxy on this machine. Proxies tell by `Forwarded`, `X-Forwarded-For`, `Via`
-//!   and the like. One that tells nothing cannot be recognised: behind a proxy, set a token.
-//! - Pages of other origins in a browser on this machine. A form can `POST` anywhere without
+//! What a program of this machine may be talked into is left:
+//!
+//! - A page of another origin in a browser on this machine. A form can `POST` anywhere without
 //!   asking; the browser tells by `Sec-Fetch-Site` and `Origin`.
-//! - The same after DNS rebinding: `evil.example` first names the attacker's server, and then
-//!   127.0.0.1. To the browser the page is then of the same origin as this server, and only the
-//!   `Host` tells. So `Host` must be a name that an attacker's DNS has no say in: an IP address,
-//!   `localhost`, or the one that the server was told to listen on.
+//! - The same after DNS rebinding: [`hosts`](super::hosts) refuses its `Host`.
+//! - A proxy that was pointed at the control listener. Most tell by `Forwarded`, `X-Forwarded-For`,
+//!   `Via` or `X-Real-IP` that they are one. Those that tell nothing are not recognised; this only
+//!   makes a mistake show early.
 
-use std::net::IpAddr;
+use std::net::SocketAddr;
 
-use hyper::header::{HeaderMap, HeaderName, AUTHORIZATION, HOST, ORIGIN};
+use hyper::header::{HeaderMap, HeaderName, AUTHORIZATION, ORIGIN};
 
 use crate::program::token::Token;
 
 static SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// Who may publish, list connections, change their topics and end them.
+/// A listener, and what it asks of those who come through it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Entrance {
+    /// Only programs of this machine get here: no token is needed, unless there is one.
+    pub(crate) is_local: bool,
+    /// The requests' `Host` has to be a name of this server.
+    pub(crate) checks_host: bool,
+}
+
+/// Where a request came from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Caller {
+    pub(crate) entrance: Entrance,
+    /// `None` behind a Unix socket.
+    pub(crate) peer: Option<SocketAddr>,
+}
+
+/// Who may do what.
 #[derive(Debug)]
-pub(crate) enum Permit {
-    /// Who shows the token.
-    Token(Token),
-    /// Programs of this machine.
-    Local {
-        /// The host's name in the address to listen on.
-        host: String,
-    },
+pub(crate) struct Permit {
+    token: Option<Token>,
 }
 
 /// Why a request may not do what it asks for.
@@ -42,26 +58,49 @@ pub(crate) enum Denied {
     TokenWanted,
     /// It would have to show a token, but there is none.
     Forbidden(&'static str),
+    /// There is no token, and through this listener there is nothing without one.
+    NotHere,
 }
 
 impl Permit {
-    /// Only the token's holders if there is a token, otherwise only programs of this machine.
-    pub(crate) fn new(token: Option<Token>, listen: &str) -> Permit {
-        match token {
-            Some(token) => Permit::Token(token),
-            None => Permit::Local { host: host_name(listen).to_owned() },
+    pub(crate) fn new(token: Option<Token>) -> Permit {
+        Permit { token }
+    }
+
+    pub(crate) fn has_token(&self) -> bool {
+        self.token.is_some()
+    }
+
+    /// Whether a request may publish, and see and change connections. `authority` is the host that
+    /// it is for.
+    pub(super) fn to_act(
+        &self,
+        caller: Caller,
+        fields: &HeaderMap,
+        authority: Option<&str>,
+    ) -> Result<(), Denied> {
+        match &self.token {
+            Some(token) => shows(token, fields),
+            None if !caller.entrance.is_local => Err(Denied::NotHere),
+            None => check_local(caller, fields, authority).map_err(Denied::Forbidden),
         }
     }
 
-    /// Whether a request from a peer, with these header fields, may do so.
-    pub(crate) fn check(&self, peer: IpAddr, fields: &HeaderMap) -> Result<(), Denied> {
-        match self {
-            Permit::Token(token) => match one(fields, &AUTHORIZATION) {
-                Ok(Some(shown)) if bearer(shown).is_some_and(|shown| token.is(shown)) => Ok(()),
-                _ => Err(Denied::TokenWanted),
-            },
-            Permit::Local { host } => check_local(host, peer, fields).map_err(Denied::Forbidden),
+    /// Whether a request may read what is counted. Pages of other origins cannot read the answer,
+    /// since it gives no CORS.
+    pub(super) fn to_read(&self, caller: Caller, fields: &HeaderMap) -> Result<(), Denied> {
+        match &self.token {
+            _ if caller.entrance.is_local => Ok(()),
+            Some(token) => shows(token, fields),
+            None => Err(Denied::NotHere),
         }
+    }
+}
+
+fn shows(token: &Token, fields: &HeaderMap) -> Result<(), Denied> {
+    match one(fields, &AUTHORIZATION) {
+        Ok(Some(shown)) if bearer(shown).is_some_and(|shown| token.is(shown)) => Ok(()),
+        _ => Err(Denied::TokenWanted),
     }
 }
 
@@ -71,27 +110,26 @@ fn bearer(field: &str) -> Option<&[u8]> {
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().as_bytes())
 }
 
-fn check_local(listen_host: &str, peer: IpAddr, fields: &HeaderMap) -> Result<(), &'static str> {
-    if !peer.to_canonical().is_loopback() {
+fn check_local(
+    caller: Caller,
+    fields: &HeaderMap,
+    authority: Option<&str>,
+) -> Result<(), &'static str> {
+    if caller.peer.is_some_and(|peer| !peer.ip().to_canonical().is_loopback()) {
         return Err("without a token only programs of this machine may do this");
     }
     if fields.keys().any(tells_of_a_proxy) {
         return Err("without a token no forwarded request may do this");
     }
     let once = |name| one(fields, name).map_err(|()| "a field of the request makes no sense");
-    let host = once(&HOST)?;
-    // HTTP/1.1 demands a Host, and every browser sends one.
-    if host.is_some_and(|host| !is_own_name(host_name(host), listen_host)) {
-        return Err("without a token only requests to an IP address or localhost may do this");
-    }
     let elsewhere = "without a token no page of another origin may do this";
     match once(&SEC_FETCH_SITE)? {
         None | Some("same-origin" | "none") => {}
         Some(_) => return Err(elsewhere),
     }
     let same = |origin: &str| {
-        let authority = origin.split_once("://").map(|(_, authority)| authority);
-        authority.zip(host).is_some_and(|(a, b)| a.eq_ignore_ascii_case(b))
+        let origin = origin.split_once("://").map(|(_, authority)| authority);
+        origin.zip(authority).is_some_and(|(a, b)| a.eq_ignore_ascii_case(b))
     };
     match once(&ORIGIN)? {
         Some(origin) if !same(origin) => Err(elsewhere),
@@ -101,35 +139,7 @@ fn check_local(listen_host: &str, peer: IpAddr, fields: &HeaderMap) -> Result<()
 
 fn tells_of_a_proxy(name: &HeaderName) -> bool {
     let name = name.as_str();
-    name.starts_with("x-forwarded")
-        || matches!(
-            name,
-            "forwarded"
-                | "via"
-                | "x-real-ip"
-                | "x-client-ip"
-                | "true-client-ip"
-                | "cf-connecting-ip"
-                | "x-cluster-client-ip"
-        )
-}
-
-/// Whether a host's name means this machine whatever any DNS says.
-fn is_own_name(name: &str, listen_host: &str) -> bool {
-    let bare = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
-    let lower = bare.to_ascii_lowercase();
-    bare.parse::<IpAddr>().is_ok()
-        || lower == "localhost"
-        || lower.ends_with(".localhost")
-        || name.eq_ignore_ascii_case(listen_host)
-}
-
-/// The host of `host:port`, with the brackets of an IPv6 address.
-fn host_name(authority: &str) -> &str {
-    match authority.rsplit_once(':') {
-        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
-        _ => authority,
-    }
+    name.starts_with("x-forwarded") || matches!(name, "forwarded" | "via" | "x-real-ip")
 }
 
 /// The one field of a name; an error when there are several, or it is not text.
@@ -148,6 +158,9 @@ mod tests {
 
     use super::*;
 
+    const LOCAL: Entrance = Entrance { is_local: true, checks_host: true };
+    const PUBLIC: Entrance = Entrance { is_local: false, checks_host: true };
+
     fn fields(text: &str) -> HeaderMap {
         let mut fields = HeaderMap::new();
         for line in text.split(" | ").filter(|line| !line.is_empty()) {
@@ -158,42 +171,38 @@ mod tests {
         fields
     }
 
-    fn may_publish(permit: &Permit, peer: &str, text: &str) -> bool {
-        permit.check(peer.parse().unwrap(), &fields(text)).is_ok()
+    fn act(permit: &Permit, entrance: Entrance, peer: &str, text: &str) -> Result<(), Denied> {
+        let peer = (!peer.is_empty()).then(|| format!("{peer}:1").parse().unwrap());
+        permit.to_act(Caller { entrance, peer }, &fields(text), Some("localhost:8081"))
     }
 
     #[test]
-    fn without_a_token_only_unforwarded_requests_of_this_machine_may_publish() {
-        let permit = Permit::new(None, "intra.example:8080");
-        for (peer, text, expected) in [
-            ("127.0.0.1", "Host: 127.0.0.1:8080", true),
-            ("127.8.9.1", "Host: localhost", true),
-            ("::1", "Host: [::1]:8080", true),
-            ("::ffff:127.0.0.1", "Host: a.localhost:1", true),
-            ("127.0.0.1", "", true),
-            ("127.0.0.1", "Host: intra.example:8080", true),
-            ("192.168.1.7", "Host: 127.0.0.1:8080", false),
-            ("::ffff:192.168.1.7", "Host: localhost", false),
-            ("127.0.0.1", "Host: localhost | Forwarded: for=1.2.3.4", false),
-            ("127.0.0.1", "Host: localhost | X-Forwarded-For: 127.0.0.1", false),
-            ("127.0.0.1", "Host: localhost | X-Forwarded-Proto: https", false),
-            ("127.0.0.1", "Host: localhost | Via: 1.1 proxy", false),
-            ("127.0.0.1", "Host: localhost | X-Real-IP: 1.2.3.4", false),
-            ("127.0.0.1", "Host: evil.example:8080", false),
-            ("127.0.0.1", "Host: localhost.evil.example", false),
-            ("127.0.0.1", "Host: 127.0.0.1.evil.example:8080", false),
-            ("127.0.0.1", "Host: localhost | Host: evil.example", false),
+    fn without_a_token_only_the_control_listener_lets_programs_of_this_machine_publish() {
+        let permit = Permit::new(None);
+        for peer in ["127.0.0.1", "127.8.9.1", "[::1]", "[::ffff:127.0.0.1]", ""] {
+            assert_eq!(act(&permit, LOCAL, peer, ""), Ok(()), "{peer}");
+            assert_eq!(act(&permit, PUBLIC, peer, ""), Err(Denied::NotHere), "{peer}");
+        }
+        for (peer, text) in [
+            ("192.168.1.7", ""),
+            ("[::ffff:192.168.1.7]", ""),
+            ("127.0.0.1", "Forwarded: for=1.2.3.4"),
+            ("127.0.0.1", "X-Forwarded-For: 127.0.0.1"),
+            ("127.0.0.1", "X-Forwarded-Proto: https"),
+            ("127.0.0.1", "Via: 1.1 proxy"),
+            ("127.0.0.1", "X-Real-IP: 1.2.3.4"),
         ] {
-            assert_eq!(may_publish(&permit, peer, text), expected, "{peer} {text}");
+            let denied = act(&permit, LOCAL, peer, text);
+            assert!(matches!(denied, Err(Denied::Forbidden(_))), "{peer} {text}");
         }
     }
 
     #[test]
     fn without_a_token_a_page_may_publish_only_to_its_own_origin() {
-        let permit = Permit::new(None, "127.0.0.1:8080");
+        let permit = Permit::new(None);
         for (text, expected) in [
-            ("Origin: http://localhost:8080 | Sec-Fetch-Site: same-origin", true),
-            ("Origin: http://LOCALHOST:8080", true),
+            ("Origin: http://localhost:8081 | Sec-Fetch-Site: same-origin", true),
+            ("Origin: http://LOCALHOST:8081", true),
             ("Sec-Fetch-Site: none", true),
             ("Sec-Fetch-Site: same-site", false),
             ("Sec-Fetch-Site: cross-site", false),
@@ -201,28 +210,24 @@ mod tests {
             ("Origin: http://localhost", false),
             ("Origin: null", false),
             ("Origin: http://evil.example", false),
-            ("Origin: http://localhost:8080 | Origin: http://evil.example", false),
-            ("Origin: localhost:8080", false),
+            ("Origin: http://localhost:8081 | Origin: http://evil.example", false),
+            ("Origin: localhost:8081", false),
         ] {
-            let text = format!("Host: localhost:8080 | {text}");
-            assert_eq!(may_publish(&permit, "127.0.0.1", &text), expected, "{text}");
+            assert_eq!(act(&permit, LOCAL, "127.0.0.1", text).is_ok(), expected, "{text}");
         }
-        assert!(!may_publish(&permit, "127.0.0.1", "Origin: http://localhost"));
+        let caller = Caller { entrance: LOCAL, peer: None };
+        let origin = fields("Origin: http://localhost");
+        assert!(permit.to_act(caller, &origin, None).is_err());
     }
 
     #[test]
     fn with_a_token_everyone_has_to_show_it() {
-        let directory = std::env::temp_dir().join(format!("fanfare-permit-{}", std::process::id()));
-        std::fs::write(&directory, "s3cret\n").unwrap();
-        let token = Token::find(Some(&directory)).unwrap();
-        std::fs::remove_file(&directory).unwrap();
-        let permit = Permit::new(token, "127.0.0.1:8080");
+        let permit = Permit::new(Some(Token::parse("s3cret").unwrap()));
         for (text, expected) in [
             ("Authorization: Bearer s3cret", true),
             ("Authorization: bearer s3cret", true),
-            ("Authorization: Bearer s3cret | Via: 1.1 proxy | Host: h", true),
+            ("Authorization: Bearer s3cret | Via: 1.1 proxy", true),
             ("", false),
-            ("Host: localhost", false),
             ("Authorization: Bearer s3cre", false),
             ("Authorization: Bearer s3crets", false),
             ("Authorization: Basic s3cret", false),
@@ -230,8 +235,25 @@ mod tests {
             ("Authorization: Bearer", false),
             ("Authorization: Bearer s3cret | Authorization: Bearer x", false),
         ] {
-            assert_eq!(may_publish(&permit, "127.0.0.1", text), expected, "{text}");
-            assert_eq!(may_publish(&permit, "192.168.1.7", text), expected, "{text}");
+            for entrance in [LOCAL, PUBLIC] {
+                for peer in ["127.0.0.1", "192.168.1.7"] {
+                    assert_eq!(act(&permit, entrance, peer, text).is_ok(), expected, "{text}");
+                }
+            }
         }
+    }
+
+    #[test]
+    fn what_is_counted_is_open_to_this_machine_and_else_to_those_with_the_token() {
+        let read = |permit: &Permit, entrance, text| {
+            permit.to_read(Caller { entrance, peer: None }, &fields(text))
+        };
+        let without = Permit::new(None);
+        assert_eq!(read(&without, LOCAL, ""), Ok(()));
+        assert_eq!(read(&without, PUBLIC, ""), Err(Denied::NotHere));
+        let with = Permit::new(Some(Token::parse("s3cret").unwrap()));
+        assert_eq!(read(&with, LOCAL, ""), Ok(()));
+        assert_eq!(read(&with, PUBLIC, ""), Err(Denied::TokenWanted));
+        assert_eq!(read(&with, PUBLIC, "Authorization: Bearer s3cret"), Ok(()));
     }
 }

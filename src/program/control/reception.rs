@@ -4,23 +4,25 @@
 use std::cell::RefCell;
 use std::convert::Infallible;
 use std::future::{pending, Future};
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::Context;
 
 use hyper::body::Incoming;
+use hyper::header::HOST;
+use hyper::http::request::Parts;
 use hyper::service::Service;
 use hyper::{Request, Version};
 
 use super::answer::Answer;
 use super::desk::{Desk, EVENTS};
+use super::permit::Caller;
 
 /// Answers one connection's requests.
 pub(super) struct Reception {
     pub(super) desk: Rc<Desk>,
     pub(super) errand: Rc<Errand>,
-    pub(super) peer: SocketAddr,
+    pub(super) caller: Caller,
 }
 
 /// What is left to do for a connection.
@@ -38,13 +40,17 @@ impl Service<Request<Incoming>> for Reception {
     type Future = Pin<Box<dyn Future<Output = Result<Answer, Infallible>>>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
-        let (desk, errand, peer) = (self.desk.clone(), self.errand.clone(), self.peer);
+        let (desk, errand, caller) = (self.desk.clone(), self.errand.clone(), self.caller);
         Box::pin(async move {
-            if request.uri().path() == EVENTS {
-                errand.events.replace(Some(head_of(&request)));
+            let (head, body) = request.into_parts();
+            let authority = desk.authority(&head, caller);
+            // The engine takes no Unix sockets.
+            let is_stream = head.uri.path() == EVENTS && caller.peer.is_some();
+            if let (true, Ok(authority)) = (is_stream, &authority) {
+                errand.events.replace(Some(head_of(&head, *authority)));
                 return pending().await;
             }
-            let (answer, unread) = desk.answer(request, peer).await;
+            let (answer, unread) = desk.answer(&head, authority, body, caller).await;
             if let Some(pieces) = unread {
                 errand.unread.replace(Some(Box::pin(pieces.discard())));
             }
@@ -73,15 +79,20 @@ impl Errand {
     }
 }
 
-/// Writes out the head of a request again, as good as it was. Its content, if it has any, is lost
-/// in part, but then the engine refuses the request anyway.
-fn head_of(request: &Request<Incoming>) -> Vec<u8> {
-    let version = if request.version() == Version::HTTP_10 { "HTTP/1.0" } else { "HTTP/1.1" };
-    let mut head = format!("{} {} {version}\r\n", request.method(), request.uri()).into_bytes();
-    for (name, value) in request.headers() {
-        head.extend_from_slice(name.as_str().as_bytes());
+/// Writes out the head of a request again, as good as it was, and in origin form: the engine takes
+/// the host from `Host` alone. Its content, if it has any, is lost in part, but then the engine
+/// refuses the request anyway.
+fn head_of(request: &Parts, authority: Option<&str>) -> Vec<u8> {
+    let version = if request.version == Version::HTTP_10 { "HTTP/1.0" } else { "HTTP/1.1" };
+    let target = request.uri.path_and_query().map_or(EVENTS, |target| target.as_str());
+    let mut head = format!("{} {target} {version}\r\n", request.method).into_bytes();
+    let host = authority.map(|authority| (HOST.as_str(), authority.as_bytes()));
+    let others = request.headers.iter().filter(|(name, _)| **name != HOST);
+    let others = others.map(|(name, value)| (name.as_str(), value.as_bytes()));
+    for (name, value) in host.into_iter().chain(others) {
+        head.extend_from_slice(name.as_bytes());
         head.extend_from_slice(b": ");
-        head.extend_from_slice(value.as_bytes());
+        head.extend_from_slice(value);
         head.extend_from_slice(b"\r\n");
     }
     head.extend_from_slice(b"\r\n");

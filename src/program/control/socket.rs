@@ -1,4 +1,4 @@
-//! A visitor's socket, as hyper reads and writes it.
+//! A connection's socket, as hyper reads and writes it.
 //!
 //! Three things are added to it: what the engine has read already comes first; a write that does
 //! not get on is given up; and it tells whether all that was written has gone out, which decides
@@ -7,7 +7,8 @@
 use std::cell::Cell;
 use std::future::Future;
 use std::io::{self, IoSlice, Read, Write};
-use std::net::TcpStream;
+use std::net::{Shutdown, TcpStream};
+use std::os::unix::net::UnixStream;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{ready, Context, Poll};
@@ -19,9 +20,15 @@ use smol::{Async, Timer};
 /// The longest time that a client may take nothing of what there is for it.
 const WRITE_TIME_MAX: Duration = Duration::from_secs(30);
 
+/// A connected socket of either kind.
+pub(super) enum Stream {
+    Tcp(Async<TcpStream>),
+    Unix(Async<UnixStream>),
+}
+
 /// See the module.
 pub(super) struct Socket {
-    stream: Async<TcpStream>,
+    stream: Stream,
     /// What was read before; `at` says how much of it was read again.
     read: Vec<u8>,
     at: usize,
@@ -42,9 +49,9 @@ impl Flushed {
 
 impl Socket {
     /// A socket that has sent `read` already.
-    pub(super) fn new(stream: TcpStream, read: Vec<u8>) -> io::Result<Socket> {
+    pub(super) fn new(stream: Stream, read: Vec<u8>) -> Socket {
         let flushed = Flushed(Rc::new(Cell::new(true)));
-        Ok(Socket { stream: Async::new(stream)?, read, at: 0, write_deadline: None, flushed })
+        Socket { stream, read, at: 0, write_deadline: None, flushed }
     }
 
     pub(super) fn flushed(&self) -> Flushed {
@@ -52,20 +59,20 @@ impl Socket {
     }
 
     /// The stream, and what of `read` was not read again.
-    pub(super) fn into_parts(mut self) -> io::Result<(TcpStream, Vec<u8>)> {
+    pub(super) fn into_parts(mut self) -> (Stream, Vec<u8>) {
         let rest = self.read.split_off(self.at);
-        Ok((self.stream.into_inner()?, rest))
+        (self.stream, rest)
     }
 
     /// Writes without waiting, until it would have to wait longer than a client may take.
     fn poll_writing(
         &mut self,
         cx: &mut Context<'_>,
-        write: impl Fn(&mut &TcpStream) -> io::Result<usize>,
+        write: impl Fn(&Stream) -> io::Result<usize>,
     ) -> Poll<io::Result<usize>> {
         self.flushed.0.set(false);
         loop {
-            match write(&mut self.stream.get_ref()) {
+            match write(&self.stream) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 written => {
@@ -78,6 +85,38 @@ impl Socket {
                 return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
             }
             ready!(self.stream.poll_writable(cx))?;
+        }
+    }
+}
+
+impl Stream {
+    /// Writes what the socket takes at once.
+    pub(super) fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Stream::Tcp(stream) => stream.get_ref().write(bytes),
+            Stream::Unix(stream) => stream.get_ref().write(bytes),
+        }
+    }
+
+    fn write_vectored(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        match self {
+            Stream::Tcp(stream) => stream.get_ref().write_vectored(pieces),
+            Stream::Unix(stream) => stream.get_ref().write_vectored(pieces),
+        }
+    }
+
+    /// Says that nothing more comes.
+    pub(super) fn shutdown_write(&self) -> io::Result<()> {
+        match self {
+            Stream::Tcp(stream) => stream.get_ref().shutdown(Shutdown::Write),
+            Stream::Unix(stream) => stream.get_ref().shutdown(Shutdown::Write),
+        }
+    }
+
+    fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Stream::Tcp(stream) => stream.poll_writable(cx),
+            Stream::Unix(stream) => stream.poll_writable(cx),
         }
     }
 }
@@ -95,7 +134,10 @@ impl AsyncRead for Socket {
         }
         self.read = Vec::new();
         self.at = 0;
-        Pin::new(&mut self.stream).poll_read(cx, buffer)
+        match &mut self.stream {
+            Stream::Tcp(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Stream::Unix(stream) => Pin::new(stream).poll_read(cx, buffer),
+        }
     }
 }
 
@@ -123,6 +165,9 @@ impl AsyncWrite for Socket {
     }
 
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_close(cx)
+        match &mut self.stream {
+            Stream::Tcp(stream) => Pin::new(stream).poll_close(cx),
+            Stream::Unix(stream) => Pin::new(stream).poll_close(cx),
+        }
     }
 }

@@ -2,6 +2,8 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -12,6 +14,7 @@ use hyper::header::{HeaderValue, AUTHORIZATION, CONTENT_TYPE, HOST, RETRY_AFTER}
 use hyper::{Method, Request, Response, StatusCode, Uri};
 use serde::Deserialize;
 use smol::future::FutureExt;
+use smol::io::{AsyncRead, AsyncWrite};
 use smol::{Async, LocalExecutor, Timer};
 use smol_hyper::rt::FuturesIo;
 
@@ -43,11 +46,21 @@ pub(super) enum Said {
     Never(String),
 }
 
+/// What to connect to.
+#[derive(Debug, PartialEq, Eq)]
+enum Place {
+    Tcp { host: String, port: u16 },
+    Unix(PathBuf),
+}
+
+/// A connection of either kind.
+trait Wire: AsyncRead + AsyncWrite + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Wire for S {}
+
 /// The server, and how it is talked to.
 pub(super) struct Target {
-    /// What to connect to.
-    host: String,
-    port: u16,
+    place: Place,
     /// The fields of each request.
     path: Uri,
     authority: HeaderValue,
@@ -55,9 +68,24 @@ pub(super) struct Target {
 }
 
 impl Target {
-    /// Takes a server's URL, with the path `/publish` or what is to come before it.
+    /// Takes a server's URL, with the path `/publish` or what is to come before it; or
+    /// `unix:/PATH`, as the server's `--control-listen` has it.
     pub(super) fn parse(url: &str, token: Option<Token>) -> Result<Target, String> {
         let wrong = |why: &str| format!("{url}: {why}");
+        let authorization = token.map(|token| {
+            let field = HeaderValue::try_from(format!("Bearer {}", token.as_str()));
+            let mut field = field.expect("a token is visible ASCII");
+            field.set_sensitive(true);
+            field
+        });
+        if let Some(path) = url.strip_prefix("unix:") {
+            return Ok(Target {
+                place: Place::Unix(path.into()),
+                path: Uri::from_static("/publish"),
+                authority: HeaderValue::from_static("localhost"),
+                authorization,
+            });
+        }
         let uri: Uri = url.parse().map_err(|error| wrong(&format!("{error}")))?;
         match uri.scheme_str() {
             Some("http") => {}
@@ -65,7 +93,7 @@ impl Target {
                 let why = "HTTPS is not spoken here; use the server's own address, or a tunnel";
                 return Err(wrong(why));
             }
-            _ => return Err(wrong("write it as http://HOST:PORT")),
+            _ => return Err(wrong("write it as http://HOST:PORT or unix:/PATH")),
         }
         let authority = uri.authority().ok_or_else(|| wrong("it names no host"))?;
         if authority.as_str().contains('@') || uri.query().is_some() {
@@ -74,15 +102,8 @@ impl Target {
         let host = authority.host().trim_start_matches('[').trim_end_matches(']');
         let path = uri.path().trim_end_matches('/');
         let path = path.strip_suffix("/publish").unwrap_or(path);
-        let authorization = token.map(|token| {
-            let field = HeaderValue::try_from(format!("Bearer {}", token.as_str()));
-            let mut field = field.expect("a token is visible ASCII");
-            field.set_sensitive(true);
-            field
-        });
         Ok(Target {
-            host: host.to_owned(),
-            port: authority.port_u16().unwrap_or(80),
+            place: Place::Tcp { host: host.to_owned(), port: authority.port_u16().unwrap_or(80) },
             path: format!("{path}/publish").parse().map_err(|_| wrong("the path is no path"))?,
             authority: HeaderValue::from_str(authority.as_str())
                 .map_err(|_| wrong("the host is no host"))?,
@@ -103,11 +124,15 @@ impl Target {
         request
     }
 
-    async fn connect(&self) -> io::Result<Async<TcpStream>> {
+    async fn connect(&self) -> io::Result<Box<dyn Wire>> {
+        let (host, port) = match &self.place {
+            Place::Tcp { host, port } => (host, *port),
+            Place::Unix(path) => return Ok(Box::new(Async::<UnixStream>::connect(path).await?)),
+        };
         let mut last = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
-        for addr in smol::net::resolve((&*self.host, self.port)).await? {
+        for addr in smol::net::resolve((&**host, port)).await? {
             match connect(addr).await {
-                Ok(stream) => return Ok(stream),
+                Ok(stream) => return Ok(Box::new(stream)),
                 Err(error) => last = error,
             }
         }
@@ -239,9 +264,11 @@ mod tests {
             ("http://h/publish", "h", 80, "/publish"),
         ] {
             let target = Target::parse(url, None).unwrap();
-            assert_eq!((&*target.host, target.port), (host, port), "{url}");
+            assert_eq!(target.place, Place::Tcp { host: host.to_owned(), port }, "{url}");
             assert_eq!(target.path.to_string(), path, "{url}");
         }
+        let target = Target::parse("unix:/run/fanfare.sock", None).unwrap();
+        assert_eq!(target.place, Place::Unix("/run/fanfare.sock".into()));
         for url in ["", "localhost:8080", "https://h", "ftp://h", "http://", "http://u:p@h", "/x"] {
             assert!(Target::parse(url, None).is_err(), "{url}");
         }

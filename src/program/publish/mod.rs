@@ -50,7 +50,8 @@ use super::{units, Outcome, Usage};
 /// Exit code 1 if a line was not published.
 #[derive(Args, Debug)]
 pub(crate) struct PublishArgs {
-    /// The server, such as http://127.0.0.1:8080
+    /// The server's control listener, as it prints it: http://127.0.0.1:8081, or unix:/PATH; or,
+    /// with a token, its public address
     url: String,
 
     /// The topic to publish to

@@ -1,5 +1,6 @@
 //! The options of `fanfare serve`, which are the engine's, as people write them.
 
+use std::net::ToSocketAddrs;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -8,27 +9,42 @@ use fanfare::{
     Cors, DrainOptions, HeartbeatForm, ListenOptions, Options, Overload, Policy, PolicyError,
 };
 
-use super::super::control::EVENTS;
-use super::super::units;
+use super::super::control::{host_name, ControlListen, EVENTS};
+use super::super::{token, units};
 
 /// Serve event streams, and take events to publish.
 ///
-/// Clients read GET /events?topic=NAME; publishers POST /publish?topic=NAME; GET / is a page to
-/// try it; GET /metrics is for Prometheus; GET /healthz answers 200, or 503 when a part of the
-/// server has failed. GET /connections lists who is there, with lagging=1 who is slow; PUT /connections gives one other topics, and DELETE ends
-/// streams; GET /topics counts them.
+/// There are two listeners. The public one (--listen) is for clients, which read
+/// GET /events?topic=NAME. The control listener (--control-listen) is for this machine's programs:
+/// POST /publish?topic=NAME publishes; GET / is a page to try it; GET /metrics is for Prometheus;
+/// GET /connections lists who is there, with lagging=1 who is slow; PUT /connections gives one other
+/// topics, and DELETE ends streams; GET /topics counts them. It serves /events as well. Both answer
+/// GET /healthz with 200, or 503 when a part of the server has failed.
 ///
-/// Publishing, and what concerns connections: without a token it is open to
-/// programs of this machine alone, and not to requests that a proxy forwarded or that a page of
-/// another origin sent. With a token in the environment (FANFARE_PUBLISH_TOKEN) or a file, everyone
-/// has to show it: Authorization: Bearer TOKEN.
-/// Behind a proxy on the same machine, always set a token.
+/// The control listener needs no token, since only programs of this machine get there. It refuses
+/// pages of other origins. Never let a proxy forward to it.
+/// With a token in the environment (FANFARE_PUBLISH_TOKEN) or a file, publishing and what concerns
+/// connections need it: Authorization: Bearer TOKEN. Then they are at the public listener as well,
+/// and so is /metrics.
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct ServeArgs {
     /// Address and port to listen on; port 0 takes a free one
     #[arg(long, env = "FANFARE_LISTEN", value_name = "ADDR", default_value = "127.0.0.1:8080")]
     pub(crate) listen: String,
+
+    /// Where publishing, connections, topics, metrics and the page are: HOST:PORT, unix:/PATH or off.
+    /// An address that is not a loopback one needs a publish token [default: the port after
+    /// --listen's on a loopback address, or a free one if that is taken]
+    #[arg(long, env = "FANFARE_CONTROL_LISTEN", value_name = "ADDR")]
+    pub(super) control_listen: Option<ControlListen>,
+
+    /// A name of this server that requests may have as their Host, besides addresses and localhost;
+    /// may be repeated, or separated by commas. Host is checked where it is given, and always on a
+    /// loopback address
+    #[arg(long = "host", env = "FANFARE_HOST", value_name = "NAME", value_delimiter = ',',
+          value_parser = host)]
+    pub(super) hosts: Vec<String>,
 
     /// Threads that send to clients [default: one for each core]
     #[arg(long, env = "FANFARE_SHARDS", value_name = "N")]
@@ -281,7 +297,48 @@ enum OverloadArg {
     Unavailable,
 }
 
+/// A host's name without a port, as it is compared.
+fn host(text: &str) -> Result<String, String> {
+    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+    match !text.is_empty() && text.bytes().all(is_name) {
+        true => Ok(text.to_ascii_lowercase()),
+        false => Err("write a name alone, without a port: events.example.com".to_owned()),
+    }
+}
+
 impl ServeArgs {
+    /// The names of the public listener: those that were given, and that of what it listens on, if
+    /// that is a loopback address. On another one a name would have to be given for `Host` to be
+    /// checked.
+    fn public_names(&self) -> Vec<String> {
+        let addrs = self.listen.to_socket_addrs();
+        let is_loopback = addrs.is_ok_and(|mut addrs| addrs.all(|addr| addr.ip().is_loopback()));
+        let listen = is_loopback.then(|| host_name(&self.listen).to_owned());
+        self.hosts.iter().cloned().chain(listen).collect()
+    }
+
+    /// The names of both listeners.
+    pub(super) fn own_names(&self) -> Vec<String> {
+        let control = self.control_listen.as_ref().and_then(ControlListen::name);
+        self.public_names().into_iter().chain(control.map(str::to_owned)).collect()
+    }
+
+    /// What a shell makes the header field of that shows the token.
+    pub(super) fn authorization(&self) -> String {
+        match &self.publish_token_file {
+            Some(path) => {
+                let path = path.display().to_string().replace('\'', r"'\''");
+                format!("Authorization: Bearer $(cat '{path}')")
+            }
+            None => format!("Authorization: Bearer ${}", token::VARIABLE),
+        }
+    }
+
+    /// Whether the public port is one of the user's choice.
+    pub(super) fn port_is_fixed(&self) -> bool {
+        self.listen.rsplit_once(':').is_some_and(|(_, port)| port.parse() != Ok(0_u16))
+    }
+
     pub(super) fn options(&self) -> Options {
         let defaults = Options::default();
         Options {
@@ -324,6 +381,7 @@ impl ServeArgs {
         let SocketArgs { keepalive, user_timeout, notsent_lowat, send_buffer } = self.sockets;
         ListenOptions {
             path: EVENTS.to_owned(),
+            hosts: self.public_names(),
             cors: Cors { origins: self.cors.clone(), credentials: self.cors_credentials },
             head_bytes_max: self.head_bytes_max,
             head_fields_max: self.head_fields_max,
@@ -365,7 +423,8 @@ pub(super) mod tests {
     fn the_defaults_are_those_of_the_engine() {
         let args = parse(&[]).unwrap();
         assert_eq!(args.options(), Options::default());
-        let theirs = format!("{:?}", ListenOptions::default());
+        let hosts = vec!["127.0.0.1".to_owned()];
+        let theirs = format!("{:?}", ListenOptions { hosts, ..ListenOptions::default() });
         assert_eq!(format!("{:?}", args.listen_options()), theirs);
     }
 

@@ -1,4 +1,4 @@
-//! `fanfare serve`: the engine and its control side, on one port.
+//! `fanfare serve`: the engine and its control side.
 
 mod args;
 
@@ -11,7 +11,9 @@ use std::time::SystemTime;
 use fanfare::{DrainOptions, Hub, ListenError, ListenOptions, Listener, StartError};
 use rustix::process::{getrlimit, setrlimit, Resource, Rlimit};
 
-use super::control::{Control, Desk, Permit, CONNECTIONS_MAX};
+use super::control::{
+    Arrivals, Control, ControlListen, Desk, Door, Entrance, Hosts, Permit, CONNECTIONS_MAX,
+};
 use super::signals::Ending;
 use super::token::{self, Token};
 use super::{Outcome, Usage};
@@ -34,12 +36,20 @@ pub(crate) struct Server {
     hub: Hub,
     listener: Arc<Listener>,
     control: Control,
+    /// Where the control listener is, if there is one.
+    way: Option<ControlListen>,
+    /// How a publisher shows the token, if there is one.
+    authorization: Option<String>,
 }
 
 impl Server {
     pub(crate) fn start(args: &ServeArgs) -> Result<Server, Box<dyn std::error::Error>> {
         token::refuse_on_command_line(args.publish_token.is_some())?;
         let token = Token::find(args.publish_token_file.as_deref())?;
+        let authorization = token.as_ref().map(|_| args.authorization());
+        if let Some(listen) = &args.control_listen {
+            listen.check(token.is_some())?;
+        }
         let started = SystemTime::now();
         let descriptors = raise_descriptors();
         let hub = Hub::start(args.options()).map_err(|error| match error {
@@ -55,17 +65,30 @@ impl Server {
             other => Box::<dyn std::error::Error>::from(other),
         })?;
         let listener = Arc::new(listener);
-        let permit = Permit::new(token, &args.listen);
-        log::info!(
-            "publishing is open to {}",
-            match permit {
-                Permit::Token(_) => "those who show the token",
-                Permit::Local { .. } => "programs of this machine, since there is no token",
-            }
-        );
-        let desk = Desk { hub: hub.clone(), permit, started };
-        let control = Control::start(desk, Arc::downgrade(&listener), visitors)?;
-        Ok(Server { hub, listener, control })
+        let public = listener.local_addr();
+        let door = open_door(args, public)?;
+        let way = door.as_ref().map(|door| match door.addr() {
+            Some(addr) => ControlListen::Tcp(addr.to_string()),
+            None => args.control_listen.clone().unwrap_or(ControlListen::Off),
+        });
+        let has_names = !args.hosts.is_empty();
+        let checks_host = public.ip().is_loopback() || has_names;
+        let arrivals = Arrivals {
+            visitors,
+            public: Entrance { is_local: false, checks_host },
+            door: door.map(|door| {
+                let entrance = door.entrance(has_names);
+                (door, entrance)
+            }),
+            listener: Arc::downgrade(&listener),
+        };
+        if way.is_none() && authorization.is_none() {
+            log::warn!("nobody can publish: there is neither a control listener nor a token");
+        }
+        let hosts = Hosts::new(args.own_names());
+        let desk = Desk { hub: hub.clone(), permit: Permit::new(token), hosts, started };
+        let control = Control::start(desk, arrivals)?;
+        Ok(Server { hub, listener, control, way, authorization })
     }
 
     pub(crate) fn hub(&self) -> &Hub {
@@ -76,7 +99,16 @@ impl Server {
         self.listener.local_addr()
     }
 
-    /// Says on standard output that clients may come, and something more. A thread of its own says
+    /// Where the page is, if there is one that a browser can be told to open.
+    pub(crate) fn page(&self) -> Option<String> {
+        match &self.way {
+            Some(ControlListen::Tcp(addr)) => Some(format!("http://{addr}/")),
+            _ => None,
+        }
+    }
+
+    /// Says on standard output that clients may come, where the control listener is, how to publish,
+    /// and something more. It is one write, so that a reader may stop at any line. A thread of its own says
     /// it, since standard output may be a pipe that is full, and that a reader has closed it is no
     /// reason not to serve.
     ///
@@ -84,7 +116,14 @@ impl Server {
     ///
     /// When the system gives no thread.
     pub(crate) fn announce(&self, more: &str) -> io::Result<()> {
-        let text = format!("listening on http://{}\n{more}", self.addr());
+        let mut text = format!("listening on http://{}\n", self.addr());
+        if let Some(way) = &self.way {
+            text += &format!("control on {way}\n");
+        }
+        if let Some(publish) = self.how_to_publish() {
+            text += &format!("publish: {publish}\n");
+        }
+        text += more;
         let thread = std::thread::Builder::new().name("fanfare-announce".to_owned());
         thread.spawn(move || {
             let mut out = io::stdout().lock();
@@ -93,6 +132,22 @@ impl Server {
             }
         })?;
         Ok(())
+    }
+
+    /// A command that publishes an event.
+    fn how_to_publish(&self) -> Option<String> {
+        let token = self.authorization.as_deref();
+        let shown = token.map(|token| format!("-H \"{token}\" ")).unwrap_or_default();
+        let target = match &self.way {
+            Some(ControlListen::Tcp(addr)) => format!("'http://{addr}/publish?topic=news'"),
+            Some(ControlListen::Unix(path)) => {
+                let path = path.display().to_string().replace('\'', r"'\''");
+                format!("--unix-socket '{path}' 'http://localhost/publish?topic=news'")
+            }
+            _ if token.is_some() => format!("'http://{}/publish?topic=news'", self.addr()),
+            _ => return None,
+        };
+        Some(format!("curl -d hello {shown}{target}"))
     }
 
     /// Lets nobody in any more, and sends those who are here away, one after another.
@@ -111,6 +166,14 @@ impl Server {
         drop(self.listener);
         self.control.stop();
         self.hub.close();
+    }
+}
+
+/// Opens the control listener.
+fn open_door(args: &ServeArgs, public: SocketAddr) -> Result<Option<Door>, String> {
+    match &args.control_listen {
+        Some(listen) => Door::open(listen),
+        None => Door::beside(public, args.port_is_fixed()).map(Some),
     }
 }
 
