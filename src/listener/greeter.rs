@@ -15,10 +15,10 @@ use crate::http::host::{Host, Hosts};
 use crate::http::query::Query;
 use crate::http::request::{trim_ows, Head, Request};
 use crate::http::response;
-use crate::options::{jittered, Options};
+use crate::options::jittered;
 use crate::policy::{Policy, PolicyError};
 use crate::resume::{Resume, Start};
-use crate::shard::{Greeter, Greeting, Guest};
+use crate::shard::{Greeter, Greeting, Guest, Shared};
 
 /// What the shards ask about the requests that come through a listener's door.
 pub(super) struct HttpGreeter {
@@ -28,11 +28,16 @@ pub(super) struct HttpGreeter {
     retry: Duration,
     policy: Policy,
     heartbeat_form: HeartbeatForm,
+    shared: Arc<Shared>,
 }
 
 impl HttpGreeter {
     /// That of a listener with these options, the rest of which has been checked.
-    pub(super) fn new(options: ListenOptions, hub: &Options) -> Result<HttpGreeter, ListenError> {
+    pub(super) fn new(
+        options: ListenOptions,
+        shared: Arc<Shared>,
+    ) -> Result<HttpGreeter, ListenError> {
+        let hub = &shared.options;
         let of = |option| move |why: String| ListenError::Options { option, bounds: why.into() };
         Ok(HttpGreeter {
             origins: Origins::new(&options.cors).map_err(of("cors"))?,
@@ -41,6 +46,7 @@ impl HttpGreeter {
             policy: hub.policy,
             heartbeat_form: hub.heartbeat_form,
             options,
+            shared,
         })
     }
 
@@ -97,6 +103,9 @@ impl HttpGreeter {
                 Excerpt::of(name)
             );
             return Greeting::Answer(response::refusal("421 Misdirected Request", "", &text));
+        }
+        if self.options.health_path.as_deref() == Some(request.path) {
+            return Greeting::Answer(self.health(request.method));
         }
         if request.path != self.options.path {
             let text = format!("there is nothing here; events are at {}", self.options.path);
@@ -160,6 +169,19 @@ impl HttpGreeter {
         let head = response::stream(wire, &cors);
         let guest = Guest { head, wanted, wire, retry, resume, policy, heartbeat_form, tag };
         Greeting::Join(Box::new(guest))
+    }
+
+    /// Whether all shards live.
+    fn health(&self, method: &str) -> Vec<u8> {
+        match method {
+            "GET" | "HEAD" if self.shared.links.iter().all(|link| link.is_alive()) => {
+                response::refusal("200 OK", "", "ok")
+            }
+            "GET" | "HEAD" => {
+                response::refusal("503 Service Unavailable", "", "a shard has ended; start anew")
+            }
+            _ => response::refusal("405 Method Not Allowed", "Allow: GET, HEAD\r\n", "use GET"),
+        }
     }
 
     /// What a request asks for in its query, such as `topic=a&topic=b/%23&tag=c`, and of the past.

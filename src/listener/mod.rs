@@ -57,7 +57,7 @@ impl Listener {
             user_timeout: options.user_timeout,
         };
         let elsewhere = options.elsewhere.clone();
-        let greeter = HttpGreeter::new(options, &shared.options)?;
+        let greeter = HttpGreeter::new(options, shared.clone())?;
         let mut bound = Err(io::Error::new(io::ErrorKind::InvalidInput, "no address to listen on"));
         for addr in addr.to_socket_addrs().map_err(ListenError::Bind)? {
             bound = ListenSocket::bind(addr, &socket_options);

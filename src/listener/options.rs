@@ -99,6 +99,10 @@ pub struct ListenOptions {
     /// idle stream the kernel would otherwise expect that it answers the very first probe. Zero
     /// leaves it to the kernel, which takes about 15 minutes. Default: 30 s.
     pub user_timeout: Duration,
+    /// A path whose `GET` and `HEAD` the shards answer themselves, with 200 while all of them live and
+    /// else with 503: for a balancer's probes, which then depend on nothing else that could be busy.
+    /// Default: none.
+    pub health_path: Option<String>,
     /// Where connections go whose request is not for `path`, so that another part of the program
     /// can answer on the same port; without it they get a 404. When the channel is full, they get
     /// a 503: give it room for as many as may come at once. They do not count as connections of
@@ -139,6 +143,7 @@ impl Default for ListenOptions {
             send_buffer_bytes: None,
             keepalive: Duration::from_secs(15),
             user_timeout: Duration::from_secs(30),
+            health_path: None,
             elsewhere: None,
         }
     }
@@ -149,9 +154,16 @@ impl ListenOptions {
     pub const TAG_BYTES_MAX: usize = 256;
 
     pub(super) fn check(&self) -> Result<(), ListenError> {
-        let plain_path = self.path.starts_with('/')
-            && self.path.bytes().all(|byte| byte.is_ascii_graphic() && !b"?#".contains(&byte));
-        within(plain_path, "path", "a path such as `/events`, percent-encoded")?;
+        let is_plain = |path: &str| {
+            path.starts_with('/')
+                && path.bytes().all(|byte| byte.is_ascii_graphic() && !b"?#".contains(&byte))
+        };
+        within(is_plain(&self.path), "path", "a path such as `/events`, percent-encoded")?;
+        within(
+            self.health_path.as_ref().is_none_or(|path| is_plain(path) && *path != self.path),
+            "health_path",
+            "a path such as `/healthz`, percent-encoded, and not `path`",
+        )?;
         within((64..=1 << 20).contains(&self.head_bytes_max), "head_bytes_max", "64 B to 1 MiB")?;
         let fields = (8..=4_096).contains(&self.head_fields_max);
         within(fields, "head_fields_max", "8 to 4,096")?;

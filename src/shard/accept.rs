@@ -94,7 +94,9 @@ impl Shard {
         match (door.greeter.greet(head, addr, true), &door.elsewhere) {
             (Greeting::Elsewhere, Some(elsewhere)) if may_go_elsewhere && !elsewhere.is_full() => {
                 let visitor = Visitor { stream: stream.into_std(), read: head.to_vec(), addr };
-                visit(elsewhere, visitor);
+                if !visit(elsewhere, visitor) {
+                    self.link().counters.refused_connections.add(1);
+                }
             }
             (Greeting::Elsewhere, _) => refuse(door.greeter.no_room_elsewhere()),
             (Greeting::Answer(answer), _) => refuse(answer),
@@ -141,11 +143,13 @@ impl Shard {
 }
 
 /// Sends a visitor to the part of the program that serves it. Another shard may have been faster
-/// for the last place; then it is closed.
-pub(super) fn visit(elsewhere: &async_channel::Sender<Visitor>, visitor: Visitor) {
-    if elsewhere.try_send(visitor).is_err() {
+/// for the last place; then it is closed, which is false.
+pub(super) fn visit(elsewhere: &async_channel::Sender<Visitor>, visitor: Visitor) -> bool {
+    let is_taken = elsewhere.try_send(visitor).is_ok();
+    if !is_taken {
         DROPPED.log(|more| {
             log::warn!("too many requests wait elsewhere, and one is dropped{more}");
         });
     }
+    is_taken
 }

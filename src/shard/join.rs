@@ -207,7 +207,10 @@ impl Shard {
                 // Another shard may be faster for the last place; then the visitor is closed.
                 match &door.elsewhere {
                     Some(elsewhere) if !elsewhere.is_full() => self.send_elsewhere(key, read),
-                    _ => self.answer(key, &door.greeter.no_room_elsewhere()),
+                    _ => {
+                        self.link().counters.refused_connections.add(1);
+                        self.answer(key, &door.greeter.no_room_elsewhere());
+                    }
                 }
             }
         }
@@ -238,7 +241,9 @@ impl Shard {
         let _ = self.poller.remove(stream.as_fd());
         if let Some(elsewhere) = &greeted.door.elsewhere {
             let visitor = Visitor { stream: stream.into_std(), read, addr: greeted.addr };
-            visit(elsewhere, visitor);
+            if !visit(elsewhere, visitor) {
+                self.link().counters.refused_connections.add(1);
+            }
         }
     }
 

@@ -48,6 +48,7 @@ fn what_cannot_be_is_a_usage_error() {
         (&["publish", "http://localhost", "--topic", "a#"], None, "topic"),
         (&["serve", "--control-listen", "8081"], None, "HOST:PORT, unix:/PATH or off"),
         (&["serve", "--control-listen", "0.0.0.0:0"], None, "needs a publish token"),
+        (&["serve", "--control-connections-max", "0"], None, "1..=65536"),
         (&["serve", "--host", "a.example:80"], None, "without a port"),
         (&["nonsense"], None, "nonsense"),
     ] {

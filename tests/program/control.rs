@@ -82,32 +82,6 @@ fn a_connection_of_http_1_0_is_closed_after_its_answer() {
 }
 
 #[test]
-fn one_control_connection_too_many_is_turned_away_and_the_others_live_on() {
-    let server = Server::start(&[]);
-    let mut connections: Vec<Connection> = (0..256)
-        .map(|_| {
-            let mut connection = Connection::open(server.control);
-            connection.send("GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n");
-            assert_eq!(connection.answer().status, 200);
-            connection
-        })
-        .collect();
-    let refused = get(server.control, "/healthz");
-    assert_eq!((refused.status, refused.field("retry-after")), (503, Some("1")));
-    connections[0].send("GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n");
-    assert_eq!(connections[0].answer().status, 200);
-    // Streams are not the control side's.
-    assert_eq!(Client::get(server.addr, "/events?topic=a").status(), 200);
-
-    connections.truncate(255);
-    let mut status = 503;
-    crate::support::wait_until("there is room again", || {
-        status = get(server.control, "/healthz").status;
-        status == 200
-    });
-}
-
-#[test]
 fn a_slow_request_delays_nobody() {
     let server = Server::start(&[]);
     let mut slow = Connection::open(server.control);

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use rustix::fs::{fcntl_getfl, fcntl_setfl, OFlags};
 use rustix::process::{getrlimit, prlimit, Resource, Rlimit};
 
-use crate::http::{get, publish, Connection};
+use crate::http::{get, post, publish, Connection};
 use crate::process::{fanfare, Running, Server};
 use crate::support::{wait_until, Client};
 
@@ -116,17 +116,15 @@ fn a_standard_output_that_is_full_or_closed_stops_neither_requests_nor_the_end()
 
 #[test]
 fn a_thousand_refused_requests_are_a_few_lines() {
-    let (mut server, log) = with_log(&["--log", "info"]);
-    let mut idle: Vec<Connection> = Vec::new();
-    for _ in 0..300 {
-        let mut connection = Connection::open(server.control);
-        connection.send("GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n");
-        connection.answer();
-        idle.push(connection);
-    }
+    let (mut server, log) = with_log(&["--log", "info", "--control-connections-max", "1"]);
+    let mut busy = Connection::open(server.control);
+    let request = post(server.control, "?topic=a", "Expect: 100-continue\r\n", "x");
+    busy.send(&request[..request.len() - 1]);
+    assert!(busy.head().starts_with("HTTP/1.1 100"));
     for _ in 0..1000 {
-        get(server.control, "/healthz");
+        assert_eq!(get(server.control, "/metrics").status, 503);
     }
+    drop(busy);
     server.process.signal("TERM");
     assert_eq!(server.process.end().code(), Some(0));
     let lines = log.join().unwrap();

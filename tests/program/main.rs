@@ -10,6 +10,7 @@ mod support;
 mod command_line;
 mod connections;
 mod control;
+mod crowd;
 mod ending;
 mod entrances;
 mod exhausted;

@@ -1,16 +1,18 @@
 //! Which request gets which answer.
 
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use fanfare::Hub;
 use hyper::body::Incoming;
-use hyper::header::{HeaderValue, EXPECT};
+use hyper::header::{HeaderMap, HeaderValue, AUTHORIZATION, EXPECT};
 use hyper::http::request::Parts;
 use hyper::{Method, StatusCode};
 
 use super::answer::{content_of, Answer, Refusal};
 use super::body::Pieces;
 use super::connections;
+use super::crowd::{Counts, Standing};
 use super::hosts::{authority_of, Hosts};
 use super::metrics;
 use super::permit::{Caller, Denied, Permit};
@@ -18,6 +20,9 @@ use super::publish;
 
 /// The path of event streams, which the engine serves and not the control side.
 pub(crate) const EVENTS: &str = "/events";
+
+/// The path that says whether the server is well. On the public listener the engine answers it.
+pub(crate) const HEALTH: &str = "/healthz";
 
 const PAGE: &str = include_str!("../page.html");
 /// Where the page holds that event's name.
@@ -33,6 +38,9 @@ const PAGE_FIELDS: [(&str, &str); 3] = [
     ("cross-origin-opener-policy", "same-origin"),
 ];
 
+/// The most header fields that a request may have and be known by its token before it is served.
+const FIELDS_MAX: usize = 128;
+
 /// Answers requests.
 #[derive(Debug)]
 pub(crate) struct Desk {
@@ -40,9 +48,20 @@ pub(crate) struct Desk {
     pub(crate) permit: Permit,
     pub(crate) hosts: Hosts,
     pub(crate) started: SystemTime,
+    pub(crate) counts: Arc<Counts>,
 }
 
 impl Desk {
+    /// What is known of a connection by what was read from it, which is nothing or at least its
+    /// request's head.
+    pub(super) fn standing(&self, caller: Caller, read: &[u8]) -> Standing {
+        match self.permit.is_known(caller, &authorization_of(read)) {
+            true => Standing::Permitted,
+            false if read.is_empty() => Standing::Unknown,
+            false => Standing::Stranger,
+        }
+    }
+
     /// The host that a request is for, which has to be this server.
     pub(super) fn authority<'a>(
         &self,
@@ -90,8 +109,8 @@ impl Desk {
         let may_act =
             || self.permit.to_act(caller, &head.headers, authority).map_err(Refusal::denied);
         match path {
-            "/healthz" if get => health(&self.hub),
-            "/healthz" => Err(Refusal::method("GET, HEAD")),
+            HEALTH if get => health(&self.hub),
+            HEALTH => Err(Refusal::method("GET, HEAD")),
             "/" if caller.entrance.is_local && get => Ok(page(&self.hub.options().gap_event)),
             "/" if caller.entrance.is_local => Err(Refusal::method("GET, HEAD")),
             "/metrics" | "/publish" | "/connections" | "/topics" if !self.is_here(caller) => {
@@ -99,7 +118,7 @@ impl Desk {
             }
             "/metrics" if get => {
                 may_read()?;
-                let text = metrics::text(&self.hub.metrics(), self.started);
+                let text = metrics::text(&self.hub.metrics(), &self.counts, self.started);
                 Ok(content_of(metrics::CONTENT_TYPE, text))
             }
             "/metrics" => Err(Refusal::method("GET, HEAD")),
@@ -169,6 +188,21 @@ fn health(hub: &Hub) -> Result<Answer, Refusal> {
             Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, error))
         }
     }
+}
+
+/// The fields of a request's head that may show a token.
+fn authorization_of(read: &[u8]) -> HeaderMap {
+    let mut fields = [httparse::EMPTY_HEADER; FIELDS_MAX];
+    let mut request = httparse::Request::new(&mut fields);
+    let mut found = HeaderMap::new();
+    if request.parse(read).is_ok_and(|status| status.is_complete()) {
+        let named =
+            |field: &&httparse::Header<'_>| field.name.eq_ignore_ascii_case(AUTHORIZATION.as_str());
+        for field in request.headers.iter().filter(named) {
+            found.extend(HeaderValue::from_bytes(field.value).map(|value| (AUTHORIZATION, value)));
+        }
+    }
+    found
 }
 
 /// The page, which has to know what the event is called that tells it of missing ones.

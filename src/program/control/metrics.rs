@@ -1,18 +1,20 @@
 //! `GET /metrics`: what the hub counts, in Prometheus' text format, version 0.0.4.
 
 use std::fmt::{Display, Write};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
 use fanfare::{GapReason, Histogram, Metrics, Reason};
 
 use super::super::logging;
+use super::crowd::Counts;
 
 pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 const NS_PER_S: f64 = 1e9;
 
 /// Writes out the metrics of a program that was started at a time.
-pub(super) fn text(metrics: &Metrics, started: SystemTime) -> String {
+pub(super) fn text(metrics: &Metrics, counts: &Counts, started: SystemTime) -> String {
     let mut out = Out(String::with_capacity(8 << 10));
     gauges(&mut out, metrics);
     counters(&mut out, metrics);
@@ -24,6 +26,7 @@ pub(super) fn text(metrics: &Metrics, started: SystemTime) -> String {
     let help = "Lines of the log that were dropped since standard error took them too slowly.";
     out.one("fanfare_lost_log_lines_total", "counter", help, logging::lost_lines());
     histogram(&mut out, &metrics.latency);
+    control(&mut out, counts);
     out.family("fanfare_build_info", "gauge", "Always 1; the version is in the label.");
     out.sample(concat!("fanfare_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"}"), 1);
     let since_epoch = started.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
@@ -164,6 +167,19 @@ fn counters(out: &mut Out, metrics: &Metrics) {
     }
 }
 
+/// What the program counts of its control side.
+fn control(out: &mut Out, counts: &Counts) {
+    let name = "fanfare_control_connections";
+    let help = "Open connections of the control side, with those that are idle.";
+    out.one(name, "gauge", help, counts.connections.load(Ordering::Relaxed));
+    let name = "fanfare_displaced_control_connections_total";
+    let help = "Connections of the control side that were closed to make room for others.";
+    out.one(name, "counter", help, counts.displaced.load(Ordering::Relaxed));
+    let name = "fanfare_refused_control_connections_total";
+    let help = "Connections of the control side that were turned away since all others were busy.";
+    out.one(name, "counter", help, counts.refused.load(Ordering::Relaxed));
+}
+
 fn histogram(out: &mut Out, latency: &Histogram) {
     let name = "fanfare_publish_to_socket_seconds";
     let help = "How long events took from being published to a socket's taking them.";
@@ -220,7 +236,11 @@ mod tests {
 
     #[test]
     fn every_family_is_described_before_its_samples() {
-        let text = text(&Metrics::default(), SystemTime::UNIX_EPOCH + Duration::from_millis(1500));
+        let text = text(
+            &Metrics::default(),
+            &Counts::default(),
+            SystemTime::UNIX_EPOCH + Duration::from_millis(1500),
+        );
         let mut family = "";
         for line in text.lines() {
             if let Some(rest) = line.strip_prefix("# HELP ") {
@@ -246,7 +266,7 @@ mod tests {
     fn each_reason_of_a_gap_has_its_own_count() {
         let mut metrics = Metrics::default();
         metrics.gap_events = [1, 2, 3, 4];
-        let text = text(&metrics, SystemTime::now());
+        let text = text(&metrics, &Counts::default(), SystemTime::now());
         for (reason, count) in GapReason::ALL.into_iter().zip(["1", "2", "3", "4"]) {
             let name = format!("fanfare_gap_events_total{{reason=\"{}\"}}", reason.as_str());
             assert_eq!(value(&text, &name), count);
@@ -255,7 +275,7 @@ mod tests {
 
     #[test]
     fn everything_that_the_hub_counts_is_served_under_its_name() {
-        let text = text(&Metrics::default(), SystemTime::now());
+        let text = text(&Metrics::default(), &Counts::default(), SystemTime::now());
         let fields = format!("{:#?}", Metrics::default());
         let names = fields.lines().filter_map(|line| line.strip_prefix("    ")?.split_once(": "));
         let names: Vec<_> = names.map(|(name, _)| name).filter(|n| !n.starts_with(' ')).collect();
@@ -276,7 +296,7 @@ mod tests {
         metrics.latency.counts[3] = 2;
         *metrics.latency.counts.last_mut().unwrap() = 1;
         metrics.latency.sum_ns = 2_500_000_000;
-        let text = text(&metrics, SystemTime::now());
+        let text = text(&metrics, &Counts::default(), SystemTime::now());
         let name = "fanfare_publish_to_socket_seconds";
         for (bound, count) in [("0.0001", "5"), ("0.0005", "5"), ("0.001", "7"), ("10", "7")] {
             assert_eq!(value(&text, &format!("{name}_bucket{{le=\"{bound}\"}}")), count);

@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! permit  hosts  answer  body  metrics     who may, what is said, what comes in
-//! socket  door                             what it goes through
+//! socket  door  crowd                      what it goes through, and how many may
 //! publish connections -> desk -> reception which request gets which answer
 //! mod                                      the thread, the connections, and the takeover
 //! ```
@@ -23,6 +23,7 @@
 mod answer;
 mod body;
 mod connections;
+mod crowd;
 mod desk;
 mod door;
 mod hosts;
@@ -47,11 +48,13 @@ use std::time::Duration;
 use async_channel::{Receiver, Sender};
 use fanfare::{Listener, Visitor};
 use hyper::server::conn::http1;
-use smol::future::FutureExt;
+use smol::future::{self, FutureExt};
 use smol::{Async, LocalExecutor, Timer};
 use smol_hyper::rt::{FuturesIo, SmolTimer};
 
-pub(crate) use self::desk::{Desk, EVENTS};
+pub(crate) use self::crowd::Counts;
+use self::crowd::{Crowd, Network, Place};
+pub(crate) use self::desk::{Desk, EVENTS, HEALTH};
 use self::door::Entry;
 pub(crate) use self::door::{ControlListen, Door};
 pub(crate) use self::hosts::{host_name, Hosts};
@@ -61,9 +64,6 @@ use self::reception::{Errand, Reception};
 use self::socket::{Socket, Stream};
 use super::seldom::Seldom;
 
-/// The most connections at one time; one more gets a 503. As many may wait to be one of them. The
-/// channel that they come through has the bound in force.
-pub(crate) const CONNECTIONS_MAX: usize = 256;
 /// How long a connection may be idle, and its next request's head may take.
 const IDLE_TIME_MAX: Duration = Duration::from_secs(60);
 /// The most bytes of a request's head, unless the engine takes more.
@@ -76,12 +76,11 @@ const ADMIT_TRIES: usize = 4;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// What clients can bring about as often as they like.
-static CROWDED: Seldom = Seldom::new();
 static PANICKED: Seldom = Seldom::new();
 static UNACCEPTED: Seldom = Seldom::new();
 
 const BUSY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\n\
-    Content-Length: 0\r\nConnection: close\r\n\r\n";
+    X-Content-Type-Options: nosniff\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
 
 /// The control side's thread.
 pub(crate) struct Control {
@@ -98,22 +97,37 @@ pub(crate) struct Arrivals {
     pub(crate) door: Option<(Door, Entrance)>,
     /// Who takes those who want event streams after all.
     pub(crate) listener: Weak<Listener>,
+    /// The most connections of each listener.
+    pub(crate) connections_max: usize,
+    /// The most visitors from one address; zero for no bound.
+    pub(crate) per_address_max: usize,
 }
 
 impl Control {
     /// Serves what arrives, until it is told to stop.
     pub(crate) fn start(desk: Desk, arrivals: Arrivals) -> io::Result<Control> {
         let (stop, stopped) = async_channel::bounded(1);
-        let Arrivals { visitors, public, door, listener } = arrivals;
+        let Arrivals { visitors, public, door, listener, connections_max, per_address_max } =
+            arrivals;
         let door = match door {
             Some((door, entrance)) => Some((door.into_entry()?, entrance)),
             None => None,
         };
+        let counts = desk.counts.clone();
         let thread = std::thread::Builder::new().name("fanfare-control".to_owned());
         let thread = thread.spawn(move || {
             let executor = LocalExecutor::new();
             let host = Rc::new(Host { desk: Rc::new(desk), listener, stopped });
-            let ways = Ways { visitors, public, door };
+            // Each listener has its own places: a crowd at the one keeps nobody out of the other.
+            let crowd =
+                |per_network_max| Crowd::new(connections_max, per_network_max, counts.clone());
+            let ways = Ways {
+                visitors,
+                public,
+                public_crowd: crowd(per_address_max),
+                door,
+                control_crowd: crowd(0),
+            };
             smol::block_on(executor.run(host.receive(&executor, ways)));
         })?;
         Ok(Control { stop, thread })
@@ -132,7 +146,9 @@ impl Control {
 struct Ways {
     visitors: Receiver<Visitor>,
     public: Entrance,
+    public_crowd: Rc<Crowd>,
     door: Option<(Entry, Entrance)>,
+    control_crowd: Rc<Crowd>,
 }
 
 /// A connection that has come to the control side.
@@ -141,6 +157,7 @@ struct Arrival {
     /// What was read from it.
     read: Vec<u8>,
     caller: Caller,
+    crowd: Rc<Crowd>,
 }
 
 impl Ways {
@@ -149,7 +166,7 @@ impl Ways {
     async fn next(&self) -> Option<Arrival> {
         let control = async {
             match &self.door {
-                Some((entry, entrance)) => Some(Ways::accept(entry, *entrance).await),
+                Some((entry, entrance)) => Some(self.accept(entry, *entrance).await),
                 None => pending().await,
             }
         };
@@ -159,7 +176,8 @@ impl Ways {
                 let caller = Caller { entrance: self.public, peer: Some(addr) };
                 match Async::new(stream) {
                     Ok(stream) => {
-                        return Some(Arrival { stream: Stream::Tcp(stream), read, caller })
+                        let (stream, crowd) = (Stream::Tcp(stream), self.public_crowd.clone());
+                        return Some(Arrival { stream, read, caller, crowd });
                     }
                     Err(error) => UNACCEPTED.log(|more| {
                         log::warn!("a connection cannot be polled: {error}{more}");
@@ -170,11 +188,12 @@ impl Ways {
         control.or(public).await
     }
 
-    async fn accept(entry: &Entry, entrance: Entrance) -> Arrival {
+    async fn accept(&self, entry: &Entry, entrance: Entrance) -> Arrival {
         loop {
             match entry.accept().await {
                 Ok((stream, peer)) => {
-                    return Arrival { stream, read: Vec::new(), caller: Caller { entrance, peer } };
+                    let (caller, crowd) = (Caller { entrance, peer }, self.control_crowd.clone());
+                    return Arrival { stream, read: Vec::new(), caller, crowd };
                 }
                 // The next one may be there still.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
@@ -203,20 +222,21 @@ impl Host {
         let (connection, ended) = async_channel::bounded::<Infallible>(1);
         let stopped = || async { self.stopped.recv().await.ok().map(|never| match never {}) };
         while let Some(arrival) = stopped().or(ways.next()).await {
-            let peer = arrival.caller.peer;
-            let connections_max = ways.visitors.capacity().unwrap_or(CONNECTIONS_MAX);
-            if connection.sender_count() > connections_max {
-                CROWDED.log(|more| {
-                    log::warn!(
-                        "{connections_max} control connections are open; {peer:?} must wait{more}"
-                    );
-                });
-                turn_away(&arrival.stream);
+            let Arrival { stream, read, caller, crowd } = arrival;
+            let standing = self.desk.standing(caller, &read);
+            let network = caller.peer.map(|peer| Network::from(peer.ip()));
+            let socket = Socket::new(stream, read);
+            let is_busy = socket.read_bytes() > 0;
+            let Some(place) = crowd.enter(network, standing, is_busy, socket.flushed()) else {
+                turn_away(&socket.into_parts().0);
                 continue;
-            }
+            };
+            let id = place.id();
             let (host, connection) = (self.clone(), connection.clone());
             let serving = async move {
-                match AssertUnwindSafe(host.serve(arrival)).catch_unwind().await {
+                let peer = caller.peer;
+                let serving = host.serve(socket, caller, Rc::new(place));
+                match AssertUnwindSafe(serving).catch_unwind().await {
                     Ok(Ok(())) => {}
                     Ok(Err(error)) => log::debug!("{peer:?}: {error}"),
                     Err(_) => PANICKED.log(|more| {
@@ -225,7 +245,9 @@ impl Host {
                 }
                 drop(connection);
             };
-            executor.spawn(serving).detach();
+            crowd.keep(id, executor.spawn(serving));
+            // What has come is served before the next may take its place.
+            future::yield_now().await;
         }
         drop(ways);
         drop(connection);
@@ -240,13 +262,16 @@ impl Host {
     }
 
     /// Serves a connection to its end, or until it is the engine's.
-    async fn serve(&self, arrival: Arrival) -> Result<(), Box<dyn std::error::Error>> {
-        let Arrival { stream, read, caller } = arrival;
-        let head_bytes_max = read.len().max(HEAD_BYTES_MAX);
-        let socket = Socket::new(stream, read);
+    async fn serve(
+        &self,
+        socket: Socket,
+        caller: Caller,
+        place: Rc<Place>,
+    ) -> Result<(), Box<dyn std::error::Error>> {
+        let head_bytes_max = socket.read_bytes().max(HEAD_BYTES_MAX);
         let flushed = socket.flushed();
         let errand = Rc::new(Errand::default());
-        let service = Reception { desk: self.desk.clone(), errand: errand.clone(), caller };
+        let service = Reception { desk: self.desk.clone(), errand: errand.clone(), caller, place };
         let mut connection = http1::Builder::new()
             .timer(SmolTimer::new())
             .header_read_timeout(IDLE_TIME_MAX)

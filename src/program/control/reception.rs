@@ -15,6 +15,7 @@ use hyper::service::Service;
 use hyper::{Request, Version};
 
 use super::answer::Answer;
+use super::crowd::{Place, Standing};
 use super::desk::{Desk, EVENTS};
 use super::permit::Caller;
 
@@ -23,6 +24,7 @@ pub(super) struct Reception {
     pub(super) desk: Rc<Desk>,
     pub(super) errand: Rc<Errand>,
     pub(super) caller: Caller,
+    pub(super) place: Rc<Place>,
 }
 
 /// What is left to do for a connection.
@@ -41,8 +43,13 @@ impl Service<Request<Incoming>> for Reception {
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let (desk, errand, caller) = (self.desk.clone(), self.errand.clone(), self.caller);
+        let place = self.place.clone();
         Box::pin(async move {
             let (head, body) = request.into_parts();
+            place.begin(match desk.permit.is_known(caller, &head.headers) {
+                true => Standing::Permitted,
+                false => Standing::Stranger,
+            });
             let authority = desk.authority(&head, caller);
             // The engine takes no Unix sockets.
             let is_stream = head.uri.path() == EVENTS && caller.peer.is_some();
@@ -54,6 +61,7 @@ impl Service<Request<Incoming>> for Reception {
             if let Some(pieces) = unread {
                 errand.unread.replace(Some(Box::pin(pieces.discard())));
             }
+            place.end();
             Ok(answer)
         })
     }

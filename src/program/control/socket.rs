@@ -42,6 +42,10 @@ pub(super) struct Socket {
 pub(super) struct Flushed(Rc<Cell<bool>>);
 
 impl Flushed {
+    pub(super) fn new(is: bool) -> Flushed {
+        Flushed(Rc::new(Cell::new(is)))
+    }
+
     pub(super) fn is(&self) -> bool {
         self.0.get()
     }
@@ -50,12 +54,17 @@ impl Flushed {
 impl Socket {
     /// A socket that has sent `read` already.
     pub(super) fn new(stream: Stream, read: Vec<u8>) -> Socket {
-        let flushed = Flushed(Rc::new(Cell::new(true)));
+        let flushed = Flushed::new(true);
         Socket { stream, read, at: 0, write_deadline: None, flushed }
     }
 
     pub(super) fn flushed(&self) -> Flushed {
         self.flushed.clone()
+    }
+
+    /// How much was read before and is not read again yet.
+    pub(super) fn read_bytes(&self) -> usize {
+        self.read.len() - self.at
     }
 
     /// The stream, and what of `read` was not read again.

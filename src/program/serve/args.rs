@@ -9,7 +9,7 @@ use fanfare::{
     Cors, DrainOptions, HeartbeatForm, ListenOptions, Options, Overload, Policy, PolicyError,
 };
 
-use super::super::control::{host_name, ControlListen, EVENTS};
+use super::super::control::{host_name, ControlListen, EVENTS, HEALTH};
 use super::super::{token, units};
 
 /// Serve event streams, and take events to publish.
@@ -96,7 +96,14 @@ pub(crate) struct ServeArgs {
         value_name = "N",
         default_value = "0"
     )]
-    connections_per_address_max: usize,
+    pub(super) connections_per_address_max: usize,
+
+    /// The most connections of each listener that want something else than events, 1 to 65536. When
+    /// there are more, the one that is idle longest is closed. From one address the public listener
+    /// takes at most --connections-per-address-max of them
+    #[arg(long, env = "FANFARE_CONTROL_CONNECTIONS_MAX", value_name = "N", default_value = "256",
+          value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    control_connections_max: u32,
 
     /// The most topics and filters that all connections may ask for together
     #[arg(long, env = "FANFARE_SUBSCRIPTIONS_MAX", value_name = "N", default_value = "1000000")]
@@ -334,6 +341,10 @@ impl ServeArgs {
         }
     }
 
+    pub(super) fn control_connections_max(&self) -> usize {
+        self.control_connections_max as usize
+    }
+
     /// Whether the public port is one of the user's choice.
     pub(super) fn port_is_fixed(&self) -> bool {
         self.listen.rsplit_once(':').is_some_and(|(_, port)| port.parse() != Ok(0_u16))
@@ -382,6 +393,7 @@ impl ServeArgs {
         ListenOptions {
             path: EVENTS.to_owned(),
             hosts: self.public_names(),
+            health_path: Some(HEALTH.to_owned()),
             cors: Cors { origins: self.cors.clone(), credentials: self.cors_credentials },
             head_bytes_max: self.head_bytes_max,
             head_fields_max: self.head_fields_max,
@@ -423,8 +435,9 @@ pub(super) mod tests {
     fn the_defaults_are_those_of_the_engine() {
         let args = parse(&[]).unwrap();
         assert_eq!(args.options(), Options::default());
-        let hosts = vec!["127.0.0.1".to_owned()];
-        let theirs = format!("{:?}", ListenOptions { hosts, ..ListenOptions::default() });
+        let (hosts, health_path) = (vec!["127.0.0.1".to_owned()], Some("/healthz".to_owned()));
+        let theirs = ListenOptions { hosts, health_path, ..ListenOptions::default() };
+        let theirs = format!("{theirs:?}");
         assert_eq!(format!("{:?}", args.listen_options()), theirs);
     }
 

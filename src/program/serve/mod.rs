@@ -12,7 +12,7 @@ use fanfare::{DrainOptions, Hub, ListenError, ListenOptions, Listener, StartErro
 use rustix::process::{getrlimit, setrlimit, Resource, Rlimit};
 
 use super::control::{
-    Arrivals, Control, ControlListen, Desk, Door, Entrance, Hosts, Permit, CONNECTIONS_MAX,
+    Arrivals, Control, ControlListen, Counts, Desk, Door, Entrance, Hosts, Permit,
 };
 use super::signals::Ending;
 use super::token::{self, Token};
@@ -56,7 +56,7 @@ impl Server {
             StartError::Options(error) => Usage(error.to_string()).into(),
             other => Box::<dyn std::error::Error>::from(other),
         })?;
-        let visitors_max = visitors_within(CONNECTIONS_MAX, descriptors);
+        let visitors_max = visitors_within(args.control_connections_max(), descriptors);
         let (elsewhere, visitors) = async_channel::bounded(visitors_max);
         let options = ListenOptions { elsewhere: Some(elsewhere), ..args.listen_options() };
         let listener = hub.listen(&*args.listen, options).map_err(|error| match error {
@@ -81,12 +81,15 @@ impl Server {
                 (door, entrance)
             }),
             listener: Arc::downgrade(&listener),
+            connections_max: visitors_max,
+            per_address_max: args.connections_per_address_max,
         };
         if way.is_none() && authorization.is_none() {
             log::warn!("nobody can publish: there is neither a control listener nor a token");
         }
         let hosts = Hosts::new(args.own_names());
-        let desk = Desk { hub: hub.clone(), permit: Permit::new(token), hosts, started };
+        let (permit, counts) = (Permit::new(token), Arc::new(Counts::default()));
+        let desk = Desk { hub: hub.clone(), permit, hosts, started, counts };
         let control = Control::start(desk, arrivals)?;
         Ok(Server { hub, listener, control, way, authorization })
     }
@@ -188,8 +191,8 @@ fn raise_descriptors() -> Option<u64> {
     }
 }
 
-/// How many connections of the control side there may be, and wait: where descriptors are few, a
-/// sixteenth of them each, which is within the quarter that the engine leaves.
+/// How many connections of the control side there may be of each listener, and wait: where descriptors
+/// are few, a sixteenth of them each, which is within the quarter that the engine leaves.
 fn visitors_within(wished_max: usize, descriptors: Option<u64>) -> usize {
     let share =
         descriptors.map_or(usize::MAX, |all| usize::try_from(all / 16).unwrap_or(usize::MAX));
