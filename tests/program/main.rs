@@ -14,6 +14,7 @@ mod crowd;
 mod ending;
 mod entrances;
 mod exhausted;
+mod half_close;
 mod http;
 mod lines;
 mod logging;

@@ -212,8 +212,10 @@ impl Drop for Place {
         let member = self.crowd.inner.borrow_mut().remove(self.id);
         if let Some(member) = member {
             self.crowd.counts.connections.fetch_sub(1, Ordering::Relaxed);
-            // It is this very task that ends.
-            member.task.map(Task::detach);
+            if let Some(task) = member.task {
+                // It is this very task that ends.
+                task.detach();
+            }
         }
     }
 }

@@ -274,6 +274,8 @@ impl Host {
         let service = Reception { desk: self.desk.clone(), errand: errand.clone(), caller, place };
         let mut connection = http1::Builder::new()
             .timer(SmolTimer::new())
+            // A client that sends no more waits for its answer all the same.
+            .half_close(true)
             .header_read_timeout(IDLE_TIME_MAX)
             .max_buf_size(head_bytes_max)
             .serve_connection(FuturesIo::new(socket), service);
