@@ -1,16 +1,6 @@
 import js from '@eslint/js';
 import globals from 'globals';
 
-/** Hands the page's one inline script to the linter, in its place. */
-const page = {
-  preprocess(text) {
-    const start = text.indexOf('<script>') + '<script>'.length;
-    const before = text.slice(0, start).replace(/[^\n]/g, '');
-    return [before + text.slice(start, text.indexOf('</script>', start))];
-  },
-  postprocess: ([messages]) => messages,
-};
-
 const rules = {
   'eqeqeq': 'error',
   'no-implicit-coercion': 'error',
@@ -29,10 +19,5 @@ export default [
   { files: ['**/*.js'], languageOptions: { globals: { ...globals.node } } },
   // Functions that are handed to the page run there.
   { files: ['**/browser/*.js'], languageOptions: { globals: { ...globals.browser } } },
-  {
-    files: ['**/page.html'],
-    plugins: { page: { processors: { script: page } } },
-    processor: 'page/script',
-    languageOptions: { sourceType: 'script', globals: { ...globals.browser } },
-  },
+  { files: ['**/program/page/page.js'], languageOptions: { sourceType: 'script', globals: { ...globals.browser } } },
 ];

@@ -15,6 +15,7 @@ mod ending;
 mod entrances;
 mod exhausted;
 mod half_close;
+mod heads;
 mod http;
 mod lines;
 mod logging;

@@ -10,6 +10,9 @@ use super::permit::Denied;
 
 pub(super) type Answer = Response<Full<Bytes>>;
 
+/// The most bytes of an error's text, so that none repeats more of what was sent.
+const ERROR_BYTES_MAX: usize = 200;
+
 /// A request that is not done, or only in part; `{"error":"..."}` says why.
 #[derive(Debug)]
 pub(super) struct Refusal {
@@ -32,7 +35,8 @@ struct Content {
 
 impl Refusal {
     pub(super) fn new(status: StatusCode, error: impl ToString) -> Refusal {
-        let content = Content { error: error.to_string(), line: None, published: None };
+        let error = clip(error.to_string(), ERROR_BYTES_MAX);
+        let content = Content { error, line: None, published: None };
         let field =
             (status == StatusCode::SERVICE_UNAVAILABLE).then_some((header::RETRY_AFTER, "1"));
         Refusal { status, content, field }
@@ -64,6 +68,14 @@ impl Refusal {
         }
     }
 
+    /// The content is coded in a way that is not undone here.
+    pub(super) fn content_coding(coding: &str) -> Refusal {
+        let coding = clip(coding.to_owned(), ERROR_BYTES_MAX / 2);
+        let error = format!("Content-Encoding {coding} is not undone here; send content as it is");
+        let field = Some((header::ACCEPT_ENCODING, "identity"));
+        Refusal { field, ..Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, error) }
+    }
+
     /// Says how many events of the request were published before.
     pub(super) fn after(mut self, published: u64) -> Refusal {
         self.content.published = Some(published);
@@ -88,6 +100,16 @@ impl From<Refusal> for Answer {
     }
 }
 
+/// A text's first bytes, and a sign that there are more.
+pub(super) fn clip(mut text: String, bytes_max: usize) -> String {
+    const MORE: &str = "...";
+    if text.len() > bytes_max {
+        text.truncate(text.floor_char_boundary(bytes_max - MORE.len()));
+        text += MORE;
+    }
+    text
+}
+
 /// An answer in JSON.
 pub(super) fn json(status: StatusCode, content: &impl Serialize) -> Answer {
     // It can fail only for maps with keys that are no strings, and there are none.
@@ -109,4 +131,22 @@ pub(super) fn content_of(content_type: &'static str, text: impl Into<Bytes>) -> 
         answer.headers_mut().insert(name, HeaderValue::from_static(value));
     }
     answer
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_repeats_at_most_200_bytes() {
+        let refusal = Refusal::new(StatusCode::BAD_REQUEST, "x".repeat(10_000));
+        assert_eq!(refusal.content.error.len(), 200);
+        assert!(refusal.content.error.ends_with("x..."));
+        let refusal = Refusal::new(StatusCode::BAD_REQUEST, "größe".repeat(40));
+        assert!((195..=200).contains(&refusal.content.error.len()), "{refusal:?}");
+        let refusal = Refusal::new(StatusCode::BAD_REQUEST, "x".repeat(200));
+        assert_eq!(refusal.content.error, "x".repeat(200));
+        let refusal = Refusal::content_coding(&"x".repeat(10_000));
+        assert!(refusal.content.error.ends_with("send content as it is"), "{refusal:?}");
+    }
 }

@@ -5,7 +5,9 @@ use std::time::SystemTime;
 
 use fanfare::Hub;
 use hyper::body::Incoming;
-use hyper::header::{HeaderMap, HeaderValue, AUTHORIZATION, EXPECT};
+use hyper::header::{
+    HeaderMap, HeaderName, HeaderValue, AUTHORIZATION, CONTENT_ENCODING, EXPECT, TRANSFER_ENCODING,
+};
 use hyper::http::request::Parts;
 use hyper::{Method, StatusCode};
 
@@ -15,6 +17,7 @@ use super::connections;
 use super::crowd::{Counts, Standing};
 use super::hosts::{authority_of, Hosts};
 use super::metrics;
+use super::page;
 use super::permit::{Caller, Denied, Permit};
 use super::publish;
 
@@ -23,20 +26,6 @@ pub(crate) const EVENTS: &str = "/events";
 
 /// The path that says whether the server is well. On the public listener the engine answers it.
 pub(crate) const HEALTH: &str = "/healthz";
-
-const PAGE: &str = include_str!("../page.html");
-/// Where the page holds that event's name.
-const PAGE_GAP_EVENT: &str = "name=\"gap-event\" content=\"fanfare-gap\"";
-/// The page has no outside assets, and may talk to nobody but its own server.
-const PAGE_FIELDS: [(&str, &str); 3] = [
-    (
-        "content-security-policy",
-        "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; \
-         connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-    ),
-    ("referrer-policy", "no-referrer"),
-    ("cross-origin-opener-policy", "same-origin"),
-];
 
 /// The most header fields that a request may have and be known by its token before it is served.
 const FIELDS_MAX: usize = 128;
@@ -103,6 +92,7 @@ impl Desk {
         caller: Caller,
     ) -> Result<Answer, Refusal> {
         let authority = authority?;
+        check_transfer_coding(&head.headers)?;
         let get = matches!(head.method, Method::GET | Method::HEAD);
         let path = head.uri.path();
         let may_read = || self.permit.to_read(caller, &head.headers).map_err(Refusal::denied);
@@ -111,8 +101,12 @@ impl Desk {
         match path {
             HEALTH if get => health(&self.hub),
             HEALTH => Err(Refusal::method("GET, HEAD")),
-            "/" if caller.entrance.is_local && get => Ok(page(&self.hub.options().gap_event)),
-            "/" if caller.entrance.is_local => Err(Refusal::method("GET, HEAD")),
+            "/" | page::STYLE_PATH | page::SCRIPT_PATH if caller.entrance.is_local => match path {
+                _ if !get => Err(Refusal::method("GET, HEAD")),
+                "/" => Ok(page::page(&self.hub.options().gap_event)),
+                page::STYLE_PATH => Ok(page::style()),
+                _ => Ok(page::script()),
+            },
             "/metrics" | "/publish" | "/connections" | "/topics" if !self.is_here(caller) => {
                 Err(Refusal::denied(Denied::NotHere))
             }
@@ -161,6 +155,7 @@ impl Desk {
     }
 
     async fn publish(&self, head: &Parts, pieces: &mut Pieces) -> Result<Answer, Refusal> {
+        check_content_coding(&head.headers)?;
         match publish::is_ndjson(&head.headers) {
             true => publish::many(&self.hub, pieces).await,
             false => publish::one(&self.hub, head.uri.query().unwrap_or(""), pieces).await,
@@ -190,6 +185,40 @@ fn health(hub: &Hub) -> Result<Answer, Refusal> {
     }
 }
 
+/// Refuses content that would be published as the bytes of some compressed form.
+fn check_content_coding(fields: &HeaderMap) -> Result<(), Refusal> {
+    let mut codings = codings(fields, &CONTENT_ENCODING);
+    match codings.find(|coding| !coding.eq_ignore_ascii_case("identity")) {
+        Some(coding) => Err(Refusal::content_coding(coding)),
+        None => Ok(()),
+    }
+}
+
+/// Refuses transfer codings beside chunked, which hyper undoes, and which has to be the last
+/// (RFC 9112, section 6.1).
+fn check_transfer_coding(fields: &HeaderMap) -> Result<(), Refusal> {
+    let (mut chunked, mut others) = codings(fields, &TRANSFER_ENCODING)
+        .partition::<Vec<_>, _>(|coding| coding.eq_ignore_ascii_case("chunked"));
+    match (chunked.pop(), chunked.pop(), others.pop()) {
+        (_, _, Some(coding)) => {
+            let error =
+                format!("only chunked is undone here of the transfer codings, not {coding}");
+            Err(Refusal::new(StatusCode::NOT_IMPLEMENTED, error))
+        }
+        (_, Some(_), None) => {
+            Err(Refusal::new(StatusCode::BAD_REQUEST, "the content is chunked more than once"))
+        }
+        (_, None, None) => Ok(()),
+    }
+}
+
+/// The codings that fields of a name list. What is no text is no coding that anyone knows.
+fn codings<'a>(fields: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
+    let values = fields.get_all(name).into_iter();
+    let listed = values.flat_map(|value| value.to_str().unwrap_or("unknown").split(','));
+    listed.map(str::trim).filter(|coding| !coding.is_empty())
+}
+
 /// The fields of a request's head that may show a token.
 fn authorization_of(read: &[u8]) -> HeaderMap {
     let mut fields = [httparse::EMPTY_HEADER; FIELDS_MAX];
@@ -203,17 +232,6 @@ fn authorization_of(read: &[u8]) -> HeaderMap {
         }
     }
     found
-}
-
-/// The page, which has to know what the event is called that tells it of missing ones.
-fn page(gap_event: &str) -> Answer {
-    let name = gap_event.replace('&', "&amp;").replace('"', "&quot;");
-    let page = PAGE.replacen(PAGE_GAP_EVENT, &format!("name=\"gap-event\" content=\"{name}\""), 1);
-    let mut answer = content_of("text/html; charset=utf-8", page);
-    for (name, value) in PAGE_FIELDS {
-        answer.headers_mut().insert(name, HeaderValue::from_static(value));
-    }
-    answer
 }
 
 #[cfg(test)]

@@ -26,10 +26,11 @@ impl Hosts {
         Hosts { names: names.into_iter().collect() }
     }
 
-    /// Whether a request for `authority` is for this server. HTTP/1.0 may do without.
+    /// Whether a request for `authority` is for this server. One that names no host was not made by
+    /// a browser.
     pub(super) fn check(&self, authority: Option<&str>) -> Result<(), Refusal> {
         match authority.map(host_name) {
-            Some(name) if !self.is_own(name) => {
+            Some(name) if !name.is_empty() && !self.is_own(name) => {
                 let error = "the request's Host is no name of this server; if it is, start the \
                              server with --host NAME";
                 Err(Refusal::new(StatusCode::MISDIRECTED_REQUEST, error))
@@ -43,7 +44,12 @@ impl Hosts {
         let bare = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
         let bare = bare.strip_suffix('.').unwrap_or(bare);
         let lower = bare.to_ascii_lowercase();
-        bare.parse::<IpAddr>().is_ok()
+        let last_label = lower.rsplit('.').next().unwrap_or("");
+        // No name ends in a number (WHATWG URL, "Host parsing"), but short forms of addresses do.
+        let is_number =
+            !last_label.is_empty() && last_label.bytes().all(|byte| byte.is_ascii_digit());
+        is_number
+            || bare.parse::<IpAddr>().is_ok()
             || lower == "localhost"
             || lower.ends_with(".localhost")
             || self.names.iter().any(|own| own.eq_ignore_ascii_case(bare))
@@ -100,6 +106,8 @@ mod tests {
             "a.localhost:1",
             "[::1]:8080",
             "[::1]",
+            "127.1:80",
+            "",
             "192.168.1.7:80",
             "Intra.Example:8080",
         ] {
@@ -113,7 +121,7 @@ mod tests {
             "127.0.0.1.evil.example:8080",
             "x.intra.example",
             "evillocalhost",
-            "",
+            "1.2.3.4.x",
         ] {
             let refusal = hosts.check(Some(authority)).unwrap_err();
             assert_eq!(refusal.status, StatusCode::MISDIRECTED_REQUEST, "{authority}");

@@ -5,7 +5,8 @@
 //! ```text
 //! permit  hosts  answer  body  metrics     who may, what is said, what comes in
 //! socket  door  crowd                      what it goes through, and how many may
-//! publish connections -> desk -> reception which request gets which answer
+//! publish connections page                what is done and shown
+//!   -> desk -> reception                   which request gets which answer
 //! mod                                      the thread, the connections, and the takeover
 //! ```
 //!
@@ -28,6 +29,7 @@ mod desk;
 mod door;
 mod hosts;
 mod metrics;
+mod page;
 mod permit;
 mod publish;
 mod reception;

@@ -10,14 +10,18 @@ use serde_json::json;
 use smol::future::{self, FutureExt};
 use smol::Timer;
 
-use super::answer::{json, Answer, Refusal};
+use super::answer::{clip, json, Answer, Refusal};
 use super::body::Pieces;
 use crate::program::lines::{Lines, TooLong};
 
+/// What lines of JSON are called; there is no registered type for them.
+const NDJSON: [&str; 3] = ["application/x-ndjson", "application/ndjson", "application/jsonl"];
 /// The longest time that an event waits for room.
 const ROOM_TIME_MAX: Duration = Duration::from_secs(30);
 /// What a line may have beside its data: topic, name, id and key.
 const LINE_BYTES_MORE: usize = 16 << 10;
+/// The most bytes of what is wrong with a line, which may repeat some of it.
+const REASON_BYTES_MAX: usize = 120;
 /// How many bytes JSON may take for one byte of data: `\u0001`.
 const ESCAPE_BYTES: usize = 6;
 
@@ -25,7 +29,7 @@ const ESCAPE_BYTES: usize = 6;
 pub(super) fn is_ndjson(fields: &HeaderMap) -> bool {
     let content_type = fields.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let essence = content_type.and_then(|value| value.split(';').next()).unwrap_or("").trim();
-    essence.eq_ignore_ascii_case("application/x-ndjson")
+    NDJSON.iter().any(|name| essence.eq_ignore_ascii_case(name))
 }
 
 /// Publishes one event, which the query describes, and answers its id.
@@ -135,7 +139,7 @@ async fn publish_line(hub: &Hub, line: &[u8]) -> Result<u64, Refusal> {
 fn reason(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let what = text.rfind(" at line ").map_or(&*text, |end| &text[..end]);
-    format!("{what} at column {}", error.column())
+    format!("{} at column {}", clip(what.to_owned(), REASON_BYTES_MAX), error.column())
 }
 
 /// Publishes an event, waiting a while for room.
@@ -229,6 +233,9 @@ mod tests {
         for (value, expected) in [
             ("application/x-ndjson", true),
             ("Application/X-NDJSON; charset=utf-8", true),
+            ("application/ndjson", true),
+            ("application/jsonl;charset=utf-8", true),
+            ("application/json-lines", false),
             ("application/json", false),
             ("text/plain; x=application/x-ndjson", false),
         ] {

@@ -1,8 +1,9 @@
 //! A connection's socket, as hyper reads and writes it.
 //!
-//! Three things are added to it: what the engine has read already comes first; a write that does
-//! not get on is given up; and it tells whether all that was written has gone out, which decides
-//! when the connection may be taken over.
+//! Four things are added to it: what the engine has read already comes first; a write that does
+//! not get on is given up; it tells whether all that was written has gone out, which decides when the
+//! connection may be taken over; and hyper's own answers to what it cannot read, which have no
+//! content and no fields of ours, become answers like the others.
 
 use std::cell::Cell;
 use std::future::Future;
@@ -77,9 +78,18 @@ impl Socket {
     fn poll_writing(
         &mut self,
         cx: &mut Context<'_>,
+        first: &[u8],
         write: impl Fn(&Stream) -> io::Result<usize>,
     ) -> Poll<io::Result<usize>> {
-        self.flushed.0.set(false);
+        // What comes after a flush is the beginning of an answer.
+        let begins = self.flushed.0.replace(false);
+        if let Some(answer) = begins.then(|| unreadable(first)).flatten() {
+            // It is the last one, and smaller than any socket's buffer.
+            return Poll::Ready(match self.stream.write(&answer)? {
+                written if written == answer.len() => Ok(first.len()),
+                _ => Err(io::ErrorKind::WriteZero.into()),
+            });
+        }
         loop {
             match write(&self.stream) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -156,7 +166,7 @@ impl AsyncWrite for Socket {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.poll_writing(cx, |stream| stream.write(bytes))
+        self.poll_writing(cx, bytes, |stream| stream.write(bytes))
     }
 
     fn poll_write_vectored(
@@ -164,7 +174,8 @@ impl AsyncWrite for Socket {
         cx: &mut Context<'_>,
         pieces: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.poll_writing(cx, |stream| stream.write_vectored(pieces))
+        let first = pieces.first().map_or(&[][..], |piece| piece);
+        self.poll_writing(cx, first, |stream| stream.write_vectored(pieces))
     }
 
     /// hyper flushes only when it has written all that it had.
@@ -180,3 +191,31 @@ impl AsyncWrite for Socket {
         }
     }
 }
+
+/// The answer instead of one of hyper's own, which it gives to what is no request.
+fn unreadable(written: &[u8]) -> Option<Vec<u8>> {
+    let (status, error) = [
+        ("400 Bad Request", "the request is not HTTP/1.1 as it may be written"),
+        ("414 URI Too Long", "the request's target is too long"),
+        ("431 Request Header Fields Too Large", "the request's head is too large"),
+    ]
+    .into_iter()
+    .find(|(status, _)| {
+        let rest = written.strip_prefix(b"HTTP/1.1 ");
+        rest.is_some_and(|rest| rest.starts_with(status.as_bytes()))
+    })?;
+    let is_ours = written.windows(NOSNIFF.len()).any(|bytes| bytes == NOSNIFF);
+    let content = format!("{{\"error\":\"{error}\"}}\n");
+    let length = content.len();
+    (!is_ours).then(|| {
+        format!(
+            "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nCache-Control: no-store\r\n\
+             X-Content-Type-Options: nosniff\r\nContent-Length: {length}\r\n\
+             Connection: close\r\n\r\n{content}"
+        )
+        .into_bytes()
+    })
+}
+
+/// What every answer of the control side has, as hyper writes it.
+const NOSNIFF: &[u8] = b"x-content-type-options: nosniff";

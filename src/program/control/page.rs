@@ -1,0 +1,61 @@
+//! The page that shows what is going on: a document, its style and its script, each by itself, so
+//! that the page's policy allows nothing that stands in a document.
+
+use hyper::header::HeaderValue;
+
+use super::answer::{content_of, Answer};
+
+pub(super) const STYLE_PATH: &str = "/page.css";
+pub(super) const SCRIPT_PATH: &str = "/page.js";
+
+const PAGE: &str = include_str!("../page/page.html");
+const STYLE: &str = include_str!("../page/page.css");
+const SCRIPT: &str = include_str!("../page/page.js");
+
+/// Where the page holds the name of the event that tells it of missing ones.
+const GAP_EVENT: &str = "name=\"gap-event\" content=\"fanfare-gap\"";
+/// The page has no outside assets, and may talk to nobody but its own server.
+const FIELDS: [(&str, &str); 3] = [
+    (
+        "content-security-policy",
+        "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; \
+         base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    ),
+    ("referrer-policy", "no-referrer"),
+    ("cross-origin-opener-policy", "same-origin"),
+];
+
+/// The page, which has to know what the event is called that tells it of missing ones.
+pub(super) fn page(gap_event: &str) -> Answer {
+    let name = gap_event.replace('&', "&amp;").replace('"', "&quot;");
+    let page = PAGE.replacen(GAP_EVENT, &format!("name=\"gap-event\" content=\"{name}\""), 1);
+    let mut answer = content_of("text/html; charset=utf-8", page);
+    for (name, value) in FIELDS {
+        answer.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    answer
+}
+
+pub(super) fn style() -> Answer {
+    content_of("text/css; charset=utf-8", STYLE)
+}
+
+pub(super) fn script() -> Answer {
+    content_of("text/javascript; charset=utf-8", SCRIPT)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_that_runs_or_styles_stands_in_the_document() {
+        assert!(PAGE.contains(GAP_EVENT));
+        assert!(PAGE.contains("href=\"page.css\"") && PAGE.contains("src=\"page.js\""));
+        for inline in ["<style", "<script>", " style=", " onclick=", " onload=", "javascript:"] {
+            assert!(!PAGE.contains(inline), "{inline}");
+        }
+        let policy = FIELDS[0].1;
+        assert!(!policy.contains("unsafe"), "{policy}");
+    }
+}
