@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::options::OptionsError;
+
 /// How a hub is drained, see [`Hub::drain`](crate::Hub::drain).
 ///
 /// With the defaults everything has ended after 6 s: the window, the patience, and the two seconds
@@ -39,14 +41,47 @@ impl Default for DrainOptions {
     }
 }
 
+const HOUR: Duration = Duration::from_secs(60 * 60);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
 impl DrainOptions {
+    /// Checks every option against its bounds. [`Hub::drain`](crate::Hub::drain) does not refuse what
+    /// is beyond them, since it has to end, and takes the bound instead; a host that reads its options
+    /// from somewhere tells its user at the start.
+    ///
+    /// # Errors
+    ///
+    /// The first option that is outside of its bounds.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use fanfare::DrainOptions;
+    ///
+    /// let window = Duration::from_secs(24 * 60 * 60);
+    /// let error = DrainOptions { window, ..DrainOptions::default() }.check().unwrap_err();
+    /// assert_eq!((error.option, error.bounds), ("window", "at most 1 hour"));
+    /// ```
+    pub fn check(&self) -> Result<(), OptionsError> {
+        match self {
+            _ if self.window > HOUR => {
+                Err(OptionsError { option: "window", bounds: "at most 1 hour" })
+            }
+            _ if self.patience > HOUR => {
+                Err(OptionsError { option: "patience", bounds: "at most 1 hour" })
+            }
+            _ if self.retry > DAY => Err(OptionsError { option: "retry", bounds: "at most 1 day" }),
+            _ => Ok(()),
+        }
+    }
+
     /// The options within their bounds.
     pub(crate) fn bounded(self) -> DrainOptions {
-        const HOUR: Duration = Duration::from_secs(60 * 60);
         DrainOptions {
             window: self.window.min(HOUR),
             patience: self.patience.min(HOUR),
-            retry: self.retry.min(24 * HOUR),
+            retry: self.retry.min(DAY),
         }
     }
 }

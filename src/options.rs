@@ -58,8 +58,9 @@ pub struct Options {
     /// The most bytes that are kept over all topics, each topic with 512 bytes more; the oldest
     /// events go first. Default: 64 MiB.
     pub history_total_bytes_max: usize,
-    /// The name of the event by which a client is told that events are missing from its stream; no
-    /// event of this name can be published. Default: `fanfare-gap`.
+    /// The name of the event by which a client is told that events are missing from its stream, 1 to
+    /// 256 bytes, and none of `message`, `open` and `error`, which an `EventSource` has other events
+    /// for; no event of this name can be published. Default: `fanfare-gap`.
     pub gap_event: String,
     /// What happens to a connection that lags by more than the next two; a client may choose
     /// another, see [`ListenOptions::policies`](crate::ListenOptions::policies). Default:
@@ -178,6 +179,10 @@ pub struct OptionsError {
     pub bounds: &'static str,
 }
 
+/// Names that events of an `EventSource` have already: those without a name, and what becomes of its
+/// connection (WHATWG HTML, section "Server-sent events").
+const EVENT_SOURCES_OWN: [&str; 3] = ["message", "open", "error"];
+
 impl Options {
     /// Checks every option against its bounds.
     ///
@@ -227,6 +232,11 @@ impl Options {
             self.gap_event != HeartbeatForm::EVENT_NAME,
             "gap_event",
             "another name than that of heartbeats, fanfare-heartbeat",
+        )?;
+        within(
+            !EVENT_SOURCES_OWN.contains(&&*self.gap_event),
+            "gap_event",
+            "another name than message, open and error, which an EventSource has other events for",
         )
     }
 }
@@ -246,6 +256,10 @@ mod tests {
     #[test]
     fn the_defaults_are_within_bounds_and_an_error_names_the_option() {
         assert_eq!(Options::default().check(), Ok(()));
+        for name in ["message", "open", "error", "", "a\nb"] {
+            let gap = Options { gap_event: name.to_owned(), ..Options::default() };
+            assert_eq!(gap.check().unwrap_err().option, "gap_event", "{name}");
+        }
         let none = Options { shards: 0, ..Options::default() };
         assert_eq!(none.check().unwrap_err().option, "shards");
         let short = Options { heartbeat: Duration::from_millis(1), ..Options::default() };

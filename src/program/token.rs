@@ -4,6 +4,9 @@
 //! can read the command lines of all its processes.
 
 use std::fmt;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use subtle::ConstantTimeEq;
@@ -25,7 +28,7 @@ impl Token {
     pub(crate) fn find(file: Option<&Path>) -> Result<Option<Token>, Usage> {
         let (text, origin) = match (file, std::env::var(VARIABLE)) {
             (Some(path), _) => {
-                let text = std::fs::read_to_string(path).map_err(|error| {
+                let text = read(path).map_err(|error| {
                     Usage(format!("cannot read the token file {}: {error}", path.display()))
                 })?;
                 (text, path.display().to_string())
@@ -59,6 +62,24 @@ impl Token {
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// Reads a token file, and warns of one that is not its owner's alone.
+fn read(path: &Path) -> io::Result<String> {
+    let mut file = File::open(path)?;
+    let mode = file.metadata()?.mode();
+    if mode & 0o077 != 0 {
+        log::warn!(
+            "the token file {} has the mode {:04o}, with which others than its owner get at the \
+             token: chmod 600",
+            path.display(),
+            mode & 0o7777
+        );
+    }
+    // A longer one is no token, and need not be read to its end.
+    let mut text = String::new();
+    file.by_ref().take(2 * BYTES_MAX as u64).read_to_string(&mut text)?;
+    Ok(text)
 }
 
 const NOT_A_TOKEN: &str = "a token has 1 to 4096 visible ASCII characters and no space";

@@ -1,5 +1,7 @@
 //! The command line, signals and exit codes.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 
 use crate::http::{post, Connection};
@@ -49,6 +51,15 @@ fn what_cannot_be_is_a_usage_error() {
         (&["serve", "--control-listen", "8081"], None, "HOST:PORT, unix:/PATH or off"),
         (&["serve", "--control-listen", "0.0.0.0:0"], None, "needs a publish token"),
         (&["serve", "--control-connections-max", "0"], None, "1..=65536"),
+        (
+            &["serve", "--drain-window", "61m"],
+            None,
+            "--drain-window is out of bounds: at most 1 hour",
+        ),
+        (&["serve", "--drain-patience", "2h"], None, "--drain-patience is out of bounds"),
+        (&["serve"], Some(("FANFARE_DRAIN_WINDOW", "10d")), "--drain-window"),
+        (&["serve", "--gap-event", "message"], None, "another name than message"),
+        (&["serve", "--gap-event", "error"], None, "another name than message"),
         (&["serve", "--host", "a.example:80"], None, "without a port"),
         (&["nonsense"], None, "nonsense"),
     ] {
@@ -59,6 +70,35 @@ fn what_cannot_be_is_a_usage_error() {
         assert!(said.contains(word) && !said.contains("s3cret"), "{arguments:?} {said}");
         assert!(output.stdout.is_empty());
     }
+}
+
+#[test]
+fn a_token_file_that_others_get_at_is_warned_of_with_its_mode() {
+    let path = std::env::temp_dir().join(format!("fanfare-token-mode-{}", std::process::id()));
+    std::fs::write(&path, "s3cret\n").unwrap();
+    let file = path.to_str().unwrap();
+    for (mode, warned) in [
+        (0o644, Some("0644")),
+        (0o640, Some("0640")),
+        (0o602, Some("0602")),
+        (0o600, None),
+        (0o400, None),
+    ] {
+        std::fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+        for arguments in [
+            // Both end once they have read the token.
+            &["serve", "--shards", "0", "--publish-token-file", file][..],
+            &["publish", "http://127.0.0.1:1", "--topic", "a", "--token-file", file],
+        ] {
+            let output = run(fanfare(arguments).args(["--log", "warn"]));
+            let said = String::from_utf8(output.stderr).unwrap();
+            let warning = said.lines().find(|line| line.contains("WARN") && line.contains(file));
+            assert_eq!(warning.is_some(), warned.is_some(), "{mode:o} {arguments:?} {said}");
+            assert!(warned.is_none_or(|mode| warning.unwrap().contains(mode)), "{said}");
+            assert!(!said.contains("s3cret"), "{said}");
+        }
+    }
+    std::fs::remove_file(&path).unwrap();
 }
 
 #[test]

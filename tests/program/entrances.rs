@@ -34,7 +34,9 @@ fn socket_path(name: &str) -> PathBuf {
 
 /// Has a shell do what the server says that publishes.
 fn publish_as_told(server: &Server) {
-    let told = format!("{} --silent --show-error --fail", server.publish);
+    let told = &server.publish;
+    let fails = if told.starts_with("curl") { " --silent --show-error --fail" } else { "" };
+    let told = format!("{told}{fails}");
     let mut shell = Command::new("bash");
     let output = run(shell.args(["-c", &told]).env("FANFARE_PUBLISH_TOKEN", "s3cret"));
     assert!(output.status.success(), "{told}: {output:?}");
@@ -97,7 +99,16 @@ fn what_the_server_prints_publishes_when_it_is_copied() {
         let mut client = Client::get(server.addr, "/events?topic=news");
         publish_as_told(&server);
         assert_eq!(client.data(), "hello", "{}", server.publish);
+        assert!(!server.publish.contains("s3cret"));
     }
+    // With the token in a file.
+    let file = socket_path("token's file");
+    std::fs::write(&file, "s3cret").unwrap();
+    let server = Server::start(&["--publish-token-file", file.to_str().unwrap()]);
+    let mut client = Client::get(server.addr, "/events?topic=news");
+    publish_as_told(&server);
+    assert_eq!(client.data(), "hello", "{}", server.publish);
+    std::fs::remove_file(&file).unwrap();
     // Without a control listener, with a token.
     let mut command = fanfare(&serve);
     command.args(["--control-listen", "off"]).env("FANFARE_PUBLISH_TOKEN", "s3cret");

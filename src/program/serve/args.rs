@@ -10,7 +10,7 @@ use fanfare::{
 };
 
 use super::super::control::{host_name, ControlListen, EVENTS, HEALTH};
-use super::super::{token, units};
+use super::super::units;
 
 /// Serve event streams, and take events to publish.
 ///
@@ -50,7 +50,8 @@ pub(crate) struct ServeArgs {
     #[arg(long, env = "FANFARE_SHARDS", value_name = "N")]
     shards: Option<usize>,
 
-    /// A file that holds the token publishers have to show; or set FANFARE_PUBLISH_TOKEN
+    /// A file, best of mode 0600, that holds the token publishers have to show; or set
+    /// FANFARE_PUBLISH_TOKEN
     #[arg(long, env = "FANFARE_PUBLISH_TOKEN_FILE", value_name = "PATH")]
     pub(super) publish_token_file: Option<PathBuf>,
 
@@ -175,18 +176,19 @@ pub(crate) struct ServeArgs {
           default_value = "64MiB", value_parser = units::bytes)]
     history_total_bytes_max: usize,
 
-    /// The name of the event that tells a client that events are missing before it
+    /// The name of the event that tells a client that events are missing before it; not message,
+    /// open or error
     #[arg(long, env = "FANFARE_GAP_EVENT", value_name = "NAME", default_value = "fanfare-gap")]
     gap_event: String,
 
     /// Told to end (by SIGTERM, SIGINT, SIGQUIT or SIGHUP), the server closes its streams evenly
-    /// over this time, each with a time of its own after which to come back; a second signal ends
-    /// it at once. In all the end takes at most this, --drain-patience and 3s: 7s by default
+    /// over this time, at most 1h, each with a time of its own after which to come back; a second
+    /// signal ends it at once. In all the end takes at most this, --drain-patience and 3s: 7s by default
     #[arg(long, env = "FANFARE_DRAIN_WINDOW", value_name = "TIME", default_value = "3s",
           value_parser = units::duration)]
     drain_window: Duration,
 
-    /// How much longer a client that lags may then take what there is for it
+    /// How much longer a client that lags may then take what there is for it, at most 1h
     #[arg(long, env = "FANFARE_DRAIN_PATIENCE", value_name = "TIME", default_value = "1s",
           value_parser = units::duration)]
     drain_patience: Duration,
@@ -328,17 +330,6 @@ impl ServeArgs {
     pub(super) fn own_names(&self) -> Vec<String> {
         let control = self.control_listen.as_ref().and_then(ControlListen::name);
         self.public_names().into_iter().chain(control.map(str::to_owned)).collect()
-    }
-
-    /// What a shell makes the header field of that shows the token.
-    pub(super) fn authorization(&self) -> String {
-        match &self.publish_token_file {
-            Some(path) => {
-                let path = path.display().to_string().replace('\'', r"'\''");
-                format!("Authorization: Bearer $(cat '{path}')")
-            }
-            None => format!("Authorization: Bearer ${}", token::VARIABLE),
-        }
     }
 
     pub(super) fn control_connections_max(&self) -> usize {

@@ -38,19 +38,25 @@ pub(crate) struct Server {
     control: Control,
     /// Where the control listener is, if there is one.
     way: Option<ControlListen>,
-    /// How a publisher shows the token, if there is one.
-    authorization: Option<String>,
+    /// How `fanfare publish` is told of the token, if there is one.
+    shows_token: Option<String>,
 }
 
 impl Server {
     pub(crate) fn start(args: &ServeArgs) -> Result<Server, Box<dyn std::error::Error>> {
         token::refuse_on_command_line(args.publish_token.is_some())?;
         let token = Token::find(args.publish_token_file.as_deref())?;
-        let authorization = token.as_ref().map(|_| args.authorization());
+        let shows_token = token.as_ref().map(|_| match &args.publish_token_file {
+            Some(path) => format!(" --token-file {}", quoted(&path.display().to_string())),
+            None => String::new(),
+        });
         if let Some(listen) = &args.control_listen {
             listen.check(token.is_some())?;
         }
         let started = SystemTime::now();
+        args.drain_options().check().map_err(|error| {
+            Usage(format!("--drain-{} is out of bounds: {}", error.option, error.bounds))
+        })?;
         let descriptors = raise_descriptors();
         let hub = Hub::start(args.options()).map_err(|error| match error {
             StartError::Options(error) => Usage(error.to_string()).into(),
@@ -84,14 +90,14 @@ impl Server {
             connections_max: visitors_max,
             per_address_max: args.connections_per_address_max,
         };
-        if way.is_none() && authorization.is_none() {
+        if way.is_none() && shows_token.is_none() {
             log::warn!("nobody can publish: there is neither a control listener nor a token");
         }
         let hosts = Hosts::new(args.own_names());
         let (permit, counts) = (Permit::new(token), Arc::new(Counts::default()));
         let desk = Desk { hub: hub.clone(), permit, hosts, started, counts };
         let control = Control::start(desk, arrivals)?;
-        Ok(Server { hub, listener, control, way, authorization })
+        Ok(Server { hub, listener, control, way, shows_token })
     }
 
     pub(crate) fn hub(&self) -> &Hub {
@@ -137,20 +143,28 @@ impl Server {
         Ok(())
     }
 
-    /// A command that publishes an event.
+    /// A command that publishes an event. Where there is a token it is not curl's, whose arguments the
+    /// process list would show.
     fn how_to_publish(&self) -> Option<String> {
-        let token = self.authorization.as_deref();
-        let shown = token.map(|token| format!("-H \"{token}\" ")).unwrap_or_default();
-        let target = match &self.way {
-            Some(ControlListen::Tcp(addr)) => format!("'http://{addr}/publish?topic=news'"),
-            Some(ControlListen::Unix(path)) => {
-                let path = path.display().to_string().replace('\'', r"'\''");
-                format!("--unix-socket '{path}' 'http://localhost/publish?topic=news'")
-            }
-            _ if token.is_some() => format!("'http://{}/publish?topic=news'", self.addr()),
-            _ => return None,
+        let Some(shows_token) = &self.shows_token else {
+            return match self.way.as_ref()? {
+                ControlListen::Off => None,
+                ControlListen::Tcp(addr) => {
+                    Some(format!("curl -d hello 'http://{addr}/publish?topic=news'"))
+                }
+                ControlListen::Unix(path) => Some(format!(
+                    "curl -d hello --unix-socket {} 'http://localhost/publish?topic=news'",
+                    quoted(&path.display().to_string())
+                )),
+            };
         };
-        Some(format!("curl -d hello {shown}{target}"))
+        let url = match &self.way {
+            Some(way) => quoted(&way.to_string()),
+            None => format!("http://{}", self.addr()),
+        };
+        let program = std::env::args().next().unwrap_or_else(|| "fanfare".to_owned());
+        let program = quoted(&program);
+        Some(format!("echo hello | {program} publish {url} --topic news{shows_token}"))
     }
 
     /// Lets nobody in any more, and sends those who are here away, one after another.
@@ -169,6 +183,15 @@ impl Server {
         drop(self.listener);
         self.control.stop();
         self.hub.close();
+    }
+}
+
+/// A word as a shell takes it.
+fn quoted(word: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._/:".contains(&byte);
+    match !word.is_empty() && word.bytes().all(is_plain) {
+        true => word.to_owned(),
+        false => format!("'{}'", word.replace('\'', r"'\''")),
     }
 }
 

@@ -1,0 +1,65 @@
+//! The path on which the shards say themselves whether all is well.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+
+use fanfare::{Hub, ListenError, ListenOptions, Options};
+
+#[path = "support/mod.rs"]
+mod support;
+
+use support::DEADLINE;
+
+fn options(health_path: &str) -> ListenOptions {
+    ListenOptions { health_path: Some(health_path.to_owned()), ..ListenOptions::default() }
+}
+
+fn answer(addr: SocketAddr, request: &str) -> String {
+    let mut stream = TcpStream::connect(addr).unwrap();
+    stream.set_read_timeout(Some(DEADLINE)).unwrap();
+    write!(stream, "{request} HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[test]
+fn the_shards_say_that_they_are_well_at_a_path_of_the_hosts_choice() {
+    let hub = Hub::start(Options { shards: 2, ..Options::default() }).unwrap();
+    let listener = hub.listen("127.0.0.1:0", options("/up")).unwrap();
+    let ask = |request| answer(listener.local_addr(), request);
+    let up = ask("GET /up");
+    assert!(up.starts_with("HTTP/1.1 200 OK\r\n") && up.ends_with("\r\n\r\nok\n"), "{up}");
+    let head = ask("HEAD /up?verbose");
+    assert!(head.starts_with("HTTP/1.1 200 OK\r\n") && head.ends_with("\r\n\r\n"), "{head}");
+    let other = ask("DELETE /up");
+    assert!(other.starts_with("HTTP/1.1 405 ") && other.contains("Allow: GET, HEAD"), "{other}");
+    assert!(ask("GET /healthz").starts_with("HTTP/1.1 404 "));
+    assert!(ask("GET /up/").starts_with("HTTP/1.1 404 "));
+}
+
+#[test]
+fn without_one_of_the_shards_it_is_not_well() {
+    let (hub, mut drivers) =
+        Hub::with_drivers(Options { shards: 2, ..Options::default() }).unwrap();
+    let listener = hub.listen("127.0.0.1:0", options("/up")).unwrap();
+    let left = drivers.pop().unwrap();
+    let driving = std::thread::spawn(move || smol::block_on(left.drive()));
+    let addr = listener.local_addr();
+    // The shard that nobody has driven yet ends; the other one answers.
+    drop(drivers);
+    let down = answer(addr, "GET /up");
+    assert!(down.starts_with("HTTP/1.1 503 "), "{down}");
+    hub.close();
+    driving.join().unwrap().unwrap();
+}
+
+#[test]
+fn a_health_path_is_a_path_and_not_that_of_the_streams() {
+    let hub = Hub::start(Options { shards: 1, ..Options::default() }).unwrap();
+    for path in ["", "up", "/a?b", "/events", "/a b"] {
+        let refused = hub.listen("127.0.0.1:0", options(path));
+        let is_refused = matches!(refused, Err(ListenError::Options { option: "health_path", .. }));
+        assert!(is_refused, "{path}");
+    }
+}
