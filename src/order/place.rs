@@ -173,7 +173,7 @@ impl Past<'_> {
             Some(few) => found = few.topics.iter().filter_map(|&index| number_in(index)).min(),
             None => {
                 let matches = self.wanted.matches();
-                let walked = walk.along(self, walked_to, |entry| match entry.of {
+                let walked = walk.along(self, &matches, walked_to, |entry| match entry.of {
                     // Once for each topic.
                     Of::Topic(index)
                         if self.is_newest(index, entry.number)
@@ -216,7 +216,7 @@ impl Past<'_> {
             None if left == 0 => Ok(()),
             None => {
                 let matches = self.wanted.matches();
-                walk.back(self, before, |entry| {
+                walk.back(self, &matches, before, |entry| {
                     let is_kept = matches!(self.topics.look_up(entry), Logged::Kept(..));
                     if is_kept && matches.wants(self.topics, entry) {
                         (oldest, left) = (entry.number, left - 1);
@@ -293,16 +293,17 @@ impl Past<'_> {
             return Ok(self.missing_of_none(after));
         }
         let matches = self.wanted.matches();
-        let walked = walk.along(self, walked_to, |entry| match self.topics.look_up(entry) {
-            Logged::Kept(kept, _) if missing.first.is_none() => {
-                let wants = matches.wants(self.topics, entry);
-                missing.first = wants.then_some(kept.sequence);
-            }
-            Logged::Forgotten(forgotten) if matches.wants(self.topics, entry) => {
-                missing.add(forgotten, after);
-            }
-            Logged::Kept(..) | Logged::Forgotten(_) | Logged::Useless => {}
-        });
+        let walked =
+            walk.along(self, &matches, walked_to, |entry| match self.topics.look_up(entry) {
+                Logged::Kept(kept, _) if missing.first.is_none() => {
+                    let wants = matches.wants(self.topics, entry);
+                    missing.first = wants.then_some(kept.sequence);
+                }
+                Logged::Forgotten(forgotten) if matches.wants(self.topics, entry) => {
+                    missing.add(forgotten, after);
+                }
+                Logged::Kept(..) | Logged::Forgotten(_) | Logged::Useless => {}
+            });
         match walked {
             Ok(()) => {
                 missing.add(self.topics.gone.unknown(), after);

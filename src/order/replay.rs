@@ -98,7 +98,7 @@ impl Past<'_> {
         let (matches, told_to) = (self.wanted.matches(), place.told_to());
         let (mut missing, mut is_full) = (self.missing_of_none(told_to), None);
         let looks_ahead = self.topics.forgotten_to() > told_to;
-        let walked = Walk::new().along_while(self, place.after, |entry| {
+        let walked = Walk::new().along_while(self, &matches, place.after, |entry| {
             match self.topics.look_up(entry) {
                 Logged::Kept(kept, next)
                     if is_full.is_none() && place.wants(kept.sequence, next) =>

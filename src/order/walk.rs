@@ -1,19 +1,15 @@
 //! A walk along the log, in steps: whoever walks holds the hub's lock, so a step is short, and goes
-//! on later from where it came to.
-
-use std::time::{Duration, Instant};
+//! on later from where it came to. Its length is counted in looks, of which an entry takes one, and
+//! several when its topic is held against many filters or has many levels: some 50 ns each.
 
 use super::log::Entry;
 use super::topics::Topics;
-use super::wanted::Wanted;
+use super::wanted::{Matches, Wanted};
 use super::Order;
 use crate::id::Epoch;
 
-/// Entries that are looked at while the lock is held. Less in tests, so that there are many steps.
-const ENTRIES_MAX: usize = if cfg!(test) { 100 } else { 4096 };
-/// How long that may take, looked at from time to time.
-const TIME_MAX: Duration = Duration::from_micros(250);
-const ENTRIES_PER_LOOK: usize = 32;
+/// Looks that are taken while the lock is held. Less in tests, so that there are many steps.
+const LOOKS_MAX: usize = if cfg!(test) { 100 } else { 4096 };
 
 /// The past of a client's topics, under the lock.
 pub(super) struct Past<'a> {
@@ -26,8 +22,7 @@ pub(super) struct Past<'a> {
 
 /// What may still be looked at in one go.
 pub(super) struct Walk {
-    entries_left: usize,
-    until: Option<Instant>,
+    looks_left: usize,
 }
 
 impl Order {
@@ -38,20 +33,7 @@ impl Order {
 
 impl Walk {
     pub(super) fn new() -> Walk {
-        Walk { entries_left: ENTRIES_MAX, until: None }
-    }
-
-    /// Whether one more entry may be looked at.
-    fn goes_on(&mut self) -> bool {
-        if self.entries_left == 0 {
-            return false;
-        }
-        self.entries_left -= 1;
-        if !self.entries_left.is_multiple_of(ENTRIES_PER_LOOK) {
-            return true;
-        }
-        let now = Instant::now();
-        now < *self.until.get_or_insert(now + TIME_MAX)
+        Walk { looks_left: LOOKS_MAX }
     }
 
     /// Visits the entries behind a number. The error is the number that it came to, if it has to go
@@ -59,10 +41,11 @@ impl Walk {
     pub(super) fn along(
         &mut self,
         past: &Past<'_>,
+        matches: &Matches<'_>,
         after: u64,
         mut visit: impl FnMut(Entry),
     ) -> Result<(), u64> {
-        self.along_while(past, after, |entry| {
+        self.along_while(past, matches, after, |entry| {
             visit(entry);
             true
         })
@@ -72,36 +55,40 @@ impl Walk {
     pub(super) fn along_while(
         &mut self,
         past: &Past<'_>,
-        mut after: u64,
-        mut visit: impl FnMut(Entry) -> bool,
+        matches: &Matches<'_>,
+        after: u64,
+        visit: impl FnMut(Entry) -> bool,
     ) -> Result<(), u64> {
-        for entry in past.topics.log.after(after) {
-            if !self.goes_on() {
-                return Err(after);
-            }
-            if !visit(entry) {
-                return Ok(());
-            }
-            after = entry.number;
-        }
-        Ok(())
+        self.visit(past.topics.log.after(after), matches, after, visit)
     }
 
     /// Visits the entries before a number, the newest first, until a visit says that it is the last.
     pub(super) fn back(
         &mut self,
         past: &Past<'_>,
-        mut before: u64,
+        matches: &Matches<'_>,
+        before: u64,
+        visit: impl FnMut(Entry) -> bool,
+    ) -> Result<(), u64> {
+        self.visit(past.topics.log.before(before), matches, before, visit)
+    }
+
+    fn visit(
+        &mut self,
+        entries: impl Iterator<Item = Entry>,
+        matches: &Matches<'_>,
+        mut came_to: u64,
         mut visit: impl FnMut(Entry) -> bool,
     ) -> Result<(), u64> {
-        for entry in past.topics.log.before(before) {
-            if !self.goes_on() {
-                return Err(before);
+        for entry in entries {
+            if self.looks_left == 0 {
+                return Err(came_to);
             }
             if !visit(entry) {
                 return Ok(());
             }
-            before = entry.number;
+            self.looks_left = self.looks_left.saturating_sub(1 + matches.take_looks());
+            came_to = entry.number;
         }
         Ok(())
     }

@@ -4,7 +4,7 @@
 //! found by name. The topics of any other client are found along the log, in the order of their
 //! events; so nobody has to know how many they are.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
 
 use rustc_hash::FxHashMap;
@@ -19,6 +19,9 @@ use crate::topic::Topic;
 
 /// Names that are held against filters, to find few topics. Less in tests, so that there are many.
 const NAMES_MAX: usize = if cfg!(test) { 8 } else { 1024 };
+
+/// Levels of filters that are held against those of a topic in the time of one look.
+const LEVELS_PER_LOOK: usize = 16;
 
 /// What a client wants.
 pub(super) struct Wanted<'a> {
@@ -45,6 +48,7 @@ pub(super) struct Few {
 pub(super) struct Matches<'a> {
     wanted: &'a Wanted<'a>,
     known: RefCell<FxHashMap<Of, bool>>,
+    looks: Cell<usize>,
 }
 
 impl<'a> Wanted<'a> {
@@ -72,7 +76,7 @@ impl<'a> Wanted<'a> {
     }
 
     pub(super) fn matches(&'a self) -> Matches<'a> {
-        Matches { wanted: self, known: RefCell::default() }
+        Matches { wanted: self, known: RefCell::default(), looks: Cell::default() }
     }
 
     fn named(&self) -> impl Iterator<Item = &'a Topic> {
@@ -145,7 +149,18 @@ impl Topics {
 impl Matches<'_> {
     /// Whether the topic of an entry is wanted.
     pub(super) fn wants(&self, topics: &Topics, entry: Entry) -> bool {
-        let find = || topics.name_of(entry.of).is_some_and(|name| self.wanted.is_wanted(name));
+        let find = || {
+            let Some(name) = topics.name_of(entry.of) else { return false };
+            let levels = 1 + memchr::memchr_iter(b'/', name.as_str().as_bytes()).count();
+            let looks = levels * self.wanted.filters.len() / LEVELS_PER_LOOK;
+            self.looks.set(self.looks.get() + looks);
+            self.wanted.is_wanted(name)
+        };
         *self.known.borrow_mut().entry(entry.of).or_insert_with(find)
+    }
+
+    /// What was looked at since this was asked last, besides entries.
+    pub(super) fn take_looks(&self) -> usize {
+        self.looks.take()
     }
 }
