@@ -10,9 +10,9 @@ use crate::excerpt::Excerpt;
 pub(crate) enum Host<'a> {
     /// None is named: the field is empty, or there is none, as HTTP/1.0 allows.
     None,
-    /// An IP address, or what some clients take for one, such as `127.1`.
-    Address,
-    /// A name, as it was written.
+    /// An IPv6 address.
+    Ipv6,
+    /// A name, or an IPv4 address, as it was written.
     Name(&'a str),
 }
 
@@ -24,7 +24,7 @@ impl<'a> Host<'a> {
             Some(bracketed) => {
                 let (address, port) = bracketed.split_once(']')?;
                 address.parse::<Ipv6Addr>().ok()?;
-                (Host::Address, if port.is_empty() { port } else { port.strip_prefix(':')? })
+                (Host::Ipv6, if port.is_empty() { port } else { port.strip_prefix(':')? })
             }
             None => {
                 let (name, port) = authority.split_once(':').unwrap_or((authority, ""));
@@ -37,23 +37,24 @@ impl<'a> Host<'a> {
     fn of_name(name: &'a str) -> Option<Host<'a>> {
         let mut bytes = name.bytes();
         while let Some(byte) = bytes.next() {
-            let of_a_name = byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=".contains(&byte);
             let mut is_digit = || bytes.next().is_some_and(|digit| digit.is_ascii_hexdigit());
-            let is_encoded = byte == b'%' && is_digit() && is_digit();
-            if !(of_a_name || is_encoded) {
+            let fits = match byte {
+                b'%' => is_digit() && is_digit(),
+                b'-' | b'.' | b'_' | b'~' | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' => true,
+                b'*' | b'+' | b',' | b';' | b'=' => true,
+                _ => byte.is_ascii_alphanumeric(),
+            };
+            if !fits {
                 return None;
             }
         }
-        Some(match name {
-            "" => Host::None,
-            _ if ends_in_a_number(name) => Host::Address,
-            _ => Host::Name(name),
-        })
+        Some(if name.is_empty() { Host::None } else { Host::Name(name) })
     }
 }
 
-/// Whether a host cannot be a name since its last label is a number (WHATWG URL, section "Host
-/// parsing"): there is no such top-level domain.
+/// Whether a host is an IPv4 address, or what some clients take for one, such as `127.1`, and cannot
+/// be a name since its last label is a number (WHATWG URL, section "Host parsing"): there is no such
+/// top-level domain.
 pub(super) fn ends_in_a_number(host: &str) -> bool {
     let last = without_last_dot(host).rsplit('.').next().unwrap_or("");
     let hexadecimal = last.strip_prefix("0x").or(last.strip_prefix("0X"));
@@ -85,11 +86,12 @@ impl Hosts {
                 return Err(wrong(name, "write it as DNS has it, in punycode (xn--...)"));
             }
             match Host::parse(name) {
+                // They are right anyway.
+                Some(Host::Ipv6) => {}
+                Some(Host::Name(plain)) if ends_in_a_number(plain) && plain == name => {}
                 Some(Host::Name(plain)) if plain == name && !name.contains(['*', '%']) => {
                     known.push(without_last_dot(name).to_ascii_lowercase());
                 }
-                // It is right anyway.
-                Some(Host::Address) => {}
                 _ => return Err(wrong(name, "a name is wanted, without scheme, port or wildcard")),
             }
         }
@@ -106,10 +108,12 @@ impl Hosts {
     /// pointed at it by a stranger, so addresses are right, and who says no name at all.
     pub(crate) fn has(&self, host: Host<'_>) -> bool {
         let Host::Name(name) = host else { return true };
+        if self.is_any || ends_in_a_number(name) {
+            return true;
+        }
         let name = without_last_dot(name);
         let last_label = name.rsplit('.').next().unwrap_or("");
-        self.is_any
-            || last_label.eq_ignore_ascii_case("localhost")
+        last_label.eq_ignore_ascii_case("localhost")
             || self.names.iter().any(|known| name.eq_ignore_ascii_case(known))
     }
 }
@@ -139,11 +143,9 @@ mod tests {
         for (authority, host) in [
             ("", Host::None),
             (":80", Host::None),
-            ("127.0.0.1:8080", Host::Address),
-            ("127.1", Host::Address),
-            ("0x7f000001", Host::Address),
-            ("[::1]", Host::Address),
-            ("[::ffff:127.0.0.1]:80", Host::Address),
+            ("127.0.0.1:8080", Host::Name("127.0.0.1")),
+            ("[::1]", Host::Ipv6),
+            ("[::ffff:127.0.0.1]:80", Host::Ipv6),
             ("a.example.:80", Host::Name("a.example.")),
             ("a_b%2d:", Host::Name("a_b%2d")),
         ] {
@@ -170,6 +172,8 @@ mod tests {
                 "127.0.0.1",
                 "[::1]:8080",
                 "192.0.2.1",
+                "127.1",
+                "0x7f000001",
                 "",
             ] {
                 assert!(has(&hosts, host), "{host}");
