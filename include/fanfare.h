@@ -256,8 +256,12 @@ int32_t fanfare_hub_new(const fanfare_options *options, fanfare_hub **hub_out);
 /**
  * Closes a hub and frees it: what was published is sent for at most two seconds more, then every
  * connection is closed and the threads have ended when this returns. NULL does nothing. No other
- * call with this hub may be under way, or come afterwards. In the child of a fork, a hub of the
- * parent's is left as it is.
+ * call with this hub may be under way, or come afterwards.
+ *
+ * In a child of the process, whether `fork`, `_Fork` or the system call has made it, a hub of the
+ * parent's is left as it is. The child has the connections' sockets as well, until it ends or
+ * executes another program. After a `fork` the parent's disconnections reach clients even so; after
+ * the others, of which the library is not told, only once the child has the sockets no longer.
  */
 void fanfare_hub_free(fanfare_hub *hub);
 

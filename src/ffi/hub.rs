@@ -2,11 +2,11 @@
 
 use std::ffi::c_char;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use super::event::FanfareEvent;
 use super::options::FanfareOptions;
+use super::origin::Origin;
 use super::status::{
     Status, FANFARE_ERR_ADDRESS, FANFARE_ERR_ARGUMENT, FANFARE_ERR_FORKED, FANFARE_ERR_SYSTEM,
     FANFARE_ERR_TOPIC,
@@ -14,6 +14,7 @@ use super::status::{
 use super::{answer, borrowed};
 use crate::hub::Hub;
 use crate::listener::{ListenOptions, Listener};
+use crate::sys::fork;
 use crate::topic::Topic;
 
 /// The engine. Made by `fanfare_hub_new`, freed by `fanfare_hub_free`; all other functions may be
@@ -22,26 +23,8 @@ use crate::topic::Topic;
 pub struct FanfareHub {
     hub: Hub,
     listeners: Mutex<Vec<Listener>>,
-    /// How often the process had forked when the hub was made.
-    forks: u32,
-}
-
-/// How often this process came out of a fork as the child.
-static FORKS: AtomicU32 = AtomicU32::new(0);
-
-extern "C" fn count_fork() {
-    FORKS.fetch_add(1, Ordering::Relaxed);
-}
-
-fn watch_forks() -> Result<(), Status> {
-    static WATCHED: OnceLock<bool> = OnceLock::new();
-    // SAFETY: the handler only adds to an atomic, which may be done between fork and exec.
-    let watch = || unsafe { libc::pthread_atfork(None, None, Some(count_fork)) == 0 };
-    if *WATCHED.get_or_init(watch) {
-        Ok(())
-    } else {
-        Err(Status(FANFARE_ERR_SYSTEM))
-    }
+    /// The process that has its threads.
+    origin: Origin,
 }
 
 /// Makes a hub and starts its threads. `options` may be NULL for the defaults, and stays the
@@ -66,9 +49,9 @@ pub unsafe extern "C" fn fanfare_hub_new(
         }
         // SAFETY: as the caller promises.
         let options = unsafe { FanfareOptions::read(options) }?;
-        watch_forks()?;
-        let forks = FORKS.load(Ordering::Relaxed);
-        let hub = FanfareHub { hub: Hub::start(options)?, listeners: Mutex::default(), forks };
+        fork::watch().map_err(|_| Status(FANFARE_ERR_SYSTEM))?;
+        let (origin, listeners) = (Origin::here(), Mutex::default());
+        let hub = FanfareHub { hub: Hub::start(options)?, listeners, origin };
         // SAFETY: not NULL, and writable as the caller promises.
         unsafe { *hub_out = Box::into_raw(Box::new(hub)) };
         Ok(())
@@ -77,8 +60,12 @@ pub unsafe extern "C" fn fanfare_hub_new(
 
 /// Closes a hub and frees it: what was published is sent for at most two seconds more, then every
 /// connection is closed and the threads have ended when this returns. NULL does nothing. No other
-/// call with this hub may be under way, or come afterwards. In the child of a fork, a hub of the
-/// parent's is left as it is.
+/// call with this hub may be under way, or come afterwards.
+///
+/// In a child of the process, whether `fork`, `_Fork` or the system call has made it, a hub of the
+/// parent's is left as it is. The child has the connections' sockets as well, until it ends or
+/// executes another program. After a `fork` the parent's disconnections reach clients even so; after
+/// the others, of which the library is not told, only once the child has the sockets no longer.
 ///
 /// # Safety
 ///
@@ -88,7 +75,7 @@ pub unsafe extern "C" fn fanfare_hub_free(hub: *mut FanfareHub) {
     answer(|| {
         // SAFETY: NULL, or a live hub as the caller promises.
         match unsafe { hub.as_ref() } {
-            Some(live) if live.forks == FORKS.load(Ordering::Relaxed) => {
+            Some(live) if live.origin.is_here() => {
                 // SAFETY: it came from `Box::into_raw`, and the caller gives it up.
                 drop(unsafe { Box::from_raw(hub) });
             }
@@ -182,7 +169,7 @@ unsafe fn live<'a>(hub: *const FanfareHub) -> Result<&'a FanfareHub, Status> {
     // SAFETY: as the caller promises.
     match unsafe { hub.as_ref() } {
         None => Err(Status(FANFARE_ERR_ARGUMENT)),
-        Some(hub) if hub.forks != FORKS.load(Ordering::Relaxed) => Err(Status(FANFARE_ERR_FORKED)),
+        Some(hub) if !hub.origin.is_here() => Err(Status(FANFARE_ERR_FORKED)),
         Some(hub) => Ok(hub),
     }
 }

@@ -2,14 +2,15 @@
 //!
 //! Rules that hold for every function: nothing unwinds across the border, texts are pointer and
 //! length and are copied before the call returns, outputs come last and are written on success
-//! only, and a hub that was made before a `fork` is refused in the child, since its threads are
-//! not there.
+//! only, and a hub of another process is refused in a child, however that was forked, since its
+//! threads are not there.
 
 #![allow(unsafe_code)]
 
 mod event;
 mod hub;
 mod options;
+mod origin;
 mod status;
 
 pub use event::FanfareEvent;

@@ -149,12 +149,15 @@ impl Listener {
     /// ```
     pub fn admit(&self, visitor: Visitor) -> Result<(), Visitor> {
         let Visitor { stream, read, addr } = visitor;
-        let stream = match stream.try_clone().and_then(Stream::from_std) {
-            Ok(stream) if self.door.socket.adopt(&stream).is_ok() => stream,
-            _ => return Err(Visitor { stream, read, addr }),
+        let own = match stream.try_clone().and_then(Stream::from_std) {
+            Ok(own) => own,
+            Err(_) => return Err(Visitor { stream, read, addr }),
         };
-        let mut serve =
-            Command::Serve { stream, read, addr, door: self.door.clone(), seated: false };
+        if self.door.socket.adopt(&own).is_err() {
+            // To drop it as it is could end the connection, which is handed back.
+            return Err(Visitor { stream: own.into_std(), read, addr });
+        }
+        let mut serve = Command::Serve { stream: own, read, addr, door: self.door.clone(), seated: false };
         // Any shard will do; one that a host has dropped takes nobody.
         let links = &self.shared.links;
         let first = fastrand::usize(..links.len());

@@ -8,6 +8,7 @@
 
 #[cfg(all(target_os = "linux", not(fanfare_portable)))]
 mod epoll;
+pub(crate) mod fork;
 mod limits;
 mod memory;
 #[cfg(not(all(target_os = "linux", not(fanfare_portable))))]

@@ -1,12 +1,16 @@
 //! Sockets: listening, accepting, and the two calls of the hot path, `send` and `recv`.
 
 use std::io::{self, ErrorKind};
+use std::mem::ManuallyDrop;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::time::Duration;
 
-/// A connected, non-blocking TCP socket.
-pub(crate) struct Stream(OwnedFd);
+use super::fork;
+
+/// A connected, non-blocking TCP socket. To drop it is to end the connection, also when a child of
+/// this process has the socket as well.
+pub(crate) struct Stream(ManuallyDrop<OwnedFd>);
 
 /// A listening, non-blocking TCP socket.
 pub(crate) struct ListenSocket(TcpListener, SocketOptions);
@@ -40,6 +44,7 @@ pub(crate) enum AcceptError {
 impl ListenSocket {
     /// Binds and listens, with the largest backlog that the system gives.
     pub(crate) fn bind(addr: SocketAddr, options: &SocketOptions) -> io::Result<ListenSocket> {
+        fork::watch()?;
         // The standard library sets SO_REUSEADDR and close-on-exec, but a short backlog: a second
         // `listen` enlarges it.
         let listener = TcpListener::bind(addr)?;
@@ -109,7 +114,7 @@ fn accept(listener: &TcpListener) -> io::Result<(Stream, SocketAddr)> {
         return Err(io::Error::last_os_error());
     }
     // SAFETY: the kernel has just made this descriptor for us.
-    let stream = Stream(unsafe { OwnedFd::from_raw_fd(fd) });
+    let stream = Stream::new(unsafe { OwnedFd::from_raw_fd(fd) });
     // SAFETY: all bytes are initialised, zero or by the kernel, and every bit pattern is valid.
     let storage = unsafe { storage.assume_init() };
     let addr = match libc::c_int::from(storage.ss_family) {
@@ -134,10 +139,14 @@ fn accept(listener: &TcpListener) -> io::Result<(Stream, SocketAddr)> {
     let (stream, addr) = listener.accept()?;
     stream.set_nonblocking(true)?;
     stream.set_nodelay(true)?;
-    Ok((Stream(stream.into()), addr))
+    Ok((Stream::new(stream.into()), addr))
 }
 
 impl Stream {
+    fn new(socket: OwnedFd) -> Stream {
+        Stream(ManuallyDrop::new(socket))
+    }
+
     /// Sends as much as the socket takes at once.
     pub(crate) fn send(&self, bytes: &[u8]) -> io::Result<usize> {
         let flags = libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT;
@@ -194,13 +203,22 @@ impl Stream {
 
     /// Leaves the socket to the standard library, still non-blocking.
     pub(crate) fn into_std(self) -> TcpStream {
-        TcpStream::from(self.0)
+        let mut stream = ManuallyDrop::new(self);
+        // SAFETY: it is taken once, since `stream` is not dropped.
+        TcpStream::from(unsafe { ManuallyDrop::take(&mut stream.0) })
     }
 
     /// Takes a socket over and makes it non-blocking.
     pub(crate) fn from_std(stream: TcpStream) -> io::Result<Stream> {
         stream.set_nonblocking(true)?;
-        Ok(Stream(stream.into()))
+        Ok(Stream::new(stream.into()))
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        // SAFETY: it is taken once, since this is the end of the one that had it.
+        fork::close(unsafe { ManuallyDrop::take(&mut self.0) });
     }
 }
 

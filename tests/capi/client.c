@@ -42,10 +42,20 @@ client *client_new_small(uint16_t port, const char *topic)
     return subscribe(port, topic, 4096);
 }
 
+static int connect_to(int fd, uint16_t port)
+{
+    struct sockaddr_in addr;
+
+    memset(&addr, 0, sizeof addr);
+    addr.sin_family = AF_INET;
+    addr.sin_port = htons(port);
+    addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    return connect(fd, (const struct sockaddr *)&addr, sizeof addr);
+}
+
 static client *subscribe(uint16_t port, const char *topic, int receive_bytes)
 {
     client *new = calloc(1, sizeof *new);
-    struct sockaddr_in addr;
     char request[600];
     int len;
 
@@ -56,11 +66,7 @@ static client *subscribe(uint16_t port, const char *topic, int receive_bytes)
         CHECK(setsockopt(new->fd, SOL_SOCKET, SO_RCVBUF, &receive_bytes, sizeof receive_bytes)
               == 0);
     }
-    memset(&addr, 0, sizeof addr);
-    addr.sin_family = AF_INET;
-    addr.sin_port = htons(port);
-    addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    CHECK(connect(new->fd, (const struct sockaddr *)&addr, sizeof addr) == 0);
+    CHECK(connect_to(new->fd, port) == 0);
     len = snprintf(request, sizeof request, "GET /events?topic=%s HTTP/1.0\r\n\r\n", topic);
     CHECK(len > 0 && (size_t)len < sizeof request);
     send_all(new->fd, request, (size_t)len);
@@ -202,6 +208,22 @@ void client_expect_end(client *client)
         client->len = 0;
     }
     client->at = 0;
+}
+
+void client_half_close(client *client)
+{
+    CHECK(shutdown(client->fd, SHUT_WR) == 0);
+}
+
+int client_is_refused(uint16_t port)
+{
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    int refused;
+
+    CHECK(fd >= 0);
+    refused = connect_to(fd, port) != 0 && errno == ECONNREFUSED;
+    close(fd);
+    return refused;
 }
 
 void client_free(client *client)

@@ -31,6 +31,12 @@ int client_next(client *client, received *event);
 /* Waits until the server has closed the connection, whatever comes before. */
 void client_expect_end(client *client);
 
+/* Sends no more, which the server takes for the client's end. */
+void client_half_close(client *client);
+
 void client_free(client *client);
+
+/* Whether nobody listens on a port of the loopback. */
+int client_is_refused(uint16_t port);
 
 #endif

@@ -1,27 +1,55 @@
-/* A hub after a fork: its threads are the parent's alone. */
+/* A hub after a fork: its threads are the parent's alone, its sockets are both's. */
+
+/* For _Fork and syscall. */
+#define _GNU_SOURCE
 
 #include "check.h"
 #include "client.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
 #include <sys/types.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* Runs a part of the test in a child, which has the hub of its parent. */
-static void in_child(void (*part)(fanfare_hub *), fanfare_hub *hub)
+/* A way to make a child. */
+typedef pid_t (*forking)(void);
+
+#if defined(__GLIBC__) && defined(__GLIBC_PREREQ)
+#if __GLIBC_PREREQ(2, 34)
+#define HAS_BARE_FORK
+#endif
+#endif
+
+/* As programs do that want no handlers of pthread_atfork: none sees the fork. */
+static pid_t by_system_call(void)
+{
+    return (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
+}
+
+static const forking forkings[] = {
+    fork,
+#ifdef HAS_BARE_FORK
+    _Fork,
+#endif
+    by_system_call,
+};
+
+/* Runs a part of the test in a child, which has the hub of its parent. The parts but those of a
+ * whole `fork` may use nothing that takes a lock. */
+static void in_child(forking forking, void (*part)(fanfare_hub *), fanfare_hub *hub)
 {
     int status = 0;
     pid_t child;
 
     fflush(NULL);
-    child = fork();
+    child = forking();
     CHECK(child >= 0);
     if (child == 0) {
         alarm(DEADLINE_MS / 1000);
         part(hub);
-        fflush(NULL);
         _exit(EXIT_SUCCESS);
     }
     CHECK(waitpid(child, &status, 0) == child);
@@ -57,14 +85,14 @@ static void own_hub_in_child(fanfare_hub *hub)
     fanfare_hub_free(own);
 }
 
-static void with_a_client(void (*part)(fanfare_hub *))
+static void with_a_client(forking forking, void (*part)(fanfare_hub *))
 {
     fanfare_hub *hub = hub_new();
     client *client = client_new(hub_listen(hub), "t");
     fanfare_event event = event_of("from the parent");
     received got;
 
-    in_child(part, hub);
+    in_child(forking, part, hub);
     CHECK_EQ(publish(hub, "t", &event), FANFARE_OK);
     CHECK(client_next(client, &got));
     CHECK_TEXT(got.data, "from the parent");
@@ -75,17 +103,90 @@ static void with_a_client(void (*part)(fanfare_hub *))
 
 static void child_is_refused(void)
 {
-    with_a_client(refused_in_child);
+    size_t i;
+
+    for (i = 0; i < sizeof forkings / sizeof forkings[0]; i++) {
+        with_a_client(forkings[i], refused_in_child);
+    }
 }
 
 static void child_makes_its_own(void)
 {
-    with_a_client(own_hub_in_child);
+    with_a_client(fork, own_hub_in_child);
+}
+
+static void grandchild_is_refused(fanfare_hub *hub)
+{
+    fanfare_hub *own = hub_new();
+
+    in_child(fork, refused_in_child, own);
+    in_child(by_system_call, refused_in_child, own);
+    in_child(by_system_call, refused_in_child, hub);
+    fanfare_hub_free(own);
+}
+
+static void of_each_child_its_own(void)
+{
+    with_a_client(fork, grandchild_is_refused);
+}
+
+/* Makes a child that has all sockets of the hub, until `*end` is closed. */
+static pid_t living_child(int *end)
+{
+    int ends[2];
+    pid_t child;
+    char byte;
+
+    CHECK(pipe(ends) == 0);
+    fflush(NULL);
+    child = fork();
+    CHECK(child >= 0);
+    if (child == 0) {
+        alarm(4 * DEADLINE_MS / 1000);
+        close(ends[1]);
+        _exit(read(ends[0], &byte, 1) == 0 ? EXIT_SUCCESS : EXIT_FAILURE);
+    }
+    close(ends[0]);
+    *end = ends[1];
+    return child;
+}
+
+static void closed_while_child_lives(void)
+{
+    fanfare_hub *hub = hub_new();
+    uint16_t port = hub_listen(hub);
+    client *leaving = client_new(port, "t"), *staying = client_new(port, "t"), *late;
+    fanfare_event event = event_of("after the fork");
+    received got;
+    int end, status = 0;
+    pid_t child = living_child(&end);
+
+    /* One alone is disconnected, and the others and the child live on. */
+    client_half_close(leaving);
+    client_expect_end(leaving);
+    late = client_new(port, "t");
+    CHECK_EQ(publish(hub, "t", &event), FANFARE_OK);
+    CHECK(client_next(staying, &got));
+    CHECK_TEXT(got.data, "after the fork");
+    CHECK(client_next(late, &got));
+    fanfare_hub_free(hub);
+    client_expect_end(staying);
+    client_expect_end(late);
+    CHECK(client_is_refused(port));
+    CHECK_EQ(waitpid(child, &status, WNOHANG), 0);
+    close(end);
+    CHECK(waitpid(child, &status, 0) == child);
+    CHECK_EQ(status, 0);
+    client_free(leaving);
+    client_free(staying);
+    client_free(late);
 }
 
 const test tests_of_fork[] = {
-    {"in the child of a fork a hub is refused and free returns, and the parent goes on",
+    {"in the child of a fork, _Fork or clone a hub is refused and free returns, the parent goes on",
      child_is_refused},
     {"the child of a fork makes a hub of its own", child_makes_its_own},
+    {"a hub that the child of a fork made is refused in a child of it", of_each_child_its_own},
+    {"clients are disconnected while the child of a fork lives", closed_while_child_lives},
     {NULL, NULL},
 };
