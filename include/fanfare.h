@@ -6,6 +6,11 @@
  * fanfare_strerror says what it means. Texts are pointer and length, need no NUL, and are copied
  * before a call returns. Outputs come last and are written on success only. No callback ever comes
  * from a thread of the library's. Each function says whether it may be called from any thread.
+ *
+ * What a caller lends for a call (texts, and structs that are read) has to be readable until the
+ * call returns, and not more. Each byte is read once, and only the copy is checked and used. So
+ * memory that others write to at the same time does no harm: the call uses some mixture of what was
+ * there before and after, or refuses it. What a call writes to must be the caller's alone meanwhile.
  */
 
 #ifndef FANFARE_H
@@ -61,8 +66,8 @@
 #define FANFARE_ERR_TOPIC (-6)
 
 /**
- * The event is empty, a field of it is too long or has a character that no client gets back, or
- * its name is that of the engine's own events.
+ * The event is empty, a field of it is too long or has a character that no client gets back, its
+ * name is that of the engine's own events, or it has a field that only a newer library knows.
  */
 #define FANFARE_ERR_EVENT (-7)
 
@@ -77,7 +82,7 @@
 #define FANFARE_ERR_TOO_LARGE (-9)
 
 /**
- * An option is out of its bounds.
+ * An option is out of its bounds, or one is set that only a newer library knows.
  */
 #define FANFARE_ERR_OPTIONS (-10)
 
@@ -99,7 +104,11 @@ typedef struct fanfare_hub fanfare_hub;
 
 /**
  * How a hub behaves and where its bounds are. Set `size` to `sizeof(fanfare_options)`, call
- * `fanfare_options_init`, and then change what should differ. The struct grows at its end only.
+ * `fanfare_options_init`, and then change what should differ.
+ *
+ * The struct grows at its end only, by options of which zero is the default. So a program that was
+ * built with a newer header runs with this library as long as it sets none that the library does
+ * not know: one that is not zero is refused, with `FANFARE_ERR_OPTIONS`.
  *
  * What is not among these has the default that it has in Rust. So the newest events of each topic
  * are kept for clients that come back, 1,000 or 1 MiB at most and for five minutes, and 64 MiB over
@@ -173,7 +182,11 @@ typedef struct {
  * What is published. Set `size` to `sizeof(fanfare_event)` and everything else to zero, and then
  * fill in what the event has. All texts are UTF-8, need no NUL at their end, stay the caller's,
  * and are copied before the call returns. A NULL text is one that the event does not have; its
- * length has to be 0. The struct grows at its end only.
+ * length has to be 0.
+ *
+ * The struct grows at its end only, by fields of which zero means what it is without them. An event
+ * with a field that the library does not know and that is not zero is refused, with
+ * `FANFARE_ERR_EVENT`.
  */
 typedef struct {
   /**
@@ -236,10 +249,12 @@ uint32_t fanfare_abi_version(void);
 const char *fanfare_strerror(int32_t code);
 
 /**
- * Fills in the defaults. `options->size` has to be set before, and stays as it is.
+ * Fills in the defaults. `options->size` has to be set before, and stays as it is. What the library
+ * does not know, of a struct that is larger than this header's, is set to zero.
  *
- * Returns `FANFARE_OK`, or `FANFARE_ERR_ARGUMENT` when `options` is NULL or its size is smaller
- * than that of any version. The struct stays the caller's. Thread-safe.
+ * Returns `FANFARE_OK`, or `FANFARE_ERR_ARGUMENT` when `options` is NULL or its size is that of no
+ * version: smaller than in the first, or more than 4,096 bytes. The struct stays the caller's.
+ * Thread-safe.
  */
 int32_t fanfare_options_init(fanfare_options *options);
 

@@ -2,17 +2,23 @@
 
 use std::borrow::Cow;
 use std::ffi::c_char;
-use std::mem::offset_of;
+use std::mem::{offset_of, MaybeUninit};
 use std::time::Duration;
 
-use super::borrowed;
-use super::status::{Status, FANFARE_ERR_ARGUMENT, FANFARE_ERR_UTF8};
+use super::lent::{copy_struct, Lent};
+use super::status::{
+    Status, FANFARE_ERR_ARGUMENT, FANFARE_ERR_EVENT, FANFARE_ERR_TOO_LARGE, FANFARE_ERR_UTF8,
+};
 use crate::event::Event;
 
 /// What is published. Set `size` to `sizeof(fanfare_event)` and everything else to zero, and then
 /// fill in what the event has. All texts are UTF-8, need no NUL at their end, stay the caller's,
 /// and are copied before the call returns. A NULL text is one that the event does not have; its
-/// length has to be 0. The struct grows at its end only.
+/// length has to be 0.
+///
+/// The struct grows at its end only, by fields of which zero means what it is without them. An event
+/// with a field that the library does not know and that is not zero is refused, with
+/// `FANFARE_ERR_EVENT`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct FanfareEvent {
@@ -44,44 +50,61 @@ pub struct FanfareEvent {
 const SIZE_MIN: usize = offset_of!(FanfareEvent, retry_ms) + size_of::<u32>();
 
 impl FanfareEvent {
-    /// The caller's event, with its texts borrowed.
+    /// A copy of the caller's event, whose texts are the caller's still.
+    ///
+    /// # Errors
+    ///
+    /// `FANFARE_ERR_ARGUMENT` when it is NULL or of a size that no version has, and
+    /// `FANFARE_ERR_EVENT` when it has something that only a later version knows.
     ///
     /// # Safety
     ///
-    /// `event` has to be NULL, or to point to `event->size` readable bytes whose pointers, unless
-    /// NULL, point to as many readable bytes as their lengths say, all for as long as `'a`.
-    pub(super) unsafe fn read<'a>(event: *const FanfareEvent) -> Result<Event<'a>, Status> {
-        // SAFETY: not NULL, and the caller's struct begins with its size.
-        if event.is_null() || unsafe { (*event).size } < SIZE_MIN {
+    /// `event` has to be NULL, or to point to `event->size` readable bytes.
+    pub(super) unsafe fn read(event: *const FanfareEvent) -> Result<FanfareEvent, Status> {
+        if event.is_null() {
             return Err(Status(FANFARE_ERR_ARGUMENT));
         }
-        let mut copy = std::mem::MaybeUninit::<FanfareEvent>::zeroed();
-        // SAFETY: the caller's struct has `size` bytes, ours at least as many as are copied; zero
-        // is a valid value of every field.
-        let given = unsafe {
-            let bytes = (*event).size.min(size_of::<FanfareEvent>());
-            std::ptr::copy_nonoverlapping(event.cast(), copy.as_mut_ptr().cast::<u8>(), bytes);
-            copy.assume_init()
-        };
-        // SAFETY: as the caller promises, for each text.
-        let text = |pointer, len| unsafe { text(pointer, len) };
+        // SAFETY: zero is a valid value of every field.
+        let mut given = unsafe { MaybeUninit::<FanfareEvent>::zeroed().assume_init() };
+        // SAFETY: as the caller promises; any bytes are valid numbers and pointers.
+        unsafe { copy_struct(event, SIZE_MIN, &mut given, FANFARE_ERR_EVENT) }?;
+        Ok(given)
+    }
+
+    /// Its texts: data, name, id and key.
+    ///
+    /// # Errors
+    ///
+    /// When one is longer than any that is taken, or has a length that is impossible.
+    pub(super) fn lent(&self, data_bytes_max: usize) -> Result<[Option<Lent>; 4], Status> {
+        let field = |lent| Lent::new(lent, Event::FIELD_BYTES_MAX, FANFARE_ERR_EVENT);
+        Ok([
+            Lent::new((self.data, self.data_len), data_bytes_max, FANFARE_ERR_TOO_LARGE)?,
+            field((self.name, self.name_len))?,
+            field((self.id, self.id_len))?,
+            field((self.key, self.key_len))?,
+        ])
+    }
+
+    /// The event, with copies of the texts that [`FanfareEvent::lent`] has named.
+    ///
+    /// # Errors
+    ///
+    /// `FANFARE_ERR_UTF8`.
+    pub(super) fn event<'a>(&self, texts: [Option<&'a [u8]>; 4]) -> Result<Event<'a>, Status> {
+        let [data, name, id, key] = texts;
         Ok(Event {
-            data: text(given.data, given.data_len)?,
-            name: text(given.name, given.name_len)?,
-            id: text(given.id, given.id_len)?,
-            retry: (given.retry_ms > 0).then(|| Duration::from_millis(given.retry_ms.into())),
-            key: text(given.key, given.key_len)?,
+            data: text(data)?,
+            name: text(name)?,
+            id: text(id)?,
+            retry: (self.retry_ms > 0).then(|| Duration::from_millis(self.retry_ms.into())),
+            key: text(key)?,
             comment: None,
         })
     }
 }
 
-/// # Safety
-///
-/// As [`borrowed`].
-unsafe fn text<'a>(pointer: *const c_char, len: usize) -> Result<Option<Cow<'a, str>>, Status> {
-    // SAFETY: as the caller promises.
-    let bytes = unsafe { borrowed(pointer, len) }?;
+fn text(bytes: Option<&[u8]>) -> Result<Option<Cow<'_, str>>, Status> {
     bytes
         .map(|bytes| std::str::from_utf8(bytes).map(Cow::Borrowed))
         .transpose()

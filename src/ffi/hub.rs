@@ -4,14 +4,15 @@ use std::ffi::c_char;
 use std::net::SocketAddr;
 use std::sync::{Mutex, PoisonError};
 
+use super::answer;
 use super::event::FanfareEvent;
+use super::lent::{with_copies, Lent};
 use super::options::FanfareOptions;
 use super::origin::Origin;
 use super::status::{
     Status, FANFARE_ERR_ADDRESS, FANFARE_ERR_ARGUMENT, FANFARE_ERR_FORKED, FANFARE_ERR_SYSTEM,
     FANFARE_ERR_TOPIC,
 };
-use super::{answer, borrowed};
 use crate::hub::Hub;
 use crate::listener::{ListenOptions, Listener};
 use crate::sys::fork;
@@ -26,6 +27,9 @@ pub struct FanfareHub {
     /// The process that has its threads.
     origin: Origin,
 }
+
+/// The longest text that an IPv6 address with a zone and a port has, and more.
+const ADDR_BYTES_MAX: usize = 256;
 
 /// Makes a hub and starts its threads. `options` may be NULL for the defaults, and stays the
 /// caller's. On success `*hub_out` is a hub that the caller owns and has to free with
@@ -106,19 +110,24 @@ pub unsafe extern "C" fn fanfare_hub_listen(
 ) -> i32 {
     answer(|| {
         // SAFETY: as the caller promises.
-        let (hub, addr) = unsafe { (live(hub)?, borrowed(addr, addr_len)?) };
-        let addr = addr.and_then(|addr| std::str::from_utf8(addr).ok());
-        // An address and not a name: to look one up could block.
-        let addr = addr.and_then(|addr| addr.parse::<SocketAddr>().ok());
-        let addr = addr.ok_or(Status(FANFARE_ERR_ADDRESS))?;
-        let listener = hub.hub.listen(addr, ListenOptions::default())?;
-        let port = listener.local_addr().port();
-        hub.listeners.lock().unwrap_or_else(PoisonError::into_inner).push(listener);
-        if !port_out.is_null() {
-            // SAFETY: writable as the caller promises.
-            unsafe { *port_out = port };
-        }
-        Ok(())
+        let hub = unsafe { live(hub) }?;
+        let addr = Lent::new((addr, addr_len), ADDR_BYTES_MAX, FANFARE_ERR_ADDRESS)?;
+        let listen = |[addr]: [Option<&[u8]>; 1]| {
+            let addr = addr.and_then(|addr| std::str::from_utf8(addr).ok());
+            // An address and not a name: to look one up could block.
+            let addr = addr.and_then(|addr| addr.parse::<SocketAddr>().ok());
+            let addr = addr.ok_or(Status(FANFARE_ERR_ADDRESS))?;
+            let listener = hub.hub.listen(addr, ListenOptions::default())?;
+            let port = listener.local_addr().port();
+            hub.listeners.lock().unwrap_or_else(PoisonError::into_inner).push(listener);
+            if !port_out.is_null() {
+                // SAFETY: writable as the caller promises.
+                unsafe { *port_out = port };
+            }
+            Ok(())
+        };
+        // SAFETY: as the caller promises.
+        unsafe { with_copies([addr], listen) }
     })
 }
 
@@ -147,16 +156,20 @@ pub unsafe extern "C" fn fanfare_hub_publish(
 ) -> i32 {
     answer(|| {
         // SAFETY: as the caller promises.
-        let (hub, topic) = unsafe { (live(hub)?, borrowed(topic, topic_len)?) };
-        let topic = Topic::from_utf8(topic.ok_or(Status(FANFARE_ERR_TOPIC))?)?;
+        let (hub, event) = unsafe { (&live(hub)?.hub, FanfareEvent::read(event)?) };
+        let topic = Lent::new((topic, topic_len), Topic::BYTES_MAX, FANFARE_ERR_TOPIC)?;
+        let [data, name, id, key] = event.lent(hub.options().event_bytes_max)?;
+        let publish = |[topic, texts @ ..]: [Option<&[u8]>; 5]| {
+            let topic = Topic::from_utf8(topic.ok_or(Status(FANFARE_ERR_TOPIC))?)?;
+            let id = hub.publish(&topic, event.event(texts)?)?;
+            if !sequence_out.is_null() {
+                // SAFETY: writable as the caller promises.
+                unsafe { *sequence_out = id.sequence() };
+            }
+            Ok(())
+        };
         // SAFETY: as the caller promises.
-        let event = unsafe { FanfareEvent::read(event) }?;
-        let id = hub.hub.publish(&topic, event)?;
-        if !sequence_out.is_null() {
-            // SAFETY: writable as the caller promises.
-            unsafe { *sequence_out = id.sequence() };
-        }
-        Ok(())
+        unsafe { with_copies([topic, data, name, id, key], publish) }
     })
 }
 

@@ -1,14 +1,15 @@
 //! The C ABI: converts, calls, converts. `include/fanfare.h` is made from here by cbindgen.
 //!
-//! Rules that hold for every function: nothing unwinds across the border, texts are pointer and
-//! length and are copied before the call returns, outputs come last and are written on success
-//! only, and a hub of another process is refused in a child, however that was forked, since its
-//! threads are not there.
+//! Rules that hold for every function: nothing unwinds across the border; texts are pointer and
+//! length, are copied once, and only the copy is looked at (`lent.rs`); outputs come last and are
+//! written on success only; and a hub of another process is refused in a child, however that was
+//! forked, since its threads are not there.
 
 #![allow(unsafe_code)]
 
 mod event;
 mod hub;
+mod lent;
 mod options;
 mod origin;
 mod status;
@@ -25,7 +26,6 @@ pub use status::{
     FANFARE_ERR_TOO_LARGE, FANFARE_ERR_TOPIC, FANFARE_ERR_UTF8, FANFARE_OK,
 };
 
-use std::ffi::c_char;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 
 use status::Status;
@@ -38,20 +38,4 @@ fn answer(body: impl FnOnce() -> Result<(), Status>) -> i32 {
         Ok(Err(status)) => status.0,
         Err(_) => status::FANFARE_ERR_PANIC,
     }
-}
-
-/// A text or bytes that the caller lends for the call; `None` when it gave NULL.
-///
-/// # Safety
-///
-/// Unless NULL, `pointer` has to point to `len` readable bytes for as long as `'a`.
-unsafe fn borrowed<'a>(pointer: *const c_char, len: usize) -> Result<Option<&'a [u8]>, Status> {
-    if pointer.is_null() {
-        return if len == 0 { Ok(None) } else { Err(Status(status::FANFARE_ERR_ARGUMENT)) };
-    }
-    if isize::try_from(len).is_err() {
-        return Err(Status(status::FANFARE_ERR_ARGUMENT));
-    }
-    // SAFETY: as the caller promises; the length is one that a slice may have.
-    Ok(Some(unsafe { std::slice::from_raw_parts(pointer.cast(), len) }))
 }

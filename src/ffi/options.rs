@@ -4,11 +4,16 @@ use std::mem::offset_of;
 use std::time::Duration;
 
 use super::answer;
+use super::lent::{copy_struct, struct_size};
 use super::status::{Status, FANFARE_ERR_ARGUMENT, FANFARE_ERR_OPTIONS};
 use crate::options::Options;
 
 /// How a hub behaves and where its bounds are. Set `size` to `sizeof(fanfare_options)`, call
-/// `fanfare_options_init`, and then change what should differ. The struct grows at its end only.
+/// `fanfare_options_init`, and then change what should differ.
+///
+/// The struct grows at its end only, by options of which zero is the default. So a program that was
+/// built with a newer header runs with this library as long as it sets none that the library does
+/// not know: one that is not zero is refused, with `FANFARE_ERR_OPTIONS`.
 ///
 /// What is not among these has the default that it has in Rust. So the newest events of each topic
 /// are kept for clients that come back, 1,000 or 1 MiB at most and for five minutes, and 64 MiB over
@@ -54,10 +59,12 @@ pub struct FanfareOptions {
 /// The size that the struct had in the ABI's first version.
 const SIZE_MIN: usize = offset_of!(FanfareOptions, connections_per_address_max) + size_of::<u64>();
 
-/// Fills in the defaults. `options->size` has to be set before, and stays as it is.
+/// Fills in the defaults. `options->size` has to be set before, and stays as it is. What the library
+/// does not know, of a struct that is larger than this header's, is set to zero.
 ///
-/// Returns `FANFARE_OK`, or `FANFARE_ERR_ARGUMENT` when `options` is NULL or its size is smaller
-/// than that of any version. The struct stays the caller's. Thread-safe.
+/// Returns `FANFARE_OK`, or `FANFARE_ERR_ARGUMENT` when `options` is NULL or its size is that of no
+/// version: smaller than in the first, or more than 4,096 bytes. The struct stays the caller's.
+/// Thread-safe.
 ///
 /// # Safety
 ///
@@ -69,19 +76,14 @@ pub unsafe extern "C" fn fanfare_options_init(options: *mut FanfareOptions) -> i
             return Err(Status(FANFARE_ERR_ARGUMENT));
         }
         // SAFETY: not NULL, and the caller's struct begins with its size.
-        let size = unsafe { (*options).size };
-        if size < SIZE_MIN {
-            return Err(Status(FANFARE_ERR_ARGUMENT));
-        }
+        let size = unsafe { struct_size(options, SIZE_MIN) }?;
         let defaults = FanfareOptions { size, ..FanfareOptions::from(&Options::default()) };
+        let (defaults, options) = ((&raw const defaults).cast::<u8>(), options.cast::<u8>());
         let bytes = size.min(size_of::<FanfareOptions>());
         // SAFETY: the caller's struct has `size` bytes, and ours at least as many as are copied.
         unsafe {
-            std::ptr::copy_nonoverlapping(
-                (&raw const defaults).cast::<u8>(),
-                options.cast::<u8>(),
-                bytes,
-            );
+            std::ptr::copy_nonoverlapping(defaults, options, bytes);
+            options.add(bytes).write_bytes(0, size - bytes);
         }
         Ok(())
     })
@@ -90,27 +92,19 @@ pub unsafe extern "C" fn fanfare_options_init(options: *mut FanfareOptions) -> i
 impl FanfareOptions {
     /// The caller's options; what a caller of an older version does not know has its default.
     ///
+    /// # Errors
+    ///
+    /// `FANFARE_ERR_ARGUMENT` when the size is that of no version, and `FANFARE_ERR_OPTIONS` when an
+    /// option is set that only a later version knows, or is beyond what this machine can count.
+    ///
     /// # Safety
     ///
     /// `options` has to be NULL, or to point to `options->size` readable bytes.
     pub(super) unsafe fn read(options: *const FanfareOptions) -> Result<Options, Status> {
         let mut read = FanfareOptions::from(&Options::default());
         if !options.is_null() {
-            // SAFETY: not NULL, and the caller's struct begins with its size.
-            let size = unsafe { (*options).size };
-            if size < SIZE_MIN {
-                return Err(Status(FANFARE_ERR_ARGUMENT));
-            }
-            let bytes = size.min(size_of::<FanfareOptions>());
-            // SAFETY: the caller's struct has `size` bytes, ours at least as many as are copied,
-            // and any bytes are valid numbers.
-            unsafe {
-                std::ptr::copy_nonoverlapping(
-                    options.cast::<u8>(),
-                    (&raw mut read).cast::<u8>(),
-                    bytes,
-                );
-            }
+            // SAFETY: not NULL, and as the caller promises; any bytes are valid numbers.
+            unsafe { copy_struct(options, SIZE_MIN, &mut read, FANFARE_ERR_OPTIONS) }?;
         }
         read.to_options()
     }

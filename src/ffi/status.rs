@@ -25,14 +25,14 @@ pub const FANFARE_ERR_CLOSED: i32 = -4;
 pub const FANFARE_ERR_FULL: i32 = -5;
 /// The topic is empty, longer than 256 bytes, not UTF-8, or has a forbidden character.
 pub const FANFARE_ERR_TOPIC: i32 = -6;
-/// The event is empty, a field of it is too long or has a character that no client gets back, or
-/// its name is that of the engine's own events.
+/// The event is empty, a field of it is too long or has a character that no client gets back, its
+/// name is that of the engine's own events, or it has a field that only a newer library knows.
 pub const FANFARE_ERR_EVENT: i32 = -7;
 /// The event's text is not UTF-8.
 pub const FANFARE_ERR_UTF8: i32 = -8;
 /// The event is larger than the option event_bytes_max.
 pub const FANFARE_ERR_TOO_LARGE: i32 = -9;
-/// An option is out of its bounds.
+/// An option is out of its bounds, or one is set that only a newer library knows.
 pub const FANFARE_ERR_OPTIONS: i32 = -10;
 /// The address is not one, is in use, or may not be bound.
 pub const FANFARE_ERR_ADDRESS: i32 = -11;
@@ -61,10 +61,10 @@ pub extern "C" fn fanfare_strerror(code: i32) -> *const c_char {
         FANFARE_ERR_CLOSED => c"the hub is closed",
         FANFARE_ERR_FULL => c"too much waits to be sent; try again a little later",
         FANFARE_ERR_TOPIC => c"the topic must be 1 to 256 bytes of UTF-8 without control characters, '+' and '#'",
-        FANFARE_ERR_EVENT => c"the event is empty, or its name, id or key is empty, longer than 256 bytes, has a forbidden character or is reserved",
+        FANFARE_ERR_EVENT => c"the event is empty, or its name, id or key is empty, longer than 256 bytes, has a forbidden character or is reserved, or a field is set that only a newer library knows",
         FANFARE_ERR_UTF8 => c"the event's text is not UTF-8; encode it as such",
         FANFARE_ERR_TOO_LARGE => c"the event is larger than the option event_bytes_max",
-        FANFARE_ERR_OPTIONS => c"an option is out of its bounds; the header says what they are",
+        FANFARE_ERR_OPTIONS => c"an option is out of its bounds, which the header names, or one is set that only a newer library knows",
         FANFARE_ERR_ADDRESS => c"the address is not one, is in use, or may not be bound",
         FANFARE_ERR_SYSTEM => c"the system is out of descriptors, threads or memory",
         _ => c"no code of this library",

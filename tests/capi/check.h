@@ -25,6 +25,7 @@ extern const test tests_of_options[];
 extern const test tests_of_hub[];
 extern const test tests_of_publish[];
 extern const test tests_of_delivery[];
+extern const test tests_of_memory[];
 extern const test tests_of_threads[];
 extern const test tests_of_fork[];
 extern const test tests_of_ticker[];

@@ -47,12 +47,14 @@ static void too_small(void)
 }
 
 /* As a program built with a later header, with more options, sees this library. */
+typedef struct {
+    fanfare_options options;
+    unsigned char later[64];
+} grown_options;
+
 static void larger(void)
 {
-    struct {
-        fanfare_options options;
-        unsigned char later[64];
-    } grown;
+    grown_options grown;
     fanfare_hub *hub = NULL;
     size_t i;
 
@@ -62,10 +64,53 @@ static void larger(void)
     CHECK_EQ(grown.options.size, sizeof grown);
     CHECK_EQ(grown.options.heartbeat_ms, 15000);
     for (i = 0; i < sizeof grown.later; i++) {
-        CHECK_EQ(grown.later[i], 0xa5);
+        CHECK_EQ(grown.later[i], 0);
     }
     CHECK_EQ(fanfare_hub_new(&grown.options, &hub), FANFARE_OK);
     fanfare_hub_free(hub);
+}
+
+static void larger_and_set(void)
+{
+    grown_options grown;
+    fanfare_hub *const untouched = (fanfare_hub *)(void *)&grown;
+    fanfare_hub *hub = untouched;
+    size_t i;
+
+    grown.options.size = sizeof grown;
+    CHECK_EQ(fanfare_options_init(&grown.options), FANFARE_OK);
+    for (i = 0; i < sizeof grown.later; i++) {
+        grown.later[i] = 1;
+        CHECK_EQ(fanfare_hub_new(&grown.options, &hub), FANFARE_ERR_OPTIONS);
+        CHECK(hub == untouched);
+        grown.later[i] = 0;
+    }
+    /* Behind what the struct says it has, nothing is looked at. */
+    grown.options.size = sizeof grown - 1;
+    grown.later[sizeof grown.later - 1] = 1;
+    CHECK_EQ(fanfare_hub_new(&grown.options, &hub), FANFARE_OK);
+    fanfare_hub_free(hub);
+}
+
+static void much_too_large(void)
+{
+    static unsigned char bytes[8192];
+    fanfare_options options = options_new();
+    fanfare_hub *hub = NULL;
+
+    memset(bytes, 0, sizeof bytes);
+    options.size = 4096;
+    memcpy(bytes, &options, sizeof options);
+    CHECK_EQ(fanfare_hub_new((const fanfare_options *)(void *)bytes, &hub), FANFARE_OK);
+    fanfare_hub_free(hub);
+    options.size = 4097;
+    memcpy(bytes, &options, sizeof options);
+    CHECK_EQ(fanfare_hub_new((const fanfare_options *)(void *)bytes, &hub), FANFARE_ERR_ARGUMENT);
+    CHECK_EQ(fanfare_options_init((fanfare_options *)(void *)bytes), FANFARE_ERR_ARGUMENT);
+    /* One that was never set. */
+    options.size = SIZE_MAX;
+    CHECK_EQ(fanfare_hub_new(&options, &hub), FANFARE_ERR_ARGUMENT);
+    CHECK_EQ(fanfare_options_init(&options), FANFARE_ERR_ARGUMENT);
 }
 
 static void null_options(void)
@@ -163,7 +208,9 @@ static void on_the_bounds(void)
 const test tests_of_options[] = {
     {"options_init fills in the defaults that the header names", defaults},
     {"options of a size that no version had are refused and left as they are", too_small},
-    {"options of a later version are taken, and what is unknown in them is left alone", larger},
+    {"options of a later version are taken when they set nothing that is unknown here", larger},
+    {"options that set something that is unknown here are refused", larger_and_set},
+    {"options of an impossible size are refused", much_too_large},
     {"options may be NULL for a hub, but not for options_init", null_options},
     {"an option out of its bounds is refused, and there is no hub", out_of_bounds},
     {"an option on its bounds is taken", on_the_bounds},

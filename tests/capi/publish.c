@@ -198,11 +198,19 @@ static void later_events(void)
         unsigned char later[64];
     } grown;
     fanfare_hub *hub = hub_new();
+    size_t i;
 
-    memset(&grown, 0xa5, sizeof grown);
+    memset(&grown, 0, sizeof grown);
     grown.event = event_of("x");
     grown.event.size = sizeof grown;
     CHECK_EQ(publish_event(hub, &grown.event), FANFARE_OK);
+    for (i = 0; i < sizeof grown.later; i++) {
+        grown.later[i] = 1;
+        CHECK_EQ(publish_event(hub, &grown.event), FANFARE_ERR_EVENT);
+        grown.later[i] = 0;
+    }
+    grown.event.size = 4097;
+    CHECK_EQ(publish_event(hub, &grown.event), FANFARE_ERR_ARGUMENT);
     fanfare_hub_free(hub);
 }
 
@@ -302,7 +310,8 @@ const test tests_of_publish[] = {
     {"data that is not UTF-8 is refused", bad_data},
     {"an event larger than event_bytes_max is refused", too_large},
     {"NULLs, impossible lengths and unknown sizes are refused", bad_arguments},
-    {"an event of a later version is taken", later_events},
+    {"an event of a later version is taken, unless it has something that is unknown here",
+     later_events},
     {"a topic is full while a client does not read, other topics are not, and it ends", full},
     {"a refused event is delivered to nobody", refused_is_not_delivered},
     {NULL, NULL},

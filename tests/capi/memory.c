@@ -1,0 +1,188 @@
+/* Memory that another thread writes to while the library reads it. That is a race, by intent: a
+ * thread sanitizer would report it, and these tests say nothing under one. */
+
+#include "check.h"
+#include "client.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <string.h>
+#include <time.h>
+
+/* Long enough that the writer comes between two looks at the same byte. */
+#define DATA_LEN (64 << 10)
+#define FIELD_LEN 64
+/* So many events have to be taken, and so many refused. */
+#define EVENTS 200
+
+static struct {
+    volatile char data[DATA_LEN], name[FIELD_LEN], id[FIELD_LEN], topic[2];
+    volatile int over;
+} shared;
+
+/* Gives way now and then, as valgrind, which runs one thread at a time, may run no other else. The
+ * number has no factor in common with that of the states, so that the others find each of them. */
+static void give_way(void)
+{
+    static unsigned calls;
+
+    if (++calls % 7 == 0) {
+        sched_yield();
+    }
+}
+
+static void write_all(char data, char name, char id, char topic)
+{
+    volatile int rest;
+
+    shared.data[DATA_LEN / 2] = data;
+    shared.name[FIELD_LEN / 2] = name;
+    shared.id[FIELD_LEN / 2] = id;
+    shared.topic[1] = topic;
+    for (rest = 0; rest < 300; rest++) {
+    }
+    give_way();
+}
+
+/* Writes what is a line break, no UTF-8, or no topic, and back again. */
+static void *flip(void *argument)
+{
+    while (!shared.over) {
+        write_all((char)0xff, 'x', 'x', 't');
+        write_all('x', 'x', 'x', 't');
+        write_all('\n', 'x', 'x', 't');
+        write_all('x', '\n', 'x', 't');
+        write_all('x', 'x', 'x', 't');
+        write_all('x', 'x', '\r', 't');
+        write_all('x', 'x', 'x', 't');
+        write_all('x', 'x', 'x', '#');
+        write_all('x', 'x', 'x', 't');
+    }
+    return argument;
+}
+
+static void expect_what_was_checked(const received *got)
+{
+    CHECK_EQ(strlen(got->data), DATA_LEN);
+    CHECK_EQ(strspn(got->data, "x\n"), DATA_LEN);
+    CHECK_EQ(strlen(got->name), FIELD_LEN);
+    CHECK_EQ(strspn(got->name, "x"), FIELD_LEN);
+    CHECK_EQ(strlen(got->id), FIELD_LEN);
+    CHECK_EQ(strspn(got->id, "x"), FIELD_LEN);
+}
+
+static void flipped_texts(void)
+{
+    fanfare_options options = options_new();
+    fanfare_hub *hub = NULL;
+    client *client;
+    unsigned taken = 0, refused = 0;
+    int64_t deadline = now_ms() + 3 * DEADLINE_MS;
+    pthread_t thread;
+    fanfare_event event = event_of(NULL);
+
+    /* A client may have an event before the engine counts that it has been sent. */
+    options.topic_room_bytes = 16 << 20;
+    CHECK_EQ(fanfare_hub_new(&options, &hub), FANFARE_OK);
+    client = client_new(hub_listen(hub), "tt");
+    memset((void *)&shared, 'x', sizeof shared);
+    memset((void *)shared.topic, 't', sizeof shared.topic);
+    shared.over = 0;
+    event.data = (const char *)shared.data;
+    event.data_len = DATA_LEN;
+    event.name = (const char *)shared.name;
+    event.name_len = FIELD_LEN;
+    event.id = (const char *)shared.id;
+    event.id_len = FIELD_LEN;
+    CHECK(pthread_create(&thread, NULL, flip, NULL) == 0);
+    while (taken < EVENTS || refused < EVENTS) {
+        received got;
+        int32_t code = fanfare_hub_publish(hub, (const char *)shared.topic, sizeof shared.topic,
+                                           &event, NULL);
+        CHECK(now_ms() < deadline);
+        if (code != FANFARE_OK) {
+            CHECK(code == FANFARE_ERR_UTF8 || code == FANFARE_ERR_EVENT
+                  || code == FANFARE_ERR_TOPIC);
+            refused++;
+            continue;
+        }
+        taken++;
+        CHECK(client_next(client, &got));
+        expect_what_was_checked(&got);
+    }
+    shared.over = 1;
+    CHECK(pthread_join(thread, NULL) == 0);
+    client_free(client);
+    fanfare_hub_free(hub);
+}
+
+static struct {
+    volatile fanfare_event event;
+    volatile fanfare_options options;
+    volatile int over;
+} structs;
+
+/* Sizes that are known and that are not, and lengths that are too long. */
+static void *resize(void *argument)
+{
+    while (!structs.over) {
+        structs.event.size = 1;
+        structs.options.size = 1;
+        give_way();
+        structs.event.data_len = SIZE_MAX;
+        structs.event.size = sizeof structs.event;
+        give_way();
+        structs.options.size = sizeof structs.options;
+        structs.event.data_len = 5;
+        give_way();
+    }
+    return argument;
+}
+
+static void resized_structs(void)
+{
+    const struct timespec pause = {0, 100000};
+    fanfare_hub *hub = hub_new();
+    client *client = client_new(hub_listen(hub), "t");
+    fanfare_event event = event_of("hello");
+    fanfare_options options = options_new();
+    unsigned taken = 0, refused = 0;
+    int64_t deadline = now_ms() + 3 * DEADLINE_MS;
+    pthread_t thread;
+
+    structs.event = event;
+    structs.options = options;
+    CHECK(pthread_create(&thread, NULL, resize, NULL) == 0);
+    while (taken < EVENTS || refused < EVENTS) {
+        received got;
+        fanfare_hub *other = NULL;
+        int32_t code = fanfare_hub_publish(hub, "t", 1, (const fanfare_event *)&structs.event,
+                                           NULL);
+        CHECK(now_ms() < deadline);
+        if (code == FANFARE_OK) {
+            taken++;
+            CHECK(client_next(client, &got));
+            CHECK_TEXT(got.data, "hello");
+        } else {
+            CHECK(code == FANFARE_ERR_ARGUMENT || code == FANFARE_ERR_TOO_LARGE);
+            refused++;
+        }
+        if ((taken + refused) % 100 == 0) {
+            code = fanfare_hub_new((const fanfare_options *)&structs.options, &other);
+            CHECK(code == FANFARE_OK || code == FANFARE_ERR_ARGUMENT);
+            fanfare_hub_free(other);
+            nanosleep(&pause, NULL);
+        }
+    }
+    structs.over = 1;
+    CHECK(pthread_join(thread, NULL) == 0);
+    client_free(client);
+    fanfare_hub_free(hub);
+}
+
+const test tests_of_memory[] = {
+    {"texts that change during the call are published as they were checked, or refused",
+     flipped_texts},
+    {"structs that change during the call are read once", resized_structs},
+    {NULL, NULL},
+};
