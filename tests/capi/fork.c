@@ -186,7 +186,7 @@ const test tests_of_fork[] = {
     {"in the child of a fork, _Fork or clone a hub is refused and free returns, the parent goes on",
      child_is_refused},
     {"the child of a fork makes a hub of its own", child_makes_its_own},
-    {"a hub that the child of a fork made is refused in a child of it", of_each_child_its_own},
+    {"the child of a fork makes a hub that is refused in a child of its own", of_each_child_its_own},
     {"clients are disconnected while the child of a fork lives", closed_while_child_lives},
     {NULL, NULL},
 };
