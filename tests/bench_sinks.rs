@@ -12,7 +12,7 @@ fn bench(words: &str) -> Output {
     Command::new(env!("CARGO_BIN_EXE_fanfare"))
         .arg("bench")
         .args(words.split(' '))
-        .args(["--unpinned", "--limit-seconds", "60"])
+        .args(["--unpinned", "--limit-seconds", "240"])
         .output()
         .unwrap()
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use fanfare::{DrainOptions, Drained, Hub, ListenOptions, Options, Topic};
 
-use support::{one_shard, serve, wait_until, Client, DEADLINE};
+use support::{one_shard, serve, shards, wait_until, Client, DEADLINE};
 
 fn topic(name: &str) -> Topic {
     Topic::new(name).unwrap()
@@ -25,14 +25,14 @@ fn quarters(values: &[u64], from: u64, to: u64) -> [usize; 4] {
 #[test]
 fn everyone_is_sent_everything_told_when_to_come_back_and_closed_over_the_window() {
     const CLIENTS: u64 = 400;
-    let (hub, listener) = serve(Options { shards: 2, ..Options::default() });
+    let (hub, listener) = serve(shards(2));
     let addr = listener.local_addr();
     let mut clients: Vec<Client> =
         (0..CLIENTS).map(|_| Client::get(addr, "/events?topic=a")).collect();
     hub.publish(&topic("a"), "before").unwrap();
-    let window = Duration::from_secs(1);
-    let options =
-        DrainOptions { window, retry: Duration::from_secs(10), ..DrainOptions::default() };
+    // So long that the moments in which a busy machine runs others are a small part of it.
+    let window = Duration::from_secs(4);
+    let options = DrainOptions { window, patience: DEADLINE, retry: Duration::from_secs(10) };
     let begun = Instant::now();
     let drain = std::thread::spawn({
         let hub = hub.clone();
@@ -49,7 +49,7 @@ fn everyone_is_sent_everything_told_when_to_come_back_and_closed_over_the_window
     }
     let (drained, elapsed) = drain.join().unwrap();
     assert_eq!(drained, Drained { told: CLIENTS, cut: 0 });
-    assert!(elapsed < window + Duration::from_secs(2), "{elapsed:?}");
+    assert!(elapsed < window * 3, "{elapsed:?}");
     let mut retries = Vec::new();
     for client in &mut clients {
         assert_eq!(client.data(), "before");
@@ -57,7 +57,7 @@ fn everyone_is_sent_everything_told_when_to_come_back_and_closed_over_the_window
         retries.push(client.retry().expect("it is told when to come back"));
     }
     // Evenly: each quarter of both ranges has about a quarter of the clients.
-    for counts in [quarters(&retries, 10_000, 20_000), quarters(&closed_at_ms, 0, 1_200)] {
+    for counts in [quarters(&retries, 10_000, 20_000), quarters(&closed_at_ms, 0, 4_400)] {
         assert!(counts.iter().all(|&count| count >= CLIENTS as usize / 10), "{counts:?}");
     }
 }
@@ -67,7 +67,8 @@ fn nobody_is_let_in_while_those_who_are_left_still_get_events() {
     let (hub, listener) = serve(one_shard());
     let addr = listener.local_addr();
     let mut clients: Vec<Client> = (0..2).map(|_| Client::get(addr, "/events?topic=a")).collect();
-    let window = Duration::from_secs(2);
+    // Between the first and the second there has to be time for all that follows.
+    let window = Duration::from_secs(8);
     let drain = std::thread::spawn({
         let hub = hub.clone();
         move || hub.drain(DrainOptions { window, ..DrainOptions::default() })
@@ -89,7 +90,7 @@ fn nobody_is_let_in_while_those_who_are_left_still_get_events() {
 
 #[test]
 fn who_does_not_take_what_there_is_for_it_is_cut_by_the_deadline() {
-    let (hub, listener) = serve(Options { lag_grace: Duration::ZERO, ..one_shard() });
+    let (hub, listener) = serve(Options { lag_bytes_max: 64 << 20, ..one_shard() });
     let addr = listener.local_addr();
     let mut reader = Client::get(addr, "/events?topic=a");
     let stalled = Client::get(addr, "/events?topic=b");
@@ -102,13 +103,13 @@ fn who_does_not_take_what_there_is_for_it_is_cut_by_the_deadline() {
     }
     let options = DrainOptions {
         window: Duration::from_millis(100),
-        patience: Duration::from_millis(300),
+        patience: Duration::from_secs(3),
         ..DrainOptions::default()
     };
     let begun = Instant::now();
     assert_eq!(hub.drain(options), Drained { told: 1, cut: 1 });
-    // What the hub's close gives them, and what a busy machine takes.
-    assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
+    // With what the hub's close gives them, and what a busy machine takes.
+    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
     assert!(reader.ends_cleanly());
     assert_eq!(hub.metrics().connections, 0);
     drop(stalled);

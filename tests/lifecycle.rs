@@ -12,7 +12,7 @@ use fanfare::{
     NoticeKind, Notices, Options, Policy, Reason, Subscription, Topic, Who,
 };
 
-use support::{one_shard, serve, wait_until, Client, DEADLINE};
+use support::{one_shard, serve, shards, wait_until, Client, DEADLINE};
 
 fn topic(name: &str) -> Topic {
     Topic::new(name).unwrap()
@@ -138,9 +138,8 @@ fn a_full_queue_of_notices_delays_nobody_and_the_loss_is_told() {
 
 #[test]
 fn which_client_is_slow_is_found_among_many() {
-    let options =
-        Options { lag_bytes_max: 64 << 20, lag_grace: Duration::ZERO, ..Options::default() };
-    let (hub, listener) = serve(Options { shards: 2, ..options });
+    let options = Options { lag_bytes_max: 64 << 20, lag_grace: Duration::ZERO, ..shards(2) };
+    let (hub, listener) = serve(options);
     let addr = listener.local_addr();
     let mut readers: Vec<Client> =
         (0..40).map(|_| Client::get(addr, "/events?topic=a&tag=reader")).collect();
@@ -238,7 +237,7 @@ fn who_is_sent_what_it_has_missed_is_listed_as_such_and_that_is_counted() {
 
 #[test]
 fn subscribers_are_counted_by_topic_over_all_shards() {
-    let (hub, listener) = serve(Options { shards: 3, ..Options::default() });
+    let (hub, listener) = serve(shards(3));
     let addr = listener.local_addr();
     let paths = ["/events?topic=a", "/events?topic=a&topic=b", "/events?topic=c&topic=a&topic=a"];
     let clients: Vec<Client> = (0..30).map(|n| Client::get(addr, paths[n % 3])).collect();
@@ -258,7 +257,7 @@ fn subscribers_are_counted_by_topic_over_all_shards() {
 
 #[test]
 fn filters_are_subscriptions_of_their_own_and_their_clients_count_once_for_a_topic() {
-    let (hub, listener) = serve(Options { shards: 2, ..Options::default() });
+    let (hub, listener) = serve(shards(2));
     let addr = listener.local_addr();
     let paths = [
         "/events?topic=a/b",
@@ -316,7 +315,7 @@ fn one_is_disconnected_by_its_id_and_a_stale_id_finds_nobody() {
 
 #[test]
 fn all_of_a_topic_or_of_a_tag_are_disconnected_and_nobody_else() {
-    let (hub, listener) = serve(Options { shards: 2, ..Options::default() });
+    let (hub, listener) = serve(shards(2));
     let addr = listener.local_addr();
     let paths = [
         "/events?topic=a&tag=x",
@@ -345,7 +344,7 @@ fn all_of_a_topic_or_of_a_tag_are_disconnected_and_nobody_else() {
 
 #[test]
 fn who_is_disconnected_within_an_event_does_not_get_the_end_of_the_body() {
-    let (hub, listener) = serve(Options { lag_grace: Duration::ZERO, ..one_shard() });
+    let (hub, listener) = serve(Options { lag_bytes_max: 64 << 20, ..one_shard() });
     let mut stalled = Client::get(listener.local_addr(), "/events?topic=a");
     make_lag(&hub, "a");
     assert_eq!(hub.disconnect(&Who::All, Duration::from_secs(1)), Ok(1));
@@ -380,12 +379,17 @@ fn thousands_are_listed_and_disconnected_in_steps_between_which_events_go_on() {
 fn connections_that_are_too_old_leave_one_by_one_when_they_were_sent_everything() {
     const CLIENTS: usize = 200;
     let max_age = Duration::from_secs(2);
-    let (hub, listener) = serve(Options { shards: 2, max_age, ..Options::default() });
+    let (hub, listener) = serve(Options { max_age, ..shards(2) });
     let addr = listener.local_addr();
     let notices = hub.notices(1_000);
-    let mut clients: Vec<Client> =
-        (0..CLIENTS).map(|_| Client::get(addr, "/events?topic=a")).collect();
+    // Each is sent something, also when the first are too old before the last are here.
     let mut published = 0_u64;
+    let mut clients: Vec<Client> = Vec::new();
+    for _ in 0..CLIENTS {
+        clients.push(Client::get(addr, "/events?topic=a"));
+        hub.publish_wait(&topic("a"), published.to_string(), DEADLINE).unwrap();
+        published += 1;
+    }
     let mut ages_ms = Vec::new();
     let start = Instant::now();
     while ages_ms.len() < CLIENTS {
@@ -400,13 +404,13 @@ fn connections_that_are_too_old_leave_one_by_one_when_they_were_sent_everything(
             ages_ms.push(lasted.as_millis());
         }
     }
-    for client in &mut clients {
-        let mut expected = 0;
+    for (first, client) in clients.iter_mut().enumerate() {
+        let mut expected = first;
         while !client.ends_cleanly() {
             assert_eq!(client.data(), expected.to_string());
             expected += 1;
         }
-        assert!(client.retry().is_some() && expected > 0);
+        assert!(client.retry().is_some() && expected > first);
     }
     // Drawn from 2 to 2.5 s, and found by a sweep that goes round in half a second.
     let least = *ages_ms.iter().min().unwrap();
@@ -417,7 +421,7 @@ fn connections_that_are_too_old_leave_one_by_one_when_they_were_sent_everything(
 #[test]
 fn who_lags_when_it_is_too_old_is_cut_a_quarter_later() {
     let max_age = Duration::from_secs(1);
-    let (hub, listener) = serve(Options { max_age, ..one_shard() });
+    let (hub, listener) = serve(Options { max_age, lag_bytes_max: 64 << 20, ..one_shard() });
     let notices = hub.notices(10);
     let (mut stalled, id) = identified(&notices, listener.local_addr(), "/events?topic=a");
     make_lag(&hub, "a");

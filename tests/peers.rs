@@ -35,14 +35,9 @@ fn reset(socket: TcpStream) {
     drop(socket);
 }
 
-/// Bounds that let a client lag for long.
+/// Bounds that let a client lag by much.
 fn patient() -> Options {
-    Options {
-        lag_bytes_max: 64 << 20,
-        lag_age_max: Duration::from_secs(600),
-        stall_time_max: Duration::ZERO,
-        ..one_shard()
-    }
+    Options { lag_bytes_max: 64 << 20, stall_time_max: Duration::ZERO, ..one_shard() }
 }
 
 /// Publishes until more waits for a client than the kernel would take, and returns how much.
@@ -128,7 +123,8 @@ fn who_sends_garbage_after_its_head_is_cut_and_who_says_a_little_is_not() {
 
 #[test]
 fn a_client_that_takes_nothing_is_stalled_and_one_that_takes_a_little_is_not() {
-    let stall_time_max = Duration::from_secs(1);
+    // On a busy machine this thread may not read for a while.
+    let stall_time_max = Duration::from_secs(3);
     let (hub, listener) = serve(Options { stall_time_max, ..patient() });
     let _stalled = Client::get(listener.local_addr(), "/events?topic=a");
     make_a_laggard(&hub, "a");

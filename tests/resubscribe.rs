@@ -10,7 +10,7 @@ use fanfare::{
     Subscription, Topic,
 };
 
-use support::{one_shard, serve, wait_until, Client, DEADLINE};
+use support::{one_shard, serve, shards, wait_until, Client, DEADLINE};
 
 fn publish(hub: &Hub, name: &str, data: &str) {
     hub.publish_wait(&Topic::new(name).unwrap(), data, DEADLINE).unwrap();
@@ -68,7 +68,7 @@ impl Drop for EndsFlood<'_> {
 /// change something is published to those that come and go.
 fn change_during_a_flood(sets: [&[&str]; 2]) {
     const CHANGES: usize = 200;
-    let (hub, listener) = serve(Options { shards: 2, ..Options::default() });
+    let (hub, listener) = serve(shards(2));
     let mut client = Client::get(listener.local_addr(), "/events?topic=keep/x&topic=old/x");
     // Others have audiences of the same topics, or keep them from being unknown at times.
     let others = ["/events?topic=keep/x&topic=new/x", "/events?topic=new/x"];

@@ -9,7 +9,7 @@ use std::time::Duration;
 use fanfare::{Event, EventId, Hub, ListenOptions, Options, Start, Topic};
 
 use support::sse::Message;
-use support::{one_shard, serve, serve_with, wait_until, Client, DEADLINE};
+use support::{one_shard, serve, serve_with, shards, wait_until, Client, DEADLINE};
 
 fn topic(name: &str) -> Topic {
     Topic::new(name).unwrap()
@@ -292,12 +292,8 @@ fn a_hub_that_keeps_nothing_says_that_something_may_be_missing() {
 fn a_long_replay_meets_what_is_published_meanwhile() {
     const OLD: usize = 3_000;
     const NEW: usize = 3_000;
-    let (hub, listener) = serve(Options {
-        history_events_max: 10_000,
-        history_bytes_max: 16 << 20,
-        shards: 2,
-        ..Options::default()
-    });
+    let (hub, listener) =
+        serve(Options { history_events_max: 10_000, history_bytes_max: 16 << 20, ..shards(2) });
     let addr = listener.local_addr();
     let data = |n: usize| format!("{n}:{}", "x".repeat(n % 500));
     let first = publish(&hub, "a", "first").to_string();

@@ -18,11 +18,11 @@ use smol::Async;
 const CLIENTS: usize = 10_000;
 /// Clients that connect at the same time: fewer than wait at a door at most.
 const CONNECTING_MAX: usize = 512;
-const WINDOW: Duration = Duration::from_secs(3);
-const PATIENCE: Duration = Duration::from_secs(2);
+const WINDOW: Duration = Duration::from_secs(6);
+const PATIENCE: Duration = Duration::from_secs(10);
 const RETRY: Duration = Duration::from_secs(5);
 /// How long anything may take that the test waits for.
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_secs(240);
 const BINS: usize = 10;
 
 /// What became of a client: the reconnection times that it was told, and when it was closed.
@@ -79,7 +79,7 @@ fn ten_thousand_clients_are_told_when_to_come_back_and_closed_over_the_window() 
 
     assert_eq!(status.code(), Some(0));
     // A busy machine adds to what the options allow.
-    assert!(took < WINDOW + PATIENCE + Duration::from_secs(1), "{took:?}");
+    assert!(took < WINDOW + PATIENCE + Duration::from_secs(5), "{took:?}");
     let retries: Vec<Duration> = farewells.iter().map(told).collect();
     let closed: Vec<Duration> =
         farewells.iter().map(|farewell| farewell.closed_at - begun).collect();

@@ -4,7 +4,7 @@ mod support;
 
 use fanfare::{Hub, Options, Topic};
 
-use support::{one_shard, serve, wait_until, Client, DEADLINE};
+use support::{one_shard, serve, shards, wait_until, Client, DEADLINE};
 
 fn publish(hub: &Hub, name: &str) {
     hub.publish_wait(&Topic::new(name).unwrap(), name, DEADLINE).unwrap();
@@ -25,8 +25,7 @@ fn clients<const N: usize>(
 #[test]
 fn a_filter_gets_the_first_event_of_topics_that_nobody_has_heard_of() {
     for history_events_max in [0, 1_000] {
-        let (hub, listener) =
-            serve(Options { shards: 2, history_events_max, ..Options::default() });
+        let (hub, listener) = serve(Options { history_events_max, ..shards(2) });
         let queries =
             ["topic=sport/%23", "topic=%2B/tennis", "topic=%23", "topic=sport/%2B/a&topic=news"];
         let mut clients = clients(&hub, listener.local_addr(), queries);
@@ -174,7 +173,7 @@ fn topics_that_are_gone_leave_nothing_behind() {
 
 #[test]
 fn filters_are_counted_once_and_topics_as_long_as_they_are_known() {
-    let (hub, listener) = serve(Options { shards: 2, ..Options::default() });
+    let (hub, listener) = serve(shards(2));
     let counts = || {
         let metrics = hub.metrics();
         (metrics.filters, metrics.topics, metrics.known_topics)

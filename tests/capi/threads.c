@@ -77,6 +77,7 @@ static void publish_at_once(void)
 
     options.topic_room_bytes = 4096;
     options.lag_bytes_max = 64 << 20;
+    options.lag_age_max_ms = 10 * DEADLINE_MS;
     CHECK_EQ(fanfare_hub_new(&options, &hub), FANFARE_OK);
     port = hub_listen(hub);
     clients[0] = client_new(port, "t");

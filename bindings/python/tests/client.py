@@ -11,7 +11,8 @@ from typing import Callable
 import httpx
 from httpx_sse import ServerSentEvent, connect_sse
 
-DEADLINE_S = 10
+#: How long anything is waited for. Long, as a machine may be busy.
+DEADLINE_S = 60
 
 
 @contextmanager

@@ -94,8 +94,10 @@ def test_an_address_in_use_is_refused(hub: Hub) -> None:
 
 def test_a_topic_is_full_until_a_client_that_did_not_read_reads_on() -> None:
     big = "a" * 4096
+    patience_ms = 600_000  # the client is waited for, for a tenth of it while it takes nothing
+    options = {"lag_age_max_ms": patience_ms, "lag_grace_ms": patience_ms}
     with (
-        Hub(shards=1, topic_room_bytes=1, lag_bytes_max=1 << 16, lag_grace_ms=30_000) as hub,
+        Hub(shards=1, topic_room_bytes=1, lag_bytes_max=1 << 16, **options) as hub,
         client_that_does_not_read(hub.listen(), "news") as client,
     ):
         published, full_in_a_row = 0, 0
@@ -174,7 +176,7 @@ def test_a_library_that_is_missing_is_an_error_that_says_what_to_do(tmp_path: Pa
         env={"FANFARE_LIB_DIR": str(tmp_path), "PYTHONPATH": str(source)},
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=DEADLINE_S,
     )
     assert ended.returncode == 1
     assert "ImportError: fanfare's C library cannot be loaded" in ended.stderr
