@@ -105,7 +105,7 @@ fn clients_in_several_processes_are_cut_off_and_come_back() {
     let report = report(line, "back.json");
     let figure =
         |name: &str| report["summary"]["fanfare"][name]["median"].as_f64().unwrap_or(f64::NAN);
-    assert!(figure("missed_min") < 400.0 && figure("missed_max") > 500.0, "{report}");
+    assert!(figure("missed_min") + 50.0 < figure("missed_max"), "{report}");
     assert!(figure("replay_ns") > 0.0 && figure("all_ns") >= figure("replay_ns"));
 }
 
