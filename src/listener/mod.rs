@@ -157,7 +157,8 @@ impl Listener {
             // To drop it as it is could end the connection, which is handed back.
             return Err(Visitor { stream: own.into_std(), read, addr });
         }
-        let mut serve = Command::Serve { stream: own, read, addr, door: self.door.clone(), seated: false };
+        let mut serve =
+            Command::Serve { stream: own, read, addr, door: self.door.clone(), seated: false };
         // Any shard will do; one that a host has dropped takes nobody.
         let links = &self.shared.links;
         let first = fastrand::usize(..links.len());
