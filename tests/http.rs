@@ -385,7 +385,8 @@ fn beyond_the_bounds_on_subscriptions_a_client_is_told_to_come_again() {
         // What is asked for twice counts once.
         let six = "topic=a&topic=b&topic=c&topic=d&topic=e&topic=%23&topic=a";
         let here = Client::get(addr, &format!("/events?{six}"));
-        let request = |query: &str| format!("GET /events?{query} HTTP/1.1\r\nHost: h\r\n\r\n");
+        let request =
+            |query: &str| format!("GET /events?{query} HTTP/1.1\r\nHost: localhost\r\n\r\n");
         let refused = answer(addr, &request(six));
         assert!(refused.contains("200 OK") && refused.contains("retry: "), "{refused}");
         let _small = Client::get(addr, "/events?topic=a&topic=b&topic=c&topic=d");

@@ -6,7 +6,8 @@
 //! room                        what waits to be sent, and who waits for that
 //! history   gone   log        what is kept of one topic; what is known of those that are gone; all
 //!                             that is kept, in order
-//! topics   interest           all topics within their bounds; which shards want them
+//! names    topics   interest  topics by name; all of them within their bounds; which shards want
+//!                             them
 //! wanted   walk               a client's topics: a few by name, or many along the log
 //! place -> replay             where a client's stream begins; what it has missed
 //! mod                         publishing
@@ -16,6 +17,7 @@ mod gone;
 mod history;
 mod interest;
 mod log;
+mod names;
 mod place;
 mod replay;
 mod room;

@@ -7,7 +7,7 @@
 //! top, and no topic is ever searched for.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +17,7 @@ use super::gone::Gone;
 use super::history::{Forgotten, History, Kept};
 use super::interest::{Interests, TopicState};
 use super::log::{self, EventLog, Of};
+use super::names::Names;
 use crate::options::Options;
 use crate::topic::Topic;
 
@@ -32,10 +33,11 @@ const AGE_LOOKS: usize = 8;
 pub(super) struct Topics {
     retention: Retention,
     room_bytes: usize,
-    by_name: HashMap<Topic, u32>,
+    by_name: Names,
     /// The same in the order of their names, for filters that begin with one.
     pub(super) in_order: BTreeMap<Topic, u32>,
-    pub(super) entries: Slab<Entry>,
+    /// Behind pointers: so the table takes little when a crowd of topics has come and gone.
+    pub(super) entries: Slab<Box<Entry>>,
     /// All events that are kept.
     pub(super) log: EventLog,
     pub(super) gone: Gone,
@@ -98,7 +100,7 @@ impl Topics {
                 total_bytes_max: options.history_total_bytes_max,
             },
             room_bytes: options.topic_room_bytes,
-            by_name: HashMap::new(),
+            by_name: Names::default(),
             in_order: BTreeMap::new(),
             entries: Slab::new(),
             log: EventLog::default(),
@@ -119,7 +121,7 @@ impl Topics {
     }
 
     pub(super) fn find(&self, topic: &Topic) -> Option<u32> {
-        self.by_name.get(topic).copied()
+        self.by_name.find(topic, |index| &self.entry(index).state.name)
     }
 
     /// The index of a topic, which is a new one if need be.
@@ -128,7 +130,7 @@ impl Topics {
             return index;
         }
         let (forgotten, was_gone) = self.gone.recall(topic);
-        let index = self.entries.insert(Entry {
+        let index = self.entries.insert(Box::new(Entry {
             state: Arc::new(TopicState::new(topic.clone(), &self.interests, self.room_bytes)),
             history: History::after_forgetting(forgotten),
             pinned: 0,
@@ -136,11 +138,12 @@ impl Topics {
             newest_ns: 0,
             in_oldest: false,
             in_idle: false,
-        }) as u32;
+        })) as u32;
         if let Some(gone) = was_gone {
             self.log.repoint(forgotten.to, Of::Gone(gone), Of::Topic(index));
         }
-        self.by_name.insert(topic.clone(), index);
+        let Topics { by_name, entries, .. } = self;
+        by_name.insert(topic, index, |index| &entries[index as usize].state.name);
         self.in_order.insert(topic.clone(), index);
         index
     }
@@ -179,11 +182,10 @@ impl Topics {
     fn tidy_log(&mut self, moves: usize) {
         let Topics { log, entries, gone, .. } = self;
         log.tidy(moves, |log::Entry { number, of }| match of {
-            Of::Topic(index) => {
-                entries.get(index as usize).is_some_and(|Entry { history, .. }| {
-                    history.keeps_from(number) || history.forgotten().to == number
-                })
-            }
+            Of::Topic(index) => entries.get(index as usize).is_some_and(|entry| {
+                let history = &entry.history;
+                history.keeps_from(number) || history.forgotten().to == number
+            }),
             Of::Gone(index) => gone.at(index).is_some_and(|topic| topic.forgotten.to == number),
         });
     }
@@ -313,9 +315,10 @@ impl Topics {
         if entry.in_oldest || entry.in_idle || entry.pinned > 0 {
             return;
         }
-        let Entry { state, history, .. } = self.entries.remove(index as usize);
+        let Entry { state, history, .. } = *self.entries.remove(index as usize);
         self.interests.note_end(&state);
-        self.by_name.remove(&state.name);
+        let Topics { by_name, entries, .. } = self;
+        by_name.remove(&state.name, index, |index| &entries[index as usize].state.name);
         self.in_order.remove(&state.name);
         let forgotten = history.forgotten();
         if forgotten.to > 0 {
@@ -330,15 +333,13 @@ impl Topics {
 
     /// Gives memory back after a crowd of topics has gone; rarely, so that it costs nothing.
     fn shrink_for_few(&mut self) {
-        if self.by_name.capacity() > 1024 && self.by_name.len() < self.by_name.capacity() / 8 {
+        if self.entries.capacity() > 1024 && self.entries.len() < self.entries.capacity() / 8 {
             self.shrink();
         }
     }
 
     /// Gives memory back that is not in use.
     pub(super) fn shrink(&mut self) {
-        let few = self.by_name.len();
-        self.by_name.shrink_to(few * 2);
         self.oldest.shrink_to(self.oldest.len() * 2);
         self.idle.shrink_to(self.idle.len() * 2);
         self.entries.shrink_to_fit();

@@ -42,6 +42,20 @@ fn every_request_has_one_host() {
 }
 
 #[test]
+fn a_request_may_have_as_many_header_fields_everywhere() {
+    let server = Server::start(&["--head-fields-max", "200"]);
+    let fields = |count: usize| (1..count).map(|n| format!("X-{n}: 1\r\n")).collect::<String>();
+    let status = |path: &str, count: usize| {
+        let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n{}\r\n", fields(count));
+        exchange(server.control, &request).status
+    };
+    assert_eq!((status("/metrics", 200), status("/metrics", 201)), (200, 431));
+    assert_eq!((status("/nothing", 200), status("/nothing", 201)), (404, 431));
+    let request = format!("GET /nothing HTTP/1.1\r\nHost: localhost\r\n{}\r\n", fields(200));
+    assert_eq!(second(&server, &request).status, 404);
+}
+
+#[test]
 fn the_authority_of_a_target_in_absolute_form_counts_instead_of_host() {
     let server = Server::start(&[]);
     let ask = |target: &str, host: &str| {

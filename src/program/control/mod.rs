@@ -103,14 +103,16 @@ pub(crate) struct Arrivals {
     pub(crate) connections_max: usize,
     /// The most visitors from one address; zero for no bound.
     pub(crate) per_address_max: usize,
+    /// The most header fields of a request.
+    pub(crate) head_fields_max: usize,
 }
 
 impl Control {
     /// Serves what arrives, until it is told to stop.
     pub(crate) fn start(desk: Desk, arrivals: Arrivals) -> io::Result<Control> {
         let (stop, stopped) = async_channel::bounded(1);
-        let Arrivals { visitors, public, door, listener, connections_max, per_address_max } =
-            arrivals;
+        let Arrivals { visitors, public, door, listener, .. } = arrivals;
+        let Arrivals { connections_max, per_address_max, head_fields_max, .. } = arrivals;
         let door = match door {
             Some((door, entrance)) => Some((door.into_entry()?, entrance)),
             None => None,
@@ -119,7 +121,8 @@ impl Control {
         let thread = std::thread::Builder::new().name("fanfare-control".to_owned());
         let thread = thread.spawn(move || {
             let executor = LocalExecutor::new();
-            let host = Rc::new(Host { desk: Rc::new(desk), listener, stopped });
+            let desk = Rc::new(desk);
+            let host = Rc::new(Host { desk, listener, stopped, head_fields_max });
             // Each listener has its own places: a crowd at the one keeps nobody out of the other.
             let crowd =
                 |per_network_max| Crowd::new(connections_max, per_network_max, counts.clone());
@@ -216,6 +219,7 @@ struct Host {
     listener: Weak<Listener>,
     /// Never has a message; it is closed when the program ends.
     stopped: Receiver<Infallible>,
+    head_fields_max: usize,
 }
 
 impl Host {
@@ -280,6 +284,7 @@ impl Host {
             .half_close(true)
             .header_read_timeout(IDLE_TIME_MAX)
             .max_buf_size(head_bytes_max)
+            .max_headers(self.head_fields_max)
             .serve_connection(FuturesIo::new(socket), service);
 
         let mut stopped = pin!(self.stopped.recv());

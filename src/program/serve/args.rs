@@ -200,7 +200,7 @@ pub(crate) struct ServeArgs {
 
     /// The most header fields of a request
     #[arg(long, env = "FANFARE_HEAD_FIELDS_MAX", value_name = "N", default_value = "128")]
-    head_fields_max: usize,
+    pub(super) head_fields_max: usize,
 
     /// How long a client may take for its request's head
     #[arg(long, env = "FANFARE_HEAD_TIME_MAX", value_name = "TIME", default_value = "10s",
@@ -316,20 +316,23 @@ fn host(text: &str) -> Result<String, String> {
 }
 
 impl ServeArgs {
-    /// The names of the public listener: those that were given, and that of what it listens on, if
-    /// that is a loopback address. On another one a name would have to be given for `Host` to be
-    /// checked.
+    /// The names of the public listener: those that were given, that of what it listens on, if that is
+    /// a loopback address, and that of the control listener, whose page asks for streams. On another
+    /// address a name has to be given for `Host` to be checked.
     fn public_names(&self) -> Vec<String> {
         let addrs = self.listen.to_socket_addrs();
         let is_loopback = addrs.is_ok_and(|mut addrs| addrs.all(|addr| addr.ip().is_loopback()));
-        let listen = is_loopback.then(|| host_name(&self.listen).to_owned());
-        self.hosts.iter().cloned().chain(listen).collect()
+        match is_loopback || !self.hosts.is_empty() {
+            true => self.own_names(),
+            false => Vec::new(),
+        }
     }
 
     /// The names of both listeners.
     pub(super) fn own_names(&self) -> Vec<String> {
         let control = self.control_listen.as_ref().and_then(ControlListen::name);
-        self.public_names().into_iter().chain(control.map(str::to_owned)).collect()
+        let listened_on = [Some(host_name(&self.listen)), control].into_iter().flatten();
+        self.hosts.iter().cloned().chain(listened_on.map(str::to_owned)).collect()
     }
 
     pub(super) fn control_connections_max(&self) -> usize {

@@ -89,6 +89,7 @@ impl Server {
             listener: Arc::downgrade(&listener),
             connections_max: visitors_max,
             per_address_max: args.connections_per_address_max,
+            head_fields_max: args.head_fields_max,
         };
         if way.is_none() && shows_token.is_none() {
             log::warn!("nobody can publish: there is neither a control listener nor a token");
