@@ -93,10 +93,11 @@ pub struct Options {
     /// 100 ms to 1 day; zero for no bound. Default: 30 s.
     pub stall_time_max: Duration,
     /// The most connections, 1 to 10,000,000. An eighth and 16 more sockets may be open for a
-    /// moment, for clients that have not sent their request, or are told that there is no room.
+    /// moment, for clients that have not sent their request, or are told that there is no room (256
+    /// at most where descriptors are the bound).
     /// When the hub starts, the bound is made less, and a warning logged, if all of these do not fit
     /// into the files that the process may have open (`RLIMIT_NOFILE`), less those that are open
-    /// and a quarter, at most 1,024, for everything else;
+    /// and a quarter, at most 640, for everything else;
     /// [`Metrics::connections_max`](crate::Metrics) is the bound in force. Default: 100,000.
     pub connections_max: usize,
     /// The most connections from one address (from one /64 network in IPv6); zero for no bound,

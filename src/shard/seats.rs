@@ -102,18 +102,23 @@ fn with_standing_room(seats: usize) -> usize {
     seats.saturating_add(seats / 8 + 16)
 }
 
+/// Where descriptors are the bound, no more of them than this are standing room, and 16.
+const STANDING_MAX: usize = 240;
+/// The most descriptors that are left for whatever else a process does.
+const RESERVE_MAX: usize = 640;
+
 /// The most seats that, with their standing room, take no more than so many descriptors; where
 /// these are few, half of them.
 fn seats_within(descriptors: usize) -> usize {
     let most = descriptors.saturating_sub(16);
-    (most - most.div_ceil(9)).max(descriptors / 2).max(1)
+    (most - most.div_ceil(9).min(STANDING_MAX)).max(descriptors / 2).max(1)
 }
 
 /// How many of the process's descriptors may be connections: not those that are open already, and
-/// not a quarter of all, at most 1,024, which is for whatever else the process does.
+/// not a quarter of all, at most [`RESERVE_MAX`], which is for whatever else the process does.
 pub(crate) fn descriptors_for_connections(limit: Option<usize>, open: usize) -> usize {
     let Some(limit) = limit else { return usize::MAX };
-    limit.saturating_sub(open).saturating_sub((limit / 4).clamp(16, 1024))
+    limit.saturating_sub(open).saturating_sub((limit / 4).clamp(16, RESERVE_MAX))
 }
 
 #[cfg(test)]
@@ -154,15 +159,18 @@ mod tests {
             assert!(seats.places_max <= descriptors.max(2), "{descriptors}");
             assert!(seats.seats_max >= (descriptors / 2).min(100_000));
         }
-        assert_eq!(Seats::new(100_000, 0, 112_516).max(), 100_000);
-        assert_eq!(Seats::new(100_000, 0, 112_515).max(), 99_999);
+        assert_eq!(Seats::new(100_000, 0, 100_256).max(), 100_000);
+        assert_eq!(Seats::new(100_000, 0, 100_255).max(), 99_999);
+        assert!(
+            Seats::new(100_000, 0, descriptors_for_connections(Some(20_000), 40)).max() > 19_000
+        );
     }
 
     #[test]
     fn what_is_open_and_a_reserve_are_not_for_connections() {
         assert_eq!(descriptors_for_connections(None, 10), usize::MAX);
         assert_eq!(descriptors_for_connections(Some(1024), 24), 744);
-        assert_eq!(descriptors_for_connections(Some(1 << 20), 24), (1 << 20) - 24 - 1024);
+        assert_eq!(descriptors_for_connections(Some(1 << 20), 24), (1 << 20) - 24 - 640);
         assert_eq!(descriptors_for_connections(Some(20), 24), 0);
     }
 }
