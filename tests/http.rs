@@ -469,6 +469,35 @@ fn options_out_of_bounds_and_used_addresses_are_errors_that_say_so() {
 }
 
 #[test]
+fn a_listener_that_takes_any_host_serves_whatever_name_it_is_asked_by() {
+    let (sender, visitors) = async_channel::bounded(4);
+    let hosts = vec!["*".to_owned()];
+    let options = ListenOptions { elsewhere: Some(sender), hosts, ..ListenOptions::default() };
+    let (hub, listener) = serve_with(one_shard(), options);
+    let addr = listener.local_addr();
+    assert!(addr.ip().is_loopback());
+    let named = ["evil.example", "evil.example:80", "LOCALHOST.x", "localhost", "[::1]:80", "*"];
+    for host in named {
+        assert!(listener.is_named(host), "{host}");
+        let request = format!("GET /events?topic=a HTTP/1.1\r\nHost: {host}\r\n\r\n");
+        assert_eq!(Client::send(addr, &request).status(), 200, "{host}");
+    }
+    let absolute = "GET http://evil.example/events?topic=a HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    assert_eq!(Client::send(addr, absolute).status(), 200);
+    wait_until("all are counted", || hub.metrics().accepted_connections == named.len() as u64 + 1);
+    // Who asks for something else comes to whoever serves that.
+    let mut visitor = TcpStream::connect(addr).unwrap();
+    visitor.write_all(b"GET /x HTTP/1.1\r\nHost: evil.example\r\n\r\n").unwrap();
+    wait_until("the visitor comes", || visitors.len() == 1);
+    // What is no host is none, and there is still to be one.
+    assert!(!listener.is_named("user@evil.example"));
+    for host in ["Host: u@evil.example\r\n", "Host: evil.example\r\nHost: evil.example\r\n", ""] {
+        let request = format!("GET /events?topic=a HTTP/1.1\r\n{host}\r\n");
+        assert_eq!(status(addr, &request), 400, "{host:?}");
+    }
+}
+
+#[test]
 fn a_short_time_for_heads_is_kept_beside_a_long_one() {
     let (hub, long) = serve(one_shard());
     let head_time_max = Duration::from_millis(200);

@@ -64,12 +64,24 @@ pub(super) fn ends_in_a_number(host: &str) -> bool {
     }
 }
 
+/// The entry of a list that stands for any host.
+const ANY: &str = "*";
+
 /// The names by which a listener may be addressed: any, unless some are listed, or its address is
-/// one of this machine alone.
+/// one of this machine alone and [`ANY`] is not listed.
 #[derive(Debug)]
 pub(crate) struct Hosts {
     names: Vec<String>,
-    is_any: bool,
+    others: Others,
+}
+
+/// Whether names that are not listed are right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Others {
+    Wrong,
+    /// Since no names are listed.
+    RightOffLoopback,
+    Right,
 }
 
 impl Hosts {
@@ -81,7 +93,7 @@ impl Hosts {
     pub(crate) fn new(names: &[String]) -> Result<Hosts, String> {
         let wrong = |name: &str, why: &str| format!("{}: {why}", Excerpt::of(name));
         let mut known = Vec::new();
-        for name in names {
+        for name in names.iter().filter(|name| *name != ANY) {
             if !name.is_ascii() {
                 return Err(wrong(name, "write it as DNS has it, in punycode (xn--...)"));
             }
@@ -92,23 +104,37 @@ impl Hosts {
                 Some(Host::Name(plain)) if plain == name && !name.contains(['*', '%']) => {
                     known.push(without_last_dot(name).to_ascii_lowercase());
                 }
-                _ => return Err(wrong(name, "a name is wanted, without scheme, port or wildcard")),
+                _ => {
+                    let why =
+                        "a name is wanted, without scheme, port or wildcard, or `*` alone for \
+                               any";
+                    return Err(wrong(name, why));
+                }
             }
         }
-        Ok(Hosts { names: known, is_any: names.is_empty() })
+        let others = match names {
+            [] => Others::RightOffLoopback,
+            names if names.iter().any(|name| name == ANY) => Others::Right,
+            _ => Others::Wrong,
+        };
+        Ok(Hosts { names: known, others })
     }
 
     /// Those that are right on an address.
     pub(crate) fn on(&self, local: SocketAddr) -> Hosts {
-        let is_any = self.is_any && !local.ip().to_canonical().is_loopback();
-        Hosts { names: self.names.clone(), is_any }
+        let others = match self.others {
+            Others::RightOffLoopback if local.ip().to_canonical().is_loopback() => Others::Wrong,
+            Others::RightOffLoopback => Others::Right,
+            others => others,
+        };
+        Hosts { names: self.names.clone(), others }
     }
 
     /// Whether a request for this host is for this listener. Nothing but a name can have been
     /// pointed at it by a stranger, so addresses are right, and who says no name at all.
     pub(crate) fn has(&self, host: Host<'_>) -> bool {
         let Host::Name(name) = host else { return true };
-        if self.is_any || ends_in_a_number(name) {
+        if self.others == Others::Right || ends_in_a_number(name) {
             return true;
         }
         let name = without_last_dot(name);
@@ -191,10 +217,37 @@ mod tests {
     }
 
     #[test]
+    fn an_asterisk_in_the_list_stands_for_any_host_also_on_a_loopback_address() {
+        for names in [&["*"][..], &["*", "a.example"], &["a.example", "127.0.0.1", "*"]] {
+            let names: Vec<_> = names.iter().copied().map(str::to_owned).collect();
+            let listed = Hosts::new(&names).unwrap();
+            for local in ["127.0.0.1:80", "[::1]:80", "192.0.2.1:80"] {
+                let hosts = listed.on(local.parse().unwrap());
+                for host in ["evil.example", "a.example:80", "localhost", "[::1]", "*", ""] {
+                    assert!(hosts.has(Host::parse(host).unwrap()), "{names:?} {local} {host}");
+                }
+            }
+        }
+    }
+
+    #[test]
     fn a_name_that_no_request_could_have_is_an_error_that_names_it() {
-        for name in ["", "a.example:80", "https://a.example", "*.a.example", "a@b", "größe.de"] {
-            let error = Hosts::new(&[name.to_owned()]).unwrap_err();
-            assert!(error.starts_with(&format!("\"{name}\": ")), "{error}");
+        for name in [
+            "",
+            "a.example:80",
+            "https://a.example",
+            "*.a.example",
+            "**",
+            "*:80",
+            " *",
+            "a@b",
+            "größe.de",
+        ] {
+            // Also beside one that makes the check needless: it is a mistake in any case.
+            for names in [vec![name.to_owned()], vec!["*".to_owned(), name.to_owned()]] {
+                let error = Hosts::new(&names).unwrap_err();
+                assert!(error.starts_with(&format!("\"{name}\": ")), "{error}");
+            }
         }
     }
 }

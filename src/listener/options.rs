@@ -52,7 +52,13 @@ pub struct ListenOptions {
     /// not empty, and always if the listener's address is a loopback one: otherwise a page whose own
     /// name is made to point to 127.0.0.1 could read streams that are for this machine alone. A
     /// proxy on the same machine that passes on its clients' `Host`, or that has a name of its own for
-    /// this server, needs that name listed. Default: none.
+    /// this server, needs that name listed.
+    ///
+    /// An entry that is `*` alone stands for any host, also on a loopback address: for a proxy that
+    /// passes on names which nobody can list. It gives the check up. A page whose name is made to
+    /// point to 127.0.0.1 then reads, through a browser on this machine, whatever this listener
+    /// serves without asking who the client is; so use it where streams are public anyway, or where
+    /// the listener's machine has no browser. `*` as a part of a name is an error. Default: none.
     pub hosts: Vec<String>,
     /// The longest time a client may take for its request's head, at most 1 hour. Default: 10 s.
     pub head_time_max: Duration,

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::Command;
 
-use crate::http::{exchange, get, post, Answer};
+use crate::http::{exchange, get, post, Answer, Connection};
 use crate::process::{fanfare, publish_all, run, Server};
 use crate::support::Client;
 
@@ -253,4 +253,49 @@ fn a_rebound_name_reads_nothing_and_changes_nothing() {
         assert_eq!(ask(server.control, "GET /metrics", host).status, 200, "{host}");
     }
     assert_eq!(ask(server.control, "GET /metrics", "third.example").status, 421);
+}
+
+/// Behind a proxy that passes on names which nobody can list.
+#[test]
+fn any_host_is_for_the_public_listener_and_control_stays_as_strict_as_it_was() {
+    let server = Server::start(&["--host", "*,intra.example"]);
+    let ask = |addr, request: &str, fields: &str| {
+        let length = if request.starts_with("POST") { "Content-Length: 0\r\n" } else { "" };
+        exchange(addr, &format!("{request} HTTP/1.1\r\n{fields}{length}\r\n"))
+    };
+    let evil = "Host: evil.example\r\n";
+    let stream = |host: &str| {
+        let request = format!("GET /events?topic=a HTTP/1.1\r\nHost: {host}\r\n\r\n");
+        Client::send(server.addr, &request).status()
+    };
+    for host in ["evil.example", "intra.example:80", "localhost", "*"] {
+        assert_eq!(stream(host), 200, "{host}");
+    }
+    assert_eq!(ask(server.addr, "GET /healthz", evil).status, 200);
+    for request in REQUESTS.iter().chain(&["GET /"]) {
+        assert_eq!(ask(server.addr, request, evil).status, 404, "{request}");
+        for fields in [evil, "Host: *\r\n"] {
+            assert_eq!(ask(server.control, request, fields).status, 421, "{request} {fields}");
+        }
+    }
+    assert_eq!(ask(server.control, "GET /metrics", "Host: intra.example\r\n").status, 200);
+
+    // What comes over a connection that the engine has handed on, too, a stream in the end.
+    let mut command = fanfare(&["serve", "--listen", "127.0.0.1:0", "--log", "off", "--host", "*"]);
+    let server = Server::of(command.env("FANFARE_PUBLISH_TOKEN", "s3cret"));
+    let mut connection = Connection::open(server.addr);
+    let shown = format!("{evil}Authorization: Bearer s3cret\r\nContent-Length: 1\r\n");
+    for (request, content, status) in [
+        ("GET /nothing", "", 404),
+        ("POST /publish?topic=a", "x", 200),
+        ("POST /publish?topic=a", "x", 200),
+    ] {
+        let fields = if content.is_empty() { evil } else { &shown };
+        connection.send(format!("{request} HTTP/1.1\r\n{fields}\r\n{content}"));
+        let answer = connection.answer();
+        assert_eq!(answer.status, status, "{request} {answer:?}");
+    }
+    connection.send(format!("GET /events?topic=a HTTP/1.1\r\n{evil}\r\n"));
+    assert!(connection.head().starts_with("HTTP/1.1 200 "));
+    assert_eq!(ask(server.control, "GET /metrics", &shown).status, 421);
 }

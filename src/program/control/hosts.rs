@@ -15,6 +15,9 @@ use hyper::{StatusCode, Version};
 
 use super::answer::Refusal;
 
+/// What stands for any host at the public listener.
+pub(crate) const ANY: &str = "*";
+
 /// The names of this server.
 #[derive(Debug, Default)]
 pub(crate) struct Hosts {
@@ -22,8 +25,10 @@ pub(crate) struct Hosts {
 }
 
 impl Hosts {
+    /// [`ANY`] is none of them: the control listener asks for no token, and only `Host` keeps a page
+    /// with a rebound name from publishing there.
     pub(crate) fn new(names: impl IntoIterator<Item = String>) -> Hosts {
-        Hosts { names: names.into_iter().collect() }
+        Hosts { names: names.into_iter().filter(|name| name != ANY).collect() }
     }
 
     /// Whether a request for `authority` is for this server. One that names no host was not made by
@@ -125,6 +130,18 @@ mod tests {
         ] {
             let refusal = hosts.check(Some(authority)).unwrap_err();
             assert_eq!(refusal.status, StatusCode::MISDIRECTED_REQUEST, "{authority}");
+        }
+    }
+
+    #[test]
+    fn what_stands_for_any_host_elsewhere_is_no_name_here() {
+        let hosts = Hosts::new(["*".to_owned(), "intra.example".to_owned()]);
+        for authority in ["evil.example:8080", "*", "*:80", "x.intra.example"] {
+            let refusal = hosts.check(Some(authority)).unwrap_err();
+            assert_eq!(refusal.status, StatusCode::MISDIRECTED_REQUEST, "{authority}");
+        }
+        for authority in ["intra.example", "localhost:8080", "[::1]"] {
+            assert!(hosts.check(Some(authority)).is_ok(), "{authority}");
         }
     }
 

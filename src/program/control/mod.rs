@@ -59,7 +59,7 @@ use self::crowd::{Crowd, Network, Place};
 pub(crate) use self::desk::{Desk, EVENTS, HEALTH};
 use self::door::Entry;
 pub(crate) use self::door::{ControlListen, Door};
-pub(crate) use self::hosts::{host_name, Hosts};
+pub(crate) use self::hosts::{host_name, Hosts, ANY};
 use self::permit::Caller;
 pub(crate) use self::permit::{Entrance, Permit};
 use self::reception::{Errand, Reception};

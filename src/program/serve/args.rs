@@ -9,7 +9,7 @@ use fanfare::{
     Cors, DrainOptions, HeartbeatForm, ListenOptions, Options, Overload, Policy, PolicyError,
 };
 
-use super::super::control::{host_name, ControlListen, EVENTS, HEALTH};
+use super::super::control::{host_name, ControlListen, ANY, EVENTS, HEALTH};
 use super::super::units;
 
 /// Serve event streams, and take events to publish.
@@ -41,7 +41,8 @@ pub(crate) struct ServeArgs {
 
     /// A name of this server that requests may have as their Host, besides addresses and localhost;
     /// may be repeated, or separated by commas. Host is checked where it is given, and always on a
-    /// loopback address
+    /// loopback address. '*' has --listen's address take any, so that DNS rebinding can read its
+    /// streams; control stays as it is without
     #[arg(long = "host", env = "FANFARE_HOST", value_name = "NAME", value_delimiter = ',',
           value_parser = host)]
     pub(super) hosts: Vec<String>,
@@ -309,9 +310,11 @@ enum OverloadArg {
 /// A host's name without a port, as it is compared.
 fn host(text: &str) -> Result<String, String> {
     let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
-    match !text.is_empty() && text.bytes().all(is_name) {
+    match text == ANY || !text.is_empty() && text.bytes().all(is_name) {
         true => Ok(text.to_ascii_lowercase()),
-        false => Err("write a name alone, without a port: events.example.com".to_owned()),
+        false => {
+            Err("write a name alone, without a port: events.example.com; or * for any".to_owned())
+        }
     }
 }
 
@@ -333,6 +336,16 @@ impl ServeArgs {
         let control = self.control_listen.as_ref().and_then(ControlListen::name);
         let listened_on = [Some(host_name(&self.listen)), control].into_iter().flatten();
         self.hosts.iter().cloned().chain(listened_on.map(str::to_owned)).collect()
+    }
+
+    /// Whether names of the server were given.
+    pub(super) fn has_names(&self) -> bool {
+        self.hosts.iter().any(|name| name != ANY)
+    }
+
+    /// Whether the public listener serves requests whatever host they name.
+    pub(super) fn takes_any_host(&self) -> bool {
+        self.hosts.iter().any(|name| name == ANY)
     }
 
     pub(super) fn control_connections_max(&self) -> usize {
@@ -433,6 +446,20 @@ pub(super) mod tests {
         let theirs = ListenOptions { hosts, health_path, ..ListenOptions::default() };
         let theirs = format!("{theirs:?}");
         assert_eq!(format!("{:?}", args.listen_options()), theirs);
+    }
+
+    #[test]
+    fn any_host_is_for_the_public_listener_and_no_name_of_the_server() {
+        let args = parse(&["--host=*,A.example", "--host=b.example"]).unwrap();
+        assert_eq!(args.listen_options().hosts, ["*", "a.example", "b.example", "127.0.0.1"]);
+        assert!(args.takes_any_host() && args.has_names());
+        let args = parse(&["--host", "*"]).unwrap();
+        assert!(args.takes_any_host() && !args.has_names());
+        let args = parse(&["--host", "a.example"]).unwrap();
+        assert!(!args.takes_any_host() && args.has_names());
+        for part in ["*.a.example", "**", "*:80", ""] {
+            assert!(parse(&["--host", part]).is_err(), "{part}");
+        }
     }
 
     #[test]

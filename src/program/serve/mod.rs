@@ -77,8 +77,8 @@ impl Server {
             Some(addr) => ControlListen::Tcp(addr.to_string()),
             None => args.control_listen.clone().unwrap_or(ControlListen::Off),
         });
-        let has_names = !args.hosts.is_empty();
-        let checks_host = public.ip().is_loopback() || has_names;
+        let has_names = args.has_names();
+        let checks_host = !args.takes_any_host() && (public.ip().is_loopback() || has_names);
         let arrivals = Arrivals {
             visitors,
             public: Entrance { is_local: false, checks_host },
