@@ -176,6 +176,20 @@ typedef struct {
    * The most connections from one address; 0 for no bound. Default: 0.
    */
   uint64_t connections_per_address_max;
+  /**
+   * The share of the time for which connections that lag too far are waited for, in percent, 1
+   * to 100; beyond it they are disconnected. At 100 all are waited for, however long that is: for
+   * a hub whose clients are trusted. 0 stands for the default, which is 5.
+   */
+  uint64_t lag_grace_percent;
+  /**
+   * 1: listeners on a loopback address serve requests whatever `Host` they name, 0: only those
+   * that name an IP address, `localhost` or a name below it; others get 421. For listeners
+   * behind a proxy on the same machine that passes on its clients' `Host`. It gives up what keeps
+   * a web page, whose own name is made to point to 127.0.0.1 (DNS rebinding), from reading streams
+   * through a browser on this machine. On other addresses any `Host` is served. Default: 0.
+   */
+  uint64_t any_host;
 } fanfare_options;
 
 /**
@@ -282,7 +296,8 @@ void fanfare_hub_free(fanfare_hub *hub);
 
 /**
  * Accepts clients on an address such as `127.0.0.1:8080` or `[::]:8080`, until the hub is freed;
- * streams have the path `/events?topic=NAME`. With port 0 the system chooses one. On success
+ * streams have the path `/events?topic=NAME`. On a loopback address only requests are served whose
+ * `Host` is right there, see `any_host`. With port 0 the system chooses one. On success
  * `*port_out`, unless `port_out` is NULL, is the port. `addr` is an address and a port, not a name,
  * of `addr_len` bytes; it needs no NUL, and stays the caller's.
  *

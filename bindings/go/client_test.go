@@ -32,20 +32,7 @@ type client struct {
 // subscribe returns when everything that is published from now on will come.
 func subscribe(t *testing.T, port int, topic string) *client {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), deadline)
-	t.Cleanup(cancel)
-	target := fmt.Sprintf("http://127.0.0.1:%d/events?topic=%s", port, url.QueryEscape(topic))
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, target, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	// A transport of its own, so that nothing of it outlives the test.
-	transport := &http.Transport{DisableKeepAlives: true}
-	response, err := transport.RoundTrip(request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { response.Body.Close() })
+	response := get(t, port, topic, "")
 	if response.StatusCode != http.StatusOK {
 		t.Fatalf("subscribe: %s", response.Status)
 	}
@@ -53,6 +40,33 @@ func subscribe(t *testing.T, port int, topic string) *client {
 		t.Fatalf("subscribe: the content is %q", got)
 	}
 	return &client{t: t, lines: bufio.NewReader(response.Body), body: response.Body}
+}
+
+// statusOf is the status of the answer to a client that names a host as the one it asks.
+func statusOf(t *testing.T, port int, host string) int {
+	t.Helper()
+	return get(t, port, "t", host).StatusCode
+}
+
+// get asks for a topic's stream, by the listener's address if no host is given.
+func get(t *testing.T, port int, topic, host string) *http.Response {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), deadline)
+	t.Cleanup(cancel)
+	target := fmt.Sprintf("http://127.0.0.1:%d/events?topic=%s", port, url.QueryEscape(topic))
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, target, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Host = host
+	// A transport of its own, so that nothing of it outlives the test.
+	transport := &http.Transport{DisableKeepAlives: true}
+	response, err := transport.RoundTrip(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { response.Body.Close() })
+	return response
 }
 
 // next waits for the next event that has data; ok is false when the stream has ended.

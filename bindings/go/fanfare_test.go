@@ -6,6 +6,7 @@ import (
 	"io"
 	"math"
 	"net"
+	"net/http"
 	"strings"
 	"sync"
 	"testing"
@@ -149,6 +150,8 @@ func TestOptionsOutOfBoundsAreRefusedAndOnTheBoundsTaken(t *testing.T) {
 		{LagGrace: 31 * time.Second},
 		{LagTotalBytesMax: -1},
 		{ConnectionsMax: -1},
+		{LagGracePercent: 101},
+		{LagGracePercent: -1},
 	} {
 		if hub, err := fanfare.New(&options); !errors.Is(err, fanfare.ErrOptions) || hub != nil {
 			t.Errorf("%+v: %v", options, err)
@@ -159,6 +162,8 @@ func TestOptionsOutOfBoundsAreRefusedAndOnTheBoundsTaken(t *testing.T) {
 		{Shards: 1, Heartbeat: -1, Retry: -1, LagGrace: -1},
 		{Heartbeat: 100 * time.Millisecond, Retry: 24 * time.Hour, EventBytesMax: 64 << 20},
 		{LagAgeMax: time.Minute, LagGrace: time.Minute, ConnectionsPerAddressMax: 1},
+		{LagGracePercent: 1},
+		{LagGracePercent: 100, AnyHost: true},
 	} {
 		hub, err := fanfare.New(&options)
 		if err != nil {
@@ -166,6 +171,22 @@ func TestOptionsOutOfBoundsAreRefusedAndOnTheBoundsTaken(t *testing.T) {
 			continue
 		}
 		hub.Close()
+	}
+}
+
+func TestARequestByAnotherNameIsRefusedUnlessAnyHostIsServed(t *testing.T) {
+	for _, anyHost := range []bool{false, true} {
+		want := http.StatusMisdirectedRequest
+		if anyHost {
+			want = http.StatusOK
+		}
+		_, port := start(t, &fanfare.Options{Shards: 1, AnyHost: anyHost})
+		if got := statusOf(t, port, "localhost"); got != http.StatusOK {
+			t.Errorf("AnyHost %t: localhost gets %d", anyHost, got)
+		}
+		if got := statusOf(t, port, "app.example"); got != want {
+			t.Errorf("AnyHost %t: another name gets %d, not %d", anyHost, got, want)
+		}
 	}
 }
 
@@ -207,6 +228,7 @@ func TestAnAddressThatCannotBeBoundIsRefusedAndNamed(t *testing.T) {
 func TestATopicIsFullWhileAClientDoesNotReadAndOtherTopicsAreNot(t *testing.T) {
 	hub, port := start(t, &fanfare.Options{
 		TopicRoomBytes: 1, LagBytesMax: 1, LagGrace: 10 * deadline, LagAgeMax: 10 * deadline,
+		LagGracePercent: 100, // at less, a connection that has just come is not waited for
 	})
 	sleeper, other := subscribe(t, port, "flood"), subscribe(t, port, "quiet")
 	large := fanfare.Event{Data: strings.Repeat("x", 1<<20)}

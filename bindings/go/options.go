@@ -43,6 +43,17 @@ type Options struct {
 	ConnectionsMax int
 	// ConnectionsPerAddressMax is the most connections from one address. Default: no bound.
 	ConnectionsPerAddressMax int
+	// LagGracePercent is the share of the time for which connections that lag too far are waited
+	// for, in percent, 1 to 100; beyond it they are disconnected. At 100 all are waited for, however
+	// long that is: for a hub whose clients are trusted. Negative is out of bounds. Default: 5.
+	LagGracePercent int
+	// AnyHost: true has listeners on a loopback address serve requests whatever Host they name,
+	// false only those that name an IP address, localhost or a name below it; others get 421. For
+	// listeners behind a proxy on the same machine that passes on its clients' Host. It gives up
+	// what keeps a web page, whose own name is made to point to 127.0.0.1 (DNS rebinding), from
+	// reading streams through a browser on this machine. On other addresses any Host is served.
+	// Default: false.
+	AnyHost bool
 }
 
 // fill changes what differs from the defaults, which given holds.
@@ -60,6 +71,11 @@ func (o *Options) fill(given *C.fanfare_options) {
 	number(&given.lag_total_bytes_max, o.LagTotalBytesMax)
 	number(&given.connections_max, int64(o.ConnectionsMax))
 	number(&given.connections_per_address_max, int64(o.ConnectionsPerAddressMax))
+	// Zero is the default here as it is there, so that a negative number stands for nothing.
+	given.lag_grace_percent = C.uint64_t(o.LagGracePercent)
+	if o.AnyHost {
+		given.any_host = 1
+	}
 }
 
 func number(option *C.uint64_t, n int64) {

@@ -38,6 +38,20 @@ export interface HubOptions {
   connectionsMax?: number | undefined;
   /** The most connections from one address; 0 for no bound. Default: 0. */
   connectionsPerAddressMax?: number | undefined;
+  /**
+   * The share of the time for which connections that lag too far are waited for, in percent, 1 to
+   * 100; beyond it they are disconnected. At 100 all are waited for, however long that is: for a hub
+   * whose clients are trusted. 0 stands for the default, which is 5.
+   */
+  lagGracePercent?: number | undefined;
+  /**
+   * true: listeners on a loopback address serve requests whatever `Host` they name, false: only those
+   * that name an IP address, `localhost` or a name below it; others get 421. For listeners behind a
+   * proxy on the same machine that passes on its clients' `Host`. It gives up what keeps a web page,
+   * whose own name is made to point to 127.0.0.1 (DNS rebinding), from reading streams through a
+   * browser on this machine. On other addresses any `Host` is served. Default: false.
+   */
+  anyHost?: boolean | undefined;
 }
 
 /** What is published. It needs data or a reconnection time. */

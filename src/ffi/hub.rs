@@ -23,6 +23,7 @@ use crate::topic::Topic;
 #[derive(Debug)]
 pub struct FanfareHub {
     hub: Hub,
+    listen_options: ListenOptions,
     listeners: Mutex<Vec<Listener>>,
     /// The process that has its threads.
     origin: Origin,
@@ -52,10 +53,10 @@ pub unsafe extern "C" fn fanfare_hub_new(
             return Err(Status(FANFARE_ERR_ARGUMENT));
         }
         // SAFETY: as the caller promises.
-        let options = unsafe { FanfareOptions::read(options) }?;
+        let (options, listen_options) = unsafe { FanfareOptions::read(options) }?;
         fork::watch().map_err(|_| Status(FANFARE_ERR_SYSTEM))?;
         let (origin, listeners) = (Origin::here(), Mutex::default());
-        let hub = FanfareHub { hub: Hub::start(options)?, listeners, origin };
+        let hub = FanfareHub { hub: Hub::start(options)?, listen_options, listeners, origin };
         // SAFETY: not NULL, and writable as the caller promises.
         unsafe { *hub_out = Box::into_raw(Box::new(hub)) };
         Ok(())
@@ -90,7 +91,8 @@ pub unsafe extern "C" fn fanfare_hub_free(hub: *mut FanfareHub) {
 }
 
 /// Accepts clients on an address such as `127.0.0.1:8080` or `[::]:8080`, until the hub is freed;
-/// streams have the path `/events?topic=NAME`. With port 0 the system chooses one. On success
+/// streams have the path `/events?topic=NAME`. On a loopback address only requests are served whose
+/// `Host` is right there, see `any_host`. With port 0 the system chooses one. On success
 /// `*port_out`, unless `port_out` is NULL, is the port. `addr` is an address and a port, not a name,
 /// of `addr_len` bytes; it needs no NUL, and stays the caller's.
 ///
@@ -117,7 +119,7 @@ pub unsafe extern "C" fn fanfare_hub_listen(
             // An address and not a name: to look one up could block.
             let addr = addr.and_then(|addr| addr.parse::<SocketAddr>().ok());
             let addr = addr.ok_or(Status(FANFARE_ERR_ADDRESS))?;
-            let listener = hub.hub.listen(addr, ListenOptions::default())?;
+            let listener = hub.hub.listen(addr, hub.listen_options.clone())?;
             let port = listener.local_addr().port();
             hub.listeners.lock().unwrap_or_else(PoisonError::into_inner).push(listener);
             if !port_out.is_null() {

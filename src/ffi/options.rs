@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::answer;
 use super::lent::{copy_struct, struct_size};
 use super::status::{Status, FANFARE_ERR_ARGUMENT, FANFARE_ERR_OPTIONS};
+use crate::listener::ListenOptions;
 use crate::options::Options;
 
 /// How a hub behaves and where its bounds are. Set `size` to `sizeof(fanfare_options)`, call
@@ -54,6 +55,16 @@ pub struct FanfareOptions {
     pub connections_max: u64,
     /// The most connections from one address; 0 for no bound. Default: 0.
     pub connections_per_address_max: u64,
+    /// The share of the time for which connections that lag too far are waited for, in percent, 1
+    /// to 100; beyond it they are disconnected. At 100 all are waited for, however long that is: for
+    /// a hub whose clients are trusted. 0 stands for the default, which is 5.
+    pub lag_grace_percent: u64,
+    /// 1: listeners on a loopback address serve requests whatever `Host` they name, 0: only those
+    /// that name an IP address, `localhost` or a name below it; others get 421. For listeners
+    /// behind a proxy on the same machine that passes on its clients' `Host`. It gives up what keeps
+    /// a web page, whose own name is made to point to 127.0.0.1 (DNS rebinding), from reading streams
+    /// through a browser on this machine. On other addresses any `Host` is served. Default: 0.
+    pub any_host: u64,
 }
 
 /// The size that the struct had in the ABI's first version.
@@ -90,23 +101,27 @@ pub unsafe extern "C" fn fanfare_options_init(options: *mut FanfareOptions) -> i
 }
 
 impl FanfareOptions {
-    /// The caller's options; what a caller of an older version does not know has its default.
+    /// The caller's options, for the hub and for its listeners; what a caller of an older version
+    /// does not know has its default.
     ///
     /// # Errors
     ///
     /// `FANFARE_ERR_ARGUMENT` when the size is that of no version, and `FANFARE_ERR_OPTIONS` when an
-    /// option is set that only a later version knows, or is beyond what this machine can count.
+    /// option is set that only a later version knows, is beyond what this machine can count, or is
+    /// out of bounds that only this struct has.
     ///
     /// # Safety
     ///
     /// `options` has to be NULL, or to point to `options->size` readable bytes.
-    pub(super) unsafe fn read(options: *const FanfareOptions) -> Result<Options, Status> {
+    pub(super) unsafe fn read(
+        options: *const FanfareOptions,
+    ) -> Result<(Options, ListenOptions), Status> {
         let mut read = FanfareOptions::from(&Options::default());
         if !options.is_null() {
             // SAFETY: not NULL, and as the caller promises; any bytes are valid numbers.
             unsafe { copy_struct(options, SIZE_MIN, &mut read, FANFARE_ERR_OPTIONS) }?;
         }
-        read.to_options()
+        Ok((read.to_options()?, read.to_listen_options()?))
     }
 }
 
@@ -128,6 +143,9 @@ impl From<&Options> for FanfareOptions {
             lag_total_bytes_max: options.lag_total_bytes_max as u64,
             connections_max: options.connections_max as u64,
             connections_per_address_max: options.connections_per_address_max as u64,
+            // Zero stands for the default of what was not in the first version.
+            lag_grace_percent: 0,
+            any_host: 0,
         }
     }
 }
@@ -135,6 +153,7 @@ impl From<&Options> for FanfareOptions {
 impl FanfareOptions {
     fn to_options(self) -> Result<Options, Status> {
         let options = self;
+        let defaults = Options::default();
         let count = |n: u64| usize::try_from(n).map_err(|_| Status(FANFARE_ERR_OPTIONS));
         Ok(Options {
             shards: count(options.shards)?,
@@ -147,10 +166,67 @@ impl FanfareOptions {
             lag_bytes_max: count(options.lag_bytes_max)?,
             lag_age_max: Duration::from_millis(options.lag_age_max_ms),
             lag_grace: Duration::from_millis(options.lag_grace_ms),
+            lag_grace_percent: match options.lag_grace_percent {
+                0 => defaults.lag_grace_percent,
+                percent => u8::try_from(percent).map_err(|_| Status(FANFARE_ERR_OPTIONS))?,
+            },
             lag_total_bytes_max: count(options.lag_total_bytes_max)?,
             connections_max: count(options.connections_max)?,
             connections_per_address_max: count(options.connections_per_address_max)?,
-            ..Options::default()
+            ..defaults
         })
+    }
+
+    fn to_listen_options(self) -> Result<ListenOptions, Status> {
+        let hosts = match self.any_host {
+            0 => Vec::new(),
+            1 => vec!["*".to_owned()],
+            _ => return Err(Status(FANFARE_ERR_OPTIONS)),
+        };
+        Ok(ListenOptions { hosts, ..ListenOptions::default() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(options: &FanfareOptions) -> Result<(Options, ListenOptions), Status> {
+        // SAFETY: it is a whole struct, which says its own size.
+        unsafe { FanfareOptions::read(options) }
+    }
+
+    #[test]
+    fn zero_is_the_default_of_what_was_not_in_the_first_version() {
+        let mut given = FanfareOptions::from(&Options::default());
+        for size in [size_of::<FanfareOptions>(), SIZE_MIN] {
+            given.size = size;
+            let (options, listen_options) = read(&given).unwrap();
+            assert_eq!(options, Options::default());
+            assert!(listen_options.hosts.is_empty());
+        }
+        // What is beyond the size that a caller knows is not the caller's.
+        (given.lag_grace_percent, given.any_host) = (u64::MAX, u64::MAX);
+        assert_eq!(read(&given).unwrap().0, Options::default());
+    }
+
+    #[test]
+    fn a_share_of_grace_and_any_host_are_passed_on_and_nonsense_is_refused() {
+        let defaults = FanfareOptions::from(&Options::default());
+        for percent in [1, 5, 100] {
+            let given = FanfareOptions { lag_grace_percent: percent.into(), ..defaults };
+            assert_eq!(read(&given).unwrap().0.lag_grace_percent, percent);
+        }
+        let (_, listen_options) = read(&FanfareOptions { any_host: 1, ..defaults }).unwrap();
+        assert_eq!(listen_options.hosts, ["*"]);
+        // What fits into a byte, the hub refuses.
+        for given in [
+            FanfareOptions { lag_grace_percent: 256, ..defaults },
+            FanfareOptions { lag_grace_percent: 256 + 5, ..defaults },
+            FanfareOptions { any_host: 2, ..defaults },
+            FanfareOptions { any_host: u64::MAX, ..defaults },
+        ] {
+            assert_eq!(read(&given).err(), Some(Status(FANFARE_ERR_OPTIONS)), "{given:?}");
+        }
     }
 }

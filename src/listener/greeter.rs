@@ -99,7 +99,7 @@ impl HttpGreeter {
         if let (false, Host::Name(name)) = (self.hosts.has(request.host), request.host) {
             let text = format!(
                 "this server is not known as {}; if it is to be, list the name in hosts (fanfare \
-                 serve --host)",
+                 serve --host), or set any_host (C and other languages)",
                 Excerpt::of(name)
             );
             return Greeting::Answer(response::refusal("421 Misdirected Request", "", &text));

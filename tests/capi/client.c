@@ -25,6 +25,7 @@ struct client {
 };
 
 static client *subscribe(uint16_t port, const char *topic, int receive_bytes);
+static client *connect_new(uint16_t port, int receive_bytes);
 static void send_all(int fd, const char *bytes, size_t len);
 static void expect_head(client *client);
 static char *next_line(client *client);
@@ -53,11 +54,9 @@ static int connect_to(int fd, uint16_t port)
     return connect(fd, (const struct sockaddr *)&addr, sizeof addr);
 }
 
-static client *subscribe(uint16_t port, const char *topic, int receive_bytes)
+static client *connect_new(uint16_t port, int receive_bytes)
 {
     client *new = calloc(1, sizeof *new);
-    char request[600];
-    int len;
 
     CHECK(new != NULL);
     new->fd = socket(AF_INET, SOCK_STREAM, 0);
@@ -67,6 +66,15 @@ static client *subscribe(uint16_t port, const char *topic, int receive_bytes)
               == 0);
     }
     CHECK(connect_to(new->fd, port) == 0);
+    return new;
+}
+
+static client *subscribe(uint16_t port, const char *topic, int receive_bytes)
+{
+    client *new = connect_new(port, receive_bytes);
+    char request[600];
+    int len;
+
     len = snprintf(request, sizeof request, "GET /events?topic=%s HTTP/1.0\r\n\r\n", topic);
     CHECK(len > 0 && (size_t)len < sizeof request);
     send_all(new->fd, request, (size_t)len);
@@ -213,6 +221,23 @@ void client_expect_end(client *client)
 void client_half_close(client *client)
 {
     CHECK(shutdown(client->fd, SHUT_WR) == 0);
+}
+
+int client_status(uint16_t port, const char *host)
+{
+    client *asking = connect_new(port, 0);
+    char request[600];
+    const char *line;
+    int len, status = 0;
+
+    len = snprintf(request, sizeof request, "GET /events?topic=t HTTP/1.1\r\nHost: %s\r\n\r\n",
+                   host);
+    CHECK(len > 0 && (size_t)len < sizeof request);
+    send_all(asking->fd, request, (size_t)len);
+    line = next_line(asking);
+    CHECK(line != NULL && sscanf(line, "HTTP/1.1 %3d ", &status) == 1);
+    client_free(asking);
+    return status;
 }
 
 int client_is_refused(uint16_t port)

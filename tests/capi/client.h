@@ -36,6 +36,9 @@ void client_half_close(client *client);
 
 void client_free(client *client);
 
+/* The status of the answer to a client that names a host as the one it asks. */
+int client_status(uint16_t port, const char *host);
+
 /* Whether nobody listens on a port of the loopback. */
 int client_is_refused(uint16_t port);
 

@@ -177,6 +177,27 @@ static void ports_in_use(void)
     fanfare_hub_free(hub);
 }
 
+static void hosts(void)
+{
+    fanfare_options options = options_new();
+    uint64_t any_host;
+
+    for (any_host = 0; any_host <= 1; any_host++) {
+        fanfare_hub *hub = NULL;
+        uint16_t port;
+        options.any_host = any_host;
+        CHECK_EQ(fanfare_hub_new(&options, &hub), FANFARE_OK);
+        port = hub_listen(hub);
+        CHECK_EQ(client_status(port, "localhost:80"), 200);
+        CHECK_EQ(client_status(port, "127.0.0.1"), 200);
+        CHECK_EQ(client_status(port, "app.example"), any_host ? 200 : 421);
+        CHECK_EQ(client_status(port, "app.example:8080"), any_host ? 200 : 421);
+        /* What is no host is refused in any case. */
+        CHECK_EQ(client_status(port, "user@app.example"), 400);
+        fanfare_hub_free(hub);
+    }
+}
+
 const test tests_of_hub[] = {
     {"the library has the ABI version of its header", abi_version},
     {"every code has a text of its own", every_code_has_a_text},
@@ -187,6 +208,7 @@ const test tests_of_hub[] = {
     {"free sends what was published and then ends the streams", free_ends_the_streams},
     {"a hub listens on several addresses", listens_on_several_addresses},
     {"an address that is none is refused, and the port is left as it is", bad_addresses},
+    {"a request by another name gets 421 on the loopback, unless any host is served", hosts},
     {"a port in use is refused, and is taken once it is free", ports_in_use},
     {NULL, NULL},
 };

@@ -25,11 +25,34 @@ static void defaults(void)
     CHECK_EQ(options.lag_total_bytes_max, 256 << 20);
     CHECK_EQ(options.connections_max, 100000);
     CHECK_EQ(options.connections_per_address_max, 0);
+    /* Zero stands for the default of whatever the first version did not have. */
+    CHECK_EQ(options.lag_grace_percent, 0);
+    CHECK_EQ(options.any_host, 0);
+}
+
+/* The size that the struct had in the first version. */
+#define SIZE_MIN offsetof(fanfare_options, lag_grace_percent)
+
+/* As a program built with the first header sees this library. */
+static void smaller(void)
+{
+    fanfare_options options;
+    fanfare_hub *hub = NULL;
+
+    memset(&options, 0xff, sizeof options);
+    options.size = SIZE_MIN;
+    CHECK_EQ(fanfare_options_init(&options), FANFARE_OK);
+    CHECK_EQ(options.size, SIZE_MIN);
+    CHECK_EQ(options.connections_per_address_max, 0);
+    /* What is beyond is not the struct's, and neither written nor read: it would be refused. */
+    CHECK(options.lag_grace_percent == UINT64_MAX && options.any_host == UINT64_MAX);
+    CHECK_EQ(fanfare_hub_new(&options, &hub), FANFARE_OK);
+    fanfare_hub_free(hub);
 }
 
 static void too_small(void)
 {
-    static const size_t sizes[] = {0, 1, sizeof(size_t), sizeof(fanfare_options) - 1};
+    static const size_t sizes[] = {0, 1, sizeof(size_t), SIZE_MIN - 1};
     fanfare_options options, before;
     fanfare_hub *const untouched = (fanfare_hub *)(void *)&options;
     fanfare_hub *hub = untouched;
@@ -167,6 +190,12 @@ static void out_of_bounds(void)
         OPTION(lag_age_max_ms, 999),
         OPTION(lag_total_bytes_max, 0),
         OPTION(connections_max, 0),
+        OPTION(lag_grace_percent, 101),
+        OPTION(lag_grace_percent, 256),
+        OPTION(lag_grace_percent, 256 + 5),
+        OPTION(lag_grace_percent, UINT64_MAX),
+        OPTION(any_host, 2),
+        OPTION(any_host, UINT64_MAX),
     };
     size_t i;
 
@@ -197,6 +226,11 @@ static void on_the_bounds(void)
         OPTION(lag_total_bytes_max, 1),
         OPTION(connections_max, 1),
         OPTION(connections_per_address_max, 1),
+        OPTION(lag_grace_percent, 0),
+        OPTION(lag_grace_percent, 1),
+        OPTION(lag_grace_percent, 100),
+        OPTION(any_host, 0),
+        OPTION(any_host, 1),
     };
     size_t i;
 
@@ -207,6 +241,7 @@ static void on_the_bounds(void)
 
 const test tests_of_options[] = {
     {"options_init fills in the defaults that the header names", defaults},
+    {"options of the first version are taken, and the others have their defaults", smaller},
     {"options of a size that no version had are refused and left as they are", too_small},
     {"options of a later version are taken when they set nothing that is unknown here", larger},
     {"options that set something that is unknown here are refused", larger_and_set},

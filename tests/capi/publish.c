@@ -214,9 +214,9 @@ static void later_events(void)
     fanfare_hub_free(hub);
 }
 
-/* A hub that waits for one that does not read, instead of disconnecting it, and takes hardly
- * anything in the meantime. */
-static fanfare_hub *hub_new_narrow(void)
+/* A hub that takes hardly anything while it waits for one that does not read, which it does for a
+ * share of the time; at 100 percent it never disconnects it. */
+static fanfare_hub *hub_new_narrow(uint64_t lag_grace_percent)
 {
     fanfare_options options = options_new();
     fanfare_hub *hub = NULL;
@@ -225,6 +225,7 @@ static fanfare_hub *hub_new_narrow(void)
     options.lag_bytes_max = 1;
     options.lag_age_max_ms = 10 * DEADLINE_MS;
     options.lag_grace_ms = 10 * DEADLINE_MS;
+    options.lag_grace_percent = lag_grace_percent;
     CHECK_EQ(fanfare_hub_new(&options, &hub), FANFARE_OK);
     return hub;
 }
@@ -253,9 +254,23 @@ static void publish_until_full_ms(const fanfare_hub *hub, const char *topic, int
     }
 }
 
+/* Publishes, trying again while the topic is full. */
+static void publish_with_room(const fanfare_hub *hub, const char *topic, const fanfare_event *event)
+{
+    const struct timespec pause = {0, 1000000};
+    int64_t deadline = now_ms() + DEADLINE_MS;
+    int32_t code;
+
+    while ((code = publish(hub, topic, event)) != FANFARE_OK) {
+        CHECK_EQ(code, FANFARE_ERR_FULL);
+        CHECK(now_ms() < deadline);
+        nanosleep(&pause, NULL);
+    }
+}
+
 static void full(void)
 {
-    fanfare_hub *hub = hub_new_narrow();
+    fanfare_hub *hub = hub_new_narrow(100);
     uint16_t port = hub_listen(hub);
     client *sleeper = client_new_small(port, "flood");
     client *other = client_new(port, "quiet");
@@ -268,16 +283,33 @@ static void full(void)
     CHECK_TEXT(got.data, "still room");
     /* Closing the one that does not read makes room again. */
     client_free(sleeper);
-    {
-        const struct timespec pause = {0, 1000000};
-        int64_t deadline = now_ms() + DEADLINE_MS;
-        while (publish(hub, "flood", &event) != FANFARE_OK) {
-            CHECK(now_ms() < deadline);
-            nanosleep(&pause, NULL);
-        }
-    }
+    publish_with_room(hub, "flood", &event);
     client_free(other);
     fanfare_hub_free(hub);
+}
+
+/* A connection that has just come is waited for at 100 percent alone, as the test above has it. */
+static void not_waited_for(void)
+{
+    static const uint64_t percents[] = {0, 1};
+    size_t i, j;
+
+    for (i = 0; i < sizeof percents / sizeof percents[0]; i++) {
+        fanfare_hub *hub = hub_new_narrow(percents[i]);
+        client *sleeper = client_new_small(hub_listen(hub), "flood");
+        fanfare_event event = event_of("");
+
+        memset(flood_bytes, 'x', sizeof flood_bytes);
+        event.data = flood_bytes;
+        event.data_len = sizeof flood_bytes;
+        /* Far more than the sockets' buffers take. */
+        for (j = 0; j < 200; j++) {
+            publish_with_room(hub, "flood", &event);
+        }
+        client_expect_end(sleeper);
+        client_free(sleeper);
+        fanfare_hub_free(hub);
+    }
 }
 
 static void refused_is_not_delivered(void)
@@ -313,6 +345,7 @@ const test tests_of_publish[] = {
     {"an event of a later version is taken, unless it has something that is unknown here",
      later_events},
     {"a topic is full while a client does not read, other topics are not, and it ends", full},
+    {"a client that does not read is disconnected if lag_grace_percent has it", not_waited_for},
     {"a refused event is delivered to nobody", refused_is_not_delivered},
     {NULL, NULL},
 };

@@ -40,20 +40,23 @@ typedef struct {
 static const struct {
     const char *name;
     size_t offset;
+    bool is_flag; /* A boolean, and not a number. */
 } OPTIONS[] = {
-    {"shards", offsetof(fanfare_options, shards)},
-    {"heartbeatMs", offsetof(fanfare_options, heartbeat_ms)},
-    {"retryMs", offsetof(fanfare_options, retry_ms)},
-    {"eventBytesMax", offsetof(fanfare_options, event_bytes_max)},
-    {"batchBytesMax", offsetof(fanfare_options, batch_bytes_max)},
-    {"topicRoomBytes", offsetof(fanfare_options, topic_room_bytes)},
-    {"hubRoomBytes", offsetof(fanfare_options, hub_room_bytes)},
-    {"lagBytesMax", offsetof(fanfare_options, lag_bytes_max)},
-    {"lagAgeMaxMs", offsetof(fanfare_options, lag_age_max_ms)},
-    {"lagGraceMs", offsetof(fanfare_options, lag_grace_ms)},
-    {"lagTotalBytesMax", offsetof(fanfare_options, lag_total_bytes_max)},
-    {"connectionsMax", offsetof(fanfare_options, connections_max)},
-    {"connectionsPerAddressMax", offsetof(fanfare_options, connections_per_address_max)},
+    {"shards", offsetof(fanfare_options, shards), false},
+    {"heartbeatMs", offsetof(fanfare_options, heartbeat_ms), false},
+    {"retryMs", offsetof(fanfare_options, retry_ms), false},
+    {"eventBytesMax", offsetof(fanfare_options, event_bytes_max), false},
+    {"batchBytesMax", offsetof(fanfare_options, batch_bytes_max), false},
+    {"topicRoomBytes", offsetof(fanfare_options, topic_room_bytes), false},
+    {"hubRoomBytes", offsetof(fanfare_options, hub_room_bytes), false},
+    {"lagBytesMax", offsetof(fanfare_options, lag_bytes_max), false},
+    {"lagAgeMaxMs", offsetof(fanfare_options, lag_age_max_ms), false},
+    {"lagGraceMs", offsetof(fanfare_options, lag_grace_ms), false},
+    {"lagTotalBytesMax", offsetof(fanfare_options, lag_total_bytes_max), false},
+    {"connectionsMax", offsetof(fanfare_options, connections_max), false},
+    {"connectionsPerAddressMax", offsetof(fanfare_options, connections_per_address_max), false},
+    {"lagGracePercent", offsetof(fanfare_options, lag_grace_percent), false},
+    {"anyHost", offsetof(fanfare_options, any_host), true},
 };
 #define OPTIONS_COUNT (sizeof(OPTIONS) / sizeof(OPTIONS[0]))
 
@@ -180,6 +183,17 @@ static bool whole_read(napi_env env, napi_value value, const char *what, double 
     return true;
 }
 
+/* Reads a boolean as 0 or 1, or throws. */
+static bool flag_read(napi_env env, napi_value value, const char *what, uint64_t *out) {
+    bool flag = false;
+    if (napi_get_value_bool(env, value, &flag) != napi_ok) {
+        throw_type(env, "%s must be a boolean", what);
+        return false;
+    }
+    *out = flag;
+    return true;
+}
+
 /* Sets the one option that has the name `key`. */
 static bool option_read(napi_env env, napi_value object, napi_value key, fanfare_options *options) {
     char name[64];
@@ -194,8 +208,13 @@ static bool option_read(napi_env env, napi_value object, napi_value key, fanfare
     for (size_t i = 0; i < OPTIONS_COUNT; i++) {
         if (strcmp(name, OPTIONS[i].name) == 0) {
             uint64_t *field = (uint64_t *)((char *)options + OPTIONS[i].offset);
-            return type == napi_undefined ||
-                   whole_read(env, value, name, SAFE_INTEGER_MAX, FANFARE_ERR_OPTIONS, field);
+            if (type == napi_undefined) {
+                return true;
+            }
+            if (OPTIONS[i].is_flag) {
+                return flag_read(env, value, name, field);
+            }
+            return whole_read(env, value, name, SAFE_INTEGER_MAX, FANFARE_ERR_OPTIONS, field);
         }
     }
     throw_type(env, "Hub has no option %s", name);

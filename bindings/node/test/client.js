@@ -1,6 +1,7 @@
 // The package eventsource as the client, and one that does not read.
 
 import { once } from 'node:events';
+import { request } from 'node:http';
 import { connect } from 'node:net';
 import { EventSource } from 'eventsource';
 import { Hub } from 'fanfare';
@@ -72,4 +73,16 @@ export async function clientThatDoesNotRead(t, port, topic) {
   await withDeadline('the head', once(socket, 'readable'));
   socket.pause();
   return socket;
+}
+
+/** The status of the answer to a client that names a host as the one it asks. */
+export async function statusOf(t, port, host) {
+  const asking = request({
+    port, host: '127.0.0.1', path: '/events?topic=news', headers: { host }, agent: false,
+  });
+  t.after(() => asking.destroy());
+  asking.end();
+  const [response] = await withDeadline('an answer', once(asking, 'response'));
+  asking.destroy();
+  return response.statusCode;
 }

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { promisify } from 'node:util';
 import { Hub } from 'fanfare';
-import { clientThatDoesNotRead, open, until } from './client.js';
+import { clientThatDoesNotRead, open, statusOf, until } from './client.js';
 
 const root = join(import.meta.dirname, '..');
 
@@ -44,11 +44,31 @@ test('an error says what to do', (t) => {
 });
 
 test('an option out of its bounds is refused', () => {
-  for (const options of [{ shards: 0 }, { shards: -1 }, { heartbeatMs: 2 ** 64 }, { shards: NaN }]) {
+  for (const options of [
+    { shards: 0 }, { shards: -1 }, { heartbeatMs: 2 ** 64 }, { shards: NaN },
+    { lagGracePercent: 101 }, { lagGracePercent: 0.5 },
+  ]) {
     assert.throws(() => new Hub(options), { code: 'FANFARE_ERR_OPTIONS' });
   }
   assert.throws(() => new Hub({ shards: '1' }), TypeError);
+  for (const anyHost of [1, 'true', null]) {
+    assert.throws(() => new Hub({ anyHost }), /^TypeError: anyHost must be a boolean$/);
+  }
 });
+
+for (const lagGracePercent of [0, 1, 100, undefined]) {
+  test(`a share of grace of ${lagGracePercent} is taken`, (t) => {
+    assert.equal(open(t, { shards: 1, lagGracePercent }).publish('news', 'a'), 1);
+  });
+}
+
+for (const [anyHost, status] of [[undefined, 421], [false, 421], [true, 200]]) {
+  test(`a request by another name gets ${status} when anyHost is ${anyHost}`, async (t) => {
+    const port = open(t, { shards: 1, anyHost }).listen();
+    assert.equal(await statusOf(t, port, 'localhost'), 200);
+    assert.equal(await statusOf(t, port, 'app.example'), status);
+  });
+}
 
 test('an unknown option is refused', () => {
   assert.throws(() => new Hub({ heartbeat: 1 }), /^TypeError: Hub has no option heartbeat$/);
@@ -59,10 +79,11 @@ test('there is an option and a type for each option of the header', async () => 
   const types = await readFile(join(root, 'index.d.ts'), 'utf8');
   const struct = /typedef struct \{([^}]*)\} fanfare_options;/.exec(header)[1];
   const fields = [...struct.matchAll(/uint64_t (\w+);/g)].map(([, field]) => field);
-  assert.ok(fields.length >= 13);
+  assert.ok(fields.length >= 15);
   const camel = fields.map((f) => f.replace(/_(\w)/g, (_, letter) => letter.toUpperCase()));
   for (const option of camel) {
-    assert.throws(() => new Hub({ [option]: -1 }), { code: 'FANFARE_ERR_OPTIONS' }, option);
+    const code = option === 'anyHost' ? 'ERR_INVALID_ARG_TYPE' : 'FANFARE_ERR_OPTIONS';
+    assert.throws(() => new Hub({ [option]: -1 }), { code }, option);
   }
   const typed = /interface HubOptions \{([^}]*)\}/.exec(types)[1];
   assert.deepEqual([...typed.matchAll(/(\w+)\?:/g)].map(([, option]) => option), camel);
@@ -86,8 +107,9 @@ test('an address that is none, or is in use, is refused', (t) => {
 });
 
 test('a topic is full until a client that did not read reads on', async (t) => {
-  // The client is waited for, for a tenth of the grace while it takes nothing.
-  const patient = { lagGraceMs: 600_000, lagAgeMaxMs: 600_000 };
+  // The client is waited for, for a tenth of the grace while it takes nothing; at less than 100
+  // percent not while it has just come.
+  const patient = { lagGraceMs: 600_000, lagAgeMaxMs: 600_000, lagGracePercent: 100 };
   const hub = open(t, { shards: 1, topicRoomBytes: 1, lagBytesMax: 1 << 16, ...patient });
   const client = await clientThatDoesNotRead(t, hub.listen(), 'news');
   let published = 0;

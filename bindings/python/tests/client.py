@@ -43,6 +43,17 @@ def client_that_does_not_read(port: int, topic: str) -> Iterator[socket.socket]:
         yield client
 
 
+def status_of(port: int, host: str) -> int:
+    """The status of the answer to a client that names a host as the one it asks."""
+    with (
+        httpx.Client(timeout=DEADLINE_S, trust_env=False) as client,
+        client.stream(
+            "GET", f"http://127.0.0.1:{port}/events?topic=news", headers={"Host": host}
+        ) as response,
+    ):
+        return response.status_code
+
+
 def wait_until(what: str, condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + DEADLINE_S
     while not condition():

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from client import DEADLINE_S, client_that_does_not_read, events, wait_until
+from client import DEADLINE_S, client_that_does_not_read, events, status_of, wait_until
 
 import fanfare
 from fanfare import FanfareError, Hub, errors
@@ -59,10 +59,36 @@ def test_text_has_to_be_str_or_bytes(hub: Hub) -> None:
         hub.publish("news", 1)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("options", [{"shards": 0}, {"shards": -1}, {"heartbeat_ms": 2**64}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"shards": 0},
+        {"shards": -1},
+        {"heartbeat_ms": 2**64},
+        {"lag_grace_percent": 101},
+        {"lag_grace_percent": -1},
+        {"any_host": 2},
+    ],
+)
 def test_an_option_out_of_its_bounds_is_refused(options: dict[str, int]) -> None:
     with pytest.raises(fanfare.OptionsError, match="out of its bounds"):
         Hub(**options)
+
+
+@pytest.mark.parametrize("percent", [0, 1, 100])
+def test_a_share_of_grace_on_its_bounds_is_taken(percent: int) -> None:
+    with Hub(shards=1, lag_grace_percent=percent) as hub:
+        assert hub.publish("news", "a") == 1
+
+
+@pytest.mark.parametrize(("any_host", "status"), [(None, 421), (False, 421), (True, 200)])
+def test_a_request_by_another_name_is_refused_unless_any_host_is_served(
+    any_host: bool | None, status: int
+) -> None:
+    with Hub(shards=1, any_host=any_host) as hub:
+        port = hub.listen()
+        assert status_of(port, "localhost") == 200
+        assert status_of(port, "app.example") == status
 
 
 def test_an_unknown_option_is_refused() -> None:
@@ -95,7 +121,11 @@ def test_an_address_in_use_is_refused(hub: Hub) -> None:
 def test_a_topic_is_full_until_a_client_that_did_not_read_reads_on() -> None:
     big = "a" * 4096
     patience_ms = 600_000  # the client is waited for, for a tenth of it while it takes nothing
-    options = {"lag_age_max_ms": patience_ms, "lag_grace_ms": patience_ms}
+    options = {
+        "lag_age_max_ms": patience_ms,
+        "lag_grace_ms": patience_ms,
+        "lag_grace_percent": 100,  # at less, a connection that has just come is not waited for
+    }
     with (
         Hub(shards=1, topic_room_bytes=1, lag_bytes_max=1 << 16, **options) as hub,
         client_that_does_not_read(hub.listen(), "news") as client,

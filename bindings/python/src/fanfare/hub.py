@@ -44,6 +44,16 @@ class Hub:
     :param connections_max: The most connections. Default: 100,000.
     :param connections_per_address_max: The most connections from one address; 0 for no bound.
         Default: 0.
+    :param lag_grace_percent: The share of the time for which connections that lag too far are
+        waited for, in percent, 1 to 100; beyond it they are disconnected. At 100 all are waited
+        for, however long that is: for a hub whose clients are trusted. 0 stands for the default,
+        which is 5.
+    :param any_host: True: listeners on a loopback address serve requests whatever ``Host`` they
+        name, False: only those that name an IP address, ``localhost`` or a name below it; others
+        get 421. For listeners behind a proxy on the same machine that passes on its clients'
+        ``Host``. It gives up what keeps a web page, whose own name is made to point to 127.0.0.1
+        (DNS rebinding), from reading streams through a browser on this machine. On other addresses
+        any ``Host`` is served. Default: False.
     :raises OptionsError: An option is out of its bounds.
     :raises OutOfResourcesError: The system is out of descriptors, threads or memory.
     """
@@ -64,6 +74,8 @@ class Hub:
         lag_total_bytes_max: int | None = None,
         connections_max: int | None = None,
         connections_per_address_max: int | None = None,
+        lag_grace_percent: int | None = None,
+        any_host: bool | None = None,
     ) -> None:
         options = _options(
             shards=shards,
@@ -79,6 +91,8 @@ class Hub:
             lag_total_bytes_max=lag_total_bytes_max,
             connections_max=connections_max,
             connections_per_address_max=connections_per_address_max,
+            lag_grace_percent=lag_grace_percent,
+            any_host=any_host,
         )
         out = ffi.new("fanfare_hub **")
         check(lib.fanfare_hub_new(options, out))
