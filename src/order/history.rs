@@ -10,6 +10,7 @@ use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::log::EventLog;
 use super::room::EVENT_BYTES;
 use crate::frame::Frame;
 
@@ -66,9 +67,13 @@ impl History {
         bytes
     }
 
-    /// Keeps the oldest event no longer, and returns the bytes that it took.
-    pub(super) fn forget_oldest(&mut self) -> usize {
+    /// Keeps the oldest event no longer, and returns the bytes that it took. The hub's log keeps its
+    /// entry, and no longer that of the event before.
+    pub(super) fn forget_oldest(&mut self, log: &mut EventLog) -> usize {
         let Some(oldest) = self.events.pop_front() else { return 0 };
+        if self.forgotten.to > 0 {
+            log.release();
+        }
         let (first, count) = self.forgotten.known.unwrap_or((oldest.sequence, 0));
         if self.forgotten.to == 0 || self.forgotten.known.is_some() {
             self.forgotten.known = Some((first, count + 1));
@@ -207,9 +212,9 @@ mod tests {
         assert_eq!(history.after(20), 1..4);
         assert_eq!(history.after(21), 2..4);
         assert_eq!(history.after(30), 4..4);
-        history.forget_oldest();
+        history.forget_oldest(&mut EventLog::default());
         assert_eq!((history.after(0), history.oldest_ns()), (0..3, Some(210)));
-        (0..3).for_each(|_| _ = history.forget_oldest());
+        (0..3).for_each(|_| _ = history.forget_oldest(&mut EventLog::default()));
         assert_eq!((history.newest(), history.after(0)), (30, 0..0));
     }
 
@@ -217,7 +222,7 @@ mod tests {
     fn how_many_are_missing_is_known_to_who_had_none_and_to_who_had_all() {
         let mut history = History::default();
         [17, 21, 22, 30].into_iter().for_each(|sequence| _ = history.push(kept(sequence, None)));
-        (0..3).for_each(|_| _ = history.forget_oldest());
+        (0..3).for_each(|_| _ = history.forget_oldest(&mut EventLog::default()));
         let forgotten = history.forgotten();
         assert_eq!((forgotten.count_after(16), forgotten.count_after(0)), (Some(3), Some(3)));
         assert_eq!((forgotten.count_after(17), forgotten.count_after(22)), (None, Some(0)));
@@ -225,7 +230,7 @@ mod tests {
         // Of a topic whose beginnings are forgotten nothing is ever known again.
         let mut history = History::after_forgetting(Forgotten { to: 5, known: None });
         history.push(kept(40, None));
-        history.forget_oldest();
+        history.forget_oldest(&mut EventLog::default());
         assert_eq!(history.forgotten(), Forgotten { to: 40, known: None });
     }
 
@@ -240,9 +245,9 @@ mod tests {
             (history.find("a"), history.find("b"), history.find("c")),
             (Some(4), Some(3), None)
         );
-        history.forget_oldest();
+        history.forget_oldest(&mut EventLog::default());
         assert_eq!(history.find("a"), Some(4));
-        (0..3).for_each(|_| _ = history.forget_oldest());
+        (0..3).for_each(|_| _ = history.forget_oldest(&mut EventLog::default()));
         assert_eq!((history.find("a"), history.find("b")), (None, None));
         assert_eq!((history.len(), history.bytes()), (0, 0));
         assert!(history.own_ids.unwrap().ids.is_empty());

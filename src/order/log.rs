@@ -56,6 +56,11 @@ impl EventLog {
         self.useless += 1;
     }
 
+    /// Whether there are entries that are not needed any more.
+    pub(super) fn is_untidy(&self) -> bool {
+        self.useless > 0
+    }
+
     /// Drops useless entries, by a look at a bounded number of entries, at least [`MOVES`] for each
     /// event. `is_needed` says which have to stay.
     pub(super) fn tidy(&mut self, moves: usize, is_needed: impl Fn(Entry) -> bool) {

@@ -194,51 +194,40 @@ impl Topics {
     /// whatever is published can be resumed from.
     pub(super) fn keep(&mut self, index: u32, kept: Kept) {
         let Retention { events_max, bytes_max, total_bytes_max, .. } = self.retention;
-        let (entry, at_ns) = (&mut self.entries[index as usize], kept.at_ns);
+        let (entry, at_ns) = (&mut *self.entries[index as usize], kept.at_ns);
         entry.newest_ns = at_ns;
         if kept.frame.own_id().is_some() {
             entry.state.note_own_id();
             self.have_own_ids |= events_max > 0;
         }
-        if events_max > 0 {
-            self.log.push(kept.sequence, index);
-            self.kept_bytes += entry.history.push(kept);
-            self.kept_events += 1;
-            let is_too_much = |history: &History| {
-                history.len() > 1 && (history.len() > events_max || history.bytes() > bytes_max)
-            };
-            while is_too_much(&self.entries[index as usize].history) {
-                self.forget_oldest_of(index);
+        if events_max == 0 {
+            if !entry.in_oldest {
+                self.rest(index);
             }
+            self.forget_old(at_ns, AGE_LOOKS);
+            return;
         }
-        let entry = &mut self.entries[index as usize];
-        match entry.history.oldest_ns() {
-            None if entry.in_oldest => {}
-            None => self.rest(index),
-            Some(oldest_ns) => {
-                if !std::mem::replace(&mut entry.in_oldest, true) {
-                    self.oldest.push(Reverse((oldest_ns, index)));
-                    self.kept_bytes += TOPIC_BYTES;
-                }
-            }
+        self.log.push(kept.sequence, index);
+        let history = &mut entry.history;
+        self.kept_bytes += history.push(kept);
+        self.kept_events += 1;
+        if !std::mem::replace(&mut entry.in_oldest, true) {
+            self.oldest.push(Reverse((history.oldest_ns().unwrap_or(at_ns), index)));
+            self.kept_bytes += TOPIC_BYTES;
+        }
+        while history.len() > 1 && (history.len() > events_max || history.bytes() > bytes_max) {
+            self.kept_bytes -= history.forget_oldest(&mut self.log);
+            self.kept_events -= 1;
+            self.forgotten_to = self.forgotten_to.max(history.forgotten().to);
         }
         self.forget_old(at_ns, AGE_LOOKS);
         while self.kept_bytes > total_bytes_max
             && self.kept_events > 1
             && self.look_at_oldest(u64::MAX)
         {}
-        self.tidy_log(log::MOVES);
-    }
-
-    fn forget_oldest_of(&mut self, index: u32) {
-        let history = &mut self.entries[index as usize].history;
-        if history.forgotten().to > 0 {
-            // Of what is forgotten the log has the last event alone.
-            self.log.release();
+        if self.log.is_untidy() {
+            self.tidy_log(log::MOVES);
         }
-        self.kept_bytes -= history.forget_oldest();
-        self.kept_events -= 1;
-        self.forgotten_to = self.forgotten_to.max(history.forgotten().to);
     }
 
     /// Forgets what is too old, of a bounded number of topics; whether that was all.
@@ -268,10 +257,12 @@ impl Topics {
             return false;
         }
         self.oldest.pop();
-        if self.entry(index).history.oldest_ns() == Some(at_ns) {
-            self.forget_oldest_of(index);
+        let entry = &mut *self.entries[index as usize];
+        if entry.history.oldest_ns() == Some(at_ns) {
+            self.kept_bytes -= entry.history.forget_oldest(&mut self.log);
+            self.kept_events -= 1;
+            self.forgotten_to = self.forgotten_to.max(entry.history.forgotten().to);
         }
-        let entry = &mut self.entries[index as usize];
         match entry.history.oldest_ns() {
             Some(at_ns) => self.oldest.push(Reverse((at_ns, index))),
             None => {
