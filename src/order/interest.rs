@@ -145,7 +145,8 @@ impl Topics {
     pub(super) fn find_interest(&mut self, index: u32) {
         let entry = &mut self.entries[index as usize];
         let generation = self.interests.generation;
-        if std::mem::replace(&mut entry.matched, generation) != generation {
+        if entry.matched != generation {
+            entry.matched = generation;
             self.interests.find_matches(&entry.state);
         }
     }

@@ -30,6 +30,7 @@ impl Default for Names {
 
 impl Names {
     /// The index of a name; `name_of` says which name an index has.
+    #[inline]
     pub(super) fn find<'a>(&self, name: &Topic, name_of: impl Fn(u32) -> &'a Topic) -> Option<u32> {
         let hash = self.keys.hash_one(name);
         let found = self.tables[table_of(hash)].find(hash, |&index| name_of(index) == name);

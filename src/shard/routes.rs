@@ -163,11 +163,24 @@ impl Routes {
     }
 
     /// The route that a topic's events take, if anyone here wants them.
+    #[inline]
     pub(super) fn find_route(&mut self, order: &Order, topic: &Arc<TopicState>) -> Option<u32> {
         match topic.interest_of(self.shard) {
             Interest::Key(route) if self.routes[route as usize].generation == self.generation => {
                 Some(route)
             }
+            interest => self.find_route_anew(order, topic, interest),
+        }
+    }
+
+    #[cold]
+    fn find_route_anew(
+        &mut self,
+        order: &Order,
+        topic: &Arc<TopicState>,
+        interest: Interest,
+    ) -> Option<u32> {
+        match interest {
             Interest::Key(route) if self.find_subscriptions(route) => Some(route),
             Interest::Key(route) => {
                 self.take(route);
@@ -187,6 +200,7 @@ impl Routes {
     }
 
     /// The subscriptions of a route.
+    #[inline]
     pub(super) fn along(&mut self, route: u32, mut visit: impl FnMut(&mut Subscribed)) {
         for &key in &self.routes[route as usize].subscriptions {
             if let Some(subscribed) = self.subscriptions.get_mut(key) {
