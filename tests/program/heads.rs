@@ -51,6 +51,12 @@ fn a_request_may_have_as_many_header_fields_everywhere() {
     };
     assert_eq!((status("/metrics", 200), status("/metrics", 201)), (200, 431));
     assert_eq!((status("/nothing", 200), status("/nothing", 201)), (404, 431));
+    // Both say what there is too much of.
+    for addr in [server.control, server.addr] {
+        let request = format!("GET /metrics HTTP/1.1\r\nHost: localhost\r\n{}\r\n", fields(201));
+        let answer = exchange(addr, &request);
+        assert!(answer.body.contains("header fields"), "{answer:?}");
+    }
     let request = format!("GET /nothing HTTP/1.1\r\nHost: localhost\r\n{}\r\n", fields(200));
     assert_eq!(second(&server, &request).status, 404);
 }
@@ -64,6 +70,11 @@ fn the_authority_of_a_target_in_absolute_form_counts_instead_of_host() {
     };
     assert_eq!(ask("http://localhost/metrics", "evil.example"), 200);
     assert_eq!(ask("http://evil.example/metrics", "localhost"), 421);
+    // What stands before an @ is a user, and the engine takes none either.
+    for target in ["http://evil.example:@127.0.0.1", "http://evil.example@127.0.0.1"] {
+        assert_eq!(ask(&format!("{target}/metrics"), "localhost"), 400, "{target}");
+        assert_eq!(ask(&format!("{target}/events?topic=a"), "localhost"), 400, "{target}");
+    }
     // A page's origin is compared with it, too.
     let publish = |origin: &str| {
         let fields = format!("Origin: {origin}\r\nContent-Length: 1\r\n");

@@ -6,7 +6,7 @@
 //! name that an attacker's DNS has no say in: an IP address, `localhost`, or one that the server was
 //! told is its own.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use hyper::header::HOST;
 use hyper::http::request::Parts;
@@ -79,18 +79,27 @@ pub(super) fn authority_of(head: &Parts) -> Result<Option<&str>, Refusal> {
         (None, _) if head.version == Version::HTTP_11 => return bad("the request has no Host"),
         (host, _) => host,
     };
-    let is_host = |text: &&str| {
-        // What is left of the port is a name or an address in brackets.
-        let name = host_name(text);
-        let is_plain = name.starts_with('[') || !name.contains([':', '@']);
-        text.is_empty() || is_plain && text.parse::<Authority>().is_ok()
-    };
-    let host = match host.map(|host| host.to_str().ok().filter(is_host)) {
+    let host = match host.map(|host| host.to_str().ok().filter(|host| is_host(host))) {
         None => None,
         Some(Some(host)) => Some(host),
         Some(None) => return bad("the request's Host is not a host"),
     };
-    Ok(head.uri.authority().map(Authority::as_str).or(host))
+    match head.uri.authority().map(Authority::as_str) {
+        // As the engine has it, which may read the same request.
+        Some(authority) if !is_host(authority) => bad("the target's authority is not a host"),
+        authority => Ok(authority.or(host)),
+    }
+}
+
+/// Whether a text is nothing, or a host and perhaps a port, and has no user.
+fn is_host(text: &str) -> bool {
+    // What is left of the port is a name or an address in brackets.
+    let name = host_name(text);
+    let is_plain = match name.strip_prefix('[') {
+        Some(rest) => rest.strip_suffix(']').is_some_and(|it| it.parse::<Ipv6Addr>().is_ok()),
+        None => !name.contains([':', '@']),
+    };
+    text.is_empty() || is_plain && text.parse::<Authority>().is_ok()
 }
 
 #[cfg(test)]
@@ -164,5 +173,12 @@ mod tests {
             assert_eq!(authority("/a", V1, hosts), bad, "{hosts:?}");
         }
         assert_eq!(authority("http://b/", V1, &["a", "b"]), bad);
+        for target in ["http://u@b/", "http://evil.example:@127.0.0.1/", "http://[::1]x/"] {
+            assert_eq!(authority(target, V1, &["a"]), bad, "{target}");
+        }
+        for host in ["[::1]x", "[evil.example]", "[x]@1"] {
+            assert_eq!(authority("/", V1, &[host]), bad, "{host}");
+        }
+        assert_eq!(authority("http://[::1]:2/", V1, &["a"]), Ok(Some("[::1]:2".to_owned())));
     }
 }

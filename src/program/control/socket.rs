@@ -197,7 +197,10 @@ fn unreadable(written: &[u8]) -> Option<Vec<u8>> {
     let (status, error) = [
         ("400 Bad Request", "the request is not HTTP/1.1 as it may be written"),
         ("414 URI Too Long", "the request's target is too long"),
-        ("431 Request Header Fields Too Large", "the request's head is too large"),
+        (
+            "431 Request Header Fields Too Large",
+            "the request's head is too large, or has more header fields than --head-fields-max",
+        ),
     ]
     .into_iter()
     .find(|(status, _)| {
