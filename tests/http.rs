@@ -485,7 +485,7 @@ fn a_listener_that_takes_any_host_serves_whatever_name_it_is_asked_by() {
     let absolute = "GET http://evil.example/events?topic=a HTTP/1.1\r\nHost: localhost\r\n\r\n";
     assert_eq!(Client::send(addr, absolute).status(), 200);
     wait_until("all are counted", || hub.metrics().accepted_connections == named.len() as u64 + 1);
-    // Who asks for something else comes to whoever serves that.
+    // A client that asks for something else comes to the part that serves that.
     let mut visitor = TcpStream::connect(addr).unwrap();
     visitor.write_all(b"GET /x HTTP/1.1\r\nHost: evil.example\r\n\r\n").unwrap();
     wait_until("the visitor comes", || visitors.len() == 1);

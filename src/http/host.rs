@@ -131,7 +131,7 @@ impl Hosts {
     }
 
     /// Whether a request for this host is for this listener. Nothing but a name can have been
-    /// pointed at it by a stranger, so addresses are right, and who says no name at all.
+    /// pointed at it by a stranger, so addresses are right, and so is no name at all.
     pub(crate) fn has(&self, host: Host<'_>) -> bool {
         let Host::Name(name) = host else { return true };
         if self.others == Others::Right || ends_in_a_number(name) {

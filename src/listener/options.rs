@@ -112,7 +112,7 @@ pub struct ListenOptions {
     /// Where connections go whose request is not for `path`, so that another part of the program
     /// can answer on the same port; without it they get a 404. When the channel is full, they get
     /// a 503: give it room for as many as may come at once. They do not count as connections of
-    /// the hub's, so whoever serves them has to bound them. What they ask for later on the same
+    /// the hub's, so the program that serves them has to bound them. What they ask for later on the same
     /// connection the listener does not see: there ask [`Listener::is_named`] whether the request's
     /// `Host` is right. Default: none.
     ///

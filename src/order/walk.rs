@@ -1,4 +1,4 @@
-//! A walk along the log, in steps: whoever walks holds the hub's lock, so a step is short, and goes
+//! A walk along the log, in steps: the walking thread holds the hub's lock, so a step is short, and goes
 //! on later from where it came to. Its length is counted in looks, of which an entry takes one, and
 //! several when its topic is held against many filters or has many levels: some 50 ns each.
 

@@ -13,7 +13,7 @@ use super::Shard;
 use crate::metrics::Reason;
 
 impl Drop for Shard {
-    /// Leaves nothing behind, whyever it ends: a future that was dropped, a poller that failed, a
+    /// Leaves nothing behind, however it ends: a future that was dropped, a poller that failed, a
     /// panic.
     fn drop(&mut self) {
         self.link().orders.close();

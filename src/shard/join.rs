@@ -169,7 +169,7 @@ impl Shard {
         let connection = &mut self.connections[key.index];
         let State::Greeting(greeted) = &mut connection.state else { return };
         let network = self.records[key.index as usize].network();
-        // Who is here on a spare descriptor cannot stay.
+        // A client that is here on a spare descriptor cannot stay.
         let mut crowded =
             self.shared.seats.is_crowded(network) || !self.shared.spares.are_complete();
         // Most heads come in one piece, and are then never copied.

@@ -8,8 +8,8 @@ use super::connection::Network;
 
 /// Who may sit down. A connection has a seat from its being accepted to its end.
 ///
-/// Whoever comes beyond the bound can still be told so, which takes a connection: there is some
-/// standing room for that, and whoever comes beyond it is turned away at once.
+/// A client that comes beyond the bound can still be told so, which takes a connection: there is some
+/// standing room for that, and a client that comes beyond it is turned away at once.
 pub(crate) struct Seats {
     seats_max: usize,
     /// Seats and standing room.
@@ -21,7 +21,7 @@ pub(crate) struct Seats {
 }
 
 impl Seats {
-    /// Of so many descriptors none is left when all seats are taken and all stand who may.
+    /// Of so many descriptors none is left when all seats and all standing room are taken.
     pub(crate) fn new(wished_max: usize, per_network_max: usize, descriptors: usize) -> Seats {
         let (taken, networks) = (AtomicUsize::new(0), Mutex::default());
         let seats_max = wished_max.min(seats_within(descriptors));
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_comes_beyond_the_bound_stands_and_beyond_that_is_refused() {
+    fn a_client_beyond_the_bound_stands_and_beyond_that_is_refused() {
         let seats = Seats::new(8, 0, usize::MAX);
         assert!((0..8).all(|n| seats.take(network(n)) && !seats.is_crowded(network(n))));
         assert!((0..17).all(|_| seats.take(network(1)) && seats.is_crowded(network(1))));

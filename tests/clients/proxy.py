@@ -60,7 +60,7 @@ class Proxy:
             self.open.clear()
 
     def let_in(self) -> None:
-        """Lets those in who wait, and who comes from now on."""
+        """Lets the clients in that wait, and those that come from now on."""
         with self.changed:
             self.away = False
             self.changed.notify_all()
