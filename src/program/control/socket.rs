@@ -199,7 +199,8 @@ fn unreadable(written: &[u8]) -> Option<Vec<u8>> {
         ("414 URI Too Long", "the request's target is too long"),
         (
             "431 Request Header Fields Too Large",
-            "the request's head is too large, or has more header fields than --head-fields-max",
+            "the request's head or Content-Length is too large, or it has more header fields than \
+             --head-fields-max",
         ),
     ]
     .into_iter()
