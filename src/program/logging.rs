@@ -12,8 +12,11 @@ use std::time::{Duration, Instant};
 /// What may wait to be written: lines, and their bytes.
 const LINES_MAX: usize = 4096;
 const BYTES_MAX: usize = 1 << 20;
-/// How long the program waits at its end for the last lines to be written.
+/// How long the program waits at an end that it was told to come to for the last lines to be written.
 const FLUSH_TIME_MAX: Duration = Duration::from_millis(200);
+/// How long at an end by an error, whose reason is the last line: nobody waits for that end, and on a
+/// busy machine the writer may well not have its turn within the shorter time.
+const ERROR_FLUSH_TIME_MAX: Duration = Duration::from_secs(5);
 /// How often a standard error that does not block is tried again.
 const RETRY_TIME: Duration = Duration::from_millis(10);
 
@@ -53,6 +56,11 @@ pub(crate) fn say(line: &str) {
 /// Waits until everything is written, but no longer than a moment.
 pub(crate) fn flush() {
     QUEUE.flush(FLUSH_TIME_MAX);
+}
+
+/// The same at an end by an error, for longer.
+pub(crate) fn flush_error() {
+    QUEUE.flush(ERROR_FLUSH_TIME_MAX);
 }
 
 /// Lines that were dropped since the program's start.

@@ -91,11 +91,12 @@ pub(crate) fn main() -> ExitCode {
     };
     let code = outcome.unwrap_or_else(|error| match error.downcast_ref::<Usage>() {
         Some(Usage(why)) => {
-            logging::flush();
+            logging::flush_error();
             Cli::command().error(clap::error::ErrorKind::ValueValidation, why).exit()
         }
         None => {
             logging::say(&format!("fanfare: {error}"));
+            logging::flush_error();
             ExitCode::FAILURE
         }
     });

@@ -69,6 +69,21 @@ fn a_standard_error_that_nobody_reads_stops_neither_requests_nor_the_end() {
 }
 
 #[test]
+fn why_the_program_could_not_start_is_said_to_a_reader_that_comes_late() {
+    let (mut reader, writer) = full_pipe();
+    let nowhere = ["serve", "--listen", "127.0.0.1:0", "--control-listen", "unix:/nonexistent/x"];
+    let mut command = fanfare(&nowhere);
+    let mut process = Running::of(command.stderr(writer));
+    drop(command);
+    // Several times what it waits for its last lines when it is told to end.
+    std::thread::sleep(Duration::from_secs(1));
+    let mut said = String::new();
+    reader.read_to_string(&mut said).unwrap();
+    assert_eq!(process.end().code(), Some(1));
+    assert!(said.contains("cannot listen for control"), "{}", said.trim_start_matches('x'));
+}
+
+#[test]
 fn lines_that_were_lost_are_counted_in_the_log_once_it_moves_again() {
     let (mut reader, writer) = full_pipe();
     let mut command = fanfare(&["serve", "--listen", "127.0.0.1:0", "--log", "debug"]);
