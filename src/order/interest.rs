@@ -13,6 +13,8 @@
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::Arc;
 
+use smallvec::{smallvec, SmallVec};
+
 use super::room::Room;
 use super::topics::Topics;
 use crate::filter::tree::FilterTree;
@@ -92,30 +94,23 @@ impl Interests {
     }
 
     /// Finds out for the shards that have no route for a topic whether a filter of theirs matches.
+    ///
+    /// Shards look at their interest without the lock, when they take an event that was put for it:
+    /// so it is never written but when it changes.
     fn find_matches(&mut self, topic: &TopicState) {
-        let Interests { filters, .. } = self;
-        let filters = std::mem::take(filters);
-        self.change(topic, || {
-            for interest in topic.interest.iter() {
-                let _ = interest.compare_exchange(
-                    MATCHED,
-                    NO_INTEREST,
-                    Ordering::Relaxed,
-                    Ordering::Relaxed,
-                );
-            }
-            filters.for_each_match(&topic.name, |_, shards| {
-                for (interest, _) in topic.interest.iter().zip(shards).filter(|(_, has)| **has) {
-                    let _ = interest.compare_exchange(
-                        NO_INTEREST,
-                        MATCHED,
-                        Ordering::Relaxed,
-                        Ordering::Relaxed,
-                    );
-                }
-            });
+        let mut matched: SmallVec<[bool; 64]> = smallvec![false; self.shards];
+        self.filters.for_each_match(&topic.name, |_, shards| {
+            matched.iter_mut().zip(shards).for_each(|(matched, has)| *matched |= has);
         });
-        self.filters = filters;
+        self.change(topic, || {
+            for (interest, matched) in topic.interest.iter().zip(matched) {
+                let (from, to) = match matched {
+                    true => (NO_INTEREST, MATCHED),
+                    false => (MATCHED, NO_INTEREST),
+                };
+                let _ = interest.compare_exchange(from, to, Ordering::Relaxed, Ordering::Relaxed);
+            }
+        });
     }
 
     /// Does something that changes the interest in a topic, and counts whether it is wanted.

@@ -385,3 +385,34 @@ fn the_newest_event_of_a_topic_is_kept_however_large_it_is() {
     let resume = Resume::After(before.to_string().into());
     assert_eq!(replayed(&order, &wanted, &resume), (vec![4], Some(3)));
 }
+
+#[test]
+fn a_shard_that_looks_while_interest_is_found_anew_sees_it_all_the_time() {
+    let options = Options { shards: 1, ..Options::default() };
+    let poller = crate::sys::Poller::new().unwrap();
+    let order = Order::new(Box::new([Arc::new(Inbox::new(poller.waker()))]), &options);
+    let publish = || {
+        let draft = Draft::encode(&Event::new("x"), 100).unwrap();
+        let _ = order.publish(&Topic::new("a/b").unwrap(), draft);
+    };
+    let all = ["a/#", "+/b", "#", "a/+"].map(|text| Subscription::new(text).unwrap());
+    order.register(0, &all, |_, _| 0);
+    publish();
+    let topic = order.lock().topics.iter().next().unwrap().clone();
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let other = [Subscription::new("other/#").unwrap()];
+            for _ in 0..20_000 {
+                order.register(0, &other, |_, _| 0);
+                publish();
+                order.unregister(0, &other[0], None);
+            }
+            is_over.store(true, Ordering::Relaxed);
+        });
+        while !is_over.load(Ordering::Relaxed) {
+            // What was put in the inbox for it would be lost.
+            assert_eq!(topic.interest_of(0), Interest::Matched);
+        }
+    });
+}
