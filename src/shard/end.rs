@@ -9,7 +9,7 @@ use std::panic::{catch_unwind, AssertUnwindSafe};
 
 use super::routes::Routes;
 use super::slots::Slots;
-use super::Shard;
+use super::{Shard, Shared};
 use crate::metrics::Reason;
 
 impl Drop for Shard {
@@ -85,10 +85,15 @@ impl Shard {
         }
     }
 
+    /// Gives back what connections have of what all shards share.
     fn give_seats_back(&self) {
+        let Shared { seats, subscriptions, .. } = &*self.shared;
         for index in self.connections.indices() {
-            if let Some(record) = self.records.get(index as usize) {
-                self.shared.seats.give_back(record.network());
+            let Some(record) = self.records.get(index as usize) else { continue };
+            seats.give_back(record.network());
+            let audience = self.connections[index].audience();
+            if let Some(audience) = audience.and_then(|audience| self.audiences.at(audience)) {
+                subscriptions.give_back(record.network(), audience.wanted.len());
             }
         }
     }

@@ -138,6 +138,7 @@ fn when_a_shard_has_panicked_its_clients_are_counted_and_closed_and_the_others_s
         let metrics = hub.metrics();
         metrics.connections + metrics.pending_connections == 0
     });
+    assert_eq!(hub.metrics().subscriptions, 0, "those of the dead shard's clients are given back");
     let mut ended = 0;
     while let Some(notice) = notices.try_next() {
         ended += u64::from(matches!(notice.kind, NoticeKind::Disconnected { .. }));
