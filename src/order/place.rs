@@ -62,6 +62,10 @@ pub(super) struct Missing {
     count: Option<u64>,
     /// The first event that the client will get.
     first: Option<u64>,
+    /// How many events of any topic were forgotten when a walk came so far.
+    forgotten_events: Option<u64>,
+    /// Whether more was forgotten while this was found out: some may be counted twice, or not at all.
+    is_unsure: bool,
 }
 
 /// Where a stream begins, and what it begins with being told, with an id.
@@ -166,7 +170,10 @@ impl Past<'_> {
         few: Option<&Few>,
         walk: &mut Walk,
     ) -> Step {
-        let number_in = |index: u32| self.topics.entry(index).history.find(id);
+        // What has the id since the client came is for it.
+        let number_in = |index: u32| {
+            self.topics.entry(index).history.find(id).filter(|&number| number <= self.now)
+        };
         let older = |found: Option<u64>, number| found.into_iter().chain(number).min();
         match few {
             _ if !self.topics.have_own_ids() => {}
@@ -292,6 +299,9 @@ impl Past<'_> {
         if self.topics.forgotten_to() <= after {
             return Ok(self.missing_of_none(after));
         }
+        let forgotten_events = self.topics.forgotten_events();
+        missing.is_unsure |= missing.forgotten_events.is_some_and(|then| then != forgotten_events);
+        missing.forgotten_events = Some(forgotten_events);
         let matches = self.wanted.matches();
         let walked =
             walk.along(self, &matches, walked_to, |entry| match self.topics.look_up(entry) {
@@ -343,13 +353,13 @@ impl Past<'_> {
     /// What a client behind a number is told of what it has missed for good, and the id to tell it
     /// with: not beyond the first event that it will get, since it may be gone before that.
     pub(super) fn gap(&self, after: u64, missing: Missing) -> Option<(Gap, EventId)> {
-        let Missing { to, count, first } = missing;
+        let Missing { to, count, first, is_unsure, .. } = missing;
         let id = first.map_or(self.now, |first| first - 1).min(to);
         let gap = Gap {
             from: Some(self.id_of(after).to_string()),
             to: self.id_of(to),
             reason: GapReason::Expired,
-            missed: count,
+            missed: count.filter(|_| !is_unsure),
         };
         (to > 0).then(|| (gap, self.id_of(id)))
     }

@@ -1,5 +1,7 @@
 //! What is kept, and what is said of what is not, whatever is published to however many topics.
 
+mod steps;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 

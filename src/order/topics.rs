@@ -49,8 +49,9 @@ pub(super) struct Topics {
     /// What is kept over all topics.
     kept_bytes: usize,
     kept_events: usize,
-    /// The last number of any event that is not kept any more.
+    /// The last number of any event that is not kept any more, and how many there are of these.
     forgotten_to: u64,
+    forgotten_events: u64,
     /// Whether an event ever had an id of its publisher's own.
     have_own_ids: bool,
 }
@@ -111,6 +112,7 @@ impl Topics {
             kept_bytes: 0,
             kept_events: 0,
             forgotten_to: 0,
+            forgotten_events: 0,
             have_own_ids: false,
         }
     }
@@ -218,6 +220,7 @@ impl Topics {
         while history.len() > 1 && (history.len() > events_max || history.bytes() > bytes_max) {
             self.kept_bytes -= history.forget_oldest(&mut self.log);
             self.kept_events -= 1;
+            self.forgotten_events += 1;
             self.forgotten_to = self.forgotten_to.max(history.forgotten().to);
         }
         self.forget_old(at_ns, AGE_LOOKS);
@@ -261,6 +264,7 @@ impl Topics {
         if entry.history.oldest_ns() == Some(at_ns) {
             self.kept_bytes -= entry.history.forget_oldest(&mut self.log);
             self.kept_events -= 1;
+            self.forgotten_events += 1;
             self.forgotten_to = self.forgotten_to.max(entry.history.forgotten().to);
         }
         match entry.history.oldest_ns() {
@@ -342,6 +346,11 @@ impl Topics {
     /// The last number of any event that is not kept any more.
     pub(super) fn forgotten_to(&self) -> u64 {
         self.forgotten_to
+    }
+
+    /// How many events are not kept any more.
+    pub(super) fn forgotten_events(&self) -> u64 {
+        self.forgotten_events
     }
 
     /// Whether an event ever had an id of its publisher's own.

@@ -98,3 +98,37 @@ fn who_takes_nothing_for_too_long_is_disconnected_and_who_takes_a_little_is_not(
     world.check();
     world.check_empty();
 }
+
+#[test]
+fn waiting_for_clients_that_leave_while_they_are_waited_for_takes_of_the_budget_too() {
+    let options = Options {
+        lag_bytes_max: 1_000,
+        lag_grace: Duration::from_secs(1),
+        lag_age_max: Duration::from_secs(1_000),
+        ..Options::default()
+    };
+    let mut world = World::new(options);
+    let held = |world: &World| world.shard.link().counters.held_batches.value();
+    let wait = Duration::from_millis(40);
+    let start = std::time::Instant::now();
+    for _ in 0..30 {
+        let before = held(&world);
+        world.join(vec![0], Wire::Plain, 10);
+        while held(&world) == before && !world.clients.is_empty() {
+            world.publish(0, &"x".repeat(400));
+            world.shard.turn().unwrap();
+            world.notice_who_left();
+        }
+        if held(&world) > before {
+            std::thread::sleep(wait);
+            world.shard.now_ns = world.shared.order.now_ns();
+        }
+        for client in std::mem::take(&mut world.clients).into_values() {
+            drop(world.shard.remove(client.key.index));
+        }
+    }
+    // A burst that was saved up, the share of the time, and a wait that took longer.
+    let most = Duration::from_millis(200) + start.elapsed() / 20 + wait;
+    let waits = held(&world);
+    assert!(waits > 0 && wait * waits as u32 <= most, "{waits} waits, {most:?}");
+}

@@ -1,0 +1,234 @@
+//! Searches and replays that go on over several steps, while events are published and forgotten, and
+//! topics come and go.
+
+use std::collections::BTreeMap;
+
+use super::*;
+use crate::event::Event;
+use crate::resume::{Resume, Start};
+
+/// A client that is sent what it has missed, step by step.
+struct Client {
+    wanted: Vec<Subscription>,
+    resume: Resume,
+    /// The last number when it came, and the one that it had.
+    came_at: u64,
+    had: Option<u64>,
+    search: Option<Search>,
+    place: Option<Place>,
+    numbers: Vec<u64>,
+    /// Up to where it was told of what is missing, how much, and behind how many events.
+    gaps: Vec<(u64, Option<u64>, usize)>,
+    reason: Option<crate::gap::GapReason>,
+}
+
+struct Steps {
+    order: Order,
+    random: fastrand::Rng,
+    published: BTreeMap<u64, String>,
+}
+
+fn subscription(text: &str) -> Subscription {
+    Subscription::new(text).unwrap()
+}
+
+impl Steps {
+    fn publish(&mut self) {
+        let random = &mut self.random;
+        let topic = match random.u32(..3) {
+            0 => format!("busy/{}", random.u32(..4)),
+            1 => format!("quiet/{}", random.u32(..60)),
+            _ => format!("deep/{}/{}", random.u32(..6), random.u32(..6)),
+        };
+        let data = "x".repeat(random.usize(..100));
+        let event = match random.u32(..4) {
+            0 => Event::new(data).id(format!("own-{}", random.u32(..50))),
+            _ => Event::new(data),
+        };
+        let draft = Draft::encode(&event, 1 << 20).unwrap();
+        let Ok(id) = self.order.publish(&Topic::new(&topic).unwrap(), draft) else {
+            unreachable!("there is room for what nobody wants")
+        };
+        self.published.insert(id.sequence, topic);
+    }
+
+    fn come(&mut self) -> Client {
+        let random = &mut self.random;
+        let some = format!("quiet/{}", random.u32(..60));
+        let texts = match random.u32(..9) {
+            0 => vec!["#"],
+            1 => vec!["quiet/+", "busy/1"],
+            2 => vec!["+/1", "quiet/#", &*some],
+            3 => vec!["busy/+"],
+            4 => vec![&*some, "busy/2", "busy/2"],
+            5 => vec!["deep/#", "deep/1/1", "deep/+/2"],
+            6 => vec!["deep/1/#"],
+            7 => vec!["+/+/3", "+/3", "deep/3/+", "nothing"],
+            _ => vec!["quiet/1/#", "deep/2/+", &*some],
+        };
+        let came_at = self.order.sequence();
+        let (resume, had) = match random.u32(..8) {
+            0 => (Resume::Start(Start::Latest), None),
+            1 => (Resume::Start(Start::Last(random.u32(..40))), None),
+            2 => (Resume::After("00000000-3".into()), Some(0)),
+            3 => (Resume::After("stranger".into()), Some(came_at)),
+            4 => (Resume::After(format!("own-{}", random.u32(..50)).into()), None),
+            _ => {
+                let had = random.u64(..=came_at);
+                (Resume::After(self.order.id_of(had).to_string().into()), Some(had))
+            }
+        };
+        let search = Some(self.order.begin_search(resume.clone()));
+        Client {
+            wanted: texts.into_iter().map(subscription).collect(),
+            resume,
+            came_at,
+            had,
+            search,
+            place: None,
+            numbers: Vec::new(),
+            gaps: Vec::new(),
+            reason: None,
+        }
+    }
+
+    /// Whether it has everything.
+    fn go_on(&mut self, client: &mut Client) -> bool {
+        if let Some(search) = &mut client.search {
+            let Some((place, gap)) = self.order.search(&client.wanted, search) else {
+                return false;
+            };
+            client.search = None;
+            if let Some((gap, id)) = gap {
+                client.reason = Some(gap.reason);
+                assert!(id.sequence <= gap.to.sequence);
+                client.gaps.push((gap.to.sequence, gap.missed, 0));
+            }
+            if client.had.is_none() && matches!(client.resume, Resume::After(_)) {
+                client.had = Some(place.after);
+            }
+            assert!(place.after <= client.came_at, "what comes after it came is for it");
+            client.place = Some(place);
+            return false;
+        }
+        let place = client.place.as_mut().unwrap();
+        let part = self.order.replay(&client.wanted, *place, 700);
+        if let Some((gap, id)) = part.gap {
+            assert!(gap.to.sequence > place.forgiven_to);
+            assert!(part.frames.first().is_none_or(|first| id.sequence < first.sequence()));
+            client.gaps.push((gap.to.sequence, gap.missed, client.numbers.len()));
+            place.forgiven_to = place.forgiven_to.max(gap.to.sequence);
+        }
+        client.numbers.extend(part.frames.iter().map(|frame| frame.sequence()));
+        assert!(part.is_all || part.to > place.after, "it gets on");
+        place.after = part.to;
+        part.is_all
+    }
+
+    fn check(&self, client: &Client) {
+        let wants = |topic: &str| {
+            let topic = Topic::new(topic).unwrap();
+            client.wanted.iter().any(|wanted| wanted.matches(&topic))
+        };
+        let what = || format!("{:?} {:?} {:?}", client.wanted, client.resume, client.gaps);
+        let all = |after: u64| {
+            let of = self.published.range(after + 1..).filter(|(_, topic)| wants(topic));
+            of.map(|(&number, _)| number).collect::<Vec<u64>>()
+        };
+        assert!(client.numbers.is_sorted_by(|a, b| a < b), "{}", what());
+        let Some(had) = client.had else {
+            // It is to get everything from when it came, or be told.
+            let old = all(0);
+            assert!(client.numbers.iter().all(|number| old.binary_search(number).is_ok()));
+            return self.check_covered(client, &all(client.came_at), &what);
+        };
+        self.check_covered(client, &all(had), &what);
+        assert!(client.numbers.iter().all(|&number| number > had));
+        let all = all(had);
+        assert!(client.numbers.iter().all(|number| all.binary_search(number).is_ok()));
+        let mut told_to = had;
+        for (nth, &(to, missed, _)) in client.gaps.iter().enumerate() {
+            if nth == 0 && client.reason.is_some_and(|r| r != crate::gap::GapReason::Expired) {
+                told_to = told_to.max(to);
+                continue;
+            }
+            assert!(all.binary_search(&to).is_ok(), "nothing is missing at {to}: {}", what());
+            assert!(client.numbers.binary_search(&to).is_err(), "{to} was sent: {}", what());
+            let gone = all
+                .iter()
+                .filter(|&&n| n > told_to && n <= to && client.numbers.binary_search(&n).is_err())
+                .count() as u64;
+            if let Some(missed) = missed {
+                assert!((1..=gone).contains(&missed), "{missed} of {gone} to {to}: {}", what());
+            }
+            told_to = told_to.max(to);
+        }
+    }
+
+    fn check_covered(&self, client: &Client, all: &[u64], what: &dyn Fn() -> String) {
+        let end = client.place.unwrap().after;
+        let told_to = client.gaps.iter().map(|gap| gap.0).max().unwrap_or(0);
+        for number in all.iter().filter(|&&number| number <= end) {
+            let is_there = client.numbers.binary_search(number).is_ok();
+            assert!(is_there || *number <= told_to, "{number} is lost: {}", what());
+        }
+    }
+}
+
+#[test]
+fn what_takes_several_steps_is_right_whatever_comes_and_goes_between_them() {
+    let runs: u64 = std::env::var("FANFARE_RUNS").ok().map_or(12, |runs| runs.parse().unwrap());
+    let from: u64 = std::env::var("FANFARE_SEED").ok().map_or(0, |seed| seed.parse().unwrap());
+    for seed in from..from + runs {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let options = Options {
+            history_events_max: [3, 12, 1000][random.usize(..3)],
+            history_total_bytes_max: [60_000, 300_000, 4_000_000][random.usize(..3)],
+            shards: 1,
+            ..Options::default()
+        };
+        let order = Order::new(Box::new([]), &options);
+        let mut steps = Steps { order, random, published: BTreeMap::new() };
+        let mut clients: Vec<Client> = Vec::new();
+        let mut named: Vec<Subscription> = Vec::new();
+        for _ in 0..3_000 {
+            match steps.random.u32(..100) {
+                0..55 => steps.publish(),
+                55..60 if clients.len() < 20 => clients.push(steps.come()),
+                60..62 => {
+                    let name = subscription(&format!("quiet/{}", steps.random.u32(..60)));
+                    if !named.contains(&name) {
+                        steps.order.register(0, std::slice::from_ref(&name), |_, _| 0);
+                        named.push(name);
+                    }
+                }
+                62..64 if !named.is_empty() => {
+                    let name = named.swap_remove(steps.random.usize(..named.len()));
+                    steps.order.unregister(0, &name, None);
+                }
+                64..65 if steps.random.u32(..6) == 0 => {
+                    let looks = steps.random.usize(..300);
+                    steps.order.lock().topics.forget_old(u64::MAX, looks);
+                }
+                65..67 => {
+                    let looks = steps.random.usize(..20);
+                    steps.order.lock().topics.forget_old(u64::MAX, looks);
+                }
+                67..70 => steps.order.forget_old(),
+                _ if !clients.is_empty() => {
+                    let nth = steps.random.usize(..clients.len());
+                    let mut client = clients.swap_remove(nth);
+                    match steps.go_on(&mut client) {
+                        true => steps.check(&client),
+                        false => clients.push(client),
+                    }
+                }
+                _ => {}
+            }
+        }
+        for mut client in clients {
+            while !steps.go_on(&mut client) {}
+            steps.check(&client);
+        }
+    }
+}
