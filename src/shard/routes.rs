@@ -63,6 +63,13 @@ struct Route {
     generation: u64,
 }
 
+/// A route to be closed, when the last events of its topic have been taken.
+pub(super) struct Unneeded {
+    route: u32,
+    /// Its topic, if that was gone by then: no event has been put for it since.
+    gone: Option<Arc<TopicState>>,
+}
+
 const NO_ROUTE: u32 = u32::MAX;
 
 impl Routes {
@@ -211,7 +218,7 @@ impl Routes {
 
     /// Whether there are routes to be closed, since their topics are gone or nobody here wants them.
     /// Looks at a share of them.
-    pub(super) fn find_unneeded(&mut self) -> Vec<u32> {
+    pub(super) fn find_unneeded(&mut self) -> Vec<Unneeded> {
         let end = self.routes.capacity();
         let looks = (end / LOOKS_SHARE).max(LOOKS_MIN).min(end);
         let from = if self.looked_at < end { self.looked_at } else { 0 };
@@ -221,20 +228,22 @@ impl Routes {
         for nth in looked_at {
             let Some(route) = self.routes.get(nth) else { continue };
             let lives = |&key: &Key| self.subscriptions.get(key).is_some();
-            if route.state.is_gone() || !route.subscriptions.iter().any(lives) {
-                unneeded.push(nth as u32);
+            let gone = route.state.is_gone().then(|| route.state.clone());
+            if gone.is_some() || !route.subscriptions.iter().any(lives) {
+                unneeded.push(Unneeded { route: nth as u32, gone });
             }
         }
         unneeded
     }
 
     /// Closes routes that nobody needs, when the last events of their topics have been taken.
-    pub(super) fn close(&mut self, order: &Order, unneeded: Vec<u32>) {
+    pub(super) fn close(&mut self, order: &Order, unneeded: Vec<Unneeded>) {
         let mut closed = Vec::new();
-        for route in unneeded {
+        for Unneeded { route, gone } in unneeded {
             // The last events may have closed it, and another one may have its place.
-            let is_gone = self.routes.get(route as usize).map(|route| route.state.is_gone());
-            if is_gone.is_some_and(|is_gone| is_gone || !self.find_subscriptions(route)) {
+            let Some(Route { state, .. }) = self.routes.get(route as usize) else { continue };
+            let was_gone = gone.is_some_and(|gone| Arc::ptr_eq(&gone, state));
+            if was_gone || !self.find_subscriptions(route) {
                 closed.push(self.take(route));
             }
         }

@@ -60,7 +60,7 @@ impl Steps {
             1 => vec!["quiet/+", "busy/1"],
             2 => vec!["+/1", "quiet/#", &*some],
             3 => vec!["busy/+"],
-            4 => vec![&*some, "busy/2", "busy/2"],
+            4 => vec![&*some, "busy/2", "none"],
             5 => vec!["deep/#", "deep/1/1", "deep/+/2"],
             6 => vec!["deep/1/#"],
             7 => vec!["+/+/3", "+/3", "deep/3/+", "nothing"],

@@ -169,3 +169,41 @@ fn an_audience_of_many_is_not_starved_by_a_flood_for_one() {
     }
     assert_eq!(world.clients[&1_000].far.lock().unwrap().received, broadcast);
 }
+
+#[test]
+fn a_route_is_kept_for_events_that_came_after_it_was_found_to_be_unneeded() {
+    let options = Options { history_age_max: Duration::ZERO, ..Options::default() };
+    let world = World::new(options);
+    let order = &world.shared.order;
+    let mut routes = Routes::new(0);
+    let mut keys = Vec::new();
+    for what in ["other", "a/+"] {
+        routes.begin(order, vec![Subscription::new(what).unwrap()], &mut keys);
+    }
+    let take = || {
+        let mut taken = Vec::new();
+        world.shard.link().inbox.take(&mut taken);
+        taken.pop().expect("it is put for a filter")
+    };
+    let publish = || {
+        let draft = Draft::encode(&Event::new("x"), 100).unwrap();
+        assert!(order.publish(&Topic::new("a/x").unwrap(), draft).is_ok());
+    };
+    publish();
+    assert!(routes.find_route(order, &take().topic).is_some());
+    routes.end(order, keys[1]);
+    routes.begin(order, vec![Subscription::new("a/#").unwrap()], &mut keys);
+    let unneeded = routes.find_unneeded();
+    // The inbox has been emptied, and its topic has another event, and goes.
+    publish();
+    while order.counts().known_topics > 1 {
+        order.forget_old();
+    }
+    routes.close(order, unneeded);
+    let published = take();
+    assert!(published.topic.is_gone());
+    assert!(routes.find_route(order, &published.topic).is_some(), "the event is lost");
+    let unneeded = routes.find_unneeded();
+    routes.close(order, unneeded);
+    assert!(routes.find_unneeded().is_empty());
+}
