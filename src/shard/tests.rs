@@ -6,6 +6,7 @@ mod failing;
 mod policies;
 mod resubscribe;
 mod resume;
+mod threads;
 mod turns;
 
 use std::collections::BTreeMap;

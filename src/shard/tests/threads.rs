@@ -1,0 +1,142 @@
+//! Shards on threads of their own, against what each client is to get, while topics, filters and
+//! clients come and go.
+
+use std::collections::HashMap;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use super::*;
+use crate::hub::Hub;
+
+const SHARDS: usize = 2;
+const TOPICS: usize = 12;
+
+struct Stream {
+    shard: usize,
+    key: Key,
+    wanted: Vec<Subscription>,
+    received: Arc<Mutex<Vec<u8>>>,
+}
+
+fn name(nth: usize) -> Topic {
+    Topic::new(&format!("{}/{}", ["a", "b", "c"][nth % 3], nth / 3)).unwrap()
+}
+
+fn wanted(random: &mut fastrand::Rng) -> Vec<Subscription> {
+    let texts = ["#", "+/1", "a/#", "a/+", "b/1", "a/1", "c/2", "b/+", "+/+", "c/0", "d/#"];
+    let some = (0..random.usize(1..4)).map(|_| texts[random.usize(..texts.len())]);
+    some.map(|text| Subscription::new(text).unwrap()).collect()
+}
+
+/// Does something on a shard's thread.
+fn on<T: Send + 'static>(
+    hub: &Hub,
+    shard: usize,
+    what: impl FnOnce(&mut Shard) -> T + Send + 'static,
+) -> T {
+    let (give, take) = std::sync::mpsc::channel();
+    let mut command = Command::Try(Box::new(move |shard| drop(give.send(what(shard)))));
+    while let Err(back) = hub.shared().links[shard].command(command) {
+        command = back;
+        std::thread::yield_now();
+    }
+    take.recv_timeout(Duration::from_secs(20)).expect("the shard lives")
+}
+
+fn join(hub: &Hub, random: &mut fastrand::Rng) -> Stream {
+    let (shard, wanted) = (random.usize(..SHARDS), wanted(random));
+    let received = Arc::new(Mutex::new(Vec::new()));
+    let far = received.clone();
+    let guest = Guest { wanted: wanted.clone(), ..Guest::new(vec![], vec![], Wire::Plain) };
+    let key = on(hub, shard, move |shard| {
+        let sink = Sink::Scripted(Box::new(move |bytes| {
+            far.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }));
+        shard.join_sink(sink, &guest).expect("there is a seat")
+    });
+    Stream { shard, key, wanted, received }
+}
+
+/// The numbers of the events that a stream got, and the one that it began behind.
+fn numbers(stream: &Stream) -> (u64, Vec<u64>) {
+    let text = String::from_utf8(stream.received.lock().unwrap().clone()).unwrap();
+    let mut ids = text.lines().filter_map(|line| line.strip_prefix("id: "));
+    let mut next = || ids.next().map(|id| EventId::parse(id).unwrap().sequence);
+    let first = next().expect("it begins with an id");
+    (first, std::iter::from_fn(next).collect())
+}
+
+#[test]
+fn each_client_gets_exactly_its_topics_events_whatever_comes_and_goes_on_other_threads() {
+    let given = std::env::var("FANFARE_SECONDS").ok().map(|seconds| seconds.parse().unwrap());
+    let time = given.map_or(Duration::from_millis(1_500), Duration::from_secs);
+    for age in [Duration::ZERO, Duration::from_millis(20)] {
+        let options = Options {
+            shards: SHARDS,
+            history_age_max: age,
+            heartbeat: Duration::from_secs(3_600),
+            ..nobody_is_cut()
+        };
+        let hub = Hub::start(options).unwrap();
+        let is_over = AtomicBool::new(false);
+        let published: Mutex<HashMap<u64, Topic>> = Mutex::default();
+        let mut random = fastrand::Rng::with_seed(5);
+        let (mut streams, mut left) = (Vec::new(), Vec::new());
+        std::thread::scope(|scope| {
+            for seed in 0..2 {
+                let (hub, is_over, published) = (&hub, &is_over, &published);
+                scope.spawn(move || {
+                    let mut random = fastrand::Rng::with_seed(seed);
+                    while !is_over.load(Ordering::Relaxed) {
+                        let topic = name(random.usize(..TOPICS));
+                        let id = hub.publish_wait(&topic, "x", Duration::from_secs(20)).unwrap();
+                        published.lock().unwrap().insert(id.sequence, topic);
+                        if random.u32(..50) == 0 {
+                            std::thread::sleep(Duration::from_micros(random.u64(..3_000)));
+                        }
+                    }
+                });
+            }
+            let start = Instant::now();
+            while start.elapsed() < time {
+                if streams.len() < 12 && random.bool() {
+                    streams.push(join(&hub, &mut random));
+                } else if !streams.is_empty() {
+                    let stream = streams.swap_remove(random.usize(..streams.len()));
+                    let key = stream.key;
+                    on(&hub, stream.shard, move |shard| drop(shard.remove(key.index)));
+                    left.push(stream);
+                }
+            }
+            is_over.store(true, Ordering::Relaxed);
+        });
+        let start = Instant::now();
+        while hub.metrics().backlog_bytes > 0 {
+            assert!(start.elapsed() < Duration::from_secs(20));
+            std::thread::yield_now();
+        }
+        let published = published.into_inner().unwrap();
+        let mut all: Vec<(u64, Topic)> = published.into_iter().collect();
+        all.sort_unstable();
+        let is_left = left.len();
+        for (nth, stream) in left.iter().chain(&streams).enumerate() {
+            let (first, got) = numbers(stream);
+            let end = if nth < is_left { got.last().copied().unwrap_or(0) } else { u64::MAX };
+            let from = all.partition_point(|(number, _)| *number <= first);
+            let wants = |topic: &Topic| stream.wanted.iter().any(|wanted| wanted.matches(topic));
+            let expected: Vec<u64> = all[from..]
+                .iter()
+                .take_while(|(number, _)| *number <= end)
+                .filter(|(_, topic)| wants(topic))
+                .map(|(number, _)| *number)
+                .collect();
+            let same = got.iter().zip(&expected).take_while(|(a, b)| a == b).count();
+            assert_eq!(got.get(same), expected.get(same), "of {:?}", stream.wanted);
+        }
+        for stream in streams {
+            on(&hub, stream.shard, move |shard| drop(shard.remove(stream.key.index)));
+        }
+        assert_eq!((hub.metrics().subscriptions, hub.metrics().filters), (0, 0));
+    }
+}
