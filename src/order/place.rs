@@ -391,7 +391,7 @@ impl Missing {
 
 impl Place {
     /// Up to here nothing is told of what is not kept.
-    pub(super) fn told_to(&self) -> u64 {
+    pub(crate) fn told_to(&self) -> u64 {
         self.after.max(self.forgiven_to)
     }
 }

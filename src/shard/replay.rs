@@ -162,10 +162,14 @@ impl Shard {
         gap.encode(&self.shared.options.gap_event, id, self.audiences[audience].wire)
     }
 
-    /// Whether nothing is to be sent to a client at a place before it is live, and then up to which
-    /// number; all of that is in the log.
+    /// Whether nothing is to be sent to a client at a place that was just found before it is live, and
+    /// then up to which number; all of that is in the log.
     fn is_live_at(&mut self, audience: u32, place: Place) -> Option<u64> {
         let number = self.take_all();
+        if self.shared.options.history_events_max == 0 {
+            // What was published since the place was found is in the log, and nowhere else.
+            return Some(place.told_to());
+        }
         if place.after == number {
             return Some(number);
         }

@@ -140,3 +140,36 @@ fn each_client_gets_exactly_its_topics_events_whatever_comes_and_goes_on_other_t
         assert_eq!((hub.metrics().subscriptions, hub.metrics().filters), (0, 0));
     }
 }
+
+#[test]
+fn where_nothing_is_kept_who_asks_for_the_latest_is_told_of_no_gap() {
+    let options = Options { shards: 1, history_events_max: 0, ..nobody_is_cut() };
+    let hub = Hub::start(options).unwrap();
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_over.load(Ordering::Relaxed) {
+                hub.publish_wait(&name(0), "x", Duration::from_secs(20)).unwrap();
+            }
+        });
+        let mut told = 0;
+        for _ in 0..300 {
+            let received = Arc::new(Mutex::new(Vec::new()));
+            let far = received.clone();
+            let resume = Resume::Start(Start::Latest);
+            let guest = Guest { resume, ..Guest::new(vec![], vec![name(1)], Wire::Plain) };
+            on(&hub, 0, move |shard| {
+                let sink = Sink::Scripted(Box::new(move |bytes| {
+                    far.lock().unwrap().extend_from_slice(bytes);
+                    Ok(bytes.len())
+                }));
+                let key = shard.join_sink(sink, &guest).expect("there is a seat");
+                drop(shard.remove(key.index));
+            });
+            let text = String::from_utf8(received.lock().unwrap().clone()).unwrap();
+            told += usize::from(text.contains("fanfare-gap"));
+        }
+        is_over.store(true, Ordering::Relaxed);
+        assert_eq!(told, 0, "of 300 are told of a gap that is none");
+    });
+}
