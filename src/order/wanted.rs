@@ -122,10 +122,7 @@ impl Topics {
             }
             for topic in self.gone.with_prefix(prefix) {
                 names_left = names_left.checked_sub(1)?;
-                // What two filters match is counted with the first.
-                let first = wanted.filters.iter().find(|filter| filter.matches(&topic.name));
-                let is_its = first.is_some_and(|first| std::ptr::eq(*first, *filter));
-                few.gone.extend(is_its.then_some(topic.forgotten));
+                few.gone.extend(filter.matches(&topic.name).then_some(topic.forgotten));
             }
         }
         for topic in wanted.named() {
@@ -142,6 +139,9 @@ impl Topics {
         }
         few.topics.sort_unstable();
         few.topics.dedup();
+        // What two filters match is counted once. No two topics have an event in common.
+        few.gone.sort_unstable_by_key(|forgotten| forgotten.to);
+        few.gone.dedup_by_key(|forgotten| forgotten.to);
         Some(few)
     }
 }
