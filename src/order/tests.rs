@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::event::Event;
+use crate::frame::Frame;
 use crate::resume::{Resume, Start};
 
 /// Where a client's stream begins, and what it is told first, however many steps it takes.
@@ -417,4 +418,59 @@ fn a_shard_that_looks_while_interest_is_found_anew_sees_it_all_the_time() {
             assert_eq!(topic.interest_of(0), Interest::Matched);
         }
     });
+}
+
+#[test]
+fn clients_of_filters_are_told_that_topics_may_be_missing_of_which_nothing_is_known() {
+    let options =
+        Options { history_events_max: 1, history_total_bytes_max: 2_000, ..Options::default() };
+    let order = Order::new(Box::new([]), &Options { shards: 1, ..options });
+    // The first ten are driven out of what is remembered, by topics that these filters do not match.
+    let names = (0..10).map(|n| format!("{n}/old"));
+    for name in names.chain((0..(32 << 10)).map(|n| format!("g/{n}"))) {
+        let draft = Draft::encode(&Event::new("x"), 100).unwrap();
+        let _ = order.publish(&Topic::new(&name).unwrap(), draft);
+    }
+    for walked_or_few in ["+/old", "5/#"] {
+        let wanted = [Subscription::new(walked_or_few).unwrap()];
+        let resume = Resume::After(order.id_of(1).to_string().into());
+        let gap = search(&order, &wanted, &resume).1.expect("some may be missing").0;
+        assert!(gap.to.sequence >= 10 && gap.missed.is_none(), "{walked_or_few}: {gap:?}");
+        // The same for one that has not been told when it gets there.
+        let place = Place { after: 1, latest_to: 0, forgiven_to: 1 };
+        let gap = order.replay(&wanted, place, 1_000).gap.expect("some may be missing").0;
+        assert!(gap.to.sequence >= 10 && gap.missed.is_none(), "{walked_or_few}: {gap:?}");
+    }
+}
+
+#[test]
+fn what_is_missing_is_told_before_the_first_part_that_comes_after_it() {
+    let options = Options { history_events_max: 2, shards: 1, ..Options::default() };
+    let order = Order::new(Box::new([]), &options);
+    // So many that nobody has few topics; `b` has forgotten the first event and the fourth.
+    let others = (0..20).map(|n| format!("z/{n}"));
+    for name in ["b", "a", "a", "b", "b", "b"].map(String::from).into_iter().chain(others) {
+        let draft = Draft::encode(&Event::new("x"), 100).unwrap();
+        assert!(order.publish(&Topic::new(&name).unwrap(), draft).is_ok());
+    }
+    let wanted = [Subscription::new("#").unwrap()];
+    let place = Place { after: 0, latest_to: 0, forgiven_to: 0 };
+    let part = order.replay(&wanted, place, 1);
+    assert_eq!(part.frames.iter().map(Frame::sequence).collect::<Vec<_>>(), [2]);
+    let (gap, id) = part.gap.expect("it is told before the second event");
+    assert_eq!((gap.to.sequence, gap.missed, id.sequence), (4, Some(2), 1));
+}
+
+#[test]
+fn what_has_become_too_old_is_not_replayed_although_nobody_has_looked_since() {
+    let options = Options { history_age_max: Duration::ZERO, shards: 1, ..Options::default() };
+    let order = Order::new(Box::new([]), &options);
+    for wanted in ["a", "#"] {
+        let draft = Draft::encode(&Event::new("x"), 100).unwrap();
+        assert!(order.publish(&Topic::new("a").unwrap(), draft).is_ok());
+        assert_eq!(order.counts().kept_events, 1);
+        std::thread::sleep(Duration::from_millis(1));
+        let wanted = [Subscription::new(wanted).unwrap()];
+        assert_eq!(replayed(&order, &wanted, &Resume::Start(Start::Latest)), (vec![], None));
+    }
 }

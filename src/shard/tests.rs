@@ -306,6 +306,7 @@ impl World {
         assert!(shard.audience_of.is_empty());
         assert_eq!((shard.lag_bytes, self.shared.order.backlog_bytes()), (0, 0));
         assert_eq!(self.shared.order.counts().topics, 0);
+        assert_eq!(self.shared.subscriptions.taken(), 0);
         assert_eq!(shard.link().counters.lagging_connections.value(), 0);
         assert_eq!(shard.link().counters.replaying_connections.value(), 0);
         assert_eq!(shard.link().counters.lag_bytes.value(), 0);
