@@ -43,6 +43,8 @@ pub(super) struct EventLog {
     /// How many entries are not needed any more, at most.
     useless: usize,
     is_compacting: bool,
+    /// Those that were needed when the compaction began: it may have passed them before.
+    useless_since: usize,
 }
 
 impl EventLog {
@@ -54,6 +56,7 @@ impl EventLog {
     /// Notes that an entry more is not needed any more.
     pub(super) fn release(&mut self) {
         self.useless += 1;
+        self.useless_since += usize::from(self.is_compacting);
     }
 
     /// Whether there are entries that are not needed any more.
@@ -88,8 +91,7 @@ impl EventLog {
                 None => {
                     std::mem::swap(&mut self.compacted, &mut self.rest);
                     self.is_compacting = false;
-                    // What was not needed any more when it was passed is not counted any more.
-                    self.useless = 0;
+                    self.useless = std::mem::take(&mut self.useless_since);
                     return self.shrink();
                 }
             }

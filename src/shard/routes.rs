@@ -35,7 +35,7 @@ pub(super) struct Routes {
     keys: HashMap<Subscription, u32>,
     filters: FilterTree<u32>,
     routes: Slab<Route>,
-    /// Another number whenever a subscription begins.
+    /// Another number whenever a filter begins.
     generation: u64,
     /// Where the search for routes that nobody needs goes on.
     looked_at: usize,
@@ -122,15 +122,16 @@ impl Routes {
         new: Vec<Subscription>,
         keys: &mut Vec<u32>,
     ) -> u64 {
+        let is_filter = |what: &Subscription| matches!(what, Subscription::Filter(_));
+        let any_filter = new.iter().any(is_filter);
         // A topic of a filter may have such events, and is known only when it has its next.
-        let own_ids =
-            new.iter().any(|what| matches!(what, Subscription::Filter(_))) && order.have_own_ids();
+        let own_ids = any_filter && order.have_own_ids();
         for what in &new {
             let key = self.subscriptions.insert(Subscribed {
                 what: what.clone(),
                 audiences: SmallVec::new(),
                 crowd: 0,
-                own_ids: own_ids && matches!(what, Subscription::Filter(_)),
+                own_ids: own_ids && is_filter(what),
                 route: NO_ROUTE,
             });
             self.keys.insert(what.clone(), key.index);
@@ -139,10 +140,14 @@ impl Routes {
             }
             keys.push(key.index);
         }
-        self.generation += u64::from(!new.is_empty());
+        self.generation += u64::from(any_filter);
         order.register(self.shard, &new, |what, state| {
             let route = match state.interest_of(self.shard) {
-                Interest::Key(route) => route,
+                Interest::Key(route) => {
+                    // A filter had it before.
+                    self.find_subscriptions(route);
+                    route
+                }
                 Interest::None | Interest::Matched => self.open_route(state),
             };
             let topics = &mut self.subscriptions[self.keys[what]];
