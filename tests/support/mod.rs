@@ -50,6 +50,7 @@ pub fn shards(shards: usize) -> Options {
         shards,
         lag_age_max: PATIENCE,
         lag_grace: PATIENCE,
+        lag_grace_percent: 100,
         stall_time_max: PATIENCE,
         ..Options::default()
     }
