@@ -299,7 +299,7 @@ impl Shard {
         Some(enveloped(self.audiences[audience].wire, block.as_bytes()))
     }
 
-    /// The id that a client comes back with who has all that it wants up to a number; `None` where
+    /// The id to come back with for a client that has all that it wants up to a number; `None` where
     /// that would be in the way of ids of the publisher's own, or of no use.
     pub(super) fn id_to_tell(&self, audience: u32, number: u64) -> Option<EventId> {
         let mut wanted = self.audiences[audience].wanted.iter();

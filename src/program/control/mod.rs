@@ -97,7 +97,7 @@ pub(crate) struct Arrivals {
     pub(crate) public: Entrance,
     /// The control listener, and what it asks of those who come.
     pub(crate) door: Option<(Door, Entrance)>,
-    /// Who takes those who want event streams after all.
+    /// The listener that takes connections which ask for an event stream after all.
     pub(crate) listener: Weak<Listener>,
     /// The most connections of each listener.
     pub(crate) connections_max: usize,

@@ -17,7 +17,7 @@ use super::super::units;
 /// There are two listeners. The public one (--listen) is for clients, which read
 /// GET /events?topic=NAME. The control listener (--control-listen) is for this machine's programs:
 /// POST /publish?topic=NAME publishes; GET / is a page to try it; GET /metrics is for Prometheus;
-/// GET /connections lists who is there, with lagging=1 who is slow; PUT /connections gives one other
+/// GET /connections lists streams, with lagging=1 the slow ones; PUT /connections gives one other
 /// topics, and DELETE ends streams; GET /topics counts them. It serves /events as well. Both answer
 /// GET /healthz with 200, or 503 when a part of the server has failed.
 ///
