@@ -83,7 +83,8 @@ impl Order {
         wanted.prepare();
         let mut locked = self.lock();
         if let Stage::Age = search.stage {
-            if !locked.topics.forget_old(self.now_ns(), AGE_LOOKS) {
+            let is_all = locked.topics.forget_old(self.now_ns(), AGE_LOOKS);
+            if !is_all && locked.topics.keep_events() {
                 return None;
             }
         }

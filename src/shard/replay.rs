@@ -107,14 +107,17 @@ impl Shard {
         let mut search = self.shared.order.begin_search(guest.resume.clone());
         let (at, first) = match self.search(audience, &mut search) {
             None => (At::Searching(Some(Box::new(search))), None),
-            Some((place, Some(gap))) => (At::Place(place), Some(self.tell_of_gap(audience, gap))),
-            Some((place, None)) => {
-                if let Some(number) = self.is_live_at(audience, place) {
-                    let first = self.first_block(audience, guest.heartbeat_form, number);
+            Some((place, gap)) => {
+                let gap = gap.map(|gap| self.tell_of_gap(audience, gap));
+                let may_be_live = gap.is_none() || !self.keeps_history();
+                let live_at = may_be_live.then(|| self.is_live_at(audience, place)).flatten();
+                if let Some(number) = live_at {
+                    let form = guest.heartbeat_form;
+                    let first = gap.or_else(|| self.first_block(audience, form, number));
                     self.join_ring(index, audience, number);
                     return self.begin(index, &welcome(guest, first.as_deref()));
                 }
-                (At::Place(place), None)
+                (At::Place(place), gap)
             }
         };
         self.audiences[audience].replaying += 1;
@@ -133,11 +136,16 @@ impl Shard {
         audience: u32,
         search: &mut Search,
     ) -> Option<(Place, Option<(Gap, EventId)>)> {
-        if !self.has_time_to_search() {
+        // Where nothing is kept it takes no time, and has to be found before anything is published.
+        if self.keeps_history() && !self.has_time_to_search() {
             return None;
         }
         let wanted = self.wanted_by(audience);
         self.timed(|order| order.search(&wanted, search))
+    }
+
+    fn keeps_history(&self) -> bool {
+        self.shared.options.history_events_max > 0
     }
 
     fn has_time_to_search(&self) -> bool {
@@ -166,7 +174,7 @@ impl Shard {
     /// then up to which number; all of that is in the log.
     fn is_live_at(&mut self, audience: u32, place: Place) -> Option<u64> {
         let number = self.take_all();
-        if self.shared.options.history_events_max == 0 {
+        if !self.keeps_history() {
             // What was published since the place was found is in the log, and nowhere else.
             return Some(place.told_to());
         }

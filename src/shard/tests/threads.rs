@@ -173,3 +173,19 @@ fn where_nothing_is_kept_who_asks_for_the_latest_is_told_of_no_gap() {
         assert_eq!(told, 0, "of 300 are told of a gap that is none");
     });
 }
+
+#[test]
+fn where_nothing_is_kept_a_client_that_comes_back_is_told_so_once_and_gets_everything_from_then_on()
+{
+    let mut world = World::new(Options { history_events_max: 0, ..nobody_is_cut() });
+    assert!(world.publish(0, "1") && world.publish(0, "2"));
+    let id: Box<str> = world.shared.order.id_of(1).to_string().into();
+    world.join_from(vec![0], Wire::Plain, 10, Resume::After(id));
+    assert!(world.publish(0, "3"));
+    while world.shard.turn().unwrap() == Next::Now {}
+    world.give_room(1, usize::MAX / 2);
+    while world.shard.turn().unwrap() == Next::Now {}
+    let text = String::from_utf8(world.clients[&1].far.lock().unwrap().received.clone()).unwrap();
+    assert_eq!(text.matches("fanfare-gap").count(), 1, "{text}");
+    assert!(text.ends_with("data: 3\n\n"), "{text}");
+}
