@@ -73,8 +73,9 @@ pub struct Options {
     pub lag_age_max: Duration,
     /// A connection that lags by too many bytes, and would be disconnected for that, is waited for
     /// while what it is being sent is not older than this, and it takes something at least every
-    /// tenth of this: so a publisher without pause does not cut clients that take `lag_bytes_max`
-    /// in this time, but is slowed down to them. Zero waits for nobody. Default: 1 s.
+    /// tenth of this, within the share of the time that `lag_grace_percent` allows: so a burst of a
+    /// publisher does not cut clients that take `lag_bytes_max` in this time. Zero waits for no
+    /// connection. Default: 1 s.
     pub lag_grace: Duration,
     /// The share of the time for which such connections are waited for, in percent, 0 to 100: beyond
     /// that they are disconnected, so that clients which read slowly, be it on purpose, do not slow

@@ -1,5 +1,5 @@
-//! A walk along the log, in steps: the walking thread holds the hub's lock, so a step is short, and goes
-//! on later from where it came to. Its length is counted in looks, of which an entry takes one, and
+//! A walk along the log, in steps: the walking thread holds the hub's lock, so a step is short, and
+//! the walk goes on later from where it came to. Its length is counted in looks, of which an entry takes one, and
 //! several when its topic is held against many filters or has many levels: some 50 ns each.
 
 use super::log::Entry;

@@ -2,7 +2,7 @@
 //!
 //! A client that names its topics, or whose filters may match few names, has *few* topics: they are
 //! found by name. The topics of any other client are found along the log, in the order of their
-//! events; so nobody has to know how many they are.
+//! events, however many they are.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashSet;

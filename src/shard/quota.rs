@@ -1,5 +1,5 @@
-//! The bound on subscriptions, over all shards: in all, and per address. A connection is cheap, but
-//! one that asks for 64 topics takes as much memory as a hundred that ask for one.
+//! The bound on subscriptions, over all shards: in all, and per address. A connection takes little
+//! memory; each topic that it alone asks for takes several times as much.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -7,8 +7,8 @@
 //! ```
 //!
 //! A topic's route is found with its first event and kept: the subscription to the topic itself,
-//! and the filters that match it. When subscriptions have begun since, it is found anew with the
-//! next event. So an event costs no matching as a rule, and a subscription costs the same however
+//! and the filters that match it. When a filter has begun since, it is found anew with the next
+//! event. So an event costs no matching as a rule, and a subscription costs the same however
 //! many topics there are.
 
 use std::collections::HashMap;

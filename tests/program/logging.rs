@@ -1,5 +1,5 @@
-//! What the program says on standard error and standard output, and that it waits for nobody who is
-//! to read it.
+//! What the program says on standard error and standard output, and that it never waits for a
+//! reader of either.
 
 use std::io::{BufRead, BufReader, PipeReader, PipeWriter, Read, Write};
 use std::net::{TcpListener, TcpStream};
