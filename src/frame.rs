@@ -99,10 +99,11 @@ impl Draft {
     }
 
     /// Has its key mean something among the events of its topic alone.
-    pub(crate) fn for_topic(mut self, topic: &Topic) -> Draft {
-        // No topic holds a NUL.
-        self.0.key = self.0.key.map(|key| format!("{topic}\0{key}").into());
-        self
+    pub(crate) fn scope_key(&mut self, topic: &Topic) {
+        if let Some(key) = &mut self.0.key {
+            // No topic holds a NUL.
+            *key = format!("{topic}\0{key}").into();
+        }
     }
 
     /// The bytes that an event of its kind takes of a topic's room.

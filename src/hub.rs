@@ -168,7 +168,14 @@ impl Hub {
         topic: &Topic,
         event: impl Into<Event<'a>>,
     ) -> Result<EventId, PublishError<'a>> {
-        let event = event.into();
+        self.publish_now(topic, event.into())
+    }
+
+    fn publish_now<'a>(
+        &self,
+        topic: &Topic,
+        event: Event<'a>,
+    ) -> Result<EventId, PublishError<'a>> {
         match self.try_publish(topic, self.encode(topic, &event)?) {
             Ok(id) => Ok(id),
             Err(Refused::Full(..)) => Err(PublishError::Full(Box::new(event))),
@@ -257,13 +264,13 @@ impl Hub {
         }
     }
 
+    #[inline(always)]
     fn encode<'a>(&self, topic: &Topic, event: &Event<'_>) -> Result<Draft, PublishError<'a>> {
         let Options { event_bytes_max, gap_event, .. } = &self.owner.shared.options;
-        event
-            .check_name(gap_event)
-            .and_then(|()| Draft::encode(event, *event_bytes_max))
-            .map(|draft| draft.for_topic(topic))
-            .map_err(PublishError::Invalid)
+        event.check_name(gap_event).map_err(PublishError::Invalid)?;
+        let mut draft = Draft::encode(event, *event_bytes_max).map_err(PublishError::Invalid)?;
+        draft.scope_key(topic);
+        Ok(draft)
     }
 
     fn try_publish(&self, topic: &Topic, draft: Draft) -> Result<EventId, Refused> {

@@ -18,12 +18,12 @@ const CAPACITY_MIN: usize = 64;
 pub(super) struct Names {
     /// Names are a client's choice, so the hash is keyed.
     keys: RandomState,
-    tables: Box<[HashTable<u32>]>,
+    tables: Box<[HashTable<u32>; TABLES]>,
 }
 
 impl Default for Names {
     fn default() -> Names {
-        let tables = std::iter::repeat_with(HashTable::new).take(TABLES).collect();
+        let tables = Box::new([const { HashTable::new() }; TABLES]);
         Names { keys: RandomState::new(), tables }
     }
 }

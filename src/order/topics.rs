@@ -122,6 +122,7 @@ impl Topics {
         self.retention.events_max > 0
     }
 
+    #[inline]
     pub(super) fn find(&self, topic: &Topic) -> Option<u32> {
         self.by_name.find(topic, |index| &self.entry(index).state.name)
     }
