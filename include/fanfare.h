@@ -145,11 +145,11 @@ typedef struct {
    * A topic is full when so many bytes of it wait to be sent, at least 1. Default:
    * 40 KiB.
    */
-  uint64_t topic_room_bytes;
+  uint64_t topic_backlog_bytes_max;
   /**
    * The hub is full when so many bytes wait to be sent, at least 1. Default: 64 MiB.
    */
-  uint64_t hub_room_bytes;
+  uint64_t backlog_bytes_max;
   /**
    * The most bytes that a connection may lag before it is disconnected, or what the policy does
    * that its query names. Default: 1 MiB.

@@ -10,7 +10,9 @@ use futures_lite::future;
 
 use crate::filter::Subscription;
 use crate::hub::Hub;
-use crate::lifecycle::{AskError, ConnectionFilter, ConnectionId, ConnectionInfo, TopicCount, Who};
+use crate::lifecycle::{
+    AdminError, ConnectionFilter, ConnectionId, ConnectionInfo, ConnectionSelector, TopicCount,
+};
 use crate::notices::Notices;
 use crate::shard::{Answer, Asked, Command, Question};
 use crate::topic::Topic;
@@ -61,7 +63,10 @@ impl Hub {
     /// # Errors
     ///
     /// When a shard is too busy, or does not answer in time.
-    pub fn connections(&self, filter: &ConnectionFilter) -> Result<Vec<ConnectionInfo>, AskError> {
+    pub fn connections(
+        &self,
+        filter: &ConnectionFilter,
+    ) -> Result<Vec<ConnectionInfo>, AdminError> {
         future::block_on(self.connections_async(filter))
     }
 
@@ -73,7 +78,7 @@ impl Hub {
     pub async fn connections_async(
         &self,
         filter: &ConnectionFilter,
-    ) -> Result<Vec<ConnectionInfo>, AskError> {
+    ) -> Result<Vec<ConnectionInfo>, AdminError> {
         let mut all = Vec::new();
         for answer in self.ask(None, Question::Connections(filter.clone())).await? {
             if let Answer::Connections(some) = answer {
@@ -93,7 +98,7 @@ impl Hub {
     /// # Errors
     ///
     /// When a shard is too busy, or does not answer in time.
-    pub fn subscribers(&self, topic: &Topic) -> Result<u64, AskError> {
+    pub fn subscribers(&self, topic: &Topic) -> Result<u64, AdminError> {
         future::block_on(self.subscribers_async(topic))
     }
 
@@ -102,7 +107,7 @@ impl Hub {
     /// # Errors
     ///
     /// When a shard is too busy, or does not answer in time.
-    pub async fn subscribers_async(&self, topic: &Topic) -> Result<u64, AskError> {
+    pub async fn subscribers_async(&self, topic: &Topic) -> Result<u64, AdminError> {
         self.ask_for_count(None, Question::Subscribers(topic.clone())).await
     }
 
@@ -113,7 +118,7 @@ impl Hub {
     /// # Errors
     ///
     /// When a shard is too busy, or does not answer in time.
-    pub fn topic_counts(&self, limit: usize) -> Result<Vec<TopicCount>, AskError> {
+    pub fn topic_counts(&self, limit: usize) -> Result<Vec<TopicCount>, AdminError> {
         future::block_on(self.topic_counts_async(limit))
     }
 
@@ -122,7 +127,7 @@ impl Hub {
     /// # Errors
     ///
     /// When a shard is too busy, or does not answer in time.
-    pub async fn topic_counts_async(&self, limit: usize) -> Result<Vec<TopicCount>, AskError> {
+    pub async fn topic_counts_async(&self, limit: usize) -> Result<Vec<TopicCount>, AdminError> {
         let mut sums: HashMap<Subscription, u64> = HashMap::new();
         for answer in self.ask(None, Question::Topics).await? {
             let Answer::Topics(counts) = answer else { continue };
@@ -145,7 +150,7 @@ impl Hub {
     /// Ends connections, and returns how many: those that are here when it is called, and not who
     /// has come back meanwhile. Each is told to come back after a time of its own, from `retry` to
     /// twice that, at most 1 day; zero tells nothing. Then its stream ends, properly between two
-    /// events; within one if it lags so. Their reason is [`Reason::Kicked`](crate::Reason::Kicked).
+    /// events; within one if it lags so. Their reason is [`DisconnectReason::Kicked`](crate::DisconnectReason::Kicked).
     ///
     /// An `EventSource` comes back by itself after its reconnection time, so this alone keeps nobody
     /// out. Blocks as [`Hub::connections`].
@@ -160,12 +165,12 @@ impl Hub {
     /// # use std::time::Duration;
     /// # use fanfare::{Hub, Options, Topic, Who};
     /// # let hub = Hub::start(Options::default())?;
-    /// let who = Who::Topic(Topic::new("rooms/42")?.into());
+    /// let who = ConnectionSelector::Topic(Topic::new("rooms/42")?.into());
     /// let ended = hub.disconnect(&who, Duration::from_secs(30))?;
     /// println!("room 42 is closed; {ended} were there");
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn disconnect(&self, who: &Who, retry: Duration) -> Result<u64, AskError> {
+    pub fn disconnect(&self, who: &ConnectionSelector, retry: Duration) -> Result<u64, AdminError> {
         future::block_on(self.disconnect_async(who, retry))
     }
 
@@ -175,10 +180,16 @@ impl Hub {
     /// # Errors
     ///
     /// When a shard is too busy, or does not answer in time. Some may have been ended.
-    pub async fn disconnect_async(&self, who: &Who, retry: Duration) -> Result<u64, AskError> {
+    pub async fn disconnect_async(
+        &self,
+        who: &ConnectionSelector,
+        retry: Duration,
+    ) -> Result<u64, AdminError> {
         let shard = match who {
-            Who::One(id) => Some(id.shard()),
-            Who::Topic(_) | Who::Tag(_) | Who::All => None,
+            ConnectionSelector::One(id) => Some(id.shard()),
+            ConnectionSelector::Topic(_) | ConnectionSelector::Tag(_) | ConnectionSelector::All => {
+                None
+            }
         };
         let question = Question::Disconnect { who: who.clone(), retry: retry.min(RETRY_MAX) };
         self.ask_for_count(shard, question).await
@@ -223,7 +234,7 @@ impl Hub {
         &self,
         id: ConnectionId,
         wanted: &[Subscription],
-    ) -> Result<bool, AskError> {
+    ) -> Result<bool, AdminError> {
         future::block_on(self.set_subscriptions_async(id, wanted))
     }
 
@@ -237,11 +248,11 @@ impl Hub {
         &self,
         id: ConnectionId,
         wanted: &[Subscription],
-    ) -> Result<bool, AskError> {
+    ) -> Result<bool, AdminError> {
         match wanted.len() {
-            0 => return Err(AskError::NoSubscription),
-            1..=AskError::SUBSCRIPTIONS_MAX => {}
-            _ => return Err(AskError::TooManySubscriptions),
+            0 => return Err(AdminError::NoSubscription),
+            1..=AdminError::SUBSCRIPTIONS_MAX => {}
+            _ => return Err(AdminError::TooManySubscriptions),
         }
         let question = Question::Subscribe { id, wanted: wanted.into() };
         Ok(self.ask_for_count(Some(id.shard()), question).await? > 0)
@@ -251,7 +262,7 @@ impl Hub {
         &self,
         shard: Option<usize>,
         question: Question,
-    ) -> Result<u64, AskError> {
+    ) -> Result<u64, AdminError> {
         let counts = self.ask(shard, question).await?.into_iter().map(|answer| match answer {
             Answer::Count(count) => count,
             Answer::Busy | Answer::TooEarly | Answer::Connections(_) | Answer::Topics(_) => 0,
@@ -260,7 +271,11 @@ impl Hub {
     }
 
     /// Asks one shard, or all. Those that have ended have no connections, and nothing to say.
-    async fn ask(&self, shard: Option<usize>, question: Question) -> Result<Vec<Answer>, AskError> {
+    async fn ask(
+        &self,
+        shard: Option<usize>,
+        question: Question,
+    ) -> Result<Vec<Answer>, AdminError> {
         let links = &self.shared().links;
         let asked = match shard {
             Some(nth) => links.get(nth..=nth).unwrap_or_default(),
@@ -271,7 +286,7 @@ impl Hub {
             let asked = Asked { question: question.clone(), answer: answer.clone() };
             let taken = link.command(Command::Ask(Box::new(asked)));
             if taken.is_err() && link.is_alive() {
-                return Err(AskError::Busy);
+                return Err(AdminError::Busy);
             }
         }
         // From here on there is a sender for each answer that is yet to come.
@@ -280,16 +295,16 @@ impl Hub {
             let mut all = Vec::with_capacity(asked.len());
             while let Ok(answer) = answers.recv().await {
                 match answer {
-                    Answer::Busy => return Err(AskError::Busy),
-                    Answer::TooEarly => return Err(AskError::CatchingUp),
+                    Answer::Busy => return Err(AdminError::Busy),
+                    Answer::TooEarly => return Err(AdminError::CatchingUp),
                     answer => all.push(answer),
                 }
             }
             Ok(all)
         };
         let too_late = async {
-            Timer::after(AskError::TIME_MAX).await;
-            Err(AskError::TooLate)
+            Timer::after(AdminError::TIME_MAX).await;
+            Err(AdminError::TooLate)
         };
         future::or(all, too_late).await
     }

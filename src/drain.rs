@@ -6,7 +6,7 @@ use crate::options::OptionsError;
 
 /// How a hub is drained, see [`Hub::drain`](crate::Hub::drain).
 ///
-/// With the defaults everything has ended after 6 s: the window, the patience, and the two seconds
+/// With the defaults everything has ended after 6 s: the window, the grace, and the two seconds
 /// of a close. Docker kills a container 10 s after it was told to stop.
 ///
 /// # Examples
@@ -28,7 +28,7 @@ pub struct DrainOptions {
     pub window: Duration,
     /// How much longer after the window one that lags may take what there is for it, at most 1
     /// hour; then the hub is closed, which gives it two seconds more, and it is cut. Default: 1 s.
-    pub patience: Duration,
+    pub grace: Duration,
     /// Each client is told to come back after a time drawn from this to twice this, at most 1 day,
     /// so that they do not come back in the same moment. Zero tells nothing. Default: 2 s.
     pub retry: Duration,
@@ -36,8 +36,8 @@ pub struct DrainOptions {
 
 impl Default for DrainOptions {
     fn default() -> DrainOptions {
-        let [window, patience, retry] = [3, 1, 2].map(Duration::from_secs);
-        DrainOptions { window, patience, retry }
+        let [window, grace, retry] = [3, 1, 2].map(Duration::from_secs);
+        DrainOptions { window, grace, retry }
     }
 }
 
@@ -68,8 +68,8 @@ impl DrainOptions {
             _ if self.window > HOUR => {
                 Err(OptionsError { option: "window", bounds: "at most 1 hour" })
             }
-            _ if self.patience > HOUR => {
-                Err(OptionsError { option: "patience", bounds: "at most 1 hour" })
+            _ if self.grace > HOUR => {
+                Err(OptionsError { option: "grace", bounds: "at most 1 hour" })
             }
             _ if self.retry > DAY => Err(OptionsError { option: "retry", bounds: "at most 1 day" }),
             _ => Ok(()),
@@ -80,7 +80,7 @@ impl DrainOptions {
     pub(crate) fn bounded(self) -> DrainOptions {
         DrainOptions {
             window: self.window.min(HOUR),
-            patience: self.patience.min(HOUR),
+            grace: self.grace.min(HOUR),
             retry: self.retry.min(DAY),
         }
     }

@@ -215,6 +215,16 @@ impl<'a> From<&'a str> for Event<'a> {
     }
 }
 
+/// Borrows the texts of an event that stays the caller's, to be published again if need be.
+impl<'a> From<&'a Event<'_>> for Event<'a> {
+    fn from(event: &'a Event<'_>) -> Event<'a> {
+        let Event { data, name, id, retry, key, comment } = event;
+        let [data, name, id, key, comment] =
+            [data, name, id, key, comment].map(|text| text.as_deref().map(Cow::Borrowed));
+        Event { data, name, id, retry: *retry, key, comment }
+    }
+}
+
 impl From<String> for Event<'_> {
     fn from(data: String) -> Self {
         Event::new(data)

@@ -17,7 +17,7 @@ use crate::frame::Draft;
 use crate::id::EventId;
 use crate::inbox::Inbox;
 use crate::listener::{ListenError, ListenOptions, Listener};
-use crate::metrics::{Metrics, Reason};
+use crate::metrics::{DisconnectReason, Metrics};
 use crate::notices::NoticeQueue;
 use crate::options::{Options, OptionsError};
 use crate::order::{Order, Refused};
@@ -67,12 +67,32 @@ pub enum StartError {
 }
 
 /// Why an event was not published. Nothing of it was published anywhere.
-#[derive(Debug)]
+///
+/// # Examples
+///
+/// An event that may have to be published again is given by reference, which copies nothing:
+///
+/// ```
+/// use fanfare::{Event, Hub, Options, PublishError, Topic};
+///
+/// let hub = Hub::start(Options::default())?;
+/// let (topic, event) = (Topic::new("news")?, Event::new("hello").name("greeting"));
+/// let mut attempts_left = 3;
+/// while let Err(error) = hub.publish(&topic, &event) {
+///     attempts_left -= 1;
+///     if error != PublishError::Full || attempts_left == 0 {
+///         return Err(error.into());
+///     }
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum PublishError<'a> {
-    /// Too much is waiting to be sent, to this topic or in all. The event is handed back: try
+pub enum PublishError {
+    /// The backlog is full: too many bytes wait to be sent, of this topic or in all
+    /// ([`Options::topic_backlog_bytes_max`], [`Options::backlog_bytes_max`]). Publish the event
     /// again later, or use [`Hub::publish_wait`] or [`Hub::publish_async`].
-    Full(Box<Event<'a>>),
+    Full,
     /// No client would get the event as it was given.
     Invalid(EventError),
     /// The hub is closed.
@@ -167,28 +187,24 @@ impl Hub {
         &self,
         topic: &Topic,
         event: impl Into<Event<'a>>,
-    ) -> Result<EventId, PublishError<'a>> {
-        self.publish_now(topic, event.into())
+    ) -> Result<EventId, PublishError> {
+        self.publish_now(topic, &event.into())
     }
 
-    fn publish_now<'a>(
-        &self,
-        topic: &Topic,
-        event: Event<'a>,
-    ) -> Result<EventId, PublishError<'a>> {
-        match self.try_publish(topic, self.encode(topic, &event)?) {
+    fn publish_now(&self, topic: &Topic, event: &Event<'_>) -> Result<EventId, PublishError> {
+        match self.try_publish(topic, self.encode(topic, event)?) {
             Ok(id) => Ok(id),
-            Err(Refused::Full(..)) => Err(PublishError::Full(Box::new(event))),
+            Err(Refused::Full(..)) => Err(PublishError::Full),
             Err(Refused::Closed) => Err(PublishError::Closed),
         }
     }
 
-    /// Publishes an event, waiting for room for at most `timeout`. Blocks the calling thread, so
+    /// Publishes an event, waiting for at most `timeout` while the backlog is full. Blocks the calling thread, so
     /// it must not be one that drives a shard ([`Driver::drive`]): use [`Hub::publish_async`] there.
     ///
     /// # Errors
     ///
-    /// As [`Hub::publish`]; [`PublishError::Full`] when there was no room in this time.
+    /// As [`Hub::publish`]; [`PublishError::Full`] when it was full for all of this time.
     ///
     /// # Examples
     ///
@@ -204,9 +220,8 @@ impl Hub {
         topic: &Topic,
         event: impl Into<Event<'a>>,
         timeout: Duration,
-    ) -> Result<EventId, PublishError<'a>> {
-        let event = event.into();
-        let mut draft = self.encode(topic, &event)?;
+    ) -> Result<EventId, PublishError> {
+        let mut draft = self.encode(topic, &event.into())?;
         // A timeout beyond what the clock can express is for ever.
         let deadline = Instant::now().checked_add(timeout);
         loop {
@@ -223,14 +238,14 @@ impl Hub {
                         }
                     };
                     if !in_time {
-                        return Err(PublishError::Full(Box::new(event)));
+                        return Err(PublishError::Full);
                     }
                 }
             }
         }
     }
 
-    /// Publishes an event, waiting for room as long as it takes, under any executor. Dropping the
+    /// Publishes an event, waiting while the backlog is full, however long that is, under any executor. Dropping the
     /// future before it is ready publishes nothing.
     ///
     /// # Errors
@@ -250,7 +265,7 @@ impl Hub {
         &self,
         topic: &Topic,
         event: impl Into<Event<'a>>,
-    ) -> Result<EventId, PublishError<'a>> {
+    ) -> Result<EventId, PublishError> {
         let mut draft = self.encode(topic, &event.into())?;
         loop {
             match self.try_publish(topic, draft) {
@@ -265,7 +280,7 @@ impl Hub {
     }
 
     #[inline(always)]
-    fn encode<'a>(&self, topic: &Topic, event: &Event<'_>) -> Result<Draft, PublishError<'a>> {
+    fn encode(&self, topic: &Topic, event: &Event<'_>) -> Result<Draft, PublishError> {
         let Options { event_bytes_max, gap_event, .. } = &self.owner.shared.options;
         event.check_name(gap_event).map_err(PublishError::Invalid)?;
         let mut draft = Draft::encode(event, *event_bytes_max).map_err(PublishError::Invalid)?;
@@ -318,7 +333,7 @@ impl Hub {
     /// everything, and told a time of its own after which to come back. What is published
     /// meanwhile goes to those who are left. Then the hub is closed, as by [`Hub::close`].
     ///
-    /// Takes at most the window and the patience of the options, and the two seconds of a close.
+    /// Takes at most the window and the grace of the options, and the two seconds of a close.
     /// The options of the first call count; who drains twice waits for its own deadline at most.
     /// It must not be called on a thread that drives a shard: there use [`Hub::drain_async`].
     ///
@@ -382,14 +397,14 @@ impl Hub {
     fn begin_to_drain(&self, options: DrainOptions) -> (Instant, Metrics) {
         let shared = &self.owner.shared;
         let before = self.metrics();
-        let DrainOptions { window, patience, retry } = options.bounded();
+        let DrainOptions { window, grace, retry } = options.bounded();
         // At most an hour, which the clock can express.
         let window_ns = window.as_nanos() as u64;
         let _ = shared.drain.set(Drain { from_ns: shared.order.now_ns(), window_ns, retry });
         for link in &shared.links {
             link.inbox.ring();
         }
-        (Instant::now() + window + patience, before)
+        (Instant::now() + window + grace, before)
     }
 
     fn has_connections(&self) -> bool {
@@ -400,7 +415,8 @@ impl Hub {
     fn end_drain(&self, before: &Metrics) -> Drained {
         let left = self.metrics().connections;
         self.close();
-        let reason = Reason::ALL.iter().position(|&reason| reason == Reason::Drained);
+        let reason =
+            DisconnectReason::ALL.iter().position(|&reason| reason == DisconnectReason::Drained);
         let nth = reason.expect("it is one of all");
         let told = self.metrics().disconnects[nth] - before.disconnects[nth];
         Drained { told, cut: left }
@@ -475,14 +491,24 @@ impl fmt::Display for StartError {
 
 impl std::error::Error for StartError {}
 
-impl fmt::Display for PublishError<'_> {
+impl fmt::Display for PublishError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            PublishError::Full(_) => f.write_str("too much waits to be sent; try again later"),
+            PublishError::Full => {
+                f.write_str("the backlog is full: too much waits to be sent; publish again later")
+            }
             PublishError::Invalid(error) => error.fmt(f),
             PublishError::Closed => f.write_str("the hub is closed"),
         }
     }
 }
 
-impl std::error::Error for PublishError<'_> {}
+impl std::error::Error for PublishError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            // The text is the inner error's own: its cause is what that has for one.
+            PublishError::Invalid(error) => error.source(),
+            PublishError::Full | PublishError::Closed => None,
+        }
+    }
+}

@@ -36,8 +36,7 @@
 //!     let topic = Topic::new("time")?;
 //!     loop {
 //!         let seconds = SystemTime::UNIX_EPOCH.elapsed()?.as_secs().to_string();
-//!         hub.publish_wait(&topic, Event::new(seconds).name("tick"), Duration::MAX)
-//!             .map_err(|error| error.to_string())?;
+//!         hub.publish_wait(&topic, Event::new(seconds).name("tick"), Duration::MAX)?;
 //!         std::thread::sleep(Duration::from_secs(1));
 //!     }
 //! }
@@ -87,15 +86,15 @@ pub use crate::http::query::{Query, QueryError};
 pub use crate::hub::{Hub, PublishError, StartError};
 pub use crate::id::EventId;
 pub use crate::lifecycle::{
-    AskError, ConnectionFilter, ConnectionId, ConnectionInfo, ConnectionState, Subscriptions,
-    TopicCount, Who,
+    AdminError, ConnectionFilter, ConnectionId, ConnectionInfo, ConnectionSelector,
+    ConnectionState, Subscriptions, TopicCount,
 };
 pub use crate::listener::{ListenError, ListenOptions, Listener, Overload};
-pub use crate::metrics::{Histogram, Metrics, Reason};
+pub use crate::metrics::{DisconnectReason, Histogram, Metrics};
 pub use crate::notices::{Notice, NoticeKind, Notices};
 pub use crate::options::{Options, OptionsError};
 pub use crate::policy::{Policy, PolicyError};
-pub use crate::resume::Start;
+pub use crate::resume::StartAt;
 pub use crate::shard::Visitor;
 pub use crate::topic::{Topic, TopicError};
 

@@ -190,18 +190,18 @@ impl Default for ConnectionFilter {
 pub struct TopicCount {
     /// The topic, or the filter.
     pub topic: Subscription,
-    /// Who asked for it so: who gets a topic by a filter counts for the filter.
+    /// Connections that asked for it so: one that gets a topic by a filter counts for the filter.
     pub subscribers: u64,
 }
 
-/// Who is disconnected, see [`Hub::disconnect`](crate::Hub::disconnect).
+/// Which connections are disconnected, see [`Hub::disconnect`](crate::Hub::disconnect).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Who {
+pub enum ConnectionSelector {
     /// The connection of this id, if it has not ended yet.
     One(ConnectionId),
-    /// All that have this subscription: not those who get a topic by a filter, unless it is that
-    /// filter which is given.
+    /// All that have this subscription. A connection that gets a topic by a filter is meant by that
+    /// filter, and not by the topic.
     Topic(Subscription),
     /// All with this tag.
     Tag(Arc<str>),
@@ -212,43 +212,45 @@ pub enum Who {
 /// Why a hub could not say or do something about its connections, or not about all of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum AskError {
+pub enum AdminError {
     /// A shard has too many commands or questions waiting; try again.
     Busy,
-    /// A shard did not answer within [`AskError::TIME_MAX`]: its thread has no processor, or nobody
+    /// A shard did not answer within [`AdminError::TIME_MAX`]: its thread has no processor, or nobody
     /// drives it.
     TooLate,
     /// There is no topic: to have a connection get nothing any more, disconnect it.
     NoSubscription,
-    /// There are more than [`AskError::SUBSCRIPTIONS_MAX`] topics and filters.
+    /// There are more than [`AdminError::SUBSCRIPTIONS_MAX`] topics and filters.
     TooManySubscriptions,
     /// The connection is still being sent what it has missed, or what waited for it when its topics
     /// were changed the last time; try again when it has taken some of that.
     CatchingUp,
 }
 
-impl AskError {
+impl AdminError {
     /// How long shards are waited for.
     pub const TIME_MAX: Duration = Duration::from_secs(10);
     /// The most topics and filters that a connection is given at once.
     pub const SUBSCRIPTIONS_MAX: usize = 65_536;
 }
 
-impl fmt::Display for AskError {
+impl fmt::Display for AdminError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            AskError::Busy => "a shard has too much to do; try again",
-            AskError::TooLate => "a shard did not answer in time; see that it runs",
-            AskError::NoSubscription => "there is no topic; give one, or disconnect the connection",
-            AskError::TooManySubscriptions => "there are more than 65536 topics; give fewer",
-            AskError::CatchingUp => {
+            AdminError::Busy => "a shard has too much to do; try again",
+            AdminError::TooLate => "a shard did not answer in time; see that it runs",
+            AdminError::NoSubscription => {
+                "there is no topic; give one, or disconnect the connection"
+            }
+            AdminError::TooManySubscriptions => "there are more than 65536 topics; give fewer",
+            AdminError::CatchingUp => {
                 "the connection has yet to be sent what it has missed; try again"
             }
         })
     }
 }
 
-impl std::error::Error for AskError {}
+impl std::error::Error for AdminError {}
 
 #[cfg(test)]
 mod tests {

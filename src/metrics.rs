@@ -11,17 +11,17 @@ use crate::gap::GapReason;
 /// # Examples
 ///
 /// ```
-/// use fanfare::{Hub, Options, Reason};
+/// use fanfare::{Hub, Options, DisconnectReason};
 ///
 /// let hub = Hub::start(Options::default())?;
-/// for (reason, count) in Reason::ALL.into_iter().zip(hub.metrics().disconnects) {
+/// for (reason, count) in DisconnectReason::ALL.into_iter().zip(hub.metrics().disconnects) {
 ///     println!("{}: {count}", reason.as_str());
 /// }
 /// # Ok::<(), fanfare::StartError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Reason {
+pub enum DisconnectReason {
     /// The client closed it, or its half of it.
     ClientClosed,
     /// The system reported an error of another kind than the next ones, or the engine itself has
@@ -46,47 +46,47 @@ pub enum Reason {
     Stalled,
     /// The host ended it ([`Hub::disconnect`](crate::Hub::disconnect)).
     Kicked,
-    /// It was older than [`Options::max_age`](crate::Options), and its client was told when to come
+    /// It was older than [`Options::connection_age_max`](crate::Options), and its client was told when to come
     /// back.
     Aged,
 }
 
-impl Reason {
+impl DisconnectReason {
     /// Every reason, in the order of [`Metrics::disconnects`].
-    pub const ALL: [Reason; 11] = [
-        Reason::ClientClosed,
-        Reason::Error,
-        Reason::Lagging,
-        Reason::Garbage,
-        Reason::Closed,
-        Reason::Drained,
-        Reason::TimedOut,
-        Reason::Reset,
-        Reason::Stalled,
-        Reason::Kicked,
-        Reason::Aged,
+    pub const ALL: [DisconnectReason; 11] = [
+        DisconnectReason::ClientClosed,
+        DisconnectReason::Error,
+        DisconnectReason::Lagging,
+        DisconnectReason::Garbage,
+        DisconnectReason::Closed,
+        DisconnectReason::Drained,
+        DisconnectReason::TimedOut,
+        DisconnectReason::Reset,
+        DisconnectReason::Stalled,
+        DisconnectReason::Kicked,
+        DisconnectReason::Aged,
     ];
 
     /// A short name for logs and metrics.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
-            Reason::ClientClosed => "client_closed",
-            Reason::Error => "error",
-            Reason::Lagging => "lagging",
-            Reason::Garbage => "garbage",
-            Reason::Closed => "closed",
-            Reason::Drained => "drained",
-            Reason::TimedOut => "timed_out",
-            Reason::Reset => "reset",
-            Reason::Stalled => "stalled",
-            Reason::Kicked => "kicked",
-            Reason::Aged => "aged",
+            DisconnectReason::ClientClosed => "client_closed",
+            DisconnectReason::Error => "error",
+            DisconnectReason::Lagging => "lagging",
+            DisconnectReason::Garbage => "garbage",
+            DisconnectReason::Closed => "closed",
+            DisconnectReason::Drained => "drained",
+            DisconnectReason::TimedOut => "timed_out",
+            DisconnectReason::Reset => "reset",
+            DisconnectReason::Stalled => "stalled",
+            DisconnectReason::Kicked => "kicked",
+            DisconnectReason::Aged => "aged",
         }
     }
 
     /// What an error of a connected socket means.
-    pub(crate) fn of(error: &io::Error) -> Reason {
+    pub(crate) fn of(error: &io::Error) -> DisconnectReason {
         match error.kind() {
             // What a router or a firewall says does not end a connection, as it may pass; but when
             // the time is over, it stands for the time-out.
@@ -94,11 +94,11 @@ impl Reason {
             | ErrorKind::HostUnreachable
             | ErrorKind::NetworkUnreachable
             | ErrorKind::ConnectionRefused
-            | ErrorKind::PermissionDenied => Reason::TimedOut,
-            ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted => Reason::Reset,
+            | ErrorKind::PermissionDenied => DisconnectReason::TimedOut,
+            ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted => DisconnectReason::Reset,
             // The client closed its half, and the reset that came since tells that it is gone.
-            ErrorKind::BrokenPipe => Reason::ClientClosed,
-            _ => Reason::Error,
+            ErrorKind::BrokenPipe => DisconnectReason::ClientClosed,
+            _ => DisconnectReason::Error,
         }
     }
 }
@@ -144,8 +144,8 @@ pub struct Metrics {
     pub subscriptions: u64,
     /// Events that were published.
     pub published_events: u64,
-    /// Times that an event found no room. It then waited, or was refused; one that waits counts
-    /// again each time that it finds none.
+    /// Times that an event found the backlog full. It then waited, or was refused; one that waits
+    /// counts again each time that it finds it full.
     pub full_events: u64,
     /// Events times connections that took them.
     pub delivered_events: u64,
@@ -170,7 +170,7 @@ pub struct Metrics {
     pub batches: u64,
     /// Times that a batch waited for connections that lag too far but get on.
     pub held_batches: u64,
-    /// Bytes that wait to be sent, see [`Options::topic_room_bytes`](crate::Options).
+    /// Bytes that wait to be sent, see [`Options::topic_backlog_bytes_max`](crate::Options).
     pub backlog_bytes: u64,
     /// Bytes that are kept for connections that lag.
     pub lag_bytes: u64,
@@ -185,8 +185,8 @@ pub struct Metrics {
     /// Notices of connections that were lost because their queue was full, see
     /// [`Hub::notices`](crate::Hub::notices).
     pub lost_notices: u64,
-    /// Ended event streams by reason, in the order of [`Reason::ALL`].
-    pub disconnects: [u64; Reason::ALL.len()],
+    /// Ended event streams by reason, in the order of [`DisconnectReason::ALL`].
+    pub disconnects: [u64; DisconnectReason::ALL.len()],
     /// How long events took from being published to a socket's taking them. All events of a batch
     /// are counted with the age of its oldest, when the slice that the socket is in is done.
     pub latency: Histogram,
@@ -256,7 +256,7 @@ macro_rules! counters {
         #[derive(Default)]
         pub(crate) struct Counters {
             $($(#[$doc])* pub(crate) $name: Counter,)*
-            pub(crate) disconnects: [Counter; Reason::ALL.len()],
+            pub(crate) disconnects: [Counter; DisconnectReason::ALL.len()],
             pub(crate) gap_events: [Counter; GapReason::ALL.len()],
             latency: [Counter; Histogram::BOUNDS.len() + 1],
             latency_sum_ns: Counter,
@@ -300,12 +300,13 @@ counters! {
 }
 
 impl Counters {
-    pub(crate) fn count_disconnect(&self, reason: Reason) {
+    pub(crate) fn count_disconnect(&self, reason: DisconnectReason) {
         self.count_disconnects(reason, 1);
     }
 
-    pub(crate) fn count_disconnects(&self, reason: Reason, connections: u64) {
-        let index = Reason::ALL.iter().position(|&r| r == reason).expect("ALL has every reason");
+    pub(crate) fn count_disconnects(&self, reason: DisconnectReason, connections: u64) {
+        let index =
+            DisconnectReason::ALL.iter().position(|&r| r == reason).expect("ALL has every reason");
         self.disconnects[index].add(connections);
     }
 
@@ -347,17 +348,17 @@ mod tests {
     #[test]
     fn an_error_of_a_socket_is_a_reason() {
         for (number, reason) in [
-            (libc::ETIMEDOUT, Reason::TimedOut),
-            (libc::EHOSTUNREACH, Reason::TimedOut),
-            (libc::ENETUNREACH, Reason::TimedOut),
-            (libc::ECONNREFUSED, Reason::TimedOut),
-            (libc::ECONNRESET, Reason::Reset),
-            (libc::ECONNABORTED, Reason::Reset),
-            (libc::EPIPE, Reason::ClientClosed),
-            (libc::EIO, Reason::Error),
+            (libc::ETIMEDOUT, DisconnectReason::TimedOut),
+            (libc::EHOSTUNREACH, DisconnectReason::TimedOut),
+            (libc::ENETUNREACH, DisconnectReason::TimedOut),
+            (libc::ECONNREFUSED, DisconnectReason::TimedOut),
+            (libc::ECONNRESET, DisconnectReason::Reset),
+            (libc::ECONNABORTED, DisconnectReason::Reset),
+            (libc::EPIPE, DisconnectReason::ClientClosed),
+            (libc::EIO, DisconnectReason::Error),
         ] {
             let error = io::Error::from_raw_os_error(number);
-            assert_eq!(Reason::of(&error), reason, "{error}");
+            assert_eq!(DisconnectReason::of(&error), reason, "{error}");
         }
     }
 

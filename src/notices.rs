@@ -14,7 +14,7 @@ use async_io::Timer;
 use futures_lite::future;
 
 use crate::lifecycle::{ConnectionId, Subscriptions};
-use crate::metrics::Reason;
+use crate::metrics::DisconnectReason;
 
 /// A connection came or went; see [`Hub::notices`](crate::Hub::notices).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,7 +54,7 @@ pub enum NoticeKind {
         /// envelopes, the response's head, reconnection times and heartbeats.
         bytes: u64,
         /// Why it ended.
-        reason: Reason,
+        reason: DisconnectReason,
     },
 }
 

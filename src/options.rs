@@ -39,14 +39,14 @@ pub struct Options {
     pub event_bytes_max: usize,
     /// The most bytes that are gathered into one batch, 1 byte to 16 MiB; a batch always holds at
     /// least one event, and what one client has been sent its neighbour is sent as well. Larger
-    /// batches (and as much room) are more throughput and more latency. Default: 40 KiB.
+    /// batches (and as large a backlog) are more throughput and more latency. Default: 40 KiB.
     pub batch_bytes_max: usize,
     /// A topic is full when this many bytes of its events wait to be sent. An event waits until
     /// all clients that want it and keep up have been sent it. Default: 40 KiB.
-    pub topic_room_bytes: usize,
+    pub topic_backlog_bytes_max: usize,
     /// The hub is full when this many bytes over all topics wait to be sent, each event with 256
     /// bytes more for what the engine keeps with it. Default: 64 MiB.
-    pub hub_room_bytes: usize,
+    pub backlog_bytes_max: usize,
     /// The most events of a topic that are kept for clients that come back; zero keeps nothing,
     /// and then who comes back is told that it may have missed something. Default: 1,000.
     pub history_events_max: usize,
@@ -94,7 +94,7 @@ pub struct Options {
     /// 100 ms to 1 day; zero for no bound. Default: 30 s.
     pub stall_time_max: Duration,
     /// The most connections, 1 to 10,000,000. An eighth and 16 more sockets may be open for a
-    /// moment, for clients that have not sent their request, or are told that there is no room (256
+    /// moment, for clients that have not sent their request, or are told that there are too many (256
     /// at most where descriptors are the bound).
     /// When the hub starts, the bound is made less, and a warning logged, if all of these do not fit
     /// into the files that the process may have open (`RLIMIT_NOFILE`), less those that are open
@@ -105,7 +105,7 @@ pub struct Options {
     /// since behind a proxy all clients have the proxy's address. Default: zero.
     pub connections_per_address_max: usize,
     /// The most topics and filters that all connections may ask for together, each counted with each
-    /// connection, 1 to 100,000,000. A connection that asks for more is told that there is no room.
+    /// connection, 1 to 100,000,000. A connection that asks for more is refused, and told that there are too many.
     /// Topics that nobody else has take some 600 bytes each. Default: 1,000,000.
     pub subscriptions_max: usize,
     /// The same for the connections from one address (from one /64 network in IPv6); zero for no
@@ -115,7 +115,7 @@ pub struct Options {
     /// quarter of this which is drawn for each, is sent everything, told a reconnection time as when
     /// it came, and closed: so clients spread anew over servers that have come or gone, and not all
     /// at once. One that lags so long is closed after another quarter. Default: zero.
-    pub max_age: Duration,
+    pub connection_age_max: Duration,
 }
 
 /// The largest `shards`.
@@ -144,8 +144,8 @@ impl Default for Options {
             retry: Duration::from_secs(2),
             event_bytes_max: 1 << 20,
             batch_bytes_max: 40 << 10,
-            topic_room_bytes: 40 << 10,
-            hub_room_bytes: 64 << 20,
+            topic_backlog_bytes_max: 40 << 10,
+            backlog_bytes_max: 64 << 20,
             history_events_max: 1_000,
             history_bytes_max: 1 << 20,
             history_age_max: Duration::from_secs(5 * 60),
@@ -162,7 +162,7 @@ impl Default for Options {
             connections_per_address_max: 0,
             subscriptions_max: 1_000_000,
             subscriptions_per_address_max: 0,
-            max_age: Duration::ZERO,
+            connection_age_max: Duration::ZERO,
         }
     }
 }
@@ -206,8 +206,8 @@ impl Options {
             "batch_bytes_max",
             "1 byte to 16 MiB",
         )?;
-        within(self.topic_room_bytes > 0, "topic_room_bytes", "at least 1 byte")?;
-        within(self.hub_room_bytes > 0, "hub_room_bytes", "at least 1 byte")?;
+        within(self.topic_backlog_bytes_max > 0, "topic_backlog_bytes_max", "at least 1 byte")?;
+        within(self.backlog_bytes_max > 0, "backlog_bytes_max", "at least 1 byte")?;
         within(self.lag_total_bytes_max > 0, "lag_total_bytes_max", "at least 1 byte")?;
         within(zero_or_ticks(self.stall_time_max), "stall_time_max", "zero, or 100 ms to 1 day")?;
         within(
@@ -221,8 +221,9 @@ impl Options {
             "1 to 100,000,000",
         )?;
         within(
-            self.max_age.is_zero() || (SECOND..=30 * DAY).contains(&self.max_age),
-            "max_age",
+            self.connection_age_max.is_zero()
+                || (SECOND..=30 * DAY).contains(&self.connection_age_max),
+            "connection_age_max",
             "zero, or 1 s to 30 days",
         )?;
         within(self.lag_age_max >= self.lag_grace, "lag_age_max", "at least lag_grace")?;

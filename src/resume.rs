@@ -3,18 +3,18 @@
 /// Where a client's stream begins. A client that says which event it had last (`Last-Event-ID`)
 /// is sent everything since; this is for all others.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Start {
+pub enum StartAt {
     /// With what is published from now on.
     #[default]
     Now,
     /// With the newest event of each of its topics.
     Latest,
     /// With the newest events over all of its topics, at most so many, of which at most
-    /// [`Start::LAST_MAX`] count.
+    /// [`StartAt::LAST_MAX`] count.
     Last(u32),
 }
 
-impl Start {
+impl StartAt {
     /// The most events that a stream begins with.
     pub const LAST_MAX: u32 = 10_000;
 }
@@ -23,7 +23,7 @@ impl Start {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Resume {
     /// It says nothing of what it had.
-    Start(Start),
+    Start(StartAt),
     /// It had everything up to the event with this id, or says so.
     After(Box<str>),
 }

@@ -32,7 +32,7 @@ fn everyone_is_sent_everything_told_when_to_come_back_and_closed_over_the_window
     hub.publish(&topic("a"), "before").unwrap();
     // So long that the moments in which a busy machine runs others are a small part of it.
     let window = Duration::from_secs(4);
-    let options = DrainOptions { window, patience: DEADLINE, retry: Duration::from_secs(10) };
+    let options = DrainOptions { window, grace: DEADLINE, retry: Duration::from_secs(10) };
     let begun = Instant::now();
     let drain = std::thread::spawn({
         let hub = hub.clone();
@@ -103,7 +103,7 @@ fn who_does_not_take_what_there_is_for_it_is_cut_by_the_deadline() {
     }
     let options = DrainOptions {
         window: Duration::from_millis(100),
-        patience: Duration::from_secs(3),
+        grace: Duration::from_secs(3),
         ..DrainOptions::default()
     };
     let begun = Instant::now();

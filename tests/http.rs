@@ -7,7 +7,8 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use fanfare::{
-    ConnectionFilter, Cors, Hub, ListenError, ListenOptions, Options, Overload, Reason, Topic,
+    ConnectionFilter, Cors, DisconnectReason, Hub, ListenError, ListenOptions, Options, Overload,
+    Topic,
 };
 
 use support::{one_shard, serve, serve_with, shards, wait_until, Client, DEADLINE};
@@ -321,7 +322,10 @@ fn a_client_that_sends_no_more_but_reads_gets_the_end_of_its_streams_body() {
     let mut plain = Client::send(addr, "GET /events?topic=a HTTP/1.0\r\n\r\n");
     plain.socket().shutdown(Shutdown::Write).unwrap();
     assert!(plain.ends_cleanly());
-    let closed = Reason::ALL.iter().position(|&reason| reason == Reason::ClientClosed).unwrap();
+    let closed = DisconnectReason::ALL
+        .iter()
+        .position(|&reason| reason == DisconnectReason::ClientClosed)
+        .unwrap();
     wait_until("they are counted", || hub.metrics().disconnects[closed] == 3);
 }
 

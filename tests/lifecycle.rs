@@ -8,8 +8,9 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::{Duration, Instant, SystemTime};
 
 use fanfare::{
-    AskError, ConnectionFilter, ConnectionId, ConnectionState, Event, Hub, ListenOptions, Notice,
-    NoticeKind, Notices, Options, Policy, Reason, Subscription, Topic, Who,
+    AdminError, ConnectionFilter, ConnectionId, ConnectionSelector, ConnectionState,
+    DisconnectReason, Event, Hub, ListenOptions, Notice, NoticeKind, Notices, Options, Policy,
+    Subscription, Topic,
 };
 
 use support::{one_shard, serve, shards, wait_until, Client, DEADLINE};
@@ -23,7 +24,7 @@ fn next(notices: &Notices) -> Notice {
 }
 
 /// The next notice of a connection's end: its reason, and the events and bytes that it was sent.
-fn next_end(notices: &Notices) -> (Notice, Reason, u64, u64) {
+fn next_end(notices: &Notices) -> (Notice, DisconnectReason, u64, u64) {
     let notice = next(notices);
     match notice.kind {
         NoticeKind::Disconnected { reason, events, bytes, lasted, .. } => {
@@ -77,7 +78,7 @@ fn a_host_is_told_who_came_and_went_with_all_that_is_known_of_it() {
     assert_eq!([client.data(), client.data()], ["one", "two"]);
     drop(client);
     let (went, reason, events, bytes) = next_end(&notices);
-    assert_eq!((reason, events, bytes), (Reason::ClientClosed, 2, stream.len() as u64));
+    assert_eq!((reason, events, bytes), (DisconnectReason::ClientClosed, 2, stream.len() as u64));
     assert_eq!((went.id, went.addr, &went.tag), (came.id, came.addr, &came.tag));
     assert_eq!(went.topics, came.topics);
     assert!(went.at >= came.at);
@@ -94,12 +95,12 @@ fn each_end_has_its_reason_and_no_request_but_for_events_is_told_of() {
     let (half, id) = identified(&notices, addr, "/events?topic=a");
     half.socket().shutdown(Shutdown::Write).unwrap();
     let (notice, reason, events, bytes) = next_end(&notices);
-    assert_eq!((notice.id, reason, events, bytes), (id, Reason::ClientClosed, 0, 0));
+    assert_eq!((notice.id, reason, events, bytes), (id, DisconnectReason::ClientClosed, 0, 0));
 
     let (talker, id) = identified(&notices, addr, "/events?topic=a");
     let _ = talker.into_socket().write_all(&vec![b'x'; 1 << 20]);
     let (notice, reason, ..) = next_end(&notices);
-    assert_eq!((notice.id, reason), (id, Reason::Garbage));
+    assert_eq!((notice.id, reason), (id, DisconnectReason::Garbage));
 
     // Its first events are whole, and its last is not.
     let (stalled, id) = identified(&notices, addr, "/events?topic=a");
@@ -110,14 +111,14 @@ fn each_end_has_its_reason_and_no_request_but_for_events_is_told_of() {
         published += 1;
     }
     let (notice, reason, events, bytes) = next_end(&notices);
-    assert_eq!((notice.id, reason), (id, Reason::Lagging));
+    assert_eq!((notice.id, reason), (id, DisconnectReason::Lagging));
     assert!(events < published && bytes >= events << 20 && bytes < (events + 1) * (1 << 20) + 99);
     drop(stalled);
 
     let (mut last, id) = identified(&notices, addr, "/events?topic=a");
     hub.close();
     let (notice, reason, ..) = next_end(&notices);
-    assert_eq!((notice.id, reason), (id, Reason::Closed));
+    assert_eq!((notice.id, reason), (id, DisconnectReason::Closed));
     assert!(last.ends_cleanly());
     assert!(notices.is_ended());
     assert_eq!(notices.count(), 0);
@@ -232,7 +233,7 @@ fn who_is_sent_what_it_has_missed_is_listed_as_such_and_that_is_counted() {
     let all: usize = ids.iter().map(|id| framed(id, &data)).sum();
     let live = format!("{}31", ids[0].to_string().trim_end_matches('1')).len();
     let live = "id: \ndata: live\n\n".len() + live;
-    assert_eq!((reason, events, bytes), (Reason::ClientClosed, 31, (all + live) as u64));
+    assert_eq!((reason, events, bytes), (DisconnectReason::ClientClosed, 31, (all + live) as u64));
 }
 
 #[test]
@@ -279,8 +280,8 @@ fn filters_are_subscriptions_of_their_own_and_their_clients_count_once_for_a_top
     let filter = ConnectionFilter { topic: Some(wanted("a/+")), ..ConnectionFilter::default() };
     let infos = hub.connections(&filter).unwrap();
     assert!(infos.len() == 10 && infos.iter().all(|info| info.topics.contains(&wanted("a/+"))));
-    assert_eq!(hub.disconnect(&Who::Topic(wanted("a/+")), Duration::ZERO), Ok(10));
-    assert_eq!(hub.disconnect(&Who::Topic(wanted("a/b")), Duration::ZERO), Ok(10));
+    assert_eq!(hub.disconnect(&ConnectionSelector::Topic(wanted("a/+")), Duration::ZERO), Ok(10));
+    assert_eq!(hub.disconnect(&ConnectionSelector::Topic(wanted("a/b")), Duration::ZERO), Ok(10));
     for (n, client) in clients.iter_mut().enumerate().filter(|(n, _)| n % paths.len() < 4) {
         assert!(client.ends_cleanly(), "{n}");
     }
@@ -294,19 +295,19 @@ fn one_is_disconnected_by_its_id_and_a_stale_id_finds_nobody() {
     let notices = hub.notices(100);
     let (mut first, first_id) = identified(&notices, addr, "/events?topic=a");
     let (mut second, _) = identified(&notices, addr, "/events?topic=a");
-    let one = Who::One(first_id);
+    let one = ConnectionSelector::One(first_id);
     assert_eq!(hub.disconnect(&one, Duration::from_secs(100)), Ok(1));
     assert!(first.ends_cleanly());
     assert!((100_000..=200_000).contains(&first.retry().expect("it is told when to come back")));
     let (notice, reason, ..) = next_end(&notices);
-    assert_eq!((notice.id, reason), (first_id, Reason::Kicked));
+    assert_eq!((notice.id, reason), (first_id, DisconnectReason::Kicked));
 
     // The next one takes its place, and not its id.
     let (mut third, third_id) = identified(&notices, addr, "/events?topic=a");
     assert_eq!(third_id.to_u64() as u32, first_id.to_u64() as u32);
     assert_ne!(third_id, first_id);
     for stale in [0, 1, first_id.to_u64(), third_id.to_u64() | 0xff << 24, u64::MAX] {
-        let who = Who::One(ConnectionId::from_u64(stale));
+        let who = ConnectionSelector::One(ConnectionId::from_u64(stale));
         assert_eq!(hub.disconnect(&who, Duration::ZERO), Ok(0), "{stale}");
     }
     hub.publish(&topic("a"), "still here").unwrap();
@@ -324,11 +325,14 @@ fn all_of_a_topic_or_of_a_tag_are_disconnected_and_nobody_else() {
         "/events?topic=b",
     ];
     let mut clients: Vec<Client> = (0..40).map(|n| Client::get(addr, paths[n % 4])).collect();
-    let ended = hub.disconnect(&Who::Topic(topic("a").into()), Duration::ZERO);
+    let ended = hub.disconnect(&ConnectionSelector::Topic(topic("a").into()), Duration::ZERO);
     assert_eq!((ended, hub.metrics().connections), (Ok(20), 20));
     assert_eq!(hub.subscribers(&topic("b")), Ok(20));
-    assert_eq!(hub.disconnect(&Who::Topic(topic("nobody's").into()), Duration::ZERO), Ok(0));
-    assert_eq!(hub.disconnect(&Who::Tag("x".into()), Duration::ZERO), Ok(10));
+    assert_eq!(
+        hub.disconnect(&ConnectionSelector::Topic(topic("nobody's").into()), Duration::ZERO),
+        Ok(0)
+    );
+    assert_eq!(hub.disconnect(&ConnectionSelector::Tag("x".into()), Duration::ZERO), Ok(10));
     hub.publish(&topic("b"), "left").unwrap();
     for (n, client) in clients.iter_mut().enumerate() {
         match n % 4 {
@@ -336,9 +340,12 @@ fn all_of_a_topic_or_of_a_tag_are_disconnected_and_nobody_else() {
             _ => assert!(client.ends_cleanly(), "{n}"),
         }
     }
-    assert_eq!(hub.disconnect(&Who::All, Duration::ZERO), Ok(10));
+    assert_eq!(hub.disconnect(&ConnectionSelector::All, Duration::ZERO), Ok(10));
     let metrics = hub.metrics();
-    let nth = Reason::ALL.iter().position(|&reason| reason == Reason::Kicked).unwrap();
+    let nth = DisconnectReason::ALL
+        .iter()
+        .position(|&reason| reason == DisconnectReason::Kicked)
+        .unwrap();
     assert_eq!((metrics.connections, metrics.disconnects[nth]), (0, 40));
 }
 
@@ -347,7 +354,7 @@ fn who_is_disconnected_within_an_event_does_not_get_the_end_of_the_body() {
     let (hub, listener) = serve(Options { lag_bytes_max: 64 << 20, ..one_shard() });
     let mut stalled = Client::get(listener.local_addr(), "/events?topic=a");
     make_lag(&hub, "a");
-    assert_eq!(hub.disconnect(&Who::All, Duration::from_secs(1)), Ok(1));
+    assert_eq!(hub.disconnect(&ConnectionSelector::All, Duration::from_secs(1)), Ok(1));
     assert!(!stalled.ends_cleanly());
 }
 
@@ -365,7 +372,10 @@ fn thousands_are_listed_and_disconnected_in_steps_between_which_events_go_on() {
     let answers = smol::block_on(async {
         let ask = smol::spawn({
             let hub = hub.clone();
-            async move { hub.disconnect_async(&Who::Topic(topic("a").into()), Duration::ZERO).await }
+            async move {
+                hub.disconnect_async(&ConnectionSelector::Topic(topic("a").into()), Duration::ZERO)
+                    .await
+            }
         });
         hub.publish_async(&topic("b"), "meanwhile").await.unwrap();
         ask.await
@@ -378,8 +388,8 @@ fn thousands_are_listed_and_disconnected_in_steps_between_which_events_go_on() {
 #[test]
 fn connections_that_are_too_old_leave_one_by_one_when_they_were_sent_everything() {
     const CLIENTS: usize = 200;
-    let max_age = Duration::from_secs(2);
-    let (hub, listener) = serve(Options { max_age, ..shards(2) });
+    let connection_age_max = Duration::from_secs(2);
+    let (hub, listener) = serve(Options { connection_age_max, ..shards(2) });
     let addr = listener.local_addr();
     let notices = hub.notices(1_000);
     // Each is sent something, also when the first are too old before the last are here.
@@ -400,7 +410,7 @@ fn connections_that_are_too_old_leave_one_by_one_when_they_were_sent_everything(
             continue;
         };
         if let NoticeKind::Disconnected { lasted, reason, .. } = notice.kind {
-            assert_eq!(reason, Reason::Aged);
+            assert_eq!(reason, DisconnectReason::Aged);
             ages_ms.push(lasted.as_millis());
         }
     }
@@ -420,15 +430,16 @@ fn connections_that_are_too_old_leave_one_by_one_when_they_were_sent_everything(
 
 #[test]
 fn who_lags_when_it_is_too_old_is_cut_a_quarter_later() {
-    let max_age = Duration::from_secs(1);
-    let (hub, listener) = serve(Options { max_age, lag_bytes_max: 64 << 20, ..one_shard() });
+    let connection_age_max = Duration::from_secs(1);
+    let (hub, listener) =
+        serve(Options { connection_age_max, lag_bytes_max: 64 << 20, ..one_shard() });
     let notices = hub.notices(10);
     let (mut stalled, id) = identified(&notices, listener.local_addr(), "/events?topic=a");
     make_lag(&hub, "a");
     let (notice, reason, ..) = next_end(&notices);
-    assert_eq!((notice.id, reason), (id, Reason::Aged));
+    assert_eq!((notice.id, reason), (id, DisconnectReason::Aged));
     let NoticeKind::Disconnected { lasted, .. } = notice.kind else { unreachable!() };
-    assert!(lasted >= max_age * 5 / 4, "{lasted:?}");
+    assert!(lasted >= connection_age_max * 5 / 4, "{lasted:?}");
     assert!(!stalled.ends_cleanly());
 }
 
@@ -451,7 +462,7 @@ fn a_hub_that_is_closed_or_not_driven_answers_all_the_same() {
     let client = Client::get(listener.local_addr(), "/events?topic=a");
     hub.close();
     assert_eq!(hub.connections(&ConnectionFilter::default()), Ok(Vec::new()));
-    assert_eq!(hub.disconnect(&Who::All, Duration::ZERO), Ok(0));
+    assert_eq!(hub.disconnect(&ConnectionSelector::All, Duration::ZERO), Ok(0));
     drop(client);
 
     let (hub, drivers) = Hub::with_drivers(one_shard()).unwrap();
@@ -467,7 +478,7 @@ fn a_hub_that_is_closed_or_not_driven_answers_all_the_same() {
         }
         assert!(asked.len() < 10_000, "nobody is refused");
     };
-    assert_eq!(refused, Err(AskError::Busy));
+    assert_eq!(refused, Err(AdminError::Busy));
     drop(drivers);
     for question in asked {
         assert_eq!(smol::block_on(question), Ok(0));

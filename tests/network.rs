@@ -15,7 +15,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use fanfare::{Hub, ListenOptions, Listener, Options, Reason, Topic};
+use fanfare::{DisconnectReason, Hub, ListenOptions, Listener, Options, Topic};
 use rustix::thread::{move_into_link_name_space, LinkNameSpaceType};
 
 use support::{one_shard, wait_until, Client, DEADLINE};
@@ -151,11 +151,11 @@ impl Served {
     }
 
     /// Why its client's connection ended.
-    fn reason(&self) -> Reason {
+    fn reason(&self) -> DisconnectReason {
         let metrics = self.hub.metrics();
         assert_eq!(metrics.disconnects.iter().sum::<u64>(), 1);
         let nth = metrics.disconnects.iter().position(|&count| count == 1);
-        Reason::ALL[nth.expect("one has ended")]
+        DisconnectReason::ALL[nth.expect("one has ended")]
     }
 }
 
@@ -207,7 +207,7 @@ fn an_idle_stream_whose_network_goes_silent_ends_within_the_time_that_keepalive_
         let (least, most) = (silence - keepalive * SECOND, silence + SECOND + SLACK);
         assert!(took > least - SECOND / 10, "{took:?} after {keepalive} s, {user_timeout} s");
         assert!(took < most, "{took:?} after {keepalive} s, {user_timeout} s");
-        assert_eq!(served.reason(), Reason::TimedOut);
+        assert_eq!(served.reason(), DisconnectReason::TimedOut);
     }
 }
 
@@ -226,7 +226,10 @@ fn a_stream_in_use_whose_network_goes_silent_ends_within_the_user_timeout() {
     // From the first retransmission on; what is sent to the other is a heartbeat.
     assert!(ends[0] > 2 * SECOND && ends[0] < 3 * SECOND + SLACK, "{:?}", ends[0]);
     assert!(ends[1] > SECOND && ends[1] < 2 * SECOND + SECOND / 2 + SLACK, "{:?}", ends[1]);
-    assert_eq!((published.reason(), heartbeats.reason()), (Reason::TimedOut, Reason::TimedOut));
+    assert_eq!(
+        (published.reason(), heartbeats.reason()),
+        (DisconnectReason::TimedOut, DisconnectReason::TimedOut)
+    );
 }
 
 #[test]
@@ -238,7 +241,7 @@ fn what_a_router_says_of_the_way_is_a_time_out_when_the_time_is_over() {
     served.publish("lost");
     let ends = ends(&[&served], cut);
     assert!(ends[0] > 2 * SECOND && ends[0] < 3 * SECOND + SLACK, "{:?}", ends[0]);
-    assert_eq!(served.reason(), Reason::TimedOut);
+    assert_eq!(served.reason(), DisconnectReason::TimedOut);
 }
 
 #[test]
@@ -265,8 +268,8 @@ fn a_client_that_does_not_read_is_found_when_its_network_goes_silent() {
     assert!(ends.iter().all(|&end| end < 4 * SECOND + SLACK), "{ends:?}");
     // Whether its system answered while its window was shut depends on when the cut came.
     let reason = by_kernel.reason();
-    assert!(matches!(reason, Reason::TimedOut | Reason::Stalled), "{reason:?}");
-    assert_eq!(by_engine.reason(), Reason::Stalled);
+    assert!(matches!(reason, DisconnectReason::TimedOut | DisconnectReason::Stalled), "{reason:?}");
+    assert_eq!(by_engine.reason(), DisconnectReason::Stalled);
 }
 
 #[test]

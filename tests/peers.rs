@@ -7,7 +7,7 @@ use std::io::Write;
 use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant};
 
-use fanfare::{Hub, ListenError, ListenOptions, Options, Reason, Topic};
+use fanfare::{DisconnectReason, Hub, ListenError, ListenOptions, Options, Topic};
 use rustix::net::sockopt::set_socket_linger;
 
 use support::{one_shard, serve, serve_with, wait_until, Client, DEADLINE};
@@ -17,13 +17,13 @@ fn topic(name: &str) -> Topic {
 }
 
 /// How many connections ended for a reason.
-fn ended(hub: &Hub, reason: Reason) -> u64 {
-    let mut reasons = Reason::ALL.into_iter().zip(hub.metrics().disconnects);
+fn ended(hub: &Hub, reason: DisconnectReason) -> u64 {
+    let mut reasons = DisconnectReason::ALL.into_iter().zip(hub.metrics().disconnects);
     reasons.find(|(one, _)| *one == reason).expect("ALL has every reason").1
 }
 
 /// Waits until a connection has ended, and checks that it was for this reason alone.
-fn wait_for_end(hub: &Hub, reason: Reason) {
+fn wait_for_end(hub: &Hub, reason: DisconnectReason) {
     let all = |hub: &Hub| hub.metrics().disconnects.iter().sum::<u64>();
     wait_until("a connection ends", || all(hub) > 0);
     assert_eq!((ended(hub, reason), all(hub)), (1, 1), "{:?}", hub.metrics().disconnects);
@@ -58,7 +58,7 @@ fn a_reset_is_seen_at_once_without_any_event() {
     let (hub, listener) = serve(one_shard());
     let client = Client::get(listener.local_addr(), "/events?topic=a");
     reset(client.into_socket());
-    wait_for_end(&hub, Reason::Reset);
+    wait_for_end(&hub, DisconnectReason::Reset);
 }
 
 #[test]
@@ -68,7 +68,7 @@ fn a_close_with_something_unread_is_a_reset() {
     hub.publish(&topic("a"), "unread").unwrap();
     wait_until("it has come", || client.socket().peek(&mut [0]).is_ok_and(|n| n > 0));
     drop(client);
-    wait_for_end(&hub, Reason::Reset);
+    wait_for_end(&hub, DisconnectReason::Reset);
 }
 
 #[test]
@@ -78,7 +78,7 @@ fn a_half_close_is_a_close_whatever_is_being_sent() {
     hub.publish(&topic("a"), "before").unwrap();
     wait_until("it is sent", || hub.metrics().delivered_events == 1);
     client.socket().shutdown(Shutdown::Write).unwrap();
-    wait_for_end(&hub, Reason::ClientClosed);
+    wait_for_end(&hub, DisconnectReason::ClientClosed);
     assert_eq!(client.data(), "before");
 }
 
@@ -88,7 +88,7 @@ fn a_half_close_of_one_that_lags_is_a_close() {
     let client = Client::get(listener.local_addr(), "/events?topic=a");
     make_a_laggard(&hub, "a");
     client.socket().shutdown(Shutdown::Write).unwrap();
-    wait_for_end(&hub, Reason::ClientClosed);
+    wait_for_end(&hub, DisconnectReason::ClientClosed);
     wait_until("nothing is kept any more", || hub.metrics().lag_bytes == 0);
 }
 
@@ -99,7 +99,7 @@ fn who_vanishes_while_it_lags_leaves_nothing_behind_and_disturbs_nobody() {
     let client = Client::get(listener.local_addr(), "/events?topic=a");
     make_a_laggard(&hub, "a");
     drop(client);
-    wait_for_end(&hub, Reason::Reset);
+    wait_for_end(&hub, DisconnectReason::Reset);
     wait_until("its topic is gone", || hub.metrics().topics == 1);
     let metrics = hub.metrics();
     assert_eq!((metrics.lagging_connections, metrics.lag_bytes), (0, 0));
@@ -116,7 +116,7 @@ fn who_sends_garbage_after_its_head_is_cut_and_who_says_a_little_is_not() {
     let garbage = vec![b'x'; 1 << 20];
     let start = Instant::now();
     while client.socket().write_all(&garbage).is_ok() && start.elapsed() < DEADLINE {}
-    wait_for_end(&hub, Reason::Garbage);
+    wait_for_end(&hub, DisconnectReason::Garbage);
     hub.publish(&topic("a"), "still here").unwrap();
     assert_eq!(polite.data(), "still here");
 }
@@ -142,7 +142,7 @@ fn a_client_that_takes_nothing_is_stalled_and_one_that_takes_a_little_is_not() {
         std::thread::sleep(Duration::from_millis(5));
     }
     assert_eq!(hub.metrics().connections, 1);
-    wait_for_end(&hub, Reason::Stalled);
+    wait_for_end(&hub, DisconnectReason::Stalled);
 }
 
 #[test]
@@ -159,7 +159,7 @@ fn a_client_that_comes_back_and_takes_nothing_is_stalled() {
         (0..500).map(|_| hub.publish_wait(&topic("a"), &*data, DEADLINE).unwrap()).collect();
     let path = format!("/events?topic=a&last-event-id={}", ids[0]);
     let _stalled = Client::get(listener.local_addr(), &path);
-    wait_for_end(&hub, Reason::Stalled);
+    wait_for_end(&hub, DisconnectReason::Stalled);
     assert_eq!(hub.metrics().lagging_connections, 0);
 }
 
@@ -172,7 +172,7 @@ fn the_kernels_own_end_of_a_shut_window_is_no_silent_network() {
     let (hub, listener) = serve_with(patient(), listen_options);
     let _stalled = Client::get(listener.local_addr(), "/events?topic=a");
     make_a_laggard(&hub, "a");
-    wait_for_end(&hub, Reason::Stalled);
+    wait_for_end(&hub, DisconnectReason::Stalled);
 }
 
 #[test]

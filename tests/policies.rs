@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use fanfare::{
-    ConnectionFilter, Event, EventError, Hub, ListenOptions, Listener, Options, Policy,
-    PublishError, Reason, Topic,
+    ConnectionFilter, DisconnectReason, Event, EventError, Hub, ListenOptions, Listener, Options,
+    Policy, PublishError, Topic,
 };
 
 use support::sse::Message;
@@ -70,7 +70,10 @@ fn flood(policy: Policy, count: usize, choose: bool) -> (Hub, Listener, Client, 
 fn a_slow_client_is_disconnected_and_the_others_get_everything() {
     let (hub, _listener, mut slow, kept_bytes) = flood(Policy::Disconnect, 2_000, false);
     wait_until("it is cut", || hub.metrics().connections == 0);
-    let lagging = Reason::ALL.iter().position(|&reason| reason == Reason::Lagging).unwrap();
+    let lagging = DisconnectReason::ALL
+        .iter()
+        .position(|&reason| reason == DisconnectReason::Lagging)
+        .unwrap();
     assert_eq!(hub.metrics().disconnects[lagging], 1);
     assert!(kept_bytes < 600 << 10, "{kept_bytes}");
     assert_eq!(number_of(&slow.next()), 0);

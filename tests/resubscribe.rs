@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use fanfare::{
-    AskError, ConnectionFilter, ConnectionId, ConnectionState, Hub, NoticeKind, Options,
+    AdminError, ConnectionFilter, ConnectionId, ConnectionState, Hub, NoticeKind, Options,
     Subscription, Topic,
 };
 
@@ -25,7 +25,7 @@ fn subscriptions(names: &[&str]) -> Vec<Subscription> {
 fn change(hub: &Hub, id: ConnectionId, names: &[&str]) {
     let wanted = subscriptions(names);
     wait_until("topics are changed", || match hub.set_subscriptions(id, &wanted) {
-        Err(AskError::CatchingUp) => false,
+        Err(AdminError::CatchingUp) => false,
         changed => {
             assert_eq!(changed, Ok(true));
             true
@@ -213,7 +213,7 @@ fn who_is_sent_what_it_has_missed_gets_that_before_it_can_have_other_topics() {
     let mut client = Client::get(listener.local_addr(), "/events?topic=a&last=30");
     let id = only_id(&hub);
     let wanted = subscriptions(&["b"]);
-    assert_eq!(hub.set_subscriptions(id, &wanted), Err(AskError::CatchingUp));
+    assert_eq!(hub.set_subscriptions(id, &wanted), Err(AdminError::CatchingUp));
     assert_eq!(hub.subscribers(&Topic::new("b").unwrap()), Ok(0));
     (0..30).for_each(|_| assert_eq!(client.data().len(), data.len()));
     wait_until("it has everything", || hub.set_subscriptions(id, &wanted) == Ok(true));
@@ -246,12 +246,12 @@ fn a_stale_id_changes_nobody_and_the_bounds_are_told() {
     }
     assert_eq!(hub.subscribers(&Topic::new("b").unwrap()), Ok(0));
 
-    let most = AskError::SUBSCRIPTIONS_MAX;
+    let most = AdminError::SUBSCRIPTIONS_MAX;
     let mut many: Vec<Subscription> =
         (0..=most).map(|nth| Subscription::new(&format!("many/{nth}")).unwrap()).collect();
-    assert_eq!(hub.set_subscriptions(second_id, &[]), Err(AskError::NoSubscription));
-    assert_eq!(hub.set_subscriptions(second_id, &many), Err(AskError::TooManySubscriptions));
-    assert!(AskError::TooManySubscriptions.to_string().contains(&most.to_string()));
+    assert_eq!(hub.set_subscriptions(second_id, &[]), Err(AdminError::NoSubscription));
+    assert_eq!(hub.set_subscriptions(second_id, &many), Err(AdminError::TooManySubscriptions));
+    assert!(AdminError::TooManySubscriptions.to_string().contains(&most.to_string()));
     many.pop();
     assert_eq!(hub.set_subscriptions(second_id, &many), Ok(true));
     assert_eq!(hub.metrics().topics, most as u64);

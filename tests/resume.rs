@@ -6,7 +6,7 @@ use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-use fanfare::{Event, EventId, Hub, ListenOptions, Options, Start, Topic};
+use fanfare::{Event, EventId, Hub, ListenOptions, Options, StartAt, Topic};
 
 use support::sse::Message;
 use support::{one_shard, serve, serve_with, shards, wait_until, Client, DEADLINE};
@@ -124,7 +124,7 @@ fn without_an_id_a_stream_begins_with_nothing_old_or_as_asked() {
 
 #[test]
 fn a_listener_says_where_streams_begin() {
-    let options = ListenOptions { start: Start::Last(1), ..ListenOptions::default() };
+    let options = ListenOptions { start: StartAt::Last(1), ..ListenOptions::default() };
     let (hub, listener) = serve_with(one_shard(), options);
     publish(&hub, "a", "1");
     publish(&hub, "a", "2");

@@ -93,7 +93,7 @@ fn start() -> (Server, SocketAddr, SocketAddr) {
     let ms = |time: Duration| format!("{}ms", time.as_millis());
     let mut command = Command::new(env!("CARGO_BIN_EXE_fanfare"));
     command.args(["serve", "--listen", "127.0.0.1:0", "--log", "warn"]);
-    command.args(["--drain-window", &ms(WINDOW), "--drain-patience", &ms(PATIENCE)]);
+    command.args(["--drain-window", &ms(WINDOW), "--drain-grace", &ms(PATIENCE)]);
     command.args(["--retry", &ms(RETRY)]);
     let mut server = Server(command.stdout(Stdio::piped()).spawn().unwrap());
     let mut lines = BufReader::new(server.0.stdout.as_mut().unwrap()).lines();

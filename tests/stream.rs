@@ -6,7 +6,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use fanfare::{Event, Options, PublishError, Reason, Topic};
+use fanfare::{DisconnectReason, Event, Options, PublishError, Topic};
 
 use support::{one_shard, serve, shards, wait_until, Client, DEADLINE};
 
@@ -140,20 +140,20 @@ fn a_publisher_without_pause_is_made_to_wait_and_nobody_is_disconnected() {
 }
 
 #[test]
-fn publishing_without_waiting_hands_back_what_has_no_room() {
+fn publishing_without_waiting_refuses_what_has_no_room_and_it_can_be_published_again() {
     let (hub, listener) = serve(one_shard());
     let mut client = Client::get(listener.local_addr(), "/events?topic=a");
     let mut taken = 0;
     let start = Instant::now();
     let refused = loop {
         assert!(start.elapsed() < DEADLINE, "room never ended");
-        match hub.publish(&topic("a"), Event::new(format!("{taken:0>10000}")).name("n")) {
+        let event = Event::new(format!("{taken:0>10000}")).name("n");
+        match hub.publish(&topic("a"), &event) {
             Ok(_) => taken += 1,
-            Err(PublishError::Full(event)) => break *event,
+            Err(PublishError::Full) => break event,
             Err(error) => panic!("{error}"),
         }
     };
-    assert_eq!(refused, Event::new(format!("{taken:0>10000}")).name("n"));
     // Another topic has its own room.
     hub.publish(&topic("b"), "not refused").unwrap();
     for number in 0..taken {
@@ -165,7 +165,7 @@ fn publishing_without_waiting_hands_back_what_has_no_room() {
 
 #[test]
 fn publish_wait_gives_up_in_time_and_publish_async_waits() {
-    let (hub, listener) = serve(Options { topic_room_bytes: 1, ..one_shard() });
+    let (hub, listener) = serve(Options { topic_backlog_bytes_max: 1, ..one_shard() });
     let mut client = Client::get(listener.local_addr(), "/events?topic=a");
     let data = "x".repeat(1 << 20);
     let mut taken = 0;
@@ -205,8 +205,8 @@ fn a_client_that_stops_reading_costs_bounded_memory_and_delays_nobody() {
         }
     }
     let metrics = hub.metrics();
-    let reasons = Reason::ALL.into_iter().zip(metrics.disconnects);
-    assert!(reasons.clone().any(|r| r == (Reason::Lagging, 1)), "{metrics:?}");
+    let reasons = DisconnectReason::ALL.into_iter().zip(metrics.disconnects);
+    assert!(reasons.clone().any(|r| r == (DisconnectReason::Lagging, 1)), "{metrics:?}");
     assert!(lagged && kept_bytes > lag_bytes_max / 2, "{kept_bytes}");
     assert!(kept_bytes < lag_bytes_max + 3 * 33_000, "{kept_bytes}");
     assert_eq!((metrics.connections, metrics.lagging_connections), (1, 0));
@@ -246,7 +246,7 @@ fn a_client_that_lags_for_too_long_is_disconnected() {
         hub.publish_wait(&topic("a"), &*data, DEADLINE).unwrap();
     }
     wait_until("it is gone", || hub.metrics().connections == 0);
-    assert_eq!(hub.metrics().disconnects[2], 1, "{:?}", Reason::ALL[2]);
+    assert_eq!(hub.metrics().disconnects[2], 1, "{:?}", DisconnectReason::ALL[2]);
 }
 
 #[test]
@@ -260,7 +260,7 @@ fn a_close_by_the_client_is_seen_at_once_without_any_event() {
         wait_until("they are gone", || hub.metrics().connections == 0);
         assert_eq!(hub.metrics().topics, 0);
     }
-    assert_eq!(hub.metrics().disconnects[0], 60, "{:?}", Reason::ALL[0]);
+    assert_eq!(hub.metrics().disconnects[0], 60, "{:?}", DisconnectReason::ALL[0]);
 }
 
 #[test]

@@ -145,8 +145,8 @@ func TestOptionsOutOfBoundsAreRefusedAndOnTheBoundsTaken(t *testing.T) {
 		{Retry: 25 * time.Hour},
 		{EventBytesMax: 64<<20 + 1},
 		{BatchBytesMax: -1},
-		{TopicRoomBytes: -1},
-		{HubRoomBytes: -1},
+		{TopicBacklogBytesMax: -1},
+		{BacklogBytesMax: -1},
 		{LagGrace: 31 * time.Second},
 		{LagTotalBytesMax: -1},
 		{ConnectionsMax: -1},
@@ -227,7 +227,7 @@ func TestAnAddressThatCannotBeBoundIsRefusedAndNamed(t *testing.T) {
 
 func TestATopicIsFullWhileAClientDoesNotReadAndOtherTopicsAreNot(t *testing.T) {
 	hub, port := start(t, &fanfare.Options{
-		TopicRoomBytes: 1, LagBytesMax: 1, LagGrace: 10 * deadline, LagAgeMax: 10 * deadline,
+		TopicBacklogBytesMax: 1, LagBytesMax: 1, LagGrace: 10 * deadline, LagAgeMax: 10 * deadline,
 		LagGracePercent: 100, // at less, a connection that has just come is not waited for
 	})
 	sleeper, other := subscribe(t, port, "flood"), subscribe(t, port, "quiet")
@@ -271,7 +271,7 @@ func publishWithRoom(t *testing.T, hub *fanfare.Hub, topic string, event fanfare
 
 func TestGoroutinesPublishAtOnceInTheirOrderAndNothingIsLost(t *testing.T) {
 	const publishers, each = 8, 500
-	hub, port := start(t, &fanfare.Options{TopicRoomBytes: 4096, LagBytesMax: 64 << 20})
+	hub, port := start(t, &fanfare.Options{TopicBacklogBytesMax: 4096, LagBytesMax: 64 << 20})
 	client := subscribe(t, port, "t")
 	var done sync.WaitGroup
 	for p := range publishers {

@@ -23,12 +23,12 @@ type Options struct {
 	// BatchBytesMax is the most bytes that are gathered into one batch, 1 byte to 16 MiB.
 	// Default: 40 KiB.
 	BatchBytesMax int64
-	// TopicRoomBytes: a topic is full when so many bytes of it wait to be sent.
+	// TopicBacklogBytesMax: a topic is full when so many bytes of it wait to be sent.
 	// Default: 40 KiB.
-	TopicRoomBytes int64
-	// HubRoomBytes: the hub is full when so many bytes wait to be sent.
+	TopicBacklogBytesMax int64
+	// BacklogBytesMax: the hub is full when so many bytes wait to be sent.
 	// Default: 64 MiB.
-	HubRoomBytes int64
+	BacklogBytesMax int64
 	// LagBytesMax is the most bytes that a connection may lag before it is disconnected, or
 	// what the policy does that its query names. Default: 1 MiB.
 	LagBytesMax int64
@@ -63,8 +63,8 @@ func (o *Options) fill(given *C.fanfare_options) {
 	duration(&given.retry_ms, o.Retry)
 	number(&given.event_bytes_max, o.EventBytesMax)
 	number(&given.batch_bytes_max, o.BatchBytesMax)
-	number(&given.topic_room_bytes, o.TopicRoomBytes)
-	number(&given.hub_room_bytes, o.HubRoomBytes)
+	number(&given.topic_backlog_bytes_max, o.TopicBacklogBytesMax)
+	number(&given.backlog_bytes_max, o.BacklogBytesMax)
 	number(&given.lag_bytes_max, o.LagBytesMax)
 	duration(&given.lag_age_max_ms, o.LagAgeMax)
 	duration(&given.lag_grace_ms, o.LagGrace)

@@ -17,9 +17,9 @@ export interface HubOptions {
   /** The most bytes that are gathered into one batch, 1 byte to 16 MiB. Default: 40 KiB. */
   batchBytesMax?: number | undefined;
   /** A topic is full when so many bytes of it wait to be sent. Default: 40 KiB. */
-  topicRoomBytes?: number | undefined;
+  topicBacklogBytesMax?: number | undefined;
   /** The hub is full when so many bytes wait to be sent. Default: 64 MiB. */
-  hubRoomBytes?: number | undefined;
+  backlogBytesMax?: number | undefined;
   /**
    * The most bytes that a connection may lag before it is disconnected, or what the policy does
    * that its query names. Default: 1 MiB.

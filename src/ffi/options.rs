@@ -38,9 +38,9 @@ pub struct FanfareOptions {
     pub batch_bytes_max: u64,
     /// A topic is full when so many bytes of it wait to be sent, at least 1. Default:
     /// 40 KiB.
-    pub topic_room_bytes: u64,
+    pub topic_backlog_bytes_max: u64,
     /// The hub is full when so many bytes wait to be sent, at least 1. Default: 64 MiB.
-    pub hub_room_bytes: u64,
+    pub backlog_bytes_max: u64,
     /// The most bytes that a connection may lag before it is disconnected, or what the policy does
     /// that its query names. Default: 1 MiB.
     pub lag_bytes_max: u64,
@@ -135,8 +135,8 @@ impl From<&Options> for FanfareOptions {
             retry_ms: ms(options.retry),
             event_bytes_max: options.event_bytes_max as u64,
             batch_bytes_max: options.batch_bytes_max as u64,
-            topic_room_bytes: options.topic_room_bytes as u64,
-            hub_room_bytes: options.hub_room_bytes as u64,
+            topic_backlog_bytes_max: options.topic_backlog_bytes_max as u64,
+            backlog_bytes_max: options.backlog_bytes_max as u64,
             lag_bytes_max: options.lag_bytes_max as u64,
             lag_age_max_ms: ms(options.lag_age_max),
             lag_grace_ms: ms(options.lag_grace),
@@ -161,8 +161,8 @@ impl FanfareOptions {
             retry: Duration::from_millis(options.retry_ms),
             event_bytes_max: count(options.event_bytes_max)?,
             batch_bytes_max: count(options.batch_bytes_max)?,
-            topic_room_bytes: count(options.topic_room_bytes)?,
-            hub_room_bytes: count(options.hub_room_bytes)?,
+            topic_backlog_bytes_max: count(options.topic_backlog_bytes_max)?,
+            backlog_bytes_max: count(options.backlog_bytes_max)?,
             lag_bytes_max: count(options.lag_bytes_max)?,
             lag_age_max: Duration::from_millis(options.lag_age_max_ms),
             lag_grace: Duration::from_millis(options.lag_grace_ms),

@@ -88,10 +88,10 @@ impl From<TopicError> for Status {
     }
 }
 
-impl From<PublishError<'_>> for Status {
-    fn from(error: PublishError<'_>) -> Status {
+impl From<PublishError> for Status {
+    fn from(error: PublishError) -> Status {
         match error {
-            PublishError::Full(_) => Status(FANFARE_ERR_FULL),
+            PublishError::Full => Status(FANFARE_ERR_FULL),
             PublishError::Closed => Status(FANFARE_ERR_CLOSED),
             PublishError::Invalid(error) => error.into(),
         }

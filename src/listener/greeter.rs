@@ -17,7 +17,7 @@ use crate::http::request::{trim_ows, Head, Request};
 use crate::http::response;
 use crate::options::jittered;
 use crate::policy::{Policy, PolicyError};
-use crate::resume::{Resume, Start};
+use crate::resume::{Resume, StartAt};
 use crate::shard::{Greeter, Greeting, Guest, Shared};
 
 /// What the shards ask about the requests that come through a listener's door.
@@ -226,10 +226,10 @@ impl HttpGreeter {
         }
         match (query.first("last"), query.first("latest")) {
             (Some(count), None) => match count.parse() {
-                Ok(count) => Ok(Resume::Start(Start::Last(count))),
+                Ok(count) => Ok(Resume::Start(StartAt::Last(count))),
                 Err(_) => Err("last is how many events to begin with: last=10".to_owned()),
             },
-            (None, Some(_)) => Ok(Resume::Start(Start::Latest)),
+            (None, Some(_)) => Ok(Resume::Start(StartAt::Latest)),
             (None, None) => Ok(Resume::Start(self.options.start)),
             (Some(_), Some(_)) => Err("ask for latest or for last=N, not for both".to_owned()),
         }

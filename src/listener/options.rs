@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::ListenError;
 use crate::http::cors::Cors;
 use crate::policy::Policy;
-use crate::resume::Start;
+use crate::resume::StartAt;
 use crate::shard::Visitor;
 
 /// How a [`Listener`](crate::Listener) speaks to its clients, and its bounds. All of it has a default.
@@ -69,7 +69,7 @@ pub struct ListenOptions {
     pub wide_filters_max: usize,
     /// Where the streams of those begin who do not say what they had last, neither as `Last-Event-ID`
     /// nor with `latest` or `last=N` in the query. Default: with what is published from then on.
-    pub start: Start,
+    pub start: StartAt,
     /// Which policies a client may choose for itself, with `policy=NAME` in the query, should it
     /// lag too far; without that it has [`Options::policy`](crate::Options::policy), also if that
     /// is not among these. Default: none, which stands for those that cost others no more than the
@@ -91,7 +91,7 @@ pub struct ListenOptions {
     /// every third of that (on Linux; rounded up to whole seconds, the third down, to 1 s at
     /// least). A client is given up when a probe is due, none was answered, and nothing came from
     /// it for twice this time, or for `user_timeout` if that is longer. So an idle stream whose
-    /// network goes silent ends, as [`Reason::TimedOut`](crate::Reason), when the longer one of
+    /// network goes silent ends, as [`DisconnectReason::TimedOut`](crate::DisconnectReason), when the longer one of
     /// both is over, and at most one probe's distance later. Once something is sent, be it a
     /// heartbeat, the stream is not idle any more, and `user_timeout` counts alone: with heartbeats
     /// a silence is noticed within their time, that time and a second. 1 s to 9 h; zero never
@@ -99,9 +99,9 @@ pub struct ListenOptions {
     pub keepalive: Duration,
     /// For how long what was sent may stay without acknowledgement, counted from the first time
     /// that it is sent again, 0.2 s to about 1 s later (`TCP_USER_TIMEOUT`, on Linux): then the
-    /// stream ends as [`Reason::TimedOut`](crate::Reason). And for how long a client may answer but
+    /// stream ends as [`DisconnectReason::TimedOut`](crate::DisconnectReason). And for how long a client may answer but
     /// keep its receive window shut, while bytes wait for it in the kernel: then as
-    /// [`Reason::Stalled`](crate::Reason). 1 s to 1 day, and at least twice `keepalive`: of an
+    /// [`DisconnectReason::Stalled`](crate::DisconnectReason). 1 s to 1 day, and at least twice `keepalive`: of an
     /// idle stream the kernel would otherwise expect that it answers the very first probe. Zero
     /// leaves it to the kernel, which takes about 15 minutes. Default: 30 s.
     pub user_timeout: Duration,
@@ -142,7 +142,7 @@ impl Default for ListenOptions {
             head_time_max: Duration::from_secs(10),
             topics_max: 64,
             wide_filters_max: 4,
-            start: Start::default(),
+            start: StartAt::default(),
             policies: None,
             overload: Overload::default(),
             notsent_lowat_bytes: 16 << 10,

@@ -16,7 +16,7 @@ use super::Order;
 use crate::filter::Subscription;
 use crate::gap::{Gap, GapReason};
 use crate::id::EventId;
-use crate::resume::{Resume, Start};
+use crate::resume::{Resume, StartAt};
 
 /// Topics whose events are looked at for what is too old, each time that the lock is taken.
 const AGE_LOOKS: usize = 256;
@@ -136,13 +136,13 @@ impl Past<'_> {
     }
 
     /// Where a client begins that says nothing of what it had.
-    fn start(&self, start: Start) -> Step {
+    fn start(&self, start: StartAt) -> Step {
         let forgiven_to = self.now;
         let (after, latest_to) = match start {
-            Start::Now => (self.now, 0),
-            Start::Latest => (0, self.now),
-            Start::Last(count) => {
-                let left = count.min(Start::LAST_MAX) as usize;
+            StartAt::Now => (self.now, 0),
+            StartAt::Latest => (0, self.now),
+            StartAt::Last(count) => {
+                let left = count.min(StartAt::LAST_MAX) as usize;
                 return Step::Next(Stage::Last { before: self.now + 1, left });
             }
         };

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::*;
 use crate::event::Event;
 use crate::frame::Frame;
-use crate::resume::{Resume, Start};
+use crate::resume::{Resume, StartAt};
 
 /// Where a client's stream begins, and what it is told first, however many steps it takes.
 fn search(order: &Order, wanted: &[Subscription], resume: &Resume) -> place::Found {
@@ -46,13 +46,13 @@ fn check_starts<'a>(
     topic_of: impl Fn(u64) -> &'a String,
 ) {
     let start = |start| replayed(order, wanted, &Resume::Start(start)).0;
-    let kept = start(Start::Last(Start::LAST_MAX));
-    assert_eq!(start(Start::Last(count as u32)), kept[kept.len().saturating_sub(count)..]);
+    let kept = start(StartAt::Last(StartAt::LAST_MAX));
+    assert_eq!(start(StartAt::Last(count as u32)), kept[kept.len().saturating_sub(count)..]);
     let newest: BTreeMap<_, _> = kept.iter().map(|&number| (topic_of(number), number)).collect();
     let mut newest: Vec<u64> = newest.into_values().collect();
     newest.sort_unstable();
-    assert_eq!(start(Start::Latest), newest);
-    assert_eq!(start(Start::Now), []);
+    assert_eq!(start(StartAt::Latest), newest);
+    assert_eq!(start(StartAt::Now), []);
 }
 
 #[test]
@@ -214,7 +214,7 @@ fn what_is_too_old_goes_although_nothing_is_published() {
 
 #[test]
 fn a_refused_event_leaves_no_topic_behind() {
-    let options = Options { hub_room_bytes: 1, shards: 1, ..Options::default() };
+    let options = Options { backlog_bytes_max: 1, shards: 1, ..Options::default() };
     let poller = crate::sys::Poller::new().unwrap();
     let order = Order::new(Box::new([Arc::new(Inbox::new(poller.waker()))]), &options);
     let all = [Subscription::new("#").unwrap()];
@@ -259,7 +259,7 @@ fn made_up_names_do_not_make_us_forget_what_was_forgotten() {
 fn a_topics_room_is_bounded_whatever_is_kept() {
     for total in [64 << 20, 700, 0] {
         let options = Options {
-            topic_room_bytes: 1_000,
+            topic_backlog_bytes_max: 1_000,
             history_total_bytes_max: total,
             shards: 1,
             ..Options::default()
@@ -328,8 +328,8 @@ fn to_resume_costs_no_more_for_each_event_when_there_are_many_topics() {
         let order = order_of_topics(topics);
         let wanted: Vec<_> = wanted.iter().map(|text| Subscription::new(text).unwrap()).collect();
         let everything = [
-            Resume::Start(Start::Latest),
-            Resume::Start(Start::Last(Start::LAST_MAX)),
+            Resume::Start(StartAt::Latest),
+            Resume::Start(StartAt::Last(StartAt::LAST_MAX)),
             Resume::After("00000000-7".into()),
             Resume::After(order.id_of(0).to_string().into()),
         ];
@@ -471,6 +471,6 @@ fn what_has_become_too_old_is_not_replayed_although_nobody_has_looked_since() {
         assert_eq!(order.counts().kept_events, 1);
         std::thread::sleep(Duration::from_millis(1));
         let wanted = [Subscription::new(wanted).unwrap()];
-        assert_eq!(replayed(&order, &wanted, &Resume::Start(Start::Latest)), (vec![], None));
+        assert_eq!(replayed(&order, &wanted, &Resume::Start(StartAt::Latest)), (vec![], None));
     }
 }

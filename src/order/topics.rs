@@ -100,7 +100,7 @@ impl Topics {
                 age_max_ns,
                 total_bytes_max: options.history_total_bytes_max,
             },
-            room_bytes: options.topic_room_bytes,
+            room_bytes: options.topic_backlog_bytes_max,
             by_name: Names::default(),
             in_order: BTreeMap::new(),
             entries: Slab::new(),

@@ -144,7 +144,7 @@ impl Publisher {
         }
         match self.hub.publish(topic, event) {
             // A reading that has to wait is out of date.
-            Ok(_) | Err(PublishError::Full(_)) => {}
+            Ok(_) | Err(PublishError::Full) => {}
             Err(error) => {
                 UNPUBLISHED.log(|more| log::warn!("a reading was not published: {error}{more}"));
             }

@@ -3,30 +3,30 @@
 //!
 //! How old one gets is drawn from its id, so that nothing is kept for it, and everyone who came at
 //! once does not go at once. The sweep finds it. It is sent away when it has been sent everything,
-//! and after a quarter of `max_age` more in any case.
+//! and after a quarter of `connection_age_max` more in any case.
 
 use super::connection::State;
 use super::Shard;
 use crate::lifecycle::ConnectionId;
-use crate::metrics::Reason;
+use crate::metrics::DisconnectReason;
 
-/// By what share of `max_age` connections get older than that, at most.
+/// By what share of `connection_age_max` connections get older than that, at most.
 const SPREAD: f64 = 0.25;
 
 impl Shard {
     /// Sends a stream away that is too old; false if it may stay.
     pub(super) fn retire(&mut self, index: u32) -> bool {
-        let max_age = self.shared.options.max_age;
-        if max_age.is_zero() || self.draining.is_some() {
+        let connection_age_max = self.shared.options.connection_age_max;
+        if connection_age_max.is_zero() || self.draining.is_some() {
             return false;
         }
-        let max_age_ms = max_age.as_millis() as u64;
+        let age_max_ms = connection_age_max.as_millis() as u64;
         let age_ms = self.record(index).age_ms(self.now_ns);
-        if age_ms < max_age_ms {
+        if age_ms < age_max_ms {
             return false;
         }
-        let overdue_ms = age_ms.checked_sub(lifetime_ms(self.id_of(index), max_age_ms));
-        let patient = overdue_ms.is_some_and(|ms| ms <= max_age_ms / 4);
+        let overdue_ms = age_ms.checked_sub(lifetime_ms(self.id_of(index), age_max_ms));
+        let patient = overdue_ms.is_some_and(|ms| ms <= age_max_ms / 4);
         let goes = match &self.connections[index].state {
             State::Live(place) if patient => {
                 let audience = &self.audiences[place.audience];
@@ -39,16 +39,16 @@ impl Shard {
         if goes {
             let retry = self.shared.options.retry;
             let _ = self.say_farewell(index, retry);
-            self.disconnect(index, Reason::Aged);
+            self.disconnect(index, DisconnectReason::Aged);
         }
         goes
     }
 }
 
 /// How old a connection gets.
-fn lifetime_ms(id: ConnectionId, max_age_ms: u64) -> u64 {
+fn lifetime_ms(id: ConnectionId, age_max_ms: u64) -> u64 {
     let share = fastrand::Rng::with_seed(id.to_u64()).f64() * SPREAD;
-    max_age_ms + (max_age_ms as f64 * share) as u64
+    age_max_ms + (age_max_ms as f64 * share) as u64
 }
 
 #[cfg(test)]

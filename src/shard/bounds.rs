@@ -24,7 +24,7 @@ use super::grace::{Grace, GraceBounds};
 use super::jump::Shares;
 use super::slots::Key;
 use super::Shard;
-use crate::metrics::Reason;
+use crate::metrics::DisconnectReason;
 use crate::policy::Policy;
 
 /// A connection that takes nothing for this share of `lag_grace` is not waited for.
@@ -145,7 +145,7 @@ impl Shard {
         }
         for index in furthest {
             match self.policy_of(index) {
-                Policy::Disconnect => self.disconnect(index, Reason::Lagging),
+                Policy::Disconnect => self.disconnect(index, DisconnectReason::Lagging),
                 Policy::DropOldest if costs => self.jump(index, jump_to, &mut jumps),
                 Policy::Conflate if costs => self.conflate(index, &mut conflations),
                 Policy::DropOldest | Policy::Conflate => continue,
@@ -192,14 +192,14 @@ impl Shard {
             thinner |= match self.policy_of(index) {
                 // It has changed its topics, and is never to miss anything.
                 Policy::Disconnect => {
-                    self.disconnect(index, Reason::Lagging);
+                    self.disconnect(index, DisconnectReason::Lagging);
                     true
                 }
                 Policy::DropOldest | Policy::Conflate => self.halve_aside(index, &mut shares),
             };
         }
         if !thinner {
-            holders.iter().for_each(|&index| self.disconnect(index, Reason::Lagging));
+            holders.iter().for_each(|&index| self.disconnect(index, DisconnectReason::Lagging));
         }
         !holders.is_empty()
     }
@@ -232,7 +232,7 @@ impl Shard {
             return;
         }
         match self.policy_of(index) {
-            Policy::Disconnect => self.disconnect(index, Reason::Lagging),
+            Policy::Disconnect => self.disconnect(index, DisconnectReason::Lagging),
             Policy::DropOldest if published_at_ns.is_some() => {
                 // Not longer than the hub's age, or nothing would be too old.
                 let before_ns = self.now_ns.saturating_sub(age_max_ns as u64);

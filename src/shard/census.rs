@@ -17,8 +17,10 @@ use super::resubscribe::Resubscribed;
 use super::slots::Key;
 use super::Shard;
 use crate::filter::Subscription;
-use crate::lifecycle::{ConnectionFilter, ConnectionId, ConnectionInfo, TopicCount, Who};
-use crate::metrics::Reason;
+use crate::lifecycle::{
+    ConnectionFilter, ConnectionId, ConnectionInfo, ConnectionSelector, TopicCount,
+};
+use crate::metrics::DisconnectReason;
 use crate::topic::Topic;
 
 /// Questions that a shard answers at once.
@@ -39,7 +41,7 @@ pub(crate) enum Question {
     Connections(ConnectionFilter),
     Subscribers(Topic),
     Topics,
-    Disconnect { who: Who, retry: Duration },
+    Disconnect { who: ConnectionSelector, retry: Duration },
     Subscribe { id: ConnectionId, wanted: Arc<[Subscription]> },
 }
 
@@ -136,7 +138,10 @@ impl Shard {
                     shard.consider(index, filter, found)
                 })
             }
-            (&Question::Disconnect { who: Who::One(id), retry }, Found::Count(count)) => {
+            (
+                &Question::Disconnect { who: ConnectionSelector::One(id), retry },
+                Found::Count(count),
+            ) => {
                 if let Some(index) = self.stream_of(id) {
                     self.kick(index, retry);
                     *count += 1;
@@ -156,13 +161,13 @@ impl Shard {
             }
             (Question::Disconnect { who, retry }, Found::Count(count)) => {
                 let topic = match who {
-                    Who::Topic(topic) => Some(topic),
+                    ConnectionSelector::Topic(topic) => Some(topic),
                     _ => None,
                 };
                 self.walk(topic, at, budget, |shard, index| {
                     let record = shard.record(index);
                     let has_tag = match who {
-                        Who::Tag(tag) => record.tag() == Some(tag),
+                        ConnectionSelector::Tag(tag) => record.tag() == Some(tag),
                         _ => true,
                     };
                     // Who has come back already is another one.
@@ -306,7 +311,7 @@ impl Shard {
     /// Sends a stream away because the host wants it to, whether it gets to know that or not.
     fn kick(&mut self, index: u32, retry: Duration) {
         let _ = self.say_farewell(index, retry);
-        self.disconnect(index, Reason::Kicked);
+        self.disconnect(index, DisconnectReason::Kicked);
     }
 }
 
@@ -405,7 +410,7 @@ mod tests {
     #[test]
     fn a_question_is_dropped_when_nobody_waits_for_the_answer() {
         let mut world = world();
-        let question = Question::Disconnect { who: Who::All, retry: Duration::ZERO };
+        let question = Question::Disconnect { who: ConnectionSelector::All, retry: Duration::ZERO };
         let answers = ask(&world, question);
         world.shard.turn().unwrap();
         let counters = &world.shard.link().counters;
@@ -420,8 +425,10 @@ mod tests {
     #[test]
     fn too_many_questions_at_once_are_refused() {
         let mut world = world();
-        let question =
-            || Question::Disconnect { who: Who::Tag("nobody's".into()), retry: Duration::ZERO };
+        let question = || Question::Disconnect {
+            who: ConnectionSelector::Tag("nobody's".into()),
+            retry: Duration::ZERO,
+        };
         let all: Vec<_> = (0..2 * INQUIRIES_MAX).map(|_| ask(&world, question())).collect();
         let (mut counts, mut busy) = (0, 0);
         for answers in all {

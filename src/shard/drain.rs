@@ -1,13 +1,13 @@
 //! How a shard sends its connections away when the hub is drained: nobody is let in any more, and
 //! those who are here are closed evenly over a window, each when it has been sent everything, and
 //! with a reconnection time of its own. What is published meanwhile still goes to those who are
-//! left. Who lags is given the window and some patience to catch up.
+//! left. A connection that lags has the window and some grace to catch up.
 
 use std::time::Duration;
 
 use super::connection::State;
 use super::Shard;
-use crate::metrics::Reason;
+use crate::metrics::DisconnectReason;
 
 /// Connections that one turn closes, and entries of the slab that it looks at for that.
 const FAREWELLS_MAX: u32 = 256;
@@ -78,9 +78,9 @@ impl Shard {
             return false;
         }
         match self.say_farewell(index, retry) {
-            Ok(true) => self.disconnect(index, Reason::Drained),
+            Ok(true) => self.disconnect(index, DisconnectReason::Drained),
             // Not told, or only half.
-            Ok(false) => self.disconnect(index, Reason::Error),
+            Ok(false) => self.disconnect(index, DisconnectReason::Error),
             Err(error) => self.lose(index, &error),
         }
         true

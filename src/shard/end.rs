@@ -10,7 +10,7 @@ use std::panic::{catch_unwind, AssertUnwindSafe};
 use super::routes::Routes;
 use super::slots::Slots;
 use super::{Shard, Shared};
-use crate::metrics::Reason;
+use crate::metrics::DisconnectReason;
 
 impl Drop for Shard {
     /// Leaves nothing behind, however it ends: a future that was dropped, a poller that failed, a
@@ -65,7 +65,7 @@ impl Shard {
         }
         for index in self.connections.indices() {
             if self.connections[index].audience().is_some() {
-                self.tell_of_end(index, Reason::Error);
+                self.tell_of_end(index, DisconnectReason::Error);
             }
         }
     }
@@ -73,7 +73,7 @@ impl Shard {
     fn write_off_counters(&self) {
         let counters = &self.link().counters;
         let crowd = counters.connections.value();
-        counters.count_disconnects(Reason::Error, crowd);
+        counters.count_disconnects(DisconnectReason::Error, crowd);
         for gauge in [
             &counters.connections,
             &counters.pending_connections,

@@ -12,7 +12,7 @@ use crate::heartbeat::HeartbeatForm;
 use crate::policy::Policy;
 use crate::resume::Resume;
 #[cfg(any(test, feature = "internals"))]
-use crate::resume::Start;
+use crate::resume::StartAt;
 use crate::sys::ListenSocket;
 #[cfg(any(test, feature = "internals"))]
 use crate::topic::Topic;
@@ -68,7 +68,7 @@ pub(crate) struct Guest {
 impl Guest {
     /// One that wants nothing but what is published to topics.
     pub(crate) fn new(head: Vec<u8>, topics: Vec<Topic>, wire: Wire) -> Guest {
-        let (resume, policy) = (Resume::Start(Start::Now), Policy::default());
+        let (resume, policy) = (Resume::Start(StartAt::Now), Policy::default());
         let wanted = topics.into_iter().map(Subscription::Topic).collect();
         let heartbeat_form = HeartbeatForm::default();
         Guest { head, wanted, wire, retry: None, resume, policy, heartbeat_form, tag: None }

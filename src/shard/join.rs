@@ -17,8 +17,8 @@ use crate::filter::Subscription;
 use crate::frame::{enveloped, Wire};
 use crate::heartbeat::HeartbeatForm;
 use crate::id::EventId;
-use crate::metrics::Reason;
-use crate::resume::{Resume, Start};
+use crate::metrics::DisconnectReason;
+use crate::resume::{Resume, StartAt};
 use crate::seldom::Seldom;
 use crate::sys::Stream;
 
@@ -263,7 +263,7 @@ impl Shard {
         self.link().counters.connections.add(1);
         self.link().counters.accepted_connections.add(1);
         self.enter_crowds(audience);
-        if guest.resume != Resume::Start(Start::Now) {
+        if guest.resume != Resume::Start(StartAt::Now) {
             return self.begin_replay(index, audience, guest);
         }
         let number = self.take_all();
@@ -384,7 +384,7 @@ impl Shard {
     fn give_up(&mut self, key: Key) {
         match self.connections[key.index].state {
             State::Live(_) | State::Lagging(_) | State::Replaying(_) => {
-                self.disconnect(key.index, Reason::Error);
+                self.disconnect(key.index, DisconnectReason::Error);
             }
             State::Greeting(_) | State::Leaving => drop(self.remove(key.index)),
         }

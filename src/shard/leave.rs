@@ -9,7 +9,7 @@ use super::connection::{Connection, Place, State};
 use super::slots::Key;
 use super::Shard;
 use crate::frame::{enveloped, Wire, LAST_CHUNK};
-use crate::metrics::Reason;
+use crate::metrics::DisconnectReason;
 use crate::options::jittered;
 
 /// How much a client may send at once after its request's head: nothing is expected of it.
@@ -17,7 +17,7 @@ const UNASKED_BYTES_MAX: usize = 64 << 10;
 
 impl Shard {
     /// Ends an event stream, and counts why.
-    pub(super) fn disconnect(&mut self, index: u32, reason: Reason) {
+    pub(super) fn disconnect(&mut self, index: u32, reason: DisconnectReason) {
         log::debug!("connection {index} of shard {} ended: {}", self.id, reason.as_str());
         self.tell_of_end(index, reason);
         let counters = &self.link().counters;
@@ -32,8 +32,10 @@ impl Shard {
     /// Ends an event stream whose socket has failed, and counts why.
     pub(super) fn lose(&mut self, index: u32, error: &io::Error) {
         log::debug!("connection {index} of shard {} has failed: {error}", self.id);
-        let reason = match (Reason::of(error), self.connections[index].sink.socket()) {
-            (Reason::TimedOut, Some(socket)) if socket.was_answered() => Reason::Stalled,
+        let reason = match (DisconnectReason::of(error), self.connections[index].sink.socket()) {
+            (DisconnectReason::TimedOut, Some(socket)) if socket.was_answered() => {
+                DisconnectReason::Stalled
+            }
             (reason, _) => reason,
         };
         self.disconnect(index, reason);
@@ -168,21 +170,21 @@ impl Shard {
             let Some(connection) = self.connections.get_mut(key) else { return };
             let Some(socket) = connection.sink.socket() else { return };
             match socket.recv(&mut unasked) {
-                Ok(0) => break Ok(Reason::ClientClosed),
+                Ok(0) => break Ok(DisconnectReason::ClientClosed),
                 Ok(bytes) => unasked_bytes += bytes,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return,
                 Err(error) => break Err(error),
             }
             if unasked_bytes > UNASKED_BYTES_MAX {
-                break Ok(Reason::Garbage);
+                break Ok(DisconnectReason::Garbage);
             }
         };
         match self.connections[key.index].state {
             State::Live(_) | State::Lagging(_) | State::Replaying(_) => match ended {
-                Ok(Reason::ClientClosed) => {
+                Ok(DisconnectReason::ClientClosed) => {
                     // It may still read. Where it does not, this is as good as nothing.
                     let _ = self.say_farewell(key.index, Duration::ZERO);
-                    self.disconnect(key.index, Reason::ClientClosed);
+                    self.disconnect(key.index, DisconnectReason::ClientClosed);
                 }
                 Ok(reason) => self.disconnect(key.index, reason),
                 Err(error) => self.lose(key.index, &error),
@@ -211,9 +213,11 @@ impl Shard {
                     if audience.wire == Wire::Chunked {
                         let _ = self.connections[index].sink.send(LAST_CHUNK);
                     }
-                    self.disconnect(index, Reason::Closed);
+                    self.disconnect(index, DisconnectReason::Closed);
                 }
-                State::Lagging(_) | State::Replaying(_) => self.disconnect(index, Reason::Closed),
+                State::Lagging(_) | State::Replaying(_) => {
+                    self.disconnect(index, DisconnectReason::Closed)
+                }
                 State::Greeting(_) | State::Leaving => drop(self.remove(index)),
             }
         }

@@ -7,7 +7,7 @@ use super::connection::State;
 use super::record::Sent;
 use super::Shard;
 use crate::lifecycle::{ConnectionId, ConnectionInfo, ConnectionState, Subscriptions};
-use crate::metrics::Reason;
+use crate::metrics::DisconnectReason;
 use crate::notices::{Notice, NoticeKind};
 
 impl Shard {
@@ -112,7 +112,7 @@ impl Shard {
     }
 
     /// Tells the host of a stream that is about to end, if it wants to know.
-    pub(super) fn tell_of_end(&self, index: u32, reason: Reason) {
+    pub(super) fn tell_of_end(&self, index: u32, reason: DisconnectReason) {
         if self.shared.notices.is_wanted() {
             let lasted = Duration::from_millis(self.record(index).age_ms(self.now_ns));
             let Sent { events, bytes } = self.sent_to(index);

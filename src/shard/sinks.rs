@@ -56,7 +56,7 @@ impl Shard {
     /// Ends a connection, if it has not ended yet, as when its client has closed it.
     pub(crate) fn end_sink(&mut self, key: Key) {
         if self.connections.get_mut(key).is_some() {
-            self.disconnect(key.index, crate::metrics::Reason::ClientClosed);
+            self.disconnect(key.index, crate::metrics::DisconnectReason::ClientClosed);
         }
     }
 }

@@ -24,12 +24,12 @@ use crate::filter::Subscription;
 use crate::frame::{chunk, Draft};
 use crate::id::EventId;
 use crate::inbox::Inbox;
-use crate::metrics::Reason;
+use crate::metrics::DisconnectReason;
 use crate::notices::{NoticeKind, NoticeQueue, Notices};
 use crate::options::Options;
 use crate::order::{Order, Refused};
 use crate::policy::Policy;
-use crate::resume::{Resume, Start};
+use crate::resume::{Resume, StartAt};
 use crate::topic::Topic;
 
 const TOPICS: [&str; 4] = ["a", "a/x", "b/y", "b"];
@@ -112,7 +112,7 @@ impl World {
     /// Has a client join that wants what is published from now on.
     pub(super) fn join(&mut self, topics: Vec<usize>, wire: Wire, room: usize) {
         let number = self.shared.order.sequence();
-        self.join_from(topics, wire, room, Resume::Start(Start::Now));
+        self.join_from(topics, wire, room, Resume::Start(StartAt::Now));
         let client = self.clients.get_mut(&self.joined).expect("it has just joined");
         let id = self.shared.order.id_of(number);
         client.expected.extend_from_slice(format!("id: {id}\n\n").as_bytes());
@@ -427,7 +427,8 @@ fn nobody_is_cut() -> Options {
 fn each_client_gets_exactly_what_was_published_since_it_joined() {
     let seeds = 40;
     for seed in 0..seeds {
-        let options = Options { batch_bytes_max: 700, topic_room_bytes: 2_000, ..nobody_is_cut() };
+        let options =
+            Options { batch_bytes_max: 700, topic_backlog_bytes_max: 2_000, ..nobody_is_cut() };
         assert_eq!(run(seed, steps() / seeds as usize, options), 0);
     }
 }
@@ -437,7 +438,8 @@ fn each_client_gets_exactly_what_was_published_while_rounds_are_under_way() {
     let seeds = 8;
     for seed in 0..seeds {
         let crowd = 2_000;
-        let options = Options { batch_bytes_max: 700, topic_room_bytes: 8_000, ..nobody_is_cut() };
+        let options =
+            Options { batch_bytes_max: 700, topic_backlog_bytes_max: 8_000, ..nobody_is_cut() };
         assert_eq!(run_crowd(2000 + seed, steps() / 20 / seeds as usize, options, crowd), 0);
     }
 }

@@ -13,7 +13,7 @@ use super::connection::State;
 use super::slots::Key;
 use super::Shard;
 use crate::frame::enveloped;
-use crate::metrics::Reason;
+use crate::metrics::DisconnectReason;
 use crate::options::Options;
 use crate::seldom::Seldom;
 
@@ -51,7 +51,8 @@ impl Timers {
         let ms = |time: Duration| u32::try_from(time.as_millis()).unwrap_or(u32::MAX);
         let heartbeat_ms = ms(options.heartbeat);
         let stall_ms_max = ms(options.stall_time_max);
-        let watched = [heartbeat_ms, stall_ms_max, ms(options.lag_age_max), ms(options.max_age)];
+        let watched =
+            [heartbeat_ms, stall_ms_max, ms(options.lag_age_max), ms(options.connection_age_max)];
         let shortest = watched.into_iter().filter(|&ms| ms > 0);
         let round_ms = shortest.min().map_or(ROUND_MS_MAX, |ms| (ms / ROUNDS).min(ROUND_MS_MAX));
         Timers {
@@ -243,14 +244,14 @@ impl Shard {
                 }
             }
             State::Lagging(lagging) if self.is_stalled(lagging.since_ms) => {
-                self.disconnect(index, Reason::Stalled);
+                self.disconnect(index, DisconnectReason::Stalled);
             }
             State::Replaying(replaying) if self.is_stalled(replaying.since_ms) => {
-                self.disconnect(index, Reason::Stalled);
+                self.disconnect(index, DisconnectReason::Stalled);
             }
             State::Lagging(_) => self.look_at_age(index),
             State::Replaying(replaying) if self.is_stuck(replaying.since_ms) => {
-                self.disconnect(index, Reason::Lagging);
+                self.disconnect(index, DisconnectReason::Lagging);
             }
             State::Replaying(_) | State::Greeting(_) | State::Leaving => {}
         }

@@ -82,7 +82,7 @@ static void flipped_texts(void)
     fanfare_event event = event_of(NULL);
 
     /* A client may have an event before the engine counts that it has been sent. */
-    options.topic_room_bytes = 16 << 20;
+    options.topic_backlog_bytes_max = 16 << 20;
     CHECK_EQ(fanfare_hub_new(&options, &hub), FANFARE_OK);
     client = client_new(hub_listen(hub), "tt");
     memset((void *)&shared, 'x', sizeof shared);

@@ -17,8 +17,8 @@ static void defaults(void)
     CHECK_EQ(options.retry_ms, 2000);
     CHECK_EQ(options.event_bytes_max, 1 << 20);
     CHECK_EQ(options.batch_bytes_max, 40 << 10);
-    CHECK_EQ(options.topic_room_bytes, 40 << 10);
-    CHECK_EQ(options.hub_room_bytes, 64 << 20);
+    CHECK_EQ(options.topic_backlog_bytes_max, 40 << 10);
+    CHECK_EQ(options.backlog_bytes_max, 64 << 20);
     CHECK_EQ(options.lag_bytes_max, 1 << 20);
     CHECK_EQ(options.lag_age_max_ms, 30000);
     CHECK_EQ(options.lag_grace_ms, 1000);
@@ -184,8 +184,8 @@ static void out_of_bounds(void)
         OPTION(event_bytes_max, (64 << 20) + 1),
         OPTION(batch_bytes_max, 0),
         OPTION(batch_bytes_max, (16 << 20) + 1),
-        OPTION(topic_room_bytes, 0),
-        OPTION(hub_room_bytes, 0),
+        OPTION(topic_backlog_bytes_max, 0),
+        OPTION(backlog_bytes_max, 0),
         OPTION(lag_grace_ms, 30001),
         OPTION(lag_age_max_ms, 999),
         OPTION(lag_total_bytes_max, 0),
@@ -218,9 +218,9 @@ static void on_the_bounds(void)
         OPTION(event_bytes_max, 64 << 20),
         OPTION(batch_bytes_max, 1),
         OPTION(batch_bytes_max, 16 << 20),
-        OPTION(topic_room_bytes, 1),
-        OPTION(hub_room_bytes, 1),
-        OPTION(hub_room_bytes, UINT64_MAX),
+        OPTION(topic_backlog_bytes_max, 1),
+        OPTION(backlog_bytes_max, 1),
+        OPTION(backlog_bytes_max, UINT64_MAX),
         OPTION(lag_bytes_max, 0),
         OPTION(lag_grace_ms, 30000),
         OPTION(lag_total_bytes_max, 1),

@@ -221,7 +221,7 @@ static fanfare_hub *hub_new_narrow(uint64_t lag_grace_percent)
     fanfare_options options = options_new();
     fanfare_hub *hub = NULL;
 
-    options.topic_room_bytes = 1;
+    options.topic_backlog_bytes_max = 1;
     options.lag_bytes_max = 1;
     options.lag_age_max_ms = 10 * DEADLINE_MS;
     options.lag_grace_ms = 10 * DEADLINE_MS;

@@ -75,7 +75,7 @@ static void publish_at_once(void)
     uint16_t port;
     unsigned i;
 
-    options.topic_room_bytes = 4096;
+    options.topic_backlog_bytes_max = 4096;
     options.lag_bytes_max = 64 << 20;
     options.lag_age_max_ms = 10 * DEADLINE_MS;
     CHECK_EQ(fanfare_hub_new(&options, &hub), FANFARE_OK);

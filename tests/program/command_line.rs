@@ -56,7 +56,7 @@ fn what_cannot_be_is_a_usage_error() {
             None,
             "--drain-window is out of bounds: at most 1 hour",
         ),
-        (&["serve", "--drain-patience", "2h"], None, "--drain-patience is out of bounds"),
+        (&["serve", "--drain-grace", "2h"], None, "--drain-grace is out of bounds"),
         (&["serve"], Some(("FANFARE_DRAIN_WINDOW", "10d")), "--drain-window"),
         (&["serve", "--gap-event", "message"], None, "another name than message"),
         (&["serve", "--gap-event", "error"], None, "another name than message"),

@@ -172,7 +172,7 @@ fn who_may_not_publish_may_neither_see_nor_end_connections() {
 
 #[test]
 fn a_server_sends_clients_away_that_are_too_old() {
-    let server = Server::start(&["--max-age", "1s", "--retry", "10s"]);
+    let server = Server::start(&["--connection-age-max", "1s", "--retry", "10s"]);
     let mut client = Client::get(server.addr, "/events?topic=a");
     assert!(client.ends_cleanly());
     assert!((10_000..=20_000).contains(&client.retry().unwrap()));

@@ -110,7 +110,7 @@ test('a topic is full until a client that did not read reads on', async (t) => {
   // The client is waited for, for a tenth of the grace while it takes nothing; at less than 100
   // percent not while it has just come.
   const patient = { lagGraceMs: 600_000, lagAgeMaxMs: 600_000, lagGracePercent: 100 };
-  const hub = open(t, { shards: 1, topicRoomBytes: 1, lagBytesMax: 1 << 16, ...patient });
+  const hub = open(t, { shards: 1, topicBacklogBytesMax: 1, lagBytesMax: 1 << 16, ...patient });
   const client = await clientThatDoesNotRead(t, hub.listen(), 'news');
   let published = 0;
   let fullInARow = 0;

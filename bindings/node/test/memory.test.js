@@ -38,7 +38,7 @@ async function bytesOf(t, port, topic) {
 }
 
 test('an event of shared memory is what was checked, whatever a worker writes to it', async (t) => {
-  const hub = open(t, { shards: 1, topicRoomBytes: ROOM, lagBytesMax: ROOM, lagAgeMaxMs: 600_000 });
+  const hub = open(t, { shards: 1, topicBacklogBytesMax: ROOM, lagBytesMax: ROOM, lagAgeMaxMs: 600_000 });
   const chunks = await bytesOf(t, hub.listen(), 'news');
   const received = () => chunks.reduce((bytes, chunk) => bytes + chunk.length, 0);
 

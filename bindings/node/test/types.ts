@@ -3,7 +3,7 @@
 import { Hub, type ErrorCode, type Event, type FanfareError, type HubOptions } from 'fanfare';
 
 export async function allowed(): Promise<void> {
-  const options: HubOptions = { shards: 1, heartbeatMs: 0, topicRoomBytes: undefined };
+  const options: HubOptions = { shards: 1, heartbeatMs: 0, topicBacklogBytesMax: undefined };
   await using hub = new Hub(options);
   const port: number = hub.listen('127.0.0.1:0');
   const event: Event = { data: new Uint8Array(), name: 'a', id: 'b', key: 'c', retryMs: port };

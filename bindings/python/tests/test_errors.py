@@ -127,7 +127,7 @@ def test_a_topic_is_full_until_a_client_that_did_not_read_reads_on() -> None:
         "lag_grace_percent": 100,  # at less, a connection that has just come is not waited for
     }
     with (
-        Hub(shards=1, topic_room_bytes=1, lag_bytes_max=1 << 16, **options) as hub,
+        Hub(shards=1, topic_backlog_bytes_max=1, lag_bytes_max=1 << 16, **options) as hub,
         client_that_does_not_read(hub.listen(), "news") as client,
     ):
         published, full_in_a_row = 0, 0

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::event::Event;
-use crate::resume::{Resume, Start};
+use crate::resume::{Resume, StartAt};
 
 /// A client that is sent what it has missed, step by step.
 struct Client {
@@ -68,8 +68,8 @@ impl Steps {
         };
         let came_at = self.order.sequence();
         let (resume, had) = match random.u32(..8) {
-            0 => (Resume::Start(Start::Latest), None),
-            1 => (Resume::Start(Start::Last(random.u32(..40))), None),
+            0 => (Resume::Start(StartAt::Latest), None),
+            1 => (Resume::Start(StartAt::Last(random.u32(..40))), None),
             2 => (Resume::After("00000000-3".into()), Some(0)),
             3 => (Resume::After("stranger".into()), Some(came_at)),
             4 => (Resume::After(format!("own-{}", random.u32(..50)).into()), None),

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use fanfare::{Event, Hub, ListenOptions, Listener, Metrics, Options, PublishError, Reason, Topic};
+use fanfare::{
+    DisconnectReason, Event, Hub, ListenOptions, Listener, Metrics, Options, PublishError, Topic,
+};
 
 use super::clock::pin_to_core;
 use super::load::Load;
@@ -93,7 +95,7 @@ impl Engine {
             },
             |data| match self.hub.publish(&self.solo, data) {
                 Ok(_) => Ok(Solo::Published),
-                Err(PublishError::Full(_)) => Ok(Solo::Refused),
+                Err(PublishError::Full) => Ok(Solo::Refused),
                 Err(error) => Err(error.to_string().into()),
             },
         )?;
@@ -126,7 +128,7 @@ impl Engine {
         let gaps = |metrics: &Metrics| metrics.gap_events.iter().sum::<u64>();
         add("gap_events", gaps(&after) - gaps(before));
         let ends = after.disconnects.iter().zip(before.disconnects);
-        for (reason, (after, before)) in Reason::ALL.iter().zip(ends) {
+        for (reason, (after, before)) in DisconnectReason::ALL.iter().zip(ends) {
             add(&format!("disconnects_{}", reason.as_str()), after - before);
         }
     }

@@ -115,7 +115,8 @@ fn check(connections: usize, load: &SinksLoad) -> Result<(), Error> {
     }
     // So that a batch takes what was published for it: with the envelope, and beyond the room
     // that one topic has nothing is taken.
-    let bytes_max = Options::default().batch_bytes_max.min(Options::default().topic_room_bytes);
+    let bytes_max =
+        Options::default().batch_bytes_max.min(Options::default().topic_backlog_bytes_max);
     if load.batch == 0 || load.batch.saturating_mul(load.bytes + 64) > bytes_max {
         return Err(
             format!("--batch must be at least 1, and --bytes of all below {bytes_max}").into()

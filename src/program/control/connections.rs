@@ -5,8 +5,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use fanfare::{
-    AskError, ConnectionFilter, ConnectionId, ConnectionInfo, Hub, Query, Subscription,
-    SubscriptionError, Subscriptions, Topic, TopicCount, Who,
+    AdminError, ConnectionFilter, ConnectionId, ConnectionInfo, ConnectionSelector, Hub, Query,
+    Subscription, SubscriptionError, Subscriptions, Topic, TopicCount,
 };
 use hyper::StatusCode;
 use jiff::Timestamp;
@@ -59,12 +59,15 @@ pub(super) async fn list(hub: &Hub, query: &str) -> Result<Answer, Refusal> {
 /// are told, and twice that at most. Answers how many.
 pub(super) async fn disconnect(hub: &Hub, query: &str) -> Result<Answer, Refusal> {
     let query = Query::parse(query).map_err(bad_request)?;
-    let id = number(&query, "id").map_err(bad_request)?.map(ConnectionId::from_u64).map(Who::One);
+    let id = number(&query, "id")
+        .map_err(bad_request)?
+        .map(ConnectionId::from_u64)
+        .map(ConnectionSelector::One);
     let who = [
         id,
-        topic(&query).map_err(bad_request)?.map(Who::Topic),
-        query.first("tag").map(|tag| Who::Tag(tag.into())),
-        flag(&query, "all").map_err(bad_request)?.then_some(Who::All),
+        topic(&query).map_err(bad_request)?.map(ConnectionSelector::Topic),
+        query.first("tag").map(|tag| ConnectionSelector::Tag(tag.into())),
+        flag(&query, "all").map_err(bad_request)?.then_some(ConnectionSelector::All),
     ];
     let mut who = who.into_iter().flatten();
     let (Some(who), None) = (who.next(), who.next()) else {
@@ -155,10 +158,10 @@ fn flag(query: &Query<'_>, name: &str) -> Result<bool, String> {
     }
 }
 
-fn unanswered(error: AskError) -> Refusal {
+fn unanswered(error: AdminError) -> Refusal {
     let status = match error {
-        AskError::NoSubscription | AskError::TooManySubscriptions => StatusCode::BAD_REQUEST,
-        AskError::CatchingUp => StatusCode::CONFLICT,
+        AdminError::NoSubscription | AdminError::TooManySubscriptions => StatusCode::BAD_REQUEST,
+        AdminError::CatchingUp => StatusCode::CONFLICT,
         _ => StatusCode::SERVICE_UNAVAILABLE,
     };
     Refusal::new(status, error)

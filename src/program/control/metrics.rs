@@ -4,7 +4,7 @@ use std::fmt::{Display, Write};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
-use fanfare::{GapReason, Histogram, Metrics, Reason};
+use fanfare::{DisconnectReason, GapReason, Histogram, Metrics};
 
 use super::super::logging;
 use super::crowd::Counts;
@@ -18,7 +18,8 @@ pub(super) fn text(metrics: &Metrics, counts: &Counts, started: SystemTime) -> S
     let mut out = Out(String::with_capacity(8 << 10));
     gauges(&mut out, metrics);
     counters(&mut out, metrics);
-    let disconnects = Reason::ALL.iter().map(|reason| reason.as_str()).zip(metrics.disconnects);
+    let disconnects =
+        DisconnectReason::ALL.iter().map(|reason| reason.as_str()).zip(metrics.disconnects);
     out.by_reason("fanfare_disconnects_total", "Event streams that ended.", disconnects);
     let gaps = GapReason::ALL.iter().map(|reason| reason.as_str()).zip(metrics.gap_events);
     let help = "Events that told a client of others that are missing from its stream.";
@@ -103,7 +104,7 @@ fn counters(out: &mut Out, metrics: &Metrics) {
         (
             "full_events",
             metrics.full_events,
-            "Times that an event found no room; it then waited, or was refused.",
+            "Times that an event found the backlog full; it then waited, or was refused.",
         ),
         (
             "delivered_events",
@@ -256,7 +257,7 @@ mod tests {
         }
         assert!(text.ends_with('\n'));
         assert_eq!(value(&text, "process_start_time_seconds"), "1.5");
-        for reason in Reason::ALL {
+        for reason in DisconnectReason::ALL {
             let name = format!("fanfare_disconnects_total{{reason=\"{}\"}}", reason.as_str());
             assert_eq!(value(&text, &name), "0");
         }

@@ -16,7 +16,7 @@ use crate::program::lines::{Lines, TooLong};
 
 /// What lines of JSON are called; there is no registered type for them.
 const NDJSON: [&str; 3] = ["application/x-ndjson", "application/ndjson", "application/jsonl"];
-/// The longest time that an event waits for room.
+/// The longest time that an event waits while the backlog is full.
 const ROOM_TIME_MAX: Duration = Duration::from_secs(30);
 /// What a line may have beside its data: topic, name, id and key.
 const LINE_BYTES_MORE: usize = 16 << 10;
@@ -142,12 +142,12 @@ fn reason(error: &serde_json::Error) -> String {
     format!("{} at column {}", clip(what.to_owned(), REASON_BYTES_MAX), error.column())
 }
 
-/// Publishes an event, waiting a while for room.
+/// Publishes an event, waiting a while if the backlog is full.
 async fn publish(hub: &Hub, topic: &Topic, event: Event<'_>) -> Result<EventId, Refusal> {
-    let event = match hub.publish(topic, event) {
-        Err(PublishError::Full(event)) => *event,
+    match hub.publish(topic, &event) {
+        Err(PublishError::Full) => {}
         result => return result.map_err(refusal),
-    };
+    }
     let too_long = async {
         Timer::after(ROOM_TIME_MAX).await;
         let error = "too much waits to be sent; try again later";
@@ -156,7 +156,7 @@ async fn publish(hub: &Hub, topic: &Topic, event: Event<'_>) -> Result<EventId, 
     async { hub.publish_async(topic, event).await.map_err(refusal) }.or(too_long).await
 }
 
-fn refusal(error: PublishError<'_>) -> Refusal {
+fn refusal(error: PublishError) -> Refusal {
     match error {
         PublishError::Invalid(error) => invalid(error),
         other => Refusal::new(StatusCode::SERVICE_UNAVAILABLE, other),

@@ -122,11 +122,11 @@ pub(crate) struct ServeArgs {
 
     /// How old a connection may get, and up to a quarter more; then its client is told to come back;
     /// 0 for any age
-    #[arg(long, env = "FANFARE_MAX_AGE", value_name = "TIME", default_value = "0",
+    #[arg(long, env = "FANFARE_CONNECTION_AGE_MAX", value_name = "TIME", default_value = "0",
           value_parser = units::duration)]
-    max_age: Duration,
+    connection_age_max: Duration,
 
-    /// What a client is told for whom there is no room
+    /// What a client is told that comes when there are as many connections as there may be
     #[arg(long, env = "FANFARE_OVERLOAD", value_enum, default_value = "come-again")]
     overload: OverloadArg,
 
@@ -144,14 +144,14 @@ pub(crate) struct ServeArgs {
     event_bytes_max: usize,
 
     /// A topic takes no more events while this much of it waits to be sent
-    #[arg(long, env = "FANFARE_TOPIC_ROOM", value_name = "SIZE", default_value = "40KiB",
+    #[arg(long, env = "FANFARE_TOPIC_BACKLOG", value_name = "SIZE", default_value = "40KiB",
           value_parser = units::bytes)]
-    topic_room: usize,
+    topic_backlog: usize,
 
     /// Nothing more is taken while this much of all topics waits to be sent
-    #[arg(long, env = "FANFARE_HUB_ROOM", value_name = "SIZE", default_value = "64MiB",
+    #[arg(long, env = "FANFARE_BACKLOG", value_name = "SIZE", default_value = "64MiB",
           value_parser = units::bytes)]
-    hub_room: usize,
+    backlog: usize,
 
     /// The most bytes that are sent to a client at once; more is more throughput and more latency
     #[arg(long, env = "FANFARE_BATCH_BYTES_MAX", value_name = "SIZE", default_value = "40KiB",
@@ -184,15 +184,15 @@ pub(crate) struct ServeArgs {
 
     /// Told to end (by SIGTERM, SIGINT, SIGQUIT or SIGHUP), the server closes its streams evenly
     /// over this time, at most 1h, each with a time of its own after which to come back; a second
-    /// signal ends it at once. In all the end takes at most this, --drain-patience and 3s: 7s by default
+    /// signal ends it at once. In all the end takes at most this, --drain-grace and 3s: 7s by default
     #[arg(long, env = "FANFARE_DRAIN_WINDOW", value_name = "TIME", default_value = "3s",
           value_parser = units::duration)]
     drain_window: Duration,
 
     /// How much longer a client that lags may then take what there is for it, at most 1h
-    #[arg(long, env = "FANFARE_DRAIN_PATIENCE", value_name = "TIME", default_value = "1s",
+    #[arg(long, env = "FANFARE_DRAIN_GRACE", value_name = "TIME", default_value = "1s",
           value_parser = units::duration)]
-    drain_patience: Duration,
+    drain_grace: Duration,
 
     /// The most bytes of a request's head
     #[arg(long, env = "FANFARE_HEAD_BYTES_MAX", value_name = "SIZE", default_value = "16KiB",
@@ -366,8 +366,8 @@ impl ServeArgs {
             retry: self.retry,
             event_bytes_max: self.event_bytes_max,
             batch_bytes_max: self.batch_bytes_max,
-            topic_room_bytes: self.topic_room,
-            hub_room_bytes: self.hub_room,
+            topic_backlog_bytes_max: self.topic_backlog,
+            backlog_bytes_max: self.backlog,
             history_events_max: self.history_events_max,
             history_bytes_max: self.history_bytes_max,
             history_age_max: self.history_age_max,
@@ -384,12 +384,12 @@ impl ServeArgs {
             connections_per_address_max: self.connections_per_address_max,
             subscriptions_max: self.subscriptions_max,
             subscriptions_per_address_max: self.subscriptions_per_address_max,
-            max_age: self.max_age,
+            connection_age_max: self.connection_age_max,
         }
     }
 
     pub(super) fn drain_options(&self) -> DrainOptions {
-        DrainOptions { window: self.drain_window, patience: self.drain_patience, retry: self.retry }
+        DrainOptions { window: self.drain_window, grace: self.drain_grace, retry: self.retry }
     }
 
     pub(super) fn listen_options(&self) -> ListenOptions {

@@ -92,7 +92,10 @@ fn who_takes_nothing_for_too_long_is_disconnected_and_who_takes_a_little_is_not(
         assert!(start.elapsed() < Duration::from_secs(10), "nobody is disconnected");
     }
     assert_eq!(world.clients.keys().collect::<Vec<_>>(), [&1, &2]);
-    let stalled = Reason::ALL.iter().position(|&reason| reason == Reason::Stalled).unwrap();
+    let stalled = DisconnectReason::ALL
+        .iter()
+        .position(|&reason| reason == DisconnectReason::Stalled)
+        .unwrap();
     assert_eq!(world.shard.link().counters.disconnects[stalled].value(), 1);
     world.settle();
     world.check();

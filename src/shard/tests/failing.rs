@@ -79,7 +79,8 @@ fn of_shard(hub: &Hub, shard: usize) -> Metrics {
 }
 
 fn errors(metrics: &Metrics) -> u64 {
-    metrics.disconnects[Reason::ALL.iter().position(|&r| r == Reason::Error).unwrap()]
+    metrics.disconnects
+        [DisconnectReason::ALL.iter().position(|&r| r == DisconnectReason::Error).unwrap()]
 }
 
 fn topic(name: &str) -> Topic {

@@ -44,7 +44,7 @@ impl Model {
     }
 
     fn join(&mut self, topics: Vec<usize>, wire: Wire, room: usize, policy: Policy) -> u32 {
-        self.world.join_with(topics, wire, room, Resume::Start(Start::Now), policy);
+        self.world.join_with(topics, wire, room, Resume::Start(StartAt::Now), policy);
         let is_fast = room > 1 << 40;
         let number = self.world.joined;
         let (published, changed) = (Vec::new(), Vec::new());
@@ -330,7 +330,7 @@ fn runs(first_seed: u64, policies: &[Policy], kinds: &[Kind]) -> Findings {
         let mut random = fastrand::Rng::with_seed(first_seed + seed);
         let options = Options {
             batch_bytes_max: [1, 200, 700][random.usize(..3)],
-            topic_room_bytes: 2_000,
+            topic_backlog_bytes_max: 2_000,
             lag_bytes_max: [0, 600, 3_000, 10_000][random.usize(..4)],
             lag_grace: Duration::from_millis([0, 1_000][random.usize(..2)]),
             lag_age_max: Duration::from_micros([20, 100_000_000][random.usize(..2)]),

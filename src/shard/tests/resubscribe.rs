@@ -53,7 +53,8 @@ impl World {
 /// what they missed, or as soon after that as can be.
 fn run_returns(seed: u64, steps: usize) -> (u64, u64) {
     let mut random = fastrand::Rng::with_seed(seed);
-    let options = Options { batch_bytes_max: 700, topic_room_bytes: 2_000, ..Options::default() };
+    let options =
+        Options { batch_bytes_max: 700, topic_backlog_bytes_max: 2_000, ..Options::default() };
     let mut world = World::new(options);
     let (mut changes, mut refusals) = (0, 0);
     for step in 0..steps {

@@ -55,12 +55,12 @@ impl World {
             0 => {
                 let newest = |topic: &usize| self.kept(&[*topic]).last().copied();
                 let newest: Vec<u64> = topics.iter().filter_map(newest).collect();
-                (Resume::Start(Start::Latest), now, Some((now, newest)), None)
+                (Resume::Start(StartAt::Latest), now, Some((now, newest)), None)
             }
             1 => {
                 let count = random.u32(..12);
                 let last = kept.iter().rev().take(count as usize).copied().collect();
-                (Resume::Start(Start::Last(count)), now, Some((now, last)), None)
+                (Resume::Start(StartAt::Last(count)), now, Some((now, last)), None)
             }
             2 => (Resume::After("stranger".into()), now, None, Some("unknown_id")),
             3 => (Resume::After("00000000-7".into()), 0, None, Some("restarted")),
@@ -232,7 +232,8 @@ fn run_returns(seed: u64, steps: usize, options: Options) {
 fn who_comes_back_gets_everything_since_once_and_in_order() {
     let seeds = 20;
     for seed in 0..seeds {
-        let options = Options { batch_bytes_max: 700, topic_room_bytes: 2_000, ..nobody_is_cut() };
+        let options =
+            Options { batch_bytes_max: 700, topic_backlog_bytes_max: 2_000, ..nobody_is_cut() };
         run_returns(seed, steps() / 4 / seeds as usize, options);
     }
 }
@@ -243,7 +244,7 @@ fn what_is_not_kept_any_more_is_told_before_what_comes_after_it() {
     for seed in 0..seeds {
         let options = Options {
             batch_bytes_max: 700,
-            topic_room_bytes: 2_000,
+            topic_backlog_bytes_max: 2_000,
             history_events_max: 12,
             history_bytes_max: 5_000,
             ..nobody_is_cut()
@@ -264,7 +265,7 @@ fn bodies(world: &World) -> Vec<String> {
 fn a_crowd_that_wants_the_latest_costs_one_gathering() {
     let mut world = World::new(Options { history_events_max: 5, ..Options::default() });
     (0..20).for_each(|n| assert!(world.publish(0, &n.to_string().repeat(1000))));
-    (0..100).for_each(|_| world.join_from(vec![0], Wire::Plain, 0, Resume::Start(Start::Latest)));
+    (0..100).for_each(|_| world.join_from(vec![0], Wire::Plain, 0, Resume::Start(StartAt::Latest)));
     for number in 1..=100 {
         world.give_room(number, 10);
     }

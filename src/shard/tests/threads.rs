@@ -156,7 +156,7 @@ fn where_nothing_is_kept_who_asks_for_the_latest_is_told_of_no_gap() {
         for _ in 0..300 {
             let received = Arc::new(Mutex::new(Vec::new()));
             let far = received.clone();
-            let resume = Resume::Start(Start::Latest);
+            let resume = Resume::Start(StartAt::Latest);
             let guest = Guest { resume, ..Guest::new(vec![], vec![name(1)], Wire::Plain) };
             on(&hub, 0, move |shard| {
                 let sink = Sink::Scripted(Box::new(move |bytes| {

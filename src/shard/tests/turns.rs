@@ -41,7 +41,7 @@ fn a_turn_sends_fewer_large_batches_than_small_ones() {
 
 #[test]
 fn a_topics_room_comes_back_when_everyone_was_sent_the_event() {
-    let mut world = World::new(Options { topic_room_bytes: 1_000, ..Options::default() });
+    let mut world = World::new(Options { topic_backlog_bytes_max: 1_000, ..Options::default() });
     for _ in 0..2_000 {
         world.join(vec![0], Wire::Plain, usize::MAX / 2);
     }

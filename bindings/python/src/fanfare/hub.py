@@ -31,9 +31,9 @@ class Hub:
     :param event_bytes_max: The most bytes in one event, at most 64 MiB. Default: 1 MiB.
     :param batch_bytes_max: The most bytes that are gathered into one batch, 1 byte to 16 MiB.
         Default: 40 KiB.
-    :param topic_room_bytes: A topic is full when so many bytes of it wait to be sent.
+    :param topic_backlog_bytes_max: A topic is full when so many bytes of it wait to be sent.
         Default: 40 KiB.
-    :param hub_room_bytes: The hub is full when so many bytes wait to be sent.
+    :param backlog_bytes_max: The hub is full when so many bytes wait to be sent.
         Default: 64 MiB.
     :param lag_bytes_max: The most bytes that a connection may lag before it is disconnected, or
         what the policy does that its query names. Default: 1 MiB.
@@ -66,8 +66,8 @@ class Hub:
         retry_ms: int | None = None,
         event_bytes_max: int | None = None,
         batch_bytes_max: int | None = None,
-        topic_room_bytes: int | None = None,
-        hub_room_bytes: int | None = None,
+        topic_backlog_bytes_max: int | None = None,
+        backlog_bytes_max: int | None = None,
         lag_bytes_max: int | None = None,
         lag_age_max_ms: int | None = None,
         lag_grace_ms: int | None = None,
@@ -83,8 +83,8 @@ class Hub:
             retry_ms=retry_ms,
             event_bytes_max=event_bytes_max,
             batch_bytes_max=batch_bytes_max,
-            topic_room_bytes=topic_room_bytes,
-            hub_room_bytes=hub_room_bytes,
+            topic_backlog_bytes_max=topic_backlog_bytes_max,
+            backlog_bytes_max=backlog_bytes_max,
             lag_bytes_max=lag_bytes_max,
             lag_age_max_ms=lag_age_max_ms,
             lag_grace_ms=lag_grace_ms,
