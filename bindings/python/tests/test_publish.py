@@ -52,7 +52,10 @@ def test_a_client_gets_only_the_topics_that_it_asked_for_in_order() -> None:
 def test_several_threads_publish_at_once_and_a_client_gets_everything() -> None:
     threads, each = 4, 250
     sequences: list[int] = []
-    with Hub(shards=1, topic_backlog_bytes_max=1 << 20) as hub, events(hub.listen(), "news") as received:
+    with (
+        Hub(shards=1, topic_backlog_bytes_max=1 << 20) as hub,
+        events(hub.listen(), "news") as received,
+    ):
 
         def publish(number: int) -> None:
             sequences.extend(hub.publish("news", f"{number} {i}") for i in range(each))
