@@ -7,15 +7,16 @@ GUNGRAUN_VERSION := $(shell sed -n '/^name = "gungraun-runner"/{n;s/version = "\
 GUNGRAUN_DIR := build/tools/gungraun-$(GUNGRAUN_VERSION)
 GUNGRAUN_RUNNER := $(GUNGRAUN_DIR)/bin/gungraun-runner
 RELEASE := target/release
+DIST_DIR := build/dist
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint capi header bench bench-all bench-c bench-micro bench-instructions bench-peers bench-record bench-render fmt clean setup
+.PHONY: help demo test lint capi dist header bench bench-all bench-c bench-micro bench-instructions bench-peers bench-record bench-render fmt clean setup
 
 help: ## list what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 demo: ## build, serve this machine's readings, print the URL; Ctrl-C ends it
-	$(CARGO) build --release --locked
+	$(CARGO) build --release --locked --features cli
 	$(RELEASE)/fanfare demo $(DEMO_ARGS)
 
 test: setup ## install what the tests need, run all tests of all languages, end with a summary
@@ -25,14 +26,25 @@ lint: setup ## all linters of all languages
 	tests/lint
 
 capi: ## build the C library into build/lib
-	$(CARGO) rustc --release --locked --lib --no-default-features --features capi \
+	$(CARGO) rustc --release --locked --lib --features capi \
 		--crate-type cdylib -- -C link-arg=-Wl,-soname,libfanfare.so.0
-	$(CARGO) rustc --release --locked --lib --no-default-features --features capi \
+	$(CARGO) rustc --release --locked --lib --features capi \
 		--crate-type staticlib
 	mkdir -p $(LIB_DIR)
 	cp $(RELEASE)/libfanfare.so $(LIB_DIR)/libfanfare.so.0
 	ln -sf libfanfare.so.0 $(LIB_DIR)/libfanfare.so
 	cp $(RELEASE)/libfanfare.a $(LIB_DIR)/
+
+dist: ## build what is shipped, stripped: the program and the C libraries, into build/dist
+	$(CARGO) build --profile dist --locked --features cli
+	mkdir -p $(DIST_DIR)
+	cp target/dist/fanfare $(DIST_DIR)/
+	$(CARGO) rustc --profile dist --locked --lib --features capi \
+		--crate-type cdylib -- -C link-arg=-Wl,-soname,libfanfare.so.0
+	$(CARGO) rustc --profile dist --locked --lib --features capi --crate-type staticlib
+	cp target/dist/libfanfare.so $(DIST_DIR)/libfanfare.so.0
+	ln -sf libfanfare.so.0 $(DIST_DIR)/libfanfare.so
+	cp target/dist/libfanfare.a include/fanfare.h $(DIST_DIR)/
 
 bench-c: capi ## build the C program that `fanfare bench publish-call --c-program` measures
 	mkdir -p $(BENCH_DIR)
@@ -55,7 +67,7 @@ WITH_PEERS := paced=floor-a saturation=floor-b connect-storm=floor-a idle-memory
 # Runs scenarios one after another, also when one has failed, and fails then. With the peers: those
 # that a third argument gives a floor.
 define bench
-	$(CARGO) build --release --locked
+	$(CARGO) build --release --locked --features cli
 	mkdir -p $(BENCH_DIR)
 	failed=""; for name in $(1); do \
 		subjects=""; for floor in $(3); do \
@@ -67,7 +79,7 @@ define bench
 endef
 
 bench-micro: ## a minute or two of micro-benchmarks: the time of single steps of an event's way
-	$(CARGO) bench --locked --bench parts --bench publish
+	$(CARGO) bench --locked --features cli --bench parts --bench publish
 
 bench-instructions: $(GUNGRAUN_RUNNER) ## the same steps in instructions; fails when one takes more than is recorded
 	GUNGRAUN_RUNNER=$(abspath $(GUNGRAUN_RUNNER)) python3 benches/instructions.py $(INSTRUCTIONS_ARGS)

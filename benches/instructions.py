@@ -40,7 +40,7 @@ def main() -> int:
 
 
 def run() -> str:
-    command = ["cargo", "bench", "--locked", "--bench", "instructions", "--"]
+    command = ["cargo", "bench", "--locked", "--features", "cli", "--bench", "instructions", "--"]
     command += ["--output-format=json"]
     return subprocess.run(
         command, cwd=HERE.parent, check=True, stdout=subprocess.PIPE, text=True, timeout=SECONDS_MAX

@@ -1,5 +1,5 @@
 //! The engine with as many clients as a process holds, checked event by event. Only in release
-//! builds (`cargo test --release --test scale`, as `make test` does): a debug build is too slow
+//! builds (`cargo test --release --features cli --test scale`, as `make test` does): a debug build is too slow
 //! for it to mean anything. The bounds are generous, since a test machine is busy with other
 //! things; what the engine reaches is in the README.
 

@@ -1,7 +1,7 @@
 //! The program `fanfare`, as people use it: the built binary, over real sockets, pipes and
 //! signals.
 
-#![cfg(feature = "program")]
+#![cfg(feature = "cli")]
 #![allow(unreachable_pub, reason = "the modules of a test are reached from it alone")]
 
 #[path = "../support/mod.rs"]
