@@ -150,7 +150,8 @@ impl Hub {
     /// Ends connections, and returns how many: those that are here when it is called, and not who
     /// has come back meanwhile. Each is told to come back after a time of its own, from `retry` to
     /// twice that, at most 1 day; zero tells nothing. Then its stream ends, properly between two
-    /// events; within one if it lags so. Their reason is [`DisconnectReason::Kicked`](crate::DisconnectReason::Kicked).
+    /// events; within one if it lags so. Their reason is
+    /// [`DisconnectReason::Kicked`](crate::DisconnectReason::Kicked).
     ///
     /// An `EventSource` comes back by itself after its reconnection time, so this alone keeps nobody
     /// out. Blocks as [`Hub::connections`].
@@ -163,7 +164,7 @@ impl Hub {
     ///
     /// ```
     /// # use std::time::Duration;
-    /// # use fanfare::{Hub, Options, Topic, Who};
+    /// # use fanfare::{ConnectionSelector, Hub, Options, Topic};
     /// # let hub = Hub::start(Options::default())?;
     /// let who = ConnectionSelector::Topic(Topic::new("rooms/42")?.into());
     /// let ended = hub.disconnect(&who, Duration::from_secs(30))?;
@@ -223,7 +224,8 @@ impl Hub {
     /// # use fanfare::{ConnectionFilter, Hub, Options, Subscription};
     /// # let hub = Hub::start(Options::default())?;
     /// let wanted = [Subscription::new("rooms/42")?, Subscription::new("users/7/#")?];
-    /// for client in hub.connections(&ConnectionFilter { tag: Some("7".into()), ..Default::default() })? {
+    /// for client in hub.connections(&ConnectionFilter { tag: Some("7".into()),
+    /// ..Default::default() })? {
     ///     if !hub.set_subscriptions(client.id, &wanted)? {
     ///         println!("{} has ended", client.id);
     ///     }

@@ -46,8 +46,8 @@ pub enum DisconnectReason {
     Stalled,
     /// The host ended it ([`Hub::disconnect`](crate::Hub::disconnect)).
     Kicked,
-    /// It was older than [`Options::connection_age_max`](crate::Options), and its client was told when to come
-    /// back.
+    /// It was older than [`Options::connection_age_max`](crate::Options), and its client was told
+    /// when to come back.
     Aged,
 }
 

@@ -105,8 +105,9 @@ pub struct Options {
     /// since behind a proxy all clients have the proxy's address. Default: zero.
     pub connections_per_address_max: usize,
     /// The most topics and filters that all connections may ask for together, each counted with each
-    /// connection, 1 to 100,000,000. A connection that asks for more is refused, and told that there are too many.
-    /// Topics that nobody else has take some 600 bytes each. Default: 1,000,000.
+    /// connection, 1 to 100,000,000. A connection that asks for more is refused, and told that
+    /// there are too many. Topics that nobody else has take some 600 bytes each. Default:
+    /// 1,000,000.
     pub subscriptions_max: usize,
     /// The same for the connections from one address (from one /64 network in IPv6); zero for no
     /// bound, since behind a proxy all clients have the proxy's address. Default: zero.

@@ -118,9 +118,9 @@ impl Server {
     }
 
     /// Says on standard output that clients may come, where the control listener is, how to publish,
-    /// and something more. It is one write, so that a reader may stop at any line. A thread of its own says
-    /// it, since standard output may be a pipe that is full, and that a reader has closed it is no
-    /// reason not to serve.
+    /// and something more. It is one write, so that a reader may stop at any line. A thread of its
+    /// own says it, since standard output may be a pipe that is full, and that a reader has closed
+    /// it is no reason not to serve.
     ///
     /// # Errors
     ///
@@ -144,8 +144,8 @@ impl Server {
         Ok(())
     }
 
-    /// A command that publishes an event. Where there is a token it is not curl's, whose arguments the
-    /// process list would show.
+    /// A command that publishes an event. Where there is a token it is not curl's, whose arguments
+    /// the process list would show.
     fn how_to_publish(&self) -> Option<String> {
         let Some(shows_token) = &self.shows_token else {
             return match self.way.as_ref()? {
@@ -215,8 +215,9 @@ fn raise_descriptors() -> Option<u64> {
     }
 }
 
-/// How many connections of the control side there may be of each listener, and wait: where descriptors
-/// are few, a sixteenth of them each, which is within the quarter that the engine leaves.
+/// How many connections of the control side there may be of each listener, and wait: where
+/// descriptors are few, a sixteenth of them each, which is within the quarter that the engine
+/// leaves.
 fn visitors_within(wished_max: usize, descriptors: Option<u64>) -> usize {
     let share =
         descriptors.map_or(usize::MAX, |all| usize::try_from(all / 16).unwrap_or(usize::MAX));
