@@ -224,8 +224,8 @@ impl Hub {
     /// # use fanfare::{ConnectionFilter, Hub, Options, Subscription};
     /// # let hub = Hub::start(Options::default())?;
     /// let wanted = [Subscription::new("rooms/42")?, Subscription::new("users/7/#")?];
-    /// for client in hub.connections(&ConnectionFilter { tag: Some("7".into()),
-    /// ..Default::default() })? {
+    /// let filter = ConnectionFilter { tag: Some("7".into()), ..Default::default() };
+    /// for client in hub.connections(&filter)? {
     ///     if !hub.set_subscriptions(client.id, &wanted)? {
     ///         println!("{} has ended", client.id);
     ///     }
