@@ -52,7 +52,7 @@ pub(crate) type ShardInbox = Inbox<Arc<Published>, Waker>;
 pub(crate) struct Order {
     pub(crate) epoch: Epoch,
     started: Instant,
-    hub_backlog: Arc<Room>,
+    hub_room: Arc<Room>,
     inboxes: Box<[Arc<ShardInbox>]>,
     /// The last event's number. Written under the lock, when the event is in all inboxes that it
     /// goes into.
@@ -83,7 +83,7 @@ impl Order {
         Order {
             epoch: Epoch::random(),
             started: Instant::now(),
-            hub_backlog: Arc::new(Room::new(options.backlog_bytes_max)),
+            hub_room: Arc::new(Room::new(options.backlog_bytes_max)),
             inboxes,
             sequence: AtomicU64::new(0),
             has_history: AtomicBool::new(false),
@@ -115,9 +115,9 @@ impl Order {
         let frame = draft.stamp(self.epoch, sequence);
         let mut asleep = Vec::new();
         if wanted {
-            let (state, hub_backlog) = (state.clone(), self.hub_backlog.clone());
+            let (state, hub_room) = (state.clone(), self.hub_room.clone());
             let published =
-                Published::new(frame.clone(), (sequence, at_ns), state, hub_backlog, bytes);
+                Published::new(frame.clone(), (sequence, at_ns), state, hub_room, bytes);
             let published = Arc::new(published);
             let interested = self.interested(&published.topic);
             asleep.extend(interested.filter(|inbox| inbox.put(published.clone())));
@@ -163,7 +163,7 @@ impl Order {
 
     /// When there is no room: a listener for the moment when there may be.
     fn is_full(&self, topic: &TopicState) -> Option<event_listener::EventListener> {
-        topic.room.is_full().or_else(|| self.hub_backlog.is_full())
+        topic.room.is_full().or_else(|| self.hub_room.is_full())
     }
 
     /// Has events of subscriptions come to a shard from now on. `open_route` is told of each topic
@@ -249,12 +249,12 @@ impl Order {
         for topic in topics {
             topic.room.wake_all();
         }
-        self.hub_backlog.wake_all();
+        self.hub_room.wake_all();
     }
 
     /// Bytes over all topics that have yet to be sent.
     pub(crate) fn backlog_bytes(&self) -> usize {
-        self.hub_backlog.taken_bytes()
+        self.hub_room.taken_bytes()
     }
 
     /// What there is at this moment.

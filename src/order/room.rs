@@ -27,7 +27,7 @@ pub(crate) struct Published {
     /// When it was published, in nanoseconds since the hub started.
     pub(crate) at_ns: u64,
     pub(crate) topic: Arc<TopicState>,
-    hub_backlog: Arc<Room>,
+    hub_room: Arc<Room>,
     room_bytes: usize,
     /// How many events' room this one gives back.
     events: usize,
@@ -77,12 +77,12 @@ impl Published {
         frame: Frame,
         (sequence, at_ns): (u64, u64),
         topic: Arc<TopicState>,
-        hub_backlog: Arc<Room>,
+        hub_room: Arc<Room>,
         room_bytes: usize,
     ) -> Published {
         topic.room.take(room_bytes);
-        hub_backlog.take(room_bytes + EVENT_BYTES);
-        Published { frame, sequence, at_ns, topic, hub_backlog, room_bytes, events: 1 }
+        hub_room.take(room_bytes + EVENT_BYTES);
+        Published { frame, sequence, at_ns, topic, hub_room, room_bytes, events: 1 }
     }
 
     /// Lets go of events that were sent, or never will be. The room of each run of
@@ -107,7 +107,7 @@ impl Drop for Published {
     fn drop(&mut self) {
         if self.events > 0 {
             self.topic.room.give_back(self.room_bytes);
-            self.hub_backlog.give_back(self.room_bytes + self.events * EVENT_BYTES);
+            self.hub_room.give_back(self.room_bytes + self.events * EVENT_BYTES);
         }
     }
 }
