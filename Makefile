@@ -26,25 +26,23 @@ lint: setup ## all linters of all languages
 	tests/lint
 
 capi: ## build the C library into build/lib
-	$(CARGO) rustc --release --locked --lib --features capi \
-		--crate-type cdylib -- -C link-arg=-Wl,-soname,libfanfare.so.0
-	$(CARGO) rustc --release --locked --lib --features capi \
-		--crate-type staticlib
-	mkdir -p $(LIB_DIR)
-	cp $(RELEASE)/libfanfare.so $(LIB_DIR)/libfanfare.so.0
-	ln -sf libfanfare.so.0 $(LIB_DIR)/libfanfare.so
-	cp $(RELEASE)/libfanfare.a $(LIB_DIR)/
+	$(call c_library,release,$(LIB_DIR))
 
 dist: ## build what is shipped, stripped: the program and the C libraries, into build/dist
 	$(CARGO) build --profile dist --locked --features cli
-	mkdir -p $(DIST_DIR)
-	cp target/dist/fanfare $(DIST_DIR)/
-	$(CARGO) rustc --profile dist --locked --lib --features capi \
+	$(call c_library,dist,$(DIST_DIR))
+	cp target/dist/fanfare include/fanfare.h $(DIST_DIR)/
+
+# Builds the C library, shared and static, with a profile, into a folder.
+define c_library
+	$(CARGO) rustc --profile $(1) --locked --lib --features capi \
 		--crate-type cdylib -- -C link-arg=-Wl,-soname,libfanfare.so.0
-	$(CARGO) rustc --profile dist --locked --lib --features capi --crate-type staticlib
-	cp target/dist/libfanfare.so $(DIST_DIR)/libfanfare.so.0
-	ln -sf libfanfare.so.0 $(DIST_DIR)/libfanfare.so
-	cp target/dist/libfanfare.a include/fanfare.h $(DIST_DIR)/
+	$(CARGO) rustc --profile $(1) --locked --lib --features capi --crate-type staticlib
+	mkdir -p $(2)
+	cp target/$(1)/libfanfare.so $(2)/libfanfare.so.0
+	ln -sf libfanfare.so.0 $(2)/libfanfare.so
+	cp target/$(1)/libfanfare.a $(2)/
+endef
 
 bench-c: capi ## build the C program that `fanfare bench publish-call --c-program` measures
 	mkdir -p $(BENCH_DIR)
