@@ -9,7 +9,7 @@ mod fixture;
 
 use std::hint::black_box;
 
-use fanfare::internals::{Audience, Events, Frame, Place, Slots, Workbench};
+use fanfare::internals::{Audience, Cursor, Events, Frame, Slots, Workbench};
 use fanfare::EventId;
 use gungraun::prelude::*;
 
@@ -92,7 +92,7 @@ fn gather_128((workbench, events, mut audience): Appending) -> Appending {
 #[library_benchmark]
 #[bench::in_1000(args = (1_000, 333), setup = Missing::of, teardown = check_sought)]
 #[bench::in_100000(args = (100_000, 33_333), setup = Missing::of, teardown = check_sought)]
-fn seek_100(missing: Missing) -> (Missing, Place) {
+fn seek_100(missing: Missing) -> (Missing, Cursor) {
     let mut place = missing.seek();
     for _ in 1..CALLS {
         place = missing.seek();
@@ -100,7 +100,7 @@ fn seek_100(missing: Missing) -> (Missing, Place) {
     (missing, place)
 }
 
-fn check_sought((missing, place): (Missing, Place)) {
+fn check_sought((missing, place): (Missing, Cursor)) {
     missing.check_place(place);
 }
 

@@ -42,7 +42,7 @@ struct Encoded {
     plain: usize,
     plain_end: usize,
     /// An id that the publisher gave, which then stands in the fields.
-    own_id: Option<Arc<str>>,
+    custom_id: Option<Arc<str>>,
     /// What the event is about, as the publisher says.
     key: Option<Box<str>>,
     /// Its place in the hub's order, once it has one.
@@ -94,8 +94,8 @@ impl Draft {
         let plain_end = bytes.len();
         bytes.extend_from_slice(CHUNK_TAIL);
         let (chunked, plain) = (RESERVE_BYTES, RESERVE_BYTES);
-        let (own_id, key) = (id.as_deref().map(Arc::from), key.as_deref().map(Box::from));
-        Ok(Draft(Encoded { bytes, chunked, plain, plain_end, own_id, key, sequence: 0 }))
+        let (custom_id, key) = (id.as_deref().map(Arc::from), key.as_deref().map(Box::from));
+        Ok(Draft(Encoded { bytes, chunked, plain, plain_end, custom_id, key, sequence: 0 }))
     }
 
     /// Has its key mean something among the events of its topic alone.
@@ -116,7 +116,7 @@ impl Draft {
         let mut encoded = self.0;
         encoded.sequence = sequence;
         let mut at = encoded.plain;
-        if encoded.own_id.is_none() {
+        if encoded.custom_id.is_none() {
             at = put_back(&mut encoded.bytes, at, b"\n");
             at = put_number_back(&mut encoded.bytes, at, sequence, 10);
             at = put_back(&mut encoded.bytes, at, b"-");
@@ -145,8 +145,8 @@ impl Frame {
     }
 
     /// The id that the publisher gave the event, if it gave one.
-    pub(crate) fn own_id(&self) -> Option<&Arc<str>> {
-        self.0.own_id.as_ref()
+    pub(crate) fn custom_id(&self) -> Option<&Arc<str>> {
+        self.0.custom_id.as_ref()
     }
 
     /// What the event is about, with its topic: of those with one key only the newest matters.
@@ -161,7 +161,7 @@ impl Frame {
 
     /// The id that a client knows it by.
     pub(crate) fn stream_id(&self) -> StreamId {
-        match self.own_id() {
+        match self.custom_id() {
             Some(id) => StreamId::Own(id.clone()),
             None => StreamId::Hub(self.0.sequence),
         }
@@ -333,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn an_own_id_takes_the_place_of_the_hubs() {
+    fn an_custom_id_takes_the_place_of_the_hubs() {
         let frame = encode(Event::empty().id("mine"), 7);
         assert_eq!(frame.wire(Wire::Plain), b"id: mine\n\n");
         assert_eq!(frame.wire(Wire::Chunked), b"a\r\nid: mine\n\n\r\n");

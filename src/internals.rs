@@ -133,41 +133,41 @@ impl Comeback {
     }
 
     /// Looks for its place in the history: what every client that comes back costs.
-    pub fn seek(&self, workbench: &Workbench) -> Place {
+    pub fn seek(&self, workbench: &Workbench) -> Cursor {
         let order = &workbench.hub.shared().order;
         let mut search = order.begin_search(self.resume.clone());
         loop {
             let found = order.search(&self.wanted, &mut search);
-            if let Some((place, _)) = found {
-                return Place(place);
+            if let Some((cursor, _)) = found {
+                return Cursor(cursor);
             }
         }
     }
 
     /// Gathers all that it has missed, part by part: what all that had the same cost together.
     /// Returns how many events and parts that is.
-    pub fn gather(&self, workbench: &Workbench, from: Place) -> (usize, usize) {
-        let (mut place, mut events, mut parts) = (from.0, 0, 0);
+    pub fn gather(&self, workbench: &Workbench, from: Cursor) -> (usize, usize) {
+        let (mut cursor, mut events, mut parts) = (from.0, 0, 0);
         let order = &workbench.hub.shared().order;
         let mut buffer = Vec::new();
         loop {
-            let replay = order.replay(&self.wanted, place, sinks::PART_BYTES_MAX);
+            let replay = order.replay(&self.wanted, cursor, sinks::PART_BYTES_MAX);
             let bytes = frame::Frame::gather(replay.frames.iter(), workbench.wire, &mut buffer);
             black_box(bytes);
             (events, parts) = (events + replay.frames.len(), parts + 1);
             if replay.is_all {
                 return (events, parts);
             }
-            place.after = replay.to;
+            cursor.after = replay.to;
         }
     }
 }
 
 /// How far a client has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place(order::Place);
+pub struct Cursor(order::Cursor);
 
-impl Place {
+impl Cursor {
     /// The number of the last event that it had.
     pub fn after(self) -> u64 {
         self.0.after
@@ -207,12 +207,12 @@ impl Audience {
         if from == to {
             return &[];
         }
-        self.0.log.bytes(from..to)
+        self.0.queue.bytes(from..to)
     }
 
     /// Everyone has been sent everything.
     pub fn rest(&mut self) {
-        self.0.log.advance(self.0.log.end());
+        self.0.queue.advance(self.0.queue.end());
     }
 }
 

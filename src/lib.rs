@@ -42,7 +42,7 @@
 //! }
 //! ```
 
-mod ask;
+mod admin;
 mod drain;
 mod drive;
 mod event;

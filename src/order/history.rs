@@ -10,8 +10,8 @@ use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::backlog::EVENT_BYTES;
 use super::log::EventLog;
-use super::room::EVENT_BYTES;
 use crate::frame::Frame;
 
 /// One topic's events, as far as they are kept, by their place in the hub's order.
@@ -21,7 +21,7 @@ pub(super) struct History {
     bytes: usize,
     forgotten: Forgotten,
     /// Only where publishers give ids of their own.
-    own_ids: Option<Box<OwnIds>>,
+    custom_ids: Option<Box<CustomIds>>,
 }
 
 /// An event that is kept.
@@ -43,7 +43,7 @@ pub(super) struct Forgotten {
 
 /// Where to find events by the ids that their publishers gave them.
 #[derive(Default)]
-struct OwnIds {
+struct CustomIds {
     /// The newest event of each id.
     sequences: HashMap<Arc<str>, u64>,
     /// The ids in the order of their events.
@@ -60,8 +60,8 @@ impl History {
     pub(super) fn push(&mut self, kept: Kept) -> usize {
         let bytes = kept.bytes();
         self.bytes += bytes;
-        if let Some(id) = kept.frame.own_id() {
-            self.own_ids.get_or_insert_default().push(id, kept.sequence);
+        if let Some(id) = kept.frame.custom_id() {
+            self.custom_ids.get_or_insert_default().push(id, kept.sequence);
         }
         self.events.push_back(kept);
         bytes
@@ -79,8 +79,8 @@ impl History {
             self.forgotten.known = Some((first, count + 1));
         }
         self.forgotten.to = oldest.sequence;
-        if let Some(own_ids) = &mut self.own_ids {
-            own_ids.forget_to(oldest.sequence);
+        if let Some(custom_ids) = &mut self.custom_ids {
+            custom_ids.forget_to(oldest.sequence);
         }
         if self.events.capacity() > 64 && self.events.len() < self.events.capacity() / 4 {
             self.events.shrink_to(self.events.len() * 2);
@@ -143,8 +143,8 @@ impl History {
     }
 
     /// The sequence number of the newest event with an id that its publisher gave it.
-    pub(super) fn find(&self, own_id: &str) -> Option<u64> {
-        self.own_ids.as_ref()?.sequences.get(own_id).copied()
+    pub(super) fn find(&self, custom_id: &str) -> Option<u64> {
+        self.custom_ids.as_ref()?.sequences.get(custom_id).copied()
     }
 }
 
@@ -170,7 +170,7 @@ impl Forgotten {
     }
 }
 
-impl OwnIds {
+impl CustomIds {
     fn push(&mut self, id: &Arc<str>, sequence: u64) {
         self.sequences.insert(id.clone(), sequence);
         self.ids.push_back((sequence, id.clone()));
@@ -194,9 +194,9 @@ mod tests {
     use crate::frame::Draft;
     use crate::id::Epoch;
 
-    fn kept(sequence: u64, own_id: Option<&str>) -> Kept {
+    fn kept(sequence: u64, custom_id: Option<&str>) -> Kept {
         let event = Event::new("x");
-        let event = match own_id {
+        let event = match custom_id {
             Some(id) => event.id(id),
             None => event,
         };
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn own_ids_name_the_newest_of_their_events_until_it_is_forgotten() {
+    fn custom_ids_name_the_newest_of_their_events_until_it_is_forgotten() {
         let mut history = History::default();
         history.push(kept(1, Some("a")));
         history.push(kept(2, None));
@@ -250,6 +250,6 @@ mod tests {
         (0..3).for_each(|_| _ = history.forget_oldest(&mut EventLog::default()));
         assert_eq!((history.find("a"), history.find("b")), (None, None));
         assert_eq!((history.len(), history.bytes()), (0, 0));
-        assert!(history.own_ids.unwrap().ids.is_empty());
+        assert!(history.custom_ids.unwrap().ids.is_empty());
     }
 }

@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use smallvec::{smallvec, SmallVec};
 
-use super::room::Room;
+use super::backlog::Backlog;
 use super::topics::Topics;
 use crate::filter::tree::FilterTree;
 use crate::filter::{Filter, Subscription};
@@ -28,10 +28,10 @@ pub(crate) struct TopicState {
     /// Written under the lock: by the shard itself, and when a filter is found to match.
     interest: Box<[AtomicU32]>,
     /// Whether an event ever had an id of its publisher's own.
-    own_ids: AtomicBool,
+    custom_ids: AtomicBool,
     /// Whether it is no longer one of the hub's topics; another one may have its name.
     gone: AtomicBool,
-    pub(super) room: Room,
+    pub(super) backlog: Backlog,
 }
 
 const NO_INTEREST: u32 = u32::MAX;
@@ -199,14 +199,14 @@ impl Topics {
 
 impl TopicState {
     /// A topic that no shard is known to want.
-    pub(super) fn new(name: Topic, interests: &Interests, room_bytes: usize) -> TopicState {
+    pub(super) fn new(name: Topic, interests: &Interests, backlog_bytes: usize) -> TopicState {
         let none = || AtomicU32::new(NO_INTEREST);
         TopicState {
             name,
             interest: std::iter::repeat_with(none).take(interests.shards).collect(),
-            own_ids: AtomicBool::new(false),
+            custom_ids: AtomicBool::new(false),
             gone: AtomicBool::new(false),
-            room: Room::new(room_bytes),
+            backlog: Backlog::new(backlog_bytes),
         }
     }
 
@@ -234,12 +234,12 @@ impl TopicState {
     }
 
     /// Notes that an event has an id of its publisher's own.
-    pub(super) fn note_own_id(&self) {
-        self.own_ids.store(true, Ordering::Relaxed);
+    pub(super) fn note_custom_id(&self) {
+        self.custom_ids.store(true, Ordering::Relaxed);
     }
 
     /// Whether an event of it ever had an id of its publisher's own.
-    pub(crate) fn has_own_ids(&self) -> bool {
-        self.own_ids.load(Ordering::Relaxed)
+    pub(crate) fn has_custom_ids(&self) -> bool {
+        self.custom_ids.load(Ordering::Relaxed)
     }
 }

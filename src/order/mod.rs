@@ -13,14 +13,14 @@
 //! mod                         publishing
 //! ```
 
+mod backlog;
 mod gone;
 mod history;
 mod interest;
 mod log;
 mod names;
-mod place;
 mod replay;
-mod room;
+mod search;
 #[cfg(test)]
 mod tests;
 mod topics;
@@ -31,11 +31,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use self::backlog::Backlog;
+pub(crate) use self::backlog::{Published, EVENT_BYTES};
 use self::history::Kept;
 pub(crate) use self::interest::{Interest, TopicState};
-pub(crate) use self::place::{Place, Search};
-use self::room::Room;
-pub(crate) use self::room::{Published, EVENT_BYTES};
+pub(crate) use self::search::{Cursor, Search};
 use self::topics::Topics;
 use crate::filter::Subscription;
 use crate::frame::Draft;
@@ -52,7 +52,7 @@ pub(crate) type ShardInbox = Inbox<Arc<Published>, Waker>;
 pub(crate) struct Order {
     pub(crate) epoch: Epoch,
     started: Instant,
-    hub_room: Arc<Room>,
+    hub_backlog: Arc<Backlog>,
     inboxes: Box<[Arc<ShardInbox>]>,
     /// The last event's number. Written under the lock, when the event is in all inboxes that it
     /// goes into.
@@ -83,7 +83,7 @@ impl Order {
         Order {
             epoch: Epoch::random(),
             started: Instant::now(),
-            hub_room: Arc::new(Room::new(options.backlog_bytes_max)),
+            hub_backlog: Arc::new(Backlog::new(options.backlog_bytes_max)),
             inboxes,
             sequence: AtomicU64::new(0),
             has_history: AtomicBool::new(false),
@@ -115,9 +115,9 @@ impl Order {
         let frame = draft.stamp(self.epoch, sequence);
         let mut asleep = Vec::new();
         if wanted {
-            let (state, hub_room) = (state.clone(), self.hub_room.clone());
+            let (state, hub_backlog) = (state.clone(), self.hub_backlog.clone());
             let published =
-                Published::new(frame.clone(), (sequence, at_ns), state, hub_room, bytes);
+                Published::new(frame.clone(), (sequence, at_ns), state, hub_backlog, bytes);
             let published = Arc::new(published);
             let interested = self.interested(&published.topic);
             asleep.extend(interested.filter(|inbox| inbox.put(published.clone())));
@@ -163,7 +163,7 @@ impl Order {
 
     /// When there is no room: a listener for the moment when there may be.
     fn is_full(&self, topic: &TopicState) -> Option<event_listener::EventListener> {
-        topic.room.is_full().or_else(|| self.hub_room.is_full())
+        topic.backlog.is_full().or_else(|| self.hub_backlog.is_full())
     }
 
     /// Has events of subscriptions come to a shard from now on. `open_route` is told of each topic
@@ -199,8 +199,8 @@ impl Order {
     }
 
     /// Whether an event ever had an id of its publisher's own.
-    pub(crate) fn have_own_ids(&self) -> bool {
-        self.lock().topics.have_own_ids()
+    pub(crate) fn have_custom_ids(&self) -> bool {
+        self.lock().topics.have_custom_ids()
     }
 
     /// Notes which route a shard has for a topic that one of its filters matched, or that it has
@@ -247,14 +247,14 @@ impl Order {
         // A waker may run what it wakes at once, and that may publish.
         drop(locked);
         for topic in topics {
-            topic.room.wake_all();
+            topic.backlog.wake_all();
         }
-        self.hub_room.wake_all();
+        self.hub_backlog.wake_all();
     }
 
     /// Bytes over all topics that have yet to be sent.
     pub(crate) fn backlog_bytes(&self) -> usize {
-        self.hub_room.taken_bytes()
+        self.hub_backlog.taken_bytes()
     }
 
     /// What there is at this moment.

@@ -10,7 +10,7 @@ use std::collections::BinaryHeap;
 use std::ops::Range;
 
 use super::history::{History, Kept};
-use super::place::{Missing, Place};
+use super::search::{Cursor, Missing};
 use super::topics::Logged;
 use super::walk::{Past, Walk};
 use super::wanted::{Few, Wanted};
@@ -45,7 +45,12 @@ struct Part {
 
 impl Order {
     /// The next part for a client that has come to a place, of about so many bytes.
-    pub(crate) fn replay(&self, wanted: &[Subscription], place: Place, bytes_max: usize) -> Replay {
+    pub(crate) fn replay(
+        &self,
+        wanted: &[Subscription],
+        cursor: Cursor,
+        bytes_max: usize,
+    ) -> Replay {
         let mut wanted = Wanted::new(wanted);
         wanted.prepare();
         let locked = self.lock();
@@ -53,24 +58,24 @@ impl Order {
         let part = Part { frames: Vec::new(), bytes: 0, bytes_max, end: u64::MAX };
         // With a few events behind it nobody has few topics: to look for them would take longer.
         let few = match wanted.has_names_alone()
-            || locked.topics.log.has_more_after(place.after, STRIDE as usize)
+            || locked.topics.log.has_more_after(cursor.after, STRIDE as usize)
         {
             true => locked.topics.few(&wanted),
             false => None,
         };
         match few {
-            Some(few) => past.merge(&few, place, part),
-            None => past.gather(place, part),
+            Some(few) => past.merge(&few, cursor, part),
+            None => past.gather(cursor, part),
         }
     }
 }
 
 impl Past<'_> {
     /// The next events of few topics after a place.
-    fn merge(&self, few: &Few, place: Place, mut part: Part) -> Replay {
+    fn merge(&self, few: &Few, cursor: Cursor, mut part: Part) -> Replay {
         let histories = few.topics.iter().map(|&index| &self.topics.entry(index).history);
         let mut heads: Vec<Head<'_>> = histories
-            .map(|history| Head { history, left: place.wanted_of(history) })
+            .map(|history| Head { history, left: cursor.wanted_of(history) })
             .filter(|head| !head.left.is_empty())
             .collect();
         let firsts = heads.iter().enumerate().filter_map(|(nth, head)| head.first(nth));
@@ -87,21 +92,21 @@ impl Past<'_> {
             }
             firsts.extend(head.first(nth));
         }
-        let missing = self.missing_of_few(few, place.after, place.told_to());
-        self.end_part(place, part, to, missing)
+        let missing = self.missing_of_few(few, cursor.after, cursor.told_to());
+        self.end_part(cursor, part, to, missing)
     }
 
     /// The next events after a place, by the log. If anything was forgotten since the client was
     /// told what is missing, the walk goes on behind the part, as far as it may: so a hole is told
     /// before what comes after it, unless that many events are between.
-    fn gather(&self, place: Place, mut part: Part) -> Replay {
-        let (matches, told_to) = (self.wanted.matches(), place.told_to());
+    fn gather(&self, cursor: Cursor, mut part: Part) -> Replay {
+        let (matches, told_to) = (self.wanted.matches(), cursor.told_to());
         let (mut missing, mut is_full) = (self.missing_of_none(told_to), None);
         let looks_ahead = self.topics.forgotten_to() > told_to;
-        let walked = Walk::new().along_while(self, &matches, place.after, |entry| {
+        let walked = Walk::new().along_while(self, &matches, cursor.after, |entry| {
             match self.topics.look_up(entry) {
                 Logged::Kept(kept, next)
-                    if is_full.is_none() && place.wants(kept.sequence, next) =>
+                    if is_full.is_none() && cursor.wants(kept.sequence, next) =>
                 {
                     if matches.wants(self.topics, entry) && !part.take(kept) {
                         is_full = Some(entry.number - 1);
@@ -123,15 +128,15 @@ impl Past<'_> {
             Some(first) => missing.before(first),
             None => missing,
         };
-        self.end_part(place, part, to, missing)
+        self.end_part(cursor, part, to, missing)
     }
 
-    fn end_part(&self, place: Place, part: Part, to: Option<u64>, missing: Missing) -> Replay {
+    fn end_part(&self, cursor: Cursor, part: Part, to: Option<u64>, missing: Missing) -> Replay {
         Replay {
             frames: part.frames,
             to: to.unwrap_or(self.now),
             is_all: to.is_none(),
-            gap: self.gap(place.after, missing),
+            gap: self.gap(cursor.after, missing),
         }
     }
 }
@@ -164,7 +169,7 @@ impl Head<'_> {
     }
 }
 
-impl Place {
+impl Cursor {
     /// Which of a topic's kept events are wanted.
     fn wanted_of(&self, history: &History) -> Range<usize> {
         let wanted = history.after(self.after);

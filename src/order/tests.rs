@@ -11,7 +11,7 @@ use crate::frame::Frame;
 use crate::resume::{Resume, StartAt};
 
 /// Where a client's stream begins, and what it is told first, however many steps it takes.
-fn search(order: &Order, wanted: &[Subscription], resume: &Resume) -> place::Found {
+fn search(order: &Order, wanted: &[Subscription], resume: &Resume) -> search::Found {
     let mut search = order.begin_search(resume.clone());
     loop {
         if let Some(found) = order.search(wanted, &mut search) {
@@ -23,17 +23,17 @@ fn search(order: &Order, wanted: &[Subscription], resume: &Resume) -> place::Fou
 /// Everything that a client of subscriptions gets: the numbers, and up to where it was told that
 /// something is missing.
 fn replayed(order: &Order, wanted: &[Subscription], resume: &Resume) -> (Vec<u64>, Option<u64>) {
-    let (mut place, gap) = search(order, wanted, resume);
+    let (mut cursor, gap) = search(order, wanted, resume);
     let mut numbers = Vec::new();
     loop {
-        let part = order.replay(wanted, place, 2_000);
+        let part = order.replay(wanted, cursor, 2_000);
         assert!(part.gap.is_none(), "it was told already");
         numbers.extend(part.frames.iter().map(|frame| frame.sequence()));
         if part.is_all {
             return (numbers, gap.map(|(gap, _)| gap.to.sequence));
         }
-        assert!(part.to > place.after, "it gets on");
-        place.after = part.to;
+        assert!(part.to > cursor.after, "it gets on");
+        cursor.after = part.to;
     }
 }
 
@@ -158,10 +158,10 @@ fn what_was_forgotten_of_a_topic_that_came_back_is_told_of_once() {
     let gap = search(&order, &twice, &resume).1;
     assert_eq!(gap.expect("its event is missing").0.missed, Some(1));
     order.register(0, &gone, |_, _| 0);
-    let (place, gap) = search(&order, &filter, &resume);
+    let (cursor, gap) = search(&order, &filter, &resume);
     let gap = gap.expect("its event is missing").0;
     assert_eq!((gap.to.sequence, gap.missed), (2, Some(1)));
-    let replay = order.replay(&filter, place, 10_000);
+    let replay = order.replay(&filter, cursor, 10_000);
     assert_eq!((replay.frames.len(), replay.is_all), (2, true));
 }
 
@@ -181,8 +181,8 @@ fn an_id_of_this_life_is_a_place_in_the_order_whoever_uses_it_again() {
     let place_of = |id: &str| {
         let wanted = [Subscription::new("#").unwrap()];
         let resume = Resume::After(id.into());
-        let (place, gap) = search(&order, &wanted, &resume);
-        (place.after, gap.map(|(gap, _)| gap.reason))
+        let (cursor, gap) = search(&order, &wanted, &resume);
+        (cursor.after, gap.map(|(gap, _)| gap.reason))
     };
     assert_eq!(place_of(&first), (1, None));
     assert_eq!(place_of("row-17"), (4, None));
@@ -437,8 +437,8 @@ fn clients_of_filters_are_told_that_topics_may_be_missing_of_which_nothing_is_kn
         let gap = search(&order, &wanted, &resume).1.expect("some may be missing").0;
         assert!(gap.to.sequence >= 10 && gap.missed.is_none(), "{walked_or_few}: {gap:?}");
         // The same for one that has not been told when it gets there.
-        let place = Place { after: 1, latest_to: 0, forgiven_to: 1 };
-        let gap = order.replay(&wanted, place, 1_000).gap.expect("some may be missing").0;
+        let cursor = Cursor { after: 1, latest_to: 0, gap_told_to: 1 };
+        let gap = order.replay(&wanted, cursor, 1_000).gap.expect("some may be missing").0;
         assert!(gap.to.sequence >= 10 && gap.missed.is_none(), "{walked_or_few}: {gap:?}");
     }
 }
@@ -454,8 +454,8 @@ fn what_is_missing_is_told_before_the_first_part_that_comes_after_it() {
         assert!(order.publish(&Topic::new(&name).unwrap(), draft).is_ok());
     }
     let wanted = [Subscription::new("#").unwrap()];
-    let place = Place { after: 0, latest_to: 0, forgiven_to: 0 };
-    let part = order.replay(&wanted, place, 1);
+    let cursor = Cursor { after: 0, latest_to: 0, gap_told_to: 0 };
+    let part = order.replay(&wanted, cursor, 1);
     assert_eq!(part.frames.iter().map(Frame::sequence).collect::<Vec<_>>(), [2]);
     let (gap, id) = part.gap.expect("it is told before the second event");
     assert_eq!((gap.to.sequence, gap.missed, id.sequence), (4, Some(2), 1));

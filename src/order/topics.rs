@@ -32,7 +32,7 @@ const AGE_LOOKS: usize = 8;
 /// The topics of a hub, under its lock.
 pub(super) struct Topics {
     retention: Retention,
-    room_bytes: usize,
+    backlog_bytes: usize,
     by_name: Names,
     /// The same in the order of their names, for filters that begin with one.
     pub(super) in_order: BTreeMap<Topic, u32>,
@@ -53,7 +53,7 @@ pub(super) struct Topics {
     forgotten_to: u64,
     forgotten_events: u64,
     /// Whether an event ever had an id of its publisher's own.
-    have_own_ids: bool,
+    have_custom_ids: bool,
 }
 
 /// A topic.
@@ -100,7 +100,7 @@ impl Topics {
                 age_max_ns,
                 total_bytes_max: options.history_total_bytes_max,
             },
-            room_bytes: options.topic_backlog_bytes_max,
+            backlog_bytes: options.topic_backlog_bytes_max,
             by_name: Names::default(),
             in_order: BTreeMap::new(),
             entries: Slab::new(),
@@ -113,7 +113,7 @@ impl Topics {
             kept_events: 0,
             forgotten_to: 0,
             forgotten_events: 0,
-            have_own_ids: false,
+            have_custom_ids: false,
         }
     }
 
@@ -134,7 +134,7 @@ impl Topics {
         }
         let (forgotten, was_gone) = self.gone.recall(topic);
         let index = self.entries.insert(Box::new(Entry {
-            state: Arc::new(TopicState::new(topic.clone(), &self.interests, self.room_bytes)),
+            state: Arc::new(TopicState::new(topic.clone(), &self.interests, self.backlog_bytes)),
             history: History::after_forgetting(forgotten),
             pinned: 0,
             matched: 0,
@@ -199,9 +199,9 @@ impl Topics {
         let Retention { events_max, bytes_max, total_bytes_max, .. } = self.retention;
         let (entry, at_ns) = (&mut *self.entries[index as usize], kept.at_ns);
         entry.newest_ns = at_ns;
-        if kept.frame.own_id().is_some() {
-            entry.state.note_own_id();
-            self.have_own_ids |= events_max > 0;
+        if kept.frame.custom_id().is_some() {
+            entry.state.note_custom_id();
+            self.have_custom_ids |= events_max > 0;
         }
         if events_max == 0 {
             if !entry.in_oldest {
@@ -355,8 +355,8 @@ impl Topics {
     }
 
     /// Whether an event ever had an id of its publisher's own.
-    pub(super) fn have_own_ids(&self) -> bool {
-        self.have_own_ids
+    pub(super) fn have_custom_ids(&self) -> bool {
+        self.have_custom_ids
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Arc<TopicState>> {

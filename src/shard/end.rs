@@ -7,10 +7,10 @@
 
 use std::panic::{catch_unwind, AssertUnwindSafe};
 
-use super::routes::Routes;
-use super::slots::Slots;
-use super::{Shard, Shared};
 use crate::metrics::DisconnectReason;
+use crate::shard::connection::slots::Slots;
+use crate::shard::fanout::routes::Routes;
+use crate::shard::{Shard, Shared};
 
 impl Drop for Shard {
     /// Leaves nothing behind, however it ends: a future that was dropped, a poller that failed, a
@@ -48,7 +48,7 @@ impl Shard {
         attempt(|| self.shared.order.leave(self.id));
         attempt(|| self.routes.abandon(&self.shared.order));
         attempt(|| drop(std::mem::replace(&mut self.audiences, Slots::new())));
-        attempt(|| drop(std::mem::take(&mut self.aside)));
+        attempt(|| drop(std::mem::take(&mut self.spill)));
         attempt(|| drop(std::mem::take(&mut self.parts)));
         attempt(|| drop(std::mem::replace(&mut self.routes, Routes::new(self.id))));
         // To drop a connection is to close its socket.

@@ -4,16 +4,16 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use super::census::Asked;
-use super::drain::Drain;
-use super::greeter::Door;
-use super::quota::Quota;
-use super::seats::Seats;
-use super::spares::Spares;
 use crate::metrics::Counters;
 use crate::notices::NoticeQueue;
 use crate::options::Options;
 use crate::order::{Order, ShardInbox};
+use crate::shard::admin::drain::Drain;
+use crate::shard::admin::queries::QueryRequest;
+use crate::shard::entry::greeter::Door;
+use crate::shard::entry::quota::Quota;
+use crate::shard::entry::seats::Seats;
+use crate::shard::entry::spares::Spares;
 use crate::sys::Stream;
 
 /// Commands that may wait for a shard.
@@ -41,7 +41,7 @@ pub(crate) struct Link {
     pub(crate) inbox: Arc<ShardInbox>,
     pub(crate) counters: Counters,
     commands: async_channel::Sender<Command>,
-    pub(super) orders: async_channel::Receiver<Command>,
+    pub(in crate::shard) orders: async_channel::Receiver<Command>,
 }
 
 pub(crate) enum Command {
@@ -52,7 +52,7 @@ pub(crate) enum Command {
     /// Serve a connection from which so much was read, and which may have its seat already.
     Serve { stream: Stream, read: Vec<u8>, addr: SocketAddr, door: Arc<Door>, seated: bool },
     /// Say something about the connections, or end some.
-    Ask(Box<Asked>),
+    Query(Box<QueryRequest>),
     /// Do what a test says.
     #[cfg(test)]
     Try(Box<dyn FnOnce(&mut super::Shard) + Send>),

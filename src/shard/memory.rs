@@ -4,35 +4,35 @@
 //! next ones, which may never come. So when half of a crowd has gone, the allocator is told to give
 //! back what is free, some seconds later, when the rest of the crowd may have gone as well.
 
-use super::Shard;
+use crate::shard::Shard;
 use crate::sys;
 
 /// Fewer connections than this are no crowd.
-const CROWD_MIN: usize = if cfg!(test) { 8 } else { 512 };
+const PEAK_MIN: usize = if cfg!(test) { 8 } else { 512 };
 const DELAY_NS: u64 = if cfg!(test) { 0 } else { 5_000_000_000 };
 
 /// What is known of crowds.
 #[derive(Default)]
-pub(super) struct Crowds {
+pub(in crate::shard) struct Peak {
     /// The most connections since memory was last given back.
     most: usize,
     /// When it is to be given back.
     due_ns: Option<u64>,
     #[cfg(test)]
-    pub(super) released: u32,
+    pub(in crate::shard) released: u32,
 }
 
-impl Crowds {
+impl Peak {
     /// Whether memory is to be given back, with so many connections now.
     fn is_due(&mut self, connections: usize, now_ns: u64) -> bool {
         self.most = self.most.max(connections);
-        if self.most < connections + CROWD_MIN || connections > self.most / 2 {
+        if self.most < connections + PEAK_MIN || connections > self.most / 2 {
             self.due_ns = None;
             return false;
         }
         let due = now_ns >= *self.due_ns.get_or_insert(now_ns.saturating_add(DELAY_NS));
         if due {
-            *self = Crowds { most: connections, ..Crowds::default() };
+            *self = Peak { most: connections, ..Peak::default() };
         }
         due
     }
@@ -40,9 +40,9 @@ impl Crowds {
 
 impl Shard {
     /// Gives memory back if a crowd has gone.
-    pub(super) fn release_memory(&mut self) {
+    pub(in crate::shard) fn release_memory(&mut self) {
         let connections = self.connections.len();
-        if !self.crowds.is_due(connections, self.now_ns) {
+        if !self.peak.is_due(connections, self.now_ns) {
             return;
         }
         self.audience_of.shrink_to(self.audience_of.len() * 2);
@@ -54,13 +54,13 @@ impl Shard {
         sys::release_memory();
         #[cfg(test)]
         {
-            self.crowds.released += 1;
+            self.peak.released += 1;
         }
     }
 
     /// Whether memory is to be given back when nobody is here any more.
-    pub(super) fn has_memory_to_release(&self) -> bool {
-        self.crowds.most >= self.connections.len() + CROWD_MIN
+    pub(in crate::shard) fn has_memory_to_release(&self) -> bool {
+        self.peak.most >= self.connections.len() + PEAK_MIN
     }
 }
 
@@ -70,14 +70,14 @@ mod tests {
 
     #[test]
     fn memory_is_given_back_once_for_each_crowd_that_has_gone() {
-        let mut crowds = Crowds::default();
-        let due = |crowds: &mut Crowds, of: &[usize]| {
-            of.iter().filter(|&&count| crowds.is_due(count, 1)).count()
+        let mut peak = Peak::default();
+        let due = |peak: &mut Peak, of: &[usize]| {
+            of.iter().filter(|&&count| peak.is_due(count, 1)).count()
         };
-        assert_eq!(due(&mut crowds, &[0, 7, 0, 7]), 0, "that is no crowd");
-        assert_eq!(due(&mut crowds, &[20, 11, 13, 30, 16]), 0, "most are still here");
-        assert_eq!(due(&mut crowds, &[15, 14, 8]), 1);
-        assert_eq!(due(&mut crowds, &[40, 3, 2, 1, 0]), 1);
-        assert_eq!(due(&mut crowds, &[8, 0, 8, 0]), 2);
+        assert_eq!(due(&mut peak, &[0, 7, 0, 7]), 0, "that is no crowd");
+        assert_eq!(due(&mut peak, &[20, 11, 13, 30, 16]), 0, "most are still here");
+        assert_eq!(due(&mut peak, &[15, 14, 8]), 1);
+        assert_eq!(due(&mut peak, &[40, 3, 2, 1, 0]), 1);
+        assert_eq!(due(&mut peak, &[8, 0, 8, 0]), 2);
     }
 }

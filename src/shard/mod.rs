@@ -31,43 +31,21 @@
 //!
 //! Everything here is driven from outside (`drive.rs`) by [`Shard::turn`], which never blocks.
 
-mod accept;
-mod age;
-mod aside;
-mod audience;
-mod bounds;
-mod census;
-mod conflate;
+mod admin;
 mod connection;
-mod drain;
 mod end;
-mod grace;
-mod greeter;
-mod join;
-mod jump;
-mod lag;
-mod leave;
+mod entry;
+mod fanout;
+mod lagging;
 mod link;
-mod log;
 mod memory;
-mod portrait;
-mod quota;
-mod record;
 mod replay;
-mod resubscribe;
-mod ring;
-mod routes;
-mod seats;
 #[cfg(any(test, feature = "internals"))]
 pub(crate) mod sinks;
-mod slots;
-mod spares;
 #[cfg(feature = "internals")]
 mod tally;
 #[cfg(test)]
 mod tests;
-mod timer;
-mod window;
 
 use std::collections::{HashMap, VecDeque};
 use std::io::{self, ErrorKind};
@@ -78,30 +56,30 @@ use std::time::Duration;
 
 use slab::Slab;
 
-use self::aside::Aside;
-use self::audience::Audience;
-use self::census::Inquiry;
+use self::admin::drain::Draining;
+use self::admin::queries::RunningQuery;
+use self::connection::record::Record;
+use self::connection::slots::{Key, Slots};
+use self::connection::timer::Timers;
 use self::connection::Connection;
-use self::drain::Draining;
-use self::grace::Grace;
-use self::memory::Crowds;
-use self::record::Record;
+use self::fanout::audience::Audience;
+use self::fanout::routes::Routes;
+use self::lagging::grace::Grace;
+use self::lagging::spill::Spill;
+use self::memory::Peak;
 use self::replay::Parts;
-use self::routes::Routes;
-use self::slots::{Key, Slots};
-use self::timer::Timers;
 use crate::frame::Wire;
 use crate::order::Published;
 use crate::sys::{Poller, Readiness};
 
-pub(crate) use self::census::{Answer, Asked, Question};
-pub(crate) use self::drain::Drain;
-pub use self::greeter::Visitor;
-pub(crate) use self::greeter::{Door, Greeter, Greeting, Guest};
+pub(crate) use self::admin::drain::Drain;
+pub(crate) use self::admin::queries::{Answer, Query, QueryRequest};
+pub use self::entry::greeter::Visitor;
+pub(crate) use self::entry::greeter::{Door, Greeter, Greeting, Guest};
+pub(crate) use self::entry::quota::Quota;
+pub(crate) use self::entry::seats::{descriptors_for_connections, Seats};
+pub(crate) use self::entry::spares::{Spares, SPARES};
 pub(crate) use self::link::{Command, Link, Shared};
-pub(crate) use self::quota::Quota;
-pub(crate) use self::seats::{descriptors_for_connections, Seats};
-pub(crate) use self::spares::{Spares, SPARES};
 
 /// What is sent before another audience has its turn, in units of [`cost_of`]: less than a
 /// millisecond's work.
@@ -138,13 +116,13 @@ pub(crate) struct Shard {
     /// Those who lag or replay, and have more to send than one go takes.
     unfinished: VecDeque<Key>,
     timers: Timers,
-    crowds: Crowds,
+    peak: Peak,
     /// The last number that was taken from the inbox.
     taken_to: u64,
     /// What was gathered of history lately.
     parts: Parts,
     /// What is kept for laggards outside of their audiences' logs.
-    aside: Aside,
+    spill: Spill,
     /// Bytes that are kept for laggards, set aside or in logs.
     lag_bytes: usize,
     /// What the audiences' windows take.
@@ -155,7 +133,7 @@ pub(crate) struct Shard {
     /// Once the hub is drained: how far that is.
     draining: Option<Draining>,
     /// What the host asks, and is being answered.
-    inquiries: VecDeque<Inquiry>,
+    queries: VecDeque<RunningQuery>,
     /// Kept from one use to the next, so that its memory is.
     inbox_taken: Vec<Arc<Published>>,
     scratch: Box<[u8]>,
@@ -192,16 +170,16 @@ impl Shard {
             grace: Grace::default(),
             unfinished: VecDeque::new(),
             timers: Timers::new(&shared.options),
-            crowds: Crowds::default(),
+            peak: Peak::default(),
             taken_to: 0,
             parts: Parts::default(),
-            aside: Aside::default(),
+            spill: Spill::default(),
             lag_bytes: 0,
             window_bytes: 0,
             now_ns: 0,
             flush_until_ns: None,
             draining: None,
-            inquiries: VecDeque::new(),
+            queries: VecDeque::new(),
             inbox_taken: Vec::new(),
             scratch: vec![0; 16 << 10].into_boxed_slice(),
             lag_scratch: Vec::new(),
@@ -266,11 +244,11 @@ impl Shard {
         self.handle_commands();
         self.send();
         let farewells = self.send_away();
-        let inquiries = self.answer_questions();
+        let queries = self.answer_queries();
         self.resume_unfinished();
         self.handle_timers();
         let resting = self.express.is_empty() && self.bulk.is_empty() && self.unfinished.is_empty();
-        let busy = !resting || self.sweep_is_due() || farewells || inquiries;
+        let busy = !resting || self.sweep_is_due() || farewells || queries;
         match self.flush_until_ns {
             Some(until_ns) => self.next_while_closing(busy, until_ns),
             None if busy => Next::Now,
@@ -319,7 +297,7 @@ impl Shard {
             let (audiences, express, bulk) =
                 (&mut self.audiences, &mut self.express, &mut self.bulk);
             self.routes.along(route, |subscribed| {
-                subscribed.own_ids |= published.frame.own_id().is_some();
+                subscribed.custom_ids |= published.frame.custom_id().is_some();
                 let small = subscribed.crowd <= SLICE;
                 for &index in &subscribed.audiences {
                     let audience = &mut audiences[index];
@@ -376,9 +354,9 @@ impl Shard {
         let (from, to) = audience.next_batch(self.shared.options.batch_bytes_max);
         debug_assert!(from < to, "an empty chunk would be the end of the stream");
         let begins = audience.begins(to);
-        let Audience { log, ring, .. } = audience;
-        self.window_bytes -= log.window_bytes();
-        let batch = log.bytes(from..to);
+        let Audience { queue, ring, .. } = audience;
+        self.window_bytes -= queue.window_bytes();
+        let batch = queue.bytes(from..to);
         let (cost, bytes) = (cost_of(batch), batch.len());
         let sends_max = (SLICE / cost).max(1);
         let (mut short, mut broken) = (Vec::new(), Vec::new());
@@ -387,9 +365,9 @@ impl Shard {
         for member in ring.upcoming(sends_max) {
             std::hint::black_box(self.connections[member].sink.socket().is_some());
         }
-        let sends = ring.serve(to, sends_max, |member, place| {
+        let sends = ring.serve(to, sends_max, |member, slot| {
             let connection = &mut self.connections[member];
-            connection.set_place(place);
+            connection.set_slot(slot);
             match connection.sink.send(batch) {
                 Ok(sent) if sent == bytes => {}
                 Ok(sent) => short.push((member, sent)),
@@ -397,7 +375,7 @@ impl Shard {
                 Err(error) => broken.push((member, error)),
             }
         });
-        self.window_bytes += log.window_bytes();
+        self.window_bytes += queue.window_bytes();
         self.link().counters.batches.add(u64::from(begins));
         let whole = sends - short.len() - broken.len();
         self.count_delivered(index, from..to, bytes, whole);
@@ -420,13 +398,13 @@ impl Shard {
         }
         let key = self.audiences.key_at(index);
         let crowded = self.window_bytes > WINDOWS_BYTES_MAX;
-        self.change_log(index, |audience| {
+        self.change_queue(index, |audience| {
             if audience.ring.is_empty() {
-                audience.log.advance(to);
+                audience.queue.advance(to);
             }
             audience.settle();
             if crowded {
-                audience.log.close_window();
+                audience.queue.close_window();
             }
         });
         let audience = &mut self.audiences[index];
@@ -445,7 +423,7 @@ impl Shard {
         bytes: usize,
         connections: usize,
     ) {
-        let published_at_ns = self.audiences[audience].log.published_at_ns(batch.start);
+        let published_at_ns = self.audiences[audience].queue.published_at_ns(batch.start);
         self.count_taken(batch.end - batch.start, published_at_ns, bytes, connections);
     }
 

@@ -19,17 +19,17 @@ use std::collections::{HashMap, VecDeque};
 use std::io::ErrorKind;
 use std::sync::{Arc, Weak};
 
-use super::connection::{Place as Standing, State};
-use super::join::welcome;
-use super::lag::{Own, Went, GO_BYTES_MAX};
-use super::record::Sent;
-use super::{Guest, Shard};
 use crate::filter::Subscription;
 use crate::frame::{Frame, StreamId};
 use crate::gap::Gap;
 use crate::id::EventId;
 use crate::options::Options;
-use crate::order::{Order, Place, Search};
+use crate::order::{Cursor, Order, Search};
+use crate::shard::connection::record::Sent;
+use crate::shard::connection::{Membership, State};
+use crate::shard::entry::join::welcome;
+use crate::shard::lagging::{Pending, Progress, FLUSH_BYTES_MAX};
+use crate::shard::{Guest, Shard};
 
 /// What a part has at most, unless a single event is larger; and when much is replayed at once.
 /// Less in tests, so that there are many.
@@ -46,22 +46,22 @@ const SEARCH_NS_MAX: u64 = 2_000_000;
 
 /// How far a client is that is sent what it has missed.
 pub(crate) struct Replaying {
-    pub(super) audience: u32,
+    pub(in crate::shard) audience: u32,
     /// What it is being sent.
-    pub(super) own: Option<Own>,
+    pub(in crate::shard) pending: Option<Pending>,
     /// Where it is then.
     at: At,
     /// Whether it queues for another go.
-    pub(super) queued: bool,
+    pub(in crate::shard) queued: bool,
     /// When it began or last took something, in milliseconds since the hub's start.
-    pub(super) since_ms: u32,
+    pub(in crate::shard) since_ms: u32,
 }
 
 /// Where a client is that is sent what it has missed.
 enum At {
     /// It is looked for where its stream begins.
     Searching(Option<Box<Search>>),
-    Place(Place),
+    Cursor(Cursor),
 }
 
 /// A part of what an audience has missed, as its members are sent it.
@@ -77,7 +77,7 @@ struct Part {
 
 /// The parts that were gathered lately.
 #[derive(Default)]
-pub(super) struct Parts {
+pub(in crate::shard) struct Parts {
     shared: HashMap<PartId, Part>,
     shared_bytes: usize,
     /// Which were gathered first, and how many ticks ago.
@@ -95,7 +95,7 @@ type PartId = (u64, u64, u64, u64);
 
 impl Shard {
     /// Sees to it that everything up to a number is in the audiences' logs, and returns it.
-    pub(super) fn take_all(&mut self) -> u64 {
+    pub(in crate::shard) fn take_all(&mut self) -> u64 {
         let number = self.shared.order.sequence().max(self.taken_to);
         self.take_inbox();
         number
@@ -103,27 +103,27 @@ impl Shard {
 
     /// Begins the stream of a client that wants something of the past, or has to be told that it
     /// is gone.
-    pub(super) fn begin_replay(&mut self, index: u32, audience: u32, guest: &Guest) {
+    pub(in crate::shard) fn begin_replay(&mut self, index: u32, audience: u32, guest: &Guest) {
         let mut search = self.shared.order.begin_search(guest.resume.clone());
         let (at, first) = match self.search(audience, &mut search) {
             None => (At::Searching(Some(Box::new(search))), None),
-            Some((place, gap)) => {
+            Some((cursor, gap)) => {
                 let gap = gap.map(|gap| self.tell_of_gap(audience, gap));
                 let may_be_live = gap.is_none() || !self.keeps_history();
-                let live_at = may_be_live.then(|| self.is_live_at(audience, place)).flatten();
+                let live_at = may_be_live.then(|| self.is_live_at(audience, cursor)).flatten();
                 if let Some(number) = live_at {
                     let form = guest.heartbeat_form;
                     let first = gap.or_else(|| self.first_block(audience, form, number));
                     self.join_ring(index, audience, number);
                     return self.begin(index, &welcome(guest, first.as_deref()));
                 }
-                (At::Place(place), gap)
+                (At::Cursor(cursor), gap)
             }
         };
         self.audiences[audience].replaying += 1;
         self.link().counters.replaying_connections.add(1);
-        let own = Some(Own::new(&welcome(guest, first.as_deref()), 0));
-        let replaying = Replaying { audience, own, at, queued: false, since_ms: self.now_ms() };
+        let pending = Some(Pending::new(&welcome(guest, first.as_deref()), 0));
+        let replaying = Replaying { audience, pending, at, queued: false, since_ms: self.now_ms() };
         self.connections[index].state = State::Replaying(Box::new(replaying));
         self.begin_count(index, Sent::default());
         self.tell_of_beginning(index);
@@ -135,7 +135,7 @@ impl Shard {
         &mut self,
         audience: u32,
         search: &mut Search,
-    ) -> Option<(Place, Option<(Gap, EventId)>)> {
+    ) -> Option<(Cursor, Option<(Gap, EventId)>)> {
         // Where nothing is kept it takes no time, and has to be found before anything is published.
         if self.keeps_history() && !self.has_time_to_search() {
             return None;
@@ -160,7 +160,7 @@ impl Shard {
     }
 
     /// A turn begins.
-    pub(super) fn begin_to_search(&mut self) {
+    pub(in crate::shard) fn begin_to_search(&mut self) {
         self.parts.searched_ns = 0;
     }
 
@@ -172,18 +172,18 @@ impl Shard {
 
     /// Whether nothing is to be sent to a client at a place that was just found before it is live, and
     /// then up to which number; all of that is in the log.
-    fn is_live_at(&mut self, audience: u32, place: Place) -> Option<u64> {
+    fn is_live_at(&mut self, audience: u32, cursor: Cursor) -> Option<u64> {
         let number = self.take_all();
         if !self.keeps_history() {
             // What was published since the place was found is in the log, and nowhere else.
-            return Some(place.told_to());
+            return Some(cursor.told_to());
         }
-        if place.after == number {
+        if cursor.after == number {
             return Some(number);
         }
-        let (part, gap) = match self.shared_part(audience, place, number) {
+        let (part, gap) = match self.shared_part(audience, cursor, number) {
             Some(part) => (part, None),
-            None => self.gather(audience, place),
+            None => self.gather(audience, cursor),
         };
         let is_live = part.is_all && part.bytes.is_empty() && gap.is_none();
         // What was published meanwhile.
@@ -193,37 +193,37 @@ impl Shard {
 
     /// Sends a client more of what it has missed. When that is all, it is a laggard, and goes on
     /// as such.
-    pub(super) fn go_on_replaying(&mut self, index: u32) -> Went {
-        let (mut budget, now_ms) = (GO_BYTES_MAX, self.now_ms());
+    pub(in crate::shard) fn flush_replay(&mut self, index: u32) -> Progress {
+        let (mut budget, now_ms) = (FLUSH_BYTES_MAX, self.now_ms());
         loop {
             let connection = &mut self.connections[index];
             let State::Replaying(replaying) = &mut connection.state else {
-                unreachable!("only one that replays goes on with it")
+                unreachable!("only one that replays flushes on with it")
             };
-            let Some(own) = &mut replaying.own else {
+            let Some(pending) = &mut replaying.pending else {
                 match self.find_next(index) {
-                    Next::Own => continue,
-                    Next::Later => return Went::Unfinished,
-                    Next::Lagging => return self.go_on(index),
+                    Next::Pending => continue,
+                    Next::Later => return Progress::Unfinished,
+                    Next::Lagging => return self.flush(index),
                 }
             };
-            match connection.sink.send(&own.bytes[own.sent..]) {
+            match connection.sink.send(&pending.bytes[pending.sent..]) {
                 Ok(sent) => {
-                    own.sent += sent;
+                    pending.sent += sent;
                     replaying.since_ms = now_ms;
                     budget = budget.saturating_sub(sent);
-                    if own.sent < own.bytes.len() {
-                        return Went::Blocked;
+                    if pending.sent < pending.bytes.len() {
+                        return Progress::Blocked;
                     }
-                    let events = own.events_sent(usize::MAX);
-                    replaying.own = None;
+                    let events = pending.events_sent(usize::MAX);
+                    replaying.pending = None;
                     self.count_sent(index, events);
                 }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Went::Blocked,
-                Err(error) => return Went::Broken(error),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Progress::Blocked,
+                Err(error) => return Progress::Broken(error),
             }
             if budget == 0 {
-                return Went::Unfinished;
+                return Progress::Unfinished;
             }
         }
     }
@@ -231,38 +231,38 @@ impl Shard {
     /// Finds what a client that replays is sent next.
     fn find_next(&mut self, index: u32) -> Next {
         let State::Replaying(replaying) = &mut self.connections[index].state else {
-            unreachable!("only one that replays goes on with it")
+            unreachable!("only one that replays flushes on with it")
         };
         let audience = replaying.audience;
-        let place = match &mut replaying.at {
-            At::Place(place) => *place,
+        let cursor = match &mut replaying.at {
+            At::Cursor(cursor) => *cursor,
             At::Searching(search) => {
-                let mut search = search.take().expect("it is put back until it has found a place");
+                let mut search = search.take().expect("it is put back until it has found a cursor");
                 let found = self.search(audience, &mut search);
                 let gap = found.as_ref().and_then(|(_, gap)| gap.clone());
-                let gap = gap.map(|gap| Own::new(&self.tell_of_gap(audience, gap), 0));
+                let gap = gap.map(|gap| Pending::new(&self.tell_of_gap(audience, gap), 0));
                 let is_found = found.is_some();
                 self.replaying_mut(index).at = match found {
-                    Some((place, _)) => At::Place(place),
+                    Some((cursor, _)) => At::Cursor(cursor),
                     None => At::Searching(Some(search)),
                 };
-                self.replaying_mut(index).own = gap;
-                return if is_found { Next::Own } else { Next::Later };
+                self.replaying_mut(index).pending = gap;
+                return if is_found { Next::Pending } else { Next::Later };
             }
         };
-        self.next_part(index, audience, place)
+        self.next_part(index, audience, cursor)
     }
 
     /// Gives a client that replays its next part. With the last it has become a laggard that is to
     /// be sent this part first.
-    fn next_part(&mut self, index: u32, audience: u32, place: Place) -> Next {
+    fn next_part(&mut self, index: u32, audience: u32, cursor: Cursor) -> Next {
         if !self.has_time_to_search() {
             return Next::Later;
         }
         let number = self.take_all();
-        let shared = self.shared_part(audience, place, number);
+        let shared = self.shared_part(audience, cursor, number);
         let is_shared = shared.is_some();
-        let (part, gap) = shared.map_or_else(|| self.gather(audience, place), |part| (part, None));
+        let (part, gap) = shared.map_or_else(|| self.gather(audience, cursor), |part| (part, None));
         let counters = &self.link().counters;
         counters.replayed_events.add(part.events);
         counters.delivered_events.add(part.events);
@@ -279,72 +279,73 @@ impl Shard {
             self.parts.watch(&bytes);
         }
         let wire = self.audiences[audience].wire;
-        let mut own = (!bytes.is_empty()).then(|| Own::of_events(wire, bytes, from, part.events));
+        let mut pending =
+            (!bytes.is_empty()).then(|| Pending::of_events(wire, bytes, from, part.events));
         if part.is_all {
             // A stream that begins with no event begins with an id.
-            if own.is_none() {
+            if pending.is_none() {
                 let form = self.record(index).heartbeat_form;
                 let first = self.first_block(audience, form, part.to);
-                own = first.map(|block| Own::new(&block, 0));
+                pending = first.map(|block| Pending::new(&block, 0));
             }
             // What was published while the part was gathered is in the log, behind its end.
             self.take_inbox();
-            self.end_replay(index, own, part.to);
+            self.end_replay(index, pending, part.to);
             return Next::Lagging;
         }
-        let next = if own.is_some() { Next::Own } else { Next::Later };
+        let next = if pending.is_some() { Next::Pending } else { Next::Later };
         let replaying = self.replaying_mut(index);
-        replaying.own = own;
+        replaying.pending = pending;
         // A gap is told once.
-        let forgiven_to = place.forgiven_to.max(told_to);
-        replaying.at = At::Place(Place { after: part.to, forgiven_to, ..place });
+        let gap_told_to = cursor.gap_told_to.max(told_to);
+        replaying.at = At::Cursor(Cursor { after: part.to, gap_told_to, ..cursor });
         next
     }
 
     fn replaying_mut(&mut self, index: u32) -> &mut Replaying {
         match &mut self.connections[index].state {
             State::Replaying(replaying) => replaying,
-            _ => unreachable!("only one that replays goes on with it"),
+            _ => unreachable!("only one that replays flushes on with it"),
         }
     }
 
     /// Makes a laggard of a client that has missed nothing any more but what it is sent next.
-    fn end_replay(&mut self, index: u32, own: Option<Own>, number: u64) {
+    fn end_replay(&mut self, index: u32, pending: Option<Pending>, number: u64) {
         let replaying = self.replaying_mut(index);
         let (audience, since_ms) = (replaying.audience, replaying.since_ms);
         let sent = self.sent_to(index);
-        let log = &self.audiences[audience].log;
-        let position = log.position_after(number);
+        let queue = &self.audiences[audience].queue;
+        let position = queue.position_after(number);
         self.leave_replaying(audience);
         let quiet_since_ms = self.now_ms();
-        let place = Standing { audience, place: 0, quiet_since_ms };
-        self.stand_behind(index, place, own, position..position, 0, since_ms);
+        let membership = Membership { audience, slot: 0, quiet_since_ms };
+        self.stand_behind(index, membership, pending, position..position, 0, since_ms);
         self.laggard_mut(index).last.get_or_insert(StreamId::Hub(number));
         self.begin_count(index, sent);
     }
 
     /// One connection less of an audience replays.
-    pub(super) fn leave_replaying(&mut self, audience: u32) {
+    pub(in crate::shard) fn leave_replaying(&mut self, audience: u32) {
         self.audiences[audience].replaying -= 1;
         self.link().counters.replaying_connections.sub(1);
     }
 
     /// A part that was gathered for someone else, and is not outdated: a last part is, when
     /// something was published since.
-    fn shared_part(&self, audience: u32, place: Place, number: u64) -> Option<Part> {
-        let id = self.part_id(audience, place);
+    fn shared_part(&self, audience: u32, cursor: Cursor, number: u64) -> Option<Part> {
+        let id = self.part_id(audience, cursor);
         let part = self.parts.shared.get(&id).filter(|part| !part.is_all || part.to == number);
         part.cloned()
     }
 
     /// Gathers a part, and what is missing before it, with the id to tell it with.
-    fn gather(&mut self, audience: u32, place: Place) -> (Part, Option<(Gap, EventId)>) {
+    fn gather(&mut self, audience: u32, cursor: Cursor) -> (Part, Option<(Gap, EventId)>) {
         let wire = self.audiences[audience].wire;
         let Options { lag_total_bytes_max, shards, .. } = self.shared.options;
         let crowded = self.parts.alive_bytes > lag_total_bytes_max / shards / 4;
         let bytes_max = if crowded { SMALL_PART_BYTES_MAX } else { PART_BYTES_MAX };
         let wanted = self.wanted_by(audience);
-        let replay = self.timed(|order| order.replay(&wanted, place, bytes_max));
+        let replay = self.timed(|order| order.replay(&wanted, cursor, bytes_max));
         let bytes = match &replay.frames[..] {
             // An empty chunk would be the end of the stream.
             [] => Arc::default(),
@@ -358,27 +359,27 @@ impl Shard {
         };
         // What is missing from it is forgiven by all who have its id.
         if replay.gap.is_none() {
-            let id = self.part_id(audience, place);
+            let id = self.part_id(audience, cursor);
             self.parts.keep(id, part.clone());
         }
         self.link().counters.gathered_parts.add(1);
         (part, replay.gap)
     }
 
-    fn part_id(&self, audience: u32, place: Place) -> PartId {
-        let latest_to = if place.latest_to > place.after { place.latest_to } else { 0 };
-        let forgiven_to = place.forgiven_to.max(place.after);
-        (self.audiences.key_at(audience).to_u64(), place.after, latest_to, forgiven_to)
+    fn part_id(&self, audience: u32, cursor: Cursor) -> PartId {
+        let latest_to = if cursor.latest_to > cursor.after { cursor.latest_to } else { 0 };
+        let gap_told_to = cursor.gap_told_to.max(cursor.after);
+        (self.audiences.key_at(audience).to_u64(), cursor.after, latest_to, gap_told_to)
     }
 
     /// An audience's subscriptions.
-    pub(super) fn wanted_by(&self, audience: u32) -> Vec<Subscription> {
+    pub(in crate::shard) fn wanted_by(&self, audience: u32) -> Vec<Subscription> {
         let keys = self.audiences[audience].wanted.iter();
         keys.map(|&key| self.routes.subscribed(key).what.clone()).collect()
     }
 
     /// Lets go of parts that were gathered a while ago.
-    pub(super) fn forget_parts(&mut self) {
+    pub(in crate::shard) fn forget_parts(&mut self) {
         self.parts.tick();
     }
 }
@@ -386,7 +387,7 @@ impl Shard {
 /// What a client that replays does next.
 enum Next {
     /// It is sent what it has got.
-    Own,
+    Pending,
     /// There is more to be found, when others have had their turn.
     Later,
     /// It has become a laggard.
@@ -430,12 +431,12 @@ impl Parts {
     }
 
     #[cfg(test)]
-    pub(super) fn alive_bytes(&self) -> usize {
+    pub(in crate::shard) fn alive_bytes(&self) -> usize {
         self.alive_bytes
     }
 
     /// Whether nothing is kept, nor anyone known to be sent anything.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(in crate::shard) fn is_empty(&self) -> bool {
         self.in_order.is_empty() && self.alive.is_empty()
     }
 

@@ -5,18 +5,18 @@ use std::net::{Ipv4Addr, SocketAddr};
 #[cfg(feature = "internals")]
 use std::sync::Arc;
 
-use super::connection::{Connection, Network, State};
-use super::record::Record;
-use super::{Guest, Shard};
 #[cfg(feature = "internals")]
 use crate::order::Published;
+use crate::shard::connection::record::Record;
+use crate::shard::connection::{Connection, Network, State};
+use crate::shard::{Guest, Shard};
 
-pub(crate) use super::connection::Sink;
+pub(crate) use crate::shard::connection::slots::Key;
+pub(crate) use crate::shard::connection::Sink;
 #[cfg(feature = "internals")]
-pub(crate) use super::replay::PART_BYTES_MAX;
-pub(crate) use super::slots::Key;
+pub(crate) use crate::shard::replay::PART_BYTES_MAX;
 #[cfg(feature = "internals")]
-pub(crate) use super::{audience::Audience, slots::Slots, tally::Tally};
+pub(crate) use crate::shard::{connection::slots::Slots, fanout::audience::Audience, tally::Tally};
 
 impl Shard {
     /// Has a sink join as a connection does whose request was just understood. `None` when there

@@ -15,9 +15,6 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
-use super::connection::{Sink, State};
-use super::record::Sent;
-use super::resubscribe::Resubscribed;
 use super::*;
 use crate::event::Event;
 use crate::filter::Subscription;
@@ -30,6 +27,9 @@ use crate::options::Options;
 use crate::order::{Order, Refused};
 use crate::policy::Policy;
 use crate::resume::{Resume, StartAt};
+use crate::shard::admin::resubscribe::Resubscribed;
+use crate::shard::connection::record::Sent;
+use crate::shard::connection::{Sink, State};
 use crate::topic::Topic;
 
 const TOPICS: [&str; 4] = ["a", "a/x", "b/y", "b"];
@@ -51,8 +51,8 @@ struct TestClient {
     wire: Wire,
 }
 
-pub(super) struct World {
-    pub(super) shard: Shard,
+pub(in crate::shard) struct World {
+    pub(in crate::shard) shard: Shard,
     shared: Arc<Shared>,
     clients: BTreeMap<u32, TestClient>,
     left: Vec<TestClient>,
@@ -81,7 +81,7 @@ impl TestClient {
 }
 
 impl World {
-    pub(super) fn new(options: Options) -> World {
+    pub(in crate::shard) fn new(options: Options) -> World {
         let poller = Poller::new().unwrap();
         let inbox = Arc::new(Inbox::new(poller.waker()));
         let shared = Arc::new(Shared {
@@ -110,7 +110,7 @@ impl World {
     }
 
     /// Has a client join that wants what is published from now on.
-    pub(super) fn join(&mut self, topics: Vec<usize>, wire: Wire, room: usize) {
+    pub(in crate::shard) fn join(&mut self, topics: Vec<usize>, wire: Wire, room: usize) {
         let number = self.shared.order.sequence();
         self.join_from(topics, wire, room, Resume::Start(StartAt::Now));
         let client = self.clients.get_mut(&self.joined).expect("it has just joined");
@@ -138,11 +138,11 @@ impl World {
                 if far.broken {
                     return Err(io::ErrorKind::ConnectionReset.into());
                 }
-                if far.room == 0 {
+                if far.backlog == 0 {
                     return Err(io::ErrorKind::WouldBlock.into());
                 }
-                let taken = far.room.min(bytes.len());
-                far.room -= taken;
+                let taken = far.backlog.min(bytes.len());
+                far.backlog -= taken;
                 far.received.extend_from_slice(&bytes[..taken]);
                 Ok(taken)
             }
@@ -198,7 +198,7 @@ impl World {
     fn give_room(&mut self, client: u32, bytes: usize) {
         let client = &self.clients[&client];
         let mut far = client.far.lock().unwrap();
-        far.room = far.room.saturating_add(bytes);
+        far.backlog = far.backlog.saturating_add(bytes);
         drop(far);
         let state = self.shard.connections.get_mut(client.key).map(|c| &c.state);
         if let Some(State::Lagging(_) | State::Replaying(_)) = state {
@@ -266,14 +266,17 @@ impl World {
         for index in shard.audiences.indices() {
             let audience = &shard.audiences[index];
             in_audiences += audience.len();
-            for (&key, &place) in audience.wanted.iter().zip(&audience.places) {
-                assert_eq!(shard.routes.subscribed(key).audiences[place as usize], index);
+            for (&key, &slot) in audience.wanted.iter().zip(&audience.slots) {
+                assert_eq!(shard.routes.subscribed(key).audiences[slot as usize], index);
             }
-            for (place, &member) in audience.lagging.iter().enumerate() {
+            for (slot, &member) in audience.lagging.iter().enumerate() {
                 let State::Lagging(lagging) = &shard.connections[member].state else {
                     panic!("it lags")
                 };
-                assert_eq!((lagging.place.audience, lagging.place.place), (index, place as u32));
+                assert_eq!(
+                    (lagging.membership.audience, lagging.membership.slot),
+                    (index, slot as u32)
+                );
             }
             assert_eq!(shard.audience_of[&(audience.wanted.clone(), audience.wire)], index);
         }

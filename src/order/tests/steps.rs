@@ -15,7 +15,7 @@ struct Client {
     came_at: u64,
     had: Option<u64>,
     search: Option<Search>,
-    place: Option<Place>,
+    cursor: Option<Cursor>,
     numbers: Vec<u64>,
     /// Up to where it was told of what is missing, how much, and behind how many events.
     gaps: Vec<(u64, Option<u64>, usize)>,
@@ -85,7 +85,7 @@ impl Steps {
             came_at,
             had,
             search,
-            place: None,
+            cursor: None,
             numbers: Vec::new(),
             gaps: Vec::new(),
             reason: None,
@@ -95,7 +95,7 @@ impl Steps {
     /// Whether it has everything.
     fn go_on(&mut self, client: &mut Client) -> bool {
         if let Some(search) = &mut client.search {
-            let Some((place, gap)) = self.order.search(&client.wanted, search) else {
+            let Some((cursor, gap)) = self.order.search(&client.wanted, search) else {
                 return false;
             };
             client.search = None;
@@ -105,23 +105,23 @@ impl Steps {
                 client.gaps.push((gap.to.sequence, gap.missed, 0));
             }
             if client.had.is_none() && matches!(client.resume, Resume::After(_)) {
-                client.had = Some(place.after);
+                client.had = Some(cursor.after);
             }
-            assert!(place.after <= client.came_at, "what comes after it came is for it");
-            client.place = Some(place);
+            assert!(cursor.after <= client.came_at, "what comes after it came is for it");
+            client.cursor = Some(cursor);
             return false;
         }
-        let place = client.place.as_mut().unwrap();
-        let part = self.order.replay(&client.wanted, *place, 700);
+        let cursor = client.cursor.as_mut().unwrap();
+        let part = self.order.replay(&client.wanted, *cursor, 700);
         if let Some((gap, id)) = part.gap {
-            assert!(gap.to.sequence > place.forgiven_to);
+            assert!(gap.to.sequence > cursor.gap_told_to);
             assert!(part.frames.first().is_none_or(|first| id.sequence < first.sequence()));
             client.gaps.push((gap.to.sequence, gap.missed, client.numbers.len()));
-            place.forgiven_to = place.forgiven_to.max(gap.to.sequence);
+            cursor.gap_told_to = cursor.gap_told_to.max(gap.to.sequence);
         }
         client.numbers.extend(part.frames.iter().map(|frame| frame.sequence()));
-        assert!(part.is_all || part.to > place.after, "it gets on");
-        place.after = part.to;
+        assert!(part.is_all || part.to > cursor.after, "it gets on");
+        cursor.after = part.to;
         part.is_all
     }
 
@@ -166,7 +166,7 @@ impl Steps {
     }
 
     fn check_covered(&self, client: &Client, all: &[u64], what: &dyn Fn() -> String) {
-        let end = client.place.unwrap().after;
+        let end = client.cursor.unwrap().after;
         let told_to = client.gaps.iter().map(|gap| gap.0).max().unwrap_or(0);
         for number in all.iter().filter(|&&number| number <= end) {
             let is_there = client.numbers.binary_search(number).is_ok();

@@ -61,18 +61,18 @@ impl Model {
     }
 
     /// Publishes an event with a key and an id of the publisher's own, if these are given.
-    fn publish(&mut self, topic: usize, data: &str, key: Option<&str>, own_id: bool) -> bool {
+    fn publish(&mut self, topic: usize, data: &str, key: Option<&str>, custom_id: bool) -> bool {
         let mut event = Event::new(data);
         self.next_id += 1;
-        let own_id = own_id.then(|| format!("own \"{}\"", self.next_id));
+        let custom_id = custom_id.then(|| format!("pending \"{}\"", self.next_id));
         if let Some(key) = key {
             event = event.key(key);
         }
-        if let Some(id) = &own_id {
+        if let Some(id) = &custom_id {
             event = event.id(&**id);
         }
         let Some(event_id) = self.world.publish_event(topic, &event) else { return false };
-        let id = own_id.unwrap_or_else(|| event_id.to_string());
+        let id = custom_id.unwrap_or_else(|| event_id.to_string());
         for (number, client) in &self.world.clients {
             if client.topics.contains(&topic) {
                 self.subscribers.get_mut(number).unwrap().published.push(Sent {
@@ -112,8 +112,8 @@ impl Model {
     fn check_accounts(&self) {
         let shard = &self.world.shard;
         let audiences = shard.audiences.indices().into_iter();
-        let in_logs: usize = audiences.map(|index| shard.audiences[index].log.lag_bytes()).sum();
-        assert_eq!(shard.lag_bytes, in_logs + shard.aside.bytes());
+        let in_logs: usize = audiences.map(|index| shard.audiences[index].queue.lag_bytes()).sum();
+        assert_eq!(shard.lag_bytes, in_logs + shard.spill.bytes());
         assert_eq!(shard.lag_bytes as u64, shard.link().counters.lag_bytes.value());
     }
 
@@ -131,7 +131,7 @@ impl Model {
         let findings = self.check();
         assert_eq!(self.counter(|c| c.lag_bytes.value()), 0);
         self.world.check_empty();
-        assert_eq!(self.world.shard.aside.bytes(), 0);
+        assert_eq!(self.world.shard.spill.bytes(), 0);
         findings
     }
 }
@@ -243,7 +243,7 @@ impl Subscriber {
 #[derive(Clone, Copy)]
 struct Kind {
     keys: usize,
-    own_ids: bool,
+    custom_ids: bool,
 }
 
 /// One run of so many random steps with clients of some policies.
@@ -286,8 +286,8 @@ fn run(seed: u64, steps: usize, options: Options, policies: &[Policy], kind: Kin
                 let data = step.to_string().repeat(random.usize(1..20));
                 let key = (kind.keys > 0 && random.u32(..10) > 0)
                     .then(|| format!("key-{}", random.usize(..kind.keys)));
-                let own_id = kind.own_ids && random.bool();
-                model.publish(random.usize(..2), &data, key.as_deref(), own_id);
+                let custom_id = kind.custom_ids && random.bool();
+                model.publish(random.usize(..2), &data, key.as_deref(), custom_id);
             }
             _ => drop(model.world.shard.turn().unwrap()),
         }
@@ -346,11 +346,12 @@ fn runs(first_seed: u64, policies: &[Policy], kinds: &[Kind]) -> Findings {
     all
 }
 
-const UNKEYED: [Kind; 2] = [Kind { keys: 0, own_ids: false }, Kind { keys: 0, own_ids: true }];
+const UNKEYED: [Kind; 2] =
+    [Kind { keys: 0, custom_ids: false }, Kind { keys: 0, custom_ids: true }];
 const KEYED: [Kind; 3] = [
-    Kind { keys: 3, own_ids: false },
-    Kind { keys: 30, own_ids: true },
-    Kind { keys: 1_000, own_ids: true },
+    Kind { keys: 3, custom_ids: false },
+    Kind { keys: 30, custom_ids: true },
+    Kind { keys: 1_000, custom_ids: true },
 ];
 
 #[test]
@@ -442,7 +443,7 @@ fn a_conflating_client_that_wakes_up_gets_the_newest_event_of_each_key() {
         // Besides them it got at most what it had begun, a batch of three events.
         let got = woken[before..].matches("data: ").count();
         assert!((3..=3 + 3).contains(&got), "{got}");
-        model.world.clients[&number].far.lock().unwrap().room = 50;
+        model.world.clients[&number].far.lock().unwrap().backlog = 50;
         assert_eq!(model.world.shard.lag_bytes, 0);
     }
     assert_eq!(model.counter(|c| c.held_batches.value()), 0, "nobody waits for it");

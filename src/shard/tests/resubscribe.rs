@@ -25,11 +25,11 @@ impl World {
     /// All connections, as the host is told of them.
     fn list(&mut self) -> Vec<ConnectionInfo> {
         let (answer, answers) = async_channel::bounded(1);
-        let question = Question::Connections(ConnectionFilter::default());
+        let query = Query::Connections(ConnectionFilter::default());
         assert!(self
             .shard
             .link()
-            .command(Command::Ask(Box::new(Asked { question, answer })))
+            .command(Command::Query(Box::new(QueryRequest { query, answer })))
             .is_ok());
         loop {
             self.shard.turn().unwrap();
@@ -66,7 +66,7 @@ fn run_returns(seed: u64, steps: usize) -> (u64, u64) {
             (0..10, _) if world.clients.len() < 60 => {
                 // Not even the head, or a part of what it missed, or everything.
                 let room = [random.usize(..5), random.usize(..300), usize::MAX / 2];
-                let room = room[random.usize(..room.len())];
+                let room = room[random.usize(..backlog.len())];
                 let wire = if random.bool() { Wire::Chunked } else { Wire::Plain };
                 let newest = world.published.iter().rev().find(|e| topics.contains(&e.1));
                 match newest.map_or(0, |newest| newest.0) {
@@ -166,7 +166,7 @@ fn who_is_to_miss_nothing_and_takes_nothing_has_only_so_much_set_aside() {
             break;
         }
         changes += 1;
-        assert!(changes < 10, "it has everything set aside");
+        assert!(changes < 10, "it has everything set spill");
     }
     assert!(changes >= 1);
     world.check_places();
@@ -186,7 +186,7 @@ fn who_keeps_up_keeps_up_whatever_waits_for_it() {
     world.join(vec![0, 1, 2, 3], Wire::Plain, usize::MAX / 2);
     // As much as there is room for, which is more than one go.
     (0..4).for_each(|topic| while world.publish(topic, &"x".repeat(1_000)) {});
-    assert!(world.shared.order.backlog_bytes() > 2 * lag::GO_BYTES_MAX);
+    assert!(world.shared.order.backlog_bytes() > 2 * lag::FLUSH_BYTES_MAX);
     assert!(world.change_topics(1, vec![1], false));
     let counters = &world.shard.link().counters;
     assert_eq!((counters.lagging_connections.value(), counters.lag_bytes.value()), (0, 0));

@@ -62,11 +62,11 @@ impl World {
                 let last = kept.iter().rev().take(count as usize).copied().collect();
                 (Resume::Start(StartAt::Last(count)), now, Some((now, last)), None)
             }
-            2 => (Resume::After("stranger".into()), now, None, Some("unknown_id")),
+            2 => (Resume::After("stranger".into()), now, None, Some("unkncustom_id")),
             3 => (Resume::After("00000000-7".into()), 0, None, Some("restarted")),
             4 => {
                 let id = self.shared.order.id_of(now + random.u64(1..10)).to_string();
-                (Resume::After(id.into()), now, None, Some("unknown_id"))
+                (Resume::After(id.into()), now, None, Some("unkncustom_id"))
             }
             _ => {
                 let after = now - random.u64(..=now.min(80));
@@ -95,7 +95,7 @@ impl World {
         let got = self.read(text, is_whole);
         let wanted: Vec<u64> =
             self.published.iter().filter(|e| client.topics.contains(&e.1)).map(|e| e.0).collect();
-        let (forgiven_to, only) = match &returned.only {
+        let (gap_told_to, only) = match &returned.only {
             Some((to, only)) => (*to, &only[..]),
             None => (returned.after, &[][..]),
         };
@@ -105,7 +105,7 @@ impl World {
         let mut first = true;
         for got in &got {
             match got {
-                Got::Event(number) if *number <= forgiven_to => {
+                Got::Event(number) if *number <= gap_told_to => {
                     assert!(only.contains(number), "{number} is not among {only:?}");
                 }
                 Got::Event(number) => {
@@ -153,7 +153,7 @@ impl World {
             assert!(matches!(got.first(), Some(Got::Gap { .. })), "it is told first: {got:?}");
         }
         if is_whole {
-            for missing in wanted.iter().filter(|&&number| number > at.max(forgiven_to)) {
+            for missing in wanted.iter().filter(|&&number| number > at.max(gap_told_to)) {
                 assert!(*missing <= gap_to, "{missing} is missing at the end");
             }
         }
@@ -287,7 +287,9 @@ fn a_crowd_whose_place_is_gone_costs_one_gathering_and_its_memory_is_known() {
     let held: usize = world
         .clients
         .values()
-        .filter_map(|c| world.shard.own_of(c.key.index).map(|own| own.bytes.as_ptr() as usize))
+        .filter_map(|c| {
+            world.shard.pending_of(c.key.index).map(|pending| pending.bytes.as_ptr() as usize)
+        })
         .collect::<std::collections::HashSet<_>>()
         .len();
     assert!(

@@ -15,7 +15,7 @@ use std::ops::Range;
 use crate::frame::{Envelope, Frame, Wire};
 
 #[derive(Default)]
-pub(super) struct Window {
+pub(in crate::shard) struct Window {
     buffer: Vec<u8>,
     /// Where in `buffer` the events are, without envelope, and which ones.
     bytes: Range<usize>,
@@ -29,7 +29,7 @@ impl Window {
     /// Shows a range of events, whose frames have so many plain bytes together. What it has in
     /// common with the range before is not copied again, unless it ends before that one did, which
     /// happens when those who stood furthest are gone.
-    pub(super) fn show<'a>(
+    pub(in crate::shard) fn show<'a>(
         &mut self,
         wire: Wire,
         events: Range<u64>,
@@ -59,7 +59,7 @@ impl Window {
     }
 
     /// The memory that it takes.
-    pub(super) fn memory_bytes(&self) -> usize {
+    pub(in crate::shard) fn memory_bytes(&self) -> usize {
         self.buffer.capacity()
     }
 

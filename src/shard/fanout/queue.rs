@@ -17,12 +17,12 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::aside::Item;
-use super::window::Window;
 use crate::frame::{Frame, StreamId, Wire};
 use crate::order::{Published, EVENT_BYTES};
+use crate::shard::fanout::window::Window;
+use crate::shard::lagging::spill::Item;
 
-pub(crate) struct Log {
+pub(crate) struct Queue {
     wire: Wire,
     entries: VecDeque<Entry>,
     /// The position of the first.
@@ -58,9 +58,9 @@ pub(crate) struct Furthest {
     pub(crate) at_ns: u64,
 }
 
-impl Log {
-    pub(crate) fn new(wire: Wire) -> Log {
-        Log {
+impl Queue {
+    pub(crate) fn new(wire: Wire) -> Queue {
+        Queue {
             wire,
             entries: VecDeque::new(),
             first: 0,
@@ -144,7 +144,11 @@ impl Log {
 
     /// The same bytes for a laggard, which needs others than everybody: several events are written
     /// into a buffer.
-    pub(crate) fn own_bytes<'a>(&'a self, range: Range<u64>, buffer: &'a mut Vec<u8>) -> &'a [u8] {
+    pub(crate) fn copy_for_laggard<'a>(
+        &'a self,
+        range: Range<u64>,
+        buffer: &'a mut Vec<u8>,
+    ) -> &'a [u8] {
         let entries = self.entries.range(self.index(range.start)..self.index(range.end));
         Frame::gather(entries.map(|entry| &entry.frame), self.wire, buffer)
     }

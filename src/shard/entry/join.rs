@@ -5,14 +5,6 @@ use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
-use super::accept::{visit, ACCEPTS_MAX};
-use super::audience::Audience;
-use super::connection::{Connection, Greeted, Network, Place, Sink, State};
-use super::greeter::{Door, Greeting, Guest, Visitor};
-use super::lag::Own;
-use super::record::{Record, Sent};
-use super::slots::Key;
-use super::{Command, Shard};
 use crate::filter::Subscription;
 use crate::frame::{enveloped, Wire};
 use crate::heartbeat::HeartbeatForm;
@@ -20,6 +12,14 @@ use crate::id::EventId;
 use crate::metrics::DisconnectReason;
 use crate::resume::{Resume, StartAt};
 use crate::seldom::Seldom;
+use crate::shard::connection::record::{Record, Sent};
+use crate::shard::connection::slots::Key;
+use crate::shard::connection::{Connection, Greeted, Membership, Network, Sink, State};
+use crate::shard::entry::accept::{visit, ACCEPTS_MAX};
+use crate::shard::entry::greeter::{Door, Greeting, Guest, Visitor};
+use crate::shard::fanout::audience::Audience;
+use crate::shard::lagging::Pending;
+use crate::shard::{Command, Shard};
 use crate::sys::Stream;
 
 /// What clients can bring about as often as they like.
@@ -27,7 +27,7 @@ static NOT_POLLED: Seldom = Seldom::new();
 
 impl Shard {
     /// Takes what the poller has brought.
-    pub(super) fn handle_readiness(&mut self) {
+    pub(in crate::shard) fn handle_readiness(&mut self) {
         let mut ready = std::mem::take(&mut self.ready);
         for readiness in ready.drain(..) {
             let Some(key) = Key::from_u64(readiness.key) else {
@@ -53,11 +53,11 @@ impl Shard {
         self.ready = ready;
     }
 
-    pub(super) fn handle_commands(&mut self) {
+    pub(in crate::shard) fn handle_commands(&mut self) {
         for _ in 0..ACCEPTS_MAX {
             let Ok(command) = self.link().orders.try_recv() else { return };
             match command {
-                Command::Ask(asked) => self.take_question(*asked),
+                Command::Query(request) => self.take_query(*request),
                 #[cfg(test)]
                 Command::Try(attempt) => attempt(self),
                 refused if self.flush_until_ns.is_some() || self.draining.is_some() => {
@@ -85,20 +85,20 @@ impl Shard {
 
     /// Does away with a command that came too late. A door that no shard has opened yet is closed
     /// with the hub all the same.
-    pub(super) fn refuse(&self, command: Command) {
+    pub(in crate::shard) fn refuse(&self, command: Command) {
         match command {
             Command::Open(door) if self.shared.is_ending() => door.close(),
             Command::Serve { addr, seated: true, .. } => {
                 self.shared.seats.give_back(Network::from(addr));
             }
-            Command::Open(_) | Command::Doors | Command::Serve { .. } | Command::Ask(_) => {}
+            Command::Open(_) | Command::Doors | Command::Serve { .. } | Command::Query(_) => {}
             #[cfg(test)]
             Command::Try(_) => {}
         }
     }
 
     /// Polls the doors no longer that were closed.
-    pub(super) fn leave_closed_doors(&mut self) {
+    pub(in crate::shard) fn leave_closed_doors(&mut self) {
         let poller = &self.poller;
         self.doors.retain(|_, door| {
             if door.is_closed() {
@@ -110,7 +110,7 @@ impl Shard {
 
     /// Takes a connection, which has its seat, into the slab, and reads and answers its request if
     /// it is there.
-    pub(super) fn serve(
+    pub(in crate::shard) fn serve(
         &mut self,
         stream: Stream,
         read: &[u8],
@@ -218,7 +218,7 @@ impl Shard {
 
     /// Sends an answer and the end of the stream, and then waits a little for the peer's end: to
     /// close with something unread would be a reset, which could overtake the answer.
-    pub(super) fn answer(&mut self, key: Key, answer: &[u8]) {
+    pub(in crate::shard) fn answer(&mut self, key: Key, answer: &[u8]) {
         let connection = &mut self.connections[key.index];
         // An answer is smaller than any send buffer.
         let sent = connection.sink.send(answer);
@@ -248,21 +248,21 @@ impl Shard {
     }
 
     /// Makes an event stream of a connection: from now on it gets what is published to its topics.
-    pub(super) fn join(&mut self, index: u32, guest: &Guest) {
+    pub(in crate::shard) fn join(&mut self, index: u32, guest: &Guest) {
         let audience = self.audience_of(&guest.wanted, guest.wire);
         // What it asked for twice it has once.
         let twice = guest.wanted.len() - self.audiences[audience].wanted.len();
         self.shared.subscriptions.give_back(self.records[index as usize].network(), twice);
         let now_ns = self.now_ns;
         // Nobody ever stands there who joins now: it has what comes before.
-        let joined_at = (self.audiences[audience].log.end() as u32).wrapping_sub(1);
+        let joined_at = (self.audiences[audience].queue.end() as u32).wrapping_sub(1);
         let record = &mut self.records[index as usize];
         record.begin(guest.policy, guest.tag.as_ref(), now_ns, joined_at);
         record.heartbeat_form = guest.heartbeat_form;
         self.link().counters.pending_connections.sub(1);
         self.link().counters.connections.add(1);
         self.link().counters.accepted_connections.add(1);
-        self.enter_crowds(audience);
+        self.count_new_member(audience);
         if guest.resume != Resume::Start(StartAt::Now) {
             return self.begin_replay(index, audience, guest);
         }
@@ -274,14 +274,14 @@ impl Shard {
     }
 
     /// Begins the stream of a connection that has just become a member.
-    pub(super) fn begin(&mut self, index: u32, welcome: &[u8]) {
+    pub(in crate::shard) fn begin(&mut self, index: u32, welcome: &[u8]) {
         self.begin_count(index, Sent::default());
         self.tell_of_beginning(index);
-        self.send_own(index, welcome);
+        self.send_directly(index, welcome);
     }
 
     /// One connection more is in the crowd of each of an audience's topics.
-    pub(super) fn enter_crowds(&mut self, audience: u32) {
+    pub(in crate::shard) fn count_new_member(&mut self, audience: u32) {
         for &key in &self.audiences[audience].wanted {
             self.routes.subscribed_mut(key).crowd += 1;
         }
@@ -289,7 +289,7 @@ impl Shard {
 
     /// The block that tells a client, before there is an event, the id of a number up to which it
     /// has all that it wants; `None` where there is no such id, or the client wants no such block.
-    pub(super) fn first_block(
+    pub(in crate::shard) fn first_block(
         &self,
         audience: u32,
         form: HeartbeatForm,
@@ -301,51 +301,51 @@ impl Shard {
 
     /// The id to come back with for a client that has all that it wants up to a number; `None` where
     /// that would be in the way of ids of the publisher's own, or of no use.
-    pub(super) fn id_to_tell(&self, audience: u32, number: u64) -> Option<EventId> {
+    pub(in crate::shard) fn id_to_tell(&self, audience: u32, number: u64) -> Option<EventId> {
         let mut wanted = self.audiences[audience].wanted.iter();
-        let own_ids = wanted.any(|&key| self.routes.subscribed(key).own_ids);
-        let of_use = !own_ids && self.shared.options.history_events_max > 0;
+        let custom_ids = wanted.any(|&key| self.routes.subscribed(key).custom_ids);
+        let of_use = !custom_ids && self.shared.options.history_events_max > 0;
         of_use.then(|| self.shared.order.id_of(number))
     }
 
     /// Makes a member of a connection that is to get what comes after a number, up to which
     /// everything is in the logs, and of which nobody was sent more yet. Returns where it stands.
-    pub(super) fn join_ring(&mut self, index: u32, audience: u32, number: u64) -> u64 {
-        let position = self.audiences[audience].log.position_after(number);
+    pub(in crate::shard) fn join_ring(&mut self, index: u32, audience: u32, number: u64) -> u64 {
+        let position = self.audiences[audience].queue.position_after(number);
         self.stand_in_ring(index, audience, position, self.now_ms());
         position
     }
 
-    pub(super) fn stand_in_ring(
+    pub(in crate::shard) fn stand_in_ring(
         &mut self,
         index: u32,
         audience: u32,
         position: u64,
         quiet_since_ms: u32,
     ) {
-        let place = self.audiences[audience].ring.put(index, position);
-        self.connections[index].state = State::Live(Place { audience, place, quiet_since_ms });
-        self.change_log(audience, Audience::settle);
+        let slot = self.audiences[audience].ring.put(index, position);
+        self.connections[index].state = State::Live(Membership { audience, slot, quiet_since_ms });
+        self.change_queue(audience, Audience::settle);
     }
 
     /// Sends a live connection something that is for it alone, before what its audience is sent.
-    pub(super) fn send_own(&mut self, index: u32, bytes: &[u8]) {
+    pub(in crate::shard) fn send_directly(&mut self, index: u32, bytes: &[u8]) {
         let connection = &mut self.connections[index];
-        let State::Live(Place { audience, place, .. }) = connection.state else { return };
+        let State::Live(Membership { audience, slot, .. }) = connection.state else { return };
         let sent = match connection.sink.send(bytes) {
             Ok(sent) if sent == bytes.len() => return,
             Ok(sent) => sent,
             Err(error) if error.kind() == ErrorKind::WouldBlock => 0,
             Err(error) => return self.lose(index, &error),
         };
-        let position = self.audiences[audience].ring.position_of(place);
-        self.fall_behind(index, Some(Own::new(bytes, sent)), position..position, 0);
-        self.change_log(audience, Audience::settle);
+        let position = self.audiences[audience].ring.position_of(slot);
+        self.fall_behind(index, Some(Pending::new(bytes, sent)), position..position, 0);
+        self.change_queue(audience, Audience::settle);
     }
 
     /// The audience of a set of subscriptions, of which there is at least one; a new one if there
     /// is none yet. The hub's lock is taken for a new one alone.
-    pub(super) fn audience_of(&mut self, wanted: &[Subscription], wire: Wire) -> u32 {
+    pub(in crate::shard) fn audience_of(&mut self, wanted: &[Subscription], wire: Wire) -> u32 {
         let mut keys = Vec::with_capacity(wanted.len());
         let mut new = Vec::new();
         for what in wanted {
@@ -373,7 +373,7 @@ impl Shard {
         let index = self.audiences.insert(audience).index;
         for &key in &id.0 {
             let subscribed = self.routes.subscribed_mut(key);
-            self.audiences[index].places.push(subscribed.audiences.len() as u32);
+            self.audiences[index].slots.push(subscribed.audiences.len() as u32);
             subscribed.audiences.push(index);
         }
         self.audience_of.insert(id, index);
@@ -393,7 +393,7 @@ impl Shard {
 
 /// The first bytes that a client is sent: the response's head, its reconnection time, and what it
 /// has to be told first.
-pub(super) fn welcome(guest: &Guest, first: Option<&[u8]>) -> Vec<u8> {
+pub(in crate::shard) fn welcome(guest: &Guest, first: Option<&[u8]>) -> Vec<u8> {
     let retry = guest.retry.map(|retry| guest.heartbeat_form.first_retry(retry));
     let first = first.unwrap_or_default();
     let mut welcome = Vec::with_capacity(guest.head.len() + first.len() + 64);

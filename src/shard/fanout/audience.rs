@@ -6,21 +6,21 @@
 
 use std::sync::Arc;
 
-use super::grace::Grace;
-use super::log::Log;
-use super::ring::Ring;
 use crate::frame::Wire;
 use crate::order::Published;
+use crate::shard::fanout::queue::Queue;
+use crate::shard::fanout::ring::Ring;
+use crate::shard::lagging::grace::Grace;
 
 pub(crate) struct Audience {
     /// The shard's keys of its subscriptions, in ascending order.
     pub(crate) wanted: Box<[u32]>,
     /// Where it stands in each of these subscriptions' list of audiences.
-    pub(crate) places: Vec<u32>,
+    pub(crate) slots: Vec<u32>,
     pub(crate) wire: Wire,
     /// Events up to this number were published before the audience came to be, or it has them.
     taken_to: u64,
-    pub(crate) log: Log,
+    pub(crate) queue: Queue,
     pub(crate) ring: Ring,
     /// Slab indices of the connections that lag, in no order.
     pub(crate) lagging: Vec<u32>,
@@ -41,11 +41,11 @@ pub(crate) struct Audience {
 impl Audience {
     pub(crate) fn new(wanted: Box<[u32]>, wire: Wire, taken_to: u64) -> Audience {
         Audience {
-            places: Vec::with_capacity(wanted.len()),
+            slots: Vec::with_capacity(wanted.len()),
             wanted,
             wire,
             taken_to,
-            log: Log::new(wire),
+            queue: Queue::new(wire),
             ring: Ring::default(),
             lagging: Vec::new(),
             replaying: 0,
@@ -64,23 +64,23 @@ impl Audience {
     pub(crate) fn append(&mut self, published: &Arc<Published>) {
         if published.sequence > self.taken_to {
             self.taken_to = published.sequence;
-            self.log.append(published);
+            self.queue.append(published);
         }
     }
 
     /// Whether a member has not been sent everything.
     pub(crate) fn has_work(&self) -> bool {
-        self.log.sent() < self.log.end()
+        self.queue.sent() < self.queue.end()
     }
 
     /// From where to where those are to be sent next that are furthest behind: a batch of at most
     /// so many bytes, or more when someone else has been sent more already.
     pub(crate) fn next_batch(&self, bytes_max: usize) -> (u64, u64) {
-        let from = self.ring.front().unwrap_or(self.log.sent());
+        let from = self.ring.front().unwrap_or(self.queue.sent());
         let back = self.ring.back().unwrap_or(from);
         match self.ring.has_many_runs() && back > from {
             true => (from, back),
-            false => (from, self.log.reach(from, bytes_max).max(back)),
+            false => (from, self.queue.reach(from, bytes_max).max(back)),
         }
     }
 
@@ -94,7 +94,7 @@ impl Audience {
     /// Gives up what all members have been sent.
     pub(crate) fn settle(&mut self) {
         if let Some(front) = self.ring.front() {
-            self.log.advance(front);
+            self.queue.advance(front);
         }
     }
 

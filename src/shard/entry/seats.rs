@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::connection::Network;
+use crate::shard::connection::Network;
 
 /// Who may sit down. A connection has a seat from its being accepted to its end.
 ///

@@ -12,27 +12,27 @@ use std::net::{Ipv6Addr, SocketAddr};
 use std::ops::{Add, Range, Sub};
 use std::sync::Arc;
 
-use super::aside::Share;
-use super::audience::Audience;
-use super::connection::{Lagging, Network, Place, State};
-use super::lag::Own;
-use super::Shard;
 use crate::frame::{Envelope, Wire};
 use crate::heartbeat::HeartbeatForm;
 use crate::policy::Policy;
+use crate::shard::connection::{Lagging, Membership, Network, State};
+use crate::shard::fanout::audience::Audience;
+use crate::shard::lagging::spill::Share;
+use crate::shard::lagging::Pending;
+use crate::shard::Shard;
 
 #[derive(Default)]
-pub(super) struct Record {
+pub(in crate::shard) struct Record {
     /// The peer's address, an IPv4 one as its mapping in IPv6.
     ip: [u8; 16],
     port: u16,
     /// What happens to it when it lags too far.
-    pub(super) policy: Policy,
+    pub(in crate::shard) policy: Policy,
     /// What its heartbeats are.
-    pub(super) heartbeat_form: HeartbeatForm,
+    pub(in crate::shard) heartbeat_form: HeartbeatForm,
     /// The position in its audience's log, in 32 bits, before which it has been sent no event, nor
     /// has any from an earlier connection; one at which it never stands if there is none.
-    pub(super) joined_at: u32,
+    pub(in crate::shard) joined_at: u32,
     /// When it became a stream, in milliseconds since the hub's start: 40 bits.
     since_ms: u32,
     since_ms_high: u8,
@@ -44,9 +44,9 @@ pub(super) struct Record {
 
 /// Events that a connection was sent, and their bytes in plain form.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Sent {
-    pub(super) events: u64,
-    pub(super) bytes: u64,
+pub(in crate::shard) struct Sent {
+    pub(in crate::shard) events: u64,
+    pub(in crate::shard) bytes: u64,
 }
 
 /// Each connection has one, idle or not.
@@ -55,7 +55,7 @@ const _: () = assert!(size_of::<Record>() == 56);
 
 impl Record {
     /// That of a connection of which nothing but its peer is known yet.
-    pub(super) fn new(peer: SocketAddr) -> Record {
+    pub(in crate::shard) fn new(peer: SocketAddr) -> Record {
         let ip = match peer {
             SocketAddr::V4(peer) => peer.ip().to_ipv6_mapped(),
             SocketAddr::V6(peer) => *peer.ip(),
@@ -64,7 +64,7 @@ impl Record {
     }
 
     /// Notes that it is a stream from now on.
-    pub(super) fn begin(
+    pub(in crate::shard) fn begin(
         &mut self,
         policy: Policy,
         tag: Option<&Arc<str>>,
@@ -79,32 +79,32 @@ impl Record {
     }
 
     /// The peer's address, as it is written in IPv4 if it can be.
-    pub(super) fn addr(&self) -> SocketAddr {
+    pub(in crate::shard) fn addr(&self) -> SocketAddr {
         SocketAddr::new(Ipv6Addr::from(self.ip).to_canonical(), self.port)
     }
 
-    pub(super) fn network(&self) -> Network {
+    pub(in crate::shard) fn network(&self) -> Network {
         Network::from(self.addr())
     }
 
-    pub(super) fn tag(&self) -> Option<&Arc<str>> {
+    pub(in crate::shard) fn tag(&self) -> Option<&Arc<str>> {
         self.tag.as_deref()
     }
 
     /// When it became a stream, in milliseconds since the hub's start.
-    pub(super) fn since_ms(&self) -> u64 {
+    pub(in crate::shard) fn since_ms(&self) -> u64 {
         u64::from(self.since_ms_high) << 32 | u64::from(self.since_ms)
     }
 
     /// For how long it has been a stream, in milliseconds.
-    pub(super) fn age_ms(&self, now_ns: u64) -> u64 {
+    pub(in crate::shard) fn age_ms(&self, now_ns: u64) -> u64 {
         (now_ns / 1_000_000).saturating_sub(self.since_ms())
     }
 }
 
 impl Shard {
     /// Keeps what is known of the connection at an index.
-    pub(super) fn keep_record(&mut self, index: u32, record: Record) {
+    pub(in crate::shard) fn keep_record(&mut self, index: u32, record: Record) {
         let nth = index as usize;
         if nth >= self.records.len() {
             self.records.resize_with(nth + 1, Record::default);
@@ -112,36 +112,38 @@ impl Shard {
         self.records[nth] = record;
     }
 
-    pub(super) fn record(&self, index: u32) -> &Record {
+    pub(in crate::shard) fn record(&self, index: u32) -> &Record {
         &self.records[index as usize]
     }
 
     /// What a laggard was sent of the batch that it has begun, wherever that is.
-    pub(super) fn begun_of(&self, lagging: &Lagging) -> Sent {
-        let Audience { log, wire, .. } = &self.audiences[lagging.place.audience];
-        match &lagging.aside {
+    pub(in crate::shard) fn begun_of(&self, lagging: &Lagging) -> Sent {
+        let Audience { queue, wire, .. } = &self.audiences[lagging.membership.audience];
+        match &lagging.spill {
             _ if lagging.sent == 0 => Sent::default(),
             Some(Share { list, batch }) => {
-                let items = self.aside.items(*list)[batch.clone()].iter();
+                let items = self.spill.items(*list)[batch.clone()].iter();
                 Sent::within(*wire, items.map(|item| item.frame.plain().len()), lagging.sent)
             }
-            None => Sent::within(*wire, log.each_bytes(lagging.batch.clone()), lagging.sent),
+            None => Sent::within(*wire, queue.each_bytes(lagging.batch.clone()), lagging.sent),
         }
     }
 
     /// What a stream was sent since it began: events that its socket took whole, and all bytes of
     /// events that it took, without envelopes, heads, heartbeats, gaps and the like.
-    pub(super) fn sent_to(&self, index: u32) -> Sent {
-        let own = self.own_of(index).map_or(Sent::default(), |own| own.events_sent(own.sent));
-        let aside = match &self.connections[index].state {
-            State::Lagging(lagging) if lagging.aside.is_some() => self.begun_of(lagging),
+    pub(in crate::shard) fn sent_to(&self, index: u32) -> Sent {
+        let pending = self
+            .pending_of(index)
+            .map_or(Sent::default(), |pending| pending.events_sent(pending.sent));
+        let spill = match &self.connections[index].state {
+            State::Lagging(lagging) if lagging.spill.is_some() => self.begun_of(lagging),
             _ => Sent::default(),
         };
-        self.records[index as usize].base + self.stands_at(index) + aside + own
+        self.records[index as usize].base + self.sent_before(index) + spill + pending
     }
 
     /// Says that a stream, where it stands now, was sent so much.
-    pub(super) fn begin_count(&mut self, index: u32, sent: Sent) {
+    pub(in crate::shard) fn begin_count(&mut self, index: u32, sent: Sent) {
         let base = &mut self.records[index as usize].base;
         *base = Sent::default();
         let before = self.sent_to(index);
@@ -149,25 +151,25 @@ impl Shard {
     }
 
     /// Counts what a stream was sent otherwise than from its audience's log.
-    pub(super) fn count_sent(&mut self, index: u32, sent: Sent) {
+    pub(in crate::shard) fn count_sent(&mut self, index: u32, sent: Sent) {
         let base = &mut self.records[index as usize].base;
         *base = *base + sent;
     }
 
     /// All that ever was in the log of a stream's audience before the place where the stream stands.
     /// Nothing for what does not stand there.
-    pub(super) fn stands_at(&self, index: u32) -> Sent {
+    pub(in crate::shard) fn sent_before(&self, index: u32) -> Sent {
         match &self.connections[index].state {
-            State::Live(Place { audience, place, .. }) => {
+            State::Live(Membership { audience, slot, .. }) => {
                 let audience = &self.audiences[*audience];
-                let events = audience.ring.position_of(*place);
-                Sent { events, bytes: audience.log.bytes_before(events) }
+                let events = audience.ring.position_of(*slot);
+                Sent { events, bytes: audience.queue.bytes_before(events) }
             }
             State::Lagging(lagging) => {
-                let log = &self.audiences[lagging.place.audience].log;
+                let queue = &self.audiences[lagging.membership.audience].queue;
                 let position = lagging.batch.start;
-                let stand = Sent { events: position, bytes: log.bytes_before(position) };
-                match &lagging.aside {
+                let stand = Sent { events: position, bytes: queue.bytes_before(position) };
+                match &lagging.spill {
                     Some(_) => stand,
                     None => stand + self.begun_of(lagging),
                 }
@@ -177,34 +179,39 @@ impl Shard {
     }
 
     /// The bytes of its own that a stream is being sent.
-    pub(super) fn own_of(&self, index: u32) -> Option<&Own> {
+    pub(in crate::shard) fn pending_of(&self, index: u32) -> Option<&Pending> {
         match &self.connections[index].state {
-            State::Lagging(lagging) => lagging.own.as_ref(),
-            State::Replaying(replaying) => replaying.own.as_ref(),
+            State::Lagging(lagging) => lagging.pending.as_ref(),
+            State::Replaying(replaying) => replaying.pending.as_ref(),
             State::Greeting(_) | State::Live(_) | State::Leaving => None,
         }
     }
 }
 
-impl Own {
+impl Pending {
     /// Bytes of which none are events, and how many of them were sent.
-    pub(super) fn new(bytes: &[u8], sent: usize) -> Own {
-        Own { bytes: bytes.into(), sent, plain: 0..0, events: 0 }
+    pub(in crate::shard) fn new(bytes: &[u8], sent: usize) -> Pending {
+        Pending { bytes: bytes.into(), sent, plain: 0..0, events: 0 }
     }
 
     /// Bytes that have so many events from a place on, in one envelope.
-    pub(super) fn of_events(wire: Wire, bytes: Arc<[u8]>, from: usize, events: u64) -> Own {
+    pub(in crate::shard) fn of_events(
+        wire: Wire,
+        bytes: Arc<[u8]>,
+        from: usize,
+        events: u64,
+    ) -> Pending {
         let line_end = memchr::memchr(b'\n', &bytes[from..]);
         let plain = match (wire, line_end) {
             (Wire::Plain, _) => from..bytes.len(),
             (Wire::Chunked, Some(at)) => from + at + 1..bytes.len() - b"\r\n".len(),
             (Wire::Chunked, None) => 0..0,
         };
-        Own { bytes, sent: 0, plain, events }
+        Pending { bytes, sent: 0, plain, events }
     }
 
     /// What there is of events in so many of its bytes.
-    pub(super) fn events_sent(&self, sent: usize) -> Sent {
+    pub(in crate::shard) fn events_sent(&self, sent: usize) -> Sent {
         let Range { start, end } = self.plain;
         let taken = &self.bytes[start..sent.clamp(start, end)];
         let events = match taken.len() == self.plain.len() {

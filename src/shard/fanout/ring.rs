@@ -97,9 +97,9 @@ impl Ring {
     }
 
     /// Where the member at a place stands.
-    pub(crate) fn position_of(&self, place: u32) -> u64 {
+    pub(crate) fn position_of(&self, slot: u32) -> u64 {
         let mut before = 0;
-        let nth = self.nth(place);
+        let nth = self.nth(slot);
         let run = self.runs.iter().find(|run| {
             before += run.len;
             nth < before
@@ -108,8 +108,8 @@ impl Ring {
     }
 
     /// Crosses the member at a place out. `moved` is told who has another place then.
-    pub(crate) fn leave(&mut self, place: u32, moved: impl FnMut(u32, u32)) {
-        let nth = self.nth(place);
+    pub(crate) fn leave(&mut self, slot: u32, moved: impl FnMut(u32, u32)) {
+        let nth = self.nth(slot);
         self.keys[nth] = NOBODY;
         self.gone += 1;
         self.drop_crossed_out();
@@ -132,8 +132,8 @@ impl Ring {
         self.keys.is_empty()
     }
 
-    fn nth(&self, place: u32) -> usize {
-        place.wrapping_sub(self.first) as usize
+    fn nth(&self, slot: u32) -> usize {
+        slot.wrapping_sub(self.first) as usize
     }
 
     /// So many more stand at the end, at a position that is not before any other's.
@@ -172,8 +172,8 @@ impl Ring {
         self.runs.retain(|run| run.len > 0);
         self.keys = kept;
         self.gone = 0;
-        for (place, &key) in self.keys.iter().enumerate() {
-            moved(key, self.first.wrapping_add(place as u32));
+        for (slot, &key) in self.keys.iter().enumerate() {
+            moved(key, self.first.wrapping_add(slot as u32));
         }
     }
 }
@@ -190,18 +190,18 @@ mod tests {
         let mut random = fastrand::Rng::with_seed(7);
         for round in 0..200 {
             let mut ring = Ring { first: u32::MAX - 100, ..Ring::default() };
-            let (mut end, mut places, mut positions) = (0, BTreeMap::new(), BTreeMap::new());
+            let (mut end, mut slots, mut positions) = (0, BTreeMap::new(), BTreeMap::new());
             for key in 0..400 {
                 match random.u32(..12) {
                     0..5 => {
-                        places.insert(key, ring.put(key, end));
+                        slots.insert(key, ring.put(key, end));
                         positions.insert(key, end);
                     }
-                    5..9 if round % 3 > 0 && !places.is_empty() => {
-                        let nth = random.usize(..places.len());
-                        let (&gone, &place) = places.iter().nth(nth).unwrap();
-                        ring.leave(place, |key, place| _ = places.insert(key, place));
-                        places.remove(&gone);
+                    5..9 if round % 3 > 0 && !slots.is_empty() => {
+                        let nth = random.usize(..slots.len());
+                        let (&gone, &slot) = slots.iter().nth(nth).unwrap();
+                        ring.leave(slot, |key, slot| _ = slots.insert(key, slot));
+                        slots.remove(&gone);
                         positions.remove(&gone);
                     }
                     9 => end += 1,
@@ -210,19 +210,19 @@ mod tests {
                         let furthest = positions.values().min();
                         assert_eq!(Some(&from), furthest, "who is furthest behind is served");
                         let count = random.usize(1..8);
-                        let served = ring.serve(end, count, |member, place| {
+                        let served = ring.serve(end, count, |member, slot| {
                             assert_eq!(positions.insert(member, end), Some(from));
-                            places.insert(member, place);
+                            slots.insert(member, slot);
                         });
                         assert!(served > 0 && served <= count);
                     }
                 }
-                assert_eq!(ring.keys.len() - ring.gone, places.len());
+                assert_eq!(ring.keys.len() - ring.gone, slots.len());
                 assert_eq!(ring.runs.iter().map(|run| run.len).sum::<usize>(), ring.keys.len());
-                assert!(ring.gone <= 33 + places.len());
-                for (&key, &place) in &places {
-                    assert_eq!(ring.keys[ring.nth(place)], key);
-                    assert_eq!(ring.position_of(place), positions[&key]);
+                assert!(ring.gone <= 33 + slots.len());
+                for (&key, &slot) in &slots {
+                    assert_eq!(ring.keys[ring.nth(slot)], key);
+                    assert_eq!(ring.position_of(slot), positions[&key]);
                 }
             }
         }
@@ -231,11 +231,11 @@ mod tests {
     #[test]
     fn memory_follows_the_crowd_whoever_leaves() {
         let mut ring = Ring::default();
-        let places: Vec<u32> = (0..100_000).map(|key| ring.put(key, 0)).collect();
-        for &place in &places[..99_990] {
-            ring.leave(place, |_, _| {});
+        let slots: Vec<u32> = (0..100_000).map(|key| ring.put(key, 0)).collect();
+        for &slot in &slots[..99_990] {
+            ring.leave(slot, |_, _| {});
         }
         assert!(ring.keys.capacity() <= 64, "{}", ring.keys.capacity());
-        assert_eq!(ring.position_of(places[99_995]), 0);
+        assert_eq!(ring.position_of(slots[99_995]), 0);
     }
 }

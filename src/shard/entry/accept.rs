@@ -4,14 +4,14 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use super::connection::Network;
-use super::greeter::{Door, Greeting, Visitor};
-use super::{Command, Shard};
 use crate::seldom::Seldom;
+use crate::shard::connection::Network;
+use crate::shard::entry::greeter::{Door, Greeting, Visitor};
+use crate::shard::{Command, Shard};
 use crate::sys::{AcceptError, Stream};
 
 /// Connections that are accepted before the shard turns to its other work.
-pub(super) const ACCEPTS_MAX: usize = 32;
+pub(in crate::shard) const ACCEPTS_MAX: usize = 32;
 
 /// What clients can bring about as often as they like.
 static EXHAUSTED: Seldom = Seldom::new();
@@ -19,14 +19,14 @@ static DROPPED: Seldom = Seldom::new();
 
 impl Shard {
     /// Accepts some of those who wait at a door.
-    pub(super) fn accept(&mut self, index: usize) {
+    pub(in crate::shard) fn accept(&mut self, index: usize) {
         let Some(door) = self.doors.get(index).cloned() else { return };
         if door.is_closed() {
             return self.leave_closed_doors();
         }
         for _ in 0..ACCEPTS_MAX {
             match door.socket.accept() {
-                Ok((stream, addr)) => self.place(stream, addr, &door),
+                Ok((stream, addr)) => self.assign(stream, addr, &door),
                 Err(AcceptError::Gone) => {}
                 Err(AcceptError::Nobody) => return,
                 Err(AcceptError::Exhausted(error)) => {
@@ -63,14 +63,14 @@ impl Shard {
         } else if exhausted {
             self.serve(stream, &[], addr, door);
         } else {
-            self.place(stream, addr, door);
+            self.assign(stream, addr, door);
         }
         Ok(())
     }
 
     /// Answers a client that finds no place to stand, if its request is there already, and closes
     /// its connection. One that wants something else than events may still go there.
-    pub(super) fn turn_away(
+    pub(in crate::shard) fn turn_away(
         &mut self,
         stream: Stream,
         read: &[u8],
@@ -110,7 +110,7 @@ impl Shard {
 
     /// Serves a new connection here, or has it served by a shard that has far fewer. It has its seat
     /// before, so that those on the way are within the bounds too.
-    fn place(&mut self, stream: Stream, addr: SocketAddr, door: &Arc<Door>) {
+    fn assign(&mut self, stream: Stream, addr: SocketAddr, door: &Arc<Door>) {
         if !self.take_seat(Network::from(addr)) {
             return self.turn_away(stream, &[], addr, door, true);
         }
@@ -136,7 +136,7 @@ impl Shard {
     }
 
     /// Takes a seat or a place to stand, for which one that has its answer may have to go.
-    pub(super) fn take_seat(&mut self, network: Network) -> bool {
+    pub(in crate::shard) fn take_seat(&mut self, network: Network) -> bool {
         let seats = &self.shared.seats;
         seats.take(network) || self.end_a_lingerer() && self.shared.seats.take(network)
     }
@@ -144,7 +144,10 @@ impl Shard {
 
 /// Sends a visitor to the part of the program that serves it. Another shard may have been faster
 /// for the last place; then it is closed, which is false.
-pub(super) fn visit(elsewhere: &async_channel::Sender<Visitor>, visitor: Visitor) -> bool {
+pub(in crate::shard) fn visit(
+    elsewhere: &async_channel::Sender<Visitor>,
+    visitor: Visitor,
+) -> bool {
     let is_taken = elsewhere.try_send(visitor).is_ok();
     if !is_taken {
         DROPPED.log(|more| {

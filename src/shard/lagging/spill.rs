@@ -13,7 +13,7 @@ use crate::frame::{Frame, Wire};
 use crate::order::EVENT_BYTES;
 
 #[derive(Default)]
-pub(super) struct Aside {
+pub(in crate::shard) struct Spill {
     lists: Slab<List>,
     /// In how many lists each event is, by its sequence number.
     kept: FxHashMap<u64, u32>,
@@ -35,21 +35,21 @@ pub(crate) struct Item {
 /// A laggard's share in a list.
 #[derive(Clone, Debug)]
 pub(crate) struct Share {
-    pub(super) list: u32,
+    pub(in crate::shard) list: u32,
     /// What it is being sent of that in one envelope; what is before it was sent.
-    pub(super) batch: Range<usize>,
+    pub(in crate::shard) batch: Range<usize>,
 }
 
 impl Item {
     /// What it takes while it is kept.
-    pub(super) fn bytes(&self) -> usize {
+    pub(in crate::shard) fn bytes(&self) -> usize {
         self.frame.plain().len() + EVENT_BYTES
     }
 }
 
-impl Aside {
+impl Spill {
     /// Takes a list for one holder.
-    pub(super) fn put(&mut self, items: Vec<Item>) -> u32 {
+    pub(in crate::shard) fn put(&mut self, items: Vec<Item>) -> u32 {
         self.bytes += size_of_val(&*items);
         for item in &items {
             let lists = self.kept.entry(item.frame.sequence()).or_default();
@@ -60,19 +60,19 @@ impl Aside {
     }
 
     /// Whether there is such a list, and it has these events.
-    pub(super) fn has(&self, list: u32, items: &[Item]) -> bool {
+    pub(in crate::shard) fn has(&self, list: u32, items: &[Item]) -> bool {
         let list = self.lists.get(list as usize).map(|list| list.items.iter());
         let sequence = |item: &Item| item.frame.sequence();
         list.is_some_and(|list| list.map(sequence).eq(items.iter().map(sequence)))
     }
 
     /// One more holds a list.
-    pub(super) fn share(&mut self, list: u32) {
+    pub(in crate::shard) fn share(&mut self, list: u32) {
         self.lists[list as usize].holders += 1;
     }
 
     /// One holder less; the last one's list goes.
-    pub(super) fn let_go(&mut self, list: u32) {
+    pub(in crate::shard) fn unref(&mut self, list: u32) {
         let holders = &mut self.lists[list as usize].holders;
         *holders -= 1;
         if *holders > 0 {
@@ -89,16 +89,16 @@ impl Aside {
             }
         }
         if self.lists.is_empty() {
-            *self = Aside::default();
+            *self = Spill::default();
         }
     }
 
-    pub(super) fn items(&self, list: u32) -> &[Item] {
+    pub(in crate::shard) fn items(&self, list: u32) -> &[Item] {
         &self.lists[list as usize].items
     }
 
     /// How far one gets in a list with so many bytes, and with one event at least.
-    pub(super) fn reach(&self, list: u32, from: usize, bytes_max: usize) -> usize {
+    pub(in crate::shard) fn reach(&self, list: u32, from: usize, bytes_max: usize) -> usize {
         let mut bytes = 0;
         let within = |item: &&Item| {
             bytes += item.frame.plain().len();
@@ -109,7 +109,7 @@ impl Aside {
 
     /// The bytes of a share's batch, in their envelope; those of several events are written into a
     /// buffer.
-    pub(super) fn batch_bytes<'a>(
+    pub(in crate::shard) fn batch_bytes<'a>(
         &'a self,
         share: &Share,
         wire: Wire,
@@ -120,7 +120,7 @@ impl Aside {
     }
 
     /// What everything takes together.
-    pub(super) fn bytes(&self) -> usize {
+    pub(in crate::shard) fn bytes(&self) -> usize {
         self.bytes
     }
 }
@@ -135,7 +135,7 @@ mod tests {
     fn items(sequences: Range<u64>) -> Vec<Item> {
         let epoch = Epoch::random();
         let item = |sequence| {
-            let draft = Draft::encode(&Event::new("x".repeat(100)).id("own"), 1_000).unwrap();
+            let draft = Draft::encode(&Event::new("x".repeat(100)).id("pending"), 1_000).unwrap();
             Item { frame: draft.stamp(epoch, sequence), at_ns: sequence }
         };
         sequences.map(item).collect()
@@ -143,34 +143,34 @@ mod tests {
 
     #[test]
     fn an_event_is_counted_once_in_however_many_lists_it_is() {
-        let mut aside = Aside::default();
+        let mut spill = Spill::default();
         let all = items(0..10);
         let (one, in_list) = (all[0].bytes(), size_of::<Item>());
-        let first = aside.put(all[..6].to_vec());
-        assert_eq!(aside.bytes(), 6 * (one + in_list));
-        let second = aside.put(all[4..].to_vec());
-        assert_eq!(aside.bytes(), 10 * one + 12 * in_list);
-        aside.share(first);
-        aside.let_go(first);
-        assert_eq!(aside.items(first).len(), 6, "another holds it");
-        aside.let_go(first);
-        assert_eq!(aside.bytes(), 6 * (one + in_list));
-        assert_eq!(aside.items(second)[0].frame.sequence(), 4);
-        aside.let_go(second);
-        assert_eq!((aside.bytes(), aside.kept.len(), aside.lists.capacity()), (0, 0, 0));
+        let first = spill.put(all[..6].to_vec());
+        assert_eq!(spill.bytes(), 6 * (one + in_list));
+        let second = spill.put(all[4..].to_vec());
+        assert_eq!(spill.bytes(), 10 * one + 12 * in_list);
+        spill.share(first);
+        spill.unref(first);
+        assert_eq!(spill.items(first).len(), 6, "another holds it");
+        spill.unref(first);
+        assert_eq!(spill.bytes(), 6 * (one + in_list));
+        assert_eq!(spill.items(second)[0].frame.sequence(), 4);
+        spill.unref(second);
+        assert_eq!((spill.bytes(), spill.kept.len(), spill.lists.capacity()), (0, 0, 0));
     }
 
     #[test]
     fn a_batch_is_as_much_as_the_bytes_allow_and_one_event_at_least() {
-        let mut aside = Aside::default();
+        let mut spill = Spill::default();
         let all = items(0..5);
         let plain = all[0].frame.plain().len();
-        let list = aside.put(all);
-        assert_eq!(aside.reach(list, 0, 3 * plain), 3);
-        assert_eq!(aside.reach(list, 3, usize::MAX), 5);
-        assert_eq!(aside.reach(list, 1, plain - 1), 2);
+        let list = spill.put(all);
+        assert_eq!(spill.reach(list, 0, 3 * plain), 3);
+        assert_eq!(spill.reach(list, 3, usize::MAX), 5);
+        assert_eq!(spill.reach(list, 1, plain - 1), 2);
         let mut buffer = Vec::new();
         let share = Share { list, batch: 1..3 };
-        assert_eq!(aside.batch_bytes(&share, Wire::Plain, &mut buffer).len(), 2 * plain);
+        assert_eq!(spill.batch_bytes(&share, Wire::Plain, &mut buffer).len(), 2 * plain);
     }
 }

@@ -5,17 +5,17 @@
 //! once does not go at once. The sweep finds it. It is sent away when it has been sent everything,
 //! and after a quarter of `connection_age_max` more in any case.
 
-use super::connection::State;
-use super::Shard;
 use crate::lifecycle::ConnectionId;
 use crate::metrics::DisconnectReason;
+use crate::shard::connection::State;
+use crate::shard::Shard;
 
 /// By what share of `connection_age_max` connections get older than that, at most.
 const SPREAD: f64 = 0.25;
 
 impl Shard {
     /// Sends a stream away that is too old; false if it may stay.
-    pub(super) fn retire(&mut self, index: u32) -> bool {
+    pub(in crate::shard) fn retire(&mut self, index: u32) -> bool {
         let connection_age_max = self.shared.options.connection_age_max;
         if connection_age_max.is_zero() || self.draining.is_some() {
             return false;
@@ -27,21 +27,21 @@ impl Shard {
         }
         let overdue_ms = age_ms.checked_sub(lifetime_ms(self.id_of(index), age_max_ms));
         let patient = overdue_ms.is_some_and(|ms| ms <= age_max_ms / 4);
-        let goes = match &self.connections[index].state {
-            State::Live(place) if patient => {
-                let audience = &self.audiences[place.audience];
-                audience.ring.position_of(place.place) == audience.log.end()
+        let flushes = match &self.connections[index].state {
+            State::Live(membership) if patient => {
+                let audience = &self.audiences[membership.audience];
+                audience.ring.position_of(membership.slot) == audience.queue.end()
             }
             State::Live(_) => overdue_ms.is_some(),
             State::Lagging(_) | State::Replaying(_) => overdue_ms.is_some() && !patient,
             State::Greeting(_) | State::Leaving => false,
         };
-        if goes {
+        if flushes {
             let retry = self.shared.options.retry;
             let _ = self.say_farewell(index, retry);
             self.disconnect(index, DisconnectReason::Aged);
         }
-        goes
+        flushes
     }
 }
 

@@ -5,9 +5,9 @@
 
 use std::time::Duration;
 
-use super::connection::State;
-use super::Shard;
 use crate::metrics::DisconnectReason;
+use crate::shard::connection::State;
+use crate::shard::Shard;
 
 /// Connections that one turn closes, and entries of the slab that it looks at for that.
 const FAREWELLS_MAX: u32 = 256;
@@ -22,7 +22,7 @@ pub(crate) struct Drain {
 }
 
 /// How far a shard is with it.
-pub(super) struct Draining {
+pub(in crate::shard) struct Draining {
     /// Streams when it began.
     crowd: u64,
     /// Connections that were sent away since.
@@ -33,18 +33,18 @@ pub(super) struct Draining {
 
 impl Shard {
     /// Whether the shard has to be told that the hub is drained.
-    pub(super) fn has_news_of_a_drain(&self) -> bool {
+    pub(in crate::shard) fn has_news_of_a_drain(&self) -> bool {
         self.draining.is_none() && self.shared.drain.get().is_some()
     }
 
-    pub(super) fn begin_to_drain(&mut self) {
+    pub(in crate::shard) fn begin_to_drain(&mut self) {
         let crowd = self.link().counters.connections.value();
         self.draining = Some(Draining { crowd, done: 0, at: 0 });
         self.close_doors();
     }
 
     /// Sends those away whose time has come, a bounded number; true when there may be more.
-    pub(super) fn send_away(&mut self) -> bool {
+    pub(in crate::shard) fn send_away(&mut self) -> bool {
         let (Some(drain), Some(mut draining)) = (self.shared.drain.get(), self.draining.take())
         else {
             return false;
@@ -73,8 +73,8 @@ impl Shard {
     /// Closes a connection that has been sent everything; false if this is none.
     fn drain_one(&mut self, index: u32, retry: Duration) -> bool {
         let Some(connection) = self.connections.at(index) else { return false };
-        let State::Live(place) = &connection.state else { return false };
-        if self.audiences[place.audience].has_work() {
+        let State::Live(membership) = &connection.state else { return false };
+        if self.audiences[membership.audience].has_work() {
             return false;
         }
         match self.say_farewell(index, retry) {

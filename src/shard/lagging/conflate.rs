@@ -5,7 +5,7 @@ use rustc_hash::FxHashMap;
 /// Which of some events are left when each that has a key takes the place of the one before with
 /// the same key: their numbers, ascending, so that they stand in the order of their last updates.
 /// Events without a key are all left. Costs one look at each event.
-pub(super) fn conflate<'a>(keys: impl Iterator<Item = Option<&'a str>>) -> Vec<usize> {
+pub(in crate::shard) fn conflate<'a>(keys: impl Iterator<Item = Option<&'a str>>) -> Vec<usize> {
     // Keys come from publishers, who can be trusted not to make them collide.
     let mut newest: FxHashMap<&str, usize> = FxHashMap::default();
     let mut is_left = Vec::with_capacity(keys.size_hint().0);

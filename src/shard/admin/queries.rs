@@ -12,19 +12,19 @@ use std::time::Duration;
 
 use async_channel::Sender;
 
-use super::connection::State;
-use super::resubscribe::Resubscribed;
-use super::slots::Key;
-use super::Shard;
 use crate::filter::Subscription;
 use crate::lifecycle::{
     ConnectionFilter, ConnectionId, ConnectionInfo, ConnectionSelector, TopicCount,
 };
 use crate::metrics::DisconnectReason;
+use crate::shard::admin::resubscribe::Resubscribed;
+use crate::shard::connection::slots::Key;
+use crate::shard::connection::State;
+use crate::shard::Shard;
 use crate::topic::Topic;
 
 /// Questions that a shard answers at once.
-const INQUIRIES_MAX: usize = 64;
+const QUERIES_MAX: usize = 64;
 /// What one turn does for all questions, in entries that are looked at.
 const COST_MAX: usize = 4096;
 /// What it costs to describe a connection, and to send one away, in the same units.
@@ -37,7 +37,7 @@ const EVENTS_PER_COST: u64 = 64;
 
 /// What a host wants to know, or to have done.
 #[derive(Clone)]
-pub(crate) enum Question {
+pub(crate) enum Query {
     Connections(ConnectionFilter),
     Subscribers(Topic),
     Topics,
@@ -57,14 +57,14 @@ pub(crate) enum Answer {
 }
 
 /// A question, and where its answer goes, which has room for one of each shard.
-pub(crate) struct Asked {
-    pub(crate) question: Question,
+pub(crate) struct QueryRequest {
+    pub(crate) query: Query,
     pub(crate) answer: Sender<Answer>,
 }
 
 /// A question that is being answered.
-pub(super) struct Inquiry {
-    asked: Asked,
+pub(in crate::shard) struct RunningQuery {
+    request: QueryRequest,
     /// Where in the slab it goes on.
     at: u32,
     /// When it came, in milliseconds since the hub's start.
@@ -86,60 +86,58 @@ struct Ranked(ConnectionInfo);
 
 impl Shard {
     /// Takes a question; when there are too many, it is answered at once.
-    pub(super) fn take_question(&mut self, asked: Asked) {
-        if self.inquiries.len() >= INQUIRIES_MAX {
+    pub(in crate::shard) fn take_query(&mut self, request: QueryRequest) {
+        if self.queries.len() >= QUERIES_MAX {
             // It has room for an answer of each shard.
-            let _ = asked.answer.try_send(Answer::Busy);
+            let _ = request.answer.try_send(Answer::Busy);
             return;
         }
-        let found = match &asked.question {
-            Question::Connections(filter) if filter.slowest_first => {
-                Found::Slowest(BinaryHeap::new())
-            }
-            Question::Connections(_) => Found::Any(Vec::new()),
-            Question::Subscribers(_) | Question::Disconnect { .. } | Question::Subscribe { .. } => {
+        let found = match &request.query {
+            Query::Connections(filter) if filter.slowest_first => Found::Slowest(BinaryHeap::new()),
+            Query::Connections(_) => Found::Any(Vec::new()),
+            Query::Subscribers(_) | Query::Disconnect { .. } | Query::Subscribe { .. } => {
                 Found::Count(0)
             }
-            Question::Topics => Found::Topics(Vec::new()),
+            Query::Topics => Found::Topics(Vec::new()),
         };
         let since_ms = self.now_ns / 1_000_000;
-        self.inquiries.push_back(Inquiry { asked, at: 0, since_ms, found });
+        self.queries.push_back(RunningQuery { request, at: 0, since_ms, found });
     }
 
     /// Goes on with what was asked, a bounded share; true when there is more.
-    pub(super) fn answer_questions(&mut self) -> bool {
+    pub(in crate::shard) fn answer_queries(&mut self) -> bool {
         let mut budget = COST_MAX;
         while budget > 0 {
-            let Some(mut inquiry) = self.inquiries.pop_front() else { break };
-            if inquiry.asked.answer.is_closed() {
+            let Some(mut query) = self.queries.pop_front() else { break };
+            if query.request.answer.is_closed() {
                 continue;
             }
-            match self.go_on_with(&mut inquiry, &mut budget) {
-                true => inquiry.finish(),
-                false => self.inquiries.push_back(inquiry),
+            match self.advance_query(&mut query, &mut budget) {
+                true => query.finish(),
+                false => self.queries.push_back(query),
             }
         }
-        !self.inquiries.is_empty()
+        !self.queries.is_empty()
     }
 
     /// One step; true when that was the last.
-    fn go_on_with(&mut self, inquiry: &mut Inquiry, budget: &mut usize) -> bool {
-        let Inquiry { asked, at, since_ms, found } = inquiry;
-        match (&asked.question, found) {
-            (Question::Subscribers(topic), Found::Count(count)) => {
+    fn advance_query(&mut self, query: &mut RunningQuery, budget: &mut usize) -> bool {
+        let RunningQuery { request, at, since_ms, found } = query;
+        match (&request.query, found) {
+            (Query::Subscribers(topic), Found::Count(count)) => {
                 let (subscribers, cost) = self.count_subscribers(topic);
                 *count = subscribers;
                 *budget = budget.saturating_sub(cost);
                 true
             }
-            (Question::Topics, Found::Topics(counts)) => self.count_topics(counts, at, budget),
-            (Question::Connections(filter), found) => {
+            (Query::Topics, Found::Topics(counts)) => self.count_topics(counts, at, budget),
+            (Query::Connections(filter), found) => {
                 self.walk(filter.topic.as_ref(), at, budget, |shard, index| {
                     shard.consider(index, filter, found)
                 })
             }
             (
-                &Question::Disconnect { who: ConnectionSelector::One(id), retry },
+                &Query::Disconnect { who: ConnectionSelector::One(id), retry },
                 Found::Count(count),
             ) => {
                 if let Some(index) = self.stream_of(id) {
@@ -149,7 +147,7 @@ impl Shard {
                 *budget = budget.saturating_sub(FAREWELL_COST);
                 true
             }
-            (Question::Subscribe { id, wanted }, found) => {
+            (Query::Subscribe { id, wanted }, found) => {
                 let (now_found, cost) = match self.subscribe(*id, wanted) {
                     Resubscribed::Done { cost } => (Found::Count(1), RESUBSCRIBE_COST + cost),
                     Resubscribed::TooEarly => (Found::TooEarly, RESUBSCRIBE_COST + wanted.len()),
@@ -159,7 +157,7 @@ impl Shard {
                 *budget = budget.saturating_sub(cost);
                 true
             }
-            (Question::Disconnect { who, retry }, Found::Count(count)) => {
+            (Query::Disconnect { who, retry }, Found::Count(count)) => {
                 let topic = match who {
                     ConnectionSelector::Topic(topic) => Some(topic),
                     _ => None,
@@ -179,8 +177,8 @@ impl Shard {
                     FAREWELL_COST
                 })
             }
-            (Question::Subscribers(_) | Question::Topics | Question::Disconnect { .. }, _) => {
-                unreachable!("what is found is of the question's kind")
+            (Query::Subscribers(_) | Query::Topics | Query::Disconnect { .. }, _) => {
+                unreachable!("what is found is of the query's kind")
             }
         }
     }
@@ -279,7 +277,7 @@ impl Shard {
     fn count_subscribers(&self, topic: &Topic) -> (u64, usize) {
         let mut keys = self.routes.matching(topic);
         keys.sort_by_key(|&key| self.routes.subscribed(key).audiences.len());
-        let crowds: usize = keys.iter().map(|&key| self.routes.subscribed(key).crowd).sum();
+        let peak: usize = keys.iter().map(|&key| self.routes.subscribed(key).crowd).sum();
         // Who is in several crowds is in one besides that of the most audiences.
         let others = keys.split_last().map_or(&[][..], |(_, others)| others);
         let others = others.iter().flat_map(|&key| &self.routes.subscribed(key).audiences);
@@ -289,7 +287,7 @@ impl Shard {
             let times = keys.iter().filter(|key| audience.wanted.contains(key)).count();
             (times - 1) * audience.len()
         });
-        ((crowds - twice.sum::<usize>()) as u64, 1 + others.len())
+        ((peak - twice.sum::<usize>()) as u64, 1 + others.len())
     }
 
     /// Gives the stream of an id other topics.
@@ -315,7 +313,7 @@ impl Shard {
     }
 }
 
-impl Inquiry {
+impl RunningQuery {
     fn finish(self) {
         let answer = match self.found {
             Found::Any(found) => Answer::Connections(found),
@@ -327,7 +325,7 @@ impl Inquiry {
             Found::TooEarly => Answer::TooEarly,
         };
         // It has room for an answer of each shard; perhaps nobody waits for it any more.
-        let _ = self.asked.answer.try_send(answer);
+        let _ = self.request.answer.try_send(answer);
     }
 }
 
@@ -360,11 +358,11 @@ impl Eq for Ranked {}
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::World;
-    use super::super::{Command, Next};
     use super::*;
     use crate::frame::Wire;
     use crate::options::Options;
+    use crate::shard::tests::World;
+    use crate::shard::{Command, Next};
 
     const CROWD: usize = 3 * COST_MAX;
 
@@ -374,10 +372,10 @@ mod tests {
         world
     }
 
-    fn ask(world: &World, question: Question) -> async_channel::Receiver<Answer> {
+    fn ask(world: &World, query: Query) -> async_channel::Receiver<Answer> {
         let (answer, answers) = async_channel::bounded(1);
-        let asked = Command::Ask(Box::new(Asked { question, answer }));
-        assert!(world.shard.link().command(asked).is_ok());
+        let request = Command::Query(Box::new(QueryRequest { query, answer }));
+        assert!(world.shard.link().command(request).is_ok());
         answers
     }
 
@@ -396,8 +394,8 @@ mod tests {
     fn a_question_about_a_crowd_takes_several_turns_and_short_ones_are_not_delayed_by_it() {
         let mut world = world();
         let filter = ConnectionFilter { limit: CROWD, ..ConnectionFilter::default() };
-        let list = ask(&world, Question::Connections(filter));
-        let count = ask(&world, Question::Subscribers(Topic::new("a").unwrap()));
+        let list = ask(&world, Query::Connections(filter));
+        let count = ask(&world, Query::Subscribers(Topic::new("a").unwrap()));
         assert!(turns(&mut world, &count) <= 3);
         assert!(list.is_empty());
         assert!(turns(&mut world, &list) >= CROWD * INFO_COST / COST_MAX / 2);
@@ -410,26 +408,26 @@ mod tests {
     #[test]
     fn a_question_is_dropped_when_nobody_waits_for_the_answer() {
         let mut world = world();
-        let question = Question::Disconnect { who: ConnectionSelector::All, retry: Duration::ZERO };
-        let answers = ask(&world, question);
+        let query = Query::Disconnect { who: ConnectionSelector::All, retry: Duration::ZERO };
+        let answers = ask(&world, query);
         world.shard.turn().unwrap();
         let counters = &world.shard.link().counters;
         let gone = CROWD as u64 - counters.connections.value();
         assert!((1..CROWD as u64 / 2).contains(&gone), "{gone}");
         drop(answers);
         while world.shard.turn().unwrap() == Next::Now {}
-        assert!(world.shard.inquiries.is_empty());
+        assert!(world.shard.queries.is_empty());
         assert_eq!(world.shard.link().counters.connections.value(), CROWD as u64 - gone);
     }
 
     #[test]
     fn too_many_questions_at_once_are_refused() {
         let mut world = world();
-        let question = || Question::Disconnect {
+        let query = || Query::Disconnect {
             who: ConnectionSelector::Tag("nobody's".into()),
             retry: Duration::ZERO,
         };
-        let all: Vec<_> = (0..2 * INQUIRIES_MAX).map(|_| ask(&world, question())).collect();
+        let all: Vec<_> = (0..2 * QUERIES_MAX).map(|_| ask(&world, query())).collect();
         let (mut counts, mut busy) = (0, 0);
         for answers in all {
             turns(&mut world, &answers);
@@ -439,6 +437,6 @@ mod tests {
                 _ => panic!("it is neither"),
             }
         }
-        assert!(busy > 0 && counts >= INQUIRIES_MAX, "{busy} {counts}");
+        assert!(busy > 0 && counts >= QUERIES_MAX, "{busy} {counts}");
     }
 }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::connection::Network;
+use crate::shard::connection::Network;
 
 /// Topics and filters that all connections ask for, each counted with each connection.
 pub(crate) struct Quota {

@@ -14,7 +14,7 @@ use crate::lifecycle::{
     AdminError, ConnectionFilter, ConnectionId, ConnectionInfo, ConnectionSelector, TopicCount,
 };
 use crate::notices::Notices;
-use crate::shard::{Answer, Asked, Command, Question};
+use crate::shard::{Answer, Command, Query, QueryRequest};
 use crate::topic::Topic;
 
 /// The longest time after which anyone is told to come back.
@@ -80,7 +80,7 @@ impl Hub {
         filter: &ConnectionFilter,
     ) -> Result<Vec<ConnectionInfo>, AdminError> {
         let mut all = Vec::new();
-        for answer in self.ask(None, Question::Connections(filter.clone())).await? {
+        for answer in self.ask(None, Query::Connections(filter.clone())).await? {
             if let Answer::Connections(some) = answer {
                 all.extend(some);
             }
@@ -108,7 +108,7 @@ impl Hub {
     ///
     /// When a shard is too busy, or does not answer in time.
     pub async fn subscribers_async(&self, topic: &Topic) -> Result<u64, AdminError> {
-        self.ask_for_count(None, Question::Subscribers(topic.clone())).await
+        self.ask_for_count(None, Query::Subscribers(topic.clone())).await
     }
 
     /// The topics and filters with the most subscribers, those first that have most, so many at
@@ -129,7 +129,7 @@ impl Hub {
     /// When a shard is too busy, or does not answer in time.
     pub async fn topic_counts_async(&self, limit: usize) -> Result<Vec<TopicCount>, AdminError> {
         let mut sums: HashMap<Subscription, u64> = HashMap::new();
-        for answer in self.ask(None, Question::Topics).await? {
+        for answer in self.ask(None, Query::Topics).await? {
             let Answer::Topics(counts) = answer else { continue };
             for TopicCount { topic, subscribers } in counts {
                 *sums.entry(topic).or_default() += subscribers;
@@ -192,8 +192,8 @@ impl Hub {
                 None
             }
         };
-        let question = Question::Disconnect { who: who.clone(), retry: retry.min(RETRY_MAX) };
-        self.ask_for_count(shard, question).await
+        let query = Query::Disconnect { who: who.clone(), retry: retry.min(RETRY_MAX) };
+        self.ask_for_count(shard, query).await
     }
 
     /// Has a live connection get the events of these topics and filters, each of which counts once,
@@ -256,16 +256,12 @@ impl Hub {
             1..=AdminError::SUBSCRIPTIONS_MAX => {}
             _ => return Err(AdminError::TooManySubscriptions),
         }
-        let question = Question::Subscribe { id, wanted: wanted.into() };
-        Ok(self.ask_for_count(Some(id.shard()), question).await? > 0)
+        let query = Query::Subscribe { id, wanted: wanted.into() };
+        Ok(self.ask_for_count(Some(id.shard()), query).await? > 0)
     }
 
-    async fn ask_for_count(
-        &self,
-        shard: Option<usize>,
-        question: Question,
-    ) -> Result<u64, AdminError> {
-        let counts = self.ask(shard, question).await?.into_iter().map(|answer| match answer {
+    async fn ask_for_count(&self, shard: Option<usize>, query: Query) -> Result<u64, AdminError> {
+        let counts = self.ask(shard, query).await?.into_iter().map(|answer| match answer {
             Answer::Count(count) => count,
             Answer::Busy | Answer::TooEarly | Answer::Connections(_) | Answer::Topics(_) => 0,
         });
@@ -273,20 +269,16 @@ impl Hub {
     }
 
     /// Asks one shard, or all. Those that have ended have no connections, and nothing to say.
-    async fn ask(
-        &self,
-        shard: Option<usize>,
-        question: Question,
-    ) -> Result<Vec<Answer>, AdminError> {
+    async fn ask(&self, shard: Option<usize>, query: Query) -> Result<Vec<Answer>, AdminError> {
         let links = &self.shared().links;
-        let asked = match shard {
+        let request = match shard {
             Some(nth) => links.get(nth..=nth).unwrap_or_default(),
             None => &links[..],
         };
         let (answer, answers) = async_channel::bounded(links.len());
-        for link in asked {
-            let asked = Asked { question: question.clone(), answer: answer.clone() };
-            let taken = link.command(Command::Ask(Box::new(asked)));
+        for link in request {
+            let request = QueryRequest { query: query.clone(), answer: answer.clone() };
+            let taken = link.command(Command::Query(Box::new(request)));
             if taken.is_err() && link.is_alive() {
                 return Err(AdminError::Busy);
             }
@@ -294,7 +286,7 @@ impl Hub {
         // From here on there is a sender for each answer that is yet to come.
         drop(answer);
         let all = async {
-            let mut all = Vec::with_capacity(asked.len());
+            let mut all = Vec::with_capacity(request.len());
             while let Ok(answer) = answers.recv().await {
                 match answer {
                     Answer::Busy => return Err(AdminError::Busy),

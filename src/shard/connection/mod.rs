@@ -1,18 +1,24 @@
 //! One client: an entry in its shard's slab. Idle, this entry is all there is of it.
 
+pub(in crate::shard) mod age;
+pub(in crate::shard) mod leave;
+pub(in crate::shard) mod record;
+pub(in crate::shard) mod slots;
+pub(in crate::shard) mod timer;
+
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::aside::Share;
-use super::greeter::Door;
-use super::jump::Missing;
-use super::lag::Own;
-use super::replay::Replaying;
-#[cfg(feature = "internals")]
-use super::tally::Tally;
 use crate::frame::StreamId;
+use crate::shard::entry::greeter::Door;
+use crate::shard::lagging::skip::Missing;
+use crate::shard::lagging::spill::Share;
+use crate::shard::lagging::Pending;
+use crate::shard::replay::Replaying;
+#[cfg(feature = "internals")]
+use crate::shard::tally::Tally;
 use crate::sys::Stream;
 
 pub(crate) struct Connection {
@@ -40,7 +46,7 @@ pub(crate) enum State {
     /// It is sent what it has missed.
     Replaying(Box<Replaying>),
     /// It is caught up with its audience.
-    Live(Place),
+    Live(Membership),
     /// Its socket did not take all there was for it.
     Lagging(Box<Lagging>),
     /// It was answered and is being closed; what it still sends is thrown away.
@@ -56,10 +62,10 @@ pub(crate) struct Greeted {
 
 /// Where a connection stands in its audience.
 #[derive(Clone, Copy)]
-pub(crate) struct Place {
+pub(crate) struct Membership {
     pub(crate) audience: u32,
     /// Its place in the audience's ring, or for a laggard its index in `lagging`.
-    pub(crate) place: u32,
+    pub(crate) slot: u32,
     /// When it joined or was last sent a heartbeat, in milliseconds since the hub's start. Here
     /// and not in the entry, since here it fits in beside a tag.
     pub(crate) quiet_since_ms: u32,
@@ -67,13 +73,13 @@ pub(crate) struct Place {
 
 /// How far a laggard is.
 pub(crate) struct Lagging {
-    pub(crate) place: Place,
+    pub(crate) membership: Membership,
     /// Bytes that go before anything else.
-    pub(crate) own: Option<Own>,
+    pub(crate) pending: Option<Pending>,
     /// What it missed, which it is told when what it has begun is finished.
     pub(crate) missing: Option<Missing>,
     /// Events that go before those of the log.
-    pub(crate) aside: Option<Share>,
+    pub(crate) spill: Option<Share>,
     /// The events of the log that it is being sent in one envelope; it stands at the first.
     pub(crate) batch: Range<u64>,
     /// How many bytes were sent of the batch that is set aside, or else of the log's, the
@@ -100,18 +106,18 @@ impl Connection {
     /// The audience that it is in, if it is an event stream.
     pub(crate) fn audience(&self) -> Option<u32> {
         match &self.state {
-            State::Live(place) => Some(place.audience),
-            State::Lagging(lagging) => Some(lagging.place.audience),
+            State::Live(membership) => Some(membership.audience),
+            State::Lagging(lagging) => Some(lagging.membership.audience),
             State::Replaying(replaying) => Some(replaying.audience),
             State::Greeting(_) | State::Leaving => None,
         }
     }
 
     /// Notes that its place in its audience has changed.
-    pub(crate) fn set_place(&mut self, to: u32) {
+    pub(crate) fn set_slot(&mut self, to: u32) {
         match &mut self.state {
-            State::Live(place) => place.place = to,
-            State::Lagging(lagging) => lagging.place.place = to,
+            State::Live(membership) => membership.slot = to,
+            State::Lagging(lagging) => lagging.membership.slot = to,
             State::Greeting(_) | State::Replaying(_) | State::Leaving => {
                 unreachable!("it stands nowhere in an audience")
             }

@@ -23,13 +23,13 @@ const AGE_LOOKS: usize = 256;
 
 /// How far a client has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Place {
+pub(crate) struct Cursor {
     /// It has, or does not want, what is up to this number.
     pub(crate) after: u64,
     /// Up to this number it wants only the newest event of each topic.
     pub(crate) latest_to: u64,
     /// It does not mind if something up to this number is not kept any more.
-    pub(crate) forgiven_to: u64,
+    pub(crate) gap_told_to: u64,
 }
 
 /// A search for the place where a client's stream begins.
@@ -69,7 +69,7 @@ pub(super) struct Missing {
 }
 
 /// Where a stream begins, and what it begins with being told, with an id.
-pub(crate) type Found = (Place, Option<(Gap, EventId)>);
+pub(crate) type Found = (Cursor, Option<(Gap, EventId)>);
 
 impl Order {
     /// Begins to search for the place of a client that has just come.
@@ -116,7 +116,7 @@ impl Past<'_> {
             (Stage::Age, Resume::Start(start)) => self.start(*start),
             (Stage::Age, Resume::After(id)) => self.begin_with_id(id),
             (Stage::Id { walked_to, found }, Resume::After(id)) => {
-                self.find_own_id(id, (walked_to, found), few, walk)
+                self.find_custom_id(id, (walked_to, found), few, walk)
             }
             (Stage::Last { before, left }, _) => self.find_last(before, left, few, walk),
             (Stage::Missing { after, reason, walked_to, missing }, resume) => {
@@ -137,7 +137,7 @@ impl Past<'_> {
 
     /// Where a client begins that says nothing of what it had.
     fn start(&self, start: StartAt) -> Step {
-        let forgiven_to = self.now;
+        let gap_told_to = self.now;
         let (after, latest_to) = match start {
             StartAt::Now => (self.now, 0),
             StartAt::Latest => (0, self.now),
@@ -146,7 +146,7 @@ impl Past<'_> {
                 return Step::Next(Stage::Last { before: self.now + 1, left });
             }
         };
-        Step::Found((Place { after, latest_to, forgiven_to }, None))
+        Step::Found((Cursor { after, latest_to, gap_told_to }, None))
     }
 
     fn begin_with_id(&self, id: &str) -> Step {
@@ -164,7 +164,7 @@ impl Past<'_> {
 
     /// The number of the event with an id that its publisher gave it: the oldest, should several
     /// topics have it, since then nothing is missed.
-    fn find_own_id(
+    fn find_custom_id(
         &self,
         id: &str,
         (walked_to, mut found): (u64, Option<u64>),
@@ -177,7 +177,7 @@ impl Past<'_> {
         };
         let older = |found: Option<u64>, number| found.into_iter().chain(number).min();
         match few {
-            _ if !self.topics.have_own_ids() => {}
+            _ if !self.topics.have_custom_ids() => {}
             Some(few) => found = few.topics.iter().filter_map(|&index| number_in(index)).min(),
             None => {
                 let matches = self.wanted.matches();
@@ -236,8 +236,8 @@ impl Past<'_> {
         if let Err(before) = walked {
             return Step::Later(Stage::Last { before, left });
         }
-        let place = Place { after: oldest - 1, latest_to: 0, forgiven_to: self.now };
-        Step::Found((place, None))
+        let cursor = Cursor { after: oldest - 1, latest_to: 0, gap_told_to: self.now };
+        Step::Found((cursor, None))
     }
 
     /// The number of the oldest of the newest events of few topics.
@@ -348,7 +348,7 @@ impl Past<'_> {
         let gap = gap.map(|(gap, id)| (Gap { from, ..gap }, id));
         // It is told once.
         let told_to = gap.as_ref().map_or(0, |(gap, _)| gap.to.sequence);
-        (Place { after, latest_to: 0, forgiven_to: after.max(told_to) }, gap)
+        (Cursor { after, latest_to: 0, gap_told_to: after.max(told_to) }, gap)
     }
 
     /// What a client behind a number is told of what it has missed for good, and the id to tell it
@@ -390,9 +390,9 @@ impl Missing {
     }
 }
 
-impl Place {
+impl Cursor {
     /// Up to here nothing is told of what is not kept.
     pub(crate) fn told_to(&self) -> u64 {
-        self.after.max(self.forgiven_to)
+        self.after.max(self.gap_told_to)
     }
 }

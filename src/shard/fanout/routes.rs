@@ -17,10 +17,10 @@ use std::sync::Arc;
 use slab::Slab;
 use smallvec::SmallVec;
 
-use super::slots::{Key, Slots};
 use crate::filter::tree::FilterTree;
 use crate::filter::{Filter, Subscription};
 use crate::order::{Interest, Order, TopicState};
+use crate::shard::connection::slots::{Key, Slots};
 use crate::topic::Topic;
 
 /// The share of the routes that are looked at each tick for such as nobody needs any more, and how
@@ -29,7 +29,7 @@ const LOOKS_SHARE: usize = 10;
 const LOOKS_MIN: usize = 256;
 
 /// One shard's subscriptions and routes.
-pub(super) struct Routes {
+pub(in crate::shard) struct Routes {
     shard: usize,
     subscriptions: Slots<Subscribed>,
     keys: HashMap<Subscription, u32>,
@@ -42,14 +42,14 @@ pub(super) struct Routes {
 }
 
 /// A subscription that this shard has an audience for.
-pub(super) struct Subscribed {
-    pub(super) what: Subscription,
+pub(in crate::shard) struct Subscribed {
+    pub(in crate::shard) what: Subscription,
     /// Most subscriptions have one or two.
-    pub(super) audiences: SmallVec<[u32; 4]>,
+    pub(in crate::shard) audiences: SmallVec<[u32; 4]>,
     /// Connections over all of its audiences.
-    pub(super) crowd: usize,
+    pub(in crate::shard) crowd: usize,
     /// Whether an event of it ever had an id of its publisher's own.
-    pub(super) own_ids: bool,
+    pub(in crate::shard) custom_ids: bool,
     /// The route of its topic, if it is one.
     route: u32,
 }
@@ -64,7 +64,7 @@ struct Route {
 }
 
 /// A route to be closed, when the last events of its topic have been taken.
-pub(super) struct Unneeded {
+pub(in crate::shard) struct Unneeded {
     route: u32,
     /// Its topic, if that was gone by then: no event has been put for it since.
     gone: Option<Arc<TopicState>>,
@@ -73,7 +73,7 @@ pub(super) struct Unneeded {
 const NO_ROUTE: u32 = u32::MAX;
 
 impl Routes {
-    pub(super) fn new(shard: usize) -> Routes {
+    pub(in crate::shard) fn new(shard: usize) -> Routes {
         Routes {
             shard,
             subscriptions: Slots::new(),
@@ -85,38 +85,38 @@ impl Routes {
         }
     }
 
-    pub(super) fn find(&self, what: &Subscription) -> Option<u32> {
+    pub(in crate::shard) fn find(&self, what: &Subscription) -> Option<u32> {
         self.keys.get(what).copied()
     }
 
     /// Above every key there is.
-    pub(super) fn keys_end(&self) -> u32 {
+    pub(in crate::shard) fn keys_end(&self) -> u32 {
         self.subscriptions.end()
     }
 
     /// The subscription of a key, if there is one.
-    pub(super) fn at(&self, key: u32) -> Option<&Subscribed> {
+    pub(in crate::shard) fn at(&self, key: u32) -> Option<&Subscribed> {
         self.subscriptions.at(key)
     }
 
     /// The keys of all subscriptions that a topic's events go to.
-    pub(super) fn matching(&self, topic: &Topic) -> Vec<u32> {
+    pub(in crate::shard) fn matching(&self, topic: &Topic) -> Vec<u32> {
         let mut keys: Vec<u32> = self.find(&topic.clone().into()).into_iter().collect();
         self.filters.for_each_match(topic, |_, &key| keys.push(key));
         keys
     }
 
-    pub(super) fn subscribed(&self, key: u32) -> &Subscribed {
+    pub(in crate::shard) fn subscribed(&self, key: u32) -> &Subscribed {
         &self.subscriptions[key]
     }
 
-    pub(super) fn subscribed_mut(&mut self, key: u32) -> &mut Subscribed {
+    pub(in crate::shard) fn subscribed_mut(&mut self, key: u32) -> &mut Subscribed {
         &mut self.subscriptions[key]
     }
 
     /// Has the events of new subscriptions come to this shard, and adds their keys. Returns the
     /// last sequence number before that.
-    pub(super) fn begin(
+    pub(in crate::shard) fn begin(
         &mut self,
         order: &Order,
         new: Vec<Subscription>,
@@ -125,13 +125,13 @@ impl Routes {
         let is_filter = |what: &Subscription| matches!(what, Subscription::Filter(_));
         let any_filter = new.iter().any(is_filter);
         // A topic of a filter may have such events, and is known only when it has its next.
-        let own_ids = any_filter && order.have_own_ids();
+        let custom_ids = any_filter && order.have_custom_ids();
         for what in &new {
             let key = self.subscriptions.insert(Subscribed {
                 what: what.clone(),
                 audiences: SmallVec::new(),
                 crowd: 0,
-                own_ids: own_ids && is_filter(what),
+                custom_ids: custom_ids && is_filter(what),
                 route: NO_ROUTE,
             });
             self.keys.insert(what.clone(), key.index);
@@ -151,14 +151,14 @@ impl Routes {
                 Interest::None | Interest::Matched => self.open_route(state),
             };
             let topics = &mut self.subscriptions[self.keys[what]];
-            topics.own_ids |= state.has_own_ids();
+            topics.custom_ids |= state.has_custom_ids();
             topics.route = route;
             route
         })
     }
 
     /// Ends a subscription that no audience here has any more.
-    pub(super) fn end(&mut self, order: &Order, key: u32) {
+    pub(in crate::shard) fn end(&mut self, order: &Order, key: u32) {
         let Subscribed { what, route, .. } = self.subscriptions.remove(key);
         self.keys.remove(&what);
         if let Subscription::Filter(filter) = &what {
@@ -176,7 +176,11 @@ impl Routes {
 
     /// The route that a topic's events take, if anyone here wants them.
     #[inline]
-    pub(super) fn find_route(&mut self, order: &Order, topic: &Arc<TopicState>) -> Option<u32> {
+    pub(in crate::shard) fn find_route(
+        &mut self,
+        order: &Order,
+        topic: &Arc<TopicState>,
+    ) -> Option<u32> {
         match topic.interest_of(self.shard) {
             Interest::Key(route) if self.routes[route as usize].generation == self.generation => {
                 Some(route)
@@ -213,7 +217,7 @@ impl Routes {
 
     /// The subscriptions of a route.
     #[inline]
-    pub(super) fn along(&mut self, route: u32, mut visit: impl FnMut(&mut Subscribed)) {
+    pub(in crate::shard) fn along(&mut self, route: u32, mut visit: impl FnMut(&mut Subscribed)) {
         for &key in &self.routes[route as usize].subscriptions {
             if let Some(subscribed) = self.subscriptions.get_mut(key) {
                 visit(subscribed);
@@ -223,7 +227,7 @@ impl Routes {
 
     /// Whether there are routes to be closed, since their topics are gone or nobody here wants them.
     /// Looks at a share of them.
-    pub(super) fn find_unneeded(&mut self) -> Vec<Unneeded> {
+    pub(in crate::shard) fn find_unneeded(&mut self) -> Vec<Unneeded> {
         let end = self.routes.capacity();
         let looks = (end / LOOKS_SHARE).max(LOOKS_MIN).min(end);
         let from = if self.looked_at < end { self.looked_at } else { 0 };
@@ -242,7 +246,7 @@ impl Routes {
     }
 
     /// Closes routes that nobody needs, when the last events of their topics have been taken.
-    pub(super) fn close(&mut self, order: &Order, unneeded: Vec<Unneeded>) {
+    pub(in crate::shard) fn close(&mut self, order: &Order, unneeded: Vec<Unneeded>) {
         let mut closed = Vec::new();
         for Unneeded { route, gone } in unneeded {
             // The last events may have closed it, and another one may have its place.
@@ -266,21 +270,21 @@ impl Routes {
 
     /// Takes back all subscriptions, for a shard that ends without order: what else it has of them
     /// is not looked at. The order knows already that no topic has a route here.
-    pub(super) fn abandon(&mut self, order: &Order) {
+    pub(in crate::shard) fn abandon(&mut self, order: &Order) {
         for (what, _) in std::mem::take(&mut self.keys) {
             order.unregister(self.shard, &what, None);
         }
     }
 
     /// Gives memory back that is not in use.
-    pub(super) fn shrink(&mut self) {
+    pub(in crate::shard) fn shrink(&mut self) {
         self.keys.shrink_to(self.keys.len() * 2);
         self.subscriptions.shrink();
         self.routes.shrink_to_fit();
     }
 
     #[cfg(test)]
-    pub(super) fn is_empty(&self) -> bool {
+    pub(in crate::shard) fn is_empty(&self) -> bool {
         self.keys.is_empty() && self.subscriptions.is_empty() && self.routes.is_empty()
     }
 
@@ -299,11 +303,11 @@ impl Routes {
         *generation = self.generation;
         subscriptions.clear();
         let name = Subscription::Topic(state.name.clone());
-        let own = self.keys.get(&name).copied();
-        subscriptions.extend(own.map(|key| self.subscriptions.key_at(key)));
+        let pending = self.keys.get(&name).copied();
+        subscriptions.extend(pending.map(|key| self.subscriptions.key_at(key)));
         self.filters.for_each_match(&state.name, |_: &Filter, &key| {
             let subscribed = &mut self.subscriptions[key];
-            subscribed.own_ids |= state.has_own_ids();
+            subscribed.custom_ids |= state.has_custom_ids();
             subscriptions.push(self.subscriptions.key_at(key));
         });
         !subscriptions.is_empty()

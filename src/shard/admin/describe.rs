@@ -2,17 +2,17 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::audience::Audience;
-use super::connection::State;
-use super::record::Sent;
-use super::Shard;
 use crate::lifecycle::{ConnectionId, ConnectionInfo, ConnectionState, Subscriptions};
 use crate::metrics::DisconnectReason;
 use crate::notices::{Notice, NoticeKind};
+use crate::shard::connection::record::Sent;
+use crate::shard::connection::State;
+use crate::shard::fanout::audience::Audience;
+use crate::shard::Shard;
 
 impl Shard {
     /// Describes a stream as it is now.
-    pub(super) fn info_of(&self, index: u32) -> ConnectionInfo {
+    pub(in crate::shard) fn info_of(&self, index: u32) -> ConnectionInfo {
         let record = self.record(index);
         let (lag_age_ns, lag_events) = self.lag_of(index);
         let Sent { events, bytes } = self.sent_to(index);
@@ -40,10 +40,10 @@ impl Shard {
     /// By what a stream lags: the age of the oldest event that it has not taken whole, in
     /// nanoseconds, and how many there are. One that has bytes of its own to take lags since it
     /// last took any.
-    pub(super) fn lag_of(&self, index: u32) -> (u64, u64) {
-        let (in_log, oldest) = self.log_lag_of(index);
+    pub(in crate::shard) fn lag_of(&self, index: u32) -> (u64, u64) {
+        let (in_log, oldest) = self.queue_lag_of(index);
         let waits_ns = match &self.connections[index].state {
-            State::Lagging(lagging) if lagging.own.is_some() => self.since_ns(lagging.since_ms),
+            State::Lagging(lagging) if lagging.pending.is_some() => self.since_ns(lagging.since_ms),
             State::Replaying(replaying) => self.since_ns(replaying.since_ms),
             _ => 0,
         };
@@ -54,34 +54,37 @@ impl Shard {
     }
 
     fn lag_bytes_of(&self, index: u32) -> u64 {
-        self.log_lag_of(index).0.bytes + self.lag_apart_of(index).0.bytes
+        self.queue_lag_of(index).0.bytes + self.lag_apart_of(index).0.bytes
     }
 
     /// What a stream has yet to be sent from its audience's log, and when the oldest of that was
     /// published.
-    fn log_lag_of(&self, index: u32) -> (Sent, Option<u64>) {
+    fn queue_lag_of(&self, index: u32) -> (Sent, Option<u64>) {
         let stands = !matches!(self.connections[index].state, State::Replaying(_));
         let Some(audience) = self.audience_at(index).filter(|_| stands) else {
             return (Sent::default(), None);
         };
-        let (log, at) = (&audience.log, self.stands_at(index));
-        let end = Sent { events: log.end(), bytes: log.end_bytes() };
-        (end - at, log.published_at_ns(at.events))
+        let (queue, at) = (&audience.queue, self.sent_before(index));
+        let end = Sent { events: queue.end(), bytes: queue.end_bytes() };
+        (end - at, queue.published_at_ns(at.events))
     }
 
     /// What a stream has yet to be sent of events that are for it alone or set aside, and when the
     /// oldest of those that are set aside was published.
     fn lag_apart_of(&self, index: u32) -> (Sent, Option<u64>) {
-        let own = self.own_of(index);
-        let own = own
-            .map_or(Sent::default(), |own| own.events_sent(usize::MAX) - own.events_sent(own.sent));
-        let State::Lagging(lagging) = &self.connections[index].state else { return (own, None) };
-        let Some(share) = &lagging.aside else { return (own, None) };
-        let items = &self.aside.items(share.list)[share.batch.start..];
+        let pending = self.pending_of(index);
+        let pending = pending.map_or(Sent::default(), |pending| {
+            pending.events_sent(usize::MAX) - pending.events_sent(pending.sent)
+        });
+        let State::Lagging(lagging) = &self.connections[index].state else {
+            return (pending, None);
+        };
+        let Some(share) = &lagging.spill else { return (pending, None) };
+        let items = &self.spill.items(share.list)[share.batch.start..];
         let bytes = items.iter().map(|item| item.frame.plain().len() as u64).sum();
         let begun = self.begun_of(lagging);
-        let aside = Sent { events: items.len() as u64, bytes } - begun;
-        (own + aside, items.get(begun.events as usize).map(|item| item.at_ns))
+        let spill = Sent { events: items.len() as u64, bytes } - begun;
+        (pending + spill, items.get(begun.events as usize).map(|item| item.at_ns))
     }
 
     /// How long ago a moment was, on the clock that wraps.
@@ -99,20 +102,20 @@ impl Shard {
     }
 
     /// The id of the stream at an index.
-    pub(super) fn id_of(&self, index: u32) -> ConnectionId {
+    pub(in crate::shard) fn id_of(&self, index: u32) -> ConnectionId {
         let key = self.connections.key_at(index);
         ConnectionId::new(key.generation, self.id, key.index)
     }
 
     /// Tells the host of a stream that has just begun, if it wants to know.
-    pub(super) fn tell_of_beginning(&self, index: u32) {
+    pub(in crate::shard) fn tell_of_beginning(&self, index: u32) {
         if self.shared.notices.is_wanted() {
             self.tell(index, NoticeKind::Connected);
         }
     }
 
     /// Tells the host of a stream that is about to end, if it wants to know.
-    pub(super) fn tell_of_end(&self, index: u32, reason: DisconnectReason) {
+    pub(in crate::shard) fn tell_of_end(&self, index: u32, reason: DisconnectReason) {
         if self.shared.notices.is_wanted() {
             let lasted = Duration::from_millis(self.record(index).age_ms(self.now_ns));
             let Sent { events, bytes } = self.sent_to(index);

@@ -14,19 +14,19 @@
 //! joined now. Who keeps up is a laggard for as long as this takes: usually it is a member again at
 //! once.
 
-use super::connection::{Place, State};
-use super::jump::Shares;
-use super::lag::{Went, GOES_MAX};
-use super::slots::Key;
-use super::Shard;
 use crate::filter::Subscription;
 use crate::policy::Policy;
+use crate::shard::connection::slots::Key;
+use crate::shard::connection::{Membership, State};
+use crate::shard::lagging::skip::Shares;
+use crate::shard::lagging::{Progress, FLUSHES_MAX};
+use crate::shard::Shard;
 
 /// Bytes whose moving costs what looking at an entry does, when a question's cost is counted.
 const BYTES_PER_COST: usize = 512;
 
 /// What became of the wish to change a stream's topics.
-pub(super) enum Resubscribed {
+pub(in crate::shard) enum Resubscribed {
     /// It has them; this was the cost, in the units of what questions cost.
     Done { cost: usize },
     /// It has too much to take before.
@@ -38,11 +38,15 @@ pub(super) enum Resubscribed {
 impl Shard {
     /// Has a stream get what is published to other subscriptions from now on, of which there is at
     /// least one.
-    pub(super) fn resubscribe(&mut self, key: Key, wanted: &[Subscription]) -> Resubscribed {
+    pub(in crate::shard) fn resubscribe(
+        &mut self,
+        key: Key,
+        wanted: &[Subscription],
+    ) -> Resubscribed {
         let index = key.index;
         let (from, keeps_up) = match self.connections.get_mut(key).map(|c| &c.state) {
-            Some(State::Live(place)) => (place.audience, true),
-            Some(State::Lagging(lagging)) => (lagging.place.audience, false),
+            Some(State::Live(membership)) => (membership.audience, true),
+            Some(State::Lagging(lagging)) => (lagging.membership.audience, false),
             Some(State::Replaying(_)) => return Resubscribed::TooEarly,
             Some(State::Greeting(_) | State::Leaving) | None => return Resubscribed::Gone,
         };
@@ -62,8 +66,8 @@ impl Shard {
             self.fall_behind_as_it_is(index);
         }
         self.change_audience(index, to, number, keeps_up);
-        let cost = wanted.len() + self.bytes_aside(index) / BYTES_PER_COST;
-        self.go_on_elsewhere(key, keeps_up);
+        let cost = wanted.len() + self.spilled_bytes(index) / BYTES_PER_COST;
+        self.flush_after_change(key, keeps_up);
         match self.connections.get_mut(key) {
             Some(_) => Resubscribed::Done { cost },
             None => Resubscribed::Gone,
@@ -75,16 +79,16 @@ impl Shard {
     fn change_audience(&mut self, index: u32, to: u32, number: u64, kept_up: bool) {
         let sent = self.sent_to(index);
         // Who keeps up has no holes.
-        self.set_all_aside(index, number, kept_up, &mut Shares::default());
+        self.spill_all(index, number, kept_up, &mut Shares::default());
         let lagging = self.laggard(index);
-        let (from, left) = (lagging.place, lagging.batch.start);
+        let (from, left) = (lagging.membership, lagging.batch.start);
         self.leave_lagging(from);
-        let position = self.audiences[to].log.position_after(number);
-        let place = self.stand_among_lagging(index, to, position);
+        let position = self.audiences[to].queue.position_after(number);
+        let slot = self.stand_among_lagging(index, to, position);
         let lagging = self.laggard_mut(index);
-        lagging.place = Place { audience: to, place, ..from };
+        lagging.membership = Membership { audience: to, slot, ..from };
         lagging.batch = position..position;
-        self.enter_crowds(to);
+        self.count_new_member(to);
         // That one was of the other log, and nobody stands at this one who stands here.
         self.records[index as usize].joined_at = (position as u32).wrapping_sub(1);
         self.begin_count(index, sent);
@@ -99,24 +103,24 @@ impl Shard {
 
     /// Sends what was set aside. Who kept up may be sent so much of it at once that it need not
     /// lag for it.
-    fn go_on_elsewhere(&mut self, key: Key, kept_up: bool) {
-        let mut went = self.go_on(key.index);
-        let mut goes = if kept_up { GOES_MAX } else { 1 };
-        while matches!(went, Went::Unfinished) && goes > 1 {
-            went = self.go_on(key.index);
-            goes -= 1;
+    fn flush_after_change(&mut self, key: Key, kept_up: bool) {
+        let mut progress = self.flush(key.index);
+        let mut flushes = if kept_up { FLUSHES_MAX } else { 1 };
+        while matches!(progress, Progress::Unfinished) && flushes > 1 {
+            progress = self.flush(key.index);
+            flushes -= 1;
         }
-        let lags = matches!(went, Went::Blocked | Went::Unfinished);
-        self.after_going_on(key, went);
+        let lags = matches!(progress, Progress::Blocked | Progress::Unfinished);
+        self.after_flush(key, progress);
         if lags && kept_up && self.policy_of(key.index) == Policy::Conflate {
             self.conflate(key.index, &mut Shares::default());
         }
     }
 
-    fn bytes_aside(&self, index: u32) -> usize {
-        let share = self.laggard(index).aside.as_ref();
+    fn spilled_bytes(&self, index: u32) -> usize {
+        let share = self.laggard(index).spill.as_ref();
         let items =
-            share.map_or(&[][..], |share| &self.aside.items(share.list)[share.batch.start..]);
+            share.map_or(&[][..], |share| &self.spill.items(share.list)[share.batch.start..]);
         items.iter().map(|item| item.frame.plain().len()).sum()
     }
 }

@@ -4,20 +4,20 @@ use std::io::{self, ErrorKind};
 use std::os::fd::AsFd;
 use std::time::Duration;
 
-use super::audience::Audience;
-use super::connection::{Connection, Place, State};
-use super::slots::Key;
-use super::Shard;
 use crate::frame::{enveloped, Wire, LAST_CHUNK};
 use crate::metrics::DisconnectReason;
 use crate::options::jittered;
+use crate::shard::connection::slots::Key;
+use crate::shard::connection::{Connection, Membership, State};
+use crate::shard::fanout::audience::Audience;
+use crate::shard::Shard;
 
 /// How much a client may send at once after its request's head: nothing is expected of it.
 const UNASKED_BYTES_MAX: usize = 64 << 10;
 
 impl Shard {
     /// Ends an event stream, and counts why.
-    pub(super) fn disconnect(&mut self, index: u32, reason: DisconnectReason) {
+    pub(in crate::shard) fn disconnect(&mut self, index: u32, reason: DisconnectReason) {
         log::debug!("connection {index} of shard {} ended: {}", self.id, reason.as_str());
         self.tell_of_end(index, reason);
         let counters = &self.link().counters;
@@ -30,7 +30,7 @@ impl Shard {
     }
 
     /// Ends an event stream whose socket has failed, and counts why.
-    pub(super) fn lose(&mut self, index: u32, error: &io::Error) {
+    pub(in crate::shard) fn lose(&mut self, index: u32, error: &io::Error) {
         log::debug!("connection {index} of shard {} has failed: {error}", self.id);
         let reason = match (DisconnectReason::of(error), self.connections[index].sink.socket()) {
             (DisconnectReason::TimedOut, Some(socket)) if socket.was_answered() => {
@@ -44,13 +44,17 @@ impl Shard {
     /// Tells a stream to come back after a time of its own, unless that is zero, and ends its body,
     /// if nothing else has been begun for it. True when its socket took that, and when there is
     /// nothing to be said; it is to be disconnected in any case.
-    pub(super) fn say_farewell(&mut self, index: u32, retry: Duration) -> io::Result<bool> {
+    pub(in crate::shard) fn say_farewell(
+        &mut self,
+        index: u32,
+        retry: Duration,
+    ) -> io::Result<bool> {
         let audience = match &self.connections[index].state {
-            State::Live(place) => place.audience,
-            State::Lagging(lagging) if lagging.own.is_none() && lagging.sent == 0 => {
-                lagging.place.audience
+            State::Live(membership) => membership.audience,
+            State::Lagging(lagging) if lagging.pending.is_none() && lagging.sent == 0 => {
+                lagging.membership.audience
             }
-            State::Replaying(replaying) if replaying.own.is_none() => replaying.audience,
+            State::Replaying(replaying) if replaying.pending.is_none() => replaying.audience,
             State::Greeting(_) | State::Lagging(_) | State::Replaying(_) | State::Leaving => {
                 return Ok(false)
             }
@@ -74,22 +78,22 @@ impl Shard {
     }
 
     /// Takes a connection out of everything that knows it. To drop it is to close it.
-    pub(super) fn remove(&mut self, index: u32) -> Connection {
+    pub(in crate::shard) fn remove(&mut self, index: u32) -> Connection {
         let audience = self.connections[index].audience();
         let subscriptions = audience.map(|audience| self.audiences[audience].wanted.len());
         match &self.connections[index].state {
-            State::Live(place) => {
-                let place = *place;
-                self.leave_ring(place);
-                self.change_log(place.audience, Audience::settle);
-                self.leave_audience(place.audience);
+            State::Live(membership) => {
+                let membership = *membership;
+                self.leave_ring(membership);
+                self.change_queue(membership.audience, Audience::settle);
+                self.leave_audience(membership.audience);
             }
             State::Lagging(lagging) => {
-                let (place, position) = (lagging.place, lagging.batch.start);
-                self.let_aside_go(index);
-                self.leave_lagging(place);
-                self.leave_position(place.audience, position);
-                self.leave_audience(place.audience);
+                let (membership, position) = (lagging.membership, lagging.batch.start);
+                self.release_spill(index);
+                self.leave_lagging(membership);
+                self.leave_position(membership.audience, position);
+                self.leave_audience(membership.audience);
             }
             State::Replaying(replaying) => {
                 let audience = replaying.audience;
@@ -112,14 +116,14 @@ impl Shard {
     }
 
     /// Takes a connection out of the ring of its audience, which is to be settled then.
-    pub(super) fn leave_ring(&mut self, place: Place) {
+    pub(in crate::shard) fn leave_ring(&mut self, membership: Membership) {
         let connections = &mut self.connections;
-        let ring = &mut self.audiences[place.audience].ring;
-        ring.leave(place.place, |index, place| connections[index].set_place(place));
+        let ring = &mut self.audiences[membership.audience].ring;
+        ring.leave(membership.slot, |index, slot| connections[index].set_slot(slot));
     }
 
     /// One connection less is in an audience, and in the crowd of each of its topics.
-    pub(super) fn leave_audience(&mut self, index: u32) {
+    pub(in crate::shard) fn leave_audience(&mut self, index: u32) {
         for &key in &self.audiences[index].wanted {
             self.routes.subscribed_mut(key).crowd -= 1;
         }
@@ -130,18 +134,18 @@ impl Shard {
 
     /// Ends an audience that nobody is in, and the subscriptions that it was the last for. What it
     /// had pending gives its room back.
-    pub(super) fn remove_audience(&mut self, index: u32) {
+    pub(in crate::shard) fn remove_audience(&mut self, index: u32) {
         let audience = self.audiences.remove(index);
-        self.window_bytes -= audience.log.window_bytes();
-        self.lag_bytes -= audience.log.lag_bytes();
-        self.link().counters.lag_bytes.sub(audience.log.lag_bytes() as u64);
-        for (&key, &place) in audience.wanted.iter().zip(&audience.places) {
+        self.window_bytes -= audience.queue.window_bytes();
+        self.lag_bytes -= audience.queue.lag_bytes();
+        self.link().counters.lag_bytes.sub(audience.queue.lag_bytes() as u64);
+        for (&key, &slot) in audience.wanted.iter().zip(&audience.slots) {
             let audiences = &mut self.routes.subscribed_mut(key).audiences;
-            audiences.swap_remove(place as usize);
-            if let Some(&moved) = audiences.get(place as usize) {
+            audiences.swap_remove(slot as usize);
+            if let Some(&moved) = audiences.get(slot as usize) {
                 let moved = &mut self.audiences[moved];
                 let nth = moved.wanted.binary_search(&key).expect("it stood in this list");
-                moved.places[nth] = place;
+                moved.slots[nth] = slot;
             } else if audiences.is_empty() {
                 self.routes.end(&self.shared.order, key);
             }
@@ -151,7 +155,7 @@ impl Shard {
     }
 
     /// Closes the routes of topics that are gone, or that nobody here wants any more.
-    pub(super) fn close_routes(&mut self) {
+    pub(in crate::shard) fn close_routes(&mut self) {
         let unneeded = self.routes.find_unneeded();
         if !unneeded.is_empty() {
             // The last events of the topics were put before they went.
@@ -162,7 +166,7 @@ impl Shard {
 
     /// The peer of an answered or streaming connection has sent something: its end, or what
     /// nobody asked for.
-    pub(super) fn listen_to(&mut self, key: Key) {
+    pub(in crate::shard) fn listen_to(&mut self, key: Key) {
         // Not the shard's own buffer: that may be in use, for what was asked.
         let mut unasked = [0; 4 << 10];
         let mut unasked_bytes = 0;
@@ -194,7 +198,7 @@ impl Shard {
     }
 
     /// Accepts nobody any more.
-    pub(super) fn close_doors(&mut self) {
+    pub(in crate::shard) fn close_doors(&mut self) {
         for (_, door) in std::mem::take(&mut self.doors) {
             let _ = self.poller.remove(door.socket.as_fd());
             // The hub's end is every door's; that of one shard, which a host drives, is not.
@@ -205,11 +209,11 @@ impl Shard {
     }
 
     /// Ends everything, with the end of the body for those that are caught up.
-    pub(super) fn close_all(&mut self) {
+    pub(in crate::shard) fn close_all(&mut self) {
         for index in self.connections.indices() {
             match &self.connections[index].state {
-                State::Live(place) => {
-                    let audience = &self.audiences[place.audience];
+                State::Live(membership) => {
+                    let audience = &self.audiences[membership.audience];
                     if audience.wire == Wire::Chunked {
                         let _ = self.connections[index].sink.send(LAST_CHUNK);
                     }

@@ -28,7 +28,7 @@ impl Spares {
     }
 
     /// Opens those that are missing; false when there are no descriptors for that yet.
-    pub(super) fn are_complete(&self) -> bool {
+    pub(in crate::shard) fn are_complete(&self) -> bool {
         if !self.missing.load(Ordering::Relaxed) {
             return true;
         }
@@ -44,12 +44,12 @@ impl Spares {
     }
 
     /// Whether only those are left that are to be free again within a moment.
-    pub(super) fn are_low(&self) -> bool {
+    pub(in crate::shard) fn are_low(&self) -> bool {
         self.files().len() <= LAST
     }
 
     /// Closes one, if there is any.
-    pub(super) fn give_up(&self) {
+    pub(in crate::shard) fn give_up(&self) {
         let mut files = self.files();
         self.missing.store(true, Ordering::Relaxed);
         drop(files.pop());

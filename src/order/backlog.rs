@@ -14,7 +14,7 @@ use crate::frame::Frame;
 pub(crate) const EVENT_BYTES: usize = 256;
 
 /// Bytes that have yet to be sent, and those who wait for them to get fewer.
-pub(super) struct Room {
+pub(super) struct Backlog {
     bytes_max: usize,
     taken_bytes: AtomicUsize,
     given_back: event_listener::Event,
@@ -27,15 +27,15 @@ pub(crate) struct Published {
     /// When it was published, in nanoseconds since the hub started.
     pub(crate) at_ns: u64,
     pub(crate) topic: Arc<TopicState>,
-    hub_room: Arc<Room>,
-    room_bytes: usize,
+    hub_backlog: Arc<Backlog>,
+    backlog_bytes: usize,
     /// How many events' room this one gives back.
     events: usize,
 }
 
-impl Room {
-    pub(super) fn new(bytes_max: usize) -> Room {
-        Room { bytes_max, taken_bytes: AtomicUsize::new(0), given_back: Default::default() }
+impl Backlog {
+    pub(super) fn new(bytes_max: usize) -> Backlog {
+        Backlog { bytes_max, taken_bytes: AtomicUsize::new(0), given_back: Default::default() }
     }
 
     pub(super) fn taken_bytes(&self) -> usize {
@@ -77,12 +77,12 @@ impl Published {
         frame: Frame,
         (sequence, at_ns): (u64, u64),
         topic: Arc<TopicState>,
-        hub_room: Arc<Room>,
-        room_bytes: usize,
+        hub_backlog: Arc<Backlog>,
+        backlog_bytes: usize,
     ) -> Published {
-        topic.room.take(room_bytes);
-        hub_room.take(room_bytes + EVENT_BYTES);
-        Published { frame, sequence, at_ns, topic, hub_room, room_bytes, events: 1 }
+        topic.backlog.take(backlog_bytes);
+        hub_backlog.take(backlog_bytes + EVENT_BYTES);
+        Published { frame, sequence, at_ns, topic, hub_backlog, backlog_bytes, events: 1 }
     }
 
     /// Lets go of events that were sent, or never will be. The room of each run of
@@ -94,7 +94,7 @@ impl Published {
         for mut event in events.filter_map(Arc::into_inner) {
             match &mut run {
                 Some(run) if Arc::ptr_eq(&run.topic, &event.topic) => {
-                    run.room_bytes += std::mem::take(&mut event.room_bytes);
+                    run.backlog_bytes += std::mem::take(&mut event.backlog_bytes);
                     run.events += std::mem::take(&mut event.events);
                 }
                 _ => run = Some(event),
@@ -106,8 +106,8 @@ impl Published {
 impl Drop for Published {
     fn drop(&mut self) {
         if self.events > 0 {
-            self.topic.room.give_back(self.room_bytes);
-            self.hub_room.give_back(self.room_bytes + self.events * EVENT_BYTES);
+            self.topic.backlog.give_back(self.backlog_bytes);
+            self.hub_backlog.give_back(self.backlog_bytes + self.events * EVENT_BYTES);
         }
     }
 }

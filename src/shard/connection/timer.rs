@@ -9,13 +9,13 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::connection::State;
-use super::slots::Key;
-use super::Shard;
 use crate::frame::enveloped;
 use crate::metrics::DisconnectReason;
 use crate::options::Options;
 use crate::seldom::Seldom;
+use crate::shard::connection::slots::Key;
+use crate::shard::connection::State;
+use crate::shard::Shard;
 
 const TICK_MS: u32 = 100;
 /// The same while nobody is here, and there is only something that may become too old to be kept.
@@ -32,7 +32,7 @@ const VISITS_MAX: u32 = 256;
 /// A door is tried again with every tick.
 static DOOR_NOT_POLLED: Seldom = Seldom::new();
 
-pub(super) struct Timers {
+pub(in crate::shard) struct Timers {
     last_tick_ms: u32,
     /// For each time that a request's head may take, those who take it.
     heads: Vec<(u32, VecDeque<(Key, u32)>)>,
@@ -47,7 +47,7 @@ pub(super) struct Timers {
 }
 
 impl Timers {
-    pub(super) fn new(options: &Options) -> Timers {
+    pub(in crate::shard) fn new(options: &Options) -> Timers {
         let ms = |time: Duration| u32::try_from(time.as_millis()).unwrap_or(u32::MAX);
         let heartbeat_ms = ms(options.heartbeat);
         let stall_ms_max = ms(options.stall_time_max);
@@ -71,7 +71,7 @@ impl Timers {
 
 impl Shard {
     /// How long the shard may sleep.
-    pub(super) fn next_timer(&self) -> Option<Duration> {
+    pub(in crate::shard) fn next_timer(&self) -> Option<Duration> {
         let idle = self.connections.is_empty()
             && self.timers.paused.is_empty()
             && self.parts.is_empty()
@@ -85,7 +85,7 @@ impl Shard {
         Some(Duration::from_millis(u64::from(tick_ms.saturating_sub(since_ms))))
     }
 
-    pub(super) fn handle_timers(&mut self) {
+    pub(in crate::shard) fn handle_timers(&mut self) {
         let since_ms = self.now_ms().wrapping_sub(self.timers.last_tick_ms);
         if since_ms < TICK_MS {
             return self.sweep();
@@ -111,7 +111,7 @@ impl Shard {
     }
 
     /// Gives a connection so long for its request's head.
-    pub(super) fn expect_head(&mut self, key: Key, time: Duration) {
+    pub(in crate::shard) fn expect_head(&mut self, key: Key, time: Duration) {
         let time_ms = time.as_millis() as u32;
         let entry = (key, self.now_ms().wrapping_add(time_ms));
         match self.timers.heads.iter_mut().find(|(time, _)| *time == time_ms) {
@@ -122,7 +122,7 @@ impl Shard {
 
     /// Gives an answered connection a moment to close. Where some stand already, not all of these
     /// may be such as have been answered: half of the standing room is for those who come.
-    pub(super) fn expect_end(&mut self, key: Key) {
+    pub(in crate::shard) fn expect_end(&mut self, key: Key) {
         let deadline = self.now_ms().wrapping_add(LINGER.as_millis() as u32);
         self.timers.ends.push_back((key, deadline));
         let seats = &self.shared.seats;
@@ -133,7 +133,7 @@ impl Shard {
     }
 
     /// Lets a door rest until the next tick.
-    pub(super) fn pause(&mut self, door: usize) {
+    pub(in crate::shard) fn pause(&mut self, door: usize) {
         let _ = self.poller.remove(std::os::fd::AsFd::as_fd(&self.doors[door].socket));
         self.timers.paused.push(door);
     }
@@ -193,7 +193,7 @@ impl Shard {
     }
 
     /// Ends the connection that has had its answer for longest; false if there is none.
-    pub(super) fn end_a_lingerer(&mut self) -> bool {
+    pub(in crate::shard) fn end_a_lingerer(&mut self) -> bool {
         while let Some((key, _)) = self.timers.ends.pop_front() {
             if self.connections.get_mut(key).is_some() {
                 drop(self.remove(key.index));
@@ -220,7 +220,7 @@ impl Shard {
     }
 
     /// Whether there are more entries to visit than one turn does.
-    pub(super) fn sweep_is_due(&self) -> bool {
+    pub(in crate::shard) fn sweep_is_due(&self) -> bool {
         self.timers.visits_due > 0
     }
 
@@ -230,16 +230,16 @@ impl Shard {
             return;
         }
         match &self.connections[index].state {
-            State::Live(place) => {
+            State::Live(membership) => {
                 let (now_ms, heartbeat_ms) = (self.now_ms(), self.timers.heartbeat_ms);
-                let audience = &self.audiences[place.audience];
-                let quiet_ms = [place.quiet_since_ms, audience.quiet_since_ms]
+                let audience = &self.audiences[membership.audience];
+                let quiet_ms = [membership.quiet_since_ms, audience.quiet_since_ms]
                     .map(|since_ms| now_ms.wrapping_sub(since_ms));
                 let quiet_ms = quiet_ms[0].min(quiet_ms[1]);
                 // The next visit may come a round later, which would be too late.
                 let due_ms = heartbeat_ms - heartbeat_ms / ROUNDS;
                 if heartbeat_ms > 0 && quiet_ms >= due_ms && !audience.has_work() {
-                    let audience = place.audience;
+                    let audience = membership.audience;
                     self.beat(index, audience, number);
                 }
             }
@@ -267,12 +267,12 @@ impl Shard {
     /// come back with, since that moves on with every event of the hub.
     fn beat(&mut self, index: u32, audience: u32, number: u64) {
         let now_ms = self.now_ms();
-        if let State::Live(place) = &mut self.connections[index].state {
-            place.quiet_since_ms = now_ms;
+        if let State::Live(membership) = &mut self.connections[index].state {
+            membership.quiet_since_ms = now_ms;
         }
         self.link().counters.heartbeats.add(1);
         let beat = self.record(index).heartbeat_form.beat(self.id_to_tell(audience, number));
-        self.send_own(index, &enveloped(self.audiences[audience].wire, beat.as_bytes()));
+        self.send_directly(index, &enveloped(self.audiences[audience].wire, beat.as_bytes()));
     }
 }
 

@@ -18,14 +18,14 @@
 
 use std::time::Duration;
 
-use super::audience::Audience;
-use super::connection::{Lagging, State};
-use super::grace::{Grace, GraceBounds};
-use super::jump::Shares;
-use super::slots::Key;
-use super::Shard;
 use crate::metrics::DisconnectReason;
 use crate::policy::Policy;
+use crate::shard::connection::slots::Key;
+use crate::shard::connection::{Lagging, State};
+use crate::shard::fanout::audience::Audience;
+use crate::shard::lagging::grace::{Grace, GraceBounds};
+use crate::shard::lagging::skip::Shares;
+use crate::shard::Shard;
 
 /// A connection that takes nothing for this share of `lag_grace` is not waited for.
 const STALLED_SHARE: u128 = 10;
@@ -35,17 +35,21 @@ const KEPT_UP: Duration = Duration::from_millis(if cfg!(test) { 0 } else { 2_000
 
 impl Shard {
     /// Does something that changes what an audience keeps, and accounts for it.
-    pub(super) fn change_log(&mut self, audience: u32, change: impl FnOnce(&mut Audience)) {
+    pub(in crate::shard) fn change_queue(
+        &mut self,
+        audience: u32,
+        change: impl FnOnce(&mut Audience),
+    ) {
         let audience = &mut self.audiences[audience];
-        let (before, window_before) = (audience.log.lag_bytes(), audience.log.window_bytes());
+        let (before, window_before) = (audience.queue.lag_bytes(), audience.queue.window_bytes());
         change(audience);
-        let after = audience.log.lag_bytes();
-        self.window_bytes = self.window_bytes + audience.log.window_bytes() - window_before;
+        let after = audience.queue.lag_bytes();
+        self.window_bytes = self.window_bytes + audience.queue.window_bytes() - window_before;
         self.count_lag_bytes(before, after);
     }
 
     /// What is kept somewhere for laggards has changed.
-    pub(super) fn count_lag_bytes(&mut self, before: usize, after: usize) {
+    pub(in crate::shard) fn count_lag_bytes(&mut self, before: usize, after: usize) {
         self.lag_bytes = self.lag_bytes + after - before;
         let counter = &self.link().counters.lag_bytes;
         match after.checked_sub(before) {
@@ -56,20 +60,20 @@ impl Shard {
 
     /// Sees to it that one more slice keeps no more than the bounds allow; false when the audience
     /// is held instead.
-    pub(super) fn make_room_for_a_batch(&mut self, key: Key) -> bool {
+    pub(in crate::shard) fn make_room_for_a_batch(&mut self, key: Key) -> bool {
         let options = &self.shared.options;
         let (lag_bytes_max, grace_ns) = (options.lag_bytes_max, options.lag_grace.as_nanos());
         let batch_bytes_max = options.batch_bytes_max;
         let total_max = options.lag_total_bytes_max / options.shards;
         while let Some(audience) = self.audiences.get_mut(key) {
-            let log = &audience.log;
+            let queue = &audience.queue;
             let crowded = self.lag_bytes > total_max;
-            let within = log.lag_bytes() <= lag_bytes_max
-                || log.beyond_bytes(batch_bytes_max) <= lag_bytes_max;
+            let within = queue.lag_bytes() <= lag_bytes_max
+                || queue.beyond_bytes(batch_bytes_max) <= lag_bytes_max;
             if within && !crowded {
                 return audience.has_work();
             }
-            let Some(furthest) = log.furthest() else {
+            let Some(furthest) = queue.furthest() else {
                 match self.thin_out(key.index) {
                     true => continue,
                     false => break,
@@ -130,13 +134,13 @@ impl Shard {
     /// Applies its policy to each of an audience's furthest laggards, who stand at a position;
     /// false if that leaves everything as it is.
     fn let_go(&mut self, audience: u32, position: u64) -> bool {
-        let log = &self.audiences[audience].log;
-        let kept_bytes = log.lag_bytes().min(self.shared.options.lag_bytes_max);
-        let jump_to = log.newest_within(kept_bytes / 2);
+        let queue = &self.audiences[audience].queue;
+        let kept_bytes = queue.lag_bytes().min(self.shared.options.lag_bytes_max);
+        let skip_to = queue.newest_within(kept_bytes / 2);
         // What not all members were sent is kept for these as well.
-        let costs = position < log.sent();
+        let costs = position < queue.sent();
         // For each policy its own: what is left differs.
-        let (mut jumps, mut conflations) = (Shares::default(), Shares::default());
+        let (mut skips, mut conflations) = (Shares::default(), Shares::default());
         let mut changed = false;
         let mut furthest = self.standing_at(audience, position);
         if costs && furthest.iter().any(|&index| self.policy_of(index) == Policy::Conflate) {
@@ -146,7 +150,7 @@ impl Shard {
         for index in furthest {
             match self.policy_of(index) {
                 Policy::Disconnect => self.disconnect(index, DisconnectReason::Lagging),
-                Policy::DropOldest if costs => self.jump(index, jump_to, &mut jumps),
+                Policy::DropOldest if costs => self.skip_ahead(index, skip_to, &mut skips),
                 Policy::Conflate if costs => self.conflate(index, &mut conflations),
                 Policy::DropOldest | Policy::Conflate => continue,
             }
@@ -158,10 +162,10 @@ impl Shard {
     /// Laggards that are conflated and stand further on than a position, but for what not all members
     /// were sent.
     fn others_to_conflate(&self, audience: u32, position: u64) -> Vec<u32> {
-        let Audience { lagging, log, .. } = &self.audiences[audience];
+        let Audience { lagging, queue, .. } = &self.audiences[audience];
         let stands_there = |&index: &u32| match &self.connections[index].state {
             State::Lagging(lagging) => {
-                (position + 1..log.sent()).contains(&lagging.batch.start)
+                (position + 1..queue.sent()).contains(&lagging.batch.start)
                     && self.policy_of(index) == Policy::Conflate
             }
             _ => false,
@@ -180,12 +184,12 @@ impl Shard {
     /// Takes away from what is set aside for an audience's laggards: half of what they have not
     /// begun. When all was begun, they have to go. False if nothing is set aside here.
     fn thin_out(&mut self, audience: u32) -> bool {
-        let has_something_aside = |&index: &u32| match &self.connections[index].state {
-            State::Lagging(lagging) => lagging.aside.is_some(),
+        let has_spill = |&index: &u32| match &self.connections[index].state {
+            State::Lagging(lagging) => lagging.spill.is_some(),
             _ => false,
         };
         let lagging = self.audiences[audience].lagging.iter().copied();
-        let holders: Vec<u32> = lagging.filter(has_something_aside).collect();
+        let holders: Vec<u32> = lagging.filter(has_spill).collect();
         let mut shares = Shares::default();
         let mut thinner = false;
         for &index in &holders {
@@ -195,7 +199,7 @@ impl Shard {
                     self.disconnect(index, DisconnectReason::Lagging);
                     true
                 }
-                Policy::DropOldest | Policy::Conflate => self.halve_aside(index, &mut shares),
+                Policy::DropOldest | Policy::Conflate => self.halve_spill(index, &mut shares),
             };
         }
         if !thinner {
@@ -205,7 +209,7 @@ impl Shard {
     }
 
     /// Lets an audience go on that was held for its laggards.
-    pub(super) fn release(&mut self, key: Key) {
+    pub(in crate::shard) fn release(&mut self, key: Key) {
         let Some(audience) = self.audiences.get_mut(key) else { return };
         if !std::mem::take(&mut audience.held) {
             return;
@@ -219,7 +223,7 @@ impl Shard {
     }
 
     /// Applies its policy to a laggard that has waited for longer than `lag_age_max`.
-    pub(super) fn look_at_age(&mut self, index: u32) {
+    pub(in crate::shard) fn look_at_age(&mut self, index: u32) {
         let State::Lagging(lagging) = &self.connections[index].state else { return };
         let position = lagging.batch.start;
         let published_at_ns = self.oldest_ns_of(lagging);
@@ -236,11 +240,11 @@ impl Shard {
             Policy::DropOldest if published_at_ns.is_some() => {
                 // Not longer than the hub's age, or nothing would be too old.
                 let before_ns = self.now_ns.saturating_sub(age_max_ns as u64);
-                let log = &self.audiences[lagging.place.audience].log;
-                let to = log.published_since(before_ns);
-                self.drop_old_aside(index, before_ns);
+                let queue = &self.audiences[lagging.membership.audience].queue;
+                let to = queue.published_since(before_ns);
+                self.drop_old_spill(index, before_ns);
                 if to > position {
-                    self.jump(index, to, &mut Shares::default());
+                    self.skip_ahead(index, to, &mut Shares::default());
                 }
             }
             // What is conflated may be old, and who has nothing to drop takes nothing.
@@ -249,24 +253,24 @@ impl Shard {
     }
 
     /// When the oldest event was published that waits for a laggard, set aside or in the log.
-    pub(super) fn oldest_ns_of(&self, lagging: &Lagging) -> Option<u64> {
-        match &lagging.aside {
-            Some(share) => Some(self.aside.items(share.list)[share.batch.start].at_ns),
+    pub(in crate::shard) fn oldest_ns_of(&self, lagging: &Lagging) -> Option<u64> {
+        match &lagging.spill {
+            Some(share) => Some(self.spill.items(share.list)[share.batch.start].at_ns),
             None => {
-                let log = &self.audiences[lagging.place.audience].log;
-                log.published_at_ns(lagging.batch.start)
+                let queue = &self.audiences[lagging.membership.audience].queue;
+                queue.published_at_ns(lagging.batch.start)
             }
         }
     }
 
     /// Whether one that took something last at a time has not done so for longer than
     /// `lag_age_max`.
-    pub(super) fn is_stuck(&self, since_ms: u32) -> bool {
+    pub(in crate::shard) fn is_stuck(&self, since_ms: u32) -> bool {
         let stuck_ms = self.now_ms().wrapping_sub(since_ms);
         u128::from(stuck_ms) > self.shared.options.lag_age_max.as_millis()
     }
 
-    pub(super) fn policy_of(&self, index: u32) -> Policy {
+    pub(in crate::shard) fn policy_of(&self, index: u32) -> Policy {
         self.records[index as usize].policy
     }
 }

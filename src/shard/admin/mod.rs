@@ -1,0 +1,6 @@
+//! What a host asks of a shard, and has it do.
+
+pub(in crate::shard) mod describe;
+pub(in crate::shard) mod drain;
+pub(in crate::shard) mod queries;
+pub(in crate::shard) mod resubscribe;
