@@ -138,11 +138,11 @@ impl World {
                 if far.broken {
                     return Err(io::ErrorKind::ConnectionReset.into());
                 }
-                if far.backlog == 0 {
+                if far.room == 0 {
                     return Err(io::ErrorKind::WouldBlock.into());
                 }
-                let taken = far.backlog.min(bytes.len());
-                far.backlog -= taken;
+                let taken = far.room.min(bytes.len());
+                far.room -= taken;
                 far.received.extend_from_slice(&bytes[..taken]);
                 Ok(taken)
             }
@@ -198,7 +198,7 @@ impl World {
     fn give_room(&mut self, client: u32, bytes: usize) {
         let client = &self.clients[&client];
         let mut far = client.far.lock().unwrap();
-        far.backlog = far.backlog.saturating_add(bytes);
+        far.room = far.room.saturating_add(bytes);
         drop(far);
         let state = self.shard.connections.get_mut(client.key).map(|c| &c.state);
         if let Some(State::Lagging(_) | State::Replaying(_)) = state {

@@ -443,7 +443,7 @@ fn a_conflating_client_that_wakes_up_gets_the_newest_event_of_each_key() {
         // Besides them it got at most what it had begun, a batch of three events.
         let got = woken[before..].matches("data: ").count();
         assert!((3..=3 + 3).contains(&got), "{got}");
-        model.world.clients[&number].far.lock().unwrap().backlog = 50;
+        model.world.clients[&number].far.lock().unwrap().room = 50;
         assert_eq!(model.world.shard.lag_bytes, 0);
     }
     assert_eq!(model.counter(|c| c.held_batches.value()), 0, "nobody waits for it");

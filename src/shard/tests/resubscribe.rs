@@ -66,7 +66,7 @@ fn run_returns(seed: u64, steps: usize) -> (u64, u64) {
             (0..10, _) if world.clients.len() < 60 => {
                 // Not even the head, or a part of what it missed, or everything.
                 let room = [random.usize(..5), random.usize(..300), usize::MAX / 2];
-                let room = room[random.usize(..backlog.len())];
+                let room = room[random.usize(..room.len())];
                 let wire = if random.bool() { Wire::Chunked } else { Wire::Plain };
                 let newest = world.published.iter().rev().find(|e| topics.contains(&e.1));
                 match newest.map_or(0, |newest| newest.0) {
@@ -186,7 +186,7 @@ fn who_keeps_up_keeps_up_whatever_waits_for_it() {
     world.join(vec![0, 1, 2, 3], Wire::Plain, usize::MAX / 2);
     // As much as there is room for, which is more than one go.
     (0..4).for_each(|topic| while world.publish(topic, &"x".repeat(1_000)) {});
-    assert!(world.shared.order.backlog_bytes() > 2 * lag::FLUSH_BYTES_MAX);
+    assert!(world.shared.order.backlog_bytes() > 2 * lagging::FLUSH_BYTES_MAX);
     assert!(world.change_topics(1, vec![1], false));
     let counters = &world.shard.link().counters;
     assert_eq!((counters.lagging_connections.value(), counters.lag_bytes.value()), (0, 0));

@@ -86,7 +86,7 @@ fn a_window_is_filled_anew_when_those_who_stood_furthest_are_gone() {
     assert!((0..5).all(|n: u32| world.publish(0, &n.to_string().repeat(300))));
     // Stands behind all five, which are more than one batch: the next is sent them all.
     world.join(vec![0], Wire::Plain, usize::MAX / 2);
-    (1..=64).for_each(|number| world.clients[&number].far.lock().unwrap().backlog = 0);
+    (1..=64).for_each(|number| world.clients[&number].far.lock().unwrap().room = 0);
     let (index, _) = world.shard.next_audience().unwrap();
     world.shard.send_slice(index);
     assert_eq!(world.shard.link().counters.lagging_connections.value(), 64);
