@@ -92,7 +92,7 @@ bench-peers: ## install the servers that the benchmark compares with, into build
 bench-record: ## keep the results in build/bench as a dated record, and render it
 	benches/record/render --take $(BENCH_DIR)
 
-bench-render: ## make the README's tables and docs/benchmark.svg of the newest record
+bench-render: ## make the README's table, docs/results.md and docs/benchmark.svg of the newest record
 	benches/record/render
 
 fmt: ## format the code of all languages

@@ -40,6 +40,15 @@ PACED_P99 = Figure("paced", "latency_p99_ns", "paced: latency p99")
 IDLE = Figure("idle-memory", "bytes_per_client", "memory per idle client")
 CONNECT = Figure("connect-storm", "connect_ns", "all connected, with their heads")
 
+# What the README shows, with words of its own, since no table stands beside it that explains them.
+SUMMARY = {
+    SATURATION: "deliveries per second, published without pause",
+    SATURATION_RSS: "peak memory of the server in that run",
+    PACED: "server CPU per delivery, at a steady pace",
+    PACED_P99: "latency p99, at a steady pace",
+    IDLE: "memory per idle client",
+    CONNECT: "time until all clients are connected",
+}
 # What the peers are compared in, and what is drawn.
 COMPARED = [SATURATION, SATURATION_P99, SATURATION_RSS, PACED, PACED_P99, IDLE, CONNECT]
 DRAWN = [SATURATION, PACED, SATURATION_P99, IDLE]

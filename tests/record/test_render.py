@@ -12,18 +12,21 @@ import records
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 RENDER = CHECKOUT / "benches" / "record" / "render"
-README = "before\n<!-- benchmark: begin -->\nold\n<!-- benchmark: end -->\nafter\n"
+MARKED = "before\n<!-- benchmark: begin -->\nold\n<!-- benchmark: end -->\nafter\n"
 
 
 class Root:
-    """A checkout with a README and no record."""
+    """A checkout with a README, a page of results and no record."""
 
     def __init__(self, path):
         self.path = path
         self.records = path / "benches" / "record"
         self.records.mkdir(parents=True)
         self.readme = path / "README.md"
-        self.readme.write_text(README, encoding="utf-8")
+        self.results = path / "docs" / "results.md"
+        self.results.parent.mkdir()
+        for file in (self.readme, self.results):
+            file.write_text(MARKED, encoding="utf-8")
         self.svg = path / "docs" / "benchmark.svg"
 
     def render(self, *arguments):
@@ -33,11 +36,11 @@ class Root:
     def made(self):
         result = self.render()
         assert result.returncode == 0, result.stderr
-        return self.readme.read_text(encoding="utf-8")
+        return self.results.read_text(encoding="utf-8")
 
-    def cells(self, row):
+    def cells(self, row, file=None):
         """The cells of the tables' rows that begin with this word."""
-        lines = self.readme.read_text(encoding="utf-8").splitlines()
+        lines = (file or self.results).read_text(encoding="utf-8").splitlines()
         rows = [line.split("|")[1:-1] for line in lines if line.startswith("|")]
         rows = [[cell.strip() for cell in cells] for cells in rows]
         return [cells for cells in rows if cells[0] == row]
@@ -66,6 +69,21 @@ def test_the_tables_hold_the_records_figures_with_spread_and_ratio(root):
     ]
     assert root.cells("axum 0.8.9")[0][1:4] == ["730 k", "2.30 s", "286 MiB"]
     assert "fanfare bench run saturation" in text
+
+
+def test_the_readme_has_a_short_table_of_the_same_figures(root):
+    records.write(root.records / "2026-11-25")
+    root.made()
+    text = root.readme.read_text(encoding="utf-8")
+    assert text.startswith("before\n")
+    assert text.endswith("\nafter\n")
+    assert "old" not in text
+    row = "deliveries per second, published without pause"
+    assert root.cells(row, root.readme) == [
+        [row, "19.4 M", "B: 24.1 M", "1.70 M, durable-streams"],
+    ]
+    # What the record does not hold is left out: here the time to connect.
+    assert text.count("\n|") == 2 + 5
 
 
 def test_peers_that_failed_or_are_missing_appear_as_such(root):
@@ -100,7 +118,7 @@ def test_check_fails_when_readme_or_drawing_is_not_what_the_record_gives(root):
     assert "old" in root.readme.read_text(encoding="utf-8")
     root.made()
     assert root.render("--check").returncode == 0
-    for file in (root.readme, root.svg):
+    for file in (root.readme, root.results, root.svg):
         right = file.read_text(encoding="utf-8")
         file.write_text(right.replace("19.4 M", "29.4 M"), encoding="utf-8")
         result = root.render("--check")
@@ -119,7 +137,7 @@ def test_the_newest_record_counts(root):
 def test_without_a_record_nothing_is_changed(root):
     for arguments in ((), ("--check",)):
         assert root.render(*arguments).returncode == 0
-    assert root.readme.read_text(encoding="utf-8") == README
+    assert root.readme.read_text(encoding="utf-8") == MARKED
 
 
 def change(file, **members):
@@ -142,13 +160,15 @@ def test_what_cannot_be_compared_is_refused(root, file, members, message):
     result = root.render()
     assert result.returncode != 0
     assert message in result.stderr
-    assert root.readme.read_text(encoding="utf-8") == README
+    assert root.readme.read_text(encoding="utf-8") == MARKED
 
 
-def test_a_readme_without_its_two_marks_is_refused(root):
+@pytest.mark.parametrize("name", ["README.md", "docs/results.md"])
+def test_a_page_without_its_two_marks_is_refused(root, name):
     records.write(root.records / "2026-11-25")
-    root.readme.write_text("<!-- benchmark: begin -->", encoding="utf-8")
-    assert "README.md needs one" in root.render().stderr
+    file = root.path / name
+    file.write_text("<!-- benchmark: begin -->", encoding="utf-8")
+    assert f"{file.name} needs one" in root.render().stderr
 
 
 def test_results_in_parts_are_read(root):
