@@ -57,7 +57,7 @@ bench: ## some minutes of benchmark, the results in build/bench; BENCH_ARGS goes
 	$(call bench,paced saturation unicast-under-broadcast connect-storm idle-memory,--repeat 3)
 
 bench-all: bench-c ## all scenarios with all peers, some 25 minutes; see bench-peers, bench-record
-	$(call bench,$$($(RELEASE)/fanfare bench list --names),,$(WITH_PEERS))
+	$(call bench,$$($(RELEASE)/fanfare-bench list --names),,$(WITH_PEERS))
 
 # The scenarios that peers take part in, each with its floor.
 WITH_PEERS := paced=floor-a saturation=floor-b connect-storm=floor-a idle-memory=floor-a
@@ -65,19 +65,19 @@ WITH_PEERS := paced=floor-a saturation=floor-b connect-storm=floor-a idle-memory
 # Runs scenarios one after another, also when one has failed, and fails then. With the peers: those
 # that a third argument gives a floor.
 define bench
-	$(CARGO) build --release --locked --features cli
+	$(CARGO) build --release --locked -p fanfare-bench
 	mkdir -p $(BENCH_DIR)
 	failed=""; for name in $(1); do \
 		subjects=""; for floor in $(3); do \
 			[ "$${floor%=*}" != "$$name" ] || subjects="--subjects $${floor#*=},fanfare,all-peers"; \
 		done; \
-		$(RELEASE)/fanfare bench run $$name --json $(BENCH_DIR)/$$name.json $$subjects $(2) $(BENCH_ARGS) \
+		$(RELEASE)/fanfare-bench run $$name --json $(BENCH_DIR)/$$name.json $$subjects $(2) $(BENCH_ARGS) \
 			|| failed="$$failed $$name"; \
 	done; [ -z "$$failed" ] || { echo "failed:$$failed" >&2; exit 1; }
 endef
 
 bench-micro: ## a minute or two of micro-benchmarks: the time of single steps of an event's way
-	$(CARGO) bench --locked --features cli --bench parts --bench publish
+	$(CARGO) bench --locked -p fanfare-bench --bench parts --bench publish
 
 bench-instructions: $(GUNGRAUN_RUNNER) ## the same steps in instructions; fails when one takes more than is recorded
 	GUNGRAUN_RUNNER=$(abspath $(GUNGRAUN_RUNNER)) python3 benches/instructions.py $(INSTRUCTIONS_ARGS)
@@ -96,7 +96,7 @@ bench-render: ## make the README's table, docs/results.md and docs/benchmark.svg
 	benches/record/render
 
 fmt: ## format the code of all languages
-	$(CARGO) fmt
+	$(CARGO) fmt --all
 	$(CARGO) fmt --manifest-path benches/peers/axum/Cargo.toml
 	gofmt -w bindings/go benches/peers/go-sse
 

@@ -3,7 +3,7 @@
 
     benches/instructions.py [--record]
 
-Runs `cargo bench --bench instructions`, whose runner GUNGRAUN_RUNNER names (`make
+Runs `cargo bench -p fanfare-bench --bench instructions`, whose runner GUNGRAUN_RUNNER names (`make
 bench-instructions` sees to both). Fails when a function takes more than the recorded count and the
 tolerance, both in instructions.json, or when the two do not name the same functions; says so when
 one takes less, so that the better count can be recorded. The counts depend on the compiler and the
@@ -40,8 +40,8 @@ def main() -> int:
 
 
 def run() -> str:
-    command = ["cargo", "bench", "--locked", "--features", "cli", "--bench", "instructions", "--"]
-    command += ["--output-format=json"]
+    command = ["cargo", "bench", "--locked", "-p", "fanfare-bench", "--bench", "instructions"]
+    command += ["--", "--output-format=json"]
     return subprocess.run(
         command, cwd=HERE.parent, check=True, stdout=subprocess.PIPE, text=True, timeout=SECONDS_MAX
     ).stdout

@@ -1,4 +1,4 @@
-/* What a call of fanfare_hub_publish costs a C program when nobody listens.
+/* What a call of fanfare_hub_publish costs a C program when no client listens.
  *
  *   publish CALLS BYTES
  *

@@ -1,6 +1,6 @@
 """The benchmark's side of the peers that are written in Python, or driven from it.
 
-What a subject is told and what it answers is described in src/program/bench/subject.rs.
+What a subject is told and what it answers is described in benches/src/subject.rs.
 """
 
 import concurrent.futures

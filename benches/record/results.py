@@ -164,7 +164,7 @@ class Record:
 
 
 class RecordError(Exception):
-    """Something that whoever called this has to mend."""
+    """Something that the caller has to mend."""
 
 
 def parts(document: dict[str, Any]) -> list[dict[str, Any]]:

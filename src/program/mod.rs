@@ -1,12 +1,11 @@
-//! The program `fanfare`, made of the library's public interface alone; but the benchmark of the
-//! engine by itself sees a little of the inside.
+//! The program `fanfare`, made of the library's public interface alone.
 //!
 //! ```text
 //! units  lines  logging  signals  token  readings     small things, each by itself
 //! control                                            what HTTP serves besides the streams
 //! serve <- demo                                      the server
 //! publish                                            the client
-//! bench                                              what all of it costs
+//! bench                                              the way to fanfare-bench
 //! ```
 
 mod bench;
@@ -87,7 +86,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Serve(args) => serve::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Publish(args) => publish::run(args),
-        Command::Bench(args) => bench::run(args),
+        Command::Bench(args) => bench::run(&args, &cli.log),
     };
     let code = outcome.unwrap_or_else(|error| match error.downcast_ref::<Usage>() {
         Some(Usage(why)) => {

@@ -1,0 +1,143 @@
+//! What a call of `publish` costs its caller when no client listens: the event is checked, encoded
+//! and kept, under the hub's lock. It is measured from Rust, from Rust on a hub that keeps nothing,
+//! and through the C ABI if there is a C program to measure.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use fanfare::{Hub, Options, Topic};
+use serde_json::json;
+
+use crate::alone::{AloneArgs, Figure, Subject};
+use crate::load::DATA_BYTES_MIN;
+use crate::metric::Unit;
+use crate::scenarios::Part;
+use crate::subject::write_data;
+use crate::Error;
+
+/// What `make bench-c` builds, relative to the working directory.
+const C_PROGRAM: &str = "build/bench/publish";
+const CALLS_MAX: usize = 1_000_000_000;
+const BYTES_MAX: usize = 64 << 10;
+
+#[derive(clap::Args, Clone, Debug)]
+pub(crate) struct PublishCallArgs {
+    #[command(flatten)]
+    load: Calls,
+    /// Measure this C program as well: `make bench-c` builds build/bench/publish
+    #[arg(long, value_name = "FILE")]
+    c_program: Option<PathBuf>,
+    #[command(flatten)]
+    alone: AloneArgs,
+}
+
+/// One measurement; the scenario starts this.
+#[derive(clap::Args, Clone, Debug)]
+pub(crate) struct MeasureArgs {
+    #[command(flatten)]
+    load: Calls,
+    /// Events of the topic that are kept; by default as many as a hub keeps by default
+    #[arg(long)]
+    history_events_max: Option<usize>,
+}
+
+/// What is called.
+#[derive(clap::Args, Clone, Debug)]
+pub(crate) struct Calls {
+    /// How many calls
+    #[arg(long, default_value_t = 2_000_000)]
+    calls: usize,
+    /// Length of an event's data, in bytes
+    #[arg(long, default_value_t = 128)]
+    bytes: usize,
+}
+
+impl PublishCallArgs {
+    /// What the scenario is run with when it is asked for by its name.
+    ///
+    /// # Errors
+    ///
+    /// When the C program is to be measured and is not there.
+    pub(crate) fn of(part: &Part, alone: AloneArgs) -> Result<Self, Error> {
+        let subjects: Vec<&str> = part.subjects.iter().map(String::as_str).collect();
+        let c_program = match subjects[..] {
+            ["rust", "rust-no-history"] => None,
+            ["rust", "rust-no-history", "c"] if Path::new(C_PROGRAM).exists() => {
+                Some(PathBuf::from(C_PROGRAM))
+            }
+            ["rust", "rust-no-history", "c"] => {
+                let how =
+                    "`make bench-c` builds it, and `--subjects rust,rust-no-history` goes without";
+                return Err(format!("{C_PROGRAM} is not there: {how}").into());
+            }
+            _ => return Err("the subjects here are rust,rust-no-history, or these and c".into()),
+        };
+        let calls = part.settings.calls.unwrap_or(2_000_000);
+        Ok(Self { load: Calls { calls, bytes: part.load.bytes }, c_program, alone })
+    }
+}
+
+const FIGURES: [Figure; 2] = [
+    ("publish_ns", "call of publish", Unit::Nanoseconds),
+    ("calls", "calls, all verified", Unit::Count),
+];
+
+/// Measures Rust and C in turn.
+pub(crate) fn publish_call(args: &PublishCallArgs) -> Result<(), Error> {
+    let &Calls { calls, bytes } = &args.load;
+    check(&args.load)?;
+    let options = [("--calls", calls), ("--bytes", bytes)];
+    let forgetful = [&options[..], &[("--history-events-max", 0)]].concat();
+    let mut subjects = vec![
+        Subject::this_program("rust", "publish-call-measure", &options)?,
+        Subject::this_program("rust-no-history", "publish-call-measure", &forgetful)?,
+    ];
+    if let Some(program) = &args.c_program {
+        let words = vec![calls.to_string(), bytes.to_string()];
+        subjects.push(Subject { name: "c".to_owned(), program: program.clone(), words });
+    }
+    let parameters = json!({"calls": calls, "bytes": bytes});
+    args.alone.repeat("publish-call", parameters, &subjects, &FIGURES, |_| {})
+}
+
+fn check(args: &Calls) -> Result<(), Error> {
+    if !(1..=CALLS_MAX).contains(&args.calls) {
+        return Err(format!("--calls must be 1 to {CALLS_MAX}").into());
+    }
+    if !(DATA_BYTES_MIN..=BYTES_MAX).contains(&args.bytes) {
+        return Err(format!("--bytes must be {DATA_BYTES_MIN} to {BYTES_MAX}").into());
+    }
+    Ok(())
+}
+
+/// Measures Rust, and prints the figures.
+pub(crate) fn measure(args: &MeasureArgs) -> Result<(), Error> {
+    let (args, history_events_max) = (&args.load, args.history_events_max);
+    check(args)?;
+    let mut data = String::new();
+    write_data(&mut data, 0, 0, args.bytes);
+    let default = Options::default();
+    let history_events_max = history_events_max.unwrap_or(default.history_events_max);
+    let hub = Hub::start(Options { shards: 1, history_events_max, ..default })?;
+    let topic = Topic::new("prices/ACME")?;
+    let begun = Instant::now();
+    for call in 1..=args.calls as u64 {
+        let id = hub.publish(&topic, data.as_str()).map_err(|error| error.to_string())?;
+        if id.sequence() != call {
+            return Err(format!("call {call} is event {id}").into());
+        }
+    }
+    let elapsed = begun.elapsed();
+    let published = hub.metrics().published_events;
+    if published != args.calls as u64 {
+        return Err(format!("{published} events of {} calls", args.calls).into());
+    }
+    // Of the newest, as many are kept as there may be.
+    let kept = hub.metrics().kept_events;
+    if kept > 0 && history_events_max == 0 || kept == 0 && history_events_max > 0 {
+        return Err(format!("{kept} events are kept").into());
+    }
+    let publish_ns = elapsed.as_nanos() as f64 / args.calls as f64;
+    println!("{}", json!({"publish_ns": publish_ns, "calls": args.calls}));
+    Ok(())
+}
