@@ -1,4 +1,4 @@
-//! What benchmarks see of the inside: shards that are driven by hand, with connections that have
+//! What fanfare-bench sees of the inside: shards that are driven by hand, with connections that have
 //! no sockets, and the single steps of an event's way. No stable API, and not for hosts.
 
 use std::fmt;
@@ -30,9 +30,10 @@ pub struct Workbench {
     head: Vec<u8>,
 }
 
-/// What a sink was sent: a checksum of the bytes, their cuts and their order.
+/// A checksum of what a sink was sent: of the bytes, of how they were cut into sends, and of their
+/// order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tally(sinks::Tally);
+pub struct Checksum(sinks::Checksum);
 
 impl Workbench {
     /// Makes a hub, and its shards. Their connections are sent the chunked form, or the bare one.
@@ -61,22 +62,22 @@ impl Workbench {
     /// Has a connection without a socket join a shard, and returns its key. `None` when the
     /// hub's bound on connections is reached.
     pub fn join(&mut self, shard: usize, topics: &[Topic]) -> Option<u64> {
-        let sink = sinks::Sink::Counting(sinks::Tally::default());
+        let sink = sinks::Sink::Counting(sinks::Checksum::default());
         let guest = Guest::new(self.head.clone(), topics.to_vec(), self.wire);
         let key = self.shards[shard].join_sink(sink, &guest)?;
         Some(key.to_u64())
     }
 
-    /// Ends a connection, as when its client closes it.
+    /// Ends a connection, as if its client had closed it.
     pub fn leave(&mut self, shard: usize, key: u64) {
         if let Some(key) = sinks::Key::from_u64(key) {
             self.shards[shard].end_sink(key);
         }
     }
 
-    /// What a connection was sent, its head included; `None` when it has ended.
-    pub fn tally(&mut self, shard: usize, key: u64) -> Option<Tally> {
-        self.shards[shard].tally(sinks::Key::from_u64(key)?).map(Tally)
+    /// The checksum of what a connection was sent, its head included; `None` when it has ended.
+    pub fn checksum(&mut self, shard: usize, key: u64) -> Option<Checksum> {
+        self.shards[shard].checksum(sinks::Key::from_u64(key)?).map(Checksum)
     }
 
     /// Has every shard do what there is to do, and returns how many turns that took.
@@ -98,7 +99,7 @@ impl Workbench {
         Ok(turns)
     }
 
-    /// Publishes so many events to a topic that the first shard has an audience for, and takes
+    /// Publishes `count` events to a topic that the first shard has an audience for, and takes
     /// them out of its inbox.
     ///
     /// # Panics
@@ -112,7 +113,7 @@ impl Workbench {
     }
 }
 
-impl Tally {
+impl Checksum {
     /// Takes one send into account.
     #[inline]
     pub fn add(&mut self, bytes: &[u8]) {
@@ -188,7 +189,7 @@ impl Events {
 }
 
 impl Audience {
-    /// An audience that nobody is in.
+    /// An audience without members.
     pub fn new(chunked: bool) -> Audience {
         let wire = if chunked { Wire::Chunked } else { Wire::Plain };
         Audience(sinks::Audience::new(Box::new([0]), wire, 0))
@@ -201,7 +202,7 @@ impl Audience {
         }
     }
 
-    /// The bytes that the members are sent next, in their envelope; empty when there is nothing.
+    /// The bytes that the members are sent next, in their envelope; empty when nothing is to be sent.
     pub fn batch(&mut self, bytes_max: usize) -> &[u8] {
         let (from, to) = self.0.next_batch(bytes_max);
         if from == to {
@@ -210,7 +211,7 @@ impl Audience {
         self.0.queue.bytes(from..to)
     }
 
-    /// Everyone has been sent everything.
+    /// Marks every event as sent to every member.
     pub fn rest(&mut self) {
         self.0.queue.advance(self.0.queue.end());
     }

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::iter::repeat_n;
 use std::time::Instant;
 
-use fanfare::internals::{Tally, Workbench};
+use fanfare::internals::{Checksum, Workbench};
 use fanfare::{EventId, Options, Topic};
 use serde_json::json;
 
@@ -244,7 +244,7 @@ impl Stage {
     /// A bare loop over as many sinks as there are connections: how much of a delivery is the
     /// sink's own work.
     fn sinks_alone(&self, passes: usize) -> f64 {
-        let mut sinks = vec![Tally::default(); self.keys.len()];
+        let mut sinks = vec![Checksum::default(); self.keys.len()];
         let sends: Vec<Vec<u8>> =
             self.sends_since(self.sequence_before_all()).take(TEXTS as usize).collect();
         let begun = Instant::now();
@@ -276,14 +276,14 @@ impl Stage {
     /// Whether every connection was sent what was published since it joined, as it was published,
     /// once, in order; and whether the engine has counted that.
     fn verify(&mut self) -> Result<(), Error> {
-        let mut expected: HashMap<u64, Tally> = HashMap::new();
+        let mut expected: HashMap<u64, Checksum> = HashMap::new();
         for nth in 0..self.keys.len() {
             let (key, since) = self.keys[nth];
             let expected = match expected.get(&since) {
                 Some(expected) => *expected,
                 None => *expected.entry(since).or_insert(self.expected_since(since)),
             };
-            if self.workbench.tally(0, key) != Some(expected) {
+            if self.workbench.checksum(0, key) != Some(expected) {
                 return Err(format!("connection {nth} was sent something else than was published: lost, doubled, reordered or damaged").into());
             }
         }
@@ -298,11 +298,11 @@ impl Stage {
         Ok(())
     }
 
-    fn expected_since(&self, since: u64) -> Tally {
-        let mut tally = Tally::default();
-        tally.add(&welcome_of(self.workbench.head(), &self.epoch, since));
-        self.sends_since(since).for_each(|send| tally.add(&send));
-        tally
+    fn expected_since(&self, since: u64) -> Checksum {
+        let mut checksum = Checksum::default();
+        checksum.add(&welcome_of(self.workbench.head(), &self.epoch, since));
+        self.sends_since(since).for_each(|send| checksum.add(&send));
+        checksum
     }
 
     /// What one connection is to be sent, pass by pass, of all events after a number: written

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::time::Instant;
 
-use fanfare::internals::{Tally, Workbench};
+use fanfare::internals::{Checksum, Workbench};
 use fanfare::{Event, Topic};
 use serde_json::json;
 
@@ -214,7 +214,7 @@ impl Stage {
         }
         let expected = self.expected(&epoch_of(last));
         for (nth, &key) in self.keys.iter().enumerate() {
-            if self.workbench.tally(0, key) != Some(expected[nth % expected.len()]) {
+            if self.workbench.checksum(0, key) != Some(expected[nth % expected.len()]) {
                 let what = "was sent something else than was published";
                 return Err(format!("connection {nth} of {}: {what}", self.keys.len()).into());
             }
@@ -223,8 +223,8 @@ impl Stage {
     }
 
     /// What a connection of each topic is to be sent, written down without the engine's help.
-    fn expected(&self, epoch: &str) -> Vec<Tally> {
-        let mut head = Tally::default();
+    fn expected(&self, epoch: &str) -> Vec<Checksum> {
+        let mut head = Checksum::default();
         head.add(&welcome_of(self.workbench.head(), epoch, 0));
         let mut expected = vec![head; self.topics.len()];
         let mut sequence = 0;

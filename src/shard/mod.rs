@@ -32,6 +32,8 @@
 //! Everything here is driven from outside (`drive.rs`) by [`Shard::turn`], which never blocks.
 
 mod admin;
+#[cfg(feature = "internals")]
+mod checksum;
 mod connection;
 mod end;
 mod entry;
@@ -42,8 +44,6 @@ mod memory;
 mod replay;
 #[cfg(any(test, feature = "internals"))]
 pub(crate) mod sinks;
-#[cfg(feature = "internals")]
-mod tally;
 #[cfg(test)]
 mod tests;
 

@@ -16,7 +16,9 @@ pub(crate) use crate::shard::connection::Sink;
 #[cfg(feature = "internals")]
 pub(crate) use crate::shard::replay::PART_BYTES_MAX;
 #[cfg(feature = "internals")]
-pub(crate) use crate::shard::{connection::slots::Slots, fanout::audience::Audience, tally::Tally};
+pub(crate) use crate::shard::{
+    checksum::Checksum, connection::slots::Slots, fanout::audience::Audience,
+};
 
 impl Shard {
     /// Has a sink join as a connection does whose request was just understood. `None` when there
@@ -39,9 +41,9 @@ impl Shard {
 #[cfg(feature = "internals")]
 impl Shard {
     /// What a counting sink was sent; `None` for what is none, or has ended.
-    pub(crate) fn tally(&mut self, key: Key) -> Option<Tally> {
+    pub(crate) fn checksum(&mut self, key: Key) -> Option<Checksum> {
         match self.connections.get_mut(key)?.sink {
-            Sink::Counting(tally) => Some(tally),
+            Sink::Counting(checksum) => Some(checksum),
             _ => None,
         }
     }

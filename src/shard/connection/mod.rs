@@ -12,13 +12,13 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::frame::StreamId;
+#[cfg(feature = "internals")]
+use crate::shard::checksum::Checksum;
 use crate::shard::entry::greeter::Door;
 use crate::shard::lagging::skip::Missing;
 use crate::shard::lagging::spill::Share;
 use crate::shard::lagging::Pending;
 use crate::shard::replay::Replaying;
-#[cfg(feature = "internals")]
-use crate::shard::tally::Tally;
 use crate::sys::Stream;
 
 pub(crate) struct Connection {
@@ -31,7 +31,7 @@ pub(crate) enum Sink {
     Socket(Stream),
     /// A sink without a socket that takes everything, and remembers what in four bytes.
     #[cfg(feature = "internals")]
-    Counting(Tally),
+    Counting(Checksum),
     /// A sink that does what a test tells it to.
     #[cfg(test)]
     Scripted(Script),
@@ -142,8 +142,8 @@ impl Sink {
         match self {
             Sink::Socket(stream) => stream.send(bytes),
             #[cfg(feature = "internals")]
-            Sink::Counting(tally) => {
-                tally.add(bytes);
+            Sink::Counting(checksum) => {
+                checksum.add(bytes);
                 Ok(bytes.len())
             }
             #[cfg(test)]

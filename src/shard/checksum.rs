@@ -1,11 +1,11 @@
-//! What a sink without a socket remembers of all it was sent.
+//! The checksum that a sink without a socket keeps of what it was sent.
 
-/// What a counting sink remembers of all it was sent: a checksum of the bytes, of how they were
-/// cut into sends, and of the sends' order. Four bytes, since that is what an entry has room for.
+/// A checksum of the bytes that a counting sink was sent, of how they were cut into sends, and of
+/// the sends' order. Four bytes, as a connection's entry has room for no more.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Tally(u32);
+pub(crate) struct Checksum(u32);
 
-/// What a checksum adds up side by side.
+/// The sums that are added up side by side.
 const LANES: usize = 4;
 /// Odd, and otherwise drawn at random.
 const FACTORS: [u64; 2 * LANES] = [
@@ -25,19 +25,19 @@ struct Sums {
     sums: [u64; LANES],
 }
 
-impl Tally {
+impl Checksum {
     /// Takes one send into account.
     ///
-    /// This is done for every delivery, and has to be small beside what is measured. It is never
-    /// inlined, so that the engine's loop and the bare one call the same code: what the compiler
-    /// makes of a copy of it is no property of the engine.
+    /// This is called for every delivery, and has to be cheap beside what is measured. It is never
+    /// inlined, so that the engine's loop and the bare loop call the same code: how the compiler
+    /// optimizes an inlined copy is no property of the engine.
     #[inline(never)]
     pub(crate) fn add(&mut self, bytes: &[u8]) {
         let mut sums = Sums { words: [0; LANES], sums: [bytes.len() as u64; LANES] };
         for block in bytes.as_chunks().0 {
             sums.add(block);
         }
-        // What is left over, with some of what came before it rather than with a copy.
+        // The rest, together with some bytes before it, which saves a copy.
         match bytes.last_chunk() {
             Some(last) => sums.add(last),
             None => {
@@ -71,24 +71,24 @@ impl Sums {
 mod tests {
     use super::*;
 
-    fn tally(sends: &[&[u8]]) -> Tally {
-        let mut tally = Tally::default();
-        sends.iter().for_each(|bytes| tally.add(bytes));
-        tally
+    fn checksum(sends: &[&[u8]]) -> Checksum {
+        let mut checksum = Checksum::default();
+        sends.iter().for_each(|bytes| checksum.add(bytes));
+        checksum
     }
 
     #[test]
-    fn a_tally_tells_what_was_lost_doubled_swapped_damaged_or_cut_differently() {
+    fn bytes_that_are_lost_doubled_swapped_damaged_or_cut_differently_change_the_checksum() {
         let (a, b) = ([7; 64], [9; 64]);
-        let right = tally(&[&a, &b, &a]);
-        assert_eq!(right, tally(&[&a, &b, &a]));
+        let right = checksum(&[&a, &b, &a]);
+        assert_eq!(right, checksum(&[&a, &b, &a]));
         let mut damaged = b;
         damaged[63] ^= 1;
         let mut swapped = b;
         (swapped[0], swapped[32]) = (1, 17);
         let mut swapped_back = swapped;
         swapped_back.swap(0, 32);
-        assert_ne!(tally(&[&swapped]), tally(&[&swapped_back]));
+        assert_ne!(checksum(&[&swapped]), checksum(&[&swapped_back]));
         let wrong: [&[&[u8]]; 8] = [
             &[],
             &[&a, &b],
@@ -100,7 +100,7 @@ mod tests {
             &[&a, &[a, b].concat()],
         ];
         for sends in wrong {
-            assert_ne!(tally(sends), right, "{sends:?}");
+            assert_ne!(checksum(sends), right, "{sends:?}");
         }
     }
 }
