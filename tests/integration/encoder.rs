@@ -1,16 +1,14 @@
 //! For any event that is accepted, a parser written from the standard gives back exactly that
 //! event; for any that would not survive the way, the publisher gets an error.
 
-mod support;
-
 use std::time::Duration;
 
 use fanfare::{Event, PublishError, Topic};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
-use support::sse::Message;
-use support::{one_shard, serve, Client, DEADLINE};
+use crate::support::sse::Message;
+use crate::support::{one_shard, serve, Client, DEADLINE};
 
 #[derive(Clone, Debug)]
 struct Given {

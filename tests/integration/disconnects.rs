@@ -1,7 +1,5 @@
 //! How connections end that their clients or the network end, each with its reason counted. What
-//! takes a network that goes silent is in `network.rs`.
-
-mod support;
+//! takes a network that goes silent is in `tests/network.rs`.
 
 use std::io::Write;
 use std::net::{Shutdown, TcpStream};
@@ -10,7 +8,7 @@ use std::time::{Duration, Instant};
 use fanfare::{DisconnectReason, Hub, ListenError, ListenOptions, Options, Topic};
 use rustix::net::sockopt::set_socket_linger;
 
-use support::{one_shard, serve, serve_with, wait_until, Client, DEADLINE};
+use crate::support::{one_shard, serve, serve_with, wait_until, Client, DEADLINE};
 
 fn topic(name: &str) -> Topic {
     Topic::new(name).unwrap()

@@ -1,12 +1,10 @@
 //! How a hub ends without a storm.
 
-mod support;
-
 use std::time::{Duration, Instant};
 
 use fanfare::{DrainOptions, Drained, Hub, ListenOptions, Options, Topic};
 
-use support::{one_shard, serve, shards, wait_until, Client, DEADLINE};
+use crate::support::{one_shard, serve, shards, wait_until, Client, DEADLINE};
 
 fn topic(name: &str) -> Topic {
     Topic::new(name).unwrap()

@@ -1,7 +1,5 @@
 //! What the listener answers to every kind of request (RFC 9110, RFC 9112).
 
-mod support;
-
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
@@ -11,7 +9,7 @@ use fanfare::{
     Topic,
 };
 
-use support::{one_shard, serve, serve_with, shards, wait_until, Client, DEADLINE};
+use crate::support::{one_shard, serve, serve_with, shards, wait_until, Client, DEADLINE};
 
 /// Sends a request and reads all there is until the server closes.
 fn answer(addr: SocketAddr, request: &str) -> String {

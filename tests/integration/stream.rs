@@ -1,14 +1,12 @@
 //! Events on their way to clients over real sockets.
 
-mod support;
-
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use fanfare::{DisconnectReason, Event, Options, PublishError, Topic};
 
-use support::{one_shard, serve, shards, wait_until, Client, DEADLINE};
+use crate::support::{one_shard, serve, shards, wait_until, Client, DEADLINE};
 
 fn topic(name: &str) -> Topic {
     Topic::new(name).unwrap()

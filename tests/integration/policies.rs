@@ -1,7 +1,5 @@
 //! What happens to slow clients, over real sockets: of three clients one does not read.
 
-mod support;
-
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,8 +10,8 @@ use fanfare::{
     Policy, PublishError, Topic,
 };
 
-use support::sse::Message;
-use support::{one_shard, serve, serve_with, wait_until, Client, DEADLINE};
+use crate::support::sse::Message;
+use crate::support::{one_shard, serve, serve_with, wait_until, Client, DEADLINE};
 
 fn topic() -> Topic {
     Topic::new("a").unwrap()

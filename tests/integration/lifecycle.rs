@@ -1,7 +1,5 @@
 //! What a host sees of its connections, and how it ends them, over real sockets.
 
-mod support;
-
 use std::collections::HashSet;
 use std::io::Write;
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -13,7 +11,7 @@ use fanfare::{
     Subscription, Topic,
 };
 
-use support::{one_shard, serve, shards, wait_until, Client, DEADLINE};
+use crate::support::{one_shard, serve, shards, wait_until, Client, DEADLINE};
 
 fn topic(name: &str) -> Topic {
     Topic::new(name).unwrap()

@@ -1,10 +1,8 @@
 //! Subscriptions to topics by filters.
 
-mod support;
-
 use fanfare::{Hub, Options, Topic};
 
-use support::{one_shard, serve, shards, wait_until, Client, DEADLINE};
+use crate::support::{one_shard, serve, shards, wait_until, Client, DEADLINE};
 
 fn publish(hub: &Hub, name: &str) {
     hub.publish_wait(&Topic::new(name).unwrap(), name, DEADLINE).unwrap();

@@ -1,15 +1,13 @@
 //! Coming back: what a client gets that says what it had last.
 
-mod support;
-
 use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use fanfare::{Event, EventId, Hub, ListenOptions, Options, StartAt, Topic};
 
-use support::sse::Message;
-use support::{one_shard, serve, serve_with, shards, wait_until, Client, DEADLINE};
+use crate::support::sse::Message;
+use crate::support::{one_shard, serve, serve_with, shards, wait_until, Client, DEADLINE};
 
 fn topic(name: &str) -> Topic {
     Topic::new(name).unwrap()

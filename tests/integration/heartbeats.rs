@@ -1,8 +1,6 @@
 //! What a stream carries besides events, byte by byte, in each form that a hub or a client may
 //! choose.
 
-mod support;
-
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::thread;
@@ -13,7 +11,7 @@ use fanfare::{
     PublishError, Topic,
 };
 
-use support::{one_shard, serve, wait_until, Client, DEADLINE};
+use crate::support::{one_shard, serve, wait_until, Client, DEADLINE};
 
 /// A stream as it comes, but for the chunks around it.
 struct Raw {

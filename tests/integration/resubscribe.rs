@@ -1,7 +1,5 @@
 //! Topics of live connections that are changed, over real sockets.
 
-mod support;
-
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -10,7 +8,7 @@ use fanfare::{
     Subscription, Topic,
 };
 
-use support::{one_shard, serve, shards, wait_until, Client, DEADLINE};
+use crate::support::{one_shard, serve, shards, wait_until, Client, DEADLINE};
 
 fn publish(hub: &Hub, name: &str, data: &str) {
     hub.publish_wait(&Topic::new(name).unwrap(), data, DEADLINE).unwrap();

@@ -5,10 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 
 use fanfare::{Hub, ListenError, ListenOptions, Options};
 
-#[path = "support/mod.rs"]
-mod support;
-
-use support::DEADLINE;
+use crate::support::DEADLINE;
 
 fn options(health_path: &str) -> ListenOptions {
     ListenOptions { health_path: Some(health_path.to_owned()), ..ListenOptions::default() }

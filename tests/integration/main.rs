@@ -1,0 +1,29 @@
+//! The library over real sockets: one crate with a module for each subject, so that all share one
+//! compiled `support`. Its tests run side by side as threads of one process, so none of them changes
+//! what belongs to the process: limits, environment, signals, the logger.
+//!
+//! Crates of their own are:
+//!
+//! - `loom.rs`, which compiles some of the library's files with loom's types in the place of the
+//!   standard library's;
+//! - `header.rs`, which needs the feature `capi`;
+//! - `program`, which needs the feature `cli`: it runs the built program;
+//! - `network.rs`, which needs root and iproute2: it cuts networks in namespaces;
+//! - `scale.rs` and `scale_drain.rs`, which need a release build, the cores for themselves, and the
+//!   latter a higher limit of descriptors for its process.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod disconnects;
+mod drain;
+mod encoder;
+mod health;
+mod heartbeats;
+mod http;
+mod lifecycle;
+mod policies;
+mod resubscribe;
+mod resume;
+mod stream;
+mod wildcards;
