@@ -132,7 +132,7 @@ fn change_during_a_flood(sets: [&[&str]; 2]) {
     }
     assert_eq!(rest.next(), None);
     for stream in &streams {
-        let number = |message: &support::sse::Message| {
+        let number = |message: &crate::support::sse::Message| {
             message.last_id.rsplit_once('-').unwrap().1.parse::<u64>().unwrap()
         };
         assert!(stream.windows(2).all(|pair| number(&pair[0]) < number(&pair[1])));
