@@ -97,7 +97,7 @@ bench-render: ## make the README's table, docs/results.md and docs/benchmark.svg
 
 fmt: ## format the code of all languages
 	$(CARGO) fmt --all
-	$(CARGO) fmt --manifest-path benches/peers/axum/Cargo.toml
+	for crate in benches/peers/axum tests/loom; do $(CARGO) fmt --manifest-path $$crate/Cargo.toml; done
 	gofmt -w bindings/go benches/peers/go-sse
 
 setup: ## install what the tests need

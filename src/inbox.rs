@@ -3,7 +3,7 @@
 //! The shard sleeps in its poller, and to wake it costs a system call, so it says when it is going
 //! to sleep: it parks. That and the items are under one lock, so one of the two sees the other:
 //! the shard finds an item and does not park, or the publisher finds it parked and rings.
-//! `tests/loom.rs` tries all interleavings.
+//! `tests/loom` tries all interleavings.
 //!
 //! The queue is bounded by the room of the topics (`order/room.rs`), which is taken before an item is
 //! put.

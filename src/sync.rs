@@ -1,7 +1,9 @@
-//! What the lock-light parts synchronise with. `tests/loom.rs` puts [loom](https://docs.rs/loom)
-//! in its place, and so explores their interleavings.
+//! What the lock-light parts synchronise with. `tests/loom` puts [loom](https://docs.rs/loom) in its
+//! place, and so explores their interleavings.
 
 pub(crate) use std::sync::{
-    atomic::{AtomicBool, Ordering},
+    atomic::{AtomicBool, AtomicUsize, Ordering},
     Mutex, MutexGuard,
 };
+
+pub(crate) use event_listener::{Event, EventListener};

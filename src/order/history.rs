@@ -10,8 +10,8 @@ use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::backlog::EVENT_BYTES;
 use super::log::EventLog;
+use super::published::EVENT_BYTES;
 use crate::frame::Frame;
 
 /// One topic's events, as far as they are kept, by their place in the hub's order.

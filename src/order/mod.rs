@@ -3,13 +3,13 @@
 //! waited for.
 //!
 //! ```text
-//! room                        what waits to be sent, and who waits for that
+//! backlog -> published          what waits to be sent; the publishers that wait for it to get less
 //! history   gone   log        what is kept of one topic; what is known of those that are gone; all
 //!                             that is kept, in order
 //! names    topics   interest  topics by name; all of them within their bounds; which shards want
 //!                             them
 //! wanted   walk               a client's topics: a few by name, or many along the log
-//! place -> replay             where a client's stream begins; what it has missed
+//! search -> replay            where a client's stream begins; what it has missed
 //! mod                         publishing
 //! ```
 
@@ -19,6 +19,7 @@ mod history;
 mod interest;
 mod log;
 mod names;
+mod published;
 mod replay;
 mod search;
 #[cfg(test)]
@@ -32,9 +33,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use self::backlog::Backlog;
-pub(crate) use self::backlog::{Published, EVENT_BYTES};
 use self::history::Kept;
 pub(crate) use self::interest::{Interest, TopicState};
+pub(crate) use self::published::{Published, EVENT_BYTES};
 pub(crate) use self::search::{Cursor, Search};
 use self::topics::Topics;
 use crate::filter::Subscription;

@@ -1,21 +1,12 @@
 //! Every interleaving of publishers that fill an inbox and a shard that empties it and goes to
 //! sleep: nothing that was put is left lying while the shard sleeps.
 
-/// What `src/sync.rs` is to the library, with loom in the standard library's place.
-mod sync {
-    pub(crate) use loom::sync::{
-        atomic::{AtomicBool, Ordering},
-        Mutex, MutexGuard,
-    };
-}
-
-#[path = "../src/inbox.rs"]
-mod inbox;
-
-use inbox::{Inbox, Wake};
 use loom::sync::atomic::{AtomicBool, Ordering};
 use loom::sync::{Arc, Notify};
 use loom::thread;
+
+use crate::bounded;
+use crate::inbox::{Inbox, Wake};
 
 /// Stands for the poller: a wake stays until it is taken, as an eventfd's does. Loom reports a
 /// deadlock when the shard waits and nobody rings any more.
@@ -65,9 +56,7 @@ fn a_shard_never_sleeps_over_an_item() {
 
 #[test]
 fn two_publishers_lose_nothing_and_each_keeps_its_order() {
-    let mut model = loom::model::Builder::new();
-    model.preemption_bound = Some(3);
-    model.check(|| {
+    bounded().check(|| {
         let bell = Bell(Arc::new(Notify::new()));
         let inbox = Arc::new(Inbox::new(bell.clone()));
         let publishers = [10, 20].map(|first| {
