@@ -16,7 +16,7 @@ use crate::id::EventId;
 use crate::options::Options;
 use crate::order::{self, Published};
 use crate::resume::Resume;
-use crate::shard::{sinks, Guest, Next, Shard};
+use crate::shard::{sinks, Next, Shard, StreamRequest};
 use crate::topic::Topic;
 
 /// Turns that a shard may need until it rests. A round of 1,000,000 members takes 4,000.
@@ -63,8 +63,8 @@ impl Workbench {
     /// hub's bound on connections is reached.
     pub fn join(&mut self, shard: usize, topics: &[Topic]) -> Option<u64> {
         let sink = sinks::Sink::Counting(sinks::Checksum::default());
-        let guest = Guest::new(self.head.clone(), topics.to_vec(), self.wire);
-        let key = self.shards[shard].join_sink(sink, &guest)?;
+        let request = StreamRequest::new(self.head.clone(), topics.to_vec(), self.wire);
+        let key = self.shards[shard].join_sink(sink, &request)?;
         Some(key.to_u64())
     }
 

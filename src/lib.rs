@@ -95,7 +95,7 @@ pub use crate::notices::{Notice, NoticeKind, Notices};
 pub use crate::options::{Options, OptionsError};
 pub use crate::policy::{Policy, PolicyError};
 pub use crate::resume::StartAt;
-pub use crate::shard::Visitor;
+pub use crate::shard::UnhandledRequest;
 pub use crate::topic::{Topic, TopicError};
 
 /// The README's examples compile.

@@ -1,6 +1,6 @@
 //! The engine's own listener: it speaks HTTP to clients, and makes event streams of them.
 
-mod greeter;
+mod handshake;
 mod options;
 
 use std::borrow::Cow;
@@ -9,16 +9,16 @@ use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 
-use self::greeter::HttpGreeter;
+use self::handshake::HttpHandshake;
 pub use self::options::{ListenOptions, Overload};
 use crate::http::host::{Host, Hosts};
-use crate::shard::{Command, Door, Shared, Visitor};
+use crate::shard::{Acceptor, Command, Shared, UnhandledRequest};
 use crate::sys::{ListenSocket, SocketOptions, Stream};
 
 /// Accepts clients until it is dropped. Connections that are open then stay open.
 #[must_use = "dropping the listener stops it"]
 pub struct Listener {
-    door: Arc<Door>,
+    acceptor: Arc<Acceptor>,
     shared: Arc<Shared>,
     addr: SocketAddr,
     hosts: Arc<Hosts>,
@@ -56,8 +56,8 @@ impl Listener {
             keepalive: options.keepalive,
             user_timeout: options.user_timeout,
         };
-        let elsewhere = options.elsewhere.clone();
-        let greeter = HttpGreeter::new(options, shared.clone())?;
+        let fallback = options.fallback.clone();
+        let handshake = HttpHandshake::new(options, shared.clone())?;
         let mut bound = Err(io::Error::new(io::ErrorKind::InvalidInput, "no address to listen on"));
         for addr in addr.to_socket_addrs().map_err(ListenError::Bind)? {
             bound = ListenSocket::bind(addr, &socket_options);
@@ -67,25 +67,25 @@ impl Listener {
         }
         let socket = bound.map_err(ListenError::Bind)?;
         let addr = socket.local_addr().map_err(ListenError::Bind)?;
-        let greeter = greeter.on(addr);
-        let hosts = greeter.hosts.clone();
-        let door = Arc::new(Door::new(socket, Box::new(greeter), elsewhere));
-        // From here on, dropping it takes the door from those shards that have it already.
-        let listener = Listener { door, shared, addr, hosts };
-        listener.open_door()?;
+        let handshake = handshake.on(addr);
+        let hosts = handshake.hosts.clone();
+        let acceptor = Arc::new(Acceptor::new(socket, Box::new(handshake), fallback));
+        // From here on, dropping it takes the acceptor from those shards that have it already.
+        let listener = Listener { acceptor, shared, addr, hosts };
+        listener.open_acceptor()?;
         Ok(listener)
     }
 
-    /// Has every shard accept through the door.
-    fn open_door(&self) -> Result<(), ListenError> {
+    /// Has every shard accept through the acceptor.
+    fn open_acceptor(&self) -> Result<(), ListenError> {
         let closed = || match self.shared.is_ending() {
             true => Err(ListenError::Closed),
             false => Ok(()),
         };
         closed()?;
         for link in &self.shared.links {
-            match link.command(Command::Open(self.door.clone())) {
-                // A shard that a host has dropped needs no door.
+            match link.command(Command::Accept(self.acceptor.clone())) {
+                // A shard that a host has dropped needs no acceptor.
                 Err(_) if !link.is_alive() => {}
                 opened => opened.map_err(|_| ListenError::Busy)?,
             }
@@ -101,7 +101,7 @@ impl Listener {
     }
 
     /// Whether a request whose `Host`, or the authority of its target in absolute form, is this is
-    /// for this listener, as [`ListenOptions::hosts`] says: for servers of visitors, which on a
+    /// for this listener, as [`ListenOptions::hosts`] says: for servers of unhandled requests, which on a
     /// connection that is kept alive see requests that the listener does not. False for what is no
     /// host with or without a port.
     ///
@@ -121,19 +121,19 @@ impl Listener {
         Host::parse(authority).is_some_and(|host| self.hosts.has(host))
     }
 
-    /// Serves a connection that was accepted here or elsewhere, and has sent `visitor.read`, as
-    /// if this listener had just accepted it: for a visitor that, on a connection kept alive,
+    /// Serves a connection that was accepted here or elsewhere, and has sent `unhandled.read`, as
+    /// if this listener had just accepted it: for a client that, on a connection kept alive,
     /// asks for events after all.
     ///
     /// # Errors
     ///
-    /// Hands the visitor back when no shard has room for another command.
+    /// Hands the request back when no shard has room for another command.
     ///
     /// # Examples
     ///
     /// ```
     /// use std::net::{TcpListener, TcpStream};
-    /// use fanfare::{Hub, ListenOptions, Options, Visitor};
+    /// use fanfare::{Hub, ListenOptions, Options, UnhandledRequest};
     ///
     /// let hub = Hub::start(Options::default())?;
     /// let listener = hub.listen("127.0.0.1:0", ListenOptions::default())?;
@@ -143,22 +143,27 @@ impl Listener {
     /// let client = TcpStream::connect(own.local_addr()?)?;
     /// let (stream, addr) = own.accept()?;
     /// let read = b"GET /events?topic=news HTTP/1.1\r\nHost: localhost\r\n\r\n".to_vec();
-    /// listener.admit(Visitor { stream, read, addr }).expect("the shard has room");
+    /// listener.admit(UnhandledRequest { stream, read, addr }).expect("the shard has room");
     /// # drop(client);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn admit(&self, visitor: Visitor) -> Result<(), Visitor> {
-        let Visitor { stream, read, addr } = visitor;
+    pub fn admit(&self, unhandled: UnhandledRequest) -> Result<(), UnhandledRequest> {
+        let UnhandledRequest { stream, read, addr } = unhandled;
         let own = match stream.try_clone().and_then(Stream::from_std) {
             Ok(own) => own,
-            Err(_) => return Err(Visitor { stream, read, addr }),
+            Err(_) => return Err(UnhandledRequest { stream, read, addr }),
         };
-        if self.door.socket.adopt(&own).is_err() {
+        if self.acceptor.socket.adopt(&own).is_err() {
             // To drop it as it is could end the connection, which is handed back.
-            return Err(Visitor { stream: own.into_std(), read, addr });
+            return Err(UnhandledRequest { stream: own.into_std(), read, addr });
         }
-        let mut serve =
-            Command::Serve { stream: own, read, addr, door: self.door.clone(), seated: false };
+        let mut serve = Command::Serve {
+            stream: own,
+            read,
+            addr,
+            acceptor: self.acceptor.clone(),
+            seated: false,
+        };
         // Any shard will do; one that a host has dropped takes nobody.
         let links = &self.shared.links;
         let first = fastrand::usize(..links.len());
@@ -170,7 +175,7 @@ impl Listener {
         }
         match serve {
             Command::Serve { stream, read, addr, .. } => {
-                Err(Visitor { stream: stream.into_std(), read, addr })
+                Err(UnhandledRequest { stream: stream.into_std(), read, addr })
             }
             _ => unreachable!("it was not this command"),
         }
@@ -179,10 +184,10 @@ impl Listener {
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        self.door.close();
+        self.acceptor.close();
         for link in &self.shared.links {
-            // A shard with a thousand commands waiting finds out when the poller reports the door.
-            let _ = link.command(Command::Doors);
+            // A shard with a thousand commands waiting finds out when the poller reports the acceptor.
+            let _ = link.command(Command::RemoveClosed);
         }
     }
 }

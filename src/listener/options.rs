@@ -6,7 +6,7 @@ use super::ListenError;
 use crate::http::cors::Cors;
 use crate::policy::Policy;
 use crate::resume::StartAt;
-use crate::shard::Visitor;
+use crate::shard::UnhandledRequest;
 
 /// How a [`Listener`](crate::Listener) speaks to its clients, and its bounds. All of it has a default.
 ///
@@ -117,7 +117,7 @@ pub struct ListenOptions {
     /// `Host` is right. Default: none.
     ///
     /// [`Listener::is_named`]: crate::Listener::is_named
-    pub elsewhere: Option<async_channel::Sender<Visitor>>,
+    pub fallback: Option<async_channel::Sender<UnhandledRequest>>,
 }
 
 /// What a client is told that wants a stream when the bounds on connections are reached.
@@ -150,7 +150,7 @@ impl Default for ListenOptions {
             keepalive: Duration::from_secs(15),
             user_timeout: Duration::from_secs(30),
             health_path: None,
-            elsewhere: None,
+            fallback: None,
         }
     }
 }

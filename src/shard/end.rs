@@ -22,7 +22,7 @@ impl Drop for Shard {
         }
         let in_order = !std::thread::panicking()
             && attempt(|| {
-                self.close_doors();
+                self.close_acceptors();
                 self.close_all();
             });
         if !in_order {

@@ -10,7 +10,7 @@ use crate::options::Options;
 use crate::order::{Order, ShardInbox};
 use crate::shard::admin::drain::Drain;
 use crate::shard::admin::queries::QueryRequest;
-use crate::shard::entry::greeter::Door;
+use crate::shard::entry::handshake::Acceptor;
 use crate::shard::entry::quota::Quota;
 use crate::shard::entry::seats::Seats;
 use crate::shard::entry::spares::Spares;
@@ -45,12 +45,12 @@ pub(crate) struct Link {
 }
 
 pub(crate) enum Command {
-    /// Accept through a door.
-    Open(Arc<Door>),
-    /// Look which doors are closed.
-    Doors,
+    /// Accept through an acceptor.
+    Accept(Arc<Acceptor>),
+    /// Look which acceptors are closed.
+    RemoveClosed,
     /// Serve a connection from which so much was read, and which may have its seat already.
-    Serve { stream: Stream, read: Vec<u8>, addr: SocketAddr, door: Arc<Door>, seated: bool },
+    Serve { stream: Stream, read: Vec<u8>, addr: SocketAddr, acceptor: Arc<Acceptor>, seated: bool },
     /// Say something about the connections, or end some.
     Query(Box<QueryRequest>),
     /// Do what a test says.

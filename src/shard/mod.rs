@@ -74,8 +74,8 @@ use crate::sys::{Poller, Readiness};
 
 pub(crate) use self::admin::drain::Drain;
 pub(crate) use self::admin::queries::{Answer, Query, QueryRequest};
-pub use self::entry::greeter::Visitor;
-pub(crate) use self::entry::greeter::{Door, Greeter, Greeting, Guest};
+pub use self::entry::handshake::UnhandledRequest;
+pub(crate) use self::entry::handshake::{Acceptor, Handshake, HandshakeStep, StreamRequest};
 pub(crate) use self::entry::quota::Quota;
 pub(crate) use self::entry::seats::{descriptors_for_connections, Seats};
 pub(crate) use self::entry::spares::{Spares, SPARES};
@@ -98,7 +98,7 @@ pub(crate) struct Shard {
     shared: Arc<Shared>,
     poller: Poller,
     ready: Vec<Readiness>,
-    doors: Slab<Arc<Door>>,
+    acceptors: Slab<Arc<Acceptor>>,
     connections: Slots<Connection>,
     /// What is known of each connection besides, where the hot path does not look.
     records: Vec<Record>,
@@ -157,7 +157,7 @@ impl Shard {
             id,
             poller,
             ready: Vec::new(),
-            doors: Slab::new(),
+            acceptors: Slab::new(),
             connections: Slots::new(),
             records: Vec::new(),
             audiences: Slots::new(),
@@ -235,7 +235,7 @@ impl Shard {
         // Looked at before the inbox is: whatever was published before the hub was closed is in it.
         if self.shared.closing.load(Ordering::SeqCst) && self.flush_until_ns.is_none() {
             self.flush_until_ns = Some(self.now_ns + FLUSH_NS_MAX);
-            self.close_doors();
+            self.close_acceptors();
         }
         if self.has_news_of_a_drain() {
             self.begin_to_drain();

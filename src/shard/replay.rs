@@ -29,7 +29,7 @@ use crate::shard::connection::record::Sent;
 use crate::shard::connection::{Membership, State};
 use crate::shard::entry::join::welcome;
 use crate::shard::lagging::{Pending, Progress, FLUSH_BYTES_MAX};
-use crate::shard::{Guest, Shard};
+use crate::shard::{Shard, StreamRequest};
 
 /// What a part has at most, unless a single event is larger; and when much is replayed at once.
 /// Less in tests, so that there are many.
@@ -103,8 +103,13 @@ impl Shard {
 
     /// Begins the stream of a client that wants something of the past, or has to be told that it
     /// is gone.
-    pub(in crate::shard) fn begin_replay(&mut self, index: u32, audience: u32, guest: &Guest) {
-        let mut search = self.shared.order.begin_search(guest.resume.clone());
+    pub(in crate::shard) fn begin_replay(
+        &mut self,
+        index: u32,
+        audience: u32,
+        request: &StreamRequest,
+    ) {
+        let mut search = self.shared.order.begin_search(request.resume.clone());
         let (at, first) = match self.search(audience, &mut search) {
             None => (At::Searching(Some(Box::new(search))), None),
             Some((cursor, gap)) => {
@@ -112,17 +117,17 @@ impl Shard {
                 let may_be_live = gap.is_none() || !self.keeps_history();
                 let live_at = may_be_live.then(|| self.is_live_at(audience, cursor)).flatten();
                 if let Some(number) = live_at {
-                    let form = guest.heartbeat_form;
+                    let form = request.heartbeat_form;
                     let first = gap.or_else(|| self.first_block(audience, form, number));
                     self.join_ring(index, audience, number);
-                    return self.begin(index, &welcome(guest, first.as_deref()));
+                    return self.begin(index, &welcome(request, first.as_deref()));
                 }
                 (At::Cursor(cursor), gap)
             }
         };
         self.audiences[audience].replaying += 1;
         self.link().counters.replaying_connections.add(1);
-        let pending = Some(Pending::new(&welcome(guest, first.as_deref()), 0));
+        let pending = Some(Pending::new(&welcome(request, first.as_deref()), 0));
         let replaying = Replaying { audience, pending, at, queued: false, since_ms: self.now_ms() };
         self.connections[index].state = State::Replaying(Box::new(replaying));
         self.begin_count(index, Sent::default());

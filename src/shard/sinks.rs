@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crate::order::Published;
 use crate::shard::connection::record::Record;
 use crate::shard::connection::{Connection, Network, State};
-use crate::shard::{Guest, Shard};
+use crate::shard::{Shard, StreamRequest};
 
 pub(crate) use crate::shard::connection::slots::Key;
 pub(crate) use crate::shard::connection::Sink;
@@ -23,7 +23,7 @@ pub(crate) use crate::shard::{
 impl Shard {
     /// Has a sink join as a connection does whose request was just understood. `None` when there
     /// is no seat.
-    pub(crate) fn join_sink(&mut self, sink: Sink, guest: &Guest) -> Option<Key> {
+    pub(crate) fn join_sink(&mut self, sink: Sink, request: &StreamRequest) -> Option<Key> {
         let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
         let (seats, wished_max) = (&self.shared.seats, self.shared.options.connections_max);
         if !seats.take_without_descriptor(wished_max, Network::from(peer)) {
@@ -32,8 +32,8 @@ impl Shard {
         let key = self.connections.insert(Connection { sink, state: State::Leaving });
         self.keep_record(key.index, Record::new(peer));
         self.link().counters.pending_connections.add(1);
-        self.shared.subscriptions.take_anyway(Network::from(peer), guest.wanted.len());
-        self.join(key.index, guest);
+        self.shared.subscriptions.take_anyway(Network::from(peer), request.wanted.len());
+        self.join(key.index, request);
         Some(key)
     }
 }

@@ -152,11 +152,11 @@ impl World {
             Wire::Chunked => chunk(b"head\n"),
             Wire::Plain => b"head\n".to_vec(),
         };
-        let guest = Guest { resume, policy, ..Guest::new(head, names, wire) };
+        let request = StreamRequest { resume, policy, ..StreamRequest::new(head, names, wire) };
         let wanted =
-            if self.joined.is_multiple_of(3) { with_filters(&topics) } else { guest.wanted };
-        let guest = Guest { wanted, ..guest };
-        let key = self.shard.join_sink(sink, &guest).expect("there is a seat");
+            if self.joined.is_multiple_of(3) { with_filters(&topics) } else { request.wanted };
+        let request = StreamRequest { wanted, ..request };
+        let key = self.shard.join_sink(sink, &request).expect("there is a seat");
         let expected = b"head\n".to_vec();
         self.joined += 1;
         self.clients.insert(self.joined, TestClient { key, far, expected, topics, wire });

@@ -236,7 +236,7 @@ fn as_many_header_fields_are_taken_as_the_listener_says_and_more_are_refused_by_
 fn who_asks_a_listener_on_loopback_by_a_name_that_is_not_its_own_is_told_so_and_gets_nothing() {
     let (sender, visitors) = async_channel::bounded(4);
     let hosts = vec!["App.Example".to_owned()];
-    let options = ListenOptions { elsewhere: Some(sender), hosts, ..ListenOptions::default() };
+    let options = ListenOptions { fallback: Some(sender), hosts, ..ListenOptions::default() };
     let (hub, listener) = serve_with(one_shard(), options);
     let addr = listener.local_addr();
     let port = addr.port();
@@ -410,7 +410,7 @@ fn beyond_the_bounds_on_subscriptions_a_client_is_told_to_come_again() {
 #[test]
 fn what_is_not_for_the_stream_goes_elsewhere_with_what_was_read() {
     let (sender, visitors) = async_channel::bounded(4);
-    let options = ListenOptions { elsewhere: Some(sender), ..ListenOptions::default() };
+    let options = ListenOptions { fallback: Some(sender), ..ListenOptions::default() };
     let (hub, listener) = serve_with(one_shard(), options);
     let addr = listener.local_addr();
     let request = format!("POST /x HTTP/1.1\r\nHost: {addr}\r\nContent-Length: 2\r\n\r\nhi");
@@ -474,7 +474,7 @@ fn options_out_of_bounds_and_used_addresses_are_errors_that_say_so() {
 fn a_listener_that_takes_any_host_serves_whatever_name_it_is_asked_by() {
     let (sender, visitors) = async_channel::bounded(4);
     let hosts = vec!["*".to_owned()];
-    let options = ListenOptions { elsewhere: Some(sender), hosts, ..ListenOptions::default() };
+    let options = ListenOptions { fallback: Some(sender), hosts, ..ListenOptions::default() };
     let (hub, listener) = serve_with(one_shard(), options);
     let addr = listener.local_addr();
     assert!(addr.ip().is_loopback());
@@ -539,7 +539,7 @@ fn a_closed_hub_does_not_listen() {
 #[test]
 fn when_too_many_want_something_else_they_are_told_so() {
     let (sender, visitors) = async_channel::bounded(1);
-    let options = ListenOptions { elsewhere: Some(sender), ..ListenOptions::default() };
+    let options = ListenOptions { fallback: Some(sender), ..ListenOptions::default() };
     let (_hub, listener) = serve_with(one_shard(), options);
     let mut first = TcpStream::connect(listener.local_addr()).unwrap();
     first.write_all(b"GET /x HTTP/1.0\r\n\r\n").unwrap();
@@ -555,7 +555,7 @@ fn a_socket_that_is_admitted_gets_the_listeners_options() {
     let (stream, addr) = own.accept().unwrap();
     let same_socket = stream.try_clone().unwrap();
     let read = b"GET /events?topic=a HTTP/1.0\r\n\r\n".to_vec();
-    listener.admit(fanfare::Visitor { stream, read, addr }).unwrap();
+    listener.admit(fanfare::UnhandledRequest { stream, read, addr }).unwrap();
     assert!(same_socket.nodelay().unwrap());
     drop(same_socket);
     let mut client = Client::of(client);

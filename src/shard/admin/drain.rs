@@ -40,7 +40,7 @@ impl Shard {
     pub(in crate::shard) fn begin_to_drain(&mut self) {
         let crowd = self.link().counters.connections.value();
         self.draining = Some(Draining { crowd, done: 0, at: 0 });
-        self.close_doors();
+        self.close_acceptors();
     }
 
     /// Sends those away whose time has come, a bounded number; true when there may be more.

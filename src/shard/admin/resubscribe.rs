@@ -48,7 +48,7 @@ impl Shard {
             Some(State::Live(membership)) => (membership.audience, true),
             Some(State::Lagging(lagging)) => (lagging.membership.audience, false),
             Some(State::Replaying(_)) => return Resubscribed::TooEarly,
-            Some(State::Greeting(_) | State::Leaving) | None => return Resubscribed::Gone,
+            Some(State::Handshaking(_) | State::Leaving) | None => return Resubscribed::Gone,
         };
         // Before the number is known: so nothing behind it is missed that was not wanted before.
         let to = self.audience_of(wanted, self.audiences[from].wire);

@@ -34,7 +34,7 @@ impl Shard {
             }
             State::Live(_) => overdue_ms.is_some(),
             State::Lagging(_) | State::Replaying(_) => overdue_ms.is_some() && !patient,
-            State::Greeting(_) | State::Leaving => false,
+            State::Handshaking(_) | State::Leaving => false,
         };
         if flushes {
             let retry = self.shared.options.retry;

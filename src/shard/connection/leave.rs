@@ -55,7 +55,7 @@ impl Shard {
                 lagging.membership.audience
             }
             State::Replaying(replaying) if replaying.pending.is_none() => replaying.audience,
-            State::Greeting(_) | State::Lagging(_) | State::Replaying(_) | State::Leaving => {
+            State::Handshaking(_) | State::Lagging(_) | State::Replaying(_) | State::Leaving => {
                 return Ok(false)
             }
         };
@@ -100,7 +100,9 @@ impl Shard {
                 self.leave_replaying(audience);
                 self.leave_audience(audience);
             }
-            State::Greeting(_) | State::Leaving => self.link().counters.pending_connections.sub(1),
+            State::Handshaking(_) | State::Leaving => {
+                self.link().counters.pending_connections.sub(1)
+            }
         }
         if let Some(count) = subscriptions {
             self.shared.subscriptions.give_back(self.record(index).network(), count);
@@ -193,17 +195,17 @@ impl Shard {
                 Ok(reason) => self.disconnect(key.index, reason),
                 Err(error) => self.lose(key.index, &error),
             },
-            State::Greeting(_) | State::Leaving => drop(self.remove(key.index)),
+            State::Handshaking(_) | State::Leaving => drop(self.remove(key.index)),
         }
     }
 
     /// Accepts nobody any more.
-    pub(in crate::shard) fn close_doors(&mut self) {
-        for (_, door) in std::mem::take(&mut self.doors) {
-            let _ = self.poller.remove(door.socket.as_fd());
-            // The hub's end is every door's; that of one shard, which a host drives, is not.
+    pub(in crate::shard) fn close_acceptors(&mut self) {
+        for (_, acceptor) in std::mem::take(&mut self.acceptors) {
+            let _ = self.poller.remove(acceptor.socket.as_fd());
+            // The hub's end is every acceptor's; that of one shard, which a host drives, is not.
             if self.shared.is_ending() {
-                door.close();
+                acceptor.close();
             }
         }
     }
@@ -222,7 +224,7 @@ impl Shard {
                 State::Lagging(_) | State::Replaying(_) => {
                     self.disconnect(index, DisconnectReason::Closed)
                 }
-                State::Greeting(_) | State::Leaving => drop(self.remove(index)),
+                State::Handshaking(_) | State::Leaving => drop(self.remove(index)),
             }
         }
     }

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use crate::frame::StreamId;
 #[cfg(feature = "internals")]
 use crate::shard::checksum::Checksum;
-use crate::shard::entry::greeter::Door;
+use crate::shard::entry::handshake::Acceptor;
 use crate::shard::lagging::skip::Missing;
 use crate::shard::lagging::spill::Share;
 use crate::shard::lagging::Pending;
@@ -42,7 +42,7 @@ pub(crate) type Script = Box<dyn FnMut(&[u8]) -> io::Result<usize> + Send>;
 
 pub(crate) enum State {
     /// Its request's head is not complete yet.
-    Greeting(Box<Greeted>),
+    Handshaking(Box<Handshaking>),
     /// It is sent what it has missed.
     Replaying(Box<Replaying>),
     /// It is caught up with its audience.
@@ -53,9 +53,9 @@ pub(crate) enum State {
     Leaving,
 }
 
-/// What has come of a request's head so far, and through which door.
-pub(crate) struct Greeted {
-    pub(crate) door: Arc<Door>,
+/// What has come of a request's head so far, and through which acceptor.
+pub(crate) struct Handshaking {
+    pub(crate) acceptor: Arc<Acceptor>,
     pub(crate) addr: SocketAddr,
     pub(crate) head: Vec<u8>,
 }
@@ -109,7 +109,7 @@ impl Connection {
             State::Live(membership) => Some(membership.audience),
             State::Lagging(lagging) => Some(lagging.membership.audience),
             State::Replaying(replaying) => Some(replaying.audience),
-            State::Greeting(_) | State::Leaving => None,
+            State::Handshaking(_) | State::Leaving => None,
         }
     }
 
@@ -118,7 +118,7 @@ impl Connection {
         match &mut self.state {
             State::Live(membership) => membership.slot = to,
             State::Lagging(lagging) => lagging.membership.slot = to,
-            State::Greeting(_) | State::Replaying(_) | State::Leaving => {
+            State::Handshaking(_) | State::Replaying(_) | State::Leaving => {
                 unreachable!("it stands nowhere in an audience")
             }
         }
@@ -131,7 +131,7 @@ impl State {
         match self {
             State::Lagging(lagging) => Some(&mut lagging.queued),
             State::Replaying(replaying) => Some(&mut replaying.queued),
-            State::Greeting(_) | State::Live(_) | State::Leaving => None,
+            State::Handshaking(_) | State::Live(_) | State::Leaving => None,
         }
     }
 }

@@ -6,7 +6,7 @@
 //! position: the record has the difference. What moves a connection other than by sending it what
 //! is between, from one audience to another, or past events that were dropped for it, has to ask
 //! [`Shard::sent_to`] before, and to [`Shard::begin_count`] afterwards; what sends it events from
-//! elsewhere does so in an [`Own`] that says how many.
+//! fallback does so in an [`Own`] that says how many.
 
 use std::net::{Ipv6Addr, SocketAddr};
 use std::ops::{Add, Range, Sub};
@@ -174,7 +174,7 @@ impl Shard {
                     None => stand + self.begun_of(lagging),
                 }
             }
-            State::Greeting(_) | State::Replaying(_) | State::Leaving => Sent::default(),
+            State::Handshaking(_) | State::Replaying(_) | State::Leaving => Sent::default(),
         }
     }
 
@@ -183,7 +183,7 @@ impl Shard {
         match &self.connections[index].state {
             State::Lagging(lagging) => lagging.pending.as_ref(),
             State::Replaying(replaying) => replaying.pending.as_ref(),
-            State::Greeting(_) | State::Live(_) | State::Leaving => None,
+            State::Handshaking(_) | State::Live(_) | State::Leaving => None,
         }
     }
 }

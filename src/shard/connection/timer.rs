@@ -29,8 +29,8 @@ const ROUND_MS_MAX: u32 = 5_000;
 /// Entries that one turn visits; each may be sent a heartbeat.
 const VISITS_MAX: u32 = 256;
 
-/// A door is tried again with every tick.
-static DOOR_NOT_POLLED: Seldom = Seldom::new();
+/// A acceptor is tried again with every tick.
+static ACCEPTOR_NOT_POLLED: Seldom = Seldom::new();
 
 pub(in crate::shard) struct Timers {
     last_tick_ms: u32,
@@ -94,8 +94,8 @@ impl Shard {
         for key in std::mem::take(&mut self.held) {
             self.release(key);
         }
-        for door in std::mem::take(&mut self.timers.paused) {
-            self.resume_accepts(door);
+        for acceptor in std::mem::take(&mut self.timers.paused) {
+            self.resume_accepts(acceptor);
         }
         self.shared.spares.are_complete();
         self.end_slow_heads();
@@ -132,21 +132,21 @@ impl Shard {
         }
     }
 
-    /// Lets a door rest until the next tick.
-    pub(in crate::shard) fn pause(&mut self, door: usize) {
-        let _ = self.poller.remove(std::os::fd::AsFd::as_fd(&self.doors[door].socket));
-        self.timers.paused.push(door);
+    /// Lets an acceptor rest until the next tick.
+    pub(in crate::shard) fn pause(&mut self, acceptor: usize) {
+        let _ = self.poller.remove(std::os::fd::AsFd::as_fd(&self.acceptors[acceptor].socket));
+        self.timers.paused.push(acceptor);
     }
 
     fn resume_accepts(&mut self, index: usize) {
-        let Some(door) = self.doors.get(index) else { return };
-        let fd = std::os::fd::AsFd::as_fd(&door.socket);
+        let Some(acceptor) = self.acceptors.get(index) else { return };
+        let fd = std::os::fd::AsFd::as_fd(&acceptor.socket);
         match self.poller.add_listener(fd, index as u64) {
-            // It is another door by now, which was never paused.
+            // It is another acceptor by now, which was never paused.
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
             Err(error) => {
-                DOOR_NOT_POLLED.log(|more| {
-                    log::error!("a door cannot be polled, and is tried again: {error}{more}");
+                ACCEPTOR_NOT_POLLED.log(|more| {
+                    log::error!("an acceptor cannot be polled, and is tried again: {error}{more}");
                 });
                 self.timers.paused.push(index);
             }
@@ -169,12 +169,12 @@ impl Shard {
     fn head_is_over(&mut self, key: Key, deadline: u32) -> bool {
         let over = has_passed(deadline, self.now_ms());
         match self.connections.get_mut(key).map(|connection| &connection.state) {
-            Some(State::Greeting(greeted)) if over => {
-                let answer = greeted.door.greeter.too_slow();
+            Some(State::Handshaking(handshaking)) if over => {
+                let answer = handshaking.acceptor.handshake.too_slow();
                 self.answer(key, &answer);
                 true
             }
-            Some(State::Greeting(_)) => false,
+            Some(State::Handshaking(_)) => false,
             _ => true,
         }
     }
@@ -213,18 +213,18 @@ impl Shard {
             if self.timers.sweep_at >= end {
                 self.timers.sweep_at = 0;
             }
-            self.visit(self.timers.sweep_at, number);
+            self.hand_over(self.timers.sweep_at, number);
             self.timers.sweep_at += 1;
         }
         self.timers.visits_due = self.timers.visits_due.saturating_sub(VISITS_MAX);
     }
 
-    /// Whether there are more entries to visit than one turn does.
+    /// Whether there are more entries to hand_over than one turn does.
     pub(in crate::shard) fn sweep_is_due(&self) -> bool {
         self.timers.visits_due > 0
     }
 
-    fn visit(&mut self, index: u32, number: u64) {
+    fn hand_over(&mut self, index: u32, number: u64) {
         let Some(connection) = self.connections.at(index) else { return };
         if connection.audience().is_some() && self.retire(index) {
             return;
@@ -236,7 +236,7 @@ impl Shard {
                 let quiet_ms = [membership.quiet_since_ms, audience.quiet_since_ms]
                     .map(|since_ms| now_ms.wrapping_sub(since_ms));
                 let quiet_ms = quiet_ms[0].min(quiet_ms[1]);
-                // The next visit may come a round later, which would be too late.
+                // The next hand_over may come a round later, which would be too late.
                 let due_ms = heartbeat_ms - heartbeat_ms / ROUNDS;
                 if heartbeat_ms > 0 && quiet_ms >= due_ms && !audience.has_work() {
                     let audience = membership.audience;
@@ -253,7 +253,7 @@ impl Shard {
             State::Replaying(replaying) if self.is_stuck(replaying.since_ms) => {
                 self.disconnect(index, DisconnectReason::Lagging);
             }
-            State::Replaying(_) | State::Greeting(_) | State::Leaving => {}
+            State::Replaying(_) | State::Handshaking(_) | State::Leaving => {}
         }
     }
 

@@ -1,4 +1,4 @@
-//! How clients come through a door: accepted with a seat, served here or by another shard, or turned
+//! How clients come through an acceptor: accepted with a seat, served here or by another shard, or turned
 //! away.
 
 use std::net::SocketAddr;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::seldom::Seldom;
 use crate::shard::connection::Network;
-use crate::shard::entry::greeter::{Door, Greeting, Visitor};
+use crate::shard::entry::handshake::{Acceptor, HandshakeStep, UnhandledRequest};
 use crate::shard::{Command, Shard};
 use crate::sys::{AcceptError, Stream};
 
@@ -18,15 +18,15 @@ static EXHAUSTED: Seldom = Seldom::new();
 static DROPPED: Seldom = Seldom::new();
 
 impl Shard {
-    /// Accepts some of those who wait at a door.
+    /// Accepts some of those who wait at an acceptor.
     pub(in crate::shard) fn accept(&mut self, index: usize) {
-        let Some(door) = self.doors.get(index).cloned() else { return };
-        if door.is_closed() {
-            return self.leave_closed_doors();
+        let Some(acceptor) = self.acceptors.get(index).cloned() else { return };
+        if acceptor.is_closed() {
+            return self.remove_closed_acceptors();
         }
         for _ in 0..ACCEPTS_MAX {
-            match door.socket.accept() {
-                Ok((stream, addr)) => self.assign(stream, addr, &door),
+            match acceptor.socket.accept() {
+                Ok((stream, addr)) => self.assign(stream, addr, &acceptor),
                 Err(AcceptError::Gone) => {}
                 Err(AcceptError::Nobody) => return,
                 Err(AcceptError::Exhausted(error)) => {
@@ -35,7 +35,7 @@ impl Shard {
                             "clients are turned away: {error}; raise the limit of open files{more}"
                         );
                     });
-                    match self.accept_with_spare(&door) {
+                    match self.accept_with_spare(&acceptor) {
                         Ok(()) | Err(AcceptError::Gone) => {}
                         Err(AcceptError::Nobody) => return,
                         Err(AcceptError::Exhausted(_)) => return self.pause(index),
@@ -48,22 +48,22 @@ impl Shard {
     /// Accepts a client when there are no descriptors, with one that is kept for that, so that it
     /// does not wait without an answer. When its request comes it is told to come again. Only with
     /// the last spare ones it has to be there already, or else the connection is closed.
-    fn accept_with_spare(&mut self, door: &Arc<Door>) -> Result<(), AcceptError> {
+    fn accept_with_spare(&mut self, acceptor: &Arc<Acceptor>) -> Result<(), AcceptError> {
         if self.shared.spares.are_low() && self.end_a_lingerer() {
             self.shared.spares.are_complete();
         }
         let last = self.shared.spares.are_low();
         self.shared.spares.give_up();
-        let accepted = door.socket.accept();
+        let accepted = acceptor.socket.accept();
         // There may be some again meanwhile.
         let exhausted = !self.shared.spares.are_complete();
         let (stream, addr) = accepted?;
         if exhausted && (last || !self.take_seat(Network::from(addr))) {
-            self.turn_away(stream, &[], addr, door, false);
+            self.turn_away(stream, &[], addr, acceptor, false);
         } else if exhausted {
-            self.serve(stream, &[], addr, door);
+            self.serve(stream, &[], addr, acceptor);
         } else {
-            self.assign(stream, addr, door);
+            self.assign(stream, addr, acceptor);
         }
         Ok(())
     }
@@ -75,8 +75,8 @@ impl Shard {
         stream: Stream,
         read: &[u8],
         addr: SocketAddr,
-        door: &Door,
-        may_go_elsewhere: bool,
+        acceptor: &Acceptor,
+        may_fall_back: bool,
     ) {
         let mut scratch = std::mem::take(&mut self.scratch);
         let head = match read {
@@ -91,17 +91,18 @@ impl Shard {
             stream.shutdown_write();
             self.link().counters.refused_connections.add(1);
         };
-        match (door.greeter.greet(head, addr, true), &door.elsewhere) {
-            (Greeting::Elsewhere, Some(elsewhere)) if may_go_elsewhere && !elsewhere.is_full() => {
-                let visitor = Visitor { stream: stream.into_std(), read: head.to_vec(), addr };
-                if !visit(elsewhere, visitor) {
+        match (acceptor.handshake.step(head, addr, true), &acceptor.fallback) {
+            (HandshakeStep::Unhandled, Some(fallback)) if may_fall_back && !fallback.is_full() => {
+                let unhandled =
+                    UnhandledRequest { stream: stream.into_std(), read: head.to_vec(), addr };
+                if !hand_over(fallback, unhandled) {
                     self.link().counters.refused_connections.add(1);
                 }
             }
-            (Greeting::Elsewhere, _) => refuse(door.greeter.no_room_elsewhere()),
-            (Greeting::Answer(answer), _) => refuse(answer),
+            (HandshakeStep::Unhandled, _) => refuse(acceptor.handshake.fallback_is_full()),
+            (HandshakeStep::Answer(answer), _) => refuse(answer),
             // Nothing that could be said would be right for whatever it is about to ask.
-            (Greeting::More | Greeting::Join(_), _) => {
+            (HandshakeStep::More | HandshakeStep::Join(_), _) => {
                 self.link().counters.refused_connections.add(1);
             }
         }
@@ -110,9 +111,9 @@ impl Shard {
 
     /// Serves a new connection here, or has it served by a shard that has far fewer. It has its seat
     /// before, so that those on the way are within the bounds too.
-    fn assign(&mut self, stream: Stream, addr: SocketAddr, door: &Arc<Door>) {
+    fn assign(&mut self, stream: Stream, addr: SocketAddr, acceptor: &Arc<Acceptor>) {
         if !self.take_seat(Network::from(addr)) {
-            return self.turn_away(stream, &[], addr, door, true);
+            return self.turn_away(stream, &[], addr, acceptor, true);
         }
         let crowd = |id: usize| {
             let counters = &self.shared.links[id].counters;
@@ -122,12 +123,14 @@ impl Shard {
         let (least, other) =
             self.living_shards().map(|id| (crowd(id), id)).min().unwrap_or((here, self.id));
         if here <= least + least / 8 + 8 {
-            return self.serve(stream, &[], addr, door);
+            return self.serve(stream, &[], addr, acceptor);
         }
-        let door = door.clone();
-        let serve = Command::Serve { stream, read: Vec::new(), addr, door, seated: true };
-        if let Err(Command::Serve { stream, door, .. }) = self.shared.links[other].command(serve) {
-            self.serve(stream, &[], addr, &door);
+        let acceptor = acceptor.clone();
+        let serve = Command::Serve { stream, read: Vec::new(), addr, acceptor, seated: true };
+        if let Err(Command::Serve { stream, acceptor, .. }) =
+            self.shared.links[other].command(serve)
+        {
+            self.serve(stream, &[], addr, &acceptor);
         }
     }
 
@@ -142,16 +145,16 @@ impl Shard {
     }
 }
 
-/// Sends a visitor to the part of the program that serves it. Another shard may have been faster
+/// Sends a unhandled to the part of the program that serves it. Another shard may have been faster
 /// for the last place; then it is closed, which is false.
-pub(in crate::shard) fn visit(
-    elsewhere: &async_channel::Sender<Visitor>,
-    visitor: Visitor,
+pub(in crate::shard) fn hand_over(
+    fallback: &async_channel::Sender<UnhandledRequest>,
+    unhandled: UnhandledRequest,
 ) -> bool {
-    let is_taken = elsewhere.try_send(visitor).is_ok();
+    let is_taken = fallback.try_send(unhandled).is_ok();
     if !is_taken {
         DROPPED.log(|more| {
-            log::warn!("too many requests wait elsewhere, and one is dropped{more}");
+            log::warn!("too many requests wait fallback, and one is dropped{more}");
         });
     }
     is_taken

@@ -1,4 +1,4 @@
-//! How connections begin: taken over with their seats, greeted, and joined to an audience.
+//! How connections begin: taken over with their seats, handshaking, and joined to an audience.
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
@@ -14,9 +14,9 @@ use crate::resume::{Resume, StartAt};
 use crate::seldom::Seldom;
 use crate::shard::connection::record::{Record, Sent};
 use crate::shard::connection::slots::Key;
-use crate::shard::connection::{Connection, Greeted, Membership, Network, Sink, State};
-use crate::shard::entry::accept::{visit, ACCEPTS_MAX};
-use crate::shard::entry::greeter::{Door, Greeting, Guest, Visitor};
+use crate::shard::connection::{Connection, Handshaking, Membership, Network, Sink, State};
+use crate::shard::entry::accept::{hand_over, ACCEPTS_MAX};
+use crate::shard::entry::handshake::{Acceptor, HandshakeStep, StreamRequest, UnhandledRequest};
 use crate::shard::fanout::audience::Audience;
 use crate::shard::lagging::Pending;
 use crate::shard::{Command, Shard};
@@ -37,15 +37,15 @@ impl Shard {
             // A stale key: the connection ended since the poller saw it.
             let Some(connection) = self.connections.get_mut(key) else { continue };
             match connection.state {
-                State::Greeting(_) if readiness.readable => self.read_head(key),
-                State::Greeting(_) => {}
+                State::Handshaking(_) if readiness.readable => self.read_head(key),
+                State::Handshaking(_) => {}
                 State::Lagging(_) | State::Replaying(_) if readiness.writable => self.resume(key),
                 State::Live(_) | State::Lagging(_) | State::Replaying(_) | State::Leaving => {}
             }
             let now_streaming = self
                 .connections
                 .get_mut(key)
-                .is_some_and(|connection| !matches!(connection.state, State::Greeting(_)));
+                .is_some_and(|connection| !matches!(connection.state, State::Handshaking(_)));
             if readiness.readable && now_streaming {
                 self.listen_to(key);
             }
@@ -63,48 +63,51 @@ impl Shard {
                 refused if self.flush_until_ns.is_some() || self.draining.is_some() => {
                     self.refuse(refused);
                 }
-                Command::Open(door) => {
-                    let entry = self.doors.vacant_entry();
+                Command::Accept(acceptor) => {
+                    let entry = self.acceptors.vacant_entry();
                     let key = entry.key() as u64;
-                    match self.poller.add_listener(door.socket.as_fd(), key) {
-                        Ok(()) => drop(entry.insert(door)),
+                    match self.poller.add_listener(acceptor.socket.as_fd(), key) {
+                        Ok(()) => drop(entry.insert(acceptor)),
                         Err(error) => log::error!("shard {} cannot listen: {error}", self.id),
                     }
                 }
-                Command::Doors => self.leave_closed_doors(),
-                Command::Serve { stream, read, addr, door, seated } => {
+                Command::RemoveClosed => self.remove_closed_acceptors(),
+                Command::Serve { stream, read, addr, acceptor, seated } => {
                     if seated || self.take_seat(Network::from(addr)) {
-                        self.serve(stream, &read, addr, &door);
+                        self.serve(stream, &read, addr, &acceptor);
                     } else {
-                        self.turn_away(stream, &read, addr, &door, true);
+                        self.turn_away(stream, &read, addr, &acceptor, true);
                     }
                 }
             }
         }
     }
 
-    /// Does away with a command that came too late. A door that no shard has opened yet is closed
+    /// Does away with a command that came too late. A acceptor that no shard has opened yet is closed
     /// with the hub all the same.
     pub(in crate::shard) fn refuse(&self, command: Command) {
         match command {
-            Command::Open(door) if self.shared.is_ending() => door.close(),
+            Command::Accept(acceptor) if self.shared.is_ending() => acceptor.close(),
             Command::Serve { addr, seated: true, .. } => {
                 self.shared.seats.give_back(Network::from(addr));
             }
-            Command::Open(_) | Command::Doors | Command::Serve { .. } | Command::Query(_) => {}
+            Command::Accept(_)
+            | Command::RemoveClosed
+            | Command::Serve { .. }
+            | Command::Query(_) => {}
             #[cfg(test)]
             Command::Try(_) => {}
         }
     }
 
-    /// Polls the doors no longer that were closed.
-    pub(in crate::shard) fn leave_closed_doors(&mut self) {
+    /// Polls the acceptors no longer that were closed.
+    pub(in crate::shard) fn remove_closed_acceptors(&mut self) {
         let poller = &self.poller;
-        self.doors.retain(|_, door| {
-            if door.is_closed() {
-                let _ = poller.remove(door.socket.as_fd());
+        self.acceptors.retain(|_, acceptor| {
+            if acceptor.is_closed() {
+                let _ = poller.remove(acceptor.socket.as_fd());
             }
-            !door.is_closed()
+            !acceptor.is_closed()
         });
     }
 
@@ -115,22 +118,22 @@ impl Shard {
         stream: Stream,
         read: &[u8],
         addr: SocketAddr,
-        door: &Arc<Door>,
+        acceptor: &Arc<Acceptor>,
     ) {
-        let greeted = Greeted { door: door.clone(), addr, head: Vec::new() };
+        let handshaking = Handshaking { acceptor: acceptor.clone(), addr, head: Vec::new() };
         let key = self.connections.insert(Connection {
             sink: Sink::Socket(stream),
-            state: State::Greeting(Box::new(greeted)),
+            state: State::Handshaking(Box::new(handshaking)),
         });
         self.keep_record(key.index, Record::new(addr));
         self.link().counters.pending_connections.add(1);
         if read.is_empty() {
             self.read_head(key);
         } else {
-            self.greet(key, read);
+            self.continue_handshake(key, read);
         }
         let Some(connection) = self.connections.get_mut(key) else { return };
-        let waits = matches!(connection.state, State::Greeting(_));
+        let waits = matches!(connection.state, State::Handshaking(_));
         let socket = connection.sink.socket().expect("it came as a socket");
         if let Err(error) = self.poller.add_stream(socket.as_fd(), key.to_u64()) {
             NOT_POLLED.log(|more| {
@@ -139,7 +142,7 @@ impl Shard {
             return self.give_up(key);
         }
         if waits {
-            self.expect_head(key, door.greeter.head_time_max());
+            self.expect_head(key, acceptor.handshake.head_time_max());
         }
     }
 
@@ -147,13 +150,13 @@ impl Shard {
     fn read_head(&mut self, key: Key) {
         loop {
             let Some(connection) = self.connections.get_mut(key) else { return };
-            let State::Greeting(_) = connection.state else { return };
+            let State::Handshaking(_) = connection.state else { return };
             let socket = connection.sink.socket().expect("it came as a socket");
             let mut scratch = std::mem::take(&mut self.scratch);
             let received = socket.recv(&mut scratch);
             match received {
                 Ok(0) => drop(self.remove(key.index)),
-                Ok(bytes) => self.greet(key, &scratch[..bytes]),
+                Ok(bytes) => self.continue_handshake(key, &scratch[..bytes]),
                 Err(ref error) if error.kind() == ErrorKind::WouldBlock => {}
                 Err(_) => drop(self.remove(key.index)),
             }
@@ -165,51 +168,51 @@ impl Shard {
     }
 
     /// Shows the protocol what has come, and does what it says.
-    fn greet(&mut self, key: Key, bytes: &[u8]) {
+    fn continue_handshake(&mut self, key: Key, bytes: &[u8]) {
         let connection = &mut self.connections[key.index];
-        let State::Greeting(greeted) = &mut connection.state else { return };
+        let State::Handshaking(handshaking) = &mut connection.state else { return };
         let network = self.records[key.index as usize].network();
         // A client that is here on a spare descriptor cannot stay.
         let mut crowded =
             self.shared.seats.is_crowded(network) || !self.shared.spares.are_complete();
         // Most heads come in one piece, and are then never copied.
-        let head = match greeted.head.is_empty() {
+        let head = match handshaking.head.is_empty() {
             true => bytes,
             false => {
-                greeted.head.extend_from_slice(bytes);
-                &greeted.head
+                handshaking.head.extend_from_slice(bytes);
+                &handshaking.head
             }
         };
-        let mut greeting = greeted.door.greeter.greet(head, greeted.addr, crowded);
-        if let Greeting::Join(guest) = &greeting {
+        let mut step = handshaking.acceptor.handshake.step(head, handshaking.addr, crowded);
+        if let HandshakeStep::Join(request) = &step {
             let network = self.records[key.index as usize].network();
-            if !self.shared.subscriptions.take(network, guest.wanted.len()) {
+            if !self.shared.subscriptions.take(network, request.wanted.len()) {
                 crowded = true;
-                greeting = greeted.door.greeter.greet(head, greeted.addr, crowded);
+                step = handshaking.acceptor.handshake.step(head, handshaking.addr, crowded);
             }
         }
-        match greeting {
-            Greeting::More => {
-                if greeted.head.is_empty() {
-                    greeted.head = bytes.to_vec();
+        match step {
+            HandshakeStep::More => {
+                if handshaking.head.is_empty() {
+                    handshaking.head = bytes.to_vec();
                 }
             }
-            Greeting::Join(guest) => self.join(key.index, &guest),
-            Greeting::Answer(answer) => {
+            HandshakeStep::Join(request) => self.join(key.index, &request),
+            HandshakeStep::Answer(answer) => {
                 if crowded {
                     self.link().counters.refused_connections.add(1);
                 }
                 self.answer(key, &answer);
             }
-            Greeting::Elsewhere => {
-                let door = greeted.door.clone();
+            HandshakeStep::Unhandled => {
+                let acceptor = handshaking.acceptor.clone();
                 let read = head.to_vec();
-                // Another shard may be faster for the last place; then the visitor is closed.
-                match &door.elsewhere {
-                    Some(elsewhere) if !elsewhere.is_full() => self.send_elsewhere(key, read),
+                // Another shard may be faster for the last place; then the unhandled is closed.
+                match &acceptor.fallback {
+                    Some(fallback) if !fallback.is_full() => self.send_to_fallback(key, read),
                     _ => {
                         self.link().counters.refused_connections.add(1);
-                        self.answer(key, &door.greeter.no_room_elsewhere());
+                        self.answer(key, &acceptor.handshake.fallback_is_full());
                     }
                 }
             }
@@ -234,43 +237,44 @@ impl Shard {
     }
 
     /// Hands a connection to the part of the program that serves what is not an event stream.
-    fn send_elsewhere(&mut self, key: Key, read: Vec<u8>) {
+    fn send_to_fallback(&mut self, key: Key, read: Vec<u8>) {
         let Connection { sink, state } = self.remove(key.index);
-        let (Sink::Socket(stream), State::Greeting(greeted)) = (sink, state) else { return };
+        let (Sink::Socket(stream), State::Handshaking(handshaking)) = (sink, state) else { return };
         // It is registered only if its head came in several pieces.
         let _ = self.poller.remove(stream.as_fd());
-        if let Some(elsewhere) = &greeted.door.elsewhere {
-            let visitor = Visitor { stream: stream.into_std(), read, addr: greeted.addr };
-            if !visit(elsewhere, visitor) {
+        if let Some(fallback) = &handshaking.acceptor.fallback {
+            let unhandled =
+                UnhandledRequest { stream: stream.into_std(), read, addr: handshaking.addr };
+            if !hand_over(fallback, unhandled) {
                 self.link().counters.refused_connections.add(1);
             }
         }
     }
 
     /// Makes an event stream of a connection: from now on it gets what is published to its topics.
-    pub(in crate::shard) fn join(&mut self, index: u32, guest: &Guest) {
-        let audience = self.audience_of(&guest.wanted, guest.wire);
+    pub(in crate::shard) fn join(&mut self, index: u32, request: &StreamRequest) {
+        let audience = self.audience_of(&request.wanted, request.wire);
         // What it asked for twice it has once.
-        let twice = guest.wanted.len() - self.audiences[audience].wanted.len();
+        let twice = request.wanted.len() - self.audiences[audience].wanted.len();
         self.shared.subscriptions.give_back(self.records[index as usize].network(), twice);
         let now_ns = self.now_ns;
         // Nobody ever stands there who joins now: it has what comes before.
         let joined_at = (self.audiences[audience].queue.end() as u32).wrapping_sub(1);
         let record = &mut self.records[index as usize];
-        record.begin(guest.policy, guest.tag.as_ref(), now_ns, joined_at);
-        record.heartbeat_form = guest.heartbeat_form;
+        record.begin(request.policy, request.tag.as_ref(), now_ns, joined_at);
+        record.heartbeat_form = request.heartbeat_form;
         self.link().counters.pending_connections.sub(1);
         self.link().counters.connections.add(1);
         self.link().counters.accepted_connections.add(1);
         self.count_new_member(audience);
-        if guest.resume != Resume::Start(StartAt::Now) {
-            return self.begin_replay(index, audience, guest);
+        if request.resume != Resume::Start(StartAt::Now) {
+            return self.begin_replay(index, audience, request);
         }
         let number = self.take_all();
-        let first = self.first_block(audience, guest.heartbeat_form, number);
+        let first = self.first_block(audience, request.heartbeat_form, number);
         let position = self.join_ring(index, audience, number);
         self.records[index as usize].joined_at = position as u32;
-        self.begin(index, &welcome(guest, first.as_deref()));
+        self.begin(index, &welcome(request, first.as_deref()));
     }
 
     /// Begins the stream of a connection that has just become a member.
@@ -386,20 +390,20 @@ impl Shard {
             State::Live(_) | State::Lagging(_) | State::Replaying(_) => {
                 self.disconnect(key.index, DisconnectReason::Error);
             }
-            State::Greeting(_) | State::Leaving => drop(self.remove(key.index)),
+            State::Handshaking(_) | State::Leaving => drop(self.remove(key.index)),
         }
     }
 }
 
 /// The first bytes that a client is sent: the response's head, its reconnection time, and what it
 /// has to be told first.
-pub(in crate::shard) fn welcome(guest: &Guest, first: Option<&[u8]>) -> Vec<u8> {
-    let retry = guest.retry.map(|retry| guest.heartbeat_form.first_retry(retry));
+pub(in crate::shard) fn welcome(request: &StreamRequest, first: Option<&[u8]>) -> Vec<u8> {
+    let retry = request.retry.map(|retry| request.heartbeat_form.first_retry(retry));
     let first = first.unwrap_or_default();
-    let mut welcome = Vec::with_capacity(guest.head.len() + first.len() + 64);
-    welcome.extend_from_slice(&guest.head);
+    let mut welcome = Vec::with_capacity(request.head.len() + first.len() + 64);
+    welcome.extend_from_slice(&request.head);
     if let Some(block) = retry {
-        welcome.extend(enveloped(guest.wire, block.as_bytes()));
+        welcome.extend(enveloped(request.wire, block.as_bytes()));
     }
     welcome.extend_from_slice(first);
     welcome

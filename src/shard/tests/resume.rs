@@ -349,12 +349,12 @@ fn parts_are_let_go_of_when_nobody_is_here() {
 fn a_shard_that_ends_leaves_no_interest_behind() {
     let mut world = World::new(Options::default());
     assert!(world.publish(0, "so the topic is known"));
-    let guest = Guest {
+    let request = StreamRequest {
         wanted: vec![Subscription::new("#").unwrap()],
-        ..Guest::new(b"head\n".to_vec(), vec![], Wire::Plain)
+        ..StreamRequest::new(b"head\n".to_vec(), vec![], Wire::Plain)
     };
     let sink = Sink::Scripted(Box::new(|bytes| Ok(bytes.len())));
-    world.shard.join_sink(sink, &guest).expect("there is a seat");
+    world.shard.join_sink(sink, &request).expect("there is a seat");
     let World { shard, shared, .. } = world;
     drop(shard);
     for _ in 0..10_000 {

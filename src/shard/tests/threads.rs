@@ -47,13 +47,14 @@ fn join(hub: &Hub, random: &mut fastrand::Rng) -> Stream {
     let (shard, wanted) = (random.usize(..SHARDS), wanted(random));
     let received = Arc::new(Mutex::new(Vec::new()));
     let far = received.clone();
-    let guest = Guest { wanted: wanted.clone(), ..Guest::new(vec![], vec![], Wire::Plain) };
+    let request =
+        StreamRequest { wanted: wanted.clone(), ..StreamRequest::new(vec![], vec![], Wire::Plain) };
     let key = on(hub, shard, move |shard| {
         let sink = Sink::Scripted(Box::new(move |bytes| {
             far.lock().unwrap().extend_from_slice(bytes);
             Ok(bytes.len())
         }));
-        shard.join_sink(sink, &guest).expect("there is a seat")
+        shard.join_sink(sink, &request).expect("there is a seat")
     });
     Stream { shard, key, wanted, received }
 }
@@ -157,13 +158,14 @@ fn where_nothing_is_kept_who_asks_for_the_latest_is_told_of_no_gap() {
             let received = Arc::new(Mutex::new(Vec::new()));
             let far = received.clone();
             let resume = Resume::Start(StartAt::Latest);
-            let guest = Guest { resume, ..Guest::new(vec![], vec![name(1)], Wire::Plain) };
+            let request =
+                StreamRequest { resume, ..StreamRequest::new(vec![], vec![name(1)], Wire::Plain) };
             on(&hub, 0, move |shard| {
                 let sink = Sink::Scripted(Box::new(move |bytes| {
                     far.lock().unwrap().extend_from_slice(bytes);
                     Ok(bytes.len())
                 }));
-                let key = shard.join_sink(sink, &guest).expect("there is a seat");
+                let key = shard.join_sink(sink, &request).expect("there is a seat");
                 drop(shard.remove(key.index));
             });
             let text = String::from_utf8(received.lock().unwrap().clone()).unwrap();

@@ -1,4 +1,4 @@
-//! The protocol that is spoken through a listener's door: HTTP.
+//! The protocol that is spoken through a listener's acceptor: HTTP.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -18,10 +18,10 @@ use crate::http::response;
 use crate::options::jittered;
 use crate::policy::{Policy, PolicyError};
 use crate::resume::{Resume, StartAt};
-use crate::shard::{Greeter, Greeting, Guest, Shared};
+use crate::shard::{Handshake, HandshakeStep, Shared, StreamRequest};
 
-/// What the shards ask about the requests that come through a listener's door.
-pub(super) struct HttpGreeter {
+/// What the shards ask about the requests that come through a listener's acceptor.
+pub(super) struct HttpHandshake {
     options: ListenOptions,
     origins: Origins,
     pub(super) hosts: Arc<Hosts>,
@@ -31,15 +31,15 @@ pub(super) struct HttpGreeter {
     shared: Arc<Shared>,
 }
 
-impl HttpGreeter {
+impl HttpHandshake {
     /// That of a listener with these options, the rest of which has been checked.
     pub(super) fn new(
         options: ListenOptions,
         shared: Arc<Shared>,
-    ) -> Result<HttpGreeter, ListenError> {
+    ) -> Result<HttpHandshake, ListenError> {
         let hub = &shared.options;
         let of = |option| move |why: String| ListenError::Options { option, bounds: why.into() };
-        Ok(HttpGreeter {
+        Ok(HttpHandshake {
             origins: Origins::new(&options.cors).map_err(of("cors"))?,
             hosts: Arc::new(Hosts::new(&options.hosts).map_err(of("hosts"))?),
             retry: hub.retry,
@@ -51,20 +51,24 @@ impl HttpGreeter {
     }
 
     /// The same, on the listener's address.
-    pub(super) fn on(self, addr: SocketAddr) -> HttpGreeter {
-        HttpGreeter { hosts: Arc::new(self.hosts.on(addr)), ..self }
+    pub(super) fn on(self, addr: SocketAddr) -> HttpHandshake {
+        HttpHandshake { hosts: Arc::new(self.hosts.on(addr)), ..self }
     }
 }
 
-impl Greeter for HttpGreeter {
-    fn greet(&self, head: &[u8], _addr: SocketAddr, crowded: bool) -> Greeting {
+impl Handshake for HttpHandshake {
+    fn step(&self, head: &[u8], _addr: SocketAddr, crowded: bool) -> HandshakeStep {
         let (bytes_max, fields_max) = (self.options.head_bytes_max, self.options.head_fields_max);
         let too_large = |what: String| {
             let text = format!("the request's head has more than {what}");
-            Greeting::Answer(response::refusal("431 Request Header Fields Too Large", "", &text))
+            HandshakeStep::Answer(response::refusal(
+                "431 Request Header Fields Too Large",
+                "",
+                &text,
+            ))
         };
         match Head::parse(head, fields_max) {
-            Head::Partial if head.len() < bytes_max => Greeting::More,
+            Head::Partial if head.len() < bytes_max => HandshakeStep::More,
             Head::Partial => too_large(format!("{bytes_max} bytes (head_bytes_max)")),
             Head::Complete(_, bytes) if bytes > bytes_max => {
                 too_large(format!("{bytes_max} bytes (head_bytes_max)"))
@@ -72,10 +76,14 @@ impl Greeter for HttpGreeter {
             Head::TooManyFields => {
                 too_large(format!("{fields_max} header fields (head_fields_max)"))
             }
-            Head::Malformed(why) => Greeting::Answer(response::refusal("400 Bad Request", "", why)),
+            Head::Malformed(why) => {
+                HandshakeStep::Answer(response::refusal("400 Bad Request", "", why))
+            }
             Head::Complete(request, _) => match (self.answer(&request, crowded), request.method) {
-                (Greeting::Answer(answer), "HEAD") => Greeting::Answer(response::head_of(answer)),
-                (greeting, _) => greeting,
+                (HandshakeStep::Answer(answer), "HEAD") => {
+                    HandshakeStep::Answer(response::head_of(answer))
+                }
+                (step, _) => step,
             },
         }
     }
@@ -84,7 +92,7 @@ impl Greeter for HttpGreeter {
         response::refusal("408 Request Timeout", "", "the request's head did not come in time")
     }
 
-    fn no_room_elsewhere(&self) -> Vec<u8> {
+    fn fallback_is_full(&self) -> Vec<u8> {
         let text = "too many requests at once; come again";
         response::refusal("503 Service Unavailable", "Retry-After: 5\r\n", text)
     }
@@ -94,33 +102,33 @@ impl Greeter for HttpGreeter {
     }
 }
 
-impl HttpGreeter {
-    fn answer(&self, request: &Request<'_>, crowded: bool) -> Greeting {
+impl HttpHandshake {
+    fn answer(&self, request: &Request<'_>, crowded: bool) -> HandshakeStep {
         if let (false, Host::Name(name)) = (self.hosts.has(request.host), request.host) {
             let text = format!(
                 "this server is not known as {}; if it is to be, list the name in hosts (fanfare \
                  serve --host), or set any_host (C and other languages)",
                 Excerpt::of(name)
             );
-            return Greeting::Answer(response::refusal("421 Misdirected Request", "", &text));
+            return HandshakeStep::Answer(response::refusal("421 Misdirected Request", "", &text));
         }
         if self.options.health_path.as_deref() == Some(request.path) {
-            return Greeting::Answer(self.health(request.method));
+            return HandshakeStep::Answer(self.health(request.method));
         }
         if request.path != self.options.path {
             let text = format!("there is nothing here; events are at {}", self.options.path);
-            return match self.options.elsewhere {
-                Some(_) => Greeting::Elsewhere,
-                None => Greeting::Answer(response::refusal("404 Not Found", "", &text)),
+            return match self.options.fallback {
+                Some(_) => HandshakeStep::Unhandled,
+                None => HandshakeStep::Answer(response::refusal("404 Not Found", "", &text)),
             };
         }
         let cors = self.origins.fields(request.field("origin").as_deref());
         let refuse = |status: &str, more: &str, text: &str| {
-            Greeting::Answer(response::refusal(status, &format!("{cors}{more}"), text))
+            HandshakeStep::Answer(response::refusal(status, &format!("{cors}{more}"), text))
         };
         match request.method {
             "GET" | "HEAD" => {}
-            "OPTIONS" => return Greeting::Answer(response::options(&cors)),
+            "OPTIONS" => return HandshakeStep::Answer(response::options(&cors)),
             _ => {
                 let allow = "Allow: GET, HEAD, OPTIONS\r\n";
                 return refuse("405 Method Not Allowed", allow, "use GET to read events");
@@ -150,14 +158,14 @@ impl HttpGreeter {
             Some(Err(error)) => return refuse("400 Bad Request", "", &error.to_string()),
         };
         if request.method == "HEAD" {
-            return Greeting::Answer(response::stream_head_only(&cors));
+            return HandshakeStep::Answer(response::stream_head_only(&cors));
         }
         if crowded {
             return match self.options.overload {
                 Overload::ComeAgain => {
                     let retry = self.retry.max(Duration::from_secs(1)) * 5;
                     let retry = jittered(retry);
-                    Greeting::Answer(response::come_again(&cors, heartbeat_form, retry))
+                    HandshakeStep::Answer(response::come_again(&cors, heartbeat_form, retry))
                 }
                 Overload::Unavailable => {
                     refuse("503 Service Unavailable", "Retry-After: 5\r\n", "no room; come again")
@@ -167,8 +175,9 @@ impl HttpGreeter {
         let wire = if request.minor_version == 0 { Wire::Plain } else { Wire::Chunked };
         let retry = Some(self.retry).filter(|retry| !retry.is_zero()).map(jittered);
         let head = response::stream(wire, &cors);
-        let guest = Guest { head, wanted, wire, retry, resume, policy, heartbeat_form, tag };
-        Greeting::Join(Box::new(guest))
+        let stream_request =
+            StreamRequest { head, wanted, wire, retry, resume, policy, heartbeat_form, tag };
+        HandshakeStep::Join(Box::new(stream_request))
     }
 
     /// Whether all shards live.

@@ -1,0 +1,116 @@
+//! The handshake: the seam between a shard, which knows no HTTP, and the protocol that its clients
+//! speak; and the acceptor, a listening socket with its protocol.
+
+use std::net::{SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::filter::Subscription;
+use crate::frame::Wire;
+use crate::heartbeat::HeartbeatForm;
+use crate::policy::Policy;
+use crate::resume::Resume;
+#[cfg(any(test, feature = "internals"))]
+use crate::resume::StartAt;
+use crate::sys::ListenSocket;
+#[cfg(any(test, feature = "internals"))]
+use crate::topic::Topic;
+
+/// The protocol of an acceptor's clients: it reads requests, and writes the answers to them.
+pub(crate) trait Handshake: Send + Sync {
+    /// Looks at all that a client has sent so far. `crowded` says that the bounds on connections
+    /// are reached.
+    fn step(&self, head: &[u8], addr: SocketAddr, crowded: bool) -> HandshakeStep;
+
+    /// The answer to a client whose request does not come in time.
+    fn too_slow(&self) -> Vec<u8>;
+
+    /// The answer to a request that is not for events, when the fallback has no room for it.
+    fn fallback_is_full(&self) -> Vec<u8>;
+
+    /// How long a client may take for its request's head.
+    fn head_time_max(&self) -> Duration;
+}
+
+/// What the shard has to do next with a connection.
+pub(crate) enum HandshakeStep {
+    /// Its request's head is not complete.
+    More,
+    /// The connection becomes an event stream.
+    Join(Box<StreamRequest>),
+    /// The client is sent an answer, and then the connection is closed.
+    Answer(Vec<u8>),
+    /// The request is not for events: the fallback, another part of the program, answers it.
+    Unhandled,
+}
+
+/// A request for an event stream.
+pub(crate) struct StreamRequest {
+    /// The response's head.
+    pub(crate) head: Vec<u8>,
+    /// The topics and filters that the client subscribes to, at least one.
+    pub(crate) wanted: Vec<Subscription>,
+    pub(crate) wire: Wire,
+    /// The reconnection time that the client is told.
+    pub(crate) retry: Option<Duration>,
+    /// What of the past the client is sent first.
+    pub(crate) resume: Resume,
+    /// What happens to the connection when it lags too far.
+    pub(crate) policy: Policy,
+    /// The form of the stream's heartbeats, and of its first block.
+    pub(crate) heartbeat_form: HeartbeatForm,
+    /// What the client calls itself.
+    pub(crate) tag: Option<Arc<str>>,
+}
+
+#[cfg(any(test, feature = "internals"))]
+impl StreamRequest {
+    /// A request for what is published to topics from now on, and nothing else.
+    pub(crate) fn new(head: Vec<u8>, topics: Vec<Topic>, wire: Wire) -> StreamRequest {
+        let (resume, policy) = (Resume::Start(StartAt::Now), Policy::default());
+        let wanted = topics.into_iter().map(Subscription::Topic).collect();
+        let heartbeat_form = HeartbeatForm::default();
+        StreamRequest { head, wanted, wire, retry: None, resume, policy, heartbeat_form, tag: None }
+    }
+}
+
+/// A connection whose request is not for events.
+#[derive(Debug)]
+pub struct UnhandledRequest {
+    /// The socket, non-blocking.
+    pub stream: TcpStream,
+    /// What was read from the socket: at least the request's head.
+    pub read: Vec<u8>,
+    /// The peer's address.
+    pub addr: SocketAddr,
+}
+
+/// A listening socket and its protocol. All shards share it, and a shard that is idle accepts.
+pub(crate) struct Acceptor {
+    pub(crate) socket: ListenSocket,
+    pub(crate) handshake: Box<dyn Handshake>,
+    /// Where connections go whose request is not for events.
+    pub(crate) fallback: Option<async_channel::Sender<UnhandledRequest>>,
+    closed: AtomicBool,
+}
+
+impl Acceptor {
+    pub(crate) fn new(
+        socket: ListenSocket,
+        handshake: Box<dyn Handshake>,
+        fallback: Option<async_channel::Sender<UnhandledRequest>>,
+    ) -> Acceptor {
+        Acceptor { socket, handshake, fallback, closed: AtomicBool::new(false) }
+    }
+
+    /// Ends the listening at once, also while shards still refer to the acceptor.
+    pub(crate) fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+        self.socket.shutdown();
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+}
