@@ -47,6 +47,7 @@ mod drain;
 mod drive;
 mod event;
 mod excerpt;
+mod fallback;
 mod filter;
 mod frame;
 mod gap;
@@ -78,6 +79,7 @@ pub mod internals;
 pub use crate::drain::{DrainOptions, Drained};
 pub use crate::drive::Driver;
 pub use crate::event::{Event, EventError};
+pub use crate::fallback::{fallback, Fallback, UnhandledRequest, UnhandledRequests};
 pub use crate::filter::{Filter, FilterError, Subscription, SubscriptionError};
 pub use crate::gap::GapReason;
 pub use crate::heartbeat::{HeartbeatForm, HeartbeatFormError};
@@ -95,7 +97,6 @@ pub use crate::notices::{Notice, NoticeKind, Notices};
 pub use crate::options::{Options, OptionsError};
 pub use crate::policy::{Policy, PolicyError};
 pub use crate::resume::StartAt;
-pub use crate::shard::UnhandledRequest;
 pub use crate::topic::{Topic, TopicError};
 
 /// The README's examples compile.

@@ -11,8 +11,9 @@ use std::sync::Arc;
 
 use self::handshake::HttpHandshake;
 pub use self::options::{ListenOptions, Overload};
+use crate::fallback::UnhandledRequest;
 use crate::http::host::{Host, Hosts};
-use crate::shard::{Acceptor, Command, Shared, UnhandledRequest};
+use crate::shard::{Acceptor, Command, Shared};
 use crate::sys::{ListenSocket, SocketOptions, Stream};
 
 /// Accepts clients until it is dropped. Connections that are open then stay open.
@@ -101,9 +102,9 @@ impl Listener {
     }
 
     /// Whether a request whose `Host`, or the authority of its target in absolute form, is this is
-    /// for this listener, as [`ListenOptions::hosts`] says: for servers of unhandled requests, which on a
-    /// connection that is kept alive see requests that the listener does not. False for what is no
-    /// host with or without a port.
+    /// for this listener, as [`ListenOptions::hosts`] says. A server of [`UnhandledRequest`]s has to
+    /// ask this about each later request on a connection that is kept alive, since the listener does
+    /// not see those. False for what is no host with or without a port.
     ///
     /// # Examples
     ///
@@ -121,13 +122,15 @@ impl Listener {
         Host::parse(authority).is_some_and(|host| self.hosts.has(host))
     }
 
-    /// Serves a connection that was accepted here or elsewhere, and has sent `unhandled.read`, as
-    /// if this listener had just accepted it: for a client that, on a connection kept alive,
-    /// asks for events after all.
+    /// Serves a connection, of which `request.read` was read so far, as if this listener had just
+    /// accepted it: for a client that asks for events after all, on a connection which the fallback
+    /// keeps alive, or on one that another listener has accepted. Never blocks, and may be called
+    /// from any thread.
     ///
     /// # Errors
     ///
-    /// Hands the request back when no shard has room for another command.
+    /// Hands the connection back when no shard has room for another command, or the system gives no
+    /// descriptor: try again, or answer 503.
     ///
     /// # Examples
     ///
@@ -143,12 +146,12 @@ impl Listener {
     /// let client = TcpStream::connect(own.local_addr()?)?;
     /// let (stream, addr) = own.accept()?;
     /// let read = b"GET /events?topic=news HTTP/1.1\r\nHost: localhost\r\n\r\n".to_vec();
-    /// listener.admit(UnhandledRequest { stream, read, addr }).expect("the shard has room");
+    /// listener.admit(UnhandledRequest::new(stream, addr, read)).expect("the shard has room");
     /// # drop(client);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn admit(&self, unhandled: UnhandledRequest) -> Result<(), UnhandledRequest> {
-        let UnhandledRequest { stream, read, addr } = unhandled;
+    pub fn admit(&self, request: UnhandledRequest) -> Result<(), UnhandledRequest> {
+        let UnhandledRequest { stream, read, addr } = request;
         let own = match stream.try_clone().and_then(Stream::from_std) {
             Ok(own) => own,
             Err(_) => return Err(UnhandledRequest { stream, read, addr }),
@@ -164,7 +167,7 @@ impl Listener {
             acceptor: self.acceptor.clone(),
             seated: false,
         };
-        // Any shard will do; one that a host has dropped takes nobody.
+        // Any shard will do; one that a host has dropped takes no connections.
         let links = &self.shared.links;
         let first = fastrand::usize(..links.len());
         for link in links[first..].iter().chain(&links[..first]) {

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use super::ListenError;
+use crate::fallback::Fallback;
 use crate::http::cors::Cors;
 use crate::policy::Policy;
 use crate::resume::StartAt;
-use crate::shard::UnhandledRequest;
 
 /// How a [`Listener`](crate::Listener) speaks to its clients, and its bounds. All of it has a default.
 ///
@@ -110,14 +110,12 @@ pub struct ListenOptions {
     /// Default: none.
     pub health_path: Option<String>,
     /// Where connections go whose request is not for `path`, so that another part of the program
-    /// can answer on the same port; without it they get a 404. When the channel is full, they get
-    /// a 503: give it room for as many as may come at once. They do not count as connections of
-    /// the hub's, so the program that serves them has to bound them. What they ask for later on the same
-    /// connection the listener does not see: there ask [`Listener::is_named`] whether the request's
-    /// `Host` is right. Default: none.
-    ///
-    /// [`Listener::is_named`]: crate::Listener::is_named
-    pub fallback: Option<async_channel::Sender<UnhandledRequest>>,
+    /// answers them on the same port; [`fallback`](crate::fallback()) makes one. Without a fallback
+    /// they are answered 404, and 503 when it is full. They do not count as connections of the hub's,
+    /// so the program that serves them has to bound them. The listener does not see later requests on
+    /// such a connection: there ask [`Listener::is_named`](crate::Listener::is_named) whether the
+    /// request's `Host` is right. Default: none.
+    pub fallback: Option<Fallback>,
 }
 
 /// What a client is told that wants a stream when the bounds on connections are reached.

@@ -74,7 +74,6 @@ use crate::sys::{Poller, Readiness};
 
 pub(crate) use self::admin::drain::Drain;
 pub(crate) use self::admin::queries::{Answer, Query, QueryRequest};
-pub use self::entry::handshake::UnhandledRequest;
 pub(crate) use self::entry::handshake::{Acceptor, Handshake, HandshakeStep, StreamRequest};
 pub(crate) use self::entry::quota::Quota;
 pub(crate) use self::entry::seats::{descriptors_for_connections, Seats};

@@ -234,9 +234,9 @@ fn as_many_header_fields_are_taken_as_the_listener_says_and_more_are_refused_by_
 
 #[test]
 fn who_asks_a_listener_on_loopback_by_a_name_that_is_not_its_own_is_told_so_and_gets_nothing() {
-    let (sender, visitors) = async_channel::bounded(4);
+    let (fallback, requests) = fanfare::fallback(4);
     let hosts = vec!["App.Example".to_owned()];
-    let options = ListenOptions { fallback: Some(sender), hosts, ..ListenOptions::default() };
+    let options = ListenOptions { fallback: Some(fallback), hosts, ..ListenOptions::default() };
     let (hub, listener) = serve_with(one_shard(), options);
     let addr = listener.local_addr();
     let port = addr.port();
@@ -256,7 +256,7 @@ fn who_asks_a_listener_on_loopback_by_a_name_that_is_not_its_own_is_told_so_and_
     }
     let refused = answer(addr, &format!("HEAD {events} HTTP/1.1\r\n{evil}\r\n"));
     assert!(refused.starts_with("HTTP/1.1 421 ") && refused.ends_with("\r\n\r\n"), "{refused}");
-    assert!(visitors.is_empty());
+    assert!(requests.try_next().is_none());
     assert!(!listener.is_named("evil.example:80") && !listener.is_named("user@localhost"));
     let right = ["localhost", "Any.LocalHost.", "127.0.0.1", "127.1", "[::1]", "app.example.", ""];
     for host in right {
@@ -408,22 +408,22 @@ fn beyond_the_bounds_on_subscriptions_a_client_is_told_to_come_again() {
 }
 
 #[test]
-fn what_is_not_for_the_stream_goes_elsewhere_with_what_was_read() {
-    let (sender, visitors) = async_channel::bounded(4);
-    let options = ListenOptions { fallback: Some(sender), ..ListenOptions::default() };
+fn a_request_that_is_not_for_events_goes_to_the_fallback_with_what_was_read() {
+    let (fallback, requests) = fanfare::fallback(4);
+    let options = ListenOptions { fallback: Some(fallback), ..ListenOptions::default() };
     let (hub, listener) = serve_with(one_shard(), options);
     let addr = listener.local_addr();
     let request = format!("POST /x HTTP/1.1\r\nHost: {addr}\r\nContent-Length: 2\r\n\r\nhi");
     let mut asking = TcpStream::connect(addr).unwrap();
     asking.write_all(request.as_bytes()).unwrap();
-    let mut visitor = visitors.recv_blocking().unwrap();
-    assert_eq!(String::from_utf8(visitor.read.clone()).unwrap(), request);
-    assert_eq!(visitor.addr, asking.local_addr().unwrap());
-    visitor.stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").unwrap();
+    let mut unhandled = requests.clone().next().unwrap();
+    assert_eq!(String::from_utf8(unhandled.read.clone()).unwrap(), request);
+    assert_eq!(unhandled.addr, asking.local_addr().unwrap());
+    unhandled.stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").unwrap();
     // It stays, asks for events after all, and is admitted.
     let request = format!("GET /events?topic=a HTTP/1.1\r\nHost: {addr}\r\n\r\n");
-    visitor.read = request.into_bytes();
-    listener.admit(visitor).unwrap();
+    unhandled.read = request.into_bytes();
+    listener.admit(unhandled).unwrap();
     let answered = Client::of(asking);
     assert!(answered.head.contains("Content-Length: 0"));
     wait_until("it is a stream", || hub.metrics().connections == 1);
@@ -472,9 +472,9 @@ fn options_out_of_bounds_and_used_addresses_are_errors_that_say_so() {
 
 #[test]
 fn a_listener_that_takes_any_host_serves_whatever_name_it_is_asked_by() {
-    let (sender, visitors) = async_channel::bounded(4);
+    let (fallback, requests) = fanfare::fallback(4);
     let hosts = vec!["*".to_owned()];
-    let options = ListenOptions { fallback: Some(sender), hosts, ..ListenOptions::default() };
+    let options = ListenOptions { fallback: Some(fallback), hosts, ..ListenOptions::default() };
     let (hub, listener) = serve_with(one_shard(), options);
     let addr = listener.local_addr();
     assert!(addr.ip().is_loopback());
@@ -488,9 +488,9 @@ fn a_listener_that_takes_any_host_serves_whatever_name_it_is_asked_by() {
     assert_eq!(Client::send(addr, absolute).status(), 200);
     wait_until("all are counted", || hub.metrics().accepted_connections == named.len() as u64 + 1);
     // A client that asks for something else comes to the part that serves that.
-    let mut visitor = TcpStream::connect(addr).unwrap();
-    visitor.write_all(b"GET /x HTTP/1.1\r\nHost: evil.example\r\n\r\n").unwrap();
-    wait_until("the visitor comes", || visitors.len() == 1);
+    let mut other = TcpStream::connect(addr).unwrap();
+    other.write_all(b"GET /x HTTP/1.1\r\nHost: evil.example\r\n\r\n").unwrap();
+    wait_until("the request comes", || requests.waiting() == 1);
     // What is no host is none, and there is still to be one.
     assert!(!listener.is_named("user@evil.example"));
     for host in ["Host: u@evil.example\r\n", "Host: evil.example\r\nHost: evil.example\r\n", ""] {
@@ -538,12 +538,12 @@ fn a_closed_hub_does_not_listen() {
 
 #[test]
 fn when_too_many_want_something_else_they_are_told_so() {
-    let (sender, visitors) = async_channel::bounded(1);
-    let options = ListenOptions { fallback: Some(sender), ..ListenOptions::default() };
+    let (fallback, requests) = fanfare::fallback(1);
+    let options = ListenOptions { fallback: Some(fallback), ..ListenOptions::default() };
     let (_hub, listener) = serve_with(one_shard(), options);
     let mut first = TcpStream::connect(listener.local_addr()).unwrap();
     first.write_all(b"GET /x HTTP/1.0\r\n\r\n").unwrap();
-    wait_until("it waits", || visitors.is_full());
+    wait_until("it waits", || requests.waiting() == 1);
     assert_eq!(status(listener.local_addr(), "GET /x HTTP/1.0\r\n\r\n"), 503);
 }
 
@@ -555,7 +555,7 @@ fn a_socket_that_is_admitted_gets_the_listeners_options() {
     let (stream, addr) = own.accept().unwrap();
     let same_socket = stream.try_clone().unwrap();
     let read = b"GET /events?topic=a HTTP/1.0\r\n\r\n".to_vec();
-    listener.admit(fanfare::UnhandledRequest { stream, read, addr }).unwrap();
+    listener.admit(fanfare::UnhandledRequest::new(stream, addr, read)).unwrap();
     assert!(same_socket.nodelay().unwrap());
     drop(same_socket);
     let mut client = Client::of(client);

@@ -48,7 +48,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use async_channel::{Receiver, Sender};
-use fanfare::{Listener, UnhandledRequest};
+use fanfare::{Listener, UnhandledRequest, UnhandledRequests};
 use hyper::server::conn::http1;
 use smol::future::{self, FutureExt};
 use smol::{Async, LocalExecutor, Timer};
@@ -93,7 +93,7 @@ pub(crate) struct Control {
 /// What comes to the control side.
 pub(crate) struct Arrivals {
     /// The public listener's visitors, and what it asks of them.
-    pub(crate) visitors: Receiver<UnhandledRequest>,
+    pub(crate) visitors: UnhandledRequests,
     pub(crate) public: Entrance,
     /// The control listener, and what it asks of those who come.
     pub(crate) door: Option<(Door, Entrance)>,
@@ -149,7 +149,7 @@ impl Control {
 
 /// The ways to the control side.
 struct Ways {
-    visitors: Receiver<UnhandledRequest>,
+    visitors: UnhandledRequests,
     public: Entrance,
     public_crowd: Rc<Crowd>,
     door: Option<(Entry, Entrance)>,
@@ -177,7 +177,8 @@ impl Ways {
         };
         let public = async {
             loop {
-                let UnhandledRequest { stream, read, addr } = self.visitors.recv().await.ok()?;
+                let UnhandledRequest { stream, read, addr, .. } =
+                    self.visitors.next_async().await?;
                 let caller = Caller { entrance: self.public, peer: Some(addr) };
                 match Async::new(stream) {
                     Ok(stream) => {
@@ -319,7 +320,7 @@ impl Host {
     fn admit(&self, stream: TcpStream, read: Vec<u8>, addr: SocketAddr) -> io::Result<()> {
         // Without a listener the program ends, and a closed connection says so.
         let Some(listener) = self.listener.upgrade() else { return Ok(()) };
-        let mut visitor = UnhandledRequest { stream, read, addr };
+        let mut visitor = UnhandledRequest::new(stream, addr, read);
         for _ in 0..ADMIT_TRIES {
             match listener.admit(visitor) {
                 Ok(()) => return Ok(()),

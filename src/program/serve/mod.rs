@@ -63,7 +63,7 @@ impl Server {
             other => Box::<dyn std::error::Error>::from(other),
         })?;
         let visitors_max = visitors_within(args.control_connections_max(), descriptors);
-        let (fallback, visitors) = async_channel::bounded(visitors_max);
+        let (fallback, visitors) = fanfare::fallback(visitors_max);
         let options = ListenOptions { fallback: Some(fallback), ..args.listen_options() };
         let listener = hub.listen(&*args.listen, options).map_err(|error| match error {
             ListenError::Options { .. } => Usage(error.to_string()).into(),

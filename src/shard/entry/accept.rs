@@ -4,9 +4,10 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use crate::fallback::UnhandledRequest;
 use crate::seldom::Seldom;
 use crate::shard::connection::Network;
-use crate::shard::entry::handshake::{Acceptor, HandshakeStep, UnhandledRequest};
+use crate::shard::entry::handshake::{Acceptor, HandshakeStep};
 use crate::shard::{Command, Shard};
 use crate::sys::{AcceptError, Stream};
 
@@ -15,7 +16,6 @@ pub(in crate::shard) const ACCEPTS_MAX: usize = 32;
 
 /// What clients can bring about as often as they like.
 static EXHAUSTED: Seldom = Seldom::new();
-static DROPPED: Seldom = Seldom::new();
 
 impl Shard {
     /// Accepts some of those who wait at an acceptor.
@@ -92,10 +92,10 @@ impl Shard {
             self.link().counters.refused_connections.add(1);
         };
         match (acceptor.handshake.step(head, addr, true), &acceptor.fallback) {
-            (HandshakeStep::Unhandled, Some(fallback)) if may_fall_back && !fallback.is_full() => {
+            (HandshakeStep::Unhandled, Some(fallback)) if may_fall_back && fallback.has_room() => {
                 let unhandled =
                     UnhandledRequest { stream: stream.into_std(), read: head.to_vec(), addr };
-                if !hand_over(fallback, unhandled) {
+                if !fallback.put(unhandled) {
                     self.link().counters.refused_connections.add(1);
                 }
             }
@@ -143,19 +143,4 @@ impl Shard {
         let seats = &self.shared.seats;
         seats.take(network) || self.end_a_lingerer() && self.shared.seats.take(network)
     }
-}
-
-/// Sends a unhandled to the part of the program that serves it. Another shard may have been faster
-/// for the last place; then it is closed, which is false.
-pub(in crate::shard) fn hand_over(
-    fallback: &async_channel::Sender<UnhandledRequest>,
-    unhandled: UnhandledRequest,
-) -> bool {
-    let is_taken = fallback.try_send(unhandled).is_ok();
-    if !is_taken {
-        DROPPED.log(|more| {
-            log::warn!("too many requests wait fallback, and one is dropped{more}");
-        });
-    }
-    is_taken
 }

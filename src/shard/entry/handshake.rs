@@ -1,11 +1,12 @@
 //! The handshake: the seam between a shard, which knows no HTTP, and the protocol that its clients
 //! speak; and the acceptor, a listening socket with its protocol.
 
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::fallback::Fallback;
 use crate::filter::Subscription;
 use crate::frame::Wire;
 use crate::heartbeat::HeartbeatForm;
@@ -75,23 +76,12 @@ impl StreamRequest {
     }
 }
 
-/// A connection whose request is not for events.
-#[derive(Debug)]
-pub struct UnhandledRequest {
-    /// The socket, non-blocking.
-    pub stream: TcpStream,
-    /// What was read from the socket: at least the request's head.
-    pub read: Vec<u8>,
-    /// The peer's address.
-    pub addr: SocketAddr,
-}
-
 /// A listening socket and its protocol. All shards share it, and a shard that is idle accepts.
 pub(crate) struct Acceptor {
     pub(crate) socket: ListenSocket,
     pub(crate) handshake: Box<dyn Handshake>,
     /// Where connections go whose request is not for events.
-    pub(crate) fallback: Option<async_channel::Sender<UnhandledRequest>>,
+    pub(crate) fallback: Option<Fallback>,
     closed: AtomicBool,
 }
 
@@ -99,7 +89,7 @@ impl Acceptor {
     pub(crate) fn new(
         socket: ListenSocket,
         handshake: Box<dyn Handshake>,
-        fallback: Option<async_channel::Sender<UnhandledRequest>>,
+        fallback: Option<Fallback>,
     ) -> Acceptor {
         Acceptor { socket, handshake, fallback, closed: AtomicBool::new(false) }
     }

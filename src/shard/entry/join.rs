@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
+use crate::fallback::UnhandledRequest;
 use crate::filter::Subscription;
 use crate::frame::{enveloped, Wire};
 use crate::heartbeat::HeartbeatForm;
@@ -15,8 +16,8 @@ use crate::seldom::Seldom;
 use crate::shard::connection::record::{Record, Sent};
 use crate::shard::connection::slots::Key;
 use crate::shard::connection::{Connection, Handshaking, Membership, Network, Sink, State};
-use crate::shard::entry::accept::{hand_over, ACCEPTS_MAX};
-use crate::shard::entry::handshake::{Acceptor, HandshakeStep, StreamRequest, UnhandledRequest};
+use crate::shard::entry::accept::ACCEPTS_MAX;
+use crate::shard::entry::handshake::{Acceptor, HandshakeStep, StreamRequest};
 use crate::shard::fanout::audience::Audience;
 use crate::shard::lagging::Pending;
 use crate::shard::{Command, Shard};
@@ -207,9 +208,9 @@ impl Shard {
             HandshakeStep::Unhandled => {
                 let acceptor = handshaking.acceptor.clone();
                 let read = head.to_vec();
-                // Another shard may be faster for the last place; then the unhandled is closed.
+                // Another shard may be faster for the last place; then the connection is closed.
                 match &acceptor.fallback {
-                    Some(fallback) if !fallback.is_full() => self.send_to_fallback(key, read),
+                    Some(fallback) if fallback.has_room() => self.send_to_fallback(key, read),
                     _ => {
                         self.link().counters.refused_connections.add(1);
                         self.answer(key, &acceptor.handshake.fallback_is_full());
@@ -245,7 +246,7 @@ impl Shard {
         if let Some(fallback) = &handshaking.acceptor.fallback {
             let unhandled =
                 UnhandledRequest { stream: stream.into_std(), read, addr: handshaking.addr };
-            if !hand_over(fallback, unhandled) {
+            if !fallback.put(unhandled) {
                 self.link().counters.refused_connections.add(1);
             }
         }

@@ -1,0 +1,262 @@
+//! The fallback: a bounded queue of the connections whose request is not for events, from a
+//! listener to the part of the program that answers them on the same port.
+//!
+//! A shard never waits for the receiver: a connection that finds the queue full is answered 503.
+
+use std::fmt;
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use async_channel::{Receiver, Sender};
+use async_io::Timer;
+use futures_lite::future;
+
+use crate::seldom::Seldom;
+
+/// The largest capacity of a fallback.
+const CAPACITY_MAX: usize = 1 << 16;
+
+/// Clients can bring this about as often as they like.
+static LOST: Seldom = Seldom::new();
+
+/// Makes a [`Fallback`] for [`ListenOptions::fallback`](crate::ListenOptions::fallback), and the
+/// receiver of the requests that come through it.
+///
+/// `capacity` is how many requests may wait to be received, 1 to 65,536; a number outside is taken
+/// for the nearer of the two. A request that comes when so many wait is answered 503 with
+/// `Retry-After: 5`, and counted in [`Metrics::refused_connections`](crate::Metrics). So are all
+/// requests that come once the receiver and its clones are dropped.
+///
+/// # Examples
+///
+/// ```
+/// use std::io::{Read, Write};
+/// use std::net::TcpStream;
+/// use std::time::Duration;
+/// use fanfare::{Hub, ListenOptions, Options};
+///
+/// let hub = Hub::start(Options::default())?;
+/// let (fallback, requests) = fanfare::fallback(64);
+/// let options = ListenOptions { fallback: Some(fallback), ..ListenOptions::default() };
+/// let listener = hub.listen("127.0.0.1:0", options)?;
+///
+/// let mut client = TcpStream::connect(listener.local_addr())?;
+/// client.write_all(b"GET /hello HTTP/1.0\r\n\r\n")?;
+///
+/// // As a rule on a thread of its own: `for request in requests { ... }`.
+/// let mut request = requests.wait(Duration::from_secs(10)).expect("the client asks at once");
+/// assert!(request.read.starts_with(b"GET /hello "));
+/// request.stream.write_all(b"HTTP/1.0 200 OK\r\n\r\nhello\n")?;
+/// drop(request);
+///
+/// let mut answer = String::new();
+/// client.read_to_string(&mut answer)?;
+/// assert!(answer.ends_with("hello\n"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[must_use]
+pub fn fallback(capacity: usize) -> (Fallback, UnhandledRequests) {
+    let (sender, receiver) = async_channel::bounded(capacity.clamp(1, CAPACITY_MAX));
+    (Fallback { sender }, UnhandledRequests { receiver })
+}
+
+/// A connection whose request is not for events.
+///
+/// # Examples
+///
+/// See [`fallback`], which makes the queue that these come through, and
+/// [`Listener::admit`](crate::Listener::admit), which takes them back.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct UnhandledRequest {
+    /// The socket, non-blocking.
+    pub stream: TcpStream,
+    /// What was read from the socket: at least the request's head.
+    pub read: Vec<u8>,
+    /// The peer's address.
+    pub addr: SocketAddr,
+}
+
+impl UnhandledRequest {
+    /// A connection from `addr`, of which `read` was read so far, for
+    /// [`Listener::admit`](crate::Listener::admit).
+    #[must_use]
+    pub fn new(stream: TcpStream, addr: SocketAddr, read: Vec<u8>) -> UnhandledRequest {
+        UnhandledRequest { stream, read, addr }
+    }
+}
+
+/// The listener's end of the queue that [`fallback`] makes, for
+/// [`ListenOptions::fallback`](crate::ListenOptions::fallback). Clones share the queue, so that
+/// several listeners may have the same.
+#[derive(Clone)]
+pub struct Fallback {
+    sender: Sender<UnhandledRequest>,
+}
+
+impl Fallback {
+    /// Whether a request that comes now can be put in the queue.
+    pub(crate) fn has_room(&self) -> bool {
+        !self.sender.is_full() && !self.sender.is_closed()
+    }
+
+    /// Puts a request in the queue. False when there is no room any more, since another shard has
+    /// taken the last place: then the connection is closed.
+    pub(crate) fn put(&self, request: UnhandledRequest) -> bool {
+        let is_taken = self.sender.try_send(request).is_ok();
+        if !is_taken {
+            LOST.log(|more| {
+                log::warn!(
+                    "the fallback is full, and a connection is closed; give it a larger \
+                     capacity{more}"
+                );
+            });
+        }
+        is_taken
+    }
+}
+
+impl fmt::Debug for Fallback {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Fallback").field("waiting", &self.sender.len()).finish_non_exhaustive()
+    }
+}
+
+/// The receiver of [`UnhandledRequest`]s; [`fallback`] makes it.
+///
+/// An iterator over it blocks for the next request, and ends when all listeners that have the
+/// [`Fallback`] are dropped. It may be used from any thread. Clones share one queue: each request
+/// goes to one of them.
+#[derive(Clone)]
+pub struct UnhandledRequests {
+    receiver: Receiver<UnhandledRequest>,
+}
+
+impl UnhandledRequests {
+    /// The next request, if one waits. Never blocks.
+    #[must_use]
+    pub fn try_next(&self) -> Option<UnhandledRequest> {
+        self.receiver.try_recv().ok()
+    }
+
+    /// The next request, for which it waits at most `timeout`; `None` when none came in this time,
+    /// or none will come any more. Blocks the calling thread, so it must not be one that drives a
+    /// shard: there use [`UnhandledRequests::next_async`].
+    #[must_use]
+    pub fn wait(&self, timeout: Duration) -> Option<UnhandledRequest> {
+        let too_late = async {
+            Timer::after(timeout).await;
+            None
+        };
+        future::block_on(future::or(self.next_async(), too_late))
+    }
+
+    /// The next request, under any executor; `None` when none will come any more. Dropping the
+    /// future loses nothing.
+    pub async fn next_async(&self) -> Option<UnhandledRequest> {
+        self.receiver.recv().await.ok()
+    }
+
+    /// The number of requests that wait to be received.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.receiver.len()
+    }
+
+    /// Whether no request waits, and none will come any more: the [`Fallback`] and its clones are
+    /// dropped, with the listeners that have them.
+    #[must_use]
+    pub fn is_ended(&self) -> bool {
+        self.receiver.is_closed() && self.receiver.is_empty()
+    }
+}
+
+impl Iterator for UnhandledRequests {
+    type Item = UnhandledRequest;
+
+    fn next(&mut self) -> Option<UnhandledRequest> {
+        self.receiver.recv_blocking().ok()
+    }
+}
+
+impl fmt::Debug for UnhandledRequests {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let waiting = self.waiting();
+        f.debug_struct("UnhandledRequests").field("waiting", &waiting).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+
+    use super::*;
+    use crate::{Hub, ListenOptions, Listener, Options};
+
+    const TIME_MAX: Duration = Duration::from_secs(20);
+
+    fn serve(fallback: Fallback) -> (Hub, Listener) {
+        let hub = Hub::start(Options { shards: 1, ..Options::default() }).unwrap();
+        let options = ListenOptions { fallback: Some(fallback), ..ListenOptions::default() };
+        let listener = hub.listen("127.0.0.1:0", options).unwrap();
+        (hub, listener)
+    }
+
+    fn ask(listener: &Listener) -> TcpStream {
+        let mut client = TcpStream::connect(listener.local_addr()).unwrap();
+        client.set_read_timeout(Some(TIME_MAX)).unwrap();
+        client.write_all(b"GET /x HTTP/1.0\r\n\r\n").unwrap();
+        client
+    }
+
+    fn answer(mut client: TcpStream) -> String {
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).unwrap();
+        answer
+    }
+
+    #[test]
+    fn requests_wait_in_their_order_and_end_with_the_listener() {
+        let (fallback, requests) = fallback(8);
+        let (hub, listener) = serve(fallback);
+        assert!(requests.try_next().is_none() && !requests.is_ended());
+        let clients = [ask(&listener), ask(&listener)];
+        let first = requests.wait(TIME_MAX).unwrap();
+        let second = future::block_on(requests.next_async()).unwrap();
+        let of = |client: &TcpStream| client.local_addr().unwrap();
+        assert_eq!([first.addr, second.addr], clients.each_ref().map(of));
+        let _last = ask(&listener);
+        let last = requests.clone().next().unwrap();
+        assert_eq!(last.read, b"GET /x HTTP/1.0\r\n\r\n");
+        drop(listener);
+        hub.close();
+        assert_eq!(requests.clone().count(), 0);
+        assert!(requests.is_ended() && requests.wait(TIME_MAX).is_none());
+    }
+
+    #[test]
+    fn a_full_fallback_and_one_that_nobody_receives_from_answer_503() {
+        // A capacity of zero is one of 1.
+        let (fallback, requests) = fallback(0);
+        let (hub, listener) = serve(fallback);
+        let _waits = ask(&listener);
+        let deadline = std::time::Instant::now() + TIME_MAX;
+        while requests.waiting() == 0 {
+            assert!(std::time::Instant::now() < deadline, "the request does not come");
+            std::thread::yield_now();
+        }
+        let refused = answer(ask(&listener));
+        assert!(refused.starts_with("HTTP/1.1 503 "), "{refused}");
+        assert!(refused.contains("\r\nRetry-After: 5\r\n"), "{refused}");
+        drop(requests);
+        let refused = answer(ask(&listener));
+        assert!(refused.starts_with("HTTP/1.1 503 "), "{refused}");
+        assert_eq!(hub.metrics().refused_connections, 2);
+    }
+
+    #[test]
+    fn the_capacity_is_bounded() {
+        let (fallback, _requests) = fallback(usize::MAX);
+        assert_eq!(fallback.sender.capacity(), Some(CAPACITY_MAX));
+    }
+}
