@@ -55,7 +55,7 @@ impl GapReason {
         match self {
             GapReason::Expired => "expired",
             GapReason::Restarted => "restarted",
-            GapReason::UnknownId => "unkncustom_id",
+            GapReason::UnknownId => "unknown_id",
             GapReason::Slow => "slow",
         }
     }

@@ -62,11 +62,11 @@ impl World {
                 let last = kept.iter().rev().take(count as usize).copied().collect();
                 (Resume::Start(StartAt::Last(count)), now, Some((now, last)), None)
             }
-            2 => (Resume::After("stranger".into()), now, None, Some("unkncustom_id")),
+            2 => (Resume::After("stranger".into()), now, None, Some("unknown_id")),
             3 => (Resume::After("00000000-7".into()), 0, None, Some("restarted")),
             4 => {
                 let id = self.shared.order.id_of(now + random.u64(1..10)).to_string();
-                (Resume::After(id.into()), now, None, Some("unkncustom_id"))
+                (Resume::After(id.into()), now, None, Some("unknown_id"))
             }
             _ => {
                 let after = now - random.u64(..=now.min(80));
