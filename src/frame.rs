@@ -55,7 +55,7 @@ pub(crate) enum StreamId {
     /// The hub's, with this sequence number.
     Hub(u64),
     /// The publisher's own.
-    Own(Arc<str>),
+    Custom(Arc<str>),
 }
 
 /// Room for the size of a chunk: eight hexadecimal digits, CR, LF.
@@ -162,7 +162,7 @@ impl Frame {
     /// The id that a client knows it by.
     pub(crate) fn stream_id(&self) -> StreamId {
         match self.custom_id() {
-            Some(id) => StreamId::Own(id.clone()),
+            Some(id) => StreamId::Custom(id.clone()),
             None => StreamId::Hub(self.0.sequence),
         }
     }
@@ -193,7 +193,7 @@ impl StreamId {
     pub(crate) fn text(&self, epoch: Epoch) -> String {
         match self {
             StreamId::Hub(sequence) => EventId { epoch, sequence: *sequence }.to_string(),
-            StreamId::Own(id) => id.to_string(),
+            StreamId::Custom(id) => id.to_string(),
         }
     }
 }

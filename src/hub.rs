@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use event_listener::Listener as _;
 
+use crate::clock::Clock;
 use crate::drain::{DrainOptions, Drained};
 use crate::drive::Driver;
 use crate::event::{Event, EventError};
@@ -26,6 +27,7 @@ use crate::shard::{
 };
 use crate::sys::{self, Poller};
 use crate::topic::Topic;
+use crate::tuning::Tuning;
 
 /// The engine: what a host publishes to, and what listeners and shards belong to.
 ///
@@ -126,9 +128,11 @@ impl Hub {
         let pollers = pollers.map_err(StartError::System)?;
         let inboxes: Vec<_> =
             pollers.iter().map(|poller| Arc::new(Inbox::new(poller.waker()))).collect();
+        let tuning = Tuning::default();
         let shared = Arc::new(Shared {
             links: inboxes.iter().cloned().map(Link::new).collect(),
-            order: Order::new(inboxes.into(), &options),
+            order: Order::new(inboxes.into(), &options, tuning.order, Clock::start()),
+            tuning: tuning.shard,
             seats: seats(&options),
             subscriptions: Quota::new(
                 options.subscriptions_max,

@@ -138,7 +138,7 @@ impl Comeback {
         let order = &workbench.hub.shared().order;
         let mut search = order.begin_search(self.resume.clone());
         loop {
-            let found = order.search(&self.wanted, &mut search);
+            let found = order.locate(&self.wanted, &mut search);
             if let Some((cursor, _)) = found {
                 return Cursor(cursor);
             }

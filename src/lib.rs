@@ -43,6 +43,7 @@
 //! ```
 
 mod admin;
+mod clock;
 mod drain;
 mod drive;
 mod event;
@@ -69,6 +70,7 @@ mod shard;
 mod sync;
 mod sys;
 mod topic;
+mod tuning;
 
 #[cfg(feature = "capi")]
 pub mod ffi;

@@ -30,7 +30,6 @@ mod wanted;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
 
 use self::backlog::Backlog;
 use self::history::Kept;
@@ -38,6 +37,7 @@ pub(crate) use self::interest::{Interest, TopicState};
 pub(crate) use self::published::{Published, EVENT_BYTES};
 pub(crate) use self::search::{Cursor, Search};
 use self::topics::Topics;
+use crate::clock::Clock;
 use crate::filter::Subscription;
 use crate::frame::Draft;
 use crate::id::{Epoch, EventId};
@@ -45,6 +45,7 @@ use crate::inbox::Inbox;
 use crate::options::Options;
 use crate::sys::Waker;
 use crate::topic::Topic;
+use crate::tuning::OrderTuning;
 
 /// What publishers fill and one shard empties.
 pub(crate) type ShardInbox = Inbox<Arc<Published>, Waker>;
@@ -52,7 +53,8 @@ pub(crate) type ShardInbox = Inbox<Arc<Published>, Waker>;
 /// The part of the hub that publishers and shards share.
 pub(crate) struct Order {
     pub(crate) epoch: Epoch,
-    started: Instant,
+    clock: Clock,
+    tuning: OrderTuning,
     hub_backlog: Arc<Backlog>,
     inboxes: Box<[Arc<ShardInbox>]>,
     /// The last event's number. Written under the lock, when the event is in all inboxes that it
@@ -80,10 +82,16 @@ pub(crate) enum Refused {
 }
 
 impl Order {
-    pub(crate) fn new(inboxes: Box<[Arc<ShardInbox>]>, options: &Options) -> Order {
+    pub(crate) fn new(
+        inboxes: Box<[Arc<ShardInbox>]>,
+        options: &Options,
+        tuning: OrderTuning,
+        clock: Clock,
+    ) -> Order {
         Order {
             epoch: Epoch::random(),
-            started: Instant::now(),
+            clock,
+            tuning,
             hub_backlog: Arc::new(Backlog::new(options.backlog_bytes_max)),
             inboxes,
             sequence: AtomicU64::new(0),
@@ -117,8 +125,7 @@ impl Order {
         let mut asleep = Vec::new();
         if wanted {
             let (state, hub_backlog) = (state.clone(), self.hub_backlog.clone());
-            let published =
-                Published::new(frame.clone(), (sequence, at_ns), state, hub_backlog, bytes);
+            let published = Published::new(frame.clone(), at_ns, state, hub_backlog, bytes);
             let published = Arc::new(published);
             let interested = self.interested(&published.topic);
             asleep.extend(interested.filter(|inbox| inbox.put(published.clone())));
@@ -200,7 +207,7 @@ impl Order {
     }
 
     /// Whether an event ever had an id of its publisher's own.
-    pub(crate) fn have_custom_ids(&self) -> bool {
+    pub(crate) fn has_custom_ids(&self) -> bool {
         self.lock().topics.have_custom_ids()
     }
 
@@ -272,7 +279,7 @@ impl Order {
     }
 
     pub(crate) fn now_ns(&self) -> u64 {
-        u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX)
+        self.clock.now_ns()
     }
 
     /// Nothing that is done under the lock can panic half way, so a poisoned one is still right.

@@ -16,7 +16,6 @@ pub(crate) const EVENT_BYTES: usize = 256;
 /// A frame on its way to the audiences of its topic.
 pub(crate) struct Published {
     pub(crate) frame: Frame,
-    pub(crate) sequence: u64,
     /// When it was published, in nanoseconds since the hub started.
     pub(crate) at_ns: u64,
     pub(crate) topic: Arc<TopicState>,
@@ -30,22 +29,27 @@ impl Published {
     /// Takes its topic's room, and the hub's, for an event of so many bytes.
     pub(super) fn new(
         frame: Frame,
-        (sequence, at_ns): (u64, u64),
+        at_ns: u64,
         topic: Arc<TopicState>,
         hub_backlog: Arc<Backlog>,
         backlog_bytes: usize,
     ) -> Published {
         topic.backlog.take(backlog_bytes);
         hub_backlog.take(backlog_bytes + EVENT_BYTES);
-        Published { frame, sequence, at_ns, topic, hub_backlog, backlog_bytes, events: 1 }
+        Published { frame, at_ns, topic, hub_backlog, backlog_bytes, events: 1 }
     }
 
-    /// Lets go of events that were sent, or never will be. The room of each run of
+    /// Its sequence number.
+    pub(crate) fn sequence(&self) -> u64 {
+        self.frame.sequence()
+    }
+
+    /// Releases events that were sent, or never will be. The room of each run of
     /// events of one topic is given back in one go: a publisher that were woken by the first of
     /// them would find little room, fill it, and sleep through the rest.
-    pub(crate) fn let_go(events: impl Iterator<Item = Arc<Published>>) {
+    pub(crate) fn release(events: impl Iterator<Item = Arc<Published>>) {
         let mut run: Option<Published> = None;
-        // Others may hold the event: then it is theirs to let go.
+        // Others may hold the event: then they release it.
         for mut event in events.filter_map(Arc::into_inner) {
             match &mut run {
                 Some(run) if Arc::ptr_eq(&run.topic, &event.topic) => {

@@ -20,9 +20,6 @@ use crate::frame::Frame;
 use crate::gap::Gap;
 use crate::id::EventId;
 
-/// Parts end at multiples of this number, if not before. Less in tests, so that there are many.
-const STRIDE: u64 = if cfg!(test) { 8 } else { 256 };
-
 /// A part of what a client has missed. It may be empty although there is more.
 pub(crate) struct Replay {
     pub(crate) frames: Vec<Frame>,
@@ -39,6 +36,8 @@ struct Part {
     frames: Vec<Frame>,
     bytes: usize,
     bytes_max: usize,
+    /// It ends at a multiple of this number, if not before.
+    stride: u64,
     /// From this number on no more is taken, once there is a frame.
     end: u64,
 }
@@ -55,12 +54,13 @@ impl Order {
         wanted.prepare();
         let locked = self.lock();
         let past = self.past(&locked.topics, &wanted);
-        let part = Part { frames: Vec::new(), bytes: 0, bytes_max, end: u64::MAX };
+        let stride = self.tuning.part_stride;
+        let part = Part { frames: Vec::new(), bytes: 0, bytes_max, stride, end: u64::MAX };
         // With a few events behind it nobody has few topics: to look for them would take longer.
         let few = match wanted.has_names_alone()
-            || locked.topics.log.has_more_after(cursor.after, STRIDE as usize)
+            || locked.topics.log.has_more_after(cursor.after, self.tuning.part_stride as usize)
         {
-            true => locked.topics.few(&wanted),
+            true => locked.topics.few(&wanted, self.tuning.named_topics_max),
             false => None,
         };
         match few {
@@ -103,24 +103,29 @@ impl Past<'_> {
         let (matches, told_to) = (self.wanted.matches(), cursor.told_to());
         let (mut missing, mut is_full) = (self.missing_of_none(told_to), None);
         let looks_ahead = self.topics.forgotten_to() > told_to;
-        let walked = Walk::new().along_while(self, &matches, cursor.after, |entry| {
-            match self.topics.look_up(entry) {
-                Logged::Kept(kept, next)
-                    if is_full.is_none() && cursor.wants(kept.sequence, next) =>
-                {
-                    if matches.wants(self.topics, entry) && !part.take(kept) {
-                        is_full = Some(entry.number - 1);
+        let walked = Walk::new(self.tuning.walk_steps_max).along_while(
+            self,
+            &matches,
+            cursor.after,
+            |entry| {
+                match self.topics.look_up(entry) {
+                    Logged::Kept(kept, next)
+                        if is_full.is_none() && cursor.wants(kept.sequence, next) =>
+                    {
+                        if matches.wants(self.topics, entry) && !part.take(kept) {
+                            is_full = Some(entry.number - 1);
+                        }
                     }
-                }
-                Logged::Forgotten(forgotten) if entry.number > told_to => {
-                    if matches.wants(self.topics, entry) {
-                        missing.add(forgotten, told_to);
+                    Logged::Forgotten(forgotten) if entry.number > told_to => {
+                        if matches.wants(self.topics, entry) {
+                            missing.add(forgotten, told_to);
+                        }
                     }
+                    Logged::Kept(..) | Logged::Forgotten(_) | Logged::Useless => {}
                 }
-                Logged::Kept(..) | Logged::Forgotten(_) | Logged::Useless => {}
-            }
-            is_full.is_none() || looks_ahead
-        });
+                is_full.is_none() || looks_ahead
+            },
+        );
         missing.add(self.topics.gone.unknown(), told_to);
         let to = is_full.or(walked.err());
         let first = part.frames.first().map(Frame::sequence);
@@ -146,7 +151,7 @@ impl Part {
     fn take(&mut self, kept: &Kept) -> bool {
         let len = kept.frame.plain().len();
         if self.frames.is_empty() {
-            self.end = (kept.sequence / STRIDE + 1).saturating_mul(STRIDE);
+            self.end = (kept.sequence / self.stride + 1).saturating_mul(self.stride);
         } else if kept.sequence >= self.end || self.bytes + len > self.bytes_max {
             return false;
         }

@@ -78,7 +78,7 @@ impl Order {
     }
 
     /// Goes on with a search; `None` if it has to go on later.
-    pub(crate) fn search(&self, wanted: &[Subscription], search: &mut Search) -> Option<Found> {
+    pub(crate) fn locate(&self, wanted: &[Subscription], search: &mut Search) -> Option<Found> {
         let mut wanted = Wanted::new(wanted);
         wanted.prepare();
         let mut locked = self.lock();
@@ -89,8 +89,8 @@ impl Order {
             }
         }
         let past = Past { now: search.came_at, ..self.past(&locked.topics, &wanted) };
-        let few = locked.topics.few(&wanted);
-        let mut walk = Walk::new();
+        let few = locked.topics.few(&wanted, self.tuning.named_topics_max);
+        let mut walk = Walk::new(self.tuning.walk_steps_max);
         loop {
             search.stage = match past.step(&search.resume, search.stage, few.as_ref(), &mut walk) {
                 Step::Later(stage) => {

@@ -7,9 +7,7 @@ use super::topics::Topics;
 use super::wanted::{Matches, Wanted};
 use super::Order;
 use crate::id::Epoch;
-
-/// Looks that are taken while the lock is held. Less in tests, so that there are many steps.
-const LOOKS_MAX: usize = if cfg!(test) { 100 } else { 4096 };
+use crate::tuning::OrderTuning;
 
 /// The past of a client's topics, under the lock.
 pub(super) struct Past<'a> {
@@ -18,6 +16,7 @@ pub(super) struct Past<'a> {
     /// The number of the last event.
     pub(super) now: u64,
     pub(super) epoch: Epoch,
+    pub(super) tuning: OrderTuning,
 }
 
 /// What may still be looked at in one go.
@@ -27,13 +26,13 @@ pub(super) struct Walk {
 
 impl Order {
     pub(super) fn past<'a>(&self, topics: &'a Topics, wanted: &'a Wanted<'a>) -> Past<'a> {
-        Past { topics, wanted, now: self.sequence(), epoch: self.epoch }
+        Past { topics, wanted, now: self.sequence(), epoch: self.epoch, tuning: self.tuning }
     }
 }
 
 impl Walk {
-    pub(super) fn new() -> Walk {
-        Walk { looks_left: LOOKS_MAX }
+    pub(super) fn new(looks_max: usize) -> Walk {
+        Walk { looks_left: looks_max }
     }
 
     /// Visits the entries behind a number. The error is the number that it came to, if it has to go

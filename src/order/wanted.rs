@@ -17,9 +17,6 @@ use crate::filter::tree::FilterTree;
 use crate::filter::{Filter, Subscription};
 use crate::topic::Topic;
 
-/// Names that are held against filters, to find few topics. Less in tests, so that there are many.
-const NAMES_MAX: usize = if cfg!(test) { 8 } else { 1024 };
-
 /// Levels of filters that are held against those of a topic in the time of one look.
 const LEVELS_PER_LOOK: usize = 16;
 
@@ -111,9 +108,9 @@ impl<'a> Wanted<'a> {
 
 impl Topics {
     /// The topics of a client, if they can be found by a look at few names.
-    pub(super) fn few(&self, wanted: &Wanted<'_>) -> Option<Few> {
+    pub(super) fn few(&self, wanted: &Wanted<'_>, names_max: usize) -> Option<Few> {
         let mut few = Few { topics: Vec::new(), gone: Vec::new() };
-        let mut names_left = if wanted.filters.is_empty() { usize::MAX } else { NAMES_MAX };
+        let mut names_left = if wanted.filters.is_empty() { usize::MAX } else { names_max };
         for filter in &wanted.filters {
             let prefix = filter.literal_prefix();
             for (topic, &index) in with_prefix(&self.in_order, prefix) {

@@ -15,6 +15,7 @@ use crate::shard::entry::quota::Quota;
 use crate::shard::entry::seats::Seats;
 use crate::shard::entry::spares::Spares;
 use crate::sys::Stream;
+use crate::tuning::ShardTuning;
 
 /// Commands that may wait for a shard.
 const COMMANDS_MAX: usize = 1024;
@@ -23,6 +24,8 @@ const COMMANDS_MAX: usize = 1024;
 pub(crate) struct Shared {
     pub(crate) order: Order,
     pub(crate) options: Options,
+    #[allow(dead_code, reason = "the shard's files still have constants of their own")]
+    pub(crate) tuning: ShardTuning,
     pub(crate) seats: Seats,
     pub(crate) subscriptions: Quota,
     /// For when there are no other descriptors.

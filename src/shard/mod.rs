@@ -289,7 +289,7 @@ impl Shard {
     fn take_inbox(&mut self) {
         let mut taken = std::mem::take(&mut self.inbox_taken);
         self.link().inbox.take(&mut taken);
-        self.taken_to = taken.last().map_or(self.taken_to, |published| published.sequence);
+        self.taken_to = taken.last().map_or(self.taken_to, |published| published.sequence());
         for published in taken.drain(..) {
             let route = self.routes.find_route(&self.shared.order, &published.topic);
             let Some(route) = route else { continue };

@@ -146,7 +146,7 @@ impl Shard {
             return None;
         }
         let wanted = self.wanted_by(audience);
-        self.timed(|order| order.search(&wanted, search))
+        self.timed(|order| order.locate(&wanted, search))
     }
 
     fn keeps_history(&self) -> bool {

@@ -16,6 +16,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use super::*;
+use crate::clock::Clock;
 use crate::event::Event;
 use crate::filter::Subscription;
 use crate::frame::{chunk, Draft};
@@ -31,6 +32,7 @@ use crate::shard::admin::resubscribe::Resubscribed;
 use crate::shard::connection::record::Sent;
 use crate::shard::connection::{Sink, State};
 use crate::topic::Topic;
+use crate::tuning::Tuning;
 
 const TOPICS: [&str; 4] = ["a", "a/x", "b/y", "b"];
 
@@ -84,9 +86,11 @@ impl World {
     pub(in crate::shard) fn new(options: Options) -> World {
         let poller = Poller::new().unwrap();
         let inbox = Arc::new(Inbox::new(poller.waker()));
+        let tuning = Tuning::small();
         let shared = Arc::new(Shared {
             subscriptions: Quota::new(options.subscriptions_max, 0),
-            order: Order::new(Box::new([inbox.clone()]), &options),
+            order: Order::new(Box::new([inbox.clone()]), &options, tuning.order, Clock::start()),
+            tuning: tuning.shard,
             seats: Seats::new(options.connections_max, 0, usize::MAX),
             spares: Spares::new(),
             links: Box::new([Link::new(inbox)]),

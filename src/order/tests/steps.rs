@@ -95,7 +95,7 @@ impl Steps {
     /// Whether it has everything.
     fn go_on(&mut self, client: &mut Client) -> bool {
         if let Some(search) = &mut client.search {
-            let Some((cursor, gap)) = self.order.search(&client.wanted, search) else {
+            let Some((cursor, gap)) = self.order.locate(&client.wanted, search) else {
                 return false;
             };
             client.search = None;
@@ -187,7 +187,7 @@ fn what_takes_several_steps_is_right_whatever_comes_and_goes_between_them() {
             shards: 1,
             ..Options::default()
         };
-        let order = Order::new(Box::new([]), &options);
+        let order = order_of(Box::new([]), &options);
         let mut steps = Steps { order, random, published: BTreeMap::new() };
         let mut clients: Vec<Client> = Vec::new();
         let mut named: Vec<Subscription> = Vec::new();

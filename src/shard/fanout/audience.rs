@@ -62,8 +62,8 @@ impl Audience {
     /// Takes an event that has to be sent, unless it has it already: it may want it by its topic's
     /// name and by a filter.
     pub(crate) fn append(&mut self, published: &Arc<Published>) {
-        if published.sequence > self.taken_to {
-            self.taken_to = published.sequence;
+        if published.sequence() > self.taken_to {
+            self.taken_to = published.sequence();
             self.queue.append(published);
         }
     }

@@ -93,7 +93,7 @@ impl Queue {
 
     /// The position behind the last event up to a number; of the later ones none has been sent.
     pub(crate) fn position_after(&self, number: u64) -> u64 {
-        let later = self.unsent.iter().rev().take_while(|published| published.sequence > number);
+        let later = self.unsent.iter().rev().take_while(|published| published.sequence() > number);
         self.end() - later.count() as u64
     }
 
@@ -111,7 +111,7 @@ impl Queue {
         }
         let newly_sent = (self.sent() - self.first) as usize;
         self.lag_bytes += kept_by(self.entries.range(newly_sent..newly_sent + count));
-        Published::let_go(self.unsent.drain(..count));
+        Published::release(self.unsent.drain(..count));
         self.trim();
         if self.unsent.is_empty() {
             self.close_window();

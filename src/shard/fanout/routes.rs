@@ -125,7 +125,7 @@ impl Routes {
         let is_filter = |what: &Subscription| matches!(what, Subscription::Filter(_));
         let any_filter = new.iter().any(is_filter);
         // A topic of a filter may have such events, and is known only when it has its next.
-        let custom_ids = any_filter && order.have_custom_ids();
+        let custom_ids = any_filter && order.has_custom_ids();
         for what in &new {
             let key = self.subscriptions.insert(Subscribed {
                 what: what.clone(),
