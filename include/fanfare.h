@@ -1,16 +1,87 @@
 /* fanfare.h - the C ABI of fanfare, an embeddable Server-Sent Events fan-out engine.
  *
- * Generated from src/ffi by cbindgen: do not edit, run `make header`.
+ * Generated from src/ffi: do not edit, run `make header`.
  *
- * Functions that can fail return FANFARE_OK or a negative FANFARE_ERR_ code, of which
- * fanfare_strerror says what it means. Texts are pointer and length, need no NUL, and are copied
- * before a call returns. Outputs come last and are written on success only. No callback ever comes
- * from a thread of the library's. Each function says whether it may be called from any thread.
+ * A program publishes an event once, and every HTTP client that asked for its topic gets it, from
+ * threads of the library's own. This is a whole program. It publishes each line that is typed:
  *
- * What a caller lends for a call (texts, and structs that are read) has to be readable until the
- * call returns, and not more. Each byte is read once, and only the copy is checked and used. So
- * memory that others write to at the same time does no harm: the call uses some mixture of what was
- * there before and after, or refuses it. What a call writes to must be the caller's alone meanwhile.
+ *     #include <fanfare.h>
+ *     #include <stdio.h>
+ *     #include <string.h>
+ *
+ *     int main(void)
+ *     {
+ *         fanfare_hub *hub = NULL;
+ *         uint16_t port = 0;
+ *         char line[1000];
+ *         fanfare_status status = fanfare_hub_new(NULL, &hub);
+ *
+ *         if (status == FANFARE_OK)
+ *             status = fanfare_hub_listen(hub, FANFARE_TEXT("127.0.0.1:0"), &port);
+ *         if (status == FANFARE_OK)
+ *             printf("curl -N 'http://127.0.0.1:%u/events?topic=news'\n", (unsigned)port);
+ *         fflush(stdout);
+ *         while (status == FANFARE_OK && fgets(line, sizeof line, stdin) != NULL) {
+ *             fanfare_event event = fanfare_event_of(fanfare_text_of(line, strcspn(line, "\n")));
+ *             status = fanfare_hub_publish(hub, FANFARE_TEXT("news"), &event, NULL);
+ *         }
+ *         fanfare_hub_free(hub);
+ *         if (status != FANFARE_OK)
+ *             fprintf(stderr, "%s\n", fanfare_strerror(status));
+ *         return status == FANFARE_OK ? 0 : 1;
+ *     }
+ *
+ *     cc -std=c99 program.c -lfanfare -o program
+ *
+ * Contents: rules that hold for every function; then, each with its functions, 1. version,
+ * 2. status, 3. text, 4. options, 5. event, 6. hub.
+ *
+ * Threads and ownership
+ *
+ *   function                 from which thread    may wait for        who owns what afterwards
+ *   -----------------------  -------------------  ------------------  ----------------------------
+ *   fanfare_abi_version      any                  nothing             -
+ *   fanfare_strerror         any                  nothing             its text is static
+ *   fanfare_options_init     any                  nothing             the struct: the caller
+ *   fanfare_options_problem  any                  nothing             the struct: the caller; its
+ *                                                                     texts are static
+ *   fanfare_hub_new          any                  threads to start    the hub: the caller
+ *   fanfare_hub_listen       any, several at once the system's bind   the listener: the hub
+ *   fanfare_hub_publish      any, several at once another publisher   what was passed: the caller
+ *   fanfare_hub_free         one, after all other 2 s, for clients    nobody: the hub is gone
+ *                            calls with the hub
+ *
+ * The inline functions, from fanfare_text_of on, only put a struct together: any thread, no
+ * waiting, nothing to free. No function may be called from a signal handler. No thread of the
+ * library ever calls into the program, and the library keeps no pointer to the program's memory
+ * after a call.
+ *
+ * Memory that is passed in (texts, and structs that are read) has to be readable until the call
+ * returns. Each byte of it is read once, and only the copy is checked and used. So memory that
+ * other threads write to at the same time does no harm: the call uses a mixture of what was there
+ * before and after, or refuses it. What a call writes to must be the caller's alone until it
+ * returns.
+ *
+ * Errors
+ *
+ * A function that can fail returns a fanfare_status: FANFARE_OK, or a negative code that
+ * fanfare_strerror explains. Outputs are the last parameters, and are written on success only. No
+ * last error is kept anywhere, no panic or exception leaves the library, and a call that failed
+ * leaves no trace, except after FANFARE_ERR_PANIC.
+ *
+ * Structs that may grow begin with their size. Zero is the default of each field that a later
+ * version adds, so that a program may be older or newer than the library that it finds.
+ *
+ * Fork
+ *
+ * The child of a fork has the memory of a hub, but not its threads. In the child each call with
+ * such a hub returns FANFARE_ERR_FORKED and does nothing, and fanfare_hub_free leaves it as it is.
+ * The child makes a hub of its own; the parent's goes on.
+ *
+ * Units
+ *
+ * A number's unit is the end of its name: _ms are milliseconds, _bytes_max bytes, _percent percent;
+ * what has none is a count. Lengths are in bytes. KiB and MiB are 1,024 and 1,048,576 bytes.
  */
 
 #ifndef FANFARE_H
@@ -18,316 +89,500 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- 1. Version --------------------------------------------------------------------------- */
 
 #define FANFARE_VERSION_MAJOR 0
 #define FANFARE_VERSION_MINOR 1
 #define FANFARE_VERSION_PATCH 0
 
-
 /**
- * The version of this header's ABI. It changes when a program built with an older header could
- * not run with a newer library; compare it with what `fanfare_abi_version` returns.
+ * The version of this header's ABI. It changes when a program that was built with an older header
+ * could not run with a newer library.
  */
 #define FANFARE_ABI_VERSION 1
 
 /**
- * All went well.
+ * Returns the `FANFARE_ABI_VERSION` of the library that is loaded. A program compares it with that
+ * of its header before it calls anything else.
+ *
+ * Threads: any. Errors: none.
  */
-#define FANFARE_OK 0
+uint32_t fanfare_abi_version(void);
+
+/* ---- 2. Status ---------------------------------------------------------------------------- */
 
 /**
- * The library has a defect and panicked; the call may have had no effect.
+ * The values of a `fanfare_status`. Errors are negative; none is ever renumbered.
  */
-#define FANFARE_ERR_PANIC (-1)
+typedef enum fanfare_status_code {
+  /**
+   * The call succeeded.
+   */
+  FANFARE_OK = 0,
+  /**
+   * The library has a defect and panicked; the call may have had no effect. Report it.
+   */
+  FANFARE_ERR_PANIC = -1,
+  /**
+   * A pointer is NULL that must not be, a length is impossible, or a struct's size is unknown.
+   */
+  FANFARE_ERR_ARGUMENT = -2,
+  /**
+   * The hub was made before a fork. Make a new one in the child.
+   */
+  FANFARE_ERR_FORKED = -3,
+  /**
+   * The hub is closed.
+   */
+  FANFARE_ERR_CLOSED = -4,
+  /**
+   * Too many bytes wait to be sent, and nothing was published. Try again a little later.
+   */
+  FANFARE_ERR_FULL = -5,
+  /**
+   * The topic is not 1 to 256 bytes of UTF-8 without control characters, '+' and '#'.
+   */
+  FANFARE_ERR_TOPIC = -6,
+  /**
+   * The event is empty; or its name, id or key is empty, too long, or has a character that no
+   * client gets back; or its name is reserved for the engine; or it has a field that only a
+   * newer library knows.
+   */
+  FANFARE_ERR_EVENT = -7,
+  /**
+   * A text of the event is not UTF-8.
+   */
+  FANFARE_ERR_UTF8 = -8,
+  /**
+   * The event is larger than the option event_bytes_max.
+   */
+  FANFARE_ERR_TOO_LARGE = -9,
+  /**
+   * An option is out of its bounds, which `fanfare_options_problem` names, or one is set that
+   * only a newer library knows.
+   */
+  FANFARE_ERR_OPTIONS = -10,
+  /**
+   * The address cannot be read, is in use, or may not be bound.
+   */
+  FANFARE_ERR_ADDRESS = -11,
+  /**
+   * The system is out of descriptors, threads or memory.
+   */
+  FANFARE_ERR_SYSTEM = -12,
+} fanfare_status_code;
 
 /**
- * A pointer is NULL that must not be, a length is impossible, or a struct's size is unknown.
+ * What a function returns: one of the constants of `fanfare_status_code`. It is a number of a
+ * fixed size and not the enum, since C gives an enum no size that each compiler agrees on, and
+ * since a newer library may return a code that this header does not have. Compare it with the
+ * constants; take any other negative number for an error. In a debugger
+ * `print (fanfare_status_code)status` shows the name.
  */
-#define FANFARE_ERR_ARGUMENT (-2)
+typedef int32_t fanfare_status;
 
 /**
- * The hub was made before a fork; make a new one in the child.
+ * Returns a sentence that says what a status means and what to do about it, whatever the number.
+ *
+ * Threads: any. Ownership: the text is static, ends with a NUL, is never NULL and never freed.
+ * Errors: none.
  */
-#define FANFARE_ERR_FORKED (-3)
+const char *fanfare_strerror(fanfare_status status);
+
+/* ---- 3. Text ------------------------------------------------------------------------------ */
 
 /**
- * The hub is closed.
+ * A text, or bytes, by pointer and length: UTF-8 that needs no NUL at its end, and in which a NUL
+ * is a character like any other.
+ *
+ * {NULL, 0} is no text at all. A pointer that is not NULL with a length of 0 is the empty text;
+ * where a text may be absent, such as in an event, the two differ. NULL with any other length is
+ * `FANFARE_ERR_ARGUMENT`, as is a length of more than half of the address space.
+ *
+ * A text that is passed to a function stays the caller's. It is copied before the function
+ * returns, and need not live longer. A text that a function gives out is static: never freed.
  */
-#define FANFARE_ERR_CLOSED (-4)
+typedef struct fanfare_text {
+  /**
+   * Its first byte, or NULL.
+   */
+  const char *data;
+  /**
+   * Its length in bytes.
+   */
+  size_t length;
+} fanfare_text;
+
+/* Tools that read declarations alone, such as cffi, leave out what is between such lines. */
+#ifndef FANFARE_DECLARATIONS_ONLY
+
+/** The text of `length` bytes at `data`, as a value: {data, length}. */
+static inline fanfare_text fanfare_text_of(const char *data, size_t length)
+{
+  fanfare_text text;
+  text.data = data;
+  text.length = length;
+  return text;
+}
+
+/** The text of a string that ends with a NUL, without it. NULL is no text at all. */
+static inline fanfare_text fanfare_text_of_string(const char *string)
+{
+  return fanfare_text_of(string, string == NULL ? 0 : strlen(string));
+}
+
+/** The text of a string literal, which may have NULs in it; anything else does not compile. */
+#define FANFARE_TEXT(literal) fanfare_text_of("" literal, sizeof(literal) - 1)
+
+#endif /* FANFARE_DECLARATIONS_ONLY */
+
+/* ---- 4. Options --------------------------------------------------------------------------- */
 
 /**
- * Too much waits to be sent; nothing was published, try again a little later.
- */
-#define FANFARE_ERR_FULL (-5)
-
-/**
- * The topic is empty, longer than 256 bytes, not UTF-8, or has a forbidden character.
- */
-#define FANFARE_ERR_TOPIC (-6)
-
-/**
- * The event is empty, a field of it is too long or has a character that no client gets back, its
- * name is that of the engine's own events, or it has a field that only a newer library knows.
- */
-#define FANFARE_ERR_EVENT (-7)
-
-/**
- * The event's text is not UTF-8.
- */
-#define FANFARE_ERR_UTF8 (-8)
-
-/**
- * The event is larger than the option event_bytes_max.
- */
-#define FANFARE_ERR_TOO_LARGE (-9)
-
-/**
- * An option is out of its bounds, or one is set that only a newer library knows.
- */
-#define FANFARE_ERR_OPTIONS (-10)
-
-/**
- * The address is not one, is in use, or may not be bound.
- */
-#define FANFARE_ERR_ADDRESS (-11)
-
-/**
- * The system is out of descriptors, threads or memory.
- */
-#define FANFARE_ERR_SYSTEM (-12)
-
-/**
- * The engine. Made by `fanfare_hub_new`, freed by `fanfare_hub_free`; all other functions may be
- * called with it from any thread at once.
- */
-typedef struct fanfare_hub fanfare_hub;
-
-/**
- * How a hub behaves and where its bounds are. Set `size` to `sizeof(fanfare_options)`, call
- * `fanfare_options_init`, and then change what should differ.
+ * How a hub behaves and where its bounds are. `fanfare_options_defaults` makes one with every
+ * default; change what should differ. Without that helper set `size` to
+ * `sizeof(fanfare_options)` and call `fanfare_options_init`.
+ *
+ * The names, units, bounds and defaults are those of docs/options.md, with the unit of a time at
+ * the end of its name. What is not among these has its default.
  *
  * The struct grows at its end only, by options of which zero is the default. So a program that was
  * built with a newer header runs with this library as long as it sets none that the library does
- * not know: one that is not zero is refused, with `FANFARE_ERR_OPTIONS`.
- *
- * What is not among these has the default that it has in Rust. So the newest events of each topic
- * are kept for clients that come back, 1,000 or 1 MiB at most and for five minutes, and 64 MiB over
- * all topics.
+ * not know: one that is not zero is refused with `FANFARE_ERR_OPTIONS`.
  */
-typedef struct {
+typedef struct fanfare_options {
   /**
    * The size of the struct as the caller knows it, in bytes.
    */
   size_t size;
   /**
-   * Threads that each own a share of the connections, 1 to 256. Default: the cores.
+   * Threads that each own a share of the connections.
+   * Bounds: 1 to 256. Default: one for each core.
    */
   uint64_t shards;
   /**
-   * How long a connection may be silent before it gets a heartbeat, 100 ms to 1 day; 0 turns
-   * heartbeats off. Default: 15,000 ms.
+   * How long a connection may be silent before it gets a heartbeat; 0 turns heartbeats off.
+   * Bounds: 0, or 100 ms to 1 day. Default: 15 s.
    */
   uint64_t heartbeat_ms;
   /**
-   * The reconnection time that clients are told, each one drawn from this to twice this; at
-   * most 1 day, 0 tells nothing. Default: 2,000 ms.
+   * The reconnection time that a client is told when it connects, drawn for each from this to
+   * twice this; 0 tells nothing.
+   * Bounds: at most 1 day. Default: 2 s.
    */
   uint64_t retry_ms;
   /**
-   * The most bytes in one event, at most 64 MiB. Default: 1 MiB.
+   * The most bytes of data in one event.
+   * Bounds: at most 64 MiB. Default: 1 MiB.
    */
   uint64_t event_bytes_max;
   /**
-   * The most bytes that are gathered into one batch, 1 byte to 16 MiB. Default: 40 KiB.
+   * The most bytes that are gathered into one batch.
+   * Bounds: 1 byte to 16 MiB. Default: 40 KiB.
    */
   uint64_t batch_bytes_max;
   /**
-   * A topic is full when so many bytes of it wait to be sent, at least 1. Default:
-   * 40 KiB.
+   * A topic is full when this many bytes of its events wait to be sent.
+   * Bounds: at least 1 byte. Default: 40 KiB.
    */
   uint64_t topic_backlog_bytes_max;
   /**
-   * The hub is full when so many bytes wait to be sent, at least 1. Default: 64 MiB.
+   * The hub is full when this many bytes over all topics wait to be sent.
+   * Bounds: at least 1 byte. Default: 64 MiB.
    */
   uint64_t backlog_bytes_max;
   /**
-   * The most bytes that a connection may lag before it is disconnected, or what the policy does
-   * that its query names. Default: 1 MiB.
+   * The most events of a topic that are kept for clients that come back; 0 keeps none.
+   * Bounds: any. Default: 1,000.
+   */
+  uint64_t history_events_max;
+  /**
+   * The most bytes of a topic's events that are kept.
+   * Bounds: any. Default: 1 MiB.
+   */
+  uint64_t history_bytes_max;
+  /**
+   * How long an event is kept.
+   * Bounds: at most 7 days. Default: 5 min.
+   */
+  uint64_t history_age_max_ms;
+  /**
+   * The most bytes of events that are kept over all topics.
+   * Bounds: any. Default: 64 MiB.
+   */
+  uint64_t history_total_bytes_max;
+  /**
+   * The most bytes that a connection may lag before its policy is applied, which is to
+   * disconnect unless its query names another one.
+   * Bounds: any. Default: 1 MiB.
    */
   uint64_t lag_bytes_max;
   /**
-   * The longest time that a connection may lag. Default: 30,000 ms.
+   * The longest time that a connection may lag.
+   * Bounds: at least lag_grace_ms. Default: 30 s.
    */
   uint64_t lag_age_max_ms;
   /**
    * How long a connection that lags too far is waited for when the publisher is faster than
-   * the network, at most lag_age_max_ms. Default: 1,000 ms.
+   * the network; 0 waits for none.
+   * Bounds: at most lag_age_max_ms. Default: 1 s.
    */
   uint64_t lag_grace_ms;
   /**
-   * The most bytes kept for all connections that lag, at least 1. Default: 256 MiB.
-   */
-  uint64_t lag_total_bytes_max;
-  /**
-   * The most connections, at least 1. Default: 100,000.
-   */
-  uint64_t connections_max;
-  /**
-   * The most connections from one address; 0 for no bound. Default: 0.
-   */
-  uint64_t connections_per_address_max;
-  /**
-   * The share of the time for which connections that lag too far are waited for, in percent, 1
-   * to 100; beyond it they are disconnected. At 100 all are waited for, however long that is: for
-   * a hub whose clients are trusted. 0 stands for the default, which is 5.
+   * The share of the time for which such connections are waited for, in percent; beyond it
+   * they are disconnected. At 100 all are waited for, however long that is: for a hub whose
+   * clients are trusted.
+   * Bounds: 0 to 100. Default: 5.
    */
   uint64_t lag_grace_percent;
   /**
-   * 1: listeners on a loopback address serve requests whatever `Host` they name, 0: only those
+   * The most bytes that are kept for all connections that lag.
+   * Bounds: at least 1 byte. Default: 256 MiB.
+   */
+  uint64_t lag_total_bytes_max;
+  /**
+   * How long a connection's socket may take nothing while there is something to send to it,
+   * before the connection is disconnected; 0 for no bound.
+   * Bounds: 0, or 100 ms to 1 day. Default: 30 s.
+   */
+  uint64_t stall_time_max_ms;
+  /**
+   * The most connections.
+   * Bounds: 1 to 10,000,000. Default: 100,000.
+   */
+  uint64_t connections_max;
+  /**
+   * The most connections from one address (from one /64 network in IPv6); 0 for no bound.
+   * Bounds: any. Default: 0.
+   */
+  uint64_t connections_per_address_max;
+  /**
+   * The most topics and filters that all connections may ask for together.
+   * Bounds: 1 to 100,000,000. Default: 1,000,000.
+   */
+  uint64_t subscriptions_max;
+  /**
+   * The same for the connections from one address; 0 for no bound.
+   * Bounds: any. Default: 0.
+   */
+  uint64_t subscriptions_per_address_max;
+  /**
+   * How old a connection may get before it is closed, to come back; 0 for any age.
+   * Bounds: 0, or 1 s to 30 days. Default: 0.
+   */
+  uint64_t connection_age_max_ms;
+  /**
+   * 1: listeners on a loopback address serve requests whatever `Host` they name. 0: only those
    * that name an IP address, `localhost` or a name below it; others get 421. For listeners
-   * behind a proxy on the same machine that passes on its clients' `Host`. It gives up what keeps
-   * a web page, whose own name is made to point to 127.0.0.1 (DNS rebinding), from reading streams
-   * through a browser on this machine. On other addresses any `Host` is served. Default: 0.
+   * behind a proxy on the same machine that passes on its clients' `Host`. It gives up what
+   * keeps a web page, whose own name is made to point to 127.0.0.1 (DNS rebinding), from
+   * reading streams through a browser on this machine. On other addresses any `Host` is
+   * served.
+   * Bounds: 0 or 1. Default: 0.
    */
   uint64_t any_host;
 } fanfare_options;
 
 /**
- * What is published. Set `size` to `sizeof(fanfare_event)` and everything else to zero, and then
- * fill in what the event has. All texts are UTF-8, need no NUL at their end, stay the caller's,
- * and are copied before the call returns. A NULL text is one that the event does not have; its
- * length has to be 0.
+ * Fills in the defaults. `options->size` has to be set before, and stays as it is. What the
+ * library does not know, of a struct that is larger than this header's, is set to zero.
  *
- * The struct grows at its end only, by fields of which zero means what it is without them. An event
- * with a field that the library does not know and that is not zero is refused, with
+ * Threads: any. Ownership: the struct stays the caller's. Errors: `FANFARE_ERR_ARGUMENT` when
+ * `options` is NULL or its size is that of no version, which is smaller than in the first or more
+ * than 4,096 bytes.
+ */
+fanfare_status fanfare_options_init(fanfare_options *options);
+
+/**
+ * Finds the first option that `fanfare_hub_new` would refuse: `*name_out` is its name in the
+ * struct, such as `shards`, and `*bounds_out` what it may be, such as "1 to 256". Both are {NULL,
+ * 0} when every option is within its bounds. For an option that only a newer library knows the
+ * name is
+ * `size`.
+ *
+ * Threads: any. Ownership: the struct stays the caller's; the two texts are static. Errors:
+ * `FANFARE_ERR_ARGUMENT` when a pointer is NULL or the size is that of no version.
+ */
+fanfare_status fanfare_options_problem(const fanfare_options *options,
+                                       fanfare_text *name_out,
+                                       fanfare_text *bounds_out);
+
+#ifndef FANFARE_DECLARATIONS_ONLY
+
+/** Options that are all at their defaults. */
+static inline fanfare_options fanfare_options_defaults(void)
+{
+  fanfare_options options;
+  memset(&options, 0, sizeof options);
+  options.size = sizeof options;
+  /* It cannot fail with a size that is right. */
+  (void)fanfare_options_init(&options);
+  return options;
+}
+
+#endif /* FANFARE_DECLARATIONS_ONLY */
+
+/* ---- 5. Event ----------------------------------------------------------------------------- */
+
+/**
+ * The most bytes of a `fanfare_event_id`.
+ */
+#define FANFARE_EVENT_ID_BYTES_MAX 64
+
+/**
+ * What is published. `fanfare_event_of` makes one that has data alone; fill in what else it has.
+ * Without that helper set all of it to zero, and `size` to `sizeof(fanfare_event)`. The texts stay
+ * the caller's. A text of {NULL, 0} is one that the event does not have.
+ *
+ * The struct grows at its end only, by fields of which zero means that the event does not have
+ * them. An event with a field that is not zero and that the library does not know is refused with
  * `FANFARE_ERR_EVENT`.
  */
-typedef struct {
+typedef struct fanfare_event {
   /**
    * The size of the struct as the caller knows it, in bytes.
    */
   size_t size;
   /**
-   * The data. CR, LF and CRLF in it are line breaks. With a length of 0, a pointer that is not
-   * NULL is empty data, which a client gets, and NULL is none at all, which fires nothing.
+   * The data, of at most the option event_bytes_max bytes. CR, LF and CRLF in it are line
+   * breaks. The empty text is empty data, which a client gets; no text is no data, which fires
+   * nothing in a client.
    */
-  const char *data;
-  /**
-   * Its length in bytes, at most the option event_bytes_max.
-   */
-  size_t data_len;
+  fanfare_text data;
   /**
    * The event's name: 1 to 256 bytes without CR, LF or NUL. Without one it is a "message".
    */
-  const char *name;
+  fanfare_text name;
   /**
-   * Its length in bytes.
+   * An id of the publisher's, which clients see instead of the hub's: 1 to 256 bytes without
+   * control characters, and without a space at either end.
    */
-  size_t name_len;
+  fanfare_text id;
   /**
-   * An id of the publisher's own, instead of the hub's: 1 to 256 bytes without control
-   * characters, and without a space at either end.
+   * What the event is about: of events with one key only the newest matters. 1 to 256 bytes. It
+   * is not sent.
    */
-  const char *id;
-  /**
-   * Its length in bytes.
-   */
-  size_t id_len;
-  /**
-   * What the event is about: of events with one key only the newest matters. 1 to 256 bytes.
-   */
-  const char *key;
-  /**
-   * Its length in bytes.
-   */
-  size_t key_len;
+  fanfare_text key;
   /**
    * The reconnection time that clients are to use from now on, in milliseconds; 0 for none.
    */
   uint32_t retry_ms;
 } fanfare_event;
 
-#ifdef __cplusplus
-extern "C" {
-#endif // __cplusplus
-
 /**
- * Returns `FANFARE_ABI_VERSION` of the library that is loaded. Thread-safe.
- */
-uint32_t fanfare_abi_version(void);
-
-/**
- * Returns a sentence that says what a code means and what to do. The text is static: it is never
- * freed, and never NULL, whatever the code. Thread-safe.
- */
-const char *fanfare_strerror(int32_t code);
-
-/**
- * Fills in the defaults. `options->size` has to be set before, and stays as it is. What the library
- * does not know, of a struct that is larger than this header's, is set to zero.
+ * The hub's id of an event: an opaque text, which clients send back as `Last-Event-ID`. Its form
+ * may change with any version; nothing but equality may be read from it. Printable ASCII, without
+ * comma or space, and without a NUL at its end; print it with
+ * `printf("%.*s", (int)id.length, id.text)`.
  *
- * Returns `FANFARE_OK`, or `FANFARE_ERR_ARGUMENT` when `options` is NULL or its size is that of no
- * version: smaller than in the first, or more than 4,096 bytes. The struct stays the caller's.
- * Thread-safe.
+ * A length of 0 means that the event is published but its id is not known yet. This library knows
+ * every id at once; one that keeps events in a store or a cluster may not.
  */
-int32_t fanfare_options_init(fanfare_options *options);
+typedef struct fanfare_event_id {
+  /**
+   * The length of the text in bytes, 0 to 64.
+   */
+  uint8_t length;
+  /**
+   * The text. The bytes after its length are zero, so that equal ids are equal structs.
+   */
+  char text[FANFARE_EVENT_ID_BYTES_MAX];
+} fanfare_event_id;
+
+#ifndef FANFARE_DECLARATIONS_ONLY
+
+/** An event that has this data and nothing else. */
+static inline fanfare_event fanfare_event_of(fanfare_text data)
+{
+  fanfare_event event;
+  memset(&event, 0, sizeof event);
+  event.size = sizeof event;
+  event.data = data;
+  return event;
+}
+
+/** The text of an id. It is in the id's struct, and lives as long as that. */
+static inline fanfare_text fanfare_event_id_text(const fanfare_event_id *id)
+{
+  return fanfare_text_of(id->text, id->length);
+}
+
+#endif /* FANFARE_DECLARATIONS_ONLY */
+
+/* ---- 6. Hub ------------------------------------------------------------------------------- */
 
 /**
- * Makes a hub and starts its threads. `options` may be NULL for the defaults, and stays the
- * caller's. On success `*hub_out` is a hub that the caller owns and has to free with
- * `fanfare_hub_free`.
+ * The engine: one order of events, the threads that serve its connections, and its listeners.
+ * Opaque, and always used by pointer. `fanfare_hub_new` makes it and `fanfare_hub_free` frees it;
+ * in between every other function may be called with it from any thread at once.
+ */
+typedef struct fanfare_hub fanfare_hub;
+
+/**
+ * Makes a hub and starts its threads. `options` may be NULL for the defaults. On success
+ * `*hub_out` is the hub.
  *
- * Returns `FANFARE_OK`, `FANFARE_ERR_ARGUMENT`, `FANFARE_ERR_OPTIONS` or `FANFARE_ERR_SYSTEM`.
- * Thread-safe.
+ * Threads: any. Ownership: the options stay the caller's; the hub is the caller's, to be freed
+ * with
+ * `fanfare_hub_free`. Errors: `FANFARE_ERR_ARGUMENT`; `FANFARE_ERR_OPTIONS`, and
+ * `fanfare_options_problem` says which option; `FANFARE_ERR_SYSTEM`.
  */
-int32_t fanfare_hub_new(const fanfare_options *options, fanfare_hub **hub_out);
+fanfare_status fanfare_hub_new(const fanfare_options *options, fanfare_hub **hub_out);
 
 /**
- * Closes a hub and frees it: what was published is sent for at most two seconds more, then every
- * connection is closed and the threads have ended when this returns. NULL does nothing. No other
- * call with this hub may be under way, or come afterwards.
+ * Closes a hub and frees it. What was published is sent for at most 2 seconds more; then every
+ * connection is closed, and the threads have ended when this returns. NULL does nothing.
+ *
+ * Threads: any one, while no other call with this hub is under way, and none comes afterwards.
+ * Ownership: the hub is gone. Errors: none.
  *
  * In a child of the process, whether `fork`, `_Fork` or the system call has made it, a hub of the
  * parent's is left as it is. The child has the connections' sockets as well, until it ends or
- * executes another program. After a `fork` the parent's disconnections reach clients even so; after
- * the others, of which the library is not told, only once the child has the sockets no longer.
+ * executes another program. After a `fork` the parent's disconnections reach clients even so;
+ * after the others, of which the library is not told, only once the child has closed the sockets.
  */
 void fanfare_hub_free(fanfare_hub *hub);
 
 /**
- * Accepts clients on an address such as `127.0.0.1:8080` or `[::]:8080`, until the hub is freed;
- * streams have the path `/events?topic=NAME`. On a loopback address only requests are served whose
- * `Host` is right there, see `any_host`. With port 0 the system chooses one. On success
- * `*port_out`, unless `port_out` is NULL, is the port. `addr` is an address and a port, not a name,
- * of `addr_len` bytes; it needs no NUL, and stays the caller's.
+ * Accepts clients on an address such as `127.0.0.1:8080` or `[::]:8080` until the hub is freed. A
+ * stream has the path `/events?topic=NAME`. `addr` is an IP address and a port, at most 256 bytes;
+ * a name is refused, since looking one up could block. With port 0 the system chooses a port. On
+ * success `*port_out`, unless `port_out` is NULL, is the port. A hub may listen on several
+ * addresses. On a loopback address a request's `Host` is checked, see `any_host`.
  *
- * Returns `FANFARE_OK`, `FANFARE_ERR_ARGUMENT`, `FANFARE_ERR_ADDRESS`, `FANFARE_ERR_FORKED` or
- * `FANFARE_ERR_SYSTEM`. Thread-safe.
+ * Threads: any, several at once. Ownership: `addr` stays the caller's, the listener is the hub's.
+ * Errors: `FANFARE_ERR_ARGUMENT`, `FANFARE_ERR_ADDRESS`, `FANFARE_ERR_FORKED` or
+ * `FANFARE_ERR_SYSTEM`.
  */
-int32_t fanfare_hub_listen(const fanfare_hub *hub,
-                           const char *addr,
-                           size_t addr_len,
-                           uint16_t *port_out);
+fanfare_status fanfare_hub_listen(const fanfare_hub *hub,
+                                  fanfare_text addr,
+                                  uint16_t *port_out);
 
 /**
- * Publishes an event to a topic, to every client that wants it. Never blocks. `topic` is 1 to
- * 256 bytes of UTF-8 without control characters, '+' and '#'; it and `event` stay the caller's.
- * On success `*sequence_out`, unless `sequence_out` is NULL, is the event's number in the hub's
- * total order, from 1.
+ * Publishes an event to every client that wants the topic, which is 1 to 256 bytes of UTF-8
+ * without control characters, '+' and '#'. Never waits for a client. On success `*id_out`, unless
+ * `id_out` is NULL, is the hub's id of the event, also when the event has an id of the
+ * publisher's.
  *
- * Returns `FANFARE_OK`, or `FANFARE_ERR_FULL` when too much waits to be sent (try again a little
- * later), `FANFARE_ERR_TOPIC`, `FANFARE_ERR_EVENT`, `FANFARE_ERR_UTF8`, `FANFARE_ERR_TOO_LARGE`,
- * `FANFARE_ERR_ARGUMENT`, `FANFARE_ERR_CLOSED` or `FANFARE_ERR_FORKED`; then nothing was
- * published anywhere. Thread-safe.
+ * Threads: any, several at once; every client gets all events in one order. Ownership: `topic`,
+ * `event` and its texts stay the caller's. Errors, after each of which nothing was published to any
+ * client: `FANFARE_ERR_FULL` when too many bytes wait to be sent (try again a little later),
+ * `FANFARE_ERR_TOPIC`, `FANFARE_ERR_EVENT`, `FANFARE_ERR_UTF8`, `FANFARE_ERR_TOO_LARGE`,
+ * `FANFARE_ERR_ARGUMENT`, `FANFARE_ERR_CLOSED`, `FANFARE_ERR_FORKED` or `FANFARE_ERR_SYSTEM`.
  */
-int32_t fanfare_hub_publish(const fanfare_hub *hub,
-                            const char *topic,
-                            size_t topic_len,
-                            const fanfare_event *event,
-                            uint64_t *sequence_out);
+fanfare_status fanfare_hub_publish(const fanfare_hub *hub,
+                                   fanfare_text topic,
+                                   const fanfare_event *event,
+                                   fanfare_event_id *id_out);
 
 #ifdef __cplusplus
-}  // extern "C"
-#endif  // __cplusplus
+} /* extern "C" */
+#endif
 
-#endif  /* FANFARE_H */
+#endif /* FANFARE_H */

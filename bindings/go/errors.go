@@ -22,7 +22,7 @@ const (
 	ErrForked Error = C.FANFARE_ERR_FORKED
 	// ErrClosed: the hub is closed.
 	ErrClosed Error = C.FANFARE_ERR_CLOSED
-	// ErrFull: too much waits to be sent; nothing was published, try again a little later.
+	// ErrFull: too many bytes wait to be sent; nothing was published, try again a little later.
 	ErrFull Error = C.FANFARE_ERR_FULL
 	// ErrTopic: the topic is empty, longer than 256 bytes, not UTF-8, or has a forbidden character.
 	ErrTopic Error = C.FANFARE_ERR_TOPIC
@@ -33,9 +33,9 @@ const (
 	ErrUTF8 Error = C.FANFARE_ERR_UTF8
 	// ErrTooLarge: the event is larger than Options.EventBytesMax.
 	ErrTooLarge Error = C.FANFARE_ERR_TOO_LARGE
-	// ErrOptions: an option is out of its bounds.
+	// ErrOptions: an option is out of its bounds; the error that New returns names both.
 	ErrOptions Error = C.FANFARE_ERR_OPTIONS
-	// ErrAddress: the address is not one, is in use, or may not be bound.
+	// ErrAddress: the address cannot be read, is in use, or may not be bound.
 	ErrAddress Error = C.FANFARE_ERR_ADDRESS
 	// ErrSystem: the system is out of descriptors, threads or memory.
 	ErrSystem Error = C.FANFARE_ERR_SYSTEM
@@ -46,14 +46,14 @@ var ErrABI = errors.New("fanfare: wrong version of the library")
 
 // Error says what is wrong and what to do.
 func (e Error) Error() string {
-	return "fanfare: " + C.GoString(C.fanfare_strerror(C.int32_t(e)))
+	return "fanfare: " + C.GoString(C.fanfare_strerror(C.fanfare_status(e)))
 }
 
-func failure(code C.int32_t) error {
-	if code == C.FANFARE_OK {
+func failure(status C.fanfare_status) error {
+	if status == C.FANFARE_OK {
 		return nil
 	}
-	return Error(code)
+	return Error(status)
 }
 
 func checkABI(library, header uint32) error {

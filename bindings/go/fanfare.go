@@ -15,33 +15,46 @@ package fanfare
 #include <fanfare.h>
 
 typedef struct {
-	int32_t code;
-	uint64_t sequence;
+	fanfare_status status;
+	fanfare_event_id id;
 } fanfare_go_published;
 
-// Puts the event together on C's stack. All pointers from Go are arguments, so cgo keeps what they
-// point to where it is until this returns, and the library copies it before: nothing is pinned,
-// allocated or freed.
-static fanfare_go_published fanfare_go_publish(
-	const fanfare_hub *hub, const char *topic, size_t topic_len, const char *data, size_t data_len,
-	const char *name, size_t name_len, const char *id, size_t id_len, const char *key,
-	size_t key_len, uint32_t retry_ms, int no_data)
+// All that Go lends are strings as arguments, so cgo keeps their bytes where they are until the
+// call returns, and the library copies them before: nothing is pinned, allocated or freed.
+static fanfare_text fanfare_go_text(_GoString_ given)
 {
-	fanfare_event event = {0};
-	fanfare_go_published published = {0};
+	return fanfare_text_of(_GoStringPtr(given), _GoStringLen(given));
+}
 
-	event.size = sizeof event;
+// The text of a field that is empty when an event does not have it.
+static fanfare_text fanfare_go_field(_GoString_ given)
+{
+	return _GoStringLen(given) == 0 ? fanfare_text_of(NULL, 0) : fanfare_go_text(given);
+}
+
+static fanfare_status fanfare_go_listen(const fanfare_hub *hub, _GoString_ addr, uint16_t *port_out)
+{
+	return fanfare_hub_listen(hub, fanfare_go_text(addr), port_out);
+}
+
+// Puts the event together on C's stack.
+static fanfare_go_published fanfare_go_publish(
+	const fanfare_hub *hub, _GoString_ topic, _GoString_ data, _GoString_ name, _GoString_ id,
+	_GoString_ key, uint32_t retry_ms, int no_data)
+{
+	fanfare_go_published published = {FANFARE_OK, {0, {0}}};
 	// Empty data is data, for which the header wants a pointer that is not NULL.
-	event.data = no_data ? NULL : data_len == 0 ? "" : data;
-	event.data_len = data_len;
-	event.name = name_len == 0 ? NULL : name;
-	event.name_len = name_len;
-	event.id = id_len == 0 ? NULL : id;
-	event.id_len = id_len;
-	event.key = key_len == 0 ? NULL : key;
-	event.key_len = key_len;
+	fanfare_event event =
+		fanfare_event_of(_GoStringLen(data) == 0 ? FANFARE_TEXT("") : fanfare_go_text(data));
+
+	if (no_data) {
+		event.data = fanfare_text_of(NULL, 0);
+	}
+	event.name = fanfare_go_field(name);
+	event.id = fanfare_go_field(id);
+	event.key = fanfare_go_field(key);
 	event.retry_ms = retry_ms;
-	published.code = fanfare_hub_publish(hub, topic, topic_len, &event, &published.sequence);
+	published.status = fanfare_hub_publish(hub, fanfare_go_text(topic), &event, &published.id);
 	return published;
 }
 */
@@ -53,7 +66,6 @@ import (
 	"runtime"
 	"sync"
 	"time"
-	"unsafe"
 )
 
 // Hub is the engine. All of its methods may be called from any goroutine at once. It has to be
@@ -69,22 +81,21 @@ type Hub struct {
 
 // New starts a hub. nil is the default of every option.
 //
-// The error is [ErrOptions] when an option is out of its bounds, [ErrSystem] when the system is
+// The error is [ErrOptions] when an option is out of its bounds, and says which, [ErrSystem] when the system is
 // out of descriptors, threads or memory, and [ErrABI] when the library is of another version than
 // this package.
 func New(options *Options) (*Hub, error) {
 	if err := checkABI(uint32(C.fanfare_abi_version()), C.FANFARE_ABI_VERSION); err != nil {
 		return nil, err
 	}
-	given := C.fanfare_options{size: C.sizeof_fanfare_options}
-	if err := failure(C.fanfare_options_init(&given)); err != nil {
-		return nil, err
-	}
+	given := C.fanfare_options_defaults()
 	if options != nil {
 		options.fill(&given)
 	}
 	var hub *C.fanfare_hub
-	if err := failure(C.fanfare_hub_new(&given, &hub)); err != nil {
+	if err := failure(C.fanfare_hub_new(&given, &hub)); err == ErrOptions {
+		return nil, problem(&given)
+	} else if err != nil {
 		return nil, err
 	}
 	h := &Hub{hub: hub}
@@ -106,8 +117,7 @@ func (h *Hub) Listen(addr string) (port int, err error) {
 		return 0, ErrClosed
 	}
 	var chosen C.uint16_t
-	code := C.fanfare_hub_listen(h.hub, text(addr), C.size_t(len(addr)), &chosen)
-	if err := failure(code); err != nil {
+	if err := failure(C.fanfare_go_listen(h.hub, addr, &chosen)); err != nil {
 		return 0, fmt.Errorf("listen on %q: %w", addr, err)
 	}
 	return int(chosen), nil
@@ -134,17 +144,19 @@ type Event struct {
 	Retry time.Duration
 }
 
-// Publish publishes an event to a topic, to every client that wants it, and returns its number in
-// the hub's total order, from 1. It never blocks. A topic is 1 to 256 bytes of UTF-8 without
-// control characters, '+' and '#'.
+// Publish publishes an event to a topic, to every client that wants it. It never blocks. A topic is
+// 1 to 256 bytes of UTF-8 without control characters, '+' and '#'.
 //
-// The error is [ErrFull] when too much waits to be sent: try again a little later. Otherwise it is
+// The id is the hub's, also when the event has an ID of the publisher's: an opaque text, which is
+// empty when the event is published but its id is not known yet.
+//
+// The error is [ErrFull] when too many bytes wait to be sent: try again a little later. Otherwise it is
 // [ErrTopic], [ErrEvent], [ErrUTF8], [ErrTooLarge], [ErrClosed] or [ErrForked]. In all cases
 // nothing was published anywhere.
-func (h *Hub) Publish(topic string, event Event) (sequence uint64, err error) {
+func (h *Hub) Publish(topic string, event Event) (id string, err error) {
 	retryMS := wholeMS(event.Retry)
 	if event.Retry < 0 || retryMS > math.MaxUint32 || event.NoData && event.Data != "" {
-		return 0, ErrEvent
+		return "", ErrEvent
 	}
 	var noData C.int
 	if event.NoData {
@@ -153,19 +165,14 @@ func (h *Hub) Publish(topic string, event Event) (sequence uint64, err error) {
 	h.mu.RLock()
 	defer h.mu.RUnlock()
 	if h.hub == nil {
-		return 0, ErrClosed
+		return "", ErrClosed
 	}
-	published := C.fanfare_go_publish(h.hub,
-		text(topic), C.size_t(len(topic)),
-		text(event.Data), C.size_t(len(event.Data)),
-		text(event.Name), C.size_t(len(event.Name)),
-		text(event.ID), C.size_t(len(event.ID)),
-		text(event.Key), C.size_t(len(event.Key)),
+	published := C.fanfare_go_publish(h.hub, topic, event.Data, event.Name, event.ID, event.Key,
 		C.uint32_t(retryMS), noData)
-	if err := failure(published.code); err != nil {
-		return 0, err
+	if err := failure(published.status); err != nil {
+		return "", err
 	}
-	return uint64(published.sequence), nil
+	return C.GoStringN(&published.id.text[0], C.int(published.id.length)), nil
 }
 
 // Close ends the hub: nothing more is published or accepted, what was published is sent for at
@@ -182,11 +189,6 @@ func (h *Hub) Close() error {
 		C.fanfare_hub_free(hub)
 	})
 	return nil
-}
-
-// text is a Go string's bytes as C sees them, with no NUL at their end; only valid as an argument.
-func text(s string) *C.char {
-	return (*C.char)(unsafe.Pointer(unsafe.StringData(s)))
 }
 
 // wholeMS rounds up, so that a short time does not become zero, which means something else.

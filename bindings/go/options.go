@@ -3,56 +3,99 @@ package fanfare
 // #include <fanfare.h>
 import "C"
 
-import "time"
+import (
+	"reflect"
+	"strings"
+	"time"
+)
 
 // Options is how a hub behaves and where its bounds are. Zero is the default of each field, and a
 // negative value stands for zero itself, where zero means something else than the default: so -1
 // turns Heartbeat off. Times are in whole milliseconds; a fraction is rounded up.
 type Options struct {
-	// Shards is the number of threads that each own a share of the connections, 1 to 256.
-	// Default: the cores.
+	// Shards: threads that each own a share of the connections.
+	// Bounds: 1 to 256. Default: one for each core.
 	Shards int
-	// Heartbeat is how long a connection may be silent before it gets a heartbeat, 100 ms to 1 day;
-	// negative turns heartbeats off. Default: 15 s.
+	// Heartbeat: how long a connection may be silent before it gets a heartbeat; negative turns
+	// heartbeats off.
+	// Bounds: 0, or 100 ms to 1 day. Default: 15 s.
 	Heartbeat time.Duration
-	// Retry is the reconnection time that clients are told, each one drawn from this to twice
-	// this; at most 1 day, negative tells nothing. Default: 2 s.
+	// Retry: the reconnection time that a client is told when it connects, drawn for each from
+	// this to twice this; negative tells nothing.
+	// Bounds: at most 1 day. Default: 2 s.
 	Retry time.Duration
-	// EventBytesMax is the most bytes in one event, at most 64 MiB. Default: 1 MiB.
+	// EventBytesMax: the most bytes of data in one event.
+	// Bounds: at most 64 MiB. Default: 1 MiB.
 	EventBytesMax int64
-	// BatchBytesMax is the most bytes that are gathered into one batch, 1 byte to 16 MiB.
-	// Default: 40 KiB.
+	// BatchBytesMax: the most bytes that are gathered into one batch.
+	// Bounds: 1 byte to 16 MiB. Default: 40 KiB.
 	BatchBytesMax int64
-	// TopicBacklogBytesMax: a topic is full when so many bytes of it wait to be sent.
-	// Default: 40 KiB.
+	// TopicBacklogBytesMax: a topic is full when this many bytes of its events wait to be sent.
+	// Bounds: at least 1 byte. Default: 40 KiB.
 	TopicBacklogBytesMax int64
-	// BacklogBytesMax: the hub is full when so many bytes wait to be sent.
-	// Default: 64 MiB.
+	// BacklogBytesMax: the hub is full when this many bytes over all topics wait to be sent.
+	// Bounds: at least 1 byte. Default: 64 MiB.
 	BacklogBytesMax int64
-	// LagBytesMax is the most bytes that a connection may lag before it is disconnected, or
-	// what the policy does that its query names. Default: 1 MiB.
+	// HistoryEventsMax: the most events of a topic that are kept for clients that come back;
+	// negative keeps none.
+	// Bounds: any. Default: 1,000.
+	HistoryEventsMax int
+	// HistoryBytesMax: the most bytes of a topic's events that are kept.
+	// Bounds: any. Default: 1 MiB.
+	HistoryBytesMax int64
+	// HistoryAgeMax: how long an event is kept.
+	// Bounds: at most 7 days. Default: 5 min.
+	HistoryAgeMax time.Duration
+	// HistoryTotalBytesMax: the most bytes of events that are kept over all topics.
+	// Bounds: any. Default: 64 MiB.
+	HistoryTotalBytesMax int64
+	// LagBytesMax: the most bytes that a connection may lag before its policy is applied, which is
+	// to disconnect unless its query names another one.
+	// Bounds: any. Default: 1 MiB.
 	LagBytesMax int64
-	// LagAgeMax is the longest time that a connection may lag. Default: 30 s.
+	// LagAgeMax: the longest time that a connection may lag.
+	// Bounds: at least LagGrace. Default: 30 s.
 	LagAgeMax time.Duration
-	// LagGrace is how long a connection that lags too far is waited for when the publisher is
-	// faster than the network, at most LagAgeMax. Default: 1 s.
+	// LagGrace: how long a connection that lags too far is waited for when the publisher is faster
+	// than the network; negative waits for none.
+	// Bounds: at most LagAgeMax. Default: 1 s.
 	LagGrace time.Duration
-	// LagTotalBytesMax is the most bytes kept for all connections that lag. Default: 256 MiB.
-	LagTotalBytesMax int64
-	// ConnectionsMax is the most connections. Default: 100,000.
-	ConnectionsMax int
-	// ConnectionsPerAddressMax is the most connections from one address. Default: no bound.
-	ConnectionsPerAddressMax int
-	// LagGracePercent is the share of the time for which connections that lag too far are waited
-	// for, in percent, 1 to 100; beyond it they are disconnected. At 100 all are waited for, however
-	// long that is: for a hub whose clients are trusted. Negative is out of bounds. Default: 5.
+	// LagGracePercent: the share of the time for which such connections are waited for, in
+	// percent; beyond it they are disconnected. At 100 all are waited for, however long that is:
+	// for a hub whose clients are trusted.
+	// Bounds: 0 to 100. Default: 5.
 	LagGracePercent int
-	// AnyHost: true has listeners on a loopback address serve requests whatever Host they name,
-	// false only those that name an IP address, localhost or a name below it; others get 421. For
+	// LagTotalBytesMax: the most bytes that are kept for all connections that lag.
+	// Bounds: at least 1 byte. Default: 256 MiB.
+	LagTotalBytesMax int64
+	// StallTimeMax: how long a connection's socket may take nothing while there is something to
+	// send to it, before the connection is disconnected; negative for no bound.
+	// Bounds: 0, or 100 ms to 1 day. Default: 30 s.
+	StallTimeMax time.Duration
+	// ConnectionsMax: the most connections.
+	// Bounds: 1 to 10,000,000. Default: 100,000.
+	ConnectionsMax int
+	// ConnectionsPerAddressMax: the most connections from one address (from one /64 network in
+	// IPv6); negative for no bound.
+	// Bounds: any. Default: 0.
+	ConnectionsPerAddressMax int
+	// SubscriptionsMax: the most topics and filters that all connections may ask for together.
+	// Bounds: 1 to 100,000,000. Default: 1,000,000.
+	SubscriptionsMax int
+	// SubscriptionsPerAddressMax: the same for the connections from one address; negative for no
+	// bound.
+	// Bounds: any. Default: 0.
+	SubscriptionsPerAddressMax int
+	// ConnectionAgeMax: how old a connection may get before it is closed, to come back; negative
+	// for any age.
+	// Bounds: 0, or 1 s to 30 days. Default: 0.
+	ConnectionAgeMax time.Duration
+	// AnyHost: true, listeners on a loopback address serve requests whatever Host they name.
+	// False, only those that name an IP address, localhost or a name below it; others get 421. For
 	// listeners behind a proxy on the same machine that passes on its clients' Host. It gives up
 	// what keeps a web page, whose own name is made to point to 127.0.0.1 (DNS rebinding), from
 	// reading streams through a browser on this machine. On other addresses any Host is served.
-	// Default: false.
+	// Bounds: true or false. Default: false.
 	AnyHost bool
 }
 
@@ -65,14 +108,21 @@ func (o *Options) fill(given *C.fanfare_options) {
 	number(&given.batch_bytes_max, o.BatchBytesMax)
 	number(&given.topic_backlog_bytes_max, o.TopicBacklogBytesMax)
 	number(&given.backlog_bytes_max, o.BacklogBytesMax)
+	number(&given.history_events_max, int64(o.HistoryEventsMax))
+	number(&given.history_bytes_max, o.HistoryBytesMax)
+	duration(&given.history_age_max_ms, o.HistoryAgeMax)
+	number(&given.history_total_bytes_max, o.HistoryTotalBytesMax)
 	number(&given.lag_bytes_max, o.LagBytesMax)
 	duration(&given.lag_age_max_ms, o.LagAgeMax)
 	duration(&given.lag_grace_ms, o.LagGrace)
+	number(&given.lag_grace_percent, int64(o.LagGracePercent))
 	number(&given.lag_total_bytes_max, o.LagTotalBytesMax)
+	duration(&given.stall_time_max_ms, o.StallTimeMax)
 	number(&given.connections_max, int64(o.ConnectionsMax))
 	number(&given.connections_per_address_max, int64(o.ConnectionsPerAddressMax))
-	// Zero is the default here as it is there, so that a negative number stands for nothing.
-	given.lag_grace_percent = C.uint64_t(o.LagGracePercent)
+	number(&given.subscriptions_max, int64(o.SubscriptionsMax))
+	number(&given.subscriptions_per_address_max, int64(o.SubscriptionsPerAddressMax))
+	duration(&given.connection_age_max_ms, o.ConnectionAgeMax)
 	if o.AnyHost {
 		given.any_host = 1
 	}
@@ -88,4 +138,52 @@ func duration(option *C.uint64_t, d time.Duration) {
 	if d != 0 {
 		*option = C.uint64_t(wholeMS(d))
 	}
+}
+
+// problem is the error for options that the library has refused.
+func problem(given *C.fanfare_options) error {
+	var name, bounds C.fanfare_text
+	if err := failure(C.fanfare_options_problem(given, &name, &bounds)); err != nil {
+		return err
+	}
+	return optionError{goName(goText(name)), goText(bounds)}
+}
+
+// optionError says which option is out of its bounds. It is an [ErrOptions].
+type optionError struct{ name, bounds string }
+
+func (e optionError) Error() string {
+	return "fanfare: the option " + e.name + " is out of bounds: it may be " + e.bounds
+}
+
+func (e optionError) Unwrap() error { return ErrOptions }
+
+func goText(text C.fanfare_text) string {
+	return C.GoStringN(text.data, C.int(text.length))
+}
+
+// goName is the name here of a field of the C struct: LagGrace for lag_grace_ms.
+func goName(field string) string {
+	var name strings.Builder
+	for _, word := range strings.Split(strings.TrimSuffix(field, "_ms"), "_") {
+		if word != "" {
+			name.WriteString(strings.ToUpper(word[:1]) + word[1:])
+		}
+	}
+	return name.String()
+}
+
+// asC has the options as they are given to the library, by their names in C; nil are its defaults.
+// It is for tests, which may not use cgo.
+func (o *Options) asC() map[string]uint64 {
+	given := C.fanfare_options_defaults()
+	if o != nil {
+		o.fill(&given)
+	}
+	fields := make(map[string]uint64)
+	for i, value := 0, reflect.ValueOf(given); i < value.NumField(); i++ {
+		fields[value.Type().Field(i).Name] = value.Field(i).Uint()
+	}
+	delete(fields, "size")
+	return fields
 }

@@ -1,55 +1,104 @@
 /** How a hub behaves and where its bounds are. What is left out has its default. */
 export interface HubOptions {
-  /** Threads that each own a share of the connections, 1 to 256. Default: the cores. */
+  /**
+   * Threads that each own a share of the connections.
+   * Bounds: 1 to 256. Default: one for each core.
+   */
   shards?: number | undefined;
   /**
-   * How long a connection may be silent before it gets a heartbeat, 100 ms to 1 day; 0 turns
-   * heartbeats off. Default: 15,000 ms.
+   * How long a connection may be silent before it gets a heartbeat; 0 turns heartbeats off.
+   * Bounds: 0, or 100 ms to 1 day. Default: 15 s.
    */
   heartbeatMs?: number | undefined;
   /**
-   * The reconnection time that clients are told, each one drawn from this to twice this; at most
-   * 1 day, 0 tells nothing. Default: 2,000 ms.
+   * The reconnection time that a client is told when it connects, drawn for each from this to twice
+   * this; 0 tells nothing.
+   * Bounds: at most 1 day. Default: 2 s.
    */
   retryMs?: number | undefined;
-  /** The most bytes in one event, at most 64 MiB. Default: 1 MiB. */
+  /** The most bytes of data in one event. Bounds: at most 64 MiB. Default: 1 MiB. */
   eventBytesMax?: number | undefined;
-  /** The most bytes that are gathered into one batch, 1 byte to 16 MiB. Default: 40 KiB. */
+  /** The most bytes that are gathered into one batch. Bounds: 1 byte to 16 MiB. Default: 40 KiB. */
   batchBytesMax?: number | undefined;
-  /** A topic is full when so many bytes of it wait to be sent. Default: 40 KiB. */
+  /**
+   * A topic is full when this many bytes of its events wait to be sent.
+   * Bounds: at least 1 byte. Default: 40 KiB.
+   */
   topicBacklogBytesMax?: number | undefined;
-  /** The hub is full when so many bytes wait to be sent. Default: 64 MiB. */
+  /**
+   * The hub is full when this many bytes over all topics wait to be sent.
+   * Bounds: at least 1 byte. Default: 64 MiB.
+   */
   backlogBytesMax?: number | undefined;
   /**
-   * The most bytes that a connection may lag before it is disconnected, or what the policy does
-   * that its query names. Default: 1 MiB.
+   * The most events of a topic that are kept for clients that come back; 0 keeps none.
+   * Bounds: any. Default: 1,000.
+   */
+  historyEventsMax?: number | undefined;
+  /** The most bytes of a topic's events that are kept. Bounds: any. Default: 1 MiB. */
+  historyBytesMax?: number | undefined;
+  /** How long an event is kept. Bounds: at most 7 days. Default: 5 min. */
+  historyAgeMaxMs?: number | undefined;
+  /** The most bytes of events that are kept over all topics. Bounds: any. Default: 64 MiB. */
+  historyTotalBytesMax?: number | undefined;
+  /**
+   * The most bytes that a connection may lag before its policy is applied, which is to disconnect
+   * unless its query names another one.
+   * Bounds: any. Default: 1 MiB.
    */
   lagBytesMax?: number | undefined;
-  /** The longest time that a connection may lag. Default: 30,000 ms. */
+  /** The longest time that a connection may lag. Bounds: at least lagGraceMs. Default: 30 s. */
   lagAgeMaxMs?: number | undefined;
   /**
    * How long a connection that lags too far is waited for when the publisher is faster than the
-   * network, at most lagAgeMaxMs. Default: 1,000 ms.
+   * network; 0 waits for none.
+   * Bounds: at most lagAgeMaxMs. Default: 1 s.
    */
   lagGraceMs?: number | undefined;
-  /** The most bytes kept for all connections that lag. Default: 256 MiB. */
-  lagTotalBytesMax?: number | undefined;
-  /** The most connections. Default: 100,000. */
-  connectionsMax?: number | undefined;
-  /** The most connections from one address; 0 for no bound. Default: 0. */
-  connectionsPerAddressMax?: number | undefined;
   /**
-   * The share of the time for which connections that lag too far are waited for, in percent, 1 to
-   * 100; beyond it they are disconnected. At 100 all are waited for, however long that is: for a hub
-   * whose clients are trusted. 0 stands for the default, which is 5.
+   * The share of the time for which such connections are waited for, in percent; beyond it they are
+   * disconnected. At 100 all are waited for, however long that is: for a hub whose clients are
+   * trusted.
+   * Bounds: 0 to 100. Default: 5.
    */
   lagGracePercent?: number | undefined;
   /**
-   * true: listeners on a loopback address serve requests whatever `Host` they name, false: only those
-   * that name an IP address, `localhost` or a name below it; others get 421. For listeners behind a
-   * proxy on the same machine that passes on its clients' `Host`. It gives up what keeps a web page,
-   * whose own name is made to point to 127.0.0.1 (DNS rebinding), from reading streams through a
-   * browser on this machine. On other addresses any `Host` is served. Default: false.
+   * The most bytes that are kept for all connections that lag.
+   * Bounds: at least 1 byte. Default: 256 MiB.
+   */
+  lagTotalBytesMax?: number | undefined;
+  /**
+   * How long a connection's socket may take nothing while there is something to send to it, before
+   * the connection is disconnected; 0 for no bound.
+   * Bounds: 0, or 100 ms to 1 day. Default: 30 s.
+   */
+  stallTimeMaxMs?: number | undefined;
+  /** The most connections. Bounds: 1 to 10,000,000. Default: 100,000. */
+  connectionsMax?: number | undefined;
+  /**
+   * The most connections from one address (from one /64 network in IPv6); 0 for no bound.
+   * Bounds: any. Default: 0.
+   */
+  connectionsPerAddressMax?: number | undefined;
+  /**
+   * The most topics and filters that all connections may ask for together.
+   * Bounds: 1 to 100,000,000. Default: 1,000,000.
+   */
+  subscriptionsMax?: number | undefined;
+  /** The same for the connections from one address; 0 for no bound. Bounds: any. Default: 0. */
+  subscriptionsPerAddressMax?: number | undefined;
+  /**
+   * How old a connection may get before it is closed, to come back; 0 for any age.
+   * Bounds: 0, or 1 s to 30 days. Default: 0.
+   */
+  connectionAgeMaxMs?: number | undefined;
+  /**
+   * true: listeners on a loopback address serve requests whatever `Host` they name. false: only
+   * those that name an IP address, `localhost` or a name below it; others get 421. For listeners
+   * behind a proxy on the same machine that passes on its clients' `Host`. It gives up what keeps a
+   * web page, whose own name is made to point to 127.0.0.1 (DNS rebinding), from reading streams
+   * through a browser on this machine. On other addresses any `Host` is served.
+   * Bounds: true or false. Default: false.
    */
   anyHost?: boolean | undefined;
 }
@@ -90,9 +139,9 @@ export type ErrorCode =
   | 'FANFARE_ERR_UTF8'
   /** The event is larger than the option eventBytesMax. */
   | 'FANFARE_ERR_TOO_LARGE'
-  /** An option is out of its bounds. */
+  /** An option is out of its bounds; the message names both. */
   | 'FANFARE_ERR_OPTIONS'
-  /** The address is not one, is in use, or may not be bound. */
+  /** The address cannot be read, is in use, or may not be bound. */
   | 'FANFARE_ERR_ADDRESS'
   /** The system is out of descriptors, threads or memory. */
   | 'FANFARE_ERR_SYSTEM';
@@ -121,12 +170,13 @@ export class Hub {
    * Publishes an event, or data only, to every client that wants the topic. Never blocks.
    *
    * @param topic 1 to 256 bytes of UTF-8 without control characters, `+` and `#`
-   * @returns the event's number in the hub's total order, from 1
-   * @throws {FanfareError} FANFARE_ERR_FULL when too much waits to be sent (try again a little
+   * @returns the hub's id of the event, also when the event has an id of your own: an opaque text,
+   * which is empty when the event is published but its id is not known yet
+   * @throws {FanfareError} FANFARE_ERR_FULL when too many bytes wait to be sent (try again a little
    * later), FANFARE_ERR_TOPIC, FANFARE_ERR_EVENT, FANFARE_ERR_UTF8, FANFARE_ERR_TOO_LARGE,
    * FANFARE_ERR_CLOSED; then nothing was published
    */
-  publish(topic: string, event: string | Uint8Array | Event): number;
+  publish(topic: string, event: string | Uint8Array | Event): string;
 
   /**
    * Closes the hub. What was published is sent for at most two seconds more, then every connection

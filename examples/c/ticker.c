@@ -21,42 +21,32 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <time.h>
 
 /* Says on stderr what went wrong, and that it did. */
-static int failed(const char *what, int32_t code)
+static int failed(const char *what, fanfare_status status)
 {
-    fprintf(stderr, "ticker: %s: %s\n", what, fanfare_strerror(code));
+    fprintf(stderr, "ticker: %s: %s\n", what, fanfare_strerror(status));
     return 0;
 }
 
 /* Publishes one tick. Returns 0 when it cannot be done, now or ever. */
 static int tick(const fanfare_hub *hub, unsigned long long count)
 {
-    static const char topic[] = "ticks";
-    static const char name[] = "tick";
     char data[64];
     fanfare_event event;
-    uint64_t sequence;
-    int32_t code;
+    fanfare_status status;
 
-    /* All of it is zero but what the event has; texts need no NUL, so the lengths leave it out. */
-    memset(&event, 0, sizeof event);
-    event.size = sizeof event;
-    event.data = data;
-    event.data_len = (size_t)snprintf(data, sizeof data, "{\"count\":%llu,\"time\":%lld}", count,
-                                      (long long)time(NULL));
-    event.name = name;
-    event.name_len = sizeof name - 1;
-
-    code = fanfare_hub_publish(hub, topic, sizeof topic - 1, &event, &sequence);
-    if (code == FANFARE_ERR_FULL) {
+    snprintf(data, sizeof data, "{\"count\":%llu,\"time\":%lld}", count, (long long)time(NULL));
+    event = fanfare_event_of(fanfare_text_of_string(data));
+    event.name = FANFARE_TEXT("tick");
+    status = fanfare_hub_publish(hub, FANFARE_TEXT("ticks"), &event, NULL);
+    if (status == FANFARE_ERR_FULL) {
         /* Clients are slower than the ticks. The next tick says all that this one would have. */
-        fprintf(stderr, "ticker: tick %llu left out: %s\n", count, fanfare_strerror(code));
+        fprintf(stderr, "ticker: tick %llu left out: %s\n", count, fanfare_strerror(status));
         return 1;
     }
-    return code == FANFARE_OK || failed("publish", code);
+    return status == FANFARE_OK || failed("publish", status);
 }
 
 /* Ticks until a signal of the set comes, which has to be blocked. */
@@ -75,30 +65,24 @@ static int tick_until_signal(const fanfare_hub *hub, const sigset_t *ends)
 
 static int serve(const char *addr, const sigset_t *ends)
 {
-    fanfare_options options;
+    fanfare_options options = fanfare_options_defaults();
     fanfare_hub *hub = NULL;
     uint16_t port = 0;
-    int32_t code;
+    fanfare_status status;
     int ok;
 
-    options.size = sizeof options;
-    code = fanfare_options_init(&options);
-    if (code != FANFARE_OK) {
-        return failed("options", code);
-    }
     options.heartbeat_ms = 5000;
-
-    code = fanfare_hub_new(&options, &hub);
-    if (code != FANFARE_OK) {
-        return failed("hub", code);
+    status = fanfare_hub_new(&options, &hub);
+    if (status != FANFARE_OK) {
+        return failed("hub", status);
     }
-    code = fanfare_hub_listen(hub, addr, strlen(addr), &port);
-    if (code == FANFARE_OK) {
+    status = fanfare_hub_listen(hub, fanfare_text_of_string(addr), &port);
+    if (status == FANFARE_OK) {
         printf("ticker: listening on %s, port %u: /events?topic=ticks\n", addr, (unsigned)port);
         fflush(stdout);
         ok = tick_until_signal(hub, ends);
     } else {
-        ok = failed(addr, code);
+        ok = failed(addr, status);
     }
     /* Sends what is still to be sent, says goodbye to the clients, ends the threads. */
     fanfare_hub_free(hub);

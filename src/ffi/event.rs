@@ -1,53 +1,66 @@
-//! An event across the border.
+//! An event across the border, and its id.
 
 use std::borrow::Cow;
 use std::ffi::c_char;
+use std::fmt::Display;
+use std::io::Write;
 use std::mem::{offset_of, MaybeUninit};
 use std::time::Duration;
 
 use super::lent::{copy_struct, Lent};
-use super::status::{
-    Status, FANFARE_ERR_ARGUMENT, FANFARE_ERR_EVENT, FANFARE_ERR_TOO_LARGE, FANFARE_ERR_UTF8,
-};
+use super::status::Status;
+use super::text::FanfareText;
 use crate::event::Event;
 
-/// What is published. Set `size` to `sizeof(fanfare_event)` and everything else to zero, and then
-/// fill in what the event has. All texts are UTF-8, need no NUL at their end, stay the caller's,
-/// and are copied before the call returns. A NULL text is one that the event does not have; its
-/// length has to be 0.
+/// What is published. `fanfare_event_of` makes one that has data alone; fill in what else it has.
+/// Without that helper set all of it to zero, and `size` to `sizeof(fanfare_event)`. The texts stay
+/// the caller's. A text of {NULL, 0} is one that the event does not have.
 ///
-/// The struct grows at its end only, by fields of which zero means what it is without them. An event
-/// with a field that the library does not know and that is not zero is refused, with
+/// The struct grows at its end only, by fields of which zero means that the event does not have
+/// them. An event with a field that is not zero and that the library does not know is refused with
 /// `FANFARE_ERR_EVENT`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct FanfareEvent {
     /// The size of the struct as the caller knows it, in bytes.
     pub size: usize,
-    /// The data. CR, LF and CRLF in it are line breaks. With a length of 0, a pointer that is not
-    /// NULL is empty data, which a client gets, and NULL is none at all, which fires nothing.
-    pub data: *const c_char,
-    /// Its length in bytes, at most the option event_bytes_max.
-    pub data_len: usize,
+    /// The data, of at most the option event_bytes_max bytes. CR, LF and CRLF in it are line
+    /// breaks. The empty text is empty data, which a client gets; no text is no data, which fires
+    /// nothing in a client.
+    pub data: FanfareText,
     /// The event's name: 1 to 256 bytes without CR, LF or NUL. Without one it is a "message".
-    pub name: *const c_char,
-    /// Its length in bytes.
-    pub name_len: usize,
-    /// An id of the publisher's own, instead of the hub's: 1 to 256 bytes without control
-    /// characters, and without a space at either end.
-    pub id: *const c_char,
-    /// Its length in bytes.
-    pub id_len: usize,
-    /// What the event is about: of events with one key only the newest matters. 1 to 256 bytes.
-    pub key: *const c_char,
-    /// Its length in bytes.
-    pub key_len: usize,
+    pub name: FanfareText,
+    /// An id of the publisher's, which clients see instead of the hub's: 1 to 256 bytes without
+    /// control characters, and without a space at either end.
+    pub id: FanfareText,
+    /// What the event is about: of events with one key only the newest matters. 1 to 256 bytes. It
+    /// is not sent.
+    pub key: FanfareText,
     /// The reconnection time that clients are to use from now on, in milliseconds; 0 for none.
     pub retry_ms: u32,
 }
 
 /// The size that the struct had in the ABI's first version, without padding.
 const SIZE_MIN: usize = offset_of!(FanfareEvent, retry_ms) + size_of::<u32>();
+
+/// The most bytes of a `fanfare_event_id`.
+pub const FANFARE_EVENT_ID_BYTES_MAX: usize = 64;
+
+/// The hub's id of an event: an opaque text, which clients send back as `Last-Event-ID`. Its form
+/// may change with any version; nothing but equality may be read from it. Printable ASCII, without
+/// comma or space, and without a NUL at its end; print it with
+/// `printf("%.*s", (int)id.length, id.text)`.
+///
+/// A length of 0 means that the event is published but its id is not known yet. This library knows
+/// every id at once; one that keeps events in a store or a cluster may not.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct FanfareEventId {
+    /// The length of the text in bytes, 0 to 64.
+    pub length: u8,
+    /// The text. The bytes after its length are zero, so that equal ids are equal structs.
+    pub text: [c_char; FANFARE_EVENT_ID_BYTES_MAX],
+}
 
 impl FanfareEvent {
     /// A copy of the caller's event, whose texts are the caller's still.
@@ -62,12 +75,12 @@ impl FanfareEvent {
     /// `event` has to be NULL, or to point to `event->size` readable bytes.
     pub(super) unsafe fn read(event: *const FanfareEvent) -> Result<FanfareEvent, Status> {
         if event.is_null() {
-            return Err(Status(FANFARE_ERR_ARGUMENT));
+            return Err(Status::FANFARE_ERR_ARGUMENT);
         }
         // SAFETY: zero is a valid value of every field.
         let mut given = unsafe { MaybeUninit::<FanfareEvent>::zeroed().assume_init() };
         // SAFETY: as the caller promises; any bytes are valid numbers and pointers.
-        unsafe { copy_struct(event, SIZE_MIN, &mut given, FANFARE_ERR_EVENT) }?;
+        unsafe { copy_struct(event, SIZE_MIN, &mut given, Status::FANFARE_ERR_EVENT) }?;
         Ok(given)
     }
 
@@ -77,12 +90,12 @@ impl FanfareEvent {
     ///
     /// When one is longer than any that is taken, or has a length that is impossible.
     pub(super) fn lent(&self, data_bytes_max: usize) -> Result<[Option<Lent>; 4], Status> {
-        let field = |lent| Lent::new(lent, Event::FIELD_BYTES_MAX, FANFARE_ERR_EVENT);
+        let field = |text| Lent::new(text, Event::FIELD_BYTES_MAX, Status::FANFARE_ERR_EVENT);
         Ok([
-            Lent::new((self.data, self.data_len), data_bytes_max, FANFARE_ERR_TOO_LARGE)?,
-            field((self.name, self.name_len))?,
-            field((self.id, self.id_len))?,
-            field((self.key, self.key_len))?,
+            Lent::new(self.data, data_bytes_max, Status::FANFARE_ERR_TOO_LARGE)?,
+            field(self.name)?,
+            field(self.id)?,
+            field(self.key)?,
         ])
     }
 
@@ -108,5 +121,36 @@ fn text(bytes: Option<&[u8]>) -> Result<Option<Cow<'_, str>>, Status> {
     bytes
         .map(|bytes| std::str::from_utf8(bytes).map(Cow::Borrowed))
         .transpose()
-        .map_err(|_| Status(FANFARE_ERR_UTF8))
+        .map_err(|_| Status::FANFARE_ERR_UTF8)
+}
+
+impl FanfareEventId {
+    /// An id, written out. One that does not fit would be a defect, and is not known.
+    pub(super) fn new(id: &impl Display) -> FanfareEventId {
+        let mut bytes = [0; FANFARE_EVENT_ID_BYTES_MAX];
+        let mut rest = &mut bytes[..];
+        let fits = write!(rest, "{id}").is_ok();
+        debug_assert!(fits, "{id} has more than {FANFARE_EVENT_ID_BYTES_MAX} bytes");
+        let length = FANFARE_EVENT_ID_BYTES_MAX - rest.len();
+        if !fits {
+            return FanfareEventId { length: 0, text: [0; FANFARE_EVENT_ID_BYTES_MAX] };
+        }
+        FanfareEventId { length: length as u8, text: bytes.map(|byte| byte as c_char) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_its_text_and_zeros_up_to_the_longest_that_there_may_be() {
+        for length in [1, 30, FANFARE_EVENT_ID_BYTES_MAX] {
+            let id = FanfareEventId::new(&"x".repeat(length));
+            assert_eq!(usize::from(id.length), length);
+            let (text, rest) = id.text.split_at(length);
+            assert!(text.iter().all(|&byte| byte == b'x' as c_char));
+            assert!(rest.iter().all(|&byte| byte == 0));
+        }
+    }
 }

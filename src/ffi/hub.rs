@@ -1,25 +1,23 @@
 //! The hub across the border.
 
-use std::ffi::c_char;
 use std::net::SocketAddr;
 use std::sync::{Mutex, PoisonError};
 
 use super::answer;
-use super::event::FanfareEvent;
+use super::event::{FanfareEvent, FanfareEventId};
 use super::lent::{with_copies, Lent};
 use super::options::FanfareOptions;
 use super::origin::Origin;
-use super::status::{
-    Status, FANFARE_ERR_ADDRESS, FANFARE_ERR_ARGUMENT, FANFARE_ERR_FORKED, FANFARE_ERR_SYSTEM,
-    FANFARE_ERR_TOPIC,
-};
+use super::status::{FanfareStatus, Status};
+use super::text::FanfareText;
 use crate::hub::Hub;
 use crate::listener::{ListenOptions, Listener};
 use crate::sys::fork;
 use crate::topic::Topic;
 
-/// The engine. Made by `fanfare_hub_new`, freed by `fanfare_hub_free`; all other functions may be
-/// called with it from any thread at once.
+/// The engine: one order of events, the threads that serve its connections, and its listeners.
+/// Opaque, and always used by pointer. `fanfare_hub_new` makes it and `fanfare_hub_free` frees it;
+/// in between every other function may be called with it from any thread at once.
 #[derive(Debug)]
 pub struct FanfareHub {
     hub: Hub,
@@ -29,15 +27,16 @@ pub struct FanfareHub {
     origin: Origin,
 }
 
-/// The longest text that an IPv6 address with a zone and a port has, and more.
+/// More than the longest text that an IPv6 address with a zone and a port has.
 const ADDR_BYTES_MAX: usize = 256;
 
-/// Makes a hub and starts its threads. `options` may be NULL for the defaults, and stays the
-/// caller's. On success `*hub_out` is a hub that the caller owns and has to free with
-/// `fanfare_hub_free`.
+/// Makes a hub and starts its threads. `options` may be NULL for the defaults. On success
+/// `*hub_out` is the hub.
 ///
-/// Returns `FANFARE_OK`, `FANFARE_ERR_ARGUMENT`, `FANFARE_ERR_OPTIONS` or `FANFARE_ERR_SYSTEM`.
-/// Thread-safe.
+/// Threads: any. Ownership: the options stay the caller's; the hub is the caller's, to be freed
+/// with
+/// `fanfare_hub_free`. Errors: `FANFARE_ERR_ARGUMENT`; `FANFARE_ERR_OPTIONS`, and
+/// `fanfare_options_problem` says which option; `FANFARE_ERR_SYSTEM`.
 ///
 /// # Safety
 ///
@@ -47,14 +46,14 @@ const ADDR_BYTES_MAX: usize = 256;
 pub unsafe extern "C" fn fanfare_hub_new(
     options: *const FanfareOptions,
     hub_out: *mut *mut FanfareHub,
-) -> i32 {
+) -> FanfareStatus {
     answer(|| {
         if hub_out.is_null() {
-            return Err(Status(FANFARE_ERR_ARGUMENT));
+            return Err(Status::FANFARE_ERR_ARGUMENT);
         }
         // SAFETY: as the caller promises.
         let (options, listen_options) = unsafe { FanfareOptions::read(options) }?;
-        fork::watch().map_err(|_| Status(FANFARE_ERR_SYSTEM))?;
+        fork::watch().map_err(|_| Status::FANFARE_ERR_SYSTEM)?;
         let (origin, listeners) = (Origin::here(), Mutex::default());
         let hub = FanfareHub { hub: Hub::start(options)?, listen_options, listeners, origin };
         // SAFETY: not NULL, and writable as the caller promises.
@@ -63,14 +62,16 @@ pub unsafe extern "C" fn fanfare_hub_new(
     })
 }
 
-/// Closes a hub and frees it: what was published is sent for at most two seconds more, then every
-/// connection is closed and the threads have ended when this returns. NULL does nothing. No other
-/// call with this hub may be under way, or come afterwards.
+/// Closes a hub and frees it. What was published is sent for at most 2 seconds more; then every
+/// connection is closed, and the threads have ended when this returns. NULL does nothing.
+///
+/// Threads: any one, while no other call with this hub is under way, and none comes afterwards.
+/// Ownership: the hub is gone. Errors: none.
 ///
 /// In a child of the process, whether `fork`, `_Fork` or the system call has made it, a hub of the
 /// parent's is left as it is. The child has the connections' sockets as well, until it ends or
-/// executes another program. After a `fork` the parent's disconnections reach clients even so; after
-/// the others, of which the library is not told, only once the child has the sockets no longer.
+/// executes another program. After a `fork` the parent's disconnections reach clients even so;
+/// after the others, of which the library is not told, only once the child has closed the sockets.
 ///
 /// # Safety
 ///
@@ -90,35 +91,35 @@ pub unsafe extern "C" fn fanfare_hub_free(hub: *mut FanfareHub) {
     });
 }
 
-/// Accepts clients on an address such as `127.0.0.1:8080` or `[::]:8080`, until the hub is freed;
-/// streams have the path `/events?topic=NAME`. On a loopback address only requests are served whose
-/// `Host` is right there, see `any_host`. With port 0 the system chooses one. On success
-/// `*port_out`, unless `port_out` is NULL, is the port. `addr` is an address and a port, not a name,
-/// of `addr_len` bytes; it needs no NUL, and stays the caller's.
+/// Accepts clients on an address such as `127.0.0.1:8080` or `[::]:8080` until the hub is freed. A
+/// stream has the path `/events?topic=NAME`. `addr` is an IP address and a port, at most 256 bytes;
+/// a name is refused, since looking one up could block. With port 0 the system chooses a port. On
+/// success `*port_out`, unless `port_out` is NULL, is the port. A hub may listen on several
+/// addresses. On a loopback address a request's `Host` is checked, see `any_host`.
 ///
-/// Returns `FANFARE_OK`, `FANFARE_ERR_ARGUMENT`, `FANFARE_ERR_ADDRESS`, `FANFARE_ERR_FORKED` or
-/// `FANFARE_ERR_SYSTEM`. Thread-safe.
+/// Threads: any, several at once. Ownership: `addr` stays the caller's, the listener is the hub's.
+/// Errors: `FANFARE_ERR_ARGUMENT`, `FANFARE_ERR_ADDRESS`, `FANFARE_ERR_FORKED` or
+/// `FANFARE_ERR_SYSTEM`.
 ///
 /// # Safety
 ///
-/// `hub` has to be a live hub, `addr` to point to `addr_len` readable bytes, and `port_out` to be
-/// NULL or writable.
+/// `hub` has to be a live hub, `addr` as many readable bytes as it says, and `port_out` to be NULL or
+/// writable.
 #[no_mangle]
 pub unsafe extern "C" fn fanfare_hub_listen(
     hub: *const FanfareHub,
-    addr: *const c_char,
-    addr_len: usize,
+    addr: FanfareText,
     port_out: *mut u16,
-) -> i32 {
+) -> FanfareStatus {
     answer(|| {
         // SAFETY: as the caller promises.
         let hub = unsafe { live(hub) }?;
-        let addr = Lent::new((addr, addr_len), ADDR_BYTES_MAX, FANFARE_ERR_ADDRESS)?;
+        let addr = Lent::new(addr, ADDR_BYTES_MAX, Status::FANFARE_ERR_ADDRESS)?;
         let listen = |[addr]: [Option<&[u8]>; 1]| {
             let addr = addr.and_then(|addr| std::str::from_utf8(addr).ok());
             // An address and not a name: to look one up could block.
             let addr = addr.and_then(|addr| addr.parse::<SocketAddr>().ok());
-            let addr = addr.ok_or(Status(FANFARE_ERR_ADDRESS))?;
+            let addr = addr.ok_or(Status::FANFARE_ERR_ADDRESS)?;
             let listener = hub.hub.listen(addr, hub.listen_options.clone())?;
             let port = listener.local_addr().port();
             hub.listeners.lock().unwrap_or_else(PoisonError::into_inner).push(listener);
@@ -133,40 +134,39 @@ pub unsafe extern "C" fn fanfare_hub_listen(
     })
 }
 
-/// Publishes an event to a topic, to every client that wants it. Never blocks. `topic` is 1 to
-/// 256 bytes of UTF-8 without control characters, '+' and '#'; it and `event` stay the caller's.
-/// On success `*sequence_out`, unless `sequence_out` is NULL, is the event's number in the hub's
-/// total order, from 1.
+/// Publishes an event to every client that wants the topic, which is 1 to 256 bytes of UTF-8
+/// without control characters, '+' and '#'. Never waits for a client. On success `*id_out`, unless
+/// `id_out` is NULL, is the hub's id of the event, also when the event has an id of the
+/// publisher's.
 ///
-/// Returns `FANFARE_OK`, or `FANFARE_ERR_FULL` when too much waits to be sent (try again a little
-/// later), `FANFARE_ERR_TOPIC`, `FANFARE_ERR_EVENT`, `FANFARE_ERR_UTF8`, `FANFARE_ERR_TOO_LARGE`,
-/// `FANFARE_ERR_ARGUMENT`, `FANFARE_ERR_CLOSED` or `FANFARE_ERR_FORKED`; then nothing was
-/// published anywhere. Thread-safe.
+/// Threads: any, several at once; every client gets all events in one order. Ownership: `topic`,
+/// `event` and its texts stay the caller's. Errors, after each of which nothing was published to any
+/// client: `FANFARE_ERR_FULL` when too many bytes wait to be sent (try again a little later),
+/// `FANFARE_ERR_TOPIC`, `FANFARE_ERR_EVENT`, `FANFARE_ERR_UTF8`, `FANFARE_ERR_TOO_LARGE`,
+/// `FANFARE_ERR_ARGUMENT`, `FANFARE_ERR_CLOSED`, `FANFARE_ERR_FORKED` or `FANFARE_ERR_SYSTEM`.
 ///
 /// # Safety
 ///
-/// `hub` has to be a live hub, `topic` to point to `topic_len` readable bytes, `event` to
-/// `event->size` readable bytes whose texts are as it says, and `sequence_out` to be NULL or
-/// writable.
+/// `hub` has to be a live hub, `topic` as many readable bytes as it says, `event` to point to
+/// `event->size` readable bytes whose texts are as they say, and `id_out` to be NULL or writable.
 #[no_mangle]
 pub unsafe extern "C" fn fanfare_hub_publish(
     hub: *const FanfareHub,
-    topic: *const c_char,
-    topic_len: usize,
+    topic: FanfareText,
     event: *const FanfareEvent,
-    sequence_out: *mut u64,
-) -> i32 {
+    id_out: *mut FanfareEventId,
+) -> FanfareStatus {
     answer(|| {
         // SAFETY: as the caller promises.
         let (hub, event) = unsafe { (&live(hub)?.hub, FanfareEvent::read(event)?) };
-        let topic = Lent::new((topic, topic_len), Topic::BYTES_MAX, FANFARE_ERR_TOPIC)?;
+        let topic = Lent::new(topic, Topic::BYTES_MAX, Status::FANFARE_ERR_TOPIC)?;
         let [data, name, id, key] = event.lent(hub.options().event_bytes_max)?;
         let publish = |[topic, texts @ ..]: [Option<&[u8]>; 5]| {
-            let topic = Topic::from_utf8(topic.ok_or(Status(FANFARE_ERR_TOPIC))?)?;
+            let topic = Topic::from_utf8(topic.ok_or(Status::FANFARE_ERR_TOPIC)?)?;
             let id = hub.publish(&topic, event.event(texts)?)?;
-            if !sequence_out.is_null() {
+            if !id_out.is_null() {
                 // SAFETY: writable as the caller promises.
-                unsafe { *sequence_out = id.sequence() };
+                unsafe { *id_out = FanfareEventId::new(&id) };
             }
             Ok(())
         };
@@ -183,8 +183,8 @@ pub unsafe extern "C" fn fanfare_hub_publish(
 unsafe fn live<'a>(hub: *const FanfareHub) -> Result<&'a FanfareHub, Status> {
     // SAFETY: as the caller promises.
     match unsafe { hub.as_ref() } {
-        None => Err(Status(FANFARE_ERR_ARGUMENT)),
-        Some(hub) if !hub.origin.is_here() => Err(Status(FANFARE_ERR_FORKED)),
+        None => Err(Status::FANFARE_ERR_ARGUMENT),
+        Some(hub) if !hub.origin.is_here() => Err(Status::FANFARE_ERR_FORKED),
         Some(hub) => Ok(hub),
     }
 }

@@ -1,18 +1,18 @@
 //! What a caller lends for the length of a call: copied once, and only the copy is looked at.
 //!
 //! The caller's memory may change while it is read: another of its threads writes to it, or another
-//! process that shares it. What was checked there would not be what is used afterwards: text that is
-//! not UTF-8 any more in a `&str`, which is undefined behaviour, or a line break that injects a
+//! process that shares it. What was checked there would not be what is used afterwards: text that
+//! is not UTF-8 any more in a `&str`, which is undefined behaviour, or a line break that injects a
 //! field. So no reference is ever made to the caller's memory. Each byte of it is read once, into
-//! memory of this call's own, which nobody else knows; a text that changed meanwhile is a mixture of
-//! before and after, and is then checked like any other.
+//! memory of this call's own, which nobody else knows; a text that changed meanwhile is a mixture
+//! of before and after, and is then checked like any other.
 
-use std::ffi::c_char;
 use std::mem::MaybeUninit;
 use std::ptr;
 use std::sync::atomic::{compiler_fence, Ordering};
 
-use super::status::{Status, FANFARE_ERR_ARGUMENT, FANFARE_ERR_SYSTEM};
+use super::status::Status;
+use super::text::FanfareText;
 
 /// A text or bytes that the caller lends, not looked at yet.
 #[derive(Clone, Copy)]
@@ -29,16 +29,16 @@ impl Lent {
     /// `FANFARE_ERR_ARGUMENT` when the length is none that memory has, and `too_long` when it is
     /// more than `len_max`: so nothing is copied that is refused in any case.
     pub(super) fn new(
-        (pointer, len): (*const c_char, usize),
+        text: FanfareText,
         len_max: usize,
-        too_long: i32,
+        too_long: Status,
     ) -> Result<Option<Lent>, Status> {
-        match (pointer.is_null(), len) {
+        match (text.data.is_null(), text.length) {
             (true, 0) => Ok(None),
-            (true, _) => Err(Status(FANFARE_ERR_ARGUMENT)),
-            (false, len) if isize::try_from(len).is_err() => Err(Status(FANFARE_ERR_ARGUMENT)),
-            (false, len) if len > len_max => Err(Status(too_long)),
-            (false, len) => Ok(Some(Lent { pointer: pointer.cast(), len })),
+            (true, _) => Err(Status::FANFARE_ERR_ARGUMENT),
+            (false, len) if isize::try_from(len).is_err() => Err(Status::FANFARE_ERR_ARGUMENT),
+            (false, len) if len > len_max => Err(too_long),
+            (false, len) => Ok(Some(Lent { pointer: text.data.cast(), len })),
         }
     }
 }
@@ -77,7 +77,7 @@ pub(super) unsafe fn with_copies<const N: usize>(
     }
     let mut own = small.as_mut_ptr().cast::<u8>();
     if bytes > SMALL_BYTES {
-        large.try_reserve_exact(bytes).map_err(|_| Status(FANFARE_ERR_SYSTEM))?;
+        large.try_reserve_exact(bytes).map_err(|_| Status::FANFARE_ERR_SYSTEM)?;
         own = large.as_mut_ptr();
     }
     let mut copies = [None; N];
@@ -115,7 +115,7 @@ pub(super) unsafe fn struct_size<T>(given: *const T, size_min: usize) -> Result<
     let size = unsafe { given.cast::<usize>().read_volatile() };
     match (size_min..=STRUCT_BYTES_MAX).contains(&size) {
         true => Ok(size),
-        false => Err(Status(FANFARE_ERR_ARGUMENT)),
+        false => Err(Status::FANFARE_ERR_ARGUMENT),
     }
 }
 
@@ -134,7 +134,7 @@ pub(super) unsafe fn copy_struct<T: Copy>(
     given: *const T,
     size_min: usize,
     known: &mut T,
-    unknown: i32,
+    unknown: Status,
 ) -> Result<(), Status> {
     // SAFETY: as the caller promises.
     let size = unsafe { struct_size(given, size_min) }?;
@@ -147,7 +147,7 @@ pub(super) unsafe fn copy_struct<T: Copy>(
     // SAFETY: the caller's struct has `size` bytes.
     let is_set = |at: usize| unsafe { given.add(at).read_volatile() } != 0;
     match (bytes..size).any(is_set) {
-        true => Err(Status(unknown)),
+        true => Err(unknown),
         false => Ok(()),
     }
 }
@@ -160,11 +160,11 @@ fn settle() {
 
 #[cfg(test)]
 mod tests {
-    use super::super::status::FANFARE_ERR_TOPIC;
     use super::*;
 
     fn lent(text: &[u8]) -> Option<Lent> {
-        Lent::new((text.as_ptr().cast(), text.len()), usize::MAX, 0).ok().flatten()
+        let text = FanfareText { data: text.as_ptr().cast(), length: text.len() };
+        Lent::new(text, usize::MAX, Status::FANFARE_ERR_TOPIC).ok().flatten()
     }
 
     #[test]
@@ -183,11 +183,13 @@ mod tests {
 
     #[test]
     fn what_is_too_long_is_refused_before_it_is_looked_at() {
-        let nowhere = ptr::dangling::<c_char>();
-        let refused = |lent| Lent::new(lent, 256, FANFARE_ERR_TOPIC).err();
-        assert_eq!(refused((nowhere, 257)), Some(Status(FANFARE_ERR_TOPIC)));
-        assert_eq!(refused((nowhere, usize::MAX)), Some(Status(FANFARE_ERR_ARGUMENT)));
-        assert_eq!(refused((ptr::null(), 1)), Some(Status(FANFARE_ERR_ARGUMENT)));
-        assert_eq!(refused((nowhere, 256)), None);
+        let nowhere = ptr::dangling();
+        let refused = |data, length| {
+            Lent::new(FanfareText { data, length }, 256, Status::FANFARE_ERR_TOPIC).err()
+        };
+        assert_eq!(refused(nowhere, 257), Some(Status::FANFARE_ERR_TOPIC));
+        assert_eq!(refused(nowhere, usize::MAX), Some(Status::FANFARE_ERR_ARGUMENT));
+        assert_eq!(refused(ptr::null(), 1), Some(Status::FANFARE_ERR_ARGUMENT));
+        assert_eq!(refused(nowhere, 256), None);
     }
 }

@@ -1,4 +1,5 @@
-//! The C ABI: converts, calls, converts. `include/fanfare.h` is made from here by cbindgen.
+//! The C ABI: converts, calls, converts. `include/fanfare.h` is made from here: `header.in` is its
+//! outline, and cbindgen makes each section's declarations of the file that has them.
 //!
 //! Rules that hold for every function: nothing unwinds across the border; texts are pointer and
 //! length, are copied once, and only the copy is looked at (`lent.rs`); outputs come last and are
@@ -13,29 +14,28 @@ mod lent;
 mod options;
 mod origin;
 mod status;
+mod text;
+mod version;
 
-pub use event::FanfareEvent;
+pub use event::{FanfareEvent, FanfareEventId, FANFARE_EVENT_ID_BYTES_MAX};
 pub use hub::{
     fanfare_hub_free, fanfare_hub_listen, fanfare_hub_new, fanfare_hub_publish, FanfareHub,
 };
-pub use options::{fanfare_options_init, FanfareOptions};
-pub use status::{
-    fanfare_abi_version, fanfare_strerror, FANFARE_ABI_VERSION, FANFARE_ERR_ADDRESS,
-    FANFARE_ERR_ARGUMENT, FANFARE_ERR_CLOSED, FANFARE_ERR_EVENT, FANFARE_ERR_FORKED,
-    FANFARE_ERR_FULL, FANFARE_ERR_OPTIONS, FANFARE_ERR_PANIC, FANFARE_ERR_SYSTEM,
-    FANFARE_ERR_TOO_LARGE, FANFARE_ERR_TOPIC, FANFARE_ERR_UTF8, FANFARE_OK,
-};
+pub use options::{fanfare_options_init, fanfare_options_problem, FanfareOptions};
+pub use status::{fanfare_strerror, FanfareStatus, FanfareStatusCode};
+pub use text::FanfareText;
+pub use version::{fanfare_abi_version, FANFARE_ABI_VERSION};
 
 use std::panic::{catch_unwind, AssertUnwindSafe};
 
 use status::Status;
 
 /// Runs a function's body, and turns its outcome into the code that the caller gets.
-fn answer(body: impl FnOnce() -> Result<(), Status>) -> i32 {
+fn answer(body: impl FnOnce() -> Result<(), Status>) -> FanfareStatus {
     // What a panic leaves behind is the hub's, whose locks stay right (`order/`).
     match catch_unwind(AssertUnwindSafe(body)) {
-        Ok(Ok(())) => status::FANFARE_OK,
-        Ok(Err(status)) => status.0,
-        Err(_) => status::FANFARE_ERR_PANIC,
+        Ok(Ok(())) => Status::FANFARE_OK as FanfareStatus,
+        Ok(Err(status)) => status as FanfareStatus,
+        Err(_) => Status::FANFARE_ERR_PANIC as FanfareStatus,
     }
 }

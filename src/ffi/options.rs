@@ -1,90 +1,130 @@
-//! Options across the border: whole numbers, in milliseconds and bytes.
+//! Options across the border: whole numbers, in milliseconds, bytes and percent.
 
 use std::mem::offset_of;
 use std::time::Duration;
 
 use super::answer;
 use super::lent::{copy_struct, struct_size};
-use super::status::{Status, FANFARE_ERR_ARGUMENT, FANFARE_ERR_OPTIONS};
+use super::status::{FanfareStatus, Status};
+use super::text::FanfareText;
 use crate::listener::ListenOptions;
-use crate::options::Options;
+use crate::options::{Options, OptionsError};
 
-/// How a hub behaves and where its bounds are. Set `size` to `sizeof(fanfare_options)`, call
-/// `fanfare_options_init`, and then change what should differ.
+/// How a hub behaves and where its bounds are. `fanfare_options_defaults` makes one with every
+/// default; change what should differ. Without that helper set `size` to
+/// `sizeof(fanfare_options)` and call `fanfare_options_init`.
+///
+/// The names, units, bounds and defaults are those of docs/options.md, with the unit of a time at
+/// the end of its name. What is not among these has its default.
 ///
 /// The struct grows at its end only, by options of which zero is the default. So a program that was
 /// built with a newer header runs with this library as long as it sets none that the library does
-/// not know: one that is not zero is refused, with `FANFARE_ERR_OPTIONS`.
-///
-/// What is not among these has the default that it has in Rust. So the newest events of each topic
-/// are kept for clients that come back, 1,000 or 1 MiB at most and for five minutes, and 64 MiB over
-/// all topics.
+/// not know: one that is not zero is refused with `FANFARE_ERR_OPTIONS`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct FanfareOptions {
     /// The size of the struct as the caller knows it, in bytes.
     pub size: usize,
-    /// Threads that each own a share of the connections, 1 to 256. Default: the cores.
+    /// Threads that each own a share of the connections.
+    /// Bounds: 1 to 256. Default: one for each core.
     pub shards: u64,
-    /// How long a connection may be silent before it gets a heartbeat, 100 ms to 1 day; 0 turns
-    /// heartbeats off. Default: 15,000 ms.
+    /// How long a connection may be silent before it gets a heartbeat; 0 turns heartbeats off.
+    /// Bounds: 0, or 100 ms to 1 day. Default: 15 s.
     pub heartbeat_ms: u64,
-    /// The reconnection time that clients are told, each one drawn from this to twice this; at
-    /// most 1 day, 0 tells nothing. Default: 2,000 ms.
+    /// The reconnection time that a client is told when it connects, drawn for each from this to
+    /// twice this; 0 tells nothing.
+    /// Bounds: at most 1 day. Default: 2 s.
     pub retry_ms: u64,
-    /// The most bytes in one event, at most 64 MiB. Default: 1 MiB.
+    /// The most bytes of data in one event.
+    /// Bounds: at most 64 MiB. Default: 1 MiB.
     pub event_bytes_max: u64,
-    /// The most bytes that are gathered into one batch, 1 byte to 16 MiB. Default: 40 KiB.
+    /// The most bytes that are gathered into one batch.
+    /// Bounds: 1 byte to 16 MiB. Default: 40 KiB.
     pub batch_bytes_max: u64,
-    /// A topic is full when so many bytes of it wait to be sent, at least 1. Default:
-    /// 40 KiB.
+    /// A topic is full when this many bytes of its events wait to be sent.
+    /// Bounds: at least 1 byte. Default: 40 KiB.
     pub topic_backlog_bytes_max: u64,
-    /// The hub is full when so many bytes wait to be sent, at least 1. Default: 64 MiB.
+    /// The hub is full when this many bytes over all topics wait to be sent.
+    /// Bounds: at least 1 byte. Default: 64 MiB.
     pub backlog_bytes_max: u64,
-    /// The most bytes that a connection may lag before it is disconnected, or what the policy does
-    /// that its query names. Default: 1 MiB.
+    /// The most events of a topic that are kept for clients that come back; 0 keeps none.
+    /// Bounds: any. Default: 1,000.
+    pub history_events_max: u64,
+    /// The most bytes of a topic's events that are kept.
+    /// Bounds: any. Default: 1 MiB.
+    pub history_bytes_max: u64,
+    /// How long an event is kept.
+    /// Bounds: at most 7 days. Default: 5 min.
+    pub history_age_max_ms: u64,
+    /// The most bytes of events that are kept over all topics.
+    /// Bounds: any. Default: 64 MiB.
+    pub history_total_bytes_max: u64,
+    /// The most bytes that a connection may lag before its policy is applied, which is to
+    /// disconnect unless its query names another one.
+    /// Bounds: any. Default: 1 MiB.
     pub lag_bytes_max: u64,
-    /// The longest time that a connection may lag. Default: 30,000 ms.
+    /// The longest time that a connection may lag.
+    /// Bounds: at least lag_grace_ms. Default: 30 s.
     pub lag_age_max_ms: u64,
     /// How long a connection that lags too far is waited for when the publisher is faster than
-    /// the network, at most lag_age_max_ms. Default: 1,000 ms.
+    /// the network; 0 waits for none.
+    /// Bounds: at most lag_age_max_ms. Default: 1 s.
     pub lag_grace_ms: u64,
-    /// The most bytes kept for all connections that lag, at least 1. Default: 256 MiB.
-    pub lag_total_bytes_max: u64,
-    /// The most connections, at least 1. Default: 100,000.
-    pub connections_max: u64,
-    /// The most connections from one address; 0 for no bound. Default: 0.
-    pub connections_per_address_max: u64,
-    /// The share of the time for which connections that lag too far are waited for, in percent, 1
-    /// to 100; beyond it they are disconnected. At 100 all are waited for, however long that is: for
-    /// a hub whose clients are trusted. 0 stands for the default, which is 5.
+    /// The share of the time for which such connections are waited for, in percent; beyond it
+    /// they are disconnected. At 100 all are waited for, however long that is: for a hub whose
+    /// clients are trusted.
+    /// Bounds: 0 to 100. Default: 5.
     pub lag_grace_percent: u64,
-    /// 1: listeners on a loopback address serve requests whatever `Host` they name, 0: only those
+    /// The most bytes that are kept for all connections that lag.
+    /// Bounds: at least 1 byte. Default: 256 MiB.
+    pub lag_total_bytes_max: u64,
+    /// How long a connection's socket may take nothing while there is something to send to it,
+    /// before the connection is disconnected; 0 for no bound.
+    /// Bounds: 0, or 100 ms to 1 day. Default: 30 s.
+    pub stall_time_max_ms: u64,
+    /// The most connections.
+    /// Bounds: 1 to 10,000,000. Default: 100,000.
+    pub connections_max: u64,
+    /// The most connections from one address (from one /64 network in IPv6); 0 for no bound.
+    /// Bounds: any. Default: 0.
+    pub connections_per_address_max: u64,
+    /// The most topics and filters that all connections may ask for together.
+    /// Bounds: 1 to 100,000,000. Default: 1,000,000.
+    pub subscriptions_max: u64,
+    /// The same for the connections from one address; 0 for no bound.
+    /// Bounds: any. Default: 0.
+    pub subscriptions_per_address_max: u64,
+    /// How old a connection may get before it is closed, to come back; 0 for any age.
+    /// Bounds: 0, or 1 s to 30 days. Default: 0.
+    pub connection_age_max_ms: u64,
+    /// 1: listeners on a loopback address serve requests whatever `Host` they name. 0: only those
     /// that name an IP address, `localhost` or a name below it; others get 421. For listeners
-    /// behind a proxy on the same machine that passes on its clients' `Host`. It gives up what keeps
-    /// a web page, whose own name is made to point to 127.0.0.1 (DNS rebinding), from reading streams
-    /// through a browser on this machine. On other addresses any `Host` is served. Default: 0.
+    /// behind a proxy on the same machine that passes on its clients' `Host`. It gives up what
+    /// keeps a web page, whose own name is made to point to 127.0.0.1 (DNS rebinding), from
+    /// reading streams through a browser on this machine. On other addresses any `Host` is
+    /// served.
+    /// Bounds: 0 or 1. Default: 0.
     pub any_host: u64,
 }
 
 /// The size that the struct had in the ABI's first version.
-const SIZE_MIN: usize = offset_of!(FanfareOptions, connections_per_address_max) + size_of::<u64>();
+const SIZE_MIN: usize = offset_of!(FanfareOptions, any_host) + size_of::<u64>();
 
-/// Fills in the defaults. `options->size` has to be set before, and stays as it is. What the library
-/// does not know, of a struct that is larger than this header's, is set to zero.
+/// Fills in the defaults. `options->size` has to be set before, and stays as it is. What the
+/// library does not know, of a struct that is larger than this header's, is set to zero.
 ///
-/// Returns `FANFARE_OK`, or `FANFARE_ERR_ARGUMENT` when `options` is NULL or its size is that of no
-/// version: smaller than in the first, or more than 4,096 bytes. The struct stays the caller's.
-/// Thread-safe.
+/// Threads: any. Ownership: the struct stays the caller's. Errors: `FANFARE_ERR_ARGUMENT` when
+/// `options` is NULL or its size is that of no version, which is smaller than in the first or more
+/// than 4,096 bytes.
 ///
 /// # Safety
 ///
 /// `options` has to point to `options->size` writable bytes.
 #[no_mangle]
-pub unsafe extern "C" fn fanfare_options_init(options: *mut FanfareOptions) -> i32 {
+pub unsafe extern "C" fn fanfare_options_init(options: *mut FanfareOptions) -> FanfareStatus {
     answer(|| {
         if options.is_null() {
-            return Err(Status(FANFARE_ERR_ARGUMENT));
+            return Err(Status::FANFARE_ERR_ARGUMENT);
         }
         // SAFETY: not NULL, and the caller's struct begins with its size.
         let size = unsafe { struct_size(options, SIZE_MIN) }?;
@@ -100,133 +140,236 @@ pub unsafe extern "C" fn fanfare_options_init(options: *mut FanfareOptions) -> i
     })
 }
 
+/// Finds the first option that `fanfare_hub_new` would refuse: `*name_out` is its name in the
+/// struct, such as `shards`, and `*bounds_out` what it may be, such as "1 to 256". Both are {NULL,
+/// 0} when every option is within its bounds. For an option that only a newer library knows the
+/// name is
+/// `size`.
+///
+/// Threads: any. Ownership: the struct stays the caller's; the two texts are static. Errors:
+/// `FANFARE_ERR_ARGUMENT` when a pointer is NULL or the size is that of no version.
+///
+/// # Safety
+///
+/// `options` has to point to `options->size` readable bytes, and the others to writable texts.
+#[no_mangle]
+pub unsafe extern "C" fn fanfare_options_problem(
+    options: *const FanfareOptions,
+    name_out: *mut FanfareText,
+    bounds_out: *mut FanfareText,
+) -> FanfareStatus {
+    answer(|| {
+        if options.is_null() || name_out.is_null() || bounds_out.is_null() {
+            return Err(Status::FANFARE_ERR_ARGUMENT);
+        }
+        // SAFETY: as the caller promises.
+        let (name, bounds) = match unsafe { FanfareOptions::read(options) } {
+            Ok(_) => (FanfareText::NONE, FanfareText::NONE),
+            Err(Refused::Size(status)) => return Err(status),
+            Err(Refused::Option { name, bounds }) => {
+                (FanfareText::of_static(name), FanfareText::of_static(bounds))
+            }
+        };
+        // SAFETY: not NULL, and writable as the caller promises.
+        unsafe {
+            *name_out = name;
+            *bounds_out = bounds;
+        }
+        Ok(())
+    })
+}
+
+/// Why options are refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refused {
+    /// The struct is of no version.
+    Size(Status),
+    /// An option is out of its bounds, by its name in the struct.
+    Option { name: &'static str, bounds: &'static str },
+}
+
+impl From<Refused> for Status {
+    fn from(refused: Refused) -> Status {
+        match refused {
+            Refused::Size(status) => status,
+            Refused::Option { .. } => Status::FANFARE_ERR_OPTIONS,
+        }
+    }
+}
+
 impl FanfareOptions {
     /// The caller's options, for the hub and for its listeners; what a caller of an older version
     /// does not know has its default.
     ///
     /// # Errors
     ///
-    /// `FANFARE_ERR_ARGUMENT` when the size is that of no version, and `FANFARE_ERR_OPTIONS` when an
-    /// option is set that only a later version knows, is beyond what this machine can count, or is
-    /// out of bounds that only this struct has.
+    /// When the size is that of no version, an option is out of its bounds, or one is set that only
+    /// a later version knows.
     ///
     /// # Safety
     ///
     /// `options` has to be NULL, or to point to `options->size` readable bytes.
     pub(super) unsafe fn read(
         options: *const FanfareOptions,
-    ) -> Result<(Options, ListenOptions), Status> {
+    ) -> Result<(Options, ListenOptions), Refused> {
         let mut read = FanfareOptions::from(&Options::default());
         if !options.is_null() {
             // SAFETY: not NULL, and as the caller promises; any bytes are valid numbers.
-            unsafe { copy_struct(options, SIZE_MIN, &mut read, FANFARE_ERR_OPTIONS) }?;
+            unsafe { copy_struct(options, SIZE_MIN, &mut read, Status::FANFARE_ERR_OPTIONS) }
+                .map_err(|status| match status {
+                    Status::FANFARE_ERR_OPTIONS => Refused::Option {
+                        name: "size",
+                        bounds: "that of a struct whose options this library knows all",
+                    },
+                    status => Refused::Size(status),
+                })?;
         }
-        Ok((read.to_options()?, read.to_listen_options()?))
-    }
-}
-
-impl From<&Options> for FanfareOptions {
-    fn from(options: &Options) -> FanfareOptions {
-        let ms = |time: Duration| time.as_millis() as u64;
-        FanfareOptions {
-            size: size_of::<FanfareOptions>(),
-            shards: options.shards as u64,
-            heartbeat_ms: ms(options.heartbeat),
-            retry_ms: ms(options.retry),
-            event_bytes_max: options.event_bytes_max as u64,
-            batch_bytes_max: options.batch_bytes_max as u64,
-            topic_backlog_bytes_max: options.topic_backlog_bytes_max as u64,
-            backlog_bytes_max: options.backlog_bytes_max as u64,
-            lag_bytes_max: options.lag_bytes_max as u64,
-            lag_age_max_ms: ms(options.lag_age_max),
-            lag_grace_ms: ms(options.lag_grace),
-            lag_total_bytes_max: options.lag_total_bytes_max as u64,
-            connections_max: options.connections_max as u64,
-            connections_per_address_max: options.connections_per_address_max as u64,
-            // Zero stands for the default of what was not in the first version.
-            lag_grace_percent: 0,
-            any_host: 0,
-        }
-    }
-}
-
-impl FanfareOptions {
-    fn to_options(self) -> Result<Options, Status> {
-        let options = self;
-        let defaults = Options::default();
-        let count = |n: u64| usize::try_from(n).map_err(|_| Status(FANFARE_ERR_OPTIONS));
-        Ok(Options {
-            shards: count(options.shards)?,
-            heartbeat: Duration::from_millis(options.heartbeat_ms),
-            retry: Duration::from_millis(options.retry_ms),
-            event_bytes_max: count(options.event_bytes_max)?,
-            batch_bytes_max: count(options.batch_bytes_max)?,
-            topic_backlog_bytes_max: count(options.topic_backlog_bytes_max)?,
-            backlog_bytes_max: count(options.backlog_bytes_max)?,
-            lag_bytes_max: count(options.lag_bytes_max)?,
-            lag_age_max: Duration::from_millis(options.lag_age_max_ms),
-            lag_grace: Duration::from_millis(options.lag_grace_ms),
-            lag_grace_percent: match options.lag_grace_percent {
-                0 => defaults.lag_grace_percent,
-                percent => u8::try_from(percent).map_err(|_| Status(FANFARE_ERR_OPTIONS))?,
-            },
-            lag_total_bytes_max: count(options.lag_total_bytes_max)?,
-            connections_max: count(options.connections_max)?,
-            connections_per_address_max: count(options.connections_per_address_max)?,
-            ..defaults
-        })
+        let options = read.to_options();
+        options.check()?;
+        Ok((options, read.to_listen_options()?))
     }
 
-    fn to_listen_options(self) -> Result<ListenOptions, Status> {
+    fn to_listen_options(self) -> Result<ListenOptions, Refused> {
         let hosts = match self.any_host {
             0 => Vec::new(),
             1 => vec!["*".to_owned()],
-            _ => return Err(Status(FANFARE_ERR_OPTIONS)),
+            _ => return Err(Refused::Option { name: "any_host", bounds: "0 or 1" }),
         };
         Ok(ListenOptions { hosts, ..ListenOptions::default() })
     }
+}
+
+/// A number of the struct. One that is more than the engine's type holds is the most that it holds:
+/// what is beyond an option's bound stays beyond it, and what has no bound has none that matters.
+trait Number {
+    fn to_number(self) -> u64;
+    fn of_number(number: u64) -> Self;
+}
+
+impl Number for usize {
+    fn to_number(self) -> u64 {
+        self as u64
+    }
+
+    fn of_number(number: u64) -> usize {
+        usize::try_from(number).unwrap_or(usize::MAX)
+    }
+}
+
+impl Number for u8 {
+    fn to_number(self) -> u64 {
+        self.into()
+    }
+
+    fn of_number(number: u64) -> u8 {
+        u8::try_from(number).unwrap_or(u8::MAX)
+    }
+}
+
+/// A time, in milliseconds.
+impl Number for Duration {
+    fn to_number(self) -> u64 {
+        u64::try_from(self.as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn of_number(number: u64) -> Duration {
+        Duration::from_millis(number)
+    }
+}
+
+/// The hub's options: field of the struct, option of the engine.
+macro_rules! hub_options {
+    ($($field:ident = $option:ident,)*) => {
+        impl From<&Options> for FanfareOptions {
+            fn from(options: &Options) -> FanfareOptions {
+                FanfareOptions {
+                    size: size_of::<FanfareOptions>(),
+                    $($field: options.$option.to_number(),)*
+                    any_host: 0,
+                }
+            }
+        }
+
+        impl FanfareOptions {
+            fn to_options(self) -> Options {
+                Options { $($option: Number::of_number(self.$field),)* ..Options::default() }
+            }
+        }
+
+        impl From<OptionsError> for Refused {
+            fn from(error: OptionsError) -> Refused {
+                let name = match error.option {
+                    $(stringify!($option) => stringify!($field),)*
+                    other => other,
+                };
+                Refused::Option { name, bounds: error.bounds }
+            }
+        }
+    };
+}
+
+hub_options! {
+    shards = shards,
+    heartbeat_ms = heartbeat,
+    retry_ms = retry,
+    event_bytes_max = event_bytes_max,
+    batch_bytes_max = batch_bytes_max,
+    topic_backlog_bytes_max = topic_backlog_bytes_max,
+    backlog_bytes_max = backlog_bytes_max,
+    history_events_max = history_events_max,
+    history_bytes_max = history_bytes_max,
+    history_age_max_ms = history_age_max,
+    history_total_bytes_max = history_total_bytes_max,
+    lag_bytes_max = lag_bytes_max,
+    lag_age_max_ms = lag_age_max,
+    lag_grace_ms = lag_grace,
+    lag_grace_percent = lag_grace_percent,
+    lag_total_bytes_max = lag_total_bytes_max,
+    stall_time_max_ms = stall_time_max,
+    connections_max = connections_max,
+    connections_per_address_max = connections_per_address_max,
+    subscriptions_max = subscriptions_max,
+    subscriptions_per_address_max = subscriptions_per_address_max,
+    connection_age_max_ms = connection_age_max,
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn read(options: &FanfareOptions) -> Result<(Options, ListenOptions), Status> {
+    fn read(options: &FanfareOptions) -> Result<(Options, ListenOptions), Refused> {
         // SAFETY: it is a whole struct, which says its own size.
         unsafe { FanfareOptions::read(options) }
     }
 
     #[test]
-    fn zero_is_the_default_of_what_was_not_in_the_first_version() {
-        let mut given = FanfareOptions::from(&Options::default());
-        for size in [size_of::<FanfareOptions>(), SIZE_MIN] {
-            given.size = size;
-            let (options, listen_options) = read(&given).unwrap();
-            assert_eq!(options, Options::default());
-            assert!(listen_options.hosts.is_empty());
-        }
-        // What is beyond the size that a caller knows is not the caller's.
-        (given.lag_grace_percent, given.any_host) = (u64::MAX, u64::MAX);
-        assert_eq!(read(&given).unwrap().0, Options::default());
+    fn the_defaults_go_there_and_back() {
+        let (options, listen_options) = read(&FanfareOptions::from(&Options::default())).unwrap();
+        assert_eq!(options, Options::default());
+        assert!(listen_options.hosts.is_empty());
     }
 
     #[test]
-    fn a_share_of_grace_and_any_host_are_passed_on_and_nonsense_is_refused() {
+    fn what_is_given_is_passed_on_and_what_is_out_of_bounds_is_named() {
         let defaults = FanfareOptions::from(&Options::default());
-        for percent in [1, 5, 100] {
+        for percent in [0, 1, 5, 100] {
             let given = FanfareOptions { lag_grace_percent: percent.into(), ..defaults };
             assert_eq!(read(&given).unwrap().0.lag_grace_percent, percent);
         }
+        let given = FanfareOptions { history_age_max_ms: 1_500, ..defaults };
+        assert_eq!(read(&given).unwrap().0.history_age_max, Duration::from_millis(1_500));
         let (_, listen_options) = read(&FanfareOptions { any_host: 1, ..defaults }).unwrap();
         assert_eq!(listen_options.hosts, ["*"]);
-        // What fits into a byte, the hub refuses.
-        for given in [
-            FanfareOptions { lag_grace_percent: 256, ..defaults },
-            FanfareOptions { lag_grace_percent: 256 + 5, ..defaults },
-            FanfareOptions { any_host: 2, ..defaults },
-            FanfareOptions { any_host: u64::MAX, ..defaults },
+        for (given, expected) in [
+            (FanfareOptions { lag_grace_percent: 256 + 5, ..defaults }, "lag_grace_percent"),
+            (FanfareOptions { heartbeat_ms: u64::MAX, ..defaults }, "heartbeat_ms"),
+            (FanfareOptions { history_age_max_ms: u64::MAX, ..defaults }, "history_age_max_ms"),
+            (FanfareOptions { any_host: 2, ..defaults }, "any_host"),
         ] {
-            assert_eq!(read(&given).err(), Some(Status(FANFARE_ERR_OPTIONS)), "{given:?}");
+            match read(&given).err() {
+                Some(Refused::Option { name, .. }) => assert_eq!(name, expected),
+                other => panic!("{given:?} is {other:?}"),
+            }
         }
     }
 }

@@ -7,92 +7,99 @@ use crate::hub::{PublishError, StartError};
 use crate::listener::ListenError;
 use crate::topic::TopicError;
 
-/// The version of this header's ABI. It changes when a program built with an older header could
-/// not run with a newer library; compare it with what `fanfare_abi_version` returns.
-pub const FANFARE_ABI_VERSION: u32 = 1;
+/// What a function returns: one of the constants of `fanfare_status_code`. It is a number of a
+/// fixed size and not the enum, since C gives an enum no size that each compiler agrees on, and
+/// since a newer library may return a code that this header does not have. Compare it with the
+/// constants; take any other negative number for an error. In a debugger
+/// `print (fanfare_status_code)status` shows the name.
+pub type FanfareStatus = i32;
 
-/// All went well.
-pub const FANFARE_OK: i32 = 0;
-/// The library has a defect and panicked; the call may have had no effect.
-pub const FANFARE_ERR_PANIC: i32 = -1;
-/// A pointer is NULL that must not be, a length is impossible, or a struct's size is unknown.
-pub const FANFARE_ERR_ARGUMENT: i32 = -2;
-/// The hub was made before a fork; make a new one in the child.
-pub const FANFARE_ERR_FORKED: i32 = -3;
-/// The hub is closed.
-pub const FANFARE_ERR_CLOSED: i32 = -4;
-/// Too much waits to be sent; nothing was published, try again a little later.
-pub const FANFARE_ERR_FULL: i32 = -5;
-/// The topic is empty, longer than 256 bytes, not UTF-8, or has a forbidden character.
-pub const FANFARE_ERR_TOPIC: i32 = -6;
-/// The event is empty, a field of it is too long or has a character that no client gets back, its
-/// name is that of the engine's own events, or it has a field that only a newer library knows.
-pub const FANFARE_ERR_EVENT: i32 = -7;
-/// The event's text is not UTF-8.
-pub const FANFARE_ERR_UTF8: i32 = -8;
-/// The event is larger than the option event_bytes_max.
-pub const FANFARE_ERR_TOO_LARGE: i32 = -9;
-/// An option is out of its bounds, or one is set that only a newer library knows.
-pub const FANFARE_ERR_OPTIONS: i32 = -10;
-/// The address is not one, is in use, or may not be bound.
-pub const FANFARE_ERR_ADDRESS: i32 = -11;
-/// The system is out of descriptors, threads or memory.
-pub const FANFARE_ERR_SYSTEM: i32 = -12;
-
-/// One of the codes above that is not `FANFARE_OK`.
+/// The values of a `fanfare_status`. Errors are negative; none is ever renumbered.
+#[repr(C)]
+#[allow(non_camel_case_types)] // They are C's names, which are the same in Rust.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Status(pub(super) i32);
-
-/// Returns `FANFARE_ABI_VERSION` of the library that is loaded. Thread-safe.
-#[no_mangle]
-pub extern "C" fn fanfare_abi_version() -> u32 {
-    FANFARE_ABI_VERSION
+pub enum FanfareStatusCode {
+    /// The call succeeded.
+    FANFARE_OK = 0,
+    /// The library has a defect and panicked; the call may have had no effect. Report it.
+    FANFARE_ERR_PANIC = -1,
+    /// A pointer is NULL that must not be, a length is impossible, or a struct's size is unknown.
+    FANFARE_ERR_ARGUMENT = -2,
+    /// The hub was made before a fork. Make a new one in the child.
+    FANFARE_ERR_FORKED = -3,
+    /// The hub is closed.
+    FANFARE_ERR_CLOSED = -4,
+    /// Too many bytes wait to be sent, and nothing was published. Try again a little later.
+    FANFARE_ERR_FULL = -5,
+    /// The topic is not 1 to 256 bytes of UTF-8 without control characters, '+' and '#'.
+    FANFARE_ERR_TOPIC = -6,
+    /// The event is empty; or its name, id or key is empty, too long, or has a character that no
+    /// client gets back; or its name is reserved for the engine; or it has a field that only a
+    /// newer library knows.
+    FANFARE_ERR_EVENT = -7,
+    /// A text of the event is not UTF-8.
+    FANFARE_ERR_UTF8 = -8,
+    /// The event is larger than the option event_bytes_max.
+    FANFARE_ERR_TOO_LARGE = -9,
+    /// An option is out of its bounds, which `fanfare_options_problem` names, or one is set that
+    /// only a newer library knows.
+    FANFARE_ERR_OPTIONS = -10,
+    /// The address cannot be read, is in use, or may not be bound.
+    FANFARE_ERR_ADDRESS = -11,
+    /// The system is out of descriptors, threads or memory.
+    FANFARE_ERR_SYSTEM = -12,
 }
 
-/// Returns a sentence that says what a code means and what to do. The text is static: it is never
-/// freed, and never NULL, whatever the code. Thread-safe.
+/// A code that is not `FANFARE_OK`, inside of the library.
+pub(super) use FanfareStatusCode as Status;
+
+/// Returns a sentence that says what a status means and what to do about it, whatever the number.
+///
+/// Threads: any. Ownership: the text is static, ends with a NUL, is never NULL and never freed.
+/// Errors: none.
 #[no_mangle]
-pub extern "C" fn fanfare_strerror(code: i32) -> *const c_char {
-    let text = match code {
-        FANFARE_OK => c"success",
-        FANFARE_ERR_PANIC => c"the library has a defect and panicked; please report it",
-        FANFARE_ERR_ARGUMENT => c"an argument is NULL, or a length or struct size is impossible",
-        FANFARE_ERR_FORKED => c"the hub was made before a fork; make a new one in the child",
-        FANFARE_ERR_CLOSED => c"the hub is closed",
-        FANFARE_ERR_FULL => c"too much waits to be sent; try again a little later",
-        FANFARE_ERR_TOPIC => c"the topic must be 1 to 256 bytes of UTF-8 without control characters, '+' and '#'",
-        FANFARE_ERR_EVENT => c"the event is empty, or its name, id or key is empty, longer than 256 bytes, has a forbidden character or is reserved, or a field is set that only a newer library knows",
-        FANFARE_ERR_UTF8 => c"the event's text is not UTF-8; encode it as such",
-        FANFARE_ERR_TOO_LARGE => c"the event is larger than the option event_bytes_max",
-        FANFARE_ERR_OPTIONS => c"an option is out of its bounds, which the header names, or one is set that only a newer library knows",
-        FANFARE_ERR_ADDRESS => c"the address is not one, is in use, or may not be bound",
-        FANFARE_ERR_SYSTEM => c"the system is out of descriptors, threads or memory",
-        _ => c"no code of this library",
-    };
-    text.as_ptr()
+pub extern "C" fn fanfare_strerror(status: FanfareStatus) -> *const c_char {
+    const TEXTS: [&std::ffi::CStr; 13] = [
+        c"success",
+        c"the library has a defect and panicked; please report it",
+        c"an argument is NULL, or a length or struct size is impossible; correct the call",
+        c"the hub was made before a fork; make a new one in the child",
+        c"the hub is closed; make a new one",
+        c"too many bytes wait to be sent; try again a little later",
+        c"the topic must be 1 to 256 bytes of UTF-8 without control characters, '+' and '#'",
+        c"the event is empty, or its name, id or key is empty, longer than 256 bytes, has a forbidden character or is reserved, or a field is set that only a newer library knows",
+        c"a text of the event is not UTF-8; encode it as UTF-8",
+        c"the event is larger than the option event_bytes_max; publish less data, or raise the option",
+        c"an option is out of its bounds, which the header names, or one is set that only a newer library knows",
+        c"the address must be an IP address and a port such as 127.0.0.1:8080, which is not in use and may be bound",
+        c"the system is out of descriptors, threads or memory; raise its limits or use less",
+    ];
+    let index = status.checked_neg().and_then(|n| usize::try_from(n).ok());
+    let text = index.and_then(|index| TEXTS.get(index));
+    text.unwrap_or(&c"not a status of this library").as_ptr()
 }
 
 impl From<EventError> for Status {
     fn from(error: EventError) -> Status {
-        Status(match error {
-            EventError::NotUtf8 { .. } => FANFARE_ERR_UTF8,
-            EventError::TooLarge { .. } => FANFARE_ERR_TOO_LARGE,
-            _ => FANFARE_ERR_EVENT,
-        })
+        match error {
+            EventError::NotUtf8 { .. } => Status::FANFARE_ERR_UTF8,
+            EventError::TooLarge { .. } => Status::FANFARE_ERR_TOO_LARGE,
+            _ => Status::FANFARE_ERR_EVENT,
+        }
     }
 }
 
 impl From<TopicError> for Status {
     fn from(_: TopicError) -> Status {
-        Status(FANFARE_ERR_TOPIC)
+        Status::FANFARE_ERR_TOPIC
     }
 }
 
 impl From<PublishError> for Status {
     fn from(error: PublishError) -> Status {
         match error {
-            PublishError::Full => Status(FANFARE_ERR_FULL),
-            PublishError::Closed => Status(FANFARE_ERR_CLOSED),
+            PublishError::Full => Status::FANFARE_ERR_FULL,
+            PublishError::Closed => Status::FANFARE_ERR_CLOSED,
             PublishError::Invalid(error) => error.into(),
         }
     }
@@ -100,25 +107,25 @@ impl From<PublishError> for Status {
 
 impl From<StartError> for Status {
     fn from(error: StartError) -> Status {
-        Status(match error {
-            StartError::Options(_) => FANFARE_ERR_OPTIONS,
-            StartError::System(_) => FANFARE_ERR_SYSTEM,
-        })
+        match error {
+            StartError::Options(_) => Status::FANFARE_ERR_OPTIONS,
+            StartError::System(_) => Status::FANFARE_ERR_SYSTEM,
+        }
     }
 }
 
 impl From<ListenError> for Status {
     fn from(error: ListenError) -> Status {
-        Status(match error {
+        match error {
             ListenError::Bind(error) => match error.raw_os_error() {
                 Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM) => {
-                    FANFARE_ERR_SYSTEM
+                    Status::FANFARE_ERR_SYSTEM
                 }
-                _ => FANFARE_ERR_ADDRESS,
+                _ => Status::FANFARE_ERR_ADDRESS,
             },
-            ListenError::Options { .. } => FANFARE_ERR_OPTIONS,
-            ListenError::Closed => FANFARE_ERR_CLOSED,
-            ListenError::Busy => FANFARE_ERR_SYSTEM,
-        })
+            ListenError::Options { .. } => Status::FANFARE_ERR_OPTIONS,
+            ListenError::Closed => Status::FANFARE_ERR_CLOSED,
+            ListenError::Busy => Status::FANFARE_ERR_SYSTEM,
+        }
     }
 }

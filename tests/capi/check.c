@@ -28,6 +28,21 @@ void check_text(const char *file, int line, const char *what, const char *actual
     }
 }
 
+void check_id(const char *file, int line, const char *what, const fanfare_event_id *actual,
+              const char *expected)
+{
+    static const char zeros[FANFARE_EVENT_ID_BYTES_MAX];
+    size_t length = strlen(expected);
+
+    if (actual->length == 0 || actual->length != length
+        || memcmp(actual->text, expected, length) != 0
+        || memcmp(actual->text + length, zeros, sizeof zeros - length) != 0) {
+        fprintf(stderr, "%s:%d: %s is \"%.*s\", not \"%s\"\n", file, line, what,
+                (int)actual->length, actual->text, expected);
+        exit(EXIT_FAILURE);
+    }
+}
+
 int64_t now_ms(void)
 {
     struct timespec now;
@@ -38,10 +53,8 @@ int64_t now_ms(void)
 
 fanfare_options options_new(void)
 {
-    fanfare_options options;
+    fanfare_options options = fanfare_options_defaults();
 
-    options.size = sizeof options;
-    CHECK_EQ(fanfare_options_init(&options), FANFARE_OK);
     options.shards = 2;
     return options;
 }
@@ -58,26 +71,34 @@ fanfare_hub *hub_new(void)
 
 uint16_t hub_listen(const fanfare_hub *hub)
 {
-    static const char addr[] = "127.0.0.1:0";
     uint16_t port = 0;
 
-    CHECK_EQ(fanfare_hub_listen(hub, addr, sizeof addr - 1, &port), FANFARE_OK);
+    CHECK_EQ(fanfare_hub_listen(hub, FANFARE_TEXT("127.0.0.1:0"), &port), FANFARE_OK);
     CHECK(port != 0);
     return port;
 }
 
 fanfare_event event_of(const char *data)
 {
-    fanfare_event event;
-
-    memset(&event, 0, sizeof event);
-    event.size = sizeof event;
-    event.data = data;
-    event.data_len = data == NULL ? 0 : strlen(data);
-    return event;
+    return fanfare_event_of(fanfare_text_of_string(data));
 }
 
-int32_t publish(const fanfare_hub *hub, const char *topic, const fanfare_event *event)
+fanfare_event_id id_untouched(void)
 {
-    return fanfare_hub_publish(hub, topic, strlen(topic), event, NULL);
+    fanfare_event_id id;
+
+    memset(&id, 0xa5, sizeof id);
+    return id;
+}
+
+int id_is_untouched(const fanfare_event_id *id)
+{
+    fanfare_event_id untouched = id_untouched();
+
+    return memcmp(id, &untouched, sizeof untouched) == 0;
+}
+
+fanfare_status publish(const fanfare_hub *hub, const char *topic, const fanfare_event *event)
+{
+    return fanfare_hub_publish(hub, fanfare_text_of_string(topic), event, NULL);
 }

@@ -29,9 +29,10 @@ extern const test tests_of_memory[];
 extern const test tests_of_threads[];
 extern const test tests_of_fork[];
 extern const test tests_of_ticker[];
+extern const test tests_of_manual[];
 
-/* The path of the ticker example. */
-extern const char *ticker_path;
+/* The paths of the ticker example, and of the program in the header. */
+extern const char *ticker_path, *manual_path;
 
 /* Ends the test unless the condition holds. */
 #define CHECK(condition) \
@@ -41,13 +42,18 @@ extern const char *ticker_path;
 #define CHECK_EQ(actual, expected) \
     check_eq(__FILE__, __LINE__, #actual, (long long)(actual), (long long)(expected))
 
-/* Ends the test unless both texts are the same. */
+/* Ends the test unless both strings are the same. */
 #define CHECK_TEXT(actual, expected) check_text(__FILE__, __LINE__, #actual, actual, expected)
+
+/* Ends the test unless an id is known and the same as a string. */
+#define CHECK_ID(actual, expected) check_id(__FILE__, __LINE__, #actual, &(actual), expected)
 
 void check_failed(const char *file, int line, const char *condition);
 void check_eq(const char *file, int line, const char *what, long long actual, long long expected);
 void check_text(const char *file, int line, const char *what, const char *actual,
                 const char *expected);
+void check_id(const char *file, int line, const char *what, const fanfare_event_id *actual,
+              const char *expected);
 
 /* Milliseconds of a clock that only goes forward. */
 int64_t now_ms(void);
@@ -61,10 +67,16 @@ fanfare_options options_new(void);
 /* Listens on a port of 127.0.0.1 that the system chooses. */
 uint16_t hub_listen(const fanfare_hub *hub);
 
-/* An event with this data, which ends with a NUL; NULL for an event with nothing at all. */
+/* An event with the data of a string; NULL for an event with nothing at all. */
 fanfare_event event_of(const char *data);
 
-/* Publishes to a topic that ends with a NUL, and returns the code. */
-int32_t publish(const fanfare_hub *hub, const char *topic, const fanfare_event *event);
+/* An id that the library has not written. */
+fanfare_event_id id_untouched(void);
+
+/* Whether nothing has written to it since. */
+int id_is_untouched(const fanfare_event_id *id);
+
+/* Publishes to the topic of a string. */
+fanfare_status publish(const fanfare_hub *hub, const char *topic, const fanfare_event *event);
 
 #endif

@@ -3,24 +3,20 @@
 #include <fanfare.h>
 
 #include <cstdio>
-#include <cstring>
 
 int main() {
-    fanfare_options options{};
-    options.size = sizeof options;
+    fanfare_options options = fanfare_options_defaults();
     fanfare_hub *hub = nullptr;
     if (fanfare_abi_version() != FANFARE_ABI_VERSION
-        || fanfare_options_init(&options) != FANFARE_OK
         || fanfare_hub_new(&options, &hub) != FANFARE_OK) {
         return 1;
     }
-    fanfare_event event{};
-    event.size = sizeof event;
-    event.data = "hello";
-    event.data_len = std::strlen(event.data);
-    uint64_t sequence = 0;
-    const int32_t code = fanfare_hub_publish(hub, "t", 1, &event, &sequence);
+    fanfare_event event = fanfare_event_of(FANFARE_TEXT("hello"));
+    event.name = fanfare_text{"greeting", 8};
+    event.key = fanfare_text_of_string("key");
+    fanfare_event_id id{};
+    const fanfare_status status = fanfare_hub_publish(hub, FANFARE_TEXT("t"), &event, &id);
     fanfare_hub_free(hub);
-    std::puts(fanfare_strerror(code));
-    return code == FANFARE_OK && sequence == 1 ? 0 : 1;
+    std::puts(fanfare_strerror(status));
+    return status == FANFARE_OK && fanfare_event_id_text(&id).length > 0 ? 0 : 1;
 }

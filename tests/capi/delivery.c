@@ -3,7 +3,6 @@
 #include "check.h"
 #include "client.h"
 
-#include <stdio.h>
 #include <string.h>
 
 static void arrives_as_published(void)
@@ -13,24 +12,20 @@ static void arrives_as_published(void)
     client *client = client_new(hub_listen(hub), "t");
     fanfare_event event = event_of(text);
     received got;
-    uint64_t sequence = 0;
-    char id_end[32];
+    fanfare_event_id id = id_untouched(), own = id;
 
-    CHECK_EQ(fanfare_hub_publish(hub, "t", 1, &event, &sequence), FANFARE_OK);
+    CHECK_EQ(fanfare_hub_publish(hub, FANFARE_TEXT("t"), &event, &id), FANFARE_OK);
     CHECK(client_next(client, &got));
     CHECK_TEXT(got.name, "message");
     CHECK_TEXT(got.data, text);
-    snprintf(id_end, sizeof id_end, "-%llu", (unsigned long long)sequence);
-    CHECK_TEXT(strchr(got.id, '-'), id_end);
+    CHECK_ID(id, got.id);
 
-    event.name = "sale";
-    event.name_len = 4;
-    event.id = "my own";
-    event.id_len = 6;
-    event.key = "shoes";
-    event.key_len = 5;
+    event.name = FANFARE_TEXT("sale");
+    event.id = FANFARE_TEXT("my own");
+    event.key = FANFARE_TEXT("shoes");
     event.retry_ms = 1234;
-    CHECK_EQ(publish(hub, "t", &event), FANFARE_OK);
+    CHECK_EQ(fanfare_hub_publish(hub, FANFARE_TEXT("t"), &event, &own), FANFARE_OK);
+    CHECK(own.length > 0 && memcmp(&own, &id, sizeof id) != 0);
     CHECK(client_next(client, &got));
     CHECK_TEXT(got.name, "sale");
     CHECK_TEXT(got.id, "my own");
@@ -46,10 +41,10 @@ static void lengths_count(void)
     fanfare_event event = event_of("data and more");
     received got;
 
-    event.data_len = 4;
-    event.name = "name and more";
-    event.name_len = 4;
-    CHECK_EQ(fanfare_hub_publish(hub, "topic and more", 5, &event, NULL), FANFARE_OK);
+    event.data.length = 4;
+    event.name = fanfare_text_of("name and more", 4);
+    CHECK_EQ(fanfare_hub_publish(hub, fanfare_text_of("topic and more", 5), &event, NULL),
+             FANFARE_OK);
     CHECK(client_next(client, &got));
     CHECK_TEXT(got.name, "name");
     CHECK_TEXT(got.data, "data");
@@ -65,8 +60,7 @@ static void texts_are_copied(void)
     fanfare_event event = event_of(data);
     received got;
 
-    event.name = name;
-    event.name_len = strlen(name);
+    event.name = fanfare_text_of_string(name);
     CHECK_EQ(publish(hub, "t", &event), FANFARE_OK);
     memset(data, '!', sizeof data);
     memset(name, '!', sizeof name);
@@ -109,8 +103,7 @@ static void empty_data(void)
     fanfare_event empty = event_of(""), id_alone = event_of(NULL), last = event_of("last");
     received got;
 
-    id_alone.id = "checkpoint";
-    id_alone.id_len = 10;
+    id_alone.id = FANFARE_TEXT("checkpoint");
     CHECK_EQ(publish(hub, "t", &empty), FANFARE_OK);
     CHECK_EQ(publish(hub, "t", &id_alone), FANFARE_OK);
     CHECK_EQ(publish(hub, "t", &last), FANFARE_OK);
@@ -132,8 +125,7 @@ static void largest(void)
     received got;
 
     memset(large, 'x', sizeof large);
-    event.data = large;
-    event.data_len = sizeof large;
+    event.data = fanfare_text_of(large, sizeof large);
     CHECK_EQ(publish(hub, "t", &event), FANFARE_OK);
     CHECK(client_next(client, &got));
     CHECK_EQ(strlen(got.data), sizeof large);

@@ -60,11 +60,11 @@ static void refused_in_child(fanfare_hub *hub)
 {
     fanfare_event event = event_of("x");
     uint16_t port = 0xbeef;
-    uint64_t sequence = 0xbeef;
+    fanfare_event_id id = id_untouched();
 
-    CHECK_EQ(fanfare_hub_publish(hub, "t", 1, &event, &sequence), FANFARE_ERR_FORKED);
-    CHECK_EQ(sequence, 0xbeef);
-    CHECK_EQ(fanfare_hub_listen(hub, "127.0.0.1:0", 11, &port), FANFARE_ERR_FORKED);
+    CHECK_EQ(fanfare_hub_publish(hub, FANFARE_TEXT("t"), &event, &id), FANFARE_ERR_FORKED);
+    CHECK(id_is_untouched(&id));
+    CHECK_EQ(fanfare_hub_listen(hub, FANFARE_TEXT("127.0.0.1:0"), &port), FANFARE_ERR_FORKED);
     CHECK_EQ(port, 0xbeef);
     fanfare_hub_free(hub);
     fanfare_hub_free(hub);

@@ -1,5 +1,5 @@
-/* Runs the tests: capi-tests TICKER [WORD]..., all of them or those whose name has every word in it,
- * and no word that is given with a '!' before it. */
+/* Runs the tests: capi-tests TICKER MANUAL [WORD]..., all of them or those whose name has every word
+ * in it, and no word that is given with a '!' before it. */
 
 #include "check.h"
 
@@ -17,9 +17,10 @@
 static const test *const all[] = {
     tests_of_options, tests_of_hub,     tests_of_publish, tests_of_delivery,
     tests_of_memory,  tests_of_threads, tests_of_fork,    tests_of_ticker,
+    tests_of_manual,
 };
 
-const char *ticker_path;
+const char *ticker_path, *manual_path;
 
 static int wanted(const test *test, char **words);
 static int passes(const test *test);
@@ -29,15 +30,16 @@ int main(int argc, char **argv)
     unsigned passed = 0, failed = 0;
     size_t i;
 
-    if (argc < 2) {
-        fprintf(stderr, "usage: capi-tests TICKER [WORD]...\n");
+    if (argc < 3) {
+        fprintf(stderr, "usage: capi-tests TICKER MANUAL [WORD]...\n");
         return 2;
     }
     ticker_path = argv[1];
+    manual_path = argv[2];
     for (i = 0; i < sizeof all / sizeof all[0]; i++) {
         const test *test;
         for (test = all[i]; test->name != NULL; test++) {
-            if (!wanted(test, argv + 2)) {
+            if (!wanted(test, argv + 3)) {
                 continue;
             }
             if (passes(test)) {

@@ -12,7 +12,7 @@
 /* Long enough that the writer comes between two looks at the same byte. */
 #define DATA_LEN (64 << 10)
 #define FIELD_LEN 64
-/* So many events have to be taken, and so many refused. */
+/* The number of events that have to be taken, and of those that have to be refused. */
 #define EVENTS 200
 
 static struct {
@@ -80,6 +80,7 @@ static void flipped_texts(void)
     int64_t deadline = now_ms() + 2 * DEADLINE_MS;
     pthread_t thread;
     fanfare_event event = event_of(NULL);
+    fanfare_text topic;
 
     /* A client may have an event before the engine counts that it has been sent. */
     options.topic_backlog_bytes_max = 16 << 20;
@@ -88,17 +89,14 @@ static void flipped_texts(void)
     memset((void *)&shared, 'x', sizeof shared);
     memset((void *)shared.topic, 't', sizeof shared.topic);
     shared.over = 0;
-    event.data = (const char *)shared.data;
-    event.data_len = DATA_LEN;
-    event.name = (const char *)shared.name;
-    event.name_len = FIELD_LEN;
-    event.id = (const char *)shared.id;
-    event.id_len = FIELD_LEN;
+    topic = fanfare_text_of((const char *)shared.topic, sizeof shared.topic);
+    event.data = fanfare_text_of((const char *)shared.data, DATA_LEN);
+    event.name = fanfare_text_of((const char *)shared.name, FIELD_LEN);
+    event.id = fanfare_text_of((const char *)shared.id, FIELD_LEN);
     CHECK(pthread_create(&thread, NULL, flip, NULL) == 0);
     while (taken < EVENTS || refused < EVENTS) {
         received got;
-        int32_t code = fanfare_hub_publish(hub, (const char *)shared.topic, sizeof shared.topic,
-                                           &event, NULL);
+        fanfare_status code = fanfare_hub_publish(hub, topic, &event, NULL);
         if (now_ms() >= deadline) {
             /* Threads take few turns under valgrind on a busy machine: of each some are enough. */
             CHECK(taken > 0 && refused > 0);
@@ -133,11 +131,11 @@ static void *resize(void *argument)
         structs.event.size = 1;
         structs.options.size = 1;
         give_way();
-        structs.event.data_len = SIZE_MAX;
+        structs.event.data.length = SIZE_MAX;
         structs.event.size = sizeof structs.event;
         give_way();
         structs.options.size = sizeof structs.options;
-        structs.event.data_len = 5;
+        structs.event.data.length = 5;
         give_way();
     }
     return argument;
@@ -160,8 +158,8 @@ static void resized_structs(void)
     while (taken < EVENTS || refused < EVENTS) {
         received got;
         fanfare_hub *other = NULL;
-        int32_t code = fanfare_hub_publish(hub, "t", 1, (const fanfare_event *)&structs.event,
-                                           NULL);
+        fanfare_status code = fanfare_hub_publish(
+            hub, FANFARE_TEXT("t"), (const fanfare_event *)&structs.event, NULL);
         if (now_ms() >= deadline) {
             /* Threads take few turns under valgrind on a busy machine: of each some are enough. */
             CHECK(taken > 0 && refused > 0);

@@ -1,12 +1,20 @@
-/* fanfare_options_init, and the bounds of the options. */
+/* Defaults, bounds, and what is said of an option that is out of them. */
 
 #include "check.h"
 
 #include <string.h>
 
+static int is_text(fanfare_text text, const char *expected)
+{
+    return text.length == strlen(expected) && memcmp(text.data, expected, text.length) == 0;
+}
+
+/* The size that the struct had in the first version. */
+#define SIZE_MIN sizeof(fanfare_options)
+
 static void defaults(void)
 {
-    fanfare_options options;
+    fanfare_options options, helped = fanfare_options_defaults();
 
     memset(&options, 0xff, sizeof options);
     options.size = sizeof options;
@@ -19,35 +27,23 @@ static void defaults(void)
     CHECK_EQ(options.batch_bytes_max, 40 << 10);
     CHECK_EQ(options.topic_backlog_bytes_max, 40 << 10);
     CHECK_EQ(options.backlog_bytes_max, 64 << 20);
+    CHECK_EQ(options.history_events_max, 1000);
+    CHECK_EQ(options.history_bytes_max, 1 << 20);
+    CHECK_EQ(options.history_age_max_ms, 300000);
+    CHECK_EQ(options.history_total_bytes_max, 64 << 20);
     CHECK_EQ(options.lag_bytes_max, 1 << 20);
     CHECK_EQ(options.lag_age_max_ms, 30000);
     CHECK_EQ(options.lag_grace_ms, 1000);
+    CHECK_EQ(options.lag_grace_percent, 5);
     CHECK_EQ(options.lag_total_bytes_max, 256 << 20);
+    CHECK_EQ(options.stall_time_max_ms, 30000);
     CHECK_EQ(options.connections_max, 100000);
     CHECK_EQ(options.connections_per_address_max, 0);
-    /* Zero stands for the default of whatever the first version did not have. */
-    CHECK_EQ(options.lag_grace_percent, 0);
+    CHECK_EQ(options.subscriptions_max, 1000000);
+    CHECK_EQ(options.subscriptions_per_address_max, 0);
+    CHECK_EQ(options.connection_age_max_ms, 0);
     CHECK_EQ(options.any_host, 0);
-}
-
-/* The size that the struct had in the first version. */
-#define SIZE_MIN offsetof(fanfare_options, lag_grace_percent)
-
-/* As a program built with the first header sees this library. */
-static void smaller(void)
-{
-    fanfare_options options;
-    fanfare_hub *hub = NULL;
-
-    memset(&options, 0xff, sizeof options);
-    options.size = SIZE_MIN;
-    CHECK_EQ(fanfare_options_init(&options), FANFARE_OK);
-    CHECK_EQ(options.size, SIZE_MIN);
-    CHECK_EQ(options.connections_per_address_max, 0);
-    /* What is beyond is not the struct's, and neither written nor read: it would be refused. */
-    CHECK(options.lag_grace_percent == UINT64_MAX && options.any_host == UINT64_MAX);
-    CHECK_EQ(fanfare_hub_new(&options, &hub), FANFARE_OK);
-    fanfare_hub_free(hub);
+    CHECK(memcmp(&options, &helped, sizeof options) == 0);
 }
 
 static void too_small(void)
@@ -98,6 +94,7 @@ static void larger_and_set(void)
     grown_options grown;
     fanfare_hub *const untouched = (fanfare_hub *)(void *)&grown;
     fanfare_hub *hub = untouched;
+    fanfare_text name, bounds;
     size_t i;
 
     grown.options.size = sizeof grown;
@@ -106,6 +103,8 @@ static void larger_and_set(void)
         grown.later[i] = 1;
         CHECK_EQ(fanfare_hub_new(&grown.options, &hub), FANFARE_ERR_OPTIONS);
         CHECK(hub == untouched);
+        CHECK_EQ(fanfare_options_problem(&grown.options, &name, &bounds), FANFARE_OK);
+        CHECK(is_text(name, "size"));
         grown.later[i] = 0;
     }
     /* Behind what the struct says it has, nothing is looked at. */
@@ -145,34 +144,28 @@ static void null_options(void)
     fanfare_hub_free(hub);
 }
 
-#define OPTION(name, value) {offsetof(fanfare_options, name), value}
+#define OPTION(name, value) {offsetof(fanfare_options, name), value, #name}
+/* One that is out of the bounds that another option gives it, by which it is refused. */
+#define OPTION_BY(name, value, refused_as) {offsetof(fanfare_options, name), value, #refused_as}
 
 typedef struct {
     size_t offset;
     uint64_t value;
+    const char *name;
 } setting;
 
-static int32_t new_with(const setting *setting)
+static const uint64_t day_ms = 24 * 60 * 60 * 1000;
+
+static fanfare_options options_with(const setting *setting)
 {
     fanfare_options options = options_new();
-    fanfare_hub *const untouched = (fanfare_hub *)(void *)&options;
-    fanfare_hub *hub = untouched;
-    int32_t code;
 
     memcpy((char *)&options + setting->offset, &setting->value, sizeof setting->value);
-    code = fanfare_hub_new(&options, &hub);
-    if (code == FANFARE_OK) {
-        CHECK(hub != untouched);
-        fanfare_hub_free(hub);
-    } else {
-        CHECK(hub == untouched);
-    }
-    return code;
+    return options;
 }
 
 static void out_of_bounds(void)
 {
-    static const uint64_t day_ms = 24 * 60 * 60 * 1000;
     const setting beyond[] = {
         OPTION(shards, 0),
         OPTION(shards, 257),
@@ -186,27 +179,43 @@ static void out_of_bounds(void)
         OPTION(batch_bytes_max, (16 << 20) + 1),
         OPTION(topic_backlog_bytes_max, 0),
         OPTION(backlog_bytes_max, 0),
-        OPTION(lag_grace_ms, 30001),
+        OPTION(history_age_max_ms, 7 * day_ms + 1),
+        OPTION_BY(lag_grace_ms, 30001, lag_age_max_ms),
         OPTION(lag_age_max_ms, 999),
         OPTION(lag_total_bytes_max, 0),
-        OPTION(connections_max, 0),
         OPTION(lag_grace_percent, 101),
         OPTION(lag_grace_percent, 256),
         OPTION(lag_grace_percent, 256 + 5),
         OPTION(lag_grace_percent, UINT64_MAX),
+        OPTION(stall_time_max_ms, 99),
+        OPTION(stall_time_max_ms, day_ms + 1),
+        OPTION(connections_max, 0),
+        OPTION(connections_max, 10000001),
+        OPTION(subscriptions_max, 0),
+        OPTION(subscriptions_max, 100000001),
+        OPTION(connection_age_max_ms, 999),
+        OPTION(connection_age_max_ms, 30 * day_ms + 1),
         OPTION(any_host, 2),
         OPTION(any_host, UINT64_MAX),
     };
     size_t i;
 
     for (i = 0; i < sizeof beyond / sizeof beyond[0]; i++) {
-        CHECK_EQ(new_with(&beyond[i]), FANFARE_ERR_OPTIONS);
+        fanfare_options options = options_with(&beyond[i]);
+        fanfare_hub *const untouched = (fanfare_hub *)(void *)&options;
+        fanfare_hub *hub = untouched;
+        fanfare_text name, bounds;
+
+        CHECK_EQ(fanfare_hub_new(&options, &hub), FANFARE_ERR_OPTIONS);
+        CHECK(hub == untouched);
+        CHECK_EQ(fanfare_options_problem(&options, &name, &bounds), FANFARE_OK);
+        CHECK(is_text(name, beyond[i].name));
+        CHECK(bounds.length > 0 && bounds.data != NULL);
     }
 }
 
 static void on_the_bounds(void)
 {
-    static const uint64_t day_ms = 24 * 60 * 60 * 1000;
     const setting within[] = {
         OPTION(shards, 1),
         OPTION(heartbeat_ms, 0),
@@ -221,33 +230,64 @@ static void on_the_bounds(void)
         OPTION(topic_backlog_bytes_max, 1),
         OPTION(backlog_bytes_max, 1),
         OPTION(backlog_bytes_max, UINT64_MAX),
+        OPTION(history_events_max, 0),
+        OPTION(history_bytes_max, 0),
+        OPTION(history_age_max_ms, 7 * day_ms),
+        OPTION(history_total_bytes_max, 0),
         OPTION(lag_bytes_max, 0),
+        OPTION(lag_grace_ms, 0),
         OPTION(lag_grace_ms, 30000),
         OPTION(lag_total_bytes_max, 1),
+        OPTION(lag_grace_percent, 0),
+        OPTION(lag_grace_percent, 100),
+        OPTION(stall_time_max_ms, 0),
+        OPTION(stall_time_max_ms, 100),
         OPTION(connections_max, 1),
         OPTION(connections_per_address_max, 1),
-        OPTION(lag_grace_percent, 0),
-        OPTION(lag_grace_percent, 1),
-        OPTION(lag_grace_percent, 100),
+        OPTION(subscriptions_max, 1),
+        OPTION(subscriptions_max, 100000000),
+        OPTION(subscriptions_per_address_max, 1),
+        OPTION(connection_age_max_ms, 1000),
+        OPTION(connection_age_max_ms, 30 * day_ms),
         OPTION(any_host, 0),
         OPTION(any_host, 1),
     };
     size_t i;
 
     for (i = 0; i < sizeof within / sizeof within[0]; i++) {
-        CHECK_EQ(new_with(&within[i]), FANFARE_OK);
+        fanfare_options options = options_with(&within[i]);
+        fanfare_hub *hub = NULL;
+        fanfare_text name = FANFARE_TEXT("x"), bounds = FANFARE_TEXT("x");
+
+        CHECK_EQ(fanfare_options_problem(&options, &name, &bounds), FANFARE_OK);
+        CHECK(name.data == NULL && name.length == 0 && bounds.data == NULL && bounds.length == 0);
+        CHECK_EQ(fanfare_hub_new(&options, &hub), FANFARE_OK);
+        fanfare_hub_free(hub);
     }
+}
+
+static void no_problem_of_null(void)
+{
+    fanfare_options options = options_new();
+    fanfare_text name = FANFARE_TEXT("x"), bounds = FANFARE_TEXT("x");
+
+    CHECK_EQ(fanfare_options_problem(NULL, &name, &bounds), FANFARE_ERR_ARGUMENT);
+    CHECK_EQ(fanfare_options_problem(&options, NULL, &bounds), FANFARE_ERR_ARGUMENT);
+    CHECK_EQ(fanfare_options_problem(&options, &name, NULL), FANFARE_ERR_ARGUMENT);
+    options.size = SIZE_MIN - 1;
+    CHECK_EQ(fanfare_options_problem(&options, &name, &bounds), FANFARE_ERR_ARGUMENT);
+    CHECK(is_text(name, "x") && is_text(bounds, "x"));
 }
 
 const test tests_of_options[] = {
     {"options_init fills in the defaults that the header names", defaults},
-    {"options of the first version are taken, and the others have their defaults", smaller},
     {"options of a size that no version had are refused and left as they are", too_small},
     {"options of a later version are taken when they set nothing that is unknown here", larger},
     {"options that set something that is unknown here are refused", larger_and_set},
     {"options of an impossible size are refused", much_too_large},
     {"options may be NULL for a hub, but not for options_init", null_options},
-    {"an option out of its bounds is refused, and there is no hub", out_of_bounds},
-    {"an option on its bounds is taken", on_the_bounds},
+    {"an option out of its bounds is refused and named, and there is no hub", out_of_bounds},
+    {"an option on its bounds is taken, and is no problem", on_the_bounds},
+    {"a problem is looked for in options of a known size alone", no_problem_of_null},
     {NULL, NULL},
 };

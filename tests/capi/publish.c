@@ -6,44 +6,42 @@
 #include <string.h>
 #include <time.h>
 
-#define UNTOUCHED 0x1234567890abcdefULL
-
-static int32_t publish_to(const fanfare_hub *hub, const char *topic, size_t topic_len,
-                          const fanfare_event *event)
+static fanfare_status publish_to(const fanfare_hub *hub, fanfare_text topic,
+                                 const fanfare_event *event)
 {
-    uint64_t sequence = UNTOUCHED;
-    int32_t code = fanfare_hub_publish(hub, topic, topic_len, event, &sequence);
+    fanfare_event_id id = id_untouched();
+    fanfare_status status = fanfare_hub_publish(hub, topic, event, &id);
 
-    CHECK((code == FANFARE_OK) == (sequence != UNTOUCHED));
-    return code;
+    CHECK((status == FANFARE_OK) == !id_is_untouched(&id));
+    return status;
 }
 
-static int32_t publish_event(const fanfare_hub *hub, const fanfare_event *event)
+static fanfare_status publish_event(const fanfare_hub *hub, const fanfare_event *event)
 {
-    return publish_to(hub, "t", 1, event);
+    return publish_to(hub, FANFARE_TEXT("t"), event);
 }
 
-static void numbers_from_one(void)
+static void ids_of_their_own(void)
 {
     fanfare_hub *hub = hub_new();
     fanfare_event event = event_of("x");
-    uint64_t sequence = 0;
+    fanfare_event_id ids[16];
+    size_t i, j;
 
-    CHECK_EQ(fanfare_hub_publish(hub, "a", 1, &event, &sequence), FANFARE_OK);
-    CHECK_EQ(sequence, 1);
-    CHECK_EQ(fanfare_hub_publish(hub, "b", 1, &event, NULL), FANFARE_OK);
-    CHECK_EQ(fanfare_hub_publish(hub, "", 0, &event, &sequence), FANFARE_ERR_TOPIC);
-    CHECK_EQ(fanfare_hub_publish(hub, "a", 1, &event, &sequence), FANFARE_OK);
-    CHECK_EQ(sequence, 3);
+    for (i = 0; i < sizeof ids / sizeof ids[0]; i++) {
+        fanfare_text topic = i % 2 == 0 ? FANFARE_TEXT("a") : FANFARE_TEXT("b");
+        CHECK_EQ(fanfare_hub_publish(hub, topic, &event, &ids[i]), FANFARE_OK);
+        CHECK(ids[i].length > 0 && ids[i].length <= FANFARE_EVENT_ID_BYTES_MAX);
+        for (j = 0; j < i; j++) {
+            CHECK(memcmp(&ids[i], &ids[j], sizeof ids[i]) != 0);
+        }
+    }
     fanfare_hub_free(hub);
 }
 
 static void bad_topics(void)
 {
-    static const struct {
-        const char *bytes;
-        size_t len;
-    } bad[] = {
+    static const fanfare_text bad[] = {
         {"", 0},     {NULL, 0},    {"a+b", 3},   {"#", 1},         {"a\nb", 3},  {"a\0b", 3},
         {"\x7f", 1}, {"\xff", 1},  {"a\xc3", 2}, {"\xc2\x85", 2},  {"\r", 1},
     };
@@ -53,42 +51,41 @@ static void bad_topics(void)
     size_t i;
 
     for (i = 0; i < sizeof bad / sizeof bad[0]; i++) {
-        CHECK_EQ(publish_to(hub, bad[i].bytes, bad[i].len, &event), FANFARE_ERR_TOPIC);
+        CHECK_EQ(publish_to(hub, bad[i], &event), FANFARE_ERR_TOPIC);
     }
     memset(longest, 'x', sizeof longest);
-    CHECK_EQ(publish_to(hub, longest, 257, &event), FANFARE_ERR_TOPIC);
-    CHECK_EQ(publish_to(hub, longest, 256, &event), FANFARE_OK);
+    CHECK_EQ(publish_to(hub, fanfare_text_of(longest, 257), &event), FANFARE_ERR_TOPIC);
+    CHECK_EQ(publish_to(hub, fanfare_text_of(longest, 256), &event), FANFARE_OK);
     fanfare_hub_free(hub);
 }
 
 typedef struct {
-    const char *text;
-    size_t len;
-    int32_t code;
+    fanfare_text text;
+    fanfare_status code;
 } text_case;
 
 static char long_text[257];
 
 /* What each of name, id and key makes of the same texts. */
 static const text_case names[] = {
-    {"a name", 6, FANFARE_OK},          {long_text, 256, FANFARE_OK},
-    {"tab\there", 8, FANFARE_OK},       {"", 0, FANFARE_ERR_EVENT},
-    {long_text, 257, FANFARE_ERR_EVENT}, {"a\nb", 3, FANFARE_ERR_EVENT},
-    {"a\rb", 3, FANFARE_ERR_EVENT},     {"a\0b", 3, FANFARE_ERR_EVENT},
-    {"\xff", 1, FANFARE_ERR_UTF8},      {NULL, 1, FANFARE_ERR_ARGUMENT},
+    {{"a name", 6}, FANFARE_OK},          {{long_text, 256}, FANFARE_OK},
+    {{"tab\there", 8}, FANFARE_OK},       {{"", 0}, FANFARE_ERR_EVENT},
+    {{long_text, 257}, FANFARE_ERR_EVENT}, {{"a\nb", 3}, FANFARE_ERR_EVENT},
+    {{"a\rb", 3}, FANFARE_ERR_EVENT},     {{"a\0b", 3}, FANFARE_ERR_EVENT},
+    {{"\xff", 1}, FANFARE_ERR_UTF8},      {{NULL, 1}, FANFARE_ERR_ARGUMENT},
 };
 static const text_case ids[] = {
-    {"an id", 5, FANFARE_OK},           {long_text, 256, FANFARE_OK},
-    {"tab\there", 8, FANFARE_ERR_EVENT}, {"", 0, FANFARE_ERR_EVENT},
-    {long_text, 257, FANFARE_ERR_EVENT}, {"a\nb", 3, FANFARE_ERR_EVENT},
-    {" a", 2, FANFARE_ERR_EVENT},       {"a ", 2, FANFARE_ERR_EVENT},
-    {"\xc3\x28", 2, FANFARE_ERR_UTF8},  {NULL, 1, FANFARE_ERR_ARGUMENT},
+    {{"an id", 5}, FANFARE_OK},           {{long_text, 256}, FANFARE_OK},
+    {{"tab\there", 8}, FANFARE_ERR_EVENT}, {{"", 0}, FANFARE_ERR_EVENT},
+    {{long_text, 257}, FANFARE_ERR_EVENT}, {{"a\nb", 3}, FANFARE_ERR_EVENT},
+    {{" a", 2}, FANFARE_ERR_EVENT},       {{"a ", 2}, FANFARE_ERR_EVENT},
+    {{"\xc3\x28", 2}, FANFARE_ERR_UTF8},  {{NULL, 1}, FANFARE_ERR_ARGUMENT},
 };
 static const text_case keys[] = {
-    {"a key", 5, FANFARE_OK},           {long_text, 256, FANFARE_OK},
-    {"any\nthing\0", 10, FANFARE_OK},   {"", 0, FANFARE_ERR_EVENT},
-    {long_text, 257, FANFARE_ERR_EVENT}, {"\xed\xa0\x80", 3, FANFARE_ERR_UTF8},
-    {NULL, 1, FANFARE_ERR_ARGUMENT},
+    {{"a key", 5}, FANFARE_OK},           {{long_text, 256}, FANFARE_OK},
+    {{"any\nthing\0", 10}, FANFARE_OK},   {{"", 0}, FANFARE_ERR_EVENT},
+    {{long_text, 257}, FANFARE_ERR_EVENT}, {{"\xed\xa0\x80", 3}, FANFARE_ERR_UTF8},
+    {{NULL, 1}, FANFARE_ERR_ARGUMENT},
 };
 
 static void bad_fields(void)
@@ -101,19 +98,16 @@ static void bad_fields(void)
     for (i = 0; i < sizeof names / sizeof names[0]; i++) {
         event = event_of("x");
         event.name = names[i].text;
-        event.name_len = names[i].len;
         CHECK_EQ(publish_event(hub, &event), names[i].code);
     }
     for (i = 0; i < sizeof ids / sizeof ids[0]; i++) {
         event = event_of("x");
         event.id = ids[i].text;
-        event.id_len = ids[i].len;
         CHECK_EQ(publish_event(hub, &event), ids[i].code);
     }
     for (i = 0; i < sizeof keys / sizeof keys[0]; i++) {
         event = event_of("x");
         event.key = keys[i].text;
-        event.key_len = keys[i].len;
         CHECK_EQ(publish_event(hub, &event), keys[i].code);
     }
     fanfare_hub_free(hub);
@@ -125,15 +119,12 @@ static void nothing_in_it(void)
     fanfare_event event = event_of(NULL);
 
     CHECK_EQ(publish_event(hub, &event), FANFARE_ERR_EVENT);
-    event.name = "name";
-    event.name_len = 4;
-    event.key = "key";
-    event.key_len = 3;
+    event.name = FANFARE_TEXT("name");
+    event.key = FANFARE_TEXT("key");
     CHECK_EQ(publish_event(hub, &event), FANFARE_ERR_EVENT);
     /* An id or a reconnection time alone is something. */
     event = event_of(NULL);
-    event.id = "7";
-    event.id_len = 1;
+    event.id = FANFARE_TEXT("7");
     CHECK_EQ(publish_event(hub, &event), FANFARE_OK);
     event = event_of(NULL);
     event.retry_ms = UINT32_MAX;
@@ -176,12 +167,11 @@ static void bad_arguments(void)
 
     CHECK_EQ(publish_event(NULL, &event), FANFARE_ERR_ARGUMENT);
     CHECK_EQ(publish_event(hub, NULL), FANFARE_ERR_ARGUMENT);
-    CHECK_EQ(publish_to(hub, NULL, 1, &event), FANFARE_ERR_ARGUMENT);
-    CHECK_EQ(publish_to(hub, "t", SIZE_MAX, &event), FANFARE_ERR_ARGUMENT);
-    event.data_len = SIZE_MAX;
+    CHECK_EQ(publish_to(hub, fanfare_text_of(NULL, 1), &event), FANFARE_ERR_ARGUMENT);
+    CHECK_EQ(publish_to(hub, fanfare_text_of("t", SIZE_MAX), &event), FANFARE_ERR_ARGUMENT);
+    event.data.length = SIZE_MAX;
     CHECK_EQ(publish_event(hub, &event), FANFARE_ERR_ARGUMENT);
-    event.data = NULL;
-    event.data_len = 1;
+    event.data = fanfare_text_of(NULL, 1);
     CHECK_EQ(publish_event(hub, &event), FANFARE_ERR_ARGUMENT);
     event = event_of("x");
     event.size = offsetof(fanfare_event, retry_ms);
@@ -232,7 +222,7 @@ static fanfare_hub *hub_new_narrow(uint64_t lag_grace_percent)
 
 static char flood_bytes[64 << 10];
 
-/* Publishes until the topic stays full for so long. */
+/* Publishes until the topic has stayed full for a time. */
 static void publish_until_full_ms(const fanfare_hub *hub, const char *topic, int64_t full_ms)
 {
     const struct timespec pause = {0, 1000000};
@@ -240,10 +230,9 @@ static void publish_until_full_ms(const fanfare_hub *hub, const char *topic, int
     fanfare_event event = event_of("");
 
     memset(flood_bytes, 'x', sizeof flood_bytes);
-    event.data = flood_bytes;
-    event.data_len = sizeof flood_bytes;
+    event.data = fanfare_text_of(flood_bytes, sizeof flood_bytes);
     while (now_ms() - since < full_ms) {
-        int32_t code = publish_to(hub, topic, strlen(topic), &event);
+        fanfare_status code = publish_to(hub, fanfare_text_of_string(topic), &event);
         CHECK(now_ms() < deadline);
         if (code == FANFARE_OK) {
             since = now_ms();
@@ -259,7 +248,7 @@ static void publish_with_room(const fanfare_hub *hub, const char *topic, const f
 {
     const struct timespec pause = {0, 1000000};
     int64_t deadline = now_ms() + DEADLINE_MS;
-    int32_t code;
+    fanfare_status code;
 
     while ((code = publish(hub, topic, event)) != FANFARE_OK) {
         CHECK_EQ(code, FANFARE_ERR_FULL);
@@ -300,8 +289,7 @@ static void not_waited_for(void)
         fanfare_event event = event_of("");
 
         memset(flood_bytes, 'x', sizeof flood_bytes);
-        event.data = flood_bytes;
-        event.data_len = sizeof flood_bytes;
+        event.data = fanfare_text_of(flood_bytes, sizeof flood_bytes);
         /* Far more than the sockets' buffers take. */
         for (j = 0; j < 200; j++) {
             publish_with_room(hub, "flood", &event);
@@ -321,20 +309,17 @@ static void refused_is_not_delivered(void)
 
     CHECK_EQ(publish_event(hub, &bad), FANFARE_ERR_UTF8);
     bad = event_of("bad");
-    bad.name = "a\nb";
-    bad.name_len = 3;
+    bad.name = FANFARE_TEXT("a\nb");
     CHECK_EQ(publish_event(hub, &bad), FANFARE_ERR_EVENT);
     CHECK_EQ(publish_event(hub, &good), FANFARE_OK);
     CHECK(client_next(client, &got));
     CHECK_TEXT(got.data, "good");
-    CHECK_TEXT(strchr(got.id, '-'), "-1");
     client_free(client);
     fanfare_hub_free(hub);
 }
 
 const test tests_of_publish[] = {
-    {"events are numbered from 1 over all topics, and refused ones have no number",
-     numbers_from_one},
+    {"each event has an id that no other has, whatever its topic", ids_of_their_own},
     {"a topic that is none is refused", bad_topics},
     {"a name, id or key that no client gets back is refused", bad_fields},
     {"an event with nothing in it is refused, and one with an id or retry alone is not",

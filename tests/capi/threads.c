@@ -15,45 +15,48 @@ typedef struct {
     const fanfare_hub *hub;
     unsigned number;
     pthread_t thread;
+    /* What it was told of each event. */
+    fanfare_event_id ids[EVENTS_EACH];
 } publisher;
+
+static publisher publishers[THREADS];
+/* What a client got as the id of each publisher's events. */
+static char client_ids[THREADS][EVENTS_EACH][FANFARE_EVENT_ID_BYTES_MAX + 1];
 
 /* Publishes its numbers in order; when there is no room it tries again a little later. */
 static void *publish_all(void *argument)
 {
-    const publisher *self = argument;
+    publisher *self = argument;
     const struct timespec pause = {0, 200000};
     int64_t deadline = now_ms() + DEADLINE_MS;
-    uint64_t last = 0;
     unsigned i;
 
     for (i = 0; i < EVENTS_EACH; i++) {
         char data[64];
         fanfare_event event;
-        uint64_t sequence = 0;
-        int32_t code;
+        fanfare_status code;
 
         snprintf(data, sizeof data, "%u %u", self->number, i);
         event = event_of(data);
-        while ((code = fanfare_hub_publish(self->hub, "t", 1, &event, &sequence))
+        while ((code = fanfare_hub_publish(self->hub, FANFARE_TEXT("t"), &event, &self->ids[i]))
                == FANFARE_ERR_FULL) {
             CHECK(now_ms() < deadline);
             nanosleep(&pause, NULL);
         }
         CHECK_EQ(code, FANFARE_OK);
-        CHECK(sequence > last);
-        last = sequence;
     }
     return NULL;
 }
 
-static void expect_all(client *client)
+/* Each publisher's events come in its order, and the clients have them in one order. */
+static void expect_all(client *client, int is_first)
 {
+    static unsigned order[THREADS * EVENTS_EACH];
     unsigned next[THREADS] = {0};
     unsigned i;
 
     for (i = 0; i < THREADS * EVENTS_EACH; i++) {
         unsigned thread, number;
-        unsigned long long sequence;
         received got;
 
         CHECK(client_next(client, &got));
@@ -61,19 +64,24 @@ static void expect_all(client *client)
         CHECK(thread < THREADS);
         CHECK_EQ(number, next[thread]);
         next[thread]++;
-        CHECK(sscanf(got.id, "%*[^-]-%llu", &sequence) == 1);
-        CHECK_EQ(sequence, i + 1);
+        CHECK(strlen(got.id) <= FANFARE_EVENT_ID_BYTES_MAX);
+        if (is_first) {
+            order[i] = thread;
+            strcpy(client_ids[thread][number], got.id);
+        } else {
+            CHECK_EQ(thread, order[i]);
+            CHECK_TEXT(got.id, client_ids[thread][number]);
+        }
     }
 }
 
 static void publish_at_once(void)
 {
-    publisher publishers[THREADS];
     fanfare_options options = options_new();
     fanfare_hub *hub = NULL;
     client *clients[2];
     uint16_t port;
-    unsigned i;
+    unsigned i, j;
 
     options.topic_backlog_bytes_max = 4096;
     options.lag_bytes_max = 64 << 20;
@@ -88,11 +96,14 @@ static void publish_at_once(void)
         CHECK(pthread_create(&publishers[i].thread, NULL, publish_all, &publishers[i]) == 0);
     }
     for (i = 0; i < 2; i++) {
-        expect_all(clients[i]);
+        expect_all(clients[i], i == 0);
         client_free(clients[i]);
     }
     for (i = 0; i < THREADS; i++) {
         CHECK(pthread_join(publishers[i].thread, NULL) == 0);
+        for (j = 0; j < EVENTS_EACH; j++) {
+            CHECK_ID(publishers[i].ids[j], client_ids[i][j]);
+        }
     }
     fanfare_hub_free(hub);
 }

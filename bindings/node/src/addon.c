@@ -7,6 +7,7 @@
 #include <fanfare.h>
 #include <node_api.h>
 
+#include <ctype.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,9 +33,8 @@ typedef struct {
 } closing;
 
 typedef struct {
-    char *bytes; /* NULL: there is none. */
-    size_t len;
-    bool owned;
+    fanfare_text lent; /* {NULL, 0}: there is none. */
+    char *owned;       /* To be freed, or NULL. */
 } text;
 
 static const struct {
@@ -49,13 +49,21 @@ static const struct {
     {"batchBytesMax", offsetof(fanfare_options, batch_bytes_max), false},
     {"topicBacklogBytesMax", offsetof(fanfare_options, topic_backlog_bytes_max), false},
     {"backlogBytesMax", offsetof(fanfare_options, backlog_bytes_max), false},
+    {"historyEventsMax", offsetof(fanfare_options, history_events_max), false},
+    {"historyBytesMax", offsetof(fanfare_options, history_bytes_max), false},
+    {"historyAgeMaxMs", offsetof(fanfare_options, history_age_max_ms), false},
+    {"historyTotalBytesMax", offsetof(fanfare_options, history_total_bytes_max), false},
     {"lagBytesMax", offsetof(fanfare_options, lag_bytes_max), false},
     {"lagAgeMaxMs", offsetof(fanfare_options, lag_age_max_ms), false},
     {"lagGraceMs", offsetof(fanfare_options, lag_grace_ms), false},
+    {"lagGracePercent", offsetof(fanfare_options, lag_grace_percent), false},
     {"lagTotalBytesMax", offsetof(fanfare_options, lag_total_bytes_max), false},
+    {"stallTimeMaxMs", offsetof(fanfare_options, stall_time_max_ms), false},
     {"connectionsMax", offsetof(fanfare_options, connections_max), false},
     {"connectionsPerAddressMax", offsetof(fanfare_options, connections_per_address_max), false},
-    {"lagGracePercent", offsetof(fanfare_options, lag_grace_percent), false},
+    {"subscriptionsMax", offsetof(fanfare_options, subscriptions_max), false},
+    {"subscriptionsPerAddressMax", offsetof(fanfare_options, subscriptions_per_address_max), false},
+    {"connectionAgeMaxMs", offsetof(fanfare_options, connection_age_max_ms), false},
     {"anyHost", offsetof(fanfare_options, any_host), true},
 };
 #define OPTIONS_COUNT (sizeof(OPTIONS) / sizeof(OPTIONS[0]))
@@ -63,7 +71,7 @@ static const struct {
 /* The largest whole number that JavaScript's numbers have without gaps. */
 #define SAFE_INTEGER_MAX 9007199254740991.0
 
-static const char *code_name(int32_t code) {
+static const char *code_name(fanfare_status code) {
     switch (code) {
     case FANFARE_ERR_PANIC: return "FANFARE_ERR_PANIC";
     case FANFARE_ERR_ARGUMENT: return "FANFARE_ERR_ARGUMENT";
@@ -81,8 +89,36 @@ static const char *code_name(int32_t code) {
     }
 }
 
-static napi_value throw_code(napi_env env, int32_t code) {
+static napi_value throw_code(napi_env env, fanfare_status code) {
     napi_throw_error(env, code_name(code), fanfare_strerror(code));
+    return NULL;
+}
+
+/* Throws for an option that is out of its bounds, by its name here. */
+static void throw_option(napi_env env, const char *name, fanfare_text bounds) {
+    char message[256];
+    snprintf(message, sizeof(message), "the option %s is out of bounds: it may be %.*s", name,
+             (int)bounds.length, bounds.data);
+    napi_throw_error(env, code_name(FANFARE_ERR_OPTIONS), message);
+}
+
+/* Throws for the options that the library has refused. */
+static napi_value throw_problem(napi_env env, const fanfare_options *options) {
+    fanfare_text field, bounds;
+    fanfare_status code = fanfare_options_problem(options, &field, &bounds);
+    if (code != FANFARE_OK) {
+        return throw_code(env, code);
+    }
+    char name[64];
+    size_t length = 0;
+    for (size_t i = 0; i < field.length && length < sizeof(name) - 1; i++) {
+        bool is_start = i > 0 && field.data[i - 1] == '_';
+        if (field.data[i] != '_') {
+            name[length++] = is_start ? (char)toupper((unsigned char)field.data[i]) : field.data[i];
+        }
+    }
+    name[length] = '\0';
+    throw_option(env, name, bounds);
     return NULL;
 }
 
@@ -117,7 +153,7 @@ static fanfare_hub *open_hub(napi_env env, napi_value value) {
  * freed by `text_free`. Returns false with an exception pending. */
 static bool text_read(napi_env env, napi_value value, const char *what, bool bytes, text *out) {
     napi_valuetype type;
-    *out = (text){NULL, 0, false};
+    *out = (text){{NULL, 0}, NULL};
     if (napi_typeof(env, value, &type) != napi_ok) {
         throw_last(env);
         return false;
@@ -141,7 +177,7 @@ static bool text_read(napi_env env, napi_value value, const char *what, bool byt
             throw_last(env);
             return false;
         }
-        *out = (text){copy, len, true};
+        *out = (text){{copy, len}, copy};
         return true;
     }
     bool typed = false;
@@ -153,7 +189,7 @@ static bool text_read(napi_env env, napi_value value, const char *what, bool byt
             napi_get_typedarray_info(env, value, &kind, &len, &data, NULL, NULL);
         if (status == napi_ok && kind == napi_uint8_array) {
             /* Empty data is data, too, and must not be NULL. */
-            *out = (text){len > 0 ? data : "", len, false};
+            *out = (text){{len > 0 ? data : "", len}, NULL};
             return true;
         }
     }
@@ -162,24 +198,20 @@ static bool text_read(napi_env env, napi_value value, const char *what, bool byt
 }
 
 static void text_free(text *given) {
-    if (given->owned) {
-        free(given->bytes);
-    }
+    free(given->owned);
 }
 
-/* Reads a whole number from 0 to `max`, or throws `code` when it is none. */
-static bool whole_read(napi_env env, napi_value value, const char *what, double max, int32_t code,
+/* Reads a number; `*is_whole` says whether it is a whole one from 0 to `max`. Returns false with an
+ * exception pending when it is no number at all. */
+static bool whole_read(napi_env env, napi_value value, const char *what, double max, bool *is_whole,
                        uint64_t *out) {
     double number = 0;
     if (napi_get_value_double(env, value, &number) != napi_ok) {
         throw_type(env, "%s must be a number", what);
         return false;
     }
-    if (!(number >= 0 && number <= max) || (double)(uint64_t)number != number) {
-        throw_code(env, code);
-        return false;
-    }
-    *out = (uint64_t)number;
+    *is_whole = number >= 0 && number <= max && (double)(uint64_t)number == number;
+    *out = *is_whole ? (uint64_t)number : 0;
     return true;
 }
 
@@ -214,7 +246,14 @@ static bool option_read(napi_env env, napi_value object, napi_value key, fanfare
             if (OPTIONS[i].is_flag) {
                 return flag_read(env, value, name, field);
             }
-            return whole_read(env, value, name, SAFE_INTEGER_MAX, FANFARE_ERR_OPTIONS, field);
+            bool is_whole = false;
+            if (!whole_read(env, value, name, SAFE_INTEGER_MAX, &is_whole, field)) {
+                return false;
+            }
+            if (!is_whole) {
+                throw_option(env, name, FANFARE_TEXT("a whole number from 0 to 2^53 - 1"));
+            }
+            return is_whole;
         }
     }
     throw_type(env, "Hub has no option %s", name);
@@ -236,11 +275,7 @@ static napi_value hub_open(napi_env env, napi_callback_info info) {
     napi_value object, keys, result;
     CHECK(env, napi_get_cb_info(env, info, &argc, &object, NULL, NULL));
 
-    fanfare_options options = {.size = sizeof(options)};
-    int32_t code = fanfare_options_init(&options);
-    if (code != FANFARE_OK) {
-        return throw_code(env, code);
-    }
+    fanfare_options options = fanfare_options_defaults();
     uint32_t count = 0;
     CHECK(env, napi_get_all_property_names(env, object, napi_key_own_only,
                                            napi_key_enumerable | napi_key_skip_symbols,
@@ -258,10 +293,10 @@ static napi_value hub_open(napi_env env, napi_callback_info info) {
     if (!made) {
         return throw_code(env, FANFARE_ERR_SYSTEM);
     }
-    code = fanfare_hub_new(&options, &made->hub);
+    fanfare_status code = fanfare_hub_new(&options, &made->hub);
     if (code != FANFARE_OK) {
         free(made);
-        return throw_code(env, code);
+        return code == FANFARE_ERR_OPTIONS ? throw_problem(env, &options) : throw_code(env, code);
     }
     if (napi_create_external(env, made, free_handle, NULL, &result) != napi_ok) {
         free_handle(env, made, NULL);
@@ -282,7 +317,7 @@ static napi_value hub_listen(napi_env env, napi_callback_info info) {
         return NULL;
     }
     uint16_t port = 0;
-    int32_t code = fanfare_hub_listen(hub, addr.bytes, addr.len, &port);
+    fanfare_status code = fanfare_hub_listen(hub, addr.lent, &port);
     text_free(&addr);
     if (code != FANFARE_OK) {
         return throw_code(env, code);
@@ -291,7 +326,7 @@ static napi_value hub_listen(napi_env env, napi_callback_info info) {
     return result;
 }
 
-/* publish(external, topic, data, name, id, key, retryMs) -> sequence */
+/* publish(external, topic, data, name, id, key, retryMs) -> id */
 static napi_value hub_publish(napi_env env, napi_callback_info info) {
     enum { HUB, TOPIC, DATA, NAME, ID, KEY, RETRY_MS, COUNT };
     static const char *const WHAT[COUNT] = {"hub", "topic", "data", "name", "id", "key", "retryMs"};
@@ -304,34 +339,33 @@ static napi_value hub_publish(napi_env env, napi_callback_info info) {
     }
 
     uint64_t retry_ms = 0;
+    bool is_whole = true;
     napi_valuetype type;
     CHECK(env, napi_typeof(env, args[RETRY_MS], &type));
     if (type != napi_undefined && !whole_read(env, args[RETRY_MS], WHAT[RETRY_MS], UINT32_MAX,
-                                              FANFARE_ERR_EVENT, &retry_ms)) {
+                                              &is_whole, &retry_ms)) {
         return NULL;
     }
-    text texts[COUNT] = {{NULL, 0, false}};
+    if (!is_whole) {
+        return throw_code(env, FANFARE_ERR_EVENT);
+    }
+    text texts[COUNT] = {{{NULL, 0}, NULL}};
     bool read = true;
     for (int i = TOPIC; read && i <= KEY; i++) {
         read = text_read(env, args[i], WHAT[i], i == DATA, &texts[i]);
     }
 
-    uint64_t sequence = 0;
+    fanfare_event_id id = {.length = 0};
     if (read) {
         fanfare_event event = {
             .size = sizeof(event),
-            .data = texts[DATA].bytes,
-            .data_len = texts[DATA].len,
-            .name = texts[NAME].bytes,
-            .name_len = texts[NAME].len,
-            .id = texts[ID].bytes,
-            .id_len = texts[ID].len,
-            .key = texts[KEY].bytes,
-            .key_len = texts[KEY].len,
+            .data = texts[DATA].lent,
+            .name = texts[NAME].lent,
+            .id = texts[ID].lent,
+            .key = texts[KEY].lent,
             .retry_ms = (uint32_t)retry_ms,
         };
-        int32_t code =
-            fanfare_hub_publish(hub, texts[TOPIC].bytes, texts[TOPIC].len, &event, &sequence);
+        fanfare_status code = fanfare_hub_publish(hub, texts[TOPIC].lent, &event, &id);
         if (code != FANFARE_OK) {
             throw_code(env, code);
             read = false;
@@ -343,8 +377,7 @@ static napi_value hub_publish(napi_env env, napi_callback_info info) {
     if (!read) {
         return NULL;
     }
-    /* Exact to 2^53, which is 28 years of ten million events a second. */
-    CHECK(env, napi_create_int64(env, (int64_t)sequence, &result));
+    CHECK(env, napi_create_string_latin1(env, id.text, id.length, &result));
     return result;
 }
 

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { promisify } from 'node:util';
 import { Hub } from 'fanfare';
-import { clientThatDoesNotRead, open, statusOf, until } from './client.js';
+import { clientThatDoesNotRead, listen, open, statusOf, until } from './client.js';
 
 const root = join(import.meta.dirname, '..');
 
@@ -31,10 +31,12 @@ const REFUSED = [
 ];
 
 for (const [what, code, topic, event] of REFUSED) {
-  test(`${what} is refused and takes no number`, (t) => {
+  test(`${what} is refused and delivered to nobody`, async (t) => {
     const hub = open(t, { shards: 1, eventBytesMax: 1000 });
+    const { next } = await listen(t, hub.listen(), ['news']);
     assert.throws(() => hub.publish(topic, event), { code });
-    assert.equal(hub.publish('news', 'a'), 1);
+    hub.publish('news', 'taken');
+    assert.equal((await next()).data, 'taken');
   });
 }
 
@@ -43,12 +45,16 @@ test('an error says what to do', (t) => {
   assert.throws(() => hub.publish('+', 'a'), /^Error: the topic must be 1 to 256 bytes of UTF-8/);
 });
 
-test('an option out of its bounds is refused', () => {
-  for (const options of [
-    { shards: 0 }, { shards: -1 }, { heartbeatMs: 2 ** 64 }, { shards: NaN },
-    { lagGracePercent: 101 }, { lagGracePercent: 0.5 },
-  ]) {
-    assert.throws(() => new Hub(options), { code: 'FANFARE_ERR_OPTIONS' });
+test('an option out of its bounds is refused with what it may be', () => {
+  assert.throws(() => new Hub({ shards: 0 }), {
+    code: 'FANFARE_ERR_OPTIONS',
+    message: 'the option shards is out of bounds: it may be 1 to 256',
+  });
+  for (const shards of [-1, 0.5, NaN, 2 ** 64]) {
+    assert.throws(() => new Hub({ shards }), {
+      code: 'FANFARE_ERR_OPTIONS',
+      message: 'the option shards is out of bounds: it may be a whole number from 0 to 2^53 - 1',
+    });
   }
   assert.throws(() => new Hub({ shards: '1' }), TypeError);
   for (const anyHost of [1, 'true', null]) {
@@ -58,7 +64,7 @@ test('an option out of its bounds is refused', () => {
 
 for (const lagGracePercent of [0, 1, 100, undefined]) {
   test(`a share of grace of ${lagGracePercent} is taken`, (t) => {
-    assert.equal(open(t, { shards: 1, lagGracePercent }).publish('news', 'a'), 1);
+    assert.ok(open(t, { shards: 1, lagGracePercent }).publish('news', 'a'));
   });
 }
 
@@ -74,24 +80,10 @@ test('an unknown option is refused', () => {
   assert.throws(() => new Hub({ heartbeat: 1 }), /^TypeError: Hub has no option heartbeat$/);
 });
 
-test('there is an option and a type for each option of the header', async () => {
-  const header = await readFile(join(root, '../../include/fanfare.h'), 'utf8');
-  const types = await readFile(join(root, 'index.d.ts'), 'utf8');
-  const struct = /typedef struct \{([^}]*)\} fanfare_options;/.exec(header)[1];
-  const fields = [...struct.matchAll(/uint64_t (\w+);/g)].map(([, field]) => field);
-  assert.ok(fields.length >= 15);
-  const camel = fields.map((f) => f.replace(/_(\w)/g, (_, letter) => letter.toUpperCase()));
-  for (const option of camel) {
-    const code = option === 'anyHost' ? 'ERR_INVALID_ARG_TYPE' : 'FANFARE_ERR_OPTIONS';
-    assert.throws(() => new Hub({ [option]: -1 }), { code }, option);
-  }
-  const typed = /interface HubOptions \{([^}]*)\}/.exec(types)[1];
-  assert.deepEqual([...typed.matchAll(/(\w+)\?:/g)].map(([, option]) => option), camel);
-});
-
 test('there is a name for each code of the header', async () => {
   const header = await readFile(join(root, '../../include/fanfare.h'), 'utf8');
-  const codes = [...header.matchAll(/#define (FANFARE_ERR_\w+)/g)].map(([, code]) => code);
+  const codes = [...header.matchAll(/^ {2}(FANFARE_ERR_\w+) = -/gm)].map(([, code]) => code);
+  assert.ok(codes.length >= 12);
   const types = await readFile(join(root, 'index.d.ts'), 'utf8');
   assert.deepEqual([...types.matchAll(/\| '(\w+)'/g)].map(([, code]) => code), codes);
   const addon = await readFile(join(root, 'src/addon.c'), 'utf8');
@@ -116,7 +108,8 @@ test('a topic is full until a client that did not read reads on', async (t) => {
   let fullInARow = 0;
   const publish = () => {
     try {
-      published = hub.publish('news', 'a'.repeat(4096));
+      hub.publish('news', 'a'.repeat(4096));
+      published += 1;
       fullInARow = 0;
     } catch (error) {
       assert.equal(error.code, 'FANFARE_ERR_FULL');

@@ -3,8 +3,7 @@
 >>> from fanfare import Hub
 >>> with Hub(heartbeat_ms=10_000) as hub:
 ...     port = hub.listen("127.0.0.1:0")  # clients GET /events?topic=news
-...     hub.publish("news", "hello", name="greeting")
-1
+...     id = hub.publish("news", "hello", name="greeting")
 
 The engine's own threads serve the clients, none of which ever waits for Python.
 """

@@ -15,11 +15,11 @@ NAME = "libfanfare.dylib" if sys.platform == "darwin" else "libfanfare.so.0"
 
 
 def _declarations(header: str) -> str:
-    """What cffi understands of a header: neither comments nor the preprocessor, but constants."""
+    """What cffi understands of a header: declarations, and of the preprocessor numbers alone."""
     header = re.sub(r"/\*.*?\*/", "", header, flags=re.DOTALL)
     header = re.sub(r"#ifdef __cplusplus.*?#endif", "", header, flags=re.DOTALL)
-    header = re.sub(r"#define (\w+) \(?(-?\d+)\)?", r"static const int \1 = \2;", header)
-    return re.sub(r"^#.*$", "", header, flags=re.MULTILINE)
+    header = re.sub(r"#ifndef FANFARE_DECLARATIONS_ONLY.*?#endif", "", header, flags=re.DOTALL)
+    return re.sub(r"^#(?!define \w+ \d+$).*$", "", header, flags=re.MULTILINE)
 
 
 def _folder() -> Path:

@@ -10,12 +10,13 @@ class FanfareError(Exception):
 
     code: int
 
-    def __init__(self, code: int) -> None:
-        super().__init__(code)
+    def __init__(self, code: int, message: str = "") -> None:
+        super().__init__(code, message)
         self.code = code
 
     def __str__(self) -> str:
-        return str(ffi.string(lib.fanfare_strerror(self.code)), "utf-8")
+        message = str(self.args[1])
+        return message or str(ffi.string(lib.fanfare_strerror(self.code)), "utf-8")
 
 
 class PanicError(FanfareError):
@@ -35,7 +36,7 @@ class ClosedError(FanfareError):
 
 
 class FullError(FanfareError):
-    """Too much waits to be sent; nothing was published, try again a little later."""
+    """Too many bytes wait to be sent; nothing was published, try again a little later."""
 
 
 class TopicError(FanfareError, ValueError):
@@ -55,11 +56,11 @@ class TooLargeError(FanfareError, ValueError):
 
 
 class OptionsError(FanfareError, ValueError):
-    """An option is out of its bounds."""
+    """An option is out of its bounds; the message names both."""
 
 
 class AddressError(FanfareError):
-    """The address is not one, is in use, or may not be bound."""
+    """The address cannot be read, is in use, or may not be bound."""
 
 
 class OutOfResourcesError(FanfareError):
@@ -82,9 +83,9 @@ _CLASSES: dict[int, type[FanfareError]] = {
 }
 
 
-def error(code: int) -> FanfareError:
-    """The exception for a code that is not ``FANFARE_OK``."""
-    return _CLASSES.get(code, FanfareError)(code)
+def error(code: int, message: str = "") -> FanfareError:
+    """The exception for a code that is not ``FANFARE_OK``, by default with the library's text."""
+    return _CLASSES.get(code, FanfareError)(code, message)
 
 
 def check(code: int) -> None:
