@@ -66,8 +66,9 @@
  *
  * A function that can fail returns a fanfare_status: FANFARE_OK, or a negative code that
  * fanfare_strerror explains. Outputs are the last parameters, and are written on success only. No
- * last error is kept anywhere, no panic or exception leaves the library, and a call that failed
- * leaves no trace, except after FANFARE_ERR_PANIC.
+ * last error is kept anywhere, no panic or exception leaves the library, and a call that failed has
+ * changed nothing. The exception is FANFARE_ERR_PANIC, a defect of the library, which any function
+ * may return and which is not repeated below.
  *
  * Structs that may grow begin with their size. Zero is the default of each field that a later
  * version adds, so that a program may be older or newer than the library that it finds.

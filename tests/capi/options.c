@@ -1,6 +1,7 @@
 /* Defaults, bounds, and what is said of an option that is out of them. */
 
 #include "check.h"
+#include "document.h"
 
 #include <string.h>
 
@@ -12,36 +13,59 @@ static int is_text(fanfare_text text, const char *expected)
 /* The size that the struct had in the first version. */
 #define SIZE_MIN sizeof(fanfare_options)
 
+#define FIELD(name) {#name, offsetof(fanfare_options, name)}
+
+static const struct {
+    const char *name;
+    size_t offset;
+} fields[] = {
+    FIELD(shards),
+    FIELD(heartbeat_ms),
+    FIELD(retry_ms),
+    FIELD(event_bytes_max),
+    FIELD(batch_bytes_max),
+    FIELD(topic_backlog_bytes_max),
+    FIELD(backlog_bytes_max),
+    FIELD(history_events_max),
+    FIELD(history_bytes_max),
+    FIELD(history_age_max_ms),
+    FIELD(history_total_bytes_max),
+    FIELD(lag_bytes_max),
+    FIELD(lag_age_max_ms),
+    FIELD(lag_grace_ms),
+    FIELD(lag_grace_percent),
+    FIELD(lag_total_bytes_max),
+    FIELD(stall_time_max_ms),
+    FIELD(connections_max),
+    FIELD(connections_per_address_max),
+    FIELD(subscriptions_max),
+    FIELD(subscriptions_per_address_max),
+    FIELD(connection_age_max_ms),
+};
+
+/* Each field is an option of the document, but the size and any_host, and each of those a field. */
 static void defaults(void)
 {
+    static const size_t count = sizeof fields / sizeof fields[0];
     fanfare_options options, helped = fanfare_options_defaults();
+    size_t i;
 
     memset(&options, 0xff, sizeof options);
     options.size = sizeof options;
     CHECK_EQ(fanfare_options_init(&options), FANFARE_OK);
     CHECK_EQ(options.size, sizeof options);
-    CHECK(options.shards >= 1 && options.shards <= 256);
-    CHECK_EQ(options.heartbeat_ms, 15000);
-    CHECK_EQ(options.retry_ms, 2000);
-    CHECK_EQ(options.event_bytes_max, 1 << 20);
-    CHECK_EQ(options.batch_bytes_max, 40 << 10);
-    CHECK_EQ(options.topic_backlog_bytes_max, 40 << 10);
-    CHECK_EQ(options.backlog_bytes_max, 64 << 20);
-    CHECK_EQ(options.history_events_max, 1000);
-    CHECK_EQ(options.history_bytes_max, 1 << 20);
-    CHECK_EQ(options.history_age_max_ms, 300000);
-    CHECK_EQ(options.history_total_bytes_max, 64 << 20);
-    CHECK_EQ(options.lag_bytes_max, 1 << 20);
-    CHECK_EQ(options.lag_age_max_ms, 30000);
-    CHECK_EQ(options.lag_grace_ms, 1000);
-    CHECK_EQ(options.lag_grace_percent, 5);
-    CHECK_EQ(options.lag_total_bytes_max, 256 << 20);
-    CHECK_EQ(options.stall_time_max_ms, 30000);
-    CHECK_EQ(options.connections_max, 100000);
-    CHECK_EQ(options.connections_per_address_max, 0);
-    CHECK_EQ(options.subscriptions_max, 1000000);
-    CHECK_EQ(options.subscriptions_per_address_max, 0);
-    CHECK_EQ(options.connection_age_max_ms, 0);
+    CHECK_EQ(document_count(), count);
+    CHECK_EQ(sizeof options, sizeof options.size + (count + 1) * sizeof(uint64_t));
+    for (i = 0; i < count; i++) {
+        uint64_t value;
+
+        memcpy(&value, (const char *)&options + fields[i].offset, sizeof value);
+        if (strcmp(fields[i].name, "shards") == 0) {
+            CHECK(value >= 1 && value <= 256);
+        } else if (value != document_default(fields[i].name)) {
+            check_failed("docs/options.md", 0, fields[i].name);
+        }
+    }
     CHECK_EQ(options.any_host, 0);
     CHECK(memcmp(&options, &helped, sizeof options) == 0);
 }
@@ -280,7 +304,7 @@ static void no_problem_of_null(void)
 }
 
 const test tests_of_options[] = {
-    {"options_init fills in the defaults that the header names", defaults},
+    {"options_init fills in the defaults of docs/options.md", defaults},
     {"options of a size that no version had are refused and left as they are", too_small},
     {"options of a later version are taken when they set nothing that is unknown here", larger},
     {"options that set something that is unknown here are refused", larger_and_set},
