@@ -1,6 +1,6 @@
 """The benchmark's side of the peers that are written in Python, or driven from it.
 
-What a subject is told and what it answers is described in benches/src/subject.rs.
+What a subject is told and what it answers is described in benches/src/subject/mod.rs.
 """
 
 import concurrent.futures

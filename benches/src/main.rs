@@ -5,82 +5,55 @@
 //! checks and times every single delivery, runs in this process on another.
 //!
 //! ```text
-//! clock  histogram  body  sse                 the values at the bottom
-//! reference -> follower -> stream             one stream, checked
-//! connect -> client                           thousands of them, in one process
-//! harvest  worker -> workers -> clients       in one process or several
-//! solo                                        one beside them, on a thread of its own
-//! progress                                    how it gets on, on a terminal
+//! clock  histogram  timeline  metric          times and figures
 //! load -> schedule, phases                    what is published, to which topic, when
-//! subject <- publisher <- floor, engine       the servers, and how they are told what to do
-//! peers                                       other servers, from their manifest
-//! child  procfs                               their processes
-//! timeline  metric                            figures of a run
-//! svg -> plot, machine -> report              tables, JSON, drawings of all runs
-//! streaming <- slow, two_topics, reconnect    what is measured while events flow
-//! connections                                 and while none do
-//! scenarios -> run -> session                 the scenarios' definitions, and their runs
-//! alone <- sinks <- topics, publish_call      those of the engine by itself
+//! clients                                     the load client, which checks every stream
+//!   body  sse  reference -> follower -> stream    one stream, checked
+//!   connect -> client                             thousands of them, in one process
+//!   harvest  worker -> workers -> mod             in one process or several
+//!   solo  slow                                    one beside them; those that do not read
+//!   progress                                      how it gets on, on a terminal
+//! subject                                     the servers, and how they are told what to do
+//!   publisher -> floor, engine                    the bare loops, and fanfare
+//!   peers                                         other servers, from their manifest
+//!   child  procfs                                 their processes
+//! report                                      tables and JSON of all runs
+//!   machine  svg -> plot                          where they were made, and drawings
+//! scenarios                                   the definitions
+//!   run -> session                                and how they are run
+//!   streaming -> two_topics, reconnect            what is measured while events flow
+//!   connections                                   and while none do
+//!   alone -> sinks -> topics, publish_call        the engine by itself
 //! ```
 
-mod alone;
-mod body;
-mod child;
-mod client;
 mod clients;
 mod clock;
-mod connect;
-mod connections;
-mod engine;
-mod floor;
-mod follower;
-mod harvest;
 mod histogram;
 mod load;
-mod machine;
 mod metric;
-mod peers;
 mod phases;
-mod plot;
-mod procfs;
-mod progress;
-mod publish_call;
-mod publisher;
-mod reconnect;
-mod reference;
 mod report;
-mod run;
 mod scenarios;
 mod schedule;
-mod session;
-mod sinks;
-mod slow;
-mod solo;
-mod sse;
-mod stream;
-mod streaming;
 mod subject;
-mod svg;
 mod timeline;
-mod topics;
-mod two_topics;
-mod worker;
-mod workers;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
 
-use alone::AloneArgs;
+use clients::worker;
 use load::{Load, Settings};
 use metric::Measured;
-use publish_call::PublishCallArgs;
-use run::{RunArgs, Server};
+use scenarios::alone::AloneArgs;
+use scenarios::publish_call::{self, PublishCallArgs};
+use scenarios::run::{RunArgs, Server};
+use scenarios::sinks::{self, SinksArgs};
+use scenarios::topics::{self, TopicsArgs};
+use scenarios::{connections, reconnect, session, streaming, two_topics};
 use scenarios::{Catalog, Kind, Scenario, Size};
-use sinks::SinksArgs;
-use subject::SubjectArgs;
-use topics::TopicsArgs;
+use subject::{engine, floor, peers, SubjectArgs};
 
 type Error = Box<dyn std::error::Error>;
 

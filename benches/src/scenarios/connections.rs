@@ -8,14 +8,14 @@ use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::net::{recv, RecvFlags};
 
+use crate::clients::connect::Target;
+use crate::clients::follower::Expected;
+use crate::clients::stream::read_head;
 use crate::clock::{now_ns, timespec};
-use crate::connect::Target;
-use crate::follower::Expected;
 use crate::histogram::Histogram;
 use crate::load::Load;
 use crate::metric::{per_second, Measured, Unit};
-use crate::run::{RunArgs, Server, SETTLE};
-use crate::stream::read_head;
+use crate::scenarios::run::{RunArgs, Server, SETTLE};
 use crate::Error;
 
 /// How long the server may take to notice that clients have left, in nanoseconds.

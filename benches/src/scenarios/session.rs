@@ -7,10 +7,10 @@ use serde_json::{json, Value};
 
 use crate::load::Load;
 use crate::metric::{show, Measured, Unit};
-use crate::peers::PeersFailed;
 use crate::report::{print_columns, write_document, Report};
-use crate::run::{Entrant, RunArgs, Server};
+use crate::scenarios::run::{Entrant, RunArgs, Server};
 use crate::scenarios::Scenario;
+use crate::subject::peers::PeersFailed;
 use crate::Error;
 
 /// Runs a scenario, prints its tables, draws and writes its JSON.

@@ -1,6 +1,10 @@
 //! The result of all runs of a scenario: a table and a drawing for people, JSON for machines.
 //! `docs/benchmark.md` says what the JSON holds.
 
+pub(crate) mod machine;
+pub(crate) mod plot;
+pub(crate) mod svg;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -8,10 +12,9 @@ use std::path::Path;
 use serde_json::{json, Map, Value};
 
 use crate::histogram::Histogram;
-use crate::machine;
 use crate::metric::{show, Measured, Metric, Unit};
-use crate::peers::{Note, Outcome};
-use crate::plot::{self, Plotted};
+use crate::report::plot::Plotted;
+use crate::subject::peers::{Note, Outcome};
 use crate::timeline::Course;
 use crate::Error;
 

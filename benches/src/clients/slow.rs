@@ -9,10 +9,10 @@ use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::net::{recv, RecvFlags};
 
+use crate::clients::connect::Target;
+use crate::clients::follower::{Class, Expected, Faults};
+use crate::clients::stream::Stream;
 use crate::clock::{now_ns, timespec};
-use crate::connect::Target;
-use crate::follower::{Class, Expected, Faults};
-use crate::stream::Stream;
 use crate::Error;
 
 /// What the system is asked for; the kernel makes it twice as much.

@@ -8,19 +8,19 @@ use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::net::{recv, RecvFlags};
 
-use crate::body::Body;
+use crate::clients::body::Body;
+use crate::clients::sse::{block_len, numbered_lines, read_block, Block, Numbered};
+use crate::clients::stream::read_head;
 use crate::clock::{now_ns, thread_cpu_ns, timespec};
 use crate::histogram::Histogram;
 use crate::load::Load;
 use crate::metric::Measured;
-use crate::run::{RunArgs, Server, SETTLE};
-use crate::schedule::{first_of, is_own, Places, Schedule};
-use crate::sse::{block_len, numbered_lines, read_block, Block, Numbered};
-use crate::stream::read_head;
-use crate::streaming::{
+use crate::scenarios::run::{RunArgs, Server, SETTLE};
+use crate::scenarios::streaming::{
     add_counts, add_deliveries, add_memory, check_published, Flow, Moment, LINGER, REPORT_PATIENCE,
     STALL_NS_MAX,
 };
+use crate::schedule::{first_of, is_own, Places, Schedule};
 use crate::timeline::Timeline;
 use crate::Error;
 
@@ -131,7 +131,7 @@ struct Follower {
     /// `None` after the server closed it.
     socket: Option<OwnedFd>,
     /// What to send when the socket is writable, if it was not sent at once.
-    request: Option<crate::connect::Target>,
+    request: Option<crate::clients::connect::Target>,
     head: Vec<u8>,
     body: Option<Body>,
     /// The beginning of a block.

@@ -10,11 +10,11 @@ use serde_json::{Map, Value};
 
 use crate::clock::pin_to_core;
 use crate::metric::{Measured, Unit};
-use crate::procfs;
 use crate::report::Report;
-use crate::run::RunArgs;
+use crate::scenarios::run::RunArgs;
+use crate::scenarios::session::file_in;
 use crate::scenarios::{Part, Scenario};
-use crate::session::file_in;
+use crate::subject::procfs;
 use crate::Error;
 
 /// The most that a measuring process says, in bytes; less than a pipe holds.

@@ -16,11 +16,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::client::{Client, Connected, Share};
+use crate::clients::client::{Client, Connected, Share};
+use crate::clients::connect::Target;
+use crate::clients::follower::{Class, Expected, Faults, Totals};
+use crate::clients::harvest::Harvest;
 use crate::clock::{now_ns, thread_cpu_ns};
-use crate::connect::Target;
-use crate::follower::{Class, Expected, Faults, Totals};
-use crate::harvest::Harvest;
 use crate::Error;
 
 /// How often a worker reports its status, in nanoseconds.

@@ -5,6 +5,17 @@
 //! their own beside or instead of the common ones. What a command line gives comes last, and goes
 //! to the parts that have such a parameter.
 
+pub(crate) mod alone;
+pub(crate) mod connections;
+pub(crate) mod publish_call;
+pub(crate) mod reconnect;
+pub(crate) mod run;
+pub(crate) mod session;
+pub(crate) mod sinks;
+pub(crate) mod streaming;
+pub(crate) mod topics;
+pub(crate) mod two_topics;
+
 use std::path::Path;
 
 use serde::Deserialize;
@@ -13,7 +24,7 @@ use serde_json::{Map, Value};
 use crate::load::{Load, Settings};
 use crate::Error;
 
-const BUILT_IN: &str = include_str!("../scenarios.json");
+const BUILT_IN: &str = include_str!("../../scenarios.json");
 
 /// All definitions, in the order of their file.
 pub(crate) struct Catalog(Vec<Definition>);

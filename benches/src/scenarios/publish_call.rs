@@ -8,9 +8,9 @@ use std::time::Instant;
 use fanfare::{Hub, Options, Topic};
 use serde_json::json;
 
-use crate::alone::{AloneArgs, Figure, Subject};
 use crate::load::DATA_BYTES_MIN;
 use crate::metric::Unit;
+use crate::scenarios::alone::{AloneArgs, Figure, Subject};
 use crate::scenarios::Part;
 use crate::subject::write_data;
 use crate::Error;

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use crate::body::{Body, BodyError};
-use crate::follower::{BlockTooLong, Class, Follower};
+use crate::clients::body::{Body, BodyError};
+use crate::clients::follower::{BlockTooLong, Class, Follower};
 
 /// The longest response head that is accepted, in bytes.
 const HEAD_BYTES_MAX: usize = 16 * 1024;
@@ -175,7 +175,7 @@ pub(crate) fn read_head(bytes: &[u8]) -> Result<Option<(usize, Body)>, StreamErr
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::follower::Expected;
+    use crate::clients::follower::Expected;
 
     const BODY: &str = "retry: 100\n\ndata: 0 10 xx\n\n: beat\n\ndata: 1 10 xx\n\n";
 

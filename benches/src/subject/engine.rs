@@ -9,8 +9,8 @@ use fanfare::{
 use crate::clock::pin_to_core;
 use crate::load::Load;
 use crate::phases::{phases, Phase};
-use crate::publisher::{publish_all, Solo};
 use crate::schedule::topic_name;
+use crate::subject::publisher::{publish_all, Solo};
 use crate::subject::{self, Done, SubjectArgs};
 use crate::Error;
 

@@ -17,9 +17,9 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
+use crate::clients::reference::Reference;
+use crate::clients::sse::{block_id, block_len, numbered_lines, read_block, Block, Numbered};
 use crate::histogram::Histogram;
-use crate::reference::Reference;
-use crate::sse::{block_id, block_len, numbered_lines, read_block, Block, Numbered};
 use crate::timeline::Timeline;
 
 /// The longest block that is accepted, in bytes.

@@ -2,7 +2,7 @@
 //!
 //! It must cost less than the server that it measures. So: one edge-triggered epoll, one `recv`
 //! per readiness into one buffer that stays in the cache, one reading of the clock per `recv`,
-//! and no copy of what was received (see [`follower`](crate::follower)).
+//! and no copy of what was received (see [`follower`](crate::clients::follower)).
 
 use std::io;
 use std::time::Duration;
@@ -13,12 +13,12 @@ use rustix::io::Errno;
 use rustix::net::{recv, RecvFlags};
 use serde::{Deserialize, Serialize};
 
+use crate::clients::connect::Target;
+use crate::clients::follower::Class;
+use crate::clients::harvest::Harvest;
+use crate::clients::stream::Stream;
 use crate::clock::{now_ns, timespec};
-use crate::connect::Target;
-use crate::follower::Class;
-use crate::harvest::Harvest;
 use crate::histogram::Histogram;
-use crate::stream::Stream;
 use crate::Error;
 
 /// The most that one `recv` takes, in bytes: fits the second-level cache.

@@ -12,9 +12,11 @@ use fanfare::internals::{Checksum, Workbench};
 use fanfare::{EventId, Options, Topic};
 use serde_json::json;
 
-use crate::alone::{compare_with_first, resident_bytes, sizes, AloneArgs, Figure, Subject};
 use crate::load::{Settings, DATA_BYTES_MIN};
 use crate::metric::Unit;
+use crate::scenarios::alone::{
+    compare_with_first, resident_bytes, sizes, AloneArgs, Figure, Subject,
+};
 use crate::scenarios::Part;
 use crate::subject::write_data;
 use crate::Error;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::follower::{Class, Faults, Totals};
+use crate::clients::follower::{Class, Faults, Totals};
 use crate::histogram::Histogram;
 use crate::timeline::Timeline;
 

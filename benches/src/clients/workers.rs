@@ -6,7 +6,7 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::worker::{Reply, Status, Task};
+use crate::clients::worker::{Reply, Status, Task};
 use crate::Error;
 
 /// How long a worker may say nothing. It says something twenty times a second.

@@ -1,19 +1,33 @@
 //! All connections of a run: in this process, or spread over several processes when there are more
 //! connections than one process may have descriptors. The scenarios see no difference.
 
+pub(crate) mod body;
+pub(crate) mod client;
+pub(crate) mod connect;
+pub(crate) mod follower;
+pub(crate) mod harvest;
+pub(crate) mod progress;
+pub(crate) mod reference;
+pub(crate) mod slow;
+pub(crate) mod solo;
+pub(crate) mod sse;
+pub(crate) mod stream;
+pub(crate) mod worker;
+pub(crate) mod workers;
+
 use std::time::Duration;
 
 use rustix::process::{getrlimit, setrlimit, Resource, Rlimit};
 
-use crate::client::{Client, Connected, Share, IN_FLIGHT_MAX};
+use crate::clients::client::{Client, Connected, Share, IN_FLIGHT_MAX};
+use crate::clients::connect::Target;
+use crate::clients::follower::{Class, Expected, Faults, Totals};
+use crate::clients::harvest::Harvest;
+use crate::clients::progress::Progress;
+use crate::clients::worker::{share_of, Portion, Reply, Status, Task};
+use crate::clients::workers::Workers;
 use crate::clock::{now_ns, thread_cpu_ns};
-use crate::connect::Target;
-use crate::follower::{Class, Expected, Faults, Totals};
-use crate::harvest::Harvest;
 use crate::histogram::Histogram;
-use crate::progress::Progress;
-use crate::worker::{share_of, Portion, Reply, Status, Task};
-use crate::workers::Workers;
 use crate::Error;
 
 /// Descriptors that a process needs for itself.

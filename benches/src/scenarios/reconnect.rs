@@ -7,16 +7,18 @@
 
 use std::time::Duration;
 
+use crate::clients::follower::{Expected, Totals};
 use crate::clients::Clients;
 use crate::clock::now_ns;
-use crate::connections::await_leave;
-use crate::follower::{Expected, Totals};
 use crate::load::Load;
 use crate::metric::{Measured, Unit};
 use crate::phases::{phases, Phase};
-use crate::run::{RunArgs, Server, SETTLE};
+use crate::scenarios::connections::await_leave;
+use crate::scenarios::run::{RunArgs, Server, SETTLE};
+use crate::scenarios::streaming::{
+    check_faults, check_on, pump_for, LINGER, REPORT_PATIENCE, STALL_NS_MAX,
+};
 use crate::scenarios::Scenario;
-use crate::streaming::{check_faults, check_on, pump_for, LINGER, REPORT_PATIENCE, STALL_NS_MAX};
 use crate::subject::Done;
 use crate::Error;
 

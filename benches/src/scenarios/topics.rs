@@ -10,11 +10,13 @@ use fanfare::internals::{Checksum, Workbench};
 use fanfare::{Event, Topic};
 use serde_json::json;
 
-use crate::alone::{compare_with_first, resident_bytes, sizes, AloneArgs, Figure, Subject};
 use crate::load::DATA_BYTES_MIN;
 use crate::metric::Unit;
+use crate::scenarios::alone::{
+    compare_with_first, resident_bytes, sizes, AloneArgs, Figure, Subject,
+};
+use crate::scenarios::sinks::{chunk_of, epoch_of, quiet, welcome_of, CONNECTIONS_MAX};
 use crate::scenarios::Part;
-use crate::sinks::{chunk_of, epoch_of, quiet, welcome_of, CONNECTIONS_MAX};
 use crate::subject::write_data;
 use crate::Error;
 

@@ -4,18 +4,18 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::child::{Cores, Subject, SubjectSpec};
-use crate::client::Share;
+use crate::clients::client::Share;
+use crate::clients::connect::Target;
 use crate::clients::{connections_max, Clients, PROCESSES_MAX};
 use crate::clock::{now_ns, pin_to_core, unpin};
-use crate::connect::Target;
 use crate::load::Load;
 use crate::metric::Measured;
-use crate::peers::{self, Manifest, Note, Outcome};
-use crate::procfs::{self, Memory};
 use crate::report::Report;
 use crate::scenarios::Part;
 use crate::schedule::path_with_topic;
+use crate::subject::child::{Cores, Subject, SubjectSpec};
+use crate::subject::peers::{self, Manifest, Note, Outcome};
+use crate::subject::procfs::{self, Memory};
 use crate::subject::{Done, Kind, SubjectArgs};
 use crate::Error;
 

@@ -2,7 +2,7 @@
 
 use crate::histogram::Histogram;
 use crate::metric::{show, Unit};
-use crate::svg::{styles, Anchor, Axis, Style, Svg};
+use crate::report::svg::{styles, Anchor, Axis, Style, Svg};
 use crate::timeline::Course;
 
 const WIDTH: f64 = 900.0;

@@ -13,13 +13,20 @@
 //! their descendants count, and the program that publishes does not. Code that publishes inside the
 //! server is a part of it. All of them run on the server's core.
 //!
-//! Any program that speaks these lines can be measured (`--peer`, or see `peers`). It finds what it
+//! Any program that speaks these lines can be measured (`--peer`, or see [`peers`]). It finds what it
 //! is to do in its environment, see [`SubjectArgs::environment`]. The data of event number `n` is
 //! `"{n} {stamp} "`, filled up with `x`, where the stamp is `CLOCK_MONOTONIC` in nanoseconds,
 //! taken just before the event is published; a solo event has the time at which it was due, unless
 //! [`SoloStamp`](crate::load::SoloStamp) says otherwise. A client that has a topic of its own adds
 //! `topic=t{number}` to the query of PATH; which events there are then says
 //! [`schedule`](crate::schedule).
+
+pub(crate) mod child;
+pub(crate) mod engine;
+pub(crate) mod floor;
+pub(crate) mod peers;
+pub(crate) mod procfs;
+pub(crate) mod publisher;
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, Write};
@@ -70,8 +77,8 @@ pub(crate) struct Done {
     /// CPU time of the whole process in that time, in nanoseconds.
     pub(crate) cpu_ns: u64,
     /// Further counts, by name. `solo`: events published to the solo topic; `short_writes`: sends
-    /// that did not take all; others as in [`publisher`](crate::publisher) and
-    /// [`engine`](crate::engine).
+    /// that did not take all; others as in [`publisher`] and
+    /// [`engine`].
     pub(crate) more: BTreeMap<String, u64>,
 }
 

@@ -3,18 +3,18 @@
 
 use std::time::Duration;
 
-use crate::client::Connected;
+use crate::clients::client::Connected;
+use crate::clients::connect::Target;
+use crate::clients::follower::{Expected, Faults};
+use crate::clients::harvest::{Harvest, Received};
+use crate::clients::slow::{Sleepers, Slept};
+use crate::clients::solo::Solo;
 use crate::clients::Clients;
 use crate::clock::now_ns;
-use crate::connect::Target;
-use crate::follower::{Expected, Faults};
-use crate::harvest::{Harvest, Received};
 use crate::histogram::Histogram;
 use crate::load::{Load, SlowPolicy};
 use crate::metric::{per_second, Measured, Unit};
-use crate::run::{RunArgs, Server, SETTLE};
-use crate::slow::{Sleepers, Slept};
-use crate::solo::Solo;
+use crate::scenarios::run::{RunArgs, Server, SETTLE};
 use crate::subject::Done;
 use crate::timeline::Timeline;
 use crate::Error;

@@ -6,11 +6,11 @@ use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crate::client::{Client, Share};
+use crate::clients::client::{Client, Share};
+use crate::clients::connect::Target;
+use crate::clients::follower::{Class, Expected};
+use crate::clients::harvest::Harvest;
 use crate::clock::now_ns;
-use crate::connect::Target;
-use crate::follower::{Class, Expected};
-use crate::harvest::Harvest;
 use crate::Error;
 
 const TURN: Duration = Duration::from_millis(20);
