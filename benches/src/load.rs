@@ -175,7 +175,7 @@ pub(crate) enum SoloStamp {
     Call,
 }
 
-/// What becomes of a client that lags too far.
+/// What is done to a client that lags too far.
 #[derive(clap::ValueEnum, Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum SlowPolicy {

@@ -12,7 +12,7 @@
 //!   connect -> client                             thousands of them, in one process
 //!   harvest  worker -> workers -> mod             in one process or several
 //!   solo  slow                                    one beside them; those that do not read
-//!   progress                                      how it gets on, on a terminal
+//!   progress                                      how far it is, on a terminal
 //! subject                                     the servers, and how they are told what to do
 //!   publisher -> floor, engine                    the bare loops, and fanfare
 //!   peers                                         other servers, from their manifest
@@ -38,6 +38,7 @@ mod schedule;
 mod subject;
 mod timeline;
 
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -222,15 +223,17 @@ fn run(command: Command) -> Result<ExitCode, Error> {
 }
 
 fn list(catalog: &Catalog, size: Size, names: bool) -> Result<(), Error> {
+    let mut out = std::io::stdout().lock();
     for (about, scenario) in catalog.all(size)? {
         if names {
-            println!("{}", scenario.name);
+            writeln!(out, "{}", scenario.name)?;
             continue;
         }
-        println!("{}: {about}", scenario.name);
+        writeln!(out, "{}: {about}", scenario.name)?;
         for part in &scenario.parts {
             let name = part.name.as_ref().map_or_else(String::new, |name| format!("{name}: "));
-            println!("    {name}{}  [{}]", part.parameters_line(), part.subjects.join(", "));
+            let parameters = part.parameters_line();
+            writeln!(out, "    {name}{parameters}  [{}]", part.subjects.join(", "))?;
         }
     }
     Ok(())

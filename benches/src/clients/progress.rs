@@ -1,4 +1,4 @@
-//! The line on a terminal that says how a run gets on. Elsewhere nothing is said.
+//! The line that shows on a terminal how far a run is. Nothing is shown elsewhere.
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 

@@ -9,7 +9,7 @@ use memchr::{memchr, memchr2};
 /// The longest time an event may have been under way, in nanoseconds, for its stamp to be believed.
 const AGE_NS_MAX: u64 = 3_600_000_000_000;
 
-/// Numbers from here on are somebody else's.
+/// Numbers from here on are not of the benchmark.
 const NUMBER_MAX: u64 = 1 << 53;
 
 /// What one block means to the benchmark.
@@ -56,7 +56,7 @@ pub(crate) fn block_len(bytes: &[u8]) -> Option<usize> {
 }
 
 /// Reads one block. `now_ns` is the time of its arrival: data whose second number is not a time
-/// of the last hour on that clock is somebody else's.
+/// of the last hour on that clock is not of the benchmark.
 pub(crate) fn read_block(block: &[u8], now_ns: u64) -> Block {
     let block = block.strip_prefix("\u{feff}".as_bytes()).unwrap_or(block);
     let mut lines = data_lines(block);

@@ -90,7 +90,7 @@ impl Workers {
     }
 
     /// One answer of each of the workers, in their order. `look_on` is called whenever one of them
-    /// has got on.
+    /// has sent something.
     pub(crate) fn answers(&mut self, mut look_on: impl FnMut(&Self)) -> Result<Vec<Reply>, Error> {
         let mut answers: Vec<Option<Reply>> = self.workers.iter().map(|_| None).collect();
         while answers.iter().any(Option::is_none) {
@@ -168,7 +168,9 @@ fn listen(
         let read = stdout.by_ref().take(LINE_BYTES_MAX).read_until(b'\n', &mut line);
         let note = match serde_json::from_slice(&line) {
             _ if !matches!(read, Ok(1..)) => Note::Ended(index),
-            Err(error) => Note::Said(index, Reply::Failed(format!("said nonsense: {error}"))),
+            Err(error) => {
+                Note::Said(index, Reply::Failed(format!("sent what is no reply: {error}")))
+            }
             Ok(Reply::Status(status)) => {
                 *lock(latest) = Latest { status, heard_at: Instant::now() };
                 // If the queue is full, the thread that takes from it looks at the status anyway.

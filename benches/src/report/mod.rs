@@ -54,7 +54,7 @@ pub(crate) struct Report {
     part: Option<String>,
     parameters: Map<String, Value>,
     runs: Vec<(String, Measured)>,
-    /// How the peers fared, those that were not measured included.
+    /// The outcome of every peer, of those that were not measured as well.
     peers: Vec<Note>,
 }
 
@@ -96,7 +96,7 @@ impl Report {
         self.runs.push((subject.to_owned(), measured));
     }
 
-    /// Adds a peer among the subjects, and how it fared; the last word on each counts.
+    /// Adds the outcome of a peer among the subjects. A later one of the same peer replaces it.
     pub(crate) fn note(&mut self, note: Note) {
         match self.peers.iter_mut().find(|other| other.name == note.name) {
             Some(other) => *other = note,

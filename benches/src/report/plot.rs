@@ -86,7 +86,7 @@ fn legend(names: &[&str]) -> Vec<Vec<(f64, usize)>> {
 
 fn draw_latency(svg: &mut Svg, top: f64, subjects: &[Plotted<'_>], styles: &[Style]) {
     let heading =
-        "Latency, from publish to receive: share of the deliveries that took at most so long";
+        "Latency, from publish to receive: share of the deliveries that took at most this long";
     svg.text((LEFT - 48.0, top - 16.0), Anchor::Start, "head", heading);
     let mut timed: Vec<(&Histogram, Style, &str)> = subjects
         .iter()

@@ -68,7 +68,7 @@ pub(crate) struct RunArgs {
 /// One of the subjects of a part, ready to be started.
 pub(crate) struct Entrant {
     spec: SubjectSpec,
-    /// How a peer fares; `None` for the bare loops and the engine.
+    /// A peer's outcome; `None` for the bare loops and the engine.
     peer: Option<Note>,
 }
 
@@ -260,7 +260,7 @@ fn measure_once(
     Ok(measured)
 }
 
-/// Keeps this thread on a core, or lets it go wherever this process was started.
+/// Keeps this thread on a core, or lets it run on every core that this process may use.
 fn run_on(core: Option<usize>) -> Result<(), Error> {
     match core {
         Some(core) => pin_to_core(core)

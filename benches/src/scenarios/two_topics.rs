@@ -270,7 +270,7 @@ impl Crowd {
         }
     }
 
-    /// Waits for at most so long, and takes what has arrived.
+    /// Waits for at most `timeout_ns`, and takes what has arrived.
     fn pump(&mut self, timeout_ns: u64) -> Result<(), Error> {
         let mut notices: Vec<epoll::Event> = Vec::with_capacity(NOTICES);
         let buffer = rustix::buffer::spare_capacity(&mut notices);

@@ -208,7 +208,7 @@ impl Subject {
 
 impl Drop for Subject {
     fn drop(&mut self) {
-        // One that still obeys clears up behind itself.
+        // A subject that still works ends now, and removes what it has made.
         self.stdin = None;
         let deadline = Instant::now() + GRACE;
         while matches!(self.child.try_wait(), Ok(None)) && Instant::now() < deadline {

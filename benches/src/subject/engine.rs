@@ -1,4 +1,4 @@
-//! The engine as a subject. This file is the only one of the benchmark that knows it.
+//! The engine as a subject. Apart from this file only the scenarios without sockets use it.
 
 use std::time::Duration;
 

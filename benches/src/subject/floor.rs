@@ -254,7 +254,7 @@ struct Passes<'a> {
     begun_at_ns: u64,
     /// The encoded events of this pass.
     frames: Vec<u8>,
-    /// To whom, and where in `frames`.
+    /// To which sockets, and where in `frames`.
     pieces: Vec<(Option<usize>, Range<usize>)>,
     data: String,
     short_writes: u64,
@@ -296,7 +296,7 @@ impl<'a> Passes<'a> {
         }
     }
 
-    /// Sends what was gathered to those whom it is for.
+    /// Sends the gathered events to the sockets that they are for.
     fn send(&mut self, crowd: &Crowd) -> io::Result<()> {
         let shared: Vec<_> = self.pieces.iter().filter(|(topic, _)| topic.is_none()).collect();
         let mut chunks: BTreeMap<usize, Vec<u8>> = BTreeMap::new();

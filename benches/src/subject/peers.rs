@@ -65,7 +65,7 @@ pub(crate) struct Peer {
     unavailable: Option<String>,
 }
 
-/// A peer among the subjects of a run, and how it fared: for the report.
+/// A peer among the subjects of a run, and its outcome, for the report.
 #[derive(Clone, Debug, serde::Serialize)]
 pub(crate) struct Note {
     pub(crate) name: String,
@@ -76,7 +76,7 @@ pub(crate) struct Note {
     pub(crate) reason: Option<String>,
 }
 
-/// How a peer fared.
+/// Whether a peer was measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Outcome {
@@ -110,7 +110,7 @@ impl Manifest {
         let text = fs::read_to_string(path).map_err(|error| wrong(&error))?;
         let file: ManifestFile = serde_json::from_str(&text).map_err(|error| wrong(&error))?;
         let folder = path.parent().unwrap_or(Path::new(""));
-        // Commands have to find their files wherever they change to.
+        // Absolute, so that commands find their files whatever their working directory is.
         let root = fs::canonicalize(Path::new(".").join(folder).join(file.root))
             .map_err(|error| wrong(&error))?;
         Ok(Self { root, peers: file.peers })
@@ -152,7 +152,7 @@ impl Manifest {
 }
 
 impl Peer {
-    /// A note of how it fared.
+    /// The note of an outcome.
     pub(crate) fn note(&self, outcome: Outcome, reason: Option<String>) -> Note {
         let software = format!("{} {}", self.software, self.version).trim_end().to_owned();
         let software = format!("{software} ({})", self.description);
@@ -187,7 +187,7 @@ impl Note {
         }
     }
 
-    /// The line for people.
+    /// The line that is printed.
     pub(crate) fn line(&self) -> String {
         let outcome = match self.outcome {
             Outcome::Measured => "measured",

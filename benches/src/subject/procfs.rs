@@ -54,7 +54,7 @@ pub(crate) fn sockets(pids: &[u32]) -> Result<usize, Error> {
             .map_err(|error| format!("process {pid}: {error}"))?;
         let mut count = 0;
         for entry in entries {
-            // One that was closed since is none.
+            // A descriptor that was closed since is none.
             let link = fs::read_link(entry?.path());
             count += usize::from(
                 link.is_ok_and(|link| link.as_os_str().as_encoded_bytes().starts_with(b"socket:")),
