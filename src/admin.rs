@@ -21,13 +21,13 @@ use crate::topic::Topic;
 const RETRY_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Hub {
-    /// From now on, a notice of each connection that comes and goes, in a queue of so many, at least
-    /// 1 and at most 1,048,576. A notice that finds it full is lost; the next one says how many
+    /// From now on, a notice of each connection that comes and goes, in a queue of `capacity` notices,
+    /// at least 1 and at most 1,048,576. A notice that finds it full is lost; the next one says how many
     /// were, and [`Metrics::lost_notices`](crate::Metrics::lost_notices) counts them. Connections
     /// that are here already are told of when they go.
     ///
-    /// There is one queue: whoever received from an earlier one is told that it is over. Dropping
-    /// the receiver ends the notices.
+    /// There is one queue: the receiver of an earlier one is told that it is over. Dropping the
+    /// receiver ends the notices.
     ///
     /// # Examples
     ///
@@ -40,7 +40,7 @@ impl Hub {
     ///     for notice in notices {
     ///         match notice.kind {
     ///             NoticeKind::Disconnected { reason, events, .. } => {
-    ///                 println!("{} had {events} events, {}", notice.addr, reason.as_str());
+    ///                 println!("{} had {events} events, {reason}", notice.addr);
     ///             }
     ///             _ => println!("{} wants {:?}", notice.addr, notice.topics),
     ///         }
@@ -50,7 +50,6 @@ impl Hub {
     /// log.join().unwrap();
     /// # Ok::<(), fanfare::StartError>(())
     /// ```
-    #[must_use]
     pub fn notices(&self, capacity: usize) -> Notices {
         self.shared().notices.open(capacity)
     }
@@ -63,6 +62,18 @@ impl Hub {
     /// # Errors
     ///
     /// When a shard is too busy, or does not answer in time.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use fanfare::{ConnectionFilter, Hub, Options, Subscription};
+    /// # let hub = Hub::start(Options::default())?;
+    /// let in_room_42 = ConnectionFilter::default().topic(Subscription::new("rooms/42")?);
+    /// for client in hub.connections(&in_room_42)? {
+    ///     println!("{} since {:?}", client.addr, client.since);
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn connections(
         &self,
         filter: &ConnectionFilter,
@@ -75,6 +86,16 @@ impl Hub {
     /// # Errors
     ///
     /// When a shard is too busy, or does not answer in time.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use fanfare::{ConnectionFilter, Hub, Options};
+    /// # let hub = Hub::start(Options::default())?;
+    /// let slowest = ConnectionFilter::slowest(10);
+    /// assert!(smol::block_on(hub.connections_async(&slowest))?.is_empty());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub async fn connections_async(
         &self,
         filter: &ConnectionFilter,
@@ -98,6 +119,15 @@ impl Hub {
     /// # Errors
     ///
     /// When a shard is too busy, or does not answer in time.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use fanfare::{Hub, Options, Topic};
+    /// # let hub = Hub::start(Options::default())?;
+    /// assert_eq!(hub.subscribers(&Topic::new("rooms/42")?)?, 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn subscribers(&self, topic: &Topic) -> Result<u64, AdminError> {
         future::block_on(self.subscribers_async(topic))
     }
@@ -107,17 +137,38 @@ impl Hub {
     /// # Errors
     ///
     /// When a shard is too busy, or does not answer in time.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use fanfare::{Hub, Options, Topic};
+    /// # let hub = Hub::start(Options::default())?;
+    /// let topic = Topic::new("rooms/42")?;
+    /// assert_eq!(smol::block_on(hub.subscribers_async(&topic))?, 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub async fn subscribers_async(&self, topic: &Topic) -> Result<u64, AdminError> {
         self.ask_for_count(None, Query::Subscribers(topic.clone())).await
     }
 
-    /// The topics and filters with the most subscribers, those first that have most, so many at
-    /// most. All that have any are gone through and held in memory for a moment. Blocks as
+    /// The topics and filters with the most subscribers, those first that have most, at most `limit`.
+    /// All that have any are gone through and held in memory for a moment. Blocks as
     /// [`Hub::connections`].
     ///
     /// # Errors
     ///
     /// When a shard is too busy, or does not answer in time.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use fanfare::{Hub, Options};
+    /// # let hub = Hub::start(Options::default())?;
+    /// for count in hub.topic_counts(10)? {
+    ///     println!("{}: {}", count.topic, count.subscribers);
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn topic_counts(&self, limit: usize) -> Result<Vec<TopicCount>, AdminError> {
         future::block_on(self.topic_counts_async(limit))
     }
@@ -127,6 +178,15 @@ impl Hub {
     /// # Errors
     ///
     /// When a shard is too busy, or does not answer in time.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use fanfare::{Hub, Options};
+    /// # let hub = Hub::start(Options::default())?;
+    /// assert!(smol::block_on(hub.topic_counts_async(10))?.is_empty());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub async fn topic_counts_async(&self, limit: usize) -> Result<Vec<TopicCount>, AdminError> {
         let mut sums: HashMap<Subscription, u64> = HashMap::new();
         for answer in self.ask(None, Query::Topics).await? {
@@ -147,14 +207,14 @@ impl Hub {
         Ok(counts)
     }
 
-    /// Ends connections, and returns how many: those that are here when it is called, and not who
+    /// Ends connections, and returns how many: those that are here when it is called, and none that
     /// has come back meanwhile. Each is told to come back after a time of its own, from `retry` to
     /// twice that, at most 1 day; zero tells nothing. Then its stream ends, properly between two
     /// events; within one if it lags so. Their reason is
     /// [`DisconnectReason::Kicked`](crate::DisconnectReason::Kicked).
     ///
-    /// An `EventSource` comes back by itself after its reconnection time, so this alone keeps nobody
-    /// out. Blocks as [`Hub::connections`].
+    /// An `EventSource` comes back by itself after its reconnection time, so this alone keeps no
+    /// client out. Blocks as [`Hub::connections`].
     ///
     /// # Errors
     ///
@@ -181,6 +241,17 @@ impl Hub {
     /// # Errors
     ///
     /// When a shard is too busy, or does not answer in time. Some may have been ended.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use fanfare::{ConnectionSelector, Hub, Options};
+    /// # let hub = Hub::start(Options::default())?;
+    /// let ended = hub.disconnect_async(&ConnectionSelector::All, Duration::from_secs(30));
+    /// assert_eq!(smol::block_on(ended)?, 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub async fn disconnect_async(
         &self,
         who: &ConnectionSelector,
@@ -224,8 +295,7 @@ impl Hub {
     /// # use fanfare::{ConnectionFilter, Hub, Options, Subscription};
     /// # let hub = Hub::start(Options::default())?;
     /// let wanted = [Subscription::new("rooms/42")?, Subscription::new("users/7/#")?];
-    /// let filter = ConnectionFilter { tag: Some("7".into()), ..Default::default() };
-    /// for client in hub.connections(&filter)? {
+    /// for client in hub.connections(&ConnectionFilter::default().tag("7"))? {
     ///     if !hub.set_subscriptions(client.id, &wanted)? {
     ///         println!("{} has ended", client.id);
     ///     }
@@ -246,6 +316,17 @@ impl Hub {
     /// # Errors
     ///
     /// As [`Hub::set_subscriptions`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use fanfare::{ConnectionId, Hub, Options, Subscription};
+    /// # let hub = Hub::start(Options::default())?;
+    /// let (id, wanted) = (ConnectionId::from_u64(7), [Subscription::new("rooms/42")?]);
+    /// let changed = hub.set_subscriptions_async(id, &wanted);
+    /// assert!(!smol::block_on(changed)?, "there is no such connection");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub async fn set_subscriptions_async(
         &self,
         id: ConnectionId,

@@ -16,7 +16,21 @@ use crate::sys::{self, Poller};
 /// [`Hub::with_drivers`](crate::Hub::with_drivers).
 ///
 /// Dropping it, or the future of [`Driver::drive`], ends the shard: its connections are closed, and
-/// new ones go to the other shards. Without any shard left, nobody answers clients any more.
+/// new ones go to the other shards. Without any shard left, clients are not answered any more.
+///
+/// # Examples
+///
+/// ```
+/// use fanfare::{Driver, Hub, Options};
+///
+/// let (hub, drivers): (Hub, Vec<Driver>) = Hub::with_drivers(Options::default().shards(2))?;
+/// for driver in drivers {
+///     std::thread::spawn(|| smol::block_on(driver.drive()));
+/// }
+/// smol::block_on(hub.close_async());
+/// # Ok::<(), fanfare::StartError>(())
+/// ```
+#[must_use = "a shard that is not driven serves no client"]
 pub struct Driver {
     shard: Shard,
 }
@@ -40,7 +54,7 @@ impl Driver {
     /// ```
     /// use fanfare::{Hub, Options};
     ///
-    /// let (hub, drivers) = Hub::with_drivers(Options { shards: 1, ..Options::default() })?;
+    /// let (hub, drivers) = Hub::with_drivers(Options::default().shards(1))?;
     /// smol::block_on(async {
     ///     let served: Vec<_> = drivers.into_iter().map(|d| smol::spawn(d.drive())).collect();
     ///     hub.close();

@@ -10,7 +10,8 @@ use crate::heartbeat::HeartbeatForm;
 /// key and a comment, as WHATWG HTML, section "Server-sent events", has them.
 ///
 /// An `Event` borrows or owns its texts; publishing copies them once, into the frame that all
-/// connections share. CR, LF and CRLF in data and comment each are a line break. Everything that
+/// connections share. As with [`Path`](std::path::Path), `with_name` gives an event a name, and `name`
+/// reads it. CR, LF and CRLF in data and comment each are a line break. Everything that
 /// would not reach a client as it was given is an [`EventError`] to the publisher.
 ///
 /// # Examples
@@ -19,8 +20,8 @@ use crate::heartbeat::HeartbeatForm;
 /// use fanfare::Event;
 ///
 /// let plain = Event::new("hello");
-/// let named = Event::new(r#"{"price":12.5}"#).name("quote").key("ACME");
-/// let only_an_id = Event::empty().id("checkpoint-7");
+/// let named = Event::new(r#"{"price":12.5}"#).with_name("quote").with_key("ACME");
+/// let only_an_id = Event::empty().with_id("checkpoint-7");
 /// # let _ = (plain, named, only_an_id);
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -29,7 +30,7 @@ pub struct Event<'a> {
     pub(crate) data: Option<Cow<'a, str>>,
     /// The event's type; without it a client sees a `message`.
     pub(crate) name: Option<Cow<'a, str>>,
-    /// An id of the publisher's own, instead of `<epoch>-<sequence>`.
+    /// An id of the publisher's own, instead of the hub's.
     pub(crate) id: Option<Cow<'a, str>>,
     /// The reconnection time that the client is to use from now on.
     pub(crate) retry: Option<Duration>,
@@ -40,6 +41,17 @@ pub struct Event<'a> {
 }
 
 /// Why an [`Event`] cannot be published.
+///
+/// # Examples
+///
+/// ```
+/// use fanfare::{Event, EventError, Hub, Options, PublishError, Topic};
+///
+/// let hub = Hub::start(Options::default())?;
+/// let refused = hub.publish(&Topic::new("news")?, Event::empty());
+/// assert_eq!(refused.unwrap_err(), PublishError::Invalid(EventError::Empty));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum EventError {
@@ -90,6 +102,13 @@ impl<'a> Event<'a> {
     pub const FIELD_BYTES_MAX: usize = 256;
 
     /// An event with data. Empty data is data: the client gets an event with an empty text.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use fanfare::Event;
+    /// assert_eq!(Event::new("hello").data(), Some("hello"));
+    /// ```
     #[must_use]
     pub fn new(data: impl Into<Cow<'a, str>>) -> Event<'a> {
         Event { data: Some(data.into()), ..Event::default() }
@@ -97,6 +116,14 @@ impl<'a> Event<'a> {
 
     /// An event without data, to be given an id, a reconnection time or a comment. It fires
     /// nothing in the client, but moves the id that the client resumes from.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use fanfare::Event;
+    /// let checkpoint = Event::empty().with_id("checkpoint-7");
+    /// assert_eq!(checkpoint.data(), None);
+    /// ```
     #[must_use]
     pub fn empty() -> Event<'a> {
         Event::default()
@@ -107,6 +134,15 @@ impl<'a> Event<'a> {
     /// # Errors
     ///
     /// [`EventError::NotUtf8`], as an event stream is always UTF-8.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use fanfare::{Event, EventError};
+    /// assert_eq!(Event::from_utf8(b"hello")?, Event::new("hello"));
+    /// assert_eq!(Event::from_utf8(b"h\xff"), Err(EventError::NotUtf8 { valid_up_to: 1 }));
+    /// # Ok::<(), EventError>(())
+    /// ```
     pub fn from_utf8(data: &'a [u8]) -> Result<Event<'a>, EventError> {
         match std::str::from_utf8(data) {
             Ok(text) => Ok(Event::new(text)),
@@ -115,23 +151,47 @@ impl<'a> Event<'a> {
     }
 
     /// Sets the event's type, which the client listens to: 1 to 256 bytes without CR, LF or NUL.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use fanfare::Event;
+    /// assert_eq!(Event::new("12.50").with_name("quote").name(), Some("quote"));
+    /// ```
     #[must_use]
-    pub fn name(mut self, name: impl Into<Cow<'a, str>>) -> Event<'a> {
+    pub fn with_name(mut self, name: impl Into<Cow<'a, str>>) -> Event<'a> {
         self.name = Some(name.into());
         self
     }
 
     /// Sets an id of the publisher's own: 1 to 256 bytes, without control characters and without
     /// a space at either end, since a client sends it back in the header `Last-Event-ID`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use fanfare::Event;
+    /// assert_eq!(Event::new("12.50").with_id("row 17").id(), Some("row 17"));
+    /// ```
     #[must_use]
-    pub fn id(mut self, id: impl Into<Cow<'a, str>>) -> Event<'a> {
+    pub fn with_id(mut self, id: impl Into<Cow<'a, str>>) -> Event<'a> {
         self.id = Some(id.into());
         self
     }
 
-    /// Tells the client to wait so long before it reconnects, in whole milliseconds.
+    /// Sets the time that the client is told to wait before it reconnects, in whole milliseconds,
+    /// at most 4,294,967,295 ms (49 days).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use fanfare::Event;
+    /// let event = Event::empty().with_retry(Duration::from_secs(30));
+    /// assert_eq!(event.retry(), Some(Duration::from_secs(30)));
+    /// ```
     #[must_use]
-    pub fn retry(mut self, retry: Duration) -> Event<'a> {
+    pub fn with_retry(mut self, retry: Duration) -> Event<'a> {
         self.retry = Some(retry);
         self
     }
@@ -139,17 +199,110 @@ impl<'a> Event<'a> {
     /// Says what the event is about: of a topic's events with one key only the newest matters, which
     /// is all that a client gets that is slow and conflates ([`Policy::Conflate`](crate::Policy)). 1
     /// to 256 bytes; it is not sent to the client.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use fanfare::Event;
+    /// assert_eq!(Event::new("12.50").with_key("ACME").key(), Some("ACME"));
+    /// ```
     #[must_use]
-    pub fn key(mut self, key: impl Into<Cow<'a, str>>) -> Event<'a> {
+    pub fn with_key(mut self, key: impl Into<Cow<'a, str>>) -> Event<'a> {
         self.key = Some(key.into());
         self
     }
 
     /// Adds a text that clients ignore.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use fanfare::Event;
+    /// let event = Event::new("12.50").with_comment("from the backup feed");
+    /// assert_eq!(event.comment(), Some("from the backup feed"));
+    /// ```
     #[must_use]
-    pub fn comment(mut self, comment: impl Into<Cow<'a, str>>) -> Event<'a> {
+    pub fn with_comment(mut self, comment: impl Into<Cow<'a, str>>) -> Event<'a> {
         self.comment = Some(comment.into());
         self
+    }
+
+    /// The text; `None` if the event has no data at all.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use fanfare::Event;
+    /// assert_eq!((Event::new("").data(), Event::empty().data()), (Some(""), None));
+    /// ```
+    #[must_use]
+    pub fn data(&self) -> Option<&str> {
+        self.data.as_deref()
+    }
+
+    /// The event's type; without one a client sees a `message`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use fanfare::Event;
+    /// assert_eq!(Event::new("12.50").name(), None);
+    /// ```
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
+    /// The publisher's own id, where the event has one.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use fanfare::Event;
+    /// assert_eq!(Event::new("12.50").id(), None);
+    /// ```
+    #[must_use]
+    pub fn id(&self) -> Option<&str> {
+        self.id.as_deref()
+    }
+
+    /// The reconnection time that the client is told, where the event has one.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use fanfare::Event;
+    /// assert_eq!(Event::new("12.50").retry(), None);
+    /// ```
+    #[must_use]
+    pub fn retry(&self) -> Option<Duration> {
+        self.retry
+    }
+
+    /// What the event is about, where that was said.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use fanfare::Event;
+    /// assert_eq!(Event::new("12.50").key(), None);
+    /// ```
+    #[must_use]
+    pub fn key(&self) -> Option<&str> {
+        self.key.as_deref()
+    }
+
+    /// The text that clients ignore, where the event has one.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use fanfare::Event;
+    /// assert_eq!(Event::new("12.50").comment(), None);
+    /// ```
+    #[must_use]
+    pub fn comment(&self) -> Option<&str> {
+        self.comment.as_deref()
     }
 
     /// Checks that its name is not the one that the engine's own events have.
@@ -243,10 +396,14 @@ impl fmt::Display for EventError {
             }
             EventError::FieldTooLong { field, bytes } => {
                 let most = Event::FIELD_BYTES_MAX;
-                write!(f, "the event's {field} has {bytes} bytes; {most} are the most")
+                write!(f, "the event's {field} has {bytes} bytes; shorten it to {most} at most")
             }
             EventError::FieldForbidden { field, character } => {
-                write!(f, "the event's {field} holds {character:?}, which no client would get back")
+                write!(
+                    f,
+                    "the event's {field} holds {character:?}, which no client would get back; \
+                     leave it out"
+                )
             }
             EventError::IdPadded => f.write_str(
                 "the event's id begins or ends with a space, which no client would send back; \
@@ -256,9 +413,15 @@ impl fmt::Display for EventError {
                 let heartbeat = HeartbeatForm::EVENT_NAME;
                 write!(f, "the event's name is the hub's gap_event or {heartbeat}; give it another")
             }
-            EventError::RetryTooLong => f.write_str("the event's retry is longer than 49 days"),
+            EventError::RetryTooLong => {
+                f.write_str("the event's retry is longer than 49 days; shorten it")
+            }
             EventError::TooLarge { bytes, bytes_max } => {
-                write!(f, "the event has {bytes} bytes; the hub's event_bytes_max is {bytes_max}")
+                write!(
+                    f,
+                    "the event has {bytes} bytes, and the hub's event_bytes_max is {bytes_max}; \
+                     send less, or raise it"
+                )
             }
         }
     }
@@ -275,7 +438,7 @@ mod tests {
     #[test]
     fn what_would_inject_a_field_is_an_error() {
         for text in ["a\nb", "a\rb", "a\0b", "\n"] {
-            for event in [Event::new("x").name(text), Event::new("x").id(text)] {
+            for event in [Event::new("x").with_name(text), Event::new("x").with_id(text)] {
                 let error = event.check(BYTES_MAX).unwrap_err();
                 assert!(matches!(error, EventError::FieldForbidden { .. }), "{error}");
             }
@@ -285,39 +448,44 @@ mod tests {
     #[test]
     fn an_event_with_nothing_in_it_is_an_error() {
         assert_eq!(Event::empty().check(BYTES_MAX), Err(EventError::Empty));
-        assert_eq!(Event::empty().name("n").key("k").check(BYTES_MAX), Err(EventError::Empty));
-        assert_eq!(Event::empty().id("1").check(BYTES_MAX), Ok(()));
+        assert_eq!(
+            Event::empty().with_name("n").with_key("k").check(BYTES_MAX),
+            Err(EventError::Empty)
+        );
+        assert_eq!(Event::empty().with_id("1").check(BYTES_MAX), Ok(()));
         assert_eq!(Event::new("").check(BYTES_MAX), Ok(()));
     }
 
     #[test]
     fn an_id_that_a_header_would_trim_is_an_error() {
         for id in [" 1", "1 ", " "] {
-            let error = Event::empty().id(id).check(BYTES_MAX);
+            let error = Event::empty().with_id(id).check(BYTES_MAX);
             assert_eq!(error, Err(EventError::IdPadded), "{id:?}");
         }
-        assert!(Event::empty().id("\t1").check(BYTES_MAX).is_err());
+        assert!(Event::empty().with_id("\t1").check(BYTES_MAX).is_err());
         for id in ["\u{a0}1\u{3000}", "a b"] {
-            assert_eq!(Event::empty().id(id).check(BYTES_MAX), Ok(()), "{id:?}");
+            assert_eq!(Event::empty().with_id(id).check(BYTES_MAX), Ok(()), "{id:?}");
         }
-        assert_eq!(Event::empty().id("größe 1").check(BYTES_MAX), Ok(()));
+        assert_eq!(Event::empty().with_id("größe 1").check(BYTES_MAX), Ok(()));
     }
 
     #[test]
     fn the_name_of_the_engines_own_events_is_an_error() {
-        let event = Event::new("x").name("fanfare-gap");
+        let event = Event::new("x").with_name("fanfare-gap");
         assert_eq!(event.check_name("fanfare-gap"), Err(EventError::ReservedName));
         assert_eq!(event.check_name("gap"), Ok(()));
-        let heartbeat = Event::new("x").name("fanfare-heartbeat");
+        let heartbeat = Event::new("x").with_name("fanfare-heartbeat");
         assert_eq!(heartbeat.check_name("gap"), Err(EventError::ReservedName));
         assert_eq!(Event::new("x").check_name("gap"), Ok(()));
     }
 
     #[test]
     fn an_event_that_is_given_by_reference_is_the_same_and_copies_nothing() {
-        let event = Event::new(String::from("data")).name(String::from("n")).id(String::from("i"));
-        let event = event.key(String::from("k")).comment(String::from("c"));
-        let event = event.retry(Duration::from_secs(7));
+        let event = Event::new(String::from("data"))
+            .with_name(String::from("n"))
+            .with_id(String::from("i"));
+        let event = event.with_key(String::from("k")).with_comment(String::from("c"));
+        let event = event.with_retry(Duration::from_secs(7));
         let given = Event::from(&event);
         assert_eq!(given, event);
         let Event { data, name, id, retry: _, key, comment } = given;
@@ -332,13 +500,16 @@ mod tests {
         assert_eq!(Event::new(&*data).check(BYTES_MAX), Ok(()));
         let bytes = BYTES_MAX + 1;
         assert_eq!(
-            Event::new(&*data).comment("c").check(BYTES_MAX),
+            Event::new(&*data).with_comment("c").check(BYTES_MAX),
             Err(EventError::TooLarge { bytes, bytes_max: BYTES_MAX })
         );
-        let error = Event::new("").name("n".repeat(257)).check(BYTES_MAX);
+        let error = Event::new("").with_name("n".repeat(257)).check(BYTES_MAX);
         assert_eq!(error, Err(EventError::FieldTooLong { field: "name", bytes: 257 }));
         let retry = Duration::from_millis(u64::from(u32::MAX) + 1);
-        assert_eq!(Event::empty().retry(retry).check(BYTES_MAX), Err(EventError::RetryTooLong));
+        assert_eq!(
+            Event::empty().with_retry(retry).check(BYTES_MAX),
+            Err(EventError::RetryTooLong)
+        );
     }
 
     #[test]

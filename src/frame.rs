@@ -61,7 +61,7 @@ pub(crate) enum StreamId {
 /// Room for the size of a chunk: eight hexadecimal digits, CR, LF.
 const CHUNK_HEAD_BYTES_MAX: usize = 10;
 /// Room for the id line: `id: `, the id, LF.
-const ID_LINE_BYTES_MAX: usize = 4 + EventId::BYTES_MAX + 1;
+const ID_LINE_BYTES_MAX: usize = 4 + EventId::OWN_BYTES_MAX + 1;
 const RESERVE_BYTES: usize = CHUNK_HEAD_BYTES_MAX + ID_LINE_BYTES_MAX;
 const CHUNK_TAIL: &[u8] = b"\r\n";
 /// The end of a chunked stream.
@@ -317,7 +317,10 @@ mod tests {
 
     #[test]
     fn fields_stand_each_on_a_line() {
-        let event = Event::new("x").name("tick").retry(Duration::from_millis(1500)).comment("c\nd");
+        let event = Event::new("x")
+            .with_name("tick")
+            .with_retry(Duration::from_millis(1500))
+            .with_comment("c\nd");
         assert_eq!(fields(event), ": c\n: d\nevent: tick\nretry: 1500\ndata: x\n\n");
     }
 
@@ -333,8 +336,8 @@ mod tests {
     }
 
     #[test]
-    fn an_custom_id_takes_the_place_of_the_hubs() {
-        let frame = encode(Event::empty().id("mine"), 7);
+    fn a_custom_id_takes_the_place_of_the_hubs() {
+        let frame = encode(Event::empty().with_id("mine"), 7);
         assert_eq!(frame.wire(Wire::Plain), b"id: mine\n\n");
         assert_eq!(frame.wire(Wire::Chunked), b"a\r\nid: mine\n\n\r\n");
     }

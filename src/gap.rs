@@ -1,6 +1,6 @@
 //! How a client is told, within its stream, that events are missing from it.
 
-use std::fmt::Write;
+use std::fmt::{self, Write};
 
 use crate::frame::{enveloped, Wire};
 use crate::id::EventId;
@@ -26,8 +26,9 @@ pub(crate) struct Gap {
 /// use fanfare::{GapReason, Hub, Options};
 ///
 /// let hub = Hub::start(Options::default())?;
-/// for (reason, count) in GapReason::ALL.into_iter().zip(hub.metrics().gap_events) {
-///     println!("{}: {count}", reason.as_str());
+/// let metrics = hub.metrics();
+/// for reason in GapReason::all() {
+///     println!("{reason}: {}", metrics.gap_events(reason));
 /// }
 /// # Ok::<(), fanfare::StartError>(())
 /// ```
@@ -38,18 +39,38 @@ pub enum GapReason {
     Expired,
     /// The id is of another life of the hub: it was restarted.
     Restarted,
-    /// Nobody knows the id.
+    /// The id is none that the hub knows.
     UnknownId,
     /// The client was too slow, and events were dropped for it.
     Slow,
 }
 
 impl GapReason {
-    /// Every reason, in the order of [`Metrics::gap_events`](crate::Metrics::gap_events).
-    pub const ALL: [GapReason; 4] =
+    pub(crate) const ALL: [GapReason; 4] =
         [GapReason::Expired, GapReason::Restarted, GapReason::UnknownId, GapReason::Slow];
 
+    /// Every reason, in an order in which new ones come last.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use fanfare::GapReason;
+    ///
+    /// assert_eq!(GapReason::all().next(), Some(GapReason::Expired));
+    /// ```
+    pub fn all() -> impl Iterator<Item = GapReason> {
+        GapReason::ALL.into_iter()
+    }
+
     /// Its name in gap events and metrics.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use fanfare::GapReason;
+    ///
+    /// assert_eq!(GapReason::UnknownId.as_str(), "unknown_id");
+    /// ```
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -58,6 +79,12 @@ impl GapReason {
             GapReason::UnknownId => "unknown_id",
             GapReason::Slow => "slow",
         }
+    }
+}
+
+impl fmt::Display for GapReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 

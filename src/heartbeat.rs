@@ -24,8 +24,7 @@ use crate::id::EventId;
 /// ```
 /// use fanfare::{HeartbeatForm, Hub, Options};
 ///
-/// let options = Options { heartbeat_form: HeartbeatForm::Event, ..Options::default() };
-/// let hub = Hub::start(options)?;
+/// let hub = Hub::start(Options::default().heartbeat_form(HeartbeatForm::Event))?;
 /// # Ok::<(), fanfare::StartError>(())
 /// ```
 ///
@@ -54,21 +53,50 @@ pub enum HeartbeatForm {
 }
 
 /// There is no form of heartbeats of this name.
+///
+/// # Examples
+///
+/// ```
+/// use fanfare::{HeartbeatForm, HeartbeatFormError};
+///
+/// let error: HeartbeatFormError = "ping".parse::<HeartbeatForm>().unwrap_err();
+/// assert!(error.to_string().ends_with("there are id, comment, event"));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HeartbeatFormError {
     name: Excerpt,
 }
 
 impl HeartbeatForm {
-    /// Every form.
-    pub const ALL: [HeartbeatForm; 3] =
+    pub(crate) const ALL: [HeartbeatForm; 3] =
         [HeartbeatForm::Id, HeartbeatForm::Comment, HeartbeatForm::Event];
+
+    /// Every form, in an order in which new ones come last.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use fanfare::HeartbeatForm;
+    ///
+    /// assert!(HeartbeatForm::all().any(|form| form == HeartbeatForm::Comment));
+    /// ```
+    pub fn all() -> impl Iterator<Item = HeartbeatForm> {
+        HeartbeatForm::ALL.into_iter()
+    }
 
     /// The name of the event that a heartbeat is in the form [`HeartbeatForm::Event`]. No event of
     /// this name can be published.
     pub const EVENT_NAME: &'static str = "fanfare-heartbeat";
 
     /// Its name in queries and options.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use fanfare::HeartbeatForm;
+    ///
+    /// assert_eq!(HeartbeatForm::Comment.as_str(), "comment");
+    /// ```
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {

@@ -11,28 +11,32 @@ use std::time::{Duration, Instant};
 use event_listener::Listener as _;
 
 use crate::clock::Clock;
-use crate::drain::{DrainOptions, Drained};
 use crate::drive::Driver;
 use crate::event::{Event, EventError};
 use crate::frame::Draft;
-use crate::id::EventId;
+use crate::id::{EventId, Published};
 use crate::inbox::Inbox;
 use crate::listener::{ListenError, ListenOptions, Listener};
-use crate::metrics::{DisconnectReason, Metrics};
+use crate::metrics::Metrics;
 use crate::notices::NoticeQueue;
 use crate::options::{Options, OptionsError};
 use crate::order::{Order, Refused};
-use crate::shard::{
-    descriptors_for_connections, Drain, Link, Quota, Seats, Shared, Spares, SPARES,
-};
+use crate::shard::{descriptors_for_connections, Link, Quota, Seats, Shared, Spares, SPARES};
 use crate::sys::{self, Poller};
 use crate::topic::Topic;
 use crate::tuning::Tuning;
 
 /// The engine: what a host publishes to, and what listeners and shards belong to.
 ///
-/// A `Hub` is a handle: cloning it is cheap, and all methods may be called from any thread at
-/// once. When the last handle is dropped the hub is closed as by [`Hub::close`].
+/// A `Hub` is a handle. All methods may be called from any thread at once. To clone it is to count one
+/// more handle, an atomic operation: no state is copied, and all clones are the same hub.
+///
+/// When the last handle is dropped the hub is closed as by [`Hub::close`], which may block the thread
+/// for up to two seconds. In async code close it before that with [`Hub::close_async`]; then the drop
+/// finds nothing left to wait for.
+///
+/// Publishing takes one lock for a moment, and wakes the shards that sleep. What blocks for longer
+/// says so, and has a twin whose name ends in `_async`.
 ///
 /// # Examples
 ///
@@ -43,10 +47,11 @@ use crate::tuning::Tuning;
 /// let listener = hub.listen("127.0.0.1:0", ListenOptions::default())?;
 /// println!("curl -N http://{}/events?topic=news", listener.local_addr());
 ///
-/// hub.publish(&Topic::new("news")?, Event::new("hello").name("greeting"))?;
+/// hub.publish(&Topic::new("news")?, Event::new("hello").with_name("greeting"))?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone)]
+#[must_use = "dropping the last handle closes the hub"]
 pub struct Hub {
     owner: Arc<Owner>,
 }
@@ -59,6 +64,17 @@ struct Owner {
 }
 
 /// Why a hub did not start.
+///
+/// # Examples
+///
+/// ```
+/// use fanfare::{Hub, Options, StartError};
+///
+/// match Hub::start(Options::default().connections_max(0)) {
+///     Err(StartError::Options(error)) => assert_eq!(error.option, "connections_max"),
+///     other => panic!("{other:?}"),
+/// }
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum StartError {
@@ -78,7 +94,7 @@ pub enum StartError {
 /// use fanfare::{Event, Hub, Options, PublishError, Topic};
 ///
 /// let hub = Hub::start(Options::default())?;
-/// let (topic, event) = (Topic::new("news")?, Event::new("hello").name("greeting"));
+/// let (topic, event) = (Topic::new("news")?, Event::new("hello").with_name("greeting"));
 /// let mut attempts_left = 3;
 /// while let Err(error) = hub.publish(&topic, &event) {
 ///     attempts_left -= 1;
@@ -107,6 +123,16 @@ impl Hub {
     /// # Errors
     ///
     /// When an option is out of bounds, or the system is out of descriptors or threads.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use fanfare::{Hub, Options};
+    ///
+    /// let hub = Hub::start(Options::default().shards(2))?;
+    /// assert_eq!(hub.metrics().living_shards, 2);
+    /// # Ok::<(), fanfare::StartError>(())
+    /// ```
     pub fn start(options: Options) -> Result<Hub, StartError> {
         let (hub, drivers) = Hub::with_drivers(options)?;
         for (id, driver) in drivers.into_iter().enumerate() {
@@ -122,6 +148,19 @@ impl Hub {
     /// # Errors
     ///
     /// When an option is out of bounds, or the system is out of descriptors.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use fanfare::{Hub, Options};
+    ///
+    /// let (hub, drivers) = Hub::with_drivers(Options::default().shards(2))?;
+    /// for driver in drivers {
+    ///     smol::spawn(driver.drive()).detach();
+    /// }
+    /// smol::block_on(hub.close_async());
+    /// # Ok::<(), fanfare::StartError>(())
+    /// ```
     pub fn with_drivers(options: Options) -> Result<(Hub, Vec<Driver>), StartError> {
         options.check().map_err(StartError::Options)?;
         let pollers: io::Result<Vec<Poller>> = (0..options.shards).map(|_| Poller::new()).collect();
@@ -156,6 +195,17 @@ impl Hub {
     /// # Errors
     ///
     /// When the address cannot be bound, an option is out of bounds, or the hub is closed.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use fanfare::{Hub, ListenOptions, Options};
+    ///
+    /// let hub = Hub::start(Options::default())?;
+    /// let listener = hub.listen("127.0.0.1:0", ListenOptions::default().path("/stream"))?;
+    /// println!("curl -N http://{}/stream?topic=news", listener.local_addr());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn listen(
         &self,
         addr: impl ToSocketAddrs,
@@ -167,8 +217,10 @@ impl Hub {
     /// Publishes an event to a topic: to every connection that wants it, and in one total order
     /// over all topics. Never blocks.
     ///
-    /// Returns the event's place in the order, which is also the id that clients see unless the
-    /// event has one of its own. Events published by one thread are ordered as it published them.
+    /// When this returns, the event is accepted: it has its place in the order, behind all that the
+    /// same thread has published before, and each client that keeps up will be sent it. What is
+    /// returned may know the event's id ([`Published::id`]); a hub whose ids come from a store or a
+    /// cluster, should there be one, may return before it has one.
     ///
     /// # Errors
     ///
@@ -181,7 +233,7 @@ impl Hub {
     /// # use fanfare::{Event, Hub, Options, PublishError, Topic};
     /// # let hub = Hub::start(Options::default())?;
     /// let topic = Topic::new("news")?;
-    /// match hub.publish(&topic, Event::new("a").name("two\nlines")) {
+    /// match hub.publish(&topic, Event::new("a").with_name("two\nlines")) {
     ///     Err(PublishError::Invalid(error)) => println!("{error}"),
     ///     other => panic!("{other:?}"),
     /// }
@@ -191,8 +243,8 @@ impl Hub {
         &self,
         topic: &Topic,
         event: impl Into<Event<'a>>,
-    ) -> Result<EventId, PublishError> {
-        self.publish_now(topic, event.into())
+    ) -> Result<Published, PublishError> {
+        Ok(Published { id: self.publish_now(topic, event.into())? })
     }
 
     /// Takes the event by value, though a reference would do: the host's code would drop it then,
@@ -219,7 +271,7 @@ impl Hub {
     /// # use std::time::Duration;
     /// # use fanfare::{Hub, Options, Topic};
     /// # let hub = Hub::start(Options::default())?;
-    /// let id = hub.publish_wait(&Topic::new("log")?, "a line", Duration::from_secs(5))?;
+    /// hub.publish_wait(&Topic::new("log")?, "a line", Duration::from_secs(5))?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn publish_wait<'a>(
@@ -227,13 +279,13 @@ impl Hub {
         topic: &Topic,
         event: impl Into<Event<'a>>,
         timeout: Duration,
-    ) -> Result<EventId, PublishError> {
+    ) -> Result<Published, PublishError> {
         let mut draft = self.encode(topic, &event.into())?;
         // A timeout beyond what the clock can express is for ever.
         let deadline = Instant::now().checked_add(timeout);
         loop {
             match self.try_publish(topic, draft) {
-                Ok(id) => return Ok(id),
+                Ok(id) => return Ok(Published { id }),
                 Err(Refused::Closed) => return Err(PublishError::Closed),
                 Err(Refused::Full(refused, room)) => {
                     draft = refused;
@@ -265,18 +317,18 @@ impl Hub {
     /// # use fanfare::{Hub, Options, Topic};
     /// # let hub = Hub::start(Options::default())?;
     /// # let topic = Topic::new("log")?;
-    /// let id = smol::block_on(hub.publish_async(&topic, "a line"))?;
+    /// smol::block_on(hub.publish_async(&topic, "a line"))?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub async fn publish_async<'a>(
         &self,
         topic: &Topic,
         event: impl Into<Event<'a>>,
-    ) -> Result<EventId, PublishError> {
+    ) -> Result<Published, PublishError> {
         let mut draft = self.encode(topic, &event.into())?;
         loop {
             match self.try_publish(topic, draft) {
-                Ok(id) => return Ok(id),
+                Ok(id) => return Ok(Published { id }),
                 Err(Refused::Closed) => return Err(PublishError::Closed),
                 Err(Refused::Full(refused, room)) => {
                     draft = refused;
@@ -305,6 +357,16 @@ impl Hub {
     }
 
     /// What was counted until now. Takes a moment per shard, and no lock that a shard waits for.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use fanfare::{Hub, Options};
+    ///
+    /// let hub = Hub::start(Options::default())?;
+    /// assert_eq!(hub.metrics().connections, 0);
+    /// # Ok::<(), fanfare::StartError>(())
+    /// ```
     #[must_use]
     pub fn metrics(&self) -> Metrics {
         let shared = &self.owner.shared;
@@ -331,110 +393,33 @@ impl Hub {
     }
 
     /// The options that the hub was started with.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use fanfare::{Hub, Options};
+    ///
+    /// let hub = Hub::start(Options::default().shards(2))?;
+    /// assert_eq!(hub.options().shards, 2);
+    /// # Ok::<(), fanfare::StartError>(())
+    /// ```
     #[must_use]
     pub fn options(&self) -> &Options {
         &self.owner.shared.options
-    }
-
-    /// Ends the hub without a storm of reconnections, and blocks until that is done: nobody is let
-    /// in any more, and the connections are closed evenly over a window. Each is first sent
-    /// everything, and told a time of its own after which to come back. What is published
-    /// meanwhile goes to those who are left. Then the hub is closed, as by [`Hub::close`].
-    ///
-    /// Takes at most the window and the grace of the options, and the two seconds of a close.
-    /// The options of the first call count; who drains twice waits for its own deadline at most.
-    /// It must not be called on a thread that drives a shard: there use [`Hub::drain_async`].
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// # use std::time::Duration;
-    /// # use fanfare::{DrainOptions, Hub, Options};
-    /// # let hub = Hub::start(Options::default())?;
-    /// let options = DrainOptions { window: Duration::from_secs(10), ..DrainOptions::default() };
-    /// let drained = hub.drain(options);
-    /// println!("{} were told when to come back, {} cut", drained.told, drained.cut);
-    /// # Ok::<(), fanfare::StartError>(())
-    /// ```
-    pub fn drain(&self, options: DrainOptions) -> Drained {
-        let (deadline, before) = self.begin_to_drain(options);
-        while self.has_connections() {
-            let emptied = self.owner.shared.emptied.listen();
-            if !self.has_connections() || emptied.wait_deadline(deadline).is_none() {
-                break;
-            }
-        }
-        self.end_drain(&before)
-    }
-
-    /// Drains as [`Hub::drain`], without blocking, under any executor. Dropping the future leaves
-    /// the hub draining, and open until it is closed. At its end it waits, as [`Hub::close`] does,
-    /// for the shards' threads; shards that the host drives end by themselves.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// # use fanfare::{DrainOptions, Hub, Options};
-    /// # let hub = Hub::start(Options::default())?;
-    /// let drained = smol::block_on(hub.drain_async(DrainOptions::default()));
-    /// # Ok::<(), fanfare::StartError>(())
-    /// ```
-    pub async fn drain_async(&self, options: DrainOptions) -> Drained {
-        let (deadline, before) = self.begin_to_drain(options);
-        while self.has_connections() {
-            let emptied = self.owner.shared.emptied.listen();
-            let expired = async {
-                async_io::Timer::at(deadline).await;
-                false
-            };
-            let emptied = async {
-                emptied.await;
-                true
-            };
-            if !self.has_connections() || !futures_lite::future::or(emptied, expired).await {
-                break;
-            }
-        }
-        self.end_drain(&before)
     }
 
     pub(crate) fn shared(&self) -> &Shared {
         &self.owner.shared
     }
 
-    fn begin_to_drain(&self, options: DrainOptions) -> (Instant, Metrics) {
-        let shared = &self.owner.shared;
-        let before = self.metrics();
-        let DrainOptions { window, grace, retry } = options.bounded();
-        // At most an hour, which the clock can express.
-        let window_ns = window.as_nanos() as u64;
-        let _ = shared.drain.set(Drain { from_ns: shared.order.now_ns(), window_ns, retry });
-        for link in &shared.links {
-            link.inbox.ring();
-        }
-        (Instant::now() + window + grace, before)
+    /// Has the shards end, and waits for their threads.
+    pub(crate) fn end(&self) {
+        self.owner.end();
     }
 
-    fn has_connections(&self) -> bool {
-        let shards = self.owner.shared.links.iter();
-        shards.filter(|link| link.is_alive()).any(|link| link.counters.connections.value() > 0)
-    }
-
-    fn end_drain(&self, before: &Metrics) -> Drained {
-        let left = self.metrics().connections;
-        self.close();
-        let reason =
-            DisconnectReason::ALL.iter().position(|&reason| reason == DisconnectReason::Drained);
-        let nth = reason.expect("it is one of all");
-        let told = self.metrics().disconnects[nth] - before.disconnects[nth];
-        Drained { told, cut: left }
-    }
-
-    /// Closes the hub: nothing more is published or accepted, what was published is sent for at
-    /// most two seconds more, and then every connection is closed. Waits for the shards' threads;
-    /// shards that the host drives end by themselves. Closing twice does nothing.
-    pub fn close(&self) {
-        self.owner.close();
+    /// Has the shards end.
+    pub(crate) fn begin_to_end(&self) {
+        self.owner.begin_to_end();
     }
 }
 
@@ -457,12 +442,16 @@ fn seats(options: &Options) -> Seats {
 }
 
 impl Owner {
-    fn close(&self) {
+    fn begin_to_end(&self) {
         self.shared.order.close();
         self.shared.closing.store(true, Ordering::SeqCst);
         for link in &self.shared.links {
             link.inbox.ring();
         }
+    }
+
+    fn end(&self) {
+        self.begin_to_end();
         let threads = std::mem::take(&mut *self.threads());
         for thread in threads {
             if thread.join().is_err() {
@@ -478,7 +467,7 @@ impl Owner {
 
 impl Drop for Owner {
     fn drop(&mut self) {
-        self.close();
+        self.end();
     }
 }
 
@@ -492,12 +481,23 @@ impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             StartError::Options(error) => error.fmt(f),
-            StartError::System(error) => write!(f, "the system refuses what a hub needs: {error}"),
+            StartError::System(error) => write!(
+                f,
+                "the system refuses what a hub needs ({error}); raise its limits on open files and \
+                 threads"
+            ),
         }
     }
 }
 
-impl std::error::Error for StartError {}
+impl std::error::Error for StartError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            StartError::Options(error) => Some(error),
+            StartError::System(error) => Some(error),
+        }
+    }
+}
 
 impl fmt::Display for PublishError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -506,9 +506,16 @@ impl fmt::Display for PublishError {
                 f.write_str("the backlog is full: too much waits to be sent; publish again later")
             }
             PublishError::Invalid(error) => error.fmt(f),
-            PublishError::Closed => f.write_str("the hub is closed"),
+            PublishError::Closed => f.write_str("the hub is closed; start another"),
         }
     }
 }
 
-impl std::error::Error for PublishError {}
+impl std::error::Error for PublishError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            PublishError::Invalid(error) => Some(error),
+            PublishError::Full | PublishError::Closed => None,
+        }
+    }
+}

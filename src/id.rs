@@ -1,29 +1,97 @@
-//! The ids of events and of the hub's life.
+//! The ids of events and of the hub's life, and what a publisher is told.
 
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
+use std::str::FromStr;
 use std::time::SystemTime;
 
-/// An event's place in its hub's total order, and the id a client sees: `<epoch>-<sequence>`.
+use crate::excerpt::Excerpt;
+
+/// The id of a published event, as clients are told it: a text of at most [`EventId::BYTES_MAX`]
+/// bytes of printable ASCII without comma or space.
 ///
-/// The epoch names one life of one hub, so that an id of an earlier life is recognised; the
-/// sequence counts every event of the hub, from 1. Printable ASCII without comma or space.
+/// The text is opaque. Two ids are equal if their texts are; which of two events came first only the
+/// engine knows. The hub of today makes its ids by itself; those that a store or a cluster gives will
+/// have a form of their own, so a program should take nothing from the text's parts.
 ///
 /// # Examples
 ///
 /// ```
-/// use fanfare::{Hub, Options, Topic};
+/// use fanfare::{EventId, Hub, Options, Topic};
 ///
 /// let hub = Hub::start(Options::default())?;
-/// let id = hub.publish(&Topic::new("news")?, "hello")?;
-/// assert_eq!(id.sequence(), 1);
-/// assert!(id.to_string().ends_with("-1"));
+/// let published = hub.publish(&Topic::new("news")?, "hello")?;
+/// if let Some(id) = published.id() {
+///     let text = id.to_string();
+///     assert!(text.len() <= EventId::BYTES_MAX);
+///     assert_eq!(text.parse(), Ok(id));
+/// }
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct EventId {
+    /// The life of the hub that the event is of.
     pub(crate) epoch: Epoch,
+    /// The event's number in the hub's total order; the first is 1.
     pub(crate) sequence: u64,
+}
+
+/// A text is not the id of an event.
+///
+/// # Examples
+///
+/// ```
+/// use fanfare::{EventId, EventIdError};
+///
+/// let error: EventIdError = "yesterday".parse::<EventId>().unwrap_err();
+/// assert!(error.to_string().starts_with("\"yesterday\" is no event's id;"));
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EventIdError {
+    text: Excerpt,
+}
+
+/// What a hub says of an event that it has accepted; see [`Hub::publish`](crate::Hub::publish).
+///
+/// # Examples
+///
+/// ```
+/// use fanfare::{Hub, Options, Published, Topic};
+///
+/// let hub = Hub::start(Options::default())?;
+/// let published: Published = hub.publish(&Topic::new("news")?, "hello")?;
+/// match published.id() {
+///     Some(id) => println!("published as {id}"),
+///     None => println!("published"),
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Published {
+    pub(crate) id: EventId,
+}
+
+impl Published {
+    /// The event's id, where it is known by now. A hub that makes its ids by itself, as each hub does
+    /// today, always knows it. One that gets them from a store or a cluster may accept an event
+    /// before that has given it an id, and then this is `None`: so a program should do without.
+    ///
+    /// It is the hub's id also of an event that has one of the publisher's own
+    /// ([`Event::with_id`](crate::Event::with_id)), which is what clients see then.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use fanfare::{Hub, Options, Topic};
+    /// # let (hub, topic) = (Hub::start(Options::default())?, Topic::new("news")?);
+    /// let id = hub.publish(&topic, "hello")?.id();
+    /// assert!(id.is_some_and(|id| id != hub.publish(&topic, "again").unwrap().id().unwrap()));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn id(&self) -> Option<EventId> {
+        Some(self.id)
+    }
 }
 
 /// One life of one hub: eight characters, drawn at random when the hub starts.
@@ -31,6 +99,12 @@ pub struct EventId {
 pub(crate) struct Epoch([u8; Epoch::BYTES]);
 
 impl EventId {
+    /// The most bytes that an id's text has.
+    pub const BYTES_MAX: usize = 64;
+
+    /// The most bytes that the text of an id has which a hub makes by itself.
+    pub(crate) const OWN_BYTES_MAX: usize = Epoch::BYTES + 1 + 20;
+
     /// Reads an id as it was written out; `None` for anything else.
     pub(crate) fn parse(text: &str) -> Option<EventId> {
         let (epoch, sequence) = text.split_once('-')?;
@@ -41,14 +115,15 @@ impl EventId {
         let sequence = sequence.parse().ok().filter(|_| plain)?;
         Some(EventId { epoch: Epoch(epoch), sequence })
     }
+}
 
-    /// The most bytes that an id has when it is written out.
-    pub const BYTES_MAX: usize = Epoch::BYTES + 1 + 20;
+const _: () = assert!(EventId::OWN_BYTES_MAX <= EventId::BYTES_MAX);
 
-    /// The event's number in the hub's total order; the first is 1.
-    #[must_use]
-    pub fn sequence(self) -> u64 {
-        self.sequence
+impl FromStr for EventId {
+    type Err = EventIdError;
+
+    fn from_str(text: &str) -> Result<EventId, EventIdError> {
+        EventId::parse(text).ok_or_else(|| EventIdError { text: Excerpt::of(text) })
     }
 }
 
@@ -57,6 +132,14 @@ impl fmt::Display for EventId {
         write!(f, "{}-{}", self.epoch.as_str(), self.sequence)
     }
 }
+
+impl fmt::Display for EventIdError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} is no event's id; give one as a hub has written it", self.text)
+    }
+}
+
+impl std::error::Error for EventIdError {}
 
 impl Epoch {
     pub(crate) const BYTES: usize = 8;
@@ -100,7 +183,7 @@ mod tests {
     fn an_id_is_read_as_it_was_written_and_nothing_else_is_one() {
         for sequence in [0, 1, 10, u64::MAX] {
             let id = EventId { epoch: Epoch::random(), sequence };
-            assert_eq!(EventId::parse(&id.to_string()), Some(id));
+            assert_eq!(id.to_string().parse(), Ok(id));
         }
         for byte in 0..=u8::MAX {
             assert_eq!(Epoch::is_symbol(&byte), Epoch::SYMBOLS.contains(&byte), "{byte}");
@@ -120,6 +203,7 @@ mod tests {
             "0123456g-1-1",
         ] {
             assert_eq!(EventId::parse(text), None, "{text:?}");
+            assert!(text.parse::<EventId>().is_err(), "{text:?}");
         }
     }
 }

@@ -30,6 +30,11 @@ pub struct Workbench {
     head: Vec<u8>,
 }
 
+/// The number that an event has in its hub's total order; the first is 1.
+pub fn sequence(id: EventId) -> u64 {
+    id.sequence
+}
+
 /// A checksum of what a sink was sent: of the bytes, of how they were cut into sends, and of their
 /// order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

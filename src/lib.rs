@@ -36,7 +36,7 @@
 //!     let topic = Topic::new("time")?;
 //!     loop {
 //!         let seconds = SystemTime::UNIX_EPOCH.elapsed()?.as_secs().to_string();
-//!         hub.publish_wait(&topic, Event::new(seconds).name("tick"), Duration::MAX)?;
+//!         hub.publish_wait(&topic, Event::new(seconds).with_name("tick"), Duration::MAX)?;
 //!         std::thread::sleep(Duration::from_secs(1));
 //!     }
 //! }
@@ -86,9 +86,8 @@ pub use crate::filter::{Filter, FilterError, Subscription, SubscriptionError};
 pub use crate::gap::GapReason;
 pub use crate::heartbeat::{HeartbeatForm, HeartbeatFormError};
 pub use crate::http::cors::Cors;
-pub use crate::http::query::{Query, QueryError};
 pub use crate::hub::{Hub, PublishError, StartError};
-pub use crate::id::EventId;
+pub use crate::id::{EventId, EventIdError, Published};
 pub use crate::lifecycle::{
     AdminError, ConnectionFilter, ConnectionId, ConnectionInfo, ConnectionSelector,
     ConnectionState, Subscriptions, TopicCount,

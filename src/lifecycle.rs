@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use crate::filter::Subscription;
+use crate::options::chained::chained;
 use crate::policy::Policy;
 
 /// Names one event stream of a hub for as long as it lives, and nothing afterwards: the id of one
@@ -28,12 +29,30 @@ impl ConnectionId {
     pub(crate) const INDICES_MAX: usize = 1 << 24;
 
     /// The id as a number, as it is written out.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use fanfare::ConnectionId;
+    ///
+    /// assert_eq!(ConnectionId::from_u64(7).to_u64(), 7);
+    /// ```
     #[must_use]
     pub fn to_u64(self) -> u64 {
         self.0
     }
 
     /// The id that is written as a number. Any number is an id; most find nothing.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use fanfare::ConnectionId;
+    ///
+    /// let id = "4294967296".parse().map(ConnectionId::from_u64)?;
+    /// assert_eq!(id.to_string(), "4294967296");
+    /// # Ok::<(), std::num::ParseIntError>(())
+    /// ```
     #[must_use]
     pub fn from_u64(number: u64) -> ConnectionId {
         ConnectionId(number)
@@ -71,9 +90,31 @@ impl fmt::Debug for ConnectionId {
 }
 
 /// What a connection is subscribed to, each once, in no order.
+///
+/// # Examples
+///
+/// ```
+/// use fanfare::{Subscription, Subscriptions};
+///
+/// let wanted: Subscriptions = vec![Subscription::new("rooms/42")?, Subscription::new("users/#")?];
+/// # let _ = wanted;
+/// # Ok::<(), fanfare::SubscriptionError>(())
+/// ```
 pub type Subscriptions = Vec<Subscription>;
 
 /// How a connection is doing.
+///
+/// # Examples
+///
+/// ```
+/// use fanfare::{ConnectionFilter, ConnectionState, Hub, Options};
+///
+/// let hub = Hub::start(Options::default())?;
+/// let all = hub.connections(&ConnectionFilter::default())?;
+/// let replaying = all.iter().filter(|client| client.state == ConnectionState::Replaying);
+/// assert_eq!(replaying.count(), 0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ConnectionState {
@@ -87,6 +128,14 @@ pub enum ConnectionState {
 
 impl ConnectionState {
     /// A short name for logs and listings.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use fanfare::ConnectionState;
+    ///
+    /// assert_eq!(ConnectionState::Lagging.as_str(), "lagging");
+    /// ```
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -98,6 +147,19 @@ impl ConnectionState {
 }
 
 /// A connection, as it was at one moment; see [`Hub::connections`](crate::Hub::connections).
+///
+/// # Examples
+///
+/// ```
+/// use fanfare::{ConnectionFilter, ConnectionInfo, Hub, Options};
+///
+/// let hub = Hub::start(Options::default())?;
+/// let all: Vec<ConnectionInfo> = hub.connections(&ConnectionFilter::default())?;
+/// for ConnectionInfo { id, addr, events, .. } in all {
+///     println!("{id} at {addr} was sent {events} events");
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ConnectionInfo {
@@ -132,43 +194,55 @@ pub struct ConnectionInfo {
     pub policy: Policy,
 }
 
-/// Which connections are listed, and how many at most; see
-/// [`Hub::connections`](crate::Hub::connections).
-///
-/// # Examples
-///
-/// ```
-/// use fanfare::{ConnectionFilter, Hub, Options};
-///
-/// let hub = Hub::start(Options::default())?;
-/// // Which client is slow?
-/// let slowest = hub.connections(&ConnectionFilter::slowest(10))?;
-/// for client in slowest {
-///     println!("{} at {} lags by {:?}", client.id, client.addr, client.lag_age);
-/// }
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ConnectionFilter {
-    /// Only those that have this subscription: who gets a topic by a filter is found by the filter.
-    /// Default: all.
-    pub topic: Option<Subscription>,
-    /// Only those with this tag. Default: all.
-    pub tag: Option<Arc<str>>,
-    /// Only those that lag or replay. Default: all.
-    pub lagging: bool,
-    /// Those first that lag most, by age and then by events, and of more than `limit` those.
-    /// Otherwise they come in no order, and of more than `limit` any. Default: no.
-    pub slowest_first: bool,
-    /// The most that are listed, at most [`ConnectionFilter::LIMIT_MAX`]. Default: 1,000.
-    pub limit: usize,
+chained! {
+    /// Which connections are listed, and how many at most; see
+    /// [`Hub::connections`](crate::Hub::connections).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use fanfare::{ConnectionFilter, Hub, Options};
+    ///
+    /// let hub = Hub::start(Options::default())?;
+    /// // Which client is slow?
+    /// for client in hub.connections(&ConnectionFilter::slowest(10))? {
+    ///     println!("{} at {} lags by {:?}", client.id, client.addr, client.lag_age);
+    /// }
+    /// let of_user_7 = ConnectionFilter::default().tag("7").limit(100);
+    /// println!("{} streams of user 7", hub.connections(&of_user_7)?.len());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct ConnectionFilter {
+        /// Only those that have this subscription: a connection that gets a topic by a filter is
+        /// found by the filter. Default: all.
+        pub topic: Option<Subscription> as (impl Into<Subscription> => Some(topic.into())),
+        /// Only those with this tag. Default: all.
+        pub tag: Option<Arc<str>> as (impl Into<Arc<str>> => Some(tag.into())),
+        /// Only those that lag or replay. Default: all.
+        pub lagging: bool,
+        /// Those first that lag most, by age and then by events, and of more than `limit` those.
+        /// Otherwise they come in no order, and of more than `limit` any. Default: no.
+        pub slowest_first: bool,
+        /// The most that are listed, at most [`ConnectionFilter::LIMIT_MAX`]. Default: 1,000.
+        pub limit: usize,
+    }
 }
 
 impl ConnectionFilter {
     /// The largest `limit`; a larger one counts as this.
     pub const LIMIT_MAX: usize = 1_000_000;
 
-    /// Those that lag, so many at most, those first that lag most.
+    /// Those that lag, at most `limit`, those first that lag most.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use fanfare::ConnectionFilter;
+    ///
+    /// let filter = ConnectionFilter::slowest(10);
+    /// assert!(filter.lagging && filter.slowest_first);
+    /// ```
     #[must_use]
     pub fn slowest(limit: usize) -> ConnectionFilter {
         let lagging = true;
@@ -185,6 +259,18 @@ impl Default for ConnectionFilter {
 
 /// A topic or filter that has subscribers, and how many; see
 /// [`Hub::topic_counts`](crate::Hub::topic_counts).
+///
+/// # Examples
+///
+/// ```
+/// use fanfare::{Hub, Options, TopicCount};
+///
+/// let hub = Hub::start(Options::default())?;
+/// for TopicCount { topic, subscribers, .. } in hub.topic_counts(10)? {
+///     println!("{topic} has {subscribers} subscribers");
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TopicCount {
@@ -195,6 +281,18 @@ pub struct TopicCount {
 }
 
 /// Which connections are disconnected, see [`Hub::disconnect`](crate::Hub::disconnect).
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use fanfare::{ConnectionSelector, Hub, Options};
+///
+/// let hub = Hub::start(Options::default())?;
+/// let of_user_7 = ConnectionSelector::Tag("7".into());
+/// assert_eq!(hub.disconnect(&of_user_7, Duration::ZERO)?, 0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ConnectionSelector {
@@ -210,13 +308,24 @@ pub enum ConnectionSelector {
 }
 
 /// Why a hub could not say or do something about its connections, or not about all of them.
+///
+/// # Examples
+///
+/// ```
+/// use fanfare::{AdminError, ConnectionId, Hub, Options};
+///
+/// let hub = Hub::start(Options::default())?;
+/// let refused = hub.set_subscriptions(ConnectionId::from_u64(7), &[]);
+/// assert_eq!(refused, Err(AdminError::NoSubscription));
+/// # Ok::<(), fanfare::StartError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AdminError {
     /// A shard has too many commands or questions waiting; try again.
     Busy,
-    /// A shard did not answer within [`AdminError::TIME_MAX`]: its thread has no processor, or nobody
-    /// drives it.
+    /// A shard did not answer within [`AdminError::TIME_MAX`]: its thread has no processor, or the
+    /// host does not drive it.
     TooLate,
     /// There is no topic: to have a connection get nothing any more, disconnect it.
     NoSubscription,

@@ -1,5 +1,6 @@
 //! What the engine counts. Each shard writes its own counters, once a slice; reading adds them up.
 
+use std::fmt;
 use std::io::{self, ErrorKind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -14,8 +15,9 @@ use crate::gap::GapReason;
 /// use fanfare::{Hub, Options, DisconnectReason};
 ///
 /// let hub = Hub::start(Options::default())?;
-/// for (reason, count) in DisconnectReason::ALL.into_iter().zip(hub.metrics().disconnects) {
-///     println!("{}: {count}", reason.as_str());
+/// let metrics = hub.metrics();
+/// for reason in DisconnectReason::all() {
+///     println!("{reason}: {}", metrics.disconnects(reason));
 /// }
 /// # Ok::<(), fanfare::StartError>(())
 /// ```
@@ -52,8 +54,7 @@ pub enum DisconnectReason {
 }
 
 impl DisconnectReason {
-    /// Every reason, in the order of [`Metrics::disconnects`].
-    pub const ALL: [DisconnectReason; 11] = [
+    pub(crate) const ALL: [DisconnectReason; 11] = [
         DisconnectReason::ClientClosed,
         DisconnectReason::Error,
         DisconnectReason::Lagging,
@@ -67,7 +68,29 @@ impl DisconnectReason {
         DisconnectReason::Aged,
     ];
 
+    /// Every reason, in an order in which new ones come last.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use fanfare::DisconnectReason;
+    ///
+    /// let names: Vec<_> = DisconnectReason::all().map(DisconnectReason::as_str).collect();
+    /// assert_eq!(names[..2], ["client_closed", "error"]);
+    /// ```
+    pub fn all() -> impl Iterator<Item = DisconnectReason> {
+        DisconnectReason::ALL.into_iter()
+    }
+
     /// A short name for logs and metrics.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use fanfare::DisconnectReason;
+    ///
+    /// assert_eq!(DisconnectReason::TimedOut.as_str(), "timed_out");
+    /// ```
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -100,6 +123,12 @@ impl DisconnectReason {
             ErrorKind::BrokenPipe => DisconnectReason::ClientClosed,
             _ => DisconnectReason::Error,
         }
+    }
+}
+
+impl fmt::Display for DisconnectReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 
@@ -157,9 +186,8 @@ pub struct Metrics {
     pub replayed_events: u64,
     /// Parts of history that were gathered to be replayed; one serves all who need the same.
     pub gathered_parts: u64,
-    /// Gap events, by which clients are told that events are missing from their streams, by reason,
-    /// in the order of [`GapReason::ALL`].
-    pub gap_events: [u64; GapReason::ALL.len()],
+    /// See [`Metrics::gap_events`].
+    pub(crate) gap_events: [u64; GapReason::ALL.len()],
     /// Events that are kept for clients that come back.
     pub kept_events: u64,
     /// Bytes that those take, see [`Options::history_total_bytes_max`](crate::Options).
@@ -185,14 +213,75 @@ pub struct Metrics {
     /// Notices of connections that were lost because their queue was full, see
     /// [`Hub::notices`](crate::Hub::notices).
     pub lost_notices: u64,
-    /// Ended event streams by reason, in the order of [`DisconnectReason::ALL`].
-    pub disconnects: [u64; DisconnectReason::ALL.len()],
+    /// See [`Metrics::disconnects`].
+    pub(crate) disconnects: [u64; DisconnectReason::ALL.len()],
     /// How long events took from being published to a socket's taking them. All events of a batch
     /// are counted with the age of its oldest, when the slice that the socket is in is done.
     pub latency: Histogram,
 }
 
-/// A histogram of durations with the fixed bounds [`Histogram::BOUNDS`].
+impl Metrics {
+    /// Event streams that ended for a reason.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use fanfare::{DisconnectReason, Hub, Options};
+    ///
+    /// let metrics = Hub::start(Options::default())?.metrics();
+    /// assert_eq!(metrics.disconnects(DisconnectReason::Lagging), 0);
+    /// let ended: u64 = DisconnectReason::all().map(|reason| metrics.disconnects(reason)).sum();
+    /// assert_eq!(ended, 0);
+    /// # Ok::<(), fanfare::StartError>(())
+    /// ```
+    #[must_use]
+    pub fn disconnects(&self, reason: DisconnectReason) -> u64 {
+        self.disconnects[nth(&DisconnectReason::ALL, reason)]
+    }
+
+    /// Gap events, by which clients are told that events are missing from their streams, for a
+    /// reason.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use fanfare::{GapReason, Hub, Options};
+    ///
+    /// let metrics = Hub::start(Options::default())?.metrics();
+    /// assert_eq!(metrics.gap_events(GapReason::Slow), 0);
+    /// # Ok::<(), fanfare::StartError>(())
+    /// ```
+    #[must_use]
+    pub fn gap_events(&self, reason: GapReason) -> u64 {
+        self.gap_events[nth(&GapReason::ALL, reason)]
+    }
+}
+
+fn nth<R: PartialEq>(all: &[R], reason: R) -> usize {
+    all.iter().position(|other| *other == reason).expect("ALL has every reason")
+}
+
+/// The upper bounds of a histogram's buckets, inclusive, in nanoseconds: 100 µs to 10 s.
+const BOUNDS_NS: [u64; 16] = [
+    100_000,
+    250_000,
+    500_000,
+    1_000_000,
+    2_500_000,
+    5_000_000,
+    10_000_000,
+    25_000_000,
+    50_000_000,
+    100_000_000,
+    250_000_000,
+    500_000_000,
+    1_000_000_000,
+    2_500_000_000,
+    5_000_000_000,
+    10_000_000_000,
+];
+
+/// How many durations were within each of some bounds, from 100 µs to 10 s.
 ///
 /// # Examples
 ///
@@ -201,53 +290,107 @@ pub struct Metrics {
 /// use fanfare::Histogram;
 ///
 /// let mut latency = Histogram::default();
-/// latency.counts[0] = 99;
-/// latency.counts[3] = 1;
+/// latency.record(Duration::from_micros(80), 99);
+/// latency.record(Duration::from_micros(700), 1);
 /// assert_eq!(latency.quantile(0.5), Some(Duration::from_micros(100)));
 /// assert_eq!(latency.quantile(1.0), Some(Duration::from_millis(1)));
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct Histogram {
     /// How many were within each bound and above the one before; the last is above all bounds.
-    pub counts: [u64; Histogram::BOUNDS.len() + 1],
-    /// The sum of all, in nanoseconds.
-    pub sum_ns: u64,
+    counts: [u64; BOUNDS_NS.len() + 1],
+    sum_ns: u64,
 }
 
 impl Histogram {
-    /// The upper bounds, inclusive, in nanoseconds: 100 µs to 10 s.
-    pub const BOUNDS: [u64; 16] = [
-        100_000,
-        250_000,
-        500_000,
-        1_000_000,
-        2_500_000,
-        5_000_000,
-        10_000_000,
-        25_000_000,
-        50_000_000,
-        100_000_000,
-        250_000_000,
-        500_000_000,
-        1_000_000_000,
-        2_500_000_000,
-        5_000_000_000,
-        10_000_000_000,
-    ];
+    /// Counts a duration, a number of times.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use fanfare::Histogram;
+    /// let mut latency = Histogram::default();
+    /// latency.record(Duration::from_millis(2), 3);
+    /// assert_eq!((latency.count(), latency.sum()), (3, Duration::from_millis(6)));
+    /// ```
+    pub fn record(&mut self, duration: Duration, times: u64) {
+        let ns = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+        self.counts[bucket(ns)] += times;
+        self.sum_ns = self.sum_ns.saturating_add(ns.saturating_mul(times));
+    }
 
-    /// The bound below which a share of them were, 0 to 1; `None` when there were none or the
-    /// answer is above all bounds.
+    /// The buckets, from the least: the upper bound, inclusive, and how many durations were within
+    /// it and above the bound before. The last bucket has no bound.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use fanfare::Histogram;
+    /// let mut latency = Histogram::default();
+    /// latency.record(Duration::from_secs(3600), 1);
+    /// assert_eq!(latency.buckets().next(), Some((Some(Duration::from_micros(100)), 0)));
+    /// assert_eq!(latency.buckets().last(), Some((None, 1)));
+    /// ```
+    pub fn buckets(&self) -> impl Iterator<Item = (Option<Duration>, u64)> + '_ {
+        let bounds = BOUNDS_NS.into_iter().map(|ns| Some(Duration::from_nanos(ns)));
+        bounds.chain([None]).zip(self.counts)
+    }
+
+    /// How many durations were counted.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// assert_eq!(fanfare::Histogram::default().count(), 0);
+    /// ```
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.counts.iter().sum()
+    }
+
+    /// The sum of all durations, at most some 584 years.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// assert_eq!(fanfare::Histogram::default().sum(), Duration::ZERO);
+    /// ```
+    #[must_use]
+    pub fn sum(&self) -> Duration {
+        Duration::from_nanos(self.sum_ns)
+    }
+
+    /// The bound within which a share of the durations were, 0 to 1; `None` when there were none,
+    /// or the answer is above all bounds.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use fanfare::{Hub, Options};
+    ///
+    /// let latency = Hub::start(Options::default())?.metrics().latency;
+    /// assert_eq!(latency.quantile(0.99), None);
+    /// # Ok::<(), fanfare::StartError>(())
+    /// ```
     #[must_use]
     pub fn quantile(&self, share: f64) -> Option<Duration> {
-        let total: u64 = self.counts.iter().sum();
-        let wanted = (total as f64 * share).ceil().max(1.0) as u64;
+        let wanted = (self.count() as f64 * share).ceil().max(1.0) as u64;
         let mut seen = 0;
-        let mut counts = self.counts.iter().zip(Histogram::BOUNDS);
-        counts.find_map(|(count, bound)| {
+        let (bound, _) = self.buckets().find(|(_, count)| {
             seen += count;
-            (seen >= wanted).then(|| Duration::from_nanos(bound))
-        })
+            seen >= wanted
+        })?;
+        bound
     }
+}
+
+/// The bucket that a duration is counted in.
+fn bucket(ns: u64) -> usize {
+    BOUNDS_NS.partition_point(|&bound| bound < ns)
 }
 
 macro_rules! counters {
@@ -258,7 +401,7 @@ macro_rules! counters {
             $($(#[$doc])* pub(crate) $name: Counter,)*
             pub(crate) disconnects: [Counter; DisconnectReason::ALL.len()],
             pub(crate) gap_events: [Counter; GapReason::ALL.len()],
-            latency: [Counter; Histogram::BOUNDS.len() + 1],
+            latency: [Counter; BOUNDS_NS.len() + 1],
             latency_sum_ns: Counter,
         }
 
@@ -305,20 +448,16 @@ impl Counters {
     }
 
     pub(crate) fn count_disconnects(&self, reason: DisconnectReason, connections: u64) {
-        let index =
-            DisconnectReason::ALL.iter().position(|&r| r == reason).expect("ALL has every reason");
-        self.disconnects[index].add(connections);
+        self.disconnects[nth(&DisconnectReason::ALL, reason)].add(connections);
     }
 
     pub(crate) fn count_gap(&self, reason: GapReason) {
-        let index = GapReason::ALL.iter().position(|&r| r == reason);
-        self.gap_events[index.expect("ALL has every reason")].add(1);
+        self.gap_events[nth(&GapReason::ALL, reason)].add(1);
     }
 
-    /// Counts so many deliveries that took so long.
+    /// Counts deliveries that took a time.
     pub(crate) fn count_latency(&self, ns: u64, deliveries: u64) {
-        let index = Histogram::BOUNDS.partition_point(|&bound| bound < ns);
-        self.latency[index].add(deliveries);
+        self.latency[bucket(ns)].add(deliveries);
         self.latency_sum_ns.add(ns.saturating_mul(deliveries));
     }
 }
@@ -363,6 +502,25 @@ mod tests {
     }
 
     #[test]
+    fn each_reason_has_its_own_count() {
+        let counters = Counters::default();
+        for (times, reason) in GapReason::all().enumerate() {
+            (0..times).for_each(|_| counters.count_gap(reason));
+        }
+        for (times, reason) in DisconnectReason::all().enumerate() {
+            counters.count_disconnects(reason, times as u64);
+        }
+        let mut metrics = Metrics::default();
+        counters.add_to(&mut metrics);
+        for (times, reason) in GapReason::all().enumerate() {
+            assert_eq!(metrics.gap_events(reason), times as u64, "{reason}");
+        }
+        for (times, reason) in DisconnectReason::all().enumerate() {
+            assert_eq!(metrics.disconnects(reason), times as u64, "{reason}");
+        }
+    }
+
+    #[test]
     fn a_latency_is_counted_within_its_bound() {
         let counters = Counters::default();
         counters.count_latency(100_000, 98);
@@ -370,8 +528,8 @@ mod tests {
         counters.count_latency(u64::MAX, 1);
         let mut metrics = Metrics::default();
         counters.add_to(&mut metrics);
-        assert_eq!(metrics.latency.counts[..2], [98, 1]);
-        assert_eq!(metrics.latency.counts.last(), Some(&1));
+        let counts: Vec<_> = metrics.latency.buckets().map(|(_, count)| count).collect();
+        assert_eq!((&counts[..3], counts.last()), (&[98, 1, 0][..], Some(&1)));
         assert_eq!(metrics.latency.quantile(0.5), Some(Duration::from_micros(100)));
         assert_eq!(metrics.latency.quantile(0.99), Some(Duration::from_micros(250)));
         assert_eq!(metrics.latency.quantile(1.0), None);

@@ -17,6 +17,24 @@ use crate::lifecycle::{ConnectionId, Subscriptions};
 use crate::metrics::DisconnectReason;
 
 /// A connection came or went; see [`Hub::notices`](crate::Hub::notices).
+///
+/// # Examples
+///
+/// ```
+/// use fanfare::{Notice, NoticeKind};
+///
+/// fn log(notice: &Notice) {
+///     let tag = notice.tag.as_deref().unwrap_or("-");
+///     match notice.kind {
+///         NoticeKind::Connected => println!("{} {tag} has come", notice.addr),
+///         NoticeKind::Disconnected { reason, .. } => {
+///             println!("{} {tag} has gone: {reason}", notice.addr);
+///         }
+///         _ => {}
+///     }
+/// }
+/// # let _ = log;
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Notice {
@@ -38,6 +56,18 @@ pub struct Notice {
 }
 
 /// What a [`Notice`] is about.
+///
+/// # Examples
+///
+/// ```
+/// use fanfare::NoticeKind;
+///
+/// let events_sent = |kind: NoticeKind| match kind {
+///     NoticeKind::Disconnected { events, .. } => events,
+///     _ => 0,
+/// };
+/// assert_eq!(events_sent(NoticeKind::Connected), 0);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NoticeKind {
@@ -61,13 +91,36 @@ pub enum NoticeKind {
 /// Where a host receives [`Notice`]s, see [`Hub::notices`](crate::Hub::notices). An iterator over
 /// it blocks for the next one, and ends with the hub. Clones share one queue: each notice goes to
 /// one of them.
+///
+/// # Examples
+///
+/// ```
+/// use fanfare::{Hub, Options};
+///
+/// let hub = Hub::start(Options::default())?;
+/// let mut notices = hub.notices(1_000);
+/// hub.close();
+/// assert_eq!(notices.next(), None);
+/// # Ok::<(), fanfare::StartError>(())
+/// ```
 #[derive(Clone)]
+#[must_use = "dropping the receiver ends the notices"]
 pub struct Notices {
     receiver: Receiver<Notice>,
 }
 
 impl Notices {
     /// The next notice, if there is one.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use fanfare::{Hub, Options};
+    /// # let hub = Hub::start(Options::default())?;
+    /// let notices = hub.notices(1_000);
+    /// assert_eq!(notices.try_next(), None);
+    /// # Ok::<(), fanfare::StartError>(())
+    /// ```
     #[must_use]
     pub fn try_next(&self) -> Option<Notice> {
         self.receiver.try_recv().ok()
@@ -76,6 +129,17 @@ impl Notices {
     /// The next notice, for which it waits at most `timeout`; `None` when none came, or none will
     /// come any more. Blocks the calling thread, so it must not be one that drives a shard: there
     /// use [`Notices::next_async`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use fanfare::{Hub, Options};
+    /// # let hub = Hub::start(Options::default())?;
+    /// let notices = hub.notices(1_000);
+    /// assert_eq!(notices.wait(Duration::from_millis(10)), None);
+    /// # Ok::<(), fanfare::StartError>(())
+    /// ```
     #[must_use]
     pub fn wait(&self, timeout: Duration) -> Option<Notice> {
         let too_late = async {
@@ -87,12 +151,34 @@ impl Notices {
 
     /// The next notice, under any executor; `None` when none will come any more. Dropping the
     /// future loses nothing.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use fanfare::{Hub, Options};
+    /// # let hub = Hub::start(Options::default())?;
+    /// let notices = hub.notices(1_000);
+    /// smol::block_on(hub.close_async());
+    /// assert_eq!(smol::block_on(notices.next_async()), None);
+    /// # Ok::<(), fanfare::StartError>(())
+    /// ```
     pub async fn next_async(&self) -> Option<Notice> {
         self.receiver.recv().await.ok()
     }
 
-    /// Whether none will come any more: the hub's shards have ended, or someone else receives the
+    /// Whether none will come any more: the hub's shards have ended, or another receiver has the
     /// notices now.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use fanfare::{Hub, Options};
+    /// # let hub = Hub::start(Options::default())?;
+    /// let earlier = hub.notices(1_000);
+    /// let notices = hub.notices(1_000);
+    /// assert!(earlier.is_ended() && !notices.is_ended());
+    /// # Ok::<(), fanfare::StartError>(())
+    /// ```
     #[must_use]
     pub fn is_ended(&self) -> bool {
         self.receiver.is_closed() && self.receiver.is_empty()
@@ -177,6 +263,11 @@ impl NoticeQueue {
     /// How many were ever lost.
     pub(crate) fn lost_ever(&self) -> u64 {
         self.lost_ever.load(Ordering::Relaxed)
+    }
+
+    /// Whether a shard has not ended.
+    pub(crate) fn has_shards(&self) -> bool {
+        self.shards.load(Ordering::SeqCst) > 0
     }
 
     /// A shard has ended; with the last one there are no more notices.

@@ -1,122 +1,137 @@
-//! Every bound of the engine, with its default.
+//! Every bound of the engine, with its default. `docs/options.md` has the same in one table.
 
+pub(crate) mod chained;
+#[cfg(test)]
+pub(crate) mod table;
+
+use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
+use self::chained::chained;
 use crate::event::Event;
 use crate::heartbeat::HeartbeatForm;
 use crate::lifecycle::ConnectionId;
 use crate::policy::Policy;
 
-/// How a [`Hub`](crate::Hub) behaves and where its bounds are. All of it has a default.
-///
-/// # Examples
-///
-/// ```
-/// use std::time::Duration;
-/// use fanfare::{Hub, Options};
-///
-/// let options = Options { shards: 1, heartbeat: Duration::from_secs(30), ..Options::default() };
-/// let hub = Hub::start(options)?;
-/// # Ok::<(), fanfare::StartError>(())
-/// ```
-#[derive(Clone, Debug, PartialEq)]
-pub struct Options {
-    /// Shards, 1 to 256. Each owns its share of the connections. Default: the machine's cores.
-    pub shards: usize,
-    /// How long a connection may be silent before it gets a heartbeat, 100 ms to 1 day; zero turns
-    /// them off. Default: 15 s.
-    pub heartbeat: Duration,
-    /// What a heartbeat is, and the first block of a stream; a client may choose another form, with
-    /// `heartbeat=NAME` in the query. Default: a block that fires no event, with the id to come back
-    /// with, or a comment where there is none.
-    pub heartbeat_form: HeartbeatForm,
-    /// The reconnection time a client is told when it connects, at most 1 day; each client gets
-    /// one drawn from this to twice this, so that they do not come back in the same moment.
-    /// Zero tells nothing. Default: 2 s.
-    pub retry: Duration,
-    /// The most bytes of data and comment in one event, at most 64 MiB. Default: 1 MiB.
-    pub event_bytes_max: usize,
-    /// The most bytes that are gathered into one batch, 1 byte to 16 MiB; a batch always holds at
-    /// least one event, and what one client has been sent its neighbour is sent as well. Larger
-    /// batches (and as large a backlog) are more throughput and more latency. Default: 40 KiB.
-    pub batch_bytes_max: usize,
-    /// A topic is full when this many bytes of its events wait to be sent. An event waits until
-    /// all clients that want it and keep up have been sent it. Default: 40 KiB.
-    pub topic_backlog_bytes_max: usize,
-    /// The hub is full when this many bytes over all topics wait to be sent, each event with 256
-    /// bytes more for what the engine keeps with it. Default: 64 MiB.
-    pub backlog_bytes_max: usize,
-    /// The most events of a topic that are kept for clients that come back; zero keeps nothing,
-    /// and then who comes back is told that it may have missed something. Default: 1,000.
-    pub history_events_max: usize,
-    /// The most bytes of a topic's events that are kept, each event with 256 bytes more for what
-    /// the engine keeps with it. Default: 1 MiB.
-    pub history_bytes_max: usize,
-    /// How long an event is kept, at most 7 days. Default: 5 min.
-    pub history_age_max: Duration,
-    /// The most bytes that are kept over all topics, each topic with 512 bytes more; the oldest
-    /// events go first. Default: 64 MiB.
-    pub history_total_bytes_max: usize,
-    /// The name of the event by which a client is told that events are missing from its stream, 1 to
-    /// 256 bytes, and none of `message`, `open` and `error`, which an `EventSource` has other events
-    /// for; no event of this name can be published. Default: `fanfare-gap`.
-    pub gap_event: String,
-    /// What happens to a connection that lags by more than the next two; a client may choose
-    /// another, see [`ListenOptions::policies`](crate::ListenOptions::policies). Default:
-    /// disconnect.
-    pub policy: Policy,
-    /// The most bytes that a connection may lag behind its audience, beyond one batch, each event
-    /// with 256 bytes more for what the engine keeps with it. Default: 1 MiB.
-    pub lag_bytes_max: usize,
-    /// The longest time for which a connection may lag. Default: 30 s.
-    pub lag_age_max: Duration,
-    /// A connection that lags by too many bytes, and would be disconnected for that, is waited for
-    /// while what it is being sent is not older than this, and it takes something at least every
-    /// tenth of this, within the share of the time that `lag_grace_percent` allows: so a burst of a
-    /// publisher does not cut clients that take `lag_bytes_max` in this time. Zero waits for no
-    /// connection. Default: 1 s.
-    pub lag_grace: Duration,
-    /// The share of the time for which such connections are waited for, in percent, 0 to 100: beyond
-    /// that they are disconnected, so that clients which read slowly, be it on purpose, do not slow
-    /// publishers down. It holds for each audience, and over all; a fifth of `lag_grace` may be saved
-    /// up. A connection is waited for when it is at least 2 s old. At 100 all are waited for,
-    /// however long that is: for a hub whose clients are trusted. Default: 5.
-    pub lag_grace_percent: u8,
-    /// The most bytes that all audiences together keep for connections that lag, and one batch an
-    /// audience beyond that; when it is reached, an audience that is to grow first applies the
-    /// policies of those that need its oldest events, and if that is not enough disconnects those
-    /// of which something is kept outside of its own. Default: 256 MiB.
-    pub lag_total_bytes_max: usize,
-    /// A connection that there is something to send to, and whose socket has taken nothing for so
-    /// long, is disconnected, whatever its policy; found at most a quarter of this later. The bound
-    /// on the lag's age may come first: what waits is as a rule older than the socket's last take.
-    /// 100 ms to 1 day; zero for no bound. Default: 30 s.
-    pub stall_time_max: Duration,
-    /// The most connections, 1 to 10,000,000. An eighth and 16 more sockets may be open for a
-    /// moment, for clients that have not sent their request, or are told that there are too many (256
-    /// at most where descriptors are the bound).
-    /// When the hub starts, the bound is made less, and a warning logged, if all of these do not fit
-    /// into the files that the process may have open (`RLIMIT_NOFILE`), less those that are open
-    /// and a quarter, at most 640, for everything else;
-    /// [`Metrics::connections_max`](crate::Metrics) is the bound in force. Default: 100,000.
-    pub connections_max: usize,
-    /// The most connections from one address (from one /64 network in IPv6); zero for no bound,
-    /// since behind a proxy all clients have the proxy's address. Default: zero.
-    pub connections_per_address_max: usize,
-    /// The most topics and filters that all connections may ask for together, each counted with each
-    /// connection, 1 to 100,000,000. A connection that asks for more is refused, and told that
-    /// there are too many. Topics that nobody else has take some 600 bytes each. Default:
-    /// 1,000,000.
-    pub subscriptions_max: usize,
-    /// The same for the connections from one address (from one /64 network in IPv6); zero for no
-    /// bound, since behind a proxy all clients have the proxy's address. Default: zero.
-    pub subscriptions_per_address_max: usize,
-    /// How old a connection may get, 1 s to 30 days; zero for any age. One that is older, by up to a
-    /// quarter of this which is drawn for each, is sent everything, told a reconnection time as when
-    /// it came, and closed: so clients spread anew over servers that have come or gone, and not all
-    /// at once. One that lags so long is closed after another quarter. Default: zero.
-    pub connection_age_max: Duration,
+chained! {
+    /// How a [`Hub`](crate::Hub) behaves and where its bounds are. All of it has a default.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use fanfare::{Hub, Options};
+    ///
+    /// let options = Options::default().shards(1).heartbeat(Duration::from_secs(30));
+    /// let hub = Hub::start(options)?;
+    /// # Ok::<(), fanfare::StartError>(())
+    /// ```
+    #[derive(Clone, Debug, PartialEq)]
+    pub struct Options {
+        /// Shards, 1 to 256. Each owns its share of the connections. Default: one for each core.
+        pub shards: usize,
+        /// How long a connection may be silent before it is sent a heartbeat, 100 ms to 1 day; zero
+        /// turns heartbeats off. Default: 15 s.
+        pub heartbeat: Duration,
+        /// What a heartbeat is, and the first block of a stream; a client may choose another form,
+        /// with `heartbeat=NAME` in the query. Default: a block that fires no event, with the id to
+        /// come back with, or a comment where there is none.
+        pub heartbeat_form: HeartbeatForm,
+        /// The reconnection time that a client is told when it connects, at most 1 day; each client
+        /// gets one drawn from this to twice this, so that clients do not come back in the same
+        /// moment. Zero tells nothing. Default: 2 s.
+        pub retry: Duration,
+        /// The most bytes of data and comment in one event, at most 64 MiB. Default: 1 MiB.
+        pub event_bytes_max: usize,
+        /// The most bytes that are gathered into one batch, 1 byte to 16 MiB; a batch always holds
+        /// at least one event, and what one client has been sent its neighbour is sent as well.
+        /// Larger batches (and as large a backlog) are more throughput and more latency. Default:
+        /// 40 KiB.
+        pub batch_bytes_max: usize,
+        /// A topic is full when this many bytes of its events wait to be sent, at least 1 byte. An
+        /// event waits until all clients that want it and keep up have been sent it. Default: 40
+        /// KiB.
+        pub topic_backlog_bytes_max: usize,
+        /// The hub is full when this many bytes over all topics wait to be sent, at least 1 byte,
+        /// each event with 256 bytes more for what the engine keeps with it. Default: 64 MiB.
+        pub backlog_bytes_max: usize,
+        /// The most events of a topic that are kept for clients that come back. Zero keeps nothing:
+        /// then a client that comes back is told that it may have missed something. Default: 1,000.
+        pub history_events_max: usize,
+        /// The most bytes of a topic's events that are kept, each event with 256 bytes more for
+        /// what the engine keeps with it. Default: 1 MiB.
+        pub history_bytes_max: usize,
+        /// How long an event is kept, at most 7 days. Default: 5 min.
+        pub history_age_max: Duration,
+        /// The most bytes that are kept over all topics, each topic with 512 bytes more; the oldest
+        /// events go first. Default: 64 MiB.
+        pub history_total_bytes_max: usize,
+        /// The name of the event by which a client is told that events are missing from its stream:
+        /// 1 to 256 bytes without CR, LF or NUL, and none of `message`, `open` and `error`, which
+        /// an `EventSource` has other events for. No event of this name can be published. Default:
+        /// `fanfare-gap`.
+        pub gap_event: String as (impl Into<String> => gap_event.into()),
+        /// What happens to a connection that lags by more than the next two options allow; a client
+        /// may choose another policy, see
+        /// [`ListenOptions::policies`](crate::ListenOptions::policies). Default: disconnect.
+        pub policy: Policy,
+        /// The most bytes that a connection may lag behind its audience, beyond one batch, each
+        /// event with 256 bytes more for what the engine keeps with it. Default: 1 MiB.
+        pub lag_bytes_max: usize,
+        /// The longest time for which a connection may lag, at least `lag_grace`. Default: 30 s.
+        pub lag_age_max: Duration,
+        /// How old what a connection is being sent may get while publishers wait for it, at most
+        /// `lag_age_max`. It concerns a connection that lags by too many bytes and would be
+        /// disconnected for that: publishers wait for it as long as it takes something at least
+        /// every tenth of this time, within the share of the time that `lag_grace_percent` allows.
+        /// So a burst of a publisher does not cut clients that take `lag_bytes_max` in this time.
+        /// Zero waits for no connection. Default: 1 s.
+        pub lag_grace: Duration,
+        /// The share of the time for which publishers wait for such connections, in percent, 0 to
+        /// 100: beyond that they are disconnected, so that clients which read slowly, be it on
+        /// purpose, do not slow publishers down. It holds for each audience, and over all; a fifth
+        /// of `lag_grace` may be saved up. A connection is waited for when it is at least 2 s old.
+        /// At 100 all are waited for, however long that is: for a hub whose clients are trusted.
+        /// Default: 5.
+        pub lag_grace_percent: u8,
+        /// The most bytes that all audiences together keep for connections that lag, at least 1
+        /// byte, and one batch an audience beyond that. When it is reached, an audience that is to
+        /// grow first applies the policies of those connections that need its oldest events; if
+        /// that is not enough, it disconnects those of which something is kept outside of its own
+        /// queue. Default: 256 MiB.
+        pub lag_total_bytes_max: usize,
+        /// How long the socket of a connection that there is something to send to may take nothing,
+        /// 100 ms to 1 day; then the connection is ended, whatever its policy, at most a quarter of
+        /// this time later. Zero is no bound. `lag_age_max` may come first: what waits is as a rule
+        /// older than what the socket took last. Default: 30 s.
+        pub stall_time_max: Duration,
+        /// The most connections, 1 to 10,000,000. An eighth and 16 more sockets may be open for a
+        /// moment, of clients that have not sent their request, or are told that there are too many
+        /// (at most 256 where descriptors are the bound). When the hub starts, the bound is
+        /// lowered, and a warning logged, if all of these do not fit into the files that the
+        /// process may have open (`RLIMIT_NOFILE`), less those that are open and a quarter, at most
+        /// 640, for everything else; [`Metrics::connections_max`](crate::Metrics) is the bound in
+        /// force. Default: 100,000.
+        pub connections_max: usize,
+        /// The most connections from one address (from one /64 network in IPv6). Zero is no bound,
+        /// since behind a proxy all clients have the proxy's address. Default: zero.
+        pub connections_per_address_max: usize,
+        /// The most topics and filters that all connections may ask for together, each counted with
+        /// each connection, 1 to 100,000,000. A connection that asks for more is refused, and told
+        /// that there are too many. A topic that no other connection has takes some 600 bytes.
+        /// Default: 1,000,000.
+        pub subscriptions_max: usize,
+        /// The same for the connections from one address (from one /64 network in IPv6). Zero is no
+        /// bound, since behind a proxy all clients have the proxy's address. Default: zero.
+        pub subscriptions_per_address_max: usize,
+        /// How old a connection may get, 1 s to 30 days; zero is any age. One that is older, by up
+        /// to a quarter of this which is drawn for each, is sent everything, told a reconnection
+        /// time as when it came, and closed: so clients spread anew over servers that have come or
+        /// gone, and not all at once. One that still lags then is closed after another quarter.
+        /// Default: zero.
+        pub connection_age_max: Duration,
+    }
 }
 
 /// The largest `shards`.
@@ -139,7 +154,7 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 impl Default for Options {
     fn default() -> Options {
         Options {
-            shards: std::thread::available_parallelism().map_or(1, usize::from).min(SHARDS_MAX),
+            shards: cores().min(SHARDS_MAX),
             heartbeat: Duration::from_secs(15),
             heartbeat_form: HeartbeatForm::Id,
             retry: Duration::from_secs(2),
@@ -168,38 +183,61 @@ impl Default for Options {
     }
 }
 
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
 /// Draws from a time to twice that time, so that clients do not come back in the same moment.
 pub(crate) fn jittered(time: Duration) -> Duration {
     time.mul_f64(1.0 + fastrand::f64())
 }
 
-/// An option outside its bounds.
+/// An option outside its bounds, of a hub, a listener or a drain.
+///
+/// # Examples
+///
+/// ```
+/// use fanfare::{Hub, Options, StartError};
+///
+/// let Err(StartError::Options(error)) = Hub::start(Options::default().shards(0)) else {
+///     panic!("a hub has at least one shard");
+/// };
+/// assert_eq!((error.option, &*error.bounds), ("shards", "1 to 256"));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct OptionsError {
     /// The option's name.
     pub option: &'static str,
-    /// What it may be.
-    pub bounds: &'static str,
+    /// What it may be, as `docs/options.md` says; for an option with several entries, also which of
+    /// them is wrong.
+    pub bounds: Cow<'static, str>,
 }
 
-/// Names that events of an `EventSource` have already: those without a name, and what becomes of its
-/// connection (WHATWG HTML, section "Server-sent events").
+/// Names that events of an `EventSource` have already: those without a name, and what becomes of
+/// its connection (WHATWG HTML, section "Server-sent events").
 const EVENT_SOURCES_OWN: [&str; 3] = ["message", "open", "error"];
 
 impl Options {
-    /// Checks every option against its bounds.
+    /// Checks every option against its bounds, as [`Hub::start`](crate::Hub::start) does.
     ///
     /// # Errors
     ///
-    /// The first option that is outside of them.
+    /// The first option that is outside of its bounds.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use fanfare::Options;
+    ///
+    /// assert_eq!(Options::default().check(), Ok(()));
+    /// let error = Options::default().lag_grace_percent(101).check().unwrap_err();
+    /// assert_eq!(error.option, "lag_grace_percent");
+    /// ```
     pub fn check(&self) -> Result<(), OptionsError> {
-        let within = |ok: bool, option, bounds| match ok {
-            true => Ok(()),
-            false => Err(OptionsError { option, bounds }),
-        };
-        within((1..=SHARDS_MAX).contains(&self.shards), "shards", "1 to 256")?;
         let zero_or_ticks = |time: Duration| time.is_zero() || (TICK..=DAY).contains(&time);
-        within(zero_or_ticks(self.heartbeat), "heartbeat", "zero, or 100 ms to 1 day")?;
+        within((1..=SHARDS_MAX).contains(&self.shards), "shards", "1 to 256")?;
+        within(zero_or_ticks(self.heartbeat), "heartbeat", "0, or 100 ms to 1 day")?;
         within(self.retry <= DAY, "retry", "at most 1 day")?;
         within(self.event_bytes_max <= EVENT_BYTES_MAX, "event_bytes_max", "at most 64 MiB")?;
         within(
@@ -210,7 +248,7 @@ impl Options {
         within(self.topic_backlog_bytes_max > 0, "topic_backlog_bytes_max", "at least 1 byte")?;
         within(self.backlog_bytes_max > 0, "backlog_bytes_max", "at least 1 byte")?;
         within(self.lag_total_bytes_max > 0, "lag_total_bytes_max", "at least 1 byte")?;
-        within(zero_or_ticks(self.stall_time_max), "stall_time_max", "zero, or 100 ms to 1 day")?;
+        within(zero_or_ticks(self.stall_time_max), "stall_time_max", "0, or 100 ms to 1 day")?;
         within(
             (1..=CONNECTIONS_MAX).contains(&self.connections_max),
             "connections_max",
@@ -221,56 +259,176 @@ impl Options {
             "subscriptions_max",
             "1 to 100,000,000",
         )?;
-        within(
-            self.connection_age_max.is_zero()
-                || (SECOND..=30 * DAY).contains(&self.connection_age_max),
-            "connection_age_max",
-            "zero, or 1 s to 30 days",
-        )?;
+        let age = self.connection_age_max;
+        let age_is_right = age.is_zero() || (SECOND..=30 * DAY).contains(&age);
+        within(age_is_right, "connection_age_max", "0, or 1 s to 30 days")?;
         within(self.lag_age_max >= self.lag_grace, "lag_age_max", "at least lag_grace")?;
         within(self.lag_grace_percent <= 100, "lag_grace_percent", "0 to 100")?;
         within(self.history_age_max <= 7 * DAY, "history_age_max", "at most 7 days")?;
-        let name = Event::empty().retry(DAY).name(&*self.gap_event).check(0);
-        within(name.is_ok(), "gap_event", "1 to 256 bytes without CR, LF or NUL")?;
         within(
-            self.gap_event != HeartbeatForm::EVENT_NAME,
+            is_name_of_gaps(&self.gap_event),
             "gap_event",
-            "another name than that of heartbeats, fanfare-heartbeat",
-        )?;
-        within(
-            !EVENT_SOURCES_OWN.contains(&&*self.gap_event),
-            "gap_event",
-            "another name than message, open and error, which an EventSource has other events for",
+            "1 to 256 bytes without CR, LF or NUL, and none of message, open, error and \
+             fanfare-heartbeat",
         )
+    }
+}
+
+fn is_name_of_gaps(name: &str) -> bool {
+    let is_plain = Event::empty().with_retry(DAY).with_name(name).check(0).is_ok();
+    is_plain && name != HeartbeatForm::EVENT_NAME && !EVENT_SOURCES_OWN.contains(&name)
+}
+
+/// An error where an option is not within its bounds.
+pub(crate) fn within(
+    ok: bool,
+    option: &'static str,
+    bounds: &'static str,
+) -> Result<(), OptionsError> {
+    match ok {
+        true => Ok(()),
+        false => Err(OptionsError { option, bounds: bounds.into() }),
     }
 }
 
 impl fmt::Display for OptionsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the option {} is out of bounds: it may be {}", self.option, self.bounds)
+        let OptionsError { option, bounds } = self;
+        write!(f, "the option {option} is out of bounds; keep it within these: {bounds}")
     }
 }
 
 impl std::error::Error for OptionsError {}
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
+    use std::any::Any;
+
+    use super::chained::Fields;
     use super::*;
+    use crate::drain::DrainOptions;
+    use crate::http::cors::Cors;
+    use crate::listener::Overload;
+    use crate::resume::StartAt;
 
     #[test]
-    fn the_defaults_are_within_bounds_and_an_error_names_the_option() {
-        assert_eq!(Options::default().check(), Ok(()));
-        for name in ["message", "open", "error", "", "a\nb"] {
-            let gap = Options { gap_event: name.to_owned(), ..Options::default() };
-            assert_eq!(gap.check().unwrap_err().option, "gap_event", "{name}");
+    fn the_engines_options_are_those_of_the_table() {
+        hold("The engine", |options| options, Options::check);
+    }
+
+    #[test]
+    fn the_options_of_a_drain_are_those_of_the_table() {
+        hold("A drain", |options| options, DrainOptions::check);
+    }
+
+    #[test]
+    fn no_gap_event_has_a_name_that_a_client_could_take_for_another() {
+        for name in ["message", "open", "error", "fanfare-heartbeat", "", "a\nb", &"n".repeat(257)]
+        {
+            let error = Options::default().gap_event(name).check().unwrap_err();
+            assert_eq!(error.option, "gap_event", "{name:?}");
         }
-        let none = Options { shards: 0, ..Options::default() };
-        assert_eq!(none.check().unwrap_err().option, "shards");
-        let short = Options { heartbeat: Duration::from_millis(1), ..Options::default() };
-        assert_eq!(short.check().unwrap_err().option, "heartbeat");
-        let long = Options { stall_time_max: 2 * DAY, ..Options::default() };
-        assert_eq!(long.check().unwrap_err().option, "stall_time_max");
-        let off = Options { stall_time_max: Duration::ZERO, ..Options::default() };
-        assert_eq!(off.check(), Ok(()));
+        assert_eq!(Options::default().gap_event("n".repeat(256)).check(), Ok(()));
+    }
+
+    #[test]
+    fn a_connection_may_lag_for_as_long_as_it_is_waited_for() {
+        let options = Options::default().lag_grace(SECOND).lag_age_max(SECOND);
+        assert_eq!(options.check(), Ok(()));
+        let error = options.lag_grace(2 * SECOND).check().unwrap_err();
+        assert_eq!((error.option, &*error.bounds), ("lag_age_max", "at least lag_grace"));
+    }
+
+    /// Holds options to a table: their names in its order, their defaults, and the bounds of numbers,
+    /// with an error that says them as the table does. `with_room` gives the other options values
+    /// that allow each of these.
+    pub(crate) fn hold<O: Default + Fields>(
+        heading: &str,
+        with_room: impl Fn(O) -> O,
+        check: impl Fn(&O) -> Result<(), OptionsError>,
+    ) {
+        let rows = table::rows(heading);
+        let names: Vec<_> = rows.iter().map(|row| &*row.option).collect();
+        assert_eq!(names, O::NAMES, "the options in the table {heading:?}");
+        assert_eq!(check(&O::default()), Ok(()));
+        for row in &rows {
+            let default = shown(O::default().field(&row.option));
+            match &*row.default {
+                "one for each core" => assert_eq!(default, cores().min(SHARDS_MAX).to_string()),
+                _ => assert_eq!(default, plain(&row.default), "{row:?}"),
+            }
+            if !row.is_number() {
+                continue;
+            }
+            let edges = row.edges();
+            let with = |edge| {
+                let mut options = with_room(O::default());
+                set(options.field(&row.option), edge);
+                check(&options)
+            };
+            for &edge in &edges.within {
+                assert_eq!(with(edge), Ok(()), "{edge}: {row:?}");
+            }
+            for &edge in &edges.beyond {
+                let error = with(edge).expect_err(&row.option);
+                assert_eq!((error.option, &*error.bounds), (&*row.option, &*row.bounds));
+            }
+        }
+    }
+
+    /// A cell as [`shown`] shows a value: a number without its unit, and any other text as it is.
+    fn plain(cell: &str) -> String {
+        table::number(cell).map_or_else(|| cell.to_owned(), |number| number.to_string())
+    }
+
+    fn shown(value: &mut dyn Any) -> String {
+        let none = || "none".to_owned();
+        if let Some(time) = value.downcast_ref::<Duration>() {
+            time.as_millis().to_string()
+        } else if let Some(number) = value.downcast_ref::<usize>() {
+            number.to_string()
+        } else if let Some(number) = value.downcast_ref::<u32>() {
+            number.to_string()
+        } else if let Some(number) = value.downcast_ref::<u8>() {
+            number.to_string()
+        } else if let Some(number) = value.downcast_ref::<Option<u32>>() {
+            number.map_or_else(none, |number| number.to_string())
+        } else if let Some(text) = value.downcast_ref::<String>() {
+            text.clone()
+        } else if let Some(text) = value.downcast_ref::<Option<String>>() {
+            text.clone().unwrap_or_else(none)
+        } else if let Some(policy) = value.downcast_ref::<Policy>() {
+            policy.to_string()
+        } else if let Some(form) = value.downcast_ref::<HeartbeatForm>() {
+            form.to_string()
+        } else if let Some(start) = value.downcast_ref::<StartAt>() {
+            format!("{start:?}").to_lowercase()
+        } else if let Some(Overload::ComeAgain) = value.downcast_ref::<Overload>() {
+            "come again".to_owned()
+        } else if let Some(names) = value.downcast_ref::<Vec<String>>() {
+            names.first().cloned().unwrap_or_else(none)
+        } else if let Some(cors) = value.downcast_ref::<Cors>() {
+            cors.origins.first().cloned().unwrap_or_else(none)
+        } else {
+            // What is left is an `Option` of something that the program gives.
+            none()
+        }
+    }
+
+    /// Sets an option to a number of things, bytes or milliseconds.
+    fn set(option: &mut dyn Any, number: u64) {
+        if let Some(time) = option.downcast_mut::<Duration>() {
+            *time = Duration::from_millis(number);
+        } else if let Some(count) = option.downcast_mut::<usize>() {
+            *count = number.try_into().unwrap();
+        } else if let Some(count) = option.downcast_mut::<u32>() {
+            *count = number.try_into().unwrap();
+        } else if let Some(count) = option.downcast_mut::<u8>() {
+            *count = number.try_into().unwrap();
+        } else if let Some(count) = option.downcast_mut::<Option<u32>>() {
+            *count = Some(number.try_into().unwrap());
+        } else {
+            panic!("an option of another type");
+        }
     }
 }

@@ -7,9 +7,9 @@ use crate::excerpt::Excerpt;
 
 /// The fate of a connection that lags by more than `lag_bytes_max` or `lag_age_max`.
 ///
-/// Whoever keeps up gets every event under each policy, and nobody else pays for one that lags.
-/// What was begun is always sent whole. Where events are missing from the stream then, its client
-/// is told so in their place, by one event named `gap_event` with JSON as data:
+/// A client that keeps up gets every event under each policy, and no other client pays for one that
+/// lags. What was begun is always sent whole. Where events are missing from a stream, its client is
+/// told so in their place, by one event named `gap_event` with JSON as data:
 /// `{"from":"7k2m...-41","to":"7k2m...-97","reason":"slow","missed":56}`.
 ///
 /// - `from` is the id of the last event that it was sent before, `null` if it was sent none, or none
@@ -26,9 +26,9 @@ use crate::excerpt::Excerpt;
 /// ```
 /// use fanfare::{Event, Hub, Options, Policy, Topic};
 ///
-/// let hub = Hub::start(Options { policy: Policy::Conflate, ..Options::default() })?;
+/// let hub = Hub::start(Options::default().policy(Policy::Conflate))?;
 /// // A client that is slow gets the newest price of each share, and not each price.
-/// hub.publish(&Topic::new("quotes")?, Event::new("12.50").key("ACME"))?;
+/// hub.publish(&Topic::new("quotes")?, Event::new("12.50").with_key("ACME"))?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
@@ -51,9 +51,9 @@ pub enum Policy {
     #[default]
     Disconnect,
     /// It jumps forward: the oldest events that wait for it are dropped, until the rest takes at
-    /// most half of `lag_bytes_max`, and is not older than `lag_age_max`. Nobody waits for it.
+    /// most half of `lag_bytes_max`, and is not older than `lag_age_max`. No publisher waits for it.
     DropOldest,
-    /// Of the events with one [`key`](crate::Event::key) it is sent the newest alone, in the order
+    /// Of the events with one [`key`](crate::Event::with_key) it is sent the newest alone, in the order
     /// of their last updates; events without a key are all kept. This holds for everything that it
     /// has not begun to be sent when its socket takes more, also within the bounds.
     ///
@@ -65,17 +65,39 @@ pub enum Policy {
 }
 
 /// There is no policy of this name.
+///
+/// # Examples
+///
+/// ```
+/// use fanfare::{Policy, PolicyError};
+///
+/// let error: PolicyError = "fastest".parse::<Policy>().unwrap_err();
+/// assert!(error.to_string().ends_with("there are disconnect, drop-oldest, conflate"));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PolicyError {
     name: Excerpt,
 }
 
 impl Policy {
-    /// Every policy.
-    pub const ALL: [Policy; 3] = [Policy::Disconnect, Policy::DropOldest, Policy::Conflate];
+    pub(crate) const ALL: [Policy; 3] = [Policy::Disconnect, Policy::DropOldest, Policy::Conflate];
 
-    /// The policies that cost others no more than this one does: for a connection that drops events
-    /// or conflates them nobody ever waits, for one that is to be disconnected publishers may.
+    /// Every policy, in an order in which new ones come last.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use fanfare::Policy;
+    ///
+    /// assert!(Policy::all().all(|policy| policy.as_str().parse() == Ok(policy)));
+    /// ```
+    pub fn all() -> impl Iterator<Item = Policy> {
+        Policy::ALL.into_iter()
+    }
+
+    /// The policies that cost others no more than this one does: publishers
+    /// may wait for a connection that is to be disconnected, and never for one that drops events or
+    /// conflates them.
     pub(crate) fn no_laxer(self) -> &'static [Policy] {
         match self {
             Policy::Disconnect => &Policy::ALL,
@@ -84,6 +106,14 @@ impl Policy {
     }
 
     /// Its name in queries, options and logs.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use fanfare::Policy;
+    ///
+    /// assert_eq!(Policy::DropOldest.as_str(), "drop-oldest");
+    /// ```
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {

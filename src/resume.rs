@@ -2,15 +2,30 @@
 
 /// Where a client's stream begins. A client that says which event it had last (`Last-Event-ID`)
 /// is sent everything since; this is for all others.
+///
+/// # Examples
+///
+/// Clients begin with the newest ten events of their topics:
+///
+/// ```
+/// use fanfare::{Hub, ListenOptions, Options, StartAt};
+///
+/// let hub = Hub::start(Options::default())?;
+/// let options = ListenOptions::default().start(StartAt::Last(10));
+/// let listener = hub.listen("127.0.0.1:0", options)?;
+/// # let _ = listener;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum StartAt {
     /// With what is published from now on.
     #[default]
     Now,
     /// With the newest event of each of its topics.
     Latest,
-    /// With the newest events over all of its topics, at most so many, of which at most
-    /// [`StartAt::LAST_MAX`] count.
+    /// With the newest events over all of its topics, at most this many; more than
+    /// [`StartAt::LAST_MAX`] counts as that.
     Last(u32),
 }
 

@@ -27,6 +27,15 @@ use std::sync::Arc;
 pub struct Topic(Arc<str>);
 
 /// Why a name is not a [`Topic`].
+///
+/// # Examples
+///
+/// ```
+/// use fanfare::{Topic, TopicError};
+///
+/// let error = Topic::new("rooms/+").unwrap_err();
+/// assert_eq!(error, TopicError::Forbidden { character: '+' });
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TopicError {
@@ -55,6 +64,15 @@ impl Topic {
     /// # Errors
     ///
     /// When it is empty, too long, or holds a control character, `+` or `#`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use fanfare::Topic;
+    ///
+    /// assert!(Topic::new("größe/✓ 1").is_ok());
+    /// assert!(Topic::new("two\nlines").is_err());
+    /// ```
     pub fn new(name: &str) -> Result<Topic, TopicError> {
         if name.is_empty() {
             return Err(TopicError::Empty);
@@ -73,11 +91,28 @@ impl Topic {
     /// # Errors
     ///
     /// As [`Topic::new`], and when the bytes are not UTF-8.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use fanfare::{Topic, TopicError};
+    ///
+    /// assert_eq!(Topic::from_utf8(b"news"), Topic::new("news"));
+    /// assert_eq!(Topic::from_utf8(b"\xff"), Err(TopicError::NotUtf8));
+    /// ```
     pub fn from_utf8(name: &[u8]) -> Result<Topic, TopicError> {
         Topic::new(std::str::from_utf8(name).map_err(|_| TopicError::NotUtf8)?)
     }
 
     /// The name.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use fanfare::Topic;
+    /// assert_eq!(Topic::new("news")?.as_str(), "news");
+    /// # Ok::<(), fanfare::TopicError>(())
+    /// ```
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -116,11 +151,12 @@ impl fmt::Display for TopicError {
         match self {
             TopicError::Empty => f.write_str("the topic is empty; give it a name"),
             TopicError::TooLong { bytes } => {
-                write!(f, "the topic has {bytes} bytes; {} are the most", Topic::BYTES_MAX)
+                let most = Topic::BYTES_MAX;
+                write!(f, "the topic has {bytes} bytes; shorten it to {most} at most")
             }
             TopicError::Forbidden { character } => write!(
                 f,
-                "the topic holds {character:?}; control characters, '+' and '#' may not stand in one"
+                "the topic holds {character:?}; leave out control characters, '+' and '#'"
             ),
             TopicError::NotUtf8 => f.write_str("the topic is not UTF-8; encode it as such"),
         }

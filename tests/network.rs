@@ -153,22 +153,19 @@ impl Served {
     /// Why its client's connection ended.
     fn reason(&self) -> DisconnectReason {
         let metrics = self.hub.metrics();
-        assert_eq!(metrics.disconnects.iter().sum::<u64>(), 1);
-        let nth = metrics.disconnects.iter().position(|&count| count == 1);
-        DisconnectReason::ALL[nth.expect("one has ended")]
+        let mut ended = DisconnectReason::all().filter(|&reason| metrics.disconnects(reason) > 0);
+        let reason = ended.next().expect("one has ended");
+        assert_eq!((metrics.disconnects(reason), ended.next()), (1, None));
+        reason
     }
 }
 
 fn silent() -> Options {
-    Options { heartbeat: Duration::ZERO, ..one_shard() }
+    one_shard().heartbeat(Duration::ZERO)
 }
 
 fn timeouts(keepalive: u32, user_timeout: u32) -> ListenOptions {
-    ListenOptions {
-        keepalive: keepalive * SECOND,
-        user_timeout: user_timeout * SECOND,
-        ..ListenOptions::default()
-    }
+    ListenOptions::default().keepalive(keepalive * SECOND).user_timeout(user_timeout * SECOND)
 }
 
 /// Waits until all have ended, and says when each did since the cut.
@@ -216,7 +213,7 @@ fn an_idle_stream_whose_network_goes_silent_ends_within_the_time_that_keepalive_
 fn a_stream_in_use_whose_network_goes_silent_ends_within_the_user_timeout() {
     let network = Network::new();
     let mut published = Served::new(&network, silent(), timeouts(0, 2));
-    let options = Options { heartbeat: SECOND / 2, ..one_shard() };
+    let options = one_shard().heartbeat(SECOND / 2);
     let heartbeats = Served::new(&network, options, timeouts(0, 1));
     published.publish("before");
     assert_eq!(published.client.data(), "before");
@@ -248,14 +245,12 @@ fn what_a_router_says_of_the_way_is_a_time_out_when_the_time_is_over() {
 #[ignore = "needs root"]
 fn a_client_that_does_not_read_is_found_when_its_network_goes_silent() {
     let network = Network::new();
-    let patient = Options {
-        lag_bytes_max: 64 << 20,
-        lag_age_max: Duration::from_secs(600),
-        stall_time_max: Duration::ZERO,
-        ..silent()
-    };
+    let patient = silent()
+        .lag_bytes_max(64 << 20)
+        .lag_age_max(Duration::from_secs(600))
+        .stall_time_max(Duration::ZERO);
     let by_kernel = Served::new(&network, patient.clone(), timeouts(0, 3));
-    let options = Options { stall_time_max: 3 * SECOND, ..patient };
+    let options = patient.stall_time_max(3 * SECOND);
     let by_engine = Served::new(&network, options, timeouts(0, 0));
     let data = "x".repeat(64 << 10);
     for served in [&by_kernel, &by_engine] {

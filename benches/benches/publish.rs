@@ -7,14 +7,16 @@ use criterion::{criterion_group, criterion_main, BenchmarkId, Criterion, Through
 use fanfare::{Event, Hub, Options, Topic};
 
 fn publish(c: &mut Criterion) {
-    let hub = Hub::start(Options { shards: 1, ..Options::default() }).expect("a hub starts");
+    let hub = Hub::start(Options::default().shards(1)).expect("a hub starts");
     let topic = Topic::new("prices/ACME").expect("a valid topic");
     let mut group = c.benchmark_group("publish without subscriber");
     for bytes in [16, 128, 1024, 65_536] {
         let data = "x".repeat(bytes);
         group.throughput(Throughput::Bytes(bytes as u64));
         group.bench_with_input(BenchmarkId::from_parameter(bytes), &data, |b, data| {
-            b.iter(|| hub.publish(&topic, Event::new(black_box(&**data)).name("quote")).unwrap());
+            b.iter(|| {
+                hub.publish(&topic, Event::new(black_box(&**data)).with_name("quote")).unwrap()
+            });
         });
     }
     group.finish();
@@ -28,7 +30,7 @@ fn publish_in_turn(c: &mut Criterion) {
     let mut group = c.benchmark_group("publish in turn to topics");
     let data = "x".repeat(128);
     for count in [1, 2, 1_000, 50_000] {
-        let hub = Hub::start(Options { shards: 1, ..Options::default() }).expect("a hub starts");
+        let hub = Hub::start(Options::default().shards(1)).expect("a hub starts");
         let topics = (0..count).map(|n| Topic::new(&format!("room/{n}")).expect("a valid topic"));
         let topics: Vec<Topic> = topics.collect();
         let mut next = topics.iter().cycle();

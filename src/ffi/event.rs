@@ -125,15 +125,19 @@ fn text(bytes: Option<&[u8]>) -> Result<Option<Cow<'_, str>>, Status> {
 }
 
 impl FanfareEventId {
-    /// An id, written out. One that does not fit would be a defect, and is not known.
-    pub(super) fn new(id: &impl Display) -> FanfareEventId {
+    /// An id, written out, or what stands for one that is not known. One that does not fit would be a
+    /// defect, and is not known.
+    pub(super) fn new(id: Option<impl Display>) -> FanfareEventId {
+        const UNKNOWN: FanfareEventId =
+            FanfareEventId { length: 0, text: [0; FANFARE_EVENT_ID_BYTES_MAX] };
+        let Some(id) = id else { return UNKNOWN };
         let mut bytes = [0; FANFARE_EVENT_ID_BYTES_MAX];
         let mut rest = &mut bytes[..];
         let fits = write!(rest, "{id}").is_ok();
         debug_assert!(fits, "{id} has more than {FANFARE_EVENT_ID_BYTES_MAX} bytes");
         let length = FANFARE_EVENT_ID_BYTES_MAX - rest.len();
         if !fits {
-            return FanfareEventId { length: 0, text: [0; FANFARE_EVENT_ID_BYTES_MAX] };
+            return UNKNOWN;
         }
         FanfareEventId { length: length as u8, text: bytes.map(|byte| byte as c_char) }
     }
@@ -146,7 +150,7 @@ mod tests {
     #[test]
     fn an_id_is_its_text_and_zeros_up_to_the_longest_that_there_may_be() {
         for length in [1, 30, FANFARE_EVENT_ID_BYTES_MAX] {
-            let id = FanfareEventId::new(&"x".repeat(length));
+            let id = FanfareEventId::new(Some("x".repeat(length)));
             assert_eq!(usize::from(id.length), length);
             let (text, rest) = id.text.split_at(length);
             assert!(text.iter().all(|&byte| byte == b'x' as c_char));

@@ -163,10 +163,10 @@ pub unsafe extern "C" fn fanfare_hub_publish(
         let [data, name, id, key] = event.lent(hub.options().event_bytes_max)?;
         let publish = |[topic, texts @ ..]: [Option<&[u8]>; 5]| {
             let topic = Topic::from_utf8(topic.ok_or(Status::FANFARE_ERR_TOPIC)?)?;
-            let id = hub.publish(&topic, event.event(texts)?)?;
+            let published = hub.publish(&topic, event.event(texts)?)?;
             if !id_out.is_null() {
                 // SAFETY: writable as the caller promises.
-                unsafe { *id_out = FanfareEventId::new(&id) };
+                unsafe { *id_out = FanfareEventId::new(published.id()) };
             }
             Ok(())
         };

@@ -1,5 +1,6 @@
 //! Options across the border: whole numbers, in milliseconds, bytes and percent.
 
+use std::borrow::Cow;
 use std::mem::offset_of;
 use std::time::Duration;
 
@@ -235,7 +236,7 @@ impl FanfareOptions {
             1 => vec!["*".to_owned()],
             _ => return Err(Refused::Option { name: "any_host", bounds: "0 or 1" }),
         };
-        Ok(ListenOptions { hosts, ..ListenOptions::default() })
+        Ok(ListenOptions::default().hosts(hosts))
     }
 }
 
@@ -302,7 +303,12 @@ macro_rules! hub_options {
                     $(stringify!($option) => stringify!($field),)*
                     other => other,
                 };
-                Refused::Option { name, bounds: error.bounds }
+                let bounds = match error.bounds {
+                    Cow::Borrowed(bounds) => bounds,
+                    // Only entries of lists have texts that are made, and no option here is a list.
+                    Cow::Owned(_) => "as docs/options.md says",
+                };
+                Refused::Option { name, bounds }
             }
         }
     };

@@ -52,6 +52,14 @@ const ALL_BELOW: &str = "#";
 pub struct Filter(Arc<str>);
 
 /// Why a text is not a [`Filter`].
+///
+/// # Examples
+///
+/// ```
+/// use fanfare::{Filter, FilterError};
+///
+/// assert_eq!(Filter::new("a/#/b"), Err(FilterError::NotLast));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FilterError {
@@ -88,6 +96,14 @@ impl Filter {
     ///
     /// When it is empty, too long or holds a control character, when `+` or `#` is not alone in its
     /// level, or `#` is not the last one.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use fanfare::Filter;
+    ///
+    /// assert!(Filter::new("rooms/+/#").is_ok());
+    /// ```
     pub fn new(text: &str) -> Result<Filter, FilterError> {
         if text.is_empty() {
             return Err(FilterError::Empty);
@@ -116,11 +132,28 @@ impl Filter {
     /// # Errors
     ///
     /// As [`Filter::new`], and when the bytes are not UTF-8.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use fanfare::{Filter, FilterError};
+    ///
+    /// assert_eq!(Filter::from_utf8(b"rooms/+"), Filter::new("rooms/+"));
+    /// assert_eq!(Filter::from_utf8(b"\xff"), Err(FilterError::NotUtf8));
+    /// ```
     pub fn from_utf8(text: &[u8]) -> Result<Filter, FilterError> {
         Filter::new(std::str::from_utf8(text).map_err(|_| FilterError::NotUtf8)?)
     }
 
     /// The text.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use fanfare::Filter;
+    /// assert_eq!(Filter::new("rooms/+")?.as_str(), "rooms/+");
+    /// # Ok::<(), fanfare::FilterError>(())
+    /// ```
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -129,6 +162,18 @@ impl Filter {
     /// Whether a topic is one of those that the filter stands for.
     ///
     /// Takes time for the levels of the two, and allocates nothing.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use fanfare::{Filter, Topic};
+    ///
+    /// let filter = Filter::new("sport/#")?;
+    /// assert!(filter.matches(&Topic::new("sport")?));
+    /// assert!(filter.matches(&Topic::new("sport/tennis/final")?));
+    /// assert!(!filter.matches(&Topic::new("sports")?));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn matches(&self, topic: &Topic) -> bool {
         let by_wildcard = self.0.starts_with(['+', '#']);
@@ -177,10 +222,11 @@ impl fmt::Display for FilterError {
         match self {
             FilterError::Empty => f.write_str("the filter is empty; use '#' for all topics"),
             FilterError::TooLong { bytes } => {
-                write!(f, "the filter has {bytes} bytes; {} are the most", Filter::BYTES_MAX)
+                let most = Filter::BYTES_MAX;
+                write!(f, "the filter has {bytes} bytes; shorten it to {most} at most")
             }
             FilterError::Forbidden { character } => {
-                write!(f, "the filter holds {character:?}; control characters may not stand in one")
+                write!(f, "the filter holds {character:?}; leave out control characters")
             }
             FilterError::NotAlone { wildcard } => write!(
                 f,

@@ -24,6 +24,7 @@ use crate::topic::{Topic, TopicError};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
 pub enum Subscription {
     /// The topic of this name.
     Topic(Topic),
@@ -32,7 +33,17 @@ pub enum Subscription {
 }
 
 /// Why a text is not a [`Subscription`].
+///
+/// # Examples
+///
+/// ```
+/// use fanfare::{FilterError, Subscription, SubscriptionError};
+///
+/// let error = Subscription::new("a/#/b").unwrap_err();
+/// assert_eq!(error, SubscriptionError::Filter(FilterError::NotLast));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum SubscriptionError {
     /// It has no wildcard, and is not the name of a topic.
     Topic(TopicError),
@@ -46,6 +57,15 @@ impl Subscription {
     /// # Errors
     ///
     /// As [`Filter::new`] or [`Topic::new`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use fanfare::Subscription;
+    ///
+    /// assert!(matches!(Subscription::new("rooms/42"), Ok(Subscription::Topic(_))));
+    /// assert!(matches!(Subscription::new("rooms/+"), Ok(Subscription::Filter(_))));
+    /// ```
     pub fn new(text: &str) -> Result<Subscription, SubscriptionError> {
         match text.contains(['+', '#']) {
             true => Ok(Subscription::Filter(Filter::new(text)?)),
@@ -58,11 +78,28 @@ impl Subscription {
     /// # Errors
     ///
     /// As [`Subscription::new`], and when the bytes are not UTF-8.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use fanfare::Subscription;
+    ///
+    /// assert_eq!(Subscription::from_utf8(b"rooms/+"), Subscription::new("rooms/+"));
+    /// assert!(Subscription::from_utf8(b"\xff").is_err());
+    /// ```
     pub fn from_utf8(text: &[u8]) -> Result<Subscription, SubscriptionError> {
         Subscription::new(std::str::from_utf8(text).map_err(|_| TopicError::NotUtf8)?)
     }
 
     /// The topic's name, or the filter's text.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use fanfare::Subscription;
+    /// assert_eq!(Subscription::new("rooms/+")?.as_str(), "rooms/+");
+    /// # Ok::<(), fanfare::SubscriptionError>(())
+    /// ```
     #[must_use]
     pub fn as_str(&self) -> &str {
         match self {
@@ -72,6 +109,17 @@ impl Subscription {
     }
 
     /// Whether events of a topic are wanted.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use fanfare::{Subscription, Topic};
+    ///
+    /// let topic = Topic::new("rooms/42")?;
+    /// assert!(Subscription::new("rooms/+")?.matches(&topic));
+    /// assert!(!Subscription::new("rooms/7")?.matches(&topic));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn matches(&self, topic: &Topic) -> bool {
         match self {
@@ -132,7 +180,14 @@ impl fmt::Display for SubscriptionError {
     }
 }
 
-impl std::error::Error for SubscriptionError {}
+impl std::error::Error for SubscriptionError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            SubscriptionError::Topic(error) => Some(error),
+            SubscriptionError::Filter(error) => Some(error),
+        }
+    }
+}
 
 #[cfg(test)]
 mod tests {

@@ -4,31 +4,35 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::host::{canonical_ipv6, ends_in_a_number};
 use crate::excerpt::Excerpt;
+use crate::options::chained::chained;
 
-/// Which other origins' pages may read the stream.
-///
-/// Without any of this a browser lets only pages of the stream's own origin read it.
-///
-/// # Examples
-///
-/// ```
-/// use fanfare::Cors;
-///
-/// let own_pages = Cors { origins: vec!["https://example.com".to_owned()], credentials: true };
-/// let everyone = Cors { origins: vec!["*".to_owned()], credentials: false };
-/// # let _ = (own_pages, everyone);
-/// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Cors {
-    /// Origins: a scheme, a host and perhaps a port, such as `https://example.com`; or `*` for all
-    /// of them, or `null` for pages without one, such as files. Capitals in scheme and host, and a
-    /// port that is the scheme's own, make no difference. What no browser would send is an error
-    /// when the listener is opened: paths, users, wildcards within a name, letters beyond ASCII
-    /// (browsers send punycode).
-    pub origins: Vec<String>,
-    /// Whether pages may send cookies and other credentials along; not together with `*`, nor with
-    /// `null`, which any page can make itself be.
-    pub credentials: bool,
+chained! {
+    /// Which other origins' pages may read the stream.
+    ///
+    /// Without any of this a browser lets only pages of the stream's own origin read it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use fanfare::Cors;
+    ///
+    /// let own_pages = Cors::default().origins(["https://example.com"]).credentials(true);
+    /// let every_page = Cors::default().origins(["*"]);
+    /// # let _ = (own_pages, every_page);
+    /// ```
+    #[derive(Clone, Debug, Default, PartialEq, Eq)]
+    pub struct Cors {
+        /// Origins: a scheme, a host and perhaps a port, such as `https://example.com`; or `*` for
+        /// all of them, or `null` for pages without one, such as files. Capitals in scheme and
+        /// host, and a port that is the scheme's own, make no difference. What no browser would
+        /// send is an error when the listener is opened: paths, users, wildcards within a name,
+        /// letters beyond ASCII (browsers send punycode).
+        pub origins: Vec<String> as (impl IntoIterator<Item = impl Into<String>>
+            => origins.into_iter().map(Into::into).collect()),
+        /// Whether pages may send cookies and other credentials along; not together with `*`, nor
+        /// with `null`, which any page can make itself be.
+        pub credentials: bool,
+    }
 }
 
 /// The origins of a [`Cors`] as browsers send them.

@@ -6,25 +6,14 @@ use percent_encoding::percent_decode;
 
 /// The fields of a query, as a browser's `URLSearchParams` writes them: percent-encoded UTF-8,
 /// `+` for a space.
-///
-/// # Examples
-///
-/// ```
-/// use fanfare::Query;
-///
-/// let query = Query::parse("topic=caf%C3%A9&topic=a+b")?;
-/// assert_eq!(query.all("topic").collect::<Vec<_>>(), ["café", "a b"]);
-/// assert_eq!(query.first("event"), None);
-/// # Ok::<(), fanfare::QueryError>(())
-/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Query<'a> {
+pub(crate) struct Query<'a> {
     fields: Vec<(Cow<'a, str>, Cow<'a, str>)>,
 }
 
 /// A query is not UTF-8 when its percent-encoding is taken off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct QueryError;
+pub(crate) struct QueryError;
 
 impl<'a> Query<'a> {
     /// Takes a query apart, without its `?`.
@@ -32,7 +21,7 @@ impl<'a> Query<'a> {
     /// # Errors
     ///
     /// When a name or value is not UTF-8.
-    pub fn parse(query: &'a str) -> Result<Query<'a>, QueryError> {
+    pub(crate) fn parse(query: &'a str) -> Result<Query<'a>, QueryError> {
         let fields = query.split('&').filter(|field| !field.is_empty()).map(|field| {
             let (name, value) = field.split_once('=').unwrap_or((field, ""));
             Ok((decode(name)?, decode(value)?))
@@ -41,13 +30,13 @@ impl<'a> Query<'a> {
     }
 
     /// The first field of a name.
-    #[must_use]
-    pub fn first(&self, name: &str) -> Option<&str> {
+    pub(crate) fn first(&self, name: &str) -> Option<&str> {
         self.fields.iter().find(|(field, _)| field == name).map(|(_, value)| &**value)
     }
 
     /// The value of the last field that has one of these names, and is not empty: what a client adds
     /// to an address that it was given.
+    #[allow(dead_code, reason = "the program has this file as a module too")]
     pub(crate) fn last_of(&self, names: [&str; 2]) -> Option<&str> {
         let mut fields = self.fields.iter().rev();
         let found = fields.find(|(name, value)| names.contains(&&**name) && !value.is_empty());
@@ -55,7 +44,7 @@ impl<'a> Query<'a> {
     }
 
     /// All fields of a name, in their order.
-    pub fn all<'q>(&'q self, name: &'q str) -> impl Iterator<Item = &'q str> + 'q {
+    pub(crate) fn all<'q>(&'q self, name: &'q str) -> impl Iterator<Item = &'q str> + 'q {
         self.fields.iter().filter(move |(field, _)| field == name).map(|(_, value)| &**value)
     }
 }
@@ -71,7 +60,7 @@ fn decode(text: &str) -> Result<Cow<'_, str>, QueryError> {
 
 impl std::fmt::Display for QueryError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("the query is not percent-encoded UTF-8")
+        f.write_str("the query is not percent-encoded UTF-8; encode it as such")
     }
 }
 

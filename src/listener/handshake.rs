@@ -15,7 +15,7 @@ use crate::http::host::{Host, Hosts};
 use crate::http::query::Query;
 use crate::http::request::{trim_ows, Head, Request};
 use crate::http::response;
-use crate::options::jittered;
+use crate::options::{jittered, OptionsError};
 use crate::policy::{Policy, PolicyError};
 use crate::resume::{Resume, StartAt};
 use crate::shard::{Handshake, HandshakeStep, Shared, StreamRequest};
@@ -38,7 +38,9 @@ impl HttpHandshake {
         shared: Arc<Shared>,
     ) -> Result<HttpHandshake, ListenError> {
         let hub = &shared.options;
-        let of = |option| move |why: String| ListenError::Options { option, bounds: why.into() };
+        let of = |option| {
+            move |why: String| ListenError::Options(OptionsError { option, bounds: why.into() })
+        };
         Ok(HttpHandshake {
             origins: Origins::new(&options.cors).map_err(of("cors"))?,
             hosts: Arc::new(Hosts::new(&options.hosts).map_err(of("hosts"))?),

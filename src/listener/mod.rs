@@ -3,7 +3,6 @@
 mod handshake;
 mod options;
 
-use std::borrow::Cow;
 use std::fmt;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -13,10 +12,22 @@ use self::handshake::HttpHandshake;
 pub use self::options::{ListenOptions, Overload};
 use crate::fallback::UnhandledRequest;
 use crate::http::host::{Host, Hosts};
+use crate::options::OptionsError;
 use crate::shard::{Acceptor, Command, Shared};
 use crate::sys::{ListenSocket, SocketOptions, Stream};
 
 /// Accepts clients until it is dropped. Connections that are open then stay open.
+///
+/// # Examples
+///
+/// ```
+/// use fanfare::{Hub, ListenOptions, Listener, Options};
+///
+/// let hub = Hub::start(Options::default())?;
+/// let listener: Listener = hub.listen("127.0.0.1:0", ListenOptions::default())?;
+/// println!("streams are at http://{}/events?topic=NAME", listener.local_addr());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[must_use = "dropping the listener stops it"]
 pub struct Listener {
     acceptor: Arc<Acceptor>,
@@ -26,18 +37,26 @@ pub struct Listener {
 }
 
 /// Why a listener did not open.
+///
+/// # Examples
+///
+/// ```
+/// use fanfare::{Hub, ListenError, ListenOptions, Options};
+///
+/// let hub = Hub::start(Options::default())?;
+/// match hub.listen("127.0.0.1:0", ListenOptions::default().topics_max(0)) {
+///     Err(ListenError::Options(error)) => assert_eq!(error.option, "topics_max"),
+///     other => panic!("{other:?}"),
+/// }
+/// # Ok::<(), fanfare::StartError>(())
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ListenError {
     /// The address cannot be resolved or bound.
     Bind(io::Error),
     /// An option is out of its bounds.
-    Options {
-        /// The option's name.
-        option: &'static str,
-        /// What it may be; for an option with several entries, also which of them is wrong.
-        bounds: Cow<'static, str>,
-    },
+    Options(OptionsError),
     /// The hub is closed.
     Closed,
     /// A shard has too many commands waiting; try again.
@@ -50,7 +69,7 @@ impl Listener {
         addr: impl ToSocketAddrs,
         options: ListenOptions,
     ) -> Result<Listener, ListenError> {
-        options.check()?;
+        options.check().map_err(ListenError::Options)?;
         let socket_options = SocketOptions {
             notsent_lowat_bytes: options.notsent_lowat_bytes,
             send_buffer_bytes: options.send_buffer_bytes,
@@ -96,6 +115,17 @@ impl Listener {
     }
 
     /// The address that it listens on, with the port that the system chose if none was given.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use fanfare::{Hub, ListenOptions, Options};
+    ///
+    /// let hub = Hub::start(Options::default())?;
+    /// let listener = hub.listen("127.0.0.1:0", ListenOptions::default())?;
+    /// assert_ne!(listener.local_addr().port(), 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
         self.addr
@@ -204,14 +234,22 @@ impl fmt::Debug for Listener {
 impl fmt::Display for ListenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            ListenError::Bind(error) => write!(f, "cannot listen on this address: {error}"),
-            ListenError::Options { option, bounds } => {
-                write!(f, "the option {option} is out of bounds: {bounds}")
+            ListenError::Bind(error) => {
+                write!(f, "cannot listen on this address ({error}); free it, or give another")
             }
-            ListenError::Closed => f.write_str("the hub is closed"),
+            ListenError::Options(error) => error.fmt(f),
+            ListenError::Closed => f.write_str("the hub is closed; start another"),
             ListenError::Busy => f.write_str("a shard has too much to do; try again"),
         }
     }
 }
 
-impl std::error::Error for ListenError {}
+impl std::error::Error for ListenError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            ListenError::Bind(error) => Some(error),
+            ListenError::Options(error) => Some(error),
+            ListenError::Closed | ListenError::Busy => None,
+        }
+    }
+}

@@ -2,124 +2,147 @@
 
 use std::time::Duration;
 
-use super::ListenError;
 use crate::fallback::Fallback;
 use crate::http::cors::Cors;
+use crate::options::chained::chained;
+use crate::options::{within, OptionsError};
 use crate::policy::Policy;
 use crate::resume::StartAt;
 
-/// How a [`Listener`](crate::Listener) speaks to its clients, and its bounds. All of it has a default.
-///
-/// A client says what it wants in its request's query: `topic=NAME` once for each topic, and, if it
-/// likes, `policy=NAME` ([`Policy`]), `heartbeat=NAME` ([`HeartbeatForm`](crate::HeartbeatForm)) and
-/// `tag=NAME`, 1 to 256 bytes of UTF-8 without control characters. By its tag a connection
-/// is found again, with others that have the same one: in [`Notice`](crate::Notice)s, in
-/// [`Hub::connections`](crate::Hub::connections), and by [`Hub::disconnect`](crate::Hub::disconnect).
-/// It is a label, and anyone can claim any: nothing checks that a client may call itself so. Behind
-/// a proxy that knows who is who, have the proxy set it.
+chained! {
+    /// How a [`Listener`](crate::Listener) speaks to its clients, and its bounds. All of it has a
+    /// default.
+    ///
+    /// A client says what it wants in its request's query: `topic=NAME` once for each topic, and,
+    /// if it likes, `policy=NAME` ([`Policy`]), `heartbeat=NAME`
+    /// ([`HeartbeatForm`](crate::HeartbeatForm)) and `tag=NAME`, 1 to 256 bytes of UTF-8 without
+    /// control characters. By its tag a connection is found again, with others that have the same
+    /// one: in [`Notice`](crate::Notice)s, in [`Hub::connections`](crate::Hub::connections), and by
+    /// [`Hub::disconnect`](crate::Hub::disconnect). It is a label, and anyone can claim any:
+    /// nothing checks that a client may call itself so. Behind a proxy that knows who is who, have
+    /// the proxy set it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use fanfare::{Cors, Hub, ListenOptions, Options};
+    ///
+    /// let hub = Hub::start(Options::default())?;
+    /// let options = ListenOptions::default()
+    ///     .path("/stream")
+    ///     .cors(Cors::default().origins(["https://example.com"]))
+    ///     .head_time_max(Duration::from_secs(5));
+    /// let listener = hub.listen("127.0.0.1:0", options)?;
+    /// assert_ne!(listener.local_addr().port(), 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[derive(Clone, Debug)]
+    pub struct ListenOptions {
+        /// The path that event streams have. Default: `/events`.
+        pub path: String as (impl Into<String> => path.into()),
+        /// Which other origins' pages may read the stream. Default: none.
+        pub cors: Cors,
+        /// The most bytes of a request's head, 64 bytes to 1 MiB. Default: 16 KiB.
+        pub head_bytes_max: usize,
+        /// The most header fields of a request, 8 to 4,096. Default: 128.
+        pub head_fields_max: usize,
+        /// The names, without port, by which the listener may be addressed, besides any IP address,
+        /// `localhost` and what ends in `.localhost`. Requests whose `Host` (or whose target in
+        /// absolute form) has another name are answered with 421, also those for `fallback`; those
+        /// that have none, which HTTP/1.0 allows and no browser sends, are let in. This is checked
+        /// if the list is not empty, and always if the listener's address is a loopback one:
+        /// otherwise a page whose own name is made to point to 127.0.0.1 could read streams that
+        /// are for this machine alone. A proxy on the same machine that passes on its clients'
+        /// `Host`, or that has a name of its own for this server, needs that name listed.
+        ///
+        /// An entry that is `*` alone stands for any host, also on a loopback address: for a proxy
+        /// that passes on names which nobody can list. It gives the check up. A page whose name is
+        /// made to point to 127.0.0.1 then reads, through a browser on this machine, whatever this
+        /// listener serves without asking who the client is; so use it where streams are public
+        /// anyway, or where the listener's machine has no browser. `*` as a part of a name is an
+        /// error. Default: none.
+        pub hosts: Vec<String> as (impl IntoIterator<Item = impl Into<String>>
+            => hosts.into_iter().map(Into::into).collect()),
+        /// The longest time that a client may take for its request's head, 1 ms to 1 hour. Default:
+        /// 10 s.
+        pub head_time_max: Duration,
+        /// The most topics that one connection may want, 1 to 65,536. Default: 64.
+        pub topics_max: usize,
+        /// The most filters of one connection that begin with a wildcard, at most 65,536. Each of
+        /// them may match every topic, and is held against all events that a client has missed.
+        /// Default: 4.
+        pub wide_filters_max: usize,
+        /// Where the stream of a client begins that does not say what it had last, neither as
+        /// `Last-Event-ID` nor with `latest` or `last=N` in the query. Default: with what is
+        /// published from then on.
+        pub start: StartAt,
+        /// Which policies a client may choose for itself, with `policy=NAME` in the query, should
+        /// it lag too far; without that it has [`Options::policy`](crate::Options::policy), also if
+        /// that is not among these. Default: none, which stands for those that cost others no more
+        /// than the hub's: all if that is to disconnect, for which publishers may have to wait, and
+        /// otherwise all but that.
+        pub policies: Option<Vec<Policy>> as (impl IntoIterator<Item = Policy>
+            => Some(policies.into_iter().collect())),
+        /// What a client is told when the bounds on connections are reached. Default: to come again
+        /// later.
+        pub overload: Overload,
+        /// How many bytes may wait in the kernel for a connection, beyond what is on its way,
+        /// before its socket takes no more (`TCP_NOTSENT_LOWAT`, on Linux and macOS). It keeps the
+        /// kernel from hiding megabytes of stale events for a slow client. At most 1 GiB; zero
+        /// leaves it to the system, which as a rule has no such bound. Default: 16 KiB.
+        pub notsent_lowat_bytes: u32,
+        /// The kernel's send buffer of a connection (`SO_SNDBUF`), 1 KiB to 1 GiB; Linux takes
+        /// twice this, for what it keeps with it, and at most what `net.core.wmem_max` allows.
+        /// Default: none, which is the kernel's own tuning.
+        pub send_buffer_bytes: Option<u32> as (u32 => Some(send_buffer_bytes)),
+        /// For how long nothing may have come from a client before it is probed, and from then on
+        /// every third of that (on Linux; rounded up to whole seconds, the third down, to 1 s at
+        /// least). A client is given up when a probe is due, none was answered, and nothing came
+        /// from it for twice this time, or for `user_timeout` if that is longer. So an idle stream
+        /// whose network goes silent ends, as
+        /// [`DisconnectReason::TimedOut`](crate::DisconnectReason), when the longer one of both is
+        /// over, and at most one probe's distance later. Once something is sent, be it a heartbeat,
+        /// the stream is not idle any more, and `user_timeout` counts alone: with heartbeats a
+        /// silence is noticed within their time, that time and a second. 1 s to 9 hours; zero never
+        /// probes. Default: 15 s.
+        pub keepalive: Duration,
+        /// For how long what was sent may stay without acknowledgement, counted from the first time
+        /// that it is sent again, 0.2 s to about 1 s later (`TCP_USER_TIMEOUT`, on Linux): then the
+        /// stream ends as [`DisconnectReason::TimedOut`](crate::DisconnectReason). And for how long
+        /// a client may answer but keep its receive window shut, while bytes wait for it in the
+        /// kernel: then as [`DisconnectReason::Stalled`](crate::DisconnectReason). 1 s to 1 day,
+        /// and at least twice `keepalive`: of an idle stream the kernel would otherwise expect that
+        /// it answers the very first probe. Zero leaves it to the kernel, which takes about 15
+        /// minutes. Default: 30 s.
+        pub user_timeout: Duration,
+        /// A path whose `GET` and `HEAD` the shards answer themselves, with 200 while all of them
+        /// live and else with 503: for a balancer's probes, which then depend on nothing else that
+        /// could be busy. Default: none.
+        pub health_path: Option<String> as (impl Into<String> => Some(health_path.into())),
+        /// Where connections go whose request is not for `path`, so that another part of the program
+        /// answers them on the same port; [`fallback`](crate::fallback()) makes one. Without a
+        /// fallback they are answered 404, and 503 when it is full. They do not count as connections
+        /// of the hub's, so the program that serves them has to bound them. The listener does not
+        /// see later requests on such a connection: there ask
+        /// [`Listener::is_named`](crate::Listener::is_named) whether the request's `Host` is right.
+        /// Default: none.
+        pub fallback: Option<Fallback> as (Fallback => Some(fallback)),
+    }
+}
+
+/// What a client that wants a stream is told when the bounds on connections are reached.
 ///
 /// # Examples
 ///
 /// ```
-/// use std::time::Duration;
-/// use fanfare::{Cors, Hub, ListenOptions, Options};
+/// use fanfare::{ListenOptions, Overload};
 ///
-/// let hub = Hub::start(Options::default())?;
-/// let options = ListenOptions {
-///     path: "/stream".to_owned(),
-///     cors: Cors { origins: vec!["https://example.com".to_owned()], credentials: false },
-///     head_time_max: Duration::from_secs(5),
-///     ..ListenOptions::default()
-/// };
-/// let listener = hub.listen("127.0.0.1:0", options)?;
-/// assert_ne!(listener.local_addr().port(), 0);
-/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// let options = ListenOptions::default().overload(Overload::Unavailable);
+/// # let _ = options;
 /// ```
-#[derive(Clone, Debug)]
-pub struct ListenOptions {
-    /// The path that event streams have. Default: `/events`.
-    pub path: String,
-    /// Which other origins' pages may read the stream. Default: none.
-    pub cors: Cors,
-    /// The most bytes of a request's head, 64 bytes to 1 MiB. Default: 16 KiB.
-    pub head_bytes_max: usize,
-    /// The most header fields of a request, 8 to 4,096. Default: 128.
-    pub head_fields_max: usize,
-    /// The names, without port, by which the listener may be addressed, besides any IP address,
-    /// `localhost` and what ends in `.localhost`. Requests whose `Host` (or whose target in absolute
-    /// form) has another name are answered with 421, also those for `elsewhere`; those that have
-    /// none, which HTTP/1.0 allows and no browser sends, are let in. This is checked if the list is
-    /// not empty, and always if the listener's address is a loopback one: otherwise a page whose own
-    /// name is made to point to 127.0.0.1 could read streams that are for this machine alone. A
-    /// proxy on the same machine that passes on its clients' `Host`, or that has a name of its own for
-    /// this server, needs that name listed.
-    ///
-    /// An entry that is `*` alone stands for any host, also on a loopback address: for a proxy that
-    /// passes on names which nobody can list. It gives the check up. A page whose name is made to
-    /// point to 127.0.0.1 then reads, through a browser on this machine, whatever this listener
-    /// serves without asking who the client is; so use it where streams are public anyway, or where
-    /// the listener's machine has no browser. `*` as a part of a name is an error. Default: none.
-    pub hosts: Vec<String>,
-    /// The longest time a client may take for its request's head, at most 1 hour. Default: 10 s.
-    pub head_time_max: Duration,
-    /// The most topics that one connection may want, at most 65,536. Default: 64.
-    pub topics_max: usize,
-    /// The most filters of one connection that begin with a wildcard, at most 65,536. Each of them may
-    /// match every topic, and is held against all events that a client has missed. Default: 4.
-    pub wide_filters_max: usize,
-    /// Where the streams of those begin who do not say what they had last, neither as `Last-Event-ID`
-    /// nor with `latest` or `last=N` in the query. Default: with what is published from then on.
-    pub start: StartAt,
-    /// Which policies a client may choose for itself, with `policy=NAME` in the query, should it
-    /// lag too far; without that it has [`Options::policy`](crate::Options::policy), also if that
-    /// is not among these. Default: none, which stands for those that cost others no more than the
-    /// hub's: all if that is to disconnect, for which publishers may have to wait, and otherwise all
-    /// but that.
-    pub policies: Option<Vec<Policy>>,
-    /// What a client is told for whom there is no room. Default: to come again later.
-    pub overload: Overload,
-    /// How many bytes may wait in the kernel for a connection, beyond what is on its way, before
-    /// its socket takes no more (`TCP_NOTSENT_LOWAT`, on Linux and macOS). It keeps the kernel from
-    /// hiding megabytes of stale events for a slow client. At most 1 GiB; zero leaves it to the
-    /// system, which as a rule has no such bound. Default: 16 KiB.
-    pub notsent_lowat_bytes: u32,
-    /// The kernel's send buffer of a connection (`SO_SNDBUF`), 1 KiB to 1 GiB; Linux takes twice
-    /// this, for what it keeps with it, and at most what `net.core.wmem_max` allows. Default: none,
-    /// which is the kernel's own tuning.
-    pub send_buffer_bytes: Option<u32>,
-    /// For how long nothing may have come from a client before it is probed, and from then on
-    /// every third of that (on Linux; rounded up to whole seconds, the third down, to 1 s at
-    /// least). A client is given up when a probe is due, none was answered, and nothing came from
-    /// it for twice this time, or for `user_timeout` if that is longer. So an idle stream whose
-    /// network goes silent ends, as [`DisconnectReason::TimedOut`](crate::DisconnectReason), when the longer one of
-    /// both is over, and at most one probe's distance later. Once something is sent, be it a
-    /// heartbeat, the stream is not idle any more, and `user_timeout` counts alone: with heartbeats
-    /// a silence is noticed within their time, that time and a second. 1 s to 9 h; zero never
-    /// probes. Default: 15 s.
-    pub keepalive: Duration,
-    /// For how long what was sent may stay without acknowledgement, counted from the first time
-    /// that it is sent again, 0.2 s to about 1 s later (`TCP_USER_TIMEOUT`, on Linux): then the
-    /// stream ends as [`DisconnectReason::TimedOut`](crate::DisconnectReason). And for how long a client may answer but
-    /// keep its receive window shut, while bytes wait for it in the kernel: then as
-    /// [`DisconnectReason::Stalled`](crate::DisconnectReason). 1 s to 1 day, and at least twice `keepalive`: of an
-    /// idle stream the kernel would otherwise expect that it answers the very first probe. Zero
-    /// leaves it to the kernel, which takes about 15 minutes. Default: 30 s.
-    pub user_timeout: Duration,
-    /// A path whose `GET` and `HEAD` the shards answer themselves, with 200 while all of them live and
-    /// else with 503: for a balancer's probes, which then depend on nothing else that could be busy.
-    /// Default: none.
-    pub health_path: Option<String>,
-    /// Where connections go whose request is not for `path`, so that another part of the program
-    /// answers them on the same port; [`fallback`](crate::fallback()) makes one. Without a fallback
-    /// they are answered 404, and 503 when it is full. They do not count as connections of the hub's,
-    /// so the program that serves them has to bound them. The listener does not see later requests on
-    /// such a connection: there ask [`Listener::is_named`](crate::Listener::is_named) whether the
-    /// request's `Host` is right. Default: none.
-    pub fallback: Option<Fallback>,
-}
-
-/// What a client is told that wants a stream when the bounds on connections are reached.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Overload {
     /// 200 with nothing but a `retry:` of five to ten times the hub's, since any other status
     /// stops a browser's `EventSource` for good.
@@ -157,51 +180,83 @@ impl ListenOptions {
     /// The most bytes of a client's tag.
     pub const TAG_BYTES_MAX: usize = 256;
 
-    pub(super) fn check(&self) -> Result<(), ListenError> {
+    /// Checks every option against its bounds, but for the entries of `cors` and `hosts`, which
+    /// are checked when the listener is opened, as all of it is.
+    ///
+    /// # Errors
+    ///
+    /// The first option that is outside of its bounds.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use fanfare::ListenOptions;
+    ///
+    /// assert_eq!(ListenOptions::default().check(), Ok(()));
+    /// let error = ListenOptions::default().path("events").check().unwrap_err();
+    /// assert_eq!(error.option, "path");
+    /// ```
+    pub fn check(&self) -> Result<(), OptionsError> {
         let is_plain = |path: &str| {
             path.starts_with('/')
                 && path.bytes().all(|byte| byte.is_ascii_graphic() && !b"?#".contains(&byte))
         };
-        within(is_plain(&self.path), "path", "a path such as `/events`, percent-encoded")?;
+        within(is_plain(&self.path), "path", "a path such as /events, percent-encoded")?;
         within(
             self.health_path.as_ref().is_none_or(|path| is_plain(path) && *path != self.path),
             "health_path",
-            "a path such as `/healthz`, percent-encoded, and not `path`",
+            "a path such as /healthz, percent-encoded, and not path",
         )?;
-        within((64..=1 << 20).contains(&self.head_bytes_max), "head_bytes_max", "64 B to 1 MiB")?;
+        let head = (64..=1 << 20).contains(&self.head_bytes_max);
+        within(head, "head_bytes_max", "64 bytes to 1 MiB")?;
         let fields = (8..=4_096).contains(&self.head_fields_max);
         within(fields, "head_fields_max", "8 to 4,096")?;
-        let hour = Duration::from_secs(3600);
-        within(
-            !self.head_time_max.is_zero() && self.head_time_max <= hour,
-            "head_time_max",
-            "above zero, at most 1 hour",
-        )?;
+        let time = (MILLISECOND..=HOUR).contains(&self.head_time_max);
+        within(time, "head_time_max", "1 ms to 1 hour")?;
         within((1..=65_536).contains(&self.topics_max), "topics_max", "1 to 65,536")?;
         within(self.wide_filters_max <= 65_536, "wide_filters_max", "at most 65,536")?;
         self.check_socket_options()
     }
 
-    fn check_socket_options(&self) -> Result<(), ListenError> {
+    fn check_socket_options(&self) -> Result<(), OptionsError> {
         const GIB: u32 = 1 << 30;
-        let zero_or = |time: Duration, most| time.is_zero() || (1..=most).contains(&time.as_secs());
+        let zero_or = |time: Duration, most| time.is_zero() || (SECOND..=most).contains(&time);
         within(self.notsent_lowat_bytes <= GIB, "notsent_lowat_bytes", "at most 1 GiB")?;
         let send_buffer = self.send_buffer_bytes.is_none_or(|n| (1 << 10..=GIB).contains(&n));
-        within(send_buffer, "send_buffer_bytes", "1 KiB to 1 GiB, or none")?;
-        within(zero_or(self.keepalive, 9 * 3600), "keepalive", "zero, or 1 s to 9 h")?;
+        within(send_buffer, "send_buffer_bytes", "1 KiB to 1 GiB")?;
+        within(zero_or(self.keepalive, 9 * HOUR), "keepalive", "0, or 1 s to 9 hours")?;
         let timeout = self.user_timeout;
-        within(zero_or(timeout, 24 * 3600), "user_timeout", "zero, or 1 s to 1 day")?;
+        let is_long = timeout.is_zero() || timeout >= 2 * self.keepalive;
         within(
-            timeout.is_zero() || timeout >= 2 * self.keepalive,
+            zero_or(timeout, 24 * HOUR) && is_long,
             "user_timeout",
-            "zero, or at least twice keepalive",
+            "0, or 1 s to 1 day, and at least twice keepalive",
         )
     }
 }
 
-fn within(ok: bool, option: &'static str, bounds: &'static str) -> Result<(), ListenError> {
-    match ok {
-        true => Ok(()),
-        false => Err(ListenError::Options { option, bounds: bounds.into() }),
+const MILLISECOND: Duration = Duration::from_millis(1);
+const SECOND: Duration = Duration::from_secs(1);
+const HOUR: Duration = Duration::from_secs(60 * 60);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::options::tests::hold;
+
+    #[test]
+    fn a_listeners_options_are_those_of_the_table() {
+        let with_room =
+            |options: ListenOptions| options.keepalive(Duration::ZERO).user_timeout(24 * HOUR);
+        hold("A listener", with_room, ListenOptions::check);
+    }
+
+    #[test]
+    fn an_idle_stream_is_given_time_to_answer_more_than_one_probe() {
+        let options = ListenOptions::default().keepalive(10 * SECOND).user_timeout(20 * SECOND);
+        assert_eq!(options.check(), Ok(()));
+        let error = options.user_timeout(19 * SECOND).check().unwrap_err();
+        assert_eq!(error.option, "user_timeout");
+        assert!(error.bounds.ends_with("at least twice keepalive"), "{error}");
     }
 }

@@ -197,7 +197,7 @@ mod tests {
     fn kept(sequence: u64, custom_id: Option<&str>) -> Kept {
         let event = Event::new("x");
         let event = match custom_id {
-            Some(id) => event.id(id),
+            Some(id) => event.with_id(id),
             None => event,
         };
         let draft = Draft::encode(&event, 100).unwrap();

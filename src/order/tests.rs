@@ -181,8 +181,8 @@ fn an_id_of_this_life_is_a_place_in_the_order_whoever_uses_it_again() {
     };
     let first = publish(Event::new("x"));
     publish(Event::new("y"));
-    publish(Event::new("x once more").id(&first));
-    publish(Event::new("z").id("row-17"));
+    publish(Event::new("x once more").with_id(&first));
+    publish(Event::new("z").with_id("row-17"));
     publish(Event::new("last"));
     let place_of = |id: &str| {
         let wanted = [Subscription::new("#").unwrap()];
@@ -193,7 +193,7 @@ fn an_id_of_this_life_is_a_place_in_the_order_whoever_uses_it_again() {
     assert_eq!(place_of(&first), (1, None));
     assert_eq!(place_of("row-17"), (4, None));
     // The oldest, where topics have the same: so nothing is missed.
-    let draft = Draft::encode(&Event::new("z").id("row-17"), 1_000).unwrap();
+    let draft = Draft::encode(&Event::new("z").with_id("row-17"), 1_000).unwrap();
     assert!(order.publish(&Topic::new("b").unwrap(), draft).is_ok());
     assert_eq!(place_of("row-17"), (4, None));
     assert_eq!(place_of("row-18"), (6, Some(crate::gap::GapReason::UnknownId)));

@@ -140,7 +140,7 @@ impl Publisher {
     fn publish(&self, topic: &Topic, reading: &Value, name: Option<&'static str>) {
         let mut event = Event::new(reading.to_string());
         if let Some(name) = name {
-            event = event.name(name);
+            event = event.with_name(name);
         }
         match self.hub.publish(topic, event) {
             // A reading that has to wait is out of date.

@@ -16,6 +16,8 @@ mod disposition;
 mod lines;
 mod logging;
 mod publish;
+#[path = "../http/query.rs"]
+mod query;
 mod readings;
 #[path = "../seldom.rs"]
 mod seldom;

@@ -31,6 +31,7 @@ impl Drop for Shard {
         attempt(|| self.shared.order.leave(self.id));
         attempt(|| self.link().inbox.take(&mut Vec::new()));
         self.shared.notices.leave();
+        self.shared.emptied.notify(usize::MAX);
     }
 }
 

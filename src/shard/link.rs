@@ -34,7 +34,7 @@ pub(crate) struct Shared {
     pub(crate) closing: AtomicBool,
     /// Set once, when the hub is drained.
     pub(crate) drain: OnceLock<Drain>,
-    /// Notified when a shard that drains has no stream any more.
+    /// Notified when a shard that drains has no stream any more, and when a shard has ended.
     pub(crate) emptied: event_listener::Event,
     pub(crate) notices: NoticeQueue,
 }

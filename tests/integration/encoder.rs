@@ -58,19 +58,19 @@ impl Given {
     fn event(&self) -> Event<'_> {
         let mut event = self.data.as_deref().map_or_else(Event::empty, Event::new);
         if let Some(name) = &self.name {
-            event = event.name(&**name);
+            event = event.with_name(&**name);
         }
         if let Some(id) = &self.id {
-            event = event.id(&**id);
+            event = event.with_id(&**id);
         }
         if let Some(retry) = self.retry {
-            event = event.retry(Duration::from_millis(retry));
+            event = event.with_retry(Duration::from_millis(retry));
         }
         if let Some(key) = &self.key {
-            event = event.key(&**key);
+            event = event.with_key(&**key);
         }
         if let Some(comment) = &self.comment {
-            event = event.comment(&**comment);
+            event = event.with_comment(&**comment);
         }
         event
     }
@@ -130,7 +130,8 @@ fn what_is_accepted_arrives_exactly_and_what_would_not_is_an_error() {
         let mut expected = Vec::new();
         for given in &several {
             match hub.publish_wait(&topic, given.event(), DEADLINE) {
-                Ok(id) => {
+                Ok(published) => {
+                    let id = published.id().unwrap();
                     prop_assert!(given.survives(), "accepted: {given:?}");
                     expected.push((given.clone(), given.id.clone().unwrap_or(id.to_string())));
                 }
@@ -141,7 +142,8 @@ fn what_is_accepted_arrives_exactly_and_what_would_not_is_an_error() {
             }
         }
         accepted.set(accepted.get() + expected.len());
-        hub.publish_wait(&topic, Event::new("mark").name("mark").id("mark"), DEADLINE).unwrap();
+        hub.publish_wait(&topic, Event::new("mark").with_name("mark").with_id("mark"), DEADLINE)
+            .unwrap();
         for client in clients.borrow_mut().iter_mut() {
             for (given, id) in &expected {
                 if let Some(message) = given.message(id) {

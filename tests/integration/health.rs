@@ -8,7 +8,7 @@ use fanfare::{Hub, ListenError, ListenOptions, Options};
 use crate::support::DEADLINE;
 
 fn options(health_path: &str) -> ListenOptions {
-    ListenOptions { health_path: Some(health_path.to_owned()), ..ListenOptions::default() }
+    ListenOptions::default().health_path(health_path)
 }
 
 fn answer(addr: SocketAddr, request: &str) -> String {
@@ -22,7 +22,7 @@ fn answer(addr: SocketAddr, request: &str) -> String {
 
 #[test]
 fn the_shards_say_that_they_are_well_at_a_path_of_the_hosts_choice() {
-    let hub = Hub::start(Options { shards: 2, ..Options::default() }).unwrap();
+    let hub = Hub::start(Options::default().shards(2)).unwrap();
     let listener = hub.listen("127.0.0.1:0", options("/up")).unwrap();
     let ask = |request| answer(listener.local_addr(), request);
     let up = ask("GET /up");
@@ -37,8 +37,7 @@ fn the_shards_say_that_they_are_well_at_a_path_of_the_hosts_choice() {
 
 #[test]
 fn without_one_of_the_shards_it_is_not_well() {
-    let (hub, mut drivers) =
-        Hub::with_drivers(Options { shards: 2, ..Options::default() }).unwrap();
+    let (hub, mut drivers) = Hub::with_drivers(Options::default().shards(2)).unwrap();
     let listener = hub.listen("127.0.0.1:0", options("/up")).unwrap();
     let left = drivers.pop().unwrap();
     let driving = std::thread::spawn(move || smol::block_on(left.drive()));
@@ -53,10 +52,11 @@ fn without_one_of_the_shards_it_is_not_well() {
 
 #[test]
 fn a_health_path_is_a_path_and_not_that_of_the_streams() {
-    let hub = Hub::start(Options { shards: 1, ..Options::default() }).unwrap();
+    let hub = Hub::start(Options::default().shards(1)).unwrap();
     for path in ["", "up", "/a?b", "/events", "/a b"] {
         let refused = hub.listen("127.0.0.1:0", options(path));
-        let is_refused = matches!(refused, Err(ListenError::Options { option: "health_path", .. }));
+        let is_refused =
+            matches!(refused, Err(ListenError::Options(e)) if e.option == "health_path");
         assert!(is_refused, "{path}");
     }
 }

@@ -92,7 +92,7 @@ enum Ids {
 #[test]
 fn each_form_is_what_it_says_in_both_wire_forms_and_with_any_ids() {
     thread::scope(|scope| {
-        for form in HeartbeatForm::ALL {
+        for form in HeartbeatForm::all() {
             for ids in [Ids::Hubs, Ids::Publishers, Ids::Useless] {
                 scope.spawn(move || {
                     for (chunked, in_query) in [(true, true), (true, false), (false, true)] {
@@ -106,19 +106,17 @@ fn each_form_is_what_it_says_in_both_wire_forms_and_with_any_ids() {
 
 fn has_form(form: HeartbeatForm, ids: Ids, chunked: bool, in_query: bool) {
     let others = if form == HeartbeatForm::Id { HeartbeatForm::Event } else { HeartbeatForm::Id };
-    let options = Options {
-        heartbeat: Duration::from_millis(100),
-        heartbeat_form: if in_query { others } else { form },
-        history_events_max: if ids == Ids::Useless { 0 } else { 10 },
-        ..one_shard()
-    };
+    let options = one_shard()
+        .heartbeat(Duration::from_millis(100))
+        .heartbeat_form(if in_query { others } else { form })
+        .history_events_max(if ids == Ids::Useless { 0 } else { 10 });
     let (hub, listener) = serve(options);
     let topic = Topic::new("a").unwrap();
     let event = |data| match ids {
-        Ids::Publishers => Event::new(data).id("own"),
+        Ids::Publishers => Event::new(data).with_id("own"),
         Ids::Hubs | Ids::Useless => Event::new(data),
     };
-    let first = hub.publish(&topic, event("old")).unwrap();
+    let first = hub.publish(&topic, event("old")).unwrap().id().unwrap();
     let query = if in_query { format!("&heartbeat={form}") } else { String::new() };
     let mut raw = Raw::get(listener.local_addr(), &query, chunked);
     let id_line = match ids {
@@ -132,7 +130,7 @@ fn has_form(form: HeartbeatForm, ids: Ids, chunked: bool, in_query: bool) {
         _ => format!("{id_line}event: fanfare-heartbeat\ndata: {{}}\n\n"),
     };
     raw.until(|body| body.matches(&*beat).count() > 3);
-    let last = hub.publish(&topic, event("new")).unwrap();
+    let last = hub.publish(&topic, event("new")).unwrap().id().unwrap();
     let body = raw.until(|body| body.contains("data: new\n\n"));
     let what = format!("{form}, {ids:?}, chunked {chunked}, in query {in_query}: {body:?}");
     // Where blocks without data are not wanted, the reconnection time is a line of the next one.
@@ -150,7 +148,7 @@ fn has_form(form: HeartbeatForm, ids: Ids, chunked: bool, in_query: bool) {
 #[test]
 fn a_client_that_knows_a_named_heartbeats_id_misses_nothing_when_it_is_cut_before_its_first_event()
 {
-    let (hub, listener) = serve(Options { heartbeat_form: HeartbeatForm::Event, ..one_shard() });
+    let (hub, listener) = serve(one_shard().heartbeat_form(HeartbeatForm::Event));
     let addr = listener.local_addr();
     let mut client = Client::get(addr, "/events?topic=a");
     let heartbeat = client.next();
@@ -169,7 +167,7 @@ fn a_client_that_knows_a_named_heartbeats_id_misses_nothing_when_it_is_cut_befor
 fn what_is_missed_comes_behind_the_reconnection_time_in_one_block() {
     let (hub, listener) = serve(one_shard());
     let topic = Topic::new("a").unwrap();
-    let ids = ["1", "2"].map(|data| hub.publish(&topic, data).unwrap());
+    let ids = ["1", "2"].map(|data| hub.publish(&topic, data).unwrap().id().unwrap());
     for form in ["comment", "event"] {
         let query = format!("&heartbeat={form}&last-event-id={}", ids[0]);
         let mut raw = Raw::get(listener.local_addr(), &query, true);
@@ -188,7 +186,7 @@ fn when_to_come_again_is_told_in_each_form_at_the_end_of_a_stream_and_when_there
     for (form, ends) in
         [("id", "\n"), ("comment", "\n"), ("event", "event: fanfare-heartbeat\ndata: {}\n\n")]
     {
-        let (hub, listener) = serve(Options { connections_max: 1, ..one_shard() });
+        let (hub, listener) = serve(one_shard().connections_max(1));
         let addr = listener.local_addr();
         let query = format!("&heartbeat={form}");
         let mut here = Raw::get(addr, &query, false);
@@ -197,7 +195,7 @@ fn when_to_come_again_is_told_in_each_form_at_the_end_of_a_stream_and_when_there
         let (line, rest) = told.split_once('\n').unwrap();
         assert!(line.starts_with("retry: ") && rest == ends, "{form}: {told:?}");
         let window = Duration::from_millis(1);
-        hub.drain(DrainOptions { window, ..DrainOptions::default() });
+        hub.drain(DrainOptions::default().window(window));
         let body = here.until(|_| false);
         let last = &body[body.rfind("retry: ").unwrap()..];
         assert_eq!(last.split_once('\n').unwrap().1, ends, "{form}: {body:?}");
@@ -208,18 +206,18 @@ fn when_to_come_again_is_told_in_each_form_at_the_end_of_a_stream_and_when_there
 #[test]
 fn no_event_can_have_the_heartbeats_name() {
     let (hub, _listener) = serve(one_shard());
-    let event = Event::new("x").name(HeartbeatForm::EVENT_NAME);
+    let event = Event::new("x").with_name(HeartbeatForm::EVENT_NAME);
     let refused = hub.publish(&Topic::new("a").unwrap(), event);
     assert!(matches!(refused, Err(PublishError::Invalid(_))), "{refused:?}");
     let gap_event = HeartbeatForm::EVENT_NAME.to_owned();
-    let error = Options { gap_event, ..Options::default() }.check().unwrap_err().to_string();
+    let error = Options::default().gap_event(gap_event).check().unwrap_err().to_string();
     assert!(error.contains("gap_event") && error.contains("fanfare-heartbeat"), "{error}");
 }
 
 #[test]
 fn a_form_stays_with_its_connection_when_its_topics_change() {
     let heartbeat = Duration::from_millis(100);
-    let hub = Hub::start(Options { heartbeat, ..one_shard() }).unwrap();
+    let hub = Hub::start(one_shard().heartbeat(heartbeat)).unwrap();
     let listener = hub.listen("127.0.0.1:0", ListenOptions::default()).unwrap();
     let mut raw = Raw::get(listener.local_addr(), "&heartbeat=comment", true);
     raw.until(|body| body.ends_with(":\n"));

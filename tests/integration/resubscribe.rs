@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use fanfare::{
-    AdminError, ConnectionFilter, ConnectionId, ConnectionState, Hub, NoticeKind, Options,
+    AdminError, ConnectionFilter, ConnectionId, ConnectionState, DisconnectReason, Hub, NoticeKind,
     Subscription, Topic,
 };
 
@@ -137,7 +137,8 @@ fn change_during_a_flood(sets: [&[&str]; 2]) {
         };
         assert!(stream.windows(2).all(|pair| number(&pair[0]) < number(&pair[1])));
     }
-    assert!(hub.metrics().disconnects.iter().all(|&count| count == 0));
+    let metrics = hub.metrics();
+    assert!(DisconnectReason::all().all(|reason| metrics.disconnects(reason) == 0));
     drop((client, others));
     check_nothing_is_left(&hub);
 }
@@ -154,12 +155,8 @@ fn the_same_holds_when_topics_stay_come_and_go_by_filters() {
 
 #[test]
 fn a_laggard_gets_what_waited_for_it_and_then_the_new_topics() {
-    let options = Options {
-        lag_bytes_max: 64 << 20,
-        lag_grace: Duration::ZERO,
-        history_bytes_max: 64 << 20,
-        ..one_shard()
-    };
+    let options =
+        one_shard().lag_bytes_max(64 << 20).lag_grace(Duration::ZERO).history_bytes_max(64 << 20);
     let (hub, listener) = serve(options);
     let mut client = Client::get(listener.local_addr(), "/events?topic=a&topic=b");
     let id = only_id(&hub);
@@ -205,7 +202,7 @@ fn a_laggard_gets_what_waited_for_it_and_then_the_new_topics() {
 
 #[test]
 fn who_is_sent_what_it_has_missed_gets_that_before_it_can_have_other_topics() {
-    let (hub, listener) = serve(Options { history_bytes_max: 64 << 20, ..one_shard() });
+    let (hub, listener) = serve(one_shard().history_bytes_max(64 << 20));
     let data = "x".repeat(1 << 20);
     (0..30).for_each(|_| publish(&hub, "a", &data));
     let mut client = Client::get(listener.local_addr(), "/events?topic=a&last=30");
@@ -220,7 +217,7 @@ fn who_is_sent_what_it_has_missed_gets_that_before_it_can_have_other_topics() {
     assert_eq!(client.data(), "for it");
 
     // Its URL is what it was.
-    let last = hub.publish(&Topic::new("b").unwrap(), "last").unwrap().to_string();
+    let last = hub.publish(&Topic::new("b").unwrap(), "last").unwrap().id().unwrap();
     let path = format!("/events?topic=a&last-event-id={last}");
     drop(client);
     publish(&hub, "b", "not any more");

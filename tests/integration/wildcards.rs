@@ -1,6 +1,6 @@
 //! Subscriptions to topics by filters.
 
-use fanfare::{Hub, Options, Topic};
+use fanfare::{Hub, Topic};
 
 use crate::support::{one_shard, serve, shards, wait_until, Client, DEADLINE};
 
@@ -23,7 +23,7 @@ fn clients<const N: usize>(
 #[test]
 fn a_filter_gets_the_first_event_of_topics_that_nobody_has_heard_of() {
     for history_events_max in [0, 1_000] {
-        let (hub, listener) = serve(Options { history_events_max, ..shards(2) });
+        let (hub, listener) = serve(shards(2).history_events_max(history_events_max));
         let queries =
             ["topic=sport/%23", "topic=%2B/tennis", "topic=%23", "topic=sport/%2B/a&topic=news"];
         let mut clients = clients(&hub, listener.local_addr(), queries);
@@ -95,7 +95,7 @@ fn a_filter_resumes_over_all_of_its_topics() {
     let (hub, listener) = serve(one_shard());
     let addr = listener.local_addr();
     publish(&hub, "a/1");
-    let first = hub.publish(&Topic::new("a/2").unwrap(), "a/2").unwrap();
+    let first = hub.publish(&Topic::new("a/2").unwrap(), "a/2").unwrap().id().unwrap();
     for name in ["a/3", "b/1", "a/1", "a/4", "a"] {
         publish(&hub, name);
     }
@@ -112,11 +112,11 @@ fn a_filter_resumes_over_all_of_its_topics() {
 
 #[test]
 fn a_filter_is_told_of_a_gap_also_when_the_topic_itself_is_gone() {
-    let options = Options { history_total_bytes_max: 10_000, ..one_shard() };
+    let options = one_shard().history_total_bytes_max(10_000);
     let (hub, listener) = serve(options);
     let addr = listener.local_addr();
-    let first = hub.publish(&Topic::new("x/0").unwrap(), "x").unwrap();
-    let second = hub.publish(&Topic::new("a/gone").unwrap(), "gone").unwrap();
+    let first = hub.publish(&Topic::new("x/0").unwrap(), "x").unwrap().id().unwrap();
+    let second = hub.publish(&Topic::new("a/gone").unwrap(), "gone").unwrap().id().unwrap();
     (0..50).for_each(|n| publish(&hub, &format!("x/{n}")));
     let path = format!("topic=a/%23&last-event-id={first}");
     let mut client = Client::get(addr, &format!("/events?{path}"));
@@ -154,8 +154,7 @@ fn filters_that_concern_every_topic_are_few() {
 /// Topics without end, as of a hub with one for each request: nothing of them stays.
 #[test]
 fn topics_that_are_gone_leave_nothing_behind() {
-    let options =
-        Options { history_total_bytes_max: 100_000, history_events_max: 2, ..one_shard() };
+    let options = one_shard().history_total_bytes_max(100_000).history_events_max(2);
     let (hub, listener) = serve(options);
     let [mut client] = clients(&hub, listener.local_addr(), ["topic=job/%23"]);
     for n in 0..6_000 {

@@ -46,14 +46,12 @@ pub fn serve_with(options: Options, listen_options: ListenOptions) -> (Hub, List
 /// A client that takes nothing is waited for, by all publishers to its topics, for a tenth of
 /// `lag_grace`: where one is not to read, a test states its own bounds.
 pub fn shards(shards: usize) -> Options {
-    Options {
-        shards,
-        lag_age_max: PATIENCE,
-        lag_grace: PATIENCE,
-        lag_grace_percent: 100,
-        stall_time_max: PATIENCE,
-        ..Options::default()
-    }
+    Options::default()
+        .shards(shards)
+        .lag_age_max(PATIENCE)
+        .lag_grace(PATIENCE)
+        .lag_grace_percent(100)
+        .stall_time_max(PATIENCE)
 }
 
 pub fn one_shard() -> Options {

@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use fanfare::{Hub, Options, Topic};
+use fanfare::{internals, Hub, Options, Topic};
 use serde_json::json;
 
 use crate::load::DATA_BYTES_MIN;
@@ -118,12 +118,12 @@ pub(crate) fn measure(args: &MeasureArgs) -> Result<(), Error> {
     write_data(&mut data, 0, 0, args.bytes);
     let default = Options::default();
     let history_events_max = history_events_max.unwrap_or(default.history_events_max);
-    let hub = Hub::start(Options { shards: 1, history_events_max, ..default })?;
+    let hub = Hub::start(default.shards(1).history_events_max(history_events_max))?;
     let topic = Topic::new("prices/ACME")?;
     let begun = Instant::now();
     for call in 1..=args.calls as u64 {
-        let id = hub.publish(&topic, data.as_str()).map_err(|error| error.to_string())?;
-        if id.sequence() != call {
+        let id = hub.publish(&topic, data.as_str())?.id().expect("the hub makes its ids");
+        if internals::sequence(id) != call {
             return Err(format!("call {call} is event {id}").into());
         }
     }

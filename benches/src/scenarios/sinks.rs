@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::iter::repeat_n;
 use std::time::Instant;
 
-use fanfare::internals::{Checksum, Workbench};
+use fanfare::internals::{self, Checksum, Workbench};
 use fanfare::{EventId, Options, Topic};
 use serde_json::json;
 
@@ -195,8 +195,8 @@ impl Stage {
         let texts = texts.collect();
         let workbench = Workbench::new(quiet(connections), true)?;
         let topic = Topic::new("all")?;
-        let first = workbench.hub().publish(&topic, "no client is here yet");
-        let first = first.map_err(|error| error.to_string())?;
+        let first = workbench.hub().publish(&topic, "no client is here yet")?;
+        let first = first.id().expect("the hub makes its ids");
         let epoch = epoch_of(first);
         Ok(Stage {
             workbench,
@@ -206,7 +206,7 @@ impl Stage {
             keys: vec![(1, 1); connections],
             parts: Vec::with_capacity(8),
             epoch,
-            sequence: first.sequence(),
+            sequence: internals::sequence(first),
             delivered: 0,
         })
     }
@@ -230,9 +230,9 @@ impl Stage {
             for _ in 0..batch {
                 self.sequence += 1;
                 let text = text_of(&self.texts, self.sequence);
-                let id = self.workbench.hub().publish(&self.topic, text);
-                let id = id.map_err(|error| error.to_string())?;
-                if id.sequence() != self.sequence {
+                let published = self.workbench.hub().publish(&self.topic, text)?;
+                let id = published.id().expect("the hub makes its ids");
+                if internals::sequence(id) != self.sequence {
                     return Err(format!("{id} instead of number {}", self.sequence).into());
                 }
             }
@@ -357,12 +357,7 @@ pub(crate) fn epoch_of(id: EventId) -> String {
 /// One shard, at most `connections` connections, and no heartbeats, which would be deliveries of
 /// nothing that was published.
 pub(crate) fn quiet(connections: usize) -> Options {
-    Options {
-        shards: 1,
-        connections_max: connections,
-        heartbeat: std::time::Duration::ZERO,
-        ..Options::default()
-    }
+    Options::default().shards(1).connections_max(connections).heartbeat(std::time::Duration::ZERO)
 }
 
 #[cfg(test)]

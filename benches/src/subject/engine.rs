@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use fanfare::{
-    DisconnectReason, Event, Hub, ListenOptions, Listener, Metrics, Options, PublishError, Topic,
+    DisconnectReason, Event, GapReason, Hub, ListenOptions, Listener, Metrics, Options,
+    PublishError, Topic,
 };
 
 use crate::clock::pin_to_core;
@@ -39,17 +40,17 @@ fn options(load: &Load) -> Options {
     let default = Options::default();
     let Load { events, away, live, bytes, shards, .. } = *load;
     if away == 0 {
-        return Options { shards, ..default };
+        return default.shards(shards);
     }
     let all = (events + away + live) as usize;
     let history_bytes_max = (all * (bytes + EVENT_OVERHEAD)).max(default.history_bytes_max);
-    Options {
-        shards,
-        history_events_max: all.max(default.history_events_max),
-        history_bytes_max,
-        history_total_bytes_max: history_bytes_max.max(default.history_total_bytes_max),
-        ..default
-    }
+    let history_total_bytes_max = history_bytes_max.max(default.history_total_bytes_max);
+    let history_events_max = all.max(default.history_events_max);
+    default
+        .shards(shards)
+        .history_events_max(history_events_max)
+        .history_bytes_max(history_bytes_max)
+        .history_total_bytes_max(history_total_bytes_max)
 }
 
 struct Engine {
@@ -87,7 +88,7 @@ impl Engine {
                 None => {
                     let event = Event::new(data);
                     let event = match keys.next() {
-                        Some(key) => event.key(key),
+                        Some(key) => event.with_key(key),
                         None => event,
                     };
                     self.publish_wait(&self.all, event)
@@ -125,11 +126,13 @@ impl Engine {
         add("conflated_events", after.conflated_events - before.conflated_events);
         add("replayed_events", after.replayed_events - before.replayed_events);
         add("gathered_parts", after.gathered_parts - before.gathered_parts);
-        let gaps = |metrics: &Metrics| metrics.gap_events.iter().sum::<u64>();
+        let gaps = |metrics: &Metrics| -> u64 {
+            GapReason::all().map(|reason| metrics.gap_events(reason)).sum()
+        };
         add("gap_events", gaps(&after) - gaps(before));
-        let ends = after.disconnects.iter().zip(before.disconnects);
-        for (reason, (after, before)) in DisconnectReason::ALL.iter().zip(ends) {
-            add(&format!("disconnects_{}", reason.as_str()), after - before);
+        for reason in DisconnectReason::all() {
+            let ended = after.disconnects(reason) - before.disconnects(reason);
+            add(&format!("disconnects_{reason}"), ended);
         }
     }
 }

@@ -42,7 +42,7 @@ impl Steps {
         };
         let data = "x".repeat(random.usize(..100));
         let event = match random.u32(..4) {
-            0 => Event::new(data).id(format!("own-{}", random.u32(..50))),
+            0 => Event::new(data).with_id(format!("own-{}", random.u32(..50))),
             _ => Event::new(data),
         };
         let draft = Draft::encode(&event, 1 << 20).unwrap();

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use fanfare::{
-    AdminError, ConnectionFilter, ConnectionId, ConnectionInfo, ConnectionSelector, Hub, Query,
+    AdminError, ConnectionFilter, ConnectionId, ConnectionInfo, ConnectionSelector, Hub,
     Subscription, SubscriptionError, Subscriptions, Topic, TopicCount,
 };
 use hyper::StatusCode;
@@ -14,6 +14,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::answer::{json, Answer, Refusal};
+use crate::program::query::Query;
 
 /// The most entries of one answer, and how many there are unless the query says so.
 const LIMIT_MAX: usize = 10_000;
@@ -43,13 +44,11 @@ struct Listed<'a> {
 pub(super) async fn list(hub: &Hub, query: &str) -> Result<Answer, Refusal> {
     let query = Query::parse(query).map_err(bad_request)?;
     let lagging = flag(&query, "lagging").map_err(bad_request)?;
-    let filter = ConnectionFilter {
-        topic: topic(&query).map_err(bad_request)?,
-        tag: query.first("tag").map(Into::into),
-        lagging,
-        slowest_first: lagging,
-        limit: limit(&query).map_err(bad_request)?,
-    };
+    let limit = limit(&query).map_err(bad_request)?;
+    let mut filter =
+        ConnectionFilter::default().lagging(lagging).slowest_first(lagging).limit(limit);
+    filter.topic = topic(&query).map_err(bad_request)?;
+    filter.tag = query.first("tag").map(Into::into);
     let found = hub.connections_async(&filter).await.map_err(unanswered)?;
     let listed: Vec<Listed<'_>> = found.iter().map(Listed::from).collect();
     Ok(json(StatusCode::OK, &json!({ "connections": listed })))

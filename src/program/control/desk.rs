@@ -241,8 +241,7 @@ mod tests {
 
     #[test]
     fn it_is_well_as_long_as_all_shards_serve() {
-        let (hub, mut drivers) =
-            Hub::with_drivers(Options { shards: 2, ..Options::default() }).unwrap();
+        let (hub, mut drivers) = Hub::with_drivers(Options::default().shards(2)).unwrap();
         assert_eq!(health(&hub).unwrap().status(), StatusCode::OK);
         drop(drivers.pop());
         assert_eq!(health(&hub).unwrap_err().status, StatusCode::SERVICE_UNAVAILABLE);

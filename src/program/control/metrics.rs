@@ -19,9 +19,9 @@ pub(super) fn text(metrics: &Metrics, counts: &Counts, started: SystemTime) -> S
     gauges(&mut out, metrics);
     counters(&mut out, metrics);
     let disconnects =
-        DisconnectReason::ALL.iter().map(|reason| reason.as_str()).zip(metrics.disconnects);
+        DisconnectReason::all().map(|reason| (reason.as_str(), metrics.disconnects(reason)));
     out.by_reason("fanfare_disconnects_total", "Event streams that ended.", disconnects);
-    let gaps = GapReason::ALL.iter().map(|reason| reason.as_str()).zip(metrics.gap_events);
+    let gaps = GapReason::all().map(|reason| (reason.as_str(), metrics.gap_events(reason)));
     let help = "Events that told a client of others that are missing from its stream.";
     out.by_reason("fanfare_gap_events_total", help, gaps);
     let help = "Lines of the log that were dropped since standard error took them too slowly.";
@@ -186,14 +186,18 @@ fn histogram(out: &mut Out, latency: &Histogram) {
     let help = "How long events took from being published to a socket's taking them.";
     out.family(name, "histogram", help);
     let mut total = 0;
-    for (index, count) in latency.counts.iter().enumerate() {
+    for (bound, count) in latency.buckets() {
         total += count;
-        let bound = Histogram::BOUNDS.get(index).map(|&ns| ns as f64 / NS_PER_S);
-        let bound = bound.map_or_else(|| "+Inf".to_owned(), |bound| bound.to_string());
+        let bound = bound.map_or_else(|| "+Inf".to_owned(), |bound| seconds(bound).to_string());
         out.sample(&format!("{name}_bucket{{le=\"{bound}\"}}"), total);
     }
-    out.sample(&format!("{name}_sum"), latency.sum_ns as f64 / NS_PER_S);
+    out.sample(&format!("{name}_sum"), seconds(latency.sum()));
     out.sample(&format!("{name}_count"), total);
+}
+
+/// A time in seconds, rounded once: `as_secs_f64` rounds seconds and the rest each.
+fn seconds(time: Duration) -> f64 {
+    time.as_nanos() as f64 / NS_PER_S
 }
 
 /// The text as it grows. Writing to a string never fails.
@@ -228,7 +232,14 @@ impl Out {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read, Write as _};
+    use std::net::TcpStream;
+
+    use fanfare::{Hub, ListenOptions, Options};
+
     use super::*;
+
+    const DEADLINE: Duration = Duration::from_secs(60);
 
     fn value<'a>(text: &'a str, name: &str) -> &'a str {
         let sample = |line: &'a str| line.strip_prefix(name)?.strip_prefix(' ');
@@ -257,20 +268,37 @@ mod tests {
         }
         assert!(text.ends_with('\n'));
         assert_eq!(value(&text, "process_start_time_seconds"), "1.5");
-        for reason in DisconnectReason::ALL {
-            let name = format!("fanfare_disconnects_total{{reason=\"{}\"}}", reason.as_str());
+        for reason in DisconnectReason::all() {
+            let name = format!("fanfare_disconnects_total{{reason=\"{reason}\"}}");
+            assert_eq!(value(&text, &name), "0");
+        }
+        for reason in GapReason::all() {
+            let name = format!("fanfare_gap_events_total{{reason=\"{reason}\"}}");
             assert_eq!(value(&text, &name), "0");
         }
     }
 
     #[test]
-    fn each_reason_of_a_gap_has_its_own_count() {
-        let mut metrics = Metrics::default();
-        metrics.gap_events = [1, 2, 3, 4];
-        let text = text(&metrics, &Counts::default(), SystemTime::now());
-        for (reason, count) in GapReason::ALL.into_iter().zip(["1", "2", "3", "4"]) {
-            let name = format!("fanfare_gap_events_total{{reason=\"{}\"}}", reason.as_str());
-            assert_eq!(value(&text, &name), count);
+    fn each_reason_has_the_count_of_the_hub() {
+        let hub = Hub::start(Options::default().shards(1)).unwrap();
+        let listener = hub.listen("127.0.0.1:0", ListenOptions::default()).unwrap();
+        let mut client = TcpStream::connect(listener.local_addr()).unwrap();
+        client.set_read_timeout(Some(DEADLINE)).unwrap();
+        client
+            .write_all(b"GET /events?topic=a HTTP/1.0\r\nLast-Event-ID: nobody's\r\n\r\n")
+            .unwrap();
+        let (mut read, mut byte) = (Vec::new(), [0]);
+        while !read.ends_with(b"\"unknown_id\"") {
+            client.read_exact(&mut byte).unwrap();
+            read.push(byte[0]);
+        }
+        hub.close();
+        let text = text(&hub.metrics(), &Counts::default(), SystemTime::now());
+        for (name, own) in [("disconnects", "closed"), ("gap_events", "unknown_id")] {
+            let start = format!("fanfare_{name}_total{{reason=\"");
+            let counts = text.lines().filter_map(|line| line.strip_prefix(&start));
+            let counted: Vec<_> = counts.filter(|line| !line.ends_with(" 0")).collect();
+            assert_eq!(counted, [format!("{own}\"}} 1")]);
         }
     }
 
@@ -293,17 +321,16 @@ mod tests {
     #[test]
     fn the_buckets_of_the_histogram_are_cumulative() {
         let mut metrics = Metrics::default();
-        metrics.latency.counts[0] = 5;
-        metrics.latency.counts[3] = 2;
-        *metrics.latency.counts.last_mut().unwrap() = 1;
-        metrics.latency.sum_ns = 2_500_000_000;
+        metrics.latency.record(Duration::from_micros(100), 5);
+        metrics.latency.record(Duration::from_micros(750), 2);
+        metrics.latency.record(Duration::from_secs(20), 1);
         let text = text(&metrics, &Counts::default(), SystemTime::now());
         let name = "fanfare_publish_to_socket_seconds";
         for (bound, count) in [("0.0001", "5"), ("0.0005", "5"), ("0.001", "7"), ("10", "7")] {
             assert_eq!(value(&text, &format!("{name}_bucket{{le=\"{bound}\"}}")), count);
         }
         assert_eq!(value(&text, &format!("{name}_bucket{{le=\"+Inf\"}}")), "8");
-        assert_eq!(value(&text, &format!("{name}_sum")), "2.5");
+        assert_eq!(value(&text, &format!("{name}_sum")), "20.002");
         assert_eq!(value(&text, &format!("{name}_count")), "8");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use fanfare::{Event, EventError, EventId, Hub, PublishError, Query, Topic};
+use fanfare::{Event, EventError, Hub, PublishError, Published, Topic};
 use hyper::header::{HeaderMap, CONTENT_TYPE};
 use hyper::StatusCode;
 use serde::Deserialize;
@@ -13,6 +13,7 @@ use smol::Timer;
 use super::answer::{clip, json, Answer, Refusal};
 use super::body::Pieces;
 use crate::program::lines::{Lines, TooLong};
+use crate::program::query::Query;
 
 /// What lines of JSON are called; there is no registered type for them.
 const NDJSON: [&str; 3] = ["application/x-ndjson", "application/ndjson", "application/jsonl"];
@@ -49,19 +50,20 @@ pub(super) async fn one(hub: &Hub, query: &str, pieces: &mut Pieces) -> Result<A
     let data = pieces.all(hub.options().event_bytes_max).await?;
     let mut event = Event::from_utf8(&data).map_err(invalid)?;
     if let Some(name) = query.first("event") {
-        event = event.name(name);
+        event = event.with_name(name);
     }
     if let Some(id) = query.first("id") {
-        event = event.id(id);
+        event = event.with_id(id);
     }
     if let Some(key) = query.first("key") {
-        event = event.key(key);
+        event = event.with_key(key);
     }
     if let Some(retry) = retry {
-        event = event.retry(retry);
+        event = event.with_retry(retry);
     }
-    let id = publish(hub, &topic, event).await?;
-    let id = query.first("id").map_or_else(|| id.to_string(), str::to_owned);
+    let published = publish(hub, &topic, event).await?;
+    let own = query.first("id").map(str::to_owned);
+    let id = own.or_else(|| Some(published.id()?.to_string()));
     Ok(json(StatusCode::OK, &json!({ "id": id })))
 }
 
@@ -107,16 +109,16 @@ impl Line {
     fn into_event(self) -> Event<'static> {
         let mut event = self.data.map_or_else(Event::empty, Event::new);
         if let Some(name) = self.event {
-            event = event.name(name);
+            event = event.with_name(name);
         }
         if let Some(id) = self.id {
-            event = event.id(id);
+            event = event.with_id(id);
         }
         if let Some(key) = self.key {
-            event = event.key(key);
+            event = event.with_key(key);
         }
         if let Some(ms) = self.retry {
-            event = event.retry(Duration::from_millis(ms));
+            event = event.with_retry(Duration::from_millis(ms));
         }
         event
     }
@@ -143,7 +145,7 @@ fn reason(error: &serde_json::Error) -> String {
 }
 
 /// Publishes an event, waiting a while if the backlog is full.
-async fn publish(hub: &Hub, topic: &Topic, event: Event<'_>) -> Result<EventId, Refusal> {
+async fn publish(hub: &Hub, topic: &Topic, event: Event<'_>) -> Result<Published, Refusal> {
     match hub.publish(topic, &event) {
         Err(PublishError::Full) => {}
         result => return result.map_err(refusal),
@@ -186,7 +188,7 @@ mod tests {
     use super::*;
 
     fn refused(text: &str) -> String {
-        let hub = Hub::start(Options { shards: 1, ..Options::default() }).unwrap();
+        let hub = Hub::start(Options::default().shards(1)).unwrap();
         let refusal = future::block_on(publish_line(&hub, text.as_bytes())).unwrap_err();
         assert_eq!(hub.metrics().published_events, 0);
         format!("{refusal:?}")
@@ -194,7 +196,7 @@ mod tests {
 
     #[test]
     fn a_line_is_an_event_and_a_blank_one_is_none() {
-        let hub = Hub::start(Options { shards: 1, ..Options::default() }).unwrap();
+        let hub = Hub::start(Options::default().shards(1)).unwrap();
         for (text, expected) in [
             (r#"{"topic":"a","data":"b"}"#, 1),
             ("{\"topic\":\"a\",\"data\":\"b\"}\r", 1),

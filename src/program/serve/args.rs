@@ -359,71 +359,76 @@ impl ServeArgs {
 
     pub(super) fn options(&self) -> Options {
         let defaults = Options::default();
-        Options {
-            shards: self.shards.unwrap_or(defaults.shards),
-            heartbeat: self.heartbeat,
-            heartbeat_form: self.heartbeat_form,
-            retry: self.retry,
-            event_bytes_max: self.event_bytes_max,
-            batch_bytes_max: self.batch_bytes_max,
-            topic_backlog_bytes_max: self.topic_backlog,
-            backlog_bytes_max: self.backlog,
-            history_events_max: self.history_events_max,
-            history_bytes_max: self.history_bytes_max,
-            history_age_max: self.history_age_max,
-            history_total_bytes_max: self.history_total_bytes_max,
-            gap_event: self.gap_event.clone(),
-            policy: self.slow.policy,
-            lag_bytes_max: self.slow.lag_bytes_max,
-            lag_age_max: self.slow.lag_age_max,
-            lag_grace: self.slow.lag_grace.unwrap_or(defaults.lag_grace.min(self.slow.lag_age_max)),
-            lag_grace_percent: self.slow.lag_grace_percent,
-            lag_total_bytes_max: self.slow.lag_total_bytes_max,
-            stall_time_max: self.slow.stall_time_max,
-            connections_max: self.connections_max,
-            connections_per_address_max: self.connections_per_address_max,
-            subscriptions_max: self.subscriptions_max,
-            subscriptions_per_address_max: self.subscriptions_per_address_max,
-            connection_age_max: self.connection_age_max,
-        }
+        Options::default()
+            .shards(self.shards.unwrap_or(defaults.shards))
+            .heartbeat(self.heartbeat)
+            .heartbeat_form(self.heartbeat_form)
+            .retry(self.retry)
+            .event_bytes_max(self.event_bytes_max)
+            .batch_bytes_max(self.batch_bytes_max)
+            .topic_backlog_bytes_max(self.topic_backlog)
+            .backlog_bytes_max(self.backlog)
+            .history_events_max(self.history_events_max)
+            .history_bytes_max(self.history_bytes_max)
+            .history_age_max(self.history_age_max)
+            .history_total_bytes_max(self.history_total_bytes_max)
+            .gap_event(self.gap_event.clone())
+            .policy(self.slow.policy)
+            .lag_bytes_max(self.slow.lag_bytes_max)
+            .lag_age_max(self.slow.lag_age_max)
+            .lag_grace(self.slow.lag_grace.unwrap_or(defaults.lag_grace.min(self.slow.lag_age_max)))
+            .lag_grace_percent(self.slow.lag_grace_percent)
+            .lag_total_bytes_max(self.slow.lag_total_bytes_max)
+            .stall_time_max(self.slow.stall_time_max)
+            .connections_max(self.connections_max)
+            .connections_per_address_max(self.connections_per_address_max)
+            .subscriptions_max(self.subscriptions_max)
+            .subscriptions_per_address_max(self.subscriptions_per_address_max)
+            .connection_age_max(self.connection_age_max)
     }
 
     pub(super) fn drain_options(&self) -> DrainOptions {
-        DrainOptions { window: self.drain_window, grace: self.drain_grace, retry: self.retry }
+        DrainOptions::default().window(self.drain_window).grace(self.drain_grace).retry(self.retry)
     }
 
     pub(super) fn listen_options(&self) -> ListenOptions {
-        let defaults = ListenOptions::default();
+        let default_timeout = ListenOptions::default().user_timeout;
         // What does not fit is out of bounds as well.
         let size = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX);
         let SocketArgs { keepalive, user_timeout, notsent_lowat, send_buffer } = self.sockets;
-        ListenOptions {
-            path: EVENTS.to_owned(),
-            hosts: self.public_names(),
-            health_path: Some(HEALTH.to_owned()),
-            cors: Cors { origins: self.cors.clone(), credentials: self.cors_credentials },
-            head_bytes_max: self.head_bytes_max,
-            head_fields_max: self.head_fields_max,
-            head_time_max: self.head_time_max,
-            topics_max: self.topics_max,
-            wide_filters_max: self.wide_filters_max,
-            overload: match self.overload {
+        let mut options = ListenOptions::default()
+            .path(EVENTS)
+            .hosts(self.public_names())
+            .health_path(HEALTH)
+            .cors(Cors::default().origins(self.cors.clone()).credentials(self.cors_credentials))
+            .head_bytes_max(self.head_bytes_max)
+            .head_fields_max(self.head_fields_max)
+            .head_time_max(self.head_time_max)
+            .topics_max(self.topics_max)
+            .wide_filters_max(self.wide_filters_max)
+            .overload(match self.overload {
                 OverloadArg::ComeAgain => Overload::ComeAgain,
                 OverloadArg::Unavailable => Overload::Unavailable,
-            },
-            policies: self.slow.policies.clone().map(|PolicyList(policies)| policies),
-            notsent_lowat_bytes: size(notsent_lowat),
-            send_buffer_bytes: send_buffer.map(size),
-            keepalive,
-            user_timeout: user_timeout.unwrap_or(defaults.user_timeout.max(2 * keepalive)),
-            ..defaults
-        }
+            })
+            .notsent_lowat_bytes(size(notsent_lowat))
+            .keepalive(keepalive)
+            .user_timeout(user_timeout.unwrap_or(default_timeout.max(2 * keepalive)));
+        options.policies = self.slow.policies.clone().map(|PolicyList(policies)| policies);
+        options.send_buffer_bytes = send_buffer.map(size);
+        options
     }
 }
 
 #[cfg(test)]
+#[path = "../../options/table.rs"]
+mod table;
+
+#[cfg(test)]
 pub(super) mod tests {
-    use clap::Parser;
+    use std::collections::BTreeMap;
+
+    use clap::{CommandFactory, Parser};
+    use fanfare::OptionsError;
 
     use super::*;
 
@@ -442,10 +447,95 @@ pub(super) mod tests {
     fn the_defaults_are_those_of_the_engine() {
         let args = parse(&[]).unwrap();
         assert_eq!(args.options(), Options::default());
-        let (hosts, health_path) = (vec!["127.0.0.1".to_owned()], Some("/healthz".to_owned()));
-        let theirs = ListenOptions { hosts, health_path, ..ListenOptions::default() };
+        let theirs = ListenOptions::default().hosts(["127.0.0.1"]).health_path("/healthz");
         let theirs = format!("{theirs:?}");
         assert_eq!(format!("{:?}", args.listen_options()), theirs);
+    }
+
+    /// The tables of the options that flags set, and how a command line's are checked.
+    type Check = fn(&ServeArgs) -> Result<(), OptionsError>;
+    const TABLES: [(&str, Check); 3] = [
+        ("The engine", |args| args.options().check()),
+        ("A listener", |args| args.listen_options().check()),
+        ("A drain", |args| args.drain_options().check()),
+    ];
+    /// Flags that are the program's own.
+    const OWN: [&str; 6] = [
+        "control-connections-max",
+        "control-listen",
+        "help",
+        "listen",
+        "publish-token",
+        "publish-token-file",
+    ];
+
+    #[test]
+    fn each_flag_is_one_of_the_table_or_the_programs_own_and_has_the_tables_default() {
+        let command = Line::command();
+        let flags = command.get_arguments().filter_map(|flag| flag.get_long());
+        let mut flags: BTreeMap<_, _> = flags.map(|name| (name, "the program's own")).collect();
+        for (heading, _) in TABLES {
+            for row in table::rows(heading) {
+                for flag in &row.flags {
+                    let named = flags.get_mut(&**flag);
+                    *named.unwrap_or_else(|| panic!("there is no --{flag}: {row:?}")) = heading;
+                    let flag = command.get_arguments().find(|arg| arg.get_long() == Some(flag));
+                    let defaults = flag.unwrap().get_default_values();
+                    let Some(default) = defaults.first().and_then(|text| text.to_str()) else {
+                        continue;
+                    };
+                    let is_the_same = match &*row.unit {
+                        "time" => {
+                            units::duration(default).unwrap().as_millis() as u64
+                                == table::number(&row.default).unwrap()
+                        }
+                        "bytes" => {
+                            units::bytes(default).unwrap() as u64
+                                == table::number(&row.default).unwrap()
+                        }
+                        "count" | "percent" => default.parse().ok() == table::number(&row.default),
+                        _ => default.replace('-', " ") == row.default.replace('-', " "),
+                    };
+                    assert!(is_the_same, "{default:?} is the default: {row:?}");
+                }
+            }
+        }
+        let own: Vec<_> =
+            flags.iter().filter(|(_, table)| **table == "the program's own").collect();
+        let own: Vec<_> = own.into_iter().map(|(&name, _)| name).collect();
+        let expected: Vec<_> = OWN.into_iter().filter(|&name| name != "help").collect();
+        assert_eq!(own, expected, "flags that are in no table of docs/options.md");
+    }
+
+    #[test]
+    fn each_flag_has_the_bounds_of_the_table() {
+        for (heading, check) in TABLES {
+            for row in table::rows(heading).iter().filter(|row| row.is_number()) {
+                let [flag] = &row.flags[..] else { panic!("{row:?} has to have one flag") };
+                let edges = row.edges();
+                for &edge in &edges.within {
+                    let args = with(flag, row, edge).unwrap_or_else(|e| panic!("{e}: {row:?}"));
+                    // What another option has to be because of this one is that one's bound.
+                    if let Err(error) = check(&args) {
+                        assert_ne!(error.option, row.option, "{edge}: {error}");
+                    }
+                }
+                for &edge in &edges.beyond {
+                    // The flag's type may be too small for it.
+                    let Ok(args) = with(flag, row, edge) else { continue };
+                    let error = check(&args).expect_err(flag);
+                    assert_eq!((error.option, &*error.bounds), (&*row.option, &*row.bounds));
+                }
+            }
+        }
+    }
+
+    /// A command line with a flag that has a number, and with none of the other bounds on it.
+    fn with(flag: &str, row: &table::Row, number: u64) -> Result<ServeArgs, clap::Error> {
+        let unit = if row.unit == "time" { "ms" } else { "" };
+        let mut line = vec![format!("--{flag}={number}{unit}")];
+        line.extend((flag == "user-timeout").then(|| "--keepalive=0".to_owned()));
+        parse(&line.iter().map(String::as_str).collect::<Vec<_>>())
     }
 
     #[test]

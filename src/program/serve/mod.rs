@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use fanfare::{DrainOptions, Hub, ListenError, ListenOptions, Listener, StartError};
+use fanfare::{DrainOptions, Hub, ListenError, Listener, StartError};
 use rustix::process::{getrlimit, setrlimit, Resource, Rlimit};
 
 use super::control::{
@@ -64,9 +64,9 @@ impl Server {
         })?;
         let visitors_max = visitors_within(args.control_connections_max(), descriptors);
         let (fallback, visitors) = fanfare::fallback(visitors_max);
-        let options = ListenOptions { fallback: Some(fallback), ..args.listen_options() };
+        let options = args.listen_options().fallback(fallback);
         let listener = hub.listen(&*args.listen, options).map_err(|error| match error {
-            ListenError::Options { .. } => Usage(error.to_string()).into(),
+            ListenError::Options(_) => Usage(error.to_string()).into(),
             ListenError::Bind(error) => format!("cannot listen on {}: {error}", args.listen).into(),
             other => Box::<dyn std::error::Error>::from(other),
         })?;

@@ -135,7 +135,7 @@ mod tests {
     fn items(sequences: Range<u64>) -> Vec<Item> {
         let epoch = Epoch::random();
         let item = |sequence| {
-            let draft = Draft::encode(&Event::new("x".repeat(100)).id("pending"), 1_000).unwrap();
+            let draft = Draft::encode(&Event::new("x".repeat(100)).with_id("own"), 1_000).unwrap();
             Item { frame: draft.stamp(epoch, sequence), at_ns: sequence }
         };
         sequences.map(item).collect()

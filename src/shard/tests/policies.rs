@@ -66,10 +66,10 @@ impl Model {
         self.next_id += 1;
         let custom_id = custom_id.then(|| format!("pending \"{}\"", self.next_id));
         if let Some(key) = key {
-            event = event.key(key);
+            event = event.with_key(key);
         }
         if let Some(id) = &custom_id {
-            event = event.id(&**id);
+            event = event.with_id(&**id);
         }
         let Some(event_id) = self.world.publish_event(topic, &event) else { return false };
         let id = custom_id.unwrap_or_else(|| event_id.to_string());

@@ -91,7 +91,7 @@ fn each_client_gets_exactly_its_topics_events_whatever_comes_and_goes_on_other_t
                     let mut random = fastrand::Rng::with_seed(seed);
                     while !is_over.load(Ordering::Relaxed) {
                         let topic = name(random.usize(..TOPICS));
-                        let id = hub.publish_wait(&topic, "x", Duration::from_secs(20)).unwrap();
+                        let id = hub.publish_wait(&topic, "x", Duration::from_secs(20)).unwrap().id;
                         published.lock().unwrap().insert(id.sequence, topic);
                         if random.u32(..50) == 0 {
                             std::thread::sleep(Duration::from_micros(random.u64(..3_000)));
