@@ -244,14 +244,14 @@ impl Hub {
         topic: &Topic,
         event: impl Into<Event<'a>>,
     ) -> Result<Published, PublishError> {
-        Ok(Published { id: self.publish_now(topic, event.into())? })
+        self.publish_now(topic, event.into())
     }
 
     /// Takes the event by value, though a reference would do: the host's code would drop it then,
     /// without knowing that it only borrows, which costs 60 instructions an event.
-    fn publish_now(&self, topic: &Topic, event: Event<'_>) -> Result<EventId, PublishError> {
+    fn publish_now(&self, topic: &Topic, event: Event<'_>) -> Result<Published, PublishError> {
         match self.try_publish(topic, self.encode(topic, &event)?) {
-            Ok(id) => Ok(id),
+            Ok(id) => Ok(Published { id }),
             Err(Refused::Full(..)) => Err(PublishError::Full),
             Err(Refused::Closed) => Err(PublishError::Closed),
         }
