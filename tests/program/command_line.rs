@@ -58,8 +58,8 @@ fn what_cannot_be_is_a_usage_error() {
         ),
         (&["serve", "--drain-grace", "2h"], None, "--drain-grace is out of bounds"),
         (&["serve"], Some(("FANFARE_DRAIN_WINDOW", "10d")), "--drain-window"),
-        (&["serve", "--gap-event", "message"], None, "another name than message"),
-        (&["serve", "--gap-event", "error"], None, "another name than message"),
+        (&["serve", "--gap-event", "message"], None, "none of message, open, error"),
+        (&["serve", "--gap-event", "error"], None, "none of message, open, error"),
         (&["serve", "--host", "a.example:80"], None, "without a port"),
         (&["nonsense"], None, "nonsense"),
     ] {
