@@ -17,7 +17,7 @@ use crate::notices::Notices;
 use crate::shard::{Answer, Command, Query, QueryRequest};
 use crate::topic::Topic;
 
-/// The longest time after which anyone is told to come back.
+/// The longest time after which a client is told to come back.
 const RETRY_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Hub {

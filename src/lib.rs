@@ -9,8 +9,8 @@
 //! - **Small connections.** An idle client is one entry in a slab. No task, queue, timer or buffer
 //!   of its own.
 //! - **Bounded.** A publisher that is faster than the network is told so ([`PublishError::Full`])
-//!   or made to wait; a client that does not read costs bounded memory, and nobody waits for it for
-//!   more than a moment. The bounds are in [`Options`] and [`ListenOptions`].
+//!   or made to wait; a client that does not read costs bounded memory, and no publisher waits for
+//!   it for more than a moment. The bounds are in [`Options`] and [`ListenOptions`].
 //! - **Executor-agnostic.** Shards run on threads of their own ([`Hub::start`]), or as futures on
 //!   any executor ([`Hub::with_drivers`]).
 //!
@@ -22,7 +22,7 @@
 //!
 //! # Examples
 //!
-//! A server that tells everyone who asks for `/events?topic=time` the time:
+//! A server that tells each client of `/events?topic=time` the time:
 //!
 //! ```no_run
 //! use std::time::{Duration, SystemTime};

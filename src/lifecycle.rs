@@ -169,7 +169,7 @@ pub struct ConnectionInfo {
     pub topics: Subscriptions,
     /// The peer's address: behind a proxy, the proxy's.
     pub addr: SocketAddr,
-    /// What the client calls itself. A label that anyone can claim, see
+    /// What the client calls itself. A label that any client can claim, see
     /// [`ListenOptions`](crate::ListenOptions).
     pub tag: Option<Arc<str>>,
     /// Since when it is an event stream.

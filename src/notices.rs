@@ -46,7 +46,7 @@ pub struct Notice {
     pub topics: Subscriptions,
     /// The peer's address: behind a proxy, the proxy's.
     pub addr: SocketAddr,
-    /// What the client calls itself. A label that anyone can claim, see
+    /// What the client calls itself. A label that any client can claim, see
     /// [`ListenOptions`](crate::ListenOptions).
     pub tag: Option<Arc<str>>,
     /// When it happened.
@@ -225,7 +225,7 @@ impl NoticeQueue {
         }
     }
 
-    /// Makes the queue anew; whoever received until now is told that it is over.
+    /// Makes the queue anew; the receiver of the one before is told that it is over.
     pub(crate) fn open(&self, capacity: usize) -> Notices {
         let capacity = capacity.clamp(1, NoticeQueue::CAPACITY_MAX);
         let (sender, receiver) = async_channel::bounded(capacity);
@@ -239,7 +239,7 @@ impl NoticeQueue {
         Notices { receiver }
     }
 
-    /// Whether there is anyone to be told.
+    /// Whether there is a receiver.
     pub(crate) fn is_wanted(&self) -> bool {
         self.wanted.load(Ordering::Relaxed)
     }
@@ -277,7 +277,7 @@ impl NoticeQueue {
         }
     }
 
-    /// Nobody receives from this sender any more.
+    /// This sender has no receiver any more.
     fn forget(&self, gone: &Sender<Notice>) {
         let mut sender = self.sender();
         if sender.as_ref().is_some_and(|sender| sender.same_channel(gone)) {

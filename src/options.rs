@@ -17,7 +17,8 @@ use crate::lifecycle::ConnectionId;
 use crate::policy::Policy;
 
 chained! {
-    /// How a [`Hub`](crate::Hub) behaves and where its bounds are. All of it has a default.
+    /// How a [`Hub`](crate::Hub) behaves and where its bounds are. Each option has a default, a field
+    /// to read it, and a setter of the field's name.
     ///
     /// # Examples
     ///

@@ -28,7 +28,7 @@ const ALL_BELOW: &str = "#";
 ///   the next paragraph.
 ///
 /// A filter that begins with a wildcard matches no topic that begins with `$`, so that a host can
-/// have topics which nobody gets by asking for everything: `#` does not match `$SYS/load`, but
+/// have topics which no client gets by asking for everything: `#` does not match `$SYS/load`, but
 /// `$SYS/#` does.
 ///
 /// A filter without a wildcard matches the one topic of its name.

@@ -1,4 +1,4 @@
-//! Who may read a stream from a page of another origin: WHATWG Fetch, section "CORS protocol".
+//! Which pages of other origins may read a stream: WHATWG Fetch, section "CORS protocol".
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 

@@ -10,16 +10,16 @@ use crate::policy::Policy;
 use crate::resume::StartAt;
 
 chained! {
-    /// How a [`Listener`](crate::Listener) speaks to its clients, and its bounds. All of it has a
-    /// default.
+    /// How a [`Listener`](crate::Listener) speaks to its clients, and its bounds. Each option has a
+    /// default, a field to read it, and a setter of the field's name.
     ///
     /// A client says what it wants in its request's query: `topic=NAME` once for each topic, and,
     /// if it likes, `policy=NAME` ([`Policy`]), `heartbeat=NAME`
     /// ([`HeartbeatForm`](crate::HeartbeatForm)) and `tag=NAME`, 1 to 256 bytes of UTF-8 without
     /// control characters. By its tag a connection is found again, with others that have the same
     /// one: in [`Notice`](crate::Notice)s, in [`Hub::connections`](crate::Hub::connections), and by
-    /// [`Hub::disconnect`](crate::Hub::disconnect). It is a label, and anyone can claim any:
-    /// nothing checks that a client may call itself so. Behind a proxy that knows who is who, have
+    /// [`Hub::disconnect`](crate::Hub::disconnect). It is a label, and any client can claim any:
+    /// nothing checks that a client may call itself so. Behind a proxy that knows its clients, have
     /// the proxy set it.
     ///
     /// # Examples
@@ -57,7 +57,7 @@ chained! {
         /// `Host`, or that has a name of its own for this server, needs that name listed.
         ///
         /// An entry that is `*` alone stands for any host, also on a loopback address: for a proxy
-        /// that passes on names which nobody can list. It gives the check up. A page whose name is
+        /// that passes on names which cannot be listed. It gives the check up. A page whose name is
         /// made to point to 127.0.0.1 then reads, through a browser on this machine, whatever this
         /// listener serves without asking who the client is; so use it where streams are public
         /// anyway, or where the listener's machine has no browser. `*` as a part of a name is an
