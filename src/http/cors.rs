@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use super::host::{canonical_ipv6, ends_in_a_number};
+use super::host::ends_in_a_number;
 use crate::excerpt::Excerpt;
 use crate::options::chained::chained;
 
@@ -173,6 +173,18 @@ fn normalise_port(port: &str) -> Result<Option<u16>, &'static str> {
     match number.flatten() {
         Some(0) | None => Err("a port is a number from 1 to 65,535"),
         port => Ok(port),
+    }
+}
+
+/// An IPv6 address as a browser writes it in an origin.
+fn canonical_ipv6(address: Ipv6Addr) -> String {
+    match address.to_ipv4_mapped().map(|address| address.octets()) {
+        // Browsers write no dots here.
+        Some([a, b, c, d]) => {
+            let [high, low] = [u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d])];
+            format!("[::ffff:{high:x}:{low:x}]")
+        }
+        None => format!("[{address}]"),
     }
 }
 

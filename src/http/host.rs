@@ -1,9 +1,10 @@
-//! Which server a request is for: `Host`, or the authority of a target in absolute form (RFC 9110,
-//! section 7.2; RFC 9112, section 3.2), and the names by which a listener may be addressed.
+//! The server that a request is for: `Host`, or the authority of a target in absolute form (RFC 9110,
+//! section 7.2; RFC 9112, section 3.2); and the names by which a listener may be addressed.
 
 use std::net::{Ipv6Addr, SocketAddr};
 
-use crate::excerpt::Excerpt;
+// The program's control side compiles this file as well, so the path is relative.
+use super::super::excerpt::Excerpt;
 
 /// The host of an authority, without its port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,9 +53,9 @@ impl<'a> Host<'a> {
     }
 }
 
-/// Whether a host is an IPv4 address, or what some clients take for one, such as `127.1`, and cannot
-/// be a name since its last label is a number (WHATWG URL, section "Host parsing"): there is no such
-/// top-level domain.
+/// Whether a host's last label is a number. Then it is an IPv4 address, or a short form that some
+/// clients take for one, such as `127.1`, and not a name, since no top-level domain is a number
+/// (WHATWG URL, section "Host parsing").
 pub(super) fn ends_in_a_number(host: &str) -> bool {
     let last = without_last_dot(host).rsplit('.').next().unwrap_or("");
     let hexadecimal = last.strip_prefix("0x").or(last.strip_prefix("0X"));
@@ -65,7 +66,7 @@ pub(super) fn ends_in_a_number(host: &str) -> bool {
 }
 
 /// The entry of a list that stands for any host.
-const ANY: &str = "*";
+pub(crate) const ANY: &str = "*";
 
 /// The names by which a listener may be addressed: any, unless some are listed, or its address is
 /// one of this machine alone and [`ANY`] is not listed.
@@ -85,7 +86,7 @@ enum Others {
 }
 
 impl Hosts {
-    /// Those that are listed.
+    /// The names of a list.
     ///
     /// # Errors
     ///
@@ -98,7 +99,7 @@ impl Hosts {
                 return Err(wrong(name, "write it as DNS has it, in punycode (xn--...)"));
             }
             match Host::parse(name) {
-                // They are right anyway.
+                // Addresses are right in any case.
                 Some(Host::Ipv6) => {}
                 Some(Host::Name(plain)) if ends_in_a_number(plain) && plain == name => {}
                 Some(Host::Name(plain)) if plain == name && !name.contains(['*', '%']) => {
@@ -120,7 +121,7 @@ impl Hosts {
         Ok(Hosts { names: known, others })
     }
 
-    /// Those that are right on an address.
+    /// The names that are right on an address.
     pub(crate) fn on(&self, local: SocketAddr) -> Hosts {
         let others = match self.others {
             Others::RightOffLoopback if local.ip().to_canonical().is_loopback() => Others::Wrong,
@@ -130,8 +131,8 @@ impl Hosts {
         Hosts { names: self.names.clone(), others }
     }
 
-    /// Whether a request for this host is for this listener. Nothing but a name can have been
-    /// pointed at it by a stranger, so addresses are right, and so is no name at all.
+    /// Whether a request for this host is for this listener. An attacker can point nothing but a name
+    /// at the listener, so addresses are right, and so is no host at all.
     pub(crate) fn has(&self, host: Host<'_>) -> bool {
         let Host::Name(name) = host else { return true };
         if self.others == Others::Right || ends_in_a_number(name) {
@@ -141,18 +142,6 @@ impl Hosts {
         let last_label = name.rsplit('.').next().unwrap_or("");
         last_label.eq_ignore_ascii_case("localhost")
             || self.names.iter().any(|known| name.eq_ignore_ascii_case(known))
-    }
-}
-
-/// An IPv6 address as a browser writes it in an origin.
-pub(super) fn canonical_ipv6(address: Ipv6Addr) -> String {
-    match address.to_ipv4_mapped().map(|address| address.octets()) {
-        // Browsers write no dots here.
-        Some([a, b, c, d]) => {
-            let [high, low] = [u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d])];
-            format!("[::ffff:{high:x}:{low:x}]")
-        }
-        None => format!("[{address}]"),
     }
 }
 

@@ -7,11 +7,11 @@ use httparse::Status;
 
 use super::host::Host;
 
-/// So many header fields are taken apart on the stack, and only more of them in memory that is
-/// asked for: nearly all requests have fewer.
+/// The number of header fields for which there is room on the stack. A request with more is parsed
+/// again in memory from the heap; nearly all requests have fewer.
 const FIELDS_ON_STACK: usize = 64;
 
-/// A complete request's head, as far as anyone asks for it.
+/// The parts of a complete request's head that the engine reads.
 #[derive(Debug)]
 pub(crate) struct Request<'a> {
     pub(crate) method: &'a str,
@@ -21,24 +21,24 @@ pub(crate) struct Request<'a> {
     pub(crate) query: &'a str,
     /// 0 or 1: the minor version of HTTP/1.
     pub(crate) minor_version: u8,
-    /// Which server it is for.
+    /// The server that the request is for.
     pub(crate) host: Host<'a>,
     fields: Vec<(&'a str, &'a [u8])>,
 }
 
-/// What a client has sent so far.
+/// What the bytes are that a client has sent so far.
 #[derive(Debug)]
 pub(crate) enum Head<'a> {
     Partial,
     /// A request, and the bytes of its head.
     Complete(Request<'a>, usize),
-    /// It is not, and will not become, a request that anyone could answer.
+    /// They are no request that can be answered, and will not become one.
     Malformed(&'static str),
     TooManyFields,
 }
 
 impl<'a> Head<'a> {
-    /// Takes apart what may be a request's head, with at most so many header fields.
+    /// Parses a request's head of at most `fields_max` header fields.
     pub(crate) fn parse(bytes: &'a [u8], fields_max: usize) -> Head<'a> {
         let mut few = [const { MaybeUninit::uninit() }; FIELDS_ON_STACK];
         let head = Head::parse_with(bytes, &mut few[..fields_max.min(FIELDS_ON_STACK)]);
@@ -72,6 +72,10 @@ impl<'a> Head<'a> {
         else {
             return Head::Malformed("the request is not HTTP");
         };
+        // No form of a target has one (RFC 9112, section 3.2), and servers differ in what they make of it.
+        if target.contains('#') {
+            return Head::Malformed("the request's target has a #; in a query it is written %23");
+        }
         let (authority, path, query) = split_target(target);
         let fields = parsed.headers.iter().map(|field| (field.name, field.value)).collect();
         let request = Request { method, path, query, minor_version, host: Host::None, fields };
@@ -98,7 +102,7 @@ fn split_target(target: &str) -> (Option<&str>, &str, &str) {
 }
 
 impl<'a> Request<'a> {
-    /// Which server it is for: what the target's authority says, or else `Host`, of which there has
+    /// The server that the request is for: the target's authority, or else `Host`, of which there has
     /// to be a valid one in either case (RFC 9112, section 3.2).
     fn find_host(&self, authority: Option<&'a str>) -> Result<Host<'a>, &'static str> {
         let mut hosts = self.values("host");
@@ -119,8 +123,8 @@ impl<'a> Request<'a> {
         }
     }
 
-    /// The first header field of a name. What is not UTF-8 is read as ISO-8859-1, as clients send
-    /// it that take a field's value for characters: so it is never mistaken for nothing.
+    /// The first header field of a name. A value that is not UTF-8 is read as ISO-8859-1, which
+    /// clients send that take a field's value for characters: so it is never mistaken for none.
     pub(crate) fn field(&self, name: &'static str) -> Option<Cow<'a, str>> {
         self.values(name).next().map(text_of)
     }
@@ -174,8 +178,8 @@ fn text_of(value: &[u8]) -> Cow<'_, str> {
     }
 }
 
-/// Takes off what may stand around a field's value and is no part of it: spaces and tabs, and no
-/// other characters (RFC 9110, sections 5.5 and 5.6.3).
+/// Takes off the optional white space around a field's value: spaces and tabs, and no other
+/// characters (RFC 9110, sections 5.5 and 5.6.3).
 pub(crate) fn trim_ows(value: &str) -> &str {
     value.trim_matches([' ', '\t'])
 }
@@ -274,6 +278,9 @@ mod tests {
             "GET http://a/ HTTP/1.1\r\n\r\n",
             "GET http://a/ HTTP/1.1\r\nHost: a:b\r\n\r\n",
             "GET http://u@a/ HTTP/1.1\r\nHost: a\r\n\r\n",
+            "GET /events#x HTTP/1.1\r\nHost: a\r\n\r\n",
+            "GET /events?topic=a/# HTTP/1.1\r\nHost: a\r\n\r\n",
+            "GET http://a/#x HTTP/1.1\r\nHost: a\r\n\r\n",
         ] {
             assert!(matches!(parse(head.as_bytes()), Head::Malformed(_)), "{head:?}");
         }

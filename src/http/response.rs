@@ -1,4 +1,4 @@
-//! The heads of responses, and whole answers to those who get no stream.
+//! The heads of responses, and whole answers to requests that get no stream.
 
 use std::time::{Duration, SystemTime};
 
@@ -10,7 +10,7 @@ const STREAM_FIELDS: &str = "Content-Type: text/event-stream\r\n\
      Cache-Control: no-cache, no-store, no-transform\r\n\
      X-Accel-Buffering: no\r\n";
 
-/// No browser takes an answer for something else than it says, such as a page.
+/// Keeps a browser from taking an answer for another type than it has, such as a page.
 const NOT_SNIFFED: &str = "X-Content-Type-Options: nosniff\r\n";
 
 /// The head of a stream. It is the last response on its connection, and says so (RFC 9112, section
@@ -28,8 +28,8 @@ pub(crate) fn stream_head_only(cors: &str) -> Vec<u8> {
     head("200 OK", STREAM_FIELDS, cors, "Connection: close\r\n").into_bytes()
 }
 
-/// A stream that only says when to come again. An `EventSource` gives up for good on any status
-/// but 200, so this is how overload is told to one.
+/// A stream that holds nothing but a reconnection time. An `EventSource` gives up for good on any
+/// status but 200, so this tells one of overload.
 pub(crate) fn come_again(cors: &str, form: HeartbeatForm, retry: Duration) -> Vec<u8> {
     let content = form.last_retry(retry);
     let framing = format!("Content-Length: {}\r\nConnection: close\r\n", content.len());
@@ -48,7 +48,7 @@ pub(crate) fn refusal(status: &str, fields: &str, text: &str) -> Vec<u8> {
     answer.into_bytes()
 }
 
-/// What of an answer a `HEAD` gets: no content (RFC 9110, section 9.3.2).
+/// The head of an answer, which is all that a `HEAD` gets (RFC 9110, section 9.3.2).
 pub(crate) fn head_of(mut answer: Vec<u8>) -> Vec<u8> {
     let end = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n");
     answer.truncate(end.map_or(answer.len(), |at| at + 4));

@@ -13,6 +13,8 @@ mod control;
 mod demo;
 #[path = "../sys/disposition.rs"]
 mod disposition;
+#[path = "../excerpt.rs"]
+mod excerpt;
 mod lines;
 mod logging;
 mod publish;

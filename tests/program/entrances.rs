@@ -299,3 +299,38 @@ fn any_host_is_for_the_public_listener_and_control_stays_as_strict_as_it_was() {
     assert!(connection.head().starts_with("HTTP/1.1 200 "));
     assert_eq!(ask(server.control, "GET /metrics", &shown).status, 421);
 }
+
+#[test]
+fn wrong_tokens_are_counted_and_missing_ones_are_not() {
+    let server = Server::with_token("s3cret");
+    let wrong = ["Bearer s3cre", "Basic s3cret", "Bearer"];
+    for token in wrong {
+        let shown = format!("Authorization: {token}\r\n");
+        assert_eq!(ask(&server, "GET /metrics", &shown).status, 401, "{token}");
+        assert_eq!(ask(&server, "POST /publish?topic=a", &shown).status, 401, "{token}");
+    }
+    assert_eq!(ask(&server, "GET /metrics", "").status, 401);
+    assert_eq!(ask(&server, "GET /metrics", "Authorization: Bearer s3cret\r\n").status, 200);
+    assert_eq!(server.metric("fanfare_wrong_tokens_total"), 2.0 * wrong.len() as f64);
+}
+
+#[test]
+fn a_bare_number_sign_in_a_target_is_refused_in_public_and_cut_off_with_what_follows_by_control() {
+    let server = Server::start(&[]);
+    let ask = |addr, target: &str| {
+        exchange(
+            addr,
+            &format!("GET {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"),
+        )
+    };
+    for target in ["/healthz#x", "/events?topic=a/#", "/#", "/events#?topic=a"] {
+        let refused = ask(server.addr, target);
+        assert_eq!(refused.status, 400, "{target}");
+        assert!(refused.body.contains("%23"), "{refused:?}");
+    }
+    assert_eq!(ask(server.control, "/healthz#x").status, 200);
+    assert_eq!(
+        ask(server.control, "/topics?topic=a#b").body,
+        "{\"topics\":[{\"subscribers\":0,\"topic\":\"a\"}]}\n"
+    );
+}

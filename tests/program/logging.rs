@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use rustix::fs::{fcntl_getfl, fcntl_setfl, OFlags};
 use rustix::process::{getrlimit, prlimit, Resource, Rlimit};
 
-use crate::http::{get, post, publish, Connection};
+use crate::http::{exchange, get, post, publish, Connection};
 use crate::process::{fanfare, Running, Server};
 use crate::support::{wait_until, Client};
 
@@ -144,6 +144,27 @@ fn a_thousand_refused_requests_are_a_few_lines() {
     assert_eq!(server.process.end().code(), Some(0));
     let lines = log.join().unwrap();
     assert!(lines.len() < 12, "{} lines: {lines:#?}", lines.len());
+}
+
+#[test]
+fn a_hundred_wrong_tokens_are_a_line_that_names_the_address_and_no_token() {
+    let path = std::env::temp_dir().join(format!("fanfare-wrong-tokens-{}", std::process::id()));
+    std::fs::write(&path, "s3cret\n").unwrap();
+    let file = path.to_str().unwrap();
+    let (mut server, log) = with_log(&["--log", "info", "--publish-token-file", file]);
+    for _ in 0..100 {
+        let wrong = post(server.addr, "?topic=a", "Authorization: Bearer gu3ss\r\n", "x");
+        assert_eq!(exchange(server.addr, &wrong).status, 401);
+    }
+    server.process.signal("TERM");
+    assert_eq!(server.process.end().code(), Some(0));
+    std::fs::remove_file(&path).unwrap();
+    let lines = log.join().unwrap();
+    let told: Vec<_> = lines.iter().filter(|line| line.contains("wrong token")).collect();
+    // One in 10 s, and the requests take less.
+    assert!((1..=2).contains(&told.len()), "{lines:#?}");
+    assert!(told[0].contains("WARN") && told[0].contains("127.0.0.1"), "{told:?}");
+    assert!(!lines.iter().any(|line| line.contains("gu3ss") || line.contains("s3cret")));
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Answers of the control side, and how it says no.
+//! Answers of the control side: contents of every type, and refusals.
 
 use http_body_util::Full;
 use hyper::body::Bytes;
@@ -6,7 +6,7 @@ use hyper::header::{self, HeaderName, HeaderValue};
 use hyper::{Response, StatusCode};
 use serde::Serialize;
 
-use super::permit::Denied;
+use super::auth::Denied;
 
 pub(super) type Answer = Response<Full<Bytes>>;
 
@@ -51,7 +51,7 @@ impl Refusal {
 
     pub(super) fn denied(denied: Denied) -> Refusal {
         match denied {
-            Denied::TokenWanted => {
+            Denied::TokenMissing | Denied::TokenWrong => {
                 let error = "this needs the token: Authorization: Bearer TOKEN";
                 let field = (header::WWW_AUTHENTICATE, "Bearer");
                 Refusal { field: Some(field), ..Refusal::new(StatusCode::UNAUTHORIZED, error) }
@@ -60,7 +60,7 @@ impl Refusal {
                 let error = format!("{why}; start the server with a publish token");
                 Refusal::new(StatusCode::FORBIDDEN, error)
             }
-            Denied::NotHere => {
+            Denied::NotServed => {
                 let error = "without a publish token this is at the control listener alone, whose \
                              address the server prints when it starts";
                 Refusal::new(StatusCode::NOT_FOUND, error)

@@ -1,12 +1,12 @@
-//! Which host a request is for, and whether that is this server.
+//! Which server a request is for, and whether it is this one.
 //!
 //! DNS rebinding is why it matters: `evil.example` first names the attacker's server, and then
 //! 127.0.0.1. To a browser on this machine the attacker's page is then of the same origin as this
 //! server, may read everything, and only `Host` tells. So on a loopback address `Host` has to be a
-//! name that an attacker's DNS has no say in: an IP address, `localhost`, or one that the server was
-//! told is its own.
+//! name that an attacker's DNS has no say in: an IP address, `localhost`, or a name that was given to
+//! the server. The engine's own listener reads and compares hosts with the same code.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{Ipv4Addr, SocketAddr};
 
 use hyper::header::HOST;
 use hyper::http::request::Parts;
@@ -14,58 +14,48 @@ use hyper::http::uri::Authority;
 use hyper::{StatusCode, Version};
 
 use super::answer::Refusal;
+pub(crate) use super::host::ANY;
+use super::host::{Host, Hosts};
 
-/// What stands for any host at the public listener.
-pub(crate) const ANY: &str = "*";
+/// The names by which the control side may be addressed.
+#[derive(Debug)]
+pub(crate) struct HostNames(Hosts);
 
-/// The names of this server.
-#[derive(Debug, Default)]
-pub(crate) struct Hosts {
-    names: Vec<String>,
-}
-
-impl Hosts {
-    /// [`ANY`] is none of them: the control listener asks for no token, and only `Host` keeps a page
+impl HostNames {
+    /// [`ANY`] is left out: the control listener asks for no token, and only `Host` keeps a page
     /// with a rebound name from publishing there.
-    pub(crate) fn new(names: impl IntoIterator<Item = String>) -> Hosts {
-        Hosts { names: names.into_iter().filter(|name| name != ANY).collect() }
+    ///
+    /// # Errors
+    ///
+    /// Says what is wrong with which name.
+    pub(crate) fn new(names: &[String]) -> Result<HostNames, String> {
+        let names: Vec<String> = names.iter().filter(|name| *name != ANY).cloned().collect();
+        // Without names the check is the one of a loopback address, whatever the address is.
+        let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        Ok(HostNames(Hosts::new(&names)?.on(loopback)))
     }
 
     /// Whether a request for `authority` is for this server. One that names no host was not made by
     /// a browser.
     pub(super) fn check(&self, authority: Option<&str>) -> Result<(), Refusal> {
-        match authority.map(host_name) {
-            Some(name) if !name.is_empty() && !self.is_own(name) => {
+        match authority.map(Host::parse) {
+            None => Ok(()),
+            Some(Some(host)) if self.0.has(host) => Ok(()),
+            Some(_) => {
                 let error = "the request's Host is no name of this server; if it is, start the \
                              server with --host NAME";
                 Err(Refusal::new(StatusCode::MISDIRECTED_REQUEST, error))
             }
-            _ => Ok(()),
         }
-    }
-
-    /// Whether a host's name means this machine whatever any DNS says.
-    fn is_own(&self, name: &str) -> bool {
-        let bare = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
-        let bare = bare.strip_suffix('.').unwrap_or(bare);
-        let lower = bare.to_ascii_lowercase();
-        let last_label = lower.rsplit('.').next().unwrap_or("");
-        // No name ends in a number (WHATWG URL, "Host parsing"), but short forms of addresses do.
-        let is_number =
-            !last_label.is_empty() && last_label.bytes().all(|byte| byte.is_ascii_digit());
-        is_number
-            || bare.parse::<IpAddr>().is_ok()
-            || lower == "localhost"
-            || lower.ends_with(".localhost")
-            || self.names.iter().any(|own| own.eq_ignore_ascii_case(bare))
     }
 }
 
-/// The host of `host:port`, with the brackets of an IPv6 address.
-pub(crate) fn host_name(authority: &str) -> &str {
-    match authority.rsplit_once(':') {
-        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
-        _ => authority,
+/// The name in `name:port`, or an IPv4 address there; `None` for an IPv6 address, and for what is
+/// neither.
+pub(crate) fn name_of(authority: &str) -> Option<&str> {
+    match Host::parse(authority) {
+        Some(Host::Name(name)) => Some(name),
+        Some(Host::Ipv6 | Host::None) | None => None,
     }
 }
 
@@ -79,27 +69,18 @@ pub(super) fn authority_of(head: &Parts) -> Result<Option<&str>, Refusal> {
         (None, _) if head.version == Version::HTTP_11 => return bad("the request has no Host"),
         (host, _) => host,
     };
+    let is_host = |text: &str| Host::parse(text).is_some();
     let host = match host.map(|host| host.to_str().ok().filter(|host| is_host(host))) {
         None => None,
         Some(Some(host)) => Some(host),
-        Some(None) => return bad("the request's Host is not a host"),
+        Some(None) => return bad("the request's Host is not a host with a port"),
     };
     match head.uri.authority().map(Authority::as_str) {
-        // As the engine has it, which may read the same request.
-        Some(authority) if !is_host(authority) => bad("the target's authority is not a host"),
+        Some(authority) if !is_host(authority) => {
+            bad("the target's authority is not a host with a port")
+        }
         authority => Ok(authority.or(host)),
     }
-}
-
-/// Whether a text is nothing, or a host and perhaps a port, and has no user.
-fn is_host(text: &str) -> bool {
-    // What is left of the port is a name or an address in brackets.
-    let name = host_name(text);
-    let is_plain = match name.strip_prefix('[') {
-        Some(rest) => rest.strip_suffix(']').is_some_and(|it| it.parse::<Ipv6Addr>().is_ok()),
-        None => !name.contains([':', '@']),
-    };
-    text.is_empty() || is_plain && text.parse::<Authority>().is_ok()
 }
 
 #[cfg(test)]
@@ -109,48 +90,31 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_loopback_names_and_names_of_ones_own_are_right() {
-        let hosts = Hosts::new(["intra.example".to_owned()]);
-        for authority in [
-            "127.0.0.1:8080",
-            "127.0.0.1",
-            "localhost",
-            "LocalHost:1",
-            "localhost.:8080",
-            "a.localhost:1",
-            "[::1]:8080",
-            "[::1]",
-            "127.1:80",
-            "",
-            "192.168.1.7:80",
-            "Intra.Example:8080",
-        ] {
-            assert!(hosts.check(Some(authority)).is_ok(), "{authority}");
+    fn names_of_the_server_are_right_and_an_asterisk_is_none_of_them() {
+        let names = |names: &[&str]| {
+            let names: Vec<_> = names.iter().copied().map(str::to_owned).collect();
+            HostNames::new(&names).unwrap()
+        };
+        let given = names(&["*", "intra.example"]);
+        for authority in ["Intra.Example:8080", "localhost.:1", "[::1]:8080", "127.1:80", ""] {
+            assert!(given.check(Some(authority)).is_ok(), "{authority}");
         }
-        assert!(hosts.check(None).is_ok());
-        for authority in [
-            "evil.example:8080",
-            "evil.example",
-            "localhost.evil.example",
-            "127.0.0.1.evil.example:8080",
-            "x.intra.example",
-            "evillocalhost",
-            "1.2.3.4.x",
-        ] {
-            let refusal = hosts.check(Some(authority)).unwrap_err();
-            assert_eq!(refusal.status, StatusCode::MISDIRECTED_REQUEST, "{authority}");
+        assert!(given.check(None).is_ok());
+        for hosts in [&given, &names(&["*"]), &names(&[])] {
+            for authority in ["evil.example:8080", "*", "*:80", "x.intra.example", "u@localhost"] {
+                let refusal = hosts.check(Some(authority)).unwrap_err();
+                assert_eq!(refusal.status, StatusCode::MISDIRECTED_REQUEST, "{authority}");
+            }
         }
+        assert!(HostNames::new(&["a.example:80".to_owned()]).is_err());
     }
 
     #[test]
-    fn what_stands_for_any_host_elsewhere_is_no_name_here() {
-        let hosts = Hosts::new(["*".to_owned(), "intra.example".to_owned()]);
-        for authority in ["evil.example:8080", "*", "*:80", "x.intra.example"] {
-            let refusal = hosts.check(Some(authority)).unwrap_err();
-            assert_eq!(refusal.status, StatusCode::MISDIRECTED_REQUEST, "{authority}");
-        }
-        for authority in ["intra.example", "localhost:8080", "[::1]"] {
-            assert!(hosts.check(Some(authority)).is_ok(), "{authority}");
+    fn a_name_is_what_stands_before_the_port() {
+        assert_eq!(name_of("a.example:80"), Some("a.example"));
+        assert_eq!(name_of("127.0.0.1:80"), Some("127.0.0.1"));
+        for authority in ["[::1]:80", "[fe80::1%2]:80", ":80", "a b:80"] {
+            assert_eq!(name_of(authority), None, "{authority}");
         }
     }
 

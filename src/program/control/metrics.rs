@@ -1,17 +1,26 @@
 //! `GET /metrics`: what the hub counts, in Prometheus' text format, version 0.0.4.
 
 use std::fmt::{Display, Write};
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use fanfare::{DisconnectReason, GapReason, Histogram, Metrics};
 
 use super::super::logging;
-use super::crowd::Counts;
+use super::pool::PoolCounts;
 
 pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 const NS_PER_S: f64 = 1e9;
+
+/// What the control side counts.
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
+    pub(super) pool: Arc<PoolCounts>,
+    /// Requests that showed a wrong token.
+    pub(super) wrong_tokens: AtomicU64,
+}
 
 /// Writes out the metrics of a program that was started at a time.
 pub(super) fn text(metrics: &Metrics, counts: &Counts, started: SystemTime) -> String {
@@ -172,13 +181,16 @@ fn counters(out: &mut Out, metrics: &Metrics) {
 fn control(out: &mut Out, counts: &Counts) {
     let name = "fanfare_control_connections";
     let help = "Open connections of the control side, with those that are idle.";
-    out.one(name, "gauge", help, counts.connections.load(Ordering::Relaxed));
+    out.one(name, "gauge", help, counts.pool.connections.load(Ordering::Relaxed));
     let name = "fanfare_displaced_control_connections_total";
     let help = "Connections of the control side that were closed to make room for others.";
-    out.one(name, "counter", help, counts.displaced.load(Ordering::Relaxed));
+    out.one(name, "counter", help, counts.pool.displaced.load(Ordering::Relaxed));
     let name = "fanfare_refused_control_connections_total";
     let help = "Connections of the control side that were turned away since all others were busy.";
-    out.one(name, "counter", help, counts.refused.load(Ordering::Relaxed));
+    out.one(name, "counter", help, counts.pool.refused.load(Ordering::Relaxed));
+    let name = "fanfare_wrong_tokens_total";
+    let help = "Requests that were refused since they showed another token than the publish token.";
+    out.one(name, "counter", help, counts.wrong_tokens.load(Ordering::Relaxed));
 }
 
 fn histogram(out: &mut Out, latency: &Histogram) {

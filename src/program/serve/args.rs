@@ -9,7 +9,7 @@ use fanfare::{
     Cors, DrainOptions, HeartbeatForm, ListenOptions, Options, Overload, Policy, PolicyError,
 };
 
-use super::super::control::{host_name, ControlListen, ANY, EVENTS, HEALTH};
+use super::super::control::{name_of, ControlAddr, ANY, EVENTS, HEALTH};
 use super::super::units;
 
 /// Serve event streams, and take events to publish.
@@ -37,7 +37,7 @@ pub(crate) struct ServeArgs {
     /// An address that is not a loopback one needs a publish token [default: the port after
     /// --listen's on a loopback address, or a free one if that is taken]
     #[arg(long, env = "FANFARE_CONTROL_LISTEN", value_name = "ADDR")]
-    pub(super) control_listen: Option<ControlListen>,
+    pub(super) control_listen: Option<ControlAddr>,
 
     /// A name of this server that requests may have as their Host, besides addresses and localhost;
     /// may be repeated, or separated by commas. Host is checked where it is given, and always on a
@@ -100,12 +100,13 @@ pub(crate) struct ServeArgs {
     )]
     pub(super) connections_per_address_max: usize,
 
-    /// The most connections of each listener that want something else than events, 1 to 65536. When
-    /// there are more, the one that is idle longest is closed. From one address the public listener
-    /// takes at most --connections-per-address-max of them
-    #[arg(long, env = "FANFARE_CONTROL_CONNECTIONS_MAX", value_name = "N", default_value = "256",
+    /// The most connections of each listener whose requests are not for events, 1 to 65536, and at most
+    /// a sixteenth of the limit of open files. When there are more, the one that is idle longest is
+    /// closed. From one address the public listener takes at most --connections-per-address-max of
+    /// them [default: 256, or that sixteenth if it is less]
+    #[arg(long, env = "FANFARE_CONTROL_CONNECTIONS_MAX", value_name = "N",
           value_parser = clap::value_parser!(u32).range(1..=65_536))]
-    control_connections_max: u32,
+    pub(super) control_connections_max: Option<u32>,
 
     /// The most topics and filters that all connections may ask for together
     #[arg(long, env = "FANFARE_SUBSCRIPTIONS_MAX", value_name = "N", default_value = "1000000")]
@@ -333,8 +334,8 @@ impl ServeArgs {
 
     /// The names of both listeners.
     pub(super) fn own_names(&self) -> Vec<String> {
-        let control = self.control_listen.as_ref().and_then(ControlListen::name);
-        let listened_on = [Some(host_name(&self.listen)), control].into_iter().flatten();
+        let control = self.control_listen.as_ref().and_then(ControlAddr::name);
+        let listened_on = [name_of(&self.listen), control].into_iter().flatten();
         self.hosts.iter().cloned().chain(listened_on.map(str::to_owned)).collect()
     }
 
@@ -346,10 +347,6 @@ impl ServeArgs {
     /// Whether the public listener serves requests whatever host they name.
     pub(super) fn takes_any_host(&self) -> bool {
         self.hosts.iter().any(|name| name == ANY)
-    }
-
-    pub(super) fn control_connections_max(&self) -> usize {
-        self.control_connections_max as usize
     }
 
     /// Whether the public port is one of the user's choice.

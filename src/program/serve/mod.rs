@@ -12,7 +12,8 @@ use fanfare::{DrainOptions, Hub, ListenError, Listener, StartError};
 use rustix::process::{getrlimit, setrlimit, Resource, Rlimit};
 
 use super::control::{
-    Arrivals, Control, ControlListen, Counts, Desk, Door, Entrance, Hosts, Permit,
+    Auth, Control, ControlAddr, ControlListener, ControlOptions, Counts, HostNames, ListenerRules,
+    Router,
 };
 use super::signals::Ending;
 use super::token::{self, Token};
@@ -20,9 +21,14 @@ use super::{Outcome, Usage};
 
 pub(crate) use self::args::ServeArgs;
 
+/// The most connections of the control side of each listener unless an option says otherwise, and
+/// how many there may be however few descriptors there are.
+const CONTROL_CONNECTIONS_MAX: usize = 256;
+const CONTROL_CONNECTIONS_LEAST: usize = 4;
+
 /// Serves until a signal to end comes.
 pub(crate) fn run(args: &ServeArgs) -> Outcome {
-    // Before anyone can know that it serves, and send one.
+    // Before it is announced that the server serves, after which a signal may come.
     let ending = Ending::expect()?;
     let server = Server::start(args)?;
     server.announce("")?;
@@ -36,8 +42,8 @@ pub(crate) struct Server {
     hub: Hub,
     listener: Arc<Listener>,
     control: Control,
-    /// Where the control listener is, if there is one.
-    way: Option<ControlListen>,
+    /// The control listener's address, if there is one.
+    control_addr: Option<ControlAddr>,
     /// How `fanfare publish` is told of the token, if there is one.
     shows_token: Option<String>,
 }
@@ -62,8 +68,9 @@ impl Server {
             StartError::Options(error) => Usage(error.to_string()).into(),
             other => Box::<dyn std::error::Error>::from(other),
         })?;
-        let visitors_max = visitors_within(args.control_connections_max(), descriptors);
-        let (fallback, visitors) = fanfare::fallback(visitors_max);
+        let control_connections_max =
+            control_connections_within(args.control_connections_max, descriptors)?;
+        let (fallback, unhandled) = fanfare::fallback(control_connections_max);
         let options = args.listen_options().fallback(fallback);
         let listener = hub.listen(&*args.listen, options).map_err(|error| match error {
             ListenError::Options(_) => Usage(error.to_string()).into(),
@@ -72,33 +79,34 @@ impl Server {
         })?;
         let listener = Arc::new(listener);
         let public = listener.local_addr();
-        let door = open_door(args, public)?;
-        let way = door.as_ref().map(|door| match door.addr() {
-            Some(addr) => ControlListen::Tcp(addr.to_string()),
-            None => args.control_listen.clone().unwrap_or(ControlListen::Off),
+        let control = open_control_listener(args, public)?;
+        let control_addr = control.as_ref().map(|control| match control.addr() {
+            Some(addr) => ControlAddr::Tcp(addr.to_string()),
+            None => args.control_listen.clone().unwrap_or(ControlAddr::Off),
         });
         let has_names = args.has_names();
         let checks_host = !args.takes_any_host() && (public.ip().is_loopback() || has_names);
-        let arrivals = Arrivals {
-            visitors,
-            public: Entrance { is_local: false, checks_host },
-            door: door.map(|door| {
-                let entrance = door.entrance(has_names);
-                (door, entrance)
+        let options = ControlOptions {
+            unhandled,
+            public: ListenerRules { is_local: false, checks_host },
+            control: control.map(|control| {
+                let rules = control.rules(has_names);
+                (control, rules)
             }),
             listener: Arc::downgrade(&listener),
-            connections_max: visitors_max,
+            connections_max: control_connections_max,
             per_address_max: args.connections_per_address_max,
             head_fields_max: args.head_fields_max,
         };
-        if way.is_none() && shows_token.is_none() {
-            log::warn!("nobody can publish: there is neither a control listener nor a token");
+        if control_addr.is_none() && shows_token.is_none() {
+            log::warn!("nothing can publish: there is neither a control listener nor a token");
         }
-        let hosts = Hosts::new(args.own_names());
-        let (permit, counts) = (Permit::new(token), Arc::new(Counts::default()));
-        let desk = Desk { hub: hub.clone(), permit, hosts, started, counts };
-        let control = Control::start(desk, arrivals)?;
-        Ok(Server { hub, listener, control, way, shows_token })
+        let hosts =
+            HostNames::new(&args.own_names()).map_err(|why| Usage(format!("--host {why}")))?;
+        let (auth, counts) = (Auth::new(token), Arc::new(Counts::default()));
+        let router = Router { hub: hub.clone(), auth, hosts, started, counts };
+        let control = Control::start(router, options)?;
+        Ok(Server { hub, listener, control, control_addr, shows_token })
     }
 
     pub(crate) fn hub(&self) -> &Hub {
@@ -111,24 +119,23 @@ impl Server {
 
     /// Where the page is, if there is one that a browser can be told to open.
     pub(crate) fn page(&self) -> Option<String> {
-        match &self.way {
-            Some(ControlListen::Tcp(addr)) => Some(format!("http://{addr}/")),
+        match &self.control_addr {
+            Some(ControlAddr::Tcp(addr)) => Some(format!("http://{addr}/")),
             _ => None,
         }
     }
 
-    /// Says on standard output that clients may come, where the control listener is, how to publish,
-    /// and something more. It is one write, so that a reader may stop at any line. A thread of its
-    /// own says it, since standard output may be a pipe that is full, and that a reader has closed
-    /// it is no reason not to serve.
+    /// Writes the addresses of both listeners, how to publish, and `more` to standard output. It is
+    /// one write, so that a reader may stop at any line. A thread of its own writes it, since standard
+    /// output may be a pipe that is full. If it is closed, the server serves all the same.
     ///
     /// # Errors
     ///
     /// When the system gives no thread.
     pub(crate) fn announce(&self, more: &str) -> io::Result<()> {
         let mut text = format!("listening on http://{}\n", self.addr());
-        if let Some(way) = &self.way {
-            text += &format!("control on {way}\n");
+        if let Some(addr) = &self.control_addr {
+            text += &format!("control on {addr}\n");
         }
         if let Some(publish) = self.how_to_publish() {
             text += &format!("publish: {publish}\n");
@@ -148,19 +155,19 @@ impl Server {
     /// the process list would show.
     fn how_to_publish(&self) -> Option<String> {
         let Some(shows_token) = &self.shows_token else {
-            return match self.way.as_ref()? {
-                ControlListen::Off => None,
-                ControlListen::Tcp(addr) => {
+            return match self.control_addr.as_ref()? {
+                ControlAddr::Off => None,
+                ControlAddr::Tcp(addr) => {
                     Some(format!("curl -d hello 'http://{addr}/publish?topic=news'"))
                 }
-                ControlListen::Unix(path) => Some(format!(
+                ControlAddr::Unix(path) => Some(format!(
                     "curl -d hello --unix-socket {} 'http://localhost/publish?topic=news'",
                     quoted(&path.display().to_string())
                 )),
             };
         };
-        let url = match &self.way {
-            Some(way) => quoted(&way.to_string()),
+        let url = match &self.control_addr {
+            Some(addr) => quoted(&addr.to_string()),
             None => format!("http://{}", self.addr()),
         };
         let program = std::env::args().next().unwrap_or_else(|| "fanfare".to_owned());
@@ -168,7 +175,7 @@ impl Server {
         Some(format!("echo hello | {program} publish {url} --topic news{shows_token}"))
     }
 
-    /// Lets nobody in any more, and sends those who are here away, one after another.
+    /// Accepts no more clients, and sends those that are connected away, one after another.
     fn drain(self, options: DrainOptions) {
         log::info!("draining");
         drop(self.listener);
@@ -178,7 +185,7 @@ impl Server {
         log::info!("{} clients were told when to come back, {} cut", drained.told, drained.cut);
     }
 
-    /// Lets nobody in any more, sends what was published, and closes every connection.
+    /// Accepts no more clients, sends what was published, and closes every connection.
     pub(crate) fn stop(self) {
         log::info!("closing");
         drop(self.listener);
@@ -197,10 +204,13 @@ fn quoted(word: &str) -> String {
 }
 
 /// Opens the control listener.
-fn open_door(args: &ServeArgs, public: SocketAddr) -> Result<Option<Door>, String> {
+fn open_control_listener(
+    args: &ServeArgs,
+    public: SocketAddr,
+) -> Result<Option<ControlListener>, String> {
     match &args.control_listen {
-        Some(listen) => Door::open(listen),
-        None => Door::beside(public, args.port_is_fixed()).map(Some),
+        Some(listen) => ControlListener::open(listen),
+        None => ControlListener::beside(public, args.port_is_fixed()).map(Some),
     }
 }
 
@@ -215,19 +225,49 @@ fn raise_descriptors() -> Option<u64> {
     }
 }
 
-/// How many connections of the control side there may be of each listener, and wait: where
-/// descriptors are few, a sixteenth of them each, which is within the quarter that the engine
-/// leaves.
-fn visitors_within(wished_max: usize, descriptors: Option<u64>) -> usize {
+/// The most connections of the control side that each listener may have. They may take a sixteenth
+/// of the descriptors, which is within the quarter that the engine leaves.
+///
+/// # Errors
+///
+/// When more were asked for than there are descriptors for.
+fn control_connections_within(
+    asked_max: Option<u32>,
+    descriptors: Option<u64>,
+) -> Result<usize, Usage> {
     let share =
         descriptors.map_or(usize::MAX, |all| usize::try_from(all / 16).unwrap_or(usize::MAX));
-    wished_max.min(share.max(4))
+    let share = share.max(CONTROL_CONNECTIONS_LEAST);
+    match asked_max.map(|most| most as usize) {
+        None => Ok(CONTROL_CONNECTIONS_MAX.min(share)),
+        Some(most) if most <= share => Ok(most),
+        Some(most) => Err(Usage(format!(
+            "--control-connections-max {most}: a sixteenth of the limit of open files is the most, \
+             which is {share} here; raise the limit (ulimit -n) to {}, or give at most {share}",
+            most * 16
+        ))),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::args::tests::parse;
     use super::*;
+
+    #[test]
+    fn more_control_connections_than_a_sixteenth_of_the_descriptors_are_an_error_if_asked_for() {
+        let within = |asked, descriptors| control_connections_within(asked, descriptors).ok();
+        assert_eq!(within(None, Some(1 << 20)), Some(256));
+        assert_eq!(within(None, Some(1_024)), Some(64));
+        assert_eq!(within(Some(64), Some(1_024)), Some(64));
+        assert_eq!(within(Some(65), Some(1_024)), None);
+        assert_eq!(within(Some(4), Some(8)), Some(4));
+        assert_eq!(within(Some(65_536), None), Some(65_536));
+        let error = control_connections_within(Some(300), Some(1_024)).unwrap_err().to_string();
+        for part in ["--control-connections-max 300", "64 here", "ulimit -n) to 4800"] {
+            assert!(error.contains(part), "{error}");
+        }
+    }
 
     #[test]
     fn a_token_on_the_command_line_is_refused() {

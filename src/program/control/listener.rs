@@ -12,15 +12,15 @@ use rustix::fs::Mode;
 use rustix::process::umask;
 use smol::Async;
 
-use super::hosts::host_name;
-use super::permit::Entrance;
+use super::auth::ListenerRules;
+use super::hosts::name_of;
 use super::socket::Stream;
 use crate::program::Usage;
 
-/// Where `--control-listen` wants the control listener.
+/// The address of the control listener, as `--control-listen` has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum ControlListen {
-    /// Nowhere.
+pub(crate) enum ControlAddr {
+    /// There is no control listener.
     Off,
     /// At an address and port.
     Tcp(String),
@@ -30,13 +30,13 @@ pub(crate) enum ControlListen {
 
 /// The control listener.
 #[derive(Debug)]
-pub(crate) enum Door {
+pub(crate) enum ControlListener {
     Tcp(TcpListener, SocketAddr),
     Unix(UnixListener, SocketFile),
 }
 
-/// The control listener, as its thread waits for those who come.
-pub(super) enum Entry {
+/// The control listener, as the control side's thread accepts its connections.
+pub(super) enum ControlAcceptor {
     Tcp(Async<TcpListener>),
     Unix { listener: Async<UnixListener>, _file: SocketFile },
 }
@@ -49,36 +49,35 @@ pub(crate) struct SocketFile {
     id: (u64, u64),
 }
 
-impl FromStr for ControlListen {
+impl FromStr for ControlAddr {
     type Err = String;
 
-    fn from_str(text: &str) -> Result<ControlListen, String> {
+    fn from_str(text: &str) -> Result<ControlAddr, String> {
         match text.strip_prefix("unix:") {
             Some("") => Err("a Unix socket needs a path: unix:/run/fanfare.sock".to_owned()),
-            Some(path) => Ok(ControlListen::Unix(path.into())),
-            None if text == "off" => Ok(ControlListen::Off),
-            None if text.contains(':') => Ok(ControlListen::Tcp(text.to_owned())),
+            Some(path) => Ok(ControlAddr::Unix(path.into())),
+            None if text == "off" => Ok(ControlAddr::Off),
+            None if text.contains(':') => Ok(ControlAddr::Tcp(text.to_owned())),
             None => Err("write it as HOST:PORT, unix:/PATH or off".to_owned()),
         }
     }
 }
 
 /// As a URL, or as `--control-listen` has it.
-impl fmt::Display for ControlListen {
+impl fmt::Display for ControlAddr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            ControlListen::Off => f.write_str("off"),
-            ControlListen::Tcp(addr) => write!(f, "http://{addr}"),
-            ControlListen::Unix(path) => write!(f, "unix:{}", path.display()),
+            ControlAddr::Off => f.write_str("off"),
+            ControlAddr::Tcp(addr) => write!(f, "http://{addr}"),
+            ControlAddr::Unix(path) => write!(f, "unix:{}", path.display()),
         }
     }
 }
 
-impl ControlListen {
-    /// Refuses an address that others than this machine's programs can reach, unless they have to
-    /// show a token.
+impl ControlAddr {
+    /// Refuses an address that programs of other machines can reach, unless there is a token.
     pub(crate) fn check(&self, has_token: bool) -> Result<(), Usage> {
-        let ControlListen::Tcp(addr) = self else { return Ok(()) };
+        let ControlAddr::Tcp(addr) = self else { return Ok(()) };
         let addrs = addr.to_socket_addrs();
         let mut addrs =
             addrs.map_err(|error| Usage(format!("--control-listen {addr}: {error}")))?;
@@ -86,8 +85,8 @@ impl ControlListen {
             return Ok(());
         }
         Err(Usage(format!(
-            "--control-listen {addr}: others than this machine's programs reach this address, so \
-             that it needs a publish token: set FANFARE_PUBLISH_TOKEN or give \
+            "--control-listen {addr}: programs of other machines reach this address, so it needs a \
+             publish token: set FANFARE_PUBLISH_TOKEN or give \
              --publish-token-file PATH; or listen on a loopback address or unix:/PATH"
         )))
     }
@@ -95,28 +94,28 @@ impl ControlListen {
     /// Its host, if that is a name.
     pub(crate) fn name(&self) -> Option<&str> {
         match self {
-            ControlListen::Tcp(addr) => Some(host_name(addr)),
-            ControlListen::Off | ControlListen::Unix(_) => None,
+            ControlAddr::Tcp(addr) => name_of(addr),
+            ControlAddr::Off | ControlAddr::Unix(_) => None,
         }
     }
 }
 
-impl Door {
-    /// Opens the control listener where it is wanted.
-    pub(crate) fn open(listen: &ControlListen) -> Result<Option<Door>, String> {
+impl ControlListener {
+    /// Opens the control listener at an address.
+    pub(crate) fn open(listen: &ControlAddr) -> Result<Option<ControlListener>, String> {
         let failed = |error: io::Error| format!("{error}; --control-listen says where else");
         match listen {
-            ControlListen::Off => Ok(None),
-            ControlListen::Tcp(addr) => {
-                let door = Door::tcp(addr.as_str());
+            ControlAddr::Off => Ok(None),
+            ControlAddr::Tcp(addr) => {
+                let listener = ControlListener::tcp(addr.as_str());
                 let why = |error| format!("cannot listen for control on {addr}: {}", failed(error));
-                door.map(Some).map_err(why)
+                listener.map(Some).map_err(why)
             }
-            ControlListen::Unix(path) => {
+            ControlAddr::Unix(path) => {
                 let why = |error| {
                     format!("cannot listen for control on {}: {}", path.display(), failed(error))
                 };
-                Door::unix(path).map(Some).map_err(why)
+                ControlListener::unix(path).map(Some).map_err(why)
             }
         }
     }
@@ -124,33 +123,38 @@ impl Door {
     /// Opens the control listener where it is by default: on the port after the public listener's,
     /// of a loopback address. If that port is taken, or the public one was the system's choice,
     /// then on a free one.
-    pub(crate) fn beside(public: SocketAddr, port_is_fixed: bool) -> Result<Door, String> {
+    pub(crate) fn beside(
+        public: SocketAddr,
+        port_is_fixed: bool,
+    ) -> Result<ControlListener, String> {
         let ip = match public.ip() {
             ip if ip.is_loopback() => ip,
             _ => IpAddr::from(Ipv4Addr::LOCALHOST),
         };
         if let Some(port) = public.port().checked_add(1).filter(|_| port_is_fixed) {
-            match Door::tcp((ip, port)) {
-                Ok(door) => return Ok(door),
+            match ControlListener::tcp((ip, port)) {
+                Ok(listener) => return Ok(listener),
                 Err(error) => {
-                    log::warn!("port {port} is not to be had for control, another one is: {error}");
+                    log::warn!(
+                        "port {port} is not free for control, and another one is taken: {error}"
+                    );
                 }
             }
         }
-        Door::tcp((ip, 0)).map_err(|error| {
+        ControlListener::tcp((ip, 0)).map_err(|error| {
             format!("cannot listen for control on {ip}: {error}; --control-listen says where else")
         })
     }
 
-    fn tcp(addr: impl ToSocketAddrs) -> io::Result<Door> {
+    fn tcp(addr: impl ToSocketAddrs) -> io::Result<ControlListener> {
         let listener = TcpListener::bind(addr)?;
         let addr = listener.local_addr()?;
-        Ok(Door::Tcp(listener, addr))
+        Ok(ControlListener::Tcp(listener, addr))
     }
 
-    /// Listens at a path, for this user's programs alone. What a server has left there that is gone
-    /// is replaced.
-    fn unix(path: &Path) -> io::Result<Door> {
+    /// Listens at a path, for this user's programs alone. The file of a server that has ended is
+    /// replaced.
+    fn unix(path: &Path) -> io::Result<ControlListener> {
         let bind = || {
             let before = umask(Mode::from_raw_mode(0o177));
             let listener = UnixListener::bind(path);
@@ -166,48 +170,50 @@ impl Door {
         }?;
         let file = std::fs::symlink_metadata(path)?;
         let id = (file.dev(), file.ino());
-        Ok(Door::Unix(listener, SocketFile { path: path.to_owned(), id }))
+        Ok(ControlListener::Unix(listener, SocketFile { path: path.to_owned(), id }))
     }
 
     /// Its address, if it has one.
     pub(crate) fn addr(&self) -> Option<SocketAddr> {
         match self {
-            Door::Tcp(_, addr) => Some(*addr),
-            Door::Unix(..) => None,
+            ControlListener::Tcp(_, addr) => Some(*addr),
+            ControlListener::Unix(..) => None,
         }
     }
 
-    /// What it asks of those who come: their `Host` where a browser can be made to come by another
-    /// name, or where names are given.
-    pub(crate) fn entrance(&self, has_names: bool) -> Entrance {
+    /// Its rules. `Host` is checked where a browser can be made to use another name, or where names
+    /// are given.
+    pub(crate) fn rules(&self, has_names: bool) -> ListenerRules {
         match self {
-            Door::Tcp(_, addr) => {
+            ControlListener::Tcp(_, addr) => {
                 let is_local = addr.ip().is_loopback();
-                Entrance { is_local, checks_host: is_local || has_names }
+                ListenerRules { is_local, checks_host: is_local || has_names }
             }
-            Door::Unix(..) => Entrance { is_local: true, checks_host: false },
+            ControlListener::Unix(..) => ListenerRules { is_local: true, checks_host: false },
         }
     }
 
-    pub(super) fn into_entry(self) -> io::Result<Entry> {
+    pub(super) fn into_acceptor(self) -> io::Result<ControlAcceptor> {
         Ok(match self {
-            Door::Tcp(listener, _) => Entry::Tcp(Async::new(listener)?),
-            Door::Unix(listener, _file) => Entry::Unix { listener: Async::new(listener)?, _file },
+            ControlListener::Tcp(listener, _) => ControlAcceptor::Tcp(Async::new(listener)?),
+            ControlListener::Unix(listener, _file) => {
+                ControlAcceptor::Unix { listener: Async::new(listener)?, _file }
+            }
         })
     }
 }
 
-impl Entry {
+impl ControlAcceptor {
     /// The next connection.
     pub(super) async fn accept(&self) -> io::Result<(Stream, Option<SocketAddr>)> {
         match self {
-            Entry::Tcp(listener) => {
+            ControlAcceptor::Tcp(listener) => {
                 let (stream, addr) = listener.accept().await?;
                 // It fails for a client that has left already, which is seen soon enough.
                 let _ = stream.get_ref().set_nodelay(true);
                 Ok((Stream::Tcp(stream), Some(addr)))
             }
-            Entry::Unix { listener, .. } => {
+            ControlAcceptor::Unix { listener, .. } => {
                 let (stream, _) = listener.accept().await?;
                 Ok((Stream::Unix(stream), None))
             }
@@ -245,19 +251,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_place_is_an_address_a_path_or_off() {
-        let tcp = |addr: &str| ControlListen::Tcp(addr.to_owned());
+    fn an_address_has_a_port_or_is_a_path_or_off() {
+        let tcp = |addr: &str| ControlAddr::Tcp(addr.to_owned());
         assert_eq!("127.0.0.1:8081".parse(), Ok(tcp("127.0.0.1:8081")));
         assert_eq!("[::1]:0".parse(), Ok(tcp("[::1]:0")));
-        assert_eq!("off".parse(), Ok(ControlListen::Off));
-        assert_eq!("unix:/run/x".parse(), Ok(ControlListen::Unix("/run/x".into())));
+        assert_eq!("off".parse(), Ok(ControlAddr::Off));
+        assert_eq!("unix:/run/x".parse(), Ok(ControlAddr::Unix("/run/x".into())));
         for text in ["", "unix:", "8081", "on"] {
-            assert!(text.parse::<ControlListen>().is_err(), "{text}");
+            assert!(text.parse::<ControlAddr>().is_err(), "{text}");
         }
     }
 
     #[test]
-    fn what_others_reach_needs_a_token() {
+    fn an_address_that_other_machines_reach_needs_a_token() {
         for (text, needs_token) in [
             ("127.0.0.1:0", false),
             ("[::1]:0", false),
@@ -268,40 +274,42 @@ mod tests {
             ("192.0.2.1:80", true),
             ("[::]:0", true),
         ] {
-            let listen: ControlListen = text.parse().unwrap();
+            let listen: ControlAddr = text.parse().unwrap();
             assert_eq!(listen.check(false).is_err(), needs_token, "{text}");
             assert!(listen.check(true).is_ok(), "{text}");
         }
     }
 
     #[test]
-    fn by_default_it_is_beside_the_public_one_or_where_there_is_room() {
+    fn by_default_its_port_is_next_to_the_public_one_or_a_free_one() {
         let taken = TcpListener::bind("127.0.0.1:0").unwrap();
         let addr = taken.local_addr().unwrap();
         let before = SocketAddr::from(([0, 0, 0, 0], addr.port() - 1));
-        let door = Door::beside(before, true).unwrap();
-        assert!(door.addr().unwrap().ip().is_loopback());
-        assert_ne!(door.addr(), Some(addr));
-        assert!(door.entrance(false).is_local);
+        let listener = ControlListener::beside(before, true).unwrap();
+        assert!(listener.addr().unwrap().ip().is_loopback());
+        assert_ne!(listener.addr(), Some(addr));
+        assert!(listener.rules(false).is_local);
         drop(taken);
         let last = SocketAddr::from(([127, 0, 0, 1], u16::MAX));
-        assert!(Door::beside(last, true).is_ok());
+        assert!(ControlListener::beside(last, true).is_ok());
     }
 
     #[test]
     fn a_dead_servers_socket_is_replaced_and_a_live_ones_is_not() {
-        let path = std::env::temp_dir().join(format!("fanfare-door-{}", std::process::id()));
-        let listen = ControlListen::Unix(path.clone());
+        let path = std::env::temp_dir().join(format!("fanfare-control-{}", std::process::id()));
+        let listen = ControlAddr::Unix(path.clone());
         let dead = UnixListener::bind(&path).unwrap();
         drop(dead);
-        let door = Door::open(&listen).unwrap().unwrap();
+        let listener = ControlListener::open(&listen).unwrap().unwrap();
         assert_eq!(std::fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
-        assert!(Door::open(&listen).unwrap_err().contains("another server listens there"));
-        drop(door);
+        assert!(ControlListener::open(&listen)
+            .unwrap_err()
+            .contains("another server listens there"));
+        drop(listener);
         assert!(!path.exists());
 
         std::fs::write(&path, "something of a user's").unwrap();
-        assert!(Door::open(&listen).unwrap_err().contains("no socket"));
+        assert!(ControlListener::open(&listen).unwrap_err().contains("no socket"));
         assert!(path.exists());
         std::fs::remove_file(&path).unwrap();
     }

@@ -1,5 +1,6 @@
 //! Which request gets which answer.
 
+use std::sync::atomic::Ordering;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -12,14 +13,15 @@ use hyper::http::request::Parts;
 use hyper::{Method, StatusCode};
 
 use super::answer::{content_of, Answer, Refusal};
+use super::auth::{Auth, Caller, Denied};
 use super::body::Pieces;
 use super::connections;
-use super::crowd::{Counts, Standing};
-use super::hosts::{authority_of, Hosts};
-use super::metrics;
+use super::hosts::{authority_of, HostNames};
+use super::metrics::{self, Counts};
 use super::page;
-use super::permit::{Caller, Denied, Permit};
+use super::pool::AuthState;
 use super::publish;
+use crate::program::seldom::Seldom;
 
 /// The path of event streams, which the engine serves and not the control side.
 pub(crate) const EVENTS: &str = "/events";
@@ -27,27 +29,30 @@ pub(crate) const EVENTS: &str = "/events";
 /// The path that says whether the server is well. On the public listener the engine answers it.
 pub(crate) const HEALTH: &str = "/healthz";
 
-/// The most header fields that a request may have and be known by its token before it is served.
+/// The most header fields of a request whose token is looked at before the request is served.
 const FIELDS_MAX: usize = 128;
+
+/// Clients can bring this about as often as they like.
+static WRONG_TOKEN: Seldom = Seldom::new();
 
 /// Answers requests.
 #[derive(Debug)]
-pub(crate) struct Desk {
+pub(crate) struct Router {
     pub(crate) hub: Hub,
-    pub(crate) permit: Permit,
-    pub(crate) hosts: Hosts,
+    pub(crate) auth: Auth,
+    pub(crate) hosts: HostNames,
     pub(crate) started: SystemTime,
     pub(crate) counts: Arc<Counts>,
 }
 
-impl Desk {
-    /// What is known of a connection by what was read from it, which is nothing or at least its
+impl Router {
+    /// What is known of a connection's permission by what was read from it: nothing, or at least its
     /// request's head.
-    pub(super) fn standing(&self, caller: Caller, read: &[u8]) -> Standing {
-        match self.permit.is_known(caller, &authorization_of(read)) {
-            true => Standing::Permitted,
-            false if read.is_empty() => Standing::Unknown,
-            false => Standing::Stranger,
+    pub(super) fn auth_state(&self, caller: Caller, read: &[u8]) -> AuthState {
+        match self.auth.is_authorized(caller, &authorization_of(read)) {
+            true => AuthState::Authorized,
+            false if read.is_empty() => AuthState::Unknown,
+            false => AuthState::Unauthorized,
         }
     }
 
@@ -58,13 +63,13 @@ impl Desk {
         caller: Caller,
     ) -> Result<Option<&'a str>, Refusal> {
         let authority = authority_of(head)?;
-        if caller.entrance.checks_host {
+        if caller.rules.checks_host {
             self.hosts.check(authority)?;
         }
         Ok(authority)
     }
 
-    /// Answers a request, and may hand back content that nobody has read.
+    /// Answers a request, and may hand back content that is not read yet.
     pub(super) async fn answer(
         &self,
         head: &Parts,
@@ -95,20 +100,24 @@ impl Desk {
         check_transfer_coding(&head.headers)?;
         let get = matches!(head.method, Method::GET | Method::HEAD);
         let path = head.uri.path();
-        let may_read = || self.permit.to_read(caller, &head.headers).map_err(Refusal::denied);
-        let may_act =
-            || self.permit.to_act(caller, &head.headers, authority).map_err(Refusal::denied);
+        let may_read =
+            || self.auth.check_read(caller, &head.headers).map_err(|no| self.deny(caller, no));
+        let may_act = || {
+            self.auth
+                .check_act(caller, &head.headers, authority)
+                .map_err(|no| self.deny(caller, no))
+        };
         match path {
             HEALTH if get => health(&self.hub),
             HEALTH => Err(Refusal::method("GET, HEAD")),
-            "/" | page::STYLE_PATH | page::SCRIPT_PATH if caller.entrance.is_local => match path {
+            "/" | page::STYLE_PATH | page::SCRIPT_PATH if caller.rules.is_local => match path {
                 _ if !get => Err(Refusal::method("GET, HEAD")),
                 "/" => Ok(page::page(&self.hub.options().gap_event)),
                 page::STYLE_PATH => Ok(page::style()),
                 _ => Ok(page::script()),
             },
-            "/metrics" | "/publish" | "/connections" | "/topics" if !self.is_here(caller) => {
-                Err(Refusal::denied(Denied::NotHere))
+            "/metrics" | "/publish" | "/connections" | "/topics" if !self.serves_more(caller) => {
+                Err(Refusal::denied(Denied::NotServed))
             }
             "/metrics" if get => {
                 may_read()?;
@@ -135,13 +144,29 @@ impl Desk {
         }
     }
 
-    /// Whether anything but streams is served to a caller: the others need not know that it is.
-    fn is_here(&self, caller: Caller) -> bool {
-        caller.entrance.is_local || self.permit.has_token()
+    /// Refuses a request, and counts and logs a wrong token.
+    fn deny(&self, caller: Caller, denied: Denied) -> Refusal {
+        if denied == Denied::TokenWrong {
+            self.counts.wrong_tokens.fetch_add(1, Ordering::Relaxed);
+            WRONG_TOKEN.log(|more| {
+                let peer = caller.peer.map_or_else(
+                    || "the control listener's Unix socket".to_owned(),
+                    |peer| peer.ip().to_string(),
+                );
+                log::warn!("a request from {peer} showed a wrong token{more}");
+            });
+        }
+        Refusal::denied(denied)
+    }
+
+    /// Whether anything but streams is served to a caller. If not, the caller need not know that
+    /// there is more.
+    fn serves_more(&self, caller: Caller) -> bool {
+        caller.rules.is_local || self.auth.has_token()
     }
 
     fn nothing(&self, path: &str, caller: Caller) -> Refusal {
-        let error = match (path, self.is_here(caller)) {
+        let error = match (path, self.serves_more(caller)) {
             (EVENTS, _) => {
                 "a Unix socket has no event streams; they are at the address of --listen"
             }
@@ -173,7 +198,7 @@ impl Desk {
     }
 }
 
-/// Whether all shards serve. One that has failed serves nobody, until the program is restarted.
+/// Whether all shards serve. One that has failed serves no client until the program is restarted.
 fn health(hub: &Hub) -> Result<Answer, Refusal> {
     let (living, all) = (hub.metrics().living_shards, hub.options().shards);
     match living == all as u64 {
@@ -212,7 +237,7 @@ fn check_transfer_coding(fields: &HeaderMap) -> Result<(), Refusal> {
     }
 }
 
-/// The codings that fields of a name list. What is no text is no coding that anyone knows.
+/// The codings that fields of a name list. What is not text is an unknown coding.
 fn codings<'a>(fields: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
     let values = fields.get_all(name).into_iter();
     let listed = values.flat_map(|value| value.to_str().unwrap_or("unknown").split(','));

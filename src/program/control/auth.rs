@@ -1,23 +1,23 @@
-//! Who may publish, list connections, change their topics and end them, and who may read what is
-//! counted.
+//! Authorization: which requests may publish, list connections, change their topics and end them,
+//! and which may read the metrics.
 //!
-//! What decides is the listener that a request came through, since that is what no proxy can change
-//! by forwarding it:
+//! The listener that a request came through decides, since a proxy cannot change that by forwarding
+//! the request:
 //!
-//! - The *public* listener serves streams. All else needs the token there, and without a token it
-//!   is not there at all: a reverse proxy on the same machine makes everybody's request look like a
+//! - The *public* listener serves streams. Everything else needs the token there, and is not served
+//!   at all where there is none: a reverse proxy on the same machine makes every request look like a
 //!   local program's, and need not say that it does.
 //! - The *control* listener is on a loopback address or a Unix socket. Only programs of this machine
-//!   get there, and no token is needed, unless there is one: then what changes anything needs it.
+//!   reach it, and no token is needed, unless there is one: then what changes anything needs it.
 //!   On any other address it is like the public one.
 //!
-//! What a program of this machine may be talked into is left:
+//! Requests that a program of this machine sends on behalf of others are left:
 //!
 //! - A page of another origin in a browser on this machine. A form can `POST` anywhere without
 //!   asking; the browser tells by `Sec-Fetch-Site` and `Origin`.
 //! - The same after DNS rebinding: [`hosts`](super::hosts) refuses its `Host`.
-//! - A proxy that was pointed at the control listener. Most tell by `Forwarded`, `X-Forwarded-For`,
-//!   `Via` or `X-Real-IP` that they are one. Those that tell nothing are not recognised; this only
+//! - A proxy that was pointed at the control listener. Most proxies add `Forwarded`,
+//!   `X-Forwarded-For`, `Via` or `X-Real-IP`. One that adds nothing is not recognised; the check only
 //!   makes a mistake show early.
 
 use std::net::SocketAddr;
@@ -28,10 +28,10 @@ use crate::program::token::Token;
 
 static SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// A listener, and what it asks of those who come through it.
+/// What a listener asks of its requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Entrance {
-    /// Only programs of this machine get here: no token is needed, unless there is one.
+pub(crate) struct ListenerRules {
+    /// Only programs of this machine reach it: no token is needed, unless there is one.
     pub(crate) is_local: bool,
     /// The requests' `Host` has to be a name of this server.
     pub(crate) checks_host: bool,
@@ -40,31 +40,33 @@ pub(crate) struct Entrance {
 /// Where a request came from.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Caller {
-    pub(crate) entrance: Entrance,
+    pub(crate) rules: ListenerRules,
     /// `None` behind a Unix socket.
     pub(crate) peer: Option<SocketAddr>,
 }
 
-/// Who may do what.
+/// Decides what requests may do.
 #[derive(Debug)]
-pub(crate) struct Permit {
+pub(crate) struct Auth {
     token: Option<Token>,
 }
 
 /// Why a request may not do what it asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Denied {
-    /// It has to show the token.
-    TokenWanted,
+    /// It shows no token, and has to.
+    TokenMissing,
+    /// It shows something else than the token.
+    TokenWrong,
     /// It would have to show a token, but there is none.
     Forbidden(&'static str),
-    /// There is no token, and through this listener there is nothing without one.
-    NotHere,
+    /// There is no token, and this listener serves nothing without one.
+    NotServed,
 }
 
-impl Permit {
-    pub(crate) fn new(token: Option<Token>) -> Permit {
-        Permit { token }
+impl Auth {
+    pub(crate) fn new(token: Option<Token>) -> Auth {
+        Auth { token }
     }
 
     pub(crate) fn has_token(&self) -> bool {
@@ -72,8 +74,8 @@ impl Permit {
     }
 
     /// Whether a request may publish, and see and change connections. `authority` is the host that
-    /// it is for.
-    pub(super) fn to_act(
+    /// the request is for.
+    pub(super) fn check_act(
         &self,
         caller: Caller,
         fields: &HeaderMap,
@@ -81,32 +83,34 @@ impl Permit {
     ) -> Result<(), Denied> {
         match &self.token {
             Some(token) => shows(token, fields),
-            None if !caller.entrance.is_local => Err(Denied::NotHere),
+            None if !caller.rules.is_local => Err(Denied::NotServed),
             None => check_local(caller, fields, authority).map_err(Denied::Forbidden),
         }
     }
 
-    /// Whether a request may read what is counted. Pages of other origins cannot read the answer,
-    /// since it gives no CORS.
-    pub(super) fn to_read(&self, caller: Caller, fields: &HeaderMap) -> Result<(), Denied> {
+    /// Whether a request may read the metrics. Pages of other origins cannot read the answer, since
+    /// it has no CORS fields.
+    pub(super) fn check_read(&self, caller: Caller, fields: &HeaderMap) -> Result<(), Denied> {
         match &self.token {
-            _ if caller.entrance.is_local => Ok(()),
+            _ if caller.rules.is_local => Ok(()),
             Some(token) => shows(token, fields),
-            None => Err(Denied::NotHere),
+            None => Err(Denied::NotServed),
         }
     }
 
-    /// Whether a request with these header fields is one of those for whom places are kept.
-    pub(super) fn is_known(&self, caller: Caller, fields: &HeaderMap) -> bool {
+    /// Whether a request with these header fields comes from a program of this machine, or shows the
+    /// token.
+    pub(super) fn is_authorized(&self, caller: Caller, fields: &HeaderMap) -> bool {
         let shown = self.token.as_ref().is_some_and(|token| shows(token, fields).is_ok());
-        shown || caller.entrance.is_local
+        shown || caller.rules.is_local
     }
 }
 
 fn shows(token: &Token, fields: &HeaderMap) -> Result<(), Denied> {
     match one(fields, &AUTHORIZATION) {
         Ok(Some(shown)) if bearer(shown).is_some_and(|shown| token.is(shown)) => Ok(()),
-        _ => Err(Denied::TokenWanted),
+        Ok(None) => Err(Denied::TokenMissing),
+        _ => Err(Denied::TokenWrong),
     }
 }
 
@@ -128,17 +132,17 @@ fn check_local(
         return Err("without a token no forwarded request may do this");
     }
     let once = |name| one(fields, name).map_err(|()| "a field of the request makes no sense");
-    let elsewhere = "without a token no page of another origin may do this";
+    let other_origin = "without a token no page of another origin may do this";
     match once(&SEC_FETCH_SITE)? {
         None | Some("same-origin" | "none") => {}
-        Some(_) => return Err(elsewhere),
+        Some(_) => return Err(other_origin),
     }
     let same = |origin: &str| {
         let origin = origin.split_once("://").map(|(_, authority)| authority);
         origin.zip(authority).is_some_and(|(a, b)| a.eq_ignore_ascii_case(b))
     };
     match once(&ORIGIN)? {
-        Some(origin) if !same(origin) => Err(elsewhere),
+        Some(origin) if !same(origin) => Err(other_origin),
         _ => Ok(()),
     }
 }
@@ -164,8 +168,8 @@ mod tests {
 
     use super::*;
 
-    const LOCAL: Entrance = Entrance { is_local: true, checks_host: true };
-    const PUBLIC: Entrance = Entrance { is_local: false, checks_host: true };
+    const LOCAL: ListenerRules = ListenerRules { is_local: true, checks_host: true };
+    const PUBLIC: ListenerRules = ListenerRules { is_local: false, checks_host: true };
 
     fn fields(text: &str) -> HeaderMap {
         let mut fields = HeaderMap::new();
@@ -177,17 +181,17 @@ mod tests {
         fields
     }
 
-    fn act(permit: &Permit, entrance: Entrance, peer: &str, text: &str) -> Result<(), Denied> {
+    fn act(auth: &Auth, rules: ListenerRules, peer: &str, text: &str) -> Result<(), Denied> {
         let peer = (!peer.is_empty()).then(|| format!("{peer}:1").parse().unwrap());
-        permit.to_act(Caller { entrance, peer }, &fields(text), Some("localhost:8081"))
+        auth.check_act(Caller { rules, peer }, &fields(text), Some("localhost:8081"))
     }
 
     #[test]
     fn without_a_token_only_the_control_listener_lets_programs_of_this_machine_publish() {
-        let permit = Permit::new(None);
+        let auth = Auth::new(None);
         for peer in ["127.0.0.1", "127.8.9.1", "[::1]", "[::ffff:127.0.0.1]", ""] {
-            assert_eq!(act(&permit, LOCAL, peer, ""), Ok(()), "{peer}");
-            assert_eq!(act(&permit, PUBLIC, peer, ""), Err(Denied::NotHere), "{peer}");
+            assert_eq!(act(&auth, LOCAL, peer, ""), Ok(()), "{peer}");
+            assert_eq!(act(&auth, PUBLIC, peer, ""), Err(Denied::NotServed), "{peer}");
         }
         for (peer, text) in [
             ("192.168.1.7", ""),
@@ -198,14 +202,14 @@ mod tests {
             ("127.0.0.1", "Via: 1.1 proxy"),
             ("127.0.0.1", "X-Real-IP: 1.2.3.4"),
         ] {
-            let denied = act(&permit, LOCAL, peer, text);
+            let denied = act(&auth, LOCAL, peer, text);
             assert!(matches!(denied, Err(Denied::Forbidden(_))), "{peer} {text}");
         }
     }
 
     #[test]
     fn without_a_token_a_page_may_publish_only_to_its_own_origin() {
-        let permit = Permit::new(None);
+        let auth = Auth::new(None);
         for (text, expected) in [
             ("Origin: http://localhost:8081 | Sec-Fetch-Site: same-origin", true),
             ("Origin: http://LOCALHOST:8081", true),
@@ -219,47 +223,46 @@ mod tests {
             ("Origin: http://localhost:8081 | Origin: http://evil.example", false),
             ("Origin: localhost:8081", false),
         ] {
-            assert_eq!(act(&permit, LOCAL, "127.0.0.1", text).is_ok(), expected, "{text}");
+            assert_eq!(act(&auth, LOCAL, "127.0.0.1", text).is_ok(), expected, "{text}");
         }
-        let caller = Caller { entrance: LOCAL, peer: None };
+        let caller = Caller { rules: LOCAL, peer: None };
         let origin = fields("Origin: http://localhost");
-        assert!(permit.to_act(caller, &origin, None).is_err());
+        assert!(auth.check_act(caller, &origin, None).is_err());
     }
 
     #[test]
-    fn with_a_token_everyone_has_to_show_it() {
-        let permit = Permit::new(Some(Token::parse("s3cret").unwrap()));
+    fn with_a_token_every_request_has_to_show_it() {
+        let auth = Auth::new(Some(Token::parse("s3cret").unwrap()));
         for (text, expected) in [
-            ("Authorization: Bearer s3cret", true),
-            ("Authorization: bearer s3cret", true),
-            ("Authorization: Bearer s3cret | Via: 1.1 proxy", true),
-            ("", false),
-            ("Authorization: Bearer s3cre", false),
-            ("Authorization: Bearer s3crets", false),
-            ("Authorization: Basic s3cret", false),
-            ("Authorization: s3cret", false),
-            ("Authorization: Bearer", false),
-            ("Authorization: Bearer s3cret | Authorization: Bearer x", false),
+            ("Authorization: Bearer s3cret", Ok(())),
+            ("Authorization: bearer s3cret", Ok(())),
+            ("Authorization: Bearer s3cret | Via: 1.1 proxy", Ok(())),
+            ("", Err(Denied::TokenMissing)),
+            ("Authorization: Bearer s3cre", Err(Denied::TokenWrong)),
+            ("Authorization: Bearer s3crets", Err(Denied::TokenWrong)),
+            ("Authorization: Basic s3cret", Err(Denied::TokenWrong)),
+            ("Authorization: s3cret", Err(Denied::TokenWrong)),
+            ("Authorization: Bearer", Err(Denied::TokenWrong)),
+            ("Authorization: Bearer s3cret | Authorization: Bearer x", Err(Denied::TokenWrong)),
         ] {
-            for entrance in [LOCAL, PUBLIC] {
+            for rules in [LOCAL, PUBLIC] {
                 for peer in ["127.0.0.1", "192.168.1.7"] {
-                    assert_eq!(act(&permit, entrance, peer, text).is_ok(), expected, "{text}");
+                    assert_eq!(act(&auth, rules, peer, text), expected, "{text}");
                 }
             }
         }
     }
 
     #[test]
-    fn what_is_counted_is_open_to_this_machine_and_else_to_those_with_the_token() {
-        let read = |permit: &Permit, entrance, text| {
-            permit.to_read(Caller { entrance, peer: None }, &fields(text))
-        };
-        let without = Permit::new(None);
+    fn metrics_are_open_to_this_machine_and_else_to_requests_that_show_the_token() {
+        let read =
+            |auth: &Auth, rules, text| auth.check_read(Caller { rules, peer: None }, &fields(text));
+        let without = Auth::new(None);
         assert_eq!(read(&without, LOCAL, ""), Ok(()));
-        assert_eq!(read(&without, PUBLIC, ""), Err(Denied::NotHere));
-        let with = Permit::new(Some(Token::parse("s3cret").unwrap()));
+        assert_eq!(read(&without, PUBLIC, ""), Err(Denied::NotServed));
+        let with = Auth::new(Some(Token::parse("s3cret").unwrap()));
         assert_eq!(read(&with, LOCAL, ""), Ok(()));
-        assert_eq!(read(&with, PUBLIC, ""), Err(Denied::TokenWanted));
+        assert_eq!(read(&with, PUBLIC, ""), Err(Denied::TokenMissing));
         assert_eq!(read(&with, PUBLIC, "Authorization: Bearer s3cret"), Ok(()));
     }
 }

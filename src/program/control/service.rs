@@ -1,0 +1,221 @@
+//! One connection of the control side, from its first request to its end.
+//!
+//! # The handoff
+//!
+//! A browser that has loaded the page asks for events on the same connection, and so do the
+//! connection pools of HTTP clients. So a connection that is here may turn out to be the engine's.
+//! The service then answers nothing; the connection is taken from hyper as soon as all earlier
+//! answers have gone out, and given to the listener with the request written out again, followed by
+//! everything that was read behind it.
+//!
+//! (hyper 1.12 reads a request only after the answers before it are flushed, unless the content
+//! of the one before it still comes in when it is answered. That is its affair; the socket tells.)
+
+use std::cell::RefCell;
+use std::convert::Infallible;
+use std::future::{pending, poll_fn, Future};
+use std::io;
+use std::net::{SocketAddr, TcpStream};
+use std::pin::{pin, Pin};
+use std::rc::Rc;
+use std::sync::Weak;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use async_channel::Receiver;
+use fanfare::{Listener, UnhandledRequest};
+use hyper::body::Incoming;
+use hyper::header::HOST;
+use hyper::http::request::Parts;
+use hyper::server::conn::http1;
+use hyper::service::Service;
+use hyper::{Request, Version};
+use smol::Async;
+use smol_hyper::rt::{FuturesIo, SmolTimer};
+
+use super::answer::Answer;
+use super::auth::Caller;
+use super::pool::{AuthState, Slot};
+use super::router::{Router, EVENTS};
+use super::socket::{Socket, Stream};
+
+/// How long a connection may be idle, and its next request's head may take.
+const IDLE_TIME_MAX: Duration = Duration::from_secs(60);
+/// The most bytes of a request's head, unless the engine takes more.
+const HEAD_BYTES_MAX: usize = 64 << 10;
+/// How often a shard is asked to take a connection, should it be too busy.
+const ADMIT_TRIES: usize = 4;
+
+const BUSY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\n\
+    X-Content-Type-Options: nosniff\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+
+/// What all connections of the control side share.
+pub(super) struct Server {
+    pub(super) router: Rc<Router>,
+    /// The listener that takes connections which ask for events.
+    pub(super) listener: Weak<Listener>,
+    /// Never has a message; it is closed when the program ends.
+    pub(super) stopped: Receiver<Infallible>,
+    pub(super) head_fields_max: usize,
+}
+
+impl Server {
+    /// Serves a connection to its end, or until it is the engine's.
+    pub(super) async fn serve(
+        &self,
+        socket: Socket,
+        caller: Caller,
+        slot: Rc<Slot>,
+    ) -> Result<(), Box<dyn std::error::Error>> {
+        let head_bytes_max = socket.read_bytes().max(HEAD_BYTES_MAX);
+        let flushed = socket.flushed();
+        let handoff = Rc::new(Handoff::default());
+        let (router, handoff_to) = (self.router.clone(), handoff.clone());
+        let service = ConnectionService { router, handoff: handoff_to, caller, slot };
+        let mut connection = http1::Builder::new()
+            .timer(SmolTimer::new())
+            // A client that sends no more waits for its answer all the same.
+            .half_close(true)
+            .header_read_timeout(IDLE_TIME_MAX)
+            .max_buf_size(head_bytes_max)
+            .max_headers(self.head_fields_max)
+            .serve_connection(FuturesIo::new(socket), service);
+
+        let mut stopped = pin!(self.stopped.recv());
+        let mut stopping = false;
+        let is_the_engines = poll_fn(|cx| {
+            if !stopping && stopped.as_mut().poll(cx).is_ready() {
+                stopping = true;
+                Pin::new(&mut connection).graceful_shutdown();
+            }
+            if let Poll::Ready(result) = Pin::new(&mut connection).poll(cx) {
+                return Poll::Ready(result.map(|()| false));
+            }
+            handoff.poll_unread(cx);
+            match handoff.wants_events() && flushed.is() {
+                true => Poll::Ready(Ok(true)),
+                false => Poll::Pending,
+            }
+        });
+        if is_the_engines.await? {
+            let parts = connection.into_parts();
+            let (stream, unread) = parts.io.into_inner().into_parts();
+            let head = handoff.take_events().unwrap_or_default();
+            let read = [&head[..], &parts.read_buf, &unread].concat();
+            if let (Stream::Tcp(stream), Some(addr)) = (stream, caller.peer) {
+                self.admit(stream.into_inner()?, addr, read)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives a connection to the engine.
+    fn admit(&self, stream: TcpStream, addr: SocketAddr, read: Vec<u8>) -> io::Result<()> {
+        // Without a listener the program ends, and a closed connection says so.
+        let Some(listener) = self.listener.upgrade() else { return Ok(()) };
+        let mut request = UnhandledRequest::new(stream, addr, read);
+        for _ in 0..ADMIT_TRIES {
+            match listener.admit(request) {
+                Ok(()) => return Ok(()),
+                Err(refused) => request = refused,
+            }
+        }
+        turn_away(&Stream::Tcp(Async::new(request.stream)?));
+        Ok(())
+    }
+}
+
+/// Answers 503 on a connection that there is no room for, if the socket takes it at once.
+pub(super) fn turn_away(stream: &Stream) {
+    if stream.write(BUSY).is_ok() {
+        let _ = stream.shutdown_write();
+    }
+}
+
+/// What hyper calls for each request of one connection.
+struct ConnectionService {
+    router: Rc<Router>,
+    handoff: Rc<Handoff>,
+    caller: Caller,
+    slot: Rc<Slot>,
+}
+
+/// What the service hands off to the connection's own future.
+#[derive(Default)]
+struct Handoff {
+    /// The head of a request for events: the connection is the engine's.
+    events: RefCell<Option<Vec<u8>>>,
+    /// The content of a request that is answered already.
+    unread: RefCell<Option<Pin<Box<dyn Future<Output = ()>>>>>,
+}
+
+impl Service<Request<Incoming>> for ConnectionService {
+    type Response = Answer;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Answer, Infallible>>>>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        let (router, handoff, caller) = (self.router.clone(), self.handoff.clone(), self.caller);
+        let slot = self.slot.clone();
+        Box::pin(async move {
+            let (head, body) = request.into_parts();
+            slot.begin(match router.auth.is_authorized(caller, &head.headers) {
+                true => AuthState::Authorized,
+                false => AuthState::Unauthorized,
+            });
+            let authority = router.authority(&head, caller);
+            // The engine takes no Unix sockets.
+            let is_stream = head.uri.path() == EVENTS && caller.peer.is_some();
+            if let (true, Ok(authority)) = (is_stream, &authority) {
+                handoff.events.replace(Some(head_of(&head, *authority)));
+                return pending().await;
+            }
+            let (answer, unread) = router.answer(&head, authority, body, caller).await;
+            if let Some(pieces) = unread {
+                handoff.unread.replace(Some(Box::pin(pieces.discard())));
+            }
+            slot.end();
+            Ok(answer)
+        })
+    }
+}
+
+impl Handoff {
+    /// Whether the last request was one for events.
+    fn wants_events(&self) -> bool {
+        self.events.borrow().is_some()
+    }
+
+    /// The head of the request for events.
+    fn take_events(&self) -> Option<Vec<u8>> {
+        self.events.take()
+    }
+
+    /// Goes on reading content of a request that is answered, to throw it away.
+    fn poll_unread(&self, cx: &mut Context<'_>) {
+        let mut unread = self.unread.borrow_mut();
+        if unread.as_mut().is_some_and(|reading| reading.as_mut().poll(cx).is_ready()) {
+            *unread = None;
+        }
+    }
+}
+
+/// Writes out the head of a request again, as good as it was, and in origin form: the engine takes
+/// the host from `Host` alone. Its content, if it has any, is lost in part, but then the engine
+/// refuses the request anyway.
+fn head_of(request: &Parts, authority: Option<&str>) -> Vec<u8> {
+    let version = if request.version == Version::HTTP_10 { "HTTP/1.0" } else { "HTTP/1.1" };
+    let target = request.uri.path_and_query().map_or(EVENTS, |target| target.as_str());
+    let mut head = format!("{} {target} {version}\r\n", request.method).into_bytes();
+    let host = authority.map(|authority| (HOST.as_str(), authority.as_bytes()));
+    let others = request.headers.iter().filter(|(name, _)| **name != HOST);
+    let others = others.map(|(name, value)| (name.as_str(), value.as_bytes()));
+    for (name, value) in host.into_iter().chain(others) {
+        head.extend_from_slice(name.as_bytes());
+        head.extend_from_slice(b": ");
+        head.extend_from_slice(value);
+        head.extend_from_slice(b"\r\n");
+    }
+    head.extend_from_slice(b"\r\n");
+    head
+}
