@@ -1,10 +1,11 @@
-//! The protocol that is spoken through a listener's acceptor: HTTP.
+//! The handshake of a listener's clients: HTTP.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{ListenError, ListenOptions, Overload};
+use super::error::ListenError;
+use super::options::{ListenOptions, Overload};
 use crate::event::Event;
 use crate::excerpt::Excerpt;
 use crate::filter::Subscription;
@@ -16,11 +17,11 @@ use crate::http::query::Query;
 use crate::http::request::{trim_ows, Head, Request};
 use crate::http::response;
 use crate::options::{jittered, OptionsError};
-use crate::policy::{Policy, PolicyError};
+use crate::policy::Policy;
 use crate::resume::{Resume, StartAt};
 use crate::shard::{Handshake, HandshakeStep, Shared, StreamRequest};
 
-/// What the shards ask about the requests that come through a listener's acceptor.
+/// Answers requests for the shards, as a listener's options say.
 pub(super) struct HttpHandshake {
     options: ListenOptions,
     origins: Origins,
@@ -32,7 +33,7 @@ pub(super) struct HttpHandshake {
 }
 
 impl HttpHandshake {
-    /// That of a listener with these options, the rest of which has been checked.
+    /// The handshake of a listener with these options, the rest of which has been checked.
     pub(super) fn new(
         options: ListenOptions,
         shared: Arc<Shared>,
@@ -125,61 +126,75 @@ impl HttpHandshake {
             };
         }
         let cors = self.origins.fields(request.field("origin").as_deref());
-        let refuse = |status: &str, more: &str, text: &str| {
-            HandshakeStep::Answer(response::refusal(status, &format!("{cors}{more}"), text))
-        };
+        match self.stream(request, &cors, crowded) {
+            Ok(step) => step,
+            Err(Refusal { status, fields, text }) => {
+                HandshakeStep::Answer(response::refusal(status, &format!("{cors}{fields}"), &text))
+            }
+        }
+    }
+
+    /// The answer to a request for the path of streams.
+    fn stream(
+        &self,
+        request: &Request<'_>,
+        cors: &str,
+        crowded: bool,
+    ) -> Result<HandshakeStep, Refusal> {
         match request.method {
             "GET" | "HEAD" => {}
-            "OPTIONS" => return HandshakeStep::Answer(response::options(&cors)),
+            "OPTIONS" => return Ok(HandshakeStep::Answer(response::options(cors))),
             _ => {
-                let allow = "Allow: GET, HEAD, OPTIONS\r\n";
-                return refuse("405 Method Not Allowed", allow, "use GET to read events");
+                let (fields, text) =
+                    ("Allow: GET, HEAD, OPTIONS\r\n", "use GET to read events".to_owned());
+                return Err(Refusal { status: "405 Method Not Allowed", fields, text });
             }
         }
         if request.has_content() {
-            return refuse("413 Content Too Large", "", "a request for events has no content");
+            return Err(Refusal::new(
+                "413 Content Too Large",
+                "a request for events has no content",
+            ));
         }
         if !request.accepts_event_stream() {
-            return refuse("406 Not Acceptable", "", "only text/event-stream is served here");
+            return Err(Refusal::new(
+                "406 Not Acceptable",
+                "only text/event-stream is served here",
+            ));
         }
-        let query = match Query::parse(request.query) {
-            Ok(query) => query,
-            Err(error) => return refuse("400 Bad Request", "", &error.to_string()),
-        };
-        let (wanted, resume, tag) = match self.wishes(request, &query) {
-            Ok(wishes) => wishes,
-            Err(why) => return refuse("400 Bad Request", "", &why),
-        };
-        let policy = match self.policy(&query) {
-            Ok(policy) => policy,
-            Err((status, why)) => return refuse(status, "", &why),
-        };
-        let heartbeat_form = match query.first("heartbeat").map(str::parse::<HeartbeatForm>) {
-            None => self.heartbeat_form,
-            Some(Ok(form)) => form,
-            Some(Err(error)) => return refuse("400 Bad Request", "", &error.to_string()),
-        };
+        let query = Query::parse(request.query).map_err(Refusal::bad_request)?;
+        let (wanted, resume, tag) = self.wishes(request, &query).map_err(Refusal::bad_request)?;
+        let policy = self.policy(&query)?;
+        let heartbeat_form = query.first("heartbeat").map(str::parse::<HeartbeatForm>).transpose();
+        let heartbeat_form =
+            heartbeat_form.map_err(Refusal::bad_request)?.unwrap_or(self.heartbeat_form);
         if request.method == "HEAD" {
-            return HandshakeStep::Answer(response::stream_head_only(&cors));
+            return Ok(HandshakeStep::Answer(response::stream_head_only(cors)));
         }
         if crowded {
-            return match self.options.overload {
-                Overload::ComeAgain => {
-                    let retry = self.retry.max(Duration::from_secs(1)) * 5;
-                    let retry = jittered(retry);
-                    HandshakeStep::Answer(response::come_again(&cors, heartbeat_form, retry))
-                }
-                Overload::Unavailable => {
-                    refuse("503 Service Unavailable", "Retry-After: 5\r\n", "no room; come again")
-                }
-            };
+            return self.overloaded(cors, heartbeat_form);
         }
         let wire = if request.minor_version == 0 { Wire::Plain } else { Wire::Chunked };
         let retry = Some(self.retry).filter(|retry| !retry.is_zero()).map(jittered);
-        let head = response::stream(wire, &cors);
-        let stream_request =
+        let head = response::stream(wire, cors);
+        let stream =
             StreamRequest { head, wanted, wire, retry, resume, policy, heartbeat_form, tag };
-        HandshakeStep::Join(Box::new(stream_request))
+        Ok(HandshakeStep::Join(Box::new(stream)))
+    }
+
+    /// The answer when the bounds on connections are reached.
+    fn overloaded(&self, cors: &str, form: HeartbeatForm) -> Result<HandshakeStep, Refusal> {
+        match self.options.overload {
+            Overload::ComeAgain => {
+                let retry = jittered(self.retry.max(Duration::from_secs(1)) * 5);
+                Ok(HandshakeStep::Answer(response::come_again(cors, form, retry)))
+            }
+            Overload::Unavailable => Err(Refusal {
+                status: "503 Service Unavailable",
+                fields: "Retry-After: 5\r\n",
+                text: "no room; come again".to_owned(),
+            }),
+        }
     }
 
     /// Whether all shards live.
@@ -195,7 +210,8 @@ impl HttpHandshake {
         }
     }
 
-    /// What a request asks for in its query, such as `topic=a&topic=b/%23&tag=c`, and of the past.
+    /// Reads what a request asks for in its query, such as `topic=a&topic=b/%23&tag=c`, and its
+    /// `Last-Event-ID`.
     fn wishes(&self, request: &Request<'_>, query: &Query<'_>) -> Result<Wishes, String> {
         Ok((self.wanted(query)?, self.resume(request, query)?, tag(query)?))
     }
@@ -220,16 +236,16 @@ impl HttpHandshake {
         }
     }
 
-    /// What of the past a client is to get: everything after the id that it had last, which an
-    /// `EventSource` says in a header field and others may say in the query; or else what it asks
-    /// to begin with.
+    /// What of the past a client is sent: everything after the id that it had last, which an
+    /// `EventSource` sends in a header field and other clients may send in the query; or else what it
+    /// asks to begin with.
     fn resume(&self, request: &Request<'_>, query: &Query<'_>) -> Result<Resume, String> {
         let in_query = || query.last_of(["last-event-id", "lastEventId"]);
         let in_field = request.field("last-event-id").filter(|id| !id.is_empty());
         let id = in_field.as_deref().or_else(in_query);
         match id.map(trim_ows) {
             None | Some("") => {}
-            // Nobody's id: it is told so, without its being repeated.
+            // No event can have it: the gap event says so, and does not repeat it.
             Some(id) if id.len() > Event::FIELD_BYTES_MAX || id.chars().any(char::is_control) => {
                 return Ok(Resume::After("".into()));
             }
@@ -246,12 +262,10 @@ impl HttpHandshake {
         }
     }
 
-    /// The policy that a query asks for, `policy=conflate`, or else the hub's; or the status of a
-    /// refusal, and why.
-    fn policy(&self, query: &Query<'_>) -> Result<Policy, (&'static str, String)> {
+    /// The policy that a query asks for, `policy=conflate`, or else the hub's.
+    fn policy(&self, query: &Query<'_>) -> Result<Policy, Refusal> {
         let Some(name) = query.first("policy") else { return Ok(self.policy) };
-        let policy: Policy =
-            name.parse().map_err(|error: PolicyError| ("400 Bad Request", error.to_string()))?;
+        let policy: Policy = name.parse::<Policy>().map_err(Refusal::bad_request)?;
         let hubs = self.policy.no_laxer();
         let may_choose = self.options.policies.as_deref().unwrap_or(hubs);
         if may_choose.contains(&policy) {
@@ -262,14 +276,31 @@ impl HttpHandshake {
             [] => "a client may choose no policy here".to_owned(),
             names => format!("of the policies a client may choose {} here", names.join(", ")),
         };
-        Err(("403 Forbidden", why))
+        Err(Refusal::new("403 Forbidden", why))
     }
 }
 
-/// What a client wants: topics, where it goes on, and what it calls itself.
+/// A refusal of a request for a stream, to which the CORS fields are added.
+struct Refusal {
+    status: &'static str,
+    fields: &'static str,
+    text: String,
+}
+
+impl Refusal {
+    fn new(status: &'static str, text: impl ToString) -> Refusal {
+        Refusal { status, fields: "", text: text.to_string() }
+    }
+
+    fn bad_request(error: impl ToString) -> Refusal {
+        Refusal::new("400 Bad Request", error)
+    }
+}
+
+/// What a query asks for: subscriptions, where the stream begins, and the client's tag.
 type Wishes = (Vec<Subscription>, Resume, Option<Arc<str>>);
 
-/// What a client calls itself.
+/// The client's tag.
 fn tag(query: &Query<'_>) -> Result<Option<Arc<str>>, String> {
     let mut tags = query.all("tag");
     let Some(tag) = tags.next() else { return Ok(None) };

@@ -1,5 +1,6 @@
 //! The engine's own listener: it speaks HTTP to clients, and makes event streams of them.
 
+mod error;
 mod handshake;
 mod options;
 
@@ -8,11 +9,11 @@ use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 
+pub use self::error::ListenError;
 use self::handshake::HttpHandshake;
 pub use self::options::{ListenOptions, Overload};
 use crate::fallback::UnhandledRequest;
 use crate::http::host::{Host, Hosts};
-use crate::options::OptionsError;
 use crate::shard::{Acceptor, Command, Shared};
 use crate::sys::{ListenSocket, SocketOptions, Stream};
 
@@ -34,33 +35,6 @@ pub struct Listener {
     shared: Arc<Shared>,
     addr: SocketAddr,
     hosts: Arc<Hosts>,
-}
-
-/// Why a listener did not open.
-///
-/// # Examples
-///
-/// ```
-/// use fanfare::{Hub, ListenError, ListenOptions, Options};
-///
-/// let hub = Hub::start(Options::default())?;
-/// match hub.listen("127.0.0.1:0", ListenOptions::default().topics_max(0)) {
-///     Err(ListenError::Options(error)) => assert_eq!(error.option, "topics_max"),
-///     other => panic!("{other:?}"),
-/// }
-/// # Ok::<(), fanfare::StartError>(())
-/// ```
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum ListenError {
-    /// The address cannot be resolved or bound.
-    Bind(io::Error),
-    /// An option is out of its bounds.
-    Options(OptionsError),
-    /// The hub is closed.
-    Closed,
-    /// A shard has too many commands waiting; try again.
-    Busy,
 }
 
 impl Listener {
@@ -228,28 +202,5 @@ impl Drop for Listener {
 impl fmt::Debug for Listener {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Listener").field("addr", &self.addr).finish_non_exhaustive()
-    }
-}
-
-impl fmt::Display for ListenError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            ListenError::Bind(error) => {
-                write!(f, "cannot listen on this address ({error}); free it, or give another")
-            }
-            ListenError::Options(error) => error.fmt(f),
-            ListenError::Closed => f.write_str("the hub is closed; start another"),
-            ListenError::Busy => f.write_str("a shard has too much to do; try again"),
-        }
-    }
-}
-
-impl std::error::Error for ListenError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            ListenError::Bind(error) => Some(error),
-            ListenError::Options(error) => Some(error),
-            ListenError::Closed | ListenError::Busy => None,
-        }
     }
 }
