@@ -1,55 +1,59 @@
-//! How a publisher waits for room, and how it is woken.
+//! How many bytes wait to be sent, of one topic or of the whole hub, and which publishers wait until
+//! there are fewer.
 //!
-//! Nothing is locked between a publisher that finds no room and a shard that gives room back, so the
-//! publisher looks twice: it looks, says that it listens, and looks again. Either the second look
-//! finds what was given back, or whatever is given back later finds the listener. `tests/loom` tries
-//! all interleavings, which is why this file uses nothing but [`crate::sync`].
+//! There is no lock between a publisher that finds a full backlog and a shard that removes bytes from
+//! it. So the publisher reads the bytes, listens, and reads them again: either the second read finds
+//! what was removed, or a shard that removes bytes later finds the listener. `tests/loom` tries all
+//! interleavings, which is why this file uses nothing but [`crate::sync`].
 
 use crate::sync::{AtomicUsize, Event, EventListener, Ordering};
 
-/// Bytes that have yet to be sent, and the publishers that wait for them to get fewer.
+/// A counter of bytes with a bound. An event is added if the bytes are below the bound, however large
+/// the event is: so the bound may be exceeded by one event.
 pub(super) struct Backlog {
     bytes_max: usize,
-    taken_bytes: AtomicUsize,
-    given_back: Event,
+    bytes: AtomicUsize,
+    /// Notified when there is space again.
+    space: Event,
 }
 
 impl Backlog {
     pub(super) fn new(bytes_max: usize) -> Backlog {
-        Backlog { bytes_max, taken_bytes: AtomicUsize::new(0), given_back: Event::default() }
+        Backlog { bytes_max, bytes: AtomicUsize::new(0), space: Event::default() }
     }
 
-    pub(super) fn taken_bytes(&self) -> usize {
-        self.taken_bytes.load(Ordering::Relaxed)
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes.load(Ordering::Relaxed)
     }
 
     #[inline]
-    pub(super) fn take(&self, bytes: usize) {
-        self.taken_bytes.fetch_add(bytes, Ordering::Relaxed);
+    pub(super) fn add(&self, bytes: usize) {
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    /// Wakes the publishers that wait when an eighth of the room is free, and not for every event's
-    /// worth: a publisher that shares its core with the shard is then switched to eight times a round.
+    /// Notifies the publishers that wait when an eighth of the bound is free, and not after each
+    /// event: a publisher that shares its core with the shard is then switched to eight times as a
+    /// full backlog is emptied.
     #[inline]
-    pub(super) fn give_back(&self, bytes: usize) {
-        let before = self.taken_bytes.fetch_sub(bytes, Ordering::SeqCst);
+    pub(super) fn remove(&self, bytes: usize) {
+        let before = self.bytes.fetch_sub(bytes, Ordering::SeqCst);
         let enough = self.bytes_max - self.bytes_max / 8;
         if before >= enough && before - bytes < enough {
-            self.wake_all();
+            self.notify_all();
         }
     }
 
-    pub(super) fn wake_all(&self) {
-        self.given_back.notify(usize::MAX);
+    pub(super) fn notify_all(&self) {
+        self.space.notify(usize::MAX);
     }
 
-    /// When there is no room: a listener for the moment when there may be. It is made before the
-    /// second look, so that room which is given back in between is not missed.
-    pub(super) fn is_full(&self) -> Option<EventListener> {
-        if self.taken_bytes.load(Ordering::SeqCst) < self.bytes_max {
+    /// If the backlog is full: a listener for the moment when there may be space. It is made before
+    /// the bytes are read again, so that a removal in between is not missed.
+    pub(super) fn listen_if_full(&self) -> Option<EventListener> {
+        if self.bytes.load(Ordering::SeqCst) < self.bytes_max {
             return None;
         }
-        let listener = self.given_back.listen();
-        (self.taken_bytes.load(Ordering::SeqCst) >= self.bytes_max).then_some(listener)
+        let listener = self.space.listen();
+        (self.bytes.load(Ordering::SeqCst) >= self.bytes_max).then_some(listener)
     }
 }

@@ -1,4 +1,6 @@
-//! What is still known of topics that are gone.
+//! What is still known of topics that were removed: up to which sequence number their events were
+//! forgotten. A client that had a topic's events, and comes back after the topic was removed, is told
+//! so what it has missed.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
@@ -8,22 +10,22 @@ use slab::Slab;
 use super::history::Forgotten;
 use crate::topic::Topic;
 
-/// The most topics that are gone, and still known by what was forgotten of them.
+/// The most removed topics that are remembered.
 const GONE_MAX: usize = 16 << 10;
 
-/// What was forgotten of topics that are gone themselves.
+/// The removed topics that are remembered, and a bound for all others.
 #[derive(Default)]
 pub(super) struct Gone {
     topics: Slab<GoneTopic>,
     /// Their indices in the order of their names.
     by_name: BTreeMap<Topic, u32>,
-    /// Their indices and turns in the order in which they are dropped. A topic that has come back
-    /// leaves its entry here, which then names nothing.
+    /// Their indices and turns in the order in which they are dropped. When a topic is recalled its
+    /// entry stays here, and is stale from then on.
     in_order: VecDeque<(u32, u64)>,
-    /// The turn of the last topic that came here.
+    /// The turn of the last topic that was remembered.
     turn: u64,
-    /// For topics that are not among these: a number that no event of theirs is beyond.
-    beyond: u64,
+    /// No forgotten event of any other topic has a higher sequence number.
+    others_to: u64,
 }
 
 pub(super) struct GoneTopic {
@@ -33,15 +35,15 @@ pub(super) struct GoneTopic {
 }
 
 impl Gone {
-    /// Remembers a topic, and returns its index here; `None` if no more than [`Gone::unknown`]
-    /// needs to be known of it. A topic that is dropped for it is given to `dropped`.
+    /// Remembers a removed topic, and returns its index here; `None` if [`Gone::unknown`] says as
+    /// much of it. If another topic has to be dropped for it, `dropped` is called with that topic.
     pub(super) fn remember(
         &mut self,
         topic: &Topic,
         forgotten: Forgotten,
         dropped: impl FnOnce(u32, GoneTopic),
     ) -> Option<u32> {
-        if forgotten.to <= self.beyond {
+        if forgotten.to <= self.others_to {
             return None;
         }
         self.turn += 1;
@@ -51,14 +53,14 @@ impl Gone {
         self.in_order.push_back((index, self.turn));
         if self.topics.len() > GONE_MAX {
             if let Some((index, topic)) = self.drop_first() {
-                self.beyond = self.beyond.max(topic.forgotten.to);
+                self.others_to = self.others_to.max(topic.forgotten.to);
                 dropped(index, topic);
             }
         }
         Some(index)
     }
 
-    /// Drops the topic that has been here longest.
+    /// Drops the topic that has been remembered longest.
     fn drop_first(&mut self) -> Option<(u32, GoneTopic)> {
         while let Some((index, turn)) = self.in_order.pop_front() {
             if self.topics.get(index as usize).is_some_and(|topic| topic.turn == turn) {
@@ -70,26 +72,26 @@ impl Gone {
         None
     }
 
-    /// What is known of a topic that comes back, and the index that it had here.
+    /// What is known of a topic that is tracked again, and the index that it had here.
     pub(super) fn recall(&mut self, topic: &Topic) -> (Forgotten, Option<u32>) {
         let Some(index) = self.by_name.remove(topic) else { return (self.unknown(), None) };
         let forgotten = self.topics.remove(index as usize).forgotten;
-        // Entries that name nothing go when they are as many as the others.
+        // Stale entries are dropped when they are as many as the others may be.
         if self.in_order.len() > 2 * GONE_MAX {
             let topics = &self.topics;
-            let is_here =
-                |index: u32, turn| topics.get(index as usize).map(|t| t.turn) == Some(turn);
-            self.in_order.retain(|&(index, turn)| is_here(index, turn));
+            self.in_order.retain(|&(index, turn)| {
+                topics.get(index as usize).is_some_and(|topic| topic.turn == turn)
+            });
         }
         (forgotten, Some(index))
     }
 
     /// The topic of an index, if there is one.
-    pub(super) fn at(&self, index: u32) -> Option<&GoneTopic> {
+    pub(super) fn get(&self, index: u32) -> Option<&GoneTopic> {
         self.topics.get(index as usize)
     }
 
-    /// What is known of a topic that is not among the hub's topics.
+    /// What is known of a topic that is not tracked.
     pub(super) fn find(&self, topic: &Topic) -> Forgotten {
         match self.by_name.get(topic) {
             Some(&index) => self.topics[index as usize].forgotten,
@@ -97,12 +99,12 @@ impl Gone {
         }
     }
 
-    /// What is known of a topic of which nothing else is known.
+    /// What is known of a topic that is neither tracked nor remembered.
     pub(super) fn unknown(&self) -> Forgotten {
-        Forgotten { to: self.beyond, known: None }
+        Forgotten { to: self.others_to, known: None }
     }
 
-    /// The topics whose names begin with a text, in the order of their names.
+    /// The remembered topics whose names begin with a text, in the order of their names.
     pub(super) fn with_prefix<'a>(
         &'a self,
         prefix: &'a str,
@@ -117,8 +119,8 @@ pub(super) fn with_prefix<'a>(
     prefix: &'a str,
 ) -> impl Iterator<Item = (&'a Topic, &'a u32)> + 'a {
     let from = (Bound::Included(prefix), Bound::Unbounded);
-    let behind = by_name.range::<str, _>(from);
-    behind.take_while(move |(name, _)| name.as_str().starts_with(prefix))
+    let rest = by_name.range::<str, _>(from);
+    rest.take_while(move |(name, _)| name.as_str().starts_with(prefix))
 }
 
 #[cfg(test)]
@@ -134,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn topics_that_come_back_and_go_again_do_not_drive_others_out() {
+    fn topics_that_are_recalled_and_removed_again_do_not_drive_others_out() {
         let mut gone = Gone::default();
         let dropped = |_, topic: GoneTopic| panic!("{} is dropped", topic.name);
         for n in 0..100 {
@@ -153,14 +155,14 @@ mod tests {
     }
 
     #[test]
-    fn the_topic_that_is_here_longest_is_dropped_first() {
+    fn the_topic_that_was_remembered_longest_is_dropped_first() {
         let mut gone = Gone::default();
         let mut all_dropped = Vec::new();
         for n in 0..GONE_MAX + 2 {
             let to = n as u64 + 1;
             gone.remember(&topic(n), forgotten(to), |_, topic| all_dropped.push(topic.name));
             if n == 1 {
-                // It has come later than the second one by that.
+                // So it was remembered later than the second one.
                 let (recalled, _) = gone.recall(&topic(0));
                 gone.remember(&topic(0), recalled, |_, _| panic!("there is room"));
             }

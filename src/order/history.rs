@@ -1,4 +1,4 @@
-//! What is kept of one topic's past, for clients that come back.
+//! The newest events of one topic, which are kept for clients that come back.
 //!
 //! ```text
 //!    forgotten          kept, in order
@@ -10,70 +10,80 @@ use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::log::EventLog;
 use super::published::EVENT_BYTES;
 use crate::frame::Frame;
 
-/// One topic's events, as far as they are kept, by their place in the hub's order.
+/// About what a topic with kept events takes besides these.
+const TOPIC_BYTES: usize = 512;
+
+/// The events of one topic that are kept, in the order of their sequence numbers.
 #[derive(Default)]
 pub(super) struct History {
     events: VecDeque<Kept>,
     bytes: usize,
     forgotten: Forgotten,
-    /// Only where publishers give ids of their own.
+    /// Only for a topic whose publishers give ids.
     custom_ids: Option<Box<CustomIds>>,
 }
 
 /// An event that is kept.
 pub(super) struct Kept {
     pub(super) frame: Frame,
-    pub(super) sequence: u64,
+    /// The frame's, copied: a search in a history then reads no frame, each of which is likely not
+    /// to be in the processor's cache.
+    sequence: u64,
     /// When it was published, in nanoseconds since the hub's start.
     pub(super) at_ns: u64,
 }
 
-/// What is known of the events that are kept no longer.
+/// Sums over the histories of all topics. Only [`History`] changes them, with its own events.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Totals {
+    kept_events: usize,
+    kept_bytes: usize,
+    forgotten_events: u64,
+    forgotten_to: u64,
+}
+
+/// What is known of the events of a topic that are not kept any more.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Forgotten {
-    /// The sequence number of the last of them; zero when there is none.
+    /// The sequence number of the newest of them; zero if there are none.
     pub(super) to: u64,
-    /// The first of them and how many there are, unless that is forgotten as well.
+    /// The sequence number of the oldest of them and how many they are; `None` if that is not known.
     pub(super) known: Option<(u64, u64)>,
 }
 
-/// Where to find events by the ids that their publishers gave them.
+/// Finds events by the ids that their publishers gave.
 #[derive(Default)]
 struct CustomIds {
-    /// The newest event of each id.
+    /// The sequence number of the newest event of each id.
     sequences: HashMap<Arc<str>, u64>,
     /// The ids in the order of their events.
     ids: VecDeque<(u64, Arc<str>)>,
 }
 
 impl History {
-    /// The history of a topic of which only this is known.
+    /// The history of a topic of which nothing is kept, and this is known.
     pub(super) fn after_forgetting(forgotten: Forgotten) -> History {
         History { forgotten, ..History::default() }
     }
 
-    /// Takes the newest event, and returns the bytes that it takes.
-    pub(super) fn push(&mut self, kept: Kept) -> usize {
+    /// Appends an event, the newest of all.
+    pub(super) fn push(&mut self, kept: Kept, totals: &mut Totals) {
         let bytes = kept.bytes();
         self.bytes += bytes;
+        totals.kept_events += 1;
+        totals.kept_bytes += bytes + usize::from(self.events.is_empty()) * TOPIC_BYTES;
         if let Some(id) = kept.frame.custom_id() {
             self.custom_ids.get_or_insert_default().push(id, kept.sequence);
         }
         self.events.push_back(kept);
-        bytes
     }
 
-    /// Keeps the oldest event no longer, and returns the bytes that it took. The hub's log keeps its
-    /// entry, and no longer that of the event before.
-    pub(super) fn forget_oldest(&mut self, log: &mut EventLog) -> usize {
-        let Some(oldest) = self.events.pop_front() else { return 0 };
-        if self.forgotten.to > 0 {
-            log.release();
-        }
+    /// Forgets the oldest event; false if there is no event.
+    pub(super) fn forget_oldest(&mut self, totals: &mut Totals) -> bool {
+        let Some(oldest) = self.events.pop_front() else { return false };
         let (first, count) = self.forgotten.known.unwrap_or((oldest.sequence, 0));
         if self.forgotten.to == 0 || self.forgotten.known.is_some() {
             self.forgotten.known = Some((first, count + 1));
@@ -85,15 +95,20 @@ impl History {
         if self.events.capacity() > 64 && self.events.len() < self.events.capacity() / 4 {
             self.events.shrink_to(self.events.len() * 2);
         }
-        self.bytes -= oldest.bytes();
-        oldest.bytes()
+        let bytes = oldest.bytes();
+        self.bytes -= bytes;
+        totals.kept_events -= 1;
+        totals.kept_bytes -= bytes + usize::from(self.events.is_empty()) * TOPIC_BYTES;
+        totals.forgotten_events += 1;
+        totals.forgotten_to = totals.forgotten_to.max(oldest.sequence);
+        true
     }
 
     pub(super) fn len(&self) -> usize {
         self.events.len()
     }
 
-    /// What the events take, each with [`EVENT_BYTES`].
+    /// What keeping the events takes: their bytes, and [`EVENT_BYTES`] for each.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }
@@ -102,17 +117,17 @@ impl History {
         self.forgotten
     }
 
-    /// The number of the newest event, whether it is kept or not; zero if there was none.
+    /// The sequence number of the newest event, kept or forgotten; zero if there was none.
     pub(super) fn newest(&self) -> u64 {
         self.events.back().map_or(self.forgotten.to, |newest| newest.sequence)
     }
 
-    /// When the oldest event that is kept was published.
+    /// When the oldest of the kept events was published, in nanoseconds since the hub's start.
     pub(super) fn oldest_ns(&self) -> Option<u64> {
         self.events.front().map(|kept| kept.at_ns)
     }
 
-    /// Which of the kept events, counted from the oldest, come after a sequence number.
+    /// The kept events after a sequence number, by their positions counted from the oldest.
     pub(super) fn after(&self, sequence: u64) -> Range<usize> {
         let end = self.events.len();
         match self.newest() > sequence {
@@ -125,42 +140,73 @@ impl History {
         self.events.get(nth)
     }
 
-    /// The event of a number, and the number of the next one, if that is kept. One of the two ends
-    /// as a rule, where it is not searched for.
-    pub(super) fn find_number(&self, number: u64) -> Option<(&Kept, Option<u64>)> {
-        let is_first = self.events.front().is_some_and(|kept| kept.sequence == number);
+    /// The kept event of a sequence number, and the sequence number of the topic's next event, if
+    /// there is one. Usually the event is the oldest or the newest, which are not searched for.
+    pub(super) fn find_sequence(&self, sequence: u64) -> Option<(&Kept, Option<u64>)> {
+        let is_first = self.events.front().is_some_and(|kept| kept.sequence == sequence);
         let nth = match is_first {
             true => 0,
-            false if self.newest() == number => self.events.len().checked_sub(1)?,
-            false => self.events.binary_search_by_key(&number, |kept| kept.sequence).ok()?,
+            false if self.newest() == sequence => self.events.len().checked_sub(1)?,
+            false => self.events.binary_search_by_key(&sequence, |kept| kept.sequence).ok()?,
         };
         Some((&self.events[nth], self.events.get(nth + 1).map(|next| next.sequence)))
     }
 
-    /// Whether events from a number on are kept, as far as there are such.
-    pub(super) fn keeps_from(&self, number: u64) -> bool {
-        self.events.front().is_some_and(|oldest| oldest.sequence <= number)
+    /// Whether the oldest kept event has this sequence number or a lower one: then no event from it
+    /// on was forgotten.
+    pub(super) fn keeps_from(&self, sequence: u64) -> bool {
+        self.events.front().is_some_and(|oldest| oldest.sequence <= sequence)
     }
 
-    /// The sequence number of the newest event with an id that its publisher gave it.
+    /// The sequence number of the newest event with an id that its publisher gave.
     pub(super) fn find(&self, custom_id: &str) -> Option<u64> {
         self.custom_ids.as_ref()?.sequences.get(custom_id).copied()
     }
 }
 
 impl Kept {
+    pub(super) fn new(frame: Frame, at_ns: u64) -> Kept {
+        Kept { sequence: frame.sequence(), frame, at_ns }
+    }
+
+    pub(super) fn sequence(&self) -> u64 {
+        self.sequence
+    }
+
     fn bytes(&self) -> usize {
         self.frame.plain().len() + EVENT_BYTES
     }
 }
 
+impl Totals {
+    /// How many events are kept.
+    pub(super) fn kept_events(&self) -> usize {
+        self.kept_events
+    }
+
+    /// What keeping them takes, with 512 bytes for each topic that has such.
+    pub(super) fn kept_bytes(&self) -> usize {
+        self.kept_bytes
+    }
+
+    /// How many events were forgotten.
+    pub(super) fn forgotten_events(&self) -> u64 {
+        self.forgotten_events
+    }
+
+    /// The highest sequence number of any event that was forgotten; zero if there is none.
+    pub(super) fn forgotten_to(&self) -> u64 {
+        self.forgotten_to
+    }
+}
+
 impl Forgotten {
-    /// Whether an event after a sequence number is among them.
+    /// Whether one of them has a higher sequence number than this one.
     pub(super) fn is_after(&self, sequence: u64) -> bool {
         self.to > sequence
     }
 
-    /// How many of them come after a sequence number, as far as that is known.
+    /// How many of them have a higher sequence number than this one, if that is known.
     pub(super) fn count_after(&self, sequence: u64) -> Option<u64> {
         match self.known {
             _ if self.to <= sequence => Some(0),
@@ -177,9 +223,9 @@ impl CustomIds {
     }
 
     fn forget_to(&mut self, sequence: u64) {
-        while let Some((own, id)) = self.ids.front().filter(|(own, _)| *own <= sequence) {
-            // The id may be a newer event's by now.
-            if self.sequences.get(id) == Some(own) {
+        while let Some((oldest, id)) = self.ids.front().filter(|(first, _)| *first <= sequence) {
+            // A newer event may have the same id.
+            if self.sequences.get(id) == Some(oldest) {
                 self.sequences.remove(id);
             }
             self.ids.pop_front();
@@ -201,53 +247,57 @@ mod tests {
             None => event,
         };
         let draft = Draft::encode(&event, 100).unwrap();
-        Kept { frame: draft.stamp(Epoch::random(), sequence), sequence, at_ns: sequence * 10 }
+        Kept::new(draft.stamp(Epoch::random(), sequence), sequence * 10)
     }
 
     #[test]
-    fn a_place_is_found_between_events_and_before_what_is_forgotten() {
-        let mut history = History::default();
-        [17, 21, 22, 30].into_iter().for_each(|sequence| _ = history.push(kept(sequence, None)));
+    fn positions_are_found_between_events_and_before_what_is_forgotten() {
+        let (mut history, mut totals) = (History::default(), Totals::default());
+        [17, 21, 22, 30]
+            .into_iter()
+            .for_each(|sequence| history.push(kept(sequence, None), &mut totals));
         assert_eq!(history.after(0), 0..4);
         assert_eq!(history.after(20), 1..4);
         assert_eq!(history.after(21), 2..4);
         assert_eq!(history.after(30), 4..4);
-        history.forget_oldest(&mut EventLog::default());
+        history.forget_oldest(&mut totals);
         assert_eq!((history.after(0), history.oldest_ns()), (0..3, Some(210)));
-        (0..3).for_each(|_| _ = history.forget_oldest(&mut EventLog::default()));
+        (0..3).for_each(|_| _ = history.forget_oldest(&mut totals));
         assert_eq!((history.newest(), history.after(0)), (30, 0..0));
     }
 
     #[test]
-    fn how_many_are_missing_is_known_to_who_had_none_and_to_who_had_all() {
-        let mut history = History::default();
-        [17, 21, 22, 30].into_iter().for_each(|sequence| _ = history.push(kept(sequence, None)));
-        (0..3).for_each(|_| _ = history.forget_oldest(&mut EventLog::default()));
+    fn the_number_of_missing_events_is_known_for_a_client_that_had_none_or_all_of_them() {
+        let (mut history, mut totals) = (History::default(), Totals::default());
+        [17, 21, 22, 30]
+            .into_iter()
+            .for_each(|sequence| history.push(kept(sequence, None), &mut totals));
+        (0..3).for_each(|_| _ = history.forget_oldest(&mut totals));
         let forgotten = history.forgotten();
         assert_eq!((forgotten.count_after(16), forgotten.count_after(0)), (Some(3), Some(3)));
         assert_eq!((forgotten.count_after(17), forgotten.count_after(22)), (None, Some(0)));
         assert!(forgotten.is_after(21) && !forgotten.is_after(22));
-        // Of a topic whose beginnings are forgotten nothing is ever known again.
+        // Once the oldest is not known, the count is not known for any later event either.
         let mut history = History::after_forgetting(Forgotten { to: 5, known: None });
-        history.push(kept(40, None));
-        history.forget_oldest(&mut EventLog::default());
+        history.push(kept(40, None), &mut totals);
+        history.forget_oldest(&mut totals);
         assert_eq!(history.forgotten(), Forgotten { to: 40, known: None });
     }
 
     #[test]
     fn custom_ids_name_the_newest_of_their_events_until_it_is_forgotten() {
-        let mut history = History::default();
-        history.push(kept(1, Some("a")));
-        history.push(kept(2, None));
-        history.push(kept(3, Some("b")));
-        history.push(kept(4, Some("a")));
+        let (mut history, mut totals) = (History::default(), Totals::default());
+        history.push(kept(1, Some("a")), &mut totals);
+        history.push(kept(2, None), &mut totals);
+        history.push(kept(3, Some("b")), &mut totals);
+        history.push(kept(4, Some("a")), &mut totals);
         assert_eq!(
             (history.find("a"), history.find("b"), history.find("c")),
             (Some(4), Some(3), None)
         );
-        history.forget_oldest(&mut EventLog::default());
+        history.forget_oldest(&mut totals);
         assert_eq!(history.find("a"), Some(4));
-        (0..3).for_each(|_| _ = history.forget_oldest(&mut EventLog::default()));
+        (0..3).for_each(|_| _ = history.forget_oldest(&mut totals));
         assert_eq!((history.find("a"), history.find("b")), (None, None));
         assert_eq!((history.len(), history.bytes()), (0, 0));
         assert!(history.custom_ids.unwrap().ids.is_empty());

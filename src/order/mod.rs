@@ -1,27 +1,38 @@
-//! The hub's total order: which event is the next, who is interested in its topic, whether there
-//! is room for it, and what is kept of the past. One short lock, under which nothing is encoded or
-//! waited for.
+//! The hub's total order: which event comes next, which shards want its topic, whether there is
+//! space for it in the backlog, and which events are kept. One lock protects it. The lock is held
+//! for a short and bounded time; nothing is encoded or waited for under it.
+//!
+//! Each file uses only files below it:
 //!
 //! ```text
-//! backlog -> published          what waits to be sent; the publishers that wait for it to get less
-//! history   gone   log        what is kept of one topic; what is known of those that are gone; all
-//!                             that is kept, in order
-//! names    topics   interest  topics by name; all of them within their bounds; which shards want
-//!                             them
-//! wanted   walk               a client's topics: a few by name, or many along the log
-//! search -> replay            where a client's stream begins; what it has missed
-//! mod                         publishing
+//! mod                                Order: publishing, registering, looking back, each under the lock
+//! search    replay                   where a client's stream begins; what it is sent first
+//! missing                            what a client is told that it will not get
+//! walk                               along the event log, a bounded number of steps at a time
+//! wanted    retention  subscriptions the topics of a client; what is kept; what shards want
+//! topics                             all topics that are tracked
+//! interests  gone  names  cursor     filters of the shards; removed topics; topics by name; how far a
+//!                                    client has come
+//! published  history  event_log      an event on its way; the kept events of a topic; of all topics
+//! backlog                            what waits to be sent
 //! ```
+//!
+//! `topics` has the data that `retention` and `subscriptions` change, and `walk` has what all that
+//! look back share.
 
 mod backlog;
+mod cursor;
+mod event_log;
 mod gone;
 mod history;
-mod interest;
-mod log;
+mod interests;
+mod missing;
 mod names;
 mod published;
 mod replay;
+mod retention;
 mod search;
+mod subscriptions;
 #[cfg(test)]
 mod tests;
 mod topics;
@@ -32,22 +43,28 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use self::backlog::Backlog;
+pub(crate) use self::cursor::Cursor;
 use self::history::Kept;
-pub(crate) use self::interest::{Interest, TopicState};
-pub(crate) use self::published::{Published, EVENT_BYTES};
-pub(crate) use self::search::{Cursor, Search};
+pub(crate) use self::published::{Interest, Published, TopicState, EVENT_BYTES};
+use self::replay::Replay;
+use self::search::Found;
+pub(crate) use self::search::Search;
 use self::topics::Topics;
+use self::walk::Past;
+use self::wanted::Wanted;
 use crate::clock::Clock;
 use crate::filter::Subscription;
 use crate::frame::Draft;
 use crate::id::{Epoch, EventId};
 use crate::inbox::Inbox;
 use crate::options::Options;
+use crate::resume::Resume;
+use crate::sync::EventListener;
 use crate::sys::Waker;
 use crate::topic::Topic;
 use crate::tuning::OrderTuning;
 
-/// What publishers fill and one shard empties.
+/// Filled by publishers, emptied by one shard.
 pub(crate) type ShardInbox = Inbox<Arc<Published>, Waker>;
 
 /// The part of the hub that publishers and shards share.
@@ -57,8 +74,8 @@ pub(crate) struct Order {
     tuning: OrderTuning,
     hub_backlog: Arc<Backlog>,
     inboxes: Box<[Arc<ShardInbox>]>,
-    /// The last event's number. Written under the lock, when the event is in all inboxes that it
-    /// goes into.
+    /// The sequence number of the last event. Written under the lock, when the event is in every
+    /// inbox that it goes into.
     sequence: AtomicU64,
     has_history: AtomicBool,
     locked: Mutex<Locked>,
@@ -66,19 +83,34 @@ pub(crate) struct Order {
 
 struct Locked {
     topics: Topics,
-    closed: bool,
+    is_closed: bool,
 }
 
-/// Topics that are looked at for what is too old to be kept when a shard's time comes to do so.
-const LOOKS_MAX: usize = 1024;
-/// Subscriptions that begin, or routes that end, while the lock is held.
+/// Events and topics that are checked for their age when a shard does so, in an idle moment.
+const AGE_STEPS_PER_TICK: usize = 1024;
+/// The same when a search begins.
+const AGE_STEPS_PER_SEARCH: usize = 256;
+/// Subscriptions that are added, or routes that are closed, while the lock is held.
 const SUBSCRIPTIONS_PER_LOCK: usize = 128;
 
-/// Why an event was not taken.
+/// Why an event was not published.
 pub(crate) enum Refused {
-    /// There is no room; wait with the listener, which was set up before the room was looked at.
-    Full(Draft, event_listener::EventListener),
+    /// A backlog is full. Wait with the listener, then try again.
+    Full(Draft, EventListener),
     Closed,
+}
+
+/// What a hub's order holds.
+pub(crate) struct Counts {
+    pub(crate) published_events: u64,
+    /// Topics that have an audience.
+    pub(crate) topics: u64,
+    /// Topics that are tracked: with an audience, with kept events, or idle.
+    pub(crate) known_topics: u64,
+    /// Filters that a shard has an audience for.
+    pub(crate) filters: u64,
+    pub(crate) kept_events: u64,
+    pub(crate) kept_bytes: u64,
 }
 
 impl Order {
@@ -96,27 +128,24 @@ impl Order {
             inboxes,
             sequence: AtomicU64::new(0),
             has_history: AtomicBool::new(false),
-            locked: Mutex::new(Locked { topics: Topics::new(options), closed: false }),
+            locked: Mutex::new(Locked { topics: Topics::new(options), is_closed: false }),
         }
     }
 
-    /// Takes an event everywhere or nowhere.
+    /// Publishes an event to all shards that want it, or to none.
     pub(crate) fn publish(&self, topic: &Topic, draft: Draft) -> Result<EventId, Refused> {
         let mut locked = self.lock();
-        if locked.closed {
+        if locked.is_closed {
             return Err(Refused::Closed);
         }
         let topics = &mut locked.topics;
-        let index = match topics.find(topic) {
-            Some(index) => index,
-            None if topics.know_all() => topics.find_or_create(topic),
-            None => return Ok(self.end_publishing(self.next_sequence())),
+        let Some(index) = topics.find_published(topic) else {
+            return Ok(self.end_publishing(self.next_sequence()));
         };
-        topics.find_interest(index);
         let state = &topics.entry(index).state;
         let wanted = state.is_wanted();
-        if let Some(listener) = wanted.then(|| self.is_full(state)).flatten() {
-            // It may have come to be for this event.
+        if let Some(listener) = wanted.then(|| self.listen_if_full(state)).flatten() {
+            // The topic may have been created for this event.
             topics.remove_unneeded(index);
             return Err(Refused::Full(draft, listener));
         }
@@ -125,12 +154,12 @@ impl Order {
         let mut asleep = Vec::new();
         if wanted {
             let (state, hub_backlog) = (state.clone(), self.hub_backlog.clone());
-            let published = Published::new(frame.clone(), at_ns, state, hub_backlog, bytes);
-            let published = Arc::new(published);
+            let published =
+                Arc::new(Published::new(frame.clone(), at_ns, state, hub_backlog, bytes));
             let interested = self.interested(&published.topic);
             asleep.extend(interested.filter(|inbox| inbox.put(published.clone())));
         }
-        topics.keep(index, Kept { frame, sequence, at_ns });
+        topics.keep(index, Kept::new(frame, at_ns));
         self.has_history.store(true, Ordering::Relaxed);
         let id = self.end_publishing(sequence);
         drop(locked);
@@ -140,12 +169,12 @@ impl Order {
         Ok(id)
     }
 
-    /// Under the lock.
+    /// To be called under the lock.
     fn next_sequence(&self) -> u64 {
         self.sequence() + 1
     }
 
-    /// Under the lock, when the event is wherever it goes.
+    /// To be called under the lock, when the event is in every inbox that it goes into.
     fn end_publishing(&self, sequence: u64) -> EventId {
         self.sequence.store(sequence, Ordering::Release);
         self.id_of(sequence)
@@ -155,13 +184,13 @@ impl Order {
         EventId { epoch: self.epoch, sequence }
     }
 
-    /// The number of the last event that is in all inboxes it goes into. Who then takes an inbox
-    /// has all events up to this one, and perhaps more.
+    /// The sequence number of the last event that is in every inbox it goes into. A shard that takes
+    /// its inbox after this call has all events up to that one, and perhaps more.
     pub(crate) fn sequence(&self) -> u64 {
         self.sequence.load(Ordering::Acquire)
     }
 
-    /// The inboxes of the shards that have an audience for a topic.
+    /// The inboxes of the shards that want a topic.
     fn interested<'a, 't>(
         &'a self,
         topic: &'t TopicState,
@@ -169,14 +198,16 @@ impl Order {
         self.inboxes.iter().zip(topic.wanted_by()).filter(|(_, wanted)| *wanted).map(|(i, _)| i)
     }
 
-    /// When there is no room: a listener for the moment when there may be.
-    fn is_full(&self, topic: &TopicState) -> Option<event_listener::EventListener> {
-        topic.backlog.is_full().or_else(|| self.hub_backlog.is_full())
+    /// When the topic's backlog or the hub's is full: a listener for the moment when there may be
+    /// space.
+    fn listen_if_full(&self, topic: &TopicState) -> Option<EventListener> {
+        topic.backlog.listen_if_full().or_else(|| self.hub_backlog.listen_if_full())
     }
 
-    /// Has events of subscriptions come to a shard from now on. `open_route` is told of each topic
-    /// that is wanted by its name, and says which route it has in that shard. Returns the last
-    /// sequence number before that. Takes the lock for a bounded number of subscriptions at a time.
+    /// Adds subscriptions of a shard, which gets their events from then on. For each topic that is
+    /// wanted by name `open_route` is called, and returns the key of the route that the shard has for
+    /// it. Returns a sequence number: the shard gets every later event. Takes the lock for a bounded
+    /// number of subscriptions at a time.
     pub(crate) fn register(
         &self,
         shard: usize,
@@ -185,39 +216,34 @@ impl Order {
     ) -> u64 {
         for some in subscriptions.chunks(SUBSCRIPTIONS_PER_LOCK) {
             let mut locked = self.lock();
-            for what in some {
-                locked.topics.subscribe(shard, what, &mut open_route);
+            for subscription in some {
+                locked.topics.subscribe(shard, subscription, &mut open_route);
             }
         }
         self.sequence()
     }
 
-    /// Notes that a shard has a subscription no longer, nor a route for its topic.
+    /// Removes a subscription of a shard, and the route for its topic if that was closed.
     pub(crate) fn unregister(
         &self,
         shard: usize,
-        what: &Subscription,
+        subscription: &Subscription,
         closed: Option<&TopicState>,
     ) {
         let mut locked = self.lock();
         if let Some(topic) = closed {
             locked.topics.set_route(topic, shard, None);
         }
-        locked.topics.unsubscribe(shard, what);
+        locked.topics.unsubscribe(shard, subscription);
     }
 
-    /// Whether an event ever had an id of its publisher's own.
-    pub(crate) fn has_custom_ids(&self) -> bool {
-        self.lock().topics.have_custom_ids()
-    }
-
-    /// Notes which route a shard has for a topic that one of its filters matched, or that it has
+    /// Notes the key of the route that a shard has for a topic because of a filter, or that it has
     /// none.
     pub(crate) fn set_route(&self, shard: usize, topic: &TopicState, route: Option<u32>) {
         self.lock().topics.set_route(topic, shard, route);
     }
 
-    /// Notes that a shard has no routes for some topics any more.
+    /// Notes that a shard has no routes for these topics any more.
     pub(crate) fn close_routes(&self, shard: usize, closed: &[Arc<TopicState>]) {
         for some in closed.chunks(SUBSCRIPTIONS_PER_LOCK) {
             let mut locked = self.lock();
@@ -227,76 +253,112 @@ impl Order {
 
     /// Notes that a shard has ended.
     pub(crate) fn leave(&self, shard: usize) {
-        self.lock().topics.leave(shard);
+        self.lock().topics.remove_shard(shard);
     }
 
-    /// Forgets some of what is too old to be kept, for a hub that nothing is published to.
+    /// Whether any event ever had an id that its publisher gave.
+    pub(crate) fn has_custom_ids(&self) -> bool {
+        self.lock().topics.has_custom_ids
+    }
+
+    /// Begins to search for the cursor of a client that has just come.
+    pub(crate) fn begin_search(&self, resume: Resume) -> Search {
+        Search::new(resume, self.sequence())
+    }
+
+    /// Goes on with a search for the cursor of a client with these subscriptions, for a bounded time;
+    /// `None` if the search has to go on later.
+    pub(crate) fn locate(
+        &self,
+        subscriptions: &[Subscription],
+        search: &mut Search,
+    ) -> Option<Found> {
+        let wanted = Wanted::new(subscriptions);
+        let mut locked = self.lock();
+        let topics = &mut locked.topics;
+        if search.is_new() {
+            let is_all = topics.forget_old(self.now_ns(), AGE_STEPS_PER_SEARCH);
+            if !is_all && topics.keeps_events() {
+                return None;
+            }
+        }
+        search.advance(self.past(topics, &wanted))
+    }
+
+    /// Gathers the next part for a client that has come to a cursor, of at most `bytes_max` bytes,
+    /// but at least one event.
+    pub(crate) fn replay(
+        &self,
+        subscriptions: &[Subscription],
+        cursor: Cursor,
+        bytes_max: usize,
+    ) -> Replay {
+        let wanted = Wanted::new(subscriptions);
+        let locked = self.lock();
+        Replay::gather(&self.past(&locked.topics, &wanted), cursor, bytes_max)
+    }
+
+    fn past<'a>(&self, topics: &'a Topics, wanted: &'a Wanted<'a>) -> Past<'a> {
+        Past { topics, wanted, now: self.sequence(), epoch: self.epoch, tuning: self.tuning }
+    }
+
+    /// Forgets events that are too old, in a bounded number of steps, while nothing is published.
     pub(crate) fn forget_old(&self) {
         let mut locked = self.lock();
-        locked.topics.tidy(self.now_ns(), LOOKS_MAX);
-        self.has_history.store(locked.topics.have_history(), Ordering::Relaxed);
+        locked.topics.tidy(self.now_ns(), AGE_STEPS_PER_TICK);
+        self.has_history.store(locked.topics.has_history(), Ordering::Relaxed);
     }
 
-    /// Gives memory back after a crowd of clients has gone.
-    pub(crate) fn shrink(&self) {
-        self.lock().topics.shrink();
-    }
-
-    /// Whether anything may become too old to be kept.
+    /// Whether [`Order::forget_old`] will have anything to do.
     pub(crate) fn has_history(&self) -> bool {
         self.has_history.load(Ordering::Relaxed)
     }
 
-    /// Refuses every event from now on, and wakes those who wait for room.
+    /// Gives memory back after many clients have left.
+    pub(crate) fn shrink(&self) {
+        self.lock().topics.shrink();
+    }
+
+    /// Refuses every event from now on, and wakes the publishers that wait for space.
     pub(crate) fn close(&self) {
         let mut locked = self.lock();
-        locked.closed = true;
+        locked.is_closed = true;
         let topics: Vec<_> = locked.topics.iter().cloned().collect();
-        // A waker may run what it wakes at once, and that may publish.
+        // What a notification wakes may run at once, and publish.
         drop(locked);
         for topic in topics {
-            topic.backlog.wake_all();
+            topic.backlog.notify_all();
         }
-        self.hub_backlog.wake_all();
+        self.hub_backlog.notify_all();
     }
 
-    /// Bytes over all topics that have yet to be sent.
+    /// The bytes of all topics that wait to be sent.
     pub(crate) fn backlog_bytes(&self) -> usize {
-        self.hub_backlog.taken_bytes()
+        self.hub_backlog.bytes()
     }
 
-    /// What there is at this moment.
     pub(crate) fn counts(&self) -> Counts {
         let locked = self.lock();
+        let topics = &locked.topics;
         Counts {
             published_events: self.sequence(),
-            topics: locked.topics.interests.wanted() as u64,
-            known_topics: locked.topics.known() as u64,
-            filters: locked.topics.interests.filters() as u64,
-            kept_events: locked.topics.kept_events() as u64,
-            kept_bytes: locked.topics.kept_bytes() as u64,
+            topics: topics.interests.wanted() as u64,
+            known_topics: topics.len() as u64,
+            filters: topics.interests.filters() as u64,
+            kept_events: topics.totals.kept_events() as u64,
+            kept_bytes: topics.totals.kept_bytes() as u64,
         }
     }
 
+    /// Nanoseconds since the hub's start.
+    #[inline]
     pub(crate) fn now_ns(&self) -> u64 {
         self.clock.now_ns()
     }
 
-    /// Nothing that is done under the lock can panic half way, so a poisoned one is still right.
+    /// Nothing that is done under the lock can panic half way, so the data of a poisoned lock is
+    /// right.
     fn lock(&self) -> MutexGuard<'_, Locked> {
         self.locked.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// What a hub's order holds.
-pub(crate) struct Counts {
-    pub(crate) published_events: u64,
-    /// Topics that have an audience.
-    pub(crate) topics: u64,
-    /// Topics that have an audience or events that are kept.
-    pub(crate) known_topics: u64,
-    /// Filters that a shard has an audience for.
-    pub(crate) filters: u64,
-    pub(crate) kept_events: u64,
-    pub(crate) kept_bytes: u64,
 }

@@ -1,7 +1,7 @@
-//! Topics by their names: which index a topic has, found without a copy of its name.
+//! The indices of topics by their names, without a copy of the names.
 //!
-//! A table that grows moves everything that is in it, while publishers wait for the hub's lock. So
-//! there are many tables, by a part of the name's hash, each of which is small even when there are
+//! A hash table that grows moves all of its entries, while publishers wait for the hub's lock. So
+//! there are many tables, chosen by a part of the name's hash, and each is small even when there are
 //! very many topics.
 
 use std::hash::{BuildHasher, RandomState};
@@ -11,12 +11,12 @@ use hashbrown::HashTable;
 use crate::topic::Topic;
 
 const TABLES: usize = 64;
-/// A table with room for more is made smaller when it is nearly empty.
+/// A table of more capacity is made smaller when it is nearly empty.
 const CAPACITY_MIN: usize = 64;
 
-/// Indices of topics, which somebody else keeps.
+/// The indices of topics; the caller knows the topics, and is asked for their names.
 pub(super) struct Names {
-    /// Names are a client's choice, so the hash is keyed.
+    /// Clients choose names, so the hash is keyed.
     keys: RandomState,
     tables: Box<[HashTable<u32>; TABLES]>,
 }
@@ -29,7 +29,7 @@ impl Default for Names {
 }
 
 impl Names {
-    /// The index of a name; `name_of` says which name an index has.
+    /// The index of a name; `name_of` returns the name of an index.
     #[inline]
     pub(super) fn find<'a>(&self, name: &Topic, name_of: impl Fn(u32) -> &'a Topic) -> Option<u32> {
         let hash = self.keys.hash_one(name);
@@ -37,7 +37,7 @@ impl Names {
         found.copied()
     }
 
-    /// Takes the index of a name that has none.
+    /// Adds the index of a name that has none.
     pub(super) fn insert<'a>(
         &mut self,
         name: &Topic,
@@ -50,7 +50,7 @@ impl Names {
         tables[table_of(hash)].insert_unique(hash, index, hash_of);
     }
 
-    /// Drops the index of a name. `name_of` is asked about others only.
+    /// Removes the index of a name. `name_of` is called with other indices only.
     pub(super) fn remove<'a>(
         &mut self,
         name: &Topic,
@@ -69,7 +69,7 @@ impl Names {
     }
 }
 
-/// Neither the bits that choose a place in a table, nor those that are compared there.
+/// Uses other bits than those that choose an entry's position in a table and are compared there.
 fn table_of(hash: u64) -> usize {
     (hash >> 32) as usize % TABLES
 }
@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_name_has_its_index_and_tables_are_small_whoever_comes_and_goes() {
+    fn each_name_has_its_index_and_tables_stay_small_as_names_are_added_and_removed() {
         let names: Vec<Topic> =
             (0..50_000).map(|n| Topic::new(&format!("t/{n}")).unwrap()).collect();
         let name_of = |index: u32| &names[index as usize];
@@ -90,8 +90,8 @@ mod tests {
         for index in (0..50_000).filter(|index| index % 100 > 0) {
             all.remove(name_of(index), index, name_of);
         }
-        let is_there = |index: u32| all.find(name_of(index), name_of) == Some(index);
-        assert!((0..50_000).all(|index| is_there(index) == index.is_multiple_of(100)));
+        let is_found = |index: u32| all.find(name_of(index), name_of) == Some(index);
+        assert!((0..50_000).all(|index| is_found(index) == index.is_multiple_of(100)));
         assert!(all.tables.iter().all(|table| table.capacity() <= 8 * 64));
     }
 }

@@ -1,32 +1,70 @@
-//! Backlog is counted where the backlog is. A [`Published`] event takes its bytes of its topic's room
-//! until all members that keep up have been sent it: each audience holds a reference until then,
-//! and dropping the last one gives the room back. So a flood on one topic fills that topic, and
-//! neither refuses nor delays the publisher of another.
+//! What publishers and shards share, without a lock, of an event on its way and of its topic.
+//!
+//! The backlog is counted by reference. A [`Published`] event adds its bytes to its topic's backlog
+//! and to the hub's until every audience has sent it to its members that keep up: each audience
+//! holds a reference until then, and dropping the last reference removes the bytes. So a flood on
+//! one topic fills that topic's backlog, and neither refuses nor delays the publisher of another.
+//!
+//! A topic's *interest* tells, for each shard, which of the shard's routes its events take:
+//!
+//! ```text
+//!   shard       0           1          2
+//!   "a/b"    route 17    matched     none
+//! ```
 
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::Arc;
 
 use super::backlog::Backlog;
-use super::interest::TopicState;
 use crate::frame::Frame;
+use crate::topic::Topic;
 
-/// What the engine keeps with an event besides its bytes, about: it counts for the hub's room, for
-/// lag and for history, so that many tiny events do not take more memory than large ones.
+/// About what the engine keeps with an event besides its bytes. It counts for the hub's backlog, for
+/// lag and for history, so that many small events do not take more memory than few large ones.
 pub(crate) const EVENT_BYTES: usize = 256;
 
 /// A frame on its way to the audiences of its topic.
 pub(crate) struct Published {
     pub(crate) frame: Frame,
-    /// When it was published, in nanoseconds since the hub started.
+    /// When it was published, in nanoseconds since the hub's start.
     pub(crate) at_ns: u64,
     pub(crate) topic: Arc<TopicState>,
     hub_backlog: Arc<Backlog>,
+    /// What the last reference removes from the topic's backlog.
     backlog_bytes: usize,
-    /// How many events' room this one gives back.
+    /// Events that the last reference removes from the hub's backlog, with [`EVENT_BYTES`] each.
     events: usize,
 }
 
+/// What publishers, shards and history share of a topic.
+pub(crate) struct TopicState {
+    pub(crate) name: Topic,
+    /// For each shard the key of its route for the topic, or [`NO_INTEREST`], or [`MATCHED`].
+    /// Written under the hub's lock: by the shard itself, and when a filter is found to match.
+    interest: Box<[AtomicU32]>,
+    /// Whether any of its events had an id that the publisher gave.
+    custom_ids: AtomicBool,
+    /// Whether the hub has removed it; another topic may have its name by then.
+    gone: AtomicBool,
+    pub(super) backlog: Backlog,
+}
+
+/// What a shard does with the events of a topic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Interest {
+    None,
+    /// A filter of the shard matches the topic. The shard has yet to find out which, and has no
+    /// route for the topic.
+    Matched,
+    /// The shard's own key of its route for the topic.
+    Key(u32),
+}
+
+const NO_INTEREST: u32 = u32::MAX;
+const MATCHED: u32 = u32::MAX - 1;
+
 impl Published {
-    /// Takes its topic's room, and the hub's, for an event of so many bytes.
+    /// Adds the bytes of an event to its topic's backlog, and to the hub's.
     pub(super) fn new(
         frame: Frame,
         at_ns: u64,
@@ -34,22 +72,24 @@ impl Published {
         hub_backlog: Arc<Backlog>,
         backlog_bytes: usize,
     ) -> Published {
-        topic.backlog.take(backlog_bytes);
-        hub_backlog.take(backlog_bytes + EVENT_BYTES);
+        topic.backlog.add(backlog_bytes);
+        hub_backlog.add(backlog_bytes + EVENT_BYTES);
         Published { frame, at_ns, topic, hub_backlog, backlog_bytes, events: 1 }
     }
 
     /// Its sequence number.
+    #[inline]
     pub(crate) fn sequence(&self) -> u64 {
         self.frame.sequence()
     }
 
-    /// Releases events that were sent, or never will be. The room of each run of
-    /// events of one topic is given back in one go: a publisher that were woken by the first of
-    /// them would find little room, fill it, and sleep through the rest.
+    /// Drops the references to events that an audience has sent, or never will. The bytes of
+    /// successive events of one topic are removed from the backlog at once: a publisher that were
+    /// notified after the first of them would find little space, fill it, and wait through the
+    /// others.
     pub(crate) fn release(events: impl Iterator<Item = Arc<Published>>) {
         let mut run: Option<Published> = None;
-        // Others may hold the event: then they release it.
+        // An event that is still referenced elsewhere is released by the last reference.
         for mut event in events.filter_map(Arc::into_inner) {
             match &mut run {
                 Some(run) if Arc::ptr_eq(&run.topic, &event.topic) => {
@@ -65,8 +105,84 @@ impl Published {
 impl Drop for Published {
     fn drop(&mut self) {
         if self.events > 0 {
-            self.topic.backlog.give_back(self.backlog_bytes);
-            self.hub_backlog.give_back(self.backlog_bytes + self.events * EVENT_BYTES);
+            self.topic.backlog.remove(self.backlog_bytes);
+            self.hub_backlog.remove(self.backlog_bytes + self.events * EVENT_BYTES);
         }
+    }
+}
+
+impl TopicState {
+    /// A topic in which no shard is known to be interested.
+    pub(super) fn new(name: Topic, shards: usize, backlog_bytes_max: usize) -> TopicState {
+        let none = || AtomicU32::new(NO_INTEREST);
+        TopicState {
+            name,
+            interest: std::iter::repeat_with(none).take(shards).collect(),
+            custom_ids: AtomicBool::new(false),
+            gone: AtomicBool::new(false),
+            backlog: Backlog::new(backlog_bytes_max),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn interest_of(&self, shard: usize) -> Interest {
+        match self.interest[shard].load(Ordering::Relaxed) {
+            NO_INTEREST => Interest::None,
+            MATCHED => Interest::Matched,
+            route => Interest::Key(route),
+        }
+    }
+
+    pub(super) fn set_interest(&self, shard: usize, interest: Interest) {
+        let interest = match interest {
+            Interest::None => NO_INTEREST,
+            Interest::Matched => MATCHED,
+            Interest::Key(route) => route,
+        };
+        self.interest[shard].store(interest, Ordering::Relaxed);
+    }
+
+    /// Notes for each shard that has no route for the topic whether a filter of it matches.
+    ///
+    /// A shard reads its interest without the lock when it takes an event that was put into its
+    /// inbox because of that interest: so an interest that stays the same is not written.
+    pub(super) fn set_matched(&self, matched: impl IntoIterator<Item = bool>) {
+        for (interest, matched) in self.interest.iter().zip(matched) {
+            let (from, to) = match matched {
+                true => (NO_INTEREST, MATCHED),
+                false => (MATCHED, NO_INTEREST),
+            };
+            let _ = interest.compare_exchange(from, to, Ordering::Relaxed, Ordering::Relaxed);
+        }
+    }
+
+    /// For each shard, in their order, whether it is known to want the topic.
+    pub(super) fn wanted_by(&self) -> impl Iterator<Item = bool> + '_ {
+        self.interest.iter().map(|interest| interest.load(Ordering::Relaxed) != NO_INTEREST)
+    }
+
+    pub(super) fn is_wanted(&self) -> bool {
+        self.wanted_by().any(|wanted| wanted)
+    }
+
+    /// Notes that the hub has removed the topic.
+    pub(super) fn note_gone(&self) {
+        self.gone.store(true, Ordering::Release);
+    }
+
+    /// Whether the hub has removed the topic. Everything that was published to it is in the inboxes
+    /// by then.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.gone.load(Ordering::Acquire)
+    }
+
+    /// Notes that an event has an id that its publisher gave.
+    pub(super) fn note_custom_id(&self) {
+        self.custom_ids.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether any of its events had an id that the publisher gave.
+    pub(crate) fn has_custom_ids(&self) -> bool {
+        self.custom_ids.load(Ordering::Relaxed)
     }
 }

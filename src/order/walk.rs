@@ -1,93 +1,99 @@
-//! A walk along the log, in steps: the walking thread holds the hub's lock, so a step is short, and
-//! the walk goes on later from where it came to. Its length is counted in looks, of which an entry takes one, and
-//! several when its topic is held against many filters or has many levels: some 50 ns each.
+//! A walk along the event log, in parts: the thread that walks holds the hub's lock, so a part is
+//! short, and the walk goes on later from where it stopped.
+//!
+//! A walk's length is counted in steps of about 50 ns. An entry takes one step, and more when its
+//! topic is compared with many filters or has many levels.
 
-use super::log::Entry;
+use super::event_log::LogEntry;
 use super::topics::Topics;
-use super::wanted::{Matches, Wanted};
-use super::Order;
-use crate::id::Epoch;
+use super::wanted::{Matches, NamedTopics, Wanted};
+use crate::id::{Epoch, EventId};
 use crate::tuning::OrderTuning;
 
-/// The past of a client's topics, under the lock.
+/// What is kept and known of the topics, under the hub's lock, and what one client wants of them.
 pub(super) struct Past<'a> {
     pub(super) topics: &'a Topics,
     pub(super) wanted: &'a Wanted<'a>,
-    /// The number of the last event.
+    /// The sequence number of the last event that concerns the client.
     pub(super) now: u64,
     pub(super) epoch: Epoch,
     pub(super) tuning: OrderTuning,
 }
 
-/// What may still be looked at in one go.
+/// The steps that are left while the lock is held.
 pub(super) struct Walk {
-    looks_left: usize,
+    steps_left: usize,
 }
 
-impl Order {
-    pub(super) fn past<'a>(&self, topics: &'a Topics, wanted: &'a Wanted<'a>) -> Past<'a> {
-        Past { topics, wanted, now: self.sequence(), epoch: self.epoch, tuning: self.tuning }
+impl Past<'_> {
+    pub(super) fn begin_walk(&self) -> Walk {
+        Walk { steps_left: self.tuning.walk_steps_max }
+    }
+
+    /// The client's topics, if they can be found by few names.
+    pub(super) fn find_named(&self) -> Option<NamedTopics> {
+        NamedTopics::find(self.topics, self.wanted, self.tuning.named_topics_max)
+    }
+
+    pub(super) fn id_of(&self, sequence: u64) -> EventId {
+        EventId { epoch: self.epoch, sequence }
     }
 }
 
 impl Walk {
-    pub(super) fn new(looks_max: usize) -> Walk {
-        Walk { looks_left: looks_max }
-    }
-
-    /// Visits the entries behind a number. The error is the number that it came to, if it has to go
-    /// on later.
-    pub(super) fn along(
+    /// Visits the entries after a sequence number. The error is the sequence number up to which it
+    /// came, if no steps are left.
+    pub(super) fn forward(
         &mut self,
         past: &Past<'_>,
         matches: &Matches<'_>,
         after: u64,
-        mut visit: impl FnMut(Entry),
+        mut visit: impl FnMut(LogEntry),
     ) -> Result<(), u64> {
-        self.along_while(past, matches, after, |entry| {
+        self.forward_while(past, matches, after, |entry| {
             visit(entry);
             true
         })
     }
 
-    /// The same until a visit says that it is the last.
-    pub(super) fn along_while(
+    /// The same until a visit returns false.
+    pub(super) fn forward_while(
         &mut self,
         past: &Past<'_>,
         matches: &Matches<'_>,
         after: u64,
-        visit: impl FnMut(Entry) -> bool,
+        visit: impl FnMut(LogEntry) -> bool,
     ) -> Result<(), u64> {
         self.visit(past.topics.log.after(after), matches, after, visit)
     }
 
-    /// Visits the entries before a number, the newest first, until a visit says that it is the last.
-    pub(super) fn back(
+    /// Visits the entries before a sequence number, the newest first, until a visit returns false.
+    pub(super) fn back_while(
         &mut self,
         past: &Past<'_>,
         matches: &Matches<'_>,
         before: u64,
-        visit: impl FnMut(Entry) -> bool,
+        visit: impl FnMut(LogEntry) -> bool,
     ) -> Result<(), u64> {
         self.visit(past.topics.log.before(before), matches, before, visit)
     }
 
     fn visit(
         &mut self,
-        entries: impl Iterator<Item = Entry>,
+        entries: impl Iterator<Item = LogEntry>,
         matches: &Matches<'_>,
-        mut came_to: u64,
-        mut visit: impl FnMut(Entry) -> bool,
+        mut walked_to: u64,
+        mut visit: impl FnMut(LogEntry) -> bool,
     ) -> Result<(), u64> {
         for entry in entries {
-            if self.looks_left == 0 {
-                return Err(came_to);
+            if self.steps_left == 0 {
+                return Err(walked_to);
             }
             if !visit(entry) {
                 return Ok(());
             }
-            self.looks_left = self.looks_left.saturating_sub(1 + matches.take_looks());
-            came_to = entry.number;
+            self.steps_left = self.steps_left.saturating_sub(1 + matches.take_steps());
+            walked_to = entry.sequence;
         }
         Ok(())
     }

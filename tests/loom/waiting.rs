@@ -1,5 +1,5 @@
-//! Publishers that find no room and wait, and shards that give room back: no publisher sleeps while
-//! there is room, or after the hub was closed.
+//! Publishers that find a full backlog and wait, and shards that remove bytes from it: no publisher
+//! sleeps while there is space, or after the hub was closed.
 
 use event_listener::Listener as _;
 use loom::sync::{Arc, Mutex};
@@ -8,7 +8,7 @@ use loom::thread;
 use crate::backlog::Backlog;
 use crate::bounded;
 
-/// As much of a hub's order as a publisher meets when it looks for room.
+/// The part of a hub's order that a publisher uses when it looks for space in the backlogs.
 struct Order {
     topic_backlog: Backlog,
     hub_backlog: Backlog,
@@ -22,26 +22,27 @@ enum Refused {
 }
 
 impl Order {
-    /// An order with one topic, the room of which is taken: so many bytes, which shards have to send.
+    /// An order with one topic whose backlog is full: `topic_bytes_max` bytes, which shards have to
+    /// send.
     fn full(topic_bytes_max: usize, hub_bytes_max: usize) -> Arc<Order> {
         let (topic_backlog, hub_backlog) =
             (Backlog::new(topic_bytes_max), Backlog::new(hub_bytes_max));
-        topic_backlog.take(topic_bytes_max);
-        hub_backlog.take(topic_bytes_max);
+        topic_backlog.add(topic_bytes_max);
+        hub_backlog.add(topic_bytes_max);
         Arc::new(Order { topic_backlog, hub_backlog, is_closed: Mutex::new(false) })
     }
 
-    /// As `Order::publish` does: what there is no room for comes back with a listener.
+    /// As `Order::publish` does: returns a listener if there is no space.
     fn publish(&self, bytes: usize) -> Result<(), (Refused, Option<crate::sync::EventListener>)> {
         let is_closed = self.is_closed.lock().unwrap();
         if *is_closed {
             return Err((Refused::Closed, None));
         }
-        match self.topic_backlog.is_full().or_else(|| self.hub_backlog.is_full()) {
+        match self.topic_backlog.listen_if_full().or_else(|| self.hub_backlog.listen_if_full()) {
             Some(listener) => Err((Refused::Full, Some(listener))),
             None => {
-                self.topic_backlog.take(bytes);
-                self.hub_backlog.take(bytes);
+                self.topic_backlog.add(bytes);
+                self.hub_backlog.add(bytes);
                 Ok(())
             }
         }
@@ -68,16 +69,16 @@ impl Order {
     }
 
     /// As a shard does that has sent an event.
-    fn give_back(&self, bytes: usize) {
-        self.topic_backlog.give_back(bytes);
-        self.hub_backlog.give_back(bytes);
+    fn remove(&self, bytes: usize) {
+        self.topic_backlog.remove(bytes);
+        self.hub_backlog.remove(bytes);
     }
 
     /// As `Order::close` does.
     fn close(&self) {
         *self.is_closed.lock().unwrap() = true;
-        self.topic_backlog.wake_all();
-        self.hub_backlog.wake_all();
+        self.topic_backlog.notify_all();
+        self.hub_backlog.notify_all();
     }
 }
 
@@ -87,22 +88,22 @@ fn shard<const EVENTS: usize>(
     bytes: [usize; EVENTS],
 ) -> thread::JoinHandle<()> {
     let order = order.clone();
-    thread::spawn(move || bytes.into_iter().for_each(|bytes| order.give_back(bytes)))
+    thread::spawn(move || bytes.into_iter().for_each(|bytes| order.remove(bytes)))
 }
 
 #[test]
-fn a_publisher_does_not_sleep_when_room_was_given_back() {
+fn a_publisher_does_not_sleep_when_bytes_were_removed() {
     loom::model(|| {
         let order = Order::full(1, 8);
         let shard = shard(&order, [1]);
         assert_eq!(order.publish_wait(1), Ok(()));
         shard.join().unwrap();
-        assert_eq!((order.topic_backlog.taken_bytes(), order.hub_backlog.taken_bytes()), (1, 1));
+        assert_eq!((order.topic_backlog.bytes(), order.hub_backlog.bytes()), (1, 1));
     });
 }
 
 #[test]
-fn a_future_that_publishes_does_not_sleep_when_room_was_given_back() {
+fn a_future_that_publishes_does_not_sleep_when_bytes_were_removed() {
     bounded().check(|| {
         let order = Order::full(1, 8);
         let shard = shard(&order, [1]);
@@ -112,7 +113,7 @@ fn a_future_that_publishes_does_not_sleep_when_room_was_given_back() {
 }
 
 #[test]
-fn a_publisher_finds_room_in_its_topic_and_then_in_the_hub() {
+fn a_publisher_finds_space_in_its_topics_backlog_and_then_in_the_hubs() {
     bounded().check(|| {
         let order = Order::full(1, 1);
         let shard = shard(&order, [1]);
@@ -132,7 +133,7 @@ fn a_publisher_is_woken_by_the_one_event_of_many_that_makes_an_eighth_free() {
 }
 
 #[test]
-fn of_two_shards_that_give_back_at_once_one_wakes_the_publisher() {
+fn of_two_shards_that_remove_bytes_at_once_one_wakes_the_publisher() {
     bounded().check(|| {
         let order = Order::full(16, 100);
         let shards = [[2], [2]].map(|bytes| shard(&order, bytes));

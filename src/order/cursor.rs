@@ -1,0 +1,38 @@
+//! How far a client has come in the hub's order, and which events are its next ones.
+
+use std::ops::Range;
+
+use super::history::History;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Cursor {
+    /// The client has, or does not want, the events up to this sequence number.
+    pub(crate) after: u64,
+    /// Up to this sequence number it wants only the newest event of each topic.
+    pub(crate) latest_to: u64,
+    /// Of events up to this sequence number that are not kept any more it was told, or need not be.
+    pub(crate) gap_told_to: u64,
+}
+
+impl Cursor {
+    /// Up to this sequence number the client is not told of events that are not kept.
+    pub(crate) fn told_to(&self) -> u64 {
+        self.after.max(self.gap_told_to)
+    }
+
+    /// The kept events of a topic that the client wants, by their positions in the history.
+    pub(super) fn wanted_of(&self, history: &History) -> Range<usize> {
+        let wanted = history.after(self.after);
+        let latest = match self.latest_to > self.after {
+            true => history.after(self.latest_to).start.saturating_sub(1),
+            false => 0,
+        };
+        wanted.start.max(latest)..wanted.end
+    }
+
+    /// Whether the client wants an event after the cursor, of a topic that it wants. `next` is the
+    /// sequence number of that topic's next event.
+    pub(super) fn wants(&self, sequence: u64, next: Option<u64>) -> bool {
+        sequence > self.latest_to || next.is_none_or(|next| next > self.latest_to)
+    }
+}

@@ -1,0 +1,130 @@
+//! What is not kept any more of what a client wants, and the gap that the client is told of.
+
+use super::history::Forgotten;
+use super::topics::Logged;
+use super::walk::{Past, Walk};
+use super::wanted::NamedTopics;
+use crate::gap::{Gap, GapReason};
+use crate::id::EventId;
+
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Missing {
+    /// The highest sequence number of a missing event; zero if none is missing.
+    to: u64,
+    /// How many events are missing, if that is known.
+    count: Option<u64>,
+    /// The sequence number of the first event that the client will get.
+    first: Option<u64>,
+    /// How many events of all topics were forgotten when a walk was last gone on with.
+    forgotten_events: Option<u64>,
+    /// Whether events were forgotten during the walk: some may be counted twice, or not at all.
+    is_inexact: bool,
+}
+
+impl Missing {
+    /// What is missing if no events are kept: perhaps everything. Nothing if events are kept.
+    /// Events up to `told_to` do not count, here and below.
+    pub(super) fn of_unkept(past: &Past<'_>, told_to: u64) -> Missing {
+        let mut missing = Missing::default();
+        if !past.topics.keeps_events() {
+            missing.add(Forgotten { to: past.now, known: None }, told_to);
+        }
+        missing
+    }
+
+    /// What is missing of named topics for a client that has the events up to `after`.
+    pub(super) fn of_named(
+        past: &Past<'_>,
+        named: &NamedTopics,
+        after: u64,
+        told_to: u64,
+    ) -> Missing {
+        let mut missing = Missing::of_unkept(past, told_to);
+        let histories = || named.tracked.iter().map(|&index| &past.topics.entry(index).history);
+        if past.topics.totals.forgotten_to() > told_to {
+            let tracked = histories().map(|history| history.forgotten());
+            let all = tracked.chain(named.untracked.iter().copied());
+            all.for_each(|forgotten| missing.add(forgotten, told_to));
+        }
+        if missing.to > 0 {
+            let firsts = histories().filter_map(|history| {
+                history.event(history.after(after).start).map(|kept| kept.sequence())
+            });
+            missing.first = firsts.min();
+        }
+        missing
+    }
+
+    /// Finds what is missing for a client without named topics by a walk from `walked_to` on. The
+    /// error is up to where the walk came, and what it has found so far.
+    pub(super) fn walk_on(
+        mut self,
+        past: &Past<'_>,
+        after: u64,
+        walked_to: u64,
+        walk: &mut Walk,
+    ) -> Result<Missing, (u64, Missing)> {
+        let totals = &past.topics.totals;
+        if totals.forgotten_to() <= after {
+            return Ok(Missing::of_unkept(past, after));
+        }
+        let forgotten_events = totals.forgotten_events();
+        self.is_inexact |= self.forgotten_events.is_some_and(|before| before != forgotten_events);
+        self.forgotten_events = Some(forgotten_events);
+        let matches = past.wanted.matches();
+        let walked =
+            walk.forward(past, &matches, walked_to, |entry| match past.topics.look_up(entry) {
+                Logged::Kept(kept, _) if self.first.is_none() => {
+                    let wants = matches.wants(past.topics, entry);
+                    self.first = wants.then_some(kept.sequence());
+                }
+                Logged::Forgotten(forgotten) if matches.wants(past.topics, entry) => {
+                    self.add(forgotten, after);
+                }
+                Logged::Kept(..) | Logged::Forgotten(_) | Logged::Useless => {}
+            });
+        match walked {
+            Ok(()) => {
+                self.add(past.topics.gone.unknown(), after);
+                Ok(self)
+            }
+            Err(walked_to) => Err((walked_to, self)),
+        }
+    }
+
+    /// Adds what was forgotten of one more topic.
+    pub(super) fn add(&mut self, forgotten: Forgotten, told_to: u64) {
+        if !forgotten.is_after(told_to) {
+            return;
+        }
+        let more = forgotten.count_after(told_to);
+        self.count = match self.to {
+            0 => more,
+            _ => self.count.zip(more).map(|(count, more)| count + more),
+        };
+        self.to = self.to.max(forgotten.to);
+    }
+
+    /// Sets the sequence number of the first event that the client will get.
+    pub(super) fn before(self, first: Option<u64>) -> Missing {
+        Missing { first: first.or(self.first), ..self }
+    }
+
+    /// The gap that a client with the events up to `after` is told of, and the id to tell it with.
+    /// The id is that of no later event than the one before the first that the client will get: the
+    /// client may be cut off before it gets that event.
+    pub(super) fn gap(self, past: &Past<'_>, after: u64) -> Option<(Gap, EventId)> {
+        let Missing { to, count, first, is_inexact, .. } = self;
+        if to == 0 {
+            return None;
+        }
+        let id = first.map_or(past.now, |first| first - 1).min(to);
+        let gap = Gap {
+            from: Some(past.id_of(after).to_string()),
+            to: past.id_of(to),
+            reason: GapReason::Expired,
+            missed: count.filter(|_| !is_inexact),
+        };
+        Some((gap, past.id_of(id)))
+    }
+}

@@ -1,0 +1,83 @@
+//! What shards tell the order of their subscriptions and routes, as changes of the tracked topics.
+
+use std::sync::Arc;
+
+use super::published::{Interest, TopicState};
+use super::topics::Topics;
+use crate::filter::Subscription;
+use crate::topic::Topic;
+
+/// No generation of filters: which of them match has to be found out anew.
+const NO_GENERATION: u64 = u64::MAX;
+
+impl Topics {
+    /// The index of a topic to which an event is published; `None` if no shard wants it and nothing
+    /// of it is to be kept. If filters were added since the topic's last event, finds out which of
+    /// them match.
+    #[inline]
+    pub(super) fn find_published(&mut self, topic: &Topic) -> Option<u32> {
+        let index = match self.find(topic) {
+            Some(index) => index,
+            None if self.tracks_all() => self.find_or_create(topic),
+            None => return None,
+        };
+        let entry = &mut self.entries[index as usize];
+        let generation = self.interests.generation();
+        if entry.matched_generation != generation {
+            entry.matched_generation = generation;
+            self.interests.match_filters(&entry.state);
+        }
+        Some(index)
+    }
+
+    /// Adds a subscription of a shard. For a topic, `open_route` is called with it, and returns the
+    /// key of the route that the shard has for it.
+    pub(super) fn subscribe(
+        &mut self,
+        shard: usize,
+        subscription: &Subscription,
+        open_route: &mut impl FnMut(&Subscription, &Arc<TopicState>) -> u32,
+    ) {
+        match subscription {
+            Subscription::Topic(topic) => {
+                let index = self.find_or_create(topic);
+                let entry = &mut self.entries[index as usize];
+                entry.subscribed += 1;
+                let route = open_route(subscription, &entry.state);
+                self.interests.set(&entry.state, shard, Interest::Key(route));
+            }
+            Subscription::Filter(filter) => self.interests.add_filter(shard, filter),
+        }
+    }
+
+    /// Removes a subscription of a shard.
+    pub(super) fn unsubscribe(&mut self, shard: usize, subscription: &Subscription) {
+        match subscription {
+            Subscription::Topic(topic) => {
+                if let Some(index) = self.find(topic) {
+                    self.entries[index as usize].subscribed -= 1;
+                    self.remove_unneeded(index);
+                }
+            }
+            Subscription::Filter(filter) => self.interests.remove_filter(shard, filter),
+        }
+    }
+
+    /// Notes the key of the route that a shard has for a topic, or that it has none any more.
+    pub(super) fn set_route(&mut self, topic: &TopicState, shard: usize, route: Option<u32>) {
+        let interest = route.map_or(Interest::None, Interest::Key);
+        self.interests.set(topic, shard, interest);
+        if let Some(index) = self.find(&topic.name).filter(|_| route.is_none()) {
+            // While there was a route, filters that were added were not compared with the topic.
+            self.entries[index as usize].matched_generation = NO_GENERATION;
+            self.remove_unneeded(index);
+        }
+    }
+
+    /// Notes that a shard has ended, and wants nothing any more.
+    pub(super) fn remove_shard(&mut self, shard: usize) {
+        for (_, entry) in &self.entries {
+            self.interests.set(&entry.state, shard, Interest::None);
+        }
+    }
+}
