@@ -5,8 +5,8 @@
 //! the shard finds an item and does not park, or the publisher finds it parked and rings.
 //! `tests/loom` tries all interleavings.
 //!
-//! The queue is bounded by the room of the topics (`order/room.rs`), which is taken before an item is
-//! put.
+//! The queue is bounded by the room of the topics (`order/room.rs`), which is taken before an item
+//! is put.
 
 use crate::sync::{AtomicBool, Mutex, MutexGuard, Ordering};
 

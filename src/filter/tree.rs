@@ -34,8 +34,8 @@ struct Node<V> {
     levels: Box<str>,
     /// The filter that ends here.
     here: Option<(Filter, V)>,
-    /// By the first of their levels. In a tree, which takes and gives memory bit by bit, however many
-    /// they are: a table that grows would move all of them at once, while publishers wait.
+    /// By the first of their levels. In a tree, which takes and gives memory bit by bit, however
+    /// many they are: a table that grows would move all of them at once, while publishers wait.
     children: BTreeMap<Box<str>, Node<V>>,
 }
 

@@ -11,9 +11,9 @@
 //! are kept it has, for each topic, the last event that was forgotten: so a walk along the log
 //! passes everything that a client may have missed.
 //!
-//! When an event is forgotten, its entry is not searched for: the entry becomes useless where it is.
-//! Useless entries are dropped when they reach the front. When half of the entries are useless, the
-//! log is compacted, a few entries with each event that is published.
+//! When an event is forgotten, its entry is not searched for: the entry becomes useless where it
+//! is. Useless entries are dropped when they reach the front. When half of the entries are useless,
+//! the log is compacted, a few entries with each event that is published.
 
 use std::collections::VecDeque;
 

@@ -1,6 +1,6 @@
 //! What is still known of topics that were removed: up to which sequence number their events were
-//! forgotten. A client that had a topic's events, and comes back after the topic was removed, is told
-//! so what it has missed.
+//! forgotten. A client that had a topic's events, and comes back after the topic was removed, is
+//! told so what it has missed.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;

@@ -50,7 +50,8 @@ pub(super) struct Totals {
 pub(super) struct Forgotten {
     /// The sequence number of the newest of them; zero if there are none.
     pub(super) to: u64,
-    /// The sequence number of the oldest of them and how many they are; `None` if that is not known.
+    /// The sequence number of the oldest of them and how many they are; `None` if that is not
+    /// known.
     pub(super) known: Option<(u64, u64)>,
 }
 

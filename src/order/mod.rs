@@ -5,20 +5,19 @@
 //! Each file uses only files below it:
 //!
 //! ```text
-//! mod                                Order: publishing, registering, looking back, each under the lock
-//! search    replay                   where a client's stream begins; what it is sent first
-//! missing                            what a client is told that it will not get
-//! walk                               along the event log, a bounded number of steps at a time
-//! wanted    retention  subscriptions the topics of a client; what is kept; what shards want
-//! topics                             all topics that are tracked
-//! interests  gone  names  cursor     filters of the shards; removed topics; topics by name; how far a
-//!                                    client has come
-//! published  history  event_log      an event on its way; the kept events of a topic; of all topics
-//! backlog                            what waits to be sent
+//! mod                                 Order: publishing, registering, looking back
+//! search     replay                   where a client's stream begins; what it is sent first
+//! missing                             what a client is told that it will not get
+//! walk                                along the event log, a bounded number of steps at a time
+//! wanted     retention subscriptions  the topics of a client; what is kept; what shards want
+//! topics                              all topics that are tracked
+//! cursor     gone      interests      how far a client has come; removed topics; filters of shards
+//! published  history   event_log      an event on its way; the kept events of a topic; all of them
+//! backlog    names                    what waits to be sent; topics by name
 //! ```
 //!
-//! `topics` has the data that `retention` and `subscriptions` change, and `walk` has what all that
-//! look back share.
+//! `topics` has the data that `retention` and `subscriptions` change. `walk` has the data from
+//! which `missing`, `search` and `replay` read.
 
 mod backlog;
 mod cursor;
@@ -184,8 +183,8 @@ impl Order {
         EventId { epoch: self.epoch, sequence }
     }
 
-    /// The sequence number of the last event that is in every inbox it goes into. A shard that takes
-    /// its inbox after this call has all events up to that one, and perhaps more.
+    /// The sequence number of the last event that is in every inbox it goes into. A shard that
+    /// takes its inbox after this call has all events up to that one, and perhaps more.
     pub(crate) fn sequence(&self) -> u64 {
         self.sequence.load(Ordering::Acquire)
     }
@@ -205,9 +204,9 @@ impl Order {
     }
 
     /// Adds subscriptions of a shard, which gets their events from then on. For each topic that is
-    /// wanted by name `open_route` is called, and returns the key of the route that the shard has for
-    /// it. Returns a sequence number: the shard gets every later event. Takes the lock for a bounded
-    /// number of subscriptions at a time.
+    /// wanted by name `open_route` is called, and returns the key of the route that the shard has
+    /// for it. Returns a sequence number: the shard gets every later event. Takes the lock for a
+    /// bounded number of subscriptions at a time.
     pub(crate) fn register(
         &self,
         shard: usize,
@@ -266,8 +265,8 @@ impl Order {
         Search::new(resume, self.sequence())
     }
 
-    /// Goes on with a search for the cursor of a client with these subscriptions, for a bounded time;
-    /// `None` if the search has to go on later.
+    /// Goes on with a search for the cursor of a client with these subscriptions, for a bounded
+    /// time; `None` if the search has to go on later.
     pub(crate) fn locate(
         &self,
         subscriptions: &[Subscription],

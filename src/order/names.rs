@@ -1,8 +1,8 @@
 //! The indices of topics by their names, without a copy of the names.
 //!
 //! A hash table that grows moves all of its entries, while publishers wait for the hub's lock. So
-//! there are many tables, chosen by a part of the name's hash, and each is small even when there are
-//! very many topics.
+//! there are many tables, chosen by a part of the name's hash, and each is small even when there
+//! are very many topics.
 
 use std::hash::{BuildHasher, RandomState};
 

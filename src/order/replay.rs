@@ -2,8 +2,8 @@
 //!
 //! It is replayed in parts, each gathered under the lock. The histories of named topics are merged;
 //! for a client without named topics the event log tells which event comes next. Parts end at
-//! multiples of a stride of sequence numbers, wherever a client begins. So from their second part on,
-//! all clients that replay the same topics need the same parts.
+//! multiples of a stride of sequence numbers, wherever a client begins. So from their second part
+//! on, all clients that replay the same topics need the same parts.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -88,8 +88,8 @@ fn merge(past: &Past<'_>, named: &NamedTopics, cursor: Cursor, mut part: Part) -
 }
 
 /// Gathers the next events by a walk along the log. If events were forgotten since the client was
-/// told what is missing, the walk goes on after the part is full, as far as it may: so a gap is told
-/// before the events that come after it, unless very many events are between.
+/// told what is missing, the walk goes on after the part is full, as far as it may: so a gap is
+/// told before the events that come after it, unless very many events are between.
 fn walk(past: &Past<'_>, cursor: Cursor, mut part: Part) -> Replay {
     let (topics, matches, told_to) = (past.topics, past.wanted.matches(), cursor.told_to());
     let (mut missing, mut full_at) = (Missing::of_unkept(past, told_to), None);

@@ -1,5 +1,5 @@
-//! Which events are kept, and for how long: bounded for each topic by count, bytes and age, and over
-//! all topics by bytes.
+//! Which events are kept, and for how long: bounded for each topic by count, bytes and age, and
+//! over all topics by bytes.
 //!
 //! Which topic has the oldest event is known from a heap with one entry for each topic with kept
 //! events. An entry's time is that of the topic's oldest event, or of one that was forgotten since:
@@ -78,8 +78,8 @@ impl Topics {
         self.tidy_log(steps_max);
     }
 
-    /// If the entry on top of the heap is from before a time: forgets that topic's oldest event if it
-    /// has the entry's time, and corrects the entry. False when there is nothing to do.
+    /// If the entry on top of the heap is from before a time: forgets that topic's oldest event if
+    /// it has the entry's time, and corrects the entry. False when there is nothing to do.
     fn check_oldest(&mut self, before_ns: u64) -> bool {
         let Some(&Reverse((at_ns, index))) = self.oldest.peek() else { return false };
         if at_ns >= before_ns {
@@ -110,8 +110,8 @@ impl Topics {
         }
     }
 
-    /// If nothing was published since a time to the topic that has been idle longest: makes it idle no
-    /// longer, and removes it unless it is needed. False when there is nothing to do.
+    /// If nothing was published since a time to the topic that has been idle longest: makes it idle
+    /// no longer, and removes it unless it is needed. False when there is nothing to do.
     fn check_idle(&mut self, before_ns: u64) -> bool {
         let Some(&index) = self.idle.front() else { return false };
         let entry = &mut self.entries[index as usize];

@@ -21,8 +21,8 @@ use crate::resume::{Resume, StartAt};
 #[derive(Debug)]
 pub(crate) struct Search {
     resume: Resume,
-    /// The sequence number of the last event when the client came. The client gets every later event
-    /// as it is published.
+    /// The sequence number of the last event when the client came. The client gets every later
+    /// event as it is published.
     joined_at: u64,
     stage: Stage,
 }
@@ -36,8 +36,8 @@ enum Stage {
     CustomId { walked_to: u64, found: Option<u64> },
     /// Looks for the newest events before a sequence number, `left` of them.
     Last { before: u64, left: usize },
-    /// Looks for what is missing after a sequence number. The reason is that of a gap which is there
-    /// anyway.
+    /// Looks for what is missing after a sequence number. The reason is that of a gap which is
+    /// there anyway.
     Missing { after: u64, reason: Option<GapReason>, walked_to: u64, missing: Missing },
 }
 
@@ -134,8 +134,8 @@ impl Searching<'_> {
         }
     }
 
-    /// Finds the event with an id that its publisher gave. If several topics have such an event, the
-    /// client goes on after the oldest, since then it misses nothing.
+    /// Finds the event with an id that its publisher gave. If several topics have such an event,
+    /// the client goes on after the oldest, since then it misses nothing.
     fn find_custom_id(&mut self, walked_to: u64, mut found: Option<u64>) -> Step {
         let Resume::After(id) = self.resume else { unreachable!("a stage of a client with an id") };
         let (past, topics) = (self.past, self.past.topics);
@@ -197,8 +197,8 @@ impl Searching<'_> {
         Step::Found((Cursor { after: oldest - 1, latest_to: 0, gap_told_to: past.now }, None))
     }
 
-    /// The cursor of a client that had everything up to a sequence number, or is treated as one that
-    /// had.
+    /// The cursor of a client that had everything up to a sequence number, or is treated as one
+    /// that had.
     fn end(&self, after: u64, reason: Option<GapReason>, missing: Missing) -> Found {
         let expired = missing.gap(self.past, after);
         let gap = match reason {

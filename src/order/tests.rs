@@ -433,7 +433,8 @@ fn clients_of_filters_are_told_that_topics_may_be_missing_of_which_nothing_is_kn
     let options =
         Options { history_events_max: 1, history_total_bytes_max: 2_000, ..Options::default() };
     let order = order_of(Box::new([]), &Options { shards: 1, ..options });
-    // The first ten are driven out of what is remembered, by topics that these filters do not match.
+    // The first ten are driven out of what is remembered, by topics that these filters do not
+    // match.
     let names = (0..10).map(|n| format!("{n}/old"));
     for name in names.chain((0..(32 << 10)).map(|n| format!("g/{n}"))) {
         let draft = Draft::encode(&Event::new("x"), 100).unwrap();

@@ -50,8 +50,8 @@ pub(super) struct Matches<'a> {
 }
 
 impl<'a> Wanted<'a> {
-    /// Prepares subscriptions to be compared with topics. To be done without the hub's lock: it takes
-    /// time for all of the filters.
+    /// Prepares subscriptions to be compared with topics. To be done without the hub's lock: it
+    /// takes time for all of the filters.
     pub(super) fn new(subscriptions: &'a [Subscription]) -> Wanted<'a> {
         let filters = subscriptions.iter().filter_map(|subscription| match subscription {
             Subscription::Topic(_) => None,

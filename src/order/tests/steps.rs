@@ -1,5 +1,5 @@
-//! Searches and replays that go on over several steps, while events are published and forgotten, and
-//! topics come and go.
+//! Searches and replays that go on over several steps, while events are published and forgotten,
+//! and topics come and go.
 
 use std::collections::BTreeMap;
 
