@@ -1,4 +1,5 @@
-//! What is kept, and what is said of what is not, whatever is published to however many topics.
+//! Which events are kept, and what clients are told of those that are not, for any number of
+//! topics.
 
 mod steps;
 
@@ -11,12 +12,34 @@ use crate::frame::Frame;
 use crate::resume::{Resume, StartAt};
 use crate::tuning::Tuning;
 
-/// An order whose walks are short, so that a test has many steps.
+/// An order with short walks and parts, so that a test of few events has many of them.
 fn order_of(inboxes: Box<[Arc<ShardInbox>]>, options: &Options) -> Order {
     Order::new(inboxes, options, Tuning::small().order, Clock::manual())
 }
 
-/// Where a client's stream begins, and what it is told first, however many steps it takes.
+/// For a model test: an order with short walks and parts for every second seed, and one with the
+/// tuning that hubs run with for the others.
+fn model_order(options: &Options, seed: u64) -> Order {
+    let tuning = if seed.is_multiple_of(2) { Tuning::small() } else { Tuning::default() };
+    Order::new(Box::new([]), options, tuning.order, Clock::manual())
+}
+
+/// Whether the sums over all topics are those of the topics' histories, and no event is in neither
+/// of them.
+fn check_totals(order: &Order) {
+    let locked = order.lock();
+    let (entries, totals) = (&locked.topics.entries, &locked.topics.totals);
+    let histories = || entries.iter().map(|(_, entry)| &entry.history);
+    let events: usize = histories().map(|history| history.len()).sum();
+    let bytes = |history: &history::History| history.bytes() + 512 * history.len().min(1);
+    assert_eq!(totals.kept_events(), events);
+    assert_eq!(totals.kept_bytes(), histories().map(bytes).sum());
+    assert_eq!(totals.kept_events() as u64 + totals.forgotten_events(), order.sequence());
+    let forgotten_to = histories().map(|history| history.forgotten().to).max();
+    assert!(forgotten_to.is_none_or(|to| to <= totals.forgotten_to()));
+}
+
+/// A client's cursor and the gap that it is told of first, after as many steps as that takes.
 fn search(order: &Order, wanted: &[Subscription], resume: &Resume) -> search::Found {
     let mut search = order.begin_search(resume.clone());
     loop {
@@ -26,25 +49,25 @@ fn search(order: &Order, wanted: &[Subscription], resume: &Resume) -> search::Fo
     }
 }
 
-/// Everything that a client of subscriptions gets: the numbers, and up to where it was told that
-/// something is missing.
+/// The sequence numbers of all events that a client is sent, and that up to which it was told that
+/// events are missing.
 fn replayed(order: &Order, wanted: &[Subscription], resume: &Resume) -> (Vec<u64>, Option<u64>) {
     let (mut cursor, gap) = search(order, wanted, resume);
     let mut numbers = Vec::new();
     loop {
         let part = order.replay(wanted, cursor, 2_000);
-        assert!(part.gap.is_none(), "it was told already");
+        assert!(part.gap.is_none(), "the client was told already");
         numbers.extend(part.frames.iter().map(|frame| frame.sequence()));
         if part.is_all {
             return (numbers, gap.map(|(gap, _)| gap.to.sequence));
         }
-        assert!(part.to > cursor.after, "it gets on");
+        assert!(part.to > cursor.after, "the cursor moves on");
         cursor.after = part.to;
     }
 }
 
-/// Whether clients that say nothing of what they had get the newest of all that is kept: so many
-/// events, or one of each topic.
+/// Whether clients that give no id get the newest of the kept events: `count` of them, or one of
+/// each topic.
 fn check_starts<'a>(
     order: &Order,
     wanted: &[Subscription],
@@ -62,7 +85,7 @@ fn check_starts<'a>(
 }
 
 #[test]
-fn what_is_kept_is_the_newest_within_the_bounds_and_the_rest_is_never_forgotten_silently() {
+fn the_newest_events_within_the_bounds_are_kept_and_clients_are_told_of_all_others() {
     for seed in 0..8 {
         let mut random = fastrand::Rng::with_seed(seed);
         let total = 60_000;
@@ -72,11 +95,11 @@ fn what_is_kept_is_the_newest_within_the_bounds_and_the_rest_is_never_forgotten_
             history_total_bytes_max: total,
             ..Options::default()
         };
-        let order = order_of(Box::new([]), &Options { shards: 1, ..options });
+        let order = model_order(&Options { shards: 1, ..options }, seed);
         let mut published: BTreeMap<u64, String> = BTreeMap::new();
         let mut clients = VecDeque::new();
         for step in 0..2_000 {
-            // Some topics are busy, most are seldom heard of.
+            // Few topics have many events, most have few.
             let topic = match random.bool() {
                 true => format!("busy/{}", random.u32(..4)),
                 false => format!("quiet/{}", random.u32(..200)),
@@ -87,7 +110,7 @@ fn what_is_kept_is_the_newest_within_the_bounds_and_the_rest_is_never_forgotten_
                 unreachable!("there is room for what nobody wants")
             };
             published.insert(id.sequence, topic.clone());
-            // Clients come and go, also those that want what is gone by now.
+            // Clients come and go, some of which want topics that were removed.
             if random.u32(..4) == 0 {
                 let name = Subscription::new(&format!("quiet/{}", random.u32(..200))).unwrap();
                 order.register(0, std::slice::from_ref(&name), |_, _| 0);
@@ -101,8 +124,9 @@ fn what_is_kept_is_the_newest_within_the_bounds_and_the_rest_is_never_forgotten_
             if step % 10 > 0 {
                 continue;
             }
+            check_totals(&order);
             if random.u32(..8) == 0 {
-                // Time goes by, and everything is too old; its topics go with it.
+                // All events are too old, and their topics are removed with them.
                 order.lock().topics.forget_old(u64::MAX, random.usize(..400));
             }
             let topics = |texts: &[&str]| -> Vec<Subscription> {
@@ -138,7 +162,7 @@ fn what_is_kept_is_the_newest_within_the_bounds_and_the_rest_is_never_forgotten_
 }
 
 #[test]
-fn what_was_forgotten_of_a_topic_that_came_back_is_told_of_once() {
+fn clients_are_told_once_of_the_forgotten_events_of_a_topic_that_is_tracked_again() {
     let order = order_of(Box::new([]), &Options { shards: 1, ..Options::default() });
     for topic in ["was/before", "is/gone", "is/kept", "is/kept"] {
         let draft = Draft::encode(&Event::new("x"), 1_000).unwrap();
@@ -149,7 +173,7 @@ fn what_was_forgotten_of_a_topic_that_came_back_is_told_of_once() {
     }
     assert_eq!(order.counts().known_topics, 1);
     let gone = [Subscription::new("is/gone").unwrap()];
-    // The second time it is the same topic, with the same number, at the same index.
+    // The second time the same topic, forgotten up to the same event, gets the same index.
     for _ in 0..2 {
         order.register(0, &gone, |_, _| 0);
         order.unregister(0, &gone[0], None);
@@ -158,7 +182,8 @@ fn what_was_forgotten_of_a_topic_that_came_back_is_told_of_once() {
     assert_eq!(order.counts().known_topics, 2);
     let filter = [Subscription::new("is/+").unwrap()];
     let resume = Resume::After(order.id_of(1).to_string().into());
-    // Gone, as far as there is no subscription to it: once more, also for who wants it twice.
+    // Without a subscription the topic is removed. Its event counts once, also for a client that
+    // wants the topic twice.
     order.unregister(0, &gone[0], None);
     let twice = ["is/gone", "is/+"].map(|text| Subscription::new(text).unwrap());
     let gap = search(&order, &twice, &resume).1;
@@ -172,7 +197,7 @@ fn what_was_forgotten_of_a_topic_that_came_back_is_told_of_once() {
 }
 
 #[test]
-fn an_id_of_this_life_is_a_place_in_the_order_whoever_uses_it_again() {
+fn an_id_of_this_epoch_names_its_own_event_although_a_publisher_gives_it_again() {
     let order = order_of(Box::new([]), &Options { shards: 1, ..Options::default() });
     let topic = Topic::new("a").unwrap();
     let publish = |event: Event<'_>| {
@@ -184,25 +209,25 @@ fn an_id_of_this_life_is_a_place_in_the_order_whoever_uses_it_again() {
     publish(Event::new("x once more").with_id(&first));
     publish(Event::new("z").with_id("row-17"));
     publish(Event::new("last"));
-    let place_of = |id: &str| {
+    let locate = |id: &str| {
         let wanted = [Subscription::new("#").unwrap()];
         let resume = Resume::After(id.into());
         let (cursor, gap) = search(&order, &wanted, &resume);
         (cursor.after, gap.map(|(gap, _)| gap.reason))
     };
-    assert_eq!(place_of(&first), (1, None));
-    assert_eq!(place_of("row-17"), (4, None));
-    // The oldest, where topics have the same: so nothing is missed.
+    assert_eq!(locate(&first), (1, None));
+    assert_eq!(locate("row-17"), (4, None));
+    // The oldest of those with the id in any topic: so the client misses nothing.
     let draft = Draft::encode(&Event::new("z").with_id("row-17"), 1_000).unwrap();
     assert!(order.publish(&Topic::new("b").unwrap(), draft).is_ok());
-    assert_eq!(place_of("row-17"), (4, None));
-    assert_eq!(place_of("row-18"), (6, Some(crate::gap::GapReason::UnknownId)));
+    assert_eq!(locate("row-17"), (4, None));
+    assert_eq!(locate("row-18"), (6, Some(crate::gap::GapReason::UnknownId)));
     let yet_to_come = order.id_of(7).to_string();
-    assert_eq!(place_of(&yet_to_come), (6, Some(crate::gap::GapReason::UnknownId)));
+    assert_eq!(locate(&yet_to_come), (6, Some(crate::gap::GapReason::UnknownId)));
 }
 
 #[test]
-fn what_is_too_old_goes_although_nothing_is_published() {
+fn events_that_are_too_old_are_forgotten_although_nothing_is_published() {
     let options = Options { history_age_max: Duration::from_millis(20), ..Options::default() };
     let order = order_of(Box::new([]), &Options { shards: 1, ..options });
     for n in 0..5_000 {
@@ -213,11 +238,11 @@ fn what_is_too_old_goes_although_nothing_is_published() {
     order.forget_old();
     assert_eq!(order.counts().kept_events, 5_000, "none is older than 20 ms");
     order.clock.advance(Duration::from_nanos(1));
-    // Each takes a bounded number of steps.
+    // Each call takes a bounded number of steps.
     (0..20).for_each(|_| order.forget_old());
-    assert!(!order.has_history(), "it is kept");
+    assert!(!order.has_history(), "events or topics are left");
     assert_eq!((order.counts().kept_events, order.counts().kept_bytes), (0, 0));
-    assert!(order.lock().topics.iter().next().is_none(), "its topics are gone");
+    assert!(order.lock().topics.iter().next().is_none(), "the topics are removed");
 }
 
 #[test]
@@ -234,18 +259,18 @@ fn a_refused_event_leaves_no_topic_behind() {
         refused += usize::from(order.publish(&topic, draft).is_err());
     }
     assert!(refused > 9_000);
-    // All that was published goes.
+    // Everything that was published is forgotten.
     order.lock().topics.forget_old(u64::MAX, usize::MAX);
     assert_eq!(order.counts().kept_bytes, 0);
     assert!(order.counts().known_topics <= 1, "{}", order.counts().known_topics);
 }
 
 #[test]
-fn made_up_names_do_not_make_us_forget_what_was_forgotten() {
+fn names_that_clients_make_up_do_not_drive_out_what_is_known_of_removed_topics() {
     let options =
         Options { history_events_max: 1, history_total_bytes_max: 2_000, ..Options::default() };
     let order = order_of(Box::new([]), &Options { shards: 1, ..options });
-    // One more topic than are remembered, so that `beyond` is not zero.
+    // More topics than are remembered, so that some are known by a common bound alone.
     for n in 0..(16 << 10) + 10 {
         let draft = Draft::encode(&Event::new("x"), 100).unwrap();
         let _ = order.publish(&Topic::new(&n.to_string()).unwrap(), draft);
@@ -253,18 +278,21 @@ fn made_up_names_do_not_make_us_forget_what_was_forgotten() {
     let after = order.sequence() / 2;
     let quiet = [Subscription::new("never heard of").unwrap()];
     let id = || Resume::After(order.id_of(after).to_string().into());
-    assert!(search(&order, &quiet, &id()).1.is_none(), "nothing of it is gone");
+    assert!(search(&order, &quiet, &id()).1.is_none(), "no event of it is missing");
     // Clients come and go with names that they make up.
     for n in 0..(16 << 10) + 10 {
         let wanted = [Subscription::new(&format!("made up {n}")).unwrap()];
         order.register(0, &wanted, |_, _| 0);
         order.unregister(0, &wanted[0], None);
     }
-    assert!(search(&order, &quiet, &id()).1.is_none(), "told of a gap that is none");
+    assert!(
+        search(&order, &quiet, &id()).1.is_none(),
+        "the client is told of a gap that does not exist"
+    );
 }
 
 #[test]
-fn a_topics_room_is_bounded_whatever_is_kept() {
+fn a_topics_backlog_is_bounded_however_much_is_kept() {
     for total in [64 << 20, 700, 0] {
         let options = Options {
             topic_backlog_bytes_max: 1_000,
@@ -281,12 +309,12 @@ fn a_topics_room_is_bounded_whatever_is_kept() {
             order.publish(&topic, draft).is_ok()
         };
         let taken = (0..10_000).take_while(publish).count();
-        assert!(taken < 20, "{taken} events are in a room of 1,000 bytes, {total}");
+        assert!(taken < 20, "{taken} events are in a backlog of 1,000 bytes, {total}");
     }
 }
 
-/// The processor time that something takes, the least of some tries: other programs of the machine
-/// do not count.
+/// The processor time that some work takes: the least of five tries, so that other programs of the
+/// machine do not count.
 fn cpu_time(mut work: impl FnMut()) -> Duration {
     let now = || {
         let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
@@ -297,10 +325,10 @@ fn cpu_time(mut work: impl FnMut()) -> Duration {
         work();
         now() - from
     });
-    tries.min().expect("there were some")
+    tries.min().expect("there were tries")
 }
 
-/// A hub with an event of each of so many topics.
+/// An order with one event of each of `count` topics.
 fn order_of_topics(count: usize) -> Order {
     let options = Options { history_total_bytes_max: 1 << 30, shards: 1, ..Options::default() };
     let order = order_of(Box::new([]), &options);
@@ -317,7 +345,7 @@ fn filters(count: usize) -> Vec<Subscription> {
 }
 
 #[test]
-fn what_a_filter_costs_does_not_depend_on_how_many_topics_there_are() {
+fn the_cost_of_a_filter_does_not_depend_on_the_number_of_topics() {
     let cost = |topics| {
         let order = order_of_topics(topics);
         cpu_time(|| {
@@ -331,7 +359,7 @@ fn what_a_filter_costs_does_not_depend_on_how_many_topics_there_are() {
 }
 
 #[test]
-fn to_resume_costs_no_more_for_each_event_when_there_are_many_topics() {
+fn the_cost_of_resuming_for_each_event_does_not_depend_on_the_number_of_topics() {
     let resumes = |wanted: &[&str], topics: usize| {
         let order = order_of_topics(topics);
         let wanted: Vec<_> = wanted.iter().map(|text| Subscription::new(text).unwrap()).collect();
@@ -350,10 +378,10 @@ fn to_resume_costs_no_more_for_each_event_when_there_are_many_topics() {
 }
 
 #[test]
-fn subscribing_to_what_is_gone_makes_nobody_miss_anything() {
+fn subscribing_to_removed_topics_gives_no_client_a_gap() {
     let options = Options { history_age_max: Duration::ZERO, shards: 1, ..Options::default() };
     let order = order_of(Box::new([]), &options);
-    // Nearly as many topics as are remembered, which are all gone.
+    // Nearly as many removed topics as are remembered.
     for n in 0..16_000 {
         let draft = Draft::encode(&Event::new("x"), 100).unwrap();
         let _ = order.publish(&Topic::new(&format!("gone/{n}")).unwrap(), draft);
@@ -368,8 +396,11 @@ fn subscribing_to_what_is_gone_makes_nobody_miss_anything() {
     }
     let quiet = [Subscription::new("quiet").unwrap()];
     let resume = Resume::After(order.id_of(1).to_string().into());
-    assert!(search(&order, &quiet, &resume).1.is_none(), "told of a gap that is none");
-    let gap = search(&order, &some, &resume).1.expect("those are missing").0;
+    assert!(
+        search(&order, &quiet, &resume).1.is_none(),
+        "the client is told of a gap that does not exist"
+    );
+    let gap = search(&order, &some, &resume).1.expect("their events are missing").0;
     assert_eq!(gap.missed, Some(64));
 }
 
@@ -382,7 +413,7 @@ fn the_newest_event_of_a_topic_is_kept_however_large_it_is() {
         order.publish(&Topic::new(topic).unwrap(), draft).ok().unwrap()
     };
     let before = publish("a", "small");
-    // Encoded they take more than the topic's history, and more than all histories, may.
+    // Encoded they are larger than the bound of the topic's history, and of all histories.
     for lines in ["\n".repeat(160 << 10), "x".repeat(1 << 20), "\n".repeat(1 << 20)] {
         let large = publish("a", &lines);
         let resume = Resume::After(order.id_of(large.sequence - 1).to_string().into());
@@ -398,7 +429,7 @@ fn the_newest_event_of_a_topic_is_kept_however_large_it_is() {
 }
 
 #[test]
-fn a_shard_that_looks_while_interest_is_found_anew_sees_it_all_the_time() {
+fn a_shard_that_reads_its_interest_while_filters_are_matched_anew_always_finds_it() {
     let options = Options { shards: 1, ..Options::default() };
     let poller = crate::sys::Poller::new().unwrap();
     let order = order_of(Box::new([Arc::new(Inbox::new(poller.waker()))]), &options);
@@ -422,41 +453,41 @@ fn a_shard_that_looks_while_interest_is_found_anew_sees_it_all_the_time() {
             is_over.store(true, Ordering::Relaxed);
         });
         while !is_over.load(Ordering::Relaxed) {
-            // What was put in the inbox for it would be lost.
+            // Otherwise an event that was put into its inbox would be lost.
             assert_eq!(topic.interest_of(0), Interest::Matched);
         }
     });
 }
 
 #[test]
-fn clients_of_filters_are_told_that_topics_may_be_missing_of_which_nothing_is_known() {
+fn clients_with_filters_are_told_that_events_of_unknown_topics_may_be_missing() {
     let options =
         Options { history_events_max: 1, history_total_bytes_max: 2_000, ..Options::default() };
     let order = order_of(Box::new([]), &Options { shards: 1, ..options });
-    // The first ten are driven out of what is remembered, by topics that these filters do not
-    // match.
+    // The first ten are no longer remembered, because of topics that these filters do not match.
     let names = (0..10).map(|n| format!("{n}/old"));
     for name in names.chain((0..(32 << 10)).map(|n| format!("g/{n}"))) {
         let draft = Draft::encode(&Event::new("x"), 100).unwrap();
         let _ = order.publish(&Topic::new(&name).unwrap(), draft);
     }
-    for walked_or_few in ["+/old", "5/#"] {
-        let wanted = [Subscription::new(walked_or_few).unwrap()];
+    for filter in ["+/old", "5/#"] {
+        let wanted = [Subscription::new(filter).unwrap()];
         let resume = Resume::After(order.id_of(1).to_string().into());
-        let gap = search(&order, &wanted, &resume).1.expect("some may be missing").0;
-        assert!(gap.to.sequence >= 10 && gap.missed.is_none(), "{walked_or_few}: {gap:?}");
-        // The same for one that has not been told when it gets there.
+        let gap = search(&order, &wanted, &resume).1.expect("events may be missing").0;
+        assert!(gap.to.sequence >= 10 && gap.missed.is_none(), "{filter}: {gap:?}");
+        // The same for a client that was not told before its part.
         let cursor = Cursor { after: 1, latest_to: 0, gap_told_to: 1 };
-        let gap = order.replay(&wanted, cursor, 1_000).gap.expect("some may be missing").0;
-        assert!(gap.to.sequence >= 10 && gap.missed.is_none(), "{walked_or_few}: {gap:?}");
+        let gap = order.replay(&wanted, cursor, 1_000).gap.expect("events may be missing").0;
+        assert!(gap.to.sequence >= 10 && gap.missed.is_none(), "{filter}: {gap:?}");
     }
 }
 
 #[test]
-fn what_is_missing_is_told_before_the_first_part_that_comes_after_it() {
+fn a_gap_is_told_before_the_first_part_with_later_events() {
     let options = Options { history_events_max: 2, shards: 1, ..Options::default() };
     let order = order_of(Box::new([]), &options);
-    // So many that nobody has few topics; `b` has forgotten the first event and the fourth.
+    // More than the names of a client with named topics; of `b` the first and fourth event are
+    // forgotten.
     let others = (0..20).map(|n| format!("z/{n}"));
     for name in ["b", "a", "a", "b", "b", "b"].map(String::from).into_iter().chain(others) {
         let draft = Draft::encode(&Event::new("x"), 100).unwrap();
@@ -466,12 +497,12 @@ fn what_is_missing_is_told_before_the_first_part_that_comes_after_it() {
     let cursor = Cursor { after: 0, latest_to: 0, gap_told_to: 0 };
     let part = order.replay(&wanted, cursor, 1);
     assert_eq!(part.frames.iter().map(Frame::sequence).collect::<Vec<_>>(), [2]);
-    let (gap, id) = part.gap.expect("it is told before the second event");
+    let (gap, id) = part.gap.expect("the gap is told before the second event");
     assert_eq!((gap.to.sequence, gap.missed, id.sequence), (4, Some(2), 1));
 }
 
 #[test]
-fn what_has_become_too_old_is_not_replayed_although_nobody_has_looked_since() {
+fn events_that_have_become_too_old_are_not_replayed_although_none_was_forgotten_since() {
     let options = Options { history_age_max: Duration::ZERO, shards: 1, ..Options::default() };
     let order = order_of(Box::new([]), &options);
     for wanted in ["a", "#"] {

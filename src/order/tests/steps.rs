@@ -1,23 +1,20 @@
 //! Searches and replays that go on over several steps, while events are published and forgotten,
 //! and topics come and go.
 
-use std::collections::BTreeMap;
-
 use super::*;
-use crate::event::Event;
-use crate::resume::{Resume, StartAt};
 
-/// A client that is sent what it has missed, step by step.
+/// A client that is sent the events that it has missed, step by step.
 struct Client {
     wanted: Vec<Subscription>,
     resume: Resume,
-    /// The last number when it came, and the one that it had.
-    came_at: u64,
+    /// The sequence number of the last event when the client came, and of the last that it had;
+    /// `None` if that is not known.
+    joined_at: u64,
     had: Option<u64>,
     search: Option<Search>,
     cursor: Option<Cursor>,
     numbers: Vec<u64>,
-    /// Up to where it was told of what is missing, how much, and behind how many events.
+    /// For each gap: up to which sequence number, how many events, after how many that were sent.
     gaps: Vec<(u64, Option<u64>, usize)>,
     reason: Option<crate::gap::GapReason>,
 }
@@ -42,7 +39,7 @@ impl Steps {
         };
         let data = "x".repeat(random.usize(..100));
         let event = match random.u32(..4) {
-            0 => Event::new(data).with_id(format!("own-{}", random.u32(..50))),
+            0 => Event::new(data).with_id(format!("custom-{}", random.u32(..50))),
             _ => Event::new(data),
         };
         let draft = Draft::encode(&event, 1 << 20).unwrap();
@@ -52,7 +49,7 @@ impl Steps {
         self.published.insert(id.sequence, topic);
     }
 
-    fn come(&mut self) -> Client {
+    fn join(&mut self) -> Client {
         let random = &mut self.random;
         let some = format!("quiet/{}", random.u32(..60));
         let texts = match random.u32(..9) {
@@ -66,15 +63,15 @@ impl Steps {
             7 => vec!["+/+/3", "+/3", "deep/3/+", "nothing"],
             _ => vec!["quiet/1/#", "deep/2/+", &*some],
         };
-        let came_at = self.order.sequence();
+        let joined_at = self.order.sequence();
         let (resume, had) = match random.u32(..8) {
             0 => (Resume::Start(StartAt::Latest), None),
             1 => (Resume::Start(StartAt::Last(random.u32(..40))), None),
             2 => (Resume::After("00000000-3".into()), Some(0)),
-            3 => (Resume::After("stranger".into()), Some(came_at)),
-            4 => (Resume::After(format!("own-{}", random.u32(..50)).into()), None),
+            3 => (Resume::After("stranger".into()), Some(joined_at)),
+            4 => (Resume::After(format!("custom-{}", random.u32(..50)).into()), None),
             _ => {
-                let had = random.u64(..=came_at);
+                let had = random.u64(..=joined_at);
                 (Resume::After(self.order.id_of(had).to_string().into()), Some(had))
             }
         };
@@ -82,7 +79,7 @@ impl Steps {
         Client {
             wanted: texts.into_iter().map(subscription).collect(),
             resume,
-            came_at,
+            joined_at,
             had,
             search,
             cursor: None,
@@ -92,8 +89,8 @@ impl Steps {
         }
     }
 
-    /// Whether it has everything.
-    fn go_on(&mut self, client: &mut Client) -> bool {
+    /// Takes one step for a client; true when the client has everything.
+    fn advance(&mut self, client: &mut Client) -> bool {
         if let Some(search) = &mut client.search {
             let Some((cursor, gap)) = self.order.locate(&client.wanted, search) else {
                 return false;
@@ -107,7 +104,10 @@ impl Steps {
             if client.had.is_none() && matches!(client.resume, Resume::After(_)) {
                 client.had = Some(cursor.after);
             }
-            assert!(cursor.after <= client.came_at, "what comes after it came is for it");
+            assert!(
+                cursor.after <= client.joined_at,
+                "the client would miss what was published since it came"
+            );
             client.cursor = Some(cursor);
             return false;
         }
@@ -120,7 +120,7 @@ impl Steps {
             cursor.gap_told_to = cursor.gap_told_to.max(gap.to.sequence);
         }
         client.numbers.extend(part.frames.iter().map(|frame| frame.sequence()));
-        assert!(part.is_all || part.to > cursor.after, "it gets on");
+        assert!(part.is_all || part.to > cursor.after, "the cursor moves on");
         cursor.after = part.to;
         part.is_all
     }
@@ -137,10 +137,10 @@ impl Steps {
         };
         assert!(client.numbers.is_sorted_by(|a, b| a < b), "{}", what());
         let Some(had) = client.had else {
-            // It is to get everything from when it came, or be told.
+            // It has to get every event since it came, or be told of it.
             let old = all(0);
             assert!(client.numbers.iter().all(|number| old.binary_search(number).is_ok()));
-            return self.check_covered(client, &all(client.came_at), &what);
+            return self.check_covered(client, &all(client.joined_at), &what);
         };
         self.check_covered(client, &all(had), &what);
         assert!(client.numbers.iter().all(|&number| number > had));
@@ -176,7 +176,7 @@ impl Steps {
 }
 
 #[test]
-fn what_takes_several_steps_is_right_whatever_comes_and_goes_between_them() {
+fn searches_and_replays_are_right_although_topics_and_events_come_and_go_between_their_steps() {
     let runs: u64 = std::env::var("FANFARE_RUNS").ok().map_or(12, |runs| runs.parse().unwrap());
     let from: u64 = std::env::var("FANFARE_SEED").ok().map_or(0, |seed| seed.parse().unwrap());
     for seed in from..from + runs {
@@ -184,17 +184,19 @@ fn what_takes_several_steps_is_right_whatever_comes_and_goes_between_them() {
         let options = Options {
             history_events_max: [3, 12, 1000][random.usize(..3)],
             history_total_bytes_max: [60_000, 300_000, 4_000_000][random.usize(..3)],
+            history_age_max: Duration::from_millis([100, 1_000, 600_000][random.usize(..3)]),
             shards: 1,
             ..Options::default()
         };
-        let order = order_of(Box::new([]), &options);
+        let order = model_order(&options, seed);
         let mut steps = Steps { order, random, published: BTreeMap::new() };
         let mut clients: Vec<Client> = Vec::new();
         let mut named: Vec<Subscription> = Vec::new();
         for _ in 0..3_000 {
+            steps.order.clock.advance(Duration::from_micros(steps.random.u64(..2_000)));
             match steps.random.u32(..100) {
                 0..55 => steps.publish(),
-                55..60 if clients.len() < 20 => clients.push(steps.come()),
+                55..60 if clients.len() < 20 => clients.push(steps.join()),
                 60..62 => {
                     let name = subscription(&format!("quiet/{}", steps.random.u32(..60)));
                     if !named.contains(&name) {
@@ -207,18 +209,21 @@ fn what_takes_several_steps_is_right_whatever_comes_and_goes_between_them() {
                     steps.order.unregister(0, &name, None);
                 }
                 64..65 if steps.random.u32(..6) == 0 => {
-                    let looks = steps.random.usize(..300);
-                    steps.order.lock().topics.forget_old(u64::MAX, looks);
+                    let steps_max = steps.random.usize(..300);
+                    steps.order.lock().topics.forget_old(u64::MAX, steps_max);
                 }
                 65..67 => {
-                    let looks = steps.random.usize(..20);
-                    steps.order.lock().topics.forget_old(u64::MAX, looks);
+                    let steps_max = steps.random.usize(..20);
+                    steps.order.lock().topics.forget_old(u64::MAX, steps_max);
                 }
-                67..70 => steps.order.forget_old(),
+                67..70 => {
+                    steps.order.forget_old();
+                    check_totals(&steps.order);
+                }
                 _ if !clients.is_empty() => {
                     let nth = steps.random.usize(..clients.len());
                     let mut client = clients.swap_remove(nth);
-                    match steps.go_on(&mut client) {
+                    match steps.advance(&mut client) {
                         true => steps.check(&client),
                         false => clients.push(client),
                     }
@@ -227,8 +232,9 @@ fn what_takes_several_steps_is_right_whatever_comes_and_goes_between_them() {
             }
         }
         for mut client in clients {
-            while !steps.go_on(&mut client) {}
+            while !steps.advance(&mut client) {}
             steps.check(&client);
         }
+        check_totals(&steps.order);
     }
 }
