@@ -6,24 +6,17 @@ use std::net::ToSocketAddrs;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
-
-use event_listener::Listener as _;
 
 use crate::clock::Clock;
 use crate::drive::Driver;
-use crate::event::{Event, EventError};
-use crate::frame::Draft;
-use crate::id::{EventId, Published};
 use crate::inbox::Inbox;
 use crate::listener::{ListenError, ListenOptions, Listener};
 use crate::metrics::Metrics;
 use crate::notices::NoticeQueue;
 use crate::options::{Options, OptionsError};
-use crate::order::{Order, Refused};
+use crate::order::Order;
 use crate::shard::{descriptors_for_connections, Link, Quota, Seats, Shared, Spares, SPARES};
 use crate::sys::{self, Poller};
-use crate::topic::Topic;
 use crate::tuning::Tuning;
 
 /// The engine: what a host publishes to, and what listeners and shards belong to.
@@ -82,39 +75,6 @@ pub enum StartError {
     Options(OptionsError),
     /// The system gave no poller or no thread.
     System(io::Error),
-}
-
-/// Why an event was not published. Nothing of it was published anywhere.
-///
-/// # Examples
-///
-/// An event that may have to be published again is given by reference, which copies nothing:
-///
-/// ```
-/// use fanfare::{Event, Hub, Options, PublishError, Topic};
-///
-/// let hub = Hub::start(Options::default())?;
-/// let (topic, event) = (Topic::new("news")?, Event::new("hello").with_name("greeting"));
-/// let mut attempts_left = 3;
-/// while let Err(error) = hub.publish(&topic, &event) {
-///     attempts_left -= 1;
-///     if error != PublishError::Full || attempts_left == 0 {
-///         return Err(error.into());
-///     }
-/// }
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum PublishError {
-    /// The backlog is full: too many bytes wait to be sent, of this topic or in all
-    /// ([`Options::topic_backlog_bytes_max`], [`Options::backlog_bytes_max`]). Publish the event
-    /// again later, or use [`Hub::publish_wait`] or [`Hub::publish_async`].
-    Full,
-    /// No client would get the event as it was given.
-    Invalid(EventError),
-    /// The hub is closed.
-    Closed,
 }
 
 impl Hub {
@@ -214,148 +174,6 @@ impl Hub {
         Listener::open(self.owner.shared.clone(), addr, options)
     }
 
-    /// Publishes an event to a topic: to every connection that wants it, and in one total order
-    /// over all topics. Never blocks.
-    ///
-    /// When this returns, the event is accepted: it has its place in the order, behind all that the
-    /// same thread has published before, and each client that keeps up will be sent it. What is
-    /// returned may know the event's id ([`Published::id`]); a hub whose ids come from a store or a
-    /// cluster, should there be one, may return before it has one.
-    ///
-    /// # Errors
-    ///
-    /// [`PublishError::Full`] when too much waits to be sent; [`PublishError::Invalid`] and
-    /// [`PublishError::Closed`] for good. In all cases nothing was published anywhere.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// # use fanfare::{Event, Hub, Options, PublishError, Topic};
-    /// # let hub = Hub::start(Options::default())?;
-    /// let topic = Topic::new("news")?;
-    /// match hub.publish(&topic, Event::new("a").with_name("two\nlines")) {
-    ///     Err(PublishError::Invalid(error)) => println!("{error}"),
-    ///     other => panic!("{other:?}"),
-    /// }
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn publish<'a>(
-        &self,
-        topic: &Topic,
-        event: impl Into<Event<'a>>,
-    ) -> Result<Published, PublishError> {
-        self.publish_now(topic, event.into())
-    }
-
-    /// Takes the event by value, though a reference would do: the host's code would drop it then,
-    /// without knowing that it only borrows, which costs 60 instructions an event.
-    fn publish_now(&self, topic: &Topic, event: Event<'_>) -> Result<Published, PublishError> {
-        match self.try_publish(topic, self.encode(topic, &event)?) {
-            Ok(id) => Ok(Published { id }),
-            Err(Refused::Full(..)) => Err(PublishError::Full),
-            Err(Refused::Closed) => Err(PublishError::Closed),
-        }
-    }
-
-    /// Publishes an event, waiting for at most `timeout` while the backlog is full. Blocks the
-    /// calling thread, so it must not be one that drives a shard ([`Driver::drive`]): use
-    /// [`Hub::publish_async`] there.
-    ///
-    /// # Errors
-    ///
-    /// As [`Hub::publish`]; [`PublishError::Full`] when it was full for all of this time.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// # use std::time::Duration;
-    /// # use fanfare::{Hub, Options, Topic};
-    /// # let hub = Hub::start(Options::default())?;
-    /// hub.publish_wait(&Topic::new("log")?, "a line", Duration::from_secs(5))?;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn publish_wait<'a>(
-        &self,
-        topic: &Topic,
-        event: impl Into<Event<'a>>,
-        timeout: Duration,
-    ) -> Result<Published, PublishError> {
-        let mut draft = self.encode(topic, &event.into())?;
-        // A timeout beyond what the clock can express is for ever.
-        let deadline = Instant::now().checked_add(timeout);
-        loop {
-            match self.try_publish(topic, draft) {
-                Ok(id) => return Ok(Published { id }),
-                Err(Refused::Closed) => return Err(PublishError::Closed),
-                Err(Refused::Full(refused, room)) => {
-                    draft = refused;
-                    let in_time = match deadline {
-                        Some(deadline) => room.wait_deadline(deadline).is_some(),
-                        None => {
-                            room.wait();
-                            true
-                        }
-                    };
-                    if !in_time {
-                        return Err(PublishError::Full);
-                    }
-                }
-            }
-        }
-    }
-
-    /// Publishes an event, waiting while the backlog is full, however long that is, under any
-    /// executor. Dropping the future before it is ready publishes nothing.
-    ///
-    /// # Errors
-    ///
-    /// As [`Hub::publish`], but never [`PublishError::Full`].
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// # use fanfare::{Hub, Options, Topic};
-    /// # let hub = Hub::start(Options::default())?;
-    /// # let topic = Topic::new("log")?;
-    /// smol::block_on(hub.publish_async(&topic, "a line"))?;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub async fn publish_async<'a>(
-        &self,
-        topic: &Topic,
-        event: impl Into<Event<'a>>,
-    ) -> Result<Published, PublishError> {
-        let mut draft = self.encode(topic, &event.into())?;
-        loop {
-            match self.try_publish(topic, draft) {
-                Ok(id) => return Ok(Published { id }),
-                Err(Refused::Closed) => return Err(PublishError::Closed),
-                Err(Refused::Full(refused, room)) => {
-                    draft = refused;
-                    room.await;
-                }
-            }
-        }
-    }
-
-    /// Always inlined: else each event is moved once more, which costs 14 instructions.
-    #[inline(always)]
-    fn encode(&self, topic: &Topic, event: &Event<'_>) -> Result<Draft, PublishError> {
-        let Options { event_bytes_max, gap_event, .. } = &self.owner.shared.options;
-        event.check_name(gap_event).map_err(PublishError::Invalid)?;
-        let mut draft = Draft::encode(event, *event_bytes_max).map_err(PublishError::Invalid)?;
-        draft.scope_key(topic);
-        Ok(draft)
-    }
-
-    fn try_publish(&self, topic: &Topic, draft: Draft) -> Result<EventId, Refused> {
-        let result = self.owner.shared.order.publish(topic, draft);
-        if let Err(Refused::Full(..)) = &result {
-            self.owner.full_events.fetch_add(1, Ordering::Relaxed);
-        }
-        result
-    }
-
     /// What was counted until now. Takes a moment per shard, and no lock that a shard waits for.
     ///
     /// # Examples
@@ -410,6 +228,11 @@ impl Hub {
 
     pub(crate) fn shared(&self) -> &Shared {
         &self.owner.shared
+    }
+
+    /// An event has found the backlog full.
+    pub(crate) fn count_full(&self) {
+        self.owner.full_events.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Has the shards end, and waits for their threads.
@@ -495,27 +318,6 @@ impl std::error::Error for StartError {
         match self {
             StartError::Options(error) => Some(error),
             StartError::System(error) => Some(error),
-        }
-    }
-}
-
-impl fmt::Display for PublishError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            PublishError::Full => {
-                f.write_str("the backlog is full: too much waits to be sent; publish again later")
-            }
-            PublishError::Invalid(error) => error.fmt(f),
-            PublishError::Closed => f.write_str("the hub is closed; start another"),
-        }
-    }
-}
-
-impl std::error::Error for PublishError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            PublishError::Invalid(error) => Some(error),
-            PublishError::Full | PublishError::Closed => None,
         }
     }
 }

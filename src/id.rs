@@ -1,4 +1,4 @@
-//! The ids of events and of the hub's life, and what a publisher is told.
+//! The ids of events and of the hub's life.
 
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
@@ -49,49 +49,6 @@ pub struct EventId {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventIdError {
     text: Excerpt,
-}
-
-/// What a hub says of an event that it has accepted; see [`Hub::publish`](crate::Hub::publish).
-///
-/// # Examples
-///
-/// ```
-/// use fanfare::{Hub, Options, Published, Topic};
-///
-/// let hub = Hub::start(Options::default())?;
-/// let published: Published = hub.publish(&Topic::new("news")?, "hello")?;
-/// match published.id() {
-///     Some(id) => println!("published as {id}"),
-///     None => println!("published"),
-/// }
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-#[derive(Clone, Debug)]
-pub struct Published {
-    pub(crate) id: EventId,
-}
-
-impl Published {
-    /// The event's id, where it is known by now. A hub that makes its ids by itself, as each hub does
-    /// today, always knows it. One that gets them from a store or a cluster may accept an event
-    /// before that has given it an id, and then this is `None`: so a program should do without.
-    ///
-    /// It is the hub's id also of an event that has one of the publisher's own
-    /// ([`Event::with_id`](crate::Event::with_id)), which is what clients see then.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// # use fanfare::{Hub, Options, Topic};
-    /// # let (hub, topic) = (Hub::start(Options::default())?, Topic::new("news")?);
-    /// let id = hub.publish(&topic, "hello")?.id();
-    /// assert!(id.is_some_and(|id| id != hub.publish(&topic, "again").unwrap().id().unwrap()));
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    #[must_use]
-    pub fn id(&self) -> Option<EventId> {
-        Some(self.id)
-    }
 }
 
 /// One life of one hub: eight characters, drawn at random when the hub starts.

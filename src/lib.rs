@@ -53,6 +53,7 @@ mod filter;
 mod frame;
 mod gap;
 mod heartbeat;
+mod histogram;
 mod http;
 mod hub;
 mod id;
@@ -64,6 +65,7 @@ mod notices;
 mod options;
 mod order;
 mod policy;
+mod publish;
 mod resume;
 mod seldom;
 mod shard;
@@ -85,18 +87,20 @@ pub use crate::fallback::{fallback, Fallback, UnhandledRequest, UnhandledRequest
 pub use crate::filter::{Filter, FilterError, Subscription, SubscriptionError};
 pub use crate::gap::GapReason;
 pub use crate::heartbeat::{HeartbeatForm, HeartbeatFormError};
+pub use crate::histogram::Histogram;
 pub use crate::http::cors::Cors;
-pub use crate::hub::{Hub, PublishError, StartError};
-pub use crate::id::{EventId, EventIdError, Published};
+pub use crate::hub::{Hub, StartError};
+pub use crate::id::{EventId, EventIdError};
 pub use crate::lifecycle::{
     AdminError, ConnectionFilter, ConnectionId, ConnectionInfo, ConnectionSelector,
     ConnectionState, Subscriptions, TopicCount,
 };
 pub use crate::listener::{ListenError, ListenOptions, Listener, Overload};
-pub use crate::metrics::{DisconnectReason, Histogram, Metrics};
+pub use crate::metrics::{DisconnectReason, Metrics};
 pub use crate::notices::{Notice, NoticeKind, Notices};
 pub use crate::options::{Options, OptionsError};
 pub use crate::policy::{Policy, PolicyError};
+pub use crate::publish::{PublishError, Published};
 pub use crate::resume::StartAt;
 pub use crate::topic::{Topic, TopicError};
 

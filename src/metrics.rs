@@ -3,9 +3,9 @@
 use std::fmt;
 use std::io::{self, ErrorKind};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use crate::gap::GapReason;
+use crate::histogram::{bucket, Histogram, BUCKETS};
 
 /// Why a connection ended.
 ///
@@ -261,138 +261,6 @@ fn nth<R: PartialEq>(all: &[R], reason: R) -> usize {
     all.iter().position(|other| *other == reason).expect("ALL has every reason")
 }
 
-/// The upper bounds of a histogram's buckets, inclusive, in nanoseconds: 100 µs to 10 s.
-const BOUNDS_NS: [u64; 16] = [
-    100_000,
-    250_000,
-    500_000,
-    1_000_000,
-    2_500_000,
-    5_000_000,
-    10_000_000,
-    25_000_000,
-    50_000_000,
-    100_000_000,
-    250_000_000,
-    500_000_000,
-    1_000_000_000,
-    2_500_000_000,
-    5_000_000_000,
-    10_000_000_000,
-];
-
-/// How many durations were within each of some bounds, from 100 µs to 10 s.
-///
-/// # Examples
-///
-/// ```
-/// use std::time::Duration;
-/// use fanfare::Histogram;
-///
-/// let mut latency = Histogram::default();
-/// latency.record(Duration::from_micros(80), 99);
-/// latency.record(Duration::from_micros(700), 1);
-/// assert_eq!(latency.quantile(0.5), Some(Duration::from_micros(100)));
-/// assert_eq!(latency.quantile(1.0), Some(Duration::from_millis(1)));
-/// ```
-#[derive(Clone, Debug, Default)]
-pub struct Histogram {
-    /// How many were within each bound and above the one before; the last is above all bounds.
-    counts: [u64; BOUNDS_NS.len() + 1],
-    sum_ns: u64,
-}
-
-impl Histogram {
-    /// Counts a duration, a number of times.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// # use std::time::Duration;
-    /// # use fanfare::Histogram;
-    /// let mut latency = Histogram::default();
-    /// latency.record(Duration::from_millis(2), 3);
-    /// assert_eq!((latency.count(), latency.sum()), (3, Duration::from_millis(6)));
-    /// ```
-    pub fn record(&mut self, duration: Duration, times: u64) {
-        let ns = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
-        self.counts[bucket(ns)] += times;
-        self.sum_ns = self.sum_ns.saturating_add(ns.saturating_mul(times));
-    }
-
-    /// The buckets, from the least: the upper bound, inclusive, and how many durations were within
-    /// it and above the bound before. The last bucket has no bound.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// # use std::time::Duration;
-    /// # use fanfare::Histogram;
-    /// let mut latency = Histogram::default();
-    /// latency.record(Duration::from_secs(3600), 1);
-    /// assert_eq!(latency.buckets().next(), Some((Some(Duration::from_micros(100)), 0)));
-    /// assert_eq!(latency.buckets().last(), Some((None, 1)));
-    /// ```
-    pub fn buckets(&self) -> impl Iterator<Item = (Option<Duration>, u64)> + '_ {
-        let bounds = BOUNDS_NS.into_iter().map(|ns| Some(Duration::from_nanos(ns)));
-        bounds.chain([None]).zip(self.counts)
-    }
-
-    /// How many durations were counted.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// assert_eq!(fanfare::Histogram::default().count(), 0);
-    /// ```
-    #[must_use]
-    pub fn count(&self) -> u64 {
-        self.counts.iter().sum()
-    }
-
-    /// The sum of all durations, at most some 584 years.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use std::time::Duration;
-    ///
-    /// assert_eq!(fanfare::Histogram::default().sum(), Duration::ZERO);
-    /// ```
-    #[must_use]
-    pub fn sum(&self) -> Duration {
-        Duration::from_nanos(self.sum_ns)
-    }
-
-    /// The bound within which a share of the durations were, 0 to 1; `None` when there were none,
-    /// or the answer is above all bounds.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use fanfare::{Hub, Options};
-    ///
-    /// let latency = Hub::start(Options::default())?.metrics().latency;
-    /// assert_eq!(latency.quantile(0.99), None);
-    /// # Ok::<(), fanfare::StartError>(())
-    /// ```
-    #[must_use]
-    pub fn quantile(&self, share: f64) -> Option<Duration> {
-        let wanted = (self.count() as f64 * share).ceil().max(1.0) as u64;
-        let mut seen = 0;
-        let (bound, _) = self.buckets().find(|(_, count)| {
-            seen += count;
-            seen >= wanted
-        })?;
-        bound
-    }
-}
-
-/// The bucket that a duration is counted in.
-fn bucket(ns: u64) -> usize {
-    BOUNDS_NS.partition_point(|&bound| bound < ns)
-}
-
 macro_rules! counters {
     ($($(#[$doc:meta])* $name:ident,)*) => {
         /// One shard's counters. One thread writes, so an addition is a load and a store.
@@ -401,7 +269,7 @@ macro_rules! counters {
             $($(#[$doc])* pub(crate) $name: Counter,)*
             pub(crate) disconnects: [Counter; DisconnectReason::ALL.len()],
             pub(crate) gap_events: [Counter; GapReason::ALL.len()],
-            latency: [Counter; BOUNDS_NS.len() + 1],
+            latency: [Counter; BUCKETS],
             latency_sum_ns: Counter,
         }
 
@@ -482,6 +350,8 @@ impl Counter {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]

@@ -9,6 +9,7 @@ use super::lent::{copy_struct, Lent};
 use super::status::Status;
 use super::text::FanfareText;
 use crate::event::Event;
+use crate::id::EventId;
 
 /// What is published. `fanfare_event_of` makes one that has data alone; fill in what else it has.
 /// Without that helper set all of it to zero, and `size` to `sizeof(fanfare_event)`. The texts stay

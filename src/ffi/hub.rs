@@ -166,7 +166,7 @@ pub unsafe extern "C" fn fanfare_hub_publish(
             let published = hub.publish(&topic, event.event(texts)?)?;
             if !id_out.is_null() {
                 // SAFETY: writable as the caller promises.
-                unsafe { *id_out = FanfareEventId::new(published.id()) };
+                unsafe { *id_out = FanfareEventId::of(published.id()) };
             }
             Ok(())
         };

@@ -3,8 +3,9 @@
 use std::ffi::c_char;
 
 use crate::event::EventError;
-use crate::hub::{PublishError, StartError};
+use crate::hub::StartError;
 use crate::listener::ListenError;
+use crate::publish::PublishError;
 use crate::topic::TopicError;
 
 /// What a function returns: one of the constants of `fanfare_status_code`. It is a number of a

@@ -1,6 +1,8 @@
 //! `fanfare serve`: the engine and its control side.
 
 mod args;
+#[cfg(test)]
+mod flags;
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
