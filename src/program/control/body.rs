@@ -1,4 +1,4 @@
-//! The content of a request, as it comes, within bounds of time.
+//! The content of a request, piece by piece, within bounds of time.
 
 use std::time::{Duration, Instant};
 
@@ -79,7 +79,7 @@ impl Pieces {
         Ok(all)
     }
 
-    /// Takes what still comes, for a while, and throws it away.
+    /// Reads what still comes, within bounds, and throws it away.
     pub(super) async fn discard(mut self) {
         self.deadline = Instant::now() + REST_TIME_MAX;
         let mut bytes = 0;

@@ -1,5 +1,5 @@
-//! `/connections` and `/topics`: who is there, who is slow, how many want what, giving streams other
-//! topics, and ending them.
+//! `/connections` and `/topics`: lists of connections and of the slow ones, counts of subscribers,
+//! other topics for live streams, and ending streams.
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -62,18 +62,20 @@ pub(super) async fn disconnect(hub: &Hub, query: &str) -> Result<Answer, Refusal
         .map_err(bad_request)?
         .map(ConnectionId::from_u64)
         .map(ConnectionSelector::One);
-    let who = [
+    let selectors = [
         id,
         topic(&query).map_err(bad_request)?.map(ConnectionSelector::Topic),
         query.first("tag").map(|tag| ConnectionSelector::Tag(tag.into())),
         flag(&query, "all").map_err(bad_request)?.then_some(ConnectionSelector::All),
     ];
-    let mut who = who.into_iter().flatten();
-    let (Some(who), None) = (who.next(), who.next()) else {
-        return Err(bad_request("say whom, in one way: id=ID, topic=NAME, tag=NAME or all=1"));
+    let mut selectors = selectors.into_iter().flatten();
+    let (Some(selector), None) = (selectors.next(), selectors.next()) else {
+        return Err(bad_request(
+            "say which connections, in one way: id=ID, topic=NAME, tag=NAME or all=1",
+        ));
     };
     let retry = Duration::from_millis(number(&query, "retry").map_err(bad_request)?.unwrap_or(0));
-    let ended = hub.disconnect_async(&who, retry).await.map_err(unanswered)?;
+    let ended = hub.disconnect_async(&selector, retry).await.map_err(unanswered)?;
     Ok(json(StatusCode::OK, &json!({ "disconnected": ended })))
 }
 
@@ -82,7 +84,7 @@ pub(super) async fn disconnect(hub: &Hub, query: &str) -> Result<Answer, Refusal
 pub(super) async fn change(hub: &Hub, query: &str) -> Result<Answer, Refusal> {
     let query = Query::parse(query).map_err(bad_request)?;
     let id = number(&query, "id").map_err(bad_request)?.map(ConnectionId::from_u64);
-    let id = id.ok_or_else(|| bad_request("say whose topics are changed: id=ID"))?;
+    let id = id.ok_or_else(|| bad_request("say which connection gets the topics: id=ID"))?;
     let wanted: Vec<Subscription> =
         query.all("topic").map(Subscription::new).collect::<Result<_, _>>().map_err(bad_request)?;
     let changed = hub.set_subscriptions_async(id, &wanted).await.map_err(unanswered)?;

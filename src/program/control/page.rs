@@ -1,5 +1,5 @@
-//! The page that shows what is going on: a document, its style and its script, each by itself, so
-//! that the page's policy allows nothing that stands in a document.
+//! The page that shows the server's topics and events: a document, its style and its script, each
+//! by itself, so that the page's policy allows no script or style inside the document.
 
 use hyper::header::HeaderValue;
 
@@ -12,9 +12,9 @@ const PAGE: &str = include_str!("../page/page.html");
 const STYLE: &str = include_str!("../page/page.css");
 const SCRIPT: &str = include_str!("../page/page.js");
 
-/// Where the page holds the name of the event that tells it of missing ones.
+/// Where the page holds the name of the gap event.
 const GAP_EVENT: &str = "name=\"gap-event\" content=\"fanfare-gap\"";
-/// The page has no outside assets, and may talk to nobody but its own server.
+/// The page has no outside assets, and may send requests to its own server alone.
 const FIELDS: [(&str, &str); 3] = [
     (
         "content-security-policy",
@@ -25,7 +25,7 @@ const FIELDS: [(&str, &str); 3] = [
     ("cross-origin-opener-policy", "same-origin"),
 ];
 
-/// The page, which has to know what the event is called that tells it of missing ones.
+/// The page, which has to know the name of the gap event.
 pub(super) fn page(gap_event: &str) -> Answer {
     let name = gap_event.replace('&', "&amp;").replace('"', "&quot;");
     let page = PAGE.replacen(GAP_EVENT, &format!("name=\"gap-event\" content=\"{name}\""), 1);
@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_that_runs_or_styles_stands_in_the_document() {
+    fn the_document_has_no_script_and_no_style_of_its_own() {
         assert!(PAGE.contains(GAP_EVENT));
         assert!(PAGE.contains("href=\"page.css\"") && PAGE.contains("src=\"page.js\""));
         for inline in ["<style", "<script>", " style=", " onclick=", " onload=", "javascript:"] {

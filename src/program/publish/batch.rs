@@ -5,7 +5,7 @@ use serde::Serialize;
 
 /// The most lines of a batch.
 const LINES_MAX: usize = 256;
-/// A batch with so many bytes is full. One line may have more.
+/// The number of bytes with which a batch is full. One line may have more.
 const BYTES_MAX: usize = 256 << 10;
 
 /// What all events have in common.
@@ -72,7 +72,7 @@ impl Batch {
         Bytes::copy_from_slice(&self.text)
     }
 
-    /// Forgets the first so many events, since the server has them.
+    /// Forgets the first `count` events, since the server has them.
     pub(super) fn drop_first(&mut self, count: usize) {
         let count = count.min(self.events.len());
         let Some(&(_, end)) = self.events[..count].last() else { return };

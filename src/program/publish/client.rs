@@ -40,15 +40,15 @@ pub(super) enum Said {
     Busy { published: usize, why: String, pause: Option<Duration> },
     /// The server was not reached, or has not got the request.
     Unreached(String),
-    /// The request was sent, and the answer has not come: nobody knows.
+    /// The request was sent, and the answer has not come: it may be published or not.
     Unknown(String),
     /// This server will never take it.
     Never(String),
 }
 
-/// What to connect to.
+/// The address to connect to.
 #[derive(Debug, PartialEq, Eq)]
-enum Place {
+enum Endpoint {
     Tcp { host: String, port: u16 },
     Unix(PathBuf),
 }
@@ -58,9 +58,9 @@ trait Wire: AsyncRead + AsyncWrite + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Wire for S {}
 
-/// The server, and how it is talked to.
+/// The server, and the header fields of its requests.
 pub(super) struct Target {
-    place: Place,
+    endpoint: Endpoint,
     /// The fields of each request.
     path: Uri,
     authority: HeaderValue,
@@ -80,7 +80,7 @@ impl Target {
         });
         if let Some(path) = url.strip_prefix("unix:") {
             return Ok(Target {
-                place: Place::Unix(path.into()),
+                endpoint: Endpoint::Unix(path.into()),
                 path: Uri::from_static("/publish"),
                 authority: HeaderValue::from_static("localhost"),
                 authorization,
@@ -103,7 +103,10 @@ impl Target {
         let path = uri.path().trim_end_matches('/');
         let path = path.strip_suffix("/publish").unwrap_or(path);
         Ok(Target {
-            place: Place::Tcp { host: host.to_owned(), port: authority.port_u16().unwrap_or(80) },
+            endpoint: Endpoint::Tcp {
+                host: host.to_owned(),
+                port: authority.port_u16().unwrap_or(80),
+            },
             path: format!("{path}/publish").parse().map_err(|_| wrong("the path is no path"))?,
             authority: HeaderValue::from_str(authority.as_str())
                 .map_err(|_| wrong("the host is no host"))?,
@@ -125,9 +128,9 @@ impl Target {
     }
 
     async fn connect(&self) -> io::Result<Box<dyn Wire>> {
-        let (host, port) = match &self.place {
-            Place::Tcp { host, port } => (host, *port),
-            Place::Unix(path) => return Ok(Box::new(Async::<UnixStream>::connect(path).await?)),
+        let (host, port) = match &self.endpoint {
+            Endpoint::Tcp { host, port } => (host, *port),
+            Endpoint::Unix(path) => return Ok(Box::new(Async::<UnixStream>::connect(path).await?)),
         };
         let mut last = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
         for addr in smol::net::resolve((&**host, port)).await? {
@@ -264,11 +267,11 @@ mod tests {
             ("http://h/publish", "h", 80, "/publish"),
         ] {
             let target = Target::parse(url, None).unwrap();
-            assert_eq!(target.place, Place::Tcp { host: host.to_owned(), port }, "{url}");
+            assert_eq!(target.endpoint, Endpoint::Tcp { host: host.to_owned(), port }, "{url}");
             assert_eq!(target.path.to_string(), path, "{url}");
         }
         let target = Target::parse("unix:/run/fanfare.sock", None).unwrap();
-        assert_eq!(target.place, Place::Unix("/run/fanfare.sock".into()));
+        assert_eq!(target.endpoint, Endpoint::Unix("/run/fanfare.sock".into()));
         for url in ["", "localhost:8080", "https://h", "ftp://h", "http://", "http://u:p@h", "/x"] {
             assert!(Target::parse(url, None).is_err(), "{url}");
         }

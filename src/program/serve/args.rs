@@ -51,7 +51,7 @@ pub(crate) struct ServeArgs {
     #[arg(long, env = "FANFARE_SHARDS", value_name = "N")]
     shards: Option<usize>,
 
-    /// A file, best of mode 0600, that holds the token publishers have to show; or set
+    /// A file, best of mode 0600, that holds the token which publishers have to show; or set
     /// FANFARE_PUBLISH_TOKEN
     #[arg(long, env = "FANFARE_PUBLISH_TOKEN_FILE", value_name = "PATH")]
     pub(super) publish_token_file: Option<PathBuf>,
@@ -127,7 +127,7 @@ pub(crate) struct ServeArgs {
           value_parser = units::duration)]
     connection_age_max: Duration,
 
-    /// What a client is told that comes when there are as many connections as there may be
+    /// What a client is told when the most connections are open
     #[arg(long, env = "FANFARE_OVERLOAD", value_enum, default_value = "come-again")]
     overload: OverloadArg,
 
@@ -159,7 +159,7 @@ pub(crate) struct ServeArgs {
           value_parser = units::bytes)]
     batch_bytes_max: usize,
 
-    /// For clients that come back, so many of each topic's newest events are kept; 0 keeps nothing
+    /// The most events of each topic that are kept for clients that come back; 0 keeps nothing
     #[arg(long, env = "FANFARE_HISTORY_EVENTS_MAX", value_name = "N", default_value = "1000")]
     history_events_max: usize,
 
@@ -235,7 +235,7 @@ struct SlowArgs {
           value_parser = units::duration)]
     lag_age_max: Duration,
 
-    /// How long publishers wait for a client that lags too far but gets on; 0 waits for nobody
+    /// How long publishers wait for a client that lags too far but gets on; 0 never waits
     /// [default: 1s, or --lag-age-max if that is less]
     #[arg(long, env = "FANFARE_LAG_GRACE", value_name = "TIME", value_parser = units::duration)]
     lag_grace: Option<Duration>,
