@@ -15,7 +15,7 @@
 //!
 //! - A page of another origin in a browser on this machine. A form can `POST` anywhere without
 //!   asking; the browser tells by `Sec-Fetch-Site` and `Origin`.
-//! - The same after DNS rebinding: [`hosts`](super::hosts) refuses its `Host`.
+//! - The same after DNS rebinding: `hosts.rs` refuses its `Host`.
 //! - A proxy that was pointed at the control listener. Most proxies add `Forwarded`,
 //!   `X-Forwarded-For`, `Via` or `X-Real-IP`. One that adds nothing is not recognised; the check only
 //!   makes a mistake show early.

@@ -32,7 +32,7 @@ use smol::{LocalExecutor, Timer};
 use self::batch::{Batch, Template};
 use self::client::{Client, Target};
 use self::input::Input;
-use self::sender::Sender;
+use self::sender::{Sender, Stopped};
 use super::lines::{Line, Lines, TooLong};
 use super::signals::Ending;
 use super::token::{self, Token};
@@ -95,10 +95,6 @@ pub(crate) struct PublishArgs {
 
 /// How long a batch that is not full waits for more lines.
 const LINGER: Duration = Duration::from_millis(10);
-
-/// Why no more lines are sent, though there may be more.
-#[derive(Debug)]
-struct Stopped(String);
 
 pub(crate) fn run(args: PublishArgs) -> Outcome {
     token::refuse_on_command_line(args.publish_token.is_some())?;

@@ -6,13 +6,16 @@ use smol::Timer;
 
 use super::batch::Batch;
 use super::client::{Client, Said};
-use super::Stopped;
 
 /// The first pause before it is tried again; each one after it is twice as long.
 const PAUSE_MIN: Duration = Duration::from_millis(100);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
 
-/// See the module.
+/// Why no more lines are sent, though there may be more.
+#[derive(Debug)]
+pub(super) struct Stopped(pub(super) String);
+
+/// Sends batches over one client.
 pub(super) struct Sender {
     client: Client,
     retries: u32,

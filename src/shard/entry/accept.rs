@@ -18,7 +18,7 @@ pub(in crate::shard) const ACCEPTS_MAX: usize = 32;
 static EXHAUSTED: Seldom = Seldom::new();
 
 impl Shard {
-    /// Accepts some of those who wait at an acceptor.
+    /// Accepts some of the connections that wait at an acceptor.
     pub(in crate::shard) fn accept(&mut self, index: usize) {
         let Some(acceptor) = self.acceptors.get(index).cloned() else { return };
         if acceptor.is_closed() {
@@ -68,8 +68,8 @@ impl Shard {
         Ok(())
     }
 
-    /// Answers a client that finds no place to stand, if its request is there already, and closes
-    /// its connection. One that wants something else than events may still go there.
+    /// Answers a client for which there is no room at all, if its request is there already, and closes
+    /// its connection. A request that is not for events may still go to the fallback.
     pub(in crate::shard) fn turn_away(
         &mut self,
         stream: Stream,
