@@ -10,7 +10,7 @@ RELEASE := target/release
 DIST_DIR := build/dist
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint capi dist header bench bench-all bench-c bench-micro bench-instructions bench-peers bench-record bench-render fmt clean setup
+.PHONY: help demo test lint fuzz capi dist header bench bench-all bench-c bench-micro bench-instructions bench-peers bench-record bench-render fmt clean setup
 
 help: ## list what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -24,6 +24,9 @@ test: setup ## install what the tests need, run all tests of all languages, end 
 
 lint: setup ## all linters of all languages
 	tests/lint
+
+fuzz: ## a minute of coverage-guided fuzzing for each target; FUZZ_SECONDS sets another time
+	fuzz/run $(FUZZ_TARGETS)
 
 capi: ## build the C library into build/lib
 	$(call c_library,release,$(LIB_DIR))
@@ -97,7 +100,7 @@ bench-render: ## make the README's table, docs/results.md and docs/benchmark.svg
 
 fmt: ## format the code of all languages
 	$(CARGO) fmt --all
-	for crate in benches/peers/axum tests/loom; do $(CARGO) fmt --manifest-path $$crate/Cargo.toml; done
+	for crate in benches/peers/axum fuzz tests/loom; do $(CARGO) fmt --manifest-path $$crate/Cargo.toml; done
 	gofmt -w bindings/go benches/peers/go-sse
 
 setup: ## install what the tests need

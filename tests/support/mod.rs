@@ -3,6 +3,7 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each test uses its share")]
 
+pub mod given;
 pub mod sse;
 
 use std::io::{ErrorKind, Read, Write};

@@ -1,0 +1,179 @@
+//! What the fuzz targets in `fuzz/` see of the inside. No stable API, and not for hosts.
+
+use std::borrow::Cow;
+
+use crate::event::{Event, EventError};
+use crate::filter::{tree, Filter};
+use crate::frame::{self, Draft, Wire};
+use crate::http::host::Host;
+use crate::http::{query, request};
+use crate::id::Epoch;
+use crate::topic::Topic;
+
+/// What a client has sent so far.
+#[derive(Debug)]
+pub enum Head<'a> {
+    /// The beginning of a head.
+    Partial,
+    /// A head, and its bytes.
+    Complete(Request<'a>, usize),
+    /// No head, whatever comes.
+    Malformed,
+    /// More header fields than may be.
+    TooManyFields,
+}
+
+/// The head of a request.
+#[derive(Debug)]
+pub struct Request<'a>(request::Request<'a>);
+
+/// Takes apart what may be a request's head, with at most so many header fields.
+pub fn parse_head(bytes: &[u8], fields_max: usize) -> Head<'_> {
+    match request::Head::parse(bytes, fields_max) {
+        request::Head::Partial => Head::Partial,
+        request::Head::Complete(request, head_bytes) => {
+            Head::Complete(Request(request), head_bytes)
+        }
+        request::Head::Malformed(_) => Head::Malformed,
+        request::Head::TooManyFields => Head::TooManyFields,
+    }
+}
+
+impl<'a> Request<'a> {
+    /// Its method.
+    pub fn method(&self) -> &'a str {
+        self.0.method
+    }
+
+    /// The path and the query of its target.
+    pub fn target(&self) -> (&'a str, &'a str) {
+        (self.0.path, self.0.query)
+    }
+
+    /// The minor version of HTTP/1.
+    pub fn minor_version(&self) -> u8 {
+        self.0.minor_version
+    }
+
+    /// The name of the server that it is for; `[` stands for any IPv6 address, and nothing for none.
+    pub fn host(&self) -> &'a str {
+        match self.0.host {
+            Host::None => "",
+            Host::Ipv6 => "[",
+            Host::Name(name) => name,
+        }
+    }
+
+    /// The first header field of a name.
+    pub fn field(&self, name: &'static str) -> Option<Cow<'a, str>> {
+        self.0.field(name)
+    }
+
+    /// Whether there is content behind the head.
+    pub fn has_content(&self) -> bool {
+        self.0.has_content()
+    }
+
+    /// Whether the client takes an event stream.
+    pub fn accepts_event_stream(&self) -> bool {
+        self.0.accepts_event_stream()
+    }
+}
+
+/// The query of a request's target.
+#[derive(Debug)]
+pub struct Query<'a>(query::Query<'a>);
+
+impl<'a> Query<'a> {
+    /// Takes a query apart; `None` if it is not UTF-8.
+    pub fn parse(query: &'a str) -> Option<Query<'a>> {
+        query::Query::parse(query).ok().map(Query)
+    }
+
+    /// All fields of a name.
+    pub fn all<'q>(&'q self, name: &'q str) -> Vec<&'q str> {
+        self.0.all(name).collect()
+    }
+
+    /// The first field of a name.
+    pub fn first(&self, name: &str) -> Option<&str> {
+        self.0.first(name)
+    }
+
+    /// The last field of one of two names that is not empty.
+    pub fn last_of(&self, names: [&str; 2]) -> Option<&str> {
+        self.0.last_of(names)
+    }
+}
+
+/// What the names of all topics that a filter matches begin with.
+pub fn literal_prefix(filter: &Filter) -> &str {
+    filter.literal_prefix()
+}
+
+/// Filters by their levels.
+#[derive(Default)]
+pub struct FilterTree(tree::FilterTree<()>);
+
+impl FilterTree {
+    /// How many filters there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.len() == 0
+    }
+
+    /// Adds a filter, unless it is there.
+    pub fn insert(&mut self, filter: &Filter) {
+        self.0.get_or_insert_with(filter, || ());
+    }
+
+    /// Removes a filter, and returns whether it was there.
+    pub fn remove(&mut self, filter: &Filter) -> bool {
+        self.0.remove(filter).is_some()
+    }
+
+    /// The filters that match a topic, in no order.
+    pub fn matches(&self, topic: &Topic) -> Vec<Filter> {
+        let mut matches = Vec::new();
+        self.0.for_each_match(topic, |filter, ()| matches.push(filter.clone()));
+        matches
+    }
+}
+
+/// An encoded event.
+pub struct Frame(frame::Frame);
+
+impl Frame {
+    /// Checks and encodes an event.
+    ///
+    /// # Errors
+    ///
+    /// When no client would get it as it is.
+    pub fn encode(event: &Event<'_>, sequence: u64) -> Result<Frame, EventError> {
+        let draft = Draft::encode(event, 1 << 20)?;
+        Ok(Frame(draft.stamp(Epoch::random(), sequence)))
+    }
+
+    /// The bytes that a connection is sent of some frames.
+    pub fn gather(frames: &[Frame], chunked: bool) -> Vec<u8> {
+        let wire = if chunked { Wire::Chunked } else { Wire::Plain };
+        let mut buffer = Vec::new();
+        frame::Frame::gather(frames.iter().map(|frame| &frame.0), wire, &mut buffer).to_vec()
+    }
+}
+
+impl std::fmt::Debug for FilterTree {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("FilterTree").finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for Frame {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
