@@ -9,6 +9,9 @@
 use fanfare::fuzzing::Query;
 use libfuzzer_sys::fuzz_target;
 
+/// Names of one query that the engine is asked for: more of them find nothing new, and take long.
+const NAMES_MAX: usize = 8;
+
 type Fields = Vec<(String, String)>;
 
 fuzz_target!(|query: &str| {
@@ -25,13 +28,13 @@ fuzz_target!(|query: &str| {
 /// Checks that a query has these fields, by each way to ask for them.
 fn check(query: &Query<'_>, fields: &Fields) {
     let absent = ("no such field".to_owned(), String::new());
-    for (name, _) in fields.iter().chain([&absent]) {
+    for (name, _) in fields.iter().take(NAMES_MAX).chain([&absent]) {
         let named = fields.iter().filter(|(other, _)| other == name);
         let values: Vec<&str> = named.map(|(_, value)| &**value).collect();
         assert_eq!(query.all(name), values);
         assert_eq!(query.first(name), values.first().copied());
     }
-    for pair in fields.windows(2) {
+    for pair in fields.windows(2).take(NAMES_MAX) {
         let names = [&*pair[0].0, &*pair[1].0];
         let mut last = None;
         for (name, value) in fields {
