@@ -1,4 +1,4 @@
-//! An event encoded to the bytes of an event stream: once, for all that send it.
+//! An event encoded to the bytes of an event stream: once, for all connections that are sent it.
 //!
 //! ```text
 //!  reserve           | id line              | fields                       | end
@@ -6,10 +6,10 @@
 //!             ^chunked   ^plain                                             ^plain_end
 //! ```
 //!
-//! The sequence number is only known under the hub's lock, so the fields are encoded first, behind
-//! a reserve, and [`Draft::stamp`] writes the id line and then the chunk's size *backwards* into
-//! it: a few stores, nothing is moved. One buffer so holds both wire forms (RFC 9112, section 7.1,
-//! for the chunked one), and a lone frame goes to the socket as it is.
+//! The sequence number is only known under the hub's lock. So the fields are encoded first, after a
+//! reserve, and [`Draft::stamp`] writes the id line and then the chunk's size *backwards* into the
+//! reserve: a few stores, and nothing is moved. Thus one buffer has both wire forms (RFC 9112,
+//! section 7.1, defines the chunked one), and a single frame is sent as it is.
 
 use std::fmt;
 use std::sync::Arc;
@@ -18,43 +18,43 @@ use crate::event::{Event, EventError};
 use crate::id::{Epoch, EventId};
 use crate::topic::Topic;
 
-/// How a connection's bytes are wrapped. Part of what an audience is.
+/// How a connection's bytes are framed. All members of an audience have the same wire form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Wire {
     /// `Transfer-Encoding: chunked`, for HTTP/1.1.
     Chunked,
-    /// The bare event stream, ended by the connection's close, for HTTP/1.0.
+    /// The event stream alone, which ends when the connection is closed, for HTTP/1.0.
     Plain,
 }
 
-/// An encoded event: immutable, shared by reference by all that send it.
+/// An encoded event: immutable, and shared by reference.
 #[derive(Clone)]
 pub(crate) struct Frame(Arc<Encoded>);
 
-/// An encoded event that has no place in the order yet.
+/// An encoded event without a sequence number.
 pub(crate) struct Draft(Encoded);
 
 struct Encoded {
     bytes: Vec<u8>,
-    /// Where the chunked form begins; it ends with `bytes`.
+    /// The position in `bytes` where the chunked form begins; it ends where `bytes` ends.
     chunked: usize,
-    /// Where the plain form begins.
+    /// Where the plain form begins, and where it ends.
     plain: usize,
     plain_end: usize,
-    /// An id that the publisher gave, which then stands in the fields.
+    /// The id that the publisher gave, if any, which is then one of the fields.
     custom_id: Option<Arc<str>>,
-    /// What the event is about, as the publisher says.
+    /// What the event is about, if the publisher gave a key.
     key: Option<Box<str>>,
-    /// Its place in the hub's order, once it has one.
+    /// Its position in the hub's order; zero in a draft.
     sequence: u64,
 }
 
-/// An event's id as its stream has it.
+/// The id of an event in a stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum StreamId {
-    /// The hub's, with this sequence number.
+    /// The hub's id, with this sequence number.
     Hub(u64),
-    /// The publisher's own.
+    /// The id that the publisher gave.
     Custom(Arc<str>),
 }
 
@@ -68,7 +68,8 @@ const CHUNK_TAIL: &[u8] = b"\r\n";
 pub(crate) const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 
 impl Draft {
-    /// Checks and encodes an event: all the work that needs no lock.
+    /// Checks and encodes an event, which may have at most `bytes_max` bytes. This is all of the
+    /// work that needs no lock.
     pub(crate) fn encode(event: &Event<'_>, bytes_max: usize) -> Result<Draft, EventError> {
         event.check(bytes_max)?;
         let Event { data, name, id, retry, key, comment } = event;
@@ -98,20 +99,20 @@ impl Draft {
         Ok(Draft(Encoded { bytes, chunked, plain, plain_end, custom_id, key, sequence: 0 }))
     }
 
-    /// Has its key mean something among the events of its topic alone.
+    /// Makes its key differ from the same key in another topic.
     pub(crate) fn scope_key(&mut self, topic: &Topic) {
         if let Some(key) = &mut self.0.key {
-            // No topic holds a NUL.
+            // No topic contains a NUL.
             *key = format!("{topic}\0{key}").into();
         }
     }
 
-    /// The bytes that an event of its kind takes of a topic's room.
+    /// The bytes that it adds to a topic's backlog.
     pub(crate) fn len(&self) -> usize {
         self.0.bytes.len() - RESERVE_BYTES
     }
 
-    /// Gives the event its place in the order, and so completes the frame.
+    /// Gives the event its sequence number, which completes the frame.
     pub(crate) fn stamp(self, epoch: Epoch, sequence: u64) -> Frame {
         let mut encoded = self.0;
         encoded.sequence = sequence;
@@ -131,7 +132,7 @@ impl Draft {
 }
 
 impl Frame {
-    /// The bytes that a connection of this wire form is sent when the frame goes alone.
+    /// The bytes that a connection of this wire form is sent for this frame alone.
     pub(crate) fn wire(&self, wire: Wire) -> &[u8] {
         match wire {
             Wire::Chunked => &self.0.bytes[self.0.chunked..],
@@ -139,7 +140,7 @@ impl Frame {
         }
     }
 
-    /// The bare event stream's bytes, to be gathered with others.
+    /// The event stream's bytes without any framing, to be gathered with those of other frames.
     pub(crate) fn plain(&self) -> &[u8] {
         &self.0.bytes[self.0.plain..self.0.plain_end]
     }
@@ -149,12 +150,12 @@ impl Frame {
         self.0.custom_id.as_ref()
     }
 
-    /// What the event is about, with its topic: of those with one key only the newest matters.
+    /// The event's key, with its topic: of the events with one key only the newest matters.
     pub(crate) fn key(&self) -> Option<&str> {
         self.0.key.as_deref()
     }
 
-    /// Its place in the hub's order.
+    /// Its position in the hub's order.
     pub(crate) fn sequence(&self) -> u64 {
         self.0.sequence
     }
@@ -167,8 +168,8 @@ impl Frame {
         }
     }
 
-    /// The bytes for a connection of this wire form of several frames, written into a buffer; those
-    /// of a lone frame are there already.
+    /// The bytes that a connection of this wire form is sent for several frames at once, written
+    /// into `buffer`. Those of a single frame are not copied.
     pub(crate) fn gather<'a>(
         frames: impl ExactSizeIterator<Item = &'a Frame> + Clone,
         wire: Wire,
@@ -189,7 +190,7 @@ impl Frame {
 }
 
 impl StreamId {
-    /// The id as it is written out, in this life of the hub.
+    /// The id as the client is sent it, by a hub of this epoch.
     pub(crate) fn text(&self, epoch: Epoch) -> String {
         match self {
             StreamId::Hub(sequence) => EventId { epoch, sequence: *sequence }.to_string(),
@@ -204,11 +205,10 @@ impl fmt::Debug for Frame {
     }
 }
 
-/// What stands around the bytes of a wire form that are sent at once: a chunk's head and tail, or
-/// nothing.
+/// What is sent before and after bytes that are sent at once: a chunk's head and tail, or nothing.
 pub(crate) struct Envelope {
     head: [u8; Envelope::HEAD_BYTES_MAX],
-    /// Where in `head` the head begins.
+    /// The position in `head` where the head begins.
     from: usize,
     tail: &'static [u8],
 }
@@ -217,7 +217,7 @@ impl Envelope {
     /// Sixteen hexadecimal digits, CR, LF.
     pub(crate) const HEAD_BYTES_MAX: usize = 18;
 
-    /// The envelope for so many bytes.
+    /// The envelope of `bytes` bytes.
     pub(crate) fn new(wire: Wire, bytes: usize) -> Envelope {
         let mut head = [0; Envelope::HEAD_BYTES_MAX];
         let end = head.len();
@@ -239,7 +239,7 @@ impl Envelope {
     }
 }
 
-/// Bytes of an event stream, as a connection of a wire form is sent them by themselves.
+/// Bytes of an event stream, as a connection of a wire form is sent them.
 pub(crate) fn enveloped(wire: Wire, bytes: &[u8]) -> Vec<u8> {
     let envelope = Envelope::new(wire, bytes.len());
     [envelope.head(), bytes, envelope.tail()].concat()
@@ -251,8 +251,8 @@ pub(crate) fn chunk(bytes: &[u8]) -> Vec<u8> {
     enveloped(Wire::Chunked, bytes)
 }
 
-/// Writes one field a line of the text. CR, LF and CRLF end a line; a text that ends with one
-/// has an empty last line, as the client's parser has it.
+/// Writes a field for each line of a text. CR, LF and CRLF end a line. A text that ends with one of
+/// them has an empty last line, since the client's parser joins lines with LF.
 fn put_lines(bytes: &mut Vec<u8>, field: &[u8], text: &str) {
     let mut rest = text.as_bytes();
     while let Some(at) = memchr::memchr2(b'\r', b'\n', rest) {
@@ -269,7 +269,7 @@ fn put(bytes: &mut Vec<u8>, field: &[u8], value: &[u8]) {
     bytes.push(b'\n');
 }
 
-/// Writes so that the text ends where `end` was; returns where it begins.
+/// Writes a text that ends at `end`; returns the position where it begins.
 fn put_back(bytes: &mut [u8], end: usize, text: &[u8]) -> usize {
     bytes[end - text.len()..end].copy_from_slice(text);
     end - text.len()
@@ -343,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn an_envelope_is_a_chunks_or_nothing() {
+    fn an_envelope_is_a_chunks_head_and_tail_or_nothing() {
         assert_eq!(chunk(&[b'x'; 31]), [b"1f\r\n", &[b'x'; 31][..], b"\r\n"].concat());
         assert_eq!(Envelope::new(Wire::Chunked, usize::MAX).head(), b"ffffffffffffffff\r\n");
         let plain = Envelope::new(Wire::Plain, 31);

@@ -1,19 +1,19 @@
-//! How a client is told, within its stream, that events are missing from it.
+//! How a client is told, by an event in its stream, that events are missing from it.
 
 use std::fmt::{self, Write};
 
 use crate::frame::{enveloped, Wire};
 use crate::id::EventId;
 
-/// Events that a client would have got, and never will.
+/// Events that a client would have been sent, and never will be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Gap {
-    /// The last id that the client had, as it was given; `None` if it is not to be repeated.
+    /// The last id that the client had, as it gave it; `None` if it is not to be repeated.
     pub(crate) from: Option<String>,
-    /// From behind this one on nothing is missing.
+    /// No event after this one is missing.
     pub(crate) to: EventId,
     pub(crate) reason: GapReason,
-    /// How many events are missing, where that is known.
+    /// How many events are missing, if that is known.
     pub(crate) missed: Option<u64>,
 }
 
@@ -35,13 +35,13 @@ pub(crate) struct Gap {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum GapReason {
-    /// What came next is not kept any more.
+    /// The events after the client's last one are not kept any more.
     Expired,
-    /// The id is of another life of the hub: it was restarted.
+    /// The id was given by the hub before it was restarted.
     Restarted,
     /// The id is none that the hub knows.
     UnknownId,
-    /// The client was too slow, and events were dropped for it.
+    /// The client read too slowly, and events were dropped for it.
     Slow,
 }
 
@@ -89,9 +89,9 @@ impl fmt::Display for GapReason {
 }
 
 impl Gap {
-    /// The gap as an event of a name: JSON with `from`, `to`, `reason` and `missed`. Its id is the
-    /// one that a client has to come back with so that it misses nothing of what follows, and is
-    /// not told of the gap again if that can be had.
+    /// The gap as an event with this name, whose data is a JSON object with `from`, `to`, `reason`
+    /// and `missed`. A client that comes back with the event's `id` misses no later event, and is
+    /// told of the gap again only if it has to be.
     pub(crate) fn encode(&self, name: &str, id: EventId, wire: Wire) -> Vec<u8> {
         let Gap { from, to, reason, missed } = self;
         let mut block = format!("id: {id}\nevent: {name}\ndata: {{\"from\":");
@@ -107,8 +107,8 @@ impl Gap {
     }
 }
 
-/// Writes a JSON string (RFC 8259, section 7) that holds no line break: control characters are
-/// escaped.
+/// Writes a JSON string (RFC 8259, section 7). Control characters are escaped, so it has no line
+/// break.
 fn put_json_string(out: &mut String, text: &str) {
     out.push('"');
     for character in text.chars() {

@@ -1,23 +1,23 @@
-//! A shard's inbox: publishers put into it, the shard empties it in one go.
+//! A shard's inbox: publishers put events into it, and the shard takes all of them at once.
 //!
-//! The shard sleeps in its poller, and to wake it costs a system call, so it says when it is going
-//! to sleep: it parks. That and the items are under one lock, so one of the two sees the other:
-//! the shard finds an item and does not park, or the publisher finds it parked and rings.
+//! The shard sleeps in its poller, and waking it costs a system call. So the shard says when it is
+//! about to sleep: it *parks*. Whether it is parked and the items are under one lock, so either the
+//! shard finds an item and does not park, or the publisher finds it parked and wakes it.
 //! `tests/loom` tries all interleavings.
 //!
-//! The queue is bounded by the room of the topics (`order/room.rs`), which is taken before an item
-//! is put.
+//! The inbox is bounded by the backlogs (`order/backlog.rs`), to which an event is added before it
+//! is put into an inbox.
 
 use crate::sync::{AtomicBool, Mutex, MutexGuard, Ordering};
 
-/// What wakes the sleeping owner of an inbox.
+/// Wakes the owner of an inbox, which may be asleep.
 pub(crate) trait Wake {
     fn wake(&self);
 }
 
 pub(crate) struct Inbox<T, W> {
     locked: Mutex<Locked<T>>,
-    /// Whether there may be something: spares the awake owner the lock when there is not.
+    /// Whether there may be items: an owner that is awake takes no lock if there are none.
     filled: AtomicBool,
     waker: W,
 }
@@ -33,7 +33,8 @@ impl<T, W: Wake> Inbox<T, W> {
         Inbox { locked, filled: AtomicBool::new(false), waker }
     }
 
-    /// Puts an item. When it returns true the owner sleeps, and the caller has to wake it.
+    /// Puts an item into the inbox. If it returns true the owner is parked, and the caller has to
+    /// call [`Inbox::wake`].
     #[must_use]
     pub(crate) fn put(&self, item: T) -> bool {
         let mut locked = self.lock();
@@ -46,7 +47,7 @@ impl<T, W: Wake> Inbox<T, W> {
         self.waker.wake();
     }
 
-    /// Wakes the owner if it sleeps, for something that is not in the inbox.
+    /// Wakes the owner if it is parked, for something that is not in the inbox.
     pub(crate) fn ring(&self) {
         let parked = std::mem::take(&mut self.lock().parked);
         if parked {
@@ -54,7 +55,7 @@ impl<T, W: Wake> Inbox<T, W> {
         }
     }
 
-    /// Moves everything into `taken`, which has to be empty: its memory becomes the inbox's.
+    /// Moves all items into `taken`, which has to be empty: the inbox uses its memory from then on.
     pub(crate) fn take(&self, taken: &mut Vec<T>) {
         if self.filled.load(Ordering::Acquire) {
             let mut locked = self.lock();
@@ -63,7 +64,7 @@ impl<T, W: Wake> Inbox<T, W> {
         }
     }
 
-    /// Says that the owner is going to sleep. False when there is something to do instead.
+    /// Parks the owner, which is about to sleep. False if there are items, and it is not parked.
     #[must_use]
     pub(crate) fn park(&self) -> bool {
         let mut locked = self.lock();
@@ -71,12 +72,12 @@ impl<T, W: Wake> Inbox<T, W> {
         locked.parked
     }
 
-    /// Says that the owner is awake.
+    /// Notes that the owner is awake.
     pub(crate) fn unpark(&self) {
         self.lock().parked = false;
     }
 
-    /// Nothing that is done under the lock can panic, so it is never poisoned.
+    /// Nothing that is done under the lock can panic, so the lock is never poisoned.
     fn lock(&self) -> MutexGuard<'_, Locked<T>> {
         self.locked.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }

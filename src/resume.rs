@@ -1,4 +1,4 @@
-//! What of the past a client is sent before it gets what is published.
+//! Which earlier events a client is sent before those that are published after it came.
 
 /// Where a client's stream begins. A client that says which event it had last (`Last-Event-ID`)
 /// is sent everything since; this is for all others.
@@ -34,11 +34,11 @@ impl StartAt {
     pub const LAST_MAX: u32 = 10_000;
 }
 
-/// What a client asks for.
+/// Where a client asks its stream to go on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Resume {
-    /// It says nothing of what it had.
+    /// It gives no id.
     Start(StartAt),
-    /// It had everything up to the event with this id, or says so.
+    /// It says that it had every event up to the one with this id.
     After(Box<str>),
 }

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use super::{Filter, FilterError};
 use crate::topic::{Topic, TopicError};
 
-/// One topic, or all those that match a filter, also such as come to be later.
+/// One topic, or all topics that match a filter, also those that are first published to later.
 ///
 /// # Examples
 ///
@@ -45,9 +45,9 @@ pub enum Subscription {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SubscriptionError {
-    /// It has no wildcard, and is not the name of a topic.
+    /// The text has no wildcard, and is not the name of a topic.
     Topic(TopicError),
-    /// It has a wildcard, and is not a filter.
+    /// The text has a wildcard, and is not a filter.
     Filter(FilterError),
 }
 
@@ -135,7 +135,8 @@ impl From<Topic> for Subscription {
     }
 }
 
-/// A filter without a wildcard becomes the topic that it names: what means the same is equal.
+/// A filter without a wildcard becomes the topic that it names, so that subscriptions which mean
+/// the same are equal.
 impl From<Filter> for Subscription {
     fn from(filter: Filter) -> Subscription {
         match Topic::new(filter.as_str()) {

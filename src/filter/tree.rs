@@ -1,4 +1,4 @@
-//! Filters by their levels, to find those that match a topic without asking each of them.
+//! Filters in a tree of their levels, to find those that match a topic without comparing each.
 //!
 //! ```text
 //!   orders/+/status   orders/+/#   orders/42        orders
@@ -8,13 +8,14 @@
 //!                                           status    #
 //! ```
 //!
-//! A topic is led down from the top: to the child of its next level's name, to `+`, and to `#`.
-//! Neither wildcard can be a level of a topic, so the three never get mixed up.
+//! A topic is matched from the root down: each node's child with the name of the topic's next level
+//! matches, and so do the children `+` and `#`. Neither wildcard can be a level of a topic, so the
+//! three are always different children.
 //!
-//! Filters come from clients, and one of 256 bytes may have 257 levels. With a node for each level
-//! it would take a hundred times as much memory as it has bytes. Hence a node is made only where
-//! a filter ends or two part, and stands for all levels from the last one on: there are fewer than
-//! two nodes per filter, whatever the filters are.
+//! Filters come from clients, and a filter of 256 bytes may have 257 levels. With a node for each
+//! level it would take a hundred times as much memory as it has bytes. So there is a node only
+//! where a filter ends or two filters differ, which has all levels since its parent: fewer than two
+//! nodes for each filter, for any filters.
 
 use std::collections::BTreeMap;
 use std::mem;
@@ -24,18 +25,18 @@ use crate::topic::Topic;
 
 /// A map from filters to values that knows which filters match a topic.
 pub(crate) struct FilterTree<V> {
-    /// Stands for no level, and holds nothing itself.
+    /// Has no level and no filter.
     root: Node<V>,
     len: usize,
 }
 
 struct Node<V> {
-    /// The levels that it adds to those of its parent, as they stand in a filter.
+    /// The levels that it adds to those of its parent, as in the text of a filter.
     levels: Box<str>,
     /// The filter that ends here.
     here: Option<(Filter, V)>,
-    /// By the first of their levels. In a tree, which takes and gives memory bit by bit, however
-    /// many they are: a table that grows would move all of them at once, while publishers wait.
+    /// By their first level. A tree allocates and frees a little at a time, however many children
+    /// there are; a hash table that grows would move all of them at once, while publishers wait.
     children: BTreeMap<Box<str>, Node<V>>,
 }
 
@@ -77,7 +78,7 @@ impl<V> FilterTree<V> {
         node.here.as_mut().map(|(_, value)| value)
     }
 
-    /// The value of a filter, which is made if there is none.
+    /// The value of a filter, which is added if there is none.
     pub(crate) fn get_or_insert_with(
         &mut self,
         filter: &Filter,
@@ -88,7 +89,7 @@ impl<V> FilterTree<V> {
         while let Some(levels) = rest {
             node = node.children.entry(first(levels).into()).or_insert_with(|| Node::new(levels));
             let shared = shared(&node.levels, levels);
-            node.part(shared);
+            node.split(shared);
             rest = levels.get(shared + 1..);
         }
         let (_, value) = node.here.get_or_insert_with(|| {
@@ -106,7 +107,7 @@ impl<V> FilterTree<V> {
 
     /// Visits each filter that matches a topic once, in no order.
     ///
-    /// Looks at those nodes only whose levels match the first ones of the topic, and at three
+    /// Visits those nodes only whose levels match the first levels of the topic, and looks up three
     /// children of each.
     pub(crate) fn for_each_match(&self, topic: &Topic, mut visit: impl FnMut(&Filter, &V)) {
         let levels = Levels::of(topic.as_str());
@@ -125,13 +126,14 @@ impl<V> Node<V> {
         Node { levels: levels.into(), here: None, children: BTreeMap::new() }
     }
 
-    /// What of a filter's levels is left behind the node's; `None` if it has not all of these.
+    /// The levels of a filter that are left after the node's; `None` if it does not begin with all
+    /// of the node's.
     fn behind<'f>(&self, levels: &'f str) -> Option<Option<&'f str>> {
         let shared = shared(&self.levels, levels);
         (shared == self.levels.len()).then(|| levels.get(shared + 1..))
     }
 
-    /// The children that match the next levels of a topic, each with what it leaves of them.
+    /// The children that match the next levels of a topic, each with the levels that are left.
     fn matching<'n, 't>(
         &'n self,
         rest: Levels<'t>,
@@ -146,8 +148,8 @@ impl<V> Node<V> {
         })
     }
 
-    /// Keeps the levels up to a byte, and gives the others to a child.
-    fn part(&mut self, at: usize) {
+    /// Splits the node at a byte: it keeps the levels before, and a new child has the others.
+    fn split(&mut self, at: usize) {
         let Some(levels) = self.levels.get(at + 1..) else { return };
         let below = Node {
             levels: levels.into(),
@@ -158,7 +160,7 @@ impl<V> Node<V> {
         self.levels = self.levels[..at].into();
     }
 
-    /// The reverse of [`Node::part`]: takes the only child's place.
+    /// The reverse of [`Node::split`]: replaces the node by its only child.
     fn join(&mut self) {
         if let Some(mut only) = mem::take(&mut self.children).into_values().next() {
             only.levels = format!("{}/{}", self.levels, only.levels).into();
@@ -186,7 +188,8 @@ fn first(levels: &str) -> &str {
     levels.split('/').next().unwrap_or_default()
 }
 
-/// How many bytes two texts have in common that begin with the same level, in whole levels.
+/// How many bytes are in the whole levels that two texts have in common. The first level has to be
+/// the same.
 fn shared(a: &str, b: &str) -> usize {
     let same = a.split('/').zip(b.split('/')).take_while(|(a, b)| a == b);
     same.map(|(level, _)| level.len() + "/".len()).sum::<usize>() - "/".len()
@@ -203,7 +206,7 @@ mod tests {
     use super::*;
 
     impl<V> Node<V> {
-        /// The nodes below, each of which has a reason to be.
+        /// How many nodes are below; checks that each is needed.
         fn count(&self) -> usize {
             let below = self.children.iter().map(|(key, node)| {
                 assert_eq!(&**key, first(&node.levels));
@@ -228,7 +231,7 @@ mod tests {
         Insert(Filter),
         Replace(Index),
         Remove(Index),
-        RemoveWhatMayNotBe(Filter),
+        RemoveAny(Filter),
         Match(Topic),
     }
 
@@ -245,12 +248,12 @@ mod tests {
             4 => filters().prop_map(Step::Insert),
             1 => any::<Index>().prop_map(Step::Replace),
             2 => any::<Index>().prop_map(Step::Remove),
-            1 => filters().prop_map(Step::RemoveWhatMayNotBe),
+            1 => filters().prop_map(Step::RemoveAny),
             4 => topics().prop_map(Step::Match),
         ]
     }
 
-    /// A tree, and what it has to be like.
+    /// A tree, and a model of it.
     #[derive(Default)]
     struct Pair {
         tree: FilterTree<usize>,
@@ -258,7 +261,7 @@ mod tests {
     }
 
     impl Pair {
-        /// Any filter that is there.
+        /// Any filter of the model.
         fn any(&self, index: Index) -> Option<Filter> {
             let nth = index.index(self.model.len().max(1));
             self.model.keys().nth(nth).cloned()
@@ -281,7 +284,7 @@ mod tests {
                         self.remove(&filter);
                     }
                 }
-                Step::RemoveWhatMayNotBe(filter) => self.remove(&filter),
+                Step::RemoveAny(filter) => self.remove(&filter),
                 Step::Match(topic) => {
                     let asked = self.model.iter().map(|(filter, &value)| (filter.clone(), value));
                     let asked = asked.filter(|(f, _)| matches_naively(f.as_str(), topic.as_str()));
@@ -314,7 +317,7 @@ mod tests {
         })]
 
         #[test]
-        fn the_tree_finds_what_asking_each_filter_finds_and_grows_and_shrinks_with_them(
+        fn the_tree_finds_the_filters_that_match_and_has_no_superfluous_nodes(
             steps in proptest::collection::vec(steps(), 1..100),
             order in any::<Index>(),
         ) {
@@ -333,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn filters_of_257_levels_have_a_node_each_and_one_where_they_part() {
+    fn filters_of_257_levels_have_a_node_each_and_one_where_they_differ() {
         let mut tree = FilterTree::default();
         let long = |end: &str| Filter::new(&format!("{}{end}", "/".repeat(255))).unwrap();
         for end in ["/", "a", "+", "#"] {

@@ -313,6 +313,24 @@ fn a_topics_backlog_is_bounded_however_much_is_kept() {
     }
 }
 
+#[test]
+fn a_publisher_that_waits_is_notified_when_an_eighth_of_the_backlog_is_free() {
+    use event_listener::Listener as _;
+
+    let backlog = Backlog::new(800);
+    backlog.add(799);
+    assert!(backlog.listen_if_full().is_none(), "there is space for one more event");
+    backlog.add(50);
+    let listener = backlog.listen_if_full().expect("it is full");
+    backlog.remove(149);
+    assert_eq!((backlog.bytes(), backlog.listen_if_full().is_none()), (700, true));
+    assert!(listener.wait_timeout(Duration::ZERO).is_some(), "an eighth is free");
+    backlog.add(100);
+    let listener = backlog.listen_if_full().expect("it is full again");
+    backlog.remove(99);
+    assert!(listener.wait_timeout(Duration::ZERO).is_none(), "less than an eighth is free");
+}
+
 /// The processor time that some work takes: the least of five tries, so that other programs of the
 /// machine do not count.
 fn cpu_time(mut work: impl FnMut()) -> Duration {
