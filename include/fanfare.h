@@ -38,7 +38,7 @@
  *
  * Threads and ownership
  *
- *   function                 from which thread    may wait for        who owns what afterwards
+ *   function                 from which thread    may wait for        owner afterwards
  *   -----------------------  -------------------  ------------------  ----------------------------
  *   fanfare_abi_version      any                  nothing             -
  *   fanfare_strerror         any                  nothing             its text is static
@@ -48,7 +48,7 @@
  *   fanfare_hub_new          any                  threads to start    the hub: the caller
  *   fanfare_hub_listen       any, several at once the system's bind   the listener: the hub
  *   fanfare_hub_publish      any, several at once another publisher   what was passed: the caller
- *   fanfare_hub_free         one, after all other 2 s, for clients    nobody: the hub is gone
+ *   fanfare_hub_free         one, after all other 2 s, for clients    none: the hub is gone
  *                            calls with the hub
  *
  * The inline functions, from fanfare_text_of on, only put a struct together: any thread, no

@@ -187,7 +187,7 @@ func (h *Hub) Close() error {
 		hub := h.hub
 		h.hub = nil
 		h.mu.Unlock()
-		// Nobody uses it any more, and nobody waits for the lock meanwhile.
+		// No call uses it any more, and none waits for the lock meanwhile.
 		C.fanfare_hub_free(hub)
 	})
 	return nil

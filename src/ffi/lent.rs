@@ -4,7 +4,7 @@
 //! process that shares it. What was checked there would not be what is used afterwards: text that
 //! is not UTF-8 any more in a `&str`, which is undefined behaviour, or a line break that injects a
 //! field. So no reference is ever made to the caller's memory. Each byte of it is read once, into
-//! memory of this call's own, which nobody else knows; a text that changed meanwhile is a mixture
+//! memory of this call's own, which no other thread knows; a text that changed meanwhile is a mixture
 //! of before and after, and is then checked like any other.
 
 use std::mem::MaybeUninit;
@@ -83,10 +83,10 @@ pub(super) unsafe fn with_copies<const N: usize>(
     let mut copies = [None; N];
     for (copy, text) in copies.iter_mut().zip(texts) {
         let Some(Lent { pointer, len }) = text else { continue };
-        // SAFETY: the caller promises so many readable bytes, and from `own` on there are as many
-        // that are this call's alone. Bytes that somebody writes to at the same time are copied as
-        // they were before or after: any byte is a valid `u8`, and nothing is concluded from one
-        // before it is here.
+        // SAFETY: the caller promises `len` readable bytes, and from `own` on there are at least as
+        // many that are this call's alone. Bytes that another thread writes to at the same time are
+        // copied as they were before or after: any byte is a valid `u8`, and nothing is concluded
+        // from one before it is copied.
         unsafe {
             ptr::copy_nonoverlapping(pointer, own, len);
             *copy = Some(std::slice::from_raw_parts(own, len));
@@ -141,7 +141,7 @@ pub(super) unsafe fn copy_struct<T: Copy>(
     let given = given.cast::<u8>();
     let bytes = size.min(size_of::<T>());
     // SAFETY: the caller's struct has `size` bytes, ours at least as many as are copied, and any
-    // are valid: also those that somebody writes to at the same time.
+    // are valid: also those that another thread writes to at the same time.
     unsafe { ptr::copy_nonoverlapping(given, ptr::from_mut(known).cast::<u8>(), bytes) };
     settle();
     // SAFETY: the caller's struct has `size` bytes.
@@ -152,7 +152,7 @@ pub(super) unsafe fn copy_struct<T: Copy>(
     }
 }
 
-/// Has what was copied be read from the copy. A compiler that knew that nobody writes to the
+/// Has what was copied be read from the copy. A compiler that knew that no thread writes to the
 /// original in between could read that once more.
 fn settle() {
     compiler_fence(Ordering::SeqCst);
