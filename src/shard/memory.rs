@@ -46,9 +46,7 @@ impl Shard {
             return;
         }
         self.audience_of.shrink_to(self.audience_of.len() * 2);
-        self.express.shrink_to(self.express.len() * 2);
-        self.bulk.shrink_to(self.bulk.len() * 2);
-        self.unfinished.shrink_to(self.unfinished.len() * 2);
+        self.scheduler.shrink();
         self.routes.shrink();
         self.shared.order.shrink();
         sys::release_memory();

@@ -59,11 +59,12 @@ use slab::Slab;
 use self::admin::drain::Draining;
 use self::admin::queries::RunningQuery;
 use self::connection::record::Record;
-use self::connection::slots::{Key, Slots};
+use self::connection::slots::Slots;
 use self::connection::timer::Timers;
 use self::connection::Connection;
 use self::fanout::audience::Audience;
 use self::fanout::routes::Routes;
+use self::fanout::scheduler::{Lane, Scheduler, SLICE};
 use self::lagging::grace::Grace;
 use self::lagging::spill::Spill;
 use self::memory::Peak;
@@ -80,10 +81,7 @@ pub(crate) use self::entry::seats::{descriptors_for_connections, Seats};
 pub(crate) use self::entry::spares::{Spares, SPARES};
 pub(crate) use self::link::{Command, Link, Shared};
 
-/// What is sent before another audience has its turn, in units of [`cost_of`]: less than a
-/// millisecond's work.
-const SLICE: usize = 64;
-/// What is sent before the shard looks at its sockets, in the same units.
+/// What is sent before the shard looks at its sockets, in units of [`cost_of`].
 const TURN: usize = 4 * SLICE;
 /// How long a closed hub goes on sending what was published before.
 const FLUSH_NS_MAX: u64 = 2_000_000_000;
@@ -104,16 +102,9 @@ pub(crate) struct Shard {
     audiences: Slots<Audience>,
     audience_of: HashMap<(Box<[u32]>, Wire), u32>,
     routes: Routes,
-    /// Audiences with something for a small crowd, and with something for a large one.
-    express: VecDeque<Key>,
-    bulk: VecDeque<Key>,
-    /// What was sent from the express queue since the bulk queue had its slice.
-    express_cost: usize,
-    /// Audiences that wait for a laggard, and how long they still may.
-    held: Vec<Key>,
+    scheduler: Scheduler,
+    /// How long audiences may still be held for laggards.
     grace: Grace,
-    /// Those who lag or replay, and have more to send than one go takes.
-    unfinished: VecDeque<Key>,
     timers: Timers,
     peak: Peak,
     /// The last number that was taken from the inbox.
@@ -162,12 +153,8 @@ impl Shard {
             audiences: Slots::new(),
             audience_of: HashMap::new(),
             routes: Routes::new(id),
-            express: VecDeque::new(),
-            bulk: VecDeque::new(),
-            express_cost: 0,
-            held: Vec::new(),
+            scheduler: Scheduler::default(),
             grace: Grace::default(),
-            unfinished: VecDeque::new(),
             timers: Timers::new(&shared.options),
             peak: Peak::default(),
             taken_to: 0,
@@ -246,8 +233,7 @@ impl Shard {
         let queries = self.answer_queries();
         self.resume_unfinished();
         self.handle_timers();
-        let resting = self.express.is_empty() && self.bulk.is_empty() && self.unfinished.is_empty();
-        let busy = !resting || self.sweep_is_due() || farewells || queries;
+        let busy = !self.scheduler.is_idle() || self.sweep_is_due() || farewells || queries;
         match self.flush_until_ns {
             Some(until_ns) => self.next_while_closing(busy, until_ns),
             None if busy => Next::Now,
@@ -259,7 +245,7 @@ impl Shard {
     fn next_while_closing(&mut self, busy: bool, until_ns: u64) -> Next {
         let counters = &self.link().counters;
         let behind = [&counters.lagging_connections, &counters.replaying_connections];
-        let lagging = behind.iter().any(|count| count.value() > 0) || !self.held.is_empty();
+        let lagging = behind.iter().any(|count| count.value() > 0) || self.scheduler.is_holding();
         match until_ns.checked_sub(self.now_ns) {
             Some(_) if busy => Next::Now,
             Some(left_ns) if lagging => {
@@ -278,9 +264,9 @@ impl Shard {
         let mut cost = 0;
         while cost < TURN {
             self.take_inbox();
-            let Some((audience, express)) = self.next_audience() else { break };
+            let Some((audience, lane)) = self.next_audience() else { break };
             let slice = self.send_slice(audience);
-            self.express_cost += if express { slice } else { 0 };
+            self.scheduler.spend(lane, slice);
             cost += slice;
         }
     }
@@ -293,20 +279,14 @@ impl Shard {
         for published in taken.drain(..) {
             let route = self.routes.find_route(&self.shared.order, &published.topic);
             let Some(route) = route else { continue };
-            let (audiences, express, bulk) =
-                (&mut self.audiences, &mut self.express, &mut self.bulk);
+            let (audiences, scheduler) = (&mut self.audiences, &mut self.scheduler);
             self.routes.along(route, |subscribed| {
                 subscribed.custom_ids |= published.frame.custom_id().is_some();
-                let small = subscribed.crowd <= SLICE;
+                let lane = Lane::of(subscribed.crowd);
                 for &index in &subscribed.audiences {
-                    let audience = &mut audiences[index];
+                    let (key, audience) = audiences.entry_mut(index);
                     audience.append(&published);
-                    let queued =
-                        if small { &mut audience.in_express } else { &mut audience.in_bulk };
-                    if !std::mem::replace(queued, true) {
-                        let queue = if small { &mut *express } else { &mut *bulk };
-                        queue.push_back(audiences.key_at(index));
-                    }
+                    scheduler.enqueue(key, &mut audience.queued, lane);
                 }
             });
         }
@@ -314,34 +294,15 @@ impl Shard {
         self.inbox_taken = taken;
     }
 
-    /// Whose turn it is, and whether from the express queue: that one's for a slice's worth of
-    /// sends, then the bulk queue's for one.
-    fn next_audience(&mut self) -> Option<(u32, bool)> {
+    /// The audience whose turn it is, and the queue that it was in.
+    fn next_audience(&mut self) -> Option<(u32, Lane)> {
         loop {
-            let express = match (self.express.is_empty(), self.bulk.is_empty()) {
-                (true, true) => return None,
-                (false, false) => self.express_cost < SLICE,
-                (express_empty, _) => !express_empty,
-            };
-            let key = match express {
-                true => self.express.pop_front(),
-                false => self.bulk.pop_front(),
-            };
-            if !express {
-                self.express_cost = 0;
-            }
-            // Audiences may have gone since, or have been sent all they had from the other queue.
-            let Some((key, audience)) =
-                key.and_then(|key| Some((key, self.audiences.get_mut(key)?)))
-            else {
-                continue;
-            };
-            match express {
-                true => audience.in_express = false,
-                false => audience.in_bulk = false,
-            }
+            let (key, lane) = self.scheduler.next()?;
+            // It may have ended since, or have been sent all it had from the other queue.
+            let Some(audience) = self.audiences.get_mut(key) else { continue };
+            audience.queued.leave(lane);
             if audience.has_work() && !audience.held && self.make_room_for_a_batch(key) {
-                return Some((key.index, express));
+                return Some((key.index, lane));
             }
         }
     }
@@ -395,7 +356,6 @@ impl Shard {
         if self.audiences.at(index).is_none() {
             return;
         }
-        let key = self.audiences.key_at(index);
         let crowded = self.window_bytes > WINDOWS_BYTES_MAX;
         self.change_queue(index, |audience| {
             if audience.ring.is_empty() {
@@ -406,11 +366,11 @@ impl Shard {
                 audience.queue.close_window();
             }
         });
-        let audience = &mut self.audiences[index];
-        if !audience.has_work() {
+        let (key, audience) = self.audiences.entry_mut(index);
+        if audience.has_work() {
+            self.scheduler.enqueue(key, &mut audience.queued, Lane::Bulk);
+        } else {
             audience.quiet_since_ms = now_ms;
-        } else if !std::mem::replace(&mut audience.in_bulk, true) {
-            self.bulk.push_back(key);
         }
     }
 

@@ -30,6 +30,7 @@ use crate::policy::Policy;
 use crate::resume::{Resume, StartAt};
 use crate::shard::admin::resubscribe::Resubscribed;
 use crate::shard::connection::record::Sent;
+use crate::shard::connection::slots::Key;
 use crate::shard::connection::{Sink, State};
 use crate::topic::Topic;
 use crate::tuning::Tuning;

@@ -73,6 +73,13 @@ impl<T> Slots<T> {
         self.entries.get(index as usize).map(|(_, value)| value)
     }
 
+    /// What is at an index, which has to be there, and its key.
+    #[inline]
+    pub(crate) fn entry_mut(&mut self, index: u32) -> (Key, &mut T) {
+        let (generation, value) = &mut self.entries[index as usize];
+        (Key { index, generation: *generation }, value)
+    }
+
     /// The key of what is at an index, which has to be there.
     pub(crate) fn key_at(&self, index: u32) -> Key {
         Key { index, generation: self.entries[index as usize].0 }

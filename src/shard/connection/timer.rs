@@ -91,7 +91,7 @@ impl Shard {
             return self.sweep();
         }
         self.timers.last_tick_ms = self.now_ms();
-        for key in std::mem::take(&mut self.held) {
+        for key in self.scheduler.take_held() {
             self.release(key);
         }
         for acceptor in std::mem::take(&mut self.timers.paused) {

@@ -10,6 +10,7 @@ use crate::frame::Wire;
 use crate::order::Published;
 use crate::shard::fanout::queue::Queue;
 use crate::shard::fanout::ring::Ring;
+use crate::shard::fanout::scheduler::Queued;
 use crate::shard::lagging::grace::Grace;
 
 pub(crate) struct Audience {
@@ -30,8 +31,8 @@ pub(crate) struct Audience {
     begun: u64,
     /// When all members were last sent everything, in milliseconds since the hub's start.
     pub(crate) quiet_since_ms: u32,
-    pub(crate) in_express: bool,
-    pub(crate) in_bulk: bool,
+    /// In which of its shard's queues it is.
+    pub(crate) queued: Queued,
     /// Whether it waits for a laggard, since when, and how long it still may.
     pub(crate) held: bool,
     pub(crate) held_since_ns: u64,
@@ -51,8 +52,7 @@ impl Audience {
             replaying: 0,
             begun: 0,
             quiet_since_ms: 0,
-            in_express: false,
-            in_bulk: false,
+            queued: Queued::default(),
             held: false,
             held_since_ns: 0,
             grace: Grace::default(),

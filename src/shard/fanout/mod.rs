@@ -4,4 +4,5 @@ pub(in crate::shard) mod audience;
 pub(in crate::shard) mod queue;
 pub(in crate::shard) mod ring;
 pub(in crate::shard) mod routes;
+pub(in crate::shard) mod scheduler;
 pub(in crate::shard) mod window;

@@ -23,6 +23,7 @@ use crate::policy::Policy;
 use crate::shard::connection::slots::Key;
 use crate::shard::connection::{Lagging, State};
 use crate::shard::fanout::audience::Audience;
+use crate::shard::fanout::scheduler::Lane;
 use crate::shard::lagging::grace::{Grace, GraceBounds};
 use crate::shard::lagging::skip::Shares;
 use crate::shard::Shard;
@@ -127,7 +128,7 @@ impl Shard {
     fn hold(&mut self, key: Key) {
         let audience = &mut self.audiences[key.index];
         (audience.held, audience.held_since_ns) = (true, self.now_ns);
-        self.held.push(key);
+        self.scheduler.hold(key);
         self.link().counters.held_batches.add(1);
     }
 
@@ -217,8 +218,8 @@ impl Shard {
         let held_ns = self.now_ns.saturating_sub(audience.held_since_ns);
         audience.grace.spend(held_ns);
         self.grace.spend(held_ns);
-        if audience.has_work() && !std::mem::replace(&mut audience.in_bulk, true) {
-            self.bulk.push_back(key);
+        if audience.has_work() {
+            self.scheduler.enqueue(key, &mut audience.queued, Lane::Bulk);
         }
     }
 

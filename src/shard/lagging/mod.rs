@@ -156,16 +156,14 @@ impl Shard {
     /// A change on its socket may have been reported while it queues already.
     fn queue_for_another_flush(&mut self, key: Key) {
         if let Some(queued) = self.connections[key.index].state.queued() {
-            if !std::mem::replace(queued, true) {
-                self.unfinished.push_back(key);
-            }
+            self.scheduler.enqueue_flush(key, queued);
         }
     }
 
     /// Gives those a turn that had more to send than one go takes.
     pub(in crate::shard) fn resume_unfinished(&mut self) {
-        for _ in 0..self.unfinished.len().min(FLUSHES_MAX) {
-            let Some(key) = self.unfinished.pop_front() else { return };
+        for _ in 0..self.scheduler.unfinished().min(FLUSHES_MAX) {
+            let Some(key) = self.scheduler.next_unfinished() else { return };
             let connection = self.connections.get_mut(key);
             if let Some(queued) = connection.and_then(|connection| connection.state.queued()) {
                 *queued = false;
