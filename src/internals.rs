@@ -197,7 +197,7 @@ impl Audience {
     /// An audience without members.
     pub fn new(chunked: bool) -> Audience {
         let wire = if chunked { Wire::Chunked } else { Wire::Plain };
-        Audience(sinks::Audience::new(Box::new([0]), wire, 0))
+        Audience(sinks::audience(wire))
     }
 
     /// Takes events that have to be sent.

@@ -9,7 +9,7 @@ use std::panic::{catch_unwind, AssertUnwindSafe};
 
 use crate::metrics::DisconnectReason;
 use crate::shard::connection::slots::Slots;
-use crate::shard::fanout::routes::Routes;
+use crate::shard::fanout::audiences::Audiences;
 use crate::shard::{Shard, Shared};
 
 impl Drop for Shard {
@@ -47,11 +47,10 @@ impl Shard {
         attempt(|| self.give_seats_back());
         // What publishers wait for: the interest in topics, and the events that were to be sent.
         attempt(|| self.shared.order.leave(self.id));
-        attempt(|| self.routes.abandon(&self.shared.order));
-        attempt(|| drop(std::mem::replace(&mut self.audiences, Slots::new())));
+        attempt(|| self.audiences.abandon(&self.shared.order));
+        attempt(|| drop(std::mem::replace(&mut self.audiences, Audiences::new(self.id, 0))));
         attempt(|| drop(std::mem::take(&mut self.spill)));
         attempt(|| drop(std::mem::take(&mut self.parts)));
-        attempt(|| drop(std::mem::replace(&mut self.routes, Routes::new(self.id))));
         // To drop a connection is to close its socket.
         attempt(|| drop(std::mem::replace(&mut self.connections, Slots::new())));
         if self.shared.drain.get().is_some() {

@@ -45,9 +45,8 @@ impl Shard {
         if !self.peak.is_due(connections, self.now_ns) {
             return;
         }
-        self.audience_of.shrink_to(self.audience_of.len() * 2);
-        self.scheduler.shrink();
-        self.routes.shrink();
+        self.audiences.release_memory();
+        self.scheduler.release_memory();
         self.shared.order.shrink();
         sys::release_memory();
         #[cfg(test)]

@@ -47,7 +47,7 @@ pub(crate) mod sinks;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
 use std::ops::Range;
 use std::sync::atomic::Ordering;
@@ -63,13 +63,12 @@ use self::connection::slots::Slots;
 use self::connection::timer::Timers;
 use self::connection::Connection;
 use self::fanout::audience::Audience;
-use self::fanout::routes::Routes;
+use self::fanout::audiences::Audiences;
 use self::fanout::scheduler::{Lane, Scheduler, SLICE};
 use self::lagging::grace::Grace;
 use self::lagging::spill::Spill;
 use self::memory::Peak;
 use self::replay::Parts;
-use crate::frame::Wire;
 use crate::order::Published;
 use crate::sys::{Poller, Readiness};
 
@@ -85,9 +84,6 @@ pub(crate) use self::link::{Command, Link, Shared};
 const TURN: usize = 4 * SLICE;
 /// How long a closed hub goes on sending what was published before.
 const FLUSH_NS_MAX: u64 = 2_000_000_000;
-/// What the windows of all audiences may take together before they are filled anew each time. Less
-/// in tests, so that they get there.
-const WINDOWS_BYTES_MAX: usize = if cfg!(test) { 64 << 10 } else { 16 << 20 };
 
 /// One thread's, or one future's, share of the connections.
 pub(crate) struct Shard {
@@ -99,9 +95,7 @@ pub(crate) struct Shard {
     connections: Slots<Connection>,
     /// What is known of each connection besides, where the hot path does not look.
     records: Vec<Record>,
-    audiences: Slots<Audience>,
-    audience_of: HashMap<(Box<[u32]>, Wire), u32>,
-    routes: Routes,
+    audiences: Audiences,
     scheduler: Scheduler,
     /// How long audiences may still be held for laggards.
     grace: Grace,
@@ -115,8 +109,6 @@ pub(crate) struct Shard {
     spill: Spill,
     /// Bytes that are kept for laggards, set aside or in logs.
     lag_bytes: usize,
-    /// What the audiences' windows take.
-    window_bytes: usize,
     now_ns: u64,
     /// Once the hub is closed: until when events are still sent.
     flush_until_ns: Option<u64>,
@@ -150,9 +142,7 @@ impl Shard {
             acceptors: Slab::new(),
             connections: Slots::new(),
             records: Vec::new(),
-            audiences: Slots::new(),
-            audience_of: HashMap::new(),
-            routes: Routes::new(id),
+            audiences: Audiences::new(id, shared.tuning.ring_runs_max),
             scheduler: Scheduler::default(),
             grace: Grace::default(),
             timers: Timers::new(&shared.options),
@@ -161,7 +151,6 @@ impl Shard {
             parts: Parts::default(),
             spill: Spill::default(),
             lag_bytes: 0,
-            window_bytes: 0,
             now_ns: 0,
             flush_until_ns: None,
             draining: None,
@@ -277,18 +266,7 @@ impl Shard {
         self.link().inbox.take(&mut taken);
         self.taken_to = taken.last().map_or(self.taken_to, |published| published.sequence());
         for published in taken.drain(..) {
-            let route = self.routes.find_route(&self.shared.order, &published.topic);
-            let Some(route) = route else { continue };
-            let (audiences, scheduler) = (&mut self.audiences, &mut self.scheduler);
-            self.routes.along(route, |subscribed| {
-                subscribed.custom_ids |= published.frame.custom_id().is_some();
-                let lane = Lane::of(subscribed.crowd);
-                for &index in &subscribed.audiences {
-                    let (key, audience) = audiences.entry_mut(index);
-                    audience.append(&published);
-                    scheduler.enqueue(key, &mut audience.queued, lane);
-                }
-            });
+            self.audiences.append(&self.shared.order, &published, &mut self.scheduler);
         }
         taken.shrink_to(1024);
         self.inbox_taken = taken;
@@ -315,7 +293,7 @@ impl Shard {
         debug_assert!(from < to, "an empty chunk would be the end of the stream");
         let begins = audience.begins(to);
         let Audience { queue, ring, .. } = audience;
-        self.window_bytes -= queue.window_bytes();
+        let window_bytes = queue.window_bytes();
         let batch = queue.bytes(from..to);
         let (cost, bytes) = (cost_of(batch), batch.len());
         let sends_max = (SLICE / cost).max(1);
@@ -335,7 +313,8 @@ impl Shard {
                 Err(error) => broken.push((member, error)),
             }
         });
-        self.window_bytes += queue.window_bytes();
+        let window_bytes_now = queue.window_bytes();
+        self.audiences.count_window(window_bytes, window_bytes_now);
         self.link().counters.batches.add(u64::from(begins));
         let whole = sends - short.len() - broken.len();
         self.count_delivered(index, from..to, bytes, whole);
@@ -356,7 +335,7 @@ impl Shard {
         if self.audiences.at(index).is_none() {
             return;
         }
-        let crowded = self.window_bytes > WINDOWS_BYTES_MAX;
+        let crowded = self.audiences.window_bytes() > self.shared.tuning.windows_bytes_max;
         self.change_queue(index, |audience| {
             if audience.ring.is_empty() {
                 audience.queue.advance(to);

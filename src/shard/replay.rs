@@ -379,8 +379,7 @@ impl Shard {
 
     /// An audience's subscriptions.
     pub(in crate::shard) fn wanted_by(&self, audience: u32) -> Vec<Subscription> {
-        let keys = self.audiences[audience].wanted.iter();
-        keys.map(|&key| self.routes.subscribed(key).what.clone()).collect()
+        self.audiences.wanted_by(audience)
     }
 
     /// Lets go of parts that were gathered a while ago.

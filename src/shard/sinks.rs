@@ -6,10 +6,14 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 #[cfg(feature = "internals")]
+use crate::frame::Wire;
+#[cfg(feature = "internals")]
 use crate::order::Published;
 use crate::shard::connection::record::Record;
 use crate::shard::connection::{Connection, Network, State};
 use crate::shard::{Shard, StreamRequest};
+#[cfg(feature = "internals")]
+use crate::tuning::ShardTuning;
 
 pub(crate) use crate::shard::connection::slots::Key;
 pub(crate) use crate::shard::connection::Sink;
@@ -36,6 +40,12 @@ impl Shard {
         self.join(key.index, request);
         Some(key)
     }
+}
+
+/// An audience without members, of a shard that has no other.
+#[cfg(feature = "internals")]
+pub(crate) fn audience(wire: Wire) -> Audience {
+    Audience::new(Box::new([0]), wire, 0, ShardTuning::default().ring_runs_max)
 }
 
 #[cfg(feature = "internals")]

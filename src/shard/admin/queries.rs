@@ -193,7 +193,7 @@ impl Shard {
         budget: &mut usize,
         mut visit: impl FnMut(&mut Shard, u32) -> usize,
     ) -> bool {
-        let key = match wanted.map(|wanted| self.routes.find(wanted)) {
+        let key = match wanted.map(|wanted| self.audiences.routes().find(wanted)) {
             // Nobody has it.
             Some(None) => return true,
             Some(key) => key,
@@ -258,12 +258,12 @@ impl Shard {
     }
 
     fn count_topics(&self, counts: &mut Vec<TopicCount>, at: &mut u32, budget: &mut usize) -> bool {
-        while *at < self.routes.keys_end() {
+        while *at < self.audiences.routes().keys_end() {
             if *budget == 0 {
                 return false;
             }
-            if let Some(subscribed) = self.routes.at(*at) {
-                let (topic, subscribers) = (subscribed.what.clone(), subscribed.crowd as u64);
+            if let Some(subscribed) = self.audiences.routes().at(*at) {
+                let (topic, subscribers) = (subscribed.what.clone(), subscribed.members as u64);
                 counts.push(TopicCount { topic, subscribers });
             }
             *at += 1;
@@ -275,12 +275,14 @@ impl Shard {
     /// How many streams get a topic's events, each counted once whatever it has subscribed to, and
     /// what it has cost to find out.
     fn count_subscribers(&self, topic: &Topic) -> (u64, usize) {
-        let mut keys = self.routes.matching(topic);
-        keys.sort_by_key(|&key| self.routes.subscribed(key).audiences.len());
-        let peak: usize = keys.iter().map(|&key| self.routes.subscribed(key).crowd).sum();
+        let mut keys = self.audiences.routes().matching(topic);
+        keys.sort_by_key(|&key| self.audiences.routes().subscribed(key).audiences.len());
+        let peak: usize =
+            keys.iter().map(|&key| self.audiences.routes().subscribed(key).members).sum();
         // Who is in several crowds is in one besides that of the most audiences.
         let others = keys.split_last().map_or(&[][..], |(_, others)| others);
-        let others = others.iter().flat_map(|&key| &self.routes.subscribed(key).audiences);
+        let others =
+            others.iter().flat_map(|&key| &self.audiences.routes().subscribed(key).audiences);
         let others: HashSet<u32> = others.copied().collect();
         let twice = others.iter().map(|&audience| {
             let audience = &self.audiences[audience];

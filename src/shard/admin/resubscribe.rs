@@ -88,7 +88,7 @@ impl Shard {
         let lagging = self.laggard_mut(index);
         lagging.membership = Membership { audience: to, slot, ..from };
         lagging.batch = position..position;
-        self.count_new_member(to);
+        self.audiences.count_member(to);
         // That one was of the other log, and nobody stands at this one who stands here.
         self.records[index as usize].joined_at = (position as u32).wrapping_sub(1);
         self.begin_count(index, sent);

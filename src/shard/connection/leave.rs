@@ -124,45 +124,27 @@ impl Shard {
         ring.leave(membership.slot, |index, slot| connections[index].set_slot(slot));
     }
 
-    /// One connection less is in an audience, and in the crowd of each of its topics.
+    /// A connection has left an audience, which ends with its last.
     pub(in crate::shard) fn leave_audience(&mut self, index: u32) {
-        for &key in &self.audiences[index].wanted {
-            self.routes.subscribed_mut(key).crowd -= 1;
-        }
+        self.audiences.uncount_member(index);
         if self.audiences[index].is_empty() {
             self.remove_audience(index);
         }
     }
 
-    /// Ends an audience that nobody is in, and the subscriptions that it was the last for. What it
-    /// had pending gives its room back.
+    /// Ends an audience that has no member.
     pub(in crate::shard) fn remove_audience(&mut self, index: u32) {
-        let audience = self.audiences.remove(index);
-        self.window_bytes -= audience.queue.window_bytes();
-        self.lag_bytes -= audience.queue.lag_bytes();
-        self.link().counters.lag_bytes.sub(audience.queue.lag_bytes() as u64);
-        for (&key, &slot) in audience.wanted.iter().zip(&audience.slots) {
-            let audiences = &mut self.routes.subscribed_mut(key).audiences;
-            audiences.swap_remove(slot as usize);
-            if let Some(&moved) = audiences.get(slot as usize) {
-                let moved = &mut self.audiences[moved];
-                let nth = moved.wanted.binary_search(&key).expect("it stood in this list");
-                moved.slots[nth] = slot;
-            } else if audiences.is_empty() {
-                self.routes.end(&self.shared.order, key);
-            }
-        }
-        self.audience_of.remove(&(audience.wanted, audience.wire));
-        self.audiences.shrink();
+        let queue = self.audiences.remove(&self.shared.order, index);
+        self.count_lag_bytes(queue.lag_bytes(), 0);
     }
 
-    /// Closes the routes of topics that are gone, or that nobody here wants any more.
+    /// Closes the routes of topics that are gone, or that no audience here wants any more.
     pub(in crate::shard) fn close_routes(&mut self) {
-        let unneeded = self.routes.find_unneeded();
+        let unneeded = self.audiences.find_unneeded_routes();
         if !unneeded.is_empty() {
             // The last events of the topics were put before they went.
             self.take_inbox();
-            self.routes.close(&self.shared.order, unneeded);
+            self.audiences.close_routes(&self.shared.order, unneeded);
         }
     }
 

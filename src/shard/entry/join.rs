@@ -267,7 +267,7 @@ impl Shard {
         self.link().counters.pending_connections.sub(1);
         self.link().counters.connections.add(1);
         self.link().counters.accepted_connections.add(1);
-        self.count_new_member(audience);
+        self.audiences.count_member(audience);
         if request.resume != Resume::Start(StartAt::Now) {
             return self.begin_replay(index, audience, request);
         }
@@ -285,13 +285,6 @@ impl Shard {
         self.send_directly(index, welcome);
     }
 
-    /// One connection more is in the crowd of each of an audience's topics.
-    pub(in crate::shard) fn count_new_member(&mut self, audience: u32) {
-        for &key in &self.audiences[audience].wanted {
-            self.routes.subscribed_mut(key).crowd += 1;
-        }
-    }
-
     /// The block that tells a client, before there is an event, the id of a number up to which it
     /// has all that it wants; `None` where there is no such id, or the client wants no such block.
     pub(in crate::shard) fn first_block(
@@ -307,9 +300,8 @@ impl Shard {
     /// The id to come back with for a client that has all that it wants up to a number; `None` where
     /// that would be in the way of ids of the publisher's own, or of no use.
     pub(in crate::shard) fn id_to_tell(&self, audience: u32, number: u64) -> Option<EventId> {
-        let mut wanted = self.audiences[audience].wanted.iter();
-        let custom_ids = wanted.any(|&key| self.routes.subscribed(key).custom_ids);
-        let of_use = !custom_ids && self.shared.options.history_events_max > 0;
+        let of_use =
+            !self.audiences.has_custom_ids(audience) && self.shared.options.history_events_max > 0;
         of_use.then(|| self.shared.order.id_of(number))
     }
 
@@ -349,40 +341,10 @@ impl Shard {
     }
 
     /// The audience of a set of subscriptions, of which there is at least one; a new one if there
-    /// is none yet. The hub's lock is taken for a new one alone.
+    /// is none yet.
     pub(in crate::shard) fn audience_of(&mut self, wanted: &[Subscription], wire: Wire) -> u32 {
-        let mut keys = Vec::with_capacity(wanted.len());
-        let mut new = Vec::new();
-        for what in wanted {
-            match self.routes.find(what) {
-                Some(key) => keys.push(key),
-                None => new.push(what.clone()),
-            }
-        }
-        new.sort_unstable();
-        new.dedup();
-        keys.sort_unstable();
-        keys.dedup();
-        let mut id = (keys.into_boxed_slice(), wire);
-        if new.is_empty() {
-            if let Some(&audience) = self.audience_of.get(&id) {
-                return audience;
-            }
-        }
-        let mut keys = id.0.into_vec();
-        let number = self.routes.begin(&self.shared.order, new, &mut keys);
-        keys.sort_unstable();
-        id = (keys.into_boxed_slice(), wire);
-        let mut audience = Audience::new(id.0.clone(), wire, number);
-        audience.quiet_since_ms = self.now_ms();
-        let index = self.audiences.insert(audience).index;
-        for &key in &id.0 {
-            let subscribed = self.routes.subscribed_mut(key);
-            self.audiences[index].slots.push(subscribed.audiences.len() as u32);
-            subscribed.audiences.push(index);
-        }
-        self.audience_of.insert(id, index);
-        index
+        let now_ms = self.now_ms();
+        self.audiences.find_or_begin(&self.shared.order, wanted, wire, now_ms)
     }
 
     /// Closes a connection that cannot be served, whatever it was.

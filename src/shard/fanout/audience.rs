@@ -40,14 +40,19 @@ pub(crate) struct Audience {
 }
 
 impl Audience {
-    pub(crate) fn new(wanted: Box<[u32]>, wire: Wire, taken_to: u64) -> Audience {
+    pub(crate) fn new(
+        wanted: Box<[u32]>,
+        wire: Wire,
+        taken_to: u64,
+        ring_runs_max: usize,
+    ) -> Audience {
         Audience {
             slots: Vec::with_capacity(wanted.len()),
             wanted,
             wire,
             taken_to,
             queue: Queue::new(wire),
-            ring: Ring::default(),
+            ring: Ring::new(ring_runs_max),
             lagging: Vec::new(),
             replaying: 0,
             begun: 0,

@@ -1,6 +1,7 @@
 //! How events reach the members of audiences: routes, queues, rings and windows.
 
 pub(in crate::shard) mod audience;
+pub(in crate::shard) mod audiences;
 pub(in crate::shard) mod queue;
 pub(in crate::shard) mod ring;
 pub(in crate::shard) mod routes;

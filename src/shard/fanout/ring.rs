@@ -13,7 +13,6 @@
 
 use std::collections::VecDeque;
 
-#[derive(Default)]
 pub(crate) struct Ring {
     /// Slab indices of connections, or [`NOBODY`].
     keys: VecDeque<u32>,
@@ -22,6 +21,9 @@ pub(crate) struct Ring {
     /// How many of `keys` are crossed out; the first never is.
     gone: usize,
     runs: VecDeque<Run>,
+    /// No more runs are begun than this, but by members that join: what has to be looked through
+    /// stays short.
+    runs_max: usize,
 }
 
 /// So many neighbours, which were sent all that is before a position of the log.
@@ -31,11 +33,12 @@ struct Run {
 }
 
 const NOBODY: u32 = u32::MAX;
-/// No more runs are begun than this, but by those who join: what has to be looked through stays
-/// short. Fewer in tests, so that they get there.
-const RUNS_MAX: usize = if cfg!(test) { 4 } else { 64 };
 
 impl Ring {
+    pub(crate) fn new(runs_max: usize) -> Ring {
+        Ring { keys: VecDeque::new(), first: 0, gone: 0, runs: VecDeque::new(), runs_max }
+    }
+
     /// Where the members stand that are furthest behind.
     pub(crate) fn front(&self) -> Option<u64> {
         self.runs.front().map(|run| run.position)
@@ -49,7 +52,7 @@ impl Ring {
 
     /// Whether those in front are to be sent no more than [`Ring::back`] either.
     pub(crate) fn has_many_runs(&self) -> bool {
-        self.runs.len() >= RUNS_MAX
+        self.runs.len() >= self.runs_max
     }
 
     /// Serves those in front, at most so many of one run: they go to the end, at a new position.
@@ -189,7 +192,7 @@ mod tests {
     fn places_and_positions_stay_right_whoever_comes_and_goes() {
         let mut random = fastrand::Rng::with_seed(7);
         for round in 0..200 {
-            let mut ring = Ring { first: u32::MAX - 100, ..Ring::default() };
+            let mut ring = Ring { first: u32::MAX - 100, ..Ring::new(4) };
             let (mut end, mut slots, mut positions) = (0, BTreeMap::new(), BTreeMap::new());
             for key in 0..400 {
                 match random.u32(..12) {
@@ -230,7 +233,7 @@ mod tests {
 
     #[test]
     fn memory_follows_the_crowd_whoever_leaves() {
-        let mut ring = Ring::default();
+        let mut ring = Ring::new(4);
         let slots: Vec<u32> = (0..100_000).map(|key| ring.put(key, 0)).collect();
         for &slot in &slots[..99_990] {
             ring.leave(slot, |_, _| {});

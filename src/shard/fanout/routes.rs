@@ -46,8 +46,8 @@ pub(in crate::shard) struct Subscribed {
     pub(in crate::shard) what: Subscription,
     /// Most subscriptions have one or two.
     pub(in crate::shard) audiences: SmallVec<[u32; 4]>,
-    /// Connections over all of its audiences.
-    pub(in crate::shard) crowd: usize,
+    /// Members of all its audiences.
+    pub(in crate::shard) members: usize,
     /// Whether an event of it ever had an id of its publisher's own.
     pub(in crate::shard) custom_ids: bool,
     /// The route of its topic, if it is one.
@@ -130,7 +130,7 @@ impl Routes {
             let key = self.subscriptions.insert(Subscribed {
                 what: what.clone(),
                 audiences: SmallVec::new(),
-                crowd: 0,
+                members: 0,
                 custom_ids: custom_ids && is_filter(what),
                 route: NO_ROUTE,
             });

@@ -148,7 +148,7 @@ impl Scheduler {
     }
 
     /// Gives memory back that is not in use.
-    pub(in crate::shard) fn shrink(&mut self) {
+    pub(in crate::shard) fn release_memory(&mut self) {
         for queue in [&mut self.express, &mut self.bulk, &mut self.unfinished] {
             queue.shrink_to(queue.len() * 2);
         }

@@ -41,12 +41,9 @@ impl Shard {
         audience: u32,
         change: impl FnOnce(&mut Audience),
     ) {
-        let audience = &mut self.audiences[audience];
-        let (before, window_before) = (audience.queue.lag_bytes(), audience.queue.window_bytes());
-        change(audience);
-        let after = audience.queue.lag_bytes();
-        self.window_bytes = self.window_bytes + audience.queue.window_bytes() - window_before;
-        self.count_lag_bytes(before, after);
+        let before = self.audiences[audience].queue.lag_bytes();
+        self.audiences.change(audience, change);
+        self.count_lag_bytes(before, self.audiences[audience].queue.lag_bytes());
     }
 
     /// What is kept somewhere for laggards has changed.

@@ -179,7 +179,7 @@ fn a_second_panic_while_a_shard_unwinds_neither_aborts_the_process_nor_keeps_any
         let request = StreamRequest::new(Vec::new(), vec![topic("a"), topic("b")], Wire::Plain);
         shard.join_sink(Sink::Scripted(send), &request).unwrap();
         // What is told of its streams cannot be read, nor can its subscriptions be ended in order.
-        shard.audiences = Slots::new();
+        shard.audiences.lose_entries();
         shard.records.truncate(0);
         panic!("a test's");
     });

@@ -1,6 +1,7 @@
 //! Whose turn it is: rounds, slices and turns, and the rooms and windows that go with them.
 
 use super::*;
+use crate::shard::fanout::routes::Routes;
 
 #[test]
 fn a_message_for_one_overtakes_a_broadcast_to_many() {
@@ -115,14 +116,14 @@ fn windows_of_many_audiences_take_bounded_memory() {
     for _ in 0..60 {
         while world.publish(0, &"x".repeat(1_000)) {}
         world.shard.turn().unwrap();
-        most = most.max(world.shard.window_bytes);
+        most = most.max(world.shard.audiences.window_bytes());
     }
     // The last one is closed only when it was used.
-    assert!(most < WINDOWS_BYTES_MAX + (128 << 10), "{most}");
+    assert!(most < world.shared.tuning.windows_bytes_max + (128 << 10), "{most}");
     world.settle();
     world.check();
     world.check_empty();
-    assert_eq!(world.shard.window_bytes, 0);
+    assert_eq!(world.shard.audiences.window_bytes(), 0);
 }
 
 #[test]

@@ -1,0 +1,276 @@
+//! All audiences of a shard: by key, by the set of subscriptions that each has, and by the routes
+//! that lead to them.
+
+use std::collections::HashMap;
+use std::ops::{Index, IndexMut};
+use std::sync::Arc;
+
+use crate::filter::Subscription;
+use crate::frame::Wire;
+use crate::order::{Order, Published};
+use crate::shard::connection::slots::{Key, Slots};
+use crate::shard::fanout::audience::Audience;
+use crate::shard::fanout::queue::Queue;
+use crate::shard::fanout::routes::{Routes, Unneeded};
+use crate::shard::fanout::scheduler::{Lane, Scheduler};
+
+pub(in crate::shard) struct Audiences {
+    entries: Slots<Audience>,
+    by_set: HashMap<Set, u32>,
+    routes: Routes,
+    /// What all windows take.
+    window_bytes: usize,
+    /// For the rings of new audiences.
+    ring_runs_max: usize,
+}
+
+/// What an audience's members have in common: the keys of their subscriptions in ascending order,
+/// and the wire form.
+type Set = (Box<[u32]>, Wire);
+
+impl Audiences {
+    /// Those of a shard, which has none yet.
+    pub(in crate::shard) fn new(shard: usize, ring_runs_max: usize) -> Audiences {
+        let (entries, by_set, routes) = (Slots::new(), HashMap::new(), Routes::new(shard));
+        Audiences { entries, by_set, routes, window_bytes: 0, ring_runs_max }
+    }
+
+    /// Appends an event to the queue of each audience that wants its topic, and has these audiences
+    /// sent it: soon, if it is for few connections.
+    #[inline]
+    pub(in crate::shard) fn append(
+        &mut self,
+        order: &Order,
+        published: &Arc<Published>,
+        scheduler: &mut Scheduler,
+    ) {
+        let Some(route) = self.routes.find_route(order, &published.topic) else { return };
+        let audiences = &mut self.entries;
+        self.routes.along(route, |subscribed| {
+            subscribed.custom_ids |= published.frame.custom_id().is_some();
+            let lane = Lane::of(subscribed.members);
+            for &index in &subscribed.audiences {
+                let (key, audience) = audiences.entry_mut(index);
+                audience.append(published);
+                scheduler.enqueue(key, &mut audience.queued, lane);
+            }
+        });
+    }
+
+    /// The audience of a set of subscriptions, of which there is at least one; a new one, which is
+    /// quiet since a time, if there is none yet. The hub's lock is taken for a new one alone.
+    pub(in crate::shard) fn find_or_begin(
+        &mut self,
+        order: &Order,
+        wanted: &[Subscription],
+        wire: Wire,
+        now_ms: u32,
+    ) -> u32 {
+        let mut keys = Vec::with_capacity(wanted.len());
+        let mut new = Vec::new();
+        for what in wanted {
+            match self.routes.find(what) {
+                Some(key) => keys.push(key),
+                None => new.push(what.clone()),
+            }
+        }
+        new.sort_unstable();
+        new.dedup();
+        keys.sort_unstable();
+        keys.dedup();
+        let mut set = (keys.into_boxed_slice(), wire);
+        if new.is_empty() {
+            if let Some(&audience) = self.by_set.get(&set) {
+                return audience;
+            }
+        }
+        let mut keys = set.0.into_vec();
+        let number = self.routes.begin(order, new, &mut keys);
+        keys.sort_unstable();
+        set = (keys.into_boxed_slice(), wire);
+        let mut audience = Audience::new(set.0.clone(), wire, number, self.ring_runs_max);
+        audience.quiet_since_ms = now_ms;
+        let index = self.entries.insert(audience).index;
+        for &key in &set.0 {
+            let subscribed = self.routes.subscribed_mut(key);
+            self.entries[index].slots.push(subscribed.audiences.len() as u32);
+            subscribed.audiences.push(index);
+        }
+        self.by_set.insert(set, index);
+        index
+    }
+
+    /// Ends an audience that has no member, and the subscriptions that it was the last for. Returns
+    /// its queue, with which what was still to be sent gives its backlog back.
+    pub(in crate::shard) fn remove(&mut self, order: &Order, index: u32) -> Queue {
+        let Audience { wanted, wire, slots, queue, .. } = self.entries.remove(index);
+        self.window_bytes -= queue.window_bytes();
+        for (&key, &slot) in wanted.iter().zip(&slots) {
+            let audiences = &mut self.routes.subscribed_mut(key).audiences;
+            audiences.swap_remove(slot as usize);
+            if let Some(&moved) = audiences.get(slot as usize) {
+                let moved = &mut self.entries[moved];
+                let nth = moved.wanted.binary_search(&key).expect("it was in this list");
+                moved.slots[nth] = slot;
+            } else if audiences.is_empty() {
+                self.routes.end(order, key);
+            }
+        }
+        self.by_set.remove(&(wanted, wire));
+        self.entries.shrink();
+        queue
+    }
+
+    /// Changes an audience, and adds up anew what the windows take.
+    #[inline]
+    pub(in crate::shard) fn change(&mut self, index: u32, change: impl FnOnce(&mut Audience)) {
+        let audience = &mut self.entries[index];
+        let before = audience.queue.window_bytes();
+        change(audience);
+        let after = audience.queue.window_bytes();
+        self.count_window(before, after);
+    }
+
+    /// Notes that an audience's window takes more or less than before.
+    #[inline]
+    pub(in crate::shard) fn count_window(&mut self, before: usize, after: usize) {
+        self.window_bytes = self.window_bytes + after - before;
+    }
+
+    /// What all windows take.
+    #[inline]
+    pub(in crate::shard) fn window_bytes(&self) -> usize {
+        self.window_bytes
+    }
+
+    /// Counts a new member of an audience with each of its subscriptions.
+    pub(in crate::shard) fn count_member(&mut self, index: u32) {
+        for &key in &self.entries[index].wanted {
+            self.routes.subscribed_mut(key).members += 1;
+        }
+    }
+
+    /// Counts a member less.
+    pub(in crate::shard) fn uncount_member(&mut self, index: u32) {
+        for &key in &self.entries[index].wanted {
+            self.routes.subscribed_mut(key).members -= 1;
+        }
+    }
+
+    /// Whether an event that an audience wants ever had an id of its publisher's own.
+    pub(in crate::shard) fn has_custom_ids(&self, index: u32) -> bool {
+        let mut wanted = self.entries[index].wanted.iter();
+        wanted.any(|&key| self.routes.subscribed(key).custom_ids)
+    }
+
+    /// An audience's subscriptions.
+    pub(in crate::shard) fn wanted_by(&self, index: u32) -> Vec<Subscription> {
+        let keys = self.entries[index].wanted.iter();
+        keys.map(|&key| self.routes.subscribed(key).what.clone()).collect()
+    }
+
+    /// What the audiences are subscribed to.
+    pub(in crate::shard) fn routes(&self) -> &Routes {
+        &self.routes
+    }
+
+    /// Routes that may be closed when the inbox has been emptied; looks at a share of all.
+    pub(in crate::shard) fn find_unneeded_routes(&mut self) -> Vec<Unneeded> {
+        self.routes.find_unneeded()
+    }
+
+    /// Closes routes that were found to be unneeded before the inbox was emptied.
+    pub(in crate::shard) fn close_routes(&mut self, order: &Order, unneeded: Vec<Unneeded>) {
+        self.routes.close(order, unneeded);
+    }
+
+    /// Takes all subscriptions back for a shard that has panicked, of which the order knows already
+    /// that no topic has a route there.
+    pub(in crate::shard) fn abandon(&mut self, order: &Order) {
+        self.routes.abandon(order);
+    }
+
+    /// Gives memory back that is not in use.
+    pub(in crate::shard) fn release_memory(&mut self) {
+        self.by_set.shrink_to(self.by_set.len() * 2);
+        self.routes.shrink();
+    }
+
+    /// The audience, unless the key is stale.
+    #[inline]
+    pub(in crate::shard) fn get_mut(&mut self, key: Key) -> Option<&mut Audience> {
+        self.entries.get_mut(key)
+    }
+
+    /// The audience at an index, which has to be there, and its key.
+    #[inline]
+    pub(in crate::shard) fn entry_mut(&mut self, index: u32) -> (Key, &mut Audience) {
+        self.entries.entry_mut(index)
+    }
+
+    /// The audience that is at an index now.
+    #[inline]
+    pub(in crate::shard) fn at(&self, index: u32) -> Option<&Audience> {
+        self.entries.at(index)
+    }
+
+    /// The key of the audience at an index, which has to be there.
+    pub(in crate::shard) fn key_at(&self, index: u32) -> Key {
+        self.entries.key_at(index)
+    }
+}
+
+impl Index<u32> for Audiences {
+    type Output = Audience;
+
+    #[inline]
+    fn index(&self, index: u32) -> &Audience {
+        &self.entries[index]
+    }
+}
+
+impl IndexMut<u32> for Audiences {
+    #[inline]
+    fn index_mut(&mut self, index: u32) -> &mut Audience {
+        &mut self.entries[index]
+    }
+}
+
+#[cfg(test)]
+impl Audiences {
+    pub(in crate::shard) fn indices(&self) -> Vec<u32> {
+        self.entries.indices()
+    }
+
+    pub(in crate::shard) fn is_empty(&self) -> bool {
+        self.entries.is_empty() && self.by_set.is_empty() && self.routes.is_empty()
+    }
+
+    /// Loses all audiences, but neither their routes nor their subscriptions, as a panic may.
+    pub(in crate::shard) fn lose_entries(&mut self) {
+        self.entries = Slots::new();
+    }
+
+    /// Panics unless each audience is in the lists of all its subscriptions, which count its
+    /// members, and is found by its set.
+    pub(in crate::shard) fn check(&self) {
+        for index in self.indices() {
+            let audience = &self.entries[index];
+            for (&key, &slot) in audience.wanted.iter().zip(&audience.slots) {
+                assert_eq!(self.routes.subscribed(key).audiences[slot as usize], index);
+            }
+            assert_eq!(self.by_set[&(audience.wanted.clone(), audience.wire)], index);
+        }
+        assert_eq!(self.by_set.len(), self.entries.len());
+        for key in 0..self.routes.keys_end() {
+            let Some(subscribed) = self.routes.at(key) else { continue };
+            let audiences = subscribed.audiences.iter();
+            let members: usize = audiences.map(|&index| self.entries[index].len()).sum();
+            assert_eq!(subscribed.members, members, "{}", subscribed.what);
+            assert!(members > 0, "no client wants {}", subscribed.what);
+        }
+        let windows =
+            self.indices().into_iter().map(|index| self.entries[index].queue.window_bytes());
+        assert_eq!(self.window_bytes, windows.sum::<usize>());
+    }
+}
