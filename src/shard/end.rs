@@ -8,7 +8,7 @@
 use std::panic::{catch_unwind, AssertUnwindSafe};
 
 use crate::metrics::DisconnectReason;
-use crate::shard::connection::slots::Slots;
+use crate::shard::connection::connections::Connections;
 use crate::shard::fanout::audiences::Audiences;
 use crate::shard::{Shard, Shared};
 
@@ -52,7 +52,7 @@ impl Shard {
         attempt(|| drop(std::mem::take(&mut self.spill)));
         attempt(|| drop(std::mem::take(&mut self.parts)));
         // To drop a connection is to close its socket.
-        attempt(|| drop(std::mem::replace(&mut self.connections, Slots::new())));
+        attempt(|| drop(std::mem::replace(&mut self.connections, Connections::new())));
         if self.shared.drain.get().is_some() {
             self.shared.emptied.notify(usize::MAX);
         }
@@ -88,10 +88,9 @@ impl Shard {
     /// Gives back what connections have of what all shards share.
     fn give_seats_back(&self) {
         let Shared { seats, subscriptions, .. } = &*self.shared;
-        for index in self.connections.indices() {
-            let Some(record) = self.records.get(index as usize) else { continue };
+        for (connection, record) in self.connections.all_with_records() {
             seats.give_back(record.network());
-            let audience = self.connections[index].audience();
+            let audience = connection.audience();
             if let Some(audience) = audience.and_then(|audience| self.audiences.at(audience)) {
                 subscriptions.give_back(record.network(), audience.wanted.len());
             }

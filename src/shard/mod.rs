@@ -58,10 +58,8 @@ use slab::Slab;
 
 use self::admin::drain::Draining;
 use self::admin::queries::RunningQuery;
-use self::connection::record::Record;
-use self::connection::slots::Slots;
+use self::connection::connections::Connections;
 use self::connection::timer::Timers;
-use self::connection::Connection;
 use self::fanout::audience::Audience;
 use self::fanout::audiences::Audiences;
 use self::fanout::scheduler::{Lane, Scheduler, SLICE};
@@ -92,9 +90,7 @@ pub(crate) struct Shard {
     poller: Poller,
     ready: Vec<Readiness>,
     acceptors: Slab<Arc<Acceptor>>,
-    connections: Slots<Connection>,
-    /// What is known of each connection besides, where the hot path does not look.
-    records: Vec<Record>,
+    connections: Connections,
     audiences: Audiences,
     scheduler: Scheduler,
     /// How long audiences may still be held for laggards.
@@ -140,8 +136,7 @@ impl Shard {
             poller,
             ready: Vec::new(),
             acceptors: Slab::new(),
-            connections: Slots::new(),
-            records: Vec::new(),
+            connections: Connections::new(),
             audiences: Audiences::new(id, shared.tuning.ring_runs_max),
             scheduler: Scheduler::default(),
             grace: Grace::default(),

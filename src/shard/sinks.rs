@@ -33,8 +33,8 @@ impl Shard {
         if !seats.take_without_descriptor(wished_max, Network::from(peer)) {
             return None;
         }
-        let key = self.connections.insert(Connection { sink, state: State::Leaving });
-        self.keep_record(key.index, Record::new(peer));
+        let connection = Connection { sink, state: State::Leaving };
+        let key = self.connections.insert(connection, Record::new(peer));
         self.link().counters.pending_connections.add(1);
         self.shared.subscriptions.take_anyway(Network::from(peer), request.wanted.len());
         self.join(key.index, request);

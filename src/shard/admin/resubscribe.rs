@@ -90,9 +90,9 @@ impl Shard {
         lagging.batch = position..position;
         self.audiences.count_member(to);
         // That one was of the other log, and nobody stands at this one who stands here.
-        self.records[index as usize].joined_at = (position as u32).wrapping_sub(1);
+        self.connections.record_mut(index).joined_at = (position as u32).wrapping_sub(1);
         self.begin_count(index, sent);
-        let network = self.records[index as usize].network();
+        let network = self.record(index).network();
         let wanted = |audience: u32| self.audiences[audience].wanted.len();
         self.shared.subscriptions.take_anyway(network, wanted(to));
         self.shared.subscriptions.give_back(network, wanted(from.audience));

@@ -107,13 +107,8 @@ impl Shard {
         if let Some(count) = subscriptions {
             self.shared.subscriptions.give_back(self.record(index).network(), count);
         }
-        let connection = self.connections.remove(index);
-        let record = std::mem::take(&mut self.records[index as usize]);
+        let (connection, record) = self.connections.remove(index);
         self.shared.seats.give_back(record.network());
-        self.connections.shrink();
-        if self.connections.is_empty() {
-            self.records = Vec::new();
-        }
         connection
     }
 

@@ -1,6 +1,7 @@
 //! One client: an entry in its shard's slab. Idle, this entry is all there is of it.
 
 pub(in crate::shard) mod age;
+pub(in crate::shard) mod connections;
 pub(in crate::shard) mod leave;
 pub(in crate::shard) mod record;
 pub(in crate::shard) mod slots;

@@ -103,17 +103,8 @@ impl Record {
 }
 
 impl Shard {
-    /// Keeps what is known of the connection at an index.
-    pub(in crate::shard) fn keep_record(&mut self, index: u32, record: Record) {
-        let nth = index as usize;
-        if nth >= self.records.len() {
-            self.records.resize_with(nth + 1, Record::default);
-        }
-        self.records[nth] = record;
-    }
-
     pub(in crate::shard) fn record(&self, index: u32) -> &Record {
-        &self.records[index as usize]
+        self.connections.record(index)
     }
 
     /// What a laggard was sent of the batch that it has begun, wherever that is.
@@ -139,20 +130,20 @@ impl Shard {
             State::Lagging(lagging) if lagging.spill.is_some() => self.begun_of(lagging),
             _ => Sent::default(),
         };
-        self.records[index as usize].base + self.sent_before(index) + spill + pending
+        self.record(index).base + self.sent_before(index) + spill + pending
     }
 
     /// Says that a stream, where it stands now, was sent so much.
     pub(in crate::shard) fn begin_count(&mut self, index: u32, sent: Sent) {
-        let base = &mut self.records[index as usize].base;
+        let base = &mut self.connections.record_mut(index).base;
         *base = Sent::default();
         let before = self.sent_to(index);
-        self.records[index as usize].base = sent - before;
+        self.connections.record_mut(index).base = sent - before;
     }
 
     /// Counts what a stream was sent otherwise than from its audience's log.
     pub(in crate::shard) fn count_sent(&mut self, index: u32, sent: Sent) {
-        let base = &mut self.records[index as usize].base;
+        let base = &mut self.connections.record_mut(index).base;
         *base = *base + sent;
     }
 

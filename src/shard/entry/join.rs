@@ -122,11 +122,11 @@ impl Shard {
         acceptor: &Arc<Acceptor>,
     ) {
         let handshaking = Handshaking { acceptor: acceptor.clone(), addr, head: Vec::new() };
-        let key = self.connections.insert(Connection {
+        let connection = Connection {
             sink: Sink::Socket(stream),
             state: State::Handshaking(Box::new(handshaking)),
-        });
-        self.keep_record(key.index, Record::new(addr));
+        };
+        let key = self.connections.insert(connection, Record::new(addr));
         self.link().counters.pending_connections.add(1);
         if read.is_empty() {
             self.read_head(key);
@@ -170,9 +170,9 @@ impl Shard {
 
     /// Shows the protocol what has come, and does what it says.
     fn continue_handshake(&mut self, key: Key, bytes: &[u8]) {
-        let connection = &mut self.connections[key.index];
+        let (connection, record) = self.connections.both_mut(key.index);
         let State::Handshaking(handshaking) = &mut connection.state else { return };
-        let network = self.records[key.index as usize].network();
+        let network = record.network();
         // A client that is here on a spare descriptor cannot stay.
         let mut crowded =
             self.shared.seats.is_crowded(network) || !self.shared.spares.are_complete();
@@ -186,7 +186,6 @@ impl Shard {
         };
         let mut step = handshaking.acceptor.handshake.step(head, handshaking.addr, crowded);
         if let HandshakeStep::Join(request) = &step {
-            let network = self.records[key.index as usize].network();
             if !self.shared.subscriptions.take(network, request.wanted.len()) {
                 crowded = true;
                 step = handshaking.acceptor.handshake.step(head, handshaking.addr, crowded);
@@ -257,11 +256,11 @@ impl Shard {
         let audience = self.audience_of(&request.wanted, request.wire);
         // What it asked for twice it has once.
         let twice = request.wanted.len() - self.audiences[audience].wanted.len();
-        self.shared.subscriptions.give_back(self.records[index as usize].network(), twice);
+        self.shared.subscriptions.give_back(self.record(index).network(), twice);
         let now_ns = self.now_ns;
         // Nobody ever stands there who joins now: it has what comes before.
         let joined_at = (self.audiences[audience].queue.end() as u32).wrapping_sub(1);
-        let record = &mut self.records[index as usize];
+        let record = self.connections.record_mut(index);
         record.begin(request.policy, request.tag.as_ref(), now_ns, joined_at);
         record.heartbeat_form = request.heartbeat_form;
         self.link().counters.pending_connections.sub(1);
@@ -274,7 +273,7 @@ impl Shard {
         let number = self.take_all();
         let first = self.first_block(audience, request.heartbeat_form, number);
         let position = self.join_ring(index, audience, number);
-        self.records[index as usize].joined_at = position as u32;
+        self.connections.record_mut(index).joined_at = position as u32;
         self.begin(index, &welcome(request, first.as_deref()));
     }
 

@@ -269,6 +269,6 @@ impl Shard {
     }
 
     pub(in crate::shard) fn policy_of(&self, index: u32) -> Policy {
-        self.records[index as usize].policy
+        self.record(index).policy
     }
 }

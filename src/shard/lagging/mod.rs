@@ -100,7 +100,7 @@ impl Shard {
         since_ms: u32,
     ) {
         // Who has joined here has no event from before.
-        let has_any = batch.start as u32 != self.records[index as usize].joined_at;
+        let has_any = batch.start as u32 != self.record(index).joined_at;
         let queue = &self.audiences[membership.audience].queue;
         let last = has_any.then(|| queue.id_before(batch.start)).flatten();
         let slot = self.stand_among_lagging(index, membership.audience, batch.start);
@@ -326,7 +326,7 @@ impl Shard {
         let (membership, position) = (lagging.membership, lagging.batch.start);
         if lagging.last != self.audiences[membership.audience].queue.id_before(position) {
             // Its client knows that event, if at all, by the id of the gap event that ended there.
-            self.records[index as usize].joined_at = position as u32;
+            self.connections.record_mut(index).joined_at = position as u32;
         }
         self.leave_lagging(membership);
         self.leave_position(membership.audience, position);

@@ -180,7 +180,7 @@ fn a_second_panic_while_a_shard_unwinds_neither_aborts_the_process_nor_keeps_any
         shard.join_sink(Sink::Scripted(send), &request).unwrap();
         // What is told of its streams cannot be read, nor can its subscriptions be ended in order.
         shard.audiences.lose_entries();
-        shard.records.truncate(0);
+        shard.connections.lose_records();
         panic!("a test's");
     });
     wait_until("it is dead", || hub.metrics().living_shards == 1);

@@ -1,0 +1,123 @@
+//! All connections of a shard: an entry in a slab for what the hot path needs of each, and beside
+//! it a record with the rest, at the same index.
+
+use std::ops::{Index, IndexMut};
+
+use crate::shard::connection::record::Record;
+use crate::shard::connection::slots::{Key, Slots};
+use crate::shard::connection::Connection;
+
+pub(in crate::shard) struct Connections {
+    entries: Slots<Connection>,
+    records: Vec<Record>,
+}
+
+impl Connections {
+    pub(in crate::shard) fn new() -> Connections {
+        Connections { entries: Slots::new(), records: Vec::new() }
+    }
+
+    pub(in crate::shard) fn insert(&mut self, connection: Connection, record: Record) -> Key {
+        let key = self.entries.insert(connection);
+        let nth = key.index as usize;
+        if nth >= self.records.len() {
+            self.records.resize_with(nth + 1, Record::default);
+        }
+        self.records[nth] = record;
+        key
+    }
+
+    /// Removes the connection at an index, which has to be there. With the last one the memory of
+    /// all is given back.
+    pub(in crate::shard) fn remove(&mut self, index: u32) -> (Connection, Record) {
+        let connection = self.entries.remove(index);
+        let record = std::mem::take(&mut self.records[index as usize]);
+        self.entries.shrink();
+        if self.entries.is_empty() {
+            self.records = Vec::new();
+        }
+        (connection, record)
+    }
+
+    /// The record of the connection at an index.
+    #[inline]
+    pub(in crate::shard) fn record(&self, index: u32) -> &Record {
+        &self.records[index as usize]
+    }
+
+    #[inline]
+    pub(in crate::shard) fn record_mut(&mut self, index: u32) -> &mut Record {
+        &mut self.records[index as usize]
+    }
+
+    /// The connection at an index and its record.
+    #[inline]
+    pub(in crate::shard) fn both_mut(&mut self, index: u32) -> (&mut Connection, &mut Record) {
+        (&mut self.entries[index], &mut self.records[index as usize])
+    }
+
+    /// All connections that have a record, as they are after a panic.
+    pub(in crate::shard) fn all_with_records(
+        &self,
+    ) -> impl Iterator<Item = (&Connection, &Record)> + '_ {
+        let indices = self.entries.indices().into_iter();
+        indices.filter_map(|index| Some((self.at(index)?, self.records.get(index as usize)?)))
+    }
+
+    /// The connection, unless the key is stale.
+    #[inline]
+    pub(in crate::shard) fn get_mut(&mut self, key: Key) -> Option<&mut Connection> {
+        self.entries.get_mut(key)
+    }
+
+    /// The connection that is at an index now.
+    #[inline]
+    pub(in crate::shard) fn at(&self, index: u32) -> Option<&Connection> {
+        self.entries.at(index)
+    }
+
+    /// The key of the connection at an index, which has to be there.
+    #[inline]
+    pub(in crate::shard) fn key_at(&self, index: u32) -> Key {
+        self.entries.key_at(index)
+    }
+
+    /// Above every index there is.
+    pub(in crate::shard) fn end(&self) -> u32 {
+        self.entries.end()
+    }
+
+    pub(in crate::shard) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub(in crate::shard) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    pub(in crate::shard) fn indices(&self) -> Vec<u32> {
+        self.entries.indices()
+    }
+
+    /// Loses all records, as a panic may.
+    #[cfg(test)]
+    pub(in crate::shard) fn lose_records(&mut self) {
+        self.records.clear();
+    }
+}
+
+impl Index<u32> for Connections {
+    type Output = Connection;
+
+    #[inline]
+    fn index(&self, index: u32) -> &Connection {
+        &self.entries[index]
+    }
+}
+
+impl IndexMut<u32> for Connections {
+    #[inline]
+    fn index_mut(&mut self, index: u32) -> &mut Connection {
+        &mut self.entries[index]
+    }
+}
