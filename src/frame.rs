@@ -45,8 +45,10 @@ struct Encoded {
     custom_id: Option<Arc<str>>,
     /// What the event is about, if the publisher gave a key.
     key: Option<Box<str>>,
-    /// Its position in the hub's order; zero in a draft.
+    /// Its number in the hub's order, and when it was published, in nanoseconds since the hub's
+    /// start; both zero in a draft.
     sequence: u64,
+    at_ns: u64,
 }
 
 /// The id of an event in a stream.
@@ -96,7 +98,16 @@ impl Draft {
         bytes.extend_from_slice(CHUNK_TAIL);
         let (chunked, plain) = (RESERVE_BYTES, RESERVE_BYTES);
         let (custom_id, key) = (id.as_deref().map(Arc::from), key.as_deref().map(Box::from));
-        Ok(Draft(Encoded { bytes, chunked, plain, plain_end, custom_id, key, sequence: 0 }))
+        Ok(Draft(Encoded {
+            bytes,
+            chunked,
+            plain,
+            plain_end,
+            custom_id,
+            key,
+            sequence: 0,
+            at_ns: 0,
+        }))
     }
 
     /// Makes its key differ from the same key in another topic.
@@ -112,10 +123,10 @@ impl Draft {
         self.0.bytes.len() - RESERVE_BYTES
     }
 
-    /// Gives the event its sequence number, which completes the frame.
-    pub(crate) fn stamp(self, epoch: Epoch, sequence: u64) -> Frame {
+    /// Gives the event its number in the order and its time, and so completes the frame.
+    pub(crate) fn stamp(self, epoch: Epoch, sequence: u64, at_ns: u64) -> Frame {
         let mut encoded = self.0;
-        encoded.sequence = sequence;
+        (encoded.sequence, encoded.at_ns) = (sequence, at_ns);
         let mut at = encoded.plain;
         if encoded.custom_id.is_none() {
             at = put_back(&mut encoded.bytes, at, b"\n");
@@ -155,9 +166,14 @@ impl Frame {
         self.0.key.as_deref()
     }
 
-    /// Its position in the hub's order.
+    /// Its number in the hub's order.
     pub(crate) fn sequence(&self) -> u64 {
         self.0.sequence
+    }
+
+    /// When it was published, in nanoseconds since the hub's start.
+    pub(crate) fn at_ns(&self) -> u64 {
+        self.0.at_ns
     }
 
     /// The id that a client knows it by.
@@ -298,7 +314,7 @@ mod tests {
     use std::time::Duration;
 
     fn encode(event: Event<'_>, sequence: u64) -> Frame {
-        Draft::encode(&event, 1 << 20).unwrap().stamp(Epoch::random(), sequence)
+        Draft::encode(&event, 1 << 20).unwrap().stamp(Epoch::random(), sequence, 0)
     }
 
     fn fields(event: Event<'_>) -> String {
@@ -328,7 +344,7 @@ mod tests {
     fn the_id_line_comes_first_and_grows_into_the_reserve() {
         for sequence in [1, 9, 10, 123_456, u64::MAX] {
             let epoch = Epoch::random();
-            let frame = Draft::encode(&Event::new("x"), 9).unwrap().stamp(epoch, sequence);
+            let frame = Draft::encode(&Event::new("x"), 9).unwrap().stamp(epoch, sequence, 0);
             let expected = format!("id: {}\ndata: x\n\n", EventId { epoch, sequence });
             assert_eq!(frame.plain(), expected.as_bytes());
             assert_eq!(frame.wire(Wire::Chunked), chunk(expected.as_bytes()));

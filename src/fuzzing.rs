@@ -155,7 +155,7 @@ impl Frame {
     /// When no client would get it as it is.
     pub fn encode(event: &Event<'_>, sequence: u64) -> Result<Frame, EventError> {
         let draft = Draft::encode(event, 1 << 20)?;
-        Ok(Frame(draft.stamp(Epoch::random(), sequence)))
+        Ok(Frame(draft.stamp(Epoch::random(), sequence, 0)))
     }
 
     /// The bytes that a connection is sent of some frames.

@@ -240,7 +240,7 @@ pub fn encode(event: &Event<'_>) -> Result<Draft, EventError> {
 impl Draft {
     /// Gives it a place in the order.
     pub fn stamp(self, id: EventId) -> Frame {
-        Frame(self.0.stamp(id.epoch, id.sequence))
+        Frame(self.0.stamp(id.epoch, id.sequence, 0))
     }
 }
 

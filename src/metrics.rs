@@ -323,8 +323,21 @@ impl Counters {
         self.gap_events[nth(&GapReason::ALL, reason)].add(1);
     }
 
+    /// Counts that `connections` took the same events, in one envelope of `bytes` bytes.
+    pub(crate) fn count_delivered(
+        &self,
+        events: u64,
+        bytes: usize,
+        latency_ns: u64,
+        connections: u64,
+    ) {
+        self.delivered_events.add(events * connections);
+        self.delivered_bytes.add(bytes as u64 * connections);
+        self.count_latency(latency_ns, events * connections);
+    }
+
     /// Counts deliveries that took a time.
-    pub(crate) fn count_latency(&self, ns: u64, deliveries: u64) {
+    fn count_latency(&self, ns: u64, deliveries: u64) {
         self.latency[bucket(ns)].add(deliveries);
         self.latency_sum_ns.add(ns.saturating_mul(deliveries));
     }
@@ -341,6 +354,11 @@ impl Counter {
 
     pub(crate) fn sub(&self, n: u64) {
         self.0.store(self.value().wrapping_sub(n), Ordering::Relaxed);
+    }
+
+    /// A part of what it adds up has changed.
+    pub(crate) fn change(&self, before: usize, after: usize) {
+        self.add((after as u64).wrapping_sub(before as u64));
     }
 
     pub(crate) fn value(&self) -> u64 {

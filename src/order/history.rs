@@ -166,8 +166,8 @@ impl History {
 }
 
 impl Kept {
-    pub(super) fn new(frame: Frame, at_ns: u64) -> Kept {
-        Kept { sequence: frame.sequence(), frame, at_ns }
+    pub(super) fn new(frame: Frame) -> Kept {
+        Kept { sequence: frame.sequence(), at_ns: frame.at_ns(), frame }
     }
 
     pub(super) fn sequence(&self) -> u64 {
@@ -248,7 +248,7 @@ mod tests {
             None => event,
         };
         let draft = Draft::encode(&event, 100).unwrap();
-        Kept::new(draft.stamp(Epoch::random(), sequence), sequence * 10)
+        Kept::new(draft.stamp(Epoch::random(), sequence, sequence * 10))
     }
 
     #[test]

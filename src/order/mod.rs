@@ -149,16 +149,15 @@ impl Order {
             return Err(Refused::Full(draft, listener));
         }
         let (sequence, at_ns, bytes) = (self.next_sequence(), self.now_ns(), draft.len());
-        let frame = draft.stamp(self.epoch, sequence);
+        let frame = draft.stamp(self.epoch, sequence, at_ns);
         let mut asleep = Vec::new();
         if wanted {
             let (state, hub_backlog) = (state.clone(), self.hub_backlog.clone());
-            let published =
-                Arc::new(Published::new(frame.clone(), at_ns, state, hub_backlog, bytes));
+            let published = Arc::new(Published::new(frame.clone(), state, hub_backlog, bytes));
             let interested = self.interested(&published.topic);
             asleep.extend(interested.filter(|inbox| inbox.put(published.clone())));
         }
-        topics.keep(index, Kept::new(frame, at_ns));
+        topics.keep(index, Kept::new(frame));
         self.has_history.store(true, Ordering::Relaxed);
         let id = self.end_publishing(sequence);
         drop(locked);

@@ -26,8 +26,6 @@ pub(crate) const EVENT_BYTES: usize = 256;
 /// A frame on its way to the audiences of its topic.
 pub(crate) struct Published {
     pub(crate) frame: Frame,
-    /// When it was published, in nanoseconds since the hub's start.
-    pub(crate) at_ns: u64,
     pub(crate) topic: Arc<TopicState>,
     hub_backlog: Arc<Backlog>,
     /// What the last reference removes from the topic's backlog.
@@ -67,14 +65,13 @@ impl Published {
     /// Adds the bytes of an event to its topic's backlog, and to the hub's.
     pub(super) fn new(
         frame: Frame,
-        at_ns: u64,
         topic: Arc<TopicState>,
         hub_backlog: Arc<Backlog>,
         backlog_bytes: usize,
     ) -> Published {
         topic.backlog.add(backlog_bytes);
         hub_backlog.add(backlog_bytes + EVENT_BYTES);
-        Published { frame, at_ns, topic, hub_backlog, backlog_bytes, events: 1 }
+        Published { frame, topic, hub_backlog, backlog_bytes, events: 1 }
     }
 
     /// Its sequence number.

@@ -65,8 +65,9 @@ use self::fanout::audiences::Audiences;
 use self::fanout::scheduler::{Lane, Scheduler, SLICE};
 use self::lagging::grace::Grace;
 use self::lagging::spill::Spill;
+use self::lagging::state::Begun;
 use self::memory::Peak;
-use self::replay::Parts;
+use self::replay::parts::Parts;
 use crate::order::Published;
 use crate::sys::{Poller, Readiness};
 
@@ -103,8 +104,6 @@ pub(crate) struct Shard {
     parts: Parts,
     /// What is kept for laggards outside of their audiences' logs.
     spill: Spill,
-    /// Bytes that are kept for laggards, set aside or in logs.
-    lag_bytes: usize,
     now_ns: u64,
     /// Once the hub is closed: until when events are still sent.
     flush_until_ns: Option<u64>,
@@ -145,7 +144,6 @@ impl Shard {
             taken_to: 0,
             parts: Parts::default(),
             spill: Spill::default(),
-            lag_bytes: 0,
             now_ns: 0,
             flush_until_ns: None,
             draining: None,
@@ -201,7 +199,7 @@ impl Shard {
 
     fn work(&mut self) -> Next {
         self.now_ns = self.shared.order.now_ns();
-        self.begin_to_search();
+        self.parts.begin_turn();
         // Looked at before the inbox is: whatever was published before the hub was closed is in it.
         if self.shared.closing.load(Ordering::SeqCst) && self.flush_until_ns.is_none() {
             self.flush_until_ns = Some(self.now_ns + FLUSH_NS_MAX);
@@ -313,10 +311,13 @@ impl Shard {
         self.link().counters.batches.add(u64::from(begins));
         let whole = sends - short.len() - broken.len();
         self.count_delivered(index, from..to, bytes, whole);
-        short.into_iter().for_each(|(member, sent)| self.fall_behind(member, None, from..to, sent));
+        let events = (to - from) as usize;
+        for (member, sent) in short {
+            self.fall_behind(member, from, Begun::batch(events, sent));
+        }
         for (member, error) in broken {
             // So that nothing of the batch counts as sent to it.
-            self.fall_behind(member, None, from..to, 0);
+            self.fall_behind(member, from, Begun::Nothing);
             self.lose(member, &error);
         }
         self.end_slice(index, to);
@@ -357,23 +358,10 @@ impl Shard {
         connections: usize,
     ) {
         let published_at_ns = self.audiences[audience].queue.published_at_ns(batch.start);
-        self.count_taken(batch.end - batch.start, published_at_ns, bytes, connections);
-    }
-
-    fn count_taken(
-        &mut self,
-        events: u64,
-        published_at_ns: Option<u64>,
-        bytes: usize,
-        connections: usize,
-    ) {
         self.now_ns = self.shared.order.now_ns();
         let latency_ns = self.now_ns.saturating_sub(published_at_ns.unwrap_or(self.now_ns));
-        let connections = connections as u64;
-        let counters = &self.link().counters;
-        counters.delivered_events.add(events * connections);
-        counters.delivered_bytes.add(bytes as u64 * connections);
-        counters.count_latency(latency_ns, events * connections);
+        let (events, connections) = (batch.end - batch.start, connections as u64);
+        self.link().counters.count_delivered(events, bytes, latency_ns, connections);
     }
 
     fn link(&self) -> &Link {

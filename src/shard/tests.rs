@@ -29,7 +29,7 @@ use crate::order::{Order, Refused};
 use crate::policy::Policy;
 use crate::resume::{Resume, StartAt};
 use crate::shard::admin::resubscribe::Resubscribed;
-use crate::shard::connection::record::Sent;
+use crate::shard::connection::sent::Sent;
 use crate::shard::connection::slots::Key;
 use crate::shard::connection::{Sink, State};
 use crate::topic::Topic;
@@ -299,7 +299,7 @@ impl World {
         self.shard.turn().unwrap();
         let shard = &self.shard;
         assert!(shard.connections.is_empty() && shard.audiences.is_empty());
-        assert_eq!((shard.lag_bytes, self.shared.order.backlog_bytes()), (0, 0));
+        assert_eq!((shard.lag_bytes(), self.shared.order.backlog_bytes()), (0, 0));
         assert_eq!(self.shared.order.counts().topics, 0);
         assert_eq!(self.shared.subscriptions.taken(), 0);
         assert_eq!(shard.link().counters.lagging_connections.value(), 0);

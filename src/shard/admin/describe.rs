@@ -5,16 +5,27 @@ use std::time::{Duration, SystemTime};
 use crate::lifecycle::{ConnectionId, ConnectionInfo, ConnectionState, Subscriptions};
 use crate::metrics::DisconnectReason;
 use crate::notices::{Notice, NoticeKind};
-use crate::shard::connection::record::Sent;
+use crate::shard::connection::membership::Membership;
+use crate::shard::connection::sent::Sent;
 use crate::shard::connection::State;
 use crate::shard::fanout::audience::Audience;
 use crate::shard::Shard;
+
+/// By what a stream lags, in the order of which matters more.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::shard) struct Lag {
+    /// The age of the oldest event that it was not sent whole. A stream that has pending bytes to
+    /// take lags at least since it last took any.
+    pub(in crate::shard) age_ns: u64,
+    pub(in crate::shard) events: u64,
+    pub(in crate::shard) bytes: u64,
+}
 
 impl Shard {
     /// Describes a stream as it is now.
     pub(in crate::shard) fn info_of(&self, index: u32) -> ConnectionInfo {
         let record = self.record(index);
-        let (lag_age_ns, lag_events) = self.lag_of(index);
+        let lag = self.lag_of(index);
         let Sent { events, bytes } = self.sent_to(index);
         let age = Duration::from_millis(record.age_ms(self.now_ns));
         ConnectionInfo {
@@ -30,61 +41,34 @@ impl Shard {
                 State::Replaying(_) => ConnectionState::Replaying,
                 _ => ConnectionState::Live,
             },
-            lag_events,
-            lag_bytes: self.lag_bytes_of(index),
-            lag_age: Duration::from_nanos(lag_age_ns),
+            lag_events: lag.events,
+            lag_bytes: lag.bytes,
+            lag_age: Duration::from_nanos(lag.age_ns),
             policy: record.policy,
         }
     }
 
-    /// By what a stream lags: the age of the oldest event that it has not taken whole, in
-    /// nanoseconds, and how many there are. One that has bytes of its own to take lags since it
-    /// last took any.
-    pub(in crate::shard) fn lag_of(&self, index: u32) -> (u64, u64) {
-        let (in_log, oldest) = self.queue_lag_of(index);
-        let waits_ns = match &self.connections[index].state {
-            State::Lagging(lagging) if lagging.pending.is_some() => self.since_ns(lagging.since_ms),
-            State::Replaying(replaying) => self.since_ns(replaying.since_ms),
-            _ => 0,
+    /// By what a stream lags.
+    pub(in crate::shard) fn lag_of(&self, index: u32) -> Lag {
+        let state = &self.connections[index].state;
+        let (left, oldest_ns, since_ms) = match state {
+            State::Live(Membership { audience, slot, .. }) => {
+                let Audience { queue, ring, .. } = &self.audiences[*audience];
+                let position = ring.position_of(*slot);
+                let left = queue.sent_before(queue.end()) - queue.sent_before(position);
+                (left, queue.published_at_ns(position), None)
+            }
+            State::Lagging(lagging) => {
+                let audience = &self.audiences[lagging.membership.audience];
+                let (left, oldest_ns) = lagging.left(audience, &self.spill);
+                (left, oldest_ns, lagging.pending().map(|_| lagging.since_ms))
+            }
+            State::Replaying(replaying) => (replaying.left(), None, Some(replaying.since_ms)),
+            State::Handshaking(_) | State::Leaving => (Sent::default(), None, None),
         };
-        let (apart, oldest_apart) = self.lag_apart_of(index);
-        let oldest = oldest_apart.or(oldest);
-        let age_ns = oldest.map_or(0, |at_ns| self.now_ns.saturating_sub(at_ns)).max(waits_ns);
-        (age_ns, in_log.events + apart.events)
-    }
-
-    fn lag_bytes_of(&self, index: u32) -> u64 {
-        self.queue_lag_of(index).0.bytes + self.lag_apart_of(index).0.bytes
-    }
-
-    /// What a stream has yet to be sent from its audience's log, and when the oldest of that was
-    /// published.
-    fn queue_lag_of(&self, index: u32) -> (Sent, Option<u64>) {
-        let stands = !matches!(self.connections[index].state, State::Replaying(_));
-        let Some(audience) = self.audience_at(index).filter(|_| stands) else {
-            return (Sent::default(), None);
-        };
-        let (queue, at) = (&audience.queue, self.sent_before(index));
-        let end = Sent { events: queue.end(), bytes: queue.end_bytes() };
-        (end - at, queue.published_at_ns(at.events))
-    }
-
-    /// What a stream has yet to be sent of events that are for it alone or set aside, and when the
-    /// oldest of those that are set aside was published.
-    fn lag_apart_of(&self, index: u32) -> (Sent, Option<u64>) {
-        let pending = self.pending_of(index);
-        let pending = pending.map_or(Sent::default(), |pending| {
-            pending.events_sent(usize::MAX) - pending.events_sent(pending.sent)
-        });
-        let State::Lagging(lagging) = &self.connections[index].state else {
-            return (pending, None);
-        };
-        let Some(share) = &lagging.spill else { return (pending, None) };
-        let items = &self.spill.items(share.list)[share.batch.start..];
-        let bytes = items.iter().map(|item| item.frame.plain().len() as u64).sum();
-        let begun = self.begun_of(lagging);
-        let spill = Sent { events: items.len() as u64, bytes } - begun;
-        (pending + spill, items.get(begun.events as usize).map(|item| item.at_ns))
+        let oldest_ns = oldest_ns.map_or(0, |at_ns| self.now_ns.saturating_sub(at_ns));
+        let waits_ns = since_ms.map_or(0, |since_ms| self.since_ns(since_ms));
+        Lag { age_ns: oldest_ns.max(waits_ns), events: left.events, bytes: left.bytes }
     }
 
     /// How long ago a moment was, on the clock that wraps.
@@ -92,13 +76,9 @@ impl Shard {
         u64::from(self.now_ms().wrapping_sub(since_ms)) * 1_000_000
     }
 
-    fn audience_at(&self, index: u32) -> Option<&Audience> {
-        self.connections[index].audience().map(|audience| &self.audiences[audience])
-    }
-
     fn subscriptions_of(&self, index: u32) -> Subscriptions {
-        let audience = self.connections[index].audience();
-        audience.map_or(Vec::new(), |audience| self.wanted_by(audience))
+        let Some(audience) = self.connections[index].audience() else { return Vec::new() };
+        self.audiences.wanted_by(audience)
     }
 
     /// The id of the stream at an index.

@@ -17,6 +17,7 @@ use crate::lifecycle::{
     ConnectionFilter, ConnectionId, ConnectionInfo, ConnectionSelector, TopicCount,
 };
 use crate::metrics::DisconnectReason;
+use crate::shard::admin::describe::Lag;
 use crate::shard::admin::resubscribe::Resubscribed;
 use crate::shard::connection::slots::Key;
 use crate::shard::connection::State;
@@ -332,9 +333,10 @@ impl RunningQuery {
 }
 
 impl Ranked {
-    fn lag(&self) -> (u64, u64) {
+    fn lag(&self) -> Lag {
         // It was made of nanoseconds in 64 bits.
-        (self.0.lag_age.as_nanos() as u64, self.0.lag_events)
+        let ConnectionInfo { lag_age, lag_events, lag_bytes, .. } = &self.0;
+        Lag { age_ns: lag_age.as_nanos() as u64, events: *lag_events, bytes: *lag_bytes }
     }
 }
 

@@ -7,9 +7,11 @@ use std::time::Duration;
 use crate::frame::{enveloped, Wire, LAST_CHUNK};
 use crate::metrics::DisconnectReason;
 use crate::options::jittered;
+use crate::shard::connection::membership::Membership;
 use crate::shard::connection::slots::Key;
-use crate::shard::connection::{Connection, Membership, State};
+use crate::shard::connection::{Connection, State};
 use crate::shard::fanout::audience::Audience;
+use crate::shard::lagging::state::Begun;
 use crate::shard::Shard;
 
 /// How much a client may send at once after its request's head: nothing is expected of it.
@@ -51,7 +53,7 @@ impl Shard {
     ) -> io::Result<bool> {
         let audience = match &self.connections[index].state {
             State::Live(membership) => membership.audience,
-            State::Lagging(lagging) if lagging.pending.is_none() && lagging.sent == 0 => {
+            State::Lagging(lagging) if matches!(lagging.begun, Begun::Nothing) => {
                 lagging.membership.audience
             }
             State::Replaying(replaying) if replaying.pending.is_none() => replaying.audience,
@@ -89,10 +91,9 @@ impl Shard {
                 self.leave_audience(membership.audience);
             }
             State::Lagging(lagging) => {
-                let (membership, position) = (lagging.membership, lagging.batch.start);
-                self.release_spill(index);
-                self.leave_lagging(membership);
-                self.leave_position(membership.audience, position);
+                let (membership, position) = (lagging.membership, lagging.position);
+                self.change_laggard(index, |laggard| laggard.release_spill());
+                self.unlist_laggard(membership, position);
                 self.leave_audience(membership.audience);
             }
             State::Replaying(replaying) => {
@@ -130,7 +131,7 @@ impl Shard {
     /// Ends an audience that has no member.
     pub(in crate::shard) fn remove_audience(&mut self, index: u32) {
         let queue = self.audiences.remove(&self.shared.order, index);
-        self.count_lag_bytes(queue.lag_bytes(), 0);
+        self.link().counters.lag_bytes.change(queue.lag_bytes(), 0);
     }
 
     /// Closes the routes of topics that are gone, or that no audience here wants any more.

@@ -3,23 +3,25 @@
 pub(in crate::shard) mod age;
 pub(in crate::shard) mod connections;
 pub(in crate::shard) mod leave;
+pub(in crate::shard) mod member;
+pub(in crate::shard) mod membership;
+pub(in crate::shard) mod pending;
 pub(in crate::shard) mod record;
+pub(in crate::shard) mod resume;
+pub(in crate::shard) mod sent;
 pub(in crate::shard) mod slots;
 pub(in crate::shard) mod timer;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::ops::Range;
 use std::sync::Arc;
 
-use crate::frame::StreamId;
 #[cfg(feature = "internals")]
 use crate::shard::checksum::Checksum;
+use crate::shard::connection::membership::Membership;
 use crate::shard::entry::handshake::Acceptor;
-use crate::shard::lagging::skip::Missing;
-use crate::shard::lagging::spill::Share;
-use crate::shard::lagging::Pending;
-use crate::shard::replay::Replaying;
+use crate::shard::lagging::state::Lagging;
+use crate::shard::replay::state::Replaying;
 use crate::sys::Stream;
 
 pub(crate) struct Connection {
@@ -61,39 +63,6 @@ pub(crate) struct Handshaking {
     pub(crate) head: Vec<u8>,
 }
 
-/// Where a connection stands in its audience.
-#[derive(Clone, Copy)]
-pub(crate) struct Membership {
-    pub(crate) audience: u32,
-    /// Its place in the audience's ring, or for a laggard its index in `lagging`.
-    pub(crate) slot: u32,
-    /// When it joined or was last sent a heartbeat, in milliseconds since the hub's start. Here
-    /// and not in the entry, since here it fits in beside a tag.
-    pub(crate) quiet_since_ms: u32,
-}
-
-/// How far a laggard is.
-pub(crate) struct Lagging {
-    pub(crate) membership: Membership,
-    /// Bytes that go before anything else.
-    pub(crate) pending: Option<Pending>,
-    /// What it missed, which it is told when what it has begun is finished.
-    pub(crate) missing: Option<Missing>,
-    /// Events that go before those of the log.
-    pub(crate) spill: Option<Share>,
-    /// The events of the log that it is being sent in one envelope; it stands at the first.
-    pub(crate) batch: Range<u64>,
-    /// How many bytes were sent of the batch that is set aside, or else of the log's, the
-    /// envelope's included.
-    pub(crate) sent: usize,
-    /// The id that its client has by now, if it has one.
-    pub(crate) last: Option<StreamId>,
-    /// Whether it queues for another go.
-    pub(crate) queued: bool,
-    /// When it fell behind or last took something, in milliseconds since the hub's start.
-    pub(crate) since_ms: u32,
-}
-
 /// What a limit per address counts by: the address in IPv4, the /64 network in IPv6.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Network(u64);
@@ -114,20 +83,26 @@ impl Connection {
         }
     }
 
-    /// Notes that its place in its audience has changed.
+    /// Notes that its slot in its audience has changed.
     pub(crate) fn set_slot(&mut self, to: u32) {
         match &mut self.state {
             State::Live(membership) => membership.slot = to,
             State::Lagging(lagging) => lagging.membership.slot = to,
-            State::Handshaking(_) | State::Replaying(_) | State::Leaving => {
-                unreachable!("it stands nowhere in an audience")
-            }
+            // It is in none of its audience's lists.
+            State::Handshaking(_) | State::Replaying(_) | State::Leaving => {}
         }
     }
 }
 
 impl State {
-    /// Whether one that lags or replays queues for another go.
+    pub(in crate::shard) fn lagging(&self) -> Option<&Lagging> {
+        match self {
+            State::Lagging(lagging) => Some(lagging),
+            _ => None,
+        }
+    }
+
+    /// Whether a connection that lags or replays queues for another flush.
     pub(crate) fn queued(&mut self) -> Option<&mut bool> {
         match self {
             State::Lagging(lagging) => Some(&mut lagging.queued),

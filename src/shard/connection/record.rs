@@ -1,24 +1,21 @@
 //! What is known of a connection besides what the hot path needs. It stands in a row of its own,
 //! beside the slab, so that entries stay small.
 //!
-//! Nothing is written here for an event. How much a stream was sent follows from where it stands
-//! in its audience's log, which knows how many events, and bytes of them, were ever before each
-//! position: the record has the difference. What moves a connection other than by sending it what
-//! is between, from one audience to another, or past events that were dropped for it, has to ask
-//! [`Shard::sent_to`] before, and to [`Shard::begin_count`] afterwards; what sends it events from
-//! fallback does so in an [`Own`] that says how many.
+//! Nothing is written here for an event. How much a stream was sent follows from its position in its
+//! audience's queue, which knows how many events, and bytes of them, were ever before each position:
+//! the record has the difference. A step that moves a connection other than by sending it what is
+//! between, from one audience to another, or past events that were dropped for it, has to ask
+//! [`Shard::sent_to`] before, and to [`Shard::begin_count`] afterwards. A step that sends it events
+//! from elsewhere counts them with [`Record::count_sent`].
 
 use std::net::{Ipv6Addr, SocketAddr};
-use std::ops::{Add, Range, Sub};
 use std::sync::Arc;
 
-use crate::frame::{Envelope, Wire};
 use crate::heartbeat::HeartbeatForm;
 use crate::policy::Policy;
-use crate::shard::connection::{Lagging, Membership, Network, State};
-use crate::shard::fanout::audience::Audience;
-use crate::shard::lagging::spill::Share;
-use crate::shard::lagging::Pending;
+use crate::shard::connection::membership::Membership;
+use crate::shard::connection::sent::Sent;
+use crate::shard::connection::{Network, State};
 use crate::shard::Shard;
 
 #[derive(Default)]
@@ -40,13 +37,6 @@ pub(in crate::shard) struct Record {
     base: Sent,
     /// What it calls itself. Few have one, so it is behind one more pointer.
     tag: Option<Box<Arc<str>>>,
-}
-
-/// Events that a connection was sent, and their bytes in plain form.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(in crate::shard) struct Sent {
-    pub(in crate::shard) events: u64,
-    pub(in crate::shard) bytes: u64,
 }
 
 /// Each connection has one, idle or not.
@@ -100,6 +90,20 @@ impl Record {
     pub(in crate::shard) fn age_ms(&self, now_ns: u64) -> u64 {
         (now_ns / 1_000_000).saturating_sub(self.since_ms())
     }
+
+    /// What its audience's queue is to be added to for what it was sent.
+    pub(in crate::shard) fn base(&self) -> Sent {
+        self.base
+    }
+
+    pub(in crate::shard) fn set_base(&mut self, base: Sent) {
+        self.base = base;
+    }
+
+    /// Counts what it was sent otherwise than from its audience's queue.
+    pub(in crate::shard) fn count_sent(&mut self, sent: Sent) {
+        self.base = self.base + sent;
+    }
 }
 
 impl Shard {
@@ -107,145 +111,27 @@ impl Shard {
         self.connections.record(index)
     }
 
-    /// What a laggard was sent of the batch that it has begun, wherever that is.
-    pub(in crate::shard) fn begun_of(&self, lagging: &Lagging) -> Sent {
-        let Audience { queue, wire, .. } = &self.audiences[lagging.membership.audience];
-        match &lagging.spill {
-            _ if lagging.sent == 0 => Sent::default(),
-            Some(Share { list, batch }) => {
-                let items = self.spill.items(*list)[batch.clone()].iter();
-                Sent::within(*wire, items.map(|item| item.frame.plain().len()), lagging.sent)
-            }
-            None => Sent::within(*wire, queue.each_bytes(lagging.batch.clone()), lagging.sent),
-        }
-    }
-
     /// What a stream was sent since it began: events that its socket took whole, and all bytes of
     /// events that it took, without envelopes, heads, heartbeats, gaps and the like.
     pub(in crate::shard) fn sent_to(&self, index: u32) -> Sent {
-        let pending = self
-            .pending_of(index)
-            .map_or(Sent::default(), |pending| pending.events_sent(pending.sent));
-        let spill = match &self.connections[index].state {
-            State::Lagging(lagging) if lagging.spill.is_some() => self.begun_of(lagging),
-            _ => Sent::default(),
-        };
-        self.record(index).base + self.sent_before(index) + spill + pending
-    }
-
-    /// Says that a stream, where it stands now, was sent so much.
-    pub(in crate::shard) fn begin_count(&mut self, index: u32, sent: Sent) {
-        let base = &mut self.connections.record_mut(index).base;
-        *base = Sent::default();
-        let before = self.sent_to(index);
-        self.connections.record_mut(index).base = sent - before;
-    }
-
-    /// Counts what a stream was sent otherwise than from its audience's log.
-    pub(in crate::shard) fn count_sent(&mut self, index: u32, sent: Sent) {
-        let base = &mut self.connections.record_mut(index).base;
-        *base = *base + sent;
-    }
-
-    /// All that ever was in the log of a stream's audience before the place where the stream stands.
-    /// Nothing for what does not stand there.
-    pub(in crate::shard) fn sent_before(&self, index: u32) -> Sent {
-        match &self.connections[index].state {
+        let sent = match &self.connections[index].state {
             State::Live(Membership { audience, slot, .. }) => {
                 let audience = &self.audiences[*audience];
-                let events = audience.ring.position_of(*slot);
-                Sent { events, bytes: audience.queue.bytes_before(events) }
+                audience.queue.sent_before(audience.ring.position_of(*slot))
             }
             State::Lagging(lagging) => {
-                let queue = &self.audiences[lagging.membership.audience].queue;
-                let position = lagging.batch.start;
-                let stand = Sent { events: position, bytes: queue.bytes_before(position) };
-                match &lagging.spill {
-                    Some(_) => stand,
-                    None => stand + self.begun_of(lagging),
-                }
+                lagging.sent(&self.audiences[lagging.membership.audience], &self.spill)
             }
-            State::Handshaking(_) | State::Replaying(_) | State::Leaving => Sent::default(),
-        }
-    }
-
-    /// The bytes of its own that a stream is being sent.
-    pub(in crate::shard) fn pending_of(&self, index: u32) -> Option<&Pending> {
-        match &self.connections[index].state {
-            State::Lagging(lagging) => lagging.pending.as_ref(),
-            State::Replaying(replaying) => replaying.pending.as_ref(),
-            State::Handshaking(_) | State::Live(_) | State::Leaving => None,
-        }
-    }
-}
-
-impl Pending {
-    /// Bytes of which none are events, and how many of them were sent.
-    pub(in crate::shard) fn new(bytes: &[u8], sent: usize) -> Pending {
-        Pending { bytes: bytes.into(), sent, plain: 0..0, events: 0 }
-    }
-
-    /// Bytes that have so many events from a place on, in one envelope.
-    pub(in crate::shard) fn of_events(
-        wire: Wire,
-        bytes: Arc<[u8]>,
-        from: usize,
-        events: u64,
-    ) -> Pending {
-        let line_end = memchr::memchr(b'\n', &bytes[from..]);
-        let plain = match (wire, line_end) {
-            (Wire::Plain, _) => from..bytes.len(),
-            (Wire::Chunked, Some(at)) => from + at + 1..bytes.len() - b"\r\n".len(),
-            (Wire::Chunked, None) => 0..0,
+            State::Replaying(replaying) => replaying.sent(),
+            State::Handshaking(_) | State::Leaving => Sent::default(),
         };
-        Pending { bytes, sent: 0, plain, events }
+        self.record(index).base + sent
     }
 
-    /// What there is of events in so many of its bytes.
-    pub(in crate::shard) fn events_sent(&self, sent: usize) -> Sent {
-        let Range { start, end } = self.plain;
-        let taken = &self.bytes[start..sent.clamp(start, end)];
-        let events = match taken.len() == self.plain.len() {
-            true => self.events,
-            // An event ends with the only empty line in it.
-            false => memchr::memmem::find_iter(taken, b"\n\n").count() as u64,
-        };
-        Sent { events, bytes: taken.len() as u64 }
-    }
-}
-
-impl Sent {
-    /// What there is of events in so many bytes of the envelope that they are sent in; each is so
-    /// long.
-    fn within(wire: Wire, lengths: impl Iterator<Item = usize> + Clone, sent: usize) -> Sent {
-        let all = lengths.clone().sum();
-        let taken = sent.saturating_sub(Envelope::new(wire, all).head().len()).min(all);
-        let mut left = taken;
-        let whole = |&length: &usize| {
-            let rest = left.checked_sub(length);
-            left = rest.unwrap_or(left);
-            rest.is_some()
-        };
-        Sent { events: lengths.take_while(whole).count() as u64, bytes: taken as u64 }
-    }
-}
-
-/// On numbers that wrap, as a base may be less than nothing.
-impl Add for Sent {
-    type Output = Sent;
-
-    fn add(self, more: Sent) -> Sent {
-        let (events, bytes) = (more.events, more.bytes);
-        Sent { events: self.events.wrapping_add(events), bytes: self.bytes.wrapping_add(bytes) }
-    }
-}
-
-impl Sub for Sent {
-    type Output = Sent;
-
-    fn sub(self, less: Sent) -> Sent {
-        let (events, bytes) = (less.events, less.bytes);
-        Sent { events: self.events.wrapping_sub(events), bytes: self.bytes.wrapping_sub(bytes) }
+    /// Notes what a stream was sent since it began, after it was moved.
+    pub(in crate::shard) fn begin_count(&mut self, index: u32, sent: Sent) {
+        let moved = self.sent_to(index) - self.record(index).base;
+        self.connections.record_mut(index).set_base(sent - moved);
     }
 }
 

@@ -9,7 +9,7 @@ use std::ops::{Index, IndexMut};
 use slab::Slab;
 
 /// Names one entry for as long as it lives, and nothing afterwards.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Key {
     pub(crate) index: u32,
     /// Never zero. Entries get consecutive generations, so the same pair would come again only

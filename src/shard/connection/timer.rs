@@ -100,7 +100,7 @@ impl Shard {
         self.shared.spares.are_complete();
         self.end_slow_heads();
         self.end_lingerers();
-        self.forget_parts();
+        self.parts.tick();
         self.close_routes();
         self.shared.order.forget_old();
         self.release_memory();
@@ -249,7 +249,7 @@ impl Shard {
             State::Replaying(replaying) if self.is_stalled(replaying.since_ms) => {
                 self.disconnect(index, DisconnectReason::Stalled);
             }
-            State::Lagging(_) => self.look_at_age(index),
+            State::Lagging(_) => self.apply_age_limit(index),
             State::Replaying(replaying) if self.is_stuck(replaying.since_ms) => {
                 self.disconnect(index, DisconnectReason::Lagging);
             }

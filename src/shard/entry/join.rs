@@ -13,13 +13,16 @@ use crate::id::EventId;
 use crate::metrics::DisconnectReason;
 use crate::resume::{Resume, StartAt};
 use crate::seldom::Seldom;
-use crate::shard::connection::record::{Record, Sent};
+use crate::shard::connection::membership::Membership;
+use crate::shard::connection::pending::Pending;
+use crate::shard::connection::record::Record;
+use crate::shard::connection::sent::Sent;
 use crate::shard::connection::slots::Key;
-use crate::shard::connection::{Connection, Handshaking, Membership, Network, Sink, State};
+use crate::shard::connection::{Connection, Handshaking, Network, Sink, State};
 use crate::shard::entry::accept::ACCEPTS_MAX;
 use crate::shard::entry::handshake::{Acceptor, HandshakeStep, StreamRequest};
 use crate::shard::fanout::audience::Audience;
-use crate::shard::lagging::Pending;
+use crate::shard::lagging::state::Begun;
 use crate::shard::{Command, Shard};
 use crate::sys::Stream;
 
@@ -335,7 +338,7 @@ impl Shard {
             Err(error) => return self.lose(index, &error),
         };
         let position = self.audiences[audience].ring.position_of(slot);
-        self.fall_behind(index, Some(Pending::new(bytes, sent)), position..position, 0);
+        self.fall_behind(index, position, Begun::Pending(Pending::new(bytes, sent)));
         self.change_queue(audience, Audience::settle);
     }
 

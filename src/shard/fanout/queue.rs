@@ -19,8 +19,8 @@ use std::sync::Arc;
 
 use crate::frame::{Frame, StreamId, Wire};
 use crate::order::{Published, EVENT_BYTES};
+use crate::shard::connection::sent::Sent;
 use crate::shard::fanout::window::Window;
-use crate::shard::lagging::spill::Item;
 
 pub(crate) struct Queue {
     wire: Wire,
@@ -44,9 +44,7 @@ pub(crate) struct Queue {
 
 struct Entry {
     frame: Frame,
-    /// When it was published, in nanoseconds since the hub's start.
-    at_ns: u64,
-    /// The length of the frame's plain bytes.
+    /// The length of the frame's plain bytes: here, so that adding them up reads no frame.
     bytes: u32,
     /// How many laggards stand at it.
     laggards: u32,
@@ -79,7 +77,6 @@ impl Queue {
         self.end_bytes += u64::from(bytes);
         self.entries.push_back(Entry {
             frame: published.frame.clone(),
-            at_ns: published.at_ns,
             bytes,
             laggards: std::mem::take(&mut self.at_end),
         });
@@ -153,10 +150,10 @@ impl Queue {
         Frame::gather(entries.map(|entry| &entry.frame), self.wire, buffer)
     }
 
-    /// The events of a range, to be kept elsewhere.
-    pub(crate) fn items(&self, range: Range<u64>) -> impl Iterator<Item = Item> + '_ {
+    /// The events of a range.
+    pub(crate) fn frames(&self, range: Range<u64>) -> impl Iterator<Item = &Frame> + '_ {
         let entries = self.entries.range(self.index(range.start)..self.index(range.end));
-        entries.map(|entry| Item { frame: entry.frame.clone(), at_ns: entry.at_ns })
+        entries.map(|entry| &entry.frame)
     }
 
     /// The id of the event before a position; `None` if there never was one.
@@ -185,7 +182,7 @@ impl Queue {
 
     /// The position of the first event that was published at a time or later.
     pub(crate) fn published_since(&self, at_ns: u64) -> u64 {
-        self.first + self.entries.partition_point(|entry| entry.at_ns < at_ns) as u64
+        self.first + self.entries.partition_point(|entry| entry.frame.at_ns() < at_ns) as u64
     }
 
     /// What the events take that not all members were sent.
@@ -204,21 +201,17 @@ impl Queue {
 
     /// When the event behind a position was published.
     pub(crate) fn published_at_ns(&self, position: u64) -> Option<u64> {
-        self.entries.get(self.index(position)).map(|entry| entry.at_ns)
+        self.entries.get(self.index(position)).map(|entry| entry.frame.at_ns())
     }
 
-    /// The plain bytes of all events that ever were before a position.
-    pub(crate) fn bytes_before(&self, position: u64) -> u64 {
+    /// All events that ever were before a position.
+    pub(in crate::shard) fn sent_before(&self, position: u64) -> Sent {
         let nth = self.index(position);
-        match nth <= self.entries.len() / 2 {
+        let bytes = match nth <= self.entries.len() / 2 {
             true => self.first_bytes + bytes_of(self.entries.range(..nth)) as u64,
             false => self.end_bytes - bytes_of(self.entries.range(nth..)) as u64,
-        }
-    }
-
-    /// The same before the end.
-    pub(crate) fn end_bytes(&self) -> u64 {
-        self.end_bytes
+        };
+        Sent { events: position, bytes }
     }
 
     /// The plain bytes of each event of a range.
@@ -240,7 +233,7 @@ impl Queue {
 
     pub(crate) fn furthest(&self) -> Option<Furthest> {
         let entry = self.entries.front().filter(|entry| entry.laggards > 0)?;
-        Some(Furthest { position: self.first, at_ns: entry.at_ns })
+        Some(Furthest { position: self.first, at_ns: entry.frame.at_ns() })
     }
 
     /// What is kept for the furthest laggards beyond one batch.

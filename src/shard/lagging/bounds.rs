@@ -1,31 +1,31 @@
 //! What is kept for laggards is bounded; here is what happens at the bounds.
 //!
 //! Before a slice that would keep more than `lag_bytes_max` for an audience's furthest laggards, or
-//! more than `lag_total_bytes_max` for all, the policy of each of those laggards is applied: it
-//! goes, it jumps, or what waits for it is conflated. The same happens when the sweep finds what
-//! waits for a laggard to be older than `lag_age_max`.
+//! more than `lag_total_bytes_max` for all, the policy of each of those laggards is applied: it is
+//! disconnected, it skips events, or what waits for it is conflated. The same happens when the sweep
+//! finds that what waits for a laggard is older than `lag_age_max`.
 //!
-//! But a publisher without pause can be faster than any network, and then everyone lags who is
-//! alive and well. Nobody is to be disconnected for that. So the audience is held, its events keep
-//! their topic's room, and the publisher waits, while both is true: what the furthest laggards are
-//! being sent is younger than `lag_grace`, and one of them that would be disconnected has taken
+//! But a publisher without pause can be faster than any network, and then every client lags, however
+//! well it reads. None is to be disconnected for that. So the audience is held, its events stay in
+//! their topic's backlog, and the publisher waits, while both is true: what the furthest laggards
+//! are being sent is younger than `lag_grace`, and one of them that would be disconnected has taken
 //! something in the last tenth of that. A client that does not read at all therefore delays others
-//! for that tenth at most, and then has to go. For the other policies nobody waits.
+//! for that tenth at most, and is then disconnected. For the other policies no publisher waits.
 //!
-//! A client could read slowly on purpose, and come back whenever it is cut. So the time for which
-//! audiences are held has a budget (`grace.rs`), and a connection is waited for only when it is old
-//! enough to have kept up before.
+//! A client could read slowly on purpose, and come back whenever it is disconnected. So the time for
+//! which audiences are held has a budget (`grace.rs`), and a connection is waited for only when it
+//! is old enough to have kept up before.
 
 use std::time::Duration;
 
 use crate::metrics::DisconnectReason;
 use crate::policy::Policy;
 use crate::shard::connection::slots::Key;
-use crate::shard::connection::{Lagging, State};
 use crate::shard::fanout::audience::Audience;
 use crate::shard::fanout::scheduler::Lane;
 use crate::shard::lagging::grace::{Grace, GraceBounds};
 use crate::shard::lagging::skip::Shares;
+use crate::shard::lagging::state::Lagging;
 use crate::shard::Shard;
 
 /// A connection that takes nothing for this share of `lag_grace` is not waited for.
@@ -43,17 +43,13 @@ impl Shard {
     ) {
         let before = self.audiences[audience].queue.lag_bytes();
         self.audiences.change(audience, change);
-        self.count_lag_bytes(before, self.audiences[audience].queue.lag_bytes());
+        let after = self.audiences[audience].queue.lag_bytes();
+        self.link().counters.lag_bytes.change(before, after);
     }
 
-    /// What is kept somewhere for laggards has changed.
-    pub(in crate::shard) fn count_lag_bytes(&mut self, before: usize, after: usize) {
-        self.lag_bytes = self.lag_bytes + after - before;
-        let counter = &self.link().counters.lag_bytes;
-        match after.checked_sub(before) {
-            Some(more) => counter.add(more as u64),
-            None => counter.sub((before - after) as u64),
-        }
+    /// What is kept for laggards, in queues or spilled.
+    pub(in crate::shard) fn lag_bytes(&self) -> usize {
+        self.link().counters.lag_bytes.value() as usize
     }
 
     /// Sees to it that one more slice keeps no more than the bounds allow; false when the audience
@@ -63,16 +59,18 @@ impl Shard {
         let (lag_bytes_max, grace_ns) = (options.lag_bytes_max, options.lag_grace.as_nanos());
         let batch_bytes_max = options.batch_bytes_max;
         let total_max = options.lag_total_bytes_max / options.shards;
-        while let Some(audience) = self.audiences.get_mut(key) {
+        loop {
+            let lag_bytes = self.lag_bytes();
+            let Some(audience) = self.audiences.get_mut(key) else { break };
             let queue = &audience.queue;
-            let crowded = self.lag_bytes > total_max;
+            let crowded = lag_bytes > total_max;
             let within = queue.lag_bytes() <= lag_bytes_max
                 || queue.beyond_bytes(batch_bytes_max) <= lag_bytes_max;
             if within && !crowded {
                 return audience.has_work();
             }
             let Some(furthest) = queue.furthest() else {
-                match self.thin_out(key.index) {
+                match self.shrink_spill(key.index) {
                     true => continue,
                     false => break,
                 }
@@ -80,28 +78,33 @@ impl Shard {
             let position = furthest.position;
             let young = u128::from(self.now_ns.saturating_sub(furthest.at_ns)) < grace_ns;
             if young
-                && self.gets_on(key.index, position, grace_ns / STALLED_SHARE)
+                && self.is_making_progress(key.index, position, grace_ns / STALLED_SHARE)
                 && self.may_be_held(key.index)
             {
                 self.hold(key);
                 return false;
             }
-            if !self.let_go(key.index, position) && !self.thin_out(key.index) {
+            if !self.apply_policy(key.index, position) && !self.shrink_spill(key.index) {
                 break;
             }
         }
-        // Nothing more can be done here: what is too much is kept for others, or was let go of
-        // with its audience.
+        // Nothing more can be done here: what is too much is kept for other audiences, or went with
+        // this one.
         self.audiences.get_mut(key).is_some_and(|audience| audience.has_work())
     }
 
-    /// Whether a laggard that stands at a position, and would be disconnected, has taken something
-    /// lately.
-    fn gets_on(&self, audience: u32, position: u64, lately_ns: u128) -> bool {
-        self.audiences[audience].lagging.iter().any(|&index| {
-            let State::Lagging(lagging) = &self.connections[index].state else { return false };
+    /// An audience's laggards, and their connections' indices.
+    fn laggards(&self, audience: u32) -> impl Iterator<Item = (u32, &Lagging)> {
+        let indices = self.audiences[audience].lagging.iter();
+        indices.filter_map(|&index| Some((index, self.connections[index].state.lagging()?)))
+    }
+
+    /// Whether a laggard at a position, which would be disconnected, has taken something in the last
+    /// `lately_ns`.
+    fn is_making_progress(&self, audience: u32, position: u64, lately_ns: u128) -> bool {
+        self.laggards(audience).any(|(index, lagging)| {
             let since_ms = self.now_ms().wrapping_sub(lagging.since_ms);
-            lagging.batch.start == position
+            lagging.position == position
                 && self.policy_of(index) == Policy::Disconnect
                 && u128::from(since_ms) * 1_000_000 <= lately_ns
                 && self.has_kept_up(index)
@@ -129,9 +132,9 @@ impl Shard {
         self.link().counters.held_batches.add(1);
     }
 
-    /// Applies its policy to each of an audience's furthest laggards, who stand at a position;
-    /// false if that leaves everything as it is.
-    fn let_go(&mut self, audience: u32, position: u64) -> bool {
+    /// Applies its policy to each of an audience's furthest laggards, which are at a position; false
+    /// if that leaves everything as it is.
+    fn apply_policy(&mut self, audience: u32, position: u64) -> bool {
         let queue = &self.audiences[audience].queue;
         let kept_bytes = queue.lag_bytes().min(self.shared.options.lag_bytes_max);
         let skip_to = queue.newest_within(kept_bytes / 2);
@@ -140,9 +143,9 @@ impl Shard {
         // For each policy its own: what is left differs.
         let (mut skips, mut conflations) = (Shares::default(), Shares::default());
         let mut changed = false;
-        let mut furthest = self.standing_at(audience, position);
+        let mut furthest = self.laggards_at(audience, position);
         if costs && furthest.iter().any(|&index| self.policy_of(index) == Policy::Conflate) {
-            // All at once: those who are left with the same events share them from then on.
+            // All at once: those that are left with the same events share them from then on.
             furthest.extend(self.others_to_conflate(audience, position));
         }
         for index in furthest {
@@ -157,50 +160,50 @@ impl Shard {
         changed
     }
 
-    /// Laggards that are conflated and stand further on than a position, but for what not all members
+    fn skip_ahead(&mut self, index: u32, to: u64, shares: &mut Shares) {
+        self.change_laggard(index, |laggard| laggard.skip_ahead(to, shares));
+    }
+
+    pub(in crate::shard) fn conflate(&mut self, index: u32, shares: &mut Shares) {
+        self.change_laggard(index, |laggard| laggard.conflate(shares));
+    }
+
+    fn laggards_at(&self, audience: u32, position: u64) -> Vec<u32> {
+        let laggards = self.laggards(audience);
+        laggards.filter(|(_, lagging)| lagging.position == position).map(|(i, _)| i).collect()
+    }
+
+    /// Laggards that are conflated and are further on than a position, but for what not all members
     /// were sent.
     fn others_to_conflate(&self, audience: u32, position: u64) -> Vec<u32> {
-        let Audience { lagging, queue, .. } = &self.audiences[audience];
-        let stands_there = |&index: &u32| match &self.connections[index].state {
-            State::Lagging(lagging) => {
-                (position + 1..queue.sent()).contains(&lagging.batch.start)
-                    && self.policy_of(index) == Policy::Conflate
-            }
-            _ => false,
+        let further = position + 1..self.audiences[audience].queue.sent();
+        let is_meant = |&(index, lagging): &(u32, &Lagging)| {
+            further.contains(&lagging.position) && self.policy_of(index) == Policy::Conflate
         };
-        lagging.iter().copied().filter(stands_there).collect()
+        self.laggards(audience).filter(is_meant).map(|(index, _)| index).collect()
     }
 
-    fn standing_at(&self, audience: u32, position: u64) -> Vec<u32> {
-        let stands_there = |&index: &u32| match &self.connections[index].state {
-            State::Lagging(lagging) => lagging.batch.start == position,
-            _ => false,
-        };
-        self.audiences[audience].lagging.iter().copied().filter(stands_there).collect()
-    }
-
-    /// Takes away from what is set aside for an audience's laggards: half of what they have not
-    /// begun. When all was begun, they have to go. False if nothing is set aside here.
-    fn thin_out(&mut self, audience: u32) -> bool {
-        let has_spill = |&index: &u32| match &self.connections[index].state {
-            State::Lagging(lagging) => lagging.spill.is_some(),
-            _ => false,
-        };
-        let lagging = self.audiences[audience].lagging.iter().copied();
-        let holders: Vec<u32> = lagging.filter(has_spill).collect();
+    /// Drops half of what is spilled for an audience's laggards and was not begun. When all was
+    /// begun, these laggards are disconnected. False if nothing is spilled here.
+    fn shrink_spill(&mut self, audience: u32) -> bool {
+        let laggards = self.laggards(audience);
+        let holders: Vec<u32> =
+            laggards.filter(|(_, lagging)| lagging.spill.is_some()).map(|(i, _)| i).collect();
         let mut shares = Shares::default();
-        let mut thinner = false;
+        let mut has_shrunk = false;
         for &index in &holders {
-            thinner |= match self.policy_of(index) {
+            has_shrunk |= match self.policy_of(index) {
                 // It has changed its topics, and is never to miss anything.
                 Policy::Disconnect => {
                     self.disconnect(index, DisconnectReason::Lagging);
                     true
                 }
-                Policy::DropOldest | Policy::Conflate => self.halve_spill(index, &mut shares),
+                Policy::DropOldest | Policy::Conflate => self
+                    .change_laggard(index, |laggard| laggard.halve_spill(&mut shares))
+                    .unwrap_or_default(),
             };
         }
-        if !thinner {
+        if !has_shrunk {
             holders.iter().for_each(|&index| self.disconnect(index, DisconnectReason::Lagging));
         }
         !holders.is_empty()
@@ -220,15 +223,16 @@ impl Shard {
         }
     }
 
-    /// Applies its policy to a laggard that has waited for longer than `lag_age_max`.
-    pub(in crate::shard) fn look_at_age(&mut self, index: u32) {
-        let State::Lagging(lagging) = &self.connections[index].state else { return };
-        let position = lagging.batch.start;
-        let published_at_ns = self.oldest_ns_of(lagging);
+    /// Applies its policy to a laggard for which something has waited for longer than `lag_age_max`.
+    pub(in crate::shard) fn apply_age_limit(&mut self, index: u32) {
+        let Some(lagging) = self.connections[index].state.lagging() else { return };
+        let (position, since_ms) = (lagging.position, lagging.since_ms);
+        let queue = &self.audiences[lagging.membership.audience].queue;
+        let published_at_ns = lagging.oldest_ns(queue, &self.spill);
         let age_max_ns = self.shared.options.lag_age_max.as_nanos();
         let is_too_old = match published_at_ns {
             Some(at_ns) => u128::from(self.now_ns.saturating_sub(at_ns)) > age_max_ns,
-            None => self.is_stuck(lagging.since_ms),
+            None => self.is_stuck(since_ms),
         };
         if !is_too_old {
             return;
@@ -238,30 +242,20 @@ impl Shard {
             Policy::DropOldest if published_at_ns.is_some() => {
                 // Not longer than the hub's age, or nothing would be too old.
                 let before_ns = self.now_ns.saturating_sub(age_max_ns as u64);
-                let queue = &self.audiences[lagging.membership.audience].queue;
                 let to = queue.published_since(before_ns);
-                self.drop_old_spill(index, before_ns);
-                if to > position {
-                    self.skip_ahead(index, to, &mut Shares::default());
-                }
+                self.change_laggard(index, |laggard| {
+                    laggard.drop_old_spill(before_ns);
+                    if to > position {
+                        laggard.skip_ahead(to, &mut Shares::default());
+                    }
+                });
             }
-            // What is conflated may be old, and who has nothing to drop takes nothing.
+            // What is conflated may be old, and a laggard with nothing to drop takes nothing.
             Policy::DropOldest | Policy::Conflate => {}
         }
     }
 
-    /// When the oldest event was published that waits for a laggard, set aside or in the log.
-    pub(in crate::shard) fn oldest_ns_of(&self, lagging: &Lagging) -> Option<u64> {
-        match &lagging.spill {
-            Some(share) => Some(self.spill.items(share.list)[share.batch.start].at_ns),
-            None => {
-                let queue = &self.audiences[lagging.membership.audience].queue;
-                queue.published_at_ns(lagging.batch.start)
-            }
-        }
-    }
-
-    /// Whether one that took something last at a time has not done so for longer than
+    /// Whether a connection that took something last at a time has taken nothing for longer than
     /// `lag_age_max`.
     pub(in crate::shard) fn is_stuck(&self, since_ms: u32) -> bool {
         let stuck_ms = self.now_ms().wrapping_sub(since_ms);

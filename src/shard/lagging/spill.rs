@@ -1,15 +1,13 @@
-//! Events that are set aside for laggards which do not stand in their audience's log any more:
-//! lists of frames, shared by all that need the same.
+//! Events that are kept for laggards outside of their audiences' queues: lists of frames, shared by
+//! all laggards that need the same.
 //!
-//! A list costs a few bytes an event; the events themselves are counted once, in however many
-//! lists they are, since that is what they take.
-
-use std::ops::Range;
+//! A list costs a few bytes an event. An event's own bytes are counted once, in however many lists
+//! it is, since that is what it takes.
 
 use rustc_hash::FxHashMap;
 use slab::Slab;
 
-use crate::frame::{Frame, Wire};
+use crate::frame::Frame;
 use crate::order::EVENT_BYTES;
 
 #[derive(Default)]
@@ -21,57 +19,46 @@ pub(in crate::shard) struct Spill {
 }
 
 struct List {
-    items: Box<[Item]>,
+    frames: Box<[Frame]>,
     holders: u32,
 }
 
-/// An event of a list, and when it was published, in nanoseconds since the hub's start.
-#[derive(Clone, Debug)]
-pub(crate) struct Item {
-    pub(crate) frame: Frame,
-    pub(crate) at_ns: u64,
-}
-
-/// A laggard's share in a list.
-#[derive(Clone, Debug)]
-pub(crate) struct Share {
+/// A laggard's share in a list: what is before `from` it was sent.
+#[derive(Clone, Copy)]
+pub(in crate::shard) struct Share {
     pub(in crate::shard) list: u32,
-    /// What it is being sent of that in one envelope; what is before it was sent.
-    pub(in crate::shard) batch: Range<usize>,
+    pub(in crate::shard) from: usize,
 }
 
-impl Item {
-    /// What it takes while it is kept.
-    pub(in crate::shard) fn bytes(&self) -> usize {
-        self.frame.plain().len() + EVENT_BYTES
-    }
+/// What an event takes while it is kept.
+pub(in crate::shard) fn kept_bytes(frame: &Frame) -> usize {
+    frame.plain().len() + EVENT_BYTES
 }
 
 impl Spill {
     /// Takes a list for one holder.
-    pub(in crate::shard) fn put(&mut self, items: Vec<Item>) -> u32 {
-        self.bytes += size_of_val(&*items);
-        for item in &items {
-            let lists = self.kept.entry(item.frame.sequence()).or_default();
-            self.bytes += if *lists == 0 { item.bytes() } else { 0 };
+    pub(in crate::shard) fn put(&mut self, frames: Vec<Frame>) -> u32 {
+        self.bytes += size_of_val(&*frames);
+        for frame in &frames {
+            let lists = self.kept.entry(frame.sequence()).or_default();
+            self.bytes += if *lists == 0 { kept_bytes(frame) } else { 0 };
             *lists += 1;
         }
-        self.lists.insert(List { items: items.into_boxed_slice(), holders: 1 }) as u32
+        self.lists.insert(List { frames: frames.into_boxed_slice(), holders: 1 }) as u32
     }
 
-    /// Whether there is such a list, and it has these events.
-    pub(in crate::shard) fn has(&self, list: u32, items: &[Item]) -> bool {
-        let list = self.lists.get(list as usize).map(|list| list.items.iter());
-        let sequence = |item: &Item| item.frame.sequence();
-        list.is_some_and(|list| list.map(sequence).eq(items.iter().map(sequence)))
+    /// Whether there is such a list, and it has exactly these events.
+    pub(in crate::shard) fn has(&self, list: u32, frames: &[Frame]) -> bool {
+        let list = self.lists.get(list as usize).map(|list| list.frames.iter());
+        list.is_some_and(|list| list.map(Frame::sequence).eq(frames.iter().map(Frame::sequence)))
     }
 
-    /// One more holds a list.
+    /// A list has one more holder.
     pub(in crate::shard) fn share(&mut self, list: u32) {
         self.lists[list as usize].holders += 1;
     }
 
-    /// One holder less; the last one's list goes.
+    /// A list has one holder less; the list goes with its last one.
     pub(in crate::shard) fn unref(&mut self, list: u32) {
         let holders = &mut self.lists[list as usize].holders;
         *holders -= 1;
@@ -79,13 +66,13 @@ impl Spill {
             return;
         }
         let list = self.lists.remove(list as usize);
-        self.bytes -= size_of_val(&*list.items);
-        for item in &list.items {
-            let lists = self.kept.get_mut(&item.frame.sequence()).expect("it is in this list");
+        self.bytes -= size_of_val(&*list.frames);
+        for frame in &list.frames {
+            let lists = self.kept.get_mut(&frame.sequence()).expect("it is in this list");
             *lists -= 1;
             if *lists == 0 {
-                self.kept.remove(&item.frame.sequence());
-                self.bytes -= item.bytes();
+                self.kept.remove(&frame.sequence());
+                self.bytes -= kept_bytes(frame);
             }
         }
         if self.lists.is_empty() {
@@ -93,30 +80,19 @@ impl Spill {
         }
     }
 
-    pub(in crate::shard) fn items(&self, list: u32) -> &[Item] {
-        &self.lists[list as usize].items
+    pub(in crate::shard) fn frames(&self, list: u32) -> &[Frame] {
+        &self.lists[list as usize].frames
     }
 
-    /// How far one gets in a list with so many bytes, and with one event at least.
-    pub(in crate::shard) fn reach(&self, list: u32, from: usize, bytes_max: usize) -> usize {
+    /// How many events a batch of at most `bytes_max` bytes has from a place of a list on; one event
+    /// at least.
+    pub(in crate::shard) fn batch_events(&self, share: Share, bytes_max: usize) -> usize {
         let mut bytes = 0;
-        let within = |item: &&Item| {
-            bytes += item.frame.plain().len();
+        let within = |frame: &&Frame| {
+            bytes += frame.plain().len();
             bytes <= bytes_max
         };
-        from + self.items(list)[from..].iter().take_while(within).count().max(1)
-    }
-
-    /// The bytes of a share's batch, in their envelope; those of several events are written into a
-    /// buffer.
-    pub(in crate::shard) fn batch_bytes<'a>(
-        &'a self,
-        share: &Share,
-        wire: Wire,
-        buffer: &'a mut Vec<u8>,
-    ) -> &'a [u8] {
-        let items = &self.items(share.list)[share.batch.clone()];
-        Frame::gather(items.iter().map(|item| &item.frame), wire, buffer)
+        self.frames(share.list)[share.from..].iter().take_while(within).count().max(1)
     }
 
     /// What everything takes together.
@@ -131,31 +107,33 @@ mod tests {
     use crate::event::Event;
     use crate::frame::Draft;
     use crate::id::Epoch;
+    use std::ops::Range;
 
-    fn items(sequences: Range<u64>) -> Vec<Item> {
+    fn frames(sequences: Range<u64>) -> Vec<Frame> {
         let epoch = Epoch::random();
-        let item = |sequence| {
-            let draft = Draft::encode(&Event::new("x".repeat(100)).with_id("own"), 1_000).unwrap();
-            Item { frame: draft.stamp(epoch, sequence), at_ns: sequence }
+        let frame = |sequence| {
+            let draft =
+                Draft::encode(&Event::new("x".repeat(100)).with_id("custom"), 1_000).unwrap();
+            draft.stamp(epoch, sequence, sequence)
         };
-        sequences.map(item).collect()
+        sequences.map(frame).collect()
     }
 
     #[test]
     fn an_event_is_counted_once_in_however_many_lists_it_is() {
         let mut spill = Spill::default();
-        let all = items(0..10);
-        let (one, in_list) = (all[0].bytes(), size_of::<Item>());
+        let all = frames(0..10);
+        let (one, in_list) = (kept_bytes(&all[0]), size_of::<Frame>());
         let first = spill.put(all[..6].to_vec());
         assert_eq!(spill.bytes(), 6 * (one + in_list));
         let second = spill.put(all[4..].to_vec());
         assert_eq!(spill.bytes(), 10 * one + 12 * in_list);
         spill.share(first);
         spill.unref(first);
-        assert_eq!(spill.items(first).len(), 6, "another holds it");
+        assert_eq!(spill.frames(first).len(), 6, "another holds it");
         spill.unref(first);
         assert_eq!(spill.bytes(), 6 * (one + in_list));
-        assert_eq!(spill.items(second)[0].frame.sequence(), 4);
+        assert_eq!(spill.frames(second)[0].sequence(), 4);
         spill.unref(second);
         assert_eq!((spill.bytes(), spill.kept.len(), spill.lists.capacity()), (0, 0, 0));
     }
@@ -163,14 +141,12 @@ mod tests {
     #[test]
     fn a_batch_is_as_much_as_the_bytes_allow_and_one_event_at_least() {
         let mut spill = Spill::default();
-        let all = items(0..5);
-        let plain = all[0].frame.plain().len();
+        let all = frames(0..5);
+        let plain = all[0].plain().len();
         let list = spill.put(all);
-        assert_eq!(spill.reach(list, 0, 3 * plain), 3);
-        assert_eq!(spill.reach(list, 3, usize::MAX), 5);
-        assert_eq!(spill.reach(list, 1, plain - 1), 2);
-        let mut buffer = Vec::new();
-        let share = Share { list, batch: 1..3 };
-        assert_eq!(spill.batch_bytes(&share, Wire::Plain, &mut buffer).len(), 2 * plain);
+        let events = |from, bytes_max| spill.batch_events(Share { list, from }, bytes_max);
+        assert_eq!(events(0, 3 * plain), 3);
+        assert_eq!(events(3, usize::MAX), 2);
+        assert_eq!(events(1, plain - 1), 1);
     }
 }

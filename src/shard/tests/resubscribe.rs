@@ -4,6 +4,7 @@
 use super::*;
 use crate::lifecycle::{ConnectionFilter, ConnectionInfo, ConnectionState};
 use crate::order::EVENT_BYTES;
+use crate::shard::connection::pending::FLUSH_BYTES_MAX;
 
 impl World {
     /// Has a client come back that has everything up to a number, and has missed something since.
@@ -160,7 +161,7 @@ fn who_is_to_miss_nothing_and_takes_nothing_has_only_so_much_set_aside() {
     loop {
         // What waits in the log is within the bound each time.
         world.publish_many(changes % 2, 15);
-        let kept = world.shard.lag_bytes;
+        let kept = world.shard.lag_bytes();
         assert!(kept < 2 * 8_000 + 3 * (500 + 8 * EVENT_BYTES), "{kept}");
         if !world.change_topics(1, vec![(changes + 1) % 2], false) {
             break;
@@ -186,7 +187,7 @@ fn who_keeps_up_keeps_up_whatever_waits_for_it() {
     world.join(vec![0, 1, 2, 3], Wire::Plain, usize::MAX / 2);
     // As much as there is room for, which is more than one go.
     (0..4).for_each(|topic| while world.publish(topic, &"x".repeat(1_000)) {});
-    assert!(world.shared.order.backlog_bytes() > 2 * lagging::FLUSH_BYTES_MAX);
+    assert!(world.shared.order.backlog_bytes() > 2 * FLUSH_BYTES_MAX);
     assert!(world.change_topics(1, vec![1], false));
     let counters = &world.shard.link().counters;
     assert_eq!((counters.lagging_connections.value(), counters.lag_bytes.value()), (0, 0));

@@ -288,7 +288,12 @@ fn a_crowd_whose_place_is_gone_costs_one_gathering_and_its_memory_is_known() {
         .clients
         .values()
         .filter_map(|c| {
-            world.shard.pending_of(c.key.index).map(|pending| pending.bytes.as_ptr() as usize)
+            match &world.shard.connections[c.key.index].state {
+                State::Replaying(replaying) => replaying.pending.as_ref(),
+                State::Lagging(lagging) => lagging.pending(),
+                _ => None,
+            }
+            .map(|pending| pending.bytes.as_ptr() as usize)
         })
         .collect::<std::collections::HashSet<_>>()
         .len();

@@ -1,0 +1,11 @@
+//! Which audience a connection is in, and which entry of the audience's lists is its own.
+
+#[derive(Clone, Copy)]
+pub(crate) struct Membership {
+    pub(crate) audience: u32,
+    /// Its slot in the audience's ring, or for a laggard its index in `lagging`.
+    pub(crate) slot: u32,
+    /// When it joined or was last sent a heartbeat, in milliseconds since the hub's start. Here
+    /// and not in the entry, since here it fits in beside a tag.
+    pub(crate) quiet_since_ms: u32,
+}

@@ -1,0 +1,139 @@
+//! How a client is sent what it has missed, part by part, and becomes a laggard with the last.
+
+use crate::frame::StreamId;
+use crate::shard::connection::membership::Membership;
+use crate::shard::connection::pending::{Pending, Progress, FLUSH_BYTES_MAX};
+use crate::shard::connection::record::Record;
+use crate::shard::connection::{Connection, Sink, State};
+use crate::shard::lagging::state::{Begun, Lagging};
+use crate::shard::replay::gather::Gatherer;
+use crate::shard::replay::state::{Replaying, Stage};
+use crate::shard::Shard;
+
+/// A client that replays, with all that its own steps need of the shard.
+struct Replay<'a> {
+    state: &'a mut Replaying,
+    sink: &'a mut Sink,
+    record: &'a mut Record,
+    gatherer: Gatherer<'a>,
+}
+
+/// What a step has come to.
+enum Step {
+    /// So many bytes were sent, perhaps none; it goes on.
+    Sent(usize),
+    /// It goes on another time.
+    Stopped(Progress),
+    /// Nothing is missed any more but these bytes, up to a number.
+    End { pending: Option<Pending>, number: u64 },
+}
+
+impl Shard {
+    /// Sends a client more of what it has missed. With the last of it the client is a laggard, and
+    /// goes on as such.
+    pub(in crate::shard) fn flush_replay(&mut self, index: u32) -> Progress {
+        let (mut budget, now_ms) = (FLUSH_BYTES_MAX, self.now_ms());
+        while budget > 0 {
+            let number = self.take_all();
+            let Some(mut replay) = self.replay(index) else { return Progress::CaughtUp };
+            match replay.step(number, now_ms) {
+                Step::Sent(bytes) => budget = budget.saturating_sub(bytes),
+                Step::Stopped(progress) => return progress,
+                Step::End { pending, number } => {
+                    // What was published while the part was gathered is in the queue, behind its end.
+                    self.take_inbox();
+                    self.end_replay(index, pending, number);
+                    return self.flush_laggard(index);
+                }
+            }
+        }
+        Progress::Unfinished
+    }
+
+    /// The client at an index, if it replays, with what it needs of the shard.
+    fn replay(&mut self, index: u32) -> Option<Replay<'_>> {
+        let (Connection { sink, state }, record) = self.connections.both_mut(index);
+        let State::Replaying(state) = state else { return None };
+        let gatherer = Gatherer {
+            audience: state.audience,
+            audiences: &self.audiences,
+            parts: &mut self.parts,
+            order: &self.shared.order,
+            options: &self.shared.options,
+            counters: &self.shared.links[self.id].counters,
+            scratch: &mut self.lag_scratch,
+        };
+        Some(Replay { state, sink, record, gatherer })
+    }
+
+    /// The seam: makes a laggard of a client that has missed nothing any more but what it is sent
+    /// next, at the position of its audience's queue behind a number.
+    fn end_replay(&mut self, index: u32, pending: Option<Pending>, number: u64) {
+        let State::Replaying(replaying) = &self.connections[index].state else { return };
+        let (audience, since_ms) = (replaying.audience, replaying.since_ms);
+        let sent = self.sent_to(index);
+        // A stream that begins with no event begins with an id.
+        let pending = pending.or_else(|| {
+            let form = self.record(index).heartbeat_form;
+            let first = self.first_block(audience, form, number);
+            first.map(|block| Pending::new(&block, 0))
+        });
+        let position = self.audiences[audience].queue.position_after(number);
+        let last = self.last_id_before(index, audience, position);
+        self.leave_replaying(audience);
+        let membership = Membership { audience, slot: 0, quiet_since_ms: self.now_ms() };
+        let begun = pending.map_or(Begun::Nothing, Begun::Pending);
+        let last = last.or(Some(StreamId::Hub(number)));
+        self.add_laggard(index, Lagging::new(membership, position, begun, last, since_ms));
+        self.begin_count(index, sent);
+    }
+
+    /// An audience has one connection less that replays.
+    pub(in crate::shard) fn leave_replaying(&mut self, audience: u32) {
+        self.audiences[audience].replaying -= 1;
+        self.link().counters.replaying_connections.sub(1);
+    }
+}
+
+impl Replay<'_> {
+    /// Sends what was found, or else finds more. The shard has taken everything up to `number`.
+    fn step(&mut self, number: u64, now_ms: u32) -> Step {
+        if let Some(pending) = &mut self.state.pending {
+            let sent = match self.sink.send(pending.rest()) {
+                Ok(sent) => sent,
+                Err(error) => return Step::Stopped(Progress::of(error)),
+            };
+            self.state.since_ms = now_ms;
+            let Some(events) = pending.advance(sent) else {
+                return Step::Stopped(Progress::Blocked);
+            };
+            self.state.pending = None;
+            self.record.count_sent(events);
+            return Step::Sent(sent);
+        }
+        match &mut self.state.stage {
+            Stage::Searching(search) => {
+                let Some((cursor, gap)) = self.gatherer.search(search) else {
+                    return Step::Stopped(Progress::Unfinished);
+                };
+                let gap = gap.map(|gap| Pending::new(&self.gatherer.gap_block(gap), 0));
+                (self.state.stage, self.state.pending) = (Stage::At(cursor), gap);
+                Step::Sent(0)
+            }
+            Stage::At(cursor) => {
+                let Some(gathered) = self.gatherer.next_part(*cursor, number) else {
+                    return Step::Stopped(Progress::Unfinished);
+                };
+                if gathered.is_all {
+                    return Step::End { pending: gathered.pending, number: gathered.cursor.after };
+                }
+                *cursor = gathered.cursor;
+                self.state.pending = gathered.pending;
+                match self.state.pending {
+                    Some(_) => Step::Sent(0),
+                    None => Step::Stopped(Progress::Unfinished),
+                }
+            }
+        }
+    }
+}

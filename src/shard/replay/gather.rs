@@ -1,0 +1,161 @@
+//! How the parts of what an audience has missed are found in the order's history.
+
+use std::sync::Arc;
+
+use crate::filter::Subscription;
+use crate::frame::Frame;
+use crate::frame::Wire;
+use crate::gap::Gap;
+use crate::id::EventId;
+use crate::metrics::Counters;
+use crate::options::Options;
+use crate::order::{Cursor, Order, Search};
+use crate::shard::connection::pending::Pending;
+use crate::shard::fanout::audiences::Audiences;
+use crate::shard::replay::parts::{Part, PartId, Parts};
+
+/// What a part has at most, unless a single event is larger; and when much is replayed at once.
+/// Less in tests, so that there are many.
+pub(crate) const PART_BYTES_MAX: usize = if cfg!(test) { 700 } else { 64 << 10 };
+const SMALL_PART_BYTES_MAX: usize = if cfg!(test) { 300 } else { 4 << 10 };
+
+/// The history of an audience's topics, and the parts of it that were gathered.
+pub(in crate::shard) struct Gatherer<'a> {
+    pub(in crate::shard) audience: u32,
+    pub(in crate::shard) audiences: &'a Audiences,
+    pub(in crate::shard) parts: &'a mut Parts,
+    pub(in crate::shard) order: &'a Order,
+    pub(in crate::shard) options: &'a Options,
+    pub(in crate::shard) counters: &'a Counters,
+    pub(in crate::shard) scratch: &'a mut Vec<u8>,
+}
+
+/// A gap, and the id to tell a client of it with.
+type ToldGap = (Gap, EventId);
+
+/// What a client is sent of what is behind its cursor.
+pub(in crate::shard) struct Gathered {
+    /// A gap event, if something is missing, and events.
+    pub(in crate::shard) pending: Option<Pending>,
+    /// Where the client is when it was sent that.
+    pub(in crate::shard) cursor: Cursor,
+    /// Whether nothing had been published after that when it was gathered.
+    pub(in crate::shard) is_all: bool,
+}
+
+impl Gatherer<'_> {
+    /// Goes on with a search for the cursor at which a client's stream begins, and finds with it
+    /// what the client has to be told first.
+    pub(in crate::shard) fn search(
+        &mut self,
+        search: &mut Search,
+    ) -> Option<(Cursor, Option<ToldGap>)> {
+        // Where nothing is kept it takes no time, and has to be found before anything is published.
+        if self.keeps_history() && !self.parts.has_time() {
+            return None;
+        }
+        let subscriptions = self.subscriptions();
+        self.timed(|order| order.locate(&subscriptions, search))
+    }
+
+    pub(in crate::shard) fn keeps_history(&self) -> bool {
+        self.options.history_events_max > 0
+    }
+
+    /// The event that tells a client of a gap, counted.
+    pub(in crate::shard) fn gap_block(&self, (gap, id): ToldGap) -> Vec<u8> {
+        self.counters.count_gap(gap.reason);
+        gap.encode(&self.options.gap_event, id, self.wire())
+    }
+
+    /// Up to which number a client has everything that concerns it, if nothing is behind its cursor.
+    /// The shard has taken everything up to `number`.
+    pub(in crate::shard) fn end_of_nothing(&mut self, cursor: Cursor, number: u64) -> Option<u64> {
+        if !self.keeps_history() {
+            // What was published since the cursor was found is in the queue, and nowhere else.
+            return Some(cursor.told_to());
+        }
+        if cursor.after == number {
+            return Some(number);
+        }
+        let (part, gap) = match self.parts.find(self.part_id(cursor), number) {
+            Some(part) => (part, None),
+            None => self.gather(cursor),
+        };
+        (part.is_all && part.bytes.is_empty() && gap.is_none()).then_some(part.to)
+    }
+
+    /// What a client is sent next of what is behind its cursor. The shard has taken everything up
+    /// to `number`. `None` if this turn has spent enough on it.
+    pub(in crate::shard) fn next_part(&mut self, cursor: Cursor, number: u64) -> Option<Gathered> {
+        if !self.parts.has_time() {
+            return None;
+        }
+        let shared = self.parts.find(self.part_id(cursor), number);
+        let is_shared = shared.is_some();
+        let (part, gap) = shared.map_or_else(|| self.gather(cursor), |part| (part, None));
+        self.counters.replayed_events.add(part.events);
+        self.counters.delivered_events.add(part.events);
+        self.counters.delivered_bytes.add(part.bytes.len() as u64);
+        let (bytes, from, told_to): (Arc<[u8]>, usize, u64) = match gap {
+            Some((gap, id)) => {
+                let to = gap.to.sequence;
+                let block = self.gap_block((gap, id));
+                ([&block, &part.bytes[..]].concat().into(), block.len(), to)
+            }
+            None => (part.bytes, 0, 0),
+        };
+        if !is_shared {
+            self.parts.watch(&bytes);
+        }
+        let wire = self.wire();
+        let has_any = !bytes.is_empty();
+        let pending = has_any.then(|| Pending::of_events(wire, bytes, from, part.events));
+        // A gap is told once.
+        let gap_told_to = cursor.gap_told_to.max(told_to);
+        let cursor = Cursor { after: part.to, gap_told_to, ..cursor };
+        Some(Gathered { pending, cursor, is_all: part.is_all })
+    }
+
+    /// Gathers a part, and what is missing before it.
+    fn gather(&mut self, cursor: Cursor) -> (Part, Option<ToldGap>) {
+        let Options { lag_total_bytes_max, shards, .. } = self.options;
+        let crowded = self.parts.alive_bytes() > lag_total_bytes_max / shards / 4;
+        let bytes_max = if crowded { SMALL_PART_BYTES_MAX } else { PART_BYTES_MAX };
+        let subscriptions = self.subscriptions();
+        let replay = self.timed(|order| order.replay(&subscriptions, cursor, bytes_max));
+        let bytes = match &replay.frames[..] {
+            // An empty chunk would be the end of the stream.
+            [] => Arc::default(),
+            frames => Frame::gather(frames.iter(), self.wire(), self.scratch).into(),
+        };
+        let events = replay.frames.len() as u64;
+        let part = Part { bytes, events, to: replay.to, is_all: replay.is_all };
+        // A gap in it was told to all clients that have its id.
+        if replay.gap.is_none() {
+            self.parts.keep(self.part_id(cursor), part.clone());
+        }
+        self.counters.gathered_parts.add(1);
+        (part, replay.gap)
+    }
+
+    fn part_id(&self, cursor: Cursor) -> PartId {
+        PartId::new(self.audiences.key_at(self.audience), cursor)
+    }
+
+    fn subscriptions(&self) -> Vec<Subscription> {
+        self.audiences.wanted_by(self.audience)
+    }
+
+    fn wire(&self) -> Wire {
+        self.audiences[self.audience].wire
+    }
+
+    /// Does something with the order, and counts the time.
+    fn timed<T>(&mut self, search: impl FnOnce(&Order) -> T) -> T {
+        let from_ns = self.order.now_ns();
+        let found = search(self.order);
+        self.parts.spend(self.order.now_ns().saturating_sub(from_ns));
+        found
+    }
+}

@@ -1,0 +1,65 @@
+//! How a stream begins that wants something of the past: the cursor is searched at which it begins.
+
+use crate::shard::connection::pending::Pending;
+use crate::shard::connection::sent::Sent;
+use crate::shard::connection::State;
+use crate::shard::entry::join::welcome;
+use crate::shard::replay::gather::Gatherer;
+use crate::shard::replay::state::{Replaying, Stage};
+use crate::shard::{Shard, StreamRequest};
+
+impl Shard {
+    /// Begins the stream of a client that wants something of the past, or has to be told that it
+    /// is gone. A client that has missed nothing is a member at once.
+    pub(in crate::shard) fn begin_replay(
+        &mut self,
+        index: u32,
+        audience: u32,
+        request: &StreamRequest,
+    ) {
+        let mut search = self.shared.order.begin_search(request.resume.clone());
+        let mut gatherer = self.gatherer(audience);
+        let (stage, first) = match gatherer.search(&mut search) {
+            None => (Stage::Searching(search), None),
+            Some((cursor, gap)) => {
+                let gap = gap.map(|gap| gatherer.gap_block(gap));
+                if gap.is_none() || !gatherer.keeps_history() {
+                    let number = self.take_all();
+                    let end = self.gatherer(audience).end_of_nothing(cursor, number);
+                    // What was published meanwhile.
+                    self.take_inbox();
+                    if let Some(number) = end {
+                        let form = request.heartbeat_form;
+                        let first = gap.or_else(|| self.first_block(audience, form, number));
+                        self.join_ring(index, audience, number);
+                        return self.begin(index, &welcome(request, first.as_deref()));
+                    }
+                }
+                (Stage::At(cursor), gap)
+            }
+        };
+        self.audiences[audience].replaying += 1;
+        self.link().counters.replaying_connections.add(1);
+        let pending = Some(Pending::new(&welcome(request, first.as_deref()), 0));
+        let since_ms = self.now_ms();
+        let replaying = Replaying { audience, pending, stage, queued: false, since_ms };
+        self.connections[index].state = State::Replaying(Box::new(replaying));
+        self.begin_count(index, Sent::default());
+        self.tell_of_beginning(index);
+        let progress = self.flush_replay(index);
+        self.after_flush(self.connections.key_at(index), progress);
+    }
+
+    /// An audience's history.
+    fn gatherer(&mut self, audience: u32) -> Gatherer<'_> {
+        Gatherer {
+            audience,
+            audiences: &self.audiences,
+            parts: &mut self.parts,
+            order: &self.shared.order,
+            options: &self.shared.options,
+            counters: &self.shared.links[self.id].counters,
+            scratch: &mut self.lag_scratch,
+        }
+    }
+}
