@@ -263,7 +263,7 @@ impl Hub {
                 None
             }
         };
-        let query = Query::Disconnect { who: who.clone(), retry: retry.min(RETRY_MAX) };
+        let query = Query::Disconnect { selector: who.clone(), retry: retry.min(RETRY_MAX) };
         self.ask_for_count(shard, query).await
     }
 
@@ -337,7 +337,7 @@ impl Hub {
             1..=AdminError::SUBSCRIPTIONS_MAX => {}
             _ => return Err(AdminError::TooManySubscriptions),
         }
-        let query = Query::Subscribe { id, wanted: wanted.into() };
+        let query = Query::Subscribe { id, subscriptions: wanted.into() };
         Ok(self.ask_for_count(Some(id.shard()), query).await? > 0)
     }
 

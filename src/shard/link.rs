@@ -9,7 +9,7 @@ use crate::notices::NoticeQueue;
 use crate::options::Options;
 use crate::order::{Order, ShardInbox};
 use crate::shard::admin::drain::Drain;
-use crate::shard::admin::queries::QueryRequest;
+use crate::shard::admin::query::QueryRequest;
 use crate::shard::entry::handshake::Acceptor;
 use crate::shard::entry::quota::Quota;
 use crate::shard::entry::seats::Seats;

@@ -57,7 +57,7 @@ use std::time::Duration;
 use slab::Slab;
 
 use self::admin::drain::Draining;
-use self::admin::queries::RunningQuery;
+use self::admin::query::RunningQuery;
 use self::connection::connections::Connections;
 use self::connection::timer::Timers;
 use self::fanout::audience::Audience;
@@ -72,7 +72,7 @@ use crate::order::Published;
 use crate::sys::{Poller, Readiness};
 
 pub(crate) use self::admin::drain::Drain;
-pub(crate) use self::admin::queries::{Answer, Query, QueryRequest};
+pub(crate) use self::admin::query::{Answer, Query, QueryRequest};
 pub(crate) use self::entry::handshake::{Acceptor, Handshake, HandshakeStep, StreamRequest};
 pub(crate) use self::entry::quota::Quota;
 pub(crate) use self::entry::seats::{descriptors_for_connections, Seats};

@@ -9,17 +9,8 @@ use crate::shard::connection::membership::Membership;
 use crate::shard::connection::sent::Sent;
 use crate::shard::connection::State;
 use crate::shard::fanout::audience::Audience;
+use crate::shard::lagging::state::Lag;
 use crate::shard::Shard;
-
-/// By what a stream lags, in the order of which matters more.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(in crate::shard) struct Lag {
-    /// The age of the oldest event that it was not sent whole. A stream that has pending bytes to
-    /// take lags at least since it last took any.
-    pub(in crate::shard) age_ns: u64,
-    pub(in crate::shard) events: u64,
-    pub(in crate::shard) bytes: u64,
-}
 
 impl Shard {
     /// Describes a stream as it is now.
@@ -48,7 +39,7 @@ impl Shard {
         }
     }
 
-    /// By what a stream lags.
+    /// By what a stream lags: one that has pending bytes to take, at least since it last took any.
     pub(in crate::shard) fn lag_of(&self, index: u32) -> Lag {
         let state = &self.connections[index].state;
         let (left, oldest_ns, since_ms) = match state {

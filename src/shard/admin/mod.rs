@@ -2,5 +2,7 @@
 
 pub(in crate::shard) mod describe;
 pub(in crate::shard) mod drain;
+pub(in crate::shard) mod farewell;
 pub(in crate::shard) mod queries;
+pub(in crate::shard) mod query;
 pub(in crate::shard) mod resubscribe;

@@ -52,6 +52,15 @@ pub(in crate::shard) struct Batch {
     pub(in crate::shard) sent: usize,
 }
 
+/// By what a stream lags; compared by what matters more first.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::shard) struct Lag {
+    /// The age of the oldest event that it was not sent whole.
+    pub(in crate::shard) age_ns: u64,
+    pub(in crate::shard) events: u64,
+    pub(in crate::shard) bytes: u64,
+}
+
 /// Events that were dropped for a laggard, of which it has not begun to be told.
 pub(in crate::shard) struct Missing {
     /// The id of the last event that it is sent before them.

@@ -1,0 +1,183 @@
+//! What a host asks of a shard, and what the shard has found until it answers.
+
+use std::cmp::{Ordering, Reverse};
+use std::collections::BinaryHeap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_channel::Sender;
+
+use crate::filter::Subscription;
+use crate::lifecycle::{
+    ConnectionFilter, ConnectionId, ConnectionInfo, ConnectionSelector, TopicCount,
+};
+use crate::shard::lagging::state::Lag;
+use crate::topic::Topic;
+
+/// What a host wants to know, or to have done.
+#[derive(Clone)]
+pub(crate) enum Query {
+    Connections(ConnectionFilter),
+    Subscribers(Topic),
+    Topics,
+    Disconnect { selector: ConnectionSelector, retry: Duration },
+    Subscribe { id: ConnectionId, subscriptions: Arc<[Subscription]> },
+}
+
+/// What one shard says to it.
+pub(crate) enum Answer {
+    /// It has too many queries already.
+    Busy,
+    /// The connection has something to take first.
+    TooEarly,
+    Connections(Vec<ConnectionInfo>),
+    Count(u64),
+    Topics(Vec<TopicCount>),
+}
+
+/// A query, and where its answer goes, which has room for one of each shard.
+pub(crate) struct QueryRequest {
+    pub(crate) query: Query,
+    pub(crate) answer: Sender<Answer>,
+}
+
+/// A query that is being answered.
+pub(in crate::shard) struct RunningQuery {
+    pub(in crate::shard) task: Task,
+    pub(in crate::shard) answer: Sender<Answer>,
+}
+
+/// What a shard does for a query, and how far it is with that.
+pub(in crate::shard) enum Task {
+    List { filter: ConnectionFilter, at: u32, list: List },
+    CountSubscribers(Topic),
+    CountTopics { next_key: u32, counts: Vec<TopicCount> },
+    DisconnectOne { id: ConnectionId, retry: Duration },
+    DisconnectAll(Disconnecting),
+    Subscribe { id: ConnectionId, subscriptions: Arc<[Subscription]> },
+}
+
+/// Connections that are being disconnected.
+pub(in crate::shard) struct Disconnecting {
+    pub(in crate::shard) selector: ConnectionSelector,
+    pub(in crate::shard) retry: Duration,
+    /// When the query came, in milliseconds since the hub's start.
+    pub(in crate::shard) since_ms: u64,
+    /// Where in the slab it goes on.
+    pub(in crate::shard) at: u32,
+    pub(in crate::shard) count: u64,
+}
+
+/// A list of at most so many connections.
+pub(in crate::shard) struct List {
+    limit: usize,
+    found: Found,
+}
+
+enum Found {
+    Any(Vec<ConnectionInfo>),
+    /// The slowest so far, the least slow of them on top.
+    Slowest(BinaryHeap<Reverse<Ranked>>),
+}
+
+/// A connection, ordered by its lag.
+struct Ranked(ConnectionInfo);
+
+impl RunningQuery {
+    pub(in crate::shard) fn new(request: QueryRequest, now_ms: u64) -> RunningQuery {
+        let QueryRequest { query, answer } = request;
+        let task = match query {
+            Query::Connections(filter) => {
+                let list = List::new(&filter);
+                Task::List { filter, at: 0, list }
+            }
+            Query::Subscribers(topic) => Task::CountSubscribers(topic),
+            Query::Topics => Task::CountTopics { next_key: 0, counts: Vec::new() },
+            Query::Disconnect { selector: ConnectionSelector::One(id), retry } => {
+                Task::DisconnectOne { id, retry }
+            }
+            Query::Disconnect { selector, retry } => {
+                let since_ms = now_ms;
+                Task::DisconnectAll(Disconnecting { selector, retry, since_ms, at: 0, count: 0 })
+            }
+            Query::Subscribe { id, subscriptions } => Task::Subscribe { id, subscriptions },
+        };
+        RunningQuery { task, answer }
+    }
+}
+
+impl List {
+    fn new(filter: &ConnectionFilter) -> List {
+        let found = match filter.slowest_first {
+            true => Found::Slowest(BinaryHeap::new()),
+            false => Found::Any(Vec::new()),
+        };
+        List { limit: filter.limit.min(ConnectionFilter::LIMIT_MAX), found }
+    }
+
+    /// Whether no other connection can get into it.
+    pub(in crate::shard) fn is_full(&self) -> bool {
+        match &self.found {
+            Found::Any(found) => found.len() >= self.limit,
+            Found::Slowest(_) => self.limit == 0,
+        }
+    }
+
+    /// Whether a connection with a lag gets into it, unless it is full.
+    pub(in crate::shard) fn takes(&self, find_lag: impl FnOnce() -> Lag) -> bool {
+        let Found::Slowest(slowest) = &self.found else { return true };
+        let least = slowest.peek().filter(|_| slowest.len() >= self.limit);
+        least.is_none_or(|Reverse(least)| find_lag() > least.lag())
+    }
+
+    pub(in crate::shard) fn push(&mut self, info: ConnectionInfo) {
+        match &mut self.found {
+            Found::Any(found) => found.push(info),
+            Found::Slowest(slowest) => {
+                slowest.push(Reverse(Ranked(info)));
+                if slowest.len() > self.limit {
+                    slowest.pop();
+                }
+            }
+        }
+    }
+
+    /// Takes all that it has.
+    pub(in crate::shard) fn take(&mut self) -> Vec<ConnectionInfo> {
+        match &mut self.found {
+            Found::Any(found) => std::mem::take(found),
+            Found::Slowest(slowest) => {
+                let slowest = std::mem::take(slowest).into_iter();
+                slowest.map(|Reverse(Ranked(info))| info).collect()
+            }
+        }
+    }
+}
+
+impl Ranked {
+    fn lag(&self) -> Lag {
+        let ConnectionInfo { lag_age, lag_events, lag_bytes, .. } = &self.0;
+        // It was made of nanoseconds in 64 bits.
+        Lag { age_ns: lag_age.as_nanos() as u64, events: *lag_events, bytes: *lag_bytes }
+    }
+}
+
+impl Ord for Ranked {
+    fn cmp(&self, other: &Ranked) -> Ordering {
+        self.lag().cmp(&other.lag())
+    }
+}
+
+impl PartialOrd for Ranked {
+    fn partial_cmp(&self, other: &Ranked) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Ranked {
+    fn eq(&self, other: &Ranked) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Ranked {}
