@@ -20,7 +20,7 @@ use crate::shard::connection::membership::Membership;
 use crate::shard::connection::pending::{Progress, FLUSHES_MAX};
 use crate::shard::connection::slots::Key;
 use crate::shard::connection::State;
-use crate::shard::lagging::skip::Shares;
+use crate::shard::lagging::waiting::Shares;
 use crate::shard::Shard;
 
 /// Bytes whose moving costs what looking at an entry does, when a question's cost is counted.

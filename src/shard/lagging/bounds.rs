@@ -24,8 +24,8 @@ use crate::shard::connection::slots::Key;
 use crate::shard::fanout::audience::Audience;
 use crate::shard::fanout::scheduler::Lane;
 use crate::shard::lagging::grace::{Grace, GraceBounds};
-use crate::shard::lagging::skip::Shares;
 use crate::shard::lagging::state::Lagging;
+use crate::shard::lagging::waiting::Shares;
 use crate::shard::Shard;
 
 /// A connection that takes nothing for this share of `lag_grace` is not waited for.

@@ -16,9 +16,9 @@ use crate::shard::connection::record::Record;
 use crate::shard::connection::sent::Sent;
 use crate::shard::connection::Sink;
 use crate::shard::fanout::audience::Audience;
-use crate::shard::lagging::skip::Shares;
 use crate::shard::lagging::spill::{Share, Spill};
 use crate::shard::lagging::state::{Batch, Begun, Lagging, Missing};
+use crate::shard::lagging::waiting::Shares;
 
 pub(in crate::shard) struct Laggard<'a> {
     pub(in crate::shard) state: &'a mut Lagging,

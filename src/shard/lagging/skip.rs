@@ -6,49 +6,12 @@
 //! shares with the laggards that need the same. A stream that gets other topics takes everything
 //! with it that waits for it (`admin/resubscribe.rs`).
 
-use std::collections::HashMap;
-
 use crate::frame::{Frame, StreamId};
 use crate::policy::Policy;
 use crate::shard::lagging::laggard::Laggard;
 use crate::shard::lagging::spill::{Share, Spill};
-use crate::shard::lagging::state::{Lagging, Missing};
-use crate::shard::lagging::waiting::{Dropped, Waiting};
-
-/// What laggards share, while the same is done to all of them.
-#[derive(Default)]
-pub(in crate::shard) struct Shares {
-    /// What was left for those that were at the same position.
-    left: HashMap<PositionKey, Left>,
-    /// The lists that were made: laggards that are left with the same events share one, wherever
-    /// they were.
-    lists: Vec<u32>,
-}
-
-/// Where a laggard is: those with the same key need the same.
-#[derive(Clone, PartialEq, Eq, Hash)]
-struct PositionKey {
-    /// The list and the first event there that it needs.
-    spill: Option<(u32, usize)>,
-    position: u64,
-    /// How many events it has begun, of the list if it has one, or else of the queue.
-    begun: usize,
-}
-
-/// What is left for a laggard, spilled.
-#[derive(Clone, Copy)]
-struct Left {
-    list: Option<u32>,
-    conflated: u64,
-    dropped: Option<Dropped>,
-}
-
-impl PositionKey {
-    fn of(state: &Lagging) -> PositionKey {
-        let spill = state.spill.map(|share| (share.list, share.from));
-        PositionKey { spill, position: state.position, begun: state.begun_events() }
-    }
-}
+use crate::shard::lagging::state::Missing;
+use crate::shard::lagging::waiting::{Dropped, Left, PositionKey, Shares, Waiting};
 
 impl Laggard<'_> {
     /// Moves it forward to a position, over everything before that which it has not begun.

@@ -1,8 +1,11 @@
 //! The events that wait for a laggard, while it is decided which of them it is sent.
 
+use std::collections::HashMap;
+
 use crate::frame::Frame;
 use crate::shard::lagging::conflate::conflate;
 use crate::shard::lagging::spill::kept_bytes;
+use crate::shard::lagging::state::Lagging;
 
 #[derive(Default)]
 pub(in crate::shard) struct Waiting {
@@ -19,6 +22,41 @@ pub(in crate::shard) struct Waiting {
 pub(in crate::shard) struct Dropped {
     pub(in crate::shard) count: u64,
     pub(in crate::shard) to: u64,
+}
+
+/// What laggards share, while the same is done to all of them.
+#[derive(Default)]
+pub(in crate::shard) struct Shares {
+    /// What was left for those that were at the same position.
+    pub(in crate::shard) left: HashMap<PositionKey, Left>,
+    /// The lists that were made: laggards that are left with the same events share one, wherever
+    /// they were.
+    pub(in crate::shard) lists: Vec<u32>,
+}
+
+/// Where a laggard is: those with the same key need the same.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(in crate::shard) struct PositionKey {
+    /// The list and the first event there that it needs.
+    spill: Option<(u32, usize)>,
+    position: u64,
+    /// How many events it has begun, of the list if it has one, or else of the queue.
+    begun: usize,
+}
+
+/// What is left for a laggard, spilled.
+#[derive(Clone, Copy)]
+pub(in crate::shard) struct Left {
+    pub(in crate::shard) list: Option<u32>,
+    pub(in crate::shard) conflated: u64,
+    pub(in crate::shard) dropped: Option<Dropped>,
+}
+
+impl PositionKey {
+    pub(in crate::shard) fn of(state: &Lagging) -> PositionKey {
+        let spill = state.spill.map(|share| (share.list, share.from));
+        PositionKey { spill, position: state.position, begun: state.begun_events() }
+    }
 }
 
 impl Waiting {
