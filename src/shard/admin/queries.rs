@@ -248,11 +248,11 @@ mod tests {
     use crate::shard::tests::World;
     use crate::shard::{Command, Next};
 
-    const CROWD: usize = 3 * COST_MAX;
+    const CONNECTIONS: usize = 3 * COST_MAX;
 
     fn world() -> World {
         let mut world = World::new(Options::default());
-        (0..CROWD).for_each(|_| world.join(vec![0], Wire::Plain, usize::MAX / 2));
+        (0..CONNECTIONS).for_each(|_| world.join(vec![0], Wire::Plain, usize::MAX / 2));
         world
     }
 
@@ -275,40 +275,40 @@ mod tests {
     }
 
     #[test]
-    fn a_question_about_a_crowd_takes_several_turns_and_short_ones_are_not_delayed_by_it() {
+    fn a_query_about_many_connections_takes_several_turns_and_does_not_delay_short_ones() {
         let mut world = world();
-        let filter = ConnectionFilter { limit: CROWD, ..ConnectionFilter::default() };
+        let filter = ConnectionFilter { limit: CONNECTIONS, ..ConnectionFilter::default() };
         let list = ask(&world, Query::Connections(filter));
         let count = ask(&world, Query::Subscribers(Topic::new("a").unwrap()));
         assert!(turns(&mut world, &count) <= 3);
         assert!(list.is_empty());
-        assert!(turns(&mut world, &list) >= CROWD * INFO_COST / COST_MAX / 2);
+        assert!(turns(&mut world, &list) >= CONNECTIONS * INFO_COST / COST_MAX / 2);
         let Ok(Answer::Connections(list)) = list.try_recv() else { panic!("it is a list") };
-        assert_eq!(list.len(), CROWD);
+        assert_eq!(list.len(), CONNECTIONS);
         let Ok(Answer::Count(count)) = count.try_recv() else { panic!("it is a count") };
-        assert_eq!(count, CROWD as u64);
+        assert_eq!(count, CONNECTIONS as u64);
     }
 
     #[test]
-    fn a_question_is_dropped_when_nobody_waits_for_the_answer() {
+    fn a_query_is_dropped_when_its_host_does_not_wait_for_the_answer() {
         let mut world = world();
         let query = Query::Disconnect { selector: ConnectionSelector::All, retry: Duration::ZERO };
         let answers = ask(&world, query);
         world.shard.turn().unwrap();
         let counters = &world.shard.link().counters;
-        let gone = CROWD as u64 - counters.connections.value();
-        assert!((1..CROWD as u64 / 2).contains(&gone), "{gone}");
+        let gone = CONNECTIONS as u64 - counters.connections.value();
+        assert!((1..CONNECTIONS as u64 / 2).contains(&gone), "{gone}");
         drop(answers);
         while world.shard.turn().unwrap() == Next::Now {}
         assert!(world.shard.queries.is_empty());
-        assert_eq!(world.shard.link().counters.connections.value(), CROWD as u64 - gone);
+        assert_eq!(world.shard.link().counters.connections.value(), CONNECTIONS as u64 - gone);
     }
 
     #[test]
-    fn too_many_questions_at_once_are_refused() {
+    fn too_many_queries_at_once_are_refused() {
         let mut world = world();
         let query = || Query::Disconnect {
-            selector: ConnectionSelector::Tag("nobody's".into()),
+            selector: ConnectionSelector::Tag("no connection's".into()),
             retry: Duration::ZERO,
         };
         let all: Vec<_> = (0..2 * QUERIES_MAX).map(|_| ask(&world, query())).collect();

@@ -68,7 +68,7 @@ pub(in crate::shard) struct Disconnecting {
     pub(in crate::shard) count: u64,
 }
 
-/// A list of at most so many connections.
+/// A list of a bounded number of connections.
 pub(in crate::shard) struct List {
     limit: usize,
     found: Found,

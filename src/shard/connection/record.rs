@@ -1,11 +1,11 @@
-//! What is known of a connection besides what the hot path needs. It stands in a row of its own,
+//! What is known of a connection besides what the hot path needs. It is in a vector of its own,
 //! beside the slab, so that entries stay small.
 //!
 //! Nothing is written here for an event. How much a stream was sent follows from its position in its
 //! audience's queue, which knows how many events, and bytes of them, were ever before each position:
 //! the record has the difference. A step that moves a connection other than by sending it what is
 //! between, from one audience to another, or past events that were dropped for it, has to ask
-//! [`Shard::sent_to`] before, and to [`Shard::begin_count`] afterwards. A step that sends it events
+//! `Shard::sent_to` before, and to `Shard::begin_count` afterwards (`count.rs`). A step that sends it events
 //! from elsewhere counts them with [`Record::count_sent`].
 
 use std::net::{Ipv6Addr, SocketAddr};
@@ -13,10 +13,8 @@ use std::sync::Arc;
 
 use crate::heartbeat::HeartbeatForm;
 use crate::policy::Policy;
-use crate::shard::connection::membership::Membership;
 use crate::shard::connection::sent::Sent;
-use crate::shard::connection::{Network, State};
-use crate::shard::Shard;
+use crate::shard::connection::Network;
 
 #[derive(Default)]
 pub(in crate::shard) struct Record {
@@ -27,13 +25,13 @@ pub(in crate::shard) struct Record {
     pub(in crate::shard) policy: Policy,
     /// What its heartbeats are.
     pub(in crate::shard) heartbeat_form: HeartbeatForm,
-    /// The position in its audience's log, in 32 bits, before which it has been sent no event, nor
-    /// has any from an earlier connection; one at which it never stands if there is none.
+    /// The position in its audience's queue, in 32 bits, before which it has been sent no event, nor
+    /// has any from an earlier connection; one that it never has if there is none.
     pub(in crate::shard) joined_at: u32,
     /// When it became a stream, in milliseconds since the hub's start: 40 bits.
     since_ms: u32,
     since_ms_high: u8,
-    /// What its audience's log is to be added to for what it was sent.
+    /// What it was sent, less what follows from its position.
     base: Sent,
     /// What it calls itself. Few have one, so it is behind one more pointer.
     tag: Option<Box<Arc<str>>>,
@@ -91,7 +89,7 @@ impl Record {
         (now_ns / 1_000_000).saturating_sub(self.since_ms())
     }
 
-    /// What its audience's queue is to be added to for what it was sent.
+    /// What it was sent, less what follows from its position.
     pub(in crate::shard) fn base(&self) -> Sent {
         self.base
     }
@@ -103,35 +101,6 @@ impl Record {
     /// Counts what it was sent otherwise than from its audience's queue.
     pub(in crate::shard) fn count_sent(&mut self, sent: Sent) {
         self.base = self.base + sent;
-    }
-}
-
-impl Shard {
-    pub(in crate::shard) fn record(&self, index: u32) -> &Record {
-        self.connections.record(index)
-    }
-
-    /// What a stream was sent since it began: events that its socket took whole, and all bytes of
-    /// events that it took, without envelopes, heads, heartbeats, gaps and the like.
-    pub(in crate::shard) fn sent_to(&self, index: u32) -> Sent {
-        let sent = match &self.connections[index].state {
-            State::Live(Membership { audience, slot, .. }) => {
-                let audience = &self.audiences[*audience];
-                audience.queue.sent_before(audience.ring.position_of(*slot))
-            }
-            State::Lagging(lagging) => {
-                lagging.sent(&self.audiences[lagging.membership.audience], &self.spill)
-            }
-            State::Replaying(replaying) => replaying.sent(),
-            State::Handshaking(_) | State::Leaving => Sent::default(),
-        };
-        self.record(index).base + sent
-    }
-
-    /// Notes what a stream was sent since it began, after it was moved.
-    pub(in crate::shard) fn begin_count(&mut self, index: u32, sent: Sent) {
-        let moved = self.sent_to(index) - self.record(index).base;
-        self.connections.record_mut(index).set_base(sent - moved);
     }
 }
 

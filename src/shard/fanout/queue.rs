@@ -220,13 +220,13 @@ impl Queue {
         entries.map(|entry| entry.bytes as usize)
     }
 
-    /// A laggard now stands at this position.
-    pub(crate) fn stand_at(&mut self, position: u64) {
+    /// A laggard needs what is behind this position from now on.
+    pub(crate) fn add_laggard(&mut self, position: u64) {
         *self.laggards_at(position) += 1;
     }
 
-    /// A laggard stands there no longer.
-    pub(crate) fn leave_from(&mut self, position: u64) {
+    /// A laggard needs what is behind this position no longer.
+    pub(crate) fn remove_laggard(&mut self, position: u64) {
         *self.laggards_at(position) -= 1;
         self.trim();
     }

@@ -3,10 +3,10 @@
 use rustc_hash::FxHashMap;
 
 /// Which of some events are left when each that has a key takes the place of the one before with
-/// the same key: their numbers, ascending, so that they stand in the order of their last updates.
+/// the same key: their indices, ascending, so that they are in the order of their last updates.
 /// Events without a key are all left. Costs one look at each event.
 pub(in crate::shard) fn conflate<'a>(keys: impl Iterator<Item = Option<&'a str>>) -> Vec<usize> {
-    // Keys come from publishers, who can be trusted not to make them collide.
+    // Keys come from publishers, which can be trusted not to make them collide.
     let mut newest: FxHashMap<&str, usize> = FxHashMap::default();
     let mut is_left = Vec::with_capacity(keys.size_hint().0);
     for (nth, key) in keys.enumerate() {
@@ -36,7 +36,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_the_keys_are_it_is_as_the_model_says() {
+    fn what_is_left_is_as_the_model_says_for_random_keys() {
         let mut random = fastrand::Rng::with_seed(3);
         let names: Vec<String> = (0..20).map(|n| format!("key-{n}")).collect();
         for _ in 0..2_000 {

@@ -192,8 +192,8 @@ impl Laggard<'_> {
         let left = std::mem::replace(&mut self.state.position, position);
         let queue = &mut self.audience.queue;
         let before = queue.lag_bytes();
-        queue.stand_at(position);
-        queue.leave_from(left);
+        queue.add_laggard(position);
+        queue.remove_laggard(left);
         let after = queue.lag_bytes();
         self.counters.lag_bytes.change(before, after);
         self.has_freed |= after < before;

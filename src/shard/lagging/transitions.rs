@@ -48,7 +48,7 @@ impl Shard {
         position: u64,
     ) -> u32 {
         let audience = &mut self.audiences[audience];
-        audience.queue.stand_at(position);
+        audience.queue.add_laggard(position);
         audience.lagging.push(index);
         let slot = audience.lagging.len() as u32 - 1;
         self.link().counters.lagging_connections.add(1);
@@ -68,7 +68,7 @@ impl Shard {
         }
         self.link().counters.lagging_connections.sub(1);
         let before = self.lag_bytes();
-        self.change_queue(membership.audience, |audience| audience.queue.leave_from(position));
+        self.change_queue(membership.audience, |audience| audience.queue.remove_laggard(position));
         // What is kept in all may be too much for other audiences' sake.
         if self.lag_bytes() < before || self.audiences[membership.audience].lagging.is_empty() {
             self.release(self.audiences.key_at(membership.audience));
@@ -125,7 +125,7 @@ impl Shard {
         }
         let end = audience.queue.end();
         self.unlist_laggard(membership, position);
-        self.stand_in_ring(index, membership.audience, end, membership.quiet_since_ms);
+        self.add_to_ring(index, membership.audience, end, membership.quiet_since_ms);
     }
 
     /// Makes a laggard of a member that has begun nothing of what waits for it.

@@ -1,9 +1,9 @@
 //! How a stream begins that wants something of the past: the cursor is searched at which it begins.
 
+use crate::shard::connection::member::welcome;
 use crate::shard::connection::pending::Pending;
 use crate::shard::connection::sent::Sent;
 use crate::shard::connection::State;
-use crate::shard::entry::join::welcome;
 use crate::shard::replay::gather::Gatherer;
 use crate::shard::replay::state::{Replaying, Stage};
 use crate::shard::{Shard, StreamRequest};
