@@ -15,7 +15,9 @@ use crate::metrics::Metrics;
 use crate::notices::NoticeQueue;
 use crate::options::{Options, OptionsError};
 use crate::order::Order;
-use crate::shard::{descriptors_for_connections, Link, Quota, Seats, Shared, Spares, SPARES};
+use crate::shard::{
+    descriptors_for_connections, ConnectionLimits, Link, Shared, Spares, SubscriptionLimits, SPARES,
+};
 use crate::sys::{self, Poller};
 use crate::tuning::Tuning;
 
@@ -132,8 +134,8 @@ impl Hub {
             links: inboxes.iter().cloned().map(Link::new).collect(),
             order: Order::new(inboxes.into(), &options, tuning.order, Clock::start()),
             tuning: tuning.shard,
-            seats: seats(&options),
-            subscriptions: Quota::new(
+            connection_limits: connection_limits(&options),
+            subscription_limits: SubscriptionLimits::new(
                 options.subscriptions_max,
                 options.subscriptions_per_address_max,
             ),
@@ -191,11 +193,11 @@ impl Hub {
         let counts = shared.order.counts();
         let mut metrics = Metrics {
             living_shards: shared.links.iter().filter(|link| link.is_alive()).count() as u64,
-            connections_max: shared.seats.max() as u64,
+            connections_max: shared.connection_limits.max() as u64,
             topics: counts.topics,
             known_topics: counts.known_topics,
             filters: counts.filters,
-            subscriptions: shared.subscriptions.taken() as u64,
+            subscriptions: shared.subscription_limits.taken() as u64,
             published_events: counts.published_events,
             kept_events: counts.kept_events,
             kept_bytes: counts.kept_bytes,
@@ -246,22 +248,22 @@ impl Hub {
     }
 }
 
-/// The bounds on connections, within what descriptors the process may have now.
-fn seats(options: &Options) -> Seats {
+/// The limits on connections, within what descriptors the process may have now.
+fn connection_limits(options: &Options) -> ConnectionLimits {
     let Options { connections_max: wished, connections_per_address_max, shards, .. } = *options;
     let limit = sys::descriptors_max();
     // Some are kept to spare, and each shard on an executor has its poller's twice.
     let open = sys::descriptors_open() + SPARES + shards;
     let descriptors = descriptors_for_connections(limit, open);
-    let seats = Seats::new(wished, connections_per_address_max, descriptors);
-    if let Some(limit) = limit.filter(|_| seats.max() < wished) {
+    let limits = ConnectionLimits::new(wished, connections_per_address_max, descriptors);
+    if let Some(limit) = limit.filter(|_| limits.max() < wished) {
         log::warn!(
             "at most {} connections, and not connections_max, which is {wished}: the process may \
              have no more than {limit} files open; raise that limit (ulimit -n, LimitNOFILE)",
-            seats.max()
+            limits.max()
         );
     }
-    seats
+    limits
 }
 
 impl Owner {

@@ -169,7 +169,7 @@ impl Listener {
             read,
             addr,
             acceptor: self.acceptor.clone(),
-            seated: false,
+            counted: false,
         };
         // Any shard will do; one that a host has dropped takes no connections.
         let links = &self.shared.links;

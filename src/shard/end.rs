@@ -44,7 +44,7 @@ impl Shard {
         });
         attempt(|| self.tell_of_all_ends());
         self.write_off_counters();
-        attempt(|| self.give_seats_back());
+        attempt(|| self.release_limits());
         // What publishers wait for: the interest in topics, and the events that were to be sent.
         attempt(|| self.shared.order.leave(self.id));
         attempt(|| self.audiences.abandon(&self.shared.order));
@@ -86,13 +86,13 @@ impl Shard {
     }
 
     /// Gives back what connections have of what all shards share.
-    fn give_seats_back(&self) {
-        let Shared { seats, subscriptions, .. } = &*self.shared;
+    fn release_limits(&self) {
+        let Shared { connection_limits, subscription_limits, .. } = &*self.shared;
         for (connection, record) in self.connections.all_with_records() {
-            seats.give_back(record.network());
+            connection_limits.release(record.network());
             let audience = connection.audience();
             if let Some(audience) = audience.and_then(|audience| self.audiences.at(audience)) {
-                subscriptions.give_back(record.network(), audience.wanted.len());
+                subscription_limits.release(record.network(), audience.wanted.len());
             }
         }
     }

@@ -11,8 +11,7 @@ use crate::order::{Order, ShardInbox};
 use crate::shard::admin::drain::Drain;
 use crate::shard::admin::query::QueryRequest;
 use crate::shard::entry::handshake::Acceptor;
-use crate::shard::entry::quota::Quota;
-use crate::shard::entry::seats::Seats;
+use crate::shard::entry::limits::{ConnectionLimits, SubscriptionLimits};
 use crate::shard::entry::spares::Spares;
 use crate::sys::Stream;
 use crate::tuning::ShardTuning;
@@ -26,8 +25,8 @@ pub(crate) struct Shared {
     pub(crate) options: Options,
     #[allow(dead_code, reason = "the shard's files still have constants of their own")]
     pub(crate) tuning: ShardTuning,
-    pub(crate) seats: Seats,
-    pub(crate) subscriptions: Quota,
+    pub(crate) connection_limits: ConnectionLimits,
+    pub(crate) subscription_limits: SubscriptionLimits,
     /// For when there are no other descriptors.
     pub(crate) spares: Spares,
     pub(crate) links: Box<[Link]>,
@@ -52,8 +51,14 @@ pub(crate) enum Command {
     Accept(Arc<Acceptor>),
     /// Look which acceptors are closed.
     RemoveClosed,
-    /// Serve a connection from which so much was read, and which may have its seat already.
-    Serve { stream: Stream, read: Vec<u8>, addr: SocketAddr, acceptor: Arc<Acceptor>, seated: bool },
+    /// Serve a connection with what was read from it; `counted` if its limits count it already.
+    Serve {
+        stream: Stream,
+        read: Vec<u8>,
+        addr: SocketAddr,
+        acceptor: Arc<Acceptor>,
+        counted: bool,
+    },
     /// Say something about the connections, or end some.
     Query(Box<QueryRequest>),
     /// Do what a test says.

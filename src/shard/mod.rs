@@ -59,7 +59,7 @@ use slab::Slab;
 use self::admin::drain::Draining;
 use self::admin::query::RunningQuery;
 use self::connection::connections::Connections;
-use self::connection::timer::Timers;
+use self::connection::timers::Timers;
 use self::fanout::audience::Audience;
 use self::fanout::audiences::Audiences;
 use self::fanout::scheduler::{Lane, Scheduler, SLICE};
@@ -74,8 +74,9 @@ use crate::sys::{Poller, Readiness};
 pub(crate) use self::admin::drain::Drain;
 pub(crate) use self::admin::query::{Answer, Query, QueryRequest};
 pub(crate) use self::entry::handshake::{Acceptor, Handshake, HandshakeStep, StreamRequest};
-pub(crate) use self::entry::quota::Quota;
-pub(crate) use self::entry::seats::{descriptors_for_connections, Seats};
+pub(crate) use self::entry::limits::{
+    descriptors_for_connections, ConnectionLimits, SubscriptionLimits,
+};
 pub(crate) use self::entry::spares::{Spares, SPARES};
 pub(crate) use self::link::{Command, Link, Shared};
 

@@ -26,17 +26,16 @@ pub(crate) use crate::shard::{
 
 impl Shard {
     /// Has a sink join as a connection does whose request was just understood. `None` when there
-    /// is no seat.
+    /// are too many connections.
     pub(crate) fn join_sink(&mut self, sink: Sink, request: &StreamRequest) -> Option<Key> {
         let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
-        let (seats, wished_max) = (&self.shared.seats, self.shared.options.connections_max);
-        if !seats.take_without_descriptor(wished_max, Network::from(peer)) {
-            return None;
-        }
+        let (limits, wished_max) =
+            (&self.shared.connection_limits, self.shared.options.connections_max);
+        limits.reserve_without_descriptor(wished_max, Network::from(peer)).ok()?;
         let connection = Connection { sink, state: State::Leaving };
         let key = self.connections.insert(connection, Record::new(peer));
         self.link().counters.pending_connections.add(1);
-        self.shared.subscriptions.take_anyway(Network::from(peer), request.wanted.len());
+        self.shared.subscription_limits.reserve_anyway(Network::from(peer), request.wanted.len());
         self.join(key.index, request);
         Some(key)
     }

@@ -89,10 +89,10 @@ impl World {
         let inbox = Arc::new(Inbox::new(poller.waker()));
         let tuning = Tuning::small();
         let shared = Arc::new(Shared {
-            subscriptions: Quota::new(options.subscriptions_max, 0),
+            subscription_limits: SubscriptionLimits::new(options.subscriptions_max, 0),
             order: Order::new(Box::new([inbox.clone()]), &options, tuning.order, Clock::start()),
             tuning: tuning.shard,
-            seats: Seats::new(options.connections_max, 0, usize::MAX),
+            connection_limits: ConnectionLimits::new(options.connections_max, 0, usize::MAX),
             spares: Spares::new(),
             links: Box::new([Link::new(inbox)]),
             closing: AtomicBool::new(false),
@@ -161,7 +161,7 @@ impl World {
         let wanted =
             if self.joined.is_multiple_of(3) { with_filters(&topics) } else { request.wanted };
         let request = StreamRequest { wanted, ..request };
-        let key = self.shard.join_sink(sink, &request).expect("there is a seat");
+        let key = self.shard.join_sink(sink, &request).expect("there is room for it");
         let expected = b"head\n".to_vec();
         self.joined += 1;
         self.clients.insert(self.joined, TestClient { key, far, expected, topics, wire });
@@ -301,7 +301,7 @@ impl World {
         assert!(shard.connections.is_empty() && shard.audiences.is_empty());
         assert_eq!((shard.lag_bytes(), self.shared.order.backlog_bytes()), (0, 0));
         assert_eq!(self.shared.order.counts().topics, 0);
-        assert_eq!(self.shared.subscriptions.taken(), 0);
+        assert_eq!(self.shared.subscription_limits.taken(), 0);
         assert_eq!(shard.link().counters.lagging_connections.value(), 0);
         assert_eq!(shard.link().counters.replaying_connections.value(), 0);
         assert_eq!(shard.link().counters.lag_bytes.value(), 0);

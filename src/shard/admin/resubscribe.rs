@@ -104,8 +104,8 @@ impl Shard {
         self.begin_count(index, sent);
         let network = self.record(index).network();
         let count = |audience: u32| self.audiences[audience].wanted.len();
-        self.shared.subscriptions.take_anyway(network, count(to));
-        self.shared.subscriptions.give_back(network, count(from.audience));
+        self.shared.subscription_limits.reserve_anyway(network, count(to));
+        self.shared.subscription_limits.release(network, count(from.audience));
         // Last, since the topics that both have are not to be without an audience between.
         self.leave_audience(from.audience);
         bytes

@@ -106,10 +106,10 @@ impl Shard {
             }
         }
         if let Some(count) = subscriptions {
-            self.shared.subscriptions.give_back(self.record(index).network(), count);
+            self.shared.subscription_limits.release(self.record(index).network(), count);
         }
         let (connection, record) = self.connections.remove(index);
-        self.shared.seats.give_back(record.network());
+        self.shared.connection_limits.release(record.network());
         connection
     }
 

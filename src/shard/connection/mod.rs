@@ -11,7 +11,8 @@ pub(in crate::shard) mod record;
 pub(in crate::shard) mod resume;
 pub(in crate::shard) mod sent;
 pub(in crate::shard) mod slots;
-pub(in crate::shard) mod timer;
+pub(in crate::shard) mod tick;
+pub(in crate::shard) mod timers;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};

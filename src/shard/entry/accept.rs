@@ -8,6 +8,7 @@ use crate::fallback::UnhandledRequest;
 use crate::seldom::Seldom;
 use crate::shard::connection::Network;
 use crate::shard::entry::handshake::{Acceptor, HandshakeStep};
+use crate::shard::entry::limits::Exceeded;
 use crate::shard::{Command, Shard};
 use crate::sys::{AcceptError, Stream};
 
@@ -58,7 +59,7 @@ impl Shard {
         // There may be some again meanwhile.
         let exhausted = !self.shared.spares.are_complete();
         let (stream, addr) = accepted?;
-        if exhausted && (last || !self.take_seat(Network::from(addr))) {
+        if exhausted && (last || !self.count_connection(Network::from(addr))) {
             self.turn_away(stream, &[], addr, acceptor, false);
         } else if exhausted {
             self.serve(stream, &[], addr, acceptor);
@@ -112,7 +113,7 @@ impl Shard {
     /// Serves a new connection here, or has it served by a shard that has far fewer. It has its seat
     /// before, so that those on the way are within the bounds too.
     fn assign(&mut self, stream: Stream, addr: SocketAddr, acceptor: &Arc<Acceptor>) {
-        if !self.take_seat(Network::from(addr)) {
+        if !self.count_connection(Network::from(addr)) {
             return self.turn_away(stream, &[], addr, acceptor, true);
         }
         let crowd = |id: usize| {
@@ -126,7 +127,7 @@ impl Shard {
             return self.serve(stream, &[], addr, acceptor);
         }
         let acceptor = acceptor.clone();
-        let serve = Command::Serve { stream, read: Vec::new(), addr, acceptor, seated: true };
+        let serve = Command::Serve { stream, read: Vec::new(), addr, acceptor, counted: true };
         if let Err(Command::Serve { stream, acceptor, .. }) =
             self.shared.links[other].command(serve)
         {
@@ -138,9 +139,13 @@ impl Shard {
         (0..self.shared.links.len()).filter(|&id| self.shared.links[id].is_alive())
     }
 
-    /// Takes a seat or a place to stand, for which one that has its answer may have to go.
-    pub(in crate::shard) fn take_seat(&mut self, network: Network) -> bool {
-        let seats = &self.shared.seats;
-        seats.take(network) || self.end_a_lingerer() && self.shared.seats.take(network)
+    /// Counts a new connection; false where the overflow is full too. A connection that has its
+    /// answer makes room for it, or else one whose request does not come: so a client whose request
+    /// does come can be told to come again.
+    pub(in crate::shard) fn count_connection(&mut self, network: Network) -> bool {
+        let Err(exceeded) = self.shared.connection_limits.reserve(network) else { return true };
+        let has_made_room =
+            self.end_a_lingerer() || exceeded == Exceeded::Total && self.end_a_silent_connection();
+        has_made_room && self.shared.connection_limits.reserve(network).is_ok()
     }
 }

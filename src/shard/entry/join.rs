@@ -70,8 +70,8 @@ impl Shard {
                     }
                 }
                 Command::RemoveClosed => self.remove_closed_acceptors(),
-                Command::Serve { stream, read, addr, acceptor, seated } => {
-                    if seated || self.take_seat(Network::from(addr)) {
+                Command::Serve { stream, read, addr, acceptor, counted } => {
+                    if counted || self.count_connection(Network::from(addr)) {
                         self.serve(stream, &read, addr, &acceptor);
                     } else {
                         self.turn_away(stream, &read, addr, &acceptor, true);
@@ -86,8 +86,8 @@ impl Shard {
     pub(in crate::shard) fn refuse(&self, command: Command) {
         match command {
             Command::Accept(acceptor) if self.shared.is_ending() => acceptor.close(),
-            Command::Serve { addr, seated: true, .. } => {
-                self.shared.seats.give_back(Network::from(addr));
+            Command::Serve { addr, counted: true, .. } => {
+                self.shared.connection_limits.release(Network::from(addr));
             }
             Command::Accept(_)
             | Command::RemoveClosed
@@ -171,8 +171,8 @@ impl Shard {
         let State::Handshaking(handshaking) = &mut connection.state else { return };
         let network = record.network();
         // A client that is here on a spare descriptor cannot stay.
-        let mut crowded =
-            self.shared.seats.is_crowded(network) || !self.shared.spares.are_complete();
+        let mut crowded = self.shared.connection_limits.is_exceeded_for(network)
+            || !self.shared.spares.are_complete();
         // Most heads come in one piece, and are then never copied.
         let head = match handshaking.head.is_empty() {
             true => bytes,
@@ -183,7 +183,8 @@ impl Shard {
         };
         let mut step = handshaking.acceptor.handshake.step(head, handshaking.addr, crowded);
         if let HandshakeStep::Join(request) = &step {
-            if !self.shared.subscriptions.take(network, request.wanted.len()) {
+            let reserved = self.shared.subscription_limits.reserve(network, request.wanted.len());
+            if reserved.is_err() {
                 crowded = true;
                 step = handshaking.acceptor.handshake.step(head, handshaking.addr, crowded);
             }
@@ -253,7 +254,7 @@ impl Shard {
         let audience = self.audience_of(&request.wanted, request.wire);
         // What it asked for twice it has once.
         let twice = request.wanted.len() - self.audiences[audience].wanted.len();
-        self.shared.subscriptions.give_back(self.record(index).network(), twice);
+        self.shared.subscription_limits.release(self.record(index).network(), twice);
         let now_ns = self.now_ns;
         // Nobody ever stands there who joins now: it has what comes before.
         let joined_at = (self.audiences[audience].queue.end() as u32).wrapping_sub(1);

@@ -3,6 +3,5 @@
 pub(in crate::shard) mod accept;
 pub(in crate::shard) mod handshake;
 pub(in crate::shard) mod join;
-pub(in crate::shard) mod quota;
-pub(in crate::shard) mod seats;
+pub(in crate::shard) mod limits;
 pub(in crate::shard) mod spares;

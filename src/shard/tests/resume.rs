@@ -359,7 +359,7 @@ fn a_shard_that_ends_leaves_no_interest_behind() {
         ..StreamRequest::new(b"head\n".to_vec(), vec![], Wire::Plain)
     };
     let sink = Sink::Scripted(Box::new(|bytes| Ok(bytes.len())));
-    world.shard.join_sink(sink, &request).expect("there is a seat");
+    world.shard.join_sink(sink, &request).expect("there is room for it");
     let World { shard, shared, .. } = world;
     drop(shard);
     for _ in 0..10_000 {

@@ -54,7 +54,7 @@ fn join(hub: &Hub, random: &mut fastrand::Rng) -> Stream {
             far.lock().unwrap().extend_from_slice(bytes);
             Ok(bytes.len())
         }));
-        shard.join_sink(sink, &request).expect("there is a seat")
+        shard.join_sink(sink, &request).expect("there is room for it")
     });
     Stream { shard, key, wanted, received }
 }
@@ -165,7 +165,7 @@ fn where_nothing_is_kept_who_asks_for_the_latest_is_told_of_no_gap() {
                     far.lock().unwrap().extend_from_slice(bytes);
                     Ok(bytes.len())
                 }));
-                let key = shard.join_sink(sink, &request).expect("there is a seat");
+                let key = shard.join_sink(sink, &request).expect("there is room for it");
                 drop(shard.remove(key.index));
             });
             let text = String::from_utf8(received.lock().unwrap().clone()).unwrap();
