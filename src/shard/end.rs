@@ -88,12 +88,9 @@ impl Shard {
     /// Gives back what connections have of what all shards share.
     fn release_limits(&self) {
         let Shared { connection_limits, subscription_limits, .. } = &*self.shared;
-        for (connection, record) in self.connections.all_with_records() {
+        for record in self.connections.records() {
             connection_limits.release(record.network());
-            let audience = connection.audience();
-            if let Some(audience) = audience.and_then(|audience| self.audiences.at(audience)) {
-                subscription_limits.release(record.network(), audience.wanted.len());
-            }
+            subscription_limits.release(record.network(), record.subscriptions());
         }
     }
 }

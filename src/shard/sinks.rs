@@ -33,7 +33,9 @@ impl Shard {
             (&self.shared.connection_limits, self.shared.options.connections_max);
         limits.reserve_without_descriptor(wished_max, Network::from(peer)).ok()?;
         let connection = Connection { sink, state: State::Leaving };
-        let key = self.connections.insert(connection, Record::new(peer));
+        let mut record = Record::new(peer);
+        record.set_subscriptions(request.wanted.len());
+        let key = self.connections.insert(connection, record);
         self.link().counters.pending_connections.add(1);
         self.shared.subscription_limits.reserve_anyway(Network::from(peer), request.wanted.len());
         self.join(key.index, request);

@@ -216,7 +216,7 @@ impl Stage {
         let topics = [self.topic.clone()];
         let begun = Instant::now();
         for key in &mut self.keys {
-            *key = (self.workbench.join(0, &topics).ok_or("no seat")?, self.sequence);
+            *key = (self.workbench.join(0, &topics).ok_or("too many connections")?, self.sequence);
         }
         Ok(begun.elapsed().as_nanos() as f64)
     }
@@ -270,7 +270,7 @@ impl Stage {
             self.workbench.leave(0, *key);
         }
         for key in &mut self.keys[..leaving] {
-            *key = (self.workbench.join(0, &topics).ok_or("no seat")?, self.sequence);
+            *key = (self.workbench.join(0, &topics).ok_or("too many connections")?, self.sequence);
         }
         Ok(())
     }

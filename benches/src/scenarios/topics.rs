@@ -184,7 +184,7 @@ impl Stage {
                 self.topics[topic] = Topic::new(&format!("user/{nth}"))?;
             }
             let wanted = std::slice::from_ref(&self.topics[topic]);
-            *key = self.workbench.join(0, wanted).ok_or("no seat")?;
+            *key = self.workbench.join(0, wanted).ok_or("too many connections")?;
         }
         Ok(begun.elapsed().as_nanos() as f64)
     }

@@ -106,6 +106,8 @@ impl Shard {
         let count = |audience: u32| self.audiences[audience].wanted.len();
         self.shared.subscription_limits.reserve_anyway(network, count(to));
         self.shared.subscription_limits.release(network, count(from.audience));
+        let subscriptions = count(to);
+        self.connections.record_mut(index).set_subscriptions(subscriptions);
         // Last, since the topics that both have are not to be without an audience between.
         self.leave_audience(from.audience);
         bytes

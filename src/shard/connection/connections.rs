@@ -56,12 +56,9 @@ impl Connections {
         (&mut self.entries[index], &mut self.records[index as usize])
     }
 
-    /// All connections that have a record, as they are after a panic.
-    pub(in crate::shard) fn all_with_records(
-        &self,
-    ) -> impl Iterator<Item = (&Connection, &Record)> + '_ {
-        let indices = self.entries.indices().into_iter();
-        indices.filter_map(|index| Some((self.at(index)?, self.records.get(index as usize)?)))
+    /// The records of all connections that have one: after a panic some may have none.
+    pub(in crate::shard) fn records(&self) -> impl Iterator<Item = &Record> + '_ {
+        self.entries.indices().into_iter().filter_map(|index| self.records.get(index as usize))
     }
 
     /// The connection, unless the key is stale.

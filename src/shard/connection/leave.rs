@@ -81,8 +81,6 @@ impl Shard {
 
     /// Takes a connection out of everything that knows it. To drop it is to close it.
     pub(in crate::shard) fn remove(&mut self, index: u32) -> Connection {
-        let audience = self.connections[index].audience();
-        let subscriptions = audience.map(|audience| self.audiences[audience].wanted.len());
         match &self.connections[index].state {
             State::Live(membership) => {
                 let membership = *membership;
@@ -105,10 +103,8 @@ impl Shard {
                 self.link().counters.pending_connections.sub(1)
             }
         }
-        if let Some(count) = subscriptions {
-            self.shared.subscription_limits.release(self.record(index).network(), count);
-        }
         let (connection, record) = self.connections.remove(index);
+        self.shared.subscription_limits.release(record.network(), record.subscriptions());
         self.shared.connection_limits.release(record.network());
         connection
     }

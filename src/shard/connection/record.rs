@@ -31,6 +31,8 @@ pub(in crate::shard) struct Record {
     /// When it became a stream, in milliseconds since the hub's start: 40 bits.
     since_ms: u32,
     since_ms_high: u8,
+    /// How many subscriptions are reserved for it, in 24 bits.
+    subscriptions: [u8; 3],
     /// What it was sent, less what follows from its position.
     base: Sent,
     /// What it calls itself. Few have one, so it is behind one more pointer.
@@ -75,6 +77,18 @@ impl Record {
         Network::from(self.addr())
     }
 
+    /// How many subscriptions are reserved for it, which are released when it ends.
+    pub(in crate::shard) fn subscriptions(&self) -> usize {
+        let [low, middle, high] = self.subscriptions;
+        u32::from_le_bytes([low, middle, high, 0]) as usize
+    }
+
+    pub(in crate::shard) fn set_subscriptions(&mut self, count: usize) {
+        debug_assert!(count < 1 << 24, "a connection has 65,536 subscriptions at most");
+        let [low, middle, high, _] = (count as u32).to_le_bytes();
+        self.subscriptions = [low, middle, high];
+    }
+
     pub(in crate::shard) fn tag(&self) -> Option<&Arc<str>> {
         self.tag.as_deref()
     }
@@ -116,6 +130,8 @@ mod tests {
         }
         let mut record = Record::new("[::ffff:192.0.2.1]:80".parse().unwrap());
         assert_eq!(record.addr(), "192.0.2.1:80".parse().unwrap());
+        record.set_subscriptions(65_536);
+        assert_eq!(record.subscriptions(), 65_536);
         let year_ns = 365 * 24 * 60 * 60 * 1_000_000_000;
         record.begin(Policy::default(), Some(&Arc::from("tag")), 10 * year_ns, 0);
         assert_eq!(record.age_ms(10 * year_ns + 7_000_000), 7);

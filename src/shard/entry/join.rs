@@ -184,7 +184,9 @@ impl Shard {
         let mut step = handshaking.acceptor.handshake.step(head, handshaking.addr, crowded);
         if let HandshakeStep::Join(request) = &step {
             let reserved = self.shared.subscription_limits.reserve(network, request.wanted.len());
-            if reserved.is_err() {
+            if reserved.is_ok() {
+                record.set_subscriptions(request.wanted.len());
+            } else {
                 crowded = true;
                 step = handshaking.acceptor.handshake.step(head, handshaking.addr, crowded);
             }
@@ -253,10 +255,13 @@ impl Shard {
     pub(in crate::shard) fn join(&mut self, index: u32, request: &StreamRequest) {
         let audience = self.audience_of(&request.wanted, request.wire);
         // What it asked for twice it has once.
-        let twice = request.wanted.len() - self.audiences[audience].wanted.len();
-        self.shared.subscription_limits.release(self.record(index).network(), twice);
+        let count = self.audiences[audience].wanted.len();
+        let record = self.connections.record_mut(index);
+        let twice = record.subscriptions() - count;
+        record.set_subscriptions(count);
+        self.shared.subscription_limits.release(record.network(), twice);
         let now_ns = self.now_ns;
-        // Nobody ever stands there who joins now: it has what comes before.
+        // A connection that joins now is never at that position: it has what comes before.
         let joined_at = (self.audiences[audience].queue.end() as u32).wrapping_sub(1);
         let record = self.connections.record_mut(index);
         record.begin(request.policy, request.tag.as_ref(), now_ns, joined_at);

@@ -6,11 +6,11 @@ use std::time::Instant;
 
 use super::*;
 use crate::hub::Hub;
-use crate::listener::{ListenOptions, Listener};
+use crate::listener::{ListenOptions, Listener, Overload};
 use crate::metrics::Metrics;
 
 const DEADLINE: Duration = Duration::from_secs(20);
-/// In all and from one address: no more than there are clients, so that seats are needed again.
+/// In all and from one address: no more than there are clients, so that the places of those that have ended are needed again.
 const CLIENTS: usize = 40;
 
 fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
@@ -146,7 +146,7 @@ fn when_a_shard_has_panicked_its_clients_are_counted_and_closed_and_the_others_s
         ended += u64::from(matches!(notice.kind, NoticeKind::Disconnected { .. }));
     }
     assert_eq!(ended, both.connections);
-    // All seats are free again, and all who come are served by the other shard.
+    // All places are free again, and all clients that come are served by the other shard.
     let mut late: Vec<_> = (0..CLIENTS).map(|_| client(addr, "topic=a")).collect();
     hub.publish_wait(&topic("a"), "to late ones", DEADLINE).unwrap();
     assert!(late.iter_mut().all(|client| gets(client, "to late ones")));
@@ -192,4 +192,61 @@ fn a_second_panic_while_a_shard_unwinds_neither_aborts_the_process_nor_keeps_any
     assert!(gets(&mut other, "still here"));
     wait_until("the dead one's are counted", || errors(&of_shard(&hub, shard)) == 1);
     hub.close();
+}
+
+#[test]
+fn a_panic_while_a_connection_joins_gives_its_subscriptions_back() {
+    let (hub, listener) = start(Options::default());
+    let mut other = client(listener.local_addr(), "topic=a");
+    wait_until("it is there", || hub.metrics().connections == 1);
+    let shard = usize::from(of_shard(&hub, 0).connections == 1);
+    command(&hub, shard, |shard| {
+        let send: connection::Script = Box::new(|bytes| Ok(bytes.len()));
+        let topics = vec![topic("a"), topic("b")];
+        let request = StreamRequest::new(Vec::new(), topics, Wire::Plain);
+        shard.join_sink(Sink::Scripted(send), &request).unwrap();
+        // The next one that wants the same topics looks for an audience that is not there.
+        shard.audiences.lose_entries();
+        let send: connection::Script = Box::new(|bytes| Ok(bytes.len()));
+        shard.join_sink(Sink::Scripted(send), &request);
+    });
+    wait_until("it is dead", || hub.metrics().living_shards == 1);
+    wait_until("the other client's is left", || hub.metrics().subscriptions == 1);
+    assert_eq!(hub.metrics().connections, 1);
+    hub.publish_wait(&topic("a"), "still here", DEADLINE).unwrap();
+    assert!(gets(&mut other, "still here"));
+}
+
+#[test]
+fn where_silent_connections_have_all_places_a_client_with_a_request_is_told_to_come_again() {
+    const MAX: usize = 4;
+    let options = Options { shards: 2, connections_max: MAX, ..Options::default() };
+    let hub = Hub::start(options).unwrap();
+    // Nobody is ended for being slow before the test's deadline.
+    let options = ListenOptions {
+        head_time_max: 3 * DEADLINE,
+        overload: Overload::Unavailable,
+        ..ListenOptions::default()
+    };
+    let listener = hub.listen("127.0.0.1:0", options).unwrap();
+    let all = MAX + hub.shared().connection_limits.overflow();
+    let silent: Vec<_> =
+        (0..all).map(|_| TcpStream::connect(listener.local_addr()).unwrap()).collect();
+    wait_until("all are accepted", || hub.metrics().pending_connections == all as u64);
+    wait_until("a client that is slow to ask is answered", || {
+        let mut stream = TcpStream::connect(listener.local_addr()).unwrap();
+        // Without room for it, it is turned away at once.
+        stream.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+        let waits = |kind| matches!(kind, ErrorKind::WouldBlock | ErrorKind::TimedOut);
+        if !stream.read(&mut [0]).is_err_and(|error| waits(error.kind())) {
+            return false;
+        }
+        stream.set_read_timeout(Some(DEADLINE)).unwrap();
+        let mut answer = String::new();
+        write!(stream, "GET /events?topic=a HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
+        true
+    });
+    drop(silent);
 }
