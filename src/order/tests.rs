@@ -322,13 +322,13 @@ fn a_publisher_that_waits_is_notified_when_an_eighth_of_the_backlog_is_free() {
     assert!(backlog.listen_if_full().is_none(), "there is space for one more event");
     backlog.add(50);
     let listener = backlog.listen_if_full().expect("it is full");
-    backlog.remove(149);
-    assert_eq!((backlog.bytes(), backlog.listen_if_full().is_none()), (700, true));
-    assert!(listener.wait_timeout(Duration::ZERO).is_some(), "an eighth is free");
-    backlog.add(100);
+    backlog.remove(150);
+    assert_eq!((backlog.bytes(), backlog.listen_if_full().is_none()), (699, true));
+    assert!(listener.wait_timeout(Duration::ZERO).is_some(), "more than an eighth is free");
+    backlog.add(101);
     let listener = backlog.listen_if_full().expect("it is full again");
-    backlog.remove(99);
-    assert!(listener.wait_timeout(Duration::ZERO).is_none(), "less than an eighth is free");
+    backlog.remove(100);
+    assert!(listener.wait_timeout(Duration::ZERO).is_none(), "no more than an eighth is free");
 }
 
 /// The processor time that some work takes: the least of five tries, so that other programs of the
