@@ -24,6 +24,7 @@ const AGE_STEPS_PER_EVENT: usize = 8;
 impl Topics {
     /// Keeps an event, within the bounds. The newest event of a topic is kept however large it is,
     /// so that a client can resume after any event that was published.
+    #[inline]
     pub(super) fn keep(&mut self, index: u32, kept: Kept) {
         let Bounds { events_max, bytes_max, total_bytes_max, .. } = self.bounds;
         let (entry, at_ns) = (&mut *self.entries[index as usize], kept.at_ns);
@@ -60,6 +61,7 @@ impl Topics {
 
     /// Forgets events and removes idle topics that are too old, in a bounded number of steps.
     /// Returns whether these were all.
+    #[inline]
     pub(super) fn forget_old(&mut self, now_ns: u64, steps_max: usize) -> bool {
         let before_ns = now_ns.saturating_sub(self.bounds.age_max_ns);
         let mut steps = 0;
@@ -80,11 +82,19 @@ impl Topics {
 
     /// If the entry on top of the heap is from before a time: forgets that topic's oldest event if
     /// it has the entry's time, and corrects the entry. False when there is nothing to do.
+    #[inline]
     fn check_oldest(&mut self, before_ns: u64) -> bool {
-        let Some(&Reverse((at_ns, index))) = self.oldest.peek() else { return false };
-        if at_ns >= before_ns {
-            return false;
+        match self.oldest.peek() {
+            Some(&Reverse((at_ns, index))) if at_ns < before_ns => {
+                self.expire_oldest(at_ns, index);
+                true
+            }
+            _ => false,
         }
+    }
+
+    /// Does so for the entry on top of the heap, which has this time and topic.
+    fn expire_oldest(&mut self, at_ns: u64, index: u32) {
         self.oldest.pop();
         let entry = &mut *self.entries[index as usize];
         if entry.history.oldest_ns() == Some(at_ns) {
@@ -97,7 +107,6 @@ impl Topics {
                 self.make_idle(index);
             }
         }
-        true
     }
 
     /// Makes a topic without kept events idle.
@@ -112,6 +121,7 @@ impl Topics {
 
     /// If nothing was published since a time to the topic that has been idle longest: makes it idle
     /// no longer, and removes it unless it is needed. False when there is nothing to do.
+    #[inline]
     fn check_idle(&mut self, before_ns: u64) -> bool {
         let Some(&index) = self.idle.front() else { return false };
         let entry = &mut self.entries[index as usize];
