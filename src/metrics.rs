@@ -202,7 +202,7 @@ pub struct Metrics {
     pub backlog_bytes: u64,
     /// Bytes that are kept for connections that lag.
     pub lag_bytes: u64,
-    /// Events times lagging connections that jumped over them, so that they were never sent.
+    /// Events times lagging connections that skipped them, so that they were never sent.
     pub dropped_events: u64,
     /// Events times lagging connections that were sent a newer event of the same key instead.
     pub conflated_events: u64,

@@ -50,8 +50,9 @@ pub enum Policy {
     /// `lag_grace_percent`.
     #[default]
     Disconnect,
-    /// It jumps forward: the oldest events that wait for it are dropped, until the rest takes at
-    /// most half of `lag_bytes_max`, and is not older than `lag_age_max`. No publisher waits for it.
+    /// It skips events: the oldest that wait for it are dropped, until the rest takes at
+    /// most half of `lag_bytes_max`, and is not older than `lag_age_max`. No publisher
+    /// waits for it.
     DropOldest,
     /// Of the events with one [`key`](crate::Event::with_key) it is sent the newest alone, in the order
     /// of their last updates; events without a key are all kept. This holds for everything that it

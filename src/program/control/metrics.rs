@@ -139,7 +139,7 @@ fn counters(out: &mut Out, metrics: &Metrics) {
         (
             "dropped_events",
             metrics.dropped_events,
-            "Events times lagging event streams that jumped over them.",
+            "Events times lagging event streams that skipped them.",
         ),
         (
             "conflated_events",

@@ -14,7 +14,7 @@ fn an_audience_is_held_for_a_young_laggard_and_goes_on_when_it_has_caught_up() {
     world.join(vec![0], Wire::Plain, 10);
     world.join(vec![0], Wire::Plain, usize::MAX / 2);
     let mut published = 0;
-    // The first events make a laggard; the next are within the bound; then room runs out.
+    // The first events make a laggard; the next are within the bound; then the backlog is full.
     while world.publish(0, &"x".repeat(400)) {
         world.shard.turn().unwrap();
         published += 1;
@@ -77,7 +77,7 @@ fn an_audience_is_not_held_for_a_laggard_that_takes_nothing() {
 }
 
 #[test]
-fn who_takes_nothing_for_too_long_is_disconnected_and_who_takes_a_little_is_not() {
+fn a_client_that_takes_nothing_for_too_long_is_disconnected_and_one_that_takes_a_little_is_not() {
     let options = Options { stall_time_max: Duration::from_millis(800), ..Options::default() };
     let mut world = World::new(options);
     for room in [usize::MAX / 2, 20, 20] {
@@ -89,7 +89,7 @@ fn who_takes_nothing_for_too_long_is_disconnected_and_who_takes_a_little_is_not(
         world.give_room(2, 1);
         world.shard.turn_after(Some(Duration::from_millis(5))).unwrap();
         world.notice_who_left();
-        assert!(start.elapsed() < Duration::from_secs(10), "nobody is disconnected");
+        assert!(start.elapsed() < Duration::from_secs(10), "no client is disconnected");
     }
     assert_eq!(world.clients.keys().collect::<Vec<_>>(), [&1, &2]);
     let stalled = DisconnectReason::ALL

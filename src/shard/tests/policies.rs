@@ -52,7 +52,8 @@ impl Model {
         number
     }
 
-    /// Gives a client other topics. Only who is never to miss anything may have to wait for that.
+    /// Gives a client other topics. Only a client that is never to miss anything may have to wait
+    /// for that.
     fn change_topics(&mut self, number: u32, topics: Vec<usize>, by_filters: bool) {
         let is_done = self.world.change_topics(number, topics, by_filters);
         let subscriber = self.subscribers.get_mut(&number).unwrap();
@@ -99,7 +100,7 @@ impl Model {
         }
     }
 
-    /// Judges what everybody has received, when nothing is under way any more.
+    /// Judges what all clients have received, when nothing is under way any more.
     fn check(&self) -> Findings {
         let mut findings = Findings::default();
         let epoch = self.world.shared.order.epoch;
@@ -120,7 +121,7 @@ impl Model {
         of(&self.world.shard.link().counters)
     }
 
-    /// Ends the run: everybody takes everything, is judged, and leaves nothing behind.
+    /// Ends the run: all clients take everything, are judged, and leave nothing behind.
     fn finish(mut self) -> Findings {
         self.world.settle();
         for client in self.world.clients.values() {
@@ -163,7 +164,7 @@ impl Subscriber {
                 );
                 let expected =
                     format!(r#"{{"from":{from},"to":"{to}","reason":"slow","missed":{missed}}}"#);
-                // Who caught up right behind a gap has no id of an event of the publisher's.
+                // A client that caught up right behind a gap has no id of an event of the publisher's.
                 let unknown = expected.replacen(&from, "null", 1);
                 let after_gap = gaps.last().is_some_and(|(span, _)| span.end == next);
                 let to_sequence: u64 =
@@ -171,7 +172,7 @@ impl Subscriber {
                 let of = |sent: &Sent| sent.sequence.cmp(&to_sequence);
                 let nth = self.published.binary_search_by(of).expect("`to` was published");
                 assert!(nth >= next, "a gap has an event in it");
-                // Nor who has had no event since its topics were changed.
+                // Nor has one that has had no event since its topics were changed.
                 let after_change = self.changed.iter().any(|at| (next..=nth).contains(at));
                 let may_be_unknown = after_gap || after_change;
                 assert!(json == expected || may_be_unknown && json == unknown, "{json} {expected}");
@@ -205,7 +206,7 @@ impl Subscriber {
         let all = has_come.iter().filter(|come| !**come).count() as u64;
         findings.gaps += gaps.len() as u64;
         findings.missed += gaps.iter().map(|gap| gap.1).sum::<u64>();
-        assert!(all == 0 || !self.is_fast, "who keeps up gets everything");
+        assert!(all == 0 || !self.is_fast, "a member that keeps up gets everything");
         assert!(gaps.is_empty() || self.policy != Policy::Disconnect);
         let is_in_gap = |nth: usize| gaps.iter().any(|gap| gap.0.contains(&nth));
         // The newest event of each key, and the newest that has come, was counted or may yet come.
@@ -245,7 +246,7 @@ struct Kind {
     custom_ids: bool,
 }
 
-/// One run of so many random steps with clients of some policies.
+/// One run of random steps with clients of some policies.
 fn run(seed: u64, steps: usize, options: Options, policies: &[Policy], kind: Kind) -> Findings {
     let mut random = fastrand::Rng::with_seed(seed);
     let is_roomy = options.lag_total_bytes_max > 1 << 20;
@@ -304,7 +305,7 @@ fn run(seed: u64, steps: usize, options: Options, policies: &[Policy], kind: Kin
         }
         if step % 64 == 0 {
             model.check_accounts();
-            // A batch for each audience and what is in the room may come on top.
+            // A batch for each audience and what is in the backlog may come on top.
             let audiences = model.world.shard.audiences.indices().len();
             let slack = audiences * (2 * 2_000 + 8 * (700 + 20 * EVENT_BYTES));
             assert!(model.world.shard.lag_bytes() <= total_max.saturating_add(slack));
@@ -354,19 +355,19 @@ const KEYED: [Kind; 3] = [
 ];
 
 #[test]
-fn who_drops_the_oldest_is_told_of_each_hole_with_its_exact_count() {
+fn a_client_that_drops_the_oldest_is_told_of_each_hole_with_its_exact_count() {
     let found = runs(10_000, &[Policy::DropOldest], &UNKEYED);
     assert!(found.gaps > 100 && found.missed > 500, "{} {}", found.gaps, found.missed);
 }
 
 #[test]
-fn who_is_conflated_misses_nothing_but_what_a_newer_event_of_its_key_replaced_or_a_gap_counted() {
+fn a_conflated_client_misses_nothing_but_what_a_newer_event_of_its_key_replaced_or_a_gap_counted() {
     let found = runs(20_000, &[Policy::Conflate], &KEYED);
     assert!(found.gaps > 20 && found.conflated > 500, "{} {}", found.gaps, found.conflated);
 }
 
 #[test]
-fn without_keys_who_is_conflated_drops_the_oldest() {
+fn without_keys_a_conflated_client_drops_the_oldest() {
     let found = runs(30_000, &[Policy::Conflate], &UNKEYED);
     assert!(found.gaps > 50 && found.conflated == 0, "{} {}", found.gaps, found.conflated);
 }
@@ -388,7 +389,7 @@ fn small_bounds() -> Options {
 }
 
 impl Model {
-    /// Publishes so many events, each of which is sent before the next.
+    /// Publishes `count` events, each of which is sent before the next.
     fn publish_many(&mut self, count: usize, key: impl Fn(usize) -> Option<String>) {
         for nth in 0..count {
             assert!(self.publish(0, &"x".repeat(100), key(nth).as_deref(), false));
@@ -402,13 +403,13 @@ impl Model {
 }
 
 #[test]
-fn a_laggard_that_jumps_again_before_it_was_told_is_told_once_of_everything() {
+fn a_laggard_that_skips_again_before_it_was_told_is_told_once_of_everything() {
     let mut model = Model::new(small_bounds());
     // It takes its head and a part of the first event.
     let number = model.join(vec![0], Wire::Chunked, 50, Policy::DropOldest);
     model.join(vec![0], Wire::Plain, usize::MAX / 2, Policy::DropOldest);
     model.publish_many(200, |_| None);
-    assert_eq!(model.counter(|c| c.held_batches.value()), 0, "nobody waits for it");
+    assert_eq!(model.counter(|c| c.held_batches.value()), 0, "no publisher waits for it");
     let dropped = model.counter(|c| c.dropped_events.value());
     assert!(dropped > 150, "{dropped}");
     let kept = model.world.shard.lag_bytes();
@@ -445,7 +446,7 @@ fn a_conflating_client_that_wakes_up_gets_the_newest_event_of_each_key() {
         model.world.clients[&number].far.lock().unwrap().room = 50;
         assert_eq!(model.world.shard.lag_bytes(), 0);
     }
-    assert_eq!(model.counter(|c| c.held_batches.value()), 0, "nobody waits for it");
+    assert_eq!(model.counter(|c| c.held_batches.value()), 0, "no publisher waits for it");
     assert_eq!(model.gaps_of(number), 0);
     assert_eq!(model.subscribers[&fast].published.len(), 210);
     assert!(model.counter(|c| c.conflated_events.value()) > 180);
@@ -467,13 +468,13 @@ fn laggards_that_need_the_same_share_it() {
         kept.push(model.world.shard.lag_bytes());
         model.finish();
     }
-    // One that is conflated keeps its list, those who jump what they have begun and half of the
+    // One that is conflated keeps its list, those that skip what they have begun and half of the
     // bound; more of them keep no more.
     assert!(kept[1] < kept[0] + 6_000, "{kept:?}");
 }
 
 #[test]
-fn what_is_set_aside_counts_for_the_total_bound() {
+fn spilled_events_count_for_the_total_bound() {
     let options = Options { lag_total_bytes_max: 20_000, shards: 1, ..small_bounds() };
     let mut model = Model::new(Options { lag_bytes_max: 1 << 20, ..options });
     for round in 0..30 {
@@ -489,7 +490,7 @@ fn what_is_set_aside_counts_for_the_total_bound() {
 }
 
 #[test]
-fn who_drops_the_oldest_keeps_nothing_that_is_older_than_allowed() {
+fn a_client_that_drops_the_oldest_keeps_nothing_that_is_older_than_allowed() {
     let options = Options { lag_age_max: Duration::from_millis(150), ..small_bounds() };
     let mut model = Model::new(Options { lag_grace: Duration::ZERO, ..options });
     let dropping = model.join(vec![0], Wire::Plain, 50, Policy::DropOldest);

@@ -41,7 +41,7 @@ impl World {
         }
     }
 
-    /// Publishes so many events, each of which is sent before the next.
+    /// Publishes `count` events, each of which is sent before the next.
     fn publish_many(&mut self, topic: usize, count: usize) {
         for nth in 0..count {
             assert!(self.publish(topic, &nth.to_string().repeat(100)[..100]));
@@ -50,7 +50,7 @@ impl World {
     }
 }
 
-/// One run of so many random steps: clients come back, and have their topics changed when they have
+/// One run of random steps: clients come back, and have their topics changed when they have
 /// what they missed, or as soon after that as can be.
 fn run_returns(seed: u64, steps: usize) -> (u64, u64) {
     let mut random = fastrand::Rng::with_seed(seed);
@@ -111,7 +111,7 @@ fn run_returns(seed: u64, steps: usize) -> (u64, u64) {
 }
 
 #[test]
-fn who_comes_back_has_what_it_missed_before_its_topics_are_changed() {
+fn a_client_that_comes_back_has_what_it_missed_before_its_topics_are_changed() {
     let (seeds, mut all) = (20, (0, 0));
     for seed in 0..seeds {
         let (changes, refusals) = run_returns(5000 + seed, steps() / 4 / seeds as usize);
@@ -148,7 +148,7 @@ fn what_waits_for_a_laggard_goes_with_it_and_is_listed_and_counted() {
 }
 
 #[test]
-fn who_is_to_miss_nothing_and_takes_nothing_has_only_so_much_set_aside() {
+fn a_client_that_is_to_miss_nothing_and_takes_nothing_has_a_bounded_spill() {
     let options = Options {
         batch_bytes_max: 500,
         lag_bytes_max: 8_000,
@@ -159,7 +159,7 @@ fn who_is_to_miss_nothing_and_takes_nothing_has_only_so_much_set_aside() {
     world.join(vec![0], Wire::Plain, 20);
     let mut changes = 0;
     loop {
-        // What waits in the log is within the bound each time.
+        // What waits in the queue is within the bound each time.
         world.publish_many(changes % 2, 15);
         let kept = world.shard.lag_bytes();
         assert!(kept < 2 * 8_000 + 3 * (500 + 8 * EVENT_BYTES), "{kept}");
@@ -167,7 +167,7 @@ fn who_is_to_miss_nothing_and_takes_nothing_has_only_so_much_set_aside() {
             break;
         }
         changes += 1;
-        assert!(changes < 10, "it has everything set spill");
+        assert!(changes < 10, "everything is spilled for it");
     }
     assert!(changes >= 1);
     world.check_places();
@@ -182,10 +182,10 @@ fn who_is_to_miss_nothing_and_takes_nothing_has_only_so_much_set_aside() {
 }
 
 #[test]
-fn who_keeps_up_keeps_up_whatever_waits_for_it() {
+fn a_member_that_kept_up_is_a_member_again_whatever_waits_for_it() {
     let mut world = World::new(Options::default());
     world.join(vec![0, 1, 2, 3], Wire::Plain, usize::MAX / 2);
-    // As much as there is room for, which is more than one go.
+    // As much as the backlog takes, which is more than one flush.
     (0..4).for_each(|topic| while world.publish(topic, &"x".repeat(1_000)) {});
     assert!(world.shared.order.backlog_bytes() > 2 * FLUSH_BYTES_MAX);
     assert!(world.change_topics(1, vec![1], false));
@@ -196,7 +196,7 @@ fn who_keeps_up_keeps_up_whatever_waits_for_it() {
     let backlog = world.shared.order.backlog_bytes();
     assert!(
         backlog < 2 * EVENT_BYTES,
-        "what it was sent has its room back, and nobody wants the other: {backlog}"
+        "what it was sent has left the backlog, and no client wants the other: {backlog}"
     );
     world.settle();
     world.check();
@@ -204,7 +204,7 @@ fn who_keeps_up_keeps_up_whatever_waits_for_it() {
 }
 
 #[test]
-fn the_same_topics_however_written_are_no_change_and_who_is_gone_has_none() {
+fn the_same_topics_however_written_are_no_change_and_a_client_that_is_gone_has_none() {
     let mut world = World::new(Options::default());
     world.join(vec![0, 1], Wire::Plain, usize::MAX / 2);
     world.join(vec![1, 0, 1], Wire::Plain, usize::MAX / 2);

@@ -186,7 +186,7 @@ impl World {
     }
 }
 
-/// One run of so many random steps: clients come and go, come back and go again, with sinks that
+/// One run of random steps: clients come and go, come back and go again, with sinks that
 /// take a little at a time.
 fn run_returns(seed: u64, steps: usize, options: Options) {
     let mut random = fastrand::Rng::with_seed(seed);
@@ -217,7 +217,7 @@ fn run_returns(seed: u64, steps: usize, options: Options) {
             _ => drop(world.shard.turn().unwrap()),
         }
         world.notice_who_left();
-        assert!(world.left.is_empty(), "nobody is cut");
+        assert!(world.left.is_empty(), "no client is cut");
     }
     world.settle();
     for returned in &returned {
@@ -229,7 +229,7 @@ fn run_returns(seed: u64, steps: usize, options: Options) {
 }
 
 #[test]
-fn who_comes_back_gets_everything_since_once_and_in_order() {
+fn a_client_that_comes_back_gets_everything_since_once_and_in_order() {
     let seeds = 20;
     for seed in 0..seeds {
         let options =
@@ -274,7 +274,7 @@ fn a_crowd_that_wants_the_latest_costs_one_gathering() {
 }
 
 #[test]
-fn a_crowd_whose_place_is_gone_costs_one_gathering_and_its_memory_is_known() {
+fn a_crowd_whose_cursor_is_gone_costs_one_gathering_and_its_memory_is_known() {
     let mut world = World::new(Options { history_events_max: 20, ..Options::default() });
     (0..40).for_each(|n| assert!(world.publish(0, &"x".repeat(2000 + n))));
     let id: Box<str> = world.shared.order.id_of(3).to_string().into();
@@ -327,7 +327,7 @@ fn what_is_told_to_be_missing_is_not_sent_afterwards() {
 }
 
 #[test]
-fn parts_are_let_go_of_when_nobody_is_here() {
+fn parts_are_forgotten_when_no_client_is_here() {
     let mut world = World::new(Options::default());
     for _ in 0..5 {
         assert!(world.publish(0, &"x".repeat(50_000)));
@@ -341,7 +341,7 @@ fn parts_are_let_go_of_when_nobody_is_here() {
     }
     let mut next = world.shard.turn().unwrap();
     let start = std::time::Instant::now();
-    // As whoever drives a shard does: it sleeps as long as it is told to.
+    // As the driver of a shard does: it sleeps as long as it is told to.
     while !world.shard.parts.is_empty() {
         let Next::Wait(Some(time)) = next else { panic!("it sleeps for ever: {next:?}") };
         std::thread::sleep(time);
@@ -365,6 +365,6 @@ fn a_shard_that_ends_leaves_no_interest_behind() {
     for _ in 0..10_000 {
         let draft = Draft::encode(&Event::new("x".repeat(100)), 1 << 20).unwrap();
         let published = shared.order.publish(&Topic::new(TOPICS[0]).unwrap(), draft);
-        assert!(published.is_ok(), "full, with nobody here");
+        assert!(published.is_ok(), "full, with no client here");
     }
 }

@@ -143,7 +143,7 @@ fn each_client_gets_exactly_its_topics_events_whatever_comes_and_goes_on_other_t
 }
 
 #[test]
-fn where_nothing_is_kept_who_asks_for_the_latest_is_told_of_no_gap() {
+fn where_nothing_is_kept_a_client_that_asks_for_the_latest_is_told_of_no_gap() {
     let options = Options { shards: 1, history_events_max: 0, ..nobody_is_cut() };
     let hub = Hub::start(options).unwrap();
     let is_over = AtomicBool::new(false);
