@@ -154,10 +154,11 @@ impl Comeback {
     /// Returns how many events and parts that is.
     pub fn gather(&self, workbench: &Workbench, from: Cursor) -> (usize, usize) {
         let (mut cursor, mut events, mut parts) = (from.0, 0, 0);
-        let order = &workbench.hub.shared().order;
+        let shared = workbench.hub.shared();
+        let (order, bytes_max) = (&shared.order, shared.tuning.part_bytes_max);
         let mut buffer = Vec::new();
         loop {
-            let replay = order.replay(&self.wanted, cursor, sinks::PART_BYTES_MAX);
+            let replay = order.replay(&self.wanted, cursor, bytes_max);
             let bytes = frame::Frame::gather(replay.frames.iter(), workbench.wire, &mut buffer);
             black_box(bytes);
             (events, parts) = (events + replay.frames.len(), parts + 1);

@@ -26,7 +26,6 @@ pub(crate) struct OrderTuning {
 
 /// What a [`Shard`](crate::shard::Shard) reads.
 #[derive(Clone, Copy, Debug)]
-#[allow(dead_code, reason = "the shard's files still have constants of their own")]
 pub(crate) struct ShardTuning {
     /// Runs of members with the same position that a ring keeps, before it joins some.
     pub(crate) ring_runs_max: usize,

@@ -23,7 +23,6 @@ const COMMANDS_MAX: usize = 1024;
 pub(crate) struct Shared {
     pub(crate) order: Order,
     pub(crate) options: Options,
-    #[allow(dead_code, reason = "the shard's files still have constants of their own")]
     pub(crate) tuning: ShardTuning,
     pub(crate) connection_limits: ConnectionLimits,
     pub(crate) subscription_limits: SubscriptionLimits,

@@ -41,6 +41,7 @@ mod fanout;
 mod lagging;
 mod link;
 mod memory;
+mod peak;
 mod replay;
 #[cfg(any(test, feature = "internals"))]
 pub(crate) mod sinks;
@@ -66,7 +67,7 @@ use self::fanout::scheduler::{Lane, Scheduler, SLICE};
 use self::lagging::grace::Grace;
 use self::lagging::spill::Spill;
 use self::lagging::state::Begun;
-use self::memory::Peak;
+use self::peak::Peak;
 use self::replay::parts::Parts;
 use crate::order::Published;
 use crate::sys::{Poller, Readiness};
@@ -141,7 +142,7 @@ impl Shard {
             scheduler: Scheduler::default(),
             grace: Grace::default(),
             timers: Timers::new(&shared.options),
-            peak: Peak::default(),
+            peak: Peak::new(&shared.tuning),
             taken_to: 0,
             parts: Parts::default(),
             spill: Spill::default(),

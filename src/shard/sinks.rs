@@ -18,8 +18,6 @@ use crate::tuning::ShardTuning;
 pub(crate) use crate::shard::connection::slots::Key;
 pub(crate) use crate::shard::connection::Sink;
 #[cfg(feature = "internals")]
-pub(crate) use crate::shard::replay::gather::PART_BYTES_MAX;
-#[cfg(feature = "internals")]
 pub(crate) use crate::shard::{
     checksum::Checksum, connection::slots::Slots, fanout::audience::Audience,
 };

@@ -63,6 +63,7 @@ pub(in crate::shard) struct World {
     /// Every event: its number, topic and text.
     published: Vec<(u64, usize, String)>,
     notices: Notices,
+    clock: Clock,
 }
 
 impl TestClient {
@@ -85,12 +86,27 @@ impl TestClient {
 
 impl World {
     pub(in crate::shard) fn new(options: Options) -> World {
+        World::with(options, Tuning::small(), Clock::start())
+    }
+
+    /// A world whose time passes only when the test says so.
+    fn with_manual_clock(options: Options) -> World {
+        World::with(options, Tuning::small(), Clock::manual())
+    }
+
+    /// A world of a random test. Every fourth seed has the bounds of every hub, the others smaller
+    /// ones, which are reached more often.
+    fn of_seed(seed: u64, options: Options) -> World {
+        let tuning = if seed.is_multiple_of(4) { Tuning::default() } else { Tuning::small() };
+        World::with(options, tuning, Clock::start())
+    }
+
+    fn with(options: Options, tuning: Tuning, clock: Clock) -> World {
         let poller = Poller::new().unwrap();
         let inbox = Arc::new(Inbox::new(poller.waker()));
-        let tuning = Tuning::small();
         let shared = Arc::new(Shared {
             subscription_limits: SubscriptionLimits::new(options.subscriptions_max, 0),
-            order: Order::new(Box::new([inbox.clone()]), &options, tuning.order, Clock::start()),
+            order: Order::new(Box::new([inbox.clone()]), &options, tuning.order, clock.clone()),
             tuning: tuning.shard,
             connection_limits: ConnectionLimits::new(options.connections_max, 0, usize::MAX),
             spares: Spares::new(),
@@ -111,6 +127,7 @@ impl World {
             joined: 0,
             published: Vec::new(),
             notices,
+            clock,
         }
     }
 
@@ -351,7 +368,7 @@ fn run(seed: u64, steps: usize, options: Options) -> u64 {
 /// turns.
 fn run_crowd(seed: u64, steps: usize, options: Options, crowd: usize) -> u64 {
     let mut random = fastrand::Rng::with_seed(seed);
-    let mut world = World::new(options);
+    let mut world = World::of_seed(seed, options);
     (0..crowd).for_each(|_| world.join(vec![0], Wire::Chunked, usize::MAX / 2));
     for step in 0..steps {
         let nth = random.usize(..world.clients.len().max(1));

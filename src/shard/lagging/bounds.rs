@@ -30,9 +30,6 @@ use crate::shard::Shard;
 
 /// A connection that takes nothing for this share of `lag_grace` is not waited for.
 const STALLED_SHARE: u128 = 10;
-/// Nor is one that is younger than this, unless the time for which audiences may be held has no
-/// bound.
-const KEPT_UP: Duration = Duration::from_millis(if cfg!(test) { 0 } else { 2_000 });
 
 impl Shard {
     /// Does something that changes what an audience keeps, and accounts for it.
@@ -111,11 +108,12 @@ impl Shard {
         })
     }
 
-    /// Whether a connection is old enough to be waited for.
+    /// Whether a connection is old enough to be waited for, which it need not be where the time for
+    /// which audiences may be held has no bound.
     fn has_kept_up(&self, index: u32) -> bool {
         let is_bounded = self.shared.options.lag_grace_percent < Grace::PERCENT_MAX;
         let age = Duration::from_millis(self.record(index).age_ms(self.now_ns));
-        !is_bounded || age >= KEPT_UP
+        !is_bounded || age >= self.shared.tuning.grace_age_min
     }
 
     /// Whether the budgets of an audience and of the shard allow that it is held.

@@ -60,6 +60,7 @@ impl Shard {
             parts: &mut self.parts,
             order: &self.shared.order,
             options: &self.shared.options,
+            tuning: &self.shared.tuning,
             counters: &self.shared.links[self.id].counters,
             scratch: &mut self.lag_scratch,
         };

@@ -13,11 +13,7 @@ use crate::order::{Cursor, Order, Search};
 use crate::shard::connection::pending::Pending;
 use crate::shard::fanout::audiences::Audiences;
 use crate::shard::replay::parts::{Part, PartId, Parts};
-
-/// What a part has at most, unless a single event is larger; and when much is replayed at once.
-/// Less in tests, so that there are many.
-pub(crate) const PART_BYTES_MAX: usize = if cfg!(test) { 700 } else { 64 << 10 };
-const SMALL_PART_BYTES_MAX: usize = if cfg!(test) { 300 } else { 4 << 10 };
+use crate::tuning::ShardTuning;
 
 /// The history of an audience's topics, and the parts of it that were gathered.
 pub(in crate::shard) struct Gatherer<'a> {
@@ -26,6 +22,7 @@ pub(in crate::shard) struct Gatherer<'a> {
     pub(in crate::shard) parts: &'a mut Parts,
     pub(in crate::shard) order: &'a Order,
     pub(in crate::shard) options: &'a Options,
+    pub(in crate::shard) tuning: &'a ShardTuning,
     pub(in crate::shard) counters: &'a Counters,
     pub(in crate::shard) scratch: &'a mut Vec<u8>,
 }
@@ -121,7 +118,11 @@ impl Gatherer<'_> {
     fn gather(&mut self, cursor: Cursor) -> (Part, Option<ToldGap>) {
         let Options { lag_total_bytes_max, shards, .. } = self.options;
         let crowded = self.parts.alive_bytes() > lag_total_bytes_max / shards / 4;
-        let bytes_max = if crowded { SMALL_PART_BYTES_MAX } else { PART_BYTES_MAX };
+        // Unless a single event is larger.
+        let bytes_max = match crowded {
+            true => self.tuning.small_part_bytes_max,
+            false => self.tuning.part_bytes_max,
+        };
         let subscriptions = self.subscriptions();
         let replay = self.timed(|order| order.replay(&subscriptions, cursor, bytes_max));
         let bytes = match &replay.frames[..] {
