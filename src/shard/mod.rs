@@ -1,7 +1,7 @@
 //! The hot path.
 //!
-//! A send of one event to one client is a system call of 7 to 10 microseconds, whoever makes it,
-//! so a program that sends event by event delivers about 100,000 a second, however clever it is.
+//! A send of one event to one client is a system call of 7 to 10 microseconds in any program, so
+//! one that sends event by event delivers about 100,000 a second, however clever it is.
 //! The only way out is to send several events with one call. Waiting for several would cost
 //! latency. So a shard never waits, and lets the work itself make time for gathering:
 //!
@@ -9,21 +9,21 @@
 //! > published since its last turn, with one call.
 //!
 //! An idle audience is sent a new event at once, as the frame that the publisher encoded. Under
-//! load the events of the time that a round takes become one batch, which slides along with the
-//! log: each event is copied into it once for all members, and is sent to the very next member
-//! after it came, wherever the round is. So an event reaches everyone within one round of its
-//! being published, and the batches grow by themselves until the topic's room is full, and from
+//! load the events of the time that a round takes become one batch, which slides along the
+//! audience's queue: each event is copied into it once for all members, and is sent to the very
+//! next member after it came, wherever the round is. So an event reaches everyone within one round
+//! of its being published, and the batches grow by themselves until the topic's backlog is full; from
 //! there on the publisher is made to wait.
 //!
 //! Four more decisions make the rest:
 //!
 //! - **A round is cut into slices**, and the slices of all audiences take turns, with accepts and
-//!   readiness in between. Events for a small crowd go into an express queue, which gets every
-//!   other slice, so a message to one person does not wait behind a broadcast to 100,000, nor in
-//!   one line with 10,000 audiences of one.
-//! - **Who takes everything has no position.** Members that were sent the same stand together in
-//!   their audience's ring, which keeps one position for all of them (`ring.rs`). Only a short
-//!   write makes a laggard, with a position of its own (`lag.rs`).
+//!   readiness in between. Audiences with an event for few connections are in an express queue,
+//!   which has every other slice (`scheduler.rs`). So a message to one person does not wait behind a
+//!   broadcast to 100,000, nor in one line with 10,000 audiences of one.
+//! - **A member that takes everything has no position.** Members that were sent the same are
+//!   neighbours in their audience's ring, which keeps one position for all of them (`ring.rs`).
+//!   Only a short write makes a laggard, with a position of its own (`lagging`).
 //! - **One owner, no lock.** A shard's connections are its own. The hub's lock is taken when an
 //!   audience begins here or a topic loses its last; the inbox's, once for all that is in it.
 //! - **Registered once.** A socket is in the poller for both directions, edge-triggered, from its
@@ -43,6 +43,7 @@ mod link;
 mod memory;
 mod peak;
 mod replay;
+mod shutdown;
 #[cfg(any(test, feature = "internals"))]
 pub(crate) mod sinks;
 #[cfg(test)]
@@ -57,7 +58,6 @@ use std::time::Duration;
 
 use slab::Slab;
 
-use self::admin::drain::Draining;
 use self::admin::query::RunningQuery;
 use self::connection::connections::Connections;
 use self::connection::timers::Timers;
@@ -69,6 +69,7 @@ use self::lagging::spill::Spill;
 use self::lagging::state::Begun;
 use self::peak::Peak;
 use self::replay::parts::Parts;
+use self::shutdown::Shutdown;
 use crate::order::Published;
 use crate::sys::{Poller, Readiness};
 
@@ -83,8 +84,6 @@ pub(crate) use self::link::{Command, Link, Shared};
 
 /// What is sent before the shard looks at its sockets, in units of [`cost_of`].
 const TURN: usize = 4 * SLICE;
-/// How long a closed hub goes on sending what was published before.
-const FLUSH_NS_MAX: u64 = 2_000_000_000;
 
 /// One thread's, or one future's, share of the connections.
 pub(crate) struct Shard {
@@ -107,16 +106,20 @@ pub(crate) struct Shard {
     /// What is kept for laggards outside of their audiences' logs.
     spill: Spill,
     now_ns: u64,
-    /// Once the hub is closed: until when events are still sent.
-    flush_until_ns: Option<u64>,
-    /// Once the hub is drained: how far that is.
-    draining: Option<Draining>,
+    shutdown: Shutdown,
     /// What the host asks, and is being answered.
     queries: VecDeque<RunningQuery>,
-    /// Kept from one use to the next, so that its memory is.
-    inbox_taken: Vec<Arc<Published>>,
-    scratch: Box<[u8]>,
-    lag_scratch: Vec<u8>,
+    scratch: Scratch,
+}
+
+/// Buffers that are kept from one use to the next, so that their memory is.
+struct Scratch {
+    /// What was in the inbox.
+    inbox: Vec<Arc<Published>>,
+    /// What a client has sent.
+    received: Box<[u8]>,
+    /// The bytes of several events, for one connection or for those that replay a part.
+    gathered: Vec<u8>,
 }
 
 /// When a shard is to have its next turn.
@@ -126,8 +129,15 @@ pub(crate) enum Next {
     Now,
     /// When its poller or its inbox has something, or at the latest after this time.
     Wait(Option<Duration>),
-    /// Never: the hub is closed and nobody is left.
+    /// Never: the hub is closed and no connection is left.
     Never,
+}
+
+impl Scratch {
+    fn new() -> Scratch {
+        let received = vec![0; 16 << 10].into_boxed_slice();
+        Scratch { inbox: Vec::new(), received, gathered: Vec::new() }
+    }
 }
 
 impl Shard {
@@ -147,12 +157,9 @@ impl Shard {
             parts: Parts::default(),
             spill: Spill::default(),
             now_ns: 0,
-            flush_until_ns: None,
-            draining: None,
+            shutdown: Shutdown::default(),
             queries: VecDeque::new(),
-            inbox_taken: Vec::new(),
-            scratch: vec![0; 16 << 10].into_boxed_slice(),
-            lag_scratch: Vec::new(),
+            scratch: Scratch::new(),
             shared,
         }
     }
@@ -173,13 +180,13 @@ impl Shard {
         Ok(self.work())
     }
 
-    /// Announces that nobody looks at the inbox until the poller wakes up; false when there is
+    /// Announces that the shard does not look at the inbox until the poller wakes up; false when there is
     /// something to do at once.
     pub(crate) fn park(&self) -> bool {
         let link = self.link();
         let parked = link.inbox.park();
         // Once the shard knows that the hub closes, it sleeps as ever, for those that lag.
-        let closes = self.shared.closing.load(Ordering::SeqCst) && self.flush_until_ns.is_none();
+        let closes = self.shared.closing.load(Ordering::SeqCst) && !self.shutdown.is_closing();
         let idle = link.orders.is_empty() && !closes && !self.has_news_of_a_drain();
         if parked && !idle {
             link.inbox.unpark();
@@ -203,8 +210,8 @@ impl Shard {
         self.now_ns = self.shared.order.now_ns();
         self.parts.begin_turn();
         // Looked at before the inbox is: whatever was published before the hub was closed is in it.
-        if self.shared.closing.load(Ordering::SeqCst) && self.flush_until_ns.is_none() {
-            self.flush_until_ns = Some(self.now_ns + FLUSH_NS_MAX);
+        if self.shared.closing.load(Ordering::SeqCst) && !self.shutdown.is_closing() {
+            self.shutdown.begin_to_close(self.now_ns);
             self.close_acceptors();
         }
         if self.has_news_of_a_drain() {
@@ -218,7 +225,7 @@ impl Shard {
         self.resume_unfinished();
         self.handle_timers();
         let busy = !self.scheduler.is_idle() || self.sweep_is_due() || farewells || queries;
-        match self.flush_until_ns {
+        match self.shutdown.flush_until_ns() {
             Some(until_ns) => self.next_while_closing(busy, until_ns),
             None if busy => Next::Now,
             None => Next::Wait(self.next_timer()),
@@ -257,14 +264,14 @@ impl Shard {
 
     /// Empties the inbox into the audiences of each event's topic.
     fn take_inbox(&mut self) {
-        let mut taken = std::mem::take(&mut self.inbox_taken);
+        let mut taken = std::mem::take(&mut self.scratch.inbox);
         self.link().inbox.take(&mut taken);
         self.taken_to = taken.last().map_or(self.taken_to, |published| published.sequence());
         for published in taken.drain(..) {
             self.audiences.append(&self.shared.order, &published, &mut self.scheduler);
         }
         taken.shrink_to(1024);
-        self.inbox_taken = taken;
+        self.scratch.inbox = taken;
     }
 
     /// The audience whose turn it is, and the queue that it was in.

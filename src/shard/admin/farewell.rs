@@ -14,17 +14,19 @@ const VISITS_MAX: u32 = 64 << 10;
 impl Shard {
     /// Whether the shard has to be told that the hub is drained.
     pub(in crate::shard) fn has_news_of_a_drain(&self) -> bool {
-        self.draining.is_none() && self.shared.drain.get().is_some()
+        !self.shutdown.is_draining() && self.shared.drain.get().is_some()
     }
 
     pub(in crate::shard) fn begin_to_drain(&mut self) {
-        self.draining = Some(Draining::new(self.link().counters.connections.value()));
+        let streams = self.link().counters.connections.value();
+        self.shutdown.begin_to_drain(Draining::new(streams));
         self.close_acceptors();
     }
 
     /// Closes the connections whose time has come, a bounded number; true when there may be more.
     pub(in crate::shard) fn send_away(&mut self) -> bool {
-        let (Some(drain), Some(mut draining)) = (self.shared.drain.get(), self.draining.take())
+        let (Some(drain), Some(mut draining)) =
+            (self.shared.drain.get(), self.shutdown.take_draining())
         else {
             return false;
         };
@@ -39,7 +41,7 @@ impl Shard {
             draining.at += 1;
             visits += 1;
         }
-        self.draining = Some(draining);
+        self.shutdown.begin_to_drain(draining);
         farewells == FAREWELLS_MAX
     }
 

@@ -17,7 +17,7 @@ impl Shard {
     /// Sends a stream away that is too old; false if it may stay.
     pub(in crate::shard) fn retire(&mut self, index: u32) -> bool {
         let connection_age_max = self.shared.options.connection_age_max;
-        if connection_age_max.is_zero() || self.draining.is_some() {
+        if connection_age_max.is_zero() || self.shutdown.is_draining() {
             return false;
         }
         let age_max_ms = connection_age_max.as_millis() as u64;

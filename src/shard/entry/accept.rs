@@ -85,7 +85,7 @@ impl Shard {
         acceptor: &Acceptor,
         may_fall_back: bool,
     ) {
-        let mut scratch = std::mem::take(&mut self.scratch);
+        let mut scratch = std::mem::take(&mut self.scratch.received);
         let head = match read {
             [] => {
                 let bytes = stream.recv(&mut scratch).unwrap_or(0);
@@ -113,7 +113,7 @@ impl Shard {
                 self.link().counters.refused_connections.add(1);
             }
         }
-        self.scratch = scratch;
+        self.scratch.received = scratch;
     }
 
     /// Serves a new connection here, or has it served by a shard that has far fewer. It has its seat

@@ -58,7 +58,7 @@ impl Shard {
                 Command::Query(request) => self.take_query(*request),
                 #[cfg(test)]
                 Command::Try(attempt) => attempt(self),
-                refused if self.flush_until_ns.is_some() || self.draining.is_some() => {
+                refused if self.shutdown.has_begun() => {
                     self.refuse(refused);
                 }
                 Command::Accept(acceptor) => {
@@ -150,7 +150,7 @@ impl Shard {
             let Some(connection) = self.connections.get_mut(key) else { return };
             let State::Handshaking(_) = connection.state else { return };
             let socket = connection.sink.socket().expect("it came as a socket");
-            let mut scratch = std::mem::take(&mut self.scratch);
+            let mut scratch = std::mem::take(&mut self.scratch.received);
             let received = socket.recv(&mut scratch);
             match received {
                 Ok(0) => drop(self.remove(key.index)),
@@ -158,7 +158,7 @@ impl Shard {
                 Err(ref error) if error.kind() == ErrorKind::WouldBlock => {}
                 Err(_) => drop(self.remove(key.index)),
             }
-            self.scratch = scratch;
+            self.scratch.received = scratch;
             if received.is_err() {
                 return;
             }

@@ -89,7 +89,7 @@ impl Shard {
             options: &self.shared.options,
             counters: &self.shared.links[self.id].counters,
             now_ns: &mut self.now_ns,
-            scratch: &mut self.lag_scratch,
+            scratch: &mut self.scratch.gathered,
             has_freed: false,
         })
     }

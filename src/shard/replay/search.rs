@@ -60,7 +60,7 @@ impl Shard {
             options: &self.shared.options,
             tuning: &self.shared.tuning,
             counters: &self.shared.links[self.id].counters,
-            scratch: &mut self.lag_scratch,
+            scratch: &mut self.scratch.gathered,
         }
     }
 }
