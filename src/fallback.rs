@@ -37,8 +37,7 @@ static LOST: Seldom = Seldom::new();
 ///
 /// let hub = Hub::start(Options::default())?;
 /// let (fallback, requests) = fanfare::fallback(64);
-/// let options = ListenOptions { fallback: Some(fallback), ..ListenOptions::default() };
-/// let listener = hub.listen("127.0.0.1:0", options)?;
+/// let listener = hub.listen("127.0.0.1:0", ListenOptions::default().fallback(fallback))?;
 ///
 /// let mut client = TcpStream::connect(listener.local_addr())?;
 /// client.write_all(b"GET /hello HTTP/1.0\r\n\r\n")?;
@@ -62,10 +61,21 @@ pub fn fallback(capacity: usize) -> (Fallback, UnhandledRequests) {
 
 /// A connection whose request is not for events.
 ///
+/// [`fallback`] makes the queue that these come through; [`Listener::admit`](crate::Listener::admit)
+/// takes them back.
+///
 /// # Examples
 ///
-/// See [`fallback`], which makes the queue that these come through, and
-/// [`Listener::admit`](crate::Listener::admit), which takes them back.
+/// ```
+/// use std::io::{self, Write};
+/// use fanfare::UnhandledRequest;
+///
+/// fn refuse(mut request: UnhandledRequest) -> io::Result<()> {
+///     request.stream.set_nonblocking(false)?;
+///     request.stream.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
+/// }
+/// # let _ = refuse;
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct UnhandledRequest {
@@ -80,6 +90,20 @@ pub struct UnhandledRequest {
 impl UnhandledRequest {
     /// A connection from `addr`, of which `read` was read so far, for
     /// [`Listener::admit`](crate::Listener::admit).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::net::{TcpListener, TcpStream};
+    /// use fanfare::UnhandledRequest;
+    ///
+    /// let server = TcpListener::bind("127.0.0.1:0")?;
+    /// let _client = TcpStream::connect(server.local_addr()?)?;
+    /// let (stream, addr) = server.accept()?;
+    /// let request = UnhandledRequest::new(stream, addr, Vec::new());
+    /// assert_eq!(request.addr, addr);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     #[must_use]
     pub fn new(stream: TcpStream, addr: SocketAddr, read: Vec<u8>) -> UnhandledRequest {
         UnhandledRequest { stream, read, addr }
@@ -89,6 +113,17 @@ impl UnhandledRequest {
 /// The listener's end of the queue that [`fallback`] makes, for
 /// [`ListenOptions::fallback`](crate::ListenOptions::fallback). Clones share the queue, so that
 /// several listeners may have the same.
+///
+/// # Examples
+///
+/// ```
+/// use fanfare::ListenOptions;
+///
+/// let (fallback, _requests) = fanfare::fallback(64);
+/// let public = ListenOptions::default().fallback(fallback.clone());
+/// let local = ListenOptions::default().fallback(fallback);
+/// # let _ = (public, local);
+/// ```
 #[derive(Clone)]
 pub struct Fallback {
     sender: Sender<UnhandledRequest>,
@@ -127,6 +162,17 @@ impl fmt::Debug for Fallback {
 /// An iterator over it blocks for the next request, and ends when all listeners that have the
 /// [`Fallback`] are dropped. It may be used from any thread. Clones share one queue: each request
 /// goes to one of them.
+///
+/// # Examples
+///
+/// ```no_run
+/// # let (_fallback, requests) = fanfare::fallback(64);
+/// std::thread::spawn(move || {
+///     for request in requests {
+///         println!("{} asks for something else than events", request.addr);
+///     }
+/// });
+/// ```
 #[derive(Clone)]
 pub struct UnhandledRequests {
     receiver: Receiver<UnhandledRequest>,
@@ -134,6 +180,13 @@ pub struct UnhandledRequests {
 
 impl UnhandledRequests {
     /// The next request, if one waits. Never blocks.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let (_fallback, requests) = fanfare::fallback(64);
+    /// assert!(requests.try_next().is_none());
+    /// ```
     #[must_use]
     pub fn try_next(&self) -> Option<UnhandledRequest> {
         self.receiver.try_recv().ok()
@@ -142,6 +195,15 @@ impl UnhandledRequests {
     /// The next request, for which it waits at most `timeout`; `None` when none came in this time,
     /// or none will come any more. Blocks the calling thread, so it must not be one that drives a
     /// shard: there use [`UnhandledRequests::next_async`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let (_fallback, requests) = fanfare::fallback(64);
+    /// assert!(requests.wait(Duration::from_millis(1)).is_none());
+    /// ```
     #[must_use]
     pub fn wait(&self, timeout: Duration) -> Option<UnhandledRequest> {
         let too_late = async {
@@ -153,11 +215,26 @@ impl UnhandledRequests {
 
     /// The next request, under any executor; `None` when none will come any more. Dropping the
     /// future loses nothing.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let (fallback, requests) = fanfare::fallback(64);
+    /// drop(fallback);
+    /// assert!(futures_lite::future::block_on(requests.next_async()).is_none());
+    /// ```
     pub async fn next_async(&self) -> Option<UnhandledRequest> {
         self.receiver.recv().await.ok()
     }
 
     /// The number of requests that wait to be received.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let (_fallback, requests) = fanfare::fallback(64);
+    /// assert_eq!(requests.waiting(), 0);
+    /// ```
     #[must_use]
     pub fn waiting(&self) -> usize {
         self.receiver.len()
@@ -165,6 +242,15 @@ impl UnhandledRequests {
 
     /// Whether no request waits, and none will come any more: the [`Fallback`] and its clones are
     /// dropped, with the listeners that have them.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let (fallback, requests) = fanfare::fallback(64);
+    /// assert!(!requests.is_ended());
+    /// drop(fallback);
+    /// assert!(requests.is_ended());
+    /// ```
     #[must_use]
     pub fn is_ended(&self) -> bool {
         self.receiver.is_closed() && self.receiver.is_empty()

@@ -9,9 +9,9 @@ import sys
 from pathlib import Path
 
 SRC = Path(__file__).parent.parent / "src"
-# The program, the C ABI, whose manual is the header, what only benchmarks see, and the macro whose
+# The program, the C ABI, whose manual is the header, what only benchmarks and fuzzers see, and the macro whose
 # setters have the text of their options.
-ELSEWHERE = ["program", "ffi", "main.rs", "internals.rs", "options/chained.rs"]
+ELSEWHERE = ["program", "ffi", "main.rs", "internals.rs", "fuzzing.rs", "options/chained.rs"]
 ITEM = re.compile(r"\s*pub (?:async )?(?:fn|struct|enum|trait|type) (\w+)")
 BESIDE = re.compile(r"\s*(///|#\[|#!\[)")
 

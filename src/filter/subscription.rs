@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::{Filter, FilterError};
+use super::pattern::{Filter, FilterError};
 use crate::topic::{Topic, TopicError};
 
 /// One topic, or all topics that match a filter, also those that are first published to later.

@@ -5,7 +5,9 @@ use std::ops::Bound;
 
 use proptest::prelude::*;
 
+use super::pattern::*;
 use super::*;
+use crate::topic::Topic;
 
 pub(super) const CASES: u32 = if cfg!(debug_assertions) { 300 } else { 10_000 };
 

@@ -20,7 +20,7 @@
 use std::collections::BTreeMap;
 use std::mem;
 
-use super::{may_begin_with_wildcard, Filter, Levels, ALL_BELOW, ONE_LEVEL};
+use super::pattern::{may_begin_with_wildcard, Filter, Levels, ALL_BELOW, ONE_LEVEL};
 use crate::topic::Topic;
 
 /// A map from filters to values that knows which filters match a topic.

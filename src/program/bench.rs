@@ -6,7 +6,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::Outcome;
+use super::outcome::Outcome;
 
 /// The program's name. It is looked for beside this program, and then on `PATH`.
 const PROGRAM: &str = "fanfare-bench";

@@ -10,11 +10,11 @@ use clap::Args;
 use fanfare::{Event, Hub, PublishError, Topic};
 use serde_json::{json, Value};
 
+use super::outcome::Outcome;
 use super::readings::{self, CpuTimes, Traffic};
 use super::seldom::Seldom;
 use super::serve::{ServeArgs, Server};
 use super::signals::Ending;
-use super::Outcome;
 
 /// Serve, and publish this machine's readings: load, cpu, memory, network.
 ///

@@ -1,7 +1,7 @@
 //! The program `fanfare`, made of the library's public interface alone.
 //!
 //! ```text
-//! units  lines  logging  signals  token  readings     small things, each by itself
+//! outcome  units  lines  logging  signals  token  readings     small things, each by itself
 //! control                                            what HTTP serves besides the streams
 //! serve <- demo                                      the server
 //! publish                                            the client
@@ -17,6 +17,7 @@ mod disposition;
 mod excerpt;
 mod lines;
 mod logging;
+mod outcome;
 mod publish;
 #[path = "../http/query.rs"]
 mod query;
@@ -28,11 +29,11 @@ mod signals;
 mod token;
 mod units;
 
-use std::error::Error;
-use std::fmt;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
+
+use self::outcome::Usage;
 
 /// Fan events out to any number of Server-Sent Events clients.
 ///
@@ -64,21 +65,6 @@ Examples:
   curl -N 'http://127.0.0.1:8080/events?topic=news'
   curl -d 'hello' 'http://127.0.0.1:8081/publish?topic=news&event=greeting'
   tail -f /var/log/syslog | fanfare publish http://127.0.0.1:8081 --topic log";
-
-/// How a subcommand ends.
-type Outcome = Result<ExitCode, Box<dyn Error>>;
-
-/// The command line or the environment asks for something that cannot be: exit code 2.
-#[derive(Debug)]
-struct Usage(String);
-
-impl fmt::Display for Usage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl Error for Usage {}
 
 pub(crate) fn main() -> ExitCode {
     let cli = Cli::parse();

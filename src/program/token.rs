@@ -11,7 +11,7 @@ use std::path::Path;
 
 use subtle::ConstantTimeEq;
 
-use super::Usage;
+use super::outcome::Usage;
 
 /// The variable that holds a token.
 pub(crate) const VARIABLE: &str = "FANFARE_PUBLISH_TOKEN";

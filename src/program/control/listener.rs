@@ -15,7 +15,7 @@ use smol::Async;
 use super::auth::ListenerRules;
 use super::hosts::name_of;
 use super::socket::Stream;
-use crate::program::Usage;
+use crate::program::outcome::Usage;
 
 /// The address of the control listener, as `--control-listen` has it.
 #[derive(Clone, Debug, PartialEq, Eq)]

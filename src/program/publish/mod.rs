@@ -34,9 +34,10 @@ use self::client::{Client, Target};
 use self::input::Input;
 use self::sender::{Sender, Stopped};
 use super::lines::{Line, Lines, TooLong};
+use super::outcome::{Outcome, Usage};
 use super::signals::Ending;
 use super::token::{self, Token};
-use super::{units, Outcome, Usage};
+use super::units;
 
 /// Publish each line of standard input as an event.
 ///

@@ -17,9 +17,9 @@ use super::control::{
     Auth, Control, ControlAddr, ControlListener, ControlOptions, Counts, HostNames, ListenerRules,
     Router,
 };
+use super::outcome::{Outcome, Usage};
 use super::signals::Ending;
 use super::token::{self, Token};
-use super::{Outcome, Usage};
 
 pub(crate) use self::args::ServeArgs;
 
