@@ -116,7 +116,11 @@ impl<'a> Reading<'a> {
             (b"HTTP/1.1", None) => 1,
             _ => return None,
         };
-        let in_target = |byte: &u8| byte.is_ascii_graphic() || (!strictly && !byte.is_ascii());
+        // A fragment is never sent (RFC 9112, section 3.2).
+        let in_target = |byte: &u8| match byte {
+            b'#' => false,
+            byte => byte.is_ascii_graphic() || (!strictly && !byte.is_ascii()),
+        };
         if !is_token(method) || target.is_empty() || !target.iter().all(in_target) {
             return None;
         }
