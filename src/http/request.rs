@@ -73,7 +73,7 @@ impl<'a> Head<'a> {
             return Head::Malformed("the request is not HTTP");
         };
         // No form of a target has one (RFC 9112, section 3.2), and servers differ in what they make of it.
-        if target.contains('#') {
+        if memchr::memchr(b'#', target.as_bytes()).is_some() {
             return Head::Malformed("the request's target has a #; in a query it is written %23");
         }
         let (authority, path, query) = split_target(target);
