@@ -24,6 +24,8 @@
  *         while (status == FANFARE_OK && fgets(line, sizeof line, stdin) != NULL) {
  *             fanfare_event event = fanfare_event_of(fanfare_text_of(line, strcspn(line, "\n")));
  *             status = fanfare_hub_publish(hub, FANFARE_TEXT("news"), &event, NULL);
+ *             if (status == FANFARE_ERR_FULL)
+ *                 status = FANFARE_OK; // left out; or publish it again in a millisecond
  *         }
  *         fanfare_hub_free(hub);
  *         if (status != FANFARE_OK)
@@ -32,6 +34,8 @@
  *     }
  *
  *     cc -std=c99 program.c -lfanfare -o program
+ *
+ * With the static library instead: libfanfare.a -lgcc_s -lutil -lrt -lpthread -lm -ldl.
  *
  * Contents: rules that hold for every function; then, each with its functions, 1. version,
  * 2. status, 3. text, 4. options, 5. event, 6. hub.
@@ -68,7 +72,7 @@
  * fanfare_strerror explains. Outputs are the last parameters, and are written on success only. No
  * last error is kept anywhere, no panic or exception leaves the library, and a call that failed has
  * changed nothing. The exception is FANFARE_ERR_PANIC, a defect of the library, which any function
- * may return and which is not repeated below.
+ * that returns a status may return, and which is not repeated below.
  *
  * Structs that may grow begin with their size. Zero is the default of each field that a later
  * version adds, so that a program may be older or newer than the library that it finds.
@@ -82,7 +86,21 @@
  * Units
  *
  * A number's unit is the end of its name: _ms are milliseconds, _bytes_max bytes, _percent percent;
- * what has none is a count. Lengths are in bytes. KiB and MiB are 1,024 and 1,048,576 bytes.
+ * what has none is a count, or a flag if its description says so. Lengths are in bytes. KiB and MiB
+ * are 1,024 and 1,048,576 bytes.
+ *
+ * What clients ask for
+ *
+ * A client asks for GET /events?topic=NAME, with up to 64 topics or filters (a/+, b/#; percent-encoded),
+ * and if it likes &latest or &last=N, to begin with the newest events that are kept, &policy=NAME
+ * (disconnect, drop-oldest, conflate: what happens when it reads too slowly; conflate sends it the
+ * newest event of each key alone), and &heartbeat=NAME (id, comment, event). With Last-Event-ID, which
+ * an EventSource sends by itself, it is sent what it has missed. What is gone it is told of by an event
+ * named "fanfare-gap", whose data is JSON with the members reason, missed (a number or null), from and
+ * to. No published event may have that name, nor "fanfare-heartbeat".
+ *
+ * Not in this version: rules for pages of other origins (CORS), metrics, lists of connections, draining,
+ * and a log.
  */
 
 #ifndef FANFARE_H
@@ -392,7 +410,7 @@ typedef struct fanfare_options {
 
 /**
  * Fills in the defaults. `options->size` has to be set before, and stays as it is. What the
- * library does not know, of a struct that is larger than this header's, is set to zero.
+ * library does not know, of a struct that is larger than the library's own, is set to zero.
  *
  * Threads: any. Ownership: the struct stays the caller's. Errors: `FANFARE_ERR_ARGUMENT` when
  * `options` is NULL or its size is that of no version, which is smaller than in the first or more

@@ -112,7 +112,7 @@ pub struct FanfareOptions {
 const SIZE_MIN: usize = offset_of!(FanfareOptions, any_host) + size_of::<u64>();
 
 /// Fills in the defaults. `options->size` has to be set before, and stays as it is. What the
-/// library does not know, of a struct that is larger than this header's, is set to zero.
+/// library does not know, of a struct that is larger than the library's own, is set to zero.
 ///
 /// Threads: any. Ownership: the struct stays the caller's. Errors: `FANFARE_ERR_ARGUMENT` when
 /// `options` is NULL or its size is that of no version, which is smaller than in the first or more
