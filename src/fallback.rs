@@ -131,7 +131,7 @@ pub struct Fallback {
 
 impl Fallback {
     /// Whether a request that comes now can be put in the queue.
-    pub(crate) fn has_room(&self) -> bool {
+    pub(crate) fn has_capacity(&self) -> bool {
         !self.sender.is_full() && !self.sender.is_closed()
     }
 
@@ -321,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_fallback_and_one_that_nobody_receives_from_answer_503() {
+    fn a_full_fallback_and_one_without_a_receiver_answer_503() {
         // A capacity of zero is one of 1.
         let (fallback, requests) = fallback(0);
         let (hub, listener) = serve(fallback);

@@ -332,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_stand_each_on_a_line() {
+    fn each_field_is_on_a_line_of_its_own() {
         let event = Event::new("x")
             .with_name("tick")
             .with_retry(Duration::from_millis(1500))
@@ -352,7 +352,7 @@ mod tests {
     }
 
     #[test]
-    fn a_custom_id_takes_the_place_of_the_hubs() {
+    fn a_custom_id_replaces_the_hubs() {
         let frame = encode(Event::empty().with_id("mine"), 7);
         assert_eq!(frame.wire(Wire::Plain), b"id: mine\n\n");
         assert_eq!(frame.wire(Wire::Chunked), b"a\r\nid: mine\n\n\r\n");

@@ -314,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn the_next_notice_that_finds_room_says_how_many_were_lost_before_it() {
+    fn the_next_notice_that_fits_says_how_many_were_lost_before_it() {
         let queue = NoticeQueue::new(1);
         let notices = queue.open(2);
         (1..=5).for_each(|nth| queue.put(notice(nth)));

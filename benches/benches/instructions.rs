@@ -101,7 +101,7 @@ fn seek_100(missing: Missing) -> (Missing, Cursor) {
 }
 
 fn check_sought((missing, place): (Missing, Cursor)) {
-    missing.check_place(place);
+    missing.check_cursor(place);
 }
 
 #[library_benchmark]

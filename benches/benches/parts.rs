@@ -66,7 +66,7 @@ fn replay(c: &mut Criterion) {
     let mut group = c.benchmark_group("seek, events kept");
     for kept in [1_000, 100_000] {
         let missing = fixture::Missing::of(kept, kept / 3);
-        missing.check_place(missing.seek());
+        missing.check_cursor(missing.seek());
         group.bench_function(BenchmarkId::from_parameter(kept), |b| b.iter(|| missing.seek()));
     }
     group.finish();

@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn an_asterisk_in_the_list_stands_for_any_host_also_on_a_loopback_address() {
+    fn an_asterisk_in_the_list_allows_any_host_also_on_a_loopback_address() {
         for names in [&["*"][..], &["*", "a.example"], &["a.example", "127.0.0.1", "*"]] {
             let names: Vec<_> = names.iter().copied().map(str::to_owned).collect();
             let listed = Hosts::new(&names).unwrap();

@@ -60,7 +60,7 @@ impl HttpHandshake {
 }
 
 impl Handshake for HttpHandshake {
-    fn step(&self, head: &[u8], _addr: SocketAddr, crowded: bool) -> HandshakeStep {
+    fn step(&self, head: &[u8], _addr: SocketAddr, beyond_bounds: bool) -> HandshakeStep {
         let (bytes_max, fields_max) = (self.options.head_bytes_max, self.options.head_fields_max);
         let too_large = |what: String| {
             let text = format!("the request's head has more than {what}");
@@ -82,12 +82,14 @@ impl Handshake for HttpHandshake {
             Head::Malformed(why) => {
                 HandshakeStep::Answer(response::refusal("400 Bad Request", "", why))
             }
-            Head::Complete(request, _) => match (self.answer(&request, crowded), request.method) {
-                (HandshakeStep::Answer(answer), "HEAD") => {
-                    HandshakeStep::Answer(response::head_of(answer))
+            Head::Complete(request, _) => {
+                match (self.answer(&request, beyond_bounds), request.method) {
+                    (HandshakeStep::Answer(answer), "HEAD") => {
+                        HandshakeStep::Answer(response::head_of(answer))
+                    }
+                    (step, _) => step,
                 }
-                (step, _) => step,
-            },
+            }
         }
     }
 
@@ -106,7 +108,7 @@ impl Handshake for HttpHandshake {
 }
 
 impl HttpHandshake {
-    fn answer(&self, request: &Request<'_>, crowded: bool) -> HandshakeStep {
+    fn answer(&self, request: &Request<'_>, beyond_bounds: bool) -> HandshakeStep {
         if let (false, Host::Name(name)) = (self.hosts.has(request.host), request.host) {
             let text = format!(
                 "this server is not known as {}; if it is to be, list the name in hosts (fanfare \
@@ -126,7 +128,7 @@ impl HttpHandshake {
             };
         }
         let cors = self.origins.fields(request.field("origin").as_deref());
-        match self.stream(request, &cors, crowded) {
+        match self.stream(request, &cors, beyond_bounds) {
             Ok(step) => step,
             Err(Refusal { status, fields, text }) => {
                 HandshakeStep::Answer(response::refusal(status, &format!("{cors}{fields}"), &text))
@@ -139,7 +141,7 @@ impl HttpHandshake {
         &self,
         request: &Request<'_>,
         cors: &str,
-        crowded: bool,
+        beyond_bounds: bool,
     ) -> Result<HandshakeStep, Refusal> {
         match request.method {
             "GET" | "HEAD" => {}
@@ -171,7 +173,7 @@ impl HttpHandshake {
         if request.method == "HEAD" {
             return Ok(HandshakeStep::Answer(response::stream_head_only(cors)));
         }
-        if crowded {
+        if beyond_bounds {
             return self.overloaded(cors, heartbeat_form);
         }
         let wire = if request.minor_version == 0 { Wire::Plain } else { Wire::Chunked };

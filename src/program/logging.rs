@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_reads_is_dropped_and_counted_and_said_where_it_is_missing() {
+    fn unread_lines_are_dropped_counted_and_reported_where_they_are_missing() {
         let (queue, lines) = reluctant();
         let given = 3 * LINES_MAX;
         queue.put(b"0\n".to_vec());

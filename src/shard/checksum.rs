@@ -1,7 +1,7 @@
 //! The checksum that a sink without a socket keeps of what it was sent.
 
 /// A checksum of the bytes that a counting sink was sent, of how they were cut into sends, and of
-/// the sends' order. Four bytes, as a connection's entry has room for no more.
+/// the sends' order. It has four bytes, since a connection's entry has no space for more.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Checksum(u32);
 
@@ -46,7 +46,7 @@ impl Checksum {
                 sums.add(&padded);
             }
         }
-        // Each sum by a number of its own; the products do not wait for one another.
+        // Each sum has its own factor, so that the products do not depend on one another.
         let mut all = u64::from(self.0).rotate_left(32);
         for lane in 0..LANES {
             all = all.wrapping_add(sums.words[lane].wrapping_mul(FACTORS[2 * lane]));

@@ -39,8 +39,8 @@ impl Shard {
     /// Gives back and counts what a shard had that has panicked.
     fn write_off(&mut self) {
         attempt(|| {
-            let crowd = self.link().counters.connections.value();
-            log::error!("shard {} has panicked, and closes its {crowd} clients", self.id);
+            let connections = self.link().counters.connections.value();
+            log::error!("shard {} has panicked, and closes its {connections} clients", self.id);
         });
         attempt(|| self.tell_of_all_ends());
         self.write_off_counters();
@@ -72,8 +72,8 @@ impl Shard {
 
     fn write_off_counters(&self) {
         let counters = &self.link().counters;
-        let crowd = counters.connections.value();
-        counters.count_disconnects(DisconnectReason::Error, crowd);
+        let connections = counters.connections.value();
+        counters.count_disconnects(DisconnectReason::Error, connections);
         for gauge in [
             &counters.connections,
             &counters.pending_connections,

@@ -48,7 +48,7 @@ pub(crate) struct Link {
 pub(crate) enum Command {
     /// Accept through an acceptor.
     Accept(Arc<Acceptor>),
-    /// Look which acceptors are closed.
+    /// Stop polling the acceptors that are closed.
     RemoveClosed,
     /// Serve a connection with what was read from it; `counted` if its limits count it already.
     Serve {
@@ -66,7 +66,7 @@ pub(crate) enum Command {
 }
 
 impl Shared {
-    /// Nobody is let in any more.
+    /// Whether no connection is accepted any more.
     pub(crate) fn is_ending(&self) -> bool {
         self.closing.load(Ordering::SeqCst) || self.drain.get().is_some()
     }
@@ -83,7 +83,7 @@ impl Link {
         !self.commands.is_closed()
     }
 
-    /// Gives the shard a command; hands it back when too many wait already.
+    /// Gives the shard a command; returns it when too many wait already.
     pub(crate) fn command(&self, command: Command) -> Result<(), Command> {
         self.commands.try_send(command).map_err(async_channel::TrySendError::into_inner)?;
         self.inbox.ring();

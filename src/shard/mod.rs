@@ -5,27 +5,28 @@
 //! The only way out is to send several events with one call. Waiting for several would cost
 //! latency. So a shard never waits, and lets the work itself make time for gathering:
 //!
-//! > The members of an audience are served round and round. Each time, one is sent all that was
+//! > The members of an audience are served in rounds. Each time, a member is sent all that was
 //! > published since its last turn, with one call.
 //!
 //! An idle audience is sent a new event at once, as the frame that the publisher encoded. Under
 //! load the events of the time that a round takes become one batch, which slides along the
 //! audience's queue: each event is copied into it once for all members, and is sent to the very
-//! next member after it came, wherever the round is. So an event reaches everyone within one round
-//! of its being published, and the batches grow by themselves until the topic's backlog is full; from
-//! there on the publisher is made to wait.
+//! next member after it came, wherever the round is. So an event reaches every member within one
+//! round of its being published, and the batches grow by themselves until the topic's backlog is
+//! full; from there on the publisher is made to wait.
 //!
 //! Four more decisions make the rest:
 //!
 //! - **A round is cut into slices**, and the slices of all audiences take turns, with accepts and
 //!   readiness in between. Audiences with an event for few connections are in an express queue,
-//!   which has every other slice (`scheduler.rs`). So a message to one person does not wait behind a
-//!   broadcast to 100,000, nor in one line with 10,000 audiences of one.
+//!   which has every other slice (`scheduler.rs`). So a message to one client does not wait behind
+//!   a broadcast to 100,000, nor behind 10,000 audiences of one member.
 //! - **A member that takes everything has no position.** Members that were sent the same are
 //!   neighbours in their audience's ring, which keeps one position for all of them (`ring.rs`).
 //!   Only a short write makes a laggard, with a position of its own (`lagging`).
 //! - **One owner, no lock.** A shard's connections are its own. The hub's lock is taken when an
-//!   audience begins here or a topic loses its last; the inbox's, once for all that is in it.
+//!   audience begins here or a topic loses its last one; the inbox's lock once for all that is in
+//!   it.
 //! - **Registered once.** A socket is in the poller for both directions, edge-triggered, from its
 //!   first moment to its last; no call tells the poller anything in between.
 //!
@@ -112,7 +113,7 @@ pub(crate) struct Shard {
     scratch: Scratch,
 }
 
-/// Buffers that are kept from one use to the next, so that their memory is.
+/// Buffers that are kept from one use to the next, so that their memory is reused.
 struct Scratch {
     /// What was in the inbox.
     inbox: Vec<Arc<Published>>,
@@ -185,7 +186,8 @@ impl Shard {
     pub(crate) fn park(&self) -> bool {
         let link = self.link();
         let parked = link.inbox.park();
-        // Once the shard knows that the hub closes, it sleeps as ever, for those that lag.
+        // Once the shard knows that the hub closes, it sleeps as before, until laggards can be sent
+        // more.
         let closes = self.shared.closing.load(Ordering::SeqCst) && !self.shutdown.is_closing();
         let idle = link.orders.is_empty() && !closes && !self.has_news_of_a_drain();
         if parked && !idle {
@@ -274,14 +276,14 @@ impl Shard {
         self.scratch.inbox = taken;
     }
 
-    /// The audience whose turn it is, and the queue that it was in.
+    /// The audience that is served next, and the queue that it was in.
     fn next_audience(&mut self) -> Option<(u32, Lane)> {
         loop {
             let (key, lane) = self.scheduler.next()?;
             // It may have ended since, or have been sent all it had from the other queue.
             let Some(audience) = self.audiences.get_mut(key) else { continue };
             audience.queued.leave(lane);
-            if audience.has_work() && !audience.held && self.make_room_for_a_batch(key) {
+            if audience.has_work() && !audience.held && self.keep_lag_within_bounds(key) {
                 return Some((key.index, lane));
             }
         }
@@ -340,13 +342,13 @@ impl Shard {
         if self.audiences.at(index).is_none() {
             return;
         }
-        let crowded = self.audiences.window_bytes() > self.shared.tuning.windows_bytes_max;
+        let windows_full = self.audiences.window_bytes() > self.shared.tuning.windows_bytes_max;
         self.change_queue(index, |audience| {
             if audience.ring.is_empty() {
                 audience.queue.advance(to);
             }
             audience.settle();
-            if crowded {
+            if windows_full {
                 audience.queue.close_window();
             }
         });
@@ -358,7 +360,7 @@ impl Shard {
         }
     }
 
-    /// Counts that so many connections took a batch, and how long its events took.
+    /// Counts that `connections` connections took a batch, and how long its events took.
     fn count_delivered(
         &mut self,
         audience: u32,
@@ -384,8 +386,8 @@ impl Shard {
     }
 }
 
-/// What it costs to send so many bytes to one client: the system call is one, and copying 8 KiB
-/// takes as long as that.
+/// What it costs to send `bytes` bytes to one client: the system call costs 1, and so does copying
+/// 8 KiB.
 fn cost_of(bytes: &[u8]) -> usize {
     1 + bytes.len() / (8 << 10)
 }

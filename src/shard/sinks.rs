@@ -23,7 +23,7 @@ pub(crate) use crate::shard::{
 };
 
 impl Shard {
-    /// Has a sink join as a connection does whose request was just understood. `None` when there
+    /// Has a sink join as a connection does when its request has been read. `None` when there
     /// are too many connections.
     pub(crate) fn join_sink(&mut self, sink: Sink, request: &StreamRequest) -> Option<Key> {
         let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));

@@ -37,11 +37,11 @@ use crate::tuning::Tuning;
 
 const TOPICS: [&str; 4] = ["a", "a/x", "b/y", "b"];
 
-/// The far end of a scripted sink.
+/// The far end of a scripted sink, which takes `capacity` more bytes.
 #[derive(Default)]
 struct Far {
     received: Vec<u8>,
-    room: usize,
+    capacity: usize,
     broken: bool,
 }
 
@@ -67,8 +67,8 @@ pub(in crate::shard) struct World {
 }
 
 impl TestClient {
-    /// Whether it was sent so much of events as its far end has of them. What it has of a block that
-    /// is not whole may be of an event or not.
+    /// Whether the events and bytes that it was sent are those that its far end has. A block that
+    /// is not whole may be an event's or not.
     fn has(&self, sent: Sent) -> bool {
         let received = body(&self.far.lock().unwrap().received, self.wire);
         let text = String::from_utf8(received).unwrap();
@@ -132,27 +132,27 @@ impl World {
     }
 
     /// Has a client join that wants what is published from now on.
-    pub(in crate::shard) fn join(&mut self, topics: Vec<usize>, wire: Wire, room: usize) {
+    pub(in crate::shard) fn join(&mut self, topics: Vec<usize>, wire: Wire, capacity: usize) {
         let number = self.shared.order.sequence();
-        self.join_from(topics, wire, room, Resume::Start(StartAt::Now));
+        self.join_from(topics, wire, capacity, Resume::Start(StartAt::Now));
         let client = self.clients.get_mut(&self.joined).expect("it has just joined");
         let id = self.shared.order.id_of(number);
         client.expected.extend_from_slice(format!("id: {id}\n\n").as_bytes());
     }
 
-    fn join_from(&mut self, topics: Vec<usize>, wire: Wire, room: usize, resume: Resume) {
-        self.join_with(topics, wire, room, resume, Policy::default());
+    fn join_from(&mut self, topics: Vec<usize>, wire: Wire, capacity: usize, resume: Resume) {
+        self.join_with(topics, wire, capacity, resume, Policy::default());
     }
 
     fn join_with(
         &mut self,
         topics: Vec<usize>,
         wire: Wire,
-        room: usize,
+        capacity: usize,
         resume: Resume,
         policy: Policy,
     ) {
-        let far = Arc::new(Mutex::new(Far { room, ..Far::default() }));
+        let far = Arc::new(Mutex::new(Far { capacity, ..Far::default() }));
         let sink = Sink::Scripted(Box::new({
             let far = far.clone();
             move |bytes| {
@@ -160,11 +160,11 @@ impl World {
                 if far.broken {
                     return Err(io::ErrorKind::ConnectionReset.into());
                 }
-                if far.room == 0 {
+                if far.capacity == 0 {
                     return Err(io::ErrorKind::WouldBlock.into());
                 }
-                let taken = far.room.min(bytes.len());
-                far.room -= taken;
+                let taken = far.capacity.min(bytes.len());
+                far.capacity -= taken;
                 far.received.extend_from_slice(&bytes[..taken]);
                 Ok(taken)
             }
@@ -178,7 +178,7 @@ impl World {
         let wanted =
             if self.joined.is_multiple_of(3) { with_filters(&topics) } else { request.wanted };
         let request = StreamRequest { wanted, ..request };
-        let key = self.shard.join_sink(sink, &request).expect("there is room for it");
+        let key = self.shard.join_sink(sink, &request).expect("there is space for it");
         let expected = b"head\n".to_vec();
         self.joined += 1;
         self.clients.insert(self.joined, TestClient { key, far, expected, topics, wire });
@@ -197,7 +197,7 @@ impl World {
         is_done
     }
 
-    /// Publishes an event, and notes who is to get it.
+    /// Publishes an event, and notes which clients are to get it.
     fn publish(&mut self, topic: usize, data: &str) -> bool {
         let Some(id) = self.publish_event(topic, &Event::new(data)) else { return false };
         let text = format!("id: {id}\ndata: {data}\n\n");
@@ -213,14 +213,14 @@ impl World {
         match self.shared.order.publish(&Topic::new(TOPICS[topic]).unwrap(), draft) {
             Ok(id) => Some(id),
             Err(Refused::Full(..)) => None,
-            Err(Refused::Closed) => unreachable!("nobody closes it"),
+            Err(Refused::Closed) => unreachable!("the hub is not closed"),
         }
     }
 
-    fn give_room(&mut self, client: u32, bytes: usize) {
+    fn give_capacity(&mut self, client: u32, bytes: usize) {
         let client = &self.clients[&client];
         let mut far = client.far.lock().unwrap();
-        far.room = far.room.saturating_add(bytes);
+        far.capacity = far.capacity.saturating_add(bytes);
         drop(far);
         let state = self.shard.connections.get_mut(client.key).map(|c| &c.state);
         if let Some(State::Lagging(_) | State::Replaying(_)) = state {
@@ -228,8 +228,8 @@ impl World {
         }
     }
 
-    /// Drops those that the shard has disconnected from the model.
-    fn notice_who_left(&mut self) {
+    /// Removes the clients that the shard has disconnected from the model.
+    fn note_ended(&mut self) {
         let shard = &mut self.shard;
         let gone: Vec<u32> = self
             .clients
@@ -243,7 +243,7 @@ impl World {
                 ends.insert((notice.id.generation(), notice.id.index()), Sent { events, bytes });
             }
         }
-        assert_eq!(ends.len(), gone.len(), "who is gone was told of");
+        assert_eq!(ends.len(), gone.len(), "each client that has gone was told of");
         for client in gone.iter().filter_map(|number| self.clients.remove(number)) {
             let Key { index, generation } = client.key;
             assert!(ends.get(&(generation, index)).is_some_and(|&sent| client.has(sent)));
@@ -254,14 +254,14 @@ impl World {
     /// Turns until nothing is left to do, with all sinks taking everything.
     fn settle(&mut self) {
         for number in self.clients.keys().copied().collect::<Vec<_>>() {
-            self.give_room(number, usize::MAX / 2);
+            self.give_capacity(number, usize::MAX / 2);
         }
         let mut turns = 0;
         while self.shard.turn().unwrap() == Next::Now || self.shared.order.backlog_bytes() > 0 {
             turns += 1;
             assert!(turns < 100_000, "the shard does not come to rest");
         }
-        self.notice_who_left();
+        self.note_ended();
     }
 
     fn check(&self) {
@@ -282,7 +282,7 @@ impl World {
     }
 
     /// Everybody is where the shard has it, and is counted once there.
-    fn check_places(&self) {
+    fn check_indices(&self) {
         let shard = &self.shard;
         let mut in_audiences = 0;
         for index in shard.audiences.indices() {
@@ -308,7 +308,7 @@ impl World {
         assert_eq!(behind, lagging.count() as u64);
     }
 
-    /// With nobody here there is nothing left of anybody.
+    /// When no connection is left, nothing is left of any.
     fn check_empty(&mut self) {
         for client in std::mem::take(&mut self.clients).into_values() {
             drop(self.shard.remove(client.key.index));
@@ -359,28 +359,28 @@ fn body(received: &[u8], wire: Wire) -> Vec<u8> {
     body
 }
 
-/// One run of so many random steps. Returns how many connections were cut for lagging.
+/// One run of `steps` random steps. Returns how many connections were cut for lagging.
 fn run(seed: u64, steps: usize, options: Options) -> u64 {
-    run_crowd(seed, steps, options, 0)
+    run_with_members(seed, steps, options, 0)
 }
 
-/// The same with a crowd that wants the first topic alone, so large that a round takes several
+/// The same with `members` that want the first topic alone, so many that a round takes several
 /// turns.
-fn run_crowd(seed: u64, steps: usize, options: Options, crowd: usize) -> u64 {
+fn run_with_members(seed: u64, steps: usize, options: Options, members: usize) -> u64 {
     let mut random = fastrand::Rng::with_seed(seed);
     let mut world = World::of_seed(seed, options);
-    (0..crowd).for_each(|_| world.join(vec![0], Wire::Chunked, usize::MAX / 2));
+    (0..members).for_each(|_| world.join(vec![0], Wire::Chunked, usize::MAX / 2));
     for step in 0..steps {
         let nth = random.usize(..world.clients.len().max(1));
-        let someone = world.clients.keys().nth(nth).copied();
-        match (random.u32(..100), someone) {
-            (0..10, _) if world.clients.len() < 150 + crowd => {
-                let wanted = |_: &usize| crowd == 0 && random.bool();
+        let picked = world.clients.keys().nth(nth).copied();
+        match (random.u32(..100), picked) {
+            (0..10, _) if world.clients.len() < 150 + members => {
+                let wanted = |_: &usize| members == 0 && random.bool();
                 let topics = (0..TOPICS.len()).filter(wanted).collect::<Vec<_>>();
                 let topics = if topics.is_empty() { vec![0, 0] } else { topics };
-                let wire = if crowd > 0 || random.bool() { Wire::Chunked } else { Wire::Plain };
-                let room = if random.bool() { usize::MAX / 2 } else { random.usize(..300) };
-                world.join(topics, wire, room);
+                let wire = if members > 0 || random.bool() { Wire::Chunked } else { Wire::Plain };
+                let capacity = if random.bool() { usize::MAX / 2 } else { random.usize(..300) };
+                world.join(topics, wire, capacity);
             }
             (10..14, Some(number)) => {
                 let client = world.clients.remove(&number).unwrap();
@@ -394,17 +394,17 @@ fn run_crowd(seed: u64, steps: usize, options: Options, crowd: usize) -> u64 {
                 let topics = if topics.is_empty() { vec![0] } else { topics };
                 world.change_topics(number, topics, random.bool());
             }
-            (20..40, Some(number)) => world.give_room(number, random.usize(..400)),
+            (20..40, Some(number)) => world.give_capacity(number, random.usize(..400)),
             (40..75, _) => {
                 let data = step.to_string().repeat(random.usize(1..30));
                 world.publish(random.usize(..TOPICS.len()), &data);
             }
             _ => drop(world.shard.turn().unwrap()),
         }
-        world.notice_who_left();
+        world.note_ended();
         world.left.truncate(500);
         if step % 64 == 0 {
-            world.check_places();
+            world.check_indices();
         }
     }
     world.settle();
@@ -423,8 +423,8 @@ fn steps() -> usize {
     })
 }
 
-/// Options under which even who is given little room for a long time only lags.
-fn nobody_is_cut() -> Options {
+/// Options under which a client that takes little for a long time lags, and is never cut.
+fn without_lag_bounds() -> Options {
     let hour = Duration::from_secs(3_600);
     Options {
         lag_bytes_max: 1 << 30,
@@ -439,8 +439,11 @@ fn nobody_is_cut() -> Options {
 fn each_client_gets_exactly_what_was_published_since_it_joined() {
     let seeds = 40;
     for seed in 0..seeds {
-        let options =
-            Options { batch_bytes_max: 700, topic_backlog_bytes_max: 2_000, ..nobody_is_cut() };
+        let options = Options {
+            batch_bytes_max: 700,
+            topic_backlog_bytes_max: 2_000,
+            ..without_lag_bounds()
+        };
         assert_eq!(run(seed, steps() / seeds as usize, options), 0);
     }
 }
@@ -449,15 +452,21 @@ fn each_client_gets_exactly_what_was_published_since_it_joined() {
 fn each_client_gets_exactly_what_was_published_while_rounds_are_under_way() {
     let seeds = 8;
     for seed in 0..seeds {
-        let crowd = 2_000;
-        let options =
-            Options { batch_bytes_max: 700, topic_backlog_bytes_max: 8_000, ..nobody_is_cut() };
-        assert_eq!(run_crowd(2000 + seed, steps() / 20 / seeds as usize, options, crowd), 0);
+        let members = 2_000;
+        let options = Options {
+            batch_bytes_max: 700,
+            topic_backlog_bytes_max: 8_000,
+            ..without_lag_bounds()
+        };
+        assert_eq!(
+            run_with_members(2000 + seed, steps() / 20 / seeds as usize, options, members),
+            0
+        );
     }
 }
 
 #[test]
-fn who_lags_too_far_is_cut_between_or_within_events_and_nobody_else_is_touched() {
+fn a_client_that_lags_too_far_is_cut_between_or_within_events_and_no_other_is_touched() {
     let seeds = 20;
     let mut cut = 0;
     for seed in 0..seeds {

@@ -34,7 +34,7 @@ pub(crate) struct SocketOptions {
 /// Why nothing was accepted.
 pub(crate) enum AcceptError {
     /// Nobody is waiting.
-    Nobody,
+    NoneWaiting,
     /// The one who was waiting is gone; try the next.
     Gone,
     /// The process or the system is out of descriptors or memory.
@@ -76,7 +76,7 @@ impl ListenSocket {
     /// Accepts a connection, which has the listening socket's options already.
     pub(crate) fn accept(&self) -> Result<(Stream, SocketAddr), AcceptError> {
         accept(&self.0).map_err(|error| match error.kind() {
-            ErrorKind::WouldBlock => AcceptError::Nobody,
+            ErrorKind::WouldBlock => AcceptError::NoneWaiting,
             ErrorKind::Interrupted | ErrorKind::ConnectionAborted => AcceptError::Gone,
             _ => match error.raw_os_error() {
                 Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM) => {

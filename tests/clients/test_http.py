@@ -62,7 +62,7 @@ def test_a_stream_is_ended_by_the_close_on_http_1_0(server: Server) -> None:
         "Text/Event-Stream",
     ],
 )
-def test_a_stream_is_given_to_those_who_take_one(server: Server, accept: str) -> None:
+def test_a_stream_is_given_to_clients_that_accept_one(server: Server, accept: str) -> None:
     with Client(server) as client:
         assert client.request(TARGET, f"Accept: {accept}").status == HTTPStatus.OK
 
@@ -71,7 +71,7 @@ def test_a_stream_is_given_to_those_who_take_one(server: Server, accept: str) ->
     "accept",
     ["application/json", "text/html", "text/event-streams", "text/event-stream;q=0, text/html"],
 )
-def test_a_stream_is_not_given_to_those_who_take_none(server: Server, accept: str) -> None:
+def test_a_stream_is_not_given_to_clients_that_accept_none(server: Server, accept: str) -> None:
     with Client(server) as client:
         assert client.request(TARGET, f"Accept: {accept}").status == HTTPStatus.NOT_ACCEPTABLE
 

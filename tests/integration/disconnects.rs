@@ -91,7 +91,7 @@ fn a_half_close_of_one_that_lags_is_a_close() {
 }
 
 #[test]
-fn who_vanishes_while_it_lags_leaves_nothing_behind_and_disturbs_nobody() {
+fn a_client_that_vanishes_while_it_lags_leaves_nothing_behind_and_disturbs_no_other() {
     let (hub, listener) = serve(patient());
     let mut other = Client::get(listener.local_addr(), "/events?topic=b");
     let client = Client::get(listener.local_addr(), "/events?topic=a");
@@ -106,7 +106,7 @@ fn who_vanishes_while_it_lags_leaves_nothing_behind_and_disturbs_nobody() {
 }
 
 #[test]
-fn who_sends_garbage_after_its_head_is_cut_and_who_says_a_little_is_not() {
+fn a_client_that_sends_much_after_its_head_is_cut_and_one_that_sends_a_little_is_not() {
     let (hub, listener) = serve(one_shard());
     let client = Client::get(listener.local_addr(), "/events?topic=a");
     let mut polite = Client::get(listener.local_addr(), "/events?topic=a");

@@ -21,7 +21,7 @@ fn quarters(values: &[u64], from: u64, to: u64) -> [usize; 4] {
 }
 
 #[test]
-fn everyone_is_sent_everything_told_when_to_come_back_and_closed_over_the_window() {
+fn every_client_is_sent_everything_told_when_to_come_back_and_closed_over_the_window() {
     const CLIENTS: u64 = 400;
     let (hub, listener) = serve(shards(2));
     let addr = listener.local_addr();
@@ -62,7 +62,7 @@ fn everyone_is_sent_everything_told_when_to_come_back_and_closed_over_the_window
 }
 
 #[test]
-fn nobody_is_let_in_while_those_who_are_left_still_get_events() {
+fn no_client_is_accepted_while_the_remaining_ones_still_get_events() {
     let (hub, listener) = serve(one_shard());
     let addr = listener.local_addr();
     let mut clients: Vec<Client> = (0..2).map(|_| Client::get(addr, "/events?topic=a")).collect();
@@ -89,7 +89,7 @@ fn nobody_is_let_in_while_those_who_are_left_still_get_events() {
 }
 
 #[test]
-fn who_does_not_take_what_there_is_for_it_is_cut_by_the_deadline() {
+fn a_client_that_does_not_read_is_cut_by_the_deadline() {
     let (hub, listener) = serve(one_shard().lag_bytes_max(64 << 20));
     let addr = listener.local_addr();
     let mut reader = Client::get(addr, "/events?topic=a");

@@ -182,7 +182,7 @@ fn what_is_missed_comes_behind_the_reconnection_time_in_one_block() {
 }
 
 #[test]
-fn when_to_come_again_is_told_in_each_form_at_the_end_of_a_stream_and_when_there_is_no_room() {
+fn when_to_come_again_is_told_in_each_form_at_the_end_of_a_stream_and_beyond_the_bound() {
     for (form, ends) in
         [("id", "\n"), ("comment", "\n"), ("event", "event: fanfare-heartbeat\ndata: {}\n\n")]
     {

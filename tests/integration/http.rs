@@ -232,7 +232,7 @@ fn as_many_header_fields_are_taken_as_the_listener_says_and_more_are_refused_by_
 }
 
 #[test]
-fn who_asks_a_listener_on_loopback_by_a_name_that_is_not_its_own_is_told_so_and_gets_nothing() {
+fn a_request_to_a_loopback_listener_by_another_name_is_refused_with_421() {
     let (fallback, requests) = fanfare::fallback(4);
     let hosts = vec!["App.Example".to_owned()];
     let options = ListenOptions::default().fallback(fallback).hosts(hosts);
@@ -324,7 +324,7 @@ fn a_client_that_sends_no_more_but_reads_gets_the_end_of_its_streams_body() {
 }
 
 #[test]
-fn beyond_the_bound_a_client_is_told_to_come_again_and_those_who_are_here_stay() {
+fn beyond_the_bound_a_client_is_told_to_come_again_and_the_connected_ones_stay() {
     let (hub, listener) = serve(one_shard().connections_max(4));
     let addr = listener.local_addr();
     let mut here: Vec<Client> = (0..4).map(|_| Client::get(addr, "/events?topic=a")).collect();
@@ -352,7 +352,7 @@ fn overload_can_be_answered_with_503() {
 }
 
 #[test]
-fn a_crowd_that_does_not_even_send_a_request_is_closed_unread_beyond_the_bound() {
+fn connections_without_a_request_are_closed_unread_beyond_the_bound() {
     let (hub, listener) = serve(one_shard().connections_max(8));
     let crowd: Vec<TcpStream> =
         (0..60).map(|_| TcpStream::connect(listener.local_addr()).unwrap()).collect();
@@ -365,7 +365,7 @@ fn a_crowd_that_does_not_even_send_a_request_is_closed_unread_beyond_the_bound()
 }
 
 #[test]
-fn one_address_does_not_take_the_seats_of_another() {
+fn one_address_does_not_use_up_the_connections_of_another() {
     let (hub, listener) = serve(one_shard().connections_per_address_max(2));
     let addr = listener.local_addr();
     let _here: Vec<Client> = (0..2).map(|_| Client::get(addr, "/events?topic=a")).collect();

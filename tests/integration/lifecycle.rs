@@ -55,7 +55,7 @@ fn identified(notices: &Notices, addr: SocketAddr, path: &str) -> (Client, Conne
 }
 
 #[test]
-fn a_host_is_told_who_came_and_went_with_all_that_is_known_of_it() {
+fn a_host_is_told_of_clients_that_come_and_go_with_all_that_is_known_of_them() {
     let (hub, listener) = serve(one_shard());
     let notices = hub.notices(100);
     let before = SystemTime::now();
@@ -123,7 +123,7 @@ fn each_end_has_its_reason_and_no_request_but_for_events_is_told_of() {
 }
 
 #[test]
-fn a_full_queue_of_notices_delays_nobody_and_the_loss_is_told() {
+fn a_full_queue_of_notices_delays_no_client_and_the_loss_is_told() {
     let (hub, listener) = serve(one_shard());
     let notices = hub.notices(3);
     let clients: Vec<Client> =
@@ -185,7 +185,7 @@ fn which_client_is_slow_is_found_among_many() {
 }
 
 #[test]
-fn who_is_conflated_is_listed_with_what_is_set_aside_for_it() {
+fn a_conflated_client_is_listed_with_what_is_spilled_for_it() {
     let options = one_shard().policy(Policy::Conflate).lag_bytes_max(3 << 20);
     let (hub, listener) = serve(options);
     let stalled = Client::get(listener.local_addr(), "/events?topic=a");
@@ -208,7 +208,7 @@ fn who_is_conflated_is_listed_with_what_is_set_aside_for_it() {
 }
 
 #[test]
-fn who_is_sent_what_it_has_missed_is_listed_as_such_and_that_is_counted() {
+fn a_replaying_client_is_listed_as_such_and_what_it_is_sent_is_counted() {
     let options = one_shard().history_bytes_max(64 << 20);
     let (hub, listener) = serve(options);
     let data = "x".repeat(1 << 20);
@@ -289,7 +289,7 @@ fn filters_are_subscriptions_of_their_own_and_their_clients_count_once_for_a_top
 }
 
 #[test]
-fn one_is_disconnected_by_its_id_and_a_stale_id_finds_nobody() {
+fn a_client_is_disconnected_by_its_id_and_a_stale_id_finds_none() {
     let (hub, listener) = serve(one_shard());
     let addr = listener.local_addr();
     let notices = hub.notices(100);
@@ -315,7 +315,7 @@ fn one_is_disconnected_by_its_id_and_a_stale_id_finds_nobody() {
 }
 
 #[test]
-fn all_of_a_topic_or_of_a_tag_are_disconnected_and_nobody_else() {
+fn all_clients_of_a_topic_or_of_a_tag_are_disconnected_and_no_others() {
     let (hub, listener) = serve(shards(2));
     let addr = listener.local_addr();
     let paths = [
@@ -347,7 +347,7 @@ fn all_of_a_topic_or_of_a_tag_are_disconnected_and_nobody_else() {
 }
 
 #[test]
-fn who_is_disconnected_within_an_event_does_not_get_the_end_of_the_body() {
+fn a_client_disconnected_within_an_event_does_not_get_the_end_of_the_body() {
     let (hub, listener) = serve(one_shard().lag_bytes_max(64 << 20));
     let mut stalled = Client::get(listener.local_addr(), "/events?topic=a");
     make_lag(&hub, "a");
@@ -426,7 +426,7 @@ fn connections_that_are_too_old_leave_one_by_one_when_they_were_sent_everything(
 }
 
 #[test]
-fn who_lags_when_it_is_too_old_is_cut_a_quarter_later() {
+fn a_client_that_lags_when_it_is_too_old_is_cut_a_quarter_later() {
     let connection_age_max = Duration::from_secs(1);
     let (hub, listener) =
         serve(one_shard().connection_age_max(connection_age_max).lag_bytes_max(64 << 20));

@@ -171,7 +171,7 @@ fn a_key_means_something_in_its_topic_alone() {
 }
 
 #[test]
-fn nobody_waits_for_a_client_that_drops_or_conflates() {
+fn no_publisher_waits_for_a_client_that_drops_or_conflates() {
     for policy in [Policy::DropOldest, Policy::Conflate] {
         let start = Instant::now();
         let grace = Duration::from_secs(120);

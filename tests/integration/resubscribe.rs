@@ -201,7 +201,7 @@ fn a_laggard_gets_what_waited_for_it_and_then_the_new_topics() {
 }
 
 #[test]
-fn who_is_sent_what_it_has_missed_gets_that_before_it_can_have_other_topics() {
+fn a_replaying_client_gets_what_it_missed_before_it_can_have_other_topics() {
     let (hub, listener) = serve(one_shard().history_bytes_max(64 << 20));
     let data = "x".repeat(1 << 20);
     (0..30).for_each(|_| publish(&hub, "a", &data));
@@ -226,7 +226,7 @@ fn who_is_sent_what_it_has_missed_gets_that_before_it_can_have_other_topics() {
 }
 
 #[test]
-fn a_stale_id_changes_nobody_and_the_bounds_are_told() {
+fn a_stale_id_changes_no_client_and_the_bounds_are_told() {
     let (hub, listener) = serve(one_shard());
     let notices = hub.notices(10);
     let first = Client::get(listener.local_addr(), "/events?topic=a");

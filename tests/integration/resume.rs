@@ -76,7 +76,7 @@ fn everything_since_the_id_comes_first_over_all_topics_and_then_what_is_publishe
 }
 
 #[test]
-fn who_had_nothing_yet_comes_back_to_everything_since_it_came() {
+fn a_client_without_events_comes_back_to_everything_since_it_came() {
     let (hub, listener) = serve(one_shard());
     publish(&hub, "a", "before");
     let mut client = Client::get(listener.local_addr(), "/events?topic=a");
@@ -172,7 +172,7 @@ fn an_id_of_another_life_is_told_so_and_gets_all_of_this_one() {
 }
 
 #[test]
-fn an_id_that_nobody_knows_is_told_so_and_gets_nothing_old() {
+fn a_client_with_an_unknown_id_is_told_so_and_gets_nothing_old() {
     let (hub, listener) = serve(one_shard());
     let addr = listener.local_addr();
     let id = publish(&hub, "a", "old");
@@ -324,7 +324,7 @@ fn a_long_replay_meets_what_is_published_meanwhile() {
 }
 
 #[test]
-fn who_is_sent_what_it_missed_counts_as_replaying_and_not_as_lagging() {
+fn a_client_that_is_sent_what_it_missed_counts_as_replaying_and_not_as_lagging() {
     let (hub, listener) =
         serve(one_shard().history_bytes_max(64 << 20).history_total_bytes_max(64 << 20));
     let data = "x".repeat(64 << 10);

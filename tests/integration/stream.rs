@@ -109,7 +109,7 @@ fn http_1_0_gets_the_bare_stream_and_1_1_gets_chunks_of_the_same_events() {
 }
 
 #[test]
-fn a_publisher_without_pause_is_made_to_wait_and_nobody_is_disconnected() {
+fn a_publisher_without_pause_is_made_to_wait_and_no_client_is_disconnected() {
     let (hub, listener) = serve(one_shard());
     let mut clients: Vec<Client> =
         (0..100).map(|_| Client::get(listener.local_addr(), "/events?topic=a")).collect();
@@ -142,7 +142,7 @@ fn a_publisher_without_pause_is_made_to_wait_and_nobody_is_disconnected() {
 }
 
 #[test]
-fn publishing_without_waiting_refuses_what_has_no_room_and_it_can_be_published_again() {
+fn publishing_without_waiting_refuses_events_beyond_the_backlog_which_can_be_published_again() {
     let (hub, listener) = serve(one_shard());
     let mut client = Client::get(listener.local_addr(), "/events?topic=a");
     let mut taken = 0;
@@ -187,7 +187,7 @@ fn publish_wait_gives_up_in_time_and_publish_async_waits() {
 }
 
 #[test]
-fn a_client_that_stops_reading_costs_bounded_memory_and_delays_nobody() {
+fn a_client_that_stops_reading_costs_bounded_memory_and_delays_no_other() {
     let options = one_shard().lag_grace(Duration::ZERO);
     let lag_bytes_max = options.lag_bytes_max as u64;
     let (hub, listener) = serve(options);
@@ -394,7 +394,7 @@ fn closing_the_hub_waits_for_a_client_that_has_yet_to_take_what_was_published() 
 }
 
 #[test]
-fn a_driver_that_is_dropped_takes_nobody_with_it() {
+fn a_driver_that_is_dropped_ends_no_connection_of_other_shards() {
     let options = shards(2);
     let (hub, mut drivers) = fanfare::Hub::with_drivers(options).unwrap();
     drop(drivers.pop());
@@ -409,7 +409,7 @@ fn a_driver_that_is_dropped_takes_nobody_with_it() {
 }
 
 #[test]
-fn a_shard_whose_future_is_dropped_leaves_nothing_behind() {
+fn a_shard_with_a_dropped_future_leaves_nothing_behind() {
     let (hub, mut drivers) = fanfare::Hub::with_drivers(one_shard()).unwrap();
     let listener = hub.listen("127.0.0.1:0", Default::default()).unwrap();
     let driven = smol::spawn(drivers.pop().unwrap().drive());

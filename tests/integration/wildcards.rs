@@ -21,7 +21,7 @@ fn clients<const N: usize>(
 }
 
 #[test]
-fn a_filter_gets_the_first_event_of_topics_that_nobody_has_heard_of() {
+fn a_filter_gets_the_first_event_of_topics_that_are_new() {
     for history_events_max in [0, 1_000] {
         let (hub, listener) = serve(shards(2).history_events_max(history_events_max));
         let queries =
@@ -61,7 +61,7 @@ fn a_filter_gets_the_first_event_of_topics_that_nobody_has_heard_of() {
 }
 
 #[test]
-fn who_wants_a_topic_twice_gets_its_events_once() {
+fn a_client_that_names_a_topic_twice_gets_its_events_once() {
     let (hub, listener) = serve(one_shard());
     let [mut client] =
         clients(&hub, listener.local_addr(), ["topic=a/b&topic=a/%2B&topic=%23&topic=a/b"]);

@@ -118,7 +118,7 @@ fn the_slow_client_is_listed_first_among_those_that_lag() {
 }
 
 #[test]
-fn nonsense_is_refused_with_the_reason_and_ends_nobody() {
+fn nonsense_is_refused_with_the_reason_and_ends_no_connection() {
     let server = Server::start(&[]);
     let _client = Client::get(server.addr, "/events?topic=a");
     for query in ["", "?topic=a&all=1", "?id=x", "?all=yes", "?topic=", "?all=0", "?all=1&retry=x"]
@@ -144,7 +144,7 @@ fn nonsense_is_refused_with_the_reason_and_ends_nobody() {
 }
 
 #[test]
-fn who_may_not_publish_may_neither_see_nor_end_connections() {
+fn a_client_that_may_not_publish_may_neither_see_nor_end_connections() {
     let with_token = Server::with_token("s3cret");
     let without = Server::start(&[]);
     let _clients =

@@ -27,7 +27,7 @@ fn health_and_metrics_are_answered_and_the_metrics_count() {
 }
 
 #[test]
-fn the_page_may_load_nothing_from_elsewhere() {
+fn the_page_may_load_nothing_from_other_hosts() {
     let server = Server::start(&[]);
     let page = get(server.control, "/");
     assert_eq!(page.status, 200);
@@ -82,7 +82,7 @@ fn a_connection_of_http_1_0_is_closed_after_its_answer() {
 }
 
 #[test]
-fn a_slow_request_delays_nobody() {
+fn a_slow_request_delays_no_other() {
     let server = Server::start(&[]);
     let mut slow = Connection::open(server.control);
     let request = post(server.control, "?topic=a", "", "slow");

@@ -34,7 +34,7 @@ fn busy(addr: SocketAddr) -> Connection {
 }
 
 #[test]
-fn the_connections_that_are_idle_longest_make_room_for_those_that_come() {
+fn the_connections_that_are_idle_longest_are_closed_for_new_ones() {
     const MORE: usize = 50;
     let server = Server::start(&[]);
     let mut connections = idle(server.control, "/healthz", 200, PLACES);
@@ -52,7 +52,7 @@ fn the_connections_that_are_idle_longest_make_room_for_those_that_come() {
 }
 
 #[test]
-fn a_crowd_at_the_public_listener_keeps_nobody_out() {
+fn a_flood_of_public_connections_keeps_no_client_out() {
     let server = Server::start(&[]);
     let mut crowd = idle(server.addr, "/metrics", 404, PLACES + 50);
     assert!(crowd[0].is_closed());
@@ -64,7 +64,7 @@ fn a_crowd_at_the_public_listener_keeps_nobody_out() {
 }
 
 #[test]
-fn strangers_make_room_for_those_with_the_token_and_never_the_other_way_round() {
+fn connections_without_the_token_are_closed_for_those_with_it_and_never_the_reverse() {
     const SHOWN: &str = "Authorization: Bearer s3cret\r\n";
     let ask = |connection: &mut Connection, addr| -> Answer {
         connection.send(post(addr, "?topic=a", SHOWN, "x"));
@@ -95,7 +95,7 @@ fn strangers_make_room_for_those_with_the_token_and_never_the_other_way_round() 
 }
 
 #[test]
-fn who_comes_when_all_are_busy_is_turned_away_and_counted() {
+fn a_client_that_comes_when_all_are_busy_is_turned_away_and_counted() {
     let server = Server::start(&["--control-connections-max", "3"]);
     let mut publishers: Vec<Connection> = (0..3).map(|_| busy(server.control)).collect();
     for _ in 0..2 {
@@ -115,7 +115,7 @@ fn who_comes_when_all_are_busy_is_turned_away_and_counted() {
 }
 
 #[test]
-fn visitors_count_against_the_bound_for_their_address() {
+fn unhandled_requests_count_against_the_bound_for_their_address() {
     let server = Server::start(&["--connections-per-address-max", "4"]);
     let mut visitors = idle(server.addr, "/nothing", 404, 6);
     assert!(visitors[..2].iter_mut().all(Connection::is_closed));

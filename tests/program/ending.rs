@@ -9,7 +9,7 @@ use crate::process::{fanfare, Server};
 use crate::support::{wait_until, Client};
 
 #[test]
-fn by_default_everything_ends_within_8_seconds_whoever_does_not_read() {
+fn by_default_everything_ends_within_8_seconds_although_a_client_does_not_read() {
     let (_reader, writer) = full_pipe();
     let mut command = fanfare(&["serve", "--listen", "127.0.0.1:0", "--log", "trace"]);
     // So that those who read nothing are not cut before.

@@ -46,7 +46,7 @@ fn publish_as_told(server: &Server) {
 /// a program of this machine: from a loopback address, with the server's own address as `Host`, and
 /// without any field of a proxy's.
 #[test]
-fn without_a_token_the_public_listener_publishes_for_nobody() {
+fn without_a_token_the_public_listener_refuses_to_publish() {
     let server = Server::start(&[]);
     let mut client = Client::get(server.addr, "/events?topic=a");
     for request in REQUESTS.iter().chain(&["GET /"]) {
@@ -64,7 +64,7 @@ fn without_a_token_the_public_listener_publishes_for_nobody() {
 }
 
 #[test]
-fn with_a_token_the_public_listener_serves_those_who_show_it() {
+fn with_a_token_the_public_listener_serves_clients_that_show_it() {
     let server = Server::with_token("s3cret");
     for request in REQUESTS.iter().filter(|request| !request.starts_with("GET /publish")) {
         assert_eq!(ask(&server, request, "").status, 401, "{request}");
@@ -120,7 +120,7 @@ fn what_the_server_prints_publishes_when_it_is_copied() {
 }
 
 #[test]
-fn without_control_listener_and_token_nobody_publishes() {
+fn without_control_listener_and_token_nothing_can_be_published() {
     let mut command = fanfare(&["serve", "--listen", "127.0.0.1:0", "--log", "off"]);
     let server = Server::without_control(command.args(["--control-listen", "off"]));
     assert_eq!(ask(&server, "POST /publish?topic=a", "").status, 404);
@@ -174,7 +174,7 @@ fn a_control_address_that_is_in_use_is_said_with_its_option() {
 }
 
 #[test]
-fn a_control_listener_that_others_reach_asks_everyone_for_the_token() {
+fn a_control_listener_that_others_reach_asks_every_client_for_the_token() {
     let mut command = fanfare(&["serve", "--listen", "127.0.0.1:0", "--log", "off"]);
     command.args(["--control-listen", "0.0.0.0:0"]).env("FANFARE_PUBLISH_TOKEN", "s3cret");
     let server = Server::of(&mut command);

@@ -87,7 +87,7 @@ fn where_descriptors_suffice_the_bound_is_the_option() {
 }
 
 #[test]
-fn where_requests_that_never_come_take_all_places_control_is_answered_again_in_time() {
+fn when_silent_connections_fill_the_bound_control_is_answered_again_in_time() {
     let (server, _log) = with_descriptors(256, &["--head-time-max", "1s"]);
     let silent: Vec<_> = (0..300).map(|_| TcpStream::connect(server.addr).unwrap()).collect();
     let begun = Instant::now();
@@ -109,7 +109,7 @@ fn where_requests_that_never_come_take_all_places_control_is_answered_again_in_t
 }
 
 #[test]
-fn out_of_descriptors_nobody_hangs_and_the_server_accepts_again_when_there_are_some() {
+fn out_of_descriptors_no_client_hangs_and_the_server_accepts_again_when_there_are_some() {
     let server = Server::start(&["--shards", "2"]);
     let mut clients: Vec<Client> =
         (0..30).map(|_| Client::get(server.addr, "/events?topic=a")).collect();

@@ -56,7 +56,7 @@ fn a_half_closed_request_is_served_and_answered_whatever_it_is() {
 }
 
 #[test]
-fn a_half_closed_visitor_of_the_public_listener_is_answered() {
+fn a_half_closed_unhandled_request_to_the_public_listener_is_answered() {
     let server = Server::with_token("s3cret");
     let shown = "Authorization: Bearer s3cret\r\n";
     for time in 0..TIMES {

@@ -208,7 +208,7 @@ fn no_answer_is_to_be_taken_for_another_type_than_it_says() {
 }
 
 #[test]
-fn the_page_allows_nothing_that_stands_in_it() {
+fn the_page_allows_nothing_inline() {
     let server = Server::start(&[]);
     let page = get(server.control, "/");
     let policy = page.field("content-security-policy").unwrap();

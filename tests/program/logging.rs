@@ -39,7 +39,7 @@ pub fn read_lines() -> (PipeWriter, JoinHandle<Vec<String>>) {
 }
 
 #[test]
-fn a_standard_error_that_nobody_reads_stops_neither_requests_nor_the_end() {
+fn a_standard_error_that_is_not_read_stops_neither_requests_nor_the_end() {
     let (mut reader, writer) = full_pipe();
     let mut command = fanfare(&["serve", "--listen", "127.0.0.1:0", "--log", "trace"]);
     command.args(["--drain-window", "0"]);

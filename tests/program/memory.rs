@@ -37,7 +37,7 @@ fn crowd(server: &Server, count: usize) -> Vec<TcpStream> {
 }
 
 #[test]
-fn a_minute_after_a_crowd_has_gone_its_memory_is_given_back() {
+fn a_minute_after_many_connections_have_ended_their_memory_is_given_back() {
     let server = Server::start(&["--shards", "2"]);
     drop(crowd(&server, 10));
     let before = resident_kib(&server);

@@ -131,7 +131,7 @@ fn an_event_that_is_too_large_is_refused_before_or_while_it_comes() {
 }
 
 #[test]
-fn who_waits_to_be_told_to_continue_is_told_so() {
+fn a_client_that_expects_100_continue_gets_it() {
     let server = Server::start(&[]);
     let mut connection = Connection::open(server.control);
     let request = post(server.control, "?topic=a", "Expect: 100-continue\r\n", "data");
@@ -174,7 +174,7 @@ fn without_a_token_pages_and_proxies_may_not_publish() {
 }
 
 #[test]
-fn with_a_token_it_has_to_be_shown_by_everyone() {
+fn with_a_token_every_client_has_to_show_it() {
     let server = Server::with_token("s3cret");
     let addr = server.control;
     for (fields, status) in [

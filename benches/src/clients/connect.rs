@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn who_comes_back_says_what_it_had() {
+    fn a_client_that_comes_back_says_what_it_had() {
         let target = Target::from_url("http://127.0.0.1:80/").unwrap();
         let request = String::from_utf8(target.after("a-7").request).unwrap();
         assert!(request.ends_with("\r\nLast-Event-ID: a-7\r\n\r\n"), "{request}");

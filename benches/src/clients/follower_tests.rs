@@ -35,7 +35,7 @@ fn faults_of_second(first: &str, second: &[&str], events: u64) -> Faults {
 }
 
 #[test]
-fn a_whole_stream_is_whole_wherever_it_is_split() {
+fn a_whole_stream_is_whole_however_it_is_split() {
     let text = stream(0..6);
     for first in 0..=text.len() {
         for second in first..=text.len() {
@@ -73,7 +73,7 @@ fn byte_by_byte_is_as_good_as_at_once() {
 }
 
 #[test]
-fn comments_and_foreign_events_do_not_disturb_wherever_they_stand_and_are_split() {
+fn comments_and_foreign_events_do_not_disturb_however_they_are_split() {
     for place in 0..=6 {
         for extra in [": beat\n\n", "retry: 9\n\n", "event: notice\ndata: {}\n\n", "\n"] {
             let text = format!("{}{extra}{}", stream(0..place), stream(place..6));
@@ -92,7 +92,7 @@ fn comments_and_foreign_events_do_not_disturb_wherever_they_stand_and_are_split(
 }
 
 #[test]
-fn connections_whose_bytes_differ_are_parsed_and_just_as_right() {
+fn connections_with_differing_bytes_are_parsed_and_just_as_right() {
     let mine = stream(0..6);
     let forms = [
         mine.replace('\n', "\r\n"),
@@ -221,7 +221,7 @@ fn a_block_without_end_is_an_error() {
 }
 
 #[test]
-fn who_is_cut_off_anywhere_comes_back_behind_the_last_event_that_came_whole() {
+fn a_client_cut_off_at_any_byte_resumes_behind_the_last_event_that_came_whole() {
     let text = stream(0..6);
     for cut in 0..=text.len() {
         for log_is_there in [false, true] {
@@ -257,7 +257,7 @@ fn what_comes_back_too_early_is_doubled_and_too_late_lost() {
 }
 
 #[test]
-fn who_was_complete_is_so_again_only_with_what_is_expected_then() {
+fn a_complete_follower_is_complete_again_only_with_what_is_expected_then() {
     let mut class = class_of(2);
     let mut follower = receive(&mut class, &[&stream(0..2)]);
     assert_eq!((class.totals.complete, class.totals.complete_at_ns), (1, NOW_NS));

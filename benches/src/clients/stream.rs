@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn a_response_is_understood_in_every_coding_wherever_it_is_split() {
+    fn a_response_is_understood_in_every_coding_however_it_is_split() {
         for response in responses() {
             for cut in 0..=response.len() {
                 let expected = Expected { first: Some(0), events: Some(2), data_bytes: Some(7) };

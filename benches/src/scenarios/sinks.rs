@@ -373,7 +373,7 @@ mod tests {
     }
 
     #[test]
-    fn what_all_were_sent_is_what_was_published_also_after_half_of_them_were_replaced() {
+    fn all_sinks_were_sent_what_was_published_also_after_half_of_them_were_replaced() {
         let mut stage = stage();
         stage.shuffle().unwrap();
         stage.deliver(3, 1).unwrap();

@@ -164,7 +164,7 @@ fn small_unicast_tells_where_a_messages_time_goes_and_its_publisher_is_never_ref
 }
 
 #[test]
-fn a_publisher_that_has_to_wait_for_room_is_counted() {
+fn a_publisher_that_waits_for_a_full_backlog_is_counted() {
     // A topic's room takes one of these, and writing it to 300 takes far longer than making the
     // next, however the machine's cores are shared.
     let words = "saturation --clients 300 --bytes 30000 --events 100 --subjects fanfare";
@@ -296,7 +296,7 @@ fn small_growth_and_shards_lose_nothing_and_are_compared_part_by_part() {
 }
 
 #[test]
-fn definitions_of_ones_own_are_run_instead_of_those_built_in() {
+fn definitions_from_a_file_are_run_instead_of_the_built_in_ones() {
     let folder = Folder::new("scenarios");
     let definition = r#"[{"name": "mine", "about": "mine", "kind": "stream",
         "full": {"clients": 3, "events": 4, "subjects": ["floor-b"]},

@@ -45,7 +45,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("expected", "arguments"), REFUSED.values(), ids=REFUSED.keys())
-def test_what_cannot_be_published_is_refused_and_delivered_to_nobody(
+def test_what_cannot_be_published_is_refused_and_delivered_to_no_client(
     hub: Hub, expected: type[FanfareError], arguments: dict[str, Any]
 ) -> None:
     with events(hub.listen(), "news") as received:

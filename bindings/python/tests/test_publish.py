@@ -31,7 +31,7 @@ def test_a_client_gets_the_text_that_was_published(
     assert (event.event, event.data) == (name or "message", arrives)
 
 
-def test_a_client_gets_the_publishers_own_id_and_reconnection_time() -> None:
+def test_a_client_gets_the_publishers_custom_id_and_reconnection_time() -> None:
     with Hub(shards=1) as hub, events(hub.listen(), "news") as received:
         assert hub.publish("news", "a", id="größe-1", key="size") not in ("", "größe-1")
         assert next(received).id == "größe-1"

@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_what_stands_before_the_port() {
+    fn a_name_is_what_comes_before_the_port() {
         assert_eq!(name_of("a.example:80"), Some("a.example"));
         assert_eq!(name_of("127.0.0.1:80"), Some("127.0.0.1"));
         for authority in ["[::1]:80", "[fe80::1%2]:80", ":80", "a b:80"] {

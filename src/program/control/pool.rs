@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn the_connection_that_is_idle_longest_makes_room() {
+    fn the_connection_that_is_idle_longest_is_closed_for_a_new_one() {
         let pool = pool_of(3, 0);
         let slots: Vec<Slot> =
             (0..3).filter_map(|_| add(&pool, "192.0.2.1", AuthState::Authorized)).collect();

@@ -1,7 +1,7 @@
-//! How far a shard is when the hub is drained: no client is let in any more, and the connections are
-//! closed evenly over a window, each when it has been sent everything, and with a reconnection time
-//! of its own. What is published meanwhile still goes to those that are left. A connection that lags
-//! has the window and some grace to catch up.
+//! How far a shard is when the hub is drained: no client is accepted any more, and the connections
+//! are closed evenly over a window, each when it has been sent everything, and with a reconnection
+//! time of its own. Events that are published meanwhile still go to the connections that remain. A
+//! connection that lags has the window and some grace to catch up.
 
 use std::time::Duration;
 

@@ -7,7 +7,7 @@ use crate::shard::admin::drain::Draining;
 use crate::shard::connection::State;
 use crate::shard::Shard;
 
-/// Connections that one turn closes, and entries of the slab that it looks at for that.
+/// The number of connections that one turn closes, and of slab entries that it looks at for that.
 const FAREWELLS_MAX: u32 = 256;
 const VISITS_MAX: u32 = 64 << 10;
 

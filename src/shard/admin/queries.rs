@@ -21,7 +21,7 @@ use crate::topic::Topic;
 
 /// Queries that a shard answers at once.
 const QUERIES_MAX: usize = 64;
-/// What one turn does for all queries, in entries that are looked at.
+/// The work of one turn for all queries, in entries that are looked at.
 const COST_MAX: usize = 4096;
 /// What it costs to describe a connection, and to disconnect one, in the same units.
 const INFO_COST: usize = 16;
@@ -36,7 +36,7 @@ impl Shard {
     /// Takes a query; when there are too many, it is answered at once.
     pub(in crate::shard) fn take_query(&mut self, request: QueryRequest) {
         if self.queries.len() >= QUERIES_MAX {
-            // It has room for an answer of each shard.
+            // The channel has capacity for an answer of each shard.
             let _ = request.answer.try_send(Answer::Busy);
             return;
         }
@@ -52,7 +52,8 @@ impl Shard {
                 continue;
             }
             match self.advance(&mut query.task, &mut budget) {
-                // It has room for an answer of each shard; perhaps its host waits no longer.
+                // The channel has capacity for an answer of each shard. The host may have stopped
+                // waiting.
                 Some(answer) => drop(query.answer.try_send(answer)),
                 None => self.queries.push_back(query),
             }
@@ -97,7 +98,7 @@ impl Shard {
     }
 
     /// Visits streams, those with a subscription if one is given, until the budget is used up; true
-    /// at the end of the slab, or when the visitor has seen enough. A visit returns what it cost.
+    /// at the end of the slab, or when `visit` breaks. A visit returns what it cost.
     fn walk(
         &mut self,
         subscription: Option<&Subscription>,
@@ -155,8 +156,7 @@ impl Shard {
         ControlFlow::Continue(cost)
     }
 
-    /// Disconnects those of the connections that were there when the query came; true when these
-    /// were all.
+    /// Disconnects selected connections that existed when the query came; true when these were all.
     fn disconnect_all(&mut self, disconnecting: &mut Disconnecting, budget: &mut usize) -> bool {
         let Disconnecting { selector, retry, since_ms, at, count } = disconnecting;
         let (topic, tag) = match selector {

@@ -24,7 +24,7 @@ pub(crate) enum Query {
     Subscribe { id: ConnectionId, subscriptions: Arc<[Subscription]> },
 }
 
-/// What one shard says to it.
+/// The answer of one shard.
 pub(crate) enum Answer {
     /// It has too many queries already.
     Busy,
@@ -35,7 +35,7 @@ pub(crate) enum Answer {
     Topics(Vec<TopicCount>),
 }
 
-/// A query, and where its answer goes, which has room for one of each shard.
+/// A query, and the channel for its answers, which has capacity for one of each shard.
 pub(crate) struct QueryRequest {
     pub(crate) query: Query,
     pub(crate) answer: Sender<Answer>,

@@ -1,5 +1,5 @@
-//! How a stream gets other topics, with nothing lost, doubled or out of order of those that it
-//! keeps.
+//! How a stream gets other topics, with no event of the topics that it keeps lost, doubled or out
+//! of order.
 //!
 //! ```text
 //!   the audience that it leaves   [ ... 17 | 20 | 21 | 23 ] n   25 ...  not for it any more
@@ -23,7 +23,7 @@ use crate::shard::connection::State;
 use crate::shard::lagging::waiting::Shares;
 use crate::shard::Shard;
 
-/// Bytes whose moving costs what looking at an entry does, when a question's cost is counted.
+/// Bytes that can be moved at the cost of looking at one entry, when a query's cost is counted.
 const BYTES_PER_COST: usize = 512;
 
 /// What became of the wish to change a stream's topics.
@@ -37,8 +37,8 @@ pub(in crate::shard) enum Resubscribed {
 }
 
 impl Shard {
-    /// Has a stream get what is published to other subscriptions from now on, of which there is at
-    /// least one.
+    /// Changes the subscriptions of a stream, from now on, to others, of which there is at least
+    /// one.
     pub(in crate::shard) fn resubscribe(
         &mut self,
         key: Key,
@@ -80,9 +80,9 @@ impl Shard {
         }
     }
 
-    /// Makes a laggard of one audience a laggard of another, which is sent what waits for it of the
-    /// one up to a number, and of the other what is behind that. Returns the bytes that wait for it
-    /// of the one.
+    /// Moves a laggard from one audience to another. It is sent the old audience's events up to a
+    /// number, and the new audience's events behind that. Returns the bytes of the old one's events
+    /// that wait for it.
     fn change_audience(&mut self, index: u32, to: u32, number: u64, kept_up: bool) -> usize {
         let Some(mut laggard) = self.laggard(index) else { return 0 };
         let sent = laggard.sent();
@@ -98,7 +98,8 @@ impl Shard {
         if let Some(laggard) = self.laggard(index) {
             laggard.state.membership = Membership { audience: to, slot, ..from };
             laggard.state.position = position;
-            // The old one was of the other queue, and it has events from before the new one.
+            // The old position was one of the old audience's queue, and the laggard has events from
+            // before the new one.
             laggard.record.joined_at = (position as u32).wrapping_sub(1);
         }
         self.begin_count(index, sent);

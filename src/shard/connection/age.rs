@@ -1,9 +1,10 @@
 //! How connections end that are too old: so that clients spread anew over servers that have come or
 //! gone, a few at a time.
 //!
-//! How old one gets is drawn from its id, so that nothing is kept for it, and everyone who came at
-//! once does not go at once. The sweep finds it. It is sent away when it has been sent everything,
-//! and after a quarter of `connection_age_max` more in any case.
+//! The age that a connection may reach is derived from its id, so that nothing is kept for it, and
+//! connections that were made at once do not end at once. The sweep finds a connection that is too
+//! old. It is disconnected when it has been sent everything, and after a quarter of
+//! `connection_age_max` more in any case.
 
 use crate::lifecycle::ConnectionId;
 use crate::metrics::DisconnectReason;

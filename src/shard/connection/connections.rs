@@ -27,8 +27,8 @@ impl Connections {
         key
     }
 
-    /// Removes the connection at an index, which has to be there. With the last one the memory of
-    /// all is given back.
+    /// Removes the connection at an index, which has to exist. When it was the last one, the memory
+    /// of all is freed.
     pub(in crate::shard) fn remove(&mut self, index: u32) -> (Connection, Record) {
         let connection = self.entries.remove(index);
         let record = std::mem::take(&mut self.records[index as usize]);
@@ -56,7 +56,7 @@ impl Connections {
         (&mut self.entries[index], &mut self.records[index as usize])
     }
 
-    /// The records of all connections that have one: after a panic some may have none.
+    /// The records of all connections that have a record: after a panic some may have none.
     pub(in crate::shard) fn records(&self) -> impl Iterator<Item = &Record> + '_ {
         self.entries.indices().into_iter().filter_map(|index| self.records.get(index as usize))
     }

@@ -43,9 +43,9 @@ impl Shard {
         self.disconnect(index, reason);
     }
 
-    /// Tells a stream to come back after a time of its own, unless that is zero, and ends its body,
+    /// Tells a client to come back after `retry`, unless that is zero, and ends its stream's body,
     /// if nothing else has been begun for it. True when its socket took that, and when there is
-    /// nothing to be said; it is to be disconnected in any case.
+    /// nothing to tell. The caller disconnects it in any case.
     pub(in crate::shard) fn say_farewell(
         &mut self,
         index: u32,
@@ -134,14 +134,14 @@ impl Shard {
     pub(in crate::shard) fn close_routes(&mut self) {
         let unneeded = self.audiences.find_unneeded_routes();
         if !unneeded.is_empty() {
-            // The last events of the topics were put before they went.
+            // The topics' last events were put into the inbox before the topics were removed.
             self.take_inbox();
             self.audiences.close_routes(&self.shared.order, unneeded);
         }
     }
 
-    /// The peer of an answered or streaming connection has sent something: its end, or what
-    /// nobody asked for.
+    /// The peer of an answered or streaming connection has sent its end, or bytes that were not
+    /// asked for.
     pub(in crate::shard) fn listen_to(&mut self, key: Key) {
         // Not the shard's own buffer: that may be in use, for what was asked.
         let mut unasked = [0; 4 << 10];
@@ -173,18 +173,19 @@ impl Shard {
         }
     }
 
-    /// Accepts nobody any more.
+    /// Stops accepting connections.
     pub(in crate::shard) fn close_acceptors(&mut self) {
         for (_, acceptor) in std::mem::take(&mut self.acceptors) {
             let _ = self.poller.remove(acceptor.socket.as_fd());
-            // The hub's end is every acceptor's; that of one shard, which a host drives, is not.
+            // The end of the hub closes every acceptor. The end of one shard, which a host drives,
+            // does not.
             if self.shared.is_ending() {
                 acceptor.close();
             }
         }
     }
 
-    /// Ends everything, with the end of the body for those that are caught up.
+    /// Ends all connections; those that are caught up are sent the end of the body.
     pub(in crate::shard) fn close_all(&mut self) {
         for index in self.connections.indices() {
             match &self.connections[index].state {

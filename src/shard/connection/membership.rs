@@ -1,4 +1,4 @@
-//! Which audience a connection is in, and which entry of the audience's lists is its own.
+//! The audience that a connection is in, and the connection's entry in the audience's lists.
 
 #[derive(Clone, Copy)]
 pub(crate) struct Membership {

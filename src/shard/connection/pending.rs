@@ -7,14 +7,14 @@ use std::sync::Arc;
 use crate::frame::Wire;
 use crate::shard::connection::sent::Sent;
 
-/// Bytes that one connection is sent before others have their turn.
+/// The bytes that one connection is sent before other connections are served.
 pub(in crate::shard) const FLUSH_BYTES_MAX: usize = 64 << 10;
 /// Connections with more to send than one flush takes that are flushed before the shard looks at
 /// its sockets.
 pub(in crate::shard) const FLUSHES_MAX: usize = 32;
 
-/// Bytes for one connection alone, or for several that need the same, and how many of them it was
-/// sent.
+/// Bytes for one connection alone, or shared by several that need the same, and how many of them it
+/// was sent.
 pub(crate) struct Pending {
     pub(in crate::shard) bytes: Arc<[u8]>,
     sent: usize,

@@ -1,12 +1,12 @@
-//! What is known of a connection besides what the hot path needs. It is in a vector of its own,
-//! beside the slab, so that entries stay small.
+//! What the hot path does not need of a connection. Records are in a vector of their own, beside
+//! the slab, so that entries stay small.
 //!
 //! Nothing is written here for an event. How much a stream was sent follows from its position in its
 //! audience's queue, which knows how many events, and bytes of them, were ever before each position:
 //! the record has the difference. A step that moves a connection other than by sending it what is
 //! between, from one audience to another, or past events that were dropped for it, has to ask
-//! `Shard::sent_to` before, and to `Shard::begin_count` afterwards (`count.rs`). A step that sends it events
-//! from elsewhere counts them with [`Record::count_sent`].
+//! `Shard::sent_to` before, and to `Shard::begin_count` afterwards (`count.rs`). A step that sends
+//! it events that are not in the queue counts them with [`Record::count_sent`].
 
 use std::net::{Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -25,8 +25,8 @@ pub(in crate::shard) struct Record {
     pub(in crate::shard) policy: Policy,
     /// What its heartbeats are.
     pub(in crate::shard) heartbeat_form: HeartbeatForm,
-    /// The position in its audience's queue, in 32 bits, before which it has been sent no event, nor
-    /// has any from an earlier connection; one that it never has if there is none.
+    /// The position in its audience's queue, in 32 bits, before which it has been sent no event,
+    /// and has none from an earlier connection; a position that it never reaches if there is none.
     pub(in crate::shard) joined_at: u32,
     /// When it became a stream, in milliseconds since the hub's start: 40 bits.
     since_ms: u32,
@@ -35,11 +35,11 @@ pub(in crate::shard) struct Record {
     subscriptions: [u8; 3],
     /// What it was sent, less what follows from its position.
     base: Sent,
-    /// What it calls itself. Few have one, so it is behind one more pointer.
+    /// Its tag. Few connections have one, so it is behind one more pointer.
     tag: Option<Box<Arc<str>>>,
 }
 
-/// Each connection has one, idle or not.
+/// Each connection has a record, idle or not.
 #[cfg(target_pointer_width = "64")]
 const _: () = assert!(size_of::<Record>() == 56);
 

@@ -12,8 +12,8 @@ pub(in crate::shard) struct Sent {
 }
 
 impl Sent {
-    /// What the first `sent` bytes of an envelope have of its events. `lengths` are those of the
-    /// events' plain bytes.
+    /// The events, and bytes of events, in the first `sent` bytes of an envelope. `lengths` are
+    /// those of the events' plain bytes.
     pub(in crate::shard) fn within(
         wire: Wire,
         lengths: impl Iterator<Item = usize> + Clone,

@@ -1,7 +1,7 @@
 //! A slab whose keys carry a generation.
 //!
-//! The poller may still hold an event for a connection that has ended when its entry is another
-//! one's already; a queue may still name an audience that is gone. Such a key is stale: its
+//! The poller may still hold a readiness for a connection that has ended when another connection
+//! has its entry already; a queue may still name an audience that is gone. Such a key is stale: its
 //! generation is not the entry's.
 
 use std::ops::{Index, IndexMut};
@@ -87,7 +87,8 @@ impl<T> Slots<T> {
 
     /// Above every index there is: what a round through all entries ends with.
     pub(crate) fn end(&self) -> u32 {
-        // The slab fills vacant entries first, so that its capacity follows its largest crowd.
+        // The slab fills vacant entries first, so that its capacity is the largest number of
+        // entries at once.
         self.entries.capacity().min(u32::MAX as usize) as u32
     }
 

@@ -13,9 +13,10 @@ use crate::shard::Shard;
 /// How often a tick comes while there is no connection, but something that may become too old to
 /// be kept.
 const IDLE_TICK_MS: u32 = 1_000;
-/// Entries that one turn visits; each may be sent a heartbeat.
+/// The number of entries that one turn visits; each may be sent a heartbeat.
 const VISITS_MAX: u32 = 256;
-/// How long a connection may take for its request's head where another one needs its place.
+/// How long a connection may take for its request's head when the bound on connections is reached
+/// and another connection has come.
 const SILENCE_MS_MAX: u32 = 1_000;
 
 /// An acceptor is tried again with every tick.
@@ -70,7 +71,7 @@ impl Shard {
     }
 
     /// Gives an answered connection a moment to close. Where connections are beyond the limit,
-    /// answered ones take half of the overflow at most: the other half is for those that come.
+    /// answered ones take half of the overflow at most: the other half is for new ones.
     pub(in crate::shard) fn expect_end(&mut self, key: Key) {
         let now_ms = self.now_ms();
         self.timers.expect_end(key, now_ms);

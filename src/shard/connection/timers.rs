@@ -3,8 +3,8 @@
 //! Deadlines of one length (a request's head, for each length that a listener has; the end after an
 //! answer) are in queues that are in order by themselves. All else is found by a sweep that goes
 //! round the slab, a few entries each tick and a bounded number a turn, several times in the
-//! shortest time that it has to find out about: so heartbeats are spread over time as the
-//! connections are over the slab.
+//! shortest time-out that it checks: so heartbeats are spread over time as the connections are over
+//! the slab.
 //!
 //! A queue can name a connection that has ended since. Times are in milliseconds since the hub's
 //! start, in 32 bits, which wrap.
@@ -37,7 +37,7 @@ pub(in crate::shard) struct Timers {
     stall_ms_max: u32,
 }
 
-/// The visits to all entries of the slab, one after another.
+/// The sweep: visits all entries of the slab, one after another.
 struct Sweep {
     /// The next entry.
     at: u32,

@@ -35,7 +35,7 @@ impl Shard {
             match acceptor.socket.accept() {
                 Ok((stream, addr)) => self.assign(stream, addr, &acceptor),
                 Err(AcceptError::Gone) => {}
-                Err(AcceptError::Nobody) => return,
+                Err(AcceptError::NoneWaiting) => return,
                 Err(AcceptError::Exhausted(error)) => {
                     EXHAUSTED.log(|more| {
                         log::warn!(
@@ -44,7 +44,7 @@ impl Shard {
                     });
                     match self.accept_with_spare(&acceptor) {
                         Ok(()) | Err(AcceptError::Gone) => {}
-                        Err(AcceptError::Nobody) => return,
+                        Err(AcceptError::NoneWaiting) => return,
                         Err(AcceptError::Exhausted(_)) => return self.pause(index),
                     }
                 }
@@ -52,9 +52,10 @@ impl Shard {
         }
     }
 
-    /// Accepts a client when there are no descriptors, with one that is kept for that, so that it
-    /// does not wait without an answer. When its request comes it is told to come again. Only with
-    /// the last spare ones it has to be there already, or else the connection is closed.
+    /// Accepts a client when there are no descriptors, with a spare one, so that the client does
+    /// not wait without an answer. When its request comes, the client is told to come again. With
+    /// the last spare descriptors the request has to be there already, or else the connection is
+    /// closed.
     fn accept_with_spare(&mut self, acceptor: &Arc<Acceptor>) -> Result<(), AcceptError> {
         if self.shared.spares.are_low() && self.end_a_lingerer() {
             self.shared.spares.are_complete();
@@ -75,8 +76,8 @@ impl Shard {
         Ok(())
     }
 
-    /// Answers a client for which there is no room at all, if its request is there already, and closes
-    /// its connection. A request that is not for events may still go to the fallback.
+    /// Answers a client that is beyond the overflow too, if its request is there already, and
+    /// closes its connection. A request that is not for events may still go to the fallback.
     pub(in crate::shard) fn turn_away(
         &mut self,
         stream: Stream,
@@ -99,7 +100,9 @@ impl Shard {
             self.link().counters.refused_connections.add(1);
         };
         match (acceptor.handshake.step(head, addr, true), &acceptor.fallback) {
-            (HandshakeStep::Unhandled, Some(fallback)) if may_fall_back && fallback.has_room() => {
+            (HandshakeStep::Unhandled, Some(fallback))
+                if may_fall_back && fallback.has_capacity() =>
+            {
                 let unhandled =
                     UnhandledRequest { stream: stream.into_std(), read: head.to_vec(), addr };
                 if !fallback.put(unhandled) {
@@ -116,19 +119,19 @@ impl Shard {
         self.scratch.received = scratch;
     }
 
-    /// Serves a new connection here, or has it served by a shard that has far fewer. It has its seat
-    /// before, so that those on the way are within the bounds too.
+    /// Serves a new connection here, or has it served by a shard that has far fewer. The connection
+    /// is counted before, so that connections that are passed on are within the bounds too.
     fn assign(&mut self, stream: Stream, addr: SocketAddr, acceptor: &Arc<Acceptor>) {
         if !self.count_connection(Network::from(addr)) {
             return self.turn_away(stream, &[], addr, acceptor, true);
         }
-        let crowd = |id: usize| {
+        let connections = |id: usize| {
             let counters = &self.shared.links[id].counters;
             counters.connections.value() + counters.pending_connections.value()
         };
-        let here = crowd(self.id);
+        let here = connections(self.id);
         let (least, other) =
-            self.living_shards().map(|id| (crowd(id), id)).min().unwrap_or((here, self.id));
+            self.living_shards().map(|id| (connections(id), id)).min().unwrap_or((here, self.id));
         if here <= least + least / 8 + 8 {
             return self.serve(stream, &[], addr, acceptor);
         }
@@ -145,13 +148,13 @@ impl Shard {
         (0..self.shared.links.len()).filter(|&id| self.shared.links[id].is_alive())
     }
 
-    /// Counts a new connection; false where the overflow is full too. A connection that has its
-    /// answer makes room for it, or else one whose request does not come: so a client whose request
-    /// does come can be told to come again.
+    /// Counts a new connection; false when the overflow is full too. An answered connection is
+    /// closed for it, or else one without a request: so a client that sends a request can be told
+    /// to come again.
     pub(in crate::shard) fn count_connection(&mut self, network: Network) -> bool {
         let Err(exceeded) = self.shared.connection_limits.reserve(network) else { return true };
-        let has_made_room =
+        let was_replaced =
             self.end_a_lingerer() || exceeded == Exceeded::Total && self.end_a_silent_connection();
-        has_made_room && self.shared.connection_limits.reserve(network).is_ok()
+        was_replaced && self.shared.connection_limits.reserve(network).is_ok()
     }
 }

@@ -20,14 +20,14 @@ use crate::topic::Topic;
 
 /// The protocol of an acceptor's clients: it reads requests, and writes the answers to them.
 pub(crate) trait Handshake: Send + Sync {
-    /// Looks at all that a client has sent so far. `crowded` says that the bounds on connections
+    /// Looks at all that a client has sent so far. `beyond_bounds` says that the bounds on connections
     /// are reached.
-    fn step(&self, head: &[u8], addr: SocketAddr, crowded: bool) -> HandshakeStep;
+    fn step(&self, head: &[u8], addr: SocketAddr, beyond_bounds: bool) -> HandshakeStep;
 
-    /// The answer to a client whose request does not come in time.
+    /// The answer to a client that has not sent its request in time.
     fn too_slow(&self) -> Vec<u8>;
 
-    /// The answer to a request that is not for events, when the fallback has no room for it.
+    /// The answer to a request that is not for events, when the fallback is full.
     fn fallback_is_full(&self) -> Vec<u8>;
 
     /// How long a client may take for its request's head.
@@ -80,7 +80,7 @@ impl StreamRequest {
 pub(crate) struct Acceptor {
     pub(crate) socket: ListenSocket,
     pub(crate) handshake: Box<dyn Handshake>,
-    /// Where connections go whose request is not for events.
+    /// Gets the connections with requests that are not for events.
     pub(crate) fallback: Option<Fallback>,
     closed: AtomicBool,
 }

@@ -1,4 +1,4 @@
-//! How connections begin: taken over with their seats, handshaking, and joined to an audience.
+//! How connections begin: taken over when they are counted, handshaking, and joined to an audience.
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
@@ -98,7 +98,7 @@ impl Shard {
         }
     }
 
-    /// Polls the acceptors no longer that were closed.
+    /// Stops polling the acceptors that are closed, and drops them.
     pub(in crate::shard) fn remove_closed_acceptors(&mut self) {
         let poller = &self.poller;
         self.acceptors.retain(|_, acceptor| {
@@ -109,8 +109,8 @@ impl Shard {
         });
     }
 
-    /// Takes a connection, which has its seat, into the slab, and reads and answers its request if
-    /// it is there.
+    /// Takes a connection, which is counted already, into the slab, and reads and answers its
+    /// request if it is there.
     pub(in crate::shard) fn serve(
         &mut self,
         stream: Stream,
@@ -171,7 +171,7 @@ impl Shard {
         let State::Handshaking(handshaking) = &mut connection.state else { return };
         let network = record.network();
         // A client that is here on a spare descriptor cannot stay.
-        let mut crowded = self.shared.connection_limits.is_exceeded_for(network)
+        let mut beyond_bounds = self.shared.connection_limits.is_exceeded_for(network)
             || !self.shared.spares.are_complete();
         // Most heads come in one piece, and are then never copied.
         let head = match handshaking.head.is_empty() {
@@ -181,14 +181,14 @@ impl Shard {
                 &handshaking.head
             }
         };
-        let mut step = handshaking.acceptor.handshake.step(head, handshaking.addr, crowded);
+        let mut step = handshaking.acceptor.handshake.step(head, handshaking.addr, beyond_bounds);
         if let HandshakeStep::Join(request) = &step {
             let reserved = self.shared.subscription_limits.reserve(network, request.wanted.len());
             if reserved.is_ok() {
                 record.set_subscriptions(request.wanted.len());
             } else {
-                crowded = true;
-                step = handshaking.acceptor.handshake.step(head, handshaking.addr, crowded);
+                beyond_bounds = true;
+                step = handshaking.acceptor.handshake.step(head, handshaking.addr, beyond_bounds);
             }
         }
         match step {
@@ -199,7 +199,7 @@ impl Shard {
             }
             HandshakeStep::Join(request) => self.join(key.index, &request),
             HandshakeStep::Answer(answer) => {
-                if crowded {
+                if beyond_bounds {
                     self.link().counters.refused_connections.add(1);
                 }
                 self.answer(key, &answer);
@@ -207,9 +207,10 @@ impl Shard {
             HandshakeStep::Unhandled => {
                 let acceptor = handshaking.acceptor.clone();
                 let read = head.to_vec();
-                // Another shard may be faster for the last place; then the connection is closed.
+                // Another shard may take the fallback's last free slot first; then the connection
+                // is closed.
                 match &acceptor.fallback {
-                    Some(fallback) if fallback.has_room() => self.send_to_fallback(key, read),
+                    Some(fallback) if fallback.has_capacity() => self.send_to_fallback(key, read),
                     _ => {
                         self.link().counters.refused_connections.add(1);
                         self.answer(key, &acceptor.handshake.fallback_is_full());

@@ -102,7 +102,7 @@ impl SubscriptionLimits {
         SubscriptionLimits { max, taken: Taken::new(per_network_max) }
     }
 
-    /// How many are taken.
+    /// How many subscriptions are taken.
     pub(crate) fn taken(&self) -> usize {
         self.taken.total()
     }
@@ -202,7 +202,8 @@ fn max_within(descriptors: usize) -> usize {
 }
 
 /// How many of the process's descriptors may be connections: not those that are open already, and
-/// not a quarter of all, at most [`RESERVE_MAX`], which is for whatever else the process does.
+/// not a quarter of all, at most [`RESERVE_MAX`], which is for everything else that the process
+/// does.
 pub(crate) fn descriptors_for_connections(limit: Option<usize>, open: usize) -> usize {
     let Some(limit) = limit else { return usize::MAX };
     limit.saturating_sub(open).saturating_sub((limit / 4).clamp(16, RESERVE_MAX))

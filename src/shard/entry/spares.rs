@@ -1,22 +1,22 @@
 //! Descriptors that a hub keeps for the moment when the process can have no more.
 //!
-//! A listening socket whose clients cannot be accepted lets them wait without an answer. So a few
-//! descriptors are kept open for nothing, and closed when there are no others: each is enough to
-//! accept one client, and to tell it to come again. As long as one of them is missing nobody may
-//! stay, so that the next descriptor which is free becomes a spare one again.
+//! Clients that cannot be accepted for want of descriptors would wait without an answer. So a few
+//! spare descriptors are kept open, and closed when there are no others: each suffices to accept
+//! one client, and to tell it to come again. As long as a spare is missing no client may stay, so
+//! that the next free descriptor becomes a spare again.
 
 use std::fs::File;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// How many are kept.
+/// The number of spares.
 pub(crate) const SPARES: usize = 8;
-/// Of these, how many are for those who are accepted and turned away within a moment.
+/// How many of the spares are for clients that are accepted and turned away at once.
 const LAST: usize = 2;
 
 pub(crate) struct Spares {
     files: Mutex<Vec<File>>,
-    /// Spares those the lock who come while there are descriptors.
+    /// Whether a spare may be missing: without it, each accept would take the lock.
     missing: AtomicBool,
 }
 
@@ -27,7 +27,7 @@ impl Spares {
         spares
     }
 
-    /// Opens those that are missing; false when there are no descriptors for that yet.
+    /// Opens the missing spares; false when there are no descriptors for that yet.
     pub(in crate::shard) fn are_complete(&self) -> bool {
         if !self.missing.load(Ordering::Relaxed) {
             return true;
@@ -43,12 +43,12 @@ impl Spares {
         true
     }
 
-    /// Whether only those are left that are to be free again within a moment.
+    /// Whether only the spares remain that are for clients that are turned away at once.
     pub(in crate::shard) fn are_low(&self) -> bool {
         self.files().len() <= LAST
     }
 
-    /// Closes one, if there is any.
+    /// Closes a spare, if there is any.
     pub(in crate::shard) fn give_up(&self) {
         let mut files = self.files();
         self.missing.store(true, Ordering::Relaxed);

@@ -1,8 +1,8 @@
 //! An audience: the connections of one shard that want the same topics in the same wire form.
 //!
-//! What is published to its topics is appended to its log. The members that keep up stand in its
-//! ring and are served round and round: each time, one is sent all that was published since its
-//! last turn. A member whose socket takes less becomes a laggard, and has a position of its own.
+//! Events that are published to its topics are appended to its queue. The members that keep up are
+//! in its ring, and are served in rounds: each member is sent all that was published since its last
+//! turn. A member whose socket takes less becomes a laggard, and has a position of its own.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::shard::lagging::grace::Grace;
 pub(crate) struct Audience {
     /// The shard's keys of its subscriptions, in ascending order.
     pub(crate) wanted: Box<[u32]>,
-    /// Where it stands in each of these subscriptions' list of audiences.
+    /// The audience's index in each of these subscriptions' list of audiences.
     pub(crate) slots: Vec<u32>,
     pub(crate) wire: Wire,
     /// Events up to this number were published before the audience came to be, or it has them.
@@ -78,8 +78,8 @@ impl Audience {
         self.queue.sent() < self.queue.end()
     }
 
-    /// From where to where those are to be sent next that are furthest behind: a batch of at most
-    /// so many bytes, or more when someone else has been sent more already.
+    /// The range that the members furthest behind are sent next: a batch of at most `bytes_max`
+    /// bytes, or more when another member has been sent more already.
     pub(crate) fn next_batch(&self, bytes_max: usize) -> (u64, u64) {
         let from = self.ring.front().unwrap_or(self.queue.sent());
         let back = self.ring.back().unwrap_or(from);
@@ -108,7 +108,7 @@ impl Audience {
         self.ring.len() + self.lagging.len() + self.replaying as usize
     }
 
-    /// Nobody is here: no member, no laggard, and nobody who is to become one.
+    /// Whether it has no connection: no member, no laggard, and none that replays.
     pub(crate) fn is_empty(&self) -> bool {
         self.ring.is_empty() && self.lagging.is_empty() && self.replaying == 0
     }

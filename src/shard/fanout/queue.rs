@@ -1,17 +1,17 @@
-//! What an audience is being sent: the events of its topics, in the hub's order, as long as anyone
-//! needs them.
+//! What an audience is being sent: the events of its topics, in the hub's order, as long as a
+//! connection of the audience needs them.
 //!
 //! ```text
-//!        laggards stand here          members stand here and further on
+//!        laggards are here            members are here and further on
 //!           v          v                    v
 //!   [ 17 | 18 | 19 | 20 | 21 | 22 | 23 | 24 | 25 | 26 ]
-//!     `----------- lag_bytes -------------'  `-- unsent, with their topics' room
+//!     `----------- lag_bytes -------------'  `-- unsent, in their topics' backlog
 //! ```
 //!
 //! Positions are consecutive numbers; position `n` is just before event `n`. Every laggard is
-//! counted at its position, so that an event goes when nobody needs it any more; a laggard can
-//! stand at the end, behind the last event, when it has bytes of its own to send first. What one
-//! sends at once, one event or several, is in one envelope.
+//! counted at its position, so that an event is dropped when no connection needs it any more. A
+//! laggard can be at the end, behind the last event, when it has bytes of its own to send first.
+//! What is published at once, one event or several, is in one envelope.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -32,10 +32,10 @@ pub(crate) struct Queue {
     /// The plain bytes of all events that ever were before the first, and before the end.
     first_bytes: u64,
     end_bytes: u64,
-    /// The last entries as they were published: they hold their room until all members that keep
-    /// up have been sent them.
+    /// The last entries as they were published: they stay in their topics' backlog until all
+    /// members that keep up have been sent them.
     unsent: VecDeque<Arc<Published>>,
-    /// How many laggards stand at the end.
+    /// The number of laggards at the end.
     at_end: u32,
     /// What the entries take that only laggards need.
     lag_bytes: usize,
@@ -46,11 +46,11 @@ struct Entry {
     frame: Frame,
     /// The length of the frame's plain bytes: here, so that adding them up reads no frame.
     bytes: u32,
-    /// How many laggards stand at it.
+    /// The number of laggards at this event.
     laggards: u32,
 }
 
-/// The event that the furthest laggards stand at.
+/// The event that the furthest laggards are at.
 pub(crate) struct Furthest {
     pub(crate) position: u64,
     pub(crate) at_ns: u64,
@@ -99,8 +99,8 @@ impl Queue {
         self.end() - self.unsent.len() as u64
     }
 
-    /// All members have now been sent what is before a position: its events' room is given back,
-    /// and they go unless a laggard needs them.
+    /// All members have now been sent what is before a position: its events leave the backlog, and
+    /// are dropped unless a laggard needs them.
     pub(crate) fn advance(&mut self, sent: u64) {
         let count = sent.saturating_sub(self.sent()) as usize;
         if count == 0 {
@@ -116,8 +116,8 @@ impl Queue {
         }
     }
 
-    /// How far one gets from a position with so many bytes, and with one event at least, if there
-    /// is one.
+    /// The position that `bytes_max` bytes of events reach from another position, with one event at
+    /// least, if there is one.
     pub(crate) fn reach(&self, from: u64, bytes_max: usize) -> u64 {
         let mut bytes = 0;
         let within = |entry: &&Entry| {
@@ -169,7 +169,8 @@ impl Queue {
         self.entries[self.index(position) - 1].frame.sequence()
     }
 
-    /// From where on the events that all members were sent take at most so many bytes.
+    /// The position from which the events that all members were sent take at most `bytes_max`
+    /// bytes.
     pub(crate) fn newest_within(&self, bytes_max: usize) -> u64 {
         let mut bytes = 0;
         let sent = (self.sent() - self.first) as usize;

@@ -1,5 +1,5 @@
-//! The members of an audience that keep up with it, in the order in which they are served: who is
-//! furthest behind comes first, and whoever was sent everything goes to the end.
+//! The members of an audience that keep up with it, in the order in which they are served: the
+//! members furthest behind are first, and a member that was sent everything goes to the end.
 //!
 //! ```text
 //!   runs:      40      | 52            | 57
@@ -7,18 +7,18 @@
 //!              ^ next to be sent what came after 40
 //! ```
 //!
-//! Neighbours at the same place in the audience's log form a run, so that a position is kept per
-//! run and not per member; at rest all are one run. A member knows its own place in the row, which
-//! it is told when it is served. Who leaves is crossed out.
+//! Neighbours at the same position in the audience's queue form a run, so that a position is kept
+//! per run and not per member; at rest all are one run. A member knows its slot, which it is told
+//! when it is served. The slot of a member that leaves becomes vacant.
 
 use std::collections::VecDeque;
 
 pub(crate) struct Ring {
-    /// Slab indices of connections, or [`NOBODY`].
+    /// Slab indices of connections, or [`VACANT`].
     keys: VecDeque<u32>,
-    /// The place of the first of them; places are consecutive, and wrap.
+    /// The slot of the first of them; slots are consecutive, and wrap.
     first: u32,
-    /// How many of `keys` are crossed out; the first never is.
+    /// How many of `keys` are vacant; the first never is.
     gone: usize,
     runs: VecDeque<Run>,
     /// No more runs are begun than this, but by members that join: what has to be looked through
@@ -26,37 +26,37 @@ pub(crate) struct Ring {
     runs_max: usize,
 }
 
-/// So many neighbours, which were sent all that is before a position of the log.
+/// `len` neighbours that were sent all that is before a position of the queue.
 struct Run {
     len: usize,
     position: u64,
 }
 
-const NOBODY: u32 = u32::MAX;
+const VACANT: u32 = u32::MAX;
 
 impl Ring {
     pub(crate) fn new(runs_max: usize) -> Ring {
         Ring { keys: VecDeque::new(), first: 0, gone: 0, runs: VecDeque::new(), runs_max }
     }
 
-    /// Where the members stand that are furthest behind.
+    /// The position of the members that are furthest behind.
     pub(crate) fn front(&self) -> Option<u64> {
         self.runs.front().map(|run| run.position)
     }
 
-    /// How far those in front are to be sent at least, if at all: positions ascend. Those who stand
-    /// there may leave, and then it is less.
+    /// The position that the members in front are to reach at least, if they are sent anything:
+    /// positions ascend. When the members at this position leave, it becomes lower.
     pub(crate) fn back(&self) -> Option<u64> {
         self.runs.back().map(|run| run.position)
     }
 
-    /// Whether those in front are to be sent no more than [`Ring::back`] either.
+    /// Whether the members in front are to be sent nothing beyond [`Ring::back`].
     pub(crate) fn has_many_runs(&self) -> bool {
         self.runs.len() >= self.runs_max
     }
 
-    /// Serves those in front, at most so many of one run: they go to the end, at a new position.
-    /// `serve` gets each one and its new place. Returns how many there were.
+    /// Serves the members in front, at most `count_max` of one run: they go to the end, at a new
+    /// position. `serve` gets each member and its new slot. Returns how many were served.
     pub(crate) fn serve(
         &mut self,
         to: u64,
@@ -69,7 +69,7 @@ impl Ring {
             let Some(key) = self.keys.pop_front() else { break };
             self.first = self.first.wrapping_add(1);
             passed += 1;
-            if key == NOBODY {
+            if key == VACANT {
                 self.gone -= 1;
                 continue;
             }
@@ -82,24 +82,24 @@ impl Ring {
             self.runs.pop_front();
         }
         self.lengthen(to, served);
-        self.drop_crossed_out();
+        self.drop_vacant();
         served
     }
 
-    /// Those who are next, at most so many.
+    /// The members that are served next, at most `count`.
     pub(crate) fn upcoming(&self, count: usize) -> impl Iterator<Item = u32> + '_ {
-        self.keys.iter().take(count).copied().filter(|&key| key != NOBODY)
+        self.keys.iter().take(count).copied().filter(|&key| key != VACANT)
     }
 
     /// Puts a member at the end, which needs nothing of what is before a position, and returns its
-    /// place.
+    /// slot.
     pub(crate) fn put(&mut self, member: u32, position: u64) -> u32 {
         self.keys.push_back(member);
         self.lengthen(position, 1);
         self.first.wrapping_add(self.keys.len() as u32 - 1)
     }
 
-    /// Where the member at a place stands.
+    /// The position of the member at a slot.
     pub(crate) fn position_of(&self, slot: u32) -> u64 {
         let mut before = 0;
         let nth = self.nth(slot);
@@ -110,14 +110,14 @@ impl Ring {
         run.expect("every member belongs to a run").position
     }
 
-    /// Crosses the member at a place out. `moved` is told who has another place then.
+    /// Makes the slot of a member vacant. `moved` gets the members that have another slot then.
     pub(crate) fn leave(&mut self, slot: u32, moved: impl FnMut(u32, u32)) {
         let nth = self.nth(slot);
-        self.keys[nth] = NOBODY;
+        self.keys[nth] = VACANT;
         self.gone += 1;
-        self.drop_crossed_out();
+        self.drop_vacant();
         if self.gone > 32 && self.gone > self.keys.len() / 2 {
-            self.close_ranks(moved);
+            self.compact(moved);
         }
         if self.keys.capacity() > 64 && self.keys.len() < self.keys.capacity() / 4 {
             self.keys.shrink_to(self.keys.len() * 2);
@@ -139,7 +139,7 @@ impl Ring {
         slot.wrapping_sub(self.first) as usize
     }
 
-    /// So many more stand at the end, at a position that is not before any other's.
+    /// `by` more members are at the end, at a position that is not before any other's.
     fn lengthen(&mut self, position: u64, by: usize) {
         match self.runs.back_mut() {
             Some(run) if run.position == position => run.len += by,
@@ -150,8 +150,8 @@ impl Ring {
         }
     }
 
-    fn drop_crossed_out(&mut self) {
-        while self.keys.front() == Some(&NOBODY) {
+    fn drop_vacant(&mut self) {
+        while self.keys.front() == Some(&VACANT) {
             self.keys.pop_front();
             self.first = self.first.wrapping_add(1);
             self.gone -= 1;
@@ -163,13 +163,13 @@ impl Ring {
         }
     }
 
-    /// Takes those out that are crossed out.
-    fn close_ranks(&mut self, mut moved: impl FnMut(u32, u32)) {
+    /// Removes the vacant slots.
+    fn compact(&mut self, mut moved: impl FnMut(u32, u32)) {
         let mut keys = std::mem::take(&mut self.keys).into_iter();
         let mut kept = VecDeque::with_capacity(keys.len() - self.gone);
         for run in &mut self.runs {
             let before = kept.len();
-            kept.extend(keys.by_ref().take(run.len).filter(|&key| key != NOBODY));
+            kept.extend(keys.by_ref().take(run.len).filter(|&key| key != VACANT));
             run.len = kept.len() - before;
         }
         self.runs.retain(|run| run.len > 0);
@@ -186,10 +186,10 @@ mod tests {
     use super::*;
     use std::collections::BTreeMap;
 
-    /// Whoever comes, goes and is served: everyone is found at its place, with its position, and
-    /// positions ascend.
+    /// Whatever members come, leave and are served: each is found at its slot, with its position,
+    /// and positions ascend.
     #[test]
-    fn places_and_positions_stay_right_whoever_comes_and_goes() {
+    fn slots_and_positions_stay_right_while_members_come_and_go() {
         let mut random = fastrand::Rng::with_seed(7);
         for round in 0..200 {
             let mut ring = Ring { first: u32::MAX - 100, ..Ring::new(4) };
@@ -211,7 +211,7 @@ mod tests {
                     _ => {
                         let Some(from) = ring.front().filter(|&from| from < end) else { continue };
                         let furthest = positions.values().min();
-                        assert_eq!(Some(&from), furthest, "who is furthest behind is served");
+                        assert_eq!(Some(&from), furthest, "the members furthest behind are served");
                         let count = random.usize(1..8);
                         let served = ring.serve(end, count, |member, slot| {
                             assert_eq!(positions.insert(member, end), Some(from));
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_follows_the_crowd_whoever_leaves() {
+    fn memory_shrinks_when_most_members_have_left() {
         let mut ring = Ring::new(4);
         let slots: Vec<u32> = (0..100_000).map(|key| ring.put(key, 0)).collect();
         for &slot in &slots[..99_990] {

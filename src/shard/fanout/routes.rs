@@ -23,8 +23,8 @@ use crate::order::{Interest, Order, TopicState};
 use crate::shard::connection::slots::{Key, Slots};
 use crate::topic::Topic;
 
-/// The share of the routes that are looked at each tick for such as nobody needs any more, and how
-/// many at least.
+/// The share of the routes that is looked at each tick for unneeded ones, and the least number of
+/// them.
 const LOOKS_SHARE: usize = 10;
 const LOOKS_MIN: usize = 256;
 
@@ -37,20 +37,20 @@ pub(in crate::shard) struct Routes {
     routes: Slab<Route>,
     /// Another number whenever a filter begins.
     generation: u64,
-    /// Where the search for routes that nobody needs goes on.
+    /// Where the search for unneeded routes goes on.
     looked_at: usize,
 }
 
 /// A subscription that this shard has an audience for.
 pub(in crate::shard) struct Subscribed {
     pub(in crate::shard) what: Subscription,
-    /// Most subscriptions have one or two.
+    /// Most subscriptions have one audience or two.
     pub(in crate::shard) audiences: SmallVec<[u32; 4]>,
     /// Members of all its audiences.
     pub(in crate::shard) members: usize,
     /// Whether an event of it ever had an id of its publisher's own.
     pub(in crate::shard) custom_ids: bool,
-    /// The route of its topic, if it is one.
+    /// The route of the topic, if the subscription is a topic.
     route: u32,
 }
 
@@ -174,7 +174,7 @@ impl Routes {
         }
     }
 
-    /// The route that a topic's events take, if anyone here wants them.
+    /// The route that a topic's events take, if an audience of this shard wants them.
     #[inline]
     pub(in crate::shard) fn find_route(
         &mut self,
@@ -225,8 +225,8 @@ impl Routes {
         }
     }
 
-    /// Whether there are routes to be closed, since their topics are gone or nobody here wants them.
-    /// Looks at a share of them.
+    /// Whether there are routes to be closed, since their topics are gone or no audience of this
+    /// shard wants them. Looks at a share of them.
     pub(in crate::shard) fn find_unneeded(&mut self) -> Vec<Unneeded> {
         let end = self.routes.capacity();
         let looks = (end / LOOKS_SHARE).max(LOOKS_MIN).min(end);
@@ -245,11 +245,11 @@ impl Routes {
         unneeded
     }
 
-    /// Closes routes that nobody needs, when the last events of their topics have been taken.
+    /// Closes unneeded routes, when the last events of their topics have been taken.
     pub(in crate::shard) fn close(&mut self, order: &Order, unneeded: Vec<Unneeded>) {
         let mut closed = Vec::new();
         for Unneeded { route, gone } in unneeded {
-            // The last events may have closed it, and another one may have its place.
+            // The last events may have closed it, and its index may be another route's.
             let Some(Route { state, .. }) = self.routes.get(route as usize) else { continue };
             let was_gone = gone.is_some_and(|gone| Arc::ptr_eq(&gone, state));
             if was_gone || !self.find_subscriptions(route) {

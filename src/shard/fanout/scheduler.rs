@@ -14,8 +14,8 @@ use std::collections::VecDeque;
 
 use crate::shard::connection::slots::Key;
 
-/// What is sent before another audience has its turn, in units of the cost of one send: less than
-/// a millisecond's work.
+/// What one audience is sent in one turn, in units of the cost of one send: less than a
+/// millisecond's work.
 pub(in crate::shard) const SLICE: usize = 64;
 
 #[derive(Default)]
@@ -81,8 +81,8 @@ impl Scheduler {
         }
     }
 
-    /// Takes the audience whose turn it is out of its queue: the express queue has a slice's worth
-    /// of sends, and then the bulk queue has one slice.
+    /// Takes the audience that is served next out of its queue: the express queue has a slice's
+    /// worth of sends, and then the bulk queue has one slice.
     #[inline]
     pub(in crate::shard) fn next(&mut self) -> Option<(Key, Lane)> {
         let lane = match (self.express.is_empty(), self.bulk.is_empty()) {

@@ -17,7 +17,7 @@ use crate::frame::{Envelope, Frame, Wire};
 #[derive(Default)]
 pub(in crate::shard) struct Window {
     buffer: Vec<u8>,
-    /// Where in `buffer` the events are, without envelope, and which ones.
+    /// The events' range in `buffer`, without envelope, and their positions.
     bytes: Range<usize>,
     events: Range<u64>,
 }
@@ -26,9 +26,9 @@ pub(in crate::shard) struct Window {
 const SLID_BYTES_MAX: usize = 64 << 10;
 
 impl Window {
-    /// Shows a range of events, whose frames have so many plain bytes together. What it has in
-    /// common with the range before is not copied again, unless it ends before that one did, which
-    /// happens when those who stood furthest are gone.
+    /// Shows a range of events, with the sum of their frames' plain bytes. What it has in common
+    /// with the range before is not copied again, unless it ends before that one did, which happens
+    /// when the members furthest ahead are gone.
     pub(in crate::shard) fn show<'a>(
         &mut self,
         wire: Wire,

@@ -6,11 +6,12 @@
 //! finds that what waits for a laggard is older than `lag_age_max`.
 //!
 //! But a publisher without pause can be faster than any network, and then every client lags, however
-//! well it reads. None is to be disconnected for that. So the audience is held, its events stay in
-//! their topic's backlog, and the publisher waits, while both is true: what the furthest laggards
-//! are being sent is younger than `lag_grace`, and one of them that would be disconnected has taken
-//! something in the last tenth of that. A client that does not read at all therefore delays others
-//! for that tenth at most, and is then disconnected. For the other policies no publisher waits.
+//! well it reads. No client is to be disconnected for that. So the audience is held, its events
+//! stay in their topic's backlog, and the publisher waits, while both is true: what the furthest
+//! laggards are being sent is younger than `lag_grace`, and one of them that would be disconnected
+//! has taken something in the last tenth of that. A client that does not read at all therefore
+//! delays others for that tenth at most, and is then disconnected. For the other policies no
+//! publisher waits.
 //!
 //! A client could read slowly on purpose, and come back whenever it is disconnected. So the time for
 //! which audiences are held has a budget (`grace.rs`), and a connection is waited for only when it
@@ -49,9 +50,9 @@ impl Shard {
         self.link().counters.lag_bytes.value() as usize
     }
 
-    /// Sees to it that one more slice keeps no more than the bounds allow; false when the audience
-    /// is held instead.
-    pub(in crate::shard) fn make_room_for_a_batch(&mut self, key: Key) -> bool {
+    /// Makes sure that one more slice keeps no more for laggards than the bounds allow; false when
+    /// the audience is held instead.
+    pub(in crate::shard) fn keep_lag_within_bounds(&mut self, key: Key) -> bool {
         let options = &self.shared.options;
         let (lag_bytes_max, grace_ns) = (options.lag_bytes_max, options.lag_grace.as_nanos());
         let batch_bytes_max = options.batch_bytes_max;
@@ -60,10 +61,10 @@ impl Shard {
             let lag_bytes = self.lag_bytes();
             let Some(audience) = self.audiences.get_mut(key) else { break };
             let queue = &audience.queue;
-            let crowded = lag_bytes > total_max;
+            let total_exceeded = lag_bytes > total_max;
             let within = queue.lag_bytes() <= lag_bytes_max
                 || queue.beyond_bytes(batch_bytes_max) <= lag_bytes_max;
-            if within && !crowded {
+            if within && !total_exceeded {
                 return audience.has_work();
             }
             let Some(furthest) = queue.furthest() else {
@@ -85,8 +86,8 @@ impl Shard {
                 break;
             }
         }
-        // Nothing more can be done here: what is too much is kept for other audiences, or went with
-        // this one.
+        // Nothing more can be done here: the excess is kept for other audiences, or was dropped
+        // with this one.
         self.audiences.get_mut(key).is_some_and(|audience| audience.has_work())
     }
 
@@ -138,12 +139,12 @@ impl Shard {
         let skip_to = queue.newest_within(kept_bytes / 2);
         // What not all members were sent is kept for these as well.
         let costs = position < queue.sent();
-        // For each policy its own: what is left differs.
+        // Each policy separately: the events that are left differ.
         let (mut skips, mut conflations) = (Shares::default(), Shares::default());
         let mut changed = false;
         let mut furthest = self.laggards_at(audience, position);
         if costs && furthest.iter().any(|&index| self.policy_of(index) == Policy::Conflate) {
-            // All at once: those that are left with the same events share them from then on.
+            // All at once: laggards that are left with the same events share them from then on.
             furthest.extend(self.others_to_conflate(audience, position));
         }
         for index in furthest {

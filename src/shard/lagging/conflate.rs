@@ -2,9 +2,9 @@
 
 use rustc_hash::FxHashMap;
 
-/// Which of some events are left when each that has a key takes the place of the one before with
-/// the same key: their indices, ascending, so that they are in the order of their last updates.
-/// Events without a key are all left. Costs one look at each event.
+/// Which of some events are left when each event with a key replaces the one before with the same
+/// key: their indices, ascending, so that they are in the order of their last updates. Events
+/// without a key are all left. Each event is looked at once.
 pub(in crate::shard) fn conflate<'a>(keys: impl Iterator<Item = Option<&'a str>>) -> Vec<usize> {
     // Keys come from publishers, which can be trusted not to make them collide.
     let mut newest: FxHashMap<&str, usize> = FxHashMap::default();
@@ -22,7 +22,7 @@ pub(in crate::shard) fn conflate<'a>(keys: impl Iterator<Item = Option<&'a str>>
 mod tests {
     use super::*;
 
-    /// As one would say it: an event is left unless a later one has its key.
+    /// The definition: an event is left unless a later one has its key.
     fn model(keys: &[Option<&str>]) -> Vec<usize> {
         let is_left = |&nth: &usize| keys[nth].is_none() || !keys[nth + 1..].contains(&keys[nth]);
         (0..keys.len()).filter(is_left).collect()

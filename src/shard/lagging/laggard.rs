@@ -1,9 +1,9 @@
-//! A connection that lags, with all that its own steps need of the shard: how it is sent what waits
-//! for it, batch by batch.
+//! A connection that lags, with all that its steps need of the shard: how it is sent what waits for
+//! it, batch by batch.
 //!
 //! A [`Laggard`] is made where a connection is found to lag, and lent to what is done with it. It
-//! reaches no other connection, and of the audiences its own alone. When its audience's queue keeps
-//! less afterwards, the shard lets the audience go on (`transitions.rs`).
+//! reaches no other connection, and no audience but that connection's. When its audience's queue
+//! keeps less afterwards, the shard lets the audience go on (`transitions.rs`).
 
 use crate::frame::Frame;
 use crate::gap::GapReason;
@@ -39,7 +39,7 @@ pub(in crate::shard) struct Laggard<'a> {
 enum Next {
     /// The event that tells it what it has missed.
     Gap(Missing),
-    /// So many events, at the least one.
+    /// The number of events, at least one.
     Batch(usize),
 }
 
@@ -69,7 +69,7 @@ impl Laggard<'_> {
         progress
     }
 
-    /// Sends bytes that go before all events. Returns how many, if those were the last.
+    /// Sends bytes that go before all events. Returns how many there were, if they were the last.
     fn send_pending(&mut self) -> Result<usize, Progress> {
         let Begun::Pending(pending) = &mut self.state.begun else { return Ok(0) };
         let sent = self.sink.send(pending.rest()).map_err(Progress::of)?;
@@ -106,8 +106,8 @@ impl Laggard<'_> {
         Ok(sent)
     }
 
-    /// Sends the rest of a batch, of which some bytes may have been sent. Returns how many bytes
-    /// these were, if those were the last.
+    /// Sends the rest of a batch, of which some bytes may have been sent. Returns how many there
+    /// were, if they were the last.
     fn send_batch(&mut self, batch: Batch) -> Result<usize, Progress> {
         let Batch { events, sent: before } = batch;
         let Audience { queue, wire, .. } = &*self.audience;

@@ -1,4 +1,4 @@
-//! Connections whose sockets did not take all there was for them.
+//! Connections with sockets that did not take everything.
 //!
 //! A short write takes a member out of its audience's ring and gives it a position of its own, and
 //! a batch with an offset: what was begun in one envelope has to be finished in it (`state.rs`).

@@ -162,7 +162,7 @@ impl Laggard<'_> {
         self.state.spill = left.list.map(|list| Share { list, from: 0 });
     }
 
-    /// Spills events in a list of their own, or in one that has the same.
+    /// Spills events to a new list, or uses a list that has the same events.
     fn put_in_spill(&mut self, frames: Vec<Frame>, shares: &mut Shares) -> u32 {
         let same = shares.lists.iter().copied().find(|&list| self.spill.has(list, &frames));
         if let Some(list) = same {

@@ -36,7 +36,7 @@ pub(in crate::shard) fn kept_bytes(frame: &Frame) -> usize {
 }
 
 impl Spill {
-    /// Takes a list for one holder.
+    /// Adds a list with one holder.
     pub(in crate::shard) fn put(&mut self, frames: Vec<Frame>) -> u32 {
         self.bytes += size_of_val(&*frames);
         for frame in &frames {
@@ -58,7 +58,7 @@ impl Spill {
         self.lists[list as usize].holders += 1;
     }
 
-    /// A list has one holder less; the list goes with its last one.
+    /// A list has one holder less; it is dropped with its last one.
     pub(in crate::shard) fn unref(&mut self, list: u32) {
         let holders = &mut self.lists[list as usize].holders;
         *holders -= 1;

@@ -38,7 +38,8 @@ pub(crate) struct Lagging {
 /// What a laggard has begun to be sent.
 pub(in crate::shard) enum Begun {
     Nothing,
-    /// Bytes for it alone, such as the rest of a gap event; perhaps not one of them was sent.
+    /// Bytes for it alone, such as the rest of a gap event; it is possible that none of them was
+    /// sent.
     Pending(Pending),
     /// Events in one envelope.
     Batch(Batch),
@@ -127,8 +128,8 @@ impl Lagging {
         audience.queue.sent_before(self.position) + self.sent_of_batch(audience, spill) + pending
     }
 
-    /// What it has yet to be sent, and when the oldest event was published of those that it was not
-    /// sent whole, but for pending bytes.
+    /// What it has yet to be sent, and when the oldest event was published that it was not sent
+    /// whole; pending bytes do not count.
     pub(in crate::shard) fn left(&self, audience: &Audience, spill: &Spill) -> (Sent, Option<u64>) {
         let pending = self.pending().map_or(Sent::default(), Pending::left);
         let begun = self.sent_of_batch(audience, spill);
@@ -145,7 +146,8 @@ impl Lagging {
         (pending + in_spill + in_queue - begun, oldest_ns)
     }
 
-    /// When the oldest event was published that waits for it, with those that it has begun.
+    /// When the oldest event was published that waits for it; an event that was begun is among
+    /// those.
     pub(in crate::shard) fn oldest_ns(&self, queue: &Queue, spill: &Spill) -> Option<u64> {
         let spilled = self.spilled(spill).first().map(Frame::at_ns);
         spilled.or_else(|| queue.published_at_ns(self.position))

@@ -94,8 +94,8 @@ impl Shard {
         })
     }
 
-    /// Does something with the laggard at an index, if it is one. An audience that was held for what
-    /// is kept no longer goes on.
+    /// Does something with the laggard at an index, if it is one. An audience that was held because
+    /// of events that are dropped now is released.
     pub(in crate::shard) fn change_laggard<T>(
         &mut self,
         index: u32,

@@ -27,14 +27,14 @@ pub(in crate::shard) struct Dropped {
 /// What laggards share, while the same is done to all of them.
 #[derive(Default)]
 pub(in crate::shard) struct Shares {
-    /// What was left for those that were at the same position.
+    /// The events that are left for laggards that were at the same position.
     pub(in crate::shard) left: HashMap<PositionKey, Left>,
     /// The lists that were made: laggards that are left with the same events share one, wherever
-    /// they were.
+    /// they were before.
     pub(in crate::shard) lists: Vec<u32>,
 }
 
-/// Where a laggard is: those with the same key need the same.
+/// The state of a laggard: laggards with the same key need the same events.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(in crate::shard) struct PositionKey {
     /// The list and the first event there that it needs.

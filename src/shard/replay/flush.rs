@@ -10,7 +10,7 @@ use crate::shard::replay::gather::Gatherer;
 use crate::shard::replay::state::{Replaying, Stage};
 use crate::shard::Shard;
 
-/// A client that replays, with all that its own steps need of the shard.
+/// A client that replays, with all that its steps need of the shard.
 struct Replay<'a> {
     state: &'a mut Replaying,
     sink: &'a mut Sink,
@@ -89,7 +89,7 @@ impl Shard {
         self.begin_count(index, sent);
     }
 
-    /// An audience has one connection less that replays.
+    /// An audience has one replaying connection less.
     pub(in crate::shard) fn leave_replaying(&mut self, audience: u32) {
         self.audiences[audience].replaying -= 1;
         self.link().counters.replaying_connections.sub(1);

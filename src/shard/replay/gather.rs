@@ -117,9 +117,9 @@ impl Gatherer<'_> {
     /// Gathers a part, and what is missing before it.
     fn gather(&mut self, cursor: Cursor) -> (Part, Option<ToldGap>) {
         let Options { lag_total_bytes_max, shards, .. } = self.options;
-        let crowded = self.parts.alive_bytes() > lag_total_bytes_max / shards / 4;
+        let parts_full = self.parts.alive_bytes() > lag_total_bytes_max / shards / 4;
         // Unless a single event is larger.
-        let bytes_max = match crowded {
+        let bytes_max = match parts_full {
             true => self.tuning.small_part_bytes_max,
             false => self.tuning.part_bytes_max,
         };

@@ -18,7 +18,7 @@
 //! ```
 //!
 //! Each step calls the next one, or a later one where those between have nothing to do; none calls
-//! back. A client that replays is in the way of no other: its audience's queue keeps nothing for it,
+//! back. A client that replays delays no other: its audience's queue keeps nothing for it,
 //! and the shard one part, which is shared by all that replay the same topics from the same cursor
 //! (`gather.rs`, `parts.rs`).
 

@@ -80,7 +80,7 @@ impl Parts {
 
     /// Keeps a part for other clients.
     pub(in crate::shard) fn keep(&mut self, id: PartId, part: Part) {
-        // A last part may take the place of another, which is outdated.
+        // A last part may replace another, which is outdated.
         if self.shared.insert(id, part).is_none() {
             self.in_order.push_back((id, 0));
         }

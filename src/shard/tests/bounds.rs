@@ -21,8 +21,8 @@ fn an_audience_is_held_for_a_young_laggard_and_goes_on_when_it_has_caught_up() {
         assert!(published < 1_000, "the publisher is never made to wait");
     }
     assert_eq!(world.shard.link().counters.lagging_connections.value(), 1);
-    assert!(world.publish(1, "another topic has room"));
-    world.give_room(1, 1_000_000);
+    assert!(world.publish(1, "another topic has a backlog of its own"));
+    world.give_capacity(1, 1_000_000);
     world.settle();
     world.check();
     assert_eq!(world.clients.len(), 2);
@@ -68,7 +68,7 @@ fn an_audience_is_not_held_for_a_laggard_that_takes_nothing() {
         world.clock.advance(Duration::from_millis(5));
         world.publish(0, &"x".repeat(400));
         world.shard.turn().unwrap();
-        world.notice_who_left();
+        world.note_ended();
         assert!(world.clock.now_ns() < 900_000_000, "it is waited for like a live one");
     }
     world.settle();
@@ -80,15 +80,15 @@ fn an_audience_is_not_held_for_a_laggard_that_takes_nothing() {
 fn a_client_that_takes_nothing_for_too_long_is_disconnected_and_one_that_takes_a_little_is_not() {
     let options = Options { stall_time_max: Duration::from_millis(800), ..Options::default() };
     let mut world = World::with_manual_clock(options);
-    for room in [usize::MAX / 2, 20, 20] {
-        world.join(vec![0], Wire::Plain, room);
+    for capacity in [usize::MAX / 2, 20, 20] {
+        world.join(vec![0], Wire::Plain, capacity);
     }
     world.publish(0, &"x".repeat(4_000));
     while world.clients.len() == 3 || world.clock.now_ns() < 2_000_000_000 {
-        world.give_room(2, 1);
+        world.give_capacity(2, 1);
         world.clock.advance(Duration::from_millis(5));
         world.shard.turn().unwrap();
-        world.notice_who_left();
+        world.note_ended();
         assert!(world.clock.now_ns() < 10_000_000_000, "no client is disconnected");
     }
     assert_eq!(world.clients.keys().collect::<Vec<_>>(), [&1, &2]);
@@ -122,7 +122,7 @@ fn waiting_for_clients_that_leave_while_they_are_waited_for_takes_of_the_budget_
         while held(&world) == before && !world.clients.is_empty() {
             world.publish(0, &"x".repeat(400));
             world.shard.turn().unwrap();
-            world.notice_who_left();
+            world.note_ended();
         }
         if held(&world) > before {
             world.clock.advance(wait);

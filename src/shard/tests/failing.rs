@@ -10,7 +10,8 @@ use crate::listener::{ListenOptions, Listener, Overload};
 use crate::metrics::Metrics;
 
 const DEADLINE: Duration = Duration::from_secs(20);
-/// In all and from one address: no more than there are clients, so that the places of those that have ended are needed again.
+/// In all and from one address: no more than there are clients, so that the connections that have
+/// ended must not count any more.
 const CLIENTS: usize = 40;
 
 fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
@@ -123,7 +124,7 @@ fn when_a_shard_has_panicked_its_clients_are_counted_and_closed_and_the_others_s
         gauges == [0; 5] && errors(&metrics) == before.connections
     });
     wait_until("nothing waits for it", || hub.metrics().backlog_bytes == 0);
-    // More than there is room for, if the dead shard's inbox took any.
+    // More than the backlog takes, if the dead shard's inbox took any.
     for nth in 0..200 {
         let name = format!("new/{nth}");
         hub.publish_wait(&topic(&name), &*"y".repeat(500), DEADLINE).unwrap();
@@ -146,7 +147,7 @@ fn when_a_shard_has_panicked_its_clients_are_counted_and_closed_and_the_others_s
         ended += u64::from(matches!(notice.kind, NoticeKind::Disconnected { .. }));
     }
     assert_eq!(ended, both.connections);
-    // All places are free again, and all clients that come are served by the other shard.
+    // No connection is counted any more, and all clients that come are served by the other shard.
     let mut late: Vec<_> = (0..CLIENTS).map(|_| client(addr, "topic=a")).collect();
     hub.publish_wait(&topic("a"), "to late ones", DEADLINE).unwrap();
     assert!(late.iter_mut().all(|client| gets(client, "to late ones")));
@@ -154,7 +155,7 @@ fn when_a_shard_has_panicked_its_clients_are_counted_and_closed_and_the_others_s
     assert_eq!(hub.metrics().living_shards, 0);
 }
 
-/// Something whose end panics.
+/// A value that panics when it is dropped.
 struct Bomb;
 
 impl Drop for Bomb {
@@ -205,7 +206,7 @@ fn a_panic_while_a_connection_joins_gives_its_subscriptions_back() {
         let topics = vec![topic("a"), topic("b")];
         let request = StreamRequest::new(Vec::new(), topics, Wire::Plain);
         shard.join_sink(Sink::Scripted(send), &request).unwrap();
-        // The next one that wants the same topics looks for an audience that is not there.
+        // The next client that wants the same topics looks for an audience that does not exist.
         shard.audiences.lose_entries();
         let send: connection::Script = Box::new(|bytes| Ok(bytes.len()));
         shard.join_sink(Sink::Scripted(send), &request);
@@ -218,11 +219,11 @@ fn a_panic_while_a_connection_joins_gives_its_subscriptions_back() {
 }
 
 #[test]
-fn where_silent_connections_have_all_places_a_client_with_a_request_is_told_to_come_again() {
+fn when_silent_connections_fill_the_bound_a_client_with_a_request_is_told_to_come_again() {
     const MAX: usize = 4;
     let options = Options { shards: 2, connections_max: MAX, ..Options::default() };
     let hub = Hub::start(options).unwrap();
-    // Nobody is ended for being slow before the test's deadline.
+    // No client is ended for being slow before the test's deadline.
     let options = ListenOptions {
         head_time_max: 3 * DEADLINE,
         overload: Overload::Unavailable,
@@ -235,7 +236,7 @@ fn where_silent_connections_have_all_places_a_client_with_a_request_is_told_to_c
     wait_until("all are accepted", || hub.metrics().pending_connections == all as u64);
     wait_until("a client that is slow to ask is answered", || {
         let mut stream = TcpStream::connect(listener.local_addr()).unwrap();
-        // Without room for it, it is turned away at once.
+        // Beyond the overflow it is turned away at once.
         stream.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
         let waits = |kind| matches!(kind, ErrorKind::WouldBlock | ErrorKind::TimedOut);
         if !stream.read(&mut [0]).is_err_and(|error| waits(error.kind())) {

@@ -47,9 +47,9 @@ impl Model {
         Model::of(World::new(options))
     }
 
-    fn join(&mut self, topics: Vec<usize>, wire: Wire, room: usize, policy: Policy) -> u32 {
-        self.world.join_with(topics, wire, room, Resume::Start(StartAt::Now), policy);
-        let is_fast = room > 1 << 40;
+    fn join(&mut self, topics: Vec<usize>, wire: Wire, capacity: usize, policy: Policy) -> u32 {
+        self.world.join_with(topics, wire, capacity, Resume::Start(StartAt::Now), policy);
+        let is_fast = capacity > 1 << 40;
         let number = self.world.joined;
         let (published, changed) = (Vec::new(), Vec::new());
         self.subscribers.insert(number, Subscriber { policy, is_fast, published, changed });
@@ -231,7 +231,7 @@ impl Subscriber {
         for (span, count) in gaps {
             let here: Vec<usize> =
                 missing.iter().copied().filter(|nth| span.contains(nth)).collect();
-            // Whatever has a newer one may have been replaced, or dropped before it came.
+            // An event with a newer one may have been replaced, or dropped before it came.
             let least = here.iter().filter(|&&nth| !has_newer(nth, &newest)).count();
             assert!((least as u64..=here.len() as u64).contains(count), "{count} of {here:?}");
         }
@@ -258,23 +258,24 @@ fn run(seed: u64, steps: usize, options: Options, policies: &[Policy], kind: Kin
     let mut model = Model::of(World::of_seed(seed, options));
     for step in 0..steps {
         let nth = random.usize(..model.world.clients.len().max(1));
-        let someone = model.world.clients.keys().nth(nth).copied();
-        match (random.u32(..100), someone) {
+        let picked = model.world.clients.keys().nth(nth).copied();
+        match (random.u32(..100), picked) {
             (0..8, _) if model.world.clients.len() < 40 => {
                 let topics: Vec<usize> = (0..2).filter(|_| random.bool()).collect();
                 let topics = if topics.is_empty() { vec![0] } else { topics };
                 let wire = if random.bool() { Wire::Chunked } else { Wire::Plain };
-                let room = if random.u32(..4) == 0 { usize::MAX / 2 } else { random.usize(..300) };
-                model.join(topics, wire, room, policies[random.usize(..policies.len())]);
+                let capacity =
+                    if random.u32(..4) == 0 { usize::MAX / 2 } else { random.usize(..300) };
+                model.join(topics, wire, capacity, policies[random.usize(..policies.len())]);
             }
             (8..10, Some(number)) => {
                 let client = model.world.clients.remove(&number).unwrap();
                 assert!(client.has(model.world.shard.sent_to(client.key.index)));
                 drop(model.world.shard.remove(client.key.index));
-                model.judge_who_left(number, &client);
+                model.judge_ended(number, &client);
             }
             (10, Some(number)) => model.world.clients[&number].far.lock().unwrap().broken = true,
-            (11..35, Some(number)) => model.world.give_room(number, random.usize(..500)),
+            (11..35, Some(number)) => model.world.give_capacity(number, random.usize(..500)),
             (35..37, Some(number)) => {
                 let client = &model.world.clients[&number];
                 let index = client.key.index;
@@ -295,7 +296,7 @@ fn run(seed: u64, steps: usize, options: Options, policies: &[Policy], kind: Kin
             }
             _ => drop(model.world.shard.turn().unwrap()),
         }
-        model.world.notice_who_left();
+        model.world.note_ended();
         for client in std::mem::take(&mut model.world.left) {
             let number = *model
                 .subscribers
@@ -305,7 +306,7 @@ fn run(seed: u64, steps: usize, options: Options, policies: &[Policy], kind: Kin
             let is_broken = client.far.lock().unwrap().broken;
             let may_be_cut = model.subscribers[&number].policy == Policy::Disconnect;
             assert!(is_broken || may_be_cut || !is_roomy, "only a few are ever cut");
-            model.judge_who_left(number, &client);
+            model.judge_ended(number, &client);
         }
         if step % 64 == 0 {
             model.check_accounts();
@@ -319,7 +320,7 @@ fn run(seed: u64, steps: usize, options: Options, policies: &[Policy], kind: Kin
 }
 
 impl Model {
-    fn judge_who_left(&mut self, number: u32, client: &TestClient) {
+    fn judge_ended(&mut self, number: u32, client: &TestClient) {
         let subscriber = self.subscribers.remove(&number).unwrap();
         let epoch = self.world.shared.order.epoch;
         subscriber.check(&Model::stream(client), epoch, false, &mut Findings::default());
@@ -418,8 +419,8 @@ fn a_laggard_that_skips_again_before_it_was_told_is_told_once_of_everything() {
     assert!(dropped > 150, "{dropped}");
     let kept = model.world.shard.lag_bytes();
     assert!(kept < 5_000 + 1_000 + 20 * EVENT_BYTES, "{kept}");
-    // Being told has begun when there is room for the first event and a little more.
-    model.world.give_room(number, 200);
+    // The gap event has begun when the client has taken the first event and a little more.
+    model.world.give_capacity(number, 200);
     assert_eq!(model.counter(|c| c.gap_events[3].value()), 1);
     model.publish_many(200, |_| None);
     model.world.settle();
@@ -438,7 +439,7 @@ fn a_conflating_client_that_wakes_up_gets_the_newest_event_of_each_key() {
     for count in [10, 200] {
         let before = Model::stream(&model.world.clients[&number]).len();
         model.publish_many(count, |nth| Some(format!("key-{}", nth % 3)));
-        model.world.give_room(number, 1 << 20);
+        model.world.give_capacity(number, 1 << 20);
         let woken = Model::stream(&model.world.clients[&number]);
         let published = &model.subscribers[&number].published;
         let newest = published[published.len() - 3..].iter().map(|sent| &*sent.text);
@@ -447,7 +448,7 @@ fn a_conflating_client_that_wakes_up_gets_the_newest_event_of_each_key() {
         // Besides them it got at most what it had begun, a batch of three events.
         let got = woken[before..].matches("data: ").count();
         assert!((3..=3 + 3).contains(&got), "{got}");
-        model.world.clients[&number].far.lock().unwrap().room = 50;
+        model.world.clients[&number].far.lock().unwrap().capacity = 50;
         assert_eq!(model.world.shard.lag_bytes(), 0);
     }
     assert_eq!(model.counter(|c| c.held_batches.value()), 0, "no publisher waits for it");

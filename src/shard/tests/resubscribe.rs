@@ -1,4 +1,4 @@
-//! Clients whose topics are changed, where that meets coming back, bounds and listing. The random
+//! Clients with changed topics, together with resuming, bounds and listing. The random
 //! runs of the other files change topics as well.
 
 use super::*;
@@ -8,12 +8,12 @@ use crate::shard::connection::pending::FLUSH_BYTES_MAX;
 
 impl World {
     /// Has a client come back that has everything up to a number, and has missed something since.
-    fn return_after(&mut self, topics: Vec<usize>, wire: Wire, room: usize, after: u64) {
+    fn return_after(&mut self, topics: Vec<usize>, wire: Wire, capacity: usize, after: u64) {
         let missed = self.published.iter().filter(|e| e.0 > after && topics.contains(&e.1));
         let missed: String = missed.map(|(.., text)| &**text).collect();
         assert!(!missed.is_empty());
         let id = self.shared.order.id_of(after).to_string();
-        self.join_from(topics, wire, room, Resume::After(id.into()));
+        self.join_from(topics, wire, capacity, Resume::After(id.into()));
         let client = self.clients.get_mut(&self.joined).expect("it has just joined");
         client.expected.extend_from_slice(missed.as_bytes());
     }
@@ -60,21 +60,21 @@ fn run_returns(seed: u64, steps: usize) -> (u64, u64) {
     let (mut changes, mut refusals) = (0, 0);
     for step in 0..steps {
         let nth = random.usize(..world.clients.len().max(1));
-        let someone = world.clients.keys().nth(nth).copied();
+        let picked = world.clients.keys().nth(nth).copied();
         let topics: Vec<_> = (0..TOPICS.len()).filter(|_| random.bool()).collect();
         let topics = if topics.is_empty() { vec![0] } else { topics };
-        match (random.u32(..100), someone) {
+        match (random.u32(..100), picked) {
             (0..10, _) if world.clients.len() < 60 => {
                 // Not even the head, or a part of what it missed, or everything.
-                let room = [random.usize(..5), random.usize(..300), usize::MAX / 2];
-                let room = room[random.usize(..room.len())];
+                let capacity = [random.usize(..5), random.usize(..300), usize::MAX / 2];
+                let capacity = capacity[random.usize(..capacity.len())];
                 let wire = if random.bool() { Wire::Chunked } else { Wire::Plain };
                 let newest = world.published.iter().rev().find(|e| topics.contains(&e.1));
                 match newest.map_or(0, |newest| newest.0) {
-                    0 => world.join(topics, wire, room),
+                    0 => world.join(topics, wire, capacity),
                     newest => {
                         let after = newest - random.u64(1..=newest.min(80));
-                        world.return_after(topics, wire, room, after);
+                        world.return_after(topics, wire, capacity, after);
                     }
                 }
             }
@@ -91,17 +91,17 @@ fn run_returns(seed: u64, steps: usize) -> (u64, u64) {
                 changes += u64::from(is_done);
                 refusals += u64::from(!is_done);
             }
-            (24..50, Some(number)) => world.give_room(number, random.usize(..900)),
+            (24..50, Some(number)) => world.give_capacity(number, random.usize(..900)),
             (50..80, _) => {
                 let data = step.to_string().repeat(random.usize(1..30));
                 world.publish(random.usize(..TOPICS.len()), &data);
             }
             _ => drop(world.shard.turn().unwrap()),
         }
-        world.notice_who_left();
+        world.note_ended();
         world.left.truncate(100);
         if step % 64 == 0 {
-            world.check_places();
+            world.check_indices();
         }
     }
     world.settle();
@@ -134,7 +134,7 @@ fn what_waits_for_a_laggard_goes_with_it_and_is_listed_and_counted() {
     let texts = world.published.iter().filter(|e| e.2.len() > 100).map(|e| e.2.len() as u64);
     let (all_bytes, mut taken) = (texts.sum::<u64>(), 0);
     while taken < 25 {
-        world.give_room(1, 61);
+        world.give_capacity(1, 61);
         let info = world.list().pop().expect("it is here");
         assert_eq!(info.events + info.lag_events, 25);
         assert_eq!(info.bytes + info.lag_bytes, all_bytes);
@@ -170,10 +170,10 @@ fn a_client_that_is_to_miss_nothing_and_takes_nothing_has_a_bounded_spill() {
         assert!(changes < 10, "everything is spilled for it");
     }
     assert!(changes >= 1);
-    world.check_places();
-    world.notice_who_left();
+    world.check_indices();
+    world.note_ended();
     assert_eq!(world.clients.len(), 1, "it is not within its rights to be sent other topics");
-    world.give_room(1, 4_000);
+    world.give_capacity(1, 4_000);
     assert!(world.change_topics(1, vec![3], false), "it has taken something");
     world.publish_many(3, 3);
     world.settle();

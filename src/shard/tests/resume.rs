@@ -47,7 +47,7 @@ impl World {
         &mut self,
         random: &mut fastrand::Rng,
         topics: Vec<usize>,
-        room: usize,
+        capacity: usize,
     ) -> Returned {
         let now = self.shared.order.sequence();
         let kept = self.kept(&topics);
@@ -79,7 +79,7 @@ impl World {
             }
         };
         let wire = if random.bool() { Wire::Chunked } else { Wire::Plain };
-        self.join_from(topics, wire, room, resume);
+        self.join_from(topics, wire, capacity, resume);
         Returned { number: self.joined, after, only, reason }
     }
 
@@ -194,13 +194,13 @@ fn run_returns(seed: u64, steps: usize, options: Options) {
     let mut returned: Vec<Returned> = Vec::new();
     for step in 0..steps {
         let nth = random.usize(..world.clients.len().max(1));
-        let someone = world.clients.keys().nth(nth).copied();
-        match (random.u32(..100), someone) {
+        let picked = world.clients.keys().nth(nth).copied();
+        match (random.u32(..100), picked) {
             (0..12, _) if world.clients.len() < 60 => {
                 let topics = (0..TOPICS.len()).filter(|_| random.bool()).collect::<Vec<_>>();
                 let topics = if topics.is_empty() { vec![0] } else { topics };
-                let room = if random.bool() { usize::MAX / 2 } else { random.usize(..300) };
-                returned.push(world.come_back(&mut random, topics, room));
+                let capacity = if random.bool() { usize::MAX / 2 } else { random.usize(..300) };
+                returned.push(world.come_back(&mut random, topics, capacity));
             }
             (12..22, Some(number)) => {
                 let client = world.clients.remove(&number).unwrap();
@@ -209,14 +209,14 @@ fn run_returns(seed: u64, steps: usize, options: Options) {
                 let nth = returned.iter().position(|returned| returned.number == number);
                 world.check_returned(&returned.swap_remove(nth.unwrap()), &client, false);
             }
-            (22..50, Some(number)) => world.give_room(number, random.usize(..600)),
+            (22..50, Some(number)) => world.give_capacity(number, random.usize(..600)),
             (50..80, _) => {
                 let data = step.to_string().repeat(random.usize(1..30));
                 world.publish(random.usize(..TOPICS.len()), &data);
             }
             _ => drop(world.shard.turn().unwrap()),
         }
-        world.notice_who_left();
+        world.note_ended();
         assert!(world.left.is_empty(), "no client is cut");
     }
     world.settle();
@@ -232,8 +232,11 @@ fn run_returns(seed: u64, steps: usize, options: Options) {
 fn a_client_that_comes_back_gets_everything_since_once_and_in_order() {
     let seeds = 20;
     for seed in 0..seeds {
-        let options =
-            Options { batch_bytes_max: 700, topic_backlog_bytes_max: 2_000, ..nobody_is_cut() };
+        let options = Options {
+            batch_bytes_max: 700,
+            topic_backlog_bytes_max: 2_000,
+            ..without_lag_bounds()
+        };
         run_returns(seed, steps() / 4 / seeds as usize, options);
     }
 }
@@ -247,7 +250,7 @@ fn what_is_not_kept_any_more_is_told_before_what_comes_after_it() {
             topic_backlog_bytes_max: 2_000,
             history_events_max: 12,
             history_bytes_max: 5_000,
-            ..nobody_is_cut()
+            ..without_lag_bounds()
         };
         run_returns(3000 + seed, steps() / 4 / seeds as usize, options);
     }
@@ -262,26 +265,26 @@ fn bodies(world: &World) -> Vec<String> {
 }
 
 #[test]
-fn a_crowd_that_wants_the_latest_costs_one_gathering() {
+fn many_clients_that_want_the_latest_cost_one_gathering() {
     let mut world = World::new(Options { history_events_max: 5, ..Options::default() });
     (0..20).for_each(|n| assert!(world.publish(0, &n.to_string().repeat(1000))));
     (0..100).for_each(|_| world.join_from(vec![0], Wire::Plain, 0, Resume::Start(StartAt::Latest)));
     for number in 1..=100 {
-        world.give_room(number, 10);
+        world.give_capacity(number, 10);
     }
     let gathered = world.shard.link().counters.gathered_parts.value();
     assert!(gathered < 10, "{gathered} gathered");
 }
 
 #[test]
-fn a_crowd_whose_cursor_is_gone_costs_one_gathering_and_its_memory_is_known() {
+fn many_clients_with_an_expired_cursor_cost_one_gathering_and_its_memory_is_known() {
     let mut world = World::new(Options { history_events_max: 20, ..Options::default() });
     (0..40).for_each(|n| assert!(world.publish(0, &"x".repeat(2000 + n))));
     let id: Box<str> = world.shared.order.id_of(3).to_string().into();
     (0..100).for_each(|_| world.join_from(vec![0], Wire::Plain, 0, Resume::After(id.clone())));
     for number in 1..=100 {
         // The head and the gap, and a little of the part.
-        world.give_room(number, 400);
+        world.give_capacity(number, 400);
     }
     let gathered = world.shard.link().counters.gathered_parts.value();
     let held: usize = world
@@ -311,14 +314,14 @@ fn what_is_told_to_be_missing_is_not_sent_afterwards() {
         assert!(world.publish(0, &n.to_string()));
     }
     let id: Box<str> = world.shared.order.id_of(100).to_string().into();
-    let room = usize::MAX / 2;
-    world.join_from(vec![0], Wire::Plain, room, Resume::After(id.clone()));
+    let capacity = usize::MAX / 2;
+    world.join_from(vec![0], Wire::Plain, capacity, Resume::After(id.clone()));
     world.joined = 3;
     for n in 0..50 {
         assert!(world.publish(0, &n.to_string()));
         while world.shard.turn().unwrap() == Next::Now {}
     }
-    world.join_from(vec![0], Wire::Plain, room, Resume::After(id));
+    world.join_from(vec![0], Wire::Plain, capacity, Resume::After(id));
     let text = bodies(&world).pop().unwrap();
     let gap = text.find("fanfare-gap").expect("it is told");
     let first: String = text[gap..].chars().take(300).collect();
@@ -358,7 +361,7 @@ fn a_shard_that_ends_leaves_no_interest_behind() {
         ..StreamRequest::new(b"head\n".to_vec(), vec![], Wire::Plain)
     };
     let sink = Sink::Scripted(Box::new(|bytes| Ok(bytes.len())));
-    world.shard.join_sink(sink, &request).expect("there is room for it");
+    world.shard.join_sink(sink, &request).expect("there is space for it");
     let World { shard, shared, .. } = world;
     drop(shard);
     for _ in 0..10_000 {

@@ -54,7 +54,7 @@ fn join(hub: &Hub, random: &mut fastrand::Rng) -> Stream {
             far.lock().unwrap().extend_from_slice(bytes);
             Ok(bytes.len())
         }));
-        shard.join_sink(sink, &request).expect("there is room for it")
+        shard.join_sink(sink, &request).expect("there is space for it")
     });
     Stream { shard, key, wanted, received }
 }
@@ -77,7 +77,7 @@ fn each_client_gets_exactly_its_topics_events_whatever_comes_and_goes_on_other_t
             shards: SHARDS,
             history_age_max: age,
             heartbeat: Duration::from_secs(3_600),
-            ..nobody_is_cut()
+            ..without_lag_bounds()
         };
         let hub = Hub::start(options).unwrap();
         let is_over = AtomicBool::new(false);
@@ -144,7 +144,7 @@ fn each_client_gets_exactly_its_topics_events_whatever_comes_and_goes_on_other_t
 
 #[test]
 fn where_nothing_is_kept_a_client_that_asks_for_the_latest_is_told_of_no_gap() {
-    let options = Options { shards: 1, history_events_max: 0, ..nobody_is_cut() };
+    let options = Options { shards: 1, history_events_max: 0, ..without_lag_bounds() };
     let hub = Hub::start(options).unwrap();
     let is_over = AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -165,7 +165,7 @@ fn where_nothing_is_kept_a_client_that_asks_for_the_latest_is_told_of_no_gap() {
                     far.lock().unwrap().extend_from_slice(bytes);
                     Ok(bytes.len())
                 }));
-                let key = shard.join_sink(sink, &request).expect("there is room for it");
+                let key = shard.join_sink(sink, &request).expect("there is space for it");
                 drop(shard.remove(key.index));
             });
             let text = String::from_utf8(received.lock().unwrap().clone()).unwrap();
@@ -179,13 +179,13 @@ fn where_nothing_is_kept_a_client_that_asks_for_the_latest_is_told_of_no_gap() {
 #[test]
 fn where_nothing_is_kept_a_client_that_comes_back_is_told_so_once_and_gets_everything_from_then_on()
 {
-    let mut world = World::new(Options { history_events_max: 0, ..nobody_is_cut() });
+    let mut world = World::new(Options { history_events_max: 0, ..without_lag_bounds() });
     assert!(world.publish(0, "1") && world.publish(0, "2"));
     let id: Box<str> = world.shared.order.id_of(1).to_string().into();
     world.join_from(vec![0], Wire::Plain, 10, Resume::After(id));
     assert!(world.publish(0, "3"));
     while world.shard.turn().unwrap() == Next::Now {}
-    world.give_room(1, usize::MAX / 2);
+    world.give_capacity(1, usize::MAX / 2);
     while world.shard.turn().unwrap() == Next::Now {}
     let text = String::from_utf8(world.clients[&1].far.lock().unwrap().received.clone()).unwrap();
     assert_eq!(text.matches("fanfare-gap").count(), 1, "{text}");

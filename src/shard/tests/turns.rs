@@ -1,4 +1,4 @@
-//! Whose turn it is: rounds, slices and turns, and the rooms and windows that go with them.
+//! The order of service: rounds, slices and turns, and the backlogs and windows that go with them.
 
 use super::*;
 use crate::shard::fanout::routes::Routes;
@@ -10,7 +10,7 @@ fn a_message_for_one_overtakes_a_broadcast_to_many() {
         world.join(vec![0], Wire::Plain, usize::MAX / 2);
     }
     world.join(vec![1], Wire::Plain, usize::MAX / 2);
-    // Also one who is to get the broadcast as well, and so is an audience of its own.
+    // Also one client that is to get the broadcast as well, and so is an audience of its own.
     world.join(vec![0, 1], Wire::Plain, usize::MAX / 2);
     world.publish(0, "broadcast");
     world.shard.turn().unwrap();
@@ -41,7 +41,7 @@ fn a_turn_sends_fewer_large_batches_than_small_ones() {
 }
 
 #[test]
-fn a_topics_room_comes_back_when_everyone_was_sent_the_event() {
+fn a_topics_backlog_is_released_when_every_member_was_sent_the_event() {
     let mut world = World::new(Options { topic_backlog_bytes_max: 1_000, ..Options::default() });
     for _ in 0..2_000 {
         world.join(vec![0], Wire::Plain, usize::MAX / 2);
@@ -81,18 +81,18 @@ fn an_event_is_sent_to_the_next_member_wherever_the_round_is() {
 }
 
 #[test]
-fn a_window_is_filled_anew_when_those_who_stood_furthest_are_gone() {
+fn a_window_is_filled_anew_when_the_members_furthest_ahead_are_gone() {
     let mut world = World::new(Options { batch_bytes_max: 700, ..Options::default() });
     (0..70).for_each(|_| world.join(vec![0], Wire::Plain, usize::MAX / 2));
     assert!((0..5).all(|n: u32| world.publish(0, &n.to_string().repeat(300))));
-    // Stands behind all five, which are more than one batch: the next is sent them all.
+    // The client is behind all five, which are more than one batch: the next is sent them all.
     world.join(vec![0], Wire::Plain, usize::MAX / 2);
-    (1..=64).for_each(|number| world.clients[&number].far.lock().unwrap().room = 0);
+    (1..=64).for_each(|number| world.clients[&number].far.lock().unwrap().capacity = 0);
     let (index, _) = world.shard.next_audience().unwrap();
     world.shard.send_slice(index);
     assert_eq!(world.shard.link().counters.lagging_connections.value(), 64);
-    // With the one who came last, and so many that the ring closes its ranks, the batch is a small
-    // one again.
+    // When the client that came last has left, and enough others that the ring is compacted, the
+    // batch is a small one again.
     for number in [71, 66, 67, 68, 69] {
         let client = world.clients.remove(&number).unwrap();
         drop(world.shard.remove(client.key.index));
@@ -106,7 +106,7 @@ fn a_window_is_filled_anew_when_those_who_stood_furthest_are_gone() {
 #[test]
 fn windows_of_many_audiences_take_bounded_memory() {
     let mut world = World::new(Options::default());
-    // Each crowd is an audience that needs several slices.
+    // Each is an audience that needs several slices.
     for topics in [[0, 1], [0, 2], [0, 3]] {
         for wire in [Wire::Plain, Wire::Chunked] {
             (0..30).for_each(|_| world.join(topics.to_vec(), wire, usize::MAX / 2));
