@@ -24,9 +24,9 @@ impl Hub {
     /// From now on, a notice of each connection that comes and goes, in a queue of `capacity` notices,
     /// at least 1 and at most 1,048,576. A notice that finds it full is lost; the next one says how many
     /// were, and [`Metrics::lost_notices`](crate::Metrics::lost_notices) counts them. Connections
-    /// that are here already are told of when they go.
+    /// that exist already are notified of when they end.
     ///
-    /// There is one queue: the receiver of an earlier one is told that it is over. Dropping the
+    /// There is one queue: the receiver of an earlier one gets no more notices. Dropping the
     /// receiver ends the notices.
     ///
     /// # Examples
@@ -55,7 +55,7 @@ impl Hub {
     }
 
     /// Lists connections. Each shard goes through its own, a few thousand between its other work:
-    /// each is described as it is at that moment, and those that come and go meanwhile may be
+    /// each is described as it is at that moment, and connections that come and go meanwhile may be
     /// listed or not. Blocks the calling thread for about a millisecond per 10,000 connections and
     /// shard, so it must not be one that drives a shard: there use [`Hub::connections_async`].
     ///
@@ -151,9 +151,8 @@ impl Hub {
         self.ask_for_count(None, Query::Subscribers(topic.clone())).await
     }
 
-    /// The topics and filters with the most subscribers, those first that have most, at most `limit`.
-    /// All that have any are gone through and held in memory for a moment. Blocks as
-    /// [`Hub::connections`].
+    /// The topics and filters with the most subscribers, most first, at most `limit`. All that have
+    /// a subscriber are read and held in memory for a moment. Blocks as [`Hub::connections`].
     ///
     /// # Errors
     ///
@@ -207,10 +206,10 @@ impl Hub {
         Ok(counts)
     }
 
-    /// Ends connections, and returns how many: those that are here when it is called, and none that
-    /// has come back meanwhile. Each is told to come back after a time of its own, from `retry` to
-    /// twice that, at most 1 day; zero tells nothing. Then its stream ends, properly between two
-    /// events; within one if it lags so. Their reason is
+    /// Ends connections, and returns how many: those that exist when it is called, and none that
+    /// has come back meanwhile. Each is told to come back after a random time, from `retry` to
+    /// twice that, at most 1 day; zero tells nothing. Then its stream ends: between two events with
+    /// the end of the body, or within an event if the connection lags there. Their reason is
     /// [`DisconnectReason::Kicked`](crate::DisconnectReason::Kicked).
     ///
     /// An `EventSource` comes back by itself after its reconnection time, so this alone keeps no
@@ -226,13 +225,13 @@ impl Hub {
     /// # use std::time::Duration;
     /// # use fanfare::{ConnectionSelector, Hub, Options, Topic};
     /// # let hub = Hub::start(Options::default())?;
-    /// let who = ConnectionSelector::Topic(Topic::new("rooms/42")?.into());
-    /// let ended = hub.disconnect(&who, Duration::from_secs(30))?;
-    /// println!("room 42 is closed; {ended} were there");
+    /// let selector = ConnectionSelector::Topic(Topic::new("rooms/42")?.into());
+    /// let ended = hub.disconnect(&selector, Duration::from_secs(30))?;
+    /// println!("room 42 is closed; {ended} connections were in it");
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn disconnect(&self, who: &ConnectionSelector, retry: Duration) -> Result<u64, AdminError> {
-        future::block_on(self.disconnect_async(who, retry))
+    pub fn disconnect(&self, selector: &ConnectionSelector, retry: Duration) -> Result<u64, AdminError> {
+        future::block_on(self.disconnect_async(selector, retry))
     }
 
     /// Ends connections as [`Hub::disconnect`], under any executor. Dropping the future may leave
@@ -254,21 +253,21 @@ impl Hub {
     /// ```
     pub async fn disconnect_async(
         &self,
-        who: &ConnectionSelector,
+        selector: &ConnectionSelector,
         retry: Duration,
     ) -> Result<u64, AdminError> {
-        let shard = match who {
+        let shard = match selector {
             ConnectionSelector::One(id) => Some(id.shard()),
             ConnectionSelector::Topic(_) | ConnectionSelector::Tag(_) | ConnectionSelector::All => {
                 None
             }
         };
-        let query = Query::Disconnect { selector: who.clone(), retry: retry.min(RETRY_MAX) };
+        let query = Query::Disconnect { selector: selector.clone(), retry: retry.min(RETRY_MAX) };
         self.ask_for_count(shard, query).await
     }
 
-    /// Has a live connection get the events of these topics and filters, each of which counts once,
-    /// instead of those that it has. False if it has ended.
+    /// Changes what a live connection gets to the events of these topics and filters, each of which
+    /// counts once. False if it has ended.
     ///
     /// It happens between two events: everything that was published before goes by the old topics,
     /// also if the client has yet to be sent it, and everything after by the new ones. So of a topic
@@ -349,7 +348,7 @@ impl Hub {
         Ok(counts.sum())
     }
 
-    /// Asks one shard, or all. Those that have ended have no connections, and nothing to say.
+    /// Asks one shard, or all. A shard that has ended has no connections, and is not asked.
     async fn ask(&self, shard: Option<usize>, query: Query) -> Result<Vec<Answer>, AdminError> {
         let links = &self.shared().links;
         let request = match shard {

@@ -138,7 +138,7 @@ impl Hub {
     }
 
     /// Closes the hub as [`Hub::close`], without blocking, under any executor. It is ready when
-    /// every shard has sent what it could and has ended, also those that the host drives: so a
+    /// every shard has sent what it could and has ended, also shards that the host drives: so a
     /// [`Driver`](crate::Driver) has to be driven, or dropped. To drop the last handle afterwards
     /// does not block. Dropping the future leaves the shards ending by themselves, once it was
     /// polled.
@@ -165,10 +165,9 @@ impl Hub {
     }
 
     /// Ends the hub without a storm of reconnections, and blocks until that is done: no client is
-    /// let in any more, and the connections are closed evenly over a window. Each is first sent
-    /// everything, and told a time of its own after which to come back. What is published
-    /// meanwhile goes to the connections that are left. Then the hub is closed, as by
-    /// [`Hub::close`].
+    /// accepted any more, and the connections are closed evenly over a window. Each is first sent
+    /// everything, and told a random time after which to come back. What is published meanwhile
+    /// goes to the connections that are left. Then the hub is closed, as by [`Hub::close`].
     ///
     /// Takes at most the window and the grace of the options, and the two seconds of a close.
     /// The options of the first call count; a second call waits for its own deadline at most.

@@ -1,4 +1,4 @@
-//! What drives a shard: a thread of its own, or any executor.
+//! What drives a shard: a thread, or any executor.
 
 use std::fmt;
 use std::io;

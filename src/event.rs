@@ -37,7 +37,7 @@ pub struct Event<'a> {
     pub(crate) id: Option<Cow<'a, str>>,
     /// The reconnection time that the client is to use from now on.
     pub(crate) retry: Option<Duration>,
-    /// What the event is about: of events with one key only the newest matters.
+    /// What the event is about: of the events with one key only the newest matters.
     pub(crate) key: Option<Cow<'a, str>>,
     /// A text that clients ignore.
     pub(crate) comment: Option<Cow<'a, str>>,
@@ -132,7 +132,7 @@ impl<'a> Event<'a> {
         Event::default()
     }
 
-    /// An event whose data comes as bytes.
+    /// An event with data that is given as bytes.
     ///
     /// # Errors
     ///
@@ -200,8 +200,8 @@ impl<'a> Event<'a> {
     }
 
     /// Says what the event is about: of a topic's events with one key only the newest matters, which
-    /// is all that a client gets that is slow and conflates ([`Policy::Conflate`](crate::Policy)). 1
-    /// to 256 bytes; it is not sent to the client.
+    /// is all that a slow client with the policy conflate gets
+    /// ([`Policy::Conflate`](crate::Policy)). 1 to 256 bytes; it is not sent to the client.
     ///
     /// # Examples
     ///
@@ -256,7 +256,7 @@ impl<'a> Event<'a> {
         self.name.as_deref()
     }
 
-    /// The publisher's own id, where the event has one.
+    /// The publisher's custom id, where the event has one.
     ///
     /// # Examples
     ///
@@ -308,7 +308,7 @@ impl<'a> Event<'a> {
         self.comment.as_deref()
     }
 
-    /// Checks that its name is not the one that the engine's own events have.
+    /// Checks that its name is not that of the engine's own events.
     pub(crate) fn check_name(&self, gap_event: &str) -> Result<(), EventError> {
         match self.name.as_deref().is_some_and(|name| is_reserved(name, gap_event)) {
             true => Err(EventError::ReservedName),

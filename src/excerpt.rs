@@ -1,4 +1,4 @@
-//! What an error repeats of a text that someone sent: never more than a bounded part of it.
+//! What an error repeats of a text that a client sent: at most a bounded part of it.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! The fallback: a bounded queue of the connections whose request is not for events, from a
+//! The fallback: a bounded queue of connections with requests that are not for events, from a
 //! listener to the part of the program that answers them on the same port.
 //!
 //! A shard never waits for the receiver: a connection that finds the queue full is answered 503.
@@ -22,10 +22,10 @@ static LOST: Seldom = Seldom::new();
 /// Makes a [`Fallback`] for [`ListenOptions::fallback`](crate::ListenOptions::fallback), and the
 /// receiver of the requests that come through it.
 ///
-/// `capacity` is how many requests may wait to be received, 1 to 65,536; a number outside is taken
-/// for the nearer of the two. A request that comes when so many wait is answered 503 with
-/// `Retry-After: 5`, and counted in [`Metrics::refused_connections`](crate::Metrics). So are all
-/// requests that come once the receiver and its clones are dropped.
+/// `capacity` is how many requests may wait to be received, 1 to 65,536; a number outside of these
+/// bounds counts as the nearer bound. A request that comes when the queue is full is answered 503
+/// with `Retry-After: 5`, and counted in [`Metrics::refused_connections`](crate::Metrics). So are
+/// all requests that come once the receiver and its clones are dropped.
 ///
 /// # Examples
 ///
@@ -42,7 +42,7 @@ static LOST: Seldom = Seldom::new();
 /// let mut client = TcpStream::connect(listener.local_addr())?;
 /// client.write_all(b"GET /hello HTTP/1.0\r\n\r\n")?;
 ///
-/// // As a rule on a thread of its own: `for request in requests { ... }`.
+/// // Usually on a separate thread: `for request in requests { ... }`.
 /// let mut request = requests.wait(Duration::from_secs(10)).expect("the client asks at once");
 /// assert!(request.read.starts_with(b"GET /hello "));
 /// request.stream.write_all(b"HTTP/1.0 200 OK\r\n\r\nhello\n")?;
@@ -59,7 +59,7 @@ pub fn fallback(capacity: usize) -> (Fallback, UnhandledRequests) {
     (Fallback { sender }, UnhandledRequests { receiver })
 }
 
-/// A connection whose request is not for events.
+/// A connection with a request that is not for events.
 ///
 /// [`fallback`] makes the queue that these come through; [`Listener::admit`](crate::Listener::admit)
 /// takes them back.
@@ -135,8 +135,8 @@ impl Fallback {
         !self.sender.is_full() && !self.sender.is_closed()
     }
 
-    /// Puts a request in the queue. False when there is no room any more, since another shard has
-    /// taken the last place: then the connection is closed.
+    /// Puts a request in the queue. False when the queue is full after all, since another shard has
+    /// filled it: then the connection is closed.
     pub(crate) fn put(&self, request: UnhandledRequest) -> bool {
         let is_taken = self.sender.try_send(request).is_ok();
         if !is_taken {
@@ -322,7 +322,7 @@ mod tests {
 
     #[test]
     fn a_full_fallback_and_one_without_a_receiver_answer_503() {
-        // A capacity of zero is one of 1.
+        // A capacity of zero counts as 1.
         let (fallback, requests) = fallback(0);
         let (hub, listener) = serve(fallback);
         let _waits = ask(&listener);

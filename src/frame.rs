@@ -41,7 +41,7 @@ struct Encoded {
     /// Where the plain form begins, and where it ends.
     plain: usize,
     plain_end: usize,
-    /// The id that the publisher gave, if any, which is then one of the fields.
+    /// The custom id, if the publisher gave one; it is then one of the fields.
     custom_id: Option<Arc<str>>,
     /// What the event is about, if the publisher gave a key.
     key: Option<Box<str>>,
@@ -156,7 +156,7 @@ impl Frame {
         &self.0.bytes[self.0.plain..self.0.plain_end]
     }
 
-    /// The id that the publisher gave the event, if it gave one.
+    /// The custom id, if the publisher gave one.
     pub(crate) fn custom_id(&self) -> Option<&Arc<str>> {
         self.0.custom_id.as_ref()
     }

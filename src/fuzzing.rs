@@ -27,7 +27,7 @@ pub enum Head<'a> {
 #[derive(Debug)]
 pub struct Request<'a>(request::Request<'a>);
 
-/// Takes apart what may be a request's head, with at most so many header fields.
+/// Parses what may be a request's head, with at most `fields_max` header fields.
 pub fn parse_head(bytes: &[u8], fields_max: usize) -> Head<'_> {
     match request::Head::parse(bytes, fields_max) {
         request::Head::Partial => Head::Partial,

@@ -17,7 +17,7 @@ pub(crate) struct Gap {
     pub(crate) missed: Option<u64>,
 }
 
-/// Why events are missing from a stream, as its client is told by a gap event, whose name is
+/// Why events are missing from a stream, as a gap event tells its client; the event's name is
 /// [`Options::gap_event`](crate::Options).
 ///
 /// # Examples
@@ -89,7 +89,7 @@ impl fmt::Display for GapReason {
 }
 
 impl Gap {
-    /// The gap as an event with this name, whose data is a JSON object with `from`, `to`, `reason`
+    /// The gap as an event with this name; its data is a JSON object with `from`, `to`, `reason`
     /// and `missed`. A client that comes back with the event's `id` misses no later event, and is
     /// told of the gap again only if it has to be.
     pub(crate) fn encode(&self, name: &str, id: EventId, wire: Wire) -> Vec<u8> {

@@ -43,8 +43,8 @@ pub enum HeartbeatForm {
     #[default]
     Id,
     /// A comment, for clients that show an event for each block. No block of the stream is without
-    /// data, but one that says when to come again as the last one of a stream. A client that is cut
-    /// off before its first event comes back without an id.
+    /// data, except that the last block of a stream may be a reconnection time alone. A client that
+    /// is cut off before its first event comes back without an id.
     Comment,
     /// An event named [`HeartbeatForm::EVENT_NAME`] with the id, and `{}` as data: every client
     /// remembers the id, and one that dispatches events by name shows nothing to its program unless
@@ -128,8 +128,8 @@ impl HeartbeatForm {
         }
     }
 
-    /// The reconnection time that a client is told when it comes. As a block of its own it would be
-    /// one without data, so where these are not wanted it is a line of the block that comes next.
+    /// The reconnection time that a client is told when it joins. A separate block would have no
+    /// data, so where such blocks are not wanted it is a line of the block that comes next.
     pub(crate) fn first_retry(self, retry: Duration) -> String {
         let line = format!("retry: {}\n", retry.as_millis());
         match self {
@@ -138,8 +138,8 @@ impl HeartbeatForm {
         }
     }
 
-    /// The reconnection time that a client is told at the end of its stream. A client that reads
-    /// whole blocks takes it from one that is complete alone.
+    /// The reconnection time that a client is told at the end of its stream, as a complete block,
+    /// since some clients read whole blocks only.
     pub(crate) fn last_retry(self, retry: Duration) -> String {
         let block = match self {
             HeartbeatForm::Id | HeartbeatForm::Comment => "\n".into(),

@@ -23,15 +23,15 @@ use crate::tuning::Tuning;
 
 /// The engine: what a host publishes to, and what listeners and shards belong to.
 ///
-/// A `Hub` is a handle. All methods may be called from any thread at once. To clone it is to count one
+/// A `Hub` is a handle. All methods may be called from any thread at once. Cloning it counts one
 /// more handle, an atomic operation: no state is copied, and all clones are the same hub.
 ///
 /// When the last handle is dropped the hub is closed as by [`Hub::close`], which may block the thread
 /// for up to two seconds. In async code close it before that with [`Hub::close_async`]; then the drop
 /// finds nothing left to wait for.
 ///
-/// Publishing takes one lock for a moment, and wakes the shards that sleep. What blocks for longer
-/// says so, and has a twin whose name ends in `_async`.
+/// Publishing takes one lock for a moment, and wakes the shards that sleep. A method that blocks
+/// for longer says so, and has a twin with a name that ends in `_async`.
 ///
 /// # Examples
 ///
@@ -80,7 +80,7 @@ pub enum StartError {
 }
 
 impl Hub {
-    /// Starts a hub whose shards run on threads of their own.
+    /// Starts a hub with its shards on threads of their own.
     ///
     /// # Errors
     ///
@@ -104,7 +104,7 @@ impl Hub {
         Ok(hub)
     }
 
-    /// Makes a hub whose shards the host drives: each [`Driver`] on a task or thread of its own,
+    /// Makes a hub with shards that the host drives: each [`Driver`] on its own task or thread,
     /// under any executor.
     ///
     /// # Errors

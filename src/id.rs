@@ -11,8 +11,8 @@ use crate::excerpt::Excerpt;
 /// bytes of printable ASCII without comma or space.
 ///
 /// The text is opaque. Two ids are equal if their texts are; which of two events came first only the
-/// engine knows. The hub of today makes its ids by itself; those that a store or a cluster gives will
-/// have a form of their own, so a program should take nothing from the text's parts.
+/// engine knows. The hub of today makes its ids by itself; ids that a store or a cluster gives will
+/// have another form, so a program must not interpret the text's parts.
 ///
 /// # Examples
 ///
@@ -132,8 +132,9 @@ impl Epoch {
         byte.is_ascii_digit() || byte.is_ascii_lowercase() && !b"ilou".contains(byte)
     }
 
-    /// Draws an epoch. Also of hubs that are made after a `fork`, in parent and child, each has
-    /// its own: a generator's state would be the same in both, the process and the time are not.
+    /// Draws an epoch. Hubs that are made after a `fork`, in parent and child, have different
+    /// epochs: a generator's state would be the same in both, but the process id and the time are
+    /// not.
     pub(crate) fn random() -> Epoch {
         let seed = RandomState::new().hash_one((std::process::id(), SystemTime::now()));
         let mut random = fastrand::Rng::with_seed(seed);

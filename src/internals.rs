@@ -1,5 +1,6 @@
-//! What fanfare-bench sees of the inside: shards that are driven by hand, with connections that have
-//! no sockets, and the single steps of an event's way. No stable API, and not for hosts.
+//! The parts of the engine that fanfare-bench uses: shards that are driven by hand, with
+//! connections that have no sockets, and the single steps of an event's way. This is no stable API,
+//! and not for hosts.
 
 use std::fmt;
 use std::hint::black_box;
@@ -22,7 +23,7 @@ use crate::topic::Topic;
 /// Turns that a shard may need until it rests. A round of 1,000,000 members takes 4,000.
 const TURNS_MAX: u64 = 10_000_000;
 
-/// A hub whose shards do nothing until they are told to.
+/// A hub with shards that do nothing until they are told to.
 pub struct Workbench {
     hub: Hub,
     shards: Vec<Shard>,
@@ -109,10 +110,10 @@ impl Workbench {
     ///
     /// # Panics
     ///
-    /// When there is no room for them.
+    /// When the backlog is full.
     pub fn events(&mut self, topic: &Topic, data: &str, count: usize) -> Events {
         for _ in 0..count {
-            self.hub.publish(topic, data).expect("there is room");
+            self.hub.publish(topic, data).expect("the backlog is not full");
         }
         Events(self.shards[0].take_published())
     }
@@ -138,7 +139,7 @@ impl Comeback {
         Comeback { wanted, resume: Resume::After(id.to_string().into()) }
     }
 
-    /// Looks for its place in the history: what every client that comes back costs.
+    /// Locates its cursor in the history: what every client that comes back costs.
     pub fn seek(&self, workbench: &Workbench) -> Cursor {
         let order = &workbench.hub.shared().order;
         let mut search = order.begin_search(self.resume.clone());
@@ -223,7 +224,7 @@ impl Audience {
     }
 }
 
-/// An encoded event that has no place in the order yet.
+/// An encoded event that has no sequence number yet.
 pub struct Draft(frame::Draft);
 
 /// An encoded event.
@@ -239,7 +240,7 @@ pub fn encode(event: &Event<'_>) -> Result<Draft, EventError> {
 }
 
 impl Draft {
-    /// Gives it a place in the order.
+    /// Gives it a sequence number.
     pub fn stamp(self, id: EventId) -> Frame {
         Frame(self.0.stamp(id.epoch, id.sequence, 0))
     }

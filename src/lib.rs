@@ -3,20 +3,20 @@
 //! A host publishes an event once; the engine encodes it once, and shares the same bytes with
 //! every connected client that wants them:
 //!
-//! - **Batches.** Clients are served round and round; new events gather while a round lasts, and
+//! - **Batches.** Clients are served in rounds; new events gather while a round lasts, and
 //!   each client is sent all of them with one system call: millions of deliveries a second from one
 //!   core, and no waiting at low load.
 //! - **Small connections.** An idle client is one entry in a slab. No task, queue, timer or buffer
 //!   of its own.
 //! - **Bounded.** A publisher that is faster than the network is told so ([`PublishError::Full`])
-//!   or made to wait; a client that does not read costs bounded memory, and no publisher waits for
-//!   it for more than a moment. The bounds are in [`Options`] and [`ListenOptions`].
+//!   or made to wait; a client that does not read costs bounded memory, and a publisher waits for
+//!   it for a moment at most. The bounds are in [`Options`] and [`ListenOptions`].
 //! - **Executor-agnostic.** Shards run on threads of their own ([`Hub::start`]), or as futures on
 //!   any executor ([`Hub::with_drivers`]).
 //!
 //! The library logs through the crate `log`, also on its shards' threads: a logger that blocks holds
-//! up the clients. What clients can bring about is logged at most once in 10 seconds for each place,
-//! at levels above debug.
+//! up the clients. Events that clients can cause are logged, at levels above debug, at most once in
+//! 10 seconds for each kind.
 //!
 //! The stream is that of WHATWG HTML, section "Server-sent events", over HTTP/1.1 or 1.0.
 //!

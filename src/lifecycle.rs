@@ -9,8 +9,8 @@ use crate::filter::Subscription;
 use crate::options::chained::chained;
 use crate::policy::Policy;
 
-/// Names one event stream of a hub for as long as it lives, and nothing afterwards: the id of one
-/// that has ended finds nothing, also when its place is another one's by then.
+/// Names one event stream of a hub for as long as it lives, and nothing afterwards: the id of a
+/// stream that has ended finds nothing, also when another stream has its entry by then.
 ///
 /// # Examples
 ///
@@ -174,15 +174,15 @@ pub struct ConnectionInfo {
     pub tag: Option<Arc<str>>,
     /// Since when it is an event stream.
     pub since: SystemTime,
-    /// Events that it was sent: those that its socket took whole.
+    /// The number of events that its socket took whole.
     pub events: u64,
     /// Bytes of events that its socket took: of the bare event stream, without the chunks'
     /// envelopes, the response's head, reconnection times and heartbeats.
     pub bytes: u64,
     /// How it is doing.
     pub state: ConnectionState,
-    /// Events that it has yet to be sent, the one in its midst included. While it replays, only what
-    /// was gathered for it is known.
+    /// The number of events that it has yet to be sent, with the one that was begun. While it
+    /// replays, only the events that were gathered for it are known.
     pub lag_events: u64,
     /// Their bytes that it has yet to be sent, in the same form as `bytes`.
     pub lag_bytes: u64,
@@ -214,15 +214,16 @@ chained! {
     /// ```
     #[derive(Clone, Debug, PartialEq, Eq)]
     pub struct ConnectionFilter {
-        /// Only those that have this subscription: a connection that gets a topic by a filter is
+        /// Only connections with this subscription: a connection that gets a topic by a filter is
         /// found by the filter. Default: all.
         pub topic: Option<Subscription> as (impl Into<Subscription> => Some(topic.into())),
-        /// Only those with this tag. Default: all.
+        /// Only connections with this tag. Default: all.
         pub tag: Option<Arc<str>> as (impl Into<Arc<str>> => Some(tag.into())),
-        /// Only those that lag or replay. Default: all.
+        /// Only connections that lag or replay. Default: all.
         pub lagging: bool,
-        /// Those first that lag most, by age and then by events, and of more than `limit` those.
-        /// Otherwise they come in no order, and of more than `limit` any. Default: no.
+        /// Lists the connections that lag most first, by age and then by events; of more than
+        /// `limit` it lists those. Otherwise the list has no order, and of more than `limit`
+        /// connections any are listed. Default: no.
         pub slowest_first: bool,
         /// The most that are listed, at most [`ConnectionFilter::LIMIT_MAX`]. Default: 1,000.
         pub limit: usize,
@@ -233,7 +234,7 @@ impl ConnectionFilter {
     /// The largest `limit`; a larger one counts as this.
     pub const LIMIT_MAX: usize = 1_000_000;
 
-    /// Those that lag, at most `limit`, those first that lag most.
+    /// The connections that lag, at most `limit`, the ones that lag most first.
     ///
     /// # Examples
     ///
@@ -276,7 +277,8 @@ impl Default for ConnectionFilter {
 pub struct TopicCount {
     /// The topic, or the filter.
     pub topic: Subscription,
-    /// Connections that asked for it so: one that gets a topic by a filter counts for the filter.
+    /// The number of connections that asked for it by this name: a connection that gets a topic by
+    /// a filter counts for the filter.
     pub subscribers: u64,
 }
 

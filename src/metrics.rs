@@ -1,4 +1,4 @@
-//! What the engine counts. Each shard writes its own counters, once a slice; reading adds them up.
+//! What the engine counts. Each shard writes its own counters, once a slice; a reader adds them up.
 
 use std::fmt;
 use std::io::{self, ErrorKind};
@@ -26,7 +26,7 @@ use crate::histogram::{bucket, Histogram, BUCKETS};
 pub enum DisconnectReason {
     /// The client closed it, or its half of it.
     ClientClosed,
-    /// The system reported an error of another kind than the next ones, or the engine itself has
+    /// The system reported an error that none of the other reasons is for, or the engine itself has
     /// failed: a shard has panicked ([`Metrics::living_shards`]).
     Error,
     /// It lagged by more than the bounds.
@@ -37,8 +37,8 @@ pub enum DisconnectReason {
     Closed,
     /// The hub was drained: it had been sent everything, and was told when to come back.
     Drained,
-    /// The network went silent: for the time that the listener's options give it, neither what was
-    /// sent nor a probe was answered, or routers said that there is no way.
+    /// The network went silent: for the time that the listener's options allow, neither sent data
+    /// nor a probe was answered, or routers reported that there is no route.
     TimedOut,
     /// The client or something on the way reset it, as a program's end or a close with something
     /// unread does.
@@ -111,8 +111,8 @@ impl DisconnectReason {
     /// What an error of a connected socket means.
     pub(crate) fn of(error: &io::Error) -> DisconnectReason {
         match error.kind() {
-            // What a router or a firewall says does not end a connection, as it may pass; but when
-            // the time is over, it stands for the time-out.
+            // A router's or a firewall's report does not end a connection, as the failure may pass;
+            // but when the time is over, the error is reported instead of a time-out.
             ErrorKind::TimedOut
             | ErrorKind::HostUnreachable
             | ErrorKind::NetworkUnreachable
@@ -140,7 +140,7 @@ impl fmt::Display for DisconnectReason {
 /// use fanfare::{Hub, Options, Topic};
 ///
 /// let hub = Hub::start(Options::default())?;
-/// hub.publish(&Topic::new("news")?, "nobody listens")?;
+/// hub.publish(&Topic::new("news")?, "no subscriber")?;
 /// let metrics = hub.metrics();
 /// assert_eq!((metrics.published_events, metrics.delivered_events), (1, 0));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -148,9 +148,9 @@ impl fmt::Display for DisconnectReason {
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Metrics {
-    /// Shards that serve. Fewer than [`Options::shards`](crate::Options) when one has panicked, its
-    /// poller has failed, or a host has dropped it; then restart the program soon. None when the
-    /// hub is closed.
+    /// The number of shards that serve. It is less than [`Options::shards`](crate::Options) when a
+    /// shard has panicked, its poller has failed, or the host has dropped it; then restart the
+    /// program soon. It is zero when the hub is closed.
     pub living_shards: u64,
     /// The most connections: [`Options::connections_max`](crate::Options), or what the descriptors
     /// of the process allow if that is less.
@@ -159,13 +159,13 @@ pub struct Metrics {
     pub connections: u64,
     /// Open sockets whose request is not answered yet, or that are being closed.
     pub pending_connections: u64,
-    /// Event streams whose socket has not taken all there is for it.
+    /// Event streams with a socket that has not taken all events for it.
     pub lagging_connections: u64,
     /// Event streams that are being sent what they have missed; they do not count as lagging.
     pub replaying_connections: u64,
     /// Topics that have a subscriber.
     pub topics: u64,
-    /// Topics that are known: those that have a subscriber, and those of which events are kept.
+    /// Topics that have a subscriber, or events that are kept.
     pub known_topics: u64,
     /// Filters that have a subscriber, each once however many subscribers it has.
     pub filters: u64,
@@ -173,24 +173,25 @@ pub struct Metrics {
     pub subscriptions: u64,
     /// Events that were published.
     pub published_events: u64,
-    /// Times that an event found the backlog full. It then waited, or was refused; one that waits
-    /// counts again each time that it finds it full.
+    /// Times that an event found the backlog full. It then waited, or was refused; an event that
+    /// waits counts again each time that it finds the backlog full.
     pub full_events: u64,
     /// Events times connections that took them.
     pub delivered_events: u64,
-    /// Bytes of events that sockets took, with their envelopes; those of a replay when they are
-    /// handed out.
+    /// Bytes of events that sockets took, with their envelopes; bytes of a replay count when they
+    /// are handed out.
     pub delivered_bytes: u64,
-    /// Events times connections that were sent them because they had missed them; they count among
-    /// the delivered ones as well, when they are handed out.
+    /// Events times the connections that were sent them because they had missed them. They count as
+    /// delivered as well, when they are handed out.
     pub replayed_events: u64,
-    /// Parts of history that were gathered to be replayed; one serves all who need the same.
+    /// Parts of history that were gathered to be replayed; one part serves all clients that need
+    /// the same events.
     pub gathered_parts: u64,
     /// See [`Metrics::gap_events`].
     pub(crate) gap_events: [u64; GapReason::ALL.len()],
     /// Events that are kept for clients that come back.
     pub kept_events: u64,
-    /// Bytes that those take, see [`Options::history_total_bytes_max`](crate::Options).
+    /// Bytes that the kept events take, see [`Options::history_total_bytes_max`](crate::Options).
     pub kept_bytes: u64,
     /// Heartbeats: comments, or blocks that fire nothing but move the id to resume from.
     pub heartbeats: u64,

@@ -1,7 +1,7 @@
 //! Notices: what a host is told about connections that come and go, through a bounded queue.
 //!
-//! Shards never wait for the host: what finds the queue full is lost, and counted. Without a
-//! receiver nothing is built, and a connection costs one load of an atomic for it.
+//! Shards never wait for the host: a notice that finds the queue full is lost, and counted. Without
+//! a receiver no notice is made, and a connection costs one load of an atomic.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -78,7 +78,7 @@ pub enum NoticeKind {
     Disconnected {
         /// For how long it was an event stream.
         lasted: Duration,
-        /// Events that it was sent: those that its socket took whole.
+        /// The number of events that its socket took whole.
         events: u64,
         /// Bytes of events that its socket took: of the bare event stream, without the chunks'
         /// envelopes, the response's head, reconnection times and heartbeats.
@@ -126,8 +126,8 @@ impl Notices {
         self.receiver.try_recv().ok()
     }
 
-    /// The next notice, for which it waits at most `timeout`; `None` when none came, or none will
-    /// come any more. Blocks the calling thread, so it must not be one that drives a shard: there
+    /// The next notice, for which it waits at most `timeout`; `None` when none came, or when no
+    /// more will come. Blocks the calling thread, so it must not be one that drives a shard: there
     /// use [`Notices::next_async`].
     ///
     /// # Examples
@@ -204,7 +204,7 @@ pub(crate) struct NoticeQueue {
     /// Whether there is a receiver.
     wanted: AtomicBool,
     sender: Mutex<Option<Sender<Notice>>>,
-    /// Lost since the last one that was not.
+    /// The number of notices that were lost since the last one that was not.
     lost: AtomicU64,
     lost_ever: AtomicU64,
     /// Shards that have not ended.
@@ -225,7 +225,7 @@ impl NoticeQueue {
         }
     }
 
-    /// Makes the queue anew; the receiver of the one before is told that it is over.
+    /// Makes a new queue; the receiver of the one before gets no more notices.
     pub(crate) fn open(&self, capacity: usize) -> Notices {
         let capacity = capacity.clamp(1, NoticeQueue::CAPACITY_MAX);
         let (sender, receiver) = async_channel::bounded(capacity);
@@ -246,7 +246,8 @@ impl NoticeQueue {
 
     /// Puts a notice, or counts it as lost.
     pub(crate) fn put(&self, mut notice: Notice) {
-        // The lock is not held while it is put: that may wake someone, who may ask for a queue.
+        // The lock is not held while the notice is put: that may wake a task, which may ask for a
+        // new queue.
         let Some(sender) = self.sender().clone() else { return };
         let lost = self.lost.swap(0, Ordering::Relaxed);
         notice.lost_before = lost;

@@ -1,4 +1,5 @@
-//! Every bound of the engine, with its default. `docs/options.md` has the same in one table.
+//! Every option of the engine, with its bounds and default. `docs/options.md` lists them in one
+//! table.
 
 pub(crate) mod chained;
 #[cfg(test)]
@@ -48,9 +49,9 @@ chained! {
         /// The most bytes of data and comment in one event, at most 64 MiB. Default: 1 MiB.
         pub event_bytes_max: usize,
         /// The most bytes that are gathered into one batch, 1 byte to 16 MiB; a batch always holds
-        /// at least one event, and what one client has been sent its neighbour is sent as well.
-        /// Larger batches (and as large a backlog) are more throughput and more latency. Default:
-        /// 40 KiB.
+        /// at least one event, and a client is sent at least as far as the clients before it in the
+        /// round were. Larger batches (with a backlog as large) give more throughput and more
+        /// latency. Default: 40 KiB.
         pub batch_bytes_max: usize,
         /// A topic is full when this many bytes of its events wait to be sent, at least 1 byte. An
         /// event waits until all clients that want it and keep up have been sent it. Default: 40
@@ -100,9 +101,9 @@ chained! {
         pub lag_grace_percent: u8,
         /// The most bytes that all audiences together keep for connections that lag, at least 1
         /// byte, and one batch an audience beyond that. When it is reached, an audience that is to
-        /// grow first applies the policies of those connections that need its oldest events; if
-        /// that is not enough, it disconnects those of which something is kept outside of its own
-        /// queue. Default: 256 MiB.
+        /// grow first applies the policies of the connections that need its oldest events; if that
+        /// is not enough, it disconnects the connections with events that are kept outside of its
+        /// own queue. Default: 256 MiB.
         pub lag_total_bytes_max: usize,
         /// How long the socket of a connection that there is something to send to may take nothing,
         /// 100 ms to 1 day; then the connection is ended, whatever its policy, at most a quarter of
@@ -145,8 +146,8 @@ const EVENT_BYTES_MAX: usize = 64 << 20;
 const BATCH_BYTES_MAX: usize = 16 << 20;
 /// The shortest `heartbeat` and `stall_time_max`: what the shard's clock can tell.
 const TICK: Duration = Duration::from_millis(100);
-/// The largest `connections_max`: with the eighth more for those that are turned away, all may be
-/// one shard's, whose entries have numbers of 24 bits.
+/// The largest `connections_max`: with an eighth more for connections that are turned away, all may
+/// be in one shard, where an entry has a number of 24 bits.
 const CONNECTIONS_MAX: usize = 10_000_000;
 const _: () = assert!(CONNECTIONS_MAX + CONNECTIONS_MAX / 8 + 16 < ConnectionId::INDICES_MAX);
 /// The largest `subscriptions_max`: their keys have 32 bits.
@@ -217,8 +218,8 @@ pub struct OptionsError {
     pub bounds: Cow<'static, str>,
 }
 
-/// Names that events of an `EventSource` have already: those without a name, and what becomes of
-/// its connection (WHATWG HTML, section "Server-sent events").
+/// Names of events that an `EventSource` fires already: for events without a name, and for changes
+/// of its connection (WHATWG HTML, section "Server-sent events").
 const EVENT_SOURCES_OWN: [&str; 3] = ["message", "open", "error"];
 
 impl Options {
@@ -297,7 +298,7 @@ pub(crate) fn within(
 impl fmt::Display for OptionsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let OptionsError { option, bounds } = self;
-        write!(f, "the option {option} is out of bounds; keep it within these: {bounds}")
+        write!(f, "the option {option} is out of bounds: it may be {bounds}")
     }
 }
 

@@ -7,14 +7,14 @@ use crate::excerpt::Excerpt;
 
 /// The fate of a connection that lags by more than `lag_bytes_max` or `lag_age_max`.
 ///
-/// A client that keeps up gets every event under each policy, and no other client pays for one that
-/// lags. What was begun is always sent whole. Where events are missing from a stream, its client is
-/// told so in their place, by one event named `gap_event` with JSON as data:
+/// A client that keeps up gets every event under each policy, and no other client is delayed by one
+/// that lags. An event that was begun is always sent whole. Where events are missing from a stream,
+/// its client is told so in their place, by one event named `gap_event` with JSON as data:
 /// `{"from":"7k2m...-41","to":"7k2m...-97","reason":"slow","missed":56}`.
 ///
-/// - `from` is the id of the last event that it was sent before, `null` if it was sent none, or none
-///   since its topics were [changed](crate::Hub::set_subscriptions);
-/// - `to` is the hub's id of the last event that is missing. It is the gap event's own id as well,
+/// - `from` is the id of the last event that the client was sent before, `null` if it was sent
+///   none, or none since its topics were [changed](crate::Hub::set_subscriptions);
+/// - `to` is the hub's id of the last event that is missing. It is the id of the gap event as well,
 ///   so a client that reconnects goes on behind it;
 /// - `missed` is how many events were dropped.
 ///
@@ -55,13 +55,14 @@ pub enum Policy {
     /// waits for it.
     DropOldest,
     /// Of the events with one [`key`](crate::Event::with_key) it is sent the newest alone, in the order
-    /// of their last updates; events without a key are all kept. This holds for everything that it
-    /// has not begun to be sent when its socket takes more, also within the bounds.
+    /// of their last updates; events without a key are all kept. This holds for all events that
+    /// were not begun when its socket takes more, also within the bounds.
     ///
-    /// What is left is kept however old it is. If that is more than `lag_bytes_max`, there being
-    /// too many keys or events without one, its oldest are dropped until half of that is left;
-    /// they, and not what a newer event has replaced, are `missed` in the gap event. Beside what
-    /// was set aside so, as much again may wait in the order in which it was published.
+    /// The events that are left are kept however old they are. If they have more than
+    /// `lag_bytes_max` bytes, because there are too many keys or events without one, the oldest are
+    /// dropped until half of that is left; these, and not events that a newer one has replaced, are
+    /// `missed` in the gap event. Beside the events that were conflated, the same amount of bytes
+    /// may wait in the order in which the events were published.
     Conflate,
 }
 
@@ -96,9 +97,9 @@ impl Policy {
         Policy::ALL.into_iter()
     }
 
-    /// The policies that cost others no more than this one does: publishers
-    /// may wait for a connection that is to be disconnected, and never for one that drops events or
-    /// conflates them.
+    /// The policies that cost others no more than this one does: publishers may wait for a
+    /// connection that is to be disconnected, and never for a connection that drops or conflates
+    /// events.
     pub(crate) fn no_laxer(self) -> &'static [Policy] {
         match self {
             Policy::Disconnect => &Policy::ALL,

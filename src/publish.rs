@@ -34,12 +34,12 @@ pub struct Published {
 }
 
 impl Published {
-    /// The event's id, where it is known by now. A hub that makes its ids by itself, as each hub does
-    /// today, always knows it. One that gets them from a store or a cluster may accept an event
-    /// before that has given it an id, and then this is `None`: so a program should do without.
+    /// The event's id, where it is known by now. A hub that makes its ids by itself, as each hub
+    /// does today, always knows it. A hub that gets its ids from a store or a cluster may accept an
+    /// event before its id is known, and then this is `None`: a program should not depend on it.
     ///
-    /// It is the hub's id also of an event that has one of the publisher's own
-    /// ([`Event::with_id`](crate::Event::with_id)), which is what clients see then.
+    /// It is the hub's id also of an event that has a custom id
+    /// ([`Event::with_id`](crate::Event::with_id)), which clients see instead.
     ///
     /// # Examples
     ///
@@ -93,10 +93,10 @@ impl Hub {
     /// Publishes an event to a topic: to every connection that wants it, and in one total order
     /// over all topics. Never blocks.
     ///
-    /// When this returns, the event is accepted: it has its place in the order, behind all that the
-    /// same thread has published before, and each client that keeps up will be sent it. What is
-    /// returned may know the event's id ([`Published::id`]); a hub whose ids come from a store or a
-    /// cluster, should there be one, may return before it has one.
+    /// When this returns, the event is accepted: it has its position in the order, behind all that
+    /// the same thread has published before, and each client that keeps up will be sent it. The
+    /// returned value may know the event's id ([`Published::id`]); a hub with ids from a store or a
+    /// cluster, should there be one, may return before the id is known.
     ///
     /// # Errors
     ///
@@ -163,12 +163,12 @@ impl Hub {
             match self.try_publish(topic, draft) {
                 Ok(id) => return Ok(Published { id }),
                 Err(Refused::Closed) => return Err(PublishError::Closed),
-                Err(Refused::Full(refused, room)) => {
+                Err(Refused::Full(refused, wait)) => {
                     draft = refused;
                     let in_time = match deadline {
-                        Some(deadline) => room.wait_deadline(deadline).is_some(),
+                        Some(deadline) => wait.wait_deadline(deadline).is_some(),
                         None => {
-                            room.wait();
+                            wait.wait();
                             true
                         }
                     };
@@ -206,9 +206,9 @@ impl Hub {
             match self.try_publish(topic, draft) {
                 Ok(id) => return Ok(Published { id }),
                 Err(Refused::Closed) => return Err(PublishError::Closed),
-                Err(Refused::Full(refused, room)) => {
+                Err(Refused::Full(refused, wait)) => {
                     draft = refused;
-                    room.await;
+                    wait.await;
                 }
             }
         }

@@ -1,13 +1,13 @@
-//! Log lines whose number others decide about: each is logged at most once in some seconds.
+//! Log lines that clients can cause: each kind is logged at most once in 10 seconds.
 
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How long one is silent after it was logged.
+/// How long a kind of line is not logged again.
 const PAUSE: Duration = Duration::from_secs(10);
 
-/// One place that logs. It is a `static` there, of which the whole process has one.
+/// One kind of line. It is a `static` where the line is logged, one for the process.
 pub(crate) struct Seldom(Mutex<State>);
 
 struct State {
@@ -15,7 +15,7 @@ struct State {
     left_out: u64,
 }
 
-/// How many such lines were left out since the last one: nothing, or ` (3 more since ...)`.
+/// The number of lines that were left out since the last one: nothing, or ` (3 more since ...)`.
 pub(crate) struct LeftOut(u64);
 
 impl Seldom {
@@ -23,7 +23,7 @@ impl Seldom {
         Seldom(Mutex::new(State { logged_at: None, left_out: 0 }))
     }
 
-    /// Logs if it is time to. The line ends with what it is given.
+    /// Logs if it is time to. The line ends with the [`LeftOut`] that it gets.
     pub(crate) fn log(&self, log: impl FnOnce(LeftOut)) {
         if let Some(left_out) = self.is_due(Instant::now()) {
             log(left_out);

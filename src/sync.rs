@@ -1,5 +1,5 @@
-//! What the lock-light parts synchronise with. `tests/loom` puts [loom](https://docs.rs/loom) in its
-//! place, and so explores their interleavings.
+//! What the lock-light parts synchronise with. `tests/loom` replaces it by
+//! [loom](https://docs.rs/loom), and so explores their interleavings.
 
 pub(crate) use std::sync::{
     atomic::{AtomicBool, AtomicUsize, Ordering},

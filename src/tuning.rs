@@ -1,5 +1,5 @@
-//! Bounds that are neither a host's choice nor part of the interface: how long one step of work may
-//! be, and from which size on some work is worth doing.
+//! Bounds that are neither options nor part of the interface: how long one step of work may be, and
+//! from which size on some work is worth doing.
 //!
 //! The defaults are what every hub runs with. A test that needs many steps in a short time passes
 //! smaller ones, so that the same code is held against its model with both.

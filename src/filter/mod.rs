@@ -1,4 +1,4 @@
-//! Which topics a client wants that does not name them one by one.
+//! Wildcard filters: the topics of a client that does not name them one by one.
 
 mod pattern;
 mod subscription;

@@ -155,7 +155,7 @@ impl Filter {
         &self.0
     }
 
-    /// Whether a topic is one of those that the filter stands for.
+    /// Whether the filter matches a topic.
     ///
     /// Takes time for the levels of the two, and allocates nothing.
     ///

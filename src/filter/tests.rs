@@ -6,7 +6,6 @@ use std::ops::Bound;
 use proptest::prelude::*;
 
 use super::pattern::*;
-use super::*;
 use crate::topic::Topic;
 
 pub(super) const CASES: u32 = if cfg!(debug_assertions) { 300 } else { 10_000 };
@@ -29,7 +28,7 @@ pub(super) fn matches_naively(filter: &str, topic: &str) -> bool {
     !hidden && levels_match(&filter, &topic)
 }
 
-/// Texts of some levels, each one of those that a regular expression stands for.
+/// Texts of some levels, each of which matches a regular expression.
 pub(super) fn texts_of(level: &'static str) -> impl Strategy<Value = String> {
     let few = proptest::collection::vec(level, 1..5);
     let many = proptest::collection::vec(level, 1..60);
@@ -47,7 +46,7 @@ fn text(mut levels: Vec<String>) -> String {
     levels.join("/")
 }
 
-/// All texts of one to so many levels.
+/// All texts of one to `levels_max` levels.
 fn all_texts(levels: &[&str], levels_max: usize) -> Vec<String> {
     let mut texts: Vec<String> = levels.iter().map(|&level| level.to_owned()).collect();
     let mut longest = texts.clone();

@@ -123,7 +123,8 @@ fn normalise(origin: &str) -> Result<String, &'static str> {
         "https" => Some(443),
         _ => None,
     };
-    // Other schemes are those of browsers' extensions and of apps, whose hosts are not DNS's.
+    // Other schemes are those of browser extensions and of apps, which have hosts that are not DNS
+    // names.
     let host = match default_port {
         Some(_) => normalise_host(host)?,
         None => normalise_opaque(host)?,

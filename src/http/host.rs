@@ -65,7 +65,7 @@ pub(super) fn ends_in_a_number(host: &str) -> bool {
     }
 }
 
-/// The entry of a list that stands for any host.
+/// The entry of a list that allows any host.
 pub(crate) const ANY: &str = "*";
 
 /// The names by which a listener may be addressed: any, unless some are listed, or its address is
@@ -232,7 +232,7 @@ mod tests {
             "a@b",
             "größe.de",
         ] {
-            // Also beside one that makes the check needless: it is a mistake in any case.
+            // Also beside an entry that makes the check needless: it is a mistake in any case.
             for names in [vec![name.to_owned()], vec!["*".to_owned(), name.to_owned()]] {
                 let error = Hosts::new(&names).unwrap_err();
                 assert!(error.starts_with(&format!("\"{name}\": ")), "{error}");

@@ -7,7 +7,7 @@ use httparse::Status;
 
 use super::host::Host;
 
-/// The number of header fields for which there is room on the stack. A request with more is parsed
+/// The number of header fields that fit on the stack. A request with more is parsed
 /// again in memory from the heap; nearly all requests have fewer.
 const FIELDS_ON_STACK: usize = 64;
 
@@ -32,7 +32,7 @@ pub(crate) enum Head<'a> {
     Partial,
     /// A request, and the bytes of its head.
     Complete(Request<'a>, usize),
-    /// They are no request that can be answered, and will not become one.
+    /// The bytes are no request that can be answered, and will not become one.
     Malformed(&'static str),
     TooManyFields,
 }

@@ -194,7 +194,7 @@ impl HttpHandshake {
             Overload::Unavailable => Err(Refusal {
                 status: "503 Service Unavailable",
                 fields: "Retry-After: 5\r\n",
-                text: "no room; come again".to_owned(),
+                text: "too many connections; come again".to_owned(),
             }),
         }
     }

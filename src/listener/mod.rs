@@ -105,10 +105,10 @@ impl Listener {
         self.addr
     }
 
-    /// Whether a request whose `Host`, or the authority of its target in absolute form, is this is
-    /// for this listener, as [`ListenOptions::hosts`] says. A server of [`UnhandledRequest`]s has to
-    /// ask this about each later request on a connection that is kept alive, since the listener does
-    /// not see those. False for what is no host with or without a port.
+    /// Whether a request with this `Host`, or this authority of a target in absolute form, is for
+    /// this listener, as [`ListenOptions::hosts`] says. A server of [`UnhandledRequest`]s has to
+    /// ask this about each later request on a connection that is kept alive, since the listener
+    /// does not see those. False for what is no host with or without a port.
     ///
     /// # Examples
     ///
@@ -127,13 +127,13 @@ impl Listener {
     }
 
     /// Serves a connection, of which `request.read` was read so far, as if this listener had just
-    /// accepted it: for a client that asks for events after all, on a connection which the fallback
-    /// keeps alive, or on one that another listener has accepted. Never blocks, and may be called
-    /// from any thread.
+    /// accepted it. It is meant for a client that asks for events on a connection that the fallback
+    /// keeps alive, or that another listener has accepted. Never blocks, and may be called from any
+    /// thread.
     ///
     /// # Errors
     ///
-    /// Hands the connection back when no shard has room for another command, or the system gives no
+    /// Returns the connection when no shard takes another command, or the system gives no
     /// descriptor: try again, or answer 503.
     ///
     /// # Examples
@@ -150,7 +150,7 @@ impl Listener {
     /// let client = TcpStream::connect(own.local_addr()?)?;
     /// let (stream, addr) = own.accept()?;
     /// let read = b"GET /events?topic=news HTTP/1.1\r\nHost: localhost\r\n\r\n".to_vec();
-    /// listener.admit(UnhandledRequest::new(stream, addr, read)).expect("the shard has room");
+    /// listener.admit(UnhandledRequest::new(stream, addr, read)).expect("a shard takes it");
     /// # drop(client);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
@@ -171,7 +171,7 @@ impl Listener {
             acceptor: self.acceptor.clone(),
             counted: false,
         };
-        // Any shard will do; one that a host has dropped takes no connections.
+        // Any shard will do, except one that the host has dropped.
         let links = &self.shared.links;
         let first = fastrand::usize(..links.len());
         for link in links[first..].iter().chain(&links[..first]) {

@@ -18,9 +18,9 @@ chained! {
     /// ([`HeartbeatForm`](crate::HeartbeatForm)) and `tag=NAME`, 1 to 256 bytes of UTF-8 without
     /// control characters. By its tag a connection is found again, with others that have the same
     /// one: in [`Notice`](crate::Notice)s, in [`Hub::connections`](crate::Hub::connections), and by
-    /// [`Hub::disconnect`](crate::Hub::disconnect). It is a label, and any client can claim any:
-    /// nothing checks that a client may call itself so. Behind a proxy that knows its clients, have
-    /// the proxy set it.
+    /// [`Hub::disconnect`](crate::Hub::disconnect). It is a label, and a client can claim any:
+    /// nothing checks that it may use this one. Behind a proxy that knows its clients, have the
+    /// proxy set it.
     ///
     /// # Examples
     ///
@@ -49,19 +49,19 @@ chained! {
         pub head_fields_max: usize,
         /// The names, without port, by which the listener may be addressed, besides any IP address,
         /// `localhost` and what ends in `.localhost`. Requests whose `Host` (or whose target in
-        /// absolute form) has another name are answered with 421, also those for `fallback`; those
-        /// that have none, which HTTP/1.0 allows and no browser sends, are let in. This is checked
-        /// if the list is not empty, and always if the listener's address is a loopback one:
-        /// otherwise a page whose own name is made to point to 127.0.0.1 could read streams that
-        /// are for this machine alone. A proxy on the same machine that passes on its clients'
-        /// `Host`, or that has a name of its own for this server, needs that name listed.
+        /// absolute form) has another name are answered with 421, also those for `fallback`;
+        /// requests that have none, which HTTP/1.0 allows and no browser sends, are served. This is
+        /// checked if the list is not empty, and always if the listener's address is a loopback
+        /// one: otherwise a page with a name that is made to point to 127.0.0.1 could read streams
+        /// that are for this machine alone. A proxy on the same machine that passes on its clients'
+        /// `Host`, or that has a name of its own for this server, needs that name in the list.
         ///
-        /// An entry that is `*` alone stands for any host, also on a loopback address: for a proxy
-        /// that passes on names which cannot be listed. It gives the check up. A page whose name is
-        /// made to point to 127.0.0.1 then reads, through a browser on this machine, whatever this
-        /// listener serves without asking who the client is; so use it where streams are public
-        /// anyway, or where the listener's machine has no browser. `*` as a part of a name is an
-        /// error. Default: none.
+        /// An entry that is `*` alone allows any host, also on a loopback address: for a proxy that
+        /// passes on names which cannot be listed. It disables the check. A page with a name that
+        /// is made to point to 127.0.0.1 can then read, through a browser on this machine,
+        /// everything that this listener serves without authentication; so use it where streams are
+        /// public anyway, or where the listener's machine has no browser. `*` as a part of a name
+        /// is an error. Default: none.
         pub hosts: Vec<String> as (impl IntoIterator<Item = impl Into<String>>
             => hosts.into_iter().map(Into::into).collect()),
         /// The longest time that a client may take for its request's head, 1 ms to 1 hour. Default:
@@ -79,9 +79,9 @@ chained! {
         pub start: StartAt,
         /// Which policies a client may choose for itself, with `policy=NAME` in the query, should
         /// it lag too far; without that it has [`Options::policy`](crate::Options::policy), also if
-        /// that is not among these. Default: none, which stands for those that cost others no more
-        /// than the hub's: all if that is to disconnect, for which publishers may have to wait, and
-        /// otherwise all but that.
+        /// that is not among these. Default: none, which allows the policies that cost others no
+        /// more than the hub's: all if the hub's is to disconnect, for which publishers may have to
+        /// wait, and otherwise all but that.
         pub policies: Option<Vec<Policy>> as (impl IntoIterator<Item = Policy>
             => Some(policies.into_iter().collect())),
         /// What a client is told when the bounds on connections are reached. Default: to come again
@@ -102,7 +102,7 @@ chained! {
         /// from it for twice this time, or for `user_timeout` if that is longer. So an idle stream
         /// whose network goes silent ends, as
         /// [`DisconnectReason::TimedOut`](crate::DisconnectReason), when the longer one of both is
-        /// over, and at most one probe's distance later. Once something is sent, be it a heartbeat,
+        /// over, or at most one probe's distance later. Once something is sent, be it a heartbeat,
         /// the stream is not idle any more, and `user_timeout` counts alone: with heartbeats a
         /// silence is noticed within their time, that time and a second. 1 s to 9 hours; zero never
         /// probes. Default: 15 s.
@@ -120,11 +120,11 @@ chained! {
         /// live and else with 503: for a balancer's probes, which then depend on nothing else that
         /// could be busy. Default: none.
         pub health_path: Option<String> as (impl Into<String> => Some(health_path.into())),
-        /// Where connections go whose request is not for `path`, so that another part of the program
-        /// answers them on the same port; [`fallback`](crate::fallback()) makes one. Without a
-        /// fallback they are answered 404, and 503 when it is full. They do not count as connections
-        /// of the hub's, so the program that serves them has to bound them. The listener does not
-        /// see later requests on such a connection: there ask
+        /// Gets the connections with requests that are not for `path`, so that another part of the
+        /// program answers them on the same port; [`fallback`](crate::fallback()) makes one.
+        /// Without a fallback they are answered 404, and 503 when it is full. They do not count as
+        /// connections of the hub, so the program that serves them has to bound them. The listener
+        /// does not see later requests on such a connection: there ask
         /// [`Listener::is_named`](crate::Listener::is_named) whether the request's `Host` is right.
         /// Default: none.
         pub fallback: Option<Fallback> as (Fallback => Some(fallback)),

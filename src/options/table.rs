@@ -55,7 +55,7 @@ impl Row {
     /// What a value has to be within, of an option that is a number.
     pub(crate) fn edges(&self) -> Edges {
         let mut edges = Edges::default();
-        // What an option has to be because of another one is tested where both are set.
+        // A bound that depends on another option is tested where both are set.
         let bounds = self.bounds.split(", and ").next().unwrap();
         let bounds = match bounds.strip_prefix("0, or ") {
             Some(rest) => {

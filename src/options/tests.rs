@@ -73,7 +73,7 @@ pub(crate) fn hold<O: Default + Fields>(
                 assert!(is_refused(Value::Number(edge)), "{edge}: {row:?}");
             }
         } else {
-            // Of what is no text, a test elsewhere says what is refused.
+            // For options that are not texts, other tests check what is refused.
             is_refused(Value::Text(""));
         }
     }

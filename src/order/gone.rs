@@ -76,7 +76,7 @@ impl Gone {
     pub(super) fn recall(&mut self, topic: &Topic) -> (Forgotten, Option<u32>) {
         let Some(index) = self.by_name.remove(topic) else { return (self.unknown(), None) };
         let forgotten = self.topics.remove(index as usize).forgotten;
-        // Stale entries are dropped when they are as many as the others may be.
+        // Stale entries are dropped when there are as many of them as there may be others.
         if self.in_order.len() > 2 * GONE_MAX {
             let topics = &self.topics;
             self.in_order.retain(|&(index, turn)| {
@@ -164,7 +164,7 @@ mod tests {
             if n == 1 {
                 // So it was remembered later than the second one.
                 let (recalled, _) = gone.recall(&topic(0));
-                gone.remember(&topic(0), recalled, |_, _| panic!("there is room"));
+                gone.remember(&topic(0), recalled, |_, _| panic!("the memory is not full"));
             }
         }
         assert_eq!(all_dropped, [topic(1), topic(0)]);

@@ -22,7 +22,7 @@ pub(super) struct History {
     events: VecDeque<Kept>,
     bytes: usize,
     forgotten: Forgotten,
-    /// Only for a topic whose publishers give ids.
+    /// Only for a topic with custom ids.
     custom_ids: Option<Box<CustomIds>>,
 }
 

@@ -86,7 +86,7 @@ impl Published {
     /// others.
     pub(crate) fn release(events: impl Iterator<Item = Arc<Published>>) {
         let mut run: Option<Published> = None;
-        // An event that is still referenced elsewhere is released by the last reference.
+        // An event that has other references is released by the last of them.
         for mut event in events.filter_map(Arc::into_inner) {
             match &mut run {
                 Some(run) if Arc::ptr_eq(&run.topic, &event.topic) => {

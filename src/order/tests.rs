@@ -107,7 +107,7 @@ fn the_newest_events_within_the_bounds_are_kept_and_clients_are_told_of_all_othe
             let data = "x".repeat(random.usize(..600));
             let draft = Draft::encode(&Event::new(data), 1 << 20).unwrap();
             let Ok(id) = order.publish(&Topic::new(&topic).unwrap(), draft) else {
-                unreachable!("there is room for what nobody wants")
+                unreachable!("a topic without subscribers has no backlog")
             };
             published.insert(id.sequence, topic.clone());
             // Clients come and go, some of which want topics that were removed.

@@ -1,5 +1,5 @@
-//! What the process was started with: signals that its parent has it ignore. Of the program, which
-//! asks before it has handlers of its own.
+//! What the process was started with: signals that its parent made it ignore. Used by the program,
+//! which asks before it installs handlers.
 
 #![allow(unsafe_code)]
 

@@ -88,7 +88,7 @@ impl Poller {
             let rounded_up = t.as_nanos().div_ceil(1_000_000);
             libc::c_int::try_from(rounded_up).unwrap_or(libc::c_int::MAX)
         });
-        // SAFETY: the buffer has room for READINESSES_MAX events.
+        // SAFETY: the buffer has space for READINESSES_MAX events.
         let count = unsafe {
             libc::epoll_wait(
                 self.epoll.as_raw_fd(),
@@ -105,7 +105,7 @@ impl Poller {
                 return if interrupted { Ok(()) } else { Err(error) };
             }
         };
-        // SAFETY: the kernel has written so many events, and no more than there is room for.
+        // SAFETY: the kernel has written `count` events, and no more than there is space for.
         unsafe { self.events.set_len(count) };
         for event in &self.events {
             let (key, events) = (event.u64, event.events as libc::c_int);
@@ -146,7 +146,7 @@ impl Wake for Waker {
 
 /// # Safety
 ///
-/// The descriptor has to be open and owned by nobody else, or negative with `errno` set.
+/// The descriptor has to be open and not owned by other code, or negative with `errno` set.
 unsafe fn owned(fd: libc::c_int) -> io::Result<OwnedFd> {
     if fd < 0 {
         return Err(io::Error::last_os_error());

@@ -5,7 +5,7 @@ use std::mem::MaybeUninit;
 /// What is assumed where the system does not say how many are open.
 const OPEN_ASSUMED: usize = 64;
 
-/// The most descriptors that the process may have, as the limit stands now; `None` for no bound.
+/// The most descriptors that the process may have, as the limit is now; `None` for no bound.
 pub(crate) fn descriptors_max() -> Option<usize> {
     let mut limit = MaybeUninit::<libc::rlimit>::zeroed();
     // SAFETY: `limit` outlives the call, which writes it if it succeeds.
@@ -20,7 +20,7 @@ pub(crate) fn descriptors_max() -> Option<usize> {
 
 /// How many it has.
 pub(crate) fn descriptors_open() -> usize {
-    // To look takes one more.
+    // Reading the directory takes one more.
     std::fs::read_dir("/dev/fd").map_or(OPEN_ASSUMED, |all| all.count().saturating_sub(1))
 }
 

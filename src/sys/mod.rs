@@ -1,8 +1,8 @@
-//! The operating system: a poller and sockets. Besides `ffi/` the only place with `unsafe`.
+//! The operating system: a poller and sockets. Besides `ffi/` the only module with `unsafe`.
 //!
-//! The poller is Linux's epoll, and elsewhere (or with `--cfg fanfare_portable`, for tests) the
-//! `polling` crate. Both report edges: a socket is registered once, for reading and writing, and
-//! reported again only when something has changed.
+//! The poller is Linux's epoll, and on other systems (or with `--cfg fanfare_portable`, for tests)
+//! the `polling` crate. Both report edges: a socket is registered once, for reading and writing,
+//! and reported again only when something has changed.
 
 #![allow(unsafe_code)]
 

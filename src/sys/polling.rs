@@ -1,4 +1,4 @@
-//! The poller elsewhere than on Linux, and in tests: the `polling` crate in its edge-triggered
+//! The poller on systems other than Linux, and in tests: the `polling` crate in its edge-triggered
 //! mode where the system has one (kqueue, epoll).
 
 use std::io;

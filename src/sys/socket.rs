@@ -33,9 +33,9 @@ pub(crate) struct SocketOptions {
 
 /// Why nothing was accepted.
 pub(crate) enum AcceptError {
-    /// Nobody is waiting.
+    /// No client is waiting.
     NoneWaiting,
-    /// The one who was waiting is gone; try the next.
+    /// The client that was waiting is gone; try the next.
     Gone,
     /// The process or the system is out of descriptors or memory.
     Exhausted(io::Error),
@@ -68,7 +68,7 @@ impl ListenSocket {
         unsafe { libc::shutdown(self.0.as_raw_fd(), libc::SHUT_RDWR) };
     }
 
-    /// Gives a socket that was accepted elsewhere the options that this one's have.
+    /// Gives a socket that was accepted by other code the options of this listener's sockets.
     pub(crate) fn adopt(&self, stream: &Stream) -> io::Result<()> {
         self.1.set(stream.as_fd())
     }
@@ -173,10 +173,10 @@ impl Stream {
     /// Whether the peer of a connection that has timed out was there all the time, and kept its
     /// receive window shut, which Linux ends after the user timeout like a silence.
     ///
-    /// Then there is something that was never sent, and the peer has answered the first of the
-    /// window's probes, when that timeout began: a bit less than it ago. Whoever was silent has not
-    /// for the timeout and what comes before, which is at least the shortest time, 200 ms, after
-    /// which something is sent again.
+    /// Then there are bytes that were never sent, and the peer has answered the first of the
+    /// window's probes, when that timeout began: a bit less than the timeout ago. A silent peer has
+    /// answered nothing for the timeout and for the time before it, which is at least 200 ms, the
+    /// shortest time after which bytes are sent again.
     #[cfg(target_os = "linux")]
     pub(crate) fn was_answered(&self) -> bool {
         const SLACK_MS: u32 = 100;

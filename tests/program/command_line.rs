@@ -54,7 +54,7 @@ fn what_cannot_be_is_a_usage_error() {
         (
             &["serve", "--drain-window", "61m"],
             None,
-            "--drain-window is out of bounds: at most 1 hour",
+            "--drain-window is out of bounds: it may be at most 1 hour",
         ),
         (&["serve", "--drain-grace", "2h"], None, "--drain-grace is out of bounds"),
         (&["serve"], Some(("FANFARE_DRAIN_WINDOW", "10d")), "--drain-window"),

@@ -44,7 +44,7 @@ impl Steps {
         };
         let draft = Draft::encode(&event, 1 << 20).unwrap();
         let Ok(id) = self.order.publish(&Topic::new(&topic).unwrap(), draft) else {
-            unreachable!("there is room for what nobody wants")
+            unreachable!("a topic without subscribers has no backlog")
         };
         self.published.insert(id.sequence, topic);
     }
@@ -68,7 +68,7 @@ impl Steps {
             0 => (Resume::Start(StartAt::Latest), None),
             1 => (Resume::Start(StartAt::Last(random.u32(..40))), None),
             2 => (Resume::After("00000000-3".into()), Some(0)),
-            3 => (Resume::After("stranger".into()), Some(joined_at)),
+            3 => (Resume::After("unknown".into()), Some(joined_at)),
             4 => (Resume::After(format!("custom-{}", random.u32(..50)).into()), None),
             _ => {
                 let had = random.u64(..=joined_at);

@@ -46,7 +46,7 @@ pub(crate) struct Server {
     control: Control,
     /// The control listener's address, if there is one.
     control_addr: Option<ControlAddr>,
-    /// How `fanfare publish` is told of the token, if there is one.
+    /// The arguments that give `fanfare publish` the token, if there is one.
     shows_token: Option<String>,
 }
 
@@ -63,7 +63,7 @@ impl Server {
         }
         let started = SystemTime::now();
         args.drain_options().check().map_err(|error| {
-            Usage(format!("--drain-{} is out of bounds: {}", error.option, error.bounds))
+            Usage(format!("--drain-{} is out of bounds: it may be {}", error.option, error.bounds))
         })?;
         let descriptors = raise_descriptors();
         let hub = Hub::start(args.options()).map_err(|error| match error {
@@ -119,7 +119,7 @@ impl Server {
         self.listener.local_addr()
     }
 
-    /// Where the page is, if there is one that a browser can be told to open.
+    /// The URL of the page, if a browser can open it.
     pub(crate) fn page(&self) -> Option<String> {
         match &self.control_addr {
             Some(ControlAddr::Tcp(addr)) => Some(format!("http://{addr}/")),
@@ -177,11 +177,12 @@ impl Server {
         Some(format!("echo hello | {program} publish {url} --topic news{shows_token}"))
     }
 
-    /// Accepts no more clients, and sends those that are connected away, one after another.
+    /// Accepts no more clients, and disconnects the connected ones one after another.
     fn drain(self, options: DrainOptions) {
         log::info!("draining");
         drop(self.listener);
-        // Requests that go on may still publish, and to everyone: draining ends with the hub's close.
+        // Requests that are under way may still publish, to all clients: draining ends when the hub
+        // is closed.
         self.control.stop();
         let drained = self.hub.drain(options);
         log::info!("{} clients were told when to come back, {} cut", drained.told, drained.cut);

@@ -62,7 +62,7 @@ impl World {
                 let last = kept.iter().rev().take(count as usize).copied().collect();
                 (Resume::Start(StartAt::Last(count)), now, Some((now, last)), None)
             }
-            2 => (Resume::After("stranger".into()), now, None, Some("unknown_id")),
+            2 => (Resume::After("unknown".into()), now, None, Some("unknown_id")),
             3 => (Resume::After("00000000-7".into()), 0, None, Some("restarted")),
             4 => {
                 let id = self.shared.order.id_of(now + random.u64(1..10)).to_string();
