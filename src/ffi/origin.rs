@@ -65,7 +65,7 @@ fn life_of(mark: &AtomicU64) -> u64 {
 fn new_mark() -> Option<&'static AtomicU64> {
     // The smallest size of a page; the kernel rounds it up.
     const PAGE_BYTES: usize = 4096;
-    // SAFETY: a new mapping, wherever the kernel has room for it. It is never unmapped.
+    // SAFETY: a new mapping, at an address that the kernel chooses. It is never unmapped.
     let page = unsafe {
         libc::mmap(
             std::ptr::null_mut(),

@@ -80,7 +80,7 @@ struct Locked {
     /// Whether the writer has taken a line that it has not written yet.
     writing: bool,
     lost_ever: u64,
-    /// Of these, those that the reader was not told of.
+    /// How many of these the reader was not told of.
     lost_unsaid: u64,
 }
 
@@ -173,8 +173,8 @@ impl Locked {
     }
 }
 
-/// Writes a line, and waits for a reader also where standard error does not block, as one that is
-/// shared with another program may be set.
+/// Writes a line, and waits for a reader also when standard error does not block, which another
+/// program that shares it may have set.
 fn write_patiently(out: &mut impl Write, mut line: &[u8]) -> io::Result<()> {
     while !line.is_empty() {
         match out.write(line) {
@@ -238,7 +238,7 @@ mod tests {
         let (queue, lines) = reluctant();
         let given = 3 * LINES_MAX;
         queue.put(b"0\n".to_vec());
-        // The writer has the first line in its hands, and takes no other before that is read.
+        // The writer has taken the first line, and takes no other before that is read.
         while !queue.lock().lines.is_empty() {
             std::thread::yield_now();
         }

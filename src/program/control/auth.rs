@@ -5,11 +5,11 @@
 //! the request:
 //!
 //! - The *public* listener serves streams. Everything else needs the token there, and is not served
-//!   at all where there is none: a reverse proxy on the same machine makes every request look like a
-//!   local program's, and need not say that it does.
+//!   at all without one: a reverse proxy on the same machine makes every request look like a local
+//!   program's, and need not tell the server that it is one.
 //! - The *control* listener is on a loopback address or a Unix socket. Only programs of this machine
-//!   reach it, and no token is needed, unless there is one: then what changes anything needs it.
-//!   On any other address it is like the public one.
+//!   reach it, and no token is needed, unless there is one: then requests that change anything need
+//!   it. On any other address it is like the public one.
 //!
 //! Requests that a program of this machine sends on behalf of others are left:
 //!

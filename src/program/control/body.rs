@@ -12,8 +12,8 @@ use super::answer::Refusal;
 
 /// The longest time between two pieces of a request's content.
 const PIECE_TIME_MAX: Duration = Duration::from_secs(30);
-/// The longest time that a request may go on. It is long, since a publisher may well keep one
-/// open to send lines as they come up.
+/// The longest time that a request may go on. It is long, since a publisher may keep a request open
+/// to send lines as they appear.
 const REQUEST_TIME_MAX: Duration = Duration::from_secs(60 * 60);
 /// How much of a refused request is still taken, and for how long, so that the client gets to
 /// read the refusal: to close with something unread is a reset, which may overtake it.

@@ -39,8 +39,8 @@ struct Listed<'a> {
     policy: &'static str,
 }
 
-/// Lists connections: `?topic=T&tag=T&lagging=1&limit=N`, each of which may be missing. Those that
-/// lag come with the one first that lags most.
+/// Lists connections: `?topic=T&tag=T&lagging=1&limit=N`, each of which may be missing. With
+/// `lagging` the connection that lags most comes first.
 pub(super) async fn list(hub: &Hub, query: &str) -> Result<Answer, Refusal> {
     let query = Query::parse(query).map_err(bad_request)?;
     let lagging = flag(&query, "lagging").map_err(bad_request)?;
@@ -54,8 +54,8 @@ pub(super) async fn list(hub: &Hub, query: &str) -> Result<Answer, Refusal> {
     Ok(json(StatusCode::OK, &json!({ "connections": listed })))
 }
 
-/// Ends connections: one of `?id=ID`, `?topic=T`, `?tag=T` and `?all=1`; `&retry=MS` is what they
-/// are told, and twice that at most. Answers how many.
+/// Ends connections: one of `?id=ID`, `?topic=T`, `?tag=T` and `?all=1`; each is told a
+/// reconnection time from `&retry=MS` to twice that. Answers how many.
 pub(super) async fn disconnect(hub: &Hub, query: &str) -> Result<Answer, Refusal> {
     let query = Query::parse(query).map_err(bad_request)?;
     let id = number(&query, "id")

@@ -1,4 +1,4 @@
-//! Which server a request is for, and whether it is this one.
+//! Which server a request is for, and whether that is this one.
 //!
 //! DNS rebinding is why it matters: `evil.example` first names the attacker's server, and then
 //! 127.0.0.1. To a browser on this machine the attacker's page is then of the same origin as this

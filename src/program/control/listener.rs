@@ -45,7 +45,7 @@ pub(super) enum ControlAcceptor {
 #[derive(Debug)]
 pub(crate) struct SocketFile {
     path: PathBuf,
-    /// Which file it is: another server may have put its own there.
+    /// The identity of the file: another server may have created its own at the path.
     id: (u64, u64),
 }
 

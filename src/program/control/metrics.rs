@@ -134,7 +134,7 @@ fn counters(out: &mut Out, metrics: &Metrics) {
         (
             "gathered_parts",
             metrics.gathered_parts,
-            "Parts of what is kept that were gathered for all who had missed the same.",
+            "Parts of kept events that were gathered for all clients that had missed the same.",
         ),
         (
             "dropped_events",
@@ -183,7 +183,7 @@ fn control(out: &mut Out, counts: &Counts) {
     let help = "Open connections of the control side, with those that are idle.";
     out.one(name, "gauge", help, counts.pool.connections.load(Ordering::Relaxed));
     let name = "fanfare_displaced_control_connections_total";
-    let help = "Connections of the control side that were closed to make room for others.";
+    let help = "Connections of the control side that were closed for new ones.";
     out.one(name, "counter", help, counts.pool.displaced.load(Ordering::Relaxed));
     let name = "fanfare_refused_control_connections_total";
     let help = "Connections of the control side that were turned away since all others were busy.";
@@ -297,7 +297,7 @@ mod tests {
         let mut client = TcpStream::connect(listener.local_addr()).unwrap();
         client.set_read_timeout(Some(DEADLINE)).unwrap();
         client
-            .write_all(b"GET /events?topic=a HTTP/1.0\r\nLast-Event-ID: nobody's\r\n\r\n")
+            .write_all(b"GET /events?topic=a HTTP/1.0\r\nLast-Event-ID: unknown\r\n\r\n")
             .unwrap();
         let (mut read, mut byte) = (Vec::new(), [0]);
         while !read.ends_with(b"\"unknown_id\"") {

@@ -1,6 +1,6 @@
-//! The control side: all that HTTP serves besides the event streams. It takes the connections whose
-//! request the engine does not answer, and those that come to a listener of its own, and serves them
-//! with hyper, all on one thread.
+//! The control side: all that HTTP serves besides the event streams. It takes the connections with
+//! requests that the engine does not answer, and those of a separate listener, and serves them with
+//! hyper, all on one thread.
 //!
 //! ```text
 //! answer  host <- hosts  socket       what is said, which server is meant, what it goes through
@@ -70,7 +70,7 @@ pub(crate) struct Control {
 
 /// Where the control side's connections come from, and their bounds.
 pub(crate) struct ControlOptions {
-    /// The connections of the public listener whose request is not for events, and its rules.
+    /// The connections of the public listener with requests that are not for events, and its rules.
     pub(crate) unhandled: UnhandledRequests,
     pub(crate) public: ListenerRules,
     /// The control listener, and its rules.
@@ -146,8 +146,8 @@ struct NewConnection {
 }
 
 impl Sources {
-    /// The next connection; `None` when there will be no more. Those of the control listener come
-    /// first, so that many at the public one do not keep them waiting.
+    /// The next connection; `None` when there will be no more. Connections of the control listener
+    /// come first, so that many at the public one do not delay them.
     async fn next(&self) -> Option<NewConnection> {
         let control = async {
             match &self.control {

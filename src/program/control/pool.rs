@@ -1,15 +1,15 @@
 //! The open connections of one listener of the control side: how many there may be, and which of
-//! them makes room for another.
+//! them is closed for a new one.
 //!
 //! A connection that is kept alive takes a slot although nothing is asked on it. When all slots are
 //! taken, the connection that was idle longest is closed for the next that comes, as RFC 9112,
 //! sections 9.3 and 9.5, allows. So no client keeps others out by opening connections, neither on
 //! purpose nor with a connection pool of its own.
 //!
-//! A connection is *unauthorized* if its request may not publish or administer. Such requests do not
-//! take long, and one that does is stuck in the client. So an unauthorized connection makes room for
-//! every other one, also while a request of it is served. An authorized one is never interrupted in
-//! a request, and makes room only for connections that are not unauthorized.
+//! A connection is *unauthorized* if its request may not publish or administer. Such requests do
+//! not take long; if one does, its client is stuck. So an unauthorized connection may be closed for
+//! any new one, also while a request of it is served. An authorized one is never interrupted in a
+//! request, and is closed only for connections that are not unauthorized.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -97,8 +97,8 @@ impl ConnectionPool {
         })
     }
 
-    /// Gives a new connection a slot, which may be that of another connection; `None` if none makes
-    /// room for it. `is_busy` says that its request is there.
+    /// Gives a new connection a slot, which may be that of another connection, which is closed;
+    /// `None` if none may be closed for it. `is_busy` says that its request is there.
     pub(super) fn add(
         self: &Rc<ConnectionPool>,
         network: Option<Network>,
@@ -151,7 +151,7 @@ impl ConnectionPool {
 }
 
 impl Inner {
-    /// The connection that makes room for another; one of a network, if that has too many.
+    /// The connection that is closed for a new one; one of a network, if that has too many.
     fn victim(&self, auth_state: AuthState, network: Option<Network>) -> Option<u64> {
         let entries = self.entries.iter();
         let entries = entries.filter(|(_, entry)| network.is_none() || entry.network == network);
@@ -175,7 +175,7 @@ impl Inner {
 }
 
 impl Entry {
-    /// How early it makes room for another connection; `None` for never.
+    /// The order in which connections are closed for a new one, lowest first; `None` for never.
     fn rank(&self, other: AuthState) -> Option<u8> {
         let is_idle = !self.is_busy && self.flushed.is();
         match (self.auth_state, is_idle) {

@@ -9,7 +9,7 @@
 //! everything that was read behind it.
 //!
 //! (hyper 1.12 reads a request only after the answers before it are flushed, unless the content
-//! of the one before it still comes in when it is answered. That is its affair; the socket tells.)
+//! of the one before it still comes in when it is answered. The socket handles that.)
 
 use std::cell::RefCell;
 use std::convert::Infallible;
@@ -125,7 +125,7 @@ impl Server {
     }
 }
 
-/// Answers 503 on a connection that there is no room for, if the socket takes it at once.
+/// Answers 503 on a connection beyond the bound, if the socket takes it at once.
 pub(super) fn turn_away(stream: &Stream) {
     if stream.write(BUSY).is_ok() {
         let _ = stream.shutdown_write();
@@ -140,7 +140,7 @@ struct ConnectionService {
     slot: Rc<Slot>,
 }
 
-/// What the service hands off to the connection's own future.
+/// What the service passes to the connection's future.
 #[derive(Default)]
 struct Handoff {
     /// The head of a request for events: the connection is the engine's.

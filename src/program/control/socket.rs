@@ -192,7 +192,7 @@ impl AsyncWrite for Socket {
     }
 }
 
-/// The answer instead of one of hyper's own, which it gives to what is no request.
+/// The answer instead of one of hyper's own, which it gives to bytes that are no request.
 fn unreadable(written: &[u8]) -> Option<Vec<u8>> {
     let (status, error) = [
         ("400 Bad Request", "the request is not HTTP/1.1 as it may be written"),

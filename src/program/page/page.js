@@ -20,7 +20,7 @@ const make = (tag, props, ...children) => {
 };
 const text = (id, value) => { if ($(id).textContent !== value) $(id).textContent = value; };
 
-/** The last `size` values; the oldest makes room. */
+/** The last `size` values; a new one replaces the oldest. */
 class Ring {
   constructor(size) { this.size = size; this.clear(); }
   clear() { this.items = []; this.next = 0; }

@@ -22,7 +22,7 @@ use crate::program::token::Token;
 
 /// The longest time that a connection may take to come about, to each address.
 const CONNECT_TIME_MAX: Duration = Duration::from_secs(10);
-/// The longest time for an answer: longer than a server waits for room.
+/// The longest time for an answer: longer than a server waits for its backlog.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(60);
 /// The most bytes of an answer that are read.
 const ANSWER_BYTES_MAX: usize = 64 << 10;
@@ -34,7 +34,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(60);
 pub(super) enum Said {
     /// The server has this many events of it.
     Published(usize),
-    /// The server has this many, and will never take the next one.
+    /// The server has this number of events, and will never take the next one.
     Refused { published: usize, why: String },
     /// The server has this many, and cannot take more for now, but after the pause.
     Busy { published: usize, why: String, pause: Option<Duration> },

@@ -11,8 +11,8 @@
 //! when a connection is lost after a request was sent and before its answer has come, it is
 //! not known what was published of it: it is sent again, and standard error says that there may be doubles.
 //!
-//! Memory is bounded: a batch, a few blocks of input, and one line. While the server has no room,
-//! or is away, standard input is not read.
+//! Memory is bounded: a batch, a few blocks of input, and one line. While the server's backlog is
+//! full, or the server is away, standard input is not read.
 
 mod batch;
 mod client;
@@ -41,7 +41,7 @@ use super::units;
 
 /// Publish each line of standard input as an event.
 ///
-/// Lines are sent as they come up, over one connection; with `tail -f log | fanfare publish ...`
+/// Lines are sent as they appear, over one connection; with `tail -f log | fanfare publish ...`
 /// they show at once. When the server is away they wait, and so does standard input.
 ///
 /// Each event is published at least once: what the server has acknowledged is never sent again,
@@ -80,7 +80,7 @@ pub(crate) struct PublishArgs {
     #[arg(long, hide = true, alias = "token", num_args = 0..=1, default_missing_value = "")]
     publish_token: Option<String>,
 
-    /// How often in a row to try again when the server cannot be reached or has no room; the
+    /// How often in a row to try again when the server cannot be reached or is full; the
     /// pauses grow from 100ms to 5s
     #[arg(long, value_name = "N", default_value_t = 20)]
     retries: u32,

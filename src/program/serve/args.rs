@@ -219,7 +219,7 @@ pub(crate) struct ServeArgs {
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Clients that are slow")]
 struct SlowArgs {
-    /// What happens to a client that lags too far: disconnect, drop-oldest (it jumps forward, and
+    /// What happens to a client that lags too far: disconnect, drop-oldest (it skips events, and
     /// is told so) or conflate (of events with one key it gets the newest); a client may ask for
     /// another with policy=NAME in its query
     #[arg(long, env = "FANFARE_POLICY", value_name = "NAME", default_value_t = Policy::Disconnect)]
