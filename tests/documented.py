@@ -1,7 +1,6 @@
 """Every public item of the library has an example: types, functions and methods.
 
-The lint `unreachable_pub` sees to it that what is `pub` in the library's files is public, so the
-files' text is enough to tell.
+The lint `unreachable_pub` makes sure that each `pub` item of the library's files is public, so the files' text suffices.
 """
 
 import re
@@ -11,7 +10,7 @@ from pathlib import Path
 SRC = Path(__file__).parent.parent / "src"
 # The program, the C ABI, whose manual is the header, what only benchmarks and fuzzers see, and the macro whose
 # setters have the text of their options.
-ELSEWHERE = ["program", "ffi", "main.rs", "internals.rs", "fuzzing.rs", "options/chained.rs"]
+NOT_LIBRARY = ["program", "ffi", "main.rs", "internals.rs", "fuzzing.rs", "options/chained.rs"]
 ITEM = re.compile(r"\s*pub (?:async )?(?:fn|struct|enum|trait|type) (\w+)")
 BESIDE = re.compile(r"\s*(///|#\[|#!\[)")
 
@@ -40,7 +39,7 @@ def main() -> int:
 
 
 def is_of_the_library(path: Path) -> bool:
-    return not any(path.is_relative_to(SRC / elsewhere) for elsewhere in ELSEWHERE)
+    return not any(path.is_relative_to(SRC / part) for part in NOT_LIBRARY)
 
 
 if __name__ == "__main__":

@@ -190,7 +190,7 @@ fn an_idle_stream_whose_network_goes_silent_ends_within_the_time_that_keepalive_
     let all = cases.map(|(keepalive, user_timeout)| {
         Served::new(&network, silent(), timeouts(keepalive, user_timeout))
     });
-    // For longer than some of these times nobody is cut who answers.
+    // For longer than some of these times no client that answers is cut.
     let start = Instant::now();
     while start.elapsed() < 4 * SECOND {
         assert!(!all.iter().any(Served::is_over));

@@ -16,7 +16,7 @@ use smol::lock::Semaphore;
 use smol::Async;
 
 const CLIENTS: usize = 10_000;
-/// Clients that connect at the same time: fewer than wait at a door at most.
+/// Clients that connect at the same time: fewer than a listener's queue takes.
 const CONNECTING_MAX: usize = 512;
 const WINDOW: Duration = Duration::from_secs(6);
 const PATIENCE: Duration = Duration::from_secs(10);

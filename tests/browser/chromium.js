@@ -17,7 +17,7 @@ export function launch() {
   });
 }
 
-/** Opens a page in a context of its own, closed with the test `t`. */
+/** Opens a page in a new context, closed with the test `t`. */
 export async function openPage(t, browser, url, options = {}) {
   const context = await browser.newContext(options);
   t.after(() => context.close());
@@ -69,7 +69,7 @@ export async function listening(page, url, options) {
   return heard;
 }
 
-/** Waits until so many events were heard, and returns all that were. */
+/** Waits until `count` events were heard, and returns all that were. */
 export async function heardEvents(page, heard, count) {
   await page.waitForFunction(([h, n]) => h.events.length >= n, [heard, count]);
   return heard.evaluate((h) => h.events);

@@ -18,7 +18,7 @@ test('an EventSource on two topics hears the named and unnamed events of both, a
   await server.publish('sports', 'not asked for');
   await server.publish('weather', 'storm', { event: 'alert' });
   await server.publish('traffic & news/50 % 🎺', 'jam', { event: 'alert' });
-  await server.publish('weather', 'a name that no one listens to', { event: 'other' });
+  await server.publish('weather', 'a name without a listener', { event: 'other' });
   await server.publish('traffic & news/50 % 🎺', 'free');
 
   assert.deepEqual(

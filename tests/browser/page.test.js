@@ -200,7 +200,7 @@ test('the past of a chart is read with the arrow keys', async (t) => {
   assert.equal(await chart.getAttribute('aria-valuetext'), '60 s ago: busy –');
 });
 
-test('nothing is animated for those who want no motion', async (t) => {
+test('nothing is animated for users who prefer reduced motion', async (t) => {
   const server = await startServer(t, { command: 'demo' });
   for (const [reducedMotion, animation] of [['reduce', 'none'], ['no-preference', 'breathe']]) {
     const page = await openPage(t, browser, `${server.control}/`, { reducedMotion });

@@ -11,8 +11,8 @@ const TEXT_CHARS = 10_000;
 /** Starts a proxy in front of a server, and ends it with the test `t`. */
 export async function startProxy(t, server) {
   const proxy = new Proxy(server);
-  proxy.door.listen(0, '127.0.0.1');
-  await once(proxy.door, 'listening');
+  proxy.listener.listen(0, '127.0.0.1');
+  await once(proxy.listener, 'listening');
   t.after(() => proxy.close());
   return proxy;
 }
@@ -24,27 +24,27 @@ class Proxy {
     this.requests = [];
     /** The cuts that are still to be made, one for each of the next streams. */
     this.cuts = [];
-    /** Whether whoever comes is sent away at once, as when nothing listens. */
+    /** Whether each client is sent away at once, as when nothing listens. */
     this.isAway = false;
     this.streams = new Set();
     this.connections = new Set();
     this.sockets = new Set();
-    this.door = net.createServer((client) => this.serve(client));
+    this.listener = net.createServer((client) => this.serve(client));
   }
 
   /** The address of a stream of these topics, through the proxy. */
   events(...topics) {
     const url = new URL(this.server.events(...topics));
-    url.port = this.door.address().port;
+    url.port = this.listener.address().port;
     return url.href;
   }
 
   /** The address of an empty page, through the proxy. */
   get emptyPage() {
-    return `http://127.0.0.1:${this.door.address().port}/healthz`;
+    return `http://127.0.0.1:${this.listener.address().port}/healthz`;
   }
 
-  /** The ids that clients said they had last; `undefined` for those who said nothing. */
+  /** The ids that clients said they had last; `undefined` for clients that said none. */
   get lastIds() {
     return this.requests.map((head) => /^last-event-id: *(.*)\r$/im.exec(head)?.[1]);
   }
@@ -57,12 +57,12 @@ class Proxy {
     for (const connection of this.isAway ? this.connections : this.streams) connection.cut('fin');
   }
 
-  /** Waits until what a stream was sent is of some form, and returns it: its body, in one piece. */
+  /** Waits until the body of a stream, in one piece, matches a form, and returns it. */
   async forwarded(form) {
     for (;;) {
       const body = [...this.streams].map((stream) => stream.body).find((text) => form.test(text));
       if (body !== undefined) return body;
-      await withDeadline(`a stream with ${form}`, once(this.door, 'forwarded'));
+      await withDeadline(`a stream with ${form}`, once(this.listener, 'forwarded'));
     }
   }
 
@@ -85,15 +85,15 @@ class Proxy {
   }
 
   close() {
-    this.door.close();
+    this.listener.close();
     for (const socket of this.sockets) socket.destroy();
   }
 }
 
-/** A client's connection and the one to the server that belongs to it. */
+/** A client's connection and the matching one to the server. */
 class Connection {
   constructor(proxy, client) {
-    this.door = proxy.door;
+    this.listener = proxy.listener;
     this.client = client;
     this.upstream = net.connect(Number(new URL(proxy.server.url).port), '127.0.0.1');
     this.begin(undefined);
@@ -123,7 +123,7 @@ class Connection {
     this.bytes += piece.length;
     this.text = (this.text + piece.toString('latin1')).slice(-TEXT_CHARS);
     this.client.write(piece.subarray(0, end));
-    this.door.emit('forwarded');
+    this.listener.emit('forwarded');
     if (end !== undefined) this.cut(this.plan.how);
   }
 
@@ -133,7 +133,7 @@ class Connection {
     return chunks.replace(/\r\n[0-9a-f]+\r\n/g, '').replace(/\r\n$/, '');
   }
 
-  /** Where in a piece the stream is to be cut: behind what is looked for, after so many bytes. */
+  /** Where in a piece the stream is to be cut: behind the searched text, after `after` bytes. */
   endIn(piece) {
     if (!this.plan || this.bytes + piece.length < this.plan.after) return undefined;
     const { after, behind } = this.plan;

@@ -1,4 +1,4 @@
-// What a page gets whose stream is cut, or whose server is started anew: the browser's own
+// What a page gets when its stream is cut, or its server is started anew: the browser's own
 // EventSource comes back by itself, and says what it had last.
 
 import assert from 'node:assert/strict';
@@ -36,9 +36,10 @@ test('a page whose stream is cut again and again hears each of 10,000 events onc
   const page = await openPage(t, browser, proxy.emptyPage);
   const heard = await listening(page, proxy.events(...TOPICS), { names: ['tick', GAP] });
 
-  // Every fourth event is for someone else; what is heard has a number and a length of its own.
+  // Every fourth event is for another topic; each event that is heard has its own number and
+  // length.
   const published = Array.from({ length: EVENTS * 4 / 3 }, (_, n) => ({
-    topic: [...TOPICS, 'elsewhere'][n % 4],
+    topic: [...TOPICS, 'other'][n % 4],
     data: `${n} ${'ü'.repeat(n % 150)}\n`,
     event: n % 5 ? undefined : 'tick',
   }));
@@ -50,7 +51,7 @@ test('a page whose stream is cut again and again hears each of 10,000 events onc
   const events = await heardEvents(page, heard, EVENTS);
   const epoch = events[0].id.split('-')[0];
   const wanted = published.flatMap(({ topic, data, event }, n) => (
-    topic === 'elsewhere' ? [] : [{ type: event ?? 'message', data, id: `${epoch}-${n + 1}` }]));
+    topic === 'other' ? [] : [{ type: event ?? 'message', data, id: `${epoch}-${n + 1}` }]));
   assert.equal(wanted.length, EVENTS);
   assert.deepEqual(firstDifference(events, wanted), undefined);
   assert.deepEqual(proxy.cuts, [], 'every cut was made');
@@ -94,7 +95,7 @@ test('a page that was away for longer than events are kept is told so first, and
   const heard = await listening(page, proxy.events('news'), { names: [GAP] });
   const last = await server.publish('news', 'before');
   await heardEvents(page, heard, 1);
-  // The browser has connections at hand that it would come back on.
+  // The browser has idle connections on which it would come back.
   await page.evaluate(() => Promise.all([fetch('/healthz'), fetch('/healthz')]));
 
   proxy.isAway = true;
@@ -188,7 +189,7 @@ async function publishAll(server, events) {
 
 const pause = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
 
-/** The first place where two lists of events differ: all of them are no pleasure to read. */
+/** The first index at which two lists of events differ: whole lists are too long to read. */
 function firstDifference(got, wanted) {
   const n = Math.max(got.length, wanted.length);
   for (let at = 0; at < n; at += 1) {

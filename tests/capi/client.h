@@ -39,7 +39,7 @@ void client_free(client *client);
 /* The status of the answer to a client that names a host as the one it asks. */
 int client_status(uint16_t port, const char *host);
 
-/* Whether nobody listens on a port of the loopback. */
+/* Whether no socket listens on a port of the loopback. */
 int client_is_refused(uint16_t port);
 
 #endif

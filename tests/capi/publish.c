@@ -244,7 +244,7 @@ static void publish_until_full_ms(const fanfare_hub *hub, const char *topic, int
 }
 
 /* Publishes, trying again while the topic is full. */
-static void publish_with_room(const fanfare_hub *hub, const char *topic, const fanfare_event *event)
+static void publish_when_possible(const fanfare_hub *hub, const char *topic, const fanfare_event *event)
 {
     const struct timespec pause = {0, 1000000};
     int64_t deadline = now_ms() + DEADLINE_MS;
@@ -263,16 +263,16 @@ static void full(void)
     uint16_t port = hub_listen(hub);
     client *sleeper = client_new_small(port, "flood");
     client *other = client_new(port, "quiet");
-    fanfare_event event = event_of("still room");
+    fanfare_event event = event_of("not full");
     received got;
 
     publish_until_full_ms(hub, "flood", 500);
     CHECK_EQ(publish(hub, "quiet", &event), FANFARE_OK);
     CHECK(client_next(other, &got));
-    CHECK_TEXT(got.data, "still room");
-    /* Closing the one that does not read makes room again. */
+    CHECK_TEXT(got.data, "not full");
+    /* When the client that does not read is closed, the backlog is released. */
     client_free(sleeper);
-    publish_with_room(hub, "flood", &event);
+    publish_when_possible(hub, "flood", &event);
     client_free(other);
     fanfare_hub_free(hub);
 }
@@ -292,7 +292,7 @@ static void not_waited_for(void)
         event.data = fanfare_text_of(flood_bytes, sizeof flood_bytes);
         /* Far more than the sockets' buffers take. */
         for (j = 0; j < 200; j++) {
-            publish_with_room(hub, "flood", &event);
+            publish_when_possible(hub, "flood", &event);
         }
         client_expect_end(sleeper);
         client_free(sleeper);
@@ -331,6 +331,6 @@ const test tests_of_publish[] = {
      later_events},
     {"a topic is full while a client does not read, other topics are not, and it ends", full},
     {"a client that does not read is disconnected if lag_grace_percent has it", not_waited_for},
-    {"a refused event is delivered to nobody", refused_is_not_delivered},
+    {"a refused event is delivered to no client", refused_is_not_delivered},
     {NULL, NULL},
 };

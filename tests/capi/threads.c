@@ -23,7 +23,7 @@ static publisher publishers[THREADS];
 /* What a client got as the id of each publisher's events. */
 static char client_ids[THREADS][EVENTS_EACH][FANFARE_EVENT_ID_BYTES_MAX + 1];
 
-/* Publishes its numbers in order; when there is no room it tries again a little later. */
+/* Publishes its numbers in order; when the backlog is full it tries again a little later. */
 static void *publish_all(void *argument)
 {
     publisher *self = argument;

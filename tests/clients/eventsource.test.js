@@ -107,7 +107,7 @@ test('the package eventsource fires nothing for a silent stream, and comes back 
   const server = await startServer(t, { args: ['--retry', '50ms', '--heartbeat', '100ms'] });
   const proxy = await startProxy(t, server);
   const { next, opened } = await listen(t, proxy.events('quiet'), ['fanfare-gap']);
-  const newest = await server.publish('busy', 'for someone else');
+  const newest = await server.publish('busy', 'for another client');
   await proxy.forwarded(new RegExp(`^id: ${newest}\n\n`, 'm'));
   const reopened = opened();
   proxy.cut();

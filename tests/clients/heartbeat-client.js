@@ -15,7 +15,7 @@ function listen(EventSource, options) {
   source.addEventListener('message', (e) => see(e.type, e.data));
 }
 
-/** A program of those who parse alone, and know no connections. */
+/** A program that only parses, and knows no connections. */
 async function parse() {
   const { createParser } = await import('eventsource-parser');
   let lastId;

@@ -14,8 +14,8 @@ from wire import dechunk
 class Proxy:
     def __init__(self, server_port: int) -> None:
         self.server_port = server_port
-        self.door = socket.create_server(("127.0.0.1", 0))
-        self.port: int = self.door.getsockname()[1]
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self.listener.getsockname()[1]
         self.changed = threading.Condition()
         self.away = False
         # What each stream was sent, and its sockets while it is open.
@@ -27,10 +27,10 @@ class Proxy:
         return self
 
     def __exit__(self, *_: object) -> None:
-        # Wakes who accepts.
+        # Wakes the thread that accepts.
         with contextlib.suppress(OSError):
-            self.door.shutdown(socket.SHUT_RDWR)
-        self.door.close()
+            self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
         self.end()
 
     def body(self) -> str:
@@ -47,7 +47,7 @@ class Proxy:
                 assert self.changed.wait(max(0.0, left)) or left > 0, self.sent
 
     def end(self) -> None:
-        """Ends each stream with its last chunk, and keeps who comes waiting from now on."""
+        """Ends each stream with its last chunk, and lets new clients wait from now on."""
         with self.changed:
             self.away = True
             for nth, (client, server) in self.open.items():
@@ -60,7 +60,7 @@ class Proxy:
             self.open.clear()
 
     def let_in(self) -> None:
-        """Lets the clients in that wait, and those that come from now on."""
+        """Serves the clients that wait, and those that come from now on."""
         with self.changed:
             self.away = False
             self.changed.notify_all()
@@ -68,7 +68,7 @@ class Proxy:
     def _accept(self) -> None:
         with contextlib.suppress(OSError):
             while True:
-                client, _ = self.door.accept()
+                client, _ = self.listener.accept()
                 threading.Thread(target=self._serve, args=[client], daemon=True).start()
 
     def _serve(self, client: socket.socket) -> None:

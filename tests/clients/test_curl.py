@@ -48,14 +48,14 @@ def test_curl_gets_exactly_these_bytes(start: Callable[..., Server], version: st
     with curl(version, server.events("a", "b")) as process:
         ids = [
             server.publish("a", "x"),
-            server.publish("c", "for no one here"),
+            server.publish("c", "for no client here"),
             server.publish("b", "größe\r\n\n: y", event="tick"),
             server.publish("a", "", id="mine", retry="1500"),
             server.publish("b", "the end", event="end"),
         ]
         seen = read_until(process.stdout, lambda seen: b"the end\n\n" in seen, process.first)
     head, first_id, events = seen.split(b"\n\n", 2)
-    # Each client gets a time of its own, so that they do not all come back in one moment.
+    # Each client gets a different time, so that they do not all come back in one moment.
     assert re.fullmatch(rb"retry: \d+", head)
     assert 3000 <= int(head[7:]) <= 6000
     # What a client that is cut off before its first event comes back with.
@@ -76,7 +76,7 @@ def test_events_published_as_lines_of_json_arrive_in_their_order(
 ) -> None:
     lines = (
         '{"topic":"lines","data":"one"}\n'
-        '{"topic":"elsewhere","data":"not here"}\n'
+        '{"topic":"other","data":"not here"}\n'
         '{"topic":"lines","data":"zw\\u00f6lf \\ud83c\\udfba\\nb","event":"tick","id":"own-1"}\n'
         '{"data":"","topic":"lines"}'
     )

@@ -294,7 +294,7 @@ def test_the_metrics_count_what_happens(start: Callable[..., Server]) -> None:
             client.preamble(head := client.request(TARGET))
         assert server.metrics()["fanfare_connections"] == 2
         server.publish("news", "x")
-        server.publish("elsewhere", "x")
+        server.publish("other", "x")
         for client in (one, two):
             client.stream(head, 1)
         wait_for_metrics(server, fanfare_delivered_events_total=2)

@@ -84,7 +84,7 @@ def test_blocks_that_fire_nothing_come_out_of_httpx_sse_without_data(
     start: Callable[..., Server],
 ) -> None:
     server = start("--heartbeat", "100ms")
-    newest = server.publish("elsewhere", "x")
+    newest = server.publish("other", "x")
     with (
         httpx.Client(timeout=DEADLINE_S) as client,
         connect_sse(client, "GET", server.events("quiet")) as source,

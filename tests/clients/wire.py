@@ -95,7 +95,7 @@ class Client:
         return self.seen
 
     def stream(self, head: Head, events: int) -> bytes:
-        """The body of an event stream, once it has so many events."""
+        """The body of an event stream, once it has that number of events."""
         chunked = head.headers.get("transfer-encoding") == "chunked"
 
         def body() -> bytes:

@@ -74,10 +74,10 @@ fn no_client_is_accepted_while_the_remaining_ones_still_get_events() {
     });
     wait_until("the first is closed", || hub.metrics().connections == 1);
     hub.publish(&topic("a"), "meanwhile").unwrap();
-    assert!(std::net::TcpStream::connect(addr).is_err(), "nobody listens any more");
+    assert!(std::net::TcpStream::connect(addr).is_err(), "the listener is closed");
     let mut got = 0;
     for client in &mut clients {
-        // The one that was closed first came to its end without it.
+        // The client that was closed first came to its end without it.
         if !client.ends_cleanly() {
             assert_eq!(client.data(), "meanwhile");
             got += 1;

@@ -42,7 +42,7 @@ fn without_one_of_the_shards_it_is_not_well() {
     let left = drivers.pop().unwrap();
     let driving = std::thread::spawn(move || smol::block_on(left.drive()));
     let addr = listener.local_addr();
-    // The shard that nobody has driven yet ends; the other one answers.
+    // The shard that was not driven yet ends; the other one answers.
     drop(drivers);
     let down = answer(addr, "GET /up");
     assert!(down.starts_with("HTTP/1.1 503 "), "{down}");

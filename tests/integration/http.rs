@@ -334,7 +334,7 @@ fn beyond_the_bound_a_client_is_told_to_come_again_and_the_connected_ones_stay()
     assert!((10_000..=20_000).contains(&retry.parse::<u64>().unwrap()), "{retry}");
     assert_eq!(hub.metrics().refused_connections, 1);
     drop(here.pop());
-    wait_until("there is a seat", || hub.metrics().connections == 3);
+    wait_until("a connection has ended", || hub.metrics().connections == 3);
     here.push(Client::get(addr, "/events?topic=a"));
     hub.publish(&Topic::new("a").unwrap(), "x").unwrap();
     for client in &mut here {
@@ -354,11 +354,11 @@ fn overload_can_be_answered_with_503() {
 #[test]
 fn connections_without_a_request_are_closed_unread_beyond_the_bound() {
     let (hub, listener) = serve(one_shard().connections_max(8));
-    let crowd: Vec<TcpStream> =
+    let silent: Vec<TcpStream> =
         (0..60).map(|_| TcpStream::connect(listener.local_addr()).unwrap()).collect();
     wait_until("they are refused", || hub.metrics().refused_connections == 60 - 25);
     assert_eq!(hub.metrics().pending_connections, 25);
-    drop(crowd);
+    drop(silent);
     wait_until("none is left", || hub.metrics().pending_connections == 0);
     let client = Client::get(listener.local_addr(), "/events?topic=a");
     assert_eq!(field(&client.head, "transfer-encoding"), ["chunked"]);
@@ -481,7 +481,7 @@ fn a_listener_that_takes_any_host_serves_whatever_name_it_is_asked_by() {
     let mut other = TcpStream::connect(addr).unwrap();
     other.write_all(b"GET /x HTTP/1.1\r\nHost: evil.example\r\n\r\n").unwrap();
     wait_until("the request comes", || requests.waiting() == 1);
-    // What is no host is none, and there is still to be one.
+    // A text that is no host is refused, and so is a request without a host.
     assert!(!listener.is_named("user@evil.example"));
     for host in ["Host: u@evil.example\r\n", "Host: evil.example\r\nHost: evil.example\r\n", ""] {
         let request = format!("GET /events?topic=a HTTP/1.1\r\n{host}\r\n");
@@ -511,7 +511,7 @@ fn a_slow_head_does_not_keep_a_dropped_listener_open() {
     slow.write_all(b"GET /ev").unwrap();
     wait_until("it is accepted", || hub.metrics().pending_connections == 1);
     drop(listener);
-    wait_until("nobody listens", || TcpStream::connect(addr).is_err());
+    wait_until("the listener is closed", || TcpStream::connect(addr).is_err());
     // The port is free for the next one.
     drop(hub.listen(addr, ListenOptions::default()).unwrap());
 }

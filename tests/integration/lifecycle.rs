@@ -162,12 +162,12 @@ fn which_client_is_slow_is_found_among_many() {
     let all_bytes = (published - 1) << 20;
     assert!((all_bytes..all_bytes + 100 * published).contains(&(slow.bytes + slow.lag_bytes)));
 
-    let everyone = ConnectionFilter::default();
-    let all = hub.connections(&everyone).unwrap();
+    let every = ConnectionFilter::default();
+    let all = hub.connections(&every).unwrap();
     assert_eq!(all.len(), 41);
     let ids: HashSet<ConnectionId> = all.iter().map(|info| info.id).collect();
     assert_eq!(ids.len(), 41);
-    let ranked = everyone.clone().slowest_first(true).limit(7);
+    let ranked = every.clone().slowest_first(true).limit(7);
     let ranked = hub.connections(&ranked).unwrap();
     assert_eq!((ranked.len(), ranked[0].id), (7, slow.id));
     assert!(ranked.windows(2).all(|pair| pair[0].lag_age >= pair[1].lag_age));
@@ -177,11 +177,11 @@ fn which_client_is_slow_is_found_among_many() {
         assert!(reader.since <= SystemTime::now());
     }
     let count = |filter| hub.connections(&filter).unwrap().len();
-    assert_eq!(count(everyone.clone().topic(topic("b"))), 1);
-    assert_eq!(count(everyone.clone().topic(topic("c"))), 0);
-    assert_eq!(count(everyone.clone().tag("reader")), 40);
-    assert_eq!(count(everyone.clone().limit(3)), 3);
-    assert_eq!(count(everyone.limit(0)), 0);
+    assert_eq!(count(every.clone().topic(topic("b"))), 1);
+    assert_eq!(count(every.clone().topic(topic("c"))), 0);
+    assert_eq!(count(every.clone().tag("reader")), 40);
+    assert_eq!(count(every.clone().limit(3)), 3);
+    assert_eq!(count(every.limit(0)), 0);
 }
 
 #[test]
@@ -193,7 +193,7 @@ fn a_conflated_client_is_listed_with_what_is_spilled_for_it() {
     let slowest = || hub.connections(&ConnectionFilter::slowest(1)).unwrap().remove(0);
     let begun_ago = Duration::from_millis(200);
     wait_until("what it has begun is old", || slowest().lag_age > begun_ago);
-    // Beyond the bound it stands at the log's end, and what waits for it is set aside.
+    // Beyond the bound it is at the queue's end, and what waits for it is spilled.
     for n in 0..8 {
         let event =
             Event::new("x".repeat(1 << 20)).with_key(if n % 2 == 0 { "even" } else { "odd" });
@@ -302,13 +302,13 @@ fn a_client_is_disconnected_by_its_id_and_a_stale_id_finds_none() {
     let (notice, reason, ..) = next_end(&notices);
     assert_eq!((notice.id, reason), (first_id, DisconnectReason::Kicked));
 
-    // The next one takes its place, and not its id.
+    // The next connection takes its entry, and not its id.
     let (mut third, third_id) = identified(&notices, addr, "/events?topic=a");
     assert_eq!(third_id.to_u64() as u32, first_id.to_u64() as u32);
     assert_ne!(third_id, first_id);
     for stale in [0, 1, first_id.to_u64(), third_id.to_u64() | 0xff << 24, u64::MAX] {
-        let who = ConnectionSelector::One(ConnectionId::from_u64(stale));
-        assert_eq!(hub.disconnect(&who, Duration::ZERO), Ok(0), "{stale}");
+        let selector = ConnectionSelector::One(ConnectionId::from_u64(stale));
+        assert_eq!(hub.disconnect(&selector, Duration::ZERO), Ok(0), "{stale}");
     }
     hub.publish(&topic("a"), "still here").unwrap();
     assert_eq!([second.data(), third.data()], ["still here", "still here"]);
@@ -329,7 +329,7 @@ fn all_clients_of_a_topic_or_of_a_tag_are_disconnected_and_no_others() {
     assert_eq!((ended, hub.metrics().connections), (Ok(20), 20));
     assert_eq!(hub.subscribers(&topic("b")), Ok(20));
     assert_eq!(
-        hub.disconnect(&ConnectionSelector::Topic(topic("nobody's").into()), Duration::ZERO),
+        hub.disconnect(&ConnectionSelector::Topic(topic("unused").into()), Duration::ZERO),
         Ok(0)
     );
     assert_eq!(hub.disconnect(&ConnectionSelector::Tag("x".into()), Duration::ZERO), Ok(10));
@@ -473,7 +473,7 @@ fn a_hub_that_is_closed_or_not_driven_answers_all_the_same() {
             None => asked.push(question),
             Some(answer) => break answer,
         }
-        assert!(asked.len() < 10_000, "nobody is refused");
+        assert!(asked.len() < 10_000, "no client is refused");
     };
     assert_eq!(refused, Err(AdminError::Busy));
     drop(drivers);

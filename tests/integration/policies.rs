@@ -33,8 +33,8 @@ fn number_of(message: &Message) -> usize {
     message.data.split(' ').next().unwrap().parse().unwrap()
 }
 
-/// Three clients, the first of which does not read, and so many events, which the two others get
-/// all. Returns the slow one, and how many bytes were kept for it at most.
+/// Three clients, the first of which does not read, and `count` events, all of which the two others
+/// get. Returns the slow client, and how many bytes were kept for it at most.
 fn flood(policy: Policy, count: usize, choose: bool) -> (Hub, Listener, Client, u64) {
     let lag_bytes_max = 256 << 10;
     let hub_policy = if choose { Policy::Disconnect } else { policy };

@@ -44,10 +44,10 @@ fn check_nothing_is_left(hub: &Hub) {
         metrics.connections == 0 && metrics.lagging_connections == 0 && metrics.lag_bytes == 0
     });
     assert_eq!(hub.topic_counts(10), Ok(Vec::new()));
-    wait_until("the room is given back", || hub.metrics().backlog_bytes == 0);
+    wait_until("the backlog is released", || hub.metrics().backlog_bytes == 0);
 }
 
-/// Ends a flood when it goes, and after a panic all streams, so that nobody waits for ever.
+/// Ends a flood when it goes, and after a panic all streams, so that no thread waits for ever.
 struct EndsFlood<'a> {
     hub: &'a Hub,
     is_over: &'a AtomicBool,
@@ -62,8 +62,8 @@ impl Drop for EndsFlood<'_> {
     }
 }
 
-/// Changes a client's topics many times while two publishers flood the one that stays. Around each
-/// change something is published to those that come and go.
+/// Changes a client's topics many times while two publishers flood the topic that stays. Around
+/// each change an event is published to the topics that come and go.
 fn change_during_a_flood(sets: [&[&str]; 2]) {
     const CHANGES: usize = 200;
     let (hub, listener) = serve(shards(2));
@@ -72,9 +72,9 @@ fn change_during_a_flood(sets: [&[&str]; 2]) {
     let others = ["/events?topic=keep/x&topic=new/x", "/events?topic=new/x"];
     let mut others: Vec<Client> =
         others.map(|path| Client::get(listener.local_addr(), path)).into();
-    let everyone = ConnectionFilter::default();
+    let every = ConnectionFilter::default();
     let addr = client.socket().local_addr().unwrap();
-    let all = hub.connections(&everyone).unwrap();
+    let all = hub.connections(&every).unwrap();
     let id = all.iter().find(|info| info.addr == addr).unwrap().id;
     let is_over = AtomicBool::new(false);
     let names = [["old/x", "new/x"], ["new/x", "old/x"]];

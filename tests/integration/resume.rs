@@ -145,11 +145,11 @@ fn what_is_not_kept_any_more_is_told_before_anything_else() {
     let told = client.next();
     let (from, to) = (ids[2].to_string(), ids[6].to_string());
     assert_eq!(gap(&told), [from, to.clone(), "expired".to_owned(), "null".to_owned()]);
-    assert_eq!(told.last_id, to, "who comes back from here is told of nothing");
+    assert_eq!(told.last_id, to, "a client that comes back from here is told of nothing");
     assert_eq!([client.data(), client.data(), client.data()], ["7", "8", "9"]);
     let mut client = get_after(addr, "/events?topic=a", &told.last_id);
     assert_eq!(client.data(), "7");
-    // Who had none of the topic's events is told how many are gone.
+    // A client that had none of the topic's events is told how many are gone.
     let first = ids[0].to_string().replace("-1", "-0");
     let mut client = get_after(addr, "/events?topic=a", &first);
     let [from, _, reason, missed] = gap(&client.next());
@@ -227,7 +227,7 @@ fn an_id_comes_back_as_clients_send_it_in_utf8_or_in_latin_1_and_whatever_space_
             assert_eq!(get_after_bytes(addr, "/events?topic=a", &latin).data(), "missed", "{id:?}");
         }
     }
-    // Nobody's id is told so, and is never taken for none.
+    // An unknown id is told so, and is never taken for none.
     for unknown in [&b"caf\xe8"[..], b"\xff\xfe", b"\x80"] {
         let mut client = get_after_bytes(addr, "/events?topic=a", unknown);
         assert_eq!(gap(&client.next())[2], "unknown_id", "{unknown:?}");
@@ -271,7 +271,8 @@ fn what_is_kept_is_bounded_by_count_by_bytes_by_age_and_in_all() {
     assert!((5..=7).contains(&events) && bytes <= 10_000, "{events} events, {bytes} bytes");
     let (events, bytes, _) = kept(Options::default().history_events_max(0));
     assert_eq!((events, bytes), (0, 0));
-    // By age also when nothing more is published. A shard's clock ticks while someone is here.
+    // By age also when nothing more is published. A shard's clock ticks while a client is
+    // connected.
     let age = Options::default().history_age_max(Duration::from_millis(50));
     let (_, _, hub) = kept(age);
     let listener = hub.listen("127.0.0.1:0", ListenOptions::default()).unwrap();
@@ -329,7 +330,7 @@ fn a_client_that_is_sent_what_it_missed_counts_as_replaying_and_not_as_lagging()
         serve(one_shard().history_bytes_max(64 << 20).history_total_bytes_max(64 << 20));
     let data = "x".repeat(64 << 10);
     let ids: Vec<_> = (0..500).map(|_| publish(&hub, "a", &data).to_string()).collect();
-    // More than what the sockets' buffers take, and nobody reads yet.
+    // More than what the sockets' buffers take, and the clients do not read yet.
     let mut client = get_after(listener.local_addr(), "/events?topic=a", &ids[0]);
     let counts = || {
         let metrics = hub.metrics();

@@ -64,14 +64,14 @@ fn all_of_an_event_reaches_the_client() {
     let retry = Duration::from_millis(1234);
     let event = Event::new("é\n🎺\r\n  x")
         .with_name("full")
-        .with_id("own id")
+        .with_id("custom id")
         .with_retry(retry)
         .with_comment("c");
     hub.publish(&topic("a"), event).unwrap();
     let message = client.next();
     assert_eq!(
         (&*message.name, &*message.data, &*message.last_id),
-        ("full", "é\n🎺\n  x", "own id")
+        ("full", "é\n🎺\n  x", "custom id")
     );
     assert_eq!((client.retry(), client.comments()), (Some(1234), 1));
 }
@@ -148,7 +148,7 @@ fn publishing_without_waiting_refuses_events_beyond_the_backlog_which_can_be_pub
     let mut taken = 0;
     let start = Instant::now();
     let refused = loop {
-        assert!(start.elapsed() < DEADLINE, "room never ended");
+        assert!(start.elapsed() < DEADLINE, "the backlog was never full");
         let event = Event::new(format!("{taken:0>10000}")).with_name("n");
         match hub.publish(&topic("a"), &event) {
             Ok(_) => taken += 1,
@@ -156,7 +156,7 @@ fn publishing_without_waiting_refuses_events_beyond_the_backlog_which_can_be_pub
             Err(error) => panic!("{error}"),
         }
     };
-    // Another topic has its own room.
+    // Another topic has a backlog of its own.
     hub.publish(&topic("b"), "not refused").unwrap();
     for number in 0..taken {
         assert_eq!(client.data(), format!("{number:0>10000}"));
@@ -172,7 +172,7 @@ fn publish_wait_gives_up_in_time_and_publish_async_waits() {
     let data = "x".repeat(1 << 20);
     let mut taken = 0;
     let timeout = Duration::from_millis(200);
-    // The client does not read: sooner or later there is no room.
+    // The client does not read: sooner or later the backlog is full.
     while hub.publish_wait(&topic("a"), &*data, timeout).is_ok() {
         taken += 1;
     }
@@ -321,7 +321,7 @@ fn dropping_the_listener_refuses_new_clients_and_keeps_the_others() {
     let addr = listener.local_addr();
     let mut client = Client::get(addr, "/events?topic=a");
     drop(listener);
-    wait_until("nobody listens", || TcpStream::connect(addr).is_err());
+    wait_until("the listener is closed", || TcpStream::connect(addr).is_err());
     hub.publish(&topic("a"), "still here").unwrap();
     assert_eq!(client.data(), "still here");
 }
@@ -419,7 +419,7 @@ fn a_shard_with_a_dropped_future_leaves_nothing_behind() {
     assert!(client.ends_cleanly());
     let metrics = hub.metrics();
     assert_eq!((metrics.connections, metrics.topics, metrics.backlog_bytes), (0, 0, 0));
-    // Nobody listens, so there is always room.
+    // There is no subscriber, so the backlog stays empty.
     for _ in 0..10 {
         hub.publish(&topic("a"), "x".repeat(10_000)).unwrap();
     }

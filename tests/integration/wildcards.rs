@@ -151,7 +151,7 @@ fn filters_that_concern_every_topic_are_few() {
     assert_eq!(Client::get(listener.local_addr(), &path(5)).status(), 400);
 }
 
-/// Topics without end, as of a hub with one for each request: nothing of them stays.
+/// New topics without end, as in a hub with one for each request: nothing of them stays.
 #[test]
 fn topics_that_are_gone_leave_nothing_behind() {
     let options = one_shard().history_total_bytes_max(100_000).history_events_max(2);
@@ -164,7 +164,7 @@ fn topics_that_are_gone_leave_nothing_behind() {
     }
     let metrics = hub.metrics();
     assert!(metrics.kept_bytes <= 100_000, "{metrics:?}");
-    // Those of which nothing is kept any more are known for a while, so many of them.
+    // Topics without kept events are known for a while, up to a bound.
     assert!(metrics.topics < 4_096 + 200, "{metrics:?}");
 }
 
@@ -183,5 +183,5 @@ fn filters_are_counted_once_and_topics_as_long_as_they_are_known() {
     publish(&hub, "a/2");
     assert_eq!(counts(), (2, 2, 3));
     drop(clients);
-    wait_until("nobody wants anything", || counts() == (0, 0, 2));
+    wait_until("there is no subscription", || counts() == (0, 0, 2));
 }

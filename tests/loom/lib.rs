@@ -3,7 +3,7 @@
 //! fails, with `deadlock`, when a thread sleeps and no other is left that wakes it.
 //!
 //! The files under test are the library's own. They use `crate::sync` alone, which here has loom's
-//! types in the place of the standard library's; `event-listener` has loom inside as well.
+//! types instead of the standard library's; `event-listener` has loom inside as well.
 //!
 //! `tests/run loom` runs this.
 

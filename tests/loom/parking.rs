@@ -8,8 +8,8 @@ use loom::thread;
 use crate::bounded;
 use crate::inbox::{Inbox, Wake};
 
-/// Stands for the poller: a wake stays until it is taken, as an eventfd's does. Loom reports a
-/// deadlock when the shard waits and nobody rings any more.
+/// Replaces the poller: a wake stays until it is taken, as an eventfd's does. Loom reports a
+/// deadlock when the shard waits and no publisher wakes it.
 #[derive(Clone)]
 struct Bell(Arc<Notify>);
 

@@ -172,7 +172,7 @@ fn a_second_signal_ends_the_draining_at_once() {
         (0..20).map(|_| Client::get(server.addr, "/events?topic=a")).collect();
     server.process.signal("TERM");
     // Once it does not listen any more, it drains.
-    wait_until("nobody is let in", || std::net::TcpStream::connect(server.addr).is_err());
+    wait_until("no client is accepted", || std::net::TcpStream::connect(server.addr).is_err());
     server.process.signal("TERM");
     assert_eq!(server.process.end().code(), Some(143));
     drop(clients);

@@ -1,4 +1,4 @@
-//! `/connections` and `/topics`: who is there, who is slow, and ending streams.
+//! `/connections` and `/topics`: lists of all and of slow connections, and ending streams.
 
 use serde_json::{json, Value};
 

@@ -1,4 +1,4 @@
-//! More connections than the control side has places for.
+//! More connections than the control side may have.
 
 use std::net::SocketAddr;
 
@@ -6,8 +6,8 @@ use crate::http::{exchange, get, post, publish, Answer, Connection};
 use crate::process::{fanfare, Server};
 use crate::support::Client;
 
-/// How many places each listener has by default.
-const PLACES: usize = 256;
+/// The number of connections that each listener may have by default.
+const SLOTS: usize = 256;
 
 fn request(path: &str) -> String {
     format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n")
@@ -37,7 +37,7 @@ fn busy(addr: SocketAddr) -> Connection {
 fn the_connections_that_are_idle_longest_are_closed_for_new_ones() {
     const MORE: usize = 50;
     let server = Server::start(&[]);
-    let mut connections = idle(server.control, "/healthz", 200, PLACES);
+    let mut connections = idle(server.control, "/healthz", 200, SLOTS);
     let mut newcomers = idle(server.control, "/healthz", 200, MORE);
     assert!(connections[..MORE].iter_mut().all(Connection::is_closed));
     for connection in connections[MORE..].iter_mut().chain(&mut newcomers) {
@@ -48,14 +48,14 @@ fn the_connections_that_are_idle_longest_are_closed_for_new_ones() {
     assert!(displaced >= MORE as f64, "{displaced}");
     assert_eq!(server.metric("fanfare_refused_control_connections_total"), 0.0);
     let open = server.metric("fanfare_control_connections");
-    assert!(open <= PLACES as f64, "{open}");
+    assert!(open <= SLOTS as f64, "{open}");
 }
 
 #[test]
 fn a_flood_of_public_connections_keeps_no_client_out() {
     let server = Server::start(&[]);
-    let mut crowd = idle(server.addr, "/metrics", 404, PLACES + 50);
-    assert!(crowd[0].is_closed());
+    let mut connections = idle(server.addr, "/metrics", 404, SLOTS + 50);
+    assert!(connections[0].is_closed());
     assert_eq!(get(server.addr, "/healthz").body, "ok\n");
     assert_eq!(get(server.addr, "/nothing").status, 404);
     assert_eq!(publish(server.control, "?topic=a", "x").status, 200);
@@ -73,13 +73,13 @@ fn connections_without_the_token_are_closed_for_those_with_it_and_never_the_reve
     let mut command = fanfare(&["serve", "--listen", "127.0.0.1:0", "--log", "off"]);
     command.args(["--control-connections-max", "8"]).env("FANFARE_PUBLISH_TOKEN", "s3cret");
     let server = Server::of(&mut command);
-    let mut strangers = idle(server.addr, "/metrics", 401, 8);
+    let mut unauthorized = idle(server.addr, "/metrics", 401, 8);
     let mut pool: Vec<Connection> = (0..8).map(|_| Connection::open(server.addr)).collect();
     for publisher in &mut pool {
         assert_eq!(ask(publisher, server.addr).status, 200);
     }
-    assert!(strangers.iter_mut().all(Connection::is_closed));
-    // Strangers that come now find no place, and publishers keep theirs.
+    assert!(unauthorized.iter_mut().all(Connection::is_closed));
+    // New connections without the token are refused, and publishers keep theirs.
     for _ in 0..3 {
         assert_eq!(get(server.addr, "/metrics").status, 503);
     }
@@ -87,7 +87,7 @@ fn connections_without_the_token_are_closed_for_those_with_it_and_never_the_reve
     for publisher in &mut pool {
         assert_eq!(ask(publisher, server.addr).status, 200);
     }
-    // A publisher that comes takes the place of the one that is idle longest.
+    // For a new publisher the one that is idle longest is closed.
     assert_eq!(exchange(server.addr, &post(server.addr, "?topic=a", SHOWN, "x")).status, 200);
     assert!(pool[0].is_closed());
     assert_eq!(server.metric("fanfare_published_events_total"), 17.0);
@@ -117,11 +117,11 @@ fn a_client_that_comes_when_all_are_busy_is_turned_away_and_counted() {
 #[test]
 fn unhandled_requests_count_against_the_bound_for_their_address() {
     let server = Server::start(&["--connections-per-address-max", "4"]);
-    let mut visitors = idle(server.addr, "/nothing", 404, 6);
-    assert!(visitors[..2].iter_mut().all(Connection::is_closed));
-    for visitor in &mut visitors[2..] {
-        visitor.send(request("/nothing"));
-        assert_eq!(visitor.answer().status, 404);
+    let mut requests = idle(server.addr, "/nothing", 404, 6);
+    assert!(requests[..2].iter_mut().all(Connection::is_closed));
+    for connection in &mut requests[2..] {
+        connection.send(request("/nothing"));
+        assert_eq!(connection.answer().status, 404);
     }
     assert_eq!(server.metric("fanfare_displaced_control_connections_total"), 2.0);
 }

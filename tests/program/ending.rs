@@ -12,7 +12,7 @@ use crate::support::{wait_until, Client};
 fn by_default_everything_ends_within_8_seconds_although_a_client_does_not_read() {
     let (_reader, writer) = full_pipe();
     let mut command = fanfare(&["serve", "--listen", "127.0.0.1:0", "--log", "trace"]);
-    // So that those who read nothing are not cut before.
+    // So that clients that read nothing are not cut before.
     command.args(["--lag-grace", "0", "--lag-bytes-max", "64MiB", "--shards", "2"]);
     let mut server = Server::of(command.stderr(writer));
     drop(command);
@@ -26,7 +26,7 @@ fn by_default_everything_ends_within_8_seconds_although_a_client_does_not_read()
     // One that reads now and then, and never has everything.
     let slow = Client::get(server.addr, "/events?topic=b&last=1000");
     assert_eq!(publish(server.control, "?topic=a", "last").status, 200);
-    // A request whose content does not come.
+    // A request with content that does not come.
     let mut going_on = Connection::open(server.control);
     let request = post(server.control, "?topic=a", "Expect: 100-continue\r\n", "x");
     going_on.send(&request[..request.len() - 1]);
@@ -36,7 +36,7 @@ fn by_default_everything_ends_within_8_seconds_although_a_client_does_not_read()
     assert_eq!(server.process.end().code(), Some(0));
     let took = begun.elapsed();
     assert!(took < Duration::from_secs(8), "{took:?}");
-    assert!(took > Duration::from_secs(4), "it waited for those who lag: {took:?}");
+    assert!(took > Duration::from_secs(4), "it waited for clients that lag: {took:?}");
     assert_eq!(reader.data(), "last");
     drop((stalled, slow));
 }

@@ -1,5 +1,5 @@
-//! The two listeners: what the public one serves and what the control listener does, and where that
-//! is.
+//! The two listeners: what the public listener and the control listener serve, and on which
+//! addresses.
 
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
@@ -129,7 +129,7 @@ fn without_control_listener_and_token_nothing_can_be_published() {
 
 #[test]
 fn the_control_listener_is_on_the_next_port_or_on_a_free_one_if_that_is_taken() {
-    // Two ports in a row, which someone else may take before the server does.
+    // Two ports in a row, which another process may take before the server does.
     let free = || loop {
         let first = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = first.local_addr().unwrap().port();
@@ -255,7 +255,7 @@ fn a_rebound_name_reads_nothing_and_changes_nothing() {
     assert_eq!(ask(server.control, "GET /metrics", "third.example").status, 421);
 }
 
-/// Behind a proxy that passes on names which nobody can list.
+/// Behind a proxy that passes on names which cannot be listed.
 #[test]
 fn any_host_is_for_the_public_listener_and_control_stays_as_strict_as_it_was() {
     let server = Server::start(&["--host", "*,intra.example"]);

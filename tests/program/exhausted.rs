@@ -11,7 +11,7 @@ use crate::logging::{limit_descriptors, read_lines};
 use crate::process::{fanfare, Server};
 use crate::support::{wait_until, Client, DEADLINE};
 
-/// A server that may have so many descriptors, and its log.
+/// A server with a limit of descriptors, and its log.
 fn with_descriptors(limit: u32, arguments: &[&str]) -> (Server, JoinHandle<Vec<String>>) {
     let program = fanfare(&[]);
     let mut command = Command::new("sh");
@@ -46,7 +46,7 @@ fn where_descriptors_are_few_clients_beyond_them_are_told_to_come_again_and_cont
     let mut clients: Vec<Client> =
         (0..most).map(|_| Client::get(server.addr, "/events?topic=a")).collect();
     assert_eq!(server.metric("fanfare_connections") as usize, most);
-    // More at once than may stand, all of whom keep their sockets when they have their answers.
+    // More at once than the overflow takes; all keep their sockets when they have their answers.
     let mut beyond: Vec<Connection> = Vec::new();
     for _ in 0..150 {
         let (connection, answer) = ask_for_events(&server);
@@ -98,7 +98,7 @@ fn when_silent_connections_fill_the_bound_control_is_answered_again_in_time() {
         let mut answer = [0; 4096];
         let bytes = connection.stream.read(&mut answer).unwrap_or(0);
         let answer = String::from_utf8_lossy(&answer[..bytes]);
-        // Closed, as long as there is not even a place to stand.
+        // Closed, as long as the overflow is full too.
         if !answer.is_empty() {
             assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
             break;
@@ -133,7 +133,7 @@ fn out_of_descriptors_no_client_hangs_and_the_server_accepts_again_when_there_ar
     }
     limit_descriptors(&server.process, before);
     let mut late = Client::get(server.addr, "/events?topic=a");
-    wait_until("those who left are gone", || server.metric("fanfare_connections") == 11.0);
+    wait_until("the ended connections are gone", || server.metric("fanfare_connections") == 11.0);
     assert_eq!(publish(server.control, "?topic=a", "still here").status, 200);
     clients.drain(..20);
     for client in clients.iter_mut().chain([&mut late]) {

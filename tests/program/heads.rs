@@ -70,7 +70,7 @@ fn the_authority_of_a_target_in_absolute_form_counts_instead_of_host() {
     };
     assert_eq!(ask("http://localhost/metrics", "evil.example"), 200);
     assert_eq!(ask("http://evil.example/metrics", "localhost"), 421);
-    // What stands before an @ is a user, and the engine takes none either.
+    // The text before an @ is a user, and the engine takes none either.
     for target in ["http://evil.example:@127.0.0.1", "http://evil.example@127.0.0.1"] {
         assert_eq!(ask(&format!("{target}/metrics"), "localhost"), 400, "{target}");
         assert_eq!(ask(&format!("{target}/events?topic=a"), "localhost"), 400, "{target}");
@@ -201,7 +201,7 @@ fn no_answer_is_to_be_taken_for_another_type_than_it_says() {
         assert_eq!(answer.field("x-content-type-options"), Some("nosniff"), "{answer:?}");
         assert!(answer.body.starts_with("{\"error\":\""), "{answer:?}");
         let mut rest = Vec::new();
-        // The client has more to say that nobody reads, so that a reset is an end as well.
+        // The client sends more, which the server does not read, so that a reset is an end as well.
         let _ = connection.into_stream().read_to_end(&mut rest);
         assert_eq!(rest, b"");
     }

@@ -45,7 +45,7 @@ fn a_line_shows_at_once_while_the_input_stays_open() {
 
 #[test]
 fn a_server_that_restarts_in_the_middle_is_waited_for() {
-    // Nobody else takes a port of this address while nothing listens there.
+    // No other test takes a port of this address while nothing listens there.
     let mut server = Server::start(&["--control-listen", "127.0.77.1:0"]);
     let (process, mut stdin) = publish(&server.url(), &["--topic", "log", "--retries", "100"]);
     stdin.write_all(b"before\n").unwrap();
@@ -85,7 +85,7 @@ fn what_was_under_way_when_a_connection_broke_is_sent_again_and_that_is_said() {
 
 #[test]
 fn a_server_that_stays_away_is_given_up() {
-    // Nobody listens on the port of tcpmux.
+    // Nothing listens on the port of tcpmux.
     let arguments = ["--topic", "log", "--retries", "2"];
     let output = publish_all("http://127.0.0.1:1", &arguments, b"one\ntwo\n");
     let said = text(&output.stderr);

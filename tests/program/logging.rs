@@ -31,7 +31,7 @@ fn with_log(arguments: &[&str]) -> (Server, JoinHandle<Vec<String>>) {
     (Server::of(command.args(arguments).stderr(writer)), log)
 }
 
-/// A pipe, and all lines that are written to it until nobody has it any more.
+/// A pipe, and all lines that are written to it until no process has it open any more.
 pub fn read_lines() -> (PipeWriter, JoinHandle<Vec<String>>) {
     let (reader, writer) = std::io::pipe().unwrap();
     let read = || BufReader::new(reader).lines().map(Result::unwrap).collect();
@@ -99,7 +99,7 @@ fn lines_that_were_lost_are_counted_in_the_log_once_it_moves_again() {
         reader.read_to_string(&mut rest).unwrap();
         rest
     });
-    // The first line that finds room again tells.
+    // The first line that fits again tells.
     publish(server.control, "", "no topic");
     server.process.signal("TERM");
     assert_eq!(server.process.end().code(), Some(0));

@@ -11,7 +11,7 @@ mod bench;
 mod command_line;
 mod connections;
 mod control;
-mod crowd;
+mod control_bounds;
 mod ending;
 mod entrances;
 mod exhausted;

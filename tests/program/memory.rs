@@ -1,4 +1,4 @@
-//! Memory that a crowd took goes back to the system.
+//! The memory of many connections goes back to the system when they have ended.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -16,8 +16,8 @@ fn resident_kib(server: &Server) -> u64 {
     line.trim().trim_end_matches(" kB").parse().expect("a number of KiB")
 }
 
-/// So many connections, each with 64 topics or filters of its own.
-fn crowd(server: &Server, count: usize) -> Vec<TcpStream> {
+/// `count` connections, each with 64 topics or filters of its own.
+fn connect(server: &Server, count: usize) -> Vec<TcpStream> {
     let connect = |n: usize| {
         let kind = if n.is_multiple_of(2) { "t" } else { "t/%2B/" };
         let wanted: Vec<_> = (0..64).map(|nth| format!("topic={kind}{n}-{nth}")).collect();
@@ -39,17 +39,17 @@ fn crowd(server: &Server, count: usize) -> Vec<TcpStream> {
 #[test]
 fn a_minute_after_many_connections_have_ended_their_memory_is_given_back() {
     let server = Server::start(&["--shards", "2"]);
-    drop(crowd(&server, 10));
+    drop(connect(&server, 10));
     let before = resident_kib(&server);
-    let crowd = crowd(&server, 1_500);
+    let connections = connect(&server, 1_500);
     let peak = resident_kib(&server);
-    assert!(peak > 10 * before, "{before} KiB before, {peak} with a crowd");
-    drop(crowd);
+    assert!(peak > 10 * before, "{before} KiB before, {peak} with many connections");
+    drop(connections);
     let start = Instant::now();
     while resident_kib(&server) > 2 * before {
         let now = resident_kib(&server);
         let in_time = start.elapsed() < Duration::from_secs(60);
-        assert!(in_time, "{before} KiB before, {peak} with a crowd, {now} a minute after");
+        assert!(in_time, "{before} KiB before, {peak} with many connections, {now} a minute after");
         std::thread::sleep(Duration::from_millis(100));
     }
 }

@@ -1,4 +1,4 @@
-//! `POST /publish`: what is published, what is refused, and who may.
+//! `POST /publish`: what is published, what is refused, and the token.
 
 use crate::http::{exchange, post, publish, publish_lines, Connection, NDJSON};
 use crate::process::{fanfare, Server};

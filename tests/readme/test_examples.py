@@ -1,6 +1,6 @@
 """The README's example of each language serves a line of its standard input to a client.
 
-Each is run as it stands there, but for the port, which the system chooses. Rust's example is compiled
+Each is run unchanged, except for the port, which the system chooses. Rust's example is compiled
 by `cargo test --doc`, and the program in the C header by `tests/capi/run`.
 """
 

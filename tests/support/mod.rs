@@ -43,9 +43,9 @@ pub fn serve_with(options: Options, listen_options: ListenOptions) -> (Hub, List
     (hub, listener)
 }
 
-/// The options of a hub with so many shards, for tests that are not about the bounds of slow clients.
-/// A client that takes nothing is waited for, by all publishers to its topics, for a tenth of
-/// `lag_grace`: where one is not to read, a test states its own bounds.
+/// The options of a hub with `shards` shards, for tests that are not about the bounds of slow
+/// clients. A client that takes nothing is waited for, by all publishers to its topics, for a tenth
+/// of `lag_grace`: a test with a client that does not read states its own bounds.
 pub fn shards(shards: usize) -> Options {
     Options::default()
         .shards(shards)
