@@ -230,7 +230,11 @@ impl Hub {
     /// println!("room 42 is closed; {ended} connections were in it");
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn disconnect(&self, selector: &ConnectionSelector, retry: Duration) -> Result<u64, AdminError> {
+    pub fn disconnect(
+        &self,
+        selector: &ConnectionSelector,
+        retry: Duration,
+    ) -> Result<u64, AdminError> {
         future::block_on(self.disconnect_async(selector, retry))
     }
 

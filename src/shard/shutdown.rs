@@ -16,7 +16,7 @@ pub(in crate::shard) struct Shutdown {
 impl Shutdown {
     /// Whether no client is let in any more.
     pub(in crate::shard) fn has_begun(&self) -> bool {
-        self.is_closing() || self.is_draining()
+        self.is_closing() || self.draining.is_some()
     }
 
     /// The hub is closed: what was published before is sent for a while.
@@ -33,18 +33,13 @@ impl Shutdown {
         self.flush_until_ns
     }
 
-    /// The hub is drained.
-    pub(in crate::shard) fn begin_to_drain(&mut self, draining: Draining) {
+    /// Notes how far the shard is with the drain of its hub, which begins with the first call.
+    pub(in crate::shard) fn set_draining(&mut self, draining: Draining) {
         self.draining = Some(draining);
     }
 
-    pub(in crate::shard) fn is_draining(&self) -> bool {
-        self.draining.is_some()
-    }
-
-    /// How far the draining is, to go on with it and then to be put back with
-    /// [`Shutdown::begin_to_drain`].
-    pub(in crate::shard) fn take_draining(&mut self) -> Option<Draining> {
-        self.draining.take()
+    /// How far the shard is with the drain of its hub, if that has begun.
+    pub(in crate::shard) fn draining(&self) -> Option<Draining> {
+        self.draining
     }
 }

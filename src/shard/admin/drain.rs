@@ -14,6 +14,7 @@ pub(crate) struct Drain {
 }
 
 /// How far a shard is with it.
+#[derive(Clone, Copy, Debug)]
 pub(in crate::shard) struct Draining {
     /// Streams when it began.
     streams: u64,

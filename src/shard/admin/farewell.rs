@@ -14,19 +14,18 @@ const VISITS_MAX: u32 = 64 << 10;
 impl Shard {
     /// Whether the shard has to be told that the hub is drained.
     pub(in crate::shard) fn has_news_of_a_drain(&self) -> bool {
-        !self.shutdown.is_draining() && self.shared.drain.get().is_some()
+        self.shutdown.draining().is_none() && self.shared.drain.get().is_some()
     }
 
     pub(in crate::shard) fn begin_to_drain(&mut self) {
         let streams = self.link().counters.connections.value();
-        self.shutdown.begin_to_drain(Draining::new(streams));
+        self.shutdown.set_draining(Draining::new(streams));
         self.close_acceptors();
     }
 
     /// Closes the connections whose time has come, a bounded number; true when there may be more.
     pub(in crate::shard) fn send_away(&mut self) -> bool {
-        let (Some(drain), Some(mut draining)) =
-            (self.shared.drain.get(), self.shutdown.take_draining())
+        let (Some(drain), Some(mut draining)) = (self.shared.drain.get(), self.shutdown.draining())
         else {
             return false;
         };
@@ -41,7 +40,7 @@ impl Shard {
             draining.at += 1;
             visits += 1;
         }
-        self.shutdown.begin_to_drain(draining);
+        self.shutdown.set_draining(draining);
         farewells == FAREWELLS_MAX
     }
 

@@ -197,7 +197,7 @@ impl Shard {
     fn count_subscribers(&self, topic: &Topic) -> (u64, usize) {
         let mut keys = self.audiences.routes().matching(topic);
         keys.sort_by_key(|&key| self.audiences.routes().subscribed(key).audiences.len());
-        let peak: usize =
+        let members: usize =
             keys.iter().map(|&key| self.audiences.routes().subscribed(key).members).sum();
         // A stream with several of the subscriptions is counted with one besides that of the most
         // audiences.
@@ -210,7 +210,7 @@ impl Shard {
             let times = keys.iter().filter(|key| audience.wanted.contains(key)).count();
             (times - 1) * audience.len()
         });
-        ((peak - twice.sum::<usize>()) as u64, 1 + others.len())
+        ((members - twice.sum::<usize>()) as u64, 1 + others.len())
     }
 
     /// Has the stream of an id get what is published to other subscriptions. Returns what that has

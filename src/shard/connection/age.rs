@@ -18,7 +18,7 @@ impl Shard {
     /// Sends a stream away that is too old; false if it may stay.
     pub(in crate::shard) fn retire(&mut self, index: u32) -> bool {
         let connection_age_max = self.shared.options.connection_age_max;
-        if connection_age_max.is_zero() || self.shutdown.is_draining() {
+        if connection_age_max.is_zero() || self.shutdown.draining().is_some() {
             return false;
         }
         let age_max_ms = connection_age_max.as_millis() as u64;
@@ -27,14 +27,14 @@ impl Shard {
             return false;
         }
         let overdue_ms = age_ms.checked_sub(lifetime_ms(self.id_of(index), age_max_ms));
-        let patient = overdue_ms.is_some_and(|ms| ms <= age_max_ms / 4);
+        let may_wait = overdue_ms.is_some_and(|ms| ms <= age_max_ms / 4);
         let flushes = match &self.connections[index].state {
-            State::Live(membership) if patient => {
+            State::Live(membership) if may_wait => {
                 let audience = &self.audiences[membership.audience];
                 audience.ring.position_of(membership.slot) == audience.queue.end()
             }
             State::Live(_) => overdue_ms.is_some(),
-            State::Lagging(_) | State::Replaying(_) => overdue_ms.is_some() && !patient,
+            State::Lagging(_) | State::Replaying(_) => overdue_ms.is_some() && !may_wait,
             State::Handshaking(_) | State::Leaving => false,
         };
         if flushes {

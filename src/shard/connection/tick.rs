@@ -105,14 +105,14 @@ impl Shard {
     }
 
     /// Tells a client whose request's head has not come in its listener's time, nor within
-    /// `patience_ms`, that it was too slow; false if there is none.
-    fn end_a_slow_head(&mut self, patience_ms: u32) -> bool {
+    /// `silence_ms_max`, that it was too slow; false if there is none.
+    fn end_a_slow_head(&mut self, silence_ms_max: u32) -> bool {
         let now_ms = self.now_ms();
         let is_awaited = |key| {
             let connection = self.connections.get_mut(key);
             connection.is_some_and(|c| matches!(c.state, State::Handshaking(_)))
         };
-        let Some(key) = self.timers.next_slow_head(now_ms, patience_ms, is_awaited) else {
+        let Some(key) = self.timers.next_slow_head(now_ms, silence_ms_max, is_awaited) else {
             return false;
         };
         if let State::Handshaking(handshaking) = &self.connections[key.index].state {

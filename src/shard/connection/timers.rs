@@ -117,18 +117,18 @@ impl Timers {
         }
     }
 
-    /// Takes out a connection whose head has not come in its time, nor within `patience_ms`.
+    /// Takes out a connection whose head has not come in its time, nor within `silence_ms_max`.
     /// `is_awaited` says whether a head is still waited for.
     pub(in crate::shard) fn next_slow_head(
         &mut self,
         now_ms: u32,
-        patience_ms: u32,
+        silence_ms_max: u32,
         mut is_awaited: impl FnMut(Key) -> bool,
     ) -> Option<Key> {
         for (time_ms, heads) in &mut self.heads {
             while let Some(&(key, since_ms)) = heads.front() {
                 if is_awaited(key) {
-                    if now_ms.wrapping_sub(since_ms) < patience_ms.min(*time_ms) {
+                    if now_ms.wrapping_sub(since_ms) < silence_ms_max.min(*time_ms) {
                         break;
                     }
                     heads.pop_front();
@@ -199,15 +199,15 @@ mod tests {
     }
 
     #[test]
-    fn a_head_is_slow_after_its_listeners_time_or_less_patience_and_across_the_clocks_wrap() {
+    fn a_head_is_slow_after_its_listeners_time_or_less_silence_and_across_the_clocks_wrap() {
         let mut timers = Timers::new(&Options::default());
         let start_ms = u32::MAX - 1_000;
         let at = |ms: u32| start_ms.wrapping_add(ms);
         timers.expect_head(key(1), Duration::from_secs(10), at(0));
         timers.expect_head(key(2), Duration::from_secs(3), at(500));
         timers.expect_head(key(3), Duration::from_secs(10), at(600));
-        let mut slow = |ms, patience_ms, gone: u32| {
-            timers.next_slow_head(at(ms), patience_ms, |key| key.index != gone)
+        let mut slow = |ms, silence_ms_max, gone: u32| {
+            timers.next_slow_head(at(ms), silence_ms_max, |key| key.index != gone)
         };
         assert_eq!(slow(3_499, u32::MAX, 0), None);
         assert_eq!(slow(3_500, u32::MAX, 0), Some(key(2)));

@@ -258,7 +258,7 @@ impl Shard {
         // What it asked for twice it has once.
         let count = self.audiences[audience].wanted.len();
         let record = self.connections.record_mut(index);
-        let twice = record.subscriptions() - count;
+        let twice = record.subscriptions().saturating_sub(count);
         record.set_subscriptions(count);
         self.shared.subscription_limits.release(record.network(), twice);
         let now_ns = self.now_ns;

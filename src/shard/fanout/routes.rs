@@ -303,8 +303,8 @@ impl Routes {
         *generation = self.generation;
         subscriptions.clear();
         let name = Subscription::Topic(state.name.clone());
-        let pending = self.keys.get(&name).copied();
-        subscriptions.extend(pending.map(|key| self.subscriptions.key_at(key)));
+        let by_name = self.keys.get(&name).copied();
+        subscriptions.extend(by_name.map(|key| self.subscriptions.key_at(key)));
         self.filters.for_each_match(&state.name, |_: &Filter, &key| {
             let subscribed = &mut self.subscriptions[key];
             subscribed.custom_ids |= state.has_custom_ids();

@@ -13,7 +13,9 @@ impl Shard {
     /// Makes a laggard of a member that needs what its audience's queue has from a position on, and
     /// has begun something of it, or other bytes. The audience has to be settled then.
     pub(in crate::shard) fn fall_behind(&mut self, index: u32, position: u64, begun: Begun) {
-        let State::Live(membership) = self.connections[index].state else { return };
+        let State::Live(membership) = self.connections[index].state else {
+            return debug_assert!(false, "only a member falls behind");
+        };
         self.leave_ring(membership);
         let last = self.last_id_before(index, membership.audience, position);
         let since_ms = self.now_ms();
@@ -117,7 +119,9 @@ impl Shard {
 
     /// Makes a member of a laggard that was sent everything.
     pub(in crate::shard) fn catch_up(&mut self, index: u32) {
-        let Some(Laggard { state, audience, record, .. }) = self.laggard(index) else { return };
+        let Some(Laggard { state, audience, record, .. }) = self.laggard(index) else {
+            return debug_assert!(false, "only a laggard catches up");
+        };
         let (membership, position) = (state.membership, state.position);
         if state.last != audience.queue.id_before(position) {
             // Its client knows that event, if at all, by the id of the gap event that ended there.

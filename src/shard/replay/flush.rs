@@ -70,7 +70,9 @@ impl Shard {
     /// The seam: makes a laggard of a client that has missed nothing any more but what it is sent
     /// next, at the position of its audience's queue behind a number.
     fn end_replay(&mut self, index: u32, pending: Option<Pending>, number: u64) {
-        let State::Replaying(replaying) = &self.connections[index].state else { return };
+        let State::Replaying(replaying) = &self.connections[index].state else {
+            return debug_assert!(false, "only a replay ends");
+        };
         let (audience, since_ms) = (replaying.audience, replaying.since_ms);
         let sent = self.sent_to(index);
         // A stream that begins with no event begins with an id.

@@ -69,7 +69,7 @@ impl Model {
     fn publish(&mut self, topic: usize, data: &str, key: Option<&str>, custom_id: bool) -> bool {
         let mut event = Event::new(data);
         self.next_id += 1;
-        let custom_id = custom_id.then(|| format!("pending \"{}\"", self.next_id));
+        let custom_id = custom_id.then(|| format!("custom \"{}\"", self.next_id));
         if let Some(key) = key {
             event = event.with_key(key);
         }
