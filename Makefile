@@ -47,7 +47,7 @@ define c_library
 	cp target/$(1)/libfanfare.a $(2)/
 endef
 
-bench-c: capi ## build the C program that `fanfare bench run publish-call --c-program` measures
+bench-c: capi ## build the C program that `fanfare bench publish-call --c-program` measures
 	mkdir -p $(BENCH_DIR)
 	$(CC) -std=c99 -D_POSIX_C_SOURCE=200809L -Wall -Wextra -Wpedantic -Werror -O2 -Iinclude \
 		benches/c/publish.c -o $(BENCH_DIR)/publish \

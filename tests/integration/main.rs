@@ -9,8 +9,8 @@
 //! - `header.rs`, which needs the feature `capi`;
 //! - `program`, which needs the feature `cli`: it runs the built program;
 //! - `network.rs`, which needs root and iproute2: it cuts networks in namespaces;
-//! - `scale.rs` and `scale_drain.rs`, which need a release build, the cores for themselves, and the
-//!   latter a higher limit of descriptors for its process.
+//! - `scale_drain.rs`, which needs a release build, the cores for itself, and a higher limit of
+//!   descriptors for its process.
 
 #[path = "../support/mod.rs"]
 mod support;
