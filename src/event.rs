@@ -33,7 +33,7 @@ pub struct Event<'a> {
     pub(crate) data: Option<Cow<'a, str>>,
     /// The event's type; without it a client sees a `message`.
     pub(crate) name: Option<Cow<'a, str>>,
-    /// An id of the publisher's own, instead of the hub's.
+    /// A custom id, instead of the hub's.
     pub(crate) id: Option<Cow<'a, str>>,
     /// The reconnection time that the client is to use from now on.
     pub(crate) retry: Option<Duration>,
@@ -167,7 +167,7 @@ impl<'a> Event<'a> {
         self
     }
 
-    /// Sets an id of the publisher's own: 1 to 256 bytes, without control characters and without
+    /// Sets a custom id: 1 to 256 bytes, without control characters and without
     /// a space at either end, since a client sends it back in the header `Last-Event-ID`.
     ///
     /// # Examples

@@ -155,7 +155,8 @@ fn told(farewell: &Farewell) -> Duration {
 fn check(what: &str, times: &[Duration], from: Duration, to: Duration) {
     let mut counts = [0_usize; BINS];
     for &time in times {
-        // Who is seen late is in the last; the process's end is bounded by itself.
+        // A client that is seen late counts in the last fifth; the process's end is bounded
+        // separately.
         let share = time.saturating_sub(from).as_secs_f64() / (to - from).as_secs_f64();
         counts[((BINS as f64 * share) as usize).min(BINS - 1)] += 1;
     }

@@ -28,7 +28,7 @@ fn check_encoded((frame, data, id): (Frame, String, EventId)) {
     fixture::check_encoded(&frame, &data, id);
 }
 
-/// The first events of a hub make room for their like in inboxes and tables.
+/// The first events of a hub allocate the memory of inboxes and tables.
 fn warm(interested: usize) -> Publishing {
     let mut publishing = Publishing::new(interested);
     for _ in 0..2 {

@@ -10,7 +10,7 @@ use fanfare::internals;
 
 use fixture::{Publishing, EVENTS, HEAD};
 
-/// Events between two deliveries; a topic's room holds more.
+/// Events between two deliveries; a topic's backlog holds more.
 const PUBLISHES: u64 = 100;
 
 fn encode(c: &mut Criterion) {

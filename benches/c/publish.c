@@ -2,9 +2,8 @@
  *
  *   publish CALLS BYTES
  *
- * Prints {"publish_ns": N, "calls": N}, the time of one call in nanoseconds; fails when a call does.
- * `make bench-c` builds it, and `fanfare bench
- * publish-call --c-program FILE` runs it.
+ * Prints {"publish_ns": N, "calls": N}, the time of one call in nanoseconds; fails when a call
+ * fails. `make bench-c` builds it, and `fanfare bench publish-call --c-program FILE` runs it.
  */
 
 #include <errno.h>

@@ -40,7 +40,7 @@ PACED_P99 = Figure("paced", "latency_p99_ns", "paced: latency p99")
 IDLE = Figure("idle-memory", "bytes_per_client", "memory per idle client")
 CONNECT = Figure("connect-storm", "connect_ns", "all connected, with their heads")
 
-# What the README shows, with words of its own, since no table stands beside it that explains them.
+# What the README shows, with its own words, since no table beside it explains them.
 SUMMARY = {
     SATURATION: "deliveries per second, published without pause",
     SATURATION_RSS: "peak memory of the server in that run",

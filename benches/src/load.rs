@@ -8,7 +8,7 @@ use crate::Error;
 
 /// The most clients of a run, in all processes; what this machine can hold is another matter.
 const CLIENTS_MAX: usize = 1_000_000;
-/// Data shorter than this, in bytes, may have no room for number and stamp.
+/// Data shorter than this, in bytes, may be too short for number and stamp.
 pub(crate) const DATA_BYTES_MIN: usize = 40;
 const DATA_BYTES_MAX: usize = 64 * 1024;
 const EVENTS_MAX: u64 = 10_000_000;
@@ -182,7 +182,7 @@ pub(crate) enum SlowPolicy {
     /// It is closed.
     #[default]
     Disconnect,
-    /// It jumps forward, and is told so.
+    /// It skips events, and is told so.
     DropOldest,
     /// Of the events with one key it gets the newest.
     Conflate,

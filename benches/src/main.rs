@@ -272,7 +272,7 @@ fn run_unicast(mut args: OneArgs, flood_events: Option<u64>) -> Result<(), Error
     run_one("unicast-under-broadcast", &parts, args)
 }
 
-/// A further kind of scenario has its place in [`Kind`] and here.
+/// A new kind of scenario is added to [`Kind`] and here.
 fn run_scenario(scenario: &Scenario, args: &RunArgs) -> Result<(), Error> {
     if matches!(scenario.kind, Kind::Stream | Kind::Reconnect) && !args.attach.is_empty() {
         return Err("a running server cannot be told to publish: use `bench watch --attach`".into());

@@ -3,7 +3,7 @@
 //!
 //! Without topics of their own all clients get every event. With topics a round is one event to
 //! the topic that all share, and then `singles` events to topics of the others: each has its turn
-//! once in as many events as there are topics, in an order that jumps about.
+//! once in as many events as there are topics, in a scattered order.
 
 use crate::load::Load;
 
@@ -53,7 +53,7 @@ impl Schedule {
         self.rounds
     }
 
-    /// The event at a place of the order.
+    /// The event at a position of the order.
     pub(crate) fn planned(&self, place: u64) -> Planned {
         let (round, in_round) = (place / (self.singles + 1), place % (self.singles + 1));
         match in_round.checked_sub(1) {
@@ -70,7 +70,7 @@ impl Schedule {
         (turn % self.topics * self.stride % self.topics) as usize
     }
 
-    /// When the event at a place is to be published: at once if there is no pace.
+    /// When the event at a position is to be published: at once if there is no pace.
     pub(crate) fn due_ns(&self, begun_at_ns: u64, place: u64) -> u64 {
         begun_at_ns + (place as f64 * self.interval_ns) as u64
     }
@@ -85,7 +85,7 @@ impl Schedule {
     }
 }
 
-/// Finds the place of an event in the order of all by its number.
+/// Finds the position of an event in the order of all by its number.
 #[derive(Debug)]
 pub(crate) struct Places {
     schedule: Schedule,
@@ -103,7 +103,7 @@ impl Places {
         Self { schedule, turns }
     }
 
-    /// Topic (`None` is the shared one) and place of the event with a number; `None` if there is
+    /// Topic (`None` is the shared one) and position of the event with a number; `None` if there is
     /// no such event.
     pub(crate) fn find(&self, number: u64) -> Option<(Option<usize>, u64)> {
         let Schedule { rounds, singles, topics, .. } = self.schedule;

@@ -49,7 +49,7 @@ impl Timeline {
             return;
         }
         self.cover(span, span);
-        // `cover` made room for the span, whatever the width is now.
+        // `cover` has extended the vector to the span, whatever the width is now.
         self.counts[(now_ns / self.width_ns - self.first) as usize] += count;
     }
 
@@ -67,7 +67,7 @@ impl Timeline {
         Course { width_ns: self.width_ns, from_ns, counts: self.counts.clone() }
     }
 
-    /// Makes room for the spans `least..=greatest`, which are numbers of the present width.
+    /// Extends the vector to the spans `least..=greatest`, which are numbers of the present width.
     fn cover(&mut self, mut least: u64, mut greatest: u64) {
         if self.counts.is_empty() {
             self.first = least;

@@ -78,7 +78,7 @@ fn ten_thousand_clients_are_served_as_promised() {
     assert!(median(&figures, "rss_peak_bytes") < 32.0 * MIB, "{figures}");
     assert!(median(&figures, "deliveries_per_s") > 1e6 / slack, "{figures}");
 
-    // A message for one while 10,000 are sent something else.
+    // A message for one client while 10,000 are sent other events.
     let figures = bench("unicast --clients 10000 --seconds 3 --flood-events 0");
     assert!(median(&figures, "solo_latency_p50_ns") < 5e6 * slack, "{figures}");
     assert!(median(&figures, "solo_latency_p99_ns") < 40e6 * slack, "{figures}");

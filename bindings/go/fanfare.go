@@ -6,7 +6,7 @@
 //   - [Hub.Publish] publishes an [Event] to a topic, from any goroutine, and never blocks.
 //   - [Hub.Close] sends what is still to be sent, and ends the streams.
 //
-// The package stands on fanfare's C ABI through cgo. It links the static library
+// The package uses fanfare's C ABI through cgo. It links the static library
 // build/lib/libfanfare.a that `make capi` builds, or with the build tag fanfare_shared the shared
 // one.
 package fanfare
@@ -70,8 +70,8 @@ import (
 )
 
 // Hub is the engine. All of its methods may be called from any goroutine at once. It has to be
-// closed, or its threads run on; one that is lost without is closed some time after, as a
-// backstop.
+// closed, or its threads run on; a hub that is unreachable without being closed is closed some time
+// later, as a backstop.
 type Hub struct {
 	// Held for reading by calls that use hub, for writing to take it away from them.
 	mu      sync.RWMutex
@@ -107,7 +107,7 @@ func New(options *Options) (*Hub, error) {
 
 // Listen accepts clients on an address such as "127.0.0.1:8080" or "[::]:8080" until the hub is
 // closed, and returns the port: with port 0 the system chooses one. The address needs a host:
-// ":8080" is none. A hub may listen on several addresses.
+// ":8080" is refused. A hub may listen on several addresses.
 //
 // The error is [ErrAddress] when the address is not one, is in use or may not be bound,
 // [ErrSystem], [ErrClosed] or [ErrForked].
@@ -134,7 +134,7 @@ type Event struct {
 	// Name is the event's type, at most 256 bytes without CR, LF or NUL. Without one, it is a
 	// "message".
 	Name string
-	// ID is an id of the publisher's own instead of the hub's: at most 256 bytes without control
+	// ID is a custom id instead of the hub's: at most 256 bytes without control
 	// characters, and without a space at either end.
 	ID string
 	// Key is what the event is about: of events with one key only the newest matters. At most

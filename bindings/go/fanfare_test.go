@@ -241,15 +241,15 @@ func TestATopicIsFullWhileAClientDoesNotReadAndOtherTopicsAreNot(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	publish(t, hub, "quiet", fanfare.Event{Data: "still room"})
-	other.expect("message", "still room")
+	publish(t, hub, "quiet", fanfare.Event{Data: "not full"})
+	other.expect("message", "not full")
 
 	sleeper.body.Close()
-	publishWithRoom(t, hub, "flood", fanfare.Event{Data: "room again"})
+	publishWhenPossible(t, hub, "flood", fanfare.Event{Data: "released"})
 }
 
-// publishWithRoom tries again while there is no room.
-func publishWithRoom(t *testing.T, hub *fanfare.Hub, topic string, event fanfare.Event) {
+// publishWhenPossible tries again while the backlog is full.
+func publishWhenPossible(t *testing.T, hub *fanfare.Hub, topic string, event fanfare.Event) {
 	end := time.Now().Add(deadline)
 	for {
 		_, err := hub.Publish(topic, event)
@@ -274,7 +274,7 @@ func TestGoroutinesPublishAtOnceInTheirOrderAndNothingIsLost(t *testing.T) {
 		go func() {
 			defer done.Done()
 			for i := range each {
-				publishWithRoom(t, hub, "t", fanfare.Event{Data: fmt.Sprintf("%d %d", p, i)})
+				publishWhenPossible(t, hub, "t", fanfare.Event{Data: fmt.Sprintf("%d %d", p, i)})
 			}
 		}()
 	}

@@ -4,7 +4,7 @@ import { createRequire } from 'node:module';
 
 const native = load();
 
-/** The engine, with threads of its own. index.d.ts says what everything does. */
+/** The engine, with its own threads. index.d.ts documents each item. */
 export class Hub {
   #native;
   #closed;

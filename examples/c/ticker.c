@@ -23,7 +23,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-/* Says on stderr what went wrong, and that it did. */
+/* Says on stderr what went wrong. */
 static int failed(const char *what, fanfare_status status)
 {
     fprintf(stderr, "ticker: %s: %s\n", what, fanfare_strerror(status));
@@ -42,7 +42,7 @@ static int tick(const fanfare_hub *hub, unsigned long long count)
     event.name = FANFARE_TEXT("tick");
     status = fanfare_hub_publish(hub, FANFARE_TEXT("ticks"), &event, NULL);
     if (status == FANFARE_ERR_FULL) {
-        /* Clients are slower than the ticks. The next tick says all that this one would have. */
+        /* Clients are slower than the ticks. The next tick replaces this one. */
         fprintf(stderr, "ticker: tick %llu left out: %s\n", count, fanfare_strerror(status));
         return 1;
     }

@@ -1,7 +1,7 @@
 //! Filters, by themselves and in a tree, against MQTT 5.0, section 4.7, as it is written here.
 //!
 //! An input is lines: `+` and a filter that is added, `-` and one that is removed, and anything else
-//! is a topic for which all are asked.
+//! is a topic that all filters are matched with.
 
 #![no_main]
 
@@ -39,7 +39,7 @@ fuzz_target!(|lines: &str| {
     assert!(tree.is_empty());
 });
 
-/// Asks all filters for a topic, one by one and by the tree.
+/// Matches all filters with a topic, one by one and by the tree.
 fn ask(name: &str, tree: &FilterTree, model: &BTreeSet<Filter>) {
     let topic = Topic::new(name);
     let is_topic = is_text(name) && !name.contains(['+', '#']);
@@ -59,7 +59,7 @@ fn ask(name: &str, tree: &FilterTree, model: &BTreeSet<Filter>) {
     assert_eq!(found, expected, "{topic}");
 }
 
-/// The filter of a text that is one.
+/// The filter of a text, if the text is one.
 fn filter(text: &str) -> Option<Filter> {
     let filter = Filter::new(text);
     let mut levels = text.split('/').rev();

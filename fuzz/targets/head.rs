@@ -14,7 +14,7 @@ use fanfare::fuzzing::{parse_head, Head, Request};
 use libfuzzer_sys::fuzz_target;
 
 const FIELDS_MAX: usize = 12;
-/// The names that the engine asks for, and one that nobody asks for.
+/// The names that the engine asks for, and one that it does not ask for.
 const NAMES: [&str; 9] = [
     "host",
     "accept",

@@ -364,8 +364,8 @@ fn run(seed: u64, steps: usize, options: Options) -> u64 {
     run_with_members(seed, steps, options, 0)
 }
 
-/// The same with `members` that want the first topic alone, so many that a round takes several
-/// turns.
+/// The same with `members` connections that want the first topic alone, enough for a round to take
+/// several turns.
 fn run_with_members(seed: u64, steps: usize, options: Options, members: usize) -> u64 {
     let mut random = fastrand::Rng::with_seed(seed);
     let mut world = World::of_seed(seed, options);

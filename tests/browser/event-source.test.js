@@ -59,7 +59,7 @@ test('an EventSource hears a thousand events in the order in which they were pub
   assert.deepEqual((await heardEvents(page, heard, 1000)).map((e) => e.data), numbers);
 });
 
-test('a publisher may give an event an id of its own', async (t) => {
+test('a publisher may give an event a custom id', async (t) => {
   const server = await startServer(t);
   const page = await openOwnPage(t, browser, server);
   const heard = await listening(page, server.events('orders'));

@@ -4,8 +4,8 @@
 //!
 //! Crates of their own are:
 //!
-//! - `loom`, a package of its own, which compiles some of the library's files with loom's types in the
-//!   place of the standard library's, and all of it with `--cfg loom`;
+//! - `loom`, a package of its own, which compiles some of the library's files with loom's types
+//!   instead of the standard library's, and all of it with `--cfg loom`;
 //! - `header.rs`, which needs the feature `capi`;
 //! - `program`, which needs the feature `cli`: it runs the built program;
 //! - `network.rs`, which needs root and iproute2: it cuts networks in namespaces;

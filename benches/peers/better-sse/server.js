@@ -17,9 +17,9 @@ const bytes = Number(setting('BYTES'));
 const rate = Number(setting('RATE'));
 const soloIntervalMs = Number(setting('SOLO_INTERVAL_MS'));
 
-const everyone = createChannel();
+const all = createChannel();
 const solo = createChannel();
-const channels = new Map([['/all', everyone], ['/solo', solo]]);
+const channels = new Map([['/all', all], ['/solo', solo]]);
 
 /** CLOCK_MONOTONIC, in nanoseconds. */
 const nowNs = () => process.hrtime.bigint();
@@ -36,7 +36,7 @@ async function publishAll() {
     const dueNs = rate > 0 ? begunNs + BigInt(Math.floor((number * 1e9) / rate)) : begunNs;
     const waitMs = msUntil(dueNs);
     await (waitMs > 0 ? setTimeout(waitMs) : setImmediate());
-    everyone.broadcast(data(number, nowNs()), 'message', { eventId: String(number) });
+    all.broadcast(data(number, nowNs()), 'message', { eventId: String(number) });
   }
   const elapsedNs = nowNs() - begunNs;
   const used = process.cpuUsage(cpu);

@@ -44,14 +44,14 @@ class Broadcaster:
         return EventSourceResponse(self.events())
 
 
-async def publish_all(settings, everyone, solo):
+async def publish_all(settings, to_all, solo):
     late_ns = [] if settings.solo_interval_ms else None
     begun_ns = time.monotonic_ns()
     cpu_ns = time.process_time_ns()
     beside = asyncio.create_task(publish_solos(settings, solo, late_ns)) if late_ns == [] else None
     for number in range(settings.events):
         await sleep_until(settings.due_ns(begun_ns, number))
-        everyone.broadcast(settings.data(number, time.monotonic_ns()))
+        to_all.broadcast(settings.data(number, time.monotonic_ns()))
     elapsed_ns = time.monotonic_ns() - begun_ns
     cpu_ns = time.process_time_ns() - cpu_ns
     if beside:
@@ -80,8 +80,8 @@ async def sleep_until(due_ns):
 
 async def main():
     settings = Settings.from_environment()
-    everyone, solo = Broadcaster(), Broadcaster()
-    routes = [Route("/all", everyone.respond), Route("/solo", solo.respond)]
+    to_all, solo = Broadcaster(), Broadcaster()
+    routes = [Route("/all", to_all.respond), Route("/solo", solo.respond)]
     config = uvicorn.Config(
         Starlette(routes=routes), host=settings.host, port=settings.port, log_level="warning"
     )
@@ -98,7 +98,7 @@ async def main():
     while line := await loop.run_in_executor(None, sys.stdin.readline):
         if line.strip() != "go":
             raise ValueError(f"unknown command {line!r}")
-        publishing = asyncio.create_task(publish_all(settings, everyone, solo))
+        publishing = asyncio.create_task(publish_all(settings, to_all, solo))
         publishing.add_done_callback(report)
     is_publishing = publishing is not None and not publishing.done()
     # Thousands of streams would have to be ended one by one otherwise.

@@ -19,7 +19,7 @@ pub(crate) enum Body {
     UntilClose,
 }
 
-/// Where in the chunked coding the next byte stands.
+/// Where in the chunked coding the next byte is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Chunked {
     place: Place,
@@ -130,7 +130,7 @@ impl Chunked {
         Ok(&[])
     }
 
-    /// Where the byte after this byte of the framing stands.
+    /// Where the byte after this byte of the framing is.
     fn step(&mut self, byte: u8) -> Result<Place, BodyError> {
         let after = match (self.place, byte) {
             (Place::Size, b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F') => {

@@ -58,7 +58,7 @@ struct Connection {
 #[derive(Clone, Debug)]
 pub(crate) struct Share {
     pub(crate) target: Target,
-    /// The class that they belong to, by its place.
+    /// The class that they belong to, by its index.
     pub(crate) class: usize,
     pub(crate) count: usize,
 }
@@ -88,18 +88,18 @@ impl Client {
         })
     }
 
-    /// Adds a class for connections to belong to, and returns its place.
+    /// Adds a class for connections to belong to, and returns its index.
     pub(crate) fn add_class(&mut self, class: Class) -> usize {
         self.classes.push(class);
         self.classes.len() - 1
     }
 
-    /// A class, by its place.
+    /// A class, by its index.
     pub(crate) fn class(&self, class: usize) -> &Class {
         &self.classes[class]
     }
 
-    /// A class, by its place.
+    /// A class, by its index.
     pub(crate) fn class_mut(&mut self, class: usize) -> &mut Class {
         &mut self.classes[class]
     }

@@ -157,7 +157,7 @@ impl Target {
     pub(crate) fn request(&self, socket: &OwnedFd) -> io::Result<bool> {
         match send(socket, &self.request, SendFlags::NOSIGNAL) {
             Ok(sent) if sent == self.request.len() => Ok(true),
-            // A new socket has room for a request of a hundred bytes.
+            // A new socket takes a request of a hundred bytes.
             Ok(_) => Err(io::Error::new(io::ErrorKind::WriteZero, "request sent in part")),
             Err(Errno::AGAIN) => Ok(false),
             Err(error) => Err(error.into()),

@@ -2,16 +2,16 @@
 //!
 //! # How 20 million events a second are checked on one core
 //!
-//! A follower holds a place in the class's [`Reference`]. What arrives is compared with the log
-//! from that place on: one `memcmp` for a whole `recv`. When bytes differ, or the log ends, the
-//! follower goes back to the last event boundary and parses one block for real. An event parsed
+//! A follower holds a position in the class's [`Reference`]. Received bytes are compared with the
+//! log from that position on: one `memcmp` for a whole `recv`. When bytes differ, or the log ends,
+//! the follower goes back to the last event boundary and parses one block for real. An event parsed
 //! in this way is judged by its number, extends the log if it is the log's next one, and puts the
-//! follower back on the log at the place behind it. So a heartbeat costs one parsed block, a
+//! follower back on the log at the position behind it. So a heartbeat costs one parsed block, a
 //! server that sends other bytes to each connection costs a parse per event, and nothing is ever
 //! assumed: an event counts when its own bytes, on this connection, were compared or parsed.
 //!
-//! What is counted as what: a number beyond the next one makes those between *lost*; a lost one
-//! that comes after all is *reordered* instead; any other number from before is *doubled*.
+//! How events are counted: a number beyond the next one makes the events between *lost*; a lost
+//! event that comes after all is *reordered* instead; any other earlier number is *doubled*.
 
 use std::ops::Range;
 
@@ -94,7 +94,7 @@ impl Totals {
         self.delivered + self.other
     }
 
-    /// Adds what was received elsewhere.
+    /// Adds what another process received.
     pub(crate) fn merge(&mut self, more: &Self) {
         self.bytes += more.bytes;
         self.delivered += more.delivered;
@@ -108,7 +108,7 @@ impl Totals {
 }
 
 impl Faults {
-    /// Adds what was wrong elsewhere.
+    /// Adds the faults of another process.
     pub(crate) fn merge(&mut self, more: &Self) {
         self.lost += more.lost;
         self.doubled += more.doubled;
@@ -126,10 +126,10 @@ impl Faults {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct BlockTooLong;
 
-/// One connection's place in its class's stream.
+/// One connection's position in its class's stream.
 #[derive(Debug)]
 pub(crate) struct Follower {
-    /// Whether `index` and `offset` are a place on the log; otherwise the next byte belongs to
+    /// Whether `index` and `offset` are a position on the log; otherwise the next byte belongs to
     /// a block that has to be parsed, of which `tail` holds the beginning.
     aligned: bool,
     is_complete: bool,
@@ -259,7 +259,7 @@ impl Follower {
         class.faults.lost += events.saturating_sub(self.delivered + self.missing);
     }
 
-    /// Goes through bytes that begin where the follower stands: on the log, or at the beginning
+    /// Goes through bytes that begin at the follower's position: on the log, or at the beginning
     /// of a block.
     fn walk(
         &mut self,
@@ -296,7 +296,7 @@ impl Follower {
         Ok(())
     }
 
-    /// Compares with the log, counts the events that agree, and stands behind them.
+    /// Compares with the log, counts the events that agree, and moves behind them.
     fn compare(&mut self, class: &mut Class, rest: &[u8], now_ns: u64) -> Agreed {
         let known = class.reference.bytes_from(self.offset);
         let compared = known.len().min(rest.len());

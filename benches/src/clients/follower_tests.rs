@@ -1,5 +1,5 @@
-//! Followers are fed streams that are right, and streams that are wrong in every way, cut at
-//! every place.
+//! Followers are fed streams that are right, and streams that are wrong in every way, cut at every
+//! byte.
 
 use super::*;
 

@@ -49,7 +49,7 @@ enum Backend {
     Workers(Workers),
 }
 
-/// The most connections that one process may hold. Raises what it may to what it can.
+/// The most connections that one process may hold. Raises the soft limit to the hard one.
 pub(crate) fn connections_max() -> usize {
     let limit = getrlimit(Resource::Nofile);
     let most = match setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }) {
@@ -87,7 +87,7 @@ impl Clients {
         self.in_flight_max = in_flight_max;
     }
 
-    /// Adds a class for connections to belong to, and returns its place.
+    /// Adds a class for connections to belong to, and returns its index.
     pub(crate) fn add_class(&mut self, expected: Expected) -> Result<usize, Error> {
         match &mut self.backend {
             Backend::Local(client) => {

@@ -1,4 +1,4 @@
-//! The line that shows on a terminal how far a run is. Nothing is shown elsewhere.
+//! The line that shows on a terminal how far a run is. Without a terminal nothing is shown.
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 

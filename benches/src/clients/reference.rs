@@ -73,7 +73,7 @@ impl Reference {
         self.first + index as u64
     }
 
-    /// The place of the event with this number: at most `len()`, which is the place of the next
+    /// The index of the event with this number: at most `len()`, which is the index of the next
     /// one. `None` for one that is further off, or was before the log began.
     pub(crate) fn index_of(&self, number: u64) -> Option<usize> {
         if self.ends.is_empty() {
@@ -93,8 +93,8 @@ impl Reference {
         self.stamps_ns.first().copied()
     }
 
-    /// Takes in the block of event `number` if it is the next one and there is room. The first
-    /// event ever decides where the log begins.
+    /// Takes in the block of event `number` if it is the next one and the log is not full. The
+    /// first event ever decides where the log begins.
     pub(crate) fn push(&mut self, number: u64, stamp_ns: u64, block: &[u8]) {
         if self.ends.is_empty() {
             self.first = number;

@@ -1,6 +1,6 @@
-//! The one person whose messages come beside a broadcast: a client of its own, on a thread of its
-//! own. On the load client's thread it would wait until thousands of sockets before it are read,
-//! and that wait is the benchmark's, not the server's.
+//! The one client that gets messages beside a broadcast, on a thread of its own. On the load
+//! client's thread it would wait until thousands of sockets before it are read, and that wait is
+//! the benchmark's, not the server's.
 
 use std::sync::mpsc;
 use std::thread::JoinHandle;

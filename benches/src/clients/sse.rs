@@ -28,7 +28,7 @@ pub(crate) enum Block {
 /// An event whose data is `<number> <stamp> <padding>`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Numbered {
-    /// Its place in the stream of its topic.
+    /// Its position in the stream of its topic.
     pub(crate) number: u64,
     /// When it was published: `CLOCK_MONOTONIC`, in nanoseconds.
     pub(crate) stamp_ns: u64,

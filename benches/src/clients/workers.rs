@@ -190,7 +190,8 @@ fn listen(
     }
 }
 
-/// What is under the lock is replaced as a whole, so a panic elsewhere cannot have broken it.
+/// What is under the lock is replaced as a whole, so a panic of another thread cannot have broken
+/// it.
 fn lock(latest: &Mutex<Latest>) -> std::sync::MutexGuard<'_, Latest> {
     latest.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -65,7 +65,7 @@ pub(crate) fn draw(title: &str, below: &[String], subjects: &[Plotted<'_>]) -> S
     svg.finish(&format!("{title}: {}", names.join(", ")))
 }
 
-/// Rows of places and subjects.
+/// Rows of positions and subjects.
 fn legend(names: &[&str]) -> Vec<Vec<(f64, usize)>> {
     let mut rows = vec![Vec::new()];
     let mut x = 28.0;

@@ -30,7 +30,7 @@ pub(crate) struct Svg {
     body: String,
 }
 
-/// Where a text stands to its point.
+/// Which part of a text is at its point.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Anchor {
     Start,
@@ -161,7 +161,7 @@ pub(crate) struct Style {
     width: f64,
 }
 
-/// The engine stands out, the floors stand back, and the others have a colour each, in turn.
+/// The engine has a strong colour, the floors a pale one, and each of the others its own, in turn.
 pub(crate) fn styles(subjects: &[&str]) -> Vec<Style> {
     let (mut floors, mut others) = (FLOORS.iter().cycle(), COLOURS.iter().cycle());
     let style = |subject: &&str| {

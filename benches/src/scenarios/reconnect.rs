@@ -130,7 +130,7 @@ pub(crate) fn reconnect(
     for (name, title) in [
         ("replayed_events", "events replayed"),
         ("gathered_parts", "parts gathered"),
-        ("room_waits", "publisher waited for room"),
+        ("room_waits", "publisher waited for the backlog"),
         ("held_batches", "batches held"),
     ] {
         let count = *counted.more.get(name).ok_or("the subject does not tell what it replayed")?;
@@ -237,7 +237,7 @@ impl Moment {
     }
 }
 
-/// Fails a run in which anyone got something else than every event once.
+/// Fails a run in which a client got anything but every event once.
 fn check_whole(totals: &Totals, counted: &Done, load: &Load, events: u64) -> Result<(), Error> {
     let gaps = counted.more.get("gap_events").copied().unwrap_or(0);
     let wanted = events * load.clients as u64;

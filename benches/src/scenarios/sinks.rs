@@ -115,8 +115,8 @@ fn check(connections: usize, load: &SinksLoad) -> Result<(), Error> {
     if connections == 0 || connections > CONNECTIONS_MAX {
         return Err(format!("--sizes must be 1 to {CONNECTIONS_MAX}").into());
     }
-    // So that a batch takes what was published for it: with the envelope, and beyond the room
-    // that one topic has nothing is taken.
+    // So that a batch takes what was published for it: with the envelope, and nothing is accepted
+    // beyond the backlog of one topic.
     let bytes_max =
         Options::default().batch_bytes_max.min(Options::default().topic_backlog_bytes_max);
     if load.batch == 0 || load.batch.saturating_mul(load.bytes + 64) > bytes_max {
@@ -322,7 +322,7 @@ impl Stage {
         })
     }
 
-    /// The last event that was published before there was anyone.
+    /// The last event that was published before the first connection joined.
     fn sequence_before_all(&self) -> u64 {
         let published: usize = self.parts.iter().map(|(passes, batch)| passes * batch).sum();
         self.sequence - published as u64

@@ -1,4 +1,4 @@
-//! Scenarios in which events flow: without pause, paced, one person's messages beside them, and
+//! Scenarios in which events flow: without pause, paced, one client's messages beside them, and
 //! watching a server that runs anyway.
 
 use std::time::Duration;
@@ -333,7 +333,7 @@ fn add_solo(measured: &mut Measured, harvest: &Harvest, done: &Done) {
         }
     }
     if let Some(count) = done.more.get("solo_refused") {
-        measured.add_count("solo_refused", "solo refused for room", *count as f64);
+        measured.add_count("solo_refused", "solo refused, backlog full", *count as f64);
     }
     measured.pooled.push(("solo latency", latency.clone()));
 }
@@ -343,7 +343,7 @@ pub(crate) fn add_counts(measured: &mut Measured, done: &Done) {
     for (name, title) in [
         ("short_writes", "short writes"),
         ("batches", "batches begun"),
-        ("room_waits", "publisher waited for room"),
+        ("room_waits", "publisher waited for the backlog"),
         ("held_batches", "batches held"),
     ] {
         if let Some(count) = done.more.get(name) {
@@ -354,7 +354,7 @@ pub(crate) fn add_counts(measured: &mut Measured, done: &Done) {
 
 /// Adds what became of the clients that did not read.
 fn add_slept(measured: &mut Measured, load: &Load, done: &Done, slept: Slept) -> Result<(), Error> {
-    // What is jumped over or conflated never comes; all else has to be right.
+    // Events that are skipped or conflated never come; all others have to be right.
     let mut faults = slept.faults;
     let may_miss = load.slow_policy != SlowPolicy::Disconnect;
     let missed = if may_miss { std::mem::take(&mut faults.lost) } else { 0 };

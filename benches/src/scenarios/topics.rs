@@ -108,7 +108,7 @@ fn check(topics: usize, connections: usize, load: &TopicsLoad) -> Result<(), Err
         let bounds = format!("1 to {CONNECTIONS_MAX}, and --connections no fewer");
         return Err(format!("--topics must be {bounds}").into());
     }
-    // So that a topic has room for a whole group, and a batch holds it.
+    // So that a topic's backlog takes a whole group, and a batch holds it.
     if !(DATA_BYTES_MIN..=BYTES_MAX).contains(&load.bytes) || load.events < GROUP {
         let bounds = format!("{DATA_BYTES_MIN} to {BYTES_MAX}, --events at least {GROUP}");
         return Err(format!("--bytes must be {bounds}").into());

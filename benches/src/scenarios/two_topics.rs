@@ -1,7 +1,7 @@
 //! Clients that follow two topics each: one that all share, and one of many others.
 //!
 //! No two topics' clients receive the same bytes, so nothing can be compared with a log: every
-//! event is parsed, and its number tells its topic and its place in the order of all events.
+//! event is parsed, and its number tells its topic and its position in the order of all events.
 
 use rustix::event::epoll;
 use rustix::fd::OwnedFd;
@@ -38,40 +38,40 @@ const NOTICES: usize = 1024;
 pub(crate) fn stream(args: &RunArgs, server: &mut Server, load: &Load) -> Result<Measured, Error> {
     let deadline_ns = args.deadline_ns();
     let schedule = Schedule::new(load);
-    let mut crowd = Crowd::new(schedule, load.bytes)?;
-    let connect_ns = crowd.connect(server, load)?;
-    crowd.pump_for(SETTLE.as_nanos() as u64)?;
+    let mut clients = Clients::new(schedule, load.bytes)?;
+    let connect_ns = clients.connect(server, load)?;
+    clients.pump_for(SETTLE.as_nanos() as u64)?;
 
-    let before = Moment::now(server, thread_cpu_ns(), crowd.bytes)?;
+    let before = Moment::now(server, thread_cpu_ns(), clients.bytes)?;
     server.go()?;
-    while crowd.complete < load.clients {
-        crowd.pump(TURN_NS)?;
-        crowd.check_on(before.at_ns, deadline_ns)?;
+    while clients.complete < load.clients {
+        clients.pump(TURN_NS)?;
+        clients.check_on(before.at_ns, deadline_ns)?;
     }
-    let after = Moment::now(server, thread_cpu_ns(), crowd.bytes)?;
+    let after = Moment::now(server, thread_cpu_ns(), clients.bytes)?;
     let done = server.done(REPORT_PATIENCE)?;
     check_published(&done, load)?;
-    crowd.pump_for(LINGER.as_nanos() as u64)?;
-    if !crowd.faults.is_none() || crowd.closed > 0 {
-        return Err(crowd.said("wrong deliveries").into());
+    clients.pump_for(LINGER.as_nanos() as u64)?;
+    if !clients.faults.is_none() || clients.closed > 0 {
+        return Err(clients.said("wrong deliveries").into());
     }
 
-    let mut latency = crowd.shared.clone();
-    latency.merge(&crowd.own);
+    let mut latency = clients.shared.clone();
+    latency.merge(&clients.own);
     let delivered = latency.total();
     let flow = Flow {
         received: delivered,
         parsed: delivered,
         other: 0,
-        first_stamp_ns: crowd.first_stamp_ns,
-        last_at_ns: crowd.last_at_ns,
+        first_stamp_ns: clients.first_stamp_ns,
+        last_at_ns: clients.last_at_ns,
         each: None,
         latency: &latency,
-        timeline: &crowd.timeline,
+        timeline: &clients.timeline,
     };
     let mut measured = Measured::default();
     add_deliveries(&mut measured, &flow, &before, &after);
-    add_own(&mut measured, &crowd);
+    add_own(&mut measured, &clients);
     measured.add_ns("publish_elapsed_ns", "publishing took", done.elapsed_ns);
     let published = done.published.max(1) as f64;
     let each_ns = done.cpu_ns as f64 / published;
@@ -88,8 +88,8 @@ pub(crate) fn stream(args: &RunArgs, server: &mut Server, load: &Load) -> Result
     Ok(measured)
 }
 
-fn add_own(measured: &mut Measured, crowd: &Crowd) {
-    let (shared, own) = (&crowd.shared, &crowd.own);
+fn add_own(measured: &mut Measured, clients: &Clients) {
+    let (shared, own) = (&clients.shared, &clients.own);
     measured.add_count("own_deliveries", "own topic: deliveries", own.total() as f64);
     measured.add_ns("own_latency_p50_ns", "own topic: latency p50", own.percentile_ns(50.0));
     measured.add_ns("own_latency_p99_ns", "own topic: latency p99", own.percentile_ns(99.0));
@@ -103,7 +103,7 @@ fn add_own(measured: &mut Measured, crowd: &Crowd) {
 }
 
 /// All clients, and what they received.
-struct Crowd {
+struct Clients {
     epoll: OwnedFd,
     followers: Vec<Follower>,
     places: Places,
@@ -198,7 +198,7 @@ impl Place {
     }
 }
 
-impl Crowd {
+impl Clients {
     fn new(schedule: Schedule, data_bytes: usize) -> Result<Self, Error> {
         Ok(Self {
             epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?,

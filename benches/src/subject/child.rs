@@ -71,8 +71,8 @@ impl Subject {
         if let Some(directory) = &spec.directory {
             command.current_dir(directory);
         }
-        // A group of its own, so that what it starts can be ended with it. When this process
-        // dies, however that is, the subject's stdin is closed, and it ends by itself.
+        // A group of its own, so that what it starts can be ended with it. However this process
+        // ends, the subject's stdin is closed then, and the subject ends by itself.
         command.process_group(0);
         // A child runs where the thread that started it did.
         if let Some(core) = cores.server {

@@ -15,7 +15,7 @@ use crate::subject::publisher::{publish_all, Solo};
 use crate::subject::{self, Done, SubjectArgs};
 use crate::Error;
 
-/// How long the publisher waits for room before the run has failed.
+/// How long the publisher waits for the backlog before the run has failed.
 const ROOM_TIMEOUT: Duration = Duration::from_secs(60);
 /// More than a kept event takes beside its data, in bytes.
 const EVENT_OVERHEAD: usize = 512;

@@ -50,7 +50,7 @@ struct Floor<'a> {
     epoll: OwnedFd,
     listener: OwnedFd,
     members: Vec<Option<Member>>,
-    /// Places in `members` that are free.
+    /// Indices of `members` that are free.
     free: Vec<usize>,
 }
 
@@ -173,7 +173,7 @@ impl Floor<'_> {
     }
 
     fn publish(&self) -> Result<Done, Error> {
-        let crowd = Crowd::new(self.with_role(Role::Broadcast), self.args.load.topics);
+        let members = Members::new(self.with_role(Role::Broadcast), self.args.load.topics);
         let solo_sockets = self.with_role(Role::Solo).map(|member| &member.socket).collect();
         let mut passes = Passes::new(self.args, solo_sockets);
         let schedule = passes.schedule;
@@ -185,7 +185,7 @@ impl Floor<'_> {
             passes.wait_until(schedule.due_ns(begun_at_ns, place))?;
             passes.gather(&mut place, batch);
             passes
-                .send(&crowd)
+                .send(&members)
                 .map_err(|error| format!("a client left or stopped reading: {error}"))?;
             passes.send_due_solos()?;
         }
@@ -226,23 +226,23 @@ fn topic_of(request: &[u8]) -> Option<usize> {
     after.split(' ').next()?.parse().ok()
 }
 
-/// Those that are sent the broadcast.
-struct Crowd<'a> {
+/// The members that are sent the broadcast.
+struct Members<'a> {
     /// Each with its own topic.
     all: Vec<(&'a OwnedFd, Option<usize>)>,
     by_topic: Vec<Vec<&'a OwnedFd>>,
 }
 
-impl<'a> Crowd<'a> {
+impl<'a> Members<'a> {
     fn new(members: impl Iterator<Item = &'a Member>, topics: usize) -> Self {
-        let mut crowd = Self { all: Vec::new(), by_topic: vec![Vec::new(); topics] };
+        let mut grouped = Self { all: Vec::new(), by_topic: vec![Vec::new(); topics] };
         for member in members {
-            crowd.all.push((&member.socket, member.topic));
-            if let Some(of_topic) = member.topic.and_then(|topic| crowd.by_topic.get_mut(topic)) {
+            grouped.all.push((&member.socket, member.topic));
+            if let Some(of_topic) = member.topic.and_then(|topic| grouped.by_topic.get_mut(topic)) {
                 of_topic.push(&member.socket);
             }
         }
-        crowd
+        grouped
     }
 }
 
@@ -297,7 +297,7 @@ impl<'a> Passes<'a> {
     }
 
     /// Sends the gathered events to the sockets that they are for.
-    fn send(&mut self, crowd: &Crowd) -> io::Result<()> {
+    fn send(&mut self, members: &Members) -> io::Result<()> {
         let shared: Vec<_> = self.pieces.iter().filter(|(topic, _)| topic.is_none()).collect();
         let mut chunks: BTreeMap<usize, Vec<u8>> = BTreeMap::new();
         for topic in self.pieces.iter().filter_map(|(topic, _)| *topic) {
@@ -309,14 +309,14 @@ impl<'a> Passes<'a> {
         }
         if shared.is_empty() {
             for (topic, chunk) in &chunks {
-                for socket in &crowd.by_topic[*topic] {
+                for socket in &members.by_topic[*topic] {
                     self.short_writes += send_all(socket, chunk)?;
                 }
             }
             return Ok(());
         }
         let chunk = self.chunk_of(shared.into_iter());
-        for (socket, topic) in &crowd.all {
+        for (socket, topic) in &members.all {
             let own = topic.and_then(|topic| chunks.get(&topic));
             self.short_writes += send_all(socket, own.unwrap_or(&chunk))?;
         }
@@ -384,7 +384,7 @@ impl<'a> Passes<'a> {
     }
 }
 
-/// Sends everything, and returns how often it had to wait for room.
+/// Sends everything, and returns how often it had to wait for the socket.
 fn send_all(socket: &OwnedFd, mut bytes: &[u8]) -> io::Result<u64> {
     let mut waits = 0;
     loop {

@@ -16,7 +16,7 @@ use crate::Error;
 const MANIFEST: &str = "benches/peers/peers.json";
 /// Where `benches/peers/install` notes what it could not install, relative to the manifest's root.
 const MISSING: &str = "build/peers/missing";
-/// What stands for every peer of the manifest among the subjects.
+/// The name that means every peer of the manifest among the subjects.
 pub(crate) const ALL: &str = "all-peers";
 
 /// All peers that are known.

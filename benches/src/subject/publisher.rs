@@ -1,5 +1,5 @@
-//! The publishing side of a subject that has threads of its own: one publishes what all get, in
-//! the order and at the pace of the schedule, another one person's messages beside it.
+//! The publishing side of a subject that has threads of its own: one publishes what all clients
+//! get, in the order and at the pace of the schedule, the other one client's messages beside it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::Error;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Solo {
     Published,
-    /// There was no room for it.
+    /// The backlog was full.
     Refused,
 }
 

@@ -1,4 +1,4 @@
-//! The benchmark's peers: the manifest, and what becomes of those that are missing or do wrong.
+//! The benchmark's peers: the manifest, and what becomes of peers that are missing or fail.
 
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};

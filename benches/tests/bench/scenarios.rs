@@ -165,7 +165,7 @@ fn small_unicast_tells_where_a_messages_time_goes_and_its_publisher_is_never_ref
 
 #[test]
 fn a_publisher_that_waits_for_a_full_backlog_is_counted() {
-    // A topic's room takes one of these, and writing it to 300 takes far longer than making the
+    // A topic's backlog takes one of these, and writing it to 300 takes far longer than making the
     // next, however the machine's cores are shared.
     let words = "saturation --clients 300 --bytes 30000 --events 100 --subjects fanfare";
     let report = report(words);

@@ -1,7 +1,7 @@
 /* The C ABI for JavaScript, by Node-API: convert, call, convert. index.js is its only caller.
  *
  * A hub is an external value around `handle`. All calls come from the one thread of JavaScript that
- * has the hub; only `close` frees it on another thread, after no call can get at it any more.
+ * has the hub; only `close` frees it on another thread, after no call can reach it any more.
  */
 
 #include <fanfare.h>
@@ -226,7 +226,7 @@ static bool flag_read(napi_env env, napi_value value, const char *what, uint64_t
     return true;
 }
 
-/* Sets the one option that has the name `key`. */
+/* Sets the option with the name `key`. */
 static bool option_read(napi_env env, napi_value object, napi_value key, fanfare_options *options) {
     char name[64];
     napi_value value;

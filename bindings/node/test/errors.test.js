@@ -31,7 +31,7 @@ const REFUSED = [
 ];
 
 for (const [what, code, topic, event] of REFUSED) {
-  test(`${what} is refused and delivered to nobody`, async (t) => {
+  test(`${what} is refused and delivered to no client`, async (t) => {
     const hub = open(t, { shards: 1, eventBytesMax: 1000 });
     const { next } = await listen(t, hub.listen(), ['news']);
     assert.throws(() => hub.publish(topic, event), { code });
@@ -125,7 +125,7 @@ test('a topic is full until a client that did not read reads on', async (t) => {
   });
   const before = published;
   client.resume();
-  await until('room', publish);
+  await until('the backlog is released', publish);
   assert.equal(published, before + 1);
 });
 

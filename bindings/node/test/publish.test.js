@@ -29,7 +29,7 @@ for (const name of [undefined, 'greeting', 'Grüße']) {
   }
 }
 
-test("a client gets the publisher's own id and reconnection time", async (t) => {
+test("a client gets the publisher's custom id and reconnection time", async (t) => {
   const hub = open(t, { shards: 1 });
   const { next } = await listen(t, hub.listen(), ['news']);
   const id = hub.publish('news', { data: 'a', id: 'größe-1', key: 'size' });

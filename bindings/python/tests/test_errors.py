@@ -149,7 +149,7 @@ def test_a_topic_is_full_until_a_client_that_did_not_read_reads_on() -> None:
             client.recv(1 << 20)
             return publish()
 
-        wait_until("room", read_and_publish)
+        wait_until("the backlog is released", read_and_publish)
         assert published == before + 1
 
 

@@ -40,8 +40,8 @@ impl Shard {
         Some(enveloped(self.audiences[audience].wire, block.as_bytes()))
     }
 
-    /// The id to come back with for a client that has all that it wants up to a number; `None` where
-    /// that would be in the way of ids of the publisher's own, or of no use.
+    /// The id to come back with for a client that has all that it wants up to a number; `None` if
+    /// that would replace a custom id, or be of no use.
     pub(in crate::shard) fn id_to_tell(&self, audience: u32, number: u64) -> Option<EventId> {
         let of_use =
             !self.audiences.has_custom_ids(audience) && self.shared.options.history_events_max > 0;

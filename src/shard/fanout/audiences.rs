@@ -157,7 +157,7 @@ impl Audiences {
         }
     }
 
-    /// Whether an event that an audience wants ever had an id of its publisher's own.
+    /// Whether an event for an audience ever had a custom id.
     pub(in crate::shard) fn has_custom_ids(&self, index: u32) -> bool {
         let mut wanted = self.entries[index].wanted.iter();
         wanted.any(|&key| self.routes.subscribed(key).custom_ids)

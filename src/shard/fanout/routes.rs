@@ -48,7 +48,7 @@ pub(in crate::shard) struct Subscribed {
     pub(in crate::shard) audiences: SmallVec<[u32; 4]>,
     /// Members of all its audiences.
     pub(in crate::shard) members: usize,
-    /// Whether an event of it ever had an id of its publisher's own.
+    /// Whether an event of it ever had a custom id.
     pub(in crate::shard) custom_ids: bool,
     /// The route of the topic, if the subscription is a topic.
     route: u32,

@@ -84,8 +84,8 @@ impl Spill {
         &self.lists[list as usize].frames
     }
 
-    /// How many events a batch of at most `bytes_max` bytes has from a place of a list on; one event
-    /// at least.
+    /// How many events a batch of at most `bytes_max` bytes has from an index of a list on; one
+    /// event at least.
     pub(in crate::shard) fn batch_events(&self, share: Share, bytes_max: usize) -> usize {
         let mut bytes = 0;
         let within = |frame: &&Frame| {

@@ -65,7 +65,7 @@ impl Model {
         subscriber.changed.push(subscriber.published.len());
     }
 
-    /// Publishes an event with a key and an id of the publisher's own, if these are given.
+    /// Publishes an event with a key and a custom id, if these are given.
     fn publish(&mut self, topic: usize, data: &str, key: Option<&str>, custom_id: bool) -> bool {
         let mut event = Event::new(data);
         self.next_id += 1;

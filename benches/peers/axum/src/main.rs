@@ -41,10 +41,10 @@ type Topic = broadcast::Sender<Event>;
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let settings = Settings::from_environment()?;
-    let everyone = Topic::new((settings.events as usize).max(16));
+    let to_all = Topic::new((settings.events as usize).max(16));
     let solo = Topic::new(SOLO_CAPACITY);
     let router = Router::new()
-        .route("/all", get(follow).with_state(everyone.clone()))
+        .route("/all", get(follow).with_state(to_all.clone()))
         .route("/solo", get(follow).with_state(solo.clone()));
     let listener = TcpListener::bind(&settings.listen).await?;
     let address = listener.local_addr()?;
@@ -53,7 +53,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             eprintln!("TCP_NODELAY: {error}");
         }
     });
-    std::thread::spawn(move || obey(&settings, &everyone, &solo));
+    std::thread::spawn(move || obey(&settings, &to_all, &solo));
     say(&format!("listening {address} /all /solo"));
     axum::serve(listener, router).await?;
     Ok(())
@@ -66,7 +66,7 @@ async fn follow(
 }
 
 /// Speaks the protocol until standard input ends, and ends the process then.
-fn obey(settings: &Settings, everyone: &Topic, solo: &Topic) {
+fn obey(settings: &Settings, to_all: &Topic, solo: &Topic) {
     let is_publishing = Arc::new(AtomicBool::new(false));
     for line in std::io::stdin().lock().lines().map_while(Result::ok) {
         if line.trim() != "go" {
@@ -74,17 +74,17 @@ fn obey(settings: &Settings, everyone: &Topic, solo: &Topic) {
             std::process::exit(2);
         }
         is_publishing.store(true, Ordering::SeqCst);
-        let (settings, everyone, solo) = (settings.clone(), everyone.clone(), solo.clone());
+        let (settings, to_all, solo) = (settings.clone(), to_all.clone(), solo.clone());
         let seen = is_publishing.clone();
         std::thread::spawn(move || {
-            say(&publish_all(&settings, &everyone, &solo));
+            say(&publish_all(&settings, &to_all, &solo));
             seen.store(false, Ordering::SeqCst);
         });
     }
     std::process::exit(if is_publishing.load(Ordering::SeqCst) { 3 } else { 0 });
 }
 
-fn publish_all(settings: &Settings, everyone: &Topic, solo: &Topic) -> String {
+fn publish_all(settings: &Settings, to_all: &Topic, solo: &Topic) -> String {
     let begun_ns = clock_ns(ClockId::Monotonic);
     let cpu_ns = clock_ns(ClockId::ProcessCPUTime);
     let is_over = AtomicBool::new(false);
@@ -95,7 +95,7 @@ fn publish_all(settings: &Settings, everyone: &Topic, solo: &Topic) -> String {
             if settings.rate > 0.0 {
                 sleep_until(begun_ns + (number as f64 * 1e9 / settings.rate) as u64);
             }
-            publish(settings, everyone, number, clock_ns(ClockId::Monotonic));
+            publish(settings, to_all, number, clock_ns(ClockId::Monotonic));
         }
         let elapsed_ns = clock_ns(ClockId::Monotonic) - begun_ns;
         let cpu_ns = clock_ns(ClockId::ProcessCPUTime) - cpu_ns;
@@ -124,7 +124,7 @@ fn publish_solos(settings: &Settings, topic: &Topic, is_over: &AtomicBool) -> St
 fn publish(settings: &Settings, topic: &Topic, number: u64, stamp_ns: u64) {
     let mut data = format!("{number} {stamp_ns} ");
     data.extend(std::iter::repeat_n('x', settings.bytes.saturating_sub(data.len())));
-    // Fails when nobody follows, which is no failure here.
+    // `send` fails when there is no receiver, which is no failure here.
     let _ = topic.send(Event::default().id(number.to_string()).data(data));
 }
 
@@ -159,6 +159,6 @@ fn clock_ns(clock: ClockId) -> u64 {
 
 fn say(line: &str) {
     let mut stdout = std::io::stdout().lock();
-    // Nobody listens any more: standard input has ended as well.
+    // There is no reader any more: standard input has ended as well.
     let _ = writeln!(stdout, "{line}").and_then(|()| stdout.flush());
 }

@@ -226,7 +226,7 @@ class Hub:
             return
         with self._state:
             self._closed = True
-            # A call of this very thread can only be one that a signal handler interrupted: it
+            # A call of this thread can only be one that a signal handler interrupted: it
             # cannot be waited for, and frees the hub itself when it ends.
             me = threading.get_ident()
             self._state.wait_for(lambda: all(caller == me for caller in self._callers))
