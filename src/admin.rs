@@ -289,8 +289,8 @@ impl Hub {
     ///
     /// When there are no topics or too many; when the client came back and is still being sent what
     /// it has missed, or is so slow that what waited for it at the last change is too much with what
-    /// waits by now; when the shard is too busy, or does not answer in time. But for the last, the
-    /// connection has the topics that it had.
+    /// waits by now; when the shard is too busy, or does not answer in time. Except in the last
+    /// case, the connection has the topics that it had.
     ///
     /// # Examples
     ///

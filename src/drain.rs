@@ -34,7 +34,7 @@ chained! {
         /// The connections are closed evenly over this time, at most 1 hour. Zero closes all at
         /// once. Default: 3 s.
         pub window: Duration,
-        /// How much longer after the window a connection that lags may take what there is for it,
+        /// How much longer after the window a connection that lags may take what waits for it,
         /// at most 1 hour; then the hub is closed, which gives it two seconds more, and it is cut.
         /// Default: 1 s.
         pub grace: Duration,

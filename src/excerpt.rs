@@ -6,7 +6,7 @@ use std::fmt;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Excerpt(String);
 
-/// The most bytes of an excerpt, with its quotes and what says that it goes on.
+/// The most bytes of an excerpt, with its quotes and the mark that it was shortened.
 pub(crate) const EXCERPT_BYTES_MAX: usize = 200;
 const CUT: &str = "...";
 

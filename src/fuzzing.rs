@@ -17,7 +17,7 @@ pub enum Head<'a> {
     Partial,
     /// A head, and its bytes.
     Complete(Request<'a>, usize),
-    /// No head, whatever comes.
+    /// No head, whatever bytes follow.
     Malformed,
     /// More header fields than may be.
     TooManyFields,

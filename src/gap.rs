@@ -1,4 +1,4 @@
-//! How a client is told, by an event in its stream, that events are missing from it.
+//! Gap events, which tell a client that events are missing from its stream.
 
 use std::fmt::{self, Write};
 

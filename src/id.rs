@@ -59,7 +59,7 @@ impl EventId {
     /// The most bytes that an id's text has.
     pub const BYTES_MAX: usize = 64;
 
-    /// The most bytes that the text of an id has which a hub makes by itself.
+    /// The most bytes in the text of an id that a hub makes by itself.
     pub(crate) const OWN_BYTES_MAX: usize = Epoch::BYTES + 1 + 20;
 
     /// Reads an id as it was written out; `None` for anything else.

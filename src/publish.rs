@@ -157,7 +157,7 @@ impl Hub {
         timeout: Duration,
     ) -> Result<Published, PublishError> {
         let mut draft = self.encode(topic, &event.into())?;
-        // A timeout beyond what the clock can express is for ever.
+        // A timeout beyond what the clock can express never ends.
         let deadline = Instant::now().checked_add(timeout);
         loop {
             match self.try_publish(topic, draft) {

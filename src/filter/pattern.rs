@@ -180,7 +180,7 @@ impl Filter {
     /// The longest text that the name of each matching topic begins with, which may be empty.
     ///
     /// In a set ordered by name all matching topics are among those with this prefix, which are
-    /// neighbours. [`Filter::matches`] has to be asked about each of them nonetheless: `a/#` gives
+    /// neighbours. [`Filter::matches`] still has to check each of them: `a/#` gives
     /// `a`, since it matches `a` itself, and `ab` begins with that too.
     pub(crate) fn literal_prefix(&self) -> &str {
         let wildcard = self.0.find(['+', '#']).unwrap_or(self.0.len());

@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn only_listed_origins_are_let_in() {
+    fn only_listed_origins_may_read() {
         let listed = origins(&["https://a.example", "http://b.example:8080"], true).unwrap();
         assert_eq!(
             listed.fields(Some("http://b.example:8080")),

@@ -180,7 +180,7 @@ impl ListenOptions {
     /// The most bytes of a client's tag.
     pub const TAG_BYTES_MAX: usize = 256;
 
-    /// Checks every option against its bounds, but for the entries of `cors` and `hosts`, which
+    /// Checks every option against its bounds, except the entries of `cors` and `hosts`, which
     /// are checked when the listener is opened, as all of it is.
     ///
     /// # Errors

@@ -7,7 +7,7 @@ use super::topics::Topics;
 use crate::filter::Subscription;
 use crate::topic::Topic;
 
-/// No generation of filters: which of them match has to be found out anew.
+/// No generation of filters: the matching ones have to be found again.
 const NO_GENERATION: u64 = u64::MAX;
 
 impl Topics {

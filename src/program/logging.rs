@@ -48,7 +48,7 @@ pub(crate) fn begin(levels: &str) -> io::Result<()> {
     Ok(())
 }
 
-/// Says a line, whatever is logged.
+/// Writes a line at any log level.
 pub(crate) fn say(line: &str) {
     QUEUE.put(format!("{line}\n").into_bytes());
 }
@@ -109,7 +109,8 @@ impl Queue {
         self.changed.notify_all();
     }
 
-    /// Writes what is put, for ever. What cannot be written is lost, and the next line is tried.
+    /// Writes the queued lines, without end. A line that cannot be written is lost, and the next
+    /// one is tried.
     fn write_all_to(&self, mut out: impl Write) {
         let mut written = false;
         loop {

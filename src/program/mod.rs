@@ -1,7 +1,7 @@
 //! The program `fanfare`, made of the library's public interface alone.
 //!
 //! ```text
-//! outcome  units  lines  logging  signals  token  readings     small things, each by itself
+//! outcome  units  lines  logging  signals  token  readings     independent parts
 //! control                                            what HTTP serves besides the streams
 //! serve <- demo                                      the server
 //! publish                                            the client

@@ -1,9 +1,9 @@
 //! How a shard ends, in order or by a panic, and leaves nothing behind in either case.
 //!
 //! After a panic the shard's own data may be in any state, and so nothing is looked up in it that
-//! is not needed. Each step is caught by itself: a second panic would abort the host's process when
-//! the first is still unwinding, and must not keep the steps behind it from being done, since other
-//! shards and publishers would wait for what is not given back.
+//! is not needed. Each step is caught separately: a second panic would abort the host's process
+//! when the first is still unwinding, and must not keep the steps behind it from being done, since
+//! other shards and publishers would wait for what is not given back.
 
 use std::panic::{catch_unwind, AssertUnwindSafe};
 

@@ -165,7 +165,7 @@ impl Shard {
         }
     }
 
-    /// Does a bounded share of what there is to do, without ever blocking.
+    /// Does a bounded share of the work that there is, and never blocks.
     pub(crate) fn turn(&mut self) -> io::Result<Next> {
         self.poll(Some(Duration::ZERO))?;
         Ok(self.work())

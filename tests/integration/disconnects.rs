@@ -81,7 +81,7 @@ fn a_half_close_is_a_close_whatever_is_being_sent() {
 }
 
 #[test]
-fn a_half_close_of_one_that_lags_is_a_close() {
+fn a_half_close_of_a_lagging_connection_is_a_close() {
     let (hub, listener) = serve(patient());
     let client = Client::get(listener.local_addr(), "/events?topic=a");
     make_a_laggard(&hub, "a");

@@ -527,7 +527,7 @@ fn a_closed_hub_does_not_listen() {
 }
 
 #[test]
-fn when_too_many_want_something_else_they_are_told_so() {
+fn too_many_unhandled_requests_are_answered_with_503() {
     let (fallback, requests) = fanfare::fallback(1);
     let options = ListenOptions::default().fallback(fallback);
     let (_hub, listener) = serve_with(one_shard(), options);

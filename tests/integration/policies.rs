@@ -80,7 +80,7 @@ fn a_slow_client_is_disconnected_and_the_others_get_everything() {
 }
 
 #[test]
-fn a_slow_client_jumps_and_is_told_what_it_missed_where_it_missed_it() {
+fn a_slow_client_skips_events_and_is_told_what_it_missed_where_it_missed_it() {
     for choose in [false, true] {
         let count = 2_000;
         let (hub, _listener, mut slow, kept_bytes) = flood(Policy::DropOldest, count, choose);

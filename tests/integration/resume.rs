@@ -195,7 +195,7 @@ fn a_client_with_an_unknown_id_is_told_so_and_gets_nothing_old() {
 }
 
 #[test]
-fn ids_of_the_publishers_own_are_found_and_left_alone() {
+fn custom_ids_are_found_and_left_alone() {
     let (hub, listener) = serve(one_shard().heartbeat(Duration::from_millis(100)));
     let addr = listener.local_addr();
     for n in 0..5 {

@@ -73,7 +73,7 @@ fn what_cannot_be_is_a_usage_error() {
 }
 
 #[test]
-fn a_token_file_that_others_get_at_is_warned_of_with_its_mode() {
+fn a_token_file_that_other_users_can_read_is_warned_of_with_its_mode() {
     let path = std::env::temp_dir().join(format!("fanfare-token-mode-{}", std::process::id()));
     std::fs::write(&path, "s3cret\n").unwrap();
     let file = path.to_str().unwrap();

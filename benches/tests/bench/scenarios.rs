@@ -23,7 +23,7 @@ fn every_delivery_of_a_flood_is_counted() {
 }
 
 #[test]
-fn a_pace_is_kept_and_one_persons_messages_are_timed_beside_it() {
+fn a_pace_is_kept_and_one_clients_messages_are_timed_beside_it() {
     let words = "unicast --clients 20 --rate 20 --seconds 1 --flood-events 0 --subjects floor-a";
     let report = report(words);
     let figures = &report["summary"]["floor-a"];
@@ -247,7 +247,7 @@ fn small_slow_clients_are_cut_or_lag_and_the_others_have_everything() {
 }
 
 #[test]
-fn small_slow_clients_jump_or_are_conflated_and_the_others_have_everything() {
+fn small_slow_clients_skip_or_are_conflated_and_the_others_have_everything() {
     for (scenario, figure_of_policy) in [
         ("slow-clients-drop-oldest", "dropped_events"),
         ("slow-clients-conflate", "conflated_events"),

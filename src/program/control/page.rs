@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_document_has_no_script_and_no_style_of_its_own() {
+    fn the_document_has_no_inline_script_and_style() {
         assert!(PAGE.contains(GAP_EVENT));
         assert!(PAGE.contains("href=\"page.css\"") && PAGE.contains("src=\"page.js\""));
         for inline in ["<style", "<script>", " style=", " onclick=", " onload=", "javascript:"] {

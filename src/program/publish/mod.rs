@@ -45,7 +45,7 @@ use super::units;
 /// they show at once. When the server is away they wait, and so does standard input.
 ///
 /// Each event is published at least once: what the server has acknowledged is never sent again,
-/// but what was under way when a connection broke is, and standard error says so.
+/// but lines that were under way when a connection broke are, and standard error says so.
 ///
 /// Ends with the input, or by Ctrl-C after what was read is sent; a second Ctrl-C ends it at once.
 /// Exit code 1 if a line was not published.

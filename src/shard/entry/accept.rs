@@ -21,7 +21,7 @@ use crate::sys::{AcceptError, Stream};
 /// Connections that are accepted before the shard turns to its other work.
 pub(in crate::shard) const ACCEPTS_MAX: usize = 32;
 
-/// What clients can bring about as often as they like.
+/// Log lines that clients can cause as often as they like.
 static EXHAUSTED: Seldom = Seldom::new();
 
 impl Shard {

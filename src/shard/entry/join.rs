@@ -20,7 +20,7 @@ use crate::shard::entry::handshake::{Acceptor, HandshakeStep, StreamRequest};
 use crate::shard::{Command, Shard};
 use crate::sys::Stream;
 
-/// What clients can bring about as often as they like.
+/// Log lines that clients can cause as often as they like.
 static NOT_POLLED: Seldom = Seldom::new();
 
 impl Shard {

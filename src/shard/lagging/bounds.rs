@@ -208,7 +208,7 @@ impl Shard {
         !holders.is_empty()
     }
 
-    /// Lets an audience go on that was held for its laggards.
+    /// Releases an audience that was held for its laggards.
     pub(in crate::shard) fn release(&mut self, key: Key) {
         let Some(audience) = self.audiences.get_mut(key) else { return };
         if !std::mem::take(&mut audience.held) {

@@ -3,7 +3,7 @@
 //!
 //! A [`Laggard`] is made where a connection is found to lag, and lent to what is done with it. It
 //! reaches no other connection, and no audience but that connection's. When its audience's queue
-//! keeps less afterwards, the shard lets the audience go on (`transitions.rs`).
+//! keeps less afterwards, the shard releases the audience (`transitions.rs`).
 
 use crate::frame::Frame;
 use crate::gap::GapReason;
@@ -44,7 +44,8 @@ enum Next {
 }
 
 impl Laggard<'_> {
-    /// Sends what waits for it, until its socket takes no more or another connection has its turn.
+    /// Sends what waits for it, until its socket takes no more or another connection is to be
+    /// served.
     pub(in crate::shard) fn flush(&mut self) -> Progress {
         let mut budget = FLUSH_BYTES_MAX;
         let progress = loop {

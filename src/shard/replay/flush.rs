@@ -20,9 +20,9 @@ struct Replay<'a> {
 
 /// What a step has come to.
 enum Step {
-    /// So many bytes were sent, perhaps none; it goes on.
+    /// This number of bytes was sent, perhaps none; the replay goes on.
     Sent(usize),
-    /// It goes on another time.
+    /// The replay goes on in another turn.
     Stopped(Progress),
     /// Nothing is missed any more but these bytes, up to a number.
     End { pending: Option<Pending>, number: u64 },

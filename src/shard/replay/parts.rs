@@ -11,7 +11,8 @@ use crate::shard::connection::slots::Key;
 const SHARED_PARTS_MAX: usize = 256;
 const SHARED_BYTES_MAX: usize = 4 << 20;
 const SHARED_TICKS: u8 = 10;
-/// What a turn may spend on searching and gathering: beyond that clients go on in the next.
+/// What a turn may spend on searching and gathering: beyond that, clients continue in the next
+/// turn.
 const SEARCH_NS_MAX: u64 = 2_000_000;
 
 /// A part of what an audience has missed, as its members are sent it.

@@ -116,7 +116,7 @@ impl World {
                     // What is missing before it is told, and is not kept.
                     let next = wanted.partition_point(|&n| n <= at);
                     for missing in wanted[next..].iter().take_while(|&&n| n < *number) {
-                        assert!(*missing <= gap_to, "{missing} is missing without a word");
+                        assert!(*missing <= gap_to, "{missing} is missing silently");
                         assert!(
                             kept.binary_search(missing).is_err(),
                             "{missing} is kept, and missing"
