@@ -166,7 +166,7 @@ impl Comeback {
             if replay.is_all {
                 return (events, parts);
             }
-            cursor.after = replay.to;
+            cursor = replay.cursor;
         }
     }
 }

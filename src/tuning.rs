@@ -22,6 +22,8 @@ pub(crate) struct OrderTuning {
     pub(crate) named_topics_max: usize,
     /// A part of a replay ends at a multiple of this sequence number, if not before.
     pub(crate) part_stride: u64,
+    /// Events that were forgotten last whose topics are remembered, of 8 bytes each.
+    pub(crate) forgets_max: usize,
 }
 
 /// What a [`Shard`](crate::shard::Shard) reads.
@@ -45,7 +47,12 @@ pub(crate) struct ShardTuning {
 
 impl Default for OrderTuning {
     fn default() -> OrderTuning {
-        OrderTuning { walk_steps_max: 4096, named_topics_max: 1024, part_stride: 256 }
+        OrderTuning {
+            walk_steps_max: 4096,
+            named_topics_max: 1024,
+            part_stride: 256,
+            forgets_max: 32 << 10,
+        }
     }
 }
 
@@ -68,7 +75,12 @@ impl Tuning {
     /// Bounds that a test of some hundred events reaches often.
     pub(crate) fn small() -> Tuning {
         Tuning {
-            order: OrderTuning { walk_steps_max: 100, named_topics_max: 8, part_stride: 8 },
+            order: OrderTuning {
+                walk_steps_max: 100,
+                named_topics_max: 8,
+                part_stride: 8,
+                forgets_max: 64,
+            },
             shard: ShardTuning {
                 ring_runs_max: 4,
                 windows_bytes_max: 64 << 10,

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::history::History;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Cursor {
     /// The client has, or does not want, the events up to this sequence number.
     pub(crate) after: u64,
@@ -12,6 +12,11 @@ pub(crate) struct Cursor {
     pub(crate) latest_to: u64,
     /// Of events up to this sequence number that are not kept any more it was told, or need not be.
     pub(crate) gap_told_to: u64,
+    /// Up to this entry of [`Forgets`](super::forgets::Forgets) it was told what is not kept.
+    pub(crate) forgets_seen: u64,
+    /// If more was forgotten than is remembered there, what is missing is looked for along the
+    /// event log: so far up to this sequence number.
+    pub(crate) looked_to: Option<u64>,
 }
 
 impl Cursor {

@@ -1,9 +1,13 @@
 //! What is not kept any more of what a client wants, and the gap that the client is told of.
 
+use rustc_hash::FxHashSet;
+
+use super::cursor::Cursor;
+use super::event_log::TopicRef;
 use super::history::Forgotten;
 use super::topics::Logged;
 use super::walk::{Past, Walk};
-use super::wanted::NamedTopics;
+use super::wanted::{Matches, NamedTopics};
 use crate::gap::{Gap, GapReason};
 use crate::id::EventId;
 
@@ -75,10 +79,10 @@ impl Missing {
         let walked =
             walk.forward(past, &matches, walked_to, |entry| match past.topics.look_up(entry) {
                 Logged::Kept(kept, _) if self.first.is_none() => {
-                    let wants = matches.wants(past.topics, entry);
+                    let wants = matches.wants(past.topics, entry.topic);
                     self.first = wants.then_some(kept.sequence());
                 }
-                Logged::Forgotten(forgotten) if matches.wants(past.topics, entry) => {
+                Logged::Forgotten(forgotten) if matches.wants(past.topics, entry.topic) => {
                     self.add(forgotten, after);
                 }
                 Logged::Kept(..) | Logged::Forgotten(_) | Logged::Useless => {}
@@ -90,6 +94,59 @@ impl Missing {
             }
             Err(walked_to) => Err((walked_to, self)),
         }
+    }
+
+    /// Finds what is missing for a client without named topics that it was not told of yet. False
+    /// if there may be more, which is to be found from the cursor on, as it is then.
+    pub(super) fn find_untold(
+        past: &Past<'_>,
+        matches: &Matches<'_>,
+        cursor: &mut Cursor,
+    ) -> (Missing, bool) {
+        let (topics, forgets, told_to) = (past.topics, &past.topics.forgets, cursor.told_to());
+        let mut missing = Missing::of_unkept(past, told_to);
+        missing.add(topics.gone.unknown(), told_to);
+        if topics.totals.forgotten_to() <= told_to {
+            (cursor.forgets_seen, cursor.looked_to) = (forgets.count(), None);
+            return (missing, true);
+        }
+        let (mut walk, mut added) = (past.begin_walk(), FxHashSet::default());
+        let mut add = |missing: &mut Missing, topic: TopicRef| {
+            let is_new = added.insert(topic);
+            if is_new && matches.wants(topics, topic) {
+                missing.add(topics.forgotten(topic), told_to);
+            }
+            is_new
+        };
+        match (forgets.since(cursor.forgets_seen), cursor.looked_to) {
+            (Some(since), _) => {
+                for topic in since {
+                    if !walk.has_steps() {
+                        return (missing, false);
+                    }
+                    cursor.forgets_seen += 1;
+                    if add(&mut missing, topic) {
+                        walk.take_steps(matches);
+                    }
+                }
+            }
+            (None, None) => {
+                (cursor.forgets_seen, cursor.looked_to) = (forgets.count(), Some(told_to));
+            }
+            // More is forgotten while it looks than is remembered: it does not look again.
+            (None, Some(_)) => {
+                (cursor.forgets_seen, cursor.looked_to) = (forgets.count(), None);
+                missing.add(Forgotten { to: topics.totals.forgotten_to(), known: None }, told_to);
+            }
+        }
+        let Some(looked_to) = cursor.looked_to else { return (missing, true) };
+        let looked = walk.forward(past, matches, looked_to, |entry| {
+            if let Logged::Forgotten(_) = topics.look_up(entry) {
+                add(&mut missing, entry.topic);
+            }
+        });
+        cursor.looked_to = looked.err();
+        (missing, looked.is_ok())
     }
 
     /// Adds what was forgotten of one more topic.

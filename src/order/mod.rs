@@ -13,7 +13,7 @@
 //! topics                              all topics that are tracked
 //! cursor     gone      interests      how far a client has come; removed topics; filters of shards
 //! published  history   event_log      an event on its way; the kept events of a topic; all of them
-//! backlog    names                    what waits to be sent; topics by name
+//! backlog    names     forgets        what waits to be sent; topics by name; what was forgotten last
 //! ```
 //!
 //! `topics` has the data that `retention` and `subscriptions` change. `walk` has the data from
@@ -22,6 +22,7 @@
 mod backlog;
 mod cursor;
 mod event_log;
+mod forgets;
 mod gone;
 mod history;
 mod interests;
@@ -127,7 +128,10 @@ impl Order {
             inboxes,
             sequence: AtomicU64::new(0),
             has_history: AtomicBool::new(false),
-            locked: Mutex::new(Locked { topics: Topics::new(options), is_closed: false }),
+            locked: Mutex::new(Locked {
+                topics: Topics::new(options, tuning.forgets_max),
+                is_closed: false,
+            }),
         }
     }
 
@@ -261,7 +265,8 @@ impl Order {
 
     /// Begins to search for the cursor of a client that has just come.
     pub(crate) fn begin_search(&self, resume: Resume) -> Search {
-        Search::new(resume, self.sequence())
+        let locked = self.lock();
+        Search::new(resume, self.sequence(), locked.topics.forgets.count())
     }
 
     /// Goes on with a search for the cursor of a client with these subscriptions, for a bounded

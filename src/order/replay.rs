@@ -22,8 +22,8 @@ use crate::id::EventId;
 /// A part of what a client has missed. It may have no frames although there is more.
 pub(crate) struct Replay {
     pub(crate) frames: Vec<Frame>,
-    /// It covers everything up to this sequence number.
-    pub(crate) to: u64,
+    /// How far the client is with it.
+    pub(crate) cursor: Cursor,
     /// Whether that is everything that has been published.
     pub(crate) is_all: bool,
     /// What is missing before it, and the id to tell the client with.
@@ -84,35 +84,31 @@ fn merge(past: &Past<'_>, named: &NamedTopics, cursor: Cursor, mut part: Part) -
         firsts.extend(head.first(nth));
     }
     let missing = Missing::of_named(past, named, cursor.after, cursor.told_to());
-    part.end(past, cursor, to, missing)
+    let forgets_seen = past.topics.forgets.count();
+    part.end(past, Cursor { forgets_seen, looked_to: None, ..cursor }, to, missing)
 }
 
-/// Gathers the next events by a walk along the log. If events were forgotten since the client was
-/// told what is missing, the walk goes on after the part is full, as far as it may: so a gap is
-/// told before the events that come after it, unless very many events are between.
-fn walk(past: &Past<'_>, cursor: Cursor, mut part: Part) -> Replay {
-    let (topics, matches, told_to) = (past.topics, past.wanted.matches(), cursor.told_to());
-    let (mut missing, mut full_at) = (Missing::of_unkept(past, told_to), None);
-    let looks_ahead = topics.totals.forgotten_to() > told_to;
+/// Gathers the next events by a walk along the log. What was forgotten since the client was told
+/// what is missing is found first: so a gap is told before the events that come after it.
+fn walk(past: &Past<'_>, mut cursor: Cursor, mut part: Part) -> Replay {
+    let (topics, matches) = (past.topics, past.wanted.matches());
+    let (missing, is_found) = Missing::find_untold(past, &matches, &mut cursor);
+    if !is_found {
+        // Nothing is sent before all of it is found.
+        let after = cursor.after;
+        return part.end(past, cursor, Some(after), missing.before(Some(after + 1)));
+    }
+    let mut full_at = None;
     let walked = past.begin_walk().forward_while(past, &matches, cursor.after, |entry| {
-        match topics.look_up(entry) {
-            Logged::Kept(kept, next)
-                if full_at.is_none() && cursor.wants(kept.sequence(), next) =>
-            {
-                if matches.wants(topics, entry) && !part.add(kept) {
-                    full_at = Some(entry.sequence - 1);
-                }
+        if let Logged::Kept(kept, next) = topics.look_up(entry) {
+            let is_wanted =
+                cursor.wants(kept.sequence(), next) && matches.wants(topics, entry.topic);
+            if is_wanted && !part.add(kept) {
+                full_at = Some(entry.sequence - 1);
             }
-            Logged::Forgotten(forgotten) if entry.sequence > told_to => {
-                if matches.wants(topics, entry) {
-                    missing.add(forgotten, told_to);
-                }
-            }
-            Logged::Kept(..) | Logged::Forgotten(_) | Logged::Useless => {}
         }
-        full_at.is_none() || looks_ahead
+        full_at.is_none()
     });
-    missing.add(topics.gone.unknown(), told_to);
     let to = full_at.or(walked.err());
     let first = part.frames.first().map(Frame::sequence).or(to.map(|to| to + 1));
     part.end(past, cursor, to, missing.before(first))
@@ -134,12 +130,11 @@ impl Part {
 
     /// The part, which covers the events up to `to`, or all.
     fn end(self, past: &Past<'_>, cursor: Cursor, to: Option<u64>, missing: Missing) -> Replay {
-        Replay {
-            frames: self.frames,
-            to: to.unwrap_or(past.now),
-            is_all: to.is_none(),
-            gap: missing.gap(past, cursor.after),
-        }
+        let gap = missing.gap(past, cursor.after);
+        let told_to = gap.as_ref().map_or(0, |(gap, _)| gap.to.sequence);
+        let gap_told_to = cursor.gap_told_to.max(told_to);
+        let cursor = Cursor { after: to.unwrap_or(past.now), gap_told_to, ..cursor };
+        Replay { frames: self.frames, cursor, is_all: to.is_none(), gap }
     }
 }
 

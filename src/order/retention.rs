@@ -12,7 +12,7 @@
 
 use std::cmp::Reverse;
 
-use super::event_log::{EventLog, MOVES_PER_EVENT};
+use super::event_log::{EventLog, TopicRef, MOVES_PER_EVENT};
 use super::history::{History, Kept, Totals};
 use super::topics::{Bounds, Topics};
 
@@ -48,6 +48,7 @@ impl Topics {
         }
         while history.len() > 1 && (history.len() > events_max || history.bytes() > bytes_max) {
             forget_oldest(history, &mut self.totals, &mut self.log);
+            self.forgets.push(TopicRef::Tracked(index));
         }
         self.forget_old(at_ns, AGE_STEPS_PER_EVENT);
         while self.totals.kept_bytes() > total_bytes_max
@@ -99,6 +100,7 @@ impl Topics {
         let entry = &mut *self.entries[index as usize];
         if entry.history.oldest_ns() == Some(at_ns) {
             forget_oldest(&mut entry.history, &mut self.totals, &mut self.log);
+            self.forgets.push(TopicRef::Tracked(index));
         }
         match entry.history.oldest_ns() {
             Some(at_ns) => self.oldest.push(Reverse((at_ns, index))),

@@ -24,6 +24,8 @@ pub(crate) struct Search {
     /// The sequence number of the last event when the client came. The client gets every later
     /// event as it is published.
     joined_at: u64,
+    /// What had been forgotten by then.
+    forgets_seen: u64,
     stage: Stage,
 }
 
@@ -61,8 +63,8 @@ struct Searching<'a> {
 }
 
 impl Search {
-    pub(super) fn new(resume: Resume, joined_at: u64) -> Search {
-        Search { resume, joined_at, stage: Stage::Expire }
+    pub(super) fn new(resume: Resume, joined_at: u64, forgets_seen: u64) -> Search {
+        Search { resume, joined_at, forgets_seen, stage: Stage::Expire }
     }
 
     /// Whether events that are too old have to be forgotten before it goes on.
@@ -82,7 +84,9 @@ impl Search {
                     self.stage = stage;
                     return None;
                 }
-                Step::Found(found) => return Some(found),
+                Step::Found((cursor, gap)) => {
+                    return Some((Cursor { forgets_seen: self.forgets_seen, ..cursor }, gap));
+                }
             }
         }
     }
@@ -123,7 +127,7 @@ impl Searching<'_> {
                 return Step::Next(Stage::Last { before: now + 1, left });
             }
         };
-        Step::Found((Cursor { after, latest_to, gap_told_to: now }, None))
+        Step::Found((Cursor { after, latest_to, gap_told_to: now, ..Cursor::default() }, None))
     }
 
     fn begin_with_id(&self, id: &str) -> Stage {
@@ -154,7 +158,7 @@ impl Searching<'_> {
                     let TopicRef::Tracked(index) = entry.topic else { return };
                     // A topic is searched once: at its newest event.
                     let newest = topics.entries.get(index as usize).map(|e| e.history.newest());
-                    if newest == Some(entry.sequence) && matches.wants(topics, entry) {
+                    if newest == Some(entry.sequence) && matches.wants(topics, entry.topic) {
                         found = found.into_iter().chain(find_in(index)).min();
                     }
                 });
@@ -184,7 +188,7 @@ impl Searching<'_> {
                 let matches = past.wanted.matches();
                 self.walk.back_while(past, &matches, before, |entry| {
                     let is_kept = matches!(past.topics.look_up(entry), Logged::Kept(..));
-                    if is_kept && matches.wants(past.topics, entry) {
+                    if is_kept && matches.wants(past.topics, entry.topic) {
                         (oldest, left) = (entry.sequence, left - 1);
                     }
                     left > 0
@@ -194,7 +198,8 @@ impl Searching<'_> {
         if let Err(before) = walked {
             return Step::Later(Stage::Last { before, left });
         }
-        Step::Found((Cursor { after: oldest - 1, latest_to: 0, gap_told_to: past.now }, None))
+        let (after, gap_told_to) = (oldest - 1, past.now);
+        Step::Found((Cursor { after, gap_told_to, ..Cursor::default() }, None))
     }
 
     /// The cursor of a client that had everything up to a sequence number, or is treated as one
@@ -216,7 +221,7 @@ impl Searching<'_> {
         let gap = gap.map(|(gap, id)| (Gap { from, ..gap }, id));
         // The client is told once.
         let told_to = gap.as_ref().map_or(0, |(gap, _)| gap.to.sequence);
-        (Cursor { after, latest_to: 0, gap_told_to: after.max(told_to) }, gap)
+        (Cursor { after, gap_told_to: after.max(told_to), ..Cursor::default() }, gap)
     }
 }
 

@@ -61,8 +61,8 @@ fn replayed(order: &Order, wanted: &[Subscription], resume: &Resume) -> (Vec<u64
         if part.is_all {
             return (numbers, gap.map(|(gap, _)| gap.to.sequence));
         }
-        assert!(part.to > cursor.after, "the cursor moves on");
-        cursor.after = part.to;
+        assert_ne!(part.cursor, cursor, "the cursor moves on");
+        cursor = part.cursor;
     }
 }
 
@@ -494,7 +494,7 @@ fn clients_with_filters_are_told_that_events_of_unknown_topics_may_be_missing() 
         let gap = search(&order, &wanted, &resume).1.expect("events may be missing").0;
         assert!(gap.to.sequence >= 10 && gap.missed.is_none(), "{filter}: {gap:?}");
         // The same for a client that was not told before its part.
-        let cursor = Cursor { after: 1, latest_to: 0, gap_told_to: 1 };
+        let cursor = Cursor { after: 1, gap_told_to: 1, ..Cursor::default() };
         let gap = order.replay(&wanted, cursor, 1_000).gap.expect("events may be missing").0;
         assert!(gap.to.sequence >= 10 && gap.missed.is_none(), "{filter}: {gap:?}");
     }
@@ -512,7 +512,7 @@ fn a_gap_is_told_before_the_first_part_with_later_events() {
         assert!(order.publish(&Topic::new(&name).unwrap(), draft).is_ok());
     }
     let wanted = [Subscription::new("#").unwrap()];
-    let cursor = Cursor { after: 0, latest_to: 0, gap_told_to: 0 };
+    let cursor = Cursor::default();
     let part = order.replay(&wanted, cursor, 1);
     assert_eq!(part.frames.iter().map(Frame::sequence).collect::<Vec<_>>(), [2]);
     let (gap, id) = part.gap.expect("the gap is told before the second event");
@@ -531,4 +531,79 @@ fn events_that_have_become_too_old_are_not_replayed_although_none_was_forgotten_
         let wanted = [Subscription::new(wanted).unwrap()];
         assert_eq!(replayed(&order, &wanted, &Resume::Start(StartAt::Latest)), (vec![], None));
     }
+}
+
+/// Publishes some events of a topic.
+fn publish_some(order: &Order, topic: &str, count: usize) {
+    for _ in 0..count {
+        let draft = Draft::encode(&Event::new("x"), 100).unwrap();
+        assert!(order.publish(&Topic::new(topic).unwrap(), draft).is_ok());
+    }
+}
+
+/// The cursor of a client from which nothing is missing, of more topics than are found by name, and
+/// more events than a walk passes under the lock. Two events of each topic are kept; the first of
+/// all is of `b`.
+fn far_from_its_end() -> (Order, [Subscription; 2], Cursor) {
+    let options = Options { history_events_max: 2, shards: 1, ..Options::default() };
+    let order = order_of(Box::new([]), &options);
+    publish_some(&order, "b", 1);
+    (0..300).for_each(|n| publish_some(&order, &format!("z/{n}"), 1));
+    publish_some(&order, "b", 1);
+    let wanted = ["b", "z/#"].map(|text| Subscription::new(text).unwrap());
+    let resume = Resume::After(order.id_of(0).to_string().into());
+    let (cursor, gap) = search(&order, &wanted, &resume);
+    assert!(gap.is_none(), "everything is kept");
+    (order, wanted, cursor)
+}
+
+/// Gathers parts until there are events, and returns the gaps that the client is told of until
+/// then: up to which number, how many events, and with which number. `between` is called before
+/// each part.
+fn told_before_events(
+    order: &Order,
+    wanted: &[Subscription],
+    mut cursor: Cursor,
+    mut between: impl FnMut(),
+) -> Vec<(u64, Option<u64>, u64)> {
+    let mut told = Vec::new();
+    for _ in 0..20 {
+        between();
+        let part = order.replay(wanted, cursor, 10_000);
+        told.extend(part.gap.map(|(gap, id)| (gap.to.sequence, gap.missed, id.sequence)));
+        if let Some(first) = part.frames.first() {
+            assert_eq!(first.sequence(), 2, "the first one that is kept");
+            return told;
+        }
+        assert!(!part.is_all && part.cursor != cursor, "it goes on");
+        cursor = part.cursor;
+    }
+    panic!("it comes to no end: {told:?}");
+}
+
+#[test]
+fn a_gap_that_comes_to_be_is_told_in_its_place_however_far_away_its_end_is() {
+    let (order, wanted, cursor) = far_from_its_end();
+    publish_some(&order, "b", 2);
+    assert_eq!(told_before_events(&order, &wanted, cursor, || ()), [(302, Some(2), 1)]);
+}
+
+#[test]
+fn a_gap_is_told_in_its_place_although_more_was_forgotten_than_is_remembered() {
+    let (order, wanted, cursor) = far_from_its_end();
+    let many = Tuning::small().order.forgets_max as u64 + 1;
+    publish_some(&order, "b", many as usize);
+    let told = told_before_events(&order, &wanted, cursor, || ());
+    assert_eq!(told, [(300 + many, Some(many), 1)]);
+}
+
+#[test]
+fn a_client_is_told_that_events_may_be_missing_when_too_many_are_forgotten_to_find_out() {
+    let (order, wanted, cursor) = far_from_its_end();
+    publish_some(&order, "b", 2);
+    let many = Tuning::small().order.forgets_max + 3;
+    // Of a topic that it does not want, always more than are remembered.
+    let told = told_before_events(&order, &wanted, cursor, || publish_some(&order, "other", many));
+    let forgotten_to = order.lock().topics.totals.forgotten_to();
+    assert_eq!(told, [(forgotten_to, None, 1)]);
 }

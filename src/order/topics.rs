@@ -9,6 +9,7 @@ use std::time::Duration;
 use slab::Slab;
 
 use super::event_log::{EventLog, LogEntry, TopicRef};
+use super::forgets::Forgets;
 use super::gone::Gone;
 use super::history::{Forgotten, History, Kept, Totals};
 use super::interests::Interests;
@@ -31,6 +32,7 @@ pub(super) struct Topics {
     pub(super) entries: Slab<Box<Entry>>,
     /// All events that are kept.
     pub(super) log: EventLog,
+    pub(super) forgets: Forgets,
     pub(super) gone: Gone,
     pub(super) interests: Interests,
     /// One entry for each topic with kept events: when its oldest event was published, or an older
@@ -94,13 +96,14 @@ impl Bounds {
 }
 
 impl Topics {
-    pub(super) fn new(options: &Options) -> Topics {
+    pub(super) fn new(options: &Options, forgets_max: usize) -> Topics {
         Topics {
             bounds: Bounds::new(options),
             by_name: Names::default(),
             in_order: BTreeMap::new(),
             entries: Slab::new(),
             log: EventLog::default(),
+            forgets: Forgets::new(forgets_max),
             gone: Gone::default(),
             interests: Interests::new(options.shards),
             oldest: BinaryHeap::new(),
@@ -144,6 +147,7 @@ impl Topics {
         })) as u32;
         if let Some(gone) = gone_index {
             self.log.repoint(forgotten.to, TopicRef::Gone(gone), TopicRef::Tracked(index));
+            self.forgets.push(TopicRef::Tracked(index));
         }
         let Topics { by_name, entries, .. } = self;
         by_name.insert(topic, index, |index| &entries[index as usize].state.name);
@@ -165,21 +169,29 @@ impl Topics {
         }
     }
 
-    /// What an entry of the log stands for.
-    pub(super) fn look_up(&self, LogEntry { sequence, topic }: LogEntry) -> Logged<'_> {
+    /// What was forgotten of a topic, as far as that is known of it alone.
+    pub(super) fn forgotten(&self, topic: TopicRef) -> Forgotten {
         let forgotten = match topic {
-            TopicRef::Tracked(index) => match self.entries.get(index as usize) {
-                Some(entry) if entry.history.keeps_from(sequence) => {
-                    let found = entry.history.find_sequence(sequence);
-                    return found.map_or(Logged::Useless, |(kept, next)| Logged::Kept(kept, next));
-                }
-                entry => entry.map(|entry| entry.history.forgotten()),
-            },
+            TopicRef::Tracked(index) => {
+                self.entries.get(index as usize).map(|entry| entry.history.forgotten())
+            }
             TopicRef::Gone(index) => self.gone.get(index).map(|topic| topic.forgotten),
         };
-        match forgotten.filter(|forgotten| forgotten.to == sequence) {
-            Some(forgotten) => Logged::Forgotten(forgotten),
-            None => Logged::Useless,
+        forgotten.unwrap_or_default()
+    }
+
+    /// What an entry of the log stands for.
+    pub(super) fn look_up(&self, LogEntry { sequence, topic }: LogEntry) -> Logged<'_> {
+        if let TopicRef::Tracked(index) = topic {
+            let history = self.entries.get(index as usize).map(|entry| &entry.history);
+            if let Some(history) = history.filter(|history| history.keeps_from(sequence)) {
+                let found = history.find_sequence(sequence);
+                return found.map_or(Logged::Useless, |(kept, next)| Logged::Kept(kept, next));
+            }
+        }
+        match self.forgotten(topic) {
+            forgotten if forgotten.to == sequence => Logged::Forgotten(forgotten),
+            _ => Logged::Useless,
         }
     }
 
@@ -216,6 +228,7 @@ impl Topics {
                 Some(gone) => {
                     let (from, to) = (TopicRef::Tracked(index), TopicRef::Gone(gone));
                     self.log.repoint(forgotten.to, from, to);
+                    self.forgets.push(to);
                 }
                 None => self.log.note_useless(),
             }

@@ -78,6 +78,15 @@ impl Walk {
         self.visit(past.topics.log.before(before), matches, before, visit)
     }
 
+    pub(super) fn has_steps(&self) -> bool {
+        self.steps_left > 0
+    }
+
+    /// Counts one entry, and the comparisons that it has taken.
+    pub(super) fn take_steps(&mut self, matches: &Matches<'_>) {
+        self.steps_left = self.steps_left.saturating_sub(1 + matches.take_steps());
+    }
+
     fn visit(
         &mut self,
         entries: impl Iterator<Item = LogEntry>,
@@ -92,7 +101,7 @@ impl Walk {
             if !visit(entry) {
                 return Ok(());
             }
-            self.steps_left = self.steps_left.saturating_sub(1 + matches.take_steps());
+            self.take_steps(matches);
             walked_to = entry.sequence;
         }
         Ok(())

@@ -10,7 +10,7 @@ use std::collections::HashSet;
 
 use rustc_hash::FxHashMap;
 
-use super::event_log::{LogEntry, TopicRef};
+use super::event_log::TopicRef;
 use super::gone::with_prefix;
 use super::history::Forgotten;
 use super::topics::Topics;
@@ -147,16 +147,16 @@ impl NamedTopics {
 }
 
 impl Matches<'_> {
-    /// Whether the topic of a log entry is wanted.
-    pub(super) fn wants(&self, topics: &Topics, entry: LogEntry) -> bool {
+    /// Whether a topic is wanted.
+    pub(super) fn wants(&self, topics: &Topics, topic: TopicRef) -> bool {
         let find = || {
-            let Some(name) = topics.name_of(entry.topic) else { return false };
+            let Some(name) = topics.name_of(topic) else { return false };
             let levels = 1 + memchr::memchr_iter(b'/', name.as_str().as_bytes()).count();
             let steps = levels * self.wanted.filters.len() / LEVELS_PER_STEP;
             self.steps.set(self.steps.get() + steps);
             self.wanted.matches_topic(name)
         };
-        *self.found.borrow_mut().entry(entry.topic).or_insert_with(find)
+        *self.found.borrow_mut().entry(topic).or_insert_with(find)
     }
 
     /// The steps that comparing topics has taken since the last call, besides one for each entry.

@@ -79,7 +79,7 @@ impl Gatherer<'_> {
             Some(part) => (part, None),
             None => self.gather(cursor),
         };
-        (part.is_all && part.bytes.is_empty() && gap.is_none()).then_some(part.to)
+        (part.is_all && part.bytes.is_empty() && gap.is_none()).then_some(part.cursor.after)
     }
 
     /// What a client is sent next of what is behind its cursor. The shard has taken everything up
@@ -94,13 +94,12 @@ impl Gatherer<'_> {
         self.counters.replayed_events.add(part.events);
         self.counters.delivered_events.add(part.events);
         self.counters.delivered_bytes.add(part.bytes.len() as u64);
-        let (bytes, from, told_to): (Arc<[u8]>, usize, u64) = match gap {
-            Some((gap, id)) => {
-                let to = gap.to.sequence;
-                let block = self.gap_block((gap, id));
-                ([&block, &part.bytes[..]].concat().into(), block.len(), to)
+        let (bytes, from): (Arc<[u8]>, usize) = match gap {
+            Some(gap) => {
+                let block = self.gap_block(gap);
+                ([&block, &part.bytes[..]].concat().into(), block.len())
             }
-            None => (part.bytes, 0, 0),
+            None => (part.bytes, 0),
         };
         if !is_shared {
             self.parts.watch(&bytes);
@@ -108,10 +107,7 @@ impl Gatherer<'_> {
         let wire = self.wire();
         let has_any = !bytes.is_empty();
         let pending = has_any.then(|| Pending::of_events(wire, bytes, from, part.events));
-        // A gap is told once.
-        let gap_told_to = cursor.gap_told_to.max(told_to);
-        let cursor = Cursor { after: part.to, gap_told_to, ..cursor };
-        Some(Gathered { pending, cursor, is_all: part.is_all })
+        Some(Gathered { pending, cursor: part.cursor, is_all: part.is_all })
     }
 
     /// Gathers a part, and what is missing before it.
@@ -131,9 +127,10 @@ impl Gatherer<'_> {
             frames => Frame::gather(frames.iter(), self.wire(), self.scratch).into(),
         };
         let events = replay.frames.len() as u64;
-        let part = Part { bytes, events, to: replay.to, is_all: replay.is_all };
+        let part = Part { bytes, events, cursor: replay.cursor, is_all: replay.is_all };
         // A gap in it was told to all clients that have its id.
-        if replay.gap.is_none() {
+        let is_of_more = part.is_all || part.cursor.after > cursor.after;
+        if replay.gap.is_none() && is_of_more {
             self.parts.keep(self.part_id(cursor), part.clone());
         }
         self.counters.gathered_parts.add(1);

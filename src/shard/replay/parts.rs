@@ -20,8 +20,8 @@ const SEARCH_NS_MAX: u64 = 2_000_000;
 pub(in crate::shard) struct Part {
     pub(in crate::shard) bytes: Arc<[u8]>,
     pub(in crate::shard) events: u64,
-    /// It has everything up to this number.
-    pub(in crate::shard) to: u64,
+    /// How far a client is with it.
+    pub(in crate::shard) cursor: Cursor,
     /// Whether nothing had been published after that when it was gathered.
     pub(in crate::shard) is_all: bool,
 }
@@ -76,7 +76,7 @@ impl Parts {
     /// A part that was gathered for another client and is not outdated, where the shard has taken
     /// everything up to a number: a last part is when something was published since.
     pub(in crate::shard) fn find(&self, id: PartId, number: u64) -> Option<Part> {
-        self.shared.get(&id).filter(|part| !part.is_all || part.to == number).cloned()
+        self.shared.get(&id).filter(|part| !part.is_all || part.cursor.after == number).cloned()
     }
 
     /// Keeps a part for other clients.
