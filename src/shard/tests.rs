@@ -427,7 +427,8 @@ fn steps() -> usize {
 fn without_lag_bounds() -> Options {
     let hour = Duration::from_secs(3_600);
     Options {
-        lag_bytes_max: 1 << 30,
+        lag_bytes_max: usize::MAX,
+        lag_total_bytes_max: usize::MAX,
         lag_age_max: hour,
         stall_time_max: hour,
         heartbeat: hour,
