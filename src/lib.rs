@@ -98,7 +98,7 @@ pub use crate::lifecycle::{
     AdminError, ConnectionFilter, ConnectionId, ConnectionInfo, ConnectionSelector,
     ConnectionState, Subscriptions, TopicCount,
 };
-pub use crate::listener::{ListenError, ListenOptions, Listener, Overload};
+pub use crate::listener::{AdmitError, ListenError, ListenOptions, Listener, Overload};
 pub use crate::metrics::{DisconnectReason, Metrics};
 pub use crate::notices::{Notice, NoticeKind, Notices};
 pub use crate::options::{Options, OptionsError};

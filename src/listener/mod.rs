@@ -9,7 +9,7 @@ use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 
-pub use self::error::ListenError;
+pub use self::error::{AdmitError, ListenError};
 use self::handshake::HttpHandshake;
 pub use self::options::{ListenOptions, Overload};
 use crate::fallback::UnhandledRequest;
@@ -133,8 +133,8 @@ impl Listener {
     ///
     /// # Errors
     ///
-    /// Returns the connection when no shard takes another command, or the system gives no
-    /// descriptor: try again, or answer 503.
+    /// When the hub is closed, no shard takes another command, or the system gives no descriptor.
+    /// The error holds the connection ([`AdmitError::into_request`]): try again, or answer 503.
     ///
     /// # Examples
     ///
@@ -150,19 +150,23 @@ impl Listener {
     /// let client = TcpStream::connect(own.local_addr()?)?;
     /// let (stream, addr) = own.accept()?;
     /// let read = b"GET /events?topic=news HTTP/1.1\r\nHost: localhost\r\n\r\n".to_vec();
-    /// listener.admit(UnhandledRequest::new(stream, addr, read)).expect("a shard takes it");
+    /// listener.admit(UnhandledRequest::new(stream, addr, read))?;
     /// # drop(client);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn admit(&self, request: UnhandledRequest) -> Result<(), UnhandledRequest> {
+    pub fn admit(&self, request: UnhandledRequest) -> Result<(), AdmitError> {
         let UnhandledRequest { stream, read, addr } = request;
         let own = match stream.try_clone().and_then(Stream::from_std) {
             Ok(own) => own,
-            Err(_) => return Err(UnhandledRequest { stream, read, addr }),
+            Err(error) => {
+                let request = UnhandledRequest { stream, read, addr };
+                return Err(AdmitError::System { request, error });
+            }
         };
-        if self.acceptor.socket.adopt(&own).is_err() {
+        if let Err(error) = self.acceptor.socket.adopt(&own) {
             // To drop it as it is could end the connection, which is handed back.
-            return Err(UnhandledRequest { stream: own.into_std(), read, addr });
+            let request = UnhandledRequest { stream: own.into_std(), read, addr };
+            return Err(AdmitError::System { request, error });
         }
         let mut serve = Command::Serve {
             stream: own,
@@ -180,12 +184,12 @@ impl Listener {
                 Err(refused) => serve = refused,
             }
         }
-        match serve {
-            Command::Serve { stream, read, addr, .. } => {
-                Err(UnhandledRequest { stream: stream.into_std(), read, addr })
-            }
-            _ => unreachable!("it was not this command"),
-        }
+        let Command::Serve { stream, read, addr, .. } = serve else {
+            unreachable!("it was not this command")
+        };
+        let request = UnhandledRequest { stream: stream.into_std(), read, addr };
+        let is_closed = self.shared.is_ending() || !links.iter().any(|link| link.is_alive());
+        Err(if is_closed { AdmitError::Closed(request) } else { AdmitError::Busy(request) })
     }
 }
 

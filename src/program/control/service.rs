@@ -23,7 +23,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use async_channel::Receiver;
-use fanfare::{Listener, UnhandledRequest};
+use fanfare::{AdmitError, Listener, UnhandledRequest};
 use hyper::body::Incoming;
 use hyper::header::HOST;
 use hyper::http::request::Parts;
@@ -117,7 +117,11 @@ impl Server {
         for _ in 0..ADMIT_TRIES {
             match listener.admit(request) {
                 Ok(()) => return Ok(()),
-                Err(refused) => request = refused,
+                Err(AdmitError::Closed(refused)) => {
+                    request = refused;
+                    break;
+                }
+                Err(error) => request = error.into_request(),
             }
         }
         turn_away(&Stream::Tcp(Async::new(request.stream)?));
