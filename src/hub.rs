@@ -306,10 +306,8 @@ impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             StartError::Options(error) => error.fmt(f),
-            StartError::System(error) => write!(
-                f,
-                "the system refuses what a hub needs ({error}); raise its limits on open files and \
-                 threads"
+            StartError::System(_) => f.write_str(
+                "the system refuses what a hub needs; raise its limits on open files and threads",
             ),
         }
     }
@@ -318,7 +316,7 @@ impl fmt::Display for StartError {
 impl std::error::Error for StartError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            StartError::Options(error) => Some(error),
+            StartError::Options(error) => std::error::Error::source(error),
             StartError::System(error) => Some(error),
         }
     }

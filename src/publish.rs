@@ -248,7 +248,7 @@ impl fmt::Display for PublishError {
 impl std::error::Error for PublishError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            PublishError::Invalid(error) => Some(error),
+            PublishError::Invalid(error) => std::error::Error::source(error),
             PublishError::Full | PublishError::Closed => None,
         }
     }

@@ -184,8 +184,8 @@ impl fmt::Display for SubscriptionError {
 impl std::error::Error for SubscriptionError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            SubscriptionError::Topic(error) => Some(error),
-            SubscriptionError::Filter(error) => Some(error),
+            SubscriptionError::Topic(error) => std::error::Error::source(error),
+            SubscriptionError::Filter(error) => std::error::Error::source(error),
         }
     }
 }

@@ -36,8 +36,8 @@ pub enum ListenError {
 impl fmt::Display for ListenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            ListenError::Bind(error) => {
-                write!(f, "cannot listen on this address ({error}); free it, or give another")
+            ListenError::Bind(_) => {
+                f.write_str("cannot listen on this address; free it, or give another")
             }
             ListenError::Options(error) => error.fmt(f),
             ListenError::Closed => f.write_str("the hub is closed; start another"),
@@ -50,7 +50,7 @@ impl std::error::Error for ListenError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             ListenError::Bind(error) => Some(error),
-            ListenError::Options(error) => Some(error),
+            ListenError::Options(error) => std::error::Error::source(error),
             ListenError::Closed | ListenError::Busy => None,
         }
     }

@@ -84,7 +84,7 @@ pub(crate) fn main() -> ExitCode {
             Cli::command().error(clap::error::ErrorKind::ValueValidation, why).exit()
         }
         None => {
-            logging::say(&format!("fanfare: {error}"));
+            logging::say(&format!("fanfare: {}", outcome::with_causes(&*error)));
             logging::flush_error();
             ExitCode::FAILURE
         }

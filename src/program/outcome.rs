@@ -18,3 +18,31 @@ impl fmt::Display for Usage {
 }
 
 impl Error for Usage {}
+
+/// The text of an error, with that of each of its causes.
+pub(in crate::program) fn with_causes(error: &dyn Error) -> String {
+    let causes = std::iter::successors(error.source(), |&cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use fanfare::StartError;
+
+    use super::*;
+
+    #[test]
+    fn each_cause_is_said_once() {
+        let cause = "Too many open files";
+        let error = StartError::System(io::Error::other(cause));
+        let text = with_causes(&error);
+        assert_eq!(text, format!("{error}: {cause}"));
+        assert!(!error.to_string().contains(cause));
+
+        let error = fanfare::Options::default().shards(0).check().unwrap_err();
+        let text = error.to_string();
+        assert_eq!(with_causes(&StartError::Options(error)), text);
+    }
+}
