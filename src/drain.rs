@@ -104,7 +104,7 @@ impl DrainOptions {
 /// }
 /// # Ok::<(), fanfare::StartError>(())
 /// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Drained {
     /// Connections that were sent everything, told when to come back, and closed.

@@ -321,7 +321,7 @@ pub enum ConnectionSelector {
 /// assert_eq!(refused, Err(AdminError::NoSubscription));
 /// # Ok::<(), fanfare::StartError>(())
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AdminError {
     /// A shard has too many commands or questions waiting; try again.

@@ -68,7 +68,7 @@ pub struct Notice {
 /// };
 /// assert_eq!(events_sent(NoticeKind::Connected), 0);
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NoticeKind {
     /// It became an event stream; it is sent its response's head at this moment.

@@ -34,19 +34,21 @@ pub struct Topic(Arc<str>);
 /// use fanfare::{Topic, TopicError};
 ///
 /// let error = Topic::new("rooms/+").unwrap_err();
-/// assert_eq!(error, TopicError::Forbidden { character: '+' });
+/// assert!(matches!(error, TopicError::Forbidden { character: '+', .. }));
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TopicError {
     /// The name has no bytes.
     Empty,
     /// The name is longer than [`Topic::BYTES_MAX`] bytes.
+    #[non_exhaustive]
     TooLong {
         /// How many bytes the name has.
         bytes: usize,
     },
     /// The name holds a character that no topic may hold.
+    #[non_exhaustive]
     Forbidden {
         /// The first such character.
         character: char,

@@ -41,7 +41,7 @@ pub(super) const ALL_BELOW: &str = "#";
 /// assert!(!filter.matches(&Topic::new("orders/42")?));
 ///
 /// let error = Filter::new("orders/4+").unwrap_err();
-/// assert_eq!(error, FilterError::NotAlone { wildcard: '+' });
+/// assert!(matches!(error, FilterError::NotAlone { wildcard: '+', .. }));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -56,22 +56,25 @@ pub struct Filter(Arc<str>);
 ///
 /// assert_eq!(Filter::new("a/#/b"), Err(FilterError::NotLast));
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FilterError {
     /// The text has no bytes.
     Empty,
     /// The text is longer than [`Filter::BYTES_MAX`] bytes.
+    #[non_exhaustive]
     TooLong {
         /// How many bytes the text has.
         bytes: usize,
     },
     /// The text holds a control character.
+    #[non_exhaustive]
     Forbidden {
         /// The first such character.
         character: char,
     },
     /// A wildcard shares its level with other characters.
+    #[non_exhaustive]
     NotAlone {
         /// `+` or `#`.
         wildcard: char,

@@ -42,7 +42,7 @@ pub enum Subscription {
 /// let error = Subscription::new("a/#/b").unwrap_err();
 /// assert_eq!(error, SubscriptionError::Filter(FilterError::NotLast));
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SubscriptionError {
     /// The text has no wildcard, and is not the name of a topic.

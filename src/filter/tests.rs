@@ -121,25 +121,25 @@ fn what_is_no_filter_is_refused_for_what_is_wrong_with_it() {
         (FilterError::NotAlone { wildcard: '+' }, FilterError::NotAlone { wildcard: '#' });
     let cases = [
         // 4.7.1
-        ("sport/tennis#", all),
+        ("sport/tennis#", all.clone()),
         ("sport/tennis/#/ranking", FilterError::NotLast),
         ("#/", FilterError::NotLast),
         ("#/#", FilterError::NotLast),
-        ("##", all),
-        ("sport+", one),
-        ("+sport", one),
-        ("a/++/b", one),
-        ("+#", one),
-        ("#+/a", all),
-        ("é+", one),
+        ("##", all.clone()),
+        ("sport+", one.clone()),
+        ("+sport", one.clone()),
+        ("a/++/b", one.clone()),
+        ("+#", one.clone()),
+        ("#+/a", all.clone()),
+        ("é+", one.clone()),
         // 4.7.3, and what a topic may not hold either
         ("", FilterError::Empty),
         ("a\0", FilterError::Forbidden { character: '\0' }),
         ("+/\u{85}", FilterError::Forbidden { character: '\u{85}' }),
     ];
     for (text, error) in cases {
-        assert_eq!(Filter::new(text), Err(error), "{text:?}");
-        assert_eq!(Filter::from_utf8(text.as_bytes()), Err(error), "{text:?}");
+        assert_eq!(Filter::new(text), Err(error.clone()), "{text:?}");
+        assert_eq!(Filter::from_utf8(text.as_bytes()), Err(error.clone()), "{text:?}");
         assert!(error.to_string().starts_with("the filter "), "{error}");
     }
     assert_eq!(Filter::from_utf8(b"a/\xff/#"), Err(FilterError::NotUtf8));
