@@ -95,8 +95,8 @@ pub use crate::http::cors::Cors;
 pub use crate::hub::{Hub, StartError};
 pub use crate::id::{EventId, EventIdError};
 pub use crate::lifecycle::{
-    AdminError, ConnectionFilter, ConnectionId, ConnectionInfo, ConnectionSelector,
-    ConnectionState, Subscriptions, TopicCount,
+    AdminError, ConnectionFilter, ConnectionId, ConnectionIdError, ConnectionInfo,
+    ConnectionSelector, ConnectionState, Subscriptions, TopicCount,
 };
 pub use crate::listener::{AdmitError, ListenError, ListenOptions, Listener, Overload};
 pub use crate::metrics::{DisconnectReason, Metrics};

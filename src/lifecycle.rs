@@ -2,15 +2,18 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use crate::excerpt::Excerpt;
 use crate::filter::Subscription;
 use crate::options::chained::chained;
 use crate::policy::Policy;
 
 /// Names one event stream of a hub for as long as it lives, and nothing afterwards: the id of a
-/// stream that has ended finds nothing, also when another stream has its entry by then.
+/// stream that has ended finds nothing, also when another stream has its entry by then. Ids have no
+/// order.
 ///
 /// # Examples
 ///
@@ -19,10 +22,25 @@ use crate::policy::Policy;
 ///
 /// let id = ConnectionId::from_u64(1 << 32);
 /// assert_eq!(id.to_string(), "4294967296");
-/// assert_eq!(ConnectionId::from_u64(id.to_u64()), id);
+/// assert_eq!("4294967296".parse(), Ok(id));
 /// ```
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ConnectionId(u64);
+
+/// A text is not the id of a connection: it is no whole number of 64 bits.
+///
+/// # Examples
+///
+/// ```
+/// use fanfare::{ConnectionId, ConnectionIdError};
+///
+/// let error: ConnectionIdError = "first".parse::<ConnectionId>().unwrap_err();
+/// assert!(error.to_string().starts_with("\"first\" is no connection's id;"));
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConnectionIdError {
+    text: Excerpt,
+}
 
 impl ConnectionId {
     /// Entries that a shard may have: an index has 24 bits.
@@ -42,16 +60,16 @@ impl ConnectionId {
         self.0
     }
 
-    /// The id that is written as a number. Any number is an id; most find nothing.
+    /// The id that is written as a number. Any number is an id; most find nothing. A text is read
+    /// with [`str::parse`].
     ///
     /// # Examples
     ///
     /// ```
     /// use fanfare::ConnectionId;
     ///
-    /// let id = "4294967296".parse().map(ConnectionId::from_u64)?;
+    /// let id = ConnectionId::from_u64(4_294_967_296);
     /// assert_eq!(id.to_string(), "4294967296");
-    /// # Ok::<(), std::num::ParseIntError>(())
     /// ```
     #[must_use]
     pub fn from_u64(number: u64) -> ConnectionId {
@@ -77,6 +95,15 @@ impl ConnectionId {
     }
 }
 
+impl FromStr for ConnectionId {
+    type Err = ConnectionIdError;
+
+    fn from_str(text: &str) -> Result<ConnectionId, ConnectionIdError> {
+        let number = text.parse().map_err(|_| ConnectionIdError { text: Excerpt::of(text) })?;
+        Ok(ConnectionId(number))
+    }
+}
+
 impl fmt::Display for ConnectionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
@@ -88,6 +115,14 @@ impl fmt::Debug for ConnectionId {
         write!(f, "ConnectionId({self})")
     }
 }
+
+impl fmt::Display for ConnectionIdError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} is no connection's id; give one as a hub has listed it", self.text)
+    }
+}
+
+impl std::error::Error for ConnectionIdError {}
 
 /// What a connection is subscribed to, each once, in no order.
 ///
@@ -374,5 +409,9 @@ mod tests {
         assert_eq!((id.generation(), id.shard(), id.index()), (u32::MAX, 255, (1 << 24) - 1));
         let id = ConnectionId::new(1, 2, 3);
         assert_eq!((id.generation(), id.shard(), id.index()), (1, 2, 3));
+        assert_eq!(id.to_string().parse(), Ok(id));
+        for text in ["", "-1", "1.5", "18446744073709551616"] {
+            assert!(text.parse::<ConnectionId>().is_err(), "{text}");
+        }
     }
 }

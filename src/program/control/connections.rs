@@ -5,8 +5,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use fanfare::{
-    AdminError, ConnectionFilter, ConnectionId, ConnectionInfo, ConnectionSelector, Hub,
-    Subscription, SubscriptionError, Subscriptions, Topic, TopicCount,
+    AdminError, ConnectionFilter, ConnectionId, ConnectionIdError, ConnectionInfo,
+    ConnectionSelector, Hub, Subscription, SubscriptionError, Subscriptions, Topic, TopicCount,
 };
 use hyper::StatusCode;
 use jiff::Timestamp;
@@ -58,12 +58,8 @@ pub(super) async fn list(hub: &Hub, query: &str) -> Result<Answer, Refusal> {
 /// reconnection time from `&retry=MS` to twice that. Answers how many.
 pub(super) async fn disconnect(hub: &Hub, query: &str) -> Result<Answer, Refusal> {
     let query = Query::parse(query).map_err(bad_request)?;
-    let id = number(&query, "id")
-        .map_err(bad_request)?
-        .map(ConnectionId::from_u64)
-        .map(ConnectionSelector::One);
     let selectors = [
-        id,
+        id(&query).map_err(bad_request)?.map(ConnectionSelector::One),
         topic(&query).map_err(bad_request)?.map(ConnectionSelector::Topic),
         query.first("tag").map(|tag| ConnectionSelector::Tag(tag.into())),
         flag(&query, "all").map_err(bad_request)?.then_some(ConnectionSelector::All),
@@ -83,7 +79,7 @@ pub(super) async fn disconnect(hub: &Hub, query: &str) -> Result<Answer, Refusal
 /// none if it has ended.
 pub(super) async fn change(hub: &Hub, query: &str) -> Result<Answer, Refusal> {
     let query = Query::parse(query).map_err(bad_request)?;
-    let id = number(&query, "id").map_err(bad_request)?.map(ConnectionId::from_u64);
+    let id = id(&query).map_err(bad_request)?;
     let id = id.ok_or_else(|| bad_request("say which connection gets the topics: id=ID"))?;
     let wanted: Vec<Subscription> =
         query.all("topic").map(Subscription::new).collect::<Result<_, _>>().map_err(bad_request)?;
@@ -137,6 +133,10 @@ fn names(topics: &Subscriptions) -> Vec<&str> {
 
 fn topic(query: &Query<'_>) -> Result<Option<Subscription>, SubscriptionError> {
     query.first("topic").map(Subscription::new).transpose()
+}
+
+fn id(query: &Query<'_>) -> Result<Option<ConnectionId>, ConnectionIdError> {
+    query.first("id").map(str::parse).transpose()
 }
 
 fn limit(query: &Query<'_>) -> Result<usize, String> {
