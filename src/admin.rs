@@ -11,7 +11,8 @@ use futures_lite::future;
 use crate::filter::Subscription;
 use crate::hub::Hub;
 use crate::lifecycle::{
-    AdminError, ConnectionFilter, ConnectionId, ConnectionInfo, ConnectionSelector, TopicCount,
+    AdminError, ConnectionFilter, ConnectionId, ConnectionInfo, ConnectionSelector,
+    SubscriptionCount,
 };
 use crate::notices::Notices;
 use crate::shard::{Answer, Command, Query, QueryRequest};
@@ -42,7 +43,7 @@ impl Hub {
     ///             NoticeKind::Disconnected { reason, events, .. } => {
     ///                 println!("{} had {events} events, {reason}", notice.addr);
     ///             }
-    ///             _ => println!("{} wants {:?}", notice.addr, notice.topics),
+    ///             _ => println!("{} wants {:?}", notice.addr, notice.subscriptions),
     ///         }
     ///     }
     /// });
@@ -68,7 +69,7 @@ impl Hub {
     /// ```
     /// # use fanfare::{ConnectionFilter, Hub, Options, Subscription};
     /// # let hub = Hub::start(Options::default())?;
-    /// let in_room_42 = ConnectionFilter::default().topic(Subscription::new("rooms/42")?);
+    /// let in_room_42 = ConnectionFilter::default().subscription(Subscription::new("rooms/42")?);
     /// for client in hub.connections(&in_room_42)? {
     ///     println!("{} since {:?}", client.addr, client.since);
     /// }
@@ -163,16 +164,16 @@ impl Hub {
     /// ```
     /// # use fanfare::{Hub, Options};
     /// # let hub = Hub::start(Options::default())?;
-    /// for count in hub.topic_counts(10)? {
-    ///     println!("{}: {}", count.topic, count.subscribers);
+    /// for count in hub.subscription_counts(10)? {
+    ///     println!("{}: {}", count.subscription, count.subscribers);
     /// }
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn topic_counts(&self, limit: usize) -> Result<Vec<TopicCount>, AdminError> {
-        future::block_on(self.topic_counts_async(limit))
+    pub fn subscription_counts(&self, limit: usize) -> Result<Vec<SubscriptionCount>, AdminError> {
+        future::block_on(self.subscription_counts_async(limit))
     }
 
-    /// Counts as [`Hub::topic_counts`], under any executor.
+    /// Counts as [`Hub::subscription_counts`], under any executor.
     ///
     /// # Errors
     ///
@@ -183,21 +184,26 @@ impl Hub {
     /// ```
     /// # use fanfare::{Hub, Options};
     /// # let hub = Hub::start(Options::default())?;
-    /// assert!(smol::block_on(hub.topic_counts_async(10))?.is_empty());
+    /// assert!(smol::block_on(hub.subscription_counts_async(10))?.is_empty());
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub async fn topic_counts_async(&self, limit: usize) -> Result<Vec<TopicCount>, AdminError> {
+    pub async fn subscription_counts_async(
+        &self,
+        limit: usize,
+    ) -> Result<Vec<SubscriptionCount>, AdminError> {
         let mut sums: HashMap<Subscription, u64> = HashMap::new();
-        for answer in self.ask(None, Query::Topics).await? {
-            let Answer::Topics(counts) = answer else { continue };
-            for TopicCount { topic, subscribers } in counts {
-                *sums.entry(topic).or_default() += subscribers;
+        for answer in self.ask(None, Query::Subscriptions).await? {
+            let Answer::Subscriptions(counts) = answer else { continue };
+            for SubscriptionCount { subscription, subscribers } in counts {
+                *sums.entry(subscription).or_default() += subscribers;
             }
         }
         let counts = sums.into_iter();
-        let counts = counts.map(|(topic, subscribers)| TopicCount { topic, subscribers });
-        let mut counts: Vec<TopicCount> = counts.collect();
-        let order = |count: &TopicCount| (Reverse(count.subscribers), count.topic.clone());
+        let counts = counts
+            .map(|(subscription, subscribers)| SubscriptionCount { subscription, subscribers });
+        let mut counts: Vec<SubscriptionCount> = counts.collect();
+        let order =
+            |count: &SubscriptionCount| (Reverse(count.subscribers), count.subscription.clone());
         if limit < counts.len() {
             counts.select_nth_unstable_by_key(limit, order);
             counts.truncate(limit);
@@ -225,7 +231,7 @@ impl Hub {
     /// # use std::time::Duration;
     /// # use fanfare::{ConnectionSelector, Hub, Options, Topic};
     /// # let hub = Hub::start(Options::default())?;
-    /// let selector = ConnectionSelector::Topic(Topic::new("rooms/42")?.into());
+    /// let selector = ConnectionSelector::Subscription(Topic::new("rooms/42")?.into());
     /// let ended = hub.disconnect(&selector, Duration::from_secs(30))?;
     /// println!("room 42 is closed; {ended} connections were in it");
     /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -262,9 +268,9 @@ impl Hub {
     ) -> Result<u64, AdminError> {
         let shard = match selector {
             ConnectionSelector::One(id) => Some(id.shard()),
-            ConnectionSelector::Topic(_) | ConnectionSelector::Tag(_) | ConnectionSelector::All => {
-                None
-            }
+            ConnectionSelector::Subscription(_)
+            | ConnectionSelector::Tag(_)
+            | ConnectionSelector::All => None,
         };
         let query = Query::Disconnect { selector: selector.clone(), retry: retry.min(RETRY_MAX) };
         self.ask_for_count(shard, query).await
@@ -337,7 +343,7 @@ impl Hub {
     ) -> Result<bool, AdminError> {
         match wanted.len() {
             0 => return Err(AdminError::NoSubscription),
-            1..=AdminError::SUBSCRIPTIONS_MAX => {}
+            1..=AdminError::SUBSCRIPTIONS_AT_ONCE_MAX => {}
             _ => return Err(AdminError::TooManySubscriptions),
         }
         let query = Query::Subscribe { id, subscriptions: wanted.into() };
@@ -347,7 +353,9 @@ impl Hub {
     async fn ask_for_count(&self, shard: Option<usize>, query: Query) -> Result<u64, AdminError> {
         let counts = self.ask(shard, query).await?.into_iter().map(|answer| match answer {
             Answer::Count(count) => count,
-            Answer::Busy | Answer::TooEarly | Answer::Connections(_) | Answer::Topics(_) => 0,
+            Answer::Busy | Answer::TooEarly | Answer::Connections(_) | Answer::Subscriptions(_) => {
+                0
+            }
         });
         Ok(counts.sum())
     }

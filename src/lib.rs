@@ -96,7 +96,7 @@ pub use crate::hub::{Hub, StartError};
 pub use crate::id::{EventId, EventIdError};
 pub use crate::lifecycle::{
     AdminError, ConnectionFilter, ConnectionId, ConnectionIdError, ConnectionInfo,
-    ConnectionSelector, ConnectionState, Subscriptions, TopicCount,
+    ConnectionSelector, ConnectionState, SubscriptionCount,
 };
 pub use crate::listener::{AdmitError, ListenError, ListenOptions, Listener, Overload};
 pub use crate::metrics::{DisconnectReason, Metrics};

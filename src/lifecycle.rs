@@ -124,19 +124,6 @@ impl fmt::Display for ConnectionIdError {
 
 impl std::error::Error for ConnectionIdError {}
 
-/// What a connection is subscribed to, each once, in no order.
-///
-/// # Examples
-///
-/// ```
-/// use fanfare::{Subscription, Subscriptions};
-///
-/// let wanted: Subscriptions = vec![Subscription::new("rooms/42")?, Subscription::new("users/#")?];
-/// # let _ = wanted;
-/// # Ok::<(), fanfare::SubscriptionError>(())
-/// ```
-pub type Subscriptions = Vec<Subscription>;
-
 /// How a connection is doing.
 ///
 /// # Examples
@@ -200,8 +187,8 @@ impl ConnectionState {
 pub struct ConnectionInfo {
     /// Its id.
     pub id: ConnectionId,
-    /// What it is subscribed to.
-    pub topics: Subscriptions,
+    /// What it is subscribed to, each once, in no order.
+    pub subscriptions: Vec<Subscription>,
     /// The peer's address: behind a proxy, the proxy's.
     pub addr: SocketAddr,
     /// What the client calls itself. A label that any client can claim, see
@@ -251,7 +238,8 @@ chained! {
     pub struct ConnectionFilter {
         /// Only connections with this subscription: a connection that gets a topic by a filter is
         /// found by the filter. Default: all.
-        pub topic: Option<Subscription> as (impl Into<Subscription> => Some(topic.into())),
+        pub subscription: Option<Subscription>
+            as (impl Into<Subscription> => Some(subscription.into())),
         /// Only connections with this tag. Default: all.
         pub tag: Option<Arc<str>> as (impl Into<Arc<str>> => Some(tag.into())),
         /// Only connections that lag or replay. Default: all.
@@ -288,30 +276,35 @@ impl ConnectionFilter {
 
 impl Default for ConnectionFilter {
     fn default() -> ConnectionFilter {
-        let (topic, tag) = (None, None);
-        ConnectionFilter { topic, tag, lagging: false, slowest_first: false, limit: 1_000 }
+        ConnectionFilter {
+            subscription: None,
+            tag: None,
+            lagging: false,
+            slowest_first: false,
+            limit: 1_000,
+        }
     }
 }
 
 /// A topic or filter that has subscribers, and how many; see
-/// [`Hub::topic_counts`](crate::Hub::topic_counts).
+/// [`Hub::subscription_counts`](crate::Hub::subscription_counts).
 ///
 /// # Examples
 ///
 /// ```
-/// use fanfare::{Hub, Options, TopicCount};
+/// use fanfare::{Hub, Options, SubscriptionCount};
 ///
 /// let hub = Hub::start(Options::default())?;
-/// for TopicCount { topic, subscribers, .. } in hub.topic_counts(10)? {
-///     println!("{topic} has {subscribers} subscribers");
+/// for SubscriptionCount { subscription, subscribers, .. } in hub.subscription_counts(10)? {
+///     println!("{subscription} has {subscribers} subscribers");
 /// }
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct TopicCount {
+pub struct SubscriptionCount {
     /// The topic, or the filter.
-    pub topic: Subscription,
+    pub subscription: Subscription,
     /// The number of connections that asked for it by this name: a connection that gets a topic by
     /// a filter counts for the filter.
     pub subscribers: u64,
@@ -337,7 +330,7 @@ pub enum ConnectionSelector {
     One(ConnectionId),
     /// All that have this subscription. A connection that gets a topic by a filter is meant by that
     /// filter, and not by the topic.
-    Topic(Subscription),
+    Subscription(Subscription),
     /// All with this tag.
     Tag(Arc<str>),
     /// All.
@@ -366,7 +359,7 @@ pub enum AdminError {
     TooLate,
     /// There is no topic: to have a connection get nothing any more, disconnect it.
     NoSubscription,
-    /// There are more than [`AdminError::SUBSCRIPTIONS_MAX`] topics and filters.
+    /// There are more than [`AdminError::SUBSCRIPTIONS_AT_ONCE_MAX`] topics and filters.
     TooManySubscriptions,
     /// The connection is still being sent what it has missed, or what waited for it when its topics
     /// were changed the last time; try again when it has taken some of that.
@@ -376,23 +369,28 @@ pub enum AdminError {
 impl AdminError {
     /// How long shards are waited for.
     pub const TIME_MAX: Duration = Duration::from_secs(10);
-    /// The most topics and filters that a connection is given at once.
-    pub const SUBSCRIPTIONS_MAX: usize = 65_536;
+    /// The most topics and filters that a connection is given at once, by
+    /// [`Hub::set_subscriptions`](crate::Hub::set_subscriptions).
+    pub const SUBSCRIPTIONS_AT_ONCE_MAX: usize = 65_536;
 }
 
 impl fmt::Display for AdminError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+        let text = match self {
             AdminError::Busy => "a shard has too much to do; try again",
             AdminError::TooLate => "a shard did not answer in time; see that it runs",
             AdminError::NoSubscription => {
                 "there is no topic; give one, or disconnect the connection"
             }
-            AdminError::TooManySubscriptions => "there are more than 65536 topics; give fewer",
+            AdminError::TooManySubscriptions => {
+                let most = AdminError::SUBSCRIPTIONS_AT_ONCE_MAX;
+                return write!(f, "there are more than {most} topics and filters; give fewer");
+            }
             AdminError::CatchingUp => {
                 "the connection has yet to be sent what it has missed; try again"
             }
-        })
+        };
+        f.write_str(text)
     }
 }
 

@@ -13,7 +13,8 @@ use async_channel::{Receiver, Sender, TrySendError};
 use async_io::Timer;
 use futures_lite::future;
 
-use crate::lifecycle::{ConnectionId, Subscriptions};
+use crate::filter::Subscription;
+use crate::lifecycle::ConnectionId;
 use crate::metrics::DisconnectReason;
 
 /// A connection came or went; see [`Hub::notices`](crate::Hub::notices).
@@ -42,8 +43,8 @@ pub struct Notice {
     pub kind: NoticeKind,
     /// The connection's id.
     pub id: ConnectionId,
-    /// What it is, or was, subscribed to.
-    pub topics: Subscriptions,
+    /// What it is, or was, subscribed to, each once, in no order.
+    pub subscriptions: Vec<Subscription>,
     /// The peer's address: behind a proxy, the proxy's.
     pub addr: SocketAddr,
     /// What the client calls itself. A label that any client can claim, see
@@ -306,7 +307,7 @@ mod tests {
         Notice {
             kind: NoticeKind::Connected,
             id: ConnectionId::from_u64(nth),
-            topics: Vec::new(),
+            subscriptions: Vec::new(),
             addr: SocketAddr::from(([127, 0, 0, 1], 1)),
             tag: None,
             at: SystemTime::now(),

@@ -14,8 +14,8 @@ use crate::options::OptionsError;
 /// use fanfare::{Hub, ListenError, ListenOptions, Options};
 ///
 /// let hub = Hub::start(Options::default())?;
-/// match hub.listen("127.0.0.1:0", ListenOptions::default().topics_max(0)) {
-///     Err(ListenError::Options(error)) => assert_eq!(error.option, "topics_max"),
+/// match hub.listen("127.0.0.1:0", ListenOptions::default().wide_filters_max(100_000)) {
+///     Err(ListenError::Options(error)) => assert_eq!(error.option, "wide_filters_max"),
 ///     other => panic!("{other:?}"),
 /// }
 /// # Ok::<(), fanfare::StartError>(())

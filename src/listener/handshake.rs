@@ -219,7 +219,10 @@ impl HttpHandshake {
     }
 
     fn wanted(&self, query: &Query<'_>) -> Result<Vec<Subscription>, String> {
-        let wanted = query.all("topic").take(self.options.topics_max + 1).map(Subscription::new);
+        let wanted = query
+            .all("topic")
+            .take(self.options.subscriptions_per_connection_max + 1)
+            .map(Subscription::new);
         let wanted: Vec<_> = wanted.collect::<Result<_, _>>().map_err(|e| e.to_string())?;
         let wide = wanted.iter().filter(|what| match what {
             Subscription::Filter(filter) => filter.literal_prefix().is_empty(),
@@ -231,9 +234,10 @@ impl HttpHandshake {
                 "{wide_max} filters that begin with a wildcard are the most for a connection"
             )),
             0 => Err(format!("say what you want: {}?topic=NAME", self.options.path)),
-            count if count > self.options.topics_max => {
-                Err(format!("{} topics are the most for a connection", self.options.topics_max))
-            }
+            count if count > self.options.subscriptions_per_connection_max => Err(format!(
+                "{} topics are the most for a connection",
+                self.options.subscriptions_per_connection_max
+            )),
             _ => Ok(wanted),
         }
     }

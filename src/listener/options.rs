@@ -67,8 +67,8 @@ chained! {
         /// The longest time that a client may take for its request's head, 1 ms to 1 hour. Default:
         /// 10 s.
         pub head_time_max: Duration,
-        /// The most topics that one connection may want, 1 to 65,536. Default: 64.
-        pub topics_max: usize,
+        /// The most topics and filters that one connection may want, 1 to 65,536. Default: 64.
+        pub subscriptions_per_connection_max: usize,
         /// The most filters of one connection that begin with a wildcard, at most 65,536. Each of
         /// them may match every topic, and is held against all events that a client has missed.
         /// Default: 4.
@@ -161,7 +161,7 @@ impl Default for ListenOptions {
             head_fields_max: 128,
             hosts: Vec::new(),
             head_time_max: Duration::from_secs(10),
-            topics_max: 64,
+            subscriptions_per_connection_max: 64,
             wide_filters_max: 4,
             start: StartAt::default(),
             policies: None,
@@ -213,7 +213,8 @@ impl ListenOptions {
         within(fields, "head_fields_max", "8 to 4,096")?;
         let time = (MILLISECOND..=HOUR).contains(&self.head_time_max);
         within(time, "head_time_max", "1 ms to 1 hour")?;
-        within((1..=65_536).contains(&self.topics_max), "topics_max", "1 to 65,536")?;
+        let wanted = (1..=65_536).contains(&self.subscriptions_per_connection_max);
+        within(wanted, "subscriptions_per_connection_max", "1 to 65,536")?;
         within(self.wide_filters_max <= 65_536, "wide_filters_max", "at most 65,536")?;
         self.check_socket_options()
     }

@@ -437,7 +437,7 @@ fn options_out_of_bounds_and_used_addresses_are_errors_that_say_so() {
         ListenOptions::default().path("events"),
         ListenOptions::default().path("/a b"),
         ListenOptions::default().head_bytes_max(1),
-        ListenOptions::default().topics_max(0),
+        ListenOptions::default().subscriptions_per_connection_max(0),
         ListenOptions::default().head_fields_max(7),
         ListenOptions::default().head_fields_max(4_097),
         ListenOptions::default().cors(Cors::default().origins(["*"]).credentials(true)),

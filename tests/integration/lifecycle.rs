@@ -64,8 +64,8 @@ fn a_host_is_told_of_clients_that_come_and_go_with_all_that_is_known_of_them() {
     let came = next(&notices);
     assert_eq!(came.kind, NoticeKind::Connected);
     let wanted = [topic("a"), topic("b")].map(Subscription::from);
-    assert_eq!(came.topics.iter().collect::<HashSet<_>>(), wanted.iter().collect());
-    assert_eq!(came.topics.len(), 2);
+    assert_eq!(came.subscriptions.iter().collect::<HashSet<_>>(), wanted.iter().collect());
+    assert_eq!(came.subscriptions.len(), 2);
     assert_eq!(came.addr, client.socket().local_addr().unwrap());
     assert_eq!(came.tag.as_deref(), Some("Jörg 1"));
     assert!(came.at >= before && came.at <= SystemTime::now());
@@ -78,7 +78,7 @@ fn a_host_is_told_of_clients_that_come_and_go_with_all_that_is_known_of_them() {
     let (went, reason, events, bytes) = next_end(&notices);
     assert_eq!((reason, events, bytes), (DisconnectReason::ClientClosed, 2, stream.len() as u64));
     assert_eq!((went.id, went.addr, &went.tag), (came.id, came.addr, &came.tag));
-    assert_eq!(went.topics, came.topics);
+    assert_eq!(went.subscriptions, came.subscriptions);
     assert!(went.at >= came.at);
 }
 
@@ -177,8 +177,8 @@ fn which_client_is_slow_is_found_among_many() {
         assert!(reader.since <= SystemTime::now());
     }
     let count = |filter| hub.connections(&filter).unwrap().len();
-    assert_eq!(count(every.clone().topic(topic("b"))), 1);
-    assert_eq!(count(every.clone().topic(topic("c"))), 0);
+    assert_eq!(count(every.clone().subscription(topic("b"))), 1);
+    assert_eq!(count(every.clone().subscription(topic("c"))), 0);
     assert_eq!(count(every.clone().tag("reader")), 40);
     assert_eq!(count(every.clone().limit(3)), 3);
     assert_eq!(count(every.limit(0)), 0);
@@ -245,15 +245,15 @@ fn subscribers_are_counted_by_topic_over_all_shards() {
     let count = |name| hub.subscribers(&topic(name)).unwrap();
     assert_eq!([count("a"), count("b"), count("c"), count("d")], [30, 10, 10, 0]);
     let counts = |limit| {
-        let counts = hub.topic_counts(limit).unwrap().into_iter();
-        counts.map(|count| (count.topic.to_string(), count.subscribers)).collect::<Vec<_>>()
+        let counts = hub.subscription_counts(limit).unwrap().into_iter();
+        counts.map(|count| (count.subscription.to_string(), count.subscribers)).collect::<Vec<_>>()
     };
     let expected = [("a", 30), ("b", 10), ("c", 10)].map(|(name, count)| (name.to_owned(), count));
     assert_eq!(counts(10), expected);
     assert_eq!(counts(2), expected[..2]);
     assert_eq!(counts(0), []);
     drop(clients);
-    wait_until("they are gone", || hub.topic_counts(10).unwrap().is_empty());
+    wait_until("they are gone", || hub.subscription_counts(10).unwrap().is_empty());
 }
 
 #[test]
@@ -273,15 +273,24 @@ fn filters_are_subscriptions_of_their_own_and_their_clients_count_once_for_a_top
     let count = |name| hub.subscribers(&topic(name)).unwrap();
     assert_eq!([count("a/b"), count("a/c"), count("c"), count("d")], [25, 20, 10, 5]);
     let wanted = |text| Subscription::new(text).unwrap();
-    let counts = hub.topic_counts(10).unwrap().into_iter();
-    let counts: Vec<_> = counts.map(|count| (count.topic.to_string(), count.subscribers)).collect();
+    let counts = hub.subscription_counts(10).unwrap().into_iter();
+    let counts: Vec<_> =
+        counts.map(|count| (count.subscription.to_string(), count.subscribers)).collect();
     let expected = [("a/b", 15), ("a/+", 10), ("a/c", 5), ("c", 5), ("#", 5), ("a/#", 5)];
     assert_eq!(counts, expected.map(|(text, count)| (text.to_owned(), count)));
-    let filter = ConnectionFilter::default().topic(wanted("a/+"));
+    let filter = ConnectionFilter::default().subscription(wanted("a/+"));
     let infos = hub.connections(&filter).unwrap();
-    assert!(infos.len() == 10 && infos.iter().all(|info| info.topics.contains(&wanted("a/+"))));
-    assert_eq!(hub.disconnect(&ConnectionSelector::Topic(wanted("a/+")), Duration::ZERO), Ok(10));
-    assert_eq!(hub.disconnect(&ConnectionSelector::Topic(wanted("a/b")), Duration::ZERO), Ok(10));
+    assert!(
+        infos.len() == 10 && infos.iter().all(|info| info.subscriptions.contains(&wanted("a/+")))
+    );
+    assert_eq!(
+        hub.disconnect(&ConnectionSelector::Subscription(wanted("a/+")), Duration::ZERO),
+        Ok(10)
+    );
+    assert_eq!(
+        hub.disconnect(&ConnectionSelector::Subscription(wanted("a/b")), Duration::ZERO),
+        Ok(10)
+    );
     for (n, client) in clients.iter_mut().enumerate().filter(|(n, _)| n % paths.len() < 4) {
         assert!(client.ends_cleanly(), "{n}");
     }
@@ -325,11 +334,12 @@ fn all_clients_of_a_topic_or_of_a_tag_are_disconnected_and_no_others() {
         "/events?topic=b",
     ];
     let mut clients: Vec<Client> = (0..40).map(|n| Client::get(addr, paths[n % 4])).collect();
-    let ended = hub.disconnect(&ConnectionSelector::Topic(topic("a").into()), Duration::ZERO);
+    let ended =
+        hub.disconnect(&ConnectionSelector::Subscription(topic("a").into()), Duration::ZERO);
     assert_eq!((ended, hub.metrics().connections), (Ok(20), 20));
     assert_eq!(hub.subscribers(&topic("b")), Ok(20));
     assert_eq!(
-        hub.disconnect(&ConnectionSelector::Topic(topic("unused").into()), Duration::ZERO),
+        hub.disconnect(&ConnectionSelector::Subscription(topic("unused").into()), Duration::ZERO),
         Ok(0)
     );
     assert_eq!(hub.disconnect(&ConnectionSelector::Tag("x".into()), Duration::ZERO), Ok(10));
@@ -370,8 +380,11 @@ fn thousands_are_listed_and_disconnected_in_steps_between_which_events_go_on() {
         let ask = smol::spawn({
             let hub = hub.clone();
             async move {
-                hub.disconnect_async(&ConnectionSelector::Topic(topic("a").into()), Duration::ZERO)
-                    .await
+                hub.disconnect_async(
+                    &ConnectionSelector::Subscription(topic("a").into()),
+                    Duration::ZERO,
+                )
+                .await
             }
         });
         hub.publish_async(&topic("b"), "meanwhile").await.unwrap();

@@ -43,7 +43,7 @@ fn check_nothing_is_left(hub: &Hub) {
         let metrics = hub.metrics();
         metrics.connections == 0 && metrics.lagging_connections == 0 && metrics.lag_bytes == 0
     });
-    assert_eq!(hub.topic_counts(10), Ok(Vec::new()));
+    assert_eq!(hub.subscription_counts(10), Ok(Vec::new()));
     wait_until("the backlog is released", || hub.metrics().backlog_bytes == 0);
 }
 
@@ -180,7 +180,7 @@ fn a_laggard_gets_what_waited_for_it_and_then_the_new_topics() {
     flood("b");
     flood("c");
     let info = is_lagging().expect("it takes nothing");
-    let mut topics = info.topics.clone();
+    let mut topics = info.subscriptions.clone();
     topics.sort();
     assert_eq!(topics, subscriptions(&["b", "c"]));
     wait_until("what waits is counted", || {
@@ -241,7 +241,7 @@ fn a_stale_id_changes_no_client_and_the_bounds_are_told() {
     }
     assert_eq!(hub.subscribers(&Topic::new("b").unwrap()), Ok(0));
 
-    let most = AdminError::SUBSCRIPTIONS_MAX;
+    let most = AdminError::SUBSCRIPTIONS_AT_ONCE_MAX;
     let mut many: Vec<Subscription> =
         (0..=most).map(|nth| Subscription::new(&format!("many/{nth}")).unwrap()).collect();
     assert_eq!(hub.set_subscriptions(second_id, &[]), Err(AdminError::NoSubscription));
@@ -262,7 +262,7 @@ fn a_stale_id_changes_no_client_and_the_bounds_are_told() {
         .into_iter()
         .take(4)
         .filter_map(|notice| match notice.kind {
-            NoticeKind::Disconnected { .. } => Some(notice.topics),
+            NoticeKind::Disconnected { .. } => Some(notice.subscriptions),
             _ => None,
         })
         .collect();

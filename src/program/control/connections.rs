@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use fanfare::{
     AdminError, ConnectionFilter, ConnectionId, ConnectionIdError, ConnectionInfo,
-    ConnectionSelector, Hub, Subscription, SubscriptionError, Subscriptions, Topic, TopicCount,
+    ConnectionSelector, Hub, Subscription, SubscriptionCount, SubscriptionError, Topic,
 };
 use hyper::StatusCode;
 use jiff::Timestamp;
@@ -47,7 +47,7 @@ pub(super) async fn list(hub: &Hub, query: &str) -> Result<Answer, Refusal> {
     let limit = limit(&query).map_err(bad_request)?;
     let mut filter =
         ConnectionFilter::default().lagging(lagging).slowest_first(lagging).limit(limit);
-    filter.topic = topic(&query).map_err(bad_request)?;
+    filter.subscription = subscription(&query).map_err(bad_request)?;
     filter.tag = query.first("tag").map(Into::into);
     let found = hub.connections_async(&filter).await.map_err(unanswered)?;
     let listed: Vec<Listed<'_>> = found.iter().map(Listed::from).collect();
@@ -60,7 +60,7 @@ pub(super) async fn disconnect(hub: &Hub, query: &str) -> Result<Answer, Refusal
     let query = Query::parse(query).map_err(bad_request)?;
     let selectors = [
         id(&query).map_err(bad_request)?.map(ConnectionSelector::One),
-        topic(&query).map_err(bad_request)?.map(ConnectionSelector::Topic),
+        subscription(&query).map_err(bad_request)?.map(ConnectionSelector::Subscription),
         query.first("tag").map(|tag| ConnectionSelector::Tag(tag.into())),
         flag(&query, "all").map_err(bad_request)?.then_some(ConnectionSelector::All),
     ];
@@ -100,8 +100,10 @@ pub(super) async fn topics(hub: &Hub, query: &str) -> Result<Answer, Refusal> {
                 vec![listed(topic.as_str(), subscribers)]
             }
             None => {
-                let counts = hub.topic_counts_async(limit).await.map_err(unanswered)?;
-                let list = |count: &TopicCount| listed(count.topic.as_str(), count.subscribers);
+                let counts = hub.subscription_counts_async(limit).await.map_err(unanswered)?;
+                let list = |count: &SubscriptionCount| {
+                    listed(count.subscription.as_str(), count.subscribers)
+                };
                 counts.iter().map(list).collect()
             }
         };
@@ -112,7 +114,7 @@ impl<'a> From<&'a ConnectionInfo> for Listed<'a> {
     fn from(info: &'a ConnectionInfo) -> Listed<'a> {
         Listed {
             id: info.id.to_string(),
-            topics: names(&info.topics),
+            topics: names(&info.subscriptions),
             addr: info.addr.to_string(),
             tag: info.tag.as_deref(),
             since: Timestamp::try_from(info.since).ok().map(|since| since.to_string()),
@@ -127,11 +129,11 @@ impl<'a> From<&'a ConnectionInfo> for Listed<'a> {
     }
 }
 
-fn names(topics: &Subscriptions) -> Vec<&str> {
-    topics.iter().map(Subscription::as_str).collect()
+fn names(subscriptions: &[Subscription]) -> Vec<&str> {
+    subscriptions.iter().map(Subscription::as_str).collect()
 }
 
-fn topic(query: &Query<'_>) -> Result<Option<Subscription>, SubscriptionError> {
+fn subscription(query: &Query<'_>) -> Result<Option<Subscription>, SubscriptionError> {
     query.first("topic").map(Subscription::new).transpose()
 }
 

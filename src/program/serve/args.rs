@@ -131,9 +131,14 @@ pub(crate) struct ServeArgs {
     #[arg(long, env = "FANFARE_OVERLOAD", value_enum, default_value = "come-again")]
     overload: OverloadArg,
 
-    /// The most topics of one stream
-    #[arg(long, env = "FANFARE_TOPICS_MAX", value_name = "N", default_value = "64")]
-    topics_max: usize,
+    /// The most topics and filters of one stream
+    #[arg(
+        long,
+        env = "FANFARE_SUBSCRIPTIONS_PER_CONNECTION_MAX",
+        value_name = "N",
+        default_value = "64"
+    )]
+    subscriptions_per_connection_max: usize,
 
     /// The most filters of one stream that begin with a wildcard
     #[arg(long, env = "FANFARE_WIDE_FILTERS_MAX", value_name = "N", default_value = "4")]
@@ -401,7 +406,7 @@ impl ServeArgs {
             .head_bytes_max(self.head_bytes_max)
             .head_fields_max(self.head_fields_max)
             .head_time_max(self.head_time_max)
-            .topics_max(self.topics_max)
+            .subscriptions_per_connection_max(self.subscriptions_per_connection_max)
             .wide_filters_max(self.wide_filters_max)
             .overload(match self.overload {
                 OverloadArg::ComeAgain => Overload::ComeAgain,

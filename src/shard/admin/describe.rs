@@ -2,7 +2,8 @@
 
 use std::time::{Duration, SystemTime};
 
-use crate::lifecycle::{ConnectionId, ConnectionInfo, ConnectionState, Subscriptions};
+use crate::filter::Subscription;
+use crate::lifecycle::{ConnectionId, ConnectionInfo, ConnectionState};
 use crate::metrics::DisconnectReason;
 use crate::notices::{Notice, NoticeKind};
 use crate::shard::connection::membership::Membership;
@@ -21,7 +22,7 @@ impl Shard {
         let age = Duration::from_millis(record.age_ms(self.now_ns));
         ConnectionInfo {
             id: self.id_of(index),
-            topics: self.subscriptions_of(index),
+            subscriptions: self.subscriptions_of(index),
             addr: record.addr(),
             tag: record.tag().cloned(),
             since: SystemTime::now().checked_sub(age).unwrap_or(SystemTime::UNIX_EPOCH),
@@ -67,7 +68,7 @@ impl Shard {
         u64::from(self.now_ms().wrapping_sub(since_ms)) * 1_000_000
     }
 
-    fn subscriptions_of(&self, index: u32) -> Subscriptions {
+    fn subscriptions_of(&self, index: u32) -> Vec<Subscription> {
         let Some(audience) = self.connections[index].audience() else { return Vec::new() };
         self.audiences.wanted_by(audience)
     }
@@ -99,7 +100,7 @@ impl Shard {
         self.shared.notices.put(Notice {
             kind,
             id: self.id_of(index),
-            topics: self.subscriptions_of(index),
+            subscriptions: self.subscriptions_of(index),
             addr: record.addr(),
             tag: record.tag().cloned(),
             at: SystemTime::now(),

@@ -10,7 +10,7 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use crate::filter::Subscription;
-use crate::lifecycle::{ConnectionFilter, ConnectionId, ConnectionSelector, TopicCount};
+use crate::lifecycle::{ConnectionFilter, ConnectionId, ConnectionSelector, SubscriptionCount};
 use crate::metrics::DisconnectReason;
 use crate::shard::admin::query::{Answer, Disconnecting, List, QueryRequest, RunningQuery, Task};
 use crate::shard::admin::resubscribe::Resubscribed;
@@ -65,9 +65,10 @@ impl Shard {
     fn advance(&mut self, task: &mut Task, budget: &mut usize) -> Option<Answer> {
         match task {
             Task::List { filter, at, list } => {
-                let is_over = self.walk(filter.topic.as_ref(), at, budget, |shard, index| {
-                    shard.consider(index, filter, list)
-                });
+                let is_over =
+                    self.walk(filter.subscription.as_ref(), at, budget, |shard, index| {
+                        shard.consider(index, filter, list)
+                    });
                 is_over.then(|| Answer::Connections(list.take()))
             }
             Task::CountSubscribers(topic) => {
@@ -75,9 +76,9 @@ impl Shard {
                 *budget = budget.saturating_sub(cost);
                 Some(Answer::Count(subscribers))
             }
-            Task::CountTopics { next_key, counts } => {
-                let is_over = self.count_topics(counts, next_key, budget);
-                is_over.then(|| Answer::Topics(std::mem::take(counts)))
+            Task::CountSubscriptions { next_key, counts } => {
+                let is_over = self.count_subscriptions(counts, next_key, budget);
+                is_over.then(|| Answer::Subscriptions(std::mem::take(counts)))
             }
             Task::DisconnectOne { id, retry } => {
                 let stream = self.stream_of(*id);
@@ -151,7 +152,8 @@ impl Shard {
             return ControlFlow::Continue(1);
         }
         let info = self.info_of(index);
-        let cost = INFO_COST + info.topics.len() + (info.lag_events / EVENTS_PER_COST) as usize;
+        let cost =
+            INFO_COST + info.subscriptions.len() + (info.lag_events / EVENTS_PER_COST) as usize;
         list.push(info);
         ControlFlow::Continue(cost)
     }
@@ -159,12 +161,12 @@ impl Shard {
     /// Disconnects selected connections that existed when the query came; true when these were all.
     fn disconnect_all(&mut self, disconnecting: &mut Disconnecting, budget: &mut usize) -> bool {
         let Disconnecting { selector, retry, since_ms, at, count } = disconnecting;
-        let (topic, tag) = match selector {
-            ConnectionSelector::Topic(topic) => (Some(&*topic), None),
+        let (subscription, tag) = match selector {
+            ConnectionSelector::Subscription(subscription) => (Some(&*subscription), None),
             ConnectionSelector::Tag(tag) => (None, Some(&*tag)),
             _ => (None, None),
         };
-        self.walk(topic, at, budget, |shard, index| {
+        self.walk(subscription, at, budget, |shard, index| {
             let record = shard.record(index);
             let has_tag = tag.is_none() || record.tag() == tag;
             // A client that has come back already has another connection.
@@ -177,14 +179,20 @@ impl Shard {
         })
     }
 
-    fn count_topics(&self, counts: &mut Vec<TopicCount>, at: &mut u32, budget: &mut usize) -> bool {
+    fn count_subscriptions(
+        &self,
+        counts: &mut Vec<SubscriptionCount>,
+        at: &mut u32,
+        budget: &mut usize,
+    ) -> bool {
         while *at < self.audiences.routes().keys_end() {
             if *budget == 0 {
                 return false;
             }
             if let Some(subscribed) = self.audiences.routes().at(*at) {
-                let (topic, subscribers) = (subscribed.what.clone(), subscribed.members as u64);
-                counts.push(TopicCount { topic, subscribers });
+                let subscription = subscribed.what.clone();
+                let subscribers = subscribed.members as u64;
+                counts.push(SubscriptionCount { subscription, subscribers });
             }
             *at += 1;
             *budget -= 1;

@@ -9,7 +9,7 @@ use async_channel::Sender;
 
 use crate::filter::Subscription;
 use crate::lifecycle::{
-    ConnectionFilter, ConnectionId, ConnectionInfo, ConnectionSelector, TopicCount,
+    ConnectionFilter, ConnectionId, ConnectionInfo, ConnectionSelector, SubscriptionCount,
 };
 use crate::shard::lagging::state::Lag;
 use crate::topic::Topic;
@@ -19,7 +19,7 @@ use crate::topic::Topic;
 pub(crate) enum Query {
     Connections(ConnectionFilter),
     Subscribers(Topic),
-    Topics,
+    Subscriptions,
     Disconnect { selector: ConnectionSelector, retry: Duration },
     Subscribe { id: ConnectionId, subscriptions: Arc<[Subscription]> },
 }
@@ -32,7 +32,7 @@ pub(crate) enum Answer {
     TooEarly,
     Connections(Vec<ConnectionInfo>),
     Count(u64),
-    Topics(Vec<TopicCount>),
+    Subscriptions(Vec<SubscriptionCount>),
 }
 
 /// A query, and the channel for its answers, which has capacity for one of each shard.
@@ -51,7 +51,7 @@ pub(in crate::shard) struct RunningQuery {
 pub(in crate::shard) enum Task {
     List { filter: ConnectionFilter, at: u32, list: List },
     CountSubscribers(Topic),
-    CountTopics { next_key: u32, counts: Vec<TopicCount> },
+    CountSubscriptions { next_key: u32, counts: Vec<SubscriptionCount> },
     DisconnectOne { id: ConnectionId, retry: Duration },
     DisconnectAll(Disconnecting),
     Subscribe { id: ConnectionId, subscriptions: Arc<[Subscription]> },
@@ -92,7 +92,7 @@ impl RunningQuery {
                 Task::List { filter, at: 0, list }
             }
             Query::Subscribers(topic) => Task::CountSubscribers(topic),
-            Query::Topics => Task::CountTopics { next_key: 0, counts: Vec::new() },
+            Query::Subscriptions => Task::CountSubscriptions { next_key: 0, counts: Vec::new() },
             Query::Disconnect { selector: ConnectionSelector::One(id), retry } => {
                 Task::DisconnectOne { id, retry }
             }
