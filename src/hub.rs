@@ -152,11 +152,17 @@ impl Hub {
         Ok((Hub { owner: Arc::new(owner) }, drivers))
     }
 
-    /// Accepts clients on an address, on all shards, until the [`Listener`] is dropped.
+    /// Accepts clients on an address, on all shards, until the [`Listener`] is dropped. Of the
+    /// addresses of a host name it takes the first that can be bound.
+    ///
+    /// Resolving a host name may block the calling thread for as long as the system's resolver
+    /// takes, often some seconds: on a thread that drives a shard, or in async code, give a
+    /// [`SocketAddr`](std::net::SocketAddr) or the text of one, which needs no resolver.
     ///
     /// # Errors
     ///
-    /// When the address cannot be bound, an option is out of bounds, or the hub is closed.
+    /// When the address cannot be resolved or bound, an option is out of bounds, the hub is closed,
+    /// or a shard has too many commands waiting.
     ///
     /// # Examples
     ///
