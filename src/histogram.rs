@@ -47,7 +47,8 @@ pub struct Histogram {
 }
 
 impl Histogram {
-    /// Counts a duration, a number of times.
+    /// Counts a duration, a number of times. Counts and sum stay at the largest number that 64 bits
+    /// hold when they reach it.
     ///
     /// # Examples
     ///
@@ -60,7 +61,8 @@ impl Histogram {
     /// ```
     pub fn record(&mut self, duration: Duration, times: u64) {
         let ns = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
-        self.counts[bucket(ns)] += times;
+        let count = &mut self.counts[bucket(ns)];
+        *count = count.saturating_add(times);
         self.sum_ns = self.sum_ns.saturating_add(ns.saturating_mul(times));
     }
 
@@ -82,7 +84,7 @@ impl Histogram {
         bounds.chain([None]).zip(self.counts)
     }
 
-    /// How many durations were counted.
+    /// How many durations were counted, at most what 64 bits hold.
     ///
     /// # Examples
     ///
@@ -91,7 +93,7 @@ impl Histogram {
     /// ```
     #[must_use]
     pub fn count(&self) -> u64 {
-        self.counts.iter().sum()
+        self.counts.iter().fold(0, |sum, &count| sum.saturating_add(count))
     }
 
     /// The sum of all durations, at most some 584 years.
@@ -123,9 +125,9 @@ impl Histogram {
     #[must_use]
     pub fn quantile(&self, share: f64) -> Option<Duration> {
         let wanted = (self.count() as f64 * share).ceil().max(1.0) as u64;
-        let mut seen = 0;
-        let (bound, _) = self.buckets().find(|(_, count)| {
-            seen += count;
+        let mut seen = 0_u64;
+        let (bound, _) = self.buckets().find(|&(_, count)| {
+            seen = seen.saturating_add(count);
             seen >= wanted
         })?;
         bound
@@ -135,4 +137,20 @@ impl Histogram {
 /// The bucket that a duration is counted in.
 pub(crate) fn bucket(ns: u64) -> usize {
     BOUNDS_NS.partition_point(|&bound| bound < ns)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_count_overflows() {
+        let mut histogram = Histogram::default();
+        for duration in [Duration::ZERO, Duration::ZERO, Duration::MAX] {
+            histogram.record(duration, u64::MAX);
+        }
+        assert_eq!(histogram.count(), u64::MAX);
+        assert_eq!(histogram.sum(), Duration::from_nanos(u64::MAX));
+        assert_eq!(histogram.quantile(0.5), Some(Duration::from_micros(100)));
+    }
 }

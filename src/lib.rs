@@ -98,7 +98,9 @@ pub use crate::lifecycle::{
     AdminError, ConnectionFilter, ConnectionId, ConnectionIdError, ConnectionInfo,
     ConnectionSelector, ConnectionState, SubscriptionCount,
 };
-pub use crate::listener::{AdmitError, ListenError, ListenOptions, Listener, Overload};
+pub use crate::listener::{
+    AdmitError, ListenError, ListenOptions, Listener, Overload, OverloadError,
+};
 pub use crate::metrics::{DisconnectReason, Metrics};
 pub use crate::notices::{Notice, NoticeKind, Notices};
 pub use crate::options::{Options, OptionsError};

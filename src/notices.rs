@@ -167,6 +167,21 @@ impl Notices {
         self.receiver.recv().await.ok()
     }
 
+    /// The number of notices that wait to be received.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use fanfare::{Hub, Options};
+    /// # let hub = Hub::start(Options::default())?;
+    /// assert_eq!(hub.notices(1_000).waiting(), 0);
+    /// # Ok::<(), fanfare::StartError>(())
+    /// ```
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.receiver.len()
+    }
+
     /// Whether none will come any more: the hub's shards have ended, or another receiver has the
     /// notices now.
     ///
@@ -196,7 +211,7 @@ impl Iterator for Notices {
 
 impl fmt::Debug for Notices {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Notices").field("waiting", &self.receiver.len()).finish_non_exhaustive()
+        f.debug_struct("Notices").field("waiting", &self.waiting()).finish_non_exhaustive()
     }
 }
 
@@ -320,7 +335,7 @@ mod tests {
         let queue = NoticeQueue::new(1);
         let notices = queue.open(2);
         (1..=5).for_each(|nth| queue.put(notice(nth)));
-        assert_eq!(queue.lost_ever(), 3);
+        assert_eq!((queue.lost_ever(), notices.waiting()), (3, 2));
         let next = || notices.try_next().map(|notice| (notice.id.to_u64(), notice.lost_before));
         assert_eq!([next(), next(), next()], [Some((1, 0)), Some((2, 0)), None]);
         (6..=7).for_each(|nth| queue.put(notice(nth)));

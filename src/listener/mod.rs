@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 pub use self::error::{AdmitError, ListenError};
 use self::handshake::HttpHandshake;
-pub use self::options::{ListenOptions, Overload};
+pub use self::options::{ListenOptions, Overload, OverloadError};
 use crate::fallback::UnhandledRequest;
 use crate::http::host::{Host, Hosts};
 use crate::shard::{Acceptor, Command, Shared};

@@ -1,7 +1,10 @@
 //! How a listener speaks to its clients, and its bounds.
 
+use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 
+use crate::excerpt::Excerpt;
 use crate::fallback::Fallback;
 use crate::http::cors::Cors;
 use crate::options::chained::chained;
@@ -141,7 +144,16 @@ chained! {
 /// let options = ListenOptions::default().overload(Overload::Unavailable);
 /// # let _ = options;
 /// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+///
+/// By name:
+///
+/// ```
+/// use fanfare::Overload;
+///
+/// assert_eq!("unavailable".parse(), Ok(Overload::Unavailable));
+/// assert_eq!(Overload::ComeAgain.as_str(), "come-again");
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Overload {
     /// 200 with nothing but a `retry:` of five to ten times the hub's, since any other status
@@ -151,6 +163,79 @@ pub enum Overload {
     /// 503, for clients and balancers that know what to do with it.
     Unavailable,
 }
+
+/// There is no answer to overload of this name.
+///
+/// # Examples
+///
+/// ```
+/// use fanfare::{Overload, OverloadError};
+///
+/// let error: OverloadError = "later".parse::<Overload>().unwrap_err();
+/// assert!(error.to_string().ends_with("give one of come-again, unavailable"));
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OverloadError {
+    name: Excerpt,
+}
+
+impl Overload {
+    const ALL: [Overload; 2] = [Overload::ComeAgain, Overload::Unavailable];
+
+    /// Every answer, in an order in which new ones come last.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use fanfare::Overload;
+    ///
+    /// assert!(Overload::all().all(|overload| overload.as_str().parse() == Ok(overload)));
+    /// ```
+    pub fn all() -> impl Iterator<Item = Overload> {
+        Overload::ALL.into_iter()
+    }
+
+    /// Its name in options and logs.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use fanfare::Overload;
+    ///
+    /// assert_eq!(Overload::Unavailable.as_str(), "unavailable");
+    /// ```
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Overload::ComeAgain => "come-again",
+            Overload::Unavailable => "unavailable",
+        }
+    }
+}
+
+impl FromStr for Overload {
+    type Err = OverloadError;
+
+    fn from_str(name: &str) -> Result<Overload, OverloadError> {
+        let known = Overload::all().find(|overload| overload.as_str() == name);
+        known.ok_or_else(|| OverloadError { name: Excerpt::of(name) })
+    }
+}
+
+impl fmt::Display for Overload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Display for OverloadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = Overload::ALL.map(Overload::as_str).join(", ");
+        write!(f, "there is no answer to overload {}; give one of {names}", self.name)
+    }
+}
+
+impl std::error::Error for OverloadError {}
 
 impl Default for ListenOptions {
     fn default() -> ListenOptions {
@@ -250,6 +335,17 @@ mod tests {
         let with_room =
             |options: ListenOptions| options.keepalive(Duration::ZERO).user_timeout(24 * HOUR);
         hold("A listener", with_room, ListenOptions::check);
+    }
+
+    #[test]
+    fn every_answer_to_overload_has_a_name_and_an_unknown_one_is_told_what_there_is() {
+        for overload in Overload::all() {
+            assert_eq!(overload.to_string().parse(), Ok(overload));
+        }
+        assert_eq!(
+            "ComeAgain".parse::<Overload>().unwrap_err().to_string(),
+            "there is no answer to overload \"ComeAgain\"; give one of come-again, unavailable"
+        );
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::net::ToSocketAddrs;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use fanfare::{
     Cors, DrainOptions, HeartbeatForm, ListenOptions, Options, Overload, Policy, PolicyError,
 };
@@ -127,9 +127,11 @@ pub(crate) struct ServeArgs {
           value_parser = units::duration)]
     connection_age_max: Duration,
 
-    /// What a client is told when the most connections are open
-    #[arg(long, env = "FANFARE_OVERLOAD", value_enum, default_value = "come-again")]
-    overload: OverloadArg,
+    /// What a client is told when the most connections are open: come-again (200 and when to come
+    /// again, as anything else stops a browser's EventSource for good) or unavailable (503, for
+    /// clients and balancers that know what to do with it)
+    #[arg(long, env = "FANFARE_OVERLOAD", value_name = "NAME", default_value_t = Overload::ComeAgain)]
+    overload: Overload,
 
     /// The most topics and filters of one stream
     #[arg(
@@ -305,14 +307,6 @@ fn policies(names: &str) -> Result<PolicyList, PolicyError> {
     }
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum OverloadArg {
-    /// 200 and when to come again: anything else stops a browser's EventSource for good
-    ComeAgain,
-    /// 503, for clients and balancers that know what to do with it
-    Unavailable,
-}
-
 /// A host's name without a port, as it is compared.
 fn host(text: &str) -> Result<String, String> {
     let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
@@ -408,10 +402,7 @@ impl ServeArgs {
             .head_time_max(self.head_time_max)
             .subscriptions_per_connection_max(self.subscriptions_per_connection_max)
             .wide_filters_max(self.wide_filters_max)
-            .overload(match self.overload {
-                OverloadArg::ComeAgain => Overload::ComeAgain,
-                OverloadArg::Unavailable => Overload::Unavailable,
-            })
+            .overload(self.overload)
             .notsent_lowat_bytes(size(notsent_lowat))
             .keepalive(keepalive)
             .user_timeout(user_timeout.unwrap_or(default_timeout.max(2 * keepalive)));
