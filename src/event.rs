@@ -221,7 +221,9 @@ impl<'a> Event<'a> {
         self
     }
 
-    /// Adds a text that clients ignore.
+    /// Adds a text that clients ignore. Each of its lines is sent as a comment. It has no bound of
+    /// its own: data and comment together may have
+    /// [`Options::event_bytes_max`](crate::Options::event_bytes_max) bytes.
     ///
     /// # Examples
     ///

@@ -31,7 +31,8 @@ pub enum DisconnectReason {
     Error,
     /// It lagged by more than the bounds.
     Lagging,
-    /// The client sent more after its request's head than a client of an event stream would.
+    /// The client sent more than 64 KiB at once after its request, which no client of an event
+    /// stream does.
     Garbage,
     /// The hub was closed.
     Closed,
@@ -43,8 +44,10 @@ pub enum DisconnectReason {
     /// The client or something on the way reset it, as a program's end or a close with something
     /// unread does.
     Reset,
-    /// The client's system answered, but took nothing for too long, though there was something to
-    /// send.
+    /// The client's system answered, but took nothing for longer than
+    /// [`Options::stall_time_max`](crate::Options::stall_time_max) or
+    /// [`ListenOptions::user_timeout`](crate::ListenOptions::user_timeout), though there was
+    /// something to send.
     Stalled,
     /// The host ended it ([`Hub::disconnect`](crate::Hub::disconnect)).
     Kicked,

@@ -60,16 +60,18 @@ chained! {
         /// The hub is full when this many bytes over all topics wait to be sent, at least 1 byte,
         /// each event with 256 bytes more for what the engine keeps with it. Default: 64 MiB.
         pub backlog_bytes_max: usize,
-        /// The most events of a topic that are kept for clients that come back. Zero keeps nothing:
-        /// then a client that comes back is told that it may have missed something. Default: 1,000.
+        /// The most events of a topic that are kept for clients that come back, any number. Zero
+        /// keeps nothing: then a client that comes back is told that it may have missed something.
+        /// Default: 1,000.
         pub history_events_max: usize,
         /// The most bytes of a topic's events that are kept, each event with 256 bytes more for
-        /// what the engine keeps with it. Default: 1 MiB.
+        /// what the engine keeps with it; any number. The newest event of a topic is kept however large
+        /// it is. Default: 1 MiB.
         pub history_bytes_max: usize,
         /// How long an event is kept, at most 7 days. Default: 5 min.
         pub history_age_max: Duration,
         /// The most bytes that are kept over all topics, each topic with 512 bytes more; the oldest
-        /// events go first. Default: 64 MiB.
+        /// events go first, and the newest one stays. Any number. Default: 64 MiB.
         pub history_total_bytes_max: usize,
         /// The name of the event by which a client is told that events are missing from its stream:
         /// 1 to 256 bytes without CR, LF or NUL, and none of `message`, `open` and `error`, which
@@ -81,7 +83,8 @@ chained! {
         /// [`ListenOptions::policies`](crate::ListenOptions::policies). Default: disconnect.
         pub policy: Policy,
         /// The most bytes that a connection may lag behind its audience, beyond one batch, each
-        /// event with 256 bytes more for what the engine keeps with it. Default: 1 MiB.
+        /// event with 256 bytes more for what the engine keeps with it. Any number; at zero a
+        /// connection may lag by one batch. Default: 1 MiB.
         pub lag_bytes_max: usize,
         /// The longest time for which a connection may lag, at least `lag_grace`. Default: 30 s.
         pub lag_age_max: Duration,

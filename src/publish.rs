@@ -133,7 +133,9 @@ impl Hub {
         }
     }
 
-    /// Publishes an event, waiting for at most `timeout` while the backlog is full. Blocks the
+    /// Publishes an event, waiting for at most `timeout` while the backlog is full. Zero does not
+    /// wait, and [`Duration::MAX`], as any time beyond the clock's end, has no bound: then it waits
+    /// until the event is published or the hub is closed. Blocks the
     /// calling thread, so it must not be one that drives a shard
     /// ([`Driver::drive`](crate::Driver::drive)): use [`Hub::publish_async`] there.
     ///
