@@ -32,22 +32,24 @@ pub enum FanfareStatusCode {
     FANFARE_ERR_CLOSED = -4,
     /// Too many bytes wait to be sent, and nothing was published. Try again a little later.
     FANFARE_ERR_FULL = -5,
-    /// The topic is not 1 to 256 bytes of UTF-8 without control characters, '+' and '#'.
+    /// The topic is not 1 to 256 bytes of UTF-8 without control characters, '+' and '#'. Give one
+    /// that is.
     FANFARE_ERR_TOPIC = -6,
     /// The event is empty; or its name, id or key is empty, too long, or has a character that no
     /// client gets back; or its name is reserved for the engine; or it has a field that only a
-    /// newer library knows.
+    /// newer library knows. Correct the event.
     FANFARE_ERR_EVENT = -7,
-    /// A text of the event is not UTF-8.
+    /// A text of the event is not UTF-8. Encode it as UTF-8.
     FANFARE_ERR_UTF8 = -8,
-    /// The event is larger than the option event_bytes_max.
+    /// The event is larger than the option event_bytes_max. Publish less, or raise the option.
     FANFARE_ERR_TOO_LARGE = -9,
-    /// An option is out of its bounds, which `fanfare_options_problem` names, or one is set that
-    /// only a newer library knows.
+    /// An option is out of its bounds, or one is set that only a newer library knows.
+    /// `fanfare_options_problem` says which. Correct it.
     FANFARE_ERR_OPTIONS = -10,
-    /// The address cannot be read, is in use, or may not be bound.
+    /// The address cannot be read, is in use, or may not be bound. Give one such as 127.0.0.1:8080
+    /// that is free.
     FANFARE_ERR_ADDRESS = -11,
-    /// The system is out of descriptors, threads or memory.
+    /// The system is out of descriptors, threads or memory. Raise its limits, or use less.
     FANFARE_ERR_SYSTEM = -12,
 }
 
@@ -68,10 +70,10 @@ pub extern "C" fn fanfare_strerror(status: FanfareStatus) -> *const c_char {
         c"the hub is closed; make a new one",
         c"too many bytes wait to be sent; try again a little later",
         c"the topic must be 1 to 256 bytes of UTF-8 without control characters, '+' and '#'",
-        c"the event is empty, or its name, id or key is empty, longer than 256 bytes, has a forbidden character or is reserved, or a field is set that only a newer library knows",
+        c"the event is empty, or its name, id or key is empty, longer than 256 bytes, has a forbidden character or is reserved, or a field is set that only a newer library knows; correct the event",
         c"a text of the event is not UTF-8; encode it as UTF-8",
         c"the event is larger than the option event_bytes_max; publish less data, or raise the option",
-        c"an option is out of its bounds, which the header names, or one is set that only a newer library knows",
+        c"an option is out of its bounds, or one is set that only a newer library knows; fanfare_options_problem says which, correct it",
         c"the address must be an IP address and a port such as 127.0.0.1:8080, which is not in use and may be bound",
         c"the system is out of descriptors, threads or memory; raise its limits or use less",
     ];

@@ -63,14 +63,16 @@ impl<'a> Head<'a> {
             Ok(Status::Complete(head_bytes)) => head_bytes,
             Err(httparse::Error::TooManyHeaders) => return Head::TooManyFields,
             Err(httparse::Error::Version) => {
-                return Head::Malformed("only HTTP/1.0 and HTTP/1.1 are spoken here")
+                return Head::Malformed(
+                    "only HTTP/1.0 and HTTP/1.1 are spoken here; use one of them",
+                )
             }
-            Err(_) => return Head::Malformed("the request is not HTTP"),
+            Err(_) => return Head::Malformed("the request is not HTTP; send one of HTTP/1.1"),
         };
         let (Some(method), Some(target), Some(minor_version)) =
             (parsed.method, parsed.path, parsed.version)
         else {
-            return Head::Malformed("the request is not HTTP");
+            return Head::Malformed("the request is not HTTP; send one of HTTP/1.1");
         };
         // No form of a target has one (RFC 9112, section 3.2), and servers differ in what they make of it.
         if memchr::memchr(b'#', target.as_bytes()).is_some() {

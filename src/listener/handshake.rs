@@ -63,7 +63,10 @@ impl Handshake for HttpHandshake {
     fn step(&self, head: &[u8], _addr: SocketAddr, beyond_bounds: bool) -> HandshakeStep {
         let (bytes_max, fields_max) = (self.options.head_bytes_max, self.options.head_fields_max);
         let too_large = |what: String| {
-            let text = format!("the request's head has more than {what}");
+            let text = format!(
+                "the request's head has more than {what}; send fewer header fields and a shorter \
+                 target"
+            );
             HandshakeStep::Answer(response::refusal(
                 "431 Request Header Fields Too Large",
                 "",
@@ -94,7 +97,8 @@ impl Handshake for HttpHandshake {
     }
 
     fn too_slow(&self) -> Vec<u8> {
-        response::refusal("408 Request Timeout", "", "the request's head did not come in time")
+        let text = "the request's head did not come in time; send it whole, and at once";
+        response::refusal("408 Request Timeout", "", text)
     }
 
     fn fallback_is_full(&self) -> Vec<u8> {
@@ -155,13 +159,13 @@ impl HttpHandshake {
         if request.has_content() {
             return Err(Refusal::new(
                 "413 Content Too Large",
-                "a request for events has no content",
+                "a request for events has no content; send it without",
             ));
         }
         if !request.accepts_event_stream() {
             return Err(Refusal::new(
                 "406 Not Acceptable",
-                "only text/event-stream is served here",
+                "only text/event-stream is served here; accept that, or leave out Accept",
             ));
         }
         let query = Query::parse(request.query).map_err(Refusal::bad_request)?;
@@ -231,11 +235,12 @@ impl HttpHandshake {
         let (wide, wide_max) = (wide.count(), self.options.wide_filters_max);
         match wanted.len() {
             _ if wide > wide_max => Err(format!(
-                "{wide_max} filters that begin with a wildcard are the most for a connection"
+                "{wide_max} filters that begin with a wildcard are the most for a connection; ask \
+                 for fewer"
             )),
             0 => Err(format!("say what you want: {}?topic=NAME", self.options.path)),
             count if count > self.options.subscriptions_per_connection_max => Err(format!(
-                "{} topics are the most for a connection",
+                "{} topics and filters are the most for a connection; ask for fewer",
                 self.options.subscriptions_per_connection_max
             )),
             _ => Ok(wanted),
@@ -279,8 +284,11 @@ impl HttpHandshake {
         }
         let names: Vec<_> = may_choose.iter().map(|policy| policy.as_str()).collect();
         let why = match &*names {
-            [] => "a client may choose no policy here".to_owned(),
-            names => format!("of the policies a client may choose {} here", names.join(", ")),
+            [] => "a client may choose no policy here; leave out policy".to_owned(),
+            names => format!(
+                "this policy may not be chosen here; choose one of {}, or leave out policy",
+                names.join(", ")
+            ),
         };
         Err(Refusal::new("403 Forbidden", why))
     }
@@ -311,13 +319,13 @@ fn tag(query: &Query<'_>) -> Result<Option<Arc<str>>, String> {
     let mut tags = query.all("tag");
     let Some(tag) = tags.next() else { return Ok(None) };
     if tags.next().is_some() {
-        return Err("one tag is the most for a connection".to_owned());
+        return Err("one tag is the most for a connection; send one alone".to_owned());
     }
     let fits = (1..=ListenOptions::TAG_BYTES_MAX).contains(&tag.len());
     match fits && !tag.contains(char::is_control) {
         true => Ok(Some(tag.into())),
         false => Err(format!(
-            "a tag has 1 to {} bytes, and no control characters",
+            "a tag has 1 to {} bytes and no control characters; choose another, or leave it out",
             ListenOptions::TAG_BYTES_MAX
         )),
     }

@@ -207,7 +207,7 @@ fn a_head_that_is_too_large_is_answered_with_431() {
     // Also when it comes whole.
     assert_eq!(status(addr, &format!("{long}\r\n\r\n")), 431);
     let answer = answer(addr, &long);
-    assert!(answer.ends_with("has more than 1024 bytes (head_bytes_max)\n"), "{answer}");
+    assert!(answer.contains("has more than 1024 bytes (head_bytes_max); "), "{answer}");
 }
 
 #[test]
@@ -226,8 +226,8 @@ fn as_many_header_fields_are_taken_as_the_listener_says_and_more_are_refused_by_
         assert_eq!(Client::send(addr, &ask(addr, fields_max)).status(), 200);
         let refused = answer(addr, &ask(addr, fields_max + 1));
         assert!(refused.starts_with("HTTP/1.1 431 "), "{refused}");
-        let says = format!("has more than {fields_max} header fields (head_fields_max)\n");
-        assert!(refused.ends_with(&says), "{refused}");
+        let says = format!("has more than {fields_max} header fields (head_fields_max); ");
+        assert!(refused.contains(&says), "{refused}");
     }
 }
 
