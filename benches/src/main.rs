@@ -90,7 +90,7 @@ enum Command {
     Saturation(Box<OneArgs>),
     /// A steady pace: CPU time and latency per delivery
     Paced(Box<OneArgs>),
-    /// One person's messages while all others get a broadcast: paced, then without pause
+    /// One client's messages while all others get a broadcast: paced, then without pause
     Unicast {
         #[command(flatten)]
         one: Box<OneArgs>,

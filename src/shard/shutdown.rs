@@ -14,7 +14,7 @@ pub(in crate::shard) struct Shutdown {
 }
 
 impl Shutdown {
-    /// Whether no client is let in any more.
+    /// Whether no client is accepted any more.
     pub(in crate::shard) fn has_begun(&self) -> bool {
         self.is_closing() || self.draining.is_some()
     }
