@@ -93,7 +93,7 @@ impl Network {
         Instant::now()
     }
 
-    fn mend(&self, how: Cut) {
+    fn restore(&self, how: Cut) {
         self.route("del", how);
     }
 
@@ -280,7 +280,7 @@ fn a_network_that_comes_back_in_time_has_lost_nothing() {
             published += 1;
             std::thread::sleep(SECOND / 20);
         }
-        network.mend(how);
+        network.restore(how);
         served.publish(&format!("{published}"));
         for number in 0..=published {
             assert_eq!(served.client.data(), number.to_string());
@@ -298,7 +298,7 @@ fn an_idle_stream_outlives_a_probe_that_is_lost() {
     let cut = network.cut(Cut::Silently);
     // Probes are due after 3 s, 4 s and so on; the ones after that are answered.
     std::thread::sleep(4 * SECOND + SECOND / 2);
-    network.mend(Cut::Silently);
+    network.restore(Cut::Silently);
     while cut.elapsed() < 8 * SECOND {
         assert!(!all.iter().any(Served::is_over));
         std::thread::sleep(SECOND / 50);

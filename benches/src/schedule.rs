@@ -87,13 +87,13 @@ impl Schedule {
 
 /// Finds the position of an event in the order of all by its number.
 #[derive(Debug)]
-pub(crate) struct Places {
+pub(crate) struct Positions {
     schedule: Schedule,
     /// For each topic, in which turn of a cycle through all topics it comes.
     turns: Vec<u64>,
 }
 
-impl Places {
+impl Positions {
     /// Those of a schedule with topics.
     pub(crate) fn new(schedule: Schedule) -> Self {
         let mut turns = vec![0; schedule.topics as usize];
@@ -171,19 +171,19 @@ mod tests {
         for topics in [1, 2, 7, 10, 12, 100] {
             let schedule =
                 schedule(&format!(r#"{{"events": 30, "topics": {topics}, "singles": 11}}"#));
-            let places = Places::new(schedule);
+            let positions = Positions::new(schedule);
             let mut next: HashMap<Option<usize>, u64> = HashMap::new();
             for place in 0..schedule.len() {
                 let Planned { topic, number } = schedule.planned(place);
-                assert_eq!(places.find(number), Some((topic, place)));
+                assert_eq!(positions.find(number), Some((topic, place)));
                 let next = next.entry(topic).or_insert(topic.map_or(0, first_of));
                 assert_eq!((number, topic.is_some()), (*next, is_own(number)));
                 *next += 1;
             }
             assert_eq!(next[&None], schedule.shared());
-            assert_eq!(places.find(next[&None]), None);
-            assert_eq!(places.find(first_of(topics as usize)), None);
-            assert_eq!(places.find(next[&Some(0)]), None);
+            assert_eq!(positions.find(next[&None]), None);
+            assert_eq!(positions.find(first_of(topics as usize)), None);
+            assert_eq!(positions.find(next[&Some(0)]), None);
             let counts = schedule.by_topic();
             assert_eq!(counts.iter().sum::<u64>(), 330);
             for (topic, count) in counts.into_iter().enumerate() {

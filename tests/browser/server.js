@@ -32,8 +32,8 @@ export const CASES = JSON.parse(
  * `controlPort` the control listener's.
  */
 export async function startServer(t, { command = 'serve', args = [], port = 0, controlPort = 0 } = {}) {
-  const places = ['--listen', `127.0.0.1:${port}`, '--control-listen', `127.0.0.1:${controlPort}`];
-  const child = spawn(BIN, [command, '--log', 'warn', ...places, ...args], {
+  const addresses = ['--listen', `127.0.0.1:${port}`, '--control-listen', `127.0.0.1:${controlPort}`];
+  const child = spawn(BIN, [command, '--log', 'warn', ...addresses, ...args], {
     stdio: ['ignore', 'pipe', 'inherit'],
     env: {
       ...Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('FANFARE_'))),

@@ -59,7 +59,7 @@ class Proxy:
                     server.shutdown(socket.SHUT_RDWR)
             self.open.clear()
 
-    def let_in(self) -> None:
+    def serve_again(self) -> None:
         """Serves the clients that wait, and those that come from now on."""
         with self.changed:
             self.away = False

@@ -38,7 +38,7 @@ def test_a_client_sees_and_misses_what_is_known_of_it(
         for data in MISSED:
             server.publish("quiet", data)
         wait_until(lambda: server.metrics()["fanfare_connections"] == 0)
-        proxy.let_in()
+        proxy.serve_again()
         wait_until(lambda: server.metrics()["fanfare_connections"] == 1)
         server.publish("quiet", "the end")
         lines = read_until(output, lambda seen: b'"the end"' in seen).decode().splitlines()
@@ -68,7 +68,7 @@ def test_a_client_comes_back_with_an_id_beyond_ascii_as_it_sends_it(
         for data in MISSED:
             server.publish("quiet", data)
         wait_until(lambda: server.metrics()["fanfare_connections"] == 0)
-        proxy.let_in()
+        proxy.serve_again()
         seen = read_until(output, lambda seen: b'"missed 3"' in seen, seen)
     lines = [json.loads(line) for line in seen.decode().splitlines() if line.startswith("{")]
     got = [line["data"] for line in lines if line["event"] == "message" and line["data"]]

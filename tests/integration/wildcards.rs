@@ -151,7 +151,7 @@ fn filters_that_concern_every_topic_are_few() {
     assert_eq!(Client::get(listener.local_addr(), &path(5)).status(), 400);
 }
 
-/// New topics without end, as in a hub with one for each request: nothing of them stays.
+/// New topics without end, as in a hub with one for each request: nothing is left of them.
 #[test]
 fn topics_that_are_gone_leave_nothing_behind() {
     let options = one_shard().history_total_bytes_max(100_000).history_events_max(2);

@@ -107,7 +107,7 @@ fn what_is_no_event_is_refused() {
 fn an_event_that_is_too_large_is_refused_before_or_while_it_comes() {
     let server = Server::start(&["--event-bytes-max", "1KiB"]);
     let addr = server.control;
-    // Told beforehand: nothing of it is wanted.
+    // The client learns beforehand that the content is not wanted.
     let mut connection = Connection::open(addr);
     connection.send(format!(
         "POST /publish?topic=a HTTP/1.1\r\nHost: {addr}\r\nContent-Length: 1025\r\n\

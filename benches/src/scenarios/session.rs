@@ -67,7 +67,7 @@ pub(crate) fn run(
 }
 
 /// The figures that the scenario compares from part to part: each with its ratio to the same
-/// subject's in the part that it stands beside.
+/// subject's in the part that it is compared with.
 fn across(scenario: &Scenario, reports: &[Report]) -> Vec<Value> {
     let median = |part: usize, subject: &str, figure: &str| reports[part].median(subject, figure);
     let place =

@@ -20,7 +20,7 @@ use crate::scenarios::streaming::{
     add_counts, add_deliveries, add_memory, check_published, Flow, Moment, LINGER, REPORT_PATIENCE,
     STALL_NS_MAX,
 };
-use crate::schedule::{first_of, is_own, Places, Schedule};
+use crate::schedule::{first_of, is_own, Positions, Schedule};
 use crate::timeline::Timeline;
 use crate::Error;
 
@@ -106,7 +106,7 @@ fn add_own(measured: &mut Measured, clients: &Clients) {
 struct Clients {
     epoll: OwnedFd,
     followers: Vec<Follower>,
-    places: Places,
+    positions: Positions,
     /// How many events come to each topic, and to the shared one.
     own_events: Vec<u64>,
     shared_events: u64,
@@ -174,8 +174,8 @@ impl Place {
     }
 
     /// Judges the number of an event that came next; whether it counts as delivered.
-    fn take(&mut self, number: u64, places: &Places, faults: &mut Faults) -> bool {
-        let Some((topic, place)) = places.find(number) else {
+    fn take(&mut self, number: u64, positions: &Positions, faults: &mut Faults) -> bool {
+        let Some((topic, place)) = positions.find(number) else {
             faults.misdirected += 1;
             return false;
         };
@@ -203,7 +203,7 @@ impl Clients {
         Ok(Self {
             epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?,
             followers: Vec::new(),
-            places: Places::new(schedule),
+            positions: Positions::new(schedule),
             own_events: schedule.by_topic(),
             shared_events: schedule.shared(),
             data_bytes,
@@ -393,7 +393,7 @@ impl Clients {
 
     fn judge(&mut self, client: usize, event: Numbered, now_ns: u64) {
         let place = &mut self.followers[client].place;
-        if !place.take(event.number, &self.places, &mut self.faults) {
+        if !place.take(event.number, &self.positions, &mut self.faults) {
             return;
         }
         let is_complete = place.next_shared == self.shared_events
@@ -441,16 +441,16 @@ mod tests {
     use super::*;
     use crate::load::Settings;
 
-    fn places() -> Places {
+    fn positions() -> Positions {
         let settings =
             Settings { events: Some(4), topics: Some(2), singles: Some(2), ..Settings::default() };
-        Places::new(Schedule::new(&settings.load().unwrap()))
+        Positions::new(Schedule::new(&settings.load().unwrap()))
     }
 
     fn judge(numbers: &[u64]) -> (Place, Faults) {
         let (mut place, mut faults) = (Place::new(1), Faults::default());
         for number in numbers {
-            place.take(*number, &places(), &mut faults);
+            place.take(*number, &positions(), &mut faults);
         }
         (place, faults)
     }

@@ -204,9 +204,9 @@ impl Handoff {
     }
 }
 
-/// Writes out the head of a request again, as good as it was, and in origin form: the engine takes
-/// the host from `Host` alone. Its content, if it has any, is lost in part, but then the engine
-/// refuses the request anyway.
+/// Writes out the head of a request again, with the same meaning and in origin form: the engine
+/// takes the host from `Host` alone. Its content, if it has any, is lost in part, but then the
+/// engine refuses the request anyway.
 fn head_of(request: &Parts, authority: Option<&str>) -> Vec<u8> {
     let version = if request.version == Version::HTTP_10 { "HTTP/1.0" } else { "HTTP/1.1" };
     let target = request.uri.path_and_query().map_or(EVENTS, |target| target.as_str());

@@ -162,7 +162,7 @@ impl Shard {
         match self.connections[key.index].state {
             State::Live(_) | State::Lagging(_) | State::Replaying(_) => match ended {
                 Ok(DisconnectReason::ClientClosed) => {
-                    // It may still read. Where it does not, this is as good as nothing.
+                    // It may still read. If it does not, this has no effect.
                     let _ = self.say_farewell(key.index, Duration::ZERO);
                     self.disconnect(key.index, DisconnectReason::ClientClosed);
                 }
