@@ -165,34 +165,36 @@ typedef enum fanfare_status_code {
    */
   FANFARE_ERR_FULL = -5,
   /**
-   * The topic is not 1 to 256 bytes of UTF-8 without control characters, '+' and '#'.
+   * The topic is not 1 to 256 bytes of UTF-8 without control characters, '+' and '#'. Give one
+   * that is.
    */
   FANFARE_ERR_TOPIC = -6,
   /**
    * The event is empty; or its name, id or key is empty, too long, or has a character that no
    * client gets back; or its name is reserved for the engine; or it has a field that only a
-   * newer library knows.
+   * newer library knows. Correct the event.
    */
   FANFARE_ERR_EVENT = -7,
   /**
-   * A text of the event is not UTF-8.
+   * A text of the event is not UTF-8. Encode it as UTF-8.
    */
   FANFARE_ERR_UTF8 = -8,
   /**
-   * The event is larger than the option event_bytes_max.
+   * The event is larger than the option event_bytes_max. Publish less, or raise the option.
    */
   FANFARE_ERR_TOO_LARGE = -9,
   /**
-   * An option is out of its bounds, which `fanfare_options_problem` names, or one is set that
-   * only a newer library knows.
+   * An option is out of its bounds, or one is set that only a newer library knows.
+   * `fanfare_options_problem` says which. Correct it.
    */
   FANFARE_ERR_OPTIONS = -10,
   /**
-   * The address cannot be read, is in use, or may not be bound.
+   * The address cannot be read, is in use, or may not be bound. Give one such as 127.0.0.1:8080
+   * that is free.
    */
   FANFARE_ERR_ADDRESS = -11,
   /**
-   * The system is out of descriptors, threads or memory.
+   * The system is out of descriptors, threads or memory. Raise its limits, or use less.
    */
   FANFARE_ERR_SYSTEM = -12,
 } fanfare_status_code;
