@@ -7,6 +7,7 @@
 //! with it that waits for it (`admin/resubscribe.rs`).
 
 use crate::frame::{Frame, StreamId};
+use crate::options::Options;
 use crate::policy::Policy;
 use crate::shard::lagging::laggard::Laggard;
 use crate::shard::lagging::spill::{Share, Spill};
@@ -87,8 +88,9 @@ impl Laggard<'_> {
 
     /// What may be spilled for it: what its audience may keep for it in the queue.
     fn spill_bytes_max(&self) -> usize {
-        let unsent_bytes = self.audience.queue.unsent_bytes();
-        self.options.lag_bytes_max + self.options.batch_bytes_max + unsent_bytes
+        let &Options { lag_bytes_max, batch_bytes_max, .. } = self.options;
+        // The first has no bound of its own.
+        lag_bytes_max.saturating_add(batch_bytes_max + self.audience.queue.unsent_bytes())
     }
 
     /// Drops the older half of what is spilled for it and was not begun; false if that is nothing.
