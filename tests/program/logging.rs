@@ -99,8 +99,12 @@ fn lines_that_were_lost_are_counted_in_the_log_once_it_moves_again() {
         reader.read_to_string(&mut rest).unwrap();
         rest
     });
-    // The first line that fits again tells.
-    publish(server.control, "", "no topic");
+    // The first line that fits again tells. Until the queue has moved, lines may still be lost.
+    wait_until("the log moves again", || {
+        let lost = server.metric("fanfare_lost_log_lines_total");
+        publish(server.control, "", "no topic");
+        server.metric("fanfare_lost_log_lines_total") == lost
+    });
     server.process.signal("TERM");
     assert_eq!(server.process.end().code(), Some(0));
     let rest = read.join().unwrap();
