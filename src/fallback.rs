@@ -8,9 +8,8 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use async_channel::{Receiver, Sender};
-use async_io::Timer;
-use futures_lite::future;
 
+use crate::receive;
 use crate::seldom::Seldom;
 
 /// The largest capacity of a fallback.
@@ -206,11 +205,7 @@ impl UnhandledRequests {
     /// ```
     #[must_use]
     pub fn wait(&self, timeout: Duration) -> Option<UnhandledRequest> {
-        let too_late = async {
-            Timer::after(timeout).await;
-            None
-        };
-        future::block_on(future::or(self.next_async(), too_late))
+        receive::wait(&self.receiver, timeout)
     }
 
     /// The next request, under any executor; `None` when none will come any more. Dropping the
@@ -278,6 +273,7 @@ mod tests {
 
     use super::*;
     use crate::{Hub, ListenOptions, Listener, Options};
+    use futures_lite::future;
 
     const TIME_MAX: Duration = Duration::from_secs(20);
 

@@ -66,6 +66,7 @@ mod options;
 mod order;
 mod policy;
 mod publish;
+mod receive;
 mod resume;
 mod seldom;
 mod shard;

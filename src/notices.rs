@@ -10,12 +10,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use async_channel::{Receiver, Sender, TrySendError};
-use async_io::Timer;
-use futures_lite::future;
 
 use crate::filter::Subscription;
 use crate::lifecycle::ConnectionId;
 use crate::metrics::DisconnectReason;
+use crate::receive;
 
 /// A connection came or went; see [`Hub::notices`](crate::Hub::notices).
 ///
@@ -143,11 +142,7 @@ impl Notices {
     /// ```
     #[must_use]
     pub fn wait(&self, timeout: Duration) -> Option<Notice> {
-        let too_late = async {
-            Timer::after(timeout).await;
-            None
-        };
-        future::block_on(future::or(self.next_async(), too_late))
+        receive::wait(&self.receiver, timeout)
     }
 
     /// The next notice, under any executor; `None` when none will come any more. Dropping the

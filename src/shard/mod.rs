@@ -104,7 +104,7 @@ pub(crate) struct Shard {
     taken_to: u64,
     /// What was gathered of history lately.
     parts: Parts,
-    /// What is kept for laggards outside of their audiences' logs.
+    /// What is kept for laggards outside of their audiences' queues.
     spill: Spill,
     now_ns: u64,
     shutdown: Shutdown,

@@ -54,16 +54,13 @@ impl Shard {
     fn replay(&mut self, index: u32) -> Option<Replay<'_>> {
         let (Connection { sink, state }, record) = self.connections.both_mut(index);
         let State::Replaying(state) = state else { return None };
-        let gatherer = Gatherer {
-            audience: state.audience,
-            audiences: &self.audiences,
-            parts: &mut self.parts,
-            order: &self.shared.order,
-            options: &self.shared.options,
-            tuning: &self.shared.tuning,
-            counters: &self.shared.links[self.id].counters,
-            scratch: &mut self.scratch.gathered,
-        };
+        let gatherer = Gatherer::new(
+            state.audience,
+            &self.audiences,
+            &mut self.parts,
+            (&self.shared, self.id),
+            &mut self.scratch.gathered,
+        );
         Some(Replay { state, sink, record, gatherer })
     }
 

@@ -12,19 +12,20 @@ use crate::options::Options;
 use crate::order::{Cursor, Order, Search};
 use crate::shard::connection::pending::Pending;
 use crate::shard::fanout::audiences::Audiences;
+use crate::shard::link::Shared;
 use crate::shard::replay::parts::{Part, PartId, Parts};
 use crate::tuning::ShardTuning;
 
 /// The history of an audience's topics, and the parts of it that were gathered.
 pub(in crate::shard) struct Gatherer<'a> {
-    pub(in crate::shard) audience: u32,
-    pub(in crate::shard) audiences: &'a Audiences,
-    pub(in crate::shard) parts: &'a mut Parts,
-    pub(in crate::shard) order: &'a Order,
-    pub(in crate::shard) options: &'a Options,
-    pub(in crate::shard) tuning: &'a ShardTuning,
-    pub(in crate::shard) counters: &'a Counters,
-    pub(in crate::shard) scratch: &'a mut Vec<u8>,
+    audience: u32,
+    audiences: &'a Audiences,
+    parts: &'a mut Parts,
+    order: &'a Order,
+    options: &'a Options,
+    tuning: &'a ShardTuning,
+    counters: &'a Counters,
+    scratch: &'a mut Vec<u8>,
 }
 
 /// A gap, and the id to tell a client of it with.
@@ -38,6 +39,29 @@ pub(in crate::shard) struct Gathered {
     pub(in crate::shard) cursor: Cursor,
     /// Whether nothing had been published after that when it was gathered.
     pub(in crate::shard) is_all: bool,
+}
+
+impl<'a> Gatherer<'a> {
+    /// What a shard has of the history of an audience's topics. The shard lends each of its parts, so
+    /// that it can lend a connection besides.
+    pub(in crate::shard) fn new(
+        audience: u32,
+        audiences: &'a Audiences,
+        parts: &'a mut Parts,
+        (shared, shard): (&'a Shared, usize),
+        scratch: &'a mut Vec<u8>,
+    ) -> Gatherer<'a> {
+        Gatherer {
+            audience,
+            audiences,
+            parts,
+            order: &shared.order,
+            options: &shared.options,
+            tuning: &shared.tuning,
+            counters: &shared.links[shard].counters,
+            scratch,
+        }
+    }
 }
 
 impl Gatherer<'_> {

@@ -52,15 +52,12 @@ impl Shard {
 
     /// An audience's history.
     fn gatherer(&mut self, audience: u32) -> Gatherer<'_> {
-        Gatherer {
+        Gatherer::new(
             audience,
-            audiences: &self.audiences,
-            parts: &mut self.parts,
-            order: &self.shared.order,
-            options: &self.shared.options,
-            tuning: &self.shared.tuning,
-            counters: &self.shared.links[self.id].counters,
-            scratch: &mut self.scratch.gathered,
-        }
+            &self.audiences,
+            &mut self.parts,
+            (&self.shared, self.id),
+            &mut self.scratch.gathered,
+        )
     }
 }
