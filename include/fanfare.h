@@ -592,8 +592,8 @@ fanfare_status fanfare_hub_listen(const fanfare_hub *hub,
  * publisher's.
  *
  * Threads: any, several at once; every client gets all events in one order. Ownership: `topic`,
- * `event` and its texts stay the caller's. Errors, after each of which nothing was published to any
- * client: `FANFARE_ERR_FULL` when too many bytes wait to be sent (try again a little later),
+ * `event` and its texts stay the caller's. Errors, after each of which nothing was published to
+ * any client: `FANFARE_ERR_FULL` when too many bytes wait to be sent (try again a little later),
  * `FANFARE_ERR_TOPIC`, `FANFARE_ERR_EVENT`, `FANFARE_ERR_UTF8`, `FANFARE_ERR_TOO_LARGE`,
  * `FANFARE_ERR_ARGUMENT`, `FANFARE_ERR_CLOSED`, `FANFARE_ERR_FORKED` or `FANFARE_ERR_SYSTEM`.
  */

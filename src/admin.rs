@@ -22,10 +22,10 @@ use crate::topic::Topic;
 const RETRY_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Hub {
-    /// From now on, a notice of each connection that comes and goes, in a queue of `capacity` notices,
-    /// at least 1 and at most 1,048,576. A notice that finds it full is lost; the next one says how many
-    /// were, and [`Metrics::lost_notices`](crate::Metrics::lost_notices) counts them. Connections
-    /// that exist already are notified of when they end.
+    /// From now on, a notice of each connection that comes and goes, in a queue of `capacity`
+    /// notices, at least 1 and at most 1,048,576. A notice that finds it full is lost; the next one
+    /// says how many were, and [`Metrics::lost_notices`](crate::Metrics::lost_notices) counts them.
+    /// Connections that exist already are notified of when they end.
     ///
     /// There is one queue: the receiver of an earlier one gets no more notices. Dropping the
     /// receiver ends the notices.
@@ -280,13 +280,13 @@ impl Hub {
     /// counts once. False if it has ended.
     ///
     /// It happens between two events: everything that was published before goes by the old topics,
-    /// also if the client has yet to be sent it, and everything after by the new ones. So of a topic
-    /// that it keeps nothing is lost, doubled or out of order. Of a new one it gets what is published
-    /// from now on and nothing older.
+    /// also if the client has yet to be sent it, and everything after by the new ones. So of a
+    /// topic that it keeps nothing is lost, doubled or out of order. Of a new one it gets what is
+    /// published from now on and nothing older.
     ///
-    /// The client is not told. It keeps its URL: when it reconnects, it asks for what that says, and
-    /// is sent what was published to those topics since the last id that it had. A host that wants
-    /// other topics to stay changes them again when it is told of the connection by a
+    /// The client is not told. It keeps its URL: when it reconnects, it asks for what that says,
+    /// and is sent what was published to those topics since the last id that it had. A host that
+    /// wants other topics to stay changes them again when it is told of the connection by a
     /// [notice](Hub::notices).
     ///
     /// Blocks as [`Hub::connections`], but for no longer than a shard's turn.
@@ -294,9 +294,9 @@ impl Hub {
     /// # Errors
     ///
     /// When there are no topics or too many; when the client came back and is still being sent what
-    /// it has missed, or is so slow that what waited for it at the last change is too much with what
-    /// waits by now; when the shard is too busy, or does not answer in time. Except in the last
-    /// case, the connection has the topics that it had.
+    /// it has missed, or is so slow that what waited for it at the last change is too much with
+    /// what waits by now; when the shard is too busy, or does not answer in time. Except in the
+    /// last case, the connection has the topics that it had.
     ///
     /// # Examples
     ///

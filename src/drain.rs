@@ -118,8 +118,8 @@ impl Hub {
     /// Closes the hub: nothing more is published or accepted, what was published is sent for at
     /// most two seconds more, and then every connection is closed. Closing twice does nothing.
     ///
-    /// Blocks the calling thread until the shards' threads have ended, up to two seconds if a client
-    /// reads slowly, so in async code use [`Hub::close_async`]. Shards that the host drives
+    /// Blocks the calling thread until the shards' threads have ended, up to two seconds if a
+    /// client reads slowly, so in async code use [`Hub::close_async`]. Shards that the host drives
     /// ([`Hub::with_drivers`]) end by themselves, and are not waited for.
     ///
     /// # Examples

@@ -13,8 +13,8 @@ use crate::heartbeat::HeartbeatForm;
 /// key and a comment, as WHATWG HTML, section "Server-sent events", has them.
 ///
 /// An `Event` borrows or owns its texts; publishing copies them once, into the frame that all
-/// connections share. As with [`Path`](std::path::Path), `with_name` gives an event a name, and `name`
-/// reads it. CR, LF and CRLF in data and comment each are a line break. Everything that
+/// connections share. As with [`Path`](std::path::Path), `with_name` gives an event a name, and
+/// `name` reads it. CR, LF and CRLF in data and comment each are a line break. Everything that
 /// would not reach a client as it was given is an [`EventError`] to the publisher.
 ///
 /// # Examples
@@ -205,8 +205,8 @@ impl<'a> Event<'a> {
         self
     }
 
-    /// Says what the event is about: of a topic's events with one key only the newest matters, which
-    /// is all that a slow client with the policy conflate gets
+    /// Says what the event is about: of a topic's events with one key only the newest matters,
+    /// which is all that a slow client with the policy conflate gets
     /// ([`Policy::Conflate`](crate::Policy)). 1 to 256 bytes; it is not sent to the client.
     ///
     /// # Examples

@@ -60,8 +60,8 @@ pub fn fallback(capacity: usize) -> (Fallback, UnhandledRequests) {
 
 /// A connection with a request that is not for events.
 ///
-/// [`fallback`] makes the queue that these come through; [`Listener::admit`](crate::Listener::admit)
-/// takes them back.
+/// [`fallback`] makes the queue that these come through;
+/// [`Listener::admit`](crate::Listener::admit) takes them back.
 ///
 /// # Examples
 ///

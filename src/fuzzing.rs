@@ -55,7 +55,8 @@ impl<'a> Request<'a> {
         self.0.minor_version
     }
 
-    /// The name of the server that it is for; `[` stands for any IPv6 address, and nothing for none.
+    /// The name of the server that it is for; `[` stands for any IPv6 address, and nothing for
+    /// none.
     pub fn host(&self) -> &'a str {
         match self.0.host {
             Host::None => "",

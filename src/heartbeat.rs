@@ -13,8 +13,9 @@ use crate::id::EventId;
 ///
 /// The standard has a block that holds nothing but an id fire no event and move the id on. Many
 /// client libraries do otherwise: some show their program an event without data, and some do not
-/// remember the id, so that a client which is cut off before its first event loses what is published
-/// until it is back. `docs/resuming.md` has a table of libraries, and which form suits each.
+/// remember the id, so that a client which is cut off before its first event loses what is
+/// published until it is back. `docs/resuming.md` has a table of libraries, and which form suits
+/// each.
 ///
 /// # Examples
 ///

@@ -26,9 +26,9 @@ use crate::tuning::Tuning;
 /// A `Hub` is a handle. All methods may be called from any thread at once. Cloning it counts one
 /// more handle, an atomic operation: no state is copied, and all clones are the same hub.
 ///
-/// When the last handle is dropped the hub is closed as by [`Hub::close`], which may block the thread
-/// for up to two seconds. In async code close it before that with [`Hub::close_async`]; then the drop
-/// finds nothing left to wait for.
+/// When the last handle is dropped the hub is closed as by [`Hub::close`], which may block the
+/// thread for up to two seconds. In async code close it before that with [`Hub::close_async`]; then
+/// the drop finds nothing left to wait for.
 ///
 /// Publishing takes one lock for a moment, and wakes the shards that sleep. A method that blocks
 /// for longer says so, and has a twin with a name that ends in `_async`.

@@ -10,10 +10,10 @@ use crate::excerpt::Excerpt;
 /// The id of a published event, as clients are told it: a text of at most [`EventId::BYTES_MAX`]
 /// bytes of printable ASCII without comma or space.
 ///
-/// The text is opaque. Two ids are equal if their texts are; which of two events came first only the
-/// engine knows. The hub of today makes its ids by itself; ids that a store or a cluster gives will
-/// have another form, so a program must not interpret the text's parts. It is `Copy` and stays so: the
-/// longest text that an id can have is kept in the value itself, without an allocation.
+/// The text is opaque. Two ids are equal if their texts are; which of two events came first only
+/// the engine knows. The hub of today makes its ids by itself; ids that a store or a cluster gives
+/// will have another form, so a program must not interpret the text's parts. It is `Copy` and stays
+/// so: the longest text that an id can have is kept in the value itself, without an allocation.
 ///
 /// # Examples
 ///

@@ -3,7 +3,8 @@
 //! The shard sleeps in its poller, and waking it costs a system call. So the shard says when it is
 //! about to sleep: it *parks*. Whether it is parked and the items are under one lock, so either the
 //! shard finds an item and does not park, or the publisher finds it parked and wakes it.
-//! `tests/loom` tries all interleavings. In one of them, an atomic flag beside the lock loses a wake.
+//! `tests/loom` tries all interleavings. In one of them, an atomic flag beside the lock loses a
+//! wake.
 //!
 //! The inbox is bounded by the backlogs (`order/backlog.rs`), to which an event is added before it
 //! is put into an inbox.

@@ -14,9 +14,9 @@
 //! - **Executor-agnostic.** Shards run on threads of their own ([`Hub::start`]), or as futures on
 //!   any executor ([`Hub::with_drivers`]).
 //!
-//! The library logs through the crate `log`, also on its shards' threads: a logger that blocks holds
-//! up the clients. Events that clients can cause are logged, at levels above debug, at most once in
-//! 10 seconds for each kind.
+//! The library logs through the crate `log`, also on its shards' threads: a logger that blocks
+//! holds up the clients. Events that clients can cause are logged, at levels above debug, at most
+//! once in 10 seconds for each kind.
 //!
 //! The stream is that of WHATWG HTML, section "Server-sent events", over HTTP/1.1 or 1.0.
 //!

@@ -18,8 +18,8 @@ use crate::lifecycle::ConnectionId;
 use crate::policy::Policy;
 
 chained! {
-    /// How a [`Hub`](crate::Hub) behaves and where its bounds are. Each option has a default, a field
-    /// to read it, and a setter of the field's name.
+    /// How a [`Hub`](crate::Hub) behaves and where its bounds are. Each option has a default, a
+    /// field to read it, and a setter of the field's name.
     ///
     /// # Examples
     ///
@@ -65,8 +65,8 @@ chained! {
         /// Default: 1,000.
         pub history_events_max: usize,
         /// The most bytes of a topic's events that are kept, each event with 256 bytes more for
-        /// what the engine keeps with it; any number. The newest event of a topic is kept however large
-        /// it is. Default: 1 MiB.
+        /// what the engine keeps with it; any number. The newest event of a topic is kept however
+        /// large it is. Default: 1 MiB.
         pub history_bytes_max: usize,
         /// How long an event is kept, at most 7 days. Default: 5 min.
         pub history_age_max: Duration,

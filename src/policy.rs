@@ -54,9 +54,9 @@ pub enum Policy {
     /// most half of `lag_bytes_max`, and is not older than `lag_age_max`. No publisher
     /// waits for it.
     DropOldest,
-    /// Of the events with one [`key`](crate::Event::with_key) it is sent the newest alone, in the order
-    /// of their last updates; events without a key are all kept. This holds for all events that
-    /// were not begun when its socket takes more, also within the bounds.
+    /// Of the events with one [`key`](crate::Event::with_key) it is sent the newest alone, in the
+    /// order of their last updates; events without a key are all kept. This holds for all events
+    /// that were not begun when its socket takes more, also within the bounds.
     ///
     /// The events that are left are kept however old they are. If they have more than
     /// `lag_bytes_max` bytes, because there are too many keys or events without one, the oldest are

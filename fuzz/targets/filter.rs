@@ -1,7 +1,7 @@
 //! Filters, by themselves and in a tree, against MQTT 5.0, section 4.7, as it is written here.
 //!
-//! An input is lines: `+` and a filter that is added, `-` and one that is removed, and anything else
-//! is a topic that all filters are matched with.
+//! An input is lines: `+` and a filter that is added, `-` and one that is removed, and anything
+//! else is a topic that all filters are matched with.
 
 #![no_main]
 
@@ -74,8 +74,8 @@ fn is_text(text: &str) -> bool {
     (1..=BYTES_MAX).contains(&text.len()) && !text.contains(char::is_control)
 }
 
-/// Whether a filter matches a topic: which levels of the topic may be used up is noted level by level
-/// of the filter.
+/// Whether a filter matches a topic: which levels of the topic may be used up is noted level by
+/// level of the filter.
 fn matches(filter: &str, topic: &str) -> bool {
     if topic.starts_with('$') && filter.starts_with(['+', '#']) {
         return false;

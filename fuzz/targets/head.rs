@@ -2,8 +2,8 @@
 //! RFC 9112, line by line.
 //!
 //! - What the strict reader accepts the engine accepts, and both read the same.
-//! - What the engine accepts is what a lenient reader reads: lines may end with LF alone, empty ones
-//!   may come first, and any UTF-8 may be in the target.
+//! - What the engine accepts is what a lenient reader reads: lines may end with LF alone, empty
+//!   ones may come first, and any UTF-8 may be in the target.
 //! - A head that comes in parts is partial until it is complete, and an error stays one.
 
 #![no_main]

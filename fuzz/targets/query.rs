@@ -1,5 +1,5 @@
-//! Queries. Each is read by the engine and by a reader that is written here from WHATWG URL, section
-//! "application/x-www-form-urlencoded parsing", and is not lenient with what is no UTF-8.
+//! Queries. Each is read by the engine and by a reader that is written here from WHATWG URL,
+//! section "application/x-www-form-urlencoded parsing", and is not lenient with what is no UTF-8.
 //!
 //! - Both accept the same queries, and read the same fields.
 //! - Fields that are written out as a browser writes them are read as they were.

@@ -103,8 +103,8 @@ pub unsafe extern "C" fn fanfare_hub_free(hub: *mut FanfareHub) {
 ///
 /// # Safety
 ///
-/// `hub` has to be a live hub, `addr` as many readable bytes as it says, and `port_out` to be NULL or
-/// writable.
+/// `hub` has to be a live hub, `addr` as many readable bytes as it says, and `port_out` to be NULL
+/// or writable.
 #[no_mangle]
 pub unsafe extern "C" fn fanfare_hub_listen(
     hub: *const FanfareHub,
@@ -140,8 +140,8 @@ pub unsafe extern "C" fn fanfare_hub_listen(
 /// publisher's.
 ///
 /// Threads: any, several at once; every client gets all events in one order. Ownership: `topic`,
-/// `event` and its texts stay the caller's. Errors, after each of which nothing was published to any
-/// client: `FANFARE_ERR_FULL` when too many bytes wait to be sent (try again a little later),
+/// `event` and its texts stay the caller's. Errors, after each of which nothing was published to
+/// any client: `FANFARE_ERR_FULL` when too many bytes wait to be sent (try again a little later),
 /// `FANFARE_ERR_TOPIC`, `FANFARE_ERR_EVENT`, `FANFARE_ERR_UTF8`, `FANFARE_ERR_TOO_LARGE`,
 /// `FANFARE_ERR_ARGUMENT`, `FANFARE_ERR_CLOSED`, `FANFARE_ERR_FORKED` or `FANFARE_ERR_SYSTEM`.
 ///

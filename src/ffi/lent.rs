@@ -4,8 +4,8 @@
 //! process that shares it. What was checked there would not be what is used afterwards: text that
 //! is not UTF-8 any more in a `&str`, which is undefined behaviour, or a line break that injects a
 //! field. So no reference is ever made to the caller's memory. Each byte of it is read once, into
-//! memory of this call's own, which no other thread knows; a text that changed meanwhile is a mixture
-//! of before and after, and is then checked like any other.
+//! memory of this call's own, which no other thread knows; a text that changed meanwhile is a
+//! mixture of before and after, and is then checked like any other.
 
 use std::mem::MaybeUninit;
 use std::ptr;

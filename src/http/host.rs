@@ -1,5 +1,5 @@
-//! The server that a request is for: `Host`, or the authority of a target in absolute form (RFC 9110,
-//! section 7.2; RFC 9112, section 3.2); and the names by which a listener may be addressed.
+//! The server that a request is for: `Host`, or the authority of a target in absolute form (RFC
+//! 9110, section 7.2; RFC 9112, section 3.2); and the names by which a listener may be addressed.
 
 use std::net::{Ipv6Addr, SocketAddr};
 
@@ -18,8 +18,8 @@ pub(crate) enum Host<'a> {
 }
 
 impl<'a> Host<'a> {
-    /// Reads `uri-host [":" port]` (RFC 3986, section 3.2.2); `None` for anything else, such as what
-    /// has a user.
+    /// Reads `uri-host [":" port]` (RFC 3986, section 3.2.2); `None` for anything else, such as
+    /// what has a user.
     pub(crate) fn parse(authority: &'a str) -> Option<Host<'a>> {
         let (host, port) = match authority.strip_prefix('[') {
             Some(bracketed) => {
@@ -131,8 +131,8 @@ impl Hosts {
         Hosts { names: self.names.clone(), others }
     }
 
-    /// Whether a request for this host is for this listener. An attacker can point nothing but a name
-    /// at the listener, so addresses are right, and so is no host at all.
+    /// Whether a request for this host is for this listener. An attacker can point nothing but a
+    /// name at the listener, so addresses are right, and so is no host at all.
     pub(crate) fn has(&self, host: Host<'_>) -> bool {
         let Host::Name(name) = host else { return true };
         if self.others == Others::Right || ends_in_a_number(name) {

@@ -34,8 +34,8 @@ impl<'a> Query<'a> {
         self.fields.iter().find(|(field, _)| field == name).map(|(_, value)| &**value)
     }
 
-    /// The value of the last field that has one of these names, and is not empty: what a client adds
-    /// to an address that it was given.
+    /// The value of the last field that has one of these names, and is not empty: what a client
+    /// adds to an address that it was given.
     #[allow(dead_code, reason = "the program has this file as a module too")]
     pub(crate) fn last_of(&self, names: [&str; 2]) -> Option<&str> {
         let mut fields = self.fields.iter().rev();

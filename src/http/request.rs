@@ -74,7 +74,8 @@ impl<'a> Head<'a> {
         else {
             return Head::Malformed("the request is not HTTP; send one of HTTP/1.1");
         };
-        // No form of a target has one (RFC 9112, section 3.2), and servers differ in what they make of it.
+        // No form of a target has one (RFC 9112, section 3.2), and servers differ in what they make
+        // of it.
         if memchr::memchr(b'#', target.as_bytes()).is_some() {
             return Head::Malformed("the request's target has a #; in a query it is written %23");
         }
@@ -104,8 +105,8 @@ fn split_target(target: &str) -> (Option<&str>, &str, &str) {
 }
 
 impl<'a> Request<'a> {
-    /// The server that the request is for: the target's authority, or else `Host`, of which there has
-    /// to be a valid one in either case (RFC 9112, section 3.2).
+    /// The server that the request is for: the target's authority, or else `Host`, of which there
+    /// has to be a valid one in either case (RFC 9112, section 3.2).
     fn find_host(&self, authority: Option<&'a str>) -> Result<Host<'a>, &'static str> {
         let mut hosts = self.values("host");
         let host = match (hosts.next(), hosts.next()) {

@@ -248,8 +248,8 @@ impl HttpHandshake {
     }
 
     /// What of the past a client is sent: everything after the id that it had last, which an
-    /// `EventSource` sends in a header field and other clients may send in the query; or else what it
-    /// asks to begin with.
+    /// `EventSource` sends in a header field and other clients may send in the query; or else what
+    /// it asks to begin with.
     fn resume(&self, request: &Request<'_>, query: &Query<'_>) -> Result<Resume, String> {
         let in_query = || query.last_of(["last-event-id", "lastEventId"]);
         let in_field = request.field("last-event-id").filter(|id| !id.is_empty());

@@ -197,7 +197,8 @@ impl Drop for Listener {
     fn drop(&mut self) {
         self.acceptor.close();
         for link in &self.shared.links {
-            // A shard with a thousand commands waiting finds out when the poller reports the acceptor.
+            // A shard with a thousand commands waiting finds out when the poller reports the
+            // acceptor.
             let _ = link.command(Command::RemoveClosed);
         }
     }

@@ -1,8 +1,8 @@
 //! Structs of options: public fields, to which later versions may add, and a setter for each.
 
-/// Makes a struct of options. Each field has a setter of its name and with its text, which takes the
-/// options and gives them back, so that calls can be chained. A setter takes the field's type, or what
-/// is given behind `as`: a type, and how the field's value is made of it.
+/// Makes a struct of options. Each field has a setter of its name and with its text, which takes
+/// the options and gives them back, so that calls can be chained. A setter takes the field's type,
+/// or what is given behind `as`: a type, and how the field's value is made of it.
 macro_rules! chained {
     (
         $(#[$meta:meta])*

@@ -1,5 +1,5 @@
-//! The tables of `docs/options.md`, for tests that hold options to them: those of the library, and those
-//! of the program, which has this file as a module too.
+//! The tables of `docs/options.md`, for tests that hold options to them: those of the library, and
+//! those of the program, which has this file as a module too.
 
 use std::path::Path;
 

@@ -1,15 +1,15 @@
-//! How many bytes wait to be sent, of one topic or of the whole hub, and which publishers wait until
-//! there are fewer.
+//! How many bytes wait to be sent, of one topic or of the whole hub, and which publishers wait
+//! until there are fewer.
 //!
-//! There is no lock between a publisher that finds a full backlog and a shard that removes bytes from
-//! it. So the publisher reads the bytes, listens, and reads them again: either the second read finds
-//! what was removed, or a shard that removes bytes later finds the listener. `tests/loom` tries all
-//! interleavings, which is why this file uses nothing but [`crate::sync`].
+//! There is no lock between a publisher that finds a full backlog and a shard that removes bytes
+//! from it. So the publisher reads the bytes, listens, and reads them again: either the second read
+//! finds what was removed, or a shard that removes bytes later finds the listener. `tests/loom`
+//! tries all interleavings, which is why this file uses nothing but [`crate::sync`].
 
 use crate::sync::{AtomicUsize, Event, EventListener, Ordering};
 
-/// A counter of bytes with a bound. An event is added if the bytes are below the bound, however large
-/// the event is: so the bound may be exceeded by one event.
+/// A counter of bytes with a bound. An event is added if the bytes are below the bound, however
+/// large the event is: so the bound may be exceeded by one event.
 pub(super) struct Backlog {
     bytes_max: usize,
     bytes: AtomicUsize,

@@ -19,8 +19,8 @@ use super::backlog::Backlog;
 use crate::frame::Frame;
 use crate::topic::Topic;
 
-/// About what the engine keeps with an event besides its bytes. It counts for the hub's backlog, for
-/// lag and for history, so that many small events do not take more memory than few large ones.
+/// About what the engine keeps with an event besides its bytes. It counts for the hub's backlog,
+/// for lag and for history, so that many small events do not take more memory than few large ones.
 pub(crate) const EVENT_BYTES: usize = 256;
 
 /// A frame on its way to the audiences of its topic.

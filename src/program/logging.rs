@@ -1,8 +1,8 @@
 //! The log on standard error, which never waits for its reader.
 //!
 //! Standard error may be a pipe that no program reads. So lines go through a bounded queue to a
-//! thread of its own, which alone writes. When the queue is full, a line is dropped and counted; the
-//! count is logged as soon as standard error takes lines again, and is a metric.
+//! thread of its own, which alone writes. When the queue is full, a line is dropped and counted;
+//! the count is logged as soon as standard error takes lines again, and is a metric.
 
 use std::collections::VecDeque;
 use std::io::{self, Write};
@@ -14,8 +14,8 @@ const LINES_MAX: usize = 4096;
 const BYTES_MAX: usize = 1 << 20;
 /// How long the program waits for the last lines to be written when it was told to end.
 const FLUSH_TIME_MAX: Duration = Duration::from_millis(200);
-/// The same at an end by an error, whose reason is the last line. Nothing waits for that end, and on
-/// a busy machine the writer may not have its turn within the shorter time.
+/// The same at an end by an error, whose reason is the last line. Nothing waits for that end, and
+/// on a busy machine the writer may not have its turn within the shorter time.
 const ERROR_FLUSH_TIME_MAX: Duration = Duration::from_secs(5);
 /// How often a standard error that does not block is tried again.
 const RETRY_TIME: Duration = Duration::from_millis(10);

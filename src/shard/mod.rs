@@ -181,8 +181,8 @@ impl Shard {
         Ok(self.work())
     }
 
-    /// Announces that the shard does not look at the inbox until the poller wakes up; false when there is
-    /// something to do at once.
+    /// Announces that the shard does not look at the inbox until the poller wakes up; false when
+    /// there is something to do at once.
     pub(crate) fn park(&self) -> bool {
         let link = self.link();
         let parked = link.inbox.park();

@@ -1,8 +1,8 @@
 //! When memory is to be given back to the system.
 //!
-//! What was allocated for many connections is freed when they end, but an allocator keeps it for the
-//! next ones, which may never come. So when half of the connections have ended, the allocator is
-//! told to give back what is free: some seconds later, when more of them may have ended as well.
+//! What was allocated for many connections is freed when they end, but an allocator keeps it for
+//! the next ones, which may never come. So when half of the connections have ended, the allocator
+//! is told to give back what is free: some seconds later, when more of them may have ended as well.
 
 use crate::tuning::ShardTuning;
 

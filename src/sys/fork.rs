@@ -2,8 +2,8 @@
 //!
 //! A socket that a child has as well stays open when the parent closes it, so that its peer would
 //! never know. So once the process has forked, sockets are shut down before they are closed. Only
-//! `fork` is seen here, not `_Fork` nor the system call itself. A child that executes another program
-//! has the sockets no longer, as they are closed then.
+//! `fork` is seen here, not `_Fork` nor the system call itself. A child that executes another
+//! program has the sockets no longer, as they are closed then.
 
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};

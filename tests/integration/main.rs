@@ -1,6 +1,6 @@
 //! The library over real sockets: one crate with a module for each subject, so that all share one
-//! compiled `support`. Its tests run side by side as threads of one process, so none of them changes
-//! what belongs to the process: limits, environment, signals, the logger.
+//! compiled `support`. Its tests run side by side as threads of one process, so none of them
+//! changes what belongs to the process: limits, environment, signals, the logger.
 //!
 //! Crates of their own are:
 //!

@@ -220,8 +220,8 @@ fn a_client_may_by_default_choose_no_policy_for_which_publishers_would_wait_unle
     }
 }
 
-/// Reads a stream slowly for as long as the others do: some bytes at a time, and comes back whenever
-/// it is cut.
+/// Reads a stream slowly for as long as the others do: some bytes at a time, and comes back
+/// whenever it is cut.
 fn read_slowly(addr: SocketAddr, bytes: usize, ended: &AtomicBool) {
     let request = format!("GET /events?topic=%23 HTTP/1.1\r\nHost: {addr}\r\n\r\n");
     let mut buffer = vec![0; bytes];

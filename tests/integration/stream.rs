@@ -282,8 +282,8 @@ fn a_silent_stream_gets_heartbeats_and_a_busy_one_does_not() {
     assert!(start.elapsed() >= heartbeat * 2, "heartbeats come too often: {gaps:?}");
     hub.publish(&topic("busy"), "b").unwrap();
     assert_eq!(busy.data(), "b");
-    // On a busy machine either side may not run for a while, so that the stream is silent after all:
-    // not in every stretch of three heartbeats' length.
+    // On a busy machine either side may not run for a while, so that the stream is silent after
+    // all: not in every stretch of three heartbeats' length.
     wait_until("a busy stream gets no heartbeat", || {
         let (start, before) = (Instant::now(), busy.heartbeats());
         while start.elapsed() < heartbeat * 3 {

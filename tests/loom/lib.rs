@@ -1,6 +1,6 @@
-//! Every interleaving of the threads that meet in the engine's lock-light parts, and everything that
-//! the memory model lets them see: [loom](https://docs.rs/loom) runs each test many times over. It
-//! fails, with `deadlock`, when a thread sleeps and no other is left that wakes it.
+//! Every interleaving of the threads that meet in the engine's lock-light parts, and everything
+//! that the memory model lets them see: [loom](https://docs.rs/loom) runs each test many times
+//! over. It fails, with `deadlock`, when a thread sleeps and no other is left that wakes it.
 //!
 //! The files under test are the library's own. They use `crate::sync` alone, which here has loom's
 //! types instead of the standard library's; `event-listener` has loom inside as well.
@@ -30,8 +30,8 @@ mod inbox;
 mod parking;
 mod waiting;
 
-/// How often at most the threads of a test are switched where they could go on. All interleavings of
-/// more than two threads would take hours, and what is wrong shows with few switches.
+/// How often at most the threads of a test are switched where they could go on. All interleavings
+/// of more than two threads would take hours, and what is wrong shows with few switches.
 const PREEMPTIONS_MAX: usize = 3;
 
 fn bounded() -> loom::model::Builder {

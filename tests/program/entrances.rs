@@ -42,9 +42,9 @@ fn publish_as_told(server: &Server) {
     assert!(output.status.success(), "{told}: {output:?}");
 }
 
-/// nginx's plain `proxy_pass http://127.0.0.1:PORT` sends requests that cannot be told from those of
-/// a program of this machine: from a loopback address, with the server's own address as `Host`, and
-/// without any field of a proxy's.
+/// nginx's plain `proxy_pass http://127.0.0.1:PORT` sends requests that cannot be told from those
+/// of a program of this machine: from a loopback address, with the server's own address as `Host`,
+/// and without any field of a proxy's.
 #[test]
 fn without_a_token_the_public_listener_refuses_to_publish() {
     let server = Server::start(&[]);

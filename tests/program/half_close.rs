@@ -1,5 +1,5 @@
-//! Clients that send their request and then say that nothing more comes, as nc, socat and busybox do
-//! (RFC 9112, section 9.6): they wait for the answer all the same.
+//! Clients that send their request and then say that nothing more comes, as nc, socat and busybox
+//! do (RFC 9112, section 9.6): they wait for the answer all the same.
 
 use std::io::Read;
 use std::net::{Shutdown, SocketAddr};

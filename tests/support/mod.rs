@@ -14,8 +14,8 @@ use fanfare::{Hub, ListenOptions, Listener, Options};
 
 use self::sse::{Message, Parser};
 
-/// How long anything may take that a test waits for. Long, as a machine may be busy: only a test that
-/// fails takes it.
+/// How long anything may take that a test waits for. Long, as a machine may be busy: only a test
+/// that fails takes it.
 pub const DEADLINE: Duration = Duration::from_secs(60);
 /// How long a client may receive.
 const CLIENT_TIME_MAX: Duration = Duration::from_secs(600);

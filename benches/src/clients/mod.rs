@@ -62,7 +62,8 @@ pub(crate) fn connections_max() -> usize {
 
 impl Clients {
     /// Prepares for `connections` connections, and opens none yet. `processes` sets the number of
-    /// worker processes; without it there are none as long as this process may hold all connections.
+    /// worker processes; without it there are none as long as this process may hold all
+    /// connections.
     pub(crate) fn spawn(connections: usize, processes: Option<usize>) -> Result<Self, Error> {
         let each = connections_max();
         let needed = connections.div_ceil(each);

@@ -10,7 +10,8 @@
 //!
 //! Only whole blocks of events whose numbers follow one another are taken in. A connection
 //! whose bytes equal the log from one event boundary to another has therefore received just those
-//! events, in order, each once and undamaged. Comments, `retry` and foreign events are never part of it.
+//! events, in order, each once and undamaged. Comments, `retry` and foreign events are never part
+//! of it.
 
 /// How long the log may grow, in bytes. Events beyond are parsed on every connection.
 const BYTES_MAX: usize = 256 << 20;

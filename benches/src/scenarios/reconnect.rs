@@ -1,5 +1,5 @@
-//! All clients are cut off, and come back at once with the id of the last event that they had, while
-//! publishing goes on. Each has to get everything since, once, in order, and without a gap.
+//! All clients are cut off, and come back at once with the id of the last event that they had,
+//! while publishing goes on. Each has to get everything since, once, in order, and without a gap.
 //!
 //! Beside it, in the same run, what it is made of: that as many clients connect without an id, and
 //! that as many events are broadcast to clients that are there. A replay sends the same bytes

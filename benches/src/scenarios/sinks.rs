@@ -333,8 +333,8 @@ fn text_of(texts: &[String], sequence: u64) -> &str {
     &texts[(sequence % TEXTS) as usize]
 }
 
-/// The first bytes of a connection that joins after the event with number `sequence`: the response's
-/// head, and the id to come back with.
+/// The first bytes of a connection that joins after the event with number `sequence`: the
+/// response's head, and the id to come back with.
 pub(crate) fn welcome_of(head: &[u8], epoch: &str, sequence: u64) -> Vec<u8> {
     let id = format!("id: {epoch}-{sequence}\n\n");
     [head, format!("{:x}\r\n{id}\r\n", id.len()).as_bytes()].concat()

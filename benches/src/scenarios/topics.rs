@@ -189,8 +189,8 @@ impl Stage {
         Ok(begun.elapsed().as_nanos() as f64)
     }
 
-    /// Publishes all events, `group` at a time, and has them delivered. Returns how long that takes,
-    /// in nanoseconds.
+    /// Publishes all events, `group` at a time, and has them delivered. Returns how long that
+    /// takes, in nanoseconds.
     fn deliver(&mut self, group: usize) -> Result<f64, Error> {
         self.parts.push(group);
         let begun = Instant::now();

@@ -13,9 +13,9 @@
 //! their descendants count, and the program that publishes does not. Code that publishes inside the
 //! server is a part of it. All of them run on the server's core.
 //!
-//! Any program that speaks these lines can be measured (`--peer`, or see [`peers`]). It finds what it
-//! is to do in its environment, see [`SubjectArgs::environment`]. The data of event number `n` is
-//! `"{n} {stamp} "`, filled up with `x`, where the stamp is `CLOCK_MONOTONIC` in nanoseconds,
+//! Any program that speaks these lines can be measured (`--peer`, or see [`peers`]). It finds what
+//! it is to do in its environment, see [`SubjectArgs::environment`]. The data of event number `n`
+//! is `"{n} {stamp} "`, filled up with `x`, where the stamp is `CLOCK_MONOTONIC` in nanoseconds,
 //! taken just before the event is published; a solo event has the time at which it was due, unless
 //! [`SoloStamp`](crate::load::SoloStamp) says otherwise. A client that has a topic of its own adds
 //! `topic=t{number}` to the query of PATH; which events there are then says
@@ -123,8 +123,8 @@ impl SubjectArgs {
 }
 
 /// Speaks the protocol for a server that has threads of its own: tells its address and the two
-/// paths, calls `publish` for every `go`, and returns when stdin ends. If it ends during `publish`, the
-/// process exits at once.
+/// paths, calls `publish` for every `go`, and returns when stdin ends. If it ends during `publish`,
+/// the process exits at once.
 pub(crate) fn serve_commands(
     listening: SocketAddr,
     [path, solo_path]: [&str; 2],

@@ -7,9 +7,9 @@
 //! - The *public* listener serves streams. Everything else needs the token there, and is not served
 //!   at all without one: a reverse proxy on the same machine makes every request look like a local
 //!   program's, and need not tell the server that it is one.
-//! - The *control* listener is on a loopback address or a Unix socket. Only programs of this machine
-//!   reach it, and no token is needed, unless there is one: then requests that change anything need
-//!   it. On any other address it is like the public one.
+//! - The *control* listener is on a loopback address or a Unix socket. Only programs of this
+//!   machine reach it, and no token is needed, unless there is one: then requests that change
+//!   anything need it. On any other address it is like the public one.
 //!
 //! Requests that a program of this machine sends on behalf of others are left:
 //!
@@ -17,8 +17,8 @@
 //!   asking; the browser tells by `Sec-Fetch-Site` and `Origin`.
 //! - The same after DNS rebinding: `hosts.rs` refuses its `Host`.
 //! - A proxy that was pointed at the control listener. Most proxies add `Forwarded`,
-//!   `X-Forwarded-For`, `Via` or `X-Real-IP`. One that adds nothing is not recognised; the check only
-//!   makes a mistake show early.
+//!   `X-Forwarded-For`, `Via` or `X-Real-IP`. One that adds nothing is not recognised; the check
+//!   only makes a mistake show early.
 
 use std::net::SocketAddr;
 
@@ -98,8 +98,8 @@ impl Auth {
         }
     }
 
-    /// Whether a request with these header fields comes from a program of this machine, or shows the
-    /// token.
+    /// Whether a request with these header fields comes from a program of this machine, or shows
+    /// the token.
     pub(super) fn is_authorized(&self, caller: Caller, fields: &HeaderMap) -> bool {
         let shown = self.token.as_ref().is_some_and(|token| shows(token, fields).is_ok());
         shown || caller.rules.is_local

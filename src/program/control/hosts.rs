@@ -3,8 +3,8 @@
 //! DNS rebinding is why it matters: `evil.example` first names the attacker's server, and then
 //! 127.0.0.1. To a browser on this machine the attacker's page is then of the same origin as this
 //! server, may read everything, and only `Host` tells. So on a loopback address `Host` has to be a
-//! name that an attacker's DNS has no say in: an IP address, `localhost`, or a name that was given to
-//! the server. The engine's own listener reads and compares hosts with the same code.
+//! name that an attacker's DNS has no say in: an IP address, `localhost`, or a name that was given
+//! to the server. The engine's own listener reads and compares hosts with the same code.
 
 use std::net::{Ipv4Addr, SocketAddr};
 

@@ -46,8 +46,8 @@ pub(crate) struct Router {
 }
 
 impl Router {
-    /// What is known of a connection's permission by what was read from it: nothing, or at least its
-    /// request's head.
+    /// What is known of a connection's permission by what was read from it: nothing, or at least
+    /// its request's head.
     pub(super) fn auth_state(&self, caller: Caller, read: &[u8]) -> AuthState {
         match self.auth.is_authorized(caller, &authorization_of(read)) {
             true => AuthState::Authorized,

@@ -1,8 +1,8 @@
 //! A connection's socket, as hyper reads and writes it.
 //!
 //! Four things are added to it: what the engine has read already comes first; a write that does
-//! not get on is given up; it tells whether all that was written has gone out, which decides when the
-//! connection may be taken over; and hyper's own answers to what it cannot read, which have no
+//! not get on is given up; it tells whether all that was written has gone out, which decides when
+//! the connection may be taken over; and hyper's own answers to what it cannot read, which have no
 //! content and no fields of ours, become answers like the others.
 
 use std::cell::Cell;

@@ -9,7 +9,8 @@
 //!
 //! Events are published at least once. What the server has acknowledged is never sent again. But
 //! when a connection is lost after a request was sent and before its answer has come, it is
-//! not known what was published of it: it is sent again, and standard error says that there may be doubles.
+//! not known what was published of it: it is sent again, and standard error says that there may be
+//! doubles.
 //!
 //! Memory is bounded: a batch, a few blocks of input, and one line. While the server's backlog is
 //! full, or the server is away, standard input is not read.

@@ -33,8 +33,8 @@ pub(crate) struct ServeArgs {
     #[arg(long, env = "FANFARE_LISTEN", value_name = "ADDR", default_value = "127.0.0.1:8080")]
     pub(crate) listen: String,
 
-    /// Where publishing, connections, topics, metrics and the page are: HOST:PORT, unix:/PATH or off.
-    /// An address that is not a loopback one needs a publish token [default: the port after
+    /// Where publishing, connections, topics, metrics and the page are: HOST:PORT, unix:/PATH or
+    /// off. An address that is not a loopback one needs a publish token [default: the port after
     /// --listen's on a loopback address, or a free one if that is taken]
     #[arg(long, env = "FANFARE_CONTROL_LISTEN", value_name = "ADDR")]
     pub(super) control_listen: Option<ControlAddr>,
@@ -100,10 +100,10 @@ pub(crate) struct ServeArgs {
     )]
     pub(super) connections_per_address_max: usize,
 
-    /// The most connections of each listener whose requests are not for events, 1 to 65536, and at most
-    /// a sixteenth of the limit of open files. When there are more, the one that is idle longest is
-    /// closed. From one address the public listener takes at most --connections-per-address-max of
-    /// them [default: 256, or that sixteenth if it is less]
+    /// The most connections of each listener whose requests are not for events, 1 to 65536, and at
+    /// most a sixteenth of the limit of open files. When there are more, the one that is idle
+    /// longest is closed. From one address the public listener takes at most
+    /// --connections-per-address-max of them [default: 256, or that sixteenth if it is less]
     #[arg(long, env = "FANFARE_CONTROL_CONNECTIONS_MAX", value_name = "N",
           value_parser = clap::value_parser!(u32).range(1..=65_536))]
     pub(super) control_connections_max: Option<u32>,
@@ -121,8 +121,8 @@ pub(crate) struct ServeArgs {
     )]
     subscriptions_per_address_max: usize,
 
-    /// How old a connection may get, and up to a quarter more; then its client is told to come back;
-    /// 0 for any age
+    /// How old a connection may get, and up to a quarter more; then its client is told to come
+    /// back; 0 for any age
     #[arg(long, env = "FANFARE_CONNECTION_AGE_MAX", value_name = "TIME", default_value = "0",
           value_parser = units::duration)]
     connection_age_max: Duration,
@@ -192,7 +192,8 @@ pub(crate) struct ServeArgs {
 
     /// Told to end (by SIGTERM, SIGINT, SIGQUIT or SIGHUP), the server closes its streams evenly
     /// over this time, at most 1h, each with a time of its own after which to come back; a second
-    /// signal ends it at once. In all the end takes at most this, --drain-grace and 3s: 7s by default
+    /// signal ends it at once. In all the end takes at most this, --drain-grace and 3s: 7s by
+    /// default
     #[arg(long, env = "FANFARE_DRAIN_WINDOW", value_name = "TIME", default_value = "3s",
           value_parser = units::duration)]
     drain_window: Duration,
@@ -247,8 +248,9 @@ struct SlowArgs {
     #[arg(long, env = "FANFARE_LAG_GRACE", value_name = "TIME", value_parser = units::duration)]
     lag_grace: Option<Duration>,
 
-    /// The share of the time for which publishers wait for such clients, in percent; beyond that they
-    /// are disconnected, so that clients which read slowly do not slow publishers down. 100: no bound
+    /// The share of the time for which publishers wait for such clients, in percent; beyond that
+    /// they are disconnected, so that clients which read slowly do not slow publishers down. 100:
+    /// no bound
     #[arg(long, env = "FANFARE_LAG_GRACE_PERCENT", value_name = "N", default_value = "5")]
     lag_grace_percent: u8,
 
@@ -319,9 +321,9 @@ fn host(text: &str) -> Result<String, String> {
 }
 
 impl ServeArgs {
-    /// The names of the public listener: those that were given, that of what it listens on, if that is
-    /// a loopback address, and that of the control listener, whose page asks for streams. On another
-    /// address a name has to be given for `Host` to be checked.
+    /// The names of the public listener: those that were given, that of what it listens on, if that
+    /// is a loopback address, and that of the control listener, whose page asks for streams. On
+    /// another address a name has to be given for `Host` to be checked.
     fn public_names(&self) -> Vec<String> {
         let addrs = self.listen.to_socket_addrs();
         let is_loopback = addrs.is_ok_and(|mut addrs| addrs.all(|addr| addr.ip().is_loopback()));

@@ -128,8 +128,8 @@ impl Server {
     }
 
     /// Writes the addresses of both listeners, how to publish, and `more` to standard output. It is
-    /// one write, so that a reader may stop at any line. A thread of its own writes it, since standard
-    /// output may be a pipe that is full. If it is closed, the server serves all the same.
+    /// one write, so that a reader may stop at any line. A thread of its own writes it, since
+    /// standard output may be a pipe that is full. If it is closed, the server serves all the same.
     ///
     /// # Errors
     ///

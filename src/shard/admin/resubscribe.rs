@@ -10,9 +10,9 @@
 //!
 //! The shard knows a number `n` up to which it has taken all events that concern it. What waits for
 //! the stream up to there is of its old topics, and goes with it, spilled as for any laggard that
-//! leaves its position in a queue. Then its position is behind `n` in the queue of its new audience,
-//! as if it joined now. A member that keeps up is a laggard for as long as this takes: usually it is
-//! a member again at once.
+//! leaves its position in a queue. Then its position is behind `n` in the queue of its new
+//! audience, as if it joined now. A member that keeps up is a laggard for as long as this takes:
+//! usually it is a member again at once.
 
 use crate::filter::Subscription;
 use crate::policy::Policy;
@@ -56,7 +56,8 @@ impl Shard {
             State::Handshaking(_) | State::Leaving => return Resubscribed::Gone,
         };
         let keeps_up = member.is_some();
-        // Before the number is known: so nothing behind it is missed that was not subscribed to before.
+        // Before the number is known: so nothing behind it is missed that was not subscribed to
+        // before.
         let to = self.audience_of(subscriptions, self.audiences[from].wire);
         if to == from {
             return Resubscribed::Done { cost: subscriptions.len() };

@@ -14,7 +14,8 @@ use crate::shard::lagging::state::Begun;
 use crate::shard::{Shard, StreamRequest};
 
 impl Shard {
-    /// Takes care that everything up to a number is in the audiences' queues, and returns the number.
+    /// Takes care that everything up to a number is in the audiences' queues, and returns the
+    /// number.
     pub(in crate::shard) fn take_all(&mut self) -> u64 {
         let number = self.shared.order.sequence().max(self.taken_to);
         self.take_inbox();

@@ -1,12 +1,12 @@
 //! What the hot path does not need of a connection. Records are in a vector of their own, beside
 //! the slab, so that entries stay small.
 //!
-//! Nothing is written here for an event. How much a stream was sent follows from its position in its
-//! audience's queue, which knows how many events, and bytes of them, were ever before each position:
-//! the record has the difference. A step that moves a connection other than by sending it what is
-//! between, from one audience to another, or past events that were dropped for it, has to ask
-//! `Shard::sent_to` before, and to `Shard::begin_count` afterwards (`count.rs`). A step that sends
-//! it events that are not in the queue counts them with [`Record::count_sent`].
+//! Nothing is written here for an event. How much a stream was sent follows from its position in
+//! its audience's queue, which knows how many events, and bytes of them, were ever before each
+//! position: the record has the difference. A step that moves a connection other than by sending it
+//! what is between, from one audience to another, or past events that were dropped for it, has to
+//! ask `Shard::sent_to` before, and to `Shard::begin_count` afterwards (`count.rs`). A step that
+//! sends it events that are not in the queue counts them with [`Record::count_sent`].
 
 use std::net::{Ipv6Addr, SocketAddr};
 use std::sync::Arc;

@@ -1,11 +1,11 @@
-//! How clients come through an acceptor: accepted within the limits, served here or by another shard,
-//! or refused.
+//! How clients come through an acceptor: accepted within the limits, served here or by another
+//! shard, or refused.
 //!
-//! All shards poll one listening socket, and a shard that has far more connections than another hands a
-//! new one on. With `SO_REUSEPORT` the kernel would spread them, but a second server could be started
-//! on the same port without an error. `TCP_DEFER_ACCEPT` would save a system call for each connection,
-//! but clients that connect and say nothing would fill the kernel's queue of half-open connections,
-//! which the engine cannot bound.
+//! All shards poll one listening socket, and a shard that has far more connections than another
+//! hands a new one on. With `SO_REUSEPORT` the kernel would spread them, but a second server could
+//! be started on the same port without an error. `TCP_DEFER_ACCEPT` would save a system call for
+//! each connection, but clients that connect and say nothing would fill the kernel's queue of
+//! half-open connections, which the engine cannot bound.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

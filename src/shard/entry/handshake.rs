@@ -20,8 +20,8 @@ use crate::topic::Topic;
 
 /// The protocol of an acceptor's clients: it reads requests, and writes the answers to them.
 pub(crate) trait Handshake: Send + Sync {
-    /// Looks at all that a client has sent so far. `beyond_bounds` says that the bounds on connections
-    /// are reached.
+    /// Looks at all that a client has sent so far. `beyond_bounds` says that the bounds on
+    /// connections are reached.
     fn step(&self, head: &[u8], addr: SocketAddr, beyond_bounds: bool) -> HandshakeStep;
 
     /// The answer to a client that has not sent its request in time.

@@ -81,8 +81,8 @@ impl Shard {
         }
     }
 
-    /// Does away with a command that came too late. A acceptor that no shard has opened yet is closed
-    /// with the hub all the same.
+    /// Does away with a command that came too late. A acceptor that no shard has opened yet is
+    /// closed with the hub all the same.
     pub(in crate::shard) fn refuse(&self, command: Command) {
         match command {
             Command::Accept(acceptor) if self.shared.is_ending() => acceptor.close(),

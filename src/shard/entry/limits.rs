@@ -9,8 +9,8 @@ use crate::shard::connection::Network;
 
 /// How many connections there may be. A connection counts from its being accepted to its end.
 ///
-/// A client that comes beyond the limit can still be told so, which takes a connection: the overflow
-/// is for that. A client that comes beyond the overflow is turned away at once.
+/// A client that comes beyond the limit can still be told so, which takes a connection: the
+/// overflow is for that. A client that comes beyond the overflow is turned away at once.
 pub(crate) struct ConnectionLimits {
     max: usize,
     /// With the overflow.

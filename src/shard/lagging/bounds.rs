@@ -2,20 +2,20 @@
 //!
 //! Before a slice that would keep more than `lag_bytes_max` for an audience's furthest laggards, or
 //! more than `lag_total_bytes_max` for all, the policy of each of those laggards is applied: it is
-//! disconnected, it skips events, or what waits for it is conflated. The same happens when the sweep
-//! finds that what waits for a laggard is older than `lag_age_max`.
+//! disconnected, it skips events, or what waits for it is conflated. The same happens when the
+//! sweep finds that what waits for a laggard is older than `lag_age_max`.
 //!
-//! But a publisher without pause can be faster than any network, and then every client lags, however
-//! well it reads. No client is to be disconnected for that. So the audience is held, its events
-//! stay in their topic's backlog, and the publisher waits, while both is true: what the furthest
-//! laggards are being sent is younger than `lag_grace`, and one of them that would be disconnected
-//! has taken something in the last tenth of that. A client that does not read at all therefore
-//! delays others for that tenth at most, and is then disconnected. For the other policies no
-//! publisher waits.
+//! But a publisher without pause can be faster than any network, and then every client lags,
+//! however well it reads. No client is to be disconnected for that. So the audience is held, its
+//! events stay in their topic's backlog, and the publisher waits, while both is true: what the
+//! furthest laggards are being sent is younger than `lag_grace`, and one of them that would be
+//! disconnected has taken something in the last tenth of that. A client that does not read at all
+//! therefore delays others for that tenth at most, and is then disconnected. For the other policies
+//! no publisher waits.
 //!
-//! A client could read slowly on purpose, and come back whenever it is disconnected. So the time for
-//! which audiences are held has a budget (`grace.rs`), and a connection is waited for only when it
-//! is old enough to have kept up before.
+//! A client could read slowly on purpose, and come back whenever it is disconnected. So the time
+//! for which audiences are held has a budget (`grace.rs`), and a connection is waited for only when
+//! it is old enough to have kept up before.
 
 use std::time::Duration;
 
@@ -97,8 +97,8 @@ impl Shard {
         indices.filter_map(|&index| Some((index, self.connections[index].state.lagging()?)))
     }
 
-    /// Whether a laggard at a position, which would be disconnected, has taken something in the last
-    /// `lately_ns`.
+    /// Whether a laggard at a position, which would be disconnected, has taken something in the
+    /// last `lately_ns`.
     fn is_making_progress(&self, audience: u32, position: u64, lately_ns: u128) -> bool {
         self.laggards(audience).any(|(index, lagging)| {
             let since_ms = self.now_ms().wrapping_sub(lagging.since_ms);
@@ -131,8 +131,8 @@ impl Shard {
         self.link().counters.held_batches.add(1);
     }
 
-    /// Applies its policy to each of an audience's furthest laggards, which are at a position; false
-    /// if that leaves everything as it is.
+    /// Applies its policy to each of an audience's furthest laggards, which are at a position;
+    /// false if that leaves everything as it is.
     fn apply_policy(&mut self, audience: u32, position: u64) -> bool {
         let queue = &self.audiences[audience].queue;
         let kept_bytes = queue.lag_bytes().min(self.shared.options.lag_bytes_max);
@@ -222,7 +222,8 @@ impl Shard {
         }
     }
 
-    /// Applies its policy to a laggard for which something has waited for longer than `lag_age_max`.
+    /// Applies its policy to a laggard for which something has waited for longer than
+    /// `lag_age_max`.
     pub(in crate::shard) fn apply_age_limit(&mut self, index: u32) {
         let Some(lagging) = self.connections[index].state.lagging() else { return };
         let (position, since_ms) = (lagging.position, lagging.since_ms);

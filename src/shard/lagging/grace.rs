@@ -1,5 +1,5 @@
-//! For how long publishers may be held up for clients that lag: a share of the time, so that clients
-//! which read slowly, be it on purpose, cannot slow a hub down to their own speed.
+//! For how long publishers may be held up for clients that lag: a share of the time, so that
+//! clients which read slowly, be it on purpose, cannot slow a hub down to their own speed.
 //!
 //! The share is saved up while no client is waited for, as far as one burst of lag may take. When a
 //! wait took longer than what was left, the excess is saved up again before the next wait.

@@ -5,8 +5,8 @@
 //! ```
 //!
 //! This is the order in which a laggard is sent what waits for it. What it has begun is finished
-//! before anything else is sent. A batch is the first events of what waits: of the spill if it has a
-//! share in that, or else of the queue.
+//! before anything else is sent. A batch is the first events of what waits: of the spill if it has
+//! a share in that, or else of the queue.
 
 use crate::frame::{Frame, StreamId, Wire};
 use crate::gap::{Gap, GapReason};
@@ -72,7 +72,8 @@ pub(in crate::shard) struct Missing {
 }
 
 impl Begun {
-    /// A batch of `events` events of which `sent` bytes were sent: nothing is begun if that is none.
+    /// A batch of `events` events of which `sent` bytes were sent: nothing is begun if that is
+    /// none.
     pub(in crate::shard) fn batch(events: usize, sent: usize) -> Begun {
         match sent {
             0 => Begun::Nothing,

@@ -41,8 +41,8 @@ impl Shard {
         self.connections[index].state = State::Lagging(Box::new(lagging));
     }
 
-    /// Enters a connection among an audience's laggards, at a position of its queue, and returns its
-    /// slot there.
+    /// Enters a connection among an audience's laggards, at a position of its queue, and returns
+    /// its slot there.
     pub(in crate::shard) fn list_laggard(
         &mut self,
         index: u32,

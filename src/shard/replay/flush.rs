@@ -40,7 +40,8 @@ impl Shard {
                 Step::Sent(bytes) => budget = budget.saturating_sub(bytes),
                 Step::Stopped(progress) => return progress,
                 Step::End { pending, number } => {
-                    // What was published while the part was gathered is in the queue, behind its end.
+                    // What was published while the part was gathered is in the queue, behind its
+                    // end.
                     self.take_inbox();
                     self.end_replay(index, pending, number);
                     return self.flush_laggard(index);

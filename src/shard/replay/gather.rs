@@ -42,8 +42,8 @@ pub(in crate::shard) struct Gathered {
 }
 
 impl<'a> Gatherer<'a> {
-    /// What a shard has of the history of an audience's topics. The shard lends each of its parts, so
-    /// that it can lend a connection besides.
+    /// What a shard has of the history of an audience's topics. The shard lends each of its parts,
+    /// so that it can lend a connection besides.
     pub(in crate::shard) fn new(
         audience: u32,
         audiences: &'a Audiences,
@@ -89,8 +89,8 @@ impl Gatherer<'_> {
         gap.encode(&self.options.gap_event, id, self.wire())
     }
 
-    /// Up to which number a client has everything that concerns it, if nothing is behind its cursor.
-    /// The shard has taken everything up to `number`.
+    /// Up to which number a client has everything that concerns it, if nothing is behind its
+    /// cursor. The shard has taken everything up to `number`.
     pub(in crate::shard) fn end_of_nothing(&mut self, cursor: Cursor, number: u64) -> Option<u64> {
         if !self.keeps_history() {
             // What was published since the cursor was found is in the queue, and nowhere else.

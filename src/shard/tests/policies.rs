@@ -168,7 +168,8 @@ impl Subscriber {
                 );
                 let expected =
                     format!(r#"{{"from":{from},"to":"{to}","reason":"slow","missed":{missed}}}"#);
-                // A client that caught up right behind a gap has no id of an event of the publisher's.
+                // A client that caught up right behind a gap has no id of an event of the
+                // publisher's.
                 let unknown = expected.replacen(&from, "null", 1);
                 let after_gap = gaps.last().is_some_and(|(span, _)| span.end == next);
                 let to_sequence: u64 =
