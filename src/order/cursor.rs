@@ -17,6 +17,8 @@ pub(crate) struct Cursor {
     /// If more was forgotten than is remembered there, what is missing is looked for along the
     /// event log: so far up to this sequence number.
     pub(crate) looked_to: Option<u64>,
+    /// What was found of that and not told yet ends at this sequence number; zero for nothing.
+    pub(crate) untold_to: u64,
 }
 
 impl Cursor {

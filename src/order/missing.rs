@@ -96,38 +96,39 @@ impl Missing {
         }
     }
 
-    /// Finds what is missing for a client without named topics that it was not told of yet. False
-    /// if there may be more, which is to be found from the cursor on, as it is then.
+    /// Finds what is missing for a client without named topics that it was not told of yet. `None`
+    /// if there may be more, which is to be found from the cursor on, as it is then: only all of it
+    /// is told. Found in several calls, it has no exact count, since a topic may have been found in
+    /// each of them.
     pub(super) fn find_untold(
         past: &Past<'_>,
         matches: &Matches<'_>,
         cursor: &mut Cursor,
-    ) -> (Missing, bool) {
+    ) -> Option<Missing> {
         let (topics, forgets, told_to) = (past.topics, &past.topics.forgets, cursor.told_to());
         let mut missing = Missing::of_unkept(past, told_to);
         missing.add(topics.gone.unknown(), told_to);
         if topics.totals.forgotten_to() <= told_to {
             (cursor.forgets_seen, cursor.looked_to) = (forgets.count(), None);
-            return (missing, true);
+            cursor.untold_to = 0;
+            return Some(missing);
         }
         let (mut walk, mut added) = (past.begin_walk(), FxHashSet::default());
         let mut add = |missing: &mut Missing, topic: TopicRef| {
-            let is_new = added.insert(topic);
-            if is_new && matches.wants(topics, topic) {
+            if added.insert(topic) && matches.wants(topics, topic) {
                 missing.add(topics.forgotten(topic), told_to);
             }
-            is_new
         };
         match (forgets.since(cursor.forgets_seen), cursor.looked_to) {
             (Some(since), _) => {
                 for topic in since {
                     if !walk.has_steps() {
-                        return (missing, false);
+                        cursor.untold_to = cursor.untold_to.max(missing.to);
+                        return None;
                     }
                     cursor.forgets_seen += 1;
-                    if add(&mut missing, topic) {
-                        walk.take_steps(matches);
-                    }
+                    add(&mut missing, topic);
+                    walk.take_steps(matches);
                 }
             }
             (None, None) => {
@@ -139,14 +140,21 @@ impl Missing {
                 missing.add(Forgotten { to: topics.totals.forgotten_to(), known: None }, told_to);
             }
         }
-        let Some(looked_to) = cursor.looked_to else { return (missing, true) };
-        let looked = walk.forward(past, matches, looked_to, |entry| {
-            if let Logged::Forgotten(_) = topics.look_up(entry) {
-                add(&mut missing, entry.topic);
+        if let Some(looked_to) = cursor.looked_to {
+            let looked = walk.forward(past, matches, looked_to, |entry| {
+                if let Logged::Forgotten(_) = topics.look_up(entry) {
+                    add(&mut missing, entry.topic);
+                }
+            });
+            cursor.looked_to = looked.err();
+            if cursor.looked_to.is_some() {
+                cursor.untold_to = cursor.untold_to.max(missing.to);
+                return None;
             }
-        });
-        cursor.looked_to = looked.err();
-        (missing, looked.is_ok())
+        }
+        let untold = Forgotten { to: std::mem::take(&mut cursor.untold_to), known: None };
+        missing.add(untold, told_to);
+        Some(missing)
     }
 
     /// Adds what was forgotten of one more topic.

@@ -13,7 +13,7 @@
 //! topics                              all topics that are tracked
 //! cursor     gone      interests      how far a client has come; removed topics; filters of shards
 //! published  history   event_log      an event on its way; the kept events of a topic; all of them
-//! backlog    names     forgets        what waits to be sent; topics by name; what was forgotten last
+//! backlog    names     forgets        what waits to be sent; topics by name; what was forgotten
 //! ```
 //!
 //! `topics` has the data that `retention` and `subscriptions` change. `walk` has the data from

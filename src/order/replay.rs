@@ -85,19 +85,18 @@ fn merge(past: &Past<'_>, named: &NamedTopics, cursor: Cursor, mut part: Part) -
     }
     let missing = Missing::of_named(past, named, cursor.after, cursor.told_to());
     let forgets_seen = past.topics.forgets.count();
-    part.end(past, Cursor { forgets_seen, looked_to: None, ..cursor }, to, missing)
+    part.end(past, Cursor { forgets_seen, looked_to: None, untold_to: 0, ..cursor }, to, missing)
 }
 
 /// Gathers the next events by a walk along the log. What was forgotten since the client was told
 /// what is missing is found first: so a gap is told before the events that come after it.
 fn walk(past: &Past<'_>, mut cursor: Cursor, mut part: Part) -> Replay {
     let (topics, matches) = (past.topics, past.wanted.matches());
-    let (missing, is_found) = Missing::find_untold(past, &matches, &mut cursor);
-    if !is_found {
+    let Some(missing) = Missing::find_untold(past, &matches, &mut cursor) else {
         // Nothing is sent before all of it is found.
         let after = cursor.after;
-        return part.end(past, cursor, Some(after), missing.before(Some(after + 1)));
-    }
+        return part.end(past, cursor, Some(after), Missing::default());
+    };
     let mut full_at = None;
     let walked = past.begin_walk().forward_while(past, &matches, cursor.after, |entry| {
         if let Logged::Kept(kept, next) = topics.look_up(entry) {
