@@ -30,8 +30,8 @@ impl Drop for Shard {
         }
         attempt(|| self.shared.order.leave(self.id));
         attempt(|| self.link().inbox.take(&mut Vec::new()));
-        self.shared.notices.leave();
-        self.shared.emptied.notify(usize::MAX);
+        attempt(|| self.shared.notices.leave());
+        attempt(|| _ = self.shared.emptied.notify(usize::MAX));
     }
 }
 
@@ -53,9 +53,6 @@ impl Shard {
         attempt(|| drop(std::mem::take(&mut self.parts)));
         // To drop a connection is to close its socket.
         attempt(|| drop(std::mem::replace(&mut self.connections, Connections::new())));
-        if self.shared.drain.get().is_some() {
-            self.shared.emptied.notify(usize::MAX);
-        }
     }
 
     /// Tells the host of each stream that ends, as long as what is known of them can be read.

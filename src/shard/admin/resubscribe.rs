@@ -28,7 +28,7 @@ const BYTES_PER_COST: usize = 512;
 
 /// What became of the wish to change a stream's topics.
 pub(in crate::shard) enum Resubscribed {
-    /// It has them; this was the cost, in the units of what questions cost.
+    /// It has them; this was the cost, in the units of what queries cost.
     Done { cost: usize },
     /// It has too much to take before.
     TooEarly,

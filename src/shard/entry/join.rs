@@ -81,7 +81,7 @@ impl Shard {
         }
     }
 
-    /// Does away with a command that came too late. A acceptor that no shard has opened yet is
+    /// Does away with a command that came too late. An acceptor that no shard has opened yet is
     /// closed with the hub all the same.
     pub(in crate::shard) fn refuse(&self, command: Command) {
         match command {

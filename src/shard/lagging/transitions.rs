@@ -114,7 +114,7 @@ impl Shard {
 
     /// Sends a laggard what waits for it. Any other connection has nothing that waits.
     pub(in crate::shard) fn flush_laggard(&mut self, index: u32) -> Progress {
-        self.change_laggard(index, |laggard| laggard.flush()).unwrap_or(Progress::CaughtUp)
+        self.change_laggard(index, |laggard| laggard.flush()).unwrap_or(Progress::Blocked)
     }
 
     /// Makes a member of a laggard that was sent everything.

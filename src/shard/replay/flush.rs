@@ -34,8 +34,15 @@ impl Shard {
     pub(in crate::shard) fn flush_replay(&mut self, index: u32) -> Progress {
         let (mut budget, now_ms) = (FLUSH_BYTES_MAX, self.now_ms());
         while budget > 0 {
-            let number = self.take_all();
-            let Some(mut replay) = self.replay(index) else { return Progress::CaughtUp };
+            let State::Replaying(replaying) = &self.connections[index].state else {
+                return Progress::Blocked;
+            };
+            // Only what is found next depends on it.
+            let number = match replaying.pending {
+                Some(_) => self.taken_to,
+                None => self.take_all(),
+            };
+            let Some(mut replay) = self.replay(index) else { return Progress::Blocked };
             match replay.step(number, now_ms) {
                 Step::Sent(bytes) => budget = budget.saturating_sub(bytes),
                 Step::Stopped(progress) => return progress,
