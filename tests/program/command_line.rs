@@ -57,6 +57,7 @@ fn what_cannot_be_is_a_usage_error() {
             "--drain-window is out of bounds: it may be at most 1 hour",
         ),
         (&["serve", "--drain-grace", "2h"], None, "--drain-grace is out of bounds"),
+        (&["serve", "--retry", "2d"], None, "--retry is out of bounds"),
         (&["serve"], Some(("FANFARE_DRAIN_WINDOW", "10d")), "--drain-window"),
         (&["serve", "--gap-event", "message"], None, "none of message, open, error"),
         (&["serve", "--gap-event", "error"], None, "none of message, open, error"),

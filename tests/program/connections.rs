@@ -121,8 +121,18 @@ fn the_slow_client_is_listed_first_among_those_that_lag() {
 fn nonsense_is_refused_with_the_reason_and_ends_no_connection() {
     let server = Server::start(&[]);
     let _client = Client::get(server.addr, "/events?topic=a");
-    for query in ["", "?topic=a&all=1", "?id=x", "?all=yes", "?topic=", "?all=0", "?all=1&retry=x"]
-    {
+    for query in [
+        "",
+        "?topic=a&all=1",
+        "?topic=a&topic=b",
+        "?tag=a&tag=b",
+        "?id=x",
+        "?all=yes",
+        "?topic=",
+        "?all=0",
+        "?all=1&retry=x",
+        "?all=1&retry=86400001",
+    ] {
         let answer = delete(&server, query);
         assert_eq!(answer.status, 400, "{query}");
         assert!(answer.body.starts_with("{\"error\":\""), "{answer:?}");

@@ -33,6 +33,11 @@ struct Content {
     published: Option<u64>,
 }
 
+/// The refusal of a request that cannot be understood.
+pub(super) fn bad_request(error: impl ToString) -> Refusal {
+    Refusal::new(StatusCode::BAD_REQUEST, error)
+}
+
 impl Refusal {
     pub(super) fn new(status: StatusCode, error: impl ToString) -> Refusal {
         let error = clip(error.to_string(), ERROR_BYTES_MAX);

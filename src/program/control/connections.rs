@@ -13,12 +13,14 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::json;
 
-use super::answer::{json, Answer, Refusal};
+use super::answer::{bad_request, json, Answer, Refusal};
 use crate::program::query::Query;
 
 /// The most entries of one answer, and how many there are unless the query says so.
 const LIMIT_MAX: usize = 10_000;
 const LIMIT: usize = 1_000;
+/// One day: the longest reconnection time that clients are told.
+const RETRY_MS_MAX: u64 = 24 * 60 * 60 * 1_000;
 
 /// A connection, as it is written out.
 #[derive(Serialize)]
@@ -43,6 +45,7 @@ struct Listed<'a> {
 /// `lagging` the connection that lags most comes first.
 pub(super) async fn list(hub: &Hub, query: &str) -> Result<Answer, Refusal> {
     let query = Query::parse(query).map_err(bad_request)?;
+    once(&query, &["topic", "tag", "limit", "lagging"])?;
     let lagging = flag(&query, "lagging").map_err(bad_request)?;
     let limit = limit(&query).map_err(bad_request)?;
     let mut filter =
@@ -58,6 +61,7 @@ pub(super) async fn list(hub: &Hub, query: &str) -> Result<Answer, Refusal> {
 /// reconnection time from `&retry=MS` to twice that. Answers how many.
 pub(super) async fn disconnect(hub: &Hub, query: &str) -> Result<Answer, Refusal> {
     let query = Query::parse(query).map_err(bad_request)?;
+    once(&query, &["id", "topic", "tag", "all", "retry"])?;
     let selectors = [
         id(&query).map_err(bad_request)?.map(ConnectionSelector::One),
         subscription(&query).map_err(bad_request)?.map(ConnectionSelector::Subscription),
@@ -70,7 +74,10 @@ pub(super) async fn disconnect(hub: &Hub, query: &str) -> Result<Answer, Refusal
             "say which connections, in one way: id=ID, topic=NAME, tag=NAME or all=1",
         ));
     };
-    let retry = Duration::from_millis(number(&query, "retry").map_err(bad_request)?.unwrap_or(0));
+    let retry = match number(&query, "retry").map_err(bad_request)?.unwrap_or(0) {
+        ms if ms <= RETRY_MS_MAX => Duration::from_millis(ms),
+        _ => return Err(bad_request(format_args!("retry is at most {RETRY_MS_MAX} milliseconds"))),
+    };
     let ended = hub.disconnect_async(&selector, retry).await.map_err(unanswered)?;
     Ok(json(StatusCode::OK, &json!({ "disconnected": ended })))
 }
@@ -79,6 +86,7 @@ pub(super) async fn disconnect(hub: &Hub, query: &str) -> Result<Answer, Refusal
 /// none if it has ended.
 pub(super) async fn change(hub: &Hub, query: &str) -> Result<Answer, Refusal> {
     let query = Query::parse(query).map_err(bad_request)?;
+    once(&query, &["id"])?;
     let id = id(&query).map_err(bad_request)?;
     let id = id.ok_or_else(|| bad_request("say which connection gets the topics: id=ID"))?;
     let wanted: Vec<Subscription> =
@@ -90,6 +98,7 @@ pub(super) async fn change(hub: &Hub, query: &str) -> Result<Answer, Refusal> {
 /// Counts the subscribers of the topics that have most, `?limit=N` of them, or of one, `?topic=T`.
 pub(super) async fn topics(hub: &Hub, query: &str) -> Result<Answer, Refusal> {
     let query = Query::parse(query).map_err(bad_request)?;
+    once(&query, &["topic", "limit"])?;
     let limit = limit(&query).map_err(bad_request)?;
     let listed =
         |topic: &str, subscribers: u64| json!({ "topic": topic, "subscribers": subscribers });
@@ -137,6 +146,14 @@ fn subscription(query: &Query<'_>) -> Result<Option<Subscription>, SubscriptionE
     query.first("topic").map(Subscription::new).transpose()
 }
 
+/// Refuses a query that names one of these several times, where only one can be meant.
+fn once(query: &Query<'_>, names: &[&str]) -> Result<(), Refusal> {
+    match names.iter().find(|name| query.all(name).nth(1).is_some()) {
+        Some(name) => Err(bad_request(format_args!("say {name} once"))),
+        None => Ok(()),
+    }
+}
+
 fn id(query: &Query<'_>) -> Result<Option<ConnectionId>, ConnectionIdError> {
     query.first("id").map(str::parse).transpose()
 }
@@ -168,8 +185,4 @@ fn unanswered(error: AdminError) -> Refusal {
         _ => StatusCode::SERVICE_UNAVAILABLE,
     };
     Refusal::new(status, error)
-}
-
-fn bad_request(error: impl ToString) -> Refusal {
-    Refusal::new(StatusCode::BAD_REQUEST, error)
 }

@@ -10,7 +10,7 @@ use serde_json::json;
 use smol::future::{self, FutureExt};
 use smol::Timer;
 
-use super::answer::{clip, json, Answer, Refusal};
+use super::answer::{bad_request, clip, json, Answer, Refusal};
 use super::body::Pieces;
 use crate::program::lines::{Lines, TooLong};
 use crate::program::query::Query;
@@ -174,10 +174,6 @@ fn invalid(error: EventError) -> Refusal {
 
 fn too_long() -> Refusal {
     Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "the line is longer than any event may be")
-}
-
-fn bad_request(error: impl ToString) -> Refusal {
-    Refusal::new(StatusCode::BAD_REQUEST, error)
 }
 
 #[cfg(test)]

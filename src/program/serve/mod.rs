@@ -63,7 +63,12 @@ impl Server {
         }
         let started = SystemTime::now();
         args.drain_options().check().map_err(|error| {
-            Usage(format!("--drain-{} is out of bounds: it may be {}", error.option, error.bounds))
+            // The drain's reconnection time is the one that streams are told.
+            let flag = match error.option {
+                "retry" => "--retry".to_owned(),
+                option => format!("--drain-{option}"),
+            };
+            Usage(format!("{flag} is out of bounds: it may be {}", error.bounds))
         })?;
         let descriptors = raise_descriptors();
         let hub = Hub::start(args.options()).map_err(|error| match error {
