@@ -122,7 +122,7 @@ extern "C" {
 
 /**
  * The version of this header's ABI. It changes when a program that was built with an older header
- * could not run with a newer library.
+ * could not run with a newer library; from the first release on, before which it stays 1.
  */
 #define FANFARE_ABI_VERSION 1
 

@@ -22,6 +22,26 @@ const RETRY_TIME: Duration = Duration::from_millis(10);
 
 static QUEUE: Queue = Queue::new();
 
+/// Levels as they are given on the command line: one for all, and `MODULE=LEVEL` for some.
+///
+/// # Errors
+///
+/// When a part is neither. The crate that reads them would take a misspelt level for a module's name,
+/// and log nothing.
+pub(crate) fn levels(text: &str) -> Result<String, String> {
+    let is_level = |level: &str| level.parse::<log::LevelFilter>().is_ok();
+    let wrong = text
+        .split(',')
+        .map(str::trim)
+        .find(|part| !is_level(part.split_once('=').map_or(*part, |(_, level)| level)));
+    match wrong {
+        None => Ok(text.to_owned()),
+        Some(part) => Err(format!(
+            "'{part}' is no level: off, error, warn, info, debug or trace, or MODULE=LEVEL"
+        )),
+    }
+}
+
 /// Begins to log at the given levels, such as `info` or `warn,fanfare::program=debug`, and logs
 /// panics as well.
 ///

@@ -44,7 +44,7 @@ use self::outcome::Usage;
 struct Cli {
     /// What to log to standard error: off, error, warn, info, debug or trace, or a list such as
     /// `info,fanfare::program=debug`
-    #[arg(long, global = true, env = "FANFARE_LOG", value_name = "LEVEL", default_value = "info")]
+    #[arg(long, global = true, env = "FANFARE_LOG", value_name = "LEVEL", default_value = "info", value_parser = logging::levels)]
     log: String,
 
     #[command(subcommand)]

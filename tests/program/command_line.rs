@@ -57,6 +57,8 @@ fn what_cannot_be_is_a_usage_error() {
             "--drain-window is out of bounds: it may be at most 1 hour",
         ),
         (&["serve", "--drain-grace", "2h"], None, "--drain-grace is out of bounds"),
+        (&["serve", "--log", "wran"], None, "'wran' is no level"),
+        (&["serve", "--log", "warn,fanfare=loud"], None, "'fanfare=loud' is no level"),
         (&["serve", "--retry", "2d"], None, "--retry is out of bounds"),
         (&["serve"], Some(("FANFARE_DRAIN_WINDOW", "10d")), "--drain-window"),
         (&["serve", "--gap-event", "message"], None, "none of message, open, error"),
