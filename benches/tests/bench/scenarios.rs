@@ -166,10 +166,11 @@ fn small_unicast_tells_where_a_messages_time_goes_and_its_publisher_is_never_ref
 #[test]
 fn a_publisher_that_waits_for_a_full_backlog_is_counted() {
     // A topic's backlog takes one of these, and writing it to 300 takes far longer than making the
-    // next, however the machine's cores are shared.
-    let words = "saturation --clients 300 --bytes 30000 --events 100 --subjects fanfare";
+    // next, however the machine's cores are shared. All of them together are less than a client may
+    // lag, so that none is disconnected where the clients get no core for a while.
+    let words = "saturation --clients 300 --bytes 30000 --events 30 --subjects fanfare";
     let report = report(words);
-    assert_eq!(figure(&report, None, "fanfare", "deliveries"), 30_000.0);
+    assert_eq!(figure(&report, None, "fanfare", "deliveries"), 9_000.0);
     assert!(figure(&report, None, "fanfare", "room_waits") > 0.0, "{report}");
 }
 
