@@ -197,6 +197,11 @@ typedef enum fanfare_status_code {
    * The system is out of descriptors, threads or memory. Raise its limits, or use less.
    */
   FANFARE_ERR_SYSTEM = -12,
+  /**
+   * The topic is finished: its clients were told that nothing more will come. Publish to another
+   * one.
+   */
+  FANFARE_ERR_FINISHED = -13,
 } fanfare_status_code;
 
 /**

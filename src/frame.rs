@@ -143,6 +143,22 @@ impl Draft {
 }
 
 impl Frame {
+    /// What takes a number in the order, and has no bytes: it is no event, and never sent.
+    pub(crate) fn mark(sequence: u64, at_ns: u64) -> Frame {
+        let (bytes, chunked, plain, plain_end) = (Vec::new(), 0, 0, 0);
+        let (custom_id, key) = (None, None);
+        Frame(Arc::new(Encoded {
+            bytes,
+            chunked,
+            plain,
+            plain_end,
+            custom_id,
+            key,
+            sequence,
+            at_ns,
+        }))
+    }
+
     /// The bytes that a connection of this wire form is sent for this frame alone.
     pub(crate) fn wire(&self, wire: Wire) -> &[u8] {
         match wire {

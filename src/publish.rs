@@ -85,6 +85,9 @@ pub enum PublishError {
     Full,
     /// No client would get the event as it was given.
     Invalid(EventError),
+    /// The topic is finished ([`Hub::finish`]): its clients were told that nothing more will come.
+    /// Publish to another one, or wait until it is forgotten.
+    Finished,
     /// The hub is closed.
     Closed,
 }
@@ -129,6 +132,7 @@ impl Hub {
         match self.try_publish(topic, self.encode(topic, &event)?) {
             Ok(id) => Ok(Published { id }),
             Err(Refused::Full(..)) => Err(PublishError::Full),
+            Err(Refused::Finished) => Err(PublishError::Finished),
             Err(Refused::Closed) => Err(PublishError::Closed),
         }
     }
@@ -164,6 +168,7 @@ impl Hub {
         loop {
             match self.try_publish(topic, draft) {
                 Ok(id) => return Ok(Published { id }),
+                Err(Refused::Finished) => return Err(PublishError::Finished),
                 Err(Refused::Closed) => return Err(PublishError::Closed),
                 Err(Refused::Full(refused, wait)) => {
                     draft = refused;
@@ -207,12 +212,50 @@ impl Hub {
         loop {
             match self.try_publish(topic, draft) {
                 Ok(id) => return Ok(Published { id }),
+                Err(Refused::Finished) => return Err(PublishError::Finished),
                 Err(Refused::Closed) => return Err(PublishError::Closed),
                 Err(Refused::Full(refused, wait)) => {
                     draft = refused;
                     wait.await;
                 }
             }
+        }
+    }
+
+    /// Finishes a topic, with a last event if there is one: nothing can be published to it any more.
+    /// A client all of whose topics are finished is sent everything, and then its stream ends.
+    /// Never blocks.
+    ///
+    /// # Errors
+    ///
+    /// As [`Hub::publish`]; [`PublishError::Finished`] if the topic is finished already. In all
+    /// cases nothing was published, and the topic is as it was.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use fanfare::{Event, Hub, Options, PublishError, Topic};
+    /// # let hub = Hub::start(Options::default())?;
+    /// let run = Topic::new("run/7")?;
+    /// hub.publish(&run, "Hello")?;
+    /// hub.finish(&run, Some(Event::new("").with_name("done")))?;
+    /// assert_eq!(hub.publish(&run, "more").unwrap_err(), PublishError::Finished);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn finish(
+        &self,
+        topic: &Topic,
+        last: Option<Event<'_>>,
+    ) -> Result<Published, PublishError> {
+        let last = last.map(|event| self.encode(topic, &event)).transpose()?;
+        match self.shared().order.finish(topic, last) {
+            Ok(id) => Ok(Published { id }),
+            Err(Refused::Full(..)) => {
+                self.count_full();
+                Err(PublishError::Full)
+            }
+            Err(Refused::Finished) => Err(PublishError::Finished),
+            Err(Refused::Closed) => Err(PublishError::Closed),
         }
     }
 
@@ -242,6 +285,9 @@ impl fmt::Display for PublishError {
                 f.write_str("the backlog is full: too much waits to be sent; publish again later")
             }
             PublishError::Invalid(error) => error.fmt(f),
+            PublishError::Finished => f.write_str(
+                "the topic is finished; publish to another one, or wait until it is forgotten",
+            ),
             PublishError::Closed => f.write_str("the hub is closed; start another"),
         }
     }
@@ -251,7 +297,7 @@ impl std::error::Error for PublishError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             PublishError::Invalid(error) => std::error::Error::source(error),
-            PublishError::Full | PublishError::Closed => None,
+            PublishError::Full | PublishError::Finished | PublishError::Closed => None,
         }
     }
 }

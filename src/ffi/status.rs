@@ -51,6 +51,9 @@ pub enum FanfareStatusCode {
     FANFARE_ERR_ADDRESS = -11,
     /// The system is out of descriptors, threads or memory. Raise its limits, or use less.
     FANFARE_ERR_SYSTEM = -12,
+    /// The topic is finished: its clients were told that nothing more will come. Publish to another
+    /// one.
+    FANFARE_ERR_FINISHED = -13,
 }
 
 /// A code that is not `FANFARE_OK`, inside of the library.
@@ -62,7 +65,7 @@ pub(super) use FanfareStatusCode as Status;
 /// Errors: none.
 #[no_mangle]
 pub extern "C" fn fanfare_strerror(status: FanfareStatus) -> *const c_char {
-    const TEXTS: [&std::ffi::CStr; 13] = [
+    const TEXTS: [&std::ffi::CStr; 14] = [
         c"success",
         c"the library has a defect and panicked; please report it",
         c"an argument is NULL, or a length or struct size is impossible; correct the call",
@@ -76,6 +79,7 @@ pub extern "C" fn fanfare_strerror(status: FanfareStatus) -> *const c_char {
         c"an option is out of its bounds, or one is set that only a newer library knows; fanfare_options_problem says which, correct it",
         c"the address must be an IP address and a port such as 127.0.0.1:8080, which is not in use and may be bound",
         c"the system is out of descriptors, threads or memory; raise its limits or use less",
+        c"the topic is finished; publish to another one",
     ];
     let index = status.checked_neg().and_then(|n| usize::try_from(n).ok());
     let text = index.and_then(|index| TEXTS.get(index));
@@ -102,6 +106,7 @@ impl From<PublishError> for Status {
     fn from(error: PublishError) -> Status {
         match error {
             PublishError::Full => Status::FANFARE_ERR_FULL,
+            PublishError::Finished => Status::FANFARE_ERR_FINISHED,
             PublishError::Closed => Status::FANFARE_ERR_CLOSED,
             PublishError::Invalid(error) => error.into(),
         }

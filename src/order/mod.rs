@@ -84,6 +84,8 @@ pub(crate) struct Order {
 struct Locked {
     topics: Topics,
     is_closed: bool,
+    /// Marks that have taken a number.
+    marks: u64,
 }
 
 /// Events and topics that are checked for their age when a shard does so, in an idle moment.
@@ -97,6 +99,8 @@ const SUBSCRIPTIONS_PER_LOCK: usize = 128;
 pub(crate) enum Refused {
     /// A backlog is full. Wait with the listener, then try again.
     Full(Draft, EventListener),
+    /// The topic is complete.
+    Finished,
     Closed,
 }
 
@@ -131,6 +135,7 @@ impl Order {
             locked: Mutex::new(Locked {
                 topics: Topics::new(options, tuning.forgets_max),
                 is_closed: false,
+                marks: 0,
             }),
         }
     }
@@ -145,7 +150,28 @@ impl Order {
         let Some(index) = topics.find_published(topic) else {
             return Ok(self.end_publishing(self.next_sequence()));
         };
-        let state = &topics.entry(index).state;
+        let mut asleep = Vec::new();
+        let id = self.append(topics, index, draft, &mut asleep)?;
+        drop(locked);
+        asleep.into_iter().for_each(|inbox| inbox.wake());
+        Ok(id)
+    }
+
+    /// Publishes an event to a tracked topic, or refuses it. The shards that are added to `asleep`
+    /// are to be woken when the lock is released.
+    #[inline]
+    fn append<'a>(
+        &'a self,
+        topics: &mut Topics,
+        index: u32,
+        draft: Draft,
+        asleep: &mut Vec<&'a Arc<ShardInbox>>,
+    ) -> Result<EventId, Refused> {
+        let entry = topics.entry(index);
+        if entry.finished_ns.is_some() {
+            return Err(Refused::Finished);
+        }
+        let state = &entry.state;
         let wanted = state.is_wanted();
         if let Some(listener) = wanted.then(|| self.listen_if_full(state)).flatten() {
             // The topic may have been created for this event.
@@ -154,7 +180,6 @@ impl Order {
         }
         let (sequence, at_ns, bytes) = (self.next_sequence(), self.now_ns(), draft.len());
         let frame = draft.stamp(self.epoch, sequence, at_ns);
-        let mut asleep = Vec::new();
         if wanted {
             let (state, hub_backlog) = (state.clone(), self.hub_backlog.clone());
             let published = Arc::new(Published::new(frame.clone(), state, hub_backlog, bytes));
@@ -163,12 +188,38 @@ impl Order {
         }
         topics.keep(index, Kept::new(frame));
         self.has_history.store(true, Ordering::Relaxed);
-        let id = self.end_publishing(sequence);
-        drop(locked);
-        for inbox in asleep {
-            inbox.wake();
+        Ok(self.end_publishing(sequence))
+    }
+
+    /// Completes a topic, with a last event if there is one: both or none. Nothing can be published
+    /// to it from then on, as long as it is known to be complete. Returns the id of the last event,
+    /// or else of the mark that says that the topic is complete.
+    pub(crate) fn finish(&self, topic: &Topic, last: Option<Draft>) -> Result<EventId, Refused> {
+        let mut locked = self.lock();
+        if locked.is_closed {
+            return Err(Refused::Closed);
         }
-        Ok(id)
+        let topics = &mut locked.topics;
+        topics.find_or_create(topic);
+        let Some(index) = topics.find_published(topic) else { return Err(Refused::Closed) };
+        let mut asleep = Vec::new();
+        let last_id = match last {
+            Some(draft) => Some(self.append(topics, index, draft, &mut asleep)?),
+            None if topics.entry(index).finished_ns.is_some() => return Err(Refused::Finished),
+            None => None,
+        };
+        let (sequence, at_ns) = (self.next_sequence(), self.now_ns());
+        topics.finish(index, sequence, at_ns);
+        let (state, hub_backlog) = (topics.entry(index).state.clone(), self.hub_backlog.clone());
+        let mark = Arc::new(Published::end_of(state, hub_backlog, sequence, at_ns));
+        let interested = self.interested(&mark.topic);
+        asleep.extend(interested.filter(|inbox| inbox.put(mark.clone())));
+        locked.marks += 1;
+        self.has_history.store(true, Ordering::Relaxed);
+        let mark_id = self.end_publishing(sequence);
+        drop(locked);
+        asleep.into_iter().for_each(|inbox| inbox.wake());
+        Ok(last_id.unwrap_or(mark_id))
     }
 
     /// To be called under the lock.
@@ -344,7 +395,7 @@ impl Order {
         let locked = self.lock();
         let topics = &locked.topics;
         Counts {
-            published_events: self.sequence(),
+            published_events: self.sequence() - locked.marks,
             topics: topics.interests.wanted() as u64,
             known_topics: topics.len() as u64,
             filters: topics.interests.filters() as u64,

@@ -12,7 +12,7 @@
 //!   "a/b"    route 17    matched     none
 //! ```
 
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::Arc;
 
 use super::backlog::Backlog;
@@ -32,6 +32,18 @@ pub(crate) struct Published {
     backlog_bytes: usize,
     /// Events that the last reference removes from the hub's backlog, with [`EVENT_BYTES`] each.
     events: usize,
+    /// What few events have.
+    pub(crate) extra: Option<Box<Extra>>,
+}
+
+/// What is special about an event, or about a mark, which is no event.
+#[derive(Default)]
+pub(crate) struct Extra {
+    /// The event's other topics. Each has the event's bytes in its backlog.
+    pub(crate) others: Box<[Arc<TopicState>]>,
+    /// Whether this is a mark that says that the topic is complete: it has no bytes, and a number
+    /// of its own.
+    pub(crate) finishes: bool,
 }
 
 /// What publishers, shards and history share of a topic.
@@ -44,6 +56,9 @@ pub(crate) struct TopicState {
     custom_ids: AtomicBool,
     /// Whether the hub has removed it; another topic may have its name by then.
     gone: AtomicBool,
+    /// The number of the mark that says that it is complete; zero while it is not. Written under
+    /// the hub's lock, before the mark's number is the hub's newest.
+    finished_at: AtomicU64,
     pub(super) backlog: Backlog,
 }
 
@@ -71,7 +86,20 @@ impl Published {
     ) -> Published {
         topic.backlog.add(backlog_bytes);
         hub_backlog.add(backlog_bytes + EVENT_BYTES);
-        Published { frame, topic, hub_backlog, backlog_bytes, events: 1 }
+        Published { frame, topic, hub_backlog, backlog_bytes, events: 1, extra: None }
+    }
+
+    /// A mark that says that a topic is complete.
+    pub(super) fn end_of(
+        topic: Arc<TopicState>,
+        hub_backlog: Arc<Backlog>,
+        sequence: u64,
+        at_ns: u64,
+    ) -> Published {
+        let (frame, extra) =
+            (Frame::mark(sequence, at_ns), Extra { finishes: true, ..Extra::default() });
+        let extra = Some(Box::new(extra));
+        Published { frame, topic, hub_backlog, backlog_bytes: 0, events: 0, extra }
     }
 
     /// Its sequence number.
@@ -117,6 +145,7 @@ impl TopicState {
             interest: std::iter::repeat_with(none).take(shards).collect(),
             custom_ids: AtomicBool::new(false),
             gone: AtomicBool::new(false),
+            finished_at: AtomicU64::new(0),
             backlog: Backlog::new(backlog_bytes_max),
         }
     }
@@ -171,6 +200,17 @@ impl TopicState {
     /// by then.
     pub(crate) fn is_gone(&self) -> bool {
         self.gone.load(Ordering::Acquire)
+    }
+
+    /// Notes that the topic is complete with the mark of a number, or with zero, that it is not.
+    pub(super) fn set_finished_at(&self, sequence: u64) {
+        self.finished_at.store(sequence, Ordering::Release);
+    }
+
+    /// The number of the mark that says that the topic is complete. A shard that has read the hub's
+    /// newest number before knows each mark up to that number.
+    pub(crate) fn finished_at(&self) -> Option<u64> {
+        Some(self.finished_at.load(Ordering::Acquire)).filter(|&sequence| sequence > 0)
     }
 
     /// Notes that an event has an id that its publisher gave.

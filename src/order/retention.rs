@@ -60,6 +60,13 @@ impl Topics {
         }
     }
 
+    /// Notes that a topic is complete with the mark of a sequence number.
+    pub(super) fn finish(&mut self, index: u32, sequence: u64, at_ns: u64) {
+        let entry = &mut *self.entries[index as usize];
+        entry.finished_ns = Some(at_ns);
+        entry.state.set_finished_at(sequence);
+    }
+
     /// Forgets events and removes idle topics that are too old, in a bounded number of steps.
     /// Returns whether these were all.
     #[inline]

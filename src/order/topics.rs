@@ -60,6 +60,8 @@ pub(super) struct Entry {
     pub(super) in_oldest: bool,
     /// Whether it is in [`Topics::idle`].
     pub(super) in_idle: bool,
+    /// When it was finished, in nanoseconds since the hub's start.
+    pub(super) finished_ns: Option<u64>,
 }
 
 /// What an entry of the event log stands for.
@@ -144,6 +146,7 @@ impl Topics {
             newest_ns: 0,
             in_oldest: false,
             in_idle: false,
+            finished_ns: None,
         })) as u32;
         if let Some(gone) = gone_index {
             self.log.repoint(forgotten.to, TopicRef::Gone(gone), TopicRef::Tracked(index));
@@ -213,7 +216,7 @@ impl Topics {
     /// or it is idle.
     pub(super) fn remove_unneeded(&mut self, index: u32) {
         let entry = &self.entries[index as usize];
-        if entry.in_oldest || entry.in_idle || entry.subscribed > 0 {
+        if entry.in_oldest || entry.in_idle || entry.subscribed > 0 || entry.finished_ns.is_some() {
             return;
         }
         let Entry { state, history, .. } = *self.entries.remove(index as usize);

@@ -161,6 +161,7 @@ async fn publish(hub: &Hub, topic: &Topic, event: Event<'_>) -> Result<Published
 fn refusal(error: PublishError) -> Refusal {
     match error {
         PublishError::Invalid(error) => invalid(error),
+        PublishError::Finished => Refusal::new(StatusCode::CONFLICT, error),
         other => Refusal::new(StatusCode::SERVICE_UNAVAILABLE, other),
     }
 }

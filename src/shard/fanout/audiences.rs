@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::filter::Subscription;
 use crate::frame::Wire;
-use crate::order::{Order, Published};
+use crate::order::{Order, Published, TopicState};
 use crate::shard::connection::slots::{Key, Slots};
 use crate::shard::fanout::audience::Audience;
 use crate::shard::fanout::queue::Queue;
@@ -44,7 +44,40 @@ impl Audiences {
         published: &Arc<Published>,
         scheduler: &mut Scheduler,
     ) {
-        let Some(route) = self.routes.find_route(order, &published.topic) else { return };
+        if published.extra.is_some() {
+            return self.append_special(order, published, scheduler);
+        }
+        self.append_to(order, &published.topic, published, scheduler);
+    }
+
+    /// Does what is to be done with an event of several topics, or with a mark.
+    #[cold]
+    fn append_special(
+        &mut self,
+        order: &Order,
+        published: &Arc<Published>,
+        scheduler: &mut Scheduler,
+    ) {
+        let Some(extra) = &published.extra else { return };
+        if extra.finishes {
+            return;
+        }
+        self.append_to(order, &published.topic, published, scheduler);
+        for topic in &extra.others {
+            self.append_to(order, topic, published, scheduler);
+        }
+    }
+
+    /// Appends an event to the queue of each audience that wants one of its topics.
+    #[inline]
+    fn append_to(
+        &mut self,
+        order: &Order,
+        topic: &Arc<TopicState>,
+        published: &Arc<Published>,
+        scheduler: &mut Scheduler,
+    ) {
+        let Some(route) = self.routes.find_route(order, topic) else { return };
         let audiences = &mut self.entries;
         self.routes.along(route, |subscribed| {
             subscribed.custom_ids |= published.frame.custom_id().is_some();
