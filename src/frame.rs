@@ -14,6 +14,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::envelope::put_json;
 use crate::event::{Event, EventError};
 use crate::id::{Epoch, EventId};
 use crate::topic::Topic;
@@ -200,6 +201,34 @@ impl Frame {
         }
     }
 
+    /// The same event in a JSON envelope, which names its topics; the frame itself if the event has
+    /// no data. `topic` is one that it was published to.
+    pub(crate) fn in_json(&self, topic: &Topic) -> Frame {
+        let mut bytes = vec![0; CHUNK_HEAD_BYTES_MAX];
+        if !put_json(&mut bytes, self.plain(), &names(topic)) {
+            return self.clone();
+        }
+        let (plain, plain_end) = (CHUNK_HEAD_BYTES_MAX, bytes.len());
+        let chunked = put_chunk_head_back(&mut bytes, plain, plain_end - plain);
+        bytes.extend_from_slice(CHUNK_TAIL);
+        let Encoded { custom_id, key, sequence, at_ns, .. } = &*self.0;
+        Frame(Arc::new(Encoded {
+            bytes,
+            chunked,
+            plain,
+            plain_end,
+            custom_id: custom_id.clone(),
+            key: key.clone(),
+            sequence: *sequence,
+            at_ns: *at_ns,
+        }))
+    }
+
+    /// Which frame it is: clones are the same one, and the same event in an envelope is another.
+    pub(crate) fn address(&self) -> usize {
+        Arc::as_ptr(&self.0).addr()
+    }
+
     /// The bytes that a connection of this wire form is sent for several frames at once, written
     /// into `buffer`. Those of a single frame are not copied.
     pub(crate) fn gather<'a>(
@@ -219,6 +248,32 @@ impl Frame {
         buffer.extend_from_slice(envelope.tail());
         buffer
     }
+
+    /// The same of events in JSON envelopes, each with a topic that it was published to. Nothing of
+    /// what is written is kept in the frames.
+    pub(crate) fn gather_json<'a>(
+        events: impl Iterator<Item = (&'a Frame, &'a Topic)>,
+        wire: Wire,
+        buffer: &'a mut Vec<u8>,
+    ) -> &'a [u8] {
+        const BEGIN: usize = Envelope::HEAD_BYTES_MAX;
+        buffer.clear();
+        buffer.resize(BEGIN, 0);
+        for (frame, topic) in events {
+            if !put_json(buffer, frame.plain(), &names(topic)) {
+                buffer.extend_from_slice(frame.plain());
+            }
+        }
+        let envelope = Envelope::new(wire, buffer.len() - BEGIN);
+        let from = put_back(buffer, BEGIN, envelope.head());
+        buffer.extend_from_slice(envelope.tail());
+        &buffer[from..]
+    }
+}
+
+/// The names of an event's topics, as its JSON envelope tells them; the first is the `topic`.
+fn names(topic: &Topic) -> [&str; 1] {
+    [topic.as_str()]
 }
 
 impl StreamId {
@@ -372,6 +427,46 @@ mod tests {
         let frame = encode(Event::empty().with_id("mine"), 7);
         assert_eq!(frame.wire(Wire::Plain), b"id: mine\n\n");
         assert_eq!(frame.wire(Wire::Chunked), b"a\r\nid: mine\n\n\r\n");
+    }
+
+    #[test]
+    fn an_event_in_json_has_both_wire_forms_and_its_id_and_key() {
+        let topic = Topic::new("a/\"b\"").unwrap();
+        let event = Event::new("x\ny").with_name("tick").with_key("k");
+        let frame = encode(event, 7);
+        let json = frame.in_json(&topic);
+        let id = String::from_utf8(frame.plain().to_vec()).unwrap();
+        let id = id.strip_prefix("id: ").unwrap().split_once('\n').unwrap().0.to_owned();
+        let expected = format!(
+            "id: {id}\ndata: {{\"topic\":\"a/\\\"b\\\"\",\"event\":\"tick\",\"id\":\"{id}\",\
+             \"data\":\"x\\ny\"}}\n\n"
+        );
+        assert_eq!(String::from_utf8_lossy(json.plain()), expected);
+        assert_eq!(json.wire(Wire::Chunked), chunk(expected.as_bytes()));
+        assert_eq!((json.key(), json.sequence()), (Some("k"), 7));
+        assert_ne!(json.address(), frame.address());
+        let custom = encode(Event::new("x").with_id("m\"ine"), 8).in_json(&topic);
+        assert_eq!(custom.stream_id(), StreamId::Custom("m\"ine".into()));
+        let text = String::from_utf8_lossy(custom.plain());
+        assert!(text.ends_with(",\"id\":\"m\\\"ine\",\"data\":\"x\"}\n\n"), "{text}");
+    }
+
+    #[test]
+    fn events_in_json_are_gathered_as_they_are_alone_and_those_without_data_as_they_were() {
+        let topics = ["a", "b/c"].map(|name| Topic::new(name).unwrap());
+        let frames = [
+            encode(Event::new("x"), 1),
+            encode(Event::empty().with_id("only"), 2),
+            encode(Event::new("\"").with_name("n").with_comment("c"), 3),
+        ];
+        assert_eq!(frames[1].in_json(&topics[0]).address(), frames[1].address());
+        let topics = [&topics[0], &topics[1], &topics[1]];
+        let alone = frames.iter().zip(topics).map(|(frame, topic)| frame.in_json(topic));
+        let alone: Vec<u8> = alone.flat_map(|frame| frame.plain().to_vec()).collect();
+        let mut buffer = b"from before".to_vec();
+        let events = || frames.iter().zip(topics);
+        assert_eq!(Frame::gather_json(events(), Wire::Plain, &mut buffer), alone);
+        assert_eq!(Frame::gather_json(events(), Wire::Chunked, &mut buffer), chunk(&alone));
     }
 
     #[test]

@@ -159,6 +159,11 @@ impl Frame {
         Ok(Frame(draft.stamp(Epoch::random(), sequence, 0)))
     }
 
+    /// The event in a JSON envelope.
+    pub fn in_json(&self, topic: &Topic) -> Frame {
+        Frame(self.0.in_json(topic))
+    }
+
     /// The bytes that a connection is sent of some frames.
     pub fn gather(frames: &[Frame], chunked: bool) -> Vec<u8> {
         let wire = if chunked { Wire::Chunked } else { Wire::Plain };

@@ -1,7 +1,9 @@
 //! Gap events, which tell a client that events are missing from its stream.
 
-use std::fmt::{self, Write};
+use std::fmt;
+use std::io::Write;
 
+use crate::envelope::put_json_string;
 use crate::frame::{enveloped, Wire};
 use crate::id::EventId;
 
@@ -94,34 +96,17 @@ impl Gap {
     /// told of the gap again only if it has to be.
     pub(crate) fn encode(&self, name: &str, id: EventId, wire: Wire) -> Vec<u8> {
         let Gap { from, to, reason, missed } = self;
-        let mut block = format!("id: {id}\nevent: {name}\ndata: {{\"from\":");
+        let mut block = format!("id: {id}\nevent: {name}\ndata: {{\"from\":").into_bytes();
         match from {
-            Some(from) => put_json_string(&mut block, from),
-            None => block += "null",
+            Some(from) => put_json_string(&mut block, from.as_bytes()),
+            None => block.extend_from_slice(b"null"),
         }
         let missed = missed.map_or_else(|| "null".to_owned(), |missed| missed.to_string());
         let reason = reason.as_str();
-        // Writing to a string never fails.
+        // Writing to a vector never fails.
         let _ = write!(block, ",\"to\":\"{to}\",\"reason\":\"{reason}\",\"missed\":{missed}}}\n\n");
-        enveloped(wire, block.as_bytes())
+        enveloped(wire, &block)
     }
-}
-
-/// Writes a JSON string (RFC 8259, section 7). Control characters are escaped, so it has no line
-/// break.
-fn put_json_string(out: &mut String, text: &str) {
-    out.push('"');
-    for character in text.chars() {
-        match character {
-            '"' => *out += "\\\"",
-            '\\' => *out += "\\\\",
-            control if control < ' ' => {
-                let _ = write!(out, "\\u{:04x}", u32::from(control));
-            }
-            other => out.push(other),
-        }
-    }
-    out.push('"');
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use std::hint::black_box;
 use std::io;
 use std::sync::Arc;
 
+use crate::envelope::Envelope;
 use crate::event::{Event, EventError};
 use crate::filter::Subscription;
 use crate::frame::{self, Wire};
@@ -28,6 +29,7 @@ pub struct Workbench {
     hub: Hub,
     shards: Vec<Shard>,
     wire: Wire,
+    envelope: Envelope,
     head: Vec<u8>,
 }
 
@@ -51,7 +53,14 @@ impl Workbench {
         let (hub, drivers) = Hub::with_drivers(options)?;
         let wire = if chunked { Wire::Chunked } else { Wire::Plain };
         let shards = drivers.into_iter().map(crate::Driver::into_shard).collect();
-        Ok(Workbench { hub, shards, wire, head: response::stream(wire, "") })
+        let (envelope, head) = (Envelope::None, response::stream(wire, ""));
+        Ok(Workbench { hub, shards, wire, envelope, head })
+    }
+
+    /// The same with connections that are sent their events in an envelope.
+    #[must_use]
+    pub fn in_envelope(self, envelope: Envelope) -> Workbench {
+        Workbench { envelope, ..self }
     }
 
     /// What to publish with.
@@ -69,7 +78,10 @@ impl Workbench {
     /// hub's bound on connections is reached.
     pub fn join(&mut self, shard: usize, topics: &[Topic]) -> Option<u64> {
         let sink = sinks::Sink::Counting(sinks::Checksum::default());
-        let request = StreamRequest::new(self.head.clone(), topics.to_vec(), self.wire);
+        let request = StreamRequest {
+            envelope: self.envelope,
+            ..StreamRequest::new(self.head.clone(), topics.to_vec(), self.wire)
+        };
         let key = self.shards[shard].join_sink(sink, &request)?;
         Some(key.to_u64())
     }
@@ -159,9 +171,16 @@ impl Comeback {
         let (order, bytes_max) = (&shared.order, shared.tuning.part_bytes_max);
         let mut buffer = Vec::new();
         loop {
-            let replay = order.replay(&self.wanted, cursor, bytes_max);
-            let bytes = frame::Frame::gather(replay.frames.iter(), workbench.wire, &mut buffer);
-            black_box(bytes);
+            let Workbench { wire, envelope, .. } = *workbench;
+            let replay = order.replay(&self.wanted, cursor, bytes_max, envelope);
+            let frames = replay.frames.iter();
+            black_box(match envelope {
+                Envelope::None => frame::Frame::gather(frames, wire, &mut buffer),
+                Envelope::Json => {
+                    let events = frames.zip(&replay.topics);
+                    frame::Frame::gather_json(events, wire, &mut buffer)
+                }
+            });
             (events, parts) = (events + replay.frames.len(), parts + 1);
             if replay.is_all {
                 return (events, parts);
@@ -197,9 +216,9 @@ impl Events {
 
 impl Audience {
     /// An audience without members.
-    pub fn new(chunked: bool) -> Audience {
+    pub fn new(chunked: bool, envelope: Envelope) -> Audience {
         let wire = if chunked { Wire::Chunked } else { Wire::Plain };
-        Audience(sinks::audience(wire))
+        Audience(sinks::audience(wire, envelope))
     }
 
     /// Takes events that have to be sent.

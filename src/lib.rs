@@ -46,6 +46,7 @@ mod admin;
 mod clock;
 mod drain;
 mod drive;
+mod envelope;
 mod event;
 mod excerpt;
 mod fallback;
@@ -86,6 +87,7 @@ pub mod internals;
 
 pub use crate::drain::{DrainOptions, Drained};
 pub use crate::drive::Driver;
+pub use crate::envelope::{Envelope, EnvelopeError};
 pub use crate::event::{Event, EventError};
 pub use crate::fallback::{fallback, Fallback, UnhandledRequest, UnhandledRequests};
 pub use crate::filter::{Filter, FilterError, Subscription, SubscriptionError};

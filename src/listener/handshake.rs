@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::error::ListenError;
 use super::options::{ListenOptions, Overload};
+use crate::envelope::Envelope;
 use crate::event::Event;
 use crate::excerpt::Excerpt;
 use crate::filter::Subscription;
@@ -174,6 +175,7 @@ impl HttpHandshake {
         let heartbeat_form = query.first("heartbeat").map(str::parse::<HeartbeatForm>).transpose();
         let heartbeat_form =
             heartbeat_form.map_err(Refusal::bad_request)?.unwrap_or(self.heartbeat_form);
+        let envelope = self.envelope(&query)?;
         if request.method == "HEAD" {
             return Ok(HandshakeStep::Answer(response::stream_head_only(cors)));
         }
@@ -183,9 +185,17 @@ impl HttpHandshake {
         let wire = if request.minor_version == 0 { Wire::Plain } else { Wire::Chunked };
         let retry = Some(self.retry).filter(|retry| !retry.is_zero()).map(jittered);
         let head = response::stream(wire, cors);
-        let stream =
-            StreamRequest { head, wanted, wire, retry, resume, policy, heartbeat_form, tag };
-        Ok(HandshakeStep::Join(Box::new(stream)))
+        Ok(HandshakeStep::Join(Box::new(StreamRequest {
+            head,
+            wanted,
+            wire,
+            envelope,
+            retry,
+            resume,
+            policy,
+            heartbeat_form,
+            tag,
+        })))
     }
 
     /// The answer when the bounds on connections are reached.
@@ -270,6 +280,18 @@ impl HttpHandshake {
             (None, Some(_)) => Ok(Resume::Start(StartAt::Latest)),
             (None, None) => Ok(Resume::Start(self.options.start)),
             (Some(_), Some(_)) => Err("ask for latest or for last=N, not for both".to_owned()),
+        }
+    }
+
+    /// The envelope that a query asks for, `envelope=json`, or else the listener's.
+    fn envelope(&self, query: &Query<'_>) -> Result<Envelope, Refusal> {
+        let mut names = query.all("envelope");
+        match (names.next(), names.next()) {
+            (None, _) => Ok(self.options.envelope),
+            (Some(name), None) => name.parse::<Envelope>().map_err(Refusal::bad_request),
+            (Some(_), Some(_)) => Err(Refusal::bad_request(
+                "a stream has one envelope; send one alone, or leave it out",
+            )),
         }
     }
 

@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use crate::envelope::Envelope;
 use crate::excerpt::Excerpt;
 use crate::fallback::Fallback;
 use crate::http::cors::Cors;
@@ -18,8 +19,8 @@ chained! {
     ///
     /// A client says what it wants in its request's query: `topic=NAME` once for each topic, and,
     /// if it likes, `policy=NAME` ([`Policy`]), `heartbeat=NAME`
-    /// ([`HeartbeatForm`](crate::HeartbeatForm)) and `tag=NAME`, 1 to 256 bytes of UTF-8 without
-    /// control characters. By its tag a connection is found again, with others that have the same
+    /// ([`HeartbeatForm`](crate::HeartbeatForm)), `envelope=NAME` ([`Envelope`]) and `tag=NAME`, 1
+    /// to 256 bytes of UTF-8 without control characters. By its tag a connection is found again, with others that have the same
     /// one: in [`Notice`](crate::Notice)s, in [`Hub::connections`](crate::Hub::connections), and by
     /// [`Hub::disconnect`](crate::Hub::disconnect). It is a label, and a client can claim any:
     /// nothing checks that it may use this one. Behind a proxy that knows its clients, have the
@@ -87,6 +88,9 @@ chained! {
         /// wait, and otherwise all but that.
         pub policies: Option<Vec<Policy>> as (impl IntoIterator<Item = Policy>
             => Some(policies.into_iter().collect())),
+        /// What is around an event's data in the stream of a client that does not say it, with
+        /// `envelope=NAME` in the query. Default: nothing.
+        pub envelope: Envelope,
         /// What a client is told when the bounds on connections are reached. Default: to come again
         /// later.
         pub overload: Overload,
@@ -250,6 +254,7 @@ impl Default for ListenOptions {
             wide_filters_max: 4,
             start: StartAt::default(),
             policies: None,
+            envelope: Envelope::default(),
             overload: Overload::default(),
             notsent_lowat_bytes: 16 << 10,
             send_buffer_bytes: None,

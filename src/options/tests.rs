@@ -5,6 +5,7 @@ use std::any::Any;
 use super::chained::Fields;
 use super::*;
 use crate::drain::DrainOptions;
+use crate::envelope::Envelope;
 use crate::http::cors::Cors;
 use crate::listener::Overload;
 use crate::resume::StartAt;
@@ -90,6 +91,10 @@ fn the_table_has_all_names_of_what_is_chosen_by_name() {
     assert_eq!(bounds("heartbeat_form"), forms);
     let policies: Vec<_> = Policy::all().map(|policy| policy.to_string()).collect();
     assert_eq!(bounds("policy"), policies);
+    let rows = table::rows("A listener");
+    let bounds = &rows.iter().find(|row| row.option == "envelope").unwrap().bounds;
+    let envelopes: Vec<_> = Envelope::all().map(Envelope::as_str).collect();
+    assert_eq!(*bounds, envelopes.join(" or "));
 }
 
 /// A cell as [`shown`] shows a value: a number without its unit, and any other text as it is.
@@ -117,6 +122,8 @@ fn shown(value: &mut dyn Any) -> String {
         policy.to_string()
     } else if let Some(form) = value.downcast_ref::<HeartbeatForm>() {
         form.to_string()
+    } else if let Some(envelope) = value.downcast_ref::<Envelope>() {
+        envelope.to_string()
     } else if let Some(start) = value.downcast_ref::<StartAt>() {
         format!("{start:?}").to_lowercase()
     } else if let Some(Overload::ComeAgain) = value.downcast_ref::<Overload>() {

@@ -53,6 +53,7 @@ use self::topics::Topics;
 use self::walk::Past;
 use self::wanted::Wanted;
 use crate::clock::Clock;
+use crate::envelope::Envelope;
 use crate::filter::Subscription;
 use crate::frame::Draft;
 use crate::id::{Epoch, EventId};
@@ -339,17 +340,19 @@ impl Order {
         search.advance(self.past(topics, &wanted))
     }
 
-    /// Gathers the next part for a client that has come to a cursor, of at most `bytes_max` bytes,
-    /// but at least one event.
+    /// Gathers the next part for a client that has come to a cursor, of at most `bytes_max` bytes
+    /// without envelopes, but at least one event; with the events' topics, if its envelope names
+    /// them.
     pub(crate) fn replay(
         &self,
         subscriptions: &[Subscription],
         cursor: Cursor,
         bytes_max: usize,
+        envelope: Envelope,
     ) -> Replay {
         let wanted = Wanted::new(subscriptions);
         let locked = self.lock();
-        Replay::gather(&self.past(&locked.topics, &wanted), cursor, bytes_max)
+        Replay::gather(&self.past(&locked.topics, &wanted), cursor, bytes_max, envelope)
     }
 
     fn past<'a>(&self, topics: &'a Topics, wanted: &'a Wanted<'a>) -> Past<'a> {

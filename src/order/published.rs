@@ -13,9 +13,10 @@
 //! ```
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::backlog::Backlog;
+use crate::envelope::Envelope;
 use crate::frame::Frame;
 use crate::topic::Topic;
 
@@ -26,6 +27,9 @@ pub(crate) const EVENT_BYTES: usize = 256;
 /// A frame on its way to the audiences of its topic.
 pub(crate) struct Published {
     pub(crate) frame: Frame,
+    /// The event in a JSON envelope, from when the first audience needs it. It goes with the last
+    /// reference: history does not keep it.
+    json: OnceLock<Frame>,
     pub(crate) topic: Arc<TopicState>,
     hub_backlog: Arc<Backlog>,
     /// What the last reference removes from the topic's backlog.
@@ -86,7 +90,8 @@ impl Published {
     ) -> Published {
         topic.backlog.add(backlog_bytes);
         hub_backlog.add(backlog_bytes + EVENT_BYTES);
-        Published { frame, topic, hub_backlog, backlog_bytes, events: 1, extra: None }
+        let json = OnceLock::new();
+        Published { frame, json, topic, hub_backlog, backlog_bytes, events: 1, extra: None }
     }
 
     /// A mark that says that a topic is complete.
@@ -99,13 +104,23 @@ impl Published {
         let (frame, extra) =
             (Frame::mark(sequence, at_ns), Extra { finishes: true, ..Extra::default() });
         let extra = Some(Box::new(extra));
-        Published { frame, topic, hub_backlog, backlog_bytes: 0, events: 0, extra }
+        let json = OnceLock::new();
+        Published { frame, json, topic, hub_backlog, backlog_bytes: 0, events: 0, extra }
     }
 
     /// Its sequence number.
     #[inline]
     pub(crate) fn sequence(&self) -> u64 {
         self.frame.sequence()
+    }
+
+    /// The event in an envelope: all audiences that need it, of all shards, share it.
+    #[inline]
+    pub(crate) fn frame_in(&self, envelope: Envelope) -> &Frame {
+        match envelope {
+            Envelope::None => &self.frame,
+            Envelope::Json => self.json.get_or_init(|| self.frame.in_json(&self.topic.name)),
+        }
     }
 
     /// Drops the references to events that an audience has sent, or never will. The bytes of

@@ -10,18 +10,23 @@ use std::collections::BinaryHeap;
 use std::ops::Range;
 
 use super::cursor::Cursor;
-use super::history::{History, Kept};
+use super::event_log::TopicRef;
+use super::history::Kept;
 use super::missing::Missing;
-use super::topics::Logged;
+use super::topics::{Entry, Logged};
 use super::walk::Past;
 use super::wanted::NamedTopics;
+use crate::envelope::Envelope;
 use crate::frame::Frame;
 use crate::gap::Gap;
 use crate::id::EventId;
+use crate::topic::Topic;
 
 /// A part of what a client has missed. It may have no frames although there is more.
 pub(crate) struct Replay {
     pub(crate) frames: Vec<Frame>,
+    /// The topic of each frame, if the client's envelope names it; else empty.
+    pub(crate) topics: Vec<Topic>,
     /// How far the client is with it.
     pub(crate) cursor: Cursor,
     /// Whether that is everything that has been published.
@@ -33,6 +38,8 @@ pub(crate) struct Replay {
 /// The frames of a part that is being gathered.
 struct Part {
     frames: Vec<Frame>,
+    /// The topics of the frames, for a client whose envelope names them.
+    topics: Option<Vec<Topic>>,
     bytes: usize,
     bytes_max: usize,
     /// It ends at a multiple of this sequence number, if not before.
@@ -43,15 +50,25 @@ struct Part {
 
 /// The events of one topic that are still to be merged.
 struct Head<'a> {
-    history: &'a History,
+    topic: &'a Entry,
     left: Range<usize>,
 }
 
 impl Replay {
     /// Gathers the part after a cursor, of at most `bytes_max` bytes, but at least one event.
-    pub(super) fn gather(past: &Past<'_>, cursor: Cursor, bytes_max: usize) -> Replay {
+    pub(super) fn gather(
+        past: &Past<'_>,
+        cursor: Cursor,
+        bytes_max: usize,
+        envelope: Envelope,
+    ) -> Replay {
         let stride = past.tuning.part_stride;
-        let part = Part { frames: Vec::new(), bytes: 0, bytes_max, stride, end: u64::MAX };
+        let topics = match envelope {
+            Envelope::None => None,
+            Envelope::Json => Some(Vec::new()),
+        };
+        let frames = Vec::new();
+        let part = Part { frames, topics, bytes: 0, bytes_max, stride, end: u64::MAX };
         // When few events are left, walking past them is quicker than finding topics by name.
         let are_many_left = || past.topics.log.has_more_after(cursor.after, stride as usize);
         let find_named = past.wanted.has_no_filters() || are_many_left();
@@ -64,9 +81,9 @@ impl Replay {
 
 /// Gathers the next events of named topics.
 fn merge(past: &Past<'_>, named: &NamedTopics, cursor: Cursor, mut part: Part) -> Replay {
-    let histories = named.tracked.iter().map(|&index| &past.topics.entry(index).history);
-    let mut heads: Vec<Head<'_>> = histories
-        .map(|history| Head { history, left: cursor.wanted_of(history) })
+    let topics = named.tracked.iter().map(|&index| past.topics.entry(index));
+    let mut heads: Vec<Head<'_>> = topics
+        .map(|topic| Head { topic, left: cursor.wanted_of(&topic.history) })
         .filter(|head| !head.left.is_empty())
         .collect();
     let firsts = heads.iter().enumerate().filter_map(|(nth, head)| head.first(nth));
@@ -74,10 +91,11 @@ fn merge(past: &Past<'_>, named: &NamedTopics, cursor: Cursor, mut part: Part) -
     let mut to = None;
     while let Some(Reverse((sequence, nth))) = firsts.pop() {
         let head = &mut heads[nth];
-        let Some(kept) = head.left.next().and_then(|position| head.history.event(position)) else {
+        let history = &head.topic.history;
+        let Some(kept) = head.left.next().and_then(|position| history.event(position)) else {
             continue;
         };
-        if !part.add(kept) {
+        if !part.add(kept, || &head.topic.state.name) {
             to = Some(sequence - 1);
             break;
         }
@@ -99,10 +117,12 @@ fn walk(past: &Past<'_>, mut cursor: Cursor, mut part: Part) -> Replay {
     };
     let mut full_at = None;
     let walked = past.begin_walk().forward_while(past, &matches, cursor.after, |entry| {
-        if let Logged::Kept(kept, next) = topics.look_up(entry) {
+        if let (Logged::Kept(kept, next), TopicRef::Tracked(index)) =
+            (topics.look_up(entry), entry.topic)
+        {
             let is_wanted =
                 cursor.wants(kept.sequence(), next) && matches.wants(topics, entry.topic);
-            if is_wanted && !part.add(kept) {
+            if is_wanted && !part.add(kept, || &topics.entry(index).state.name) {
                 full_at = Some(entry.sequence - 1);
             }
         }
@@ -115,7 +135,7 @@ fn walk(past: &Past<'_>, mut cursor: Cursor, mut part: Part) -> Replay {
 
 impl Part {
     /// Adds the next event, unless it is too much for one part.
-    fn add(&mut self, kept: &Kept) -> bool {
+    fn add<'t>(&mut self, kept: &Kept, topic: impl FnOnce() -> &'t Topic) -> bool {
         let len = kept.frame.plain().len();
         if self.frames.is_empty() {
             self.end = (kept.sequence() / self.stride + 1).saturating_mul(self.stride);
@@ -124,6 +144,9 @@ impl Part {
         }
         self.bytes += len;
         self.frames.push(kept.frame.clone());
+        if let Some(topics) = &mut self.topics {
+            topics.push(topic().clone());
+        }
         true
     }
 
@@ -133,14 +156,16 @@ impl Part {
         let told_to = gap.as_ref().map_or(0, |(gap, _)| gap.to.sequence);
         let gap_told_to = cursor.gap_told_to.max(told_to);
         let cursor = Cursor { after: to.unwrap_or(past.now), gap_told_to, ..cursor };
-        Replay { frames: self.frames, cursor, is_all: to.is_none(), gap }
+        let topics = self.topics.unwrap_or_default();
+        Replay { frames: self.frames, topics, cursor, is_all: to.is_none(), gap }
     }
 }
 
 impl Head<'_> {
     /// The sequence number of its first event, with the head's position.
     fn first(&self, nth: usize) -> Option<Reverse<(u64, usize)>> {
-        let kept = self.history.event(self.left.start).filter(|_| !self.left.is_empty())?;
+        let history = &self.topic.history;
+        let kept = history.event(self.left.start).filter(|_| !self.left.is_empty())?;
         Some(Reverse((kept.sequence(), nth)))
     }
 }

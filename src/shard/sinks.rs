@@ -6,6 +6,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 #[cfg(feature = "internals")]
+use crate::envelope::Envelope;
+#[cfg(feature = "internals")]
 use crate::frame::Wire;
 #[cfg(feature = "internals")]
 use crate::order::Published;
@@ -43,8 +45,8 @@ impl Shard {
 
 /// An audience without members, of a shard that has no other.
 #[cfg(feature = "internals")]
-pub(crate) fn audience(wire: Wire) -> Audience {
-    Audience::new(Box::new([0]), wire, 0, ShardTuning::default().ring_runs_max)
+pub(crate) fn audience(wire: Wire, envelope: Envelope) -> Audience {
+    Audience::new(Box::new([0]), wire, envelope, 0, ShardTuning::default().ring_runs_max)
 }
 
 #[cfg(feature = "internals")]

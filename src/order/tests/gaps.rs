@@ -35,7 +35,7 @@ fn gaps_before_events(
 ) -> Vec<(u64, Option<u64>)> {
     let mut gaps = Vec::new();
     loop {
-        let part = order.replay(wanted, cursor, 1_000);
+        let part = order.replay(wanted, cursor, 1_000, Envelope::None);
         gaps.extend(part.gap.map(|(gap, _)| (gap.to.sequence, gap.missed)));
         if part.is_all || !part.frames.is_empty() {
             return gaps;
@@ -72,7 +72,7 @@ fn a_gap_is_told_before_the_first_part_with_later_events() {
     }
     let wanted = [Subscription::new("#").unwrap()];
     let cursor = Cursor::default();
-    let part = order.replay(&wanted, cursor, 1);
+    let part = order.replay(&wanted, cursor, 1, Envelope::None);
     assert_eq!(part.frames.iter().map(Frame::sequence).collect::<Vec<_>>(), [2]);
     let (gap, id) = part.gap.expect("the gap is told before the second event");
     assert_eq!((gap.to.sequence, gap.missed, id.sequence), (4, Some(2), 1));
@@ -109,7 +109,7 @@ fn clients_are_told_once_of_the_forgotten_events_of_a_topic_that_is_tracked_agai
     let (cursor, gap) = search(&order, &filter, &resume);
     let gap = gap.expect("its event is missing").0;
     assert_eq!((gap.to.sequence, gap.missed), (2, Some(1)));
-    let replay = order.replay(&filter, cursor, 10_000);
+    let replay = order.replay(&filter, cursor, 10_000, Envelope::None);
     assert_eq!((replay.frames.len(), replay.is_all), (2, true));
 }
 
@@ -176,7 +176,7 @@ fn told_before_events(
     let mut told = Vec::new();
     for _ in 0..20 {
         between();
-        let part = order.replay(wanted, cursor, 10_000);
+        let part = order.replay(wanted, cursor, 10_000, Envelope::None);
         told.extend(part.gap.map(|(gap, id)| (gap.to.sequence, gap.missed, id.sequence)));
         if let Some(first) = part.frames.first() {
             assert_eq!(first.sequence(), 2, "the first one that is kept");

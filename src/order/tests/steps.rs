@@ -130,7 +130,17 @@ impl Steps {
             let since = locked.topics.forgets.since(cursor.forgets_seen);
             since.is_none()
         };
-        let part = self.order.replay(&client.wanted, *cursor, 700);
+        // Every other client's envelope names the topics.
+        let envelope = match client.joined_at % 2 {
+            0 => Envelope::None,
+            _ => Envelope::Json,
+        };
+        let part = self.order.replay(&client.wanted, *cursor, 700, envelope);
+        let topics = part.frames.iter().map(|frame| &*self.published[&frame.sequence()]);
+        match envelope {
+            Envelope::None => assert!(part.topics.is_empty()),
+            Envelope::Json => assert!(part.topics.iter().map(Topic::as_str).eq(topics)),
+        }
         if let Some((gap, id)) = part.gap {
             assert!(gap.to.sequence > cursor.gap_told_to);
             assert!(part.frames.first().is_none_or(|first| id.sequence < first.sequence()));

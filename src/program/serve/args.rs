@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use clap::Args;
 use fanfare::{
-    Cors, DrainOptions, HeartbeatForm, ListenOptions, Options, Overload, Policy, PolicyError,
+    Cors, DrainOptions, Envelope, HeartbeatForm, ListenOptions, Options, Overload, Policy,
+    PolicyError,
 };
 
 use super::super::control::{name_of, ControlAddr, ANY, EVENTS, HEALTH};
@@ -126,6 +127,11 @@ pub(crate) struct ServeArgs {
     #[arg(long, env = "FANFARE_CONNECTION_AGE_MAX", value_name = "TIME", default_value = "0",
           value_parser = units::duration)]
     connection_age_max: Duration,
+
+    /// What is around the data of events: none, or json, an object that tells each event's topic; a
+    /// client may ask for another with envelope=NAME in its query
+    #[arg(long, env = "FANFARE_ENVELOPE", value_name = "NAME", default_value_t = Envelope::None)]
+    envelope: Envelope,
 
     /// What a client is told when the most connections are open: come-again (200 and when to come
     /// again, as anything else stops a browser's EventSource for good) or unavailable (503, for
@@ -404,6 +410,7 @@ impl ServeArgs {
             .head_time_max(self.head_time_max)
             .subscriptions_per_connection_max(self.subscriptions_per_connection_max)
             .wide_filters_max(self.wide_filters_max)
+            .envelope(self.envelope)
             .overload(self.overload)
             .notsent_lowat_bytes(size(notsent_lowat))
             .keepalive(keepalive)
@@ -484,6 +491,10 @@ pub(super) mod tests {
         let args = parse(&line).unwrap();
         assert_eq!(args.options().heartbeat_form, HeartbeatForm::Event);
         assert_eq!(args.listen_options().head_fields_max, 200);
+        let args = parse(&["--envelope=json"]).unwrap();
+        assert_eq!(args.listen_options().envelope, Envelope::Json);
+        let error = parse(&["--envelope=xml"]).err().unwrap().to_string();
+        assert!(error.contains("there are none, json"), "{error}");
         let error = parse(&["--heartbeat-form=ping"]).err().unwrap().to_string();
         assert!(error.contains("there are id, comment, event"), "{error}");
         let error = parse(&["--policy=fastest"]).err().unwrap().to_string();

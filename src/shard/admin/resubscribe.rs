@@ -20,6 +20,7 @@ use crate::shard::connection::membership::Membership;
 use crate::shard::connection::pending::{Progress, FLUSHES_MAX};
 use crate::shard::connection::slots::Key;
 use crate::shard::connection::State;
+use crate::shard::fanout::audience::Audience;
 use crate::shard::lagging::waiting::Shares;
 use crate::shard::Shard;
 
@@ -58,7 +59,8 @@ impl Shard {
         let keeps_up = member.is_some();
         // Before the number is known: so nothing behind it is missed that was not subscribed to
         // before.
-        let to = self.audience_of(subscriptions, self.audiences[from].wire);
+        let Audience { wire, envelope, .. } = self.audiences[from];
+        let to = self.audience_of(subscriptions, (wire, envelope));
         if to == from {
             return Resubscribed::Done { cost: subscriptions.len() };
         }

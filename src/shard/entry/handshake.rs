@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::envelope::Envelope;
 use crate::fallback::Fallback;
 use crate::filter::Subscription;
 use crate::frame::Wire;
@@ -53,6 +54,8 @@ pub(crate) struct StreamRequest {
     /// The topics and filters that the client subscribes to, at least one.
     pub(crate) wanted: Vec<Subscription>,
     pub(crate) wire: Wire,
+    /// What the events of the stream are in.
+    pub(crate) envelope: Envelope,
     /// The reconnection time that the client is told.
     pub(crate) retry: Option<Duration>,
     /// What of the past the client is sent first.
@@ -72,7 +75,17 @@ impl StreamRequest {
         let (resume, policy) = (Resume::Start(StartAt::Now), Policy::default());
         let wanted = topics.into_iter().map(Subscription::Topic).collect();
         let heartbeat_form = HeartbeatForm::default();
-        StreamRequest { head, wanted, wire, retry: None, resume, policy, heartbeat_form, tag: None }
+        StreamRequest {
+            head,
+            wanted,
+            wire,
+            envelope: Envelope::None,
+            retry: None,
+            resume,
+            policy,
+            heartbeat_form,
+            tag: None,
+        }
     }
 }
 

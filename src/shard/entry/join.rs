@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
+use crate::envelope::Envelope;
 use crate::fallback::UnhandledRequest;
 use crate::filter::Subscription;
 use crate::frame::Wire;
@@ -254,7 +255,7 @@ impl Shard {
 
     /// Makes an event stream of a connection: from now on it gets what is published to its topics.
     pub(in crate::shard) fn join(&mut self, index: u32, request: &StreamRequest) {
-        let audience = self.audience_of(&request.wanted, request.wire);
+        let audience = self.audience_of(&request.wanted, (request.wire, request.envelope));
         // What it asked for twice it has once.
         let count = self.audiences[audience].wanted.len();
         let record = self.connections.record_mut(index);
@@ -281,11 +282,15 @@ impl Shard {
         self.begin(index, &welcome(request, first.as_deref()));
     }
 
-    /// The audience of a set of subscriptions, of which there is at least one; a new one if there
-    /// is none yet.
-    pub(in crate::shard) fn audience_of(&mut self, wanted: &[Subscription], wire: Wire) -> u32 {
+    /// The audience of a set of subscriptions, of which there is at least one, in a form; a new one
+    /// if there is none yet.
+    pub(in crate::shard) fn audience_of(
+        &mut self,
+        wanted: &[Subscription],
+        form: (Wire, Envelope),
+    ) -> u32 {
         let now_ms = self.now_ms();
-        self.audiences.find_or_begin(&self.shared.order, wanted, wire, now_ms)
+        self.audiences.find_or_begin(&self.shared.order, wanted, form, now_ms)
     }
 
     /// Closes a connection that cannot be served, whatever it was.

@@ -1,4 +1,5 @@
-//! An audience: the connections of one shard that want the same topics in the same wire form.
+//! An audience: the connections of one shard that want the same topics in the same wire form, and
+//! in the same envelope.
 //!
 //! Events that are published to its topics are appended to its queue. The members that keep up are
 //! in its ring, and are served in rounds: each member is sent all that was published since its last
@@ -6,6 +7,7 @@
 
 use std::sync::Arc;
 
+use crate::envelope::Envelope;
 use crate::frame::Wire;
 use crate::order::Published;
 use crate::shard::fanout::queue::Queue;
@@ -19,6 +21,7 @@ pub(crate) struct Audience {
     /// The audience's index in each of these subscriptions' list of audiences.
     pub(crate) slots: Vec<u32>,
     pub(crate) wire: Wire,
+    pub(crate) envelope: Envelope,
     /// Events up to this number were published before the audience came to be, or it has them.
     taken_to: u64,
     pub(crate) queue: Queue,
@@ -43,6 +46,7 @@ impl Audience {
     pub(crate) fn new(
         wanted: Box<[u32]>,
         wire: Wire,
+        envelope: Envelope,
         taken_to: u64,
         ring_runs_max: usize,
     ) -> Audience {
@@ -50,8 +54,9 @@ impl Audience {
             slots: Vec::with_capacity(wanted.len()),
             wanted,
             wire,
+            envelope,
             taken_to,
-            queue: Queue::new(wire),
+            queue: Queue::new(wire, envelope),
             ring: Ring::new(ring_runs_max),
             lagging: Vec::new(),
             replaying: 0,

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::ops::{Index, IndexMut};
 use std::sync::Arc;
 
+use crate::envelope::Envelope;
 use crate::filter::Subscription;
 use crate::frame::Wire;
 use crate::order::{Order, Published, TopicState};
@@ -25,8 +26,8 @@ pub(in crate::shard) struct Audiences {
 }
 
 /// What an audience's members have in common: the keys of their subscriptions in ascending order,
-/// and the wire form.
-type Set = (Box<[u32]>, Wire);
+/// the wire form, and the envelope.
+type Set = (Box<[u32]>, Wire, Envelope);
 
 impl Audiences {
     /// Those of a shard, which has none yet.
@@ -96,7 +97,7 @@ impl Audiences {
         &mut self,
         order: &Order,
         wanted: &[Subscription],
-        wire: Wire,
+        (wire, envelope): (Wire, Envelope),
         now_ms: u32,
     ) -> u32 {
         let mut keys = Vec::with_capacity(wanted.len());
@@ -111,7 +112,7 @@ impl Audiences {
         new.dedup();
         keys.sort_unstable();
         keys.dedup();
-        let mut set = (keys.into_boxed_slice(), wire);
+        let mut set = (keys.into_boxed_slice(), wire, envelope);
         if new.is_empty() {
             if let Some(&audience) = self.by_set.get(&set) {
                 return audience;
@@ -120,8 +121,8 @@ impl Audiences {
         let mut keys = set.0.into_vec();
         let number = self.routes.begin(order, new, &mut keys);
         keys.sort_unstable();
-        set = (keys.into_boxed_slice(), wire);
-        let mut audience = Audience::new(set.0.clone(), wire, number, self.ring_runs_max);
+        set = (keys.into_boxed_slice(), wire, envelope);
+        let mut audience = Audience::new(set.0.clone(), wire, envelope, number, self.ring_runs_max);
         audience.quiet_since_ms = now_ms;
         let index = self.entries.insert(audience).index;
         for &key in &set.0 {
@@ -136,7 +137,7 @@ impl Audiences {
     /// Ends an audience that has no member, and the subscriptions that it was the last for. Returns
     /// its queue, with which what was still to be sent gives its backlog back.
     pub(in crate::shard) fn remove(&mut self, order: &Order, index: u32) -> Queue {
-        let Audience { wanted, wire, slots, queue, .. } = self.entries.remove(index);
+        let Audience { wanted, wire, envelope, slots, queue, .. } = self.entries.remove(index);
         self.window_bytes -= queue.window_bytes();
         for (&key, &slot) in wanted.iter().zip(&slots) {
             let audiences = &mut self.routes.subscribed_mut(key).audiences;
@@ -149,7 +150,7 @@ impl Audiences {
                 self.routes.end(order, key);
             }
         }
-        self.by_set.remove(&(wanted, wire));
+        self.by_set.remove(&(wanted, wire, envelope));
         self.entries.shrink();
         queue
     }
@@ -292,7 +293,8 @@ impl Audiences {
             for (&key, &slot) in audience.wanted.iter().zip(&audience.slots) {
                 assert_eq!(self.routes.subscribed(key).audiences[slot as usize], index);
             }
-            assert_eq!(self.by_set[&(audience.wanted.clone(), audience.wire)], index);
+            let Audience { wanted, wire, envelope, .. } = audience;
+            assert_eq!(self.by_set[&(wanted.clone(), *wire, *envelope)], index);
         }
         assert_eq!(self.by_set.len(), self.entries.len());
         for key in 0..self.routes.keys_end() {

@@ -17,6 +17,7 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 
+use crate::envelope::Envelope;
 use crate::frame::{Frame, StreamId, Wire};
 use crate::order::{Published, EVENT_BYTES};
 use crate::shard::connection::sent::Sent;
@@ -24,6 +25,8 @@ use crate::shard::fanout::window::Window;
 
 pub(crate) struct Queue {
     wire: Wire,
+    /// What its entries' frames are in.
+    envelope: Envelope,
     entries: VecDeque<Entry>,
     /// The position of the first.
     first: u64,
@@ -57,9 +60,10 @@ pub(crate) struct Furthest {
 }
 
 impl Queue {
-    pub(crate) fn new(wire: Wire) -> Queue {
+    pub(crate) fn new(wire: Wire, envelope: Envelope) -> Queue {
         Queue {
             wire,
+            envelope,
             entries: VecDeque::new(),
             first: 0,
             before_first: None,
@@ -73,10 +77,11 @@ impl Queue {
     }
 
     pub(crate) fn append(&mut self, published: &Arc<Published>) {
-        let bytes = published.frame.plain().len() as u32;
+        let frame = published.frame_in(self.envelope);
+        let bytes = frame.plain().len() as u32;
         self.end_bytes += u64::from(bytes);
         self.entries.push_back(Entry {
-            frame: published.frame.clone(),
+            frame: frame.clone(),
             bytes,
             laggards: std::mem::take(&mut self.at_end),
         });

@@ -13,8 +13,9 @@ use crate::order::EVENT_BYTES;
 #[derive(Default)]
 pub(in crate::shard) struct Spill {
     lists: Slab<List>,
-    /// In how many lists each event is, by its sequence number.
-    kept: FxHashMap<u64, u32>,
+    /// In how many lists each event is, by the address of its frame: an event in an envelope is
+    /// kept besides the same event without one.
+    kept: FxHashMap<usize, u32>,
     bytes: usize,
 }
 
@@ -40,7 +41,7 @@ impl Spill {
     pub(in crate::shard) fn put(&mut self, frames: Vec<Frame>) -> u32 {
         self.bytes += size_of_val(&*frames);
         for frame in &frames {
-            let lists = self.kept.entry(frame.sequence()).or_default();
+            let lists = self.kept.entry(frame.address()).or_default();
             self.bytes += if *lists == 0 { kept_bytes(frame) } else { 0 };
             *lists += 1;
         }
@@ -50,7 +51,7 @@ impl Spill {
     /// Whether there is such a list, and it has exactly these events.
     pub(in crate::shard) fn has(&self, list: u32, frames: &[Frame]) -> bool {
         let list = self.lists.get(list as usize).map(|list| list.frames.iter());
-        list.is_some_and(|list| list.map(Frame::sequence).eq(frames.iter().map(Frame::sequence)))
+        list.is_some_and(|list| list.map(Frame::address).eq(frames.iter().map(Frame::address)))
     }
 
     /// A list has one more holder.
@@ -68,10 +69,10 @@ impl Spill {
         let list = self.lists.remove(list as usize);
         self.bytes -= size_of_val(&*list.frames);
         for frame in &list.frames {
-            let lists = self.kept.get_mut(&frame.sequence()).expect("it is in this list");
+            let lists = self.kept.get_mut(&frame.address()).expect("it is in this list");
             *lists -= 1;
             if *lists == 0 {
-                self.kept.remove(&frame.sequence());
+                self.kept.remove(&frame.address());
                 self.bytes -= kept_bytes(frame);
             }
         }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::envelope::Envelope;
 use crate::filter::Subscription;
 use crate::frame::Frame;
 use crate::frame::Wire;
@@ -14,6 +15,7 @@ use crate::shard::connection::pending::Pending;
 use crate::shard::fanout::audiences::Audiences;
 use crate::shard::link::Shared;
 use crate::shard::replay::parts::{Part, PartId, Parts};
+use crate::topic::Topic;
 use crate::tuning::ShardTuning;
 
 /// The history of an audience's topics, and the parts of it that were gathered.
@@ -143,12 +145,15 @@ impl Gatherer<'_> {
             true => self.tuning.small_part_bytes_max,
             false => self.tuning.part_bytes_max,
         };
-        let subscriptions = self.subscriptions();
-        let replay = self.timed(|order| order.replay(&subscriptions, cursor, bytes_max));
-        let bytes = match &replay.frames[..] {
+        let (subscriptions, envelope) = (self.subscriptions(), self.envelope());
+        let replay = self.timed(|order| order.replay(&subscriptions, cursor, bytes_max, envelope));
+        let bytes = match (&replay.frames[..], envelope) {
             // An empty chunk would be the end of the stream.
-            [] => Arc::default(),
-            frames => Frame::gather(frames.iter(), self.wire(), self.scratch).into(),
+            ([], _) => Arc::default(),
+            (frames, Envelope::None) => {
+                Frame::gather(frames.iter(), self.wire(), self.scratch).into()
+            }
+            (frames, Envelope::Json) => self.encode(frames, &replay.topics),
         };
         let events = replay.frames.len() as u64;
         let part = Part { bytes, events, cursor: replay.cursor, is_all: replay.is_all };
@@ -161,6 +166,16 @@ impl Gatherer<'_> {
         (part, replay.gap)
     }
 
+    /// Events in JSON envelopes, each with its topic. They are encoded for this part alone, so that
+    /// history keeps no event twice.
+    fn encode(&mut self, frames: &[Frame], topics: &[Topic]) -> Arc<[u8]> {
+        let from_ns = self.order.now_ns();
+        let wire = self.wire();
+        let bytes = Frame::gather_json(frames.iter().zip(topics), wire, self.scratch).into();
+        self.parts.spend(self.order.now_ns().saturating_sub(from_ns));
+        bytes
+    }
+
     fn part_id(&self, cursor: Cursor) -> PartId {
         PartId::new(self.audiences.key_at(self.audience), cursor)
     }
@@ -171,6 +186,10 @@ impl Gatherer<'_> {
 
     fn wire(&self) -> Wire {
         self.audiences[self.audience].wire
+    }
+
+    fn envelope(&self) -> Envelope {
+        self.audiences[self.audience].envelope
     }
 
     /// Does something with the order, and counts the time.
