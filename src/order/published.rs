@@ -238,3 +238,25 @@ impl TopicState {
         self.custom_ids.load(Ordering::Relaxed)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Event;
+    use crate::frame::Draft;
+    use crate::id::Epoch;
+
+    #[test]
+    fn an_envelope_is_made_when_it_is_needed_and_once() {
+        let topic = Arc::new(TopicState::new(Topic::new("a").unwrap(), 1, 1_000));
+        let draft = Draft::encode(&Event::new("x"), 100).unwrap();
+        let (bytes, frame) = (draft.len(), draft.stamp(Epoch::random(), 1, 0));
+        let published = Published::new(frame, topic, Arc::new(Backlog::new(1_000)), bytes);
+        let without = published.frame_in(Envelope::None).address();
+        assert!(published.json.get().is_none(), "nobody needs it");
+        assert_eq!(without, published.frame.address());
+        let within = published.frame_in(Envelope::Json).address();
+        assert_ne!(within, without);
+        assert_eq!(published.frame_in(Envelope::Json).address(), within);
+    }
+}

@@ -2,6 +2,7 @@
 //! test lets them: short writes at every byte, errors, joins and ends at any moment.
 
 mod bounds;
+mod envelopes;
 mod failing;
 mod policies;
 mod resubscribe;
@@ -17,6 +18,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::clock::Clock;
+use crate::envelope::Envelope;
 use crate::event::Event;
 use crate::filter::Subscription;
 use crate::frame::{chunk, Draft, Wire};
@@ -36,6 +38,8 @@ use crate::topic::Topic;
 use crate::tuning::Tuning;
 
 const TOPICS: [&str; 4] = ["a", "a/x", "b/y", "b"];
+/// Half of those that join have an envelope.
+const EACH_ENVELOPE: &[Envelope] = &[Envelope::None, Envelope::Json];
 
 /// The far end of a scripted sink, which takes `capacity` more bytes.
 #[derive(Default)]
@@ -52,6 +56,7 @@ struct TestClient {
     expected: Vec<u8>,
     topics: Vec<usize>,
     wire: Wire,
+    envelope: Envelope,
 }
 
 pub(in crate::shard) struct World {
@@ -60,6 +65,8 @@ pub(in crate::shard) struct World {
     clients: BTreeMap<u32, TestClient>,
     left: Vec<TestClient>,
     joined: u32,
+    /// What the streams of those that join are in, one after another.
+    envelopes: &'static [Envelope],
     /// Every event: its number, topic and text.
     published: Vec<(u64, usize, String)>,
     notices: Notices,
@@ -67,6 +74,19 @@ pub(in crate::shard) struct World {
 }
 
 impl TestClient {
+    /// A block with an id and one line of data, as the client is to get it.
+    fn shown(&self, topic: usize, block: &str) -> String {
+        if self.envelope == Envelope::None {
+            return block.to_owned();
+        }
+        let (id, data) = block.split_once("\ndata: ").expect("it has data");
+        let id = id.strip_prefix("id: ").expect("it begins with its id");
+        let (data, end) = data.split_at(data.trim_end().len());
+        let topic = TOPICS[topic];
+        // These texts are escaped as in Rust.
+        format!("id: {id}\ndata: {{\"topic\":{topic:?},\"id\":{id:?},\"data\":{data:?}}}{end}")
+    }
+
     /// Whether the events and bytes that it was sent are those that its far end has. A block that
     /// is not whole may be an event's or not.
     fn has(&self, sent: Sent) -> bool {
@@ -95,10 +115,11 @@ impl World {
     }
 
     /// A world of a random test. Every fourth seed has the bounds of every hub, the others smaller
-    /// ones, which are reached more often.
+    /// ones, which are reached more often. In two of three every other client has an envelope.
     fn of_seed(seed: u64, options: Options) -> World {
         let tuning = if seed.is_multiple_of(4) { Tuning::default() } else { Tuning::small() };
-        World::with(options, tuning, Clock::start())
+        let envelopes = if seed.is_multiple_of(3) { &[Envelope::None] } else { EACH_ENVELOPE };
+        World { envelopes, ..World::with(options, tuning, Clock::start()) }
     }
 
     fn with(options: Options, tuning: Tuning, clock: Clock) -> World {
@@ -125,6 +146,7 @@ impl World {
             clients: BTreeMap::new(),
             left: Vec::new(),
             joined: 0,
+            envelopes: &[Envelope::None],
             published: Vec::new(),
             notices,
             clock,
@@ -177,11 +199,13 @@ impl World {
         let request = StreamRequest { resume, policy, ..StreamRequest::new(head, names, wire) };
         let wanted =
             if self.joined.is_multiple_of(3) { with_filters(&topics) } else { request.wanted };
-        let request = StreamRequest { wanted, ..request };
+        let envelope = self.envelopes[self.joined as usize % self.envelopes.len()];
+        let request = StreamRequest { wanted, envelope, ..request };
         let key = self.shard.join_sink(sink, &request).expect("there is space for it");
         let expected = b"head\n".to_vec();
         self.joined += 1;
-        self.clients.insert(self.joined, TestClient { key, far, expected, topics, wire });
+        let client = TestClient { key, far, expected, topics, wire, envelope };
+        self.clients.insert(self.joined, client);
     }
 
     /// Gives a client other topics, unless it has something to take first. It may be gone then.
@@ -202,7 +226,7 @@ impl World {
         let Some(id) = self.publish_event(topic, &Event::new(data)) else { return false };
         let text = format!("id: {id}\ndata: {data}\n\n");
         for client in self.clients.values_mut().filter(|client| client.topics.contains(&topic)) {
-            client.expected.extend_from_slice(text.as_bytes());
+            client.expected.extend_from_slice(client.shown(topic, &text).as_bytes());
         }
         self.published.push((id.sequence, topic, text));
         true

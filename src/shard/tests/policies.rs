@@ -80,11 +80,12 @@ impl Model {
         let id = custom_id.unwrap_or_else(|| event_id.to_string());
         for (number, client) in &self.world.clients {
             if client.topics.contains(&topic) {
+                let text = client.shown(topic, &format!("id: {id}\ndata: {data}"));
                 self.subscribers.get_mut(number).unwrap().published.push(Sent {
                     sequence: event_id.sequence,
                     id: id.clone(),
                     key: key.map(str::to_owned),
-                    text: format!("id: {id}\ndata: {data}"),
+                    text,
                 });
             }
         }

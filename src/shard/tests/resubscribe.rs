@@ -9,12 +9,13 @@ use crate::shard::connection::pending::FLUSH_BYTES_MAX;
 impl World {
     /// Has a client come back that has everything up to a number, and has missed something since.
     fn return_after(&mut self, topics: Vec<usize>, wire: Wire, capacity: usize, after: u64) {
-        let missed = self.published.iter().filter(|e| e.0 > after && topics.contains(&e.1));
-        let missed: String = missed.map(|(.., text)| &**text).collect();
-        assert!(!missed.is_empty());
         let id = self.shared.order.id_of(after).to_string();
         self.join_from(topics, wire, capacity, Resume::After(id.into()));
         let client = self.clients.get_mut(&self.joined).expect("it has just joined");
+        let missed = self.published.iter();
+        let missed = missed.filter(|e| e.0 > after && client.topics.contains(&e.1));
+        let missed: String = missed.map(|(_, of, text)| client.shown(*of, text)).collect();
+        assert!(!missed.is_empty());
         client.expected.extend_from_slice(missed.as_bytes());
     }
 
@@ -56,7 +57,7 @@ fn run_returns(seed: u64, steps: usize) -> (u64, u64) {
     let mut random = fastrand::Rng::with_seed(seed);
     let options =
         Options { batch_bytes_max: 700, topic_backlog_bytes_max: 2_000, ..Options::default() };
-    let mut world = World::new(options);
+    let mut world = World { envelopes: EACH_ENVELOPE, ..World::new(options) };
     let (mut changes, mut refusals) = (0, 0);
     for step in 0..steps {
         let nth = random.usize(..world.clients.len().max(1));

@@ -92,7 +92,7 @@ impl World {
             assert!(!is_whole && "head\n".starts_with(&text));
             return;
         };
-        let got = self.read(text, is_whole);
+        let got = self.read(text, client, is_whole);
         let wanted: Vec<u64> =
             self.published.iter().filter(|e| client.topics.contains(&e.1)).map(|e| e.0).collect();
         let (gap_told_to, only) = match &returned.only {
@@ -160,7 +160,7 @@ impl World {
     }
 
     /// Reads blocks, and compares events with what was published.
-    fn read(&self, text: &str, is_whole: bool) -> Vec<Got> {
+    fn read(&self, text: &str, client: &TestClient, is_whole: bool) -> Vec<Got> {
         let mut got = Vec::new();
         let (blocks, rest) = text.rsplit_once("\n\n").unwrap_or(("", text));
         assert!(!is_whole || rest.is_empty(), "the end is torn: {rest:?}");
@@ -177,8 +177,9 @@ impl World {
                 let missed = field("missed").parse().ok();
                 got.push(Got::Gap { to, reason: field("reason"), missed });
             } else if block.contains("\ndata: ") {
-                let (number, _, text) = &self.published[id.sequence as usize - 1];
-                assert_eq!((*number, text.trim_end_matches('\n')), (id.sequence, block));
+                let (number, topic, text) = &self.published[id.sequence as usize - 1];
+                let text = client.shown(*topic, text.trim_end_matches('\n'));
+                assert_eq!((*number, &*text), (id.sequence, block));
                 got.push(Got::Event(id.sequence));
             }
         }
