@@ -18,6 +18,7 @@ mod support;
 mod disconnects;
 mod drain;
 mod encoder;
+mod envelopes;
 mod health;
 mod heartbeats;
 mod http;
