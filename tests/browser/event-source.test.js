@@ -27,6 +27,32 @@ test('an EventSource on two topics hears the named and unnamed events of both, a
   );
 });
 
+test('an onmessage that asks for an envelope gets events of all names, and is told the topic of each', async (t) => {
+  const server = await startServer(t);
+  const page = await openOwnPage(t, browser, server);
+  const heard = await page.evaluateHandle((url) => {
+    const source = new EventSource(url);
+    const all = { source, opened: 0, events: [] };
+    source.onopen = () => { all.opened += 1; };
+    source.onmessage = (e) => { all.events.push({ ...JSON.parse(e.data), lastEventId: e.lastEventId }); };
+    return all;
+  }, `${server.events('weather/#', 'traffic & "news"')}&envelope=json`);
+  await page.waitForFunction((h) => h.opened > 0, heard);
+
+  const published = [
+    { topic: 'weather/north', data: 'sunny\n\nand "dry"\t\\' },
+    { topic: 'traffic & "news"', event: 'alert', data: 'jam' },
+    { topic: 'weather', event: 'größe', data: '{"degrees":20.5}' },
+    { topic: 'weather/south', event: 'message', data: '' },
+  ];
+  const expected = [];
+  for (const { topic, data, event } of published) {
+    const id = await server.publish(topic, data, event ? { event } : {});
+    expected.push({ topic, ...(event ? { event } : {}), id, data, lastEventId: id });
+  }
+  assert.deepEqual(await heardEvents(page, heard, published.length), expected);
+});
+
 test('an EventSource reads every text as it was published', async (t) => {
   const server = await startServer(t);
   const page = await openOwnPage(t, browser, server);

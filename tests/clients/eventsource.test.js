@@ -58,6 +58,29 @@ test('the package eventsource hears several topics in the order of publishing', 
   for (const data of published) assert.equal((await next()).data, data);
 });
 
+test('the package eventsource is told the topic of each event, also of those that it missed', async (t) => {
+  const server = await startServer(t, { args: ['--envelope', 'json', '--retry', '50ms'] });
+  const proxy = await startProxy(t, server);
+  const { next, opened } = await listen(t, proxy.events('run/+'));
+  const publish = async (n) => {
+    const [topic, event, data] = [`run/${n % 3}`, `step-${n}`, `"${n}"\n`];
+    const id = await server.publish(topic, data, { event });
+    return { topic, event, id, data };
+  };
+  const published = [await publish(0), await publish(1)];
+  for (const expected of published) {
+    const { type, data, id } = await next();
+    assert.deepEqual([type, id, JSON.parse(data)], ['message', expected.id, expected]);
+  }
+  const reopened = opened();
+  proxy.cut();
+  const missed = [await publish(2), await publish(3)];
+  await reopened;
+  for (const expected of [...missed, await publish(4)]) {
+    assert.deepEqual(JSON.parse((await next()).data), expected);
+  }
+});
+
 test('the package eventsource comes back to a server that was restarted', async (t) => {
   const port = await freePort();
   const first = await startServer(t, { port, args: ['--retry', '200ms'] });
