@@ -28,9 +28,12 @@ fn check_encoded((frame, data, id): (Frame, String, EventId)) {
     fixture::check_encoded(&frame, &data, id);
 }
 
-/// The first events of a hub allocate the memory of inboxes and tables.
 fn warm(interested: usize) -> Publishing {
-    let mut publishing = Publishing::new(interested);
+    warmed(Publishing::new(interested))
+}
+
+/// The first events of a hub allocate the memory of inboxes and tables.
+fn warmed(mut publishing: Publishing) -> Publishing {
     for _ in 0..2 {
         publishing.publish(CALLS);
         publishing.deliver();
@@ -53,6 +56,7 @@ fn check_published(mut publishing: Publishing) {
 
 #[library_benchmark]
 #[bench::to_1_connection(args = (1), setup = published, teardown = check_published)]
+#[bench::to_1_connection_in_json(args = (1), setup = published_in_json, teardown = check_published)]
 fn deliver_100(mut publishing: Publishing) -> Publishing {
     publishing.deliver();
     publishing
@@ -60,6 +64,12 @@ fn deliver_100(mut publishing: Publishing) -> Publishing {
 
 fn published(interested: usize) -> Publishing {
     let mut publishing = warm(interested);
+    publishing.publish(CALLS);
+    publishing
+}
+
+fn published_in_json(interested: usize) -> Publishing {
+    let mut publishing = warmed(Publishing::in_json(interested));
     publishing.publish(CALLS);
     publishing
 }
@@ -73,9 +83,20 @@ fn appending() -> Appending {
 
 #[library_benchmark]
 #[bench::to_an_audience(setup = appending, teardown = check_appended)]
+#[bench::to_an_audience_in_json(setup = appending_in_json, teardown = check_appended_in_json)]
 fn append_128((workbench, events, mut audience): Appending) -> Appending {
     audience.append(black_box(&events));
     (workbench, events, audience)
+}
+
+/// Each event is encoded once more: the first audience that needs its topic pays for all.
+fn appending_in_json() -> Appending {
+    let (workbench, events) = fixture::events();
+    (workbench, events, fixture::audience_in_json())
+}
+
+fn check_appended_in_json((_workbench, _events, audience): Appending) {
+    fixture::check_appended_in_json(audience);
 }
 
 fn check_appended((_workbench, _events, audience): Appending) {
@@ -106,6 +127,7 @@ fn check_sought((missing, place): (Missing, Cursor)) {
 
 #[library_benchmark]
 #[bench::of_1000(args = (1_000, 1_000), setup = Missing::of, teardown = check_replayed)]
+#[bench::of_1000_in_json(args = (1_000, 1_000), setup = Missing::of_json, teardown = check_replayed)]
 #[bench::among_1000(args = (1_000, 100), setup = Missing::among, teardown = check_replayed)]
 #[bench::among_50000(args = (50_000, 100), setup = Missing::among, teardown = check_replayed)]
 #[bench::of_64_filters(args = (50_000, 1_000), setup = Missing::narrow, teardown = check_replayed)]
