@@ -143,6 +143,7 @@ impl Hub {
             closing: AtomicBool::new(false),
             drain: OnceLock::new(),
             emptied: event_listener::Event::new(),
+            finished_answers: AtomicU64::new(0),
             notices: NoticeQueue::new(options.shards),
             options,
         });
@@ -203,6 +204,8 @@ impl Hub {
             topics: counts.topics,
             known_topics: counts.known_topics,
             filters: counts.filters,
+            finished_topics: counts.finished_topics,
+            finished_answers: shared.finished_answers.load(Ordering::Relaxed),
             subscriptions: shared.subscription_limits.taken() as u64,
             published_events: counts.published_events,
             kept_events: counts.kept_events,

@@ -54,10 +54,13 @@ pub enum DisconnectReason {
     /// It was older than [`Options::connection_age_max`](crate::Options), and its client was told
     /// when to come back.
     Aged,
+    /// All of its topics were finished ([`Hub::finish`](crate::Hub::finish)), and it was sent
+    /// everything.
+    Finished,
 }
 
 impl DisconnectReason {
-    pub(crate) const ALL: [DisconnectReason; 11] = [
+    pub(crate) const ALL: [DisconnectReason; 12] = [
         DisconnectReason::ClientClosed,
         DisconnectReason::Error,
         DisconnectReason::Lagging,
@@ -69,6 +72,7 @@ impl DisconnectReason {
         DisconnectReason::Stalled,
         DisconnectReason::Kicked,
         DisconnectReason::Aged,
+        DisconnectReason::Finished,
     ];
 
     /// Every reason, in an order in which new ones come last.
@@ -108,6 +112,7 @@ impl DisconnectReason {
             DisconnectReason::Stalled => "stalled",
             DisconnectReason::Kicked => "kicked",
             DisconnectReason::Aged => "aged",
+            DisconnectReason::Finished => "finished",
         }
     }
 
@@ -172,6 +177,8 @@ pub struct Metrics {
     pub known_topics: u64,
     /// Filters that have a subscriber, each once however many subscribers it has.
     pub filters: u64,
+    /// Topics that are finished ([`Hub::finish`](crate::Hub::finish)) and not forgotten yet.
+    pub finished_topics: u64,
     /// Topics and filters that all connections ask for, each counted with each connection.
     pub subscriptions: u64,
     /// Events that were published.
@@ -214,6 +221,9 @@ pub struct Metrics {
     pub accepted_connections: u64,
     /// Sockets that were turned away because of the bounds on connections.
     pub refused_connections: u64,
+    /// Requests for streams that were answered with the status 204, since all of their topics were
+    /// finished and nothing was to be sent.
+    pub finished_answers: u64,
     /// Notices of connections that were lost because their queue was full, see
     /// [`Hub::notices`](crate::Hub::notices).
     pub lost_notices: u64,

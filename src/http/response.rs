@@ -28,6 +28,12 @@ pub(crate) fn stream_head_only(cors: &str) -> Vec<u8> {
     head("200 OK", STREAM_FIELDS, cors, "Connection: close\r\n").into_bytes()
 }
 
+/// The answer to a request for a stream of which nothing is left, and in which nothing will come.
+pub(crate) fn nothing_to_come(cors: &str) -> Vec<u8> {
+    let fields = "Cache-Control: no-store\r\n";
+    head("204 No Content", fields, cors, "Connection: close\r\n").into_bytes()
+}
+
 /// A stream that holds nothing but a reconnection time. An `EventSource` gives up for good on any
 /// status but 200, so this tells one of overload.
 pub(crate) fn come_again(cors: &str, form: HeartbeatForm, retry: Duration) -> Vec<u8> {
@@ -92,6 +98,7 @@ mod tests {
             come_again("", HeartbeatForm::Id, Duration::from_secs(1)),
             refusal("404 Not Found", "", "nothing here"),
             options(""),
+            nothing_to_come(""),
         ] {
             let answer = String::from_utf8(answer).unwrap();
             assert!(answer.contains("\r\nConnection: close\r\n"), "{answer}");

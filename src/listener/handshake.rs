@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::error::ListenError;
+use super::finished;
 use super::options::{ListenOptions, Overload};
 use crate::envelope::Envelope;
 use crate::event::Event;
@@ -176,6 +177,9 @@ impl HttpHandshake {
         let heartbeat_form =
             heartbeat_form.map_err(Refusal::bad_request)?.unwrap_or(self.heartbeat_form);
         let envelope = self.envelope(&query)?;
+        if let Some(answer) = finished::answer(&self.shared, &wanted, &resume, cors) {
+            return Ok(HandshakeStep::Answer(answer));
+        }
         if request.method == "HEAD" {
             return Ok(HandshakeStep::Answer(response::stream_head_only(cors)));
         }

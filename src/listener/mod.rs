@@ -1,6 +1,7 @@
 //! The engine's own listener: it speaks HTTP to clients, and makes event streams of them.
 
 mod error;
+mod finished;
 mod handshake;
 mod options;
 

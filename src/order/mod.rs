@@ -6,6 +6,7 @@
 //!
 //! ```text
 //! mod                                 Order: publishing, registering, looking back
+//! finished                            whether a client of finished topics would be sent anything
 //! search     replay                   where a client's stream begins; what it is sent first
 //! missing                             what a client is told that it will not get
 //! walk                                along the event log, a bounded number of steps at a time
@@ -22,6 +23,7 @@
 mod backlog;
 mod cursor;
 mod event_log;
+mod finished;
 mod forgets;
 mod gone;
 mod history;
@@ -79,6 +81,8 @@ pub(crate) struct Order {
     /// inbox that it goes into.
     sequence: AtomicU64,
     has_history: AtomicBool,
+    /// How many topics are finished, or more for a moment after some were forgotten.
+    finished_topics: AtomicU64,
     locked: Mutex<Locked>,
 }
 
@@ -114,6 +118,8 @@ pub(crate) struct Counts {
     pub(crate) known_topics: u64,
     /// Filters that a shard has an audience for.
     pub(crate) filters: u64,
+    /// Topics that are finished and not forgotten yet.
+    pub(crate) finished_topics: u64,
     pub(crate) kept_events: u64,
     pub(crate) kept_bytes: u64,
 }
@@ -133,6 +139,7 @@ impl Order {
             inboxes,
             sequence: AtomicU64::new(0),
             has_history: AtomicBool::new(false),
+            finished_topics: AtomicU64::new(0),
             locked: Mutex::new(Locked {
                 topics: Topics::new(options, tuning.forgets_max),
                 is_closed: false,
@@ -215,6 +222,7 @@ impl Order {
         let mark = Arc::new(Published::end_of(state, hub_backlog, sequence, at_ns));
         let interested = self.interested(&mark.topic);
         asleep.extend(interested.filter(|inbox| inbox.put(mark.clone())));
+        self.count_finished(topics);
         locked.marks += 1;
         self.has_history.store(true, Ordering::Relaxed);
         let mark_id = self.end_publishing(sequence);
@@ -363,6 +371,7 @@ impl Order {
     pub(crate) fn forget_old(&self) {
         let mut locked = self.lock();
         locked.topics.tidy(self.now_ns(), AGE_STEPS_PER_TICK);
+        self.count_finished(&locked.topics);
         self.has_history.store(locked.topics.has_history(), Ordering::Relaxed);
     }
 
@@ -402,6 +411,7 @@ impl Order {
             topics: topics.interests.wanted() as u64,
             known_topics: topics.len() as u64,
             filters: topics.interests.filters() as u64,
+            finished_topics: topics.finished as u64,
             kept_events: topics.totals.kept_events() as u64,
             kept_bytes: topics.totals.kept_bytes() as u64,
         }

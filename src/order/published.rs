@@ -48,6 +48,9 @@ pub(crate) struct Extra {
     /// Whether this is a mark that says that the topic is complete: it has no bytes, and a number
     /// of its own.
     pub(crate) finishes: bool,
+    /// If this is the first event, or mark, of a topic whose name had a finished topic before that
+    /// was forgotten while a shard was subscribed to it: the number with which it was forgotten.
+    pub(crate) reopens: Option<u64>,
 }
 
 /// What publishers, shards and history share of a topic.

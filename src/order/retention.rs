@@ -64,6 +64,7 @@ impl Topics {
     pub(super) fn finish(&mut self, index: u32, sequence: u64, at_ns: u64) {
         let entry = &mut *self.entries[index as usize];
         entry.finished_ns = Some(at_ns);
+        self.finished += 1;
         entry.state.set_finished_at(sequence);
     }
 

@@ -44,6 +44,8 @@ pub(super) struct Topics {
     pub(super) totals: Totals,
     /// Whether any event had an id that its publisher gave.
     pub(super) has_custom_ids: bool,
+    /// How many topics are finished.
+    pub(super) finished: usize,
 }
 
 /// A topic.
@@ -112,6 +114,7 @@ impl Topics {
             idle: VecDeque::new(),
             totals: Totals::default(),
             has_custom_ids: false,
+            finished: 0,
         }
     }
 

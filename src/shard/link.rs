@@ -1,7 +1,7 @@
 //! What a shard shares with its hub, and the way to it from other threads.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use crate::metrics::Counters;
@@ -34,6 +34,8 @@ pub(crate) struct Shared {
     pub(crate) drain: OnceLock<Drain>,
     /// Notified when a shard that drains has no stream any more, and when a shard has ended.
     pub(crate) emptied: event_listener::Event,
+    /// Requests for streams that were answered with the status 204.
+    pub(crate) finished_answers: AtomicU64,
     pub(crate) notices: NoticeQueue,
 }
 

@@ -223,10 +223,12 @@ impl Shard {
         self.handle_commands();
         self.send();
         let farewells = self.send_away();
+        let endings = self.end_finished() | self.end_lingerers();
         let queries = self.answer_queries();
         self.resume_unfinished();
         self.handle_timers();
-        let busy = !self.scheduler.is_idle() || self.sweep_is_due() || farewells || queries;
+        let busy =
+            !self.scheduler.is_idle() || self.sweep_is_due() || farewells || endings || queries;
         match self.shutdown.flush_until_ns() {
             Some(until_ns) => self.next_while_closing(busy, until_ns),
             None if busy => Next::Now,

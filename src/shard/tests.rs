@@ -12,7 +12,7 @@ mod turns;
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
@@ -135,6 +135,7 @@ impl World {
             closing: AtomicBool::new(false),
             drain: OnceLock::new(),
             emptied: event_listener::Event::new(),
+            finished_answers: AtomicU64::new(0),
             notices: NoticeQueue::new(1),
             options,
         });

@@ -94,6 +94,11 @@ fn gauges(out: &mut Out, metrics: &Metrics) {
             metrics.subscriptions,
             "Topics and filters that connections ask for, each counted with each connection.",
         ),
+        (
+            "finished_topics",
+            metrics.finished_topics,
+            "Topics that are finished and not forgotten yet.",
+        ),
         ("kept_events", metrics.kept_events, "Events that are kept for clients that come back."),
         (
             "kept_bytes",
@@ -166,6 +171,12 @@ fn counters(out: &mut Out, metrics: &Metrics) {
             "refused_connections",
             metrics.refused_connections,
             "Sockets that were turned away because of the bounds on connections.",
+        ),
+        (
+            "finished_answers",
+            metrics.finished_answers,
+            "Requests for streams that were answered with the status 204, since all of their topics \
+             were finished and nothing was to be sent.",
         ),
         (
             "lost_notices",

@@ -48,7 +48,9 @@ impl Shard {
     fn drain_one(&mut self, index: u32, retry: Duration) -> bool {
         let Some(connection) = self.connections.at(index) else { return false };
         let State::Live(membership) = &connection.state else { return false };
-        if self.audiences[membership.audience].has_work() {
+        let audience = &self.audiences[membership.audience];
+        // A finished stream ends by itself, and its client is not to come back.
+        if audience.has_work() || audience.is_complete() {
             return false;
         }
         match self.say_farewell(index, retry) {

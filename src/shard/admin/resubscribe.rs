@@ -21,6 +21,7 @@ use crate::shard::connection::pending::{Progress, FLUSHES_MAX};
 use crate::shard::connection::slots::Key;
 use crate::shard::connection::State;
 use crate::shard::fanout::audience::Audience;
+use crate::shard::lagging::state::Begun;
 use crate::shard::lagging::waiting::Shares;
 use crate::shard::Shard;
 
@@ -52,6 +53,10 @@ impl Shard {
         };
         let (from, member) = match state {
             State::Live(membership) => (membership.audience, Some(*membership)),
+            // It has ended, but for some bytes.
+            State::Lagging(lagging) if matches!(lagging.begun, Begun::End(_)) => {
+                return Resubscribed::Gone
+            }
             State::Lagging(lagging) => (lagging.membership.audience, None),
             State::Replaying(_) => return Resubscribed::TooEarly,
             State::Handshaking(_) | State::Leaving => return Resubscribed::Gone,

@@ -20,6 +20,12 @@ const UNASKED_BYTES_MAX: usize = 64 << 10;
 impl Shard {
     /// Ends an event stream, and counts why.
     pub(in crate::shard) fn disconnect(&mut self, index: u32, reason: DisconnectReason) {
+        self.note_end(index, reason);
+        drop(self.remove(index));
+    }
+
+    /// Counts and tells that an event stream ends, and why.
+    pub(in crate::shard) fn note_end(&self, index: u32, reason: DisconnectReason) {
         log::debug!("connection {index} of shard {} ended: {}", self.id, reason.as_str());
         self.tell_of_end(index, reason);
         let counters = &self.link().counters;
@@ -28,7 +34,6 @@ impl Shard {
         if counters.connections.value() == 0 && self.shared.drain.get().is_some() {
             self.shared.emptied.notify(usize::MAX);
         }
-        drop(self.remove(index));
     }
 
     /// Ends an event stream whose socket has failed, and counts why.
@@ -81,6 +86,15 @@ impl Shard {
 
     /// Takes a connection out of everything that knows it. To drop it is to close it.
     pub(in crate::shard) fn remove(&mut self, index: u32) -> Connection {
+        self.leave_lists(index);
+        let (connection, record) = self.connections.remove(index);
+        self.shared.subscription_limits.release(record.network(), record.subscriptions());
+        self.shared.connection_limits.release(record.network());
+        connection
+    }
+
+    /// Takes a connection out of its audience, and out of what counts it by its state.
+    pub(in crate::shard) fn leave_lists(&mut self, index: u32) {
         match &self.connections[index].state {
             State::Live(membership) => {
                 let membership = *membership;
@@ -103,10 +117,6 @@ impl Shard {
                 self.link().counters.pending_connections.sub(1)
             }
         }
-        let (connection, record) = self.connections.remove(index);
-        self.shared.subscription_limits.release(record.network(), record.subscriptions());
-        self.shared.connection_limits.release(record.network());
-        connection
     }
 
     /// Takes a connection out of the ring of its audience, which is to be settled then.

@@ -69,6 +69,10 @@ impl Shard {
         let slot = self.audiences[audience].ring.put(index, position);
         self.connections[index].state = State::Live(Membership { audience, slot, quiet_since_ms });
         self.change_queue(audience, Audience::settle);
+        let (key, audience) = self.audiences.entry_mut(audience);
+        if audience.is_complete() {
+            self.scheduler.enqueue_complete(key, &mut audience.queued);
+        }
     }
 
     /// Sends a live connection something that is for it alone, before what its audience is sent.

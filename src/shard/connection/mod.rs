@@ -3,6 +3,7 @@
 pub(in crate::shard) mod age;
 pub(in crate::shard) mod connections;
 pub(in crate::shard) mod count;
+pub(in crate::shard) mod finish;
 pub(in crate::shard) mod leave;
 pub(in crate::shard) mod member;
 pub(in crate::shard) mod membership;

@@ -26,6 +26,8 @@ pub(crate) struct Pending {
 /// How far a connection came that lags or replays.
 pub(in crate::shard) enum Progress {
     CaughtUp,
+    /// It was sent everything, and the end of its stream.
+    Finished,
     Blocked,
     /// There is more, and its socket may take it.
     Unfinished,

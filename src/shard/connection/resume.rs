@@ -20,6 +20,7 @@ impl Shard {
             Progress::Blocked => {}
             Progress::Unfinished => self.queue_for_another_flush(key),
             Progress::CaughtUp => self.catch_up(key.index),
+            Progress::Finished => self.end_gracefully(key.index),
             Progress::Broken(error) => self.lose(key.index, &error),
         }
     }

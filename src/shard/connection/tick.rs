@@ -51,11 +51,6 @@ impl Shard {
         }
         self.shared.spares.are_complete();
         while self.end_a_slow_head(u32::MAX) {}
-        while let Some(key) =
-            self.timers.next_end(now_ms, |key| self.connections.get_mut(key).is_some())
-        {
-            drop(self.remove(key.index));
-        }
         self.parts.tick();
         self.close_routes();
         self.shared.order.forget_old();

@@ -23,7 +23,16 @@ pub(crate) struct Audience {
     pub(crate) wire: Wire,
     pub(crate) envelope: Envelope,
     /// Events up to this number were published before the audience came to be, or it has them.
-    taken_to: u64,
+    /// A complete audience takes no event: this is the highest number there is.
+    pub(super) taken_to: u64,
+    /// How many of its subscriptions may still get something: filters, and topics that are not
+    /// finished.
+    pub(super) open: u32,
+    /// A bit for each of its subscriptions: whether it is a topic that counts as finished. Empty
+    /// while none does.
+    pub(super) finished: Vec<u64>,
+    /// Whether connections that come are led to it.
+    pub(super) is_listed: bool,
     pub(crate) queue: Queue,
     pub(crate) ring: Ring,
     /// Slab indices of the connections that lag, in no order.
@@ -52,6 +61,9 @@ impl Audience {
     ) -> Audience {
         Audience {
             slots: Vec::with_capacity(wanted.len()),
+            open: wanted.len() as u32,
+            finished: Vec::new(),
+            is_listed: true,
             wanted,
             wire,
             envelope,

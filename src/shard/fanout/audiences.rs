@@ -16,9 +16,9 @@ use crate::shard::fanout::routes::{Routes, Unneeded};
 use crate::shard::fanout::scheduler::{Lane, Scheduler};
 
 pub(in crate::shard) struct Audiences {
-    entries: Slots<Audience>,
-    by_set: HashMap<Set, u32>,
-    routes: Routes,
+    pub(super) entries: Slots<Audience>,
+    pub(super) by_set: HashMap<Set, u32>,
+    pub(super) routes: Routes,
     /// What all windows take.
     window_bytes: usize,
     /// For the rings of new audiences.
@@ -27,7 +27,7 @@ pub(in crate::shard) struct Audiences {
 
 /// What an audience's members have in common: the keys of their subscriptions in ascending order,
 /// the wire form, and the envelope.
-type Set = (Box<[u32]>, Wire, Envelope);
+pub(super) type Set = (Box<[u32]>, Wire, Envelope);
 
 impl Audiences {
     /// Those of a shard, which has none yet.
@@ -60,8 +60,12 @@ impl Audiences {
         scheduler: &mut Scheduler,
     ) {
         let Some(extra) = &published.extra else { return };
+        if extra.reopens.is_some() {
+            let topics = std::iter::once(&published.topic).chain(&extra.others);
+            topics.for_each(|topic| self.reopen(topic, published.sequence()));
+        }
         if extra.finishes {
-            return;
+            return self.finish(&published.topic, published.sequence(), scheduler);
         }
         self.append_to(order, &published.topic, published, scheduler);
         for topic in &extra.others {
@@ -114,8 +118,10 @@ impl Audiences {
         keys.dedup();
         let mut set = (keys.into_boxed_slice(), wire, envelope);
         if new.is_empty() {
-            if let Some(&audience) = self.by_set.get(&set) {
-                return audience;
+            match self.by_set.get(&set).copied() {
+                Some(audience) if self.is_outdated(audience) => self.unlist(audience),
+                Some(audience) => return audience,
+                None => {}
             }
         }
         let mut keys = set.0.into_vec();
@@ -130,6 +136,7 @@ impl Audiences {
             self.entries[index].slots.push(subscribed.audiences.len() as u32);
             subscribed.audiences.push(index);
         }
+        self.count_finished(index, number);
         self.by_set.insert(set, index);
         index
     }
@@ -137,7 +144,8 @@ impl Audiences {
     /// Ends an audience that has no member, and the subscriptions that it was the last for. Returns
     /// its queue, with which what was still to be sent gives its backlog back.
     pub(in crate::shard) fn remove(&mut self, order: &Order, index: u32) -> Queue {
-        let Audience { wanted, wire, envelope, slots, queue, .. } = self.entries.remove(index);
+        let Audience { wanted, wire, envelope, slots, queue, is_listed, .. } =
+            self.entries.remove(index);
         self.window_bytes -= queue.window_bytes();
         for (&key, &slot) in wanted.iter().zip(&slots) {
             let audiences = &mut self.routes.subscribed_mut(key).audiences;
@@ -150,7 +158,9 @@ impl Audiences {
                 self.routes.end(order, key);
             }
         }
-        self.by_set.remove(&(wanted, wire, envelope));
+        if is_listed {
+            self.by_set.remove(&(wanted, wire, envelope));
+        }
         self.entries.shrink();
         queue
     }
@@ -293,10 +303,13 @@ impl Audiences {
             for (&key, &slot) in audience.wanted.iter().zip(&audience.slots) {
                 assert_eq!(self.routes.subscribed(key).audiences[slot as usize], index);
             }
-            let Audience { wanted, wire, envelope, .. } = audience;
-            assert_eq!(self.by_set[&(wanted.clone(), *wire, *envelope)], index);
+            if audience.is_listed {
+                let Audience { wanted, wire, envelope, .. } = audience;
+                assert_eq!(self.by_set[&(wanted.clone(), *wire, *envelope)], index);
+            }
         }
-        assert_eq!(self.by_set.len(), self.entries.len());
+        let listed = self.indices().into_iter().filter(|&index| self.entries[index].is_listed);
+        assert_eq!(self.by_set.len(), listed.count());
         for key in 0..self.routes.keys_end() {
             let Some(subscribed) = self.routes.at(key) else { continue };
             let audiences = subscribed.audiences.iter();

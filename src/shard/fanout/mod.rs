@@ -2,6 +2,7 @@
 
 pub(in crate::shard) mod audience;
 pub(in crate::shard) mod audiences;
+pub(in crate::shard) mod complete;
 pub(in crate::shard) mod queue;
 pub(in crate::shard) mod ring;
 pub(in crate::shard) mod routes;

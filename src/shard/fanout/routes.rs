@@ -106,6 +106,13 @@ impl Routes {
         keys
     }
 
+    /// The number of the mark with which the topic of a subscription was finished, if it is a topic
+    /// and is finished now.
+    pub(in crate::shard) fn finished_at(&self, key: u32) -> Option<u64> {
+        let route = self.subscriptions[key].route;
+        (route != NO_ROUTE).then(|| self.routes[route as usize].state.finished_at()).flatten()
+    }
+
     pub(in crate::shard) fn subscribed(&self, key: u32) -> &Subscribed {
         &self.subscriptions[key]
     }

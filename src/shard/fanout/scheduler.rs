@@ -5,6 +5,7 @@
 //!   bulk      audiences with more to send than one slice       one slice
 //!   held      audiences that wait for a laggard                not before they are released
 //!   unfinished  connections that lag or replay, and have more to send than one turn takes
+//!   complete  audiences whose topics are finished      their members are ended, some each turn
 //! ```
 //!
 //! An audience is at most once in each of the first two queues, and may be in both. A queue can
@@ -26,6 +27,7 @@ pub(in crate::shard) struct Scheduler {
     express_cost: usize,
     held: Vec<Key>,
     unfinished: VecDeque<Key>,
+    complete: VecDeque<Key>,
 }
 
 /// One of the two queues of audiences.
@@ -40,6 +42,7 @@ pub(in crate::shard) enum Lane {
 pub(crate) struct Queued {
     express: bool,
     bulk: bool,
+    complete: bool,
 }
 
 impl Lane {
@@ -66,6 +69,11 @@ impl Queued {
     #[inline]
     pub(in crate::shard) fn leave(&mut self, lane: Lane) {
         *self.at(lane) = false;
+    }
+
+    /// Notes that the audience was taken from those whose members are ended.
+    pub(in crate::shard) fn leave_complete(&mut self) {
+        self.complete = false;
     }
 }
 
@@ -147,9 +155,27 @@ impl Scheduler {
         self.unfinished.pop_front()
     }
 
+    /// Has the members of a complete audience ended when they have been sent everything.
+    pub(in crate::shard) fn enqueue_complete(&mut self, key: Key, queued: &mut Queued) {
+        if !std::mem::replace(&mut queued.complete, true) {
+            self.complete.push_back(key);
+        }
+    }
+
+    /// How many complete audiences have members.
+    pub(in crate::shard) fn complete(&self) -> usize {
+        self.complete.len()
+    }
+
+    /// Takes the complete audience whose members are ended next.
+    pub(in crate::shard) fn next_complete(&mut self) -> Option<Key> {
+        self.complete.pop_front()
+    }
+
     /// Gives memory back that is not in use.
     pub(in crate::shard) fn release_memory(&mut self) {
-        for queue in [&mut self.express, &mut self.bulk, &mut self.unfinished] {
+        let Scheduler { express, bulk, unfinished, complete, .. } = self;
+        for queue in [express, bulk, unfinished, complete] {
             queue.shrink_to(queue.len() * 2);
         }
     }

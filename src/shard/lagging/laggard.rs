@@ -5,7 +5,7 @@
 //! reaches no other connection, and no audience but that connection's. When its audience's queue
 //! keeps less afterwards, the shard releases the audience (`transitions.rs`).
 
-use crate::frame::Frame;
+use crate::frame::{Frame, Wire, LAST_CHUNK};
 use crate::gap::GapReason;
 use crate::metrics::Counters;
 use crate::options::Options;
@@ -41,6 +41,8 @@ enum Next {
     Gap(Missing),
     /// The number of events, at least one.
     Batch(usize),
+    /// The end of its stream: it was sent everything, and all of its topics are finished.
+    End,
 }
 
 impl Laggard<'_> {
@@ -55,9 +57,11 @@ impl Laggard<'_> {
             let sent = match self.state.begun {
                 Begun::Pending(_) => self.send_pending(),
                 Begun::Batch(batch) => self.send_batch(batch),
+                Begun::End(sent) => self.send_end(sent),
                 Begun::Nothing => match self.choose_next() {
                     Some(Next::Gap(missing)) => self.send_gap(missing),
                     Some(Next::Batch(events)) => self.send_batch(Batch { events, sent: 0 }),
+                    Some(Next::End) => self.send_end(0),
                     None => break Progress::CaughtUp,
                 },
             };
@@ -137,6 +141,20 @@ impl Laggard<'_> {
         Ok(sent)
     }
 
+    /// Sends the rest of the end of its stream, of which some bytes may have been sent.
+    fn send_end(&mut self, before: usize) -> Result<usize, Progress> {
+        if self.audience.wire == Wire::Plain {
+            return Err(Progress::Finished);
+        }
+        let sent = self.sink.send(&LAST_CHUNK[before..]).map_err(Progress::of)?;
+        self.state.since_ms = ms(*self.now_ns);
+        self.state.begun = Begun::end(before + sent);
+        match before + sent == LAST_CHUNK.len() {
+            true => Err(Progress::Finished),
+            false => Err(Progress::Blocked),
+        }
+    }
+
     /// What it is sent next; `None` when it has caught up. What has not been begun may as well be
     /// more by now, or less.
     fn choose_next(&mut self) -> Option<Next> {
@@ -154,7 +172,10 @@ impl Laggard<'_> {
         }
         let from = self.state.position;
         let events = (self.audience.queue.reach(from, bytes_max) - from) as usize;
-        (events > 0).then_some(Next::Batch(events))
+        match events {
+            0 => self.audience.is_complete().then_some(Next::End),
+            _ => Some(Next::Batch(events)),
+        }
     }
 
     /// It was sent a whole batch of the spill, of `bytes` bytes with its envelope.

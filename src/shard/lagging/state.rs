@@ -1,7 +1,7 @@
 //! The state of a laggard: what waits for it, and how much of that it was sent.
 //!
 //! ```text
-//!   begun: pending bytes, or a batch | gap event | rest of the spill | queue from its position on
+//!   begun: pending bytes, or a batch | gap event | rest of the spill | queue from its position on | end
 //! ```
 //!
 //! This is the order in which a laggard is sent what waits for it. What it has begun is finished
@@ -43,6 +43,8 @@ pub(in crate::shard) enum Begun {
     Pending(Pending),
     /// Events in one envelope.
     Batch(Batch),
+    /// The end of its stream, of which this number of bytes was sent, at least one.
+    End(usize),
 }
 
 /// Events in one envelope that a laggard was sent some bytes of.
@@ -80,6 +82,14 @@ impl Begun {
             _ => Begun::Batch(Batch { events, sent }),
         }
     }
+
+    /// The end of a stream of which `sent` bytes were sent: nothing is begun if that is none.
+    pub(in crate::shard) fn end(sent: usize) -> Begun {
+        match sent {
+            0 => Begun::Nothing,
+            _ => Begun::End(sent),
+        }
+    }
 }
 
 impl Lagging {
@@ -106,7 +116,7 @@ impl Lagging {
     pub(in crate::shard) fn begun_events(&self) -> usize {
         match self.begun {
             Begun::Batch(Batch { events, .. }) => events,
-            Begun::Nothing | Begun::Pending(_) => 0,
+            Begun::Nothing | Begun::Pending(_) | Begun::End(_) => 0,
         }
     }
 
@@ -114,7 +124,7 @@ impl Lagging {
     pub(in crate::shard) fn pending(&self) -> Option<&Pending> {
         match &self.begun {
             Begun::Pending(pending) => Some(pending),
-            Begun::Nothing | Begun::Batch(_) => None,
+            Begun::Nothing | Begun::Batch(_) | Begun::End(_) => None,
         }
     }
 

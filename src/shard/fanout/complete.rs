@@ -1,0 +1,132 @@
+//! Which audiences are complete: all of their topics are finished, so that nothing comes any more.
+//!
+//! ```text
+//!   topic "a"     1   2   3   m        m: the mark that says that it is finished
+//!   topic "b"   4   5             n
+//!   audience of "a" and "b"       `complete: it has taken 1 to 5
+//! ```
+//!
+//! The marks are in the hub's order and come with the events, through the inbox. An audience that
+//! begins at a number counts the topics that were finished up to that number; the marks of the others
+//! come later. So each mark is counted once. A filter is never finished.
+//!
+//! A finished topic is forgotten some day, and its name is free. The first event of another topic of
+//! this name says that it *reopens* the name, to audiences that count the old one as finished. An
+//! audience that was complete by then never gets anything of it: its members are being ended. They keep
+//! their audience, and connections that come get another one.
+
+use std::sync::Arc;
+
+use crate::filter::Subscription;
+use crate::order::TopicState;
+use crate::shard::connection::slots::Key;
+use crate::shard::fanout::audience::Audience;
+use crate::shard::fanout::audiences::Audiences;
+use crate::shard::fanout::scheduler::Scheduler;
+
+impl Audience {
+    /// Whether all of its topics are finished, and it has everything that was published to them.
+    pub(in crate::shard) fn is_complete(&self) -> bool {
+        self.open == 0
+    }
+
+    /// Counts one of its subscriptions as finished.
+    fn count_finished(&mut self, nth: usize) {
+        self.finished.resize(self.wanted.len().div_ceil(64), 0);
+        debug_assert!(!self.counts_finished(nth), "a topic is finished once");
+        self.finished[nth / 64] |= 1 << (nth % 64);
+        self.open -= 1;
+        if self.open == 0 {
+            self.taken_to = u64::MAX;
+        }
+    }
+
+    /// Counts one of its subscriptions as open again, if it counts as finished.
+    fn count_open(&mut self, nth: usize) {
+        if self.counts_finished(nth) {
+            self.finished[nth / 64] &= !(1 << (nth % 64));
+            self.open += 1;
+        }
+    }
+
+    fn counts_finished(&self, nth: usize) -> bool {
+        self.finished.get(nth / 64).is_some_and(|bits| bits >> (nth % 64) & 1 == 1)
+    }
+}
+
+impl Audiences {
+    /// Counts the topics that were finished up to a number for an audience that begins there.
+    pub(super) fn count_finished(&mut self, index: u32, number: u64) {
+        let audience = &mut self.entries[index];
+        for nth in 0..audience.wanted.len() {
+            let finished_at = self.routes.finished_at(audience.wanted[nth]);
+            if finished_at.is_some_and(|finished_at| finished_at <= number) {
+                audience.count_finished(nth);
+            }
+        }
+    }
+
+    /// Takes the mark of a topic, and has the members of audiences that it completes ended.
+    pub(super) fn finish(
+        &mut self,
+        topic: &Arc<TopicState>,
+        sequence: u64,
+        scheduler: &mut Scheduler,
+    ) {
+        for (key, nth) in self.of_topic(topic) {
+            let audience = &mut self.entries[key.index];
+            if sequence > audience.taken_to {
+                audience.taken_to = sequence;
+                audience.count_finished(nth);
+                if audience.is_complete() {
+                    scheduler.enqueue_complete(key, &mut audience.queued);
+                }
+            }
+        }
+    }
+
+    /// Takes the first event of a topic whose name had a finished topic before.
+    pub(super) fn reopen(&mut self, topic: &Arc<TopicState>, sequence: u64) {
+        for (key, nth) in self.of_topic(topic) {
+            let audience = &mut self.entries[key.index];
+            if audience.is_complete() {
+                self.unlist(key.index);
+            } else if sequence > audience.taken_to {
+                audience.count_open(nth);
+            }
+        }
+    }
+
+    /// Whether an audience counts a topic as finished that is not, or not any more. Connections that
+    /// come are not to end, or to go on, with such an audience's members.
+    pub(super) fn is_outdated(&self, index: u32) -> bool {
+        let audience = &self.entries[index];
+        let mut finished = audience.wanted.iter().enumerate();
+        !audience.finished.is_empty()
+            && finished.any(|(nth, &key)| {
+                audience.counts_finished(nth) && self.routes.finished_at(key).is_none()
+            })
+    }
+
+    /// Leads no more connections to an audience.
+    pub(super) fn unlist(&mut self, index: u32) {
+        let audience = &mut self.entries[index];
+        if std::mem::take(&mut audience.is_listed) {
+            let Audience { wanted, wire, envelope, .. } = audience;
+            self.by_set.remove(&(wanted.clone(), *wire, *envelope));
+        }
+    }
+
+    /// The audiences that want a topic by its name, and the topic's place among their subscriptions.
+    fn of_topic(&self, topic: &Arc<TopicState>) -> Vec<(Key, usize)> {
+        let by_name = self.routes.find(&Subscription::Topic(topic.name.clone()));
+        let Some(subscription) = by_name else { return Vec::new() };
+        let audiences = self.routes.subscribed(subscription).audiences.iter();
+        let place = |&index: &u32| {
+            let wanted = &self.entries[index].wanted;
+            let nth = wanted.binary_search(&subscription).expect("it is among its audiences");
+            (self.entries.key_at(index), nth)
+        };
+        audiences.map(place).collect()
+    }
+}
