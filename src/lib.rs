@@ -51,6 +51,7 @@ mod event;
 mod excerpt;
 mod fallback;
 mod filter;
+mod finish;
 mod frame;
 mod gap;
 mod heartbeat;

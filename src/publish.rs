@@ -222,46 +222,9 @@ impl Hub {
         }
     }
 
-    /// Finishes a topic, with a last event if there is one: nothing can be published to it any more.
-    /// A client all of whose topics are finished is sent everything, and then its stream ends.
-    /// Never blocks.
-    ///
-    /// # Errors
-    ///
-    /// As [`Hub::publish`]; [`PublishError::Finished`] if the topic is finished already. In all
-    /// cases nothing was published, and the topic is as it was.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// # use fanfare::{Event, Hub, Options, PublishError, Topic};
-    /// # let hub = Hub::start(Options::default())?;
-    /// let run = Topic::new("run/7")?;
-    /// hub.publish(&run, "Hello")?;
-    /// hub.finish(&run, Some(Event::new("").with_name("done")))?;
-    /// assert_eq!(hub.publish(&run, "more").unwrap_err(), PublishError::Finished);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn finish(
-        &self,
-        topic: &Topic,
-        last: Option<Event<'_>>,
-    ) -> Result<Published, PublishError> {
-        let last = last.map(|event| self.encode(topic, &event)).transpose()?;
-        match self.shared().order.finish(topic, last) {
-            Ok(id) => Ok(Published { id }),
-            Err(Refused::Full(..)) => {
-                self.count_full();
-                Err(PublishError::Full)
-            }
-            Err(Refused::Finished) => Err(PublishError::Finished),
-            Err(Refused::Closed) => Err(PublishError::Closed),
-        }
-    }
-
     /// Always inlined: else each event is moved once more, which costs 14 instructions.
     #[inline(always)]
-    fn encode(&self, topic: &Topic, event: &Event<'_>) -> Result<Draft, PublishError> {
+    pub(crate) fn encode(&self, topic: &Topic, event: &Event<'_>) -> Result<Draft, PublishError> {
         let Options { event_bytes_max, gap_event, .. } = &self.shared().options;
         event.check_name(gap_event).map_err(PublishError::Invalid)?;
         let mut draft = Draft::encode(event, *event_bytes_max).map_err(PublishError::Invalid)?;

@@ -19,6 +19,7 @@ mod disconnects;
 mod drain;
 mod encoder;
 mod envelopes;
+mod finish;
 mod health;
 mod heartbeats;
 mod http;

@@ -1,0 +1,158 @@
+//! Finishing a topic: the stream of its events has an end.
+
+use std::time::{Duration, Instant};
+
+use event_listener::Listener as _;
+
+use crate::event::Event;
+use crate::frame::Draft;
+use crate::hub::Hub;
+use crate::id::EventId;
+use crate::order::Refused;
+use crate::publish::{PublishError, Published};
+use crate::topic::Topic;
+
+impl Hub {
+    /// Finishes a topic, with a last event if there is one: nothing can be published to it any more.
+    /// Never blocks.
+    ///
+    /// A client all of whose topics are finished is sent everything, and then its stream ends, as
+    /// HTTP has it. A client that comes later is sent what it asks for of what is kept, and then the
+    /// end; one that would be sent nothing gets the status 204, after which an `EventSource` stays
+    /// closed. A client with a filter goes on, since the filter may match other topics.
+    ///
+    /// Both happen or neither: no event comes between the last one and the end. A topic that nobody
+    /// has published to can be finished as well. The returned id is the last event's; without one it
+    /// is that of the end, which no client sees.
+    ///
+    /// # Errors
+    ///
+    /// As [`Hub::publish`]; [`PublishError::Full`] for a last event only, and
+    /// [`PublishError::Finished`] if the topic is finished already. In all cases nothing was
+    /// published, and the topic is as it was.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use fanfare::{Event, Hub, Options, PublishError, Topic};
+    /// # let hub = Hub::start(Options::default())?;
+    /// let run = Topic::new("run/7")?;
+    /// hub.publish(&run, "Hello")?;
+    /// hub.finish(&run, Some(Event::new("").with_name("done")))?;
+    /// assert_eq!(hub.publish(&run, "more").unwrap_err(), PublishError::Finished);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn finish(
+        &self,
+        topic: &Topic,
+        last: Option<Event<'_>>,
+    ) -> Result<Published, PublishError> {
+        let last = self.encode_last(topic, last)?;
+        match self.try_finish(topic, last) {
+            Ok(id) => Ok(Published { id }),
+            Err(Refused::Full(..)) => Err(PublishError::Full),
+            Err(Refused::Finished) => Err(PublishError::Finished),
+            Err(Refused::Closed) => Err(PublishError::Closed),
+        }
+    }
+
+    /// Finishes a topic, waiting for at most `timeout` while the backlog is too full for the last
+    /// event, as [`Hub::publish_wait`] does. Until then others may publish to the topic, or finish
+    /// it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Hub::finish`]; [`PublishError::Full`] when it was full for all of this time.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use fanfare::{Hub, Options, Topic};
+    /// # let hub = Hub::start(Options::default())?;
+    /// hub.finish_wait(&Topic::new("run/7")?, Some("the end".into()), Duration::from_secs(5))?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn finish_wait(
+        &self,
+        topic: &Topic,
+        last: Option<Event<'_>>,
+        timeout: Duration,
+    ) -> Result<Published, PublishError> {
+        let mut last = self.encode_last(topic, last)?;
+        // A timeout beyond what the clock can express never ends.
+        let deadline = Instant::now().checked_add(timeout);
+        loop {
+            match self.try_finish(topic, last) {
+                Ok(id) => return Ok(Published { id }),
+                Err(Refused::Finished) => return Err(PublishError::Finished),
+                Err(Refused::Closed) => return Err(PublishError::Closed),
+                Err(Refused::Full(refused, wait)) => {
+                    last = Some(refused);
+                    let in_time = match deadline {
+                        Some(deadline) => wait.wait_deadline(deadline).is_some(),
+                        None => {
+                            wait.wait();
+                            true
+                        }
+                    };
+                    if !in_time {
+                        return Err(PublishError::Full);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Finishes a topic, waiting while the backlog is too full for the last event, as
+    /// [`Hub::publish_async`] does. Dropping the future before it is ready leaves the topic as it
+    /// was.
+    ///
+    /// # Errors
+    ///
+    /// As [`Hub::finish`], but never [`PublishError::Full`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use fanfare::{Hub, Options, Topic};
+    /// # let hub = Hub::start(Options::default())?;
+    /// # let run = Topic::new("run/7")?;
+    /// smol::block_on(hub.finish_async(&run, None))?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub async fn finish_async(
+        &self,
+        topic: &Topic,
+        last: Option<Event<'_>>,
+    ) -> Result<Published, PublishError> {
+        let mut last = self.encode_last(topic, last)?;
+        loop {
+            match self.try_finish(topic, last) {
+                Ok(id) => return Ok(Published { id }),
+                Err(Refused::Finished) => return Err(PublishError::Finished),
+                Err(Refused::Closed) => return Err(PublishError::Closed),
+                Err(Refused::Full(refused, wait)) => {
+                    last = Some(refused);
+                    wait.await;
+                }
+            }
+        }
+    }
+
+    fn encode_last(
+        &self,
+        topic: &Topic,
+        last: Option<Event<'_>>,
+    ) -> Result<Option<Draft>, PublishError> {
+        last.map(|event| self.encode(topic, &event)).transpose()
+    }
+
+    fn try_finish(&self, topic: &Topic, last: Option<Draft>) -> Result<EventId, Refused> {
+        let result = self.shared().order.finish(topic, last);
+        if let Err(Refused::Full(..)) = &result {
+            self.count_full();
+        }
+        result
+    }
+}
