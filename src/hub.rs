@@ -213,6 +213,9 @@ impl Hub {
             full_events: self.owner.full_events.load(Ordering::Relaxed),
             backlog_bytes: shared.order.backlog_bytes() as u64,
             lost_notices: shared.notices.lost_ever(),
+            interest_watchers: counts.interest_watchers,
+            owed_interest_notices: counts.owed_interest_notices,
+            cut_graces: counts.cut_graces,
             ..Metrics::default()
         };
         for link in &shared.links {

@@ -60,6 +60,7 @@ mod http;
 mod hub;
 mod id;
 mod inbox;
+mod interest;
 mod lifecycle;
 mod listener;
 mod metrics;
@@ -76,6 +77,7 @@ mod sync;
 mod sys;
 mod topic;
 mod tuning;
+mod watch;
 
 #[cfg(feature = "capi")]
 pub mod ffi;
@@ -98,6 +100,7 @@ pub use crate::histogram::Histogram;
 pub use crate::http::cors::Cors;
 pub use crate::hub::{Hub, StartError};
 pub use crate::id::{EventId, EventIdError};
+pub use crate::interest::{InterestError, InterestKind, InterestNotice, InterestNotices};
 pub use crate::lifecycle::{
     AdminError, ConnectionFilter, ConnectionId, ConnectionIdError, ConnectionInfo,
     ConnectionSelector, ConnectionState, SubscriptionCount,

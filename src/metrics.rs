@@ -227,6 +227,14 @@ pub struct Metrics {
     /// Notices of connections that were lost because their queue was full, see
     /// [`Hub::notices`](crate::Hub::notices).
     pub lost_notices: u64,
+    /// Watchers of interest, see [`Hub::watch_interest`](crate::Hub::watch_interest).
+    pub interest_watchers: u64,
+    /// Notices of interest that wait for the host to take them, of all watchers.
+    pub owed_interest_notices: u64,
+    /// Times that a grace time of a watcher ended early, since more than
+    /// [`InterestNotices::GRACES_MAX`](crate::InterestNotices::GRACES_MAX) of its subscriptions had
+    /// one.
+    pub cut_graces: u64,
     /// See [`Metrics::disconnects`].
     pub(crate) disconnects: [u64; DisconnectReason::ALL.len()],
     /// How long events took from being published to a socket's taking them. All events of a batch

@@ -180,6 +180,39 @@ impl Filter {
             && Levels::of(topic.as_str()).past(&self.0).is_some_and(Levels::is_empty)
     }
 
+    /// Whether there is a topic that both filters match.
+    ///
+    /// Takes time for the levels of the two, and allocates nothing.
+    pub(crate) fn overlaps(&self, other: &Filter) -> bool {
+        let (mut ours, mut theirs) = (Levels::of(&self.0), Levels::of(&other.0));
+        let (mut our, mut their) = (None, None);
+        // The bytes of the shortest topic that both match up to here, with a '/' before each level.
+        let mut bytes = 0;
+        loop {
+            // A `#` stands for as many levels as the other filter has left.
+            our = if our == Some(ALL_BELOW) { our } else { ours.next() };
+            their = if their == Some(ALL_BELOW) { their } else { theirs.next() };
+            let (our, their) = match (our, their) {
+                (None | Some(ALL_BELOW), None | Some(ALL_BELOW)) => {
+                    return bytes <= 1 + Topic::BYTES_MAX;
+                }
+                (Some(our), Some(their)) => (our, their),
+                _ => return false,
+            };
+            let any = [our, their].map(|level| level == ONE_LEVEL || level == ALL_BELOW);
+            let level = match any {
+                [true, true] => "",
+                [true, false] => their,
+                [false, _] => our,
+            };
+            let is_only_named = bytes == 0 && level.starts_with('$') && any != [false, false];
+            if is_only_named || (any == [false, false] && our != their) {
+                return false;
+            }
+            bytes += 1 + level.len();
+        }
+    }
+
     /// The longest text that the name of each matching topic begins with, which may be empty.
     ///
     /// In a set ordered by name all matching topics are among those with this prefix, which are

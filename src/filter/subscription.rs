@@ -127,6 +127,16 @@ impl Subscription {
             Subscription::Filter(filter) => filter.matches(topic),
         }
     }
+
+    /// Whether there is a topic that both subscriptions want.
+    pub(crate) fn overlaps(&self, other: &Subscription) -> bool {
+        match (self, other) {
+            (Subscription::Topic(topic), other) | (other, Subscription::Topic(topic)) => {
+                other.matches(topic)
+            }
+            (Subscription::Filter(filter), Subscription::Filter(other)) => filter.overlaps(other),
+        }
+    }
 }
 
 impl From<Topic> for Subscription {

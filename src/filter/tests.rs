@@ -188,6 +188,61 @@ fn every_short_filter_matches_every_short_topic_that_it_should() {
 }
 
 #[test]
+fn two_short_filters_overlap_if_a_short_topic_matches_both() {
+    let names = all_texts(&["", "a", "$"], 4);
+    let topics: Vec<Topic> = names.iter().filter_map(|name| Topic::new(name).ok()).collect();
+    let texts = all_texts(&["", "a", "$", "+", "#"], 3);
+    let filters = texts.iter().filter_map(|text| Filter::new(text).ok());
+    let filters: Vec<(Filter, Vec<bool>)> = filters
+        .map(|filter| {
+            let matched = topics.iter().map(|topic| filter.matches(topic)).collect();
+            (filter, matched)
+        })
+        .collect();
+    let mut overlapping = 0;
+    for (ours, our_topics) in &filters {
+        for (theirs, their_topics) in &filters {
+            let both = our_topics.iter().zip(their_topics).any(|(our, their)| *our && *their);
+            assert_eq!(ours.overlaps(theirs), both, "{ours} {theirs}");
+            overlapping += usize::from(both);
+        }
+    }
+    assert!((1_000..filters.len().pow(2) / 2).contains(&overlapping), "{overlapping}");
+}
+
+#[test]
+fn two_filters_that_only_a_topic_of_more_than_256_bytes_matches_do_not_overlap() {
+    let filter = |text: String| Filter::new(&text).unwrap();
+    let long = |bytes| "x".repeat(bytes);
+    let before = filter(format!("{}/+", long(128)));
+    let behind = |bytes| filter(format!("+/{}", long(bytes)));
+    assert!(before.overlaps(&behind(127)) && behind(127).overlaps(&before));
+    assert!(!before.overlaps(&behind(128)) && !behind(128).overlaps(&before));
+    let below = |bytes| filter(format!("{}/#", long(bytes)));
+    assert!(below(254).overlaps(&filter("+/a".into())));
+    assert!(!below(253).overlaps(&filter("+/abc".into())));
+    assert!(filter(long(256)).overlaps(&filter("#".into())));
+}
+
+#[test]
+fn a_topic_overlaps_with_itself_and_with_filters_that_match_it() {
+    let subscription = |text| Subscription::new(text).unwrap();
+    for (ours, theirs, expected) in [
+        ("a/b", "a/b", true),
+        ("a/b", "a/c", false),
+        ("a/b", "a/+", true),
+        ("#", "a/b", true),
+        ("#", "$a", false),
+        ("+/b", "a/+", true),
+        ("+/b", "a/c/#", false),
+    ] {
+        let (ours, theirs) = (subscription(ours), subscription(theirs));
+        assert_eq!(ours.overlaps(&theirs), expected, "{ours} {theirs}");
+        assert_eq!(theirs.overlaps(&ours), expected, "{theirs} {ours}");
+    }
+}
+
+#[test]
 fn the_literal_prefix_ends_where_topics_may_differ() {
     let cases = [
         ("a/b", "a/b"),

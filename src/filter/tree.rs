@@ -19,6 +19,7 @@
 
 use std::collections::BTreeMap;
 use std::mem;
+use std::ops::Bound;
 
 use super::pattern::{may_begin_with_wildcard, Filter, Levels, ALL_BELOW, ONE_LEVEL};
 use crate::topic::Topic;
@@ -119,6 +120,20 @@ impl<V> FilterTree<V> {
             open.extend(node.matching(rest, true));
         }
     }
+
+    /// Visits the filters behind one of them, or all, until a visit returns false. They come in the
+    /// order of their levels: so a walk that goes on behind the last filter it has visited misses
+    /// none and visits none twice, whatever is added and removed meanwhile.
+    pub(crate) fn for_each_after(
+        &self,
+        after: Option<&Filter>,
+        mut visit: impl FnMut(&Filter, &V) -> bool,
+    ) {
+        match after {
+            None => self.root.visit(&mut visit),
+            Some(filter) => self.root.visit_after(Some(filter.as_str()), &mut visit),
+        };
+    }
 }
 
 impl<V> Node<V> {
@@ -146,6 +161,30 @@ impl<V> Node<V> {
             let child = self.children.get(key)?;
             Some((child, rest.past(&child.levels)?))
         })
+    }
+
+    /// Visits the node's filter and those below, until a visit returns false. False then.
+    fn visit(&self, visit: &mut impl FnMut(&Filter, &V) -> bool) -> bool {
+        self.here.as_ref().is_none_or(|(filter, value)| visit(filter, value))
+            && self.children.values().all(|child| child.visit(visit))
+    }
+
+    /// Does so for the filters behind one that has all levels of the node, and then those of `rest`.
+    fn visit_after(&self, rest: Option<&str>, visit: &mut impl FnMut(&Filter, &V) -> bool) -> bool {
+        let Some(levels) = rest else {
+            return self.children.values().all(|child| child.visit(visit));
+        };
+        let name = first(levels);
+        let same = self.children.get(name).is_none_or(|child| {
+            let shared = shared(&child.levels, levels);
+            match (child.levels.get(shared + 1..), levels.get(shared + 1..)) {
+                (None, rest) => child.visit_after(rest, visit),
+                (Some(below), Some(rest)) if first(below) < first(rest) => true,
+                (Some(_), _) => child.visit(visit),
+            }
+        });
+        let behind = (Bound::Excluded(name), Bound::Unbounded);
+        same && self.children.range::<str, _>(behind).all(|(_, child)| child.visit(visit))
     }
 
     /// Splits the node at a byte: it keeps the levels before, and a new child has the others.
@@ -305,6 +344,40 @@ mod tests {
             assert!(self.tree.root.count() < (2 * self.model.len()).max(1));
             for (filter, value) in &self.model {
                 assert_eq!(self.tree.get(filter), Some(value), "{filter}");
+            }
+            self.check_walk();
+        }
+
+        /// A walk in parts comes by each filter once, in the order of their levels.
+        fn check_walk(&self) {
+            let mut walked: Vec<Filter> = Vec::new();
+            loop {
+                let (before, after) = (walked.len(), walked.last().cloned());
+                self.tree.for_each_after(after.as_ref(), |filter, value| {
+                    assert_eq!(self.model.get(filter), Some(value));
+                    walked.push(filter.clone());
+                    walked.len() < before + 3
+                });
+                if walked.len() < before + 3 {
+                    break;
+                }
+            }
+            assert_eq!(walked.len(), self.model.len());
+            let levels = |filter: &Filter| -> Vec<String> {
+                filter.as_str().split('/').map(str::to_owned).collect()
+            };
+            assert!(walked.is_sorted_by_key(levels), "{walked:?}");
+            // Behind a filter that is not there, too.
+            for gone in self.model.keys().filter_map(|filter| {
+                Filter::new(&format!("{}/b", filter.as_str().trim_end_matches("/#"))).ok()
+            }) {
+                let mut rest = Vec::new();
+                self.tree.for_each_after(Some(&gone), |filter, _| {
+                    rest.push(filter.clone());
+                    true
+                });
+                let from = walked.partition_point(|filter| levels(filter) <= levels(&gone));
+                assert_eq!(rest, walked[from..], "behind {gone}");
             }
         }
     }

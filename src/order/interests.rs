@@ -52,12 +52,24 @@ impl Interests {
         }
     }
 
-    pub(super) fn remove_filter(&mut self, shard: usize, filter: &Filter) {
-        let Some(shards) = self.filters.get_mut(filter) else { return };
+    /// Removes a filter of a shard. Whether no shard has it any more.
+    pub(super) fn remove_filter(&mut self, shard: usize, filter: &Filter) -> bool {
+        let Some(shards) = self.filters.get_mut(filter) else { return false };
         shards[shard] = false;
-        if !shards.contains(&true) {
+        let is_last = !shards.contains(&true);
+        if is_last {
             self.filters.remove(filter);
         }
+        is_last
+    }
+
+    /// Visits the filters behind one of them, or all, until a visit returns false.
+    pub(super) fn for_each_filter_after(
+        &self,
+        after: Option<&Filter>,
+        mut visit: impl FnMut(&Filter) -> bool,
+    ) {
+        self.filters.for_each_after(after, |filter, _| visit(filter));
     }
 
     pub(super) fn set(&mut self, topic: &TopicState, shard: usize, interest: Interest) {

@@ -6,13 +6,15 @@
 //!
 //! ```text
 //! mod                                 Order: publishing, registering, looking back
-//! finished                            whether a client of finished topics would be sent anything
+//! finished   existing                 whether a client of finished topics would be sent anything; what a
+//!                                     watcher is told first
 //! search     replay                   where a client's stream begins; what it is sent first
 //! missing                             what a client is told that it will not get
 //! walk                                along the event log, a bounded number of steps at a time
 //! wanted     retention subscriptions  the topics of a client; what is kept; what shards want
 //! topics                              all topics that are tracked
 //! cursor     gone      interests      how far a client has come; removed topics; filters of shards
+//! watchers                            what hosts are told of the first and the last subscriber
 //! published  history   event_log      an event on its way; the kept events of a topic; all of them
 //! backlog    names     forgets        what waits to be sent; topics by name; what was forgotten
 //! ```
@@ -23,6 +25,7 @@
 mod backlog;
 mod cursor;
 mod event_log;
+mod existing;
 mod finished;
 mod forgets;
 mod gone;
@@ -40,12 +43,15 @@ mod tests;
 mod topics;
 mod walk;
 mod wanted;
+mod watchers;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
 
 use self::backlog::Backlog;
 pub(crate) use self::cursor::Cursor;
+use self::existing::Existing;
 use self::history::Kept;
 pub(crate) use self::published::{Interest, Published, TopicState, EVENT_BYTES};
 use self::replay::Replay;
@@ -60,6 +66,7 @@ use crate::filter::Subscription;
 use crate::frame::Draft;
 use crate::id::{Epoch, EventId};
 use crate::inbox::Inbox;
+use crate::interest::{InterestQueue, Table, Tally};
 use crate::options::Options;
 use crate::resume::Resume;
 use crate::sync::EventListener;
@@ -83,6 +90,8 @@ pub(crate) struct Order {
     has_history: AtomicBool,
     /// How many topics are finished, or more for a moment after some were forgotten.
     finished_topics: AtomicU64,
+    /// What all watchers of interest have in common.
+    interest: Arc<Tally>,
     locked: Mutex<Locked>,
 }
 
@@ -99,6 +108,10 @@ const AGE_STEPS_PER_TICK: usize = 1024;
 const AGE_STEPS_PER_SEARCH: usize = 256;
 /// Subscriptions that are added, or routes that are closed, while the lock is held.
 const SUBSCRIPTIONS_PER_LOCK: usize = 128;
+/// Times that a watcher's lock is taken in a tick to end grace times, over all watchers, and how
+/// many are ended each time.
+const GRACE_LOCKS_PER_TICK: usize = 16;
+const GRACES_PER_LOCK: usize = 256;
 
 /// Why an event was not published.
 pub(crate) enum Refused {
@@ -122,6 +135,11 @@ pub(crate) struct Counts {
     pub(crate) finished_topics: u64,
     pub(crate) kept_events: u64,
     pub(crate) kept_bytes: u64,
+    /// Watchers of interest, the notices that wait for their hosts, and the grace times that ended
+    /// early.
+    pub(crate) interest_watchers: u64,
+    pub(crate) owed_interest_notices: u64,
+    pub(crate) cut_graces: u64,
 }
 
 impl Order {
@@ -131,6 +149,7 @@ impl Order {
         tuning: OrderTuning,
         clock: Clock,
     ) -> Order {
+        let topics = Topics::new(options, tuning.forgets_max, clock.clone());
         Order {
             epoch: Epoch::random(),
             clock,
@@ -140,11 +159,8 @@ impl Order {
             sequence: AtomicU64::new(0),
             has_history: AtomicBool::new(false),
             finished_topics: AtomicU64::new(0),
-            locked: Mutex::new(Locked {
-                topics: Topics::new(options, tuning.forgets_max),
-                is_closed: false,
-                marks: 0,
-            }),
+            interest: topics.watchers.tally(),
+            locked: Mutex::new(Locked { topics, is_closed: false, marks: 0 }),
         }
     }
 
@@ -276,11 +292,16 @@ impl Order {
         subscriptions: &[Subscription],
         mut open_route: impl FnMut(&Subscription, &Arc<TopicState>) -> u32,
     ) -> u64 {
-        for some in subscriptions.chunks(SUBSCRIPTIONS_PER_LOCK) {
+        let mut rest = subscriptions;
+        while !rest.is_empty() {
             let mut locked = self.lock();
+            let most = locked.topics.watchers.subscriptions_per_lock(SUBSCRIPTIONS_PER_LOCK);
+            let (some, others) = rest.split_at(most.min(rest.len()));
+            rest = others;
             for subscription in some {
                 locked.topics.subscribe(shard, subscription, &mut open_route);
             }
+            tell_watchers(locked);
         }
         self.sequence()
     }
@@ -297,6 +318,17 @@ impl Order {
             locked.topics.set_route(topic, shard, None);
         }
         locked.topics.unsubscribe(shard, subscription);
+        tell_watchers(locked);
+    }
+
+    /// Removes subscriptions of a shard that has no routes any more. Watchers are told at the end,
+    /// since to wake one runs code of the host's, which may panic.
+    pub(crate) fn unregister_all(&self, shard: usize, subscriptions: &[Subscription]) {
+        for some in subscriptions.chunks(SUBSCRIPTIONS_PER_LOCK) {
+            let mut locked = self.lock();
+            some.iter().for_each(|subscription| locked.topics.unsubscribe(shard, subscription));
+        }
+        tell_watchers(self.lock());
     }
 
     /// Notes the key of the route that a shard has for a topic because of a filter, or that it has
@@ -310,6 +342,60 @@ impl Order {
         for some in closed.chunks(SUBSCRIPTIONS_PER_LOCK) {
             let mut locked = self.lock();
             some.iter().for_each(|topic| locked.topics.set_route(topic, shard, None));
+        }
+    }
+
+    /// Has a host be told of the first and the last subscriber of each topic that a subscription
+    /// covers, beginning with those that have a subscriber. `None` if there are too many watchers.
+    /// Takes the lock for a bounded number of topics at a time.
+    pub(crate) fn watch(
+        &self,
+        covered: &Subscription,
+        grace: Duration,
+    ) -> Option<Arc<InterestQueue>> {
+        let queue = self.lock().topics.watchers.begin(covered, grace)?;
+        let mut existing = Existing::of(covered);
+        while existing.note_some(&self.lock().topics, &queue) {}
+        Some(queue)
+    }
+
+    /// Whether [`Order::end_graces`] will have anything to do.
+    pub(crate) fn has_graces(&self) -> bool {
+        self.interest.has_graces()
+    }
+
+    /// Tells watchers of what has had no subscriber for the grace time, in a bounded number of
+    /// steps.
+    pub(crate) fn end_graces(&self) {
+        if !self.has_graces() {
+            return;
+        }
+        let queues = self.lock().topics.watchers.queues();
+        let now_ns = self.now_ns();
+        let locks_max = (GRACE_LOCKS_PER_TICK / queues.len().max(1)).max(1);
+        for queue in queues {
+            let mut any_owed = false;
+            for _ in 0..locks_max {
+                let end_some = |table: &mut Table| table.end_graces(now_ns, GRACES_PER_LOCK);
+                let (owed, is_all) = queue.with(end_some);
+                any_owed |= owed;
+                if is_all {
+                    break;
+                }
+            }
+            if any_owed {
+                queue.notify();
+            }
+        }
+    }
+
+    /// Notes that all shards have ended: watchers are told that nothing has a subscriber any more,
+    /// and nothing after that.
+    pub(crate) fn end_watchers(&self) {
+        let queues = self.lock().topics.watchers.end();
+        for queue in queues {
+            queue.with(|table| table.end(SystemTime::now()));
+            queue.notify();
         }
     }
 
@@ -406,6 +492,7 @@ impl Order {
     pub(crate) fn counts(&self) -> Counts {
         let locked = self.lock();
         let topics = &locked.topics;
+        let (interest_watchers, owed_interest_notices) = topics.watchers.count();
         Counts {
             published_events: self.sequence() - locked.marks,
             topics: topics.interests.wanted() as u64,
@@ -414,6 +501,9 @@ impl Order {
             finished_topics: topics.finished as u64,
             kept_events: topics.totals.kept_events() as u64,
             kept_bytes: topics.totals.kept_bytes() as u64,
+            interest_watchers: interest_watchers as u64,
+            owed_interest_notices: owed_interest_notices as u64,
+            cut_graces: self.interest.cut_graces(),
         }
     }
 
@@ -428,4 +518,12 @@ impl Order {
     fn lock(&self) -> MutexGuard<'_, Locked> {
         self.locked.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Unlocks, and wakes the watchers that are owed a notice: what that wakes may run at once, and
+/// publish.
+fn tell_watchers(mut locked: MutexGuard<'_, Locked>) {
+    let told = locked.topics.watchers.take_told();
+    drop(locked);
+    told.iter().for_each(|queue| queue.notify());
 }

@@ -48,18 +48,24 @@ impl Topics {
             }
             Subscription::Filter(filter) => self.interests.add_filter(shard, filter),
         }
+        self.watchers.note(subscription, true);
     }
 
     /// Removes a subscription of a shard.
     pub(super) fn unsubscribe(&mut self, shard: usize, subscription: &Subscription) {
-        match subscription {
+        let is_last = match subscription {
             Subscription::Topic(topic) => {
-                if let Some(index) = self.find(topic) {
-                    self.entries[index as usize].subscribed -= 1;
-                    self.remove_unneeded(index);
-                }
+                let Some(index) = self.find(topic) else { return };
+                let subscribed = &mut self.entries[index as usize].subscribed;
+                *subscribed -= 1;
+                let is_last = *subscribed == 0;
+                self.remove_unneeded(index);
+                is_last
             }
             Subscription::Filter(filter) => self.interests.remove_filter(shard, filter),
+        };
+        if is_last {
+            self.watchers.note(subscription, false);
         }
     }
 

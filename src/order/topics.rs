@@ -15,6 +15,8 @@ use super::history::{Forgotten, History, Kept, Totals};
 use super::interests::Interests;
 use super::names::Names;
 use super::published::TopicState;
+use super::watchers::Watchers;
+use crate::clock::Clock;
 use crate::options::Options;
 use crate::topic::Topic;
 
@@ -35,6 +37,7 @@ pub(super) struct Topics {
     pub(super) forgets: Forgets,
     pub(super) gone: Gone,
     pub(super) interests: Interests,
+    pub(super) watchers: Watchers,
     /// One entry for each topic with kept events: when its oldest event was published, or an older
     /// one that was forgotten since, in nanoseconds, and the topic's index.
     pub(super) oldest: BinaryHeap<Reverse<(u64, u32)>>,
@@ -100,7 +103,7 @@ impl Bounds {
 }
 
 impl Topics {
-    pub(super) fn new(options: &Options, forgets_max: usize) -> Topics {
+    pub(super) fn new(options: &Options, forgets_max: usize, clock: Clock) -> Topics {
         Topics {
             bounds: Bounds::new(options),
             by_name: Names::default(),
@@ -110,6 +113,7 @@ impl Topics {
             forgets: Forgets::new(forgets_max),
             gone: Gone::default(),
             interests: Interests::new(options.shards),
+            watchers: Watchers::new(clock),
             oldest: BinaryHeap::new(),
             idle: VecDeque::new(),
             totals: Totals::default(),

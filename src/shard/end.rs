@@ -31,6 +31,7 @@ impl Drop for Shard {
         attempt(|| self.shared.order.leave(self.id));
         attempt(|| self.link().inbox.take(&mut Vec::new()));
         attempt(|| self.shared.notices.leave());
+        attempt(|| self.leave_watchers());
         attempt(|| _ = self.shared.emptied.notify(usize::MAX));
     }
 }
@@ -53,6 +54,18 @@ impl Shard {
         attempt(|| drop(std::mem::take(&mut self.parts)));
         // To drop a connection is to close its socket.
         attempt(|| drop(std::mem::replace(&mut self.connections, Connections::new())));
+    }
+
+    /// Has another shard end the grace times that this one has begun, or, if this is the last one,
+    /// has the watchers end.
+    fn leave_watchers(&self) {
+        let Shared { order, notices, links, .. } = &*self.shared;
+        if !notices.has_shards() {
+            order.end_watchers();
+        } else if order.has_graces() {
+            // A shard without connections sleeps until it is woken.
+            links.iter().for_each(|link| link.inbox.ring());
+        }
     }
 
     /// Tells the host of each stream that ends, as long as what is known of them can be read.

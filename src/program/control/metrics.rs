@@ -99,6 +99,16 @@ fn gauges(out: &mut Out, metrics: &Metrics) {
             metrics.finished_topics,
             "Topics that are finished and not forgotten yet.",
         ),
+        (
+            "interest_watchers",
+            metrics.interest_watchers,
+            "Receivers through which a host is told which topics have subscribers.",
+        ),
+        (
+            "owed_interest_notices",
+            metrics.owed_interest_notices,
+            "Notices of first and last subscribers that wait for the host to take them.",
+        ),
         ("kept_events", metrics.kept_events, "Events that are kept for clients that come back."),
         (
             "kept_bytes",
@@ -182,6 +192,12 @@ fn counters(out: &mut Out, metrics: &Metrics) {
             "lost_notices",
             metrics.lost_notices,
             "Notices of connections that a host lost because their queue was full.",
+        ),
+        (
+            "cut_graces",
+            metrics.cut_graces,
+            "Times that a host was told early that a topic has no subscriber, since too many had \
+             just lost theirs.",
         ),
     ] {
         out.one(&format!("fanfare_{name}_total"), "counter", help, value);

@@ -62,6 +62,11 @@ impl Shard {
             State::Handshaking(_) | State::Leaving => return Resubscribed::Gone,
         };
         let keeps_up = member.is_some();
+        // Where it is known already that the change comes too early, no audience begins, of which a
+        // host that watches interest would be told.
+        if !keeps_up && self.has_too_much(index, self.taken_to) {
+            return Resubscribed::TooEarly;
+        }
         // Before the number is known: so nothing behind it is missed that was not subscribed to
         // before.
         let Audience { wire, envelope, .. } = self.audiences[from];
@@ -70,7 +75,7 @@ impl Shard {
             return Resubscribed::Done { cost: subscriptions.len() };
         }
         let number = self.take_all();
-        if !keeps_up && self.laggard(index).is_some_and(|laggard| laggard.has_too_much(number)) {
+        if !keeps_up && self.has_too_much(index, number) {
             if self.audiences[to].is_empty() {
                 self.remove_audience(to);
             }
@@ -86,6 +91,10 @@ impl Shard {
             Some(_) => Resubscribed::Done { cost },
             None => Resubscribed::Gone,
         }
+    }
+
+    fn has_too_much(&mut self, index: u32, number: u64) -> bool {
+        self.laggard(index).is_some_and(|laggard| laggard.has_too_much(number))
     }
 
     /// Moves a laggard from one audience to another. It is sent the old audience's events up to a

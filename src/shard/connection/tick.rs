@@ -1,4 +1,5 @@
-//! What a shard does every tick: while there are connections, ten times a second.
+//! What a shard does every tick: ten times a second while there are connections, or a grace time of
+//! topics without subscribers runs.
 
 use std::time::Duration;
 
@@ -31,6 +32,7 @@ impl Shard {
             && !self.has_memory_to_release();
         let tick_ms = match idle {
             false => TICK_MS,
+            true if self.shared.order.has_graces() => TICK_MS,
             true if self.shared.order.has_history() => IDLE_TICK_MS,
             true => return None,
         };
@@ -54,6 +56,7 @@ impl Shard {
         self.parts.tick();
         self.close_routes();
         self.shared.order.forget_old();
+        self.shared.order.end_graces();
         self.release_memory();
         self.timers.begin_tick(now_ms, self.connections.end());
         self.sweep();

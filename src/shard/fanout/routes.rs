@@ -278,9 +278,8 @@ impl Routes {
     /// Takes back all subscriptions, for a shard that ends without order: what else it has of them
     /// is not looked at. The order knows already that no topic has a route here.
     pub(in crate::shard) fn abandon(&mut self, order: &Order) {
-        for (what, _) in std::mem::take(&mut self.keys) {
-            order.unregister(self.shard, &what, None);
-        }
+        let all: Vec<Subscription> = std::mem::take(&mut self.keys).into_keys().collect();
+        order.unregister_all(self.shard, &all);
     }
 
     /// Gives memory back that is not in use.
