@@ -4,6 +4,8 @@ mod error;
 mod finished;
 mod handshake;
 mod options;
+mod refusal;
+mod wishes;
 
 use std::fmt;
 use std::io;

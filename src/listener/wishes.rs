@@ -1,0 +1,129 @@
+//! What a request asks for: its subscriptions, where its stream begins, its tag and its policy.
+
+use std::sync::Arc;
+
+use super::handshake::HttpHandshake;
+use super::options::ListenOptions;
+use super::refusal::Refusal;
+use crate::envelope::Envelope;
+use crate::event::Event;
+use crate::filter::Subscription;
+use crate::http::query::Query;
+use crate::http::request::{trim_ows, Request};
+use crate::policy::Policy;
+use crate::resume::{Resume, StartAt};
+
+impl HttpHandshake {
+    /// Reads what a request asks for in its query, such as `topic=a&topic=b/%23&tag=c`, and its
+    /// `Last-Event-ID`.
+    pub(super) fn wishes(
+        &self,
+        request: &Request<'_>,
+        query: &Query<'_>,
+    ) -> Result<Wishes, String> {
+        Ok((self.wanted(query)?, self.resume(request, query)?, tag(query)?))
+    }
+
+    fn wanted(&self, query: &Query<'_>) -> Result<Vec<Subscription>, String> {
+        let wanted = query
+            .all("topic")
+            .take(self.options.subscriptions_per_connection_max + 1)
+            .map(Subscription::new);
+        let wanted: Vec<_> = wanted.collect::<Result<_, _>>().map_err(|e| e.to_string())?;
+        let wide = wanted.iter().filter(|what| match what {
+            Subscription::Filter(filter) => filter.literal_prefix().is_empty(),
+            Subscription::Topic(_) => false,
+        });
+        let (wide, wide_max) = (wide.count(), self.options.wide_filters_max);
+        match wanted.len() {
+            _ if wide > wide_max => Err(format!(
+                "{wide_max} filters that begin with a wildcard are the most for a connection; ask \
+                 for fewer"
+            )),
+            0 => Err(format!("say what you want: {}?topic=NAME", self.options.path)),
+            count if count > self.options.subscriptions_per_connection_max => Err(format!(
+                "{} topics and filters are the most for a connection; ask for fewer",
+                self.options.subscriptions_per_connection_max
+            )),
+            _ => Ok(wanted),
+        }
+    }
+
+    /// What of the past a client is sent: everything after the id that it had last, which an
+    /// `EventSource` sends in a header field and other clients may send in the query; or else what
+    /// it asks to begin with.
+    fn resume(&self, request: &Request<'_>, query: &Query<'_>) -> Result<Resume, String> {
+        let in_query = || query.last_of(["last-event-id", "lastEventId"]);
+        let in_field = request.field("last-event-id").filter(|id| !id.is_empty());
+        let id = in_field.as_deref().or_else(in_query);
+        match id.map(trim_ows) {
+            None | Some("") => {}
+            // No event can have it: the gap event says so, and does not repeat it.
+            Some(id) if id.len() > Event::FIELD_BYTES_MAX || id.chars().any(char::is_control) => {
+                return Ok(Resume::After("".into()));
+            }
+            Some(id) => return Ok(Resume::After(id.into())),
+        }
+        match (query.first("last"), query.first("latest")) {
+            (Some(count), None) => match count.parse() {
+                Ok(count) => Ok(Resume::Start(StartAt::Last(count))),
+                Err(_) => Err("last is how many events to begin with: last=10".to_owned()),
+            },
+            (None, Some(_)) => Ok(Resume::Start(StartAt::Latest)),
+            (None, None) => Ok(Resume::Start(self.options.start)),
+            (Some(_), Some(_)) => Err("ask for latest or for last=N, not for both".to_owned()),
+        }
+    }
+
+    /// The envelope that a query asks for, `envelope=json`, or else the listener's.
+    pub(super) fn envelope(&self, query: &Query<'_>) -> Result<Envelope, Refusal> {
+        let mut names = query.all("envelope");
+        match (names.next(), names.next()) {
+            (None, _) => Ok(self.options.envelope),
+            (Some(name), None) => name.parse::<Envelope>().map_err(Refusal::bad_request),
+            (Some(_), Some(_)) => Err(Refusal::bad_request(
+                "a stream has one envelope; send one alone, or leave it out",
+            )),
+        }
+    }
+
+    /// The policy that a query asks for, `policy=conflate`, or else the hub's.
+    pub(super) fn policy(&self, query: &Query<'_>) -> Result<Policy, Refusal> {
+        let Some(name) = query.first("policy") else { return Ok(self.policy) };
+        let policy: Policy = name.parse::<Policy>().map_err(Refusal::bad_request)?;
+        let hubs = self.policy.no_laxer();
+        let may_choose = self.options.policies.as_deref().unwrap_or(hubs);
+        if may_choose.contains(&policy) {
+            return Ok(policy);
+        }
+        let names: Vec<_> = may_choose.iter().map(|policy| policy.as_str()).collect();
+        let why = match &*names {
+            [] => "a client may choose no policy here; leave out policy".to_owned(),
+            names => format!(
+                "this policy may not be chosen here; choose one of {}, or leave out policy",
+                names.join(", ")
+            ),
+        };
+        Err(Refusal::new("403 Forbidden", why))
+    }
+}
+
+/// What a query asks for: subscriptions, where the stream begins, and the client's tag.
+pub(super) type Wishes = (Vec<Subscription>, Resume, Option<Arc<str>>);
+
+/// The client's tag.
+fn tag(query: &Query<'_>) -> Result<Option<Arc<str>>, String> {
+    let mut tags = query.all("tag");
+    let Some(tag) = tags.next() else { return Ok(None) };
+    if tags.next().is_some() {
+        return Err("one tag is the most for a connection; send one alone".to_owned());
+    }
+    let fits = (1..=ListenOptions::TAG_BYTES_MAX).contains(&tag.len());
+    match fits && !tag.contains(char::is_control) {
+        true => Ok(Some(tag.into())),
+        false => Err(format!(
+            "a tag has 1 to {} bytes and no control characters; choose another, or leave it out",
+            ListenOptions::TAG_BYTES_MAX
+        )),
+    }
+}
