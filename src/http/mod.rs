@@ -3,6 +3,7 @@
 
 pub(crate) mod cors;
 pub(crate) mod host;
+mod origin;
 pub(crate) mod query;
 pub(crate) mod request;
 pub(crate) mod response;
