@@ -106,7 +106,7 @@ pub use crate::lifecycle::{
     ConnectionSelector, ConnectionState, SubscriptionCount,
 };
 pub use crate::listener::{
-    AdmitError, ListenError, ListenOptions, Listener, Overload, OverloadError,
+    AdmitError, ListenError, ListenOptions, Listener, Overload, OverloadError, Route,
 };
 pub use crate::metrics::{DisconnectReason, Metrics};
 pub use crate::notices::{Notice, NoticeKind, Notices};

@@ -137,7 +137,8 @@ impl<'a> Request<'a> {
         self.values(name).map(text_of)
     }
 
-    fn values(&self, name: &'static str) -> impl Iterator<Item = &'a [u8]> + '_ {
+    /// The values of all header fields of a name, without the white space around them.
+    pub(crate) fn values(&self, name: &'static str) -> impl Iterator<Item = &'a [u8]> + '_ {
         let named = self.fields.iter().filter(move |(field, _)| field.eq_ignore_ascii_case(name));
         named.map(|&(_, value)| value)
     }

@@ -15,17 +15,17 @@ const NOT_SNIFFED: &str = "X-Content-Type-Options: nosniff\r\n";
 
 /// The head of a stream. It is the last response on its connection, and says so (RFC 9112, section
 /// 9.6).
-pub(crate) fn stream(wire: Wire, cors: &str) -> Vec<u8> {
+pub(crate) fn stream(wire: Wire, fields: &str) -> Vec<u8> {
     let framing = match wire {
         Wire::Chunked => "Transfer-Encoding: chunked\r\nConnection: close\r\n",
         Wire::Plain => "Connection: close\r\n",
     };
-    head("200 OK", STREAM_FIELDS, cors, framing).into_bytes()
+    head("200 OK", STREAM_FIELDS, fields, framing).into_bytes()
 }
 
 /// The answer to `HEAD`: the head that `GET` would get.
-pub(crate) fn stream_head_only(cors: &str) -> Vec<u8> {
-    head("200 OK", STREAM_FIELDS, cors, "Connection: close\r\n").into_bytes()
+pub(crate) fn stream_head_only(fields: &str) -> Vec<u8> {
+    head("200 OK", STREAM_FIELDS, fields, "Connection: close\r\n").into_bytes()
 }
 
 /// The answer to a request for a stream of which nothing is left, and in which nothing will come.
@@ -36,10 +36,10 @@ pub(crate) fn nothing_to_come(cors: &str) -> Vec<u8> {
 
 /// A stream that holds nothing but a reconnection time. An `EventSource` gives up for good on any
 /// status but 200, so this tells one of overload.
-pub(crate) fn come_again(cors: &str, form: HeartbeatForm, retry: Duration) -> Vec<u8> {
+pub(crate) fn come_again(fields: &str, form: HeartbeatForm, retry: Duration) -> Vec<u8> {
     let content = form.last_retry(retry);
     let framing = format!("Content-Length: {}\r\nConnection: close\r\n", content.len());
-    let mut answer = head("200 OK", STREAM_FIELDS, cors, &framing);
+    let mut answer = head("200 OK", STREAM_FIELDS, fields, &framing);
     answer += &content;
     answer.into_bytes()
 }
@@ -62,14 +62,8 @@ pub(crate) fn head_of(mut answer: Vec<u8>) -> Vec<u8> {
 }
 
 /// The answer to `OPTIONS`, which is also the one to a preflight.
-pub(crate) fn options(cors: &str) -> Vec<u8> {
-    let mut fields = "Allow: GET, HEAD, OPTIONS\r\n".to_owned();
-    if cors.contains("Access-Control-Allow-Origin") {
-        fields += "Access-Control-Allow-Methods: GET, HEAD\r\n\
-                   Access-Control-Allow-Headers: Authorization, Cache-Control, Last-Event-ID\r\n\
-                   Access-Control-Max-Age: 600\r\n";
-    }
-    head("204 No Content", &fields, cors, "Connection: close\r\n").into_bytes()
+pub(crate) fn options(allow: &str, cors: &str) -> Vec<u8> {
+    head("204 No Content", allow, cors, "Connection: close\r\n").into_bytes()
 }
 
 fn head(status: &str, fields: &str, more_fields: &str, framing: &str) -> String {
@@ -97,7 +91,7 @@ mod tests {
             stream_head_only(""),
             come_again("", HeartbeatForm::Id, Duration::from_secs(1)),
             refusal("404 Not Found", "", "nothing here"),
-            options(""),
+            options("Allow: GET\r\n", ""),
             nothing_to_come(""),
         ] {
             let answer = String::from_utf8(answer).unwrap();

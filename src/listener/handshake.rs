@@ -4,14 +4,16 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::content::await_content;
 use super::error::ListenError;
 use super::finished;
 use super::options::{ListenOptions, Overload};
 use super::refusal::Refusal;
+use super::routes::{Matched, Routes};
 use crate::excerpt::Excerpt;
 use crate::frame::Wire;
 use crate::heartbeat::HeartbeatForm;
-use crate::http::cors::Origins;
+use crate::http::cors::CorsRules;
 use crate::http::host::{Host, Hosts};
 use crate::http::query::Query;
 use crate::http::request::{Head, Request};
@@ -23,8 +25,9 @@ use crate::shard::{Handshake, HandshakeStep, Shared, StreamRequest};
 /// Answers requests for the shards, as a listener's options say.
 pub(super) struct HttpHandshake {
     pub(super) options: ListenOptions,
-    origins: Origins,
+    cors: CorsRules,
     pub(super) hosts: Arc<Hosts>,
+    pub(super) routes: Arc<Routes>,
     retry: Duration,
     pub(super) policy: Policy,
     heartbeat_form: HeartbeatForm,
@@ -41,9 +44,12 @@ impl HttpHandshake {
         let of = |option| {
             move |why: String| ListenError::Options(OptionsError { option, bounds: why.into() })
         };
+        let cors = CorsRules::new(&options.cors).map_err(of("cors"))?;
+        let routes = Routes::new(&options, &cors).map_err(ListenError::Options)?;
         Ok(HttpHandshake {
-            origins: Origins::new(&options.cors).map_err(of("cors"))?,
             hosts: Arc::new(Hosts::new(&options.hosts).map_err(of("hosts"))?),
+            routes: Arc::new(routes),
+            cors,
             retry: hub.retry,
             policy: hub.policy,
             heartbeat_form: hub.heartbeat_form,
@@ -58,19 +64,61 @@ impl HttpHandshake {
     }
 }
 
+/// A request for a path that has streams.
+struct Asked<'a> {
+    request: &'a Request<'a>,
+    matched: Matched<'a>,
+    content: ContentSoFar<'a>,
+    /// The lines of CORS for its answer.
+    cors: String,
+    beyond_bounds: bool,
+}
+
+/// What has come of a request's content.
+#[derive(Clone, Copy)]
+enum ContentSoFar<'a> {
+    /// What came behind the head, of so many bytes.
+    Behind(usize, &'a [u8]),
+    All,
+}
+
 impl Handshake for HttpHandshake {
     fn step(&self, head: &[u8], _addr: SocketAddr, beyond_bounds: bool) -> HandshakeStep {
+        self.look(head, false, beyond_bounds)
+    }
+
+    fn after_content(&self, head: &[u8], _addr: SocketAddr, beyond_bounds: bool) -> HandshakeStep {
+        self.look(head, true, beyond_bounds)
+    }
+
+    fn too_slow(&self) -> Vec<u8> {
+        let text =
+            "the request's head, or its content, did not come in time; send it whole, and at \
+                    once";
+        self.refuse("408 Request Timeout", "", text)
+    }
+
+    fn fallback_is_full(&self) -> Vec<u8> {
+        let text = "too many requests at once; come again";
+        self.refuse("503 Service Unavailable", "Retry-After: 5\r\n", text)
+    }
+
+    fn head_time_max(&self) -> Duration {
+        self.options.head_time_max
+    }
+}
+
+impl HttpHandshake {
+    /// Says what is to be done by what has come. `has_content` says that the request's content has
+    /// come, which is not within `head` then.
+    fn look(&self, head: &[u8], has_content: bool, beyond_bounds: bool) -> HandshakeStep {
         let (bytes_max, fields_max) = (self.options.head_bytes_max, self.options.head_fields_max);
         let too_large = |what: String| {
             let text = format!(
                 "the request's head has more than {what}; send fewer header fields and a shorter \
                  target"
             );
-            HandshakeStep::Answer(response::refusal(
-                "431 Request Header Fields Too Large",
-                "",
-                &text,
-            ))
+            HandshakeStep::Answer(self.refuse("431 Request Header Fields Too Large", "", &text))
         };
         match Head::parse(head, fields_max) {
             Head::Partial if head.len() < bytes_max => HandshakeStep::More,
@@ -81,11 +129,13 @@ impl Handshake for HttpHandshake {
             Head::TooManyFields => {
                 too_large(format!("{fields_max} header fields (head_fields_max)"))
             }
-            Head::Malformed(why) => {
-                HandshakeStep::Answer(response::refusal("400 Bad Request", "", why))
-            }
-            Head::Complete(request, _) => {
-                match (self.answer(&request, beyond_bounds), request.method) {
+            Head::Malformed(why) => HandshakeStep::Answer(self.refuse("400 Bad Request", "", why)),
+            Head::Complete(request, bytes) => {
+                let content = match has_content {
+                    true => ContentSoFar::All,
+                    false => ContentSoFar::Behind(bytes, &head[bytes..]),
+                };
+                match (self.answer(&request, content, beyond_bounds), request.method) {
                     (HandshakeStep::Answer(answer), "HEAD") => {
                         HandshakeStep::Answer(response::head_of(answer))
                     }
@@ -95,67 +145,78 @@ impl Handshake for HttpHandshake {
         }
     }
 
-    fn too_slow(&self) -> Vec<u8> {
-        let text = "the request's head did not come in time; send it whole, and at once";
-        response::refusal("408 Request Timeout", "", text)
+    /// An answer that is the same for pages of all origins.
+    fn refuse(&self, status: &str, fields: &str, text: &str) -> Vec<u8> {
+        response::refusal(status, &format!("{}{fields}", self.cors.vary()), text)
     }
 
-    fn fallback_is_full(&self) -> Vec<u8> {
-        let text = "too many requests at once; come again";
-        response::refusal("503 Service Unavailable", "Retry-After: 5\r\n", text)
-    }
-
-    fn head_time_max(&self) -> Duration {
-        self.options.head_time_max
-    }
-}
-
-impl HttpHandshake {
-    fn answer(&self, request: &Request<'_>, beyond_bounds: bool) -> HandshakeStep {
+    fn answer(
+        &self,
+        request: &Request<'_>,
+        content: ContentSoFar<'_>,
+        beyond_bounds: bool,
+    ) -> HandshakeStep {
         if let (false, Host::Name(name)) = (self.hosts.has(request.host), request.host) {
             let text = format!(
                 "this server is not known as {}; if it is to be, list the name in hosts (fanfare \
                  serve --host), or set any_host (C and other languages)",
                 Excerpt::of(name)
             );
-            return HandshakeStep::Answer(response::refusal("421 Misdirected Request", "", &text));
+            return HandshakeStep::Answer(self.refuse("421 Misdirected Request", "", &text));
         }
         if self.options.health_path.as_deref() == Some(request.path) {
             return HandshakeStep::Answer(self.health(request.method));
         }
-        if request.path != self.options.path {
-            let text = format!("there is nothing here; events are at {}", self.options.path);
+        let origin = request.field("origin");
+        let Some(matched) = self.routes.find(request.path) else {
             return match self.options.fallback {
                 Some(_) => HandshakeStep::Unhandled,
-                None => HandshakeStep::Answer(response::refusal("404 Not Found", "", &text)),
+                None => HandshakeStep::Answer(self.nothing(origin.as_deref())),
             };
+        };
+        let route = matched.route;
+        if request.method == "OPTIONS" {
+            let asked = request.values("access-control-request-headers");
+            let cors = self.cors.preflight(origin.as_deref(), route.methods(), asked);
+            return HandshakeStep::Answer(response::options(route.allow(), &cors));
         }
-        let cors = self.origins.fields(request.field("origin").as_deref());
-        match self.stream(request, &cors, beyond_bounds) {
+        let cors = self.cors.fields(origin.as_deref(), &route.exposing);
+        let asked = Asked { request, matched, content, cors, beyond_bounds };
+        match self.stream(&asked) {
             Ok(step) => step,
             Err(Refusal { status, fields, text }) => {
-                HandshakeStep::Answer(response::refusal(status, &format!("{cors}{fields}"), &text))
+                let fields = format!("{}{fields}", asked.cors);
+                HandshakeStep::Answer(response::refusal(status, &fields, &text))
             }
         }
     }
 
-    /// The answer to a request for the path of streams.
-    fn stream(
-        &self,
-        request: &Request<'_>,
-        cors: &str,
-        beyond_bounds: bool,
-    ) -> Result<HandshakeStep, Refusal> {
-        match request.method {
-            "GET" | "HEAD" => {}
-            "OPTIONS" => return Ok(HandshakeStep::Answer(response::options(cors))),
+    /// The answer for a path that has nothing.
+    fn nothing(&self, origin: Option<&str>) -> Vec<u8> {
+        let text = match &*self.options.path {
+            "" => "there is nothing here; ask for a path that has streams".to_owned(),
+            path => format!("there is nothing here; events are at {path}"),
+        };
+        response::refusal("404 Not Found", &self.cors.fields(origin, ""), &text)
+    }
+
+    /// The answer to a request for a path that has streams.
+    fn stream(&self, asked: &Asked<'_>) -> Result<HandshakeStep, Refusal> {
+        let Asked { request, matched, cors, .. } = asked;
+        let route = matched.route;
+        let is_post = match request.method {
+            "GET" | "HEAD" => false,
+            "POST" if route.post => true,
             _ => {
-                let (fields, text) =
-                    ("Allow: GET, HEAD, OPTIONS\r\n", "use GET to read events".to_owned());
-                return Err(Refusal { status: "405 Method Not Allowed", fields, text });
+                let text = match route.post {
+                    true => "use GET or POST to read events",
+                    false => "use GET to read events",
+                };
+                let (status, text) = ("405 Method Not Allowed", text.to_owned());
+                return Err(Refusal { status, fields: route.allow(), text });
             }
-        }
-        if request.has_content() {
+        };
+        if !is_post && request.has_content() {
             return Err(Refusal::new(
                 "413 Content Too Large",
                 "a request for events has no content; send it without",
@@ -168,24 +229,39 @@ impl HttpHandshake {
             ));
         }
         let query = Query::parse(request.query).map_err(Refusal::bad_request)?;
-        let (wanted, resume, tag) = self.wishes(request, &query).map_err(Refusal::bad_request)?;
+        if !route.query_topics && query.first("topic").is_some() {
+            let text = "what this path's streams have is fixed; leave out topic";
+            return Err(Refusal::new("403 Forbidden", text));
+        }
+        let wishes = self.wishes(request, matched, &query);
+        let (wanted, resume, tag) = wishes.map_err(Refusal::bad_request)?;
         let policy = self.policy(&query)?;
         let heartbeat_form = query.first("heartbeat").map(str::parse::<HeartbeatForm>).transpose();
         let heartbeat_form =
             heartbeat_form.map_err(Refusal::bad_request)?.unwrap_or(self.heartbeat_form);
         let envelope = self.envelope(&query)?;
-        if let Some(answer) = finished::answer(&self.shared, &wanted, &resume, cors) {
+        let fields = format!("{cors}{}", route.fields);
+        let nothing_to_come = || finished::answer(&self.shared, &wanted, &resume, cors);
+        if request.method == "HEAD" {
+            let answer = nothing_to_come().unwrap_or_else(|| response::stream_head_only(&fields));
             return Ok(HandshakeStep::Answer(answer));
         }
-        if request.method == "HEAD" {
-            return Ok(HandshakeStep::Answer(response::stream_head_only(cors)));
+        if asked.beyond_bounds {
+            return self.overloaded(&fields, heartbeat_form);
         }
-        if beyond_bounds {
-            return self.overloaded(cors, heartbeat_form);
+        if let (true, ContentSoFar::Behind(head_bytes, behind)) = (is_post, asked.content) {
+            let bytes_max = self.options.body_bytes_max;
+            let awaited = await_content(request, head_bytes, behind, bytes_max, cors)?;
+            if let Some(step) = awaited {
+                return Ok(step);
+            }
+        }
+        if let Some(answer) = nothing_to_come() {
+            return Ok(HandshakeStep::Answer(answer));
         }
         let wire = if request.minor_version == 0 { Wire::Plain } else { Wire::Chunked };
         let retry = Some(self.retry).filter(|retry| !retry.is_zero()).map(jittered);
-        let head = response::stream(wire, cors);
+        let head = response::stream(wire, &fields);
         Ok(HandshakeStep::Join(Box::new(StreamRequest {
             head,
             wanted,
@@ -200,11 +276,11 @@ impl HttpHandshake {
     }
 
     /// The answer when the bounds on connections are reached.
-    fn overloaded(&self, cors: &str, form: HeartbeatForm) -> Result<HandshakeStep, Refusal> {
+    fn overloaded(&self, fields: &str, form: HeartbeatForm) -> Result<HandshakeStep, Refusal> {
         match self.options.overload {
             Overload::ComeAgain => {
                 let retry = jittered(self.retry.max(Duration::from_secs(1)) * 5);
-                Ok(HandshakeStep::Answer(response::come_again(cors, form, retry)))
+                Ok(HandshakeStep::Answer(response::come_again(fields, form, retry)))
             }
             Overload::Unavailable => Err(Refusal {
                 status: "503 Service Unavailable",
@@ -218,12 +294,12 @@ impl HttpHandshake {
     fn health(&self, method: &str) -> Vec<u8> {
         match method {
             "GET" | "HEAD" if self.shared.links.iter().all(|link| link.is_alive()) => {
-                response::refusal("200 OK", "", "ok")
+                self.refuse("200 OK", "", "ok")
             }
             "GET" | "HEAD" => {
-                response::refusal("503 Service Unavailable", "", "a shard has ended; start anew")
+                self.refuse("503 Service Unavailable", "", "a shard has ended; start anew")
             }
-            _ => response::refusal("405 Method Not Allowed", "Allow: GET, HEAD\r\n", "use GET"),
+            _ => self.refuse("405 Method Not Allowed", "Allow: GET, HEAD\r\n", "use GET"),
         }
     }
 }

@@ -1,10 +1,13 @@
 //! The engine's own listener: it speaks HTTP to clients, and makes event streams of them.
 
+mod content;
 mod error;
 mod finished;
 mod handshake;
 mod options;
 mod refusal;
+mod route;
+mod routes;
 mod wishes;
 
 use std::fmt;
@@ -15,6 +18,8 @@ use std::sync::Arc;
 pub use self::error::{AdmitError, ListenError};
 use self::handshake::HttpHandshake;
 pub use self::options::{ListenOptions, Overload, OverloadError};
+pub use self::route::Route;
+use self::routes::Routes;
 use crate::fallback::UnhandledRequest;
 use crate::http::host::{Host, Hosts};
 use crate::shard::{Acceptor, Command, Shared};
@@ -38,6 +43,7 @@ pub struct Listener {
     shared: Arc<Shared>,
     addr: SocketAddr,
     hosts: Arc<Hosts>,
+    routes: Arc<Routes>,
 }
 
 impl Listener {
@@ -65,10 +71,10 @@ impl Listener {
         let socket = bound.map_err(ListenError::Bind)?;
         let addr = socket.local_addr().map_err(ListenError::Bind)?;
         let handshake = handshake.on(addr);
-        let hosts = handshake.hosts.clone();
+        let (hosts, routes) = (handshake.hosts.clone(), handshake.routes.clone());
         let acceptor = Arc::new(Acceptor::new(socket, Box::new(handshake), fallback));
         // From here on, dropping it takes the acceptor from those shards that have it already.
-        let listener = Listener { acceptor, shared, addr, hosts };
+        let listener = Listener { acceptor, shared, addr, hosts, routes };
         listener.open_acceptor()?;
         Ok(listener)
     }
@@ -127,6 +133,28 @@ impl Listener {
     #[must_use]
     pub fn is_named(&self, authority: &str) -> bool {
         Host::parse(authority).is_some_and(|host| self.hosts.has(host))
+    }
+
+    /// Whether this listener has streams at a path: that of [`ListenOptions::path`], or one of
+    /// [`ListenOptions::routes`]. The path is the one of a request's target, percent-encoded and
+    /// without the query. A server of [`UnhandledRequest`]s gives a later request for such a path to
+    /// [`Listener::admit`], whatever its method: the listener answers those that it has not.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use fanfare::{Hub, ListenOptions, Options, Route};
+    ///
+    /// let hub = Hub::start(Options::default())?;
+    /// let run = Route::new("/runs/{id}").subscriptions(["run/{id}"]);
+    /// let listener = hub.listen("127.0.0.1:0", ListenOptions::default().routes([run]))?;
+    /// assert!(listener.has_streams_at("/events") && listener.has_streams_at("/runs/42"));
+    /// assert!(!listener.has_streams_at("/runs"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn has_streams_at(&self, path: &str) -> bool {
+        self.routes.find(path).is_some()
     }
 
     /// Serves a connection, of which `request.read` was read so far, as if this listener had just

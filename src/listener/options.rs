@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use super::route::Route;
 use crate::envelope::Envelope;
 use crate::excerpt::Excerpt;
 use crate::fallback::Fallback;
@@ -43,14 +44,31 @@ chained! {
     /// ```
     #[derive(Clone, Debug)]
     pub struct ListenOptions {
-        /// The path that event streams have. Default: `/events`.
+        /// The path of the streams whose topics the query names, opened with `GET`; empty for none,
+        /// where there are `routes`. A route of this path takes its place. Default: `/events`.
         pub path: String as (impl Into<String> => path.into()),
+        /// More paths that have streams, at most 256. A path without places for values goes before
+        /// one with them; of two others no path may match both. Default: none.
+        pub routes: Vec<Route> as (impl IntoIterator<Item = Route>
+            => routes.into_iter().collect()),
+        /// Header fields of all streams' answers: of those with status 200, to `HEAD` as well, and
+        /// to clients that are told to come again later. At most 32 fields and 4 KiB in an answer,
+        /// with those of its route: names are tokens, values visible ASCII, spaces and tabs. What
+        /// the engine writes itself is refused, such as `Content-Type`, `Cache-Control`, `Vary` and
+        /// the fields of CORS. Default: none.
+        pub headers: Vec<(String, String)>
+            as (impl IntoIterator<Item = (impl Into<String>, impl Into<String>)>
+            => headers.into_iter().map(|(name, value)| (name.into(), value.into())).collect()),
         /// Which other origins' pages may read the stream. Default: none.
         pub cors: Cors,
         /// The most bytes of a request's head, 64 bytes to 1 MiB. Default: 16 KiB.
         pub head_bytes_max: usize,
         /// The most header fields of a request, 8 to 4,096. Default: 128.
         pub head_fields_max: usize,
+        /// The most bytes of the content of a `POST` that opens a stream, at most 1 MiB; it has to
+        /// come within `head_time_max`, with the head. A request with more is answered 413. Default:
+        /// 64 KiB.
+        pub body_bytes_max: usize,
         /// The names, without port, by which the listener may be addressed, besides any IP address,
         /// `localhost` and what ends in `.localhost`. Requests whose `Host` (or whose target in
         /// absolute form) has another name are answered with 421, also those for `fallback`;
@@ -127,12 +145,14 @@ chained! {
         /// live and else with 503: for a balancer's probes, which then depend on nothing else that
         /// could be busy. Default: none.
         pub health_path: Option<String> as (impl Into<String> => Some(health_path.into())),
-        /// Gets the connections with requests that are not for `path`, so that another part of the
-        /// program answers them on the same port; [`fallback`](crate::fallback()) makes one.
+        /// Gets the connections with requests for paths that have no streams, so that another part
+        /// of the program answers them on the same port; [`fallback`](crate::fallback()) makes one.
         /// Without a fallback they are answered 404, and 503 when it is full. They do not count as
         /// connections of the hub, so the program that serves them has to bound them. The listener
         /// does not see later requests on such a connection: there ask
-        /// [`Listener::is_named`](crate::Listener::is_named) whether the request's `Host` is right.
+        /// [`Listener::is_named`](crate::Listener::is_named) whether the request's `Host` is right,
+        /// and [`Listener::has_streams_at`](crate::Listener::has_streams_at) whether the listener
+        /// has to answer it.
         /// Default: none.
         pub fallback: Option<Fallback> as (Fallback => Some(fallback)),
     }
@@ -245,9 +265,12 @@ impl Default for ListenOptions {
     fn default() -> ListenOptions {
         ListenOptions {
             path: "/events".to_owned(),
+            routes: Vec::new(),
+            headers: Vec::new(),
             cors: Cors::default(),
             head_bytes_max: 16 << 10,
             head_fields_max: 128,
+            body_bytes_max: 64 << 10,
             hosts: Vec::new(),
             head_time_max: Duration::from_secs(10),
             subscriptions_per_connection_max: 64,
@@ -270,8 +293,8 @@ impl ListenOptions {
     /// The most bytes of a client's tag.
     pub const TAG_BYTES_MAX: usize = 256;
 
-    /// Checks every option against its bounds, except the entries of `cors` and `hosts`, which
-    /// are checked when the listener is opened, as all of it is.
+    /// Checks every option against its bounds, except the entries of `routes`, `headers`, `cors` and
+    /// `hosts`, which are checked when the listener is opened, as all of it is.
     ///
     /// # Errors
     ///
@@ -291,7 +314,11 @@ impl ListenOptions {
             path.starts_with('/')
                 && path.bytes().all(|byte| byte.is_ascii_graphic() && !b"?#".contains(&byte))
         };
-        within(is_plain(&self.path), "path", "a path such as /events, percent-encoded")?;
+        within(
+            is_plain(&self.path) || self.path.is_empty() && !self.routes.is_empty(),
+            "path",
+            "a path such as /events, percent-encoded; or empty, where there are routes",
+        )?;
         within(
             self.health_path.as_ref().is_none_or(|path| is_plain(path) && *path != self.path),
             "health_path",
@@ -301,6 +328,7 @@ impl ListenOptions {
         within(head, "head_bytes_max", "64 bytes to 1 MiB")?;
         let fields = (8..=4_096).contains(&self.head_fields_max);
         within(fields, "head_fields_max", "8 to 4,096")?;
+        within(self.body_bytes_max <= 1 << 20, "body_bytes_max", "at most 1 MiB")?;
         let time = (MILLISECOND..=HOUR).contains(&self.head_time_max);
         within(time, "head_time_max", "1 ms to 1 hour")?;
         let wanted = (1..=65_536).contains(&self.subscriptions_per_connection_max);

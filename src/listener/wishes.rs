@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::handshake::HttpHandshake;
 use super::options::ListenOptions;
 use super::refusal::Refusal;
+use super::routes::{is_wide, Matched};
 use crate::envelope::Envelope;
 use crate::event::Event;
 use crate::filter::Subscription;
@@ -19,28 +20,32 @@ impl HttpHandshake {
     pub(super) fn wishes(
         &self,
         request: &Request<'_>,
+        matched: &Matched<'_>,
         query: &Query<'_>,
     ) -> Result<Wishes, String> {
-        Ok((self.wanted(query)?, self.resume(request, query)?, tag(query)?))
+        Ok((self.wanted(matched, query)?, self.resume(request, query)?, tag(query)?))
     }
 
-    fn wanted(&self, query: &Query<'_>) -> Result<Vec<Subscription>, String> {
-        let wanted = query
+    fn wanted(
+        &self,
+        matched: &Matched<'_>,
+        query: &Query<'_>,
+    ) -> Result<Vec<Subscription>, String> {
+        let asked = query
             .all("topic")
             .take(self.options.subscriptions_per_connection_max + 1)
             .map(Subscription::new);
-        let wanted: Vec<_> = wanted.collect::<Result<_, _>>().map_err(|e| e.to_string())?;
-        let wide = wanted.iter().filter(|what| match what {
-            Subscription::Filter(filter) => filter.literal_prefix().is_empty(),
-            Subscription::Topic(_) => false,
-        });
+        let asked: Vec<_> = asked.collect::<Result<_, _>>().map_err(|e| e.to_string())?;
+        let mut wanted = matched.subscriptions()?;
+        wanted.extend(asked);
+        let wide = wanted.iter().filter(|what| is_wide(what));
         let (wide, wide_max) = (wide.count(), self.options.wide_filters_max);
         match wanted.len() {
             _ if wide > wide_max => Err(format!(
                 "{wide_max} filters that begin with a wildcard are the most for a connection; ask \
                  for fewer"
             )),
-            0 => Err(format!("say what you want: {}?topic=NAME", self.options.path)),
+            0 => Err(format!("say what you want: {}?topic=NAME", matched.route.path)),
             count if count > self.options.subscriptions_per_connection_max => Err(format!(
                 "{} topics and filters are the most for a connection; ask for fewer",
                 self.options.subscriptions_per_connection_max

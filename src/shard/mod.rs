@@ -76,7 +76,9 @@ use crate::sys::{Poller, Readiness};
 
 pub(crate) use self::admin::drain::Drain;
 pub(crate) use self::admin::query::{Answer, Query, QueryRequest};
-pub(crate) use self::entry::handshake::{Acceptor, Handshake, HandshakeStep, StreamRequest};
+pub(crate) use self::entry::handshake::{
+    Acceptor, Content, ContentStep, Handshake, HandshakeStep, StreamRequest,
+};
 pub(crate) use self::entry::limits::{
     descriptors_for_connections, ConnectionLimits, SubscriptionLimits,
 };

@@ -22,7 +22,7 @@ use std::sync::Arc;
 #[cfg(feature = "internals")]
 use crate::shard::checksum::Checksum;
 use crate::shard::connection::membership::Membership;
-use crate::shard::entry::handshake::Acceptor;
+use crate::shard::entry::handshake::{Acceptor, Content};
 use crate::shard::lagging::state::Lagging;
 use crate::shard::replay::state::Replaying;
 use crate::sys::Stream;
@@ -47,7 +47,7 @@ pub(crate) enum Sink {
 pub(crate) type Script = Box<dyn FnMut(&[u8]) -> io::Result<usize> + Send>;
 
 pub(crate) enum State {
-    /// Its request's head is not complete yet.
+    /// Its request is not complete yet.
     Handshaking(Box<Handshaking>),
     /// It is sent what it has missed.
     Replaying(Box<Replaying>),
@@ -59,11 +59,13 @@ pub(crate) enum State {
     Leaving,
 }
 
-/// What has come of a request's head so far, and through which acceptor.
+/// What has come of a request so far, and through which acceptor.
 pub(crate) struct Handshaking {
     pub(crate) acceptor: Arc<Acceptor>,
     pub(crate) addr: SocketAddr,
     pub(crate) head: Vec<u8>,
+    /// The request's content, once the head is complete and as long as more of it is to come.
+    pub(crate) content: Option<Box<dyn Content>>,
 }
 
 /// What a limit per address counts by: the address in IPv4, the /64 network in IPv6.

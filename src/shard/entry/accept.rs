@@ -112,7 +112,7 @@ impl Shard {
             (HandshakeStep::Unhandled, _) => refuse(acceptor.handshake.fallback_is_full()),
             (HandshakeStep::Answer(answer), _) => refuse(answer),
             // Nothing that could be said would be right for whatever it is about to ask.
-            (HandshakeStep::More | HandshakeStep::Join(_), _) => {
+            (HandshakeStep::More | HandshakeStep::Content { .. } | HandshakeStep::Join(_), _) => {
                 self.link().counters.refused_connections.add(1);
             }
         }

@@ -25,13 +25,16 @@ pub(crate) trait Handshake: Send + Sync {
     /// connections are reached.
     fn step(&self, head: &[u8], addr: SocketAddr, beyond_bounds: bool) -> HandshakeStep;
 
+    /// Looks again at a request's head, whose content was waited for and has come.
+    fn after_content(&self, head: &[u8], addr: SocketAddr, beyond_bounds: bool) -> HandshakeStep;
+
     /// The answer to a client that has not sent its request in time.
     fn too_slow(&self) -> Vec<u8>;
 
     /// The answer to a request that is not for events, when the fallback is full.
     fn fallback_is_full(&self) -> Vec<u8>;
 
-    /// How long a client may take for its request's head.
+    /// How long a client may take for its request: the head, and the content if there is any.
     fn head_time_max(&self) -> Duration;
 }
 
@@ -39,12 +42,31 @@ pub(crate) trait Handshake: Send + Sync {
 pub(crate) enum HandshakeStep {
     /// Its request's head is not complete.
     More,
+    /// Its request's content is not complete, which begins behind `head_bytes` bytes. What is there
+    /// of it has been given to `content` already. The client is sent `interim` first.
+    Content { head_bytes: usize, content: Box<dyn Content>, interim: &'static [u8] },
     /// The connection becomes an event stream.
     Join(Box<StreamRequest>),
     /// The client is sent an answer, and then the connection is closed.
     Answer(Vec<u8>),
     /// The request is not for events: the fallback, another part of the program, answers it.
     Unhandled,
+}
+
+/// The content of a request that is waited for.
+pub(crate) trait Content: Send {
+    /// Takes more of it. What comes behind its end is not asked for.
+    fn take(&mut self, bytes: &[u8]) -> ContentStep;
+}
+
+/// What the shard has to do next with a connection whose request's content is waited for.
+pub(crate) enum ContentStep {
+    /// There is more to come.
+    More,
+    /// All of it is here: the protocol looks at the head again.
+    Complete,
+    /// The client is sent an answer, and then the connection is closed.
+    Answer(Vec<u8>),
 }
 
 /// A request for an event stream.

@@ -17,7 +17,7 @@ use crate::shard::connection::record::Record;
 use crate::shard::connection::slots::Key;
 use crate::shard::connection::{Connection, Handshaking, Network, Sink, State};
 use crate::shard::entry::accept::ACCEPTS_MAX;
-use crate::shard::entry::handshake::{Acceptor, HandshakeStep, StreamRequest};
+use crate::shard::entry::handshake::{Acceptor, ContentStep, HandshakeStep, StreamRequest};
 use crate::shard::{Command, Shard};
 use crate::sys::Stream;
 
@@ -119,7 +119,8 @@ impl Shard {
         addr: SocketAddr,
         acceptor: &Arc<Acceptor>,
     ) {
-        let handshaking = Handshaking { acceptor: acceptor.clone(), addr, head: Vec::new() };
+        let handshaking =
+            Handshaking { acceptor: acceptor.clone(), addr, head: Vec::new(), content: None };
         let connection = Connection {
             sink: Sink::Socket(stream),
             state: State::Handshaking(Box::new(handshaking)),
@@ -168,6 +169,7 @@ impl Shard {
 
     /// Shows the protocol what has come, and does what it says.
     fn continue_handshake(&mut self, key: Key, bytes: &[u8]) {
+        let Some(has_content) = self.take_content(key, bytes) else { return };
         let (connection, record) = self.connections.both_mut(key.index);
         let State::Handshaking(handshaking) = &mut connection.state else { return };
         let network = record.network();
@@ -178,18 +180,23 @@ impl Shard {
         let head = match handshaking.head.is_empty() {
             true => bytes,
             false => {
-                handshaking.head.extend_from_slice(bytes);
+                handshaking.head.extend_from_slice(if has_content { &[] } else { bytes });
                 &handshaking.head
             }
         };
-        let mut step = handshaking.acceptor.handshake.step(head, handshaking.addr, beyond_bounds);
+        let (protocol, addr) = (&handshaking.acceptor.handshake, handshaking.addr);
+        let look = |beyond_bounds| match has_content {
+            true => protocol.after_content(head, addr, beyond_bounds),
+            false => protocol.step(head, addr, beyond_bounds),
+        };
+        let mut step = look(beyond_bounds);
         if let HandshakeStep::Join(request) = &step {
             let reserved = self.shared.subscription_limits.reserve(network, request.wanted.len());
             if reserved.is_ok() {
                 record.set_subscriptions(request.wanted.len());
             } else {
                 beyond_bounds = true;
-                step = handshaking.acceptor.handshake.step(head, handshaking.addr, beyond_bounds);
+                step = look(beyond_bounds);
             }
         }
         match step {
@@ -197,6 +204,11 @@ impl Shard {
                 if handshaking.head.is_empty() {
                     handshaking.head = bytes.to_vec();
                 }
+            }
+            HandshakeStep::Content { head_bytes, content, interim } => {
+                handshaking.head = head[..head_bytes].to_vec();
+                handshaking.content = Some(content);
+                self.send_interim(key, interim);
             }
             HandshakeStep::Join(request) => self.join(key.index, &request),
             HandshakeStep::Answer(answer) => {
@@ -218,6 +230,35 @@ impl Shard {
                     }
                 }
             }
+        }
+    }
+
+    /// Takes more of a request's content, if that is what is waited for, and returns whether it is
+    /// complete with it; `None` when there is nothing more to do with these bytes.
+    fn take_content(&mut self, key: Key, bytes: &[u8]) -> Option<bool> {
+        let State::Handshaking(handshaking) = &mut self.connections[key.index].state else {
+            return None;
+        };
+        match handshaking.content.as_mut().map(|content| content.take(bytes)) {
+            None => Some(false),
+            Some(ContentStep::Complete) => Some(true),
+            Some(ContentStep::More) => None,
+            Some(ContentStep::Answer(answer)) => {
+                self.answer(key, &answer);
+                None
+            }
+        }
+    }
+
+    /// Sends what comes before an answer, if there is anything.
+    fn send_interim(&mut self, key: Key, interim: &[u8]) {
+        if interim.is_empty() {
+            return;
+        }
+        // It is smaller than any send buffer.
+        let sent = self.connections[key.index].sink.send(interim);
+        if !sent.is_ok_and(|sent| sent == interim.len()) {
+            self.give_up(key);
         }
     }
 
