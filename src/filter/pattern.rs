@@ -187,14 +187,16 @@ impl Filter {
         let (mut ours, mut theirs) = (Levels::of(&self.0), Levels::of(&other.0));
         let (mut our, mut their) = (None, None);
         // The bytes of the shortest topic that both match up to here, with a '/' before each level.
-        let mut bytes = 0;
+        let (mut bytes, mut is_named) = (0, false);
         loop {
             // A `#` stands for as many levels as the other filter has left.
             our = if our == Some(ALL_BELOW) { our } else { ours.next() };
             their = if their == Some(ALL_BELOW) { their } else { theirs.next() };
             let (our, their) = match (our, their) {
                 (None | Some(ALL_BELOW), None | Some(ALL_BELOW)) => {
-                    return bytes <= 1 + Topic::BYTES_MAX;
+                    // A topic has at least a byte: it is not one level that is named and empty.
+                    let is_empty = is_named && bytes == 1 && (our.is_none() || their.is_none());
+                    return bytes <= 1 + Topic::BYTES_MAX && !is_empty;
                 }
                 (Some(our), Some(their)) => (our, their),
                 _ => return false,
@@ -209,6 +211,7 @@ impl Filter {
             if is_only_named || (any == [false, false] && our != their) {
                 return false;
             }
+            is_named |= any != [true, true];
             bytes += 1 + level.len();
         }
     }

@@ -226,7 +226,7 @@ fn two_filters_that_only_a_topic_of_more_than_256_bytes_matches_do_not_overlap()
 
 #[test]
 fn a_topic_overlaps_with_itself_and_with_filters_that_match_it() {
-    let subscription = |text| Subscription::new(text).unwrap();
+    let subscription = |text| super::Subscription::new(text).unwrap();
     for (ours, theirs, expected) in [
         ("a/b", "a/b", true),
         ("a/b", "a/c", false),

@@ -6,6 +6,8 @@
 
 mod queue;
 mod table;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::sync::Arc;

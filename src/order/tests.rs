@@ -3,6 +3,7 @@
 
 mod gaps;
 mod steps;
+mod watchers;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;

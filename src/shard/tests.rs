@@ -4,6 +4,7 @@
 mod bounds;
 mod envelopes;
 mod failing;
+mod interest;
 mod policies;
 mod resubscribe;
 mod resume;

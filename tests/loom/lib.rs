@@ -26,7 +26,10 @@ mod sync {
 mod backlog;
 #[path = "../../src/inbox.rs"]
 mod inbox;
+#[path = "../../src/interest/queue.rs"]
+mod queue;
 
+mod interest;
 mod parking;
 mod waiting;
 

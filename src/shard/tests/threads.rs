@@ -29,7 +29,7 @@ fn wanted(random: &mut fastrand::Rng) -> Vec<Subscription> {
 }
 
 /// Does something on a shard's thread.
-fn on<T: Send + 'static>(
+pub(super) fn on<T: Send + 'static>(
     hub: &Hub,
     shard: usize,
     what: impl FnOnce(&mut Shard) -> T + Send + 'static,
