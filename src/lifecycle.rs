@@ -198,8 +198,9 @@ pub struct ConnectionInfo {
     pub since: SystemTime,
     /// The number of events that its socket took whole.
     pub events: u64,
-    /// Bytes of events that its socket took: of the bare event stream, without the chunks'
-    /// envelopes, the response's head, reconnection times and heartbeats.
+    /// Bytes of events that its socket took, in the envelope that its client asked for: of the bare
+    /// event stream, without the sizes and ends of chunks, the response's head, reconnection times
+    /// and heartbeats.
     pub bytes: u64,
     /// How it is doing.
     pub state: ConnectionState,

@@ -188,8 +188,8 @@ pub struct Metrics {
     pub full_events: u64,
     /// Events times connections that took them.
     pub delivered_events: u64,
-    /// Bytes of events that sockets took, with their envelopes; bytes of a replay count when they
-    /// are handed out.
+    /// Bytes of events that sockets took, as each client is sent them, with the chunks around them;
+    /// bytes of a replay count when they are handed out.
     pub delivered_bytes: u64,
     /// Events times the connections that were sent them because they had missed them. They count as
     /// delivered as well, when they are handed out.

@@ -80,8 +80,9 @@ pub enum NoticeKind {
         lasted: Duration,
         /// The number of events that its socket took whole.
         events: u64,
-        /// Bytes of events that its socket took: of the bare event stream, without the chunks'
-        /// envelopes, the response's head, reconnection times and heartbeats.
+        /// Bytes of events that its socket took, in the envelope that its client asked for: of the
+        /// bare event stream, without the sizes and ends of chunks, the response's head,
+        /// reconnection times and heartbeats.
         bytes: u64,
         /// Why it ended.
         reason: DisconnectReason,

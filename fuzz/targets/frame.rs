@@ -1,6 +1,7 @@
 //! Events of any content, encoded, and read by the parser that is written from WHATWG HTML alone.
 //!
-//! - An event that is accepted arrives exactly, in both wire forms, also beside others.
+//! - An event that is accepted arrives exactly, in both wire forms, also beside others; and so does
+//!   its JSON envelope.
 //! - An event is accepted if and only if it survives the way to a client and back.
 //!
 //! An input is events with a [`NEXT_EVENT`] between them; an event is fields with a [`NEXT_FIELD`]
@@ -11,6 +12,7 @@
 use std::collections::VecDeque;
 
 use fanfare::fuzzing::Frame;
+use fanfare::Topic;
 use libfuzzer_sys::fuzz_target;
 
 use given::Given;
@@ -63,8 +65,38 @@ fn event_of(text: &str) -> Given {
     given
 }
 
-/// Checks what a client reads of frames that are sent together.
+/// Checks what clients read of frames that are sent together, without an envelope and in it.
 fn check_stream(frames: &[Frame], given: &[(usize, &Given)]) {
+    let topic = Topic::new("a/\"\\é").expect("a valid topic");
+    let in_json: Vec<Frame> = frames.iter().map(|frame| frame.in_json(&topic)).collect();
+    check_form(frames, given, |_, message| message);
+    check_form(&in_json, given, |given, Message { data, last_id, .. }| {
+        let event = given.name.as_ref();
+        let event = event.map_or(String::new(), |name| format!(",\"event\":{}", json(name)));
+        let (topic, id, data) = (json(topic.as_str()), json(&last_id), json(&data));
+        let data = format!("{{\"topic\":{topic}{event},\"id\":{id},\"data\":{data}}}");
+        Message { name: "message".to_owned(), data, last_id }
+    });
+}
+
+/// A JSON string, character by character.
+fn json(text: &str) -> String {
+    let escaped = |character| match character {
+        '"' | '\\' => format!("\\{character}"),
+        '\n' => "\\n".to_owned(),
+        '\t' => "\\t".to_owned(),
+        '\0'..' ' => format!("\\u{:04x}", u32::from(character)),
+        other => other.to_string(),
+    };
+    format!("\"{}\"", text.chars().map(escaped).collect::<String>())
+}
+
+/// Checks what a client reads that is to get messages in some form.
+fn check_form(
+    frames: &[Frame],
+    given: &[(usize, &Given)],
+    form: impl Fn(&Given, Message) -> Message,
+) {
     let plain = Frame::gather(frames, false);
     assert_eq!(chunk_of(&Frame::gather(frames, true)), plain);
     let (mut parser, mut messages) = (Parser::default(), VecDeque::new());
@@ -78,7 +110,7 @@ fn check_stream(frames: &[Frame], given: &[(usize, &Given)]) {
             Some(own) => assert_eq!(id, *own),
             None => assert!(id.ends_with(&format!("-{}", number + 1)), "{id}"),
         }
-        expected.extend(given.message(&id));
+        expected.extend(given.message(&id).map(|message| form(given, message)));
     }
     assert_eq!(Vec::from(messages), expected as Vec<Message>);
     let retry = given.iter().filter_map(|(_, given)| given.retry).next_back();
