@@ -239,6 +239,7 @@ impl World {
         match self.shared.order.publish(&Topic::new(TOPICS[topic]).unwrap(), draft) {
             Ok(id) => Some(id),
             Err(Refused::Full(..)) => None,
+            Err(Refused::Finished) => unreachable!("no topic is finished"),
             Err(Refused::Closed) => unreachable!("the hub is not closed"),
         }
     }
