@@ -15,6 +15,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod cors;
 mod disconnects;
 mod drain;
 mod encoder;
@@ -27,5 +28,6 @@ mod lifecycle;
 mod policies;
 mod resubscribe;
 mod resume;
+mod routes;
 mod stream;
 mod wildcards;
