@@ -15,6 +15,7 @@ mod control_bounds;
 mod ending;
 mod entrances;
 mod exhausted;
+mod finishing;
 mod half_close;
 mod heads;
 mod http;

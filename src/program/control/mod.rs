@@ -5,7 +5,7 @@
 //! ```text
 //! answer  host <- hosts  socket       what is said, which server is meant, what it goes through
 //! auth  body  pool  listener          what a request may do, its content, and the connections
-//! publish  connections  metrics page  what is done and shown
+//! publish finish  connections  metrics page  what is done and shown
 //!   -> router                         which request gets which answer
 //!   -> service                        one connection, from its first request to its end
 //! mod                                 the thread, and where connections come from
@@ -15,6 +15,7 @@ mod answer;
 mod auth;
 mod body;
 mod connections;
+mod finish;
 #[path = "../../http/host.rs"]
 mod host;
 mod hosts;

@@ -1,5 +1,6 @@
 //! `POST /publish`: one event, with the content as its data; or many, a line of JSON each.
 
+use std::future::Future;
 use std::time::Duration;
 
 use fanfare::{Event, EventError, Hub, PublishError, Published, Topic};
@@ -43,12 +44,17 @@ pub(super) async fn one(hub: &Hub, query: &str, pieces: &mut Pieces) -> Result<A
             _ => return Err(bad_request("say one topic: /publish?topic=NAME")),
         }
     };
-    let retry = match query.first("retry").map(str::parse::<u64>).transpose() {
-        Ok(ms) => ms.map(Duration::from_millis),
-        Err(_) => return Err(bad_request("retry is a whole number of milliseconds")),
-    };
+    retry_of(&query)?;
     let data = pieces.all(hub.options().event_bytes_max).await?;
-    let mut event = Event::from_utf8(&data).map_err(invalid)?;
+    let published = publish(hub, &topic, described(&query, &data)?).await?;
+    let own = query.first("id").map(str::to_owned);
+    let id = own.or_else(|| Some(published.id()?.to_string()));
+    Ok(json(StatusCode::OK, &json!({ "id": id })))
+}
+
+/// The event with this data that a query describes.
+pub(super) fn described<'a>(query: &'a Query<'_>, data: &'a [u8]) -> Result<Event<'a>, Refusal> {
+    let mut event = Event::from_utf8(data).map_err(invalid)?;
     if let Some(name) = query.first("event") {
         event = event.with_name(name);
     }
@@ -58,13 +64,17 @@ pub(super) async fn one(hub: &Hub, query: &str, pieces: &mut Pieces) -> Result<A
     if let Some(key) = query.first("key") {
         event = event.with_key(key);
     }
-    if let Some(retry) = retry {
+    if let Some(retry) = retry_of(query)? {
         event = event.with_retry(retry);
     }
-    let published = publish(hub, &topic, event).await?;
-    let own = query.first("id").map(str::to_owned);
-    let id = own.or_else(|| Some(published.id()?.to_string()));
-    Ok(json(StatusCode::OK, &json!({ "id": id })))
+    Ok(event)
+}
+
+fn retry_of(query: &Query<'_>) -> Result<Option<Duration>, Refusal> {
+    match query.first("retry").map(str::parse::<u64>).transpose() {
+        Ok(ms) => Ok(ms.map(Duration::from_millis)),
+        Err(_) => Err(bad_request("retry is a whole number of milliseconds")),
+    }
 }
 
 /// Publishes an event a line, each as soon as it is there, and answers how many. At the first
@@ -103,9 +113,18 @@ struct Line {
     key: Option<String>,
     /// In milliseconds.
     retry: Option<u64>,
+    /// Whether the topic is finished: with the event as its last one, if the line has anything of an
+    /// event.
+    #[serde(default)]
+    finish: bool,
 }
 
 impl Line {
+    fn has_event(&self) -> bool {
+        let Line { data, event, id, key, retry, .. } = self;
+        [data, event, id, key].into_iter().any(Option::is_some) || retry.is_some()
+    }
+
     fn into_event(self) -> Event<'static> {
         let mut event = self.data.map_or_else(Event::empty, Event::new);
         if let Some(name) = self.event {
@@ -124,7 +143,7 @@ impl Line {
     }
 }
 
-/// Publishes a line's event, and says how many that is: a blank line is none.
+/// Publishes a line's event, or finishes its topic, and says how many that is: a blank line is none.
 async fn publish_line(hub: &Hub, line: &[u8]) -> Result<u64, Refusal> {
     match line.trim_ascii_start().first() {
         None => return Ok(0),
@@ -134,7 +153,13 @@ async fn publish_line(hub: &Hub, line: &[u8]) -> Result<u64, Refusal> {
     }
     let line: Line = serde_json::from_slice(line).map_err(|error| bad_request(reason(&error)))?;
     let topic = Topic::new(&line.topic).map_err(bad_request)?;
-    publish(hub, &topic, line.into_event()).await.map(|_| 1)
+    match line.finish {
+        true => {
+            let last = line.has_event().then(|| line.into_event());
+            finish(hub, &topic, last).await.map(|_| 1)
+        }
+        false => publish(hub, &topic, line.into_event()).await.map(|_| 1),
+    }
 }
 
 /// What is wrong with a line, without the number of the line, which would always be 1.
@@ -150,12 +175,32 @@ async fn publish(hub: &Hub, topic: &Topic, event: Event<'_>) -> Result<Published
         Err(PublishError::Full) => {}
         result => return result.map_err(refusal),
     }
+    in_time(hub.publish_async(topic, event)).await
+}
+
+/// Finishes a topic, waiting a while if the backlog is full.
+pub(super) async fn finish(
+    hub: &Hub,
+    topic: &Topic,
+    last: Option<Event<'_>>,
+) -> Result<Published, Refusal> {
+    match hub.finish(topic, last.clone()) {
+        Err(PublishError::Full) => {}
+        result => return result.map_err(refusal),
+    }
+    in_time(hub.finish_async(topic, last)).await
+}
+
+/// Waits a while for what waits for the backlog.
+async fn in_time(
+    publishing: impl Future<Output = Result<Published, PublishError>>,
+) -> Result<Published, Refusal> {
     let too_long = async {
         Timer::after(ROOM_TIME_MAX).await;
         let error = "too much waits to be sent; try again later";
         Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, error))
     };
-    async { hub.publish_async(topic, event).await.map_err(refusal) }.or(too_long).await
+    async { publishing.await.map_err(refusal) }.or(too_long).await
 }
 
 fn refusal(error: PublishError) -> Refusal {

@@ -16,6 +16,7 @@ use super::answer::{content_of, Answer, Refusal};
 use super::auth::{Auth, Caller, Denied};
 use super::body::Pieces;
 use super::connections;
+use super::finish;
 use super::hosts::{authority_of, HostNames};
 use super::metrics::{self, Counts};
 use super::page;
@@ -116,7 +117,9 @@ impl Router {
                 page::STYLE_PATH => Ok(page::style()),
                 _ => Ok(page::script()),
             },
-            "/metrics" | "/publish" | "/connections" | "/topics" if !self.serves_more(caller) => {
+            "/metrics" | "/publish" | "/finish" | "/connections" | "/topics"
+                if !self.serves_more(caller) =>
+            {
                 Err(Refusal::denied(Denied::NotServed))
             }
             "/metrics" if get => {
@@ -129,7 +132,11 @@ impl Router {
                 may_act()?;
                 self.publish(head, pieces).await
             }
-            "/publish" => Err(Refusal::method("POST")),
+            "/finish" if head.method == Method::POST => {
+                may_act()?;
+                self.finish(head, pieces).await
+            }
+            "/publish" | "/finish" => Err(Refusal::method("POST")),
             "/connections" if get || matches!(head.method, Method::PUT | Method::DELETE) => {
                 may_act()?;
                 self.connections(head).await
@@ -171,7 +178,7 @@ impl Router {
                 "a Unix socket has no event streams; they are at the address of --listen"
             }
             (_, true) => {
-                "there is nothing here; there are /events, /publish, /connections, /topics, \
+                "there is nothing here; there are /events, /publish, /finish, /connections, /topics, \
                  /healthz, /metrics and, for programs of this machine, /"
             }
             (_, false) => "there is nothing here; there are /events and /healthz",
@@ -185,6 +192,15 @@ impl Router {
             true => publish::many(&self.hub, pieces).await,
             false => publish::one(&self.hub, head.uri.query().unwrap_or(""), pieces).await,
         }
+    }
+
+    async fn finish(&self, head: &Parts, pieces: &mut Pieces) -> Result<Answer, Refusal> {
+        check_content_coding(&head.headers)?;
+        if publish::is_ndjson(&head.headers) {
+            let error = "lines are for /publish; there \"finish\":true in a line finishes its topic";
+            return Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, error));
+        }
+        finish::one(&self.hub, head.uri.query().unwrap_or(""), pieces).await
     }
 
     /// Lists connections, gives one other topics, or ends some.
