@@ -7,7 +7,10 @@ fn subscription(nth: usize) -> Subscription {
 }
 
 fn moment(seconds: u64) -> Moment {
-    Moment { ns: seconds * 1_000_000_000, at: SystemTime::UNIX_EPOCH + Duration::from_secs(seconds) }
+    Moment {
+        ns: seconds * 1_000_000_000,
+        at: SystemTime::UNIX_EPOCH + Duration::from_secs(seconds),
+    }
 }
 
 fn table(grace_s: u64, graces_max: usize) -> (Table, Arc<Tally>) {

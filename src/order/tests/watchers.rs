@@ -236,7 +236,8 @@ fn a_watcher_is_first_told_of_what_has_subscribers_also_of_more_than_is_looked_a
     let order = order();
     let topics: Vec<Subscription> =
         (0..1_000).map(|nth| subscription(&format!("{}/{nth}", ["a", "b"][nth % 2]))).collect();
-    let filters: Vec<Subscription> = (0..600).map(|nth| subscription(&format!("a/{nth}/+"))).collect();
+    let filters: Vec<Subscription> =
+        (0..600).map(|nth| subscription(&format!("a/{nth}/+"))).collect();
     register(&order, 0, &topics);
     register(&order, 1, &filters);
     for (covered, expected) in [

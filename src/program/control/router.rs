@@ -197,7 +197,8 @@ impl Router {
     async fn finish(&self, head: &Parts, pieces: &mut Pieces) -> Result<Answer, Refusal> {
         check_content_coding(&head.headers)?;
         if publish::is_ndjson(&head.headers) {
-            let error = "lines are for /publish; there \"finish\":true in a line finishes its topic";
+            let error =
+                "lines are for /publish; there \"finish\":true in a line finishes its topic";
             return Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, error));
         }
         finish::one(&self.hub, head.uri.query().unwrap_or(""), pieces).await

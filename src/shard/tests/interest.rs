@@ -45,8 +45,7 @@ fn churn(hub: &Hub, seed: u64) -> Vec<(usize, Key)> {
         match random.u32(..10) {
             0..4 if streams.len() < 6 => streams.push(join(hub, &mut random)),
             4..7 if !streams.is_empty() => {
-                let (shard, key): (usize, Key) =
-                    streams.swap_remove(random.usize(..streams.len()));
+                let (shard, key): (usize, Key) = streams.swap_remove(random.usize(..streams.len()));
                 on(hub, shard, move |shard| drop(shard.remove(key.index)));
             }
             7.. if !streams.is_empty() => {

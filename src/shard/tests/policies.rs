@@ -79,7 +79,7 @@ impl Model {
         let Some(event_id) = self.world.publish_event(topic, &event) else { return false };
         let id = custom_id.unwrap_or_else(|| event_id.to_string());
         for (number, client) in &self.world.clients {
-            if client.topics.contains(&topic) {
+            if client.topics.contains(&topic) && client.complete_at.is_none() {
                 let text = client.shown(topic, &format!("id: {id}\ndata: {data}"));
                 self.subscribers.get_mut(number).unwrap().published.push(Sent {
                     sequence: event_id.sequence,
@@ -129,11 +129,16 @@ impl Model {
     /// Ends the run: all clients take everything, are judged, and leave nothing behind.
     fn finish(mut self) -> Findings {
         self.world.settle();
+        let mut findings = Findings::default();
+        self.judge_finished(&mut findings);
         for client in self.world.clients.values() {
             assert!(client.has(self.world.shard.sent_to(client.key.index)));
         }
         self.check_accounts();
-        let findings = self.check();
+        let of_others = self.check();
+        findings.gaps += of_others.gaps;
+        findings.missed += of_others.missed;
+        findings.conflated += of_others.conflated;
         assert_eq!(self.counter(|c| c.lag_bytes.value()), 0);
         self.world.check_empty();
         assert_eq!(self.world.shard.spill.bytes(), 0);
@@ -258,6 +263,7 @@ fn run(seed: u64, steps: usize, options: Options, policies: &[Policy], kind: Kin
     let is_roomy = options.lag_total_bytes_max > 1 << 20;
     let total_max = options.lag_total_bytes_max;
     let mut model = Model::of(World::of_seed(seed, options));
+    let mut findings = Findings::default();
     for step in 0..steps {
         let nth = random.usize(..model.world.clients.len().max(1));
         let picked = model.world.clients.keys().nth(nth).copied();
@@ -289,7 +295,8 @@ fn run(seed: u64, steps: usize, options: Options, policies: &[Policy], kind: Kin
                 let topics = if topics.is_empty() { vec![0] } else { topics };
                 model.change_topics(number, topics, random.bool());
             }
-            (41..75, _) => {
+            (41, _) => model.world.end_or_begin_without_event(random.usize(..2)),
+            (42..75, _) => {
                 let data = step.to_string().repeat(random.usize(1..20));
                 let key = (kind.keys > 0 && random.u32(..10) > 0)
                     .then(|| format!("key-{}", random.usize(..kind.keys)));
@@ -299,6 +306,7 @@ fn run(seed: u64, steps: usize, options: Options, policies: &[Policy], kind: Kin
             _ => drop(model.world.shard.turn().unwrap()),
         }
         model.world.note_ended();
+        model.judge_finished(&mut findings);
         for client in std::mem::take(&mut model.world.left) {
             let number = *model
                 .subscribers
@@ -318,10 +326,25 @@ fn run(seed: u64, steps: usize, options: Options, policies: &[Policy], kind: Kin
             assert!(model.world.shard.lag_bytes() <= total_max.saturating_add(slack));
         }
     }
-    model.finish()
+    let found = model.finish();
+    Findings {
+        gaps: findings.gaps + found.gaps,
+        missed: findings.missed + found.missed,
+        conflated: findings.conflated + found.conflated,
+    }
 }
 
 impl Model {
+    /// Judges the streams that have ended since their topics are finished: nothing of them is
+    /// missing.
+    fn judge_finished(&mut self, findings: &mut Findings) {
+        let epoch = self.world.shared.order.epoch;
+        for (number, client) in std::mem::take(&mut self.world.ended) {
+            let subscriber = self.subscribers.remove(&number).unwrap();
+            subscriber.check(&Model::stream(&client), epoch, true, findings);
+        }
+    }
+
     fn judge_ended(&mut self, number: u32, client: &TestClient) {
         let subscriber = self.subscribers.remove(&number).unwrap();
         let epoch = self.world.shared.order.epoch;

@@ -92,7 +92,8 @@ fn run_returns(seed: u64, steps: usize) -> (u64, u64) {
                 changes += u64::from(is_done);
                 refusals += u64::from(!is_done);
             }
-            (24..50, Some(number)) => world.give_capacity(number, random.usize(..900)),
+            (24, _) => world.end_or_begin(&mut random),
+            (25..50, Some(number)) => world.give_capacity(number, random.usize(..900)),
             (50..80, _) => {
                 let data = step.to_string().repeat(random.usize(1..30));
                 world.publish(random.usize(..TOPICS.len()), &data);
@@ -101,11 +102,13 @@ fn run_returns(seed: u64, steps: usize) -> (u64, u64) {
         }
         world.note_ended();
         world.left.truncate(100);
+        world.check_ended();
         if step % 64 == 0 {
             world.check_indices();
         }
     }
     world.settle();
+    world.check_ended();
     world.check();
     world.check_empty();
     (changes, refusals)
