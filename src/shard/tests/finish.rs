@@ -137,3 +137,259 @@ impl World {
         }
     }
 }
+
+fn ended(world: &World) -> u64 {
+    let nth = DisconnectReason::all().position(|reason| reason == DisconnectReason::Finished);
+    world.shard.link().counters.disconnects[nth.unwrap()].value()
+}
+
+const ALL: usize = usize::MAX / 2;
+
+#[test]
+fn the_random_runs_end_streams_in_all_states() {
+    let mut world = World::new(without_lag_bounds());
+    let mut random = fastrand::Rng::with_seed(3);
+    for step in 0..4_000 {
+        match random.u32(..10) {
+            0 if world.clients.len() < 50 => {
+                let topics = if random.bool() { vec![0] } else { vec![0, 2] };
+                let capacity = if random.bool() { ALL } else { random.usize(..100) };
+                world.join(topics, Wire::Chunked, capacity);
+            }
+            1..3 => drop(world.publish(random.usize(..3), &step.to_string())),
+            3 => world.end_or_begin(&mut random),
+            4..7 => {
+                let nth = random.usize(..world.clients.len().max(1));
+                if let Some(&number) = world.clients.keys().nth(nth) {
+                    world.give_capacity(number, random.usize(..60));
+                }
+            }
+            _ => drop(world.shard.turn().unwrap()),
+        }
+        world.note_ended();
+        world.check_ended();
+    }
+    world.settle();
+    world.check_ended();
+    world.check();
+    assert!(ended(&world) > 100, "{}", ended(&world));
+    world.check_empty();
+}
+
+#[test]
+fn the_end_comes_byte_by_byte_where_a_socket_takes_no_more_and_but_once() {
+    for capacity in 0..=LAST_CHUNK.len() {
+        let mut world = World::new(without_lag_bounds());
+        world.join(vec![0], Wire::Chunked, ALL);
+        while world.shard.turn().unwrap() == Next::Now {}
+        let far = world.clients[&1].far.clone();
+        let before = far.lock().unwrap().received.len();
+        far.lock().unwrap().capacity = capacity;
+        assert!(world.finish(0, None));
+        while world.shard.turn().unwrap() == Next::Now {}
+        assert_eq!(far.lock().unwrap().received[before..], LAST_CHUNK[..capacity]);
+        let is_whole = capacity == LAST_CHUNK.len();
+        assert_eq!(world.shard.connections.is_empty(), is_whole);
+        // It has ended but for some bytes, or not begun to.
+        if !is_whole {
+            let key = world.clients[&1].key;
+            let other = [Topic::new(TOPICS[1]).unwrap().into()];
+            let changed = world.shard.resubscribe(key, &other);
+            assert_eq!(matches!(changed, Resubscribed::Gone), capacity > 0);
+            if capacity == 0 {
+                assert!(matches!(
+                    world.shard.resubscribe(key, &[Topic::new(TOPICS[0]).unwrap().into()]),
+                    Resubscribed::Done { .. }
+                ));
+            }
+        }
+        for _ in capacity..LAST_CHUNK.len() {
+            world.give_capacity(1, 1);
+        }
+        assert_eq!(far.lock().unwrap().received[before..], *LAST_CHUNK);
+        world.note_ended();
+        assert_eq!((world.ended.len(), ended(&world)), (1, 1));
+        world.check_ended();
+        world.check_empty();
+    }
+}
+
+#[test]
+fn many_members_are_ended_some_each_turn_and_other_work_goes_on_between() {
+    const MEMBERS: usize = 2_000;
+    let mut world = World::new(without_lag_bounds());
+    (0..MEMBERS).for_each(|_| world.join(vec![0], Wire::Chunked, ALL));
+    world.join(vec![1], Wire::Chunked, ALL);
+    while world.shard.turn().unwrap() == Next::Now {}
+    assert!(world.finish(0, Some("last")));
+    let (mut turns, mut most, mut before) = (0, 0, 0);
+    while ended(&world) < MEMBERS as u64 {
+        assert!(world.publish(1, &turns.to_string()));
+        world.shard.turn().unwrap();
+        let far = world.clients[&(MEMBERS as u32 + 1)].far.lock().unwrap();
+        let data = format!("data: {turns}\n\n\r\n");
+        assert!(far.received.ends_with(data.as_bytes()), "it waits for the others' ends");
+        drop(far);
+        let now = ended(&world);
+        (most, before, turns) = (most.max(now - before), now, turns + 1);
+        assert!(turns < 1_000, "they do not end");
+    }
+    assert!(most <= 256, "{most} at once");
+    world.settle();
+    assert_eq!(world.ended.len(), MEMBERS);
+    world.check_ended();
+    world.check();
+    world.check_empty();
+}
+
+#[test]
+fn a_stream_of_several_topics_goes_on_until_the_last_is_finished_and_one_with_a_filter_for_ever() {
+    let mut world = World::new(without_lag_bounds());
+    world.joined = 1;
+    world.join(vec![0, 1, 2], Wire::Plain, ALL);
+    world.join(vec![0], Wire::Plain, ALL);
+    // This one has filters.
+    world.join(vec![0, 1], Wire::Plain, ALL);
+    let of = |world: &World| world.clients.keys().copied().collect::<Vec<_>>();
+    for (topic, left) in [(1, vec![2, 3, 4]), (0, vec![2, 4]), (2, vec![4])] {
+        assert!(world.publish(2, "to the first"));
+        assert!(world.finish(topic, Some("last")));
+        world.settle();
+        assert_eq!(of(&world), left);
+        world.check_ended();
+        world.check();
+    }
+    world.check_empty();
+}
+
+#[test]
+fn a_client_of_a_finished_topic_is_told_an_id_and_the_end_even_if_others_are_still_ending() {
+    let mut world = World::new(without_lag_bounds());
+    world.join(vec![0], Wire::Chunked, 60);
+    assert!(world.publish(0, &"x".repeat(100)));
+    assert!(world.finish(0, None));
+    while world.shard.turn().unwrap() == Next::Now {}
+    assert_eq!(world.clients.len(), 1, "it has something to take");
+    let audience = world.shard.connections[world.clients[&1].key.index].audience();
+    world.join(vec![0], Wire::Chunked, ALL);
+    let joined = &world.clients[&2];
+    assert_eq!(world.shard.connections[joined.key.index].audience(), audience);
+    while world.shard.turn().unwrap() == Next::Now {}
+    world.note_ended();
+    assert_eq!(world.ended.len(), 1);
+    world.check_ended();
+    // One that comes back gets what it has missed.
+    let id = world.shared.order.id_of(0).to_string();
+    world.join_from(vec![0], Wire::Chunked, ALL, Resume::After(id.into()));
+    world.note_ended();
+    let (_, back) = world.ended.pop().unwrap();
+    let received = body(&back.far.lock().unwrap().received, Wire::Chunked);
+    assert!(received.ends_with("x\n\n".as_bytes()));
+    world.settle();
+    world.check_ended();
+    world.check_empty();
+}
+
+#[test]
+fn a_name_that_is_used_again_is_of_clients_that_had_not_ended_and_of_those_that_come() {
+    for first in [None, Some("first")] {
+        let mut world = World::new(without_lag_bounds());
+        // None of them has filters.
+        world.joined = 1;
+        world.join(vec![0, 2], Wire::Chunked, ALL);
+        // It is complete, and is not ended for now.
+        world.join(vec![0], Wire::Chunked, 0);
+        assert!(world.publish(0, "1"));
+        assert!(world.finish(0, None));
+        while world.shard.turn().unwrap() == Next::Now {}
+        world.forget(0);
+        // Between the two lives.
+        world.join(vec![0], Wire::Chunked, ALL);
+        world.join(vec![2, 0], Wire::Chunked, ALL);
+        assert_eq!(world.shard.audiences.indices().len(), 4);
+        match first {
+            Some(data) => assert!(world.publish(0, data)),
+            None => assert!(world.finish(0, None)),
+        }
+        world.join(vec![0], Wire::Chunked, ALL);
+        if first.is_some() {
+            assert!(world.publish(0, "2"));
+            assert!(world.finish(0, Some("3")));
+        }
+        world.shard.turn().unwrap();
+        world.note_ended();
+        assert_eq!(world.clients.keys().copied().collect::<Vec<_>>(), [2, 3, 5]);
+        assert!(world.publish(2, "4"));
+        assert!(world.finish(2, None));
+        world.settle();
+        assert!(world.clients.is_empty());
+        assert_eq!(world.ended.len(), 5);
+        world.check_ended();
+        world.check_empty();
+    }
+}
+
+#[test]
+fn streams_change_from_finished_topics_and_to_them() {
+    let mut world = World::new(without_lag_bounds());
+    for _ in 0..3 {
+        world.join(vec![0], Wire::Chunked, 40);
+    }
+    world.join(vec![1], Wire::Chunked, ALL);
+    assert!(world.publish(0, &"x".repeat(100)));
+    assert!(world.finish(0, Some("last")));
+    while world.shard.turn().unwrap() == Next::Now {}
+    // What waits goes with it.
+    assert!(world.change_topics(1, vec![1], false));
+    assert!(world.change_topics(2, vec![0, 1], false));
+    assert!(world.change_topics(4, vec![0], false));
+    world.note_ended();
+    assert_eq!(world.ended.iter().map(|(number, _)| *number).collect::<Vec<_>>(), [4]);
+    assert!(world.publish(1, "more"));
+    world.settle();
+    assert_eq!(world.clients.keys().copied().collect::<Vec<_>>(), [1, 2]);
+    world.check_ended();
+    world.check();
+    assert!(world.finish(1, None));
+    world.settle();
+    assert!(world.clients.is_empty());
+    world.check_ended();
+    world.check_empty();
+}
+
+#[test]
+fn a_hub_that_is_drained_or_closed_ends_finished_streams_as_such() {
+    for is_drained in [true, false] {
+        let mut world = World::new(without_lag_bounds());
+        for _ in 0..600 {
+            world.join(vec![0], Wire::Chunked, ALL);
+        }
+        world.join(vec![1], Wire::Chunked, ALL);
+        assert!(world.finish(0, Some("last")));
+        let retry = Duration::from_secs(7);
+        match is_drained {
+            true => {
+                let from_ns = world.shared.order.now_ns();
+                let drain = Drain { from_ns, window_ns: 0, retry };
+                assert!(world.shared.drain.set(drain).is_ok());
+            }
+            false => {
+                world.shared.order.close();
+                world.shared.closing.store(true, Ordering::SeqCst);
+            }
+        }
+        let mut turns = 0;
+        while !world.shard.connections.is_empty() {
+            world.shard.turn().unwrap();
+            turns += 1;
+            assert!(turns < 1_000, "they do not end");
+        }
+        world.note_ended();
+        assert_eq!((world.ended.len(), world.left.len()), (600, 1), "drained: {is_drained}");
+        // None of them is told to come back.
+        world.check_ended();
+        let left = String::from_utf8(world.left[0].far.lock().unwrap().received.clone()).unwrap();
+        assert_eq!(left.contains("retry: "), is_drained, "{left}");
+        world.check_empty();
+    }
+}
