@@ -39,6 +39,8 @@ const (
 	ErrAddress Error = C.FANFARE_ERR_ADDRESS
 	// ErrSystem: the system is out of descriptors, threads or memory.
 	ErrSystem Error = C.FANFARE_ERR_SYSTEM
+	// ErrFinished: the topic is finished; publish to another one.
+	ErrFinished Error = C.FANFARE_ERR_FINISHED
 )
 
 // ErrABI is that the library which is loaded is of another version than this package.

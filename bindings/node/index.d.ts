@@ -144,7 +144,9 @@ export type ErrorCode =
   /** The address cannot be read, is in use, or may not be bound. */
   | 'FANFARE_ERR_ADDRESS'
   /** The system is out of descriptors, threads or memory. */
-  | 'FANFARE_ERR_SYSTEM';
+  | 'FANFARE_ERR_SYSTEM'
+  /** The topic is finished; publish to another one. */
+  | 'FANFARE_ERR_FINISHED';
 
 /** What the engine refuses is an `Error` with one of these codes. */
 export interface FanfareError extends Error {

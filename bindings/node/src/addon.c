@@ -85,6 +85,7 @@ static const char *code_name(fanfare_status code) {
     case FANFARE_ERR_OPTIONS: return "FANFARE_ERR_OPTIONS";
     case FANFARE_ERR_ADDRESS: return "FANFARE_ERR_ADDRESS";
     case FANFARE_ERR_SYSTEM: return "FANFARE_ERR_SYSTEM";
+    case FANFARE_ERR_FINISHED: return "FANFARE_ERR_FINISHED";
     default: return "FANFARE_ERR_UNKNOWN";
     }
 }

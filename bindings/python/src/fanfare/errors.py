@@ -67,6 +67,10 @@ class OutOfResourcesError(FanfareError):
     """The system is out of descriptors, threads or memory."""
 
 
+class FinishedError(FanfareError):
+    """The topic is finished; publish to another one."""
+
+
 _CLASSES: dict[int, type[FanfareError]] = {
     lib.FANFARE_ERR_PANIC: PanicError,
     lib.FANFARE_ERR_ARGUMENT: ArgumentError,
@@ -80,6 +84,7 @@ _CLASSES: dict[int, type[FanfareError]] = {
     lib.FANFARE_ERR_OPTIONS: OptionsError,
     lib.FANFARE_ERR_ADDRESS: AddressError,
     lib.FANFARE_ERR_SYSTEM: OutOfResourcesError,
+    lib.FANFARE_ERR_FINISHED: FinishedError,
 }
 
 
