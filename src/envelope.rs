@@ -14,8 +14,6 @@
 use std::fmt;
 use std::str::FromStr;
 
-use memchr::memmem;
-
 use crate::excerpt::Excerpt;
 
 /// What is around an event's data in a stream.
@@ -134,18 +132,24 @@ impl std::error::Error for EnvelopeError {}
 /// object. `topics` are those that it was published to, one at least. False if the event has no
 /// data, and nothing was appended.
 pub(crate) fn put_json(out: &mut Vec<u8>, event: &[u8], topics: &[&str]) -> bool {
-    // The data comes last, and each line before it begins with another field's name.
-    let Some(fields_end) = memmem::find(event, b"\ndata: ") else { return false };
-    let (fields, data) = event.split_at(fields_end + 1);
-    out.reserve(event.len() + event.len() / 8 + 128);
-    let (mut name, mut id) = (None, &b""[..]);
-    for line in fields.split_inclusive(|&byte| byte == b'\n') {
-        let value = |field: &[u8]| line.strip_prefix(field)?.strip_suffix(b"\n");
-        name = value(b"event: ").or(name);
-        id = value(b"id: ").unwrap_or(id);
-        if !line.starts_with(b"event: ") {
-            out.extend_from_slice(line);
+    let begin = out.len();
+    out.reserve(json_bytes(event, topics));
+    let (mut name, mut id, mut rest) = (None, &b""[..], event);
+    // The data comes last, and every line before it begins with another field's name.
+    while !rest.starts_with(DATA) {
+        let (line, after) = split_line(rest);
+        if line.is_empty() {
+            out.truncate(begin);
+            return false;
         }
+        rest = after;
+        if let Some(value) = line.strip_prefix(b"event: ") {
+            name = Some(value);
+            continue;
+        }
+        id = line.strip_prefix(b"id: ").unwrap_or(id);
+        out.extend_from_slice(line);
+        out.push(b'\n');
     }
     out.extend_from_slice(b"data: {\"topic\":");
     put_json_string(out, topics[0].as_bytes());
@@ -163,19 +167,29 @@ pub(crate) fn put_json(out: &mut Vec<u8>, event: &[u8], topics: &[&str]) -> bool
     out.extend_from_slice(b",\"id\":");
     put_json_string(out, id);
     out.extend_from_slice(b",\"data\":\"");
-    // Behind the last line is the empty one that ends the event.
-    let mut rest = data.strip_suffix(b"\n\n").unwrap_or(data);
-    while let Some(line) = rest.strip_prefix(b"data: ") {
-        let end = memchr::memchr(b'\n', line).unwrap_or(line.len());
-        put_escaped(out, &line[..end]);
-        rest = &line[end..];
-        if let Some(next) = rest.strip_prefix(b"\n") {
-            out.extend_from_slice(b"\\n");
-            rest = next;
-        }
+    let mut is_first = true;
+    while let Some(line) = rest.strip_prefix(DATA) {
+        out.extend_from_slice(if is_first { b"" } else { b"\\n" });
+        let (line, after) = split_line(line);
+        put_escaped(out, line);
+        (is_first, rest) = (false, after);
     }
     out.extend_from_slice(b"\"}\n\n");
     true
+}
+
+/// About how many bytes an event has in its JSON envelope, if little of it has to be escaped.
+pub(crate) fn json_bytes(event: &[u8], topics: &[&str]) -> usize {
+    let names: usize = topics.iter().map(|topic| topic.len()).sum();
+    event.len() + event.len() / 16 + 2 * names + 96
+}
+
+const DATA: &[u8] = b"data: ";
+
+/// The first line, without its end, and what is behind that.
+fn split_line(text: &[u8]) -> (&[u8], &[u8]) {
+    let end = memchr::memchr(b'\n', text).unwrap_or(text.len());
+    (&text[..end], text.get(end + 1..).unwrap_or_default())
 }
 
 /// Appends a JSON string (RFC 8259, section 7), of text that is UTF-8. Control characters are
@@ -209,9 +223,9 @@ fn put_escaped(out: &mut Vec<u8>, mut text: &[u8]) {
 /// How many bytes at a text's beginning are the same in a JSON string.
 fn plain_bytes(text: &[u8]) -> usize {
     let is_escaped = |&byte: &u8| byte < b' ' || byte == b'"' || byte == b'\\';
-    // Sixteen bytes without a branch between them, which the compiler compares at once.
-    let is_plain = |some: &&[u8]| !some.iter().fold(false, |any, byte| any | is_escaped(byte));
-    let plain = 16 * text.chunks_exact(16).take_while(is_plain).count();
+    // No branch within sixteen bytes: the compiler then compares them all at once.
+    let is_plain = |some: &&[u8; 16]| !some.iter().fold(false, |any, byte| any | is_escaped(byte));
+    let plain = 16 * text.as_chunks().0.iter().take_while(is_plain).count();
     plain + text[plain..].iter().take_while(|byte| !is_escaped(byte)).count()
 }
 

@@ -14,7 +14,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::envelope::put_json;
+use crate::envelope::{json_bytes, put_json};
 use crate::event::{Event, EventError};
 use crate::id::{Epoch, EventId};
 use crate::topic::Topic;
@@ -204,8 +204,10 @@ impl Frame {
     /// The same event in a JSON envelope, which names its topics; the frame itself if the event has
     /// no data. `topic` is one that it was published to.
     pub(crate) fn in_json(&self, topic: &Topic) -> Frame {
-        let mut bytes = vec![0; CHUNK_HEAD_BYTES_MAX];
-        if !put_json(&mut bytes, self.plain(), &names(topic)) {
+        let (event, names) = (self.plain(), names(topic));
+        let mut bytes = Vec::with_capacity(CHUNK_HEAD_BYTES_MAX + json_bytes(event, &names));
+        bytes.resize(CHUNK_HEAD_BYTES_MAX, 0);
+        if !put_json(&mut bytes, event, &names) {
             return self.clone();
         }
         let (plain, plain_end) = (CHUNK_HEAD_BYTES_MAX, bytes.len());
