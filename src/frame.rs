@@ -242,12 +242,12 @@ impl Frame {
             return frame.wire(wire);
         }
         let bytes = frames.clone().map(|frame| frame.plain().len()).sum();
-        let envelope = Envelope::new(wire, bytes);
+        let chunk = Chunk::new(wire, bytes);
         buffer.clear();
-        buffer.reserve(envelope.head().len() + bytes + envelope.tail().len());
-        buffer.extend_from_slice(envelope.head());
+        buffer.reserve(chunk.head().len() + bytes + chunk.tail().len());
+        buffer.extend_from_slice(chunk.head());
         frames.for_each(|frame| buffer.extend_from_slice(frame.plain()));
-        buffer.extend_from_slice(envelope.tail());
+        buffer.extend_from_slice(chunk.tail());
         buffer
     }
 
@@ -258,7 +258,7 @@ impl Frame {
         wire: Wire,
         buffer: &'a mut Vec<u8>,
     ) -> &'a [u8] {
-        const BEGIN: usize = Envelope::HEAD_BYTES_MAX;
+        const BEGIN: usize = Chunk::HEAD_BYTES_MAX;
         buffer.clear();
         buffer.resize(BEGIN, 0);
         for (frame, topic) in events {
@@ -266,9 +266,9 @@ impl Frame {
                 buffer.extend_from_slice(frame.plain());
             }
         }
-        let envelope = Envelope::new(wire, buffer.len() - BEGIN);
-        let from = put_back(buffer, BEGIN, envelope.head());
-        buffer.extend_from_slice(envelope.tail());
+        let chunk = Chunk::new(wire, buffer.len() - BEGIN);
+        let from = put_back(buffer, BEGIN, chunk.head());
+        buffer.extend_from_slice(chunk.tail());
         &buffer[from..]
     }
 }
@@ -295,26 +295,26 @@ impl fmt::Debug for Frame {
 }
 
 /// What is sent before and after bytes that are sent at once: a chunk's head and tail, or nothing.
-pub(crate) struct Envelope {
-    head: [u8; Envelope::HEAD_BYTES_MAX],
+pub(crate) struct Chunk {
+    head: [u8; Chunk::HEAD_BYTES_MAX],
     /// The position in `head` where the head begins.
     from: usize,
     tail: &'static [u8],
 }
 
-impl Envelope {
+impl Chunk {
     /// Sixteen hexadecimal digits, CR, LF.
     pub(crate) const HEAD_BYTES_MAX: usize = 18;
 
-    /// The envelope of `bytes` bytes.
-    pub(crate) fn new(wire: Wire, bytes: usize) -> Envelope {
-        let mut head = [0; Envelope::HEAD_BYTES_MAX];
+    /// The head and tail of a chunk of `bytes` bytes.
+    pub(crate) fn new(wire: Wire, bytes: usize) -> Chunk {
+        let mut head = [0; Chunk::HEAD_BYTES_MAX];
         let end = head.len();
         match wire {
-            Wire::Plain => Envelope { head, from: end, tail: b"" },
+            Wire::Plain => Chunk { head, from: end, tail: b"" },
             Wire::Chunked => {
                 let from = put_chunk_head_back(&mut head, end, bytes);
-                Envelope { head, from, tail: CHUNK_TAIL }
+                Chunk { head, from, tail: CHUNK_TAIL }
             }
         }
     }
@@ -329,15 +329,15 @@ impl Envelope {
 }
 
 /// Bytes of an event stream, as a connection of a wire form is sent them.
-pub(crate) fn enveloped(wire: Wire, bytes: &[u8]) -> Vec<u8> {
-    let envelope = Envelope::new(wire, bytes.len());
-    [envelope.head(), bytes, envelope.tail()].concat()
+pub(crate) fn in_chunk(wire: Wire, bytes: &[u8]) -> Vec<u8> {
+    let chunk = Chunk::new(wire, bytes.len());
+    [chunk.head(), bytes, chunk.tail()].concat()
 }
 
 /// Wraps bytes as one chunk.
 #[cfg(test)]
 pub(crate) fn chunk(bytes: &[u8]) -> Vec<u8> {
-    enveloped(Wire::Chunked, bytes)
+    in_chunk(Wire::Chunked, bytes)
 }
 
 /// Writes a field for each line of a text. CR, LF and CRLF end a line. A text that ends with one of
@@ -472,10 +472,10 @@ mod tests {
     }
 
     #[test]
-    fn an_envelope_is_a_chunks_head_and_tail_or_nothing() {
+    fn a_chunk_has_a_head_and_a_tail_and_what_is_plain_has_neither() {
         assert_eq!(chunk(&[b'x'; 31]), [b"1f\r\n", &[b'x'; 31][..], b"\r\n"].concat());
-        assert_eq!(Envelope::new(Wire::Chunked, usize::MAX).head(), b"ffffffffffffffff\r\n");
-        let plain = Envelope::new(Wire::Plain, 31);
+        assert_eq!(Chunk::new(Wire::Chunked, usize::MAX).head(), b"ffffffffffffffff\r\n");
+        let plain = Chunk::new(Wire::Plain, 31);
         assert!(plain.head().is_empty() && plain.tail().is_empty());
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io::Write;
 
 use crate::envelope::put_json_string;
-use crate::frame::{enveloped, Wire};
+use crate::frame::{in_chunk, Wire};
 use crate::id::EventId;
 
 /// Events that a client would have been sent, and never will be.
@@ -105,7 +105,7 @@ impl Gap {
         let reason = reason.as_str();
         // Writing to a vector never fails.
         let _ = write!(block, ",\"to\":\"{to}\",\"reason\":\"{reason}\",\"missed\":{missed}}}\n\n");
-        enveloped(wire, &block)
+        in_chunk(wire, &block)
     }
 }
 

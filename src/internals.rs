@@ -228,7 +228,7 @@ impl Audience {
         }
     }
 
-    /// The bytes that the members are sent next, in their envelope; empty when nothing is to be
+    /// The bytes that the members are sent next, in a chunk; empty when nothing is to be
     /// sent.
     pub fn batch(&mut self, bytes_max: usize) -> &[u8] {
         let (from, to) = self.0.next_batch(bytes_max);

@@ -345,7 +345,7 @@ impl Counters {
         self.gap_events[nth(&GapReason::ALL, reason)].add(1);
     }
 
-    /// Counts that `connections` took the same events, in one envelope of `bytes` bytes.
+    /// Counts that `connections` took the same events, in one chunk of `bytes` bytes.
     pub(crate) fn count_delivered(
         &self,
         events: u64,

@@ -422,7 +422,7 @@ fn with_filters(topics: &[usize]) -> Vec<Subscription> {
     wanted.into_iter().map(|text| Subscription::new(text).unwrap()).collect()
 }
 
-/// Takes the chunks' envelopes off, also of a last chunk that is not whole.
+/// Takes the chunks' heads and tails off, also of a last chunk that is not whole.
 fn body(received: &[u8], wire: Wire) -> Vec<u8> {
     if wire == Wire::Plain {
         return received.to_vec();

@@ -115,8 +115,8 @@ fn check(connections: usize, load: &SinksLoad) -> Result<(), Error> {
     if connections == 0 || connections > CONNECTIONS_MAX {
         return Err(format!("--sizes must be 1 to {CONNECTIONS_MAX}").into());
     }
-    // So that a batch takes what was published for it: with the envelope, and nothing is accepted
-    // beyond the backlog of one topic.
+    // So that a batch takes what was published for it, with the chunk's head and tail, and nothing
+    // is accepted beyond the backlog of one topic.
     let bytes_max =
         Options::default().batch_bytes_max.min(Options::default().topic_backlog_bytes_max);
     if load.batch == 0 || load.batch.saturating_mul(load.bytes + 64) > bytes_max {

@@ -12,7 +12,7 @@ impl Shard {
     }
 
     /// What a stream was sent since it began: events that its socket took whole, and all bytes of
-    /// events that it took, without envelopes, heads, heartbeats, gaps and the like.
+    /// events that it took, without chunks' sizes, heads, heartbeats, gaps and the like.
     pub(in crate::shard) fn sent_to(&self, index: u32) -> Sent {
         let sent = match &self.connections[index].state {
             State::Live(Membership { audience, slot, .. }) => {

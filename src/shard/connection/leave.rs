@@ -4,7 +4,7 @@ use std::io::{self, ErrorKind};
 use std::os::fd::AsFd;
 use std::time::Duration;
 
-use crate::frame::{enveloped, Wire, LAST_CHUNK};
+use crate::frame::{in_chunk, Wire, LAST_CHUNK};
 use crate::metrics::DisconnectReason;
 use crate::options::jittered;
 use crate::shard::connection::membership::Membership;
@@ -69,7 +69,7 @@ impl Shard {
         let (wire, mut farewell) = (self.audiences[audience].wire, Vec::new());
         if !retry.is_zero() {
             let block = self.record(index).heartbeat_form.last_retry(jittered(retry));
-            farewell = enveloped(wire, block.as_bytes());
+            farewell = in_chunk(wire, block.as_bytes());
         }
         if wire == Wire::Chunked {
             farewell.extend_from_slice(LAST_CHUNK);

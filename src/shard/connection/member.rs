@@ -2,7 +2,7 @@
 
 use std::io::ErrorKind;
 
-use crate::frame::enveloped;
+use crate::frame::in_chunk;
 use crate::heartbeat::HeartbeatForm;
 use crate::id::EventId;
 use crate::shard::connection::membership::Membership;
@@ -38,7 +38,7 @@ impl Shard {
         number: u64,
     ) -> Option<Vec<u8>> {
         let block = form.first_block(self.id_to_tell(audience, number)?)?;
-        Some(enveloped(self.audiences[audience].wire, block.as_bytes()))
+        Some(in_chunk(self.audiences[audience].wire, block.as_bytes()))
     }
 
     /// The id to come back with for a client that has all that it wants up to a number; `None` if
@@ -99,7 +99,7 @@ pub(in crate::shard) fn welcome(request: &StreamRequest, first: Option<&[u8]>) -
     let mut welcome = Vec::with_capacity(request.head.len() + first.len() + 64);
     welcome.extend_from_slice(&request.head);
     if let Some(block) = retry {
-        welcome.extend(enveloped(request.wire, block.as_bytes()));
+        welcome.extend(in_chunk(request.wire, block.as_bytes()));
     }
     welcome.extend_from_slice(first);
     welcome

@@ -40,7 +40,7 @@ impl Pending {
         Pending { bytes: bytes.into(), sent, plain: 0..0, events: 0 }
     }
 
-    /// Bytes that end with an envelope of `events` events, which begins at `from`.
+    /// Bytes that end with a chunk of `events` events, which begins at `from`.
     pub(in crate::shard) fn of_events(
         wire: Wire,
         bytes: Arc<[u8]>,

@@ -2,7 +2,7 @@
 
 use std::ops::{Add, Sub};
 
-use crate::frame::{Envelope, Wire};
+use crate::frame::{Chunk, Wire};
 
 /// Events that a connection was sent, and their bytes in plain form.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -12,7 +12,7 @@ pub(in crate::shard) struct Sent {
 }
 
 impl Sent {
-    /// The events, and bytes of events, in the first `sent` bytes of an envelope. `lengths` are
+    /// The events, and bytes of events, in the first `sent` bytes of a chunk. `lengths` are
     /// those of the events' plain bytes.
     pub(in crate::shard) fn within(
         wire: Wire,
@@ -20,7 +20,7 @@ impl Sent {
         sent: usize,
     ) -> Sent {
         let all = lengths.clone().sum();
-        let taken = sent.saturating_sub(Envelope::new(wire, all).head().len()).min(all);
+        let taken = sent.saturating_sub(Chunk::new(wire, all).head().len()).min(all);
         let mut left = taken;
         let whole = |&length: &usize| {
             let rest = left.checked_sub(length);

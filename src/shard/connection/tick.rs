@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::frame::enveloped;
+use crate::frame::in_chunk;
 use crate::metrics::DisconnectReason;
 use crate::seldom::Seldom;
 use crate::shard::connection::slots::Key;
@@ -205,6 +205,6 @@ impl Shard {
         }
         self.link().counters.heartbeats.add(1);
         let beat = self.record(index).heartbeat_form.beat(self.id_to_tell(audience, number));
-        self.send_directly(index, &enveloped(self.audiences[audience].wire, beat.as_bytes()));
+        self.send_directly(index, &in_chunk(self.audiences[audience].wire, beat.as_bytes()));
     }
 }

@@ -11,7 +11,7 @@
 //! Positions are consecutive numbers; position `n` is just before event `n`. Every laggard is
 //! counted at its position, so that an event is dropped when no connection needs it any more. A
 //! laggard can be at the end, behind the last event, when it has bytes of its own to send first.
-//! What is published at once, one event or several, is in one envelope.
+//! What is published at once, one event or several, is in one chunk.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -133,7 +133,7 @@ impl Queue {
         (from + count.max(1) as u64).min(self.end())
     }
 
-    /// The bytes for members, in their envelope: a lone event's own, or several in the window.
+    /// The bytes for members, in a chunk: a lone event's own, or several in the window.
     pub(crate) fn bytes(&mut self, range: Range<u64>) -> &[u8] {
         let (from, to) = (self.index(range.start), self.index(range.end));
         if to - from == 1 {

@@ -3,21 +3,22 @@
 //!
 //! ```text
 //!   .......1f40 CR LF id: ... LF LF id: ... LF LF CR LF
-//!   `slid  `envelope  `from                      `to
-//!     over
+//!   `slid  `chunk's   `from                      `to
+//!     over    head
 //! ```
 //!
 //! The window slides over the log: what the members have been sent falls out at its beginning, what
-//! was published since comes in at its end, and the envelope is written around what is shown.
+//! was published since comes in at its end, and the chunk's head and tail are written around what
+//! is shown.
 
 use std::ops::Range;
 
-use crate::frame::{Envelope, Frame, Wire};
+use crate::frame::{Chunk, Frame, Wire};
 
 #[derive(Default)]
 pub(in crate::shard) struct Window {
     buffer: Vec<u8>,
-    /// The events' range in `buffer`, without envelope, and their positions.
+    /// The events' range in `buffer`, without the chunk's head and tail, and their positions.
     bytes: Range<usize>,
     events: Range<u64>,
 }
@@ -38,11 +39,11 @@ impl Window {
     ) -> &[u8] {
         if !self.events.contains(&events.start) || events.end < self.events.end {
             self.buffer.clear();
-            self.buffer.resize(Envelope::HEAD_BYTES_MAX, 0);
+            self.buffer.resize(Chunk::HEAD_BYTES_MAX, 0);
             self.bytes = self.buffer.len()..self.buffer.len();
             self.events = events.start..events.start;
         }
-        // Without the last envelope's tail.
+        // Without the last chunk's tail.
         self.buffer.truncate(self.bytes.end);
         let known = (self.events.end - events.start) as usize;
         frames.skip(known).for_each(|new| self.buffer.extend_from_slice(new.plain()));
@@ -51,10 +52,10 @@ impl Window {
         if self.bytes.start > SLID_BYTES_MAX {
             self.move_to_the_beginning();
         }
-        let envelope = Envelope::new(wire, shown);
-        let start = self.bytes.start - envelope.head().len();
-        self.buffer[start..self.bytes.start].copy_from_slice(envelope.head());
-        self.buffer.extend_from_slice(envelope.tail());
+        let chunk = Chunk::new(wire, shown);
+        let start = self.bytes.start - chunk.head().len();
+        self.buffer[start..self.bytes.start].copy_from_slice(chunk.head());
+        self.buffer.extend_from_slice(chunk.tail());
         &self.buffer[start..]
     }
 
@@ -64,7 +65,7 @@ impl Window {
     }
 
     fn move_to_the_beginning(&mut self) {
-        let to = Envelope::HEAD_BYTES_MAX;
+        let to = Chunk::HEAD_BYTES_MAX;
         self.buffer.copy_within(self.bytes.clone(), to);
         self.bytes = to..to + self.bytes.len();
         self.buffer.truncate(self.bytes.end);

@@ -178,7 +178,7 @@ impl Laggard<'_> {
         }
     }
 
-    /// It was sent a whole batch of the spill, of `bytes` bytes with its envelope.
+    /// It was sent a whole batch of the spill, of `bytes` bytes with its chunk's head and tail.
     fn finish_spilled(&mut self, share: Share, events: usize, bytes: usize) {
         let spilled = &self.spill.frames(share.list)[share.from..];
         let batch = &spilled[..events];
@@ -194,7 +194,7 @@ impl Laggard<'_> {
         }
     }
 
-    /// It was sent a whole batch of the queue, of `bytes` bytes with its envelope.
+    /// It was sent a whole batch of the queue, of `bytes` bytes with its chunk's head and tail.
     fn finish_queued(&mut self, events: usize, bytes: usize) {
         let (from, to) = (self.state.position, self.state.position + events as u64);
         let at_ns = self.audience.queue.published_at_ns(from);

@@ -1,7 +1,7 @@
 //! Connections with sockets that did not take everything.
 //!
 //! A short write takes a member out of its audience's ring and gives it a position of its own, and
-//! a batch with an offset: what was begun in one envelope has to be finished in it (`state.rs`).
+//! a batch with an offset: what was begun in one chunk has to be finished in it (`state.rs`).
 //! When its socket becomes writable it goes on from there (`laggard.rs`), through the events that
 //! its audience's queue keeps for laggards, until it has caught up and is a member again
 //! (`transitions.rs`). No other connection waits for it.

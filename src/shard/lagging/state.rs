@@ -41,17 +41,17 @@ pub(in crate::shard) enum Begun {
     /// Bytes for it alone, such as the rest of a gap event; it is possible that none of them was
     /// sent.
     Pending(Pending),
-    /// Events in one envelope.
+    /// Events in one chunk.
     Batch(Batch),
     /// The end of its stream, of which this number of bytes was sent, at least one.
     End(usize),
 }
 
-/// Events in one envelope that a laggard was sent some bytes of.
+/// Events in one chunk that a laggard was sent some bytes of.
 #[derive(Clone, Copy)]
 pub(in crate::shard) struct Batch {
     pub(in crate::shard) events: usize,
-    /// How many bytes were sent, the envelope's included.
+    /// How many bytes were sent, the chunk's head included.
     pub(in crate::shard) sent: usize,
 }
 
