@@ -122,8 +122,14 @@ impl Published {
     pub(crate) fn frame_in(&self, envelope: Envelope) -> &Frame {
         match envelope {
             Envelope::None => &self.frame,
-            Envelope::Json => self.json.get_or_init(|| self.frame.in_json(&self.topic.name)),
+            Envelope::Json => self.in_json(),
         }
+    }
+
+    /// Out of the way of those that need no envelope.
+    #[inline(never)]
+    fn in_json(&self) -> &Frame {
+        self.json.get_or_init(|| self.frame.in_json(&self.topic.name))
     }
 
     /// Drops the references to events that an audience has sent, or never will. The bytes of
