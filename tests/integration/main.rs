@@ -24,6 +24,7 @@ mod finish;
 mod health;
 mod heartbeats;
 mod http;
+mod interest;
 mod lifecycle;
 mod policies;
 mod resubscribe;

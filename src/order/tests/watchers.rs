@@ -317,7 +317,7 @@ fn a_client_that_comes_back_within_the_grace_time_is_not_told_nor_one_that_chang
     let interest = InterestNotices::new(queue);
     let topic = subscription("a/1");
     register(&order, 0, std::slice::from_ref(&topic));
-    assert_eq!(take_all(&interest, InterestKind::Subscribed), [topic.clone()]);
+    assert_eq!(take_all(&interest, InterestKind::Subscribed), std::slice::from_ref(&topic));
     unregister(&order, 0, &topic);
     order.clock.advance(grace - Duration::from_nanos(1));
     order.end_graces();
