@@ -413,6 +413,12 @@ typedef struct fanfare_options {
    * Bounds: 0 or 1. Default: 0.
    */
   uint64_t any_host;
+  /**
+   * How long a topic that was finished is known: nothing can be published to it, and a client
+   * that comes late is sent what is kept, and the end. Then its name is free.
+   * Bounds: at most 7 days. Default: 5 min.
+   */
+  uint64_t finished_age_max_ms;
 } fanfare_options;
 
 /**

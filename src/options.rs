@@ -70,8 +70,9 @@ chained! {
         pub history_bytes_max: usize,
         /// How long an event is kept, at most 7 days. Default: 5 min.
         pub history_age_max: Duration,
-        /// The most bytes that are kept over all topics, each topic with 512 bytes more; the oldest
-        /// events go first, and the newest one stays. Any number. Default: 64 MiB.
+        /// The most bytes that are kept over all topics, each topic that has events or is finished
+        /// with 512 bytes more; the events go first that would be the first to be too old, and the
+        /// newest one stays. Any number. Default: 64 MiB.
         pub history_total_bytes_max: usize,
         /// The name of the event by which a client is told that events are missing from its stream:
         /// 1 to 256 bytes without CR, LF or NUL, and none of `message`, `open` and `error`, which
@@ -138,6 +139,12 @@ chained! {
         /// gone, and not all at once. One that still lags then is closed after another quarter.
         /// Default: zero.
         pub connection_age_max: Duration,
+        /// How long a topic that was [finished](crate::Hub::finish) is known, at most 7 days: for
+        /// this time nothing can be published to it, and a client that comes late is sent what is
+        /// kept, and the end. Then the topic is forgotten with its events, and its name is free. Its
+        /// events may be forgotten earlier, within the bounds above; of more than 65,536 finished
+        /// topics the one is forgotten whose time is over first. Default: 5 min.
+        pub finished_age_max: Duration,
     }
 }
 
@@ -186,6 +193,7 @@ impl Default for Options {
             subscriptions_max: 1_000_000,
             subscriptions_per_address_max: 0,
             connection_age_max: Duration::ZERO,
+            finished_age_max: Duration::from_secs(5 * 60),
         }
     }
 }
@@ -272,6 +280,7 @@ impl Options {
         within(self.lag_age_max >= self.lag_grace, "lag_age_max", "at least lag_grace")?;
         within(self.lag_grace_percent <= 100, "lag_grace_percent", "0 to 100")?;
         within(self.history_age_max <= 7 * DAY, "history_age_max", "at most 7 days")?;
+        within(self.finished_age_max <= 7 * DAY, "finished_age_max", "at most 7 days")?;
         within(
             is_name_of_gaps(&self.gap_event),
             "gap_event",

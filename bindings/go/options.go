@@ -90,6 +90,11 @@ type Options struct {
 	// for any age.
 	// Bounds: 0, or 1 s to 30 days. Default: 0.
 	ConnectionAgeMax time.Duration
+	// FinishedAgeMax: how long a topic that was finished is known: nothing can be published to it,
+	// and a client that comes late is sent what is kept, and the end. Then its name is free.
+	// Negative for no time.
+	// Bounds: at most 7 days. Default: 5 min.
+	FinishedAgeMax time.Duration
 	// AnyHost: true, listeners on a loopback address serve requests whatever Host they name.
 	// False, only those that name an IP address, localhost or a name below it; others get 421. For
 	// listeners behind a proxy on the same machine that passes on its clients' Host. It gives up
@@ -123,6 +128,7 @@ func (o *Options) fill(given *C.fanfare_options) {
 	number(&given.subscriptions_max, int64(o.SubscriptionsMax))
 	number(&given.subscriptions_per_address_max, int64(o.SubscriptionsPerAddressMax))
 	duration(&given.connection_age_max_ms, o.ConnectionAgeMax)
+	duration(&given.finished_age_max_ms, o.FinishedAgeMax)
 	if o.AnyHost {
 		given.any_host = 1
 	}

@@ -106,10 +106,14 @@ pub struct FanfareOptions {
     /// served.
     /// Bounds: 0 or 1. Default: 0.
     pub any_host: u64,
+    /// How long a topic that was finished is known: nothing can be published to it, and a client
+    /// that comes late is sent what is kept, and the end. Then its name is free.
+    /// Bounds: at most 7 days. Default: 5 min.
+    pub finished_age_max_ms: u64,
 }
 
 /// The size that the struct had in the ABI's first version.
-const SIZE_MIN: usize = offset_of!(FanfareOptions, any_host) + size_of::<u64>();
+const SIZE_MIN: usize = offset_of!(FanfareOptions, finished_age_max_ms) + size_of::<u64>();
 
 /// Fills in the defaults. `options->size` has to be set before, and stays as it is. What the
 /// library does not know, of a struct that is larger than the library's own, is set to zero.
@@ -337,6 +341,7 @@ hub_options! {
     subscriptions_max = subscriptions_max,
     subscriptions_per_address_max = subscriptions_per_address_max,
     connection_age_max_ms = connection_age_max,
+    finished_age_max_ms = finished_age_max,
 }
 
 #[cfg(test)]

@@ -56,8 +56,13 @@ impl EventLog {
 
     /// Notes that one more entry is useless.
     pub(super) fn note_useless(&mut self) {
-        self.useless += 1;
-        self.useless_since_start += usize::from(self.is_compacting);
+        self.note_all_useless(1);
+    }
+
+    /// Notes that `count` more entries are useless.
+    pub(super) fn note_all_useless(&mut self, count: usize) {
+        self.useless += count;
+        self.useless_since_start += usize::from(self.is_compacting) * count;
     }
 
     pub(super) fn has_useless(&self) -> bool {

@@ -6,20 +6,12 @@
 //! not finished, a bounded number each time the lock is taken.
 
 use std::sync::atomic::Ordering;
-#[cfg(test)]
-use std::sync::Arc;
 
 use super::topics::{Entry, Topics};
-#[cfg(test)]
-use super::{Kept, Published, Refused};
 use super::{Order, SUBSCRIPTIONS_PER_LOCK};
 use crate::filter::Subscription;
-#[cfg(test)]
-use crate::frame::Draft;
 use crate::id::EventId;
 use crate::resume::{Resume, StartAt};
-#[cfg(test)]
-use crate::topic::Topic;
 
 /// Where a client's stream would begin, as far as it matters here.
 enum Start<'a> {
@@ -52,13 +44,16 @@ impl Order {
         if self.finished_topics.load(Ordering::Acquire) == 0 || !wanted.iter().all(is_topic) {
             return false;
         }
-        let start = self.start_of(resume);
+        let (start, now_ns) = (self.start_of(resume), self.now_ns());
         let mut past = Past::default();
         for some in wanted.chunks(SUBSCRIPTIONS_PER_LOCK) {
             let locked = self.lock();
             for what in some {
                 let Subscription::Topic(topic) = what else { return false };
                 let Some(index) = locked.topics.find(topic) else { return false };
+                if locked.topics.is_over(index, now_ns) {
+                    return false;
+                }
                 if !past.add(&locked.topics, locked.topics.entry(index), &start) {
                     return false;
                 }
@@ -74,7 +69,7 @@ impl Order {
 
     /// How many topics are finished.
     pub(super) fn count_finished(&self, topics: &Topics) {
-        self.finished_topics.store(topics.finished as u64, Ordering::Release);
+        self.finished_topics.store(topics.finished.len() as u64, Ordering::Release);
     }
 
     fn start_of<'a>(&self, resume: &'a Resume) -> Start<'a> {
@@ -109,64 +104,15 @@ impl Past {
     }
 }
 
-/// What the order does when the time of a finished topic is over that a shard is subscribed to, as far
-/// as shards see it.
 #[cfg(test)]
 impl Order {
-    /// Forgets that a topic is finished, and returns the number that this takes.
-    pub(crate) fn forget_finished(&self, topic: &Topic) -> u64 {
+    /// Forgets that a topic is finished, as if its time were over, and not its events: models of
+    /// what clients are sent of the past go on with those.
+    pub(crate) fn forget_finished(&self, topic: &crate::topic::Topic) {
         let mut locked = self.lock();
-        let topics = &mut locked.topics;
-        let index = topics.find(topic).expect("it is finished");
-        let entry = &mut topics.entries[index as usize];
-        assert!(entry.finished_ns.take().is_some());
-        entry.state.set_finished_at(0);
-        topics.finished -= 1;
-        self.count_finished(topics);
-        locked.marks += 1;
-        let number = self.next_sequence();
-        self.end_publishing(number);
-        number
-    }
-
-    /// Publishes the first event of another topic of the name, or finishes it at once.
-    pub(crate) fn reopen(
-        &self,
-        topic: &Topic,
-        draft: Option<Draft>,
-        number: u64,
-    ) -> Result<EventId, Refused> {
-        let mut locked = self.lock();
-        let topics = &mut locked.topics;
-        topics.find_or_create(topic);
-        let index = topics.find_published(topic).expect("it was created");
-        let state = topics.entry(index).state.clone();
-        let (sequence, at_ns) = (self.next_sequence(), self.now_ns());
-        let backlog = self.hub_backlog.clone();
-        let mut published = match draft {
-            None => {
-                topics.finish(index, sequence, at_ns);
-                self.count_finished(topics);
-                Published::end_of(state, backlog, sequence, at_ns)
-            }
-            Some(draft) => {
-                if let Some(listener) = self.listen_if_full(&state) {
-                    return Err(Refused::Full(draft, listener));
-                }
-                let bytes = draft.len();
-                let frame = draft.stamp(self.epoch, sequence, at_ns);
-                topics.keep(index, Kept::new(frame.clone()));
-                Published::new(frame, state, backlog, bytes)
-            }
-        };
-        published.extra.get_or_insert_default().reopens = Some(number);
-        locked.marks += u64::from(published.frame.plain().is_empty());
-        let published = Arc::new(published);
-        let interested = self.interested(&published.topic);
-        let asleep: Vec<_> = interested.filter(|inbox| inbox.put(published.clone())).collect();
-        let id = self.end_publishing(sequence);
-        drop(locked);
-        asleep.into_iter().for_each(|inbox| inbox.wake());
-        Ok(id)
+        let index = locked.topics.find_finished(topic).expect("it is finished");
+        locked.topics.end_finished(index);
+        self.number_reopened(&mut locked);
+        self.count_finished(&locked.topics);
     }
 }

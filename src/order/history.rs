@@ -13,7 +13,7 @@ use std::sync::Arc;
 use super::published::EVENT_BYTES;
 use crate::frame::Frame;
 
-/// About what a topic with kept events takes besides these.
+/// About what a topic with kept events takes besides these, or one that is held without any.
 const TOPIC_BYTES: usize = 512;
 
 /// The events of one topic that are kept, in the order of their sequence numbers.
@@ -21,6 +21,8 @@ const TOPIC_BYTES: usize = 512;
 pub(super) struct History {
     events: VecDeque<Kept>,
     bytes: usize,
+    /// Whether the topic counts also without kept events.
+    is_held: bool,
     forgotten: Forgotten,
     /// Only for a topic with custom ids.
     custom_ids: Option<Box<CustomIds>>,
@@ -75,7 +77,7 @@ impl History {
         let bytes = kept.bytes();
         self.bytes += bytes;
         totals.kept_events += 1;
-        totals.kept_bytes += bytes + usize::from(self.events.is_empty()) * TOPIC_BYTES;
+        totals.kept_bytes += bytes + usize::from(!self.counts()) * TOPIC_BYTES;
         if let Some(id) = kept.frame.custom_id() {
             self.custom_ids.get_or_insert_default().push(id, kept.sequence);
         }
@@ -84,25 +86,61 @@ impl History {
 
     /// Forgets the oldest event; false if there is no event.
     pub(super) fn forget_oldest(&mut self, totals: &mut Totals) -> bool {
-        let Some(oldest) = self.events.pop_front() else { return false };
-        let (first, count) = self.forgotten.known.unwrap_or((oldest.sequence, 0));
-        if self.forgotten.to == 0 || self.forgotten.known.is_some() {
-            self.forgotten.known = Some((first, count + 1));
-        }
-        self.forgotten.to = oldest.sequence;
+        let Some(oldest) = self.drop_oldest() else { return false };
+        self.forgotten.add(oldest.sequence, 1, oldest.sequence);
+        let bytes = oldest.bytes();
+        self.bytes -= bytes;
+        totals.kept_events -= 1;
+        totals.kept_bytes -= bytes + usize::from(!self.counts()) * TOPIC_BYTES;
+        totals.forgotten_events += 1;
+        totals.forgotten_to = totals.forgotten_to.max(oldest.sequence);
+        true
+    }
+
+    /// Forgets all events at once, however many there are, and returns a history that has them: it
+    /// counts nowhere, and is dropped event by event with [`History::drop_oldest`]. `None` if there
+    /// are no events.
+    pub(super) fn forget_all(&mut self, totals: &mut Totals) -> Option<History> {
+        let (count, newest) = (self.events.len(), self.newest());
+        let first = self.events.front()?.sequence;
+        let mut forgotten = self.forgotten;
+        forgotten.add(first, count as u64, newest);
+        totals.kept_events -= count;
+        totals.kept_bytes -= self.bytes + usize::from(!self.is_held) * TOPIC_BYTES;
+        totals.forgotten_events += count as u64;
+        totals.forgotten_to = totals.forgotten_to.max(newest);
+        let is_held = self.is_held;
+        let empty = History { is_held, ..History::after_forgetting(forgotten) };
+        Some(std::mem::replace(self, empty))
+    }
+
+    /// Takes the oldest event, without a count of it.
+    #[inline]
+    pub(super) fn drop_oldest(&mut self) -> Option<Kept> {
+        let oldest = self.events.pop_front()?;
         if let Some(custom_ids) = &mut self.custom_ids {
             custom_ids.forget_to(oldest.sequence);
         }
         if self.events.capacity() > 64 && self.events.len() < self.events.capacity() / 4 {
             self.events.shrink_to(self.events.len() * 2);
         }
-        let bytes = oldest.bytes();
-        self.bytes -= bytes;
-        totals.kept_events -= 1;
-        totals.kept_bytes -= bytes + usize::from(self.events.is_empty()) * TOPIC_BYTES;
-        totals.forgotten_events += 1;
-        totals.forgotten_to = totals.forgotten_to.max(oldest.sequence);
-        true
+        Some(oldest)
+    }
+
+    /// Has the topic count although none of its events may be kept, or no longer.
+    pub(super) fn hold(&mut self, is_held: bool, totals: &mut Totals) {
+        let counted = self.counts();
+        self.is_held = is_held;
+        match (counted, self.counts()) {
+            (false, true) => totals.kept_bytes += TOPIC_BYTES,
+            (true, false) => totals.kept_bytes -= TOPIC_BYTES,
+            _ => {}
+        }
+    }
+
+    /// Whether the topic counts with [`TOPIC_BYTES`].
+    fn counts(&self) -> bool {
+        self.is_held || !self.events.is_empty()
     }
 
     pub(super) fn len(&self) -> usize {
@@ -185,7 +223,7 @@ impl Totals {
         self.kept_events
     }
 
-    /// What keeping them takes, with 512 bytes for each topic that has such.
+    /// What keeping them takes, with 512 bytes for each topic that has such or is finished.
     pub(super) fn kept_bytes(&self) -> usize {
         self.kept_bytes
     }
@@ -202,6 +240,17 @@ impl Totals {
 }
 
 impl Forgotten {
+    /// Adds the oldest events that are kept: `count` of them, with the first and the last of these
+    /// sequence numbers.
+    #[inline]
+    fn add(&mut self, first: u64, count: u64, last: u64) {
+        let (oldest, before) = self.known.unwrap_or((first, 0));
+        if self.to == 0 || self.known.is_some() {
+            self.known = Some((oldest, before + count));
+        }
+        self.to = last;
+    }
+
     /// Whether one of them has a higher sequence number than this one.
     pub(super) fn is_after(&self, sequence: u64) -> bool {
         self.to > sequence
@@ -265,6 +314,43 @@ mod tests {
         assert_eq!((history.after(0), history.oldest_ns()), (0..3, Some(210)));
         (0..3).for_each(|_| _ = history.forget_oldest(&mut totals));
         assert_eq!((history.newest(), history.after(0)), (30, 0..0));
+    }
+
+    #[test]
+    fn all_events_are_forgotten_at_once_as_one_after_another() {
+        for already in 0..4 {
+            let [mut at_once, mut in_turn] = [(); 2].map(|()| {
+                let (mut history, mut totals) = (History::default(), Totals::default());
+                for sequence in [17, 21, 22, 30] {
+                    history.push(kept(sequence, Some("id")), &mut totals);
+                }
+                (0..already).for_each(|_| _ = history.forget_oldest(&mut totals));
+                (history, totals)
+            });
+            while in_turn.0.forget_oldest(&mut in_turn.1) {}
+            let mut forgotten = at_once.0.forget_all(&mut at_once.1).expect("some are kept");
+            assert_eq!((at_once.0.len(), at_once.0.bytes(), at_once.0.find("id")), (0, 0, None));
+            assert_eq!((at_once.0.forgotten(), at_once.1), (in_turn.0.forgotten(), in_turn.1));
+            assert_eq!(std::iter::from_fn(|| forgotten.drop_oldest()).count(), 4 - already);
+            assert!(at_once.0.forget_all(&mut Totals::default()).is_none());
+        }
+    }
+
+    #[test]
+    fn a_topic_that_is_held_counts_once_with_and_without_events() {
+        let (mut history, mut totals) = (History::default(), Totals::default());
+        history.hold(true, &mut totals);
+        history.push(kept(1, None), &mut totals);
+        assert_eq!(totals.kept_bytes(), TOPIC_BYTES + history.bytes());
+        history.forget_oldest(&mut totals);
+        assert_eq!(totals.kept_bytes(), TOPIC_BYTES);
+        history.push(kept(2, None), &mut totals);
+        history.hold(false, &mut totals);
+        assert_eq!(totals.kept_bytes(), TOPIC_BYTES + history.bytes());
+        history.hold(true, &mut totals);
+        drop(history.forget_all(&mut totals));
+        history.hold(false, &mut totals);
+        assert_eq!((totals.kept_bytes(), totals.kept_events()), (0, 0));
     }
 
     #[test]

@@ -11,7 +11,8 @@
 //! search     replay                   where a client's stream begins; what it is sent first
 //! missing                             what a client is told that it will not get
 //! walk                                along the event log, a bounded number of steps at a time
-//! wanted     retention subscriptions  the topics of a client; what is kept; what shards want
+//! wanted     expiry                   the topics of a client; what is forgotten, and when
+//! retention  subscriptions            what is kept; what shards want
 //! topics                              all topics that are tracked
 //! cursor     gone      interests      how far a client has come; removed topics; filters of shards
 //! watchers                            what hosts are told of the first and the last subscriber
@@ -19,13 +20,14 @@
 //! backlog    names     forgets        what waits to be sent; topics by name; what was forgotten
 //! ```
 //!
-//! `topics` has the data that `retention` and `subscriptions` change. `walk` has the data from
+//! `topics` has the data that `expiry`, `retention` and `subscriptions` change. `walk` has the data from
 //! which `missing`, `search` and `replay` read.
 
 mod backlog;
 mod cursor;
 mod event_log;
 mod existing;
+mod expiry;
 mod finished;
 mod forgets;
 mod gone;
@@ -102,7 +104,9 @@ struct Locked {
     marks: u64,
 }
 
-/// Events and topics that are checked for their age when a shard does so, in an idle moment.
+/// Events and topics that are checked for their age when an event is published.
+const AGE_STEPS_PER_EVENT: usize = 8;
+/// The same when a shard does so, in an idle moment.
 const AGE_STEPS_PER_TICK: usize = 1024;
 /// The same when a search begins.
 const AGE_STEPS_PER_SEARCH: usize = 256;
@@ -174,8 +178,17 @@ impl Order {
         let Some(index) = topics.find_published(topic) else {
             return Ok(self.end_publishing(self.next_sequence()));
         };
+        let at_ns = self.now_ns();
+        if topics.is_over(index, at_ns) {
+            self.forget_if_over(&mut locked, index, at_ns);
+            drop(locked);
+            return self.publish(topic, draft);
+        }
         let mut asleep = Vec::new();
-        let id = self.append(topics, index, draft, &mut asleep)?;
+        let id = self.append(topics, index, draft, at_ns, &mut asleep)?;
+        if topics.has_due(at_ns) {
+            self.forget_due(&mut locked, index, at_ns);
+        }
         drop(locked);
         asleep.into_iter().for_each(|inbox| inbox.wake());
         Ok(id)
@@ -189,6 +202,7 @@ impl Order {
         topics: &mut Topics,
         index: u32,
         draft: Draft,
+        at_ns: u64,
         asleep: &mut Vec<&'a Arc<ShardInbox>>,
     ) -> Result<EventId, Refused> {
         let entry = topics.entry(index);
@@ -202,11 +216,13 @@ impl Order {
             topics.remove_unneeded(index);
             return Err(Refused::Full(draft, listener));
         }
-        let (sequence, at_ns, bytes) = (self.next_sequence(), self.now_ns(), draft.len());
+        let (sequence, bytes) = (self.next_sequence(), draft.len());
         let frame = draft.stamp(self.epoch, sequence, at_ns);
         if wanted {
             let (state, hub_backlog) = (state.clone(), self.hub_backlog.clone());
-            let published = Arc::new(Published::new(frame.clone(), state, hub_backlog, bytes));
+            let mut published = Published::new(frame.clone(), state, hub_backlog, bytes);
+            published.reopens(topics.take_reopens(index));
+            let published = Arc::new(published);
             let interested = self.interested(&published.topic);
             asleep.extend(interested.filter(|inbox| inbox.put(published.clone())));
         }
@@ -223,28 +239,61 @@ impl Order {
         if locked.is_closed {
             return Err(Refused::Closed);
         }
+        let at_ns = self.now_ns();
+        let index = locked.topics.find_or_create(topic);
+        self.forget_if_over(&mut locked, index, at_ns);
         let topics = &mut locked.topics;
         topics.find_or_create(topic);
         let Some(index) = topics.find_published(topic) else { return Err(Refused::Closed) };
         let mut asleep = Vec::new();
         let last_id = match last {
-            Some(draft) => Some(self.append(topics, index, draft, &mut asleep)?),
+            Some(draft) => Some(self.append(topics, index, draft, at_ns, &mut asleep)?),
             None if topics.entry(index).finished_ns.is_some() => return Err(Refused::Finished),
             None => None,
         };
-        let (sequence, at_ns) = (self.next_sequence(), self.now_ns());
+        let sequence = self.next_sequence();
         topics.finish(index, sequence, at_ns);
         let (state, hub_backlog) = (topics.entry(index).state.clone(), self.hub_backlog.clone());
-        let mark = Arc::new(Published::end_of(state, hub_backlog, sequence, at_ns));
+        let mut mark = Published::end_of(state, hub_backlog, sequence, at_ns);
+        mark.reopens(topics.take_reopens(index));
+        let mark = Arc::new(mark);
         let interested = self.interested(&mark.topic);
         asleep.extend(interested.filter(|inbox| inbox.put(mark.clone())));
         self.count_finished(topics);
         locked.marks += 1;
         self.has_history.store(true, Ordering::Relaxed);
         let mark_id = self.end_publishing(sequence);
+        self.forget_due(&mut locked, index, at_ns);
         drop(locked);
         asleep.into_iter().for_each(|inbox| inbox.wake());
         Ok(last_id.unwrap_or(mark_id))
+    }
+
+    /// Forgets what is too old or too much, after something of a topic was published: in a bounded
+    /// number of steps, and at least as much as was added.
+    #[cold]
+    fn forget_due(&self, locked: &mut Locked, newest: u32, now_ns: u64) {
+        locked.topics.forget_excess(newest);
+        locked.topics.forget_old(now_ns, AGE_STEPS_PER_EVENT);
+        self.number_reopened(locked);
+    }
+
+    /// Forgets a topic if it is finished and the time for which that is known is over. Its index may
+    /// be that of no topic then.
+    fn forget_if_over(&self, locked: &mut Locked, index: u32, now_ns: u64) {
+        locked.topics.forget_if_over(index, now_ns);
+        self.number_reopened(locked);
+    }
+
+    /// Gives a number to each topic that was finished and is open again. To be called before the
+    /// lock is released, and before anything of these topics is published.
+    fn number_reopened(&self, locked: &mut Locked) {
+        while let Some(index) = locked.topics.reopened.pop() {
+            let sequence = self.next_sequence();
+            locked.topics.reopen(index, sequence);
+            locked.marks += 1;
+            self.end_publishing(sequence);
+        }
     }
 
     /// To be called under the lock.
@@ -299,11 +348,21 @@ impl Order {
             let (some, others) = rest.split_at(most.min(rest.len()));
             rest = others;
             for subscription in some {
+                self.forget_over(&mut locked, subscription);
                 locked.topics.subscribe(shard, subscription, &mut open_route);
             }
             tell_watchers(locked);
         }
         self.sequence()
+    }
+
+    /// Forgets the topic of a subscription, if it is finished and its time is over: a client that
+    /// comes now finds it open, and empty.
+    fn forget_over(&self, locked: &mut Locked, subscription: &Subscription) {
+        let Subscription::Topic(topic) = subscription else { return };
+        if let Some(index) = locked.topics.find_finished(topic) {
+            self.forget_if_over(locked, index, self.now_ns());
+        }
     }
 
     /// Removes a subscription of a shard, and the route for its topic if that was closed.
@@ -424,14 +483,14 @@ impl Order {
     ) -> Option<Found> {
         let wanted = Wanted::new(subscriptions);
         let mut locked = self.lock();
-        let topics = &mut locked.topics;
         if search.is_new() {
-            let is_all = topics.forget_old(self.now_ns(), AGE_STEPS_PER_SEARCH);
-            if !is_all && topics.keeps_events() {
+            let is_all = locked.topics.forget_old(self.now_ns(), AGE_STEPS_PER_SEARCH);
+            self.number_reopened(&mut locked);
+            if !is_all {
                 return None;
             }
         }
-        search.advance(self.past(topics, &wanted))
+        search.advance(self.past(&locked.topics, &wanted))
     }
 
     /// Gathers the next part for a client that has come to a cursor, of at most `bytes_max` bytes
@@ -457,6 +516,7 @@ impl Order {
     pub(crate) fn forget_old(&self) {
         let mut locked = self.lock();
         locked.topics.tidy(self.now_ns(), AGE_STEPS_PER_TICK);
+        self.number_reopened(&mut locked);
         self.count_finished(&locked.topics);
         self.has_history.store(locked.topics.has_history(), Ordering::Relaxed);
     }
@@ -498,7 +558,7 @@ impl Order {
             topics: topics.interests.wanted() as u64,
             known_topics: topics.len() as u64,
             filters: topics.interests.filters() as u64,
-            finished_topics: topics.finished as u64,
+            finished_topics: topics.finished.len() as u64,
             kept_events: topics.totals.kept_events() as u64,
             kept_bytes: topics.totals.kept_bytes() as u64,
             interest_watchers: interest_watchers as u64,

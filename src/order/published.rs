@@ -48,8 +48,8 @@ pub(crate) struct Extra {
     /// Whether this is a mark that says that the topic is complete: it has no bytes, and a number
     /// of its own.
     pub(crate) finishes: bool,
-    /// If this is the first event, or mark, of a topic whose name had a finished topic before that
-    /// was forgotten while a shard was subscribed to it: the number with which it was forgotten.
+    /// Where the topic was complete and is open again: the number that this has taken in the order.
+    /// It is with the first event, or mark, that came to shards since.
     pub(crate) reopens: Option<u64>,
 }
 
@@ -109,6 +109,13 @@ impl Published {
         let extra = Some(Box::new(extra));
         let json = OnceLock::new();
         Published { frame, json, topic, hub_backlog, backlog_bytes: 0, events: 0, extra }
+    }
+
+    /// Notes that the topic was complete before, and is open again since a number; zero if not.
+    pub(super) fn reopens(&mut self, sequence: u64) {
+        if sequence > 0 {
+            self.extra.get_or_insert_default().reopens = Some(sequence);
+        }
     }
 
     /// Its sequence number.

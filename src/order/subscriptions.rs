@@ -56,9 +56,12 @@ impl Topics {
         let is_last = match subscription {
             Subscription::Topic(topic) => {
                 let Some(index) = self.find(topic) else { return };
-                let subscribed = &mut self.entries[index as usize].subscribed;
-                *subscribed -= 1;
-                let is_last = *subscribed == 0;
+                let entry = &mut self.entries[index as usize];
+                entry.subscribed -= 1;
+                let is_last = entry.subscribed == 0;
+                if is_last {
+                    entry.reopens = 0;
+                }
                 self.remove_unneeded(index);
                 is_last
             }

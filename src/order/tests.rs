@@ -1,13 +1,15 @@
 //! Which events are kept, and what clients are told of those that are not, for any number of
 //! topics.
 
+mod finished;
 mod gaps;
 mod steps;
 mod watchers;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
+use super::topics::Entry;
 use super::*;
 use crate::event::Event;
 use crate::frame::Frame;
@@ -26,19 +28,33 @@ fn model_order(options: &Options, seed: u64) -> Order {
     Order::new(Box::new([]), options, tuning.order, Clock::manual())
 }
 
-/// Whether the sums over all topics are those of the topics' histories, and no event is in neither
-/// of them.
+/// Whether the sums over all topics are those of the topics' histories, no event is in neither of
+/// them, and each topic has its times.
 fn check_totals(order: &Order) {
     let locked = order.lock();
-    let (entries, totals) = (&locked.topics.entries, &locked.topics.totals);
+    let (topics, entries, totals) = (&locked.topics, &locked.topics.entries, &locked.topics.totals);
     let histories = || entries.iter().map(|(_, entry)| &entry.history);
     let events: usize = histories().map(|history| history.len()).sum();
-    let bytes = |history: &history::History| history.bytes() + 512 * history.len().min(1);
-    assert_eq!(totals.kept_events(), events);
-    assert_eq!(totals.kept_bytes(), histories().map(bytes).sum());
-    assert_eq!(totals.kept_events() as u64 + totals.forgotten_events(), order.sequence());
+    let counts = |entry: &Entry| entry.history.len() > 0 || entry.finished_ns.is_some();
+    let bytes = entries.iter().map(|(_, e)| e.history.bytes() + 512 * usize::from(counts(e))).sum();
+    assert_eq!((totals.kept_events(), totals.kept_bytes()), (events, bytes));
+    let published = order.sequence() - locked.marks;
+    if topics.keeps_events() {
+        assert_eq!(totals.kept_events() as u64 + totals.forgotten_events(), published);
+    }
     let forgotten_to = histories().map(|history| history.forgotten().to).max();
     assert!(forgotten_to.is_none_or(|to| to <= totals.forgotten_to()));
+    let times = |time_of: fn(&Entry) -> Option<u64>| -> BTreeSet<(u64, u32)> {
+        let of = |(index, entry): (usize, &Box<Entry>)| Some((time_of(entry)?, index as u32));
+        entries.iter().filter_map(of).collect()
+    };
+    assert!(entries.iter().all(|(_, entry)| entry.in_oldest == (entry.history.len() > 0)));
+    assert_eq!(topics.oldest, times(|entry| entry.in_oldest.then_some(entry.oldest_ns)));
+    assert_eq!(topics.idle, times(|entry| entry.in_idle.then_some(entry.idle_ns)));
+    assert_eq!(topics.finished, times(|e| e.finished_ns.map(|_| e.finished_to_ns)));
+    let all = [&topics.oldest, &topics.idle, &topics.finished];
+    assert!(all.into_iter().flatten().all(|&(at_ns, _)| at_ns >= topics.due_ns));
+    assert!(topics.reopened.is_empty(), "the lock was released before they had their numbers");
 }
 
 /// A client's cursor and the gap that it is told of first, after as many steps as that takes.

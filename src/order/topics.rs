@@ -1,8 +1,7 @@
 //! The topics that a hub tracks: those that a shard has an audience for, those of which events are
 //! kept, and for a while those of which none are kept any more.
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,8 +22,12 @@ use crate::topic::Topic;
 /// A table of topics with more capacity is made smaller when few topics are left.
 const CAPACITY_MIN: usize = 1024;
 
+/// Topics in the order of a time of each, in nanoseconds since the hub's start: when something is
+/// to be done about it.
+pub(super) type ByTime = BTreeSet<(u64, u32)>;
+
 /// The topics of a hub, under its lock. What is kept of them is bounded in
-/// [`retention`](super::retention).
+/// [`retention`](super::retention) and [`expiry`](super::expiry).
 pub(super) struct Topics {
     pub(super) bounds: Bounds,
     by_name: Names,
@@ -38,17 +41,25 @@ pub(super) struct Topics {
     pub(super) gone: Gone,
     pub(super) interests: Interests,
     pub(super) watchers: Watchers,
-    /// One entry for each topic with kept events: when its oldest event was published, or an older
-    /// one that was forgotten since, in nanoseconds, and the topic's index.
-    pub(super) oldest: BinaryHeap<Reverse<(u64, u32)>>,
-    /// Topics that had no kept events when they were put here, in that order.
-    pub(super) idle: VecDeque<u32>,
+    /// The topics with kept events: by when the oldest of them is too old, or an older one that was
+    /// forgotten since.
+    pub(super) oldest: ByTime,
+    /// Topics that had no kept events when they were put here: by when one of their newest event
+    /// then would have been too old.
+    pub(super) idle: ByTime,
+    /// The topics that are finished: by when that is forgotten.
+    pub(super) finished: ByTime,
+    /// No time in these is earlier than this one.
+    pub(super) due_ns: u64,
+    /// Events that were forgotten all at once, and are yet to be dropped.
+    pub(super) discarded: Vec<History>,
+    /// Topics with subscriptions of shards that were finished and are open again, until each of
+    /// them has a number for that.
+    pub(super) reopened: Vec<u32>,
     /// What is kept and what was forgotten of all topics.
     pub(super) totals: Totals,
     /// Whether any event had an id that its publisher gave.
     pub(super) has_custom_ids: bool,
-    /// How many topics are finished.
-    pub(super) finished: usize,
 }
 
 /// A topic.
@@ -61,12 +72,19 @@ pub(super) struct Entry {
     pub(super) matched_generation: u64,
     /// When its newest event was published.
     pub(super) newest_ns: u64,
-    /// Whether it is in [`Topics::oldest`]: it has kept events.
+    /// Whether it is in [`Topics::oldest`], which is while it has kept events, and its time there.
     pub(super) in_oldest: bool,
-    /// Whether it is in [`Topics::idle`].
+    pub(super) oldest_ns: u64,
+    /// Whether it is in [`Topics::idle`], and its time there.
     pub(super) in_idle: bool,
-    /// When it was finished, in nanoseconds since the hub's start.
+    pub(super) idle_ns: u64,
+    /// When it was finished, in nanoseconds since the hub's start, and its time in
+    /// [`Topics::finished`].
     pub(super) finished_ns: Option<u64>,
+    pub(super) finished_to_ns: u64,
+    /// The number with which it was opened again after it was finished, until shards were told;
+    /// zero if there is none.
+    pub(super) reopens: u64,
 }
 
 /// What an entry of the event log stands for.
@@ -86,17 +104,19 @@ pub(super) struct Bounds {
     pub(super) events_max: usize,
     pub(super) bytes_max: usize,
     pub(super) age_max_ns: u64,
+    pub(super) finished_age_max_ns: u64,
     pub(super) total_bytes_max: usize,
 }
 
 impl Bounds {
     fn new(options: &Options) -> Bounds {
-        let age_max = options.history_age_max.min(Duration::from_secs(1 << 30));
+        let ns = |time: Duration| time.min(Duration::from_secs(1 << 30)).as_nanos() as u64;
         Bounds {
             backlog_bytes_max: options.topic_backlog_bytes_max,
             events_max: options.history_events_max,
             bytes_max: options.history_bytes_max,
-            age_max_ns: age_max.as_nanos() as u64,
+            age_max_ns: ns(options.history_age_max),
+            finished_age_max_ns: ns(options.finished_age_max),
             total_bytes_max: options.history_total_bytes_max,
         }
     }
@@ -114,11 +134,14 @@ impl Topics {
             gone: Gone::default(),
             interests: Interests::new(options.shards),
             watchers: Watchers::new(clock),
-            oldest: BinaryHeap::new(),
-            idle: VecDeque::new(),
+            oldest: ByTime::new(),
+            idle: ByTime::new(),
+            finished: ByTime::new(),
+            due_ns: u64::MAX,
+            discarded: Vec::new(),
+            reopened: Vec::new(),
             totals: Totals::default(),
             has_custom_ids: false,
-            finished: 0,
         }
     }
 
@@ -152,8 +175,12 @@ impl Topics {
             matched_generation: 0,
             newest_ns: 0,
             in_oldest: false,
+            oldest_ns: 0,
             in_idle: false,
+            idle_ns: 0,
             finished_ns: None,
+            finished_to_ns: 0,
+            reopens: 0,
         })) as u32;
         if let Some(gone) = gone_index {
             self.log.repoint(forgotten.to, TopicRef::Gone(gone), TopicRef::Tracked(index));
@@ -220,7 +247,7 @@ impl Topics {
     }
 
     /// Removes a topic, unless a shard has a subscription to it by name, or events of it are kept,
-    /// or it is idle.
+    /// or it is idle or finished.
     pub(super) fn remove_unneeded(&mut self, index: u32) {
         let entry = &self.entries[index as usize];
         if entry.in_oldest || entry.in_idle || entry.subscribed > 0 || entry.finished_ns.is_some() {
@@ -250,8 +277,6 @@ impl Topics {
 
     /// Gives memory back that is not in use.
     pub(super) fn shrink(&mut self) {
-        self.oldest.shrink_to(self.oldest.len() * 2);
-        self.idle.shrink_to(self.idle.len() * 2);
         self.entries.shrink_to_fit();
         if self.entries.is_empty() {
             self.entries = Slab::new();

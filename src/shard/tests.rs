@@ -269,10 +269,7 @@ impl World {
     fn publish_event(&mut self, topic: usize, event: &Event<'_>) -> Option<EventId> {
         let draft = Draft::encode(event, 1 << 20).unwrap();
         let (order, name) = (&self.shared.order, Topic::new(TOPICS[topic]).unwrap());
-        let published = match self.topics[topic] {
-            Life::Forgotten(number) => order.reopen(&name, Some(draft), number),
-            Life::Open | Life::Finished => order.publish(&name, draft),
-        };
+        let published = order.publish(&name, draft);
         match published {
             Ok(id) => {
                 self.note_open(topic);

@@ -41,6 +41,7 @@ static const struct {
     FIELD(subscriptions_max),
     FIELD(subscriptions_per_address_max),
     FIELD(connection_age_max_ms),
+    FIELD(finished_age_max_ms),
 };
 
 /* Each field is an option of the document, but the size and any_host, and each of those a field. */
@@ -219,6 +220,7 @@ static void out_of_bounds(void)
         OPTION(subscriptions_max, 100000001),
         OPTION(connection_age_max_ms, 999),
         OPTION(connection_age_max_ms, 30 * day_ms + 1),
+        OPTION(finished_age_max_ms, 7 * day_ms + 1),
         OPTION(any_host, 2),
         OPTION(any_host, UINT64_MAX),
     };
@@ -273,6 +275,8 @@ static void on_the_bounds(void)
         OPTION(subscriptions_per_address_max, 1),
         OPTION(connection_age_max_ms, 1000),
         OPTION(connection_age_max_ms, 30 * day_ms),
+        OPTION(finished_age_max_ms, 0),
+        OPTION(finished_age_max_ms, 7 * day_ms),
         OPTION(any_host, 0),
         OPTION(any_host, 1),
     };

@@ -35,14 +35,18 @@ struct Steps {
     order: Order,
     random: fastrand::Rng,
     published: BTreeMap<u64, String>,
+    /// Until when topics are finished, and whether they have to be for so long.
+    finished: BTreeMap<String, (u64, bool)>,
 }
+
+const FINISHED_AGE: Duration = Duration::from_millis(300);
 
 fn subscription(text: &str) -> Subscription {
     Subscription::new(text).unwrap()
 }
 
 impl Steps {
-    fn publish(&mut self) {
+    fn publish(&mut self, finishes: bool) {
         let random = &mut self.random;
         let topic = match random.u32(..3) {
             0 => format!("busy/{}", random.u32(..4)),
@@ -55,10 +59,39 @@ impl Steps {
             _ => Event::new(data),
         };
         let draft = Draft::encode(&event, 1 << 20).unwrap();
-        let Ok(id) = self.order.publish(&Topic::new(&topic).unwrap(), draft) else {
-            unreachable!("a topic without subscribers has no backlog")
+        let name = Topic::new(&topic).unwrap();
+        let result = match finishes {
+            true => self.order.finish(&name, Some(draft)),
+            false => self.order.publish(&name, draft),
         };
-        self.published.insert(id.sequence, topic);
+        let known = self.finished.get(&topic).filter(|(to_ns, _)| *to_ns >= self.order.now_ns());
+        match result {
+            Ok(id) => {
+                assert!(known.is_none_or(|(_, is_sure)| !is_sure), "{topic} is finished");
+                self.finished.remove(&topic);
+                if finishes {
+                    let to_ns = self.order.now_ns() + FINISHED_AGE.as_nanos() as u64;
+                    self.finished.insert(topic.clone(), (to_ns, true));
+                }
+                self.published.insert(id.sequence, topic);
+            }
+            Err(Refused::Finished) => assert!(known.is_some(), "{topic} is not finished"),
+            Err(_) => unreachable!("a topic without subscribers has no backlog"),
+        }
+    }
+
+    /// Forgets all that is kept, in a number of steps.
+    fn forget_all(&mut self, steps_max: usize) {
+        let mut locked = self.order.lock();
+        locked.topics.forget_old(u64::MAX, steps_max);
+        self.order.number_reopened(&mut locked);
+        drop(locked);
+        self.doubt_finished();
+    }
+
+    /// Notes that topics which are finished may be forgotten already.
+    fn doubt_finished(&mut self) {
+        self.finished.values_mut().for_each(|(_, is_sure)| *is_sure = false);
     }
 
     fn join(&mut self) -> Client {
@@ -219,17 +252,23 @@ fn searches_and_replays_are_right_although_topics_and_events_come_and_go_between
             history_events_max: [3, 12, 1000][random.usize(..3)],
             history_total_bytes_max: [60_000, 300_000, 4_000_000][random.usize(..3)],
             history_age_max: Duration::from_millis([100, 1_000, 600_000][random.usize(..3)]),
+            finished_age_max: FINISHED_AGE,
             shards: 1,
             ..Options::default()
         };
         let order = model_order(&options, seed);
-        let mut steps = Steps { order, random, published: BTreeMap::new() };
+        let finished = BTreeMap::new();
+        let mut steps = Steps { order, random, published: BTreeMap::new(), finished };
         let mut clients: Vec<Client> = Vec::new();
         let mut named: Vec<Subscription> = Vec::new();
         for _ in 0..3_000 {
+            if options.history_total_bytes_max < 4_000_000 {
+                steps.doubt_finished();
+            }
             steps.order.clock.advance(Duration::from_micros(steps.random.u64(..2_000)));
             match steps.random.u32(..100) {
-                0..55 => steps.publish(),
+                0..52 => steps.publish(false),
+                52..55 => steps.publish(true),
                 55..60 if clients.len() < 20 => clients.push(steps.join()),
                 60..62 => {
                     let name = subscription(&format!("quiet/{}", steps.random.u32(..60)));
@@ -244,11 +283,11 @@ fn searches_and_replays_are_right_although_topics_and_events_come_and_go_between
                 }
                 64..65 if steps.random.u32(..6) == 0 => {
                     let steps_max = steps.random.usize(..300);
-                    steps.order.lock().topics.forget_old(u64::MAX, steps_max);
+                    steps.forget_all(steps_max);
                 }
                 65..67 => {
                     let steps_max = steps.random.usize(..20);
-                    steps.order.lock().topics.forget_old(u64::MAX, steps_max);
+                    steps.forget_all(steps_max);
                 }
                 67..70 => {
                     steps.order.forget_old();

@@ -191,6 +191,12 @@ pub(crate) struct ServeArgs {
           default_value = "64MiB", value_parser = units::bytes)]
     history_total_bytes_max: usize,
 
+    /// How long a topic that was finished is known: it takes no events, and a client that comes late
+    /// is sent what is kept, and the end. Then its name is free
+    #[arg(long, env = "FANFARE_FINISHED_AGE_MAX", value_name = "TIME", default_value = "5m",
+          value_parser = units::duration)]
+    finished_age_max: Duration,
+
     /// The name of the event that tells a client that events are missing before it; not message,
     /// open or error
     #[arg(long, env = "FANFARE_GAP_EVENT", value_name = "NAME", default_value = "fanfare-gap")]
@@ -389,6 +395,7 @@ impl ServeArgs {
             .subscriptions_max(self.subscriptions_max)
             .subscriptions_per_address_max(self.subscriptions_per_address_max)
             .connection_age_max(self.connection_age_max)
+            .finished_age_max(self.finished_age_max)
     }
 
     pub(super) fn drain_options(&self) -> DrainOptions {

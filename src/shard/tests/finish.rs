@@ -8,8 +8,8 @@ use crate::frame::LAST_CHUNK;
 pub(super) enum Life {
     Open,
     Finished,
-    /// It was finished, and that is forgotten since a number; nothing was published since.
-    Forgotten(u64),
+    /// It was finished, and that is forgotten; nothing was published since.
+    Forgotten,
 }
 
 impl TestClient {
@@ -52,7 +52,7 @@ impl World {
 
     /// Something comes of a topic, so that it is one that is not finished.
     pub(super) fn note_open(&mut self, topic: usize) {
-        if let Life::Forgotten(_) = std::mem::replace(&mut self.topics[topic], Life::Open) {
+        if let Life::Forgotten = std::mem::replace(&mut self.topics[topic], Life::Open) {
             for client in self.clients.values_mut() {
                 let counts = client.topics.contains(&topic) && !client.open.contains(&topic);
                 if counts && client.complete_at.is_none() {
@@ -67,17 +67,7 @@ impl World {
         let name = Topic::new(TOPICS[topic]).unwrap();
         let draft = last.map(|data| Draft::encode(&Event::new(data), 1 << 20).unwrap());
         let order = &self.shared.order;
-        let finished = match (self.topics[topic], draft) {
-            (Life::Forgotten(number), None) => order.reopen(&name, None, number),
-            (Life::Forgotten(number), Some(draft)) => {
-                // First one event, then the end.
-                let Ok(id) = order.reopen(&name, Some(draft), number) else { return false };
-                self.note_open(topic);
-                self.note_published(id, topic, last.expect("there is one"));
-                return self.finish(topic, None);
-            }
-            (Life::Open | Life::Finished, draft) => order.finish(&name, draft),
-        };
+        let finished = order.finish(&name, draft);
         match finished {
             Ok(id) => {
                 self.note_open(topic);
@@ -103,8 +93,8 @@ impl World {
     /// The time of a finished topic is over, which is longer than the mark waits in an inbox.
     pub(super) fn forget(&mut self, topic: usize) {
         self.shard.take_inbox();
-        let number = self.shared.order.forget_finished(&Topic::new(TOPICS[topic]).unwrap());
-        self.topics[topic] = Life::Forgotten(number);
+        self.shared.order.forget_finished(&Topic::new(TOPICS[topic]).unwrap());
+        self.topics[topic] = Life::Forgotten;
     }
 
     /// Finishes some topic, or forgets one that is finished.
@@ -113,14 +103,14 @@ impl World {
         let last = random.bool().then(|| "last".repeat(random.usize(1..20)));
         match self.topics[topic] {
             Life::Finished => self.forget(topic),
-            Life::Open | Life::Forgotten(_) => drop(self.finish(topic, last.as_deref())),
+            Life::Open | Life::Forgotten => drop(self.finish(topic, last.as_deref())),
         }
     }
 
     pub(super) fn end_or_begin_without_event(&mut self, topic: usize) {
         match self.topics[topic] {
             Life::Finished => self.forget(topic),
-            Life::Open | Life::Forgotten(_) => drop(self.finish(topic, None)),
+            Life::Open | Life::Forgotten => drop(self.finish(topic, None)),
         }
     }
 
