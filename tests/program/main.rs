@@ -25,4 +25,5 @@ mod memory;
 mod metrics;
 mod process;
 mod publishing;
+mod routes;
 mod takeover;

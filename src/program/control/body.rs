@@ -28,7 +28,12 @@ pub(super) struct Pieces {
 
 impl Pieces {
     pub(super) fn new(body: Incoming) -> Pieces {
-        Pieces { body, deadline: Instant::now() + REQUEST_TIME_MAX }
+        Pieces::within(body, REQUEST_TIME_MAX)
+    }
+
+    /// Content that has to come in a time.
+    pub(super) fn within(body: Incoming, time_max: Duration) -> Pieces {
+        Pieces { body, deadline: Instant::now() + time_max }
     }
 
     /// The next piece; `None` at the end. What the client broke off is an error, not an end.
@@ -75,6 +80,19 @@ impl Pieces {
                 return Err(too_large());
             }
             all.extend_from_slice(&piece);
+        }
+        Ok(all)
+    }
+
+    /// All of it, or as much as shows that it has more than `bytes_max` bytes.
+    pub(super) async fn up_to(&mut self, bytes_max: usize) -> Result<Vec<u8>, Refusal> {
+        let mut all = Vec::new();
+        while let Some(piece) = self.next().await? {
+            let room = bytes_max + 1 - all.len();
+            all.extend_from_slice(&piece[..piece.len().min(room)]);
+            if all.len() > bytes_max {
+                break;
+            }
         }
         Ok(all)
     }

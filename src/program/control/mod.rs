@@ -4,8 +4,9 @@
 //!
 //! ```text
 //! answer  host <- hosts  socket       what is said, which server is meant, what it goes through
-//! auth  body  pool  listener          what a request may do, its content, and the connections
+//! auth  body  codings  pool  listener what a request may do, its content, and the connections
 //! publish finish  connections  metrics page  what is done and shown
+//! streams                             which requests are the engine's, and what it is given
 //!   -> router                         which request gets which answer
 //!   -> service                        one connection, from its first request to its end
 //! mod                                 the thread, and where connections come from
@@ -14,6 +15,7 @@
 mod answer;
 mod auth;
 mod body;
+mod codings;
 mod connections;
 mod finish;
 #[path = "../../http/host.rs"]
@@ -27,18 +29,18 @@ mod publish;
 mod router;
 mod service;
 mod socket;
+mod streams;
 
 use std::convert::Infallible;
 use std::future::pending;
 use std::io;
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
-use std::sync::Weak;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use async_channel::Sender;
-use fanfare::{Listener, UnhandledRequest, UnhandledRequests};
+use fanfare::{UnhandledRequest, UnhandledRequests};
 use smol::future::{self, FutureExt};
 use smol::{Async, LocalExecutor, Timer};
 
@@ -49,9 +51,10 @@ use self::listener::ControlAcceptor;
 pub(crate) use self::listener::{ControlAddr, ControlListener};
 pub(crate) use self::metrics::Counts;
 use self::pool::{ConnectionPool, Network};
-pub(crate) use self::router::{Router, EVENTS, HEALTH};
+pub(crate) use self::router::{Router, HEALTH, OWN_PATHS};
 use self::service::{turn_away, Server};
 use self::socket::{Socket, Stream};
+pub(crate) use self::streams::{Streams, EVENTS};
 use super::seldom::Seldom;
 
 /// How long requests may go on when the program ends.
@@ -76,8 +79,6 @@ pub(crate) struct ControlOptions {
     pub(crate) public: ListenerRules,
     /// The control listener, and its rules.
     pub(crate) control: Option<(ControlListener, ListenerRules)>,
-    /// The listener that takes connections which ask for an event stream after all.
-    pub(crate) listener: Weak<Listener>,
     /// The most connections of each listener.
     pub(crate) connections_max: usize,
     /// The most connections of the public listener from one address; zero for no bound.
@@ -90,7 +91,7 @@ impl Control {
     /// Serves connections until [`Control::stop`] is called.
     pub(crate) fn start(router: Router, options: ControlOptions) -> io::Result<Control> {
         let (stop, stopped) = async_channel::bounded(1);
-        let ControlOptions { unhandled, public, control, listener, .. } = options;
+        let ControlOptions { unhandled, public, control, .. } = options;
         let ControlOptions { connections_max, per_address_max, head_fields_max, .. } = options;
         let control = match control {
             Some((control, rules)) => Some((control.into_acceptor()?, rules)),
@@ -101,7 +102,7 @@ impl Control {
         let thread = thread.spawn(move || {
             let executor = LocalExecutor::new();
             let router = Rc::new(router);
-            let server = Rc::new(Server { router, listener, stopped, head_fields_max });
+            let server = Rc::new(Server { router, stopped, head_fields_max });
             // Each listener has a pool of its own, so that a full public one leaves the other free.
             let pool = |per_network_max| {
                 let counts = counts.pool.clone();

@@ -6,15 +6,14 @@ use std::time::SystemTime;
 
 use fanfare::Hub;
 use hyper::body::Incoming;
-use hyper::header::{
-    HeaderMap, HeaderName, HeaderValue, AUTHORIZATION, CONTENT_ENCODING, EXPECT, TRANSFER_ENCODING,
-};
+use hyper::header::{HeaderMap, HeaderValue, AUTHORIZATION, EXPECT};
 use hyper::http::request::Parts;
 use hyper::{Method, StatusCode};
 
 use super::answer::{content_of, Answer, Refusal};
 use super::auth::{Auth, Caller, Denied};
 use super::body::Pieces;
+use super::codings::{check_content_coding, check_transfer_coding};
 use super::connections;
 use super::finish;
 use super::hosts::{authority_of, HostNames};
@@ -22,13 +21,24 @@ use super::metrics::{self, Counts};
 use super::page;
 use super::pool::AuthState;
 use super::publish;
+use super::streams::{Streams, EVENTS};
 use crate::program::seldom::Seldom;
-
-/// The path of event streams, which the engine serves and not the control side.
-pub(crate) const EVENTS: &str = "/events";
 
 /// The path that says whether the server is well. On the public listener the engine answers it.
 pub(crate) const HEALTH: &str = "/healthz";
+
+/// The paths that the server answers, whatever paths streams have.
+pub(crate) const OWN_PATHS: [&str; 9] = [
+    EVENTS,
+    HEALTH,
+    "/",
+    page::STYLE_PATH,
+    page::SCRIPT_PATH,
+    "/metrics",
+    "/publish",
+    "/connections",
+    "/topics",
+];
 
 /// The most header fields of a request whose token is looked at before the request is served.
 const FIELDS_MAX: usize = 128;
@@ -42,6 +52,7 @@ pub(crate) struct Router {
     pub(crate) hub: Hub,
     pub(crate) auth: Auth,
     pub(crate) hosts: HostNames,
+    pub(crate) streams: Streams,
     pub(crate) started: SystemTime,
     pub(crate) counts: Arc<Counts>,
 }
@@ -174,7 +185,7 @@ impl Router {
 
     fn nothing(&self, path: &str, caller: Caller) -> Refusal {
         let error = match (path, self.serves_more(caller)) {
-            (EVENTS, _) => {
+            (path, _) if self.streams.are_at(path) => {
                 "a Unix socket has no event streams; they are at the address of --listen"
             }
             (_, true) => {
@@ -225,40 +236,6 @@ fn health(hub: &Hub) -> Result<Answer, Refusal> {
             Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, error))
         }
     }
-}
-
-/// Refuses content that would be published as the bytes of some compressed form.
-fn check_content_coding(fields: &HeaderMap) -> Result<(), Refusal> {
-    let mut codings = codings(fields, &CONTENT_ENCODING);
-    match codings.find(|coding| !coding.eq_ignore_ascii_case("identity")) {
-        Some(coding) => Err(Refusal::content_coding(coding)),
-        None => Ok(()),
-    }
-}
-
-/// Refuses transfer codings beside chunked, which hyper undoes, and which has to be the last
-/// (RFC 9112, section 6.1).
-fn check_transfer_coding(fields: &HeaderMap) -> Result<(), Refusal> {
-    let (mut chunked, mut others) = codings(fields, &TRANSFER_ENCODING)
-        .partition::<Vec<_>, _>(|coding| coding.eq_ignore_ascii_case("chunked"));
-    match (chunked.pop(), chunked.pop(), others.pop()) {
-        (_, _, Some(coding)) => {
-            let error =
-                format!("only chunked is undone here of the transfer codings, not {coding}");
-            Err(Refusal::new(StatusCode::NOT_IMPLEMENTED, error))
-        }
-        (_, Some(_), None) => {
-            Err(Refusal::new(StatusCode::BAD_REQUEST, "the content is chunked more than once"))
-        }
-        (_, None, None) => Ok(()),
-    }
-}
-
-/// The codings that fields of a name list. What is not text is an unknown coding.
-fn codings<'a>(fields: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
-    let values = fields.get_all(name).into_iter();
-    let listed = values.flat_map(|value| value.to_str().unwrap_or("unknown").split(','));
-    listed.map(str::trim).filter(|coding| !coding.is_empty())
 }
 
 /// The fields of a request's head that may show a token.

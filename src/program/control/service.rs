@@ -6,7 +6,7 @@
 //! connection pools of HTTP clients. So a connection that is here may turn out to be the engine's.
 //! The service then answers nothing; the connection is taken from hyper as soon as all earlier
 //! answers have gone out, and given to the listener with the request written out again, followed by
-//! everything that was read behind it.
+//! everything that was read behind it. A POST's content is read first.
 //!
 //! (hyper 1.12 reads a request only after the answers before it are flushed, unless the content
 //! of the one before it still comes in when it is answered. The socket handles that.)
@@ -18,25 +18,22 @@ use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::pin::{pin, Pin};
 use std::rc::Rc;
-use std::sync::Weak;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use async_channel::Receiver;
-use fanfare::{AdmitError, Listener, UnhandledRequest};
+use fanfare::{AdmitError, UnhandledRequest};
 use hyper::body::Incoming;
-use hyper::header::HOST;
-use hyper::http::request::Parts;
 use hyper::server::conn::http1;
 use hyper::service::Service;
-use hyper::{Request, Version};
+use hyper::Request;
 use smol::Async;
 use smol_hyper::rt::{FuturesIo, SmolTimer};
 
 use super::answer::Answer;
 use super::auth::Caller;
 use super::pool::{AuthState, Slot};
-use super::router::{Router, EVENTS};
+use super::router::Router;
 use super::socket::{Socket, Stream};
 
 /// How long a connection may be idle, and its next request's head may take.
@@ -52,8 +49,6 @@ const BUSY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\n\
 /// What all connections of the control side share.
 pub(super) struct Server {
     pub(super) router: Rc<Router>,
-    /// The listener that takes connections which ask for events.
-    pub(super) listener: Weak<Listener>,
     /// Never has a message; it is closed when the program ends.
     pub(super) stopped: Receiver<Infallible>,
     pub(super) head_fields_max: usize,
@@ -112,7 +107,7 @@ impl Server {
     /// Gives a connection to the engine.
     fn admit(&self, stream: TcpStream, addr: SocketAddr, read: Vec<u8>) -> io::Result<()> {
         // Without a listener the program ends, and a closed connection says so.
-        let Some(listener) = self.listener.upgrade() else { return Ok(()) };
+        let Some(listener) = self.router.streams.listener.upgrade() else { return Ok(()) };
         let mut request = UnhandledRequest::new(stream, addr, read);
         for _ in 0..ADMIT_TRIES {
             match listener.admit(request) {
@@ -147,7 +142,7 @@ struct ConnectionService {
 /// What the service passes to the connection's future.
 #[derive(Default)]
 struct Handoff {
-    /// The head of a request for events: the connection is the engine's.
+    /// A request for events, written out: the connection is the engine's.
     events: RefCell<Option<Vec<u8>>>,
     /// The content of a request that is answered already.
     unread: RefCell<Option<Pin<Box<dyn Future<Output = ()>>>>>,
@@ -169,10 +164,18 @@ impl Service<Request<Incoming>> for ConnectionService {
             });
             let authority = router.authority(&head, caller);
             // The engine takes no Unix sockets.
-            let is_stream = head.uri.path() == EVENTS && caller.peer.is_some();
+            let is_stream = caller.peer.is_some() && router.streams.are_at(head.uri.path());
             if let (true, Ok(authority)) = (is_stream, &authority) {
-                handoff.events.replace(Some(head_of(&head, *authority)));
-                return pending().await;
+                match router.streams.written_out(&head, *authority, body).await {
+                    Ok(request) => {
+                        handoff.events.replace(Some(request));
+                        return pending().await;
+                    }
+                    Err(refusal) => {
+                        slot.end();
+                        return Ok(refusal.into());
+                    }
+                }
             }
             let (answer, unread) = router.answer(&head, authority, body, caller).await;
             if let Some(pieces) = unread {
@@ -190,7 +193,7 @@ impl Handoff {
         self.events.borrow().is_some()
     }
 
-    /// The head of the request for events.
+    /// The request for events.
     fn take_events(&self) -> Option<Vec<u8>> {
         self.events.take()
     }
@@ -202,24 +205,4 @@ impl Handoff {
             *unread = None;
         }
     }
-}
-
-/// Writes out the head of a request again, with the same meaning and in origin form: the engine
-/// takes the host from `Host` alone. Its content, if it has any, is lost in part, but then the
-/// engine refuses the request anyway.
-fn head_of(request: &Parts, authority: Option<&str>) -> Vec<u8> {
-    let version = if request.version == Version::HTTP_10 { "HTTP/1.0" } else { "HTTP/1.1" };
-    let target = request.uri.path_and_query().map_or(EVENTS, |target| target.as_str());
-    let mut head = format!("{} {target} {version}\r\n", request.method).into_bytes();
-    let host = authority.map(|authority| (HOST.as_str(), authority.as_bytes()));
-    let others = request.headers.iter().filter(|(name, _)| **name != HOST);
-    let others = others.map(|(name, value)| (name.as_str(), value.as_bytes()));
-    for (name, value) in host.into_iter().chain(others) {
-        head.extend_from_slice(name.as_bytes());
-        head.extend_from_slice(b": ");
-        head.extend_from_slice(value);
-        head.extend_from_slice(b"\r\n");
-    }
-    head.extend_from_slice(b"\r\n");
-    head
 }

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use clap::Args;
 use fanfare::{
-    Cors, DrainOptions, Envelope, HeartbeatForm, ListenOptions, Options, Overload, Policy,
-    PolicyError,
+    DrainOptions, Envelope, HeartbeatForm, ListenOptions, Options, Overload, Policy, PolicyError,
 };
 
 use super::super::control::{name_of, ControlAddr, ANY, EVENTS, HEALTH};
 use super::super::units;
+use super::paths::PathArgs;
 
 /// Serve event streams, and take events to publish.
 ///
@@ -19,8 +19,9 @@ use super::super::units;
 /// GET /events?topic=NAME. The control listener (--control-listen) is for this machine's programs:
 /// POST /publish?topic=NAME publishes; GET / is a page to try it; GET /metrics is for Prometheus;
 /// GET /connections lists streams, with lagging=1 the slow ones; PUT /connections gives one other
-/// topics, and DELETE ends streams; GET /topics counts them. It serves /events as well. Both answer
-/// GET /healthz with 200, or 503 when a part of the server has failed.
+/// topics, and DELETE ends streams; GET /topics counts them. It serves streams as well. Both answer
+/// GET /healthz with 200, or 503 when a part of the server has failed. --route gives streams further
+/// paths.
 ///
 /// The control listener needs no token, since only programs of this machine get there. It refuses
 /// pages of other origins. Never let a proxy forward to it.
@@ -60,15 +61,6 @@ pub(crate) struct ServeArgs {
     /// Refused, with the reason.
     #[arg(long, hide = true, num_args = 0..=1, default_missing_value = "")]
     pub(super) publish_token: Option<String>,
-
-    /// An origin whose pages may read streams, such as https://example.com, or * for all; may be
-    /// repeated, or separated by commas
-    #[arg(long, env = "FANFARE_CORS", value_name = "ORIGIN", value_delimiter = ',')]
-    cors: Vec<String>,
-
-    /// Let those pages send cookies and other credentials along
-    #[arg(long, env = "FANFARE_CORS_CREDENTIALS")]
-    cors_credentials: bool,
 
     /// How long a stream may be silent before its client gets a heartbeat; 0 for never
     #[arg(long, env = "FANFARE_HEARTBEAT", value_name = "TIME", default_value = "15s",
@@ -224,10 +216,13 @@ pub(crate) struct ServeArgs {
     #[arg(long, env = "FANFARE_HEAD_FIELDS_MAX", value_name = "N", default_value = "128")]
     pub(super) head_fields_max: usize,
 
-    /// How long a client may take for its request's head
+    /// How long a client may take for its request: the head, and the content if there is any
     #[arg(long, env = "FANFARE_HEAD_TIME_MAX", value_name = "TIME", default_value = "10s",
           value_parser = units::duration)]
-    head_time_max: Duration,
+    pub(super) head_time_max: Duration,
+
+    #[command(flatten)]
+    pub(super) paths: PathArgs,
 
     #[command(flatten)]
     slow: SlowArgs,
@@ -411,7 +406,6 @@ impl ServeArgs {
             .path(EVENTS)
             .hosts(self.public_names())
             .health_path(HEALTH)
-            .cors(Cors::default().origins(self.cors.clone()).credentials(self.cors_credentials))
             .head_bytes_max(self.head_bytes_max)
             .head_fields_max(self.head_fields_max)
             .head_time_max(self.head_time_max)
@@ -422,6 +416,7 @@ impl ServeArgs {
             .notsent_lowat_bytes(size(notsent_lowat))
             .keepalive(keepalive)
             .user_timeout(user_timeout.unwrap_or(default_timeout.max(2 * keepalive)));
+        options = self.paths.add_to(options);
         options.policies = self.slow.policies.clone().map(|PolicyList(policies)| policies);
         options.send_buffer_bytes = send_buffer.map(size);
         options

@@ -3,6 +3,7 @@
 mod args;
 #[cfg(test)]
 mod flags;
+mod paths;
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -15,7 +16,7 @@ use rustix::process::{getrlimit, setrlimit, Resource, Rlimit};
 
 use super::control::{
     Auth, Control, ControlAddr, ControlListener, ControlOptions, Counts, HostNames, ListenerRules,
-    Router,
+    Router, Streams, EVENTS, OWN_PATHS,
 };
 use super::outcome::{Outcome, Usage};
 use super::signals::Ending;
@@ -85,6 +86,13 @@ impl Server {
             other => Box::<dyn std::error::Error>::from(other),
         })?;
         let listener = Arc::new(listener);
+        let taken = OWN_PATHS.iter().find(|path| **path != EVENTS && listener.has_streams_at(path));
+        if let Some(taken) = taken {
+            return Err(Usage(format!(
+                "--route: a request for {taken} is the server's own; give streams another path"
+            ))
+            .into());
+        }
         let public = listener.local_addr();
         let control = open_control_listener(args, public)?;
         let control_addr = control.as_ref().map(|control| match control.addr() {
@@ -100,7 +108,6 @@ impl Server {
                 let rules = control.rules(has_names);
                 (control, rules)
             }),
-            listener: Arc::downgrade(&listener),
             connections_max: control_connections_max,
             per_address_max: args.connections_per_address_max,
             head_fields_max: args.head_fields_max,
@@ -111,7 +118,12 @@ impl Server {
         let hosts =
             HostNames::new(&args.own_names()).map_err(|why| Usage(format!("--host {why}")))?;
         let (auth, counts) = (Auth::new(token), Arc::new(Counts::default()));
-        let router = Router { hub: hub.clone(), auth, hosts, started, counts };
+        let streams = Streams {
+            listener: Arc::downgrade(&listener),
+            body_bytes_max: args.paths.body_bytes_max,
+            body_time_max: args.head_time_max,
+        };
+        let router = Router { hub: hub.clone(), auth, hosts, streams, started, counts };
         let control = Control::start(router, options)?;
         Ok(Server { hub, listener, control, control_addr, shows_token })
     }
