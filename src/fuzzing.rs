@@ -6,7 +6,7 @@ use crate::event::{Event, EventError};
 use crate::filter::{tree, Filter};
 use crate::frame::{self, Draft, Wire};
 use crate::http::host::Host;
-use crate::http::{query, request};
+use crate::http::{body, query, request, template};
 use crate::id::Epoch;
 use crate::topic::Topic;
 
@@ -79,6 +79,79 @@ impl<'a> Request<'a> {
     pub fn accepts_event_stream(&self) -> bool {
         self.0.accepts_event_stream()
     }
+}
+
+/// The content of a request.
+#[derive(Debug)]
+pub struct Body(body::Body);
+
+/// Why content is not read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BodyError {
+    /// It is larger than it may be.
+    TooLarge,
+    /// It is nothing that HTTP has.
+    Malformed,
+}
+
+impl Body {
+    /// The content that a request's head announces.
+    ///
+    /// # Errors
+    ///
+    /// When it is too large, or not certain.
+    pub fn of(request: &Request<'_>, bytes_max: usize) -> Result<Body, BodyError> {
+        body::Body::of(&request.0, bytes_max).map(Body).map_err(BodyError::from)
+    }
+
+    /// Takes what has come, and returns whether that is all.
+    ///
+    /// # Errors
+    ///
+    /// When it is too large, or nothing that HTTP has.
+    pub fn take(&mut self, bytes: &[u8]) -> Result<bool, BodyError> {
+        self.0.take(bytes).map_err(BodyError::from)
+    }
+}
+
+impl From<body::BodyError> for BodyError {
+    fn from(error: body::BodyError) -> BodyError {
+        match error {
+            body::BodyError::TooLarge => BodyError::TooLarge,
+            body::BodyError::Coding | body::BodyError::Malformed(_) => BodyError::Malformed,
+        }
+    }
+}
+
+/// A path with places for values.
+#[derive(Debug)]
+pub struct Template(template::Template);
+
+impl Template {
+    /// Reads a template; `None` if it is none.
+    pub fn parse(path: &str) -> Option<Template> {
+        template::Template::parse(path).ok().map(Template)
+    }
+
+    /// The values of a path as they were sent; `None` if it is another path.
+    pub fn matches<'p>(&self, path: &'p str) -> Option<Vec<&'p str>> {
+        self.0.matches(path)
+    }
+
+    /// Whether there is a path that both match.
+    pub fn overlaps(&self, other: &Template) -> bool {
+        self.0.overlaps(&other.0)
+    }
+
+    /// A text with these values in its places; `None` if the text is none, or a value is not for it.
+    pub fn fill(&self, text: &str, values: &[&str]) -> Option<String> {
+        template::Pattern::parse(text, &self.0).ok()?.fill(values).ok()
+    }
+}
+
+/// The value that a segment of a path stands for; `None` if it is none.
+pub fn decode_value(segment: &str) -> Option<Cow<'_, str>> {
+    template::decode_value(segment).ok()
 }
 
 /// The query of a request's target.

@@ -70,7 +70,9 @@ impl Routes {
             };
             if let Some(other) = all.iter().find(is_like) {
                 let other = Excerpt::of(&other.path);
-                return Err(named(format!("it is not clear which of it and {other} a path is of")));
+                return Err(named(format!(
+                    "there is a path that {other} matches as well; change one of them"
+                )));
             }
             all.push(Compiled::new(route, template, options, &shared, cors).map_err(named)?);
         }
@@ -267,9 +269,9 @@ mod tests {
             (vec![of_topics(&["a"; 65])], "64 subscriptions (subscriptions_per_connection_max)"),
             (vec![of_topics(&["#", "+", "+/a", "+/b", "+/c"])], "4 of its filters"),
             (vec![Route::new("/a").query_topics(false)], "no subscriptions"),
-            (vec![Route::new("/a"), Route::new("/a")], "which of it and \"/a\""),
-            (vec![Route::new("/a/{x}"), Route::new("/{y}/b")], "which of it and \"/a/{x}\""),
-            (vec![Route::new("/{a}"), Route::new("/{b}")], "which of it and \"/{a}\""),
+            (vec![Route::new("/a"), Route::new("/a")], "that \"/a\" matches as well"),
+            (vec![Route::new("/a/{x}"), Route::new("/{y}/b")], "that \"/a/{x}\" matches"),
+            (vec![Route::new("/{a}"), Route::new("/{b}")], "that \"/{a}\" matches"),
             (vec![Route::new("/well")], "\"/well\": it is health_path"),
             (vec![Route::new("/a").header("Vary", "x")], "\"Vary\": the engine writes"),
             (vec![Route::new("/a").header("X", "a\r\nb")], "without line breaks"),

@@ -54,7 +54,7 @@ fn a_route_that_cannot_be_ends_the_server_at_its_start() {
         (&["--route", "runs"][..], "routes"),
         (&["--route", "/a:topik=a"], "there is no key \"topik\""),
         (&["--route", "/{a}:topic={b}"], "the path has no place {b}"),
-        (&["--route", "/{a}", "--route", "/{b}"], "which of it and"),
+        (&["--route", "/{a}", "--route", "/{b}"], "that \"/{a}\" matches as well"),
         (&["--route", "/a:topic=a,header=Vary: x"], "\"Vary\": the engine writes"),
         (&["--header", "Date: x"], "\"Date\": the engine writes"),
         (&["--route", "/healthz:topic=a"], "health_path"),

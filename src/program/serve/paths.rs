@@ -42,8 +42,8 @@ pub(super) struct PathArgs {
     cors_credentials: bool,
 
     /// A header field that those pages' requests may have, or * for all; may be repeated, or
-    /// separated by commas. It is given instead of these: [default: Last-Event-ID, Authorization,
-    /// Cache-Control, Content-Type]
+    /// separated by commas [default: Last-Event-ID, Authorization, Cache-Control and Content-Type,
+    /// none of them if any are given]
     #[arg(long, env = "FANFARE_CORS_HEADERS", value_name = "NAME", value_delimiter = ',')]
     cors_headers: Vec<String>,
 
