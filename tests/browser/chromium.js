@@ -62,6 +62,24 @@ export function listen(page, url, { names = [], withCredentials = false } = {}) 
   }, [url, names, withCredentials]);
 }
 
+/**
+ * Opens a stream by `fetch` in the page; returns a handle of what has come: the status, the header
+ * fields that the page may read, the text so far, and the error if there is one.
+ */
+export function fetching(page, url, options = {}) {
+  return page.evaluateHandle(([address, init]) => {
+    const fetched = { status: 0, fields: {}, text: '', error: null };
+    const read = async () => {
+      const answer = await fetch(address, init);
+      fetched.status = answer.status;
+      fetched.fields = Object.fromEntries(answer.headers);
+      for await (const piece of answer.body.pipeThrough(new TextDecoderStream())) fetched.text += piece;
+    };
+    read().catch((error) => { fetched.error = String(error); });
+    return fetched;
+  }, [url, options]);
+}
+
 /** Opens an EventSource and waits until it is open. */
 export async function listening(page, url, options) {
   const heard = await listen(page, url, options);
