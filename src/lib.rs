@@ -120,3 +120,8 @@ pub use crate::topic::{Topic, TopicError};
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+/// So do those of the page on routes.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/routes.md")]
+struct RoutesPage;

@@ -227,9 +227,12 @@ mod tests {
         let mut whole = body("Transfer-Encoding: chunked\r\n").unwrap();
         let mut parts = body("Transfer-Encoding: Chunked\r\n").unwrap();
         let taken = whole.take(content);
-        let steps = content.iter().map(|byte| parts.take(&[*byte]));
-        let by_byte =
-            steps.fold(Ok(false), |before, now| if before == Ok(false) { now } else { before });
+        let mut by_byte = Ok(false);
+        for byte in content {
+            if by_byte == Ok(false) {
+                by_byte = parts.take(&[*byte]);
+            }
+        }
         assert_eq!(taken, by_byte, "{:?}", String::from_utf8_lossy(content));
         taken
     }
