@@ -15,6 +15,7 @@ struct Stream {
     shard: usize,
     key: Key,
     wanted: Vec<Subscription>,
+    envelope: Envelope,
     received: Arc<Mutex<Vec<u8>>>,
 }
 
@@ -47,8 +48,12 @@ fn join(hub: &Hub, random: &mut fastrand::Rng) -> Stream {
     let (shard, wanted) = (random.usize(..SHARDS), wanted(random));
     let received = Arc::new(Mutex::new(Vec::new()));
     let far = received.clone();
-    let request =
-        StreamRequest { wanted: wanted.clone(), ..StreamRequest::new(vec![], vec![], Wire::Plain) };
+    let envelope = EACH_ENVELOPE[random.usize(..2)];
+    let request = StreamRequest {
+        wanted: wanted.clone(),
+        envelope,
+        ..StreamRequest::new(vec![], vec![], Wire::Plain)
+    };
     let key = on(hub, shard, move |shard| {
         let sink = Sink::Scripted(Box::new(move |bytes| {
             far.lock().unwrap().extend_from_slice(bytes);
@@ -56,7 +61,7 @@ fn join(hub: &Hub, random: &mut fastrand::Rng) -> Stream {
         }));
         shard.join_sink(sink, &request).expect("there is space for it")
     });
-    Stream { shard, key, wanted, received }
+    Stream { shard, key, wanted, envelope, received }
 }
 
 /// The numbers of the events that a stream got, and the one that it began behind.
@@ -66,6 +71,13 @@ fn numbers(stream: &Stream) -> (u64, Vec<u64>) {
     let mut next = || ids.next().map(|id| EventId::parse(id).unwrap().sequence);
     let first = next().expect("it begins with an id");
     (first, std::iter::from_fn(next).collect())
+}
+
+/// The topics of the events that a stream got, as its envelope tells them.
+fn told_topics(stream: &Stream) -> Vec<Topic> {
+    let text = String::from_utf8(stream.received.lock().unwrap().clone()).unwrap();
+    let objects = text.lines().filter_map(|line| line.strip_prefix("data: {\"topic\":\""));
+    objects.map(|rest| Topic::new(rest.split_once('"').unwrap().0).unwrap()).collect()
 }
 
 #[test]
@@ -134,6 +146,12 @@ fn each_client_gets_exactly_its_topics_events_whatever_comes_and_goes_on_other_t
                 .collect();
             let same = got.iter().zip(&expected).take_while(|(a, b)| a == b).count();
             assert_eq!(got.get(same), expected.get(same), "of {:?}", stream.wanted);
+            let topic_of = |number: &u64| all.binary_search_by_key(number, |(n, _)| *n).unwrap();
+            let topics: Vec<Topic> = match stream.envelope {
+                Envelope::None => Vec::new(),
+                Envelope::Json => got.iter().map(|n| all[topic_of(n)].1.clone()).collect(),
+            };
+            assert_eq!(told_topics(stream), topics);
         }
         for stream in streams {
             on(&hub, stream.shard, move |shard| drop(shard.remove(stream.key.index)));
