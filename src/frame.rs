@@ -10,6 +10,8 @@
 //! reserve, and [`Draft::stamp`] writes the id line and then the chunk's size *backwards* into the
 //! reserve: a few stores, and nothing is moved. Thus one buffer has both wire forms (RFC 9112,
 //! section 7.1, defines the chunked one), and a single frame is sent as it is.
+//!
+//! An event in a JSON envelope (`envelope.rs`) is a frame of its own, made of the event's frame.
 
 use std::fmt;
 use std::sync::Arc;

@@ -127,7 +127,9 @@ fn check_sought((missing, place): (Missing, Cursor)) {
 
 #[library_benchmark]
 #[bench::of_1000(args = (1_000, 1_000), setup = Missing::of, teardown = check_replayed)]
-#[bench::of_1000_in_json(args = (1_000, 1_000), setup = Missing::of_json, teardown = check_replayed)]
+#[bench::of_1000_in_json(
+    args = (1_000, 1_000), setup = Missing::of_json, teardown = check_replayed
+)]
 #[bench::among_1000(args = (1_000, 100), setup = Missing::among, teardown = check_replayed)]
 #[bench::among_50000(args = (50_000, 100), setup = Missing::among, teardown = check_replayed)]
 #[bench::of_64_filters(args = (50_000, 1_000), setup = Missing::narrow, teardown = check_replayed)]

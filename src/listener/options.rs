@@ -21,8 +21,9 @@ chained! {
     /// A client says what it wants in its request's query: `topic=NAME` once for each topic, and,
     /// if it likes, `policy=NAME` ([`Policy`]), `heartbeat=NAME`
     /// ([`HeartbeatForm`](crate::HeartbeatForm)), `envelope=NAME` ([`Envelope`]) and `tag=NAME`, 1
-    /// to 256 bytes of UTF-8 without control characters. By its tag a connection is found again, with others that have the same
-    /// one: in [`Notice`](crate::Notice)s, in [`Hub::connections`](crate::Hub::connections), and by
+    /// to 256 bytes of UTF-8 without control characters. By its tag a connection is found again,
+    /// with others that have the same one: in [`Notice`](crate::Notice)s, in
+    /// [`Hub::connections`](crate::Hub::connections), and by
     /// [`Hub::disconnect`](crate::Hub::disconnect). It is a label, and a client can claim any:
     /// nothing checks that it may use this one. Behind a proxy that knows its clients, have the
     /// proxy set it.

@@ -138,8 +138,8 @@ fn counters(out: &mut Out, metrics: &Metrics) {
         (
             "delivered_bytes",
             metrics.delivered_bytes,
-            "Bytes of events that sockets took, as each client is sent them, with the chunks around \
-             them; those of a replay when they are handed out.",
+            "Bytes of events that sockets took, as each client is sent them, with the chunks \
+             around them; those of a replay when they are handed out.",
         ),
         (
             "replayed_events",
