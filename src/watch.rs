@@ -33,8 +33,7 @@ impl Hub {
     /// user who wants a run to stop says so in a request to the host, which then stops it at once.
     ///
     /// The calling thread visits all topics that begin as `subscription` does, and all filters, for
-    /// about a millisecond per 10,000; publishers do not wait for longer than for a part of
-    /// this.
+    /// some 6 ms per 10,000. It takes the hub's lock for 256 of them at a time.
     ///
     /// # Errors
     ///

@@ -182,8 +182,9 @@ fn a_grace_time_ends_although_the_shard_that_began_it_has_failed_and_the_others_
 fn a_change_of_topics_that_comes_too_early_is_told_to_no_watcher() {
     let mut world = World::new(Options { lag_bytes_max: 100, ..without_lag_bounds() });
     let order = &world.shared.order;
-    let interest =
-        InterestNotices::new(order.watch(&subscription("b"), Duration::ZERO).expect("the first"));
+    // With a grace time it is told of a subscriber that was there for a moment alone.
+    let queue = order.watch(&subscription("b"), InterestNotices::GRACE_MAX).expect("the first");
+    let interest = InterestNotices::new(queue);
     world.join(vec![0], Wire::Plain, 20);
     let key = world.clients[&1].key;
     let change = |world: &mut World, to: &str| world.shard.resubscribe(key, &[subscription(to)]);
