@@ -1,31 +1,29 @@
 //! What one watcher has told its host of each subscription, and what it has yet to tell.
 //!
 //! A subscription is *of interest* from its first subscriber on until its last one has been gone for
-//! the grace time. The host takes notices when it likes, so nothing is put anywhere for it: what it
-//! was told last and what is true now differ or they do not, and if they do it is *owed* a notice.
+//! the grace time. The host takes notices when it likes, so no notice is kept for it: the table has
+//! what the host was told last and what is true now. Where these differ, a notice is *owed*.
 //!
 //! ```text
-//!                   first subscriber            the host takes it
-//!   (no entry)  ------------------------>  owed  ---------------->  told
-//!       ^    <------------------------------'  ^                     |  the last one has gone,
-//!       |       gone, and the grace is over    |  another one comes  v  and the grace is over
-//!       '---------------------------------------------------------  owed
-//!                   the host takes it
+//!                                  of interest            not of interest
+//!   the host was not told of it    Subscribed is owed     there is no entry
+//!   the host was told of it        nothing is owed        Unsubscribed is owed
 //! ```
 //!
-//! So for each subscription the two kinds of notices alternate, however slow the host is, and there
-//! is no more to remember than subscriptions that are of interest, or were when the host was told.
+//! So for each subscription the two kinds of notices alternate, however slow the host is. What is
+//! remembered is bounded by the subscriptions that are of interest and those of which the host was
+//! told.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use super::{InterestKind, InterestNotice};
+use super::notice::{InterestKind, InterestNotice};
 use crate::filter::Subscription;
 
-/// One watcher's table. Maps grow a little at a time, while publishers may wait for who changes
-/// them.
+/// One watcher's table. Its maps grow a little at a time: a hash table that grows would move all of
+/// its entries, while publishers wait for the hub's lock.
 pub(crate) struct Table {
     grace_ns: u64,
     graces_max: usize,

@@ -1,6 +1,9 @@
 //! A watcher's table by itself.
 
+use std::time::SystemTime;
+
 use super::*;
+use crate::filter::Subscription;
 
 fn subscription(nth: usize) -> Subscription {
     Subscription::new(&format!("t/{nth}")).unwrap()
