@@ -7,7 +7,8 @@
 //! wake.
 //!
 //! The inbox is bounded by the backlogs (`order/backlog.rs`), to which an event is added before it
-//! is put into an inbox.
+//! is put into an inbox. The end of a topic, which comes once, is put into the inbox if a shard is
+//! subscribed to the topic by its name.
 
 use crate::sync::{AtomicBool, Mutex, MutexGuard, Ordering};
 

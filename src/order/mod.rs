@@ -253,12 +253,17 @@ impl Order {
         };
         let sequence = self.next_sequence();
         topics.finish(index, sequence, at_ns);
-        let (state, hub_backlog) = (topics.entry(index).state.clone(), self.hub_backlog.clone());
-        let mut mark = Published::end_of(state, hub_backlog, sequence, at_ns);
-        mark.reopens(topics.take_reopens(index));
-        let mark = Arc::new(mark);
-        let interested = self.interested(&mark.topic);
-        asleep.extend(interested.filter(|inbox| inbox.put(mark.clone())));
+        let reopens = topics.take_reopens(index);
+        let entry = topics.entry(index);
+        // For a filter it means nothing.
+        if entry.subscribed > 0 {
+            let (state, hub_backlog) = (entry.state.clone(), self.hub_backlog.clone());
+            let mut mark = Published::end_of(state, hub_backlog, sequence, at_ns);
+            mark.reopens(reopens);
+            let mark = Arc::new(mark);
+            let interested = self.interested(&mark.topic);
+            asleep.extend(interested.filter(|inbox| inbox.put(mark.clone())));
+        }
         self.count_finished(topics);
         locked.marks += 1;
         self.has_history.store(true, Ordering::Relaxed);

@@ -3,6 +3,7 @@
 
 mod finished;
 mod gaps;
+mod nothing;
 mod steps;
 mod watchers;
 
