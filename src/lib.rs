@@ -113,7 +113,7 @@ pub use crate::notices::{Notice, NoticeKind, Notices};
 pub use crate::options::{Options, OptionsError};
 pub use crate::policy::{Policy, PolicyError};
 pub use crate::publish::{PublishError, Published};
-pub use crate::resume::StartAt;
+pub use crate::resume::{StartAt, StartAtError};
 pub use crate::topic::{Topic, TopicError};
 
 /// The README's examples compile.

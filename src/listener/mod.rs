@@ -8,6 +8,7 @@ mod options;
 mod refusal;
 mod route;
 mod routes;
+mod start;
 mod wishes;
 
 use std::fmt;

@@ -19,10 +19,10 @@ chained! {
     /// default, a field to read it, and a setter of the field's name.
     ///
     /// A client says what it wants in its request's query: `topic=NAME` once for each topic, and,
-    /// if it likes, `policy=NAME` ([`Policy`]), `heartbeat=NAME`
-    /// ([`HeartbeatForm`](crate::HeartbeatForm)), `envelope=NAME` ([`Envelope`]) and `tag=NAME`, 1
-    /// to 256 bytes of UTF-8 without control characters. By its tag a connection is found again,
-    /// with others that have the same one: in [`Notice`](crate::Notice)s, in
+    /// if it likes, `start=NAME` and `gap-start=NAME` ([`StartAt`]), `policy=NAME` ([`Policy`]),
+    /// `heartbeat=NAME` ([`HeartbeatForm`](crate::HeartbeatForm)), `envelope=NAME` ([`Envelope`])
+    /// and `tag=NAME`, 1 to 256 bytes of UTF-8 without control characters. By its tag a connection
+    /// is found again, with others that have the same one: in [`Notice`](crate::Notice)s, in
     /// [`Hub::connections`](crate::Hub::connections), and by
     /// [`Hub::disconnect`](crate::Hub::disconnect). It is a label, and a client can claim any:
     /// nothing checks that it may use this one. Behind a proxy that knows its clients, have the
@@ -96,10 +96,19 @@ chained! {
         /// them may match every topic, and is held against all events that a client has missed.
         /// Default: 4.
         pub wide_filters_max: usize,
-        /// Where the stream of a client begins that does not say what it had last, neither as
-        /// `Last-Event-ID` nor with `latest` or `last=N` in the query. Default: with what is
-        /// published from then on.
+        /// Where the stream of a client begins that does not say which event it had last
+        /// (`Last-Event-ID`), nor where to begin, with `start=NAME`, `latest` or `last=N` in the
+        /// query. Default: with what is published from then on.
         pub start: StartAt,
+        /// Where the stream of a client begins that says which event it had last, when that one or
+        /// events after it are gone; a client may ask for another with `gap-start=NAME` in the
+        /// query. The client is told of the gap first. What is kept and skipped is told with it:
+        /// events before the newest ones, or before now. What comes before a known id is not sent
+        /// again. A client whose id is unknown may be sent events again that it had. Default: none,
+        /// which begins by the gap's [reason](crate::GapReason): with all that is kept if the events
+        /// have expired or the hub was restarted, and with what is published from then on if the id
+        /// is unknown.
+        pub gap_start: Option<StartAt> as (StartAt => Some(gap_start)),
         /// Which policies a client may choose for itself, with `policy=NAME` in the query, should
         /// it lag too far; without that it has [`Options::policy`](crate::Options::policy), also if
         /// that is not among these. Default: none, which allows the policies that cost others no
@@ -277,6 +286,7 @@ impl Default for ListenOptions {
             subscriptions_per_connection_max: 64,
             wide_filters_max: 4,
             start: StartAt::default(),
+            gap_start: None,
             policies: None,
             envelope: Envelope::default(),
             overload: Overload::default(),

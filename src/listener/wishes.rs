@@ -6,13 +6,14 @@ use super::handshake::HttpHandshake;
 use super::options::ListenOptions;
 use super::refusal::Refusal;
 use super::routes::{is_wide, Matched};
+use super::start::{gap_start, start};
 use crate::envelope::Envelope;
 use crate::event::Event;
 use crate::filter::Subscription;
 use crate::http::query::Query;
 use crate::http::request::{trim_ows, Request};
 use crate::policy::Policy;
-use crate::resume::{Resume, StartAt};
+use crate::resume::Resume;
 
 impl HttpHandshake {
     /// Reads what a request asks for in its query, such as `topic=a&topic=b/%23&tag=c`, and its
@@ -61,23 +62,16 @@ impl HttpHandshake {
         let in_query = || query.last_of(["last-event-id", "lastEventId"]);
         let in_field = request.field("last-event-id").filter(|id| !id.is_empty());
         let id = in_field.as_deref().or_else(in_query);
+        let gap_start = gap_start(query)?.or(self.options.gap_start);
         match id.map(trim_ows) {
             None | Some("") => {}
             // No event can have it: the gap event says so, and does not repeat it.
             Some(id) if id.len() > Event::FIELD_BYTES_MAX || id.chars().any(char::is_control) => {
-                return Ok(Resume::After("".into()));
+                return Ok(Resume::after("", gap_start));
             }
-            Some(id) => return Ok(Resume::After(id.into())),
+            Some(id) => return Ok(Resume::after(id, gap_start)),
         }
-        match (query.first("last"), query.first("latest")) {
-            (Some(count), None) => match count.parse() {
-                Ok(count) => Ok(Resume::Start(StartAt::Last(count))),
-                Err(_) => Err("last is how many events to begin with: last=10".to_owned()),
-            },
-            (None, Some(_)) => Ok(Resume::Start(StartAt::Latest)),
-            (None, None) => Ok(Resume::Start(self.options.start)),
-            (Some(_), Some(_)) => Err("ask for latest or for last=N, not for both".to_owned()),
-        }
+        Ok(Resume::Start(start(query)?.unwrap_or(self.options.start)))
     }
 
     /// The envelope that a query asks for, `envelope=json`, or else the listener's.

@@ -125,7 +125,7 @@ fn shown(value: &mut dyn Any) -> String {
     } else if let Some(envelope) = value.downcast_ref::<Envelope>() {
         envelope.to_string()
     } else if let Some(start) = value.downcast_ref::<StartAt>() {
-        format!("{start:?}").to_lowercase()
+        start.to_string()
     } else if let Some(Overload::ComeAgain) = value.downcast_ref::<Overload>() {
         "come again".to_owned()
     } else if let Some(names) = value.downcast_ref::<Vec<String>>() {

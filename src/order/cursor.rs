@@ -37,6 +37,18 @@ impl Cursor {
         wanted.start.max(latest)..wanted.end
     }
 
+    /// Whether events that are kept after a sequence number may be skipped by a stream that begins
+    /// here.
+    pub(super) fn skips_after(&self, sequence: u64) -> bool {
+        self.after.max(self.latest_to) > sequence
+    }
+
+    /// Whether a stream that begins here skips a kept event of a topic that its client wants. `next`
+    /// is as below.
+    pub(super) fn skips(&self, sequence: u64, next: Option<u64>) -> bool {
+        sequence <= self.after || !self.wants(sequence, next)
+    }
+
     /// Whether the client wants an event after the cursor, of a topic that it wants. `next` is the
     /// sequence number of that topic's next event.
     pub(super) fn wants(&self, sequence: u64, next: Option<u64>) -> bool {

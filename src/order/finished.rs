@@ -76,7 +76,7 @@ impl Order {
         match resume {
             Resume::Start(StartAt::Now | StartAt::Last(0)) => Start::Now,
             Resume::Start(_) => Start::Kept,
-            Resume::After(id) => match EventId::parse(id) {
+            Resume::After(id) | Resume::AfterOr(id, _) => match EventId::parse(id) {
                 Some(own) if own.epoch == self.epoch && own.sequence <= self.sequence() => {
                     Start::After(own.sequence)
                 }

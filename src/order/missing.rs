@@ -59,18 +59,46 @@ impl Missing {
         missing
     }
 
-    /// Finds what is missing for a client without named topics by a walk from `walked_to` on. The
-    /// error is up to where the walk came, and what it has found so far.
+    /// Adds what is kept of named topics after `told_to` and skipped by a stream that begins at a
+    /// cursor.
+    pub(super) fn with_skipped(
+        mut self,
+        past: &Past<'_>,
+        named: &NamedTopics,
+        begins: &Cursor,
+        told_to: u64,
+    ) -> Missing {
+        if !begins.skips_after(told_to) {
+            return self;
+        }
+        self.first = None;
+        for &index in &named.tracked {
+            let history = &past.topics.entry(index).history;
+            let (all, sent) = (history.after(told_to).start, begins.wanted_of(history).start);
+            let number_at = |position| history.event(position).map(|kept| kept.sequence());
+            if let (true, Some(to)) = (sent > all, sent.checked_sub(1).and_then(number_at)) {
+                self.add_skipped((sent - all) as u64, to);
+            }
+            self.first = self.first.into_iter().chain(number_at(sent)).min();
+        }
+        self
+    }
+
+    /// Finds what is missing after `told_to` for a client without named topics, whose stream begins
+    /// at a cursor: what is not kept, and what is kept and skipped. It is found by a walk from
+    /// `walked_to` on. The error is up to where the walk came, and what it has found so far.
     pub(super) fn walk_on(
         mut self,
         past: &Past<'_>,
-        after: u64,
+        begins: &Cursor,
+        told_to: u64,
         walked_to: u64,
         walk: &mut Walk,
     ) -> Result<Missing, (u64, Missing)> {
         let totals = &past.topics.totals;
-        if totals.forgotten_to() <= after {
-            return Ok(Missing::of_unkept(past, after));
+        let may_skip = begins.skips_after(told_to) && past.topics.keeps_events();
+        if totals.forgotten_to() <= told_to && !may_skip {
+            return Ok(Missing::of_unkept(past, told_to));
         }
         let forgotten_events = totals.forgotten_events();
         self.is_inexact |= self.forgotten_events.is_some_and(|before| before != forgotten_events);
@@ -78,18 +106,23 @@ impl Missing {
         let matches = past.wanted.matches();
         let walked =
             walk.forward(past, &matches, walked_to, |entry| match past.topics.look_up(entry) {
-                Logged::Kept(kept, _) if self.first.is_none() => {
-                    let wants = matches.wants(past.topics, entry.topic);
-                    self.first = wants.then_some(kept.sequence());
+                Logged::Kept(kept, next) => {
+                    let is_skipped = begins.skips(kept.sequence(), next);
+                    let matters = is_skipped || self.first.is_none();
+                    match matters && matches.wants(past.topics, entry.topic) {
+                        true if is_skipped => self.add_skipped(1, kept.sequence()),
+                        true => self.first = Some(kept.sequence()),
+                        false => {}
+                    }
                 }
                 Logged::Forgotten(forgotten) if matches.wants(past.topics, entry.topic) => {
-                    self.add(forgotten, after);
+                    self.add(forgotten, told_to);
                 }
-                Logged::Kept(..) | Logged::Forgotten(_) | Logged::Useless => {}
+                Logged::Forgotten(_) | Logged::Useless => {}
             });
         match walked {
             Ok(()) => {
-                self.add(past.topics.gone.unknown(), after);
+                self.add(past.topics.gone.unknown(), told_to);
                 Ok(self)
             }
             Err(walked_to) => Err((walked_to, self)),
@@ -168,6 +201,15 @@ impl Missing {
             _ => self.count.zip(more).map(|(count, more)| count + more),
         };
         self.to = self.to.max(forgotten.to);
+    }
+
+    /// Adds kept events that the client will not get, and the sequence number of the newest one.
+    fn add_skipped(&mut self, events: u64, to: u64) {
+        self.count = match self.to {
+            0 => Some(events),
+            _ => self.count.map(|count| count + events),
+        };
+        self.to = self.to.max(to);
     }
 
     /// Sets the sequence number of the first event that the client will get.

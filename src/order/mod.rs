@@ -9,7 +9,7 @@
 //! finished   existing                 whether a client of finished topics would be sent anything; what a
 //!                                     watcher is told first
 //! search     replay                   where a client's stream begins; what it is sent first
-//! missing                             what a client is told that it will not get
+//! missing    newest                   what a client is told that it will not get; its newest events
 //! walk                                along the event log, a bounded number of steps at a time
 //! wanted     expiry                   the topics of a client; what is forgotten, and when
 //! retention  subscriptions            what is kept; what shards want
@@ -35,6 +35,7 @@ mod history;
 mod interests;
 mod missing;
 mod names;
+mod newest;
 mod published;
 mod replay;
 mod retention;

@@ -5,12 +5,10 @@
 //! walked, for a bounded number of steps each time that the lock is taken: whatever a client asks
 //! for, no publisher waits longer because of it.
 
-use std::collections::BinaryHeap;
-
 use super::cursor::Cursor;
 use super::event_log::TopicRef;
 use super::missing::Missing;
-use super::topics::Logged;
+use super::newest::{oldest_of_named, walk_back};
 use super::walk::{Past, Walk};
 use super::wanted::NamedTopics;
 use crate::gap::{Gap, GapReason};
@@ -37,10 +35,24 @@ enum Stage {
     /// the walk so far.
     CustomId { walked_to: u64, found: Option<u64> },
     /// Looks for the newest events before a sequence number, `left` of them.
-    Last { before: u64, left: usize },
-    /// Looks for what is missing after a sequence number. The reason is that of a gap which is
-    /// there anyway.
-    Missing { after: u64, reason: Option<GapReason>, walked_to: u64, missing: Missing },
+    Last { before: u64, left: usize, lost: Option<Lost> },
+    /// Looks for what is missing after the event that the client had last, if its stream begins at
+    /// a cursor. The reason is that of a gap which is there anyway.
+    Missing {
+        had: u64,
+        begins: Cursor,
+        reason: Option<GapReason>,
+        walked_to: u64,
+        missing: Missing,
+    },
+}
+
+/// A client that says which event it had last, when that one or events after it are gone.
+#[derive(Clone, Copy, Debug)]
+struct Lost {
+    /// The client had the events up to this sequence number, as far as that is known.
+    had: u64,
+    reason: GapReason,
 }
 
 /// Where a client's stream begins, and what it is told first, with the id to tell it with.
@@ -96,44 +108,52 @@ impl Searching<'_> {
     fn step(&mut self, stage: Stage) -> Step {
         match stage {
             Stage::Expire => match self.resume {
-                Resume::Start(start) => self.start(*start),
-                Resume::After(id) => Step::Next(self.begin_with_id(id)),
+                Resume::Start(start) => self.begin(*start, None),
+                Resume::After(id) | Resume::AfterOr(id, _) => Step::Next(self.begin_with_id(id)),
             },
             Stage::CustomId { walked_to, found } => self.find_custom_id(walked_to, found),
-            Stage::Last { before, left } => self.find_last(before, left),
-            Stage::Missing { after, reason, walked_to, missing } => {
+            Stage::Last { before, left, lost } => self.find_last(before, left, lost),
+            Stage::Missing { had, begins, reason, walked_to, missing } => {
                 let found = match &self.named {
-                    Some(named) => Ok(Missing::of_named(self.past, named, after, after)),
-                    None => missing.walk_on(self.past, after, walked_to, &mut self.walk),
+                    Some(named) => Ok(Missing::of_named(self.past, named, begins.after, had)
+                        .with_skipped(self.past, named, &begins, had)),
+                    None => missing.walk_on(self.past, &begins, had, walked_to, &mut self.walk),
                 };
                 match found {
-                    Ok(missing) => Step::Found(self.end(after, reason, missing)),
+                    Ok(missing) => self.end(had, begins, reason, missing),
                     Err((walked_to, missing)) => {
-                        Step::Later(Stage::Missing { after, reason, walked_to, missing })
+                        Step::Later(Stage::Missing { had, begins, reason, walked_to, missing })
                     }
                 }
             }
         }
     }
 
-    /// Where the stream of a client begins that gives no id.
-    fn start(&self, start: StartAt) -> Step {
-        let now = self.past.now;
+    /// Begins the stream of a client that gives no id, or of one whose id is gone.
+    fn begin(&self, start: StartAt, lost: Option<Lost>) -> Step {
+        let (now, had) = (self.past.now, lost.map_or(0, |lost| lost.had));
         let (after, latest_to) = match start {
             StartAt::Now => (now, 0),
-            StartAt::Latest => (0, now),
+            StartAt::Latest => (had, now),
+            StartAt::Earliest => (had, 0),
             StartAt::Last(count) => {
                 let left = count.min(StartAt::LAST_MAX) as usize;
-                return Step::Next(Stage::Last { before: now + 1, left });
+                return Step::Next(Stage::Last { before: now + 1, left, lost });
             }
         };
-        Step::Found((Cursor { after, latest_to, gap_told_to: now, ..Cursor::default() }, None))
+        let begins = Cursor { after, latest_to, ..Cursor::default() };
+        match (lost, start) {
+            (Some(lost), _) => begin_after_gap(begins, lost),
+            // It is told of what is forgotten from now on, if that leaves a hole in its stream.
+            (None, StartAt::Earliest) => Step::Next(find_missing(had, begins, None)),
+            (None, _) => Step::Found((Cursor { gap_told_to: now, ..begins }, None)),
+        }
     }
 
     fn begin_with_id(&self, id: &str) -> Stage {
         let own = EventId::parse(id).filter(|id| id.epoch == self.past.epoch);
         match own.filter(|id| id.sequence <= self.past.now) {
-            Some(id) => find_missing(id.sequence, None),
+            Some(id) => find_missing_after(id.sequence),
             None => Stage::CustomId { walked_to: 0, found: None },
         }
     }
@@ -141,7 +161,7 @@ impl Searching<'_> {
     /// Finds the event with an id that its publisher gave. If several topics have such an event,
     /// the client goes on after the oldest, since then it misses nothing.
     fn find_custom_id(&mut self, walked_to: u64, mut found: Option<u64>) -> Step {
-        let Resume::After(id) = self.resume else { unreachable!("a stage of a client with an id") };
+        let id = self.resume.id().expect("it is a stage of a client with an id");
         let (past, topics) = (self.past, self.past.topics);
         // An event that was published since the client came is sent to it anyway.
         let find_in = |index: u32| {
@@ -167,85 +187,80 @@ impl Searching<'_> {
                 }
             }
         }
+        if let Some(after) = found {
+            return Step::Next(find_missing_after(after));
+        }
         let is_of_other_epoch = EventId::parse(id).is_some_and(|id| id.epoch != past.epoch);
-        Step::Next(match found {
-            Some(after) => find_missing(after, None),
-            None if is_of_other_epoch => find_missing(0, Some(GapReason::Restarted)),
-            None => find_missing(past.now, Some(GapReason::UnknownId)),
-        })
+        let (reason, start) = match is_of_other_epoch {
+            true => (GapReason::Restarted, StartAt::Earliest),
+            false => (GapReason::UnknownId, StartAt::Now),
+        };
+        self.begin(self.resume.gap_start().unwrap_or(start), Some(Lost { had: 0, reason }))
     }
 
     /// Finds where the newest `left` events begin, counted over all topics.
-    fn find_last(&mut self, before: u64, mut left: usize) -> Step {
-        let (past, mut oldest) = (self.past, before);
-        let walked = match &self.named {
-            Some(named) => {
-                oldest = oldest_of_last(past, named, left);
-                Ok(())
-            }
-            None if left == 0 => Ok(()),
-            None => {
-                let matches = past.wanted.matches();
-                self.walk.back_while(past, &matches, before, |entry| {
-                    let is_kept = matches!(past.topics.look_up(entry), Logged::Kept(..));
-                    if is_kept && matches.wants(past.topics, entry.topic) {
-                        (oldest, left) = (entry.sequence, left - 1);
-                    }
-                    left > 0
-                })
-            }
+    fn find_last(&mut self, before: u64, left: usize, lost: Option<Lost>) -> Step {
+        let (past, had) = (self.past, lost.map_or(0, |lost| lost.had));
+        let oldest = match &self.named {
+            Some(named) => Ok(oldest_of_named(past, named, left)),
+            None => walk_back(past, (had, before), left, &mut self.walk),
         };
-        if let Err(before) = walked {
-            return Step::Later(Stage::Last { before, left });
+        let after = match oldest {
+            Ok(oldest) => (oldest - 1).max(had),
+            Err((before, left)) => return Step::Later(Stage::Last { before, left, lost }),
+        };
+        let begins = Cursor { after, ..Cursor::default() };
+        match lost {
+            Some(lost) => begin_after_gap(begins, lost),
+            None => Step::Found((Cursor { gap_told_to: past.now, ..begins }, None)),
         }
-        let (after, gap_told_to) = (oldest - 1, past.now);
-        Step::Found((Cursor { after, gap_told_to, ..Cursor::default() }, None))
     }
 
     /// The cursor of a client that had everything up to a sequence number, or is treated as one
-    /// that had.
-    fn end(&self, after: u64, reason: Option<GapReason>, missing: Missing) -> Found {
-        let expired = missing.gap(self.past, after);
+    /// that had, and whose stream begins at a cursor.
+    fn end(&self, had: u64, begins: Cursor, reason: Option<GapReason>, missing: Missing) -> Step {
+        let expired = missing.gap(self.past, had);
+        let gap_start = self.resume.gap_start().filter(|_| expired.is_some() && reason.is_none());
+        if let Some(start) = gap_start.filter(|&start| start != StartAt::Earliest) {
+            return self.begin(start, Some(Lost { had, reason: GapReason::Expired }));
+        }
         let gap = match reason {
             None => expired,
             Some(reason) => {
-                let at = self.past.id_of(after);
+                let at = self.past.id_of(begins.after);
+                let missed = expired.as_ref().and_then(|(gap, _)| gap.missed);
                 let (to, id) = expired.map_or((at, at), |(gap, id)| (gap.to, id));
-                Some((Gap { from: None, to, reason, missed: None }, id))
+                let missed = missed.filter(|_| reason == GapReason::Expired);
+                Some((Gap { from: None, to, reason, missed }, id))
             }
         };
-        let from = match self.resume {
-            Resume::After(id) if !id.is_empty() => Some(id.to_string()),
-            _ => None,
-        };
-        let gap = gap.map(|(gap, id)| (Gap { from, ..gap }, id));
-        // The client is told once.
+        // The client is told once; and not at all if it gives no id, and so had no event.
         let told_to = gap.as_ref().map_or(0, |(gap, _)| gap.to.sequence);
-        (Cursor { after, gap_told_to: after.max(told_to), ..Cursor::default() }, gap)
+        let cursor = Cursor { gap_told_to: begins.after.max(told_to), ..begins };
+        let gap = self.resume.id().and_then(|id| {
+            let from = Some(id).filter(|id| !id.is_empty()).map(str::to_owned);
+            gap.map(|(gap, id)| (Gap { from, ..gap }, id))
+        });
+        Step::Found((cursor, gap))
     }
 }
 
-fn find_missing(after: u64, reason: Option<GapReason>) -> Stage {
-    Stage::Missing { after, reason, walked_to: after, missing: Missing::default() }
+/// Finds what is missing for a client that had everything up to a sequence number.
+fn find_missing_after(had: u64) -> Stage {
+    find_missing(had, Cursor { after: had, ..Cursor::default() }, None)
 }
 
-/// The sequence number of the oldest of the newest `count` events of named topics.
-fn oldest_of_last(past: &Past<'_>, named: &NamedTopics, count: usize) -> u64 {
-    let histories: Vec<_> =
-        named.tracked.iter().map(|&index| &past.topics.entry(index).history).collect();
-    // The newest of the first `left` events of a history.
-    let last = |nth: usize, left: usize| {
-        let kept = histories[nth].event(left.checked_sub(1)?)?;
-        Some((kept.sequence(), nth, left))
+/// Finds what a client is told that has lost its place, and whose stream begins at a cursor.
+fn begin_after_gap(begins: Cursor, lost: Lost) -> Step {
+    let had = match lost.reason {
+        GapReason::Expired => lost.had,
+        // How many events are missing is not known, so none before the cursor need be counted.
+        _ => begins.after,
     };
-    let before = |nth: usize| histories[nth].after(past.now).start;
-    let mut newest: BinaryHeap<_> =
-        (0..histories.len()).filter_map(|nth| last(nth, before(nth))).collect();
-    let mut oldest = past.now + 1;
-    for _ in 0..count {
-        let Some((sequence, nth, left)) = newest.pop() else { break };
-        oldest = sequence;
-        newest.extend(last(nth, left - 1));
-    }
-    oldest
+    Step::Next(find_missing(had, begins, Some(lost.reason)))
+}
+
+fn find_missing(had: u64, begins: Cursor, reason: Option<GapReason>) -> Stage {
+    let missing = Missing::default();
+    Stage::Missing { had, begins, reason, walked_to: had, missing }
 }

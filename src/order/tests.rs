@@ -2,6 +2,7 @@
 //! topics.
 
 mod finished;
+mod gap_starts;
 mod gaps;
 mod nothing;
 mod steps;
@@ -101,6 +102,69 @@ fn check_starts<'a>(
     newest.sort_unstable();
     assert_eq!(start(StartAt::Latest), newest);
     assert_eq!(start(StartAt::Now), []);
+    assert_eq!(start(StartAt::Earliest), kept);
+}
+
+/// Whether clients whose id is gone begin where they ask to, and are told of all that they are not
+/// sent: those that had the events up to `after`, and those that nobody knows anything of. `all` are
+/// all events of their topics. Returns how many were told an exact count.
+fn check_gap_starts<'a>(
+    order: &Order,
+    wanted: &[Subscription],
+    (after, all, count): (u64, &[u64], usize),
+    topic_of: impl Fn(u64) -> &'a String,
+) -> usize {
+    let own = order.id_of(after).to_string();
+    let kept = replayed(order, wanted, &Resume::Start(StartAt::Earliest)).0;
+    let starts = [StartAt::Now, StartAt::Latest, StartAt::Last(count as u32), StartAt::Earliest];
+    let mut exact = 0;
+    for (id, had) in [(&*own, after), ("unknown", 0), ("00000000-3", 0)] {
+        let since = |numbers: &[u64]| -> Vec<u64> {
+            numbers.iter().copied().filter(|&number| number > had).collect()
+        };
+        let (all, kept) = (since(all), since(&kept));
+        for start in starts {
+            let what = || format!("{start} after {id} of {wanted:?}");
+            let resume = Resume::AfterOr(id.into(), start);
+            let (numbers, told_to) = replayed(order, wanted, &resume);
+            if id == own && all == kept {
+                assert_eq!((numbers, told_to), (kept.clone(), None), "{}", what());
+                continue;
+            }
+            let newest: BTreeMap<_, _> = kept.iter().map(|&n| (topic_of(n), n)).collect();
+            let expected: Vec<u64> = match start {
+                StartAt::Now => vec![],
+                StartAt::Latest => {
+                    let is_newest = |n: &u64| newest[topic_of(*n)] == *n;
+                    kept.iter().copied().filter(is_newest).collect()
+                }
+                StartAt::Last(count) => kept[kept.len().saturating_sub(count as usize)..].to_vec(),
+                StartAt::Earliest => kept.clone(),
+            };
+            assert_eq!(numbers, expected, "{}", what());
+            let missing: Vec<u64> =
+                all.iter().copied().filter(|number| !expected.contains(number)).collect();
+            let (gap, told_with) = search(order, wanted, &resume).1.expect("it is told of a gap");
+            assert_eq!(Some(gap.to.sequence), told_to);
+            if id == own {
+                assert_eq!(told_to, missing.last().copied(), "{}", what());
+                assert!(gap.missed.is_none_or(|n| n == missing.len() as u64), "{gap:?} {}", what());
+                exact += usize::from(gap.missed.is_some());
+            } else {
+                assert!(told_to >= missing.last().copied() && gap.missed.is_none(), "{}", what());
+            }
+            // A client that is cut off right after it loses nothing, and is told again only if it
+            // was sent an event from before the last that is missing.
+            let (to, with) = (gap.to.sequence, told_with.sequence);
+            assert!(with <= to && to <= order.sequence());
+            let again = Resume::After(told_with.to_string().into());
+            let (again, told_again) = replayed(order, wanted, &again);
+            assert!(expected.iter().all(|number| again.contains(number)), "{}", what());
+            assert!(with < to || told_again.is_none(), "{}", what());
+            assert_eq!(with < to, expected.first().is_some_and(|&first| first <= to));
+        }
+    }
+    exact
 }
 
 #[test]
@@ -117,6 +181,7 @@ fn the_newest_events_within_the_bounds_are_kept_and_clients_are_told_of_all_othe
         let order = model_order(&Options { shards: 1, ..options }, seed);
         let mut published: BTreeMap<u64, String> = BTreeMap::new();
         let mut clients = VecDeque::new();
+        let mut exact = 0;
         for step in 0..2_000 {
             // Few topics have many events, most have few.
             let topic = match random.bool() {
@@ -176,7 +241,14 @@ fn the_newest_events_within_the_bounds_are_kept_and_clients_are_told_of_all_othe
             assert_eq!(told_to, missing.copied(), "after {after} of {wanted:?}");
             let topic_of = |number| &published[&number];
             check_starts(&order, &wanted, random.usize(..30), topic_of);
+            let all = published.iter().filter(|(_, topic)| matches(topic));
+            let all: Vec<u64> = all.map(|(&number, _)| number).collect();
+            // Of a client that had none of them it is often known how many are missing.
+            let had = if random.bool() { after } else { 0 };
+            let client = (had, &all[..], random.usize(..30));
+            exact += check_gap_starts(&order, &wanted, client, topic_of);
         }
+        assert!(exact > 20, "{exact} clients were told how many events are missing");
     }
 }
 
@@ -368,7 +440,10 @@ fn the_cost_of_resuming_for_each_event_does_not_depend_on_the_number_of_topics()
         let everything = [
             Resume::Start(StartAt::Latest),
             Resume::Start(StartAt::Last(StartAt::LAST_MAX)),
+            Resume::Start(StartAt::Earliest),
             Resume::After("00000000-7".into()),
+            Resume::AfterOr("unknown".into(), StartAt::Latest),
+            Resume::AfterOr("unknown".into(), StartAt::Last(StartAt::LAST_MAX)),
             Resume::After(order.id_of(0).to_string().into()),
         ];
         cpu_time(|| everything.iter().for_each(|resume| drop(replayed(&order, &wanted, resume))))

@@ -30,5 +30,6 @@ mod policies;
 mod resubscribe;
 mod resume;
 mod routes;
+mod starts;
 mod stream;
 mod wildcards;

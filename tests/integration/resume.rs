@@ -9,22 +9,22 @@ use fanfare::{Event, EventId, GapReason, Hub, ListenOptions, Options, StartAt, T
 use crate::support::sse::Message;
 use crate::support::{one_shard, serve, serve_with, shards, wait_until, Client, DEADLINE};
 
-fn topic(name: &str) -> Topic {
+pub(crate) fn topic(name: &str) -> Topic {
     Topic::new(name).unwrap()
 }
 
-fn publish(hub: &Hub, name: &str, data: &str) -> EventId {
+pub(crate) fn publish(hub: &Hub, name: &str, data: &str) -> EventId {
     hub.publish_wait(&topic(name), data, DEADLINE).unwrap().id().unwrap()
 }
 
 /// Gap events of which at least one was sent.
-fn gaps(hub: &Hub) -> Vec<(GapReason, u64)> {
+pub(crate) fn gaps(hub: &Hub) -> Vec<(GapReason, u64)> {
     let metrics = hub.metrics();
     let all = GapReason::all().map(|reason| (reason, metrics.gap_events(reason)));
     all.filter(|(_, count)| *count > 0).collect()
 }
 
-fn get_after(addr: SocketAddr, path: &str, id: &str) -> Client {
+pub(crate) fn get_after(addr: SocketAddr, path: &str, id: &str) -> Client {
     let request = format!("GET {path} HTTP/1.1\r\nHost: {addr}\r\nLast-Event-ID: {id}\r\n\r\n");
     Client::send(addr, &request)
 }
@@ -38,7 +38,7 @@ fn get_after_bytes(addr: SocketAddr, path: &str, id: &[u8]) -> Client {
 }
 
 /// The fields of a gap event: from, to, reason, missed.
-fn gap(message: &Message) -> [String; 4] {
+pub(crate) fn gap(message: &Message) -> [String; 4] {
     assert_eq!(message.name, "fanfare-gap", "{message:?}");
     let json: serde_json::Value = serde_json::from_str(&message.data).unwrap();
     ["from", "to", "reason", "missed"].map(|field| match &json[field] {
@@ -115,13 +115,27 @@ fn without_an_id_a_stream_begins_with_nothing_old_or_as_asked() {
         begins("&last=0", &[]),
         begins("&last=99", &["1", "2", "3", "4", "5"]),
         begins("&last-event-id=&latest=1", &["4", "5"]),
+        begins("&start=now", &[]),
+        begins("&start=latest&gap-start=earliest", &["4", "5"]),
+        begins("&start=last%3D3", &["3", "4", "5"]),
+        begins("&start=earliest&gap-start=now", &["1", "2", "3", "4", "5"]),
     ];
     wait_until("all are here", || hub.metrics().connections == clients.len() as u64);
     publish(&hub, "a", "live");
     for client in &mut clients {
         assert_eq!(client.data(), "live");
     }
-    for query in ["&last=many", "&last=-1", "&last=1&latest"] {
+    for query in [
+        "&last=many",
+        "&last=-1",
+        "&last=1&latest",
+        "&start=first",
+        "&start=earliest&start=earliest",
+        "&start=latest&latest",
+        "&start=now&last=1",
+        "&gap-start=none",
+        "&gap-start=now&gap-start=now",
+    ] {
         let client = Client::get(addr, &format!("/events?topic=a{query}"));
         assert_eq!(client.status(), 400, "{query}");
     }

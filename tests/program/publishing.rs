@@ -35,6 +35,23 @@ fn lines_are_published_in_their_order_and_counted() {
 }
 
 #[test]
+fn streams_begin_where_the_flags_say_also_after_a_gap() {
+    let server =
+        Server::start(&["--start=earliest", "--gap-start=latest", "--history-events-max=3"]);
+    let lines: String = (0..5).map(|n| format!("{{\"topic\":\"a\",\"data\":\"{n}\"}}\n")).collect();
+    assert_eq!(publish_lines(server.control, &lines).status, 200);
+    for addr in [server.addr, server.control] {
+        let mut client = Client::get(addr, "/events?topic=a");
+        assert_eq!([client.data(), client.data(), client.data()], ["2", "3", "4"]);
+        let mut client = Client::get(addr, "/events?topic=a&last-event-id=none");
+        assert_eq!((&*client.next().name, &*client.data()), ("fanfare-gap", "4"));
+        let mut client = Client::get(addr, "/events?topic=a&last-event-id=none&gap-start=last=2");
+        assert_eq!(client.next().name, "fanfare-gap");
+        assert_eq!([client.data(), client.data()], ["3", "4"]);
+    }
+}
+
+#[test]
 fn at_a_bad_line_it_stops_and_says_which_why_and_how_many_came_before() {
     let server = Server::start(&[]);
     let good = "{\"topic\":\"a\",\"data\":\"x\"}\n";

@@ -12,7 +12,16 @@ struct Client {
     /// `None` if that is not known.
     joined_at: u64,
     had: Option<u64>,
+    /// Where the stream of a client whose id is gone is to begin, if that does not depend on the
+    /// reason.
+    gap_start: Option<StartAt>,
+    /// Of a client that had nothing: up to here it need not be told what is missing.
+    untold_to: u64,
     search: Option<Search>,
+    /// The events from before it came that it is to be sent, and that it may have lost since only if
+    /// they are not kept; `None` if they were not found in one step.
+    expected: Option<Vec<u64>>,
+    is_searched: bool,
     cursor: Option<Cursor>,
     numbers: Vec<u64>,
     gaps: Vec<Told>,
@@ -43,6 +52,13 @@ const FINISHED_AGE: Duration = Duration::from_millis(300);
 
 fn subscription(text: &str) -> Subscription {
     Subscription::new(text).unwrap()
+}
+
+impl Client {
+    fn wants(&self, topic: &str) -> bool {
+        let topic = Topic::new(topic).unwrap();
+        self.wanted.iter().any(|wanted| wanted.matches(&topic))
+    }
 }
 
 impl Steps {
@@ -109,24 +125,44 @@ impl Steps {
             _ => vec!["quiet/1/#", "deep/2/+", &*some],
         };
         let joined_at = self.order.sequence();
-        let (resume, had) = match random.u32(..8) {
+        let gap_start = match random.u32(..8) {
+            0 => Some(StartAt::Now),
+            1 => Some(StartAt::Latest),
+            2 => Some(StartAt::Earliest),
+            3 => Some(StartAt::Last(random.u32(..40))),
+            _ => None,
+        };
+        let (resume, had) = match random.u32(..9) {
             0 => (Resume::Start(StartAt::Latest), None),
             1 => (Resume::Start(StartAt::Last(random.u32(..40))), None),
-            2 => (Resume::After("00000000-3".into()), Some(0)),
-            3 => (Resume::After("unknown".into()), Some(joined_at)),
-            4 => (Resume::After(format!("custom-{}", random.u32(..50)).into()), None),
+            2 => (Resume::Start(StartAt::Earliest), None),
+            3 => (Resume::after("00000000-3", gap_start), Some(0)),
+            4 => {
+                let had = gap_start.map_or(joined_at, |_| 0);
+                (Resume::after("unknown", gap_start), Some(had))
+            }
+            5 => {
+                // The cursor of these says which event has the id.
+                let starts = [StartAt::Latest, StartAt::Earliest];
+                let gap_start = gap_start.filter(|start| starts.contains(start));
+                (Resume::after(format!("custom-{}", random.u32(..50)), gap_start), None)
+            }
             _ => {
                 let had = random.u64(..=joined_at);
-                (Resume::After(self.order.id_of(had).to_string().into()), Some(had))
+                (Resume::after(self.order.id_of(had).to_string(), gap_start), Some(had))
             }
         };
         let search = Some(self.order.begin_search(resume.clone()));
         Client {
             wanted: texts.into_iter().map(subscription).collect(),
+            gap_start: resume.gap_start(),
             resume,
             joined_at,
             had,
+            untold_to: joined_at,
             search,
+            expected: None,
+            is_searched: false,
             cursor: None,
             numbers: Vec::new(),
             gaps: Vec::new(),
@@ -137,17 +173,24 @@ impl Steps {
     /// Takes one step for a client; true when the client has everything.
     fn advance(&mut self, client: &mut Client) -> bool {
         if let Some(search) = &mut client.search {
+            let is_first = !std::mem::replace(&mut client.is_searched, true);
             let Some((cursor, gap)) = self.order.locate(&client.wanted, search) else {
                 return false;
             };
             client.search = None;
+            if let Resume::Start(StartAt::Earliest) = client.resume {
+                client.untold_to = cursor.gap_told_to;
+            }
+            if is_first {
+                self.expect(client, &gap);
+            }
             if let Some((gap, id)) = gap {
                 client.reason = Some(gap.reason);
                 assert!(id.sequence <= gap.to.sequence);
                 let Gap { to, missed, .. } = gap;
                 client.gaps.push(Told { to: to.sequence, missed, sent: 0, is_unsure: false });
             }
-            if client.had.is_none() && matches!(client.resume, Resume::After(_)) {
+            if client.had.is_none() && client.resume.id().is_some() {
                 client.had = Some(cursor.after);
             }
             assert!(
@@ -186,11 +229,98 @@ impl Steps {
         part.is_all
     }
 
-    fn check(&self, client: &Client) {
-        let wants = |topic: &str| {
-            let topic = Topic::new(topic).unwrap();
-            client.wanted.iter().any(|wanted| wanted.matches(&topic))
+    /// The events that a client wants and that are kept, by their sequence numbers.
+    fn kept(&self, client: &Client) -> Vec<u64> {
+        let locked = self.order.lock();
+        let mut kept = Vec::new();
+        for (_, entry) in &locked.topics.entries {
+            if client.wants(entry.state.name.as_str()) {
+                let events = (0..entry.history.len()).filter_map(|nth| entry.history.event(nth));
+                kept.extend(events.map(|event| event.sequence()));
+            }
+        }
+        kept.sort_unstable();
+        kept
+    }
+
+    /// Notes what a client is to be sent whose search took one step, and checks what it is told.
+    fn expect(&self, client: &mut Client, gap: &Option<(Gap, EventId)>) {
+        let start = match (&client.resume, client.gap_start) {
+            (Resume::Start(start), _) => *start,
+            (_, Some(start)) if gap.is_some() => start,
+            _ => StartAt::Earliest,
         };
+        // Of the others it is not known which event has the id.
+        let had = if client.resume.id().is_none() { Some(0) } else { client.had };
+        let Some(had) = had else { return };
+        let (mut kept, mut since) = (self.kept(client), Vec::new());
+        kept.retain(|&number| number > had);
+        if let Some(end) = kept.iter().position(|&number| number > client.joined_at) {
+            since = kept.split_off(end);
+        }
+        match start {
+            StartAt::Now => kept.clear(),
+            StartAt::Latest => kept.retain(|&number| self.is_newest(number, client.joined_at)),
+            StartAt::Last(count) => drop(kept.drain(..kept.len().saturating_sub(count as usize))),
+            StartAt::Earliest => {}
+        }
+        let sent: Vec<u64> = kept.iter().chain(&since).copied().collect();
+        let all = self.published.range(had + 1..).filter(|(_, topic)| client.wants(topic));
+        let missing = all.map(|(&number, _)| number).filter(|number| !sent.contains(number));
+        let missing: Vec<u64> = missing.collect();
+        if let Resume::Start(StartAt::Earliest) = client.resume {
+            client.untold_to = missing.last().copied().unwrap_or(0);
+        }
+        if let Some((gap, id)) = gap {
+            let what = || format!("{:?} {:?} {gap:?} {kept:?}", client.wanted, client.resume);
+            let first = sent.first().copied().unwrap_or(u64::MAX);
+            assert!(id.sequence < first && id.sequence <= gap.to.sequence, "{}", what());
+            if gap.reason == crate::gap::GapReason::Expired {
+                assert_eq!(Some(gap.to.sequence), missing.last().copied(), "{}", what());
+                let is_right = gap.missed.is_none_or(|missed| missed == missing.len() as u64);
+                assert!(is_right, "{missing:?} {}", what());
+            } else {
+                assert!(missing.last().is_none_or(|&to| to <= gap.to.sequence), "{}", what());
+            }
+        }
+        client.expected = Some(kept);
+    }
+
+    /// Whether an event is the newest of its topic up to a sequence number.
+    fn is_newest(&self, number: u64, to: u64) -> bool {
+        let topic = &self.published[&number];
+        !self.published.range(number..=to).skip(1).any(|(_, other)| other == topic)
+    }
+
+    /// Whether a client was sent what it is to begin with, and nothing else from before it came.
+    fn check_beginning(&self, client: &Client) {
+        let what = || format!("{:?} {:?} {:?}", client.wanted, client.resume, client.gaps);
+        let old = client.numbers.iter().filter(|&&number| number <= client.joined_at);
+        let old: Vec<u64> = old.copied().collect();
+        let start = match client.resume {
+            Resume::Start(start) => Some(start),
+            _ => client.gap_start.filter(|_| client.reason.is_some()),
+        };
+        match start {
+            Some(StartAt::Now) => assert_eq!(old, [], "{}", what()),
+            Some(StartAt::Latest) => {
+                let is_newest = |&number: &u64| self.is_newest(number, client.joined_at);
+                assert!(old.iter().all(is_newest), "{old:?} {}", what());
+            }
+            Some(StartAt::Last(count)) => assert!(old.len() <= count as usize, "{}", what()),
+            Some(StartAt::Earliest) | None => {}
+        }
+        if let Some(expected) = &client.expected {
+            assert!(old.iter().all(|number| expected.contains(number)), "{old:?} {}", what());
+            let kept = self.kept(client);
+            let mut lost = expected.iter().filter(|number| !old.contains(number));
+            assert!(lost.all(|number| !kept.contains(number)), "{expected:?} {}", what());
+        }
+    }
+
+    fn check(&self, client: &Client) {
+        self.check_beginning(client);
+        let wants = |topic: &str| client.wants(topic);
         let what = || format!("{:?} {:?} {:?}", client.wanted, client.resume, client.gaps);
         let all = |after: u64| {
             let of = self.published.range(after + 1..).filter(|(_, topic)| wants(topic));
@@ -201,7 +331,7 @@ impl Steps {
             // It has to get every event since it came, or be told of it.
             let old = all(0);
             assert!(client.numbers.iter().all(|number| old.binary_search(number).is_ok()));
-            return self.check_covered(client, &all(client.joined_at), &what);
+            return self.check_covered(client, &all(client.untold_to), &what);
         };
         self.check_covered(client, &all(had), &what);
         assert!(client.numbers.iter().all(|&number| number > had));

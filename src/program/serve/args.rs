@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::Args;
 use fanfare::{
     DrainOptions, Envelope, HeartbeatForm, ListenOptions, Options, Overload, Policy, PolicyError,
+    StartAt,
 };
 
 use super::super::control::{name_of, ControlAddr, ANY, EVENTS, HEALTH};
@@ -193,6 +194,18 @@ pub(crate) struct ServeArgs {
     /// open or error
     #[arg(long, env = "FANFARE_GAP_EVENT", value_name = "NAME", default_value = "fanfare-gap")]
     gap_event: String,
+
+    /// Where the stream of a client begins that does not say which event it had last: now, latest
+    /// (the newest event of each topic), last=N (the newest N over all its topics) or earliest (all
+    /// that is kept). A client may ask for another with start=NAME in its query
+    #[arg(long, env = "FANFARE_START", value_name = "NAME", default_value_t = StartAt::Now)]
+    start: StartAt,
+
+    /// Where the stream of a client begins when the event that it had last is gone, or events after
+    /// it are; it is told of the gap first. As --start; a client may ask for another with
+    /// gap-start=NAME in its query [default: earliest, or now if its id is unknown]
+    #[arg(long, env = "FANFARE_GAP_START", value_name = "NAME")]
+    gap_start: Option<StartAt>,
 
     /// Told to end (by SIGTERM, SIGINT, SIGQUIT or SIGHUP), the server closes its streams evenly
     /// over this time, at most 1h, each with a time of its own after which to come back; a second
@@ -412,11 +425,13 @@ impl ServeArgs {
             .subscriptions_per_connection_max(self.subscriptions_per_connection_max)
             .wide_filters_max(self.wide_filters_max)
             .envelope(self.envelope)
+            .start(self.start)
             .overload(self.overload)
             .notsent_lowat_bytes(size(notsent_lowat))
             .keepalive(keepalive)
             .user_timeout(user_timeout.unwrap_or(default_timeout.max(2 * keepalive)));
         options = self.paths.add_to(options);
+        options.gap_start = self.gap_start;
         options.policies = self.slow.policies.clone().map(|PolicyList(policies)| policies);
         options.send_buffer_bytes = send_buffer.map(size);
         options
@@ -497,6 +512,12 @@ pub(super) mod tests {
         assert_eq!(args.listen_options().envelope, Envelope::Json);
         let error = parse(&["--envelope=xml"]).err().unwrap().to_string();
         assert!(error.contains("there are none, json"), "{error}");
+        let args = parse(&["--start=earliest", "--gap-start", "last=10"]).unwrap();
+        let options = args.listen_options();
+        assert_eq!(options.start, StartAt::Earliest);
+        assert_eq!(options.gap_start, Some(StartAt::Last(10)));
+        let error = parse(&["--gap-start=first"]).err().unwrap().to_string();
+        assert!(error.contains("there are now, latest, last=N, earliest"), "{error}");
         let error = parse(&["--heartbeat-form=ping"]).err().unwrap().to_string();
         assert!(error.contains("there are id, comment, event"), "{error}");
         let error = parse(&["--policy=fastest"]).err().unwrap().to_string();

@@ -11,9 +11,17 @@ struct Returned {
     after: u64,
     /// Up to here it is to get these events alone, and need not.
     only: Option<(u64, Vec<u64>)>,
-    /// Why it is told of a gap first, if it is for another reason than what is not kept.
+    /// Why it is told of a gap first, if it is for another reason than what is not kept, or has a
+    /// wish where its stream begins then.
     reason: Option<&'static str>,
 }
+
+/// What a client has that gives an id: the event up to which it had everything, and why it is told
+/// of a gap if that is not known.
+type Had = (u64, Option<&'static str>);
+
+/// What a client is to get: `after`, `only` and `reason` of [`Returned`].
+type Rules = (u64, Option<(u64, Vec<u64>)>, Option<&'static str>);
 
 /// An event or a gap, as a client reads it.
 #[derive(Debug)]
@@ -49,38 +57,91 @@ impl World {
         topics: Vec<usize>,
         capacity: usize,
     ) -> Returned {
-        let now = self.shared.order.sequence();
-        let kept = self.kept(&topics);
-        let (resume, after, only, reason) = match random.u32(..10) {
-            0 => {
-                let newest = |topic: &usize| self.kept(&[*topic]).last().copied();
-                let newest: Vec<u64> = topics.iter().filter_map(newest).collect();
-                (Resume::Start(StartAt::Latest), now, Some((now, newest)), None)
-            }
-            1 => {
-                let count = random.u32(..12);
-                let last = kept.iter().rev().take(count as usize).copied().collect();
-                (Resume::Start(StartAt::Last(count)), now, Some((now, last)), None)
-            }
-            2 => (Resume::After("unknown".into()), now, None, Some("unknown_id")),
-            3 => (Resume::After("00000000-7".into()), 0, None, Some("restarted")),
-            4 => {
-                let id = self.shared.order.id_of(now + random.u64(1..10)).to_string();
-                (Resume::After(id.into()), now, None, Some("unknown_id"))
-            }
-            _ => {
-                let after = now - random.u64(..=now.min(80));
-                (
-                    Resume::After(self.shared.order.id_of(after).to_string().into()),
-                    after,
-                    None,
-                    None,
-                )
-            }
-        };
+        let (resume, (after, only, reason)) = self.draw_resume(random, &topics);
         let wire = if random.bool() { Wire::Chunked } else { Wire::Plain };
         self.join_from(topics, wire, capacity, resume);
         Returned { number: self.joined, after, only, reason }
+    }
+
+    /// Where a client of some topics asks its stream to go on, and what it is to get.
+    fn draw_resume(&self, random: &mut fastrand::Rng, topics: &[usize]) -> (Resume, Rules) {
+        let (now, kept) = (self.shared.order.sequence(), self.kept(topics));
+        let start = |start, to, only| (Resume::Start(start), (to, Some((to, only)), None));
+        let (id, had): (Box<str>, Had) = match random.u32(..11) {
+            0 => return start(StartAt::Latest, now, self.newest(&kept)),
+            1 => {
+                let count = random.u32(..12);
+                let last = kept.iter().rev().take(count as usize).copied().collect();
+                return start(StartAt::Last(count), now, last);
+            }
+            2 => {
+                // It is told of what is forgotten from now on.
+                let gone = self.wanted(topics).into_iter().filter(|n| !kept.contains(n)).max();
+                return start(StartAt::Earliest, gone.unwrap_or(0), kept);
+            }
+            3 => ("unknown".into(), (now, Some("unknown_id"))),
+            4 => ("00000000-7".into(), (0, Some("restarted"))),
+            5 => {
+                let id = self.shared.order.id_of(now + random.u64(1..10)).to_string();
+                (id.into(), (now, Some("unknown_id")))
+            }
+            _ => {
+                let after = now - random.u64(..=now.min(80));
+                (self.shared.order.id_of(after).to_string().into(), (after, None))
+            }
+        };
+        let gap_start = match random.u32(..8) {
+            0 => Some(StartAt::Now),
+            1 => Some(StartAt::Latest),
+            2 => Some(StartAt::Last(random.u32(..12))),
+            3 => Some(StartAt::Earliest),
+            _ => None,
+        };
+        let rules = match gap_start {
+            Some(start) => self.after_gap(topics, kept, had, start),
+            None => (had.0, None, had.1),
+        };
+        (Resume::after(id, gap_start), rules)
+    }
+
+    /// What a client with an id is to get, that has a wish where its stream begins after a gap.
+    fn after_gap(
+        &self,
+        topics: &[usize],
+        kept: Vec<u64>,
+        (had, reason): Had,
+        start: StartAt,
+    ) -> Rules {
+        // Of an id that is not known it is not known either what it had.
+        let had = if reason.is_some() { 0 } else { had };
+        let mut wanted = self.wanted(topics);
+        wanted.retain(|&number| number > had);
+        let kept: Vec<u64> = kept.into_iter().filter(|&number| number > had).collect();
+        if reason.is_none() && wanted == kept {
+            return (had, None, None);
+        }
+        let sent = match start {
+            StartAt::Now => vec![],
+            StartAt::Latest => self.newest(&kept),
+            StartAt::Last(count) => kept[kept.len().saturating_sub(count as usize)..].to_vec(),
+            StartAt::Earliest => kept,
+        };
+        let to = wanted.into_iter().rev().find(|number| !sent.contains(number)).unwrap_or(had);
+        (to, Some((to, sent)), reason.or(Some("expired")))
+    }
+
+    /// The numbers of all events of topics.
+    fn wanted(&self, topics: &[usize]) -> Vec<u64> {
+        self.published.iter().filter(|event| topics.contains(&event.1)).map(|e| e.0).collect()
+    }
+
+    /// The newest of some events of each topic.
+    fn newest(&self, numbers: &[u64]) -> Vec<u64> {
+        let topic_of = |number: u64| self.published[number as usize - 1].1;
+        let is_newest = |nth: usize| {
+            !numbers[nth + 1..].iter().any(|&later| topic_of(later) == topic_of(numbers[nth]))
+        };
+        (0..numbers.len()).filter(|&nth| is_newest(nth)).map(|nth| numbers[nth]).collect()
     }
 
     /// Checks what a client that came back has received, all of it or, if it was cut or has not
@@ -124,22 +185,23 @@ impl World {
                     }
                     at = *number;
                 }
+                Got::Gap { to, reason, missed } if first && returned.reason.is_some() => {
+                    assert_eq!(Some(&**reason), returned.reason);
+                    assert!(*to >= returned.after, "{to} is before {}", returned.after);
+                    assert!(missed.is_none_or(|missed| missed > 0 && reason == "expired"));
+                    gap_to = *to;
+                }
                 Got::Gap { to, reason, missed } => {
-                    match returned.reason {
-                        Some(expected) if first => assert_eq!(reason, expected),
-                        _ => assert_eq!(reason, "expired"),
-                    }
+                    assert_eq!(reason, "expired");
                     // The newest that is missing is one that it wanted.
                     let gone = |&&n: &&u64| {
                         n > at.max(gap_to) && n <= *to && kept.binary_search(&n).is_err()
                     };
                     let gone = wanted.iter().filter(gone).count() as u64;
-                    if reason == "expired" {
-                        assert!(
-                            gone > 0 && kept.binary_search(to).is_err(),
-                            "nothing is missing up to {to}"
-                        );
-                    }
+                    assert!(
+                        gone > 0 && kept.binary_search(to).is_err(),
+                        "nothing is missing up to {to}"
+                    );
                     if let (Some(missed), true) = (missed, is_whole) {
                         // More may have been forgotten since.
                         assert!(*missed > 0 && *missed <= gone, "{missed} of {gone}");
