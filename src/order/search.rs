@@ -234,8 +234,13 @@ impl Searching<'_> {
                 Some((Gap { from: None, to, reason, missed }, id))
             }
         };
-        // The client is told once; and not at all if it gives no id, and so had no event.
+        // The client is told once; and not at all if it gives no id, unless of what was published
+        // since it came.
         let told_to = gap.as_ref().map_or(0, |(gap, _)| gap.to.sequence);
+        let told_to = match self.resume {
+            Resume::Start(_) => told_to.min(self.past.now),
+            Resume::After(_) | Resume::AfterOr(..) => told_to,
+        };
         let cursor = Cursor { gap_told_to: begins.after.max(told_to), ..begins };
         let gap = self.resume.id().and_then(|id| {
             let from = Some(id).filter(|id| !id.is_empty()).map(str::to_owned);

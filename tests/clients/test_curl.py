@@ -108,6 +108,7 @@ def test_curl_gets_what_it_asks_for_of_the_past(start: Callable[..., Server], ve
         ("-H", f"Last-Event-ID: {ids[11]}", url): [],
         (f"{url}&latest",): [9, 10],
         (f"{url}&last=3",): [7, 9, 10],
+        (f"{url}&start=earliest",): [0, 1, 3, 4, 6, 7, 9, 10],
         (url,): [],
     }
     with ExitStack() as stack:

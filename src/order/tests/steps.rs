@@ -179,6 +179,7 @@ impl Steps {
             };
             client.search = None;
             if let Resume::Start(StartAt::Earliest) = client.resume {
+                assert!(cursor.gap_told_to <= client.joined_at, "it is told of what came since");
                 client.untold_to = cursor.gap_told_to;
             }
             if is_first {
@@ -269,7 +270,7 @@ impl Steps {
         let missing = all.map(|(&number, _)| number).filter(|number| !sent.contains(number));
         let missing: Vec<u64> = missing.collect();
         if let Resume::Start(StartAt::Earliest) = client.resume {
-            client.untold_to = missing.last().copied().unwrap_or(0);
+            client.untold_to = missing.last().copied().unwrap_or(0).min(client.joined_at);
         }
         if let Some((gap, id)) = gap {
             let what = || format!("{:?} {:?} {gap:?} {kept:?}", client.wanted, client.resume);

@@ -59,6 +59,8 @@ impl World {
     ) -> Returned {
         let (resume, (after, only, reason)) = self.draw_resume(random, &topics);
         let wire = if random.bool() { Wire::Chunked } else { Wire::Plain };
+        // The turn has time for its search: so nothing is forgotten before its cursor is found.
+        self.shard.parts.begin_turn();
         self.join_from(topics, wire, capacity, resume);
         Returned { number: self.joined, after, only, reason }
     }
