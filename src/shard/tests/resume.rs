@@ -139,7 +139,10 @@ impl World {
 
     /// The newest of some events of each topic.
     fn newest(&self, numbers: &[u64]) -> Vec<u64> {
-        let topic_of = |number: u64| self.published[number as usize - 1].1;
+        let topic_of = |number: u64| {
+            let nth = self.published.binary_search_by_key(&number, |event| event.0);
+            self.published[nth.expect("it was published")].1
+        };
         let is_newest = |nth: usize| {
             !numbers[nth + 1..].iter().any(|&later| topic_of(later) == topic_of(numbers[nth]))
         };
