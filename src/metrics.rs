@@ -171,6 +171,10 @@ pub struct Metrics {
     pub lagging_connections: u64,
     /// Event streams that are being sent what they have missed; they do not count as lagging.
     pub replaying_connections: u64,
+    /// Events times event streams that wait for them because they are spread over a time
+    /// ([`Hub::publish_spread`](crate::Hub::publish_spread)). A stream that has ended, or was sent
+    /// such an event together with a later one, counts until its turn would have come.
+    pub spread_deliveries: u64,
     /// Topics that have a subscriber.
     pub topics: u64,
     /// Topics that have a subscriber, or events that are kept.
@@ -238,7 +242,8 @@ pub struct Metrics {
     /// See [`Metrics::disconnects`].
     pub(crate) disconnects: [u64; DisconnectReason::ALL.len()],
     /// How long events took from being published to a socket's taking them. All events of a batch
-    /// are counted with the age of its oldest, when the slice that the socket is in is done.
+    /// are counted with the age of its oldest, when the slice that the socket is in is done. An
+    /// event that is spread over a time does not count when it is sent in its turn.
     pub latency: Histogram,
 }
 
@@ -318,6 +323,7 @@ counters! {
     pending_connections,
     lagging_connections,
     replaying_connections,
+    spread_deliveries,
     delivered_events,
     delivered_bytes,
     replayed_events,
@@ -356,6 +362,12 @@ impl Counters {
         self.delivered_events.add(events * connections);
         self.delivered_bytes.add(bytes as u64 * connections);
         self.count_latency(latency_ns, events * connections);
+    }
+
+    /// The same, where the time that it took says nothing.
+    pub(crate) fn count_untimed(&self, events: u64, bytes: usize, connections: u64) {
+        self.delivered_events.add(events * connections);
+        self.delivered_bytes.add(bytes as u64 * connections);
     }
 
     /// Counts deliveries that took a time.

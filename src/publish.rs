@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use event_listener::Listener as _;
+use event_listener::{EventListener, Listener as _};
 
 use crate::event::{Event, EventError};
 use crate::frame::Draft;
@@ -88,6 +88,9 @@ pub enum PublishError {
     /// The topic is finished ([`Hub::finish`]): its clients were told that nothing more will come.
     /// Publish to another one, or wait until it is forgotten.
     Finished,
+    /// The time over which the event was to be spread is longer than [`Hub::WINDOW_MAX`]. Give a
+    /// shorter one.
+    WindowTooLong,
     /// The hub is closed.
     Closed,
 }
@@ -172,14 +175,7 @@ impl Hub {
                 Err(Refused::Closed) => return Err(PublishError::Closed),
                 Err(Refused::Full(refused, wait)) => {
                     draft = refused;
-                    let in_time = match deadline {
-                        Some(deadline) => wait.wait_deadline(deadline).is_some(),
-                        None => {
-                            wait.wait();
-                            true
-                        }
-                    };
-                    if !in_time {
+                    if !wait_until(wait, deadline) {
                         return Err(PublishError::Full);
                     }
                 }
@@ -222,6 +218,132 @@ impl Hub {
         }
     }
 
+    /// Publishes an event that the streams which are there are sent evenly over a time, for what a
+    /// crowd of clients acts on, as "fetch the new configuration": each client once, and in its
+    /// place in its stream's order. Never blocks. A window of zero publishes as [`Hub::publish`]
+    /// does; it may be up to [`Hub::WINDOW_MAX`].
+    ///
+    /// Nothing waits behind such an event. A later event for a stream that has yet to be sent this
+    /// one takes it along at once; so does a change of the stream's topics, a drain, or the hub's
+    /// end. So it is sent over the window at the latest, and evenly if streams are quiet meanwhile:
+    /// publish it to a topic for which clients have a connection without other events. A client
+    /// that joins, comes back or catches up meanwhile gets it, in its place, without waiting. Of
+    /// several such events for a stream none hurries another, and the streams that wait for both
+    /// get them together. With several shards each shard is even in itself.
+    ///
+    /// # Errors
+    ///
+    /// As [`Hub::publish`]; and [`PublishError::WindowTooLong`]. Events that are spread wait in
+    /// backlogs of their own: [`PublishError::Full`] says that
+    /// [`Options::topic_backlog_bytes_max`] bytes of them wait for the topic's clients, or a quarter
+    /// of [`Options::backlog_bytes_max`] in all. They do not keep [`Hub::publish`] from publishing.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use fanfare::{Event, Hub, Options, Topic};
+    /// # let hub = Hub::start(Options::default())?;
+    /// let event = Event::new("").with_name("fetch-configuration");
+    /// hub.publish_spread(&Topic::new("devices")?, event, Duration::from_secs(30))?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn publish_spread<'a>(
+        &self,
+        topic: &Topic,
+        event: impl Into<Event<'a>>,
+        window: Duration,
+    ) -> Result<Published, PublishError> {
+        let draft = self.encode_spread(topic, &event.into(), window)?;
+        match self.try_publish_spread(topic, draft, window) {
+            Ok(id) => Ok(Published { id }),
+            Err(Refused::Full(..)) => Err(PublishError::Full),
+            Err(Refused::Finished) => Err(PublishError::Finished),
+            Err(Refused::Closed) => Err(PublishError::Closed),
+        }
+    }
+
+    /// The longest time over which [`Hub::publish_spread`] spreads an event.
+    pub const WINDOW_MAX: Duration = Duration::from_secs(300);
+
+    /// Publishes an event that is sent evenly over a time, waiting for at most `timeout` while the
+    /// backlog is full: [`Hub::publish_spread`] as [`Hub::publish_wait`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Hub::publish_spread`]; [`PublishError::Full`] when it was full for all of this time.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use fanfare::{Hub, Options, Topic};
+    /// # let hub = Hub::start(Options::default())?;
+    /// let (window, timeout) = (Duration::from_secs(30), Duration::from_secs(5));
+    /// hub.publish_spread_wait(&Topic::new("devices")?, "new rules", window, timeout)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn publish_spread_wait<'a>(
+        &self,
+        topic: &Topic,
+        event: impl Into<Event<'a>>,
+        window: Duration,
+        timeout: Duration,
+    ) -> Result<Published, PublishError> {
+        let deadline = Instant::now().checked_add(timeout);
+        let mut draft = self.encode_spread(topic, &event.into(), window)?;
+        loop {
+            match self.try_publish_spread(topic, draft, window) {
+                Ok(id) => return Ok(Published { id }),
+                Err(Refused::Finished) => return Err(PublishError::Finished),
+                Err(Refused::Closed) => return Err(PublishError::Closed),
+                Err(Refused::Full(refused, wait)) => {
+                    draft = refused;
+                    if !wait_until(wait, deadline) {
+                        return Err(PublishError::Full);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Publishes an event that is sent evenly over a time, waiting while the backlog is full:
+    /// [`Hub::publish_spread`] as [`Hub::publish_async`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Hub::publish_spread`], but never [`PublishError::Full`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use fanfare::{Hub, Options, Topic};
+    /// # let hub = Hub::start(Options::default())?;
+    /// # let topic = Topic::new("devices")?;
+    /// smol::block_on(hub.publish_spread_async(&topic, "new rules", Duration::from_secs(30)))?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub async fn publish_spread_async<'a>(
+        &self,
+        topic: &Topic,
+        event: impl Into<Event<'a>>,
+        window: Duration,
+    ) -> Result<Published, PublishError> {
+        let mut draft = self.encode_spread(topic, &event.into(), window)?;
+        loop {
+            match self.try_publish_spread(topic, draft, window) {
+                Ok(id) => return Ok(Published { id }),
+                Err(Refused::Finished) => return Err(PublishError::Finished),
+                Err(Refused::Closed) => return Err(PublishError::Closed),
+                Err(Refused::Full(refused, wait)) => {
+                    draft = refused;
+                    wait.await;
+                }
+            }
+        }
+    }
+
     /// Always inlined: else each event is moved once more, which costs 14 instructions.
     #[inline(always)]
     pub(crate) fn encode(&self, topic: &Topic, event: &Event<'_>) -> Result<Draft, PublishError> {
@@ -232,12 +354,51 @@ impl Hub {
         Ok(draft)
     }
 
+    fn encode_spread(
+        &self,
+        topic: &Topic,
+        event: &Event<'_>,
+        window: Duration,
+    ) -> Result<Draft, PublishError> {
+        match window <= Hub::WINDOW_MAX {
+            true => self.encode(topic, event),
+            false => Err(PublishError::WindowTooLong),
+        }
+    }
+
+    fn try_publish_spread(
+        &self,
+        topic: &Topic,
+        draft: Draft,
+        window: Duration,
+    ) -> Result<EventId, Refused> {
+        if window.is_zero() {
+            return self.try_publish(topic, draft);
+        }
+        let result = self.shared().order.publish_spread(topic, draft, window.as_nanos() as u64);
+        if let Err(Refused::Full(..)) = &result {
+            self.count_full();
+        }
+        result
+    }
+
     fn try_publish(&self, topic: &Topic, draft: Draft) -> Result<EventId, Refused> {
         let result = self.shared().order.publish(topic, draft);
         if let Err(Refused::Full(..)) = &result {
             self.count_full();
         }
         result
+    }
+}
+
+/// Waits for space; false if there is none until a deadline.
+fn wait_until(space: EventListener, deadline: Option<Instant>) -> bool {
+    match deadline {
+        Some(deadline) => space.wait_deadline(deadline).is_some(),
+        None => {
+            space.wait();
+            true
+        }
     }
 }
 
@@ -251,6 +412,9 @@ impl fmt::Display for PublishError {
             PublishError::Finished => f.write_str(
                 "the topic is finished; publish to another one, or wait until it is forgotten",
             ),
+            PublishError::WindowTooLong => f.write_str(
+                "the window is longer than 5 minutes; give a shorter one to spread the event over",
+            ),
             PublishError::Closed => f.write_str("the hub is closed; start another"),
         }
     }
@@ -260,7 +424,10 @@ impl std::error::Error for PublishError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             PublishError::Invalid(error) => std::error::Error::source(error),
-            PublishError::Full | PublishError::Finished | PublishError::Closed => None,
+            PublishError::Full
+            | PublishError::Finished
+            | PublishError::WindowTooLong
+            | PublishError::Closed => None,
         }
     }
 }

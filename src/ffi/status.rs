@@ -108,6 +108,7 @@ impl From<PublishError> for Status {
             PublishError::Full => Status::FANFARE_ERR_FULL,
             PublishError::Finished => Status::FANFARE_ERR_FINISHED,
             PublishError::Closed => Status::FANFARE_ERR_CLOSED,
+            PublishError::WindowTooLong => Status::FANFARE_ERR_ARGUMENT,
             PublishError::Invalid(error) => error.into(),
         }
     }

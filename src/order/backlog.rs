@@ -22,6 +22,10 @@ impl Backlog {
         Backlog { bytes_max, bytes: AtomicUsize::new(0), space: Event::default() }
     }
 
+    pub(super) fn bytes_max(&self) -> usize {
+        self.bytes_max
+    }
+
     pub(super) fn bytes(&self) -> usize {
         self.bytes.load(Ordering::Relaxed)
     }

@@ -86,6 +86,8 @@ pub(crate) struct Order {
     clock: Clock,
     tuning: OrderTuning,
     hub_backlog: Arc<Backlog>,
+    /// Of events that are spread over a time.
+    spread_backlog: Arc<Backlog>,
     inboxes: Box<[Arc<ShardInbox>]>,
     /// The sequence number of the last event. Written under the lock, when the event is in every
     /// inbox that it goes into.
@@ -111,6 +113,8 @@ const AGE_STEPS_PER_EVENT: usize = 8;
 const AGE_STEPS_PER_TICK: usize = 1024;
 /// The same when a search begins.
 const AGE_STEPS_PER_SEARCH: usize = 256;
+/// What share of the hub's backlog there may be besides of events that are spread over a time.
+const SPREAD_SHARE: usize = 4;
 /// Subscriptions that are added, or routes that are closed, while the lock is held.
 const SUBSCRIPTIONS_PER_LOCK: usize = 128;
 /// Times that a watcher's lock is taken in a tick to end grace times, over all watchers, and how
@@ -160,6 +164,9 @@ impl Order {
             clock,
             tuning,
             hub_backlog: Arc::new(Backlog::new(options.backlog_bytes_max)),
+            spread_backlog: Arc::new(Backlog::new(
+                options.backlog_bytes_max.div_ceil(SPREAD_SHARE),
+            )),
             inboxes,
             sequence: AtomicU64::new(0),
             has_history: AtomicBool::new(false),
@@ -230,6 +237,63 @@ impl Order {
         topics.keep(index, Kept::new(frame));
         self.has_history.store(true, Ordering::Relaxed);
         Ok(self.end_publishing(sequence))
+    }
+
+    /// Publishes an event that its clients are to be sent spread over a time, or refuses it.
+    #[cold]
+    pub(crate) fn publish_spread(
+        &self,
+        topic: &Topic,
+        draft: Draft,
+        window_ns: u64,
+    ) -> Result<EventId, Refused> {
+        let mut locked = self.lock();
+        if locked.is_closed {
+            return Err(Refused::Closed);
+        }
+        let topics = &mut locked.topics;
+        let Some(index) = topics.find_published(topic) else {
+            return Ok(self.end_publishing(self.next_sequence()));
+        };
+        let at_ns = self.now_ns();
+        if topics.is_over(index, at_ns) {
+            self.forget_if_over(&mut locked, index, at_ns);
+            drop(locked);
+            return self.publish_spread(topic, draft, window_ns);
+        }
+        if topics.entry(index).finished_ns.is_some() {
+            return Err(Refused::Finished);
+        }
+        let state = topics.entry(index).state.clone();
+        let wanted = state.is_wanted();
+        let full = || {
+            let of_topic = state.spread_backlog().listen_if_full();
+            of_topic.or_else(|| self.spread_backlog.listen_if_full())
+        };
+        if let Some(listener) = wanted.then(full).flatten() {
+            topics.remove_unneeded(index);
+            return Err(Refused::Full(draft, listener));
+        }
+        let (sequence, bytes) = (self.next_sequence(), draft.len());
+        let frame = draft.stamp(self.epoch, sequence, at_ns);
+        let mut asleep = Vec::new();
+        if wanted {
+            let backlogs = (self.hub_backlog.clone(), self.spread_backlog.clone());
+            let mut published = Published::spread(frame.clone(), state, backlogs, window_ns, bytes);
+            published.reopens(topics.take_reopens(index));
+            let published = Arc::new(published);
+            let interested = self.interested(&published.topic);
+            asleep.extend(interested.filter(|inbox| inbox.put(published.clone())));
+        }
+        topics.keep(index, Kept::new(frame));
+        self.has_history.store(true, Ordering::Relaxed);
+        let id = self.end_publishing(sequence);
+        if topics.has_due(at_ns) {
+            self.forget_due(&mut locked, index, at_ns);
+        }
+        drop(locked);
+        asleep.into_iter().for_each(|inbox| inbox.wake());
+        Ok(id)
     }
 
     /// Completes a topic, with a last event if there is one: both or none. Nothing can be published
@@ -545,14 +609,15 @@ impl Order {
         // What a notification wakes may run at once, and publish.
         drop(locked);
         for topic in topics {
-            topic.backlog.notify_all();
+            topic.notify_all();
         }
         self.hub_backlog.notify_all();
+        self.spread_backlog.notify_all();
     }
 
     /// The bytes of all topics that wait to be sent.
     pub(crate) fn backlog_bytes(&self) -> usize {
-        self.hub_backlog.bytes()
+        self.hub_backlog.bytes() + self.spread_backlog.bytes()
     }
 
     pub(crate) fn counts(&self) -> Counts {

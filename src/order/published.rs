@@ -51,6 +51,17 @@ pub(crate) struct Extra {
     /// Where the topic was complete and is open again: the number that this has taken in the order.
     /// It is with the first event, or mark, that came to shards since.
     pub(crate) reopens: Option<u64>,
+    /// For an event that its clients are sent spread over a time.
+    pub(crate) spread: Option<Spread>,
+}
+
+/// Over which time an event is spread, and its bytes in the backlogs of such events: it waits on
+/// purpose, so that it must not fill the backlogs of the others. Dropping this removes the bytes.
+pub(crate) struct Spread {
+    pub(crate) window_ns: u64,
+    topic: Arc<TopicState>,
+    hub_backlog: Arc<Backlog>,
+    bytes: usize,
 }
 
 /// What publishers, shards and history share of a topic.
@@ -67,6 +78,8 @@ pub(crate) struct TopicState {
     /// the hub's lock, before the mark's number is the hub's newest.
     finished_at: AtomicU64,
     pub(super) backlog: Backlog,
+    /// For events that are spread over a time; most topics never have one.
+    spread_backlog: OnceLock<Box<Backlog>>,
 }
 
 /// What a shard does with the events of a topic.
@@ -118,6 +131,23 @@ impl Published {
         }
     }
 
+    /// An event that is spread over a time: its bytes are in the backlogs of such events alone.
+    pub(super) fn spread(
+        frame: Frame,
+        topic: Arc<TopicState>,
+        hub_backlogs: (Arc<Backlog>, Arc<Backlog>),
+        window_ns: u64,
+        bytes: usize,
+    ) -> Published {
+        let (hub_backlog, spread_backlog) = hub_backlogs;
+        topic.spread_backlog().add(bytes);
+        spread_backlog.add(bytes + EVENT_BYTES);
+        let spread = Spread { window_ns, topic: topic.clone(), hub_backlog: spread_backlog, bytes };
+        let extra = Some(Box::new(Extra { spread: Some(spread), ..Extra::default() }));
+        let json = OnceLock::new();
+        Published { frame, json, topic, hub_backlog, backlog_bytes: 0, events: 0, extra }
+    }
+
     /// Its sequence number.
     #[inline]
     pub(crate) fn sequence(&self) -> u64 {
@@ -167,6 +197,13 @@ impl Drop for Published {
     }
 }
 
+impl Drop for Spread {
+    fn drop(&mut self) {
+        self.topic.spread_backlog().remove(self.bytes);
+        self.hub_backlog.remove(self.bytes + EVENT_BYTES);
+    }
+}
+
 impl TopicState {
     /// A topic in which no shard is known to be interested.
     pub(super) fn new(name: Topic, shards: usize, backlog_bytes_max: usize) -> TopicState {
@@ -178,7 +215,20 @@ impl TopicState {
             gone: AtomicBool::new(false),
             finished_at: AtomicU64::new(0),
             backlog: Backlog::new(backlog_bytes_max),
+            spread_backlog: OnceLock::new(),
         }
+    }
+
+    /// What of its events waits to be sent spread over a time; it has the bound of the other
+    /// backlog.
+    pub(super) fn spread_backlog(&self) -> &Backlog {
+        self.spread_backlog.get_or_init(|| Box::new(Backlog::new(self.backlog.bytes_max())))
+    }
+
+    /// Wakes the publishers that wait for space.
+    pub(super) fn notify_all(&self) {
+        self.backlog.notify_all();
+        self.spread_backlog.get().inspect(|backlog| backlog.notify_all());
     }
 
     #[inline]

@@ -49,7 +49,7 @@ impl Shard {
         // What publishers wait for: the interest in topics, and the events that were to be sent.
         attempt(|| self.shared.order.leave(self.id));
         attempt(|| self.audiences.abandon(&self.shared.order));
-        attempt(|| drop(std::mem::replace(&mut self.audiences, Audiences::new(self.id, 0))));
+        attempt(|| drop(std::mem::replace(&mut self.audiences, Audiences::new(self.id, 0, 0))));
         attempt(|| drop(std::mem::take(&mut self.spill)));
         attempt(|| drop(std::mem::take(&mut self.parts)));
         // To drop a connection is to close its socket.
@@ -89,6 +89,7 @@ impl Shard {
             &counters.pending_connections,
             &counters.lagging_connections,
             &counters.replaying_connections,
+            &counters.spread_deliveries,
             &counters.lag_bytes,
         ] {
             gauge.sub(gauge.value());

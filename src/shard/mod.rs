@@ -47,6 +47,7 @@ mod replay;
 mod shutdown;
 #[cfg(any(test, feature = "internals"))]
 pub(crate) mod sinks;
+mod spread;
 #[cfg(test)]
 mod tests;
 
@@ -151,7 +152,11 @@ impl Shard {
             ready: Vec::new(),
             acceptors: Slab::new(),
             connections: Connections::new(),
-            audiences: Audiences::new(id, shared.tuning.ring_runs_max),
+            audiences: Audiences::new(
+                id,
+                shared.tuning.ring_runs_max,
+                shared.options.batch_bytes_max,
+            ),
             scheduler: Scheduler::default(),
             grace: Grace::default(),
             timers: Timers::new(&shared.options),
@@ -217,6 +222,8 @@ impl Shard {
         if self.shared.closing.load(Ordering::SeqCst) && !self.shutdown.is_closing() {
             self.shutdown.begin_to_close(self.now_ns);
             self.close_acceptors();
+            self.audiences.end_all_spread(&mut self.scheduler);
+            self.count_spread();
         }
         if self.has_news_of_a_drain() {
             self.begin_to_drain();
@@ -224,13 +231,18 @@ impl Shard {
         self.handle_readiness();
         self.handle_commands();
         self.send();
+        let spread = self.send_spread();
         let farewells = self.send_away();
         let endings = self.end_finished() | self.end_lingerers();
         let queries = self.answer_queries();
         self.resume_unfinished();
         self.handle_timers();
-        let busy =
-            !self.scheduler.is_idle() || self.sweep_is_due() || farewells || endings || queries;
+        let busy = !self.scheduler.is_idle()
+            || self.sweep_is_due()
+            || farewells
+            || endings
+            || queries
+            || spread;
         match self.shutdown.flush_until_ns() {
             Some(until_ns) => self.next_while_closing(busy, until_ns),
             None if busy => Next::Now,
@@ -298,13 +310,30 @@ impl Shard {
     fn send_slice(&mut self, index: u32) -> usize {
         let audience = &mut self.audiences[index];
         let (from, to) = audience.next_batch(self.shared.options.batch_bytes_max);
+        let (sends, cost) = self.send_batch(index, from..to, usize::MAX, true);
+        self.end_slice(index, to);
+        sends.max(1) * cost
+    }
+
+    /// Sends the next members of an audience, at most a number of them, a batch that is not before
+    /// what any other was sent; whether its time counts as latency is said. Returns how many were
+    /// sent it, and what it costs to send it to one.
+    #[inline(always)]
+    fn send_batch(
+        &mut self,
+        index: u32,
+        Range { start: from, end: to }: Range<u64>,
+        count_max: usize,
+        is_timed: bool,
+    ) -> (usize, usize) {
+        let audience = &mut self.audiences[index];
         debug_assert!(from < to, "an empty chunk would be the end of the stream");
         let begins = audience.begins(to);
         let Audience { queue, ring, .. } = audience;
         let window_bytes = queue.window_bytes();
         let batch = queue.bytes(from..to);
         let (cost, bytes) = (cost_of(batch), batch.len());
-        let sends_max = (SLICE / cost).max(1);
+        let sends_max = (SLICE / cost).max(1).min(count_max);
         let (mut short, mut broken) = (Vec::new(), Vec::new());
         // After members have come and gone their entries are in no order, and seldom in a cache.
         // Looked at together, the misses overlap instead of each delaying a send of its own.
@@ -325,7 +354,10 @@ impl Shard {
         self.audiences.count_window(window_bytes, window_bytes_now);
         self.link().counters.batches.add(u64::from(begins));
         let whole = sends - short.len() - broken.len();
-        self.count_delivered(index, from..to, bytes, whole);
+        match is_timed {
+            true => self.count_delivered(index, from..to, bytes, whole),
+            false => self.link().counters.count_untimed(to - from, bytes, whole as u64),
+        }
         let events = (to - from) as usize;
         for (member, sent) in short {
             self.fall_behind(member, from, Begun::batch(events, sent));
@@ -335,8 +367,7 @@ impl Shard {
             self.fall_behind(member, from, Begun::Nothing);
             self.lose(member, &error);
         }
-        self.end_slice(index, to);
-        sends.max(1) * cost
+        (sends, cost)
     }
 
     /// After a slice: its audience rests, or queues for the next one.
@@ -346,7 +377,7 @@ impl Shard {
         if self.audiences.at(index).is_none() {
             return;
         }
-        let windows_full = self.audiences.window_bytes() > self.shared.tuning.windows_bytes_max;
+        let windows_full = self.windows_are_full();
         self.change_queue(index, |audience| {
             if audience.ring.is_empty() {
                 audience.queue.advance(to);
@@ -362,6 +393,10 @@ impl Shard {
         } else {
             audience.quiet_since_ms = now_ms;
         }
+    }
+
+    fn windows_are_full(&self) -> bool {
+        self.audiences.window_bytes() > self.shared.tuning.windows_bytes_max
     }
 
     /// Counts that `connections` connections took a batch, and how long its events took.

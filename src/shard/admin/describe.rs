@@ -47,8 +47,11 @@ impl Shard {
             State::Live(Membership { audience, slot, .. }) => {
                 let Audience { queue, ring, .. } = &self.audiences[*audience];
                 let position = ring.position_of(*slot);
-                let left = queue.sent_before(queue.end()) - queue.sent_before(position);
-                (left, queue.published_at_ns(position), None)
+                // What it waits for because that is spread over a time does not count.
+                let end = queue.gate().max(position);
+                let left = queue.sent_before(end) - queue.sent_before(position);
+                let oldest_ns = queue.published_at_ns(position).filter(|_| position < end);
+                (left, oldest_ns, None)
             }
             State::Lagging(lagging) => {
                 let audience = &self.audiences[lagging.membership.audience];

@@ -53,6 +53,11 @@ impl Shard {
         if audience.has_work() || audience.is_complete() {
             return false;
         }
+        self.send_waiting(index);
+        let state = self.connections.at(index).map(|connection| &connection.state);
+        if !matches!(state, Some(State::Live(_))) {
+            return false;
+        }
         match self.say_farewell(index, retry) {
             Ok(true) => self.disconnect(index, DisconnectReason::Drained),
             // Not told, or only half.

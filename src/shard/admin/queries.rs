@@ -242,6 +242,11 @@ impl Shard {
 
     /// Disconnects a stream because the host says so, whether its client can be told or not.
     fn kick(&mut self, index: u32, retry: Duration) {
+        let key = self.connections.key_at(index);
+        self.send_waiting(index);
+        if self.connections.get_mut(key).is_none() {
+            return;
+        }
         let _ = self.say_farewell(index, retry);
         self.disconnect(index, DisconnectReason::Kicked);
     }

@@ -86,7 +86,7 @@ impl Shard {
         }
         let moved_bytes = self.change_audience(index, to, number, keeps_up);
         let cost = subscriptions.len() + moved_bytes / BYTES_PER_COST;
-        self.flush_after_change(key, keeps_up);
+        self.flush_at_once(key, keeps_up);
         match self.connections.get_mut(key) {
             Some(_) => Resubscribed::Done { cost },
             None => Resubscribed::Gone,
@@ -131,9 +131,9 @@ impl Shard {
         bytes
     }
 
-    /// Sends what was spilled. A member that kept up may be sent enough of it at once that it need
-    /// not lag for it.
-    fn flush_after_change(&mut self, key: Key, kept_up: bool) {
+    /// Sends a laggard what waits for it. A member that kept up may be sent enough of it at once
+    /// that it need not lag for it.
+    pub(in crate::shard) fn flush_at_once(&mut self, key: Key, kept_up: bool) {
         let mut progress = self.flush_laggard(key.index);
         let mut flushes = if kept_up { FLUSHES_MAX } else { 1 };
         while matches!(progress, Progress::Unfinished) && flushes > 1 {

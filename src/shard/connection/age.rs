@@ -15,7 +15,7 @@ use crate::shard::Shard;
 const SPREAD: f64 = 0.25;
 
 impl Shard {
-    /// Sends a stream away that is too old; false if it may stay.
+    /// Sends a stream away that is too old; false if it may stay, and is there.
     pub(in crate::shard) fn retire(&mut self, index: u32) -> bool {
         let connection_age_max = self.shared.options.connection_age_max;
         if connection_age_max.is_zero() || self.shutdown.draining().is_some() {
@@ -32,6 +32,14 @@ impl Shard {
             State::Live(membership) if may_wait => {
                 let audience = &self.audiences[membership.audience];
                 audience.ring.position_of(membership.slot) == audience.queue.end()
+            }
+            State::Live(membership)
+                if overdue_ms.is_some()
+                    && self.audiences[membership.audience].waits_at_gate(membership.slot) =>
+            {
+                // The next visit finds it without anything that waits.
+                self.send_waiting(index);
+                return true;
             }
             State::Live(_) => overdue_ms.is_some(),
             State::Lagging(_) | State::Replaying(_) => overdue_ms.is_some() && !may_wait,

@@ -138,6 +138,7 @@ impl Shard {
     pub(in crate::shard) fn remove_audience(&mut self, index: u32) {
         let queue = self.audiences.remove(&self.shared.order, index);
         self.link().counters.lag_bytes.change(queue.lag_bytes(), 0);
+        self.count_spread();
     }
 
     /// Closes the routes of topics that are gone, or that no audience here wants any more.

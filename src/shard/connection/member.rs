@@ -10,7 +10,7 @@ use crate::shard::connection::pending::Pending;
 use crate::shard::connection::sent::Sent;
 use crate::shard::connection::State;
 use crate::shard::fanout::audience::Audience;
-use crate::shard::lagging::state::Begun;
+use crate::shard::lagging::state::{Begun, Lagging};
 use crate::shard::{Shard, StreamRequest};
 
 impl Shard {
@@ -22,10 +22,15 @@ impl Shard {
         number
     }
 
-    /// Begins the stream of a connection that has just become a member.
+    /// Begins the stream of a connection that has just become a member, or is parked.
     pub(in crate::shard) fn begin(&mut self, index: u32, welcome: &[u8]) {
         self.begin_count(index, Sent::default());
         self.tell_of_beginning(index);
+        if let State::Lagging(lagging) = &mut self.connections[index].state {
+            lagging.begun = Begun::Pending(Pending::new(welcome, 0));
+            let progress = self.flush_laggard(index);
+            return self.after_flush(self.connections.key_at(index), progress);
+        }
         self.send_directly(index, welcome);
     }
 
@@ -51,10 +56,17 @@ impl Shard {
 
     /// Makes a member of a connection that is to get what comes after a number, up to which
     /// everything is in the queues, and behind which no member was sent anything yet. Returns its
-    /// position.
+    /// position. It is a laggard for a while if it has to be parked.
     pub(in crate::shard) fn join_ring(&mut self, index: u32, audience: u32, number: u64) -> u64 {
-        let position = self.audiences[audience].queue.position_after(number);
-        self.add_to_ring(index, audience, position, self.now_ms());
+        let queue = &self.audiences[audience].queue;
+        let (position, now_ms) = (queue.position_after(number), self.now_ms());
+        if position > queue.gate() && self.park_at_gate(audience) {
+            let membership = Membership { audience, slot: 0, quiet_since_ms: now_ms };
+            let lagging = Lagging::new(membership, position, Begun::Nothing, None, now_ms);
+            self.add_laggard(index, lagging);
+        } else {
+            self.add_to_ring(index, audience, position, now_ms);
+        }
         position
     }
 

@@ -26,6 +26,11 @@ static ACCEPTOR_NOT_POLLED: Seldom = Seldom::new();
 impl Shard {
     /// How long the shard may sleep.
     pub(in crate::shard) fn next_timer(&self) -> Option<Duration> {
+        let (tick, spread) = (self.next_tick(), self.until_spread());
+        tick.into_iter().chain(spread).min()
+    }
+
+    fn next_tick(&self) -> Option<Duration> {
         let idle = self.connections.is_empty()
             && !self.timers.is_any_paused()
             && self.parts.is_empty()
@@ -173,6 +178,14 @@ impl Shard {
                 // The next visit may come a round later, which would be too late.
                 let due_ms = heartbeat_ms - heartbeat_ms / ROUNDS;
                 if heartbeat_ms > 0 && quiet_ms >= due_ms && !audience.has_work() {
+                    // It has yet to be sent what it waits for, if that is spread over a time.
+                    let number = match audience.waits_at_gate(membership.slot) {
+                        true => {
+                            let position = audience.ring.position_of(membership.slot);
+                            audience.queue.sequence_at(position) - 1
+                        }
+                        false => number,
+                    };
                     let audience = membership.audience;
                     self.beat(index, audience, number);
                 }

@@ -49,6 +49,8 @@ pub(crate) struct Audience {
     pub(crate) held: bool,
     pub(crate) held_since_ns: u64,
     pub(crate) grace: Grace,
+    /// Whether connections wait to become members, see [`Audience::is_gathering`].
+    pub(crate) has_parked: bool,
 }
 
 impl Audience {
@@ -78,6 +80,7 @@ impl Audience {
             held: false,
             held_since_ns: 0,
             grace: Grace::default(),
+            has_parked: false,
         }
     }
 
@@ -90,9 +93,42 @@ impl Audience {
         }
     }
 
-    /// Whether a member has not been sent everything.
+    /// Takes an event that its members are to be sent spread over a time, and returns for how many
+    /// it waits. `None` if it waits for none: then it is there already, or is to be sent at once.
+    pub(crate) fn append_gated(
+        &mut self,
+        published: &Arc<Published>,
+        batch_bytes_max: usize,
+    ) -> Option<u32> {
+        if published.sequence() <= self.taken_to {
+            return None;
+        }
+        if self.ring.is_empty() {
+            self.append(published);
+            return None;
+        }
+        self.taken_to = published.sequence();
+        self.queue.append_gated(published, batch_bytes_max);
+        Some(self.ring.len() as u32)
+    }
+
+    /// Whether a member has not been sent everything, but for what is behind the gate.
+    #[inline]
     pub(crate) fn has_work(&self) -> bool {
-        self.queue.sent() < self.queue.end()
+        self.queue.has_work()
+    }
+
+    /// Whether its members are still to be sent events from before the gate. Until they are, none
+    /// of them is behind the gate, and no connection becomes a member there: the ring's positions
+    /// ascend, so that all others would have to be sent everything at once.
+    pub(crate) fn is_gathering(&self) -> bool {
+        self.queue.is_gated() && self.has_work()
+    }
+
+    /// Whether the member at a slot waits for what is behind the gate, and for nothing else.
+    pub(crate) fn waits_at_gate(&self, slot: u32) -> bool {
+        let is_open = !self.queue.is_gated() || self.has_work();
+        !is_open && self.ring.position_of(slot) < self.queue.end()
     }
 
     /// The range that the members furthest behind are sent next: a batch of at most `bytes_max`
@@ -102,7 +138,7 @@ impl Audience {
         let back = self.ring.back().unwrap_or(from);
         match self.ring.has_many_runs() && back > from {
             true => (from, back),
-            false => (from, self.queue.reach(from, bytes_max).max(back)),
+            false => (from, self.queue.reach(from, bytes_max).min(self.queue.gate()).max(back)),
         }
     }
 
@@ -118,6 +154,13 @@ impl Audience {
         if let Some(front) = self.ring.front() {
             self.queue.advance(front);
         }
+    }
+
+    /// The same, where members were sent what is behind the gate.
+    pub(crate) fn settle_behind_gate(&mut self) {
+        let front = self.ring.front().unwrap_or(self.queue.end());
+        self.queue.advance(front);
+        self.queue.open_gate(front);
     }
 
     /// How many connections are in it.

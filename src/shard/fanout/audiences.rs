@@ -14,6 +14,7 @@ use crate::shard::fanout::audience::Audience;
 use crate::shard::fanout::queue::Queue;
 use crate::shard::fanout::routes::{Routes, Unneeded};
 use crate::shard::fanout::scheduler::{Lane, Scheduler};
+use crate::shard::fanout::spread::{Job, Spread, Waiting};
 
 pub(in crate::shard) struct Audiences {
     pub(super) entries: Slots<Audience>,
@@ -23,6 +24,9 @@ pub(in crate::shard) struct Audiences {
     window_bytes: usize,
     /// For the rings of new audiences.
     ring_runs_max: usize,
+    /// Events that are delivered spread over a time.
+    pub(in crate::shard) spread: Spread,
+    batch_bytes_max: usize,
 }
 
 /// What an audience's members have in common: the keys of their subscriptions in ascending order,
@@ -31,9 +35,15 @@ pub(super) type Set = (Box<[u32]>, Wire, Envelope);
 
 impl Audiences {
     /// Those of a shard, which has none yet.
-    pub(in crate::shard) fn new(shard: usize, ring_runs_max: usize) -> Audiences {
+    pub(in crate::shard) fn new(
+        shard: usize,
+        ring_runs_max: usize,
+        batch_bytes_max: usize,
+    ) -> Audiences {
         let (entries, by_set, routes) = (Slots::new(), HashMap::new(), Routes::new(shard));
-        Audiences { entries, by_set, routes, window_bytes: 0, ring_runs_max }
+        let spread = Spread::default();
+        let window_bytes = 0;
+        Audiences { entries, by_set, routes, window_bytes, ring_runs_max, spread, batch_bytes_max }
     }
 
     /// Appends an event to the queue of each audience that wants its topic, and has these audiences
@@ -67,9 +77,74 @@ impl Audiences {
         if extra.finishes {
             return self.finish(&published.topic, published.sequence(), scheduler);
         }
+        if let Some(spread) = &extra.spread {
+            if !self.spread.is_over {
+                return self.append_spread(order, published, spread.window_ns, scheduler);
+            }
+        }
         self.append_to(order, &published.topic, published, scheduler);
         for topic in &extra.others {
             self.append_to(order, topic, published, scheduler);
+        }
+    }
+
+    /// Appends an event to the queue of each audience that wants it, and has their members sent it
+    /// spread over a time that began when it was published.
+    fn append_spread(
+        &mut self,
+        order: &Order,
+        published: &Arc<Published>,
+        window_ns: u64,
+        scheduler: &mut Scheduler,
+    ) {
+        let others = published.extra.iter().flat_map(|extra| extra.others.iter());
+        let mut waiting = Vec::new();
+        for topic in std::iter::once(&published.topic).chain(others) {
+            let Some(route) = self.routes.find_route(order, topic) else { continue };
+            let (audiences, batch_bytes_max) = (&mut self.entries, self.batch_bytes_max);
+            self.routes.along(route, |subscribed| {
+                subscribed.custom_ids |= published.frame.custom_id().is_some();
+                for &index in &subscribed.audiences {
+                    let (audience, to) = audiences.entry_mut(index);
+                    if let Some(members) = to.append_gated(published, batch_bytes_max) {
+                        let behind = to.queue.end();
+                        waiting.push(Waiting { audience, members, behind });
+                    }
+                    if to.has_work() {
+                        scheduler.enqueue(audience, &mut to.queued, Lane::of(subscribed.members));
+                    }
+                }
+            });
+        }
+        if !waiting.is_empty() {
+            let at_ns = published.frame.at_ns();
+            self.spread.put(Job::new(at_ns, window_ns, fastrand::f64(), waiting));
+        }
+        while self.spread.has_too_many(self.entries.len()) {
+            self.end_next_spread(scheduler);
+        }
+    }
+
+    /// Has everything sent at once that is spread, now and from now on.
+    pub(in crate::shard) fn end_all_spread(&mut self, scheduler: &mut Scheduler) {
+        self.spread.is_over = true;
+        while self.end_next_spread(scheduler) {}
+    }
+
+    /// Has one event sent at once that is spread; false if there is none.
+    fn end_next_spread(&mut self, scheduler: &mut Scheduler) -> bool {
+        let Some(job) = self.spread.take() else { return false };
+        job.waiting.iter().for_each(|waiting| self.open_gate(waiting, scheduler));
+        true
+    }
+
+    /// Has an audience sent at once what its members wait for.
+    pub(in crate::shard) fn open_gate(&mut self, waiting: &Waiting, scheduler: &mut Scheduler) {
+        let Some(audience) = self.entries.get_mut(waiting.audience) else { return };
+        audience.queue.open_gate(waiting.behind);
+        if audience.has_work() {
+            let lane = Lane::of(audience.ring.len());
+            scheduler.enqueue(waiting.audience, &mut audience.queued, lane);
         }
     }
 
@@ -162,6 +237,9 @@ impl Audiences {
             self.by_set.remove(&(wanted, wire, envelope));
         }
         self.entries.shrink();
+        if self.entries.is_empty() {
+            self.spread.clear();
+        }
         queue
     }
 

@@ -22,7 +22,7 @@ use crate::order::TopicState;
 use crate::shard::connection::slots::Key;
 use crate::shard::fanout::audience::Audience;
 use crate::shard::fanout::audiences::Audiences;
-use crate::shard::fanout::scheduler::Scheduler;
+use crate::shard::fanout::scheduler::{Lane, Scheduler};
 
 impl Audience {
     /// Whether all of its topics are finished, and it has everything that was published to them.
@@ -79,6 +79,12 @@ impl Audiences {
                 audience.taken_to = sequence;
                 audience.count_finished(nth);
                 if audience.is_complete() {
+                    // What is spread over a time goes with the end.
+                    audience.queue.open_gate(audience.queue.end());
+                    if audience.has_work() {
+                        let lane = Lane::of(audience.ring.len());
+                        scheduler.enqueue(key, &mut audience.queued, lane);
+                    }
                     scheduler.enqueue_complete(key, &mut audience.queued);
                 }
             }

@@ -11,6 +11,11 @@
 //! Positions are consecutive numbers; position `n` is just before event `n`. Every laggard is
 //! counted at its position, so that an event is dropped when no connection needs it any more. A
 //! laggard can be at the end, behind the last event, when it has bytes of its own to send first.
+//!
+//! The last events may be behind a *gate*: members are sent them spread over a time
+//! ([`spread`](super::spread)), and laggards when they come to them. The next event of another kind
+//! opens the gate, so that nothing ever waits behind what is behind it.
+//!
 //! What is published at once, one event or several, is in one chunk.
 
 use std::collections::VecDeque;
@@ -40,6 +45,9 @@ pub(crate) struct Queue {
     unsent: VecDeque<Arc<Published>>,
     /// The number of laggards at the end.
     at_end: u32,
+    /// How many of the last events are behind the gate: the members are sent them spread over a
+    /// time.
+    gated: u32,
     /// What the entries take that only laggards need.
     lag_bytes: usize,
     window: Window,
@@ -52,6 +60,9 @@ struct Entry {
     /// The number of laggards at this event.
     laggards: u32,
 }
+
+/// How many events can be behind the gate.
+const GATED_MAX: u32 = 16;
 
 /// The event that the furthest laggards are at.
 pub(crate) struct Furthest {
@@ -71,11 +82,13 @@ impl Queue {
             end_bytes: 0,
             unsent: VecDeque::new(),
             at_end: 0,
+            gated: 0,
             lag_bytes: 0,
             window: Window::default(),
         }
     }
 
+    /// Takes an event that the members are sent at once, and with it whatever was behind the gate.
     pub(crate) fn append(&mut self, published: &Arc<Published>) {
         let frame = published.frame_in(self.envelope);
         let bytes = frame.plain().len() as u32;
@@ -86,6 +99,39 @@ impl Queue {
             laggards: std::mem::take(&mut self.at_end),
         });
         self.unsent.push_back(published.clone());
+        self.gated = 0;
+    }
+
+    /// Takes an event that waits behind the gate. What waits there already goes on waiting, unless
+    /// it is too much for one batch with this event: then that is sent at once.
+    pub(crate) fn append_gated(&mut self, published: &Arc<Published>, batch_bytes_max: usize) {
+        let gated = self.gated + 1;
+        self.append(published);
+        let waiting = self.entries.range(self.index(self.end() - u64::from(gated))..);
+        let is_too_much = gated > GATED_MAX || bytes_of(waiting) > batch_bytes_max;
+        self.gated = if is_too_much { 1 } else { gated };
+    }
+
+    /// The position behind the last event that is not behind the gate.
+    #[inline]
+    pub(crate) fn gate(&self) -> u64 {
+        self.end() - u64::from(self.gated)
+    }
+
+    /// Whether anything is behind the gate.
+    pub(crate) fn is_gated(&self) -> bool {
+        self.gated > 0
+    }
+
+    /// Moves the gate on to a position, if it is not there yet.
+    pub(crate) fn open_gate(&mut self, position: u64) {
+        self.gated = self.gated.min(self.end().saturating_sub(position) as u32);
+    }
+
+    /// Whether a member has not been sent everything that is before the gate.
+    #[inline]
+    pub(crate) fn has_work(&self) -> bool {
+        self.unsent.len() > self.gated as usize
     }
 
     /// The position behind the last event.
@@ -167,6 +213,11 @@ impl Queue {
             Some(before) => Some(self.entries[before].frame.stream_id()),
             None => self.before_first.clone(),
         }
+    }
+
+    /// The sequence number of the event behind a position, which is not the end.
+    pub(crate) fn sequence_at(&self, position: u64) -> u64 {
+        self.entries[self.index(position)].frame.sequence()
     }
 
     /// The sequence number of the event before a position, which is not the first.

@@ -117,7 +117,7 @@ impl Shard {
         self.change_laggard(index, |laggard| laggard.flush()).unwrap_or(Progress::Blocked)
     }
 
-    /// Makes a member of a laggard that was sent everything.
+    /// Makes a member of a laggard that was sent everything, unless it is parked.
     pub(in crate::shard) fn catch_up(&mut self, index: u32) {
         let Some(Laggard { state, audience, record, .. }) = self.laggard(index) else {
             return debug_assert!(false, "only a laggard catches up");
@@ -128,6 +128,9 @@ impl Shard {
             record.joined_at = position as u32;
         }
         let end = audience.queue.end();
+        if self.park_at_gate(membership.audience) {
+            return;
+        }
         self.unlist_laggard(membership, position);
         self.add_to_ring(index, membership.audience, end, membership.quiet_since_ms);
     }

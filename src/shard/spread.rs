@@ -1,0 +1,189 @@
+//! How a shard serves those who wait for an event that is spread over a time (`fanout/spread.rs`).
+
+use std::time::Duration;
+
+use crate::shard::connection::slots::Key;
+use crate::shard::connection::State;
+use crate::shard::fanout::spread::{Job, Waiting};
+use crate::shard::{Shard, TURN};
+
+/// Audiences that are looked at in one turn.
+const VISITS_MAX: usize = 1024;
+/// Audiences that cannot be served that are passed over before the others are to wait as well.
+const PASSES_MAX: usize = 64;
+/// The shortest time from one look at what is due to the next, if nothing else is to be done.
+const SLEEP: Duration = Duration::from_millis(1);
+const SLEEP_NS: u64 = SLEEP.as_nanos() as u64;
+
+/// What one turn may still do.
+struct Budget {
+    sends: usize,
+    visits: usize,
+}
+
+/// What became of the wish to serve members of an audience.
+enum Served {
+    Members(usize),
+    /// None waits there any more.
+    Over,
+    /// They have to be sent something else first, or wait for a laggard.
+    NotYet,
+}
+
+impl Shard {
+    /// How long the shard may sleep before something is due of an event that is spread.
+    pub(in crate::shard) fn until_spread(&self) -> Option<Duration> {
+        let next_ns = self.audiences.spread.next_ns()?;
+        Some(Duration::from_nanos(next_ns.saturating_sub(self.now_ns)).max(SLEEP))
+    }
+
+    /// Serves those whose turn has come, a bounded number; true when there may be more.
+    #[inline]
+    pub(in crate::shard) fn send_spread(&mut self) -> bool {
+        match self.audiences.spread.is_idle() {
+            true => false,
+            false => self.send_due(),
+        }
+    }
+
+    #[cold]
+    fn send_due(&mut self) -> bool {
+        self.readmit();
+        let mut budget = Budget { sends: TURN, visits: VISITS_MAX };
+        while budget.sends > 0 && budget.visits > 0 {
+            let Some(mut job) = self.audiences.spread.take_due(self.now_ns) else { break };
+            if job.pace.is_over(self.now_ns) {
+                self.end_job(&mut job, &mut budget);
+            } else {
+                self.go_on(&mut job, &mut budget);
+            }
+            if !job.waiting.is_empty() {
+                self.audiences.spread.put(job);
+            }
+        }
+        self.count_spread();
+        let now_ns = self.now_ns;
+        self.audiences.spread.next_ns().is_some_and(|next_ns| next_ns <= now_ns)
+    }
+
+    /// Notes how many wait, as far as is known.
+    pub(in crate::shard) fn count_spread(&self) {
+        let (count, left) = (&self.link().counters.spread_deliveries, self.audiences.spread.left());
+        count.change(count.value() as usize, left as usize);
+    }
+
+    /// Has all sent at once who still wait when the time is over.
+    fn end_job(&mut self, job: &mut Job, budget: &mut Budget) {
+        while budget.visits > 0 {
+            let Some(waiting) = job.waiting.front() else { break };
+            self.audiences.open_gate(waiting, &mut self.scheduler);
+            job.drop_first();
+            budget.visits -= 1;
+        }
+    }
+
+    /// Serves as many as are due, going along the audiences.
+    fn go_on(&mut self, job: &mut Job, budget: &mut Budget) {
+        let mut due = job.pace.take_due(self.now_ns, job.left, budget.sends as u64) as usize;
+        let mut passes = 0;
+        while due > 0 && budget.visits > 0 {
+            let Some(&waiting) = job.waiting.front() else { return };
+            budget.visits -= 1;
+            match self.serve_waiting(waiting, due) {
+                Served::Members(members) => {
+                    job.count_served(members);
+                    due = due.saturating_sub(members);
+                    budget.sends = budget.sends.saturating_sub(members);
+                }
+                Served::Over => job.drop_first(),
+                Served::NotYet => {
+                    passes += 1;
+                    if passes > PASSES_MAX.min(job.waiting.len() - 1) {
+                        return job.pace.postpone(self.now_ns + SLEEP_NS);
+                    }
+                    job.waiting.rotate_left(1);
+                }
+            }
+        }
+        if due > 0 {
+            job.pace.hurry(self.now_ns);
+        }
+    }
+
+    /// Serves the next members of an audience who wait at its gate, at most a number of them.
+    fn serve_waiting(&mut self, waiting: Waiting, count_max: usize) -> Served {
+        let Waiting { audience: key, behind, .. } = waiting;
+        let Some(audience) = self.audiences.get_mut(key) else { return Served::Over };
+        let front = audience.ring.front();
+        if front.is_none_or(|front| front >= behind) || audience.queue.gate() >= behind {
+            if !audience.has_work() {
+                self.change_queue(key.index, |audience| audience.settle_behind_gate());
+            }
+            return Served::Over;
+        }
+        if audience.held || audience.has_work() {
+            return Served::NotYet;
+        }
+        self.keep_lag_within_bounds(key);
+        let Some(audience) = self.audiences.get_mut(key) else { return Served::Over };
+        let (Some(from), false) = (audience.ring.front(), audience.held) else {
+            return Served::NotYet;
+        };
+        let to = audience.queue.end();
+        let (sends, _) = self.send_batch(key.index, from..to, count_max, false);
+        if self.audiences.get_mut(key).is_some() {
+            let windows_full = self.windows_are_full();
+            self.change_queue(key.index, |audience| {
+                audience.settle_behind_gate();
+                if windows_full {
+                    audience.queue.close_window();
+                }
+            });
+        }
+        Served::Members(sends)
+    }
+
+    /// Sends a member at once what it waits for at its audience's gate. It may lag then, or be
+    /// gone.
+    pub(in crate::shard) fn send_waiting(&mut self, index: u32) {
+        let State::Live(membership) = self.connections[index].state else { return };
+        if !self.audiences[membership.audience].waits_at_gate(membership.slot) {
+            return;
+        }
+        let key = self.connections.key_at(index);
+        self.fall_behind_as_it_is(index, membership);
+        self.flush_at_once(key, true);
+    }
+
+    /// Keeps a connection a laggard that could be a member, while its audience gathers its members
+    /// at the gate; false if it may be one.
+    pub(in crate::shard) fn park_at_gate(&mut self, audience: u32) -> bool {
+        let (key, audience) = self.audiences.entry_mut(audience);
+        if !audience.is_gathering() {
+            return false;
+        }
+        if !std::mem::replace(&mut audience.has_parked, true) {
+            self.audiences.spread.park(key);
+        }
+        true
+    }
+
+    /// Makes members of the connections that are parked where that is possible again.
+    fn readmit(&mut self) {
+        for key in self.audiences.spread.take_parked() {
+            let Some(audience) = self.audiences.get_mut(key) else { continue };
+            if audience.is_gathering() {
+                self.audiences.spread.park(key);
+                continue;
+            }
+            audience.has_parked = false;
+            let laggards: Vec<Key> =
+                audience.lagging.iter().map(|&index| self.connections.key_at(index)).collect();
+            for key in laggards {
+                if let Some(queued) = self.connections[key.index].state.queued() {
+                    self.scheduler.enqueue_flush(key, queued);
+                }
+            }
+        }
+    }
+}
