@@ -308,6 +308,9 @@ impl Shard {
     /// Sends the next members of an audience what they have not been sent, and returns what that
     /// cost.
     fn send_slice(&mut self, index: u32) -> usize {
+        if self.audiences[index].parked_from.is_some() {
+            self.readmit(index);
+        }
         let audience = &mut self.audiences[index];
         let (from, to) = audience.next_batch(self.shared.options.batch_bytes_max);
         let (sends, cost) = self.send_batch(index, from..to, usize::MAX, true);

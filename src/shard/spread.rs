@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use crate::shard::connection::slots::Key;
 use crate::shard::connection::State;
 use crate::shard::fanout::spread::{Job, Waiting};
 use crate::shard::{Shard, TURN};
@@ -48,7 +47,7 @@ impl Shard {
 
     #[cold]
     fn send_due(&mut self) -> bool {
-        self.readmit();
+        self.readmit_all();
         let mut budget = Budget { sends: TURN, visits: VISITS_MAX };
         while budget.sends > 0 && budget.visits > 0 {
             let Some(mut job) = self.audiences.spread.take_due(self.now_ns) else { break };
@@ -155,35 +154,59 @@ impl Shard {
         self.flush_at_once(key, true);
     }
 
-    /// Keeps a connection a laggard that could be a member, while its audience gathers its members
-    /// at the gate; false if it may be one.
-    pub(in crate::shard) fn park_at_gate(&mut self, audience: u32) -> bool {
-        let (key, audience) = self.audiences.entry_mut(audience);
-        if !audience.is_gathering() {
+    /// Keeps a laggard that could be a member a laggard while its audience gathers the members at
+    /// the gate; false if it may be one.
+    pub(in crate::shard) fn park_at_gate(&mut self, index: u32) -> bool {
+        let State::Lagging(lagging) = &mut self.connections[index].state else { return false };
+        let position = lagging.position;
+        let (key, audience) = self.audiences.entry_mut(lagging.membership.audience);
+        if position <= audience.admits_to() {
             return false;
         }
-        if !std::mem::replace(&mut audience.has_parked, true) {
-            self.audiences.spread.park(key);
+        lagging.parked = true;
+        match &mut audience.parked_from {
+            Some(from) => *from = position.min(*from),
+            from @ None => {
+                *from = Some(position);
+                self.audiences.spread.park(key);
+            }
         }
         true
     }
 
-    /// Makes members of the connections that are parked where that is possible again.
-    fn readmit(&mut self) {
+    /// Readmits the connections that are parked where that is possible.
+    fn readmit_all(&mut self) {
         for key in self.audiences.spread.take_parked() {
-            let Some(audience) = self.audiences.get_mut(key) else { continue };
-            if audience.is_gathering() {
+            if self.audiences.get_mut(key).is_some() {
+                self.readmit(key.index);
+            }
+            if self.audiences.get_mut(key).is_some_and(|audience| audience.parked_from.is_some()) {
                 self.audiences.spread.park(key);
-                continue;
             }
-            audience.has_parked = false;
-            let laggards: Vec<Key> =
-                audience.lagging.iter().map(|&index| self.connections.key_at(index)).collect();
-            for key in laggards {
-                if let Some(queued) = self.connections[key.index].state.queued() {
-                    self.scheduler.enqueue_flush(key, queued);
-                }
-            }
+        }
+    }
+
+    /// Makes members of the connections of an audience that are parked, but for those that are
+    /// behind the gate while it still gathers its members there. To be done before any member is
+    /// sent more than they were.
+    #[cold]
+    pub(in crate::shard) fn readmit(&mut self, index: u32) {
+        let audience = &mut self.audiences[index];
+        let to = audience.admits_to();
+        if audience.parked_from.is_none_or(|from| from > to) {
+            return;
+        }
+        let connections = &self.connections;
+        let lagging = |&index: &u32| Some((index, connections[index].state.lagging()?));
+        let parked = audience.lagging.iter().filter_map(lagging);
+        let parked = parked.filter(|(_, lagging)| lagging.is_parked());
+        let parked = parked.map(|(index, lagging)| (lagging.position, index));
+        let (mut admitted, rest): (Vec<(u64, u32)>, Vec<_>) =
+            parked.partition(|&(position, _)| position <= to);
+        audience.parked_from = rest.iter().map(|&(position, _)| position).min();
+        admitted.sort_unstable();
+        for (_, member) in admitted {
+            self.become_member(member);
         }
     }
 }

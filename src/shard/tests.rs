@@ -9,6 +9,7 @@ mod interest;
 mod policies;
 mod resubscribe;
 mod resume;
+mod spread;
 mod threads;
 mod turns;
 
@@ -191,33 +192,27 @@ impl World {
         resume: Resume,
         policy: Policy,
     ) {
-        let far = Arc::new(Mutex::new(Far { capacity, ..Far::default() }));
-        let sink = Sink::Scripted(Box::new({
-            let far = far.clone();
-            move |bytes| {
-                let mut far = far.lock().unwrap();
-                if far.broken {
-                    return Err(io::ErrorKind::ConnectionReset.into());
-                }
-                if far.capacity == 0 {
-                    return Err(io::ErrorKind::WouldBlock.into());
-                }
-                let taken = far.capacity.min(bytes.len());
-                far.capacity -= taken;
-                far.received.extend_from_slice(&bytes[..taken]);
-                Ok(taken)
-            }
-        }));
-        let names = topics.iter().map(|&t| Topic::new(TOPICS[t]).unwrap()).collect();
+        let names: Vec<Subscription> =
+            topics.iter().map(|&t| Subscription::new(TOPICS[t]).unwrap()).collect();
+        let wanted = if self.joined.is_multiple_of(3) { with_filters(&topics) } else { names };
+        self.join_wanting(topics, wanted, (wire, capacity), (resume, policy));
+    }
+
+    fn join_wanting(
+        &mut self,
+        topics: Vec<usize>,
+        wanted: Vec<Subscription>,
+        (wire, capacity): (Wire, usize),
+        (resume, policy): (Resume, Policy),
+    ) {
+        let (sink, far) = scripted(capacity);
         let head = match wire {
             Wire::Chunked => chunk(b"head\n"),
             Wire::Plain => b"head\n".to_vec(),
         };
-        let request = StreamRequest { resume, policy, ..StreamRequest::new(head, names, wire) };
-        let wanted =
-            if self.joined.is_multiple_of(3) { with_filters(&topics) } else { request.wanted };
+        let returned = resume != Resume::Start(StartAt::Now);
         let envelope = self.envelopes[self.joined as usize % self.envelopes.len()];
-        let returned = request.resume != Resume::Start(StartAt::Now);
+        let request = StreamRequest { resume, policy, ..StreamRequest::new(head, vec![], wire) };
         let request = StreamRequest { wanted, envelope, ..request };
         let key = self.shard.join_sink(sink, &request).expect("there is space for it");
         let expected = b"head\n".to_vec();
@@ -261,15 +256,28 @@ impl World {
 
     /// Publishes an event, and notes which clients are to get it.
     fn publish(&mut self, topic: usize, data: &str) -> bool {
-        let Some(id) = self.publish_event(topic, &Event::new(data)) else { return false };
+        self.publish_over(topic, data, Duration::ZERO)
+    }
+
+    /// The same for an event that is spread over a time.
+    fn publish_over(&mut self, topic: usize, data: &str, window: Duration) -> bool {
+        let Some(id) = self.publish_event(topic, &Event::new(data), window) else { return false };
         self.note_published(id, topic, data);
         true
     }
 
-    fn publish_event(&mut self, topic: usize, event: &Event<'_>) -> Option<EventId> {
+    fn publish_event(
+        &mut self,
+        topic: usize,
+        event: &Event<'_>,
+        window: Duration,
+    ) -> Option<EventId> {
         let draft = Draft::encode(event, 1 << 20).unwrap();
         let (order, name) = (&self.shared.order, Topic::new(TOPICS[topic]).unwrap());
-        let published = order.publish(&name, draft);
+        let published = match window.as_nanos() as u64 {
+            0 => order.publish(&name, draft),
+            window_ns => order.publish_spread(&name, draft, window_ns),
+        };
         match published {
             Ok(id) => {
                 self.note_open(topic);
@@ -333,7 +341,14 @@ impl World {
             self.give_capacity(number, usize::MAX / 2);
         }
         let mut turns = 0;
-        while self.shard.turn().unwrap() == Next::Now || self.shared.order.backlog_bytes() > 0 {
+        loop {
+            match (self.shard.turn().unwrap(), &self.clock) {
+                (Next::Now, _) => {}
+                _ if self.shared.order.backlog_bytes() == 0 => break,
+                // It waits for an event that is spread over a time.
+                (_, Clock::Manual(_)) => self.clock.advance(Duration::from_millis(1)),
+                (_, Clock::System(_)) => std::thread::sleep(Duration::from_millis(1)),
+            }
             turns += 1;
             assert!(turns < 100_000, "the shard does not come to rest");
         }
@@ -404,6 +419,28 @@ impl World {
         assert_eq!(shard.link().counters.replaying_connections.value(), 0);
         assert_eq!(shard.link().counters.lag_bytes.value(), 0);
     }
+}
+
+/// A sink that takes a number of bytes, and its far end.
+fn scripted(capacity: usize) -> (Sink, Arc<Mutex<Far>>) {
+    let far = Arc::new(Mutex::new(Far { capacity, ..Far::default() }));
+    let sink = Sink::Scripted(Box::new({
+        let far = far.clone();
+        move |bytes| {
+            let mut far = far.lock().unwrap();
+            if far.broken {
+                return Err(io::ErrorKind::ConnectionReset.into());
+            }
+            if far.capacity == 0 {
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+            let taken = far.capacity.min(bytes.len());
+            far.capacity -= taken;
+            far.received.extend_from_slice(&bytes[..taken]);
+            Ok(taken)
+        }
+    }));
+    (sink, far)
 }
 
 /// The same topics, by filters where some match nothing else; and one of them by its name as well.
@@ -480,7 +517,8 @@ fn run_with_members(seed: u64, steps: usize, options: Options, members: usize) -
             (40, _) if members == 0 || step > steps * 4 / 5 => world.end_or_begin(&mut random),
             (40..75, _) => {
                 let data = step.to_string().repeat(random.usize(1..30));
-                world.publish(random.usize(..TOPICS.len()), &data);
+                let window = some_window(&mut random);
+                world.publish_over(random.usize(..TOPICS.len()), &data, window);
             }
             _ => drop(world.shard.turn().unwrap()),
         }
@@ -497,6 +535,15 @@ fn run_with_members(seed: u64, steps: usize, options: Options, members: usize) -
     let cut = world.shard.link().counters.disconnects[2].value();
     world.check_empty();
     cut
+}
+
+/// Every few times a window over which an event is spread: up to the time of some hundred steps.
+fn some_window(random: &mut fastrand::Rng) -> Duration {
+    match random.u32(..8) {
+        0 => Duration::from_micros(random.u64(1..1_000)),
+        1 => Duration::from_micros(random.u64(1..20)),
+        _ => Duration::ZERO,
+    }
 }
 
 /// How many steps the random tests make, more in a release build, and by hand:

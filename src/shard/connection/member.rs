@@ -58,12 +58,13 @@ impl Shard {
     /// everything is in the queues, and behind which no member was sent anything yet. Returns its
     /// position. It is a laggard for a while if it has to be parked.
     pub(in crate::shard) fn join_ring(&mut self, index: u32, audience: u32, number: u64) -> u64 {
-        let queue = &self.audiences[audience].queue;
-        let (position, now_ms) = (queue.position_after(number), self.now_ms());
-        if position > queue.gate() && self.park_at_gate(audience) {
+        let (now_ms, to) = (self.now_ms(), &self.audiences[audience]);
+        let position = to.queue.position_after(number);
+        if position > to.admits_to() {
             let membership = Membership { audience, slot: 0, quiet_since_ms: now_ms };
             let lagging = Lagging::new(membership, position, Begun::Nothing, None, now_ms);
             self.add_laggard(index, lagging);
+            self.park_at_gate(index);
         } else {
             self.add_to_ring(index, audience, position, now_ms);
         }
@@ -78,6 +79,9 @@ impl Shard {
         position: u64,
         quiet_since_ms: u32,
     ) {
+        if self.audiences[audience].parked_from.is_some() {
+            self.readmit(audience);
+        }
         let slot = self.audiences[audience].ring.put(index, position);
         self.connections[index].state = State::Live(Membership { audience, slot, quiet_since_ms });
         self.change_queue(audience, Audience::settle);

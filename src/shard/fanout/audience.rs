@@ -49,8 +49,9 @@ pub(crate) struct Audience {
     pub(crate) held: bool,
     pub(crate) held_since_ns: u64,
     pub(crate) grace: Grace,
-    /// Whether connections wait to become members, see [`Audience::is_gathering`].
-    pub(crate) has_parked: bool,
+    /// The first position of a connection that waits to become a member, see
+    /// [`Audience::is_gathering`].
+    pub(crate) parked_from: Option<u64>,
 }
 
 impl Audience {
@@ -80,7 +81,7 @@ impl Audience {
             held: false,
             held_since_ns: 0,
             grace: Grace::default(),
-            has_parked: false,
+            parked_from: None,
         }
     }
 
@@ -118,11 +119,20 @@ impl Audience {
         self.queue.has_work()
     }
 
-    /// Whether its members are still to be sent events from before the gate. Until they are, none
-    /// of them is behind the gate, and no connection becomes a member there: the ring's positions
-    /// ascend, so that all others would have to be sent everything at once.
+    /// Whether its members are still to be sent events from before the gate. Until they are, no
+    /// connection becomes a member behind the gate: the ring's positions ascend, so that all others
+    /// would have to be sent everything at once.
     pub(crate) fn is_gathering(&self) -> bool {
         self.queue.is_gated() && self.has_work()
+    }
+
+    /// Up to which position connections can become members.
+    pub(crate) fn admits_to(&self) -> u64 {
+        if self.is_gathering() {
+            self.queue.gate()
+        } else {
+            self.queue.end()
+        }
     }
 
     /// Whether the member at a slot waits for what is behind the gate, and for nothing else.

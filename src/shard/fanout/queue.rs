@@ -105,7 +105,8 @@ impl Queue {
     /// Takes an event that waits behind the gate. What waits there already goes on waiting, unless
     /// it is too much for one batch with this event: then that is sent at once.
     pub(crate) fn append_gated(&mut self, published: &Arc<Published>, batch_bytes_max: usize) {
-        let gated = self.gated + 1;
+        // Some of them may have been sent by now: to all that have not left.
+        let gated = (self.gated as usize).min(self.unsent.len()) as u32 + 1;
         self.append(published);
         let waiting = self.entries.range(self.index(self.end() - u64::from(gated))..);
         let is_too_much = gated > GATED_MAX || bytes_of(waiting) > batch_bytes_max;

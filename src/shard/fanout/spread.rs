@@ -141,6 +141,9 @@ impl Spread {
 
     /// Takes all audiences that have parked connections.
     pub(in crate::shard) fn take_parked(&mut self) -> Vec<Key> {
-        std::mem::take(&mut self.parked)
+        let mut parked = std::mem::take(&mut self.parked);
+        parked.sort_unstable_by_key(|key| key.to_u64());
+        parked.dedup();
+        parked
     }
 }

@@ -227,11 +227,12 @@ impl Shard {
     pub(in crate::shard) fn apply_age_limit(&mut self, index: u32) {
         let Some(lagging) = self.connections[index].state.lagging() else { return };
         let (position, since_ms) = (lagging.position, lagging.since_ms);
+        let lags_ns = u128::from(self.now_ms().wrapping_sub(lagging.began_ms)) * 1_000_000;
         let queue = &self.audiences[lagging.membership.audience].queue;
         let published_at_ns = lagging.oldest_ns(queue, &self.spill);
         let age_max_ns = self.shared.options.lag_age_max.as_nanos();
         let is_too_old = match published_at_ns {
-            Some(at_ns) => u128::from(self.now_ns.saturating_sub(at_ns)) > age_max_ns,
+            Some(at_ns) => u128::from(self.now_ns.saturating_sub(at_ns)).min(lags_ns) > age_max_ns,
             None => self.is_stuck(since_ms),
         };
         if !is_too_old {

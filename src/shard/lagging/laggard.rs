@@ -71,6 +71,9 @@ impl Laggard<'_> {
             }
         };
         self.scratch.shrink_to(2 * FLUSH_BYTES_MAX);
+        if matches!(progress, Progress::Blocked) {
+            self.state.parked = false;
+        }
         progress
     }
 
@@ -160,7 +163,7 @@ impl Laggard<'_> {
     fn choose_next(&mut self) -> Option<Next> {
         let waiting = self.audience.queue.end() - self.state.position;
         let alone = u64::from(self.state.spill.is_none());
-        if waiting > alone && self.record.policy == Policy::Conflate {
+        if waiting > alone && self.record.policy == Policy::Conflate && !self.state.parked {
             self.conflate(&mut Shares::default());
         }
         if let Some(missing) = self.state.missing.take() {

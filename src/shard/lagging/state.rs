@@ -31,8 +31,13 @@ pub(crate) struct Lagging {
     pub(in crate::shard) last: Option<StreamId>,
     /// Whether it queues for another flush.
     pub(in crate::shard) queued: bool,
+    /// Whether it only lags because it cannot be a member yet (`fanout/spread.rs`).
+    pub(in crate::shard) parked: bool,
     /// When it fell behind or last took something, in milliseconds since the hub's start.
     pub(in crate::shard) since_ms: u32,
+    /// When it fell behind. What waits for it is not older than that: an event that is spread over
+    /// a time may be old when its turn comes.
+    pub(in crate::shard) began_ms: u32,
 }
 
 /// What a laggard has begun to be sent.
@@ -108,8 +113,17 @@ impl Lagging {
             position,
             last,
             queued: false,
+            parked: false,
             since_ms,
+            began_ms: since_ms,
         }
+    }
+
+    /// Whether it only lags because it cannot be a member yet: it has been sent everything that is
+    /// before its position.
+    pub(in crate::shard) fn is_parked(&self) -> bool {
+        let is_done = self.missing.is_none() && self.spill.is_none();
+        self.parked && is_done && matches!(self.begun, Begun::Nothing)
     }
 
     /// How many events are in the batch that it has begun.

@@ -119,6 +119,13 @@ impl Shard {
 
     /// Makes a member of a laggard that was sent everything, unless it is parked.
     pub(in crate::shard) fn catch_up(&mut self, index: u32) {
+        if !self.park_at_gate(index) {
+            self.become_member(index);
+        }
+    }
+
+    /// Makes a member of a laggard that was sent everything before its position.
+    pub(in crate::shard) fn become_member(&mut self, index: u32) {
         let Some(Laggard { state, audience, record, .. }) = self.laggard(index) else {
             return debug_assert!(false, "only a laggard catches up");
         };
@@ -127,12 +134,8 @@ impl Shard {
             // Its client knows that event, if at all, by the id of the gap event that ended there.
             record.joined_at = position as u32;
         }
-        let end = audience.queue.end();
-        if self.park_at_gate(membership.audience) {
-            return;
-        }
         self.unlist_laggard(membership, position);
-        self.add_to_ring(index, membership.audience, end, membership.quiet_since_ms);
+        self.add_to_ring(index, membership.audience, position, membership.quiet_since_ms);
     }
 
     /// Makes a laggard of a member that has begun nothing of what waits for it.

@@ -36,11 +36,13 @@ struct Model {
     world: World,
     subscribers: BTreeMap<u32, Subscriber>,
     next_id: u64,
+    /// Over which the next events are spread.
+    window: Duration,
 }
 
 impl Model {
     fn of(world: World) -> Model {
-        Model { world, subscribers: BTreeMap::new(), next_id: 0 }
+        Model { world, subscribers: BTreeMap::new(), next_id: 0, window: Duration::ZERO }
     }
 
     fn new(options: Options) -> Model {
@@ -76,7 +78,8 @@ impl Model {
         if let Some(id) = &custom_id {
             event = event.with_id(&**id);
         }
-        let Some(event_id) = self.world.publish_event(topic, &event) else { return false };
+        let published = self.world.publish_event(topic, &event, self.window);
+        let Some(event_id) = published else { return false };
         let id = custom_id.unwrap_or_else(|| event_id.to_string());
         for (number, client) in &self.world.clients {
             if client.topics.contains(&topic) && client.complete_at.is_none() {
@@ -301,6 +304,7 @@ fn run(seed: u64, steps: usize, options: Options, policies: &[Policy], kind: Kin
                 let key = (kind.keys > 0 && random.u32(..10) > 0)
                     .then(|| format!("key-{}", random.usize(..kind.keys)));
                 let custom_id = kind.custom_ids && random.bool();
+                model.window = some_window(&mut random);
                 model.publish(random.usize(..2), &data, key.as_deref(), custom_id);
             }
             _ => drop(model.world.shard.turn().unwrap()),

@@ -96,7 +96,8 @@ fn run_returns(seed: u64, steps: usize) -> (u64, u64) {
             (25..50, Some(number)) => world.give_capacity(number, random.usize(..900)),
             (50..80, _) => {
                 let data = step.to_string().repeat(random.usize(1..30));
-                world.publish(random.usize(..TOPICS.len()), &data);
+                let window = some_window(&mut random);
+                world.publish_over(random.usize(..TOPICS.len()), &data, window);
             }
             _ => drop(world.shard.turn().unwrap()),
         }

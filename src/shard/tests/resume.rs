@@ -294,7 +294,8 @@ fn run_returns(seed: u64, steps: usize, options: Options) {
                 let data = step.to_string().repeat(random.usize(1..30));
                 // Some topics have far more events than others, so theirs are forgotten sooner.
                 let topic = random.usize(..TOPICS.len()).min(random.usize(..TOPICS.len()));
-                world.publish(topic, &data);
+                let window = some_window(&mut random);
+                world.publish_over(topic, &data, window);
             }
             _ => drop(world.shard.turn().unwrap()),
         }
