@@ -115,6 +115,11 @@ fn gauges(out: &mut Out, metrics: &Metrics) {
             metrics.kept_bytes,
             "Bytes of events that are kept for clients that come back.",
         ),
+        (
+            "spread_deliveries",
+            metrics.spread_deliveries,
+            "Events times event streams that wait for them because they are spread over a time.",
+        ),
         ("backlog_bytes", metrics.backlog_bytes, "Bytes of events that wait to be sent."),
         ("lag_bytes", metrics.lag_bytes, "Bytes that are kept for event streams that lag."),
     ] {

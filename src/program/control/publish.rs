@@ -15,6 +15,7 @@ use super::answer::{bad_request, clip, json, Answer, Refusal};
 use super::body::Pieces;
 use crate::program::lines::{Lines, TooLong};
 use crate::program::query::Query;
+use crate::program::units;
 
 /// What lines of JSON are called; there is no registered type for them.
 const NDJSON: [&str; 3] = ["application/x-ndjson", "application/ndjson", "application/jsonl"];
@@ -45,8 +46,9 @@ pub(super) async fn one(hub: &Hub, query: &str, pieces: &mut Pieces) -> Result<A
         }
     };
     retry_of(&query)?;
+    let window = query.first("window").map_or(Ok(Duration::ZERO), window).map_err(bad_request)?;
     let data = pieces.all(hub.options().event_bytes_max).await?;
-    let published = publish(hub, &topic, described(&query, &data)?).await?;
+    let published = publish(hub, &topic, described(&query, &data)?, window).await?;
     let own = query.first("id").map(str::to_owned);
     let id = own.or_else(|| Some(published.id()?.to_string()));
     Ok(json(StatusCode::OK, &json!({ "id": id })))
@@ -117,6 +119,31 @@ struct Line {
     /// event.
     #[serde(default)]
     finish: bool,
+    window: Option<Window>,
+}
+
+/// A time over which an event is spread.
+#[derive(Debug, Deserialize)]
+#[serde(untagged, expecting = "window is a number of milliseconds, or a time as \"10s\"")]
+enum Window {
+    Ms(u64),
+    Text(String),
+}
+
+impl Window {
+    fn time(&self) -> Result<Duration, String> {
+        match self {
+            Window::Ms(ms) => Ok(Duration::from_millis(*ms)),
+            Window::Text(text) => window(text),
+        }
+    }
+}
+
+/// A time over which an event is spread, with its unit or in milliseconds.
+fn window(text: &str) -> Result<Duration, String> {
+    let ms = text.parse().map(Duration::from_millis);
+    ms.or_else(|_| units::duration(text))
+        .map_err(|how| format!("window: {how}, or in milliseconds"))
 }
 
 impl Line {
@@ -153,12 +180,17 @@ async fn publish_line(hub: &Hub, line: &[u8]) -> Result<u64, Refusal> {
     }
     let line: Line = serde_json::from_slice(line).map_err(|error| bad_request(reason(&error)))?;
     let topic = Topic::new(&line.topic).map_err(bad_request)?;
+    let window = line.window.as_ref().map_or(Ok(Duration::ZERO), Window::time);
+    let window = window.map_err(bad_request)?;
     match line.finish {
+        true if !window.is_zero() => {
+            Err(bad_request("the last event of a topic is sent at once; leave out window"))
+        }
         true => {
             let last = line.has_event().then(|| line.into_event());
             finish(hub, &topic, last).await.map(|_| 1)
         }
-        false => publish(hub, &topic, line.into_event()).await.map(|_| 1),
+        false => publish(hub, &topic, line.into_event(), window).await.map(|_| 1),
     }
 }
 
@@ -169,13 +201,18 @@ fn reason(error: &serde_json::Error) -> String {
     format!("{} at column {}", clip(what.to_owned(), REASON_BYTES_MAX), error.column())
 }
 
-/// Publishes an event, waiting a while if the backlog is full.
-async fn publish(hub: &Hub, topic: &Topic, event: Event<'_>) -> Result<Published, Refusal> {
-    match hub.publish(topic, &event) {
+/// Publishes an event, over a time unless that is zero, waiting a while if the backlog is full.
+async fn publish(
+    hub: &Hub,
+    topic: &Topic,
+    event: Event<'_>,
+    window: Duration,
+) -> Result<Published, Refusal> {
+    match hub.publish_spread(topic, &event, window) {
         Err(PublishError::Full) => {}
         result => return result.map_err(refusal),
     }
-    in_time(hub.publish_async(topic, event)).await
+    in_time(hub.publish_spread_async(topic, event, window)).await
 }
 
 /// Finishes a topic, waiting a while if the backlog is full.
@@ -207,6 +244,7 @@ fn refusal(error: PublishError) -> Refusal {
     match error {
         PublishError::Invalid(error) => invalid(error),
         PublishError::Finished => Refusal::new(StatusCode::CONFLICT, error),
+        PublishError::WindowTooLong => bad_request(error),
         other => Refusal::new(StatusCode::SERVICE_UNAVAILABLE, other),
     }
 }
@@ -245,13 +283,16 @@ mod tests {
             (r#"{"topic":"a","data":"","event":"e","id":"i","key":"k","retry":5}"#, 1),
             (r#"{"topic":"a","id":"only an id"}"#, 1),
             (r#"{"topic":"a","data":"b","event":null}"#, 1),
+            (r#"{"topic":"a","data":"b","window":5}"#, 1),
+            (r#"{"topic":"a","data":"b","window":"300000"}"#, 1),
+            (r#"{"topic":"a","data":"b","window":"5m"}"#, 1),
             ("", 0),
             (" \r", 0),
         ] {
             let published = future::block_on(publish_line(&hub, text.as_bytes())).unwrap();
             assert_eq!(published, expected, "{text}");
         }
-        assert_eq!(hub.metrics().published_events, 5);
+        assert_eq!(hub.metrics().published_events, 8);
     }
 
     #[test]
@@ -264,6 +305,9 @@ mod tests {
             (r#"{"topic":"","data":"b"}"#, "the topic is empty"),
             (r#"{"topic":"a","data":"b","event":"x\ny"}"#, "which no client would get back"),
             (r#"{"topic":"a","data":"b"} x"#, "trailing characters at column 26"),
+            (r#"{"topic":"a","data":"b","window":-1}"#, "window is a number of milliseconds"),
+            (r#"{"topic":"a","data":"b","window":"soon"}"#, "window: write it as 500ms, 15s"),
+            (r#"{"topic":"a","data":"b","window":"6m"}"#, "longer than 5 minutes"),
             ("nonsense", "an event is a JSON object"),
             (r#"["a","b",null,null,null,null]"#, "an event is a JSON object"),
         ] {

@@ -1,5 +1,7 @@
 //! Lines that are sent with one request.
 
+use std::time::Duration;
+
 use hyper::body::Bytes;
 use serde::Serialize;
 
@@ -13,6 +15,8 @@ pub(super) struct Template<'a> {
     pub(super) topic: &'a str,
     pub(super) event: Option<&'a str>,
     pub(super) key: Option<&'a str>,
+    /// Over which each event is spread.
+    pub(super) window: Option<Duration>,
 }
 
 #[derive(Serialize)]
@@ -23,13 +27,17 @@ struct Line<'a> {
     event: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     key: Option<&'a str>,
+    /// In milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    window: Option<u128>,
 }
 
 impl Template<'_> {
     /// An event with this data, as a line of JSON.
     pub(super) fn line(&self, data: &str) -> String {
-        let &Template { topic, event, key } = self;
-        let line = serde_json::to_string(&Line { topic, data, event, key });
+        let &Template { topic, event, key, window } = self;
+        let window = window.map(|window| window.as_millis());
+        let line = serde_json::to_string(&Line { topic, data, event, key, window });
         let mut line = line.expect("a struct of strings is always JSON");
         line.push('\n');
         line
@@ -108,7 +116,7 @@ mod tests {
 
     #[test]
     fn a_line_is_json_whatever_is_in_it() {
-        let template = Template { topic: "t", event: Some("e\"x"), key: None };
+        let template = Template { topic: "t", event: Some("e\"x"), key: None, window: None };
         let line = template.line("a\tb\u{1}\"ü");
         assert_eq!(line, "{\"topic\":\"t\",\"data\":\"a\\tb\\u0001\\\"ü\",\"event\":\"e\\\"x\"}\n");
     }

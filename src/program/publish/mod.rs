@@ -68,6 +68,10 @@ pub(crate) struct PublishArgs {
     #[arg(long, value_name = "KEY")]
     key: Option<String>,
 
+    /// Have clients sent each event evenly over this time, up to 5m
+    #[arg(long, value_name = "TIME", value_parser = units::duration)]
+    window: Option<Duration>,
+
     /// A file that holds the server's publish token; or set FANFARE_PUBLISH_TOKEN
     #[arg(
         long,
@@ -117,6 +121,7 @@ pub(crate) fn run(args: PublishArgs) -> Outcome {
         topic: args.topic.as_str(),
         event: args.event.as_deref(),
         key: args.key.as_deref(),
+        window: args.window,
     };
     let lines = Lines::new(args.line_bytes_max);
     let sending = pump(&mut input, lines, &template, &mut sender);

@@ -112,7 +112,8 @@ fn a_laggard_with_an_envelope_skips_or_is_conflated_as_any_other() {
             let (topic, data) = (nth % 2, nth.to_string().repeat(20));
             let key = format!("key-{}", nth % 6);
             let event = Event::new(&*data).with_key(key);
-            let id = world.publish_event(topic, &event).expect("there is space for it");
+            let id =
+                world.publish_event(topic, &event, Duration::ZERO).expect("there is space for it");
             let text = format!("id: {id}\ndata: {data}\n\n");
             world.published.push((id.sequence, topic, text));
             world.shard.turn().unwrap();

@@ -96,7 +96,7 @@ impl World {
         self.left.push(client);
     }
 
-    fn finish(mut self) {
+    fn check_over(mut self) {
         self.settle();
         self.check();
         // What was sent with a later event is remembered until its turn would have come.
@@ -136,7 +136,7 @@ fn a_crowd_is_sent_an_event_evenly_however_it_is_divided_into_audiences() {
         assert_eq!(world.shared.order.backlog_bytes(), 0);
         let latencies = world.latencies();
         assert_eq!(latencies, 0, "the time of spread events says nothing of the engine");
-        world.finish();
+        world.check_over();
     }
 }
 
@@ -182,7 +182,7 @@ fn a_later_event_takes_the_waiting_one_along_and_no_other_client_is_hurried() {
         world.rest();
         assert_eq!(world.complete(), 1_001);
         assert_eq!(world.shared.order.backlog_bytes(), 0);
-        world.finish();
+        world.check_over();
     }
 }
 
@@ -205,7 +205,7 @@ fn two_spread_events_keep_their_windows_and_their_order() {
         let counts = world.tenths(30);
         assert!(counts.iter().all(|&count| count <= 27), "{counts:?}");
         assert_eq!(world.complete(), 1_000);
-        world.finish();
+        world.check_over();
     }
 }
 
@@ -239,7 +239,7 @@ fn members_that_are_sent_something_else_first_wait_at_the_gate_and_newcomers_bes
     assert!(counts.iter().all(|count| (95..=105).contains(count)), "{counts:?}");
     assert_eq!(world.complete(), 1_003);
     assert!(world.publish(0, "after"));
-    world.finish();
+    world.check_over();
 }
 
 impl World {
@@ -276,7 +276,7 @@ fn a_laggard_has_the_event_without_waiting_and_is_not_too_old_because_the_event_
     assert_eq!(world.lagging(), 0);
     world.pass(48 * SECOND);
     assert_eq!(world.complete(), world.clients.len());
-    world.finish();
+    world.check_over();
 }
 
 #[test]
@@ -362,7 +362,7 @@ fn clients_that_have_their_topics_changed_are_sent_what_waits_first() {
         assert!(world.publish(1, "for them") && world.publish(0, "for the others"));
         world.rest();
         assert_eq!(world.complete(), 1_000);
-        world.finish();
+        world.check_over();
     }
 }
 
@@ -377,7 +377,7 @@ fn the_others_are_not_hurried_when_members_leave() {
         assert_eq!(world.complete(), 500);
         (1..=1_000).filter(|nth| nth % 2 == 1).for_each(|number| world.remove_client(number));
         assert_eq!(world.shard.turn().unwrap(), Next::Wait(world.shard.next_timer()));
-        world.finish();
+        world.check_over();
     }
 }
 
@@ -394,7 +394,7 @@ fn nothing_is_left_of_an_event_when_all_its_clients_have_left() {
         assert!(world.publish(0, "for them"));
         world.pass(10 * SECOND);
         assert_eq!(world.complete(), 1_000);
-        world.finish();
+        world.check_over();
     }
 }
 
@@ -411,7 +411,7 @@ fn spread_events_have_backlogs_of_their_own() {
     world.rest();
     assert_eq!(world.complete(), 10, "it took the first along");
     assert!(world.publish_over(0, "another one", SECOND));
-    world.finish();
+    world.check_over();
 }
 
 #[test]
@@ -428,7 +428,7 @@ fn more_events_than_can_wait_at_a_gate_are_sent_at_once_but_for_the_last() {
     assert_eq!(world.delivered(), 19 * 100, "more than a batch");
     world.pass(10 * SECOND);
     assert_eq!((world.complete(), world.delivered()), (100, 20 * 100));
-    world.finish();
+    world.check_over();
 }
 
 #[test]
@@ -444,7 +444,7 @@ fn what_is_remembered_of_many_events_for_many_audiences_is_bounded() {
     }
     world.rest();
     assert_eq!(world.complete(), 300);
-    world.finish();
+    world.check_over();
 }
 
 #[test]
@@ -521,7 +521,7 @@ fn run(seed: u64, steps: usize) {
             world.check_indices();
         }
     }
-    world.finish();
+    world.check_over();
 }
 
 #[test]
