@@ -30,6 +30,7 @@ mod policies;
 mod resubscribe;
 mod resume;
 mod routes;
+mod spread;
 mod starts;
 mod stream;
 mod wildcards;

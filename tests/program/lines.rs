@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
+use std::time::{Duration, Instant};
 
 use crate::process::{fanfare, publish, publish_all, spawn, Server};
 use crate::support::Client;
@@ -22,6 +23,25 @@ fn each_line_is_an_event_in_its_order() {
     for line in lines {
         let message = client.next();
         assert_eq!((message.name, message.data), ("line".to_owned(), line));
+    }
+}
+
+#[test]
+fn lines_are_spread_over_a_time() {
+    let server = Server::start(&[]);
+    let mut clients: Vec<Client> =
+        (0..20).map(|_| Client::get(server.addr, "/events?topic=log")).collect();
+    let begun = Instant::now();
+    let output = publish_all(&server.url(), &["--topic", "log", "--window", "1s"], b"one\ntwo");
+    assert_eq!(text(&output.stderr), "published 2 events\n");
+    for client in &mut clients {
+        assert_eq!([client.data(), client.data()], ["one", "two"]);
+    }
+    assert!(begun.elapsed() > Duration::from_millis(700), "{:?}", begun.elapsed());
+    for (window, why) in [("soon", "write it as"), ("1h", "longer than 5 minutes")] {
+        let output = publish_all(&server.url(), &["--topic", "log", "--window", window], b"x");
+        assert!(!output.status.success());
+        assert!(text(&output.stderr).contains(why), "{}", text(&output.stderr));
     }
 }
 

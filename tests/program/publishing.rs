@@ -1,5 +1,7 @@
 //! `POST /publish`: what is published, what is refused, and the token.
 
+use std::time::{Duration, Instant};
+
 use crate::http::{exchange, post, publish, publish_lines, Connection, NDJSON};
 use crate::process::{fanfare, Server};
 use crate::support::Client;
@@ -88,6 +90,47 @@ fn lines_are_published_as_they_come_and_a_broken_off_line_is_not() {
     drop(connection);
     assert_eq!(publish(server.control, "?topic=a", "4").status, 200);
     assert_eq!(client.data(), "4");
+}
+
+#[test]
+fn an_event_with_a_window_comes_to_the_clients_over_that_time() {
+    let server = Server::start(&[]);
+    let begin = || -> Vec<Client> {
+        (0..20).map(|_| Client::get(server.addr, "/events?topic=a")).collect()
+    };
+    let line = |window: &str| format!("{{\"topic\":\"a\",\"data\":\"x\",\"window\":{window}}}");
+    for publish_over_a_second in [
+        || ("?topic=a&window=1s".to_owned(), "x".to_owned()),
+        || ("?topic=a&window=1000".to_owned(), "x".to_owned()),
+        || (String::new(), "\"1s\"".to_owned()),
+        || (String::new(), "1000".to_owned()),
+    ] {
+        let mut clients = begin();
+        let (query, content) = publish_over_a_second();
+        let begun = Instant::now();
+        let answer = match query.is_empty() {
+            true => publish_lines(server.control, &line(&content)),
+            false => publish(server.control, &query, &content),
+        };
+        assert_eq!(answer.status, 200, "{answer:?}");
+        assert!(clients.iter_mut().all(|client| client.data() == "x"));
+        // The last one's turn is in the last shares of its shard.
+        assert!(begun.elapsed() > Duration::from_millis(700), "{:?}", begun.elapsed());
+    }
+    for (query, why) in [
+        ("?topic=a&window=soon", "window: write it as 500ms, 15s"),
+        ("?topic=a&window=-1", "or in milliseconds"),
+        ("?topic=a&window=5m1s", "window: write it"),
+        ("?topic=a&window=301s", "longer than 5 minutes"),
+    ] {
+        let answer = publish(server.control, query, "x");
+        assert_eq!(answer.status, 400, "{query} {answer:?}");
+        assert!(answer.body.contains(why), "{query} {answer:?}");
+    }
+    let mut client = Client::get(server.addr, "/events?topic=b");
+    assert_eq!(publish(server.control, "?topic=b&window=5m", "in minutes").status, 200);
+    assert_eq!(publish(server.control, "?topic=b&window=0", "now").status, 200);
+    assert_eq!([client.data(), client.data()], ["in minutes", "now"]);
 }
 
 #[test]

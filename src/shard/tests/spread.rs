@@ -8,11 +8,6 @@ const MS: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
 
 impl World {
-    /// One whose clock is moved by hand, with options that end no client.
-    fn of_spread(options: Options) -> World {
-        World::with_manual_clock(Options { ..options })
-    }
-
     /// Has a client join that wants the first topic and one of its own, and so is an audience of
     /// its own if no other client has that number.
     fn join_with_own(&mut self, own: usize) {
@@ -96,6 +91,26 @@ impl World {
         self.left.push(client);
     }
 
+    /// How many deliveries were counted with their time.
+    fn latencies(&self) -> u64 {
+        let mut metrics = crate::metrics::Metrics::default();
+        self.shard.link().counters.add_to(&mut metrics);
+        metrics.latency.buckets().map(|(_, count)| count).sum()
+    }
+
+    /// Has a client of the first audience come back that has everything up to a number, and is to
+    /// be sent the rest.
+    fn return_to_own(&mut self, after: u64) {
+        let wanted = [TOPICS[0], "own/0"].map(|text| Subscription::new(text).unwrap());
+        let id = self.shared.order.id_of(after - 1).to_string();
+        let resume = (Resume::After(id.into()), Policy::default());
+        self.join_wanting(vec![0], wanted.into(), (Wire::Plain, usize::MAX / 2), resume);
+        let missed = self.published.iter().filter(|event| event.0 >= after);
+        let missed: String = missed.map(|(.., text)| &**text).collect();
+        let client = self.clients.get_mut(&self.joined).expect("it has just joined");
+        client.expected.extend_from_slice(missed.as_bytes());
+    }
+
     fn check_over(mut self) {
         self.settle();
         self.check();
@@ -115,7 +130,7 @@ fn crowds() -> Vec<World> {
         [|_| 0, |nth| nth, |nth| if nth % 2 == 0 { 0 } else { nth % 125 }];
     let mut crowds = Vec::new();
     for own in sizes {
-        let mut world = World::of_spread(Options::default());
+        let mut world = World::with_manual_clock(Options::default());
         (0..1_000).for_each(|nth| world.join_with_own(own(nth)));
         crowds.push(world);
     }
@@ -134,23 +149,14 @@ fn a_crowd_is_sent_an_event_evenly_however_it_is_divided_into_audiences() {
         world.pass(100 * MS);
         assert_eq!((world.complete(), world.waiting()), (1_000, 0));
         assert_eq!(world.shared.order.backlog_bytes(), 0);
-        let latencies = world.latencies();
-        assert_eq!(latencies, 0, "the time of spread events says nothing of the engine");
+        assert_eq!(world.latencies(), 0, "its time says nothing of the engine");
         world.check_over();
-    }
-}
-
-impl World {
-    fn latencies(&self) -> u64 {
-        let mut metrics = crate::metrics::Metrics::default();
-        self.shard.link().counters.add_to(&mut metrics);
-        metrics.latency.buckets().map(|(_, count)| count).sum()
     }
 }
 
 #[test]
 fn events_for_one_client_each_do_not_begin_at_once() {
-    let mut world = World::of_spread(Options::default());
+    let mut world = World::with_manual_clock(Options::default());
     fastrand::seed(5);
     (0..1_000).for_each(|nth| world.join_with_own(nth));
     for nth in 0..1_000 {
@@ -211,7 +217,7 @@ fn two_spread_events_keep_their_windows_and_their_order() {
 
 #[test]
 fn members_that_are_sent_something_else_first_wait_at_the_gate_and_newcomers_beside_it() {
-    let mut world = World::of_spread(Options::default());
+    let mut world = World::with_manual_clock(Options::default());
     (0..1_000).for_each(|_| world.join_with_own(0));
     world.join_with_own(0);
     world.clients[&1_001].far.lock().unwrap().capacity = 0;
@@ -242,25 +248,11 @@ fn members_that_are_sent_something_else_first_wait_at_the_gate_and_newcomers_bes
     world.check_over();
 }
 
-impl World {
-    /// Has a client of the first audience come back that has everything up to a number, and is to
-    /// be sent the rest.
-    fn return_to_own(&mut self, after: u64) {
-        let wanted = [TOPICS[0], "own/0"].map(|text| Subscription::new(text).unwrap());
-        let id = self.shared.order.id_of(after - 1).to_string();
-        let resume = (Resume::After(id.into()), Policy::default());
-        self.join_wanting(vec![0], wanted.into(), (Wire::Plain, usize::MAX / 2), resume);
-        let missed = self.published.iter().filter(|event| event.0 >= after);
-        let missed: String = missed.map(|(.., text)| &**text).collect();
-        let client = self.clients.get_mut(&self.joined).expect("it has just joined");
-        client.expected.extend_from_slice(missed.as_bytes());
-    }
-}
-
 #[test]
 fn a_laggard_has_the_event_without_waiting_and_is_not_too_old_because_the_event_is() {
     let (lag_age_max, heartbeat) = (15 * SECOND, Duration::ZERO);
-    let mut world = World::of_spread(Options { lag_age_max, heartbeat, ..Options::default() });
+    let mut world =
+        World::with_manual_clock(Options { lag_age_max, heartbeat, ..Options::default() });
     (0..10).for_each(|_| world.join_with_own(0));
     assert!(world.publish_over(0, "spread", 100 * SECOND));
     world.pass(SECOND / 2);
@@ -283,7 +275,7 @@ fn a_laggard_has_the_event_without_waiting_and_is_not_too_old_because_the_event_
 fn a_client_that_waits_has_heartbeats_with_an_id_from_before_the_event() {
     let options = Options { heartbeat: SECOND, ..Options::default() };
     for own in [0, 1] {
-        let mut world = World::of_spread(options.clone());
+        let mut world = World::with_manual_clock(options.clone());
         (0..20).for_each(|nth| world.join_with_own(own * nth));
         assert!(world.publish(0, "before") && world.publish(3, "for others"));
         world.rest();
@@ -401,7 +393,7 @@ fn nothing_is_left_of_an_event_when_all_its_clients_have_left() {
 #[test]
 fn spread_events_have_backlogs_of_their_own() {
     let options = Options { topic_backlog_bytes_max: 1_000, ..Options::default() };
-    let mut world = World::of_spread(options);
+    let mut world = World::with_manual_clock(options);
     (0..10).for_each(|nth| world.join_with_own(nth));
     assert!(world.publish_over(0, &"x".repeat(2_000), SECOND));
     assert!(!world.publish_over(0, "another one", SECOND), "its backlog is full");
@@ -416,7 +408,8 @@ fn spread_events_have_backlogs_of_their_own() {
 
 #[test]
 fn more_events_than_can_wait_at_a_gate_are_sent_at_once_but_for_the_last() {
-    let mut world = World::of_spread(Options { batch_bytes_max: 10_000, ..Options::default() });
+    let mut world =
+        World::with_manual_clock(Options { batch_bytes_max: 10_000, ..Options::default() });
     (0..100).for_each(|_| world.join_with_own(0));
     for nth in 0..17 {
         assert!(world.publish_over(0, &nth.to_string(), 10 * SECOND));
@@ -433,7 +426,7 @@ fn more_events_than_can_wait_at_a_gate_are_sent_at_once_but_for_the_last() {
 
 #[test]
 fn what_is_remembered_of_many_events_for_many_audiences_is_bounded() {
-    let mut world = World::of_spread(Options::default());
+    let mut world = World::with_manual_clock(Options::default());
     (0..300).for_each(|nth| world.join_with_own(nth));
     for nth in 0..200 {
         assert!(world.publish_over(0, &nth.to_string(), 100 * SECOND));
@@ -451,7 +444,7 @@ fn what_is_remembered_of_many_events_for_many_audiences_is_bounded() {
 fn a_client_that_is_too_old_or_is_sent_away_by_the_host_has_what_waits_first() {
     let age_max = 2 * SECOND;
     let options = Options { connection_age_max: age_max, heartbeat: SECOND, ..Options::default() };
-    let mut world = World::of_spread(Options { retry: MS, ..options });
+    let mut world = World::with_manual_clock(Options { retry: MS, ..options });
     (0..50).for_each(|_| world.join_with_own(0));
     assert!(world.publish_over(0, "spread", 100 * SECOND));
     world.pass(6 * SECOND);
