@@ -228,8 +228,8 @@ impl Hub {
     /// end. So it is sent over the window at the latest, and evenly if streams are quiet meanwhile:
     /// publish it to a topic for which clients have a connection without other events. A client
     /// that joins, comes back or catches up meanwhile gets it, in its place, without waiting. Of
-    /// several such events for a stream none hurries another, and the streams that wait for both
-    /// get them together. With several shards each shard is even in itself.
+    /// several such events that wait for the same streams, the one whose window is over first says
+    /// when, and each stream gets all that it waits for. With several shards each shard is even in itself.
     ///
     /// # Errors
     ///

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use crate::shard::connection::slots::Key;
 use crate::shard::connection::State;
-use crate::shard::fanout::spread::{Job, Waiting};
+use crate::shard::fanout::audience::Lead;
+use crate::shard::fanout::spread::Job;
 use crate::shard::{Shard, TURN};
 
 /// Audiences that are looked at in one turn.
@@ -22,10 +24,14 @@ struct Budget {
 
 /// What became of the wish to serve members of an audience.
 enum Served {
-    Members(usize),
+    Members {
+        waiting: usize,
+        members: usize,
+    },
     /// None waits there any more.
     Over,
-    /// They have to be sent something else first, or wait for a laggard.
+    /// They have to be sent something else first, wait for a laggard, or are served at another
+    /// event's pace.
     NotYet,
 }
 
@@ -83,13 +89,20 @@ impl Shard {
 
     /// Serves as many as are due, going along the audiences.
     fn go_on(&mut self, job: &mut Job, budget: &mut Budget) {
+        if job.left == 0 {
+            self.recount(job);
+            if job.left == 0 {
+                return job.pace.postpone(self.now_ns + SLEEP_NS);
+            }
+        }
         let mut due = job.pace.take_due(self.now_ns, job.left, budget.sends as u64) as usize;
         let mut passes = 0;
         while due > 0 && budget.visits > 0 {
             let Some(&waiting) = job.waiting.front() else { return };
             budget.visits -= 1;
-            match self.serve_waiting(waiting, due) {
-                Served::Members(members) => {
+            match self.serve_waiting(waiting.audience, job.event_at(&waiting), due) {
+                Served::Members { waiting, members } => {
+                    job.count_first(waiting);
                     job.count_served(members);
                     due = due.saturating_sub(members);
                     budget.sends = budget.sends.saturating_sub(members);
@@ -109,18 +122,36 @@ impl Shard {
         }
     }
 
-    /// Serves the next members of an audience who wait at its gate, at most a number of them.
-    fn serve_waiting(&mut self, waiting: Waiting, count_max: usize) -> Served {
-        let Waiting { audience: key, behind, .. } = waiting;
+    /// Counts who waits where this event sets the pace by now, after another one did.
+    fn recount(&mut self, job: &mut Job) {
+        for _ in 0..job.waiting.len().min(PASSES_MAX) {
+            let Some(&waiting) = job.waiting.front() else { return };
+            let event = job.event_at(&waiting);
+            match self.audiences.get_mut(waiting.audience) {
+                Some(audience) if !audience.is_past(event.behind) => {
+                    let members = match audience.is_led_by(event) {
+                        true => audience.ring.count_before(event.behind),
+                        false => 0,
+                    };
+                    job.count_first(members);
+                    job.waiting.rotate_left(1);
+                }
+                _ => job.drop_first(),
+            }
+        }
+    }
+
+    /// Serves the next members of an audience who wait for an event at its gate, at most a number of
+    /// them.
+    fn serve_waiting(&mut self, key: Key, event: Lead, count_max: usize) -> Served {
         let Some(audience) = self.audiences.get_mut(key) else { return Served::Over };
-        let front = audience.ring.front();
-        if front.is_none_or(|front| front >= behind) || audience.queue.gate() >= behind {
+        if audience.is_past(event.behind) {
             if !audience.has_work() {
                 self.change_queue(key.index, |audience| audience.settle_behind_gate());
             }
             return Served::Over;
         }
-        if audience.held || audience.has_work() {
+        if audience.held || audience.has_work() || !audience.is_led_by(event) {
             return Served::NotYet;
         }
         self.keep_lag_within_bounds(key);
@@ -128,7 +159,7 @@ impl Shard {
         let (Some(from), false) = (audience.ring.front(), audience.held) else {
             return Served::NotYet;
         };
-        let to = audience.queue.end();
+        let (to, waiting) = (audience.queue.end(), audience.ring.count_before(event.behind));
         let (sends, _) = self.send_batch(key.index, from..to, count_max, false);
         if self.audiences.get_mut(key).is_some() {
             let windows_full = self.windows_are_full();
@@ -139,7 +170,7 @@ impl Shard {
                 }
             });
         }
-        Served::Members(sends)
+        Served::Members { waiting, members: sends }
     }
 
     /// Sends a member at once what it waits for at its audience's gate. It may lag then, or be

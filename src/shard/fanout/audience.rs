@@ -52,6 +52,15 @@ pub(crate) struct Audience {
     /// The first position of a connection that waits to become a member, see
     /// [`Audience::is_gathering`].
     pub(crate) parked_from: Option<u64>,
+    /// Of the events that wait at the gate, the one whose time is over first, until it is sent.
+    lead: Lead,
+}
+
+/// An event that waits at a gate: when its time is over, and the position behind it.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Lead {
+    pub(crate) until_ns: u64,
+    pub(crate) behind: u64,
 }
 
 impl Audience {
@@ -82,6 +91,7 @@ impl Audience {
             held_since_ns: 0,
             grace: Grace::default(),
             parked_from: None,
+            lead: Lead::default(),
         }
     }
 
@@ -133,6 +143,20 @@ impl Audience {
         } else {
             self.queue.end()
         }
+    }
+
+    /// Whether members wait for no event up to a position any more.
+    pub(crate) fn is_past(&self, behind: u64) -> bool {
+        self.queue.gate() >= behind || self.ring.front().is_none_or(|front| front >= behind)
+    }
+
+    /// Whether an event sets the pace at which members are served: the one whose time is over
+    /// first. With it they are sent the others that wait.
+    pub(crate) fn is_led_by(&mut self, event: Lead) -> bool {
+        if event.until_ns < self.lead.until_ns || self.is_past(self.lead.behind) {
+            self.lead = event;
+        }
+        self.lead == event
     }
 
     /// Whether the member at a slot waits for what is behind the gate, and for nothing else.

@@ -10,7 +10,7 @@ use crate::filter::Subscription;
 use crate::frame::Wire;
 use crate::order::{Order, Published, TopicState};
 use crate::shard::connection::slots::{Key, Slots};
-use crate::shard::fanout::audience::Audience;
+use crate::shard::fanout::audience::{Audience, Lead};
 use crate::shard::fanout::queue::Queue;
 use crate::shard::fanout::routes::{Routes, Unneeded};
 use crate::shard::fanout::scheduler::{Lane, Scheduler};
@@ -98,7 +98,8 @@ impl Audiences {
         scheduler: &mut Scheduler,
     ) {
         let others = published.extra.iter().flat_map(|extra| extra.others.iter());
-        let mut waiting = Vec::new();
+        let until_ns = published.frame.at_ns().saturating_add(window_ns);
+        let (mut waiting, mut led) = (Vec::new(), Vec::new());
         for topic in std::iter::once(&published.topic).chain(others) {
             let Some(route) = self.routes.find_route(order, topic) else { continue };
             let (audiences, batch_bytes_max) = (&mut self.entries, self.batch_bytes_max);
@@ -108,7 +109,11 @@ impl Audiences {
                     let (audience, to) = audiences.entry_mut(index);
                     if let Some(members) = to.append_gated(published, batch_bytes_max) {
                         let behind = to.queue.end();
-                        waiting.push(Waiting { audience, members, behind });
+                        // Those that are sent it with another event are not counted.
+                        match to.is_led_by(Lead { until_ns, behind }) {
+                            true => waiting.push(Waiting { audience, members, behind }),
+                            false => led.push(Waiting { audience, members: 0, behind }),
+                        }
                     }
                     if to.has_work() {
                         scheduler.enqueue(audience, &mut to.queued, Lane::of(subscribed.members));
@@ -116,6 +121,7 @@ impl Audiences {
                 }
             });
         }
+        waiting.append(&mut led);
         if !waiting.is_empty() {
             let at_ns = published.frame.at_ns();
             self.spread.put(Job::new(at_ns, window_ns, fastrand::f64(), waiting));

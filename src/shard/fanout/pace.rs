@@ -38,6 +38,11 @@ impl Pace {
         self.next_ns
     }
 
+    /// When all are due.
+    pub(in crate::shard) fn until_ns(&self) -> u64 {
+        self.until_ns
+    }
+
     /// Whether all are due.
     pub(in crate::shard) fn is_over(&self, now_ns: u64) -> bool {
         now_ns >= self.until_ns

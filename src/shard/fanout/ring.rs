@@ -110,6 +110,12 @@ impl Ring {
         run.expect("every member belongs to a run").position
     }
 
+    /// How many members are before a position, with some that have left.
+    pub(crate) fn count_before(&self, position: u64) -> usize {
+        let before = self.runs.iter().take_while(|run| run.position < position);
+        before.map(|run| run.len).sum()
+    }
+
     /// Makes the slot of a member vacant. `moved` gets the members that have another slot then.
     pub(crate) fn leave(&mut self, slot: u32, moved: impl FnMut(u32, u32)) {
         let nth = self.nth(slot);

@@ -10,8 +10,9 @@
 //! members wait there, and are not work for the scheduler. A *job* goes along the event's audiences
 //! and serves the next members of one after the other, evenly over the time, so that it does not
 //! matter how the members are divided into audiences. The next event of another kind that is
-//! appended to a queue opens its gate: members that wait get both at once. Two spread events may
-//! wait at the same gate; the jobs of both serve the members there, and each member gets both.
+//! appended to a queue opens its gate: members that wait get both at once. Several spread events
+//! may wait at the same gate: the job of the one whose time is over first serves the members, and
+//! each gets all that it waits for.
 //!
 //! Before an audience's members wait at the gate they have to be sent what comes before it. While
 //! the audience gathers them there, a connection that has the event already, or came after it,
@@ -20,6 +21,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::shard::connection::slots::Key;
+use crate::shard::fanout::audience::Lead;
 use crate::shard::fanout::pace::Pace;
 
 /// For each audience there may be some such events, beyond this number in all.
@@ -45,8 +47,8 @@ pub(in crate::shard) struct Spread {
 pub(in crate::shard) struct Job {
     pub(in crate::shard) pace: Pace,
     pub(in crate::shard) waiting: VecDeque<Waiting>,
-    /// Members that wait in all audiences, as far as is known: those of the audiences that come
-    /// later have been counted when it began.
+    /// Members that wait in all audiences and are served at this event's pace, as far as is known:
+    /// those of the audiences that come later have been counted when it began.
     pub(in crate::shard) left: u64,
 }
 
@@ -69,7 +71,22 @@ impl Job {
         waiting: Vec<Waiting>,
     ) -> Job {
         let left = waiting.iter().map(|waiting| u64::from(waiting.members)).sum();
+        // If none is served at its own pace yet, it looks at once when that changes.
+        let phase = if left > 0 { phase } else { 0.0 };
         Job { pace: Pace::new(from_ns, window_ns, left, phase), waiting: waiting.into(), left }
+    }
+
+    /// What it is in an audience.
+    pub(in crate::shard) fn event_at(&self, waiting: &Waiting) -> Lead {
+        Lead { until_ns: self.pace.until_ns(), behind: waiting.behind }
+    }
+
+    /// Notes how many wait in the first audience by now.
+    pub(in crate::shard) fn count_first(&mut self, members: usize) {
+        let Some(first) = self.waiting.front_mut() else { return };
+        self.left -= u64::from(first.members);
+        first.members = members as u32;
+        self.left += u64::from(first.members);
     }
 
     /// Notes that members of the first audience have been served.
