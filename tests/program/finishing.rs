@@ -1,9 +1,10 @@
 //! `POST /finish`, and lines that finish their topic.
 
+use std::io::Write;
 use std::net::SocketAddr;
 
 use crate::http::{exchange, get, publish, publish_lines, Answer};
-use crate::process::Server;
+use crate::process::{publish as publisher, publish_all, Server};
 use crate::support::{wait_until, Client};
 
 fn finish(addr: SocketAddr, query: &str, content: &str) -> Answer {
@@ -136,4 +137,32 @@ fn without_the_token_nothing_is_finished() {
     wait_until("it is here", || server.metric("fanfare_connections") == 1.0);
     publish(server.control, "?topic=a", "it goes on");
     assert_eq!(client.data(), "it goes on");
+}
+
+#[test]
+fn a_publisher_finishes_its_topic_when_its_input_has_ended_but_not_when_it_is_interrupted() {
+    let server = Server::start(&[]);
+    let mut client = events(&server, "topic=log");
+    let arguments = ["--topic", "log", "--finish"];
+    let (process, mut stdin) = publisher(&server.url(), &arguments);
+    stdin.write_all(b"one\n").unwrap();
+    assert_eq!(client.data(), "one");
+    process.signal("INT");
+    assert_eq!(process.output().status.code(), Some(0));
+    drop(stdin);
+    assert_eq!(server.metric("fanfare_finished_topics"), 0.0);
+
+    let output = publish_all(&server.url(), &arguments, b"two\nthree");
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "published 2 events\n");
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!([client.data(), client.data()], ["two", "three"]);
+    assert!(client.ends_cleanly());
+
+    let output = publish_all(&server.url(), &arguments, b"");
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(error.starts_with("fanfare: the topic is not finished: the topic is fini"), "{error}");
+    assert_eq!(output.status.code(), Some(1));
+    let output = publish_all(&server.url(), &arguments, b"late\n");
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(error.starts_with("fanfare: line 1 is not published: the topic is fini"), "{error}");
 }

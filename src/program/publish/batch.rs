@@ -42,6 +42,11 @@ impl Template<'_> {
         line.push('\n');
         line
     }
+
+    /// A line that finishes the topic.
+    pub(super) fn last_line(&self) -> String {
+        serde_json::json!({ "topic": self.topic, "finish": true }).to_string() + "\n"
+    }
 }
 
 /// Events that the server does not have, in their order.

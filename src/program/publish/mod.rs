@@ -23,6 +23,8 @@ mod sender;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::Args;
@@ -94,6 +96,11 @@ pub(crate) struct PublishArgs {
     #[arg(long)]
     keep_going: bool,
 
+    /// Finish the topic when the input has ended and all of it is published, so that its clients'
+    /// streams end; not after Ctrl-C
+    #[arg(long)]
+    finish: bool,
+
     /// The most bytes of a line
     #[arg(long, value_name = "SIZE", default_value = "1MiB", value_parser = units::bytes)]
     line_bytes_max: usize,
@@ -109,9 +116,14 @@ pub(crate) fn run(args: PublishArgs) -> Outcome {
     let ending = Ending::expect()?;
     let mut input = Input::start()?;
     let closer = input.closer();
-    std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
-        ending.wait();
-        closer.close();
+    let interrupted = Arc::new(AtomicBool::new(false));
+    std::thread::Builder::new().name("signals".to_owned()).spawn({
+        let interrupted = interrupted.clone();
+        move || {
+            ending.wait();
+            interrupted.store(true, Ordering::SeqCst);
+            closer.close();
+        }
     })?;
 
     let executor = Rc::new(LocalExecutor::new());
@@ -124,7 +136,13 @@ pub(crate) fn run(args: PublishArgs) -> Outcome {
         window: args.window,
     };
     let lines = Lines::new(args.line_bytes_max);
-    let sending = pump(&mut input, lines, &template, &mut sender);
+    let sending = async {
+        pump(&mut input, lines, &template, &mut sender).await?;
+        match args.finish && sender.refused == 0 && !interrupted.load(Ordering::SeqCst) {
+            true => sender.finish(&template.last_line()).await,
+            false => Ok(()),
+        }
+    };
     let result = smol::block_on(executor.run(sending));
 
     if let Err(Stopped(why)) = &result {

@@ -65,6 +65,31 @@ impl Sender {
         Ok(())
     }
 
+    /// Finishes a topic with a line that says so.
+    pub(super) async fn finish(&mut self, line: &str) -> Result<(), Stopped> {
+        let mut batch = Batch::default();
+        batch.push(0, line);
+        let mut may_be_finished = false;
+        loop {
+            let said = self.client.publish(batch.content()).await;
+            log::debug!("the end of the topic: {said:?}");
+            let (why, pause) = match said {
+                Said::Published(_) => return Ok(()),
+                // By a request of this program whose answer was lost.
+                Said::Refused { .. } if may_be_finished => return Ok(()),
+                Said::Refused { why, .. } | Said::Never(why) => return Err(not_finished(&why)),
+                Said::Busy { why, pause, .. } => (why, pause),
+                Said::Unreached(why) => (why, None),
+                Said::Unknown(why) => {
+                    may_be_finished = true;
+                    (why, None)
+                }
+            };
+            let paused = self.pause(&Batch::default(), &why, pause).await;
+            paused.map_err(|Stopped(why)| not_finished(&why))?;
+        }
+    }
+
     /// A line is not published. It is the end, unless it is to be skipped.
     pub(super) fn skip(&mut self, number: u64, why: &str) -> Result<(), Stopped> {
         self.refused += 1;
@@ -112,6 +137,10 @@ impl Sender {
             None => why.to_owned(),
         })
     }
+}
+
+fn not_finished(why: &str) -> Stopped {
+    Stopped(format!("the topic is not finished: {why}"))
 }
 
 fn backoff(failures: u32) -> Duration {

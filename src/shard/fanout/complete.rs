@@ -13,7 +13,7 @@
 //! A finished topic is forgotten some day, and its name is free. The first event of another topic of
 //! this name says that it *reopens* the name, to audiences that count the old one as finished. An
 //! audience that was complete by then never gets anything of it: its members are being ended. They keep
-//! their audience, and connections that come get another one.
+//! their audience, and connections that come while the topic is not finished get another one.
 
 use std::sync::Arc;
 
@@ -95,9 +95,8 @@ impl Audiences {
     pub(super) fn reopen(&mut self, topic: &Arc<TopicState>, sequence: u64) {
         for (key, nth) in self.of_topic(topic) {
             let audience = &mut self.entries[key.index];
-            if audience.is_complete() {
-                self.unlist(key.index);
-            } else if sequence > audience.taken_to {
+            // Which is never so for one that is complete.
+            if sequence > audience.taken_to {
                 audience.count_open(nth);
             }
         }

@@ -383,3 +383,25 @@ fn a_hub_that_is_drained_or_closed_ends_finished_streams_as_such() {
         world.check_empty();
     }
 }
+
+#[test]
+fn an_end_from_before_a_client_came_is_not_that_of_the_topic_that_has_the_name_since() {
+    let mut world = World::new(without_lag_bounds());
+    world.joined = 1;
+    world.join(vec![0, 2], Wire::Chunked, ALL);
+    assert!(world.finish(0, None));
+    // The mark waits in the inbox.
+    let name = Topic::new(TOPICS[0]).unwrap();
+    world.topics[0] = Life::Forgotten(world.shared.order.forget_finished(&name));
+    world.join(vec![0], Wire::Chunked, ALL);
+    while world.shard.turn().unwrap() == Next::Now {}
+    world.note_ended();
+    assert_eq!(world.clients.len(), 2);
+    assert!(world.publish(0, "of the new one"));
+    assert!(world.finish(2, None));
+    assert!(world.finish(0, None));
+    world.settle();
+    assert_eq!(world.ended.len(), 2);
+    world.check_ended();
+    world.check_empty();
+}

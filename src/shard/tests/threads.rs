@@ -209,3 +209,66 @@ fn where_nothing_is_kept_a_client_that_comes_back_is_told_so_once_and_gets_every
     assert_eq!(text.matches("fanfare-gap").count(), 1, "{text}");
     assert!(text.ends_with("data: 3\n\n"), "{text}");
 }
+
+#[test]
+fn a_client_that_comes_while_its_topics_are_finished_has_everything_since_and_the_end() {
+    const RUNS: usize = 300;
+    let hub = Hub::start(Options { shards: SHARDS, ..without_lag_bounds() }).unwrap();
+    let run = |nth: usize, half: usize| Topic::new(&format!("run/{nth}/{half}")).unwrap();
+    let begun = std::sync::atomic::AtomicUsize::new(0);
+    let published: Mutex<Vec<Vec<u64>>> = Mutex::default();
+    let mut streams: Vec<(usize, Stream)> = Vec::new();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut random = fastrand::Rng::with_seed(1);
+            for nth in 0..RUNS {
+                while begun.load(Ordering::Acquire) <= nth {
+                    std::hint::spin_loop();
+                }
+                let mut numbers = Vec::new();
+                for _ in 0..random.usize(..6) {
+                    let topic = run(nth, random.usize(..2));
+                    numbers.push(hub.publish(&topic, "x").unwrap().id.sequence);
+                }
+                numbers.push(hub.finish(&run(nth, 0), Some("x".into())).unwrap().id.sequence);
+                numbers.push(hub.finish(&run(nth, 1), Some("x".into())).unwrap().id.sequence);
+                published.lock().unwrap().push(numbers);
+            }
+        });
+        for nth in 0..RUNS {
+            begun.store(nth + 1, Ordering::Release);
+            for shard in [0, 1, 0, 1] {
+                let received = Arc::new(Mutex::new(Vec::new()));
+                let far = received.clone();
+                let wanted: Vec<Subscription> = vec![run(nth, 0).into(), run(nth, 1).into()];
+                let request = StreamRequest {
+                    wanted: wanted.clone(),
+                    ..StreamRequest::new(vec![], vec![], Wire::Plain)
+                };
+                let key = on(&hub, shard, move |shard| {
+                    let sink = Sink::Scripted(Box::new(move |bytes| {
+                        far.lock().unwrap().extend_from_slice(bytes);
+                        Ok(bytes.len())
+                    }));
+                    shard.join_sink(sink, &request).expect("there is space for it")
+                });
+                streams.push((nth, Stream { shard, key, wanted, received }));
+            }
+        }
+    });
+    let start = Instant::now();
+    while hub.metrics().connections > 0 {
+        assert!(start.elapsed() < Duration::from_secs(20), "streams have not ended");
+        std::thread::yield_now();
+    }
+    let ended = hub.metrics().disconnects(DisconnectReason::Finished);
+    assert_eq!(ended, streams.len() as u64);
+    let published = published.into_inner().unwrap();
+    for (nth, stream) in &streams {
+        let (first, got) = numbers(stream);
+        let expected: Vec<u64> =
+            published[*nth].iter().copied().filter(|&number| number > first).collect();
+        assert_eq!(got, expected, "run {nth}");
+    }
+    assert_eq!((hub.metrics().subscriptions, hub.metrics().backlog_bytes), (0, 0));
+}
