@@ -71,6 +71,7 @@ mod policy;
 mod publish;
 mod receive;
 mod resume;
+mod rules;
 mod seldom;
 mod shard;
 mod sync;
@@ -110,7 +111,7 @@ pub use crate::listener::{
 };
 pub use crate::metrics::{DisconnectReason, Metrics};
 pub use crate::notices::{Notice, NoticeKind, Notices};
-pub use crate::options::{Options, OptionsError};
+pub use crate::options::{Options, OptionsError, Rule, RuleError, TopicOptions};
 pub use crate::policy::{Policy, PolicyError};
 pub use crate::publish::{PublishError, Published};
 pub use crate::resume::{StartAt, StartAtError};

@@ -6,12 +6,15 @@ pub(crate) mod chained;
 pub(crate) mod table;
 #[cfg(test)]
 pub(crate) mod tests;
+mod topic;
 
 use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
 use self::chained::chained;
+pub(crate) use self::topic::RULES_MAX;
+pub use self::topic::{Rule, RuleError, TopicOptions};
 use crate::event::Event;
 use crate::heartbeat::HeartbeatForm;
 use crate::lifecycle::ConnectionId;

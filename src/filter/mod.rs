@@ -1,5 +1,6 @@
 //! Wildcard filters: the topics of a client that does not name them one by one.
 
+mod cover;
 mod pattern;
 mod subscription;
 #[cfg(test)]

@@ -31,7 +31,7 @@ pub(super) struct HttpHandshake {
     retry: Duration,
     pub(super) policy: Policy,
     heartbeat_form: HeartbeatForm,
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
 }
 
 impl HttpHandshake {
@@ -235,7 +235,7 @@ impl HttpHandshake {
         }
         let wishes = self.wishes(request, matched, &query);
         let (wanted, resume, tag) = wishes.map_err(Refusal::bad_request)?;
-        let policy = self.policy(&query)?;
+        let policy = self.policy(&query, &wanted)?;
         let heartbeat_form = query.first("heartbeat").map(str::parse::<HeartbeatForm>).transpose();
         let heartbeat_form =
             heartbeat_form.map_err(Refusal::bad_request)?.unwrap_or(self.heartbeat_form);

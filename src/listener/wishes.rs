@@ -86,12 +86,17 @@ impl HttpHandshake {
         }
     }
 
-    /// The policy that a query asks for, `policy=conflate`, or else the hub's.
-    pub(super) fn policy(&self, query: &Query<'_>) -> Result<Policy, Refusal> {
-        let Some(name) = query.first("policy") else { return Ok(self.policy) };
+    /// The policy that a query asks for, `policy=conflate`, or else that of the rules of what it
+    /// wants, or the hub's.
+    pub(super) fn policy(
+        &self,
+        query: &Query<'_>,
+        wanted: &[Subscription],
+    ) -> Result<Policy, Refusal> {
+        let own = self.shared.order.policy_of(wanted).unwrap_or(self.policy);
+        let Some(name) = query.first("policy") else { return Ok(own) };
         let policy: Policy = name.parse::<Policy>().map_err(Refusal::bad_request)?;
-        let hubs = self.policy.no_laxer();
-        let may_choose = self.options.policies.as_deref().unwrap_or(hubs);
+        let may_choose = self.options.policies.as_deref().unwrap_or(own.no_laxer());
         if may_choose.contains(&policy) {
             return Ok(policy);
         }

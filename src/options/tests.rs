@@ -21,6 +21,11 @@ fn the_options_of_a_drain_are_those_of_the_table() {
 }
 
 #[test]
+fn the_options_of_a_rule_are_those_of_the_table() {
+    hold("A rule", |options| options, TopicOptions::check);
+}
+
+#[test]
 fn no_gap_event_has_a_name_that_a_client_could_take_for_another() {
     for name in ["message", "open", "error", "fanfare-heartbeat", "", "a\nb", &"n".repeat(257)] {
         let error = Options::default().gap_event(name).check().unwrap_err();
@@ -95,6 +100,9 @@ fn the_table_has_all_names_of_what_is_chosen_by_name() {
     let bounds = &rows.iter().find(|row| row.option == "envelope").unwrap().bounds;
     let envelopes: Vec<_> = Envelope::all().map(Envelope::as_str).collect();
     assert_eq!(*bounds, envelopes.join(" or "));
+    let rows = table::rows("A rule");
+    let of_rule = rows.iter().find(|row| row.option == "policy").unwrap();
+    assert_eq!(of_rule.bounds, "disconnect, drop-oldest or conflate");
 }
 
 /// A cell as [`shown`] shows a value: a number without its unit, and any other text as it is.
@@ -159,6 +167,10 @@ fn set(option: &mut dyn Any, value: Value) -> bool {
                 *count = number.try_into().unwrap();
             } else if let Some(count) = option.downcast_mut::<Option<u32>>() {
                 *count = Some(number.try_into().unwrap());
+            } else if let Some(count) = option.downcast_mut::<Option<usize>>() {
+                *count = Some(number.try_into().unwrap());
+            } else if let Some(time) = option.downcast_mut::<Option<Duration>>() {
+                *time = Some(Duration::from_millis(number));
             } else {
                 return false;
             }

@@ -35,9 +35,19 @@ impl Topics {
     pub(super) fn finish(&mut self, index: u32, sequence: u64, at_ns: u64) {
         let entry = &mut *self.entries[index as usize];
         entry.finished_ns = Some(at_ns);
-        entry.finished_to_ns = at_ns.saturating_add(self.bounds.finished_age_max_ns);
         entry.state.set_finished_at(sequence);
         entry.history.hold(true, &mut self.totals);
+        self.totals.change(entry.history.rule(), |usage| usage.finished_topics += 1);
+        self.await_end(index);
+    }
+
+    /// Notes until when a finished topic is known.
+    pub(super) fn await_end(&mut self, index: u32) {
+        let limits = self.limits_of(index);
+        let entry = &mut *self.entries[index as usize];
+        let Some(at_ns) = entry.finished_ns else { return };
+        self.finished.remove(&(entry.finished_to_ns, index));
+        entry.finished_to_ns = at_ns.saturating_add(limits.finished_age_max_ns);
         self.finished.insert((entry.finished_to_ns, index));
         self.due_ns = self.due_ns.min(entry.finished_to_ns);
     }
@@ -66,6 +76,7 @@ impl Topics {
         let had_forgotten = entry.history.forgotten().to > 0;
         let discarded = entry.history.forget_all(&mut self.totals);
         entry.history.hold(false, &mut self.totals);
+        self.totals.change(entry.history.rule(), |usage| usage.finished_topics -= 1);
         let is_subscribed = entry.subscribed > 0;
         if let Some(discarded) = discarded {
             // The log needs the entry of the newest event alone.

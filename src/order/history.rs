@@ -11,6 +11,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::published::EVENT_BYTES;
+use super::totals::Totals;
 use crate::frame::Frame;
 
 /// About what a topic with kept events takes besides these, or one that is held without any.
@@ -23,6 +24,8 @@ pub(super) struct History {
     bytes: usize,
     /// Whether the topic counts also without kept events.
     is_held: bool,
+    /// The number of the topic's rule.
+    rule: u32,
     forgotten: Forgotten,
     /// Only for a topic with custom ids.
     custom_ids: Option<Box<CustomIds>>,
@@ -36,15 +39,6 @@ pub(super) struct Kept {
     sequence: u64,
     /// When it was published, in nanoseconds since the hub's start.
     pub(super) at_ns: u64,
-}
-
-/// Sums over the histories of all topics. Only [`History`] changes them, with its own events.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Totals {
-    kept_events: usize,
-    kept_bytes: usize,
-    forgotten_events: u64,
-    forgotten_to: u64,
 }
 
 /// What is known of the events of a topic that are not kept any more.
@@ -76,8 +70,7 @@ impl History {
     pub(super) fn push(&mut self, kept: Kept, totals: &mut Totals) {
         let bytes = kept.bytes();
         self.bytes += bytes;
-        totals.kept_events += 1;
-        totals.kept_bytes += bytes + usize::from(!self.counts()) * TOPIC_BYTES;
+        totals.add(self.rule, 1, bytes + usize::from(!self.counts()) * TOPIC_BYTES);
         if let Some(id) = kept.frame.custom_id() {
             self.custom_ids.get_or_insert_default().push(id, kept.sequence);
         }
@@ -90,10 +83,8 @@ impl History {
         self.forgotten.add(oldest.sequence, 1, oldest.sequence);
         let bytes = oldest.bytes();
         self.bytes -= bytes;
-        totals.kept_events -= 1;
-        totals.kept_bytes -= bytes + usize::from(!self.counts()) * TOPIC_BYTES;
-        totals.forgotten_events += 1;
-        totals.forgotten_to = totals.forgotten_to.max(oldest.sequence);
+        totals.subtract(self.rule, 1, bytes + usize::from(!self.counts()) * TOPIC_BYTES);
+        totals.forget(1, oldest.sequence);
         true
     }
 
@@ -105,12 +96,11 @@ impl History {
         let first = self.events.front()?.sequence;
         let mut forgotten = self.forgotten;
         forgotten.add(first, count as u64, newest);
-        totals.kept_events -= count;
-        totals.kept_bytes -= self.bytes + usize::from(!self.is_held) * TOPIC_BYTES;
-        totals.forgotten_events += count as u64;
-        totals.forgotten_to = totals.forgotten_to.max(newest);
-        let is_held = self.is_held;
-        let empty = History { is_held, ..History::after_forgetting(forgotten) };
+        let topic_bytes = usize::from(!self.is_held) * TOPIC_BYTES;
+        totals.subtract(self.rule, count, self.bytes + topic_bytes);
+        totals.forget(count as u64, newest);
+        let History { is_held, rule, .. } = *self;
+        let empty = History { is_held, rule, ..History::after_forgetting(forgotten) };
         Some(std::mem::replace(self, empty))
     }
 
@@ -132,10 +122,24 @@ impl History {
         let counted = self.counts();
         self.is_held = is_held;
         match (counted, self.counts()) {
-            (false, true) => totals.kept_bytes += TOPIC_BYTES,
-            (true, false) => totals.kept_bytes -= TOPIC_BYTES,
+            (false, true) => totals.add(self.rule, 0, TOPIC_BYTES),
+            (true, false) => totals.subtract(self.rule, 0, TOPIC_BYTES),
             _ => {}
         }
+    }
+
+    /// The number of the topic's rule.
+    #[inline]
+    pub(super) fn rule(&self) -> u32 {
+        self.rule
+    }
+
+    /// Gives the topic another rule.
+    pub(super) fn set_rule(&mut self, rule: u32, totals: &mut Totals) {
+        let bytes = self.bytes + usize::from(self.counts()) * TOPIC_BYTES;
+        totals.subtract(self.rule, self.events.len(), bytes);
+        totals.add(rule, self.events.len(), bytes);
+        self.rule = rule;
     }
 
     /// Whether the topic counts with [`TOPIC_BYTES`].
@@ -214,28 +218,6 @@ impl Kept {
 
     fn bytes(&self) -> usize {
         self.frame.plain().len() + EVENT_BYTES
-    }
-}
-
-impl Totals {
-    /// How many events are kept.
-    pub(super) fn kept_events(&self) -> usize {
-        self.kept_events
-    }
-
-    /// What keeping them takes, with 512 bytes for each topic that has such or is finished.
-    pub(super) fn kept_bytes(&self) -> usize {
-        self.kept_bytes
-    }
-
-    /// How many events were forgotten.
-    pub(super) fn forgotten_events(&self) -> u64 {
-        self.forgotten_events
-    }
-
-    /// The highest sequence number of any event that was forgotten; zero if there is none.
-    pub(super) fn forgotten_to(&self) -> u64 {
-        self.forgotten_to
     }
 }
 

@@ -11,16 +11,17 @@
 //! search     replay                   where a client's stream begins; what it is sent first
 //! missing    newest                   what a client is told that it will not get; its newest events
 //! walk                                along the event log, a bounded number of steps at a time
-//! wanted     expiry                   the topics of a client; what is forgotten, and when
+//! wanted     expiry    ruling         the topics of a client; what is forgotten; topics get rules
 //! retention  subscriptions            what is kept; what shards want
 //! topics                              all topics that are tracked
 //! cursor     gone      interests      how far a client has come; removed topics; filters of shards
 //! watchers                            what hosts are told of the first and the last subscriber
-//! published  history   event_log      an event on its way; the kept events of a topic; all of them
-//! backlog    names     forgets        what waits to be sent; topics by name; what was forgotten
+//! published  history   rules          an event on its way; the kept events of a topic; all rules
+//! backlog    totals    event_log      what waits to be sent; sums of what is kept; all kept events
+//! names      forgets                  topics by name; what was forgotten
 //! ```
 //!
-//! `topics` has the data that `expiry`, `retention` and `subscriptions` change. `walk` has the data from
+//! `topics` has the data that `expiry`, `ruling`, `retention` and `subscriptions` change. `walk` has the data from
 //! which `missing`, `search` and `replay` read.
 
 mod backlog;
@@ -39,11 +40,14 @@ mod newest;
 mod published;
 mod replay;
 mod retention;
+mod rules;
+mod ruling;
 mod search;
 mod subscriptions;
 #[cfg(test)]
 mod tests;
 mod topics;
+mod totals;
 mod walk;
 mod wanted;
 mod watchers;
@@ -58,6 +62,7 @@ use self::existing::Existing;
 use self::history::Kept;
 pub(crate) use self::published::{Interest, Published, TopicState, EVENT_BYTES};
 use self::replay::Replay;
+use self::rules::{Rulebook, Rules};
 use self::search::Found;
 pub(crate) use self::search::Search;
 use self::topics::Topics;
@@ -70,7 +75,8 @@ use crate::frame::Draft;
 use crate::id::{Epoch, EventId};
 use crate::inbox::Inbox;
 use crate::interest::{InterestQueue, Table, Tally};
-use crate::options::Options;
+use crate::options::{Options, Rule, RuleError, TopicOptions};
+use crate::policy::Policy;
 use crate::resume::Resume;
 use crate::sync::EventListener;
 use crate::sys::Waker;
@@ -97,6 +103,7 @@ pub(crate) struct Order {
     finished_topics: AtomicU64,
     /// What all watchers of interest have in common.
     interest: Arc<Tally>,
+    rulebook: Rulebook,
     locked: Mutex<Locked>,
 }
 
@@ -158,7 +165,8 @@ impl Order {
         tuning: OrderTuning,
         clock: Clock,
     ) -> Order {
-        let topics = Topics::new(options, tuning.forgets_max, clock.clone());
+        let rules = Arc::new(Rules::new(options));
+        let topics = Topics::new(options, rules.clone(), tuning.forgets_max, clock.clone());
         Order {
             epoch: Epoch::random(),
             clock,
@@ -172,6 +180,7 @@ impl Order {
             has_history: AtomicBool::new(false),
             finished_topics: AtomicU64::new(0),
             interest: topics.watchers.tally(),
+            rulebook: Rulebook::new(rules),
             locked: Mutex::new(Locked { topics, is_closed: false, marks: 0 }),
         }
     }
@@ -531,6 +540,67 @@ impl Order {
     /// Notes that a shard has ended.
     pub(crate) fn leave(&self, shard: usize) {
         self.lock().topics.remove_shard(shard);
+    }
+
+    /// Sets a rule, and has the topics that there are keep what it allows.
+    pub(crate) fn set_rule(
+        &self,
+        subscription: &Subscription,
+        options: TopicOptions,
+    ) -> Result<(), RuleError> {
+        let _changing = self.rulebook.begin_change();
+        let rules = self.rulebook.rules().with(subscription, options)?;
+        self.apply_rules(rules, subscription);
+        Ok(())
+    }
+
+    /// Removes a rule; false if there is none.
+    pub(crate) fn remove_rule(&self, subscription: &Subscription) -> bool {
+        let _changing = self.rulebook.begin_change();
+        let Some(rules) = self.rulebook.rules().without(subscription) else { return false };
+        self.apply_rules(rules, subscription);
+        true
+    }
+
+    /// Has rules hold of which one, that of a subscription, differs from what it was. Takes the lock
+    /// for a bounded number of topics and events at a time.
+    fn apply_rules(&self, rules: Rules, subscription: &Subscription) {
+        let rules = Arc::new(rules);
+        self.rulebook.set_rules(rules.clone());
+        self.lock().topics.set_rules(rules);
+        let (mut done, mut is_all, now_ns) = (None, false, self.now_ns());
+        while !is_all {
+            let mut locked = self.lock();
+            is_all = locked.topics.apply_rules(subscription, &mut done);
+            is_all &= locked.topics.forget_old(now_ns, AGE_STEPS_PER_SEARCH);
+            self.number_reopened(&mut locked);
+            drop(locked);
+            std::thread::yield_now();
+        }
+    }
+
+    /// The rules, and what their topics hold.
+    pub(crate) fn rules(&self) -> Vec<Rule> {
+        let locked = self.lock();
+        let (rules, usages) = (locked.topics.rules.clone(), locked.topics.totals.usages());
+        drop(locked);
+        let all = rules.iter().map(|(number, rule)| {
+            let usage = usages[number as usize];
+            Rule {
+                subscription: rule.subscription.clone(),
+                options: rule.options.clone(),
+                topics: usage.topics as u64,
+                finished_topics: usage.finished_topics as u64,
+                kept_events: usage.kept_events as u64,
+                kept_bytes: usage.kept_bytes as u64,
+            }
+        });
+        all.collect()
+    }
+
+    /// The policy of a stream whose client chose none, if the rules of its subscriptions say so.
+    pub(crate) fn policy_of(&self, wanted: &[Subscription]) -> Option<Policy> {
+        self.rulebook.policy_of(wanted)
     }
 
     /// Whether any event ever had an id that its publisher gave.

@@ -11,8 +11,10 @@
 //! next.
 
 use super::event_log::{EventLog, TopicRef, MOVES_PER_EVENT};
-use super::history::{History, Kept, Totals};
-use super::topics::{Bounds, Entry, Topics};
+use super::history::{History, Kept};
+use super::rules::Limits;
+use super::topics::{Entry, Topics};
+use super::totals::Totals;
 
 /// The most idle topics; beyond it the one that would be removed next is removed.
 const IDLE_MAX: usize = 4 << 10;
@@ -22,25 +24,27 @@ impl Topics {
     /// large it is, so that a client can resume after any event that was published.
     #[inline]
     pub(super) fn keep(&mut self, index: u32, kept: Kept) {
-        let Bounds { events_max, bytes_max, .. } = self.bounds;
+        let keeps_events = self.bounds.keeps_events;
         let entry = &mut *self.entries[index as usize];
         entry.newest_ns = kept.at_ns;
         if kept.frame.custom_id().is_some() {
             entry.state.note_custom_id();
-            self.has_custom_ids |= events_max > 0;
+            self.has_custom_ids |= keeps_events;
         }
-        if events_max == 0 {
+        if !keeps_events {
             return self.make_idle(index);
         }
         self.log.push(kept.sequence(), index);
         let history = &mut entry.history;
+        let limits = &self.limits[history.rule() as usize];
         history.push(kept, &mut self.totals);
-        while history.len() > 1 && (history.len() > events_max || history.bytes() > bytes_max) {
+        while limits.is_exceeded_by(history) {
             forget_oldest(history, &mut self.totals, &mut self.log);
             self.forgets.push(TopicRef::Tracked(index));
         }
-        if !entry.in_oldest {
+        if entry.in_oldest != (history.len() > 0) {
             self.await_expiry(index);
+            self.make_idle(index);
         }
         if self.log.has_useless() {
             self.tidy_log(MOVES_PER_EVENT);
@@ -49,11 +53,12 @@ impl Topics {
 
     /// Notes when the oldest event of a topic, which may have none, will be too old.
     pub(super) fn await_expiry(&mut self, index: u32) {
+        let limits = self.limits_of(index);
         let entry = &mut *self.entries[index as usize];
         if std::mem::take(&mut entry.in_oldest) {
             self.oldest.remove(&(entry.oldest_ns, index));
         }
-        if let Some(expires_ns) = entry.expires_ns(&self.bounds) {
+        if let Some(expires_ns) = entry.expires_ns(limits) {
             (entry.in_oldest, entry.oldest_ns) = (true, expires_ns);
             self.oldest.insert((expires_ns, index));
             self.due_ns = self.due_ns.min(expires_ns);
@@ -63,8 +68,9 @@ impl Topics {
     /// Forgets a topic's oldest event, if that is due at the time which the topic has in the set,
     /// and corrects that time.
     pub(super) fn expire_oldest(&mut self, index: u32) {
+        let limits = self.limits_of(index);
         let entry = &mut *self.entries[index as usize];
-        if entry.expires_ns(&self.bounds) == Some(entry.oldest_ns) {
+        if entry.expires_ns(limits) == Some(entry.oldest_ns) {
             forget_oldest(&mut entry.history, &mut self.totals, &mut self.log);
             self.forgets.push(TopicRef::Tracked(index));
         }
@@ -74,11 +80,12 @@ impl Topics {
 
     /// Makes a topic idle, unless it has kept events or is finished.
     pub(super) fn make_idle(&mut self, index: u32) {
+        let limits = self.limits_of(index);
         let entry = &mut *self.entries[index as usize];
         if entry.in_idle || entry.in_oldest || entry.finished_ns.is_some() {
             return;
         }
-        (entry.in_idle, entry.idle_ns) = (true, entry.idle_to_ns(&self.bounds));
+        (entry.in_idle, entry.idle_ns) = (true, entry.idle_to_ns(limits));
         self.idle.insert((entry.idle_ns, index));
         self.due_ns = self.due_ns.min(entry.idle_ns);
         while self.idle.len() > IDLE_MAX {
@@ -91,8 +98,8 @@ impl Topics {
     /// Removes a topic that has been idle for long enough. It stays if something was published to it
     /// since it became idle.
     pub(super) fn expire_idle(&mut self, index: u32, now_ns: u64) {
-        let entry = &mut *self.entries[index as usize];
-        if entry.in_oldest || entry.idle_to_ns(&self.bounds) < now_ns {
+        let entry = self.entry(index);
+        if entry.in_oldest || entry.idle_to_ns(self.limits_of(index)) < now_ns {
             return self.end_idleness(index);
         }
         self.leave_idle(index);
@@ -116,20 +123,30 @@ impl Topics {
 
 impl Entry {
     /// When the oldest kept event will be too old.
-    fn expires_ns(&self, bounds: &Bounds) -> Option<u64> {
-        self.history.oldest_ns().map(|at_ns| at_ns.saturating_add(bounds.age_max_ns))
+    fn expires_ns(&self, limits: Limits) -> Option<u64> {
+        self.history.oldest_ns().map(|at_ns| at_ns.saturating_add(limits.age_max_ns))
     }
 
     /// When the newest event would be too old.
-    fn idle_to_ns(&self, bounds: &Bounds) -> u64 {
-        self.newest_ns.saturating_add(bounds.age_max_ns)
+    fn idle_to_ns(&self, limits: Limits) -> u64 {
+        self.newest_ns.saturating_add(limits.age_max_ns)
+    }
+}
+
+impl Limits {
+    /// Whether a history has too much, beside its newest event, which is kept however large it is
+    /// unless none is to be kept.
+    #[inline]
+    pub(super) fn is_exceeded_by(&self, history: &History) -> bool {
+        let len = history.len();
+        len > self.events_max.min(1) && (len > self.events_max || history.bytes() > self.bytes_max)
     }
 }
 
 /// Forgets the oldest event of a topic. The log needs its entry from now on, and no longer that of
 /// the event that was forgotten before it.
 #[inline]
-fn forget_oldest(history: &mut History, totals: &mut Totals, log: &mut EventLog) {
+pub(super) fn forget_oldest(history: &mut History, totals: &mut Totals, log: &mut EventLog) {
     let had_forgotten = history.forgotten().to > 0;
     if history.forget_oldest(totals) && had_forgotten {
         log.note_useless();

@@ -5,6 +5,7 @@ mod finished;
 mod gap_starts;
 mod gaps;
 mod nothing;
+mod rules;
 mod steps;
 mod watchers;
 
@@ -56,6 +57,18 @@ fn check_totals(order: &Order) {
     assert_eq!(topics.finished, times(|e| e.finished_ns.map(|_| e.finished_to_ns)));
     let all = [&topics.oldest, &topics.idle, &topics.finished];
     assert!(all.into_iter().flatten().all(|&(at_ns, _)| at_ns >= topics.due_ns));
+    let mut usages = vec![totals::Usage::default(); topics.rules.numbers()];
+    for (_, entry) in entries {
+        let (history, name) = (&entry.history, &entry.state.name);
+        assert_eq!(history.rule(), topics.rules.rule_of(name), "the rule of {name}");
+        assert!(!topics.limits[history.rule() as usize].is_exceeded_by(history), "{name}");
+        let usage = &mut usages[history.rule() as usize];
+        usage.topics += 1;
+        usage.finished_topics += usize::from(entry.finished_ns.is_some());
+        usage.kept_events += history.len();
+        usage.kept_bytes += history.bytes() + 512 * usize::from(counts(entry));
+    }
+    assert_eq!(topics.totals.usages()[1..], usages[1..]);
     assert!(topics.reopened.is_empty(), "the lock was released before they had their numbers");
 }
 

@@ -3,17 +3,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
 
 use slab::Slab;
 
 use super::event_log::{EventLog, LogEntry, TopicRef};
 use super::forgets::Forgets;
 use super::gone::Gone;
-use super::history::{Forgotten, History, Kept, Totals};
+use super::history::{Forgotten, History, Kept};
 use super::interests::Interests;
 use super::names::Names;
 use super::published::TopicState;
+use super::rules::{Limits, Rules};
+use super::totals::Totals;
 use super::watchers::Watchers;
 use crate::clock::Clock;
 use crate::options::Options;
@@ -58,6 +59,10 @@ pub(super) struct Topics {
     pub(super) reopened: Vec<u32>,
     /// What is kept and what was forgotten of all topics.
     pub(super) totals: Totals,
+    /// The rules, by which each topic that is new gets its own.
+    pub(super) rules: Arc<Rules>,
+    /// By the numbers of the rules, also of those that are no longer.
+    pub(super) limits: Vec<Limits>,
     /// Whether any event had an id that its publisher gave.
     pub(super) has_custom_ids: bool,
 }
@@ -97,34 +102,32 @@ pub(super) enum Logged<'a> {
     Useless,
 }
 
-/// How much of a topic may wait to be sent, and how much may be kept.
+/// How much of a topic may wait to be sent, and how much may be kept of all.
 #[derive(Clone, Copy)]
 pub(super) struct Bounds {
     backlog_bytes_max: usize,
-    pub(super) events_max: usize,
-    pub(super) bytes_max: usize,
-    pub(super) age_max_ns: u64,
-    pub(super) finished_age_max_ns: u64,
+    pub(super) keeps_events: bool,
     pub(super) total_bytes_max: usize,
 }
 
 impl Bounds {
     fn new(options: &Options) -> Bounds {
-        let ns = |time: Duration| time.min(Duration::from_secs(1 << 30)).as_nanos() as u64;
         Bounds {
             backlog_bytes_max: options.topic_backlog_bytes_max,
-            events_max: options.history_events_max,
-            bytes_max: options.history_bytes_max,
-            age_max_ns: ns(options.history_age_max),
-            finished_age_max_ns: ns(options.finished_age_max),
+            keeps_events: options.history_events_max > 0,
             total_bytes_max: options.history_total_bytes_max,
         }
     }
 }
 
 impl Topics {
-    pub(super) fn new(options: &Options, forgets_max: usize, clock: Clock) -> Topics {
-        Topics {
+    pub(super) fn new(
+        options: &Options,
+        rules: Arc<Rules>,
+        forgets_max: usize,
+        clock: Clock,
+    ) -> Topics {
+        let mut topics = Topics {
             bounds: Bounds::new(options),
             by_name: Names::default(),
             in_order: BTreeMap::new(),
@@ -141,13 +144,17 @@ impl Topics {
             discarded: Vec::new(),
             reopened: Vec::new(),
             totals: Totals::default(),
+            rules: rules.clone(),
+            limits: Vec::new(),
             has_custom_ids: false,
-        }
+        };
+        topics.set_rules(rules);
+        topics
     }
 
     /// Whether events are kept at all.
     pub(super) fn keeps_events(&self) -> bool {
-        self.bounds.events_max > 0
+        self.bounds.keeps_events
     }
 
     /// Whether a topic is tracked even if no shard has a subscription to it by name.
@@ -167,10 +174,12 @@ impl Topics {
             return index;
         }
         let (forgotten, gone_index) = self.gone.recall(topic);
+        let mut history = History::after_forgetting(forgotten);
+        self.begin_rule(topic, &mut history);
         let (shards, backlog_bytes_max) = (self.interests.shards(), self.bounds.backlog_bytes_max);
         let index = self.entries.insert(Box::new(Entry {
             state: Arc::new(TopicState::new(topic.clone(), shards, backlog_bytes_max)),
-            history: History::after_forgetting(forgotten),
+            history,
             subscribed: 0,
             matched_generation: 0,
             newest_ns: 0,
@@ -190,6 +199,12 @@ impl Topics {
         by_name.insert(topic, index, |index| &entries[index as usize].state.name);
         self.in_order.insert(topic.clone(), index);
         index
+    }
+
+    /// The limits of a topic.
+    #[inline]
+    pub(super) fn limits_of(&self, index: u32) -> Limits {
+        self.limits[self.entry(index).history.rule() as usize]
     }
 
     pub(super) fn entry(&self, index: u32) -> &Entry {
@@ -254,6 +269,7 @@ impl Topics {
             return;
         }
         let Entry { state, history, .. } = *self.entries.remove(index as usize);
+        self.totals.change(history.rule(), |usage| usage.topics -= 1);
         self.interests.remove_topic(&state);
         let Topics { by_name, entries, .. } = self;
         by_name.remove(&state.name, index, |index| &entries[index as usize].state.name);

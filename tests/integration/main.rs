@@ -30,6 +30,7 @@ mod policies;
 mod resubscribe;
 mod resume;
 mod routes;
+mod rules;
 mod spread;
 mod starts;
 mod stream;

@@ -26,4 +26,5 @@ mod metrics;
 mod process;
 mod publishing;
 mod routes;
+mod rules;
 mod takeover;

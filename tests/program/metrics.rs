@@ -56,7 +56,7 @@ fn each_reason_is_explained_in_the_order_in_which_it_is_served() {
 }
 
 fn metrics() -> String {
-    get(Server::start(&[]).control, "/metrics").body
+    get(Server::start(&["--rule", "#:events=1000"]).control, "/metrics").body
 }
 
 fn document() -> String {

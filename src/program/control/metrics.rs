@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use fanfare::{DisconnectReason, GapReason, Histogram, Metrics};
+use fanfare::{DisconnectReason, GapReason, Histogram, Metrics, Rule};
 
 use super::super::logging;
 use super::pool::PoolCounts;
@@ -23,9 +23,15 @@ pub(crate) struct Counts {
 }
 
 /// Writes out the metrics of a program that was started at a time.
-pub(super) fn text(metrics: &Metrics, counts: &Counts, started: SystemTime) -> String {
+pub(super) fn text(
+    metrics: &Metrics,
+    rules: &[Rule],
+    counts: &Counts,
+    started: SystemTime,
+) -> String {
     let mut out = Out(String::with_capacity(8 << 10));
     gauges(&mut out, metrics);
+    of_rules(&mut out, rules);
     counters(&mut out, metrics);
     let disconnects =
         DisconnectReason::all().map(|reason| (reason.as_str(), metrics.disconnects(reason)));
@@ -125,6 +131,36 @@ fn gauges(out: &mut Out, metrics: &Metrics) {
     ] {
         out.one(&format!("fanfare_{name}"), "gauge", help, value);
     }
+}
+
+/// What the topics of each rule hold, if there are rules.
+fn of_rules(out: &mut Out, rules: &[Rule]) {
+    if rules.is_empty() {
+        return;
+    }
+    let values: [(&str, fn(&Rule) -> u64, &str); 4] = [
+        (
+            "topics",
+            |rule| rule.topics,
+            "Topics of a rule that have a subscriber or events that are kept, or are finished.",
+        ),
+        ("finished_topics", |rule| rule.finished_topics, "Topics of a rule that are finished."),
+        ("kept_events", |rule| rule.kept_events, "Events of a rule's topics that are kept."),
+        ("kept_bytes", |rule| rule.kept_bytes, "Bytes of a rule's topics that are kept."),
+    ];
+    for (name, value, help) in values {
+        let name = format!("fanfare_rule_{name}");
+        out.family(&name, "gauge", help);
+        for rule in rules {
+            let label = escaped(rule.subscription.as_str());
+            out.sample(&format!("{name}{{rule=\"{label}\"}}"), value(rule));
+        }
+    }
+}
+
+/// A text as the value of a label. No topic or filter holds a line break.
+fn escaped(text: &str) -> String {
+    text.replace('\\', r"\\").replace('"', r#"\""#)
 }
 
 fn counters(out: &mut Out, metrics: &Metrics) {
@@ -279,7 +315,7 @@ mod tests {
     use std::io::{Read, Write as _};
     use std::net::TcpStream;
 
-    use fanfare::{Hub, ListenOptions, Options};
+    use fanfare::{Hub, ListenOptions, Options, TopicOptions};
 
     use super::*;
 
@@ -294,6 +330,7 @@ mod tests {
     fn every_family_is_described_before_its_samples() {
         let text = text(
             &Metrics::default(),
+            &[],
             &Counts::default(),
             SystemTime::UNIX_EPOCH + Duration::from_millis(1500),
         );
@@ -337,7 +374,7 @@ mod tests {
             read.push(byte[0]);
         }
         hub.close();
-        let text = text(&hub.metrics(), &Counts::default(), SystemTime::now());
+        let text = text(&hub.metrics(), &[], &Counts::default(), SystemTime::now());
         for (name, own) in [("disconnects", "closed"), ("gap_events", "unknown_id")] {
             let start = format!("fanfare_{name}_total{{reason=\"");
             let counts = text.lines().filter_map(|line| line.strip_prefix(&start));
@@ -348,7 +385,7 @@ mod tests {
 
     #[test]
     fn everything_that_the_hub_counts_is_served_under_its_name() {
-        let text = text(&Metrics::default(), &Counts::default(), SystemTime::now());
+        let text = text(&Metrics::default(), &[], &Counts::default(), SystemTime::now());
         let fields = format!("{:#?}", Metrics::default());
         let names = fields.lines().filter_map(|line| line.strip_prefix("    ")?.split_once(": "));
         let names: Vec<_> = names.map(|(name, _)| name).filter(|n| !n.starts_with(' ')).collect();
@@ -363,12 +400,34 @@ mod tests {
     }
 
     #[test]
+    fn what_each_rule_holds_is_served_with_its_filter_as_a_label() {
+        let hub = Hub::start(Options::default().shards(1)).unwrap();
+        for text in ["run/+", r#"a"b\c"#] {
+            let (subscription, topic) = (text.parse().unwrap(), text.replace('+', "7"));
+            hub.set_rule(&subscription, TopicOptions::default()).unwrap();
+            hub.publish(&topic.parse().unwrap(), "x").unwrap();
+        }
+        hub.finish(&"run/8".parse().unwrap(), None).unwrap();
+        let text = text(&hub.metrics(), &hub.rules(), &Counts::default(), SystemTime::now());
+        for (name, of_run, of_other) in
+            [("topics", "2", "1"), ("finished_topics", "1", "0"), ("kept_events", "1", "1")]
+        {
+            let value = |label| value(&text, &format!("fanfare_rule_{name}{{rule=\"{label}\"}}"));
+            assert_eq!((value("run/+"), value(r#"a\"b\\c"#)), (of_run, of_other), "{name}");
+        }
+        let bytes = |label| value(&text, &format!("fanfare_rule_kept_bytes{{rule=\"{label}\"}}"));
+        let [run, other] =
+            ["run/+", r#"a\"b\\c"#].map(|label| bytes(label).parse::<u64>().unwrap());
+        assert_eq!(run, other + 512);
+    }
+
+    #[test]
     fn the_buckets_of_the_histogram_are_cumulative() {
         let mut metrics = Metrics::default();
         metrics.latency.record(Duration::from_micros(100), 5);
         metrics.latency.record(Duration::from_micros(750), 2);
         metrics.latency.record(Duration::from_secs(20), 1);
-        let text = text(&metrics, &Counts::default(), SystemTime::now());
+        let text = text(&metrics, &[], &Counts::default(), SystemTime::now());
         let name = "fanfare_publish_to_socket_seconds";
         for (bound, count) in [("0.0001", "5"), ("0.0005", "5"), ("0.001", "7"), ("10", "7")] {
             assert_eq!(value(&text, &format!("{name}_bucket{{le=\"{bound}\"}}")), count);

@@ -135,7 +135,8 @@ impl Router {
             }
             "/metrics" if get => {
                 may_read()?;
-                let text = metrics::text(&self.hub.metrics(), &self.counts, self.started);
+                let (metrics, rules) = (self.hub.metrics(), self.hub.rules());
+                let text = metrics::text(&metrics, &rules, &self.counts, self.started);
                 Ok(content_of(metrics::CONTENT_TYPE, text))
             }
             "/metrics" => Err(Refusal::method("GET, HEAD")),

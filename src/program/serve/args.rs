@@ -13,6 +13,7 @@ use fanfare::{
 use super::super::control::{name_of, ControlAddr, ANY, EVENTS, HEALTH};
 use super::super::units;
 use super::paths::PathArgs;
+use super::rules::RuleArg;
 
 /// Serve event streams, and take events to publish.
 ///
@@ -189,6 +190,18 @@ pub(crate) struct ServeArgs {
     #[arg(long, env = "FANFARE_FINISHED_AGE_MAX", value_name = "TIME", default_value = "5m",
           value_parser = units::duration)]
     finished_age_max: Duration,
+
+    /// Options of one topic, or of all that match a filter, for which the flags of these names stand
+    /// otherwise: run/#:events=10000,bytes=1MiB,age=1h,after-finish=10m,policy=conflate. Each may be
+    /// left out. The most specific rule that matches a topic applies; may be repeated (in the
+    /// environment one a line), at most 1024 times
+    #[arg(
+        long = "rule",
+        env = "FANFARE_RULE",
+        value_name = "FILTER:KEY=VALUE,...",
+        value_delimiter = '\n'
+    )]
+    pub(super) rules: Vec<RuleArg>,
 
     /// The name of the event that tells a client that events are missing before it; not message,
     /// open or error

@@ -20,13 +20,14 @@ const TABLES: [(&str, Check); 3] = [
     ("A drain", |args| args.drain_options().check()),
 ];
 /// Flags that are the program's own.
-const OWN: [&str; 6] = [
+const OWN: [&str; 7] = [
     "control-connections-max",
     "control-listen",
     "help",
     "listen",
     "publish-token",
     "publish-token-file",
+    "rule",
 ];
 
 #[test]

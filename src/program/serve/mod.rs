@@ -4,6 +4,7 @@ mod args;
 #[cfg(test)]
 mod flags;
 mod paths;
+mod rules;
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -76,6 +77,7 @@ impl Server {
             StartError::Options(error) => Usage(error.to_string()).into(),
             other => Box::<dyn std::error::Error>::from(other),
         })?;
+        args.rules.iter().try_for_each(|rule| rule.set(&hub))?;
         let control_connections_max =
             control_connections_within(args.control_connections_max, descriptors)?;
         let (fallback, unhandled) = fanfare::fallback(control_connections_max);

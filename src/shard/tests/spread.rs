@@ -211,7 +211,7 @@ fn two_spread_events_keep_their_windows_and_their_order() {
         let counts = world.tenths(30);
         assert!(counts.iter().all(|count| (11..=18).contains(count)), "{counts:?}");
         assert_eq!(world.complete(), 1_000);
-        world.finish();
+        world.check_over();
     }
 }
 

@@ -252,7 +252,8 @@ fn a_client_that_comes_while_its_topics_are_finished_has_everything_since_and_th
                     }));
                     shard.join_sink(sink, &request).expect("there is space for it")
                 });
-                streams.push((nth, Stream { shard, key, wanted, received }));
+                let envelope = Envelope::None;
+                streams.push((nth, Stream { shard, key, wanted, envelope, received }));
             }
         }
     });
