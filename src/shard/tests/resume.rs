@@ -66,9 +66,10 @@ impl World {
         let may_begin_elsewhere = only.is_some() || resume.gap_start().is_some();
         self.join_from(topics, wire, capacity, resume);
         let number = self.joined;
-        let state = &self.shard.connections[self.clients[&number].key.index].state;
-        let is_searched = match state {
-            State::Replaying(replaying) => matches!(replaying.stage, Stage::At(_)),
+        // A client of finished topics may have its end already.
+        let connection = self.shard.connections.get_mut(self.clients[&number].key);
+        let is_searched = match connection.map(|connection| &connection.state) {
+            Some(State::Replaying(replaying)) => matches!(replaying.stage, Stage::At(_)),
             _ => true,
         };
         if is_searched || !may_begin_elsewhere {
