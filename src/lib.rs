@@ -122,7 +122,10 @@ pub use crate::topic::{Topic, TopicError};
 #[doc = include_str!("../README.md")]
 struct Readme;
 
-/// So do those of the page on routes.
+/// So do those of the pages on routes and on streams that end.
 #[cfg(doctest)]
 #[doc = include_str!("../docs/routes.md")]
 struct RoutesPage;
+#[cfg(doctest)]
+#[doc = include_str!("../docs/streams.md")]
+struct StreamsPage;

@@ -67,7 +67,10 @@ fn walk_topics(
     after: Option<&Topic>,
     visit: impl Fn(&Subscription),
 ) -> Option<Topic> {
-    let is_subscribed = |index| topics.entry(index).subscribed > 0;
+    let is_subscribed = |index| {
+        let entry = topics.entry(index);
+        entry.subscribed > 0 && entry.finished_ns.is_none()
+    };
     let filter = match covered {
         Subscription::Filter(filter) => filter,
         Subscription::Topic(topic) => {

@@ -7,6 +7,7 @@
 
 use super::event_log::TopicRef;
 use super::topics::{ByTime, Topics};
+use crate::filter::Subscription;
 use crate::topic::Topic;
 
 /// The most finished topics that are known; beyond it the one goes that would be forgotten next.
@@ -99,6 +100,8 @@ impl Topics {
     pub(super) fn reopen(&mut self, index: u32, sequence: u64) {
         if let Some(entry) = self.entries.get_mut(index as usize) {
             entry.reopens = sequence;
+            // Clients that came while it was finished wait for it from now on.
+            self.watchers.note(&Subscription::Topic(entry.state.name.clone()), true);
         }
     }
 

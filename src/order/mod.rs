@@ -659,6 +659,7 @@ impl Order {
         self.number_reopened(&mut locked);
         self.count_finished(&locked.topics);
         self.has_history.store(locked.topics.has_history(), Ordering::Relaxed);
+        tell_watchers(locked);
     }
 
     /// Whether [`Order::forget_old`] will have anything to do.

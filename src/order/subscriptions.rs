@@ -45,6 +45,10 @@ impl Topics {
                 entry.subscribed += 1;
                 let route = open_route(subscription, &entry.state);
                 self.interests.set(&entry.state, shard, Interest::Key(route));
+                if entry.finished_ns.is_some() {
+                    // Nothing is to be produced for it.
+                    return;
+                }
             }
             Subscription::Filter(filter) => self.interests.add_filter(shard, filter),
         }

@@ -152,3 +152,26 @@ test('the package eventsource is told first when the server was restarted', asyn
   assert.deepEqual(JSON.parse(told.data), { from: last, to: told.id, reason: 'restarted', missed: null });
   assert.equal((await next()).data, 'in this one');
 });
+
+test('the package eventsource reads a finished topic to its end, asks once more, and stays closed', async (t) => {
+  const server = await startServer(t, { args: ['--retry', '50ms'] });
+  const proxy = await startProxy(t, server);
+  const { source, next } = await listen(t, proxy.events('run/7'), ['end']);
+  for (let n = 0; n < 100; n += 1) await server.publish('run/7', String(n));
+  const answer = await fetch(`${server.control}/finish?topic=run/7&event=end`, { method: 'POST', body: 'complete' });
+  assert.equal(answer.status, 200);
+  for (let n = 0; n < 100; n += 1) assert.equal((await next()).data, String(n));
+  const { type, data } = await next();
+  assert.deepEqual([type, data], ['end', 'complete']);
+  await withDeadline('the source to close', closed(source));
+  // It would come back every 50 ms to 100 ms.
+  await new Promise((resolve) => { setTimeout(resolve, 1_000); });
+  assert.deepEqual([source.readyState, proxy.requests.length], [EventSource.CLOSED, 2]);
+});
+
+/** Resolves when a source has given up for good. */
+async function closed(source) {
+  while (source.readyState !== EventSource.CLOSED) {
+    await new Promise((resolve) => { setTimeout(resolve, 10); });
+  }
+}

@@ -152,3 +152,18 @@ def test_curl_hears_the_server_out_when_it_is_stopped(start: Callable[..., Serve
         seen = read_until(process.stdout, lambda _: False, process.first)
         assert process.wait(5) == 0
     assert [event.data for event in events_in(seen)] == ["last words"]
+
+
+@VERSIONS
+def test_curl_ends_by_itself_when_its_topics_are_finished(server: Server, version: str) -> None:
+    with curl(version, server.events("run/a", "run/b")) as process:
+        published = [Event("message", "one", server.publish("run/a", "one"))]
+        server.post("/finish?topic=run/a", b"")
+        published.append(Event("message", "two", server.publish("run/b", "two")))
+        server.post("/finish?topic=run/b&event=end", "complete")
+        rest = read_until(process.stdout, lambda seen: False, process.first)
+        # Zero is a body that has come whole.
+        assert process.wait() == 0
+    seen = events_in(rest)
+    assert seen[:2] == published
+    assert [(event.type, event.data) for event in seen[2:]] == [("end", "complete")]

@@ -139,3 +139,27 @@ def test_httpx_sse_is_told_first_when_the_server_was_restarted(
     to = ids[0].replace("-1", "-0")
     assert told.json() == {"from": last_id, "to": to, "reason": "restarted", "missed": None}
     assert [(event.data, event.id) for event in rest] == [("one", ids[0]), ("two", ids[1])]
+
+
+def test_httpx_sse_reads_a_finished_topic_to_its_end_and_later_from_its_start(
+    server: Server,
+) -> None:
+    def read(client: httpx.Client, ready: Callable[[], None]) -> list[tuple[str, str]]:
+        with connect_sse(client, "GET", server.events("run/7") + "&start=earliest") as source:
+            assert source.response.status_code == 200
+            ready()
+            return [(event.event, event.data) for event in source.iter_sse() if event.data]
+
+    def run() -> None:
+        for n in range(100):
+            server.publish("run/7", str(n))
+        server.post("/finish?topic=run/7&event=end", "complete")
+
+    whole = [("message", str(n)) for n in range(100)] + [("end", "complete")]
+    with httpx.Client(timeout=DEADLINE_S) as client:
+        assert read(client, run) == whole
+        assert read(client, lambda: None) == whole
+        last_id = server.metrics()["fanfare_published_events_total"]
+        assert last_id == len(whole)
+        nothing_left = client.get(server.events("run/7"))
+        assert (nothing_left.status_code, nothing_left.content) == (204, b"")

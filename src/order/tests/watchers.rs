@@ -7,6 +7,7 @@ use super::*;
 use crate::filter::Filter;
 use crate::interest::{InterestKind, InterestNotices};
 
+const AT_ONCE: Duration = Duration::ZERO;
 const SHARDS: usize = 3;
 /// What clients ask for.
 const ASKED: [&str; 12] =
@@ -381,4 +382,31 @@ fn at_the_end_all_grace_times_end_and_nothing_is_watched_any_more() {
     let queue = order.watch(&subscription("#"), Duration::ZERO).unwrap();
     assert!(InterestNotices::new(queue).is_ended());
     assert_eq!(order.counts().interest_watchers, 0);
+}
+
+#[test]
+fn a_client_of_a_finished_topic_is_told_only_when_the_name_is_free_again() {
+    let order = order();
+    let run = subscription("run/1");
+    let topic = Topic::new("run/1").unwrap();
+    let watch = || InterestNotices::new(order.watch(&subscription("run/#"), AT_ONCE).unwrap());
+    let interest = watch();
+    register(&order, 0, std::slice::from_ref(&run));
+    assert_eq!(take_all(&interest, InterestKind::Subscribed), std::slice::from_ref(&run));
+    assert!(order.finish(&topic, None).is_ok());
+    assert!(interest.try_next().is_none());
+    unregister(&order, 0, &run);
+    assert_eq!(take_all(&interest, InterestKind::Unsubscribed), std::slice::from_ref(&run));
+    // Readers of what is kept want nothing produced.
+    register(&order, 1, std::slice::from_ref(&run));
+    let late = watch();
+    assert!(interest.try_next().is_none() && late.try_next().is_none());
+    let known_for = Options::default().finished_age_max;
+    order.clock.advance(known_for + Duration::from_nanos(1));
+    order.forget_old();
+    for interest in [&interest, &late] {
+        assert_eq!(take_all(interest, InterestKind::Subscribed), std::slice::from_ref(&run));
+    }
+    unregister(&order, 1, &run);
+    assert_eq!(take_all(&interest, InterestKind::Unsubscribed), std::slice::from_ref(&run));
 }
