@@ -156,12 +156,14 @@ def test_curl_hears_the_server_out_when_it_is_stopped(start: Callable[..., Serve
 
 @VERSIONS
 def test_curl_ends_by_itself_when_its_topics_are_finished(server: Server, version: str) -> None:
-    with curl(version, server.events("run/a", "run/b")) as process:
-        published = [Event("message", "one", server.publish("run/a", "one"))]
-        server.post("/finish?topic=run/a", b"")
-        published.append(Event("message", "two", server.publish("run/b", "two")))
-        server.post("/finish?topic=run/b&event=end", "complete")
-        rest = read_until(process.stdout, lambda seen: False, process.first)
+    # The cases share a server.
+    a, b = f"run/a{version}", f"run/b{version}"
+    with curl(version, server.events(a, b)) as process:
+        published = [Event("message", "one", server.publish(a, "one"))]
+        server.post(f"/finish?topic={a}", b"")
+        published.append(Event("message", "two", server.publish(b, "two")))
+        server.post(f"/finish?topic={b}&event=end", "complete")
+        rest = read_until(process.stdout, lambda _: False, process.first)
         # Zero is a body that has come whole.
         assert process.wait() == 0
     seen = events_in(rest)
