@@ -87,7 +87,7 @@ impl Driver {
     }
 
     /// The shard, to be driven by hand.
-    #[cfg(feature = "internals")]
+    #[cfg(any(test, feature = "internals"))]
     pub(crate) fn into_shard(self) -> Shard {
         self.shard
     }

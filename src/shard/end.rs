@@ -10,7 +10,7 @@ use std::panic::{catch_unwind, AssertUnwindSafe};
 use crate::metrics::DisconnectReason;
 use crate::shard::connection::connections::Connections;
 use crate::shard::fanout::audiences::Audiences;
-use crate::shard::{Shard, Shared};
+use crate::shard::{Command, Shard, Shared};
 
 impl Drop for Shard {
     /// Leaves nothing behind, however it ends: a future that was dropped, a poller that failed, a
@@ -63,8 +63,9 @@ impl Shard {
         if !notices.has_shards() {
             order.end_watchers();
         } else if order.has_graces() {
-            // A shard without connections sleeps until it is woken.
-            links.iter().for_each(|link| link.inbox.ring());
+            // A shard without connections sleeps, or is about to. One with a thousand commands
+            // waiting does not.
+            links.iter().for_each(|link| _ = link.command(Command::EndGraces));
         }
     }
 

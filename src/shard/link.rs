@@ -60,6 +60,8 @@ pub(crate) enum Command {
         acceptor: Arc<Acceptor>,
         counted: bool,
     },
+    /// See that grace times of watchers end, which a shard has begun that has ended since.
+    EndGraces,
     /// Say something about the connections, or end some.
     Query(Box<QueryRequest>),
     /// Do what a test says.

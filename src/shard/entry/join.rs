@@ -71,6 +71,8 @@ impl Shard {
                     }
                 }
                 Command::RemoveClosed => self.remove_closed_acceptors(),
+                // From now on it has a tick as long as there is one.
+                Command::EndGraces => {}
                 Command::Serve { stream, read, addr, acceptor, counted } => {
                     if counted || self.count_connection(Network::from(addr)) {
                         self.serve(stream, &read, addr, &acceptor);
@@ -92,6 +94,7 @@ impl Shard {
             }
             Command::Accept(_)
             | Command::RemoveClosed
+            | Command::EndGraces
             | Command::Serve { .. }
             | Command::Query(_) => {}
             #[cfg(test)]

@@ -179,6 +179,33 @@ fn a_grace_time_ends_although_the_shard_that_began_it_has_failed_and_the_others_
 }
 
 #[test]
+fn a_shard_that_is_about_to_sleep_when_another_one_ends_sees_to_its_grace_times() {
+    let options = Options { shards: SHARDS, history_events_max: 0, ..without_lag_bounds() };
+    let (hub, drivers) = Hub::with_drivers(options).unwrap();
+    let mut shards: Vec<Shard> = drivers.into_iter().map(|driver| driver.into_shard()).collect();
+    let interest = hub.watch_interest(&subscription("a"), Duration::from_millis(1)).unwrap();
+    let (mut sleepy, mut ending) = (shards.remove(0), shards.remove(0));
+    let wanted = vec![subscription("a")];
+    let request = StreamRequest { wanted, ..StreamRequest::new(vec![], vec![], Wire::Plain) };
+    let sink = Sink::Scripted(Box::new(|bytes| Ok(bytes.len())));
+    ending.join_sink(sink, &request).expect("there is space for it");
+    let kind = || interest.try_next().map(|notice| notice.kind);
+    assert_eq!(kind(), Some(InterestKind::Subscribed));
+    while sleepy.turn().unwrap() != Next::Wait(None) {}
+    drop(ending);
+    assert!(!sleepy.park(), "it looks at its commands before it sleeps");
+    let start = Instant::now();
+    while kind() != Some(InterestKind::Unsubscribed) {
+        let next = sleepy.turn_after(Some(Duration::from_millis(100))).unwrap();
+        assert!(matches!(next, Next::Now | Next::Wait(_)));
+        assert!(start.elapsed() < Duration::from_secs(20));
+    }
+    while sleepy.turn().unwrap() != Next::Wait(None) {
+        assert!(start.elapsed() < Duration::from_secs(20), "it need not tick any more");
+    }
+}
+
+#[test]
 fn a_change_of_topics_that_comes_too_early_is_told_to_no_watcher() {
     let mut world = World::new(Options { lag_bytes_max: 100, ..without_lag_bounds() });
     let order = &world.shared.order;
