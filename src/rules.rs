@@ -39,7 +39,7 @@ impl Hub {
     /// use fanfare::{Hub, Options, Policy, Subscription, TopicOptions};
     ///
     /// let hub = Hub::start(Options::default())?;
-    /// let minutes = |count| Duration::from_secs(60 * count);
+    /// let minutes = |count: u64| Duration::from_secs(60 * count);
     /// let runs = TopicOptions::default().history_events_max(10_000).history_age_max(minutes(60));
     /// hub.set_rule(&Subscription::new("run/#")?, runs.finished_age_max(minutes(10)))?;
     /// let quotes = TopicOptions::default().history_events_max(1).policy(Policy::Conflate);
