@@ -143,7 +143,8 @@ impl Template {
         self.0.overlaps(&other.0)
     }
 
-    /// A text with these values in its places; `None` if the text is none, or a value is not for it.
+    /// A text with these values in its places; `None` if the text is none, or a value cannot be
+    /// there.
     pub fn fill(&self, text: &str, values: &[&str]) -> Option<String> {
         template::Pattern::parse(text, &self.0).ok()?.fill(values).ok()
     }

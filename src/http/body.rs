@@ -4,8 +4,9 @@ use super::request::{trim_ows, Request};
 
 /// The most digits of a chunk's size.
 const SIZE_DIGITS_MAX: u32 = 16;
-/// The most bytes of all chunk extensions and trailer fields of a request.
-const ASIDE_BYTES_MAX: usize = 4 << 10;
+/// What chunked content may have beside the content itself, in bytes, besides as much as its bound:
+/// chunk sizes, extensions, line ends and trailer fields.
+const ASIDE_BYTES: u64 = 4 << 10;
 
 /// A request's content, of which more may come.
 #[derive(Debug)]
@@ -13,8 +14,8 @@ pub(crate) struct Body {
     part: Part,
     /// How much the content may still have.
     left_max: u64,
-    /// How much chunk extensions and trailer fields may still have.
-    aside_left: usize,
+    /// How much of other bytes there may still be.
+    aside_left: u64,
 }
 
 /// The part of the content that comes next.
@@ -85,7 +86,7 @@ impl Body {
             },
             (None, None) => Part::End,
         };
-        Ok(Body { part, left_max: bytes_max, aside_left: ASIDE_BYTES_MAX })
+        Ok(Body { part, left_max: bytes_max, aside_left: bytes_max + ASIDE_BYTES })
     }
 
     /// Takes what has come, and returns whether that is all of the content.
@@ -116,6 +117,7 @@ impl Body {
                 _ => {
                     let Some((&byte, rest)) = bytes.split_first() else { return Ok(false) };
                     bytes = rest;
+                    self.aside_left = self.aside_left.checked_sub(1).ok_or(TOO_MANY)?;
                     self.part = self.behind(byte)?;
                 }
             }
@@ -139,10 +141,8 @@ impl Body {
             (Part::Size(_, 0), _) => Err(MALFORMED),
             (Part::Size(size, _) | Part::Extension(size), b'\r') => Ok(Part::SizeEnd(size)),
             (Part::Size(size, _) | Part::Space(size), b';') => Ok(Part::Extension(size)),
-            (Part::Size(size, _) | Part::Space(size), b' ' | b'\t') => {
-                self.aside(Part::Space(size))
-            }
-            (Part::Extension(size), _) if is_text => self.aside(Part::Extension(size)),
+            (Part::Size(size, _) | Part::Space(size), b' ' | b'\t') => Ok(Part::Space(size)),
+            (Part::Extension(size), _) if is_text => Ok(Part::Extension(size)),
             (Part::SizeEnd(0), b'\n') => Ok(Part::Line),
             (Part::SizeEnd(size), b'\n') => {
                 self.left_max -= size;
@@ -152,27 +152,17 @@ impl Body {
             (Part::ChunkEnd, b'\n') => Ok(Part::Size(0, 0)),
             (Part::Line, b'\r') => Ok(Part::LastEnd),
             (Part::Trailer, b'\r') => Ok(Part::TrailerEnd),
-            (Part::Line | Part::Trailer, _) if is_text => self.aside(Part::Trailer),
-            (Part::TrailerEnd, b'\n') => self.aside(Part::Line),
+            (Part::Line | Part::Trailer, _) if is_text => Ok(Part::Trailer),
+            (Part::TrailerEnd, b'\n') => Ok(Part::Line),
             (Part::LastEnd, b'\n') => Ok(Part::End),
             _ => Err(MALFORMED),
         }
     }
-
-    /// Counts a byte of a chunk extension or a trailer field.
-    fn aside(&mut self, then: Part) -> Result<Part, BodyError> {
-        match self.aside_left.checked_sub(1) {
-            Some(left) => self.aside_left = left,
-            None => {
-                return Err(BodyError::Malformed(
-                    "the content has too many chunk extensions or trailer fields",
-                ));
-            }
-        }
-        Ok(then)
-    }
 }
 
+const TOO_MANY: BodyError = BodyError::Malformed(
+    "the content has too many chunks, chunk extensions or trailer fields; send fewer",
+);
 const MALFORMED: BodyError = BodyError::Malformed("the content is not chunked as HTTP/1.1 has it");
 
 impl Part {
@@ -280,7 +270,7 @@ mod tests {
             "3\r\nabc\r\n0\r\n\r\n",
             "a\r\n0123456789\r\n0003\r\n\r\n\r\r\n0\r\n\r\n",
             "1;a=b;c=\"d e\"\r\nx\r\n1 ; q\r\ny\r\n0;x\r\nA: b\r\nC: d\r\n\r\n",
-            "64\r\n0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789\r\n000\r\n\r\n",
+            &format!("64\r\n{}\r\n000\r\n\r\n", "0".repeat(100)),
         ] {
             assert_eq!(chunked(content.as_bytes()), Ok(true), "{content:?}");
             for end in 0..content.len() {
@@ -328,13 +318,19 @@ mod tests {
         for more in [format!("{}{}", chunk(60), chunk(41)), "65".to_owned(), "f".repeat(16)] {
             assert_eq!(chunked(more.as_bytes()), Err(BodyError::TooLarge), "{more}");
         }
+        // All but the extension of this content are six bytes.
         let extension = |bytes: usize| format!("0;{}\r\n\r\n", "e".repeat(bytes));
-        assert_eq!(chunked(extension(ASIDE_BYTES_MAX).as_bytes()), Ok(true));
-        let trailers = format!("0\r\n{}", "A: b\r\n".repeat(ASIDE_BYTES_MAX));
-        for content in [extension(ASIDE_BYTES_MAX + 1), trailers] {
-            let error = chunked(content.as_bytes()).unwrap_err();
-            assert!(matches!(error, BodyError::Malformed(_)), "{error:?}");
+        let aside_max = BYTES_MAX + ASIDE_BYTES as usize;
+        assert_eq!(chunked(extension(aside_max - 6).as_bytes()), Ok(true));
+        let trailers = format!("0\r\n{}", "A: b\r\n".repeat(aside_max));
+        for content in [extension(aside_max - 5), trailers] {
+            assert_eq!(chunked(content.as_bytes()), Err(TOO_MANY));
         }
+        // Each of these chunks has five bytes besides its content.
+        let mut body = body("Transfer-Encoding: chunked\r\n").unwrap();
+        (body.left_max, body.aside_left) = (1_000, 500);
+        assert_eq!(body.take(chunk(1).repeat(100).as_bytes()), Ok(false));
+        assert_eq!(body.take(b"1"), Err(TOO_MANY));
     }
 
     #[test]

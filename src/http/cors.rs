@@ -37,8 +37,8 @@ chained! {
         /// The header fields that a page's `fetch` may set beside those that every page may: their
         /// names, at most 64 and 2,048 bytes in all; `*` stands for all names, `Authorization` and
         /// requests with credentials included. A library that traces requests adds fields such as
-        /// `traceparent`, `tracestate`, `baggage` or `sentry-trace` to each `fetch`, which a browser
-        /// refuses to send unless they are listed here. Default: `Last-Event-ID`, `Authorization`,
+        /// `traceparent`, `tracestate`, `baggage` or `sentry-trace` to each `fetch`; a browser
+        /// refuses to send it unless they are listed here. Default: `Last-Event-ID`, `Authorization`,
         /// `Cache-Control` and `Content-Type`.
         pub request_headers: Vec<String> as (impl IntoIterator<Item = impl Into<String>>
             => request_headers.into_iter().map(Into::into).collect()),
@@ -187,7 +187,7 @@ impl CorsRules {
         }
     }
 
-    /// The lines of the answer to a preflight, and to any other `OPTIONS`, for a path that has these
+    /// The lines of the answer to a preflight, and to any other `OPTIONS`, for a path with these
     /// methods. `asked` are the values of `Access-Control-Request-Headers`.
     pub(crate) fn preflight<'v>(
         &self,

@@ -1,5 +1,5 @@
-//! Header fields that a host adds to answers (RFC 9110, section 5). Names and values are checked, so
-//! that none ends its line, and none is one of the engine's own.
+//! Header fields that a host adds to answers (RFC 9110, section 5). Names and values are checked:
+//! none ends its line, and none is one of the engine's own.
 
 use crate::excerpt::Excerpt;
 

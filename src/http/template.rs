@@ -98,8 +98,8 @@ impl Template {
         })
     }
 
-    /// The values of a path, in the order of the places and as they were sent; `None` if the path is
-    /// another one.
+    /// The values of a path, in the order of the places and as they were sent; `None` if it is
+    /// another path.
     pub(crate) fn matches<'p>(&self, path: &'p str) -> Option<Vec<&'p str>> {
         let mut values = Vec::new();
         let mut sent = path.strip_prefix('/')?.split('/');
@@ -163,8 +163,8 @@ impl Pattern {
     ///
     /// # Errors
     ///
-    /// When a value at the beginning begins with `$`: such topics are kept out of filters that begin
-    /// with a wildcard, and a value is no way around that.
+    /// When a value at the beginning begins with `$`: filters that begin with a wildcard do not
+    /// match such topics, and a value is no way around that.
     pub(crate) fn fill<V: AsRef<str>>(&self, values: &[V]) -> Result<String, ValueError> {
         let mut text = String::new();
         for piece in &self.pieces {

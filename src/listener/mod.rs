@@ -138,8 +138,8 @@ impl Listener {
 
     /// Whether this listener has streams at a path: that of [`ListenOptions::path`], or one of
     /// [`ListenOptions::routes`]. The path is the one of a request's target, percent-encoded and
-    /// without the query. A server of [`UnhandledRequest`]s gives a later request for such a path to
-    /// [`Listener::admit`], whatever its method: the listener answers those that it has not.
+    /// without the query. A server of [`UnhandledRequest`]s gives later requests for such a path
+    /// to [`Listener::admit`], with any method: the listener refuses those that the path has not.
     ///
     /// # Examples
     ///

@@ -67,8 +67,8 @@ chained! {
         /// The most header fields of a request, 8 to 4,096. Default: 128.
         pub head_fields_max: usize,
         /// The most bytes of the content of a `POST` that opens a stream, at most 1 MiB; it has to
-        /// come within `head_time_max`, with the head. A request with more is answered 413. Default:
-        /// 64 KiB.
+        /// come within `head_time_max`, with the head. A request with more is answered 413.
+        /// Default: 64 KiB.
         pub body_bytes_max: usize,
         /// The names, without port, by which the listener may be addressed, besides any IP address,
         /// `localhost` and what ends in `.localhost`. Requests whose `Host` (or whose target in
@@ -304,8 +304,8 @@ impl ListenOptions {
     /// The most bytes of a client's tag.
     pub const TAG_BYTES_MAX: usize = 256;
 
-    /// Checks every option against its bounds, except the entries of `routes`, `headers`, `cors` and
-    /// `hosts`, which are checked when the listener is opened, as all of it is.
+    /// Checks every option against its bounds, except the entries of `routes`, `headers`, `cors`
+    /// and `hosts`, which are checked when the listener is opened, as all of it is.
     ///
     /// # Errors
     ///

@@ -8,8 +8,8 @@ import { startProxy } from '../browser/proxy.js';
 import { CASES, freePort, startServer, withDeadline } from '../browser/server.js';
 
 /** Opens a stream; resolves when it is open. Its events come out of `next`. */
-async function listen(t, url, names = []) {
-  const source = new EventSource(url);
+async function listen(t, url, names = [], init = undefined) {
+  const source = new EventSource(url, init);
   t.after(() => source.close());
   const queue = [];
   let wake = () => {};
@@ -175,3 +175,26 @@ async function closed(source) {
     await new Promise((resolve) => { setTimeout(resolve, 10); });
   }
 }
+
+test('the package eventsource opens a run by POST with fields of its own, and resumes it so', async (t) => {
+  const route = '/runs/{id}/events:topic=run/{id},methods=GET+POST';
+  const server = await startServer(t, { args: ['--route', route, '--retry', '100ms'] });
+  const traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01';
+  const requests = [];
+  const post = (url, init) => {
+    requests.push(init.headers['Last-Event-ID']);
+    const headers = { ...init.headers, traceparent, authorization: 'Bearer secret', 'content-type': 'application/json' };
+    return fetch(url, { ...init, method: 'POST', headers, body: '{"prompt":"why?"}' });
+  };
+  const { next, opened } = await listen(t, `${server.url}/runs/7/events`, [], { fetch: post });
+  const first = await server.publish('run/7', 'one');
+  assert.deepEqual(await next(), { type: 'message', data: 'one', id: first });
+  const again = opened();
+  const ended = await fetch(`${server.control}/connections?topic=run/7`, { method: 'DELETE' });
+  assert.deepEqual(await ended.json(), { disconnected: 1 });
+  await server.publish('run/7', 'two');
+  await again;
+  await server.publish('run/7', 'three');
+  assert.deepEqual([(await next()).data, (await next()).data], ['two', 'three']);
+  assert.deepEqual(requests, [undefined, first]);
+});

@@ -169,3 +169,24 @@ def test_curl_ends_by_itself_when_its_topics_are_finished(server: Server, versio
     seen = events_in(rest)
     assert seen[:2] == published
     assert [(event.type, event.data) for event in seen[2:]] == [("end", "complete")]
+
+
+@VERSIONS
+def test_curl_opens_a_runs_stream_by_post_with_content_of_either_framing(
+    start: Callable[..., Server], version: str
+) -> None:
+    server = start("--route", "/runs/{id}/events:topic=run/{id},methods=GET+POST")
+    framings = {
+        "--http1.0": [[]],
+        "--http1.1": [[], ["Transfer-Encoding: chunked"], ["Expect: 100-continue"]],
+    }
+    for framing in framings[version]:
+        fields = [part for field in framing for part in ("--header", field)]
+        post = ["--data", '{"prompt": "why?"}', *fields, f"{server.url}/runs/7/events"]
+        with curl(version, *post) as process:
+            server.publish("run/8", "of another run")
+            published_id = server.publish("run/7", "of this run")
+            seen = read_until(
+                process.stdout, lambda seen: b"of this run\n\n" in seen, process.first
+            )
+        assert [*events_in(seen)] == [Event("message", "of this run", published_id)], framing

@@ -1,5 +1,5 @@
-//! Requests for event streams on connections that the control side serves: which those are, and what
-//! the engine is given of them.
+//! Requests for event streams on connections that the control side serves: which those are, and
+//! what the engine is given of them.
 
 use std::sync::Weak;
 use std::time::Duration;

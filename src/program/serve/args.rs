@@ -22,8 +22,8 @@ use super::rules::RuleArg;
 /// POST /publish?topic=NAME publishes; GET / is a page to try it; GET /metrics is for Prometheus;
 /// GET /connections lists streams, with lagging=1 the slow ones; PUT /connections gives one other
 /// topics, and DELETE ends streams; GET /topics counts them. It serves streams as well. Both answer
-/// GET /healthz with 200, or 503 when a part of the server has failed. --route gives streams further
-/// paths.
+/// GET /healthz with 200, or 503 when a part of the server has failed. --route adds paths that have
+/// streams.
 ///
 /// The control listener needs no token, since only programs of this machine get there. It refuses
 /// pages of other origins. Never let a proxy forward to it.
