@@ -135,3 +135,46 @@ impl Audiences {
         audiences.map(place).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+    use crate::frame::Wire;
+    use crate::inbox::Inbox;
+    use crate::options::Options;
+    use crate::order::Order;
+    use crate::sys::Poller;
+    use crate::topic::Topic;
+    use crate::tuning::Tuning;
+
+    #[test]
+    fn an_end_that_comes_while_an_audience_begins_is_counted_once() {
+        let poller = Poller::new().unwrap();
+        let inbox = Arc::new(Inbox::new(poller.waker()));
+        let options = Options { shards: 1, ..Options::default() };
+        let (tuning, clock) = (Tuning::default().order, Clock::manual());
+        let order = Order::new(Box::new([inbox.clone()]), &options, tuning, clock);
+        let (mut audiences, mut scheduler) = (Audiences::new(0, 4), Scheduler::default());
+        let topics = ["a", "b"].map(|name| Topic::new(name).unwrap());
+        let wanted = topics.each_ref().map(|topic| topic.clone().into());
+        assert!(order.finish(&topics[0], None).is_ok());
+        let audience = audiences.find_or_begin(&order, &wanted, Wire::Plain, 0);
+        assert_eq!(audiences[audience].open, 1);
+        let number = order.sequence();
+        assert!(order.finish(&topics[1], None).is_ok());
+        // As if this had come after the number was read, and before the topics are looked at.
+        audiences[audience].finished.clear();
+        audiences[audience].open = 2;
+        audiences.count_finished(audience, number);
+        assert_eq!(audiences[audience].open, 1);
+        let mut taken = Vec::new();
+        inbox.take(&mut taken);
+        assert_eq!(taken.len(), 1);
+        taken.iter().for_each(|mark| audiences.append(&order, mark, &mut scheduler));
+        assert!(audiences[audience].is_complete());
+        assert_eq!(scheduler.complete(), 1);
+        let again = audiences.find_or_begin(&order, &wanted, Wire::Plain, 0);
+        assert_eq!(again, audience, "connections that come are ended with the others");
+    }
+}
