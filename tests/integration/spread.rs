@@ -37,7 +37,7 @@ fn window() -> Duration {
 /// A client that has its response's head. Every second one has a subscription that no other has.
 async fn connect(addr: SocketAddr, nth: usize) -> Async<TcpStream> {
     let mut stream = Async::<TcpStream>::connect(addr).await.unwrap();
-    let own = if nth % 2 == 0 { String::new() } else { format!("&topic=own/{nth}") };
+    let own = if nth.is_multiple_of(2) { String::new() } else { format!("&topic=own/{nth}") };
     let request = format!("GET /events?topic=crowd{own} HTTP/1.1\r\nHost: {addr}\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut head = Vec::new();

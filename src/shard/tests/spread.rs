@@ -127,7 +127,7 @@ impl World {
 /// Members of one audience, audiences of one member, and both.
 fn crowds() -> Vec<World> {
     let sizes: [fn(usize) -> usize; 3] =
-        [|_| 0, |nth| nth, |nth| if nth % 2 == 0 { 0 } else { nth % 125 }];
+        [|_| 0, |nth| nth, |nth| if nth.is_multiple_of(2) { 0 } else { nth % 125 }];
     let mut crowds = Vec::new();
     for own in sizes {
         let mut world = World::with_manual_clock(Options::default());
@@ -360,7 +360,7 @@ fn clients_that_have_their_topics_changed_are_sent_what_waits_first() {
         assert!(world.publish_over(0, "spread", 100 * SECOND));
         world.pass(SECOND);
         for number in 1..=500 {
-            assert!(world.change_topics(number, vec![1], number % 2 == 0));
+            assert!(world.change_topics(number, vec![1], number.is_multiple_of(2)));
         }
         let complete = world.complete();
         assert!((500..=520).contains(&complete), "{complete}");
@@ -376,11 +376,15 @@ fn the_others_are_not_hurried_when_members_leave() {
     for mut world in crowds() {
         assert!(world.publish_over(0, "spread", 10 * SECOND));
         world.pass(SECOND);
-        (1..=1_000).filter(|nth| nth % 2 == 0).for_each(|number| world.remove_client(number));
+        (1..=1_000)
+            .filter(|nth: &u32| nth.is_multiple_of(2))
+            .for_each(|number| world.remove_client(number));
         let counts = world.tenths(90);
         assert!(counts.iter().all(|&count| count <= 11), "{counts:?}");
         assert_eq!(world.complete(), 500);
-        (1..=1_000).filter(|nth| nth % 2 == 1).for_each(|number| world.remove_client(number));
+        (1..=1_000)
+            .filter(|nth: &u32| !nth.is_multiple_of(2))
+            .for_each(|number| world.remove_client(number));
         assert_eq!(world.shard.turn().unwrap(), Next::Wait(world.shard.next_timer()));
         world.check_over();
     }
