@@ -138,7 +138,8 @@ fn of_rules(out: &mut Out, rules: &[Rule]) {
     if rules.is_empty() {
         return;
     }
-    let values: [(&str, fn(&Rule) -> u64, &str); 4] = [
+    type Value = fn(&Rule) -> u64;
+    let values: [(&str, Value, &str); 4] = [
         (
             "topics",
             |rule| rule.topics,

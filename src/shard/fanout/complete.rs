@@ -140,6 +140,7 @@ impl Audiences {
 mod tests {
     use super::*;
     use crate::clock::Clock;
+    use crate::envelope::Envelope;
     use crate::frame::Wire;
     use crate::inbox::Inbox;
     use crate::options::Options;
@@ -155,11 +156,11 @@ mod tests {
         let options = Options { shards: 1, ..Options::default() };
         let (tuning, clock) = (Tuning::default().order, Clock::manual());
         let order = Order::new(Box::new([inbox.clone()]), &options, tuning, clock);
-        let (mut audiences, mut scheduler) = (Audiences::new(0, 4), Scheduler::default());
+        let (mut audiences, mut scheduler) = (Audiences::new(0, 4, 1 << 16), Scheduler::default());
         let topics = ["a", "b"].map(|name| Topic::new(name).unwrap());
         let wanted = topics.each_ref().map(|topic| topic.clone().into());
         assert!(order.finish(&topics[0], None).is_ok());
-        let audience = audiences.find_or_begin(&order, &wanted, Wire::Plain, 0);
+        let audience = audiences.find_or_begin(&order, &wanted, (Wire::Plain, Envelope::None), 0);
         assert_eq!(audiences[audience].open, 1);
         let number = order.sequence();
         assert!(order.finish(&topics[1], None).is_ok());
@@ -174,7 +175,7 @@ mod tests {
         taken.iter().for_each(|mark| audiences.append(&order, mark, &mut scheduler));
         assert!(audiences[audience].is_complete());
         assert_eq!(scheduler.complete(), 1);
-        let again = audiences.find_or_begin(&order, &wanted, Wire::Plain, 0);
+        let again = audiences.find_or_begin(&order, &wanted, (Wire::Plain, Envelope::None), 0);
         assert_eq!(again, audience, "connections that come are ended with the others");
     }
 }
