@@ -233,7 +233,7 @@ impl Shard {
         self.send();
         let spread = self.send_spread();
         let farewells = self.send_away();
-        let endings = self.end_finished() | self.end_lingerers();
+        let endings = self.has_ended_some() && (self.end_finished() | self.end_lingerers());
         let queries = self.answer_queries();
         self.resume_unfinished();
         self.handle_timers();
@@ -308,11 +308,15 @@ impl Shard {
     /// Sends the next members of an audience what they have not been sent, and returns what that
     /// cost.
     fn send_slice(&mut self, index: u32) -> usize {
-        if self.audiences[index].parked_from.is_some() {
-            self.readmit(index);
-        }
-        let audience = &mut self.audiences[index];
-        let (from, to) = audience.next_batch(self.shared.options.batch_bytes_max);
+        let (bytes_max, audience) =
+            (self.shared.options.batch_bytes_max, &mut self.audiences[index]);
+        let (from, to) = match audience.parked_from {
+            None => audience.next_batch(bytes_max),
+            Some(_) => {
+                self.readmit(index);
+                self.audiences[index].next_batch(bytes_max)
+            }
+        };
         let (sends, cost) = self.send_batch(index, from..to, usize::MAX, true);
         self.end_slice(index, to);
         sends.max(1) * cost

@@ -19,6 +19,12 @@ use crate::shard::Shard;
 const ENDS_MAX: usize = 256;
 
 impl Shard {
+    /// Whether there are complete audiences, or connections that were ended and not yet closed.
+    #[inline]
+    pub(in crate::shard) fn has_ended_some(&self) -> bool {
+        self.scheduler.complete() > 0 || self.timers.lingering() > 0
+    }
+
     /// Ends members of complete audiences that have been sent everything, a bounded number; true when
     /// there may be more.
     pub(in crate::shard) fn end_finished(&mut self) -> bool {
