@@ -9,7 +9,7 @@ use super::error::ListenError;
 use super::finished;
 use super::options::{ListenOptions, Overload};
 use super::refusal::Refusal;
-use super::routes::{Matched, Routes};
+use super::routes::{Compiled, Matched, Routes};
 use crate::excerpt::Excerpt;
 use crate::frame::Wire;
 use crate::heartbeat::HeartbeatForm;
@@ -204,24 +204,7 @@ impl HttpHandshake {
     fn stream(&self, asked: &Asked<'_>) -> Result<HandshakeStep, Refusal> {
         let Asked { request, matched, cors, .. } = asked;
         let route = matched.route;
-        let is_post = match request.method {
-            "GET" | "HEAD" => false,
-            "POST" if route.post => true,
-            _ => {
-                let text = match route.post {
-                    true => "use GET or POST to read events",
-                    false => "use GET to read events",
-                };
-                let (status, text) = ("405 Method Not Allowed", text.to_owned());
-                return Err(Refusal { status, fields: route.allow(), text });
-            }
-        };
-        if !is_post && request.has_content() {
-            return Err(Refusal::new(
-                "413 Content Too Large",
-                "a request for events has no content; send it without",
-            ));
-        }
+        let is_post = is_post(request, route)?;
         if !request.accepts_event_stream() {
             return Err(Refusal::new(
                 "406 Not Acceptable",
@@ -300,6 +283,26 @@ impl HttpHandshake {
                 self.refuse("503 Service Unavailable", "", "a shard has ended; start anew")
             }
             _ => self.refuse("405 Method Not Allowed", "Allow: GET, HEAD\r\n", "use GET"),
+        }
+    }
+}
+
+/// Whether a request opens a stream with `POST`, which may have content.
+fn is_post(request: &Request<'_>, route: &Compiled) -> Result<bool, Refusal> {
+    match request.method {
+        "POST" if route.post => Ok(true),
+        "GET" | "HEAD" if request.has_content() => Err(Refusal::new(
+            "413 Content Too Large",
+            "a request for events has no content; send it without",
+        )),
+        "GET" | "HEAD" => Ok(false),
+        _ => {
+            let text = match route.post {
+                true => "use GET or POST to read events",
+                false => "use GET to read events",
+            };
+            let (status, text) = ("405 Method Not Allowed", text.to_owned());
+            Err(Refusal { status, fields: route.allow(), text })
         }
     }
 }
