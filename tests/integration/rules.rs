@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use fanfare::{ConnectionFilter, Hub, ListenOptions, Policy, Subscription, Topic, TopicOptions};
+use fanfare::{
+    ConnectionFilter, Event, Hub, ListenOptions, Policy, PublishError, Subscription, Topic,
+    TopicOptions,
+};
 
 use crate::support::{one_shard, serve, serve_with, wait_until, Client, DEADLINE};
 
@@ -60,11 +63,11 @@ fn a_slow_client_is_served_by_the_policy_of_its_rule() {
     let topic = Topic::new("quotes/a").unwrap();
     let mut published = 0;
     wait_until("events are conflated", || {
-        let event = fanfare::Event::new("x".repeat(100_000)).with_key("ACME");
+        let event = Event::new("x".repeat(100_000)).with_key("ACME");
         published += u64::from(hub.publish_wait(&topic, event, DEADLINE).is_ok());
         hub.metrics().conflated_events > 0
     });
-    hub.publish_wait(&topic, fanfare::Event::new("last").with_key("ACME"), DEADLINE).unwrap();
+    hub.publish_wait(&topic, Event::new("last").with_key("ACME"), DEADLINE).unwrap();
     let mut received = 0;
     while slow.data() != "last" {
         received += 1;
@@ -105,6 +108,8 @@ fn events_are_too_old_at_the_age_of_their_rule() {
     let first = publish(&hub, "short/a", "1");
     publish(&hub, "short/a", "2");
     publish(&hub, "long", "3");
+    // A shard with connections looks for old events ten times in a second.
+    let _other = Client::get(addr, "/events?topic=other");
     wait_until("they are forgotten", || hub.rules()[0].kept_events == 0);
     let path = format!("/events?topic=short/a&topic=long&last-event-id={first}");
     let mut back = Client::get(addr, &path);
@@ -126,7 +131,7 @@ fn the_name_of_a_finished_topic_is_free_after_the_time_of_its_rule() {
     }
     assert_eq!(hub.rules()[0].finished_topics, 1);
     wait_until("the name is free", || hub.publish(&topics[0], "new").is_ok());
-    assert_eq!(hub.publish(&topics[1], "new").unwrap_err(), fanfare::PublishError::Finished);
+    assert_eq!(hub.publish(&topics[1], "new").unwrap_err(), PublishError::Finished);
     let mut client = Client::get(listener.local_addr(), "/events?topic=run/7&last=10");
     assert_eq!(client.data(), "new");
 }

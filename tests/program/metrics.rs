@@ -33,7 +33,8 @@ fn the_table_of_metrics_is_what_the_server_serves_in_its_order() {
             nth + 1,
         );
         for (end, of_such) in [("_bytes", "bytes"), ("_seconds", "seconds")] {
-            let base = name.strip_suffix("_total").unwrap_or(name);
+            let base = name.split('{').next().unwrap();
+            let base = base.strip_suffix("_total").unwrap_or(base);
             assert_eq!(base.ends_with(end), unit == of_such, "the unit of {name}, {unit:?}");
         }
         assert!(!unit.is_empty(), "{name} has to have a unit");
