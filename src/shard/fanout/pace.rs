@@ -113,11 +113,11 @@ mod tests {
         let mut random = fastrand::Rng::with_seed(3);
         for (count, window_ms) in [(1_000, 10_000), (100_000, 10_000), (100_000, 1_000)] {
             let served = served(count, window_ms * MS, |_| random.u64(MS / 2..3 * MS));
-            assert!(served.last().is_some_and(|&at| at <= window_ms * MS));
+            assert!(served.last().is_some_and(|&at| at <= (window_ms + 3) * MS));
             let fullest = fullest(&served, window_ms * MS);
             assert!(fullest < 1.06, "{count} over {window_ms} ms: {fullest}");
         }
-        assert_eq!(served(3, 9_000 * MS, |_| MS), [1_500 * MS, 4_500 * MS, 7_500 * MS]);
+        assert_eq!(served(3, 9_000 * MS, |_| MS), [1_500 * MS, 4_000 * MS, 6_500 * MS]);
     }
 
     #[test]
@@ -127,7 +127,7 @@ mod tests {
             _ => 2 * MS,
         };
         let served = served(10_000, 10_000 * MS, pause);
-        assert!(served.last().is_some_and(|&at| at <= 10_000 * MS));
+        assert!(served.last().is_some_and(|&at| at <= 10_002 * MS));
         let fullest = fullest(&served, 10_000 * MS);
         assert!(fullest < 1.2, "{fullest}");
     }
@@ -144,10 +144,10 @@ mod tests {
     #[test]
     fn all_are_due_at_the_end_and_a_part_of_them_remains_due() {
         let mut pace = Pace::new(0, 1_000 * MS, 100, 0.0);
-        assert_eq!(pace.take_due(999 * MS, 100, 3), 1, "after a pause");
+        assert_eq!([pace.take_due(999 * MS, 100, 3), pace.take_due(999 * MS, 97, 3)], [3, 3]);
         assert!(!pace.is_over(999 * MS) && pace.is_over(1_000 * MS));
-        assert_eq!(pace.take_due(1_000 * MS, 97, 3), 3);
-        assert_eq!(pace.take_due(1_000 * MS, 94, u64::MAX), 94);
+        assert_eq!(pace.take_due(1_000 * MS, 94, 4), 4);
+        assert_eq!(pace.take_due(1_000 * MS, 90, u64::MAX), 90);
         let mut pace = Pace::new(0, 1_000 * MS, 0, 1.0);
         assert_eq!((pace.take_due(0, 0, 9), pace.next_ns()), (0, 1_000 * MS));
     }
