@@ -109,6 +109,10 @@ impl<'a> Event<'a> {
     /// The most bytes that a name, an id or a key may have.
     pub const FIELD_BYTES_MAX: usize = 256;
 
+    /// The most topics that an event may be published to at once
+    /// ([`Hub::publish_to`](crate::Hub::publish_to)).
+    pub const TOPICS_MAX: usize = 64;
+
     /// An event with data. Empty data is data: the client gets an event with an empty text.
     ///
     /// # Examples

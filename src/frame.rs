@@ -16,6 +16,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use crate::envelope::{json_bytes, put_json};
 use crate::event::{Event, EventError};
 use crate::id::{Epoch, EventId};
@@ -48,10 +50,20 @@ struct Encoded {
     custom_id: Option<Arc<str>>,
     /// What the event is about, if the publisher gave a key.
     key: Option<Box<str>>,
+    /// Only for an event of several topics.
+    several: Option<Box<Several>>,
     /// Its number in the hub's order, and when it was published, in nanoseconds since the hub's
     /// start; both zero in a draft.
     sequence: u64,
     at_ns: u64,
+}
+
+/// The topics of an event that has several.
+struct Several {
+    /// In the order of their names, each once.
+    topics: Arc<[Topic]>,
+    /// The index of their list in the hub's [order](crate::order), if the event is kept there.
+    list: Option<u32>,
 }
 
 /// The id of an event in a stream.
@@ -108,6 +120,7 @@ impl Draft {
             plain_end,
             custom_id,
             key,
+            several: None,
             sequence: 0,
             at_ns: 0,
         }))
@@ -119,6 +132,29 @@ impl Draft {
             // No topic contains a NUL.
             *key = format!("{topic}\0{key}").into();
         }
+    }
+
+    /// Makes it an event of several topics, which are in the order of their names, each once; and
+    /// its key differ from the same key in any other topics.
+    pub(crate) fn set_topics(&mut self, topics: Arc<[Topic]>) {
+        if let Some(key) = &mut self.0.key {
+            // No topic contains a NUL, and the key of an event of one topic begins with that. So
+            // two keys are the same only if the topics are.
+            let names: String = topics.iter().flat_map(|topic| ["\0", topic.as_str()]).collect();
+            *key = format!("{names}\0\0{key}").into();
+        }
+        self.0.several = Some(Box::new(Several { topics, list: None }));
+    }
+
+    /// Its topics, if these are several.
+    pub(crate) fn topics(&self) -> Option<&Arc<[Topic]>> {
+        self.0.several.as_ref().map(|several| &several.topics)
+    }
+
+    /// Notes the index of the list of its topics, whose names it shares from then on with all other
+    /// events of that list.
+    pub(crate) fn set_list(&mut self, list: u32, topics: Arc<[Topic]>) {
+        self.0.several = Some(Box::new(Several { topics, list: Some(list) }));
     }
 
     /// The bytes that it adds to a topic's backlog.
@@ -157,6 +193,7 @@ impl Frame {
             plain_end,
             custom_id,
             key,
+            several: None,
             sequence,
             at_ns,
         }))
@@ -180,7 +217,18 @@ impl Frame {
         self.0.custom_id.as_ref()
     }
 
-    /// The event's key, with its topic: of the events with one key only the newest matters.
+    /// Its topics in the order of their names, if these are several.
+    pub(crate) fn topics(&self) -> Option<&Arc<[Topic]>> {
+        self.0.several.as_ref().map(|several| &several.topics)
+    }
+
+    /// The index of the list of its topics, if it was kept as an event of several.
+    #[inline]
+    pub(crate) fn list(&self) -> Option<u32> {
+        self.0.several.as_ref().and_then(|several| several.list)
+    }
+
+    /// The event's key, with its topic or topics: of the events with one key only the newest matters.
     pub(crate) fn key(&self) -> Option<&str> {
         self.0.key.as_deref()
     }
@@ -206,10 +254,10 @@ impl Frame {
     /// The same event in a JSON envelope, which names its topics; the frame itself if the event has
     /// no data. `topic` is one that it was published to.
     pub(crate) fn in_json(&self, topic: &Topic) -> Frame {
-        let (event, names) = (self.plain(), names(topic));
-        let mut bytes = Vec::with_capacity(CHUNK_HEAD_BYTES_MAX + json_bytes(event, &names));
+        let (event, names) = (self.plain(), &*names(self, topic));
+        let mut bytes = Vec::with_capacity(CHUNK_HEAD_BYTES_MAX + json_bytes(event, names));
         bytes.resize(CHUNK_HEAD_BYTES_MAX, 0);
-        if !put_json(&mut bytes, event, &names) {
+        if !put_json(&mut bytes, event, names) {
             return self.clone();
         }
         let (plain, plain_end) = (CHUNK_HEAD_BYTES_MAX, bytes.len());
@@ -223,6 +271,7 @@ impl Frame {
             plain_end,
             custom_id: custom_id.clone(),
             key: key.clone(),
+            several: None,
             sequence: *sequence,
             at_ns: *at_ns,
         }))
@@ -264,7 +313,7 @@ impl Frame {
         buffer.clear();
         buffer.resize(BEGIN, 0);
         for (frame, topic) in events {
-            if !put_json(buffer, frame.plain(), &names(topic)) {
+            if !put_json(buffer, frame.plain(), &names(frame, topic)) {
                 buffer.extend_from_slice(frame.plain());
             }
         }
@@ -275,9 +324,13 @@ impl Frame {
     }
 }
 
-/// The names of an event's topics, as its JSON envelope tells them; the first is the `topic`.
-fn names(topic: &Topic) -> [&str; 1] {
-    [topic.as_str()]
+/// The names of an event's topics, as its JSON envelope tells them; the first is the `topic`. The
+/// given topic is the only one, or one of several.
+fn names<'a>(frame: &'a Frame, topic: &'a Topic) -> SmallVec<[&'a str; 1]> {
+    match frame.topics() {
+        None => [topic.as_str()].into(),
+        Some(topics) => topics.iter().map(Topic::as_str).collect(),
+    }
 }
 
 impl StreamId {
@@ -413,6 +466,34 @@ mod tests {
             .with_retry(Duration::from_millis(1500))
             .with_comment("c\nd");
         assert_eq!(fields(event), ": c\n: d\nevent: tick\nretry: 1500\ndata: x\n\n");
+    }
+
+    #[test]
+    fn a_key_is_the_same_only_for_the_same_topics() {
+        let key = |topics: &[&str], key: &str| {
+            let topics: Vec<Topic> = topics.iter().map(|name| Topic::new(name).unwrap()).collect();
+            let mut draft = Draft::encode(&Event::new("x").with_key(key), 9).unwrap();
+            match &topics[..] {
+                [only] => draft.scope_key(only),
+                _ => draft.set_topics(topics.into()),
+            }
+            draft.stamp(Epoch::random(), 1, 0).key().unwrap().to_owned()
+        };
+        let given: [(&[&str], &str); 8] = [
+            (&["a"], "k"),
+            (&["a"], "b\0k"),
+            (&["a"], "b\0\0k"),
+            (&["a", "b"], "k"),
+            (&["a", "b"], "\0k"),
+            (&["a", "b", "k"], "k"),
+            (&["a", "b"], "\0\0k"),
+            (&["b", "c"], "k"),
+        ];
+        for (nth, (topics, text)) in given.iter().enumerate() {
+            for (other, (others, other_text)) in given.iter().enumerate() {
+                assert_eq!(key(topics, text) == key(others, other_text), nth == other);
+            }
+        }
     }
 
     #[test]

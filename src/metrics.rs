@@ -203,7 +203,8 @@ pub struct Metrics {
     pub gathered_parts: u64,
     /// See [`Metrics::gap_events`].
     pub(crate) gap_events: [u64; GapReason::ALL.len()],
-    /// Events that are kept for clients that come back.
+    /// Events that are kept for clients that come back. One that is kept in several topics counts
+    /// for each.
     pub kept_events: u64,
     /// Bytes that the kept events take, see [`Options::history_total_bytes_max`](crate::Options).
     pub kept_bytes: u64,

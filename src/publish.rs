@@ -1,5 +1,7 @@
 //! Publishing: at once, or waiting while the backlog is full.
 
+mod several;
+
 use std::fmt;
 use std::time::{Duration, Instant};
 
@@ -91,6 +93,15 @@ pub enum PublishError {
     /// The time over which the event was to be spread is longer than [`Hub::WINDOW_MAX`]. Give a
     /// shorter one.
     WindowTooLong,
+    /// No topic was given to [`Hub::publish_to`]. Give one at least.
+    NoTopic,
+    /// More than [`Event::TOPICS_MAX`] different topics were given to [`Hub::publish_to`]. Give
+    /// fewer, or publish to a topic that all of these clients want.
+    #[non_exhaustive]
+    TooManyTopics {
+        /// How many they are.
+        topics: usize,
+    },
     /// The hub is closed.
     Closed,
 }
@@ -347,11 +358,17 @@ impl Hub {
     /// Always inlined: else each event is moved once more, which costs 14 instructions.
     #[inline(always)]
     pub(crate) fn encode(&self, topic: &Topic, event: &Event<'_>) -> Result<Draft, PublishError> {
-        let Options { event_bytes_max, gap_event, .. } = &self.shared().options;
-        event.check_name(gap_event).map_err(PublishError::Invalid)?;
-        let mut draft = Draft::encode(event, *event_bytes_max).map_err(PublishError::Invalid)?;
+        let mut draft = self.encode_unscoped(event)?;
         draft.scope_key(topic);
         Ok(draft)
+    }
+
+    /// The same without the topics that its key belongs to.
+    #[inline(always)]
+    fn encode_unscoped(&self, event: &Event<'_>) -> Result<Draft, PublishError> {
+        let Options { event_bytes_max, gap_event, .. } = &self.shared().options;
+        event.check_name(gap_event).map_err(PublishError::Invalid)?;
+        Draft::encode(event, *event_bytes_max).map_err(PublishError::Invalid)
     }
 
     fn encode_spread(
@@ -402,6 +419,15 @@ fn wait_until(space: EventListener, deadline: Option<Instant>) -> bool {
     }
 }
 
+/// The error of an event that was refused.
+fn map_refused(refused: Refused) -> PublishError {
+    match refused {
+        Refused::Full(..) => PublishError::Full,
+        Refused::Finished => PublishError::Finished,
+        Refused::Closed => PublishError::Closed,
+    }
+}
+
 impl fmt::Display for PublishError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -415,6 +441,11 @@ impl fmt::Display for PublishError {
             PublishError::WindowTooLong => f.write_str(
                 "the window is longer than 5 minutes; give a shorter one to spread the event over",
             ),
+            PublishError::NoTopic => f.write_str("no topic is given; give one at least"),
+            PublishError::TooManyTopics { topics } => {
+                let most = Event::TOPICS_MAX;
+                write!(f, "the event has {topics} topics; publish it to {most} at most")
+            }
             PublishError::Closed => f.write_str("the hub is closed; start another"),
         }
     }
@@ -427,6 +458,8 @@ impl std::error::Error for PublishError {
             PublishError::Full
             | PublishError::Finished
             | PublishError::WindowTooLong
+            | PublishError::NoTopic
+            | PublishError::TooManyTopics { .. }
             | PublishError::Closed => None,
         }
     }

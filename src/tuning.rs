@@ -24,6 +24,9 @@ pub(crate) struct OrderTuning {
     pub(crate) part_stride: u64,
     /// Events that were forgotten last whose topics are remembered, of 8 bytes each.
     pub(crate) forgets_max: usize,
+    /// The most topics of all lists of topics together of which no event is kept any more. Beyond it
+    /// the list is dropped that has had none longest. They take 12 MiB at most.
+    pub(crate) idle_list_topics_max: usize,
 }
 
 /// What a [`Shard`](crate::shard::Shard) reads.
@@ -52,6 +55,7 @@ impl Default for OrderTuning {
             named_topics_max: 1024,
             part_stride: 256,
             forgets_max: 32 << 10,
+            idle_list_topics_max: 32 << 10,
         }
     }
 }
@@ -80,6 +84,7 @@ impl Tuning {
                 named_topics_max: 8,
                 part_stride: 8,
                 forgets_max: 64,
+                idle_list_topics_max: 200,
             },
             shard: ShardTuning {
                 ring_runs_max: 4,

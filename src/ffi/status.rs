@@ -107,6 +107,9 @@ impl From<PublishError> for Status {
         match error {
             PublishError::Full => Status::FANFARE_ERR_FULL,
             PublishError::Finished => Status::FANFARE_ERR_FINISHED,
+            PublishError::NoTopic | PublishError::TooManyTopics { .. } => {
+                Status::FANFARE_ERR_ARGUMENT
+            }
             PublishError::Closed => Status::FANFARE_ERR_CLOSED,
             PublishError::WindowTooLong => Status::FANFARE_ERR_ARGUMENT,
             PublishError::Invalid(error) => error.into(),

@@ -1,4 +1,5 @@
-//! The sequence numbers of all events that are kept, in order, each with its topic.
+//! The sequence numbers of all events that are kept, in order, each with its topic, or with the list
+//! of its topics: no two entries have the same number.
 //!
 //! ```text
 //!   compacted                    rest
@@ -8,8 +9,8 @@
 //!
 //! A topic's own history finds the events of that topic. The log finds the topics whose events come
 //! next, however many topics there are, without reading any other topic. Besides the events that
-//! are kept it has, for each topic, the last event that was forgotten: so a walk along the log
-//! passes everything that a client may have missed.
+//! are kept it has, for each topic and each list, the last event that was forgotten: so a walk along
+//! the log passes everything that a client may have missed.
 //!
 //! When an event is forgotten, its entry is not searched for: the entry becomes useless where it
 //! is. Useless entries are dropped when they reach the front. When half of the entries are useless,
@@ -28,13 +29,15 @@ pub(super) struct LogEntry {
     pub(super) topic: TopicRef,
 }
 
-/// The topic of an entry.
+/// The topic or the topics of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum TopicRef {
     /// A topic that is tracked, by its index in [`Topics`](super::topics::Topics).
     Tracked(u32),
     /// A topic that was removed, by its index in [`Gone`](super::gone::Gone).
     Gone(u32),
+    /// Several topics, by the index of their list in [`Lists`](super::lists::Lists).
+    List(u32),
 }
 
 #[derive(Default)]
@@ -50,19 +53,16 @@ pub(super) struct EventLog {
 
 impl EventLog {
     /// Appends an event, the newest of all.
-    pub(super) fn push(&mut self, sequence: u64, topic: u32) {
-        self.rest.push_back(LogEntry { sequence, topic: TopicRef::Tracked(topic) });
-    }
-
-    /// Notes that one more entry is useless.
-    pub(super) fn note_useless(&mut self) {
-        self.note_all_useless(1);
+    #[inline]
+    pub(super) fn push(&mut self, sequence: u64, topic: TopicRef) {
+        self.rest.push_back(LogEntry { sequence, topic });
     }
 
     /// Notes that `count` more entries are useless.
-    pub(super) fn note_all_useless(&mut self, count: usize) {
+    #[inline]
+    pub(super) fn note_useless(&mut self, count: usize) {
         self.useless += count;
-        self.useless_since_start += usize::from(self.is_compacting) * count;
+        self.useless_since_start += if self.is_compacting { count } else { 0 };
     }
 
     pub(super) fn has_useless(&self) -> bool {
@@ -162,7 +162,7 @@ mod tests {
             let needed = RefCell::new(BTreeSet::new());
             let mut len_max = 0;
             for sequence in 1..20_000 {
-                log.push(sequence, sequence as u32);
+                log.push(sequence, TopicRef::Tracked(sequence as u32));
                 needed.borrow_mut().insert(sequence);
                 // Sometimes the oldest event is forgotten, sometimes any other, and sometimes all.
                 let mut forgotten = Vec::new();
@@ -179,7 +179,7 @@ mod tests {
                 }
                 for sequence in forgotten {
                     needed.borrow_mut().remove(&sequence);
-                    log.note_useless();
+                    log.note_useless(1);
                 }
                 log.tidy(MOVES_PER_EVENT, |entry| needed.borrow().contains(&entry.sequence));
                 let len = log.compacted.len() + log.rest.len();
@@ -209,7 +209,7 @@ mod tests {
     #[test]
     fn an_entry_gets_another_topic_only_if_it_had_the_named_one() {
         let mut log = EventLog::default();
-        (1..=4).for_each(|sequence| log.push(sequence, 7));
+        (1..=4).for_each(|sequence| log.push(sequence, TopicRef::Tracked(7)));
         log.repoint(3, TopicRef::Tracked(7), TopicRef::Gone(1));
         log.repoint(2, TopicRef::Tracked(8), TopicRef::Gone(2));
         let topics: Vec<TopicRef> = log.after(0).map(|entry| entry.topic).collect();

@@ -3,7 +3,9 @@
 //!
 //! A topic that is finished is known for a time; no shard or publisher has to do anything for that.
 //! When the time is over, the topic and its events are forgotten at once, and its name is free: that
-//! takes the same time however many events there are, which are dropped later, some at a time.
+//! takes the same time however many events there are, which are dropped later, some at a time. Only
+//! events that were published to other topics too are forgotten one by one, some while the lock is
+//! held, since clients of those may still be sent them.
 
 use super::event_log::TopicRef;
 use super::topics::{ByTime, Topics};
@@ -60,28 +62,26 @@ impl Topics {
         entry.finished_ns.is_some() && entry.finished_to_ns < now_ns
     }
 
-    /// Forgets a topic of this name, if it is finished and its time is over.
-    pub(super) fn forget_if_over(&mut self, index: u32, now_ns: u64) {
-        if self.is_over(index, now_ns) {
-            self.forget_finished(index);
-        }
-    }
-
     /// Forgets a finished topic with its events. If a shard has a subscription to it by name, the
-    /// topic is open and empty from then on.
-    fn forget_finished(&mut self, index: u32) {
+    /// topic is open and empty from then on. False if it has many events that were published to other
+    /// topics too: some of these are forgotten, and the topic will be in a later call, which is due at
+    /// once.
+    pub(super) fn forget_finished(&mut self, index: u32) -> bool {
+        if !self.forget_shared(index) {
+            return false;
+        }
         let entry = &mut *self.entries[index as usize];
         self.finished.remove(&(entry.finished_to_ns, index));
         entry.finished_ns = None;
         entry.state.set_finished_at(0);
-        let had_forgotten = entry.history.forgotten().to > 0;
+        let had_forgotten = entry.history.forgotten().own.to > 0;
         let discarded = entry.history.forget_all(&mut self.totals);
         entry.history.hold(false, &mut self.totals);
         self.totals.change(entry.history.rule(), |usage| usage.finished_topics -= 1);
         let is_subscribed = entry.subscribed > 0;
         if let Some(discarded) = discarded {
             // The log needs the entry of the newest event alone.
-            self.log.note_all_useless(discarded.len() - 1 + usize::from(had_forgotten));
+            self.log.note_useless(discarded.len() - 1 + usize::from(had_forgotten));
             self.forgets.push(TopicRef::Tracked(index));
             if discarded.len() > DROPS_PER_STEP {
                 self.discarded.push(discarded);
@@ -94,6 +94,28 @@ impl Topics {
             true => self.reopened.push(index),
             false => self.remove_unneeded(index),
         }
+        true
+    }
+
+    /// Forgets the oldest events of a finished topic until none is left that was published to other
+    /// topics too: the lists of these are told of each. False if there are more than may be
+    /// forgotten at once.
+    fn forget_shared(&mut self, index: u32) -> bool {
+        let mut steps_left = DROPS_PER_STEP;
+        while self.entry(index).history.shared() > 0 {
+            if steps_left == 0 {
+                let entry = &mut *self.entries[index as usize];
+                self.finished.remove(&(entry.finished_to_ns, index));
+                entry.finished_to_ns = 0;
+                self.finished.insert((0, index));
+                self.due_ns = 0;
+                self.await_expiry(index);
+                return false;
+            }
+            steps_left -= 1;
+            self.forget_oldest(index);
+        }
+        true
     }
 
     /// Gives a topic that was finished and is open again its number for that.
@@ -150,7 +172,7 @@ impl Topics {
             first(times).filter(|&(at_ns, _)| at_ns < now_ns).map(|(_, index)| index)
         };
         if let Some(index) = due(&self.finished) {
-            self.forget_finished(index);
+            _ = self.forget_finished(index);
         } else if let Some(index) = due(&self.oldest) {
             self.expire_oldest(index);
         } else if let Some(index) = due(&self.idle) {
@@ -178,7 +200,10 @@ impl Topics {
             |topics: &Topics| topics.finished.iter().copied().find(|&(_, index)| index != newest);
         while self.finished.len() > FINISHED_MAX {
             let Some((_, index)) = finished(self) else { break };
-            self.forget_finished(index);
+            // The rest of it is due.
+            if !self.forget_finished(index) {
+                break;
+            }
         }
         while self.totals.kept_bytes() > self.bounds.total_bytes_max {
             let has_others = |index: u32| index != newest || self.entry(index).history.len() > 1;
@@ -197,7 +222,7 @@ impl Topics {
     fn forget_some_of_finished(&mut self, index: u32) {
         match self.entry(index).in_oldest {
             true => self.expire_oldest(index),
-            false => self.forget_finished(index),
+            false => _ = self.forget_finished(index),
         }
     }
 

@@ -7,7 +7,7 @@ use std::ops::Bound;
 
 use slab::Slab;
 
-use super::history::Forgotten;
+use super::history::{Forgotten, ForgottenOfTopic};
 use crate::topic::Topic;
 
 /// The most removed topics that are remembered.
@@ -30,8 +30,9 @@ pub(super) struct Gone {
 
 pub(super) struct GoneTopic {
     pub(super) name: Topic,
-    pub(super) forgotten: Forgotten,
-    turn: u64,
+    pub(super) forgotten: ForgottenOfTopic,
+    /// No two have the same.
+    pub(super) turn: u64,
 }
 
 impl Gone {
@@ -40,10 +41,10 @@ impl Gone {
     pub(super) fn remember(
         &mut self,
         topic: &Topic,
-        forgotten: Forgotten,
+        forgotten: ForgottenOfTopic,
         dropped: impl FnOnce(u32, GoneTopic),
     ) -> Option<u32> {
-        if forgotten.to <= self.others_to {
+        if forgotten.to() <= self.others_to {
             return None;
         }
         self.turn += 1;
@@ -53,7 +54,7 @@ impl Gone {
         self.in_order.push_back((index, self.turn));
         if self.topics.len() > GONE_MAX {
             if let Some((index, topic)) = self.drop_first() {
-                self.others_to = self.others_to.max(topic.forgotten.to);
+                self.others_to = self.others_to.max(topic.forgotten.to());
                 dropped(index, topic);
             }
         }
@@ -73,8 +74,11 @@ impl Gone {
     }
 
     /// What is known of a topic that is tracked again, and the index that it had here.
-    pub(super) fn recall(&mut self, topic: &Topic) -> (Forgotten, Option<u32>) {
-        let Some(index) = self.by_name.remove(topic) else { return (self.unknown(), None) };
+    pub(super) fn recall(&mut self, topic: &Topic) -> (ForgottenOfTopic, Option<u32>) {
+        let Some(index) = self.by_name.remove(topic) else {
+            let own = self.unknown();
+            return (ForgottenOfTopic { own, ..ForgottenOfTopic::default() }, None);
+        };
         let forgotten = self.topics.remove(index as usize).forgotten;
         // Stale entries are dropped when there are as many of them as there may be others.
         if self.in_order.len() > 2 * GONE_MAX {
@@ -91,12 +95,9 @@ impl Gone {
         self.topics.get(index as usize)
     }
 
-    /// What is known of a topic that is not tracked.
-    pub(super) fn find(&self, topic: &Topic) -> Forgotten {
-        match self.by_name.get(topic) {
-            Some(&index) => self.topics[index as usize].forgotten,
-            None => self.unknown(),
-        }
+    /// A topic by its name, if it is remembered.
+    pub(super) fn find(&self, topic: &Topic) -> Option<&GoneTopic> {
+        self.by_name.get(topic).map(|&index| &self.topics[index as usize])
     }
 
     /// What is known of a topic that is neither tracked nor remembered.
@@ -131,8 +132,8 @@ mod tests {
         Topic::new(&format!("t/{n}")).unwrap()
     }
 
-    fn forgotten(to: u64) -> Forgotten {
-        Forgotten { to, known: Some((to, 1)) }
+    fn forgotten(to: u64) -> ForgottenOfTopic {
+        ForgottenOfTopic { own: Forgotten::one(to), ..ForgottenOfTopic::default() }
     }
 
     #[test]
@@ -150,8 +151,9 @@ mod tests {
             }
         }
         assert!(gone.in_order.len() <= 2 * GONE_MAX + 1);
-        assert!((0..100).all(|n| gone.find(&topic(n)) == forgotten(n as u64 + 1)));
-        assert_eq!(gone.find(&topic(100)), Forgotten::default());
+        let found = |n| gone.find(&topic(n)).map(|topic| topic.forgotten);
+        assert!((0..100).all(|n| found(n) == Some(forgotten(n as u64 + 1))));
+        assert_eq!((found(100), gone.unknown()), (None, Forgotten::default()));
     }
 
     #[test]
@@ -168,7 +170,8 @@ mod tests {
             }
         }
         assert_eq!(all_dropped, [topic(1), topic(0)]);
-        assert_eq!(gone.find(&topic(1)), Forgotten { to: 2, known: None });
+        assert!(gone.find(&topic(1)).is_none());
+        assert_eq!(gone.unknown(), Forgotten { to: 2, known: None });
         assert_eq!(gone.remember(&topic(0), forgotten(2), |_, _| {}), None, "it is known");
         let numbers = (0..GONE_MAX + 2).filter(|n| n.to_string().starts_with("1638"));
         assert_eq!(gone.with_prefix("t/1638").count(), numbers.count());

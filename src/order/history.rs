@@ -26,7 +26,9 @@ pub(super) struct History {
     is_held: bool,
     /// The number of the topic's rule.
     rule: u32,
-    forgotten: Forgotten,
+    /// How many of the events are of several topics.
+    shared: usize,
+    forgotten: ForgottenOfTopic,
     /// Only for a topic with custom ids.
     custom_ids: Option<Box<CustomIds>>,
 }
@@ -41,7 +43,16 @@ pub(super) struct Kept {
     pub(super) at_ns: u64,
 }
 
-/// What is known of the events of a topic that are not kept any more.
+/// What is known of the events of a topic that it does not keep any more.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct ForgottenOfTopic {
+    /// The events of this topic alone. No two topics have such an event in common.
+    pub(super) own: Forgotten,
+    /// The events that were published to other topics too, which these may keep.
+    pub(super) shared: Forgotten,
+}
+
+/// What is known of events of one kind that are not kept any more.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Forgotten {
     /// The sequence number of the newest of them; zero if there are none.
@@ -49,6 +60,14 @@ pub(super) struct Forgotten {
     /// The sequence number of the oldest of them and how many they are; `None` if that is not
     /// known.
     pub(super) known: Option<(u64, u64)>,
+}
+
+/// An event that was forgotten.
+pub(super) enum Oldest {
+    /// Of the topic alone.
+    Own,
+    /// Of several topics, with its sequence number and the index of its list.
+    Shared(u64, u32),
 }
 
 /// Finds events by the ids that their publishers gave.
@@ -62,7 +81,7 @@ struct CustomIds {
 
 impl History {
     /// The history of a topic of which nothing is kept, and this is known.
-    pub(super) fn after_forgetting(forgotten: Forgotten) -> History {
+    pub(super) fn after_forgetting(forgotten: ForgottenOfTopic) -> History {
         History { forgotten, ..History::default() }
     }
 
@@ -71,31 +90,42 @@ impl History {
         let bytes = kept.bytes();
         self.bytes += bytes;
         totals.add(self.rule, 1, bytes + usize::from(!self.counts()) * TOPIC_BYTES);
+        self.shared += usize::from(kept.frame.list().is_some());
         if let Some(id) = kept.frame.custom_id() {
             self.custom_ids.get_or_insert_default().push(id, kept.sequence);
         }
         self.events.push_back(kept);
     }
 
-    /// Forgets the oldest event; false if there is no event.
-    pub(super) fn forget_oldest(&mut self, totals: &mut Totals) -> bool {
-        let Some(oldest) = self.drop_oldest() else { return false };
-        self.forgotten.add(oldest.sequence, 1, oldest.sequence);
+    /// Forgets the oldest event; `None` if there is no event.
+    pub(super) fn forget_oldest(&mut self, totals: &mut Totals) -> Option<Oldest> {
+        let oldest = self.drop_oldest()?;
+        let list = oldest.frame.list();
+        let forgotten = match list {
+            None => &mut self.forgotten.own,
+            Some(_) => &mut self.forgotten.shared,
+        };
+        forgotten.note(oldest.sequence);
+        self.shared -= usize::from(list.is_some());
         let bytes = oldest.bytes();
         self.bytes -= bytes;
         totals.subtract(self.rule, 1, bytes + usize::from(!self.counts()) * TOPIC_BYTES);
         totals.forget(1, oldest.sequence);
-        true
+        Some(match list {
+            None => Oldest::Own,
+            Some(list) => Oldest::Shared(oldest.sequence, list),
+        })
     }
 
     /// Forgets all events at once, however many there are, and returns a history that has them: it
     /// counts nowhere, and is dropped event by event with [`History::drop_oldest`]. `None` if there
-    /// are no events.
+    /// are no events. None of them may be of several topics: these are forgotten one by one.
     pub(super) fn forget_all(&mut self, totals: &mut Totals) -> Option<History> {
+        debug_assert_eq!(self.shared, 0, "their lists have to know");
         let (count, newest) = (self.events.len(), self.newest());
         let first = self.events.front()?.sequence;
         let mut forgotten = self.forgotten;
-        forgotten.add(first, count as u64, newest);
+        forgotten.own.add(first, count as u64, newest);
         let topic_bytes = usize::from(!self.is_held) * TOPIC_BYTES;
         totals.subtract(self.rule, count, self.bytes + topic_bytes);
         totals.forget(count as u64, newest);
@@ -151,18 +181,29 @@ impl History {
         self.events.len()
     }
 
+    /// How many of the kept events are of several topics.
+    #[inline]
+    pub(super) fn shared(&self) -> usize {
+        self.shared
+    }
+
     /// What keeping the events takes: their bytes, and [`EVENT_BYTES`] for each.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }
 
-    pub(super) fn forgotten(&self) -> Forgotten {
+    pub(super) fn forgotten(&self) -> ForgottenOfTopic {
         self.forgotten
     }
 
     /// The sequence number of the newest event, kept or forgotten; zero if there was none.
     pub(super) fn newest(&self) -> u64 {
-        self.events.back().map_or(self.forgotten.to, |newest| newest.sequence)
+        self.events.back().map_or_else(|| self.forgotten.to(), |newest| newest.sequence)
+    }
+
+    /// The sequence number of the oldest kept event.
+    pub(super) fn oldest(&self) -> Option<u64> {
+        self.events.front().map(|oldest| oldest.sequence)
     }
 
     /// When the oldest of the kept events was published, in nanoseconds since the hub's start.
@@ -221,7 +262,25 @@ impl Kept {
     }
 }
 
+impl ForgottenOfTopic {
+    /// The sequence number of the newest of them; zero if there are none.
+    pub(super) fn to(&self) -> u64 {
+        self.own.to.max(self.shared.to)
+    }
+}
+
 impl Forgotten {
+    /// One event.
+    pub(super) fn one(sequence: u64) -> Forgotten {
+        Forgotten { to: sequence, known: Some((sequence, 1)) }
+    }
+
+    /// Adds an event, the newest of them.
+    #[inline]
+    pub(super) fn note(&mut self, sequence: u64) {
+        self.add(sequence, 1, sequence);
+    }
+
     /// Adds the oldest events that are kept: `count` of them, with the first and the last of these
     /// sequence numbers.
     #[inline]
@@ -292,7 +351,7 @@ mod tests {
         assert_eq!(history.after(20), 1..4);
         assert_eq!(history.after(21), 2..4);
         assert_eq!(history.after(30), 4..4);
-        history.forget_oldest(&mut totals);
+        _ = history.forget_oldest(&mut totals);
         assert_eq!((history.after(0), history.oldest_ns()), (0..3, Some(210)));
         (0..3).for_each(|_| _ = history.forget_oldest(&mut totals));
         assert_eq!((history.newest(), history.after(0)), (30, 0..0));
@@ -309,7 +368,7 @@ mod tests {
                 (0..already).for_each(|_| _ = history.forget_oldest(&mut totals));
                 (history, totals)
             });
-            while in_turn.0.forget_oldest(&mut in_turn.1) {}
+            while in_turn.0.forget_oldest(&mut in_turn.1).is_some() {}
             let mut forgotten = at_once.0.forget_all(&mut at_once.1).expect("some are kept");
             assert_eq!((at_once.0.len(), at_once.0.bytes(), at_once.0.find("id")), (0, 0, None));
             assert_eq!((at_once.0.forgotten(), at_once.1), (in_turn.0.forgotten(), in_turn.1));
@@ -342,15 +401,17 @@ mod tests {
             .into_iter()
             .for_each(|sequence| history.push(kept(sequence, None), &mut totals));
         (0..3).for_each(|_| _ = history.forget_oldest(&mut totals));
-        let forgotten = history.forgotten();
+        let forgotten = history.forgotten().own;
         assert_eq!((forgotten.count_after(16), forgotten.count_after(0)), (Some(3), Some(3)));
         assert_eq!((forgotten.count_after(17), forgotten.count_after(22)), (None, Some(0)));
         assert!(forgotten.is_after(21) && !forgotten.is_after(22));
         // Once the oldest is not known, the count is not known for any later event either.
-        let mut history = History::after_forgetting(Forgotten { to: 5, known: None });
+        let own = Forgotten { to: 5, known: None };
+        let unknown = ForgottenOfTopic { own, ..ForgottenOfTopic::default() };
+        let mut history = History::after_forgetting(unknown);
         history.push(kept(40, None), &mut totals);
         history.forget_oldest(&mut totals);
-        assert_eq!(history.forgotten(), Forgotten { to: 40, known: None });
+        assert_eq!(history.forgotten().own, Forgotten { to: 40, known: None });
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //!
 //! ```text
 //! mod                                 Order: publishing, registering, looking back
+//! several                             publishing to several topics at once
 //! finished   existing                 whether a client of finished topics would be sent anything; what a
 //!                                     watcher is told first
 //! search     replay                   where a client's stream begins; what it is sent first
@@ -15,7 +16,8 @@
 //! retention  subscriptions            what is kept; what shards want
 //! topics                              all topics that are tracked
 //! cursor     gone      interests      how far a client has come; removed topics; filters of shards
-//! watchers                            what hosts are told of the first and the last subscriber
+//! watchers   lists                    what hosts are told of the first and the last subscriber; the
+//!                                     events of several topics
 //! published  history   rules          an event on its way; the kept events of a topic; all rules
 //! backlog    totals    event_log      what waits to be sent; sums of what is kept; all kept events
 //! names      forgets                  topics by name; what was forgotten
@@ -34,6 +36,7 @@ mod forgets;
 mod gone;
 mod history;
 mod interests;
+mod lists;
 mod missing;
 mod names;
 mod newest;
@@ -43,6 +46,7 @@ mod retention;
 mod rules;
 mod ruling;
 mod search;
+mod several;
 mod subscriptions;
 #[cfg(test)]
 mod tests;
@@ -166,7 +170,7 @@ impl Order {
         clock: Clock,
     ) -> Order {
         let rules = Arc::new(Rules::new(options));
-        let topics = Topics::new(options, rules.clone(), tuning.forgets_max, clock.clone());
+        let topics = Topics::new(options, rules.clone(), &tuning, clock.clone());
         Order {
             epoch: Epoch::random(),
             clock,
@@ -197,8 +201,8 @@ impl Order {
         };
         let at_ns = self.now_ns();
         if topics.is_over(index, at_ns) {
-            self.forget_if_over(&mut locked, index, at_ns);
             drop(locked);
+            self.forget_over(topic);
             return self.publish(topic, draft);
         }
         let mut asleep = Vec::new();
@@ -266,8 +270,8 @@ impl Order {
         };
         let at_ns = self.now_ns();
         if topics.is_over(index, at_ns) {
-            self.forget_if_over(&mut locked, index, at_ns);
             drop(locked);
+            self.forget_over(topic);
             return self.publish_spread(topic, draft, window_ns);
         }
         if topics.entry(index).finished_ns.is_some() {
@@ -275,11 +279,7 @@ impl Order {
         }
         let state = topics.entry(index).state.clone();
         let wanted = state.is_wanted();
-        let full = || {
-            let of_topic = state.spread_backlog().listen_if_full();
-            of_topic.or_else(|| self.spread_backlog.listen_if_full())
-        };
-        if let Some(listener) = wanted.then(full).flatten() {
+        if let Some(listener) = wanted.then(|| self.listen_if_spread_full(&state)).flatten() {
             topics.remove_unneeded(index);
             return Err(Refused::Full(draft, listener));
         }
@@ -288,7 +288,8 @@ impl Order {
         let mut asleep = Vec::new();
         if wanted {
             let backlogs = (self.hub_backlog.clone(), self.spread_backlog.clone());
-            let mut published = Published::spread(frame.clone(), state, backlogs, window_ns, bytes);
+            let (event, states) = (frame.clone(), [state].into());
+            let mut published = Published::spread(event, states, backlogs, window_ns, bytes);
             published.reopens(topics.take_reopens(index));
             let published = Arc::new(published);
             let interested = self.interested(&published.topic);
@@ -314,8 +315,10 @@ impl Order {
             return Err(Refused::Closed);
         }
         let at_ns = self.now_ns();
-        let index = locked.topics.find_or_create(topic);
-        self.forget_if_over(&mut locked, index, at_ns);
+        while self.forget_some_if_over(&mut locked, topic, at_ns) {
+            drop(locked);
+            locked = self.lock();
+        }
         let topics = &mut locked.topics;
         topics.find_or_create(topic);
         let Some(index) = topics.find_published(topic) else { return Err(Refused::Closed) };
@@ -357,11 +360,25 @@ impl Order {
         self.number_reopened(locked);
     }
 
-    /// Forgets a topic if it is finished and the time for which that is known is over. Its index may
-    /// be that of no topic then.
-    fn forget_if_over(&self, locked: &mut Locked, index: u32, now_ns: u64) {
-        locked.topics.forget_if_over(index, now_ns);
+    /// Forgets a topic if it is finished and the time for which that is known is over, or some of its
+    /// events if they are many: true then, and it is to be called again. The lock may be released
+    /// before that.
+    fn forget_some_if_over(&self, locked: &mut Locked, topic: &Topic, now_ns: u64) -> bool {
+        let Some(index) = locked.topics.find_finished(topic) else { return false };
+        if !locked.topics.is_over(index, now_ns) {
+            return false;
+        }
+        let is_more = !locked.topics.forget_finished(index);
         self.number_reopened(locked);
+        is_more
+    }
+
+    /// Forgets a topic if it is finished and its time is over, and takes the lock as often as that
+    /// needs.
+    #[cold]
+    fn forget_over(&self, topic: &Topic) {
+        let now_ns = self.now_ns();
+        while self.forget_some_if_over(&mut self.lock(), topic, now_ns) {}
     }
 
     /// Gives a number to each topic that was finished and is open again. To be called before the
@@ -410,6 +427,12 @@ impl Order {
         topic.backlog.listen_if_full().or_else(|| self.hub_backlog.listen_if_full())
     }
 
+    /// The same of the backlogs of events that are spread over a time.
+    fn listen_if_spread_full(&self, topic: &TopicState) -> Option<EventListener> {
+        let of_topic = topic.spread_backlog().listen_if_full();
+        of_topic.or_else(|| self.spread_backlog.listen_if_full())
+    }
+
     /// Adds subscriptions of a shard, which gets their events from then on. For each topic that is
     /// wanted by name `open_route` is called, and returns the key of the route that the shard has
     /// for it. Returns a sequence number: the shard gets every later event. Takes the lock for a
@@ -427,7 +450,11 @@ impl Order {
             let (some, others) = rest.split_at(most.min(rest.len()));
             rest = others;
             for subscription in some {
-                self.forget_over(&mut locked, subscription);
+                // A client that comes now finds such a topic open, and empty.
+                while self.forget_some_of(&mut locked, subscription) {
+                    drop(locked);
+                    locked = self.lock();
+                }
                 locked.topics.subscribe(shard, subscription, &mut open_route);
             }
             tell_watchers(locked);
@@ -435,12 +462,12 @@ impl Order {
         self.sequence()
     }
 
-    /// Forgets the topic of a subscription, if it is finished and its time is over: a client that
-    /// comes now finds it open, and empty.
-    fn forget_over(&self, locked: &mut Locked, subscription: &Subscription) {
-        let Subscription::Topic(topic) = subscription else { return };
-        if let Some(index) = locked.topics.find_finished(topic) {
-            self.forget_if_over(locked, index, self.now_ns());
+    /// Forgets the topic of a subscription, if it is finished and its time is over; true if there is
+    /// more of it to be forgotten.
+    fn forget_some_of(&self, locked: &mut Locked, subscription: &Subscription) -> bool {
+        match subscription {
+            Subscription::Topic(topic) => self.forget_some_if_over(locked, topic, self.now_ns()),
+            Subscription::Filter(_) => false,
         }
     }
 

@@ -19,9 +19,13 @@ pub(super) fn oldest_of_named(past: &Past<'_>, named: &NamedTopics, count: usize
     let before = |nth: usize| histories[nth].after(past.now).start;
     let mut newest: BinaryHeap<_> =
         (0..histories.len()).filter_map(|nth| last(nth, before(nth))).collect();
-    let mut oldest = past.now + 1;
-    for _ in 0..count {
-        let Some((sequence, nth, left)) = newest.pop() else { break };
+    let (mut oldest, mut counted) = (past.now + 1, 0);
+    while let Some((sequence, nth, left)) = newest.pop() {
+        // An event of several topics is in the history of each of them.
+        counted += usize::from(sequence < oldest);
+        if counted > count {
+            break;
+        }
         oldest = sequence;
         newest.extend(last(nth, left - 1));
     }
@@ -41,8 +45,13 @@ pub(super) fn walk_back(
     }
     let (mut oldest, matches) = (before, past.wanted.matches());
     let walked = walk.back_while(past, &matches, before, |entry| {
-        let is_kept = matches!(past.topics.look_up(entry), Logged::Kept(..));
-        if is_kept && matches.wants(past.topics, entry.topic) {
+        let topics = past.topics;
+        let is_wanted = match topics.look_up(entry) {
+            Logged::Kept(..) => matches.wants(topics, entry.topic),
+            Logged::OfList(list) => matches.kept_of_list(topics, list, entry.sequence).is_some(),
+            Logged::Forgotten(_) | Logged::Useless => false,
+        };
+        if is_wanted {
             (oldest, left) = (entry.sequence, left - 1);
         }
         entry.sequence > after && left > 0

@@ -59,7 +59,8 @@ pub(crate) struct Extra {
 /// purpose, so that it must not fill the backlogs of the others. Dropping this removes the bytes.
 pub(crate) struct Spread {
     pub(crate) window_ns: u64,
-    topic: Arc<TopicState>,
+    /// The topics of the event.
+    topics: Box<[Arc<TopicState>]>,
     hub_backlog: Arc<Backlog>,
     bytes: usize,
 }
@@ -110,6 +111,23 @@ impl Published {
         Published { frame, json, topic, hub_backlog, backlog_bytes, events: 1, extra: None }
     }
 
+    /// Adds the bytes of an event to the backlog of each of its topics, of which there is at least
+    /// one, and once to the hub's.
+    pub(super) fn of_several(
+        frame: Frame,
+        topics: Box<[Arc<TopicState>]>,
+        hub_backlog: Arc<Backlog>,
+        backlog_bytes: usize,
+    ) -> Published {
+        let (first, others) = split_topics(&topics);
+        others.iter().for_each(|topic| topic.backlog.add(backlog_bytes));
+        let mut published = Published::new(frame, first, hub_backlog, backlog_bytes);
+        if !others.is_empty() {
+            published.extra = Some(Box::new(Extra { others, ..Extra::default() }));
+        }
+        published
+    }
+
     /// A mark that says that a topic is complete.
     pub(super) fn end_of(
         topic: Arc<TopicState>,
@@ -131,21 +149,29 @@ impl Published {
         }
     }
 
-    /// An event that is spread over a time: its bytes are in the backlogs of such events alone.
+    /// An event that is spread over a time, of topics of which there is at least one: its bytes are in
+    /// the backlogs of such events alone.
     pub(super) fn spread(
         frame: Frame,
-        topic: Arc<TopicState>,
+        topics: Box<[Arc<TopicState>]>,
         hub_backlogs: (Arc<Backlog>, Arc<Backlog>),
         window_ns: u64,
         bytes: usize,
     ) -> Published {
         let (hub_backlog, spread_backlog) = hub_backlogs;
-        topic.spread_backlog().add(bytes);
+        topics.iter().for_each(|topic| topic.spread_backlog().add(bytes));
         spread_backlog.add(bytes + EVENT_BYTES);
-        let spread = Spread { window_ns, topic: topic.clone(), hub_backlog: spread_backlog, bytes };
-        let extra = Some(Box::new(Extra { spread: Some(spread), ..Extra::default() }));
+        let (topic, others) = split_topics(&topics);
+        let spread = Some(Spread { window_ns, topics, hub_backlog: spread_backlog, bytes });
+        let extra = Some(Box::new(Extra { others, spread, ..Extra::default() }));
         let json = OnceLock::new();
         Published { frame, json, topic, hub_backlog, backlog_bytes: 0, events: 0, extra }
+    }
+
+    /// Its topics that a shard may want.
+    pub(super) fn topics(&self) -> impl Iterator<Item = &Arc<TopicState>> {
+        let others = self.extra.iter().flat_map(|extra| extra.others.iter());
+        std::iter::once(&self.topic).chain(others)
     }
 
     /// Its sequence number.
@@ -170,7 +196,7 @@ impl Published {
     }
 
     /// Drops the references to events that an audience has sent, or never will. The bytes of
-    /// successive events of one topic are removed from the backlog at once: a publisher that were
+    /// successive events of the same topics are removed from the backlog at once: a publisher that were
     /// notified after the first of them would find little space, fill it, and wait through the
     /// others.
     pub(crate) fn release(events: impl Iterator<Item = Arc<Published>>) {
@@ -178,7 +204,7 @@ impl Published {
         // An event that has other references is released by the last of them.
         for mut event in events.filter_map(Arc::into_inner) {
             match &mut run {
-                Some(run) if Arc::ptr_eq(&run.topic, &event.topic) => {
+                Some(run) if run.has_topics_of(&event) => {
                     run.backlog_bytes += std::mem::take(&mut event.backlog_bytes);
                     run.events += std::mem::take(&mut event.events);
                 }
@@ -188,10 +214,35 @@ impl Published {
     }
 }
 
+impl Published {
+    #[inline]
+    fn has_topics_of(&self, other: &Published) -> bool {
+        let same_others = match (&self.extra, &other.extra) {
+            (None, None) => true,
+            (Some(extra), Some(others)) => {
+                let (these, those) = (&extra.others, &others.others);
+                these.len() == those.len()
+                    && these.iter().zip(those).all(|(this, that)| Arc::ptr_eq(this, that))
+            }
+            _ => false,
+        };
+        same_others && Arc::ptr_eq(&self.topic, &other.topic)
+    }
+}
+
+/// The first of an event's topics, and the others.
+fn split_topics(topics: &[Arc<TopicState>]) -> (Arc<TopicState>, Box<[Arc<TopicState>]>) {
+    let (first, others) = topics.split_first().expect("an event that is put has a topic");
+    (first.clone(), others.into())
+}
+
 impl Drop for Published {
     fn drop(&mut self) {
         if self.events > 0 {
             self.topic.backlog.remove(self.backlog_bytes);
+            if let Some(extra) = &self.extra {
+                extra.others.iter().for_each(|topic| topic.backlog.remove(self.backlog_bytes));
+            }
             self.hub_backlog.remove(self.backlog_bytes + self.events * EVENT_BYTES);
         }
     }
@@ -199,7 +250,7 @@ impl Drop for Published {
 
 impl Drop for Spread {
     fn drop(&mut self) {
-        self.topic.spread_backlog().remove(self.bytes);
+        self.topics.iter().for_each(|topic| topic.spread_backlog().remove(self.bytes));
         self.hub_backlog.remove(self.bytes + EVENT_BYTES);
     }
 }

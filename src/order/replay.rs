@@ -72,15 +72,27 @@ impl Replay {
         // When few events are left, walking past them is quicker than finding topics by name.
         let are_many_left = || past.topics.log.has_more_after(cursor.after, stride as usize);
         let find_named = past.wanted.has_no_filters() || are_many_left();
-        match find_named.then(|| past.find_named()).flatten() {
-            Some(named) => merge(past, &named, cursor, part),
+        let named = find_named.then(|| past.find_named()).flatten();
+        let (after, told_to) = (cursor.after, cursor.told_to());
+        let with_missing = named.and_then(|named| {
+            let missing = Missing::of_named(past, &named, after, told_to)?;
+            Some((named, missing))
+        });
+        match with_missing {
+            Some((named, missing)) => merge(past, &named, cursor, part, missing),
             None => walk(past, cursor, part),
         }
     }
 }
 
 /// Gathers the next events of named topics.
-fn merge(past: &Past<'_>, named: &NamedTopics, cursor: Cursor, mut part: Part) -> Replay {
+fn merge(
+    past: &Past<'_>,
+    named: &NamedTopics,
+    cursor: Cursor,
+    mut part: Part,
+    missing: Missing,
+) -> Replay {
     let topics = named.tracked.iter().map(|&index| past.topics.entry(index));
     let mut heads: Vec<Head<'_>> = topics
         .map(|topic| Head { topic, left: cursor.wanted_of(&topic.history) })
@@ -88,20 +100,21 @@ fn merge(past: &Past<'_>, named: &NamedTopics, cursor: Cursor, mut part: Part) -
         .collect();
     let firsts = heads.iter().enumerate().filter_map(|(nth, head)| head.first(nth));
     let mut firsts: BinaryHeap<Reverse<(u64, usize)>> = firsts.collect();
-    let mut to = None;
+    let (mut to, mut last) = (None, 0);
     while let Some(Reverse((sequence, nth))) = firsts.pop() {
         let head = &mut heads[nth];
         let history = &head.topic.history;
         let Some(kept) = head.left.next().and_then(|position| history.event(position)) else {
             continue;
         };
-        if !part.add(kept, || &head.topic.state.name) {
+        // An event of several topics is in the history of each of them.
+        if sequence != last && !part.add(kept, || &head.topic.state.name) {
             to = Some(sequence - 1);
             break;
         }
+        last = sequence;
         firsts.extend(head.first(nth));
     }
-    let missing = Missing::of_named(past, named, cursor.after, cursor.told_to());
     let forgets_seen = past.topics.forgets.count();
     part.end(past, Cursor { forgets_seen, looked_to: None, untold_to: 0, ..cursor }, to, missing)
 }
@@ -117,14 +130,19 @@ fn walk(past: &Past<'_>, mut cursor: Cursor, mut part: Part) -> Replay {
     };
     let mut full_at = None;
     let walked = past.begin_walk().forward_while(past, &matches, cursor.after, |entry| {
-        if let (Logged::Kept(kept, next), TopicRef::Tracked(index)) =
-            (topics.look_up(entry), entry.topic)
-        {
-            let is_wanted =
-                cursor.wants(kept.sequence(), next) && matches.wants(topics, entry.topic);
-            if is_wanted && !part.add(kept, || &topics.entry(index).state.name) {
-                full_at = Some(entry.sequence - 1);
-            }
+        let kept = match (topics.look_up(entry), entry.topic) {
+            (Logged::Kept(kept, next), TopicRef::Tracked(index)) => Some((kept, next))
+                .filter(|_| cursor.wants(kept.sequence(), next))
+                .filter(|_| matches.wants(topics, entry.topic))
+                .map(|(kept, _)| (kept, &topics.entry(index).state.name)),
+            (Logged::OfList(list), _) => matches
+                .kept_of_list(topics, list, entry.sequence)
+                .filter(|&(kept, next)| cursor.wants(kept.sequence(), next))
+                .and_then(|(kept, _)| Some((kept, list.topics().first()?))),
+            _ => None,
+        };
+        if kept.is_some_and(|(kept, topic)| !part.add(kept, || topic)) {
+            full_at = Some(entry.sequence - 1);
         }
         full_at.is_none()
     });

@@ -11,10 +11,11 @@
 //! next.
 
 use super::event_log::{EventLog, TopicRef, MOVES_PER_EVENT};
-use super::history::{History, Kept};
+use super::history::{History, Kept, Oldest};
 use super::rules::Limits;
 use super::topics::{Entry, Topics};
 use super::totals::Totals;
+use crate::frame::Frame;
 
 /// The most idle topics; beyond it the one that would be removed next is removed.
 const IDLE_MAX: usize = 4 << 10;
@@ -24,6 +25,39 @@ impl Topics {
     /// large it is, so that a client can resume after any event that was published.
     #[inline]
     pub(super) fn keep(&mut self, index: u32, kept: Kept) {
+        if self.bounds.keeps_events {
+            self.log.push(kept.sequence(), TopicRef::Tracked(index));
+        }
+        self.keep_logged(index, kept);
+    }
+
+    /// Keeps an event of several topics in each of them that is tracked. `list` is the index of
+    /// their list, if events are kept at all.
+    #[cold]
+    pub(super) fn keep_shared(&mut self, indices: &[u32], list: Option<u32>, frame: &Frame) {
+        // Keeping it in one topic may remove another that has been idle for long.
+        for &index in indices {
+            self.entries[index as usize].subscribed += 1;
+        }
+        if let Some(list) = list {
+            self.log.push(frame.sequence(), TopicRef::List(list));
+        }
+        for &index in indices {
+            self.keep_logged(index, Kept::new(frame.clone()));
+        }
+        self.lists.end_publishing();
+        if let Some(list) = list {
+            self.forget_if_gone(list, frame.sequence());
+        }
+        for &index in indices {
+            self.entries[index as usize].subscribed -= 1;
+            self.remove_unneeded(index);
+        }
+    }
+
+    /// Keeps an event that the log has already, unless no events are kept.
+    #[inline(always)]
+    fn keep_logged(&mut self, index: u32, kept: Kept) {
         let keeps_events = self.bounds.keeps_events;
         let entry = &mut *self.entries[index as usize];
         entry.newest_ns = kept.at_ns;
@@ -34,15 +68,20 @@ impl Topics {
         if !keeps_events {
             return self.make_idle(index);
         }
-        self.log.push(kept.sequence(), index);
-        let history = &mut entry.history;
-        let limits = &self.limits[history.rule() as usize];
+        let mut history = &mut entry.history;
+        let mut limits = &self.limits[history.rule() as usize];
         history.push(kept, &mut self.totals);
         while limits.is_exceeded_by(history) {
-            forget_oldest(history, &mut self.totals, &mut self.log);
+            let shared = forget_oldest(history, &mut self.totals, &mut self.log);
             self.forgets.push(TopicRef::Tracked(index));
+            if let Some(shared) = shared {
+                self.note_forgotten_of_list(shared);
+                history = &mut self.entries[index as usize].history;
+                limits = &self.limits[history.rule() as usize];
+            }
         }
-        if entry.in_oldest != (history.len() > 0) {
+        let entry = &self.entries[index as usize];
+        if entry.in_oldest != (entry.history.len() > 0) {
             self.await_expiry(index);
             self.make_idle(index);
         }
@@ -69,13 +108,43 @@ impl Topics {
     /// and corrects that time.
     pub(super) fn expire_oldest(&mut self, index: u32) {
         let limits = self.limits_of(index);
-        let entry = &mut *self.entries[index as usize];
+        let entry = self.entry(index);
         if entry.expires_ns(limits) == Some(entry.oldest_ns) {
-            forget_oldest(&mut entry.history, &mut self.totals, &mut self.log);
-            self.forgets.push(TopicRef::Tracked(index));
+            self.forget_oldest(index);
         }
         self.await_expiry(index);
         self.make_idle(index);
+    }
+
+    /// Forgets the oldest event of a topic, if it has one.
+    pub(super) fn forget_oldest(&mut self, index: u32) {
+        let history = &mut self.entries[index as usize].history;
+        let shared = forget_oldest(history, &mut self.totals, &mut self.log);
+        self.forgets.push(TopicRef::Tracked(index));
+        if let Some(shared) = shared {
+            self.note_forgotten_of_list(shared);
+        }
+    }
+
+    /// Notes that a topic has forgotten an event of several topics.
+    #[cold]
+    fn note_forgotten_of_list(&mut self, (list, sequence): (u32, u64)) {
+        self.forgets.push(TopicRef::List(list));
+        // Its other topics may not have it yet.
+        if !self.lists.is_under_way(sequence) {
+            self.forget_if_gone(list, sequence);
+        }
+    }
+
+    /// If no topic keeps an event of a list any more: notes that.
+    fn forget_if_gone(&mut self, list: u32, sequence: u64) {
+        let is_kept = self.lists.get(list).is_some_and(|list| {
+            self.tracked_of(list).any(|(_, entry)| entry.history.keeps_from(sequence))
+        });
+        if !is_kept {
+            let useless = self.lists.note_gone(list, sequence);
+            self.log.note_useless(useless);
+        }
     }
 
     /// Makes a topic idle, unless it has kept events or is finished.
@@ -144,11 +213,20 @@ impl Limits {
 }
 
 /// Forgets the oldest event of a topic. The log needs its entry from now on, and no longer that of
-/// the event that was forgotten before it.
+/// the event that was forgotten before it. Returns the list and the sequence number of an event of
+/// several topics, whose entry is not the topic's.
 #[inline]
-pub(super) fn forget_oldest(history: &mut History, totals: &mut Totals, log: &mut EventLog) {
-    let had_forgotten = history.forgotten().to > 0;
-    if history.forget_oldest(totals) && had_forgotten {
-        log.note_useless();
+fn forget_oldest(
+    history: &mut History,
+    totals: &mut Totals,
+    log: &mut EventLog,
+) -> Option<(u32, u64)> {
+    let had_forgotten = history.forgotten().own.to > 0;
+    match history.forget_oldest(totals)? {
+        Oldest::Own => {
+            log.note_useless(usize::from(had_forgotten));
+            None
+        }
+        Oldest::Shared(sequence, list) => Some((list, sequence)),
     }
 }

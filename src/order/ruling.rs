@@ -4,9 +4,7 @@
 use std::ops::Bound;
 use std::sync::Arc;
 
-use super::event_log::TopicRef;
 use super::history::History;
-use super::retention::forget_oldest;
 use super::rules::Rules;
 use super::topics::Topics;
 use crate::filter::Subscription;
@@ -87,13 +85,12 @@ impl Topics {
                 usage.finished_topics += finished;
             });
         }
-        let limits = &self.limits[rule as usize];
-        while limits.is_exceeded_by(&entry.history) && *events_left > 0 {
-            forget_oldest(&mut entry.history, &mut self.totals, &mut self.log);
-            self.forgets.push(TopicRef::Tracked(index));
+        let limits = self.limits[rule as usize];
+        while limits.is_exceeded_by(&self.entry(index).history) && *events_left > 0 {
+            self.forget_oldest(index);
             *events_left -= 1;
         }
-        let is_done = !limits.is_exceeded_by(&entry.history);
+        let is_done = !limits.is_exceeded_by(&self.entry(index).history);
         self.await_expiry(index);
         self.await_end(index);
         self.leave_idle(index);

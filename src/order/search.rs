@@ -114,11 +114,14 @@ impl Searching<'_> {
             Stage::CustomId { walked_to, found } => self.find_custom_id(walked_to, found),
             Stage::Last { before, left, lost } => self.find_last(before, left, lost),
             Stage::Missing { had, begins, reason, walked_to, missing } => {
-                let found = match &self.named {
-                    Some(named) => Ok(Missing::of_named(self.past, named, begins.after, had)
-                        .with_skipped(self.past, named, &begins, had)),
-                    None => missing.walk_on(self.past, &begins, had, walked_to, &mut self.walk),
+                let of_named = |named| {
+                    let missing = Missing::of_named(self.past, named, begins.after, had)?;
+                    missing.with_skipped(self.past, named, &begins, had)
                 };
+                let found = self.named.as_ref().and_then(of_named).map_or_else(
+                    || missing.walk_on(self.past, &begins, had, walked_to, &mut self.walk),
+                    Ok,
+                );
                 match found {
                     Ok(missing) => self.end(had, begins, reason, missing),
                     Err((walked_to, missing)) => {
@@ -174,14 +177,24 @@ impl Searching<'_> {
             }
             None => {
                 let matches = past.wanted.matches();
-                let walked = self.walk.forward(past, &matches, walked_to, |entry| {
-                    let TopicRef::Tracked(index) = entry.topic else { return };
+                let mut search = |index: u32, sequence: u64| {
                     // A topic is searched once: at its newest event.
                     let newest = topics.entries.get(index as usize).map(|e| e.history.newest());
-                    if newest == Some(entry.sequence) && matches.wants(topics, entry.topic) {
+                    let wants = || matches.wants(topics, TopicRef::Tracked(index));
+                    if newest == Some(sequence) && wants() {
                         found = found.into_iter().chain(find_in(index)).min();
                     }
-                });
+                };
+                let walked =
+                    self.walk.forward(past, &matches, walked_to, |entry| match entry.topic {
+                        TopicRef::Tracked(index) => search(index, entry.sequence),
+                        TopicRef::Gone(_) => {}
+                        TopicRef::List(list) => {
+                            let lists = topics.lists.get(list).into_iter();
+                            let tracked = lists.flat_map(|list| topics.tracked_of(list));
+                            tracked.for_each(|(index, _)| search(index, entry.sequence));
+                        }
+                    });
                 if let Err(walked_to) = walked {
                     return Step::Later(Stage::CustomId { walked_to, found });
                 }

@@ -8,9 +8,10 @@ use slab::Slab;
 
 use super::event_log::{EventLog, LogEntry, TopicRef};
 use super::forgets::Forgets;
-use super::gone::Gone;
-use super::history::{Forgotten, History, Kept};
+use super::gone::{Gone, GoneTopic};
+use super::history::{Forgotten, ForgottenOfTopic, History, Kept};
 use super::interests::Interests;
+use super::lists::{List, Lists};
 use super::names::Names;
 use super::published::TopicState;
 use super::rules::{Limits, Rules};
@@ -19,6 +20,7 @@ use super::watchers::Watchers;
 use crate::clock::Clock;
 use crate::options::Options;
 use crate::topic::Topic;
+use crate::tuning::OrderTuning;
 
 /// A table of topics with more capacity is made smaller when few topics are left.
 const CAPACITY_MIN: usize = 1024;
@@ -40,6 +42,8 @@ pub(super) struct Topics {
     pub(super) log: EventLog,
     pub(super) forgets: Forgets,
     pub(super) gone: Gone,
+    /// The lists of the topics of events that have several.
+    pub(super) lists: Lists,
     pub(super) interests: Interests,
     pub(super) watchers: Watchers,
     /// The topics with kept events: by when the oldest of them is too old, or an older one that was
@@ -96,7 +100,10 @@ pub(super) struct Entry {
 pub(super) enum Logged<'a> {
     /// A kept event, and the sequence number of its topic's next one.
     Kept(&'a Kept, Option<u64>),
-    /// The newest forgotten event of a topic of which this is known.
+    /// An event that some topic of this list keeps.
+    OfList(&'a List),
+    /// The newest forgotten event of a topic, or the newest of a list that no topic keeps, of which
+    /// this is known.
     Forgotten(Forgotten),
     /// Nothing any more.
     Useless,
@@ -124,7 +131,7 @@ impl Topics {
     pub(super) fn new(
         options: &Options,
         rules: Arc<Rules>,
-        forgets_max: usize,
+        tuning: &OrderTuning,
         clock: Clock,
     ) -> Topics {
         let mut topics = Topics {
@@ -133,8 +140,9 @@ impl Topics {
             in_order: BTreeMap::new(),
             entries: Slab::new(),
             log: EventLog::default(),
-            forgets: Forgets::new(forgets_max),
+            forgets: Forgets::new(tuning.forgets_max),
             gone: Gone::default(),
+            lists: Lists::new(tuning.idle_list_topics_max),
             interests: Interests::new(options.shards),
             watchers: Watchers::new(clock),
             oldest: ByTime::new(),
@@ -192,7 +200,7 @@ impl Topics {
             reopens: 0,
         })) as u32;
         if let Some(gone) = gone_index {
-            self.log.repoint(forgotten.to, TopicRef::Gone(gone), TopicRef::Tracked(index));
+            self.log.repoint(forgotten.own.to, TopicRef::Gone(gone), TopicRef::Tracked(index));
             self.forgets.push(TopicRef::Tracked(index));
         }
         let Topics { by_name, entries, .. } = self;
@@ -218,18 +226,33 @@ impl Topics {
                 self.entries.get(index as usize).map(|entry| &entry.state.name)
             }
             TopicRef::Gone(index) => self.gone.get(index).map(|topic| &topic.name),
+            TopicRef::List(_) => None,
         }
     }
 
-    /// What was forgotten of a topic, as far as that is known of it alone.
+    /// What was forgotten of a topic's own events, as far as that is known of it alone, or of the
+    /// events of a list that no topic keeps.
     pub(super) fn forgotten(&self, topic: TopicRef) -> Forgotten {
         let forgotten = match topic {
             TopicRef::Tracked(index) => {
-                self.entries.get(index as usize).map(|entry| entry.history.forgotten())
+                self.entries.get(index as usize).map(|entry| entry.history.forgotten().own)
             }
-            TopicRef::Gone(index) => self.gone.get(index).map(|topic| topic.forgotten),
+            TopicRef::Gone(index) => self.gone.get(index).map(|topic| topic.forgotten.own),
+            TopicRef::List(index) => self.lists.get(index).map(List::gone),
         };
         forgotten.unwrap_or_default()
+    }
+
+    /// The topics of a list that are tracked. One that was removed and came to be again since the
+    /// list's last event may be missing: it keeps no event of the list.
+    pub(super) fn tracked_of<'a>(
+        &'a self,
+        list: &'a List,
+    ) -> impl Iterator<Item = (u32, &'a Entry)> + 'a {
+        list.indexed().filter_map(|(name, index)| {
+            let entry = self.entries.get(index as usize)?;
+            (entry.state.name == *name).then_some((index, &**entry))
+        })
     }
 
     /// What an entry of the log stands for.
@@ -241,6 +264,11 @@ impl Topics {
                 return found.map_or(Logged::Useless, |(kept, next)| Logged::Kept(kept, next));
             }
         }
+        if let TopicRef::List(index) = topic {
+            if let Some(list) = self.lists.get(index).filter(|list| list.keeps(sequence)) {
+                return Logged::OfList(list);
+            }
+        }
         match self.forgotten(topic) {
             forgotten if forgotten.to == sequence => Logged::Forgotten(forgotten),
             _ => Logged::Useless,
@@ -249,15 +277,18 @@ impl Topics {
 
     /// Drops useless entries of the log.
     pub(super) fn tidy_log(&mut self, moves: usize) {
-        let Topics { log, entries, gone, .. } = self;
+        let Topics { log, entries, gone, lists, .. } = self;
         log.tidy(moves, |LogEntry { sequence, topic }| match topic {
             TopicRef::Tracked(index) => entries.get(index as usize).is_some_and(|entry| {
                 let history = &entry.history;
-                history.keeps_from(sequence) || history.forgotten().to == sequence
+                history.keeps_from(sequence) || history.forgotten().own.to == sequence
             }),
             TopicRef::Gone(index) => {
-                gone.get(index).is_some_and(|topic| topic.forgotten.to == sequence)
+                gone.get(index).is_some_and(|topic| topic.forgotten.own.to == sequence)
             }
+            TopicRef::List(index) => lists
+                .get(index)
+                .is_some_and(|list| list.keeps(sequence) || list.gone().to == sequence),
         });
     }
 
@@ -275,15 +306,18 @@ impl Topics {
         by_name.remove(&state.name, index, |index| &entries[index as usize].state.name);
         self.in_order.remove(&state.name);
         let forgotten = history.forgotten();
-        if forgotten.to > 0 {
+        if forgotten.to() > 0 {
+            // The log has an entry for what was forgotten of a topic's own events.
+            let entries_of = |forgotten: ForgottenOfTopic| usize::from(forgotten.own.to > 0);
             let Topics { log, gone, .. } = self;
-            match gone.remember(&state.name, forgotten, |_, _| log.note_useless()) {
+            let dropped = |_, topic: GoneTopic| log.note_useless(entries_of(topic.forgotten));
+            match gone.remember(&state.name, forgotten, dropped) {
                 Some(gone) => {
                     let (from, to) = (TopicRef::Tracked(index), TopicRef::Gone(gone));
-                    self.log.repoint(forgotten.to, from, to);
+                    self.log.repoint(forgotten.own.to, from, to);
                     self.forgets.push(to);
                 }
-                None => self.log.note_useless(),
+                None => self.log.note_useless(entries_of(forgotten)),
             }
         }
         if self.entries.capacity() > CAPACITY_MIN && self.len() < self.entries.capacity() / 8 {

@@ -11,15 +11,21 @@ use std::collections::HashSet;
 use rustc_hash::FxHashMap;
 
 use super::event_log::TopicRef;
-use super::gone::with_prefix;
-use super::history::Forgotten;
+use super::gone::{with_prefix, GoneTopic};
+use super::history::{Forgotten, ForgottenOfTopic, Kept};
+use super::lists::List;
 use super::topics::Topics;
 use crate::filter::tree::FilterTree;
 use crate::filter::{Filter, Subscription};
 use crate::topic::Topic;
 
+/// Names of topics that are compared with another name in about the time of one step.
+const NAMES_PER_STEP: usize = 16;
 /// Levels of filters that are compared with those of a topic in about the time of one step.
 const LEVELS_PER_STEP: usize = 16;
+
+/// Topics of a list that are looked up in about the time of one step.
+const TOPICS_PER_STEP: usize = 4;
 
 /// A client's subscriptions.
 pub(super) struct Wanted<'a> {
@@ -38,8 +44,10 @@ struct Lookup<'a> {
 pub(super) struct NamedTopics {
     /// The indices of those that are tracked, each once.
     pub(super) tracked: Vec<u32>,
-    /// What is known of those that are not tracked, gone or never seen.
-    pub(super) untracked: Vec<Forgotten>,
+    /// What is known of those that are not tracked any more, each once.
+    pub(super) gone: Vec<ForgottenOfTopic>,
+    /// What may have been forgotten of others that are not tracked.
+    pub(super) unknown: Forgotten,
 }
 
 /// Which topics of the event log a client wants, remembered as far as it was found out.
@@ -112,7 +120,11 @@ impl NamedTopics {
         wanted: &Wanted<'_>,
         names_max: usize,
     ) -> Option<NamedTopics> {
-        let (mut tracked, mut untracked) = (Vec::new(), Vec::new());
+        let (mut tracked, mut gone) = (Vec::new(), Vec::<&GoneTopic>::new());
+        let mut unknown = match wanted.has_no_filters() {
+            true => Forgotten::default(),
+            false => topics.gone.unknown(),
+        };
         let mut names_left = if wanted.has_no_filters() { usize::MAX } else { names_max };
         for filter in &wanted.filters {
             let prefix = filter.literal_prefix();
@@ -122,41 +134,91 @@ impl NamedTopics {
             }
             for topic in topics.gone.with_prefix(prefix) {
                 names_left = names_left.checked_sub(1)?;
-                untracked.extend(filter.matches(&topic.name).then_some(topic.forgotten));
+                gone.extend(filter.matches(&topic.name).then_some(topic));
             }
         }
         for topic in wanted.names() {
             names_left = names_left.checked_sub(1)?;
             match topics.find(topic) {
                 Some(index) => tracked.push(index),
-                // A filter has found it already.
-                None if wanted.matches_filter(topic) => {}
-                None => untracked.push(topics.gone.find(topic)),
+                None => match topics.gone.find(topic) {
+                    Some(topic) => gone.push(topic),
+                    None => unknown = topics.gone.unknown(),
+                },
             }
         }
-        if !wanted.has_no_filters() {
-            untracked.push(topics.gone.unknown());
-        }
+        // What two subscriptions match is counted once.
         tracked.sort_unstable();
         tracked.dedup();
-        // What two filters match is counted once. No two topics have an event in common.
-        untracked.sort_unstable_by_key(|forgotten| forgotten.to);
-        untracked.dedup_by_key(|forgotten| forgotten.to);
-        Some(NamedTopics { tracked, untracked })
+        gone.sort_unstable_by_key(|topic| topic.turn);
+        gone.dedup_by_key(|topic| topic.turn);
+        let gone = gone.into_iter().map(|topic| topic.forgotten).collect();
+        Some(NamedTopics { tracked, gone, unknown })
+    }
+
+    /// What is known of the events that each of the topics does not keep any more.
+    pub(super) fn forgotten<'a>(
+        &'a self,
+        topics: &'a Topics,
+    ) -> impl Iterator<Item = ForgottenOfTopic> + 'a {
+        let tracked = self.tracked.iter().map(|&index| topics.entry(index).history.forgotten());
+        tracked.chain(self.gone.iter().copied())
     }
 }
 
 impl Matches<'_> {
-    /// Whether a topic is wanted.
+    /// Whether a topic is wanted, or a topic of a list.
     pub(super) fn wants(&self, topics: &Topics, topic: TopicRef) -> bool {
-        let find = || {
-            let Some(name) = topics.name_of(topic) else { return false };
-            let levels = 1 + memchr::memchr_iter(b'/', name.as_str().as_bytes()).count();
-            let steps = levels * self.wanted.filters.len() / LEVELS_PER_STEP;
-            self.steps.set(self.steps.get() + steps);
-            self.wanted.matches_topic(name)
+        let find = || match topic {
+            TopicRef::List(index) => {
+                let names = topics.lists.get(index).into_iter().flat_map(|list| &**list.topics());
+                names.into_iter().any(|name| self.matches(name))
+            }
+            _ => topics.name_of(topic).is_some_and(|name| self.matches(name)),
         };
         *self.found.borrow_mut().entry(topic).or_insert_with(find)
+    }
+
+    fn matches(&self, name: &Topic) -> bool {
+        let levels = 1 + memchr::memchr_iter(b'/', name.as_str().as_bytes()).count();
+        let compared = match self.wanted.has_no_filters() {
+            true => self.wanted.subscriptions.len() / NAMES_PER_STEP,
+            false => levels * self.wanted.filters.len() / LEVELS_PER_STEP,
+        };
+        self.add_steps(compared);
+        self.wanted.matches_topic(name)
+    }
+
+    /// The event of a list of topics as one that is wanted keeps it; `None` if none does. With it
+    /// the sequence number of the topic's next event, if there is one; if several topics keep it,
+    /// of the one whose next event is the latest.
+    pub(super) fn kept_of_list<'t>(
+        &self,
+        topics: &'t Topics,
+        list: &'t List,
+        sequence: u64,
+    ) -> Option<(&'t Kept, Option<u64>)> {
+        self.add_steps(list.topics().len() / TOPICS_PER_STEP);
+        let tracked = topics.tracked_of(list);
+        let keepers = tracked.filter(|(_, entry)| entry.history.keeps_from(sequence));
+        let wanted = keepers.filter(|&(index, _)| self.wants(topics, TopicRef::Tracked(index)));
+        let kept = wanted.filter_map(|(_, entry)| entry.history.find_sequence(sequence));
+        // No next event is later than any.
+        kept.max_by_key(|(_, next)| next.unwrap_or(u64::MAX))
+    }
+
+    /// The events of a list of topics that a topic keeps, but none that is wanted, after a sequence
+    /// number.
+    pub(super) fn missing_of_list(&self, topics: &Topics, list: &List, after: u64) -> Forgotten {
+        self.add_steps(list.topics().len() / TOPICS_PER_STEP);
+        let tracked = topics.tracked_of(list);
+        let wanted = tracked.filter(|&(index, _)| self.wants(topics, TopicRef::Tracked(index)));
+        let kept_from = wanted.filter_map(|(_, entry)| entry.history.oldest()).min();
+        list.between(after, kept_from.unwrap_or(u64::MAX))
+    }
+
+    fn add_steps(&self, steps: usize) {
+        self.steps.set(self.steps.get() + steps);
     }
 
     /// The steps that comparing topics has taken since the last call, besides one for each entry.

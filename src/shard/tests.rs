@@ -79,8 +79,8 @@ pub(in crate::shard) struct World {
     joined: u32,
     /// What the streams of those that join are in, one after another.
     envelopes: &'static [Envelope],
-    /// Every event: its number, topic and text.
-    published: Vec<(u64, usize, String)>,
+    /// Every event: its number, topics and text.
+    published: Vec<(u64, Vec<usize>, String)>,
     /// Clients whose streams ended since their topics are finished.
     ended: Vec<(u32, TestClient)>,
     topics: [Life; TOPICS.len()],
@@ -90,16 +90,21 @@ pub(in crate::shard) struct World {
 
 impl TestClient {
     /// A block with an id and one line of data, as the client is to get it.
-    fn shown(&self, topic: usize, block: &str) -> String {
+    fn shown(&self, topics: &[usize], block: &str) -> String {
         if self.envelope == Envelope::None {
             return block.to_owned();
         }
         let (id, data) = block.split_once("\ndata: ").expect("it has data");
         let id = id.strip_prefix("id: ").expect("it begins with its id");
         let (data, end) = data.split_at(data.trim_end().len());
-        let topic = TOPICS[topic];
+        let mut names: Vec<&str> = topics.iter().map(|&topic| TOPICS[topic]).collect();
+        names.sort_unstable();
         // These texts are escaped as in Rust.
-        format!("id: {id}\ndata: {{\"topic\":{topic:?},\"id\":{id:?},\"data\":{data:?}}}{end}")
+        let names = match names[..] {
+            [topic] => format!("\"topic\":{topic:?}"),
+            _ => format!("\"topic\":{:?},\"topics\":{names:?}", names[0]).replace(", ", ","),
+        };
+        format!("id: {id}\ndata: {{{names},\"id\":{id:?},\"data\":{data:?}}}{end}")
     }
 
     /// Whether the events and bytes that it was sent are those that its far end has. A block that
@@ -256,36 +261,44 @@ impl World {
 
     /// Publishes an event, and notes which clients are to get it.
     fn publish(&mut self, topic: usize, data: &str) -> bool {
-        self.publish_over(topic, data, Duration::ZERO)
+        self.publish_over(&[topic], data, Duration::ZERO)
     }
 
-    /// The same for an event that is spread over a time.
-    fn publish_over(&mut self, topic: usize, data: &str, window: Duration) -> bool {
-        let Some(id) = self.publish_event(topic, &Event::new(data), window) else { return false };
-        self.note_published(id, topic, data);
+    /// The same for an event of several topics, or one that is spread over a time.
+    fn publish_over(&mut self, topics: &[usize], data: &str, window: Duration) -> bool {
+        let Some(id) = self.publish_event(topics, &Event::new(data), window) else { return false };
+        self.note_published(id, topics, data);
         true
     }
 
     fn publish_event(
         &mut self,
-        topic: usize,
+        topics: &[usize],
         event: &Event<'_>,
         window: Duration,
     ) -> Option<EventId> {
-        let draft = Draft::encode(event, 1 << 20).unwrap();
-        let (order, name) = (&self.shared.order, Topic::new(TOPICS[topic]).unwrap());
-        let published = match window.as_nanos() as u64 {
-            0 => order.publish(&name, draft),
-            window_ns => order.publish_spread(&name, draft, window_ns),
+        let mut draft = Draft::encode(event, 1 << 20).unwrap();
+        let (order, window_ns) = (&self.shared.order, window.as_nanos() as u64);
+        let topic = |&nth: &usize| Topic::new(TOPICS[nth]).unwrap();
+        let published = match (topics, window_ns) {
+            ([only], 0) => order.publish(&topic(only), draft),
+            ([only], _) => order.publish_spread(&topic(only), draft, window_ns),
+            _ => {
+                let mut topics: Vec<Topic> = topics.iter().map(topic).collect();
+                topics.sort_unstable();
+                draft.set_topics(topics.into());
+                order.publish_to_several(draft, Some(window_ns).filter(|&window| window > 0))
+            }
         };
         match published {
             Ok(id) => {
-                self.note_open(topic);
+                topics.iter().for_each(|&topic| self.note_open(topic));
                 Some(id)
             }
             Err(Refused::Full(..)) => None,
             Err(Refused::Finished) => {
-                assert!(matches!(self.topics[topic], Life::Finished));
+                let is_finished = |&topic: &usize| matches!(self.topics[topic], Life::Finished);
+                assert!(topics.iter().any(is_finished));
                 None
             }
             Err(Refused::Closed) => unreachable!("the hub is not closed"),
@@ -443,6 +456,23 @@ fn scripted(capacity: usize) -> (Sink, Arc<Mutex<Far>>) {
     (sink, far)
 }
 
+/// Whether an event of some topics is for a client of others.
+fn is_for(topics: &[usize], wanted: &[usize]) -> bool {
+    topics.iter().any(|topic| wanted.contains(topic))
+}
+
+/// The topics of an event, of the first `count`: often several.
+fn random_topics(random: &mut fastrand::Rng, count: usize) -> Vec<usize> {
+    let some: Vec<usize> = match random.bool() {
+        true => (0..count).filter(|_| random.bool()).collect(),
+        false => Vec::new(),
+    };
+    if some.is_empty() {
+        return vec![random.usize(..count)];
+    }
+    some
+}
+
 /// The same topics, by filters where some match nothing else; and one of them by its name as well.
 fn with_filters(topics: &[usize]) -> Vec<Subscription> {
     let mut wanted = vec![TOPICS[topics[0]]];
@@ -517,8 +547,8 @@ fn run_with_members(seed: u64, steps: usize, options: Options, members: usize) -
             (40, _) if members == 0 || step > steps * 4 / 5 => world.end_or_begin(&mut random),
             (40..75, _) => {
                 let data = step.to_string().repeat(random.usize(1..30));
-                let window = some_window(&mut random);
-                world.publish_over(random.usize(..TOPICS.len()), &data, window);
+                let topics = random_topics(&mut random, TOPICS.len());
+                world.publish_over(&topics, &data, some_window(&mut random));
             }
             _ => drop(world.shard.turn().unwrap()),
         }

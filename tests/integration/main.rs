@@ -31,6 +31,7 @@ mod resubscribe;
 mod resume;
 mod routes;
 mod rules;
+mod several_topics;
 mod spread;
 mod starts;
 mod stream;

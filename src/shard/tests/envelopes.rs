@@ -27,7 +27,7 @@ impl World {
     /// The events from a number on, as a client is to get them.
     fn shown_from(&self, client: u32, number: u64) -> String {
         let events = self.published.iter().filter(|event| event.0 >= number);
-        events.map(|(_, topic, text)| self.clients[&client].shown(*topic, text)).collect()
+        events.map(|(_, topic, text)| self.clients[&client].shown(topic, text)).collect()
     }
 }
 
@@ -112,10 +112,11 @@ fn a_laggard_with_an_envelope_skips_or_is_conflated_as_any_other() {
             let (topic, data) = (nth % 2, nth.to_string().repeat(20));
             let key = format!("key-{}", nth % 6);
             let event = Event::new(&*data).with_key(key);
-            let id =
-                world.publish_event(topic, &event, Duration::ZERO).expect("there is space for it");
+            let id = world
+                .publish_event(&[topic], &event, Duration::ZERO)
+                .expect("there is space for it");
             let text = format!("id: {id}\ndata: {data}\n\n");
-            world.published.push((id.sequence, topic, text));
+            world.published.push((id.sequence, vec![topic], text));
             world.shard.turn().unwrap();
         }
         // For each form a batch, what is unsent and what is spilled.

@@ -39,15 +39,15 @@ impl World {
     }
 
     /// Notes which clients are to get an event.
-    pub(super) fn note_published(&mut self, id: EventId, topic: usize, data: &str) {
+    pub(super) fn note_published(&mut self, id: EventId, topics: &[usize], data: &str) {
         let text = format!("id: {id}\ndata: {data}\n\n");
         let wants = |client: &&mut TestClient| {
-            client.topics.contains(&topic) && client.complete_at.is_none()
+            is_for(topics, &client.topics) && client.complete_at.is_none()
         };
         for client in self.clients.values_mut().filter(wants) {
-            client.expected.extend_from_slice(client.shown(topic, &text).as_bytes());
+            client.expected.extend_from_slice(client.shown(topics, &text).as_bytes());
         }
-        self.published.push((id.sequence, topic, text));
+        self.published.push((id.sequence, topics.to_vec(), text));
     }
 
     /// Something comes of a topic, so that it is one that is not finished.
@@ -72,7 +72,7 @@ impl World {
             Ok(id) => {
                 self.note_open(topic);
                 if let Some(data) = last {
-                    self.note_published(id, topic, data);
+                    self.note_published(id, &[topic], data);
                 }
             }
             Err(Refused::Full(..)) => return false,
@@ -146,7 +146,10 @@ fn the_random_runs_end_streams_in_all_states() {
                 let capacity = if random.bool() { ALL } else { random.usize(..100) };
                 world.join(topics, Wire::Chunked, capacity);
             }
-            1..3 => drop(world.publish(random.usize(..3), &step.to_string())),
+            1..3 => {
+                let topics = random_topics(&mut random, 3);
+                world.publish_over(&topics, &step.to_string(), Duration::ZERO);
+            }
             3 => world.end_or_begin(&mut random),
             4..7 => {
                 let nth = random.usize(..world.clients.len().max(1));

@@ -68,7 +68,13 @@ impl Model {
     }
 
     /// Publishes an event with a key and a custom id, if these are given.
-    fn publish(&mut self, topic: usize, data: &str, key: Option<&str>, custom_id: bool) -> bool {
+    fn publish(
+        &mut self,
+        topics: &[usize],
+        data: &str,
+        key: Option<&str>,
+        custom_id: bool,
+    ) -> bool {
         let mut event = Event::new(data);
         self.next_id += 1;
         let custom_id = custom_id.then(|| format!("custom \"{}\"", self.next_id));
@@ -78,16 +84,20 @@ impl Model {
         if let Some(id) = &custom_id {
             event = event.with_id(&**id);
         }
-        let published = self.world.publish_event(topic, &event, self.window);
+        let published = self.world.publish_event(topics, &event, self.window);
         let Some(event_id) = published else { return false };
         let id = custom_id.unwrap_or_else(|| event_id.to_string());
         for (number, client) in &self.world.clients {
-            if client.topics.contains(&topic) && client.complete_at.is_none() {
-                let text = client.shown(topic, &format!("id: {id}\ndata: {data}"));
+            if is_for(topics, &client.topics) && client.complete_at.is_none() {
+                let text = client.shown(topics, &format!("id: {id}\ndata: {data}"));
                 self.subscribers.get_mut(number).unwrap().published.push(Sent {
                     sequence: event_id.sequence,
                     id: id.clone(),
-                    key: key.map(str::to_owned),
+                    // A key belongs to the list of topics.
+                    key: key.map(|key| match topics {
+                        [_] => key.to_owned(),
+                        _ => format!("{topics:?} {key}"),
+                    }),
                     text,
                 });
             }
@@ -305,7 +315,8 @@ fn run(seed: u64, steps: usize, options: Options, policies: &[Policy], kind: Kin
                     .then(|| format!("key-{}", random.usize(..kind.keys)));
                 let custom_id = kind.custom_ids && random.bool();
                 model.window = some_window(&mut random);
-                model.publish(random.usize(..2), &data, key.as_deref(), custom_id);
+                let topics = random_topics(&mut random, 2);
+                model.publish(&topics, &data, key.as_deref(), custom_id);
             }
             _ => drop(model.world.shard.turn().unwrap()),
         }
@@ -426,7 +437,7 @@ impl Model {
     /// Publishes `count` events, each of which is sent before the next.
     fn publish_many(&mut self, count: usize, key: impl Fn(usize) -> Option<String>) {
         for nth in 0..count {
-            assert!(self.publish(0, &"x".repeat(100), key(nth).as_deref(), false));
+            assert!(self.publish(&[0], &"x".repeat(100), key(nth).as_deref(), false));
             self.world.shard.turn().unwrap();
         }
     }

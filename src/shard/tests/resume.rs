@@ -42,7 +42,7 @@ impl World {
         topics.dedup();
         for topic in topics {
             let mut bytes = 0;
-            let of_topic = self.published.iter().rev().filter(|(_, of, _)| *of == topic);
+            let of_topic = self.published.iter().rev().filter(|(_, of, _)| of.contains(&topic));
             let within = of_topic.take(options.history_events_max).take_while(|(_, _, text)| {
                 bytes += text.len() + 256;
                 bytes <= options.history_bytes_max
@@ -50,6 +50,7 @@ impl World {
             kept.extend(within.map(|(number, ..)| *number));
         }
         kept.sort_unstable();
+        kept.dedup();
         kept
     }
 
@@ -84,7 +85,7 @@ impl World {
         let (now, kept) = (self.shared.order.sequence(), self.kept(topics));
         let start = |start, to, only| (Resume::Start(start), (to, Some((to, only)), None));
         let (id, had): (Box<str>, Had) = match random.u32(..11) {
-            0 => return start(StartAt::Latest, now, self.newest(&kept)),
+            0 => return start(StartAt::Latest, now, self.newest(topics, &kept)),
             1 => {
                 let count = random.u32(..12);
                 let last = kept.iter().rev().take(count as usize).copied().collect();
@@ -139,7 +140,7 @@ impl World {
         }
         let sent = match start {
             StartAt::Now => vec![],
-            StartAt::Latest => self.newest(&kept),
+            StartAt::Latest => self.newest(topics, &kept),
             StartAt::Last(count) => kept[kept.len().saturating_sub(count as usize)..].to_vec(),
             StartAt::Earliest => kept,
         };
@@ -154,19 +155,17 @@ impl World {
 
     /// The numbers of all events of topics.
     fn wanted(&self, topics: &[usize]) -> Vec<u64> {
-        self.published.iter().filter(|event| topics.contains(&event.1)).map(|e| e.0).collect()
+        self.published.iter().filter(|event| is_for(&event.1, topics)).map(|e| e.0).collect()
     }
 
-    /// The newest of some events of each topic.
-    fn newest(&self, numbers: &[u64]) -> Vec<u64> {
-        let topic_of = |number: u64| {
-            let nth = self.published.binary_search_by_key(&number, |event| event.0);
-            self.published[nth.expect("it was published")].1
-        };
-        let is_newest = |nth: usize| {
-            !numbers[nth + 1..].iter().any(|&later| topic_of(later) == topic_of(numbers[nth]))
-        };
-        (0..numbers.len()).filter(|&nth| is_newest(nth)).map(|nth| numbers[nth]).collect()
+    /// The newest kept event of each topic, as far as these are some events.
+    fn newest(&self, topics: &[usize], numbers: &[u64]) -> Vec<u64> {
+        let newest = |&topic: &usize| self.kept(&[topic]).pop();
+        let mut newest: Vec<u64> = topics.iter().filter_map(newest).collect();
+        newest.retain(|number| numbers.contains(number));
+        newest.sort_unstable();
+        newest.dedup();
+        newest
     }
 
     /// Checks what a client that came back has received, all of it or, if it was cut or has not
@@ -180,7 +179,7 @@ impl World {
         };
         let got = self.read(text, client, is_whole);
         let wanted: Vec<u64> =
-            self.published.iter().filter(|e| client.topics.contains(&e.1)).map(|e| e.0).collect();
+            self.published.iter().filter(|e| is_for(&e.1, &client.topics)).map(|e| e.0).collect();
         let (gap_told_to, only) = match &returned.only {
             Some((to, only)) => (*to, &only[..]),
             None => (returned.after, &[][..]),
@@ -280,8 +279,8 @@ impl World {
                 got.push(Got::Gap { to, reason: field("reason"), missed });
             } else if block.contains("\ndata: ") {
                 let nth = self.published.binary_search_by_key(&id.sequence, |event| event.0);
-                let (_, topic, text) = &self.published[nth.expect("it was published")];
-                assert_eq!(client.shown(*topic, text.trim_end_matches('\n')), block);
+                let (_, topics, text) = &self.published[nth.expect("it was published")];
+                assert_eq!(client.shown(topics, text.trim_end_matches('\n')), block);
                 got.push(Got::Event(id.sequence));
             }
         }
@@ -317,9 +316,9 @@ fn run_returns(seed: u64, steps: usize, options: Options) {
             (50..80, _) => {
                 let data = step.to_string().repeat(random.usize(1..30));
                 // Some topics have far more events than others, so theirs are forgotten sooner.
-                let topic = random.usize(..TOPICS.len()).min(random.usize(..TOPICS.len()));
-                let window = some_window(&mut random);
-                world.publish_over(topic, &data, window);
+                let count = 1 + random.usize(..TOPICS.len());
+                let topics = random_topics(&mut random, count);
+                world.publish_over(&topics, &data, some_window(&mut random));
             }
             _ => drop(world.shard.turn().unwrap()),
         }

@@ -141,7 +141,7 @@ fn crowds() -> Vec<World> {
 fn a_crowd_is_sent_an_event_evenly_however_it_is_divided_into_audiences() {
     for (nth, mut world) in crowds().into_iter().enumerate() {
         assert_eq!(world.shard.audiences.indices().len(), [1, 1_000, 125][nth]);
-        assert!(world.publish_over(0, "x", 10 * SECOND));
+        assert!(world.publish_over(&[0], "x", 10 * SECOND));
         let counts = world.tenths(99);
         assert!(counts.iter().all(|count| (9..=11).contains(count)), "{counts:?}");
         assert!(world.shared.order.backlog_bytes() > 0 && world.waiting() > 0);
@@ -176,7 +176,7 @@ fn a_later_event_takes_the_waiting_one_along_and_no_other_client_is_hurried() {
     for mut world in crowds() {
         // One that wants another topic as well, which has the later event.
         world.join(vec![0, 1], Wire::Chunked, usize::MAX / 2);
-        assert!(world.publish_over(0, "spread", 10 * SECOND));
+        assert!(world.publish_over(&[0], "spread", 10 * SECOND));
         world.pass(SECOND);
         assert!((99..=102).contains(&world.complete()), "{}", world.complete());
         assert!(world.publish(1, "later"));
@@ -195,9 +195,9 @@ fn a_later_event_takes_the_waiting_one_along_and_no_other_client_is_hurried() {
 #[test]
 fn two_spread_events_keep_their_windows_and_their_order() {
     for mut world in crowds() {
-        assert!(world.publish_over(0, "first", 2 * SECOND));
+        assert!(world.publish_over(&[0], "first", 2 * SECOND));
         world.pass(SECOND);
-        assert!(world.publish_over(0, "second", 4 * SECOND));
+        assert!(world.publish_over(&[0], "second", 4 * SECOND));
         let counts = world.tenths(10);
         // Each gets both, at the first one's pace; those that wait for the second alone come after
         // them.
@@ -219,7 +219,7 @@ fn two_spread_events_keep_their_windows_and_their_order() {
 fn several_spread_events_come_at_the_pace_of_the_one_that_is_over_first() {
     for mut world in crowds() {
         for seconds in [10, 10, 5, 20] {
-            assert!(world.publish_over(0, &seconds.to_string(), seconds * SECOND));
+            assert!(world.publish_over(&[0], &seconds.to_string(), seconds * SECOND));
         }
         let counts = world.tenths(50);
         assert!(counts.iter().all(|count| (76..=84).contains(count)), "{counts:?}");
@@ -235,7 +235,7 @@ fn members_that_are_sent_something_else_first_wait_at_the_gate_and_newcomers_bes
     world.join_with_own(0);
     world.clients[&1_001].far.lock().unwrap().capacity = 0;
     assert!(world.publish(0, "before"));
-    assert!(world.publish_over(0, "spread", SECOND));
+    assert!(world.publish_over(&[0], "spread", SECOND));
     world.shard.turn().unwrap();
     assert!(world.audience_of(1).is_gathering(), "one turn serves a few hundred");
     let served = world.delivered();
@@ -267,7 +267,7 @@ fn a_laggard_has_the_event_without_waiting_and_is_not_too_old_because_the_event_
     let mut world =
         World::with_manual_clock(Options { lag_age_max, heartbeat, ..Options::default() });
     (0..10).for_each(|_| world.join_with_own(0));
-    assert!(world.publish_over(0, "spread", 100 * SECOND));
+    assert!(world.publish_over(&[0], "spread", 100 * SECOND));
     world.pass(SECOND / 2);
     world.clients.values().for_each(|client| client.far.lock().unwrap().capacity = 3);
     world.pass(52 * SECOND);
@@ -292,7 +292,7 @@ fn a_client_that_waits_has_heartbeats_with_an_id_from_before_the_event() {
         (0..20).for_each(|nth| world.join_with_own(own * nth));
         assert!(world.publish(0, "before") && world.publish(3, "for others"));
         world.rest();
-        assert!(world.publish_over(0, "spread", 20 * SECOND));
+        assert!(world.publish_over(&[0], "spread", 20 * SECOND));
         assert!(world.publish(3, "for others, later"));
         world.pass(30 * SECOND);
         let mut heartbeats_before = 0;
@@ -313,7 +313,7 @@ fn a_client_that_waits_has_heartbeats_with_an_id_from_before_the_event() {
 #[test]
 fn a_drain_sends_what_waits_before_it_closes_each_connection() {
     for mut world in crowds() {
-        assert!(world.publish_over(0, "spread", 100 * SECOND));
+        assert!(world.publish_over(&[0], "spread", 100 * SECOND));
         world.pass(SECOND);
         let drain = Drain {
             from_ns: world.shared.order.now_ns(),
@@ -336,9 +336,9 @@ fn a_drain_sends_what_waits_before_it_closes_each_connection() {
 #[test]
 fn a_hub_that_is_closed_sends_what_waits_and_what_was_to_be_spread() {
     for mut world in crowds() {
-        assert!(world.publish_over(0, "spread", 100 * SECOND));
+        assert!(world.publish_over(&[0], "spread", 100 * SECOND));
         world.pass(SECOND);
-        assert!(world.publish_over(0, "spread as well", 100 * SECOND));
+        assert!(world.publish_over(&[0], "spread as well", 100 * SECOND));
         world.shared.closing.store(true, Ordering::SeqCst);
         let mut turns = 0;
         while world.shard.turn().unwrap() != Next::Never {
@@ -357,7 +357,7 @@ fn a_hub_that_is_closed_sends_what_waits_and_what_was_to_be_spread() {
 #[test]
 fn clients_that_have_their_topics_changed_are_sent_what_waits_first() {
     for mut world in crowds() {
-        assert!(world.publish_over(0, "spread", 100 * SECOND));
+        assert!(world.publish_over(&[0], "spread", 100 * SECOND));
         world.pass(SECOND);
         for number in 1..=500 {
             assert!(world.change_topics(number, vec![1], number.is_multiple_of(2)));
@@ -374,7 +374,7 @@ fn clients_that_have_their_topics_changed_are_sent_what_waits_first() {
 #[test]
 fn the_others_are_not_hurried_when_members_leave() {
     for mut world in crowds() {
-        assert!(world.publish_over(0, "spread", 10 * SECOND));
+        assert!(world.publish_over(&[0], "spread", 10 * SECOND));
         world.pass(SECOND);
         (1..=1_000)
             .filter(|nth: &u32| nth.is_multiple_of(2))
@@ -393,7 +393,7 @@ fn the_others_are_not_hurried_when_members_leave() {
 #[test]
 fn nothing_is_left_of_an_event_when_all_its_clients_have_left() {
     for mut world in crowds() {
-        assert!(world.publish_over(0, "spread", 10 * SECOND));
+        assert!(world.publish_over(&[0], "spread", 10 * SECOND));
         world.pass(SECOND);
         (1..=1_000).for_each(|number| world.remove_client(number));
         assert_eq!((world.waiting(), world.shared.order.backlog_bytes()), (0, 0));
@@ -412,14 +412,14 @@ fn spread_events_have_backlogs_of_their_own() {
     let options = Options { topic_backlog_bytes_max: 1_000, ..Options::default() };
     let mut world = World::with_manual_clock(options);
     (0..10).for_each(|nth| world.join_with_own(nth));
-    assert!(world.publish_over(0, &"x".repeat(2_000), SECOND));
-    assert!(!world.publish_over(0, "another one", SECOND), "its backlog is full");
-    assert!(world.publish_over(1, "of another topic", SECOND));
+    assert!(world.publish_over(&[0], &"x".repeat(2_000), SECOND));
+    assert!(!world.publish_over(&[0], "another one", SECOND), "its backlog is full");
+    assert!(world.publish_over(&[1], "of another topic", SECOND));
     world.pass(SECOND / 2);
     assert!(world.publish(0, &"x".repeat(2_000)), "the other backlog is not");
     world.rest();
     assert_eq!(world.complete(), 10, "it took the first along");
-    assert!(world.publish_over(0, "another one", SECOND));
+    assert!(world.publish_over(&[0], "another one", SECOND));
     world.check_over();
 }
 
@@ -429,11 +429,11 @@ fn more_events_than_can_wait_at_a_gate_are_sent_at_once_but_for_the_last() {
         World::with_manual_clock(Options { batch_bytes_max: 10_000, ..Options::default() });
     (0..100).for_each(|_| world.join_with_own(0));
     for nth in 0..17 {
-        assert!(world.publish_over(0, &nth.to_string(), 10 * SECOND));
+        assert!(world.publish_over(&[0], &nth.to_string(), 10 * SECOND));
     }
     world.rest();
     assert_eq!(world.delivered(), 16 * 100);
-    (0..3).for_each(|_| assert!(world.publish_over(0, &"x".repeat(4_000), 10 * SECOND)));
+    (0..3).for_each(|_| assert!(world.publish_over(&[0], &"x".repeat(4_000), 10 * SECOND)));
     world.rest();
     assert_eq!(world.delivered(), 19 * 100, "more than a batch");
     world.pass(10 * SECOND);
@@ -446,7 +446,7 @@ fn what_is_remembered_of_many_events_for_many_audiences_is_bounded() {
     let mut world = World::with_manual_clock(Options::default());
     (0..300).for_each(|nth| world.join_with_own(nth));
     for nth in 0..200 {
-        assert!(world.publish_over(0, &nth.to_string(), 100 * SECOND));
+        assert!(world.publish_over(&[0], &nth.to_string(), 100 * SECOND));
         assert!(world.publish(0, "opens the gates"));
         world.shard.turn().unwrap();
         assert!(!world.shard.audiences.spread.has_too_many(300));
@@ -463,7 +463,7 @@ fn a_client_that_is_too_old_or_is_sent_away_by_the_host_has_what_waits_first() {
     let options = Options { connection_age_max: age_max, heartbeat: SECOND, ..Options::default() };
     let mut world = World::with_manual_clock(Options { retry: MS, ..options });
     (0..50).for_each(|_| world.join_with_own(0));
-    assert!(world.publish_over(0, "spread", 100 * SECOND));
+    assert!(world.publish_over(&[0], "spread", 100 * SECOND));
     world.pass(6 * SECOND);
     let far: Vec<_> = world.clients.values().map(|client| client.far.clone()).collect();
     assert_eq!(world.shard.link().counters.connections.value(), 0);
@@ -515,11 +515,12 @@ fn run(seed: u64, steps: usize) {
             (32..50, _) => {
                 let window = random.u32(1..50) * MS;
                 let data = step.to_string().repeat(random.usize(1..30));
-                world.publish_over(random.usize(..TOPICS.len()), &data, window);
+                world.publish_over(&random_topics(&mut random, TOPICS.len()), &data, window);
             }
             (50..62, _) => {
                 let data = step.to_string().repeat(random.usize(1..30));
-                world.publish(random.usize(..TOPICS.len()), &data);
+                let topics = random_topics(&mut random, TOPICS.len());
+                world.publish_over(&topics, &data, Duration::ZERO);
             }
             (62..75, _) => world.clock.advance(Duration::from_micros(random.u64(..2_000))),
             _ => drop(world.shard.turn().unwrap()),

@@ -74,10 +74,19 @@ fn numbers(stream: &Stream) -> (u64, Vec<u64>) {
 }
 
 /// The topics of the events that a stream got, as its envelope tells them.
-fn told_topics(stream: &Stream) -> Vec<Topic> {
+fn told_topics(stream: &Stream) -> Vec<Vec<Topic>> {
     let text = String::from_utf8(stream.received.lock().unwrap().clone()).unwrap();
     let objects = text.lines().filter_map(|line| line.strip_prefix("data: {\"topic\":\""));
-    objects.map(|rest| Topic::new(rest.split_once('"').unwrap().0).unwrap()).collect()
+    let names = objects.map(|rest| match rest.split_once("\",\"topics\":[\"") {
+        Some((first, rest)) => {
+            let all: Vec<&str> = rest.split_once("\"]").unwrap().0.split("\",\"").collect();
+            assert!(all.len() > 1 && all[0] == first);
+            all
+        }
+        None => vec![rest.split_once('"').unwrap().0],
+    });
+    let topic = |name: &str| Topic::new(name).unwrap();
+    names.map(|names| names.into_iter().map(topic).collect()).collect()
 }
 
 #[test]
@@ -93,7 +102,7 @@ fn each_client_gets_exactly_its_topics_events_whatever_comes_and_goes_on_other_t
         };
         let hub = Hub::start(options).unwrap();
         let is_over = AtomicBool::new(false);
-        let published: Mutex<HashMap<u64, Topic>> = Mutex::default();
+        let published: Mutex<HashMap<u64, Vec<Topic>>> = Mutex::default();
         let mut random = fastrand::Rng::with_seed(5);
         let (mut streams, mut left) = (Vec::new(), Vec::new());
         std::thread::scope(|scope| {
@@ -102,9 +111,14 @@ fn each_client_gets_exactly_its_topics_events_whatever_comes_and_goes_on_other_t
                 scope.spawn(move || {
                     let mut random = fastrand::Rng::with_seed(seed);
                     while !is_over.load(Ordering::Relaxed) {
-                        let topic = name(random.usize(..TOPICS));
-                        let id = hub.publish_wait(&topic, "x", Duration::from_secs(20)).unwrap().id;
-                        published.lock().unwrap().insert(id.sequence, topic);
+                        let count = [1, 1, 2, 5][random.usize(..4)];
+                        let mut topics: Vec<Topic> =
+                            (0..count).map(|_| name(random.usize(..TOPICS))).collect();
+                        let wait = Duration::from_secs(20);
+                        let id = hub.publish_to_wait(&topics, "x", wait).unwrap().id;
+                        topics.sort_unstable();
+                        topics.dedup();
+                        published.lock().unwrap().insert(id.sequence, topics);
                         if random.u32(..50) == 0 {
                             std::thread::sleep(Duration::from_micros(random.u64(..3_000)));
                         }
@@ -130,7 +144,7 @@ fn each_client_gets_exactly_its_topics_events_whatever_comes_and_goes_on_other_t
             std::thread::yield_now();
         }
         let published = published.into_inner().unwrap();
-        let mut all: Vec<(u64, Topic)> = published.into_iter().collect();
+        let mut all: Vec<(u64, Vec<Topic>)> = published.into_iter().collect();
         all.sort_unstable();
         let is_left = left.len();
         for (nth, stream) in left.iter().chain(&streams).enumerate() {
@@ -141,13 +155,13 @@ fn each_client_gets_exactly_its_topics_events_whatever_comes_and_goes_on_other_t
             let expected: Vec<u64> = all[from..]
                 .iter()
                 .take_while(|(number, _)| *number <= end)
-                .filter(|(_, topic)| wants(topic))
+                .filter(|(_, topics)| topics.iter().any(&wants))
                 .map(|(number, _)| *number)
                 .collect();
             let same = got.iter().zip(&expected).take_while(|(a, b)| a == b).count();
             assert_eq!(got.get(same), expected.get(same), "of {:?}", stream.wanted);
             let topic_of = |number: &u64| all.binary_search_by_key(number, |(n, _)| *n).unwrap();
-            let topics: Vec<Topic> = match stream.envelope {
+            let topics: Vec<Vec<Topic>> = match stream.envelope {
                 Envelope::None => Vec::new(),
                 Envelope::Json => got.iter().map(|n| all[topic_of(n)].1.clone()).collect(),
             };
