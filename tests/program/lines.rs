@@ -48,6 +48,27 @@ fn lines_are_spread_over_a_time() {
 }
 
 #[test]
+fn each_line_goes_to_all_of_the_topics_that_are_given() {
+    let server = Server::start(&[]);
+    let mut clients = ["topic=a&topic=b", "topic=b"]
+        .map(|query| Client::get(server.addr, &format!("/events?{query}")));
+    let output = publish_all(&server.url(), &["--topic", "a", "--topic", "b"], b"1\n2\n");
+    assert_eq!((text(&output.stderr), output.status.code()), ("published 2 events\n", Some(0)));
+    for client in &mut clients {
+        assert_eq!((client.data(), client.data()), ("1".to_owned(), "2".to_owned()));
+    }
+    assert_eq!(server.metric("fanfare_published_events_total"), 2.0);
+    let output = publish_all(&server.url(), &["--topic", "a"].repeat(65), b"1\n");
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("--topic: 65 are given; give 64 at most"));
+    let output = publish_all(&server.url(), &["--topic", "a", "--topic", "b", "--finish"], b"1\n");
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("topics are finished one by one"));
+    let output = publish_all(&server.url(), &[], b"1\n");
+    assert_eq!(output.status.code(), Some(2));
+}
+
+#[test]
 fn a_line_shows_at_once_while_the_input_stays_open() {
     let server = Server::start(&[]);
     let mut client = Client::get(server.addr, "/events?topic=log");

@@ -139,7 +139,8 @@ fn what_is_no_event_is_refused() {
     for (query, content, status) in [
         ("", "x", 400),
         ("?topic=", "x", 400),
-        ("?topic=a&topic=b", "x", 400),
+        ("", "x", 400),
+        ("?topic=a&topic=b%23", "x", 400),
         ("?topic=%FF", "x", 400),
         ("?topic=a&event=x%0Ay", "x", 400),
         ("?topic=a&id=%00", "x", 400),
@@ -264,4 +265,34 @@ fn the_token_may_come_from_a_file() {
         200
     );
     assert_eq!(publish(server.control, "?topic=a", "x").status, 401);
+}
+
+#[test]
+fn an_event_of_several_topics_comes_once_with_one_id() {
+    let server = Server::start(&[]);
+    let paths = ["/events?topic=a&topic=b", "/events?topic=%23", "/events?topic=b"];
+    let mut clients = paths.map(|path| Client::get(server.addr, path));
+    let answer = publish(server.control, "?topic=a&topic=b&topic=a&event=tick", "both");
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let lines =
+        "{\"topics\":[\"b\",\"c\",\"a\"],\"data\":\"three\"}\n{\"topic\":\"b\",\"data\":\"one\"}";
+    let answer_to_lines = publish_lines(server.control, lines);
+    assert_eq!(answer_to_lines.body, "{\"published\":2}\n");
+    for client in &mut clients {
+        let first = client.next();
+        assert_eq!((&*first.name, &*first.data), ("tick", "both"));
+        assert_eq!(answer.body, format!("{{\"id\":\"{}\"}}\n", first.last_id));
+        assert_eq!((client.data(), client.data()), ("three".to_owned(), "one".to_owned()));
+    }
+    let most: Vec<String> = (0..64)
+        .map(|nth| format!("topic={}", "é".repeat(100 + nth % 2) + &nth.to_string()))
+        .collect();
+    let query = format!("?{}", most.join("&"));
+    assert_eq!(publish(server.control, &query, "x").status, 200);
+    let answer = publish(server.control, &format!("{query}&topic=more"), "x");
+    assert_eq!(answer.status, 400);
+    assert!(
+        answer.body.contains("the event has 65 topics; publish it to 64 at most"),
+        "{answer:?}"
+    );
 }

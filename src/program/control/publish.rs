@@ -21,8 +21,8 @@ use crate::program::units;
 const NDJSON: [&str; 3] = ["application/x-ndjson", "application/ndjson", "application/jsonl"];
 /// The longest time that an event waits while the backlog is full.
 const ROOM_TIME_MAX: Duration = Duration::from_secs(30);
-/// What a line may have beside its data: topic, name, id and key.
-const LINE_BYTES_MORE: usize = 16 << 10;
+/// What a line may have beside its data: topics, name, id and key.
+const LINE_BYTES_MORE: usize = 128 << 10;
 /// The most bytes of what is wrong with a line, which may repeat some of it.
 const REASON_BYTES_MAX: usize = 120;
 /// How many bytes JSON may take for one byte of data: `\u0001`.
@@ -38,17 +38,15 @@ pub(super) fn is_ndjson(fields: &HeaderMap) -> bool {
 /// Publishes one event, which the query describes, and answers its id.
 pub(super) async fn one(hub: &Hub, query: &str, pieces: &mut Pieces) -> Result<Answer, Refusal> {
     let query = Query::parse(query).map_err(bad_request)?;
-    let topic = {
-        let mut topics = query.all("topic");
-        match (topics.next(), topics.next()) {
-            (Some(topic), None) => Topic::new(topic).map_err(bad_request)?,
-            _ => return Err(bad_request("say one topic: /publish?topic=NAME")),
-        }
-    };
+    let topics: Result<Vec<Topic>, _> = query.all("topic").map(Topic::new).collect();
+    let topics = topics.map_err(bad_request)?;
+    if topics.is_empty() {
+        return Err(bad_request("say a topic, or several: /publish?topic=NAME&topic=NAME"));
+    }
     retry_of(&query)?;
     let window = query.first("window").map_or(Ok(Duration::ZERO), window).map_err(bad_request)?;
     let data = pieces.all(hub.options().event_bytes_max).await?;
-    let published = publish(hub, &topic, described(&query, &data)?, window).await?;
+    let published = publish(hub, &topics, described(&query, &data)?, window).await?;
     let own = query.first("id").map(str::to_owned);
     let id = own.or_else(|| Some(published.id()?.to_string()));
     Ok(json(StatusCode::OK, &json!({ "id": id })))
@@ -108,7 +106,9 @@ pub(super) async fn many(hub: &Hub, pieces: &mut Pieces) -> Result<Answer, Refus
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Line {
-    topic: String,
+    /// Either this or `topics`.
+    topic: Option<String>,
+    topics: Option<Vec<String>>,
     data: Option<String>,
     event: Option<String>,
     id: Option<String>,
@@ -152,6 +152,18 @@ impl Line {
         [data, event, id, key].into_iter().any(Option::is_some) || retry.is_some()
     }
 
+    fn topics(&self) -> Result<Vec<Topic>, Refusal> {
+        let names = match (&self.topic, &self.topics) {
+            (Some(topic), None) => std::slice::from_ref(topic),
+            (None, Some(topics)) if !topics.is_empty() => &**topics,
+            (Some(_), Some(_)) => return Err(bad_request("say topic or topics, not both")),
+            _ => {
+                return Err(bad_request("say a topic, \"topic\":..., or several, \"topics\":[...]"))
+            }
+        };
+        names.iter().map(|name| Topic::new(name).map_err(bad_request)).collect()
+    }
+
     fn into_event(self) -> Event<'static> {
         let mut event = self.data.map_or_else(Event::empty, Event::new);
         if let Some(name) = self.event {
@@ -179,19 +191,20 @@ async fn publish_line(hub: &Hub, line: &[u8]) -> Result<u64, Refusal> {
         Some(_) => return Err(bad_request("an event is a JSON object, {\"topic\":...}")),
     }
     let line: Line = serde_json::from_slice(line).map_err(|error| bad_request(reason(&error)))?;
-    let topic = Topic::new(&line.topic).map_err(bad_request)?;
+    let topics = line.topics()?;
     let window = line.window.as_ref().map_or(Ok(Duration::ZERO), Window::time);
     let window = window.map_err(bad_request)?;
-    match line.finish {
-        true if !window.is_zero() => {
-            Err(bad_request("the last event of a topic is sent at once; leave out window"))
-        }
-        true => {
-            let last = line.has_event().then(|| line.into_event());
-            finish(hub, &topic, last).await.map(|_| 1)
-        }
-        false => publish(hub, &topic, line.into_event(), window).await.map(|_| 1),
+    if !line.finish {
+        return publish(hub, &topics, line.into_event(), window).await.map(|_| 1);
     }
+    let [topic] = &topics[..] else {
+        return Err(bad_request("topics are finished one by one; say one, \"topic\":..."));
+    };
+    if !window.is_zero() {
+        return Err(bad_request("the last event of a topic is sent at once; leave out window"));
+    }
+    let last = line.has_event().then(|| line.into_event());
+    finish(hub, topic, last).await.map(|_| 1)
 }
 
 /// What is wrong with a line, without the number of the line, which would always be 1.
@@ -201,18 +214,19 @@ fn reason(error: &serde_json::Error) -> String {
     format!("{} at column {}", clip(what.to_owned(), REASON_BYTES_MAX), error.column())
 }
 
-/// Publishes an event, over a time unless that is zero, waiting a while if the backlog is full.
+/// Publishes an event to a topic or several, over a time unless that is zero, waiting a while if a
+/// backlog is full.
 async fn publish(
     hub: &Hub,
-    topic: &Topic,
+    topics: &[Topic],
     event: Event<'_>,
     window: Duration,
 ) -> Result<Published, Refusal> {
-    match hub.publish_spread(topic, &event, window) {
+    match hub.publish_spread_to(topics, &event, window) {
         Err(PublishError::Full) => {}
         result => return result.map_err(refusal),
     }
-    in_time(hub.publish_spread_async(topic, event, window)).await
+    in_time(hub.publish_spread_to_async(topics, event, window)).await
 }
 
 /// Finishes a topic, waiting a while if the backlog is full.
@@ -244,7 +258,9 @@ fn refusal(error: PublishError) -> Refusal {
     match error {
         PublishError::Invalid(error) => invalid(error),
         PublishError::Finished => Refusal::new(StatusCode::CONFLICT, error),
-        PublishError::WindowTooLong => bad_request(error),
+        PublishError::WindowTooLong
+        | PublishError::NoTopic
+        | PublishError::TooManyTopics { .. } => bad_request(error),
         other => Refusal::new(StatusCode::SERVICE_UNAVAILABLE, other),
     }
 }
@@ -286,25 +302,34 @@ mod tests {
             (r#"{"topic":"a","data":"b","window":5}"#, 1),
             (r#"{"topic":"a","data":"b","window":"300000"}"#, 1),
             (r#"{"topic":"a","data":"b","window":"5m"}"#, 1),
+            (r#"{"topics":["a","b","a"],"data":"b"}"#, 1),
+            (r#"{"topics":["a","b"],"data":"b","window":"5m"}"#, 1),
+            (r#"{"topic":null,"topics":["a"],"data":"b"}"#, 1),
             ("", 0),
             (" \r", 0),
         ] {
             let published = future::block_on(publish_line(&hub, text.as_bytes())).unwrap();
             assert_eq!(published, expected, "{text}");
         }
-        assert_eq!(hub.metrics().published_events, 8);
+        assert_eq!(hub.metrics().published_events, 11);
     }
 
     #[test]
     fn a_line_that_is_no_event_is_refused_with_the_reason() {
         for (text, reason) in [
-            (r#"{"data":"b"}"#, "missing field `topic` at column 12"),
+            (r#"{"data":"b"}"#, "say a topic, \\\"topic\\\":..., or several"),
+            (r#"{"topics":[],"data":"b"}"#, "say a topic, \\\"topic\\\":..., or several"),
+            (r#"{"topic":"a","topics":["b"],"data":"b"}"#, "say topic or topics, not both"),
+            (r#"{"topics":["a","b+"],"data":"b"}"#, "the topic holds '+'"),
+            (r#"{"topics":"a","data":"b"}"#, "expected a sequence at column 13"),
             (r#"{"topic":"a","data":1}"#, "expected a string at column 21"),
             (r#"{"topic":"a","data":"b","dat":"c"}"#, "unknown field `dat`"),
             (r#"{"topic":"a"}"#, "the event is empty"),
             (r#"{"topic":"","data":"b"}"#, "the topic is empty"),
             (r#"{"topic":"a","data":"b","event":"x\ny"}"#, "which no client would get back"),
             (r#"{"topic":"a","data":"b"} x"#, "trailing characters at column 26"),
+            (r#"{"topics":["a","b"],"finish":true}"#, "topics are finished one by one"),
+            (r#"{"topics":["a","b"],"data":"b","window":"6m"}"#, "longer than 5 minutes"),
             (r#"{"topic":"a","data":"b","window":-1}"#, "window is a number of milliseconds"),
             (r#"{"topic":"a","data":"b","window":"soon"}"#, "window: write it as 500ms, 15s"),
             (r#"{"topic":"a","data":"b","window":"6m"}"#, "longer than 5 minutes"),
@@ -314,6 +339,9 @@ mod tests {
             let refusal = refused(text);
             assert!(refusal.contains(reason), "{text}: {refusal}");
         }
+        let topics: Vec<String> = (0..=Event::TOPICS_MAX).map(|n| format!("\"{n}\"")).collect();
+        let refusal = refused(&format!("{{\"topics\":[{}],\"data\":\"b\"}}", topics.join(",")));
+        assert!(refusal.contains("the event has 65 topics; publish it to 64 at most"), "{refusal}");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use fanfare::Topic;
 use hyper::body::Bytes;
 use serde::Serialize;
 
@@ -12,7 +13,8 @@ const BYTES_MAX: usize = 256 << 10;
 
 /// What all events have in common.
 pub(super) struct Template<'a> {
-    pub(super) topic: &'a str,
+    /// At least one.
+    pub(super) topics: &'a [Topic],
     pub(super) event: Option<&'a str>,
     pub(super) key: Option<&'a str>,
     /// Over which each event is spread.
@@ -21,7 +23,10 @@ pub(super) struct Template<'a> {
 
 #[derive(Serialize)]
 struct Line<'a> {
-    topic: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    topic: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    topics: Option<Vec<&'a str>>,
     data: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     event: Option<&'a str>,
@@ -35,17 +40,22 @@ struct Line<'a> {
 impl Template<'_> {
     /// An event with this data, as a line of JSON.
     pub(super) fn line(&self, data: &str) -> String {
-        let &Template { topic, event, key, window } = self;
+        let &Template { topics, event, key, window } = self;
         let window = window.map(|window| window.as_millis());
-        let line = serde_json::to_string(&Line { topic, data, event, key, window });
+        // A server of before events of several topics knows `topic` alone.
+        let (topic, topics) = match topics {
+            [only] => (Some(only.as_str()), None),
+            several => (None, Some(several.iter().map(Topic::as_str).collect())),
+        };
+        let line = serde_json::to_string(&Line { topic, topics, data, event, key, window });
         let mut line = line.expect("a struct of strings is always JSON");
         line.push('\n');
         line
     }
 
-    /// A line that finishes the topic.
+    /// A line that finishes the topic, of which there is one.
     pub(super) fn last_line(&self) -> String {
-        serde_json::json!({ "topic": self.topic, "finish": true }).to_string() + "\n"
+        serde_json::json!({ "topic": self.topics[0].as_str(), "finish": true }).to_string() + "\n"
     }
 }
 
@@ -121,7 +131,11 @@ mod tests {
 
     #[test]
     fn a_line_is_json_whatever_is_in_it() {
-        let template = Template { topic: "t", event: Some("e\"x"), key: None, window: None };
+        let topics = ["t", "u"].map(|name| Topic::new(name).unwrap());
+        let (topics, window) = (&topics[..], None);
+        let template = Template { topics, event: None, key: Some("k"), window };
+        assert_eq!(template.line("a"), "{\"topics\":[\"t\",\"u\"],\"data\":\"a\",\"key\":\"k\"}\n");
+        let template = Template { topics: &topics[..1], event: Some("e\"x"), key: None, window };
         let line = template.line("a\tb\u{1}\"ü");
         assert_eq!(line, "{\"topic\":\"t\",\"data\":\"a\\tb\\u0001\\\"ü\",\"event\":\"e\\\"x\"}\n");
     }

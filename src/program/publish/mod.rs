@@ -28,7 +28,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use fanfare::Topic;
+use fanfare::{Event, Topic};
 use smol::future::FutureExt;
 use smol::{LocalExecutor, Timer};
 
@@ -58,9 +58,9 @@ pub(crate) struct PublishArgs {
     /// with a token, its public address
     url: String,
 
-    /// The topic to publish to
-    #[arg(long, value_name = "NAME")]
-    topic: Topic,
+    /// The topic to publish to; given several times (64 at most), each event goes to all of them
+    #[arg(long, value_name = "NAME", required = true)]
+    topic: Vec<Topic>,
 
     /// The events' name (type)
     #[arg(long, value_name = "NAME")]
@@ -111,6 +111,15 @@ const LINGER: Duration = Duration::from_millis(10);
 
 pub(crate) fn run(args: PublishArgs) -> Outcome {
     token::refuse_on_command_line(args.publish_token.is_some())?;
+    if args.topic.len() > Event::TOPICS_MAX {
+        let (given, most) = (args.topic.len(), Event::TOPICS_MAX);
+        return Err(Usage(format!("--topic: {given} are given; give {most} at most")).into());
+    }
+    if args.finish && args.topic.len() > 1 {
+        let why =
+            "--finish: topics are finished one by one; give one --topic, or leave out --finish";
+        return Err(Usage(why.to_owned()).into());
+    }
     let token = Token::find(args.token_file.as_deref())?;
     let target = Target::parse(&args.url, token).map_err(Usage)?;
     let ending = Ending::expect()?;
@@ -130,7 +139,7 @@ pub(crate) fn run(args: PublishArgs) -> Outcome {
     let client = Client::new(target, executor.clone());
     let mut sender = Sender::new(client, args.retries, args.keep_going);
     let template = Template {
-        topic: args.topic.as_str(),
+        topics: &args.topic,
         event: args.event.as_deref(),
         key: args.key.as_deref(),
         window: args.window,
