@@ -50,6 +50,24 @@ fn publish_100(mut publishing: Publishing) -> Publishing {
     publishing
 }
 
+/// The same before events of two topics.
+fn warm_for_two(interested: usize) -> Publishing {
+    let mut publishing = Publishing::new(interested);
+    for _ in 0..2 {
+        publishing.publish_to_two(CALLS);
+        publishing.deliver();
+    }
+    publishing
+}
+
+#[library_benchmark]
+#[bench::to_nobody(args = (0), setup = warm_for_two, teardown = check_published)]
+#[bench::to_1_shard(args = (1), setup = warm_for_two, teardown = check_published)]
+fn publish_to_two_topics_100(mut publishing: Publishing) -> Publishing {
+    publishing.publish_to_two(CALLS);
+    publishing
+}
+
 fn check_published(mut publishing: Publishing) {
     publishing.check();
 }
@@ -167,6 +185,7 @@ library_benchmark_group!(
     benchmarks = [
         encode,
         publish_100,
+        publish_to_two_topics_100,
         deliver_100,
         append_128,
         gather_128,

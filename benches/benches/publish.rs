@@ -41,5 +41,20 @@ fn publish_in_turn(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, publish, publish_in_turn);
+/// One event of 128 bytes to several topics at once.
+fn publish_to_several(c: &mut Criterion) {
+    let mut group = c.benchmark_group("publish to topics at once");
+    let data = "x".repeat(128);
+    for count in [1, 2, 8, 64] {
+        let hub = Hub::start(Options::default().shards(1)).expect("a hub starts");
+        let topics = (0..count).map(|n| Topic::new(&format!("room/{n}")).expect("a valid topic"));
+        let topics: Vec<Topic> = topics.collect();
+        group.bench_function(BenchmarkId::from_parameter(count), |b| {
+            b.iter(|| hub.publish_to(&topics, Event::new(black_box(&*data))).unwrap());
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, publish, publish_in_turn, publish_to_several);
 criterion_main!(benches);
