@@ -19,6 +19,7 @@ use super::*;
 use crate::event::Event;
 use crate::frame::Frame;
 use crate::resume::{Resume, StartAt};
+use crate::topic::Topic;
 use crate::tuning::Tuning;
 
 /// An order with short walks and parts, so that a test of few events has many of them.
@@ -91,8 +92,8 @@ fn check_sums(topics: &Topics, published: u64) {
     let forgotten_to = histories().map(|history| history.forgotten().to()).max();
     assert!(forgotten_to.is_none_or(|to| to <= totals.forgotten_to()));
     let times = |time_of: fn(&Entry) -> Option<u64>| -> BTreeSet<(u64, u32)> {
-        let of = |(index, entry): (usize, &Box<Entry>)| Some((time_of(entry)?, index as u32));
-        entries.iter().filter_map(of).collect()
+        let of = |index: usize, entry: &Entry| Some((time_of(entry)?, index as u32));
+        entries.iter().filter_map(|(index, entry)| of(index, entry)).collect()
     };
     assert!(entries.iter().all(|(_, entry)| entry.in_oldest == (entry.history.len() > 0)));
     assert_eq!(topics.oldest, times(|entry| entry.in_oldest.then_some(entry.oldest_ns)));

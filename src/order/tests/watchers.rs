@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use super::*;
 use crate::filter::Filter;
 use crate::interest::{InterestKind, InterestNotices};
+use crate::order::existing::Existing;
 
 const AT_ONCE: Duration = Duration::ZERO;
 const SHARDS: usize = 3;
