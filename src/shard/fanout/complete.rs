@@ -32,8 +32,10 @@ impl Audience {
 
     /// Counts one of its subscriptions as finished.
     fn count_finished(&mut self, nth: usize) {
+        if self.counts_finished(nth) {
+            return debug_assert!(false, "a topic is finished once");
+        }
         self.finished.resize(self.wanted.len().div_ceil(64), 0);
-        debug_assert!(!self.counts_finished(nth), "a topic is finished once");
         self.finished[nth / 64] |= 1 << (nth % 64);
         self.open -= 1;
         if self.open == 0 {
