@@ -1,12 +1,13 @@
 //! What a host publishes.
 
+mod error;
 #[cfg(test)]
 mod tests;
 
 use std::borrow::Cow;
-use std::fmt;
 use std::time::Duration;
 
+pub use self::error::EventError;
 use crate::heartbeat::HeartbeatForm;
 
 /// One event, before it is encoded: data, and optionally a name, an id, a reconnection time, a
@@ -41,73 +42,16 @@ pub struct Event<'a> {
     pub(crate) key: Option<Cow<'a, str>>,
     /// A text that clients ignore.
     pub(crate) comment: Option<Cow<'a, str>>,
-}
-
-/// Why an [`Event`] cannot be published.
-///
-/// # Examples
-///
-/// ```
-/// use fanfare::{Event, EventError, Hub, Options, PublishError, Topic};
-///
-/// let hub = Hub::start(Options::default())?;
-/// let refused = hub.publish(&Topic::new("news")?, Event::empty());
-/// assert_eq!(refused.unwrap_err(), PublishError::Invalid(EventError::Empty));
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum EventError {
-    /// There is nothing in it: no data, id, reconnection time or comment.
-    Empty,
-    /// The data is not UTF-8.
-    #[non_exhaustive]
-    NotUtf8 {
-        /// How many bytes from the start are.
-        valid_up_to: usize,
-    },
-    /// A field is there but has no characters.
-    #[non_exhaustive]
-    FieldEmpty {
-        /// `name`, `id` or `key`.
-        field: &'static str,
-    },
-    /// A field is longer than [`Event::FIELD_BYTES_MAX`] bytes.
-    #[non_exhaustive]
-    FieldTooLong {
-        /// `name`, `id` or `key`.
-        field: &'static str,
-        /// How many bytes it has.
-        bytes: usize,
-    },
-    /// A field holds a character that would not survive the way to the client and back.
-    #[non_exhaustive]
-    FieldForbidden {
-        /// `name`, `id` or `key`.
-        field: &'static str,
-        /// The first such character.
-        character: char,
-    },
-    /// The id has a space at its beginning or end, which a header field does not keep.
-    IdPadded,
-    /// Its name is one of the engine's own events: the hub's `gap_event`, by which clients are told
-    /// what they miss, or [`HeartbeatForm::EVENT_NAME`].
-    ReservedName,
-    /// The reconnection time has more milliseconds than 32 bits hold (49 days).
-    RetryTooLong,
-    /// Data and comment together are larger than the hub's `event_bytes_max`.
-    #[non_exhaustive]
-    TooLarge {
-        /// How many bytes they have.
-        bytes: usize,
-        /// How many the hub takes.
-        bytes_max: usize,
-    },
+    /// Over which time its clients are sent it; zero is at once.
+    pub(crate) window: Duration,
 }
 
 impl<'a> Event<'a> {
     /// The most bytes that a name, an id or a key may have.
     pub const FIELD_BYTES_MAX: usize = 256;
+
+    /// The longest window of an event ([`Event::with_window`]).
+    pub const WINDOW_MAX: Duration = Duration::from_secs(300);
 
     /// The most topics that an event may be published to at once
     /// ([`Hub::publish_to`](crate::Hub::publish_to)).
@@ -242,6 +186,56 @@ impl<'a> Event<'a> {
         self
     }
 
+    /// Has the streams that are there when it is published sent it evenly over a time, for what a
+    /// crowd of clients acts on, as "fetch the new configuration": each client once, and in its
+    /// place in its stream's order. Zero, the default, is at once; at most [`Event::WINDOW_MAX`].
+    ///
+    /// Nothing waits behind such an event. A later event for a stream that has yet to be sent this
+    /// one takes it along at once; so does a change of the stream's topics, a drain, the end of the
+    /// topic or of the hub. So it is sent over the window at the latest, and evenly if streams are
+    /// quiet meanwhile: publish it to a topic for which clients have a connection without other
+    /// events. A client that joins, comes back or catches up meanwhile gets it, in its place,
+    /// without waiting. Of several such events that wait for the same streams, the one whose window
+    /// is over first says when, and each stream gets all that it waits for. With several shards each
+    /// shard is even in itself.
+    ///
+    /// Such events wait in backlogs of their own: a publisher of them finds the backlog full
+    /// ([`PublishError::Full`](crate::PublishError::Full)) when
+    /// [`Options::topic_backlog_bytes_max`](crate::Options::topic_backlog_bytes_max) bytes of them
+    /// wait for the topic's clients, or a quarter of
+    /// [`Options::backlog_bytes_max`](crate::Options::backlog_bytes_max) in all. They do not keep
+    /// other events from being published.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use fanfare::{Event, Hub, Options, Topic};
+    /// # let hub = Hub::start(Options::default())?;
+    /// let event = Event::new("").with_name("fetch-configuration");
+    /// hub.publish(&Topic::new("devices")?, event.with_window(Duration::from_secs(30)))?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn with_window(mut self, window: Duration) -> Event<'a> {
+        self.window = window;
+        self
+    }
+
+    /// Over which time its clients are sent it; zero is at once.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use fanfare::Event;
+    /// assert_eq!(Event::new("x").window(), Duration::ZERO);
+    /// ```
+    #[must_use]
+    pub fn window(&self) -> Duration {
+        self.window
+    }
+
     /// The text; `None` if the event has no data at all.
     ///
     /// # Examples
@@ -330,7 +324,7 @@ impl<'a> Event<'a> {
 
     /// Checks everything that the type does not.
     pub(crate) fn check(&self, bytes_max: usize) -> Result<(), EventError> {
-        let Event { data, name, id, retry, key, comment } = self;
+        let Event { data, name, id, retry, key, comment, window } = self;
         if data.is_none() && id.is_none() && retry.is_none() && comment.is_none() {
             return Err(EventError::Empty);
         }
@@ -340,6 +334,9 @@ impl<'a> Event<'a> {
         }
         if retry.is_some_and(|r| r.as_millis() > u128::from(u32::MAX)) {
             return Err(EventError::RetryTooLong);
+        }
+        if *window > Event::WINDOW_MAX {
+            return Err(EventError::WindowTooLong);
         }
         check_field("name", name.as_deref(), |c| matches!(c, '\r' | '\n' | '\0'))?;
         check_field("id", id.as_deref(), char::is_control)?;
@@ -386,10 +383,10 @@ impl<'a> From<&'a str> for Event<'a> {
 /// Borrows the texts of an event that stays the caller's, to be published again if need be.
 impl<'a> From<&'a Event<'_>> for Event<'a> {
     fn from(event: &'a Event<'_>) -> Event<'a> {
-        let Event { data, name, id, retry, key, comment } = event;
+        let Event { data, name, id, retry, key, comment, window } = event;
         let [data, name, id, key, comment] =
             [data, name, id, key, comment].map(|text| text.as_deref().map(Cow::Borrowed));
-        Event { data, name, id, retry: *retry, key, comment }
+        Event { data, name, id, retry: *retry, key, comment, window: *window }
     }
 }
 
@@ -398,48 +395,3 @@ impl From<String> for Event<'_> {
         Event::new(data)
     }
 }
-
-impl fmt::Display for EventError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match *self {
-            EventError::Empty => f.write_str("the event is empty; give it data, an id or a retry"),
-            EventError::NotUtf8 { valid_up_to } => {
-                write!(f, "the data is not UTF-8 from byte {valid_up_to} on; encode it as such")
-            }
-            EventError::FieldEmpty { field } => {
-                write!(f, "the event's {field} is empty; leave it out")
-            }
-            EventError::FieldTooLong { field, bytes } => {
-                let most = Event::FIELD_BYTES_MAX;
-                write!(f, "the event's {field} has {bytes} bytes; shorten it to {most} at most")
-            }
-            EventError::FieldForbidden { field, character } => {
-                write!(
-                    f,
-                    "the event's {field} holds {character:?}, which no client would get back; \
-                     leave it out"
-                )
-            }
-            EventError::IdPadded => f.write_str(
-                "the event's id begins or ends with a space, which no client would send back; \
-                 leave it out",
-            ),
-            EventError::ReservedName => {
-                let heartbeat = HeartbeatForm::EVENT_NAME;
-                write!(f, "the event's name is the hub's gap_event or {heartbeat}; give it another")
-            }
-            EventError::RetryTooLong => {
-                f.write_str("the event's retry is longer than 49 days; shorten it")
-            }
-            EventError::TooLarge { bytes, bytes_max } => {
-                write!(
-                    f,
-                    "the event has {bytes} bytes, and the hub's event_bytes_max is {bytes_max}; \
-                     send less, or raise it"
-                )
-            }
-        }
-    }
-}
-
-impl std::error::Error for EventError {}

@@ -1,15 +1,13 @@
 //! Finishing a topic: the stream of its events has an end.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use event_listener::Listener as _;
-
-use crate::event::Event;
+use crate::event::{Event, EventError};
 use crate::frame::Draft;
 use crate::hub::Hub;
 use crate::id::EventId;
 use crate::order::Refused;
-use crate::publish::{PublishError, Published};
+use crate::publish::{publish_when_possible, publish_within, PublishError, Published};
 use crate::topic::Topic;
 
 impl Hub {
@@ -48,12 +46,8 @@ impl Hub {
         last: Option<Event<'_>>,
     ) -> Result<Published, PublishError> {
         let last = self.encode_last(topic, last)?;
-        match self.try_finish(topic, last) {
-            Ok(id) => Ok(Published { id }),
-            Err(Refused::Full(..)) => Err(PublishError::Full),
-            Err(Refused::Finished) => Err(PublishError::Finished),
-            Err(Refused::Closed) => Err(PublishError::Closed),
-        }
+        let id = self.try_finish(topic, last)?;
+        Ok(Published { id })
     }
 
     /// Finishes a topic, waiting for at most `timeout` while the backlog is too full for the last
@@ -79,29 +73,8 @@ impl Hub {
         last: Option<Event<'_>>,
         timeout: Duration,
     ) -> Result<Published, PublishError> {
-        let mut last = self.encode_last(topic, last)?;
-        // A timeout beyond what the clock can express never ends.
-        let deadline = Instant::now().checked_add(timeout);
-        loop {
-            match self.try_finish(topic, last) {
-                Ok(id) => return Ok(Published { id }),
-                Err(Refused::Finished) => return Err(PublishError::Finished),
-                Err(Refused::Closed) => return Err(PublishError::Closed),
-                Err(Refused::Full(refused, wait)) => {
-                    last = Some(refused);
-                    let in_time = match deadline {
-                        Some(deadline) => wait.wait_deadline(deadline).is_some(),
-                        None => {
-                            wait.wait();
-                            true
-                        }
-                    };
-                    if !in_time {
-                        return Err(PublishError::Full);
-                    }
-                }
-            }
-        }
+        let last = self.encode_last(topic, last)?;
+        publish_within(timeout, last, |last| self.try_finish(topic, last))
     }
 
     /// Finishes a topic, waiting while the backlog is too full for the last event, as
@@ -126,18 +99,8 @@ impl Hub {
         topic: &Topic,
         last: Option<Event<'_>>,
     ) -> Result<Published, PublishError> {
-        let mut last = self.encode_last(topic, last)?;
-        loop {
-            match self.try_finish(topic, last) {
-                Ok(id) => return Ok(Published { id }),
-                Err(Refused::Finished) => return Err(PublishError::Finished),
-                Err(Refused::Closed) => return Err(PublishError::Closed),
-                Err(Refused::Full(refused, wait)) => {
-                    last = Some(refused);
-                    wait.await;
-                }
-            }
-        }
+        let last = self.encode_last(topic, last)?;
+        publish_when_possible(last, |last| self.try_finish(topic, last)).await
     }
 
     fn encode_last(
@@ -145,14 +108,14 @@ impl Hub {
         topic: &Topic,
         last: Option<Event<'_>>,
     ) -> Result<Option<Draft>, PublishError> {
-        last.map(|event| self.encode(topic, &event)).transpose()
+        let Some(event) = last else { return Ok(None) };
+        if !event.window.is_zero() {
+            return Err(PublishError::Invalid(EventError::WindowOfLast));
+        }
+        self.encode(topic, &event).map(Some)
     }
 
     fn try_finish(&self, topic: &Topic, last: Option<Draft>) -> Result<EventId, Refused> {
-        let result = self.shared().order.finish(topic, last);
-        if let Err(Refused::Full(..)) = &result {
-            self.count_full();
-        }
-        result
+        self.counted(self.shared().order.finish(topic, last))
     }
 }

@@ -89,7 +89,7 @@ impl Draft {
     /// work that needs no lock.
     pub(crate) fn encode(event: &Event<'_>, bytes_max: usize) -> Result<Draft, EventError> {
         event.check(bytes_max)?;
-        let Event { data, name, id, retry, key, comment } = event;
+        let Event { data, name, id, retry, key, comment, window: _ } = event;
         let text = data.as_ref().map_or(0, |d| d.len()) + comment.as_ref().map_or(0, |c| c.len());
         let mut bytes = Vec::with_capacity(RESERVE_BYTES + text + 64);
         bytes.resize(RESERVE_BYTES, 0);

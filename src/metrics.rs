@@ -172,7 +172,7 @@ pub struct Metrics {
     /// Event streams that are being sent what they have missed; they do not count as lagging.
     pub replaying_connections: u64,
     /// Events times event streams that wait for them because they are spread over a time
-    /// ([`Hub::publish_spread`](crate::Hub::publish_spread)). A stream that has ended, or was sent
+    /// ([`Event::with_window`](crate::Event::with_window)). A stream that has ended, or was sent
     /// such an event together with a later one, counts until its turn would have come.
     pub spread_deliveries: u64,
     /// Topics that have a subscriber.

@@ -90,9 +90,6 @@ pub enum PublishError {
     /// The topic is finished ([`Hub::finish`]): its clients were told that nothing more will come.
     /// Publish to another one, or wait until it is forgotten.
     Finished,
-    /// The time over which the event was to be spread is longer than [`Hub::WINDOW_MAX`]. Give a
-    /// shorter one.
-    WindowTooLong,
     /// No topic was given to [`Hub::publish_to`]. Give one at least.
     NoTopic,
     /// More than [`Event::TOPICS_MAX`] different topics were given to [`Hub::publish_to`]. Give
@@ -143,11 +140,9 @@ impl Hub {
     /// Takes the event by value, though a reference would do: the host's code would drop it then,
     /// without knowing that it only borrows, which costs 60 instructions an event.
     fn publish_now(&self, topic: &Topic, event: Event<'_>) -> Result<Published, PublishError> {
-        match self.try_publish(topic, self.encode(topic, &event)?) {
+        match self.try_publish(topic, self.encode(topic, &event)?, event.window) {
             Ok(id) => Ok(Published { id }),
-            Err(Refused::Full(..)) => Err(PublishError::Full),
-            Err(Refused::Finished) => Err(PublishError::Finished),
-            Err(Refused::Closed) => Err(PublishError::Closed),
+            Err(refused) => Err(refused.into()),
         }
     }
 
@@ -176,22 +171,9 @@ impl Hub {
         event: impl Into<Event<'a>>,
         timeout: Duration,
     ) -> Result<Published, PublishError> {
-        let mut draft = self.encode(topic, &event.into())?;
-        // A timeout beyond what the clock can express never ends.
-        let deadline = Instant::now().checked_add(timeout);
-        loop {
-            match self.try_publish(topic, draft) {
-                Ok(id) => return Ok(Published { id }),
-                Err(Refused::Finished) => return Err(PublishError::Finished),
-                Err(Refused::Closed) => return Err(PublishError::Closed),
-                Err(Refused::Full(refused, wait)) => {
-                    draft = refused;
-                    if !wait_until(wait, deadline) {
-                        return Err(PublishError::Full);
-                    }
-                }
-            }
-        }
+        let event = event.into();
+        let draft = self.encode(topic, &event)?;
+        publish_within(timeout, draft, |draft| self.try_publish(topic, draft, event.window))
     }
 
     /// Publishes an event, waiting while the backlog is full, however long that is, under any
@@ -215,144 +197,9 @@ impl Hub {
         topic: &Topic,
         event: impl Into<Event<'a>>,
     ) -> Result<Published, PublishError> {
-        let mut draft = self.encode(topic, &event.into())?;
-        loop {
-            match self.try_publish(topic, draft) {
-                Ok(id) => return Ok(Published { id }),
-                Err(Refused::Finished) => return Err(PublishError::Finished),
-                Err(Refused::Closed) => return Err(PublishError::Closed),
-                Err(Refused::Full(refused, wait)) => {
-                    draft = refused;
-                    wait.await;
-                }
-            }
-        }
-    }
-
-    /// Publishes an event that the streams which are there are sent evenly over a time, for what a
-    /// crowd of clients acts on, as "fetch the new configuration": each client once, and in its
-    /// place in its stream's order. Never blocks. A window of zero publishes as [`Hub::publish`]
-    /// does; it may be up to [`Hub::WINDOW_MAX`].
-    ///
-    /// Nothing waits behind such an event. A later event for a stream that has yet to be sent this
-    /// one takes it along at once; so does a change of the stream's topics, a drain, or the hub's
-    /// end. So it is sent over the window at the latest, and evenly if streams are quiet meanwhile:
-    /// publish it to a topic for which clients have a connection without other events. A client
-    /// that joins, comes back or catches up meanwhile gets it, in its place, without waiting. Of
-    /// several such events that wait for the same streams, the one whose window is over first says
-    /// when, and each stream gets all that it waits for. With several shards each shard is even in itself.
-    ///
-    /// # Errors
-    ///
-    /// As [`Hub::publish`]; and [`PublishError::WindowTooLong`]. Events that are spread wait in
-    /// backlogs of their own: [`PublishError::Full`] says that
-    /// [`Options::topic_backlog_bytes_max`] bytes of them wait for the topic's clients, or a quarter
-    /// of [`Options::backlog_bytes_max`] in all. They do not keep [`Hub::publish`] from publishing.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// # use std::time::Duration;
-    /// # use fanfare::{Event, Hub, Options, Topic};
-    /// # let hub = Hub::start(Options::default())?;
-    /// let event = Event::new("").with_name("fetch-configuration");
-    /// hub.publish_spread(&Topic::new("devices")?, event, Duration::from_secs(30))?;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn publish_spread<'a>(
-        &self,
-        topic: &Topic,
-        event: impl Into<Event<'a>>,
-        window: Duration,
-    ) -> Result<Published, PublishError> {
-        let draft = self.encode_spread(topic, &event.into(), window)?;
-        match self.try_publish_spread(topic, draft, window) {
-            Ok(id) => Ok(Published { id }),
-            Err(Refused::Full(..)) => Err(PublishError::Full),
-            Err(Refused::Finished) => Err(PublishError::Finished),
-            Err(Refused::Closed) => Err(PublishError::Closed),
-        }
-    }
-
-    /// The longest time over which [`Hub::publish_spread`] spreads an event.
-    pub const WINDOW_MAX: Duration = Duration::from_secs(300);
-
-    /// Publishes an event that is sent evenly over a time, waiting for at most `timeout` while the
-    /// backlog is full: [`Hub::publish_spread`] as [`Hub::publish_wait`].
-    ///
-    /// # Errors
-    ///
-    /// As [`Hub::publish_spread`]; [`PublishError::Full`] when it was full for all of this time.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// # use std::time::Duration;
-    /// # use fanfare::{Hub, Options, Topic};
-    /// # let hub = Hub::start(Options::default())?;
-    /// let (window, timeout) = (Duration::from_secs(30), Duration::from_secs(5));
-    /// hub.publish_spread_wait(&Topic::new("devices")?, "new rules", window, timeout)?;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn publish_spread_wait<'a>(
-        &self,
-        topic: &Topic,
-        event: impl Into<Event<'a>>,
-        window: Duration,
-        timeout: Duration,
-    ) -> Result<Published, PublishError> {
-        let deadline = Instant::now().checked_add(timeout);
-        let mut draft = self.encode_spread(topic, &event.into(), window)?;
-        loop {
-            match self.try_publish_spread(topic, draft, window) {
-                Ok(id) => return Ok(Published { id }),
-                Err(Refused::Finished) => return Err(PublishError::Finished),
-                Err(Refused::Closed) => return Err(PublishError::Closed),
-                Err(Refused::Full(refused, wait)) => {
-                    draft = refused;
-                    if !wait_until(wait, deadline) {
-                        return Err(PublishError::Full);
-                    }
-                }
-            }
-        }
-    }
-
-    /// Publishes an event that is sent evenly over a time, waiting while the backlog is full:
-    /// [`Hub::publish_spread`] as [`Hub::publish_async`].
-    ///
-    /// # Errors
-    ///
-    /// As [`Hub::publish_spread`], but never [`PublishError::Full`].
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// # use std::time::Duration;
-    /// # use fanfare::{Hub, Options, Topic};
-    /// # let hub = Hub::start(Options::default())?;
-    /// # let topic = Topic::new("devices")?;
-    /// smol::block_on(hub.publish_spread_async(&topic, "new rules", Duration::from_secs(30)))?;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub async fn publish_spread_async<'a>(
-        &self,
-        topic: &Topic,
-        event: impl Into<Event<'a>>,
-        window: Duration,
-    ) -> Result<Published, PublishError> {
-        let mut draft = self.encode_spread(topic, &event.into(), window)?;
-        loop {
-            match self.try_publish_spread(topic, draft, window) {
-                Ok(id) => return Ok(Published { id }),
-                Err(Refused::Finished) => return Err(PublishError::Finished),
-                Err(Refused::Closed) => return Err(PublishError::Closed),
-                Err(Refused::Full(refused, wait)) => {
-                    draft = refused;
-                    wait.await;
-                }
-            }
-        }
+        let event = event.into();
+        let draft = self.encode(topic, &event)?;
+        publish_when_possible(draft, |draft| self.try_publish(topic, draft, event.window)).await
     }
 
     /// Always inlined: else each event is moved once more, which costs 14 instructions.
@@ -371,40 +218,66 @@ impl Hub {
         Draft::encode(event, *event_bytes_max).map_err(PublishError::Invalid)
     }
 
-    fn encode_spread(
-        &self,
-        topic: &Topic,
-        event: &Event<'_>,
-        window: Duration,
-    ) -> Result<Draft, PublishError> {
-        match window <= Hub::WINDOW_MAX {
-            true => self.encode(topic, event),
-            false => Err(PublishError::WindowTooLong),
-        }
-    }
-
-    fn try_publish_spread(
+    fn try_publish(
         &self,
         topic: &Topic,
         draft: Draft,
         window: Duration,
     ) -> Result<EventId, Refused> {
-        if window.is_zero() {
-            return self.try_publish(topic, draft);
-        }
-        let result = self.shared().order.publish_spread(topic, draft, window.as_nanos() as u64);
+        let order = &self.shared().order;
+        self.counted(match window.is_zero() {
+            true => order.publish(topic, draft),
+            false => order.publish_spread(topic, draft, window.as_nanos() as u64),
+        })
+    }
+
+    /// Counts what has found the backlog full.
+    #[inline]
+    pub(crate) fn counted(&self, result: Result<EventId, Refused>) -> Result<EventId, Refused> {
         if let Err(Refused::Full(..)) = &result {
             self.count_full();
         }
         result
     }
+}
 
-    fn try_publish(&self, topic: &Topic, draft: Draft) -> Result<EventId, Refused> {
-        let result = self.shared().order.publish(topic, draft);
-        if let Err(Refused::Full(..)) = &result {
-            self.count_full();
+/// Publishes something, waiting for at most `timeout` while the backlog is full. Each attempt that
+/// finds it full gives back what it was to publish.
+pub(crate) fn publish_within<D: From<Draft>>(
+    timeout: Duration,
+    mut draft: D,
+    mut attempt: impl FnMut(D) -> Result<EventId, Refused>,
+) -> Result<Published, PublishError> {
+    // A timeout beyond what the clock can express never ends.
+    let deadline = Instant::now().checked_add(timeout);
+    loop {
+        match attempt(draft) {
+            Ok(id) => return Ok(Published { id }),
+            Err(Refused::Full(refused, space)) => {
+                draft = refused.into();
+                if !wait_until(space, deadline) {
+                    return Err(PublishError::Full);
+                }
+            }
+            Err(refused) => return Err(refused.into()),
         }
-        result
+    }
+}
+
+/// The same, however long it takes.
+pub(crate) async fn publish_when_possible<D: From<Draft>>(
+    mut draft: D,
+    mut attempt: impl FnMut(D) -> Result<EventId, Refused>,
+) -> Result<Published, PublishError> {
+    loop {
+        match attempt(draft) {
+            Ok(id) => return Ok(Published { id }),
+            Err(Refused::Full(refused, space)) => {
+                draft = refused.into();
+                space.await;
+            }
+            Err(refused) => return Err(refused.into()),
+        }
     }
 }
 
@@ -419,12 +292,13 @@ fn wait_until(space: EventListener, deadline: Option<Instant>) -> bool {
     }
 }
 
-/// The error of an event that was refused.
-fn map_refused(refused: Refused) -> PublishError {
-    match refused {
-        Refused::Full(..) => PublishError::Full,
-        Refused::Finished => PublishError::Finished,
-        Refused::Closed => PublishError::Closed,
+impl From<Refused> for PublishError {
+    fn from(refused: Refused) -> PublishError {
+        match refused {
+            Refused::Full(..) => PublishError::Full,
+            Refused::Finished => PublishError::Finished,
+            Refused::Closed => PublishError::Closed,
+        }
     }
 }
 
@@ -437,9 +311,6 @@ impl fmt::Display for PublishError {
             PublishError::Invalid(error) => error.fmt(f),
             PublishError::Finished => f.write_str(
                 "the topic is finished; publish to another one, or wait until it is forgotten",
-            ),
-            PublishError::WindowTooLong => f.write_str(
-                "the window is longer than 5 minutes; give a shorter one to spread the event over",
             ),
             PublishError::NoTopic => f.write_str("no topic is given; give one at least"),
             PublishError::TooManyTopics { topics } => {
@@ -457,7 +328,6 @@ impl std::error::Error for PublishError {
             PublishError::Invalid(error) => std::error::Error::source(error),
             PublishError::Full
             | PublishError::Finished
-            | PublishError::WindowTooLong
             | PublishError::NoTopic
             | PublishError::TooManyTopics { .. }
             | PublishError::Closed => None,

@@ -54,7 +54,7 @@ fn an_event_that_is_given_by_reference_is_the_same_and_copies_nothing() {
     let event = event.with_retry(Duration::from_secs(7));
     let given = Event::from(&event);
     assert_eq!(given, event);
-    let Event { data, name, id, retry: _, key, comment } = given;
+    let Event { data, name, id, retry: _, key, comment, window: _ } = given;
     for text in [data, name, id, key, comment] {
         assert!(matches!(text, Some(Cow::Borrowed(_))), "{text:?}");
     }

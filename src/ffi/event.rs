@@ -112,6 +112,7 @@ impl FanfareEvent {
             retry: (self.retry_ms > 0).then(|| Duration::from_millis(self.retry_ms.into())),
             key: text(key)?,
             comment: None,
+            window: Duration::ZERO,
         })
     }
 }

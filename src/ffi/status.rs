@@ -111,7 +111,6 @@ impl From<PublishError> for Status {
                 Status::FANFARE_ERR_ARGUMENT
             }
             PublishError::Closed => Status::FANFARE_ERR_CLOSED,
-            PublishError::WindowTooLong => Status::FANFARE_ERR_ARGUMENT,
             PublishError::Invalid(error) => error.into(),
         }
     }

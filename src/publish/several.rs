@@ -1,9 +1,9 @@
 //! Publishing one event to several topics.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use super::{map_refused, wait_until, PublishError, Published};
+use super::{publish_when_possible, publish_within, PublishError, Published};
 use crate::event::Event;
 use crate::frame::Draft;
 use crate::hub::Hub;
@@ -54,7 +54,14 @@ impl Hub {
         topics: &[Topic],
         event: impl Into<Event<'a>>,
     ) -> Result<Published, PublishError> {
-        self.publish_spread_to(topics, event, Duration::ZERO)
+        let topics = match To::new(topics)? {
+            To::One(topic) => return self.publish(topic, event),
+            To::Several(topics) => topics,
+        };
+        let event = event.into();
+        let draft = self.encode_for_several(topics, &event)?;
+        let id = self.try_publish_to_several(draft, event.window)?;
+        Ok(Published { id })
     }
 
     /// Publishes one event to several topics, waiting for at most `timeout` while a backlog is full:
@@ -81,7 +88,13 @@ impl Hub {
         event: impl Into<Event<'a>>,
         timeout: Duration,
     ) -> Result<Published, PublishError> {
-        self.publish_spread_to_wait(topics, event, Duration::ZERO, timeout)
+        let topics = match To::new(topics)? {
+            To::One(topic) => return self.publish_wait(topic, event, timeout),
+            To::Several(topics) => topics,
+        };
+        let event = event.into();
+        let draft = self.encode_for_several(topics, &event)?;
+        publish_within(timeout, draft, |draft| self.try_publish_to_several(draft, event.window))
     }
 
     /// Publishes one event to several topics, waiting while a backlog is full, however long that
@@ -106,138 +119,20 @@ impl Hub {
         topics: &[Topic],
         event: impl Into<Event<'a>>,
     ) -> Result<Published, PublishError> {
-        self.publish_spread_to_async(topics, event, Duration::ZERO).await
-    }
-
-    /// Publishes one event to several topics, to be sent evenly over a time: [`Hub::publish_to`], with
-    /// the window of [`Hub::publish_spread`].
-    ///
-    /// # Errors
-    ///
-    /// As [`Hub::publish_to`], and [`PublishError::WindowTooLong`]. [`PublishError::Full`] is about the
-    /// backlogs of spread events.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// # use std::time::Duration;
-    /// # use fanfare::{Hub, Options, Topic};
-    /// # let hub = Hub::start(Options::default())?;
-    /// let topics = [Topic::new("devices/north")?, Topic::new("devices/south")?];
-    /// hub.publish_spread_to(&topics, "new rules", Duration::from_secs(30))?;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn publish_spread_to<'a>(
-        &self,
-        topics: &[Topic],
-        event: impl Into<Event<'a>>,
-        window: Duration,
-    ) -> Result<Published, PublishError> {
         let topics = match To::new(topics)? {
-            To::One(topic) => return self.publish_spread(topic, event, window),
+            To::One(topic) => return self.publish_async(topic, event).await,
             To::Several(topics) => topics,
         };
-        let draft = self.encode_for_several(topics, &event.into(), window)?;
-        let id = self.try_publish_to_several(draft, window).map_err(map_refused)?;
-        Ok(Published { id })
-    }
-
-    /// Publishes one event to several topics, to be sent evenly over a time, waiting for at most
-    /// `timeout` while a backlog is full: [`Hub::publish_spread_to`] as [`Hub::publish_to_wait`].
-    ///
-    /// # Errors
-    ///
-    /// As [`Hub::publish_spread_to`]; [`PublishError::Full`] when one was full for all of this time.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// # use std::time::Duration;
-    /// # use fanfare::{Hub, Options, Topic};
-    /// # let hub = Hub::start(Options::default())?;
-    /// let topics = [Topic::new("devices/north")?, Topic::new("devices/south")?];
-    /// let (window, timeout) = (Duration::from_secs(30), Duration::from_secs(5));
-    /// hub.publish_spread_to_wait(&topics, "new rules", window, timeout)?;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn publish_spread_to_wait<'a>(
-        &self,
-        topics: &[Topic],
-        event: impl Into<Event<'a>>,
-        window: Duration,
-        timeout: Duration,
-    ) -> Result<Published, PublishError> {
-        let topics = match To::new(topics)? {
-            To::One(topic) => return self.publish_spread_wait(topic, event, window, timeout),
-            To::Several(topics) => topics,
-        };
-        // A timeout beyond what the clock can express never ends.
-        let deadline = Instant::now().checked_add(timeout);
-        let mut draft = self.encode_for_several(topics, &event.into(), window)?;
-        loop {
-            match self.try_publish_to_several(draft, window) {
-                Ok(id) => return Ok(Published { id }),
-                Err(Refused::Full(refused, wait)) => {
-                    draft = refused;
-                    if !wait_until(wait, deadline) {
-                        return Err(PublishError::Full);
-                    }
-                }
-                Err(refused) => return Err(map_refused(refused)),
-            }
-        }
-    }
-
-    /// Publishes one event to several topics, to be sent evenly over a time, waiting while a backlog
-    /// is full: [`Hub::publish_spread_to`] as [`Hub::publish_to_async`].
-    ///
-    /// # Errors
-    ///
-    /// As [`Hub::publish_spread_to`], but never [`PublishError::Full`].
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// # use std::time::Duration;
-    /// # use fanfare::{Hub, Options, Topic};
-    /// # let hub = Hub::start(Options::default())?;
-    /// let topics = [Topic::new("devices/north")?, Topic::new("devices/south")?];
-    /// let window = Duration::from_secs(30);
-    /// smol::block_on(hub.publish_spread_to_async(&topics, "new rules", window))?;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub async fn publish_spread_to_async<'a>(
-        &self,
-        topics: &[Topic],
-        event: impl Into<Event<'a>>,
-        window: Duration,
-    ) -> Result<Published, PublishError> {
-        let topics = match To::new(topics)? {
-            To::One(topic) => return self.publish_spread_async(topic, event, window).await,
-            To::Several(topics) => topics,
-        };
-        let mut draft = self.encode_for_several(topics, &event.into(), window)?;
-        loop {
-            match self.try_publish_to_several(draft, window) {
-                Ok(id) => return Ok(Published { id }),
-                Err(Refused::Full(refused, wait)) => {
-                    draft = refused;
-                    wait.await;
-                }
-                Err(refused) => return Err(map_refused(refused)),
-            }
-        }
+        let event = event.into();
+        let draft = self.encode_for_several(topics, &event)?;
+        publish_when_possible(draft, |draft| self.try_publish_to_several(draft, event.window)).await
     }
 
     fn encode_for_several(
         &self,
         topics: Arc<[Topic]>,
         event: &Event<'_>,
-        window: Duration,
     ) -> Result<Draft, PublishError> {
-        if window > Hub::WINDOW_MAX {
-            return Err(PublishError::WindowTooLong);
-        }
         let mut draft = self.encode_unscoped(event)?;
         draft.set_topics(topics);
         Ok(draft)
@@ -245,11 +140,7 @@ impl Hub {
 
     fn try_publish_to_several(&self, draft: Draft, window: Duration) -> Result<EventId, Refused> {
         let window_ns = Some(window.as_nanos() as u64).filter(|&window_ns| window_ns > 0);
-        let result = self.shared().order.publish_to_several(draft, window_ns);
-        if let Err(Refused::Full(..)) = &result {
-            self.count_full();
-        }
-        result
+        self.counted(self.shared().order.publish_to_several(draft, window_ns))
     }
 }
 

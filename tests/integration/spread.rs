@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use fanfare::{Event, Hub, PublishError, Topic};
+use fanfare::{Event, EventError, Hub, PublishError, Topic};
 use smol::io::{AsyncReadExt, AsyncWriteExt};
 use smol::{Async, LocalExecutor, Timer};
 
@@ -72,7 +72,7 @@ async fn deliver(
     (data, window): (String, Duration),
 ) -> Vec<Duration> {
     let begun = Instant::now();
-    hub.publish_spread(&topic("crowd"), Event::new(&*data), window).unwrap();
+    hub.publish(&topic("crowd"), Event::new(&*data).with_window(window)).unwrap();
     let reads = clients.drain(..).map(|mut stream| {
         let data = data.clone();
         executor.spawn(async move { (comes(&mut stream, &data).await - begun, stream) })
@@ -154,7 +154,7 @@ fn a_shard_in_an_executor_sends_an_event_over_its_time_too() {
     let mut clients: Vec<Client> =
         (0..20).map(|_| Client::get(listener.local_addr(), "/events?topic=a")).collect();
     let (begun, window) = (Instant::now(), Duration::from_secs(1));
-    hub.publish_spread(&topic("a"), "spread", window).unwrap();
+    hub.publish(&topic("a"), Event::new("spread").with_window(window)).unwrap();
     wait_until("the first is served", || hub.metrics().delivered_events > 0);
     assert!(hub.metrics().delivered_events < 20 || begun.elapsed() > window);
     for client in &mut clients {
@@ -173,7 +173,8 @@ fn streams_are_as_they_would_be_without_and_nothing_waits_behind_the_event() {
     let (mut both, mut one) = (get("topic=a&topic=b"), get("topic=a"));
     let minutes = Duration::from_secs(300);
     hub.publish(&topic("a"), "before").unwrap();
-    let id = hub.publish_spread(&topic("a"), "spread", minutes).unwrap().id().unwrap();
+    let id =
+        hub.publish(&topic("a"), Event::new("spread").with_window(minutes)).unwrap().id().unwrap();
     let mut late = get("topic=a&last=1");
     assert_eq!(late.data(), "spread", "a client that asks for it does not wait");
     hub.publish(&topic("b"), "after").unwrap();
@@ -188,7 +189,7 @@ fn streams_are_as_they_would_be_without_and_nothing_waits_behind_the_event() {
     hub.publish(&topic("a"), "for all").unwrap();
     assert_eq!([late.data(), again.data(), both.data()], ["for all"; 3]);
     // What is spread is sent when the hub is closed.
-    hub.publish_spread(&topic("a"), "at last", minutes).unwrap();
+    hub.publish(&topic("a"), Event::new("at last").with_window(minutes)).unwrap();
     hub.close();
     for mut client in [late, again, both] {
         assert_eq!(client.data(), "at last");
@@ -201,24 +202,38 @@ fn what_cannot_be_spread_is_refused_and_waits_for_its_own_backlog() {
     let (hub, listener) = serve(one_shard().topic_backlog_bytes_max(100));
     let mut client = Client::get(listener.local_addr(), "/events?topic=a");
     let (a, ms) = (topic("a"), Duration::from_millis);
-    let too_long = Hub::WINDOW_MAX + ms(1);
-    let error = hub.publish_spread(&a, "x", too_long).unwrap_err();
-    assert_eq!(error, PublishError::WindowTooLong);
+    let too_long = Event::WINDOW_MAX + ms(1);
+    let error = hub.publish(&a, Event::new("x").with_window(too_long)).unwrap_err();
+    assert_eq!(error, PublishError::Invalid(EventError::WindowTooLong));
     assert!(error.to_string().contains("longer than 5 minutes"), "{error}");
     let large = "x".repeat(200);
-    hub.publish_spread(&a, &*large, Hub::WINDOW_MAX).unwrap();
-    assert_eq!(hub.publish_spread(&a, "no space", ms(1)).unwrap_err(), PublishError::Full);
-    let refused = hub.publish_spread_wait(&a, "no space", ms(1), ms(20));
+    hub.publish(&a, Event::new(&*large).with_window(Event::WINDOW_MAX)).unwrap();
+    assert_eq!(
+        hub.publish(&a, Event::new("no space").with_window(ms(1))).unwrap_err(),
+        PublishError::Full
+    );
+    let refused = hub.publish_wait(&a, Event::new("no space").with_window(ms(1)), ms(20));
     assert_eq!(refused.unwrap_err(), PublishError::Full);
-    assert_eq!(hub.publish_spread_wait(&a, "x", too_long, ms(20)).unwrap_err(), error);
+    assert_eq!(
+        hub.publish_wait(&a, Event::new("x").with_window(too_long), ms(20)).unwrap_err(),
+        error
+    );
     let full = hub.metrics().full_events;
     let waiting = std::thread::spawn({
         let (hub, a) = (hub.clone(), a.clone());
-        move || hub.publish_spread_wait(&a, "waited", Duration::from_millis(1), DEADLINE)
+        move || {
+            hub.publish_wait(
+                &a,
+                Event::new("waited").with_window(Duration::from_millis(1)),
+                DEADLINE,
+            )
+        }
     });
     let also_waiting = smol::spawn({
         let (hub, a) = (hub.clone(), a.clone());
-        async move { hub.publish_spread_async(&a, "waited", Duration::from_millis(1)).await }
+        async move {
+            hub.publish_async(&a, Event::new("waited").with_window(Duration::from_millis(1))).await
+        }
     });
     wait_until("both wait", || hub.metrics().full_events >= full + 2);
     hub.publish(&a, "the others have a backlog of their own").unwrap();
@@ -233,8 +248,11 @@ fn what_cannot_be_spread_is_refused_and_waits_for_its_own_backlog() {
     let came: Vec<String> = (0..4).map(|_| client.data()).collect();
     assert_eq!(came[0], large);
     assert_eq!(came[2..], ["waited", "waited"]);
-    hub.publish_spread(&a, "at once", Duration::ZERO).unwrap();
+    hub.publish(&a, Event::new("at once").with_window(Duration::ZERO)).unwrap();
     assert_eq!(client.data(), "at once");
     hub.close();
-    assert_eq!(hub.publish_spread(&a, "x", ms(1)).unwrap_err(), PublishError::Closed);
+    assert_eq!(
+        hub.publish(&a, Event::new("x").with_window(ms(1))).unwrap_err(),
+        PublishError::Closed
+    );
 }

@@ -10,7 +10,7 @@ use super::publish::{described, finish};
 use crate::program::query::Query;
 
 /// The fields of the query that make a last event, even if there is no content.
-const OF_AN_EVENT: [&str; 4] = ["event", "id", "key", "retry"];
+const OF_AN_EVENT: [&str; 5] = ["event", "id", "key", "retry", "window"];
 
 /// Finishes a topic, and answers the id of its last event, or else that of its end.
 pub(super) async fn one(hub: &Hub, query: &str, pieces: &mut Pieces) -> Result<Answer, Refusal> {

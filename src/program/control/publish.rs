@@ -43,10 +43,10 @@ pub(super) async fn one(hub: &Hub, query: &str, pieces: &mut Pieces) -> Result<A
     if topics.is_empty() {
         return Err(bad_request("say a topic, or several: /publish?topic=NAME&topic=NAME"));
     }
-    retry_of(&query)?;
-    let window = query.first("window").map_or(Ok(Duration::ZERO), window).map_err(bad_request)?;
+    // So that a mistake is told before the content is read.
+    described(&query, &[])?;
     let data = pieces.all(hub.options().event_bytes_max).await?;
-    let published = publish(hub, &topics, described(&query, &data)?, window).await?;
+    let published = publish(hub, &topics, described(&query, &data)?).await?;
     let own = query.first("id").map(str::to_owned);
     let id = own.or_else(|| Some(published.id()?.to_string()));
     Ok(json(StatusCode::OK, &json!({ "id": id })))
@@ -66,6 +66,9 @@ pub(super) fn described<'a>(query: &'a Query<'_>, data: &'a [u8]) -> Result<Even
     }
     if let Some(retry) = retry_of(query)? {
         event = event.with_retry(retry);
+    }
+    if let Some(text) = query.first("window") {
+        event = event.with_window(window(text).map_err(bad_request)?);
     }
     Ok(event)
 }
@@ -148,8 +151,9 @@ fn window(text: &str) -> Result<Duration, String> {
 
 impl Line {
     fn has_event(&self) -> bool {
-        let Line { data, event, id, key, retry, .. } = self;
-        [data, event, id, key].into_iter().any(Option::is_some) || retry.is_some()
+        let Line { data, event, id, key, retry, window, .. } = self;
+        let is_any = [data, event, id, key].into_iter().any(Option::is_some);
+        is_any || retry.is_some() || window.is_some()
     }
 
     fn topics(&self) -> Result<Vec<Topic>, Refusal> {
@@ -164,7 +168,7 @@ impl Line {
         names.iter().map(|name| Topic::new(name).map_err(bad_request)).collect()
     }
 
-    fn into_event(self) -> Event<'static> {
+    fn into_event(self) -> Result<Event<'static>, Refusal> {
         let mut event = self.data.map_or_else(Event::empty, Event::new);
         if let Some(name) = self.event {
             event = event.with_name(name);
@@ -178,7 +182,10 @@ impl Line {
         if let Some(ms) = self.retry {
             event = event.with_retry(Duration::from_millis(ms));
         }
-        event
+        if let Some(window) = self.window {
+            event = event.with_window(window.time().map_err(bad_request)?);
+        }
+        Ok(event)
     }
 }
 
@@ -192,18 +199,13 @@ async fn publish_line(hub: &Hub, line: &[u8]) -> Result<u64, Refusal> {
     }
     let line: Line = serde_json::from_slice(line).map_err(|error| bad_request(reason(&error)))?;
     let topics = line.topics()?;
-    let window = line.window.as_ref().map_or(Ok(Duration::ZERO), Window::time);
-    let window = window.map_err(bad_request)?;
     if !line.finish {
-        return publish(hub, &topics, line.into_event(), window).await.map(|_| 1);
+        return publish(hub, &topics, line.into_event()?).await.map(|_| 1);
     }
     let [topic] = &topics[..] else {
         return Err(bad_request("topics are finished one by one; say one, \"topic\":..."));
     };
-    if !window.is_zero() {
-        return Err(bad_request("the last event of a topic is sent at once; leave out window"));
-    }
-    let last = line.has_event().then(|| line.into_event());
+    let last = line.has_event().then(|| line.into_event()).transpose()?;
     finish(hub, topic, last).await.map(|_| 1)
 }
 
@@ -214,19 +216,13 @@ fn reason(error: &serde_json::Error) -> String {
     format!("{} at column {}", clip(what.to_owned(), REASON_BYTES_MAX), error.column())
 }
 
-/// Publishes an event to a topic or several, over a time unless that is zero, waiting a while if a
-/// backlog is full.
-async fn publish(
-    hub: &Hub,
-    topics: &[Topic],
-    event: Event<'_>,
-    window: Duration,
-) -> Result<Published, Refusal> {
-    match hub.publish_spread_to(topics, &event, window) {
+/// Publishes an event to a topic or several, waiting a while if a backlog is full.
+async fn publish(hub: &Hub, topics: &[Topic], event: Event<'_>) -> Result<Published, Refusal> {
+    match hub.publish_to(topics, &event) {
         Err(PublishError::Full) => {}
         result => return result.map_err(refusal),
     }
-    in_time(hub.publish_spread_to_async(topics, event, window)).await
+    in_time(hub.publish_to_async(topics, event)).await
 }
 
 /// Finishes a topic, waiting a while if the backlog is full.
@@ -258,9 +254,7 @@ fn refusal(error: PublishError) -> Refusal {
     match error {
         PublishError::Invalid(error) => invalid(error),
         PublishError::Finished => Refusal::new(StatusCode::CONFLICT, error),
-        PublishError::WindowTooLong
-        | PublishError::NoTopic
-        | PublishError::TooManyTopics { .. } => bad_request(error),
+        PublishError::NoTopic | PublishError::TooManyTopics { .. } => bad_request(error),
         other => Refusal::new(StatusCode::SERVICE_UNAVAILABLE, other),
     }
 }
