@@ -7,6 +7,7 @@ mod gaps;
 mod nothing;
 mod rules;
 mod several;
+mod several_finished;
 mod steps;
 mod watchers;
 

@@ -2,7 +2,7 @@
 
 use super::*;
 
-const AGE: Duration = Duration::from_millis(100);
+pub(super) const AGE: Duration = Duration::from_millis(100);
 
 fn topic(name: &str) -> Topic {
     Topic::new(name).unwrap()
@@ -17,13 +17,13 @@ fn after(order: &Order, sequence: u64) -> Resume {
 }
 
 /// An order with inboxes, the topics of which are known for [`AGE`] after their end.
-fn order_with(shards: usize, options: Options) -> Order {
+pub(super) fn order_with(shards: usize, options: Options) -> Order {
     let inbox = |poller: &crate::sys::Poller| Arc::new(Inbox::new(poller.waker()));
     let inboxes = (0..shards).map(|_| inbox(&crate::sys::Poller::new().unwrap())).collect();
     order_of(inboxes, &Options { shards, finished_age_max: AGE, ..options })
 }
 
-fn taken(order: &Order, shard: usize) -> Vec<Arc<Published>> {
+pub(super) fn taken(order: &Order, shard: usize) -> Vec<Arc<Published>> {
     let mut taken = Vec::new();
     order.inboxes[shard].take(&mut taken);
     taken

@@ -8,16 +8,20 @@ fn order_keeping(events: usize) -> Order {
     order_of(Box::new([]), &Options { history_events_max: events, shards: 1, ..Options::default() })
 }
 
-fn wanted(texts: &[&str]) -> Vec<Subscription> {
+pub(super) fn wanted(texts: &[&str]) -> Vec<Subscription> {
     texts.iter().map(|text| Subscription::new(text).unwrap()).collect()
 }
 
-fn after(order: &Order, number: u64) -> Resume {
+pub(super) fn after(order: &Order, number: u64) -> Resume {
     Resume::After(order.id_of(number).to_string().into())
 }
 
 /// What a client is sent, and the gap that it is told of: up to which number, and how many events.
-fn resumed(order: &Order, texts: &[&str], number: u64) -> (Vec<u64>, Option<(u64, Option<u64>)>) {
+pub(super) fn resumed(
+    order: &Order,
+    texts: &[&str],
+    number: u64,
+) -> (Vec<u64>, Option<(u64, Option<u64>)>) {
     let (numbers, gap) = replayed_with_gap(order, &wanted(texts), &after(order, number));
     (numbers, gap.map(|gap| (gap.to.sequence, gap.missed)))
 }
