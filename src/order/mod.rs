@@ -283,6 +283,12 @@ impl Order {
         self.hub_backlog.bytes() + self.spread_backlog.bytes()
     }
 
+    /// The same of each topic, added up.
+    #[cfg(test)]
+    pub(crate) fn topics_backlog_bytes(&self) -> usize {
+        self.lock().topics.iter().map(|topic| topic.backlog.bytes()).sum()
+    }
+
     pub(crate) fn counts(&self) -> Counts {
         let locked = self.lock();
         let topics = &locked.topics;

@@ -433,6 +433,7 @@ impl World {
         let shard = &self.shard;
         assert!(shard.connections.is_empty() && shard.audiences.is_empty());
         assert_eq!((shard.lag_bytes(), self.shared.order.backlog_bytes()), (0, 0));
+        assert_eq!(self.shared.order.topics_backlog_bytes(), 0);
         assert_eq!(self.shared.order.counts().topics, 0);
         assert_eq!(self.shared.subscription_limits.taken(), 0);
         assert_eq!(shard.link().counters.lagging_connections.value(), 0);

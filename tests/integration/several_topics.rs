@@ -292,3 +292,60 @@ fn no_topic_and_too_many_are_errors_and_one_that_is_given_twice_counts_once() {
     hub.close();
     assert_eq!(hub.publish_to(&names[4..6], "x").unwrap_err(), PublishError::Closed);
 }
+
+/// The next message's object in a JSON envelope, with its data.
+fn object(client: &mut Client) -> serde_json::Value {
+    serde_json::from_str(&client.next().data).expect("its data is JSON")
+}
+
+#[test]
+fn an_envelope_names_all_of_the_topics_as_it_comes_and_to_those_that_come_back() {
+    let (hub, listener) = serve(one_shard());
+    let addr = listener.local_addr();
+    let paths = OF_BOTH.map(|query| format!("/events?{query}&envelope=json"));
+    let mut live = paths.each_ref().map(|path| Client::get(addr, path));
+    wait_until("all are here", || hub.metrics().connections == 4);
+    let first = publish(&hub, &["a"], "one");
+    let second = publish(&hub, &["b", "a", "a/x"], "three");
+    let window = Duration::from_millis(50);
+    let third = hub.publish_spread_to_wait(&topics(&["b", "z"]), "spread", window, DEADLINE);
+    let third = third.unwrap().id().unwrap().to_string();
+    let expected = [
+        serde_json::json!({"topic": "a", "id": first, "data": "one"}),
+        serde_json::json!(
+            {"topic": "a", "topics": ["a", "a/x", "b"], "id": second, "data": "three"}
+        ),
+        serde_json::json!({"topic": "b", "topics": ["b", "z"], "id": third, "data": "spread"}),
+    ];
+    for client in &mut live {
+        assert_eq!([(); 3].map(|()| object(client)), expected);
+    }
+    for path in &paths {
+        let mut back = get_after(addr, path, &first);
+        assert_eq!([(); 2].map(|()| object(&mut back)), expected[1..]);
+    }
+}
+
+#[test]
+fn topics_of_an_event_that_are_finished_refuse_it_and_end_their_streams() {
+    let (hub, listener) = serve(shards(2));
+    let addr = listener.local_addr();
+    let mut of_a = Client::get(addr, "/events?topic=a");
+    let mut of_both = Client::get(addr, "/events?topic=a&topic=b");
+    wait_until("both are here", || hub.metrics().connections == 2);
+    publish(&hub, &["a", "b"], "both");
+    hub.finish(&Topic::new("a").unwrap(), Some("the last of a".into())).unwrap();
+    for timeout in [Duration::ZERO, DEADLINE] {
+        let refused = hub.publish_to_wait(&topics(&["a", "b"]), "refused", timeout);
+        assert_eq!(refused.unwrap_err(), PublishError::Finished);
+    }
+    let window = Duration::from_secs(1);
+    let refused = hub.publish_spread_to(&topics(&["b", "a"]), "refused", window);
+    assert_eq!(refused.unwrap_err(), PublishError::Finished);
+    publish(&hub, &["b", "c"], "after it");
+    assert_eq!(data(&mut of_a, 2), ["both", "the last of a"]);
+    assert!(of_a.ends_cleanly());
+    assert_eq!(data(&mut of_both, 3), ["both", "the last of a", "after it"]);
+    hub.finish(&Topic::new("b").unwrap(), None).unwrap();
+    assert!(of_both.ends_cleanly());
+}

@@ -284,6 +284,16 @@ fn an_event_of_several_topics_comes_once_with_one_id() {
         assert_eq!(answer.body, format!("{{\"id\":\"{}\"}}\n", first.last_id));
         assert_eq!((client.data(), client.data()), ("three".to_owned(), "one".to_owned()));
     }
+    let lines = "{\"topics\":[\"a\",\"b\"],\"data\":\"spread\",\"window\":50}";
+    assert_eq!(publish_lines(server.control, lines).body, "{\"published\":1}\n");
+    let answer = publish(server.control, "?topic=a&topic=b&window=50ms", "also");
+    assert_eq!(answer.status, 200, "{answer:?}");
+    for client in &mut clients {
+        assert_eq!((client.data(), client.data()), ("spread".to_owned(), "also".to_owned()));
+    }
+    let answer = publish_lines(server.control, "{\"topics\":[\"a\",\"b\"],\"finish\":true}");
+    assert_eq!(answer.status, 400);
+    assert!(answer.body.contains("topics are finished one by one"), "{answer:?}");
     let most: Vec<String> = (0..64)
         .map(|nth| format!("topic={}", "é".repeat(100 + nth % 2) + &nth.to_string()))
         .collect();

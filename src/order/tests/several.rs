@@ -89,12 +89,17 @@ fn an_event_is_the_latest_if_it_is_that_of_one_topic_and_counts_once_among_the_l
 fn a_custom_id_is_found_in_each_topic_of_its_event() {
     let order = order_keeping(10);
     publish(&order, &["z", "y"], &Event::new("x"));
+    // More topics than are found by their names.
+    (0..20).for_each(|n| _ = publish(&order, &[format!("n/{n}")], &Event::new("x")));
     let mine = publish(&order, &["a", "b"], &Event::new("x").with_id("mine"));
-    publish(&order, &["b"], &Event::new("x"));
-    for texts in [&["a"][..], &["b"], &["a", "b"], &["#"], &["+", "a"]] {
-        let resume = Resume::After("mine".into());
-        let (cursor, gap) = search(&order, &wanted(texts), &resume);
-        assert_eq!((cursor.after, gap.is_none()), (mine.sequence, true), "{texts:?}");
+    // First it is the newest of both topics, then of one.
+    for later in ["z", "b"] {
+        publish(&order, &[later], &Event::new("x"));
+        for texts in [&["a"][..], &["b"], &["a", "b"], &["#"], &["#", "a"]] {
+            let resume = Resume::After("mine".into());
+            let (cursor, gap) = search(&order, &wanted(texts), &resume);
+            assert_eq!((cursor.after, gap.is_none()), (mine.sequence, true), "{texts:?}");
+        }
     }
     let (_, gap) = search(&order, &wanted(&["y", "z"]), &Resume::After("mine".into()));
     assert_eq!(gap.map(|(gap, _)| gap.reason), Some(GapReason::UnknownId));

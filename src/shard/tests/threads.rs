@@ -143,6 +143,7 @@ fn each_client_gets_exactly_its_topics_events_whatever_comes_and_goes_on_other_t
             assert!(start.elapsed() < Duration::from_secs(20));
             std::thread::yield_now();
         }
+        assert_eq!(hub.shared().order.topics_backlog_bytes(), 0);
         let published = published.into_inner().unwrap();
         let mut all: Vec<(u64, Vec<Topic>)> = published.into_iter().collect();
         all.sort_unstable();
