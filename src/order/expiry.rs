@@ -16,6 +16,9 @@ use crate::topic::Topic;
 pub(super) const FINISHED_MAX: usize = 64 << 10;
 /// Forgotten events of one topic that are dropped in one step.
 const DROPS_PER_STEP: usize = 64;
+/// Events that are forgotten in one step of a finished topic with events of several topics: for each of
+/// these it is looked up whether another topic keeps it.
+const SHARED_PER_STEP: usize = 16;
 
 impl Topics {
     /// Opens a finished topic again, to which a shard may have a subscription by name, with its
@@ -101,7 +104,7 @@ impl Topics {
     /// topics too: the lists of these are told of each. False if there are more than may be
     /// forgotten at once.
     fn forget_shared(&mut self, index: u32) -> bool {
-        let mut steps_left = DROPS_PER_STEP;
+        let mut steps_left = SHARED_PER_STEP;
         while self.entry(index).history.shared() > 0 {
             if steps_left == 0 {
                 let entry = &mut *self.entries[index as usize];

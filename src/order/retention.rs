@@ -59,7 +59,7 @@ impl Topics {
     #[inline(always)]
     fn keep_logged(&mut self, index: u32, kept: Kept) {
         let keeps_events = self.bounds.keeps_events;
-        let entry = &mut *self.entries[index as usize];
+        let mut entry = &mut *self.entries[index as usize];
         entry.newest_ns = kept.at_ns;
         if kept.frame.custom_id().is_some() {
             entry.state.note_custom_id();
@@ -68,19 +68,17 @@ impl Topics {
         if !keeps_events {
             return self.make_idle(index);
         }
-        let mut history = &mut entry.history;
-        let mut limits = &self.limits[history.rule() as usize];
-        history.push(kept, &mut self.totals);
-        while limits.is_exceeded_by(history) {
-            let shared = forget_oldest(history, &mut self.totals, &mut self.log);
+        let mut limits = &self.limits[entry.history.rule() as usize];
+        entry.history.push(kept, &mut self.totals);
+        while limits.is_exceeded_by(&entry.history) {
+            let shared = forget_oldest(&mut entry.history, &mut self.totals, &mut self.log);
             self.forgets.push(TopicRef::Tracked(index));
             if let Some(shared) = shared {
                 self.note_forgotten_of_list(shared);
-                history = &mut self.entries[index as usize].history;
-                limits = &self.limits[history.rule() as usize];
+                entry = &mut *self.entries[index as usize];
+                limits = &self.limits[entry.history.rule() as usize];
             }
         }
-        let entry = &self.entries[index as usize];
         if entry.in_oldest != (entry.history.len() > 0) {
             self.await_expiry(index);
             self.make_idle(index);

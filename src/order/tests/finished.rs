@@ -1,5 +1,7 @@
 //! Topics that are finished: for how long that is known, and what of them is left then.
 
+use std::collections::BTreeSet;
+
 use super::*;
 
 pub(super) const AGE: Duration = Duration::from_millis(100);

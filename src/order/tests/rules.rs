@@ -1,6 +1,8 @@
 //! Rules that are set and removed while topics live: what is kept of each topic is what the rules
 //! allow, no less and no more.
 
+use std::collections::BTreeSet;
+
 use super::*;
 use crate::options::TopicOptions;
 
