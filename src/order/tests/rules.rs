@@ -121,6 +121,7 @@ impl Model {
         let of = self.lives.iter().filter(|(name, _)| matches(name));
         let mut all: Vec<u64> = of.flat_map(|(_, l)| l.kept.iter().map(|(n, ..)| *n)).collect();
         all.sort_unstable();
+        all.dedup();
         all
     }
 }
@@ -160,7 +161,7 @@ fn what_is_kept_is_what_the_rules_allow_however_they_change() {
         let order = model_order(&options, seed);
         let (naive, lives) = (Naive::default(), BTreeMap::new());
         let mut model = Model { options, naive, names: names(), lives };
-        let mut named = BTreeSet::new();
+        let (mut named, mut published) = (BTreeSet::new(), PublishedTopics::new());
         for step in 0..3_000 {
             let now_ns = order.now_ns();
             let mut locked = order.lock();
@@ -170,19 +171,31 @@ fn what_is_kept_is_what_the_rules_allow_however_they_change() {
             model.trim(now_ns);
             let name = model.names[random.usize(..model.names.len())].clone();
             let filter = FILTERS[random.usize(..FILTERS.len())];
-            let life = model.lives.entry(name.clone()).or_default();
             match random.u32(..100) {
                 0..50 => {
                     let data = "x".repeat(random.usize(..900));
-                    let result = order.publish(&topic(&name), draft(&data));
-                    assert_eq!(result.is_err(), life.finished_ns.is_some(), "{name}");
+                    let others = [0, 0, random.usize(1..5)][random.usize(..3)];
+                    let other = |_| model.names[random.usize(..model.names.len())].clone();
+                    let mut topics: Vec<String> = (0..others).map(other).chain([name]).collect();
+                    topics.sort_unstable();
+                    topics.dedup();
+                    let result = try_publish(&order, &topics, &Event::new(&*data));
+                    let lives = &mut model.lives;
+                    let mut all = topics.iter().filter_map(|name| lives.get(name));
+                    let is_finished = all.any(|life| life.finished_ns.is_some());
+                    assert_eq!(result.is_err(), is_finished, "{topics:?}");
                     if let Ok(id) = result {
                         let bytes = id.to_string().len() + data.len() + 13 + 256;
-                        life.kept.push((id.sequence, now_ns, bytes));
+                        for name in &topics {
+                            let life = lives.entry(name.clone()).or_default();
+                            life.kept.push((id.sequence, now_ns, bytes));
+                        }
+                        published.insert(id.sequence, topics);
                     }
                 }
                 50..55 => {
                     let result = order.finish(&topic(&name), None);
+                    let life = model.lives.entry(name.clone()).or_default();
                     assert_eq!(result.is_err(), life.finished_ns.is_some(), "{name}");
                     life.finished_ns = life.finished_ns.or(Some(now_ns));
                 }
@@ -223,7 +236,7 @@ fn what_is_kept_is_what_the_rules_allow_however_they_change() {
                 order.number_reopened(&mut locked);
                 drop(locked);
                 model.trim(now_ns);
-                check_totals(&order);
+                check_all(&order, &published);
                 let events: usize = model.lives.values().map(|life| life.kept.len()).sum();
                 let finished = model.lives.values().filter(|life| life.finished_ns.is_some());
                 let held = order.lock().topics.finished.len();
