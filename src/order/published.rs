@@ -145,7 +145,8 @@ impl Published {
     /// Notes that the topic was complete before, and is open again since a number; zero if not.
     pub(super) fn reopens(&mut self, sequence: u64) {
         if sequence > 0 {
-            self.extra.get_or_insert_default().reopens = Some(sequence);
+            let extra = self.extra.get_or_insert_default();
+            extra.reopens = extra.reopens.max(Some(sequence));
         }
     }
 

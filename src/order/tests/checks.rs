@@ -26,7 +26,7 @@ pub(super) fn check_all(order: &Order, published: &PublishedTopics) {
 }
 
 /// `published` are all events, each counted for each of its topics.
-fn check_sums(topics: &Topics, published: u64) {
+pub(super) fn check_sums(topics: &Topics, published: u64) {
     let (entries, totals) = (&topics.entries, &topics.totals);
     let histories = || entries.iter().map(|(_, entry)| &entry.history);
     let events: usize = histories().map(|history| history.len()).sum();
