@@ -308,7 +308,11 @@ fn an_envelope_names_all_of_the_topics_as_it_comes_and_to_those_that_come_back()
     let first = publish(&hub, &["a"], "one");
     let second = publish(&hub, &["b", "a", "a/x"], "three");
     let window = Duration::from_millis(50);
-    let third = hub.publish_spread_to_wait(&topics(&["b", "z"]), "spread", window, DEADLINE);
+    let third = hub.publish_to_wait(
+        &topics(&["b", "z"]),
+        Event::new("spread").with_window(window),
+        DEADLINE,
+    );
     let third = third.unwrap().id().unwrap().to_string();
     let expected = [
         serde_json::json!({"topic": "a", "id": first, "data": "one"}),
@@ -340,7 +344,7 @@ fn topics_of_an_event_that_are_finished_refuse_it_and_end_their_streams() {
         assert_eq!(refused.unwrap_err(), PublishError::Finished);
     }
     let window = Duration::from_secs(1);
-    let refused = hub.publish_spread_to(&topics(&["b", "a"]), "refused", window);
+    let refused = hub.publish_to(&topics(&["b", "a"]), Event::new("refused").with_window(window));
     assert_eq!(refused.unwrap_err(), PublishError::Finished);
     publish(&hub, &["b", "c"], "after it");
     assert_eq!(data(&mut of_a, 2), ["both", "the last of a"]);
