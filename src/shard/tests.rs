@@ -146,6 +146,9 @@ impl World {
     }
 
     fn with(options: Options, tuning: Tuning, clock: Clock) -> World {
+        // The model says when a finished topic is forgotten, however long it runs.
+        let finished_age_max = Duration::from_secs(7 * 24 * 60 * 60);
+        let options = Options { finished_age_max, ..options };
         let poller = Poller::new().unwrap();
         let inbox = Arc::new(Inbox::new(poller.waker()));
         let shared = Arc::new(Shared {

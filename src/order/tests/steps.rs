@@ -421,11 +421,27 @@ impl Steps {
         }
     }
 
+    /// Whether a client that begins with the newest events may go without an event of several topics:
+    /// the topic of which it was the newest has forgotten it meanwhile, and another one keeps it.
+    fn is_of_a_beginning_with_the_latest(&self, client: &Client, number: u64) -> bool {
+        let start = match client.resume {
+            Resume::Start(start) => Some(start),
+            _ => client.gap_start,
+        };
+        start == Some(StartAt::Latest)
+            && number <= client.joined_at
+            && self.published[&number].len() > 1
+            && !self.is_latest(client, number)
+    }
+
     fn check_covered(&self, client: &Client, all: &[u64], what: &dyn Fn() -> String) {
         let end = client.cursor.unwrap().after;
         for number in all.iter().filter(|&&number| number <= end) {
             // What is missing is told before the next event that is sent.
             let Err(before) = client.numbers.binary_search(number) else { continue };
+            if self.is_of_a_beginning_with_the_latest(client, *number) {
+                continue;
+            }
             let told = client.gaps.iter().filter(|gap| gap.sent <= before).map(|gap| gap.to);
             assert!(told.max() >= Some(*number), "{number} is lost: {}", what());
         }

@@ -230,7 +230,8 @@ impl Subscriber {
         let all = has_come.iter().filter(|come| !**come).count() as u64;
         findings.gaps += gaps.len() as u64;
         findings.missed += gaps.iter().map(|gap| gap.1).sum::<u64>();
-        assert!(all == 0 || !self.is_fast, "a member that keeps up gets everything");
+        let lost = has_come.iter().position(|come| !come).map(|nth| &self.published[nth].text);
+        assert!(all == 0 || !self.is_fast, "a member that keeps up gets everything: {lost:?}");
         assert!(gaps.is_empty() || self.policy != Policy::Disconnect);
         let is_in_gap = |nth: usize| gaps.iter().any(|gap| gap.0.contains(&nth));
         // The newest event of each key, and the newest that has come, was counted or may yet come.
