@@ -28,7 +28,8 @@ impl Shard {
     /// Ends members of complete audiences that have been sent everything, a bounded number; true when
     /// there may be more.
     pub(in crate::shard) fn end_finished(&mut self) -> bool {
-        let (mut looks, mut ends) = (self.scheduler.complete().min(ENDS_MAX), 0);
+        let before = self.scheduler.complete();
+        let (mut looks, mut ends) = (before.min(ENDS_MAX), 0);
         while looks > 0 && ends < ENDS_MAX {
             let Some(key) = self.scheduler.next_complete() else { break };
             looks -= 1;
@@ -46,7 +47,9 @@ impl Shard {
                 }
             }
         }
-        ends > 0 && self.scheduler.complete() > 0
+        // Those that are left may be ended by now, unless it has looked at all and each waits.
+        let left = self.scheduler.complete();
+        left > 0 && (ends > 0 || left < before)
     }
 
     /// Ends a member that was sent everything.

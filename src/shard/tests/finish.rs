@@ -418,3 +418,26 @@ fn an_end_from_before_a_client_came_is_not_that_of_the_topic_that_has_the_name_s
     world.check_ended();
     world.check_empty();
 }
+
+#[test]
+fn streams_end_at_once_behind_many_complete_audiences_that_have_no_member() {
+    let mut world = World::with_manual_clock(without_lag_bounds());
+    let start = || (Resume::Start(StartAt::Now), Policy::default());
+    for nth in 0..600 {
+        let own = Topic::new(&format!("own/{nth}")).unwrap();
+        assert!(world.shared.order.finish(&own, None).is_ok());
+        let wanted = vec![Topic::new(TOPICS[0]).unwrap().into(), own.into()];
+        // It takes its head, and then nothing.
+        world.join_wanting(vec![0], wanted, (Wire::Plain, 5), start());
+    }
+    world.joined = 1_000;
+    world.join(vec![0], Wire::Chunked, ALL);
+    assert!(world.publish(0, "x"));
+    while world.shard.turn().unwrap() == Next::Now {}
+    assert!(world.finish(0, None));
+    while world.shard.turn().unwrap() == Next::Now {}
+    assert_eq!(ended(&world), 1, "it waits for the next tick");
+    world.note_ended();
+    world.check_ended();
+    world.check_empty();
+}

@@ -113,6 +113,7 @@ impl World {
 
     fn check_over(mut self) {
         self.settle();
+        self.check_ended();
         self.check();
         // What was sent with a later event is remembered until its turn would have come.
         if !self.shard.audiences.spread.is_idle() {
@@ -522,10 +523,12 @@ fn run(seed: u64, steps: usize) {
                 let topics = random_topics(&mut random, TOPICS.len());
                 world.publish_over(&topics, &data, Duration::ZERO);
             }
-            (62..75, _) => world.clock.advance(Duration::from_micros(random.u64(..2_000))),
+            (62..74, _) => world.clock.advance(Duration::from_micros(random.u64(..2_000))),
+            (74, _) => world.end_or_begin(&mut random),
             _ => drop(world.shard.turn().unwrap()),
         }
         world.note_ended();
+        world.check_ended();
         world.left.truncate(300);
         check_gates(&world);
         if step % 64 == 0 {
