@@ -3,6 +3,7 @@
 
 use super::*;
 use crate::gap::Gap;
+use crate::options::TopicOptions;
 
 /// A client that is sent the events that it has missed, step by step.
 struct Client {
@@ -120,6 +121,22 @@ impl Steps {
             }
             Err(_) => unreachable!("a topic without subscribers has no backlog"),
         }
+    }
+
+    /// Changes how much is kept of some topics: of some nothing.
+    fn change_rules(&mut self) {
+        let random = &mut self.random;
+        let texts = ["busy/1", "busy/+", "quiet/#", "quiet/1", "deep/1/#", "deep/+/2"];
+        let rule = subscription(texts[random.usize(..texts.len())]);
+        match random.u32(..3) {
+            0 => _ = self.order.remove_rule(&rule),
+            _ => {
+                let events_max = [0, 0, 1, 5][random.usize(..4)];
+                let options = TopicOptions::default().history_events_max(events_max);
+                self.order.set_rule(&rule, options).unwrap();
+            }
+        }
+        self.doubt_finished();
     }
 
     /// Forgets all that is kept, in a number of steps.
@@ -499,6 +516,7 @@ fn searches_and_replays_are_right_although_topics_and_events_come_and_go_between
                     steps.order.forget_old();
                     check_all(&steps.order, &steps.published);
                 }
+                70 => steps.change_rules(),
                 _ if !clients.is_empty() => {
                     let nth = steps.random.usize(..clients.len());
                     let mut client = clients.swap_remove(nth);
