@@ -59,6 +59,7 @@ fn a_route_that_cannot_be_ends_the_server_at_its_start() {
         (&["--header", "Date: x"], "\"Date\": the engine writes"),
         (&["--route", "/healthz:topic=a"], "health_path"),
         (&["--route", "/metrics:topic=a"], "a request for /metrics is the server's own"),
+        (&["--route", "/finish:topic=a"], "a request for /finish is the server's own"),
         (&["--route", "/{x}:topic={x}"], "is the server's own"),
         (&["--route", "/:topic=a"], "a request for / is the server's own"),
         (&["--cors-headers", "a b"], "\"a b\": a header field's name is wanted"),

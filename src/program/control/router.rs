@@ -28,7 +28,7 @@ use crate::program::seldom::Seldom;
 pub(crate) const HEALTH: &str = "/healthz";
 
 /// The paths that the server answers, whatever paths streams have.
-pub(crate) const OWN_PATHS: [&str; 9] = [
+pub(crate) const OWN_PATHS: [&str; 10] = [
     EVENTS,
     HEALTH,
     "/",
@@ -36,9 +36,15 @@ pub(crate) const OWN_PATHS: [&str; 9] = [
     page::SCRIPT_PATH,
     "/metrics",
     "/publish",
+    "/finish",
     "/connections",
     "/topics",
 ];
+
+/// What a program of this machine is told that asks for another path.
+const ALL_THERE_IS: &str = "there is nothing here; there are /events, the paths of --route, \
+     /publish, /finish, /connections, /topics, /healthz, /metrics and, for programs of this \
+     machine, /";
 
 /// The most header fields of a request whose token is looked at before the request is served.
 const FIELDS_MAX: usize = 128;
@@ -189,11 +195,10 @@ impl Router {
             (path, _) if self.streams.are_at(path) => {
                 "a Unix socket has no event streams; they are at the address of --listen"
             }
-            (_, true) => {
-                "there is nothing here; there are /events, /publish, /finish, /connections, /topics, \
-                 /healthz, /metrics and, for programs of this machine, /"
+            (_, true) => ALL_THERE_IS,
+            (_, false) => {
+                "there is nothing here; there are /events, the paths of --route, and /healthz"
             }
-            (_, false) => "there is nothing here; there are /events and /healthz",
         };
         Refusal::new(StatusCode::NOT_FOUND, error)
     }
@@ -258,6 +263,14 @@ fn authorization_of(read: &[u8]) -> HeaderMap {
 mod tests {
     use super::*;
     use fanfare::Options;
+
+    #[test]
+    fn every_path_that_is_told_of_is_kept_from_routes() {
+        let told: Vec<_> =
+            ALL_THERE_IS.split([' ', ',']).filter(|word| word.starts_with('/')).collect();
+        assert_eq!(told.len(), OWN_PATHS.len() - 2, "all but the page's files: {told:?}");
+        assert!(told.iter().all(|path| OWN_PATHS.contains(path)), "{told:?}");
+    }
 
     #[test]
     fn it_is_well_as_long_as_all_shards_serve() {
