@@ -38,6 +38,15 @@ fn a_topic_is_finished_with_a_last_event_that_the_query_and_the_content_describe
 }
 
 #[test]
+fn a_last_event_is_not_spread_over_a_time() {
+    let server = Server::start(&[]);
+    let answer = finish(server.control, "?topic=run/1&window=10s", "");
+    assert_eq!(answer.status, 400, "{answer:?}");
+    assert!(answer.body.contains("leave out window"), "{answer:?}");
+    assert_eq!(finish(server.control, "?topic=run/1&window=0", "").status, 200);
+}
+
+#[test]
 fn the_last_event_may_be_its_fields_alone_or_there_is_none() {
     let server = Server::start(&[]);
     let mut client = events(&server, "topic=fields");
