@@ -35,6 +35,7 @@ fn a_rule_that_cannot_be_is_a_usage_error_that_names_the_flag_and_the_key() {
     for (arguments, part) in [
         (&["--rule", "run/#:event=7"][..], "there is no key \"event\""),
         (&["--rule", "run/#"], "FILTER:KEY=VALUE"),
+        (&["--rule", "a:events=1", "--rule", "a:age=1h"], "--rule a: it is there twice"),
         (&["--history-events-max=0", "--rule", "run/#:events=7"], "events is out of bounds"),
     ] {
         let arguments: Vec<_> = ["serve", "--listen=127.0.0.1:0"].iter().chain(arguments).collect();

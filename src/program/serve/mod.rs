@@ -15,6 +15,7 @@ use std::time::SystemTime;
 use fanfare::{DrainOptions, Hub, ListenError, Listener, StartError};
 use rustix::process::{getrlimit, setrlimit, Resource, Rlimit};
 
+use self::rules::RuleArg;
 use super::control::{
     Auth, Control, ControlAddr, ControlListener, ControlOptions, Counts, HostNames, ListenerRules,
     Router, Streams, EVENTS, OWN_PATHS,
@@ -77,7 +78,7 @@ impl Server {
             StartError::Options(error) => Usage(error.to_string()).into(),
             other => Box::<dyn std::error::Error>::from(other),
         })?;
-        args.rules.iter().try_for_each(|rule| rule.set(&hub))?;
+        RuleArg::set_all(&args.rules, &hub)?;
         let control_connections_max =
             control_connections_within(args.control_connections_max, descriptors)?;
         let (fallback, unhandled) = fanfare::fallback(control_connections_max);

@@ -1,5 +1,6 @@
 //! `--rule`: options of topics as people write them, `run/#:events=10000,age=1h`.
 
+use std::collections::HashSet;
 use std::str::FromStr;
 
 use fanfare::{Hub, OptionsError, RuleError, Subscription, TopicOptions};
@@ -24,8 +25,23 @@ const KEYS: [(&str, &str); 5] = [
 ];
 
 impl RuleArg {
+    /// Sets the rules of a hub, of which the second for one topic or filter would replace the first.
+    pub(super) fn set_all(rules: &[RuleArg], hub: &Hub) -> Result<(), Usage> {
+        let mut seen = HashSet::new();
+        for rule in rules {
+            if !seen.insert(rule.subscription.as_str()) {
+                return Err(Usage(format!(
+                    "--rule {}: it is there twice; write one rule with all of its keys",
+                    rule.subscription
+                )));
+            }
+            rule.set(hub)?;
+        }
+        Ok(())
+    }
+
     /// Sets the rule.
-    pub(super) fn set(&self, hub: &Hub) -> Result<(), Usage> {
+    fn set(&self, hub: &Hub) -> Result<(), Usage> {
         hub.set_rule(&self.subscription, self.options.clone()).map_err(|error| {
             let why = match error {
                 RuleError::Options(error) => out_of_bounds(&error),
