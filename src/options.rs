@@ -313,7 +313,13 @@ pub(crate) fn within(
 impl fmt::Display for OptionsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let OptionsError { option, bounds } = self;
-        write!(f, "the option {option} is out of bounds: it may be {bounds}")
+        match *option {
+            // Their bounds say which of several entries is wrong, and why.
+            "cors" | "headers" | "hosts" | "routes" => {
+                write!(f, "the option {option} is wrong: {bounds}")
+            }
+            _ => write!(f, "the option {option} is out of bounds: it may be {bounds}"),
+        }
     }
 }
 

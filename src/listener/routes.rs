@@ -45,7 +45,7 @@ impl Routes {
         let shared = Fields::new(&options.headers, &Fields::default());
         let shared = shared.map_err(error("headers"))?;
         if options.routes.len() > ROUTES_MAX {
-            return Err(error("routes")(format!("at most {ROUTES_MAX}")));
+            return Err(error("routes")(format!("there are at most {ROUTES_MAX} routes")));
         }
         let mut all = Vec::new();
         // A route of this path takes its place.
@@ -275,12 +275,13 @@ mod tests {
             (vec![Route::new("/well")], "\"/well\": it is health_path"),
             (vec![Route::new("/a").header("Vary", "x")], "\"Vary\": the engine writes"),
             (vec![Route::new("/a").header("X", "a\r\nb")], "without line breaks"),
-            (vec![Route::new("/a"); 257], "at most 256"),
+            (vec![Route::new("/a"); 257], "at most 256 routes"),
         ] {
             let error = routes(with(wrong).health_path("/well")).unwrap_err();
             assert_eq!(error.option, "routes");
             assert!(error.bounds.contains(says), "{says}: {error}");
             assert!(error.bounds.len() < 500, "{error}");
+            assert!(error.to_string().starts_with("the option routes is wrong: "), "{error}");
         }
         let error = routes(with([]).headers([("Date", "now")])).unwrap_err();
         assert_eq!(error.option, "headers");
