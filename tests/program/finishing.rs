@@ -42,7 +42,7 @@ fn a_last_event_is_not_spread_over_a_time() {
     let server = Server::start(&[]);
     let answer = finish(server.control, "?topic=run/1&window=10s", "");
     assert_eq!(answer.status, 400, "{answer:?}");
-    assert!(answer.body.contains("leave out window"), "{answer:?}");
+    assert!(answer.body.contains("leave out its window"), "{answer:?}");
     assert_eq!(finish(server.control, "?topic=run/1&window=0", "").status, 200);
 }
 

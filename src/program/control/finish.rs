@@ -10,7 +10,7 @@ use super::publish::{described, finish};
 use crate::program::query::Query;
 
 /// The fields of the query that make a last event, even if there is no content.
-const OF_AN_EVENT: [&str; 5] = ["event", "id", "key", "retry", "window"];
+const OF_AN_EVENT: [&str; 4] = ["event", "id", "key", "retry"];
 
 /// Finishes a topic, and answers the id of its last event, or else that of its end.
 pub(super) async fn one(hub: &Hub, query: &str, pieces: &mut Pieces) -> Result<Answer, Refusal> {
@@ -23,10 +23,12 @@ pub(super) async fn one(hub: &Hub, query: &str, pieces: &mut Pieces) -> Result<A
         }
     };
     let data = pieces.all(hub.options().event_bytes_max).await?;
-    let has_last =
-        !data.is_empty() || OF_AN_EVENT.into_iter().any(|name| query.first(name).is_some());
-    let last = has_last.then(|| described(&query, &data)).transpose()?;
-    let finished = finish(hub, &topic, last).await?;
+    let event = described(&query, &data)?;
+    // Such an event is refused.
+    let is_spread = !event.window().is_zero();
+    let is_described = OF_AN_EVENT.into_iter().any(|name| query.first(name).is_some());
+    let has_last = !data.is_empty() || is_described || is_spread;
+    let finished = finish(hub, &topic, has_last.then_some(event)).await?;
     let own = query.first("id").map(str::to_owned);
     let id = own.or_else(|| Some(finished.id()?.to_string()));
     Ok(json(StatusCode::OK, &json!({ "id": id })))
