@@ -86,6 +86,7 @@ impl History {
     }
 
     /// Appends an event, the newest of all.
+    #[inline(always)]
     pub(super) fn push(&mut self, kept: Kept, totals: &mut Totals) {
         let bytes = kept.bytes();
         self.bytes += bytes;

@@ -44,7 +44,7 @@ impl Order {
 
     /// Publishes an event to a tracked topic, or refuses it. The shards that are added to `asleep`
     /// are to be woken when the lock is released.
-    #[inline]
+    #[inline(always)]
     fn append<'a>(
         &'a self,
         topics: &mut Topics,

@@ -23,7 +23,7 @@ const IDLE_MAX: usize = 4 << 10;
 impl Topics {
     /// Keeps an event, within the bounds of its topic. The newest event of a topic is kept however
     /// large it is, so that a client can resume after any event that was published.
-    #[inline]
+    #[inline(always)]
     pub(super) fn keep(&mut self, index: u32, kept: Kept) {
         if self.bounds.keeps_events {
             self.log.push(kept.sequence(), TopicRef::Tracked(index));

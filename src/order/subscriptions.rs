@@ -14,7 +14,7 @@ impl Topics {
     /// The index of a topic to which an event is published; `None` if no shard wants it and nothing
     /// of it is to be kept. If filters were added since the topic's last event, finds out which of
     /// them match.
-    #[inline]
+    #[inline(always)]
     pub(super) fn find_published(&mut self, topic: &Topic) -> Option<u32> {
         let index = match self.find(topic) {
             Some(index) => index,

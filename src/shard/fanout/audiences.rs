@@ -82,8 +82,7 @@ impl Audiences {
                 return self.append_spread(order, published, spread.window_ns, scheduler);
             }
         }
-        self.append_to(order, &published.topic, published, scheduler);
-        for topic in &extra.others {
+        for topic in std::iter::once(&published.topic).chain(&extra.others) {
             self.append_to(order, topic, published, scheduler);
         }
     }
@@ -155,7 +154,7 @@ impl Audiences {
     }
 
     /// Appends an event to the queue of each audience that wants one of its topics.
-    #[inline]
+    #[inline(always)]
     fn append_to(
         &mut self,
         order: &Order,

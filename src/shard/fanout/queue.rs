@@ -89,6 +89,7 @@ impl Queue {
     }
 
     /// Takes an event that the members are sent at once, and with it whatever was behind the gate.
+    #[inline(always)]
     pub(crate) fn append(&mut self, published: &Arc<Published>) {
         let frame = published.frame_in(self.envelope);
         let bytes = frame.plain().len() as u32;
@@ -181,6 +182,7 @@ impl Queue {
     }
 
     /// The bytes for members, in a chunk: a lone event's own, or several in the window.
+    #[inline(always)]
     pub(crate) fn bytes(&mut self, range: Range<u64>) -> &[u8] {
         let (from, to) = (self.index(range.start), self.index(range.end));
         if to - from == 1 {

@@ -223,7 +223,7 @@ impl Routes {
     }
 
     /// The subscriptions of a route.
-    #[inline]
+    #[inline(always)]
     pub(in crate::shard) fn along(&mut self, route: u32, mut visit: impl FnMut(&mut Subscribed)) {
         for &key in &self.routes[route as usize].subscriptions {
             if let Some(subscribed) = self.subscriptions.get_mut(key) {
