@@ -34,8 +34,9 @@ pub(crate) struct Published {
     hub_backlog: Arc<Backlog>,
     /// What the last reference removes from the topic's backlog.
     backlog_bytes: usize,
-    /// Events that the last reference removes from the hub's backlog, with [`EVENT_BYTES`] each.
-    events: usize,
+    /// How often the last reference removes [`EVENT_BYTES`] from the hub's backlog: once for an
+    /// event, and more for one whose topics have long names ([`units_of`]).
+    units: usize,
     /// What few events have.
     pub(crate) extra: Option<Box<Extra>>,
 }
@@ -62,7 +63,9 @@ pub(crate) struct Spread {
     /// The topics of the event.
     topics: Box<[Arc<TopicState>]>,
     hub_backlog: Arc<Backlog>,
+    /// What is counted for each of these topics, and for the hub.
     bytes: usize,
+    hub_bytes: usize,
 }
 
 /// What publishers, shards and history share of a topic.
@@ -108,7 +111,7 @@ impl Published {
         topic.backlog.add(backlog_bytes);
         hub_backlog.add(backlog_bytes + EVENT_BYTES);
         let json = OnceLock::new();
-        Published { frame, json, topic, hub_backlog, backlog_bytes, events: 1, extra: None }
+        Published { frame, json, topic, hub_backlog, backlog_bytes, units: 1, extra: None }
     }
 
     /// Adds the bytes of an event to the backlog of each of its topics, of which there is at least
@@ -121,7 +124,10 @@ impl Published {
     ) -> Published {
         let (first, others) = split_topics(&topics);
         others.iter().for_each(|topic| topic.backlog.add(backlog_bytes));
+        let units = units_of(&frame);
         let mut published = Published::new(frame, first, hub_backlog, backlog_bytes);
+        published.hub_backlog.add((units - 1) * EVENT_BYTES);
+        published.units = units;
         if !others.is_empty() {
             published.extra = Some(Box::new(Extra { others, ..Extra::default() }));
         }
@@ -139,7 +145,7 @@ impl Published {
             (Frame::mark(sequence, at_ns), Extra { finishes: true, ..Extra::default() });
         let extra = Some(Box::new(extra));
         let json = OnceLock::new();
-        Published { frame, json, topic, hub_backlog, backlog_bytes: 0, events: 0, extra }
+        Published { frame, json, topic, hub_backlog, backlog_bytes: 0, units: 0, extra }
     }
 
     /// Notes that the topic was complete before, and is open again since a number; zero if not.
@@ -161,12 +167,13 @@ impl Published {
     ) -> Published {
         let (hub_backlog, spread_backlog) = hub_backlogs;
         topics.iter().for_each(|topic| topic.spread_backlog().add(bytes));
-        spread_backlog.add(bytes + EVENT_BYTES);
+        let hub_bytes = bytes + units_of(&frame) * EVENT_BYTES;
+        spread_backlog.add(hub_bytes);
         let (topic, others) = split_topics(&topics);
-        let spread = Some(Spread { window_ns, topics, hub_backlog: spread_backlog, bytes });
+        let spread = Some(Spread { window_ns, topics, hub_backlog: spread_backlog, bytes, hub_bytes });
         let extra = Some(Box::new(Extra { others, spread, ..Extra::default() }));
         let json = OnceLock::new();
-        Published { frame, json, topic, hub_backlog, backlog_bytes: 0, events: 0, extra }
+        Published { frame, json, topic, hub_backlog, backlog_bytes: 0, units: 0, extra }
     }
 
     /// Its topics that a shard may want.
@@ -207,7 +214,7 @@ impl Published {
             match &mut run {
                 Some(run) if run.has_topics_of(&event) => {
                     run.backlog_bytes += std::mem::take(&mut event.backlog_bytes);
-                    run.events += std::mem::take(&mut event.events);
+                    run.units += std::mem::take(&mut event.units);
                 }
                 _ => run = Some(event),
             }
@@ -231,6 +238,13 @@ impl Published {
     }
 }
 
+/// How often [`EVENT_BYTES`] counts for an event: the names of its topics, if these are several, are
+/// kept with it, and are in its envelope.
+fn units_of(frame: &Frame) -> usize {
+    let topics = frame.topics().into_iter().flat_map(|topics| topics.iter());
+    1 + topics.map(|topic| topic.as_str().len()).sum::<usize>() / EVENT_BYTES
+}
+
 /// The first of an event's topics, and the others.
 fn split_topics(topics: &[Arc<TopicState>]) -> (Arc<TopicState>, Box<[Arc<TopicState>]>) {
     let (first, others) = topics.split_first().expect("an event that is put has a topic");
@@ -239,12 +253,12 @@ fn split_topics(topics: &[Arc<TopicState>]) -> (Arc<TopicState>, Box<[Arc<TopicS
 
 impl Drop for Published {
     fn drop(&mut self) {
-        if self.events > 0 {
+        if self.units > 0 {
             self.topic.backlog.remove(self.backlog_bytes);
             if let Some(extra) = &self.extra {
                 extra.others.iter().for_each(|topic| topic.backlog.remove(self.backlog_bytes));
             }
-            self.hub_backlog.remove(self.backlog_bytes + self.events * EVENT_BYTES);
+            self.hub_backlog.remove(self.backlog_bytes + self.units * EVENT_BYTES);
         }
     }
 }
@@ -252,7 +266,7 @@ impl Drop for Published {
 impl Drop for Spread {
     fn drop(&mut self) {
         self.topics.iter().for_each(|topic| topic.spread_backlog().remove(self.bytes));
-        self.hub_backlog.remove(self.bytes + EVENT_BYTES);
+        self.hub_backlog.remove(self.hub_bytes);
     }
 }
 

@@ -246,3 +246,33 @@ fn topics_that_become_idle_while_their_event_is_kept_stay_until_each_has_kept_it
         }
     }
 }
+
+#[test]
+fn the_names_of_an_events_topics_count_for_the_hubs_backlog() {
+    for window_ns in [None, Some(1_000_000)] {
+        let options = Options {
+            backlog_bytes_max: 1 << 20,
+            topic_backlog_bytes_max: 1 << 20,
+            shards: 1,
+            ..Options::default()
+        };
+        let poller = crate::sys::Poller::new().unwrap();
+        let inbox = Arc::new(Inbox::new(poller.waker()));
+        let order = order_of(Box::new([inbox.clone()]), &options);
+        order.register(0, &wanted(&["#"]), |_, _| 0);
+        let name = |nth: usize| Topic::new(&format!("{nth:02}/{}", "x".repeat(253))).unwrap();
+        let topics: Arc<[Topic]> = (0..Event::TOPICS_MAX).map(name).collect();
+        let publish = |_: &usize| {
+            let mut draft = Draft::encode(&Event::new("x"), 100).unwrap();
+            draft.set_topics(topics.clone());
+            order.publish_to_several(draft, window_ns).is_ok()
+        };
+        let taken = (0..10_000).take_while(publish).count();
+        assert!((15..=65).contains(&taken), "{taken} events with 16 KiB of names, in 1 MiB");
+        let mut events = Vec::new();
+        inbox.take(&mut events);
+        assert_eq!(events.len(), taken);
+        Published::release(events.into_iter());
+        assert_eq!(order.backlog_bytes(), 0);
+    }
+}
