@@ -1,6 +1,7 @@
 //! Clients that come to finished topics: those that would be sent nothing are told so, and no others.
 
 use super::*;
+use crate::options::TopicOptions;
 
 const TOPICS: usize = 4;
 
@@ -14,15 +15,18 @@ fn draft(event: &Event<'_>) -> Draft {
 
 /// Where some client may want to begin.
 fn some_resume(random: &mut fastrand::Rng, order: &Order, custom_ids: &[String]) -> Resume {
-    match random.u32(..8) {
+    let starts = [StartAt::Now, StartAt::Latest, StartAt::Earliest, StartAt::Last(2)];
+    let gap_start = Some(starts[random.usize(..4)]).filter(|_| random.bool());
+    match random.u32(..9) {
         0 => Resume::Start(StartAt::Now),
         1 => Resume::Start(StartAt::Latest),
         2 => Resume::Start(StartAt::Last(random.u32(..3))),
-        3 => Resume::After(custom_ids[random.usize(..custom_ids.len())].as_str().into()),
-        4 => Resume::After(order.id_of(order.sequence() + 1).to_string().into()),
+        3 => Resume::Start(StartAt::Earliest),
+        4 => Resume::after(custom_ids[random.usize(..custom_ids.len())].as_str(), gap_start),
+        5 => Resume::after(order.id_of(order.sequence() + 1).to_string(), gap_start),
         _ => {
             let sequence = order.sequence() - random.u64(..=order.sequence().min(12));
-            Resume::After(order.id_of(sequence).to_string().into())
+            Resume::after(order.id_of(sequence).to_string(), gap_start)
         }
     }
 }
@@ -37,7 +41,13 @@ fn what_a_client_would_be_sent_says_whether_nothing_is_left_for_it() {
         let (mut finished, mut ends) = ([false; TOPICS], 0);
         let mut custom_ids = vec!["unknown".to_owned(), "0000aaaa-3".to_owned(), String::new()];
         for step in 0..60 {
-            let nth = random.usize(..TOPICS);
+            if random.u32(..20) == 0 {
+                let kept = TopicOptions::default().history_events_max(random.usize(..3));
+                order.set_rule(&topic(random.usize(..TOPICS)).into(), kept).unwrap();
+            }
+            let mut of: Vec<usize> = (0..TOPICS).filter(|_| random.u32(..4) == 0).collect();
+            of.push(random.usize(..TOPICS));
+            let nth = of[0];
             let id = format!("id {}", random.usize(..=step));
             let mut event = Event::new("x");
             if random.u32(..3) == 0 {
@@ -45,12 +55,15 @@ fn what_a_client_would_be_sent_says_whether_nothing_is_left_for_it() {
                 custom_ids.push(id.clone());
             }
             let is_end = random.u32(..10) == 0;
+            of.truncate(if is_end { 1 } else { TOPICS });
+            let names: Vec<String> = of.iter().map(|&nth| topic(nth).to_string()).collect();
             let done = match is_end {
                 true => order.finish(&topic(nth), random.bool().then(|| draft(&event))),
-                false => order.publish(&topic(nth), draft(&event)),
+                false => try_publish(&order, &names, &event),
             };
-            assert_eq!(matches!(done, Err(Refused::Finished)), finished[nth]);
-            ends += u64::from(is_end && !finished[nth]);
+            let is_refused = of.iter().any(|&nth| finished[nth]);
+            assert_eq!(matches!(done, Err(Refused::Finished)), is_refused);
+            ends += u64::from(is_end && !is_refused);
             finished[nth] |= is_end;
             if random.u32(..30) == 0 {
                 // Events become too old, and topics are removed with them, also finished ones.
