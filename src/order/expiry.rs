@@ -14,11 +14,11 @@ use crate::topic::Topic;
 
 /// The most finished topics that are known; beyond it the one goes that would be forgotten next.
 pub(super) const FINISHED_MAX: usize = 64 << 10;
-/// Forgotten events of one topic that are dropped in one step.
-const DROPS_PER_STEP: usize = 64;
+/// Events of one topic that are forgotten or dropped in one step, in about the time of any other.
+const DROPS_PER_STEP: usize = 8;
 /// Events that are forgotten in one step of a finished topic with events of several topics: for each of
 /// these it is looked up whether another topic keeps it.
-const SHARED_PER_STEP: usize = 16;
+const SHARED_PER_STEP: usize = 2;
 
 impl Topics {
     /// Opens a finished topic again, to which a shard may have a subscription by name, with its

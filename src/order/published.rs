@@ -170,7 +170,8 @@ impl Published {
         let hub_bytes = bytes + units_of(&frame) * EVENT_BYTES;
         spread_backlog.add(hub_bytes);
         let (topic, others) = split_topics(&topics);
-        let spread = Some(Spread { window_ns, topics, hub_backlog: spread_backlog, bytes, hub_bytes });
+        let spread =
+            Some(Spread { window_ns, topics, hub_backlog: spread_backlog, bytes, hub_bytes });
         let extra = Some(Box::new(Extra { others, spread, ..Extra::default() }));
         let json = OnceLock::new();
         Published { frame, json, topic, hub_backlog, backlog_bytes: 0, units: 0, extra }

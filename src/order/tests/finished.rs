@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::*;
+use crate::order::history::History;
 
 pub(super) const AGE: Duration = Duration::from_millis(100);
 
@@ -180,9 +181,34 @@ fn many_events_are_forgotten_at_once_and_dropped_a_few_at_a_time() {
     assert!((2_000..3_000).contains(&first), "{first} are yet to be dropped");
     assert!(order.publish(&run, draft("y")).is_ok());
     assert!(left() < first && left() > 0);
-    (0..10).for_each(|_| assert!(order.publish(&run, draft("y")).is_ok()));
+    (0..60).for_each(|_| assert!(order.publish(&run, draft("y")).is_ok()));
     assert_eq!(left(), 0);
     check_totals(&order);
+}
+
+#[test]
+fn a_tick_drops_few_events_while_it_holds_the_lock() {
+    for names in [&["run"][..], &["other", "run"]] {
+        let options = Options { history_events_max: usize::MAX, ..Options::default() };
+        let options = Options { history_bytes_max: 1 << 30, ..options };
+        let order = order_with(1, Options { history_total_bytes_max: 1 << 30, ..options });
+        (0..30_000).for_each(|_| _ = super::publish(&order, names, &Event::new("x")));
+        assert!(order.finish(&topic("run"), None).is_ok());
+        let left = || {
+            let topics = &order.lock().topics;
+            let kept = topics.find(&topic("run")).map_or(0, |run| topics.entry(run).history.len());
+            kept + topics.discarded.iter().map(History::len).sum::<usize>()
+        };
+        order.clock.advance(AGE + Duration::from_nanos(1));
+        let (mut before, mut ticks) = (left(), 0);
+        while before > 0 {
+            order.forget_old();
+            assert!(before - left() < 10_000, "{} at once", before - left());
+            before = left();
+            ticks += 1;
+            assert!(ticks < 100, "they are not dropped");
+        }
+    }
 }
 
 #[test]
