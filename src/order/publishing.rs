@@ -137,14 +137,9 @@ impl Order {
     /// to it from then on, as long as it is known to be complete. Returns the id of the last event,
     /// or else of the mark that says that the topic is complete.
     pub(crate) fn finish(&self, topic: &Topic, last: Option<Draft>) -> Result<EventId, Refused> {
-        let mut locked = self.lock();
+        let (mut locked, at_ns) = self.lock_for(std::slice::from_ref(topic));
         if locked.is_closed {
             return Err(Refused::Closed);
-        }
-        let at_ns = self.now_ns();
-        while self.forget_some_if_over(&mut locked, topic, at_ns) {
-            drop(locked);
-            locked = self.lock();
         }
         let topics = &mut locked.topics;
         topics.find_or_create(topic);

@@ -79,7 +79,7 @@ impl Order {
 
     /// Locks, and has each of these topics forgotten that is finished and whose time is over.
     /// Returns the time as well.
-    fn lock_for(&self, names: &[Topic]) -> (MutexGuard<'_, Locked>, u64) {
+    pub(super) fn lock_for(&self, names: &[Topic]) -> (MutexGuard<'_, Locked>, u64) {
         loop {
             let (mut locked, at_ns) = (self.lock(), self.now_ns());
             let is_more = |name| self.forget_some_if_over(&mut locked, name, at_ns);
