@@ -49,9 +49,9 @@ pub enum Envelope {
     None,
     /// The data of an event is one JSON object: its `topic`, and where it was published to
     /// several the list of their `topics`, of which `topic` is the first by name; its name as
-    /// `event`, if it has one; its `id`; and its `data`, as a string. The object takes the place of the name, so that the
-    /// event comes to a page's `onmessage`. An event without data is sent as it was published, and
-    /// gap events and heartbeats are the same as without an envelope.
+    /// `event`, if it has one; its `id`; and its `data`, as a string. The object takes the place of
+    /// the name, so that the event comes to a page's `onmessage`. An event without data is sent as
+    /// it was published, and gap events and heartbeats are the same as without an envelope.
     Json,
 }
 

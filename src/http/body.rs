@@ -21,7 +21,7 @@ pub(crate) struct Body {
 /// The part of the content that comes next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Part {
-    /// So many bytes of content without chunks.
+    /// Content without chunks, of this number of bytes.
     Content(u64),
     /// A chunk's size so far, and how many digits of it there were.
     Size(u64, u32),
@@ -30,7 +30,7 @@ enum Part {
     Extension(u64),
     /// The end of the line with a chunk's size.
     SizeEnd(u64),
-    /// So many bytes of a chunk.
+    /// The rest of a chunk, of this number of bytes.
     Chunk(u64),
     ChunkReturn,
     ChunkEnd,

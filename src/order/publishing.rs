@@ -1,7 +1,7 @@
 //! Publishing to one topic, finishing a topic, and what is forgotten with that.
 
 use std::sync::atomic::Ordering;
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard};
 
 use super::history::Kept;
 use super::published::{Published, TopicState};
@@ -198,6 +198,18 @@ impl Order {
         let is_more = !locked.topics.forget_finished(index);
         self.number_reopened(locked);
         is_more
+    }
+
+    /// Locks, and has each of these topics forgotten that is finished and whose time is over.
+    /// Returns the time as well.
+    pub(super) fn lock_for(&self, names: &[Topic]) -> (MutexGuard<'_, Locked>, u64) {
+        loop {
+            let (mut locked, at_ns) = (self.lock(), self.now_ns());
+            let is_more = |name| self.forget_some_if_over(&mut locked, name, at_ns);
+            if !names.iter().any(is_more) {
+                return (locked, at_ns);
+            }
+        }
     }
 
     /// Forgets a topic if it is finished and its time is over, and takes the lock as often as that

@@ -68,7 +68,7 @@ impl Rulebook {
         Rulebook { rules: Mutex::new(rules), changing, has_policies }
     }
 
-    /// To be held by one who changes the rules, until all topics have them.
+    /// Held while the rules are changed, until all topics have the new ones.
     pub(super) fn begin_change(&self) -> MutexGuard<'_, ()> {
         self.changing.lock().unwrap_or_else(PoisonError::into_inner)
     }

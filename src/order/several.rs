@@ -1,15 +1,14 @@
 //! Publishing an event to several topics: with one number, and to all of them or to none.
 
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, MutexGuard};
+use std::sync::Arc;
 
 use super::published::{Interest, Published, TopicState};
 use super::topics::Topics;
-use super::{Locked, Order, Refused, ShardInbox};
+use super::{Order, Refused, ShardInbox};
 use crate::frame::Draft;
 use crate::id::EventId;
 use crate::sync::EventListener;
-use crate::topic::Topic;
 
 impl Order {
     /// Publishes an event of several topics ([`Draft::set_topics`]) to all shards that want one of
@@ -75,18 +74,6 @@ impl Order {
         drop(locked);
         asleep.into_iter().for_each(|inbox| inbox.wake());
         Ok(id)
-    }
-
-    /// Locks, and has each of these topics forgotten that is finished and whose time is over.
-    /// Returns the time as well.
-    pub(super) fn lock_for(&self, names: &[Topic]) -> (MutexGuard<'_, Locked>, u64) {
-        loop {
-            let (mut locked, at_ns) = (self.lock(), self.now_ns());
-            let is_more = |name| self.forget_some_if_over(&mut locked, name, at_ns);
-            if !names.iter().any(is_more) {
-                return (locked, at_ns);
-            }
-        }
     }
 
     /// Puts an event into the inbox of each shard that wants one of its topics.

@@ -1,4 +1,5 @@
-//! How a shard serves those who wait for an event that is spread over a time (`fanout/spread.rs`).
+//! How a shard serves the members that wait for an event which is spread over a time
+//! (`fanout/spread.rs`).
 
 use std::time::Duration;
 
@@ -77,7 +78,7 @@ impl Shard {
         count.change(count.value() as usize, left as usize);
     }
 
-    /// Has all sent at once who still wait when the time is over.
+    /// Has all members that still wait sent at once when the time is over.
     fn end_job(&mut self, job: &mut Job, budget: &mut Budget) {
         while budget.visits > 0 {
             let Some(waiting) = job.waiting.front() else { break };
@@ -122,7 +123,7 @@ impl Shard {
         }
     }
 
-    /// Counts who waits where this event sets the pace by now, after another one did.
+    /// Counts the members that wait where this event sets the pace by now, after another one did.
     fn recount(&mut self, job: &mut Job) {
         for _ in 0..job.waiting.len().min(PASSES_MAX) {
             let Some(&waiting) = job.waiting.front() else { return };
@@ -141,8 +142,8 @@ impl Shard {
         }
     }
 
-    /// Serves the next members of an audience who wait for an event at its gate, at most a number of
-    /// them.
+    /// Serves the next members of an audience that wait for an event at its gate, at most a number
+    /// of them.
     fn serve_waiting(&mut self, key: Key, event: Lead, count_max: usize) -> Served {
         let Some(audience) = self.audiences.get_mut(key) else { return Served::Over };
         if audience.is_past(event.behind) {
