@@ -191,6 +191,11 @@ fn content_beyond_its_bound_is_refused_by_the_engine_on_either_listener() {
             assert_eq!(refused.status, 413, "{refused:?}");
             assert!(refused.body.contains("more than 10 bytes (body_bytes_max)"), "{refused:?}");
         }
+        // By the head alone, before the content is waited for or asked for.
+        for fields in ["Content-Length: 11\r\n", "Expect: 100-continue\r\nContent-Length: 11\r\n"] {
+            let refused = exchange(addr, &open("/runs/7/events", fields, ""));
+            assert_eq!(refused.status, 413, "{refused:?}");
+        }
         let fits = open("/runs/7/events", "Content-Length: 10\r\n", "0123456789");
         assert_eq!(Client::send(addr, &fits).status(), 200);
     }

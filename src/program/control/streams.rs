@@ -5,7 +5,7 @@ use std::sync::Weak;
 use std::time::Duration;
 
 use fanfare::Listener;
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use hyper::header::{HeaderName, CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING};
 use hyper::http::request::Parts;
 use hyper::{Method, Version};
@@ -48,6 +48,10 @@ impl Streams {
             return Ok(head_of(head, authority, None));
         }
         check_transfer_coding(&head.headers)?;
+        let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+        if announced > self.body_bytes_max {
+            return Ok(head_of(head, authority, Some(announced)));
+        }
         let mut pieces = Pieces::within(body, self.body_time_max);
         let content = pieces.up_to(self.body_bytes_max).await?;
         let mut request = head_of(head, authority, Some(content.len()));
@@ -57,8 +61,8 @@ impl Streams {
 }
 
 /// Writes out the head of a request again, with the same meaning and in origin form: the engine
-/// takes the host from `Host` alone. With `content_bytes`, the content that follows has that length
-/// and is all there.
+/// takes the host from `Host` alone. With `content_bytes`, the content that follows has that length,
+/// and is all there unless it is too long.
 fn head_of(request: &Parts, authority: Option<&str>, content_bytes: Option<usize>) -> Vec<u8> {
     let version = if request.version == Version::HTTP_10 { "HTTP/1.0" } else { "HTTP/1.1" };
     let target = request.uri.path_and_query().map_or(EVENTS, |target| target.as_str());
