@@ -6,7 +6,7 @@
 //!
 //! `cargo run --example run`, then open the address that it prints.
 
-use std::collections::HashMap;
+use std::collections::hash_map::{Entry, HashMap};
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -58,9 +58,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// Begins a run, unless it has begun before.
 fn begin(hub: &Hub, topic: Topic, stops: &Stops) {
     let is_stopped = Arc::new(AtomicBool::new(false));
-    if stops.lock().unwrap().insert(topic.clone(), is_stopped.clone()).is_some() {
-        return;
-    }
+    match stops.lock().unwrap().entry(topic.clone()) {
+        // The flag of a run that goes on is the one that its thread looks at.
+        Entry::Occupied(_) => return,
+        Entry::Vacant(entry) => entry.insert(is_stopped.clone()),
+    };
     let (hub, stops) = (hub.clone(), stops.clone());
     std::thread::spawn(move || {
         if let Err(error) = run(&hub, &topic, &is_stopped) {
