@@ -177,7 +177,7 @@ pub struct Metrics {
     pub spread_deliveries: u64,
     /// Topics that have a subscriber.
     pub topics: u64,
-    /// Topics that have a subscriber, or events that are kept.
+    /// Topics that have a subscriber, or events that are kept, or are finished.
     pub known_topics: u64,
     /// Filters that have a subscriber, each once however many subscribers it has.
     pub filters: u64,

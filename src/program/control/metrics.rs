@@ -88,7 +88,7 @@ fn gauges(out: &mut Out, metrics: &Metrics) {
         (
             "known_topics",
             metrics.known_topics,
-            "Topics that have a subscriber or events that are kept.",
+            "Topics that have a subscriber or events that are kept, or are finished.",
         ),
         (
             "filters",
