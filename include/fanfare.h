@@ -94,15 +94,17 @@
  * A client asks for GET /events?topic=NAME, with up to 64 topics or filters (a/+, b/#; percent-encoded),
  * and if it likes &latest or &last=N, to begin with the newest events that are kept, or
  * &start=earliest, to begin with all of them, &policy=NAME (disconnect, drop-oldest, conflate: what
- * happens when it reads too slowly; conflate sends it the newest event of each key alone), and
- * &heartbeat=NAME (id, comment, event). With Last-Event-ID, which an EventSource sends by itself, it is
- * sent what it has missed. What is gone it is told of by an event named "fanfare-gap", whose data is JSON
- * with the members reason, missed (a number or null), from and to; &gap-start=NAME (now, latest, last=N,
- * earliest) says where its stream begins then. No published event may have that name, nor
+ * happens when it reads too slowly; conflate sends it the newest event of each key alone),
+ * &heartbeat=NAME (id, comment, event), and &envelope=json, for data that is a JSON object and says the
+ * event's topic. With Last-Event-ID, which an EventSource sends by itself, it is sent what it has missed.
+ * What is gone it is told of by an event named "fanfare-gap", whose data is JSON with the members reason,
+ * missed (a number or null), from and to; &gap-start=NAME (now, latest, last=N, earliest) says where its
+ * stream begins then. No published event may have that name, nor
  * "fanfare-heartbeat".
  *
- * Not in this version: rules for pages of other origins (CORS), metrics, lists of connections, draining,
- * and a log.
+ * Not in this version: finishing a topic, events of several topics or spread over a time, rules of topics,
+ * interest, routes, rules for pages of other origins (CORS), metrics, lists of connections, draining, and a
+ * log.
  */
 
 #ifndef FANFARE_H
