@@ -97,6 +97,7 @@ impl Audience {
 
     /// Takes an event that has to be sent, unless it has it already: it may want it by its topic's
     /// name and by a filter.
+    #[inline(always)]
     pub(crate) fn append(&mut self, published: &Arc<Published>) {
         if published.sequence() > self.taken_to {
             self.taken_to = published.sequence();
