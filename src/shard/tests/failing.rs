@@ -196,6 +196,32 @@ fn a_second_panic_while_a_shard_unwinds_neither_aborts_the_process_nor_keeps_any
 }
 
 #[test]
+fn a_panic_gives_back_what_is_spread_and_leaves_topics_that_can_be_finished() {
+    let (hub, listener) = start(Options::default());
+    let addr = listener.local_addr();
+    let mut clients: Vec<TcpStream> =
+        (0..CLIENTS).map(|_| client(addr, "topic=a&topic=b")).collect();
+    wait_until("they are there", || hub.metrics().connections == CLIENTS as u64);
+    let shard = usize::from(of_shard(&hub, 0).connections == 0);
+    let on_shard = of_shard(&hub, shard).connections;
+    let (both, window) = ([topic("a"), topic("b")], Duration::from_secs(300));
+    hub.publish_spread_to(&both, "spread", window).unwrap();
+    wait_until("some wait", || of_shard(&hub, shard).spread_deliveries > 0);
+    hub.finish(&both[0], None).unwrap();
+    command(&hub, shard, |_| panic!("a test's"));
+    wait_until("it is dead", || hub.metrics().living_shards == 1);
+    wait_until("its clients are counted", || of_shard(&hub, shard).connections == 0);
+    assert_eq!(of_shard(&hub, shard).spread_deliveries, 0);
+    hub.finish(&both[1], Some("the last one".into())).unwrap();
+    wait_until("the other shard's clients have their ends", || hub.metrics().connections == 0);
+    wait_until("nothing waits", || hub.metrics().backlog_bytes == 0);
+    wait_until("no subscription is left", || hub.metrics().subscriptions == 0);
+    let served = clients.iter_mut().filter_map(|c| gets(c, "the last one").then_some(())).count();
+    assert_eq!(served as u64, CLIENTS as u64 - on_shard);
+    hub.close();
+}
+
+#[test]
 fn a_panic_while_a_connection_joins_gives_its_subscriptions_back() {
     let (hub, listener) = start(Options::default());
     let mut other = client(listener.local_addr(), "topic=a");
