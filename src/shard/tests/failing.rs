@@ -205,7 +205,7 @@ fn a_panic_gives_back_what_is_spread_and_leaves_topics_that_can_be_finished() {
     let shard = usize::from(of_shard(&hub, 0).connections == 0);
     let on_shard = of_shard(&hub, shard).connections;
     let (both, window) = ([topic("a"), topic("b")], Duration::from_secs(300));
-    hub.publish_spread_to(&both, "spread", window).unwrap();
+    hub.publish_to(&both, Event::new("spread").with_window(window)).unwrap();
     wait_until("some wait", || of_shard(&hub, shard).spread_deliveries > 0);
     hub.finish(&both[0], None).unwrap();
     command(&hub, shard, |_| panic!("a test's"));
