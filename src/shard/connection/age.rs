@@ -29,6 +29,8 @@ impl Shard {
         let overdue_ms = age_ms.checked_sub(lifetime_ms(self.id_of(index), age_max_ms));
         let may_wait = overdue_ms.is_some_and(|ms| ms <= age_max_ms / 4);
         let flushes = match &self.connections[index].state {
+            // It ends by itself, and its client is not to come back.
+            State::Live(membership) if self.audiences[membership.audience].is_complete() => false,
             State::Live(membership) if may_wait => {
                 let audience = &self.audiences[membership.audience];
                 audience.ring.position_of(membership.slot) == audience.queue.end()

@@ -441,3 +441,26 @@ fn streams_end_at_once_behind_many_complete_audiences_that_have_no_member() {
     world.check_ended();
     world.check_empty();
 }
+
+#[test]
+fn streams_that_are_too_old_end_as_finished_ones_if_their_topics_are() {
+    let second = Duration::from_secs(1);
+    for ticks in (1..40).step_by(6) {
+        let options = Options { connection_age_max: 100 * second, ..without_lag_bounds() };
+        let mut world = World::with_manual_clock(options);
+        (0..1_000).for_each(|_| world.join(vec![0], Wire::Chunked, ALL));
+        while world.shard.turn().unwrap() == Next::Now {}
+        // So the sweep goes on somewhere behind the first ones.
+        for _ in 0..ticks {
+            world.clock.advance(second / 10);
+            while world.shard.turn().unwrap() == Next::Now {}
+        }
+        world.clock.advance(200 * second);
+        assert!(world.finish(0, None));
+        while world.shard.turn().unwrap() == Next::Now {}
+        assert_eq!(ended(&world), 1_000);
+        world.note_ended();
+        world.check_ended();
+        world.check_empty();
+    }
+}
