@@ -22,6 +22,7 @@ impl Backlog {
         Backlog { bytes_max, bytes: AtomicUsize::new(0), space: Event::default() }
     }
 
+    #[allow(dead_code, reason = "tests/loom does without")]
     pub(super) fn bytes_max(&self) -> usize {
         self.bytes_max
     }
