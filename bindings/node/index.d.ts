@@ -93,12 +93,6 @@ export interface HubOptions {
    */
   connectionAgeMaxMs?: number | undefined;
   /**
-   * How long a topic that was finished is known: nothing can be published to it, and a client that
-   * comes late is sent what is kept, and the end. Then its name is free.
-   * Bounds: at most 7 days. Default: 5 min.
-   */
-  finishedAgeMaxMs?: number | undefined;
-  /**
    * true: listeners on a loopback address serve requests whatever `Host` they name. false: only
    * those that name an IP address, `localhost` or a name below it; others get 421. For listeners
    * behind a proxy on the same machine that passes on its clients' `Host`. It gives up what keeps a
@@ -107,6 +101,12 @@ export interface HubOptions {
    * Bounds: true or false. Default: false.
    */
   anyHost?: boolean | undefined;
+  /**
+   * How long a topic that was finished is known: nothing can be published to it, and a client that
+   * comes late is sent what is kept, and the end. Then its name is free.
+   * Bounds: at most 7 days. Default: 5 min.
+   */
+  finishedAgeMaxMs?: number | undefined;
 }
 
 /** What is published. It needs data or a reconnection time. */

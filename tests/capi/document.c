@@ -34,7 +34,7 @@ static int next_row(FILE *document, row *row)
         char *bounds;
 
         CHECK(strchr(row->line, '\n') != NULL);
-        if (strncmp(row->line, "## A listener", strlen("## A listener")) == 0) {
+        if (strncmp(row->line, "## A rule", strlen("## A rule")) == 0) {
             return 0;
         }
         if (strncmp(row->line, "| `", 3) == 0) {

@@ -64,8 +64,8 @@ static const struct {
     {"subscriptionsMax", offsetof(fanfare_options, subscriptions_max), false},
     {"subscriptionsPerAddressMax", offsetof(fanfare_options, subscriptions_per_address_max), false},
     {"connectionAgeMaxMs", offsetof(fanfare_options, connection_age_max_ms), false},
-    {"finishedAgeMaxMs", offsetof(fanfare_options, finished_age_max_ms), false},
     {"anyHost", offsetof(fanfare_options, any_host), true},
+    {"finishedAgeMaxMs", offsetof(fanfare_options, finished_age_max_ms), false},
 };
 #define OPTIONS_COUNT (sizeof(OPTIONS) / sizeof(OPTIONS[0]))
 

@@ -79,10 +79,6 @@ class Hub:
     :param connection_age_max_ms: How old a connection may get before it is closed, to come back; 0
         for any age.
         Bounds: 0, or 1 s to 30 days. Default: 0.
-    :param finished_age_max_ms: How long a topic that was finished is known: nothing can be
-        published to it, and a client that comes late is sent what is kept, and the end. Then its
-        name is free.
-        Bounds: at most 7 days. Default: 5 min.
     :param any_host: True: listeners on a loopback address serve requests whatever ``Host`` they
         name. False: only those that name an IP address, ``localhost`` or a name below it; others
         get 421. For listeners behind a proxy on the same machine that passes on its clients'
@@ -90,6 +86,10 @@ class Hub:
         (DNS rebinding), from reading streams through a browser on this machine. On other addresses
         any ``Host`` is served.
         Bounds: True or False. Default: False.
+    :param finished_age_max_ms: How long a topic that was finished is known: nothing can be
+        published to it, and a client that comes late is sent what is kept, and the end. Then its
+        name is free.
+        Bounds: at most 7 days. Default: 5 min.
     :raises OptionsError: An option is out of its bounds.
     :raises OutOfResourcesError: The system is out of descriptors, threads or memory.
     """
@@ -119,8 +119,8 @@ class Hub:
         subscriptions_max: int | None = None,
         subscriptions_per_address_max: int | None = None,
         connection_age_max_ms: int | None = None,
-        finished_age_max_ms: int | None = None,
         any_host: bool | None = None,
+        finished_age_max_ms: int | None = None,
     ) -> None:
         options = _options(
             shards=shards,
@@ -145,8 +145,8 @@ class Hub:
             subscriptions_max=subscriptions_max,
             subscriptions_per_address_max=subscriptions_per_address_max,
             connection_age_max_ms=connection_age_max_ms,
-            finished_age_max_ms=finished_age_max_ms,
             any_host=any_host,
+            finished_age_max_ms=finished_age_max_ms,
         )
         out = ffi.new("fanfare_hub **")
         status = lib.fanfare_hub_new(options, out)
