@@ -33,7 +33,7 @@ impl Order {
             return self.publish(topic, draft);
         }
         let mut asleep = Vec::new();
-        let id = self.append(topics, index, draft, at_ns, &mut asleep)?;
+        let id = self.append(topics, index, draft, None, at_ns, &mut asleep)?;
         if topics.has_due(at_ns) {
             self.forget_due(&mut locked, index, at_ns);
         }
@@ -42,7 +42,8 @@ impl Order {
         Ok(id)
     }
 
-    /// Publishes an event to a tracked topic, or refuses it. The shards that are added to `asleep`
+    /// Publishes an event to a tracked topic, or refuses it. With `window_ns`, its clients are to be
+    /// sent it spread over that time. The shards that are added to `asleep`
     /// are to be woken when the lock is released.
     #[inline(always)]
     fn append<'a>(
@@ -50,6 +51,7 @@ impl Order {
         topics: &mut Topics,
         index: u32,
         draft: Draft,
+        window_ns: Option<u64>,
         at_ns: u64,
         asleep: &mut Vec<&'a Arc<ShardInbox>>,
     ) -> Result<EventId, Refused> {
@@ -59,7 +61,11 @@ impl Order {
         }
         let state = &entry.state;
         let wanted = state.is_wanted();
-        if let Some(listener) = wanted.then(|| self.listen_if_full(state)).flatten() {
+        let listen_if_full = || match window_ns {
+            None => self.listen_if_full(state),
+            Some(_) => self.listen_if_spread_full(state),
+        };
+        if let Some(listener) = wanted.then(listen_if_full).flatten() {
             // The topic may have been created for this event.
             topics.remove_unneeded(index);
             return Err(Refused::Full(draft, listener));
@@ -68,7 +74,14 @@ impl Order {
         let frame = draft.stamp(self.epoch, sequence, at_ns);
         if wanted {
             let (state, hub_backlog) = (state.clone(), self.hub_backlog.clone());
-            let mut published = Published::new(frame.clone(), state, hub_backlog, bytes);
+            let event = frame.clone();
+            let mut published = match window_ns {
+                None => Published::new(event, state, hub_backlog, bytes),
+                Some(window_ns) => {
+                    let backlogs = (hub_backlog, self.spread_backlog.clone());
+                    Published::spread(event, [state].into(), backlogs, window_ns, bytes)
+                }
+            };
             published.reopens(topics.take_reopens(index));
             let published = Arc::new(published);
             let interested = self.interested(&published.topic);
@@ -87,7 +100,7 @@ impl Order {
         draft: Draft,
         window_ns: u64,
     ) -> Result<EventId, Refused> {
-        let mut locked = self.lock();
+        let (mut locked, at_ns) = self.lock_for(std::slice::from_ref(topic));
         if locked.is_closed {
             return Err(Refused::Closed);
         }
@@ -95,39 +108,9 @@ impl Order {
         let Some(index) = topics.find_published(topic) else {
             return Ok(self.end_publishing(self.next_sequence()));
         };
-        let at_ns = self.now_ns();
-        if topics.is_over(index, at_ns) {
-            drop(locked);
-            self.forget_over(topic);
-            return self.publish_spread(topic, draft, window_ns);
-        }
-        if topics.entry(index).finished_ns.is_some() {
-            return Err(Refused::Finished);
-        }
-        let state = topics.entry(index).state.clone();
-        let wanted = state.is_wanted();
-        if let Some(listener) = wanted.then(|| self.listen_if_spread_full(&state)).flatten() {
-            topics.remove_unneeded(index);
-            return Err(Refused::Full(draft, listener));
-        }
-        let (sequence, bytes) = (self.next_sequence(), draft.len());
-        let frame = draft.stamp(self.epoch, sequence, at_ns);
         let mut asleep = Vec::new();
-        if wanted {
-            let backlogs = (self.hub_backlog.clone(), self.spread_backlog.clone());
-            let (event, states) = (frame.clone(), [state].into());
-            let mut published = Published::spread(event, states, backlogs, window_ns, bytes);
-            published.reopens(topics.take_reopens(index));
-            let published = Arc::new(published);
-            let interested = self.interested(&published.topic);
-            asleep.extend(interested.filter(|inbox| inbox.put(published.clone())));
-        }
-        topics.keep(index, Kept::new(frame));
-        self.has_history.store(true, Ordering::Relaxed);
-        let id = self.end_publishing(sequence);
-        if topics.has_due(at_ns) {
-            self.forget_due(&mut locked, index, at_ns);
-        }
+        let id = self.append(topics, index, draft, Some(window_ns), at_ns, &mut asleep)?;
+        self.forget_due(&mut locked, index, at_ns);
         drop(locked);
         asleep.into_iter().for_each(|inbox| inbox.wake());
         Ok(id)
@@ -146,7 +129,7 @@ impl Order {
         let Some(index) = topics.find_published(topic) else { return Err(Refused::Closed) };
         let mut asleep = Vec::new();
         let last_id = match last {
-            Some(draft) => Some(self.append(topics, index, draft, at_ns, &mut asleep)?),
+            Some(draft) => Some(self.append(topics, index, draft, None, at_ns, &mut asleep)?),
             None if topics.entry(index).finished_ns.is_some() => return Err(Refused::Finished),
             None => None,
         };
