@@ -2,6 +2,7 @@
 //! test lets them: short writes at every byte, errors, joins and ends at any moment.
 
 mod bounds;
+mod client;
 mod envelopes;
 mod failing;
 mod finish;
@@ -14,11 +15,11 @@ mod threads;
 mod turns;
 
 use std::collections::{BTreeMap, HashMap};
-use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
+use self::client::{body, scripted, TestClient};
 use self::finish::Life;
 use super::*;
 use crate::clock::Clock;
@@ -45,35 +46,6 @@ const TOPICS: [&str; 4] = ["a", "a/x", "b/y", "b"];
 /// Half of those that join have an envelope.
 const EACH_ENVELOPE: &[Envelope] = &[Envelope::None, Envelope::Json];
 
-/// The far end of a scripted sink, which takes `capacity` more bytes.
-#[derive(Default)]
-struct Far {
-    received: Vec<u8>,
-    capacity: usize,
-    broken: bool,
-}
-
-struct TestClient {
-    key: Key,
-    far: Arc<Mutex<Far>>,
-    /// The bare stream that it is to receive.
-    expected: Vec<u8>,
-    topics: Vec<usize>,
-    wire: Wire,
-    envelope: Envelope,
-    /// Whether it has filters, so that it is never complete.
-    has_filters: bool,
-    /// Its topics that are not finished, as far as that concerns it.
-    open: Vec<usize>,
-    /// When the last of its topics was finished.
-    complete_at: Option<u64>,
-    /// Whether it was sent something of the past.
-    returned: bool,
-    /// Whether it was sent something of the past when all of its topics were finished, and was given
-    /// others since.
-    has_more: bool,
-}
-
 pub(in crate::shard) struct World {
     pub(in crate::shard) shard: Shard,
     shared: Arc<Shared>,
@@ -89,42 +61,6 @@ pub(in crate::shard) struct World {
     topics: [Life; TOPICS.len()],
     notices: Notices,
     clock: Clock,
-}
-
-impl TestClient {
-    /// A block with an id and one line of data, as the client is to get it.
-    fn shown(&self, topics: &[usize], block: &str) -> String {
-        if self.envelope == Envelope::None {
-            return block.to_owned();
-        }
-        let (id, data) = block.split_once("\ndata: ").expect("it has data");
-        let id = id.strip_prefix("id: ").expect("it begins with its id");
-        let (data, end) = data.split_at(data.trim_end().len());
-        let mut names: Vec<&str> = topics.iter().map(|&topic| TOPICS[topic]).collect();
-        names.sort_unstable();
-        // These texts are escaped as in Rust.
-        let names = match names[..] {
-            [topic] => format!("\"topic\":{topic:?}"),
-            _ => format!("\"topic\":{:?},\"topics\":{names:?}", names[0]).replace(", ", ","),
-        };
-        format!("id: {id}\ndata: {{{names},\"id\":{id:?},\"data\":{data:?}}}{end}")
-    }
-
-    /// Whether the events and bytes that it was sent are those that its far end has. A block that
-    /// is not whole may be an event's or not.
-    fn has(&self, sent: Sent) -> bool {
-        let received = body(&self.far.lock().unwrap().received, self.wire);
-        let text = String::from_utf8(received).unwrap();
-        let text = text.strip_prefix("head\n").unwrap_or_default();
-        let mut blocks: Vec<&str> = text.split_inclusive("\n\n").collect();
-        let rest = blocks.pop_if(|block| !block.ends_with("\n\n")).unwrap_or_default();
-        let is_event =
-            |block: &&str| block.contains("data: ") && !block.contains("event: fanfare-gap");
-        let events: Vec<&str> = blocks.into_iter().filter(is_event).collect();
-        let bytes: usize = events.iter().map(|event| event.len()).sum();
-        let all_bytes = [bytes as u64, (bytes + rest.len()) as u64];
-        sent.events == events.len() as u64 && all_bytes.contains(&sent.bytes)
-    }
 }
 
 impl World {
@@ -445,28 +381,6 @@ impl World {
     }
 }
 
-/// A sink that takes a number of bytes, and its far end.
-fn scripted(capacity: usize) -> (Sink, Arc<Mutex<Far>>) {
-    let far = Arc::new(Mutex::new(Far { capacity, ..Far::default() }));
-    let sink = Sink::Scripted(Box::new({
-        let far = far.clone();
-        move |bytes| {
-            let mut far = far.lock().unwrap();
-            if far.broken {
-                return Err(io::ErrorKind::ConnectionReset.into());
-            }
-            if far.capacity == 0 {
-                return Err(io::ErrorKind::WouldBlock.into());
-            }
-            let taken = far.capacity.min(bytes.len());
-            far.capacity -= taken;
-            far.received.extend_from_slice(&bytes[..taken]);
-            Ok(taken)
-        }
-    }));
-    (sink, far)
-}
-
 /// Whether an event of some topics is for a client of others.
 fn is_for(topics: &[usize], wanted: &[usize]) -> bool {
     topics.iter().any(|topic| wanted.contains(topic))
@@ -495,27 +409,6 @@ fn with_filters(topics: &[usize]) -> Vec<Subscription> {
     }
     wanted.extend(topics.iter().map(|&topic| TOPICS[topic]));
     wanted.into_iter().map(|text| Subscription::new(text).unwrap()).collect()
-}
-
-/// Takes the chunks' heads and tails off, also of a last chunk that is not whole.
-fn body(received: &[u8], wire: Wire) -> Vec<u8> {
-    if wire == Wire::Plain {
-        return received.to_vec();
-    }
-    let (mut rest, mut body) = (received, Vec::new());
-    while let Some(at) = rest.windows(2).position(|w| w == b"\r\n") {
-        let size = std::str::from_utf8(&rest[..at]).expect("a chunk's size is text");
-        let size = usize::from_str_radix(size, 16).expect("a chunk's size is a number");
-        let content = &rest[at + 2..];
-        if content.len() < size + 2 {
-            body.extend_from_slice(&content[..size.min(content.len())]);
-            return body;
-        }
-        assert_eq!(&content[size..size + 2], b"\r\n");
-        body.extend_from_slice(&content[..size]);
-        rest = &content[size + 2..];
-    }
-    body
 }
 
 /// One run of `steps` random steps. Returns how many connections were cut for lagging.

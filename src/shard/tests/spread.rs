@@ -138,6 +138,15 @@ fn crowds() -> Vec<World> {
     crowds
 }
 
+/// Checks that the streams of a crowd have ended, with everything that each was to receive.
+fn check_all_were_sent_everything(mut world: World) {
+    assert_eq!((world.clients.len(), world.left.len()), (0, 1_000));
+    for client in &world.left {
+        assert_eq!(client.far.lock().unwrap().received, client.expected);
+    }
+    world.check_empty();
+}
+
 #[test]
 fn a_crowd_is_sent_an_event_evenly_however_it_is_divided_into_audiences() {
     for (nth, mut world) in crowds().into_iter().enumerate() {
@@ -326,11 +335,7 @@ fn a_drain_sends_what_waits_before_it_closes_each_connection() {
         assert!(counts.iter().all(|&count| (90..=110).contains(&count)), "{counts:?}");
         world.pass(SECOND);
         world.note_ended();
-        assert_eq!((world.clients.len(), world.left.len()), (0, 1_000));
-        for client in &world.left {
-            assert_eq!(client.far.lock().unwrap().received, client.expected);
-        }
-        world.check_empty();
+        check_all_were_sent_everything(world);
     }
 }
 
@@ -347,11 +352,7 @@ fn a_hub_that_is_closed_sends_what_waits_and_what_was_to_be_spread() {
             assert!(turns < 1_000);
         }
         world.note_ended();
-        assert_eq!((world.clients.len(), world.left.len()), (0, 1_000));
-        for client in &world.left {
-            assert_eq!(client.far.lock().unwrap().received, client.expected);
-        }
-        world.check_empty();
+        check_all_were_sent_everything(world);
     }
 }
 
