@@ -1,24 +1,15 @@
 //! Pages of other origins: what preflights are told, and what every answer says that it depends on
 //! (WHATWG Fetch, section "CORS protocol").
 
-use std::io::{Read, Write};
+use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use fanfare::{Cors, Hub, ListenOptions, Listener, Route};
 
-use crate::support::{one_shard, serve_with, wait_until, Client, DEADLINE};
+use crate::support::{answer, one_shard, serve_with, wait_until, Client};
 
 const ORIGIN: &str = "https://a.example";
-
-fn answer(addr: SocketAddr, request: &str) -> String {
-    let mut stream = TcpStream::connect(addr).unwrap();
-    stream.set_read_timeout(Some(DEADLINE)).unwrap();
-    stream.write_all(request.as_bytes()).unwrap();
-    let mut received = String::new();
-    stream.read_to_string(&mut received).expect("an answer, and then the end");
-    received
-}
 
 /// What an answer's head has of a field; an answer never has one of these twice.
 fn field(answer: &str, name: &str) -> Option<String> {

@@ -1,30 +1,24 @@
 //! The path on which the shards say themselves whether all is well.
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 
 use fanfare::{Hub, ListenError, ListenOptions, Options};
 
-use crate::support::DEADLINE;
+use crate::support;
 
 fn options(health_path: &str) -> ListenOptions {
     ListenOptions::default().health_path(health_path)
 }
 
-fn answer(addr: SocketAddr, request: &str) -> String {
-    let mut stream = TcpStream::connect(addr).unwrap();
-    stream.set_read_timeout(Some(DEADLINE)).unwrap();
-    write!(stream, "{request} HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    answer
+fn ask_at(addr: SocketAddr, request: &str) -> String {
+    support::answer(addr, &format!("{request} HTTP/1.1\r\nHost: localhost\r\n\r\n"))
 }
 
 #[test]
 fn the_shards_say_that_they_are_well_at_a_path_of_the_hosts_choice() {
     let hub = Hub::start(Options::default().shards(2)).unwrap();
     let listener = hub.listen("127.0.0.1:0", options("/up")).unwrap();
-    let ask = |request| answer(listener.local_addr(), request);
+    let ask = |request| ask_at(listener.local_addr(), request);
     let up = ask("GET /up");
     assert!(up.starts_with("HTTP/1.1 200 OK\r\n") && up.ends_with("\r\n\r\nok\n"), "{up}");
     let head = ask("HEAD /up?verbose");
@@ -44,7 +38,7 @@ fn without_one_of_the_shards_it_is_not_well() {
     let addr = listener.local_addr();
     // The shard that was not driven yet ends; the other one answers.
     drop(drivers);
-    let down = answer(addr, "GET /up");
+    let down = ask_at(addr, "GET /up");
     assert!(down.starts_with("HTTP/1.1 503 "), "{down}");
     hub.close();
     driving.join().unwrap().unwrap();

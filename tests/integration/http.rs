@@ -1,6 +1,6 @@
 //! What the listener answers to every kind of request (RFC 9110, RFC 9112).
 
-use std::io::{Read, Write};
+use std::io::Write;
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
@@ -9,17 +9,7 @@ use fanfare::{
     Topic,
 };
 
-use crate::support::{one_shard, serve, serve_with, shards, wait_until, Client, DEADLINE};
-
-/// Sends a request and reads all there is until the server closes.
-fn answer(addr: SocketAddr, request: &str) -> String {
-    let mut stream = TcpStream::connect(addr).unwrap();
-    stream.set_read_timeout(Some(DEADLINE)).unwrap();
-    stream.write_all(request.as_bytes()).unwrap();
-    let mut received = String::new();
-    stream.read_to_string(&mut received).expect("an answer, and then the end");
-    received
-}
+use crate::support::{answer, one_shard, serve, serve_with, shards, wait_until, Client};
 
 fn status(addr: SocketAddr, request: &str) -> u16 {
     let answer = answer(addr, request);

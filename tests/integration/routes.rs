@@ -8,7 +8,7 @@ use fanfare::{
     DisconnectReason, Hub, ListenError, ListenOptions, Listener, Overload, Route, Topic,
 };
 
-use crate::support::{one_shard, serve_with, wait_until, Client, DEADLINE};
+use crate::support::{answer, one_shard, serve_with, wait_until, Client, DEADLINE};
 
 fn topic(name: &str) -> Topic {
     Topic::new(name).unwrap()
@@ -28,15 +28,6 @@ fn connect(addr: SocketAddr) -> TcpStream {
     stream.set_read_timeout(Some(DEADLINE)).unwrap();
     stream.set_nodelay(true).unwrap();
     stream
-}
-
-/// Sends a request and reads all there is until the server closes.
-fn answer(addr: SocketAddr, request: &str) -> String {
-    let mut stream = connect(addr);
-    stream.write_all(request.as_bytes()).unwrap();
-    let mut received = String::new();
-    stream.read_to_string(&mut received).expect("an answer, and then the end");
-    received
 }
 
 fn get(addr: SocketAddr, target: &str) -> String {

@@ -59,6 +59,16 @@ pub fn one_shard() -> Options {
     shards(1)
 }
 
+/// Sends a request and reads all there is until the server closes.
+pub fn answer(addr: SocketAddr, request: &str) -> String {
+    let mut stream = TcpStream::connect(addr).unwrap();
+    stream.set_read_timeout(Some(DEADLINE)).unwrap();
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut received = String::new();
+    stream.read_to_string(&mut received).expect("an answer, and then the end");
+    received
+}
+
 /// A client of an event stream.
 pub struct Client {
     stream: TcpStream,
