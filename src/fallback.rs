@@ -82,8 +82,8 @@ pub struct UnhandledRequest {
     pub stream: TcpStream,
     /// What was read from the socket: at least the request's head.
     pub read: Vec<u8>,
-    /// The peer's address.
-    pub addr: SocketAddr,
+    /// The peer's address; `None` if it has none, as at a Unix domain socket.
+    pub addr: Option<SocketAddr>,
 }
 
 impl UnhandledRequest {
@@ -100,12 +100,16 @@ impl UnhandledRequest {
     /// let _client = TcpStream::connect(server.local_addr()?)?;
     /// let (stream, addr) = server.accept()?;
     /// let request = UnhandledRequest::new(stream, addr, Vec::new());
-    /// assert_eq!(request.addr, addr);
+    /// assert_eq!(request.addr, Some(addr));
     /// # Ok::<(), std::io::Error>(())
     /// ```
     #[must_use]
-    pub fn new(stream: TcpStream, addr: SocketAddr, read: Vec<u8>) -> UnhandledRequest {
-        UnhandledRequest { stream, read, addr }
+    pub fn new(
+        stream: TcpStream,
+        addr: impl Into<Option<SocketAddr>>,
+        read: Vec<u8>,
+    ) -> UnhandledRequest {
+        UnhandledRequest { stream, read, addr: addr.into() }
     }
 }
 
@@ -306,7 +310,7 @@ mod tests {
         let first = requests.wait(TIME_MAX).unwrap();
         let second = future::block_on(requests.next_async()).unwrap();
         let of = |client: &TcpStream| client.local_addr().unwrap();
-        assert_eq!([first.addr, second.addr], clients.each_ref().map(of));
+        assert_eq!([first.addr, second.addr], clients.each_ref().map(of).map(Some));
         let _last = ask(&listener);
         let last = requests.clone().next().unwrap();
         assert_eq!(last.read, b"GET /x HTTP/1.0\r\n\r\n");

@@ -178,7 +178,7 @@ impl ConnectionState {
 /// let hub = Hub::start(Options::default())?;
 /// let all: Vec<ConnectionInfo> = hub.connections(&ConnectionFilter::default())?;
 /// for ConnectionInfo { id, addr, events, .. } in all {
-///     println!("{id} at {addr} was sent {events} events");
+///     println!("{id} at {addr:?} was sent {events} events");
 /// }
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -189,8 +189,8 @@ pub struct ConnectionInfo {
     pub id: ConnectionId,
     /// What it is subscribed to, each once, in no order.
     pub subscriptions: Vec<Subscription>,
-    /// The peer's address: behind a proxy, the proxy's.
-    pub addr: SocketAddr,
+    /// The peer's address; `None` if it has none, as at a Unix domain socket.
+    pub addr: Option<SocketAddr>,
     /// What the client calls itself. A label that any client can claim, see
     /// [`ListenOptions`](crate::ListenOptions).
     pub tag: Option<Arc<str>>,
@@ -229,7 +229,7 @@ chained! {
     /// let hub = Hub::start(Options::default())?;
     /// // Which client is slow?
     /// for client in hub.connections(&ConnectionFilter::slowest(10))? {
-    ///     println!("{} at {} lags by {:?}", client.id, client.addr, client.lag_age);
+    ///     println!("{} at {:?} lags by {:?}", client.id, client.addr, client.lag_age);
     /// }
     /// let of_user_7 = ConnectionFilter::default().tag("7").limit(100);
     /// println!("{} streams of user 7", hub.connections(&of_user_7)?.len());

@@ -26,9 +26,9 @@ use crate::receive;
 /// fn log(notice: &Notice) {
 ///     let tag = notice.tag.as_deref().unwrap_or("-");
 ///     match notice.kind {
-///         NoticeKind::Connected => println!("{} {tag} has come", notice.addr),
+///         NoticeKind::Connected => println!("{} {tag} has come", notice.id),
 ///         NoticeKind::Disconnected { reason, .. } => {
-///             println!("{} {tag} has gone: {reason}", notice.addr);
+///             println!("{} {tag} has gone: {reason}", notice.id);
 ///         }
 ///         _ => {}
 ///     }
@@ -44,8 +44,8 @@ pub struct Notice {
     pub id: ConnectionId,
     /// What it is, or was, subscribed to, each once, in no order.
     pub subscriptions: Vec<Subscription>,
-    /// The peer's address: behind a proxy, the proxy's.
-    pub addr: SocketAddr,
+    /// The peer's address; `None` if it has none, as at a Unix domain socket.
+    pub addr: Option<SocketAddr>,
     /// What the client calls itself. A label that any client can claim, see
     /// [`ListenOptions`](crate::ListenOptions).
     pub tag: Option<Arc<str>>,
@@ -319,7 +319,7 @@ mod tests {
             kind: NoticeKind::Connected,
             id: ConnectionId::from_u64(nth),
             subscriptions: Vec::new(),
-            addr: SocketAddr::from(([127, 0, 0, 1], 1)),
+            addr: Some(SocketAddr::from(([127, 0, 0, 1], 1))),
             tag: None,
             at: SystemTime::now(),
             lost_before: 0,

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::event::Event;
 use crate::excerpt::Excerpt;
 
 /// Where a client's stream begins. A client that says which event it had last (`Last-Event-ID`)
@@ -122,6 +123,13 @@ impl Resume {
             None => Resume::After(id.into()),
             Some(start) => Resume::AfterOr(id.into(), start),
         }
+    }
+
+    /// After the id that a client gives as its last one. One that no event can have is one that is
+    /// gone: the gap event says so, and does not repeat it.
+    pub(crate) fn last_event_id(id: &str, gap_start: Option<StartAt>) -> Resume {
+        let is_possible = id.len() <= Event::FIELD_BYTES_MAX && !id.chars().any(char::is_control);
+        Resume::after(if is_possible { id } else { "" }, gap_start)
     }
 
     /// The id that the client gives.

@@ -83,11 +83,16 @@ enum ContentSoFar<'a> {
 }
 
 impl Handshake for HttpHandshake {
-    fn step(&self, head: &[u8], _addr: SocketAddr, beyond_bounds: bool) -> HandshakeStep {
+    fn step(&self, head: &[u8], _addr: Option<SocketAddr>, beyond_bounds: bool) -> HandshakeStep {
         self.look(head, false, beyond_bounds)
     }
 
-    fn after_content(&self, head: &[u8], _addr: SocketAddr, beyond_bounds: bool) -> HandshakeStep {
+    fn after_content(
+        &self,
+        head: &[u8],
+        _addr: Option<SocketAddr>,
+        beyond_bounds: bool,
+    ) -> HandshakeStep {
         self.look(head, true, beyond_bounds)
     }
 

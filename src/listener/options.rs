@@ -13,6 +13,7 @@ use crate::options::chained::chained;
 use crate::options::{within, OptionsError};
 use crate::policy::Policy;
 use crate::resume::StartAt;
+use crate::stream_options::StreamOptions;
 
 chained! {
     /// How a [`Listener`](crate::Listener) speaks to its clients, and its bounds. Each option has a
@@ -302,7 +303,7 @@ impl Default for ListenOptions {
 
 impl ListenOptions {
     /// The most bytes of a client's tag.
-    pub const TAG_BYTES_MAX: usize = 256;
+    pub const TAG_BYTES_MAX: usize = StreamOptions::TAG_BYTES_MAX;
 
     /// Checks every option against its bounds, except the entries of `routes`, `headers`, `cors`
     /// and `hosts`, which are checked when the listener is opened, as all of it is.

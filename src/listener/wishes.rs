@@ -8,7 +8,6 @@ use super::refusal::Refusal;
 use super::routes::{is_wide, Matched};
 use super::start::{gap_start, start};
 use crate::envelope::Envelope;
-use crate::event::Event;
 use crate::filter::Subscription;
 use crate::http::query::Query;
 use crate::http::request::{trim_ows, Request};
@@ -64,14 +63,9 @@ impl HttpHandshake {
         let id = in_field.as_deref().or_else(in_query);
         let gap_start = gap_start(query)?.or(self.options.gap_start);
         match id.map(trim_ows) {
-            None | Some("") => {}
-            // No event can have it: the gap event says so, and does not repeat it.
-            Some(id) if id.len() > Event::FIELD_BYTES_MAX || id.chars().any(char::is_control) => {
-                return Ok(Resume::after("", gap_start));
-            }
-            Some(id) => return Ok(Resume::after(id, gap_start)),
+            None | Some("") => Ok(Resume::Start(start(query)?.unwrap_or(self.options.start))),
+            Some(id) => Ok(Resume::last_event_id(id, gap_start)),
         }
-        Ok(Resume::Start(start(query)?.unwrap_or(self.options.start)))
     }
 
     /// The envelope that a query asks for, `envelope=json`, or else the listener's.

@@ -56,7 +56,7 @@ pub(crate) enum Command {
     Serve {
         stream: Stream,
         read: Vec<u8>,
-        addr: SocketAddr,
+        addr: Option<SocketAddr>,
         acceptor: Arc<Acceptor>,
         counted: bool,
     },

@@ -28,7 +28,7 @@ impl Shard {
     /// Has a sink join as a connection does when its request has been read. `None` when there
     /// are too many connections.
     pub(crate) fn join_sink(&mut self, sink: Sink, request: &StreamRequest) -> Option<Key> {
-        let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
+        let peer = Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 1)));
         let (limits, wished_max) =
             (&self.shared.connection_limits, self.shared.options.connections_max);
         limits.reserve_without_descriptor(wished_max, Network::from(peer)).ok()?;

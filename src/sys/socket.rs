@@ -74,16 +74,18 @@ impl ListenSocket {
     }
 
     /// Accepts a connection, which has the listening socket's options already.
-    pub(crate) fn accept(&self) -> Result<(Stream, SocketAddr), AcceptError> {
-        accept(&self.0).map_err(|error| match error.kind() {
-            ErrorKind::WouldBlock => AcceptError::NoneWaiting,
-            ErrorKind::Interrupted | ErrorKind::ConnectionAborted => AcceptError::Gone,
-            _ => match error.raw_os_error() {
-                Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM) => {
-                    AcceptError::Exhausted(error)
-                }
-                _ => AcceptError::Gone,
-            },
+    pub(crate) fn accept(&self) -> Result<(Stream, Option<SocketAddr>), AcceptError> {
+        accept(&self.0).map(|(stream, addr)| (stream, Some(addr))).map_err(|error| {
+            match error.kind() {
+                ErrorKind::WouldBlock => AcceptError::NoneWaiting,
+                ErrorKind::Interrupted | ErrorKind::ConnectionAborted => AcceptError::Gone,
+                _ => match error.raw_os_error() {
+                    Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM) => {
+                        AcceptError::Exhausted(error)
+                    }
+                    _ => AcceptError::Gone,
+                },
+            }
         })
     }
 }

@@ -75,7 +75,7 @@ fn change_during_a_flood(sets: [&[&str]; 2]) {
     let every = ConnectionFilter::default();
     let addr = client.socket().local_addr().unwrap();
     let all = hub.connections(&every).unwrap();
-    let id = all.iter().find(|info| info.addr == addr).unwrap().id;
+    let id = all.iter().find(|info| info.addr == Some(addr)).unwrap().id;
     let is_over = AtomicBool::new(false);
     let names = [["old/x", "new/x"], ["new/x", "old/x"]];
     let streams = std::thread::scope(|scope| {

@@ -28,7 +28,7 @@ struct Listed<'a> {
     /// Text, since it may be beyond what JavaScript's numbers hold.
     id: String,
     topics: Vec<&'a str>,
-    addr: String,
+    addr: Option<String>,
     tag: Option<&'a str>,
     /// RFC 3339.
     since: Option<String>,
@@ -124,7 +124,7 @@ impl<'a> From<&'a ConnectionInfo> for Listed<'a> {
         Listed {
             id: info.id.to_string(),
             topics: names(&info.subscriptions),
-            addr: info.addr.to_string(),
+            addr: info.addr.map(|addr| addr.to_string()),
             tag: info.tag.as_deref(),
             since: Timestamp::try_from(info.since).ok().map(|since| since.to_string()),
             events: info.events,

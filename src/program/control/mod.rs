@@ -161,7 +161,7 @@ impl Sources {
             loop {
                 let UnhandledRequest { stream, read, addr, .. } =
                     self.unhandled.next_async().await?;
-                let caller = Caller { rules: self.public, peer: Some(addr) };
+                let caller = Caller { rules: self.public, peer: addr };
                 match Async::new(stream) {
                     Ok(stream) => {
                         let (stream, pool) = (Stream::Tcp(stream), self.public_pool.clone());

@@ -62,7 +62,7 @@ pub(crate) enum State {
 /// What has come of a request so far, and through which acceptor.
 pub(crate) struct Handshaking {
     pub(crate) acceptor: Arc<Acceptor>,
-    pub(crate) addr: SocketAddr,
+    pub(crate) addr: Option<SocketAddr>,
     pub(crate) head: Vec<u8>,
     /// The request's content, once the head is complete and as long as more of it is to come.
     pub(crate) content: Option<Box<dyn Content>>,
@@ -143,12 +143,19 @@ impl Sink {
     }
 }
 
-impl From<SocketAddr> for Network {
-    fn from(addr: SocketAddr) -> Network {
-        match addr.ip().to_canonical() {
+impl Network {
+    /// That of peers without an address, whose number per address is not limited. No peer's network
+    /// is all ones: those are multicast.
+    pub(crate) const NONE: Network = Network(u64::MAX);
+}
+
+impl From<Option<SocketAddr>> for Network {
+    fn from(addr: Option<SocketAddr>) -> Network {
+        match addr.map(|addr| addr.ip().to_canonical()) {
+            None => Network::NONE,
             // No IPv6 network in use begins with 32 zero bits.
-            IpAddr::V4(ip) => Network(u64::from(u32::from(ip))),
-            IpAddr::V6(ip) => Network((u128::from(ip) >> 64) as u64),
+            Some(IpAddr::V4(ip)) => Network(u64::from(u32::from(ip))),
+            Some(IpAddr::V6(ip)) => Network((u128::from(ip) >> 64) as u64),
         }
     }
 }
@@ -164,7 +171,7 @@ mod tests {
 
     #[test]
     fn a_host_has_one_network_in_both_families() {
-        let network = |addr: &str| Network::from(addr.parse::<SocketAddr>().unwrap()).0;
+        let network = |addr: &str| Network::from(addr.parse::<SocketAddr>().ok()).0;
         assert_eq!(network("192.0.2.1:1"), network("[::ffff:192.0.2.1]:2"));
         assert_eq!(network("[2001:db8::1]:1"), network("[2001:db8::ff:2]:2"));
         assert_ne!(network("[2001:db8::1]:1"), network("[2001:db8:0:1::1]:1"));

@@ -18,7 +18,7 @@ use crate::shard::connection::Network;
 
 #[derive(Default)]
 pub(in crate::shard) struct Record {
-    /// The peer's address, an IPv4 one as its mapping in IPv6.
+    /// The peer's address, an IPv4 one as its mapping in IPv6; the unspecified one if it has none.
     ip: [u8; 16],
     port: u16,
     /// What happens to it when it lags too far.
@@ -45,12 +45,14 @@ const _: () = assert!(size_of::<Record>() == 56);
 
 impl Record {
     /// That of a connection of which nothing but its peer is known yet.
-    pub(in crate::shard) fn new(peer: SocketAddr) -> Record {
+    pub(in crate::shard) fn new(peer: Option<SocketAddr>) -> Record {
         let ip = match peer {
-            SocketAddr::V4(peer) => peer.ip().to_ipv6_mapped(),
-            SocketAddr::V6(peer) => *peer.ip(),
+            Some(SocketAddr::V4(peer)) => peer.ip().to_ipv6_mapped(),
+            Some(SocketAddr::V6(peer)) => *peer.ip(),
+            None => Ipv6Addr::UNSPECIFIED,
         };
-        Record { ip: ip.octets(), port: peer.port(), ..Record::default() }
+        let port = peer.map_or(0, |peer| peer.port());
+        Record { ip: ip.octets(), port, ..Record::default() }
     }
 
     /// Notes that it is a stream from now on.
@@ -69,8 +71,9 @@ impl Record {
     }
 
     /// The peer's address, as it is written in IPv4 if it can be.
-    pub(in crate::shard) fn addr(&self) -> SocketAddr {
-        SocketAddr::new(Ipv6Addr::from(self.ip).to_canonical(), self.port)
+    pub(in crate::shard) fn addr(&self) -> Option<SocketAddr> {
+        let ip = Ipv6Addr::from(self.ip);
+        (!ip.is_unspecified()).then(|| SocketAddr::new(ip.to_canonical(), self.port))
     }
 
     pub(in crate::shard) fn network(&self) -> Network {
@@ -126,10 +129,11 @@ mod tests {
     fn a_record_keeps_addresses_of_both_families_and_times_of_years() {
         for addr in ["192.0.2.1:65535", "[2001:db8::1]:1"] {
             let addr: SocketAddr = addr.parse().unwrap();
-            assert_eq!(Record::new(addr).addr(), addr);
+            assert_eq!(Record::new(Some(addr)).addr(), Some(addr));
         }
-        let mut record = Record::new("[::ffff:192.0.2.1]:80".parse().unwrap());
-        assert_eq!(record.addr(), "192.0.2.1:80".parse().unwrap());
+        assert_eq!(Record::new(None).addr(), None);
+        let mut record = Record::new("[::ffff:192.0.2.1]:80".parse().ok());
+        assert_eq!(record.addr(), "192.0.2.1:80".parse().ok());
         record.set_subscriptions(65_536);
         assert_eq!(record.subscriptions(), 65_536);
         let year_ns = 365 * 24 * 60 * 60 * 1_000_000_000;

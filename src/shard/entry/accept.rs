@@ -82,7 +82,7 @@ impl Shard {
         &mut self,
         stream: Stream,
         read: &[u8],
-        addr: SocketAddr,
+        addr: Option<SocketAddr>,
         acceptor: &Acceptor,
         may_fall_back: bool,
     ) {
@@ -121,7 +121,7 @@ impl Shard {
 
     /// Serves a new connection here, or has it served by a shard that has far fewer. The connection
     /// is counted before, so that connections that are passed on are within the bounds too.
-    fn assign(&mut self, stream: Stream, addr: SocketAddr, acceptor: &Arc<Acceptor>) {
+    fn assign(&mut self, stream: Stream, addr: Option<SocketAddr>, acceptor: &Arc<Acceptor>) {
         if !self.count_connection(Network::from(addr)) {
             return self.turn_away(stream, &[], addr, acceptor, true);
         }

@@ -23,10 +23,15 @@ use crate::topic::Topic;
 pub(crate) trait Handshake: Send + Sync {
     /// Looks at all that a client has sent so far. `beyond_bounds` says that the bounds on
     /// connections are reached.
-    fn step(&self, head: &[u8], addr: SocketAddr, beyond_bounds: bool) -> HandshakeStep;
+    fn step(&self, head: &[u8], addr: Option<SocketAddr>, beyond_bounds: bool) -> HandshakeStep;
 
     /// Looks again at a request's head, whose content was waited for and has come.
-    fn after_content(&self, head: &[u8], addr: SocketAddr, beyond_bounds: bool) -> HandshakeStep;
+    fn after_content(
+        &self,
+        head: &[u8],
+        addr: Option<SocketAddr>,
+        beyond_bounds: bool,
+    ) -> HandshakeStep;
 
     /// The answer to a client that has not sent its request in time.
     fn too_slow(&self) -> Vec<u8>;

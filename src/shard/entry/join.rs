@@ -119,7 +119,7 @@ impl Shard {
         &mut self,
         stream: Stream,
         read: &[u8],
-        addr: SocketAddr,
+        addr: Option<SocketAddr>,
         acceptor: &Arc<Acceptor>,
     ) {
         let handshaking =

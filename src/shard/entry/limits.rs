@@ -34,7 +34,7 @@ pub(crate) enum Exceeded {
     Address,
 }
 
-/// What is taken of a limit, in all and by each network.
+/// What is taken of a limit, in all and by each network. [`Network::NONE`] has no limit of its own.
 struct Taken {
     total: AtomicUsize,
     /// Zero for no limit.
@@ -147,7 +147,7 @@ impl Taken {
             self.total.fetch_sub(count, Ordering::Relaxed);
             return Err(Exceeded::Total);
         }
-        if self.per_network_max > 0 {
+        if self.is_limited(network) {
             let mut networks = self.networks();
             let before = networks.get(&network).copied().unwrap_or(0);
             if before + count > per_network_max {
@@ -162,14 +162,14 @@ impl Taken {
 
     fn reserve_anyway(&self, network: Network, count: usize) {
         self.total.fetch_add(count, Ordering::Relaxed);
-        if self.per_network_max > 0 {
+        if self.is_limited(network) {
             *self.networks().entry(network).or_default() += count;
         }
     }
 
     fn release(&self, network: Network, count: usize) {
         self.total.fetch_sub(count, Ordering::Relaxed);
-        if self.per_network_max > 0 {
+        if self.is_limited(network) {
             let mut networks = self.networks();
             if let Some(taken) = networks.get_mut(&network) {
                 *taken -= count;
@@ -178,6 +178,10 @@ impl Taken {
                 }
             }
         }
+    }
+
+    fn is_limited(&self, network: Network) -> bool {
+        self.per_network_max > 0 && network != Network::NONE
     }
 
     fn networks(&self) -> MutexGuard<'_, HashMap<Network, usize>> {
@@ -215,7 +219,7 @@ mod tests {
     use std::net::SocketAddr;
 
     fn network(last: u8) -> Network {
-        SocketAddr::from(([192, 0, 2, last], 1)).into()
+        Some(SocketAddr::from(([192, 0, 2, last], 1))).into()
     }
 
     #[test]
@@ -241,6 +245,21 @@ mod tests {
         (0..18).for_each(|_| limits.release(network(1)));
         assert!(!limits.is_exceeded_for(network(1)));
         assert_eq!(limits.taken.networks().len(), 1);
+    }
+
+    #[test]
+    fn peers_without_an_address_are_counted_in_all_alone() {
+        let limits = ConnectionLimits::new(100, 2, usize::MAX);
+        assert!((0..100).all(|_| limits.reserve(Network::NONE).is_ok()));
+        assert!(!limits.is_exceeded_for(Network::NONE));
+        assert!((0..28).all(|_| limits.reserve(Network::NONE).is_ok()));
+        assert_eq!(limits.reserve(Network::NONE), Err(Exceeded::Total));
+        (0..128).for_each(|_| limits.release(Network::NONE));
+        let subscriptions = SubscriptionLimits::new(100, 1);
+        assert!(subscriptions.reserve(Network::NONE, 100).is_ok());
+        assert_eq!(subscriptions.reserve(Network::NONE, 1), Err(Exceeded::Total));
+        subscriptions.release(Network::NONE, 100);
+        assert_eq!(subscriptions.taken(), 0);
     }
 
     #[test]
