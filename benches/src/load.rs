@@ -24,6 +24,8 @@ const SINGLES_MAX: u64 = 100_000;
 const SHARDS_MAX: usize = 256;
 const COUNT_MAX: u64 = 100_000_000;
 const REPEAT_MAX: usize = 1_000;
+/// The engine's own default.
+const LAG_GRACE_PERCENT: u8 = 5;
 
 /// Parameters of a part of a scenario, by name. What is absent has its default.
 #[derive(clap::Args, Clone, Debug, Default, Deserialize, Serialize)]
@@ -78,6 +80,9 @@ pub(crate) struct Settings {
     /// How many shards the engine has
     #[arg(long)]
     pub(crate) shards: Option<usize>,
+    /// The share of the time, in percent, for which publishers may be held for clients that lag
+    #[arg(long)]
+    pub(crate) lag_grace_percent: Option<u8>,
     /// How many connections, one after another
     #[arg(long)]
     pub(crate) count: Option<u64>,
@@ -156,6 +161,9 @@ pub(crate) struct Load {
     /// Shards of the engine.
     #[arg(long, default_value_t = 1)]
     pub(crate) shards: usize,
+    /// Percent of the time for which the engine's publishers may be held for clients that lag.
+    #[arg(long, default_value_t = LAG_GRACE_PERCENT)]
+    pub(crate) lag_grace_percent: u8,
     /// Connections of the churn.
     #[arg(long, default_value_t = 0)]
     pub(crate) count: u64,
@@ -236,6 +244,7 @@ impl Settings {
             spread_seconds: self.spread_seconds.unwrap_or(0),
             live: self.live.unwrap_or(0),
             shards: self.shards.unwrap_or(1),
+            lag_grace_percent: self.lag_grace_percent.unwrap_or(LAG_GRACE_PERCENT),
             count: self.count.unwrap_or(0),
             concurrency: self.concurrency.unwrap_or(1),
         };
@@ -260,6 +269,7 @@ impl Settings {
         within("spread_seconds", self.spread_seconds, 1, SPREAD_SECONDS_MAX)?;
         within("live", self.live, 1, AWAY_MAX)?;
         within("shards", self.shards, 1, SHARDS_MAX)?;
+        within("lag_grace_percent", self.lag_grace_percent, 0, 100)?;
         within("count", self.count, 1, COUNT_MAX)?;
         within("concurrency", self.concurrency, 1, CLIENTS_MAX)?;
         within("repeat", self.repeat, 1, REPEAT_MAX)?;

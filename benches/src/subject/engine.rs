@@ -35,19 +35,18 @@ pub(crate) fn fanfare_subject(args: &SubjectArgs) -> Result<(), Error> {
     })
 }
 
-/// The defaults; but where clients are cut off, a history that holds all that is published.
+/// The defaults, apart from what the load says; but where clients are cut off, a history that holds all that is published.
 fn options(load: &Load) -> Options {
-    let default = Options::default();
-    let Load { events, away, live, bytes, shards, .. } = *load;
+    let Load { events, away, live, bytes, shards, lag_grace_percent, .. } = *load;
+    let default = Options::default().shards(shards).lag_grace_percent(lag_grace_percent);
     if away == 0 {
-        return default.shards(shards);
+        return default;
     }
     let all = (events + away + live) as usize;
     let history_bytes_max = (all * (bytes + EVENT_OVERHEAD)).max(default.history_bytes_max);
     let history_total_bytes_max = history_bytes_max.max(default.history_total_bytes_max);
     let history_events_max = all.max(default.history_events_max);
     default
-        .shards(shards)
         .history_events_max(history_events_max)
         .history_bytes_max(history_bytes_max)
         .history_total_bytes_max(history_total_bytes_max)
