@@ -37,7 +37,8 @@ impl Hub {
     /// let run = Topic::new("run/7")?;
     /// hub.publish(&run, "Hello")?;
     /// hub.finish(&run, Some(Event::new("").with_name("done")))?;
-    /// assert_eq!(hub.publish(&run, "more").unwrap_err(), PublishError::Finished);
+    /// let error = hub.publish(&run, "more").unwrap_err();
+    /// assert_eq!(error, PublishError::Finished { topic: run });
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn finish(

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use event_listener::{EventListener, Listener as _};
 
 use crate::event::{Event, EventError};
+use crate::excerpt::Excerpt;
 use crate::frame::Draft;
 use crate::hub::Hub;
 use crate::id::EventId;
@@ -87,9 +88,12 @@ pub enum PublishError {
     Full,
     /// No client would get the event as it was given.
     Invalid(EventError),
-    /// The topic is finished ([`Hub::finish`]): its clients were told that nothing more will come.
+    /// A topic is finished ([`Hub::finish`]): its clients were told that nothing more will come.
     /// Publish to another one, or wait until it is forgotten.
-    Finished,
+    Finished {
+        /// The topic; of several that are finished the first.
+        topic: Topic,
+    },
     /// No topic was given to [`Hub::publish_to`]. Give one at least.
     NoTopic,
     /// More than [`Event::TOPICS_MAX`] different topics were given to [`Hub::publish_to`]. Give
@@ -297,7 +301,7 @@ impl From<Refused> for PublishError {
     fn from(refused: Refused) -> PublishError {
         match refused {
             Refused::Full(..) => PublishError::Full,
-            Refused::Finished => PublishError::Finished,
+            Refused::Finished(topic) => PublishError::Finished { topic },
             Refused::Closed => PublishError::Closed,
         }
     }
@@ -310,9 +314,14 @@ impl fmt::Display for PublishError {
                 f.write_str("the backlog is full: too much waits to be sent; publish again later")
             }
             PublishError::Invalid(error) => error.fmt(f),
-            PublishError::Finished => f.write_str(
-                "the topic is finished; publish to another one, or wait until it is forgotten",
-            ),
+            PublishError::Finished { topic } => {
+                let topic = Excerpt::of(topic.as_str());
+                write!(
+                    f,
+                    "the topic {topic} is finished; publish to another one, or wait until it is \
+                     forgotten"
+                )
+            }
             PublishError::NoTopic => f.write_str("no topic is given; give one at least"),
             PublishError::TooManyTopics { topics } => {
                 let most = Event::TOPICS_MAX;
@@ -328,7 +337,7 @@ impl std::error::Error for PublishError {
         match self {
             PublishError::Invalid(error) => std::error::Error::source(error),
             PublishError::Full
-            | PublishError::Finished
+            | PublishError::Finished { .. }
             | PublishError::NoTopic
             | PublishError::TooManyTopics { .. }
             | PublishError::Closed => None,

@@ -106,7 +106,7 @@ impl From<PublishError> for Status {
     fn from(error: PublishError) -> Status {
         match error {
             PublishError::Full => Status::FANFARE_ERR_FULL,
-            PublishError::Finished => Status::FANFARE_ERR_FINISHED,
+            PublishError::Finished { .. } => Status::FANFARE_ERR_FINISHED,
             PublishError::NoTopic | PublishError::TooManyTopics { .. } => {
                 Status::FANFARE_ERR_ARGUMENT
             }

@@ -87,6 +87,7 @@ use crate::options::Options;
 use crate::resume::Resume;
 use crate::sync::EventListener;
 use crate::sys::Waker;
+use crate::topic::Topic;
 use crate::tuning::OrderTuning;
 
 /// Filled by publishers, emptied by one shard.
@@ -133,8 +134,8 @@ const SUBSCRIPTIONS_PER_LOCK: usize = 128;
 pub(crate) enum Refused {
     /// A backlog is full. Wait with the listener, then try again.
     Full(Draft, EventListener),
-    /// The topic is complete.
-    Finished,
+    /// This topic is complete.
+    Finished(Topic),
     Closed,
 }
 

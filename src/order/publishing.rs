@@ -57,7 +57,7 @@ impl Order {
     ) -> Result<EventId, Refused> {
         let entry = topics.entry(index);
         if entry.finished_ns.is_some() {
-            return Err(Refused::Finished);
+            return Err(Refused::Finished(entry.state.name.clone()));
         }
         let state = &entry.state;
         let wanted = state.is_wanted();
@@ -130,7 +130,9 @@ impl Order {
         let mut asleep = Vec::new();
         let last_id = match last {
             Some(draft) => Some(self.append(topics, index, draft, None, at_ns, &mut asleep)?),
-            None if topics.entry(index).finished_ns.is_some() => return Err(Refused::Finished),
+            None if topics.entry(index).finished_ns.is_some() => {
+                return Err(Refused::Finished(topic.clone()));
+            }
             None => None,
         };
         let sequence = self.next_sequence();

@@ -9,6 +9,7 @@ use super::{Order, Refused, ShardInbox};
 use crate::frame::Draft;
 use crate::id::EventId;
 use crate::sync::EventListener;
+use crate::topic::Topic;
 
 impl Order {
     /// Publishes an event of several topics ([`Draft::set_topics`]) to all shards that want one of
@@ -38,7 +39,7 @@ impl Order {
             // Topics may have been created for this event.
             indices.iter().for_each(|&index| topics.remove_unneeded(index));
             return Err(match why {
-                Refusal::Finished => Refused::Finished,
+                Refusal::Finished(topic) => Refused::Finished(topic),
                 Refusal::Full(listener) => Refused::Full(draft, listener),
             });
         }
@@ -98,8 +99,9 @@ impl Order {
         wanted: &[Arc<TopicState>],
         is_spread: bool,
     ) -> Option<Refusal> {
-        if indices.iter().any(|&index| topics.entry(index).finished_ns.is_some()) {
-            return Some(Refusal::Finished);
+        let mut entries = indices.iter().map(|&index| topics.entry(index));
+        if let Some(finished) = entries.find(|entry| entry.finished_ns.is_some()) {
+            return Some(Refusal::Finished(finished.state.name.clone()));
         }
         let mut full = wanted.iter().filter_map(|topic| match is_spread {
             true => self.listen_if_spread_full(topic),
@@ -110,6 +112,6 @@ impl Order {
 }
 
 enum Refusal {
-    Finished,
+    Finished(Topic),
     Full(EventListener),
 }

@@ -239,7 +239,7 @@ impl World {
                 Some(id)
             }
             Err(Refused::Full(..)) => None,
-            Err(Refused::Finished) => {
+            Err(Refused::Finished(_)) => {
                 let is_finished = |&topic: &usize| matches!(self.topics[topic], Life::Finished);
                 assert!(topics.iter().any(is_finished));
                 None

@@ -131,7 +131,8 @@ fn the_name_of_a_finished_topic_is_free_after_the_time_of_its_rule() {
     }
     assert_eq!(hub.rules()[0].finished_topics, 1);
     wait_until("the name is free", || hub.publish(&topics[0], "new").is_ok());
-    assert_eq!(hub.publish(&topics[1], "new").unwrap_err(), PublishError::Finished);
+    let topic = topics[1].clone();
+    assert_eq!(hub.publish(&topic, "new").unwrap_err(), PublishError::Finished { topic });
     let mut client = Client::get(listener.local_addr(), "/events?topic=run/7&last=10");
     assert_eq!(client.data(), "new");
 }

@@ -288,7 +288,8 @@ fn no_topic_and_too_many_are_errors_and_one_that_is_given_twice_counts_once() {
     hub.publish_to(&twice, "x").unwrap();
     assert_eq!((hub.metrics().published_events, hub.metrics().kept_events), (1, 64));
     hub.finish(&names[3], None).unwrap();
-    assert_eq!(hub.publish_to(&names[2..5], "x").unwrap_err(), PublishError::Finished);
+    let error = hub.publish_to(&names[2..5], "x").unwrap_err();
+    assert_eq!(error, PublishError::Finished { topic: names[3].clone() });
     hub.close();
     assert_eq!(hub.publish_to(&names[4..6], "x").unwrap_err(), PublishError::Closed);
 }
@@ -338,14 +339,15 @@ fn topics_of_an_event_that_are_finished_refuse_it_and_end_their_streams() {
     let mut of_both = Client::get(addr, "/events?topic=a&topic=b");
     wait_until("both are here", || hub.metrics().connections == 2);
     publish(&hub, &["a", "b"], "both");
-    hub.finish(&Topic::new("a").unwrap(), Some("the last of a".into())).unwrap();
+    let finished = Topic::new("a").unwrap();
+    hub.finish(&finished, Some("the last of a".into())).unwrap();
     for timeout in [Duration::ZERO, DEADLINE] {
         let refused = hub.publish_to_wait(&topics(&["a", "b"]), "refused", timeout);
-        assert_eq!(refused.unwrap_err(), PublishError::Finished);
+        assert_eq!(refused.unwrap_err(), PublishError::Finished { topic: finished.clone() });
     }
     let window = Duration::from_secs(1);
     let refused = hub.publish_to(&topics(&["b", "a"]), Event::new("refused").with_window(window));
-    assert_eq!(refused.unwrap_err(), PublishError::Finished);
+    assert_eq!(refused.unwrap_err(), PublishError::Finished { topic: finished });
     publish(&hub, &["b", "c"], "after it");
     assert_eq!(data(&mut of_a, 2), ["both", "the last of a"]);
     assert!(of_a.ends_cleanly());

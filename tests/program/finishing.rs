@@ -80,7 +80,10 @@ fn nothing_is_published_to_a_finished_topic_and_it_is_finished_once() {
         publish_lines(server.control, "{\"topic\":\"a\",\"finish\":true}\n"),
     ] {
         assert_eq!(answer.status, 409, "{answer:?}");
-        assert!(answer.body.contains("the topic is finished; publish to another"), "{answer:?}");
+        assert!(
+            answer.body.contains("the topic \\\"a\\\" is finished; publish to another"),
+            "{answer:?}"
+        );
     }
     assert_eq!(server.metric("fanfare_published_events_total"), before);
     assert_eq!(publish(server.control, "?topic=a/b", "another").status, 200);
@@ -105,7 +108,10 @@ fn a_line_finishes_its_topic_with_its_event_or_without() {
     let lines = "{\"topic\":\"c\",\"data\":\"5\"}\n{\"topic\":\"a\",\"data\":\"late\"}\n";
     let answer = publish_lines(server.control, lines);
     assert_eq!(answer.status, 409, "{answer:?}");
-    assert!(answer.body.starts_with("{\"error\":\"line 2: the topic is finished"), "{answer:?}");
+    assert!(
+        answer.body.starts_with("{\"error\":\"line 2: the topic \\\"a\\\" is finished"),
+        "{answer:?}"
+    );
     assert!(answer.body.ends_with(",\"line\":2,\"published\":1}\n"), "{answer:?}");
 }
 
@@ -169,9 +175,15 @@ fn a_publisher_finishes_its_topic_when_its_input_has_ended_but_not_when_it_is_in
 
     let output = publish_all(&server.url(), &arguments, b"");
     let error = String::from_utf8_lossy(&output.stderr);
-    assert!(error.starts_with("fanfare: the topic is not finished: the topic is fini"), "{error}");
+    assert!(
+        error.starts_with("fanfare: the topic is not finished: the topic \"log\" is fini"),
+        "{error}"
+    );
     assert_eq!(output.status.code(), Some(1));
     let output = publish_all(&server.url(), &arguments, b"late\n");
     let error = String::from_utf8_lossy(&output.stderr);
-    assert!(error.starts_with("fanfare: line 1 is not published: the topic is fini"), "{error}");
+    assert!(
+        error.starts_with("fanfare: line 1 is not published: the topic \"log\" is fini"),
+        "{error}"
+    );
 }

@@ -39,8 +39,8 @@ fn a_finished_topic_takes_nothing_for_its_time_and_is_a_new_one_after_that() {
     assert!(order.publish(&run, draft("a")).is_ok());
     let last = order.finish(&run, Some(draft("b"))).ok().unwrap();
     order.clock.advance(AGE);
-    assert!(matches!(order.publish(&run, draft("c")), Err(Refused::Finished)));
-    assert!(matches!(order.finish(&run, None), Err(Refused::Finished)));
+    assert!(matches!(order.publish(&run, draft("c")), Err(Refused::Finished(_))));
+    assert!(matches!(order.finish(&run, None), Err(Refused::Finished(_))));
     assert_eq!(replayed(&order, &wanted, &after(&order, 0)), (vec![1, 2], None));
     order.clock.advance(Duration::from_nanos(1));
     // Its events are forgotten, and a client that had some of them is told so.
@@ -83,7 +83,7 @@ fn a_topic_stays_finished_for_its_time_although_nothing_of_it_is_kept() {
             order.forget_old();
         }
         assert_eq!(order.counts().kept_events.min(1), order.counts().kept_events);
-        assert!(matches!(order.publish(&topic("run"), draft("b")), Err(Refused::Finished)));
+        assert!(matches!(order.publish(&topic("run"), draft("b")), Err(Refused::Finished(_))));
         order.clock.advance(AGE);
         assert!(order.publish(&topic("run"), draft("b")).is_ok());
         check_totals(&order);
@@ -138,7 +138,7 @@ fn the_finished_topics_are_bounded_and_the_one_goes_that_would_be_forgotten_firs
     }
     assert_eq!(order.lock().topics.finished.len(), expiry::FINISHED_MAX);
     assert!(order.publish(&topic("9"), draft("x")).is_ok());
-    assert!(matches!(order.publish(&topic("10"), draft("x")), Err(Refused::Finished)));
+    assert!(matches!(order.publish(&topic("10"), draft("x")), Err(Refused::Finished(_))));
 }
 
 #[test]
@@ -335,7 +335,7 @@ fn topics_are_finished_and_open_again_as_in_a_simple_model() {
                             }
                             published += topics.len() as u64;
                         }
-                        Err(Refused::Finished) => assert!(refuses, "none of {topics:?} is"),
+                        Err(Refused::Finished(_)) => assert!(refuses, "none of {topics:?} is"),
                         Err(_) => panic!("there is space, and the hub is open"),
                     }
                 }
@@ -350,7 +350,7 @@ fn topics_are_finished_and_open_again_as_in_a_simple_model() {
                             let mark = id.sequence + u64::from(has_last);
                             life.finished = Some((now_ns + AGE.as_nanos() as u64, mark));
                         }
-                        Err(Refused::Finished) => assert!(life.finished.is_some()),
+                        Err(Refused::Finished(_)) => assert!(life.finished.is_some()),
                         Err(_) => panic!("there is space, and the hub is open"),
                     }
                 }

@@ -62,7 +62,7 @@ fn what_a_client_would_be_sent_says_whether_nothing_is_left_for_it() {
                 false => try_publish(&order, &names, &event),
             };
             let is_refused = of.iter().any(|&nth| finished[nth]);
-            assert_eq!(matches!(done, Err(Refused::Finished)), is_refused);
+            assert_eq!(matches!(done, Err(Refused::Finished(_))), is_refused);
             ends += u64::from(is_end && !is_refused);
             finished[nth] |= is_end;
             if random.u32(..30) == 0 {

@@ -212,7 +212,7 @@ fn a_refused_event_of_several_topics_is_published_to_none_and_leaves_no_topic_be
     assert!(order.finish(&Topic::new("done").unwrap(), None).is_ok());
     let mut draft = Draft::encode(&Event::new("x"), 100).unwrap();
     draft.set_topics(["a", "done"].map(|name| Topic::new(name).unwrap()).into());
-    assert!(matches!(order.publish_to_several(draft, None), Err(Refused::Finished)));
+    assert!(matches!(order.publish_to_several(draft, None), Err(Refused::Finished(_))));
     assert_eq!((order.counts().known_topics, order.counts().kept_events), (2, 1));
 }
 

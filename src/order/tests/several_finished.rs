@@ -152,7 +152,7 @@ fn an_event_of_several_topics_opens_each_of_them_again_or_is_refused_by_one_that
     order.clock.advance(Duration::from_nanos(1));
     // The time of two of them is over, and that of the third is not.
     let refused = order.publish_to_several(draft(&["a", "b", "c"], "x"), None);
-    assert!(matches!(refused, Err(Refused::Finished)));
+    assert!(matches!(refused, Err(Refused::Finished(_))));
     assert!(taken(&order, 0).is_empty());
     for window_ns in [None, Some(1_000)] {
         assert!(order.publish_to_several(draft(&["a", "b", "new"], "x"), window_ns).is_ok());

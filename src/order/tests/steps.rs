@@ -116,7 +116,7 @@ impl Steps {
                 }
                 self.published.insert(id.sequence, topics);
             }
-            Err(Refused::Finished) => {
+            Err(Refused::Finished(_)) => {
                 assert!(topics.iter().any(|topic| known(topic).is_some()), "{topics:?}");
             }
             Err(_) => unreachable!("a topic without subscribers has no backlog"),

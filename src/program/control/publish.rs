@@ -253,7 +253,7 @@ async fn in_time(
 fn refusal(error: PublishError) -> Refusal {
     match error {
         PublishError::Invalid(error) => invalid(error),
-        PublishError::Finished => Refusal::new(StatusCode::CONFLICT, error),
+        PublishError::Finished { .. } => Refusal::new(StatusCode::CONFLICT, error),
         PublishError::NoTopic | PublishError::TooManyTopics { .. } => bad_request(error),
         other => Refusal::new(StatusCode::SERVICE_UNAVAILABLE, other),
     }

@@ -85,7 +85,7 @@ impl World {
                 }
             }
             Err(Refused::Full(..)) => return false,
-            Err(Refused::Finished) => panic!("it is finished once"),
+            Err(Refused::Finished(_)) => panic!("it is finished once"),
             Err(Refused::Closed) => unreachable!("the hub is not closed"),
         }
         self.topics[topic] = Life::Finished;
