@@ -9,11 +9,11 @@ import { DEADLINE_MS, withDeadline } from './server.js';
 const FLAGS = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
   '--disable-background-networking', '--disable-component-update', '--disable-sync'];
 
-/** Starts the browser; the caller closes it. */
-export function launch() {
+/** Starts the browser, with more flags if given; the caller closes it. */
+export function launch(flags = []) {
   return chromium.launch({
     executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-    args: FLAGS,
+    args: [...FLAGS, ...flags],
   });
 }
 

@@ -18,6 +18,6 @@ export default [
   { linterOptions: { reportUnusedDisableDirectives: 'error' }, rules },
   { files: ['**/*.js'], languageOptions: { globals: { ...globals.node } } },
   // Functions that are handed to the page run there.
-  { files: ['**/browser/*.js'], languageOptions: { globals: { ...globals.browser } } },
+  { files: ['**/browser/*.js', '**/proxies/*.js'], languageOptions: { globals: { ...globals.browser } } },
   { files: ['**/program/page/page.js'], languageOptions: { sourceType: 'script', globals: { ...globals.browser } } },
 ];

@@ -28,12 +28,6 @@ async function say(server, topic, from, to) {
   assert.deepEqual(await answer.json(), { published: to - from });
 }
 
-async function finish(server, topic, fields = {}, body = undefined) {
-  const query = new URLSearchParams({ topic, ...fields });
-  const answer = await fetch(`${server.control}/finish?${query}`, { method: 'POST', body });
-  assert.equal(answer.status, 200, await answer.text());
-}
-
 /** Reads a run in the page with fetch and POST, from when the page is loaded on. */
 function readRun(url) {
   const run = { events: [], status: 0, isWhole: false, error: null };
@@ -80,7 +74,7 @@ test('a run of 2,000 tokens is read by fetch with POST, from its start after eac
     assert.deepEqual(first, ['message', token(0)], 'it is read from its start');
   }
   await say(server, 'run/7', said, TOKENS);
-  await finish(server, 'run/7', { event: 'end' }, 'complete');
+  await server.finish('run/7', 'complete', { event: 'end' });
   await page.waitForFunction(() => window.run.isWhole || window.run.error);
   const all = [...Array.from({ length: TOKENS }, (_, n) => ['message', token(n)]), ['end', 'complete']];
   assert.deepEqual(await page.evaluate(() => window.run.events), all);
@@ -101,7 +95,7 @@ test('an EventSource on a finished topic makes one request after the end, is tol
     const earlier = proxy.requests.length;
     const heard = await listening(page, proxy.events(topic));
     await server.publish(topic, 'one');
-    await finish(server, topic, {}, last);
+    await server.finish(topic, last);
     const events = await heardEvents(page, heard, last ? 2 : 1);
     assert.deepEqual(events.map((e) => e.data), last ? ['one', last] : ['one']);
     await page.waitForFunction((h) => h.source.readyState === EventSource.CLOSED, heard);
@@ -124,11 +118,11 @@ test('a stream of two topics goes on until the second is finished', async (t) =>
   const page = await openPage(t, browser, proxy.emptyPage);
   const heard = await listening(page, proxy.events('run/a', 'run/b'));
   await server.publish('run/a', 'a');
-  await finish(server, 'run/a');
+  await server.finish('run/a');
   await server.publish('run/b', 'b');
   assert.deepEqual((await heardEvents(page, heard, 2)).map((e) => e.data), ['a', 'b']);
   assert.deepEqual([proxy.requests.length, await heard.evaluate((h) => h.errors)], [1, 0]);
-  await finish(server, 'run/b', {}, 'the end');
+  await server.finish('run/b', 'the end');
   assert.deepEqual((await heardEvents(page, heard, 3)).map((e) => e.data), ['a', 'b', 'the end']);
   await page.waitForFunction((h) => h.source.readyState === EventSource.CLOSED, heard);
   assert.equal(proxy.requests.length, 2);

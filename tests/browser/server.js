@@ -81,6 +81,31 @@ class Server {
     return (await answer.json()).id;
   }
 
+  /** Finishes a topic, with a last event if it is given data or fields. */
+  async finish(topic, data = undefined, fields = {}) {
+    const query = new URLSearchParams({ topic, ...fields });
+    const answer = await fetch(`${this.control}/finish?${query}`, { method: 'POST', body: data });
+    assert.equal(answer.status, 200, await answer.text());
+  }
+
+  /** Waits until one of its metrics without labels is as wanted, and returns it. */
+  async metric(name, isWanted) {
+    for (const end = Date.now() + DEADLINE_MS; ;) {
+      const answer = await fetch(`${this.control}/metrics`);
+      const [, value] = new RegExp(`^${name} (.*)$`, 'm').exec(await answer.text()) ?? assert.fail(`no metric ${name}`);
+      if (isWanted(Number(value))) return Number(value);
+      assert.ok(Date.now() < end, `waited ${DEADLINE_MS} ms for ${name}, which is ${value}`);
+      await new Promise((resolve) => { setTimeout(resolve, 20); });
+    }
+  }
+
+  /** Ends all streams, and returns how many there were. */
+  async disconnectAll() {
+    const answer = await fetch(`${this.control}/connections?all=1`, { method: 'DELETE' });
+    assert.equal(answer.status, 200);
+    return (await answer.json()).disconnected;
+  }
+
   /** Asks the program to end, and expects it to do so in good order. */
   async stop() {
     this.child.kill('SIGTERM');
