@@ -3,12 +3,14 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { writeFileSync } from 'node:fs';
 import http2 from 'node:http2';
+import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { heardEvents, launch, listening, openPage } from '../browser/chromium.js';
 import { DEADLINE_MS, freePort, startServer, withDeadline } from '../browser/server.js';
 import { makeCertificate, NAME } from './certificate.js';
-import { startProxy } from './proxy.js';
+import { startProxy, withLinesOf } from './proxy.js';
 
 // No heartbeat pushes an event on that a proxy holds back.
 const SILENT = ['--heartbeat', '0'];
@@ -220,6 +222,31 @@ export function behaves(kind, tools, { limitsTimes = true } = {}) {
       assert.deepEqual((await heardEvents(page, heard, 1)).map(({ data }) => data), ['at last']);
     });
   }
+
+  test(`a publisher with the token publishes through ${kind}, and sees an error while the server is away`, async (t) => {
+    const token = 'a-token-that-is-long-enough';
+    const file = path.join(tools.certificate.folder, 'token');
+    writeFileSync(file, token, { mode: 0o600 });
+    const { server, proxy } = await start(t, {
+      args: [...SILENT, '--publish-token-file', file], changes: withLinesOf('Publishing through the proxy', kind),
+    });
+    const page = await openProxied(t, tools.browser, proxy);
+    const heard = await listening(page, proxy.events('news'));
+    const publish = (authorization, data) => page.evaluate(async ([url, fields, body]) => {
+      const answer = await fetch(url, { method: 'POST', headers: fields, body });
+      return [answer.status, await answer.text()];
+    }, [`${proxy.url}/publish?topic=news`, { authorization }, data]);
+    assert.equal((await publish('Bearer none', 'x'))[0], 401);
+    const [tooLarge, reason] = await publish(`Bearer ${token}`, 'x'.repeat(2_000_000));
+    assert.equal(tooLarge, 413);
+    assert.match(reason, /^\{"error":/, 'the bound is that of the server, not that of the proxy');
+    assert.equal((await publish(`Bearer ${token}`, 'hello'))[0], 200);
+    assert.deepEqual((await heardEvents(page, heard, 1)).map(({ data }) => data), ['hello']);
+
+    await server.stop();
+    const [status] = await publish(`Bearer ${token}`, 'nobody is there');
+    assert.ok([502, 503].includes(status), `the status is ${status}`);
+  });
 
   for (const [option, version] of [['--http2', 'HTTP/2'], ['--http1.1', 'HTTP/1.1']]) {
     test(`curl reads a stream over ${version} through ${kind}, each event before the next is published`, async (t) => {

@@ -9,18 +9,22 @@ const DOCUMENT = path.resolve(import.meta.dirname, '../../docs/deploying.md');
 
 /** The first block of a language below a heading of the document. */
 export function documented(heading, language) {
-  const sections = readFileSync(DOCUMENT, 'utf8').split(/^#+ /m);
-  const section = sections.find((text) => text.startsWith(`${heading}\n`));
-  assert.ok(section, `docs/deploying.md has no heading "${heading}"`);
-  const block = new RegExp(`^\`\`\`${language}\\n(.*?)^\`\`\`$`, 'ms').exec(section);
+  const block = new RegExp(`^\`\`\`${language}\\n(.*?)^\`\`\`$`, 'ms').exec(section(heading));
   assert.ok(block, `docs/deploying.md has no block of ${language} below "${heading}"`);
   return block[1];
 }
 
-/** All blocks of a language in the document. */
-export function allDocumented(language) {
-  const blocks = readFileSync(DOCUMENT, 'utf8').matchAll(new RegExp(`^\`\`\`${language}\\n(.*?)^\`\`\`$`, 'gms'));
-  return [...blocks].map(([, text]) => text);
+/** The code between the words below a heading that begins with a word. */
+export function documentedInline(heading, word) {
+  const code = new RegExp(`\`(${word}\\b[^\`]*)\``).exec(section(heading));
+  assert.ok(code, `docs/deploying.md says no ${word} below "${heading}"`);
+  return code[1];
+}
+
+function section(heading) {
+  const sections = readFileSync(DOCUMENT, 'utf8').split(/^#{2,} /m);
+  return sections.find((text) => text.startsWith(`${heading}\n`))
+    ?? assert.fail(`docs/deploying.md has no heading "${heading}"`);
 }
 
 /** A text in which each of some other texts, all of which have to be there, is another one. */

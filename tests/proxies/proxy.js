@@ -2,14 +2,14 @@
 
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, mkdtempSync, openSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, closeSync, mkdtempSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import tls from 'node:tls';
 import { promisify } from 'node:util';
 import { DEADLINE_MS, freePort, withDeadline } from '../browser/server.js';
 import { NAME } from './certificate.js';
-import { changed, documented } from './documented.js';
+import { changed, documented, documentedInline } from './documented.js';
 
 // Another process may take a port between the moment when it is found free and that when it is used.
 const STARTS_MAX = 5;
@@ -23,6 +23,7 @@ const CERTIFICATE = `/etc/ssl/${NAME}`;
 /** How each proxy takes the documented lines, and is started, reloaded and ended. */
 const KINDS = {
   nginx: {
+    name: 'nginx',
     file: 'nginx.conf',
     // What a test needs besides the lines: where it may write, and that nothing is logged. A site that
     // compresses all that it can is what the lines have to hold their own in.
@@ -34,21 +35,28 @@ const KINDS = {
       [`${CERTIFICATE}.pem`, certificate.pem],
       [`${CERTIFICATE}.key`, certificate.key],
     ],
+    more: (lines) => [['        location @later {', `${lines}\n        location @later {`]],
     start: (file) => ['nginx', '-e', 'stderr', '-c', file],
     reload: ({ child }) => child.kill('SIGHUP'),
     end: 'SIGTERM',
   },
   haproxy: {
+    name: 'HAProxy',
     file: 'haproxy.cfg',
     changes: ({ port, certificate }) => [
       ['bind :443', `bind 127.0.0.1:${port}`],
       [`${CERTIFICATE}.both.pem`, certificate.both],
+    ],
+    more: (lines, section) => [
+      ['{ path /events }\n', `{ path /events }\n    ${documentedInline(section, 'use_backend')}\n`],
+      ['backend streams\n', `${lines}\nbackend streams\n`],
     ],
     start: (file) => ['haproxy', '-W', '-f', file],
     reload: ({ child }) => child.kill('SIGUSR2'),
     end: 'SIGTERM',
   },
   caddy: {
+    name: 'Caddy',
     file: 'Caddyfile',
     changes: ({ port, others, certificate }) => [
       ['\tgrace_period', `\tdefault_bind 127.0.0.1
@@ -59,6 +67,7 @@ const KINDS = {
       [`${CERTIFICATE}.pem`, certificate.pem],
       [`${CERTIFICATE}.key`, certificate.key],
     ],
+    more: (lines) => [['\thandle_errors {', `${lines}\n\thandle_errors {`]],
     start: (file) => ['caddy', 'run', '--config', file, '--adapter', 'caddyfile'],
     // It takes a file that has not changed for one that need not be loaded.
     reload: async ({ file, others, env }) => {
@@ -69,9 +78,12 @@ const KINDS = {
   },
 };
 
-/** The documented lines of a proxy, in which `changes` are made. */
-export function documentedLines(kind, changes = []) {
-  return changed(documented({ nginx: 'nginx', haproxy: 'HAProxy', caddy: 'Caddy' }[kind], kind), changes);
+/**
+ * The changes that put more lines of the document where it says that they belong: those of a section
+ * with a block for this kind of proxy.
+ */
+export function withLinesOf(section, kind) {
+  return KINDS[kind].more(documented(section, kind), section);
 }
 
 /**
@@ -95,10 +107,11 @@ export async function startProxy(t, kind, server, certificate, changes = []) {
 class Proxy {
   static async launch(kind, server, certificate, changes) {
     const folder = mkdtempSync(path.join(certificate.folder, `${kind}-`));
+    chmodSync(folder, 0o755); // as that of the certificate
     const port = await freePort();
     const others = [await freePort(), await freePort()];
     const file = path.join(folder, KINDS[kind].file);
-    writeFileSync(file, documentedLines(kind, [
+    writeFileSync(file, changed(documented(KINDS[kind].name, kind), [
       ...changes,
       ...KINDS[kind].changes({ port, others, certificate, folder }),
       [UPSTREAM, new URL(server.url).host],
