@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { once } from 'node:events';
+import { EventEmitter, once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import http2 from 'node:http2';
 import path from 'node:path';
@@ -25,12 +25,21 @@ const FASTEST_MS_MAX = 150;
 export async function openProxied(t, browser, proxy) {
   const page = await openPage(t, browser, `${proxy.url}/`, { ignoreHTTPSErrors: true });
   page.responses = [];
+  page.answered = new EventEmitter();
   const devtools = await page.context().newCDPSession(page);
   devtools.on('Network.responseReceived', ({ type, response }) => {
-    if (type === 'EventSource') page.responses.push(response);
+    if (type !== 'EventSource') return;
+    page.responses.push(response);
+    page.answered.emit('one');
   });
   await devtools.send('Network.enable');
   return page;
+}
+
+/** Waits until the page's EventSources were answered so many times, and returns the answers. */
+async function answers(page, count) {
+  while (page.responses.length < count) await withDeadline(`${count} answers`, once(page.answered, 'one'));
+  return page.responses;
 }
 
 /**
@@ -78,7 +87,7 @@ export function behaves(kind, tools, { limitsTimes = true } = {}) {
     const { server, proxy } = await start(t);
     const page = await openProxied(t, tools.browser, proxy);
     const heard = await listening(page, proxy.events('news')); // nothing is published yet
-    const [{ protocol, status, headers }] = page.responses;
+    const [{ protocol, status, headers }] = await answers(page, 1);
     assert.deepEqual([protocol, status, headers['content-type']], ['h2', 200, 'text/event-stream']);
     assert.equal(headers['content-encoding'], undefined);
 
@@ -92,8 +101,9 @@ export function behaves(kind, tools, { limitsTimes = true } = {}) {
     const page = await openProxied(t, tools.browser, proxy);
     const topics = Array.from({ length: 7 }, (_, n) => `topic ${n}`);
     const all = await Promise.all(topics.map((topic) => listening(page, proxy.events(topic))));
-    assert.deepEqual(page.responses.map(({ protocol }) => protocol), topics.map(() => 'h2'));
-    assert.equal(new Set(page.responses.map(({ connectionId }) => connectionId)).size, 1);
+    const responses = await answers(page, topics.length);
+    assert.deepEqual(responses.map(({ protocol }) => protocol), topics.map(() => 'h2'));
+    assert.equal(new Set(responses.map(({ connectionId }) => connectionId)).size, 1);
     assert.equal(await server.metric('fanfare_connections', () => true), topics.length);
 
     for (const [n, topic] of topics.entries()) {
@@ -133,7 +143,8 @@ export function behaves(kind, tools, { limitsTimes = true } = {}) {
     await server.ended;
     // Meanwhile the proxy answers with a stream that is empty but for its `retry`.
     await page.waitForFunction((h) => h.opened === 2, heard);
-    assert.deepEqual([page.responses[1].status, page.responses[1].headers['content-type']], [200, 'text/event-stream']);
+    const { status, headers } = (await answers(page, 2))[1];
+    assert.deepEqual([status, headers['content-type']], [200, 'text/event-stream']);
 
     const second = await startServer(t, { port, args: SILENT });
     await second.metric('fanfare_connections', (value) => value === 1);
@@ -203,7 +214,7 @@ export function behaves(kind, tools, { limitsTimes = true } = {}) {
   });
 
   if (limitsTimes) {
-    const changes = [['60s', '2s']];
+    const changes = [['60s', '3s']];
 
     test(`with heartbeats a silent stream outlives the time limits of ${kind}`, async (t) => {
       const { server, proxy } = await start(t, { args: ['--heartbeat', '200ms'], changes });
