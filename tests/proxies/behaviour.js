@@ -16,9 +16,10 @@ import { startProxy, withLinesOf } from './proxy.js';
 const SILENT = ['--heartbeat', '0'];
 const GAP = 'fanfare-gap';
 
-// A proxy that waits for more before it hands something on waits for each event; a busy machine does
-// not make each of them late.
-const EVENTS = 20;
+// A proxy that waits for a while before it hands something on makes each event late; a busy machine
+// does not make each of so many late.
+const EVENTS_MIN = 20;
+const EVENTS_MAX = 200;
 const FASTEST_MS_MAX = 150;
 
 /** Opens an empty page of a proxy's origin, of the status that it has for a path that nothing serves. */
@@ -43,19 +44,14 @@ async function answers(page, count) {
 }
 
 /**
- * Publishes events one after another, each only when the one before was heard, and returns how long
- * each took. Fails if one is not heard within the deadline.
+ * Publishes an event, waits until it is the last that was heard, and returns how many ms that took.
+ * Fails if it is not heard within the deadline: nothing else is published that pushes it on.
  */
-export async function hearEachBeforeTheNext(page, heard, server, topic, count, deadlineMs = DEADLINE_MS) {
-  const times = [];
-  for (let n = 1; n <= count; n += 1) {
-    const start = performance.now();
-    await server.publish(topic, `event ${n}`);
-    await page.waitForFunction(([h, wanted]) => h.events.length >= wanted, [heard, n], { timeout: deadlineMs, polling: 5 });
-    times.push(performance.now() - start);
-    assert.equal(await heard.evaluate((h) => h.events.at(-1).data), `event ${n}`);
-  }
-  return times;
+export async function hearBeforeTheNext(page, heard, server, topic, data, deadlineMs = DEADLINE_MS) {
+  const start = performance.now();
+  await server.publish(topic, data);
+  await page.waitForFunction(([h, last]) => h.events.at(-1)?.data === last, [heard, data], { timeout: deadlineMs, polling: 5 });
+  return performance.now() - start;
 }
 
 /** What a test of a proxy needs: a browser that knows the name, and a certificate. */
@@ -91,8 +87,11 @@ export function behaves(kind, tools, { limitsTimes = true } = {}) {
     assert.deepEqual([protocol, status, headers['content-type']], ['h2', 200, 'text/event-stream']);
     assert.equal(headers['content-encoding'], undefined);
 
-    const times = await hearEachBeforeTheNext(page, heard, server, 'news', EVENTS);
-    t.diagnostic(`an event takes ${times.toSorted((a, b) => a - b)[EVENTS / 2].toFixed()} ms (the median of ${EVENTS})`);
+    const times = [];
+    while (times.length < EVENTS_MIN || (Math.min(...times) > FASTEST_MS_MAX && times.length < EVENTS_MAX)) {
+      times.push(await hearBeforeTheNext(page, heard, server, 'news', `event ${times.length}`));
+    }
+    t.diagnostic(`an event takes ${Math.min(...times).toFixed()} ms (the least of ${times.length})`);
     assert.ok(Math.min(...times) < FASTEST_MS_MAX, `each of the events is late: ${times} ms`);
   });
 

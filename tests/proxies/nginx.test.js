@@ -6,7 +6,7 @@ import http from 'node:http';
 import { test } from 'node:test';
 import { heardEvents, listen, listening } from '../browser/chromium.js';
 import { startServer } from '../browser/server.js';
-import { behaves, hearEachBeforeTheNext, limitsStreams, openProxied, setUp } from './behaviour.js';
+import { behaves, hearBeforeTheNext, limitsStreams, openProxied, setUp } from './behaviour.js';
 import { startProxy, withLinesOf } from './proxy.js';
 
 const tools = setUp();
@@ -48,7 +48,7 @@ test('an nginx that buffers and compresses holds an event back, which the tests 
   const page = await openProxied(t, tools.browser, proxy);
   const heard = await listen(page, proxy.events('news'));
   await server.metric('fanfare_connections', (value) => value === 1); // whose head and events were sent
-  await assert.rejects(hearEachBeforeTheNext(page, heard, server, 'news', 1, 3_000), { name: 'TimeoutError' });
+  await assert.rejects(hearBeforeTheNext(page, heard, server, 'news', 'event 1', 3_000), { name: 'TimeoutError' });
   assert.equal(await heard.evaluate((h) => h.opened), 0);
 
   // They were held back, and not lost: the end of the stream brings them.
