@@ -1,10 +1,14 @@
 //! What drives a shard: a thread, or any executor.
 
 use std::fmt;
+use std::future::Future as _;
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use async_io::{Async, Timer};
 use futures_lite::future;
@@ -65,23 +69,12 @@ impl Driver {
     /// # Ok::<(), fanfare::StartError>(())
     /// ```
     pub async fn drive(mut self) -> io::Result<()> {
-        let poller = Async::new_nonblocking(self.shard.poller().as_fd().try_clone_to_owned()?)?;
+        let mut rest = Rest::new(self.shard.poller())?;
         loop {
             match self.shard.turn()? {
                 Next::Now => future::yield_now().await,
                 Next::Never => return Ok(()),
-                Next::Wait(time) => {
-                    if self.shard.park() {
-                        let timer = time.map_or_else(Timer::never, Timer::after);
-                        let expired = async {
-                            timer.await;
-                            Ok(())
-                        };
-                        let woken = future::or(poller.readable(), expired).await;
-                        self.shard.unpark();
-                        woken?;
-                    }
-                }
+                Next::Wait(time) => rest.until_work(&mut self.shard, time).await?,
             }
         }
     }
@@ -116,8 +109,123 @@ impl Driver {
     }
 }
 
+/// How a shard that a future drives waits for something to do: for its poller, through another one,
+/// for its timer, or for whoever fills its inbox, who wakes the future directly.
+struct Rest {
+    poller: Async<OwnedFd>,
+    timer: Timer,
+    /// When the timer fires.
+    due: Option<Instant>,
+}
+
+/// A shard that is parked while this lives.
+struct Parked<'a> {
+    shard: &'a mut Shard,
+    has_begun: bool,
+}
+
+/// A timer that fires earlier by at most this is as good as another, and needs not be set anew: a
+/// thread's poller counts in milliseconds as well.
+const TIMER_SLACK: Duration = Duration::from_millis(1);
+
+impl Rest {
+    fn new(poller: &Poller) -> io::Result<Rest> {
+        let poller = Async::new_nonblocking(poller.as_fd().try_clone_to_owned()?)?;
+        Ok(Rest { poller, timer: Timer::never(), due: None })
+    }
+
+    async fn until_work(&mut self, shard: &mut Shard, time: Option<Duration>) -> io::Result<()> {
+        if let Some(due) = time.and_then(|time| Instant::now().checked_add(time)) {
+            self.set_timer(due);
+        }
+        let mut parked = Parked { shard, has_begun: false };
+        future::poll_fn(|cx| {
+            if parked.has_work(cx) {
+                return Poll::Ready(Ok(()));
+            }
+            if Pin::new(&mut self.timer).poll(cx).is_ready() {
+                self.due = None;
+                return Poll::Ready(Ok(()));
+            }
+            self.poller.poll_readable(cx)
+        })
+        .await
+    }
+
+    /// Sets the timer, unless it fires soon enough. One that fires too early costs a turn with
+    /// nothing to do, and setting it costs more, each time that the shard parks.
+    fn set_timer(&mut self, due: Instant) {
+        if self.due.is_none_or(|before| before > due + TIMER_SLACK) {
+            self.due = Some(due);
+            self.timer.set_at(due);
+        }
+    }
+}
+
+impl Parked<'_> {
+    /// Parks the shard; true when there is something in its inbox.
+    fn has_work(&mut self, cx: &Context<'_>) -> bool {
+        let waker = self.shard.waker();
+        if std::mem::replace(&mut self.has_begun, true) {
+            return !waker.renew_task(cx.waker());
+        }
+        // Before it parks: from then on anyone may wake it.
+        waker.set_task(cx.waker());
+        !self.shard.park()
+    }
+}
+
+impl Drop for Parked<'_> {
+    fn drop(&mut self) {
+        self.shard.unpark();
+        self.shard.waker().forget_task();
+    }
+}
+
 impl fmt::Debug for Driver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Driver").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task;
+
+    use super::*;
+    use crate::inbox::Wake as _;
+    use crate::waker::ShardWaker;
+
+    #[derive(Default)]
+    struct Counting(AtomicUsize);
+
+    impl task::Wake for Counting {
+        fn wake(self: Arc<Counting>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    #[test]
+    fn a_task_that_is_set_is_woken_once_and_without_one_the_poller_is() {
+        let mut poller = Poller::new().unwrap();
+        let waker = ShardWaker::new(poller.waker());
+        let tasks = [Arc::<Counting>::default(), Arc::<Counting>::default()];
+        let [first, second] = tasks.clone().map(task::Waker::from);
+        let woken = || tasks.each_ref().map(|task| task.0.load(Ordering::SeqCst));
+        let references = || tasks.each_ref().map(Arc::strong_count);
+        waker.set_task(&first);
+        assert!(waker.renew_task(&first) && waker.renew_task(&second));
+        assert_eq!(references(), [2, 3], "the first is forgotten");
+        waker.wake();
+        assert_eq!((woken(), references()), ([0, 1], [2, 2]));
+        assert!(!waker.renew_task(&second));
+
+        waker.set_task(&first);
+        waker.forget_task();
+        waker.wake();
+        assert_eq!((woken(), references()), ([0, 1], [2, 2]));
+        // Returns, since the poller is awake.
+        poller.wait(None, &mut Vec::new()).unwrap();
     }
 }

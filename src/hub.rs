@@ -20,6 +20,7 @@ use crate::shard::{
 };
 use crate::sys::{self, Poller};
 use crate::tuning::Tuning;
+use crate::waker::ShardWaker;
 
 /// The engine: what a host publishes to, and what listeners and shards belong to.
 ///
@@ -127,8 +128,10 @@ impl Hub {
         options.check().map_err(StartError::Options)?;
         let pollers: io::Result<Vec<Poller>> = (0..options.shards).map(|_| Poller::new()).collect();
         let pollers = pollers.map_err(StartError::System)?;
-        let inboxes: Vec<_> =
-            pollers.iter().map(|poller| Arc::new(Inbox::new(poller.waker()))).collect();
+        let inboxes: Vec<_> = pollers
+            .iter()
+            .map(|poller| Arc::new(Inbox::new(ShardWaker::new(poller.waker()))))
+            .collect();
         let tuning = Tuning::default();
         let shared = Arc::new(Shared {
             links: inboxes.iter().cloned().map(Link::new).collect(),

@@ -49,6 +49,11 @@ impl<T, W: Wake> Inbox<T, W> {
         self.waker.wake();
     }
 
+    /// What wakes the owner.
+    pub(crate) fn waker(&self) -> &W {
+        &self.waker
+    }
+
     /// Wakes the owner if it is parked, for something that is not in the inbox.
     pub(crate) fn ring(&self) {
         let parked = std::mem::take(&mut self.lock().parked);

@@ -80,6 +80,7 @@ mod sync;
 mod sys;
 mod topic;
 mod tuning;
+mod waker;
 mod watch;
 
 #[cfg(feature = "capi")]

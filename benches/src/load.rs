@@ -104,8 +104,9 @@ pub(crate) struct Settings {
     /// How often to run each peer, if that is less often
     #[arg(long)]
     pub(crate) peer_repeat: Option<usize>,
-    /// What to measure, in this order: floor-a, floor-b, fanfare, peers (see --peers), all-peers,
-    /// or names given with --peer; without sockets: how many connections or topics, rust, c
+    /// What to measure, in this order: floor-a, floor-b, fanfare (or fanfare-smol, fanfare-tokio,
+    /// fanfare-tokio-multi, fanfare-block-on: what drives it), peers (see --peers), all-peers, or
+    /// names given with --peer; without sockets: how many connections or topics, rust, c
     #[arg(long, value_delimiter = ',')]
     pub(crate) subjects: Option<Vec<String>>,
     /// Leave it to the system on which core each process runs (on a command line: --unpinned)

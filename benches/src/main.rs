@@ -214,7 +214,7 @@ fn run(command: Command) -> Result<ExitCode, Error> {
             args.check()?;
             match args.kind {
                 subject::Kind::FloorA | subject::Kind::FloorB => floor::serve(&args)?,
-                subject::Kind::Fanfare => engine::fanfare_subject(&args)?,
+                _ => engine::fanfare_subject(&args)?,
             }
         }
         Command::ClientWorker => return Ok(worker::work()),

@@ -89,9 +89,10 @@ use crate::sync::EventListener;
 use crate::sys::Waker;
 use crate::topic::Topic;
 use crate::tuning::OrderTuning;
+use crate::waker::ShardWaker;
 
 /// Filled by publishers, emptied by one shard.
-pub(crate) type ShardInbox = Inbox<Arc<Published>, Waker>;
+pub(crate) type ShardInbox = Inbox<Arc<Published>, ShardWaker<Waker>>;
 
 /// The part of the hub that publishers and shards share.
 pub(crate) struct Order {

@@ -263,7 +263,8 @@ fn events_that_are_too_old_are_forgotten_although_nothing_is_published() {
 fn a_refused_event_leaves_no_topic_behind() {
     let options = Options { backlog_bytes_max: 1, shards: 1, ..Options::default() };
     let poller = crate::sys::Poller::new().unwrap();
-    let order = order_of(Box::new([Arc::new(Inbox::new(poller.waker()))]), &options);
+    let order =
+        order_of(Box::new([Arc::new(Inbox::new(ShardWaker::new(poller.waker())))]), &options);
     let all = [Subscription::new("#").unwrap()];
     order.register(0, &all, |_, _| 0);
     let mut refused = 0;
@@ -315,7 +316,8 @@ fn a_topics_backlog_is_bounded_however_much_is_kept() {
             ..Options::default()
         };
         let poller = crate::sys::Poller::new().unwrap();
-        let order = order_of(Box::new([Arc::new(Inbox::new(poller.waker()))]), &options);
+        let order =
+            order_of(Box::new([Arc::new(Inbox::new(ShardWaker::new(poller.waker())))]), &options);
         order.register(0, &[Subscription::new("#").unwrap()], |_, _| 0);
         let topic = Topic::new("a").unwrap();
         let publish = |_: &i32| {
@@ -440,7 +442,8 @@ fn the_newest_event_of_a_topic_is_kept_however_large_it_is() {
 fn a_shard_that_reads_its_interest_while_filters_are_matched_anew_always_finds_it() {
     let options = Options { shards: 1, ..Options::default() };
     let poller = crate::sys::Poller::new().unwrap();
-    let order = order_of(Box::new([Arc::new(Inbox::new(poller.waker()))]), &options);
+    let order =
+        order_of(Box::new([Arc::new(Inbox::new(ShardWaker::new(poller.waker())))]), &options);
     let publish = || {
         let draft = Draft::encode(&Event::new("x"), 100).unwrap();
         let _ = order.publish(&Topic::new("a/b").unwrap(), draft);

@@ -73,7 +73,8 @@ use self::peak::Peak;
 use self::replay::parts::Parts;
 use self::shutdown::Shutdown;
 use crate::order::Published;
-use crate::sys::{Poller, Readiness};
+use crate::sys::{Poller, Readiness, Waker};
+use crate::waker::ShardWaker;
 
 pub(crate) use self::admin::drain::Drain;
 pub(crate) use self::admin::query::{Answer, Query, QueryRequest};
@@ -205,6 +206,11 @@ impl Shard {
 
     pub(crate) fn unpark(&self) {
         self.link().inbox.unpark();
+    }
+
+    /// What wakes the shard once it is parked.
+    pub(crate) fn waker(&self) -> &ShardWaker<Waker> {
+        self.link().inbox.waker()
     }
 
     pub(crate) fn poller(&self) -> &Poller {

@@ -86,7 +86,7 @@ impl World {
         let finished_age_max = Duration::from_secs(7 * 24 * 60 * 60);
         let options = Options { finished_age_max, ..options };
         let poller = Poller::new().unwrap();
-        let inbox = Arc::new(Inbox::new(poller.waker()));
+        let inbox = Arc::new(Inbox::new(ShardWaker::new(poller.waker())));
         let shared = Arc::new(Shared {
             subscription_limits: SubscriptionLimits::new(options.subscriptions_max, 0),
             order: Order::new(Box::new([inbox.clone()]), &options, tuning.order, clock.clone()),

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use fanfare::{DisconnectReason, Hub, ListenError, ListenOptions, Options, Topic};
 use rustix::net::sockopt::set_socket_linger;
 
-use crate::support::{one_shard, serve, serve_with, wait_until, Client, DEADLINE};
+use crate::support::{one_shard, serve, serve_with, start, wait_until, Client, DEADLINE};
 
 fn topic(name: &str) -> Topic {
     Topic::new(name).unwrap()
@@ -173,7 +173,7 @@ fn the_kernels_own_end_of_a_shut_window_is_no_silent_network() {
 
 #[test]
 fn the_options_of_sockets_have_bounds() {
-    let hub = Hub::start(one_shard()).unwrap();
+    let hub = start(one_shard());
     let refused = |options: ListenOptions| match hub.listen("127.0.0.1:0", options) {
         Err(ListenError::Options(error)) => error.option,
         other => panic!("{other:?}"),

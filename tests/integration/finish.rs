@@ -9,7 +9,7 @@ use fanfare::{
     NoticeKind, PublishError, StartAt, Subscription, Topic,
 };
 
-use crate::support::{one_shard, serve, serve_with, shards, wait_until, Client, DEADLINE};
+use crate::support::{close, one_shard, serve, serve_with, shards, wait_until, Client, DEADLINE};
 
 fn topic(name: &str) -> Topic {
     Topic::new(name).unwrap()
@@ -341,7 +341,7 @@ fn nothing_can_be_published_to_a_finished_topic_and_it_is_finished_once() {
     assert!(matches!(hub.finish(&topic("b"), Some(invalid)), Err(PublishError::Invalid(_))));
     assert_ne!(hub.publish(&topic("b"), "it goes on").unwrap().id().unwrap(), id);
     assert_eq!((hub.metrics().published_events, hub.metrics().finished_topics), (1, 1));
-    hub.close();
+    close(&hub);
     assert_eq!(hub.finish(&topic("c"), None).unwrap_err(), PublishError::Closed);
 }
 

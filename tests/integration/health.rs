@@ -16,7 +16,7 @@ fn ask_at(addr: SocketAddr, request: &str) -> String {
 
 #[test]
 fn the_shards_say_that_they_are_well_at_a_path_of_the_hosts_choice() {
-    let hub = Hub::start(Options::default().shards(2)).unwrap();
+    let hub = support::start(Options::default().shards(2));
     let listener = hub.listen("127.0.0.1:0", options("/up")).unwrap();
     let ask = |request| ask_at(listener.local_addr(), request);
     let up = ask("GET /up");
@@ -40,13 +40,13 @@ fn without_one_of_the_shards_it_is_not_well() {
     drop(drivers);
     let down = ask_at(addr, "GET /up");
     assert!(down.starts_with("HTTP/1.1 503 "), "{down}");
-    hub.close();
+    support::close(&hub);
     driving.join().unwrap().unwrap();
 }
 
 #[test]
 fn a_health_path_is_a_path_and_not_that_of_the_streams() {
-    let hub = Hub::start(Options::default().shards(1)).unwrap();
+    let hub = support::start(Options::default().shards(1));
     for path in ["", "up", "/a?b", "/events", "/a b"] {
         let refused = hub.listen("127.0.0.1:0", options(path));
         let is_refused =

@@ -7,11 +7,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use fanfare::{
-    ConnectionFilter, DrainOptions, Event, HeartbeatForm, Hub, ListenOptions, Options,
-    PublishError, Topic,
+    ConnectionFilter, DrainOptions, Event, HeartbeatForm, ListenOptions, Options, PublishError,
+    Topic,
 };
 
-use crate::support::{one_shard, serve, wait_until, Client, DEADLINE};
+use crate::support::{one_shard, serve, start, wait_until, Client, DEADLINE};
 
 /// A stream as it comes, but for the chunks around it.
 struct Raw {
@@ -217,7 +217,7 @@ fn no_event_can_have_the_heartbeats_name() {
 #[test]
 fn a_form_stays_with_its_connection_when_its_topics_change() {
     let heartbeat = Duration::from_millis(100);
-    let hub = Hub::start(one_shard().heartbeat(heartbeat)).unwrap();
+    let hub = start(one_shard().heartbeat(heartbeat));
     let listener = hub.listen("127.0.0.1:0", ListenOptions::default()).unwrap();
     let mut raw = Raw::get(listener.local_addr(), "&heartbeat=comment", true);
     raw.until(|body| body.ends_with(":\n"));

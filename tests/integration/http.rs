@@ -9,7 +9,7 @@ use fanfare::{
     Topic,
 };
 
-use crate::support::{answer, one_shard, serve, serve_with, shards, wait_until, Client};
+use crate::support::{answer, close, one_shard, serve, serve_with, shards, wait_until, Client};
 
 fn status(addr: SocketAddr, request: &str) -> u16 {
     let answer = answer(addr, request);
@@ -445,7 +445,7 @@ fn options_out_of_bounds_and_used_addresses_are_errors_that_say_so() {
         assert!(refused.contains(entry), "{refused}");
     }
     assert!(Hub::start(Options::default().batch_bytes_max(0)).is_err());
-    hub.close();
+    close(&hub);
     let closed = hub.listen("127.0.0.1:0", ListenOptions::default());
     assert!(matches!(closed, Err(ListenError::Closed)));
 }
@@ -511,7 +511,7 @@ fn a_closed_hub_does_not_listen() {
     // Whether the shards have opened it yet or not.
     for _ in 0..50 {
         let (hub, listener) = serve(shards(2));
-        hub.close();
+        close(&hub);
         assert!(TcpStream::connect(listener.local_addr()).is_err());
     }
 }

@@ -16,7 +16,7 @@ use fanfare::{
     InterestNotices, Options, Subscription, Topic,
 };
 
-use crate::support::{one_shard, serve, shards, wait_until, Client, DEADLINE};
+use crate::support::{close, one_shard, serve, shards, start, wait_until, Client, DEADLINE};
 
 /// Longer than any test.
 const HOUR: Duration = InterestNotices::GRACE_MAX;
@@ -241,7 +241,7 @@ fn when_the_hub_is_closed_each_topic_is_told_as_left_and_then_the_notices_end() 
         assert_eq!(next(&interest), format!("+{name}"));
         client
     });
-    hub.close();
+    close(&hub);
     assert!(!interest.is_ended());
     let mut told: Vec<String> = interest.clone().map(text_of).collect();
     told.sort_unstable();
@@ -251,7 +251,7 @@ fn when_the_hub_is_closed_each_topic_is_told_as_left_and_then_the_notices_end() 
 
 #[test]
 fn what_no_hub_watches_is_an_error_that_says_what_to_do() {
-    let hub = Hub::start(Options::default().shards(1)).unwrap();
+    let hub = start(Options::default().shards(1));
     let all = subscription("#");
     let too_long = hub.watch_interest(&all, HOUR + Duration::from_nanos(1)).unwrap_err();
     assert_eq!(too_long, InterestError::GraceTooLong);
@@ -352,6 +352,6 @@ fn a_producer_that_follows_the_notices_publishes_only_while_a_client_is_there() 
         }
     }
     let published = hub.metrics().published_events;
-    hub.close();
+    close(&hub);
     assert_eq!(producer.join().unwrap(), published);
 }

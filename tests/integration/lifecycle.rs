@@ -11,7 +11,7 @@ use fanfare::{
     Topic,
 };
 
-use crate::support::{one_shard, serve, shards, wait_until, Client, DEADLINE};
+use crate::support::{close, one_shard, serve, shards, wait_until, Client, DEADLINE};
 
 fn topic(name: &str) -> Topic {
     Topic::new(name).unwrap()
@@ -114,7 +114,7 @@ fn each_end_has_its_reason_and_no_request_but_for_events_is_told_of() {
     drop(stalled);
 
     let (mut last, id) = identified(&notices, addr, "/events?topic=a");
-    hub.close();
+    close(&hub);
     let (notice, reason, ..) = next_end(&notices);
     assert_eq!((notice.id, reason), (id, DisconnectReason::Closed));
     assert!(last.ends_cleanly());
@@ -470,7 +470,7 @@ fn a_tag_that_is_none_is_refused_with_the_reason() {
 fn a_hub_that_is_closed_or_not_driven_answers_all_the_same() {
     let (hub, listener) = serve(one_shard());
     let client = Client::get(listener.local_addr(), "/events?topic=a");
-    hub.close();
+    close(&hub);
     assert_eq!(hub.connections(&ConnectionFilter::default()), Ok(Vec::new()));
     assert_eq!(hub.disconnect(&ConnectionSelector::All, Duration::ZERO), Ok(0));
     drop(client);

@@ -8,7 +8,7 @@ use fanfare::{
     Subscription, Topic,
 };
 
-use crate::support::{one_shard, serve, shards, wait_until, Client, DEADLINE};
+use crate::support::{close, one_shard, serve, shards, wait_until, Client, DEADLINE};
 
 fn publish(hub: &Hub, name: &str, data: &str) {
     hub.publish_wait(&Topic::new(name).unwrap(), data, DEADLINE).unwrap();
@@ -57,7 +57,7 @@ impl Drop for EndsFlood<'_> {
     fn drop(&mut self) {
         self.is_over.store(true, Ordering::Relaxed);
         if std::thread::panicking() {
-            self.hub.close();
+            close(&self.hub);
         }
     }
 }
@@ -267,6 +267,6 @@ fn a_stale_id_changes_no_client_and_the_bounds_are_told() {
         })
         .collect();
     assert_eq!(topics, [subscriptions(&["a"]), subscriptions(&["a"])]);
-    hub.close();
+    close(&hub);
     assert_eq!(hub.set_subscriptions(second_id, &subscriptions(&["b"])), Ok(false));
 }

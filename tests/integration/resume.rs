@@ -7,7 +7,7 @@ use std::time::Duration;
 use fanfare::{Event, EventId, GapReason, Hub, ListenOptions, Options, StartAt, Topic};
 
 use crate::support::sse::Message;
-use crate::support::{one_shard, serve, serve_with, shards, wait_until, Client, DEADLINE};
+use crate::support::{one_shard, serve, serve_with, shards, start, wait_until, Client, DEADLINE};
 
 pub(crate) fn topic(name: &str) -> Topic {
     Topic::new(name).unwrap()
@@ -270,7 +270,7 @@ fn a_silent_stream_is_kept_open_with_the_id_to_come_back_with() {
 fn what_is_kept_is_bounded_by_count_by_bytes_by_age_and_in_all() {
     let data = "x".repeat(1_000);
     let kept = |options: Options| {
-        let hub = Hub::start(options.shards(1)).unwrap();
+        let hub = start(options.shards(1));
         for n in 0..100 {
             publish(&hub, ["a", "b"][n % 2], &data);
         }

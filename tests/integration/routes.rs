@@ -8,7 +8,7 @@ use fanfare::{
     DisconnectReason, Hub, ListenError, ListenOptions, Listener, Overload, Route, Topic,
 };
 
-use crate::support::{answer, one_shard, serve_with, wait_until, Client, DEADLINE};
+use crate::support::{answer, one_shard, serve_with, start, wait_until, Client, DEADLINE};
 
 fn topic(name: &str) -> Topic {
     Topic::new(name).unwrap()
@@ -416,7 +416,7 @@ fn a_listener_knows_its_paths_and_is_given_connections_for_them() {
 
 #[test]
 fn routes_that_cannot_be_are_errors_when_the_listener_opens() {
-    let hub = Hub::start(one_shard()).unwrap();
+    let hub = start(one_shard());
     for (options, option, says) in [
         (
             ListenOptions::default().routes([Route::new("/{a}"), Route::new("/{b}")]),

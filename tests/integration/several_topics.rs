@@ -9,7 +9,7 @@ use fanfare::{Event, Hub, ListenOptions, PublishError, Topic};
 use smol::future::{self, FutureExt};
 
 use crate::support::sse::Message;
-use crate::support::{one_shard, serve, shards, wait_until, Client, DEADLINE};
+use crate::support::{close, one_shard, serve, shards, wait_until, Client, DEADLINE};
 
 fn topics(names: &[&str]) -> Vec<Topic> {
     names.iter().map(|name| Topic::new(name).unwrap()).collect()
@@ -290,7 +290,7 @@ fn no_topic_and_too_many_are_errors_and_one_that_is_given_twice_counts_once() {
     hub.finish(&names[3], None).unwrap();
     let error = hub.publish_to(&names[2..5], "x").unwrap_err();
     assert_eq!(error, PublishError::Finished { topic: names[3].clone() });
-    hub.close();
+    close(&hub);
     assert_eq!(hub.publish_to(&names[4..6], "x").unwrap_err(), PublishError::Closed);
 }
 

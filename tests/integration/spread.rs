@@ -9,7 +9,7 @@ use fanfare::{Event, EventError, Hub, PublishError, Topic};
 use smol::io::{AsyncReadExt, AsyncWriteExt};
 use smol::{Async, LocalExecutor, Timer};
 
-use crate::support::{one_shard, serve, shards, wait_until, Client, DEADLINE};
+use crate::support::{close, one_shard, serve, shards, wait_until, Client, DEADLINE};
 
 const CLIENTS: usize = 1_000;
 const TENTH: Duration = Duration::from_millis(100);
@@ -162,7 +162,7 @@ fn a_shard_in_an_executor_sends_an_event_over_its_time_too() {
     }
     assert!(begun.elapsed() > window.mul_f64(0.9), "{:?}", begun.elapsed());
     wait_until("it is done", || hub.metrics().spread_deliveries == 0);
-    hub.close();
+    close(&hub);
     driven.into_iter().for_each(|shard| smol::block_on(shard).unwrap());
 }
 
@@ -190,7 +190,7 @@ fn streams_are_as_they_would_be_without_and_nothing_waits_behind_the_event() {
     assert_eq!([late.data(), again.data(), both.data()], ["for all"; 3]);
     // What is spread is sent when the hub is closed.
     hub.publish(&topic("a"), Event::new("at last").with_window(minutes)).unwrap();
-    hub.close();
+    close(&hub);
     for mut client in [late, again, both] {
         assert_eq!(client.data(), "at last");
         assert!(client.ends_cleanly());
@@ -250,7 +250,7 @@ fn what_cannot_be_spread_is_refused_and_waits_for_its_own_backlog() {
     assert_eq!(came[2..], ["waited", "waited"]);
     hub.publish(&a, Event::new("at once").with_window(Duration::ZERO)).unwrap();
     assert_eq!(client.data(), "at once");
-    hub.close();
+    close(&hub);
     assert_eq!(
         hub.publish(&a, Event::new("x").with_window(ms(1))).unwrap_err(),
         PublishError::Closed

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use fanfare::{DisconnectReason, Event, PublishError, Topic};
 
-use crate::support::{one_shard, serve, shards, wait_until, Client, DEADLINE};
+use crate::support::{close, one_shard, serve, shards, wait_until, Client, DEADLINE};
 
 fn topic(name: &str) -> Topic {
     Topic::new(name).unwrap()
@@ -104,7 +104,7 @@ fn http_1_0_gets_the_bare_stream_and_1_1_gets_chunks_of_the_same_events() {
     for _ in 0..10 {
         assert_eq!(old.next(), new.next());
     }
-    hub.close();
+    close(&hub);
     assert!(old.ends_cleanly() && new.ends_cleanly());
 }
 
@@ -304,7 +304,7 @@ fn closing_the_hub_sends_what_was_published_and_ends_every_stream() {
     for number in 0..100 {
         hub.publish_wait(&topic("a"), number.to_string(), DEADLINE).unwrap();
     }
-    hub.close();
+    close(&hub);
     assert!(matches!(hub.publish(&topic("a"), "late"), Err(PublishError::Closed)));
     for client in &mut clients {
         for number in 0..100 {
@@ -354,7 +354,7 @@ fn shards_can_be_driven_as_futures_on_any_executor() {
             assert_eq!(client.data(), number.to_string());
         }
     }
-    hub.close();
+    close(&hub);
     for shard in served {
         smol::block_on(shard).unwrap();
     }
@@ -370,7 +370,7 @@ fn a_raw_stream_is_byte_for_byte_what_it_should_be() {
     wait_until("it is connected", || hub.metrics().connections == 1);
     let published = hub.publish(&topic("a"), Event::new("1\n2").with_name("n")).unwrap();
     let id = published.id().unwrap();
-    hub.close();
+    close(&hub);
     let mut received = String::new();
     stream.read_to_string(&mut received).unwrap();
     let (_, body) = received.split_once("\r\n\r\n").unwrap();
@@ -389,7 +389,7 @@ fn closing_the_hub_waits_for_a_client_that_has_yet_to_take_what_was_published() 
         assert!(client.ends_cleanly());
         received
     });
-    hub.close();
+    close(&hub);
     assert!(reader.join().unwrap() == data);
 }
 
@@ -404,7 +404,7 @@ fn a_driver_that_is_dropped_ends_no_connection_of_other_shards() {
         (0..40).map(|_| Client::get(listener.local_addr(), "/events?topic=a")).collect();
     hub.publish(&topic("a"), "x").unwrap();
     assert!(clients.iter_mut().all(|client| client.data() == "x"));
-    hub.close();
+    close(&hub);
     smol::block_on(driven).unwrap();
 }
 

@@ -28,7 +28,10 @@ mod backlog;
 mod inbox;
 #[path = "../../src/interest/queue.rs"]
 mod queue;
+#[path = "../../src/waker.rs"]
+mod waker;
 
+mod future;
 mod interest;
 mod parking;
 mod waiting;

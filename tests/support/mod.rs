@@ -3,6 +3,7 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each test uses its share")]
 
+pub mod driver;
 pub mod given;
 pub mod sse;
 
@@ -12,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use fanfare::{Hub, ListenOptions, Listener, Options};
 
+use self::driver::Executor;
 use self::sse::{Message, Parser};
 
 /// How long anything may take that a test waits for. Long, as a machine may be busy: only a test
@@ -38,9 +40,20 @@ pub fn serve(options: Options) -> (Hub, Listener) {
 }
 
 pub fn serve_with(options: Options, listen_options: ListenOptions) -> (Hub, Listener) {
-    let hub = Hub::start(options).expect("the hub starts");
+    let hub = start(options);
     let listener = hub.listen("127.0.0.1:0", listen_options).expect("a free port");
     (hub, listener)
+}
+
+/// A hub that is driven by what `FANFARE_TEST_DRIVER` names; without that by the engine's threads.
+pub fn start(options: Options) -> Hub {
+    Executor::chosen().start(options).expect("the hub starts")
+}
+
+/// Closes a hub, and waits until every shard has ended, whatever drives it.
+pub fn close(hub: &Hub) {
+    hub.close();
+    wait_until("every shard has ended", || hub.metrics().living_shards == 0);
 }
 
 /// The options of a hub with `shards` shards, for tests that are not about the bounds of slow

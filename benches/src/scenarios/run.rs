@@ -228,14 +228,8 @@ impl RunArgs {
             load.events = known.bounded_events(load.events, load.rate, load.clients);
             Kind::Fanfare
         } else {
-            match name {
-                "floor-a" => Kind::FloorA,
-                "floor-b" => Kind::FloorB,
-                "fanfare" => Kind::Fanfare,
-                _ => {
-                    return Err(format!("no subject {name:?}, and no --peer {name}=COMMAND").into())
-                }
-            }
+            Kind::of_name(name)
+                .ok_or_else(|| format!("no subject {name:?}, and no --peer {name}=COMMAND"))?
         };
         let args = SubjectArgs {
             kind,

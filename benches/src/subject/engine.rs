@@ -12,7 +12,7 @@ use crate::load::Load;
 use crate::phases::{phases, Phase};
 use crate::schedule::topic_name;
 use crate::subject::publisher::{publish_all, Solo};
-use crate::subject::{self, Done, SubjectArgs};
+use crate::subject::{self, drivers, Done, SubjectArgs};
 use crate::Error;
 
 /// How long the publisher waits for the backlog before the run has failed.
@@ -65,7 +65,7 @@ struct Engine {
 
 impl Engine {
     fn start(args: &SubjectArgs) -> Result<Self, Error> {
-        let hub = Hub::start(options(&args.load))?;
+        let hub = drivers::start(args.kind, options(&args.load))?;
         let listener = hub.listen(args.listen, ListenOptions::default())?;
         let own: Result<_, _> =
             (0..args.load.topics).map(|topic| Topic::new(&topic_name(topic))).collect();

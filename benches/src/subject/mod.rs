@@ -22,6 +22,7 @@
 //! [`schedule`](crate::schedule).
 
 pub(crate) mod child;
+pub(crate) mod drivers;
 pub(crate) mod engine;
 pub(crate) mod floor;
 pub(crate) mod peers;
@@ -33,6 +34,8 @@ use std::io::{BufRead, Write};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
+
+use clap::ValueEnum as _;
 
 use crate::load::Load;
 use crate::Error;
@@ -63,8 +66,36 @@ pub(crate) enum Kind {
     FloorA,
     /// Bare loop: one send per batch of events and socket
     FloorB,
-    /// The engine
+    /// The engine, its shards on threads of its own
     Fanfare,
+    /// The engine, its shards as futures on smol's global executor
+    FanfareSmol,
+    /// The engine, its shards as futures on tokio's current-thread runtime
+    FanfareTokio,
+    /// The engine, its shards as futures on tokio's multi-thread runtime
+    FanfareTokioMulti,
+    /// The engine, each shard as a future in a bare `block_on`
+    FanfareBlockOn,
+}
+
+impl Kind {
+    /// The kind that a subject's name stands for; `None` for no server that is built in.
+    pub(crate) fn of_name(name: &str) -> Option<Kind> {
+        Kind::from_str(name, false).ok()
+    }
+
+    /// The name of a subject of this kind.
+    fn name(self) -> &'static str {
+        match self {
+            Kind::FloorA => "floor-a",
+            Kind::FloorB => "floor-b",
+            Kind::Fanfare => "fanfare",
+            Kind::FanfareSmol => "fanfare-smol",
+            Kind::FanfareTokio => "fanfare-tokio",
+            Kind::FanfareTokioMulti => "fanfare-tokio-multi",
+            Kind::FanfareBlockOn => "fanfare-block-on",
+        }
+    }
 }
 
 /// What a subject reports when it has published everything.
@@ -104,13 +135,8 @@ impl SubjectArgs {
 
     /// The command line that makes this program the subject.
     pub(crate) fn command_line(&self) -> Vec<String> {
-        let kind = match self.kind {
-            Kind::FloorA => "floor-a",
-            Kind::FloorB => "floor-b",
-            Kind::Fanfare => "fanfare",
-        };
         let mut words: Vec<String> =
-            ["subject", "--kind", kind, "--listen"].map(str::to_owned).into();
+            ["subject", "--kind", self.kind.name(), "--listen"].map(str::to_owned).into();
         words.extend([self.listen.to_string(), "--batch".to_owned(), self.batch.to_string()]);
         if let Some(core) = self.publisher_core {
             words.extend(["--publisher-core".to_owned(), core.to_string()]);
@@ -211,6 +237,14 @@ mod tests {
         assert_eq!(Done::parse(&done.to_line()), Some(done));
         assert_eq!(Done::parse("done 3 4"), None);
         assert_eq!(Done::parse("listening 127.0.0.1:1"), None);
+    }
+
+    #[test]
+    fn every_kind_has_the_name_that_it_is_asked_for_with() {
+        for kind in Kind::value_variants() {
+            assert_eq!(Kind::of_name(kind.name()), Some(*kind));
+        }
+        assert_eq!(Kind::of_name("axum"), None);
     }
 
     #[test]

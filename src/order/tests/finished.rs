@@ -21,7 +21,7 @@ fn after(order: &Order, sequence: u64) -> Resume {
 
 /// An order with inboxes, the topics of which are known for [`AGE`] after their end.
 pub(super) fn order_with(shards: usize, options: Options) -> Order {
-    let inbox = |poller: &crate::sys::Poller| Arc::new(Inbox::new(poller.waker()));
+    let inbox = |poller: &crate::sys::Poller| Arc::new(Inbox::new(ShardWaker::new(poller.waker())));
     let inboxes = (0..shards).map(|_| inbox(&crate::sys::Poller::new().unwrap())).collect();
     order_of(inboxes, &Options { shards, finished_age_max: AGE, ..options })
 }

@@ -115,7 +115,8 @@ fn where_nothing_is_kept_a_client_is_known_to_miss_nothing_behind_the_last_event
 #[test]
 fn an_end_is_in_the_inboxes_of_the_shards_that_want_the_topic_behind_its_last_event() {
     let poller = crate::sys::Poller::new().unwrap();
-    let inboxes: Box<[_]> = (0..3).map(|_| Arc::new(Inbox::new(poller.waker()))).collect();
+    let inboxes: Box<[_]> =
+        (0..3).map(|_| Arc::new(Inbox::new(ShardWaker::new(poller.waker())))).collect();
     let order = order_of(inboxes.clone(), &Options { shards: 3, ..Options::default() });
     for (shard, what) in [(0, "t/0"), (1, "t/#"), (2, "t/1")] {
         order.register(shard, &[Subscription::new(what).unwrap()], |_, _| 0);

@@ -195,7 +195,8 @@ fn lists_that_were_dropped_leave_a_count_that_is_not_known() {
 fn a_refused_event_of_several_topics_is_published_to_none_and_leaves_no_topic_behind() {
     let options = Options { topic_backlog_bytes_max: 1, shards: 1, ..Options::default() };
     let poller = crate::sys::Poller::new().unwrap();
-    let order = order_of(Box::new([Arc::new(Inbox::new(poller.waker()))]), &options);
+    let order =
+        order_of(Box::new([Arc::new(Inbox::new(ShardWaker::new(poller.waker())))]), &options);
     order.register(0, &wanted(&["full"]), |_, _| 0);
     publish(&order, &["full"], &Event::new("x"));
     let before = order.sequence();
@@ -257,7 +258,7 @@ fn the_names_of_an_events_topics_count_for_the_hubs_backlog() {
             ..Options::default()
         };
         let poller = crate::sys::Poller::new().unwrap();
-        let inbox = Arc::new(Inbox::new(poller.waker()));
+        let inbox = Arc::new(Inbox::new(ShardWaker::new(poller.waker())));
         let order = order_of(Box::new([inbox.clone()]), &options);
         order.register(0, &wanted(&["#"]), |_, _| 0);
         let name = |nth: usize| Topic::new(&format!("{nth:02}/{}", "x".repeat(253))).unwrap();

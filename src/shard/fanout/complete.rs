@@ -150,11 +150,12 @@ mod tests {
     use crate::sys::Poller;
     use crate::topic::Topic;
     use crate::tuning::Tuning;
+    use crate::waker::ShardWaker;
 
     #[test]
     fn an_end_that_comes_while_an_audience_begins_is_counted_once() {
         let poller = Poller::new().unwrap();
-        let inbox = Arc::new(Inbox::new(poller.waker()));
+        let inbox = Arc::new(Inbox::new(ShardWaker::new(poller.waker())));
         let options = Options { shards: 1, ..Options::default() };
         let (tuning, clock) = (Tuning::default().order, Clock::manual());
         let order = Order::new(Box::new([inbox.clone()]), &options, tuning, clock);
