@@ -20,12 +20,8 @@ impl Drop for Shard {
         while let Ok(command) = self.link().orders.try_recv() {
             attempt(|| self.refuse(command));
         }
-        let in_order = !std::thread::panicking()
-            && attempt(|| {
-                self.close_acceptors();
-                self.close_all();
-            });
-        if !in_order {
+        let closed = attempt(|| self.close_acceptors());
+        if std::thread::panicking() || !closed || !attempt(|| self.close_all()) {
             self.write_off();
         }
         attempt(|| self.shared.order.leave(self.id));

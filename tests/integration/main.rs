@@ -18,6 +18,7 @@ mod support;
 mod cors;
 mod disconnects;
 mod drain;
+mod dropped;
 mod encoder;
 mod envelopes;
 mod finish;

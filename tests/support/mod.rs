@@ -149,6 +149,12 @@ impl Client {
         }
     }
 
+    /// The next message, or none when the stream ends before.
+    pub fn next_if_any(&mut self) -> Option<Message> {
+        while self.messages.is_empty() && self.receive() {}
+        self.messages.pop_front()
+    }
+
     /// The data of the next message.
     pub fn data(&mut self) -> String {
         self.next().data

@@ -12,7 +12,7 @@ use crate::shard::connection::slots::Key;
 use crate::shard::connection::{Connection, State};
 use crate::shard::fanout::audience::Audience;
 use crate::shard::lagging::state::Begun;
-use crate::shard::Shard;
+use crate::shard::{Link, Shard};
 
 /// How much a client may send at once after its request's head: nothing is expected of it.
 const UNASKED_BYTES_MAX: usize = 64 << 10;
@@ -186,11 +186,12 @@ impl Shard {
 
     /// Stops accepting connections.
     pub(in crate::shard) fn close_acceptors(&mut self) {
+        // The end of the hub closes every acceptor, and so does that of the last shard: without one,
+        // clients would wait for an answer that never comes. The end of any other shard does not.
+        let close = self.shared.is_ending() || !self.shared.links.iter().any(Link::is_alive);
         for (_, acceptor) in std::mem::take(&mut self.acceptors) {
             let _ = self.poller.remove(acceptor.socket.as_fd());
-            // The end of the hub closes every acceptor. The end of one shard, which a host drives,
-            // does not.
-            if self.shared.is_ending() {
+            if close {
                 acceptor.close();
             }
         }
