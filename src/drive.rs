@@ -19,8 +19,10 @@ use crate::sys::{self, Poller};
 /// A shard that the host drives on an executor of its own choice. Made by
 /// [`Hub::with_drivers`](crate::Hub::with_drivers).
 ///
-/// Dropping it, or the future of [`Driver::drive`], ends the shard: its connections are closed, and
-/// new ones go to the other shards. Without any shard left, clients are not answered any more.
+/// Dropping it, or the future of [`Driver::drive`], ends the shard at any moment: its connections
+/// are closed and counted with the reason
+/// [`Closed`](crate::DisconnectReason::Closed), what they held of limits and backlogs is given back,
+/// and new ones go to the other shards. With the last shard the hub's listeners are closed.
 ///
 /// # Examples
 ///
@@ -46,8 +48,10 @@ impl Driver {
 
     /// Serves the shard's connections until the hub is closed.
     ///
-    /// One future drives thousands of sockets: the shard's poller is itself polled, through
-    /// [`async_io`], whose own thread does so under any executor. Between bounded turns it yields.
+    /// One future drives thousands of sockets, under any executor, of which it needs no timer and
+    /// no poller: the shard's poller is itself polled, by the thread of [`async_io`]. Each time that
+    /// it is polled it does a bounded share of the work, some milliseconds at most, and never
+    /// blocks. Publishers wake it directly.
     ///
     /// # Errors
     ///

@@ -127,7 +127,10 @@ pub use crate::topic::{Topic, TopicError};
 #[doc = include_str!("../README.md")]
 struct Readme;
 
-/// So do those of the pages on routes and on streams that end.
+/// So do those of the pages on drivers, on routes and on streams that end.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/drivers.md")]
+struct DriversPage;
 #[cfg(doctest)]
 #[doc = include_str!("../docs/routes.md")]
 struct RoutesPage;

@@ -34,7 +34,7 @@ pub enum DisconnectReason {
     /// The client sent more than 64 KiB at once after its request, which no client of an event
     /// stream does.
     Garbage,
-    /// The hub was closed.
+    /// The hub was closed, or the host has dropped the [`Driver`](crate::Driver) that served it.
     Closed,
     /// The hub was drained: it had been sent everything, and was told when to come back.
     Drained,

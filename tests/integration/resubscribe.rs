@@ -57,7 +57,7 @@ impl Drop for EndsFlood<'_> {
     fn drop(&mut self) {
         self.is_over.store(true, Ordering::Relaxed);
         if std::thread::panicking() {
-            close(&self.hub);
+            close(self.hub);
         }
     }
 }

@@ -186,6 +186,45 @@ def test_results_in_parts_are_read(root):
     assert root.cells(row)[0][1] == "2.60 ms [2.34..2.86]"
 
 
+def drivers_report(part, floor, cpu_ns):
+    """Two runs, of which the second was disturbed: each took twice as long."""
+    runs = [
+        {"subject": subject, "metrics": {"server_cpu_per_delivery_ns": ns * factor}}
+        for factor in (1, 2)
+        for subject, ns in cpu_ns.items()
+    ]
+    made = records.report("drivers", floor, {})
+    return made | {"part": part, "runs": runs}
+
+
+def test_what_drives_the_engine_is_compared_with_the_neighbours_of_a_run(root):
+    records.write(root.records / "2026-11-25")
+    marks = "<!-- drivers: begin -->\n<!-- drivers: end -->\n"
+    root.results.write_text(MARKED + marks, encoding="utf-8")
+    assert root.made().endswith(marks)
+    engine = {
+        "fanfare": 1000,
+        "fanfare-smol": 1500,
+        "fanfare-tokio": 1100,
+        "fanfare-tokio-multi": 1200,
+        "fanfare-block-on": 1000,
+    }
+    parts = [
+        drivers_report(part, floor, {floor: 500} | engine)
+        for part, floor in (("paced", "floor-a"), ("flood", "floor-b"), ("single", "floor-a"))
+    ]
+    folder = root.records / "drivers-2026-11-29"
+    folder.mkdir()
+    document = {"scenario": "drivers", "parts": parts, "across": []}
+    (folder / "drivers.json").write_text(json.dumps(document), encoding="utf-8")
+    root.made()
+    (row,) = root.cells("smol's global executor")
+    assert row[1:4] == ["2.25 µs [1.50 µs .. 3 µs]", "1.50 [1.50..1.50]", "3.00 [3.00..3.00]"]
+    (row,) = root.cells("threads of its own")
+    assert row[2] == ""
+    assert root.render("--check").returncode == 0
+
+
 def test_results_that_were_really_measured_become_a_record(root, tmp_path):
     program = os.environ.get("FANFARE_BIN", str(CHECKOUT / "target" / "release" / "fanfare"))
     results = tmp_path / "results"

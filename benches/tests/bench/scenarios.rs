@@ -114,6 +114,7 @@ fn every_scenario_is_listed_and_has_a_test_here() {
             "churn",
             "growth",
             "shards",
+            "drivers",
             "sinks",
             "topics-sinks",
             "publish-call"
@@ -358,5 +359,17 @@ fn what_cannot_be_run_is_said_at_once() {
     ];
     for (line, message) in wrong {
         fails_with(&mut bench(line), message);
+    }
+}
+
+#[test]
+fn small_drivers_delivers_all_whatever_drives_the_engine() {
+    let report = small("drivers");
+    let subjects = ["", "-smol", "-tokio", "-tokio-multi", "-block-on"];
+    for (part, deliveries) in [("paced", 800.0), ("flood", 12_000.0), ("single", 100.0)] {
+        for subject in subjects.map(|driver| format!("fanfare{driver}")) {
+            assert_eq!(figure(&report, Some(part), &subject, "deliveries"), deliveries);
+            assert!(figure(&report, Some(part), &subject, "server_cpu_per_delivery_ns") > 0.0);
+        }
     }
 }
