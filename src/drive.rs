@@ -128,8 +128,8 @@ struct Parked<'a> {
     has_begun: bool,
 }
 
-/// A timer that fires earlier by at most this is as good as another, and needs not be set anew: a
-/// thread's poller counts in milliseconds as well.
+/// A timer that is set already is left as it is if it fires no later than this after the time that is
+/// wanted: a thread's poller counts in milliseconds as well.
 const TIMER_SLACK: Duration = Duration::from_millis(1);
 
 impl Rest {

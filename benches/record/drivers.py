@@ -6,7 +6,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from results import Record, about, show
+from results import Record, about, with_spread_in
 
 SCENARIO = "drivers"
 KEY = "server_cpu_per_delivery_ns"
@@ -42,9 +42,9 @@ def rows(record: Record) -> list[list[str]]:
         row = [label]
         for report in reports.values():
             own = values(report, subject)
-            number, unit = show("ns", median(own))
-            least, greatest = show("ns", min(own)), show("ns", max(own))
-            row.append(f"{number} {unit} [{' '.join(least)} .. {' '.join(greatest)}]")
+            row.append(
+                with_spread_in("ns", {"median": median(own), "min": min(own), "max": max(own)})
+            )
             threads = "" if subject == "fanfare" else ratio(own, values(report, "fanfare"))
             row += [threads, ratio(own, values(report, report["floor"]))]
         made.append(row)

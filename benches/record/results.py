@@ -215,9 +215,10 @@ def unit_of(record: Record, figure: Figure) -> str:
 
 
 def with_spread(record: Record, figure: Figure, values: dict[str, Any] | None) -> str:
-    if values is None:
-        return ""
-    unit = unit_of(record, figure)
+    return with_spread_in(unit_of(record, figure), values) if values else ""
+
+
+def with_spread_in(unit: str, values: dict[str, Any]) -> str:
     number, name = show(unit, values["median"])
     least, greatest = show(unit, values["min"]), show(unit, values["max"])
     if least == greatest:

@@ -219,7 +219,7 @@ def test_what_drives_the_engine_is_compared_with_the_neighbours_of_a_run(root):
     (folder / "drivers.json").write_text(json.dumps(document), encoding="utf-8")
     root.made()
     (row,) = root.cells("smol's global executor")
-    assert row[1:4] == ["2.25 µs [1.50 µs .. 3 µs]", "1.50 [1.50..1.50]", "3.00 [3.00..3.00]"]
+    assert row[1:4] == ["2.25 µs [1.50..3]", "1.50 [1.50..1.50]", "3.00 [3.00..3.00]"]
     (row,) = root.cells("threads of its own")
     assert row[2] == ""
     assert root.render("--check").returncode == 0
