@@ -43,6 +43,7 @@
 //! ```
 
 mod admin;
+mod adopt;
 mod clock;
 mod drain;
 mod drive;
@@ -91,6 +92,7 @@ pub mod fuzzing;
 #[doc(hidden)]
 pub mod internals;
 
+pub use crate::adopt::{AdoptError, AdoptErrorKind, AdoptRequest, HttpVersion, HttpVersionError};
 pub use crate::drain::{DrainOptions, Drained};
 pub use crate::drive::Driver;
 pub use crate::envelope::{Envelope, EnvelopeError};
