@@ -1,0 +1,117 @@
+//! Adopted connections count with all others, and those beyond a limit are given back.
+
+use std::net::{SocketAddr, TcpStream};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+
+use fanfare::{AdoptError, AdoptErrorKind, AdoptRequest, Hub, ListenOptions, StreamOptions};
+
+use super::{adopted, ask, asked, refused, wants, GET};
+use crate::support::{one_shard, shards, wait_until, Client};
+
+fn limit(error: &AdoptError) -> &'static str {
+    match error.kind() {
+        AdoptErrorKind::Limit { option, .. } => option,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn from(addr: [u8; 4]) -> AdoptRequest {
+    wants("a").options(StreamOptions::default().addr(SocketAddr::from((addr, 80))))
+}
+
+#[test]
+fn connections_of_a_listener_and_adopted_ones_share_the_limit() {
+    let hub = Hub::start(one_shard().connections_max(3)).unwrap();
+    let listener = hub.listen("127.0.0.1:0", ListenOptions::default()).unwrap();
+    let first = adopted(&hub, wants("a"));
+    let second = Client::get(listener.local_addr(), "/events?topic=a");
+    let _third = adopted(&hub, wants("a"));
+    let (client, server) = asked();
+    let error = refused(&hub, server, wants("a"));
+    assert_eq!(limit(&error), "connections_max");
+    // The listener tells its own client to come again.
+    let mut told = Client::get(listener.local_addr(), "/events?topic=a");
+    assert!(told.ends_cleanly());
+    drop((first, second, told));
+    wait_until("they have ended", || {
+        let metrics = hub.metrics();
+        metrics.connections + metrics.pending_connections == 1
+    });
+    hub.adopt(error.into_socket(), wants("a")).unwrap();
+    assert_eq!(Client::of(client).status(), 200);
+}
+
+#[test]
+fn the_limit_per_address_counts_by_the_peer_or_what_the_host_says() {
+    let hub = Hub::start(shards(2).connections_per_address_max(2)).unwrap();
+    let mut clients: Vec<_> = (0..2).map(|_| adopted(&hub, wants("a"))).collect();
+    assert_eq!(limit(&refused(&hub, asked().1, wants("a"))), "connections_per_address_max");
+    // Behind a proxy, the host knows the client's address.
+    clients.extend((0..2).map(|_| adopted(&hub, from([192, 0, 2, 1]))));
+    assert_eq!(
+        limit(&refused(&hub, asked().1, from([192, 0, 2, 1]))),
+        "connections_per_address_max"
+    );
+    clients.push(adopted(&hub, from([192, 0, 2, 2])));
+    // A Unix domain socket's peer has no address, and so no limit of its own.
+    for _ in 0..5 {
+        let (client, server) = UnixStream::pair().unwrap();
+        ask(&client, &server, GET);
+        hub.adopt(server, wants("a")).unwrap();
+        clients.push(Client::of(TcpStream::from(OwnedFd::from(client))));
+    }
+    assert_eq!(hub.metrics().connections, 10);
+    drop(clients);
+    wait_until("they have ended", || hub.metrics().connections == 0);
+    let _again = adopted(&hub, wants("a"));
+}
+
+#[test]
+fn subscriptions_count_and_are_given_back() {
+    let options = one_shard().subscriptions_max(5).subscriptions_per_address_max(3);
+    let hub = Hub::start(options).unwrap();
+    let wants = |count: usize| {
+        let names = (0..count).map(|n| fanfare::Subscription::new(&format!("a/{n}")).unwrap());
+        from([192, 0, 2, 1]).subscriptions(names)
+    };
+    let other = |count| {
+        let options = from([192, 0, 2, 2]).options;
+        wants(count).options(options)
+    };
+    let first = adopted(&hub, wants(3));
+    assert_eq!(limit(&refused(&hub, asked().1, wants(1))), "subscriptions_per_address_max");
+    assert_eq!(limit(&refused(&hub, asked().1, other(3))), "subscriptions_max");
+    let _second = adopted(&hub, other(2));
+    drop(first);
+    wait_until("it has ended", || hub.metrics().subscriptions == 2);
+    let _third = adopted(&hub, wants(3));
+    assert_eq!(hub.metrics().connections, 2);
+}
+
+#[test]
+fn shards_that_have_too_much_to_do_give_the_connection_back() {
+    const MANY: usize = 3_000;
+    let (hub, drivers) = Hub::with_drivers(shards(2)).unwrap();
+    let mut clients = Vec::new();
+    let error = loop {
+        assert!(clients.len() < MANY, "so many connections wait for the shards");
+        let (client, server) = UnixStream::pair().unwrap();
+        ask(&client, &server, GET);
+        match hub.adopt(server, wants("a")) {
+            Ok(()) => clients.push(client),
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(error.kind(), AdoptErrorKind::Busy), "{error}");
+    // What was refused is off the limits, and the others are served when the shards are driven.
+    let waiting = clients.len();
+    assert_eq!(hub.metrics().subscriptions, waiting as u64);
+    let threads = drivers
+        .into_iter()
+        .map(|driver| std::thread::spawn(|| smol::block_on(driver.drive()).unwrap()))
+        .collect::<Vec<_>>();
+    wait_until("all are streams", || hub.metrics().connections == waiting as u64);
+    hub.close();
+    threads.into_iter().for_each(|thread| thread.join().unwrap());
+}
