@@ -3,6 +3,8 @@
 
 mod error;
 mod request;
+#[cfg(test)]
+mod tests;
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};

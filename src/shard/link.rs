@@ -90,9 +90,11 @@ impl Link {
         !self.commands.is_closed()
     }
 
-    /// How many commands wait for the shard.
-    pub(in crate::shard) fn waiting_commands(&self) -> usize {
-        self.commands.len()
+    /// How many connections the shard has, and how many commands wait for it, each of which may
+    /// bring one more.
+    pub(crate) fn load(&self) -> u64 {
+        let here = self.counters.connections.value() + self.counters.pending_connections.value();
+        here + self.commands.len() as u64
     }
 
     /// Gives the shard a command; returns it when too many wait already.

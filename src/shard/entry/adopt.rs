@@ -95,12 +95,3 @@ impl Shard {
         self.shared.release(Network::from(adopted.addr), adopted.reply.subscriptions());
     }
 }
-
-impl Link {
-    /// How many connections its shard has, and is about to have.
-    fn load(&self) -> u64 {
-        let counters = &self.counters;
-        let here = counters.connections.value() + counters.pending_connections.value();
-        here + self.waiting_commands() as u64
-    }
-}

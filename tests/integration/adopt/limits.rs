@@ -88,30 +88,3 @@ fn subscriptions_count_and_are_given_back() {
     let _third = adopted(&hub, wants(3));
     assert_eq!(hub.metrics().connections, 2);
 }
-
-#[test]
-fn shards_that_have_too_much_to_do_give_the_connection_back() {
-    const MANY: usize = 3_000;
-    let (hub, drivers) = Hub::with_drivers(shards(2)).unwrap();
-    let mut clients = Vec::new();
-    let error = loop {
-        assert!(clients.len() < MANY, "so many connections wait for the shards");
-        let (client, server) = UnixStream::pair().unwrap();
-        ask(&client, &server, GET);
-        match hub.adopt(server, wants("a")) {
-            Ok(()) => clients.push(client),
-            Err(error) => break error,
-        }
-    };
-    assert!(matches!(error.kind(), AdoptErrorKind::Busy), "{error}");
-    // What was refused is off the limits, and the others are served when the shards are driven.
-    let waiting = clients.len();
-    assert_eq!(hub.metrics().subscriptions, waiting as u64);
-    let threads = drivers
-        .into_iter()
-        .map(|driver| std::thread::spawn(|| smol::block_on(driver.drive()).unwrap()))
-        .collect::<Vec<_>>();
-    wait_until("all are streams", || hub.metrics().connections == waiting as u64);
-    hub.close();
-    threads.into_iter().for_each(|thread| thread.join().unwrap());
-}
