@@ -128,7 +128,10 @@ pub use crate::topic::{Topic, TopicError};
 #[doc = include_str!("../README.md")]
 struct Readme;
 
-/// So do those of the pages on routes and on streams that end.
+/// So do those of the pages on adopted connections, on routes and on streams that end.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/adopt.md")]
+struct AdoptPage;
 #[cfg(doctest)]
 #[doc = include_str!("../docs/routes.md")]
 struct RoutesPage;

@@ -1,5 +1,6 @@
 //! Connections that a host's own server has accepted, and hands over.
 
+mod example;
 mod limits;
 mod refusals;
 mod sockets;
