@@ -94,9 +94,9 @@ impl Hub {
         let reply = reply(shared, request, &fields);
         let is_answer = matches!(reply, Reply::Answer(_));
         let adopted = Adopted { stream: Stream::handed(socket), addr, reply };
-        shared.place(adopted).map_err(|(adopted, refused)| {
-            AdoptError::new(refused.into(), adopted.stream.into_fd())
-        })?;
+        shared
+            .place(adopted)
+            .map_err(|(stream, refused)| AdoptError::new(refused.into(), stream.into_fd()))?;
         shared.finished_answers.fetch_add(u64::from(is_answer), Ordering::Relaxed);
         Ok(())
     }

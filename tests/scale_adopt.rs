@@ -165,13 +165,15 @@ fn what_a_hand_over_costs_beside_an_accept_of_the_engines_own() {
     let [accept, hand_over] = times.map(Repeats::of);
     println!("an accept of the engine's own: {accept}");
     println!("a hand-over by a small server: {hand_over}");
-    let ratio = hand_over.median() / accept.median();
-    println!("the second costs {ratio:.2} times as much as the first");
+    // Whatever else runs adds to a repeat, and takes nothing from it.
+    let (of_medians, of_least) =
+        (hand_over.median() / accept.median(), hand_over.least() / accept.least());
+    println!("the second costs {of_least:.2} times as much at the least, {of_medians:.2} times by the medians");
     println!(
         "Hub::adopt takes its caller: {}",
         Repeats::of((0..REPEATS).map(|_| call(&hub)).collect())
     );
-    assert!(ratio < 3.0, "a hand-over costs {ratio:.2} times as much as an accept");
+    assert!(of_least < 3.0, "a hand-over costs {of_least:.2} times as much as an accept");
 }
 
 /// Microseconds of each repeat, the smallest first.
@@ -183,6 +185,10 @@ impl Repeats {
         Repeats(repeats)
     }
 
+    fn least(&self) -> f64 {
+        self.0[0]
+    }
+
     fn median(&self) -> f64 {
         self.0[self.0.len() / 2]
     }
@@ -190,7 +196,7 @@ impl Repeats {
 
 impl fmt::Display for Repeats {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (least, most) = (self.0[0], self.0[self.0.len() - 1]);
+        let (least, most) = (self.least(), self.0[self.0.len() - 1]);
         write!(
             f,
             "{:.1} us of CPU, {least:.1} to {most:.1} in {} repeats",

@@ -6,28 +6,27 @@ use crate::shard::connection::{Connection, Network, Sink, State};
 use crate::shard::entry::adopted::{Adopted, Refused, Reply};
 use crate::shard::entry::limits::Exceeded;
 use crate::shard::{Command, Link, Shard, Shared};
+use crate::sys::Stream;
 
 impl Shared {
-    /// Counts a connection, and gives it to the shard with the fewest. A connection beyond a limit is
-    /// given back: whoever has accepted it answers it.
-    pub(crate) fn place(&self, adopted: Adopted) -> Result<(), (Adopted, Refused)> {
+    /// Counts a connection, and gives it to the shard with the fewest. The socket of one beyond a
+    /// limit is given back: whoever has accepted it answers.
+    pub(crate) fn place(&self, adopted: Adopted) -> Result<(), (Stream, Refused)> {
         if self.is_ending() {
-            return Err((adopted, Refused::Closed));
+            return Err((adopted.stream, Refused::Closed));
         }
         let (network, count) = (Network::from(adopted.addr), adopted.reply.subscriptions());
         if let Err(option) = self.reserve(network, count) {
-            return Err((adopted, Refused::Limit(option)));
+            return Err((adopted.stream, Refused::Limit(option)));
         }
-        let (adopted, refused) = match self.give_to_a_shard(adopted) {
-            Ok(()) => return Ok(()),
-            Err(adopted) if self.links.iter().any(Link::is_alive) => (adopted, Refused::Busy),
-            Err(adopted) => (adopted, Refused::Closed),
-        };
-        self.release(network, count);
-        Err((adopted, refused))
+        self.give_to_a_shard(Box::new(adopted)).map_err(|adopted| {
+            self.release(network, count);
+            let is_closed = !self.links.iter().any(Link::is_alive);
+            (adopted.stream, if is_closed { Refused::Closed } else { Refused::Busy })
+        })
     }
 
-    fn give_to_a_shard(&self, adopted: Adopted) -> Result<(), Adopted> {
+    fn give_to_a_shard(&self, adopted: Box<Adopted>) -> Result<(), Box<Adopted>> {
         let mut by_load: Vec<_> = self
             .links
             .iter()
@@ -35,7 +34,7 @@ impl Shared {
             .map(|link| (link.load(), link))
             .collect();
         by_load.sort_unstable_by_key(|&(load, _)| load);
-        let mut command = Command::Adopt(Box::new(adopted));
+        let mut command = Command::Adopt(adopted);
         for (_, link) in by_load {
             match link.command(command) {
                 Ok(()) => return Ok(()),
@@ -43,7 +42,7 @@ impl Shared {
             }
         }
         match command {
-            Command::Adopt(adopted) => Err(*adopted),
+            Command::Adopt(adopted) => Err(adopted),
             _ => unreachable!("it was not this command"),
         }
     }
