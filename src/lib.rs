@@ -43,6 +43,7 @@
 //! ```
 
 mod admin;
+mod adopt;
 mod clock;
 mod drain;
 mod drive;
@@ -92,6 +93,7 @@ pub mod fuzzing;
 #[doc(hidden)]
 pub mod internals;
 
+pub use crate::adopt::{AdoptError, AdoptErrorKind, AdoptRequest, HttpVersion, HttpVersionError};
 pub use crate::drain::{DrainOptions, Drained};
 pub use crate::drive::Driver;
 pub use crate::envelope::{Envelope, EnvelopeError};
@@ -122,18 +124,17 @@ pub use crate::resume::{StartAt, StartAtError};
 pub use crate::stream_options::StreamOptions;
 pub use crate::topic::{Topic, TopicError};
 
-/// The README's examples compile.
+/// The examples of the README and of the documents compile.
 #[cfg(doctest)]
-#[doc = include_str!("../README.md")]
-struct Readme;
-
-/// So do those of the pages on drivers, on routes and on streams that end.
-#[cfg(doctest)]
-#[doc = include_str!("../docs/drivers.md")]
-struct DriversPage;
-#[cfg(doctest)]
-#[doc = include_str!("../docs/routes.md")]
-struct RoutesPage;
-#[cfg(doctest)]
-#[doc = include_str!("../docs/streams.md")]
-struct StreamsPage;
+mod documents {
+    #[doc = include_str!("../README.md")]
+    struct Readme;
+    #[doc = include_str!("../docs/adopt.md")]
+    struct Adopt;
+    #[doc = include_str!("../docs/drivers.md")]
+    struct Drivers;
+    #[doc = include_str!("../docs/routes.md")]
+    struct Routes;
+    #[doc = include_str!("../docs/streams.md")]
+    struct Streams;
+}

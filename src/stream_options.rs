@@ -58,7 +58,6 @@ impl StreamOptions {
     pub const TAG_BYTES_MAX: usize = 256;
 
     /// Checks what has bounds.
-    #[allow(dead_code)]
     pub(crate) fn check(&self) -> Result<(), OptionsError> {
         let tag_fits = |tag: &Arc<str>| {
             let fits = (1..=StreamOptions::TAG_BYTES_MAX).contains(&tag.len());
@@ -69,7 +68,6 @@ impl StreamOptions {
     }
 
     /// What of the past the client is sent.
-    #[allow(dead_code)]
     pub(crate) fn resume(&self) -> Resume {
         match self.last_event_id.as_deref().filter(|id| !id.is_empty()) {
             None => Resume::Start(self.start),

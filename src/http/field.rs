@@ -44,14 +44,24 @@ impl Fields {
     ///
     /// Says what is wrong, and with which field.
     pub(crate) fn new(fields: &[(String, String)], others: &Fields) -> Result<Fields, String> {
-        let mut all = Vec::new();
-        for (name, value) in fields {
-            check(name, value).map_err(|why| format!("{}: {why}", Excerpt::of(name)))?;
-            all.push((name.clone(), value.clone()));
-        }
+        let mut all = checked(fields, Cors::Engine)?;
         let is_named =
             |name: &str| fields.iter().any(|(field, _)| field.eq_ignore_ascii_case(name));
         all.extend(others.0.iter().filter(|(name, _)| !is_named(name)).cloned());
+        Fields::bounded(all)
+    }
+
+    /// Checks the fields of an answer to a request that a host has read itself: only the host knows
+    /// which fields of CORS, and which `Vary`, the answer needs.
+    ///
+    /// # Errors
+    ///
+    /// As [`Fields::new`].
+    pub(crate) fn of_host(fields: &[(String, String)]) -> Result<Fields, String> {
+        Fields::bounded(checked(fields, Cors::Host)?)
+    }
+
+    fn bounded(all: Vec<(String, String)>) -> Result<Fields, String> {
         let bytes: usize = all.iter().map(|(name, value)| name.len() + value.len() + 4).sum();
         if all.len() > FIELDS_MAX || bytes > FIELDS_BYTES_MAX {
             return Err(format!(
@@ -72,15 +82,31 @@ impl Fields {
     }
 }
 
-fn check(name: &str, value: &str) -> Result<(), &'static str> {
+/// Who writes the header fields that tell browsers and caches which pages may read an answer.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Cors {
+    Engine,
+    Host,
+}
+
+/// The fields, or what is wrong with which of them.
+fn checked(fields: &[(String, String)], cors: Cors) -> Result<Vec<(String, String)>, String> {
+    for (name, value) in fields {
+        check(name, value, cors).map_err(|why| format!("{}: {why}", Excerpt::of(name)))?;
+    }
+    Ok(fields.to_vec())
+}
+
+fn check(name: &str, value: &str, cors: Cors) -> Result<(), &'static str> {
     if !is_token(name) {
         return Err("a header field's name is letters, digits and !#$%&'*+-.^_`|~");
     }
     let is_cors = name.get(..CORS.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(CORS));
-    if is_cors {
+    if is_cors && cors == Cors::Engine {
         return Err("the engine writes this header field; set it with cors");
     }
-    if OWN.iter().any(|own| own.eq_ignore_ascii_case(name)) {
+    let is_hosts = cors == Cors::Host && name.eq_ignore_ascii_case("Vary");
+    if !is_hosts && OWN.iter().any(|own| own.eq_ignore_ascii_case(name)) {
         return Err("the engine writes this header field, or it would be untrue; leave it out");
     }
     let is_plain = |byte: u8| byte == b'\t' || (b' '..=b'~').contains(&byte);
@@ -149,6 +175,20 @@ mod tests {
             }
         }
         assert!(new(&[("Access-Controls", "x"), ("Accept-CH", "x")]).is_ok());
+    }
+
+    #[test]
+    fn a_host_that_answers_itself_gives_the_fields_of_cors_and_vary_and_no_other_of_the_engines() {
+        let of_host = |name: &str| Fields::of_host(&fields(&[(name, "x")]));
+        let given = fields(&[("Access-Control-Allow-Origin", "*"), ("vary", "Origin")]);
+        let lines = "Access-Control-Allow-Origin: *\r\nvary: Origin\r\n";
+        assert_eq!(Fields::of_host(&given).unwrap().lines(), lines);
+        for own in OWN.into_iter().filter(|&own| own != "Vary") {
+            assert!(of_host(own).is_err(), "{own}");
+        }
+        assert!(of_host("a\r\nb").is_err());
+        assert!(Fields::of_host(&fields(&[("Vary", "a\r\nb")])).is_err());
+        assert!(Fields::of_host(&fields(&[("X", "")].repeat(FIELDS_MAX + 1))).is_err());
     }
 
     #[test]

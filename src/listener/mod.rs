@@ -18,13 +18,14 @@ use std::sync::Arc;
 
 pub use self::error::{AdmitError, ListenError};
 use self::handshake::HttpHandshake;
+pub(crate) use self::options::SOCKET_OPTIONS;
 pub use self::options::{ListenOptions, Overload, OverloadError};
 pub use self::route::Route;
 use self::routes::Routes;
 use crate::fallback::UnhandledRequest;
 use crate::http::host::{Host, Hosts};
 use crate::shard::{Acceptor, Command, Shared};
-use crate::sys::{ListenSocket, SocketOptions, Stream};
+use crate::sys::{ListenSocket, Stream};
 
 /// Accepts clients until it is dropped. Connections that are open then stay open.
 ///
@@ -54,12 +55,7 @@ impl Listener {
         options: ListenOptions,
     ) -> Result<Listener, ListenError> {
         options.check().map_err(ListenError::Options)?;
-        let socket_options = SocketOptions {
-            notsent_lowat_bytes: options.notsent_lowat_bytes,
-            send_buffer_bytes: options.send_buffer_bytes,
-            keepalive: options.keepalive,
-            user_timeout: options.user_timeout,
-        };
+        let socket_options = options.socket_options();
         let fallback = options.fallback.clone();
         let handshake = HttpHandshake::new(options, shared.clone())?;
         let mut bound = Err(io::Error::new(io::ErrorKind::InvalidInput, "no address to listen on"));

@@ -14,6 +14,7 @@ use crate::options::{within, OptionsError};
 use crate::policy::Policy;
 use crate::resume::StartAt;
 use crate::stream_options::StreamOptions;
+use crate::sys::SocketOptions;
 
 chained! {
     /// How a [`Listener`](crate::Listener) speaks to its clients, and its bounds. Each option has a
@@ -272,6 +273,14 @@ impl fmt::Display for OverloadError {
 
 impl std::error::Error for OverloadError {}
 
+/// The options that the sockets of clients have by default.
+pub(crate) const SOCKET_OPTIONS: SocketOptions = SocketOptions {
+    notsent_lowat_bytes: 16 << 10,
+    send_buffer_bytes: None,
+    keepalive: Duration::from_secs(15),
+    user_timeout: Duration::from_secs(30),
+};
+
 impl Default for ListenOptions {
     fn default() -> ListenOptions {
         ListenOptions {
@@ -291,10 +300,10 @@ impl Default for ListenOptions {
             policies: None,
             envelope: Envelope::default(),
             overload: Overload::default(),
-            notsent_lowat_bytes: 16 << 10,
-            send_buffer_bytes: None,
-            keepalive: Duration::from_secs(15),
-            user_timeout: Duration::from_secs(30),
+            notsent_lowat_bytes: SOCKET_OPTIONS.notsent_lowat_bytes,
+            send_buffer_bytes: SOCKET_OPTIONS.send_buffer_bytes,
+            keepalive: SOCKET_OPTIONS.keepalive,
+            user_timeout: SOCKET_OPTIONS.user_timeout,
             health_path: None,
             fallback: None,
         }
@@ -347,6 +356,16 @@ impl ListenOptions {
         within(wanted, "subscriptions_per_connection_max", "1 to 65,536")?;
         within(self.wide_filters_max <= 65_536, "wide_filters_max", "at most 65,536")?;
         self.check_socket_options()
+    }
+
+    /// The options of the sockets of a listener's clients.
+    pub(crate) fn socket_options(&self) -> SocketOptions {
+        SocketOptions {
+            notsent_lowat_bytes: self.notsent_lowat_bytes,
+            send_buffer_bytes: self.send_buffer_bytes,
+            keepalive: self.keepalive,
+            user_timeout: self.user_timeout,
+        }
     }
 
     fn check_socket_options(&self) -> Result<(), OptionsError> {

@@ -10,6 +10,7 @@ use crate::options::Options;
 use crate::order::{Order, ShardInbox};
 use crate::shard::admin::drain::Drain;
 use crate::shard::admin::query::QueryRequest;
+use crate::shard::entry::adopted::Adopted;
 use crate::shard::entry::handshake::Acceptor;
 use crate::shard::entry::limits::{ConnectionLimits, SubscriptionLimits};
 use crate::shard::entry::spares::Spares;
@@ -60,6 +61,8 @@ pub(crate) enum Command {
         acceptor: Arc<Acceptor>,
         counted: bool,
     },
+    /// Serve a connection that a host has handed over.
+    Adopt(Box<Adopted>),
     /// See that grace times of watchers end, which a shard has begun that has ended since.
     EndGraces,
     /// Say something about the connections, or end some.
@@ -85,6 +88,13 @@ impl Link {
     /// Whether there is a shard at the other end.
     pub(crate) fn is_alive(&self) -> bool {
         !self.commands.is_closed()
+    }
+
+    /// How many connections the shard has, and how many commands wait for it, each of which may
+    /// bring one more.
+    pub(crate) fn load(&self) -> u64 {
+        let here = self.counters.connections.value() + self.counters.pending_connections.value();
+        here + self.commands.len() as u64
     }
 
     /// Gives the shard a command; returns it when too many wait already.

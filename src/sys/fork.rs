@@ -55,11 +55,11 @@ extern "C" fn in_child() {
     CLOSING.store(0, Ordering::SeqCst);
 }
 
-/// Closes a socket, so that its peer knows. Only in a process that has forked does that take a
-/// system call more.
-pub(super) fn close(socket: OwnedFd) {
+/// Closes a socket, so that its peer knows. Only in a process that has forked, or for a socket that
+/// may have duplicates in it, does that take a system call more.
+pub(super) fn close(socket: OwnedFd, has_duplicates: bool) {
     CLOSING.fetch_add(1, Ordering::SeqCst);
-    if HAS_FORKED.load(Ordering::SeqCst) {
+    if has_duplicates || HAS_FORKED.load(Ordering::SeqCst) {
         // SAFETY: takes no pointer. An error means that the peer is gone already.
         unsafe { libc::shutdown(socket.as_raw_fd(), libc::SHUT_RDWR) };
     }

@@ -9,6 +9,7 @@
 #[cfg(all(target_os = "linux", not(fanfare_portable)))]
 mod epoll;
 pub(crate) mod fork;
+mod handed;
 mod limits;
 mod memory;
 #[cfg(not(all(target_os = "linux", not(fanfare_portable))))]
@@ -19,6 +20,7 @@ mod socket;
 
 #[cfg(all(target_os = "linux", not(fanfare_portable)))]
 pub(crate) use epoll::{Poller, Waker};
+pub(crate) use handed::{inspect, prepare, Handed, Unfit};
 pub(crate) use limits::{descriptors_max, descriptors_open};
 pub(crate) use memory::release_memory;
 #[cfg(not(all(target_os = "linux", not(fanfare_portable))))]

@@ -8,9 +8,12 @@ use std::time::Duration;
 
 use super::fork;
 
-/// A connected, non-blocking TCP socket. To drop it is to end the connection, also when a child of
-/// this process has the socket as well.
-pub(crate) struct Stream(ManuallyDrop<OwnedFd>);
+/// A connected stream socket. To drop it is to end the connection, also when a child of this process
+/// has the socket as well, or when it was handed over and has duplicates elsewhere.
+pub(crate) struct Stream(ManuallyDrop<OwnedFd>, HasDuplicates);
+
+/// Whether other code may have a duplicate of a socket's descriptor.
+type HasDuplicates = bool;
 
 /// A listening, non-blocking TCP socket.
 pub(crate) struct ListenSocket(TcpListener, SocketOptions);
@@ -146,7 +149,25 @@ fn accept(listener: &TcpListener) -> io::Result<(Stream, SocketAddr)> {
 
 impl Stream {
     fn new(socket: OwnedFd) -> Stream {
-        Stream(ManuallyDrop::new(socket))
+        Stream(ManuallyDrop::new(socket), false)
+    }
+
+    /// A socket that other code hands over, which may have duplicates of its descriptor.
+    pub(crate) fn handed(socket: OwnedFd) -> Stream {
+        Stream(ManuallyDrop::new(socket), true)
+    }
+
+    /// Whether other code may have a duplicate of its descriptor: then a poller knows it until it is
+    /// removed, also if it is closed here.
+    pub(crate) fn has_duplicates(&self) -> bool {
+        self.1
+    }
+
+    /// Gives the socket back as it is.
+    pub(crate) fn into_fd(self) -> OwnedFd {
+        let mut stream = ManuallyDrop::new(self);
+        // SAFETY: it is taken once, since `stream` is not dropped.
+        unsafe { ManuallyDrop::take(&mut stream.0) }
     }
 
     /// Sends as much as the socket takes at once.
@@ -205,9 +226,7 @@ impl Stream {
 
     /// Leaves the socket to the standard library, still non-blocking.
     pub(crate) fn into_std(self) -> TcpStream {
-        let mut stream = ManuallyDrop::new(self);
-        // SAFETY: it is taken once, since `stream` is not dropped.
-        TcpStream::from(unsafe { ManuallyDrop::take(&mut stream.0) })
+        TcpStream::from(self.into_fd())
     }
 
     /// Takes a socket over and makes it non-blocking.
@@ -220,7 +239,7 @@ impl Stream {
 impl Drop for Stream {
     fn drop(&mut self) {
         // SAFETY: it is taken once, since this is the end of the one that had it.
-        fork::close(unsafe { ManuallyDrop::take(&mut self.0) });
+        fork::close(unsafe { ManuallyDrop::take(&mut self.0) }, self.1);
     }
 }
 
@@ -231,7 +250,7 @@ impl AsFd for Stream {
 }
 
 impl SocketOptions {
-    fn set(&self, fd: BorrowedFd<'_>) -> io::Result<()> {
+    pub(super) fn set(&self, fd: BorrowedFd<'_>) -> io::Result<()> {
         set(fd, libc::IPPROTO_TCP, libc::TCP_NODELAY, 1)?;
         if let Some(bytes) = self.send_buffer_bytes {
             set(fd, libc::SOL_SOCKET, libc::SO_SNDBUF, clamp(u128::from(bytes)))?;
@@ -267,7 +286,7 @@ fn clamp(value: u128) -> libc::c_int {
     libc::c_int::try_from(value).unwrap_or(libc::c_int::MAX)
 }
 
-fn set(
+pub(super) fn set(
     fd: BorrowedFd<'_>,
     level: libc::c_int,
     name: libc::c_int,
@@ -295,8 +314,11 @@ fn set(
 /// # Safety
 ///
 /// Every bit pattern has to be a valid `T`.
-#[cfg(target_os = "linux")]
-unsafe fn get<T: Copy>(fd: BorrowedFd<'_>, level: libc::c_int, name: libc::c_int) -> io::Result<T> {
+pub(super) unsafe fn get<T: Copy>(
+    fd: BorrowedFd<'_>,
+    level: libc::c_int,
+    name: libc::c_int,
+) -> io::Result<T> {
     let mut value = std::mem::MaybeUninit::<T>::zeroed();
     let mut length = size_of::<T>() as libc::socklen_t;
     // SAFETY: the value has `length` bytes, and both outlive the call.

@@ -88,6 +88,10 @@ impl Shard {
     pub(in crate::shard) fn remove(&mut self, index: u32) -> Connection {
         self.leave_lists(index);
         let (connection, record) = self.connections.remove(index);
+        if let Some(socket) = connection.sink.socket().filter(|socket| socket.has_duplicates()) {
+            // Closed here it would stay open elsewhere, and in the poller. It may not be there yet.
+            let _ = self.poller.remove(socket.as_fd());
+        }
         self.shared.subscription_limits.release(record.network(), record.subscriptions());
         self.shared.connection_limits.release(record.network());
         connection

@@ -80,6 +80,7 @@ impl Shard {
                         self.turn_away(stream, &read, addr, &acceptor, true);
                     }
                 }
+                Command::Adopt(adopted) => self.adopt(*adopted),
             }
         }
     }
@@ -92,6 +93,7 @@ impl Shard {
             Command::Serve { addr, counted: true, .. } => {
                 self.shared.connection_limits.release(Network::from(addr));
             }
+            Command::Adopt(adopted) => self.refuse_adopted(&adopted),
             Command::Accept(_)
             | Command::RemoveClosed
             | Command::EndGraces
@@ -135,17 +137,22 @@ impl Shard {
         } else {
             self.continue_handshake(key, read);
         }
+        self.begin_to_poll(key);
         let Some(connection) = self.connections.get_mut(key) else { return };
-        let waits = matches!(connection.state, State::Handshaking(_));
+        if matches!(connection.state, State::Handshaking(_)) {
+            self.expect_head(key, acceptor.handshake.head_time_max());
+        }
+    }
+
+    /// Has the poller tell of a connection, unless that has ended already.
+    pub(in crate::shard) fn begin_to_poll(&mut self, key: Key) {
+        let Some(connection) = self.connections.get_mut(key) else { return };
         let socket = connection.sink.socket().expect("it came as a socket");
         if let Err(error) = self.poller.add_stream(socket.as_fd(), key.to_u64()) {
             NOT_POLLED.log(|more| {
                 log::error!("a connection cannot be polled and is closed: {error}{more}");
             });
-            return self.give_up(key);
-        }
-        if waits {
-            self.expect_head(key, acceptor.handshake.head_time_max());
+            self.give_up(key);
         }
     }
 

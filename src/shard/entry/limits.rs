@@ -77,6 +77,11 @@ impl ConnectionLimits {
         self.reserve_of(self.accepted_max, network)
     }
 
+    /// Counts a connection, unless it is beyond a limit.
+    pub(crate) fn reserve_within(&self, network: Network) -> Result<(), Exceeded> {
+        self.taken.reserve(network, 1, self.max, self.taken.per_network_max)
+    }
+
     /// The same for a connection without a descriptor.
     #[cfg(any(test, feature = "internals"))]
     pub(crate) fn reserve_without_descriptor(
@@ -231,6 +236,19 @@ mod tests {
         assert_eq!(limits.reserve(network(2)), Err(Exceeded::Total));
         (0..18).for_each(|_| limits.release(network(1)));
         assert!(takes(2) && !limits.is_exceeded_for(network(2)));
+    }
+
+    #[test]
+    fn a_connection_that_would_be_in_the_overflow_is_not_counted_within_the_limits() {
+        let limits = ConnectionLimits::new(3, 2, usize::MAX);
+        let within = |n| limits.reserve_within(network(n));
+        assert!(within(1).is_ok() && within(1).is_ok());
+        assert_eq!(within(1), Err(Exceeded::Address));
+        assert!(within(2).is_ok() && !limits.is_exceeded());
+        assert_eq!(within(3), Err(Exceeded::Total));
+        limits.release(network(1));
+        assert!(within(3).is_ok());
+        assert!(limits.reserve(network(4)).is_ok() && limits.is_exceeded());
     }
 
     #[test]

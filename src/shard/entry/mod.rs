@@ -1,6 +1,8 @@
 //! How a client comes in: accepted, its request read, and joined to its audience.
 
 pub(in crate::shard) mod accept;
+pub(in crate::shard) mod adopt;
+pub(in crate::shard) mod adopted;
 pub(in crate::shard) mod handshake;
 pub(in crate::shard) mod join;
 pub(in crate::shard) mod limits;
