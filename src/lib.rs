@@ -43,6 +43,7 @@
 //! ```
 
 mod admin;
+mod client_stream;
 mod clock;
 mod drain;
 mod drive;
@@ -63,18 +64,21 @@ mod id;
 mod inbox;
 mod interest;
 mod lifecycle;
+mod listen_addr;
 mod listener;
 mod metrics;
 mod notices;
 mod options;
 mod order;
 mod policy;
+mod proxy;
 mod publish;
 mod receive;
 mod resume;
 mod rules;
 mod seldom;
 mod shard;
+mod socket_file;
 mod stream_options;
 mod sync;
 mod sys;
@@ -91,6 +95,7 @@ pub mod fuzzing;
 #[doc(hidden)]
 pub mod internals;
 
+pub use crate::client_stream::ClientStream;
 pub use crate::drain::{DrainOptions, Drained};
 pub use crate::drive::Driver;
 pub use crate::envelope::{Envelope, EnvelopeError};
@@ -109,13 +114,15 @@ pub use crate::lifecycle::{
     AdminError, ConnectionFilter, ConnectionId, ConnectionIdError, ConnectionInfo,
     ConnectionSelector, ConnectionState, SubscriptionCount,
 };
+pub use crate::listen_addr::ListenAddr;
 pub use crate::listener::{
-    AdmitError, ListenError, ListenOptions, Listener, Overload, OverloadError, Route,
+    AdmitError, ListenError, ListenOnError, ListenOptions, Listener, Overload, OverloadError, Route,
 };
 pub use crate::metrics::{DisconnectReason, Metrics};
 pub use crate::notices::{Notice, NoticeKind, Notices};
 pub use crate::options::{Options, OptionsError, Rule, RuleError, TopicOptions};
 pub use crate::policy::{Policy, PolicyError};
+pub use crate::proxy::forwarded::{ForwardedHeader, ForwardedHeaderError};
 pub use crate::publish::{PublishError, Published};
 pub use crate::resume::{StartAt, StartAtError};
 pub use crate::stream_options::StreamOptions;

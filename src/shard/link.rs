@@ -1,6 +1,5 @@
 //! What a shard shares with its hub, and the way to it from other threads.
 
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -10,6 +9,7 @@ use crate::options::Options;
 use crate::order::{Order, ShardInbox};
 use crate::shard::admin::drain::Drain;
 use crate::shard::admin::query::QueryRequest;
+use crate::shard::connection::peer::Peer;
 use crate::shard::entry::handshake::Acceptor;
 use crate::shard::entry::limits::{ConnectionLimits, SubscriptionLimits};
 use crate::shard::entry::spares::Spares;
@@ -53,13 +53,7 @@ pub(crate) enum Command {
     /// Stop polling the acceptors that are closed.
     RemoveClosed,
     /// Serve a connection with what was read from it; `counted` if its limits count it already.
-    Serve {
-        stream: Stream,
-        read: Vec<u8>,
-        addr: Option<SocketAddr>,
-        acceptor: Arc<Acceptor>,
-        counted: bool,
-    },
+    Serve { stream: Stream, read: Vec<u8>, peer: Peer, acceptor: Arc<Acceptor>, counted: bool },
     /// See that grace times of watchers end, which a shard has begun that has ended since.
     EndGraces,
     /// Say something about the connections, or end some.

@@ -77,6 +77,7 @@ use crate::sys::{Poller, Readiness};
 
 pub(crate) use self::admin::drain::Drain;
 pub(crate) use self::admin::query::{Answer, Query, QueryRequest};
+pub(crate) use self::connection::peer::{Awaited, Peer};
 pub(crate) use self::entry::handshake::{
     Acceptor, Content, ContentStep, Handshake, HandshakeStep, StreamRequest,
 };

@@ -41,8 +41,12 @@ pub(crate) struct ListenerRules {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Caller {
     pub(crate) rules: ListenerRules,
-    /// `None` behind a Unix socket.
+    /// The client's address, as a trusted proxy says it; `None` behind a Unix socket.
     pub(crate) peer: Option<SocketAddr>,
+    /// Where the connection is from, which is a trusted proxy if it is not the same.
+    pub(crate) connection: Option<SocketAddr>,
+    /// Which public listener is given requests for events that come on this connection.
+    pub(crate) listener: usize,
 }
 
 /// Decides what requests may do.
@@ -183,7 +187,11 @@ mod tests {
 
     fn act(auth: &Auth, rules: ListenerRules, peer: &str, text: &str) -> Result<(), Denied> {
         let peer = (!peer.is_empty()).then(|| format!("{peer}:1").parse().unwrap());
-        auth.check_act(Caller { rules, peer }, &fields(text), Some("localhost:8081"))
+        auth.check_act(
+            Caller { rules, peer, connection: peer, listener: 0 },
+            &fields(text),
+            Some("localhost:8081"),
+        )
     }
 
     #[test]
