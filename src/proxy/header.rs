@@ -57,7 +57,9 @@ fn line(bytes: &[u8]) -> ProxyHeader {
     };
     let wrong = "the PROXY line is not: PROXY TCP4 or TCP6, two addresses and two ports; or \
                  PROXY UNKNOWN";
-    match within[..end].strip_suffix(b"\r").and_then(|line| client_of(line)) {
+    // A lone CR is no line end, and no part of a line.
+    let line = within[..end].strip_suffix(b"\r").filter(|line| !line.contains(&b'\r'));
+    match line.and_then(client_of) {
         Some(client) => ProxyHeader::Complete(end + 1, client.filter(is_a_clients)),
         None => ProxyHeader::Malformed(wrong),
     }
@@ -229,6 +231,7 @@ mod tests {
             "UDP4 192.0.2.1 10.0.0.1 1 2",
             "tcp4 192.0.2.1 10.0.0.1 1 2",
             "TCP4 192.0.2.1 10.0.0.1 1 2\r",
+            "UNKNOWN a\rb",
         ] {
             malformed(format!("PROXY {line}\r\n").as_bytes());
         }
