@@ -17,7 +17,7 @@ use crate::http::response;
 use crate::hub::Hub;
 use crate::listener::SOCKET_OPTIONS;
 use crate::options::{jittered, OptionsError};
-use crate::shard::{Adopted, Refused, Reply, Shared, StreamRequest};
+use crate::shard::{Adopted, Peer, Refused, Reply, Shared, StreamRequest};
 use crate::sys::{self, Handed, Stream, Unfit};
 
 impl Hub {
@@ -93,7 +93,7 @@ impl Hub {
         };
         let reply = reply(shared, request, &fields);
         let is_answer = matches!(reply, Reply::Answer(_));
-        let adopted = Adopted { stream: Stream::handed(socket), addr, reply };
+        let adopted = Adopted { stream: Stream::handed(socket), peer: Peer::known(addr), reply };
         shared
             .place(adopted)
             .map_err(|(stream, refused)| AdoptError::new(refused.into(), stream.into_fd()))?;

@@ -4,11 +4,12 @@
 //! A shard never waits for the receiver: a connection that finds the queue full is answered 503.
 
 use std::fmt;
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use async_channel::{Receiver, Sender};
 
+use crate::client_stream::ClientStream;
 use crate::receive;
 use crate::seldom::Seldom;
 
@@ -79,15 +80,23 @@ pub fn fallback(capacity: usize) -> (Fallback, UnhandledRequests) {
 #[non_exhaustive]
 pub struct UnhandledRequest {
     /// The socket, non-blocking.
-    pub stream: TcpStream,
-    /// What was read from the socket: at least the request's head.
+    pub stream: ClientStream,
+    /// What was read from the socket: at least the request's head. A header of the PROXY protocol
+    /// is not a part of it.
     pub read: Vec<u8>,
-    /// The peer's address; `None` if it has none, as at a Unix domain socket.
+    /// The client's address; `None` if it has none, as at a Unix domain socket. Behind a proxy of
+    /// [`ListenOptions::proxy_protocol_from`](crate::ListenOptions::proxy_protocol_from) or
+    /// [`ListenOptions::trusted_proxies`](crate::ListenOptions::trusted_proxies) it is what the
+    /// proxy says, with port 0 if it says none.
     pub addr: Option<SocketAddr>,
+    /// Where the connection is from: the same, unless a header field of this request has said
+    /// `addr`. Then the connection is a proxy's, and a later request on it may be another client's.
+    pub peer: Option<SocketAddr>,
 }
 
 impl UnhandledRequest {
-    /// A connection from `addr`, of which `read` was read so far, for
+    /// A connection from `addr`, a [`TcpStream`](std::net::TcpStream) or a
+    /// [`UnixStream`](std::os::unix::net::UnixStream), of which `read` was read so far, for
     /// [`Listener::admit`](crate::Listener::admit).
     ///
     /// # Examples
@@ -105,11 +114,12 @@ impl UnhandledRequest {
     /// ```
     #[must_use]
     pub fn new(
-        stream: TcpStream,
+        stream: impl Into<ClientStream>,
         addr: impl Into<Option<SocketAddr>>,
         read: Vec<u8>,
     ) -> UnhandledRequest {
-        UnhandledRequest { stream, read, addr: addr.into() }
+        let addr = addr.into();
+        UnhandledRequest { stream: stream.into(), read, addr, peer: addr }
     }
 }
 
@@ -172,7 +182,7 @@ impl fmt::Debug for Fallback {
 /// # let (_fallback, requests) = fanfare::fallback(64);
 /// std::thread::spawn(move || {
 ///     for request in requests {
-///         println!("{} asks for something else than events", request.addr);
+///         println!("{:?} asks for something else than events", request.addr);
 ///     }
 /// });
 /// ```
@@ -274,6 +284,7 @@ impl fmt::Debug for UnhandledRequests {
 #[cfg(test)]
 mod tests {
     use std::io::{Read, Write};
+    use std::net::TcpStream;
 
     use super::*;
     use crate::{Hub, ListenOptions, Listener, Options};

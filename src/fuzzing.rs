@@ -1,6 +1,7 @@
 //! What the fuzz targets in `fuzz/` see of the inside. No stable API, and not for hosts.
 
 use std::borrow::Cow;
+use std::net::SocketAddr;
 
 use crate::event::{Event, EventError};
 use crate::filter::{tree, Filter};
@@ -8,6 +9,7 @@ use crate::frame::{self, Draft, Wire};
 use crate::http::host::Host;
 use crate::http::{body, query, request, template};
 use crate::id::Epoch;
+use crate::proxy::{self, forwarded::ForwardedHeader};
 use crate::topic::Topic;
 
 /// What a client has sent so far.
@@ -255,5 +257,45 @@ impl std::fmt::Debug for FilterTree {
 impl std::fmt::Debug for Frame {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.0.fmt(f)
+    }
+}
+
+/// What a connection from a proxy begins with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProxyHeader {
+    /// The beginning of a header.
+    Partial,
+    /// A header of so many bytes, and the client's address if it has one.
+    Complete(usize, Option<SocketAddr>),
+    /// No header, whatever follows.
+    Malformed,
+}
+
+/// The most bytes of a header of the PROXY protocol.
+pub const PROXY_HEADER_BYTES_MAX: usize = proxy::header::HEADER_BYTES_MAX;
+
+/// Parses what may be a header of the PROXY protocol.
+pub fn parse_proxy_header(bytes: &[u8]) -> ProxyHeader {
+    match proxy::header::ProxyHeader::parse(bytes) {
+        proxy::header::ProxyHeader::Partial => ProxyHeader::Partial,
+        proxy::header::ProxyHeader::Complete(bytes, client) => ProxyHeader::Complete(bytes, client),
+        proxy::header::ProxyHeader::Malformed(_) => ProxyHeader::Malformed,
+    }
+}
+
+/// Proxies that are trusted.
+#[derive(Debug)]
+pub struct Trusted(proxy::networks::Networks);
+
+impl Trusted {
+    /// The proxies of these networks; `None` if one of them is none.
+    pub fn new(networks: &[&str]) -> Option<Trusted> {
+        let networks: Vec<String> = networks.iter().copied().map(str::to_owned).collect();
+        proxy::networks::Networks::new(&networks).ok().map(Trusted)
+    }
+
+    /// The client that these values of a header field name.
+    pub fn client_of(&self, header: ForwardedHeader, values: &[&[u8]]) -> Option<SocketAddr> {
+        proxy::forwarded::client_of(header, values.iter().copied(), &self.0)
     }
 }

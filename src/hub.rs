@@ -3,6 +3,8 @@
 use std::fmt;
 use std::io;
 use std::net::ToSocketAddrs;
+use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
@@ -10,7 +12,7 @@ use std::thread::JoinHandle;
 use crate::clock::Clock;
 use crate::drive::Driver;
 use crate::inbox::Inbox;
-use crate::listener::{ListenError, ListenOptions, Listener};
+use crate::listener::{ListenError, ListenOnError, ListenOptions, Listener};
 use crate::metrics::Metrics;
 use crate::notices::NoticeQueue;
 use crate::options::{Options, OptionsError};
@@ -184,6 +186,78 @@ impl Hub {
         options: ListenOptions,
     ) -> Result<Listener, ListenError> {
         Listener::open(self.owner.shared.clone(), addr, options)
+    }
+
+    /// Accepts clients at a Unix domain socket, on all shards, until the [`Listener`] is dropped.
+    /// The file at the path has the permission bits [`ListenOptions::socket_mode`], takes the place
+    /// of one that a dead server has left, and is removed with the listener. On Linux a path that
+    /// begins with a NUL byte is an abstract name, which has neither a file nor permissions.
+    ///
+    /// Clients have no address there: [`ConnectionInfo::addr`](crate::ConnectionInfo) is `None`,
+    /// limits per address do not hold, and a request's `Host` is checked only if
+    /// [`ListenOptions::hosts`] has names. A proxy in front may say who they are: put `unix` into
+    /// [`ListenOptions::proxy_protocol_from`] or [`ListenOptions::trusted_proxies`].
+    ///
+    /// # Errors
+    ///
+    /// When another server listens there, the path is that of another file, is too long (107 bytes
+    /// on Linux) or cannot be bound, an option is out of bounds, the hub is closed, or a shard has
+    /// too many commands waiting.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use fanfare::{Hub, ListenOptions, Options};
+    ///
+    /// let hub = Hub::start(Options::default())?;
+    /// let path = std::env::temp_dir().join(format!("fanfare-hub-{}.sock", std::process::id()));
+    /// let options = ListenOptions::default().socket_mode(0o660);
+    /// let listener = hub.listen_unix(&path, options)?;
+    /// println!("curl -N --unix-socket {} http://localhost/events?topic=news", path.display());
+    /// drop(listener);
+    /// assert!(!path.exists());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn listen_unix(
+        &self,
+        path: impl AsRef<Path>,
+        options: ListenOptions,
+    ) -> Result<Listener, ListenError> {
+        Listener::open_unix(self.owner.shared.clone(), path.as_ref(), options)
+    }
+
+    /// Accepts clients at a socket that listens already, TCP or Unix domain, on all shards, until
+    /// the [`Listener`] is dropped: one that the host has bound, or that systemd hands to a service
+    /// (socket activation). The socket is made non-blocking and close-on-exec, and gets the
+    /// listener's socket options; its backlog and its file stay as they are. When the listener is
+    /// dropped the socket is closed but not shut down, and no file is removed, so that another
+    /// process that has it goes on to accept.
+    ///
+    /// # Errors
+    ///
+    /// When the socket is not a TCP or Unix domain socket that listens, an option is out of bounds,
+    /// the hub is closed, or a shard has too many commands waiting. The error gives the socket back,
+    /// which may be non-blocking by then.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::net::TcpListener;
+    /// use fanfare::{Hub, ListenOptions, Options};
+    ///
+    /// let hub = Hub::start(Options::default())?;
+    /// let bound = TcpListener::bind("[::1]:0").or_else(|_| TcpListener::bind("127.0.0.1:0"))?;
+    /// let addr = bound.local_addr()?;
+    /// let listener = hub.listen_on(bound, ListenOptions::default())?;
+    /// assert_eq!(listener.local_addr(), addr);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn listen_on(
+        &self,
+        listener: impl Into<OwnedFd>,
+        options: ListenOptions,
+    ) -> Result<Listener, ListenOnError> {
+        Listener::open_on(self.owner.shared.clone(), listener.into(), options)
     }
 
     /// What was counted until now. Takes a moment per shard, and no lock that a shard waits for.

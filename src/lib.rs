@@ -44,6 +44,7 @@
 
 mod admin;
 mod adopt;
+mod client_stream;
 mod clock;
 mod drain;
 mod drive;
@@ -64,18 +65,21 @@ mod id;
 mod inbox;
 mod interest;
 mod lifecycle;
+mod listen_addr;
 mod listener;
 mod metrics;
 mod notices;
 mod options;
 mod order;
 mod policy;
+mod proxy;
 mod publish;
 mod receive;
 mod resume;
 mod rules;
 mod seldom;
 mod shard;
+mod socket_file;
 mod stream_options;
 mod sync;
 mod sys;
@@ -94,6 +98,7 @@ pub mod fuzzing;
 pub mod internals;
 
 pub use crate::adopt::{AdoptError, AdoptErrorKind, AdoptRequest, HttpVersion, HttpVersionError};
+pub use crate::client_stream::ClientStream;
 pub use crate::drain::{DrainOptions, Drained};
 pub use crate::drive::Driver;
 pub use crate::envelope::{Envelope, EnvelopeError};
@@ -112,13 +117,15 @@ pub use crate::lifecycle::{
     AdminError, ConnectionFilter, ConnectionId, ConnectionIdError, ConnectionInfo,
     ConnectionSelector, ConnectionState, SubscriptionCount,
 };
+pub use crate::listen_addr::ListenAddr;
 pub use crate::listener::{
-    AdmitError, ListenError, ListenOptions, Listener, Overload, OverloadError, Route,
+    AdmitError, ListenError, ListenOnError, ListenOptions, Listener, Overload, OverloadError, Route,
 };
 pub use crate::metrics::{DisconnectReason, Metrics};
 pub use crate::notices::{Notice, NoticeKind, Notices};
 pub use crate::options::{Options, OptionsError, Rule, RuleError, TopicOptions};
 pub use crate::policy::{Policy, PolicyError};
+pub use crate::proxy::forwarded::{ForwardedHeader, ForwardedHeaderError};
 pub use crate::publish::{PublishError, Published};
 pub use crate::resume::{StartAt, StartAtError};
 pub use crate::stream_options::StreamOptions;

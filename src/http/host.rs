@@ -121,10 +121,12 @@ impl Hosts {
         Ok(Hosts { names: known, others })
     }
 
-    /// The names that are right on an address.
-    pub(crate) fn on(&self, local: SocketAddr) -> Hosts {
+    /// The names that are right on an address; `None` is that of a Unix domain socket, where no page
+    /// gets.
+    pub(crate) fn on(&self, local: Option<SocketAddr>) -> Hosts {
+        let is_loopback = local.is_some_and(|local| local.ip().to_canonical().is_loopback());
         let others = match self.others {
-            Others::RightOffLoopback if local.ip().to_canonical().is_loopback() => Others::Wrong,
+            Others::RightOffLoopback if is_loopback => Others::Wrong,
             Others::RightOffLoopback => Others::Right,
             others => others,
         };
@@ -177,7 +179,7 @@ mod tests {
     fn on_a_loopback_address_or_with_a_list_only_names_that_are_known_are_right() {
         let has = |hosts: &Hosts, host| hosts.has(Host::parse(host).unwrap());
         for local in ["127.0.0.1:80", "127.8.0.1:80", "[::1]:80", "[::ffff:127.0.0.1]:80"] {
-            let hosts = Hosts::new(&["App.Example.".into()]).unwrap().on(local.parse().unwrap());
+            let hosts = Hosts::new(&["App.Example.".into()]).unwrap().on(local.parse().ok());
             for host in [
                 "localhost",
                 "LOCALHOST.:1",
@@ -198,10 +200,13 @@ mod tests {
                 assert!(!has(&hosts, host), "{host}");
             }
         }
-        let public = "192.0.2.1:80".parse().unwrap();
+        let public = "192.0.2.1:80".parse().ok();
         assert!(has(&Hosts::new(&[]).unwrap().on(public), "evil.example"));
-        assert!(!has(&Hosts::new(&[]).unwrap().on("[::1]:80".parse().unwrap()), "evil.example"));
-        let listed = Hosts::new(&["a.example".into()]).unwrap().on(public);
+        assert!(!has(&Hosts::new(&[]).unwrap().on("[::1]:80".parse().ok()), "evil.example"));
+        assert!(has(&Hosts::new(&[]).unwrap().on(None), "evil.example"));
+        let listed = Hosts::new(&["a.example".into()]).unwrap();
+        assert!(!has(&listed.on(None), "evil.example"));
+        let listed = listed.on(public);
         assert!(!has(&listed, "evil.example") && has(&listed, "a.example"));
     }
 
@@ -211,7 +216,7 @@ mod tests {
             let names: Vec<_> = names.iter().copied().map(str::to_owned).collect();
             let listed = Hosts::new(&names).unwrap();
             for local in ["127.0.0.1:80", "[::1]:80", "192.0.2.1:80"] {
-                let hosts = listed.on(local.parse().unwrap());
+                let hosts = listed.on(local.parse().ok());
                 for host in ["evil.example", "a.example:80", "localhost", "[::1]", "*", ""] {
                     assert!(hosts.has(Host::parse(host).unwrap()), "{names:?} {local} {host}");
                 }

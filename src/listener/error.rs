@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::os::fd::OwnedFd;
 
 use crate::fallback::UnhandledRequest;
 use crate::options::OptionsError;
@@ -23,7 +24,7 @@ use crate::options::OptionsError;
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ListenError {
-    /// The address cannot be resolved or bound.
+    /// The address cannot be resolved or bound, or the socket cannot be listened on.
     Bind(io::Error),
     /// An option is out of its bounds.
     Options(OptionsError),
@@ -31,6 +32,47 @@ pub enum ListenError {
     Closed,
     /// A shard has too many commands waiting; try again.
     Busy,
+}
+
+/// Why a listener did not open on a socket, which is given back.
+///
+/// # Examples
+///
+/// ```
+/// use std::net::UdpSocket;
+/// use fanfare::{Hub, ListenOptions, Options};
+///
+/// let hub = Hub::start(Options::default())?;
+/// let datagrams = UdpSocket::bind("127.0.0.1:0")?;
+/// let addr = datagrams.local_addr()?;
+/// let error = hub.listen_on(datagrams, ListenOptions::default()).unwrap_err();
+/// assert_eq!(UdpSocket::from(error.socket).local_addr()?, addr);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct ListenOnError {
+    /// Why: a [`ListenError::Bind`] if the socket is none that can be listened on.
+    pub error: ListenError,
+    /// The socket.
+    pub socket: OwnedFd,
+}
+
+impl fmt::Display for ListenOnError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.error {
+            ListenError::Bind(_) => f.write_str(
+                "cannot listen on this socket; give a TCP or Unix domain socket that listens",
+            ),
+            error => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for ListenOnError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        std::error::Error::source(&self.error)
+    }
 }
 
 impl fmt::Display for ListenError {

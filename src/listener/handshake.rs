@@ -8,6 +8,7 @@ use super::content::await_content;
 use super::error::ListenError;
 use super::finished;
 use super::options::{ListenOptions, Overload};
+use super::proxies::Proxies;
 use super::refusal::Refusal;
 use super::routes::{Compiled, Matched, Routes};
 use crate::excerpt::Excerpt;
@@ -20,7 +21,7 @@ use crate::http::request::{Head, Request};
 use crate::http::response;
 use crate::options::{jittered, OptionsError};
 use crate::policy::Policy;
-use crate::shard::{Handshake, HandshakeStep, Shared, StreamRequest};
+use crate::shard::{Awaited, Handshake, HandshakeStep, Peer, Shared, StreamRequest};
 
 /// Answers requests for the shards, as a listener's options say.
 pub(super) struct HttpHandshake {
@@ -28,6 +29,7 @@ pub(super) struct HttpHandshake {
     cors: CorsRules,
     pub(super) hosts: Arc<Hosts>,
     pub(super) routes: Arc<Routes>,
+    pub(super) proxies: Arc<Proxies>,
     retry: Duration,
     pub(super) policy: Policy,
     heartbeat_form: HeartbeatForm,
@@ -49,6 +51,7 @@ impl HttpHandshake {
         Ok(HttpHandshake {
             hosts: Arc::new(Hosts::new(&options.hosts).map_err(of("hosts"))?),
             routes: Arc::new(routes),
+            proxies: Arc::new(Proxies::new(&options).map_err(ListenError::Options)?),
             cors,
             retry: hub.retry,
             policy: hub.policy,
@@ -58,8 +61,8 @@ impl HttpHandshake {
         })
     }
 
-    /// The same, on the listener's address.
-    pub(super) fn on(self, addr: SocketAddr) -> HttpHandshake {
+    /// The same, on the listener's address; `None` is that of a Unix domain socket.
+    pub(super) fn on(self, addr: Option<SocketAddr>) -> HttpHandshake {
         HttpHandshake { hosts: Arc::new(self.hosts.on(addr)), ..self }
     }
 }
@@ -83,17 +86,23 @@ enum ContentSoFar<'a> {
 }
 
 impl Handshake for HttpHandshake {
-    fn step(&self, head: &[u8], _addr: Option<SocketAddr>, beyond_bounds: bool) -> HandshakeStep {
-        self.look(head, false, beyond_bounds)
+    fn accepted(&self, addr: Option<SocketAddr>) -> Peer {
+        self.proxies.accepted(addr)
     }
 
-    fn after_content(
-        &self,
-        head: &[u8],
-        _addr: Option<SocketAddr>,
-        beyond_bounds: bool,
-    ) -> HandshakeStep {
-        self.look(head, true, beyond_bounds)
+    fn step(&self, head: &[u8], peer: &Peer, beyond_bounds: bool) -> HandshakeStep {
+        match peer.awaited {
+            Awaited::Preface => {
+                let refuse = |why: String| self.refuse("400 Bad Request", "", &why);
+                let read = self.proxies.read_header(head, peer);
+                read.unwrap_or_else(|why| HandshakeStep::Answer(refuse(why)))
+            }
+            Awaited::Request | Awaited::Nothing => self.look(head, peer, false, beyond_bounds),
+        }
+    }
+
+    fn after_content(&self, head: &[u8], peer: &Peer, beyond_bounds: bool) -> HandshakeStep {
+        self.look(head, peer, true, beyond_bounds)
     }
 
     fn too_slow(&self) -> Vec<u8> {
@@ -116,7 +125,13 @@ impl Handshake for HttpHandshake {
 impl HttpHandshake {
     /// Says what is to be done by what has come. `has_content` says that the request's content has
     /// come, which is not within `head` then.
-    fn look(&self, head: &[u8], has_content: bool, beyond_bounds: bool) -> HandshakeStep {
+    fn look(
+        &self,
+        head: &[u8],
+        peer: &Peer,
+        has_content: bool,
+        beyond_bounds: bool,
+    ) -> HandshakeStep {
         let (bytes_max, fields_max) = (self.options.head_bytes_max, self.options.head_fields_max);
         let too_large = |what: String| {
             let text = format!(
@@ -135,6 +150,9 @@ impl HttpHandshake {
                 too_large(format!("{fields_max} header fields (head_fields_max)"))
             }
             Head::Malformed(why) => HandshakeStep::Answer(self.refuse("400 Bad Request", "", why)),
+            Head::Complete(request, _) if peer.awaited == Awaited::Request => {
+                HandshakeStep::Peer { skip: 0, peer: self.proxies.client_of(&request, peer) }
+            }
             Head::Complete(request, bytes) => {
                 let content = match has_content {
                     true => ContentSoFar::All,

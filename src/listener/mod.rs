@@ -5,6 +5,7 @@ mod error;
 mod finished;
 mod handshake;
 mod options;
+mod proxies;
 mod refusal;
 mod route;
 mod routes;
@@ -14,18 +15,23 @@ mod wishes;
 use std::fmt;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
+use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::sync::Arc;
 
-pub use self::error::{AdmitError, ListenError};
+pub use self::error::{AdmitError, ListenError, ListenOnError};
 use self::handshake::HttpHandshake;
 pub(crate) use self::options::SOCKET_OPTIONS;
 pub use self::options::{ListenOptions, Overload, OverloadError};
+use self::proxies::Proxies;
 pub use self::route::Route;
 use self::routes::Routes;
+use crate::client_stream::ClientStream;
 use crate::fallback::UnhandledRequest;
 use crate::http::host::{Host, Hosts};
-use crate::shard::{Acceptor, Command, Shared};
-use crate::sys::{ListenSocket, Stream};
+use crate::listen_addr::ListenAddr;
+use crate::shard::{Acceptor, Command, Peer, Shared};
+use crate::sys::{ListenSocket, SocketOptions, Stream};
 
 /// Accepts clients until it is dropped. Connections that are open then stay open.
 ///
@@ -43,35 +49,73 @@ use crate::sys::{ListenSocket, Stream};
 pub struct Listener {
     acceptor: Arc<Acceptor>,
     shared: Arc<Shared>,
-    addr: SocketAddr,
+    addr: ListenAddr,
     hosts: Arc<Hosts>,
     routes: Arc<Routes>,
+    proxies: Arc<Proxies>,
 }
 
 impl Listener {
+    /// Opens it at the first of some addresses that can be bound.
     pub(crate) fn open(
         shared: Arc<Shared>,
         addr: impl ToSocketAddrs,
         options: ListenOptions,
     ) -> Result<Listener, ListenError> {
+        Listener::with(shared, options, |options| {
+            let why = "no address to listen on";
+            let mut bound = Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+            for addr in addr.to_socket_addrs()? {
+                bound = ListenSocket::bind(addr, options);
+                if bound.is_ok() {
+                    break;
+                }
+            }
+            bound
+        })
+    }
+
+    /// Opens it at a Unix domain socket.
+    pub(crate) fn open_unix(
+        shared: Arc<Shared>,
+        path: &Path,
+        options: ListenOptions,
+    ) -> Result<Listener, ListenError> {
+        let mode = options.socket_mode;
+        Listener::with(shared, options, |options| ListenSocket::bind_unix(path, mode, options))
+    }
+
+    /// Opens it on a socket that listens already.
+    pub(crate) fn open_on(
+        shared: Arc<Shared>,
+        socket: OwnedFd,
+        options: ListenOptions,
+    ) -> Result<Listener, ListenOnError> {
+        let own = match socket.try_clone() {
+            Ok(own) => own,
+            Err(error) => return Err(ListenOnError { error: ListenError::Bind(error), socket }),
+        };
+        let opened = Listener::with(shared, options, |options| ListenSocket::lent(own, options));
+        opened.map_err(|error| ListenOnError { error, socket })
+    }
+
+    fn with(
+        shared: Arc<Shared>,
+        options: ListenOptions,
+        bind: impl FnOnce(&SocketOptions) -> io::Result<ListenSocket>,
+    ) -> Result<Listener, ListenError> {
         options.check().map_err(ListenError::Options)?;
         let socket_options = options.socket_options();
         let fallback = options.fallback.clone();
         let handshake = HttpHandshake::new(options, shared.clone())?;
-        let mut bound = Err(io::Error::new(io::ErrorKind::InvalidInput, "no address to listen on"));
-        for addr in addr.to_socket_addrs().map_err(ListenError::Bind)? {
-            bound = ListenSocket::bind(addr, &socket_options);
-            if bound.is_ok() {
-                break;
-            }
-        }
-        let socket = bound.map_err(ListenError::Bind)?;
+        let socket = bind(&socket_options).map_err(ListenError::Bind)?;
         let addr = socket.local_addr().map_err(ListenError::Bind)?;
-        let handshake = handshake.on(addr);
+        let handshake = handshake.on(addr.tcp());
         let (hosts, routes) = (handshake.hosts.clone(), handshake.routes.clone());
+        let proxies = handshake.proxies.clone();
         let acceptor = Arc::new(Acceptor::new(socket, Box::new(handshake), fallback));
         // From here on, dropping it takes the acceptor from those shards that have it already.
-        let listener = Listener { acceptor, shared, addr, hosts, routes };
+        let listener = Listener { acceptor, shared, addr, hosts, routes, proxies };
         listener.open_acceptor()?;
         Ok(listener)
     }
@@ -94,7 +138,31 @@ impl Listener {
         closed()
     }
 
+    /// Where it listens: an address with the port that the system chose if none was given, or a
+    /// Unix domain socket.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use fanfare::{Hub, ListenOptions, Options};
+    ///
+    /// let hub = Hub::start(Options::default())?;
+    /// let path = std::env::temp_dir().join(format!("fanfare-doc-{}.sock", std::process::id()));
+    /// let listener = hub.listen_unix(&path, ListenOptions::default())?;
+    /// assert_eq!(listener.addr().to_string(), format!("unix:{}", path.display()));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn addr(&self) -> &ListenAddr {
+        &self.addr
+    }
+
     /// The address that it listens on, with the port that the system chose if none was given.
+    ///
+    /// # Panics
+    ///
+    /// When it listens at a Unix domain socket, which has no such address: there ask
+    /// [`Listener::addr`].
     ///
     /// # Examples
     ///
@@ -108,7 +176,8 @@ impl Listener {
     /// ```
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
-        self.addr
+        let addr = self.addr.tcp();
+        addr.expect("a listener at a Unix domain socket has no address and port; ask addr()")
     }
 
     /// Whether a request with this `Host`, or this authority of a target in absolute form, is for
@@ -157,7 +226,9 @@ impl Listener {
     /// Serves a connection, of which `request.read` was read so far, as if this listener had just
     /// accepted it. It is meant for a client that asks for events on a connection that the fallback
     /// keeps alive, or that another listener has accepted. Never blocks, and may be called from any
-    /// thread.
+    /// thread. A header of the PROXY protocol is not expected any more; who the client is that a
+    /// trusted proxy's request is from, its header field says anew, if `request.peer` is one of
+    /// [`ListenOptions::trusted_proxies`].
     ///
     /// # Errors
     ///
@@ -183,23 +254,29 @@ impl Listener {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn admit(&self, request: UnhandledRequest) -> Result<(), AdmitError> {
-        let UnhandledRequest { stream, read, addr } = request;
-        let own = match stream.try_clone().and_then(Stream::from_std) {
+        let UnhandledRequest { stream, read, addr, peer: from } = request;
+        let is_unix = matches!(stream, ClientStream::Unix(_));
+        let own = match stream.try_clone().and_then(|own| Stream::from_fd(own.into())) {
             Ok(own) => own,
             Err(error) => {
-                let request = UnhandledRequest { stream, read, addr };
+                let request = UnhandledRequest { stream, read, addr, peer: from };
                 return Err(AdmitError::System { request, error });
             }
         };
-        if let Err(error) = self.acceptor.socket.adopt(&own) {
+        if let Err(error) = self.acceptor.socket.adopt(&own, !is_unix) {
             // To drop it as it is could end the connection, which is handed back.
-            let request = UnhandledRequest { stream: own.into_std(), read, addr };
+            drop(own.into_fd());
+            let request = UnhandledRequest { stream, read, addr, peer: from };
             return Err(AdmitError::System { request, error });
         }
+        let peer = match from {
+            None if !is_unix => Peer::known(addr),
+            from => self.proxies.behind_header(from),
+        };
         let mut serve = Command::Serve {
             stream: own,
             read,
-            addr,
+            peer,
             acceptor: self.acceptor.clone(),
             counted: false,
         };
@@ -212,10 +289,11 @@ impl Listener {
                 Err(refused) => serve = refused,
             }
         }
-        let Command::Serve { stream, read, addr, .. } = serve else {
+        let Command::Serve { stream: own, read, .. } = serve else {
             unreachable!("it was not this command")
         };
-        let request = UnhandledRequest { stream: stream.into_std(), read, addr };
+        drop(own.into_fd());
+        let request = UnhandledRequest { stream, read, addr, peer: from };
         let is_closed = self.shared.is_ending() || !links.iter().any(|link| link.is_alive());
         Err(if is_closed { AdmitError::Closed(request) } else { AdmitError::Busy(request) })
     }

@@ -12,6 +12,7 @@ use crate::http::cors::Cors;
 use crate::options::chained::chained;
 use crate::options::{within, OptionsError};
 use crate::policy::Policy;
+use crate::proxy::forwarded::ForwardedHeader;
 use crate::resume::StartAt;
 use crate::stream_options::StreamOptions;
 use crate::sys::SocketOptions;
@@ -89,6 +90,35 @@ chained! {
         /// is an error. Default: none.
         pub hosts: Vec<String> as (impl IntoIterator<Item = impl Into<String>>
             => hosts.into_iter().map(Into::into).collect()),
+        /// The proxies whose connections begin with a header of the PROXY protocol, version 1 or 2,
+        /// that says who their client is: addresses, networks as `10.0.0.0/8`, and `unix` for
+        /// whoever connects to a Unix domain socket; at most 256. From these it is required: a
+        /// connection without is answered 400. From any other address it is no HTTP, and answered
+        /// 400 as well. It is read within `head_time_max`; version 2 may have 4,096 bytes. The
+        /// client's address is then that of the connection, in limits per address, notices, lists
+        /// and logs. A proxy that does not say whose the connection is (`LOCAL`, `UNKNOWN`) has no
+        /// limit per address. List only proxies that no client can pass by. Default: none.
+        pub proxy_protocol_from: Vec<String> as (impl IntoIterator<Item = impl Into<String>>
+            => proxy_protocol_from.into_iter().map(Into::into).collect()),
+        /// The proxies that are believed about their clients in `forwarded_header`, as in
+        /// `proxy_protocol_from`, at most 256. The list in the header field is read from its end, as
+        /// long as its addresses are those of trusted proxies: the first that is none is the
+        /// client's, in limits per address, notices, lists and logs. If there is none, or something
+        /// else stands in its place, such as `unknown`, the client is the trusted proxy that is
+        /// farthest from here. No limit per address holds for the addresses of trusted proxies;
+        /// [`Options::connections_max`](crate::Options::connections_max) holds for them as well. The
+        /// header field of any other client is ignored. Default: none.
+        pub trusted_proxies: Vec<String> as (impl IntoIterator<Item = impl Into<String>>
+            => trusted_proxies.into_iter().map(Into::into).collect()),
+        /// The one header field in which `trusted_proxies` say who their client is. The proxy has
+        /// to set or extend it in every request: a field that it passes on as it came is the
+        /// client's own word. Default: `X-Forwarded-For`.
+        pub forwarded_header: ForwardedHeader,
+        /// The permission bits of the file at a path that
+        /// [`Hub::listen_unix`](crate::Hub::listen_unix) listens at, whatever the process's umask
+        /// is: whoever may write to the file may connect. At most 0o777. Default: 0o600, which is
+        /// this user alone.
+        pub socket_mode: u32,
         /// The longest time that a client may take for its request's head, 1 ms to 1 hour. Default:
         /// 10 s.
         pub head_time_max: Duration,
@@ -125,7 +155,8 @@ chained! {
         /// later.
         pub overload: Overload,
         /// How many bytes may wait in the kernel for a connection, beyond what is on its way,
-        /// before its socket takes no more (`TCP_NOTSENT_LOWAT`, on Linux and macOS). It keeps the
+        /// before its socket takes no more (`TCP_NOTSENT_LOWAT`, on Linux and macOS; connections of
+        /// a Unix domain socket have their send buffer alone). It keeps the
         /// kernel from hiding megabytes of stale events for a slow client. At most 1 GiB; zero
         /// leaves it to the system, which as a rule has no such bound. Default: 16 KiB.
         pub notsent_lowat_bytes: u32,
@@ -292,6 +323,10 @@ impl Default for ListenOptions {
             head_fields_max: 128,
             body_bytes_max: 64 << 10,
             hosts: Vec::new(),
+            proxy_protocol_from: Vec::new(),
+            trusted_proxies: Vec::new(),
+            forwarded_header: ForwardedHeader::default(),
+            socket_mode: 0o600,
             head_time_max: Duration::from_secs(10),
             subscriptions_per_connection_max: 64,
             wide_filters_max: 4,
@@ -314,8 +349,8 @@ impl ListenOptions {
     /// The most bytes of a client's tag.
     pub const TAG_BYTES_MAX: usize = StreamOptions::TAG_BYTES_MAX;
 
-    /// Checks every option against its bounds, except the entries of `routes`, `headers`, `cors`
-    /// and `hosts`, which are checked when the listener is opened, as all of it is.
+    /// Checks every option against its bounds, except the entries of `routes`, `headers`, `cors`,
+    /// `hosts`, `proxy_protocol_from` and `trusted_proxies`, which are checked when the listener is opened, as all of it is.
     ///
     /// # Errors
     ///
@@ -350,6 +385,7 @@ impl ListenOptions {
         let fields = (8..=4_096).contains(&self.head_fields_max);
         within(fields, "head_fields_max", "8 to 4,096")?;
         within(self.body_bytes_max <= 1 << 20, "body_bytes_max", "at most 1 MiB")?;
+        within(self.socket_mode <= 0o777, "socket_mode", "at most 777, in octal")?;
         let time = (MILLISECOND..=HOUR).contains(&self.head_time_max);
         within(time, "head_time_max", "1 ms to 1 hour")?;
         let wanted = (1..=65_536).contains(&self.subscriptions_per_connection_max);

@@ -8,6 +8,7 @@ use crate::drain::DrainOptions;
 use crate::envelope::Envelope;
 use crate::http::cors::Cors;
 use crate::listener::Overload;
+use crate::proxy::forwarded::ForwardedHeader;
 use crate::resume::StartAt;
 
 #[test]
@@ -58,6 +59,10 @@ pub(crate) fn hold<O: Default + Fields>(
         let default = shown(O::default().field(&row.option));
         match &*row.default {
             "one for each core" => assert_eq!(default, cores().min(SHARDS_MAX).to_string()),
+            octal if row.unit == "octal" => {
+                let mode = u32::from_str_radix(octal, 8).unwrap();
+                assert_eq!(default, mode.to_string(), "{row:?}");
+            }
             _ => assert_eq!(default, plain(&row.default), "{row:?}"),
         }
         let with = |value: Value| {
@@ -134,6 +139,8 @@ fn shown(value: &mut dyn Any) -> String {
         envelope.to_string()
     } else if let Some(start) = value.downcast_ref::<StartAt>() {
         start.to_string()
+    } else if let Some(header) = value.downcast_ref::<ForwardedHeader>() {
+        header.to_string()
     } else if let Some(Overload::ComeAgain) = value.downcast_ref::<Overload>() {
         "come again".to_owned()
     } else if let Some(names) = value.downcast_ref::<Vec<String>>() {

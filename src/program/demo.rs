@@ -40,10 +40,8 @@ pub(crate) fn run(args: &DemoArgs) -> Outcome {
     let thread = std::thread::Builder::new().name("fanfare-readings".to_owned());
     let thread = thread.spawn(move || publisher.run(&stopped))?;
     let page = server.page().map(|page| format!("open {page} in a browser\n")).unwrap_or_default();
-    let addr = server.addr();
-    server.announce(&format!(
-        "{page}or: curl -N 'http://{addr}/events?topic=cpu&topic=load'\nCtrl-C ends it\n"
-    ))?;
+    let read = server.how_to_read("topic=cpu&topic=load");
+    server.announce(&format!("{page}or: {read}\nCtrl-C ends it\n"))?;
     ending.wait();
     drop(stop);
     if thread.join().is_err() {

@@ -15,6 +15,8 @@ mod demo;
 mod disposition;
 #[path = "../excerpt.rs"]
 mod excerpt;
+#[path = "../sys/inherited.rs"]
+mod inherited;
 mod lines;
 mod logging;
 mod outcome;
@@ -26,6 +28,8 @@ mod readings;
 mod seldom;
 mod serve;
 mod signals;
+#[path = "../socket_file.rs"]
+mod socket_file;
 mod token;
 mod units;
 

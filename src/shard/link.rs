@@ -1,6 +1,5 @@
 //! What a shard shares with its hub, and the way to it from other threads.
 
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -11,6 +10,7 @@ use crate::order::{Order, ShardInbox};
 use crate::shard::admin::drain::Drain;
 use crate::shard::admin::query::QueryRequest;
 use crate::shard::entry::adopted::Adopted;
+use crate::shard::connection::peer::Peer;
 use crate::shard::entry::handshake::Acceptor;
 use crate::shard::entry::limits::{ConnectionLimits, SubscriptionLimits};
 use crate::shard::entry::spares::Spares;
@@ -54,13 +54,7 @@ pub(crate) enum Command {
     /// Stop polling the acceptors that are closed.
     RemoveClosed,
     /// Serve a connection with what was read from it; `counted` if its limits count it already.
-    Serve {
-        stream: Stream,
-        read: Vec<u8>,
-        addr: Option<SocketAddr>,
-        acceptor: Arc<Acceptor>,
-        counted: bool,
-    },
+    Serve { stream: Stream, read: Vec<u8>, peer: Peer, acceptor: Arc<Acceptor>, counted: bool },
     /// Serve a connection that a host has handed over.
     Adopt(Box<Adopted>),
     /// See that grace times of watchers end, which a shard has begun that has ended since.

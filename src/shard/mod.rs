@@ -79,6 +79,7 @@ use crate::waker::ShardWaker;
 pub(crate) use self::admin::drain::Drain;
 pub(crate) use self::admin::query::{Answer, Query, QueryRequest};
 pub(crate) use self::entry::adopted::{Adopted, Refused, Reply};
+pub(crate) use self::connection::peer::{Awaited, Peer};
 pub(crate) use self::entry::handshake::{
     Acceptor, Content, ContentStep, Handshake, HandshakeStep, StreamRequest,
 };

@@ -11,8 +11,9 @@ use crate::envelope::Envelope;
 use crate::frame::Wire;
 #[cfg(feature = "internals")]
 use crate::order::Published;
+use crate::shard::connection::peer::Peer;
 use crate::shard::connection::record::Record;
-use crate::shard::connection::{Connection, Network, State};
+use crate::shard::connection::{Connection, State};
 use crate::shard::{Shard, StreamRequest};
 #[cfg(feature = "internals")]
 use crate::tuning::ShardTuning;
@@ -28,16 +29,16 @@ impl Shard {
     /// Has a sink join as a connection does when its request has been read. `None` when there
     /// are too many connections.
     pub(crate) fn join_sink(&mut self, sink: Sink, request: &StreamRequest) -> Option<Key> {
-        let peer = Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 1)));
+        let peer = Peer::known(Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 1))));
         let (limits, wished_max) =
             (&self.shared.connection_limits, self.shared.options.connections_max);
-        limits.reserve_without_descriptor(wished_max, Network::from(peer)).ok()?;
+        limits.reserve_without_descriptor(wished_max, peer.network()).ok()?;
         let connection = Connection { sink, state: State::Leaving };
-        let mut record = Record::new(peer);
+        let mut record = Record::new(&peer);
         record.set_subscriptions(request.wanted.len());
         let key = self.connections.insert(connection, record);
         self.link().counters.pending_connections.add(1);
-        self.shared.subscription_limits.reserve_anyway(Network::from(peer), request.wanted.len());
+        self.shared.subscription_limits.reserve_anyway(peer.network(), request.wanted.len());
         self.join(key.index, request);
         Some(key)
     }

@@ -89,7 +89,7 @@ pub(crate) fn prepare(socket: BorrowedFd<'_>, options: &SocketOptions) -> io::Re
     }
     #[cfg(target_os = "linux")]
     set(socket, libc::IPPROTO_TCP, libc::TCP_CORK, 0).or_else(unless_known)?;
-    options.set(socket).or_else(unless_known)
+    options.set(socket, true).or_else(unless_known)
 }
 
 /// An option that a socket's protocol does not know, as some are unknown to Multipath TCP, is none

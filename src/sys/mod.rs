@@ -11,6 +11,7 @@ mod epoll;
 pub(crate) mod fork;
 mod handed;
 mod limits;
+mod listening;
 mod memory;
 #[cfg(not(all(target_os = "linux", not(fanfare_portable))))]
 #[path = "polling.rs"]
@@ -22,11 +23,12 @@ mod socket;
 pub(crate) use epoll::{Poller, Waker};
 pub(crate) use handed::{inspect, prepare, Handed, Unfit};
 pub(crate) use limits::{descriptors_max, descriptors_open};
+pub(crate) use listening::{AcceptError, ListenSocket};
 pub(crate) use memory::release_memory;
 #[cfg(not(all(target_os = "linux", not(fanfare_portable))))]
 pub(crate) use portable::{Poller, Waker};
 pub(crate) use signals::while_blocked;
-pub(crate) use socket::{AcceptError, ListenSocket, SocketOptions, Stream};
+pub(crate) use socket::{SocketOptions, Stream};
 
 /// What happened to something that was registered.
 #[derive(Clone, Copy, Debug)]

@@ -1,24 +1,22 @@
-//! Sockets: listening, accepting, and the two calls of the hot path, `send` and `recv`.
+//! Connected sockets: their options, and the two calls of the hot path, `send` and `recv`.
 
-use std::io::{self, ErrorKind};
+use std::io;
 use std::mem::ManuallyDrop;
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use super::fork;
 
-/// A connected stream socket. To drop it is to end the connection, also when a child of this process
-/// has the socket as well, or when it was handed over and has duplicates elsewhere.
+/// A connected stream socket, TCP or Unix domain. To drop it is to end the connection, also when a
+/// child of this process has the socket as well, or when it was handed over and has duplicates
+/// elsewhere.
 pub(crate) struct Stream(ManuallyDrop<OwnedFd>, HasDuplicates);
 
 /// Whether other code may have a duplicate of a socket's descriptor.
 type HasDuplicates = bool;
 
-/// A listening, non-blocking TCP socket.
-pub(crate) struct ListenSocket(TcpListener, SocketOptions);
-
-/// Options of a listening socket, which what it accepts inherits: no call per connection.
+/// Options of a listening socket, which what it accepts inherits: no call per connection. Sockets of
+/// a Unix domain have the send buffer's alone, and do not inherit it.
 #[derive(Clone, Debug)]
 pub(crate) struct SocketOptions {
     /// Bytes that may wait in the kernel beyond what is in flight (Linux, macOS).
@@ -34,121 +32,9 @@ pub(crate) struct SocketOptions {
     pub(crate) user_timeout: Duration,
 }
 
-/// Why nothing was accepted.
-pub(crate) enum AcceptError {
-    /// No client is waiting.
-    NoneWaiting,
-    /// The client that was waiting is gone; try the next.
-    Gone,
-    /// The process or the system is out of descriptors or memory.
-    Exhausted(io::Error),
-}
-
-impl ListenSocket {
-    /// Binds and listens, with the largest backlog that the system gives.
-    pub(crate) fn bind(addr: SocketAddr, options: &SocketOptions) -> io::Result<ListenSocket> {
-        fork::watch()?;
-        // The standard library sets SO_REUSEADDR and close-on-exec, but a short backlog: a second
-        // `listen` enlarges it.
-        let listener = TcpListener::bind(addr)?;
-        listener.set_nonblocking(true)?;
-        let fd = listener.as_raw_fd();
-        // SAFETY: takes no pointer; the descriptor is open.
-        if unsafe { libc::listen(fd, 4096) } != 0 {
-            return Err(io::Error::last_os_error());
-        }
-        options.set(listener.as_fd())?;
-        Ok(ListenSocket(listener, options.clone()))
-    }
-
-    pub(crate) fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.0.local_addr()
-    }
-
-    /// Ends the listening, while the descriptor stays open.
-    pub(crate) fn shutdown(&self) {
-        // SAFETY: takes no pointer. An error means that it does not listen any more.
-        unsafe { libc::shutdown(self.0.as_raw_fd(), libc::SHUT_RDWR) };
-    }
-
-    /// Gives a socket that was accepted by other code the options of this listener's sockets.
-    pub(crate) fn adopt(&self, stream: &Stream) -> io::Result<()> {
-        self.1.set(stream.as_fd())
-    }
-
-    /// Accepts a connection, which has the listening socket's options already.
-    pub(crate) fn accept(&self) -> Result<(Stream, Option<SocketAddr>), AcceptError> {
-        accept(&self.0).map(|(stream, addr)| (stream, Some(addr))).map_err(|error| {
-            match error.kind() {
-                ErrorKind::WouldBlock => AcceptError::NoneWaiting,
-                ErrorKind::Interrupted | ErrorKind::ConnectionAborted => AcceptError::Gone,
-                _ => match error.raw_os_error() {
-                    Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM) => {
-                        AcceptError::Exhausted(error)
-                    }
-                    _ => AcceptError::Gone,
-                },
-            }
-        })
-    }
-}
-
-impl AsFd for ListenSocket {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
-    }
-}
-
-#[cfg(target_os = "linux")]
-fn accept(listener: &TcpListener) -> io::Result<(Stream, SocketAddr)> {
-    use std::mem::{size_of, MaybeUninit};
-    use std::net::{Ipv4Addr, Ipv6Addr};
-
-    let mut storage = MaybeUninit::<libc::sockaddr_storage>::zeroed();
-    let mut length = size_of::<libc::sockaddr_storage>() as libc::socklen_t;
-    // SAFETY: `storage` has `length` bytes, and both outlive the call.
-    let fd = unsafe {
-        libc::accept4(
-            listener.as_raw_fd(),
-            storage.as_mut_ptr().cast(),
-            &mut length,
-            libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK,
-        )
-    };
-    if fd < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    // SAFETY: the kernel has just made this descriptor for us.
-    let stream = Stream::new(unsafe { OwnedFd::from_raw_fd(fd) });
-    // SAFETY: all bytes are initialised, zero or by the kernel, and every bit pattern is valid.
-    let storage = unsafe { storage.assume_init() };
-    let addr = match libc::c_int::from(storage.ss_family) {
-        libc::AF_INET => {
-            // SAFETY: of this family, the storage holds a sockaddr_in, which is smaller.
-            let inet = unsafe { &*(&raw const storage).cast::<libc::sockaddr_in>() };
-            let ip = Ipv4Addr::from(u32::from_be(inet.sin_addr.s_addr));
-            SocketAddr::from((ip, u16::from_be(inet.sin_port)))
-        }
-        _ => {
-            // SAFETY: TCP listeners are of the one family or the other.
-            let inet = unsafe { &*(&raw const storage).cast::<libc::sockaddr_in6>() };
-            let ip = Ipv6Addr::from(inet.sin6_addr.s6_addr);
-            SocketAddr::from((ip, u16::from_be(inet.sin6_port)))
-        }
-    };
-    Ok((stream, addr))
-}
-
-#[cfg(not(target_os = "linux"))]
-fn accept(listener: &TcpListener) -> io::Result<(Stream, SocketAddr)> {
-    let (stream, addr) = listener.accept()?;
-    stream.set_nonblocking(true)?;
-    stream.set_nodelay(true)?;
-    Ok((Stream::new(stream.into()), addr))
-}
-
 impl Stream {
-    fn new(socket: OwnedFd) -> Stream {
+    /// A socket that is non-blocking already.
+    pub(super) fn new(socket: OwnedFd) -> Stream {
         Stream(ManuallyDrop::new(socket), false)
     }
 
@@ -224,15 +110,10 @@ impl Stream {
         unsafe { libc::shutdown(self.0.as_raw_fd(), libc::SHUT_WR) };
     }
 
-    /// Leaves the socket to the standard library, still non-blocking.
-    pub(crate) fn into_std(self) -> TcpStream {
-        TcpStream::from(self.into_fd())
-    }
-
     /// Takes a socket over and makes it non-blocking.
-    pub(crate) fn from_std(stream: TcpStream) -> io::Result<Stream> {
-        stream.set_nonblocking(true)?;
-        Ok(Stream::new(stream.into()))
+    pub(crate) fn from_fd(socket: OwnedFd) -> io::Result<Stream> {
+        rustix::io::ioctl_fionbio(&socket, true)?;
+        Ok(Stream::new(socket))
     }
 }
 
@@ -250,11 +131,15 @@ impl AsFd for Stream {
 }
 
 impl SocketOptions {
-    pub(super) fn set(&self, fd: BorrowedFd<'_>) -> io::Result<()> {
-        set(fd, libc::IPPROTO_TCP, libc::TCP_NODELAY, 1)?;
+    /// Sets them for a socket of TCP, or those that any stream socket has.
+    pub(super) fn set(&self, fd: BorrowedFd<'_>, is_tcp: bool) -> io::Result<()> {
         if let Some(bytes) = self.send_buffer_bytes {
             set(fd, libc::SOL_SOCKET, libc::SO_SNDBUF, clamp(u128::from(bytes)))?;
         }
+        if !is_tcp {
+            return Ok(());
+        }
+        set(fd, libc::IPPROTO_TCP, libc::TCP_NODELAY, 1)?;
         #[cfg(any(target_os = "linux", target_os = "macos"))]
         {
             let lowat = clamp(u128::from(self.notsent_lowat_bytes));

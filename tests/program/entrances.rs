@@ -1,8 +1,11 @@
 //! The two listeners: what the public listener and the control listener serve, and on which
 //! addresses.
 
-use std::net::TcpListener;
+use std::io::Write;
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -207,7 +210,11 @@ fn a_unix_socket_is_its_users_alone_and_is_published_to_by_its_path() {
         .stdout
     };
     assert_eq!(curl("/metrics"), b"200");
-    assert_eq!(curl("/events?topic=a"), b"404");
+    let mut stream = UnixStream::connect(&path).unwrap();
+    stream.write_all(b"GET /events?topic=log HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+    let mut here = Client::of(TcpStream::from(OwnedFd::from(stream)));
+    assert!(publish_all(&unix, &["--topic", "log"], b"three\n").status.success());
+    assert_eq!([client.data(), here.data()], ["three", "three"]);
 
     // A live server's is not taken from it.
     let second = ["serve", "--listen", "127.0.0.1:0", "--control-listen", &unix];

@@ -31,6 +31,10 @@ pub struct Connection {
 impl Connection {
     pub fn open(addr: SocketAddr) -> Connection {
         let stream = TcpStream::connect(addr).expect("it listens");
+        Connection::of(stream)
+    }
+
+    pub fn of(stream: TcpStream) -> Connection {
         stream.set_read_timeout(Some(DEADLINE)).unwrap();
         stream.set_write_timeout(Some(DEADLINE)).unwrap();
         Connection { stream, received: Vec::new() }

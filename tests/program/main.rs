@@ -20,6 +20,7 @@ mod half_close;
 mod heads;
 mod http;
 mod lines;
+mod listening;
 mod logging;
 mod memory;
 mod metrics;

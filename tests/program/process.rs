@@ -90,6 +90,8 @@ pub struct Server {
     pub control: SocketAddr,
     /// What it says how to publish, if it does.
     pub publish: String,
+    /// Its first line.
+    pub first: String,
     /// What it writes after the lines that say where it listens.
     pub out: BufReader<std::process::ChildStdout>,
 }
@@ -128,14 +130,24 @@ impl Server {
 
     /// A server of which no more than its first line is expected.
     pub fn without_control(command: &mut Command) -> Server {
+        let mut server = Server::at_no_address(command);
+        let addr = server.first.strip_prefix("listening on http://").map(str::parse);
+        let addr = addr.unwrap_or_else(|| panic!("{:?}", server.first)).unwrap();
+        (server.addr, server.control) = (addr, addr);
+        server
+    }
+
+    /// A server that listens at no address, as its first line says.
+    pub fn at_no_address(command: &mut Command) -> Server {
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
-        let mut out = BufReader::new(child.stdout.take().unwrap());
+        let out = BufReader::new(child.stdout.take().unwrap());
         let process = Running(child);
-        let mut line = String::new();
-        out.read_line(&mut line).unwrap();
-        let addr = line.strip_prefix("listening on http://").map(|addr| addr.trim_end().parse());
-        let addr = addr.unwrap_or_else(|| panic!("{line:?}")).unwrap();
-        Server { process, addr, control: addr, publish: String::new(), out }
+        let none = SocketAddr::from(([0, 0, 0, 0], 0));
+        let (first, publish) = (String::new(), String::new());
+        let mut server = Server { process, addr: none, control: none, publish, first, out };
+        server.first = server.line();
+        assert!(server.first.starts_with("listening on "), "{:?}", server.first);
+        server
     }
 
     /// The next line that it writes.

@@ -41,8 +41,12 @@ pub(crate) struct ListenerRules {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Caller {
     pub(crate) rules: ListenerRules,
-    /// `None` behind a Unix socket.
+    /// The client's address, as a trusted proxy says it; `None` behind a Unix socket.
     pub(crate) peer: Option<SocketAddr>,
+    /// Where the connection is from, which is a trusted proxy if it is not the same.
+    pub(crate) connection: Option<SocketAddr>,
+    /// Which public listener is given requests for events that come on this connection.
+    pub(crate) listener: usize,
 }
 
 /// Decides what requests may do.
@@ -181,9 +185,13 @@ mod tests {
         fields
     }
 
+    fn caller(rules: ListenerRules, peer: Option<SocketAddr>) -> Caller {
+        Caller { rules, peer, connection: peer, listener: 0 }
+    }
+
     fn act(auth: &Auth, rules: ListenerRules, peer: &str, text: &str) -> Result<(), Denied> {
         let peer = (!peer.is_empty()).then(|| format!("{peer}:1").parse().unwrap());
-        auth.check_act(Caller { rules, peer }, &fields(text), Some("localhost:8081"))
+        auth.check_act(caller(rules, peer), &fields(text), Some("localhost:8081"))
     }
 
     #[test]
@@ -225,7 +233,7 @@ mod tests {
         ] {
             assert_eq!(act(&auth, LOCAL, "127.0.0.1", text).is_ok(), expected, "{text}");
         }
-        let caller = Caller { rules: LOCAL, peer: None };
+        let caller = caller(LOCAL, None);
         let origin = fields("Origin: http://localhost");
         assert!(auth.check_act(caller, &origin, None).is_err());
     }
@@ -255,8 +263,7 @@ mod tests {
 
     #[test]
     fn metrics_are_open_to_this_machine_and_else_to_requests_that_show_the_token() {
-        let read =
-            |auth: &Auth, rules, text| auth.check_read(Caller { rules, peer: None }, &fields(text));
+        let read = |auth: &Auth, rules, text| auth.check_read(caller(rules, None), &fields(text));
         let without = Auth::new(None);
         assert_eq!(read(&without, LOCAL, ""), Ok(()));
         assert_eq!(read(&without, PUBLIC, ""), Err(Denied::NotServed));

@@ -32,7 +32,7 @@ impl HostNames {
         let names: Vec<String> = names.iter().filter(|name| *name != ANY).cloned().collect();
         // Without names the check is the one of a loopback address, whatever the address is.
         let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        Ok(HostNames(Hosts::new(&names)?.on(loopback)))
+        Ok(HostNames(Hosts::new(&names)?.on(Some(loopback))))
     }
 
     /// Whether a request for `authority` is for this server. One that names no host was not made by

@@ -3,19 +3,17 @@
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, ToSocketAddrs};
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use rustix::fs::Mode;
-use rustix::process::umask;
 use smol::Async;
 
 use super::auth::ListenerRules;
 use super::hosts::name_of;
 use super::socket::Stream;
 use crate::program::outcome::Usage;
+use crate::program::socket_file::SocketFile;
 
 /// The address of the control listener, as `--control-listen` has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,14 +37,6 @@ pub(crate) enum ControlListener {
 pub(super) enum ControlAcceptor {
     Tcp(Async<TcpListener>),
     Unix { listener: Async<UnixListener>, _file: SocketFile },
-}
-
-/// A Unix socket's file, removed when the listener is.
-#[derive(Debug)]
-pub(crate) struct SocketFile {
-    path: PathBuf,
-    /// The identity of the file: another server may have created its own at the path.
-    id: (u64, u64),
 }
 
 impl FromStr for ControlAddr {
@@ -155,22 +145,8 @@ impl ControlListener {
     /// Listens at a path, for this user's programs alone. The file of a server that has ended is
     /// replaced.
     fn unix(path: &Path) -> io::Result<ControlListener> {
-        let bind = || {
-            let before = umask(Mode::from_raw_mode(0o177));
-            let listener = UnixListener::bind(path);
-            umask(before);
-            listener
-        };
-        let listener = match bind() {
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-                remove_stale(path)?;
-                bind()
-            }
-            bound => bound,
-        }?;
-        let file = std::fs::symlink_metadata(path)?;
-        let id = (file.dev(), file.ino());
-        Ok(ControlListener::Unix(listener, SocketFile { path: path.to_owned(), id }))
+        let (listener, file) = SocketFile::listen(path, 0o600)?;
+        Ok(ControlListener::Unix(listener, file))
     }
 
     /// Its address, if it has one.
@@ -221,33 +197,10 @@ impl ControlAcceptor {
     }
 }
 
-/// Removes a Unix socket that no server listens on any more.
-fn remove_stale(path: &Path) -> io::Result<()> {
-    if !std::fs::symlink_metadata(path)?.file_type().is_socket() {
-        let error = "there is a file of this name that is no socket";
-        return Err(io::Error::new(io::ErrorKind::AlreadyExists, error));
-    }
-    match UnixStream::connect(path) {
-        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-            std::fs::remove_file(path)
-        }
-        Err(error) => Err(error),
-        Ok(_) => Err(io::Error::new(io::ErrorKind::AddrInUse, "another server listens there")),
-    }
-}
-
-impl Drop for SocketFile {
-    fn drop(&mut self) {
-        let is_ours = std::fs::symlink_metadata(&self.path)
-            .is_ok_and(|file| (file.dev(), file.ino()) == self.id);
-        if is_ours {
-            let _ = std::fs::remove_file(&self.path);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     #[test]
@@ -295,22 +248,16 @@ mod tests {
     }
 
     #[test]
-    fn a_dead_servers_socket_is_replaced_and_a_live_ones_is_not() {
+    fn a_live_servers_socket_is_left_alone_and_the_file_goes_with_the_listener() {
         let path = std::env::temp_dir().join(format!("fanfare-control-{}", std::process::id()));
         let listen = ControlAddr::Unix(path.clone());
-        let dead = UnixListener::bind(&path).unwrap();
-        drop(dead);
         let listener = ControlListener::open(&listen).unwrap().unwrap();
-        assert_eq!(std::fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
+        let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
         assert!(ControlListener::open(&listen)
             .unwrap_err()
             .contains("another server listens there"));
         drop(listener);
         assert!(!path.exists());
-
-        std::fs::write(&path, "something of a user's").unwrap();
-        assert!(ControlListener::open(&listen).unwrap_err().contains("no socket"));
-        assert!(path.exists());
-        std::fs::remove_file(&path).unwrap();
     }
 }

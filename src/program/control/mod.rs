@@ -31,18 +31,20 @@ mod service;
 mod socket;
 mod streams;
 
+use std::cell::Cell;
 use std::convert::Infallible;
-use std::future::pending;
+use std::future::{pending, poll_fn, Future};
 use std::io;
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
+use std::task::Poll;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use async_channel::Sender;
 use fanfare::{UnhandledRequest, UnhandledRequests};
 use smol::future::{self, FutureExt};
-use smol::{Async, LocalExecutor, Timer};
+use smol::{LocalExecutor, Timer};
 
 use self::auth::Caller;
 pub(crate) use self::auth::{Auth, ListenerRules};
@@ -72,16 +74,21 @@ pub(crate) struct Control {
     thread: JoinHandle<()>,
 }
 
+/// A public listener's connections with requests that are not for events, and its rules.
+pub(crate) struct PublicSource {
+    pub(crate) unhandled: UnhandledRequests,
+    pub(crate) rules: ListenerRules,
+}
+
 /// Where the control side's connections come from, and their bounds.
 pub(crate) struct ControlOptions {
-    /// The connections of the public listener with requests that are not for events, and its rules.
-    pub(crate) unhandled: UnhandledRequests,
-    pub(crate) public: ListenerRules,
+    /// The public listeners, in the order of [`Streams::listeners`].
+    pub(crate) public: Vec<PublicSource>,
     /// The control listener, and its rules.
     pub(crate) control: Option<(ControlListener, ListenerRules)>,
-    /// The most connections of each listener.
+    /// The most connections of the public listeners, and of the control listener.
     pub(crate) connections_max: usize,
-    /// The most connections of the public listener from one address; zero for no bound.
+    /// The most connections of the public listeners from one address; zero for no bound.
     pub(crate) per_address_max: usize,
     /// The most header fields of a request.
     pub(crate) head_fields_max: usize,
@@ -91,7 +98,7 @@ impl Control {
     /// Serves connections until [`Control::stop`] is called.
     pub(crate) fn start(router: Router, options: ControlOptions) -> io::Result<Control> {
         let (stop, stopped) = async_channel::bounded(1);
-        let ControlOptions { unhandled, public, control, .. } = options;
+        let ControlOptions { public, control, .. } = options;
         let ControlOptions { connections_max, per_address_max, head_fields_max, .. } = options;
         let control = match control {
             Some((control, rules)) => Some((control.into_acceptor()?, rules)),
@@ -103,14 +110,14 @@ impl Control {
             let executor = LocalExecutor::new();
             let router = Rc::new(router);
             let server = Rc::new(Server { router, stopped, head_fields_max });
-            // Each listener has a pool of its own, so that a full public one leaves the other free.
+            // The control listener has a pool of its own, so that a full public one leaves it free.
             let pool = |per_network_max| {
                 let counts = counts.pool.clone();
                 ConnectionPool::new(connections_max, per_network_max, counts)
             };
             let sources = Sources {
-                unhandled,
                 public,
+                public_next: Cell::new(0),
                 public_pool: pool(per_address_max),
                 control,
                 control_pool: pool(0),
@@ -131,8 +138,9 @@ impl Control {
 
 /// Where connections come from.
 struct Sources {
-    unhandled: UnhandledRequests,
-    public: ListenerRules,
+    public: Vec<PublicSource>,
+    /// The public listener that is asked first.
+    public_next: Cell<usize>,
     public_pool: Rc<ConnectionPool>,
     control: Option<(ControlAcceptor, ListenerRules)>,
     control_pool: Rc<ConnectionPool>,
@@ -159,12 +167,13 @@ impl Sources {
         };
         let public = async {
             loop {
-                let UnhandledRequest { stream, read, addr, .. } =
-                    self.unhandled.next_async().await?;
-                let caller = Caller { rules: self.public, peer: addr };
-                match Async::new(stream) {
+                let (listener, request) = self.next_public().await?;
+                let UnhandledRequest { stream, read, addr, peer, .. } = request;
+                let rules = self.public[listener].rules;
+                let caller = Caller { rules, peer: addr, connection: peer, listener };
+                match Stream::new(stream) {
                     Ok(stream) => {
-                        let (stream, pool) = (Stream::Tcp(stream), self.public_pool.clone());
+                        let pool = self.public_pool.clone();
                         return Some(NewConnection { stream, read, caller, pool });
                     }
                     Err(error) => UNACCEPTED.log(|more| {
@@ -176,11 +185,41 @@ impl Sources {
         control.or(public).await
     }
 
+    /// The next connection of a public listener, and which listener that is; each has its turn.
+    /// `None` when there will be no more.
+    async fn next_public(&self) -> Option<(usize, UnhandledRequest)> {
+        let mut waits: Vec<_> = self
+            .public
+            .iter()
+            .map(|source| Some(Box::pin(source.unhandled.next_async())))
+            .collect();
+        poll_fn(|cx| {
+            let first = self.public_next.get();
+            for nth in (first..waits.len()).chain(0..first) {
+                let Some(wait) = &mut waits[nth] else { continue };
+                match wait.as_mut().poll(cx) {
+                    Poll::Ready(Some(request)) => {
+                        self.public_next.set((nth + 1) % waits.len());
+                        return Poll::Ready(Some((nth, request)));
+                    }
+                    Poll::Ready(None) => waits[nth] = None,
+                    Poll::Pending => {}
+                }
+            }
+            match waits.iter().all(Option::is_none) {
+                true => Poll::Ready(None),
+                false => Poll::Pending,
+            }
+        })
+        .await
+    }
+
     async fn accept(&self, acceptor: &ControlAcceptor, rules: ListenerRules) -> NewConnection {
         loop {
             match acceptor.accept().await {
                 Ok((stream, peer)) => {
-                    let (caller, pool) = (Caller { rules, peer }, self.control_pool.clone());
+                    let caller = Caller { rules, peer, connection: peer, listener: 0 };
+                    let pool = self.control_pool.clone();
                     return NewConnection { stream, read: Vec::new(), caller, pool };
                 }
                 // The next one may be there still.

@@ -165,7 +165,7 @@ impl Router {
                 connections::topics(&self.hub, head.uri.query().unwrap_or("")).await
             }
             "/topics" => Err(Refusal::method("GET, HEAD")),
-            _ => Err(self.nothing(path, caller)),
+            _ => Err(self.nothing(caller)),
         }
     }
 
@@ -174,10 +174,9 @@ impl Router {
         if denied == Denied::TokenWrong {
             self.counts.wrong_tokens.fetch_add(1, Ordering::Relaxed);
             WRONG_TOKEN.log(|more| {
-                let peer = caller.peer.map_or_else(
-                    || "the control listener's Unix socket".to_owned(),
-                    |peer| peer.ip().to_string(),
-                );
+                let peer = caller
+                    .peer
+                    .map_or_else(|| "a Unix socket".to_owned(), |peer| peer.ip().to_string());
                 log::warn!("a request from {peer} showed a wrong token{more}");
             });
         }
@@ -190,15 +189,10 @@ impl Router {
         caller.rules.is_local || self.auth.has_token()
     }
 
-    fn nothing(&self, path: &str, caller: Caller) -> Refusal {
-        let error = match (path, self.serves_more(caller)) {
-            (path, _) if self.streams.are_at(path) => {
-                "a Unix socket has no event streams; they are at the address of --listen"
-            }
-            (_, true) => ALL_THERE_IS,
-            (_, false) => {
-                "there is nothing here; there are /events, the paths of --route, and /healthz"
-            }
+    fn nothing(&self, caller: Caller) -> Refusal {
+        let error = match self.serves_more(caller) {
+            true => ALL_THERE_IS,
+            false => "there is nothing here; there are /events, the paths of --route, and /healthz",
         };
         Refusal::new(StatusCode::NOT_FOUND, error)
     }

@@ -15,7 +15,6 @@ use std::cell::RefCell;
 use std::convert::Infallible;
 use std::future::{pending, poll_fn, Future};
 use std::io;
-use std::net::{SocketAddr, TcpStream};
 use std::pin::{pin, Pin};
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -27,7 +26,6 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::Service;
 use hyper::Request;
-use smol::Async;
 use smol_hyper::rt::{FuturesIo, SmolTimer};
 
 use super::answer::Answer;
@@ -97,18 +95,17 @@ impl Server {
             let (stream, unread) = parts.io.into_inner().into_parts();
             let head = handoff.take_events().unwrap_or_default();
             let read = [&head[..], &parts.read_buf, &unread].concat();
-            if let (Stream::Tcp(stream), Some(addr)) = (stream, caller.peer) {
-                self.admit(stream.into_inner()?, addr, read)?;
-            }
+            let mut request = UnhandledRequest::new(stream.into_inner()?, caller.peer, read);
+            request.peer = caller.connection;
+            self.admit(request, caller.listener)?;
         }
         Ok(())
     }
 
-    /// Gives a connection to the engine.
-    fn admit(&self, stream: TcpStream, addr: SocketAddr, read: Vec<u8>) -> io::Result<()> {
+    /// Gives a connection to one of the engine's listeners.
+    fn admit(&self, mut request: UnhandledRequest, listener: usize) -> io::Result<()> {
         // Without a listener the program ends, and a closed connection says so.
-        let Some(listener) = self.router.streams.listener.upgrade() else { return Ok(()) };
-        let mut request = UnhandledRequest::new(stream, addr, read);
+        let Some(listener) = self.router.streams.listener(listener) else { return Ok(()) };
         for _ in 0..ADMIT_TRIES {
             match listener.admit(request) {
                 Ok(()) => return Ok(()),
@@ -119,7 +116,7 @@ impl Server {
                 Err(error) => request = error.into_request(),
             }
         }
-        turn_away(&Stream::Tcp(Async::new(request.stream)?));
+        turn_away(&Stream::new(request.stream)?);
         Ok(())
     }
 }
@@ -163,8 +160,7 @@ impl Service<Request<Incoming>> for ConnectionService {
                 false => AuthState::Unauthorized,
             });
             let authority = router.authority(&head, caller);
-            // The engine takes no Unix sockets.
-            let is_stream = caller.peer.is_some() && router.streams.are_at(head.uri.path());
+            let is_stream = router.streams.are_at(head.uri.path());
             if let (true, Ok(authority)) = (is_stream, &authority) {
                 match router.streams.written_out(&head, *authority, body).await {
                     Ok(request) => {

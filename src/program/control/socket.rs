@@ -15,6 +15,7 @@ use std::rc::Rc;
 use std::task::{ready, Context, Poll};
 use std::time::Duration;
 
+use fanfare::ClientStream;
 use smol::io::{AsyncRead, AsyncWrite};
 use smol::{Async, Timer};
 
@@ -109,6 +110,23 @@ impl Socket {
 }
 
 impl Stream {
+    /// A client's socket, polled.
+    pub(super) fn new(stream: ClientStream) -> io::Result<Stream> {
+        Ok(match stream {
+            ClientStream::Tcp(stream) => Stream::Tcp(Async::new(stream)?),
+            ClientStream::Unix(stream) => Stream::Unix(Async::new(stream)?),
+            _ => return Err(io::ErrorKind::Unsupported.into()),
+        })
+    }
+
+    /// The socket, not polled any more.
+    pub(super) fn into_inner(self) -> io::Result<ClientStream> {
+        match self {
+            Stream::Tcp(stream) => Ok(stream.into_inner()?.into()),
+            Stream::Unix(stream) => Ok(stream.into_inner()?.into()),
+        }
+    }
+
     /// Writes what the socket takes at once.
     pub(super) fn write(&self, bytes: &[u8]) -> io::Result<usize> {
         match self {

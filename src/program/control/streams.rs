@@ -1,7 +1,7 @@
 //! Requests for event streams on connections that the control side serves: which those are, and
 //! what the engine is given of them.
 
-use std::sync::Weak;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use fanfare::Listener;
@@ -17,19 +17,24 @@ use super::codings::check_transfer_coding;
 /// The path of streams that is always there. The engine serves it, and not the control side.
 pub(crate) const EVENTS: &str = "/events";
 
-/// The engine's listener, which serves streams.
+/// The engine's listeners, which serve the same streams.
 #[derive(Debug)]
 pub(crate) struct Streams {
-    pub(crate) listener: Weak<Listener>,
+    pub(crate) listeners: Vec<Weak<Listener>>,
     /// The most content of a request that opens a stream, and the time in which it has to come.
     pub(crate) body_bytes_max: usize,
     pub(crate) body_time_max: Duration,
 }
 
 impl Streams {
+    /// One of the listeners; `None` when the program ends.
+    pub(super) fn listener(&self, nth: usize) -> Option<Arc<Listener>> {
+        self.listeners.get(nth).and_then(Weak::upgrade)
+    }
+
     /// Whether there are streams at a path, so that the engine answers what is asked there.
     pub(super) fn are_at(&self, path: &str) -> bool {
-        match self.listener.upgrade() {
+        match self.listener(0) {
             Some(listener) => listener.has_streams_at(path),
             // The program ends.
             None => path == EVENTS,

@@ -1,17 +1,17 @@
 //! The options of `fanfare serve`, which are the engine's, as people write them.
 
-use std::net::ToSocketAddrs;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
 use fanfare::{
-    DrainOptions, Envelope, HeartbeatForm, ListenOptions, Options, Overload, Policy, PolicyError,
-    StartAt,
+    DrainOptions, Envelope, ForwardedHeader, HeartbeatForm, ListenOptions, Options, Overload,
+    Policy, PolicyError, StartAt,
 };
 
-use super::super::control::{name_of, ControlAddr, ANY, EVENTS, HEALTH};
+use super::super::control::{ControlAddr, ANY, EVENTS, HEALTH};
 use super::super::units;
+use super::listen::ListenArg;
 use super::paths::PathArgs;
 use super::rules::RuleArg;
 
@@ -33,13 +33,50 @@ use super::rules::RuleArg;
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct ServeArgs {
-    /// Address and port to listen on; port 0 takes a free one
-    #[arg(long, env = "FANFARE_LISTEN", value_name = "ADDR", default_value = "127.0.0.1:8080")]
-    pub(crate) listen: String,
+    /// Where to listen: HOST:PORT (port 0 takes a free one), unix:/PATH, unix:@NAME (an abstract
+    /// name of Linux), fd:N (a socket that the process was started with), systemd (all sockets that
+    /// systemd passes) or systemd:NAME (those of a FileDescriptorName=). May be repeated, or
+    /// separated by commas
+    #[arg(
+        long,
+        env = "FANFARE_LISTEN",
+        value_name = "ADDR",
+        default_value = "127.0.0.1:8080",
+        value_delimiter = ','
+    )]
+    pub(super) listen: Vec<ListenArg>,
+
+    /// The permissions of the files of --listen unix:/PATH, in octal: who may write to it may connect
+    #[arg(long, env = "FANFARE_SOCKET_MODE", value_name = "MODE", default_value = "600",
+          value_parser = mode)]
+    socket_mode: u32,
+
+    /// Proxies whose connections begin with a header of the PROXY protocol, which says who their
+    /// client is: addresses, networks such as 10.0.0.0/8, or unix for --listen unix:/PATH; may be
+    /// repeated, or separated by commas. From these the header is required, and from others it is
+    /// an error
+    #[arg(
+        long,
+        env = "FANFARE_PROXY_PROTOCOL_FROM",
+        value_name = "NETWORK",
+        value_delimiter = ','
+    )]
+    proxy_protocol_from: Vec<String>,
+
+    /// Proxies that are believed about their clients in --forwarded-header, so that bounds per
+    /// address, lists and logs see the client: as --proxy-protocol-from
+    #[arg(long, env = "FANFARE_TRUSTED_PROXY", value_name = "NETWORK", value_delimiter = ',')]
+    trusted_proxy: Vec<String>,
+
+    /// The header field in which trusted proxies say who their client is: x-forwarded-for or
+    /// forwarded
+    #[arg(long, env = "FANFARE_FORWARDED_HEADER", value_name = "NAME",
+          default_value_t = ForwardedHeader::XForwardedFor)]
+    forwarded_header: ForwardedHeader,
 
     /// Where publishing, connections, topics, metrics and the page are: HOST:PORT, unix:/PATH or
     /// off. An address that is not a loopback one needs a publish token [default: the port after
-    /// --listen's on a loopback address, or a free one if that is taken]
+    /// the first --listen's on a loopback address, or a free one if that is taken]
     #[arg(long, env = "FANFARE_CONTROL_LISTEN", value_name = "ADDR")]
     pub(super) control_listen: Option<ControlAddr>,
 
@@ -342,6 +379,11 @@ fn policies(names: &str) -> Result<PolicyList, PolicyError> {
     }
 }
 
+/// Permission bits, which are written in octal.
+fn mode(text: &str) -> Result<u32, String> {
+    u32::from_str_radix(text, 8).map_err(|_| "write permissions in octal, such as 660".to_owned())
+}
+
 /// A host's name without a port, as it is compared.
 fn host(text: &str) -> Result<String, String> {
     let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
@@ -354,22 +396,20 @@ fn host(text: &str) -> Result<String, String> {
 }
 
 impl ServeArgs {
-    /// The names of the public listener: those that were given, that of what it listens on, if that
-    /// is a loopback address, and that of the control listener, whose page asks for streams. On
-    /// another address a name has to be given for `Host` to be checked.
-    fn public_names(&self) -> Vec<String> {
-        let addrs = self.listen.to_socket_addrs();
-        let is_loopback = addrs.is_ok_and(|mut addrs| addrs.all(|addr| addr.ip().is_loopback()));
+    /// The names of a public listener: those that were given, those of what is listened on, if its
+    /// own is a loopback address, and that of the control listener, whose page asks for streams.
+    /// Elsewhere a name has to be given for `Host` to be checked.
+    pub(super) fn public_names(&self, is_loopback: bool) -> Vec<String> {
         match is_loopback || !self.hosts.is_empty() {
             true => self.own_names(),
             false => Vec::new(),
         }
     }
 
-    /// The names of both listeners.
+    /// The names of all listeners.
     pub(super) fn own_names(&self) -> Vec<String> {
         let control = self.control_listen.as_ref().and_then(ControlAddr::name);
-        let listened_on = [name_of(&self.listen), control].into_iter().flatten();
+        let listened_on = self.listen.iter().filter_map(ListenArg::name).chain(control);
         self.hosts.iter().cloned().chain(listened_on.map(str::to_owned)).collect()
     }
 
@@ -378,14 +418,9 @@ impl ServeArgs {
         self.hosts.iter().any(|name| name != ANY)
     }
 
-    /// Whether the public listener serves requests whatever host they name.
+    /// Whether the public listeners serve requests whatever host they name.
     pub(super) fn takes_any_host(&self) -> bool {
         self.hosts.iter().any(|name| name == ANY)
-    }
-
-    /// Whether the public port is one of the user's choice.
-    pub(super) fn port_is_fixed(&self) -> bool {
-        self.listen.rsplit_once(':').is_some_and(|(_, port)| port.parse() != Ok(0_u16))
     }
 
     pub(super) fn options(&self) -> Options {
@@ -423,6 +458,7 @@ impl ServeArgs {
         DrainOptions::default().window(self.drain_window).grace(self.drain_grace).retry(self.retry)
     }
 
+    /// The options of the public listeners, but for their names.
     pub(super) fn listen_options(&self) -> ListenOptions {
         let default_timeout = ListenOptions::default().user_timeout;
         // What does not fit is out of bounds as well.
@@ -430,7 +466,10 @@ impl ServeArgs {
         let SocketArgs { keepalive, user_timeout, notsent_lowat, send_buffer } = self.sockets;
         let mut options = ListenOptions::default()
             .path(EVENTS)
-            .hosts(self.public_names())
+            .proxy_protocol_from(self.proxy_protocol_from.clone())
+            .trusted_proxies(self.trusted_proxy.clone())
+            .forwarded_header(self.forwarded_header)
+            .socket_mode(self.socket_mode)
             .health_path(HEALTH)
             .head_bytes_max(self.head_bytes_max)
             .head_fields_max(self.head_fields_max)
@@ -472,7 +511,9 @@ pub(super) mod tests {
     fn the_defaults_are_those_of_the_engine() {
         let args = parse(&[]).unwrap();
         assert_eq!(args.options(), Options::default());
-        let theirs = ListenOptions::default().hosts(["127.0.0.1"]).health_path("/healthz");
+        assert_eq!(args.listen, ["127.0.0.1:8080".parse().unwrap()]);
+        assert_eq!(args.public_names(true), ["127.0.0.1"]);
+        let theirs = ListenOptions::default().health_path("/healthz");
         let theirs = format!("{theirs:?}");
         assert_eq!(format!("{:?}", args.listen_options()), theirs);
     }
@@ -480,7 +521,7 @@ pub(super) mod tests {
     #[test]
     fn any_host_is_for_the_public_listener_and_no_name_of_the_server() {
         let args = parse(&["--host=*,A.example", "--host=b.example"]).unwrap();
-        assert_eq!(args.listen_options().hosts, ["*", "a.example", "b.example", "127.0.0.1"]);
+        assert_eq!(args.public_names(false), ["*", "a.example", "b.example", "127.0.0.1"]);
         assert!(args.takes_any_host() && args.has_names());
         let args = parse(&["--host", "*"]).unwrap();
         assert!(args.takes_any_host() && !args.has_names());
@@ -500,6 +541,25 @@ pub(super) mod tests {
         assert_eq!(args.options().check(), Ok(()));
         assert_eq!(args.listen_options().cors.origins, ["https://a.example", "*"]);
         assert!(parse(&["--heartbeat", "15"]).is_err());
+        let line = [
+            "--listen=unix:/run/x,[::1]:80",
+            "--listen=fd:3",
+            "--trusted-proxy=10.0.0.0/8,unix",
+            "--proxy-protocol-from=::1",
+            "--forwarded-header=forwarded",
+            "--socket-mode=660",
+        ];
+        let args = parse(&line).unwrap();
+        let listen: Vec<_> = args.listen.iter().map(ToString::to_string).collect();
+        assert_eq!(listen, ["unix:/run/x", "[::1]:80", "fd:3"]);
+        let options = args.listen_options();
+        assert_eq!(options.trusted_proxies, ["10.0.0.0/8", "unix"]);
+        assert_eq!(options.proxy_protocol_from, ["::1"]);
+        assert_eq!(options.forwarded_header, ForwardedHeader::Forwarded);
+        assert_eq!(options.socket_mode, 0o660);
+        assert!(parse(&["--socket-mode=999"]).is_err());
+        let error = parse(&["--forwarded-header=via"]).err().unwrap().to_string();
+        assert!(error.contains("x-forwarded-for, forwarded"), "{error}");
         let args = parse(&["--keepalive=1m", "--send-buffer=64KiB", "--lag-grace=0"]).unwrap();
         assert_eq!(args.options().lag_grace, Duration::ZERO);
         let options = args.listen_options();

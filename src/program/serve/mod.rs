@@ -3,22 +3,24 @@
 mod args;
 #[cfg(test)]
 mod flags;
+mod listen;
 mod paths;
 mod rules;
 
 use std::io::{self, Write};
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use fanfare::{DrainOptions, Hub, ListenError, Listener, StartError};
+use fanfare::{DrainOptions, Hub, ListenAddr, Listener, StartError};
 use rustix::process::{getrlimit, setrlimit, Resource, Rlimit};
 
+use self::listen::Source;
 use self::rules::RuleArg;
 use super::control::{
     Auth, Control, ControlAddr, ControlListener, ControlOptions, Counts, HostNames, ListenerRules,
-    Router, Streams, EVENTS, OWN_PATHS,
+    PublicSource, Router, Streams, EVENTS, OWN_PATHS,
 };
 use super::outcome::{Outcome, Usage};
 use super::signals::Ending;
@@ -45,7 +47,7 @@ pub(crate) fn run(args: &ServeArgs) -> Outcome {
 /// A running server.
 pub(crate) struct Server {
     hub: Hub,
-    listener: Arc<Listener>,
+    listeners: Vec<Arc<Listener>>,
     control: Control,
     /// The control listener's address, if there is one.
     control_addr: Option<ControlAddr>,
@@ -64,6 +66,7 @@ impl Server {
         if let Some(listen) = &args.control_listen {
             listen.check(token.is_some())?;
         }
+        let sources = listen::sources(&args.listen)?;
         let started = SystemTime::now();
         args.drain_options().check().map_err(|error| {
             // The drain's reconnection time is the one that streams are told.
@@ -81,32 +84,35 @@ impl Server {
         RuleArg::set_all(&args.rules, &hub)?;
         let control_connections_max =
             control_connections_within(args.control_connections_max, descriptors)?;
-        let (fallback, unhandled) = fanfare::fallback(control_connections_max);
-        let options = args.listen_options().fallback(fallback);
-        let listener = hub.listen(&*args.listen, options).map_err(|error| match error {
-            ListenError::Options(_) => Usage(error.to_string()).into(),
-            ListenError::Bind(error) => format!("cannot listen on {}: {error}", args.listen).into(),
-            other => Box::<dyn std::error::Error>::from(other),
-        })?;
-        let listener = Arc::new(listener);
-        let taken = OWN_PATHS.iter().find(|path| **path != EVENTS && listener.has_streams_at(path));
+        let (mut listeners, mut public) = (Vec::new(), Vec::new());
+        // The control listener is beside the first address that there is.
+        let mut beside = None;
+        for source in sources {
+            let (is_loopback, port_is_fixed) = (source.is_loopback(), source.port_is_fixed());
+            let (listener, source) =
+                open_public(source, args, is_loopback, &hub, control_connections_max)?;
+            if let Some(addr) = listener.addr().tcp() {
+                beside.get_or_insert((addr, port_is_fixed));
+            }
+            listeners.push(Arc::new(listener));
+            public.push(source);
+        }
+        let has_streams_at = |path: &str| listeners[0].has_streams_at(path);
+        let taken = OWN_PATHS.iter().find(|path| **path != EVENTS && has_streams_at(path));
         if let Some(taken) = taken {
             return Err(Usage(format!(
                 "--route: a request for {taken} is the server's own; give streams another path"
             ))
             .into());
         }
-        let public = listener.local_addr();
-        let control = open_control_listener(args, public)?;
+        let control = open_control_listener(args, beside)?;
         let control_addr = control.as_ref().map(|control| match control.addr() {
             Some(addr) => ControlAddr::Tcp(addr.to_string()),
             None => args.control_listen.clone().unwrap_or(ControlAddr::Off),
         });
         let has_names = args.has_names();
-        let checks_host = !args.takes_any_host() && (public.ip().is_loopback() || has_names);
         let options = ControlOptions {
-            unhandled,
-            public: ListenerRules { is_local: false, checks_host },
+            public,
             control: control.map(|control| {
                 let rules = control.rules(has_names);
                 (control, rules)
@@ -122,21 +128,31 @@ impl Server {
             HostNames::new(&args.own_names()).map_err(|why| Usage(format!("--host {why}")))?;
         let (auth, counts) = (Auth::new(token), Arc::new(Counts::default()));
         let streams = Streams {
-            listener: Arc::downgrade(&listener),
+            listeners: listeners.iter().map(Arc::downgrade).collect(),
             body_bytes_max: args.paths.body_bytes_max,
             body_time_max: args.head_time_max,
         };
         let router = Router { hub: hub.clone(), auth, hosts, streams, started, counts };
         let control = Control::start(router, options)?;
-        Ok(Server { hub, listener, control, control_addr, shows_token })
+        Ok(Server { hub, listeners, control, control_addr, shows_token })
     }
 
     pub(crate) fn hub(&self) -> &Hub {
         &self.hub
     }
 
-    pub(crate) fn addr(&self) -> SocketAddr {
-        self.listener.local_addr()
+    /// A command that reads streams, by the query of their URL.
+    pub(crate) fn how_to_read(&self, query: &str) -> String {
+        match self.listeners[0].addr() {
+            ListenAddr::Unix(addr) => {
+                let (option, name) = match addr.as_pathname() {
+                    Some(path) => ("--unix-socket", path.display().to_string()),
+                    None => ("--abstract-unix-socket", unix_name(self.listeners[0].addr())),
+                };
+                format!("curl -N {option} {} 'http://localhost{EVENTS}?{query}'", quoted(&name))
+            }
+            addr => format!("curl -N 'http://{addr}{EVENTS}?{query}'"),
+        }
     }
 
     /// The URL of the page, if a browser can open it.
@@ -147,7 +163,7 @@ impl Server {
         }
     }
 
-    /// Writes the addresses of both listeners, how to publish, and `more` to standard output. It is
+    /// Writes the addresses of all listeners, how to publish, and `more` to standard output. It is
     /// one write, so that a reader may stop at any line. A thread of its own writes it, since
     /// standard output may be a pipe that is full. If it is closed, the server serves all the same.
     ///
@@ -155,7 +171,10 @@ impl Server {
     ///
     /// When the system gives no thread.
     pub(crate) fn announce(&self, more: &str) -> io::Result<()> {
-        let mut text = format!("listening on http://{}\n", self.addr());
+        let mut text = String::new();
+        for listener in &self.listeners {
+            text += &format!("listening on {}\n", url(listener.addr()));
+        }
         if let Some(addr) = &self.control_addr {
             text += &format!("control on {addr}\n");
         }
@@ -190,7 +209,7 @@ impl Server {
         };
         let url = match &self.control_addr {
             Some(addr) => quoted(&addr.to_string()),
-            None => format!("http://{}", self.addr()),
+            None => quoted(&url(self.listeners[0].addr())),
         };
         let program = std::env::args().next().unwrap_or_else(|| "fanfare".to_owned());
         let program = quoted(&program);
@@ -200,7 +219,7 @@ impl Server {
     /// Accepts no more clients, and disconnects the connected ones one after another.
     fn drain(self, options: DrainOptions) {
         log::info!("draining");
-        drop(self.listener);
+        drop(self.listeners);
         // Requests that are under way may still publish, to all clients: draining ends when the hub
         // is closed.
         self.control.stop();
@@ -211,10 +230,23 @@ impl Server {
     /// Accepts no more clients, sends what was published, and closes every connection.
     pub(crate) fn stop(self) {
         log::info!("closing");
-        drop(self.listener);
+        drop(self.listeners);
         self.control.stop();
         self.hub.close();
     }
+}
+
+/// Where a listener is, as clients write it.
+fn url(addr: &ListenAddr) -> String {
+    match addr {
+        ListenAddr::Tcp(addr) => format!("http://{addr}"),
+        other => other.to_string(),
+    }
+}
+
+/// The abstract name of a Unix domain socket.
+fn unix_name(addr: &ListenAddr) -> String {
+    addr.to_string().trim_start_matches("unix:@").to_owned()
 }
 
 /// A word as a shell takes it.
@@ -226,14 +258,36 @@ fn quoted(word: &str) -> String {
     }
 }
 
-/// Opens the control listener.
+/// Opens a public listener, of which the control side gets what is not for events.
+fn open_public(
+    source: Source,
+    args: &ServeArgs,
+    is_loopback: bool,
+    hub: &Hub,
+    control_connections_max: usize,
+) -> Result<(Listener, PublicSource), Box<dyn std::error::Error>> {
+    let (fallback, unhandled) = fanfare::fallback(control_connections_max);
+    let options = args.listen_options().hosts(args.public_names(is_loopback)).fallback(fallback);
+    let listener = source.open(hub, options)?;
+    let is_local = |addr: SocketAddr| addr.ip().to_canonical().is_loopback();
+    let is_loopback = listener.addr().tcp().is_some_and(is_local);
+    let checks_host = !args.takes_any_host() && (is_loopback || args.has_names());
+    let rules = ListenerRules { is_local: false, checks_host };
+    Ok((listener, PublicSource { unhandled, rules }))
+}
+
+/// Opens the control listener: beside the first public address, if there is one.
 fn open_control_listener(
     args: &ServeArgs,
-    public: SocketAddr,
+    public: Option<(SocketAddr, bool)>,
 ) -> Result<Option<ControlListener>, String> {
     match &args.control_listen {
         Some(listen) => ControlListener::open(listen),
-        None => ControlListener::beside(public, args.port_is_fixed()).map(Some),
+        None => {
+            let free = (SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), false);
+            let (addr, port_is_fixed) = public.unwrap_or(free);
+            ControlListener::beside(addr, port_is_fixed).map(Some)
+        }
     }
 }
 

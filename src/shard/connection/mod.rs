@@ -7,6 +7,7 @@ pub(in crate::shard) mod finish;
 pub(in crate::shard) mod leave;
 pub(in crate::shard) mod member;
 pub(in crate::shard) mod membership;
+pub(in crate::shard) mod peer;
 pub(in crate::shard) mod pending;
 pub(in crate::shard) mod record;
 pub(in crate::shard) mod resume;
@@ -16,12 +17,12 @@ pub(in crate::shard) mod tick;
 pub(in crate::shard) mod timers;
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 #[cfg(feature = "internals")]
 use crate::shard::checksum::Checksum;
 use crate::shard::connection::membership::Membership;
+pub(crate) use crate::shard::connection::peer::{Network, Peer};
 use crate::shard::entry::handshake::{Acceptor, Content};
 use crate::shard::lagging::state::Lagging;
 use crate::shard::replay::state::Replaying;
@@ -62,15 +63,11 @@ pub(crate) enum State {
 /// What has come of a request so far, and through which acceptor.
 pub(crate) struct Handshaking {
     pub(crate) acceptor: Arc<Acceptor>,
-    pub(crate) addr: Option<SocketAddr>,
+    pub(crate) peer: Peer,
     pub(crate) head: Vec<u8>,
     /// The request's content, once the head is complete and as long as more of it is to come.
     pub(crate) content: Option<Box<dyn Content>>,
 }
-
-/// What a limit per address counts by: the address in IPv4, the /64 network in IPv6.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct Network(u64);
 
 /// The entry of an idle connection, with what the slab adds. What is known of it besides is in its
 /// record. A test's own sink makes it larger.
@@ -143,23 +140,6 @@ impl Sink {
     }
 }
 
-impl Network {
-    /// That of peers without an address, whose number per address is not limited. No peer's network
-    /// is all ones: those are multicast.
-    pub(crate) const NONE: Network = Network(u64::MAX);
-}
-
-impl From<Option<SocketAddr>> for Network {
-    fn from(addr: Option<SocketAddr>) -> Network {
-        match addr.map(|addr| addr.ip().to_canonical()) {
-            None => Network::NONE,
-            // No IPv6 network in use begins with 32 zero bits.
-            Some(IpAddr::V4(ip)) => Network(u64::from(u32::from(ip))),
-            Some(IpAddr::V6(ip)) => Network((u128::from(ip) >> 64) as u64),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -167,14 +147,5 @@ mod tests {
     #[test]
     fn an_idle_connection_is_an_entry_of_at_most_48_bytes() {
         assert!(size_of::<(u32, Connection)>() <= 48, "{}", size_of::<(u32, Connection)>());
-    }
-
-    #[test]
-    fn a_host_has_one_network_in_both_families() {
-        let network = |addr: &str| Network::from(addr.parse::<SocketAddr>().ok()).0;
-        assert_eq!(network("192.0.2.1:1"), network("[::ffff:192.0.2.1]:2"));
-        assert_eq!(network("[2001:db8::1]:1"), network("[2001:db8::ff:2]:2"));
-        assert_ne!(network("[2001:db8::1]:1"), network("[2001:db8:0:1::1]:1"));
-        assert_ne!(network("192.0.2.1:1"), network("192.0.2.2:1"));
     }
 }

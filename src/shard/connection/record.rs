@@ -13,8 +13,8 @@ use std::sync::Arc;
 
 use crate::heartbeat::HeartbeatForm;
 use crate::policy::Policy;
+use crate::shard::connection::peer::{Network, Peer};
 use crate::shard::connection::sent::Sent;
-use crate::shard::connection::Network;
 
 #[derive(Default)]
 pub(in crate::shard) struct Record {
@@ -31,7 +31,7 @@ pub(in crate::shard) struct Record {
     /// When it became a stream, in milliseconds since the hub's start: 40 bits.
     since_ms: u32,
     since_ms_high: u8,
-    /// How many subscriptions are reserved for it, in 24 bits.
+    /// How many subscriptions are reserved for it, in 23 bits, and [`PROXY`].
     subscriptions: [u8; 3],
     /// What it was sent, less what follows from its position.
     base: Sent,
@@ -43,16 +43,28 @@ pub(in crate::shard) struct Record {
 #[cfg(target_pointer_width = "64")]
 const _: () = assert!(size_of::<Record>() == 56);
 
+/// Set where the peer is a proxy, for which no limit per address holds.
+const PROXY: u8 = 1 << 7;
+
 impl Record {
     /// That of a connection of which nothing but its peer is known yet.
-    pub(in crate::shard) fn new(peer: Option<SocketAddr>) -> Record {
-        let ip = match peer {
-            Some(SocketAddr::V4(peer)) => peer.ip().to_ipv6_mapped(),
-            Some(SocketAddr::V6(peer)) => *peer.ip(),
+    pub(in crate::shard) fn new(peer: &Peer) -> Record {
+        let mut record = Record::default();
+        record.set_peer(peer);
+        record
+    }
+
+    /// Notes that more is known of whom the connection is from.
+    pub(in crate::shard) fn set_peer(&mut self, peer: &Peer) {
+        let ip = match peer.client {
+            Some(SocketAddr::V4(client)) => client.ip().to_ipv6_mapped(),
+            Some(SocketAddr::V6(client)) => *client.ip(),
             None => Ipv6Addr::UNSPECIFIED,
         };
-        let port = peer.map_or(0, |peer| peer.port());
-        Record { ip: ip.octets(), port, ..Record::default() }
+        self.ip = ip.octets();
+        self.port = peer.client.map_or(0, |client| client.port());
+        self.subscriptions[2] &= !PROXY;
+        self.subscriptions[2] |= if peer.is_proxy { PROXY } else { 0 };
     }
 
     /// Notes that it is a stream from now on.
@@ -77,19 +89,22 @@ impl Record {
     }
 
     pub(in crate::shard) fn network(&self) -> Network {
-        Network::from(self.addr())
+        match self.subscriptions[2] & PROXY {
+            0 => Network::from(self.addr()),
+            _ => Network::NONE,
+        }
     }
 
     /// How many subscriptions are reserved for it, which are released when it ends.
     pub(in crate::shard) fn subscriptions(&self) -> usize {
         let [low, middle, high] = self.subscriptions;
-        u32::from_le_bytes([low, middle, high, 0]) as usize
+        u32::from_le_bytes([low, middle, high & !PROXY, 0]) as usize
     }
 
     pub(in crate::shard) fn set_subscriptions(&mut self, count: usize) {
-        debug_assert!(count < 1 << 24, "a connection has 65,536 subscriptions at most");
+        debug_assert!(count < 1 << 23, "a connection has 65,536 subscriptions at most");
         let [low, middle, high, _] = (count as u32).to_le_bytes();
-        self.subscriptions = [low, middle, high];
+        self.subscriptions = [low, middle, high | self.subscriptions[2] & PROXY];
     }
 
     pub(in crate::shard) fn tag(&self) -> Option<&Arc<str>> {
@@ -129,10 +144,10 @@ mod tests {
     fn a_record_keeps_addresses_of_both_families_and_times_of_years() {
         for addr in ["192.0.2.1:65535", "[2001:db8::1]:1"] {
             let addr: SocketAddr = addr.parse().unwrap();
-            assert_eq!(Record::new(Some(addr)).addr(), Some(addr));
+            assert_eq!(Record::new(&Peer::known(Some(addr))).addr(), Some(addr));
         }
-        assert_eq!(Record::new(None).addr(), None);
-        let mut record = Record::new("[::ffff:192.0.2.1]:80".parse().ok());
+        assert_eq!(Record::new(&Peer::known(None)).addr(), None);
+        let mut record = Record::new(&Peer::known("[::ffff:192.0.2.1]:80".parse().ok()));
         assert_eq!(record.addr(), "192.0.2.1:80".parse().ok());
         record.set_subscriptions(65_536);
         assert_eq!(record.subscriptions(), 65_536);
@@ -140,5 +155,18 @@ mod tests {
         record.begin(Policy::default(), Some(&Arc::from("tag")), 10 * year_ns, 0);
         assert_eq!(record.age_ms(10 * year_ns + 7_000_000), 7);
         assert_eq!(record.tag().map(|tag| &**tag), Some("tag"));
+    }
+
+    #[test]
+    fn a_proxy_is_counted_by_no_address_until_its_client_is_known() {
+        let proxy = Peer { is_proxy: true, ..Peer::known("192.0.2.1:80".parse().ok()) };
+        let mut record = Record::new(&proxy);
+        record.set_subscriptions(65_536);
+        assert!(record.network() == Network::NONE && record.subscriptions() == 65_536);
+        assert_eq!(record.addr(), proxy.client);
+        let client = Peer::known("192.0.2.2:1".parse().ok());
+        record.set_peer(&client);
+        assert!(record.network() == client.network() && record.subscriptions() == 65_536);
+        assert_eq!(record.addr(), client.client);
     }
 }

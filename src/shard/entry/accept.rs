@@ -7,12 +7,12 @@
 //! each connection, but clients that connect and say nothing would fill the kernel's queue of
 //! half-open connections, which the engine cannot bound.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
-use crate::fallback::UnhandledRequest;
+use crate::client_stream::ClientStream;
+use crate::fallback::{Fallback, UnhandledRequest};
 use crate::seldom::Seldom;
-use crate::shard::connection::Network;
+use crate::shard::connection::peer::{Network, Peer};
 use crate::shard::entry::handshake::{Acceptor, HandshakeStep};
 use crate::shard::entry::limits::Exceeded;
 use crate::shard::{Command, Shard};
@@ -33,7 +33,9 @@ impl Shard {
         }
         for _ in 0..ACCEPTS_MAX {
             match acceptor.socket.accept() {
-                Ok((stream, addr)) => self.assign(stream, addr, &acceptor),
+                Ok((stream, addr)) => {
+                    self.assign(stream, acceptor.handshake.accepted(addr), &acceptor);
+                }
                 Err(AcceptError::Gone) => {}
                 Err(AcceptError::NoneWaiting) => return,
                 Err(AcceptError::Exhausted(error)) => {
@@ -66,12 +68,13 @@ impl Shard {
         // There may be some again meanwhile.
         let exhausted = !self.shared.spares.are_complete();
         let (stream, addr) = accepted?;
-        if exhausted && (last || !self.count_connection(Network::from(addr))) {
-            self.turn_away(stream, &[], addr, acceptor, false);
+        let peer = acceptor.handshake.accepted(addr);
+        if exhausted && (last || !self.count_connection(peer.network())) {
+            self.turn_away(stream, &[], peer, acceptor, false);
         } else if exhausted {
-            self.serve(stream, &[], addr, acceptor);
+            self.serve(stream, &[], peer, acceptor);
         } else {
-            self.assign(stream, addr, acceptor);
+            self.assign(stream, peer, acceptor);
         }
         Ok(())
     }
@@ -82,12 +85,12 @@ impl Shard {
         &mut self,
         stream: Stream,
         read: &[u8],
-        addr: Option<SocketAddr>,
+        mut peer: Peer,
         acceptor: &Acceptor,
         may_fall_back: bool,
     ) {
         let mut scratch = std::mem::take(&mut self.scratch.received);
-        let head = match read {
+        let mut head = match read {
             [] => {
                 let bytes = stream.recv(&mut scratch).unwrap_or(0);
                 &scratch[..bytes]
@@ -99,20 +102,29 @@ impl Shard {
             stream.shutdown_write();
             self.link().counters.refused_connections.add(1);
         };
-        match (acceptor.handshake.step(head, addr, true), &acceptor.fallback) {
+        let mut step = acceptor.handshake.step(head, &peer, true);
+        while let HandshakeStep::Peer { skip, peer: known } = step {
+            (head, peer) = (&head[skip..], known);
+            step = acceptor.handshake.step(head, &peer, true);
+        }
+        match (step, &acceptor.fallback) {
             (HandshakeStep::Unhandled, Some(fallback))
                 if may_fall_back && fallback.has_capacity() =>
             {
-                let unhandled =
-                    UnhandledRequest { stream: stream.into_std(), read: head.to_vec(), addr };
-                if !fallback.put(unhandled) {
+                if !fall_back(fallback, stream, head.to_vec(), &peer) {
                     self.link().counters.refused_connections.add(1);
                 }
             }
             (HandshakeStep::Unhandled, _) => refuse(acceptor.handshake.fallback_is_full()),
             (HandshakeStep::Answer(answer), _) => refuse(answer),
             // Nothing that could be said would be right for whatever it is about to ask.
-            (HandshakeStep::More | HandshakeStep::Content { .. } | HandshakeStep::Join(_), _) => {
+            (
+                HandshakeStep::More
+                | HandshakeStep::Peer { .. }
+                | HandshakeStep::Content { .. }
+                | HandshakeStep::Join(_),
+                _,
+            ) => {
                 self.link().counters.refused_connections.add(1);
             }
         }
@@ -121,9 +133,9 @@ impl Shard {
 
     /// Serves a new connection here, or has it served by a shard that has far fewer. The connection
     /// is counted before, so that connections that are passed on are within the bounds too.
-    fn assign(&mut self, stream: Stream, addr: Option<SocketAddr>, acceptor: &Arc<Acceptor>) {
-        if !self.count_connection(Network::from(addr)) {
-            return self.turn_away(stream, &[], addr, acceptor, true);
+    fn assign(&mut self, stream: Stream, peer: Peer, acceptor: &Arc<Acceptor>) {
+        if !self.count_connection(peer.network()) {
+            return self.turn_away(stream, &[], peer, acceptor, true);
         }
         let connections = |id: usize| {
             let counters = &self.shared.links[id].counters;
@@ -133,14 +145,14 @@ impl Shard {
         let (least, other) =
             self.living_shards().map(|id| (connections(id), id)).min().unwrap_or((here, self.id));
         if here <= least + least / 8 + 8 {
-            return self.serve(stream, &[], addr, acceptor);
+            return self.serve(stream, &[], peer, acceptor);
         }
         let acceptor = acceptor.clone();
-        let serve = Command::Serve { stream, read: Vec::new(), addr, acceptor, counted: true };
+        let serve = Command::Serve { stream, read: Vec::new(), peer, acceptor, counted: true };
         if let Err(Command::Serve { stream, acceptor, .. }) =
             self.shared.links[other].command(serve)
         {
-            self.serve(stream, &[], addr, &acceptor);
+            self.serve(stream, &[], peer, &acceptor);
         }
     }
 
@@ -156,5 +168,29 @@ impl Shard {
         let was_replaced =
             self.end_a_lingerer() || exceeded == Exceeded::Total && self.end_a_silent_connection();
         was_replaced && self.shared.connection_limits.reserve(network).is_ok()
+    }
+
+    /// Counts a connection, which is counted by one network, by another; false when that one has too
+    /// many, and then nothing has changed. An answered connection is closed for it.
+    pub(in crate::shard) fn recount_connection(&mut self, from: Network, to: Network) -> bool {
+        let recount = |shard: &Shard| shard.shared.connection_limits.change(from, to).is_ok();
+        recount(self) || self.end_a_lingerer() && recount(self)
+    }
+}
+
+/// Hands a connection to the part of the program that serves what is not an event stream. False when
+/// the queue is full after all.
+pub(in crate::shard) fn fall_back(
+    fallback: &Fallback,
+    stream: Stream,
+    read: Vec<u8>,
+    peer: &Peer,
+) -> bool {
+    match ClientStream::of(stream.into_fd()) {
+        Ok(stream) => {
+            let Peer { connection, client, .. } = *peer;
+            fallback.put(UnhandledRequest { stream, read, addr: client, peer: connection })
+        }
+        Err(_) => unreachable!("only sockets of these kinds are accepted"),
     }
 }

@@ -1,8 +1,9 @@
 //! Connections that a host hands over with their requests read, authorized and checked: placed on a
 //! shard from any thread, and begun there.
 
+use crate::shard::connection::peer::Network;
 use crate::shard::connection::record::Record;
-use crate::shard::connection::{Connection, Network, Sink, State};
+use crate::shard::connection::{Connection, Sink, State};
 use crate::shard::entry::adopted::{Adopted, Refused, Reply};
 use crate::shard::entry::limits::Exceeded;
 use crate::shard::{Command, Link, Shard, Shared};
@@ -15,7 +16,7 @@ impl Shared {
         if self.is_ending() {
             return Err((adopted.stream, Refused::Closed));
         }
-        let (network, count) = (Network::from(adopted.addr), adopted.reply.subscriptions());
+        let (network, count) = (adopted.peer.network(), adopted.reply.subscriptions());
         if let Err(option) = self.reserve(network, count) {
             return Err((adopted.stream, Refused::Limit(option)));
         }
@@ -76,8 +77,8 @@ impl Shared {
 impl Shard {
     /// Begins the stream of a connection that was handed over, or answers it.
     pub(in crate::shard) fn adopt(&mut self, adopted: Adopted) {
-        let Adopted { stream, addr, reply } = adopted;
-        let mut record = Record::new(addr);
+        let Adopted { stream, peer, reply } = adopted;
+        let mut record = Record::new(&peer);
         record.set_subscriptions(reply.subscriptions());
         let connection = Connection { sink: Sink::Socket(stream), state: State::Leaving };
         let key = self.connections.insert(connection, record);
@@ -91,6 +92,6 @@ impl Shard {
 
     /// Does away with a connection that was handed over too late.
     pub(in crate::shard) fn refuse_adopted(&self, adopted: &Adopted) {
-        self.shared.release(Network::from(adopted.addr), adopted.reply.subscriptions());
+        self.shared.release(adopted.peer.network(), adopted.reply.subscriptions());
     }
 }

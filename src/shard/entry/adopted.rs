@@ -1,14 +1,13 @@
 //! A connection that a host hands over, on its way to a shard.
 
-use std::net::SocketAddr;
-
+use crate::shard::connection::peer::Peer;
 use crate::shard::entry::handshake::StreamRequest;
 use crate::sys::Stream;
 
 /// A connection that the limits count already, with its subscriptions.
 pub(crate) struct Adopted {
     pub(crate) stream: Stream,
-    pub(crate) addr: Option<SocketAddr>,
+    pub(crate) peer: Peer,
     pub(crate) reply: Reply,
 }
 

@@ -15,23 +15,22 @@ use crate::policy::Policy;
 use crate::resume::Resume;
 #[cfg(any(test, feature = "internals"))]
 use crate::resume::StartAt;
+use crate::shard::connection::peer::Peer;
 use crate::sys::ListenSocket;
 #[cfg(any(test, feature = "internals"))]
 use crate::topic::Topic;
 
 /// The protocol of an acceptor's clients: it reads requests, and writes the answers to them.
 pub(crate) trait Handshake: Send + Sync {
+    /// Who a connection is from that was accepted from this address.
+    fn accepted(&self, addr: Option<SocketAddr>) -> Peer;
+
     /// Looks at all that a client has sent so far. `beyond_bounds` says that the bounds on
     /// connections are reached.
-    fn step(&self, head: &[u8], addr: Option<SocketAddr>, beyond_bounds: bool) -> HandshakeStep;
+    fn step(&self, head: &[u8], peer: &Peer, beyond_bounds: bool) -> HandshakeStep;
 
     /// Looks again at a request's head, whose content was waited for and has come.
-    fn after_content(
-        &self,
-        head: &[u8],
-        addr: Option<SocketAddr>,
-        beyond_bounds: bool,
-    ) -> HandshakeStep;
+    fn after_content(&self, head: &[u8], peer: &Peer, beyond_bounds: bool) -> HandshakeStep;
 
     /// The answer to a client that has not sent its request in time.
     fn too_slow(&self) -> Vec<u8>;
@@ -47,6 +46,9 @@ pub(crate) trait Handshake: Send + Sync {
 pub(crate) enum HandshakeStep {
     /// Its request's head is not complete.
     More,
+    /// More is known of whom it is from. The protocol is asked again with that, and with what comes
+    /// behind the first `skip` bytes.
+    Peer { skip: usize, peer: Peer },
     /// Its request's content is not complete, which begins behind `head_bytes` bytes. What is there
     /// of it has been given to `content` already. The client is sent `interim` first.
     Content { head_bytes: usize, content: Box<dyn Content>, interim: &'static [u8] },

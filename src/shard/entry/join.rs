@@ -1,22 +1,21 @@
 //! How connections begin: taken over when they are counted, handshaking, and joined to an audience.
 
 use std::io::ErrorKind;
-use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
 use crate::envelope::Envelope;
-use crate::fallback::UnhandledRequest;
 use crate::filter::Subscription;
 use crate::frame::Wire;
 use crate::metrics::DisconnectReason;
 use crate::resume::{Resume, StartAt};
 use crate::seldom::Seldom;
 use crate::shard::connection::member::welcome;
+use crate::shard::connection::peer::Peer;
 use crate::shard::connection::record::Record;
 use crate::shard::connection::slots::Key;
-use crate::shard::connection::{Connection, Handshaking, Network, Sink, State};
-use crate::shard::entry::accept::ACCEPTS_MAX;
+use crate::shard::connection::{Connection, Handshaking, Sink, State};
+use crate::shard::entry::accept::{fall_back, ACCEPTS_MAX};
 use crate::shard::entry::handshake::{Acceptor, ContentStep, HandshakeStep, StreamRequest};
 use crate::shard::{Command, Shard};
 use crate::sys::Stream;
@@ -73,11 +72,11 @@ impl Shard {
                 Command::RemoveClosed => self.remove_closed_acceptors(),
                 // From now on it has a tick as long as there is one.
                 Command::EndGraces => {}
-                Command::Serve { stream, read, addr, acceptor, counted } => {
-                    if counted || self.count_connection(Network::from(addr)) {
-                        self.serve(stream, &read, addr, &acceptor);
+                Command::Serve { stream, read, peer, acceptor, counted } => {
+                    if counted || self.count_connection(peer.network()) {
+                        self.serve(stream, &read, peer, &acceptor);
                     } else {
-                        self.turn_away(stream, &read, addr, &acceptor, true);
+                        self.turn_away(stream, &read, peer, &acceptor, true);
                     }
                 }
                 Command::Adopt(adopted) => self.adopt(*adopted),
@@ -90,8 +89,8 @@ impl Shard {
     pub(in crate::shard) fn refuse(&self, command: Command) {
         match command {
             Command::Accept(acceptor) if self.shared.is_ending() => acceptor.close(),
-            Command::Serve { addr, counted: true, .. } => {
-                self.shared.connection_limits.release(Network::from(addr));
+            Command::Serve { peer, counted: true, .. } => {
+                self.shared.connection_limits.release(peer.network());
             }
             Command::Adopt(adopted) => self.refuse_adopted(&adopted),
             Command::Accept(_)
@@ -121,16 +120,16 @@ impl Shard {
         &mut self,
         stream: Stream,
         read: &[u8],
-        addr: Option<SocketAddr>,
+        peer: Peer,
         acceptor: &Arc<Acceptor>,
     ) {
         let handshaking =
-            Handshaking { acceptor: acceptor.clone(), addr, head: Vec::new(), content: None };
+            Handshaking { acceptor: acceptor.clone(), peer, head: Vec::new(), content: None };
         let connection = Connection {
             sink: Sink::Socket(stream),
             state: State::Handshaking(Box::new(handshaking)),
         };
-        let key = self.connections.insert(connection, Record::new(addr));
+        let key = self.connections.insert(connection, Record::new(&peer));
         self.link().counters.pending_connections.add(1);
         if read.is_empty() {
             self.read_head(key);
@@ -180,24 +179,58 @@ impl Shard {
     /// Shows the protocol what has come, and does what it says.
     fn continue_handshake(&mut self, key: Key, bytes: &[u8]) {
         let Some(has_content) = self.take_content(key, bytes) else { return };
+        let mut come = if has_content { &[] } else { bytes };
+        // More becomes known of whom it is from twice at most: before its first request, and by it.
+        while let Some(HandshakeStep::Peer { skip, peer }) = self.look(key, come, has_content) {
+            let Some(connection) = self.connections.get_mut(key) else { return };
+            let State::Handshaking(handshaking) = &mut connection.state else { return };
+            if handshaking.head.is_empty() {
+                come = &come[skip..];
+            } else {
+                come = &[];
+                handshaking.head.drain(..skip);
+            }
+            handshaking.peer = peer;
+            let from = self.record(key.index).network();
+            if !self.recount_connection(from, peer.network()) {
+                return self.turn_away_after_all(key, come);
+            }
+            self.connections.record_mut(key.index).set_peer(&peer);
+        }
+    }
+
+    /// Turns a connection away that was counted by another network until now.
+    fn turn_away_after_all(&mut self, key: Key, come: &[u8]) {
+        let Connection { sink, state } = self.remove(key.index);
+        let (Sink::Socket(stream), State::Handshaking(handshaking)) = (sink, state) else { return };
+        // It is registered only if its head came in several pieces.
+        let _ = self.poller.remove(stream.as_fd());
+        let Handshaking { acceptor, peer, head, .. } = *handshaking;
+        let read = if head.is_empty() { come } else { &head };
+        self.turn_away(stream, read, peer, &acceptor, true);
+    }
+
+    /// Shows the protocol what has come so far, the last of it being `come`, and does what it says,
+    /// unless that is to ask it again.
+    fn look(&mut self, key: Key, come: &[u8], has_content: bool) -> Option<HandshakeStep> {
         let (connection, record) = self.connections.both_mut(key.index);
-        let State::Handshaking(handshaking) = &mut connection.state else { return };
+        let State::Handshaking(handshaking) = &mut connection.state else { return None };
         let network = record.network();
         // A client that is here on a spare descriptor cannot stay.
         let mut beyond_bounds = self.shared.connection_limits.is_exceeded_for(network)
             || !self.shared.spares.are_complete();
         // Most heads come in one piece, and are then never copied.
         let head = match handshaking.head.is_empty() {
-            true => bytes,
+            true => come,
             false => {
-                handshaking.head.extend_from_slice(if has_content { &[] } else { bytes });
+                handshaking.head.extend_from_slice(come);
                 &handshaking.head
             }
         };
-        let (protocol, addr) = (&handshaking.acceptor.handshake, handshaking.addr);
+        let (protocol, peer) = (&handshaking.acceptor.handshake, &handshaking.peer);
         let look = |beyond_bounds| match has_content {
-            true => protocol.after_content(head, addr, beyond_bounds),
-            false => protocol.step(head, addr, beyond_bounds),
+            true => protocol.after_content(head, peer, beyond_bounds),
+            false => protocol.step(head, peer, beyond_bounds),
         };
         let mut step = look(beyond_bounds);
         if let HandshakeStep::Join(request) = &step {
@@ -210,9 +243,10 @@ impl Shard {
             }
         }
         match step {
+            HandshakeStep::Peer { .. } => return Some(step),
             HandshakeStep::More => {
                 if handshaking.head.is_empty() {
-                    handshaking.head = bytes.to_vec();
+                    handshaking.head = come.to_vec();
                 }
             }
             HandshakeStep::Content { head_bytes, content, interim } => {
@@ -241,6 +275,7 @@ impl Shard {
                 }
             }
         }
+        None
     }
 
     /// Takes more of a request's content, if that is what is waited for, and returns whether it is
@@ -296,9 +331,7 @@ impl Shard {
         // It is registered only if its head came in several pieces.
         let _ = self.poller.remove(stream.as_fd());
         if let Some(fallback) = &handshaking.acceptor.fallback {
-            let unhandled =
-                UnhandledRequest { stream: stream.into_std(), read, addr: handshaking.addr };
-            if !fallback.put(unhandled) {
+            if !fall_back(fallback, stream, read, &handshaking.peer) {
                 self.link().counters.refused_connections.add(1);
             }
         }

@@ -96,6 +96,12 @@ impl ConnectionLimits {
         self.taken.reserve(network, 1, accepted_max, with_overflow(self.taken.per_network_max))
     }
 
+    /// Counts a connection, which is counted by the network `from`, by another, unless that one is
+    /// beyond the overflow.
+    pub(crate) fn change(&self, from: Network, to: Network) -> Result<(), Exceeded> {
+        self.taken.change(from, to, with_overflow(self.taken.per_network_max))
+    }
+
     /// A connection that was counted has ended.
     pub(crate) fn release(&self, network: Network) {
         self.taken.release(network, 1);
@@ -172,16 +178,30 @@ impl Taken {
         }
     }
 
+    /// Takes one of one network less and one of another more, or nothing where that would be more
+    /// than the maximum.
+    fn change(&self, from: Network, to: Network, per_network_max: usize) -> Result<(), Exceeded> {
+        if from == to || self.per_network_max == 0 {
+            return Ok(());
+        }
+        let mut networks = self.networks();
+        if self.is_limited(to) {
+            let before = networks.get(&to).copied().unwrap_or(0);
+            if before + 1 > per_network_max {
+                return Err(Exceeded::Address);
+            }
+            networks.insert(to, before + 1);
+        }
+        if self.is_limited(from) {
+            give_back(&mut networks, from, 1);
+        }
+        Ok(())
+    }
+
     fn release(&self, network: Network, count: usize) {
         self.total.fetch_sub(count, Ordering::Relaxed);
         if self.is_limited(network) {
-            let mut networks = self.networks();
-            if let Some(taken) = networks.get_mut(&network) {
-                *taken -= count;
-                if *taken == 0 {
-                    networks.remove(&network);
-                }
-            }
+            give_back(&mut self.networks(), network, count);
         }
     }
 
@@ -191,6 +211,15 @@ impl Taken {
 
     fn networks(&self) -> MutexGuard<'_, HashMap<Network, usize>> {
         self.networks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn give_back(networks: &mut HashMap<Network, usize>, network: Network, count: usize) {
+    if let Some(taken) = networks.get_mut(&network) {
+        *taken -= count;
+        if *taken == 0 {
+            networks.remove(&network);
+        }
     }
 }
 
@@ -278,6 +307,27 @@ mod tests {
         assert_eq!(subscriptions.reserve(Network::NONE, 1), Err(Exceeded::Total));
         subscriptions.release(Network::NONE, 100);
         assert_eq!(subscriptions.taken(), 0);
+    }
+
+    #[test]
+    fn a_connection_is_counted_by_one_network_at_a_time_also_when_another_refuses_it() {
+        let limits = ConnectionLimits::new(1000, 1, usize::MAX);
+        // The overflow is 16.
+        let (client, other) = (network(1), network(2));
+        for _ in 0..17 {
+            limits.reserve(Network::NONE).unwrap();
+            limits.change(Network::NONE, client).unwrap();
+        }
+        limits.reserve(Network::NONE).unwrap();
+        assert_eq!(limits.change(Network::NONE, client), Err(Exceeded::Address));
+        limits.change(Network::NONE, other).unwrap();
+        limits.change(client, Network::NONE).unwrap();
+        limits.change(other, client).unwrap();
+        assert_eq!(limits.change(client, client), Ok(()));
+        assert_eq!((limits.taken.total(), limits.taken.by_network(client)), (18, 17));
+        limits.release(Network::NONE);
+        (0..17).for_each(|_| limits.release(client));
+        assert!(limits.taken.total() == 0 && limits.taken.networks().is_empty());
     }
 
     #[test]
