@@ -43,6 +43,7 @@
 //! ```
 
 mod admin;
+mod authorizer;
 mod clock;
 mod drain;
 mod drive;
@@ -91,6 +92,9 @@ pub mod fuzzing;
 #[doc(hidden)]
 pub mod internals;
 
+pub use crate::authorizer::{
+    AnswerError, AskOptions, AuthorizationRequest, AuthorizationRequests, Authorizer, Refusal,
+};
 pub use crate::drain::{DrainOptions, Drained};
 pub use crate::drive::Driver;
 pub use crate::envelope::{Envelope, EnvelopeError};

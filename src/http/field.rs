@@ -52,6 +52,24 @@ impl Fields {
         let is_named =
             |name: &str| fields.iter().any(|(field, _)| field.eq_ignore_ascii_case(name));
         all.extend(others.0.iter().filter(|(name, _)| !is_named(name)).cloned());
+        Fields::within_bounds(all)
+    }
+
+    /// Checks fields of an answer that refuses something, which may say when to come again.
+    ///
+    /// # Errors
+    ///
+    /// Says what is wrong, and with which field.
+    pub(crate) fn of_refusal(fields: &[(String, String)]) -> Result<Fields, String> {
+        let when = |name: &str| name.eq_ignore_ascii_case("retry-after");
+        for (name, value) in fields {
+            let checked = if when(name) { check_value(value) } else { check(name, value) };
+            checked.map_err(|why| format!("{}: {why}", Excerpt::of(name)))?;
+        }
+        Fields::within_bounds(fields.to_vec())
+    }
+
+    fn within_bounds(all: Vec<(String, String)>) -> Result<Fields, String> {
         let bytes: usize = all.iter().map(|(name, value)| name.len() + value.len() + 4).sum();
         if all.len() > FIELDS_MAX || bytes > FIELDS_BYTES_MAX {
             return Err(format!(
@@ -83,6 +101,10 @@ fn check(name: &str, value: &str) -> Result<(), &'static str> {
     if OWN.iter().any(|own| own.eq_ignore_ascii_case(name)) {
         return Err("the engine writes this header field, or it would be untrue; leave it out");
     }
+    check_value(value)
+}
+
+fn check_value(value: &str) -> Result<(), &'static str> {
     let is_plain = |byte: u8| byte == b'\t' || (b' '..=b'~').contains(&byte);
     if !value.bytes().all(is_plain) {
         return Err(

@@ -5,6 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use super::route::Route;
+use crate::authorizer::Authorizer;
 use crate::envelope::Envelope;
 use crate::excerpt::Excerpt;
 use crate::fallback::Fallback;
@@ -26,8 +27,8 @@ chained! {
     /// is found again, with others that have the same one: in [`Notice`](crate::Notice)s, in
     /// [`Hub::connections`](crate::Hub::connections), and by
     /// [`Hub::disconnect`](crate::Hub::disconnect). It is a label, and a client can claim any:
-    /// nothing checks that it may use this one. Behind a proxy that knows its clients, have the
-    /// proxy set it.
+    /// nothing checks that it may use this one. Have the [`Authorizer`] set it
+    /// ([`Grant::tag`](crate::Grant)), or a proxy that knows its clients.
     ///
     /// # Examples
     ///
@@ -120,6 +121,9 @@ chained! {
         /// What is around an event's data in the stream of a client that does not say it, with
         /// `envelope=NAME` in the query. Default: nothing.
         pub envelope: Envelope,
+        /// Who decides which client gets which stream. Default: nobody; every client gets what it asks
+        /// for ([`Authorizer::allow_all`]).
+        pub authorizer: Authorizer,
         /// What a client is told when the bounds on connections are reached. Default: to come again
         /// later.
         pub overload: Overload,
@@ -290,6 +294,7 @@ impl Default for ListenOptions {
             gap_start: None,
             policies: None,
             envelope: Envelope::default(),
+            authorizer: Authorizer::default(),
             overload: Overload::default(),
             notsent_lowat_bytes: 16 << 10,
             send_buffer_bytes: None,

@@ -112,9 +112,13 @@ impl Shard {
             (HandshakeStep::Unhandled, _) => refuse(acceptor.handshake.fallback_is_full()),
             (HandshakeStep::Answer(answer), _) => refuse(answer),
             // Nothing that could be said would be right for whatever it is about to ask.
-            (HandshakeStep::More | HandshakeStep::Content { .. } | HandshakeStep::Join(_), _) => {
-                self.link().counters.refused_connections.add(1);
-            }
+            (
+                HandshakeStep::More
+                | HandshakeStep::Content { .. }
+                | HandshakeStep::Ask { .. }
+                | HandshakeStep::Join(_),
+                _,
+            ) => self.link().counters.refused_connections.add(1),
         }
         self.scratch.received = scratch;
     }

@@ -1,10 +1,12 @@
 //! How connections begin: taken over when they are counted, handshaking, and joined to an audience.
 
+use std::borrow::Cow;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
+use crate::authorizer::Verdict;
 use crate::envelope::Envelope;
 use crate::fallback::UnhandledRequest;
 use crate::filter::Subscription;
@@ -15,9 +17,11 @@ use crate::seldom::Seldom;
 use crate::shard::connection::member::welcome;
 use crate::shard::connection::record::Record;
 use crate::shard::connection::slots::Key;
-use crate::shard::connection::{Connection, Handshaking, Network, Sink, State};
+use crate::shard::connection::{Connection, Handshaking, Network, Progress, Sink, State};
 use crate::shard::entry::accept::ACCEPTS_MAX;
-use crate::shard::entry::handshake::{Acceptor, ContentStep, HandshakeStep, StreamRequest};
+use crate::shard::entry::handshake::{
+    Acceptor, ContentStep, Handshake, HandshakeStep, StreamRequest,
+};
 use crate::shard::{Command, Shard};
 use crate::sys::Stream;
 
@@ -122,8 +126,12 @@ impl Shard {
         addr: Option<SocketAddr>,
         acceptor: &Arc<Acceptor>,
     ) {
-        let handshaking =
-            Handshaking { acceptor: acceptor.clone(), addr, head: Vec::new(), content: None };
+        let handshaking = Handshaking {
+            acceptor: acceptor.clone(),
+            addr,
+            head: Vec::new(),
+            progress: Progress::Head,
+        };
         let connection = Connection {
             sink: Sink::Socket(stream),
             state: State::Handshaking(Box::new(handshaking)),
@@ -136,7 +144,7 @@ impl Shard {
             self.continue_handshake(key, read);
         }
         let Some(connection) = self.connections.get_mut(key) else { return };
-        let waits = matches!(connection.state, State::Handshaking(_));
+        let waits = connection.state.is_awaited();
         let socket = connection.sink.socket().expect("it came as a socket");
         if let Err(error) = self.poller.add_stream(socket.as_fd(), key.to_u64()) {
             NOT_POLLED.log(|more| {
@@ -159,6 +167,7 @@ impl Shard {
             let received = socket.recv(&mut scratch);
             match received {
                 Ok(0) => drop(self.remove(key.index)),
+                Ok(bytes) if connection.state.is_asked() => self.take_unasked(key, bytes),
                 Ok(bytes) => self.continue_handshake(key, &scratch[..bytes]),
                 Err(ref error) if error.kind() == ErrorKind::WouldBlock => {}
                 Err(_) => drop(self.remove(key.index)),
@@ -172,47 +181,99 @@ impl Shard {
 
     /// Shows the protocol what has come, and does what it says.
     fn continue_handshake(&mut self, key: Key, bytes: &[u8]) {
-        let Some(has_content) = self.take_content(key, bytes) else { return };
+        let State::Handshaking(handshaking) = &mut self.connections[key.index].state else {
+            return;
+        };
+        let mut kept = None;
+        if let Progress::Content(content) = &mut handshaking.progress {
+            match content.take(bytes) {
+                ContentStep::More => return,
+                ContentStep::Answer(answer) => return self.answer(key, &answer),
+                ContentStep::Complete => {}
+            }
+            if let Progress::Content(content) =
+                std::mem::replace(&mut handshaking.progress, Progress::Head)
+            {
+                kept = Some(content.into_kept());
+            }
+        }
+        // Most heads come in one piece, and are then never copied.
+        let mut head = std::mem::take(&mut handshaking.head);
+        if let Some(content) = kept {
+            return self.decide(key, Cow::Owned(head), |protocol, head, addr, beyond_bounds| {
+                protocol.after_content(head, &content, addr, beyond_bounds)
+            });
+        }
+        let head = match head.is_empty() {
+            true => Cow::Borrowed(bytes),
+            false => {
+                head.extend_from_slice(bytes);
+                Cow::Owned(head)
+            }
+        };
+        self.decide(key, head, |protocol, head, addr, beyond_bounds| {
+            protocol.step(head, addr, beyond_bounds)
+        });
+    }
+
+    /// Has the protocol look at a request's head, at what it has beyond it, and at the bounds, and does
+    /// what it says.
+    pub(in crate::shard) fn decide(
+        &mut self,
+        key: Key,
+        head: Cow<'_, [u8]>,
+        look: impl Fn(&dyn Handshake, &[u8], Option<SocketAddr>, bool) -> HandshakeStep,
+    ) {
         let (connection, record) = self.connections.both_mut(key.index);
         let State::Handshaking(handshaking) = &mut connection.state else { return };
         let network = record.network();
         // A client that is here on a spare descriptor cannot stay.
         let mut beyond_bounds = self.shared.connection_limits.is_exceeded_for(network)
             || !self.shared.spares.are_complete();
-        // Most heads come in one piece, and are then never copied.
-        let head = match handshaking.head.is_empty() {
-            true => bytes,
-            false => {
-                handshaking.head.extend_from_slice(if has_content { &[] } else { bytes });
-                &handshaking.head
-            }
-        };
-        let (protocol, addr) = (&handshaking.acceptor.handshake, handshaking.addr);
-        let look = |beyond_bounds| match has_content {
-            true => protocol.after_content(head, addr, beyond_bounds),
-            false => protocol.step(head, addr, beyond_bounds),
-        };
-        let mut step = look(beyond_bounds);
+        let (protocol, addr) = (&*handshaking.acceptor.handshake, handshaking.addr);
+        let mut step = look(protocol, &head, addr, beyond_bounds);
         if let HandshakeStep::Join(request) = &step {
             let reserved = self.shared.subscription_limits.reserve(network, request.wanted.len());
             if reserved.is_ok() {
                 record.set_subscriptions(request.wanted.len());
             } else {
                 beyond_bounds = true;
-                step = look(beyond_bounds);
+                step = look(protocol, &head, addr, beyond_bounds);
             }
         }
-        match step {
-            HandshakeStep::More => {
-                if handshaking.head.is_empty() {
-                    handshaking.head = bytes.to_vec();
-                }
+        if let HandshakeStep::Ask { head_bytes, question } = step {
+            handshaking.head = head[..head_bytes].to_vec();
+            if self.ask_host(key, *question) {
+                return;
             }
+            let State::Handshaking(handshaking) = &self.connections[key.index].state else {
+                return;
+            };
+            let protocol = &*handshaking.acceptor.handshake;
+            step = protocol.after_verdict(&head, &Verdict::TooMany, addr, beyond_bounds);
+        }
+        self.take_step(key, head, step, beyond_bounds);
+    }
+
+    fn take_step(
+        &mut self,
+        key: Key,
+        head: Cow<'_, [u8]>,
+        step: HandshakeStep,
+        beyond_bounds: bool,
+    ) {
+        let State::Handshaking(handshaking) = &mut self.connections[key.index].state else {
+            return;
+        };
+        match step {
+            HandshakeStep::More => handshaking.head = head.into_owned(),
             HandshakeStep::Content { head_bytes, content, interim } => {
                 handshaking.head = head[..head_bytes].to_vec();
-                handshaking.content = Some(content);
+                handshaking.progress = Progress::Content(content);
                 self.send_interim(key, interim);
             }
+            // It is asked once.
+            HandshakeStep::Ask { .. } => drop(self.remove(key.index)),
             HandshakeStep::Join(request) => self.join(key.index, &request),
             HandshakeStep::Answer(answer) => {
                 if beyond_bounds {
@@ -222,7 +283,7 @@ impl Shard {
             }
             HandshakeStep::Unhandled => {
                 let acceptor = handshaking.acceptor.clone();
-                let read = head.to_vec();
+                let read = head.into_owned();
                 // Another shard may take the fallback's last free slot first; then the connection
                 // is closed.
                 match &acceptor.fallback {
@@ -232,23 +293,6 @@ impl Shard {
                         self.answer(key, &acceptor.handshake.fallback_is_full());
                     }
                 }
-            }
-        }
-    }
-
-    /// Takes more of a request's content, if that is what is waited for, and returns whether it is
-    /// complete with it; `None` when there is nothing more to do with these bytes.
-    fn take_content(&mut self, key: Key, bytes: &[u8]) -> Option<bool> {
-        let State::Handshaking(handshaking) = &mut self.connections[key.index].state else {
-            return None;
-        };
-        match handshaking.content.as_mut().map(|content| content.take(bytes)) {
-            None => Some(false),
-            Some(ContentStep::Complete) => Some(true),
-            Some(ContentStep::More) => None,
-            Some(ContentStep::Answer(answer)) => {
-                self.answer(key, &answer);
-                None
             }
         }
     }
@@ -310,8 +354,10 @@ impl Shard {
         // A connection that joins now is never at that position: it has what comes before.
         let joined_at = (self.audiences[audience].queue.end() as u32).wrapping_sub(1);
         let record = self.connections.record_mut(index);
-        record.begin(request.policy, request.tag.as_ref(), now_ns, joined_at);
+        record.begin(request.policy, now_ns, joined_at);
+        record.set_label(request.tag.as_ref(), request.lease.as_ref());
         record.heartbeat_form = request.heartbeat_form;
+        self.expect_expiry(index, request.expires_at);
         self.link().counters.pending_connections.sub(1);
         self.link().counters.connections.add(1);
         self.link().counters.accepted_connections.add(1);

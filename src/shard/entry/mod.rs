@@ -1,6 +1,7 @@
 //! How a client comes in: accepted, its request read, and joined to its audience.
 
 pub(in crate::shard) mod accept;
+pub(in crate::shard) mod asking;
 pub(in crate::shard) mod handshake;
 pub(in crate::shard) mod join;
 pub(in crate::shard) mod limits;
