@@ -15,12 +15,15 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod authorization;
 mod cors;
 mod disconnects;
 mod drain;
 mod encoder;
 mod envelopes;
+mod expiry;
 mod finish;
+mod grants;
 mod health;
 mod heartbeats;
 mod http;
