@@ -130,10 +130,13 @@ pub use crate::topic::{Topic, TopicError};
 #[doc = include_str!("../README.md")]
 struct Readme;
 
-/// So do those of the pages on routes and on streams that end.
+/// So do those of the pages on routes, on streams that end and on authorization.
 #[cfg(doctest)]
 #[doc = include_str!("../docs/routes.md")]
 struct RoutesPage;
 #[cfg(doctest)]
 #[doc = include_str!("../docs/streams.md")]
 struct StreamsPage;
+#[cfg(doctest)]
+#[doc = include_str!("../docs/authorization.md")]
+struct AuthorizationPage;

@@ -9,6 +9,8 @@ mod ask;
 mod decide;
 mod refusal;
 mod request;
+#[cfg(test)]
+mod tests;
 mod verdict;
 
 use std::fmt;

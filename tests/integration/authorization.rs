@@ -10,6 +10,10 @@ use fanfare::{
     StartAt, Subscription, Topic,
 };
 
+#[allow(dead_code, reason = "the example's `main` serves without end")]
+#[path = "../../examples/authorize.rs"]
+mod authorize;
+
 use crate::support::{answer, one_shard, serve_with, shards, wait_until, Client, DEADLINE};
 
 /// A request's timeout in tests that are not about it.
@@ -567,7 +571,7 @@ fn when_a_shard_is_killed_its_clients_wait_no_more_and_the_other_shard_serves_on
     let listen = ListenOptions::default().authorizer(authorizer);
     let listener = hub.listen("127.0.0.1:0", listen).unwrap();
     let asking = Asking { hub, listener, requests };
-    let (stop, stopped) = async_channel_of_one();
+    let (stop, stopped) = smol::channel::bounded::<()>(1);
     let killed = drivers.pop().unwrap();
     let killed = std::thread::spawn(move || {
         smol::block_on(smol::future::or(async { killed.drive().await.map(drop) }, async {
@@ -599,10 +603,6 @@ fn when_a_shard_is_killed_its_clients_wait_no_more_and_the_other_shard_serves_on
     survivor.join().unwrap().unwrap();
 }
 
-fn async_channel_of_one() -> (smol::channel::Sender<()>, smol::channel::Receiver<()>) {
-    smol::channel::bounded(1)
-}
-
 #[test]
 fn requests_are_received_under_any_executor() {
     let asking = Asking::plain();
@@ -610,4 +610,31 @@ fn requests_are_received_under_any_executor() {
     let request = smol::block_on(asking.requests.next_async()).unwrap();
     request.allow(granted(["a"])).unwrap();
     assert_eq!(Client::of(stream).status(), 200);
+}
+
+#[test]
+fn the_example_decides_by_a_cookie() {
+    let hub = Hub::start(one_shard()).unwrap();
+    let (listener, requests) = authorize::listen(&hub, "127.0.0.1:0").unwrap();
+    let host = std::thread::spawn(move || {
+        authorize::decide(requests, &[("a1", "ann"), ("b2", "bo")].into());
+    });
+    let addr = listener.local_addr();
+    let ask = |cookie: &str, query: &str| {
+        let head = format!("GET /events{query} HTTP/1.1\r\nHost: localhost\r\n{cookie}\r\n");
+        Client::send(addr, &head)
+    };
+    assert_eq!(ask("", "").status(), 403);
+    assert_eq!(ask("Cookie: session=a2\r\n", "").status(), 403);
+    assert_eq!(ask("Cookie: session=a1\r\n", "?topic=user/bo").status(), 403);
+    let mut ann = ask("Cookie: session=a1\r\n", "");
+    for topic in ["user/bo", "user/ann", "public/time"] {
+        hub.publish(&Topic::new(topic).unwrap(), topic).unwrap();
+    }
+    assert_eq!((&*ann.data(), &*ann.data()), ("user/ann", "public/time"));
+    let infos = hub.connections(&ConnectionFilter::default().tag("ann")).unwrap();
+    assert_eq!(infos.len(), 1);
+    drop(listener);
+    hub.close();
+    host.join().unwrap();
 }

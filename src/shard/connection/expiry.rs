@@ -126,7 +126,7 @@ mod tests {
     #[test]
     fn streams_that_have_ended_take_bounded_memory() {
         let mut expiries = Expiries::default();
-        let is_open = |key: Key| key.index % 1_000 == 0;
+        let is_open = |key: Key| key.index.is_multiple_of(1_000);
         for index in 0..1_000_000 {
             expiries.expect(key(index), at(u64::from(index), 0), is_open);
         }

@@ -1,7 +1,7 @@
 //! What a shard waits for, without a timer per connection.
 //!
-//! Deadlines of one length (a request's head, for each length that a listener has; the end after an
-//! answer) are in queues that are in order by themselves. All other deadlines are found by a sweep
+//! Deadlines of one length (a request's head and the host's answer, for each length that there is; the
+//! end after an answer) are in queues that are in order by themselves. All other deadlines are found by a sweep
 //! that goes round the slab, a few entries each tick and a bounded number a turn, several times in
 //! the shortest time-out that it checks: so heartbeats are spread over time as the connections are
 //! over the slab.
