@@ -62,7 +62,7 @@ use slab::Slab;
 
 use self::admin::query::RunningQuery;
 use self::connection::connections::Connections;
-use self::connection::expiry::Expiries;
+use self::connection::expiries::Expiries;
 use self::connection::timers::Timers;
 use self::fanout::audience::Audience;
 use self::fanout::audiences::Audiences;

@@ -3,6 +3,7 @@
 pub(in crate::shard) mod age;
 pub(in crate::shard) mod connections;
 pub(in crate::shard) mod count;
+pub(in crate::shard) mod expiries;
 pub(in crate::shard) mod expiry;
 pub(in crate::shard) mod finish;
 pub(in crate::shard) mod leave;
