@@ -289,6 +289,8 @@ impl Hub {
     /// wants other topics to stay changes them again when it is told of the connection by a
     /// [notice](Hub::notices).
     ///
+    /// The host decides: what the stream was granted ([`Grant`](crate::Grant)) does not bound this.
+    ///
     /// Blocks as [`Hub::connections`], but for no longer than a shard's turn.
     ///
     /// # Errors

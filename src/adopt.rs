@@ -151,6 +151,8 @@ fn reply(shared: &Shared, request: AdoptRequest, fields: &str) -> Reply {
         policy,
         heartbeat_form: options.heartbeat_form.unwrap_or(hub.heartbeat_form),
         tag: options.tag,
+        expires_at: options.expires_at,
+        lease: None,
         wanted,
     })
 }

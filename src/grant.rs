@@ -4,9 +4,12 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use crate::filter::Subscription;
+use crate::http::field::Fields;
 use crate::options::chained::chained;
+use crate::options::{within, OptionsError};
 use crate::policy::Policy;
 use crate::resume::StartAt;
+use crate::stream_options::StreamOptions;
 
 chained! {
     /// What a client may do whose request for a stream was authorized: what its stream may be
@@ -32,7 +35,7 @@ chained! {
     /// ```
     #[derive(Clone, Debug, Default, PartialEq, Eq)]
     pub struct Grant {
-        /// The topics and filters that the stream may be subscribed to.
+        /// The topics and filters that the stream may be subscribed to, at most 1,024.
         pub subscriptions: Vec<Subscription> as (impl IntoIterator<Item = Subscription>
             => subscriptions.into_iter().collect()),
         /// Whether the request may name topics and filters beside `subscriptions`, without bounds.
@@ -74,6 +77,21 @@ impl Grant {
         Grant::default().subscriptions(subscriptions)
     }
 
+    /// Adds a header field to the stream's answer.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use fanfare::Grant;
+    ///
+    /// assert_eq!(Grant::default().header("X-Plan", "free").headers.len(), 1);
+    /// ```
+    #[must_use]
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Grant {
+        self.headers.push((name.into(), value.into()));
+        self
+    }
+
     /// Whether a stream may be subscribed to this: everything that it matches is granted.
     ///
     /// # Examples
@@ -90,7 +108,34 @@ impl Grant {
     pub fn covers(&self, asked: &Subscription) -> bool {
         self.any_topics || self.subscriptions.iter().any(|granted| granted.covers(asked))
     }
+
+    /// Checks every part against its bounds, as
+    /// [`AuthorizationRequest::allow`](crate::AuthorizationRequest::allow) does. A time that has
+    /// passed is no error: such a grant allows nothing.
+    ///
+    /// # Errors
+    ///
+    /// The first part that is outside of its bounds.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use fanfare::Grant;
+    ///
+    /// assert_eq!(Grant::default().tag("user 7").check(), Ok(()));
+    /// assert_eq!(Grant::default().tag("").check().unwrap_err().option, "tag");
+    /// ```
+    pub fn check(&self) -> Result<(), OptionsError> {
+        let subscriptions = self.subscriptions.len() <= SUBSCRIPTIONS_MAX;
+        within(subscriptions, "subscriptions", "at most 1,024")?;
+        StreamOptions::check_tag(self.tag.as_ref())?;
+        let error = |why: String| OptionsError { option: "headers", bounds: why.into() };
+        Fields::new(&self.headers, &Fields::default()).map_err(error).map(drop)
+    }
 }
+
+/// The most topics and filters of a grant. Each of a request's is held against all of them.
+const SUBSCRIPTIONS_MAX: usize = 1_024;
 
 #[cfg(test)]
 mod tests {
@@ -108,5 +153,19 @@ mod tests {
         }
         assert!(!Grant::default().covers(&of("a")));
         assert!(Grant::default().any_topics(true).covers(&of("#")));
+    }
+
+    #[test]
+    fn a_grant_has_bounds() {
+        let of = |count| Grant::new(vec![Subscription::new("a").unwrap(); count]);
+        assert_eq!(of(1_024).header("X-A", "1").check(), Ok(()));
+        for (wrong, part) in [
+            (of(1_025), "subscriptions"),
+            (of(1).tag("a\n"), "tag"),
+            (of(1).header("X-A", "a\r\nX-B: b"), "headers"),
+            (of(1).header("Cache-Control", "public"), "headers"),
+        ] {
+            assert_eq!(wrong.check().unwrap_err().option, part);
+        }
     }
 }

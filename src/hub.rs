@@ -149,6 +149,7 @@ impl Hub {
             drain: OnceLock::new(),
             emptied: event_listener::Event::new(),
             finished_answers: AtomicU64::new(0),
+            authorizations: Default::default(),
             notices: NoticeQueue::new(options.shards),
             options,
         });
@@ -283,6 +284,9 @@ impl Hub {
             filters: counts.filters,
             finished_topics: counts.finished_topics,
             finished_answers: shared.finished_answers.load(Ordering::Relaxed),
+            denied_authorizations: shared.authorizations.denied.load(Ordering::Relaxed),
+            failed_authorizations: shared.authorizations.failed.load(Ordering::Relaxed),
+            late_authorizations: shared.authorizations.late.load(Ordering::Relaxed),
             subscriptions: shared.subscription_limits.taken() as u64,
             published_events: counts.published_events,
             kept_events: counts.kept_events,

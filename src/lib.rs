@@ -44,6 +44,7 @@
 
 mod admin;
 mod adopt;
+mod authorizer;
 mod client_stream;
 mod clock;
 mod drain;
@@ -98,6 +99,9 @@ pub mod fuzzing;
 pub mod internals;
 
 pub use crate::adopt::{AdoptError, AdoptErrorKind, AdoptRequest, HttpVersion, HttpVersionError};
+pub use crate::authorizer::{
+    AnswerError, AskOptions, AuthorizationRequest, AuthorizationRequests, Authorizer, Refusal,
+};
 pub use crate::client_stream::ClientStream;
 pub use crate::drain::{DrainOptions, Drained};
 pub use crate::drive::Driver;
@@ -138,6 +142,8 @@ mod documents {
     struct Readme;
     #[doc = include_str!("../docs/adopt.md")]
     struct Adopt;
+    #[doc = include_str!("../docs/authorization.md")]
+    struct Authorization;
     #[doc = include_str!("../docs/drivers.md")]
     struct Drivers;
     #[doc = include_str!("../docs/routes.md")]

@@ -57,10 +57,12 @@ pub enum DisconnectReason {
     /// All of its topics were finished ([`Hub::finish`](crate::Hub::finish)), and it was sent
     /// everything.
     Finished,
+    /// Its time was over, which its grant has set ([`Grant::expires_at`](crate::Grant)).
+    Expired,
 }
 
 impl DisconnectReason {
-    pub(crate) const ALL: [DisconnectReason; 12] = [
+    pub(crate) const ALL: [DisconnectReason; 13] = [
         DisconnectReason::ClientClosed,
         DisconnectReason::Error,
         DisconnectReason::Lagging,
@@ -73,6 +75,7 @@ impl DisconnectReason {
         DisconnectReason::Kicked,
         DisconnectReason::Aged,
         DisconnectReason::Finished,
+        DisconnectReason::Expired,
     ];
 
     /// Every reason, in an order in which new ones come last.
@@ -113,6 +116,7 @@ impl DisconnectReason {
             DisconnectReason::Kicked => "kicked",
             DisconnectReason::Aged => "aged",
             DisconnectReason::Finished => "finished",
+            DisconnectReason::Expired => "expired",
         }
     }
 
@@ -229,6 +233,17 @@ pub struct Metrics {
     /// Requests for streams that were answered with the status 204, since all of their topics were
     /// finished and nothing was to be sent.
     pub finished_answers: u64,
+    /// Connections whose request for a stream was put before the host, and that wait for its answer
+    /// ([`Authorizer::ask`](crate::Authorizer::ask)). They count as pending connections as well.
+    pub pending_authorizations: u64,
+    /// Requests for streams that the [`Authorizer`](crate::Authorizer) has refused, that asked for
+    /// topics which were not granted, or whose grant had expired.
+    pub denied_authorizations: u64,
+    /// Requests for streams that were answered 503, since the host had not answered in time, had
+    /// dropped them, or too many waited ([`AskOptions`](crate::AskOptions)).
+    pub failed_authorizations: u64,
+    /// Answers of the host that came when the connection had ceased to wait.
+    pub late_authorizations: u64,
     /// Notices of connections that were lost because their queue was full, see
     /// [`Hub::notices`](crate::Hub::notices).
     pub lost_notices: u64,
@@ -337,6 +352,7 @@ counters! {
     conflated_events,
     accepted_connections,
     refused_connections,
+    pending_authorizations,
 }
 
 impl Counters {

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use crate::envelope::Envelope;
 use crate::heartbeat::HeartbeatForm;
@@ -50,6 +51,10 @@ chained! {
         /// The client's address, by which it is listed, and counts against the limits per address.
         /// Default: none, which counts against the limits in all alone.
         pub addr: Option<SocketAddr> as (SocketAddr => Some(addr)),
+        /// When the stream ends, whatever happens meanwhile, as
+        /// [`DisconnectReason::Expired`](crate::DisconnectReason): less than a second later, never
+        /// earlier. Default: none, which is never.
+        pub expires_at: Option<SystemTime> as (SystemTime => Some(expires_at)),
     }
 }
 
@@ -59,11 +64,16 @@ impl StreamOptions {
 
     /// Checks what has bounds.
     pub(crate) fn check(&self) -> Result<(), OptionsError> {
+        StreamOptions::check_tag(self.tag.as_ref())
+    }
+
+    /// Checks a tag.
+    pub(crate) fn check_tag(tag: Option<&Arc<str>>) -> Result<(), OptionsError> {
         let tag_fits = |tag: &Arc<str>| {
             let fits = (1..=StreamOptions::TAG_BYTES_MAX).contains(&tag.len());
             fits && !tag.contains(char::is_control)
         };
-        let fits = self.tag.as_ref().is_none_or(tag_fits);
+        let fits = tag.is_none_or(tag_fits);
         within(fits, "tag", "1 to 256 bytes without control characters")
     }
 

@@ -1,4 +1,4 @@
-//! The content of a request (RFC 9112, sections 6 and 7), which is counted and not kept.
+//! The content of a request (RFC 9112, sections 6 and 7), which is counted, and kept if it is wanted.
 
 use super::request::{trim_ows, Request};
 
@@ -16,6 +16,8 @@ pub(crate) struct Body {
     left_max: u64,
     /// How much of other bytes there may still be.
     aside_left: u64,
+    /// The content so far, without what chunks add, if it is to be kept.
+    kept: Option<Vec<u8>>,
 }
 
 /// The part of the content that comes next.
@@ -86,7 +88,17 @@ impl Body {
             },
             (None, None) => Part::End,
         };
-        Ok(Body { part, left_max: bytes_max, aside_left: bytes_max + ASIDE_BYTES })
+        Ok(Body { part, left_max: bytes_max, aside_left: bytes_max + ASIDE_BYTES, kept: None })
+    }
+
+    /// The same, which keeps what comes.
+    pub(crate) fn keeping(self) -> Body {
+        Body { kept: Some(Vec::new()), ..self }
+    }
+
+    /// What it has kept.
+    pub(crate) fn into_kept(self) -> Vec<u8> {
+        self.kept.unwrap_or_default()
     }
 
     /// Takes what has come, and returns whether that is all of the content.
@@ -98,14 +110,14 @@ impl Body {
         while self.part != Part::End {
             match self.part {
                 Part::Content(left) => {
-                    let taken = take_up_to(&mut bytes, left);
+                    let taken = self.take_up_to(&mut bytes, left);
                     if left > 0 && taken == 0 {
                         return Ok(false);
                     }
                     self.part = Part::content(left - taken);
                 }
                 Part::Chunk(left) => {
-                    let taken = take_up_to(&mut bytes, left);
+                    let taken = self.take_up_to(&mut bytes, left);
                     if taken == 0 {
                         return Ok(false);
                     }
@@ -123,6 +135,17 @@ impl Body {
             }
         }
         Ok(true)
+    }
+
+    /// Takes the first bytes off, at most `most` of them, and returns how many they were.
+    fn take_up_to(&mut self, bytes: &mut &[u8], most: u64) -> u64 {
+        let taken = bytes.len().min(usize::try_from(most).unwrap_or(usize::MAX));
+        let (content, rest) = bytes.split_at(taken);
+        if let Some(kept) = &mut self.kept {
+            kept.extend_from_slice(content);
+        }
+        *bytes = rest;
+        taken as u64
     }
 
     /// The part behind a byte that is not content.
@@ -172,13 +195,6 @@ impl Part {
             left => Part::Content(left),
         }
     }
-}
-
-/// Takes off the first bytes, at most `most` of them, and returns how many they were.
-fn take_up_to(bytes: &mut &[u8], most: u64) -> u64 {
-    let taken = bytes.len().min(usize::try_from(most).unwrap_or(usize::MAX));
-    *bytes = &bytes[taken..];
-    taken as u64
 }
 
 /// A number of decimal digits alone; one that is too large for its type is the largest.

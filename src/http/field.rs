@@ -61,6 +61,23 @@ impl Fields {
         Fields::bounded(checked(fields, Cors::Host)?)
     }
 
+    /// Checks fields of an answer that refuses something, which may say when to come again.
+    ///
+    /// # Errors
+    ///
+    /// As [`Fields::new`].
+    pub(crate) fn of_refusal(fields: &[(String, String)]) -> Result<Fields, String> {
+        let when = |name: &str| name.eq_ignore_ascii_case("retry-after");
+        for (name, value) in fields {
+            let checked = match when(name) {
+                true => check_value(value),
+                false => check(name, value, Cors::Engine),
+            };
+            checked.map_err(|why| format!("{}: {why}", Excerpt::of(name)))?;
+        }
+        Fields::bounded(fields.to_vec())
+    }
+
     fn bounded(all: Vec<(String, String)>) -> Result<Fields, String> {
         let bytes: usize = all.iter().map(|(name, value)| name.len() + value.len() + 4).sum();
         if all.len() > FIELDS_MAX || bytes > FIELDS_BYTES_MAX {
@@ -109,6 +126,10 @@ fn check(name: &str, value: &str, cors: Cors) -> Result<(), &'static str> {
     if !is_hosts && OWN.iter().any(|own| own.eq_ignore_ascii_case(name)) {
         return Err("the engine writes this header field, or it would be untrue; leave it out");
     }
+    check_value(value)
+}
+
+fn check_value(value: &str) -> Result<(), &'static str> {
     let is_plain = |byte: u8| byte == b'\t' || (b' '..=b'~').contains(&byte);
     if !value.bytes().all(is_plain) {
         return Err(

@@ -29,6 +29,12 @@ impl<'a> Query<'a> {
         Ok(Query { fields: fields.collect::<Result<_, _>>()? })
     }
 
+    /// All fields, in their order.
+    #[allow(dead_code, reason = "the program has this file as a module too")]
+    pub(crate) fn fields(&self) -> &[(Cow<'a, str>, Cow<'a, str>)] {
+        &self.fields
+    }
+
     /// The first field of a name.
     pub(crate) fn first(&self, name: &str) -> Option<&str> {
         self.fields.iter().find(|(field, _)| field == name).map(|(_, value)| &**value)

@@ -132,6 +132,12 @@ impl<'a> Request<'a> {
         self.values(name).next().map(text_of)
     }
 
+    /// The names and values of all header fields, in their order, without the white space around
+    /// the values.
+    pub(crate) fn all_fields(&self) -> &[(&'a str, &'a [u8])] {
+        &self.fields
+    }
+
     /// All header fields of a name.
     fn fields(&self, name: &'static str) -> impl Iterator<Item = Cow<'a, str>> + '_ {
         self.values(name).map(text_of)

@@ -1,9 +1,8 @@
-//! The content of a request that opens a stream: it is waited for, and nothing else is made of it.
+//! The content of a request that opens a stream: it is waited for, and kept if the authorizer reads it.
 
 use super::refusal::Refusal;
 use crate::http::body::{Body, BodyError};
 use crate::http::request::Request;
-use crate::http::response;
 use crate::shard::{Content, ContentStep, HandshakeStep};
 
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
@@ -16,26 +15,36 @@ struct Awaited {
     cors: String,
 }
 
-/// What is to be done before a request is answered whose content is not here yet; `None` if it is,
-/// within `behind`, what came behind the head of `head_bytes` bytes.
+/// A request's content.
+pub(super) enum Arrival {
+    /// It is here, and this was kept of it.
+    Complete(Vec<u8>),
+    /// It is not here yet; this is to be done before the request is answered.
+    Awaited(HandshakeStep),
+}
+
+/// The content of a request, as far as it is here: within `behind`, what came behind the head of
+/// `head_bytes` bytes. It is kept if `keeps` says so.
 pub(super) fn await_content(
     request: &Request<'_>,
-    head_bytes: usize,
-    behind: &[u8],
-    bytes_max: usize,
+    (head_bytes, behind): (usize, &[u8]),
+    (bytes_max, keeps): (usize, bool),
     cors: &str,
-) -> Result<Option<HandshakeStep>, Refusal> {
+) -> Result<Arrival, Refusal> {
     let refused = |why| refusal(why, bytes_max);
     let mut body = Body::of(request, bytes_max).map_err(refused)?;
+    if keeps {
+        body = body.keeping();
+    }
     if body.take(behind).map_err(refused)? {
-        return Ok(None);
+        return Ok(Arrival::Complete(body.into_kept()));
     }
     let interim = match behind.is_empty() && request.expects_continue() {
         true => CONTINUE,
         false => b"",
     };
     let content = Box::new(Awaited { body, bytes_max, cors: cors.to_owned() });
-    Ok(Some(HandshakeStep::Content { head_bytes, content, interim }))
+    Ok(Arrival::Awaited(HandshakeStep::Content { head_bytes, content, interim }))
 }
 
 fn refusal(why: BodyError, bytes_max: usize) -> Refusal {
@@ -60,11 +69,11 @@ impl Content for Awaited {
         match self.body.take(bytes) {
             Ok(true) => ContentStep::Complete,
             Ok(false) => ContentStep::More,
-            Err(why) => {
-                let Refusal { status, fields, text } = refusal(why, self.bytes_max);
-                let fields = format!("{}{fields}", self.cors);
-                ContentStep::Answer(response::refusal(status, &fields, &text))
-            }
+            Err(why) => ContentStep::Answer(refusal(why, self.bytes_max).answer(&self.cors)),
         }
+    }
+
+    fn into_kept(self: Box<Self>) -> Vec<u8> {
+        self.body.into_kept()
     }
 }

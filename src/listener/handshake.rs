@@ -4,17 +4,22 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::content::await_content;
+use super::authorize::{authorize, narrow, settle, unfit, Authorization, Wishes};
+use super::content::{await_content, Arrival};
 use super::error::ListenError;
 use super::finished;
 use super::options::{ListenOptions, Overload};
 use super::proxies::Proxies;
 use super::refusal::Refusal;
 use super::routes::{Compiled, Matched, Routes};
+use super::start::last_event_id;
+use crate::authorizer::{Admission, StreamAsk, Verdict};
 use crate::excerpt::Excerpt;
 use crate::frame::Wire;
+use crate::grant::Grant;
 use crate::heartbeat::HeartbeatForm;
 use crate::http::cors::CorsRules;
+use crate::http::field::Fields;
 use crate::http::host::{Host, Hosts};
 use crate::http::query::Query;
 use crate::http::request::{Head, Request};
@@ -71,18 +76,33 @@ impl HttpHandshake {
 struct Asked<'a> {
     request: &'a Request<'a>,
     matched: Matched<'a>,
-    content: ContentSoFar<'a>,
+    /// The bytes of its head.
+    head_bytes: usize,
+    /// What has come behind its head.
+    behind: &'a [u8],
     /// The lines of CORS for its answer.
     cors: String,
+    look: Look<'a>,
+}
+
+/// What is known of a request beside its head.
+#[derive(Clone, Copy)]
+struct Look<'a> {
+    content: ContentSoFar<'a>,
+    /// What the host has said of it.
+    verdict: Option<&'a Verdict>,
+    /// Who it is from.
+    peer: &'a Peer,
     beyond_bounds: bool,
 }
 
 /// What has come of a request's content.
 #[derive(Clone, Copy)]
 enum ContentSoFar<'a> {
-    /// What came behind the head, of so many bytes.
-    Behind(usize, &'a [u8]),
-    All,
+    /// What came behind the head, and perhaps more.
+    Behind,
+    /// All of it; this was kept.
+    All(&'a [u8]),
 }
 
 impl Handshake for HttpHandshake {
@@ -97,12 +117,33 @@ impl Handshake for HttpHandshake {
                 let read = self.proxies.read_header(head, peer);
                 read.unwrap_or_else(|why| HandshakeStep::Answer(refuse(why)))
             }
-            Awaited::Request | Awaited::Nothing => self.look(head, peer, false, beyond_bounds),
+            Awaited::Request | Awaited::Nothing => {
+                let content = ContentSoFar::Behind;
+                self.look(head, Look { content, verdict: None, peer, beyond_bounds })
+            }
         }
     }
 
-    fn after_content(&self, head: &[u8], peer: &Peer, beyond_bounds: bool) -> HandshakeStep {
-        self.look(head, peer, true, beyond_bounds)
+    fn after_content(
+        &self,
+        head: &[u8],
+        content: &[u8],
+        peer: &Peer,
+        beyond_bounds: bool,
+    ) -> HandshakeStep {
+        let content = ContentSoFar::All(content);
+        self.look(head, Look { content, verdict: None, peer, beyond_bounds })
+    }
+
+    fn after_verdict(
+        &self,
+        head: &[u8],
+        verdict: &Verdict,
+        peer: &Peer,
+        beyond_bounds: bool,
+    ) -> HandshakeStep {
+        let content = ContentSoFar::All(&[]);
+        self.look(head, Look { content, verdict: Some(verdict), peer, beyond_bounds })
     }
 
     fn too_slow(&self) -> Vec<u8> {
@@ -123,15 +164,8 @@ impl Handshake for HttpHandshake {
 }
 
 impl HttpHandshake {
-    /// Says what is to be done by what has come. `has_content` says that the request's content has
-    /// come, which is not within `head` then.
-    fn look(
-        &self,
-        head: &[u8],
-        peer: &Peer,
-        has_content: bool,
-        beyond_bounds: bool,
-    ) -> HandshakeStep {
+    /// Says what is to be done by what has come: at least the beginning of a request's head.
+    fn look(&self, head: &[u8], look: Look<'_>) -> HandshakeStep {
         let (bytes_max, fields_max) = (self.options.head_bytes_max, self.options.head_fields_max);
         let too_large = |what: String| {
             let text = format!(
@@ -150,15 +184,11 @@ impl HttpHandshake {
                 too_large(format!("{fields_max} header fields (head_fields_max)"))
             }
             Head::Malformed(why) => HandshakeStep::Answer(self.refuse("400 Bad Request", "", why)),
-            Head::Complete(request, _) if peer.awaited == Awaited::Request => {
-                HandshakeStep::Peer { skip: 0, peer: self.proxies.client_of(&request, peer) }
+            Head::Complete(request, _) if look.peer.awaited == Awaited::Request => {
+                HandshakeStep::Peer { skip: 0, peer: self.proxies.client_of(&request, look.peer) }
             }
             Head::Complete(request, bytes) => {
-                let content = match has_content {
-                    true => ContentSoFar::All,
-                    false => ContentSoFar::Behind(bytes, &head[bytes..]),
-                };
-                match (self.answer(&request, content, beyond_bounds), request.method) {
+                match (self.answer(&request, head.split_at(bytes), look), request.method) {
                     (HandshakeStep::Answer(answer), "HEAD") => {
                         HandshakeStep::Answer(response::head_of(answer))
                     }
@@ -176,8 +206,8 @@ impl HttpHandshake {
     fn answer(
         &self,
         request: &Request<'_>,
-        content: ContentSoFar<'_>,
-        beyond_bounds: bool,
+        (head, behind): (&[u8], &[u8]),
+        look: Look<'_>,
     ) -> HandshakeStep {
         if let (false, Host::Name(name)) = (self.hosts.has(request.host), request.host) {
             let text = format!(
@@ -204,13 +234,10 @@ impl HttpHandshake {
             return HandshakeStep::Answer(response::options(route.allow(), &cors));
         }
         let cors = self.cors.fields(origin.as_deref(), &route.exposing);
-        let asked = Asked { request, matched, content, cors, beyond_bounds };
+        let asked = Asked { request, matched, head_bytes: head.len(), behind, cors, look };
         match self.stream(&asked) {
             Ok(step) => step,
-            Err(Refusal { status, fields, text }) => {
-                let fields = format!("{}{fields}", asked.cors);
-                HandshakeStep::Answer(response::refusal(status, &fields, &text))
-            }
+            Err(refusal) => HandshakeStep::Answer(refusal.answer(&asked.cors)),
         }
     }
 
@@ -223,10 +250,14 @@ impl HttpHandshake {
         response::refusal("404 Not Found", &self.cors.fields(origin, ""), &text)
     }
 
-    /// The answer to a request for a path that has streams.
+    /// The answer to a request for a path that has streams. It is looked at in an order in which
+    /// nobody is asked about a request that is wrong or beyond the bounds, and nothing is said of a
+    /// topic before the client may have it.
     fn stream(&self, asked: &Asked<'_>) -> Result<HandshakeStep, Refusal> {
         let Asked { request, matched, cors, .. } = asked;
         let route = matched.route;
+        let counts = &self.shared.authorizations;
+        let decided = asked.look.verdict.map(|verdict| settle(verdict, counts)).transpose()?;
         let is_post = is_post(request, route)?;
         if !request.accepts_event_stream() {
             return Err(Refusal::new(
@@ -239,31 +270,57 @@ impl HttpHandshake {
             let text = "what this path's streams have is fixed; leave out topic";
             return Err(Refusal::new("403 Forbidden", text));
         }
-        let wishes = self.wishes(request, matched, &query);
-        let (wanted, resume, tag) = wishes.map_err(Refusal::bad_request)?;
-        let policy = self.policy(&query, &wanted)?;
+        let mut wishes = self.wishes(request, matched, &query).map_err(Refusal::bad_request)?;
+        let is_open = self.options.authorizer.is_open();
+        let mut policy = None;
+        if is_open {
+            has_any(&wishes, route)?;
+            policy = Some(self.policy(&query, &wishes.wanted)?);
+        }
         let heartbeat_form = query.first("heartbeat").map(str::parse::<HeartbeatForm>).transpose();
         let heartbeat_form =
             heartbeat_form.map_err(Refusal::bad_request)?.unwrap_or(self.heartbeat_form);
         let envelope = self.envelope(&query)?;
-        let fields = format!("{cors}{}", route.fields);
-        let nothing_to_come = || finished::answer(&self.shared, &wanted, &resume, cors);
-        if request.method == "HEAD" {
-            let answer = nothing_to_come().unwrap_or_else(|| response::stream_head_only(&fields));
-            return Ok(HandshakeStep::Answer(answer));
-        }
-        if asked.beyond_bounds {
+        let mut fields = format!("{cors}{}", route.fields);
+        let is_head = request.method == "HEAD";
+        if asked.look.beyond_bounds && !(is_open && is_head) {
             return self.overloaded(&fields, heartbeat_form);
         }
-        if let (true, ContentSoFar::Behind(head_bytes, behind)) = (is_post, asked.content) {
-            let bytes_max = self.options.body_bytes_max;
-            let awaited = await_content(request, head_bytes, behind, bytes_max, cors)?;
-            if let Some(step) = awaited {
-                return Ok(step);
+        let admission = match decided {
+            Some(admission) => Some(admission.clone()),
+            None => {
+                let content = match self.content(asked, is_post)? {
+                    Arrival::Awaited(step) => return Ok(step),
+                    Arrival::Complete(content) => content,
+                };
+                match self.authorize(asked, &query, &wishes, &content)? {
+                    Authorization::Open => None,
+                    Authorization::Granted(admission) => Some(admission),
+                    Authorization::Ask(question) => {
+                        return Ok(HandshakeStep::Ask { head_bytes: asked.head_bytes, question })
+                    }
+                }
+            }
+        };
+        let Admission { grant, lease } = admission.unwrap_or_default();
+        if !is_open {
+            wishes = narrow(wishes, &grant, counts)?;
+            self.check_wanted(&wishes.wanted).map_err(Refusal::bad_request)?;
+            has_any(&wishes, route)?;
+            if !grant.headers.is_empty() {
+                fields = self.fields_with(asked, &grant)?;
             }
         }
-        if let Some(answer) = nothing_to_come() {
+        let policy = match grant.policy.or(policy) {
+            Some(policy) => policy,
+            None => self.policy(&query, &wishes.wanted)?,
+        };
+        let Wishes { wanted, resume, tag } = wishes;
+        if let Some(answer) = finished::answer(&self.shared, &wanted, &resume, cors) {
             return Ok(HandshakeStep::Answer(answer));
+        }
+        if is_head {
+            return Ok(HandshakeStep::Answer(response::stream_head_only(&fields)));
         }
         let wire = if request.minor_version == 0 { Wire::Plain } else { Wire::Chunked };
         let retry = Some(self.retry).filter(|retry| !retry.is_zero()).map(jittered);
@@ -278,7 +335,59 @@ impl HttpHandshake {
             policy,
             heartbeat_form,
             tag,
+            expires_at: grant.expires_at,
+            lease,
         })))
+    }
+
+    /// A request's content.
+    fn content(&self, asked: &Asked<'_>, is_post: bool) -> Result<Arrival, Refusal> {
+        match asked.look.content {
+            ContentSoFar::All(content) => Ok(Arrival::Complete(content.to_vec())),
+            ContentSoFar::Behind if !is_post => Ok(Arrival::Complete(Vec::new())),
+            ContentSoFar::Behind => {
+                let keeps = self.options.authorizer.reads_content();
+                let bounds = (self.options.body_bytes_max, keeps);
+                await_content(asked.request, (asked.head_bytes, asked.behind), bounds, &asked.cors)
+            }
+        }
+    }
+
+    /// What the authorizer says of a request.
+    fn authorize(
+        &self,
+        asked: &Asked<'_>,
+        query: &Query<'_>,
+        wishes: &Wishes,
+        content: &[u8],
+    ) -> Result<Authorization, Refusal> {
+        let Asked { request, matched, look, .. } = asked;
+        if self.options.authorizer.is_open() {
+            return Ok(Authorization::Open);
+        }
+        let last_event_id = last_event_id(request, query);
+        let ask = StreamAsk {
+            method: request.method,
+            path: request.path,
+            path_values: matched.named_values().map_err(Refusal::bad_request)?,
+            query: request.query,
+            query_fields: query.fields(),
+            fields: request.all_fields(),
+            addr: look.peer.client,
+            content,
+            subscriptions: &wishes.wanted,
+            last_event_id: last_event_id.as_deref(),
+        };
+        authorize(&self.options.authorizer, &ask, &self.shared.authorizations)
+    }
+
+    /// The host's lines in the head of a stream's answer, and those of CORS, with what a grant adds.
+    fn fields_with(&self, asked: &Asked<'_>, grant: &Grant) -> Result<String, Refusal> {
+        let fields = Fields::new(&grant.headers, &asked.matched.route.headers);
+        let fields = fields.map_err(|why| unfit(&why))?;
+        let origin = asked.request.field("origin");
+        let cors = self.cors.fields(origin.as_deref(), &self.cors.exposing(fields.names()));
+        Ok(format!("{cors}{}", fields.lines()))
     }
 
     /// The answer when the bounds on connections are reached.
@@ -288,11 +397,7 @@ impl HttpHandshake {
                 let retry = jittered(self.retry.max(Duration::from_secs(1)) * 5);
                 Ok(HandshakeStep::Answer(response::come_again(fields, form, retry)))
             }
-            Overload::Unavailable => Err(Refusal {
-                status: "503 Service Unavailable",
-                fields: "Retry-After: 5\r\n",
-                text: "too many connections; come again".to_owned(),
-            }),
+            Overload::Unavailable => Err(Refusal::unavailable("too many connections; come again")),
         }
     }
 
@@ -324,8 +429,16 @@ fn is_post(request: &Request<'_>, route: &Compiled) -> Result<bool, Refusal> {
                 true => "use GET or POST to read events",
                 false => "use GET to read events",
             };
-            let (status, text) = ("405 Method Not Allowed", text.to_owned());
-            Err(Refusal { status, fields: route.allow(), text })
+            let refusal = Refusal::new("405 Method Not Allowed", text);
+            Err(Refusal { fields: route.allow().into(), ..refusal })
         }
+    }
+}
+
+/// Checks that a client is to get anything.
+fn has_any(wishes: &Wishes, route: &Compiled) -> Result<(), Refusal> {
+    match wishes.wanted.is_empty() {
+        true => Err(Refusal::bad_request(format!("say what you want: {}?topic=NAME", route.path))),
+        false => Ok(()),
     }
 }

@@ -1,5 +1,6 @@
 //! The engine's own listener: it speaks HTTP to clients, and makes event streams of them.
 
+mod authorize;
 mod content;
 mod error;
 mod finished;

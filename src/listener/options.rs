@@ -5,6 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use super::route::Route;
+use crate::authorizer::Authorizer;
 use crate::envelope::Envelope;
 use crate::excerpt::Excerpt;
 use crate::fallback::Fallback;
@@ -28,8 +29,8 @@ chained! {
     /// is found again, with others that have the same one: in [`Notice`](crate::Notice)s, in
     /// [`Hub::connections`](crate::Hub::connections), and by
     /// [`Hub::disconnect`](crate::Hub::disconnect). It is a label, and a client can claim any:
-    /// nothing checks that it may use this one. Behind a proxy that knows its clients, have the
-    /// proxy set it.
+    /// nothing checks that it may use this one. Have the [`Authorizer`] set it
+    /// ([`Grant::tag`](crate::Grant)), or a proxy that knows its clients.
     ///
     /// # Examples
     ///
@@ -151,6 +152,9 @@ chained! {
         /// What is around an event's data in the stream of a client that does not say it, with
         /// `envelope=NAME` in the query. Default: nothing.
         pub envelope: Envelope,
+        /// Who decides which client gets which stream. Default: nobody; every client gets what it asks
+        /// for ([`Authorizer::allow_all`]).
+        pub authorizer: Authorizer,
         /// What a client is told when the bounds on connections are reached. Default: to come again
         /// later.
         pub overload: Overload,
@@ -334,6 +338,7 @@ impl Default for ListenOptions {
             gap_start: None,
             policies: None,
             envelope: Envelope::default(),
+            authorizer: Authorizer::default(),
             overload: Overload::default(),
             notsent_lowat_bytes: SOCKET_OPTIONS.notsent_lowat_bytes,
             send_buffer_bytes: SOCKET_OPTIONS.send_buffer_bytes,

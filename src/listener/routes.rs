@@ -1,5 +1,7 @@
 //! The paths of a listener, checked, and which of them a request is for.
 
+use std::borrow::Cow;
+
 use super::options::ListenOptions;
 use super::route::Route;
 use crate::excerpt::Excerpt;
@@ -27,6 +29,8 @@ pub(super) struct Compiled {
     pub(super) query_topics: bool,
     /// The host's lines in the head of a stream's answer.
     pub(super) fields: String,
+    /// The header fields that these are.
+    pub(super) headers: Fields,
     /// The line that says which fields a page of another origin may read.
     pub(super) exposing: String,
 }
@@ -131,6 +135,7 @@ impl Compiled {
             query_topics,
             exposing: cors.exposing(fields.names()),
             fields: fields.lines(),
+            headers: fields,
         })
     }
 
@@ -158,14 +163,27 @@ impl Matched<'_> {
     ///
     /// When a part of the path is no value, or makes a subscription too long.
     pub(super) fn subscriptions(&self) -> Result<Vec<Subscription>, String> {
-        let values = self.values.iter().map(|value| decode_value(value));
-        let values: Vec<_> = values.collect::<Result<_, _>>().map_err(|why| why.to_string())?;
+        let values = self.values()?;
         let patterns = self.route.subscriptions.iter();
         let filled = patterns.map(|pattern| {
             let text = pattern.fill(&values).map_err(|why| why.to_string())?;
             Subscription::new(&text).map_err(|why| why.to_string())
         });
         filled.collect()
+    }
+
+    /// The values of the path's places, with the places' names.
+    ///
+    /// # Errors
+    ///
+    /// When a part of the path is no value.
+    pub(super) fn named_values(&self) -> Result<Vec<(&str, Cow<'_, str>)>, String> {
+        Ok(self.route.template.names().zip(self.values()?).collect())
+    }
+
+    fn values(&self) -> Result<Vec<Cow<'_, str>>, String> {
+        let values = self.values.iter().map(|value| decode_value(value));
+        values.collect::<Result<_, _>>().map_err(|why| why.to_string())
     }
 }
 

@@ -1,6 +1,9 @@
 //! Where a stream begins, as a request's query says.
 
+use std::borrow::Cow;
+
 use crate::http::query::Query;
+use crate::http::request::{trim_ows, Request};
 use crate::resume::StartAt;
 
 /// Where the stream of a client begins that gives no id: `start=NAME`, or `latest`, or `last=N`.
@@ -23,6 +26,20 @@ pub(super) fn start(query: &Query<'_>) -> Result<Option<StartAt>, String> {
 /// Where the stream of a client begins whose id is gone: `gap-start=NAME`.
 pub(super) fn gap_start(query: &Query<'_>) -> Result<Option<StartAt>, String> {
     named(query, "gap-start")
+}
+
+/// The id of the event that a client had last, if it says one.
+pub(super) fn last_event_id<'r>(
+    request: &Request<'r>,
+    query: &'r Query<'_>,
+) -> Option<Cow<'r, str>> {
+    let trimmed = |id: Cow<'r, str>| match id {
+        Cow::Borrowed(id) => Cow::Borrowed(trim_ows(id)),
+        Cow::Owned(id) => Cow::Owned(trim_ows(&id).to_owned()),
+    };
+    let in_query = || query.last_of(["last-event-id", "lastEventId"]).map(Cow::Borrowed);
+    let in_field = request.field("last-event-id").filter(|id| !id.is_empty());
+    in_field.or_else(in_query).map(trimmed).filter(|id| !id.is_empty())
 }
 
 /// The start that a field names, of which a query has at most one.

@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
+use super::authorize::Wishes;
 use super::handshake::HttpHandshake;
 use super::options::ListenOptions;
 use super::refusal::Refusal;
 use super::routes::{is_wide, Matched};
-use super::start::{gap_start, start};
+use super::start::{gap_start, last_event_id, start};
 use crate::envelope::Envelope;
 use crate::filter::Subscription;
 use crate::http::query::Query;
-use crate::http::request::{trim_ows, Request};
+use crate::http::request::Request;
 use crate::policy::Policy;
 use crate::resume::Resume;
 
@@ -23,9 +24,11 @@ impl HttpHandshake {
         matched: &Matched<'_>,
         query: &Query<'_>,
     ) -> Result<Wishes, String> {
-        Ok((self.wanted(matched, query)?, self.resume(request, query)?, tag(query)?))
+        let wanted = self.wanted(matched, query)?;
+        Ok(Wishes { wanted, resume: self.resume(request, query)?, tag: tag(query)? })
     }
 
+    /// The topics and filters of the path and of the query, of which there may be none.
     fn wanted(
         &self,
         matched: &Matched<'_>,
@@ -38,6 +41,12 @@ impl HttpHandshake {
         let asked: Vec<_> = asked.collect::<Result<_, _>>().map_err(|e| e.to_string())?;
         let mut wanted = matched.subscriptions()?;
         wanted.extend(asked);
+        self.check_wanted(&wanted)?;
+        Ok(wanted)
+    }
+
+    /// Checks that topics and filters are not more than one connection may have.
+    pub(super) fn check_wanted(&self, wanted: &[Subscription]) -> Result<(), String> {
         let wide = wanted.iter().filter(|what| is_wide(what));
         let (wide, wide_max) = (wide.count(), self.options.wide_filters_max);
         match wanted.len() {
@@ -45,12 +54,11 @@ impl HttpHandshake {
                 "{wide_max} filters that begin with a wildcard are the most for a connection; ask \
                  for fewer"
             )),
-            0 => Err(format!("say what you want: {}?topic=NAME", matched.route.path)),
             count if count > self.options.subscriptions_per_connection_max => Err(format!(
                 "{} topics and filters are the most for a connection; ask for fewer",
                 self.options.subscriptions_per_connection_max
             )),
-            _ => Ok(wanted),
+            _ => Ok(()),
         }
     }
 
@@ -58,12 +66,9 @@ impl HttpHandshake {
     /// `EventSource` sends in a header field and other clients may send in the query; or else what
     /// it asks to begin with.
     fn resume(&self, request: &Request<'_>, query: &Query<'_>) -> Result<Resume, String> {
-        let in_query = || query.last_of(["last-event-id", "lastEventId"]);
-        let in_field = request.field("last-event-id").filter(|id| !id.is_empty());
-        let id = in_field.as_deref().or_else(in_query);
         let gap_start = gap_start(query)?.or(self.options.gap_start);
-        match id.map(trim_ows) {
-            None | Some("") => Ok(Resume::Start(start(query)?.unwrap_or(self.options.start))),
+        match last_event_id(request, query).as_deref() {
+            None => Ok(Resume::Start(start(query)?.unwrap_or(self.options.start))),
             Some(id) => Ok(Resume::last_event_id(id, gap_start)),
         }
     }
@@ -105,9 +110,6 @@ impl HttpHandshake {
         Err(Refusal::new("403 Forbidden", why))
     }
 }
-
-/// What a query asks for: subscriptions, where the stream begins, and the client's tag.
-pub(super) type Wishes = (Vec<Subscription>, Resume, Option<Arc<str>>);
 
 /// The client's tag.
 fn tag(query: &Query<'_>) -> Result<Option<Arc<str>>, String> {

@@ -4,6 +4,7 @@ use std::any::Any;
 
 use super::chained::Fields;
 use super::*;
+use crate::authorizer::Authorizer;
 use crate::drain::DrainOptions;
 use crate::envelope::Envelope;
 use crate::http::cors::Cors;
@@ -147,6 +148,8 @@ fn shown(value: &mut dyn Any) -> String {
         names.first().cloned().unwrap_or_else(none)
     } else if let Some(cors) = value.downcast_ref::<Cors>() {
         cors.origins.first().cloned().unwrap_or_else(none)
+    } else if value.downcast_ref::<Authorizer>().is_some_and(Authorizer::is_open) {
+        "allow all".to_owned()
     } else {
         // What is left is an `Option` of something that the program gives.
         none()

@@ -20,6 +20,8 @@ impl Drop for Shard {
         while let Ok(command) = self.link().orders.try_recv() {
             attempt(|| self.refuse(command));
         }
+        self.link().verdicts.close();
+        while self.link().verdicts.try_recv().is_ok() {}
         let closed = attempt(|| self.close_acceptors());
         if std::thread::panicking() || !closed || !attempt(|| self.close_all()) {
             self.write_off();
@@ -84,6 +86,7 @@ impl Shard {
         for gauge in [
             &counters.connections,
             &counters.pending_connections,
+            &counters.pending_authorizations,
             &counters.lagging_connections,
             &counters.replaying_connections,
             &counters.spread_deliveries,

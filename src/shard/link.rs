@@ -3,14 +3,16 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use crate::authorizer::Verdict;
 use crate::metrics::Counters;
 use crate::notices::NoticeQueue;
 use crate::options::Options;
 use crate::order::{Order, ShardInbox};
 use crate::shard::admin::drain::Drain;
 use crate::shard::admin::query::QueryRequest;
-use crate::shard::entry::adopted::Adopted;
 use crate::shard::connection::peer::Peer;
+use crate::shard::connection::slots::Key;
+use crate::shard::entry::adopted::Adopted;
 use crate::shard::entry::handshake::Acceptor;
 use crate::shard::entry::limits::{ConnectionLimits, SubscriptionLimits};
 use crate::shard::entry::spares::Spares;
@@ -37,7 +39,19 @@ pub(crate) struct Shared {
     pub(crate) emptied: event_listener::Event,
     /// Requests for streams that were answered with the status 204.
     pub(crate) finished_answers: AtomicU64,
+    pub(crate) authorizations: Authorizations,
     pub(crate) notices: NoticeQueue,
+}
+
+/// What authorizers have refused, and what the host has not answered.
+#[derive(Default)]
+pub(crate) struct Authorizations {
+    /// Requests for streams that were refused.
+    pub(crate) denied: AtomicU64,
+    /// Requests for streams about which the host was to be asked, and has not answered.
+    pub(crate) failed: AtomicU64,
+    /// Answers of the host for which no connection waited.
+    pub(crate) late: AtomicU64,
 }
 
 /// The way to one shard from any thread.
@@ -46,6 +60,8 @@ pub(crate) struct Link {
     pub(crate) counters: Counters,
     commands: async_channel::Sender<Command>,
     pub(in crate::shard) orders: async_channel::Receiver<Command>,
+    answers: async_channel::Sender<(Key, Verdict)>,
+    pub(in crate::shard) verdicts: async_channel::Receiver<(Key, Verdict)>,
 }
 
 pub(crate) enum Command {
@@ -76,7 +92,9 @@ impl Shared {
 impl Link {
     pub(crate) fn new(inbox: Arc<ShardInbox>) -> Link {
         let (commands, orders) = async_channel::bounded(COMMANDS_MAX);
-        Link { inbox, counters: Counters::default(), commands, orders }
+        // Each connection that waits gets one answer, and as many wait as authorizers allow.
+        let (answers, verdicts) = async_channel::unbounded();
+        Link { inbox, counters: Counters::default(), commands, orders, answers, verdicts }
     }
 
     /// Whether there is a shard at the other end.
@@ -89,6 +107,14 @@ impl Link {
     pub(crate) fn load(&self) -> u64 {
         let here = self.counters.connections.value() + self.counters.pending_connections.value();
         here + self.commands.len() as u64
+    }
+
+    /// Hands the shard what becomes of a connection that waits for the host. Nothing is lost while
+    /// there is a shard.
+    pub(in crate::shard) fn answer(&self, key: Key, verdict: Verdict) {
+        if self.answers.try_send((key, verdict)).is_ok() {
+            self.inbox.ring();
+        }
     }
 
     /// Gives the shard a command; returns it when too many wait already.

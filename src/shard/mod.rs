@@ -62,6 +62,7 @@ use slab::Slab;
 
 use self::admin::query::RunningQuery;
 use self::connection::connections::Connections;
+use self::connection::expiries::Expiries;
 use self::connection::timers::Timers;
 use self::fanout::audience::Audience;
 use self::fanout::audiences::Audiences;
@@ -78,8 +79,8 @@ use crate::waker::ShardWaker;
 
 pub(crate) use self::admin::drain::Drain;
 pub(crate) use self::admin::query::{Answer, Query, QueryRequest};
-pub(crate) use self::entry::adopted::{Adopted, Refused, Reply};
 pub(crate) use self::connection::peer::{Awaited, Peer};
+pub(crate) use self::entry::adopted::{Adopted, Refused, Reply};
 pub(crate) use self::entry::handshake::{
     Acceptor, Content, ContentStep, Handshake, HandshakeStep, StreamRequest,
 };
@@ -87,7 +88,7 @@ pub(crate) use self::entry::limits::{
     descriptors_for_connections, ConnectionLimits, SubscriptionLimits,
 };
 pub(crate) use self::entry::spares::{Spares, SPARES};
-pub(crate) use self::link::{Command, Link, Shared};
+pub(crate) use self::link::{Authorizations, Command, Link, Shared};
 
 /// What is sent before the shard looks at its sockets, in units of [`cost_of`].
 const TURN: usize = 4 * SLICE;
@@ -105,6 +106,7 @@ pub(crate) struct Shard {
     /// How long audiences may still be held for laggards.
     grace: Grace,
     timers: Timers,
+    expiries: Expiries,
     peak: Peak,
     /// The last number that was taken from the inbox.
     taken_to: u64,
@@ -163,6 +165,7 @@ impl Shard {
             scheduler: Scheduler::default(),
             grace: Grace::default(),
             timers: Timers::new(&shared.options),
+            expiries: Expiries::default(),
             peak: Peak::new(&shared.tuning),
             taken_to: 0,
             parts: Parts::default(),
@@ -199,7 +202,10 @@ impl Shard {
         // Once the shard knows that the hub closes, it sleeps as before, until laggards can be sent
         // more.
         let closes = self.shared.closing.load(Ordering::SeqCst) && !self.shutdown.is_closing();
-        let idle = link.orders.is_empty() && !closes && !self.has_news_of_a_drain();
+        let idle = link.orders.is_empty()
+            && link.verdicts.is_empty()
+            && !closes
+            && !self.has_news_of_a_drain();
         if parked && !idle {
             link.inbox.unpark();
         }
@@ -238,11 +244,13 @@ impl Shard {
         }
         self.handle_readiness();
         self.handle_commands();
+        self.handle_verdicts();
         self.send();
         let spread = self.send_spread();
         let farewells = self.send_away();
         let endings = self.has_ended_some() && (self.end_finished() | self.end_lingerers());
         let queries = self.answer_queries();
+        let expiring = self.end_expired();
         self.resume_unfinished();
         self.handle_timers();
         let busy = !self.scheduler.is_idle()
@@ -250,7 +258,8 @@ impl Shard {
             || farewells
             || endings
             || queries
-            || spread;
+            || spread
+            || expiring;
         match self.shutdown.flush_until_ns() {
             Some(until_ns) => self.next_while_closing(busy, until_ns),
             None if busy => Next::Now,

@@ -98,6 +98,7 @@ impl World {
             drain: OnceLock::new(),
             emptied: event_listener::Event::new(),
             finished_answers: AtomicU64::new(0),
+            authorizations: Default::default(),
             notices: NoticeQueue::new(1),
             options,
         });

@@ -16,13 +16,16 @@
 mod support;
 
 mod adopt;
+mod authorization;
 mod cors;
 mod disconnects;
 mod drain;
 mod dropped;
 mod encoder;
 mod envelopes;
+mod expiry;
 mod finish;
+mod grants;
 mod health;
 mod heartbeats;
 mod http;

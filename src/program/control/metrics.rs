@@ -70,6 +70,11 @@ fn gauges(out: &mut Out, metrics: &Metrics) {
             "Open sockets whose request is not answered yet, or that are being closed.",
         ),
         (
+            "pending_authorizations",
+            metrics.pending_authorizations,
+            "Connections whose request for a stream waits until the host has authorized it.",
+        ),
+        (
             "lagging_connections",
             metrics.lagging_connections,
             "Event streams whose socket has not taken all there is for it.",
@@ -229,6 +234,23 @@ fn counters(out: &mut Out, metrics: &Metrics) {
             metrics.finished_answers,
             "Requests for streams that were answered with the status 204, since all of their topics \
              were finished and nothing was to be sent.",
+        ),
+        (
+            "denied_authorizations",
+            metrics.denied_authorizations,
+            "Requests for streams that were not authorized: refused, for topics that were not \
+             granted, or with a grant that had expired.",
+        ),
+        (
+            "failed_authorizations",
+            metrics.failed_authorizations,
+            "Requests for streams that were answered 503, since the host has not answered whether \
+             they are authorized.",
+        ),
+        (
+            "late_authorizations",
+            metrics.late_authorizations,
+            "Answers of the host for which no connection waited any more.",
         ),
         (
             "lost_notices",

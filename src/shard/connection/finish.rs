@@ -82,6 +82,7 @@ impl Shard {
         let record = self.connections.record_mut(index);
         let (network, subscriptions) = (record.network(), record.subscriptions());
         record.set_subscriptions(0);
+        record.set_label(None, None);
         self.shared.subscription_limits.release(network, subscriptions);
         let connection = &mut self.connections[index];
         connection.state = State::Leaving;

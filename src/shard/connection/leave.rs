@@ -15,7 +15,7 @@ use crate::shard::lagging::state::Begun;
 use crate::shard::{Link, Shard};
 
 /// How much a client may send at once after its request's head: nothing is expected of it.
-const UNASKED_BYTES_MAX: usize = 64 << 10;
+pub(in crate::shard) const UNASKED_BYTES_MAX: usize = 64 << 10;
 
 impl Shard {
     /// Ends an event stream, and counts why.
@@ -118,7 +118,10 @@ impl Shard {
                 self.leave_audience(audience);
             }
             State::Handshaking(_) | State::Leaving => {
-                self.link().counters.pending_connections.sub(1)
+                self.link().counters.pending_connections.sub(1);
+                if self.connections[index].state.is_asked() {
+                    self.link().counters.pending_authorizations.sub(1);
+                }
             }
         }
     }

@@ -3,6 +3,8 @@
 pub(in crate::shard) mod age;
 pub(in crate::shard) mod connections;
 pub(in crate::shard) mod count;
+pub(in crate::shard) mod expiries;
+pub(in crate::shard) mod expiry;
 pub(in crate::shard) mod finish;
 pub(in crate::shard) mod leave;
 pub(in crate::shard) mod member;
@@ -19,6 +21,7 @@ pub(in crate::shard) mod timers;
 use std::io;
 use std::sync::Arc;
 
+use crate::authorizer::Waiting;
 #[cfg(feature = "internals")]
 use crate::shard::checksum::Checksum;
 use crate::shard::connection::membership::Membership;
@@ -65,8 +68,17 @@ pub(crate) struct Handshaking {
     pub(crate) acceptor: Arc<Acceptor>,
     pub(crate) peer: Peer,
     pub(crate) head: Vec<u8>,
-    /// The request's content, once the head is complete and as long as more of it is to come.
-    pub(crate) content: Option<Box<dyn Content>>,
+    pub(crate) progress: Progress,
+}
+
+/// How far a request is.
+pub(crate) enum Progress {
+    /// Its head is not complete.
+    Head,
+    /// Its head is complete, and more of its content is to come.
+    Content(Box<dyn Content>),
+    /// The host was asked whether it may become a stream.
+    Asked(Waiting),
 }
 
 /// The entry of an idle connection, with what the slab adds. What is known of it besides is in its
@@ -101,6 +113,19 @@ impl State {
         match self {
             State::Lagging(lagging) => Some(lagging),
             _ => None,
+        }
+    }
+
+    /// Whether more of its request is waited for.
+    pub(in crate::shard) fn is_awaited(&self) -> bool {
+        matches!(self, State::Handshaking(_)) && !self.is_asked()
+    }
+
+    /// Whether it waits for the host.
+    pub(in crate::shard) fn is_asked(&self) -> bool {
+        match self {
+            State::Handshaking(handshaking) => matches!(handshaking.progress, Progress::Asked(_)),
+            _ => false,
         }
     }
 

@@ -11,6 +11,7 @@
 use std::net::{Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
+use crate::authorizer::Lease;
 use crate::heartbeat::HeartbeatForm;
 use crate::policy::Policy;
 use crate::shard::connection::peer::{Network, Peer};
@@ -35,8 +36,15 @@ pub(in crate::shard) struct Record {
     subscriptions: [u8; 3],
     /// What it was sent, less what follows from its position.
     base: Sent,
-    /// Its tag. Few connections have one, so it is behind one more pointer.
-    tag: Option<Box<Arc<str>>>,
+    /// What few connections have, and is behind one more pointer.
+    label: Option<Box<Label>>,
+}
+
+/// What few connections have.
+struct Label {
+    tag: Option<Arc<str>>,
+    /// Is dropped with the record, when the connection has ended.
+    _lease: Option<Lease>,
 }
 
 /// Each connection has a record, idle or not.
@@ -68,18 +76,17 @@ impl Record {
     }
 
     /// Notes that it is a stream from now on.
-    pub(in crate::shard) fn begin(
-        &mut self,
-        policy: Policy,
-        tag: Option<&Arc<str>>,
-        now_ns: u64,
-        joined_at: u32,
-    ) {
+    pub(in crate::shard) fn begin(&mut self, policy: Policy, now_ns: u64, joined_at: u32) {
         self.joined_at = joined_at;
         let now_ms = now_ns / 1_000_000;
         self.policy = policy;
-        self.tag = tag.cloned().map(Box::new);
         (self.since_ms, self.since_ms_high) = (now_ms as u32, (now_ms >> 32) as u8);
+    }
+
+    /// Notes its tag, and what its authorizer has of it.
+    pub(in crate::shard) fn set_label(&mut self, tag: Option<&Arc<str>>, lease: Option<&Lease>) {
+        let label = || Box::new(Label { tag: tag.cloned(), _lease: lease.cloned() });
+        self.label = (tag.is_some() || lease.is_some()).then(label);
     }
 
     /// The peer's address, as it is written in IPv4 if it can be.
@@ -108,7 +115,7 @@ impl Record {
     }
 
     pub(in crate::shard) fn tag(&self) -> Option<&Arc<str>> {
-        self.tag.as_deref()
+        self.label.as_ref()?.tag.as_ref()
     }
 
     /// When it became a stream, in milliseconds since the hub's start.
@@ -152,7 +159,8 @@ mod tests {
         record.set_subscriptions(65_536);
         assert_eq!(record.subscriptions(), 65_536);
         let year_ns = 365 * 24 * 60 * 60 * 1_000_000_000;
-        record.begin(Policy::default(), Some(&Arc::from("tag")), 10 * year_ns, 0);
+        record.begin(Policy::default(), 10 * year_ns, 0);
+        record.set_label(Some(&Arc::from("tag")), None);
         assert_eq!(record.age_ms(10 * year_ns + 7_000_000), 7);
         assert_eq!(record.tag().map(|tag| &**tag), Some("tag"));
     }

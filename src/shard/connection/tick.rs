@@ -58,6 +58,7 @@ impl Shard {
         }
         self.shared.spares.are_complete();
         while self.end_a_slow_head(u32::MAX) {}
+        self.end_unanswered();
         self.parts.tick();
         self.close_routes();
         self.shared.order.forget_old();
@@ -113,7 +114,7 @@ impl Shard {
         let now_ms = self.now_ms();
         let is_awaited = |key| {
             let connection = self.connections.get_mut(key);
-            connection.is_some_and(|c| matches!(c.state, State::Handshaking(_)))
+            connection.is_some_and(|connection| connection.state.is_awaited())
         };
         let Some(key) = self.timers.next_slow_head(now_ms, silence_ms_max, is_awaited) else {
             return false;

@@ -1,7 +1,7 @@
 //! What a shard waits for, without a timer per connection.
 //!
-//! Deadlines of one length (a request's head, for each length that a listener has; the end after an
-//! answer) are in queues that are in order by themselves. All other deadlines are found by a sweep
+//! Deadlines of one length (a request's head and the host's answer, for each length that there is; the
+//! end after an answer) are in queues that are in order by themselves. All other deadlines are found by a sweep
 //! that goes round the slab, a few entries each tick and a bounded number a turn, several times in
 //! the shortest time-out that it checks: so heartbeats are spread over time as the connections are
 //! over the slab.
@@ -26,8 +26,10 @@ const ROUND_MS_MAX: u32 = 5_000;
 
 pub(in crate::shard) struct Timers {
     last_tick_ms: u32,
-    /// For each time that a request's head may take, the connections that take it, since when.
-    heads: Vec<(u32, VecDeque<(Key, u32)>)>,
+    /// Connections whose request is waited for.
+    heads: Deadlines,
+    /// Connections that wait for the host.
+    asked: Deadlines,
     /// Connections that were answered, and when.
     ends: VecDeque<(Key, u32)>,
     /// Acceptors that accept again at the next tick.
@@ -36,6 +38,10 @@ pub(in crate::shard) struct Timers {
     heartbeat_ms: u32,
     stall_ms_max: u32,
 }
+
+/// For each time that something may take, the connections that take it, since when.
+#[derive(Default)]
+struct Deadlines(Vec<(u32, VecDeque<(Key, u32)>)>);
 
 /// The sweep: visits all entries of the slab, one after another.
 struct Sweep {
@@ -58,7 +64,8 @@ impl Timers {
         let round_ms = shortest.min().map_or(ROUND_MS_MAX, |ms| (ms / ROUNDS).min(ROUND_MS_MAX));
         Timers {
             last_tick_ms: 0,
-            heads: Vec::new(),
+            heads: Deadlines::default(),
+            asked: Deadlines::default(),
             ends: VecDeque::new(),
             paused: Vec::new(),
             sweep: Sweep { at: 0, due: 0, round_ms: round_ms.max(1) },
@@ -110,11 +117,7 @@ impl Timers {
 
     /// Gives a connection some time for its request's head.
     pub(in crate::shard) fn expect_head(&mut self, key: Key, time: Duration, now_ms: u32) {
-        let time_ms = time.as_millis() as u32;
-        match self.heads.iter_mut().find(|(time, _)| *time == time_ms) {
-            Some((_, heads)) => heads.push_back((key, now_ms)),
-            None => self.heads.push((time_ms, VecDeque::from([(key, now_ms)]))),
-        }
+        self.heads.expect(key, time, now_ms);
     }
 
     /// Takes out a connection whose head has not come in its time, nor within `silence_ms_max`.
@@ -123,22 +126,33 @@ impl Timers {
         &mut self,
         now_ms: u32,
         silence_ms_max: u32,
-        mut is_awaited: impl FnMut(Key) -> bool,
+        is_awaited: impl FnMut(Key) -> bool,
     ) -> Option<Key> {
-        for (time_ms, heads) in &mut self.heads {
-            while let Some(&(key, since_ms)) = heads.front() {
-                if is_awaited(key) {
-                    if now_ms.wrapping_sub(since_ms) < silence_ms_max.min(*time_ms) {
-                        break;
-                    }
-                    heads.pop_front();
-                    return Some(key);
-                }
-                heads.pop_front();
-            }
-        }
-        self.heads.retain(|(_, heads)| !heads.is_empty());
-        None
+        self.heads.next_late(now_ms, silence_ms_max, is_awaited)
+    }
+
+    /// Gives the host some time to say what becomes of a connection. `waiting` connections wait for
+    /// the host, which `is_asked` says of each.
+    pub(in crate::shard) fn expect_verdict(
+        &mut self,
+        key: Key,
+        time: Duration,
+        now_ms: u32,
+        waiting: usize,
+        is_asked: impl FnMut(Key) -> bool,
+    ) {
+        self.asked.expect(key, time, now_ms);
+        self.asked.forget_answered(2 * waiting + 1_024, is_asked);
+    }
+
+    /// Takes out a connection of which the host has not said in time what becomes of it. `is_asked`
+    /// says whether the host's answer is still waited for.
+    pub(in crate::shard) fn next_unanswered(
+        &mut self,
+        now_ms: u32,
+        is_asked: impl FnMut(Key) -> bool,
+    ) -> Option<Key> {
+        self.asked.next_late(now_ms, u32::MAX, is_asked)
     }
 
     /// Gives an answered connection a moment to close.
@@ -190,6 +204,48 @@ impl Timers {
     }
 }
 
+impl Deadlines {
+    fn expect(&mut self, key: Key, time: Duration, now_ms: u32) {
+        let time_ms = time.as_millis() as u32;
+        match self.0.iter_mut().find(|(time, _)| *time == time_ms) {
+            Some((_, waiting)) => waiting.push_back((key, now_ms)),
+            None => self.0.push((time_ms, VecDeque::from([(key, now_ms)]))),
+        }
+    }
+
+    /// Takes out all that do not wait any more when there are more than `most` in all. The time may
+    /// be long, and connections that were answered are not to gather until it is over.
+    fn forget_answered(&mut self, most: usize, mut is_awaited: impl FnMut(Key) -> bool) {
+        if self.0.iter().map(|(_, waiting)| waiting.len()).sum::<usize>() > most {
+            self.0.iter_mut().for_each(|(_, waiting)| waiting.retain(|&(key, _)| is_awaited(key)));
+        }
+    }
+
+    /// Takes out a connection whose time is over, or is longer ago than `ms_max`. `is_awaited` says
+    /// whether it still waits.
+    fn next_late(
+        &mut self,
+        now_ms: u32,
+        ms_max: u32,
+        mut is_awaited: impl FnMut(Key) -> bool,
+    ) -> Option<Key> {
+        for (time_ms, waiting) in &mut self.0 {
+            while let Some(&(key, since_ms)) = waiting.front() {
+                if is_awaited(key) {
+                    if now_ms.wrapping_sub(since_ms) < ms_max.min(*time_ms) {
+                        break;
+                    }
+                    waiting.pop_front();
+                    return Some(key);
+                }
+                waiting.pop_front();
+            }
+        }
+        self.0.retain(|(_, waiting)| !waiting.is_empty());
+        None
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -214,7 +270,7 @@ mod tests {
         assert_eq!(slow(3_500, 4_000, 0), None);
         assert_eq!(slow(4_000, 4_000, 0), Some(key(1)));
         assert_eq!(slow(20_000, 0, 3), None, "its head has come");
-        assert!(timers.heads.is_empty());
+        assert!(timers.heads.0.is_empty());
     }
 
     #[test]

@@ -122,11 +122,10 @@ impl Shard {
                 HandshakeStep::More
                 | HandshakeStep::Peer { .. }
                 | HandshakeStep::Content { .. }
+                | HandshakeStep::Ask { .. }
                 | HandshakeStep::Join(_),
                 _,
-            ) => {
-                self.link().counters.refused_connections.add(1);
-            }
+            ) => self.link().counters.refused_connections.add(1),
         }
         self.scratch.received = scratch;
     }

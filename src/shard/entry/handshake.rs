@@ -4,8 +4,9 @@
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+use crate::authorizer::{Lease, Question, Verdict};
 use crate::envelope::Envelope;
 use crate::fallback::Fallback;
 use crate::filter::Subscription;
@@ -29,8 +30,24 @@ pub(crate) trait Handshake: Send + Sync {
     /// connections are reached.
     fn step(&self, head: &[u8], peer: &Peer, beyond_bounds: bool) -> HandshakeStep;
 
-    /// Looks again at a request's head, whose content was waited for and has come.
-    fn after_content(&self, head: &[u8], peer: &Peer, beyond_bounds: bool) -> HandshakeStep;
+    /// Looks again at a request's head, whose content was waited for and has come; the content is
+    /// there if it is kept.
+    fn after_content(
+        &self,
+        head: &[u8],
+        content: &[u8],
+        peer: &Peer,
+        beyond_bounds: bool,
+    ) -> HandshakeStep;
+
+    /// Looks again at the head of a request about which the host was asked. It is not asked again.
+    fn after_verdict(
+        &self,
+        head: &[u8],
+        verdict: &Verdict,
+        peer: &Peer,
+        beyond_bounds: bool,
+    ) -> HandshakeStep;
 
     /// The answer to a client that has not sent its request in time.
     fn too_slow(&self) -> Vec<u8>;
@@ -52,6 +69,9 @@ pub(crate) enum HandshakeStep {
     /// Its request's content is not complete, which begins behind `head_bytes` bytes. What is there
     /// of it has been given to `content` already. The client is sent `interim` first.
     Content { head_bytes: usize, content: Box<dyn Content>, interim: &'static [u8] },
+    /// The host is asked whether it may become an event stream; the head of its request has
+    /// `head_bytes` bytes.
+    Ask { head_bytes: usize, question: Box<Question> },
     /// The connection becomes an event stream.
     Join(Box<StreamRequest>),
     /// The client is sent an answer, and then the connection is closed.
@@ -64,6 +84,9 @@ pub(crate) enum HandshakeStep {
 pub(crate) trait Content: Send {
     /// Takes more of it. What comes behind its end is not asked for.
     fn take(&mut self, bytes: &[u8]) -> ContentStep;
+
+    /// What of it was kept.
+    fn into_kept(self: Box<Self>) -> Vec<u8>;
 }
 
 /// What the shard has to do next with a connection whose request's content is waited for.
@@ -95,6 +118,10 @@ pub(crate) struct StreamRequest {
     pub(crate) heartbeat_form: HeartbeatForm,
     /// What the client calls itself.
     pub(crate) tag: Option<Arc<str>>,
+    /// When the stream ends, whatever happens meanwhile.
+    pub(crate) expires_at: Option<SystemTime>,
+    /// Is dropped when the stream has ended.
+    pub(crate) lease: Option<Lease>,
 }
 
 #[cfg(any(test, feature = "internals"))]
@@ -114,6 +141,8 @@ impl StreamRequest {
             policy,
             heartbeat_form,
             tag: None,
+            expires_at: None,
+            lease: None,
         }
     }
 }

@@ -1,9 +1,11 @@
 //! How connections begin: taken over when they are counted, handshaking, and joined to an audience.
 
+use std::borrow::Cow;
 use std::io::ErrorKind;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
+use crate::authorizer::Verdict;
 use crate::envelope::Envelope;
 use crate::filter::Subscription;
 use crate::frame::Wire;
@@ -14,9 +16,11 @@ use crate::shard::connection::member::welcome;
 use crate::shard::connection::peer::Peer;
 use crate::shard::connection::record::Record;
 use crate::shard::connection::slots::Key;
-use crate::shard::connection::{Connection, Handshaking, Sink, State};
+use crate::shard::connection::{Connection, Handshaking, Progress, Sink, State};
 use crate::shard::entry::accept::{fall_back, ACCEPTS_MAX};
-use crate::shard::entry::handshake::{Acceptor, ContentStep, HandshakeStep, StreamRequest};
+use crate::shard::entry::handshake::{
+    Acceptor, ContentStep, Handshake, HandshakeStep, StreamRequest,
+};
 use crate::shard::{Command, Shard};
 use crate::sys::Stream;
 
@@ -123,8 +127,12 @@ impl Shard {
         peer: Peer,
         acceptor: &Arc<Acceptor>,
     ) {
-        let handshaking =
-            Handshaking { acceptor: acceptor.clone(), peer, head: Vec::new(), content: None };
+        let handshaking = Handshaking {
+            acceptor: acceptor.clone(),
+            peer,
+            head: Vec::new(),
+            progress: Progress::Head,
+        };
         let connection = Connection {
             sink: Sink::Socket(stream),
             state: State::Handshaking(Box::new(handshaking)),
@@ -138,7 +146,7 @@ impl Shard {
         }
         self.begin_to_poll(key);
         let Some(connection) = self.connections.get_mut(key) else { return };
-        if matches!(connection.state, State::Handshaking(_)) {
+        if connection.state.is_awaited() {
             self.expect_head(key, acceptor.handshake.head_time_max());
         }
     }
@@ -165,6 +173,7 @@ impl Shard {
             let received = socket.recv(&mut scratch);
             match received {
                 Ok(0) => drop(self.remove(key.index)),
+                Ok(bytes) if connection.state.is_asked() => self.take_unasked(key, bytes),
                 Ok(bytes) => self.continue_handshake(key, &scratch[..bytes]),
                 Err(ref error) if error.kind() == ErrorKind::WouldBlock => {}
                 Err(_) => drop(self.remove(key.index)),
@@ -178,82 +187,150 @@ impl Shard {
 
     /// Shows the protocol what has come, and does what it says.
     fn continue_handshake(&mut self, key: Key, bytes: &[u8]) {
-        let Some(has_content) = self.take_content(key, bytes) else { return };
-        let mut come = if has_content { &[] } else { bytes };
-        // More becomes known of whom it is from twice at most: before its first request, and by it.
-        while let Some(HandshakeStep::Peer { skip, peer }) = self.look(key, come, has_content) {
-            let Some(connection) = self.connections.get_mut(key) else { return };
-            let State::Handshaking(handshaking) = &mut connection.state else { return };
-            if handshaking.head.is_empty() {
-                come = &come[skip..];
-            } else {
-                come = &[];
-                handshaking.head.drain(..skip);
+        let State::Handshaking(handshaking) = &mut self.connections[key.index].state else {
+            return;
+        };
+        let mut kept = None;
+        if let Progress::Content(content) = &mut handshaking.progress {
+            match content.take(bytes) {
+                ContentStep::More => return,
+                ContentStep::Answer(answer) => return self.answer(key, &answer),
+                ContentStep::Complete => {}
             }
-            handshaking.peer = peer;
-            let from = self.record(key.index).network();
-            if !self.recount_connection(from, peer.network()) {
-                return self.turn_away_after_all(key, come);
+            if let Progress::Content(content) =
+                std::mem::replace(&mut handshaking.progress, Progress::Head)
+            {
+                kept = Some(content.into_kept());
             }
-            self.connections.record_mut(key.index).set_peer(&peer);
+        }
+        // Most heads come in one piece, and are then never copied.
+        let mut head = std::mem::take(&mut handshaking.head);
+        if let Some(content) = kept {
+            return self.decide(key, Cow::Owned(head), |protocol, head, peer, beyond_bounds| {
+                protocol.after_content(head, &content, peer, beyond_bounds)
+            });
+        }
+        let head = match head.is_empty() {
+            true => Cow::Borrowed(bytes),
+            false => {
+                head.extend_from_slice(bytes);
+                Cow::Owned(head)
+            }
+        };
+        self.decide(key, head, |protocol, head, peer, beyond_bounds| {
+            protocol.step(head, peer, beyond_bounds)
+        });
+    }
+
+    /// Has the protocol look at a request's head, at what it has beyond it, and at the bounds, and does
+    /// what it says.
+    pub(in crate::shard) fn decide(
+        &mut self,
+        key: Key,
+        mut head: Cow<'_, [u8]>,
+        look: impl Fn(&dyn Handshake, &[u8], &Peer, bool) -> HandshakeStep,
+    ) {
+        loop {
+            let Some((step, beyond_bounds)) = self.look(key, &head, &look) else { return };
+            // More becomes known of whom it is from twice at most: before its first request, and by
+            // it.
+            let HandshakeStep::Peer { skip, peer } = step else {
+                return self.take_step(key, head, step, beyond_bounds);
+            };
+            head = match head {
+                Cow::Borrowed(head) => Cow::Borrowed(&head[skip..]),
+                Cow::Owned(mut head) => {
+                    head.drain(..skip);
+                    Cow::Owned(head)
+                }
+            };
+            if !self.is_from(key, peer) {
+                return self.turn_away_after_all(key, &head);
+            }
         }
     }
 
-    /// Turns a connection away that was counted by another network until now.
-    fn turn_away_after_all(&mut self, key: Key, come: &[u8]) {
-        let Connection { sink, state } = self.remove(key.index);
-        let (Sink::Socket(stream), State::Handshaking(handshaking)) = (sink, state) else { return };
-        // It is registered only if its head came in several pieces.
-        let _ = self.poller.remove(stream.as_fd());
-        let Handshaking { acceptor, peer, head, .. } = *handshaking;
-        let read = if head.is_empty() { come } else { &head };
-        self.turn_away(stream, read, peer, &acceptor, true);
-    }
-
-    /// Shows the protocol what has come so far, the last of it being `come`, and does what it says,
-    /// unless that is to ask it again.
-    fn look(&mut self, key: Key, come: &[u8], has_content: bool) -> Option<HandshakeStep> {
+    /// What the protocol says, and whether it says so of a connection beyond the bounds.
+    fn look(
+        &mut self,
+        key: Key,
+        head: &[u8],
+        look: &impl Fn(&dyn Handshake, &[u8], &Peer, bool) -> HandshakeStep,
+    ) -> Option<(HandshakeStep, bool)> {
         let (connection, record) = self.connections.both_mut(key.index);
         let State::Handshaking(handshaking) = &mut connection.state else { return None };
         let network = record.network();
         // A client that is here on a spare descriptor cannot stay.
         let mut beyond_bounds = self.shared.connection_limits.is_exceeded_for(network)
             || !self.shared.spares.are_complete();
-        // Most heads come in one piece, and are then never copied.
-        let head = match handshaking.head.is_empty() {
-            true => come,
-            false => {
-                handshaking.head.extend_from_slice(come);
-                &handshaking.head
-            }
-        };
-        let (protocol, peer) = (&handshaking.acceptor.handshake, &handshaking.peer);
-        let look = |beyond_bounds| match has_content {
-            true => protocol.after_content(head, peer, beyond_bounds),
-            false => protocol.step(head, peer, beyond_bounds),
-        };
-        let mut step = look(beyond_bounds);
+        let (protocol, peer) = (&*handshaking.acceptor.handshake, &handshaking.peer);
+        let mut step = look(protocol, head, peer, beyond_bounds);
         if let HandshakeStep::Join(request) = &step {
             let reserved = self.shared.subscription_limits.reserve(network, request.wanted.len());
             if reserved.is_ok() {
                 record.set_subscriptions(request.wanted.len());
             } else {
                 beyond_bounds = true;
-                step = look(beyond_bounds);
+                step = look(protocol, head, peer, beyond_bounds);
             }
         }
-        match step {
-            HandshakeStep::Peer { .. } => return Some(step),
-            HandshakeStep::More => {
-                if handshaking.head.is_empty() {
-                    handshaking.head = come.to_vec();
-                }
+        if let HandshakeStep::Ask { head_bytes, question } = step {
+            handshaking.head = head[..head_bytes].to_vec();
+            if self.ask_host(key, *question) {
+                return None;
             }
+            let State::Handshaking(handshaking) = &self.connections[key.index].state else {
+                return None;
+            };
+            let (protocol, peer) = (&*handshaking.acceptor.handshake, &handshaking.peer);
+            step = protocol.after_verdict(head, &Verdict::TooMany, peer, beyond_bounds);
+        }
+        Some((step, beyond_bounds))
+    }
+
+    /// Notes whom a connection is from; false if the limits of that do not have it.
+    fn is_from(&mut self, key: Key, peer: Peer) -> bool {
+        let State::Handshaking(handshaking) = &mut self.connections[key.index].state else {
+            return true;
+        };
+        handshaking.peer = peer;
+        let from = self.record(key.index).network();
+        if !self.recount_connection(from, peer.network()) {
+            return false;
+        }
+        self.connections.record_mut(key.index).set_peer(&peer);
+        true
+    }
+
+    /// Turns a connection away that was counted by another network until now.
+    fn turn_away_after_all(&mut self, key: Key, read: &[u8]) {
+        let Connection { sink, state } = self.remove(key.index);
+        let (Sink::Socket(stream), State::Handshaking(handshaking)) = (sink, state) else { return };
+        // It is registered only if its head came in several pieces.
+        let _ = self.poller.remove(stream.as_fd());
+        let Handshaking { acceptor, peer, .. } = *handshaking;
+        self.turn_away(stream, read, peer, &acceptor, true);
+    }
+
+    fn take_step(
+        &mut self,
+        key: Key,
+        head: Cow<'_, [u8]>,
+        step: HandshakeStep,
+        beyond_bounds: bool,
+    ) {
+        let State::Handshaking(handshaking) = &mut self.connections[key.index].state else {
+            return;
+        };
+        match step {
+            HandshakeStep::More => handshaking.head = head.into_owned(),
             HandshakeStep::Content { head_bytes, content, interim } => {
                 handshaking.head = head[..head_bytes].to_vec();
-                handshaking.content = Some(content);
+                handshaking.progress = Progress::Content(content);
                 self.send_interim(key, interim);
             }
+            // It is asked once, and whom it is from is known.
+            HandshakeStep::Ask { .. } | HandshakeStep::Peer { .. } => drop(self.remove(key.index)),
             HandshakeStep::Join(request) => self.join(key.index, &request),
             HandshakeStep::Answer(answer) => {
                 if beyond_bounds {
@@ -263,7 +340,7 @@ impl Shard {
             }
             HandshakeStep::Unhandled => {
                 let acceptor = handshaking.acceptor.clone();
-                let read = head.to_vec();
+                let read = head.into_owned();
                 // Another shard may take the fallback's last free slot first; then the connection
                 // is closed.
                 match &acceptor.fallback {
@@ -273,24 +350,6 @@ impl Shard {
                         self.answer(key, &acceptor.handshake.fallback_is_full());
                     }
                 }
-            }
-        }
-        None
-    }
-
-    /// Takes more of a request's content, if that is what is waited for, and returns whether it is
-    /// complete with it; `None` when there is nothing more to do with these bytes.
-    fn take_content(&mut self, key: Key, bytes: &[u8]) -> Option<bool> {
-        let State::Handshaking(handshaking) = &mut self.connections[key.index].state else {
-            return None;
-        };
-        match handshaking.content.as_mut().map(|content| content.take(bytes)) {
-            None => Some(false),
-            Some(ContentStep::Complete) => Some(true),
-            Some(ContentStep::More) => None,
-            Some(ContentStep::Answer(answer)) => {
-                self.answer(key, &answer);
-                None
             }
         }
     }
@@ -350,8 +409,10 @@ impl Shard {
         // A connection that joins now is never at that position: it has what comes before.
         let joined_at = (self.audiences[audience].queue.end() as u32).wrapping_sub(1);
         let record = self.connections.record_mut(index);
-        record.begin(request.policy, request.tag.as_ref(), now_ns, joined_at);
+        record.begin(request.policy, now_ns, joined_at);
+        record.set_label(request.tag.as_ref(), request.lease.as_ref());
         record.heartbeat_form = request.heartbeat_form;
+        self.expect_expiry(index, request.expires_at);
         self.link().counters.pending_connections.sub(1);
         self.link().counters.connections.add(1);
         self.link().counters.accepted_connections.add(1);

@@ -3,6 +3,7 @@
 pub(in crate::shard) mod accept;
 pub(in crate::shard) mod adopt;
 pub(in crate::shard) mod adopted;
+pub(in crate::shard) mod asking;
 pub(in crate::shard) mod handshake;
 pub(in crate::shard) mod join;
 pub(in crate::shard) mod limits;
