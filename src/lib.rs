@@ -91,6 +91,8 @@ pub mod fuzzing;
 #[cfg(feature = "internals")]
 #[doc(hidden)]
 pub mod internals;
+#[cfg(feature = "tickets")]
+pub mod tickets;
 
 pub use crate::authorizer::{
     AnswerError, AskOptions, AuthorizationRequest, AuthorizationRequests, Authorizer, Refusal,
