@@ -30,7 +30,7 @@ use crate::shard::{Handshake, HandshakeStep, Shared, StreamRequest};
 /// Answers requests for the shards, as a listener's options say.
 pub(super) struct HttpHandshake {
     pub(super) options: ListenOptions,
-    cors: CorsRules,
+    pub(super) cors: CorsRules,
     pub(super) hosts: Arc<Hosts>,
     pub(super) routes: Arc<Routes>,
     retry: Duration,
@@ -201,6 +201,10 @@ impl HttpHandshake {
             return HandshakeStep::Answer(self.health(request.method));
         }
         let origin = request.field("origin");
+        if self.routes.exchanges_at(request.path) {
+            let (addr, beyond_bounds) = (look.addr, look.beyond_bounds);
+            return HandshakeStep::Answer(self.exchange(request, addr, beyond_bounds));
+        }
         let Some(matched) = self.routes.find(request.path) else {
             return match self.options.fallback {
                 Some(_) => HandshakeStep::Unhandled,

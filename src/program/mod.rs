@@ -5,6 +5,7 @@
 //! control                                            what HTTP serves besides the streams
 //! serve <- demo                                      the server
 //! publish                                            the client
+//! ticket                                             signs tokens
 //! bench                                              the way to fanfare-bench
 //! ```
 
@@ -26,6 +27,7 @@ mod readings;
 mod seldom;
 mod serve;
 mod signals;
+mod ticket;
 mod token;
 mod units;
 
@@ -56,6 +58,7 @@ enum Command {
     Serve(Box<serve::ServeArgs>),
     Demo(Box<demo::DemoArgs>),
     Publish(publish::PublishArgs),
+    Ticket(ticket::TicketArgs),
     Bench(bench::BenchArgs),
 }
 
@@ -76,6 +79,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Serve(args) => serve::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Publish(args) => publish::run(args),
+        Command::Ticket(args) => ticket::run(args),
         Command::Bench(args) => bench::run(&args, &cli.log),
     };
     let code = outcome.unwrap_or_else(|error| match error.downcast_ref::<Usage>() {

@@ -22,6 +22,7 @@ impl Drop for Shard {
         }
         self.link().verdicts.close();
         while self.link().verdicts.try_recv().is_ok() {}
+        self.link().ended.close();
         let in_order = !std::thread::panicking()
             && attempt(|| {
                 self.close_acceptors();

@@ -10,6 +10,9 @@
 //! there: 32 random bytes that say nothing, are to be used within a minute, by one stream at a time
 //! ([`Tickets`]).
 //!
+//! [`Authorizer::tickets`](crate::Authorizer::tickets) has a listener ask for either, and answer
+//! clients that exchange their tokens for tickets.
+//!
 //! Nothing here waits, opens a socket or a file, or reads the time: each call is told what time it
 //! is. Every type can be shared by threads.
 //!
@@ -34,6 +37,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod access;
 mod algorithm;
 mod claims;
 mod jwk;
@@ -49,6 +53,7 @@ mod ticket_error;
 mod token_error;
 mod verifier;
 
+pub use self::access::AccessOptions;
 pub use self::algorithm::{Algorithm, AlgorithmError};
 pub use self::key_error::KeyError;
 pub use self::key_set::KeySet;

@@ -31,8 +31,8 @@ use std::time::{Duration, SystemTime};
 
 use super::ticket::{Digest, Ticket};
 use super::ticket_error::{IssueError, TicketError};
+use crate::authorizer::{EndStream, StreamLease};
 use crate::grant::Grant;
-use crate::lifecycle::ConnectionId;
 use crate::options::chained::chained;
 use crate::options::{within, OptionsError};
 
@@ -54,7 +54,7 @@ chained! {
         /// until one is forgotten. Each takes some 300 bytes besides what is granted. A ticket that
         /// was used is kept until its grant expires, for its stream's reconnects. Default: 65,536.
         pub tickets_max: usize,
-        /// How long a ticket may be unused before it is forgotten, 1 s to 1 h. Default: 60 s.
+        /// How long a ticket may be unused before it is forgotten, 1 s to 1 hour. Default: 60 s.
         pub first_use_time_max: Duration,
     }
 }
@@ -84,7 +84,7 @@ impl TicketOptions {
         let fits = (1..=TICKETS_MAX).contains(&self.tickets_max);
         within(fits, "tickets_max", "1 to 10,000,000")?;
         let fits = (SECOND..=3600 * SECOND).contains(&self.first_use_time_max);
-        within(fits, "first_use_time_max", "1 s to 1 h")
+        within(fits, "first_use_time_max", "1 s to 1 hour")
     }
 }
 
@@ -149,8 +149,8 @@ struct Issued {
     expires_at: SystemTime,
     /// The lease of its stream, while that is connected.
     lease: Option<u64>,
-    /// Its stream's connection, once there is one.
-    connection: Option<ConnectionId>,
+    /// What ends its stream's connection, once there is one.
+    end: Option<EndStream>,
     /// How often its stream was taken over since when.
     takeovers: (u32, SystemTime),
 }
@@ -161,16 +161,11 @@ struct Issued {
 ///
 /// ```
 /// use fanfare::tickets::Redeemed;
-/// use fanfare::{AdminError, ConnectionSelector, Hub};
 ///
-/// // A stream that goes on elsewhere leaves its older connection.
-/// fn end_older(hub: &Hub, redeemed: &Redeemed) {
-///     if let Some(older) = redeemed.older {
-///         println!("connection {older} is to be ended");
-///     }
-///     # let _ = hub;
+/// fn log(redeemed: &Redeemed) {
+///     println!("a stream of {:?} begins", redeemed.grant.subscriptions);
 /// }
-/// # let _ = end_older;
+/// # let _ = log;
 /// ```
 #[derive(Debug)]
 #[non_exhaustive]
@@ -179,8 +174,6 @@ pub struct Redeemed {
     pub grant: Grant,
     /// Says that the stream is connected, for as long as it is not dropped.
     pub lease: Lease,
-    /// The connection that the stream had, which is to be ended now.
-    pub older: Option<ConnectionId>,
 }
 
 /// Says that a ticket's stream is connected. Dropping it says that it is not; then the ticket may be
@@ -189,9 +182,10 @@ pub struct Redeemed {
 /// # Examples
 ///
 /// ```
+/// use std::sync::mpsc;
 /// use std::time::{Duration, SystemTime};
 /// use fanfare::tickets::{TicketOptions, Tickets};
-/// use fanfare::{ConnectionId, Grant, Subscription};
+/// use fanfare::{Grant, Subscription};
 ///
 /// let tickets = Tickets::new(TicketOptions::default())?;
 /// let now = SystemTime::now();
@@ -199,11 +193,11 @@ pub struct Redeemed {
 /// let ticket = tickets.issue(grant, now)?;
 ///
 /// let first = tickets.redeem(ticket.as_str(), false, now)?;
-/// let connection = ConnectionId::from_u64(7);
-/// assert!(first.lease.connected(connection));
+/// let (end, ended) = mpsc::channel();
+/// first.lease.connected(move || end.send("the first connection").unwrap());
 /// // The client is back before its first connection is known to be dead.
 /// let second = tickets.redeem(ticket.as_str(), true, now)?;
-/// assert_eq!(second.older, Some(connection));
+/// assert_eq!(ended.recv(), Ok("the first connection"));
 /// assert!(!first.lease.is_current() && second.lease.is_current());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -263,14 +257,8 @@ impl Tickets {
         let digest = Ticket::digest_of(ticket.as_str()).ok_or(IssueError::NoRandomness)?;
         let ends_at = expires_at.min(now + self.0.options.first_use_time_max);
         let grant = Arc::new(grant);
-        let issued = Issued {
-            grant,
-            ends_at,
-            expires_at,
-            lease: None,
-            connection: None,
-            takeovers: (0, now),
-        };
+        let issued =
+            Issued { grant, ends_at, expires_at, lease: None, end: None, takeovers: (0, now) };
         let mut state = self.0.state();
         let forgotten = state.forget(now);
         let is_full = state.issued.len() >= self.0.options.tickets_max;
@@ -292,7 +280,8 @@ impl Tickets {
     /// # Errors
     ///
     /// When there is no such ticket, or no longer; when its stream is connected and the request does
-    /// not go on; and when it went on so often that the ticket is revoked.
+    /// not go on; and when it went on so often that the ticket is revoked. A stream that goes on
+    /// has its older connection ended.
     ///
     /// # Examples
     ///
@@ -319,8 +308,11 @@ impl Tickets {
         drop(state);
         drop(forgotten);
         let (grant, number, older) = taken?;
+        if let Some(end) = older {
+            end();
+        }
         let lease = Lease { tickets: Arc::clone(&self.0), digest, number };
-        Ok(Redeemed { grant: Grant::clone(&grant), lease, older })
+        Ok(Redeemed { grant: Grant::clone(&grant), lease })
     }
 
     /// How many tickets there are, with those that are over and not yet forgotten.
@@ -387,7 +379,7 @@ impl State {
         digest: Digest,
         goes_on: bool,
         now: SystemTime,
-    ) -> Result<(Arc<Grant>, u64, Option<ConnectionId>), TicketError> {
+    ) -> Result<(Arc<Grant>, u64, Option<EndStream>), TicketError> {
         let issued = self.issued.get_mut(&digest).ok_or(TicketError::Unknown)?;
         if issued.ends_at <= now {
             self.remove(digest);
@@ -409,7 +401,7 @@ impl State {
         }
         self.leases += 1;
         issued.lease = Some(self.leases);
-        let (older, grant) = (issued.connection.take(), Arc::clone(&issued.grant));
+        let (older, grant) = (issued.end.take(), Arc::clone(&issued.grant));
         let (ended_at, ends_at) = (issued.ends_at, issued.expires_at);
         issued.ends_at = ends_at;
         self.ends.remove(&(ended_at, digest));
@@ -424,27 +416,31 @@ impl State {
 }
 
 impl Lease {
-    /// Notes which connection the stream has, to be ended if the stream goes on elsewhere. Returns
-    /// whether it still is the stream's; if not, the connection is to be ended now.
+    /// Says what ends the stream's connection. It is called when the stream goes on by another
+    /// request, on the thread that redeems the ticket then; at once, if that is so already. It must
+    /// not block.
     ///
     /// # Examples
     ///
     /// ```
+    /// use std::net::{Shutdown, TcpStream};
     /// use fanfare::tickets::Lease;
-    /// use fanfare::ConnectionId;
     ///
-    /// fn begin(lease: &Lease, connection: ConnectionId, end: impl Fn(ConnectionId)) {
-    ///     if !lease.connected(connection) {
-    ///         end(connection);
-    ///     }
+    /// fn begin(lease: &Lease, connection: TcpStream) {
+    ///     lease.connected(move || drop(connection.shutdown(Shutdown::Both)));
     /// }
-    /// # let _ = |lease| begin(lease, ConnectionId::from_u64(1), |_| {});
+    /// # let _ = begin;
     /// ```
-    #[must_use = "a connection that is not the stream's is to be ended"]
-    pub fn connected(&self, connection: ConnectionId) -> bool {
-        let mut state = self.tickets.state();
-        let held = state.held(&self.digest, self.number);
-        held.map(|issued| issued.connection = Some(connection)).is_some()
+    pub fn connected(&self, end: impl FnOnce() + Send + 'static) {
+        let mut end: Option<EndStream> = Some(Box::new(end));
+        if let Some(issued) = self.tickets.state().held(&self.digest, self.number) {
+            std::mem::swap(&mut issued.end, &mut end);
+            // One of an earlier call is dropped.
+            drop(end.take());
+        }
+        if let Some(end) = end {
+            end();
+        }
     }
 
     /// Whether the stream has not gone on by another request, and its ticket is not over.
@@ -466,9 +462,20 @@ impl Lease {
 /// The stream is not connected any more, unless it has gone on by another request.
 impl Drop for Lease {
     fn drop(&mut self) {
-        if let Some(issued) = self.tickets.state().held(&self.digest, self.number) {
-            (issued.lease, issued.connection) = (None, None);
-        }
+        let mut state = self.tickets.state();
+        let held = state.held(&self.digest, self.number);
+        let end = held.and_then(|issued| {
+            issued.lease = None;
+            issued.end.take()
+        });
+        drop(state);
+        drop(end);
+    }
+}
+
+impl StreamLease for Lease {
+    fn begun(&self, end: EndStream) {
+        self.connected(end);
     }
 }
 

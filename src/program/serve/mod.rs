@@ -5,6 +5,7 @@ mod args;
 mod flags;
 mod paths;
 mod rules;
+mod tickets;
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -25,6 +26,7 @@ use super::signals::Ending;
 use super::token::{self, Token};
 
 pub(crate) use self::args::ServeArgs;
+pub(in crate::program) use self::tickets::read as read_key_file;
 
 /// The most connections of the control side of each listener unless an option says otherwise, and
 /// how many there may be however few descriptors there are.
@@ -82,7 +84,10 @@ impl Server {
         let control_connections_max =
             control_connections_within(args.control_connections_max, descriptors)?;
         let (fallback, unhandled) = fanfare::fallback(control_connections_max);
-        let options = args.listen_options().fallback(fallback);
+        let mut options = args.listen_options().fallback(fallback);
+        if let Some(authorizer) = args.tickets.authorizer(&options.cors)? {
+            options = options.authorizer(authorizer);
+        }
         let listener = hub.listen(&*args.listen, options).map_err(|error| match error {
             ListenError::Options(_) => Usage(error.to_string()).into(),
             ListenError::Bind(error) => format!("cannot listen on {}: {error}", args.listen).into(),

@@ -71,8 +71,9 @@ fn tokens_with_longer_hashes_are_checked() {
         let set = jwks(&[oct(key, &format!(r#", "alg": "{algorithm}""#))]).unwrap();
         let verifier = verifier(set);
         assert!(verifier.verify(token, at(NOW)).is_ok(), "{algorithm}");
-        let short = &token[..token.len() - 20];
-        assert_eq!(verifier.verify(short, at(NOW)), Err(TokenError::Signature));
+        let [header, _, signature] = parts(token);
+        let other = format!("{header}.e30.{signature}");
+        assert_eq!(verifier.verify(&other, at(NOW)), Err(TokenError::Signature));
     }
 }
 

@@ -1,5 +1,6 @@
 //! Tests of tokens, keys and tickets.
 
+mod access;
 mod keys;
 mod store;
 mod tokens;
@@ -38,4 +39,9 @@ pub(super) fn verify(key: &[u8], token: &str) -> Result<Grant, TokenError> {
 /// A token with this header and these claims.
 pub(super) fn sign(key: &[u8], header: &str, claims: &str) -> String {
     SigningKey::from_key_file(key).unwrap().sign_json(header, claims).unwrap()
+}
+
+/// The parts of a token.
+pub(super) fn parts(token: &str) -> [&str; 3] {
+    token.split('.').collect::<Vec<_>>().try_into().unwrap()
 }

@@ -1,11 +1,13 @@
 //! How long a ticket is good, and for whom.
 
+use std::sync::{Arc, Mutex};
+
 use proptest::prelude::*;
 
 use super::*;
 use crate::filter::Subscription;
-use crate::lifecycle::ConnectionId;
-use crate::tickets::{IssueError, Redeemed, TicketError, TicketOptions, Tickets};
+use crate::options::tests::hold;
+use crate::tickets::{IssueError, Lease, Redeemed, TicketError, TicketOptions, Tickets};
 
 fn tickets() -> Tickets {
     Tickets::new(TicketOptions::default()).unwrap()
@@ -21,8 +23,20 @@ fn refused(redeemed: Result<Redeemed, TicketError>) -> u16 {
     redeemed.unwrap_err().status()
 }
 
-fn connection(number: u64) -> ConnectionId {
-    ConnectionId::from_u64(number)
+/// The connections that were ended.
+#[derive(Clone, Default)]
+struct Ended(Arc<Mutex<Vec<u64>>>);
+
+impl Ended {
+    /// Has a stream a connection of this number.
+    fn connect(&self, lease: &Lease, number: u64) {
+        let ended = self.clone();
+        lease.connected(move || ended.0.lock().unwrap().push(number));
+    }
+
+    fn take(&self) -> Vec<u64> {
+        std::mem::take(&mut self.0.lock().unwrap())
+    }
 }
 
 #[test]
@@ -31,7 +45,7 @@ fn a_ticket_is_for_one_stream_at_a_time_and_its_reconnects_until_its_grant_expir
     let ticket = tickets.issue(grant(300), at(NOW)).unwrap();
     let redeem = |seconds| tickets.redeem(ticket.as_str(), false, at(NOW + seconds));
     let stream = redeem(59).unwrap();
-    assert_eq!((stream.grant.clone(), stream.older), (grant(300), None));
+    assert_eq!(stream.grant, grant(300));
     assert_eq!(refused(redeem(60)), 409);
     drop(stream);
     // Long after the time for its first use.
@@ -62,18 +76,23 @@ fn a_stream_that_goes_on_elsewhere_leaves_its_older_connection() {
     let tickets = tickets();
     let ticket = tickets.issue(grant(300), at(NOW)).unwrap();
     let redeem = |goes_on| tickets.redeem(ticket.as_str(), goes_on, at(NOW));
+    let ended = Ended::default();
     let first = redeem(false).unwrap();
-    assert!(first.lease.connected(connection(1)));
+    ended.connect(&first.lease, 1);
     let second = redeem(true).unwrap();
-    assert_eq!(second.older, Some(connection(1)));
-    // The first is told so if it connects only now, and its end changes nothing.
-    assert!(!first.lease.connected(connection(1)) && !first.lease.is_current());
+    assert_eq!(ended.take(), [1]);
+    assert!(!first.lease.is_current());
+    // One that connects only now is ended at once, and its end changes nothing.
+    ended.connect(&first.lease, 3);
+    assert_eq!(ended.take(), [3]);
     drop(first);
     assert_eq!(refused(redeem(false)), 409);
-    assert!(second.lease.connected(connection(2)));
+    ended.connect(&second.lease, 2);
     drop(second);
     // A stream that is not connected has no older connection, even if its request goes on.
-    assert_eq!(redeem(true).unwrap().older, None);
+    let third = redeem(true).unwrap();
+    assert!(third.lease.is_current());
+    assert!(ended.take().is_empty());
 }
 
 #[test]
@@ -97,6 +116,11 @@ fn a_grant_needs_an_end_that_is_to_come() {
     for (grant, expected) in [(endless, IssueError::NoExpiry), (grant(0), IssueError::Expired)] {
         assert_eq!(tickets().issue(grant, at(NOW)).unwrap_err(), expected);
     }
+}
+
+#[test]
+fn the_options_of_tickets_are_those_of_the_table() {
+    hold("Tickets", |options| options, TicketOptions::check);
 }
 
 #[test]
@@ -182,7 +206,7 @@ proptest! {
     #[test]
     fn tickets_do_what_a_simple_model_does(steps in proptest::collection::vec(step(), 1..80)) {
         let tickets = tickets();
-        let (mut now, mut number) = (NOW, 0);
+        let (mut now, mut number, ended) = (NOW, 0, Ended::default());
         let mut models: Vec<Model> = Vec::new();
         let mut streams: Vec<(u64, usize, Redeemed)> = Vec::new();
         for step in steps {
@@ -220,11 +244,11 @@ proptest! {
                         }
                     }
                     let redeemed = tickets.redeem(&model.text, goes_on, at(now));
-                    let older = redeemed.as_ref().map(|it| it.older.map(ConnectionId::to_u64));
+                    let older = redeemed.as_ref().map(|_| ended.take().first().copied());
                     prop_assert_eq!(older.map_err(|error| *error), expected);
                     if let Ok(redeemed) = redeemed {
                         number += 1;
-                        prop_assert!(redeemed.lease.connected(connection(number)));
+                        ended.connect(&redeemed.lease, number);
                         (model.holder, model.ends_at) = (Some(number), model.expires_at);
                         streams.push((number, ticket, redeemed));
                     }

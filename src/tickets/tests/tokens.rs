@@ -29,11 +29,6 @@ fn hs256_with(secret: &[u8], claims: &str) -> String {
     format!("{message}.{}", encode(signature))
 }
 
-/// The parts of a token.
-fn parts(token: &str) -> [&str; 3] {
-    token.split('.').collect::<Vec<_>>().try_into().unwrap()
-}
-
 #[test]
 fn what_a_key_signs_its_public_key_takes() {
     let keys =
