@@ -257,3 +257,9 @@ impl std::fmt::Debug for Frame {
         self.0.fmt(f)
     }
 }
+
+/// A token of any header and claims, signed with a key.
+#[cfg(feature = "tickets")]
+pub fn sign_json(key: &crate::tickets::SigningKey, header: &str, claims: &str) -> Option<String> {
+    key.sign_json(header, claims).ok()
+}

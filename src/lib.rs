@@ -142,3 +142,6 @@ struct StreamsPage;
 #[cfg(doctest)]
 #[doc = include_str!("../docs/authorization.md")]
 struct AuthorizationPage;
+#[cfg(all(doctest, feature = "tickets"))]
+#[doc = include_str!("../docs/tickets.md")]
+struct TicketsPage;

@@ -49,7 +49,9 @@ pub(crate) type Lease = Arc<dyn StreamLease>;
 /// What a [`Lease`] is.
 pub(crate) trait StreamLease: Send + Sync {
     /// The stream has begun. Calling `end` from any thread ends it, soon after.
-    fn begun(&self, end: EndStream);
+    fn begun(&self, end: EndStream) {
+        drop(end);
+    }
 }
 
 /// Ends one stream. It does not block.

@@ -5,6 +5,9 @@ use std::fmt;
 use super::algorithm::Algorithm;
 use crate::excerpt::Excerpt;
 
+/// The most keys of a set.
+pub(super) const KEYS_MAX: usize = 64;
+
 /// Why a file's bytes are no key, or no set of keys. It never has a part of a key in it.
 ///
 /// # Examples
@@ -98,7 +101,7 @@ impl fmt::Display for KeyError {
                  ES256, EdDSA or RS256",
             ),
             KeyError::TooMany => {
-                let most = super::key_set::KeySet::KEYS_MAX;
+                let most = KEYS_MAX;
                 write!(f, "a set has at most {most} keys; leave out those that are not used")
             }
         }

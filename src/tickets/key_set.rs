@@ -6,7 +6,7 @@ use std::fmt;
 use super::algorithm::Algorithm;
 use super::jwk::{JwkSet, Wrong};
 use super::key::{Key, FILE_BYTES_MAX};
-use super::key_error::KeyError;
+use super::key_error::{KeyError, KEYS_MAX};
 
 /// Keys that tokens are checked with, at most [`KeySet::KEYS_MAX`]. Each has one algorithm, and may
 /// have an id, which tokens name in `kid`.
@@ -47,7 +47,7 @@ struct Identified {
 
 impl KeySet {
     /// The most keys of a set.
-    pub const KEYS_MAX: usize = 64;
+    pub const KEYS_MAX: usize = KEYS_MAX;
     /// The most bytes of a JWK set.
     pub const JWKS_BYTES_MAX: usize = 256 << 10;
     /// The most bytes of a key's id.

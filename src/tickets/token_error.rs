@@ -4,6 +4,9 @@ use std::fmt;
 
 use crate::excerpt::Excerpt;
 
+/// The most bytes of a token.
+pub(super) const TOKEN_BYTES_MAX: usize = 8 << 10;
+
 /// Why a token is refused. Its text is for the host's log, and has no part of the token but its
 /// key's id; a client learns [`TokenError::status`] alone, and nothing of what is wrong, so that
 /// who tries tokens learns nothing from the answers.
@@ -87,7 +90,7 @@ impl fmt::Display for TokenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             TokenError::TooLong { bytes } => {
-                let most = super::verifier::TokenVerifier::TOKEN_BYTES_MAX;
+                let most = TOKEN_BYTES_MAX;
                 write!(f, "the token has {bytes} bytes, and {most} are the most")
             }
             TokenError::Malformed { what } => write!(f, "the token is malformed: {what}"),

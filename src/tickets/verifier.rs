@@ -11,7 +11,7 @@ use serde::Deserialize;
 use super::algorithm::Algorithm;
 use super::claims::{Claims, Granted};
 use super::key_set::KeySet;
-use super::token_error::TokenError;
+use super::token_error::{TokenError, TOKEN_BYTES_MAX};
 use crate::grant::Grant;
 use crate::options::chained::chained;
 use crate::options::{within, OptionsError};
@@ -130,7 +130,7 @@ pub struct TokenVerifier {
 
 impl TokenVerifier {
     /// The most bytes of a token.
-    pub const TOKEN_BYTES_MAX: usize = 8 << 10;
+    pub const TOKEN_BYTES_MAX: usize = TOKEN_BYTES_MAX;
 
     /// A verifier with these keys.
     ///

@@ -28,3 +28,4 @@ mod publishing;
 mod routes;
 mod rules;
 mod takeover;
+mod tickets;
