@@ -53,9 +53,9 @@ pub(super) struct TicketArgs {
     )]
     issuers: Vec<String>,
 
-    /// The claim of a token that says what is granted
-    #[arg(long, env = "FANFARE_TICKET_CLAIM", value_name = "NAME", default_value = "fanfare")]
-    ticket_claim: String,
+    /// The claim of a token that says what is granted [default: fanfare]
+    #[arg(long, env = "FANFARE_TICKET_CLAIM", value_name = "NAME")]
+    ticket_claim: Option<String>,
 
     /// A cookie that may have the token, for pages of this origin, and with --cors-credentials for
     /// those of --cors
@@ -108,10 +108,12 @@ impl TicketArgs {
         }
         let stamps = files.stamps();
         let keys = files.read().map_err(Usage)?;
-        let options = TokenOptions::default()
+        let mut options = TokenOptions::default()
             .audiences(self.audiences.clone())
-            .issuers(self.issuers.clone())
-            .claim(self.ticket_claim.clone());
+            .issuers(self.issuers.clone());
+        if let Some(claim) = &self.ticket_claim {
+            options = options.claim(claim);
+        }
         let wrong = |error: fanfare::OptionsError| Usage(error.to_string());
         let verifier = Arc::new(TokenVerifier::new(keys, options).map_err(wrong)?);
         let tickets = Tickets::new(self.ticket_options()).map_err(wrong)?;
@@ -132,6 +134,7 @@ impl TicketArgs {
         let given = [
             (!self.audiences.is_empty(), "--ticket-audience"),
             (!self.issuers.is_empty(), "--ticket-issuer"),
+            (self.ticket_claim.is_some(), "--ticket-claim"),
             (self.ticket_cookie.is_some(), "--ticket-cookie"),
         ];
         given.into_iter().find(|(is_given, _)| *is_given).map(|(_, flag)| flag)
