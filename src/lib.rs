@@ -97,6 +97,8 @@ pub mod fuzzing;
 #[cfg(feature = "internals")]
 #[doc(hidden)]
 pub mod internals;
+#[cfg(feature = "tickets")]
+pub mod tickets;
 
 pub use crate::adopt::{AdoptError, AdoptErrorKind, AdoptRequest, HttpVersion, HttpVersionError};
 pub use crate::authorizer::{
@@ -150,4 +152,7 @@ mod documents {
     struct Routes;
     #[doc = include_str!("../docs/streams.md")]
     struct Streams;
+    #[cfg(feature = "tickets")]
+    #[doc = include_str!("../docs/tickets.md")]
+    struct Tickets;
 }

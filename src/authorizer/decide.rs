@@ -1,6 +1,5 @@
 //! The seam for authorizers that decide at once, on a shard's thread.
 
-use std::any::Any;
 use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -22,6 +21,17 @@ pub(crate) trait Decide: Send + Sync {
     fn reads_content(&self) -> bool {
         false
     }
+
+    /// The path at which a client may exchange what it shows, with `POST`, for something that it
+    /// can show in a query. The listener answers it, and not with a stream.
+    fn exchange_path(&self) -> Option<&str> {
+        None
+    }
+
+    /// The JSON that a client gets there for what it shows.
+    fn exchange(&self, _ask: &StreamAsk<'_>, _now: SystemTime) -> Result<String, Refusal> {
+        Err(Refusal::new(404))
+    }
 }
 
 /// A stream that a client may have.
@@ -34,7 +44,18 @@ pub(crate) struct Admission {
 
 /// What an authorizer has of a stream that it has allowed: its last reference is dropped with the
 /// stream, on the shard's thread.
-pub(crate) type Lease = Arc<dyn Any + Send + Sync>;
+pub(crate) type Lease = Arc<dyn StreamLease>;
+
+/// What a [`Lease`] is.
+pub(crate) trait StreamLease: Send + Sync {
+    /// The stream has begun. Calling `end` from any thread ends it, soon after.
+    fn begun(&self, end: EndStream) {
+        drop(end);
+    }
+}
+
+/// Ends one stream. It does not block.
+pub(crate) type EndStream = Box<dyn FnOnce() + Send>;
 
 /// A request for a stream, of which nothing has been decided yet.
 pub(crate) struct StreamAsk<'a> {
@@ -63,20 +84,20 @@ pub(crate) struct StreamAsk<'a> {
 
 impl StreamAsk<'_> {
     /// The values of all header fields of a name. One that is not UTF-8 is read as ISO-8859-1.
-    #[allow(dead_code)]
+    #[cfg_attr(not(feature = "tickets"), allow(dead_code))]
     pub(crate) fn headers<'s>(&'s self, name: &'s str) -> impl Iterator<Item = Cow<'s, str>> + 's {
         let named = self.fields.iter().filter(move |(field, _)| field.eq_ignore_ascii_case(name));
         named.map(|&(_, value)| text_of(value))
     }
 
     /// The value of the first cookie of a name.
-    #[allow(dead_code)]
+    #[cfg_attr(not(feature = "tickets"), allow(dead_code))]
     pub(crate) fn cookie(&self, name: &str) -> Option<String> {
         self.headers("cookie").find_map(|value| cookie_in(&value, name).map(str::to_owned))
     }
 
     /// The value of the first field of a name in the query.
-    #[allow(dead_code)]
+    #[cfg_attr(not(feature = "tickets"), allow(dead_code))]
     pub(crate) fn query_value(&self, name: &str) -> Option<&str> {
         let mut fields = self.query_fields.iter();
         fields.find(|(field, _)| field == name).map(|(_, value)| &**value)

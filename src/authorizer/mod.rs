@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 pub use self::ask::AskOptions;
 pub(crate) use self::ask::{AskQueue, Question, Waiting};
-pub(crate) use self::decide::{Admission, Decide, Lease, StreamAsk};
+pub(crate) use self::decide::{Admission, Decide, EndStream, Lease, StreamAsk, StreamLease};
 pub use self::refusal::Refusal;
 pub(crate) use self::request::Asked;
 pub use self::request::{AnswerError, AuthorizationRequest, AuthorizationRequests};
@@ -109,7 +109,7 @@ impl Authorizer {
     }
 
     /// One that decides at once, on the shards' threads, without a host.
-    #[allow(dead_code)]
+    #[cfg_attr(not(feature = "tickets"), allow(dead_code))]
     pub(crate) fn at_once(decide: impl Decide + 'static) -> Authorizer {
         Authorizer { form: Form::AtOnce(Arc::new(decide)) }
     }
@@ -130,6 +130,14 @@ impl Authorizer {
 
     pub(crate) fn form(&self) -> &Form {
         &self.form
+    }
+
+    /// The path at which a client may exchange what it shows for a ticket.
+    pub(crate) fn exchange_path(&self) -> Option<&str> {
+        match &self.form {
+            Form::AtOnce(decide) => decide.exchange_path(),
+            Form::Open | Form::Ask(_) => None,
+        }
     }
 
     /// Whether its decisions depend on a request's content, which is kept for it then.

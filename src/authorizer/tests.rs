@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::{Admission, Authorizer, Decide, Refusal, StreamAsk};
+use super::{Admission, Authorizer, Decide, Refusal, StreamAsk, StreamLease};
 use crate::{Grant, Hub, ListenOptions, Listener, Options, Route, Subscription, Topic};
 
 const TIME_MAX: Duration = Duration::from_secs(60);
@@ -21,6 +21,8 @@ struct OneAtATime {
 
 /// Frees its place.
 struct Place(Arc<AtomicBool>);
+
+impl StreamLease for Place {}
 
 impl Drop for Place {
     fn drop(&mut self) {

@@ -54,6 +54,16 @@ pub(crate) fn refusal(status: &str, fields: &str, text: &str) -> Vec<u8> {
     answer.into_bytes()
 }
 
+/// An answer in JSON that ends the connection.
+pub(crate) fn json(fields: &str, json: &str) -> Vec<u8> {
+    let framing = format!("Content-Length: {}\r\nConnection: close\r\n", json.len() + 1);
+    let is_json = "Content-Type: application/json\r\nCache-Control: no-store\r\n";
+    let mut answer = head("200 OK", is_json, fields, &framing);
+    answer += json;
+    answer += "\n";
+    answer.into_bytes()
+}
+
 /// The head of an answer, which is all that a `HEAD` gets (RFC 9110, section 9.3.2).
 pub(crate) fn head_of(mut answer: Vec<u8>) -> Vec<u8> {
     let end = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n");
@@ -91,6 +101,7 @@ mod tests {
             stream_head_only(""),
             come_again("", HeartbeatForm::Id, Duration::from_secs(1)),
             refusal("404 Not Found", "", "nothing here"),
+            json("", "{}"),
             options("Allow: GET\r\n", ""),
             nothing_to_come(""),
         ] {

@@ -110,7 +110,7 @@ pub(super) fn unfit(why: &str) -> Refusal {
 }
 
 /// An authorizer's refusal, as it is sent.
-fn denied(refusal: &authorizer::Refusal, counts: &Authorizations) -> Refusal {
+pub(super) fn denied(refusal: &authorizer::Refusal, counts: &Authorizations) -> Refusal {
     counts.denied.fetch_add(1, Ordering::Relaxed);
     match refusal.check().and_then(|()| refusal.fields()) {
         Ok(fields) => Refusal {

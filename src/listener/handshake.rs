@@ -31,7 +31,7 @@ use crate::shard::{Awaited, Handshake, HandshakeStep, Peer, Shared, StreamReques
 /// Answers requests for the shards, as a listener's options say.
 pub(super) struct HttpHandshake {
     pub(super) options: ListenOptions,
-    cors: CorsRules,
+    pub(super) cors: CorsRules,
     pub(super) hosts: Arc<Hosts>,
     pub(super) routes: Arc<Routes>,
     pub(super) proxies: Arc<Proxies>,
@@ -221,6 +221,10 @@ impl HttpHandshake {
             return HandshakeStep::Answer(self.health(request.method));
         }
         let origin = request.field("origin");
+        if self.routes.exchanges_at(request.path) {
+            let (addr, beyond_bounds) = (look.peer.client, look.beyond_bounds);
+            return HandshakeStep::Answer(self.exchange(request, addr, beyond_bounds));
+        }
         let Some(matched) = self.routes.find(request.path) else {
             return match self.options.fallback {
                 Some(_) => HandshakeStep::Unhandled,

@@ -3,6 +3,7 @@
 mod authorize;
 mod content;
 mod error;
+mod exchange;
 mod finished;
 mod handshake;
 mod options;
@@ -203,7 +204,7 @@ impl Listener {
     }
 
     /// Whether this listener has streams at a path: that of [`ListenOptions::path`], or one of
-    /// [`ListenOptions::routes`]. The path is the one of a request's target, percent-encoded and
+    /// [`ListenOptions::routes`]; or the tickets of its authorizer. The path is the one of a request's target, percent-encoded and
     /// without the query. A server of [`UnhandledRequest`]s gives later requests for such a path
     /// to [`Listener::admit`], with any method: the listener refuses those that the path has not.
     ///
@@ -221,7 +222,7 @@ impl Listener {
     /// ```
     #[must_use]
     pub fn has_streams_at(&self, path: &str) -> bool {
-        self.routes.find(path).is_some()
+        self.routes.exchanges_at(path) || self.routes.find(path).is_some()
     }
 
     /// Serves a connection, of which `request.read` was read so far, as if this listener had just

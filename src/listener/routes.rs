@@ -17,7 +17,11 @@ pub(super) const ROUTES_MAX: usize = 256;
 /// The paths of a listener that have streams: those without places first, and no two others that
 /// match the same path.
 #[derive(Debug)]
-pub(super) struct Routes(Vec<Compiled>);
+pub(super) struct Routes {
+    all: Vec<Compiled>,
+    /// The path at which a client exchanges what it shows for a ticket.
+    exchange_path: Option<String>,
+}
 
 /// One of them.
 #[derive(Debug)]
@@ -81,12 +85,27 @@ impl Routes {
             all.push(Compiled::new(route, template, options, &shared, cors).map_err(named)?);
         }
         all.sort_by_key(|route| !route.template.is_literal());
-        Ok(Routes(all))
+        let exchange_path = options.authorizer.exchange_path().map(str::to_owned);
+        if let Some(path) = &exchange_path {
+            let has_streams = all.iter().any(|route| route.path == *path);
+            if has_streams || options.health_path.as_ref() == Some(path) {
+                let path = Excerpt::of(path);
+                return Err(error("authorizer")(format!(
+                    "its exchange_path {path} is a path of the listener; change one of them"
+                )));
+            }
+        }
+        Ok(Routes { all, exchange_path })
+    }
+
+    /// Whether it is here that a client exchanges what it shows for a ticket.
+    pub(super) fn exchanges_at(&self, path: &str) -> bool {
+        self.exchange_path.as_deref() == Some(path)
     }
 
     /// The route of a path, as it was sent, and the path's values.
     pub(super) fn find<'a>(&'a self, path: &'a str) -> Option<Matched<'a>> {
-        self.0.iter().find_map(|route| {
+        self.all.iter().find_map(|route| {
             let values = route.template.matches(path)?;
             Some(Matched { route, values })
         })
@@ -247,7 +266,7 @@ mod tests {
     #[test]
     fn a_route_of_the_plain_path_takes_its_place_and_there_need_be_none() {
         let plain = routes(with([Route::new("/events").post(true)])).unwrap();
-        assert_eq!(plain.0.len(), 1);
+        assert_eq!(plain.all.len(), 1);
         assert!(plain.find("/events").unwrap().route.post);
         let none = routes(with([Route::new("/a")]).path("")).unwrap();
         assert!(none.find("/events").is_none() && none.find("").is_none());

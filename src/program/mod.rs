@@ -5,6 +5,7 @@
 //! control                                            what HTTP serves besides the streams
 //! serve <- demo                                      the server
 //! publish                                            the client
+//! ticket                                             signs tokens
 //! bench                                              the way to fanfare-bench
 //! ```
 
@@ -30,6 +31,7 @@ mod serve;
 mod signals;
 #[path = "../socket_file.rs"]
 mod socket_file;
+mod ticket;
 mod token;
 mod units;
 
@@ -60,6 +62,7 @@ enum Command {
     Serve(Box<serve::ServeArgs>),
     Demo(Box<demo::DemoArgs>),
     Publish(publish::PublishArgs),
+    Ticket(ticket::TicketArgs),
     Bench(bench::BenchArgs),
 }
 
@@ -80,6 +83,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Serve(args) => serve::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Publish(args) => publish::run(args),
+        Command::Ticket(args) => ticket::run(args),
         Command::Bench(args) => bench::run(&args, &cli.log),
     };
     let code = outcome.unwrap_or_else(|error| match error.downcast_ref::<Usage>() {

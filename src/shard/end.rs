@@ -22,6 +22,7 @@ impl Drop for Shard {
         }
         self.link().verdicts.close();
         while self.link().verdicts.try_recv().is_ok() {}
+        self.link().ended.close();
         let closed = attempt(|| self.close_acceptors());
         if std::thread::panicking() || !closed || !attempt(|| self.close_all()) {
             self.write_off();

@@ -62,6 +62,8 @@ pub(crate) struct Link {
     pub(in crate::shard) orders: async_channel::Receiver<Command>,
     answers: async_channel::Sender<(Key, Verdict)>,
     pub(in crate::shard) verdicts: async_channel::Receiver<(Key, Verdict)>,
+    ends: async_channel::Sender<Key>,
+    pub(in crate::shard) ended: async_channel::Receiver<Key>,
 }
 
 pub(crate) enum Command {
@@ -94,7 +96,10 @@ impl Link {
         let (commands, orders) = async_channel::bounded(COMMANDS_MAX);
         // Each connection that waits gets one answer, and as many wait as authorizers allow.
         let (answers, verdicts) = async_channel::unbounded();
-        Link { inbox, counters: Counters::default(), commands, orders, answers, verdicts }
+        // Each stream that has a lease is ended by it once at most.
+        let (ends, ended) = async_channel::unbounded();
+        let counters = Counters::default();
+        Link { inbox, counters, commands, orders, answers, verdicts, ends, ended }
     }
 
     /// Whether there is a shard at the other end.
@@ -113,6 +118,13 @@ impl Link {
     /// there is a shard.
     pub(in crate::shard) fn answer(&self, key: Key, verdict: Verdict) {
         if self.answers.try_send((key, verdict)).is_ok() {
+            self.inbox.ring();
+        }
+    }
+
+    /// Has the shard end a stream, as its lease says.
+    pub(in crate::shard) fn end(&self, key: Key) {
+        if self.ends.try_send(key).is_ok() {
             self.inbox.ring();
         }
     }

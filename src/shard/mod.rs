@@ -204,6 +204,7 @@ impl Shard {
         let closes = self.shared.closing.load(Ordering::SeqCst) && !self.shutdown.is_closing();
         let idle = link.orders.is_empty()
             && link.verdicts.is_empty()
+            && link.ended.is_empty()
             && !closes
             && !self.has_news_of_a_drain();
         if parked && !idle {
@@ -245,6 +246,7 @@ impl Shard {
         self.handle_readiness();
         self.handle_commands();
         self.handle_verdicts();
+        self.end_by_leases();
         self.send();
         let spread = self.send_spread();
         let farewells = self.send_away();

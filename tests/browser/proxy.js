@@ -98,12 +98,13 @@ class Connection {
     this.upstream = net.connect(Number(new URL(proxy.server.url).port), '127.0.0.1');
     this.begin(undefined);
     this.isCut = false;
+    this.isLeft = false;
     client.on('data', (piece) => this.upstream.write(piece));
     this.upstream.on('data', (piece) => this.forward(piece));
     for (const [socket, other] of [[client, this.upstream], [this.upstream, client]]) {
       proxy.sockets.add(socket);
       socket.on('error', () => {}); // a close follows
-      socket.on('close', () => { proxy.sockets.delete(socket); other.destroySoon(); });
+      socket.on('close', () => { proxy.sockets.delete(socket); if (!this.isLeft) other.destroySoon(); });
       // Neither side is read faster than the other takes it.
       socket.on('data', () => { if (other.writableNeedDrain) socket.pause(); });
       other.on('drain', () => socket.resume());
@@ -141,10 +142,16 @@ class Connection {
     return at < 0 ? undefined : at + behind.length;
   }
 
-  /** Ends both connections, in order (`fin`) or not (`rst`, which may lose what was sent). */
+  /**
+   * Ends both connections, in order (`fin`) or not (`rst`, which may lose what was sent); or the
+   * client's alone (`left`), as when it has another network, of which the server learns nothing.
+   */
   cut(how) {
     this.isCut = true;
-    if (how === 'rst') {
+    if (how === 'left') {
+      this.isLeft = true;
+      this.client.resetAndDestroy();
+    } else if (how === 'rst') {
       this.client.resetAndDestroy();
       this.upstream.resetAndDestroy();
     } else {

@@ -2,7 +2,7 @@
 // the clients' tests use it as well.
 
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import net from 'node:net';
@@ -19,6 +19,12 @@ export const DEADLINE_MS = 60_000;
 const PATIENT = {
   FANFARE_LAG_AGE_MAX: '10m', FANFARE_LAG_GRACE: '10m', FANFARE_STALL_TIME_MAX: '10m',
 };
+
+/** A file with a key for tests. */
+export const keyFile = (name) => path.join(ROOT, 'tests/support/keys', name);
+
+/** A token that the program signs. */
+export const signed = (...args) => execFileSync(BIN, ['ticket', '--log', 'warn', ...args], { encoding: 'utf8' }).trim();
 
 /** The texts that every client has to read as they were published. */
 export const CASES = JSON.parse(

@@ -42,4 +42,6 @@ mod several_topics;
 mod spread;
 mod starts;
 mod stream;
+#[cfg(feature = "tickets")]
+mod tickets;
 mod wildcards;

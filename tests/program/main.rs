@@ -29,3 +29,4 @@ mod publishing;
 mod routes;
 mod rules;
 mod takeover;
+mod tickets;

@@ -14,6 +14,7 @@ use super::super::units;
 use super::listen::ListenArg;
 use super::paths::PathArgs;
 use super::rules::RuleArg;
+use super::tickets::TicketArgs;
 
 /// Serve event streams, and take events to publish.
 ///
@@ -286,6 +287,9 @@ pub(crate) struct ServeArgs {
 
     #[command(flatten)]
     pub(super) paths: PathArgs,
+
+    #[command(flatten)]
+    pub(super) tickets: TicketArgs,
 
     #[command(flatten)]
     slow: SlowArgs,

@@ -14,10 +14,11 @@ use crate::program::units;
 
 /// The tables of the options that flags set, and how a command line's are checked.
 type Check = fn(&ServeArgs) -> Result<(), OptionsError>;
-const TABLES: [(&str, Check); 3] = [
+const TABLES: [(&str, Check); 4] = [
     ("The engine", |args| args.options().check()),
     ("A listener", |args| args.listen_options().check()),
     ("A drain", |args| args.drain_options().check()),
+    ("Tickets", |args| args.tickets.ticket_options().check()),
 ];
 /// Flags that are the program's own.
 const OWN: [&str; 7] = [

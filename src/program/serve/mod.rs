@@ -6,6 +6,7 @@ mod flags;
 mod listen;
 mod paths;
 mod rules;
+mod tickets;
 
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -13,7 +14,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use fanfare::{DrainOptions, Hub, ListenAddr, Listener, StartError};
+use fanfare::{DrainOptions, Hub, ListenAddr, ListenOptions, Listener, StartError};
 use rustix::process::{getrlimit, setrlimit, Resource, Rlimit};
 
 use self::listen::Source;
@@ -27,6 +28,7 @@ use super::signals::Ending;
 use super::token::{self, Token};
 
 pub(crate) use self::args::ServeArgs;
+pub(in crate::program) use self::tickets::read as read_key_file;
 
 /// The most connections of the control side of each listener unless an option says otherwise, and
 /// how many there may be however few descriptors there are.
@@ -84,13 +86,19 @@ impl Server {
         RuleArg::set_all(&args.rules, &hub)?;
         let control_connections_max =
             control_connections_within(args.control_connections_max, descriptors)?;
+        let authorizer = args.tickets.authorizer(&args.listen_options().cors)?;
         let (mut listeners, mut public) = (Vec::new(), Vec::new());
         // The control listener is beside the first address that there is.
         let mut beside = None;
         for source in sources {
-            let (is_loopback, port_is_fixed) = (source.is_loopback(), source.port_is_fixed());
+            let port_is_fixed = source.port_is_fixed();
+            let names = args.public_names(source.is_loopback());
+            let mut options = args.listen_options().hosts(names);
+            if let Some(authorizer) = &authorizer {
+                options = options.authorizer(authorizer.clone());
+            }
             let (listener, source) =
-                open_public(source, args, is_loopback, &hub, control_connections_max)?;
+                open_public(source, args, options, &hub, control_connections_max)?;
             if let Some(addr) = listener.addr().tcp() {
                 beside.get_or_insert((addr, port_is_fixed));
             }
@@ -262,13 +270,12 @@ fn quoted(word: &str) -> String {
 fn open_public(
     source: Source,
     args: &ServeArgs,
-    is_loopback: bool,
+    options: ListenOptions,
     hub: &Hub,
     control_connections_max: usize,
 ) -> Result<(Listener, PublicSource), Box<dyn std::error::Error>> {
     let (fallback, unhandled) = fanfare::fallback(control_connections_max);
-    let options = args.listen_options().hosts(args.public_names(is_loopback)).fallback(fallback);
-    let listener = source.open(hub, options)?;
+    let listener = source.open(hub, options.fallback(fallback))?;
     let is_local = |addr: SocketAddr| addr.ip().to_canonical().is_loopback();
     let is_loopback = listener.addr().tcp().is_some_and(is_local);
     let checks_host = !args.takes_any_host() && (is_loopback || args.has_names());

@@ -413,6 +413,7 @@ impl Shard {
         record.set_label(request.tag.as_ref(), request.lease.as_ref());
         record.heartbeat_form = request.heartbeat_form;
         self.expect_expiry(index, request.expires_at);
+        self.begin_lease(index, request.lease.as_ref());
         self.link().counters.pending_connections.sub(1);
         self.link().counters.connections.add(1);
         self.link().counters.accepted_connections.add(1);

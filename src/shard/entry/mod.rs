@@ -6,5 +6,6 @@ pub(in crate::shard) mod adopted;
 pub(in crate::shard) mod asking;
 pub(in crate::shard) mod handshake;
 pub(in crate::shard) mod join;
+pub(in crate::shard) mod leases;
 pub(in crate::shard) mod limits;
 pub(in crate::shard) mod spares;

@@ -1,0 +1,260 @@
+//! How long a ticket is good, and for whom.
+
+use std::sync::{Arc, Mutex};
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::filter::Subscription;
+use crate::options::tests::hold;
+use crate::tickets::{IssueError, Lease, Redeemed, TicketError, TicketOptions, Tickets};
+
+fn tickets() -> Tickets {
+    Tickets::new(TicketOptions::default()).unwrap()
+}
+
+/// A grant that ends some seconds from now.
+fn grant(seconds: u64) -> Grant {
+    Grant::new([Subscription::new("news").unwrap()]).expires_at(at(NOW + seconds))
+}
+
+/// How a request ends whose ticket is refused.
+fn refused(redeemed: Result<Redeemed, TicketError>) -> u16 {
+    redeemed.unwrap_err().status()
+}
+
+/// The connections that were ended.
+#[derive(Clone, Default)]
+struct Ended(Arc<Mutex<Vec<u64>>>);
+
+impl Ended {
+    /// Has a stream a connection of this number.
+    fn connect(&self, lease: &Lease, number: u64) {
+        let ended = self.clone();
+        lease.connected(move || ended.0.lock().unwrap().push(number));
+    }
+
+    fn take(&self) -> Vec<u64> {
+        std::mem::take(&mut self.0.lock().unwrap())
+    }
+}
+
+#[test]
+fn a_ticket_is_for_one_stream_at_a_time_and_its_reconnects_until_its_grant_expires() {
+    let tickets = tickets();
+    let ticket = tickets.issue(grant(300), at(NOW)).unwrap();
+    let redeem = |seconds| tickets.redeem(ticket.as_str(), false, at(NOW + seconds));
+    let stream = redeem(59).unwrap();
+    assert_eq!(stream.grant, grant(300));
+    assert_eq!(refused(redeem(60)), 409);
+    drop(stream);
+    // Long after the time for its first use.
+    let stream = redeem(200).unwrap();
+    assert_eq!(refused(redeem(299)), 409);
+    drop(stream);
+    assert!(redeem(299).is_ok());
+    assert_eq!(refused(redeem(300)), 401);
+    assert_eq!(refused(redeem(299)), 401, "it is forgotten");
+    assert!(tickets.is_empty());
+}
+
+#[test]
+fn a_ticket_is_to_be_used_within_a_minute_or_before_its_grant_expires() {
+    let tickets = tickets();
+    for (grant_seconds, over) in [(300, 60), (30, 30)] {
+        let ticket = tickets.issue(grant(grant_seconds), at(NOW)).unwrap();
+        assert_eq!(refused(tickets.redeem(ticket.as_str(), false, at(NOW + over))), 401);
+    }
+    let unknown = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+    for other in ["", "x", unknown, &unknown.repeat(1_000)] {
+        assert_eq!(refused(tickets.redeem(other, true, at(NOW))), 401);
+    }
+}
+
+#[test]
+fn a_stream_that_goes_on_elsewhere_leaves_its_older_connection() {
+    let tickets = tickets();
+    let ticket = tickets.issue(grant(300), at(NOW)).unwrap();
+    let redeem = |goes_on| tickets.redeem(ticket.as_str(), goes_on, at(NOW));
+    let ended = Ended::default();
+    let first = redeem(false).unwrap();
+    ended.connect(&first.lease, 1);
+    let second = redeem(true).unwrap();
+    assert_eq!(ended.take(), [1]);
+    assert!(!first.lease.is_current());
+    // One that connects only now is ended at once, and its end changes nothing.
+    ended.connect(&first.lease, 3);
+    assert_eq!(ended.take(), [3]);
+    drop(first);
+    assert_eq!(refused(redeem(false)), 409);
+    ended.connect(&second.lease, 2);
+    drop(second);
+    // A stream that is not connected has no older connection, even if its request goes on.
+    let third = redeem(true).unwrap();
+    assert!(third.lease.is_current());
+    assert!(ended.take().is_empty());
+}
+
+#[test]
+fn a_ticket_that_changes_hands_again_and_again_is_revoked() {
+    let tickets = tickets();
+    let ticket = tickets.issue(grant(300_000), at(NOW)).unwrap();
+    let redeem = |seconds| tickets.redeem(ticket.as_str(), true, at(NOW + seconds));
+    let mut streams = vec![redeem(0).unwrap()];
+    // Often, over a long time.
+    streams.extend((1..=100).map(|count| redeem(count * 10).unwrap()));
+    streams.extend((0..8).map(|_| redeem(2_000).unwrap()));
+    assert_eq!(redeem(2_059).unwrap_err(), TicketError::Contested);
+    assert!(!streams.last().unwrap().lease.is_current());
+    assert_eq!(redeem(2_059).unwrap_err(), TicketError::Unknown);
+}
+
+#[test]
+fn a_grant_needs_an_end_that_is_to_come() {
+    let mut endless = grant(1);
+    endless.expires_at = None;
+    for (grant, expected) in [(endless, IssueError::NoExpiry), (grant(0), IssueError::Expired)] {
+        assert_eq!(tickets().issue(grant, at(NOW)).unwrap_err(), expected);
+    }
+}
+
+#[test]
+fn the_options_of_tickets_are_those_of_the_table() {
+    hold("Tickets", |options| options, TicketOptions::check);
+}
+
+#[test]
+fn when_there_are_too_many_the_newest_is_refused_until_some_are_over() {
+    let tickets = Tickets::new(TicketOptions::default().tickets_max(3)).unwrap();
+    let issue = |seconds| tickets.issue(grant(300), at(NOW + seconds));
+    let first = issue(0).unwrap();
+    let stream = tickets.redeem(first.as_str(), false, at(NOW)).unwrap();
+    assert!(issue(1).is_ok() && issue(2).is_ok());
+    assert_eq!(issue(60).unwrap_err(), IssueError::Full);
+    assert!(issue(61).is_ok());
+    assert!(stream.lease.is_current() && tickets.len() == 3);
+    drop(stream);
+    assert_eq!(issue(61).unwrap_err(), IssueError::Full, "its stream may come back");
+}
+
+#[test]
+fn many_that_are_over_are_forgotten_some_at_a_time() {
+    let tickets = tickets();
+    for _ in 0..1_000 {
+        tickets.issue(grant(300), at(NOW)).unwrap();
+    }
+    assert_eq!(tickets.len(), 1_000);
+    for left in (0..1_000 - 64).rev().step_by(64) {
+        assert!(tickets.redeem(&"A".repeat(43), false, at(NOW + 60)).is_err());
+        assert_eq!(tickets.len(), left + 1);
+    }
+}
+
+#[test]
+fn nothing_that_is_logged_has_a_ticket_in_it() {
+    let tickets = tickets();
+    let ticket = tickets.issue(grant(300), at(NOW)).unwrap();
+    let stream = tickets.redeem(ticket.as_str(), false, at(NOW)).unwrap();
+    let text = format!("{ticket:?} {tickets:?} {stream:?}");
+    assert!(!text.contains(ticket.as_str()) && text.contains("Tickets(1 of 65536)"), "{text}");
+}
+
+#[test]
+fn threads_that_use_one_ticket_at_once_get_one_stream() {
+    let tickets = tickets();
+    for _ in 0..50 {
+        let ticket = tickets.issue(grant(300), at(NOW)).unwrap();
+        let redeem = || tickets.redeem(ticket.as_str(), false, at(NOW)).ok();
+        let streams = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..4).map(|_| scope.spawn(redeem)).collect();
+            threads.into_iter().filter_map(|thread| thread.join().unwrap()).collect::<Vec<_>>()
+        });
+        assert_eq!(streams.len(), 1);
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Issue(u64),
+    Redeem(usize, bool),
+    End(usize),
+    Wait(u64),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        2 => (1u64..200).prop_map(Step::Issue),
+        4 => (0usize..6, any::<bool>()).prop_map(|(ticket, goes_on)| Step::Redeem(ticket, goes_on)),
+        2 => (0usize..8).prop_map(Step::End),
+        1 => (1u64..80).prop_map(Step::Wait),
+    ]
+}
+
+/// What a ticket should do.
+struct Model {
+    text: String,
+    ends_at: u64,
+    expires_at: u64,
+    /// The stream that has it.
+    holder: Option<u64>,
+    takeovers: (u32, u64),
+}
+
+proptest! {
+    /// Whatever is issued, used, ended and waited for: no ticket is good for longer than it should
+    /// be, or for two streams at once, and none is lost before.
+    #[test]
+    fn tickets_do_what_a_simple_model_does(steps in proptest::collection::vec(step(), 1..80)) {
+        let tickets = tickets();
+        let (mut now, mut number, ended) = (NOW, 0, Ended::default());
+        let mut models: Vec<Model> = Vec::new();
+        let mut streams: Vec<(u64, usize, Redeemed)> = Vec::new();
+        for step in steps {
+            match step {
+                Step::Wait(seconds) => now += seconds,
+                Step::Issue(seconds) => {
+                    let expires_at = now + seconds;
+                    let grant = Grant::new([]).expires_at(at(expires_at));
+                    let text = tickets.issue(grant, at(now)).unwrap().as_str().to_owned();
+                    let ends_at = expires_at.min(now + 60);
+                    let takeovers = (0, now);
+                    models.push(Model { text, ends_at, expires_at, holder: None, takeovers });
+                }
+                Step::End(index) if !streams.is_empty() => {
+                    let (ended, ticket, _lease) = streams.swap_remove(index % streams.len());
+                    let model = &mut models[ticket];
+                    model.holder = model.holder.filter(|&holder| holder != ended);
+                }
+                Step::Redeem(index, goes_on) if !models.is_empty() => {
+                    let ticket = index % models.len();
+                    let model = &mut models[ticket];
+                    let mut expected = match model.holder {
+                        _ if model.ends_at <= now => Err(TicketError::Unknown),
+                        Some(_) if !goes_on => Err(TicketError::InUse),
+                        older => Ok(older),
+                    };
+                    if let Ok(Some(_)) = expected {
+                        if now - model.takeovers.1 >= 60 {
+                            model.takeovers = (0, now);
+                        }
+                        model.takeovers.0 += 1;
+                        if model.takeovers.0 > 8 {
+                            model.ends_at = 0;
+                            expected = Err(TicketError::Contested);
+                        }
+                    }
+                    let redeemed = tickets.redeem(&model.text, goes_on, at(now));
+                    let older = redeemed.as_ref().map(|_| ended.take().first().copied());
+                    prop_assert_eq!(older.map_err(|error| *error), expected);
+                    if let Ok(redeemed) = redeemed {
+                        number += 1;
+                        ended.connect(&redeemed.lease, number);
+                        (model.holder, model.ends_at) = (Some(number), model.expires_at);
+                        streams.push((number, ticket, redeemed));
+                    }
+                }
+                Step::End(_) | Step::Redeem(..) => {}
+            }
+        }
+    }
+}
