@@ -50,6 +50,12 @@ chained! {
         /// The client's address, by which it is listed, and counts against the limits per address.
         /// Default: none, which counts against the limits in all alone.
         pub addr: Option<SocketAddr> as (SocketAddr => Some(addr)),
+        /// The most bytes that wait to be read of a stream that the host reads itself
+        /// ([`Hub::subscribe`](crate::Hub::subscribe)), each batch with 64 bytes more for what is
+        /// kept with it, 1 byte to 16 MiB; or one batch, if that alone is more. A batch is shared
+        /// with all streams that are sent the same. Default: none, which is
+        /// [`StreamOptions::QUEUE_BYTES`].
+        pub queue_bytes_max: Option<usize> as (usize => Some(queue_bytes_max)),
     }
 }
 
@@ -57,19 +63,24 @@ impl StreamOptions {
     /// The most bytes of a tag.
     pub const TAG_BYTES_MAX: usize = 256;
 
+    /// The `queue_bytes_max` of a stream for which none is set: 128 KiB.
+    pub const QUEUE_BYTES: usize = 128 << 10;
+    const QUEUE_BYTES_MAX: usize = 16 << 20;
+
     /// Checks what has bounds.
-    #[allow(dead_code)]
     pub(crate) fn check(&self) -> Result<(), OptionsError> {
         let tag_fits = |tag: &Arc<str>| {
             let fits = (1..=StreamOptions::TAG_BYTES_MAX).contains(&tag.len());
             fits && !tag.contains(char::is_control)
         };
         let fits = self.tag.as_ref().is_none_or(tag_fits);
-        within(fits, "tag", "1 to 256 bytes without control characters")
+        within(fits, "tag", "1 to 256 bytes without control characters")?;
+        let queue_fits = |bytes: usize| (1..=StreamOptions::QUEUE_BYTES_MAX).contains(&bytes);
+        let fits = self.queue_bytes_max.is_none_or(queue_fits);
+        within(fits, "queue_bytes_max", "1 byte to 16 MiB")
     }
 
     /// What of the past the client is sent.
-    #[allow(dead_code)]
     pub(crate) fn resume(&self) -> Resume {
         match self.last_event_id.as_deref().filter(|id| !id.is_empty()) {
             None => Resume::Start(self.start),
@@ -93,6 +104,15 @@ mod tests {
         for (id, known) in [("a", "a"), ("a\nb", ""), (&*"x".repeat(2000), "")] {
             let resume = options.clone().last_event_id(id).resume();
             assert_eq!(resume, Resume::AfterOr(known.into(), StartAt::Earliest));
+        }
+    }
+
+    #[test]
+    fn a_queue_has_bounds() {
+        let check = |bytes| StreamOptions::default().queue_bytes_max(bytes).check();
+        assert!(check(1).is_ok() && check(16 << 20).is_ok());
+        for wrong in [0, (16 << 20) + 1] {
+            assert_eq!(check(wrong).unwrap_err().option, "queue_bytes_max");
         }
     }
 

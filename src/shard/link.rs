@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use crate::lifecycle::ConnectionId;
 use crate::metrics::Counters;
 use crate::notices::NoticeQueue;
 use crate::options::Options;
@@ -13,6 +14,7 @@ use crate::shard::admin::query::QueryRequest;
 use crate::shard::entry::handshake::Acceptor;
 use crate::shard::entry::limits::{ConnectionLimits, SubscriptionLimits};
 use crate::shard::entry::spares::Spares;
+use crate::shard::entry::subscribe::PullRequest;
 use crate::sys::Stream;
 use crate::tuning::ShardTuning;
 
@@ -45,6 +47,18 @@ pub(crate) struct Link {
     pub(crate) counters: Counters,
     commands: async_channel::Sender<Command>,
     pub(in crate::shard) orders: async_channel::Receiver<Command>,
+    /// From hosts that read streams themselves. A stream is in here twice at most: as it begins, and
+    /// when there is something to look at.
+    tellers: async_channel::Sender<Told>,
+    pub(in crate::shard) told: async_channel::Receiver<Told>,
+}
+
+/// What a shard is told of a stream that its host reads.
+pub(crate) enum Told {
+    /// It begins.
+    Begins(Box<PullRequest>),
+    /// There is room in its queue, or nobody reads it any more.
+    HasNews(ConnectionId),
 }
 
 pub(crate) enum Command {
@@ -79,12 +93,20 @@ impl Shared {
 impl Link {
     pub(crate) fn new(inbox: Arc<ShardInbox>) -> Link {
         let (commands, orders) = async_channel::bounded(COMMANDS_MAX);
-        Link { inbox, counters: Counters::default(), commands, orders }
+        let (tellers, told) = async_channel::unbounded();
+        Link { inbox, counters: Counters::default(), commands, orders, tellers, told }
     }
 
     /// Whether there is a shard at the other end.
     pub(crate) fn is_alive(&self) -> bool {
         !self.commands.is_closed()
+    }
+
+    /// Tells the shard something of a stream that its host reads; returns it when there is no shard.
+    pub(crate) fn tell(&self, told: Told) -> Result<(), Told> {
+        self.tellers.try_send(told).map_err(async_channel::TrySendError::into_inner)?;
+        self.inbox.ring();
+        Ok(())
     }
 
     /// Gives the shard a command; returns it when too many wait already.

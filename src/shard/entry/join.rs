@@ -259,7 +259,7 @@ impl Shard {
             return;
         }
         // It is smaller than any send buffer.
-        let sent = self.connections[key.index].sink.send(interim);
+        let sent = self.connections.send(key.index, interim);
         if !sent.is_ok_and(|sent| sent == interim.len()) {
             self.give_up(key);
         }
@@ -268,12 +268,12 @@ impl Shard {
     /// Sends an answer and the end of the stream, and then waits a little for the peer's end: to
     /// close with something unread would be a reset, which could overtake the answer.
     pub(in crate::shard) fn answer(&mut self, key: Key, answer: &[u8]) {
-        let connection = &mut self.connections[key.index];
         // An answer is smaller than any send buffer.
-        let sent = connection.sink.send(answer);
+        let sent = self.connections.send(key.index, answer);
         if !sent.is_ok_and(|sent| sent == answer.len()) {
             return self.give_up(key);
         }
+        let connection = &mut self.connections[key.index];
         if let Some(socket) = connection.sink.socket() {
             socket.shutdown_write();
         }

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::shard::connection::Network;
 
@@ -12,10 +12,30 @@ use crate::shard::connection::Network;
 /// A client that comes beyond the limit can still be told so, which takes a connection: the
 /// overflow is for that. A client that comes beyond the overflow is turned away at once.
 pub(crate) struct ConnectionLimits {
+    /// That of connections with a descriptor and without.
+    wished_max: usize,
     max: usize,
     /// With the overflow.
     accepted_max: usize,
     taken: Taken,
+    /// How many of them have no descriptor.
+    without_descriptor: Arc<AtomicUsize>,
+}
+
+/// What counts a connection among those without a descriptor, as long as it is there.
+pub(crate) struct WithoutDescriptor(Arc<AtomicUsize>);
+
+impl WithoutDescriptor {
+    fn new(count: &Arc<AtomicUsize>) -> WithoutDescriptor {
+        count.fetch_add(1, Ordering::Relaxed);
+        WithoutDescriptor(count.clone())
+    }
+}
+
+impl Drop for WithoutDescriptor {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// How many topics and filters all connections may ask for, each counted with each connection. A
@@ -47,7 +67,8 @@ impl ConnectionLimits {
     pub(crate) fn new(wished_max: usize, per_network_max: usize, descriptors: usize) -> Self {
         let max = wished_max.min(max_within(descriptors));
         let accepted_max = with_overflow(max).min(descriptors.max(max + 1));
-        ConnectionLimits { max, accepted_max, taken: Taken::new(per_network_max) }
+        let taken = Taken::new(per_network_max);
+        ConnectionLimits { wished_max, max, accepted_max, taken, without_descriptor: Arc::default() }
     }
 
     /// The limit in force.
@@ -62,7 +83,8 @@ impl ConnectionLimits {
 
     /// Whether some connections are beyond the limit.
     pub(crate) fn is_exceeded(&self) -> bool {
-        self.taken.total() > self.max
+        let max = self.max.saturating_add(self.without_descriptor.load(Ordering::Relaxed));
+        self.taken.total() > max.min(self.wished_max)
     }
 
     /// Whether a connection of this network, which is counted already, is beyond a limit.
@@ -74,10 +96,18 @@ impl ConnectionLimits {
 
     /// Counts a connection, unless it is beyond the overflow as well.
     pub(crate) fn reserve(&self, network: Network) -> Result<(), Exceeded> {
-        self.reserve_of(self.accepted_max, network)
+        let without = self.without_descriptor.load(Ordering::Relaxed);
+        let accepted_max = self.accepted_max.saturating_add(without);
+        self.reserve_of(accepted_max.min(with_overflow(self.wished_max)), network)
     }
 
-    /// The same for a connection without a descriptor.
+    /// Counts a connection that needs no descriptor, unless it is beyond a limit.
+    pub(crate) fn reserve_pull(&self, network: Network) -> Result<WithoutDescriptor, Exceeded> {
+        self.taken.reserve(network, 1, self.wished_max, self.taken.per_network_max)?;
+        Ok(WithoutDescriptor::new(&self.without_descriptor))
+    }
+
+    /// The same for a sink of a benchmark or a test, whose end the overflow takes as well.
     #[cfg(any(test, feature = "internals"))]
     pub(crate) fn reserve_without_descriptor(
         &self,

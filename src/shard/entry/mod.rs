@@ -5,3 +5,4 @@ pub(in crate::shard) mod handshake;
 pub(in crate::shard) mod join;
 pub(in crate::shard) mod limits;
 pub(in crate::shard) mod spares;
+pub(in crate::shard) mod subscribe;

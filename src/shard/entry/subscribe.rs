@@ -1,0 +1,132 @@
+//! How a stream begins that the host reads itself, and what its reader tells the shard.
+//!
+//! The host does not wait for the shard. So a stream that begins with what is published from now on
+//! begins behind the number that the order had when the host asked for it: if something has been
+//! published by the time the shard takes the request, the stream is one that comes back with that
+//! number's id.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use crate::metrics::DisconnectReason;
+use crate::pull::Pull;
+use crate::resume::{Resume, StartAt};
+use crate::shard::connection::pulls::PullEnd;
+use crate::shard::connection::record::Record;
+use crate::shard::connection::slots::Key;
+use crate::shard::connection::{Connection, Network, Sink, State};
+use crate::shard::entry::handshake::StreamRequest;
+use crate::shard::entry::limits::{Exceeded, WithoutDescriptor};
+use crate::shard::{Shard, Shared, Told};
+
+/// What readers tell that a shard looks at in one turn, at most.
+const LOOKS_MAX: usize = 256;
+
+/// A stream that the host reads itself and that is to begin. All limits count it already.
+pub(crate) struct PullRequest {
+    end: PullEnd,
+    addr: Option<SocketAddr>,
+    request: StreamRequest,
+    /// The last number of the order when the host asked for it.
+    number: u64,
+}
+
+/// What limit a stream that is to begin is beyond.
+pub(crate) enum Beyond {
+    Connections(Exceeded),
+    Subscriptions(Exceeded),
+}
+
+impl PullRequest {
+    /// Counts a stream that the host reads from a queue, unless it is beyond a limit.
+    pub(crate) fn reserve(
+        shared: &Shared,
+        pull: Arc<Pull<DisconnectReason>>,
+        request: StreamRequest,
+        addr: Option<SocketAddr>,
+    ) -> Result<PullRequest, Beyond> {
+        let network = Network::from(addr);
+        let Shared { connection_limits, subscription_limits, .. } = shared;
+        let counted: WithoutDescriptor =
+            connection_limits.reserve_pull(network).map_err(Beyond::Connections)?;
+        let reserved = subscription_limits.reserve(network, request.wanted.len());
+        reserved.map_err(|exceeded| {
+            connection_limits.release(network);
+            Beyond::Subscriptions(exceeded)
+        })?;
+        let number = shared.order.sequence();
+        Ok(PullRequest { end: PullEnd::new(pull, counted), addr, request, number })
+    }
+
+    /// Gives back what it counts for, and ends it.
+    pub(crate) fn refuse(self, shared: &Shared, reason: DisconnectReason) {
+        let network = Network::from(self.addr);
+        self.end.end(reason);
+        shared.connection_limits.release(network);
+        shared.subscription_limits.release(network, self.request.wanted.len());
+    }
+}
+
+impl Shard {
+    /// Takes what hosts tell of streams that they read, a bounded number: the rest keeps the shard
+    /// from sleeping.
+    pub(in crate::shard) fn handle_readers(&mut self) {
+        for _ in 0..LOOKS_MAX {
+            let Ok(told) = self.link().told.try_recv() else { return };
+            match told {
+                Told::HasNews(id) => {
+                    self.look(Key { index: id.index(), generation: id.generation() });
+                }
+                begins if self.shutdown.has_begun() => self.refuse_told(begins),
+                Told::Begins(request) => _ = self.begin_pull(*request),
+            }
+        }
+    }
+
+    /// Does away with what came too late.
+    pub(in crate::shard) fn refuse_told(&self, told: Told) {
+        let reason = match self.shared.is_ending() {
+            true => DisconnectReason::Closed,
+            false => DisconnectReason::Error,
+        };
+        match told {
+            Told::Begins(request) => request.refuse(&self.shared, reason),
+            Told::HasNews(_) => {}
+        }
+    }
+
+    /// Begins a stream that its host reads. It may have ended again.
+    pub(in crate::shard) fn begin_pull(&mut self, request: PullRequest) -> Key {
+        let PullRequest { end, addr, mut request, number } = request;
+        let since_then = self.shared.order.sequence() != number;
+        if since_then && request.resume == Resume::Start(StartAt::Now) {
+            request.resume = Resume::After(self.shared.order.id_of(number).to_string().into());
+        }
+        let pull = self.connections.pulls.insert(end);
+        let connection = Connection { sink: Sink::Pull(pull), state: State::Leaving };
+        let mut record = Record::new(addr);
+        record.set_subscriptions(request.wanted.len());
+        let key = self.connections.insert(connection, record);
+        self.link().counters.pending_connections.add(1);
+        let id = self.id_of(key.index).to_u64();
+        let is_read = self.connections.pull(key.index).is_some_and(|pull| pull.begin(id));
+        match is_read {
+            true => self.join(key.index, &request),
+            false => drop(self.remove(key.index)),
+        }
+        key
+    }
+
+    /// A stream's reader has made room in its queue, or is gone.
+    fn look(&mut self, key: Key) {
+        // It has ended since, and another may have its entry.
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        let waits = matches!(connection.state, State::Lagging(_) | State::Replaying(_));
+        let Some(pull) = self.connections.pull(key.index) else { return };
+        match pull.look() {
+            true => self.disconnect(key.index, DisconnectReason::ClientClosed),
+            false if waits => self.resume(key),
+            false => {}
+        }
+    }
+}
