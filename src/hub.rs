@@ -150,7 +150,12 @@ impl Hub {
         });
         let drivers = pollers.into_iter().enumerate();
         let drivers = drivers.map(|(id, poller)| Driver::new(id, shared.clone(), poller)).collect();
-        let owner = Owner { shared, threads: Mutex::default(), full_events: AtomicU64::new(0), turns: AtomicUsize::new(0) };
+        let owner = Owner {
+            shared,
+            threads: Mutex::default(),
+            full_events: AtomicU64::new(0),
+            turns: AtomicUsize::new(0),
+        };
         Ok((Hub { owner: Arc::new(owner) }, drivers))
     }
 

@@ -199,7 +199,10 @@ impl Shard {
         // Once the shard knows that the hub closes, it sleeps as before, until laggards can be sent
         // more.
         let closes = self.shared.closing.load(Ordering::SeqCst) && !self.shutdown.is_closing();
-        let idle = link.orders.is_empty() && link.told.is_empty() && !closes && !self.has_news_of_a_drain();
+        let idle = link.orders.is_empty()
+            && link.told.is_empty()
+            && !closes
+            && !self.has_news_of_a_drain();
         if parked && !idle {
             link.inbox.unpark();
         }

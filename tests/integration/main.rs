@@ -35,4 +35,5 @@ mod several_topics;
 mod spread;
 mod starts;
 mod stream;
+mod subscribe;
 mod wildcards;

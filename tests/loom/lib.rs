@@ -26,11 +26,14 @@ mod sync {
 mod backlog;
 #[path = "../../src/inbox.rs"]
 mod inbox;
+#[path = "../../src/pull.rs"]
+mod pull;
 #[path = "../../src/interest/queue.rs"]
 mod queue;
 
 mod interest;
 mod parking;
+mod pulling;
 mod waiting;
 
 /// How often at most the threads of a test are switched where they could go on. All interleavings

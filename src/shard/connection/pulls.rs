@@ -53,10 +53,7 @@ impl AsRef<[u8]> for PlainBytes {
 }
 
 impl PullEnd {
-    pub(crate) fn new(
-        pull: Arc<Pull<DisconnectReason>>,
-        counted: WithoutDescriptor,
-    ) -> PullEnd {
+    pub(crate) fn new(pull: Arc<Pull<DisconnectReason>>, counted: WithoutDescriptor) -> PullEnd {
         PullEnd { pull, _counted: counted }
     }
 

@@ -68,7 +68,13 @@ impl ConnectionLimits {
         let max = wished_max.min(max_within(descriptors));
         let accepted_max = with_overflow(max).min(descriptors.max(max + 1));
         let taken = Taken::new(per_network_max);
-        ConnectionLimits { wished_max, max, accepted_max, taken, without_descriptor: Arc::default() }
+        ConnectionLimits {
+            wished_max,
+            max,
+            accepted_max,
+            taken,
+            without_descriptor: Arc::default(),
+        }
     }
 
     /// The limit in force.

@@ -73,9 +73,8 @@ impl World {
 
     /// How many clients have everything.
     fn complete(&self) -> usize {
-        let is_complete = |client: &&TestClient| {
-            body(&client.received(), client.wire) == client.expected
-        };
+        let is_complete =
+            |client: &&TestClient| body(&client.received(), client.wire) == client.expected;
         self.clients.values().filter(is_complete).count()
     }
 
