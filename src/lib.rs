@@ -18,7 +18,8 @@
 //! holds up the clients. Events that clients can cause are logged, at levels above debug, at most
 //! once in 10 seconds for each kind.
 //!
-//! The stream is that of WHATWG HTML, section "Server-sent events", over HTTP/1.1 or 1.0.
+//! The stream is that of WHATWG HTML, section "Server-sent events", over HTTP/1.1 or 1.0; or over
+//! whatever a server of the host's speaks, which reads it as an [`EventStream`].
 //!
 //! # Examples
 //!
@@ -131,10 +132,13 @@ pub use crate::topic::{Topic, TopicError};
 #[doc = include_str!("../README.md")]
 struct Readme;
 
-/// So do those of the pages on routes and on streams that end.
+/// So do those of the pages on routes, on streams that end, and on streams for other servers.
 #[cfg(doctest)]
 #[doc = include_str!("../docs/routes.md")]
 struct RoutesPage;
 #[cfg(doctest)]
 #[doc = include_str!("../docs/streams.md")]
 struct StreamsPage;
+#[cfg(doctest)]
+#[doc = include_str!("../docs/pull.md")]
+struct PullPage;

@@ -136,6 +136,20 @@ fn serves_over(program: &str, over: Over) {
 }
 
 #[test]
+fn the_handlers_are_those_of_the_documentation() {
+    let page = include_str!("../../../docs/pull.md");
+    for (source, begin) in [
+        (include_str!("../src/bin/axum.rs"), "async fn events"),
+        (include_str!("../src/bin/actix-web.rs"), "async fn events"),
+        (include_str!("../src/bin/hyper.rs"), "fn events"),
+    ] {
+        let handler = &source[source.find(begin).expect("it has a handler")..];
+        let handler = &handler[..handler.find("\n}\n").expect("the handler ends") + 3];
+        assert!(page.contains(handler), "docs/pull.md has another handler than:\n{handler}");
+    }
+}
+
+#[test]
 fn axum_serves_event_streams_over_every_protocol() {
     serves(AXUM);
 }
