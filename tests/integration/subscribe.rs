@@ -83,7 +83,7 @@ fn ended(hub: &Hub, reason: DisconnectReason) -> u64 {
 fn what_is_published_after_the_call_comes_in_order_and_nothing_else() {
     let hub = Hub::start(shards(2)).unwrap();
     publish(&hub, "a", "before");
-    for round in 0..200 {
+    for round in 0..50 {
         let mut reader = Reader::new(now(&hub, "a"));
         // Published before the shard may know of the stream.
         (0..3).for_each(|nth| _ = publish(&hub, "a", &format!("{round} {nth}")));
@@ -256,7 +256,7 @@ fn a_slow_reader_is_told_of_what_was_dropped_and_goes_on() {
     loop {
         let message = reader.message();
         if message.name == "fanfare-gap" {
-            let count = message.data.split_once("\"count\":").expect("an exact count").1;
+            let count = message.data.split_once("\"missed\":").expect("an exact count").1;
             let digits: String = count.chars().take_while(char::is_ascii_digit).collect();
             missed += digits.parse::<usize>().unwrap();
             continue;
@@ -284,7 +284,7 @@ fn to_drop_it_is_to_disconnect_and_is_seen_at_once() {
     let ended = notices.wait(DEADLINE).expect("it ends");
     let NoticeKind::Disconnected { reason, .. } = ended.kind else { panic!("{ended:?}") };
     assert_eq!(reason, DisconnectReason::ClientClosed);
-    assert_eq!(hub.metrics().connections, 0);
+    wait_until("it is counted no more", || hub.metrics().connections == 0);
 }
 
 #[test]
@@ -318,8 +318,7 @@ fn the_bounds_on_connections_and_subscriptions_hold() {
     let wrong = ask(&["a"], StreamOptions::default().tag("")).unwrap_err();
     assert!(matches!(wrong, SubscribeError::Options(_)), "{wrong}");
     drop((held, third));
-    wait_until("they are gone", || hub.metrics().connections == 0);
-    assert_eq!(hub.metrics().subscriptions, 0);
+    wait_until("they are gone", || hub.metrics().subscriptions == 0);
     drop(ask(&["a"], from(1)).unwrap());
 }
 
@@ -428,7 +427,7 @@ fn a_reader_that_is_dropped_while_others_are_woken_takes_nothing_from_them() {
                     // Some are dropped with the future that reads, in the middle.
                     let end = smol::Timer::after(Duration::from_millis(nth));
                     let read = async { drop(collect(stream).await) };
-                    smol::future::or(read, async { drop(end.await) }).await;
+                    smol::future::or(read, async { _ = end.await }).await;
                 }
             }
         })
@@ -440,6 +439,6 @@ fn a_reader_that_is_dropped_while_others_are_woken_takes_nothing_from_them() {
     for _ in 0..25 {
         assert_eq!(all_done.recv_timeout(DEADLINE).unwrap(), 2_000);
     }
-    wait_until("all have ended", || hub.metrics().connections == 0);
-    assert_eq!(hub.metrics().subscriptions, 0);
+    wait_until("all have ended", || hub.metrics().subscriptions == 0);
+    wait_until("none is left", || hub.metrics().connections == 0);
 }

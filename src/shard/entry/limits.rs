@@ -299,6 +299,23 @@ mod tests {
     }
 
     #[test]
+    fn connections_without_a_descriptor_are_beside_those_that_descriptors_limit() {
+        let limits = ConnectionLimits::new(100, 0, 20);
+        let sockets = limits.max();
+        assert!(sockets < 20);
+        let held: Vec<_> = (0..80).map(|_| limits.reserve_pull(network(1)).ok().unwrap()).collect();
+        (0..sockets).for_each(|_| assert!(limits.reserve(network(2)).is_ok()));
+        assert!(!limits.is_exceeded());
+        assert!(limits.reserve(network(2)).is_ok() && limits.is_exceeded());
+        (0..80).for_each(|_| limits.release(network(1)));
+        drop(held);
+        assert!(limits.is_exceeded(), "one more than there are descriptors for");
+        (0..=sockets).for_each(|_| limits.release(network(2)));
+        let held: Vec<_> = (0..100).map(|_| limits.reserve_pull(network(1))).collect();
+        assert!(held.iter().all(Result::is_ok) && limits.reserve_pull(network(1)).is_err());
+    }
+
+    #[test]
     fn limit_and_overflow_are_within_the_descriptors_and_otherwise_as_wished() {
         for descriptors in (0..2000).chain([20_000, 1 << 20, usize::MAX]) {
             let limits = ConnectionLimits::new(100_000, 0, descriptors);

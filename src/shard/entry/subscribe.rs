@@ -2,7 +2,7 @@
 //!
 //! The host does not wait for the shard. So a stream that begins with what is published from now on
 //! begins behind the number that the order had when the host asked for it: if something has been
-//! published by the time the shard takes the request, the stream is one that comes back with that
+//! published by the time its audience is registered, the stream is one that comes back with that
 //! number's id.
 
 use std::net::SocketAddr;
@@ -10,7 +10,6 @@ use std::sync::Arc;
 
 use crate::metrics::DisconnectReason;
 use crate::pull::Pull;
-use crate::resume::{Resume, StartAt};
 use crate::shard::connection::pulls::PullEnd;
 use crate::shard::connection::record::Record;
 use crate::shard::connection::slots::Key;
@@ -61,9 +60,9 @@ impl PullRequest {
     /// Gives back what it counts for, and ends it.
     pub(crate) fn refuse(self, shared: &Shared, reason: DisconnectReason) {
         let network = Network::from(self.addr);
-        self.end.end(reason);
         shared.connection_limits.release(network);
         shared.subscription_limits.release(network, self.request.wanted.len());
+        self.end.end(reason);
     }
 }
 
@@ -77,7 +76,8 @@ impl Shard {
                 Told::HasNews(id) => {
                     self.look(Key { index: id.index(), generation: id.generation() });
                 }
-                begins if self.shutdown.has_begun() => self.refuse_told(begins),
+                begins if self.shutdown.draining().is_some() => self.refuse_told(begins),
+                // A closed hub still sends what was published before to those that asked before.
                 Told::Begins(request) => _ = self.begin_pull(*request),
             }
         }
@@ -85,9 +85,10 @@ impl Shard {
 
     /// Does away with what came too late.
     pub(in crate::shard) fn refuse_told(&self, told: Told) {
-        let reason = match self.shared.is_ending() {
-            true => DisconnectReason::Closed,
-            false => DisconnectReason::Error,
+        let reason = match (self.shared.is_ending(), self.shutdown.draining()) {
+            (true, Some(_)) => DisconnectReason::Drained,
+            (true, None) => DisconnectReason::Closed,
+            (false, _) => DisconnectReason::Error,
         };
         match told {
             Told::Begins(request) => request.refuse(&self.shared, reason),
@@ -97,11 +98,7 @@ impl Shard {
 
     /// Begins a stream that its host reads. It may have ended again.
     pub(in crate::shard) fn begin_pull(&mut self, request: PullRequest) -> Key {
-        let PullRequest { end, addr, mut request, number } = request;
-        let since_then = self.shared.order.sequence() != number;
-        if since_then && request.resume == Resume::Start(StartAt::Now) {
-            request.resume = Resume::After(self.shared.order.id_of(number).to_string().into());
-        }
+        let PullRequest { end, addr, request, number } = request;
         let pull = self.connections.pulls.insert(end);
         let connection = Connection { sink: Sink::Pull(pull), state: State::Leaving };
         let mut record = Record::new(addr);
@@ -111,7 +108,7 @@ impl Shard {
         let id = self.id_of(key.index).to_u64();
         let is_read = self.connections.pull(key.index).is_some_and(|pull| pull.begin(id));
         match is_read {
-            true => self.join(key.index, &request),
+            true => self.join_as_of(key.index, &request, Some(number)),
             false => drop(self.remove(key.index)),
         }
         key

@@ -7,7 +7,15 @@ use std::task::{Context, Wake};
 
 use bytes::Bytes;
 
+use super::World;
+use crate::frame::Wire;
+use crate::metrics::DisconnectReason;
+use crate::options::Options;
 use crate::pull::{Pull, Put, Read};
+use crate::shard::connection::slots::Key;
+use crate::shard::connection::State;
+use crate::shard::{PullRequest, StreamRequest};
+use crate::topic::Topic;
 
 #[derive(Default)]
 struct Wakes(AtomicUsize);
@@ -95,4 +103,117 @@ fn an_abandoned_one_takes_nothing_and_the_shard_is_told_unless_it_has_ended_it()
     assert_eq!(early.abandon(), None);
     assert!(!early.begin(7));
     assert_eq!(Pull::ended(1).abandon(), None);
+}
+
+type Queue = Arc<Pull<DisconnectReason>>;
+
+/// A stream of the topic `a` that is to begin.
+fn request(world: &World, bytes_max: usize) -> (Queue, PullRequest) {
+    let queue = Arc::new(Pull::new(bytes_max));
+    let wanted = StreamRequest::new(Vec::new(), vec![Topic::new("a").unwrap()], Wire::Plain);
+    let Ok(request) = PullRequest::reserve(&world.shared, queue.clone(), wanted, None) else {
+        panic!("there is space for it");
+    };
+    (queue, request)
+}
+
+fn begin(world: &mut World, bytes_max: usize) -> (Queue, Key) {
+    let (queue, request) = request(world, bytes_max);
+    (queue, world.shard.begin_pull(request))
+}
+
+fn all(queue: &Queue) -> Vec<Bytes> {
+    std::iter::from_fn(|| match queue.read() {
+        Read::Batch(batch, _) => Some(batch),
+        Read::End(_) | Read::Nothing => None,
+    })
+    .collect()
+}
+
+fn text(queue: &Queue) -> String {
+    String::from_utf8(all(queue).concat()).unwrap()
+}
+
+#[test]
+fn what_is_published_between_the_hosts_call_and_the_shards_turn_is_sent() {
+    let mut world = World::new(Options::default());
+    let (queue, early) = request(&world, 10_000);
+    for data in ["one", "two"] {
+        assert!(world.publish(0, data));
+    }
+    world.shard.begin_pull(early);
+    assert!(world.publish(0, "three"));
+    world.settle();
+    let text = text(&queue);
+    let data: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("data: ")).collect();
+    assert_eq!(data, ["one", "two", "three"]);
+}
+
+#[test]
+fn what_is_not_kept_of_that_is_told_as_a_gap_and_other_topics_are_not() {
+    let mut world = World::new(Options { history_events_max: 0, ..Options::default() });
+    for (topic, has_gap) in [(3, false), (0, true)] {
+        let (queue, early) = request(&world, 10_000);
+        assert!(world.publish(topic, "x"));
+        world.shard.begin_pull(early);
+        world.settle();
+        let text = text(&queue);
+        assert_eq!(text.contains("event: fanfare-gap"), has_gap, "{text}");
+    }
+}
+
+#[test]
+fn several_events_are_copied_once_for_all_readers_of_an_audience() {
+    let mut world = World::new(Options::default());
+    let streams: Vec<_> = (0..100).map(|_| begin(&mut world, 10_000).0).collect();
+    streams.iter().for_each(|queue| drop(all(queue)));
+    (0..3).for_each(|_| assert!(world.publish(0, "x")));
+    world.settle();
+    let batches: Vec<_> = streams.iter().flat_map(all).collect();
+    assert_eq!(batches.len(), 100);
+    assert!(batches.iter().all(|batch| batch.as_ptr() == batches[0].as_ptr()));
+    assert_eq!(batches[0].windows(8).filter(|some| some == b"data: x\n").count(), 3);
+}
+
+#[test]
+fn a_reader_whose_queue_is_full_lags_and_is_a_member_again_when_it_has_read() {
+    let mut world = World::new(Options::default());
+    let (queue, key) = begin(&mut world, 1);
+    drop(all(&queue));
+    let is_member =
+        |world: &World| matches!(world.shard.connections[key.index].state, State::Live(_));
+    for _ in 0..2 {
+        assert!(world.publish(0, "x"));
+        world.settle();
+    }
+    assert!(!is_member(&world));
+    let Read::Batch(first, Some(id)) = queue.read() else { panic!("the shard is told") };
+    assert!(first.ends_with(b"data: x\n\n"));
+    let id = crate::lifecycle::ConnectionId::from_u64(id);
+    assert!(world.shared.links[0].tell(crate::shard::Told::HasNews(id)).is_ok());
+    assert!(!world.shard.park(), "it is not to sleep");
+    world.settle();
+    assert!(is_member(&world));
+    assert!(text(&queue).ends_with("data: x\n\n"));
+}
+
+#[test]
+fn a_reader_that_is_gone_before_its_stream_begins_leaves_nothing() {
+    let mut world = World::new(Options::default());
+    let (queue, early) = request(&world, 1);
+    assert_eq!(queue.abandon(), None);
+    world.shard.begin_pull(early);
+    assert!(world.shard.connections.is_empty() && world.shard.connections.pulls.is_empty());
+    assert_eq!(world.shared.subscription_limits.taken(), 0);
+    assert_eq!(world.shard.link().counters.pending_connections.value(), 0);
+}
+
+#[test]
+fn streams_without_a_descriptor_do_not_take_those_of_sockets() {
+    let mut world = World::new(Options { connections_max: 3, ..Options::default() });
+    let held: Vec<_> = (0..3).map(|_| begin(&mut world, 1).0).collect();
+    let wanted = StreamRequest::new(Vec::new(), vec![Topic::new("a").unwrap()], Wire::Plain);
+    let more = PullRequest::reserve(&world.shared, held[0].clone(), wanted, None);
+    assert!(more.is_err(), "there are as many as there may be");
+    assert!(!world.shared.connection_limits.is_exceeded());
 }
