@@ -19,7 +19,8 @@ impl Hub {
     /// Subscribes the host itself: what a socket would be sent, without a response's head, comes out
     /// of an [`EventStream`], so that any server can send it to its client, over any protocol:
     /// HTTP/2, TLS, a connection of its own. What is published after this call is in the stream, if
-    /// it is of these topics and filters, of which there may be 1 to 65,536.
+    /// it is of these topics and filters, of which there may be 1 to 65,536. (A hub that keeps no
+    /// history may tell a gap instead of what was published before the shard has begun the stream.)
     ///
     /// The stream is a connection of the hub: it is in the same audiences as sockets without
     /// chunks, so that its batches are made once for all of them; the same bounds, policies,
@@ -90,7 +91,9 @@ impl Hub {
         };
         let bytes_max = options.queue_bytes_max.unwrap_or(StreamOptions::QUEUE_BYTES);
         let pull = Arc::new(Pull::new(bytes_max));
-        let reserved = PullRequest::reserve(&shared, pull.clone(), request, options.addr)?;
+        let number = shared.order.sequence();
+        let (limits, addr) = (shared.limits(), options.addr);
+        let reserved = PullRequest::reserve(limits, number, pull.clone(), request, addr)?;
         let (mut told, links) = (Told::Begins(Box::new(reserved)), &shared.links);
         let first = self.next_turn();
         for nth in 0..links.len() {
@@ -100,7 +103,7 @@ impl Hub {
             }
         }
         if let Told::Begins(request) = told {
-            request.refuse(&shared, DisconnectReason::Closed);
+            request.refuse(shared.limits(), DisconnectReason::Closed);
         }
         Err(SubscribeError::Closed)
     }

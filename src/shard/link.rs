@@ -13,8 +13,8 @@ use crate::shard::admin::drain::Drain;
 use crate::shard::admin::query::QueryRequest;
 use crate::shard::entry::handshake::Acceptor;
 use crate::shard::entry::limits::{ConnectionLimits, SubscriptionLimits};
+use crate::shard::entry::pull_request::PullRequest;
 use crate::shard::entry::spares::Spares;
-use crate::shard::entry::subscribe::PullRequest;
 use crate::sys::Stream;
 use crate::tuning::ShardTuning;
 
@@ -84,6 +84,11 @@ pub(crate) enum Command {
 }
 
 impl Shared {
+    /// Those on connections and on subscriptions.
+    pub(crate) fn limits(&self) -> (&ConnectionLimits, &SubscriptionLimits) {
+        (&self.connection_limits, &self.subscription_limits)
+    }
+
     /// Whether no connection is accepted any more.
     pub(crate) fn is_ending(&self) -> bool {
         self.closing.load(Ordering::SeqCst) || self.drain.get().is_some()

@@ -36,6 +36,7 @@ mod admin;
 #[cfg(feature = "internals")]
 mod checksum;
 mod connection;
+mod counted;
 mod end;
 mod entry;
 mod fanout;
@@ -85,8 +86,8 @@ pub(crate) use self::entry::handshake::{
 pub(crate) use self::entry::limits::{
     descriptors_for_connections, ConnectionLimits, Exceeded, SubscriptionLimits,
 };
+pub(crate) use self::entry::pull_request::{Beyond, PullRequest};
 pub(crate) use self::entry::spares::{Spares, SPARES};
-pub(crate) use self::entry::subscribe::{Beyond, PullRequest};
 pub(crate) use self::link::{Command, Link, Shared, Told};
 
 /// What is sent before the shard looks at its sockets, in units of [`cost_of`].

@@ -199,7 +199,8 @@ impl World {
         let is_fast = far.lock().unwrap().capacity > 1 << 40;
         let queue = Arc::new(Pull::new(if is_fast { 1 << 30 } else { 600 }));
         far.lock().unwrap().queue = Some(queue.clone());
-        let Ok(request) = PullRequest::reserve(&self.shared, queue, request, None) else {
+        let (limits, number) = (self.shared.limits(), self.shared.order.sequence());
+        let Ok(request) = PullRequest::reserve(limits, number, queue, request, None) else {
             panic!("there is space for it");
         };
         self.shard.begin_pull(request)

@@ -12,7 +12,7 @@ use crate::frame::Frame;
 use crate::metrics::DisconnectReason;
 use crate::pull::{Pull, Put};
 use crate::shard::connection::slots::Key;
-use crate::shard::entry::limits::WithoutDescriptor;
+use crate::shard::counted::WithoutDescriptor;
 
 /// The queues by which hosts read, each named by a connection's sink.
 #[derive(Default)]

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::shard::connection::Network;
+use crate::shard::counted::WithoutDescriptor;
 
 /// How many connections there may be. A connection counts from its being accepted to its end.
 ///
@@ -20,22 +21,6 @@ pub(crate) struct ConnectionLimits {
     taken: Taken,
     /// How many of them have no descriptor.
     without_descriptor: Arc<AtomicUsize>,
-}
-
-/// What counts a connection among those without a descriptor, as long as it is there.
-pub(crate) struct WithoutDescriptor(Arc<AtomicUsize>);
-
-impl WithoutDescriptor {
-    fn new(count: &Arc<AtomicUsize>) -> WithoutDescriptor {
-        count.fetch_add(1, Ordering::Relaxed);
-        WithoutDescriptor(count.clone())
-    }
-}
-
-impl Drop for WithoutDescriptor {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
 }
 
 /// How many topics and filters all connections may ask for, each counted with each connection. A

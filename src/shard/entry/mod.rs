@@ -4,5 +4,6 @@ pub(in crate::shard) mod accept;
 pub(in crate::shard) mod handshake;
 pub(in crate::shard) mod join;
 pub(in crate::shard) mod limits;
+pub(in crate::shard) mod pull_request;
 pub(in crate::shard) mod spares;
 pub(in crate::shard) mod subscribe;

@@ -5,66 +5,15 @@
 //! published by the time its audience is registered, the stream is one that comes back with that
 //! number's id.
 
-use std::net::SocketAddr;
-use std::sync::Arc;
-
 use crate::metrics::DisconnectReason;
-use crate::pull::Pull;
-use crate::shard::connection::pulls::PullEnd;
 use crate::shard::connection::record::Record;
 use crate::shard::connection::slots::Key;
-use crate::shard::connection::{Connection, Network, Sink, State};
-use crate::shard::entry::handshake::StreamRequest;
-use crate::shard::entry::limits::{Exceeded, WithoutDescriptor};
-use crate::shard::{Shard, Shared, Told};
+use crate::shard::connection::{Connection, Sink, State};
+use crate::shard::entry::pull_request::PullRequest;
+use crate::shard::{Shard, Told};
 
 /// What readers tell that a shard looks at in one turn, at most.
 const LOOKS_MAX: usize = 256;
-
-/// A stream that the host reads itself and that is to begin. All limits count it already.
-pub(crate) struct PullRequest {
-    end: PullEnd,
-    addr: Option<SocketAddr>,
-    request: StreamRequest,
-    /// The last number of the order when the host asked for it.
-    number: u64,
-}
-
-/// What limit a stream that is to begin is beyond.
-pub(crate) enum Beyond {
-    Connections(Exceeded),
-    Subscriptions(Exceeded),
-}
-
-impl PullRequest {
-    /// Counts a stream that the host reads from a queue, unless it is beyond a limit.
-    pub(crate) fn reserve(
-        shared: &Shared,
-        pull: Arc<Pull<DisconnectReason>>,
-        request: StreamRequest,
-        addr: Option<SocketAddr>,
-    ) -> Result<PullRequest, Beyond> {
-        let network = Network::from(addr);
-        let Shared { connection_limits, subscription_limits, .. } = shared;
-        let counted: WithoutDescriptor =
-            connection_limits.reserve_pull(network).map_err(Beyond::Connections)?;
-        let reserved = subscription_limits.reserve(network, request.wanted.len());
-        reserved.map_err(|exceeded| {
-            connection_limits.release(network);
-            Beyond::Subscriptions(exceeded)
-        })?;
-        let number = shared.order.sequence();
-        Ok(PullRequest { end: PullEnd::new(pull, counted), addr, request, number })
-    }
-
-    /// Gives back what it counts for, and ends it.
-    pub(crate) fn refuse(self, shared: &Shared, reason: DisconnectReason) {
-        let network = Network::from(self.addr);
-        shared.connection_limits.release(network);
-        shared.subscription_limits.release(network, self.request.wanted.len());
-        self.end.end(reason);
-    }
-}
 
 impl Shard {
     /// Takes what hosts tell of streams that they read, a bounded number: the rest keeps the shard
@@ -91,7 +40,7 @@ impl Shard {
             (false, _) => DisconnectReason::Error,
         };
         match told {
-            Told::Begins(request) => request.refuse(&self.shared, reason),
+            Told::Begins(request) => request.refuse(self.shared.limits(), reason),
             Told::HasNews(_) => {}
         }
     }
