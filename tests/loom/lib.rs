@@ -26,6 +26,7 @@ mod sync {
 mod backlog;
 #[path = "../../src/inbox.rs"]
 mod inbox;
+#[allow(dead_code, reason = "what needs no other thread is tested in the library")]
 #[path = "../../src/pull.rs"]
 mod pull;
 #[path = "../../src/interest/queue.rs"]
