@@ -16,8 +16,8 @@ use crate::http::field::Fields;
 use crate::http::response;
 use crate::hub::Hub;
 use crate::listener::SOCKET_OPTIONS;
-use crate::options::{jittered, OptionsError};
-use crate::shard::{Adopted, Peer, Refused, Reply, Shared, StreamRequest};
+use crate::options::OptionsError;
+use crate::shard::{Adopted, Peer, Refused, Reply, Shared};
 use crate::sys::{self, Handed, Stream, Unfit};
 
 impl Hub {
@@ -135,26 +135,13 @@ fn prepare(socket: &OwnedFd, handed: Handed) -> io::Result<()> {
 
 /// What the client is sent: as a rule a stream.
 fn reply(shared: &Shared, request: AdoptRequest, fields: &str) -> Reply {
-    let (hub, options) = (&shared.options, request.options);
-    let (wanted, resume) = (request.subscriptions, options.resume());
-    if shared.order.has_nothing_for(&wanted, &resume) {
-        return Reply::Answer(response::nothing_to_come(fields));
-    }
     let wire = request.version.wire();
-    let policy = options.policy.or_else(|| shared.order.policy_of(&wanted)).unwrap_or(hub.policy);
-    Reply::Stream(StreamRequest {
-        head: response::stream(wire, fields),
-        wire,
-        envelope: options.envelope,
-        retry: Some(hub.retry).filter(|retry| !retry.is_zero()).map(jittered),
-        resume,
-        policy,
-        heartbeat_form: options.heartbeat_form.unwrap_or(hub.heartbeat_form),
-        tag: options.tag,
-        expires_at: options.expires_at,
-        lease: None,
-        wanted,
-    })
+    let head = response::stream(wire, fields);
+    let request = shared.stream_request(request.subscriptions, request.options, wire, head);
+    match shared.order.has_nothing_for(&request.wanted, &request.resume) {
+        true => Reply::Answer(response::nothing_to_come(fields)),
+        false => Reply::Stream(request),
+    }
 }
 
 impl From<Unfit> for AdoptErrorKind {

@@ -5,7 +5,7 @@ use std::io;
 use std::net::ToSocketAddrs;
 use std::os::fd::OwnedFd;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 
@@ -59,6 +59,7 @@ struct Owner {
     shared: Arc<Shared>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     full_events: AtomicU64,
+    turns: AtomicUsize,
 }
 
 /// Why a hub did not start.
@@ -155,7 +156,12 @@ impl Hub {
         });
         let drivers = pollers.into_iter().enumerate();
         let drivers = drivers.map(|(id, poller)| Driver::new(id, shared.clone(), poller)).collect();
-        let owner = Owner { shared, threads: Mutex::default(), full_events: AtomicU64::new(0) };
+        let owner = Owner {
+            shared,
+            threads: Mutex::default(),
+            full_events: AtomicU64::new(0),
+            turns: AtomicUsize::new(0),
+        };
         Ok((Hub { owner: Arc::new(owner) }, drivers))
     }
 
@@ -319,6 +325,15 @@ impl Hub {
     #[must_use]
     pub fn options(&self) -> &Options {
         &self.owner.shared.options
+    }
+
+    pub(crate) fn share(&self) -> Arc<Shared> {
+        self.owner.shared.clone()
+    }
+
+    /// The next number of those by which streams that the host reads go to one shard after another.
+    pub(crate) fn next_turn(&self) -> usize {
+        self.owner.turns.fetch_add(1, Ordering::Relaxed)
     }
 
     pub(crate) fn shared(&self) -> &Shared {

@@ -18,7 +18,8 @@
 //! holds up the clients. Events that clients can cause are logged, at levels above debug, at most
 //! once in 10 seconds for each kind.
 //!
-//! The stream is that of WHATWG HTML, section "Server-sent events", over HTTP/1.1 or 1.0.
+//! The stream is that of WHATWG HTML, section "Server-sent events", over HTTP/1.1 or 1.0; or over
+//! whatever a server of the host's speaks, which reads it as an [`EventStream`].
 //!
 //! # Examples
 //!
@@ -51,6 +52,7 @@ mod drain;
 mod drive;
 mod envelope;
 mod event;
+mod event_stream;
 mod excerpt;
 mod fallback;
 mod filter;
@@ -75,6 +77,7 @@ mod order;
 mod policy;
 mod proxy;
 mod publish;
+mod pull;
 mod receive;
 mod resume;
 mod rules;
@@ -82,6 +85,7 @@ mod seldom;
 mod shard;
 mod socket_file;
 mod stream_options;
+mod subscribe;
 mod sync;
 mod sys;
 mod topic;
@@ -109,6 +113,7 @@ pub use crate::drain::{DrainOptions, Drained};
 pub use crate::drive::Driver;
 pub use crate::envelope::{Envelope, EnvelopeError};
 pub use crate::event::{Event, EventError};
+pub use crate::event_stream::{Batches, Disconnected, EventStream};
 pub use crate::fallback::{fallback, Fallback, UnhandledRequest, UnhandledRequests};
 pub use crate::filter::{Filter, FilterError, Subscription, SubscriptionError};
 pub use crate::gap::GapReason;
@@ -135,6 +140,7 @@ pub use crate::proxy::forwarded::{ForwardedHeader, ForwardedHeaderError};
 pub use crate::publish::{PublishError, Published};
 pub use crate::resume::{StartAt, StartAtError};
 pub use crate::stream_options::StreamOptions;
+pub use crate::subscribe::SubscribeError;
 pub use crate::topic::{Topic, TopicError};
 
 /// The examples of the README and of the documents compile.
@@ -148,6 +154,8 @@ mod documents {
     struct Authorization;
     #[doc = include_str!("../docs/drivers.md")]
     struct Drivers;
+    #[doc = include_str!("../docs/pull.md")]
+    struct Pull;
     #[doc = include_str!("../docs/routes.md")]
     struct Routes;
     #[doc = include_str!("../docs/streams.md")]

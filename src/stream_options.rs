@@ -55,6 +55,12 @@ chained! {
         /// [`DisconnectReason::Expired`](crate::DisconnectReason): less than a second later, never
         /// earlier. Default: none, which is never.
         pub expires_at: Option<SystemTime> as (SystemTime => Some(expires_at)),
+        /// The most bytes that wait to be read of a stream that the host reads itself
+        /// ([`Hub::subscribe`](crate::Hub::subscribe)), each batch with 64 bytes more for what is
+        /// kept with it, 1 byte to 16 MiB; or one batch, if that alone is more. A batch is shared
+        /// with all streams that are sent the same. Default: none, which is
+        /// [`StreamOptions::QUEUE_BYTES`].
+        pub queue_bytes_max: Option<usize> as (usize => Some(queue_bytes_max)),
     }
 }
 
@@ -62,9 +68,16 @@ impl StreamOptions {
     /// The most bytes of a tag.
     pub const TAG_BYTES_MAX: usize = 256;
 
+    /// The `queue_bytes_max` of a stream for which none is set: 128 KiB.
+    pub const QUEUE_BYTES: usize = 128 << 10;
+    const QUEUE_BYTES_MAX: usize = 16 << 20;
+
     /// Checks what has bounds.
     pub(crate) fn check(&self) -> Result<(), OptionsError> {
-        StreamOptions::check_tag(self.tag.as_ref())
+        StreamOptions::check_tag(self.tag.as_ref())?;
+        let queue_fits = |bytes: usize| (1..=StreamOptions::QUEUE_BYTES_MAX).contains(&bytes);
+        let fits = self.queue_bytes_max.is_none_or(queue_fits);
+        within(fits, "queue_bytes_max", "1 byte to 16 MiB")
     }
 
     /// Checks a tag.
@@ -101,6 +114,15 @@ mod tests {
         for (id, known) in [("a", "a"), ("a\nb", ""), (&*"x".repeat(2000), "")] {
             let resume = options.clone().last_event_id(id).resume();
             assert_eq!(resume, Resume::AfterOr(known.into(), StartAt::Earliest));
+        }
+    }
+
+    #[test]
+    fn a_queue_has_bounds() {
+        let check = |bytes| StreamOptions::default().queue_bytes_max(bytes).check();
+        assert!(check(1).is_ok() && check(16 << 20).is_ok());
+        for wrong in [0, (16 << 20) + 1] {
+            assert_eq!(check(wrong).unwrap_err().option, "queue_bytes_max");
         }
     }
 

@@ -20,6 +20,10 @@ impl Drop for Shard {
         while let Ok(command) = self.link().orders.try_recv() {
             attempt(|| self.refuse(command));
         }
+        self.link().told.close();
+        while let Ok(told) = self.link().told.try_recv() {
+            attempt(|| self.refuse_told(told));
+        }
         self.link().verdicts.close();
         while self.link().verdicts.try_recv().is_ok() {}
         self.link().ended.close();

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use crate::authorizer::Verdict;
+use crate::lifecycle::ConnectionId;
 use crate::metrics::Counters;
 use crate::notices::NoticeQueue;
 use crate::options::Options;
@@ -15,6 +16,7 @@ use crate::shard::connection::slots::Key;
 use crate::shard::entry::adopted::Adopted;
 use crate::shard::entry::handshake::Acceptor;
 use crate::shard::entry::limits::{ConnectionLimits, SubscriptionLimits};
+use crate::shard::entry::pull_request::PullRequest;
 use crate::shard::entry::spares::Spares;
 use crate::sys::Stream;
 use crate::tuning::ShardTuning;
@@ -64,6 +66,18 @@ pub(crate) struct Link {
     pub(in crate::shard) verdicts: async_channel::Receiver<(Key, Verdict)>,
     ends: async_channel::Sender<Key>,
     pub(in crate::shard) ended: async_channel::Receiver<Key>,
+    /// From hosts that read streams themselves. A stream is in here twice at most: as it begins, and
+    /// when there is something to look at.
+    tellers: async_channel::Sender<Told>,
+    pub(in crate::shard) told: async_channel::Receiver<Told>,
+}
+
+/// What a shard is told of a stream that its host reads.
+pub(crate) enum Told {
+    /// It begins.
+    Begins(Box<PullRequest>),
+    /// There is room in its queue, or nobody reads it any more.
+    HasNews(ConnectionId),
 }
 
 pub(crate) enum Command {
@@ -85,6 +99,11 @@ pub(crate) enum Command {
 }
 
 impl Shared {
+    /// Those on connections and on subscriptions.
+    pub(crate) fn limits(&self) -> (&ConnectionLimits, &SubscriptionLimits) {
+        (&self.connection_limits, &self.subscription_limits)
+    }
+
     /// Whether no connection is accepted any more.
     pub(crate) fn is_ending(&self) -> bool {
         self.closing.load(Ordering::SeqCst) || self.drain.get().is_some()
@@ -98,8 +117,9 @@ impl Link {
         let (answers, verdicts) = async_channel::unbounded();
         // Each stream that has a lease is ended by it once at most.
         let (ends, ended) = async_channel::unbounded();
+        let (tellers, told) = async_channel::unbounded();
         let counters = Counters::default();
-        Link { inbox, counters, commands, orders, answers, verdicts, ends, ended }
+        Link { inbox, counters, commands, orders, answers, verdicts, ends, ended, tellers, told }
     }
 
     /// Whether there is a shard at the other end.
@@ -127,6 +147,13 @@ impl Link {
         if self.ends.try_send(key).is_ok() {
             self.inbox.ring();
         }
+    }
+
+    /// Tells the shard something of a stream that its host reads; returns it when there is no shard.
+    pub(crate) fn tell(&self, told: Told) -> Result<(), Told> {
+        self.tellers.try_send(told).map_err(async_channel::TrySendError::into_inner)?;
+        self.inbox.ring();
+        Ok(())
     }
 
     /// Gives the shard a command; returns it when too many wait already.

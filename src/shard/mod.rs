@@ -36,6 +36,7 @@ mod admin;
 #[cfg(feature = "internals")]
 mod checksum;
 mod connection;
+mod counted;
 mod end;
 mod entry;
 mod fanout;
@@ -63,6 +64,7 @@ use slab::Slab;
 use self::admin::query::RunningQuery;
 use self::connection::connections::Connections;
 use self::connection::expiries::Expiries;
+use self::connection::pulls::Outgoing;
 use self::connection::timers::Timers;
 use self::fanout::audience::Audience;
 use self::fanout::audiences::Audiences;
@@ -73,6 +75,7 @@ use self::lagging::state::Begun;
 use self::peak::Peak;
 use self::replay::parts::Parts;
 use self::shutdown::Shutdown;
+use crate::frame::Wire;
 use crate::order::Published;
 use crate::sys::{Poller, Readiness, Waker};
 use crate::waker::ShardWaker;
@@ -85,10 +88,11 @@ pub(crate) use self::entry::handshake::{
     Acceptor, Content, ContentStep, Handshake, HandshakeStep, StreamRequest,
 };
 pub(crate) use self::entry::limits::{
-    descriptors_for_connections, ConnectionLimits, SubscriptionLimits,
+    descriptors_for_connections, ConnectionLimits, Exceeded, SubscriptionLimits,
 };
+pub(crate) use self::entry::pull_request::{Beyond, PullRequest};
 pub(crate) use self::entry::spares::{Spares, SPARES};
-pub(crate) use self::link::{Authorizations, Command, Link, Shared};
+pub(crate) use self::link::{Authorizations, Command, Link, Shared, Told};
 
 /// What is sent before the shard looks at its sockets, in units of [`cost_of`].
 const TURN: usize = 4 * SLICE;
@@ -205,6 +209,7 @@ impl Shard {
         let idle = link.orders.is_empty()
             && link.verdicts.is_empty()
             && link.ended.is_empty()
+            && link.told.is_empty()
             && !closes
             && !self.has_news_of_a_drain();
         if parked && !idle {
@@ -247,6 +252,7 @@ impl Shard {
         self.handle_commands();
         self.handle_verdicts();
         self.end_by_leases();
+        self.handle_readers();
         self.send();
         let spread = self.send_spread();
         let farewells = self.send_away();
@@ -265,7 +271,10 @@ impl Shard {
         match self.shutdown.flush_until_ns() {
             Some(until_ns) => self.next_while_closing(busy, until_ns),
             None if busy => Next::Now,
-            None => Next::Wait(self.next_timer()),
+            None => {
+                self.connections.pulls.forget_shared();
+                Next::Wait(self.next_timer())
+            }
         }
     }
 
@@ -352,13 +361,19 @@ impl Shard {
         count_max: usize,
         is_timed: bool,
     ) -> (usize, usize) {
-        let audience = &mut self.audiences[index];
+        let (key, audience) = self.audiences.entry_mut(index);
         debug_assert!(from < to, "an empty chunk would be the end of the stream");
         let begins = audience.begins(to);
-        let Audience { queue, ring, .. } = audience;
+        let Audience { queue, ring, wire, .. } = audience;
         let window_bytes = queue.window_bytes();
+        let is_shared = *wire == Wire::Plain && !self.connections.pulls.is_empty();
+        let (alone, shared) = match is_shared {
+            false => (None, None),
+            true => (queue.alone(from..to), self.connections.pulls.shared(key, &(from..to))),
+        };
         let batch = queue.bytes(from..to);
         let (cost, bytes) = (cost_of(batch), batch.len());
+        let mut batch = Outgoing::batch(batch, alone, shared);
         let sends_max = (SLICE / cost).max(1).min(count_max);
         let (mut short, mut broken) = (Vec::new(), Vec::new());
         // After members have come and gone their entries are in no order, and seldom in a cache.
@@ -367,15 +382,16 @@ impl Shard {
             std::hint::black_box(self.connections[member].sink.socket().is_some());
         }
         let sends = ring.serve(to, sends_max, |member, slot| {
-            let connection = &mut self.connections[member];
-            connection.set_slot(slot);
-            match connection.sink.send(batch) {
+            match self.connections.serve(member, slot, &mut batch) {
                 Ok(sent) if sent == bytes => {}
                 Ok(sent) => short.push((member, sent)),
                 Err(e) if e.kind() == ErrorKind::WouldBlock => short.push((member, 0)),
                 Err(error) => broken.push((member, error)),
             }
         });
+        if is_shared {
+            self.connections.pulls.keep_shared(key, from..to, batch.into_shared());
+        }
         let window_bytes_now = queue.window_bytes();
         self.audiences.count_window(window_bytes, window_bytes_now);
         self.link().counters.batches.add(u64::from(begins));

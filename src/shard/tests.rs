@@ -8,6 +8,7 @@ mod failing;
 mod finish;
 mod interest;
 mod policies;
+mod pull;
 mod resubscribe;
 mod resume;
 mod spread;
@@ -19,7 +20,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
-use self::client::{body, scripted, TestClient};
+use self::client::{body, scripted, Far, TestClient};
 use self::finish::Life;
 use super::*;
 use crate::clock::Clock;
@@ -29,11 +30,13 @@ use crate::filter::Subscription;
 use crate::frame::{chunk, Draft, Wire};
 use crate::id::EventId;
 use crate::inbox::Inbox;
+use crate::lifecycle::ConnectionId;
 use crate::metrics::DisconnectReason;
 use crate::notices::{NoticeKind, NoticeQueue, Notices};
 use crate::options::Options;
 use crate::order::{Order, Refused};
 use crate::policy::Policy;
+use crate::pull::Pull;
 use crate::resume::{Resume, StartAt};
 use crate::shard::admin::resubscribe::Resubscribed;
 use crate::shard::connection::sent::Sent;
@@ -54,6 +57,8 @@ pub(in crate::shard) struct World {
     joined: u32,
     /// What the streams of those that join are in, one after another.
     envelopes: &'static [Envelope],
+    /// Whether some of those that join read queues, and are no sinks.
+    has_readers: bool,
     /// Every event: its number, topics and text.
     published: Vec<(u64, Vec<usize>, String)>,
     /// Clients whose streams ended since their topics are finished.
@@ -74,11 +79,13 @@ impl World {
     }
 
     /// A world of a random test. Every fourth seed has the bounds of every hub, the others smaller
-    /// ones, which are reached more often. In two of three every other client has an envelope.
+    /// ones, which are reached more often. In two of three every other client has an envelope, and
+    /// in three of four some read queues.
     fn of_seed(seed: u64, options: Options) -> World {
         let tuning = if seed.is_multiple_of(4) { Tuning::default() } else { Tuning::small() };
         let envelopes = if seed.is_multiple_of(3) { &[Envelope::None] } else { EACH_ENVELOPE };
-        World { envelopes, ..World::with(options, tuning, Clock::start()) }
+        let has_readers = seed % 4 < 3;
+        World { envelopes, has_readers, ..World::with(options, tuning, Clock::start()) }
     }
 
     fn with(options: Options, tuning: Tuning, clock: Clock) -> World {
@@ -111,6 +118,7 @@ impl World {
             left: Vec::new(),
             joined: 0,
             envelopes: &[Envelope::None],
+            has_readers: false,
             published: Vec::new(),
             ended: Vec::new(),
             topics: [Life::Open; TOPICS.len()],
@@ -162,7 +170,12 @@ impl World {
         let envelope = self.envelopes[self.joined as usize % self.envelopes.len()];
         let request = StreamRequest { resume, policy, ..StreamRequest::new(head, vec![], wire) };
         let request = StreamRequest { wanted, envelope, ..request };
-        let key = self.shard.join_sink(sink, &request).expect("there is space for it");
+        let wanted = request.wanted.clone();
+        let reads = self.has_readers && wire == Wire::Plain && !self.joined.is_multiple_of(3);
+        let key = match reads {
+            true => self.join_reader(&far, request),
+            false => self.shard.join_sink(sink, &request).expect("there is space for it"),
+        };
         let expected = b"head\n".to_vec();
         self.joined += 1;
         let mut client = TestClient {
@@ -178,8 +191,34 @@ impl World {
             returned,
             has_more: false,
         };
-        self.begin_topics(&mut client, &request.wanted);
+        self.begin_topics(&mut client, &wanted);
         self.clients.insert(self.joined, client);
+    }
+
+    /// Has a client join that reads a queue: a small one, unless it takes everything.
+    fn join_reader(&mut self, far: &Mutex<Far>, request: StreamRequest) -> Key {
+        let is_fast = far.lock().unwrap().capacity > 1 << 40;
+        let queue = Arc::new(Pull::new(if is_fast { 1 << 30 } else { 600 }));
+        far.lock().unwrap().queue = Some(queue.clone());
+        let (limits, number) = (self.shared.limits(), self.shared.order.sequence());
+        let Ok(request) = PullRequest::reserve(limits, number, queue, request, Peer::known(None))
+        else {
+            panic!("there is space for it");
+        };
+        self.shard.begin_pull(request)
+    }
+
+    /// Has those that read queues do so. True if any told the shard something.
+    fn read_queues(&mut self) -> bool {
+        let mut has_told = false;
+        for client in self.clients.values() {
+            if let Some(id) = client.far.lock().unwrap().read() {
+                let told = Told::HasNews(ConnectionId::from_u64(id));
+                assert!(self.shared.links[0].tell(told).is_ok());
+                has_told = true;
+            }
+        }
+        has_told
     }
 
     /// Gives a client other topics, unless it has something to take first. It may be gone then.
@@ -253,6 +292,9 @@ impl World {
         let client = &self.clients[&client];
         let mut far = client.far.lock().unwrap();
         far.capacity = far.capacity.saturating_add(bytes);
+        if far.queue.is_some() {
+            return;
+        }
         drop(far);
         let state = self.shard.connections.get_mut(client.key).map(|c| &c.state);
         if let Some(State::Lagging(_) | State::Replaying(_)) = state {
@@ -262,6 +304,7 @@ impl World {
 
     /// Removes the clients that the shard has disconnected from the model.
     fn note_ended(&mut self) {
+        self.read_queues();
         let shard = &mut self.shard;
         let gone: Vec<u32> = self
             .clients
@@ -299,8 +342,11 @@ impl World {
         }
         let mut turns = 0;
         loop {
-            match (self.shard.turn().unwrap(), &self.clock) {
+            let next = self.shard.turn().unwrap();
+            let has_told = self.read_queues();
+            match (next, &self.clock) {
                 (Next::Now, _) => {}
+                _ if has_told => {}
                 _ if self.shared.order.backlog_bytes() == 0 => break,
                 // It waits for an event that is spread over a time.
                 (_, Clock::Manual(_)) => self.clock.advance(Duration::from_millis(1)),
@@ -317,7 +363,7 @@ impl World {
 
     fn check(&self) {
         for client in self.clients.values() {
-            let received = body(&client.far.lock().unwrap().received, client.wire);
+            let received = body(&client.received(), client.wire);
             if client.may_have_more() {
                 assert!(client.has_all(&received), "{:?}", client.topics);
                 continue;
@@ -331,7 +377,7 @@ impl World {
             assert!(client.has(self.shard.sent_to(client.key.index)));
         }
         for client in &self.left {
-            let received = body(&client.far.lock().unwrap().received, client.wire);
+            let received = body(&client.received(), client.wire);
             let is_right = client.may_have_more() || client.expected.starts_with(&received);
             assert!(is_right, "only the end may be missing");
         }

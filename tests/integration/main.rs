@@ -42,6 +42,7 @@ mod several_topics;
 mod spread;
 mod starts;
 mod stream;
+mod subscribe;
 #[cfg(feature = "tickets")]
 mod tickets;
 mod wildcards;

@@ -26,6 +26,9 @@ mod sync {
 mod backlog;
 #[path = "../../src/inbox.rs"]
 mod inbox;
+#[allow(dead_code, reason = "what needs no other thread is tested in the library")]
+#[path = "../../src/pull.rs"]
+mod pull;
 #[path = "../../src/interest/queue.rs"]
 mod queue;
 #[path = "../../src/waker.rs"]
@@ -34,6 +37,7 @@ mod waker;
 mod future;
 mod interest;
 mod parking;
+mod pulling;
 mod waiting;
 
 /// How often at most the threads of a test are switched where they could go on. All interleavings

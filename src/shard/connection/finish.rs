@@ -54,15 +54,14 @@ impl Shard {
 
     /// Ends a member that was sent everything.
     fn finish_member(&mut self, index: u32) {
-        let connection = &mut self.connections[index];
-        let State::Live(membership) = connection.state else {
+        let State::Live(membership) = self.connections[index].state else {
             return debug_assert!(false, "only a member is in a ring");
         };
         let audience = &self.audiences[membership.audience];
         let (wire, position) = (audience.wire, audience.queue.end());
         let sent = match wire {
             Wire::Plain => Ok(LAST_CHUNK.len()),
-            Wire::Chunked => connection.sink.send(LAST_CHUNK),
+            Wire::Chunked => self.connections.send(index, LAST_CHUNK),
         };
         let sent = match sent {
             Ok(sent) if sent == LAST_CHUNK.len() => return self.end_gracefully(index),

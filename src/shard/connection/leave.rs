@@ -28,6 +28,9 @@ impl Shard {
     pub(in crate::shard) fn note_end(&self, index: u32, reason: DisconnectReason) {
         log::debug!("connection {index} of shard {} ended: {}", self.id, reason.as_str());
         self.tell_of_end(index, reason);
+        if let Some(pull) = self.connections.pull(index) {
+            pull.end(reason);
+        }
         let counters = &self.link().counters;
         counters.count_disconnect(reason);
         counters.connections.sub(1);
@@ -77,7 +80,7 @@ impl Shard {
         if farewell.is_empty() {
             return Ok(true);
         }
-        match self.connections[index].sink.send(&farewell) {
+        match self.connections.send(index, &farewell) {
             Ok(bytes) => Ok(bytes == farewell.len()),
             Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(false),
             Err(error) => Err(error),
@@ -211,7 +214,7 @@ impl Shard {
                 State::Live(membership) => {
                     let audience = &self.audiences[membership.audience];
                     if audience.wire == Wire::Chunked {
-                        let _ = self.connections[index].sink.send(LAST_CHUNK);
+                        let _ = self.connections.send(index, LAST_CHUNK);
                     }
                     self.disconnect(index, DisconnectReason::Closed);
                 }

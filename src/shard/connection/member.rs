@@ -93,9 +93,10 @@ impl Shard {
 
     /// Sends a live connection something that is for it alone, before what its audience is sent.
     pub(in crate::shard) fn send_directly(&mut self, index: u32, bytes: &[u8]) {
-        let connection = &mut self.connections[index];
-        let State::Live(Membership { audience, slot, .. }) = connection.state else { return };
-        let sent = match connection.sink.send(bytes) {
+        let State::Live(Membership { audience, slot, .. }) = self.connections[index].state else {
+            return;
+        };
+        let sent = match self.connections.send(index, bytes) {
             Ok(sent) if sent == bytes.len() => return,
             Ok(sent) => sent,
             Err(error) if error.kind() == ErrorKind::WouldBlock => 0,

@@ -11,6 +11,7 @@ pub(in crate::shard) mod member;
 pub(in crate::shard) mod membership;
 pub(in crate::shard) mod peer;
 pub(in crate::shard) mod pending;
+pub(in crate::shard) mod pulls;
 pub(in crate::shard) mod record;
 pub(in crate::shard) mod resume;
 pub(in crate::shard) mod sent;
@@ -26,6 +27,7 @@ use crate::authorizer::Waiting;
 use crate::shard::checksum::Checksum;
 use crate::shard::connection::membership::Membership;
 pub(crate) use crate::shard::connection::peer::{Network, Peer};
+use crate::shard::connection::pulls::{Outgoing, Pulls};
 use crate::shard::entry::handshake::{Acceptor, Content};
 use crate::shard::lagging::state::Lagging;
 use crate::shard::replay::state::Replaying;
@@ -39,6 +41,8 @@ pub(crate) struct Connection {
 /// Where a connection's bytes go.
 pub(crate) enum Sink {
     Socket(Stream),
+    /// A queue that the host reads: its index among the shard's.
+    Pull(u32),
     /// A sink without a socket that takes everything, and remembers what in four bytes.
     #[cfg(feature = "internals")]
     Counting(Checksum),
@@ -139,24 +143,40 @@ impl State {
     }
 }
 
-impl Sink {
+/// Where a connection's bytes go, with what that needs of the shard.
+pub(in crate::shard) struct Outlet<'a> {
+    sink: &'a mut Sink,
+    pulls: &'a Pulls,
+}
+
+impl Outlet<'_> {
     /// Sends as much as it takes at once.
-    pub(crate) fn send(&mut self, bytes: &[u8]) -> io::Result<usize> {
+    pub(in crate::shard) fn send(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.sink.send(&mut Outgoing::new(bytes), self.pulls)
+    }
+}
+
+impl Sink {
+    /// Sends as much as it takes at once. A queue of `pulls` takes everything or nothing.
+    #[inline]
+    fn send(&mut self, outgoing: &mut Outgoing<'_>, pulls: &Pulls) -> io::Result<usize> {
         match self {
-            Sink::Socket(stream) => stream.send(bytes),
+            Sink::Socket(stream) => stream.send(outgoing.bytes),
+            Sink::Pull(index) => pulls.put(*index, outgoing),
             #[cfg(feature = "internals")]
             Sink::Counting(checksum) => {
-                checksum.add(bytes);
-                Ok(bytes.len())
+                checksum.add(outgoing.bytes);
+                Ok(outgoing.bytes.len())
             }
             #[cfg(test)]
-            Sink::Scripted(send) => send(bytes),
+            Sink::Scripted(send) => send(outgoing.bytes),
         }
     }
 
     pub(crate) fn socket(&self) -> Option<&Stream> {
         match self {
             Sink::Socket(stream) => Some(stream),
+            Sink::Pull(_) => None,
             #[cfg(feature = "internals")]
             Sink::Counting(_) => None,
             #[cfg(test)]

@@ -360,7 +360,7 @@ impl Shard {
             return;
         }
         // It is smaller than any send buffer.
-        let sent = self.connections[key.index].sink.send(interim);
+        let sent = self.connections.send(key.index, interim);
         if !sent.is_ok_and(|sent| sent == interim.len()) {
             self.give_up(key);
         }
@@ -369,12 +369,12 @@ impl Shard {
     /// Sends an answer and the end of the stream, and then waits a little for the peer's end: to
     /// close with something unread would be a reset, which could overtake the answer.
     pub(in crate::shard) fn answer(&mut self, key: Key, answer: &[u8]) {
-        let connection = &mut self.connections[key.index];
         // An answer is smaller than any send buffer.
-        let sent = connection.sink.send(answer);
+        let sent = self.connections.send(key.index, answer);
         if !sent.is_ok_and(|sent| sent == answer.len()) {
             return self.give_up(key);
         }
+        let connection = &mut self.connections[key.index];
         if let Some(socket) = connection.sink.socket() {
             socket.shutdown_write();
         }
@@ -398,6 +398,16 @@ impl Shard {
 
     /// Makes an event stream of a connection: from now on it gets what is published to its topics.
     pub(in crate::shard) fn join(&mut self, index: u32, request: &StreamRequest) {
+        self.join_as_of(index, request, None);
+    }
+
+    /// The same; if a number is given, "from now on" is from behind that number on.
+    pub(in crate::shard) fn join_as_of(
+        &mut self,
+        index: u32,
+        request: &StreamRequest,
+        asked_at: Option<u64>,
+    ) {
         let audience = self.audience_of(&request.wanted, (request.wire, request.envelope));
         // What it asked for twice it has once.
         let count = self.audiences[audience].wanted.len();
@@ -419,9 +429,13 @@ impl Shard {
         self.link().counters.accepted_connections.add(1);
         self.audiences.count_member(audience);
         if request.resume != Resume::Start(StartAt::Now) {
-            return self.begin_replay(index, audience, request);
+            return self.begin_replay(index, audience, request, request.resume.clone());
         }
         let number = self.take_all();
+        if let Some(asked_at) = asked_at.filter(|&asked_at| asked_at < number) {
+            let id = self.shared.order.id_of(asked_at).to_string();
+            return self.begin_replay(index, audience, request, Resume::After(id.into()));
+        }
         let first = self.first_block(audience, request.heartbeat_form, number);
         let position = self.join_ring(index, audience, number);
         self.connections.record_mut(index).joined_at = position as u32;

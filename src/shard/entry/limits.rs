@@ -3,19 +3,24 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::shard::connection::Network;
+use crate::shard::counted::WithoutDescriptor;
 
 /// How many connections there may be. A connection counts from its being accepted to its end.
 ///
 /// A client that comes beyond the limit can still be told so, which takes a connection: the
 /// overflow is for that. A client that comes beyond the overflow is turned away at once.
 pub(crate) struct ConnectionLimits {
+    /// That of connections with a descriptor and without.
+    wished_max: usize,
     max: usize,
     /// With the overflow.
     accepted_max: usize,
     taken: Taken,
+    /// How many of them have no descriptor.
+    without_descriptor: Arc<AtomicUsize>,
 }
 
 /// How many topics and filters all connections may ask for, each counted with each connection. A
@@ -47,7 +52,14 @@ impl ConnectionLimits {
     pub(crate) fn new(wished_max: usize, per_network_max: usize, descriptors: usize) -> Self {
         let max = wished_max.min(max_within(descriptors));
         let accepted_max = with_overflow(max).min(descriptors.max(max + 1));
-        ConnectionLimits { max, accepted_max, taken: Taken::new(per_network_max) }
+        let taken = Taken::new(per_network_max);
+        ConnectionLimits {
+            wished_max,
+            max,
+            accepted_max,
+            taken,
+            without_descriptor: Arc::default(),
+        }
     }
 
     /// The limit in force.
@@ -62,7 +74,8 @@ impl ConnectionLimits {
 
     /// Whether some connections are beyond the limit.
     pub(crate) fn is_exceeded(&self) -> bool {
-        self.taken.total() > self.max
+        let max = self.max.saturating_add(self.without_descriptor.load(Ordering::Relaxed));
+        self.taken.total() > max.min(self.wished_max)
     }
 
     /// Whether a connection of this network, which is counted already, is beyond a limit.
@@ -74,7 +87,9 @@ impl ConnectionLimits {
 
     /// Counts a connection, unless it is beyond the overflow as well.
     pub(crate) fn reserve(&self, network: Network) -> Result<(), Exceeded> {
-        self.reserve_of(self.accepted_max, network)
+        let without = self.without_descriptor.load(Ordering::Relaxed);
+        let accepted_max = self.accepted_max.saturating_add(without);
+        self.reserve_of(accepted_max.min(with_overflow(self.wished_max)), network)
     }
 
     /// Counts a connection, unless it is beyond a limit.
@@ -82,7 +97,13 @@ impl ConnectionLimits {
         self.taken.reserve(network, 1, self.max, self.taken.per_network_max)
     }
 
-    /// The same for a connection without a descriptor.
+    /// Counts a connection that needs no descriptor, unless it is beyond a limit.
+    pub(crate) fn reserve_pull(&self, network: Network) -> Result<WithoutDescriptor, Exceeded> {
+        self.taken.reserve(network, 1, self.wished_max, self.taken.per_network_max)?;
+        Ok(WithoutDescriptor::new(&self.without_descriptor))
+    }
+
+    /// The same for a sink of a benchmark or a test, whose end the overflow takes as well.
     #[cfg(any(test, feature = "internals"))]
     pub(crate) fn reserve_without_descriptor(
         &self,
@@ -328,6 +349,23 @@ mod tests {
         limits.release(Network::NONE);
         (0..17).for_each(|_| limits.release(client));
         assert!(limits.taken.total() == 0 && limits.taken.networks().is_empty());
+    }
+
+    #[test]
+    fn connections_without_a_descriptor_are_beside_those_that_descriptors_limit() {
+        let limits = ConnectionLimits::new(100, 0, 20);
+        let sockets = limits.max();
+        assert!(sockets < 20);
+        let held: Vec<_> = (0..80).map(|_| limits.reserve_pull(network(1)).ok().unwrap()).collect();
+        (0..sockets).for_each(|_| assert!(limits.reserve(network(2)).is_ok()));
+        assert!(!limits.is_exceeded());
+        assert!(limits.reserve(network(2)).is_ok() && limits.is_exceeded());
+        (0..80).for_each(|_| limits.release(network(1)));
+        drop(held);
+        assert!(limits.is_exceeded(), "one more than there are descriptors for");
+        (0..=sockets).for_each(|_| limits.release(network(2)));
+        let held: Vec<_> = (0..100).map(|_| limits.reserve_pull(network(1))).collect();
+        assert!(held.iter().all(Result::is_ok) && limits.reserve_pull(network(1)).is_err());
     }
 
     #[test]

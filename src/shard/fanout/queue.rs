@@ -193,6 +193,12 @@ impl Queue {
         self.window.show(self.wire, range, bytes, entries.map(|entry| &entry.frame))
     }
 
+    /// The event of a range, if it is one alone.
+    pub(crate) fn alone(&self, range: Range<u64>) -> Option<Frame> {
+        let alone = range.end - range.start == 1;
+        alone.then(|| self.entries[self.index(range.start)].frame.clone())
+    }
+
     /// The same bytes for a laggard, which needs others than everybody: several events are written
     /// into a buffer.
     pub(crate) fn copy_for_laggard<'a>(

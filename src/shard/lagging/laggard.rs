@@ -14,7 +14,7 @@ use crate::policy::Policy;
 use crate::shard::connection::pending::{Pending, Progress, FLUSH_BYTES_MAX};
 use crate::shard::connection::record::Record;
 use crate::shard::connection::sent::Sent;
-use crate::shard::connection::Sink;
+use crate::shard::connection::Outlet;
 use crate::shard::fanout::audience::Audience;
 use crate::shard::lagging::spill::{Share, Spill};
 use crate::shard::lagging::state::{Batch, Begun, Lagging, Missing};
@@ -22,7 +22,7 @@ use crate::shard::lagging::waiting::Shares;
 
 pub(in crate::shard) struct Laggard<'a> {
     pub(in crate::shard) state: &'a mut Lagging,
-    pub(in crate::shard) sink: &'a mut Sink,
+    pub(in crate::shard) sink: Outlet<'a>,
     pub(in crate::shard) record: &'a mut Record,
     pub(in crate::shard) audience: &'a mut Audience,
     pub(in crate::shard) spill: &'a mut Spill,

@@ -3,7 +3,7 @@
 use crate::frame::StreamId;
 use crate::shard::connection::membership::Membership;
 use crate::shard::connection::pending::Progress;
-use crate::shard::connection::{Connection, State};
+use crate::shard::connection::State;
 use crate::shard::fanout::audience::Audience;
 use crate::shard::lagging::laggard::Laggard;
 use crate::shard::lagging::state::{Begun, Lagging};
@@ -79,7 +79,7 @@ impl Shard {
 
     /// The laggard at an index, with what it needs of the shard; `None` for another connection.
     pub(in crate::shard) fn laggard(&mut self, index: u32) -> Option<Laggard<'_>> {
-        let (Connection { sink, state }, record) = self.connections.both_mut(index);
+        let (sink, state, record) = self.connections.parts_mut(index);
         let State::Lagging(state) = state else { return None };
         Some(Laggard {
             audience: &mut self.audiences[state.membership.audience],

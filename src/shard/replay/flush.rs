@@ -4,7 +4,7 @@ use crate::frame::StreamId;
 use crate::shard::connection::membership::Membership;
 use crate::shard::connection::pending::{Pending, Progress, FLUSH_BYTES_MAX};
 use crate::shard::connection::record::Record;
-use crate::shard::connection::{Connection, Sink, State};
+use crate::shard::connection::{Outlet, State};
 use crate::shard::lagging::state::{Begun, Lagging};
 use crate::shard::replay::gather::Gatherer;
 use crate::shard::replay::state::{Replaying, Stage};
@@ -13,7 +13,7 @@ use crate::shard::Shard;
 /// A client that replays, with all that its steps need of the shard.
 struct Replay<'a> {
     state: &'a mut Replaying,
-    sink: &'a mut Sink,
+    sink: Outlet<'a>,
     record: &'a mut Record,
     gatherer: Gatherer<'a>,
 }
@@ -60,7 +60,7 @@ impl Shard {
 
     /// The client at an index, if it replays, with what it needs of the shard.
     fn replay(&mut self, index: u32) -> Option<Replay<'_>> {
-        let (Connection { sink, state }, record) = self.connections.both_mut(index);
+        let (sink, state, record) = self.connections.parts_mut(index);
         let State::Replaying(state) = state else { return None };
         let gatherer = Gatherer::new(
             state.audience,

@@ -1,5 +1,6 @@
 //! How a stream begins that wants something of the past: the cursor is searched at which it begins.
 
+use crate::resume::Resume;
 use crate::shard::connection::member::welcome;
 use crate::shard::connection::pending::Pending;
 use crate::shard::connection::sent::Sent;
@@ -16,8 +17,9 @@ impl Shard {
         index: u32,
         audience: u32,
         request: &StreamRequest,
+        resume: Resume,
     ) {
-        let mut search = self.shared.order.begin_search(request.resume.clone());
+        let mut search = self.shared.order.begin_search(resume);
         let mut gatherer = self.gatherer(audience);
         let (stage, first) = match gatherer.search(&mut search) {
             None => (Stage::Searching(search), None),

@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex};
 use super::TOPICS;
 use crate::envelope::Envelope;
 use crate::frame::Wire;
+use crate::metrics::DisconnectReason;
+use crate::pull::{Pull, Read};
 use crate::shard::connection::sent::Sent;
 use crate::shard::connection::slots::Key;
 use crate::shard::connection::Sink;
@@ -16,6 +18,8 @@ pub(super) struct Far {
     pub(super) received: Vec<u8>,
     pub(super) capacity: usize,
     pub(super) broken: bool,
+    /// The queue that it reads, if it is no sink that takes bytes by itself.
+    pub(super) queue: Option<Arc<Pull<DisconnectReason>>>,
 }
 
 pub(super) struct TestClient {
@@ -39,7 +43,35 @@ pub(super) struct TestClient {
     pub(super) has_more: bool,
 }
 
+impl Far {
+    /// Reads its queue as far as it takes bytes, or leaves it when it is broken. Returns the id to
+    /// tell the shard, if it has to be told something.
+    pub(super) fn read(&mut self) -> Option<u64> {
+        let queue = self.queue.take_if(|_| self.broken);
+        if let Some(queue) = queue {
+            self.received.extend(queue.waiting());
+            return queue.abandon();
+        }
+        let (queue, mut told) = (self.queue.clone()?, None);
+        while self.capacity > 0 {
+            let Read::Batch(batch, id) = queue.read() else { break };
+            assert!(!batch.is_empty());
+            self.capacity -= batch.len().min(self.capacity);
+            self.received.extend_from_slice(&batch);
+            told = told.or(id);
+        }
+        told
+    }
+}
+
 impl TestClient {
+    /// What it was sent: what its sink took.
+    pub(super) fn received(&self) -> Vec<u8> {
+        let far = self.far.lock().unwrap();
+        let waiting = far.queue.as_ref().map(|queue| queue.waiting());
+        [&far.received[..], &waiting.unwrap_or_default()].concat()
+    }
+
     /// A block with an id and one line of data, as the client is to get it.
     pub(super) fn shown(&self, topics: &[usize], block: &str) -> String {
         if self.envelope == Envelope::None {
@@ -61,7 +93,7 @@ impl TestClient {
     /// Whether the events and bytes that it was sent are those that its far end has. A block that
     /// is not whole may be an event's or not.
     pub(super) fn has(&self, sent: Sent) -> bool {
-        let received = body(&self.far.lock().unwrap().received, self.wire);
+        let received = body(&self.received(), self.wire);
         let text = String::from_utf8(received).unwrap();
         let text = text.strip_prefix("head\n").unwrap_or_default();
         let mut blocks: Vec<&str> = text.split_inclusive("\n\n").collect();

@@ -9,7 +9,7 @@ const JSON: &[Envelope] = &[Envelope::Json];
 impl World {
     fn texts(&self, number: u32) -> String {
         let client = &self.clients[&number];
-        let received = body(&client.far.lock().unwrap().received, client.wire);
+        let received = body(&client.received(), client.wire);
         String::from_utf8(received).unwrap()
     }
 

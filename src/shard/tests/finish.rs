@@ -126,7 +126,7 @@ impl World {
     /// Checks what clients have received whose streams have ended, and forgets them.
     pub(super) fn check_ended(&mut self) {
         for (_, client) in std::mem::take(&mut self.ended) {
-            let received = body(&client.far.lock().unwrap().received, client.wire);
+            let received = body(&client.received(), client.wire);
             let is_right = match client.may_have_more() {
                 true => client.has_all(&received),
                 false => received == client.expected,
@@ -285,7 +285,7 @@ fn a_client_of_a_finished_topic_is_told_an_id_and_the_end_even_if_others_are_sti
     world.join_from(vec![0], Wire::Chunked, ALL, Resume::After(id.into()));
     world.note_ended();
     let (_, back) = world.ended.pop().unwrap();
-    let received = body(&back.far.lock().unwrap().received, Wire::Chunked);
+    let received = body(&back.received(), Wire::Chunked);
     assert!(received.ends_with("x\n\n".as_bytes()));
     world.settle();
     world.check_ended();

@@ -107,7 +107,7 @@ impl Model {
 
     /// What a client has received until now, without its head.
     fn stream(client: &TestClient) -> String {
-        let received = body(&client.far.lock().unwrap().received, client.wire);
+        let received = body(&client.received(), client.wire);
         let text = String::from_utf8(received).unwrap();
         match text.strip_prefix("head\n") {
             Some(rest) => rest.to_owned(),

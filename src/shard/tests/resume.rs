@@ -171,7 +171,7 @@ impl World {
     /// Checks what a client that came back has received, all of it or, if it was cut or has not
     /// taken all, its beginning.
     fn check_returned(&self, returned: &Returned, client: &TestClient, is_whole: bool) {
-        let received = body(&client.far.lock().unwrap().received, client.wire);
+        let received = body(&client.received(), client.wire);
         let text = String::from_utf8(received).unwrap();
         let Some(text) = text.strip_prefix("head\n") else {
             assert!(!is_whole && "head\n".starts_with(&text));
@@ -371,7 +371,7 @@ fn bodies(world: &World) -> Vec<String> {
     world
         .clients
         .values()
-        .map(|c| String::from_utf8(body(&c.far.lock().unwrap().received, c.wire)).unwrap())
+        .map(|c| String::from_utf8(body(&c.received(), c.wire)).unwrap())
         .collect()
 }
 

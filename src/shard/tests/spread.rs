@@ -73,9 +73,8 @@ impl World {
 
     /// How many clients have everything.
     fn complete(&self) -> usize {
-        let is_complete = |client: &&TestClient| {
-            body(&client.far.lock().unwrap().received, client.wire) == client.expected
-        };
+        let is_complete =
+            |client: &&TestClient| body(&client.received(), client.wire) == client.expected;
         self.clients.values().filter(is_complete).count()
     }
 
@@ -193,7 +192,7 @@ fn a_later_event_takes_the_waiting_one_along_and_no_other_client_is_hurried() {
         world.rest();
         assert!((100..=103).contains(&world.complete()), "{}", world.complete());
         let newest = world.clients.values().next_back().unwrap();
-        assert_eq!(body(&newest.far.lock().unwrap().received, Wire::Chunked), newest.expected);
+        assert_eq!(body(&newest.received(), Wire::Chunked), newest.expected);
         assert!(world.publish(0, "for all"));
         world.rest();
         assert_eq!(world.complete(), 1_001);

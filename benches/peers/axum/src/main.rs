@@ -5,6 +5,9 @@
 //! `BroadcastStream`. The channel has no back-pressure: it drops what a receiver that lags has not
 //! taken. So its documented capacity is set to hold the whole run, and nothing is lost. An event is
 //! built once and cloned per client, as the channel does.
+//!
+//! With the argument `pull` the same server sends fanfare's streams as bodies instead
+//! (`Hub::subscribe`), whose shard is a task of the same runtime: `benches/peers/pull.json`.
 
 use std::error::Error;
 use std::io::{BufRead, Write};
@@ -12,11 +15,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::body::Body;
 use axum::extract::State;
 use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{AppendHeaders, IntoResponse};
 use axum::routing::get;
 use axum::serve::ListenerExt;
 use axum::Router;
+use fanfare::{EventStream, Hub, Options, StreamOptions};
 use rustix::time::{clock_gettime, ClockId};
 use tokio::net::TcpListener;
 use tokio::sync::broadcast;
@@ -36,16 +42,20 @@ struct Settings {
     solo_interval_ns: u64,
 }
 
-type Topic = broadcast::Sender<Event>;
+/// Where events are published to: a channel, or a topic of a hub.
+#[derive(Clone)]
+enum Topic {
+    Channel(broadcast::Sender<Event>),
+    Hub(Hub, fanfare::Topic),
+}
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let settings = Settings::from_environment()?;
-    let to_all = Topic::new((settings.events as usize).max(16));
-    let solo = Topic::new(SOLO_CAPACITY);
-    let router = Router::new()
-        .route("/all", get(follow).with_state(to_all.clone()))
-        .route("/solo", get(follow).with_state(solo.clone()));
+    let (router, to_all, solo) = match std::env::args().nth(1).as_deref() {
+        Some("pull") => pull()?,
+        _ => channels(&settings),
+    };
     let listener = TcpListener::bind(&settings.listen).await?;
     let address = listener.local_addr()?;
     let listener = listener.tap_io(|stream| {
@@ -59,8 +69,37 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
+fn channels(settings: &Settings) -> (Router, Topic, Topic) {
+    let to_all = broadcast::Sender::new((settings.events as usize).max(16));
+    let solo = broadcast::Sender::new(SOLO_CAPACITY);
+    let router = Router::new()
+        .route("/all", get(follow).with_state(to_all.clone()))
+        .route("/solo", get(follow).with_state(solo.clone()));
+    (router, Topic::Channel(to_all), Topic::Channel(solo))
+}
+
+/// A hub with one shard. A client is waited for as long as it takes, since the channels lose nothing
+/// either.
+fn pull() -> Result<(Router, Topic, Topic), Box<dyn Error>> {
+    let minute = Duration::from_secs(60);
+    let options = Options::default().shards(1).lag_age_max(minute).lag_grace(minute);
+    let (hub, drivers) = Hub::with_drivers(options.lag_grace_percent(100))?;
+    drivers.into_iter().for_each(|driver| drop(tokio::spawn(driver.drive())));
+    let [to_all, solo] = [fanfare::Topic::new("all")?, fanfare::Topic::new("solo")?];
+    let router = Router::new()
+        .route("/all", get(pulled).with_state((hub.clone(), to_all.clone())))
+        .route("/solo", get(pulled).with_state((hub.clone(), solo.clone())));
+    Ok((router, Topic::Hub(hub.clone(), to_all), Topic::Hub(hub, solo)))
+}
+
+async fn pulled(State((hub, topic)): State<(Hub, fanfare::Topic)>) -> impl IntoResponse {
+    let stream = hub.subscribe([topic.into()], StreamOptions::default());
+    let stream = stream.expect("there are fewer clients than a hub's bound");
+    (AppendHeaders(EventStream::HEADERS), Body::from_stream(stream))
+}
+
 async fn follow(
-    State(topic): State<Topic>,
+    State(topic): State<broadcast::Sender<Event>>,
 ) -> Sse<impl Stream<Item = Result<Event, BroadcastStreamRecvError>>> {
     Sse::new(BroadcastStream::new(topic.subscribe())).keep_alive(KeepAlive::default())
 }
@@ -124,8 +163,18 @@ fn publish_solos(settings: &Settings, topic: &Topic, is_over: &AtomicBool) -> St
 fn publish(settings: &Settings, topic: &Topic, number: u64, stamp_ns: u64) {
     let mut data = format!("{number} {stamp_ns} ");
     data.extend(std::iter::repeat_n('x', settings.bytes.saturating_sub(data.len())));
-    // `send` fails when there is no receiver, which is no failure here.
-    let _ = topic.send(Event::default().id(number.to_string()).data(data));
+    match topic {
+        // `send` fails when there is no receiver, which is no failure here.
+        Topic::Channel(topic) => {
+            let _ = topic.send(Event::default().id(number.to_string()).data(data));
+        }
+        Topic::Hub(hub, topic) => {
+            if let Err(error) = hub.publish_wait(topic, data, Duration::MAX) {
+                eprintln!("{error}");
+                std::process::exit(4);
+            }
+        }
+    }
 }
 
 impl Settings {

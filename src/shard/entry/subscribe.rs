@@ -1,0 +1,78 @@
+//! How a stream begins that the host reads itself, and what its reader tells the shard.
+//!
+//! The host does not wait for the shard. So a stream that begins with what is published from now on
+//! begins behind the number that the order had when the host asked for it: if something has been
+//! published by the time its audience is registered, the stream is one that comes back with that
+//! number's id.
+
+use crate::metrics::DisconnectReason;
+use crate::shard::connection::record::Record;
+use crate::shard::connection::slots::Key;
+use crate::shard::connection::{Connection, Sink, State};
+use crate::shard::entry::pull_request::PullRequest;
+use crate::shard::{Shard, Told};
+
+/// What readers tell that a shard looks at in one turn, at most.
+const LOOKS_MAX: usize = 256;
+
+impl Shard {
+    /// Takes what hosts tell of streams that they read, a bounded number: the rest keeps the shard
+    /// from sleeping.
+    pub(in crate::shard) fn handle_readers(&mut self) {
+        for _ in 0..LOOKS_MAX {
+            let Ok(told) = self.link().told.try_recv() else { return };
+            match told {
+                Told::HasNews(id) => {
+                    self.look_at_reader(Key { index: id.index(), generation: id.generation() });
+                }
+                begins if self.shutdown.draining().is_some() => self.refuse_told(begins),
+                // A closed hub still sends what was published before to those that asked before.
+                Told::Begins(request) => _ = self.begin_pull(*request),
+            }
+        }
+    }
+
+    /// Does away with what came too late.
+    pub(in crate::shard) fn refuse_told(&self, told: Told) {
+        let reason = match (self.shared.is_ending(), self.shutdown.draining()) {
+            (true, Some(_)) => DisconnectReason::Drained,
+            (true, None) => DisconnectReason::Closed,
+            (false, _) => DisconnectReason::Error,
+        };
+        match told {
+            Told::Begins(request) => request.refuse(self.shared.limits(), reason),
+            Told::HasNews(_) => {}
+        }
+    }
+
+    /// Begins a stream that its host reads. It may have ended again.
+    pub(in crate::shard) fn begin_pull(&mut self, request: PullRequest) -> Key {
+        let PullRequest { end, peer, request, number } = request;
+        let pull = self.connections.pulls.insert(end);
+        let connection = Connection { sink: Sink::Pull(pull), state: State::Leaving };
+        let mut record = Record::new(&peer);
+        record.set_subscriptions(request.wanted.len());
+        let key = self.connections.insert(connection, record);
+        self.link().counters.pending_connections.add(1);
+        let id = self.id_of(key.index).to_u64();
+        let is_read = self.connections.pull(key.index).is_some_and(|pull| pull.begin(id));
+        match is_read {
+            true => self.join_as_of(key.index, &request, Some(number)),
+            false => drop(self.remove(key.index)),
+        }
+        key
+    }
+
+    /// A stream's reader has made room in its queue, or is gone.
+    fn look_at_reader(&mut self, key: Key) {
+        // It has ended since, and another may have its entry.
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        let waits = matches!(connection.state, State::Lagging(_) | State::Replaying(_));
+        let Some(pull) = self.connections.pull(key.index) else { return };
+        match pull.look() {
+            true => self.disconnect(key.index, DisconnectReason::ClientClosed),
+            false if waits => self.resume(key),
+            false => {}
+        }
+    }
+}
