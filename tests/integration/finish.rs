@@ -120,7 +120,8 @@ fn a_client_that_lags_is_sent_everything_before_the_end() {
     let reader = std::thread::spawn(move || rest(&mut fast).len());
     let data = "x".repeat(100_000);
     let mut count = 0;
-    while hub.metrics().lagging_connections < 2 {
+    // They lag by more than the kernel takes when it makes the sockets' buffers larger.
+    while hub.metrics().lag_bytes < 32 << 20 {
         publish(&hub, "run", &data);
         count += 1;
         assert!(count < 1_000, "the sockets take everything");
@@ -128,7 +129,7 @@ fn a_client_that_lags_is_sent_everything_before_the_end() {
     finish(&hub, "other", "of the other");
     finish(&hub, "run", "last");
     assert_eq!(reader.join().unwrap(), count + 1);
-    assert_eq!(hub.metrics().lagging_connections, 2);
+    wait_until("only they lag", || hub.metrics().lagging_connections == 2);
     let all = slow.each_mut().map(rest);
     assert_eq!(all.each_ref().map(Vec::len), [count + 1, count + 2]);
     assert!(all.iter().all(|all| all.last().is_some_and(|last| last == "last")));
