@@ -17,6 +17,11 @@ use futures_core::Stream as _;
 use crate::support::sse::{Message, Parser};
 use crate::support::{one_shard, serve, shards, wait_until, Client, DEADLINE};
 
+/// The options of a hub that keeps all of a test's events, for shards that begin a stream late.
+fn keeping_all() -> Options {
+    shards(2).history_events_max(10_000).history_bytes_max(64 << 20)
+}
+
 fn topic(name: &str) -> Topic {
     Topic::new(name).unwrap()
 }
@@ -360,7 +365,7 @@ fn a_thousand_streams_are_read_under_an_executor_that_drives_the_shards_too() {
 
 #[test]
 fn it_is_read_by_threads_by_an_iterator_and_by_a_bare_block_on() {
-    let hub = Hub::start(shards(2)).unwrap();
+    let hub = Hub::start(keeping_all()).unwrap();
     let readers: Vec<_> = (0..4)
         .map(|nth| {
             let stream = now(&hub, "run");
@@ -380,7 +385,8 @@ fn it_is_read_by_threads_by_an_iterator_and_by_a_bare_block_on() {
     expected.iter().for_each(|data| _ = publish(&hub, "run", data));
     hub.finish_wait(&topic("run"), None, DEADLINE).unwrap();
     for reader in readers {
-        assert_eq!(reader.join().unwrap(), expected);
+        let received = reader.join().unwrap();
+        assert!(received == expected, "{} events, first {:?}", received.len(), received.first());
     }
 }
 
@@ -416,7 +422,7 @@ fn a_reader_is_woken_once_for_each_time_that_it_found_nothing() {
 
 #[test]
 fn a_reader_that_is_dropped_while_others_are_woken_takes_nothing_from_them() {
-    let hub = Hub::start(shards(2)).unwrap();
+    let hub = Hub::start(keeping_all()).unwrap();
     let (done, all_done) = mpsc::channel();
     for nth in 0..50 {
         let (stream, done) = (now(&hub, "run"), done.clone());

@@ -82,8 +82,8 @@ fn obey(hub: &Hub, line: &str) -> Result<(), Box<dyn Error>> {
     let topic = Topic::new(words.next().ok_or("name a topic")?)?;
     let data = words.next().unwrap_or_default();
     match word {
-        Some("publish") => drop(hub.publish(&topic, data)?),
-        Some("finish") => drop(hub.finish(&topic, Some(data.into()))?),
+        Some("publish") => _ = hub.publish(&topic, data)?,
+        Some("finish") => _ = hub.finish(&topic, Some(data.into()))?,
         _ => return Err("say publish TOPIC DATA, or finish TOPIC DATA".into()),
     }
     Ok(())
