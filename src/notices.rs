@@ -44,7 +44,8 @@ pub struct Notice {
     pub id: ConnectionId,
     /// What it is, or was, subscribed to, each once, in no order.
     pub subscriptions: Vec<Subscription>,
-    /// The peer's address; `None` if it has none, as at a Unix domain socket.
+    /// The client's address, as a trusted proxy says it; `None` if it has none, as at a Unix
+    /// domain socket.
     pub addr: Option<SocketAddr>,
     /// What the client calls itself. A label that any client can claim, see
     /// [`ListenOptions`](crate::ListenOptions).

@@ -126,7 +126,9 @@ chained! {
         /// force. Default: 100,000.
         pub connections_max: usize,
         /// The most connections from one address (from one /64 network in IPv6). Zero is no bound,
-        /// since behind a proxy all clients have the proxy's address. Default: zero.
+        /// since behind a proxy that is not
+        /// [trusted](crate::ListenOptions::trusted_proxies) all clients have the proxy's address.
+        /// Default: zero.
         pub connections_per_address_max: usize,
         /// The most topics and filters that all connections may ask for together, each counted with
         /// each connection, 1 to 100,000,000. A connection that asks for more is refused, and told
@@ -134,7 +136,9 @@ chained! {
         /// Default: 1,000,000.
         pub subscriptions_max: usize,
         /// The same for the connections from one address (from one /64 network in IPv6). Zero is no
-        /// bound, since behind a proxy all clients have the proxy's address. Default: zero.
+        /// bound, since behind a proxy that is not
+        /// [trusted](crate::ListenOptions::trusted_proxies) all clients have the proxy's address.
+        /// Default: zero.
         pub subscriptions_per_address_max: usize,
         /// How old a connection may get, 1 s to 30 days; zero is any age. One that is older, by up
         /// to a quarter of this which is drawn for each, is sent everything, told a reconnection
