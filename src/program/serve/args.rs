@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use clap::Args;
 use fanfare::{
-    DrainOptions, Envelope, ForwardedHeader, HeartbeatForm, ListenOptions, Options, Overload,
-    Policy, PolicyError, StartAt,
+    DrainOptions, Envelope, HeartbeatForm, ListenOptions, Options, Overload, Policy, PolicyError,
+    StartAt,
 };
 
 use super::super::control::{ControlAddr, ANY, EVENTS, HEALTH};
 use super::super::units;
-use super::listen::ListenArg;
+use super::listen::{ListenArg, ListenArgs};
 use super::paths::PathArgs;
 use super::rules::RuleArg;
 use super::tickets::TicketArgs;
@@ -34,46 +34,8 @@ use super::tickets::TicketArgs;
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct ServeArgs {
-    /// Where to listen: HOST:PORT (port 0 takes a free one), unix:/PATH, unix:@NAME (an abstract
-    /// name of Linux), fd:N (a socket that the process was started with), systemd (all sockets that
-    /// systemd passes) or systemd:NAME (those of a FileDescriptorName=). May be repeated, or
-    /// separated by commas
-    #[arg(
-        long,
-        env = "FANFARE_LISTEN",
-        value_name = "ADDR",
-        default_value = "127.0.0.1:8080",
-        value_delimiter = ','
-    )]
-    pub(super) listen: Vec<ListenArg>,
-
-    /// The permissions of the files of --listen unix:/PATH, in octal: who may write to it may connect
-    #[arg(long, env = "FANFARE_SOCKET_MODE", value_name = "MODE", default_value = "600",
-          value_parser = mode)]
-    socket_mode: u32,
-
-    /// Proxies whose connections begin with a header of the PROXY protocol, which says who their
-    /// client is: addresses, networks such as 10.0.0.0/8, or unix for --listen unix:/PATH; may be
-    /// repeated, or separated by commas. From these the header is required, and from others it is
-    /// an error
-    #[arg(
-        long,
-        env = "FANFARE_PROXY_PROTOCOL_FROM",
-        value_name = "NETWORK",
-        value_delimiter = ','
-    )]
-    proxy_protocol_from: Vec<String>,
-
-    /// Proxies that are believed about their clients in --forwarded-header, so that bounds per
-    /// address, lists and logs see the client: as --proxy-protocol-from
-    #[arg(long, env = "FANFARE_TRUSTED_PROXY", value_name = "NETWORK", value_delimiter = ',')]
-    trusted_proxy: Vec<String>,
-
-    /// The header field in which trusted proxies say who their client is: x-forwarded-for or
-    /// forwarded
-    #[arg(long, env = "FANFARE_FORWARDED_HEADER", value_name = "NAME",
-          default_value_t = ForwardedHeader::XForwardedFor)]
-    forwarded_header: ForwardedHeader,
+    #[command(flatten)]
+    pub(super) entry: ListenArgs,
 
     /// Where publishing, connections, topics, metrics and the page are: HOST:PORT, unix:/PATH or
     /// off. An address that is not a loopback one needs a publish token [default: the port after
@@ -383,11 +345,6 @@ fn policies(names: &str) -> Result<PolicyList, PolicyError> {
     }
 }
 
-/// Permission bits, which are written in octal.
-fn mode(text: &str) -> Result<u32, String> {
-    u32::from_str_radix(text, 8).map_err(|_| "write permissions in octal, such as 660".to_owned())
-}
-
 /// A host's name without a port, as it is compared.
 fn host(text: &str) -> Result<String, String> {
     let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
@@ -413,7 +370,7 @@ impl ServeArgs {
     /// The names of all listeners.
     pub(super) fn own_names(&self) -> Vec<String> {
         let control = self.control_listen.as_ref().and_then(ControlAddr::name);
-        let listened_on = self.listen.iter().filter_map(ListenArg::name).chain(control);
+        let listened_on = self.entry.listen.iter().filter_map(ListenArg::name).chain(control);
         self.hosts.iter().cloned().chain(listened_on.map(str::to_owned)).collect()
     }
 
@@ -470,10 +427,6 @@ impl ServeArgs {
         let SocketArgs { keepalive, user_timeout, notsent_lowat, send_buffer } = self.sockets;
         let mut options = ListenOptions::default()
             .path(EVENTS)
-            .proxy_protocol_from(self.proxy_protocol_from.clone())
-            .trusted_proxies(self.trusted_proxy.clone())
-            .forwarded_header(self.forwarded_header)
-            .socket_mode(self.socket_mode)
             .health_path(HEALTH)
             .head_bytes_max(self.head_bytes_max)
             .head_fields_max(self.head_fields_max)
@@ -486,7 +439,7 @@ impl ServeArgs {
             .notsent_lowat_bytes(size(notsent_lowat))
             .keepalive(keepalive)
             .user_timeout(user_timeout.unwrap_or(default_timeout.max(2 * keepalive)));
-        options = self.paths.add_to(options);
+        options = self.entry.add_to(self.paths.add_to(options));
         options.gap_start = self.gap_start;
         options.policies = self.slow.policies.clone().map(|PolicyList(policies)| policies);
         options.send_buffer_bytes = send_buffer.map(size);
@@ -515,7 +468,7 @@ pub(super) mod tests {
     fn the_defaults_are_those_of_the_engine() {
         let args = parse(&[]).unwrap();
         assert_eq!(args.options(), Options::default());
-        assert_eq!(args.listen, ["127.0.0.1:8080".parse().unwrap()]);
+        assert_eq!(args.entry.listen, ["127.0.0.1:8080".parse().unwrap()]);
         assert_eq!(args.public_names(true), ["127.0.0.1"]);
         let theirs = ListenOptions::default().health_path("/healthz");
         let theirs = format!("{theirs:?}");
@@ -545,25 +498,6 @@ pub(super) mod tests {
         assert_eq!(args.options().check(), Ok(()));
         assert_eq!(args.listen_options().cors.origins, ["https://a.example", "*"]);
         assert!(parse(&["--heartbeat", "15"]).is_err());
-        let line = [
-            "--listen=unix:/run/x,[::1]:80",
-            "--listen=fd:3",
-            "--trusted-proxy=10.0.0.0/8,unix",
-            "--proxy-protocol-from=::1",
-            "--forwarded-header=forwarded",
-            "--socket-mode=660",
-        ];
-        let args = parse(&line).unwrap();
-        let listen: Vec<_> = args.listen.iter().map(ToString::to_string).collect();
-        assert_eq!(listen, ["unix:/run/x", "[::1]:80", "fd:3"]);
-        let options = args.listen_options();
-        assert_eq!(options.trusted_proxies, ["10.0.0.0/8", "unix"]);
-        assert_eq!(options.proxy_protocol_from, ["::1"]);
-        assert_eq!(options.forwarded_header, ForwardedHeader::Forwarded);
-        assert_eq!(options.socket_mode, 0o660);
-        assert!(parse(&["--socket-mode=999"]).is_err());
-        let error = parse(&["--forwarded-header=via"]).err().unwrap().to_string();
-        assert!(error.contains("x-forwarded-for, forwarded"), "{error}");
         let args = parse(&["--keepalive=1m", "--send-buffer=64KiB", "--lag-grace=0"]).unwrap();
         assert_eq!(args.options().lag_grace, Duration::ZERO);
         let options = args.listen_options();

@@ -7,7 +7,8 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use fanfare::{Hub, ListenError, ListenOnError, ListenOptions, Listener};
+use clap::Args;
+use fanfare::{ForwardedHeader, Hub, ListenError, ListenOnError, ListenOptions, Listener};
 
 use super::super::control::name_of;
 use super::super::inherited;
@@ -19,6 +20,51 @@ const FIRST: RawFd = 3;
 const DESCRIPTORS_MAX: usize = 256;
 
 const FORMS: &str = "write it as HOST:PORT, unix:/PATH, unix:@NAME, fd:N, systemd or systemd:NAME";
+
+/// The options of where the public listeners are, and of the proxies before them.
+#[derive(Args, Debug)]
+pub(super) struct ListenArgs {
+    /// Where to listen: HOST:PORT (port 0 takes a free one), unix:/PATH, unix:@NAME (an abstract
+    /// name of Linux), fd:N (a socket that the process was started with), systemd (all sockets that
+    /// systemd passes) or systemd:NAME (those of a FileDescriptorName=). May be repeated, or
+    /// separated by commas
+    #[arg(
+        long,
+        env = "FANFARE_LISTEN",
+        value_name = "ADDR",
+        default_value = "127.0.0.1:8080",
+        value_delimiter = ','
+    )]
+    pub(super) listen: Vec<ListenArg>,
+
+    /// The permissions of the files of --listen unix:/PATH, in octal: who may write to it may connect
+    #[arg(long, env = "FANFARE_SOCKET_MODE", value_name = "MODE", default_value = "600",
+          value_parser = mode)]
+    socket_mode: u32,
+
+    /// Proxies whose connections begin with a header of the PROXY protocol, which says who their
+    /// client is: addresses, networks such as 10.0.0.0/8, or unix for --listen unix:/PATH; may be
+    /// repeated, or separated by commas. From these the header is required, and from others it is
+    /// an error
+    #[arg(
+        long,
+        env = "FANFARE_PROXY_PROTOCOL_FROM",
+        value_name = "NETWORK",
+        value_delimiter = ','
+    )]
+    proxy_protocol_from: Vec<String>,
+
+    /// Proxies that are believed about their clients in --forwarded-header, so that bounds per
+    /// address, lists and logs see the client: as --proxy-protocol-from
+    #[arg(long, env = "FANFARE_TRUSTED_PROXY", value_name = "NETWORK", value_delimiter = ',')]
+    trusted_proxy: Vec<String>,
+
+    /// The header field in which trusted proxies say who their client is: x-forwarded-for or
+    /// forwarded
+    #[arg(long, env = "FANFARE_FORWARDED_HEADER", value_name = "NAME",
+          default_value_t = ForwardedHeader::XForwardedFor)]
+    forwarded_header: ForwardedHeader,
+}
 
 /// Where to listen, as `--listen` has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,6 +97,22 @@ struct Passed {
     pid: Option<String>,
     count: Option<String>,
     names: Option<String>,
+}
+
+impl ListenArgs {
+    /// Adds what a listener of the engine takes of them.
+    pub(super) fn add_to(&self, options: ListenOptions) -> ListenOptions {
+        options
+            .proxy_protocol_from(self.proxy_protocol_from.clone())
+            .trusted_proxies(self.trusted_proxy.clone())
+            .forwarded_header(self.forwarded_header)
+            .socket_mode(self.socket_mode)
+    }
+}
+
+/// Permission bits, which are written in octal.
+fn mode(text: &str) -> Result<u32, String> {
+    u32::from_str_radix(text, 8).map_err(|_| "write permissions in octal, such as 660".to_owned())
 }
 
 impl FromStr for ListenArg {
@@ -234,6 +296,7 @@ impl Source {
 
 #[cfg(test)]
 mod tests {
+    use super::super::args::tests::parse;
     use super::*;
 
     #[test]
@@ -255,6 +318,29 @@ mod tests {
         for text in ["", "8080", "unix:", "unix:@", "fd:", "fd:1", "fd:2", "fd:-1", "systemd:"] {
             assert!(text.parse::<ListenArg>().is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn places_and_proxies_may_be_repeated_or_separated_by_commas() {
+        let line = [
+            "--listen=unix:/run/x,[::1]:80",
+            "--listen=fd:3",
+            "--trusted-proxy=10.0.0.0/8,unix",
+            "--proxy-protocol-from=::1",
+            "--forwarded-header=forwarded",
+            "--socket-mode=660",
+        ];
+        let args = parse(&line).unwrap();
+        let listen: Vec<_> = args.entry.listen.iter().map(ToString::to_string).collect();
+        assert_eq!(listen, ["unix:/run/x", "[::1]:80", "fd:3"]);
+        let options = args.listen_options();
+        assert_eq!(options.trusted_proxies, ["10.0.0.0/8", "unix"]);
+        assert_eq!(options.proxy_protocol_from, ["::1"]);
+        assert_eq!(options.forwarded_header, ForwardedHeader::Forwarded);
+        assert_eq!(options.socket_mode, 0o660);
+        assert!(parse(&["--socket-mode=999"]).is_err());
+        let error = parse(&["--forwarded-header=via"]).err().unwrap().to_string();
+        assert!(error.contains("x-forwarded-for, forwarded"), "{error}");
     }
 
     #[test]

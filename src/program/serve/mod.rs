@@ -68,7 +68,7 @@ impl Server {
         if let Some(listen) = &args.control_listen {
             listen.check(token.is_some())?;
         }
-        let sources = listen::sources(&args.listen)?;
+        let sources = listen::sources(&args.entry.listen)?;
         let started = SystemTime::now();
         args.drain_options().check().map_err(|error| {
             // The drain's reconnection time is the one that streams are told.
