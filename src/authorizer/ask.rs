@@ -28,8 +28,8 @@ chained! {
     pub struct AskOptions {
         /// The most requests that wait for the host's answer at once, of all listeners with the
         /// authorizer: in the queue, or with the host. A request beyond them is answered 503, and
-        /// counted in [`Metrics::failed_authorizations`](crate::Metrics). Each may take twice
-        /// [`ListenOptions::head_bytes_max`](crate::ListenOptions::head_bytes_max), and
+        /// counted in [`Metrics::failed_authorizations`](crate::Metrics). Each may take four
+        /// times [`ListenOptions::head_bytes_max`](crate::ListenOptions::head_bytes_max), and
         /// [`ListenOptions::body_bytes_max`](crate::ListenOptions::body_bytes_max) on a route with
         /// `POST`. 1 to 65,536. Default: 1,024.
         pub waiting_max: usize,
