@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use async_channel::Sender;
 
-use super::request::{Asked, AuthorizationRequest, AuthorizationRequests};
+use super::request::{Asked, AuthorizationRequest};
+use super::requests::AuthorizationRequests;
 use super::verdict::{Replies, Reply, Wait};
 use crate::options::chained::chained;
 use crate::options::{within, OptionsError};

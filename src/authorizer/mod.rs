@@ -9,6 +9,7 @@ mod ask;
 mod decide;
 mod refusal;
 mod request;
+mod requests;
 #[cfg(test)]
 mod tests;
 mod verdict;
@@ -21,7 +22,8 @@ pub(crate) use self::ask::{AskQueue, Question, Waiting};
 pub(crate) use self::decide::{Admission, Decide, EndStream, Lease, StreamAsk, StreamLease};
 pub use self::refusal::Refusal;
 pub(crate) use self::request::Asked;
-pub use self::request::{AnswerError, AuthorizationRequest, AuthorizationRequests};
+pub use self::request::{AnswerError, AuthorizationRequest};
+pub use self::requests::AuthorizationRequests;
 pub(crate) use self::verdict::{Replies, Verdict};
 use crate::options::OptionsError;
 
