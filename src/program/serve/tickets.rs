@@ -79,6 +79,9 @@ struct KeyFiles {
     jwks: Option<PathBuf>,
 }
 
+/// How the bytes of a file become keys.
+type Parse = fn(&[u8]) -> Result<KeySet, KeyError>;
+
 /// By what it is told that a file has changed.
 type Stamp = Option<(i64, i64, u64, u64)>;
 
@@ -143,7 +146,7 @@ impl TicketArgs {
 impl KeyFiles {
     fn read(&self) -> Result<KeySet, String> {
         let mut keys = KeySet::default();
-        let reads: [(&Option<PathBuf>, fn(&[u8]) -> Result<KeySet, KeyError>); 2] =
+        let reads: [(_, Parse); 2] =
             [(&self.key, KeySet::from_key_file), (&self.jwks, KeySet::from_jwks)];
         for (path, parse) in reads {
             let Some(path) = path else { continue };
