@@ -19,7 +19,9 @@ use std::sync::Arc;
 
 pub use self::ask::AskOptions;
 pub(crate) use self::ask::{AskQueue, Question, Waiting};
-pub(crate) use self::decide::{Admission, Decide, EndStream, Lease, StreamAsk, StreamLease};
+pub(crate) use self::decide::{Admission, Decide, Lease, StreamAsk};
+#[cfg(feature = "tickets")]
+pub(crate) use self::decide::{EndStream, StreamLease};
 pub use self::refusal::Refusal;
 pub(crate) use self::request::Asked;
 pub use self::request::{AnswerError, AuthorizationRequest};

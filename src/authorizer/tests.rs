@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::{Admission, Authorizer, Decide, Refusal, StreamAsk, StreamLease};
+use super::decide::StreamLease;
+use super::{Admission, Authorizer, Decide, Refusal, StreamAsk};
 use crate::{Grant, Hub, ListenOptions, Listener, Options, Route, Subscription, Topic};
 
 const TIME_MAX: Duration = Duration::from_secs(60);
