@@ -49,7 +49,7 @@ fn status<T>(result: Result<T, Refusal>) -> u16 {
     let Err(refusal) = result else { return 200 };
     assert_eq!(refusal.check(), Ok(()), "{refusal:?}");
     let challenges =
-        refusal.headers.iter().any(|(name, value)| name == "WWW-Authenticate" && value != "");
+        refusal.headers.iter().any(|(name, value)| name == "WWW-Authenticate" && !value.is_empty());
     assert_eq!(refusal.status == 401, challenges, "{refusal:?}");
     assert!(!refusal.text.contains("ey"), "{refusal:?}");
     refusal.status

@@ -153,7 +153,7 @@ fn keys_that_are_for_something_else_are_left_out_and_wrong_ones_are_errors() {
         p256(r#", "alg": "EdDSA""#),
         p256(&kid(&"x".repeat(257))),
     ] {
-        let error = jwks(&[wrong.clone()]).unwrap_err();
+        let error = jwks(std::slice::from_ref(&wrong)).unwrap_err();
         assert!(matches!(error, KeyError::Jwk { index: 0, .. }), "{wrong}: {error:?}");
     }
 }
