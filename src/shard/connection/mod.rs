@@ -152,7 +152,10 @@ pub(in crate::shard) struct Outlet<'a> {
 impl Outlet<'_> {
     /// Sends as much as it takes at once.
     pub(in crate::shard) fn send(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.sink.send(&mut Outgoing::new(bytes), self.pulls)
+        match &mut *self.sink {
+            Sink::Socket(stream) => stream.send(bytes),
+            sink => sink.send(&mut Outgoing::new(bytes), self.pulls),
+        }
     }
 }
 
