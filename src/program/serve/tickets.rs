@@ -181,8 +181,9 @@ impl KeyFiles {
             stamps = now;
             match self.read() {
                 Ok(keys) => {
-                    log::info!("tokens are checked with other keys from now on: {keys:?}");
+                    let text = format!("{keys:?}");
                     verifier.set_keys(keys);
+                    log::info!("tokens are checked with other keys from now on: {text}");
                 }
                 Err(error) => log::error!("the keys for tokens stay as they were: {error}"),
             }
