@@ -24,9 +24,6 @@ impl Drop for Shard {
         while let Ok(told) = self.link().told.try_recv() {
             attempt(|| self.refuse_told(told));
         }
-        self.link().verdicts.close();
-        while self.link().verdicts.try_recv().is_ok() {}
-        self.link().ended.close();
         let closed = attempt(|| self.close_acceptors());
         if std::thread::panicking() || !closed || !attempt(|| self.close_all()) {
             self.write_off();

@@ -3,8 +3,6 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use crate::authorizer::Verdict;
-use crate::lifecycle::ConnectionId;
 use crate::metrics::Counters;
 use crate::notices::NoticeQueue;
 use crate::options::Options;
@@ -12,12 +10,11 @@ use crate::order::{Order, ShardInbox};
 use crate::shard::admin::drain::Drain;
 use crate::shard::admin::query::QueryRequest;
 use crate::shard::connection::peer::Peer;
-use crate::shard::connection::slots::Key;
 use crate::shard::entry::adopted::Adopted;
 use crate::shard::entry::handshake::Acceptor;
 use crate::shard::entry::limits::{ConnectionLimits, SubscriptionLimits};
-use crate::shard::entry::pull_request::PullRequest;
 use crate::shard::entry::spares::Spares;
+use crate::shard::entry::told::Told;
 use crate::sys::Stream;
 use crate::tuning::ShardTuning;
 
@@ -62,22 +59,9 @@ pub(crate) struct Link {
     pub(crate) counters: Counters,
     commands: async_channel::Sender<Command>,
     pub(in crate::shard) orders: async_channel::Receiver<Command>,
-    answers: async_channel::Sender<(Key, Verdict)>,
-    pub(in crate::shard) verdicts: async_channel::Receiver<(Key, Verdict)>,
-    ends: async_channel::Sender<Key>,
-    pub(in crate::shard) ended: async_channel::Receiver<Key>,
-    /// From hosts that read streams themselves. A stream is in here twice at most: as it begins, and
-    /// when there is something to look at.
+    /// What the shard is told of single connections.
     tellers: async_channel::Sender<Told>,
     pub(in crate::shard) told: async_channel::Receiver<Told>,
-}
-
-/// What a shard is told of a stream that its host reads.
-pub(crate) enum Told {
-    /// It begins.
-    Begins(Box<PullRequest>),
-    /// There is room in its queue, or nobody reads it any more.
-    HasNews(ConnectionId),
 }
 
 pub(crate) enum Command {
@@ -113,13 +97,9 @@ impl Shared {
 impl Link {
     pub(crate) fn new(inbox: Arc<ShardInbox>) -> Link {
         let (commands, orders) = async_channel::bounded(COMMANDS_MAX);
-        // Each connection that waits gets one answer, and as many wait as authorizers allow.
-        let (answers, verdicts) = async_channel::unbounded();
-        // Each stream that has a lease is ended by it once at most.
-        let (ends, ended) = async_channel::unbounded();
         let (tellers, told) = async_channel::unbounded();
         let counters = Counters::default();
-        Link { inbox, counters, commands, orders, answers, verdicts, ends, ended, tellers, told }
+        Link { inbox, counters, commands, orders, tellers, told }
     }
 
     /// Whether there is a shard at the other end.
@@ -134,22 +114,7 @@ impl Link {
         here + self.commands.len() as u64
     }
 
-    /// Hands the shard what becomes of a connection that waits for the host. Nothing is lost while
-    /// there is a shard.
-    pub(in crate::shard) fn answer(&self, key: Key, verdict: Verdict) {
-        if self.answers.try_send((key, verdict)).is_ok() {
-            self.inbox.ring();
-        }
-    }
-
-    /// Has the shard end a stream, as its lease says.
-    pub(in crate::shard) fn end(&self, key: Key) {
-        if self.ends.try_send(key).is_ok() {
-            self.inbox.ring();
-        }
-    }
-
-    /// Tells the shard something of a stream that its host reads; returns it when there is no shard.
+    /// Tells the shard something of a connection; returns it when there is no shard.
     pub(crate) fn tell(&self, told: Told) -> Result<(), Told> {
         self.tellers.try_send(told).map_err(async_channel::TrySendError::into_inner)?;
         self.inbox.ring();

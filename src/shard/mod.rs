@@ -92,7 +92,8 @@ pub(crate) use self::entry::limits::{
 };
 pub(crate) use self::entry::pull_request::{Beyond, PullRequest};
 pub(crate) use self::entry::spares::{Spares, SPARES};
-pub(crate) use self::link::{Authorizations, Command, Link, Shared, Told};
+pub(crate) use self::entry::told::Told;
+pub(crate) use self::link::{Authorizations, Command, Link, Shared};
 
 /// What is sent before the shard looks at its sockets, in units of [`cost_of`].
 const TURN: usize = 4 * SLICE;
@@ -207,8 +208,6 @@ impl Shard {
         // more.
         let closes = self.shared.closing.load(Ordering::SeqCst) && !self.shutdown.is_closing();
         let idle = link.orders.is_empty()
-            && link.verdicts.is_empty()
-            && link.ended.is_empty()
             && link.told.is_empty()
             && !closes
             && !self.has_news_of_a_drain();
@@ -250,9 +249,7 @@ impl Shard {
         }
         self.handle_readiness();
         self.handle_commands();
-        self.handle_verdicts();
-        self.end_by_leases();
-        self.handle_readers();
+        self.handle_told();
         self.send();
         let spread = self.send_spread();
         let farewells = self.send_away();

@@ -11,10 +11,7 @@ use crate::authorizer::{Question, Replies, Verdict, Waiting};
 use crate::shard::connection::leave::UNASKED_BYTES_MAX;
 use crate::shard::connection::slots::Key;
 use crate::shard::connection::{Progress, State};
-use crate::shard::{Shard, Shared};
-
-/// Answers that one turn takes.
-const VERDICTS_MAX: usize = 64;
+use crate::shard::{Shard, Shared, Told};
 
 /// The way of the host's answers to a shard.
 struct ToShard {
@@ -26,7 +23,8 @@ struct ToShard {
 impl Replies for ToShard {
     fn reply(&self, key: u64, verdict: Verdict) {
         if let (Some(shared), Some(key)) = (self.shared.upgrade(), Key::from_u64(key)) {
-            shared.links[self.id].answer(key, verdict);
+            // Without a shard there is no connection.
+            let _ = shared.links[self.id].tell(Told::Answered(key, verdict));
         }
     }
 
@@ -57,14 +55,6 @@ impl Shard {
         true
     }
 
-    /// Takes answers of the host.
-    pub(in crate::shard) fn handle_verdicts(&mut self) {
-        for _ in 0..VERDICTS_MAX {
-            let Ok((key, verdict)) = self.link().verdicts.try_recv() else { return };
-            self.take_verdict(key, &verdict);
-        }
-    }
-
     /// Refuses connections for which the host has not answered in time.
     pub(in crate::shard) fn end_unanswered(&mut self) {
         let now_ms = self.now_ms();
@@ -77,7 +67,7 @@ impl Shard {
     }
 
     /// Goes on with a connection that has waited for the host, if it is still there.
-    fn take_verdict(&mut self, key: Key, verdict: &Verdict) {
+    pub(in crate::shard) fn take_verdict(&mut self, key: Key, verdict: &Verdict) {
         let Some(connection) = self.connections.get_mut(key) else { return };
         let State::Handshaking(handshaking) = &mut connection.state else { return };
         let Progress::Asked(_) = handshaking.progress else { return };

@@ -4,10 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::authorizer::Lease;
-use crate::shard::Shard;
-
-/// The number of streams that one turn ends.
-const ENDS_MAX: usize = 64;
+use crate::shard::connection::slots::Key;
+use crate::shard::{Shard, Told};
 
 impl Shard {
     /// Tells a stream's lease, if it has one, that the stream has begun, and how to end it.
@@ -18,19 +16,17 @@ impl Shard {
         let key = self.connections.key_at(index);
         lease.begun(Box::new(move || {
             if let Some(shared) = shared.upgrade() {
-                shared.links[id].end(key);
+                // Without a shard it has ended.
+                let _ = shared.links[id].tell(Told::Ends(key));
             }
         }));
     }
 
-    /// Ends streams as their leases say; those that have ended meanwhile are gone.
-    pub(in crate::shard) fn end_by_leases(&mut self) {
-        for _ in 0..ENDS_MAX {
-            let Ok(key) = self.link().ended.try_recv() else { return };
-            let connection = self.connections.get_mut(key);
-            if connection.is_some_and(|connection| connection.audience().is_some()) {
-                self.kick(key.index, Duration::ZERO);
-            }
+    /// Ends a stream as its lease says, if it has not ended meanwhile.
+    pub(in crate::shard) fn end_by_lease(&mut self, key: Key) {
+        let connection = self.connections.get_mut(key);
+        if connection.is_some_and(|connection| connection.audience().is_some()) {
+            self.kick(key.index, Duration::ZERO);
         }
     }
 }

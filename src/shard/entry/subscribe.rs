@@ -10,41 +10,9 @@ use crate::shard::connection::record::Record;
 use crate::shard::connection::slots::Key;
 use crate::shard::connection::{Connection, Sink, State};
 use crate::shard::entry::pull_request::PullRequest;
-use crate::shard::{Shard, Told};
-
-/// What readers tell that a shard looks at in one turn, at most.
-const LOOKS_MAX: usize = 256;
+use crate::shard::Shard;
 
 impl Shard {
-    /// Takes what hosts tell of streams that they read, a bounded number: the rest keeps the shard
-    /// from sleeping.
-    pub(in crate::shard) fn handle_readers(&mut self) {
-        for _ in 0..LOOKS_MAX {
-            let Ok(told) = self.link().told.try_recv() else { return };
-            match told {
-                Told::HasNews(id) => {
-                    self.look_at_reader(Key { index: id.index(), generation: id.generation() });
-                }
-                begins if self.shutdown.draining().is_some() => self.refuse_told(begins),
-                // A closed hub still sends what was published before to those that asked before.
-                Told::Begins(request) => _ = self.begin_pull(*request),
-            }
-        }
-    }
-
-    /// Does away with what came too late.
-    pub(in crate::shard) fn refuse_told(&self, told: Told) {
-        let reason = match (self.shared.is_ending(), self.shutdown.draining()) {
-            (true, Some(_)) => DisconnectReason::Drained,
-            (true, None) => DisconnectReason::Closed,
-            (false, _) => DisconnectReason::Error,
-        };
-        match told {
-            Told::Begins(request) => request.refuse(self.shared.limits(), reason),
-            Told::HasNews(_) => {}
-        }
-    }
-
     /// Begins a stream that its host reads. It may have ended again.
     pub(in crate::shard) fn begin_pull(&mut self, request: PullRequest) -> Key {
         let PullRequest { end, peer, request, number } = request;
@@ -64,7 +32,7 @@ impl Shard {
     }
 
     /// A stream's reader has made room in its queue, or is gone.
-    fn look_at_reader(&mut self, key: Key) {
+    pub(in crate::shard) fn look_at_reader(&mut self, key: Key) {
         // It has ended since, and another may have its entry.
         let Some(connection) = self.connections.get_mut(key) else { return };
         let waits = matches!(connection.state, State::Lagging(_) | State::Replaying(_));
