@@ -255,8 +255,9 @@ fn a_stale_id_changes_no_client_and_the_bounds_are_told() {
     publish(&hub, "a", "not for it");
     publish(&hub, "many/65535", "for it");
     assert_eq!(second.data(), "for it");
-    change(&hub, second_id, &["a", "a"]);
-    assert_eq!(hub.metrics().topics, 1);
+    let changed = hub.set_subscriptions(second_id, &subscriptions(&["a", "a"]));
+    assert!(matches!(changed, Ok(true) | Err(AdminError::TooLate)), "{changed:?}");
+    wait_until("it has one alone", || hub.metrics().topics == 1);
     drop(second);
     check_nothing_is_left(&hub);
 
