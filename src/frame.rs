@@ -203,7 +203,6 @@ impl Frame {
     }
 
     /// The bytes that a connection of this wire form is sent for this frame alone.
-    #[inline]
     pub(crate) fn wire(&self, wire: Wire) -> &[u8] {
         match wire {
             Wire::Chunked => &self.0.bytes[self.0.chunked..],
@@ -212,13 +211,11 @@ impl Frame {
     }
 
     /// The event stream's bytes without any framing, to be gathered with those of other frames.
-    #[inline]
     pub(crate) fn plain(&self) -> &[u8] {
         &self.0.bytes[self.0.plain..self.0.plain_end]
     }
 
     /// The custom id, if the publisher gave one.
-    #[inline]
     pub(crate) fn custom_id(&self) -> Option<&Arc<str>> {
         self.0.custom_id.as_ref()
     }
@@ -235,19 +232,16 @@ impl Frame {
     }
 
     /// The event's key, with its topic or topics: of the events with one key only the newest matters.
-    #[inline]
     pub(crate) fn key(&self) -> Option<&str> {
         self.0.key.as_deref()
     }
 
     /// Its number in the hub's order.
-    #[inline]
     pub(crate) fn sequence(&self) -> u64 {
         self.0.sequence
     }
 
     /// When it was published, in nanoseconds since the hub's start.
-    #[inline]
     pub(crate) fn at_ns(&self) -> u64 {
         self.0.at_ns
     }
