@@ -41,9 +41,9 @@ impl Hub {
     ///     for notice in notices {
     ///         match notice.kind {
     ///             NoticeKind::Disconnected { reason, events, .. } => {
-    ///                 println!("{} had {events} events, {reason}", notice.addr);
+    ///                 println!("{} had {events} events, {reason}", notice.id);
     ///             }
-    ///             _ => println!("{} wants {:?}", notice.addr, notice.subscriptions),
+    ///             _ => println!("{} wants {:?}", notice.id, notice.subscriptions),
     ///         }
     ///     }
     /// });
@@ -71,7 +71,7 @@ impl Hub {
     /// # let hub = Hub::start(Options::default())?;
     /// let in_room_42 = ConnectionFilter::default().subscription(Subscription::new("rooms/42")?);
     /// for client in hub.connections(&in_room_42)? {
-    ///     println!("{} since {:?}", client.addr, client.since);
+    ///     println!("{:?} since {:?}", client.addr, client.since);
     /// }
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```

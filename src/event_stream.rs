@@ -26,8 +26,9 @@ use crate::shard::{Shared, Told};
 ///
 /// # Its end
 ///
-/// A stream that ends in order, ends: its topics are finished, the host or the hub ended it, or it
-/// was old enough ([`Options::connection_age_max`](crate::Options::connection_age_max)). One that was
+/// A stream that ends in order, ends: its topics are finished, the host or the hub ended it, it was
+/// old enough ([`Options::connection_age_max`](crate::Options::connection_age_max)), or its time was
+/// over ([`StreamOptions::expires_at`](crate::StreamOptions::expires_at)). One that was
 /// cut, since its reader lagged too far or stalled, or since its shard has failed, ends with an error,
 /// [`Disconnected`]: a server passes that on as a broken response, an HTTP/2 stream that is reset, and
 /// the client knows that something is missing. Before either end comes all that the stream took.

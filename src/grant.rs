@@ -41,8 +41,9 @@ chained! {
         /// Whether the request may name topics and filters beside `subscriptions`, without bounds.
         /// Default: no.
         pub any_topics: bool,
-        /// Where the stream of a client without an id begins, whatever its request says. Default:
-        /// none, so that the request and the listener decide.
+        /// Where the stream begins of a client without an id, and of one whose id is gone, whatever
+        /// its request says. A client with an id that is kept goes on behind it. Default: none, so
+        /// that the request and the listener decide.
         pub start: Option<StartAt> as (StartAt => Some(start)),
         /// What happens to the connection when it lags too far, whatever its request says.
         /// Default: none, so that the request and the hub decide.

@@ -238,7 +238,8 @@ impl Hub {
     /// (socket activation). The socket is made non-blocking and close-on-exec, and gets the
     /// listener's socket options; its backlog and its file stay as they are. When the listener is
     /// dropped the socket is closed but not shut down, and no file is removed, so that another
-    /// process that has it goes on to accept.
+    /// process that has it goes on to accept. Until then the system takes connections for it, also
+    /// when the hub is closed or drained, or its last shard has ended: drop the listener first.
     ///
     /// # Errors
     ///

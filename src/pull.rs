@@ -4,8 +4,8 @@
 //! The reader leaves its waker when it finds nothing, and is woken with the next batch; the shard
 //! notes when it finds the queue full, and is told when half of it is free. Each of both is told
 //! once, until it has looked again. All this is under one lock, which is held for some
-//! instructions: no waker is called under it, nor any other code of a host. `tests/loom` tries all
-//! interleavings.
+//! instructions. No waker is woken under it; one is cloned under it, so the clone of a host's own
+//! waker must not read the same stream. `tests/loom` tries all interleavings.
 
 use std::collections::VecDeque;
 use std::task::{Context, Poll, Waker};

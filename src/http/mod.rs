@@ -5,7 +5,7 @@ pub(crate) mod body;
 pub(crate) mod cors;
 pub(crate) mod field;
 pub(crate) mod host;
-mod origin;
+pub(crate) mod origin;
 pub(crate) mod query;
 pub(crate) mod request;
 pub(crate) mod response;

@@ -7,7 +7,7 @@ use super::host::ends_in_a_number;
 /// An origin as browsers write it: WHATWG HTML, section "Origin", serialization. The crate `url`
 /// would do the same, but brings some 30 crates and a megabyte of tables for names beyond ASCII,
 /// which have to be in punycode here.
-pub(super) fn normalise(origin: &str) -> Result<String, &'static str> {
+pub(crate) fn normalise(origin: &str) -> Result<String, &'static str> {
     if !origin.is_ascii() {
         return Err("browsers send punycode; write the host as xn--...");
     }

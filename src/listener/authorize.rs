@@ -94,6 +94,8 @@ pub(super) fn narrow(
         },
         resume: match (resume, grant.start) {
             (Resume::Start(_), Some(start)) => Resume::Start(start),
+            // Nor does a client choose where it begins with an id that is gone.
+            (Resume::After(id) | Resume::AfterOr(id, _), Some(start)) => Resume::AfterOr(id, start),
             (resume, _) => resume,
         },
         tag: grant.tag.clone().or(tag),

@@ -28,7 +28,7 @@ pub enum ListenError {
     Bind(io::Error),
     /// An option is out of its bounds.
     Options(OptionsError),
-    /// The hub is closed.
+    /// The hub is closed or being drained, or has no shard left.
     Closed,
     /// A shard has too many commands waiting; try again.
     Busy,

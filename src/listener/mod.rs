@@ -124,11 +124,11 @@ impl Listener {
 
     /// Has every shard accept through the acceptor.
     fn open_acceptor(&self) -> Result<(), ListenError> {
-        let closed = || match self.shared.is_ending() {
-            true => Err(ListenError::Closed),
-            false => Ok(()),
+        let is_served = || match self.shared.is_served() {
+            true => Ok(()),
+            false => Err(ListenError::Closed),
         };
-        closed()?;
+        is_served()?;
         for link in &self.shared.links {
             match link.command(Command::Accept(self.acceptor.clone())) {
                 // A shard that a host has dropped needs no acceptor.
@@ -136,8 +136,9 @@ impl Listener {
                 opened => opened.map_err(|_| ListenError::Busy)?,
             }
         }
-        // The hub may have been closed or drained meanwhile, by another thread.
-        closed()
+        // The hub may have been closed or drained meanwhile, or its last shard dropped, by another
+        // thread.
+        is_served()
     }
 
     /// Where it listens: an address with the port that the system chose if none was given, or a

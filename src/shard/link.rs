@@ -88,6 +88,11 @@ impl Shared {
         (&self.connection_limits, &self.subscription_limits)
     }
 
+    /// Whether there is a shard that accepts connections.
+    pub(crate) fn is_served(&self) -> bool {
+        !self.is_ending() && self.links.iter().any(Link::is_alive)
+    }
+
     /// Whether no connection is accepted any more.
     pub(crate) fn is_ending(&self) -> bool {
         self.closing.load(Ordering::SeqCst) || self.drain.get().is_some()

@@ -149,8 +149,12 @@ pub(crate) enum Next {
 
 impl Scratch {
     fn new() -> Scratch {
-        let received = vec![0; 16 << 10].into_boxed_slice();
-        Scratch { inbox: Vec::new(), received, gathered: Vec::new() }
+        Scratch { inbox: Vec::new(), received: Scratch::receiving(), gathered: Vec::new() }
+    }
+
+    /// Space for what a client sends.
+    fn receiving() -> Box<[u8]> {
+        vec![0; 16 << 10].into_boxed_slice()
     }
 }
 
@@ -264,7 +268,8 @@ impl Shard {
             || endings
             || queries
             || spread
-            || expiring;
+            || expiring
+            || !self.link().told.is_empty();
         match self.shutdown.flush_until_ns() {
             Some(until_ns) => self.next_while_closing(busy, until_ns),
             None if busy => Next::Now,

@@ -44,7 +44,8 @@ impl Poller {
 
     fn add(&self, fd: BorrowedFd<'_>, interest: Event, mode: PollMode) -> io::Result<()> {
         // SAFETY: a stream is closed, and with it its registration, only by its owner, who holds
-        // this poller; a listening socket is removed before it is closed.
+        // this poller; a listening socket, and a stream of which there are duplicates, is removed
+        // before it is closed.
         unsafe { self.poller.add_with_mode(fd.as_raw_fd(), interest, mode) }
     }
 

@@ -10,6 +10,7 @@ use super::verifier::TokenVerifier;
 use crate::authorizer::{Admission, Authorizer, Decide, Refusal, StreamAsk};
 use crate::grant::Grant;
 use crate::http::field::is_token;
+use crate::http::origin::normalise;
 use crate::options::chained::chained;
 use crate::options::{within, OptionsError};
 use crate::seldom::Seldom;
@@ -134,6 +135,11 @@ impl Authorizer {
         options: AccessOptions,
     ) -> Result<Authorizer, OptionsError> {
         options.check()?;
+        let origins = options.cookie_origins.iter().map(|origin| normalise(origin));
+        let origins: Result<_, _> = origins.collect();
+        let wrong =
+            |why: &'static str| OptionsError { option: "cookie_origins", bounds: why.into() };
+        let options = AccessOptions { cookie_origins: origins.map_err(wrong)?, ..options };
         Ok(Authorizer::at_once(Access { verifier, tickets, options }))
     }
 }
@@ -236,7 +242,11 @@ impl Access {
                 let authority = origin.split_once("://").map(|(_, authority)| authority);
                 let host = ask.headers("host").next();
                 let same = authority.zip(host.as_deref());
-                is_listed || same.is_some_and(|(origin, host)| origin.eq_ignore_ascii_case(host))
+                let is_same = same.is_some_and(|(origin, host)| origin.eq_ignore_ascii_case(host));
+                // A proxy may have written another Host; what no page can write says it too.
+                let mut sites = ask.headers("sec-fetch-site");
+                let says_same = sites.next().as_deref() == Some("same-origin");
+                is_listed || is_same || says_same && sites.next().is_none()
             }
             // A page of this origin, or no page: browsers send Origin with requests of others, but
             // for those whose answers those cannot read.

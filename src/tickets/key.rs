@@ -5,6 +5,7 @@ use ed25519_dalek::pkcs8::DecodePublicKey;
 use hmac::{Hmac, KeyInit, Mac};
 use p256::ecdsa::signature::Verifier;
 use rsa::pkcs1::DecodeRsaPublicKey;
+use rsa::traits::PublicKeyParts;
 use rsa::BoxedUint;
 use sha2::{Sha256, Sha384, Sha512};
 
@@ -99,8 +100,10 @@ impl Key {
             return key.ok_or(KeyError::Format { what: "the Ed25519 key is weak; make another" });
         }
         let rsa = rsa::PublicKey::from_public_key_pem(pem).ok();
-        if let Some(key) = rsa.or_else(|| rsa::PublicKey::from_pkcs1_pem(pem).ok()) {
-            return Ok(Key::Rs256(Box::new(key)));
+        // What decodes a file takes keys of fewer bits.
+        let rsa = rsa.or_else(|| rsa::PublicKey::from_pkcs1_pem(pem).ok());
+        if let Some(key) = rsa.and_then(|key| Key::rsa(&key.n_bytes(), &key.e_bytes())) {
+            return Ok(key);
         }
         Err(KeyError::Format {
             what: "the PEM file has no public key that is known; give one of P-256, Ed25519 or \

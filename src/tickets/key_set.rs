@@ -3,6 +3,8 @@
 use std::collections::HashSet;
 use std::fmt;
 
+use base64ct::{Base64, Encoding};
+
 use super::algorithm::Algorithm;
 use super::jwk::{JwkSet, Wrong};
 use super::key::{Key, FILE_BYTES_MAX};
@@ -236,7 +238,37 @@ pub(super) fn file(bytes: &[u8]) -> Result<File<'_>, KeyError> {
         (false, _) if bytes.trim_ascii_start().starts_with(b"{") => Err(KeyError::Format {
             what: "this is JSON, not a secret or PEM; give a JWK set as such",
         }),
+        (false, _) if is_public_key(bytes.trim_ascii()) => Err(KeyError::Format {
+            what:
+                "this is a public key, which everybody may know, and no secret; write it as PEM: \
+                   openssl pkey -pubin -inform DER -in KEY -out KEY.pem, or ssh-keygen -e -m PKCS8 \
+                   -f KEY",
+        }),
         (false, _) => Ok(File::Secret(bytes.trim_ascii_end())),
+    }
+}
+
+/// Whether this is a public key in a form that could be taken for a secret: that of SSH, or DER, or
+/// DER in base64.
+fn is_public_key(bytes: &[u8]) -> bool {
+    let is_ssh = ["ssh-", "ecdsa-", "sk-ssh-", "sk-ecdsa-"];
+    if is_ssh.iter().any(|begin| bytes.starts_with(begin.as_bytes())) {
+        return true;
+    }
+    let text: Vec<u8> = bytes.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect();
+    let decoded = std::str::from_utf8(&text).ok().and_then(|text| Base64::decode_vec(text).ok());
+    is_der_sequence(bytes) || decoded.is_some_and(|bytes| is_der_sequence(&bytes))
+}
+
+/// Whether this is one whole sequence in DER, as all public keys are (RFC 5280, RFC 8017).
+fn is_der_sequence(bytes: &[u8]) -> bool {
+    match *bytes {
+        [0x30, length @ 0..=0x7f, ref rest @ ..] => rest.len() == usize::from(length),
+        [0x30, 0x81, length, ref rest @ ..] => rest.len() == usize::from(length),
+        [0x30, 0x82, high, low, ref rest @ ..] => {
+            rest.len() == usize::from(u16::from_be_bytes([high, low]))
+        }
+        _ => false,
     }
 }
 

@@ -8,6 +8,7 @@ use ed25519_dalek::pkcs8::DecodePrivateKey;
 use ed25519_dalek::Signer;
 use hmac::{Hmac, Mac};
 use rsa::pkcs1::DecodeRsaPrivateKey;
+use rsa::traits::PublicKeyParts;
 use serde_json::{Map, Value};
 use sha2::Sha256;
 
@@ -233,6 +234,8 @@ fn private_key(pem: &str) -> Option<Private> {
     }
     let rsa = rsa::PrivateKey::from_pkcs8_pem(pem).ok();
     let rsa = rsa.or_else(|| rsa::PrivateKey::from_pkcs1_pem(pem).ok())?;
+    // The bounds of the public key hold for it too.
+    Key::rsa(&rsa.n_bytes(), &rsa.e_bytes())?;
     Some(Private::Rs256(Box::new(rsa)))
 }
 

@@ -50,9 +50,10 @@ chained! {
     /// ```
     #[derive(Clone, Debug, PartialEq, Eq)]
     pub struct TicketOptions {
-        /// The most tickets that there are at once, 1 to 10,000,000; beyond that none is issued
-        /// until one is forgotten. Each takes some 300 bytes besides what is granted. A ticket that
-        /// was used is kept until its grant expires, for its stream's reconnects. Default: 65,536.
+        /// The most tickets that there are at once, 1 to 10,000,000. Each takes some 300 bytes
+        /// besides what is granted. A ticket that was used is kept until its grant expires, for its
+        /// stream's reconnects; beyond this number the one is forgotten whose stream has been between
+        /// connections for longest, and if there is none, none is issued. Default: 65,536.
         pub tickets_max: usize,
         /// How long a ticket may be unused before it is forgotten, 1 s to 1 hour. Default: 60 s.
         pub first_use_time_max: Duration,
@@ -139,8 +140,17 @@ struct State {
     issued: HashMap<Digest, Issued>,
     /// When each ticket is over.
     ends: BTreeSet<(SystemTime, Digest)>,
+    /// The used tickets whose streams are between connections, those first that have been for
+    /// longest. The numbers are those of leases, so that they have an order.
+    idle: BTreeSet<(u64, Digest)>,
     leases: u64,
 }
+
+/// What a request gets of a ticket: what is granted, the number of its lease, and what ends the
+/// stream's older connection.
+type Taken = (Arc<Grant>, u64, Option<EndStream>);
+/// Why it gets nothing, and the ticket if it is over with that.
+type NotTaken = (TicketError, Option<Issued>);
 
 struct Issued {
     grant: Arc<Grant>,
@@ -153,6 +163,8 @@ struct Issued {
     end: Option<EndStream>,
     /// How often its stream was taken over since when.
     takeovers: (u32, SystemTime),
+    /// Since when its stream is between connections, if it is.
+    idle_since: Option<u64>,
 }
 
 /// What a ticket gives.
@@ -231,7 +243,7 @@ impl Tickets {
     ///
     /// # Errors
     ///
-    /// When the grant has no end or has expired, there are as many tickets as may be, or the system
+    /// When the grant is beyond its bounds, has no end or has expired, there are as many tickets as may be, or the system
     /// gives no random bytes.
     ///
     /// # Examples
@@ -249,6 +261,7 @@ impl Tickets {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn issue(&self, grant: Grant, now: SystemTime) -> Result<Ticket, IssueError> {
+        grant.check().map_err(IssueError::Grant)?;
         let expires_at = grant.expires_at.ok_or(IssueError::NoExpiry)?;
         if expires_at <= now {
             return Err(IssueError::Expired);
@@ -257,10 +270,18 @@ impl Tickets {
         let digest = Ticket::digest_of(ticket.as_str()).ok_or(IssueError::NoRandomness)?;
         let ends_at = expires_at.min(now + self.0.options.first_use_time_max);
         let grant = Arc::new(grant);
-        let issued =
-            Issued { grant, ends_at, expires_at, lease: None, end: None, takeovers: (0, now) };
+        let issued = Issued {
+            grant,
+            ends_at,
+            expires_at,
+            lease: None,
+            end: None,
+            takeovers: (0, now),
+            idle_since: None,
+        };
         let mut state = self.0.state();
-        let forgotten = state.forget(now);
+        let mut forgotten = state.forget(now);
+        forgotten.extend(state.make_room(self.0.options.tickets_max));
         let is_full = state.issued.len() >= self.0.options.tickets_max;
         if !is_full {
             state.ends.insert((ends_at, digest));
@@ -307,7 +328,17 @@ impl Tickets {
         let taken = state.take(digest, goes_on, now);
         drop(state);
         drop(forgotten);
-        let (grant, number, older) = taken?;
+        let (grant, number, older) = match taken {
+            Ok(taken) => taken,
+            Err((error, over)) => {
+                // Whoever has the stream of a revoked ticket loses it.
+                let end = over.and_then(|issued| issued.end);
+                if let Some(end) = end.filter(|_| error == TicketError::Contested) {
+                    end();
+                }
+                return Err(error);
+            }
+        };
         if let Some(end) = older {
             end();
         }
@@ -370,34 +401,44 @@ impl State {
     fn remove(&mut self, digest: Digest) -> Option<Issued> {
         let issued = self.issued.remove(&digest)?;
         self.ends.remove(&(issued.ends_at, digest));
+        if let Some(since) = issued.idle_since {
+            self.idle.remove(&(since, digest));
+        }
         Some(issued)
     }
 
-    /// Gives a ticket's stream to a request.
-    fn take(
-        &mut self,
-        digest: Digest,
-        goes_on: bool,
-        now: SystemTime,
-    ) -> Result<(Arc<Grant>, u64, Option<EndStream>), TicketError> {
-        let issued = self.issued.get_mut(&digest).ok_or(TicketError::Unknown)?;
+    /// Makes room where there are as many tickets as may be: the one goes whose stream has been
+    /// between connections for longest.
+    fn make_room(&mut self, tickets_max: usize) -> Option<Issued> {
+        if self.issued.len() < tickets_max {
+            return None;
+        }
+        let &(_, digest) = self.idle.first()?;
+        self.remove(digest)
+    }
+
+    /// Gives a ticket's stream to a request; or says why not, with the ticket if it is over.
+    fn take(&mut self, digest: Digest, goes_on: bool, now: SystemTime) -> Result<Taken, NotTaken> {
+        let issued = self.issued.get_mut(&digest).ok_or((TicketError::Unknown, None))?;
         if issued.ends_at <= now {
-            self.remove(digest);
-            return Err(TicketError::Unknown);
+            return Err((TicketError::Unknown, self.remove(digest)));
         }
         if issued.lease.is_some() {
             if !goes_on {
-                return Err(TicketError::InUse);
+                return Err((TicketError::InUse, None));
             }
             let (count, since) = &mut issued.takeovers;
-            if now.duration_since(*since).is_ok_and(|time| time >= TAKEOVERS_TIME) {
+            // A clock that went back begins anew as well.
+            if now.duration_since(*since).map_or(true, |time| time >= TAKEOVERS_TIME) {
                 (*count, *since) = (0, now);
             }
             *count += 1;
             if *count > TAKEOVERS_MAX {
-                self.remove(digest);
-                return Err(TicketError::Contested);
+                return Err((TicketError::Contested, self.remove(digest)));
             }
+        }
+        if let Some(since) = issued.idle_since.take() {
+            self.idle.remove(&(since, digest));
         }
         self.leases += 1;
         issued.lease = Some(self.leases);
@@ -463,11 +504,17 @@ impl Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         let mut state = self.tickets.state();
+        state.leases += 1;
+        let since = state.leases;
         let held = state.held(&self.digest, self.number);
+        let is_idle = held.is_some();
         let end = held.and_then(|issued| {
-            issued.lease = None;
+            (issued.lease, issued.idle_since) = (None, Some(since));
             issued.end.take()
         });
+        if is_idle {
+            state.idle.insert((since, self.digest));
+        }
         drop(state);
         drop(end);
     }

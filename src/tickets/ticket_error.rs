@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::options::OptionsError;
+
 /// Why a ticket is refused. Its text may be sent to the client.
 ///
 /// # Examples
@@ -71,9 +73,11 @@ impl std::error::Error for TicketError {}
 /// assert_eq!(tickets.issue(endless, SystemTime::now()), Err(IssueError::NoExpiry));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum IssueError {
+    /// The grant is beyond its bounds ([`Grant::check`](crate::Grant::check)).
+    Grant(OptionsError),
     /// The grant has no end: its ticket would have none.
     NoExpiry,
     /// The grant has expired.
@@ -87,6 +91,7 @@ pub enum IssueError {
 impl fmt::Display for IssueError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            IssueError::Grant(error) => return error.fmt(f),
             IssueError::NoExpiry => "a ticket has to expire; set when its grant does (expires_at)",
             IssueError::Expired => "the grant has expired; give one that ends later",
             IssueError::Full => "there are too many tickets; try again later, or raise tickets_max",

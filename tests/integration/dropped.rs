@@ -358,6 +358,20 @@ fn what_was_never_polled_can_be_dropped_as_well() {
 }
 
 #[test]
+fn a_listener_of_a_hub_without_shards_refuses_clients_and_none_can_be_opened() {
+    let (hub, drivers) = Hub::with_drivers(shards(2)).unwrap();
+    // No shard has taken it when the last one is dropped.
+    let listener = hub.listen("127.0.0.1:0", ListenOptions::default()).unwrap();
+    let addr = listener.local_addr();
+    drop(drivers);
+    let refused = TcpStream::connect(addr).unwrap_err();
+    assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
+    let error = hub.listen("127.0.0.1:0", ListenOptions::default()).unwrap_err();
+    assert!(matches!(error, fanfare::ListenError::Closed), "{error}");
+    future::block_on(hub.close_async());
+}
+
+#[test]
 fn an_executor_that_is_shut_down_ends_the_shards_that_it_drives() {
     let (hub, drivers) = Hub::with_drivers(shards(2)).unwrap();
     let listener = hub.listen("127.0.0.1:0", ListenOptions::default()).unwrap();

@@ -5,8 +5,8 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant, SystemTime};
 
 use fanfare::{
-    AskOptions, AuthorizationRequests, Authorizer, DisconnectReason, Grant, Hub, ListenOptions,
-    Listener, NoticeKind, Options, Policy, Subscription, Topic,
+    AdoptRequest, AskOptions, AuthorizationRequests, Authorizer, DisconnectReason, Grant, Hub,
+    ListenOptions, Listener, NoticeKind, Options, Policy, StreamOptions, Subscription, Topic,
 };
 
 use crate::support::{one_shard, serve_with, shards, wait_until, Client, DEADLINE};
@@ -177,4 +177,31 @@ fn a_client_comes_back_with_a_new_grant_and_misses_nothing() {
     let later = SystemTime::now() + Duration::from_secs(3_600);
     requests.wait(DEADLINE).unwrap().allow(grant("a").expires_at(later)).unwrap();
     assert_eq!(Client::of(stream).data(), "2");
+}
+
+#[test]
+fn a_stream_that_the_host_opened_ends_at_the_time_that_it_says() {
+    let (hub, _listener) = serve_with(one_shard(), ListenOptions::default());
+    let expires_at = SystemTime::now() + Duration::from_secs(2);
+    let options = || StreamOptions::default().expires_at(expires_at);
+    let wanted = || [Subscription::new("a").unwrap()];
+    let mut pulled = hub.subscribe(wanted(), options()).unwrap();
+    let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let client = TcpStream::connect(server.local_addr().unwrap()).unwrap();
+    client.set_read_timeout(Some(DEADLINE)).unwrap();
+    let request = AdoptRequest::new(wanted()).options(options());
+    hub.adopt(server.accept().unwrap().0, request).unwrap();
+    let mut adopted = Client::of(client);
+    publish(&hub, "a", "before");
+    assert_eq!(adopted.data(), "before");
+    assert!(adopted.ends_cleanly());
+    // An end in order, and no error.
+    let mut text = Vec::new();
+    while let Some(batch) = pulled.wait(DEADLINE) {
+        text.extend_from_slice(&batch.unwrap());
+    }
+    assert!(String::from_utf8(text).unwrap().contains("data: before\n"));
+    assert!(SystemTime::now() >= expires_at);
+    assert_eq!(pulled.end_reason(), Some(DisconnectReason::Expired));
+    wait_until("both are counted", || expired(&hub) == 2);
 }

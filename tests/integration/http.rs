@@ -181,7 +181,9 @@ fn a_head_that_does_not_come_in_time_is_answered_with_408() {
     let (hub, listener) = serve_with(one_shard(), options);
     let start = Instant::now();
     assert_eq!(status(listener.local_addr(), "GET /events?topic=a HTTP/1.1\r\nHo"), 408);
-    assert!(start.elapsed() >= head_time_max, "{:?}", start.elapsed());
+    // A shard counts whole milliseconds.
+    let least = head_time_max - Duration::from_millis(1);
+    assert!(start.elapsed() >= least, "{:?}", start.elapsed());
     assert_eq!(status(listener.local_addr(), ""), 408);
     wait_until("none is left", || hub.metrics().pending_connections == 0);
 }

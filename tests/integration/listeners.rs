@@ -12,7 +12,7 @@ use fanfare::{
     UnhandledRequest,
 };
 
-use crate::support::{one_shard, serve, shards, wait_until, Client, DEADLINE};
+use crate::support::{close, one_shard, serve, shards, start, wait_until, Client, DEADLINE};
 
 const REQUEST: &str = "GET /events?topic=a HTTP/1.1\r\nHost: any.example\r\n\r\n";
 
@@ -46,7 +46,7 @@ fn publish(hub: &Hub, data: &str) {
 
 #[test]
 fn a_unix_socket_serves_streams_to_whatever_host_without_an_address_or_a_limit_by_it() {
-    let hub = Hub::start(shards(2).connections_per_address_max(1)).unwrap();
+    let hub = start(shards(2).connections_per_address_max(1));
     let path = path_of("streams");
     let listener = hub.listen_unix(&path, ListenOptions::default().socket_mode(0o660)).unwrap();
     assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o660);
@@ -67,7 +67,7 @@ fn a_unix_socket_serves_streams_to_whatever_host_without_an_address_or_a_limit_b
 
 #[test]
 fn a_unix_socket_checks_the_host_where_names_are_given() {
-    let hub = Hub::start(one_shard()).unwrap();
+    let hub = start(one_shard());
     let path = path_of("hosts");
     let options = ListenOptions::default().hosts(["a.example"]);
     let _listener = hub.listen_unix(&path, options).unwrap();
@@ -78,15 +78,15 @@ fn a_unix_socket_checks_the_host_where_names_are_given() {
 
 #[test]
 fn the_file_of_a_socket_goes_with_the_hub_too_and_a_live_servers_is_left_alone() {
-    let hub = Hub::start(one_shard()).unwrap();
+    let hub = start(one_shard());
     let path = path_of("file");
     let listener = hub.listen_unix(&path, ListenOptions::default()).unwrap();
-    let other = Hub::start(one_shard()).unwrap();
+    let other = start(one_shard());
     match other.listen_unix(&path, ListenOptions::default()) {
         Err(ListenError::Bind(error)) => assert_eq!(error.kind(), ErrorKind::AddrInUse),
         opened => panic!("{opened:?}"),
     }
-    hub.close();
+    close(&hub);
     assert!(!path.exists());
     // As a server leaves it that was killed.
     drop(UnixListener::bind(&path).unwrap());
@@ -101,7 +101,7 @@ fn a_slow_client_at_a_unix_socket_is_sent_everything_in_order() {
     const EVENTS: usize = 300;
     let bounds = one_shard().lag_bytes_max(64 << 20).lag_total_bytes_max(64 << 20);
     for send_buffer_bytes in [None, Some(4 << 10)] {
-        let hub = Hub::start(bounds.clone()).unwrap();
+        let hub = start(bounds.clone());
         let path = path_of("slow");
         let mut options = ListenOptions::default();
         options.send_buffer_bytes = send_buffer_bytes;
@@ -121,7 +121,7 @@ fn a_slow_client_at_a_unix_socket_is_sent_everything_in_order() {
 
 #[test]
 fn a_client_that_leaves_a_unix_socket_is_noticed() {
-    let hub = Hub::start(one_shard()).unwrap();
+    let hub = start(one_shard());
     let path = path_of("leaves");
     let _listener = hub.listen_unix(&path, ListenOptions::default()).unwrap();
     let silent = UnixStream::connect(&path).unwrap();
@@ -136,7 +136,7 @@ fn a_client_that_leaves_a_unix_socket_is_noticed() {
 #[test]
 fn a_request_at_a_unix_socket_goes_to_the_fallback_and_back() {
     let (fallback, requests) = fanfare::fallback(4);
-    let hub = Hub::start(one_shard()).unwrap();
+    let hub = start(one_shard());
     let path = path_of("fallback");
     let options = ListenOptions::default().fallback(fallback);
     let listener = hub.listen_unix(&path, options).unwrap();
@@ -165,7 +165,7 @@ fn a_request_at_a_unix_socket_goes_to_the_fallback_and_back() {
 
 #[test]
 fn a_proxy_at_a_unix_socket_says_who_its_clients_are() {
-    let hub = Hub::start(one_shard().connections_per_address_max(1)).unwrap();
+    let hub = start(one_shard().connections_per_address_max(1));
     let (header, field) = (path_of("header"), path_of("field"));
     let options = ListenOptions::default();
     let _headers = hub.listen_unix(&header, options.clone().proxy_protocol_from(["unix"])).unwrap();
@@ -185,7 +185,7 @@ fn a_proxy_at_a_unix_socket_says_who_its_clients_are() {
 
 #[test]
 fn several_listeners_serve_the_same_streams() {
-    let hub = Hub::start(shards(2)).unwrap();
+    let hub = start(shards(2));
     let path = path_of("several");
     let options = || ListenOptions::default().hosts(["*"]);
     let mut listeners = vec![
@@ -221,7 +221,7 @@ fn several_listeners_serve_the_same_streams() {
 fn a_socket_that_others_have_too_is_listened_on_until_then_and_not_shut_down() {
     let bound = TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = bound.local_addr().unwrap();
-    let hub = Hub::start(shards(2)).unwrap();
+    let hub = start(shards(2));
     let given = bound.try_clone().unwrap();
     let listener = hub.listen_on(given, ListenOptions::default()).unwrap();
     assert_eq!(listener.local_addr(), addr);
@@ -238,22 +238,22 @@ fn a_socket_that_others_have_too_is_listened_on_until_then_and_not_shut_down() {
     });
     assert_eq!(accepted.unwrap().1, waiting.local_addr().unwrap());
     // And another hub listens on it.
-    let again = Hub::start(one_shard()).unwrap();
+    let again = start(one_shard());
     let _listener = again.listen_on(bound, ListenOptions::default()).unwrap();
     assert_eq!(Client::get(addr, "/events?topic=a").status(), 200);
-    hub.close();
+    close(&hub);
     assert_eq!(Client::get(addr, "/events?topic=a").status(), 200);
 }
 
 #[test]
 fn a_unix_socket_that_was_bound_elsewhere_keeps_its_file() {
     let path = path_of("given");
-    let hub = Hub::start(one_shard()).unwrap();
+    let hub = start(one_shard());
     let bound = UnixListener::bind(&path).unwrap();
     let listener = hub.listen_on(bound, ListenOptions::default()).unwrap();
     assert_eq!(Client::of(send(&path, REQUEST)).status(), 200);
     drop(listener);
-    hub.close();
+    close(&hub);
     assert!(path.exists());
     std::fs::remove_file(&path).unwrap();
 }
@@ -288,7 +288,7 @@ fn what_cannot_be_listened_on_is_given_back() {
     let addr = bound.local_addr().unwrap();
     let error = hub.listen_on(bound, ListenOptions::default().path("x")).unwrap_err();
     assert!(matches!(error.error, ListenError::Options(_)), "{error:?}");
-    hub.close();
+    close(&hub);
     let error = hub.listen_on(error.socket, ListenOptions::default()).unwrap_err();
     assert!(matches!(error.error, ListenError::Closed), "{error:?}");
     let bound = TcpListener::from(error.socket);

@@ -290,7 +290,9 @@ fn content_has_to_come_in_the_time_of_the_head() {
     let refused = answer(listener.local_addr(), &late);
     assert_status(&refused, 408);
     assert!(refused.contains("or its content, did not come in time"), "{refused}");
-    assert!(start.elapsed() >= head_time_max, "{:?}", start.elapsed());
+    // A shard counts whole milliseconds.
+    let least = head_time_max - Duration::from_millis(1);
+    assert!(start.elapsed() >= least, "{:?}", start.elapsed());
     wait_until("none is left", || hub.metrics().pending_connections == 0);
     // A client that gives up is not answered.
     let mut gone = connect(listener.local_addr());

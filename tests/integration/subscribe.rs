@@ -15,7 +15,7 @@ use fanfare::{
 use futures_core::Stream as _;
 
 use crate::support::sse::{Message, Parser};
-use crate::support::{one_shard, serve, shards, wait_until, Client, DEADLINE};
+use crate::support::{close, one_shard, serve, shards, start, wait_until, Client, DEADLINE};
 
 /// The options of a hub that keeps all of a test's events, for shards that begin a stream late.
 fn keeping_all() -> Options {
@@ -86,7 +86,7 @@ fn ended(hub: &Hub, reason: DisconnectReason) -> u64 {
 
 #[test]
 fn what_is_published_after_the_call_comes_in_order_and_nothing_else() {
-    let hub = Hub::start(shards(2)).unwrap();
+    let hub = start(shards(2));
     publish(&hub, "a", "before");
     for round in 0..50 {
         let mut reader = Reader::new(now(&hub, "a"));
@@ -101,7 +101,7 @@ fn what_is_published_after_the_call_comes_in_order_and_nothing_else() {
 
 #[test]
 fn without_history_nothing_is_lost_silently_and_mostly_nothing_at_all() {
-    let hub = Hub::start(one_shard().history_events_max(0)).unwrap();
+    let hub = start(one_shard().history_events_max(0));
     for round in 0..100 {
         let mut reader = Reader::new(now(&hub, "a"));
         publish(&hub, "a", &round.to_string());
@@ -112,7 +112,7 @@ fn without_history_nothing_is_lost_silently_and_mostly_nothing_at_all() {
 
 #[test]
 fn a_stream_begins_where_it_is_to_begin() {
-    let hub = Hub::start(one_shard()).unwrap();
+    let hub = start(one_shard());
     let ids: Vec<String> = (0..4).map(|nth| publish(&hub, "a", &nth.to_string())).collect();
     let options = StreamOptions::default();
     for (options, first) in [
@@ -146,7 +146,7 @@ fn a_socket_and_a_reader_get_the_same() {
 
 #[test]
 fn batches_are_shared_by_all_that_are_sent_the_same() {
-    let hub = Hub::start(one_shard()).unwrap();
+    let hub = start(one_shard());
     let mut streams: Vec<_> = (0..3).map(|_| now(&hub, "a")).collect();
     for stream in &mut streams {
         stream.wait(DEADLINE).expect("its beginning").unwrap();
@@ -159,7 +159,7 @@ fn batches_are_shared_by_all_that_are_sent_the_same() {
 
 #[test]
 fn a_finished_topic_ends_it_and_one_that_comes_late_is_complete() {
-    let hub = Hub::start(one_shard()).unwrap();
+    let hub = start(one_shard());
     let reader = Reader::new(now(&hub, "run"));
     publish(&hub, "run", "one");
     let last = hub.finish_wait(&topic("run"), Some("two".into()), DEADLINE).unwrap();
@@ -182,7 +182,7 @@ fn each_end_in_order_is_an_end_and_says_its_reason() {
         let (_, end, reason) = Reader::new(stream).rest();
         assert_eq!((end, reason), (Ok(()), expected));
     };
-    let hub = Hub::start(one_shard()).unwrap();
+    let hub = start(one_shard());
     let kicked = now(&hub, "a");
     wait_until("it has begun", || kicked.id().is_some());
     let one = ConnectionSelector::One(kicked.id().unwrap());
@@ -195,13 +195,31 @@ fn each_end_in_order_is_an_end_and_says_its_reason() {
     let refused = hub.subscribe([topic("a").into()], StreamOptions::default());
     assert_eq!(refused.unwrap_err(), SubscribeError::Closed);
 
-    let hub = Hub::start(one_shard()).unwrap();
+    let hub = start(one_shard());
     let closed = now(&hub, "a");
     publish(&hub, "a", "last");
-    hub.close();
+    close(&hub);
     let (all, end, reason) = Reader::new(closed).rest();
     assert_eq!((end, reason), (Ok(()), DisconnectReason::Closed));
     assert_eq!(all, ["last"], "what was published before the close is sent");
+}
+
+#[test]
+fn a_hub_that_closes_begins_the_streams_that_were_asked_for_and_sends_what_was_published() {
+    let (hub, mut drivers) = Hub::with_drivers(one_shard()).unwrap();
+    // More than a shard looks at in one turn.
+    let streams: Vec<EventStream> = (0..500).map(|_| now(&hub, "a")).collect();
+    publish(&hub, "a", "x");
+    hub.close();
+    futures_lite::future::block_on(drivers.pop().unwrap().drive()).unwrap();
+    for mut stream in streams {
+        let mut text = Vec::new();
+        while let Some(batch) = stream.wait(DEADLINE) {
+            text.extend_from_slice(&batch.unwrap());
+        }
+        assert!(String::from_utf8(text).unwrap().contains("data: x\n"));
+        assert_eq!(stream.end_reason(), Some(DisconnectReason::Closed));
+    }
 }
 
 #[test]
@@ -223,7 +241,7 @@ fn a_reader_that_stops_is_cut_and_keeps_what_it_was_given_before_the_error() {
         .lag_bytes_max(100_000)
         .lag_grace(Duration::ZERO)
         .history_events_max(0);
-    let hub = Hub::start(options).unwrap();
+    let hub = start(options);
     let stream = subscribe(&hub, "a", StreamOptions::default().queue_bytes_max(20_000));
     let data = "x".repeat(1_000);
     let mut published = 0;
@@ -241,7 +259,7 @@ fn a_reader_that_stops_is_cut_and_keeps_what_it_was_given_before_the_error() {
 #[test]
 fn a_reader_that_takes_nothing_is_stalled() {
     let options = Options::default().shards(1).stall_time_max(Duration::from_millis(100));
-    let hub = Hub::start(options).unwrap();
+    let hub = start(options);
     let options = StreamOptions::default().policy(Policy::DropOldest).queue_bytes_max(1);
     let stream = subscribe(&hub, "a", options);
     (0..10).for_each(|nth| _ = publish(&hub, "a", &nth.to_string()));
@@ -252,7 +270,7 @@ fn a_reader_that_takes_nothing_is_stalled() {
 #[test]
 fn a_slow_reader_is_told_of_what_was_dropped_and_goes_on() {
     let options = shards(1).lag_bytes_max(10_000).policy(Policy::DropOldest);
-    let hub = Hub::start(options).unwrap();
+    let hub = start(options);
     let stream = subscribe(&hub, "a", StreamOptions::default().queue_bytes_max(5_000));
     wait_until("it has begun", || stream.id().is_some());
     (0..1_000).for_each(|nth| _ = publish(&hub, "a", &format!("{nth} {}", "x".repeat(500))));
@@ -277,7 +295,7 @@ fn a_slow_reader_is_told_of_what_was_dropped_and_goes_on() {
 
 #[test]
 fn to_drop_it_is_to_disconnect_and_is_seen_at_once() {
-    let hub = Hub::start(one_shard().heartbeat(Duration::ZERO)).unwrap();
+    let hub = start(one_shard().heartbeat(Duration::ZERO));
     let notices = hub.notices(100);
     let tagged = StreamOptions::default().tag("7").addr("192.0.2.1:9".parse().unwrap());
     let stream = subscribe(&hub, "a", tagged);
@@ -294,7 +312,7 @@ fn to_drop_it_is_to_disconnect_and_is_seen_at_once() {
 
 #[test]
 fn its_topics_can_be_changed() {
-    let hub = Hub::start(one_shard()).unwrap();
+    let hub = start(one_shard());
     let mut reader = Reader::new(now(&hub, "a"));
     publish(&hub, "a", "first");
     assert_eq!(reader.data(), "first");
@@ -308,7 +326,7 @@ fn its_topics_can_be_changed() {
 #[test]
 fn the_bounds_on_connections_and_subscriptions_hold() {
     let options = one_shard().connections_max(3).subscriptions_max(5);
-    let hub = Hub::start(options.connections_per_address_max(2)).unwrap();
+    let hub = start(options.connections_per_address_max(2));
     let from = |last: u8| StreamOptions::default().addr(([192, 0, 2, last], 1).into());
     let ask = |names: &[&str], options| {
         hub.subscribe(names.iter().map(|name| Subscription::new(name).unwrap()), options)
@@ -329,7 +347,7 @@ fn the_bounds_on_connections_and_subscriptions_hold() {
 
 #[test]
 fn it_is_kept_open_by_heartbeats() {
-    let hub = Hub::start(one_shard().heartbeat(Duration::from_millis(100))).unwrap();
+    let hub = start(one_shard().heartbeat(Duration::from_millis(100)));
     let mut stream = now(&hub, "a");
     for _ in 0..4 {
         assert!(!stream.wait(DEADLINE).expect("a heartbeat").unwrap().is_empty());
@@ -365,7 +383,7 @@ fn a_thousand_streams_are_read_under_an_executor_that_drives_the_shards_too() {
 
 #[test]
 fn it_is_read_by_threads_by_an_iterator_and_by_a_bare_block_on() {
-    let hub = Hub::start(keeping_all()).unwrap();
+    let hub = start(keeping_all());
     let readers: Vec<_> = (0..4)
         .map(|nth| {
             let stream = now(&hub, "run");
@@ -401,7 +419,7 @@ impl Wake for Wakes {
 
 #[test]
 fn a_reader_is_woken_once_for_each_time_that_it_found_nothing() {
-    let hub = Hub::start(one_shard().heartbeat(Duration::ZERO)).unwrap();
+    let hub = start(one_shard().heartbeat(Duration::ZERO));
     let (mut stream, wakes) = (now(&hub, "a"), Arc::new(Wakes::default()));
     let waker = wakes.clone().into();
     let mut poll = || Pin::new(&mut stream).poll_next(&mut Context::from_waker(&waker));
@@ -422,7 +440,7 @@ fn a_reader_is_woken_once_for_each_time_that_it_found_nothing() {
 
 #[test]
 fn a_reader_that_is_dropped_while_others_are_woken_takes_nothing_from_them() {
-    let hub = Hub::start(keeping_all()).unwrap();
+    let hub = start(keeping_all());
     let (done, all_done) = mpsc::channel();
     for nth in 0..50 {
         let (stream, done) = (now(&hub, "run"), done.clone());

@@ -13,7 +13,7 @@ use fanfare::{
     Topic,
 };
 
-use crate::support::{answer, one_shard, serve_with, shards, wait_until, Client};
+use crate::support::{answer, one_shard, serve_with, shards, start, wait_until, Client};
 
 const SECRET: &[u8] = b"this secret is for tests, and has more than 32 bytes";
 
@@ -300,7 +300,7 @@ fn the_host_issues_tickets_itself() {
 
 #[test]
 fn a_path_for_tickets_is_no_other_path_of_the_listener() {
-    let hub = Hub::start(one_shard()).unwrap();
+    let hub = start(one_shard());
     for (options, path) in [
         (ListenOptions::default(), "/events"),
         (ListenOptions::default().health_path("/health"), "/health"),

@@ -122,7 +122,9 @@ impl TicketArgs {
         let mut access = AccessOptions::default();
         access.cookie = self.ticket_cookie.clone();
         if cors.credentials {
-            access.cookie_origins = cors.origins.clone();
+            // Pages of any origin are not trusted with a cookie.
+            let origins = cors.origins.iter().filter(|origin| *origin != "*");
+            access.cookie_origins = origins.cloned().collect();
         }
         let follower = Arc::downgrade(&verifier);
         let authorizer = Authorizer::tickets(verifier, tickets, access).map_err(wrong)?;

@@ -54,7 +54,9 @@ impl Network {
 
 impl From<Option<SocketAddr>> for Network {
     fn from(addr: Option<SocketAddr>) -> Network {
-        match addr.map(|addr| addr.ip().to_canonical()) {
+        // The unspecified address is that of no peer, and a record does not keep it.
+        let ip = addr.map(|addr| addr.ip().to_canonical()).filter(|ip| !ip.is_unspecified());
+        match ip {
             None => Network::NONE,
             // No IPv6 network in use begins with 32 zero bits.
             Some(IpAddr::V4(ip)) => Network(u64::from(u32::from(ip))),
@@ -74,6 +76,9 @@ mod tests {
         assert_eq!(network("[2001:db8::1]:1"), network("[2001:db8::ff:2]:2"));
         assert_ne!(network("[2001:db8::1]:1"), network("[2001:db8:0:1::1]:1"));
         assert_ne!(network("192.0.2.1:1"), network("192.0.2.2:1"));
+        for unspecified in ["[::]:1", "0.0.0.0:1", "[::ffff:0.0.0.0]:1"] {
+            assert_eq!(network(unspecified), Network::NONE.0, "{unspecified}");
+        }
     }
 
     #[test]

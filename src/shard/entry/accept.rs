@@ -15,7 +15,7 @@ use crate::seldom::Seldom;
 use crate::shard::connection::peer::{Network, Peer};
 use crate::shard::entry::handshake::{Acceptor, HandshakeStep};
 use crate::shard::entry::limits::Exceeded;
-use crate::shard::{Command, Shard};
+use crate::shard::{Command, Scratch, Shard};
 use crate::sys::{AcceptError, Stream};
 
 /// Connections that are accepted before the shard turns to its other work.
@@ -92,6 +92,10 @@ impl Shard {
         let mut scratch = std::mem::take(&mut self.scratch.received);
         let mut head = match read {
             [] => {
+                // It is in use where a connection is turned away after something of it was read.
+                if scratch.is_empty() {
+                    scratch = Scratch::receiving();
+                }
                 let bytes = stream.recv(&mut scratch).unwrap_or(0);
                 &scratch[..bytes]
             }
@@ -190,6 +194,7 @@ pub(in crate::shard) fn fall_back(
             let Peer { connection, client, .. } = *peer;
             fallback.put(UnhandledRequest { stream, read, addr: client, peer: connection })
         }
-        Err(_) => unreachable!("only sockets of these kinds are accepted"),
+        // Some systems do not say what kind a socket is that its peer has reset.
+        Err(_) => false,
     }
 }

@@ -40,13 +40,17 @@ impl Shard {
     /// cannot be.
     pub(in crate::shard) fn ask_host(&mut self, key: Key, question: Question) -> bool {
         let to_shard = ToShard { shared: Arc::downgrade(&self.shared), id: self.id };
-        let Some(waiting) = question.put(Arc::new(to_shard), key.to_u64()) else { return false };
+        // Before the host knows of it.
+        self.link().counters.pending_authorizations.add(1);
+        let Some(waiting) = question.put(Arc::new(to_shard), key.to_u64()) else {
+            self.link().counters.pending_authorizations.sub(1);
+            return false;
+        };
         let timeout = waiting.timeout();
         let State::Handshaking(handshaking) = &mut self.connections[key.index].state else {
             return false;
         };
         handshaking.progress = Progress::Asked(waiting);
-        self.link().counters.pending_authorizations.add(1);
         let now_ms = self.now_ms();
         let waiting = self.link().counters.pending_authorizations.value() as usize;
         let connections = &mut self.connections;

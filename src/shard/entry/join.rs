@@ -89,10 +89,10 @@ impl Shard {
     }
 
     /// Does away with a command that came too late. An acceptor that no shard has opened yet is
-    /// closed with the hub all the same.
+    /// closed with the hub, or with the last shard, all the same.
     pub(in crate::shard) fn refuse(&self, command: Command) {
         match command {
-            Command::Accept(acceptor) if self.shared.is_ending() => acceptor.close(),
+            Command::Accept(acceptor) if !self.shared.is_served() => acceptor.close(),
             Command::Serve { peer, counted: true, .. } => {
                 self.shared.connection_limits.release(peer.network());
             }

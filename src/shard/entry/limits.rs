@@ -62,7 +62,13 @@ impl ConnectionLimits {
         }
     }
 
-    /// The limit in force.
+    /// The limit in force, with the connections beside it that need no descriptor.
+    fn max_with_all(&self) -> usize {
+        let without = self.without_descriptor.load(Ordering::Relaxed);
+        self.max.saturating_add(without).min(self.wished_max)
+    }
+
+    /// The limit in force for those that need a descriptor.
     pub(crate) fn max(&self) -> usize {
         self.max
     }
@@ -74,8 +80,7 @@ impl ConnectionLimits {
 
     /// Whether some connections are beyond the limit.
     pub(crate) fn is_exceeded(&self) -> bool {
-        let max = self.max.saturating_add(self.without_descriptor.load(Ordering::Relaxed));
-        self.taken.total() > max.min(self.wished_max)
+        self.taken.total() > self.max_with_all()
     }
 
     /// Whether a connection of this network, which is counted already, is beyond a limit.
@@ -94,7 +99,7 @@ impl ConnectionLimits {
 
     /// Counts a connection, unless it is beyond a limit.
     pub(crate) fn reserve_within(&self, network: Network) -> Result<(), Exceeded> {
-        self.taken.reserve(network, 1, self.max, self.taken.per_network_max)
+        self.taken.reserve(network, 1, self.max_with_all(), self.taken.per_network_max)
     }
 
     /// Counts a connection that needs no descriptor, unless it is beyond a limit.
@@ -357,8 +362,8 @@ mod tests {
         let sockets = limits.max();
         assert!(sockets < 20);
         let held: Vec<_> = (0..80).map(|_| limits.reserve_pull(network(1)).ok().unwrap()).collect();
-        (0..sockets).for_each(|_| assert!(limits.reserve(network(2)).is_ok()));
-        assert!(!limits.is_exceeded());
+        (0..sockets).for_each(|_| assert!(limits.reserve_within(network(2)).is_ok()));
+        assert!(!limits.is_exceeded() && limits.reserve_within(network(2)).is_err());
         assert!(limits.reserve(network(2)).is_ok() && limits.is_exceeded());
         (0..80).for_each(|_| limits.release(network(1)));
         drop(held);

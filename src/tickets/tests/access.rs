@@ -97,6 +97,10 @@ fn a_cookie_is_for_pages_of_the_servers_own_origin_and_of_those_that_are_listed(
     let access = access(options);
     let cookie = format!("Host: events.example\nCookie: a=b; session={}", token());
     for (fields, expected) in [
+        // What a proxy makes of the Host does not matter where the browser says it.
+        ("Origin: https://events.example:8443\nSec-Fetch-Site: same-origin", 200),
+        ("Origin: https://b.example\nSec-Fetch-Site: same-site", 403),
+        ("Origin: https://b.example\nSec-Fetch-Site: same-origin\nSec-Fetch-Site: none", 403),
         ("", 200),
         ("Sec-Fetch-Site: same-origin", 200),
         ("Sec-Fetch-Site: none", 200),

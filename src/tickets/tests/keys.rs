@@ -209,3 +209,30 @@ fn other_keys_are_taken_at_once_and_no_error_or_log_shows_a_key() {
     let text = format!("{verifier:?}");
     assert!(text.contains("Hs256") && !text.contains("secret"), "{text}");
 }
+
+#[test]
+fn rsa_keys_of_a_file_have_2048_bits_or_more() {
+    let public: &[u8] = include_bytes!("../../../tests/support/keys/rsa1024.pub.pem");
+    let private: &[u8] = include_bytes!("../../../tests/support/keys/rsa1024.pem");
+    let error = KeySet::from_key_file(public).unwrap_err();
+    assert!(error.to_string().contains("2,048 bits"), "{error}");
+    assert!(crate::tickets::SigningKey::from_key_file(private).is_err());
+}
+
+#[test]
+fn a_public_key_is_taken_for_no_secret() {
+    use base64ct::{Base64, Encoding};
+    let pem = include_str!("../../../tests/support/keys/rsa.pub.pem");
+    let base64: String = pem.lines().filter(|line| !line.starts_with('-')).collect();
+    let der = Base64::decode_vec(&base64).unwrap();
+    let lines = pem.lines().filter(|line| !line.starts_with('-')).collect::<Vec<_>>().join("\r\n");
+    let ssh = format!("ssh-ed25519 {} user@host\n", "A".repeat(68));
+    for public in [base64.as_bytes(), &der, lines.as_bytes(), ssh.as_bytes()] {
+        let error = KeySet::from_key_file(public).unwrap_err();
+        assert!(error.to_string().contains("this is a public key"), "{error}");
+    }
+    // What only looks a little like one is a secret.
+    for secret in ["0123456789abcdef0123456789abcdef", "MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8A"] {
+        assert!(KeySet::from_key_file(secret.as_bytes()).is_ok(), "{secret}");
+    }
+}

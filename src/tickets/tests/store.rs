@@ -104,7 +104,10 @@ fn a_ticket_that_changes_hands_again_and_again_is_revoked() {
     // Often, over a long time.
     streams.extend((1..=100).map(|count| redeem(count * 10).unwrap()));
     streams.extend((0..8).map(|_| redeem(2_000).unwrap()));
+    let ended = Ended::default();
+    ended.connect(&streams.last().unwrap().lease, 7);
     assert_eq!(redeem(2_059).unwrap_err(), TicketError::Contested);
+    assert_eq!(ended.take(), [7], "whoever has it loses it");
     assert!(!streams.last().unwrap().lease.is_current());
     assert_eq!(redeem(2_059).unwrap_err(), TicketError::Unknown);
 }
@@ -133,8 +136,33 @@ fn when_there_are_too_many_the_newest_is_refused_until_some_are_over() {
     assert_eq!(issue(60).unwrap_err(), IssueError::Full);
     assert!(issue(61).is_ok());
     assert!(stream.lease.is_current() && tickets.len() == 3);
-    drop(stream);
-    assert_eq!(issue(61).unwrap_err(), IssueError::Full, "its stream may come back");
+    assert_eq!(issue(61).unwrap_err(), IssueError::Full, "one is connected, two are new");
+}
+
+#[test]
+fn when_there_are_too_many_the_one_goes_whose_stream_was_between_connections_for_longest() {
+    let tickets = Tickets::new(TicketOptions::default().tickets_max(3)).unwrap();
+    let issue = || tickets.issue(grant(300), at(NOW));
+    let redeem = |ticket: &crate::tickets::Ticket| tickets.redeem(ticket.as_str(), true, at(NOW));
+    let all: Vec<_> = (0..3).map(|_| issue().unwrap()).collect();
+    let streams: Vec<_> = all.iter().map(|ticket| redeem(ticket).unwrap()).collect();
+    assert_eq!(issue().unwrap_err(), IssueError::Full, "all are connected");
+    let mut streams = streams.into_iter();
+    drop(streams.next());
+    let (second, third) = (streams.next(), streams.next());
+    drop(second);
+    // The first is back, and gone again after the second.
+    drop(redeem(&all[0]).unwrap());
+    issue().unwrap();
+    assert_eq!(redeem(&all[1]).unwrap_err(), TicketError::Unknown);
+    assert!(redeem(&all[0]).is_ok() && third.unwrap().lease.is_current());
+    assert_eq!(tickets.len(), 3);
+}
+
+#[test]
+fn a_grant_that_is_beyond_its_bounds_gets_no_ticket() {
+    let error = tickets().issue(grant(300).tag("a\nb"), at(NOW)).unwrap_err();
+    assert!(matches!(&error, IssueError::Grant(wrong) if wrong.option == "tag"), "{error}");
 }
 
 #[test]
@@ -244,6 +272,9 @@ proptest! {
                         }
                     }
                     let redeemed = tickets.redeem(&model.text, goes_on, at(now));
+                    if expected == Err(TicketError::Contested) {
+                        prop_assert_eq!(ended.take().first().copied(), model.holder);
+                    }
                     let older = redeemed.as_ref().map(|_| ended.take().first().copied());
                     prop_assert_eq!(older.map_err(|error| *error), expected);
                     if let Ok(redeemed) = redeemed {

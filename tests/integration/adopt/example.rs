@@ -6,14 +6,12 @@ mod host;
 
 use std::net::TcpListener;
 
-use fanfare::Hub;
-
 use super::topic;
-use crate::support::{answer, one_shard, Client};
+use crate::support::{answer, one_shard, start, Client};
 
 #[test]
 fn the_examples_clients_get_what_they_may() {
-    let hub = Hub::start(one_shard()).unwrap();
+    let hub = start(one_shard());
     let server = TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = server.local_addr().unwrap();
     let serving = hub.clone();

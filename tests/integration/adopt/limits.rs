@@ -7,7 +7,7 @@ use std::os::unix::net::UnixStream;
 use fanfare::{AdoptError, AdoptErrorKind, AdoptRequest, Hub, ListenOptions, StreamOptions};
 
 use super::{adopted, ask, asked, refused, wants, GET};
-use crate::support::{one_shard, shards, wait_until, Client};
+use crate::support::{one_shard, shards, start, wait_until, Client};
 
 fn limit(error: &AdoptError) -> &'static str {
     match error.kind() {
@@ -34,7 +34,7 @@ fn from(addr: [u8; 4]) -> AdoptRequest {
 
 #[test]
 fn connections_of_a_listener_and_adopted_ones_share_the_limit() {
-    let hub = Hub::start(one_shard().connections_max(3)).unwrap();
+    let hub = start(one_shard().connections_max(3));
     let listener = hub.listen("127.0.0.1:0", ListenOptions::default()).unwrap();
     let first = adopted(&hub, wants("a"));
     let second = Client::get(listener.local_addr(), "/events?topic=a");
@@ -52,7 +52,7 @@ fn connections_of_a_listener_and_adopted_ones_share_the_limit() {
 
 #[test]
 fn the_limit_per_address_counts_by_the_peer_or_what_the_host_says() {
-    let hub = Hub::start(shards(2).connections_per_address_max(2)).unwrap();
+    let hub = start(shards(2).connections_per_address_max(2));
     let mut clients: Vec<_> = (0..2).map(|_| adopted(&hub, wants("a"))).collect();
     assert_eq!(limit(&refused(&hub, asked().1, wants("a"))), "connections_per_address_max");
     // Behind a proxy, the host knows the client's address.
@@ -77,7 +77,7 @@ fn the_limit_per_address_counts_by_the_peer_or_what_the_host_says() {
 #[test]
 fn subscriptions_count_and_are_given_back() {
     let options = one_shard().subscriptions_max(5).subscriptions_per_address_max(3);
-    let hub = Hub::start(options).unwrap();
+    let hub = start(options);
     let wants = |count: usize| {
         let names = (0..count).map(|n| fanfare::Subscription::new(&format!("a/{n}")).unwrap());
         from([192, 0, 2, 1]).subscriptions(names)

@@ -10,10 +10,10 @@ use fanfare::{AdoptErrorKind as Kind, AdoptRequest, Hub, StreamOptions};
 use rustix::net::{sockopt, AddressFamily, SocketFlags, SocketType};
 
 use super::{adopted, ask, asked, connected, refused, topic, wants, GET};
-use crate::support::{one_shard, DEADLINE};
+use crate::support::{one_shard, start, DEADLINE};
 
 fn hub() -> Hub {
-    Hub::start(one_shard()).unwrap()
+    start(one_shard())
 }
 
 /// The kind's name, for comparison.

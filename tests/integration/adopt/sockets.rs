@@ -7,12 +7,12 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use fanfare::{AdoptErrorKind, ConnectionFilter, ConnectionSelector, Hub};
+use fanfare::{AdoptErrorKind, ConnectionFilter, ConnectionSelector};
 use rustix::fs::{fcntl_getfl, OFlags};
 use rustix::net::sockopt;
 
 use super::{ask, asked, connected_at, refused, topic, wants, GET};
-use crate::support::{one_shard, wait_until, Client, DEADLINE};
+use crate::support::{close, one_shard, start, wait_until, Client, DEADLINE};
 
 /// A client's end as one that the test's client reads: what it calls is the same for all sockets.
 fn as_tcp(socket: impl Into<OwnedFd>) -> TcpStream {
@@ -23,7 +23,7 @@ fn as_tcp(socket: impl Into<OwnedFd>) -> TcpStream {
 
 #[test]
 fn connections_of_both_families_of_ip_and_of_unix_domain_sockets_become_streams() {
-    let hub = Hub::start(one_shard()).unwrap();
+    let hub = start(one_shard());
     let mut clients = Vec::new();
     for addr in ["127.0.0.1:0", "[::1]:0"] {
         let (client, server) = connected_at(addr);
@@ -53,7 +53,7 @@ fn connections_of_both_families_of_ip_and_of_unix_domain_sockets_become_streams(
     assert_eq!(listed.iter().filter(|one| one.addr.is_none()).count(), 2);
     hub.publish(&topic("a"), "x").unwrap();
     assert!(clients.iter_mut().all(|client| client.data() == "x"));
-    hub.close();
+    close(&hub);
     assert!(clients.iter_mut().all(Client::ends_cleanly));
 }
 
@@ -73,18 +73,18 @@ fn a_connection_of_multipath_tcp_becomes_a_stream() {
     rustix::net::connect(&client, &server.local_addr().unwrap()).unwrap();
     let (client, server) = (as_tcp(client), server.accept().unwrap().0);
     ask(&client, &server, GET);
-    let hub = Hub::start(one_shard()).unwrap();
+    let hub = start(one_shard());
     hub.adopt(server, wants("a")).unwrap();
     let mut client = Client::of(client);
     hub.publish(&topic("a"), "x").unwrap();
     assert_eq!(client.data(), "x");
-    hub.close();
+    close(&hub);
     assert!(client.ends_cleanly());
 }
 
 #[test]
 fn a_tcp_socket_gets_a_listeners_options_and_keeps_whether_it_blocks() {
-    let hub = Hub::start(one_shard()).unwrap();
+    let hub = start(one_shard());
     for blocks in [true, false] {
         let (client, server) = asked();
         server.set_nonblocking(!blocks).unwrap();
@@ -113,7 +113,7 @@ fn a_tcp_socket_gets_a_listeners_options_and_keeps_whether_it_blocks() {
 
 #[test]
 fn a_client_sees_the_end_while_a_duplicate_is_open_elsewhere() {
-    let hub = Hub::start(one_shard()).unwrap();
+    let hub = start(one_shard());
     let (tcp, (unix, unix_server)) = (asked(), UnixStream::pair().unwrap());
     ask(&unix, &unix_server, GET);
     let sockets = [(tcp.0, OwnedFd::from(tcp.1)), (as_tcp(unix), OwnedFd::from(unix_server))];
@@ -136,7 +136,7 @@ fn a_client_sees_the_end_while_a_duplicate_is_open_elsewhere() {
 
 #[test]
 fn a_client_sees_the_end_while_another_process_has_a_duplicate() {
-    let hub = Hub::start(one_shard()).unwrap();
+    let hub = start(one_shard());
     let (client, server) = asked();
     let duplicate = OwnedFd::from(server.try_clone().unwrap());
     let mut process =
@@ -153,7 +153,7 @@ fn a_client_sees_the_end_while_another_process_has_a_duplicate() {
 
 #[test]
 fn a_connection_whose_stream_has_ended_cannot_be_adopted_again() {
-    let hub = Hub::start(one_shard()).unwrap();
+    let hub = start(one_shard());
     let (client, server) = asked();
     let duplicate = server.try_clone().unwrap();
     hub.adopt(server, wants("a")).unwrap();

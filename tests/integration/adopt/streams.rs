@@ -10,7 +10,7 @@ use fanfare::{
 };
 
 use super::{adopted, ask, asked, connected, topic, wants};
-use crate::support::{one_shard, shards, wait_until, Client, DEADLINE};
+use crate::support::{close, one_shard, shards, start, wait_until, Client, DEADLINE};
 
 fn end(notices: &Notices) -> DisconnectReason {
     loop {
@@ -23,7 +23,7 @@ fn end(notices: &Notices) -> DisconnectReason {
 
 #[test]
 fn the_engine_writes_the_whole_head_and_then_every_event_in_order() {
-    let hub = Hub::start(one_shard().retry(Duration::from_secs(3))).unwrap();
+    let hub = start(one_shard().retry(Duration::from_secs(3)));
     let request = wants("a").header("X-Served-By", "host").header("Set-Cookie", "seen=1");
     let mut client = adopted(&hub, request);
     let head = client.head.clone();
@@ -44,24 +44,24 @@ fn the_engine_writes_the_whole_head_and_then_every_event_in_order() {
     }
     assert!((0..1_000).all(|number| client.data() == number.to_string()));
     assert!((3_000..=6_000).contains(&client.retry().unwrap()));
-    hub.close();
+    close(&hub);
     assert!(client.ends_cleanly());
 }
 
 #[test]
 fn the_end_of_an_http_1_0_stream_is_that_of_the_connection() {
-    let hub = Hub::start(one_shard()).unwrap();
+    let hub = start(one_shard());
     let mut client = adopted(&hub, wants("a").version(HttpVersion::Http10));
     assert!(!client.head.to_ascii_lowercase().contains("transfer-encoding"), "{}", client.head);
     hub.publish(&topic("a"), "x").unwrap();
     assert_eq!(client.data(), "x");
-    hub.close();
+    close(&hub);
     assert!(client.ends_cleanly());
 }
 
 #[test]
 fn a_post_whose_content_was_read_becomes_a_stream() {
-    let hub = Hub::start(one_shard()).unwrap();
+    let hub = start(one_shard());
     // The line break behind the content is one that old clients send, and stands for nothing.
     for behind in ["", "\r\n"] {
         let (client, server) = connected();
@@ -77,7 +77,7 @@ fn a_post_whose_content_was_read_becomes_a_stream() {
 
 #[test]
 fn a_client_that_comes_back_is_sent_what_it_has_missed() {
-    let hub = Hub::start(one_shard()).unwrap();
+    let hub = start(one_shard());
     let published: Vec<_> =
         ["1", "2", "3"].iter().map(|data| hub.publish(&topic("a"), *data).unwrap()).collect();
     let first = published[0].id().unwrap().to_string();
@@ -97,7 +97,7 @@ fn a_client_that_comes_back_is_sent_what_it_has_missed() {
 
 #[test]
 fn what_the_host_says_of_the_stream_holds() {
-    let hub = Hub::start(one_shard().heartbeat(Duration::from_millis(100))).unwrap();
+    let hub = start(one_shard().heartbeat(Duration::from_millis(100)));
     let options = StreamOptions::default()
         .policy(Policy::Conflate)
         .envelope(Envelope::Json)
@@ -122,7 +122,7 @@ fn what_the_host_says_of_the_stream_holds() {
 
 #[test]
 fn a_client_of_finished_topics_with_nothing_to_come_is_answered_204() {
-    let hub = Hub::start(one_shard()).unwrap();
+    let hub = start(one_shard());
     hub.publish(&topic("a"), "x").unwrap();
     hub.finish(&topic("a"), None).unwrap();
     let (client, server) = asked();
@@ -142,7 +142,7 @@ fn a_client_of_finished_topics_with_nothing_to_come_is_answered_204() {
 
 #[test]
 fn a_stream_ends_with_its_topics() {
-    let hub = Hub::start(one_shard()).unwrap();
+    let hub = start(one_shard());
     let notices = hub.notices(100);
     let mut client = adopted(&hub, wants("a"));
     hub.finish(&topic("a"), Some("last".into())).unwrap();
@@ -153,7 +153,7 @@ fn a_stream_ends_with_its_topics() {
 
 #[test]
 fn a_host_is_told_of_its_clients_that_come_and_go() {
-    let hub = Hub::start(one_shard()).unwrap();
+    let hub = start(one_shard());
     let notices = hub.notices(100);
     let (client, server) = asked();
     let addr = client.local_addr().ok();
@@ -171,18 +171,18 @@ fn a_host_is_told_of_its_clients_that_come_and_go() {
 
 #[test]
 fn what_a_client_sends_behind_its_request_is_thrown_away() {
-    let hub = Hub::start(one_shard()).unwrap();
+    let hub = start(one_shard());
     let mut client = adopted(&hub, wants("a"));
     client.socket().write_all(super::GET).unwrap();
     hub.publish(&topic("a"), "x").unwrap();
     assert_eq!(client.data(), "x");
-    hub.close();
+    close(&hub);
     assert!(client.ends_cleanly());
 }
 
 #[test]
 fn a_client_that_is_gone_already_is_adopted_and_ends_at_once() {
-    let hub = Hub::start(one_shard()).unwrap();
+    let hub = start(one_shard());
     let notices = hub.notices(100);
     let (client, server) = asked();
     client.shutdown(Shutdown::Write).unwrap();
@@ -207,7 +207,7 @@ fn wait_until_readable(socket: &std::net::TcpStream) {
 
 #[test]
 fn a_client_that_does_not_read_lags_and_is_disconnected_by_its_policy() {
-    let hub = Hub::start(Options::default().shards(1).lag_bytes_max(1 << 20)).unwrap();
+    let hub = start(Options::default().shards(1).lag_bytes_max(1 << 20));
     let notices = hub.notices(100);
     let (client, server) = asked();
     hub.adopt(server, wants("a")).unwrap();
@@ -225,7 +225,7 @@ fn a_client_that_does_not_read_lags_and_is_disconnected_by_its_policy() {
 
 #[test]
 fn a_drain_tells_adopted_clients_when_to_come_back() {
-    let hub = Hub::start(shards(2)).unwrap();
+    let hub = start(shards(2));
     let mut clients: Vec<_> = (0..20).map(|_| adopted(&hub, wants("a"))).collect();
     let options = DrainOptions::default().window(Duration::from_millis(200));
     let drained = std::thread::scope(|scope| {
@@ -238,7 +238,7 @@ fn a_drain_tells_adopted_clients_when_to_come_back() {
 
 #[test]
 fn hand_overs_from_many_threads_all_become_streams() {
-    let hub = Hub::start(shards(2)).unwrap();
+    let hub = start(shards(2));
     let mut clients = std::thread::scope(|scope| {
         let hub = &hub;
         let some = || (0..50).map(|_| adopted(hub, wants("a"))).collect::<Vec<_>>();
