@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_channel::Sender;
+use async_channel::{Sender, TrySendError, WeakReceiver};
 
 use super::request::{Asked, AuthorizationRequest};
 use super::requests::AuthorizationRequests;
@@ -73,6 +73,8 @@ impl AskOptions {
 /// The queue of requests to the host, and how many connections wait for answers.
 pub(crate) struct AskQueue {
     sender: Sender<AuthorizationRequest>,
+    /// The host's end.
+    receiver: WeakReceiver<AuthorizationRequest>,
     waiting: AtomicUsize,
     options: AskOptions,
 }
@@ -81,8 +83,35 @@ impl AskQueue {
     /// A queue with these options, which have been checked.
     pub(super) fn new(options: AskOptions) -> (AskQueue, AuthorizationRequests) {
         let (sender, receiver) = async_channel::bounded(options.waiting_max);
-        let queue = AskQueue { sender, waiting: AtomicUsize::new(0), options };
+        let (waiting, weak) = (AtomicUsize::new(0), receiver.downgrade());
+        let queue = AskQueue { sender, receiver: weak, waiting, options };
         (queue, AuthorizationRequests::new(receiver))
+    }
+
+    /// Puts a request before the host; gives it back if that cannot be.
+    fn send(&self, request: AuthorizationRequest) -> Option<AuthorizationRequest> {
+        match self.sender.try_send(request) {
+            Ok(()) => None,
+            Err(TrySendError::Full(request)) => {
+                self.leave_out_those_that_left();
+                self.sender.try_send(request).err().map(TrySendError::into_inner)
+            }
+            Err(TrySendError::Closed(request)) => Some(request),
+        }
+    }
+
+    /// Takes requests out of the queue that wait no more: a host that receives slowly has not seen
+    /// yet that their clients are gone. The others keep their order.
+    fn leave_out_those_that_left(&self) {
+        // If the host drops its end at this moment, this one refuses the rest.
+        let Some(receiver) = self.receiver.upgrade().map(AuthorizationRequests::new) else {
+            return;
+        };
+        for _ in 0..receiver.queued() {
+            let Some(request) = receiver.try_next() else { return };
+            // There is room: it has just been taken out.
+            let _ = self.sender.try_send(request);
+        }
     }
 }
 
@@ -107,9 +136,9 @@ impl Question {
             return None;
         }
         let reply = Reply { wait: waiting.wait.clone(), replies, key };
-        match waiting.queue.sender.try_send(AuthorizationRequest::new(asked, reply)) {
-            Ok(()) => Some(waiting),
-            Err(refused) => {
+        match waiting.queue.send(AuthorizationRequest::new(asked, reply)) {
+            None => Some(waiting),
+            Some(refused) => {
                 // The request is dropped behind that, and tells nobody.
                 waiting.wait.leave();
                 drop(refused);
@@ -246,6 +275,26 @@ mod tests {
         assert_eq!(told.take(), [(2, "refuse")]);
         assert!(requests.try_next().is_none());
         assert!(requests.wait(Duration::from_millis(1)).is_none());
+    }
+
+    #[test]
+    fn requests_whose_clients_have_left_keep_no_place_in_a_full_queue() {
+        let (queue, requests, told) = queue(4);
+        let mut waiting: Vec<_> = (1..=4).map(|key| put(&queue, &told, key)).collect();
+        waiting[1] = None;
+        waiting[3] = None;
+        let more = [put(&queue, &told, 5), put(&queue, &told, 6)];
+        assert!(more.iter().all(Option::is_some) && put(&queue, &told, 7).is_none());
+        while let Some(request) = requests.try_next() {
+            request.allow(Grant::default()).unwrap();
+        }
+        assert_eq!(told.take(), [1, 3, 5, 6].map(|key| (key, "allow")));
+        // It does not keep the queue open for a host that has gone.
+        drop((waiting, more));
+        let last = [put(&queue, &told, 8), put(&queue, &told, 9)];
+        drop(requests);
+        assert_eq!(told.take(), [(8, "unanswered"), (9, "unanswered")]);
+        assert!(last.iter().all(Option::is_some) && put(&queue, &told, 10).is_none());
     }
 
     #[test]

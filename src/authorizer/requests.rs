@@ -45,6 +45,11 @@ impl AuthorizationRequests {
         AuthorizationRequests { receiver }
     }
 
+    /// How many are in the queue, with those that wait no more.
+    pub(super) fn queued(&self) -> usize {
+        self.receiver.len()
+    }
+
     /// The next request, if there is one. Never blocks.
     ///
     /// # Examples
