@@ -1,7 +1,10 @@
 //! Tickets. Each byte of an input is a step: one is issued, used, or its stream ends, or time passes.
 //!
 //! - A ticket is good for as long as a simple model says, for one stream at a time, and no longer.
-//! - A stream that goes on elsewhere has its older connection ended, once, and no other.
+//! - A stream that goes on elsewhere has its older connection ended, once, and no other. So has one
+//!   whose ticket is revoked.
+//! - Where there are too many, the one is forgotten whose stream has been between connections for
+//!   longest.
 //! - What nobody issued is never taken.
 
 #![no_main]
@@ -22,6 +25,8 @@ struct Model {
     /// The stream that has it.
     holder: Option<usize>,
     takeovers: (u32, u64),
+    /// Since when its stream is between connections, if it is.
+    idle_since: Option<usize>,
 }
 
 fuzz_target!(|input: &[u8]| {
@@ -30,6 +35,7 @@ fuzz_target!(|input: &[u8]| {
     let mut models: Vec<Model> = Vec::new();
     let mut streams: Vec<(usize, usize, Redeemed)> = Vec::new();
     let (mut number, ended) = (0, Arc::new(Mutex::new(Vec::new())));
+    let mut idles = 0;
     for &byte in input.iter().take(500) {
         let (step, value) = (byte >> 6, usize::from(byte & 63));
         match step {
@@ -37,8 +43,14 @@ fuzz_target!(|input: &[u8]| {
             1 => {
                 let expires_at = now + [1, 40, 100, 500][value % 4];
                 let issued = tickets.issue(Grant::default().expires_at(at(expires_at)), at(now));
-                let living = models.iter().filter(|model| model.ends_at > now).count();
-                assert_eq!(issued == Err(IssueError::Full), living >= TICKETS_MAX);
+                let living = || models.iter().filter(|model| model.ends_at > now);
+                let is_full = living().count() >= TICKETS_MAX;
+                let idle = living().filter_map(|model| model.idle_since).min();
+                assert_eq!(issued == Err(IssueError::Full), is_full && idle.is_none());
+                if let (true, Some(_)) = (is_full, idle) {
+                    let forgotten = models.iter_mut().find(|model| model.idle_since == idle);
+                    forgotten.unwrap().ends_at = 0;
+                }
                 if let Ok(ticket) = issued {
                     models.push(Model {
                         text: ticket.as_str().to_owned(),
@@ -46,6 +58,7 @@ fuzz_target!(|input: &[u8]| {
                         expires_at,
                         holder: None,
                         takeovers: (0, now),
+                        idle_since: None,
                     });
                 }
             }
@@ -76,17 +89,23 @@ fuzz_target!(|input: &[u8]| {
                         let (ended, own) = (ended.clone(), number);
                         redeemed.lease.connected(move || ended.lock().unwrap().push(own));
                         (model.holder, model.ends_at) = (Some(number), model.expires_at);
+                        model.idle_since = None;
                         streams.push((number, ticket, redeemed));
                     }
                     (redeemed, expected) => {
-                        assert_eq!((redeemed.err(), older), (expected.err(), Vec::new()));
+                        let is_revoked = expected == Err(TicketError::Contested);
+                        let revoked = Vec::from_iter(model.holder.filter(|_| is_revoked));
+                        assert_eq!((redeemed.err(), older), (expected.err(), revoked));
                     }
                 }
             }
             3 if !streams.is_empty() => {
                 let (number, ticket, _) = streams.swap_remove(value % streams.len());
                 let model = &mut models[ticket];
-                model.holder = model.holder.filter(|&holder| holder != number);
+                if model.holder == Some(number) {
+                    idles += 1;
+                    (model.holder, model.idle_since) = (None, Some(idles));
+                }
             }
             _ => {
                 let shown = String::from_utf8_lossy(input);
