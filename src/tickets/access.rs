@@ -224,7 +224,7 @@ impl Access {
     }
 
     /// The token in the request's cookie, which only pages of the right origins may use: a browser
-    /// sends it along whoever's page it shows.
+    /// sends it along for every page that it shows.
     fn cookie(&self, ask: &StreamAsk<'_>) -> Result<Option<String>, Refusal> {
         let Some(name) = &self.options.cookie else { return Ok(None) };
         let Some(token) = ask.cookie(name) else { return Ok(None) };

@@ -331,7 +331,7 @@ impl Tickets {
         let (grant, number, older) = match taken {
             Ok(taken) => taken,
             Err((error, over)) => {
-                // Whoever has the stream of a revoked ticket loses it.
+                // The client that has the stream of a revoked ticket loses it.
                 let end = over.and_then(|issued| issued.end);
                 if let Some(end) = end.filter(|_| error == TicketError::Contested) {
                     end();

@@ -44,7 +44,7 @@ pub(super) struct TicketArgs {
     audiences: Vec<String>,
 
     /// Who signs tokens: one of these has to be their iss; may be repeated, or separated by commas
-    /// [default: whoever has the key]
+    /// [default: any program that has the key]
     #[arg(
         long = "ticket-issuer",
         env = "FANFARE_TICKET_ISSUER",

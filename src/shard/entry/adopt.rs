@@ -11,7 +11,7 @@ use crate::sys::Stream;
 
 impl Shared {
     /// Counts a connection, and gives it to the shard with the fewest. The socket of one beyond a
-    /// limit is given back: whoever has accepted it answers.
+    /// limit is given back: the host, which has accepted it, answers.
     pub(crate) fn place(&self, adopted: Adopted) -> Result<(), (Stream, Refused)> {
         if self.is_ending() {
             return Err((adopted.stream, Refused::Closed));

@@ -11,7 +11,7 @@ impl Shard {
     /// Tells a stream's lease, if it has one, that the stream has begun, and how to end it.
     pub(in crate::shard) fn begin_lease(&self, index: u32, lease: Option<&Lease>) {
         let Some(lease) = lease else { return };
-        // Whoever has the lease may have it for longer than the hub lives.
+        // An authorizer may keep the lease for longer than the hub lives.
         let (shared, id) = (Arc::downgrade(&self.shared), self.id);
         let key = self.connections.key_at(index);
         lease.begun(Box::new(move || {
