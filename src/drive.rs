@@ -114,7 +114,7 @@ impl Driver {
 }
 
 /// How a shard that a future drives waits for something to do: for its poller, through another one,
-/// for its timer, or for whoever fills its inbox, who wakes the future directly.
+/// for its timer, or for a thread that fills its inbox, which wakes the future directly.
 struct Rest {
     poller: Async<OwnedFd>,
     timer: Timer,

@@ -93,7 +93,7 @@ chained! {
             => hosts.into_iter().map(Into::into).collect()),
         /// The proxies whose connections begin with a header of the PROXY protocol, version 1 or 2,
         /// that says who their client is: addresses, networks as `10.0.0.0/8`, and `unix` for
-        /// whoever connects to a Unix domain socket; at most 256. From these it is required: a
+        /// the peers at a Unix domain socket; at most 256. From these it is required: a
         /// connection without is answered 400. From any other address it is no HTTP, and answered
         /// 400 as well. It is read within `head_time_max`; version 2 may have 4,096 bytes. The
         /// client's address is then that of the connection, in limits per address, notices, lists
@@ -117,7 +117,7 @@ chained! {
         pub forwarded_header: ForwardedHeader,
         /// The permission bits of the file at a path that
         /// [`Hub::listen_unix`](crate::Hub::listen_unix) listens at, whatever the process's umask
-        /// is: whoever may write to the file may connect. At most 0o777. Default: 0o600, which is
+        /// is: a program that may write to the file may connect. At most 0o777. Default: 0o600, which is
         /// this user alone.
         pub socket_mode: u32,
         /// The longest time that a client may take for its request's head, 1 ms to 1 hour. Default:

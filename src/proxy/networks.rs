@@ -12,7 +12,7 @@ const UNIX: &str = "unix";
 /// The most entries of a list. Each new connection is held against all of them.
 const ENTRIES_MAX: usize = 256;
 
-/// Networks, and perhaps whoever connects to a Unix domain socket.
+/// Networks, and perhaps the peers at a Unix domain socket.
 #[derive(Debug, Default)]
 pub(crate) struct Networks {
     networks: Vec<IpNet>,
@@ -49,7 +49,7 @@ impl Networks {
         self.networks.iter().any(|network| network.contains(&ip))
     }
 
-    /// Whether whoever connects to a Unix domain socket is trusted.
+    /// Whether the peers at a Unix domain socket are trusted.
     pub(crate) fn has_unix(&self) -> bool {
         self.has_unix
     }

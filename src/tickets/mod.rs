@@ -27,7 +27,7 @@
 //! let keys = KeySet::from_key_file(secret)?;
 //! let verifier = TokenVerifier::new(keys, TokenOptions::default())?;
 //!
-//! // Whoever has the key signs tokens.
+//! // A program that has the key signs tokens.
 //! let now = SystemTime::now();
 //! let grant = Grant::new([Subscription::new("user/7/#")?]).expires_at(now + Duration::from_secs(300));
 //! let token = SigningKey::from_key_file(secret)?.sign(&grant, &TokenClaims::default())?;

@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 const RANDOM_BYTES: usize = 32;
 
 /// What a client shows in its query to have a stream: 32 bytes from the system's random source, in
-/// base64url, which are 43 characters. Whoever has it may use it, so that it belongs into no log:
+/// base64url, which are 43 characters. A client that has it may use it, so it belongs into no log:
 /// `Debug` does not show it, and there is no `Display`.
 ///
 /// # Examples

@@ -107,7 +107,7 @@ fn a_ticket_that_changes_hands_again_and_again_is_revoked() {
     let ended = Ended::default();
     ended.connect(&streams.last().unwrap().lease, 7);
     assert_eq!(redeem(2_059).unwrap_err(), TicketError::Contested);
-    assert_eq!(ended.take(), [7], "whoever has it loses it");
+    assert_eq!(ended.take(), [7], "the client that has it loses it");
     assert!(!streams.last().unwrap().lease.is_current());
     assert_eq!(redeem(2_059).unwrap_err(), TicketError::Unknown);
 }
