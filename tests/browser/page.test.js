@@ -43,7 +43,7 @@ test('the page is connected, counts events and draws every chart, on phones and 
       for (const id of ['rate', 'latency', 'socket']) {
         await page.waitForFunction((which) => /^[<\d]/.test(document.querySelector(which).textContent), `#${id}`);
       }
-      assert.deepEqual(await seriesPixels(page), { cpu: [true], memory: [true], network: [true, true], load: [true, true, true] });
+      await everySeriesIsSeen(page);
       const light = await page.evaluate(() => getComputedStyle(document.body).backgroundColor.match(/\d+/g)[0] > 127);
       assert.equal(light, colorScheme === 'light');
       await assertNoSidewaysScroll(page);
@@ -60,6 +60,21 @@ test('the page needs no sideways scrolling at 320 px, even for the longest words
   await server.publish('x'.repeat(200), 'y'.repeat(5000), { event: 'z'.repeat(200) });
   await page.waitForSelector('#events li');
   await assertNoSidewaysScroll(page);
+});
+
+test('the page needs no sideways scrolling at 320 px, however great the numbers', async (t) => {
+  const server = await startServer(t, { command: 'demo' });
+  const page = await openPage(t, browser, `${server.control}/`, { viewport: { width: 320, height: 600 } });
+  await received(page, 8);
+  const [content, window] = await page.evaluate(() => { // at once, as the page shows its own numbers again soon
+    const set = (id, words) => { document.querySelector(id).replaceChildren(...words); };
+    const small = (words) => Object.assign(document.createElement('small'), { textContent: words });
+    for (const id of ['connections', 'published', 'delivered', 'rate']) set(`#${id}`, ['888,888,888,888']);
+    for (const id of ['socket', 'latency']) set(`#${id}`, ['888,888 ms', small(' / 888,888 ms')]);
+    for (const value of document.querySelectorAll('.key b')) value.textContent = '888,888 MB/s';
+    return [document.documentElement.scrollWidth, innerWidth];
+  });
+  assert.ok(content <= window, `the content is ${content} px wide in a window of ${window} px`);
 });
 
 test('a topic in the address is watched, and its events are shown as text', async (t) => {
@@ -213,9 +228,14 @@ test('nothing is animated for users who prefer reduced motion', async (t) => {
   }
 });
 
-/** Tells for each series of each chart whether its colour is to be seen in the chart. */
-function seriesPixels(page) {
-  return page.evaluate(() => {
+const SERIES = { cpu: 1, memory: 1, network: 2, load: 3 };
+
+/**
+ * Waits until the colour of each series is seen in its chart. Lines of few readings that lie upon each
+ * other leave little of the lower one, and each further reading leaves more.
+ */
+async function everySeriesIsSeen(page) {
+  const seen = await page.waitForFunction((least) => {
     const style = getComputedStyle(document.documentElement);
     const paper = (width, height) => Object.assign(document.createElement('canvas'), { width, height })
       .getContext('2d', { willReadFrequently: true });
@@ -225,23 +245,24 @@ function seriesPixels(page) {
       pen.fillRect(0, 0, 1, 1);
       return pen.getImageData(0, 0, 1, 1).data;
     };
-    const charts = [...document.querySelectorAll('canvas[data-chart]')].map((canvas) => {
+    const counts = [...document.querySelectorAll('canvas[data-chart]')].map((canvas) => {
       const copy = paper(canvas.width, canvas.height);
       copy.drawImage(canvas, 0, 0);
       const { data } = copy.getImageData(0, 0, canvas.width, canvas.height);
       const series = canvas.closest('figure').querySelectorAll('.key');
-      const seen = [...series].map((_, i) => {
+      return [canvas.dataset.chart, [...series].map((_, i) => {
         const ink = rgb(`--s${i + 1}`);
         let pixels = 0;
         for (let at = 0; at < data.length; at += 4) {
           if (data[at + 3] > 200 && [0, 1, 2].every((c) => Math.abs(data[at + c] - ink[c]) < 16)) pixels += 1;
         }
-        return pixels >= 5;
-      });
-      return [canvas.dataset.chart, seen];
+        return pixels;
+      })];
     });
-    return Object.fromEntries(charts);
-  });
+    return counts.every(([, pixels]) => pixels.every((n) => n >= least)) && counts;
+  }, 5, { polling: 100 });
+  const counts = Object.fromEntries(await seen.jsonValue());
+  assert.deepEqual(Object.fromEntries(Object.entries(counts).map(([id, pixels]) => [id, pixels.length])), SERIES);
 }
 
 async function assertNoSidewaysScroll(page) {
