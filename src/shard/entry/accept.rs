@@ -191,8 +191,8 @@ pub(in crate::shard) fn fall_back(
 ) -> bool {
     match ClientStream::of(stream.into_fd()) {
         Ok(stream) => {
-            let Peer { connection, client, .. } = *peer;
-            fallback.put(UnhandledRequest { stream, read, addr: client, peer: connection })
+            let Peer { connection: peer, client: addr, is_proxy, .. } = *peer;
+            fallback.put(UnhandledRequest { stream, read, addr, peer, is_proxy })
         }
         // Some systems do not say what kind a socket is that its peer has reset.
         Err(_) => false,
