@@ -14,7 +14,7 @@ use crate::grant::Grant;
 /// has come. It must not block, and does no more than bounded work.
 pub(crate) trait Decide: Send + Sync {
     /// Decides on a request. A grant that has expired, or does not cover what the request asks for,
-    /// is refused by the caller.
+    /// is refused by the caller. So a decision uses nothing up ([`StreamLease::take`]).
     fn decide(&self, ask: &StreamAsk<'_>, now: SystemTime) -> Result<Admission, Refusal>;
 
     /// Whether it looks at a request's content. Otherwise [`StreamAsk::content`] is empty.
@@ -48,6 +48,13 @@ pub(crate) type Lease = Arc<dyn StreamLease>;
 
 /// What a [`Lease`] is.
 pub(crate) trait StreamLease: Send + Sync {
+    /// The stream is about to begin: the request is within the grant, and the bounds have room. What
+    /// can be used up is used up here, and not by a decision, behind which a request may still be
+    /// refused. Called once at most. It must not block.
+    fn take(&self, _now: SystemTime) -> Result<(), Refusal> {
+        Ok(())
+    }
+
     /// The stream has begun. Calling `end` from any thread ends it, soon after.
     fn begun(&self, end: EndStream) {
         drop(end);
