@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::authorize::{authorize, narrow, settle, unfit, Authorization, Wishes};
+use super::authorize::{authorize, narrow, settle, unfit, Authorization, Settled, Wishes};
 use super::content::{await_content, Arrival};
 use super::error::ListenError;
 use super::finished;
@@ -287,10 +287,23 @@ impl HttpHandshake {
         let envelope = self.envelope(&query)?;
         let mut fields = format!("{cors}{}", route.fields);
         let is_head = request.method == "HEAD";
+        let allowed = match decided {
+            None => None,
+            Some(Settled::Allowed(admission)) => Some(admission),
+            Some(Settled::Unanswered(text)) => {
+                // A program sees by the status that it has to come again; an EventSource does not.
+                let overload = match request.is_of_an_event_source() {
+                    true => self.options.overload,
+                    false => Overload::Unavailable,
+                };
+                return self.overloaded(overload, &fields, heartbeat_form, text);
+            }
+        };
         if asked.look.beyond_bounds && !(is_open && is_head) {
-            return self.overloaded(&fields, heartbeat_form);
+            let text = "too many connections; come again";
+            return self.overloaded(self.options.overload, &fields, heartbeat_form, text);
         }
-        let admission = match decided {
+        let admission = match allowed {
             Some(admission) => Some(admission.clone()),
             None => {
                 let content = match self.content(asked, is_post)? {
@@ -394,14 +407,20 @@ impl HttpHandshake {
         Ok(format!("{cors}{}", fields.lines()))
     }
 
-    /// The answer when the bounds on connections are reached.
-    fn overloaded(&self, fields: &str, form: HeartbeatForm) -> Result<HandshakeStep, Refusal> {
-        match self.options.overload {
+    /// The answer to a client that cannot be served now, and is to come again.
+    fn overloaded(
+        &self,
+        overload: Overload,
+        fields: &str,
+        form: HeartbeatForm,
+        text: &str,
+    ) -> Result<HandshakeStep, Refusal> {
+        match overload {
             Overload::ComeAgain => {
                 let retry = jittered(self.retry.max(Duration::from_secs(1)) * 5);
                 Ok(HandshakeStep::Answer(response::come_again(fields, form, retry)))
             }
-            Overload::Unavailable => Err(Refusal::unavailable("too many connections; come again")),
+            Overload::Unavailable => Err(Refusal::unavailable(text)),
         }
     }
 

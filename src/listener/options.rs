@@ -155,8 +155,9 @@ chained! {
         /// Who decides which client gets which stream. Default: nobody; every client gets what it asks
         /// for ([`Authorizer::allow_all`]).
         pub authorizer: Authorizer,
-        /// What a client is told when the bounds on connections are reached. Default: to come again
-        /// later.
+        /// What a client is told when the bounds on connections are reached; and an `EventSource`
+        /// about which the host was asked, and has not answered ([`Authorizer::ask`]). Default: to
+        /// come again later.
         pub overload: Overload,
         /// How many bytes may wait in the kernel for a connection, beyond what is on its way,
         /// before its socket takes no more (`TCP_NOTSENT_LOWAT`, on Linux and macOS; connections of
@@ -205,7 +206,9 @@ chained! {
     }
 }
 
-/// What a client that wants a stream is told when the bounds on connections are reached.
+/// What a client that wants a stream is told when the bounds on connections are reached. A request that
+/// names `text/event-stream` in `Accept`, as that of an `EventSource` does, is told the same when the
+/// host has not answered whether it is [authorized](Authorizer::ask); any other is told 503 then.
 ///
 /// # Examples
 ///

@@ -359,6 +359,72 @@ fn a_request_that_is_not_answered_in_time_is_refused_and_the_late_answer_goes_no
 }
 
 #[test]
+fn an_event_source_is_told_to_come_again_when_the_host_has_not_answered() {
+    const ACCEPT: &str = "Accept: text/event-stream\r\n";
+    let route = Route::new("/post").post(true).subscriptions(["a"]);
+    let listen = || {
+        let cors = Cors::default().origins(["https://a.example"]);
+        ListenOptions::default().cors(cors).routes([route.clone()])
+    };
+    let options = || one_shard().retry(Duration::from_secs(2));
+    let ask = |asking: &Asking, line: &str, accept: &str| {
+        let fields = "Host: localhost\r\nOrigin: https://a.example\r\n";
+        asking.send(&format!("{line} HTTP/1.1\r\n{fields}{accept}\r\n"))
+    };
+    // Dropped by the host, too many, and not in time.
+    let short = AskOptions::default().timeout(Duration::from_millis(50));
+    for ask_options in [patient(), patient().waiting_max(1), short] {
+        let asking = Asking::new(options(), ask_options.clone(), listen());
+        let failing = |line: &str, accept: &str| {
+            let first = (ask_options.waiting_max == 1).then(|| {
+                let first = asking.get("/events?topic=a");
+                (asking.next(), first)
+            });
+            let stream = ask(&asking, line, accept);
+            if ask_options == patient() {
+                drop(asking.next());
+            }
+            let answer = rest(stream);
+            drop(first);
+            wait_until("none waits", || asking.hub.metrics().pending_authorizations == 0);
+            answer
+        };
+        for query in ["", "&heartbeat=comment", "&heartbeat=event"] {
+            let answer = failing(&format!("GET /events?topic=a{query}"), ACCEPT);
+            assert_status(&answer, 200);
+            let (head, content) = answer.split_once("\r\n\r\n").unwrap();
+            assert!(head.contains("\r\nContent-Type: text/event-stream\r\n"), "{head}");
+            assert!(head.contains("\r\nAccess-Control-Allow-Origin: https://a.example\r\n"));
+            assert!(head.contains("\r\nConnection: close"), "{head}");
+            let retry = content.lines().find_map(|line| line.strip_prefix("retry: ")).unwrap();
+            assert!((10_000..=20_000).contains(&retry.parse::<u64>().unwrap()), "{content}");
+            assert!(content.ends_with("\n\n"), "{content:?}");
+        }
+        for (line, accept) in [
+            ("GET /events?topic=a", ""),
+            ("GET /events?topic=a", "Accept: */*\r\n"),
+            ("HEAD /events?topic=a", ACCEPT),
+            ("POST /post", ACCEPT),
+        ] {
+            let answer = failing(line, accept);
+            assert_status(&answer, 503);
+            assert!(answer.contains("\r\nRetry-After: 5\r\n"), "{answer}");
+        }
+        assert!(asking.hub.metrics().failed_authorizations >= 7);
+    }
+    let unavailable = listen().overload(Overload::Unavailable);
+    let asking = Asking::new(options(), patient(), unavailable);
+    let stream = ask(&asking, "GET /events?topic=a", ACCEPT);
+    drop(asking.next());
+    assert_status(&rest(stream), 503);
+    // What the host says is sent as it is.
+    let asking = Asking::new(options(), patient(), listen());
+    let stream = ask(&asking, "GET /events?topic=a", ACCEPT);
+    asking.next().refuse(Refusal::new(503)).unwrap();
+    assert_status(&rest(stream), 503);
+}
+
+#[test]
 fn a_request_that_the_host_drops_is_refused_at_once() {
     let asking = Asking::plain();
     let stream = asking.get("/events?topic=a");
