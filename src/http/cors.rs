@@ -44,8 +44,8 @@ chained! {
             => request_headers.into_iter().map(Into::into).collect()),
         /// The header fields of an answer that a page may read beside those that every page may:
         /// their names, at most 64 and 2,048 bytes in all; `*` stands for all names, and with
-        /// `credentials` for those that the listener's and the route's own header fields have.
-        /// Default: none.
+        /// `credentials` for those of the header fields of the listener, of the route, and of the
+        /// grant or the refusal that the answer is. Default: none.
         pub exposed_headers: Vec<String> as (impl IntoIterator<Item = impl Into<String>>
             => exposed_headers.into_iter().map(Into::into).collect()),
         /// For how long a browser may remember what it was told about a path's requests, at most 1

@@ -241,7 +241,11 @@ impl HttpHandshake {
         let asked = Asked { request, matched, head_bytes: head.len(), behind, cors, look };
         match self.stream(&asked) {
             Ok(step) => step,
-            Err(refusal) => HandshakeStep::Answer(refusal.answer(&asked.cors)),
+            Err(refusal) => {
+                let names = route.headers.names().chain(refusal.names());
+                let cors = self.cors.fields(origin.as_deref(), &self.cors.exposing(names));
+                HandshakeStep::Answer(refusal.answer(&cors))
+            }
         }
     }
 
