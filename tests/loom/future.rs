@@ -1,5 +1,5 @@
 //! Every interleaving of publishers that fill an inbox and a shard that is a future, as in
-//! `src/drive.rs`: whoever wakes it wakes its task, or its poller when it comes too late for that.
+//! `src/drive.rs`: a publisher that wakes it wakes its task, or its poller when it comes too late for that.
 
 use std::sync::Arc as StdArc;
 use std::task;
