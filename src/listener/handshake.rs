@@ -217,7 +217,7 @@ impl HttpHandshake {
             );
             return HandshakeStep::Answer(self.refuse("421 Misdirected Request", "", &text));
         }
-        if self.options.health_path.as_deref() == Some(request.path) {
+        if self.routes.is_health(request.path) {
             return HandshakeStep::Answer(self.health(request.method));
         }
         let origin = request.field("origin");

@@ -205,8 +205,9 @@ impl Listener {
     }
 
     /// Whether this listener has streams at a path: that of [`ListenOptions::path`], or one of
-    /// [`ListenOptions::routes`]; or the tickets of its authorizer. The path is the one of a request's target, percent-encoded and
-    /// without the query. A server of [`UnhandledRequest`]s gives later requests for such a path
+    /// [`ListenOptions::routes`]; or the tickets of its authorizer. It has none at its
+    /// [`ListenOptions::health_path`], also if a route matches that. The path is the one of a
+    /// request's target, percent-encoded and without the query. A server of [`UnhandledRequest`]s gives later requests for such a path
     /// to [`Listener::admit`], with any method: the listener refuses those that the path has not.
     ///
     /// # Examples
@@ -223,7 +224,7 @@ impl Listener {
     /// ```
     #[must_use]
     pub fn has_streams_at(&self, path: &str) -> bool {
-        self.routes.exchanges_at(path) || self.routes.find(path).is_some()
+        self.routes.have_streams_at(path)
     }
 
     /// Serves a connection, of which `request.read` was read so far, as if this listener had just
