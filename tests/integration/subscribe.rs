@@ -222,8 +222,8 @@ fn a_reader_whose_queue_is_full_is_told_to_come_again_all_the_same() {
         while let Some(batch) = stream.wait(DEADLINE) {
             text.push_str(std::str::from_utf8(&batch.expect("no cut")).unwrap());
         }
-        let retries = text.lines().filter_map(|line| line.strip_prefix("retry: "));
-        let retry: u64 = retries.last().expect("it is told").parse().unwrap();
+        let mut retries = text.lines().filter_map(|line| line.strip_prefix("retry: "));
+        let retry: u64 = retries.next_back().expect("it is told").parse().unwrap();
         assert!((30_000..=60_000).contains(&retry) && text.ends_with("\n\n"), "{text}");
         stream.end_reason().unwrap()
     };
