@@ -108,8 +108,8 @@ impl<R: Copy> Pull<R> {
         Put::Taken
     }
 
-    /// Puts a stream's last bytes into the queue however full that is, and wakes the reader: they are
-    /// few, and nothing comes behind them. False if nobody reads any more.
+    /// Puts a stream's last bytes into the queue however full that is, and wakes the reader: they
+    /// are few, and nothing comes behind them. False if nobody reads any more.
     pub(crate) fn put_last(&self, batch: Bytes) -> bool {
         let mut locked = self.lock();
         if locked.is_abandoned {
@@ -186,8 +186,8 @@ impl<R: Copy> Pull<R> {
         self.lock().batches.iter().flatten().copied().collect()
     }
 
-    /// Nothing that is done under the lock can panic but for want of memory, so that a lock which is
-    /// poisoned is as good as any other.
+    /// Nothing that is done under the lock can panic but for want of memory, so that a lock which
+    /// is poisoned is as good as any other.
     fn lock(&self) -> MutexGuard<'_, Locked<R>> {
         self.locked.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }

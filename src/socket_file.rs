@@ -2,8 +2,9 @@
 //! has left, and removed at the end. The program has this file as a module too.
 //!
 //! A socket's file looks the same from when its server has died and from before its server listens:
-//! a client is refused. So a server holds a lock on the directory while it looks, removes, binds and
-//! listens. Of servers that start at one path at once, one gets it, and the others find it live.
+//! a client is refused. So a server holds a lock on the directory while it looks, removes, binds
+//! and listens. Of servers that start at one path at once, one gets it, and the others find it
+//! live.
 //!
 //! A server that ends removes its file first and closes the socket behind that: while the socket is
 //! open it is live, so that no other server replaces the file, and no other file has its identity.
@@ -23,7 +24,8 @@ use rustix::net::{self, AddressFamily, SocketAddrUnix, SocketType};
 
 /// How many connections may wait to be accepted; the system has a bound of its own.
 const BACKLOG: i32 = 4096;
-/// How long a server that starts waits for the directory. Others hold it for less than a millisecond.
+/// How long a server that starts waits for the directory. Others hold it for less than a
+/// millisecond.
 const START_WAIT_MAX: Duration = Duration::from_secs(5);
 /// How often it is tried meanwhile.
 const TRY_EVERY: Duration = Duration::from_millis(1);

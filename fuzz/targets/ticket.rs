@@ -1,5 +1,5 @@
-//! Tickets. Each byte of an input is a step: one is issued, used, or its stream ends, or time passes. What
-//! holds is in the [model]; and what nobody issued is never taken.
+//! Tickets. Each byte of an input is a step: one is issued, used, or its stream ends, or time
+//! passes. What holds is in the [model]; and what nobody issued is never taken.
 
 #![no_main]
 

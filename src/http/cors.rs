@@ -38,8 +38,8 @@ chained! {
         /// names, at most 64 and 2,048 bytes in all; `*` stands for all names, `Authorization` and
         /// requests with credentials included. A library that traces requests adds fields such as
         /// `traceparent`, `tracestate`, `baggage` or `sentry-trace` to each `fetch`; a browser
-        /// refuses to send it unless they are listed here. Default: `Last-Event-ID`, `Authorization`,
-        /// `Cache-Control` and `Content-Type`.
+        /// refuses to send it unless they are listed here. Default: `Last-Event-ID`,
+        /// `Authorization`, `Cache-Control` and `Content-Type`.
         pub request_headers: Vec<String> as (impl IntoIterator<Item = impl Into<String>>
             => request_headers.into_iter().map(Into::into).collect()),
         /// The header fields of an answer that a page may read beside those that every page may:

@@ -402,7 +402,8 @@ impl HttpHandshake {
         authorize(&self.options.authorizer, &ask, &self.shared.authorizations)
     }
 
-    /// The host's lines in the head of a stream's answer, and those of CORS, with what a grant adds.
+    /// The host's lines in the head of a stream's answer, and those of CORS, with what a grant
+    /// adds.
     fn fields_with(&self, asked: &Asked<'_>, grant: &Grant) -> Result<String, Refusal> {
         let fields = Fields::new(&grant.headers, &asked.matched.route.headers);
         let fields = fields.map_err(|why| unfit(&why))?;

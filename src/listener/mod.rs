@@ -207,8 +207,9 @@ impl Listener {
     /// Whether this listener has streams at a path: that of [`ListenOptions::path`], or one of
     /// [`ListenOptions::routes`]; or the tickets of its authorizer. It has none at its
     /// [`ListenOptions::health_path`], also if a route matches that. The path is the one of a
-    /// request's target, percent-encoded and without the query. A server of [`UnhandledRequest`]s gives later requests for such a path
-    /// to [`Listener::admit`], with any method: the listener refuses those that the path has not.
+    /// request's target, percent-encoded and without the query. A server of [`UnhandledRequest`]s
+    /// gives later requests for such a path to [`Listener::admit`], with any method: the listener
+    /// refuses those that the path has not.
     ///
     /// # Examples
     ///

@@ -76,8 +76,8 @@ mod tests {
 
     use crate::{AdoptRequest, ConnectionSelector, Hub, Options, Subscription};
 
-    /// Has the test's process fork, which is one for that alone: a child has the sockets of all tests
-    /// that run beside.
+    /// Has the test's process fork, which is one for that alone: a child has the sockets of all
+    /// tests that run beside.
     const FORKS: &str = "FANFARE_TEST_FORKS";
     const TEST: &str = "a_client_of_an_adopted_socket_sees_the_end_while_a_child_has_it_too";
     const TIME_MAX: Duration = Duration::from_secs(20);
@@ -102,7 +102,8 @@ mod tests {
 
     impl Drop for Child {
         fn drop(&mut self) {
-            // SAFETY: the child is this process's, and nobody has waited for it; no status is wanted.
+            // SAFETY: the child is this process's, and nobody has waited for it; no status is
+            // wanted.
             unsafe {
                 libc::kill(self.0, libc::SIGKILL);
                 libc::waitpid(self.0, std::ptr::null_mut(), 0);

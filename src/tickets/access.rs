@@ -42,8 +42,8 @@ chained! {
         /// so that cookies do not matter.
         pub cookie: Option<String> as (impl Into<String> => Some(cookie.into())),
         /// The other origins whose pages may use the cookie, as browsers write them
-        /// (`https://example.com`), at most 64. `ListenOptions::cors` has to have them as well, with
-        /// credentials. Default: none.
+        /// (`https://example.com`), at most 64. `ListenOptions::cors` has to have them as well,
+        /// with credentials. Default: none.
         pub cookie_origins: Vec<String> as (impl IntoIterator<Item = impl Into<String>>
             => cookie_origins.into_iter().map(Into::into).collect()),
         /// The path at which a client gets a ticket for its token, with `POST`: a path such as
@@ -117,8 +117,9 @@ impl Authorizer {
     /// # Examples
     ///
     /// ```
-    /// use std::sync::{Arc, OnceLock};
-    /// use fanfare::tickets::{AccessOptions, KeySet, TicketOptions, Tickets, TokenOptions, TokenVerifier};
+    /// use std::sync::Arc;
+    /// use fanfare::tickets::{AccessOptions, KeySet, TicketOptions, Tickets};
+    /// use fanfare::tickets::{TokenOptions, TokenVerifier};
     /// use fanfare::{Authorizer, Hub, ListenOptions, Options};
     ///
     /// let keys = KeySet::from_key_file(b"a secret of at least 32 bytes, from a random source")?;

@@ -21,12 +21,12 @@
 //! takes the place of such a connection, and the older one is to be ended. A request without an id
 //! is no stream's reconnect, and is refused while the stream is connected.
 //!
-//! Another client that has copied the ticket can take the stream over in this way, but not unseen: the
-//! client that lost it comes back within seconds and takes it over again. A ticket that changes hands
-//! so often is revoked.
+//! Another client that has copied the ticket can take the stream over in this way, but not unseen:
+//! the client that lost it comes back within seconds and takes it over again. A ticket that changes
+//! hands so often is revoked.
 //!
-//! A request that gets no stream, such as one for topics that are not granted, leaves the ticket as it
-//! was: the listener [looks it up](Tickets::look_up), and redeems it when the stream begins.
+//! A request that gets no stream, such as one for topics that are not granted, leaves the ticket as
+//! it was: the listener [looks it up](Tickets::look_up), and redeems it when the stream begins.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
@@ -56,8 +56,8 @@ chained! {
     pub struct TicketOptions {
         /// The most tickets that there are at once, 1 to 10,000,000. Each takes some 300 bytes
         /// besides what is granted. A ticket that was used is kept until its grant expires, for its
-        /// stream's reconnects; beyond this number the one is forgotten whose stream has been between
-        /// connections for longest, and if there is none, none is issued. Default: 65,536.
+        /// stream's reconnects; beyond this number the one is forgotten whose stream has been
+        /// between connections for longest, and if there is none, none is issued. Default: 65,536.
         pub tickets_max: usize,
         /// How long a ticket may be unused before it is forgotten, 1 s to 1 hour. Default: 60 s.
         pub first_use_time_max: Duration,
@@ -192,8 +192,8 @@ pub struct Redeemed {
     pub lease: Lease,
 }
 
-/// Says that a ticket's stream is connected. Dropping it says that it is not; then the ticket may be
-/// used again.
+/// Says that a ticket's stream is connected. Dropping it says that it is not; then the ticket may
+/// be used again.
 ///
 /// # Examples
 ///
@@ -247,8 +247,8 @@ impl Tickets {
     ///
     /// # Errors
     ///
-    /// When the grant is beyond its bounds, has no end or has expired, there are as many tickets as may be, or the system
-    /// gives no random bytes.
+    /// When the grant is beyond its bounds, has no end or has expired, there are as many tickets as
+    /// may be, or the system gives no random bytes.
     ///
     /// # Examples
     ///
@@ -299,8 +299,8 @@ impl Tickets {
         }
     }
 
-    /// What a ticket grants that a client shows. The ticket stays as it is: nothing of it is used up,
-    /// and no stream ends. A host holds a request against the grant first, and calls
+    /// What a ticket grants that a client shows. The ticket stays as it is: nothing of it is used
+    /// up, and no stream ends. A host holds a request against the grant first, and calls
     /// [`Tickets::redeem`] when it opens the stream.
     ///
     /// # Errors
@@ -347,14 +347,14 @@ impl Tickets {
     }
 
     /// Gives a ticket's stream to the client that shows it, whose request is within the grant
-    /// ([`Tickets::look_up`]). `goes_on` says that the client's stream goes on: its request has the id
-    /// of an event.
+    /// ([`Tickets::look_up`]). `goes_on` says that the client's stream goes on: its request has the
+    /// id of an event.
     ///
     /// # Errors
     ///
-    /// When there is no such ticket, or no longer; when its stream is connected and the request does
-    /// not go on; and when it went on so often that the ticket is revoked. A stream that goes on
-    /// has its older connection ended.
+    /// When there is no such ticket, or no longer; when its stream is connected and the request
+    /// does not go on; and when it went on so often that the ticket is revoked. A stream that goes
+    /// on has its older connection ended.
     ///
     /// # Examples
     ///

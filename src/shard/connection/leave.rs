@@ -53,8 +53,8 @@ impl Shard {
 
     /// Tells a client to come back after `retry`, unless that is zero, and ends its stream's body,
     /// if nothing else has been begun for it. True when its socket took that, and when there is
-    /// nothing to tell. A queue that the host reads takes it in any case: of no batch it has a part.
-    /// The caller disconnects it in any case.
+    /// nothing to tell. A queue that the host reads takes it in any case: of no batch it has a
+    /// part. The caller disconnects it in any case.
     pub(in crate::shard) fn say_farewell(
         &mut self,
         index: u32,
@@ -205,8 +205,9 @@ impl Shard {
 
     /// Stops accepting connections.
     pub(in crate::shard) fn close_acceptors(&mut self) {
-        // The end of the hub closes every acceptor, and so does that of the last shard: without one,
-        // clients would wait for an answer that never comes. The end of any other shard does not.
+        // The end of the hub closes every acceptor, and so does that of the last shard: without
+        // one, clients would wait for an answer that never comes. The end of any other shard does
+        // not.
         let close = self.shared.is_ending() || !self.shared.links.iter().any(Link::is_alive);
         for (_, acceptor) in std::mem::take(&mut self.acceptors) {
             let _ = self.poller.remove(acceptor.socket.as_fd());

@@ -222,8 +222,8 @@ impl Shard {
         });
     }
 
-    /// Has the protocol look at a request's head, at what it has beyond it, and at the bounds, and does
-    /// what it says.
+    /// Has the protocol look at a request's head, at what it has beyond it, and at the bounds, and
+    /// does what it says.
     pub(in crate::shard) fn decide(
         &mut self,
         key: Key,

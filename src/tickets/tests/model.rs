@@ -1,5 +1,5 @@
-//! What tickets should do, in a model that is simple enough to be right. Tests and the fuzz target take
-//! the same steps with both: `fuzz/targets/ticket.rs` has this file as a module too.
+//! What tickets should do, in a model that is simple enough to be right. Tests and the fuzz target
+//! take the same steps with both: `fuzz/targets/ticket.rs` has this file as a module too.
 //!
 //! - A ticket is good for as long as the model says, for one stream at a time, and no longer.
 //! - To look it up changes nothing.

@@ -1,4 +1,5 @@
-//! What the host answers, and what the client gets for that: the stream, a refusal, or nothing in time.
+//! What the host answers, and what the client gets for that: the stream, a refusal, or nothing in
+//! time.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,5 @@
-//! What the host is asked, and how requests wait for it: how many, for how long, and with whom they end.
+//! What the host is asked, and how requests wait for it: how many, for how long, and with whom they
+//! end.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
