@@ -89,14 +89,16 @@ mod tests {
         /// Runs in the child, which may do nothing but calls that are safe in a signal's handler.
         fn of(pid: libc::pid_t) -> Child {
             assert!(pid >= 0, "{}", std::io::Error::last_os_error());
-            while pid == 0 {
+            if pid > 0 {
+                return Child(pid);
+            }
+            loop {
                 // SAFETY: both take no pointer.
                 unsafe {
                     libc::alarm(300);
                     libc::pause();
                 }
             }
-            Child(pid)
         }
     }
 
