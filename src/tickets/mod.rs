@@ -29,7 +29,8 @@
 //!
 //! // A program that has the key signs tokens.
 //! let now = SystemTime::now();
-//! let grant = Grant::new([Subscription::new("user/7/#")?]).expires_at(now + Duration::from_secs(300));
+//! let grant = Grant::new([Subscription::new("user/7/#")?]);
+//! let grant = grant.expires_at(now + Duration::from_secs(300));
 //! let token = SigningKey::from_key_file(secret)?.sign(&grant, &TokenClaims::default())?;
 //!
 //! let granted = verifier.verify(&token, now)?;

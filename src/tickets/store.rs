@@ -21,8 +21,12 @@
 //! takes the place of such a connection, and the older one is to be ended. A request without an id
 //! is no stream's reconnect, and is refused while the stream is connected.
 //!
-//! Whoever copied a ticket can take the stream over in this way, but not unseen: the client comes
-//! back within seconds and takes it over again. A ticket that changes hands so often is revoked.
+//! Another client that has copied the ticket can take the stream over in this way, but not unseen:
+//! the client that lost it comes back within seconds and takes it over again. A ticket that changes
+//! hands so often is revoked.
+//!
+//! A request that gets no stream, such as one for topics that are not granted, leaves the ticket as
+//! it was: the listener [looks it up](Tickets::look_up), and redeems it when the stream begins.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
@@ -31,7 +35,7 @@ use std::time::{Duration, SystemTime};
 
 use super::ticket::{Digest, Ticket};
 use super::ticket_error::{IssueError, TicketError};
-use crate::authorizer::{EndStream, StreamLease};
+use crate::authorizer::EndStream;
 use crate::grant::Grant;
 use crate::options::chained::chained;
 use crate::options::{within, OptionsError};
@@ -52,8 +56,8 @@ chained! {
     pub struct TicketOptions {
         /// The most tickets that there are at once, 1 to 10,000,000. Each takes some 300 bytes
         /// besides what is granted. A ticket that was used is kept until its grant expires, for its
-        /// stream's reconnects; beyond this number the one is forgotten whose stream has been between
-        /// connections for longest, and if there is none, none is issued. Default: 65,536.
+        /// stream's reconnects; beyond this number the one is forgotten whose stream has been
+        /// between connections for longest, and if there is none, none is issued. Default: 65,536.
         pub tickets_max: usize,
         /// How long a ticket may be unused before it is forgotten, 1 s to 1 hour. Default: 60 s.
         pub first_use_time_max: Duration,
@@ -188,8 +192,8 @@ pub struct Redeemed {
     pub lease: Lease,
 }
 
-/// Says that a ticket's stream is connected. Dropping it says that it is not; then the ticket may be
-/// used again.
+/// Says that a ticket's stream is connected. Dropping it says that it is not; then the ticket may
+/// be used again.
 ///
 /// # Examples
 ///
@@ -243,8 +247,8 @@ impl Tickets {
     ///
     /// # Errors
     ///
-    /// When the grant is beyond its bounds, has no end or has expired, there are as many tickets as may be, or the system
-    /// gives no random bytes.
+    /// When the grant is beyond its bounds, has no end or has expired, there are as many tickets as
+    /// may be, or the system gives no random bytes.
     ///
     /// # Examples
     ///
@@ -295,14 +299,62 @@ impl Tickets {
         }
     }
 
-    /// What a ticket gives that a client shows. `goes_on` says that the client's stream goes on:
-    /// its request has the id of an event.
+    /// What a ticket grants that a client shows. The ticket stays as it is: nothing of it is used
+    /// up, and no stream ends. A host holds a request against the grant first, and calls
+    /// [`Tickets::redeem`] when it opens the stream.
     ///
     /// # Errors
     ///
-    /// When there is no such ticket, or no longer; when its stream is connected and the request does
-    /// not go on; and when it went on so often that the ticket is revoked. A stream that goes on
-    /// has its older connection ended.
+    /// When there is no such ticket, or no longer; and when its stream is connected and the request
+    /// does not go on.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::{Duration, SystemTime};
+    /// use fanfare::tickets::{TicketError, TicketOptions, Tickets};
+    /// use fanfare::{Grant, Subscription};
+    ///
+    /// let (news, other) = (Subscription::new("news")?, Subscription::new("other")?);
+    /// let tickets = Tickets::new(TicketOptions::default())?;
+    /// let now = SystemTime::now();
+    /// let grant = Grant::new([news.clone()]).expires_at(now + Duration::from_secs(300));
+    /// let ticket = tickets.issue(grant, now)?;
+    ///
+    /// let granted = tickets.look_up(ticket.as_str(), false, now)?;
+    /// assert!(granted.covers(&news) && !granted.covers(&other));
+    /// let stream = tickets.redeem(ticket.as_str(), false, now)?;
+    /// assert_eq!(tickets.look_up(ticket.as_str(), false, now), Err(TicketError::InUse));
+    /// # drop(stream);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn look_up(
+        &self,
+        shown: &str,
+        goes_on: bool,
+        now: SystemTime,
+    ) -> Result<Grant, TicketError> {
+        let digest = Ticket::digest_of(shown).ok_or(TicketError::Unknown)?;
+        let state = self.0.state();
+        let issued = state.issued.get(&digest).filter(|issued| issued.ends_at > now);
+        let issued = issued.ok_or(TicketError::Unknown)?;
+        if issued.lease.is_some() && !goes_on {
+            return Err(TicketError::InUse);
+        }
+        let grant = Arc::clone(&issued.grant);
+        drop(state);
+        Ok(Grant::clone(&grant))
+    }
+
+    /// Gives a ticket's stream to the client that shows it, whose request is within the grant
+    /// ([`Tickets::look_up`]). `goes_on` says that the client's stream goes on: its request has the
+    /// id of an event.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such ticket, or no longer; when its stream is connected and the request
+    /// does not go on; and when it went on so often that the ticket is revoked. A stream that goes
+    /// on has its older connection ended.
     ///
     /// # Examples
     ///
@@ -323,6 +375,16 @@ impl Tickets {
         now: SystemTime,
     ) -> Result<Redeemed, TicketError> {
         let digest = Ticket::digest_of(shown).ok_or(TicketError::Unknown)?;
+        self.take(digest, goes_on, now)
+    }
+
+    /// The same, of the ticket that has a digest.
+    pub(super) fn take(
+        &self,
+        digest: Digest,
+        goes_on: bool,
+        now: SystemTime,
+    ) -> Result<Redeemed, TicketError> {
         let mut state = self.0.state();
         let forgotten = state.forget(now);
         let taken = state.take(digest, goes_on, now);
@@ -517,12 +579,6 @@ impl Drop for Lease {
         }
         drop(state);
         drop(end);
-    }
-}
-
-impl StreamLease for Lease {
-    fn begun(&self, end: EndStream) {
-        self.connected(end);
     }
 }
 
