@@ -43,7 +43,7 @@
 //! }
 //! ```
 
-#[cfg(not(unix))]
+#[cfg(any(windows, not(unix)))]
 compile_error!(
     "fanfare needs a Unix system: it runs on Linux, and is compiled for macOS and FreeBSD; \
      Windows is not supported"
