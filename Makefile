@@ -96,7 +96,7 @@ endef
 # Makes libfanfare.a in a folder of the one that Cargo has built.
 define sealed_archive
 	$(LD) -r --gc-sections --force-group-allocation -o $(2)/fanfare.o \
-		$$(nm --defined-only $(1) 2>&1 | sed -n 's/.* T \(fanfare_\)/-u \1/p') $(1)
+		$$(nm --defined-only $(1) 2>/dev/null | sed -n 's/.* T \(fanfare_\)/-u \1/p') $(1)
 	objcopy --wildcard --keep-global-symbol='fanfare_*' --remove-section=.llvmbc \
 		--remove-section=.llvmcmd $(2)/fanfare.o
 	rm -f $(2)/libfanfare.a
