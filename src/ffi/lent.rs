@@ -97,6 +97,59 @@ pub(super) unsafe fn with_copies<const N: usize>(
     used(copies)
 }
 
+/// Copies the texts of a list, each on its own.
+///
+/// # Errors
+///
+/// `FANFARE_ERR_SYSTEM` when there is no memory for them.
+///
+/// # Safety
+///
+/// Each text has to be as many readable bytes as it has been said to be. They may change meanwhile.
+pub(super) unsafe fn copies(texts: &[Lent]) -> Result<Vec<Box<[u8]>>, Status> {
+    let mut all = Vec::new();
+    all.try_reserve_exact(texts.len()).map_err(|_| Status::FANFARE_ERR_SYSTEM)?;
+    for &Lent { pointer, len } in texts {
+        // SAFETY: as the caller promises.
+        all.push(unsafe { copy_array(pointer, len) }?.into_boxed_slice());
+    }
+    Ok(all)
+}
+
+/// A copy of an array of the caller's: `count` values at `given`, which may be NULL if there are none.
+/// Its length is to be bounded before.
+///
+/// # Errors
+///
+/// `FANFARE_ERR_ARGUMENT` when it is NULL and has a length, or one that memory has not;
+/// `FANFARE_ERR_SYSTEM` when there is no memory for it.
+///
+/// # Safety
+///
+/// `given` has to be NULL, or to point to `count` readable values of which any bytes are valid.
+pub(super) unsafe fn copy_array<T: Copy>(given: *const T, count: usize) -> Result<Vec<T>, Status> {
+    if count == 0 {
+        return Ok(Vec::new());
+    }
+    let bytes = count.checked_mul(size_of::<T>());
+    let fits = bytes.is_some_and(|bytes| isize::try_from(bytes).is_ok());
+    if given.is_null() || !fits {
+        return Err(Status::FANFARE_ERR_ARGUMENT);
+    }
+    let mut own = Vec::<T>::new();
+    own.try_reserve_exact(count).map_err(|_| Status::FANFARE_ERR_SYSTEM)?;
+    // SAFETY: the caller promises `count` values there, and here is memory for as many, which is this
+    // call's alone. They are copied as bytes, so that the caller's need no alignment; any are valid,
+    // also those that another thread writes to at the same time.
+    unsafe {
+        let bytes = count * size_of::<T>();
+        ptr::copy_nonoverlapping(given.cast::<u8>(), own.as_mut_ptr().cast::<u8>(), bytes);
+        own.set_len(count);
+    }
+    settle();
+    Ok(own)
+}
+
 /// The largest size that a struct may say it has: more than any version's, and little enough that
 /// one which was never set is found out.
 const STRUCT_BYTES_MAX: usize = 4096;

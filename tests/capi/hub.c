@@ -20,7 +20,11 @@ static void every_code_has_a_text(void)
         FANFARE_OK,         FANFARE_ERR_PANIC,   FANFARE_ERR_ARGUMENT, FANFARE_ERR_FORKED,
         FANFARE_ERR_CLOSED, FANFARE_ERR_FULL,    FANFARE_ERR_TOPIC,    FANFARE_ERR_EVENT,
         FANFARE_ERR_UTF8,   FANFARE_ERR_TOO_LARGE, FANFARE_ERR_OPTIONS, FANFARE_ERR_ADDRESS,
-        FANFARE_ERR_SYSTEM, FANFARE_ERR_FINISHED,
+        FANFARE_ERR_SYSTEM, FANFARE_ERR_FINISHED, FANFARE_ERR_TIMEOUT,  FANFARE_ERR_SUBSCRIPTION,
+        FANFARE_ERR_TOO_MANY, FANFARE_ERR_BUFFER, FANFARE_ERR_STALE,  FANFARE_ERR_LIMIT,
+        FANFARE_ERR_BUSY,   FANFARE_ERR_SOCKET,  FANFARE_ERR_SOCKET_TLS, FANFARE_ERR_SOCKET_READ,
+        FANFARE_ERR_SOCKET_UNSENT, FANFARE_ERR_REQUEST, FANFARE_ERR_GRANT, FANFARE_ERR_KEY,
+        FANFARE_ERR_ENDED,
     };
     static const size_t count = sizeof codes / sizeof codes[0];
     size_t i, j;
@@ -36,7 +40,7 @@ static void every_code_has_a_text(void)
 
 static void unknown_codes_have_a_text(void)
 {
-    static const fanfare_status unknown[] = {1, 12, 1000, -14, -1000, INT32_MAX, INT32_MIN};
+    static const fanfare_status unknown[] = {1, 12, 1000, -29, -1000, INT32_MAX, INT32_MIN};
     size_t i;
 
     for (i = 0; i < sizeof unknown / sizeof unknown[0]; i++) {
