@@ -38,7 +38,7 @@
  * With the static library instead: libfanfare.a -lgcc_s -lutil -lrt -lpthread -lm -ldl.
  *
  * Contents: rules that hold for every function; then, each with its functions, 1. version,
- * 2. status, 3. text, 4. options, 5. event, 6. hub.
+ * 2. status, 3. text, 4. options, 5. event, 6. topic, 7. hub, 8. publishing.
  *
  * Threads and ownership
  *
@@ -51,9 +51,14 @@
  *                                                                     texts are static
  *   fanfare_hub_new          any                  threads to start    the hub: the caller
  *   fanfare_hub_listen       any, several at once the system's bind   the listener: the hub
- *   fanfare_hub_publish      any, several at once another publisher   what was passed: the caller
+ *   fanfare_hub_close        any, several at once 2 s, for clients    the hub: the caller
  *   fanfare_hub_free         one, after all other 2 s, for clients    none: the hub is gone
  *                            calls with the hub
+ *   fanfare_topic_new        any                  nothing             the topic: the caller
+ *   fanfare_topic_free       one, after all other nothing             none: the topic is gone
+ *                            calls with it
+ *   fanfare_hub_publish      any, several at once another publisher   what was passed: the caller
+ *   fanfare_hub_publish_to   any, several at once another publisher   what was passed: the caller
  *
  * The inline functions, from fanfare_text_of on, only put a struct together: any thread, no
  * waiting, nothing to free. No function may be called from a signal handler. No thread of the
@@ -206,6 +211,72 @@ typedef enum fanfare_status_code {
    * one.
    */
   FANFARE_ERR_FINISHED = -13,
+  /**
+   * What was waited for did not happen within the time. Wait again, or do without it.
+   */
+  FANFARE_ERR_TIMEOUT = -14,
+  /**
+   * A topic or filter to subscribe to is none, or there are none of them. A filter has '+' for one level and
+   * '#' at the end for all that follow. Correct it.
+   */
+  FANFARE_ERR_SUBSCRIPTION = -15,
+  /**
+   * A list has more entries than it may have. Give fewer.
+   */
+  FANFARE_ERR_TOO_MANY = -16,
+  /**
+   * The caller's buffer is too small; the size that is needed was written. Give one of that size.
+   */
+  FANFARE_ERR_BUFFER = -17,
+  /**
+   * What an id names is not there any more: the connection has ended, or the request was answered, has
+   * waited for too long, or its client has left. There is nothing to do.
+   */
+  FANFARE_ERR_STALE = -18,
+  /**
+   * As many connections, subscriptions, rules or tickets are there as the options allow. Raise the option,
+   * or try again when there are fewer.
+   */
+  FANFARE_ERR_LIMIT = -19,
+  /**
+   * The engine is asked for more at once than it keeps a queue for. Try again a little later.
+   */
+  FANFARE_ERR_BUSY = -20,
+  /**
+   * The descriptor is no connected stream socket of TCP or of a Unix domain. Hand such a one over.
+   */
+  FANFARE_ERR_SOCKET = -21,
+  /**
+   * The socket speaks TLS, which the engine cannot. Use a pull stream instead.
+   */
+  FANFARE_ERR_SOCKET_TLS = -22,
+  /**
+   * The client has sent bytes behind the request, or a body that was not read. Read the request whole,
+   * and refuse a client that has sent more.
+   */
+  FANFARE_ERR_SOCKET_READ = -23,
+  /**
+   * Bytes that the host has written are not sent yet. Wait until they are, or write nothing before the
+   * hand-over.
+   */
+  FANFARE_ERR_SOCKET_UNSENT = -24,
+  /**
+   * The request is none that a stream can answer: its method, path, header or version. Correct what was
+   * passed, or answer the client in another way.
+   */
+  FANFARE_ERR_REQUEST = -25,
+  /**
+   * A grant or a refusal is beyond its bounds, or a stream wants what is not granted. Correct it.
+   */
+  FANFARE_ERR_GRANT = -26,
+  /**
+   * A key cannot be read, is too weak, or is none of the algorithms that are taken. Give another.
+   */
+  FANFARE_ERR_KEY = -27,
+  /**
+   * The stream has ended, and nothing more will come of it. Free it.
+   */
+  FANFARE_ERR_ENDED = -28,
 } fanfare_status_code;
 
 /**
@@ -509,6 +580,17 @@ typedef struct fanfare_event {
    * The reconnection time that clients are to use from now on, in milliseconds; 0 for none.
    */
   uint32_t retry_ms;
+  /**
+   * A text that clients ignore, each of its lines as a comment. Data and comment together have at
+   * most the option event_bytes_max bytes.
+   */
+  fanfare_text comment;
+  /**
+   * The clients that are there are sent the event evenly over this time, at most 300,000 ms, for
+   * what a crowd acts on, such as "fetch the new configuration"; 0 is at once. A later event for a
+   * client takes it along. Such events wait in backlogs of their own.
+   */
+  uint64_t window_ms;
 } fanfare_event;
 
 /**
@@ -551,7 +633,35 @@ static inline fanfare_text fanfare_event_id_text(const fanfare_event_id *id)
 
 #endif /* FANFARE_DECLARATIONS_ONLY */
 
-/* ---- 6. Hub ------------------------------------------------------------------------------- */
+/* ---- 6. Topic ----------------------------------------------------------------------------- */
+
+/**
+ * A topic by handle: its name was checked, and need not be checked again each time. Opaque, and
+ * always used by pointer. `fanfare_topic_new` makes it and `fanfare_topic_free` frees it. It belongs
+ * to no hub: one handle serves any number of hubs, lives as long as the program likes, and keeps
+ * nothing in a hub. It is as good in the child of a fork.
+ */
+typedef struct fanfare_topic fanfare_topic;
+
+/**
+ * Makes a handle of a topic, whose name is 1 to 256 bytes of UTF-8 without control characters, '+'
+ * and '#'. On success `*topic_out` is the handle.
+ *
+ * Threads: any. Ownership: `name` stays the caller's; the handle is the caller's, to be freed with
+ * `fanfare_topic_free`. Errors: `FANFARE_ERR_TOPIC`, `FANFARE_ERR_ARGUMENT` or `FANFARE_ERR_SYSTEM`.
+ */
+fanfare_status fanfare_topic_new(fanfare_text name,
+                                 fanfare_topic **topic_out);
+
+/**
+ * Frees a handle of a topic. What was published with it stays. NULL does nothing.
+ *
+ * Threads: any one, while no other call with this handle is under way, and none comes afterwards.
+ * Ownership: the handle is gone. Errors: none.
+ */
+void fanfare_topic_free(fanfare_topic *topic);
+
+/* ---- 7. Hub ------------------------------------------------------------------------------- */
 
 /**
  * The engine: one order of events, the threads that serve its connections, and its listeners.
@@ -572,8 +682,21 @@ typedef struct fanfare_hub fanfare_hub;
 fanfare_status fanfare_hub_new(const fanfare_options *options, fanfare_hub **hub_out);
 
 /**
- * Closes a hub and frees it. What was published is sent for at most 2 seconds more; then every
- * connection is closed, and the threads have ended when this returns. NULL does nothing.
+ * Closes a hub: nothing more is published or accepted, what was published is sent for at most 2
+ * seconds more, and then every connection is closed. The threads have ended when this returns. From
+ * then on each function that the closed hub is passed to returns `FANFARE_ERR_CLOSED`, unless it says
+ * otherwise; a call that waits, such as `fanfare_hub_publish_wait`, ends with that. What the hub has
+ * counted can still be read. To close a hub once more does nothing, but may return before the first
+ * call has. The hub has to be freed all the same.
+ *
+ * Threads: any, several at once, and while others use the hub. Ownership: the hub stays the caller's.
+ * Errors: `FANFARE_ERR_ARGUMENT` or `FANFARE_ERR_FORKED`.
+ */
+fanfare_status fanfare_hub_close(const fanfare_hub *hub);
+
+/**
+ * Closes a hub as `fanfare_hub_close` does, if that was not done before, and frees it. NULL does
+ * nothing.
  *
  * Threads: any one, while no other call with this hub is under way, and none comes afterwards.
  * Ownership: the hub is gone. Errors: none.
@@ -600,6 +723,8 @@ fanfare_status fanfare_hub_listen(const fanfare_hub *hub,
                                   fanfare_text addr,
                                   uint16_t *port_out);
 
+/* ---- 8. Publishing ------------------------------------------------------------------------ */
+
 /**
  * Publishes an event to every client that wants the topic, which is 1 to 256 bytes of UTF-8
  * without control characters, '+' and '#'. Never waits for a client. On success `*id_out`, unless
@@ -610,12 +735,26 @@ fanfare_status fanfare_hub_listen(const fanfare_hub *hub,
  * `event` and its texts stay the caller's. Errors, after each of which nothing was published to
  * any client: `FANFARE_ERR_FULL` when too many bytes wait to be sent (try again a little later),
  * `FANFARE_ERR_TOPIC`, `FANFARE_ERR_EVENT`, `FANFARE_ERR_UTF8`, `FANFARE_ERR_TOO_LARGE`,
- * `FANFARE_ERR_ARGUMENT`, `FANFARE_ERR_CLOSED`, `FANFARE_ERR_FORKED` or `FANFARE_ERR_SYSTEM`.
+ * `FANFARE_ERR_FINISHED`, `FANFARE_ERR_ARGUMENT`, `FANFARE_ERR_CLOSED`, `FANFARE_ERR_FORKED` or
+ * `FANFARE_ERR_SYSTEM`.
  */
 fanfare_status fanfare_hub_publish(const fanfare_hub *hub,
                                    fanfare_text topic,
                                    const fanfare_event *event,
                                    fanfare_event_id *id_out);
+
+/**
+ * Publishes an event as `fanfare_hub_publish` does, to the topic of a handle. It is the faster way
+ * for a topic that is published to often, since the name was checked when the handle was made, and
+ * the handle remembers where in the hub the topic is.
+ *
+ * Threads: any, several at once, also with the same handle. Ownership: `topic`, `event` and its texts
+ * stay the caller's. Errors: as `fanfare_hub_publish`, without `FANFARE_ERR_TOPIC`.
+ */
+fanfare_status fanfare_hub_publish_to(const fanfare_hub *hub,
+                                      const fanfare_topic *topic,
+                                      const fanfare_event *event,
+                                      fanfare_event_id *id_out);
 
 #ifdef __cplusplus
 } /* extern "C" */

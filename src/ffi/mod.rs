@@ -13,17 +13,21 @@ mod hub;
 mod lent;
 mod options;
 mod origin;
+mod publish;
 mod status;
 mod text;
+mod topic;
 mod version;
 
 pub use event::{FanfareEvent, FanfareEventId, FANFARE_EVENT_ID_BYTES_MAX};
 pub use hub::{
-    fanfare_hub_free, fanfare_hub_listen, fanfare_hub_new, fanfare_hub_publish, FanfareHub,
+    fanfare_hub_close, fanfare_hub_free, fanfare_hub_listen, fanfare_hub_new, FanfareHub,
 };
 pub use options::{fanfare_options_init, fanfare_options_problem, FanfareOptions};
+pub use publish::{fanfare_hub_publish, fanfare_hub_publish_to};
 pub use status::{fanfare_strerror, FanfareStatus, FanfareStatusCode};
 pub use text::FanfareText;
+pub use topic::{fanfare_topic_free, fanfare_topic_new, FanfareTopic};
 pub use version::{fanfare_abi_version, FANFARE_ABI_VERSION};
 
 use std::panic::{catch_unwind, AssertUnwindSafe};

@@ -66,6 +66,7 @@ static void refused_in_child(fanfare_hub *hub)
     CHECK(id_is_untouched(&id));
     CHECK_EQ(fanfare_hub_listen(hub, FANFARE_TEXT("127.0.0.1:0"), &port), FANFARE_ERR_FORKED);
     CHECK_EQ(port, 0xbeef);
+    CHECK_EQ(fanfare_hub_close(hub), FANFARE_ERR_FORKED);
     fanfare_hub_free(hub);
     fanfare_hub_free(hub);
 }
