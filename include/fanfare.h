@@ -38,7 +38,8 @@
  * With the static library instead: libfanfare.a -lgcc_s -lutil -lrt -lpthread -lm -ldl.
  *
  * Contents: rules that hold for every function; then, each with its functions, 1. version,
- * 2. status, 3. text, 4. options, 5. event, 6. topic, 7. hub, 8. publishing.
+ * 2. status, 3. text, 4. options, 5. event, 6. topic, 7. hub, 8. publishing,
+ * 9. finishing.
  *
  * Threads and ownership
  *
@@ -59,6 +60,14 @@
  *                            calls with it
  *   fanfare_hub_publish      any, several at once another publisher   what was passed: the caller
  *   fanfare_hub_publish_to   any, several at once another publisher   what was passed: the caller
+ *   fanfare_hub_publish_wait any, several at once clients that lag,   what was passed: the caller
+ *                                                 for its timeout
+ *   fanfare_hub_publish_many any, several at once clients that lag,   what was passed: the caller
+ *                                                 for its timeout
+ *   fanfare_hub_finish       any, several at once clients that lag,   what was passed: the caller
+ *                                                 for its timeout
+ *   fanfare_hub_finish_topic any, several at once clients that lag,   what was passed: the caller
+ *                                                 for its timeout
  *
  * The inline functions, from fanfare_text_of on, only put a struct together: any thread, no
  * waiting, nothing to free. No function may be called from a signal handler. No thread of the
@@ -107,8 +116,7 @@
  * stream begins then. No published event may have that name, nor
  * "fanfare-heartbeat".
  *
- * Not in this version: finishing a topic, events of several topics or spread over a time, rules of topics,
- * interest, routes, rules for pages of other origins (CORS), metrics, lists of connections, draining, and a
+ * Not in this version: rules of topics, interest, routes, rules for pages of other origins (CORS), metrics, lists of connections, draining, and a
  * log.
  */
 
@@ -180,8 +188,8 @@ typedef enum fanfare_status_code {
   FANFARE_ERR_TOPIC = -6,
   /**
    * The event is empty; or its name, id or key is empty, too long, or has a character that no
-   * client gets back; or its name is reserved for the engine; or it has a field that only a
-   * newer library knows. Correct the event.
+   * client gets back; or its name is reserved for the engine; or its window is too long, or one
+   * that a last event has; or it has a field that only a newer library knows. Correct the event.
    */
   FANFARE_ERR_EVENT = -7,
   /**
@@ -726,6 +734,39 @@ fanfare_status fanfare_hub_listen(const fanfare_hub *hub,
 /* ---- 8. Publishing ------------------------------------------------------------------------ */
 
 /**
+ * An event, and the topics that it is published to: names, or handles, or some of both, 1 to 64 in
+ * all. `fanfare_publication_of` and `fanfare_publication_to` make one. What it points to stays the
+ * caller's. It has no size, since it never grows: so it can stand in an array.
+ *
+ * An event of several topics is one event, with one id: it is published to all of them or to none. A
+ * client that wants several of them is sent it once. A topic that is given twice counts once, and the
+ * order of the topics has no meaning. A key belongs to the list of topics: an event replaces only
+ * events that were published to exactly the same ones.
+ */
+typedef struct fanfare_publication {
+  /**
+   * Names of topics, or NULL if there are none.
+   */
+  const fanfare_text *topics;
+  /**
+   * How many they are.
+   */
+  size_t topics_count;
+  /**
+   * Handles of topics, or NULL if there are none.
+   */
+  const fanfare_topic *const *handles;
+  /**
+   * How many they are.
+   */
+  size_t handles_count;
+  /**
+   * The event.
+   */
+  const fanfare_event *event;
+} fanfare_publication;
+
+/**
  * Publishes an event to every client that wants the topic, which is 1 to 256 bytes of UTF-8
  * without control characters, '+' and '#'. Never waits for a client. On success `*id_out`, unless
  * `id_out` is NULL, is the hub's id of the event, also when the event has an id of the
@@ -755,6 +796,116 @@ fanfare_status fanfare_hub_publish_to(const fanfare_hub *hub,
                                       const fanfare_topic *topic,
                                       const fanfare_event *event,
                                       fanfare_event_id *id_out);
+
+/**
+ * Publishes an event to one topic or to several, and waits for at most `timeout_ms` while too many
+ * bytes wait to be sent: until each of the topics and the hub have space at the same time. 0 does not
+ * wait, and `UINT64_MAX` has no bound. Otherwise it is as `fanfare_hub_publish`.
+ *
+ * Threads: any, several at once; it waits for clients. Ownership: the publication and what it points
+ * to stay the caller's. Errors, after each of which nothing was published to any client:
+ * `FANFARE_ERR_TIMEOUT` when there was no space within the time, or `FANFARE_ERR_FULL` when there was
+ * no time; `FANFARE_ERR_TOO_MANY` when there are more than 64 topics; `FANFARE_ERR_ARGUMENT` also when
+ * there is none; `FANFARE_ERR_FINISHED` when one of the topics is finished; and those of
+ * `fanfare_hub_publish`.
+ */
+fanfare_status fanfare_hub_publish_wait(const fanfare_hub *hub,
+                                        const fanfare_publication *publication,
+                                        uint64_t timeout_ms,
+                                        fanfare_event_id *id_out);
+
+/**
+ * Publishes many events, one after another, each to its topics: what a program that has gathered some
+ * saves by it is calls. Other threads' events may come between them. It ends with the first event that
+ * is refused: the ones before it are published, each to all of its topics, and that one and the ones
+ * behind it are not. The whole call waits for at most `timeout_ms`, as `fanfare_hub_publish_wait` does.
+ *
+ * `*count_out` is how many events were published, and is written in any case, also with an error, which
+ * is then that of the event at this index. So a program that got `FANFARE_ERR_FULL` or
+ * `FANFARE_ERR_TIMEOUT` goes on from there later. `ids_out` is NULL, or has space for
+ * `publications_count` ids, of which the first `*count_out` are written.
+ *
+ * Threads: any, several at once; it waits for clients. Ownership: the publications and what they point
+ * to stay the caller's. Errors: as `fanfare_hub_publish_wait`; `FANFARE_ERR_ARGUMENT` also when
+ * `count_out` is NULL, and nothing is published then.
+ */
+fanfare_status fanfare_hub_publish_many(const fanfare_hub *hub,
+                                        const fanfare_publication *publications,
+                                        size_t publications_count,
+                                        uint64_t timeout_ms,
+                                        fanfare_event_id *ids_out,
+                                        size_t *count_out);
+
+#ifndef FANFARE_DECLARATIONS_ONLY
+
+/** An event for topics by name. */
+static inline fanfare_publication fanfare_publication_of(const fanfare_text *topics,
+                                                         size_t topics_count,
+                                                         const fanfare_event *event)
+{
+  fanfare_publication publication;
+  memset(&publication, 0, sizeof publication);
+  publication.topics = topics;
+  publication.topics_count = topics_count;
+  publication.event = event;
+  return publication;
+}
+
+/** An event for topics by handle. */
+static inline fanfare_publication fanfare_publication_to(const fanfare_topic *const *handles,
+                                                         size_t handles_count,
+                                                         const fanfare_event *event)
+{
+  fanfare_publication publication;
+  memset(&publication, 0, sizeof publication);
+  publication.handles = handles;
+  publication.handles_count = handles_count;
+  publication.event = event;
+  return publication;
+}
+
+#endif /* FANFARE_DECLARATIONS_ONLY */
+
+/* ---- 9. Finishing ------------------------------------------------------------------------- */
+
+/**
+ * Finishes a topic, with a last event unless `last` is NULL: nothing can be published to it any more.
+ * A client all of whose topics are finished is sent everything, and then its stream ends; one that
+ * comes later and would be sent nothing gets the status 204, after which an EventSource stays closed. A
+ * client with a filter goes on, since the filter may match other topics. The topic is forgotten after
+ * the time of the option finished_age_max_ms; then its name is free.
+ *
+ * The last event and the end come both or not at all, and no event comes between them. A topic that
+ * nothing was published to can be finished as well. With a last event the call waits for at most
+ * `timeout_ms` while too many bytes wait to be sent; 0 does not wait, and `UINT64_MAX` has no bound. On
+ * success `*id_out`, unless `id_out` is NULL, is the id of the last event, or else of the end, which no
+ * client sees.
+ *
+ * Threads: any, several at once; with a last event it may wait for clients. Ownership: `topic`, `last`
+ * and its texts stay the caller's. Errors, after each of which the topic is as it was:
+ * `FANFARE_ERR_FINISHED` if it is finished already; `FANFARE_ERR_TIMEOUT` when there was no space within
+ * the time, or `FANFARE_ERR_FULL` when there was no time; `FANFARE_ERR_EVENT` also for a last event with
+ * a window; and those of `fanfare_hub_publish`.
+ */
+fanfare_status fanfare_hub_finish(const fanfare_hub *hub,
+                                  fanfare_text topic,
+                                  const fanfare_event *last,
+                                  uint64_t timeout_ms,
+                                  fanfare_event_id *id_out);
+
+/**
+ * Finishes a topic as `fanfare_hub_finish` does, by its handle. The handle is as good afterwards, for
+ * when the name is free again.
+ *
+ * Threads: any, several at once, also with the same handle; with a last event it may wait for clients.
+ * Ownership: `topic`, `last` and its texts stay the caller's. Errors: as `fanfare_hub_finish`, without
+ * `FANFARE_ERR_TOPIC`.
+ */
+fanfare_status fanfare_hub_finish_topic(const fanfare_hub *hub,
+                                        const fanfare_topic *topic,
+                                        const fanfare_event *last,
+                                        uint64_t timeout_ms,
+                                        fanfare_event_id *id_out);
 
 #ifdef __cplusplus
 } /* extern "C" */

@@ -25,6 +25,8 @@ extern const test tests_of_options[];
 extern const test tests_of_hub[];
 extern const test tests_of_topic[];
 extern const test tests_of_publish[];
+extern const test tests_of_several[];
+extern const test tests_of_finish[];
 extern const test tests_of_delivery[];
 extern const test tests_of_memory[];
 extern const test tests_of_threads[];

@@ -19,6 +19,8 @@ static const test *const all[] = {
     tests_of_hub,
     tests_of_topic,
     tests_of_publish,
+    tests_of_several,
+    tests_of_finish,
     tests_of_delivery,
     tests_of_memory,
     tests_of_threads,
