@@ -354,12 +354,60 @@ static inline fanfare_text fanfare_text_of_string(const char *string)
 /* ---- 4. Options --------------------------------------------------------------------------- */
 
 /**
+ * The values of a `fanfare_heartbeat`.
+ */
+typedef enum fanfare_heartbeat_code {
+  /**
+   * An id alone, by which a client that comes back skips more.
+   */
+  FANFARE_HEARTBEAT_ID = 1,
+  /**
+   * A comment.
+   */
+  FANFARE_HEARTBEAT_COMMENT = 2,
+  /**
+   * An event named "fanfare-heartbeat", which a page sees.
+   */
+  FANFARE_HEARTBEAT_EVENT = 3,
+} fanfare_heartbeat_code;
+
+/**
+ * The values of a `fanfare_policy`.
+ */
+typedef enum fanfare_policy_code {
+  /**
+   * It is disconnected; its client comes back, and is sent what it has missed.
+   */
+  FANFARE_POLICY_DISCONNECT = 1,
+  /**
+   * It misses the oldest events that wait for it, and is told of the gap.
+   */
+  FANFARE_POLICY_DROP_OLDEST = 2,
+  /**
+   * Of the events that wait for it, it is sent the newest of each key.
+   */
+  FANFARE_POLICY_CONFLATE = 3,
+} fanfare_policy_code;
+
+/**
+ * What a stream is sent when there is nothing else: one of the constants of `fanfare_heartbeat_code`,
+ * or 0 for the hub's.
+ */
+typedef uint32_t fanfare_heartbeat;
+
+/**
+ * What happens to a connection that lags too far: one of the constants of `fanfare_policy_code`, or 0
+ * for what decides otherwise.
+ */
+typedef uint32_t fanfare_policy;
+
+/**
  * How a hub behaves and where its bounds are. `fanfare_options_defaults` makes one with every
  * default; change what should differ. Without that helper set `size` to
  * `sizeof(fanfare_options)` and call `fanfare_options_init`.
  *
  * The names, units, bounds and defaults are those of docs/options.md, with the unit of a time at
- * the end of its name. What is not among these has its default.
+ * the end of its name. The text stays the caller's.
  *
  * The struct grows at its end only, by options of which zero is the default. So a program that was
  * built with a newer header runs with this library as long as it sets none that the library does
@@ -502,6 +550,26 @@ typedef struct fanfare_options {
    * Bounds: at most 7 days. Default: 5 min.
    */
   uint64_t finished_age_max_ms;
+  /**
+   * What a connection is sent when it has been silent for heartbeat_ms, and what its stream begins
+   * with, unless its query names another form: one of the constants of `fanfare_heartbeat_code`, or
+   * 0.
+   * Bounds: id, comment or event. Default: id.
+   */
+  fanfare_heartbeat heartbeat_form;
+  /**
+   * What happens to a connection that lags by more than lag_bytes_max or lag_age_max_ms, unless its
+   * query or a rule names another policy: one of the constants of `fanfare_policy_code`, or 0.
+   * Bounds: disconnect, drop-oldest or conflate. Default: disconnect.
+   */
+  fanfare_policy policy;
+  /**
+   * The name of the event by which a client is told that events are missing from its stream; no
+   * event of this name can be published. {NULL, 0} is the default.
+   * Bounds: 1 to 256 bytes without CR, LF or NUL, and none of message, open, error and
+   * fanfare-heartbeat. Default: fanfare-gap.
+   */
+  fanfare_text gap_event;
 } fanfare_options;
 
 /**
@@ -687,15 +755,15 @@ typedef struct fanfare_hub fanfare_hub;
  * `fanfare_hub_free`. Errors: `FANFARE_ERR_ARGUMENT`; `FANFARE_ERR_OPTIONS`, and
  * `fanfare_options_problem` says which option; `FANFARE_ERR_SYSTEM`.
  */
-fanfare_status fanfare_hub_new(const fanfare_options *options, fanfare_hub **hub_out);
+fanfare_status fanfare_hub_new(const fanfare_options *options,
+                               fanfare_hub **hub_out);
 
 /**
  * Closes a hub: nothing more is published or accepted, what was published is sent for at most 2
  * seconds more, and then every connection is closed. The threads have ended when this returns. From
- * then on each function that the closed hub is passed to returns `FANFARE_ERR_CLOSED`, unless it says
- * otherwise; a call that waits, such as `fanfare_hub_publish_wait`, ends with that. What the hub has
- * counted can still be read. To close a hub once more does nothing, but may return before the first
- * call has. The hub has to be freed all the same.
+ * then on what publishes, finishes and listens returns `FANFARE_ERR_CLOSED`, also calls that wait for
+ * space at the time; what was counted can still be read. To close a hub once more does nothing, but may
+ * return before the first call has. The hub has to be freed all the same.
  *
  * Threads: any, several at once, and while others use the hub. Ownership: the hub stays the caller's.
  * Errors: `FANFARE_ERR_ARGUMENT` or `FANFARE_ERR_FORKED`.

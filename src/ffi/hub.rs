@@ -38,8 +38,8 @@ const ADDR_BYTES_MAX: usize = 256;
 ///
 /// # Safety
 ///
-/// `options` has to be NULL or to point to `options->size` readable bytes, and `hub_out` to point
-/// to a writable pointer.
+/// `options` has to be NULL or to point to `options->size` readable bytes whose text is as it says, and
+/// `hub_out` to point to a writable pointer.
 #[no_mangle]
 pub unsafe extern "C" fn fanfare_hub_new(
     options: *const FanfareOptions,
@@ -62,10 +62,9 @@ pub unsafe extern "C" fn fanfare_hub_new(
 
 /// Closes a hub: nothing more is published or accepted, what was published is sent for at most 2
 /// seconds more, and then every connection is closed. The threads have ended when this returns. From
-/// then on each function that the closed hub is passed to returns `FANFARE_ERR_CLOSED`, unless it says
-/// otherwise; a call that waits, such as `fanfare_hub_publish_wait`, ends with that. What the hub has
-/// counted can still be read. To close a hub once more does nothing, but may return before the first
-/// call has. The hub has to be freed all the same.
+/// then on what publishes, finishes and listens returns `FANFARE_ERR_CLOSED`, also calls that wait for
+/// space at the time; what was counted can still be read. To close a hub once more does nothing, but may
+/// return before the first call has. The hub has to be freed all the same.
 ///
 /// Threads: any, several at once, and while others use the hub. Ownership: the hub stays the caller's.
 /// Errors: `FANFARE_ERR_ARGUMENT` or `FANFARE_ERR_FORKED`.

@@ -8,7 +8,9 @@
 
 #![allow(unsafe_code)]
 
+mod choices;
 mod event;
+mod fields;
 mod finish;
 mod hub;
 mod lent;
@@ -16,11 +18,13 @@ mod options;
 mod origin;
 mod patience;
 mod publish;
+mod reason;
 mod status;
 mod text;
 mod topic;
 mod version;
 
+pub use choices::{FanfareHeartbeat, FanfareHeartbeatCode, FanfarePolicy, FanfarePolicyCode};
 pub use event::{FanfareEvent, FanfareEventId, FANFARE_EVENT_ID_BYTES_MAX};
 pub use finish::{fanfare_hub_finish, fanfare_hub_finish_topic};
 pub use hub::{
@@ -30,6 +34,9 @@ pub use options::{fanfare_options_init, fanfare_options_problem, FanfareOptions}
 pub use publish::{
     fanfare_hub_publish, fanfare_hub_publish_many, fanfare_hub_publish_to,
     fanfare_hub_publish_wait, FanfarePublication,
+};
+pub use reason::{
+    fanfare_disconnect_reason_name, FanfareDisconnectReason, FanfareDisconnectReasonCode,
 };
 pub use status::{fanfare_strerror, FanfareStatus, FanfareStatusCode};
 pub use text::FanfareText;
