@@ -9,26 +9,37 @@
 #![allow(unsafe_code)]
 
 mod choices;
+mod drain;
 mod event;
 mod fields;
 mod finish;
 mod hub;
 mod lent;
+mod metrics;
 mod options;
 mod origin;
 mod patience;
 mod publish;
 mod reason;
+mod rules;
 mod status;
 mod text;
 mod topic;
 mod version;
 
 pub use choices::{FanfareHeartbeat, FanfareHeartbeatCode, FanfarePolicy, FanfarePolicyCode};
+pub use drain::{
+    fanfare_drain_options_init, fanfare_drain_options_problem, fanfare_hub_drain,
+    FanfareDrainOptions, FanfareDrained,
+};
 pub use event::{FanfareEvent, FanfareEventId, FANFARE_EVENT_ID_BYTES_MAX};
 pub use finish::{fanfare_hub_finish, fanfare_hub_finish_topic};
 pub use hub::{
     fanfare_hub_close, fanfare_hub_free, fanfare_hub_listen, fanfare_hub_new, FanfareHub,
+};
+pub use metrics::{
+    fanfare_hub_metrics, fanfare_hub_prometheus, FanfareGapReasonCode, FanfareMetrics,
+    FANFARE_METRICS_REASONS_MAX,
 };
 pub use options::{fanfare_options_init, fanfare_options_problem, FanfareOptions};
 pub use publish::{
@@ -37,6 +48,11 @@ pub use publish::{
 };
 pub use reason::{
     fanfare_disconnect_reason_name, FanfareDisconnectReason, FanfareDisconnectReasonCode,
+};
+pub use rules::{
+    fanfare_hub_remove_rule, fanfare_hub_rules, fanfare_hub_set_rule, fanfare_rules_at,
+    fanfare_rules_free, fanfare_topic_options_init, fanfare_topic_options_problem, FanfareRule,
+    FanfareRules, FanfareTopicOptions,
 };
 pub use status::{fanfare_strerror, FanfareStatus, FanfareStatusCode};
 pub use text::FanfareText;
