@@ -23,6 +23,8 @@ mod publish;
 mod reason;
 mod rules;
 mod status;
+#[cfg(feature = "capi-testing")]
+mod testing;
 mod text;
 mod topic;
 mod version;
@@ -59,12 +61,20 @@ pub use text::FanfareText;
 pub use topic::{fanfare_topic_free, fanfare_topic_new, FanfareTopic};
 pub use version::{fanfare_abi_version, FANFARE_ABI_VERSION};
 
+#[cfg(feature = "capi-testing")]
+pub use testing::fanfare_testing_panic_next;
+
 use std::panic::{catch_unwind, AssertUnwindSafe};
 
 use status::Status;
 
 /// Runs a function's body, and turns its outcome into the code that the caller gets.
 fn answer(body: impl FnOnce() -> Result<(), Status>) -> FanfareStatus {
+    #[cfg(feature = "capi-testing")]
+    let body = || {
+        testing::panic_if_due();
+        body()
+    };
     // What a panic leaves behind is the hub's, whose locks stay right (`order/`).
     match catch_unwind(AssertUnwindSafe(body)) {
         Ok(Ok(())) => Status::FANFARE_OK as FanfareStatus,
