@@ -8,23 +8,61 @@
 
 #![allow(unsafe_code)]
 
+mod choices;
+mod drain;
 mod event;
+mod fields;
+mod finish;
 mod hub;
 mod lent;
+mod metrics;
 mod options;
 mod origin;
+mod patience;
+mod publish;
+mod reason;
+mod rules;
 mod status;
+#[cfg(feature = "capi-testing")]
+mod testing;
 mod text;
+mod topic;
 mod version;
 
+pub use choices::{FanfareHeartbeat, FanfareHeartbeatCode, FanfarePolicy, FanfarePolicyCode};
+pub use drain::{
+    fanfare_drain_options_init, fanfare_drain_options_problem, fanfare_hub_drain,
+    FanfareDrainOptions, FanfareDrained,
+};
 pub use event::{FanfareEvent, FanfareEventId, FANFARE_EVENT_ID_BYTES_MAX};
+pub use finish::{fanfare_hub_finish, fanfare_hub_finish_topic};
 pub use hub::{
-    fanfare_hub_free, fanfare_hub_listen, fanfare_hub_new, fanfare_hub_publish, FanfareHub,
+    fanfare_hub_close, fanfare_hub_free, fanfare_hub_listen, fanfare_hub_new, FanfareHub,
+};
+pub use metrics::{
+    fanfare_hub_metrics, fanfare_hub_prometheus, FanfareGapReasonCode, FanfareMetrics,
+    FANFARE_METRICS_REASONS_MAX,
 };
 pub use options::{fanfare_options_init, fanfare_options_problem, FanfareOptions};
+pub use publish::{
+    fanfare_hub_publish, fanfare_hub_publish_many, fanfare_hub_publish_to,
+    fanfare_hub_publish_wait, FanfarePublication,
+};
+pub use reason::{
+    fanfare_disconnect_reason_name, FanfareDisconnectReason, FanfareDisconnectReasonCode,
+};
+pub use rules::{
+    fanfare_hub_remove_rule, fanfare_hub_rules, fanfare_hub_set_rule, fanfare_rules_at,
+    fanfare_rules_free, fanfare_topic_options_init, fanfare_topic_options_problem, FanfareRule,
+    FanfareRules, FanfareTopicOptions,
+};
 pub use status::{fanfare_strerror, FanfareStatus, FanfareStatusCode};
 pub use text::FanfareText;
+pub use topic::{fanfare_topic_free, fanfare_topic_new, FanfareTopic};
 pub use version::{fanfare_abi_version, FANFARE_ABI_VERSION};
+
+#[cfg(feature = "capi-testing")]
+pub use testing::fanfare_testing_panic_next;
 
 use std::panic::{catch_unwind, AssertUnwindSafe};
 
@@ -32,6 +70,11 @@ use status::Status;
 
 /// Runs a function's body, and turns its outcome into the code that the caller gets.
 fn answer(body: impl FnOnce() -> Result<(), Status>) -> FanfareStatus {
+    #[cfg(feature = "capi-testing")]
+    let body = || {
+        testing::panic_if_due();
+        body()
+    };
     // What a panic leaves behind is the hub's, whose locks stay right (`order/`).
     match catch_unwind(AssertUnwindSafe(body)) {
         Ok(Ok(())) => Status::FANFARE_OK as FanfareStatus,

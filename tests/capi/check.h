@@ -23,11 +23,19 @@ typedef struct {
 /* The tests of each file, ended by one without a name. */
 extern const test tests_of_options[];
 extern const test tests_of_hub[];
+extern const test tests_of_topic[];
 extern const test tests_of_publish[];
+extern const test tests_of_several[];
+extern const test tests_of_finish[];
+extern const test tests_of_rules[];
+extern const test tests_of_metrics[];
+extern const test tests_of_wait[];
+extern const test tests_of_drain[];
 extern const test tests_of_delivery[];
 extern const test tests_of_memory[];
 extern const test tests_of_threads[];
 extern const test tests_of_fork[];
+extern const test tests_of_panic[];
 extern const test tests_of_ticker[];
 extern const test tests_of_manual[];
 
@@ -70,6 +78,9 @@ uint16_t hub_listen(const fanfare_hub *hub);
 /* An event with the data of a string; NULL for an event with nothing at all. */
 fanfare_event event_of(const char *data);
 
+/* The topic of a string by handle. */
+fanfare_topic *topic_new(const char *name);
+
 /* An id that the library has not written. */
 fanfare_event_id id_untouched(void);
 
@@ -78,5 +89,8 @@ int id_is_untouched(const fanfare_event_id *id);
 
 /* Publishes to the topic of a string. */
 fanfare_status publish(const fanfare_hub *hub, const char *topic, const fanfare_event *event);
+
+/* What a hub has counted. */
+fanfare_metrics metrics_of(const fanfare_hub *hub);
 
 #endif
