@@ -31,9 +31,6 @@ extern const test tests_of_fork[];
 extern const test tests_of_ticker[];
 extern const test tests_of_manual[];
 
-/* The paths of the ticker example, and of the program in the header. */
-extern const char *ticker_path, *manual_path;
-
 /* Ends the test unless the condition holds. */
 #define CHECK(condition) \
     ((condition) ? (void)0 : check_failed(__FILE__, __LINE__, #condition))

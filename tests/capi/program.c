@@ -8,11 +8,16 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-program program_start(const char *path, const char *argument)
+const char *programs_path;
+
+program program_start(const char *name, const char *argument)
 {
     program program;
+    char path[512];
     int in[2], out[2];
+    int length = snprintf(path, sizeof path, "%s/%s", programs_path, name);
 
+    CHECK(length > 0 && (size_t)length < sizeof path);
     CHECK(pipe(in) == 0 && pipe(out) == 0);
     fflush(NULL);
     program.pid = fork();

@@ -12,8 +12,11 @@ typedef struct {
     int in, out;
 } program;
 
-/* Starts a program with one argument, or with none if that is NULL. */
-program program_start(const char *path, const char *argument);
+/* The folder that has the programs. */
+extern const char *programs_path;
+
+/* Starts a program of the folder, with one argument, or with none if that is NULL. */
+program program_start(const char *name, const char *argument);
 
 /* Waits for the first line that it prints, and reads the port behind some words of that; 0 when the
  * program ends without. */
