@@ -8,11 +8,18 @@
 
 #![allow(unsafe_code)]
 
+mod doorbell;
 mod event;
 mod hub;
+mod kept;
 mod lent;
+mod notice;
+mod notices;
 mod options;
 mod origin;
+mod queue;
+mod ready;
+mod reason;
 mod status;
 mod text;
 mod version;
@@ -21,7 +28,15 @@ pub use event::{FanfareEvent, FanfareEventId, FANFARE_EVENT_ID_BYTES_MAX};
 pub use hub::{
     fanfare_hub_free, fanfare_hub_listen, fanfare_hub_new, fanfare_hub_publish, FanfareHub,
 };
+pub use notice::{FanfareConnectionId, FanfareNotice, FanfareNoticeKind, FanfareNoticeKindCode};
+pub use notices::{
+    fanfare_notices_doorbell, fanfare_notices_drain, fanfare_notices_free, fanfare_notices_new,
+    fanfare_notices_remove, FanfareNotices,
+};
 pub use options::{fanfare_options_init, fanfare_options_problem, FanfareOptions};
+pub use reason::{
+    fanfare_disconnect_reason_name, FanfareDisconnectReason, FanfareDisconnectReasonCode,
+};
 pub use status::{fanfare_strerror, FanfareStatus, FanfareStatusCode};
 pub use text::FanfareText;
 pub use version::{fanfare_abi_version, FANFARE_ABI_VERSION};
