@@ -11,15 +11,21 @@
 mod adopt;
 mod authorizer;
 mod choices;
+mod doorbell;
 mod event;
 mod fields;
 mod header_field;
 mod hub;
+mod kept;
 mod lent;
 mod listen_options;
 mod listener;
+mod notice;
+mod notices;
 mod options;
 mod origin;
+mod queue;
+mod ready;
 mod reason;
 mod status;
 mod stream;
@@ -45,6 +51,11 @@ pub use listen_options::{
 pub use listener::{
     fanfare_hub_listen, fanfare_hub_listen_on, fanfare_listener_address, fanfare_listener_close,
     FanfareListener,
+};
+pub use notice::{FanfareConnectionId, FanfareNotice, FanfareNoticeKind, FanfareNoticeKindCode};
+pub use notices::{
+    fanfare_notices_doorbell, fanfare_notices_drain, fanfare_notices_free, fanfare_notices_new,
+    fanfare_notices_remove, FanfareNotices,
 };
 pub use options::{fanfare_options_init, fanfare_options_problem, FanfareOptions};
 pub use reason::{
