@@ -17,7 +17,7 @@
  *         fanfare_status status = fanfare_hub_new(NULL, &hub);
  *
  *         if (status == FANFARE_OK)
- *             status = fanfare_hub_listen(hub, FANFARE_TEXT("127.0.0.1:0"), &port);
+ *             status = fanfare_hub_listen(hub, FANFARE_TEXT("127.0.0.1:0"), NULL, NULL, &port);
  *         if (status == FANFARE_OK)
  *             printf("curl -N 'http://127.0.0.1:%u/events?topic=news'\n", (unsigned)port);
  *         fflush(stdout);
@@ -38,7 +38,8 @@
  * With the static library instead: libfanfare.a -lgcc_s -lutil -lrt -lpthread -lm -ldl.
  *
  * Contents: rules that hold for every function; then, each with its functions, 1. version,
- * 2. status, 3. text, 4. options, 5. event, 6. hub.
+ * 2. status, 3. text, 4. options, 5. event, 6. hub, 7. choices, 8. listeners, 9. streams that the
+ * program reads, 10. connections that the program hands over.
  *
  * Threads and ownership
  *
@@ -50,10 +51,39 @@
  *   fanfare_options_problem  any                  nothing             the struct: the caller; its
  *                                                                     texts are static
  *   fanfare_hub_new          any                  threads to start    the hub: the caller
- *   fanfare_hub_listen       any, several at once the system's bind   the listener: the hub
  *   fanfare_hub_publish      any, several at once another publisher   what was passed: the caller
  *   fanfare_hub_free         one, after all other 2 s, for clients    none: the hub is gone
  *                            calls with the hub
+ *
+ *   fanfare_disconnect_reason_name
+ *                            any                  nothing             its text is static
+ *
+ *   fanfare_listen_options_init
+ *                            any                  nothing             the struct: the caller
+ *   fanfare_listen_options_problem
+ *                            any                  nothing             the struct: the caller; its
+ *                                                                     texts are static
+ *   fanfare_hub_listen       any, several at once the system's bind   the listener: the hub
+ *   fanfare_hub_listen_on    any, several at once nothing             fd: the hub, if it succeeds
+ *   fanfare_listener_address any, several at once nothing             the buffer: the caller
+ *   fanfare_listener_close   any, several at once nothing             none: the listener is gone
+ *   fanfare_authorizer_free  one, after all other nothing             none: the authorizer is gone
+ *                            calls with it
+ *
+ *   fanfare_stream_options_init
+ *                            any                  nothing             the struct: the caller
+ *   fanfare_stream_options_problem
+ *                            any                  nothing             the struct: the caller; its
+ *                                                                     texts are static
+ *   fanfare_hub_subscribe    any, several at once nothing             the stream: the caller
+ *   fanfare_stream_next      any, one at a time   timeout_ms          the batch: the stream
+ *   fanfare_stream_end       any, one at a time   nothing             -
+ *   fanfare_stream_is_complete
+ *                            any, one at a time   nothing             -
+ *   fanfare_stream_headers   any                  nothing             the header fields are static
+ *   fanfare_stream_free      one, after all other nothing             none: the stream is gone
+ *                            calls with the stream
+ *   fanfare_hub_adopt        any, several at once nothing             fd: the hub, if it succeeds
  *
  * The inline functions, from fanfare_text_of on, only put a struct together: any thread, no
  * waiting, nothing to free. No function may be called from a signal handler. No thread of the
@@ -103,8 +133,7 @@
  * "fanfare-heartbeat".
  *
  * Not in this version: finishing a topic, events of several topics or spread over a time, rules of topics,
- * interest, routes, rules for pages of other origins (CORS), metrics, lists of connections, draining, and a
- * log.
+ * interest, metrics, lists of connections, draining, and a log.
  */
 
 #ifndef FANFARE_H
@@ -206,6 +235,72 @@ typedef enum fanfare_status_code {
    * one.
    */
   FANFARE_ERR_FINISHED = -13,
+  /**
+   * What was waited for did not happen within the time. Wait again, or do without it.
+   */
+  FANFARE_ERR_TIMEOUT = -14,
+  /**
+   * A topic or filter to subscribe to is none, or there are none of them. A filter has '+' for one level and
+   * '#' at the end for all that follow. Correct it.
+   */
+  FANFARE_ERR_SUBSCRIPTION = -15,
+  /**
+   * A list has more entries than it may have. Give fewer.
+   */
+  FANFARE_ERR_TOO_MANY = -16,
+  /**
+   * The caller's buffer is too small; the size that is needed was written. Give one of that size.
+   */
+  FANFARE_ERR_BUFFER = -17,
+  /**
+   * What an id names is not there any more: the connection has ended, or the request was answered, has
+   * waited for too long, or its client has left. There is nothing to do.
+   */
+  FANFARE_ERR_STALE = -18,
+  /**
+   * As many connections, subscriptions, rules or tickets are there as the options allow. Raise the option,
+   * or try again when there are fewer.
+   */
+  FANFARE_ERR_LIMIT = -19,
+  /**
+   * The engine is asked for more at once than it keeps a queue for. Try again a little later.
+   */
+  FANFARE_ERR_BUSY = -20,
+  /**
+   * The descriptor is no connected stream socket of TCP or of a Unix domain. Hand such a one over.
+   */
+  FANFARE_ERR_SOCKET = -21,
+  /**
+   * The socket speaks TLS, which the engine cannot. Use a pull stream instead.
+   */
+  FANFARE_ERR_SOCKET_TLS = -22,
+  /**
+   * The client has sent bytes behind the request, or a body that was not read. Read the request whole,
+   * and refuse a client that has sent more.
+   */
+  FANFARE_ERR_SOCKET_READ = -23,
+  /**
+   * Bytes that the host has written are not sent yet. Wait until they are, or write nothing before the
+   * hand-over.
+   */
+  FANFARE_ERR_SOCKET_UNSENT = -24,
+  /**
+   * The request is none that a stream can answer: its method, path, header or version. Correct what was
+   * passed, or answer the client in another way.
+   */
+  FANFARE_ERR_REQUEST = -25,
+  /**
+   * A grant or a refusal is beyond its bounds, or a stream wants what is not granted. Correct it.
+   */
+  FANFARE_ERR_GRANT = -26,
+  /**
+   * A key cannot be read, is too weak, or is none of the algorithms that are taken. Give another.
+   */
+  FANFARE_ERR_KEY = -27,
+  /**
+   * The stream has ended, and nothing more will come of it. Free it.
+   */
+  FANFARE_ERR_ENDED = -28,
 } fanfare_status_code;
 
 /**
@@ -586,21 +681,6 @@ fanfare_status fanfare_hub_new(const fanfare_options *options, fanfare_hub **hub
 void fanfare_hub_free(fanfare_hub *hub);
 
 /**
- * Accepts clients on an address such as `127.0.0.1:8080` or `[::]:8080` until the hub is freed. A
- * stream has the path `/events?topic=NAME`. `addr` is an IP address and a port, at most 256 bytes;
- * a name is refused, since looking one up could block. With port 0 the system chooses a port. On
- * success `*port_out`, unless `port_out` is NULL, is the port. A hub may listen on several
- * addresses. On a loopback address a request's `Host` is checked, see `any_host`.
- *
- * Threads: any, several at once. Ownership: `addr` stays the caller's, the listener is the hub's.
- * Errors: `FANFARE_ERR_ARGUMENT`, `FANFARE_ERR_ADDRESS`, `FANFARE_ERR_FORKED` or
- * `FANFARE_ERR_SYSTEM`.
- */
-fanfare_status fanfare_hub_listen(const fanfare_hub *hub,
-                                  fanfare_text addr,
-                                  uint16_t *port_out);
-
-/**
  * Publishes an event to every client that wants the topic, which is 1 to 256 bytes of UTF-8
  * without control characters, '+' and '#'. Never waits for a client. On success `*id_out`, unless
  * `id_out` is NULL, is the hub's id of the event, also when the event has an id of the
@@ -616,6 +696,893 @@ fanfare_status fanfare_hub_publish(const fanfare_hub *hub,
                                    fanfare_text topic,
                                    const fanfare_event *event,
                                    fanfare_event_id *id_out);
+
+/* ---- 7. Choices --------------------------------------------------------------------------- */
+
+/**
+ * The bit in a set of policies that says that the set is to be taken as it is.
+ */
+#define FANFARE_POLICIES_THESE 1
+
+/**
+ * The values of a `fanfare_envelope`.
+ */
+typedef enum fanfare_envelope_code {
+  /**
+   * Nothing.
+   */
+  FANFARE_ENVELOPE_NONE = 1,
+  /**
+   * A JSON object that says the event's topic.
+   */
+  FANFARE_ENVELOPE_JSON = 2,
+} fanfare_envelope_code;
+
+/**
+ * The values of a `fanfare_heartbeat`.
+ */
+typedef enum fanfare_heartbeat_code {
+  /**
+   * An id alone, by which a client that comes back skips more.
+   */
+  FANFARE_HEARTBEAT_ID = 1,
+  /**
+   * A comment.
+   */
+  FANFARE_HEARTBEAT_COMMENT = 2,
+  /**
+   * An event named "fanfare-heartbeat", which a page sees.
+   */
+  FANFARE_HEARTBEAT_EVENT = 3,
+} fanfare_heartbeat_code;
+
+/**
+ * The values of a `fanfare_policy`.
+ */
+typedef enum fanfare_policy_code {
+  /**
+   * It is disconnected; its client comes back, and is sent what it has missed.
+   */
+  FANFARE_POLICY_DISCONNECT = 1,
+  /**
+   * It misses the oldest events that wait for it, and is told of the gap.
+   */
+  FANFARE_POLICY_DROP_OLDEST = 2,
+  /**
+   * Of the events that wait for it, it is sent the newest of each key.
+   */
+  FANFARE_POLICY_CONFLATE = 3,
+} fanfare_policy_code;
+
+/**
+ * The values of a `fanfare_start`.
+ */
+typedef enum fanfare_start_code {
+  /**
+   * With what is published from now on.
+   */
+  FANFARE_START_NOW = 1,
+  /**
+   * With the newest event of each topic that is kept.
+   */
+  FANFARE_START_LATEST = 2,
+  /**
+   * With as many of the newest events as the field beside this one says.
+   */
+  FANFARE_START_LAST = 3,
+  /**
+   * With all events that are kept.
+   */
+  FANFARE_START_EARLIEST = 4,
+} fanfare_start_code;
+
+/**
+ * What is around an event's data in a stream: one of the constants of `fanfare_envelope_code`, or 0,
+ * which is FANFARE_ENVELOPE_NONE.
+ */
+typedef uint32_t fanfare_envelope;
+
+/**
+ * What a stream is sent when there is nothing else: one of the constants of `fanfare_heartbeat_code`,
+ * or 0 for the hub's.
+ */
+typedef uint32_t fanfare_heartbeat;
+
+/**
+ * What happens to a connection that lags too far: one of the constants of `fanfare_policy_code`, or 0
+ * for what decides otherwise.
+ */
+typedef uint32_t fanfare_policy;
+
+/**
+ * Where a stream begins: one of the constants of `fanfare_start_code`, or 0 for what decides
+ * otherwise. Beside it is the number of events that FANFARE_START_LAST takes.
+ */
+typedef uint32_t fanfare_start;
+
+/**
+ * The values of a `fanfare_disconnect_reason`; none is ever renumbered.
+ */
+typedef enum fanfare_disconnect_reason_code {
+  /**
+   * The client closed it, or its half of it.
+   */
+  FANFARE_DISCONNECT_CLIENT_CLOSED = 1,
+  /**
+   * The system reported an error that none of the other reasons is for, or the engine has failed.
+   */
+  FANFARE_DISCONNECT_ERROR = 2,
+  /**
+   * It lagged by more than the bounds.
+   */
+  FANFARE_DISCONNECT_LAGGING = 3,
+  /**
+   * The client sent more than 64 KiB at once after its request.
+   */
+  FANFARE_DISCONNECT_GARBAGE = 4,
+  /**
+   * The hub was closed.
+   */
+  FANFARE_DISCONNECT_CLOSED = 5,
+  /**
+   * The hub was drained: it had been sent everything, and was told when to come back.
+   */
+  FANFARE_DISCONNECT_DRAINED = 6,
+  /**
+   * The network went silent.
+   */
+  FANFARE_DISCONNECT_TIMED_OUT = 7,
+  /**
+   * The client or something on the way reset it.
+   */
+  FANFARE_DISCONNECT_RESET = 8,
+  /**
+   * The client's system answered, but took nothing for too long.
+   */
+  FANFARE_DISCONNECT_STALLED = 9,
+  /**
+   * The host ended it.
+   */
+  FANFARE_DISCONNECT_KICKED = 10,
+  /**
+   * It was older than the option connection_age_max_ms.
+   */
+  FANFARE_DISCONNECT_AGED = 11,
+  /**
+   * All of its topics were finished, and it was sent everything.
+   */
+  FANFARE_DISCONNECT_FINISHED = 12,
+  /**
+   * Its time was over, which its grant has set.
+   */
+  FANFARE_DISCONNECT_EXPIRED = 13,
+} fanfare_disconnect_reason_code;
+
+/**
+ * Why a connection ended: one of the constants of `fanfare_disconnect_reason_code`. A newer library
+ * may have reasons that this header does not have.
+ */
+typedef int32_t fanfare_disconnect_reason;
+
+/**
+ * Returns a reason's short name, such as "client_closed", for logs and metrics; "unknown" for a
+ * number that is none.
+ *
+ * Threads: any. Ownership: the text is static. Errors: none.
+ */
+fanfare_text fanfare_disconnect_reason_name(fanfare_disconnect_reason reason);
+
+/**
+ * A header field of HTTP: a name and a value. It never grows, so that it has no size.
+ */
+typedef struct fanfare_header {
+  /**
+   * Its name, such as `X-Robots-Tag`.
+   */
+  fanfare_text name;
+  /**
+   * Its value: visible ASCII, spaces and tabs.
+   */
+  fanfare_text value;
+} fanfare_header;
+
+#ifndef FANFARE_DECLARATIONS_ONLY
+
+/** A header field of these texts. */
+static inline fanfare_header fanfare_header_of(fanfare_text name, fanfare_text value)
+{
+  fanfare_header header;
+  header.name = name;
+  header.value = value;
+  return header;
+}
+
+#endif /* FANFARE_DECLARATIONS_ONLY */
+
+/* ---- 8. Listeners ------------------------------------------------------------------------- */
+
+/**
+ * What decides which client gets which stream; a listener's options take it. Opaque, and always used
+ * by pointer, `fanfare_authorizer_free` frees it. Several listeners may have the same one.
+ */
+typedef struct fanfare_authorizer fanfare_authorizer;
+
+/**
+ * Frees an authorizer. Listeners that have it keep it. NULL does nothing.
+ *
+ * Threads: any one, while no other call with this authorizer is under way, and none comes afterwards.
+ * Ownership: the authorizer is gone. Errors: none. In a child of the process one of the parent's is
+ * left as it is.
+ */
+void fanfare_authorizer_free(fanfare_authorizer *authorizer);
+
+/**
+ * A request's query may name no topics; one that does is answered 403.
+ */
+#define FANFARE_QUERY_TOPICS_NONE 1
+
+/**
+ * A request's query may name topics beside those of the route.
+ */
+#define FANFARE_QUERY_TOPICS_ANY 2
+
+/**
+ * Clients that are too many are told to come again with status 200, which a browser's `EventSource`
+ * does. This is the default.
+ */
+#define FANFARE_OVERLOAD_COME_AGAIN 1
+
+/**
+ * Clients that are too many are answered 503.
+ */
+#define FANFARE_OVERLOAD_UNAVAILABLE 2
+
+/**
+ * `X-Forwarded-For: 192.0.2.1, 10.0.0.1`. This is the default.
+ */
+#define FANFARE_FORWARDED_X_FORWARDED_FOR 1
+
+/**
+ * `Forwarded: for=192.0.2.1` (RFC 7239).
+ */
+#define FANFARE_FORWARDED_FORWARDED 2
+
+/**
+ * A path of a listener with streams of its own. Set all of it to zero, and `size` to
+ * `sizeof(fanfare_route)`; then at least the path. In the path `{name}` is the place of a value, which
+ * goes where a subscription has the same `{name}`.
+ *
+ * The structs of an array all have the same size.
+ */
+typedef struct fanfare_route {
+  /**
+   * The size of the struct as the caller knows it, in bytes.
+   */
+  size_t size;
+  /**
+   * The path, at most 1,024 bytes, percent-encoded and without a query: `/runs/{id}/events`.
+   */
+  fanfare_text path;
+  /**
+   * What every stream of this path subscribes to, such as `run/{id}`. None: what the query names.
+   */
+  const fanfare_text *subscriptions;
+  /**
+   * How many there are, at most as many as a connection may have.
+   */
+  size_t subscriptions_count;
+  /**
+   * Header fields of the streams' answers, which replace the listener's of their names.
+   */
+  const fanfare_header *headers;
+  /**
+   * How many there are, at most 32 with the listener's.
+   */
+  size_t headers_count;
+  /**
+   * 1: `POST` opens a stream as well, and what it sends is read and ignored.
+   */
+  uint32_t post;
+  /**
+   * Whether a request's query may name topics beside `subscriptions`: one of
+   * `FANFARE_QUERY_TOPICS_...`, or 0 for no if there are `subscriptions` and else yes.
+   */
+  uint32_t query_topics;
+} fanfare_route;
+
+/**
+ * How a listener speaks to its clients, and its bounds. `fanfare_listen_options_defaults` makes one
+ * with every default; change what should differ. Without that helper set `size` to
+ * `sizeof(fanfare_listen_options)` and call `fanfare_listen_options_init`.
+ *
+ * A text of {NULL, 0} and a list of {NULL, 0} are the default. The struct grows at its end only, as
+ * `fanfare_options` does. docs/options.md and docs/routes.md say more of each.
+ */
+typedef struct fanfare_listen_options {
+  /**
+   * The size of the struct as the caller knows it, in bytes.
+   */
+  size_t size;
+  /**
+   * The path of the streams whose topics the query names; the empty text for none, where there are
+   * routes. Default: `/events`.
+   */
+  fanfare_text path;
+  /**
+   * A path whose `GET` is answered 200 while all shards live and else 503. Default: none.
+   */
+  fanfare_text health_path;
+  /**
+   * More paths that have streams.
+   */
+  const fanfare_route *routes;
+  /**
+   * How many there are, at most 256.
+   */
+  size_t routes_count;
+  /**
+   * Header fields of all streams' answers.
+   */
+  const fanfare_header *headers;
+  /**
+   * How many there are, at most 32 in an answer, and 4 KiB.
+   */
+  size_t headers_count;
+  /**
+   * The other origins whose pages may read the streams: `https://example.com`, `*` or `null`.
+   * Default: none.
+   */
+  const fanfare_text *cors_origins;
+  /**
+   * How many there are, at most 1,024.
+   */
+  size_t cors_origins_count;
+  /**
+   * The header fields that a page's `fetch` may set. Default: `Last-Event-ID`, `Authorization`,
+   * `Cache-Control` and `Content-Type`. A list that is not NULL and has no entry is none.
+   */
+  const fanfare_text *cors_request_headers;
+  /**
+   * How many there are, at most 64.
+   */
+  size_t cors_request_headers_count;
+  /**
+   * The header fields of an answer that a page may read. Default: none.
+   */
+  const fanfare_text *cors_exposed_headers;
+  /**
+   * How many there are, at most 64.
+   */
+  size_t cors_exposed_headers_count;
+  /**
+   * The names by which the listener may be addressed, besides IP addresses and `localhost`; `*` for
+   * any. On a loopback address it is always checked. Default: none, or `*` if the hub's option
+   * `any_host` is 1.
+   */
+  const fanfare_text *hosts;
+  /**
+   * How many there are, at most 1,024.
+   */
+  size_t hosts_count;
+  /**
+   * The proxies whose connections begin with a header of the PROXY protocol: addresses, networks
+   * such as `10.0.0.0/8`, and `unix`. Default: none.
+   */
+  const fanfare_text *proxy_protocol_from;
+  /**
+   * How many there are, at most 256.
+   */
+  size_t proxy_protocol_from_count;
+  /**
+   * The proxies that are believed about their clients in the field that `forwarded_header` names.
+   * Default: none.
+   */
+  const fanfare_text *trusted_proxies;
+  /**
+   * How many there are, at most 256.
+   */
+  size_t trusted_proxies_count;
+  /**
+   * What decides which client gets which stream; the listener keeps it, so that the caller may free
+   * it. NULL: every client gets what it asks for.
+   */
+  const fanfare_authorizer *authorizer;
+  /**
+   * 1: pages of the origins may send cookies along; not with `*` or `null`. Default: 0.
+   */
+  uint32_t cors_credentials;
+  /**
+   * The field in which `trusted_proxies` say who their client is: one of `FANFARE_FORWARDED_...`.
+   */
+  uint32_t forwarded_header;
+  /**
+   * The permission bits of the file of a Unix domain socket, at most 0777. Default: 0600.
+   */
+  uint32_t socket_mode;
+  /**
+   * What clients are told that are too many: one of `FANFARE_OVERLOAD_...`.
+   */
+  uint32_t overload;
+  /**
+   * Where the stream of a client begins that says no id and no beginning. Default: now.
+   */
+  fanfare_start start;
+  /**
+   * For `FANFARE_START_LAST`.
+   */
+  uint32_t start_last;
+  /**
+   * Where the stream of a client begins whose id is gone. Default: by the gap's reason.
+   */
+  fanfare_start gap_start;
+  /**
+   * For `FANFARE_START_LAST`.
+   */
+  uint32_t gap_start_last;
+  /**
+   * Which policies a client may choose: the bits `1u << FANFARE_POLICY_...`, and
+   * `FANFARE_POLICIES_THESE` alone for none. Default: those that cost others no more than the hub's.
+   */
+  uint32_t policies;
+  /**
+   * What is around an event's data for a client that does not say it. Default: nothing.
+   */
+  fanfare_envelope envelope;
+  /**
+   * How long a browser may remember what it was told of CORS.
+   * Bounds: at most 1 day. Default: 10 min.
+   */
+  uint64_t cors_max_age_ms;
+  /**
+   * The most bytes of a request's head.
+   * Bounds: 64 bytes to 1 MiB. Default: 16 KiB.
+   */
+  uint64_t head_bytes_max;
+  /**
+   * The most header fields of a request.
+   * Bounds: 8 to 4,096. Default: 128.
+   */
+  uint64_t head_fields_max;
+  /**
+   * The most bytes of the content of a `POST`.
+   * Bounds: at most 1 MiB. Default: 64 KiB.
+   */
+  uint64_t body_bytes_max;
+  /**
+   * The longest time that a client may take for its request's head.
+   * Bounds: 1 ms to 1 hour. Default: 10 s.
+   */
+  uint64_t head_time_max_ms;
+  /**
+   * The most topics and filters that one connection may want.
+   * Bounds: 1 to 65,536. Default: 64.
+   */
+  uint64_t subscriptions_per_connection_max;
+  /**
+   * The most filters of one connection that begin with a wildcard.
+   * Bounds: at most 65,536. Default: 4.
+   */
+  uint64_t wide_filters_max;
+  /**
+   * How many bytes may wait in the kernel for a connection; 0 leaves it to the system.
+   * Bounds: at most 1 GiB. Default: 16 KiB.
+   */
+  uint64_t notsent_lowat_bytes;
+  /**
+   * The kernel's send buffer of a connection; 0 leaves it to the system.
+   * Bounds: 0, or 1 KiB to 1 GiB. Default: 0.
+   */
+  uint64_t send_buffer_bytes;
+  /**
+   * For how long nothing may have come from a client before it is probed; 0 never probes.
+   * Bounds: 0, or 1 s to 9 hours. Default: 15 s.
+   */
+  uint64_t keepalive_ms;
+  /**
+   * For how long what was sent may stay without acknowledgement; 0 leaves it to the system.
+   * Bounds: 0, or 1 s to 1 day, and at least twice keepalive_ms. Default: 30 s.
+   */
+  uint64_t user_timeout_ms;
+} fanfare_listen_options;
+
+/**
+ * Fills in the defaults. `options->size` has to be set before, and stays as it is.
+ *
+ * Threads: any. Ownership: the struct stays the caller's. Errors: `FANFARE_ERR_ARGUMENT` when
+ * `options` is NULL or its size is that of no version.
+ */
+fanfare_status fanfare_listen_options_init(fanfare_listen_options *options);
+
+/**
+ * Finds the first option that `fanfare_hub_listen` would refuse: `*name_out` is its name in the
+ * struct, and `*bounds_out` what it may be. Both are {NULL, 0} when every option is within its bounds.
+ * Of a list the name is the list's, and of a route's parts it is `routes`.
+ *
+ * Threads: any. Ownership: the struct stays the caller's; the two texts are static. Errors:
+ * `FANFARE_ERR_ARGUMENT`, `FANFARE_ERR_FORKED` for an authorizer of the parent's, or
+ * `FANFARE_ERR_SYSTEM`.
+ */
+fanfare_status fanfare_listen_options_problem(const fanfare_listen_options *options,
+                                              fanfare_text *name_out,
+                                              fanfare_text *bounds_out);
+
+#ifndef FANFARE_DECLARATIONS_ONLY
+
+/** Options of a listener that are all at their defaults. */
+static inline fanfare_listen_options fanfare_listen_options_defaults(void)
+{
+  fanfare_listen_options options;
+  memset(&options, 0, sizeof options);
+  options.size = sizeof options;
+  /* It cannot fail with a size that is right. */
+  (void)fanfare_listen_options_init(&options);
+  return options;
+}
+
+/** A route that has this path, and whose topics the query names. */
+static inline fanfare_route fanfare_route_of(fanfare_text path)
+{
+  fanfare_route route;
+  memset(&route, 0, sizeof route);
+  route.size = sizeof route;
+  route.path = path;
+  return route;
+}
+
+#endif /* FANFARE_DECLARATIONS_ONLY */
+
+/**
+ * A listener of a hub, by value: it need not be freed, and one that is closed is an error and nothing
+ * worse. No hub has one whose `id` is 0.
+ */
+typedef struct fanfare_listener {
+  /**
+   * What tells it from the hub's others; it is never used again.
+   */
+  uint64_t id;
+} fanfare_listener;
+
+/**
+ * Accepts clients on an address: an IP address and a port such as `127.0.0.1:8080` or `[::]:8080`;
+ * `unix:/run/app.sock`, a Unix domain socket, whose file has the permissions of the options and is
+ * removed with the listener; or, on Linux, `unix:@name`, an abstract name. At most 256 bytes; the name
+ * of a host is refused, since looking one up could block. With port 0 the system chooses a port.
+ *
+ * `options` may be NULL for the defaults: streams at `/events?topic=NAME`. On success `*listener_out`
+ * is the listener, and `*port_out` its port, or 0 for a Unix domain socket; either may be NULL. The
+ * listener is there until `fanfare_listener_close`, or until the hub is closed. A hub may have several.
+ *
+ * Threads: any, several at once. Ownership: `addr` and `options` stay the caller's, the listener is the
+ * hub's. Errors: `FANFARE_ERR_ARGUMENT`, `FANFARE_ERR_ADDRESS`, `FANFARE_ERR_CLOSED`,
+ * `FANFARE_ERR_FORKED`, `FANFARE_ERR_SYSTEM`; or `FANFARE_ERR_OPTIONS`, and
+ * `fanfare_listen_options_problem` says which.
+ */
+fanfare_status fanfare_hub_listen(const fanfare_hub *hub,
+                                  fanfare_text addr,
+                                  const fanfare_listen_options *options,
+                                  fanfare_listener *listener_out,
+                                  uint16_t *port_out);
+
+/**
+ * Accepts clients at a socket that listens already, of TCP or a Unix domain: one that the program has
+ * bound, or that systemd has handed to it. It is made non-blocking and close-on-exec. When the listener
+ * is closed the socket is closed but not shut down, so that another process that has it goes on to
+ * accept, and no file is removed.
+ *
+ * Threads: any, several at once. Ownership: `fd` is the hub's when this returns `FANFARE_OK`, and
+ * nobody else may close it; otherwise it stays the caller's. Errors: `FANFARE_ERR_ADDRESS` when it is no
+ * socket that listens, and as of `fanfare_hub_listen`.
+ */
+fanfare_status fanfare_hub_listen_on(const fanfare_hub *hub,
+                                     int fd,
+                                     const fanfare_listen_options *options,
+                                     fanfare_listener *listener_out,
+                                     uint16_t *port_out);
+
+/**
+ * Writes where a listener listens into a buffer of `size` bytes, as `fanfare_hub_listen` takes it:
+ * `127.0.0.1:4711`, `unix:/run/app.sock`. There is no NUL at its end. `*length_out` is its length, also
+ * when the buffer is too small; `buffer` may be NULL if `size` is 0.
+ *
+ * Threads: any, several at once. Ownership: the buffer stays the caller's. Errors:
+ * `FANFARE_ERR_BUFFER`, `FANFARE_ERR_STALE` when the listener is closed, `FANFARE_ERR_ARGUMENT` or
+ * `FANFARE_ERR_FORKED`.
+ */
+fanfare_status fanfare_listener_address(const fanfare_hub *hub,
+                                        fanfare_listener listener,
+                                        char *buffer,
+                                        size_t size,
+                                        size_t *length_out);
+
+/**
+ * Closes a listener: no more clients are accepted there, and its address is free. Streams that are
+ * open stay open.
+ *
+ * Threads: any, several at once. Ownership: the listener is gone. Errors: `FANFARE_ERR_STALE` when it
+ * is closed already, `FANFARE_ERR_ARGUMENT` or `FANFARE_ERR_FORKED`.
+ */
+fanfare_status fanfare_listener_close(const fanfare_hub *hub,
+                                      fanfare_listener listener);
+
+/* ---- 9. Streams that the program reads ---------------------------------------------------- */
+
+/**
+ * How a stream begins, and how it is served, that the program opens for a client itself, by a
+ * subscription or a hand-over: what a listener reads from a client's request, the program says here.
+ * `fanfare_stream_options_defaults` makes one with every default, which is all of it at zero but for
+ * the size.
+ */
+typedef struct fanfare_stream_options {
+  /**
+   * The size of the struct as the caller knows it, in bytes.
+   */
+  size_t size;
+  /**
+   * The client's `Last-Event-ID`: its stream begins behind that event. Any text of at most 4 KiB;
+   * an empty one is none, and one that no event can have is one that is gone. Default: none.
+   */
+  fanfare_text last_event_id;
+  /**
+   * A label by which the connection is found again, 1 to 256 bytes without control characters.
+   * Default: none.
+   */
+  fanfare_text tag;
+  /**
+   * The client's address, by which it is listed, and counts against limits per address: an IP
+   * address, with or without a port. Default: none; of a socket that is handed over its peer's.
+   */
+  fanfare_text addr;
+  /**
+   * Where the stream of a client without an id begins. Default: now.
+   */
+  fanfare_start start;
+  /**
+   * For `FANFARE_START_LAST`.
+   */
+  uint32_t start_last;
+  /**
+   * Where the stream of a client begins whose id is gone. Default: by the gap's reason.
+   */
+  fanfare_start gap_start;
+  /**
+   * For `FANFARE_START_LAST`.
+   */
+  uint32_t gap_start_last;
+  /**
+   * What happens to the connection when it lags too far. Default: that of the rules of its topics, or
+   * the hub's.
+   */
+  fanfare_policy policy;
+  /**
+   * The form of heartbeats. Default: the hub's.
+   */
+  fanfare_heartbeat heartbeat_form;
+  /**
+   * What is around the data of events. Default: nothing.
+   */
+  fanfare_envelope envelope;
+  /**
+   * 0; keeps the next field where it is on every system.
+   */
+  uint32_t reserved;
+  /**
+   * When the stream ends, in milliseconds since 1970; 0 for never.
+   */
+  uint64_t expires_at_unix_ms;
+  /**
+   * The most bytes that wait to be read of a stream that the program reads itself; 0 for 128 KiB.
+   * Bounds: 0, or 1 byte to 16 MiB.
+   */
+  uint64_t queue_bytes_max;
+} fanfare_stream_options;
+
+/**
+ * Fills in the defaults. `options->size` has to be set before, and stays as it is.
+ *
+ * Threads: any. Ownership: the struct stays the caller's. Errors: `FANFARE_ERR_ARGUMENT` when
+ * `options` is NULL or its size is that of no version.
+ */
+fanfare_status fanfare_stream_options_init(fanfare_stream_options *options);
+
+/**
+ * Finds the first option that `fanfare_hub_subscribe` or `fanfare_hub_adopt` would refuse:
+ * `*name_out` is its name in the struct, and `*bounds_out` what it may be. Both are {NULL, 0} when
+ * every option is within its bounds.
+ *
+ * Threads: any. Ownership: the struct stays the caller's; the two texts are static. Errors:
+ * `FANFARE_ERR_ARGUMENT` or `FANFARE_ERR_SYSTEM`.
+ */
+fanfare_status fanfare_stream_options_problem(const fanfare_stream_options *options,
+                                              fanfare_text *name_out,
+                                              fanfare_text *bounds_out);
+
+#ifndef FANFARE_DECLARATIONS_ONLY
+
+/** Options of a stream that are all at their defaults. */
+static inline fanfare_stream_options fanfare_stream_options_defaults(void)
+{
+  fanfare_stream_options options;
+  memset(&options, 0, sizeof options);
+  options.size = sizeof options;
+  return options;
+}
+
+#endif /* FANFARE_DECLARATIONS_ONLY */
+
+/**
+ * The event stream of one client, which the program sends to it by its own server, over any protocol:
+ * HTTP/2, TLS, a connection of another kind. Opaque, and always used by pointer.
+ * `fanfare_hub_subscribe` makes it and `fanfare_stream_free` frees it. It may outlive its hub, and
+ * ends then.
+ */
+typedef struct fanfare_stream fanfare_stream;
+
+/**
+ * Subscribes the program itself to topics and filters, of which there may be 1 to 65,536: what a
+ * client's connection would be sent, without the head of a response, comes out of the stream. What is
+ * published after this has returned is in it. It counts as a connection, and the same bounds, policies,
+ * heartbeats and notices hold for it. `options` may be NULL. Waits for nothing. On success
+ * `*stream_out` is the stream.
+ *
+ * Threads: any, several at once. Ownership: what is passed stays the caller's; the stream is the
+ * caller's, to be freed with `fanfare_stream_free`. Errors: `FANFARE_ERR_SUBSCRIPTION`,
+ * `FANFARE_ERR_TOO_MANY`, `FANFARE_ERR_LIMIT`, `FANFARE_ERR_ARGUMENT`, `FANFARE_ERR_CLOSED`,
+ * `FANFARE_ERR_FORKED`, `FANFARE_ERR_SYSTEM`; or `FANFARE_ERR_OPTIONS`, and
+ * `fanfare_stream_options_problem` says which.
+ */
+fanfare_status fanfare_hub_subscribe(const fanfare_hub *hub,
+                                     const fanfare_text *topics,
+                                     size_t topics_count,
+                                     const fanfare_stream_options *options,
+                                     fanfare_stream **stream_out);
+
+/**
+ * Takes the next batch: bytes of whole events, as they are to be sent. Waits at most `timeout_ms` for
+ * it; 0 does not wait at all. On success `*batch_out` is the batch, which is shared with other streams
+ * and was not copied: it may be read until the next call of this function with the stream, or until
+ * the stream is freed, and must not be written to.
+ *
+ * Threads: any, one at a time. Ownership: the batch is the stream's. Errors: `FANFARE_ERR_TIMEOUT` when
+ * none came in this time; `FANFARE_ERR_ENDED` when none will come, and `fanfare_stream_end` says why;
+ * `FANFARE_ERR_BUSY` when another thread is in a call with the stream; `FANFARE_ERR_ARGUMENT` or
+ * `FANFARE_ERR_FORKED`.
+ */
+fanfare_status fanfare_stream_next(const fanfare_stream *stream,
+                                   uint64_t timeout_ms,
+                                   fanfare_text *batch_out);
+
+/**
+ * Tells why a stream has ended, once all of it was read: `*reason_out` is the reason, or 0 as long as
+ * there is, or may be, something to read. `*is_cut_out`, unless it is NULL, is 1 when something may be
+ * missing at the end, which a server passes on as a broken response: an HTTP/2 stream that is reset, a
+ * body without its last chunk. It is 0 for an end that is in order.
+ *
+ * Threads: any, one at a time. Ownership: nothing changes. Errors: `FANFARE_ERR_BUSY` when another
+ * thread is in a call with the stream, `FANFARE_ERR_ARGUMENT` or `FANFARE_ERR_FORKED`.
+ */
+fanfare_status fanfare_stream_end(const fanfare_stream *stream,
+                                  fanfare_disconnect_reason *reason_out,
+                                  uint32_t *is_cut_out);
+
+/**
+ * Tells whether a stream is empty, and always was: all of its topics were finished before, and its
+ * client has had everything. `*is_complete_out` is 1 then, and else 0. A server answers the request
+ * with the status 204, so that an `EventSource` does not come back.
+ *
+ * Threads: any, one at a time. Ownership: nothing changes. Errors: `FANFARE_ERR_BUSY` when another
+ * thread is in a call with the stream, `FANFARE_ERR_ARGUMENT` or `FANFARE_ERR_FORKED`.
+ */
+fanfare_status fanfare_stream_is_complete(const fanfare_stream *stream,
+                                          uint32_t *is_complete_out);
+
+/**
+ * Gives the header fields of a response that is a stream: its type, and what keeps proxies and caches
+ * from storing, compressing or holding back the events. `*headers_out` are `*count_out` of them.
+ *
+ * Threads: any. Ownership: the header fields are static. Errors: `FANFARE_ERR_ARGUMENT`.
+ */
+fanfare_status fanfare_stream_headers(const fanfare_header **headers_out,
+                                      size_t *count_out);
+
+/**
+ * Frees a stream, which ends its connection: its client is gone. NULL does nothing.
+ *
+ * Threads: any one, while no other call with this stream is under way, and none comes afterwards.
+ * Ownership: the stream and its batch are gone. Errors: none. In a child of the process a stream of the
+ * parent's is left as it is.
+ */
+void fanfare_stream_free(fanfare_stream *stream);
+
+/* ---- 10. Connections that the program hands over ------------------------------------------ */
+
+/**
+ * A request for a stream that the program's own server has read and authorized, and whose connection
+ * it hands over. `fanfare_adopt_request_of` makes a `GET` of HTTP/1.1 for some topics; fill in what
+ * else there is. Without that helper set all of it to zero, and `size` to
+ * `sizeof(fanfare_adopt_request)`.
+ */
+typedef struct fanfare_adopt_request {
+  /**
+   * The size of the struct as the caller knows it, in bytes.
+   */
+  size_t size;
+  /**
+   * The topics and filters that the stream is subscribed to.
+   */
+  const fanfare_text *topics;
+  /**
+   * How many there are: 1 to 65,536.
+   */
+  size_t topics_count;
+  /**
+   * Where the stream begins, and how it is served; NULL for the defaults.
+   */
+  const fanfare_stream_options *options;
+  /**
+   * The request's method: `GET`, or `POST` whose content was read whole. Default: `GET`.
+   */
+  fanfare_text method;
+  /**
+   * The request's version of HTTP as servers name it: `HTTP/1.1`, `1.0`. Default: HTTP/1.1.
+   */
+  fanfare_text version;
+  /**
+   * Header fields of the answer beside the engine's own, those of CORS and `Vary` included.
+   */
+  const fanfare_header *headers;
+  /**
+   * How many there are, at most 32, and 4 KiB of them.
+   */
+  size_t headers_count;
+  /**
+   * How many bytes behind the request the server has read from the socket into a buffer of its own:
+   * more than 0 are refused.
+   */
+  uint64_t read_ahead_bytes;
+  /**
+   * 1: the connection is encrypted by the server, and is refused.
+   */
+  uint32_t is_tls;
+  /**
+   * 1: some of the request's content was not read from the socket, and it is refused.
+   */
+  uint32_t has_unread_content;
+} fanfare_adopt_request;
+
+/**
+ * Makes an event stream of a connection that the program's own server has accepted, and whose request
+ * it has read and authorized: a connected socket of TCP or of a Unix domain, of plain HTTP/1.1 or
+ * HTTP/1.0, with nothing written to it that is not sent and nothing that waits to be read. The engine
+ * writes the whole answer, its head included. Duplicates of the descriptor may stay open, but nobody
+ * else may read from the socket, write to it or shut it down any more. Never blocks.
+ *
+ * Threads: any, several at once. Ownership: `fd` is the hub's when this returns `FANFARE_OK`, and nobody
+ * else may close it. Otherwise it stays the caller's, nothing was written to it, and the caller answers
+ * the request, as a rule with 503 or 500. What else is passed stays the caller's. Errors:
+ * `FANFARE_ERR_SOCKET`, `FANFARE_ERR_SOCKET_TLS`, `FANFARE_ERR_SOCKET_READ`,
+ * `FANFARE_ERR_SOCKET_UNSENT`; `FANFARE_ERR_REQUEST` for a method, a version or a header field;
+ * `FANFARE_ERR_SUBSCRIPTION`, `FANFARE_ERR_TOO_MANY`, `FANFARE_ERR_OPTIONS` as of
+ * `fanfare_hub_subscribe`; `FANFARE_ERR_LIMIT`, `FANFARE_ERR_BUSY`, `FANFARE_ERR_CLOSED`,
+ * `FANFARE_ERR_ARGUMENT`, `FANFARE_ERR_FORKED` or `FANFARE_ERR_SYSTEM`.
+ */
+fanfare_status fanfare_hub_adopt(const fanfare_hub *hub,
+                                 int fd,
+                                 const fanfare_adopt_request *request);
+
+#ifndef FANFARE_DECLARATIONS_ONLY
+
+/** A `GET` of HTTP/1.1 for `count` topics and filters. */
+static inline fanfare_adopt_request fanfare_adopt_request_of(const fanfare_text *topics, size_t count)
+{
+  fanfare_adopt_request request;
+  memset(&request, 0, sizeof request);
+  request.size = sizeof request;
+  request.topics = topics;
+  request.topics_count = count;
+  return request;
+}
+
+#endif /* FANFARE_DECLARATIONS_ONLY */
 
 #ifdef __cplusplus
 } /* extern "C" */

@@ -27,7 +27,10 @@ fn each_function_has_its_row_in_the_table_and_says_threads_and_errors() {
     let mut functions = 0;
     for (comment, name) in declared_functions(declarations) {
         functions += 1;
-        assert!(manual.contains(&format!("\n *   {name} ")), "{name} has no row in the table");
+        // The rest of a long name's row is in the next line.
+        let has_row =
+            [' ', '\n'].iter().any(|&end| manual.contains(&format!("\n *   {name}{end}")));
+        assert!(has_row, "{name} has no row in the table");
         for word in ["Threads:", "Errors"] {
             assert!(comment.contains(word), "the comment of {name} has no {word}");
         }

@@ -8,21 +8,67 @@
 
 #![allow(unsafe_code)]
 
+mod adopt;
+mod authorizer;
+mod choices;
+mod doorbell;
 mod event;
+mod fields;
+mod header_field;
 mod hub;
+mod kept;
 mod lent;
+mod listen_options;
+mod listener;
+mod notice;
+mod notices;
 mod options;
 mod origin;
+mod queue;
+mod ready;
+mod reason;
 mod status;
+mod stream;
+mod stream_options;
 mod text;
 mod version;
 
+pub use adopt::{fanfare_hub_adopt, FanfareAdoptRequest};
+pub use authorizer::{fanfare_authorizer_free, FanfareAuthorizer};
+pub use choices::{
+    FanfareEnvelope, FanfareEnvelopeCode, FanfareHeartbeat, FanfareHeartbeatCode, FanfarePolicy,
+    FanfarePolicyCode, FanfareStart, FanfareStartCode, FANFARE_POLICIES_THESE,
+};
 pub use event::{FanfareEvent, FanfareEventId, FANFARE_EVENT_ID_BYTES_MAX};
-pub use hub::{
-    fanfare_hub_free, fanfare_hub_listen, fanfare_hub_new, fanfare_hub_publish, FanfareHub,
+pub use header_field::FanfareHeader;
+pub use hub::{fanfare_hub_free, fanfare_hub_new, fanfare_hub_publish, FanfareHub};
+pub use listen_options::{
+    fanfare_listen_options_init, fanfare_listen_options_problem, FanfareListenOptions,
+    FanfareRoute, FANFARE_FORWARDED_FORWARDED, FANFARE_FORWARDED_X_FORWARDED_FOR,
+    FANFARE_OVERLOAD_COME_AGAIN, FANFARE_OVERLOAD_UNAVAILABLE, FANFARE_QUERY_TOPICS_ANY,
+    FANFARE_QUERY_TOPICS_NONE,
+};
+pub use listener::{
+    fanfare_hub_listen, fanfare_hub_listen_on, fanfare_listener_address, fanfare_listener_close,
+    FanfareListener,
+};
+pub use notice::{FanfareConnectionId, FanfareNotice, FanfareNoticeKind, FanfareNoticeKindCode};
+pub use notices::{
+    fanfare_notices_doorbell, fanfare_notices_drain, fanfare_notices_free, fanfare_notices_new,
+    fanfare_notices_remove, FanfareNotices,
 };
 pub use options::{fanfare_options_init, fanfare_options_problem, FanfareOptions};
+pub use reason::{
+    fanfare_disconnect_reason_name, FanfareDisconnectReason, FanfareDisconnectReasonCode,
+};
 pub use status::{fanfare_strerror, FanfareStatus, FanfareStatusCode};
+pub use stream::{
+    fanfare_hub_subscribe, fanfare_stream_end, fanfare_stream_free, fanfare_stream_headers,
+    fanfare_stream_is_complete, fanfare_stream_next, FanfareStream,
+};
+pub use stream_options::{
+    fanfare_stream_options_init, fanfare_stream_options_problem, FanfareStreamOptions,
+};
 pub use text::FanfareText;
 pub use version::{fanfare_abi_version, FANFARE_ABI_VERSION};
 

@@ -246,7 +246,7 @@ impl FanfareOptions {
 
 /// A number of the struct. One that is more than the engine's type holds is the most that it holds:
 /// what is beyond an option's bound stays beyond it, and what has no bound has none that matters.
-trait Number {
+pub(super) trait Number {
     fn to_number(self) -> u64;
     fn of_number(number: u64) -> Self;
 }
@@ -258,6 +258,16 @@ impl Number for usize {
 
     fn of_number(number: u64) -> usize {
         usize::try_from(number).unwrap_or(usize::MAX)
+    }
+}
+
+impl Number for u32 {
+    fn to_number(self) -> u64 {
+        self.into()
+    }
+
+    fn of_number(number: u64) -> u32 {
+        u32::try_from(number).unwrap_or(u32::MAX)
     }
 }
 

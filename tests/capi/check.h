@@ -23,6 +23,9 @@ typedef struct {
 /* The tests of each file, ended by one without a name. */
 extern const test tests_of_options[];
 extern const test tests_of_hub[];
+extern const test tests_of_listener[];
+extern const test tests_of_stream[];
+extern const test tests_of_adopt[];
 extern const test tests_of_publish[];
 extern const test tests_of_delivery[];
 extern const test tests_of_memory[];

@@ -103,7 +103,8 @@ static void listens_on_several_addresses(void)
         clients[i] = client_new(ports[i], "t");
     }
     CHECK(ports[0] != ports[1]);
-    CHECK_EQ(fanfare_hub_listen(hub, FANFARE_TEXT("127.0.0.1:0"), NULL), FANFARE_OK);
+    CHECK_EQ(fanfare_hub_listen(hub, FANFARE_TEXT("127.0.0.1:0"), NULL, NULL, NULL),
+             FANFARE_OK);
     CHECK_EQ(publish(hub, "t", &event), FANFARE_OK);
     for (i = 0; i < 2; i++) {
         received got;
@@ -117,7 +118,7 @@ static void listens_on_several_addresses(void)
 static fanfare_status listen_on(const fanfare_hub *hub, fanfare_text addr)
 {
     uint16_t port = 0xbeef;
-    fanfare_status status = fanfare_hub_listen(hub, addr, &port);
+    fanfare_status status = fanfare_hub_listen(hub, addr, NULL, NULL, &port);
 
     CHECK((status == FANFARE_OK) == (port != 0xbeef));
     return status;
