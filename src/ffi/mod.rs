@@ -14,6 +14,7 @@ mod choices;
 mod doorbell;
 mod event;
 mod fields;
+mod finish;
 mod header_field;
 mod hub;
 mod kept;
@@ -24,6 +25,8 @@ mod notice;
 mod notices;
 mod options;
 mod origin;
+mod patience;
+mod publish;
 mod queue;
 mod ready;
 mod reason;
@@ -31,33 +34,22 @@ mod status;
 mod stream;
 mod stream_options;
 mod text;
+mod topic;
 mod version;
 
-pub use adopt::{fanfare_hub_adopt, FanfareAdoptRequest};
-pub use authorizer::{fanfare_authorizer_free, FanfareAuthorizer};
-pub use choices::{
-    FanfareEnvelope, FanfareEnvelopeCode, FanfareHeartbeat, FanfareHeartbeatCode, FanfarePolicy,
-    FanfarePolicyCode, FanfareStart, FanfareStartCode, FANFARE_POLICIES_THESE,
-};
-pub use event::{FanfareEvent, FanfareEventId, FANFARE_EVENT_ID_BYTES_MAX};
-pub use header_field::FanfareHeader;
-pub use hub::{fanfare_hub_free, fanfare_hub_new, fanfare_hub_publish, FanfareHub};
-pub use listen_options::{
-    fanfare_listen_options_init, fanfare_listen_options_problem, FanfareListenOptions,
-    FanfareRoute, FANFARE_FORWARDED_FORWARDED, FANFARE_FORWARDED_X_FORWARDED_FOR,
-    FANFARE_OVERLOAD_COME_AGAIN, FANFARE_OVERLOAD_UNAVAILABLE, FANFARE_QUERY_TOPICS_ANY,
-    FANFARE_QUERY_TOPICS_NONE,
-};
-pub use listener::{
-    fanfare_hub_listen, fanfare_hub_listen_on, fanfare_listener_address, fanfare_listener_close,
-    FanfareListener,
-};
+pub use adopt::{FanfareAdoptRequest, fanfare_hub_adopt};
+pub use authorizer::{FanfareAuthorizer, fanfare_authorizer_free};
+pub use choices::{FANFARE_POLICIES_THESE, FanfareEnvelope, FanfareEnvelopeCode, FanfareHeartbeat, FanfareHeartbeatCode, FanfarePolicy, FanfarePolicyCode, FanfareStart, FanfareStartCode};
+pub use event::{FANFARE_EVENT_ID_BYTES_MAX, FanfareEvent, FanfareEventId};
+pub use finish::{fanfare_hub_finish, fanfare_hub_finish_topic};
+pub use header_field::{FanfareHeader};
+pub use hub::{FanfareHub, fanfare_hub_close, fanfare_hub_free, fanfare_hub_new};
+pub use listen_options::{FANFARE_FORWARDED_FORWARDED, FANFARE_FORWARDED_X_FORWARDED_FOR, FANFARE_OVERLOAD_COME_AGAIN, FANFARE_OVERLOAD_UNAVAILABLE, FANFARE_QUERY_TOPICS_ANY, FANFARE_QUERY_TOPICS_NONE, FanfareListenOptions, FanfareRoute, fanfare_listen_options_init, fanfare_listen_options_problem};
+pub use listener::{FanfareListener, fanfare_hub_listen, fanfare_hub_listen_on, fanfare_listener_address, fanfare_listener_close};
 pub use notice::{FanfareConnectionId, FanfareNotice, FanfareNoticeKind, FanfareNoticeKindCode};
-pub use notices::{
-    fanfare_notices_doorbell, fanfare_notices_drain, fanfare_notices_free, fanfare_notices_new,
-    fanfare_notices_remove, FanfareNotices,
-};
-pub use options::{fanfare_options_init, fanfare_options_problem, FanfareOptions};
+pub use notices::{FanfareNotices, fanfare_notices_doorbell, fanfare_notices_drain, fanfare_notices_free, fanfare_notices_new, fanfare_notices_remove};
+pub use options::{FanfareOptions, fanfare_options_init, fanfare_options_problem};
+pub use publish::{FanfarePublication, fanfare_hub_publish, fanfare_hub_publish_many, fanfare_hub_publish_to, fanfare_hub_publish_wait};
 pub use reason::{
     fanfare_disconnect_reason_name, FanfareDisconnectReason, FanfareDisconnectReasonCode,
 };
@@ -70,6 +62,7 @@ pub use stream_options::{
     fanfare_stream_options_init, fanfare_stream_options_problem, FanfareStreamOptions,
 };
 pub use text::FanfareText;
+pub use topic::{fanfare_topic_free, fanfare_topic_new, FanfareTopic};
 pub use version::{fanfare_abi_version, FANFARE_ABI_VERSION};
 
 use std::panic::{catch_unwind, AssertUnwindSafe};

@@ -8,9 +8,21 @@
 #include <stdio.h>
 
 static const test *const all[] = {
-    tests_of_options, tests_of_hub,     tests_of_publish, tests_of_delivery,
-    tests_of_memory,  tests_of_threads, tests_of_fork,    tests_of_ticker,
-    tests_of_manual,  tests_of_listener, tests_of_stream, tests_of_adopt,
+    tests_of_options,
+    tests_of_hub,
+    tests_of_listener,
+    tests_of_stream,
+    tests_of_adopt,
+    tests_of_topic,
+    tests_of_publish,
+    tests_of_several,
+    tests_of_finish,
+    tests_of_delivery,
+    tests_of_memory,
+    tests_of_threads,
+    tests_of_fork,
+    tests_of_ticker,
+    tests_of_manual,
 };
 
 int main(int argc, char **argv)
