@@ -20,7 +20,7 @@ use crate::topic::Topic;
 /// in between every other function may be called with it from any thread at once.
 #[derive(Debug)]
 pub struct FanfareHub {
-    hub: Hub,
+    pub(super) hub: Hub,
     listen_options: ListenOptions,
     listeners: Mutex<Vec<Listener>>,
     /// The process that has its threads.
@@ -175,12 +175,26 @@ pub unsafe extern "C" fn fanfare_hub_publish(
     })
 }
 
+impl FanfareHub {
+    /// The hub, if a shard of it has not ended yet.
+    ///
+    /// # Errors
+    ///
+    /// `FANFARE_ERR_CLOSED`.
+    pub(super) fn open(&self) -> Result<&Hub, Status> {
+        match self.hub.shared().notices.has_shards() {
+            true => Ok(&self.hub),
+            false => Err(Status::FANFARE_ERR_CLOSED),
+        }
+    }
+}
+
 /// The hub behind a pointer.
 ///
 /// # Safety
 ///
 /// `hub` has to be NULL, or to be live for as long as `'a`.
-unsafe fn live<'a>(hub: *const FanfareHub) -> Result<&'a FanfareHub, Status> {
+pub(super) unsafe fn live<'a>(hub: *const FanfareHub) -> Result<&'a FanfareHub, Status> {
     // SAFETY: as the caller promises.
     match unsafe { hub.as_ref() } {
         None => Err(Status::FANFARE_ERR_ARGUMENT),

@@ -23,6 +23,7 @@ mod reason;
 mod status;
 mod text;
 mod version;
+mod watch;
 
 pub use event::{FanfareEvent, FanfareEventId, FANFARE_EVENT_ID_BYTES_MAX};
 pub use hub::{
@@ -40,6 +41,7 @@ pub use reason::{
 pub use status::{fanfare_strerror, FanfareStatus, FanfareStatusCode};
 pub use text::FanfareText;
 pub use version::{fanfare_abi_version, FANFARE_ABI_VERSION};
+pub use watch::{fanfare_hub_watch_connections, fanfare_hub_watch_interest};
 
 use std::panic::{catch_unwind, AssertUnwindSafe};
 
