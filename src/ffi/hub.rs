@@ -3,12 +3,10 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::answer;
-use super::lent::{with_copies, Lent};
 use super::listener::Listeners;
 use super::options::FanfareOptions;
 use super::origin::Origin;
 use super::status::{FanfareStatus, Status};
-use super::text::FanfareText;
 use crate::hub::Hub;
 use crate::listener::ListenOptions;
 use crate::sys::fork;
@@ -111,15 +109,21 @@ pub unsafe extern "C" fn fanfare_hub_free(hub: *mut FanfareHub) {
     });
 }
 
-            }
-            Ok(())
-        };
-        // SAFETY: as the caller promises.
-}
-
 impl FanfareHub {
     pub(super) fn listeners(&self) -> MutexGuard<'_, Listeners> {
         self.listeners.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The hub, if a shard of it has not ended yet.
+    ///
+    /// # Errors
+    ///
+    /// `FANFARE_ERR_CLOSED`.
+    pub(super) fn open(&self) -> Result<&Hub, Status> {
+        match self.hub.shared().notices.has_shards() {
+            true => Ok(&self.hub),
+            false => Err(Status::FANFARE_ERR_CLOSED),
+        }
     }
 }
 

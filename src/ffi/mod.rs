@@ -36,6 +36,7 @@ mod stream_options;
 mod text;
 mod topic;
 mod version;
+mod watch;
 
 pub use adopt::{FanfareAdoptRequest, fanfare_hub_adopt};
 pub use authorizer::{FanfareAuthorizer, fanfare_authorizer_free};
@@ -64,6 +65,7 @@ pub use stream_options::{
 pub use text::FanfareText;
 pub use topic::{fanfare_topic_free, fanfare_topic_new, FanfareTopic};
 pub use version::{fanfare_abi_version, FANFARE_ABI_VERSION};
+pub use watch::{fanfare_hub_watch_connections, fanfare_hub_watch_interest};
 
 use std::panic::{catch_unwind, AssertUnwindSafe};
 

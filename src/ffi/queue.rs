@@ -64,6 +64,7 @@ struct Entry {
 }
 
 /// A source of one notice each time that its waker is woken. Dropping it takes it out of the queue.
+#[allow(dead_code, reason = "streams that the host reads are to use it")]
 pub(super) struct Signal {
     queue: Weak<Queue>,
     key: u64,
