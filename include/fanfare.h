@@ -38,9 +38,14 @@
  * With the static library instead: libfanfare.a -lgcc_s -lutil -lrt -lpthread -lm -ldl.
  *
  * Contents: rules that hold for every function; then, each with its functions, 1. version,
+<<<<<<< HEAD
  * 2. status, 3. text, 4. options, 5. event, 6. topic, 7. hub, 8. publishing, 9. finishing,
  * 10. notices, 11. listeners, 12. streams that the program reads, 13. connections that the program
  * hands over.
+=======
+ * 2. status, 3. text, 4. options, 5. event, 6. topic, 7. hub, 8. publishing,
+ * 9. finishing, 10. rules, 11. draining, 12. statistics.
+>>>>>>> capi-pub
  *
  * Threads and ownership
  *
@@ -68,6 +73,30 @@
  *                                                 for its timeout
  *   fanfare_hub_finish_topic any, several at once clients that lag,   what was passed: the caller
  *                                                 for its timeout
+ *   fanfare_topic_options_init
+ *                            any                  nothing             the struct: the caller
+ *   fanfare_topic_options_problem
+ *                            any                  nothing             the struct: the caller; its
+ *                                                                     texts are static
+ *   fanfare_hub_set_rule     any, several at once the topics that it  what was passed: the caller
+ *                                                 matches
+ *   fanfare_hub_remove_rule  any, several at once the topics that it  what was passed: the caller
+ *                                                 matches
+ *   fanfare_hub_rules        any, several at once another publisher   the list: the caller
+ *   fanfare_rules_at         any, several at once nothing             its text: the list
+ *   fanfare_rules_free       one, after all other nothing             none: the list is gone
+ *                            calls with it
+ *   fanfare_drain_options_init
+ *                            any                  nothing             the struct: the caller
+ *   fanfare_drain_options_problem
+ *                            any                  nothing             the struct: the caller; its
+ *                                                                     texts are static
+ *   fanfare_hub_drain        any, several at once its window and grace, the hub: the caller
+ *                                                 and 2 s, for clients
+ *   fanfare_disconnect_reason_name
+ *                            any                  nothing             its text is static
+ *   fanfare_hub_metrics      any, several at once another publisher   the struct: the caller
+ *   fanfare_hub_prometheus   any, several at once another publisher   the buffer: the caller
  *
  *   fanfare_disconnect_reason_name
  *                            any                  nothing             its text is static
@@ -125,8 +154,9 @@
  * Errors
  *
  * A function that can fail returns a fanfare_status: FANFARE_OK, or a negative code that
- * fanfare_strerror explains. Outputs are the last parameters, and are written on success only. No
- * last error is kept anywhere, no panic or exception leaves the library, and a call that failed has
+ * fanfare_strerror explains. Outputs are the last parameters, and are written on success only, but for
+ * the size that a buffer has to have, with FANFARE_ERR_BUFFER, and the count of fanfare_hub_publish_many.
+ * No last error is kept anywhere, no panic or exception leaves the library, and a call that failed has
  * changed nothing. The exception is FANFARE_ERR_PANIC, a defect of the library, which any function
  * that returns a status may return, and which is not repeated below.
  *
@@ -141,7 +171,8 @@
  *
  * Units
  *
- * A number's unit is the end of its name: _ms are milliseconds, _bytes_max bytes, _percent percent;
+ * A number's unit is the end of its name: _ms are milliseconds, _us microseconds, _ns nanoseconds,
+ * _bytes and _bytes_max bytes, _percent percent;
  * what has none is a count, or a flag if its description says so. Lengths are in bytes. KiB and MiB
  * are 1,024 and 1,048,576 bytes.
  *
@@ -158,7 +189,12 @@
  * stream begins then. No published event may have that name, nor
  * "fanfare-heartbeat".
  *
+<<<<<<< HEAD
  * Not in this version: rules of topics, metrics, lists of connections, draining, and a log.
+=======
+ * Not in this version: interest, routes, rules for pages of other origins (CORS), lists of connections,
+ * and a log.
+>>>>>>> capi-pub
  */
 
 #ifndef FANFARE_H
@@ -1054,7 +1090,339 @@ fanfare_status fanfare_hub_finish_topic(const fanfare_hub *hub,
                                         uint64_t timeout_ms,
                                         fanfare_event_id *id_out);
 
+<<<<<<< HEAD
 /* ---- 10. Notices -------------------------------------------------------------------------- */
+=======
+/* ---- 10. Rules ---------------------------------------------------------------------------- */
+
+/** What an option of a rule is that says nothing. */
+#define FANFARE_UNSET UINT64_MAX
+
+/**
+ * The rules of a hub as they were at one moment. Opaque, and always used by pointer. `fanfare_hub_rules`
+ * makes it and `fanfare_rules_free` frees it. It does not change, and outlives the hub.
+ */
+typedef struct fanfare_rules fanfare_rules;
+
+/**
+ * What a rule says of its topics. `fanfare_topic_options_defaults` makes one that says nothing; set what
+ * the rule is about. An option that is `FANFARE_UNSET`, or for the policy 0, is that of the next rule
+ * which matches all of the same topics, or else the hub's.
+ *
+ * The struct grows at its end only, by options of which zero says nothing.
+ */
+typedef struct fanfare_topic_options {
+  /**
+   * The size of the struct as the caller knows it, in bytes.
+   */
+  size_t size;
+  /**
+   * The most events of a topic that are kept for clients that come back; 0 keeps none. In a hub whose
+   * own history_events_max is 0 it has to be `FANFARE_UNSET` or 0.
+   * Bounds: any. Default: none.
+   */
+  uint64_t history_events_max;
+  /**
+   * The most bytes of a topic's events that are kept, each event with 256 bytes more.
+   * Bounds: any. Default: none.
+   */
+  uint64_t history_bytes_max;
+  /**
+   * How long an event is kept.
+   * Bounds: at most 7 days. Default: none.
+   */
+  uint64_t history_age_max_ms;
+  /**
+   * How long a topic that was finished is known.
+   * Bounds: at most 7 days. Default: none.
+   */
+  uint64_t finished_age_max_ms;
+  /**
+   * What happens to a connection that lags too far, if its client chose no policy and all of its
+   * subscriptions have the same one by their rules: one of the constants of `fanfare_policy_code`.
+   * Bounds: disconnect, drop-oldest or conflate. Default: none.
+   */
+  fanfare_policy policy;
+} fanfare_topic_options;
+
+/**
+ * A rule of a hub, and what its topics hold at the moment: those of which no rule is more specific.
+ * `fanfare_rule_empty` makes one to be filled.
+ *
+ * The struct grows at its end only. What the library does not know of it is 0.
+ */
+typedef struct fanfare_rule {
+  /**
+   * The size of the struct as the caller knows it, in bytes.
+   */
+  size_t size;
+  /**
+   * Its topic, or the filter that its topics match. It is in the memory of the `fanfare_rules`.
+   */
+  fanfare_text subscription;
+  /**
+   * As in `fanfare_topic_options`.
+   */
+  uint64_t history_events_max;
+  /**
+   * As in `fanfare_topic_options`.
+   */
+  uint64_t history_bytes_max;
+  /**
+   * As in `fanfare_topic_options`.
+   */
+  uint64_t history_age_max_ms;
+  /**
+   * As in `fanfare_topic_options`.
+   */
+  uint64_t finished_age_max_ms;
+  /**
+   * As in `fanfare_topic_options`.
+   */
+  fanfare_policy policy;
+  /**
+   * Topics that have a subscriber, or events that are kept, or are finished.
+   */
+  uint64_t topics;
+  /**
+   * Topics that are finished.
+   */
+  uint64_t finished_topics;
+  /**
+   * Events that are kept.
+   */
+  uint64_t kept_events;
+  /**
+   * What they take: their bytes, 256 more for each of them, and 512 for each topic that has such or is
+   * finished.
+   */
+  uint64_t kept_bytes;
+} fanfare_rule;
+
+/**
+ * Fills in that the rule says nothing. `options->size` has to be set before, and stays as it is. What
+ * the library does not know, of a struct that is larger than the library's own, is set to zero.
+ *
+ * Threads: any. Ownership: the struct stays the caller's. Errors: `FANFARE_ERR_ARGUMENT` when `options`
+ * is NULL or its size is that of no version.
+ */
+fanfare_status fanfare_topic_options_init(fanfare_topic_options *options);
+
+/**
+ * Finds the first option that `fanfare_hub_set_rule` would refuse in a hub that keeps events, as
+ * `fanfare_options_problem` does.
+ *
+ * Threads: any. Ownership: the struct stays the caller's; the two texts are static. Errors:
+ * `FANFARE_ERR_ARGUMENT` when a pointer is NULL or the size is that of no version.
+ */
+fanfare_status fanfare_topic_options_problem(const fanfare_topic_options *options,
+                                             fanfare_text *name_out,
+                                             fanfare_text *bounds_out);
+
+/**
+ * Sets the rule of a topic, or of all topics that match a filter ('+' for one level, '#' at the end for
+ * all that follow): how much of each is kept, for how long, and the policy of its streams. Options that
+ * were set before for the same topic or filter are replaced, all of them. The topics need not exist;
+ * where they do, what the rule allows no longer is forgotten before the call returns. A policy holds for
+ * streams that are opened later.
+ *
+ * The most specific rule that matches a topic applies to it: the topic's own before those of filters; of
+ * filters, compared level by level, one with a name before one with '+', and that before one with '#'.
+ * The hub's bounds over all topics hold beside those of the rules.
+ *
+ * Threads: any, several at once. It takes time for the topics that there are whose names begin as the
+ * filter does; publishers are held up for a moment at most. Ownership: the text and the options stay the
+ * caller's. Errors, after each of which nothing has changed: `FANFARE_ERR_SUBSCRIPTION`;
+ * `FANFARE_ERR_OPTIONS`, and `fanfare_topic_options_problem` says which option, unless the hub keeps no
+ * events and the rule would; `FANFARE_ERR_LIMIT` when the hub has 1,024 other rules;
+ * `FANFARE_ERR_ARGUMENT` or `FANFARE_ERR_FORKED`.
+ */
+fanfare_status fanfare_hub_set_rule(const fanfare_hub *hub,
+                                    fanfare_text subscription,
+                                    const fanfare_topic_options *options);
+
+/**
+ * Removes the rule of a topic or filter. Its topics have the next rule that matches them from then on,
+ * or the hub's options. On success `*removed_out`, unless `removed_out` is NULL, is 1 if there was such a
+ * rule, and 0 if there was none.
+ *
+ * Threads: any, several at once; as `fanfare_hub_set_rule`. Ownership: the text stays the caller's.
+ * Errors: `FANFARE_ERR_SUBSCRIPTION`, `FANFARE_ERR_ARGUMENT` or `FANFARE_ERR_FORKED`.
+ */
+fanfare_status fanfare_hub_remove_rule(const fanfare_hub *hub,
+                                       fanfare_text subscription,
+                                       uint8_t *removed_out);
+
+/**
+ * Lists the rules of a hub, in no order, and what the topics of each hold at the moment. On success
+ * `*rules_out` is the list and `*count_out` how many rules it has.
+ *
+ * Threads: any, several at once. Ownership: the list is the caller's, to be freed with
+ * `fanfare_rules_free`. Errors: `FANFARE_ERR_ARGUMENT` or `FANFARE_ERR_FORKED`.
+ */
+fanfare_status fanfare_hub_rules(const fanfare_hub *hub,
+                                 fanfare_rules **rules_out,
+                                 size_t *count_out);
+
+/**
+ * Reads one rule of a list. `rule_out->size` has to be set before, as `fanfare_rule_empty` does, and
+ * stays as it is.
+ *
+ * Threads: any, several at once. Ownership: the struct stays the caller's; its text is the list's, and
+ * valid until that is freed. Errors: `FANFARE_ERR_ARGUMENT` when a pointer is NULL, the list has no rule
+ * at `index`, or the size is that of no version.
+ */
+fanfare_status fanfare_rules_at(const fanfare_rules *rules,
+                                size_t index,
+                                fanfare_rule *rule_out);
+
+/**
+ * Frees a list of rules, and the texts that were read of it. NULL does nothing.
+ *
+ * Threads: any one, while no other call with this list is under way, and none comes afterwards.
+ * Ownership: the list is gone. Errors: none.
+ */
+void fanfare_rules_free(fanfare_rules *rules);
+
+#ifndef FANFARE_DECLARATIONS_ONLY
+
+/** Options of a rule that says nothing yet. */
+static inline fanfare_topic_options fanfare_topic_options_defaults(void)
+{
+  fanfare_topic_options options;
+  memset(&options, 0, sizeof options);
+  options.size = sizeof options;
+  /* It cannot fail with a size that is right. */
+  (void)fanfare_topic_options_init(&options);
+  return options;
+}
+
+/** A rule to be filled. */
+static inline fanfare_rule fanfare_rule_empty(void)
+{
+  fanfare_rule rule;
+  memset(&rule, 0, sizeof rule);
+  rule.size = sizeof rule;
+  return rule;
+}
+
+#endif /* FANFARE_DECLARATIONS_ONLY */
+
+/* ---- 11. Draining ------------------------------------------------------------------------- */
+
+/**
+ * How a hub is drained. `fanfare_drain_options_defaults` makes one with every default. With these
+ * everything has ended after 6 s: the window, the grace, and the 2 s of a close.
+ *
+ * The struct grows at its end only, by options of which zero is the default.
+ */
+typedef struct fanfare_drain_options {
+  /**
+   * The size of the struct as the caller knows it, in bytes.
+   */
+  size_t size;
+  /**
+   * The connections are closed evenly over this time; 0 closes all at once.
+   * Bounds: at most 1 hour. Default: 3 s.
+   */
+  uint64_t window_ms;
+  /**
+   * How much longer a connection that lags may take what waits for it, before it is cut.
+   * Bounds: at most 1 hour. Default: 1 s.
+   */
+  uint64_t grace_ms;
+  /**
+   * Each client is told to come back after a time drawn from this to twice this; 0 tells nothing.
+   * Bounds: at most 1 day. Default: 2 s.
+   */
+  uint64_t retry_ms;
+} fanfare_drain_options;
+
+/**
+ * What became of a hub's connections when it was drained. `fanfare_drained_empty` makes one to be filled.
+ *
+ * The struct grows at its end only. What the library does not know of it is 0.
+ */
+typedef struct fanfare_drained {
+  /**
+   * The size of the struct as the caller knows it, in bytes.
+   */
+  size_t size;
+  /**
+   * Connections that were sent everything, told when to come back, and closed.
+   */
+  uint64_t told;
+  /**
+   * Connections that were closed without that, since they did not take what there was for them in
+   * time.
+   */
+  uint64_t cut;
+} fanfare_drained;
+
+/**
+ * Fills in the defaults. `options->size` has to be set before, and stays as it is. What the library does
+ * not know, of a struct that is larger than the library's own, is set to zero.
+ *
+ * Threads: any. Ownership: the struct stays the caller's. Errors: `FANFARE_ERR_ARGUMENT` when `options`
+ * is NULL or its size is that of no version.
+ */
+fanfare_status fanfare_drain_options_init(fanfare_drain_options *options);
+
+/**
+ * Finds the first option that `fanfare_hub_drain` would refuse, as `fanfare_options_problem` does.
+ *
+ * Threads: any. Ownership: the struct stays the caller's; the two texts are static. Errors:
+ * `FANFARE_ERR_ARGUMENT` when a pointer is NULL or the size is that of no version.
+ */
+fanfare_status fanfare_drain_options_problem(const fanfare_drain_options *options,
+                                             fanfare_text *name_out,
+                                             fanfare_text *bounds_out);
+
+/**
+ * Ends a hub without a storm of reconnections: no client is accepted any more, and the connections are
+ * closed evenly over a window. Each is first sent everything, and told a random time after which to come
+ * back. What is published meanwhile goes to the connections that are left. Then the hub is closed, as by
+ * `fanfare_hub_close`, and has to be freed all the same. `options` may be NULL for the defaults. On
+ * success `*drained_out`, unless `drained_out` is NULL, says what became of the connections;
+ * `drained_out->size` has to be set before, as `fanfare_drained_empty` does.
+ *
+ * It takes at most the window and the grace of the options, and the 2 s of a close. The options of the
+ * first call count; a second call waits for its own time at most.
+ *
+ * Threads: any, several at once, and while others use the hub. Ownership: the hub and the structs stay
+ * the caller's. Errors, after each of which nothing was begun: `FANFARE_ERR_OPTIONS`, and
+ * `fanfare_drain_options_problem` says which option; `FANFARE_ERR_ARGUMENT` or `FANFARE_ERR_FORKED`.
+ */
+fanfare_status fanfare_hub_drain(const fanfare_hub *hub,
+                                 const fanfare_drain_options *options,
+                                 fanfare_drained *drained_out);
+
+#ifndef FANFARE_DECLARATIONS_ONLY
+
+/** Options of a drain that are all at their defaults. */
+static inline fanfare_drain_options fanfare_drain_options_defaults(void)
+{
+  fanfare_drain_options options;
+  memset(&options, 0, sizeof options);
+  options.size = sizeof options;
+  /* It cannot fail with a size that is right. */
+  (void)fanfare_drain_options_init(&options);
+  return options;
+}
+
+/** What became of connections, to be filled. */
+static inline fanfare_drained fanfare_drained_empty(void)
+{
+  fanfare_drained drained;
+  memset(&drained, 0, sizeof drained);
+  drained.size = sizeof drained;
+  return drained;
+}
+
+#endif /* FANFARE_DECLARATIONS_ONLY */
+
+/* ---- 12. Statistics ----------------------------------------------------------------------- */
+>>>>>>> capi-pub
 
 /**
  * The values of a `fanfare_disconnect_reason`; none is ever renumbered.
@@ -1129,6 +1497,7 @@ typedef int32_t fanfare_disconnect_reason;
 fanfare_text fanfare_disconnect_reason_name(fanfare_disconnect_reason reason);
 
 /**
+<<<<<<< HEAD
  * The values of a `fanfare_notice_kind`.
  */
 typedef enum fanfare_notice_kind_code {
@@ -2074,6 +2443,277 @@ static inline fanfare_adopt_request fanfare_adopt_request_of(const fanfare_text 
   request.topics = topics;
   request.topics_count = count;
   return request;
+=======
+ * How many reasons a `fanfare_metrics` has room for, and how many buckets.
+ */
+#define FANFARE_METRICS_REASONS_MAX 32
+
+/**
+ * The values of a gap event's reason, by which `fanfare_metrics` counts them; none is ever renumbered.
+ */
+typedef enum fanfare_gap_reason_code {
+  /**
+   * The events after the client's last one are not kept any more.
+   */
+  FANFARE_GAP_EXPIRED = 1,
+  /**
+   * The id was given by the hub before it was restarted.
+   */
+  FANFARE_GAP_RESTARTED = 2,
+  /**
+   * The id is none that the hub knows.
+   */
+  FANFARE_GAP_UNKNOWN_ID = 3,
+  /**
+   * The client read too slowly, and events were dropped for it.
+   */
+  FANFARE_GAP_SLOW = 4,
+} fanfare_gap_reason_code;
+
+/**
+ * What a hub has counted since it was made, at one moment. `fanfare_metrics_empty` makes one to be
+ * filled. Some say how much there is at the moment, such as `connections`; the others only grow, such as
+ * `published_events`.
+ *
+ * The struct grows at its end only. What the library does not know of it is 0.
+ */
+typedef struct fanfare_metrics {
+  /**
+   * The size of the struct as the caller knows it, in bytes.
+   */
+  size_t size;
+  /**
+   * Shards that serve. Fewer than the option shards when one has failed: restart the program
+   * soon. 0 when the hub is closed.
+   */
+  uint64_t living_shards;
+  /**
+   * The most connections: the option connections_max, or what the descriptors of the process
+   * allow if that is less.
+   */
+  uint64_t connections_max;
+  /**
+   * Open event streams.
+   */
+  uint64_t connections;
+  /**
+   * Open sockets whose request is not answered yet, or that are being closed.
+   */
+  uint64_t pending_connections;
+  /**
+   * Event streams with a socket that has not taken all events for it.
+   */
+  uint64_t lagging_connections;
+  /**
+   * Event streams that are being sent what they have missed; they do not count as lagging.
+   */
+  uint64_t replaying_connections;
+  /**
+   * Events times event streams that wait for them because they are spread over a time
+   * (window_ms). A stream that has ended, or was sent such an event together with a later one,
+   * counts until its turn would have come.
+   */
+  uint64_t spread_deliveries;
+  /**
+   * Topics that have a subscriber.
+   */
+  uint64_t topics;
+  /**
+   * Topics that have a subscriber, or events that are kept, or are finished.
+   */
+  uint64_t known_topics;
+  /**
+   * Filters that have a subscriber, each once however many subscribers it has.
+   */
+  uint64_t filters;
+  /**
+   * Topics that are finished and not forgotten yet.
+   */
+  uint64_t finished_topics;
+  /**
+   * Topics and filters that all connections ask for, each counted with each connection.
+   */
+  uint64_t subscriptions;
+  /**
+   * Events that were published.
+   */
+  uint64_t published_events;
+  /**
+   * Times that an event found the backlog full. It then waited, or was refused; an event that
+   * waits counts again each time that it finds the backlog full.
+   */
+  uint64_t full_events;
+  /**
+   * Events times connections that took them.
+   */
+  uint64_t delivered_events;
+  /**
+   * Bytes of events that sockets took, as each client is sent them, with the chunks around them;
+   * bytes of a replay count when they are handed out.
+   */
+  uint64_t delivered_bytes;
+  /**
+   * Events times the connections that were sent them because they had missed them. They count as
+   * delivered as well, when they are handed out.
+   */
+  uint64_t replayed_events;
+  /**
+   * Parts of history that were gathered to be replayed; one part serves all clients that need
+   * the same events.
+   */
+  uint64_t gathered_parts;
+  /**
+   * Events that are kept for clients that come back. One that is kept in several topics counts
+   * for each.
+   */
+  uint64_t kept_events;
+  /**
+   * Bytes that the kept events take, see the option history_total_bytes_max.
+   */
+  uint64_t kept_bytes;
+  /**
+   * Heartbeats: comments, or blocks that fire nothing but move the id to resume from.
+   */
+  uint64_t heartbeats;
+  /**
+   * Batches that were begun.
+   */
+  uint64_t batches;
+  /**
+   * Times that a batch waited for connections that lag too far but get on.
+   */
+  uint64_t held_batches;
+  /**
+   * Bytes that wait to be sent, see the option topic_backlog_bytes_max.
+   */
+  uint64_t backlog_bytes;
+  /**
+   * Bytes that are kept for connections that lag.
+   */
+  uint64_t lag_bytes;
+  /**
+   * Events times lagging connections that skipped them, so that they were never sent.
+   */
+  uint64_t dropped_events;
+  /**
+   * Events times lagging connections that were sent a newer event of the same key instead.
+   */
+  uint64_t conflated_events;
+  /**
+   * Event streams that were ever opened.
+   */
+  uint64_t accepted_connections;
+  /**
+   * Sockets that were turned away because of the bounds on connections.
+   */
+  uint64_t refused_connections;
+  /**
+   * Requests for streams that were answered with the status 204, since all of their topics were
+   * finished and nothing was to be sent.
+   */
+  uint64_t finished_answers;
+  /**
+   * Connections whose request for a stream was put before the program, and that wait for its
+   * answer. They count as pending connections as well.
+   */
+  uint64_t pending_authorizations;
+  /**
+   * Requests for streams that were refused, that asked for topics which were not granted, or
+   * whose grant had expired.
+   */
+  uint64_t denied_authorizations;
+  /**
+   * Requests for streams that were answered 503, since the program had not answered in time, or
+   * too many waited.
+   */
+  uint64_t failed_authorizations;
+  /**
+   * Answers of the program that came when the connection had ceased to wait.
+   */
+  uint64_t late_authorizations;
+  /**
+   * Notices of connections that were lost because their queue was full.
+   */
+  uint64_t lost_notices;
+  /**
+   * Watchers of interest.
+   */
+  uint64_t interest_watchers;
+  /**
+   * Notices of interest that wait for the program to take them, of all watchers.
+   */
+  uint64_t owed_interest_notices;
+  /**
+   * Times that a grace time of a watcher ended early, since too many of its subscriptions had
+   * one.
+   */
+  uint64_t cut_graces;
+  /**
+   * Event streams that ended, by why: at the index of a `fanfare_disconnect_reason_code`.
+   */
+  uint64_t disconnects[FANFARE_METRICS_REASONS_MAX];
+  /**
+   * Events by which clients were told that others are missing from their streams, by why: at the
+   * index of a `fanfare_gap_reason_code`.
+   */
+  uint64_t gap_events[FANFARE_METRICS_REASONS_MAX];
+  /**
+   * How many of the buckets are used, by which it is counted how long events took from being
+   * published to a socket's taking them.
+   */
+  uint64_t latency_buckets;
+  /**
+   * The most microseconds of each bucket, rising; `UINT64_MAX` for the last one that is used.
+   */
+  uint64_t latency_bounds_us[FANFARE_METRICS_REASONS_MAX];
+  /**
+   * How many took at most as long, and longer than the bucket before allows.
+   */
+  uint64_t latency_counts[FANFARE_METRICS_REASONS_MAX];
+  /**
+   * The sum of all these times, in nanoseconds.
+   */
+  uint64_t latency_sum_ns;
+} fanfare_metrics;
+
+/**
+ * Reads what a hub has counted, also when it is closed. `metrics_out->size` has to be set before, as
+ * `fanfare_metrics_empty` does, and stays as it is. It takes a moment for each shard, and no lock that a
+ * shard waits for.
+ *
+ * Threads: any, several at once. Ownership: the struct stays the caller's. Errors:
+ * `FANFARE_ERR_ARGUMENT`, also when the size is that of no version, or `FANFARE_ERR_FORKED`.
+ */
+fanfare_status fanfare_hub_metrics(const fanfare_hub *hub,
+                                   fanfare_metrics *metrics_out);
+
+/**
+ * Writes what a hub has counted, also when it is closed, as a text for Prometheus, version 0.0.4 of its
+ * format, and what the topics of each rule hold. Serve it with the content type "text/plain;
+ * version=0.0.4; charset=utf-8". The text has no NUL at its end. `*length_out` is its length, also with
+ * `FANFARE_ERR_BUFFER`, when it is the size that the buffer has to have. As the counts grow the text may
+ * be some bytes longer the next time: so make the buffer a little larger. 16 KiB are enough without
+ * rules.
+ *
+ * Threads: any, several at once. Ownership: the buffer stays the caller's. Errors: `FANFARE_ERR_BUFFER`
+ * when the buffer is too small, which may be NULL if its size is 0; `FANFARE_ERR_ARGUMENT` or
+ * `FANFARE_ERR_FORKED`.
+ */
+fanfare_status fanfare_hub_prometheus(const fanfare_hub *hub,
+                                      char *buffer,
+                                      size_t buffer_size,
+                                      size_t *length_out);
+
+#ifndef FANFARE_DECLARATIONS_ONLY
+
+/** Counts to be filled. */
+static inline fanfare_metrics fanfare_metrics_empty(void)
+{
+  fanfare_metrics metrics;
+  memset(&metrics, 0, sizeof metrics);
+  metrics.size = sizeof metrics;
+  return metrics;
+>>>>>>> capi-pub
 }
 
 #endif /* FANFARE_DECLARATIONS_ONLY */

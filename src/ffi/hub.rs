@@ -7,6 +7,7 @@ use super::listener::Listeners;
 use super::options::FanfareOptions;
 use super::origin::Origin;
 use super::status::{FanfareStatus, Status};
+use crate::drain::{DrainOptions, Drained};
 use crate::hub::Hub;
 use crate::listener::ListenOptions;
 use crate::sys::fork;
@@ -73,9 +74,7 @@ pub unsafe extern "C" fn fanfare_hub_close(hub: *const FanfareHub) -> FanfareSta
         // SAFETY: as the caller promises.
         let hub = unsafe { live(hub) }?;
         hub.hub.close();
-        // Their sockets are closed by now; this removes what else they have.
-        let listeners = std::mem::take(&mut *hub.listeners());
-        drop(listeners);
+        hub.drop_listeners();
         Ok(())
     })
 }
@@ -110,6 +109,19 @@ pub unsafe extern "C" fn fanfare_hub_free(hub: *mut FanfareHub) {
 }
 
 impl FanfareHub {
+    /// Drains the hub, which is closed then.
+    pub(super) fn drain(&self, options: DrainOptions) -> Drained {
+        let drained = self.hub.drain(options);
+        self.drop_listeners();
+        drained
+    }
+
+    /// The sockets of a closed hub's listeners are closed; this removes what else they have.
+    fn drop_listeners(&self) {
+        let listeners = std::mem::take(&mut *self.listeners());
+        drop(listeners);
+    }
+
     pub(super) fn listeners(&self) -> MutexGuard<'_, Listeners> {
         self.listeners.lock().unwrap_or_else(PoisonError::into_inner)
     }
