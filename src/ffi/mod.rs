@@ -8,6 +8,8 @@
 
 #![allow(unsafe_code)]
 
+mod connections;
+mod disconnect;
 mod doorbell;
 mod event;
 mod hub;
@@ -25,6 +27,18 @@ mod text;
 mod version;
 mod watch;
 
+pub use connections::{
+    fanfare_connections_count, fanfare_connections_free, fanfare_connections_get,
+    fanfare_hub_connection, fanfare_hub_connections, fanfare_hub_subscribers,
+    fanfare_hub_subscription_counts, fanfare_subscription_counts_count,
+    fanfare_subscription_counts_free, fanfare_subscription_counts_get, FanfareConnection,
+    FanfareConnectionFilter, FanfareConnectionState, FanfareConnectionStateCode,
+    FanfareConnections, FanfareSubscriptionCount, FanfareSubscriptionCounts,
+};
+pub use disconnect::{
+    fanfare_hub_disconnect, fanfare_hub_disconnect_all, fanfare_hub_disconnect_subscription,
+    fanfare_hub_disconnect_tag, fanfare_hub_set_subscriptions,
+};
 pub use event::{FanfareEvent, FanfareEventId, FANFARE_EVENT_ID_BYTES_MAX};
 pub use hub::{
     fanfare_hub_free, fanfare_hub_listen, fanfare_hub_new, fanfare_hub_publish, FanfareHub,
