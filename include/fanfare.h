@@ -38,7 +38,8 @@
  * With the static library instead: libfanfare.a -lgcc_s -lutil -lrt -lpthread -lm -ldl.
  *
  * Contents: rules that hold for every function; then, each with its functions, 1. version,
- * 2. status, 3. text, 4. options, 5. event, 6. hub, 7. notices, 8. connections.
+ * 2. status, 3. text, 4. options, 5. event, 6. hub, 7. notices, 8. connections,
+ * 9. log.
  *
  * Threads and ownership
  *
@@ -96,11 +97,13 @@
  *                            any, several at once 10 s, for the hub   -
  *   fanfare_hub_set_subscriptions
  *                            any, several at once 10 s, for the hub   what was passed: the caller
+ *   fanfare_log_set          any, several at once callbacks that run  the user data: the callback,
+ *                                                                     until its destructor
  *
  * The inline functions, from fanfare_text_of on, only put a struct together: any thread, no
  * waiting, nothing to free. No function may be called from a signal handler. No thread of the
- * library ever calls into the program, and the library keeps no pointer to the program's memory
- * after a call.
+ * library calls into the program, but for the log's callback if there is one, and the library keeps
+ * no pointer to the program's memory after a call, but for that callback's user data.
  *
  * Memory that is passed in (texts, and structs that are read) has to be readable until the call
  * returns. Each byte of it is read once, and only the copy is checked and used. So memory that
@@ -145,8 +148,7 @@
  * "fanfare-heartbeat".
  *
  * Not in this version: finishing a topic, events of several topics or spread over a time, rules of topics,
- * interest, routes, rules for pages of other origins (CORS), metrics, lists of connections, draining, and a
- * log.
+ * routes, rules for pages of other origins (CORS), metrics, and draining.
  */
 
 #ifndef FANFARE_H
@@ -314,6 +316,10 @@ typedef enum fanfare_status_code {
    * The stream has ended, and nothing more will come of it. Free it.
    */
   FANFARE_ERR_ENDED = -28,
+  /**
+   * The program has set a logger of its own, in Rust. Take the library's records from that.
+   */
+  FANFARE_ERR_LOGGER = -29,
 } fanfare_status_code;
 
 /**
@@ -1384,6 +1390,117 @@ fanfare_status fanfare_hub_set_subscriptions(const fanfare_hub *hub,
                                              fanfare_connection_id id,
                                              const fanfare_text *subscriptions,
                                              size_t subscriptions_count);
+
+/* ---- 9. Log ------------------------------------------------------------------------------- */
+
+/**
+ * The most bytes of a record's message.
+ */
+#define FANFARE_LOG_BYTES_MAX 1024
+
+/**
+ * The values of a `fanfare_log_level`. Each has those before it as well.
+ */
+typedef enum fanfare_log_level_code {
+  /**
+   * Nothing.
+   */
+  FANFARE_LOG_OFF = 0,
+  /**
+   * Something has failed that clients notice.
+   */
+  FANFARE_LOG_ERROR = 1,
+  /**
+   * Something that an operator should know. Clients do not set the rate of records up to the next
+   * level.
+   */
+  FANFARE_LOG_WARN = 2,
+  /**
+   * What happens seldom, and is in order.
+   */
+  FANFARE_LOG_INFO = 3,
+  /**
+   * What happens with each connection.
+   */
+  FANFARE_LOG_DEBUG = 4,
+  /**
+   * Everything.
+   */
+  FANFARE_LOG_TRACE = 5,
+} fanfare_log_level_code;
+
+/**
+ * How much is logged, or how important a record is: one of the constants of
+ * `fanfare_log_level_code`.
+ */
+typedef int32_t fanfare_log_level;
+
+/**
+ * One record of the log, which is there until the callback returns. The struct grows at its end
+ * only.
+ */
+typedef struct fanfare_log_record {
+  /**
+   * The size of the struct as the library knows it, in bytes: what is beyond it is not there.
+   */
+  size_t size;
+  /**
+   * The part of the library that it is from, such as fanfare::hub.
+   */
+  fanfare_text target;
+  /**
+   * What has happened: UTF-8 on one line, of at most `FANFARE_LOG_BYTES_MAX` bytes.
+   */
+  fanfare_text message;
+  /**
+   * How important it is.
+   */
+  fanfare_log_level level;
+  /**
+   * 1 if the message was longer and was cut at the end of a character; else 0.
+   */
+  uint32_t is_cut;
+} fanfare_log_record;
+
+/**
+ * What is called with each record, see `fanfare_log_set`.
+ */
+typedef void (*fanfare_log_callback)(void *user_data, const struct fanfare_log_record *record);
+
+/**
+ * What is called with a callback's user data when the callback will not be called any more.
+ */
+typedef void (*fanfare_log_destructor)(void *user_data);
+
+/**
+ * Sets what is called with each record of the library's log up to a level: the one callback of the
+ * process, for all hubs. NULL is none, as it is at first, and the other arguments do not matter. The callback that was set before is not
+ * called any more when this returns, and its destructor, unless that is NULL, was called with its
+ * user data, in this thread. At the process's end nothing is called.
+ *
+ * The callback is called from any thread: from the engine's, which serve clients and wait until it
+ * returns, and from those that call the library; from several at once. So it has to be quick, and
+ * at best only puts a copy of the record into a queue of its own. It must not
+ *
+ * - call the library, but for `fanfare_strerror`, `fanfare_abi_version`,
+ *   `fanfare_disconnect_reason_name` and the inline functions: the caller may hold the hub's locks.
+ *   (`fanfare_log_set` returns `FANFARE_ERR_BUSY` there.) What it has the library log is left out;
+ * - wait for a lock under which the program calls the library, such as an interpreter's;
+ * - throw an exception or call longjmp: an exception that leaves it ends the process.
+ *
+ * Threads: any, several at once; waits for callbacks that run. Ownership: `user_data` is the
+ * callback's until its destructor is called, or, after an error, the caller's still. Errors:
+ * `FANFARE_ERR_ARGUMENT` when the level is none; `FANFARE_ERR_BUSY` in a callback;
+ * `FANFARE_ERR_LOGGER` when the program is written in Rust, has this library as a crate and has set
+ * a logger of its own, which then gets all records. A program in Rust that calls this first can set
+ * no logger of its own afterwards.
+ *
+ * The child of a fork has no callback, and may set one.
+ */
+fanfare_status fanfare_log_set(fanfare_log_level level,
+                               fanfare_log_callback callback,
+                               void *user_data,
+                               fanfare_log_destructor destructor);
 
 #ifdef __cplusplus
 } /* extern "C" */

@@ -15,6 +15,7 @@ mod event;
 mod hub;
 mod kept;
 mod lent;
+mod log;
 mod notice;
 mod notices;
 mod options;
@@ -42,6 +43,10 @@ pub use disconnect::{
 pub use event::{FanfareEvent, FanfareEventId, FANFARE_EVENT_ID_BYTES_MAX};
 pub use hub::{
     fanfare_hub_free, fanfare_hub_listen, fanfare_hub_new, fanfare_hub_publish, FanfareHub,
+};
+pub use log::{
+    fanfare_log_set, FanfareLogCallback, FanfareLogDestructor, FanfareLogLevel,
+    FanfareLogLevelCode, FanfareLogRecord, FANFARE_LOG_BYTES_MAX,
 };
 pub use notice::{FanfareConnectionId, FanfareNotice, FanfareNoticeKind, FanfareNoticeKindCode};
 pub use notices::{

@@ -31,6 +31,7 @@ extern const test tests_of_fork[];
 extern const test tests_of_ticker[];
 extern const test tests_of_notices[];
 extern const test tests_of_connections[];
+extern const test tests_of_log[];
 extern const test tests_of_manual[];
 
 /* The paths of the ticker example, and of the program in the header. */
