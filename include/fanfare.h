@@ -39,6 +39,7 @@
  *
  * Contents: rules that hold for every function; then, each with its functions, 1. version,
 <<<<<<< HEAD
+<<<<<<< HEAD
  * 2. status, 3. text, 4. options, 5. event, 6. topic, 7. hub, 8. publishing, 9. finishing,
  * 10. notices, 11. listeners, 12. streams that the program reads, 13. connections that the program
  * hands over.
@@ -46,6 +47,10 @@
  * 2. status, 3. text, 4. options, 5. event, 6. topic, 7. hub, 8. publishing,
  * 9. finishing, 10. rules, 11. draining, 12. statistics.
 >>>>>>> capi-pub
+=======
+ * 2. status, 3. text, 4. options, 5. event, 6. hub, 7. notices, 8. connections,
+ * 9. log.
+>>>>>>> capi-note
  *
  * Threads and ownership
  *
@@ -112,6 +117,36 @@
  *                            any, several at once a drain             what was passed: the caller
  *   fanfare_hub_watch_interest
  *                            any, several at once a drain             what was passed: the caller
+ *   fanfare_hub_connections  any, several at once 10 s, for the hub   the list: the caller
+ *   fanfare_hub_connection   any, several at once 10 s, for the hub   the list: the caller
+ *   fanfare_connections_count
+ *                            any, several at once nothing             -
+ *   fanfare_connections_get  any, several at once nothing             the struct: the caller; its
+ *                                                                     texts: the list
+ *   fanfare_connections_free one, after all other nothing             none: the list is gone
+ *                            calls with it
+ *   fanfare_hub_subscribers  any, several at once 10 s, for the hub   -
+ *   fanfare_hub_subscription_counts
+ *                            any, several at once 10 s, for the hub   the list: the caller
+ *   fanfare_subscription_counts_count
+ *                            any, several at once nothing             -
+ *   fanfare_subscription_counts_get
+ *                            any, several at once nothing             the struct: the caller; its
+ *                                                                     texts: the list
+ *   fanfare_subscription_counts_free
+ *                            one, after all other nothing             none: the list is gone
+ *                            calls with it
+ *   fanfare_hub_disconnect   any, several at once 10 s, for the hub   -
+ *   fanfare_hub_disconnect_tag
+ *                            any, several at once 10 s, for the hub   what was passed: the caller
+ *   fanfare_hub_disconnect_subscription
+ *                            any, several at once 10 s, for the hub   what was passed: the caller
+ *   fanfare_hub_disconnect_all
+ *                            any, several at once 10 s, for the hub   -
+ *   fanfare_hub_set_subscriptions
+ *                            any, several at once 10 s, for the hub   what was passed: the caller
+ *   fanfare_log_set          any, several at once callbacks that run  the user data: the callback,
+ *                                                                     until its destructor
  *
  *   fanfare_listen_options_init
  *                            any                  nothing             the struct: the caller
@@ -142,8 +177,8 @@
  *
  * The inline functions, from fanfare_text_of on, only put a struct together: any thread, no
  * waiting, nothing to free. No function may be called from a signal handler. No thread of the
- * library ever calls into the program, and the library keeps no pointer to the program's memory
- * after a call.
+ * library calls into the program, but for the log's callback if there is one, and the library keeps
+ * no pointer to the program's memory after a call, but for that callback's user data.
  *
  * Memory that is passed in (texts, and structs that are read) has to be readable until the call
  * returns. Each byte of it is read once, and only the copy is checked and used. So memory that
@@ -190,11 +225,16 @@
  * "fanfare-heartbeat".
  *
 <<<<<<< HEAD
+<<<<<<< HEAD
  * Not in this version: rules of topics, metrics, lists of connections, draining, and a log.
 =======
  * Not in this version: interest, routes, rules for pages of other origins (CORS), lists of connections,
  * and a log.
 >>>>>>> capi-pub
+=======
+ * Not in this version: finishing a topic, events of several topics or spread over a time, rules of topics,
+ * routes, rules for pages of other origins (CORS), metrics, and draining.
+>>>>>>> capi-note
  */
 
 #ifndef FANFARE_H
@@ -362,6 +402,10 @@ typedef enum fanfare_status_code {
    * The stream has ended, and nothing more will come of it. Free it.
    */
   FANFARE_ERR_ENDED = -28,
+  /**
+   * The program has set a logger of its own, in Rust. Take the library's records from that.
+   */
+  FANFARE_ERR_LOGGER = -29,
 } fanfare_status_code;
 
 /**
@@ -1735,6 +1779,7 @@ fanfare_status fanfare_hub_watch_interest(const fanfare_hub *hub,
                                           uint64_t grace_ms,
                                           uint64_t token);
 
+<<<<<<< HEAD
 /* ---- 11. Listeners ------------------------------------------------------------------------ */
 
 /**
@@ -1818,11 +1863,53 @@ void fanfare_authorizer_free(fanfare_authorizer *authorizer);
  * The structs of an array all have the same size.
  */
 typedef struct fanfare_route {
+=======
+/* ---- 8. Connections ----------------------------------------------------------------------- */
+
+/**
+ * The values of a `fanfare_connection_state`.
+ */
+typedef enum fanfare_connection_state_code {
+  /**
+   * It takes what it is sent.
+   */
+  FANFARE_CONNECTION_LIVE = 1,
+  /**
+   * Its socket did not take all there was for it.
+   */
+  FANFARE_CONNECTION_LAGGING = 2,
+  /**
+   * It is sent what it has missed.
+   */
+  FANFARE_CONNECTION_REPLAYING = 3,
+} fanfare_connection_state_code;
+
+/**
+ * A list of connections, as they were when it was made. Opaque, and always used by pointer.
+ * `fanfare_hub_connections` makes it and `fanfare_connections_free` frees it.
+ */
+typedef struct fanfare_connections fanfare_connections;
+
+/**
+ * A list of topics and filters with their numbers of subscribers. Opaque, and always used by
+ * pointer. `fanfare_hub_subscription_counts` makes it and `fanfare_subscription_counts_free` frees
+ * it.
+ */
+typedef struct fanfare_subscription_counts fanfare_subscription_counts;
+
+/**
+ * Which connections are listed, and how many at most. `fanfare_connection_filter_of_all` makes one
+ * that lists any; set what should differ. Without that helper set all of it to zero, and `size` to
+ * `sizeof(fanfare_connection_filter)`. The struct grows at its end only.
+ */
+typedef struct fanfare_connection_filter {
+>>>>>>> capi-note
   /**
    * The size of the struct as the caller knows it, in bytes.
    */
   size_t size;
   /**
+<<<<<<< HEAD
    * The path, at most 1,024 bytes, percent-encoded and without a query: `/runs/{id}/events`.
    */
   fanfare_text path;
@@ -2714,10 +2801,426 @@ static inline fanfare_metrics fanfare_metrics_empty(void)
   metrics.size = sizeof metrics;
   return metrics;
 >>>>>>> capi-pub
+=======
+   * Only connections with this subscription: a connection that gets a topic by a filter is found
+   * by the filter. {NULL, 0}: all.
+   */
+  fanfare_text subscription;
+  /**
+   * Only connections with this tag. {NULL, 0}: all.
+   */
+  fanfare_text tag;
+  /**
+   * The most that are listed, at most 1,000,000; 0 is 1,000.
+   */
+  uint64_t limit;
+  /**
+   * 1: only connections that lag or replay. 0: all.
+   */
+  uint32_t lagging;
+  /**
+   * 1: those that lag most are listed, and first, by age and then by events. 0: any, in no order.
+   */
+  uint32_t slowest_first;
+} fanfare_connection_filter;
+
+/**
+ * How a connection is doing: one of the constants of `fanfare_connection_state_code`.
+ */
+typedef int32_t fanfare_connection_state;
+
+/**
+ * A connection, as it was at one moment. The struct grows at its end only.
+ */
+typedef struct fanfare_connection {
+  /**
+   * The size of the struct as the caller knows it, in bytes.
+   */
+  size_t size;
+  /**
+   * Its id.
+   */
+  fanfare_connection_id id;
+  /**
+   * What it is subscribed to, each once, in no order.
+   */
+  const fanfare_text *subscriptions;
+  /**
+   * The number of these.
+   */
+  size_t subscriptions_count;
+  /**
+   * The client's address and port; no text if it has none, as at a Unix domain socket.
+   */
+  fanfare_text addr;
+  /**
+   * What the client calls itself. A label that any client can claim; no text if it has none.
+   */
+  fanfare_text tag;
+  /**
+   * Since when it is an event stream, in milliseconds since 1970-01-01 00:00 UTC.
+   */
+  uint64_t since_unix_ms;
+  /**
+   * The number of events that its socket took whole.
+   */
+  uint64_t events;
+  /**
+   * Bytes of events that its socket took, without what HTTP adds, and without heartbeats.
+   */
+  uint64_t bytes;
+  /**
+   * The number of events that it has yet to be sent, with the one that was begun.
+   */
+  uint64_t lag_events;
+  /**
+   * Their bytes that it has yet to be sent.
+   */
+  uint64_t lag_bytes;
+  /**
+   * How long ago the oldest event was published that it has not taken whole; 0 when there is none.
+   */
+  uint64_t lag_age_ms;
+  /**
+   * How it is doing.
+   */
+  fanfare_connection_state state;
+  /**
+   * What happens to it when it lags too far: 1 it is disconnected, 2 the oldest events are
+   * dropped, 3 events are conflated by key.
+   */
+  int32_t policy;
+} fanfare_connection;
+
+/**
+ * A topic or filter that has subscribers. The struct grows at its end only.
+ */
+typedef struct fanfare_subscription_count {
+  /**
+   * The size of the struct as the caller knows it, in bytes.
+   */
+  size_t size;
+  /**
+   * The topic, or the filter.
+   */
+  fanfare_text subscription;
+  /**
+   * The number of connections that asked for it by this name.
+   */
+  uint64_t subscribers;
+} fanfare_subscription_count;
+
+/**
+ * Lists connections. `filter` may be NULL for any 1,000. Each is described as it is at that moment;
+ * connections that come and go meanwhile are listed or not. On success `*list_out` is the list.
+ *
+ * Threads: any, several at once; blocks for about a millisecond per 10,000 connections, and at most
+ * 10 seconds. Ownership: the filter stays the caller's; the list is the caller's, to be freed with
+ * `fanfare_connections_free`. It needs no hub. Errors: `FANFARE_ERR_SUBSCRIPTION`;
+ * `FANFARE_ERR_OPTIONS` when a flag is neither 0 nor 1, or something is set that only a newer
+ * library knows; `FANFARE_ERR_BUSY` when 64 such questions wait already; `FANFARE_ERR_TIMEOUT`;
+ * `FANFARE_ERR_UTF8` for a tag that is not; `FANFARE_ERR_ARGUMENT`, `FANFARE_ERR_FORKED`,
+ * `FANFARE_ERR_CLOSED` or `FANFARE_ERR_SYSTEM`.
+ */
+fanfare_status fanfare_hub_connections(const fanfare_hub *hub,
+                                       const fanfare_connection_filter *filter,
+                                       fanfare_connections **list_out);
+
+/**
+ * Describes one connection, as a list of one.
+ *
+ * Threads: any, several at once; blocks for a moment, and at most 10 seconds. Ownership: the list is
+ * the caller's, to be freed with `fanfare_connections_free`. Errors: `FANFARE_ERR_STALE` when the
+ * connection has ended; `FANFARE_ERR_BUSY`, `FANFARE_ERR_TIMEOUT`, `FANFARE_ERR_ARGUMENT`,
+ * `FANFARE_ERR_FORKED` or `FANFARE_ERR_CLOSED`.
+ */
+fanfare_status fanfare_hub_connection(const fanfare_hub *hub,
+                                      fanfare_connection_id id,
+                                      fanfare_connections **list_out);
+
+/**
+ * Returns the length of a list; 0 for NULL.
+ *
+ * Threads: any, several at once. Errors: none.
+ */
+size_t fanfare_connections_count(const fanfare_connections *list);
+
+/**
+ * Reads the connection at an index of a list. `connection->size` has to be set before, and stays as
+ * it is.
+ *
+ * Threads: any, several at once. Ownership: the struct stays the caller's; the texts in it are the
+ * list's, until that is freed. Errors: `FANFARE_ERR_ARGUMENT` when a pointer is NULL, the size is
+ * that of no version, or the index is beyond the list.
+ */
+fanfare_status fanfare_connections_get(const fanfare_connections *list,
+                                       size_t index,
+                                       fanfare_connection *connection);
+
+/**
+ * Frees a list with its texts. NULL does nothing.
+ *
+ * Threads: any one, while no other call with this list is under way, and none comes afterwards.
+ * Ownership: the list is gone. Errors: none.
+ */
+void fanfare_connections_free(fanfare_connections *list);
+
+/**
+ * Counts the connections that get a topic's events, by its name or by filters, each once. On success
+ * `*count_out` is their number.
+ *
+ * Threads: any, several at once; blocks for a moment, and at most 10 seconds. Ownership: `topic`
+ * stays the caller's. Errors: `FANFARE_ERR_TOPIC`, `FANFARE_ERR_BUSY`, `FANFARE_ERR_TIMEOUT`,
+ * `FANFARE_ERR_ARGUMENT`, `FANFARE_ERR_FORKED` or `FANFARE_ERR_CLOSED`.
+ */
+fanfare_status fanfare_hub_subscribers(const fanfare_hub *hub,
+                                       fanfare_text topic,
+                                       uint64_t *count_out);
+
+/**
+ * Lists the topics and filters with the most subscribers, most first, at most `limit`. On success
+ * `*list_out` is the list.
+ *
+ * Threads: any, several at once; blocks as `fanfare_hub_connections` does. Ownership: the list is
+ * the caller's, to be freed with `fanfare_subscription_counts_free`. Errors: `FANFARE_ERR_BUSY`,
+ * `FANFARE_ERR_TIMEOUT`, `FANFARE_ERR_ARGUMENT`, `FANFARE_ERR_FORKED` or `FANFARE_ERR_CLOSED`.
+ */
+fanfare_status fanfare_hub_subscription_counts(const fanfare_hub *hub,
+                                               size_t limit,
+                                               fanfare_subscription_counts **list_out);
+
+/**
+ * Returns the length of a list; 0 for NULL.
+ *
+ * Threads: any, several at once. Errors: none.
+ */
+size_t fanfare_subscription_counts_count(const fanfare_subscription_counts *list);
+
+/**
+ * Reads the topic or filter at an index of a list. `count->size` has to be set before, and stays as
+ * it is.
+ *
+ * Threads: any, several at once. Ownership: the struct stays the caller's; the text in it is the
+ * list's, until that is freed. Errors: `FANFARE_ERR_ARGUMENT` when a pointer is NULL, the size is
+ * that of no version, or the index is beyond the list.
+ */
+fanfare_status fanfare_subscription_counts_get(const fanfare_subscription_counts *list,
+                                               size_t index,
+                                               fanfare_subscription_count *count);
+
+/**
+ * Frees a list with its texts. NULL does nothing.
+ *
+ * Threads: any one, while no other call with this list is under way, and none comes afterwards.
+ * Ownership: the list is gone. Errors: none.
+ */
+void fanfare_subscription_counts_free(fanfare_subscription_counts *list);
+
+#ifndef FANFARE_DECLARATIONS_ONLY
+
+/** A filter for any connections, 1,000 of them at most. */
+static inline fanfare_connection_filter fanfare_connection_filter_of_all(void)
+{
+  fanfare_connection_filter filter;
+  memset(&filter, 0, sizeof filter);
+  filter.size = sizeof filter;
+  return filter;
+>>>>>>> capi-note
 }
 
 #endif /* FANFARE_DECLARATIONS_ONLY */
 
+<<<<<<< HEAD
+=======
+/**
+ * Ends one connection. Its client is told to come back after a random time, from `retry_ms` to twice
+ * that, at most 1 day; 0 tells nothing. Then its stream ends, for the reason
+ * `FANFARE_DISCONNECT_KICKED`. An `EventSource` comes back by itself, so this alone keeps no client
+ * out.
+ *
+ * Threads: any, several at once; blocks for a moment, and at most 10 seconds. Errors:
+ * `FANFARE_ERR_STALE` when it has ended already; `FANFARE_ERR_BUSY` when 64 such questions wait
+ * already; `FANFARE_ERR_TIMEOUT`, `FANFARE_ERR_ARGUMENT`, `FANFARE_ERR_FORKED` or
+ * `FANFARE_ERR_CLOSED`.
+ */
+fanfare_status fanfare_hub_disconnect(const fanfare_hub *hub,
+                                      fanfare_connection_id id,
+                                      uint64_t retry_ms);
+
+/**
+ * Ends all connections with a tag, as `fanfare_hub_disconnect` does: those that are there when it is
+ * called, and none that has come back meanwhile. On success `*count_out`, unless `count_out` is
+ * NULL, is how many those were, which may be 0.
+ *
+ * Threads: any, several at once; blocks as `fanfare_hub_connections` does. Ownership: `tag` stays
+ * the caller's. Errors, after which some may have been ended: `FANFARE_ERR_BUSY` or
+ * `FANFARE_ERR_TIMEOUT`. Others: `FANFARE_ERR_UTF8` for a tag that is not, `FANFARE_ERR_ARGUMENT`,
+ * also for no tag or one that no client has, `FANFARE_ERR_FORKED` or `FANFARE_ERR_CLOSED`.
+ */
+fanfare_status fanfare_hub_disconnect_tag(const fanfare_hub *hub,
+                                          fanfare_text tag,
+                                          uint64_t retry_ms,
+                                          uint64_t *count_out);
+
+/**
+ * Ends all connections with a subscription, as `fanfare_hub_disconnect` does: those that are there
+ * when it is called. A connection that gets a topic by a filter is meant by that filter, and not by
+ * the topic. On success `*count_out`, unless `count_out` is NULL, is how many those were, which may
+ * be 0.
+ *
+ * Threads: any, several at once; blocks as `fanfare_hub_connections` does. Ownership: `subscription`
+ * stays the caller's. Errors, after which some may have been ended: `FANFARE_ERR_BUSY` or
+ * `FANFARE_ERR_TIMEOUT`. Others: `FANFARE_ERR_SUBSCRIPTION`, `FANFARE_ERR_ARGUMENT`,
+ * `FANFARE_ERR_FORKED` or `FANFARE_ERR_CLOSED`.
+ */
+fanfare_status fanfare_hub_disconnect_subscription(const fanfare_hub *hub,
+                                                   fanfare_text subscription,
+                                                   uint64_t retry_ms,
+                                                   uint64_t *count_out);
+
+/**
+ * Ends all connections, as `fanfare_hub_disconnect` does: those that are there when it is called.
+ * On success `*count_out`, unless `count_out` is NULL, is how many those were.
+ *
+ * Threads: any, several at once; blocks as `fanfare_hub_connections` does. Errors, after which some
+ * may have been ended: `FANFARE_ERR_BUSY` or `FANFARE_ERR_TIMEOUT`. Others: `FANFARE_ERR_ARGUMENT`,
+ * `FANFARE_ERR_FORKED` or `FANFARE_ERR_CLOSED`.
+ */
+fanfare_status fanfare_hub_disconnect_all(const fanfare_hub *hub,
+                                          uint64_t retry_ms,
+                                          uint64_t *count_out);
+
+/**
+ * Changes what a connection gets to the events of these topics and filters, from 1 to 65,536 of
+ * them; one that is there twice counts once. It happens between two events: what was published
+ * before goes by the old ones, what is published after it by the new ones, and of a topic that it
+ * keeps nothing is lost or doubled. The client is not told, and asks for the topics of its URL when
+ * it comes back.
+ *
+ * Threads: any, several at once; blocks for a moment, and at most 10 seconds. Ownership: the list
+ * and its texts stay the caller's. Errors: `FANFARE_ERR_STALE` when the connection has ended;
+ * `FANFARE_ERR_SUBSCRIPTION` when one is no topic and no filter, or there is none;
+ * `FANFARE_ERR_TOO_MANY`; `FANFARE_ERR_BUSY`, also when the client is still being sent what it has
+ * missed; `FANFARE_ERR_TIMEOUT`, after which it may have been changed; `FANFARE_ERR_ARGUMENT`,
+ * `FANFARE_ERR_FORKED`, `FANFARE_ERR_CLOSED` or `FANFARE_ERR_SYSTEM`.
+ */
+fanfare_status fanfare_hub_set_subscriptions(const fanfare_hub *hub,
+                                             fanfare_connection_id id,
+                                             const fanfare_text *subscriptions,
+                                             size_t subscriptions_count);
+
+/* ---- 9. Log ------------------------------------------------------------------------------- */
+
+/**
+ * The most bytes of a record's message.
+ */
+#define FANFARE_LOG_BYTES_MAX 1024
+
+/**
+ * The values of a `fanfare_log_level`. Each has those before it as well.
+ */
+typedef enum fanfare_log_level_code {
+  /**
+   * Nothing.
+   */
+  FANFARE_LOG_OFF = 0,
+  /**
+   * Something has failed that clients notice.
+   */
+  FANFARE_LOG_ERROR = 1,
+  /**
+   * Something that an operator should know. Clients do not set the rate of records up to the next
+   * level.
+   */
+  FANFARE_LOG_WARN = 2,
+  /**
+   * What happens seldom, and is in order.
+   */
+  FANFARE_LOG_INFO = 3,
+  /**
+   * What happens with each connection.
+   */
+  FANFARE_LOG_DEBUG = 4,
+  /**
+   * Everything.
+   */
+  FANFARE_LOG_TRACE = 5,
+} fanfare_log_level_code;
+
+/**
+ * How much is logged, or how important a record is: one of the constants of
+ * `fanfare_log_level_code`.
+ */
+typedef int32_t fanfare_log_level;
+
+/**
+ * One record of the log, which is there until the callback returns. The struct grows at its end
+ * only.
+ */
+typedef struct fanfare_log_record {
+  /**
+   * The size of the struct as the library knows it, in bytes: what is beyond it is not there.
+   */
+  size_t size;
+  /**
+   * The part of the library that it is from, such as fanfare::hub.
+   */
+  fanfare_text target;
+  /**
+   * What has happened: UTF-8 on one line, of at most `FANFARE_LOG_BYTES_MAX` bytes.
+   */
+  fanfare_text message;
+  /**
+   * How important it is.
+   */
+  fanfare_log_level level;
+  /**
+   * 1 if the message was longer and was cut at the end of a character; else 0.
+   */
+  uint32_t is_cut;
+} fanfare_log_record;
+
+/**
+ * What is called with each record, see `fanfare_log_set`.
+ */
+typedef void (*fanfare_log_callback)(void *user_data, const struct fanfare_log_record *record);
+
+/**
+ * What is called with a callback's user data when the callback will not be called any more.
+ */
+typedef void (*fanfare_log_destructor)(void *user_data);
+
+/**
+ * Sets what is called with each record of the library's log up to a level: the one callback of the
+ * process, for all hubs. NULL is none, as it is at first, and the other arguments do not matter. The callback that was set before is not
+ * called any more when this returns, and its destructor, unless that is NULL, was called with its
+ * user data, in this thread. At the process's end nothing is called.
+ *
+ * The callback is called from any thread: from the engine's, which serve clients and wait until it
+ * returns, and from those that call the library; from several at once. So it has to be quick, and
+ * at best only puts a copy of the record into a queue of its own. It must not
+ *
+ * - call the library, but for `fanfare_strerror`, `fanfare_abi_version`,
+ *   `fanfare_disconnect_reason_name` and the inline functions: the caller may hold the hub's locks.
+ *   (`fanfare_log_set` returns `FANFARE_ERR_BUSY` there.) What it has the library log is left out;
+ * - wait for a lock under which the program calls the library, such as an interpreter's;
+ * - throw an exception or call longjmp: an exception that leaves it ends the process.
+ *
+ * Threads: any, several at once; waits for callbacks that run. Ownership: `user_data` is the
+ * callback's until its destructor is called, or, after an error, the caller's still. Errors:
+ * `FANFARE_ERR_ARGUMENT` when the level is none; `FANFARE_ERR_BUSY` in a callback;
+ * `FANFARE_ERR_LOGGER` when the program is written in Rust, has this library as a crate and has set
+ * a logger of its own, which then gets all records. A program in Rust that calls this first can set
+ * no logger of its own afterwards.
+ *
+ * The child of a fork has no callback, and may set one.
+ */
+fanfare_status fanfare_log_set(fanfare_log_level level,
+                               fanfare_log_callback callback,
+                               void *user_data,
+                               fanfare_log_destructor destructor);
+
+>>>>>>> capi-note
 #ifdef __cplusplus
 } /* extern "C" */
 #endif

@@ -34,12 +34,15 @@ extern const test tests_of_rules[];
 extern const test tests_of_metrics[];
 extern const test tests_of_wait[];
 extern const test tests_of_drain[];
+extern const test tests_of_tickets[];
 extern const test tests_of_delivery[];
 extern const test tests_of_memory[];
 extern const test tests_of_threads[];
 extern const test tests_of_fork[];
 extern const test tests_of_ticker[];
 extern const test tests_of_notices[];
+extern const test tests_of_connections[];
+extern const test tests_of_log[];
 extern const test tests_of_manual[];
 
 /* Ends the test unless the condition holds. */
