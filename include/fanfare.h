@@ -38,8 +38,9 @@
  * With the static library instead: libfanfare.a -lgcc_s -lutil -lrt -lpthread -lm -ldl.
  *
  * Contents: rules that hold for every function; then, each with its functions, 1. version,
- * 2. status, 3. text, 4. options, 5. event, 6. hub, 7. choices, 8. listeners, 9. streams that the
- * program reads, 10. connections that the program hands over.
+ * 2. status, 3. text, 4. options, 5. event, 6. hub, 7. choices, 8. listeners, 9. grants and refusals,
+ * 10. tokens and tickets, 11. streams that the program reads, 12. connections that the program hands
+ * over.
  *
  * Threads and ownership
  *
@@ -84,6 +85,42 @@
  *   fanfare_stream_free      one, after all other nothing             none: the stream is gone
  *                            calls with the stream
  *   fanfare_hub_adopt        any, several at once nothing             fd: the hub, if it succeeds
+ *
+ *   fanfare_grant_problem    any                  nothing             the struct: the caller; its
+ *   fanfare_refusal_problem  any                  nothing             texts are static
+ *   fanfare_tokens_new       any                  nothing             the tokens: the caller
+ *   fanfare_tokens_set_keys  any, several at once a token's check     the keys: the caller
+ *   fanfare_tokens_verify    any, several at once nothing             what is granted: the caller
+ *   fanfare_tokens_free      one, after all other nothing             none: the tokens are gone
+ *                            calls with them
+ *   fanfare_keys_problem     any                  nothing             the buffer: the caller
+ *   fanfare_token_options_init
+ *                            any                  nothing             the struct: the caller
+ *   fanfare_token_options_problem
+ *                            any                  nothing             the struct: the caller; its
+ *                                                                     texts are static
+ *   fanfare_tickets_new      any                  nothing             the tickets: the caller
+ *   fanfare_tickets_issue    any, several at once another such call   the ticket: by value
+ *   fanfare_tickets_redeem   any, several at once another such call   what is granted: the caller
+ *   fanfare_tickets_free     one, after all other nothing             none: the tickets are gone
+ *                            calls with them
+ *   fanfare_ticket_options_init
+ *                            any                  nothing             the struct: the caller
+ *   fanfare_ticket_options_problem
+ *                            any                  nothing             the struct: the caller; its
+ *   fanfare_access_options_problem                                    texts are static
+ *   fanfare_authorizer_new_tickets
+ *                            any                  nothing             the authorizer: the caller
+ *   fanfare_granted_grant    any, several at once nothing             the struct: the caller; its
+ *                                                                     texts: what is granted
+ *   fanfare_granted_is_current
+ *                            any, several at once nothing             -
+ *   fanfare_granted_free     one, after all other nothing             none: it is gone
+ *                            calls with it
+ *   fanfare_signing_key_new  any                  nothing             the key: the caller
+ *   fanfare_signing_key_sign any, several at once nothing             the buffer: the caller
+ *   fanfare_signing_key_free one, after all other nothing             none: the key is gone
+ *                            calls with it
  *
  * The inline functions, from fanfare_text_of on, only put a struct together: any thread, no
  * waiting, nothing to free. No function may be called from a signal handler. No thread of the
@@ -301,6 +338,10 @@ typedef enum fanfare_status_code {
    * The stream has ended, and nothing more will come of it. Free it.
    */
   FANFARE_ERR_ENDED = -28,
+  /**
+   * The token or the ticket is not valid, or no longer. Answer its client 401.
+   */
+  FANFARE_ERR_TOKEN = -29,
 } fanfare_status_code;
 
 /**
@@ -1304,7 +1345,655 @@ fanfare_status fanfare_listener_address(const fanfare_hub *hub,
 fanfare_status fanfare_listener_close(const fanfare_hub *hub,
                                       fanfare_listener listener);
 
-/* ---- 9. Streams that the program reads ---------------------------------------------------- */
+/* ---- 9. Grants and refusals --------------------------------------------------------------- */
+
+/**
+ * What a client may do whose request for a stream is authorized. `fanfare_grant_of` makes one for some
+ * topics; without that helper set all of it to zero, and `size` to `sizeof(fanfare_grant)`.
+ *
+ * A request that names topics and filters has to stay within `topics`: otherwise its client is answered
+ * 403. A request that names none is subscribed to all of `topics`.
+ */
+typedef struct fanfare_grant {
+  /**
+   * The size of the struct as the caller knows it, in bytes.
+   */
+  size_t size;
+  /**
+   * The topics and filters that the stream may be subscribed to.
+   */
+  const fanfare_text *topics;
+  /**
+   * How many there are, at most 1,024.
+   */
+  size_t topics_count;
+  /**
+   * Header fields of the stream's answer, which replace the listener's of their names.
+   */
+  const fanfare_header *headers;
+  /**
+   * How many there are, at most 32, and 4 KiB of them.
+   */
+  size_t headers_count;
+  /**
+   * The label by which the connection is found again, 1 to 256 bytes without control characters.
+   * Default: the request's own.
+   */
+  fanfare_text tag;
+  /**
+   * When the stream ends, in milliseconds since 1970; 0 for never.
+   */
+  uint64_t expires_at_unix_ms;
+  /**
+   * 1: the request may name any topics and filters.
+   */
+  uint32_t any_topics;
+  /**
+   * What happens to the connection when it lags too far. Default: what the request and the hub say.
+   */
+  fanfare_policy policy;
+  /**
+   * Where the stream begins of a client without an id, and of one whose id is gone, whatever its
+   * request says. Default: what the request and the listener say.
+   */
+  fanfare_start start;
+  /**
+   * For `FANFARE_START_LAST`.
+   */
+  uint32_t start_last;
+} fanfare_grant;
+
+/**
+ * What a client is told that gets no stream. `fanfare_refusal_of` makes one of a status; without that
+ * helper set all of it to zero, and `size` to `sizeof(fanfare_refusal)`.
+ */
+typedef struct fanfare_refusal {
+  /**
+   * The size of the struct as the caller knows it, in bytes.
+   */
+  size_t size;
+  /**
+   * Header fields of the answer, such as `WWW-Authenticate` of a 401, or `Retry-After`.
+   */
+  const fanfare_header *headers;
+  /**
+   * How many there are, at most 32, and 4 KiB of them.
+   */
+  size_t headers_count;
+  /**
+   * The content, plain text of at most 4 KiB; a 204 has none.
+   */
+  fanfare_text text;
+  /**
+   * The status: 204, which an `EventSource` takes for the end of the stream, or 300 to 599.
+   */
+  uint32_t status;
+  /**
+   * 0; keeps the struct's end where it is on every system.
+   */
+  uint32_t reserved;
+} fanfare_refusal;
+
+/**
+ * Finds the first part of a grant that is wrong: `*name_out` is its name in the struct, and
+ * `*bounds_out` what it may be. Both are {NULL, 0} when all is within its bounds. A time that has
+ * passed is no error: such a grant allows nothing.
+ *
+ * Threads: any. Ownership: the struct stays the caller's; the two texts are static. Errors:
+ * `FANFARE_ERR_ARGUMENT` or `FANFARE_ERR_SYSTEM`.
+ */
+fanfare_status fanfare_grant_problem(const fanfare_grant *grant,
+                                     fanfare_text *name_out,
+                                     fanfare_text *bounds_out);
+
+/**
+ * Finds the first part of a refusal that is wrong, as `fanfare_grant_problem` does.
+ *
+ * Threads: any. Ownership: the struct stays the caller's; the two texts are static. Errors:
+ * `FANFARE_ERR_ARGUMENT` or `FANFARE_ERR_SYSTEM`.
+ */
+fanfare_status fanfare_refusal_problem(const fanfare_refusal *refusal,
+                                       fanfare_text *name_out,
+                                       fanfare_text *bounds_out);
+
+#ifndef FANFARE_DECLARATIONS_ONLY
+
+/** A grant of `count` topics and filters, without an end. */
+static inline fanfare_grant fanfare_grant_of(const fanfare_text *topics, size_t count)
+{
+  fanfare_grant grant;
+  memset(&grant, 0, sizeof grant);
+  grant.size = sizeof grant;
+  grant.topics = topics;
+  grant.topics_count = count;
+  return grant;
+}
+
+/** A refusal that has this status and nothing else. */
+static inline fanfare_refusal fanfare_refusal_of(uint32_t status)
+{
+  fanfare_refusal refusal;
+  memset(&refusal, 0, sizeof refusal);
+  refusal.size = sizeof refusal;
+  refusal.status = status;
+  return refusal;
+}
+
+#endif /* FANFARE_DECLARATIONS_ONLY */
+
+/* ---- 10. Tokens and tickets --------------------------------------------------------------- */
+
+/**
+ * What a token or a ticket grants. Opaque, and always used by pointer; `fanfare_granted_free` frees it.
+ * That of a ticket also says, for as long as it is not freed, that the ticket's stream is connected: a
+ * program that opens streams itself keeps it as long as the stream's connection.
+ */
+typedef struct fanfare_granted fanfare_granted;
+
+/**
+ * Writes what is granted into a struct of the caller's, of which `size` has to be set. Its texts and
+ * lists are those of what is granted.
+ *
+ * Threads: any, several at once. Ownership: the struct is the caller's, its texts and lists are valid
+ * until `fanfare_granted_free`. Errors: `FANFARE_ERR_ARGUMENT` or `FANFARE_ERR_FORKED`.
+ */
+fanfare_status fanfare_granted_grant(const fanfare_granted *granted,
+                                     fanfare_grant *grant_out);
+
+/**
+ * Tells whether a ticket's stream is still that of this connection: `*is_current_out` is 0 when the
+ * client has come back with the same ticket, and this connection is to be ended. It is 1 for a token.
+ *
+ * Threads: any, several at once. Ownership: nothing changes. Errors: `FANFARE_ERR_ARGUMENT` or
+ * `FANFARE_ERR_FORKED`.
+ */
+fanfare_status fanfare_granted_is_current(const fanfare_granted *granted,
+                                          uint32_t *is_current_out);
+
+/**
+ * Frees what was granted. That of a ticket says with this that the stream's connection has ended, and
+ * the ticket may be used again. NULL does nothing.
+ *
+ * Threads: any one, while no other call with it is under way, and none comes afterwards. Ownership: it
+ * is gone, with its texts and lists. Errors: none. In a child of the process that of the parent's is
+ * left as it is.
+ */
+void fanfare_granted_free(fanfare_granted *granted);
+
+/**
+ * A public key in PEM, of P-256, Ed25519 or RSA with 2,048 bits or more; or else a secret of at least
+ * 32 bytes, for HS256, whose line end at the end is no part of it.
+ */
+#define FANFARE_KEY_FILE 1
+
+/**
+ * A JWK set (RFC 7517): `{"keys":[...]}`.
+ */
+#define FANFARE_KEY_JWKS 2
+
+/**
+ * What checks tokens: keys, which can be replaced, and options. Opaque, and always used by pointer.
+ * `fanfare_tokens_new` makes it and `fanfare_tokens_free` frees it; authorizers that have it keep it.
+ */
+typedef struct fanfare_tokens fanfare_tokens;
+
+/**
+ * How tokens are checked. `fanfare_token_options_defaults` makes one with every default.
+ */
+typedef struct fanfare_token_options {
+  /**
+   * The size of the struct as the caller knows it, in bytes.
+   */
+  size_t size;
+  /**
+   * Of a token's `aud` one has to be among these. Default: none, and a token must not have one.
+   */
+  const fanfare_text *audiences;
+  /**
+   * How many there are, at most 64.
+   */
+  size_t audiences_count;
+  /**
+   * A token's `iss` has to be among these. Default: none, and it is not looked at.
+   */
+  const fanfare_text *issuers;
+  /**
+   * How many there are, at most 64.
+   */
+  size_t issuers_count;
+  /**
+   * The name of the claim that says what is granted, 1 to 256 bytes. Default: `fanfare`.
+   */
+  fanfare_text claim;
+  /**
+   * How much earlier than its `nbf` a token may be used.
+   * Bounds: at most 5 min. Default: 5 s.
+   */
+  uint64_t leeway_ms;
+} fanfare_token_options;
+
+/**
+ * A key that tokens are checked with, or several: the content of a file. It never grows, so that it
+ * has no size.
+ */
+typedef struct fanfare_key {
+  /**
+   * The content, at most 256 KiB.
+   */
+  fanfare_text bytes;
+  /**
+   * What it is: one of `FANFARE_KEY_...`.
+   */
+  uint32_t form;
+  /**
+   * 0; keeps the struct's end where it is on every system.
+   */
+  uint32_t reserved;
+} fanfare_key;
+
+/**
+ * Fills in the defaults. `options->size` has to be set before, and stays as it is.
+ *
+ * Threads: any. Ownership: the struct stays the caller's. Errors: `FANFARE_ERR_ARGUMENT` when
+ * `options` is NULL or its size is that of no version.
+ */
+fanfare_status fanfare_token_options_init(fanfare_token_options *options);
+
+/**
+ * Finds the first option that `fanfare_tokens_new` would refuse: `*name_out` is its name in the struct,
+ * and `*bounds_out` what it may be. Both are {NULL, 0} when every option is within its bounds.
+ *
+ * Threads: any. Ownership: the struct stays the caller's; the two texts are static. Errors:
+ * `FANFARE_ERR_ARGUMENT` or `FANFARE_ERR_SYSTEM`.
+ */
+fanfare_status fanfare_token_options_problem(const fanfare_token_options *options,
+                                             fanfare_text *name_out,
+                                             fanfare_text *bounds_out);
+
+/**
+ * Writes a sentence that says why keys are refused and what to do about it into a buffer of `size`
+ * bytes, without a NUL at its end. `*length_out` is its length, also when the buffer is too small, and
+ * 0 when the keys are taken. It never has a part of a key in it.
+ *
+ * Threads: any. Ownership: the keys and the buffer stay the caller's. Errors: `FANFARE_ERR_BUFFER`,
+ * `FANFARE_ERR_ARGUMENT`, `FANFARE_ERR_TOO_MANY` for more than 64 keys, or `FANFARE_ERR_SYSTEM`.
+ */
+fanfare_status fanfare_keys_problem(const fanfare_key *keys,
+                                    size_t keys_count,
+                                    char *buffer,
+                                    size_t size,
+                                    size_t *length_out);
+
+/**
+ * Makes what checks tokens with some keys, 1 to 64. `options` may be NULL for the defaults. On success
+ * `*tokens_out` is it.
+ *
+ * Threads: any. Ownership: what is passed stays the caller's, and no copy of the file's content is kept
+ * but the keys; the tokens are the caller's, to be freed with `fanfare_tokens_free`. Errors:
+ * `FANFARE_ERR_KEY`, and `fanfare_keys_problem` says why; `FANFARE_ERR_OPTIONS`, and
+ * `fanfare_token_options_problem` says which; `FANFARE_ERR_TOO_MANY`, `FANFARE_ERR_ARGUMENT` or
+ * `FANFARE_ERR_SYSTEM`.
+ */
+fanfare_status fanfare_tokens_new(const fanfare_key *keys,
+                                  size_t keys_count,
+                                  const fanfare_token_options *options,
+                                  fanfare_tokens **tokens_out);
+
+/**
+ * Replaces the keys that tokens are checked with, 1 to 64. Streams that are open stay open.
+ *
+ * Threads: any, several at once, also while listeners check tokens. Ownership: what is passed stays the
+ * caller's. Errors, after which the keys are those of before: `FANFARE_ERR_KEY`, `FANFARE_ERR_TOO_MANY`,
+ * `FANFARE_ERR_ARGUMENT`, `FANFARE_ERR_FORKED` or `FANFARE_ERR_SYSTEM`.
+ */
+fanfare_status fanfare_tokens_set_keys(const fanfare_tokens *tokens,
+                                       const fanfare_key *keys,
+                                       size_t keys_count);
+
+/**
+ * Checks a token, of at most 8 KiB, for a program that opens streams itself. On success
+ * `*granted_out` is what the token grants.
+ *
+ * Threads: any, several at once. Ownership: the token stays the caller's; what is granted is the
+ * caller's, to be freed with `fanfare_granted_free`. Errors: `FANFARE_ERR_TOKEN` when it is not valid;
+ * `FANFARE_ERR_ARGUMENT`, `FANFARE_ERR_FORKED` or `FANFARE_ERR_SYSTEM`.
+ */
+fanfare_status fanfare_tokens_verify(const fanfare_tokens *tokens,
+                                     fanfare_text token,
+                                     fanfare_granted **granted_out);
+
+/**
+ * Frees what checks tokens. Authorizers that have it keep it. NULL does nothing.
+ *
+ * Threads: any one, while no other call with it is under way, and none comes afterwards. Ownership: it
+ * is gone. Errors: none.
+ */
+void fanfare_tokens_free(fanfare_tokens *tokens);
+
+#ifndef FANFARE_DECLARATIONS_ONLY
+
+/** A key of a file's content, of one of the forms FANFARE_KEY_.... */
+static inline fanfare_key fanfare_key_of(uint32_t form, fanfare_text bytes)
+{
+  fanfare_key key;
+  memset(&key, 0, sizeof key);
+  key.bytes = bytes;
+  key.form = form;
+  return key;
+}
+
+/** Options of tokens that are all at their defaults. */
+static inline fanfare_token_options fanfare_token_options_defaults(void)
+{
+  fanfare_token_options options;
+  memset(&options, 0, sizeof options);
+  options.size = sizeof options;
+  /* It cannot fail with a size that is right. */
+  (void)fanfare_token_options_init(&options);
+  return options;
+}
+
+#endif /* FANFARE_DECLARATIONS_ONLY */
+
+/**
+ * The most bytes of a `fanfare_ticket`.
+ */
+#define FANFARE_TICKET_BYTES_MAX 63
+
+/**
+ * The tickets that were issued and are not over, bounded in number. Opaque, and always used by pointer.
+ * `fanfare_tickets_new` makes them and `fanfare_tickets_free` frees them; authorizers that have them
+ * keep them.
+ */
+typedef struct fanfare_tickets fanfare_tickets;
+
+/**
+ * The bounds of tickets. `fanfare_ticket_options_defaults` makes one with every default.
+ */
+typedef struct fanfare_ticket_options {
+  /**
+   * The size of the struct as the caller knows it, in bytes.
+   */
+  size_t size;
+  /**
+   * The most tickets that there are at once. One that was used is kept for its stream's reconnects,
+   * until its grant expires.
+   * Bounds: 1 to 10,000,000. Default: 65,536.
+   */
+  uint64_t tickets_max;
+  /**
+   * How long a ticket may be unused before it is forgotten.
+   * Bounds: 1 s to 1 hour. Default: 60 s.
+   */
+  uint64_t first_use_time_max_ms;
+} fanfare_ticket_options;
+
+/**
+ * How clients show tokens and tickets to a listener, and where they get tickets.
+ * `fanfare_access_options_defaults` makes one with every default, which is all of it at zero but for
+ * the size.
+ */
+typedef struct fanfare_access_options {
+  /**
+   * The size of the struct as the caller knows it, in bytes.
+   */
+  size_t size;
+  /**
+   * The name of a cookie that has a token, which counts for pages of the server's own origin, and of
+   * `cookie_origins`. Default: none.
+   */
+  fanfare_text cookie;
+  /**
+   * The other origins whose pages may use the cookie; the listener's CORS has to have them as well.
+   * Default: none.
+   */
+  const fanfare_text *cookie_origins;
+  /**
+   * How many there are, at most 64.
+   */
+  size_t cookie_origins_count;
+  /**
+   * The path at which a client gets a ticket for its token, with `POST`; the empty text for none.
+   * Default: `/tickets`.
+   */
+  fanfare_text exchange_path;
+} fanfare_access_options;
+
+/**
+ * A ticket: what a client shows in its query, `ticket=...`, to have a stream. Letters, digits, '-' and
+ * '_'. A client that has it may use it, so it belongs into no log. By value: nothing to free.
+ */
+typedef struct fanfare_ticket {
+  /**
+   * The length of the text in bytes.
+   */
+  uint8_t length;
+  /**
+   * The text. The bytes after its length are zero.
+   */
+  char text[FANFARE_TICKET_BYTES_MAX];
+} fanfare_ticket;
+
+/**
+ * Fills in the defaults. `options->size` has to be set before, and stays as it is.
+ *
+ * Threads: any. Ownership: the struct stays the caller's. Errors: `FANFARE_ERR_ARGUMENT` when
+ * `options` is NULL or its size is that of no version.
+ */
+fanfare_status fanfare_ticket_options_init(fanfare_ticket_options *options);
+
+/**
+ * Finds the first option that `fanfare_tickets_new` would refuse: `*name_out` is its name in the
+ * struct, and `*bounds_out` what it may be. Both are {NULL, 0} when every option is within its bounds.
+ *
+ * Threads: any. Ownership: the struct stays the caller's; the two texts are static. Errors:
+ * `FANFARE_ERR_ARGUMENT`.
+ */
+fanfare_status fanfare_ticket_options_problem(const fanfare_ticket_options *options,
+                                              fanfare_text *name_out,
+                                              fanfare_text *bounds_out);
+
+/**
+ * Finds the first option that `fanfare_authorizer_new_tickets` would refuse, as
+ * `fanfare_ticket_options_problem` does.
+ *
+ * Threads: any. Ownership: the struct stays the caller's; the two texts are static. Errors:
+ * `FANFARE_ERR_ARGUMENT` or `FANFARE_ERR_SYSTEM`.
+ */
+fanfare_status fanfare_access_options_problem(const fanfare_access_options *options,
+                                              fanfare_text *name_out,
+                                              fanfare_text *bounds_out);
+
+/**
+ * Makes a table of tickets, without any yet. `options` may be NULL for the defaults. On success
+ * `*tickets_out` is it.
+ *
+ * Threads: any. Ownership: the options stay the caller's; the tickets are the caller's, to be freed
+ * with `fanfare_tickets_free`. Errors: `FANFARE_ERR_OPTIONS`, and `fanfare_ticket_options_problem` says
+ * which; `FANFARE_ERR_ARGUMENT`.
+ */
+fanfare_status fanfare_tickets_new(const fanfare_ticket_options *options,
+                                   fanfare_tickets **tickets_out);
+
+/**
+ * Issues a ticket for what is granted, which has to expire. On success `*ticket_out` is the ticket. It
+ * is to be used within the option first_use_time_max_ms, by one stream at a time, and by that stream's
+ * reconnects until its grant expires.
+ *
+ * Threads: any, several at once. Ownership: the grant stays the caller's. Errors: `FANFARE_ERR_GRANT`
+ * when it is out of its bounds, does not expire or has expired; `FANFARE_ERR_LIMIT` when there are too
+ * many tickets; `FANFARE_ERR_ARGUMENT`, `FANFARE_ERR_FORKED` or `FANFARE_ERR_SYSTEM`.
+ */
+fanfare_status fanfare_tickets_issue(const fanfare_tickets *tickets,
+                                     const fanfare_grant *grant,
+                                     fanfare_ticket *ticket_out);
+
+/**
+ * Takes a ticket that a client shows, for a program that opens streams itself. `goes_on` is 1 when the
+ * client's request has the id of an event, so that its stream goes on: an older connection of the
+ * stream is then no longer current (`fanfare_granted_is_current`). On success `*granted_out` is what
+ * the ticket grants; freeing it says that the stream's connection has ended.
+ *
+ * Threads: any, several at once. Ownership: the ticket stays the caller's; what is granted is the
+ * caller's. Errors: `FANFARE_ERR_TOKEN` when the ticket is not valid, or no longer; `FANFARE_ERR_BUSY`
+ * when its stream is connected, and the request does not go on; `FANFARE_ERR_ARGUMENT`,
+ * `FANFARE_ERR_FORKED` or `FANFARE_ERR_SYSTEM`.
+ */
+fanfare_status fanfare_tickets_redeem(const fanfare_tickets *tickets,
+                                      fanfare_text ticket,
+                                      uint32_t goes_on,
+                                      fanfare_granted **granted_out);
+
+/**
+ * Frees a table of tickets. Authorizers that have it keep it. NULL does nothing.
+ *
+ * Threads: any one, while no other call with it is under way, and none comes afterwards. Ownership: it
+ * is gone. Errors: none. In a child of the process that of the parent's is left as it is.
+ */
+void fanfare_tickets_free(fanfare_tickets *tickets);
+
+/**
+ * Makes an authorizer that gives a client the stream that its token or its ticket is for. A client
+ * shows a token in `Authorization: Bearer TOKEN`, or in a cookie if the options say so; or a ticket in
+ * its query, `ticket=...`, which it gets with `POST` to the options' exchange_path and its token, or
+ * from the program (`fanfare_tickets_issue`). A client that shows nothing that is valid is answered
+ * 401; one whose ticket's stream is connected 409; one for topics that are not granted 403. `options`
+ * may be NULL for the defaults. On success `*authorizer_out` is the authorizer.
+ *
+ * Threads: any. Ownership: what is passed stays the caller's, and the authorizer keeps `tokens` and
+ * `tickets`, so that keys that are set later hold for it; the authorizer is the caller's, to be freed
+ * with `fanfare_authorizer_free`. Errors: `FANFARE_ERR_OPTIONS`, and `fanfare_access_options_problem`
+ * says which; `FANFARE_ERR_ARGUMENT`, `FANFARE_ERR_FORKED` or `FANFARE_ERR_SYSTEM`.
+ */
+fanfare_status fanfare_authorizer_new_tickets(const fanfare_tokens *tokens,
+                                              const fanfare_tickets *tickets,
+                                              const fanfare_access_options *options,
+                                              fanfare_authorizer **authorizer_out);
+
+#ifndef FANFARE_DECLARATIONS_ONLY
+
+/** The text of a ticket. It is in the ticket's struct, and lives as long as that. */
+static inline fanfare_text fanfare_ticket_text(const fanfare_ticket *ticket)
+{
+  return fanfare_text_of(ticket->text, ticket->length);
+}
+
+/** Options of tickets that are all at their defaults. */
+static inline fanfare_ticket_options fanfare_ticket_options_defaults(void)
+{
+  fanfare_ticket_options options;
+  memset(&options, 0, sizeof options);
+  options.size = sizeof options;
+  /* It cannot fail with a size that is right. */
+  (void)fanfare_ticket_options_init(&options);
+  return options;
+}
+
+/** Options of how clients show tokens and tickets that are all at their defaults. */
+static inline fanfare_access_options fanfare_access_options_defaults(void)
+{
+  fanfare_access_options options;
+  memset(&options, 0, sizeof options);
+  options.size = sizeof options;
+  return options;
+}
+
+#endif /* FANFARE_DECLARATIONS_ONLY */
+
+/**
+ * A key that signs tokens. Opaque, and always used by pointer. `fanfare_signing_key_new` makes it and
+ * `fanfare_signing_key_free` frees it.
+ */
+typedef struct fanfare_signing_key fanfare_signing_key;
+
+/**
+ * What a token says beside what it grants and when it expires. Set all of it to zero, and `size` to
+ * `sizeof(fanfare_token_claims)`; {NULL, 0} is what the token does not have. Each is at most 1 KiB.
+ */
+typedef struct fanfare_token_claims {
+  /**
+   * The size of the struct as the caller knows it, in bytes.
+   */
+  size_t size;
+  /**
+   * Whom it is for (`aud`).
+   */
+  fanfare_text audience;
+  /**
+   * Who has made it (`iss`).
+   */
+  fanfare_text issuer;
+  /**
+   * Whom it is about (`sub`).
+   */
+  fanfare_text subject;
+  /**
+   * The id of the key (`kid`).
+   */
+  fanfare_text kid;
+  /**
+   * The name of the claim that says what is granted. Default: `fanfare`.
+   */
+  fanfare_text claim;
+  /**
+   * Since when it is valid (`nbf`), in milliseconds since 1970, whole seconds of which count; 0 for
+   * always.
+   */
+  uint64_t not_before_unix_ms;
+} fanfare_token_claims;
+
+/**
+ * Makes a key of a file's content: a private key in PEM without a passphrase, of P-256, Ed25519 or
+ * RSA with 2,048 bits or more; or else a secret of at least 32 bytes, for HS256. On success `*key_out`
+ * is the key.
+ *
+ * Threads: any. Ownership: the bytes stay the caller's; the key is the caller's, to be freed with
+ * `fanfare_signing_key_free`. Errors: `FANFARE_ERR_KEY`, `FANFARE_ERR_ARGUMENT` or `FANFARE_ERR_SYSTEM`.
+ */
+fanfare_status fanfare_signing_key_new(fanfare_text bytes,
+                                       fanfare_signing_key **key_out);
+
+/**
+ * Signs a token for what is granted: topics, of which there may be 1 to 256, tag and policy, and when
+ * it expires, whole seconds of which count; a grant with anything else is refused. `claims` may be
+ * NULL for none. The token is written into a buffer of `size` bytes, without a NUL at its end, and
+ * `*length_out` is its length, also when the buffer is too small.
+ *
+ * Threads: any, several at once. Ownership: what is passed stays the caller's. Errors:
+ * `FANFARE_ERR_GRANT`, also when it does not expire; `FANFARE_ERR_BUFFER`, `FANFARE_ERR_TOO_LARGE` when
+ * the token would have more than 8 KiB; `FANFARE_ERR_OPTIONS` when a claim is too long, is not UTF-8, or
+ * one is set that only a newer library knows; `FANFARE_ERR_KEY` when the key cannot sign;
+ * `FANFARE_ERR_ARGUMENT`, `FANFARE_ERR_FORKED` or `FANFARE_ERR_SYSTEM`.
+ */
+fanfare_status fanfare_signing_key_sign(const fanfare_signing_key *key,
+                                        const fanfare_grant *grant,
+                                        const fanfare_token_claims *claims,
+                                        char *buffer,
+                                        size_t size,
+                                        size_t *length_out);
+
+/**
+ * Frees a key. NULL does nothing.
+ *
+ * Threads: any one, while no other call with the key is under way, and none comes afterwards.
+ * Ownership: the key is gone. Errors: none.
+ */
+void fanfare_signing_key_free(fanfare_signing_key *key);
+
+#ifndef FANFARE_DECLARATIONS_ONLY
+
+/** Claims of a token that say nothing. */
+static inline fanfare_token_claims fanfare_token_claims_none(void)
+{
+  fanfare_token_claims claims;
+  memset(&claims, 0, sizeof claims);
+  claims.size = sizeof claims;
+  return claims;
+}
+
+#endif /* FANFARE_DECLARATIONS_ONLY */
+
+/* ---- 11. Streams that the program reads --------------------------------------------------- */
 
 /**
  * How a stream begins, and how it is served, that the program opens for a client itself, by a
@@ -1493,7 +2182,7 @@ fanfare_status fanfare_stream_headers(const fanfare_header **headers_out,
  */
 void fanfare_stream_free(fanfare_stream *stream);
 
-/* ---- 10. Connections that the program hands over ------------------------------------------ */
+/* ---- 12. Connections that the program hands over ------------------------------------------ */
 
 /**
  * A request for a stream that the program's own server has read and authorized, and whose connection

@@ -14,6 +14,8 @@ mod choices;
 mod doorbell;
 mod event;
 mod fields;
+mod grant;
+mod granted;
 mod header_field;
 mod hub;
 mod kept;
@@ -27,10 +29,13 @@ mod origin;
 mod queue;
 mod ready;
 mod reason;
+mod signing;
 mod status;
 mod stream;
 mod stream_options;
 mod text;
+mod tickets;
+mod tokens;
 mod version;
 
 pub use adopt::{fanfare_hub_adopt, FanfareAdoptRequest};
@@ -40,6 +45,10 @@ pub use choices::{
     FanfarePolicyCode, FanfareStart, FanfareStartCode, FANFARE_POLICIES_THESE,
 };
 pub use event::{FanfareEvent, FanfareEventId, FANFARE_EVENT_ID_BYTES_MAX};
+pub use grant::{fanfare_grant_problem, fanfare_refusal_problem, FanfareGrant, FanfareRefusal};
+pub use granted::{
+    fanfare_granted_free, fanfare_granted_grant, fanfare_granted_is_current, FanfareGranted,
+};
 pub use header_field::FanfareHeader;
 pub use hub::{fanfare_hub_free, fanfare_hub_new, fanfare_hub_publish, FanfareHub};
 pub use listen_options::{
@@ -61,6 +70,10 @@ pub use options::{fanfare_options_init, fanfare_options_problem, FanfareOptions}
 pub use reason::{
     fanfare_disconnect_reason_name, FanfareDisconnectReason, FanfareDisconnectReasonCode,
 };
+pub use signing::{
+    fanfare_signing_key_free, fanfare_signing_key_new, fanfare_signing_key_sign, FanfareSigningKey,
+    FanfareTokenClaims,
+};
 pub use status::{fanfare_strerror, FanfareStatus, FanfareStatusCode};
 pub use stream::{
     fanfare_hub_subscribe, fanfare_stream_end, fanfare_stream_free, fanfare_stream_headers,
@@ -70,6 +83,17 @@ pub use stream_options::{
     fanfare_stream_options_init, fanfare_stream_options_problem, FanfareStreamOptions,
 };
 pub use text::FanfareText;
+pub use tickets::{
+    fanfare_access_options_problem, fanfare_authorizer_new_tickets, fanfare_ticket_options_init,
+    fanfare_ticket_options_problem, fanfare_tickets_free, fanfare_tickets_issue,
+    fanfare_tickets_new, fanfare_tickets_redeem, FanfareAccessOptions, FanfareTicket,
+    FanfareTicketOptions, FanfareTickets, FANFARE_TICKET_BYTES_MAX,
+};
+pub use tokens::{
+    fanfare_keys_problem, fanfare_token_options_init, fanfare_token_options_problem,
+    fanfare_tokens_free, fanfare_tokens_new, fanfare_tokens_set_keys, fanfare_tokens_verify,
+    FanfareKey, FanfareTokenOptions, FanfareTokens, FANFARE_KEY_FILE, FANFARE_KEY_JWKS,
+};
 pub use version::{fanfare_abi_version, FANFARE_ABI_VERSION};
 
 use std::panic::{catch_unwind, AssertUnwindSafe};
