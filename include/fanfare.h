@@ -37,20 +37,11 @@
  *
  * With the static library instead: libfanfare.a -lgcc_s -lutil -lrt -lpthread -lm -ldl.
  *
- * Contents: rules that hold for every function; then, each with its functions, 1. version,
-<<<<<<< HEAD
-<<<<<<< HEAD
- * 2. status, 3. text, 4. options, 5. event, 6. topic, 7. hub, 8. publishing, 9. finishing,
- * 10. notices, 11. listeners, 12. streams that the program reads, 13. connections that the program
- * hands over.
-=======
- * 2. status, 3. text, 4. options, 5. event, 6. topic, 7. hub, 8. publishing,
- * 9. finishing, 10. rules, 11. draining, 12. statistics.
->>>>>>> capi-pub
-=======
- * 2. status, 3. text, 4. options, 5. event, 6. hub, 7. notices, 8. connections,
- * 9. log.
->>>>>>> capi-note
+ * Contents: rules that hold for every function; then, each with its functions, 1. version, 2.
+ * status, 3. text, 4. options, 5. event, 6. topic, 7. hub, 8. publishing, 9. finishing, 10. rules,
+ * 11. draining, 12. statistics, 13. notices, 14. connections, 15. log, 16. listeners, 17. grants
+ * and refusals, 18. tokens and tickets, 19. streams that the program reads, 20. connections that
+ * the program hands over.
  *
  * Threads and ownership
  *
@@ -102,9 +93,6 @@
  *                            any                  nothing             its text is static
  *   fanfare_hub_metrics      any, several at once another publisher   the struct: the caller
  *   fanfare_hub_prometheus   any, several at once another publisher   the buffer: the caller
- *
- *   fanfare_disconnect_reason_name
- *                            any                  nothing             its text is static
  *   fanfare_notices_new      any                  nothing             the queue: the caller
  *   fanfare_notices_free     one, after all other nothing             none: the queue is gone
  *                            calls with it
@@ -147,7 +135,6 @@
  *                            any, several at once 10 s, for the hub   what was passed: the caller
  *   fanfare_log_set          any, several at once callbacks that run  the user data: the callback,
  *                                                                     until its destructor
- *
  *   fanfare_listen_options_init
  *                            any                  nothing             the struct: the caller
  *   fanfare_listen_options_problem
@@ -159,7 +146,6 @@
  *   fanfare_listener_close   any, several at once nothing             none: the listener is gone
  *   fanfare_authorizer_free  one, after all other nothing             none: the authorizer is gone
  *                            calls with it
- *
  *   fanfare_stream_options_init
  *                            any                  nothing             the struct: the caller
  *   fanfare_stream_options_problem
@@ -174,11 +160,46 @@
  *   fanfare_stream_free      one, after all other nothing             none: the stream is gone
  *                            calls with the stream
  *   fanfare_hub_adopt        any, several at once nothing             fd: the hub, if it succeeds
+ *   fanfare_grant_problem    any                  nothing             the struct: the caller; its
+ *   fanfare_refusal_problem  any                  nothing             texts are static
+ *   fanfare_tokens_new       any                  nothing             the tokens: the caller
+ *   fanfare_tokens_set_keys  any, several at once a token's check     the keys: the caller
+ *   fanfare_tokens_verify    any, several at once nothing             what is granted: the caller
+ *   fanfare_tokens_free      one, after all other nothing             none: the tokens are gone
+ *                            calls with them
+ *   fanfare_keys_problem     any                  nothing             the buffer: the caller
+ *   fanfare_token_options_init
+ *                            any                  nothing             the struct: the caller
+ *   fanfare_token_options_problem
+ *                            any                  nothing             the struct: the caller; its
+ *                                                                     texts are static
+ *   fanfare_tickets_new      any                  nothing             the tickets: the caller
+ *   fanfare_tickets_issue    any, several at once another such call   the ticket: by value
+ *   fanfare_tickets_redeem   any, several at once another such call   what is granted: the caller
+ *   fanfare_tickets_free     one, after all other nothing             none: the tickets are gone
+ *                            calls with them
+ *   fanfare_ticket_options_init
+ *                            any                  nothing             the struct: the caller
+ *   fanfare_ticket_options_problem
+ *                            any                  nothing             the struct: the caller; its
+ *   fanfare_access_options_problem                                    texts are static
+ *   fanfare_authorizer_new_tickets
+ *                            any                  nothing             the authorizer: the caller
+ *   fanfare_granted_grant    any, several at once nothing             the struct: the caller; its
+ *                                                                     texts: what is granted
+ *   fanfare_granted_is_current
+ *                            any, several at once nothing             -
+ *   fanfare_granted_free     one, after all other nothing             none: it is gone
+ *                            calls with it
+ *   fanfare_signing_key_new  any                  nothing             the key: the caller
+ *   fanfare_signing_key_sign any, several at once nothing             the buffer: the caller
+ *   fanfare_signing_key_free one, after all other nothing             none: the key is gone
+ *                            calls with it
  *
  * The inline functions, from fanfare_text_of on, only put a struct together: any thread, no
  * waiting, nothing to free. No function may be called from a signal handler. No thread of the
- * library calls into the program, but for the log's callback if there is one, and the library keeps
- * no pointer to the program's memory after a call, but for that callback's user data.
+ * library ever calls into the program, and the library keeps no pointer to the program's memory
+ * after a call.
  *
  * Memory that is passed in (texts, and structs that are read) has to be readable until the call
  * returns. Each byte of it is read once, and only the copy is checked and used. So memory that
@@ -189,9 +210,8 @@
  * Errors
  *
  * A function that can fail returns a fanfare_status: FANFARE_OK, or a negative code that
- * fanfare_strerror explains. Outputs are the last parameters, and are written on success only, but for
- * the size that a buffer has to have, with FANFARE_ERR_BUFFER, and the count of fanfare_hub_publish_many.
- * No last error is kept anywhere, no panic or exception leaves the library, and a call that failed has
+ * fanfare_strerror explains. Outputs are the last parameters, and are written on success only. No
+ * last error is kept anywhere, no panic or exception leaves the library, and a call that failed has
  * changed nothing. The exception is FANFARE_ERR_PANIC, a defect of the library, which any function
  * that returns a status may return, and which is not repeated below.
  *
@@ -206,8 +226,7 @@
  *
  * Units
  *
- * A number's unit is the end of its name: _ms are milliseconds, _us microseconds, _ns nanoseconds,
- * _bytes and _bytes_max bytes, _percent percent;
+ * A number's unit is the end of its name: _ms are milliseconds, _bytes_max bytes, _percent percent;
  * what has none is a count, or a flag if its description says so. Lengths are in bytes. KiB and MiB
  * are 1,024 and 1,048,576 bytes.
  *
@@ -223,18 +242,6 @@
  * missed (a number or null), from and to; &gap-start=NAME (now, latest, last=N, earliest) says where its
  * stream begins then. No published event may have that name, nor
  * "fanfare-heartbeat".
- *
-<<<<<<< HEAD
-<<<<<<< HEAD
- * Not in this version: rules of topics, metrics, lists of connections, draining, and a log.
-=======
- * Not in this version: interest, routes, rules for pages of other origins (CORS), lists of connections,
- * and a log.
->>>>>>> capi-pub
-=======
- * Not in this version: finishing a topic, events of several topics or spread over a time, rules of topics,
- * routes, rules for pages of other origins (CORS), metrics, and draining.
->>>>>>> capi-note
  */
 
 #ifndef FANFARE_H
@@ -248,7 +255,7 @@
 extern "C" {
 #endif
 
-/* ---- 1. Version --------------------------------------------------------------------------- */
+/* ---- 1. Version ----------------------------------------------------------------------------- */
 
 #define FANFARE_VERSION_MAJOR 0
 #define FANFARE_VERSION_MINOR 1
@@ -268,7 +275,7 @@ extern "C" {
  */
 uint32_t fanfare_abi_version(void);
 
-/* ---- 2. Status ---------------------------------------------------------------------------- */
+/* ---- 2. Status ------------------------------------------------------------------------------ */
 
 /**
  * The values of a `fanfare_status`. Errors are negative; none is ever renumbered.
@@ -406,6 +413,10 @@ typedef enum fanfare_status_code {
    * The program has set a logger of its own, in Rust. Take the library's records from that.
    */
   FANFARE_ERR_LOGGER = -29,
+  /**
+   * The token or the ticket is not valid, or no longer. Answer its client 401.
+   */
+  FANFARE_ERR_TOKEN = -30,
 } fanfare_status_code;
 
 /**
@@ -425,7 +436,7 @@ typedef int32_t fanfare_status;
  */
 const char *fanfare_strerror(fanfare_status status);
 
-/* ---- 3. Text ------------------------------------------------------------------------------ */
+/* ---- 3. Text -------------------------------------------------------------------------------- */
 
 /**
  * A text, or bytes, by pointer and length: UTF-8 that needs no NUL at its end, and in which a NUL
@@ -472,7 +483,7 @@ static inline fanfare_text fanfare_text_of_string(const char *string)
 
 #endif /* FANFARE_DECLARATIONS_ONLY */
 
-/* ---- 4. Options --------------------------------------------------------------------------- */
+/* ---- 4. Options ----------------------------------------------------------------------------- */
 
 /**
  * The bit in a set of policies that says that the set is to be taken as it is.
@@ -785,7 +796,7 @@ static inline fanfare_options fanfare_options_defaults(void)
 
 #endif /* FANFARE_DECLARATIONS_ONLY */
 
-/* ---- 5. Event ----------------------------------------------------------------------------- */
+/* ---- 5. Event ------------------------------------------------------------------------------- */
 
 /**
  * The most bytes of a `fanfare_event_id`.
@@ -883,7 +894,7 @@ static inline fanfare_text fanfare_event_id_text(const fanfare_event_id *id)
 
 #endif /* FANFARE_DECLARATIONS_ONLY */
 
-/* ---- 6. Topic ----------------------------------------------------------------------------- */
+/* ---- 6. Topic ------------------------------------------------------------------------------- */
 
 /**
  * A topic by handle: its name was checked, and need not be checked again each time. Opaque, and
@@ -911,7 +922,7 @@ fanfare_status fanfare_topic_new(fanfare_text name,
  */
 void fanfare_topic_free(fanfare_topic *topic);
 
-/* ---- 7. Hub ------------------------------------------------------------------------------- */
+/* ---- 7. Hub --------------------------------------------------------------------------------- */
 
 /**
  * The engine: one order of events, the threads that serve its connections, and its listeners.
@@ -958,7 +969,7 @@ fanfare_status fanfare_hub_close(const fanfare_hub *hub);
  */
 void fanfare_hub_free(fanfare_hub *hub);
 
-/* ---- 8. Publishing ------------------------------------------------------------------------ */
+/* ---- 8. Publishing -------------------------------------------------------------------------- */
 
 /**
  * An event, and the topics that it is published to: names, or handles, or some of both, 1 to 64 in
@@ -1093,7 +1104,7 @@ static inline fanfare_publication fanfare_publication_to(const fanfare_topic *co
 
 #endif /* FANFARE_DECLARATIONS_ONLY */
 
-/* ---- 9. Finishing ------------------------------------------------------------------------- */
+/* ---- 9. Finishing --------------------------------------------------------------------------- */
 
 /**
  * Finishes a topic, with a last event unless `last` is NULL: nothing can be published to it any more.
@@ -1134,10 +1145,7 @@ fanfare_status fanfare_hub_finish_topic(const fanfare_hub *hub,
                                         uint64_t timeout_ms,
                                         fanfare_event_id *id_out);
 
-<<<<<<< HEAD
-/* ---- 10. Notices -------------------------------------------------------------------------- */
-=======
-/* ---- 10. Rules ---------------------------------------------------------------------------- */
+/* ---- 10. Rules ------------------------------------------------------------------------------ */
 
 /** What an option of a rule is that says nothing. */
 #define FANFARE_UNSET UINT64_MAX
@@ -1352,7 +1360,7 @@ static inline fanfare_rule fanfare_rule_empty(void)
 
 #endif /* FANFARE_DECLARATIONS_ONLY */
 
-/* ---- 11. Draining ------------------------------------------------------------------------- */
+/* ---- 11. Draining --------------------------------------------------------------------------- */
 
 /**
  * How a hub is drained. `fanfare_drain_options_defaults` makes one with every default. With these
@@ -1465,8 +1473,7 @@ static inline fanfare_drained fanfare_drained_empty(void)
 
 #endif /* FANFARE_DECLARATIONS_ONLY */
 
-/* ---- 12. Statistics ----------------------------------------------------------------------- */
->>>>>>> capi-pub
+/* ---- 12. Statistics ------------------------------------------------------------------------- */
 
 /**
  * The values of a `fanfare_disconnect_reason`; none is ever renumbered.
@@ -1541,7 +1548,283 @@ typedef int32_t fanfare_disconnect_reason;
 fanfare_text fanfare_disconnect_reason_name(fanfare_disconnect_reason reason);
 
 /**
-<<<<<<< HEAD
+ * How many reasons a `fanfare_metrics` has room for, and how many buckets.
+ */
+#define FANFARE_METRICS_REASONS_MAX 32
+
+/**
+ * The values of a gap event's reason, by which `fanfare_metrics` counts them; none is ever renumbered.
+ */
+typedef enum fanfare_gap_reason_code {
+  /**
+   * The events after the client's last one are not kept any more.
+   */
+  FANFARE_GAP_EXPIRED = 1,
+  /**
+   * The id was given by the hub before it was restarted.
+   */
+  FANFARE_GAP_RESTARTED = 2,
+  /**
+   * The id is none that the hub knows.
+   */
+  FANFARE_GAP_UNKNOWN_ID = 3,
+  /**
+   * The client read too slowly, and events were dropped for it.
+   */
+  FANFARE_GAP_SLOW = 4,
+} fanfare_gap_reason_code;
+
+/**
+ * What a hub has counted since it was made, at one moment. `fanfare_metrics_empty` makes one to be
+ * filled. Some say how much there is at the moment, such as `connections`; the others only grow, such as
+ * `published_events`.
+ *
+ * The struct grows at its end only. What the library does not know of it is 0.
+ */
+typedef struct fanfare_metrics {
+  /**
+   * The size of the struct as the caller knows it, in bytes.
+   */
+  size_t size;
+  /**
+   * Shards that serve. Fewer than the option shards when one has failed: restart the program
+   * soon. 0 when the hub is closed.
+   */
+  uint64_t living_shards;
+  /**
+   * The most connections: the option connections_max, or what the descriptors of the process
+   * allow if that is less.
+   */
+  uint64_t connections_max;
+  /**
+   * Open event streams.
+   */
+  uint64_t connections;
+  /**
+   * Open sockets whose request is not answered yet, or that are being closed.
+   */
+  uint64_t pending_connections;
+  /**
+   * Event streams with a socket that has not taken all events for it.
+   */
+  uint64_t lagging_connections;
+  /**
+   * Event streams that are being sent what they have missed; they do not count as lagging.
+   */
+  uint64_t replaying_connections;
+  /**
+   * Events times event streams that wait for them because they are spread over a time
+   * (window_ms). A stream that has ended, or was sent such an event together with a later one,
+   * counts until its turn would have come.
+   */
+  uint64_t spread_deliveries;
+  /**
+   * Topics that have a subscriber.
+   */
+  uint64_t topics;
+  /**
+   * Topics that have a subscriber, or events that are kept, or are finished.
+   */
+  uint64_t known_topics;
+  /**
+   * Filters that have a subscriber, each once however many subscribers it has.
+   */
+  uint64_t filters;
+  /**
+   * Topics that are finished and not forgotten yet.
+   */
+  uint64_t finished_topics;
+  /**
+   * Topics and filters that all connections ask for, each counted with each connection.
+   */
+  uint64_t subscriptions;
+  /**
+   * Events that were published.
+   */
+  uint64_t published_events;
+  /**
+   * Times that an event found the backlog full. It then waited, or was refused; an event that
+   * waits counts again each time that it finds the backlog full.
+   */
+  uint64_t full_events;
+  /**
+   * Events times connections that took them.
+   */
+  uint64_t delivered_events;
+  /**
+   * Bytes of events that sockets took, as each client is sent them, with the chunks around them;
+   * bytes of a replay count when they are handed out.
+   */
+  uint64_t delivered_bytes;
+  /**
+   * Events times the connections that were sent them because they had missed them. They count as
+   * delivered as well, when they are handed out.
+   */
+  uint64_t replayed_events;
+  /**
+   * Parts of history that were gathered to be replayed; one part serves all clients that need
+   * the same events.
+   */
+  uint64_t gathered_parts;
+  /**
+   * Events that are kept for clients that come back. One that is kept in several topics counts
+   * for each.
+   */
+  uint64_t kept_events;
+  /**
+   * Bytes that the kept events take, see the option history_total_bytes_max.
+   */
+  uint64_t kept_bytes;
+  /**
+   * Heartbeats: comments, or blocks that fire nothing but move the id to resume from.
+   */
+  uint64_t heartbeats;
+  /**
+   * Batches that were begun.
+   */
+  uint64_t batches;
+  /**
+   * Times that a batch waited for connections that lag too far but get on.
+   */
+  uint64_t held_batches;
+  /**
+   * Bytes that wait to be sent, see the option topic_backlog_bytes_max.
+   */
+  uint64_t backlog_bytes;
+  /**
+   * Bytes that are kept for connections that lag.
+   */
+  uint64_t lag_bytes;
+  /**
+   * Events times lagging connections that skipped them, so that they were never sent.
+   */
+  uint64_t dropped_events;
+  /**
+   * Events times lagging connections that were sent a newer event of the same key instead.
+   */
+  uint64_t conflated_events;
+  /**
+   * Event streams that were ever opened.
+   */
+  uint64_t accepted_connections;
+  /**
+   * Sockets that were turned away because of the bounds on connections.
+   */
+  uint64_t refused_connections;
+  /**
+   * Requests for streams that were answered with the status 204, since all of their topics were
+   * finished and nothing was to be sent.
+   */
+  uint64_t finished_answers;
+  /**
+   * Connections whose request for a stream was put before the program, and that wait for its
+   * answer. They count as pending connections as well.
+   */
+  uint64_t pending_authorizations;
+  /**
+   * Requests for streams that were refused, that asked for topics which were not granted, or
+   * whose grant had expired.
+   */
+  uint64_t denied_authorizations;
+  /**
+   * Requests for streams that were answered 503, since the program had not answered in time, or
+   * too many waited.
+   */
+  uint64_t failed_authorizations;
+  /**
+   * Answers of the program that came when the connection had ceased to wait.
+   */
+  uint64_t late_authorizations;
+  /**
+   * Notices of connections that were lost because their queue was full.
+   */
+  uint64_t lost_notices;
+  /**
+   * Watchers of interest.
+   */
+  uint64_t interest_watchers;
+  /**
+   * Notices of interest that wait for the program to take them, of all watchers.
+   */
+  uint64_t owed_interest_notices;
+  /**
+   * Times that a grace time of a watcher ended early, since too many of its subscriptions had
+   * one.
+   */
+  uint64_t cut_graces;
+  /**
+   * Event streams that ended, by why: at the index of a `fanfare_disconnect_reason_code`.
+   */
+  uint64_t disconnects[FANFARE_METRICS_REASONS_MAX];
+  /**
+   * Events by which clients were told that others are missing from their streams, by why: at the
+   * index of a `fanfare_gap_reason_code`.
+   */
+  uint64_t gap_events[FANFARE_METRICS_REASONS_MAX];
+  /**
+   * How many of the buckets are used, by which it is counted how long events took from being
+   * published to a socket's taking them.
+   */
+  uint64_t latency_buckets;
+  /**
+   * The most microseconds of each bucket, rising; `UINT64_MAX` for the last one that is used.
+   */
+  uint64_t latency_bounds_us[FANFARE_METRICS_REASONS_MAX];
+  /**
+   * How many took at most as long, and longer than the bucket before allows.
+   */
+  uint64_t latency_counts[FANFARE_METRICS_REASONS_MAX];
+  /**
+   * The sum of all these times, in nanoseconds.
+   */
+  uint64_t latency_sum_ns;
+} fanfare_metrics;
+
+/**
+ * Reads what a hub has counted, also when it is closed. `metrics_out->size` has to be set before, as
+ * `fanfare_metrics_empty` does, and stays as it is. It takes a moment for each shard, and no lock that a
+ * shard waits for.
+ *
+ * Threads: any, several at once. Ownership: the struct stays the caller's. Errors:
+ * `FANFARE_ERR_ARGUMENT`, also when the size is that of no version, or `FANFARE_ERR_FORKED`.
+ */
+fanfare_status fanfare_hub_metrics(const fanfare_hub *hub,
+                                   fanfare_metrics *metrics_out);
+
+/**
+ * Writes what a hub has counted, also when it is closed, as a text for Prometheus, version 0.0.4 of its
+ * format, and what the topics of each rule hold. Serve it with the content type "text/plain;
+ * version=0.0.4; charset=utf-8". The text has no NUL at its end. `*length_out` is its length, also with
+ * `FANFARE_ERR_BUFFER`, when it is the size that the buffer has to have. As the counts grow the text may
+ * be some bytes longer the next time: so make the buffer a little larger. 16 KiB are enough without
+ * rules.
+ *
+ * Threads: any, several at once. Ownership: the buffer stays the caller's. Errors: `FANFARE_ERR_BUFFER`
+ * when the buffer is too small, which may be NULL if its size is 0; `FANFARE_ERR_ARGUMENT` or
+ * `FANFARE_ERR_FORKED`.
+ */
+fanfare_status fanfare_hub_prometheus(const fanfare_hub *hub,
+                                      char *buffer,
+                                      size_t buffer_size,
+                                      size_t *length_out);
+
+#ifndef FANFARE_DECLARATIONS_ONLY
+
+/** Counts to be filled. */
+static inline fanfare_metrics fanfare_metrics_empty(void)
+{
+  fanfare_metrics metrics;
+  memset(&metrics, 0, sizeof metrics);
+  metrics.size = sizeof metrics;
+  return metrics;
+}
+
+#endif /* FANFARE_DECLARATIONS_ONLY */
+
+/* ---- 13. Notices ---------------------------------------------------------------------------- */
+
+
+/**
  * The values of a `fanfare_notice_kind`.
  */
 typedef enum fanfare_notice_kind_code {
@@ -1779,8 +2062,466 @@ fanfare_status fanfare_hub_watch_interest(const fanfare_hub *hub,
                                           uint64_t grace_ms,
                                           uint64_t token);
 
-<<<<<<< HEAD
-/* ---- 11. Listeners ------------------------------------------------------------------------ */
+/* ---- 14. Connections ------------------------------------------------------------------------ */
+
+/**
+ * The values of a `fanfare_connection_state`.
+ */
+typedef enum fanfare_connection_state_code {
+  /**
+   * It takes what it is sent.
+   */
+  FANFARE_CONNECTION_LIVE = 1,
+  /**
+   * Its socket did not take all there was for it.
+   */
+  FANFARE_CONNECTION_LAGGING = 2,
+  /**
+   * It is sent what it has missed.
+   */
+  FANFARE_CONNECTION_REPLAYING = 3,
+} fanfare_connection_state_code;
+
+/**
+ * A list of connections, as they were when it was made. Opaque, and always used by pointer.
+ * `fanfare_hub_connections` makes it and `fanfare_connections_free` frees it.
+ */
+typedef struct fanfare_connections fanfare_connections;
+
+/**
+ * A list of topics and filters with their numbers of subscribers. Opaque, and always used by
+ * pointer. `fanfare_hub_subscription_counts` makes it and `fanfare_subscription_counts_free` frees
+ * it.
+ */
+typedef struct fanfare_subscription_counts fanfare_subscription_counts;
+
+/**
+ * Which connections are listed, and how many at most. `fanfare_connection_filter_of_all` makes one
+ * that lists any; set what should differ. Without that helper set all of it to zero, and `size` to
+ * `sizeof(fanfare_connection_filter)`. The struct grows at its end only.
+ */
+typedef struct fanfare_connection_filter {
+  /**
+   * The size of the struct as the caller knows it, in bytes.
+   */
+  size_t size;
+  /**
+   * Only connections with this subscription: a connection that gets a topic by a filter is found
+   * by the filter. {NULL, 0}: all.
+   */
+  fanfare_text subscription;
+  /**
+   * Only connections with this tag. {NULL, 0}: all.
+   */
+  fanfare_text tag;
+  /**
+   * The most that are listed, at most 1,000,000; 0 is 1,000.
+   */
+  uint64_t limit;
+  /**
+   * 1: only connections that lag or replay. 0: all.
+   */
+  uint32_t lagging;
+  /**
+   * 1: those that lag most are listed, and first, by age and then by events. 0: any, in no order.
+   */
+  uint32_t slowest_first;
+} fanfare_connection_filter;
+
+/**
+ * How a connection is doing: one of the constants of `fanfare_connection_state_code`.
+ */
+typedef int32_t fanfare_connection_state;
+
+/**
+ * A connection, as it was at one moment. The struct grows at its end only.
+ */
+typedef struct fanfare_connection {
+  /**
+   * The size of the struct as the caller knows it, in bytes.
+   */
+  size_t size;
+  /**
+   * Its id.
+   */
+  fanfare_connection_id id;
+  /**
+   * What it is subscribed to, each once, in no order.
+   */
+  const fanfare_text *subscriptions;
+  /**
+   * The number of these.
+   */
+  size_t subscriptions_count;
+  /**
+   * The client's address and port; no text if it has none, as at a Unix domain socket.
+   */
+  fanfare_text addr;
+  /**
+   * What the client calls itself. A label that any client can claim; no text if it has none.
+   */
+  fanfare_text tag;
+  /**
+   * Since when it is an event stream, in milliseconds since 1970-01-01 00:00 UTC.
+   */
+  uint64_t since_unix_ms;
+  /**
+   * The number of events that its socket took whole.
+   */
+  uint64_t events;
+  /**
+   * Bytes of events that its socket took, without what HTTP adds, and without heartbeats.
+   */
+  uint64_t bytes;
+  /**
+   * The number of events that it has yet to be sent, with the one that was begun.
+   */
+  uint64_t lag_events;
+  /**
+   * Their bytes that it has yet to be sent.
+   */
+  uint64_t lag_bytes;
+  /**
+   * How long ago the oldest event was published that it has not taken whole; 0 when there is none.
+   */
+  uint64_t lag_age_ms;
+  /**
+   * How it is doing.
+   */
+  fanfare_connection_state state;
+  /**
+   * What happens to it when it lags too far: 1 it is disconnected, 2 the oldest events are
+   * dropped, 3 events are conflated by key.
+   */
+  int32_t policy;
+} fanfare_connection;
+
+/**
+ * A topic or filter that has subscribers. The struct grows at its end only.
+ */
+typedef struct fanfare_subscription_count {
+  /**
+   * The size of the struct as the caller knows it, in bytes.
+   */
+  size_t size;
+  /**
+   * The topic, or the filter.
+   */
+  fanfare_text subscription;
+  /**
+   * The number of connections that asked for it by this name.
+   */
+  uint64_t subscribers;
+} fanfare_subscription_count;
+
+/**
+ * Lists connections. `filter` may be NULL for any 1,000. Each is described as it is at that moment;
+ * connections that come and go meanwhile are listed or not. On success `*list_out` is the list.
+ *
+ * Threads: any, several at once; blocks for about a millisecond per 10,000 connections, and at most
+ * 10 seconds. Ownership: the filter stays the caller's; the list is the caller's, to be freed with
+ * `fanfare_connections_free`. It needs no hub. Errors: `FANFARE_ERR_SUBSCRIPTION`;
+ * `FANFARE_ERR_OPTIONS` when a flag is neither 0 nor 1, or something is set that only a newer
+ * library knows; `FANFARE_ERR_BUSY` when 64 such questions wait already; `FANFARE_ERR_TIMEOUT`;
+ * `FANFARE_ERR_UTF8` for a tag that is not; `FANFARE_ERR_ARGUMENT`, `FANFARE_ERR_FORKED`,
+ * `FANFARE_ERR_CLOSED` or `FANFARE_ERR_SYSTEM`.
+ */
+fanfare_status fanfare_hub_connections(const fanfare_hub *hub,
+                                       const fanfare_connection_filter *filter,
+                                       fanfare_connections **list_out);
+
+/**
+ * Describes one connection, as a list of one.
+ *
+ * Threads: any, several at once; blocks for a moment, and at most 10 seconds. Ownership: the list is
+ * the caller's, to be freed with `fanfare_connections_free`. Errors: `FANFARE_ERR_STALE` when the
+ * connection has ended; `FANFARE_ERR_BUSY`, `FANFARE_ERR_TIMEOUT`, `FANFARE_ERR_ARGUMENT`,
+ * `FANFARE_ERR_FORKED` or `FANFARE_ERR_CLOSED`.
+ */
+fanfare_status fanfare_hub_connection(const fanfare_hub *hub,
+                                      fanfare_connection_id id,
+                                      fanfare_connections **list_out);
+
+/**
+ * Returns the length of a list; 0 for NULL.
+ *
+ * Threads: any, several at once. Errors: none.
+ */
+size_t fanfare_connections_count(const fanfare_connections *list);
+
+/**
+ * Reads the connection at an index of a list. `connection->size` has to be set before, and stays as
+ * it is.
+ *
+ * Threads: any, several at once. Ownership: the struct stays the caller's; the texts in it are the
+ * list's, until that is freed. Errors: `FANFARE_ERR_ARGUMENT` when a pointer is NULL, the size is
+ * that of no version, or the index is beyond the list.
+ */
+fanfare_status fanfare_connections_get(const fanfare_connections *list,
+                                       size_t index,
+                                       fanfare_connection *connection);
+
+/**
+ * Frees a list with its texts. NULL does nothing.
+ *
+ * Threads: any one, while no other call with this list is under way, and none comes afterwards.
+ * Ownership: the list is gone. Errors: none.
+ */
+void fanfare_connections_free(fanfare_connections *list);
+
+/**
+ * Counts the connections that get a topic's events, by its name or by filters, each once. On success
+ * `*count_out` is their number.
+ *
+ * Threads: any, several at once; blocks for a moment, and at most 10 seconds. Ownership: `topic`
+ * stays the caller's. Errors: `FANFARE_ERR_TOPIC`, `FANFARE_ERR_BUSY`, `FANFARE_ERR_TIMEOUT`,
+ * `FANFARE_ERR_ARGUMENT`, `FANFARE_ERR_FORKED` or `FANFARE_ERR_CLOSED`.
+ */
+fanfare_status fanfare_hub_subscribers(const fanfare_hub *hub,
+                                       fanfare_text topic,
+                                       uint64_t *count_out);
+
+/**
+ * Lists the topics and filters with the most subscribers, most first, at most `limit`. On success
+ * `*list_out` is the list.
+ *
+ * Threads: any, several at once; blocks as `fanfare_hub_connections` does. Ownership: the list is
+ * the caller's, to be freed with `fanfare_subscription_counts_free`. Errors: `FANFARE_ERR_BUSY`,
+ * `FANFARE_ERR_TIMEOUT`, `FANFARE_ERR_ARGUMENT`, `FANFARE_ERR_FORKED` or `FANFARE_ERR_CLOSED`.
+ */
+fanfare_status fanfare_hub_subscription_counts(const fanfare_hub *hub,
+                                               size_t limit,
+                                               fanfare_subscription_counts **list_out);
+
+/**
+ * Returns the length of a list; 0 for NULL.
+ *
+ * Threads: any, several at once. Errors: none.
+ */
+size_t fanfare_subscription_counts_count(const fanfare_subscription_counts *list);
+
+/**
+ * Reads the topic or filter at an index of a list. `count->size` has to be set before, and stays as
+ * it is.
+ *
+ * Threads: any, several at once. Ownership: the struct stays the caller's; the text in it is the
+ * list's, until that is freed. Errors: `FANFARE_ERR_ARGUMENT` when a pointer is NULL, the size is
+ * that of no version, or the index is beyond the list.
+ */
+fanfare_status fanfare_subscription_counts_get(const fanfare_subscription_counts *list,
+                                               size_t index,
+                                               fanfare_subscription_count *count);
+
+/**
+ * Frees a list with its texts. NULL does nothing.
+ *
+ * Threads: any one, while no other call with this list is under way, and none comes afterwards.
+ * Ownership: the list is gone. Errors: none.
+ */
+void fanfare_subscription_counts_free(fanfare_subscription_counts *list);
+
+#ifndef FANFARE_DECLARATIONS_ONLY
+
+/** A filter for any connections, 1,000 of them at most. */
+static inline fanfare_connection_filter fanfare_connection_filter_of_all(void)
+{
+  fanfare_connection_filter filter;
+  memset(&filter, 0, sizeof filter);
+  filter.size = sizeof filter;
+  return filter;
+}
+
+#endif /* FANFARE_DECLARATIONS_ONLY */
+
+/**
+ * Ends one connection. Its client is told to come back after a random time, from `retry_ms` to twice
+ * that, at most 1 day; 0 tells nothing. Then its stream ends, for the reason
+ * `FANFARE_DISCONNECT_KICKED`. An `EventSource` comes back by itself, so this alone keeps no client
+ * out.
+ *
+ * Threads: any, several at once; blocks for a moment, and at most 10 seconds. Errors:
+ * `FANFARE_ERR_STALE` when it has ended already; `FANFARE_ERR_BUSY` when 64 such questions wait
+ * already; `FANFARE_ERR_TIMEOUT`, `FANFARE_ERR_ARGUMENT`, `FANFARE_ERR_FORKED` or
+ * `FANFARE_ERR_CLOSED`.
+ */
+fanfare_status fanfare_hub_disconnect(const fanfare_hub *hub,
+                                      fanfare_connection_id id,
+                                      uint64_t retry_ms);
+
+/**
+ * Ends all connections with a tag, as `fanfare_hub_disconnect` does: those that are there when it is
+ * called, and none that has come back meanwhile. On success `*count_out`, unless `count_out` is
+ * NULL, is how many those were, which may be 0.
+ *
+ * Threads: any, several at once; blocks as `fanfare_hub_connections` does. Ownership: `tag` stays
+ * the caller's. Errors, after which some may have been ended: `FANFARE_ERR_BUSY` or
+ * `FANFARE_ERR_TIMEOUT`. Others: `FANFARE_ERR_UTF8` for a tag that is not, `FANFARE_ERR_ARGUMENT`,
+ * also for no tag or one that no client has, `FANFARE_ERR_FORKED` or `FANFARE_ERR_CLOSED`.
+ */
+fanfare_status fanfare_hub_disconnect_tag(const fanfare_hub *hub,
+                                          fanfare_text tag,
+                                          uint64_t retry_ms,
+                                          uint64_t *count_out);
+
+/**
+ * Ends all connections with a subscription, as `fanfare_hub_disconnect` does: those that are there
+ * when it is called. A connection that gets a topic by a filter is meant by that filter, and not by
+ * the topic. On success `*count_out`, unless `count_out` is NULL, is how many those were, which may
+ * be 0.
+ *
+ * Threads: any, several at once; blocks as `fanfare_hub_connections` does. Ownership: `subscription`
+ * stays the caller's. Errors, after which some may have been ended: `FANFARE_ERR_BUSY` or
+ * `FANFARE_ERR_TIMEOUT`. Others: `FANFARE_ERR_SUBSCRIPTION`, `FANFARE_ERR_ARGUMENT`,
+ * `FANFARE_ERR_FORKED` or `FANFARE_ERR_CLOSED`.
+ */
+fanfare_status fanfare_hub_disconnect_subscription(const fanfare_hub *hub,
+                                                   fanfare_text subscription,
+                                                   uint64_t retry_ms,
+                                                   uint64_t *count_out);
+
+/**
+ * Ends all connections, as `fanfare_hub_disconnect` does: those that are there when it is called.
+ * On success `*count_out`, unless `count_out` is NULL, is how many those were.
+ *
+ * Threads: any, several at once; blocks as `fanfare_hub_connections` does. Errors, after which some
+ * may have been ended: `FANFARE_ERR_BUSY` or `FANFARE_ERR_TIMEOUT`. Others: `FANFARE_ERR_ARGUMENT`,
+ * `FANFARE_ERR_FORKED` or `FANFARE_ERR_CLOSED`.
+ */
+fanfare_status fanfare_hub_disconnect_all(const fanfare_hub *hub,
+                                          uint64_t retry_ms,
+                                          uint64_t *count_out);
+
+/**
+ * Changes what a connection gets to the events of these topics and filters, from 1 to 65,536 of
+ * them; one that is there twice counts once. It happens between two events: what was published
+ * before goes by the old ones, what is published after it by the new ones, and of a topic that it
+ * keeps nothing is lost or doubled. The client is not told, and asks for the topics of its URL when
+ * it comes back.
+ *
+ * Threads: any, several at once; blocks for a moment, and at most 10 seconds. Ownership: the list
+ * and its texts stay the caller's. Errors: `FANFARE_ERR_STALE` when the connection has ended;
+ * `FANFARE_ERR_SUBSCRIPTION` when one is no topic and no filter, or there is none;
+ * `FANFARE_ERR_TOO_MANY`; `FANFARE_ERR_BUSY`, also when the client is still being sent what it has
+ * missed; `FANFARE_ERR_TIMEOUT`, after which it may have been changed; `FANFARE_ERR_ARGUMENT`,
+ * `FANFARE_ERR_FORKED`, `FANFARE_ERR_CLOSED` or `FANFARE_ERR_SYSTEM`.
+ */
+fanfare_status fanfare_hub_set_subscriptions(const fanfare_hub *hub,
+                                             fanfare_connection_id id,
+                                             const fanfare_text *subscriptions,
+                                             size_t subscriptions_count);
+
+/* ---- 15. Log -------------------------------------------------------------------------------- */
+
+/**
+ * The most bytes of a record's message.
+ */
+#define FANFARE_LOG_BYTES_MAX 1024
+
+/**
+ * The values of a `fanfare_log_level`. Each has those before it as well.
+ */
+typedef enum fanfare_log_level_code {
+  /**
+   * Nothing.
+   */
+  FANFARE_LOG_OFF = 0,
+  /**
+   * Something has failed that clients notice.
+   */
+  FANFARE_LOG_ERROR = 1,
+  /**
+   * Something that an operator should know. Clients do not set the rate of records up to the next
+   * level.
+   */
+  FANFARE_LOG_WARN = 2,
+  /**
+   * What happens seldom, and is in order.
+   */
+  FANFARE_LOG_INFO = 3,
+  /**
+   * What happens with each connection.
+   */
+  FANFARE_LOG_DEBUG = 4,
+  /**
+   * Everything.
+   */
+  FANFARE_LOG_TRACE = 5,
+} fanfare_log_level_code;
+
+/**
+ * How much is logged, or how important a record is: one of the constants of
+ * `fanfare_log_level_code`.
+ */
+typedef int32_t fanfare_log_level;
+
+/**
+ * One record of the log, which is there until the callback returns. The struct grows at its end
+ * only.
+ */
+typedef struct fanfare_log_record {
+  /**
+   * The size of the struct as the library knows it, in bytes: what is beyond it is not there.
+   */
+  size_t size;
+  /**
+   * The part of the library that it is from, such as fanfare::hub.
+   */
+  fanfare_text target;
+  /**
+   * What has happened: UTF-8 on one line, of at most `FANFARE_LOG_BYTES_MAX` bytes.
+   */
+  fanfare_text message;
+  /**
+   * How important it is.
+   */
+  fanfare_log_level level;
+  /**
+   * 1 if the message was longer and was cut at the end of a character; else 0.
+   */
+  uint32_t is_cut;
+} fanfare_log_record;
+
+/**
+ * What is called with each record, see `fanfare_log_set`.
+ */
+typedef void (*fanfare_log_callback)(void *user_data, const struct fanfare_log_record *record);
+
+/**
+ * What is called with a callback's user data when the callback will not be called any more.
+ */
+typedef void (*fanfare_log_destructor)(void *user_data);
+
+/**
+ * Sets what is called with each record of the library's log up to a level: the one callback of the
+ * process, for all hubs. NULL is none, as it is at first, and the other arguments do not matter. The callback that was set before is not
+ * called any more when this returns, and its destructor, unless that is NULL, was called with its
+ * user data, in this thread. At the process's end nothing is called.
+ *
+ * The callback is called from any thread: from the engine's, which serve clients and wait until it
+ * returns, and from those that call the library; from several at once. So it has to be quick, and
+ * at best only puts a copy of the record into a queue of its own. It must not
+ *
+ * - call the library, but for `fanfare_strerror`, `fanfare_abi_version`,
+ *   `fanfare_disconnect_reason_name` and the inline functions: the caller may hold the hub's locks.
+ *   (`fanfare_log_set` returns `FANFARE_ERR_BUSY` there.) What it has the library log is left out;
+ * - wait for a lock under which the program calls the library, such as an interpreter's;
+ * - throw an exception or call longjmp: an exception that leaves it ends the process.
+ *
+ * Threads: any, several at once; waits for callbacks that run. Ownership: `user_data` is the
+ * callback's until its destructor is called, or, after an error, the caller's still. Errors:
+ * `FANFARE_ERR_ARGUMENT` when the level is none; `FANFARE_ERR_BUSY` in a callback;
+ * `FANFARE_ERR_LOGGER` when the program is written in Rust, has this library as a crate and has set
+ * a logger of its own, which then gets all records. A program in Rust that calls this first can set
+ * no logger of its own afterwards.
+ *
+ * The child of a fork has no callback, and may set one.
+ */
+fanfare_status fanfare_log_set(fanfare_log_level level,
+                               fanfare_log_callback callback,
+                               void *user_data,
+                               fanfare_log_destructor destructor);
+
+/* ---- 16. Listeners -------------------------------------------------------------------------- */
 
 /**
  * A header field of HTTP: a name and a value. It never grows, so that it has no size.
@@ -1863,53 +2604,11 @@ void fanfare_authorizer_free(fanfare_authorizer *authorizer);
  * The structs of an array all have the same size.
  */
 typedef struct fanfare_route {
-=======
-/* ---- 8. Connections ----------------------------------------------------------------------- */
-
-/**
- * The values of a `fanfare_connection_state`.
- */
-typedef enum fanfare_connection_state_code {
-  /**
-   * It takes what it is sent.
-   */
-  FANFARE_CONNECTION_LIVE = 1,
-  /**
-   * Its socket did not take all there was for it.
-   */
-  FANFARE_CONNECTION_LAGGING = 2,
-  /**
-   * It is sent what it has missed.
-   */
-  FANFARE_CONNECTION_REPLAYING = 3,
-} fanfare_connection_state_code;
-
-/**
- * A list of connections, as they were when it was made. Opaque, and always used by pointer.
- * `fanfare_hub_connections` makes it and `fanfare_connections_free` frees it.
- */
-typedef struct fanfare_connections fanfare_connections;
-
-/**
- * A list of topics and filters with their numbers of subscribers. Opaque, and always used by
- * pointer. `fanfare_hub_subscription_counts` makes it and `fanfare_subscription_counts_free` frees
- * it.
- */
-typedef struct fanfare_subscription_counts fanfare_subscription_counts;
-
-/**
- * Which connections are listed, and how many at most. `fanfare_connection_filter_of_all` makes one
- * that lists any; set what should differ. Without that helper set all of it to zero, and `size` to
- * `sizeof(fanfare_connection_filter)`. The struct grows at its end only.
- */
-typedef struct fanfare_connection_filter {
->>>>>>> capi-note
   /**
    * The size of the struct as the caller knows it, in bytes.
    */
   size_t size;
   /**
-<<<<<<< HEAD
    * The path, at most 1,024 bytes, percent-encoded and without a query: `/runs/{id}/events`.
    */
   fanfare_text path;
@@ -2254,7 +2953,655 @@ fanfare_status fanfare_listener_address(const fanfare_hub *hub,
 fanfare_status fanfare_listener_close(const fanfare_hub *hub,
                                       fanfare_listener listener);
 
-/* ---- 12. Streams that the program reads --------------------------------------------------- */
+/* ---- 17. Grants and refusals ---------------------------------------------------------------- */
+
+/**
+ * What a client may do whose request for a stream is authorized. `fanfare_grant_of` makes one for some
+ * topics; without that helper set all of it to zero, and `size` to `sizeof(fanfare_grant)`.
+ *
+ * A request that names topics and filters has to stay within `topics`: otherwise its client is answered
+ * 403. A request that names none is subscribed to all of `topics`.
+ */
+typedef struct fanfare_grant {
+  /**
+   * The size of the struct as the caller knows it, in bytes.
+   */
+  size_t size;
+  /**
+   * The topics and filters that the stream may be subscribed to.
+   */
+  const fanfare_text *topics;
+  /**
+   * How many there are, at most 1,024.
+   */
+  size_t topics_count;
+  /**
+   * Header fields of the stream's answer, which replace the listener's of their names.
+   */
+  const fanfare_header *headers;
+  /**
+   * How many there are, at most 32, and 4 KiB of them.
+   */
+  size_t headers_count;
+  /**
+   * The label by which the connection is found again, 1 to 256 bytes without control characters.
+   * Default: the request's own.
+   */
+  fanfare_text tag;
+  /**
+   * When the stream ends, in milliseconds since 1970; 0 for never.
+   */
+  uint64_t expires_at_unix_ms;
+  /**
+   * 1: the request may name any topics and filters.
+   */
+  uint32_t any_topics;
+  /**
+   * What happens to the connection when it lags too far. Default: what the request and the hub say.
+   */
+  fanfare_policy policy;
+  /**
+   * Where the stream begins of a client without an id, and of one whose id is gone, whatever its
+   * request says. Default: what the request and the listener say.
+   */
+  fanfare_start start;
+  /**
+   * For `FANFARE_START_LAST`.
+   */
+  uint32_t start_last;
+} fanfare_grant;
+
+/**
+ * What a client is told that gets no stream. `fanfare_refusal_of` makes one of a status; without that
+ * helper set all of it to zero, and `size` to `sizeof(fanfare_refusal)`.
+ */
+typedef struct fanfare_refusal {
+  /**
+   * The size of the struct as the caller knows it, in bytes.
+   */
+  size_t size;
+  /**
+   * Header fields of the answer, such as `WWW-Authenticate` of a 401, or `Retry-After`.
+   */
+  const fanfare_header *headers;
+  /**
+   * How many there are, at most 32, and 4 KiB of them.
+   */
+  size_t headers_count;
+  /**
+   * The content, plain text of at most 4 KiB; a 204 has none.
+   */
+  fanfare_text text;
+  /**
+   * The status: 204, which an `EventSource` takes for the end of the stream, or 300 to 599.
+   */
+  uint32_t status;
+  /**
+   * 0; keeps the struct's end where it is on every system.
+   */
+  uint32_t reserved;
+} fanfare_refusal;
+
+/**
+ * Finds the first part of a grant that is wrong: `*name_out` is its name in the struct, and
+ * `*bounds_out` what it may be. Both are {NULL, 0} when all is within its bounds. A time that has
+ * passed is no error: such a grant allows nothing.
+ *
+ * Threads: any. Ownership: the struct stays the caller's; the two texts are static. Errors:
+ * `FANFARE_ERR_ARGUMENT` or `FANFARE_ERR_SYSTEM`.
+ */
+fanfare_status fanfare_grant_problem(const fanfare_grant *grant,
+                                     fanfare_text *name_out,
+                                     fanfare_text *bounds_out);
+
+/**
+ * Finds the first part of a refusal that is wrong, as `fanfare_grant_problem` does.
+ *
+ * Threads: any. Ownership: the struct stays the caller's; the two texts are static. Errors:
+ * `FANFARE_ERR_ARGUMENT` or `FANFARE_ERR_SYSTEM`.
+ */
+fanfare_status fanfare_refusal_problem(const fanfare_refusal *refusal,
+                                       fanfare_text *name_out,
+                                       fanfare_text *bounds_out);
+
+#ifndef FANFARE_DECLARATIONS_ONLY
+
+/** A grant of `count` topics and filters, without an end. */
+static inline fanfare_grant fanfare_grant_of(const fanfare_text *topics, size_t count)
+{
+  fanfare_grant grant;
+  memset(&grant, 0, sizeof grant);
+  grant.size = sizeof grant;
+  grant.topics = topics;
+  grant.topics_count = count;
+  return grant;
+}
+
+/** A refusal that has this status and nothing else. */
+static inline fanfare_refusal fanfare_refusal_of(uint32_t status)
+{
+  fanfare_refusal refusal;
+  memset(&refusal, 0, sizeof refusal);
+  refusal.size = sizeof refusal;
+  refusal.status = status;
+  return refusal;
+}
+
+#endif /* FANFARE_DECLARATIONS_ONLY */
+
+/* ---- 18. Tokens and tickets ----------------------------------------------------------------- */
+
+/**
+ * What a token or a ticket grants. Opaque, and always used by pointer; `fanfare_granted_free` frees it.
+ * That of a ticket also says, for as long as it is not freed, that the ticket's stream is connected: a
+ * program that opens streams itself keeps it as long as the stream's connection.
+ */
+typedef struct fanfare_granted fanfare_granted;
+
+/**
+ * Writes what is granted into a struct of the caller's, of which `size` has to be set. Its texts and
+ * lists are those of what is granted.
+ *
+ * Threads: any, several at once. Ownership: the struct is the caller's, its texts and lists are valid
+ * until `fanfare_granted_free`. Errors: `FANFARE_ERR_ARGUMENT` or `FANFARE_ERR_FORKED`.
+ */
+fanfare_status fanfare_granted_grant(const fanfare_granted *granted,
+                                     fanfare_grant *grant_out);
+
+/**
+ * Tells whether a ticket's stream is still that of this connection: `*is_current_out` is 0 when the
+ * client has come back with the same ticket, and this connection is to be ended. It is 1 for a token.
+ *
+ * Threads: any, several at once. Ownership: nothing changes. Errors: `FANFARE_ERR_ARGUMENT` or
+ * `FANFARE_ERR_FORKED`.
+ */
+fanfare_status fanfare_granted_is_current(const fanfare_granted *granted,
+                                          uint32_t *is_current_out);
+
+/**
+ * Frees what was granted. That of a ticket says with this that the stream's connection has ended, and
+ * the ticket may be used again. NULL does nothing.
+ *
+ * Threads: any one, while no other call with it is under way, and none comes afterwards. Ownership: it
+ * is gone, with its texts and lists. Errors: none. In a child of the process that of the parent's is
+ * left as it is.
+ */
+void fanfare_granted_free(fanfare_granted *granted);
+
+/**
+ * A public key in PEM, of P-256, Ed25519 or RSA with 2,048 bits or more; or else a secret of at least
+ * 32 bytes, for HS256, whose line end at the end is no part of it.
+ */
+#define FANFARE_KEY_FILE 1
+
+/**
+ * A JWK set (RFC 7517): `{"keys":[...]}`.
+ */
+#define FANFARE_KEY_JWKS 2
+
+/**
+ * What checks tokens: keys, which can be replaced, and options. Opaque, and always used by pointer.
+ * `fanfare_tokens_new` makes it and `fanfare_tokens_free` frees it; authorizers that have it keep it.
+ */
+typedef struct fanfare_tokens fanfare_tokens;
+
+/**
+ * How tokens are checked. `fanfare_token_options_defaults` makes one with every default.
+ */
+typedef struct fanfare_token_options {
+  /**
+   * The size of the struct as the caller knows it, in bytes.
+   */
+  size_t size;
+  /**
+   * Of a token's `aud` one has to be among these. Default: none, and a token must not have one.
+   */
+  const fanfare_text *audiences;
+  /**
+   * How many there are, at most 64.
+   */
+  size_t audiences_count;
+  /**
+   * A token's `iss` has to be among these. Default: none, and it is not looked at.
+   */
+  const fanfare_text *issuers;
+  /**
+   * How many there are, at most 64.
+   */
+  size_t issuers_count;
+  /**
+   * The name of the claim that says what is granted, 1 to 256 bytes. Default: `fanfare`.
+   */
+  fanfare_text claim;
+  /**
+   * How much earlier than its `nbf` a token may be used.
+   * Bounds: at most 5 min. Default: 5 s.
+   */
+  uint64_t leeway_ms;
+} fanfare_token_options;
+
+/**
+ * A key that tokens are checked with, or several: the content of a file. It never grows, so that it
+ * has no size.
+ */
+typedef struct fanfare_key {
+  /**
+   * The content, at most 256 KiB.
+   */
+  fanfare_text bytes;
+  /**
+   * What it is: one of `FANFARE_KEY_...`.
+   */
+  uint32_t form;
+  /**
+   * 0; keeps the struct's end where it is on every system.
+   */
+  uint32_t reserved;
+} fanfare_key;
+
+/**
+ * Fills in the defaults. `options->size` has to be set before, and stays as it is.
+ *
+ * Threads: any. Ownership: the struct stays the caller's. Errors: `FANFARE_ERR_ARGUMENT` when
+ * `options` is NULL or its size is that of no version.
+ */
+fanfare_status fanfare_token_options_init(fanfare_token_options *options);
+
+/**
+ * Finds the first option that `fanfare_tokens_new` would refuse: `*name_out` is its name in the struct,
+ * and `*bounds_out` what it may be. Both are {NULL, 0} when every option is within its bounds.
+ *
+ * Threads: any. Ownership: the struct stays the caller's; the two texts are static. Errors:
+ * `FANFARE_ERR_ARGUMENT` or `FANFARE_ERR_SYSTEM`.
+ */
+fanfare_status fanfare_token_options_problem(const fanfare_token_options *options,
+                                             fanfare_text *name_out,
+                                             fanfare_text *bounds_out);
+
+/**
+ * Writes a sentence that says why keys are refused and what to do about it into a buffer of `size`
+ * bytes, without a NUL at its end. `*length_out` is its length, also when the buffer is too small, and
+ * 0 when the keys are taken. It never has a part of a key in it.
+ *
+ * Threads: any. Ownership: the keys and the buffer stay the caller's. Errors: `FANFARE_ERR_BUFFER`,
+ * `FANFARE_ERR_ARGUMENT`, `FANFARE_ERR_TOO_MANY` for more than 64 keys, or `FANFARE_ERR_SYSTEM`.
+ */
+fanfare_status fanfare_keys_problem(const fanfare_key *keys,
+                                    size_t keys_count,
+                                    char *buffer,
+                                    size_t size,
+                                    size_t *length_out);
+
+/**
+ * Makes what checks tokens with some keys, 1 to 64. `options` may be NULL for the defaults. On success
+ * `*tokens_out` is it.
+ *
+ * Threads: any. Ownership: what is passed stays the caller's, and no copy of the file's content is kept
+ * but the keys; the tokens are the caller's, to be freed with `fanfare_tokens_free`. Errors:
+ * `FANFARE_ERR_KEY`, and `fanfare_keys_problem` says why; `FANFARE_ERR_OPTIONS`, and
+ * `fanfare_token_options_problem` says which; `FANFARE_ERR_TOO_MANY`, `FANFARE_ERR_ARGUMENT` or
+ * `FANFARE_ERR_SYSTEM`.
+ */
+fanfare_status fanfare_tokens_new(const fanfare_key *keys,
+                                  size_t keys_count,
+                                  const fanfare_token_options *options,
+                                  fanfare_tokens **tokens_out);
+
+/**
+ * Replaces the keys that tokens are checked with, 1 to 64. Streams that are open stay open.
+ *
+ * Threads: any, several at once, also while listeners check tokens. Ownership: what is passed stays the
+ * caller's. Errors, after which the keys are those of before: `FANFARE_ERR_KEY`, `FANFARE_ERR_TOO_MANY`,
+ * `FANFARE_ERR_ARGUMENT`, `FANFARE_ERR_FORKED` or `FANFARE_ERR_SYSTEM`.
+ */
+fanfare_status fanfare_tokens_set_keys(const fanfare_tokens *tokens,
+                                       const fanfare_key *keys,
+                                       size_t keys_count);
+
+/**
+ * Checks a token, of at most 8 KiB, for a program that opens streams itself. On success
+ * `*granted_out` is what the token grants.
+ *
+ * Threads: any, several at once. Ownership: the token stays the caller's; what is granted is the
+ * caller's, to be freed with `fanfare_granted_free`. Errors: `FANFARE_ERR_TOKEN` when it is not valid;
+ * `FANFARE_ERR_ARGUMENT`, `FANFARE_ERR_FORKED` or `FANFARE_ERR_SYSTEM`.
+ */
+fanfare_status fanfare_tokens_verify(const fanfare_tokens *tokens,
+                                     fanfare_text token,
+                                     fanfare_granted **granted_out);
+
+/**
+ * Frees what checks tokens. Authorizers that have it keep it. NULL does nothing.
+ *
+ * Threads: any one, while no other call with it is under way, and none comes afterwards. Ownership: it
+ * is gone. Errors: none.
+ */
+void fanfare_tokens_free(fanfare_tokens *tokens);
+
+#ifndef FANFARE_DECLARATIONS_ONLY
+
+/** A key of a file's content, of one of the forms FANFARE_KEY_.... */
+static inline fanfare_key fanfare_key_of(uint32_t form, fanfare_text bytes)
+{
+  fanfare_key key;
+  memset(&key, 0, sizeof key);
+  key.bytes = bytes;
+  key.form = form;
+  return key;
+}
+
+/** Options of tokens that are all at their defaults. */
+static inline fanfare_token_options fanfare_token_options_defaults(void)
+{
+  fanfare_token_options options;
+  memset(&options, 0, sizeof options);
+  options.size = sizeof options;
+  /* It cannot fail with a size that is right. */
+  (void)fanfare_token_options_init(&options);
+  return options;
+}
+
+#endif /* FANFARE_DECLARATIONS_ONLY */
+
+/**
+ * The most bytes of a `fanfare_ticket`.
+ */
+#define FANFARE_TICKET_BYTES_MAX 63
+
+/**
+ * The tickets that were issued and are not over, bounded in number. Opaque, and always used by pointer.
+ * `fanfare_tickets_new` makes them and `fanfare_tickets_free` frees them; authorizers that have them
+ * keep them.
+ */
+typedef struct fanfare_tickets fanfare_tickets;
+
+/**
+ * The bounds of tickets. `fanfare_ticket_options_defaults` makes one with every default.
+ */
+typedef struct fanfare_ticket_options {
+  /**
+   * The size of the struct as the caller knows it, in bytes.
+   */
+  size_t size;
+  /**
+   * The most tickets that there are at once. One that was used is kept for its stream's reconnects,
+   * until its grant expires.
+   * Bounds: 1 to 10,000,000. Default: 65,536.
+   */
+  uint64_t tickets_max;
+  /**
+   * How long a ticket may be unused before it is forgotten.
+   * Bounds: 1 s to 1 hour. Default: 60 s.
+   */
+  uint64_t first_use_time_max_ms;
+} fanfare_ticket_options;
+
+/**
+ * How clients show tokens and tickets to a listener, and where they get tickets.
+ * `fanfare_access_options_defaults` makes one with every default, which is all of it at zero but for
+ * the size.
+ */
+typedef struct fanfare_access_options {
+  /**
+   * The size of the struct as the caller knows it, in bytes.
+   */
+  size_t size;
+  /**
+   * The name of a cookie that has a token, which counts for pages of the server's own origin, and of
+   * `cookie_origins`. Default: none.
+   */
+  fanfare_text cookie;
+  /**
+   * The other origins whose pages may use the cookie; the listener's CORS has to have them as well.
+   * Default: none.
+   */
+  const fanfare_text *cookie_origins;
+  /**
+   * How many there are, at most 64.
+   */
+  size_t cookie_origins_count;
+  /**
+   * The path at which a client gets a ticket for its token, with `POST`; the empty text for none.
+   * Default: `/tickets`.
+   */
+  fanfare_text exchange_path;
+} fanfare_access_options;
+
+/**
+ * A ticket: what a client shows in its query, `ticket=...`, to have a stream. Letters, digits, '-' and
+ * '_'. A client that has it may use it, so it belongs into no log. By value: nothing to free.
+ */
+typedef struct fanfare_ticket {
+  /**
+   * The length of the text in bytes.
+   */
+  uint8_t length;
+  /**
+   * The text. The bytes after its length are zero.
+   */
+  char text[FANFARE_TICKET_BYTES_MAX];
+} fanfare_ticket;
+
+/**
+ * Fills in the defaults. `options->size` has to be set before, and stays as it is.
+ *
+ * Threads: any. Ownership: the struct stays the caller's. Errors: `FANFARE_ERR_ARGUMENT` when
+ * `options` is NULL or its size is that of no version.
+ */
+fanfare_status fanfare_ticket_options_init(fanfare_ticket_options *options);
+
+/**
+ * Finds the first option that `fanfare_tickets_new` would refuse: `*name_out` is its name in the
+ * struct, and `*bounds_out` what it may be. Both are {NULL, 0} when every option is within its bounds.
+ *
+ * Threads: any. Ownership: the struct stays the caller's; the two texts are static. Errors:
+ * `FANFARE_ERR_ARGUMENT`.
+ */
+fanfare_status fanfare_ticket_options_problem(const fanfare_ticket_options *options,
+                                              fanfare_text *name_out,
+                                              fanfare_text *bounds_out);
+
+/**
+ * Finds the first option that `fanfare_authorizer_new_tickets` would refuse, as
+ * `fanfare_ticket_options_problem` does.
+ *
+ * Threads: any. Ownership: the struct stays the caller's; the two texts are static. Errors:
+ * `FANFARE_ERR_ARGUMENT` or `FANFARE_ERR_SYSTEM`.
+ */
+fanfare_status fanfare_access_options_problem(const fanfare_access_options *options,
+                                              fanfare_text *name_out,
+                                              fanfare_text *bounds_out);
+
+/**
+ * Makes a table of tickets, without any yet. `options` may be NULL for the defaults. On success
+ * `*tickets_out` is it.
+ *
+ * Threads: any. Ownership: the options stay the caller's; the tickets are the caller's, to be freed
+ * with `fanfare_tickets_free`. Errors: `FANFARE_ERR_OPTIONS`, and `fanfare_ticket_options_problem` says
+ * which; `FANFARE_ERR_ARGUMENT`.
+ */
+fanfare_status fanfare_tickets_new(const fanfare_ticket_options *options,
+                                   fanfare_tickets **tickets_out);
+
+/**
+ * Issues a ticket for what is granted, which has to expire. On success `*ticket_out` is the ticket. It
+ * is to be used within the option first_use_time_max_ms, by one stream at a time, and by that stream's
+ * reconnects until its grant expires.
+ *
+ * Threads: any, several at once. Ownership: the grant stays the caller's. Errors: `FANFARE_ERR_GRANT`
+ * when it is out of its bounds, does not expire or has expired; `FANFARE_ERR_LIMIT` when there are too
+ * many tickets; `FANFARE_ERR_ARGUMENT`, `FANFARE_ERR_FORKED` or `FANFARE_ERR_SYSTEM`.
+ */
+fanfare_status fanfare_tickets_issue(const fanfare_tickets *tickets,
+                                     const fanfare_grant *grant,
+                                     fanfare_ticket *ticket_out);
+
+/**
+ * Takes a ticket that a client shows, for a program that opens streams itself. `goes_on` is 1 when the
+ * client's request has the id of an event, so that its stream goes on: an older connection of the
+ * stream is then no longer current (`fanfare_granted_is_current`). On success `*granted_out` is what
+ * the ticket grants; freeing it says that the stream's connection has ended.
+ *
+ * Threads: any, several at once. Ownership: the ticket stays the caller's; what is granted is the
+ * caller's. Errors: `FANFARE_ERR_TOKEN` when the ticket is not valid, or no longer; `FANFARE_ERR_BUSY`
+ * when its stream is connected, and the request does not go on; `FANFARE_ERR_ARGUMENT`,
+ * `FANFARE_ERR_FORKED` or `FANFARE_ERR_SYSTEM`.
+ */
+fanfare_status fanfare_tickets_redeem(const fanfare_tickets *tickets,
+                                      fanfare_text ticket,
+                                      uint32_t goes_on,
+                                      fanfare_granted **granted_out);
+
+/**
+ * Frees a table of tickets. Authorizers that have it keep it. NULL does nothing.
+ *
+ * Threads: any one, while no other call with it is under way, and none comes afterwards. Ownership: it
+ * is gone. Errors: none. In a child of the process that of the parent's is left as it is.
+ */
+void fanfare_tickets_free(fanfare_tickets *tickets);
+
+/**
+ * Makes an authorizer that gives a client the stream that its token or its ticket is for. A client
+ * shows a token in `Authorization: Bearer TOKEN`, or in a cookie if the options say so; or a ticket in
+ * its query, `ticket=...`, which it gets with `POST` to the options' exchange_path and its token, or
+ * from the program (`fanfare_tickets_issue`). A client that shows nothing that is valid is answered
+ * 401; one whose ticket's stream is connected 409; one for topics that are not granted 403. `options`
+ * may be NULL for the defaults. On success `*authorizer_out` is the authorizer.
+ *
+ * Threads: any. Ownership: what is passed stays the caller's, and the authorizer keeps `tokens` and
+ * `tickets`, so that keys that are set later hold for it; the authorizer is the caller's, to be freed
+ * with `fanfare_authorizer_free`. Errors: `FANFARE_ERR_OPTIONS`, and `fanfare_access_options_problem`
+ * says which; `FANFARE_ERR_ARGUMENT`, `FANFARE_ERR_FORKED` or `FANFARE_ERR_SYSTEM`.
+ */
+fanfare_status fanfare_authorizer_new_tickets(const fanfare_tokens *tokens,
+                                              const fanfare_tickets *tickets,
+                                              const fanfare_access_options *options,
+                                              fanfare_authorizer **authorizer_out);
+
+#ifndef FANFARE_DECLARATIONS_ONLY
+
+/** The text of a ticket. It is in the ticket's struct, and lives as long as that. */
+static inline fanfare_text fanfare_ticket_text(const fanfare_ticket *ticket)
+{
+  return fanfare_text_of(ticket->text, ticket->length);
+}
+
+/** Options of tickets that are all at their defaults. */
+static inline fanfare_ticket_options fanfare_ticket_options_defaults(void)
+{
+  fanfare_ticket_options options;
+  memset(&options, 0, sizeof options);
+  options.size = sizeof options;
+  /* It cannot fail with a size that is right. */
+  (void)fanfare_ticket_options_init(&options);
+  return options;
+}
+
+/** Options of how clients show tokens and tickets that are all at their defaults. */
+static inline fanfare_access_options fanfare_access_options_defaults(void)
+{
+  fanfare_access_options options;
+  memset(&options, 0, sizeof options);
+  options.size = sizeof options;
+  return options;
+}
+
+#endif /* FANFARE_DECLARATIONS_ONLY */
+
+/**
+ * A key that signs tokens. Opaque, and always used by pointer. `fanfare_signing_key_new` makes it and
+ * `fanfare_signing_key_free` frees it.
+ */
+typedef struct fanfare_signing_key fanfare_signing_key;
+
+/**
+ * What a token says beside what it grants and when it expires. Set all of it to zero, and `size` to
+ * `sizeof(fanfare_token_claims)`; {NULL, 0} is what the token does not have. Each is at most 1 KiB.
+ */
+typedef struct fanfare_token_claims {
+  /**
+   * The size of the struct as the caller knows it, in bytes.
+   */
+  size_t size;
+  /**
+   * Whom it is for (`aud`).
+   */
+  fanfare_text audience;
+  /**
+   * Who has made it (`iss`).
+   */
+  fanfare_text issuer;
+  /**
+   * Whom it is about (`sub`).
+   */
+  fanfare_text subject;
+  /**
+   * The id of the key (`kid`).
+   */
+  fanfare_text kid;
+  /**
+   * The name of the claim that says what is granted. Default: `fanfare`.
+   */
+  fanfare_text claim;
+  /**
+   * Since when it is valid (`nbf`), in milliseconds since 1970, whole seconds of which count; 0 for
+   * always.
+   */
+  uint64_t not_before_unix_ms;
+} fanfare_token_claims;
+
+/**
+ * Makes a key of a file's content: a private key in PEM without a passphrase, of P-256, Ed25519 or
+ * RSA with 2,048 bits or more; or else a secret of at least 32 bytes, for HS256. On success `*key_out`
+ * is the key.
+ *
+ * Threads: any. Ownership: the bytes stay the caller's; the key is the caller's, to be freed with
+ * `fanfare_signing_key_free`. Errors: `FANFARE_ERR_KEY`, `FANFARE_ERR_ARGUMENT` or `FANFARE_ERR_SYSTEM`.
+ */
+fanfare_status fanfare_signing_key_new(fanfare_text bytes,
+                                       fanfare_signing_key **key_out);
+
+/**
+ * Signs a token for what is granted: topics, of which there may be 1 to 256, tag and policy, and when
+ * it expires, whole seconds of which count; a grant with anything else is refused. `claims` may be
+ * NULL for none. The token is written into a buffer of `size` bytes, without a NUL at its end, and
+ * `*length_out` is its length, also when the buffer is too small.
+ *
+ * Threads: any, several at once. Ownership: what is passed stays the caller's. Errors:
+ * `FANFARE_ERR_GRANT`, also when it does not expire; `FANFARE_ERR_BUFFER`, `FANFARE_ERR_TOO_LARGE` when
+ * the token would have more than 8 KiB; `FANFARE_ERR_OPTIONS` when a claim is too long, is not UTF-8, or
+ * one is set that only a newer library knows; `FANFARE_ERR_KEY` when the key cannot sign;
+ * `FANFARE_ERR_ARGUMENT`, `FANFARE_ERR_FORKED` or `FANFARE_ERR_SYSTEM`.
+ */
+fanfare_status fanfare_signing_key_sign(const fanfare_signing_key *key,
+                                        const fanfare_grant *grant,
+                                        const fanfare_token_claims *claims,
+                                        char *buffer,
+                                        size_t size,
+                                        size_t *length_out);
+
+/**
+ * Frees a key. NULL does nothing.
+ *
+ * Threads: any one, while no other call with the key is under way, and none comes afterwards.
+ * Ownership: the key is gone. Errors: none.
+ */
+void fanfare_signing_key_free(fanfare_signing_key *key);
+
+#ifndef FANFARE_DECLARATIONS_ONLY
+
+/** Claims of a token that say nothing. */
+static inline fanfare_token_claims fanfare_token_claims_none(void)
+{
+  fanfare_token_claims claims;
+  memset(&claims, 0, sizeof claims);
+  claims.size = sizeof claims;
+  return claims;
+}
+
+#endif /* FANFARE_DECLARATIONS_ONLY */
+
+/* ---- 19. Streams that the program reads ----------------------------------------------------- */
 
 /**
  * How a stream begins, and how it is served, that the program opens for a client itself, by a
@@ -2443,7 +3790,7 @@ fanfare_status fanfare_stream_headers(const fanfare_header **headers_out,
  */
 void fanfare_stream_free(fanfare_stream *stream);
 
-/* ---- 13. Connections that the program hands over ------------------------------------------ */
+/* ---- 20. Connections that the program hands over -------------------------------------------- */
 
 /**
  * A request for a stream that the program's own server has read and authorized, and whose connection
@@ -2530,697 +3877,10 @@ static inline fanfare_adopt_request fanfare_adopt_request_of(const fanfare_text 
   request.topics = topics;
   request.topics_count = count;
   return request;
-=======
- * How many reasons a `fanfare_metrics` has room for, and how many buckets.
- */
-#define FANFARE_METRICS_REASONS_MAX 32
-
-/**
- * The values of a gap event's reason, by which `fanfare_metrics` counts them; none is ever renumbered.
- */
-typedef enum fanfare_gap_reason_code {
-  /**
-   * The events after the client's last one are not kept any more.
-   */
-  FANFARE_GAP_EXPIRED = 1,
-  /**
-   * The id was given by the hub before it was restarted.
-   */
-  FANFARE_GAP_RESTARTED = 2,
-  /**
-   * The id is none that the hub knows.
-   */
-  FANFARE_GAP_UNKNOWN_ID = 3,
-  /**
-   * The client read too slowly, and events were dropped for it.
-   */
-  FANFARE_GAP_SLOW = 4,
-} fanfare_gap_reason_code;
-
-/**
- * What a hub has counted since it was made, at one moment. `fanfare_metrics_empty` makes one to be
- * filled. Some say how much there is at the moment, such as `connections`; the others only grow, such as
- * `published_events`.
- *
- * The struct grows at its end only. What the library does not know of it is 0.
- */
-typedef struct fanfare_metrics {
-  /**
-   * The size of the struct as the caller knows it, in bytes.
-   */
-  size_t size;
-  /**
-   * Shards that serve. Fewer than the option shards when one has failed: restart the program
-   * soon. 0 when the hub is closed.
-   */
-  uint64_t living_shards;
-  /**
-   * The most connections: the option connections_max, or what the descriptors of the process
-   * allow if that is less.
-   */
-  uint64_t connections_max;
-  /**
-   * Open event streams.
-   */
-  uint64_t connections;
-  /**
-   * Open sockets whose request is not answered yet, or that are being closed.
-   */
-  uint64_t pending_connections;
-  /**
-   * Event streams with a socket that has not taken all events for it.
-   */
-  uint64_t lagging_connections;
-  /**
-   * Event streams that are being sent what they have missed; they do not count as lagging.
-   */
-  uint64_t replaying_connections;
-  /**
-   * Events times event streams that wait for them because they are spread over a time
-   * (window_ms). A stream that has ended, or was sent such an event together with a later one,
-   * counts until its turn would have come.
-   */
-  uint64_t spread_deliveries;
-  /**
-   * Topics that have a subscriber.
-   */
-  uint64_t topics;
-  /**
-   * Topics that have a subscriber, or events that are kept, or are finished.
-   */
-  uint64_t known_topics;
-  /**
-   * Filters that have a subscriber, each once however many subscribers it has.
-   */
-  uint64_t filters;
-  /**
-   * Topics that are finished and not forgotten yet.
-   */
-  uint64_t finished_topics;
-  /**
-   * Topics and filters that all connections ask for, each counted with each connection.
-   */
-  uint64_t subscriptions;
-  /**
-   * Events that were published.
-   */
-  uint64_t published_events;
-  /**
-   * Times that an event found the backlog full. It then waited, or was refused; an event that
-   * waits counts again each time that it finds the backlog full.
-   */
-  uint64_t full_events;
-  /**
-   * Events times connections that took them.
-   */
-  uint64_t delivered_events;
-  /**
-   * Bytes of events that sockets took, as each client is sent them, with the chunks around them;
-   * bytes of a replay count when they are handed out.
-   */
-  uint64_t delivered_bytes;
-  /**
-   * Events times the connections that were sent them because they had missed them. They count as
-   * delivered as well, when they are handed out.
-   */
-  uint64_t replayed_events;
-  /**
-   * Parts of history that were gathered to be replayed; one part serves all clients that need
-   * the same events.
-   */
-  uint64_t gathered_parts;
-  /**
-   * Events that are kept for clients that come back. One that is kept in several topics counts
-   * for each.
-   */
-  uint64_t kept_events;
-  /**
-   * Bytes that the kept events take, see the option history_total_bytes_max.
-   */
-  uint64_t kept_bytes;
-  /**
-   * Heartbeats: comments, or blocks that fire nothing but move the id to resume from.
-   */
-  uint64_t heartbeats;
-  /**
-   * Batches that were begun.
-   */
-  uint64_t batches;
-  /**
-   * Times that a batch waited for connections that lag too far but get on.
-   */
-  uint64_t held_batches;
-  /**
-   * Bytes that wait to be sent, see the option topic_backlog_bytes_max.
-   */
-  uint64_t backlog_bytes;
-  /**
-   * Bytes that are kept for connections that lag.
-   */
-  uint64_t lag_bytes;
-  /**
-   * Events times lagging connections that skipped them, so that they were never sent.
-   */
-  uint64_t dropped_events;
-  /**
-   * Events times lagging connections that were sent a newer event of the same key instead.
-   */
-  uint64_t conflated_events;
-  /**
-   * Event streams that were ever opened.
-   */
-  uint64_t accepted_connections;
-  /**
-   * Sockets that were turned away because of the bounds on connections.
-   */
-  uint64_t refused_connections;
-  /**
-   * Requests for streams that were answered with the status 204, since all of their topics were
-   * finished and nothing was to be sent.
-   */
-  uint64_t finished_answers;
-  /**
-   * Connections whose request for a stream was put before the program, and that wait for its
-   * answer. They count as pending connections as well.
-   */
-  uint64_t pending_authorizations;
-  /**
-   * Requests for streams that were refused, that asked for topics which were not granted, or
-   * whose grant had expired.
-   */
-  uint64_t denied_authorizations;
-  /**
-   * Requests for streams that were answered 503, since the program had not answered in time, or
-   * too many waited.
-   */
-  uint64_t failed_authorizations;
-  /**
-   * Answers of the program that came when the connection had ceased to wait.
-   */
-  uint64_t late_authorizations;
-  /**
-   * Notices of connections that were lost because their queue was full.
-   */
-  uint64_t lost_notices;
-  /**
-   * Watchers of interest.
-   */
-  uint64_t interest_watchers;
-  /**
-   * Notices of interest that wait for the program to take them, of all watchers.
-   */
-  uint64_t owed_interest_notices;
-  /**
-   * Times that a grace time of a watcher ended early, since too many of its subscriptions had
-   * one.
-   */
-  uint64_t cut_graces;
-  /**
-   * Event streams that ended, by why: at the index of a `fanfare_disconnect_reason_code`.
-   */
-  uint64_t disconnects[FANFARE_METRICS_REASONS_MAX];
-  /**
-   * Events by which clients were told that others are missing from their streams, by why: at the
-   * index of a `fanfare_gap_reason_code`.
-   */
-  uint64_t gap_events[FANFARE_METRICS_REASONS_MAX];
-  /**
-   * How many of the buckets are used, by which it is counted how long events took from being
-   * published to a socket's taking them.
-   */
-  uint64_t latency_buckets;
-  /**
-   * The most microseconds of each bucket, rising; `UINT64_MAX` for the last one that is used.
-   */
-  uint64_t latency_bounds_us[FANFARE_METRICS_REASONS_MAX];
-  /**
-   * How many took at most as long, and longer than the bucket before allows.
-   */
-  uint64_t latency_counts[FANFARE_METRICS_REASONS_MAX];
-  /**
-   * The sum of all these times, in nanoseconds.
-   */
-  uint64_t latency_sum_ns;
-} fanfare_metrics;
-
-/**
- * Reads what a hub has counted, also when it is closed. `metrics_out->size` has to be set before, as
- * `fanfare_metrics_empty` does, and stays as it is. It takes a moment for each shard, and no lock that a
- * shard waits for.
- *
- * Threads: any, several at once. Ownership: the struct stays the caller's. Errors:
- * `FANFARE_ERR_ARGUMENT`, also when the size is that of no version, or `FANFARE_ERR_FORKED`.
- */
-fanfare_status fanfare_hub_metrics(const fanfare_hub *hub,
-                                   fanfare_metrics *metrics_out);
-
-/**
- * Writes what a hub has counted, also when it is closed, as a text for Prometheus, version 0.0.4 of its
- * format, and what the topics of each rule hold. Serve it with the content type "text/plain;
- * version=0.0.4; charset=utf-8". The text has no NUL at its end. `*length_out` is its length, also with
- * `FANFARE_ERR_BUFFER`, when it is the size that the buffer has to have. As the counts grow the text may
- * be some bytes longer the next time: so make the buffer a little larger. 16 KiB are enough without
- * rules.
- *
- * Threads: any, several at once. Ownership: the buffer stays the caller's. Errors: `FANFARE_ERR_BUFFER`
- * when the buffer is too small, which may be NULL if its size is 0; `FANFARE_ERR_ARGUMENT` or
- * `FANFARE_ERR_FORKED`.
- */
-fanfare_status fanfare_hub_prometheus(const fanfare_hub *hub,
-                                      char *buffer,
-                                      size_t buffer_size,
-                                      size_t *length_out);
-
-#ifndef FANFARE_DECLARATIONS_ONLY
-
-/** Counts to be filled. */
-static inline fanfare_metrics fanfare_metrics_empty(void)
-{
-  fanfare_metrics metrics;
-  memset(&metrics, 0, sizeof metrics);
-  metrics.size = sizeof metrics;
-  return metrics;
->>>>>>> capi-pub
-=======
-   * Only connections with this subscription: a connection that gets a topic by a filter is found
-   * by the filter. {NULL, 0}: all.
-   */
-  fanfare_text subscription;
-  /**
-   * Only connections with this tag. {NULL, 0}: all.
-   */
-  fanfare_text tag;
-  /**
-   * The most that are listed, at most 1,000,000; 0 is 1,000.
-   */
-  uint64_t limit;
-  /**
-   * 1: only connections that lag or replay. 0: all.
-   */
-  uint32_t lagging;
-  /**
-   * 1: those that lag most are listed, and first, by age and then by events. 0: any, in no order.
-   */
-  uint32_t slowest_first;
-} fanfare_connection_filter;
-
-/**
- * How a connection is doing: one of the constants of `fanfare_connection_state_code`.
- */
-typedef int32_t fanfare_connection_state;
-
-/**
- * A connection, as it was at one moment. The struct grows at its end only.
- */
-typedef struct fanfare_connection {
-  /**
-   * The size of the struct as the caller knows it, in bytes.
-   */
-  size_t size;
-  /**
-   * Its id.
-   */
-  fanfare_connection_id id;
-  /**
-   * What it is subscribed to, each once, in no order.
-   */
-  const fanfare_text *subscriptions;
-  /**
-   * The number of these.
-   */
-  size_t subscriptions_count;
-  /**
-   * The client's address and port; no text if it has none, as at a Unix domain socket.
-   */
-  fanfare_text addr;
-  /**
-   * What the client calls itself. A label that any client can claim; no text if it has none.
-   */
-  fanfare_text tag;
-  /**
-   * Since when it is an event stream, in milliseconds since 1970-01-01 00:00 UTC.
-   */
-  uint64_t since_unix_ms;
-  /**
-   * The number of events that its socket took whole.
-   */
-  uint64_t events;
-  /**
-   * Bytes of events that its socket took, without what HTTP adds, and without heartbeats.
-   */
-  uint64_t bytes;
-  /**
-   * The number of events that it has yet to be sent, with the one that was begun.
-   */
-  uint64_t lag_events;
-  /**
-   * Their bytes that it has yet to be sent.
-   */
-  uint64_t lag_bytes;
-  /**
-   * How long ago the oldest event was published that it has not taken whole; 0 when there is none.
-   */
-  uint64_t lag_age_ms;
-  /**
-   * How it is doing.
-   */
-  fanfare_connection_state state;
-  /**
-   * What happens to it when it lags too far: 1 it is disconnected, 2 the oldest events are
-   * dropped, 3 events are conflated by key.
-   */
-  int32_t policy;
-} fanfare_connection;
-
-/**
- * A topic or filter that has subscribers. The struct grows at its end only.
- */
-typedef struct fanfare_subscription_count {
-  /**
-   * The size of the struct as the caller knows it, in bytes.
-   */
-  size_t size;
-  /**
-   * The topic, or the filter.
-   */
-  fanfare_text subscription;
-  /**
-   * The number of connections that asked for it by this name.
-   */
-  uint64_t subscribers;
-} fanfare_subscription_count;
-
-/**
- * Lists connections. `filter` may be NULL for any 1,000. Each is described as it is at that moment;
- * connections that come and go meanwhile are listed or not. On success `*list_out` is the list.
- *
- * Threads: any, several at once; blocks for about a millisecond per 10,000 connections, and at most
- * 10 seconds. Ownership: the filter stays the caller's; the list is the caller's, to be freed with
- * `fanfare_connections_free`. It needs no hub. Errors: `FANFARE_ERR_SUBSCRIPTION`;
- * `FANFARE_ERR_OPTIONS` when a flag is neither 0 nor 1, or something is set that only a newer
- * library knows; `FANFARE_ERR_BUSY` when 64 such questions wait already; `FANFARE_ERR_TIMEOUT`;
- * `FANFARE_ERR_UTF8` for a tag that is not; `FANFARE_ERR_ARGUMENT`, `FANFARE_ERR_FORKED`,
- * `FANFARE_ERR_CLOSED` or `FANFARE_ERR_SYSTEM`.
- */
-fanfare_status fanfare_hub_connections(const fanfare_hub *hub,
-                                       const fanfare_connection_filter *filter,
-                                       fanfare_connections **list_out);
-
-/**
- * Describes one connection, as a list of one.
- *
- * Threads: any, several at once; blocks for a moment, and at most 10 seconds. Ownership: the list is
- * the caller's, to be freed with `fanfare_connections_free`. Errors: `FANFARE_ERR_STALE` when the
- * connection has ended; `FANFARE_ERR_BUSY`, `FANFARE_ERR_TIMEOUT`, `FANFARE_ERR_ARGUMENT`,
- * `FANFARE_ERR_FORKED` or `FANFARE_ERR_CLOSED`.
- */
-fanfare_status fanfare_hub_connection(const fanfare_hub *hub,
-                                      fanfare_connection_id id,
-                                      fanfare_connections **list_out);
-
-/**
- * Returns the length of a list; 0 for NULL.
- *
- * Threads: any, several at once. Errors: none.
- */
-size_t fanfare_connections_count(const fanfare_connections *list);
-
-/**
- * Reads the connection at an index of a list. `connection->size` has to be set before, and stays as
- * it is.
- *
- * Threads: any, several at once. Ownership: the struct stays the caller's; the texts in it are the
- * list's, until that is freed. Errors: `FANFARE_ERR_ARGUMENT` when a pointer is NULL, the size is
- * that of no version, or the index is beyond the list.
- */
-fanfare_status fanfare_connections_get(const fanfare_connections *list,
-                                       size_t index,
-                                       fanfare_connection *connection);
-
-/**
- * Frees a list with its texts. NULL does nothing.
- *
- * Threads: any one, while no other call with this list is under way, and none comes afterwards.
- * Ownership: the list is gone. Errors: none.
- */
-void fanfare_connections_free(fanfare_connections *list);
-
-/**
- * Counts the connections that get a topic's events, by its name or by filters, each once. On success
- * `*count_out` is their number.
- *
- * Threads: any, several at once; blocks for a moment, and at most 10 seconds. Ownership: `topic`
- * stays the caller's. Errors: `FANFARE_ERR_TOPIC`, `FANFARE_ERR_BUSY`, `FANFARE_ERR_TIMEOUT`,
- * `FANFARE_ERR_ARGUMENT`, `FANFARE_ERR_FORKED` or `FANFARE_ERR_CLOSED`.
- */
-fanfare_status fanfare_hub_subscribers(const fanfare_hub *hub,
-                                       fanfare_text topic,
-                                       uint64_t *count_out);
-
-/**
- * Lists the topics and filters with the most subscribers, most first, at most `limit`. On success
- * `*list_out` is the list.
- *
- * Threads: any, several at once; blocks as `fanfare_hub_connections` does. Ownership: the list is
- * the caller's, to be freed with `fanfare_subscription_counts_free`. Errors: `FANFARE_ERR_BUSY`,
- * `FANFARE_ERR_TIMEOUT`, `FANFARE_ERR_ARGUMENT`, `FANFARE_ERR_FORKED` or `FANFARE_ERR_CLOSED`.
- */
-fanfare_status fanfare_hub_subscription_counts(const fanfare_hub *hub,
-                                               size_t limit,
-                                               fanfare_subscription_counts **list_out);
-
-/**
- * Returns the length of a list; 0 for NULL.
- *
- * Threads: any, several at once. Errors: none.
- */
-size_t fanfare_subscription_counts_count(const fanfare_subscription_counts *list);
-
-/**
- * Reads the topic or filter at an index of a list. `count->size` has to be set before, and stays as
- * it is.
- *
- * Threads: any, several at once. Ownership: the struct stays the caller's; the text in it is the
- * list's, until that is freed. Errors: `FANFARE_ERR_ARGUMENT` when a pointer is NULL, the size is
- * that of no version, or the index is beyond the list.
- */
-fanfare_status fanfare_subscription_counts_get(const fanfare_subscription_counts *list,
-                                               size_t index,
-                                               fanfare_subscription_count *count);
-
-/**
- * Frees a list with its texts. NULL does nothing.
- *
- * Threads: any one, while no other call with this list is under way, and none comes afterwards.
- * Ownership: the list is gone. Errors: none.
- */
-void fanfare_subscription_counts_free(fanfare_subscription_counts *list);
-
-#ifndef FANFARE_DECLARATIONS_ONLY
-
-/** A filter for any connections, 1,000 of them at most. */
-static inline fanfare_connection_filter fanfare_connection_filter_of_all(void)
-{
-  fanfare_connection_filter filter;
-  memset(&filter, 0, sizeof filter);
-  filter.size = sizeof filter;
-  return filter;
->>>>>>> capi-note
 }
 
 #endif /* FANFARE_DECLARATIONS_ONLY */
 
-<<<<<<< HEAD
-=======
-/**
- * Ends one connection. Its client is told to come back after a random time, from `retry_ms` to twice
- * that, at most 1 day; 0 tells nothing. Then its stream ends, for the reason
- * `FANFARE_DISCONNECT_KICKED`. An `EventSource` comes back by itself, so this alone keeps no client
- * out.
- *
- * Threads: any, several at once; blocks for a moment, and at most 10 seconds. Errors:
- * `FANFARE_ERR_STALE` when it has ended already; `FANFARE_ERR_BUSY` when 64 such questions wait
- * already; `FANFARE_ERR_TIMEOUT`, `FANFARE_ERR_ARGUMENT`, `FANFARE_ERR_FORKED` or
- * `FANFARE_ERR_CLOSED`.
- */
-fanfare_status fanfare_hub_disconnect(const fanfare_hub *hub,
-                                      fanfare_connection_id id,
-                                      uint64_t retry_ms);
-
-/**
- * Ends all connections with a tag, as `fanfare_hub_disconnect` does: those that are there when it is
- * called, and none that has come back meanwhile. On success `*count_out`, unless `count_out` is
- * NULL, is how many those were, which may be 0.
- *
- * Threads: any, several at once; blocks as `fanfare_hub_connections` does. Ownership: `tag` stays
- * the caller's. Errors, after which some may have been ended: `FANFARE_ERR_BUSY` or
- * `FANFARE_ERR_TIMEOUT`. Others: `FANFARE_ERR_UTF8` for a tag that is not, `FANFARE_ERR_ARGUMENT`,
- * also for no tag or one that no client has, `FANFARE_ERR_FORKED` or `FANFARE_ERR_CLOSED`.
- */
-fanfare_status fanfare_hub_disconnect_tag(const fanfare_hub *hub,
-                                          fanfare_text tag,
-                                          uint64_t retry_ms,
-                                          uint64_t *count_out);
-
-/**
- * Ends all connections with a subscription, as `fanfare_hub_disconnect` does: those that are there
- * when it is called. A connection that gets a topic by a filter is meant by that filter, and not by
- * the topic. On success `*count_out`, unless `count_out` is NULL, is how many those were, which may
- * be 0.
- *
- * Threads: any, several at once; blocks as `fanfare_hub_connections` does. Ownership: `subscription`
- * stays the caller's. Errors, after which some may have been ended: `FANFARE_ERR_BUSY` or
- * `FANFARE_ERR_TIMEOUT`. Others: `FANFARE_ERR_SUBSCRIPTION`, `FANFARE_ERR_ARGUMENT`,
- * `FANFARE_ERR_FORKED` or `FANFARE_ERR_CLOSED`.
- */
-fanfare_status fanfare_hub_disconnect_subscription(const fanfare_hub *hub,
-                                                   fanfare_text subscription,
-                                                   uint64_t retry_ms,
-                                                   uint64_t *count_out);
-
-/**
- * Ends all connections, as `fanfare_hub_disconnect` does: those that are there when it is called.
- * On success `*count_out`, unless `count_out` is NULL, is how many those were.
- *
- * Threads: any, several at once; blocks as `fanfare_hub_connections` does. Errors, after which some
- * may have been ended: `FANFARE_ERR_BUSY` or `FANFARE_ERR_TIMEOUT`. Others: `FANFARE_ERR_ARGUMENT`,
- * `FANFARE_ERR_FORKED` or `FANFARE_ERR_CLOSED`.
- */
-fanfare_status fanfare_hub_disconnect_all(const fanfare_hub *hub,
-                                          uint64_t retry_ms,
-                                          uint64_t *count_out);
-
-/**
- * Changes what a connection gets to the events of these topics and filters, from 1 to 65,536 of
- * them; one that is there twice counts once. It happens between two events: what was published
- * before goes by the old ones, what is published after it by the new ones, and of a topic that it
- * keeps nothing is lost or doubled. The client is not told, and asks for the topics of its URL when
- * it comes back.
- *
- * Threads: any, several at once; blocks for a moment, and at most 10 seconds. Ownership: the list
- * and its texts stay the caller's. Errors: `FANFARE_ERR_STALE` when the connection has ended;
- * `FANFARE_ERR_SUBSCRIPTION` when one is no topic and no filter, or there is none;
- * `FANFARE_ERR_TOO_MANY`; `FANFARE_ERR_BUSY`, also when the client is still being sent what it has
- * missed; `FANFARE_ERR_TIMEOUT`, after which it may have been changed; `FANFARE_ERR_ARGUMENT`,
- * `FANFARE_ERR_FORKED`, `FANFARE_ERR_CLOSED` or `FANFARE_ERR_SYSTEM`.
- */
-fanfare_status fanfare_hub_set_subscriptions(const fanfare_hub *hub,
-                                             fanfare_connection_id id,
-                                             const fanfare_text *subscriptions,
-                                             size_t subscriptions_count);
-
-/* ---- 9. Log ------------------------------------------------------------------------------- */
-
-/**
- * The most bytes of a record's message.
- */
-#define FANFARE_LOG_BYTES_MAX 1024
-
-/**
- * The values of a `fanfare_log_level`. Each has those before it as well.
- */
-typedef enum fanfare_log_level_code {
-  /**
-   * Nothing.
-   */
-  FANFARE_LOG_OFF = 0,
-  /**
-   * Something has failed that clients notice.
-   */
-  FANFARE_LOG_ERROR = 1,
-  /**
-   * Something that an operator should know. Clients do not set the rate of records up to the next
-   * level.
-   */
-  FANFARE_LOG_WARN = 2,
-  /**
-   * What happens seldom, and is in order.
-   */
-  FANFARE_LOG_INFO = 3,
-  /**
-   * What happens with each connection.
-   */
-  FANFARE_LOG_DEBUG = 4,
-  /**
-   * Everything.
-   */
-  FANFARE_LOG_TRACE = 5,
-} fanfare_log_level_code;
-
-/**
- * How much is logged, or how important a record is: one of the constants of
- * `fanfare_log_level_code`.
- */
-typedef int32_t fanfare_log_level;
-
-/**
- * One record of the log, which is there until the callback returns. The struct grows at its end
- * only.
- */
-typedef struct fanfare_log_record {
-  /**
-   * The size of the struct as the library knows it, in bytes: what is beyond it is not there.
-   */
-  size_t size;
-  /**
-   * The part of the library that it is from, such as fanfare::hub.
-   */
-  fanfare_text target;
-  /**
-   * What has happened: UTF-8 on one line, of at most `FANFARE_LOG_BYTES_MAX` bytes.
-   */
-  fanfare_text message;
-  /**
-   * How important it is.
-   */
-  fanfare_log_level level;
-  /**
-   * 1 if the message was longer and was cut at the end of a character; else 0.
-   */
-  uint32_t is_cut;
-} fanfare_log_record;
-
-/**
- * What is called with each record, see `fanfare_log_set`.
- */
-typedef void (*fanfare_log_callback)(void *user_data, const struct fanfare_log_record *record);
-
-/**
- * What is called with a callback's user data when the callback will not be called any more.
- */
-typedef void (*fanfare_log_destructor)(void *user_data);
-
-/**
- * Sets what is called with each record of the library's log up to a level: the one callback of the
- * process, for all hubs. NULL is none, as it is at first, and the other arguments do not matter. The callback that was set before is not
- * called any more when this returns, and its destructor, unless that is NULL, was called with its
- * user data, in this thread. At the process's end nothing is called.
- *
- * The callback is called from any thread: from the engine's, which serve clients and wait until it
- * returns, and from those that call the library; from several at once. So it has to be quick, and
- * at best only puts a copy of the record into a queue of its own. It must not
- *
- * - call the library, but for `fanfare_strerror`, `fanfare_abi_version`,
- *   `fanfare_disconnect_reason_name` and the inline functions: the caller may hold the hub's locks.
- *   (`fanfare_log_set` returns `FANFARE_ERR_BUSY` there.) What it has the library log is left out;
- * - wait for a lock under which the program calls the library, such as an interpreter's;
- * - throw an exception or call longjmp: an exception that leaves it ends the process.
- *
- * Threads: any, several at once; waits for callbacks that run. Ownership: `user_data` is the
- * callback's until its destructor is called, or, after an error, the caller's still. Errors:
- * `FANFARE_ERR_ARGUMENT` when the level is none; `FANFARE_ERR_BUSY` in a callback;
- * `FANFARE_ERR_LOGGER` when the program is written in Rust, has this library as a crate and has set
- * a logger of its own, which then gets all records. A program in Rust that calls this first can set
- * no logger of its own afterwards.
- *
- * The child of a fork has no callback, and may set one.
- */
-fanfare_status fanfare_log_set(fanfare_log_level level,
-                               fanfare_log_callback callback,
-                               void *user_data,
-                               fanfare_log_destructor destructor);
-
->>>>>>> capi-note
 #ifdef __cplusplus
 } /* extern "C" */
 #endif

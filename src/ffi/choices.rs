@@ -87,6 +87,11 @@ pub(super) fn policy(given: FanfarePolicy) -> Result<Option<Policy>, Refused> {
     field.choice(given, &POLICIES)
 }
 
+/// A policy's number.
+pub(super) fn number_of_policy(policy: Policy) -> FanfarePolicy {
+    (1..).zip(POLICIES).find(|(_, known)| *known == policy).map_or(0, |(number, _)| number)
+}
+
 pub(super) fn heartbeat_form(given: FanfareHeartbeat) -> Result<Option<HeartbeatForm>, Refused> {
     let field = Field { name: "heartbeat_form", bounds: "0 or one of FANFARE_HEARTBEAT_..." };
     field.choice(given, &HEARTBEATS)
@@ -136,6 +141,7 @@ mod tests {
             (Code::FANFARE_POLICY_CONFLATE, Policy::Conflate),
         ] {
             assert_eq!(policy(code as u32), Ok(Some(expected)));
+            assert_eq!(number_of_policy(expected), code as u32);
         }
         assert!(policy(4).is_err() && policy(u32::MAX).is_err());
         assert_eq!(POLICIES.len(), Policy::all().count());
