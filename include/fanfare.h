@@ -38,9 +38,9 @@
  * With the static library instead: libfanfare.a -lgcc_s -lutil -lrt -lpthread -lm -ldl.
  *
  * Contents: rules that hold for every function; then, each with its functions, 1. version,
- * 2. status, 3. text, 4. options, 5. event, 6. hub, 7. choices, 8. listeners, 9. grants and refusals,
- * 10. tokens and tickets, 11. streams that the program reads, 12. connections that the program hands
- * over.
+ * 2. status, 3. text, 4. options, 5. event, 6. hub, 7. choices, 8. notices, 9. connections, 10. log,
+ * 11. listeners, 12. grants and refusals, 13. tokens and tickets, 14. streams that the program reads,
+ * 15. connections that the program hands over.
  *
  * Threads and ownership
  *
@@ -55,9 +55,50 @@
  *   fanfare_hub_publish      any, several at once another publisher   what was passed: the caller
  *   fanfare_hub_free         one, after all other 2 s, for clients    none: the hub is gone
  *                            calls with the hub
- *
  *   fanfare_disconnect_reason_name
  *                            any                  nothing             its text is static
+ *   fanfare_notices_new      any                  nothing             the queue: the caller
+ *   fanfare_notices_free     one, after all other nothing             none: the queue is gone
+ *                            calls with it
+ *   fanfare_notices_doorbell any                  nothing             the descriptor: the queue
+ *   fanfare_notices_drain    one at a time        nothing             the array: the caller; its
+ *                                                                     texts: the queue, until its
+ *                                                                     next drain
+ *   fanfare_notices_remove   any, several at once a drain             -
+ *   fanfare_hub_watch_connections
+ *                            any, several at once a drain             what was passed: the caller
+ *   fanfare_hub_watch_interest
+ *                            any, several at once a drain             what was passed: the caller
+ *   fanfare_hub_connections  any, several at once 10 s, for the hub   the list: the caller
+ *   fanfare_hub_connection   any, several at once 10 s, for the hub   the list: the caller
+ *   fanfare_connections_count
+ *                            any, several at once nothing             -
+ *   fanfare_connections_get  any, several at once nothing             the struct: the caller; its
+ *                                                                     texts: the list
+ *   fanfare_connections_free one, after all other nothing             none: the list is gone
+ *                            calls with it
+ *   fanfare_hub_subscribers  any, several at once 10 s, for the hub   -
+ *   fanfare_hub_subscription_counts
+ *                            any, several at once 10 s, for the hub   the list: the caller
+ *   fanfare_subscription_counts_count
+ *                            any, several at once nothing             -
+ *   fanfare_subscription_counts_get
+ *                            any, several at once nothing             the struct: the caller; its
+ *                                                                     texts: the list
+ *   fanfare_subscription_counts_free
+ *                            one, after all other nothing             none: the list is gone
+ *                            calls with it
+ *   fanfare_hub_disconnect   any, several at once 10 s, for the hub   -
+ *   fanfare_hub_disconnect_tag
+ *                            any, several at once 10 s, for the hub   what was passed: the caller
+ *   fanfare_hub_disconnect_subscription
+ *                            any, several at once 10 s, for the hub   what was passed: the caller
+ *   fanfare_hub_disconnect_all
+ *                            any, several at once 10 s, for the hub   -
+ *   fanfare_hub_set_subscriptions
+ *                            any, several at once 10 s, for the hub   what was passed: the caller
+ *   fanfare_log_set          any, several at once callbacks that run  the user data: the callback,
+ *                                                                     until its destructor
  *
  *   fanfare_listen_options_init
  *                            any                  nothing             the struct: the caller
@@ -124,8 +165,8 @@
  *
  * The inline functions, from fanfare_text_of on, only put a struct together: any thread, no
  * waiting, nothing to free. No function may be called from a signal handler. No thread of the
- * library ever calls into the program, and the library keeps no pointer to the program's memory
- * after a call.
+ * library calls into the program, but for the log's callback if there is one, and the library keeps
+ * no pointer to the program's memory after a call, but for that callback's user data.
  *
  * Memory that is passed in (texts, and structs that are read) has to be readable until the call
  * returns. Each byte of it is read once, and only the copy is checked and used. So memory that
@@ -170,7 +211,7 @@
  * "fanfare-heartbeat".
  *
  * Not in this version: finishing a topic, events of several topics or spread over a time, rules of topics,
- * interest, metrics, lists of connections, draining, and a log.
+ * metrics, and draining.
  */
 
 #ifndef FANFARE_H
@@ -339,9 +380,13 @@ typedef enum fanfare_status_code {
    */
   FANFARE_ERR_ENDED = -28,
   /**
+   * The program has set a logger of its own, in Rust. Take the library's records from that.
+   */
+  FANFARE_ERR_LOGGER = -29,
+  /**
    * The token or the ticket is not valid, or no longer. Answer its client 401.
    */
-  FANFARE_ERR_TOKEN = -29,
+  FANFARE_ERR_TOKEN = -30,
 } fanfare_status_code;
 
 /**
@@ -842,6 +887,35 @@ typedef uint32_t fanfare_policy;
 typedef uint32_t fanfare_start;
 
 /**
+ * A header field of HTTP: a name and a value. It never grows, so that it has no size.
+ */
+typedef struct fanfare_header {
+  /**
+   * Its name, such as `X-Robots-Tag`.
+   */
+  fanfare_text name;
+  /**
+   * Its value: visible ASCII, spaces and tabs.
+   */
+  fanfare_text value;
+} fanfare_header;
+
+#ifndef FANFARE_DECLARATIONS_ONLY
+
+/** A header field of these texts. */
+static inline fanfare_header fanfare_header_of(fanfare_text name, fanfare_text value)
+{
+  fanfare_header header;
+  header.name = name;
+  header.value = value;
+  return header;
+}
+
+#endif /* FANFARE_DECLARATIONS_ONLY */
+
+/* ---- 8. Notices --------------------------------------------------------------------------- */
+
+/**
  * The values of a `fanfare_disconnect_reason`; none is ever renumbered.
  */
 typedef enum fanfare_disconnect_reason_code {
@@ -914,33 +988,703 @@ typedef int32_t fanfare_disconnect_reason;
 fanfare_text fanfare_disconnect_reason_name(fanfare_disconnect_reason reason);
 
 /**
- * A header field of HTTP: a name and a value. It never grows, so that it has no size.
+ * The values of a `fanfare_notice_kind`.
  */
-typedef struct fanfare_header {
+typedef enum fanfare_notice_kind_code {
   /**
-   * Its name, such as `X-Robots-Tag`.
+   * A connection became an event stream: `id`, `tag`, `addr` and `subscriptions` are its own.
    */
-  fanfare_text name;
+  FANFARE_NOTICE_CONNECTED = 1,
   /**
-   * Its value: visible ASCII, spaces and tabs.
+   * A connection ended: also `reason`, `lasted_ms`, `events` and `bytes` are set.
    */
-  fanfare_text value;
-} fanfare_header;
+  FANFARE_NOTICE_DISCONNECTED = 2,
+  /**
+   * What `subscriptions` has, one topic or filter, got its first subscriber.
+   */
+  FANFARE_NOTICE_WANTED = 3,
+  /**
+   * What `subscriptions` has, one topic or filter, has had no subscriber for the grace time.
+   */
+  FANFARE_NOTICE_UNWANTED = 4,
+  /**
+   * A request for a stream waits for the host's answer: `id` is the request's.
+   */
+  FANFARE_NOTICE_AUTHORIZATION = 5,
+  /**
+   * A stream that the host reads has something to read, or has ended. It comes once, and again
+   * only after the host has read all there was.
+   */
+  FANFARE_NOTICE_READABLE = 6,
+  /**
+   * No more notices of the source with this token come: its hub is closed, or the connections'
+   * notices of the hub go elsewhere.
+   */
+  FANFARE_NOTICE_ENDED = 7,
+} fanfare_notice_kind_code;
+
+/**
+ * Names one connection of a hub for as long as it lives, and nothing afterwards: the id of a
+ * connection that has ended is refused with `FANFARE_ERR_STALE`, also when another connection has
+ * its place. 0 is the id of none. Ids have no order, and each hub has its own.
+ */
+typedef uint64_t fanfare_connection_id;
+
+/**
+ * What a notice is about: one of the constants of `fanfare_notice_kind_code`. A newer library may
+ * have kinds that this header does not have; leave those out.
+ */
+typedef int32_t fanfare_notice_kind;
+
+/**
+ * Something that happened, as `fanfare_notices_drain` writes it. What a kind does not have is zero,
+ * or {NULL, 0}. The texts are the queue's, and valid until the next drain of the queue.
+ *
+ * The struct grows at its end only.
+ */
+typedef struct fanfare_notice {
+  /**
+   * What happened; it says which of the fields are set.
+   */
+  fanfare_notice_kind kind;
+  /**
+   * Why a connection ended.
+   */
+  fanfare_disconnect_reason reason;
+  /**
+   * What the host has given with the source, such as the hub that it belongs to.
+   */
+  uint64_t token;
+  /**
+   * The connection, a `fanfare_connection_id`, or the request for a stream.
+   */
+  uint64_t id;
+  /**
+   * When it happened, in milliseconds since 1970-01-01 00:00 UTC.
+   */
+  uint64_t at_unix_ms;
+  /**
+   * The notices of this source that were lost since the one before, because its queue was full.
+   */
+  uint64_t lost;
+  /**
+   * What the client calls itself. A label that any client can claim; no text if it has none.
+   */
+  fanfare_text tag;
+  /**
+   * The client's address and port, such as 192.0.2.7:50000 or [2001:db8::7]:50000; no text if it
+   * has none, as at a Unix domain socket.
+   */
+  fanfare_text addr;
+  /**
+   * What a connection is, or was, subscribed to, each once, in no order.
+   */
+  const fanfare_text *subscriptions;
+  /**
+   * The number of these.
+   */
+  size_t subscriptions_count;
+  /**
+   * For how long a connection was an event stream, in milliseconds.
+   */
+  uint64_t lasted_ms;
+  /**
+   * The number of events that its socket took whole.
+   */
+  uint64_t events;
+  /**
+   * Bytes of events that its socket took, without what HTTP adds, and without heartbeats.
+   */
+  uint64_t bytes;
+} fanfare_notice;
+
+/**
+ * A queue of notices: what a host is told of its hubs. Opaque, and always used by pointer.
+ * `fanfare_notices_new` makes it and `fanfare_notices_free` frees it.
+ *
+ * A host adds what it wants to be told of, each with a token of its own choice, which comes back
+ * in each notice; waits until the doorbell, a descriptor, is readable; and drains the queue. No
+ * thread of the library waits for that or calls the host: what a slow host cannot be told is
+ * bounded, and counted in the next notice.
+ *
+ * The doorbell is readable from the first notice that waits until a drain has taken the last one.
+ * It is one end of a pair of connected stream sockets that do not block, so that every event loop
+ * takes it:
+ *
+ * - poll, epoll, kqueue, select, asyncio's add_reader: wait until it is readable, drain, wait
+ *   again. Nothing has to be read from it; a drain empties it. Edge-triggered works as well: each
+ *   drain that leaves notices makes a new edge.
+ * - Runtimes that read what they wait at, such as libuv's streams, Node.js's net.Socket and Go's
+ *   os.File: drain after each read, whatever was read. A drain that leaves notices sends a byte
+ *   again, so that one drain for each read is enough.
+ * - Threads: one thread that waits in poll and drains.
+ *
+ * The descriptor is the queue's, which closes it when it is freed. A runtime that closes what it
+ * waits at gets a duplicate, made by dup, which is as good. Do not write to it or shut it down. It
+ * may be readable although nothing waits: a drain then gives 0 notices.
+ */
+typedef struct fanfare_notices fanfare_notices;
+
+/**
+ * Makes a queue of notices, which is told of nothing yet. On success `*notices_out` is the queue.
+ *
+ * Threads: any. Ownership: the queue is the caller's, to be freed with `fanfare_notices_free`. It
+ * is independent of hubs: one queue may be told of several, and either may be freed first.
+ * Errors: `FANFARE_ERR_ARGUMENT`; `FANFARE_ERR_SYSTEM` when there are no descriptors.
+ */
+fanfare_status fanfare_notices_new(fanfare_notices **notices_out);
+
+/**
+ * Frees a queue with all that it was to be told of, and closes its descriptor. NULL does nothing.
+ *
+ * Threads: any one, while no other call with this queue is under way, and none comes afterwards.
+ * Ownership: the queue is gone, with the texts of the last drain. Errors: none. In a child of the
+ * process that has made it, it is left as it is.
+ */
+void fanfare_notices_free(fanfare_notices *notices);
+
+/**
+ * Gives the descriptor that is readable while notices wait. `*fd_out` is the same each time.
+ *
+ * Threads: any. Ownership: the descriptor is the queue's: do not close it, see `fanfare_notices`.
+ * Errors: `FANFARE_ERR_ARGUMENT` or `FANFARE_ERR_FORKED`.
+ */
+fanfare_status fanfare_notices_doorbell(const fanfare_notices *notices, int *fd_out);
+
+/**
+ * Takes the next notices, at most `capacity`, into an array of the caller's. `notice_size` is the
+ * size of each of its elements as the caller knows it: `sizeof(fanfare_notice)`. What the library
+ * does not know of a larger one is set to zero. On success `*count_out` is the number of notices,
+ * which may be 0. If more wait, the doorbell stays readable, so that the caller may do something
+ * else before the next drain.
+ *
+ * Notices of one source come in their order; sources take turns.
+ *
+ * Threads: any one at a time, since each drain ends the life of what the one before has given.
+ * Never waits for a notice. Ownership: the array is the caller's, and the texts in the notices are
+ * the queue's, valid until its next drain or its end. Errors: `FANFARE_ERR_ARGUMENT`, also for a
+ * `notice_size` that no version has; `FANFARE_ERR_FORKED`.
+ */
+fanfare_status fanfare_notices_drain(const fanfare_notices *notices,
+                                     fanfare_notice *array,
+                                     size_t notice_size,
+                                     size_t capacity,
+                                     size_t *count_out);
+
+/**
+ * Ends all sources with a token: nothing more is told of them, and what was not drained is
+ * dropped. A stream that the host reads is not ended by this.
+ *
+ * Threads: any, several at once; waits for a drain that is under way. Errors:
+ * `FANFARE_ERR_STALE` when no source has the token; `FANFARE_ERR_ARGUMENT` or
+ * `FANFARE_ERR_FORKED`.
+ */
+fanfare_status fanfare_notices_remove(const fanfare_notices *notices, uint64_t token);
+
+/**
+ * From now on, a notice of each connection of a hub that becomes an event stream, and of each that
+ * ends: `FANFARE_NOTICE_CONNECTED` and `FANFARE_NOTICE_DISCONNECTED`, in this order for each
+ * connection, with `token`. Connections that are there already are told of when they end. At most
+ * `capacity` notices wait, up to 1,048,576; 0 is 10,000. One that finds as many waiting is lost; the
+ * next one has in `lost` how many were.
+ *
+ * A hub tells one queue: where it has told another one before, that gets
+ * `FANFARE_NOTICE_ENDED` and nothing more.
+ *
+ * Threads: any. Ownership: both stay the caller's. Errors: `FANFARE_ERR_ARGUMENT`,
+ * `FANFARE_ERR_FORKED`, `FANFARE_ERR_CLOSED`, or `FANFARE_ERR_LIMIT` when the queue has 1,048,576
+ * sources.
+ */
+fanfare_status fanfare_hub_watch_connections(const fanfare_hub *hub,
+                                             const fanfare_notices *notices,
+                                             size_t capacity,
+                                             uint64_t token);
+
+/**
+ * From now on, a notice when a topic gets its first subscriber and when it has lost its last:
+ * `FANFARE_NOTICE_WANTED` and `FANFARE_NOTICE_UNWANTED`, which alternate for each topic and filter,
+ * with `token`; so that a host produces only what is watched. `subscription` says which topics:
+ * one, or all of a filter such as `sensor/#`. First of all comes what has a subscriber already.
+ * Clients' filters that could match such a topic are told as they are, and the host compares them
+ * with its own topics.
+ *
+ * `grace_ms`, at most 3,600,000, is how long a topic has to be without subscribers before that is
+ * told: a client that comes back within it changes nothing. No notice is lost; a host that drains
+ * slowly is told how it is now, and not of what came and went meanwhile. When the hub is closed,
+ * all that was wanted is told as unwanted, and then comes `FANFARE_NOTICE_ENDED`.
+ *
+ * Threads: any, several at once; visits all topics that begin as `subscription` does, some 6 ms per
+ * 10,000. Ownership: both stay the caller's. `fanfare_notices_remove` ends it. Errors:
+ * `FANFARE_ERR_SUBSCRIPTION`; `FANFARE_ERR_LIMIT` when the hub has 64 of these or the queue
+ * 1,048,576 sources; `FANFARE_ERR_ARGUMENT`, also for a `grace_ms` that is too long;
+ * `FANFARE_ERR_FORKED` or `FANFARE_ERR_CLOSED`.
+ */
+fanfare_status fanfare_hub_watch_interest(const fanfare_hub *hub,
+                                          const fanfare_notices *notices,
+                                          fanfare_text subscription,
+                                          uint64_t grace_ms,
+                                          uint64_t token);
+
+/* ---- 9. Connections ----------------------------------------------------------------------- */
+
+/**
+ * The values of a `fanfare_connection_state`.
+ */
+typedef enum fanfare_connection_state_code {
+  /**
+   * It takes what it is sent.
+   */
+  FANFARE_CONNECTION_LIVE = 1,
+  /**
+   * Its socket did not take all there was for it.
+   */
+  FANFARE_CONNECTION_LAGGING = 2,
+  /**
+   * It is sent what it has missed.
+   */
+  FANFARE_CONNECTION_REPLAYING = 3,
+} fanfare_connection_state_code;
+
+/**
+ * A list of connections, as they were when it was made. Opaque, and always used by pointer.
+ * `fanfare_hub_connections` makes it and `fanfare_connections_free` frees it.
+ */
+typedef struct fanfare_connections fanfare_connections;
+
+/**
+ * A list of topics and filters with their numbers of subscribers. Opaque, and always used by
+ * pointer. `fanfare_hub_subscription_counts` makes it and `fanfare_subscription_counts_free` frees
+ * it.
+ */
+typedef struct fanfare_subscription_counts fanfare_subscription_counts;
+
+/**
+ * Which connections are listed, and how many at most. `fanfare_connection_filter_of_all` makes one
+ * that lists any; set what should differ. Without that helper set all of it to zero, and `size` to
+ * `sizeof(fanfare_connection_filter)`. The struct grows at its end only.
+ */
+typedef struct fanfare_connection_filter {
+  /**
+   * The size of the struct as the caller knows it, in bytes.
+   */
+  size_t size;
+  /**
+   * Only connections with this subscription: a connection that gets a topic by a filter is found
+   * by the filter. {NULL, 0}: all.
+   */
+  fanfare_text subscription;
+  /**
+   * Only connections with this tag. {NULL, 0}: all.
+   */
+  fanfare_text tag;
+  /**
+   * The most that are listed, at most 1,000,000; 0 is 1,000.
+   */
+  uint64_t limit;
+  /**
+   * 1: only connections that lag or replay. 0: all.
+   */
+  uint32_t lagging;
+  /**
+   * 1: those that lag most are listed, and first, by age and then by events. 0: any, in no order.
+   */
+  uint32_t slowest_first;
+} fanfare_connection_filter;
+
+/**
+ * How a connection is doing: one of the constants of `fanfare_connection_state_code`.
+ */
+typedef int32_t fanfare_connection_state;
+
+/**
+ * A connection, as it was at one moment. The struct grows at its end only.
+ */
+typedef struct fanfare_connection {
+  /**
+   * The size of the struct as the caller knows it, in bytes.
+   */
+  size_t size;
+  /**
+   * Its id.
+   */
+  fanfare_connection_id id;
+  /**
+   * What it is subscribed to, each once, in no order.
+   */
+  const fanfare_text *subscriptions;
+  /**
+   * The number of these.
+   */
+  size_t subscriptions_count;
+  /**
+   * The client's address and port; no text if it has none, as at a Unix domain socket.
+   */
+  fanfare_text addr;
+  /**
+   * What the client calls itself. A label that any client can claim; no text if it has none.
+   */
+  fanfare_text tag;
+  /**
+   * Since when it is an event stream, in milliseconds since 1970-01-01 00:00 UTC.
+   */
+  uint64_t since_unix_ms;
+  /**
+   * The number of events that its socket took whole.
+   */
+  uint64_t events;
+  /**
+   * Bytes of events that its socket took, without what HTTP adds, and without heartbeats.
+   */
+  uint64_t bytes;
+  /**
+   * The number of events that it has yet to be sent, with the one that was begun.
+   */
+  uint64_t lag_events;
+  /**
+   * Their bytes that it has yet to be sent.
+   */
+  uint64_t lag_bytes;
+  /**
+   * How long ago the oldest event was published that it has not taken whole; 0 when there is none.
+   */
+  uint64_t lag_age_ms;
+  /**
+   * How it is doing.
+   */
+  fanfare_connection_state state;
+  /**
+   * What happens to it when it lags too far: 1 it is disconnected, 2 the oldest events are
+   * dropped, 3 events are conflated by key.
+   */
+  int32_t policy;
+} fanfare_connection;
+
+/**
+ * A topic or filter that has subscribers. The struct grows at its end only.
+ */
+typedef struct fanfare_subscription_count {
+  /**
+   * The size of the struct as the caller knows it, in bytes.
+   */
+  size_t size;
+  /**
+   * The topic, or the filter.
+   */
+  fanfare_text subscription;
+  /**
+   * The number of connections that asked for it by this name.
+   */
+  uint64_t subscribers;
+} fanfare_subscription_count;
+
+/**
+ * Lists connections. `filter` may be NULL for any 1,000. Each is described as it is at that moment;
+ * connections that come and go meanwhile are listed or not. On success `*list_out` is the list.
+ *
+ * Threads: any, several at once; blocks for about a millisecond per 10,000 connections, and at most
+ * 10 seconds. Ownership: the filter stays the caller's; the list is the caller's, to be freed with
+ * `fanfare_connections_free`. It needs no hub. Errors: `FANFARE_ERR_SUBSCRIPTION`;
+ * `FANFARE_ERR_OPTIONS` when a flag is neither 0 nor 1, or something is set that only a newer
+ * library knows; `FANFARE_ERR_BUSY` when 64 such questions wait already; `FANFARE_ERR_TIMEOUT`;
+ * `FANFARE_ERR_UTF8` for a tag that is not; `FANFARE_ERR_ARGUMENT`, `FANFARE_ERR_FORKED`,
+ * `FANFARE_ERR_CLOSED` or `FANFARE_ERR_SYSTEM`.
+ */
+fanfare_status fanfare_hub_connections(const fanfare_hub *hub,
+                                       const fanfare_connection_filter *filter,
+                                       fanfare_connections **list_out);
+
+/**
+ * Describes one connection, as a list of one.
+ *
+ * Threads: any, several at once; blocks for a moment, and at most 10 seconds. Ownership: the list is
+ * the caller's, to be freed with `fanfare_connections_free`. Errors: `FANFARE_ERR_STALE` when the
+ * connection has ended; `FANFARE_ERR_BUSY`, `FANFARE_ERR_TIMEOUT`, `FANFARE_ERR_ARGUMENT`,
+ * `FANFARE_ERR_FORKED` or `FANFARE_ERR_CLOSED`.
+ */
+fanfare_status fanfare_hub_connection(const fanfare_hub *hub,
+                                      fanfare_connection_id id,
+                                      fanfare_connections **list_out);
+
+/**
+ * Returns the length of a list; 0 for NULL.
+ *
+ * Threads: any, several at once. Errors: none.
+ */
+size_t fanfare_connections_count(const fanfare_connections *list);
+
+/**
+ * Reads the connection at an index of a list. `connection->size` has to be set before, and stays as
+ * it is.
+ *
+ * Threads: any, several at once. Ownership: the struct stays the caller's; the texts in it are the
+ * list's, until that is freed. Errors: `FANFARE_ERR_ARGUMENT` when a pointer is NULL, the size is
+ * that of no version, or the index is beyond the list.
+ */
+fanfare_status fanfare_connections_get(const fanfare_connections *list,
+                                       size_t index,
+                                       fanfare_connection *connection);
+
+/**
+ * Frees a list with its texts. NULL does nothing.
+ *
+ * Threads: any one, while no other call with this list is under way, and none comes afterwards.
+ * Ownership: the list is gone. Errors: none.
+ */
+void fanfare_connections_free(fanfare_connections *list);
+
+/**
+ * Counts the connections that get a topic's events, by its name or by filters, each once. On success
+ * `*count_out` is their number.
+ *
+ * Threads: any, several at once; blocks for a moment, and at most 10 seconds. Ownership: `topic`
+ * stays the caller's. Errors: `FANFARE_ERR_TOPIC`, `FANFARE_ERR_BUSY`, `FANFARE_ERR_TIMEOUT`,
+ * `FANFARE_ERR_ARGUMENT`, `FANFARE_ERR_FORKED` or `FANFARE_ERR_CLOSED`.
+ */
+fanfare_status fanfare_hub_subscribers(const fanfare_hub *hub,
+                                       fanfare_text topic,
+                                       uint64_t *count_out);
+
+/**
+ * Lists the topics and filters with the most subscribers, most first, at most `limit`. On success
+ * `*list_out` is the list.
+ *
+ * Threads: any, several at once; blocks as `fanfare_hub_connections` does. Ownership: the list is
+ * the caller's, to be freed with `fanfare_subscription_counts_free`. Errors: `FANFARE_ERR_BUSY`,
+ * `FANFARE_ERR_TIMEOUT`, `FANFARE_ERR_ARGUMENT`, `FANFARE_ERR_FORKED` or `FANFARE_ERR_CLOSED`.
+ */
+fanfare_status fanfare_hub_subscription_counts(const fanfare_hub *hub,
+                                               size_t limit,
+                                               fanfare_subscription_counts **list_out);
+
+/**
+ * Returns the length of a list; 0 for NULL.
+ *
+ * Threads: any, several at once. Errors: none.
+ */
+size_t fanfare_subscription_counts_count(const fanfare_subscription_counts *list);
+
+/**
+ * Reads the topic or filter at an index of a list. `count->size` has to be set before, and stays as
+ * it is.
+ *
+ * Threads: any, several at once. Ownership: the struct stays the caller's; the text in it is the
+ * list's, until that is freed. Errors: `FANFARE_ERR_ARGUMENT` when a pointer is NULL, the size is
+ * that of no version, or the index is beyond the list.
+ */
+fanfare_status fanfare_subscription_counts_get(const fanfare_subscription_counts *list,
+                                               size_t index,
+                                               fanfare_subscription_count *count);
+
+/**
+ * Frees a list with its texts. NULL does nothing.
+ *
+ * Threads: any one, while no other call with this list is under way, and none comes afterwards.
+ * Ownership: the list is gone. Errors: none.
+ */
+void fanfare_subscription_counts_free(fanfare_subscription_counts *list);
 
 #ifndef FANFARE_DECLARATIONS_ONLY
 
-/** A header field of these texts. */
-static inline fanfare_header fanfare_header_of(fanfare_text name, fanfare_text value)
+/** A filter for any connections, 1,000 of them at most. */
+static inline fanfare_connection_filter fanfare_connection_filter_of_all(void)
 {
-  fanfare_header header;
-  header.name = name;
-  header.value = value;
-  return header;
+  fanfare_connection_filter filter;
+  memset(&filter, 0, sizeof filter);
+  filter.size = sizeof filter;
+  return filter;
 }
 
 #endif /* FANFARE_DECLARATIONS_ONLY */
 
-/* ---- 8. Listeners ------------------------------------------------------------------------- */
+/**
+ * Ends one connection. Its client is told to come back after a random time, from `retry_ms` to twice
+ * that, at most 1 day; 0 tells nothing. Then its stream ends, for the reason
+ * `FANFARE_DISCONNECT_KICKED`. An `EventSource` comes back by itself, so this alone keeps no client
+ * out.
+ *
+ * Threads: any, several at once; blocks for a moment, and at most 10 seconds. Errors:
+ * `FANFARE_ERR_STALE` when it has ended already; `FANFARE_ERR_BUSY` when 64 such questions wait
+ * already; `FANFARE_ERR_TIMEOUT`, `FANFARE_ERR_ARGUMENT`, `FANFARE_ERR_FORKED` or
+ * `FANFARE_ERR_CLOSED`.
+ */
+fanfare_status fanfare_hub_disconnect(const fanfare_hub *hub,
+                                      fanfare_connection_id id,
+                                      uint64_t retry_ms);
+
+/**
+ * Ends all connections with a tag, as `fanfare_hub_disconnect` does: those that are there when it is
+ * called, and none that has come back meanwhile. On success `*count_out`, unless `count_out` is
+ * NULL, is how many those were, which may be 0.
+ *
+ * Threads: any, several at once; blocks as `fanfare_hub_connections` does. Ownership: `tag` stays
+ * the caller's. Errors, after which some may have been ended: `FANFARE_ERR_BUSY` or
+ * `FANFARE_ERR_TIMEOUT`. Others: `FANFARE_ERR_UTF8` for a tag that is not, `FANFARE_ERR_ARGUMENT`,
+ * also for no tag or one that no client has, `FANFARE_ERR_FORKED` or `FANFARE_ERR_CLOSED`.
+ */
+fanfare_status fanfare_hub_disconnect_tag(const fanfare_hub *hub,
+                                          fanfare_text tag,
+                                          uint64_t retry_ms,
+                                          uint64_t *count_out);
+
+/**
+ * Ends all connections with a subscription, as `fanfare_hub_disconnect` does: those that are there
+ * when it is called. A connection that gets a topic by a filter is meant by that filter, and not by
+ * the topic. On success `*count_out`, unless `count_out` is NULL, is how many those were, which may
+ * be 0.
+ *
+ * Threads: any, several at once; blocks as `fanfare_hub_connections` does. Ownership: `subscription`
+ * stays the caller's. Errors, after which some may have been ended: `FANFARE_ERR_BUSY` or
+ * `FANFARE_ERR_TIMEOUT`. Others: `FANFARE_ERR_SUBSCRIPTION`, `FANFARE_ERR_ARGUMENT`,
+ * `FANFARE_ERR_FORKED` or `FANFARE_ERR_CLOSED`.
+ */
+fanfare_status fanfare_hub_disconnect_subscription(const fanfare_hub *hub,
+                                                   fanfare_text subscription,
+                                                   uint64_t retry_ms,
+                                                   uint64_t *count_out);
+
+/**
+ * Ends all connections, as `fanfare_hub_disconnect` does: those that are there when it is called.
+ * On success `*count_out`, unless `count_out` is NULL, is how many those were.
+ *
+ * Threads: any, several at once; blocks as `fanfare_hub_connections` does. Errors, after which some
+ * may have been ended: `FANFARE_ERR_BUSY` or `FANFARE_ERR_TIMEOUT`. Others: `FANFARE_ERR_ARGUMENT`,
+ * `FANFARE_ERR_FORKED` or `FANFARE_ERR_CLOSED`.
+ */
+fanfare_status fanfare_hub_disconnect_all(const fanfare_hub *hub,
+                                          uint64_t retry_ms,
+                                          uint64_t *count_out);
+
+/**
+ * Changes what a connection gets to the events of these topics and filters, from 1 to 65,536 of
+ * them; one that is there twice counts once. It happens between two events: what was published
+ * before goes by the old ones, what is published after it by the new ones, and of a topic that it
+ * keeps nothing is lost or doubled. The client is not told, and asks for the topics of its URL when
+ * it comes back.
+ *
+ * Threads: any, several at once; blocks for a moment, and at most 10 seconds. Ownership: the list
+ * and its texts stay the caller's. Errors: `FANFARE_ERR_STALE` when the connection has ended;
+ * `FANFARE_ERR_SUBSCRIPTION` when one is no topic and no filter, or there is none;
+ * `FANFARE_ERR_TOO_MANY`; `FANFARE_ERR_BUSY`, also when the client is still being sent what it has
+ * missed; `FANFARE_ERR_TIMEOUT`, after which it may have been changed; `FANFARE_ERR_ARGUMENT`,
+ * `FANFARE_ERR_FORKED`, `FANFARE_ERR_CLOSED` or `FANFARE_ERR_SYSTEM`.
+ */
+fanfare_status fanfare_hub_set_subscriptions(const fanfare_hub *hub,
+                                             fanfare_connection_id id,
+                                             const fanfare_text *subscriptions,
+                                             size_t subscriptions_count);
+
+/* ---- 10. Log ------------------------------------------------------------------------------ */
+
+/**
+ * The most bytes of a record's message.
+ */
+#define FANFARE_LOG_BYTES_MAX 1024
+
+/**
+ * The values of a `fanfare_log_level`. Each has those before it as well.
+ */
+typedef enum fanfare_log_level_code {
+  /**
+   * Nothing.
+   */
+  FANFARE_LOG_OFF = 0,
+  /**
+   * Something has failed that clients notice.
+   */
+  FANFARE_LOG_ERROR = 1,
+  /**
+   * Something that an operator should know. Clients do not set the rate of records up to the next
+   * level.
+   */
+  FANFARE_LOG_WARN = 2,
+  /**
+   * What happens seldom, and is in order.
+   */
+  FANFARE_LOG_INFO = 3,
+  /**
+   * What happens with each connection.
+   */
+  FANFARE_LOG_DEBUG = 4,
+  /**
+   * Everything.
+   */
+  FANFARE_LOG_TRACE = 5,
+} fanfare_log_level_code;
+
+/**
+ * How much is logged, or how important a record is: one of the constants of
+ * `fanfare_log_level_code`.
+ */
+typedef int32_t fanfare_log_level;
+
+/**
+ * One record of the log, which is there until the callback returns. The struct grows at its end
+ * only.
+ */
+typedef struct fanfare_log_record {
+  /**
+   * The size of the struct as the library knows it, in bytes: what is beyond it is not there.
+   */
+  size_t size;
+  /**
+   * The part of the library that it is from, such as fanfare::hub.
+   */
+  fanfare_text target;
+  /**
+   * What has happened: UTF-8 on one line, of at most `FANFARE_LOG_BYTES_MAX` bytes.
+   */
+  fanfare_text message;
+  /**
+   * How important it is.
+   */
+  fanfare_log_level level;
+  /**
+   * 1 if the message was longer and was cut at the end of a character; else 0.
+   */
+  uint32_t is_cut;
+} fanfare_log_record;
+
+/**
+ * What is called with each record, see `fanfare_log_set`.
+ */
+typedef void (*fanfare_log_callback)(void *user_data, const struct fanfare_log_record *record);
+
+/**
+ * What is called with a callback's user data when the callback will not be called any more.
+ */
+typedef void (*fanfare_log_destructor)(void *user_data);
+
+/**
+ * Sets what is called with each record of the library's log up to a level: the one callback of the
+ * process, for all hubs. NULL is none, as it is at first, and the other arguments do not matter. The callback that was set before is not
+ * called any more when this returns, and its destructor, unless that is NULL, was called with its
+ * user data, in this thread. At the process's end nothing is called.
+ *
+ * The callback is called from any thread: from the engine's, which serve clients and wait until it
+ * returns, and from those that call the library; from several at once. So it has to be quick, and
+ * at best only puts a copy of the record into a queue of its own. It must not
+ *
+ * - call the library, but for `fanfare_strerror`, `fanfare_abi_version`,
+ *   `fanfare_disconnect_reason_name` and the inline functions: the caller may hold the hub's locks.
+ *   (`fanfare_log_set` returns `FANFARE_ERR_BUSY` there.) What it has the library log is left out;
+ * - wait for a lock under which the program calls the library, such as an interpreter's;
+ * - throw an exception or call longjmp: an exception that leaves it ends the process.
+ *
+ * Threads: any, several at once; waits for callbacks that run. Ownership: `user_data` is the
+ * callback's until its destructor is called, or, after an error, the caller's still. Errors:
+ * `FANFARE_ERR_ARGUMENT` when the level is none; `FANFARE_ERR_BUSY` in a callback;
+ * `FANFARE_ERR_LOGGER` when the program is written in Rust, has this library as a crate and has set
+ * a logger of its own, which then gets all records. A program in Rust that calls this first can set
+ * no logger of its own afterwards.
+ *
+ * The child of a fork has no callback, and may set one.
+ */
+fanfare_status fanfare_log_set(fanfare_log_level level,
+                               fanfare_log_callback callback,
+                               void *user_data,
+                               fanfare_log_destructor destructor);
+
+/* ---- 11. Listeners ------------------------------------------------------------------------ */
 
 /**
  * What decides which client gets which stream; a listener's options take it. Opaque, and always used
@@ -1345,7 +2089,7 @@ fanfare_status fanfare_listener_address(const fanfare_hub *hub,
 fanfare_status fanfare_listener_close(const fanfare_hub *hub,
                                       fanfare_listener listener);
 
-/* ---- 9. Grants and refusals --------------------------------------------------------------- */
+/* ---- 12. Grants and refusals -------------------------------------------------------------- */
 
 /**
  * What a client may do whose request for a stream is authorized. `fanfare_grant_of` makes one for some
@@ -1481,7 +2225,7 @@ static inline fanfare_refusal fanfare_refusal_of(uint32_t status)
 
 #endif /* FANFARE_DECLARATIONS_ONLY */
 
-/* ---- 10. Tokens and tickets --------------------------------------------------------------- */
+/* ---- 13. Tokens and tickets --------------------------------------------------------------- */
 
 /**
  * What a token or a ticket grants. Opaque, and always used by pointer; `fanfare_granted_free` frees it.
@@ -1993,7 +2737,7 @@ static inline fanfare_token_claims fanfare_token_claims_none(void)
 
 #endif /* FANFARE_DECLARATIONS_ONLY */
 
-/* ---- 11. Streams that the program reads --------------------------------------------------- */
+/* ---- 14. Streams that the program reads --------------------------------------------------- */
 
 /**
  * How a stream begins, and how it is served, that the program opens for a client itself, by a
@@ -2182,7 +2926,7 @@ fanfare_status fanfare_stream_headers(const fanfare_header **headers_out,
  */
 void fanfare_stream_free(fanfare_stream *stream);
 
-/* ---- 12. Connections that the program hands over ------------------------------------------ */
+/* ---- 15. Connections that the program hands over ------------------------------------------ */
 
 /**
  * A request for a stream that the program's own server has read and authorized, and whose connection

@@ -11,6 +11,8 @@
 mod adopt;
 mod authorizer;
 mod choices;
+mod connections;
+mod disconnect;
 mod doorbell;
 mod event;
 mod fields;
@@ -22,6 +24,7 @@ mod kept;
 mod lent;
 mod listen_options;
 mod listener;
+mod log;
 mod notice;
 mod notices;
 mod options;
@@ -37,12 +40,25 @@ mod text;
 mod tickets;
 mod tokens;
 mod version;
+mod watch;
 
 pub use adopt::{fanfare_hub_adopt, FanfareAdoptRequest};
 pub use authorizer::{fanfare_authorizer_free, FanfareAuthorizer};
 pub use choices::{
     FanfareEnvelope, FanfareEnvelopeCode, FanfareHeartbeat, FanfareHeartbeatCode, FanfarePolicy,
     FanfarePolicyCode, FanfareStart, FanfareStartCode, FANFARE_POLICIES_THESE,
+};
+pub use connections::{
+    fanfare_connections_count, fanfare_connections_free, fanfare_connections_get,
+    fanfare_hub_connection, fanfare_hub_connections, fanfare_hub_subscribers,
+    fanfare_hub_subscription_counts, fanfare_subscription_counts_count,
+    fanfare_subscription_counts_free, fanfare_subscription_counts_get, FanfareConnection,
+    FanfareConnectionFilter, FanfareConnectionState, FanfareConnectionStateCode,
+    FanfareConnections, FanfareSubscriptionCount, FanfareSubscriptionCounts,
+};
+pub use disconnect::{
+    fanfare_hub_disconnect, fanfare_hub_disconnect_all, fanfare_hub_disconnect_subscription,
+    fanfare_hub_disconnect_tag, fanfare_hub_set_subscriptions,
 };
 pub use event::{FanfareEvent, FanfareEventId, FANFARE_EVENT_ID_BYTES_MAX};
 pub use grant::{fanfare_grant_problem, fanfare_refusal_problem, FanfareGrant, FanfareRefusal};
@@ -60,6 +76,10 @@ pub use listen_options::{
 pub use listener::{
     fanfare_hub_listen, fanfare_hub_listen_on, fanfare_listener_address, fanfare_listener_close,
     FanfareListener,
+};
+pub use log::{
+    fanfare_log_set, FanfareLogCallback, FanfareLogDestructor, FanfareLogLevel,
+    FanfareLogLevelCode, FanfareLogRecord, FANFARE_LOG_BYTES_MAX,
 };
 pub use notice::{FanfareConnectionId, FanfareNotice, FanfareNoticeKind, FanfareNoticeKindCode};
 pub use notices::{
@@ -95,6 +115,7 @@ pub use tokens::{
     FanfareKey, FanfareTokenOptions, FanfareTokens, FANFARE_KEY_FILE, FANFARE_KEY_JWKS,
 };
 pub use version::{fanfare_abi_version, FANFARE_ABI_VERSION};
+pub use watch::{fanfare_hub_watch_connections, fanfare_hub_watch_interest};
 
 use std::panic::{catch_unwind, AssertUnwindSafe};
 

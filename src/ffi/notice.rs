@@ -1,5 +1,6 @@
 //! One notice across the border.
 
+use super::reason::FanfareDisconnectReason;
 use super::text::FanfareText;
 
 /// Names one connection of a hub for as long as it lives, and nothing afterwards: the id of a
@@ -46,8 +47,8 @@ pub(super) use FanfareNoticeKindCode as Kind;
 pub struct FanfareNotice {
     /// What happened; it says which of the fields are set.
     pub kind: FanfareNoticeKind,
-    /// Why a connection ended: a `fanfare_disconnect_reason`.
-    pub reason: i32,
+    /// Why a connection ended.
+    pub reason: FanfareDisconnectReason,
     /// What the host has given with the source, such as the hub that it belongs to.
     pub token: u64,
     /// The connection, a `fanfare_connection_id`, or the request for a stream.

@@ -5,6 +5,8 @@
 //! takes a [`Source`], of which [`stream`] makes one of anything that is polled with a waker;
 //! [`Queue::signal`] gives a waker, and each time that it is woken the host gets one notice.
 
+#![allow(dead_code, reason = "`Signal` is for streams that the host reads")]
+
 use std::collections::HashMap;
 use std::fmt;
 use std::pin::Pin;
