@@ -9,6 +9,7 @@
 #![allow(unsafe_code)]
 
 mod adopt;
+mod ask;
 mod authorizer;
 mod choices;
 mod connections;
@@ -17,6 +18,7 @@ mod doorbell;
 mod event;
 mod fields;
 mod grant;
+#[cfg(feature = "tickets")]
 mod granted;
 mod header_field;
 mod hub;
@@ -29,20 +31,28 @@ mod notice;
 mod notices;
 mod options;
 mod origin;
+mod pending;
 mod queue;
 mod ready;
 mod reason;
+#[cfg(feature = "tickets")]
 mod signing;
 mod status;
 mod stream;
 mod stream_options;
 mod text;
+#[cfg(feature = "tickets")]
 mod tickets;
+#[cfg(feature = "tickets")]
 mod tokens;
 mod version;
 mod watch;
 
 pub use adopt::{fanfare_hub_adopt, FanfareAdoptRequest};
+pub use ask::{
+    fanfare_ask_options_init, fanfare_ask_options_problem, fanfare_authorizer_allow,
+    fanfare_authorizer_new_ask, fanfare_authorizer_refuse, FanfareAskOptions,
+};
 pub use authorizer::{fanfare_authorizer_free, FanfareAuthorizer};
 pub use choices::{
     FanfareEnvelope, FanfareEnvelopeCode, FanfareHeartbeat, FanfareHeartbeatCode, FanfarePolicy,
@@ -62,6 +72,7 @@ pub use disconnect::{
 };
 pub use event::{FanfareEvent, FanfareEventId, FANFARE_EVENT_ID_BYTES_MAX};
 pub use grant::{fanfare_grant_problem, fanfare_refusal_problem, FanfareGrant, FanfareRefusal};
+#[cfg(feature = "tickets")]
 pub use granted::{
     fanfare_granted_free, fanfare_granted_grant, fanfare_granted_is_current, FanfareGranted,
 };
@@ -81,7 +92,9 @@ pub use log::{
     fanfare_log_set, FanfareLogCallback, FanfareLogDestructor, FanfareLogLevel,
     FanfareLogLevelCode, FanfareLogRecord, FANFARE_LOG_BYTES_MAX,
 };
-pub use notice::{FanfareConnectionId, FanfareNotice, FanfareNoticeKind, FanfareNoticeKindCode};
+pub use notice::{
+    FanfareConnectionId, FanfareNotice, FanfareNoticeKind, FanfareNoticeKindCode, FanfareRequest,
+};
 pub use notices::{
     fanfare_notices_doorbell, fanfare_notices_drain, fanfare_notices_free, fanfare_notices_new,
     fanfare_notices_remove, FanfareNotices,
@@ -90,6 +103,7 @@ pub use options::{fanfare_options_init, fanfare_options_problem, FanfareOptions}
 pub use reason::{
     fanfare_disconnect_reason_name, FanfareDisconnectReason, FanfareDisconnectReasonCode,
 };
+#[cfg(feature = "tickets")]
 pub use signing::{
     fanfare_signing_key_free, fanfare_signing_key_new, fanfare_signing_key_sign, FanfareSigningKey,
     FanfareTokenClaims,
@@ -97,18 +111,21 @@ pub use signing::{
 pub use status::{fanfare_strerror, FanfareStatus, FanfareStatusCode};
 pub use stream::{
     fanfare_hub_subscribe, fanfare_stream_end, fanfare_stream_free, fanfare_stream_headers,
-    fanfare_stream_is_complete, fanfare_stream_next, FanfareStream,
+    fanfare_stream_id, fanfare_stream_is_complete, fanfare_stream_next, fanfare_stream_notify,
+    FanfareStream,
 };
 pub use stream_options::{
     fanfare_stream_options_init, fanfare_stream_options_problem, FanfareStreamOptions,
 };
 pub use text::FanfareText;
+#[cfg(feature = "tickets")]
 pub use tickets::{
     fanfare_access_options_problem, fanfare_authorizer_new_tickets, fanfare_ticket_options_init,
     fanfare_ticket_options_problem, fanfare_tickets_free, fanfare_tickets_issue,
     fanfare_tickets_new, fanfare_tickets_redeem, FanfareAccessOptions, FanfareTicket,
     FanfareTicketOptions, FanfareTickets, FANFARE_TICKET_BYTES_MAX,
 };
+#[cfg(feature = "tickets")]
 pub use tokens::{
     fanfare_keys_problem, fanfare_token_options_init, fanfare_token_options_problem,
     fanfare_tokens_free, fanfare_tokens_new, fanfare_tokens_set_keys, fanfare_tokens_verify,

@@ -27,6 +27,7 @@ extern const test tests_of_listener[];
 extern const test tests_of_stream[];
 extern const test tests_of_adopt[];
 extern const test tests_of_tickets[];
+extern const test tests_of_ask[];
 extern const test tests_of_publish[];
 extern const test tests_of_delivery[];
 extern const test tests_of_memory[];
