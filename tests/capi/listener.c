@@ -15,11 +15,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static int is_text(fanfare_text text, const char *expected)
-{
-    return text.length == strlen(expected) && memcmp(text.data, expected, text.length) == 0;
-}
-
 static uint16_t listen_with(const fanfare_hub *hub, const fanfare_listen_options *options)
 {
     uint16_t port = 0;
@@ -87,7 +82,7 @@ static void sizes(void)
         CHECK_EQ(fanfare_hub_listen(hub, FANFARE_TEXT("127.0.0.1:0"), &grown.options, NULL, &port),
                  FANFARE_ERR_OPTIONS);
         CHECK_EQ(fanfare_listen_options_problem(&grown.options, &name, &bounds), FANFARE_OK);
-        CHECK(is_text(name, "size"));
+        CHECK(text_is(name, "size"));
         grown.later[i] = 0;
     }
     CHECK_EQ(port, 0xbeef);
@@ -213,10 +208,10 @@ static void out_of_bounds(void)
             fanfare_hub_listen(hub, FANFARE_TEXT("127.0.0.1:0"), &options, &listener, &port),
             FANFARE_ERR_OPTIONS);
         CHECK_EQ(fanfare_listen_options_problem(&options, &problem, &bounds), FANFARE_OK);
-        if (!is_text(problem, name)) {
+        if (!text_is(problem, name)) {
             fprintf(stderr, "%u: %.*s\n", which, (int)problem.length, problem.data);
         }
-        CHECK(is_text(problem, name) && bounds.length > 0);
+        CHECK(text_is(problem, name) && bounds.length > 0);
     }
     CHECK_EQ(which, 39);
     CHECK_EQ(port, 0xbeef);
@@ -232,7 +227,7 @@ static void no_problem(void)
     CHECK_EQ(fanfare_listen_options_problem(NULL, &name, &bounds), FANFARE_ERR_ARGUMENT);
     CHECK_EQ(fanfare_listen_options_problem(&options, NULL, &bounds), FANFARE_ERR_ARGUMENT);
     CHECK_EQ(fanfare_listen_options_problem(&options, &name, NULL), FANFARE_ERR_ARGUMENT);
-    CHECK(is_text(name, "x"));
+    CHECK(text_is(name, "x"));
     CHECK_EQ(fanfare_listen_options_problem(&options, &name, &bounds), FANFARE_OK);
     CHECK(name.data == NULL && bounds.data == NULL);
     /* A list that is NULL and has a length. */
@@ -330,7 +325,7 @@ static void routes_of_other_sizes(void)
     http_free(answer);
     grown[1].later = 1;
     CHECK_EQ(fanfare_listen_options_problem(&options, &name, &bounds), FANFARE_OK);
-    CHECK(is_text(name, "routes"));
+    CHECK(text_is(name, "routes"));
     /* All of them have one size. */
     routes[0] = fanfare_route_of(FANFARE_TEXT("/a"));
     routes[1] = fanfare_route_of(FANFARE_TEXT("/b"));
@@ -400,7 +395,7 @@ static void unix_sockets(void)
     CHECK(stat(path, &file) == 0);
     CHECK_EQ(file.st_mode & 0777, 0620);
     CHECK_EQ(fanfare_listener_address(hub, listener, copy, sizeof copy, &length), FANFARE_OK);
-    CHECK(is_text(fanfare_text_of(copy, length), address));
+    CHECK(text_is(fanfare_text_of(copy, length), address));
     answer = http_get_unix(path, "/events?topic=t");
     CHECK_EQ(http_status(answer), 200);
     CHECK_EQ(publish(hub, "t", &event), FANFARE_OK);
@@ -444,7 +439,7 @@ static void wrong_unix_sockets(void)
                  FANFARE_OK);
         CHECK_EQ(fanfare_listener_address(hub, listener, address, sizeof address, &length),
                  FANFARE_OK);
-        CHECK(is_text(fanfare_text_of(address, length), name));
+        CHECK(text_is(fanfare_text_of(address, length), name));
     }
 #else
     (void)name;

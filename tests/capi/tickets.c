@@ -13,11 +13,6 @@
 
 #define SECRET "a secret of at least 32 bytes, from a random source"
 
-static int is_text(fanfare_text text, const char *expected)
-{
-    return text.length == strlen(expected) && memcmp(text.data, expected, text.length) == 0;
-}
-
 /* In some seconds, whole seconds since 1970, as tokens count them. */
 static uint64_t in_ms(int seconds)
 {
@@ -47,7 +42,7 @@ static fanfare_tickets *tickets_new(void)
 static void sign(const char *secret, const char *topic, int seconds, char *token, size_t size)
 {
     fanfare_signing_key *key = NULL;
-    fanfare_text topics[1];
+    fanfare_text topics[1] = {{NULL, 0}};
     fanfare_grant grant = fanfare_grant_of(topics, 1);
     size_t length = 0;
 
@@ -75,8 +70,8 @@ static void verified(void)
     CHECK_EQ(fanfare_granted_grant(granted, &grant), FANFARE_OK);
     CHECK_EQ(grant.size, sizeof grant);
     CHECK_EQ(grant.topics_count, 1);
-    CHECK(is_text(grant.topics[0], "user/7/#"));
-    CHECK(is_text(grant.tag, "user 7"));
+    CHECK(text_is(grant.topics[0], "user/7/#"));
+    CHECK(text_is(grant.tag, "user 7"));
     CHECK_EQ(grant.policy, FANFARE_POLICY_CONFLATE);
     CHECK(grant.expires_at_unix_ms > in_ms(200) && grant.expires_at_unix_ms <= in_ms(300));
     CHECK_EQ(fanfare_granted_is_current(granted, &is_current), FANFARE_OK);
@@ -184,7 +179,7 @@ static void token_options(void)
     fanfare_signing_key *signing = NULL;
     fanfare_tokens *tokens = NULL;
     fanfare_granted *granted = NULL;
-    fanfare_text audiences[1], topics[1], name, bounds;
+    fanfare_text audiences[1], topics[1] = {{NULL, 0}}, name, bounds;
     fanfare_grant grant = fanfare_grant_of(topics, 1);
     char token[2000];
     size_t length = 0;
@@ -226,7 +221,7 @@ static void token_options(void)
         options.field = value; \
         CHECK_EQ(fanfare_tokens_new(&key, 1, &options, &tokens), FANFARE_ERR_OPTIONS); \
         CHECK_EQ(fanfare_token_options_problem(&options, &name, &bounds), FANFARE_OK); \
-        CHECK(is_text(name, #field) && bounds.length > 0); \
+        CHECK(text_is(name, #field) && bounds.length > 0); \
     } while (0)
     WRONG(claim, FANFARE_TEXT("exp"));
     WRONG(claim, FANFARE_TEXT(""));
@@ -236,7 +231,7 @@ static void token_options(void)
     options.issuers = audiences;
     options.issuers_count = 65;
     CHECK_EQ(fanfare_token_options_problem(&options, &name, &bounds), FANFARE_OK);
-    CHECK(is_text(name, "issuers"));
+    CHECK(text_is(name, "issuers"));
     options.size = 1;
     CHECK_EQ(fanfare_token_options_problem(&options, &name, &bounds), FANFARE_ERR_ARGUMENT);
     CHECK_EQ(fanfare_token_options_init(&options), FANFARE_ERR_ARGUMENT);
@@ -283,7 +278,7 @@ static void tickets(void)
 {
     fanfare_ticket_options options = fanfare_ticket_options_defaults();
     fanfare_tickets *tickets = NULL;
-    fanfare_text topics[1], name, bounds;
+    fanfare_text topics[1] = {{NULL, 0}}, name, bounds;
     fanfare_grant grant = fanfare_grant_of(topics, 1), given = grant;
     fanfare_granted *first = NULL, *second = NULL;
     fanfare_ticket ticket, other;
@@ -327,7 +322,7 @@ static void tickets(void)
     CHECK_EQ(fanfare_tickets_redeem(tickets, fanfare_ticket_text(&ticket), 0, &second),
              FANFARE_ERR_BUSY);
     CHECK_EQ(fanfare_granted_grant(first, &given), FANFARE_OK);
-    CHECK(given.topics_count == 1 && is_text(given.topics[0], "t"));
+    CHECK(given.topics_count == 1 && text_is(given.topics[0], "t"));
     /* The client comes back before its first connection has ended. */
     CHECK_EQ(fanfare_tickets_redeem(tickets, fanfare_ticket_text(&ticket), 1, &second), FANFARE_OK);
     CHECK_EQ(fanfare_granted_is_current(first, &is_current), FANFARE_OK);
@@ -345,13 +340,13 @@ static void tickets(void)
     options.tickets_max = 0;
     CHECK_EQ(fanfare_tickets_new(&options, &tickets), FANFARE_ERR_OPTIONS);
     CHECK_EQ(fanfare_ticket_options_problem(&options, &name, &bounds), FANFARE_OK);
-    CHECK(is_text(name, "tickets_max") && bounds.length > 0);
+    CHECK(text_is(name, "tickets_max") && bounds.length > 0);
     options = fanfare_ticket_options_defaults();
     CHECK_EQ(fanfare_ticket_options_problem(&options, &name, &bounds), FANFARE_OK);
     CHECK(name.data == NULL);
     options.first_use_time_max_ms = 999;
     CHECK_EQ(fanfare_ticket_options_problem(&options, &name, &bounds), FANFARE_OK);
-    CHECK(is_text(name, "first_use_time_max_ms"));
+    CHECK(text_is(name, "first_use_time_max_ms"));
     CHECK_EQ(fanfare_ticket_options_problem(NULL, &name, &bounds), FANFARE_ERR_ARGUMENT);
     options.size = 1;
     CHECK_EQ(fanfare_ticket_options_problem(&options, &name, &bounds), FANFARE_ERR_ARGUMENT);
@@ -373,7 +368,7 @@ static void authorized(void)
     fanfare_key next = fanfare_key_of(FANFARE_KEY_FILE,
                                       FANFARE_TEXT("another secret, of at least 32 bytes as well"));
     fanfare_authorizer *authorizer = NULL;
-    fanfare_text topics[1];
+    fanfare_text topics[1] = {{NULL, 0}};
     fanfare_grant grant = fanfare_grant_of(topics, 1);
     fanfare_event event = event_of("for user 7");
     fanfare_ticket ticket;
@@ -446,18 +441,18 @@ static void wrong_authorizers(void)
     CHECK(name.data == NULL);
     access.cookie = FANFARE_TEXT("a b");
     CHECK_EQ(fanfare_access_options_problem(&access, &name, &bounds), FANFARE_OK);
-    CHECK(is_text(name, "cookie"));
+    CHECK(text_is(name, "cookie"));
     access = fanfare_access_options_defaults();
     access.cookie_origins = texts;
     access.cookie_origins_count = 1;
     CHECK_EQ(fanfare_authorizer_new_tickets(tokens, tickets, &access, &authorizer),
              FANFARE_ERR_OPTIONS);
     CHECK_EQ(fanfare_access_options_problem(&access, &name, &bounds), FANFARE_OK);
-    CHECK(is_text(name, "cookie_origins"));
+    CHECK(text_is(name, "cookie_origins"));
     access = fanfare_access_options_defaults();
     access.exchange_path = FANFARE_TEXT("tickets");
     CHECK_EQ(fanfare_access_options_problem(&access, &name, &bounds), FANFARE_OK);
-    CHECK(is_text(name, "exchange_path"));
+    CHECK(text_is(name, "exchange_path"));
     access.size = 1;
     CHECK_EQ(fanfare_authorizer_new_tickets(tokens, tickets, &access, &authorizer),
              FANFARE_ERR_ARGUMENT);
@@ -471,7 +466,7 @@ static void grants(void)
 {
     static fanfare_text many[1025];
     fanfare_header header = fanfare_header_of(FANFARE_TEXT("Content-Type"), FANFARE_TEXT("a"));
-    fanfare_text topics[1], name, bounds;
+    fanfare_text topics[1] = {{NULL, 0}}, name, bounds;
     fanfare_grant grant;
     fanfare_refusal refusal;
     size_t i;
@@ -482,7 +477,7 @@ static void grants(void)
         grant.headers = &header; \
         grant.field = value; \
         CHECK_EQ(fanfare_grant_problem(&grant, &name, &bounds), FANFARE_OK); \
-        CHECK(is_text(name, part) && bounds.length > 0); \
+        CHECK(text_is(name, part) && bounds.length > 0); \
     } while (0)
     topics[0] = FANFARE_TEXT("t");
     WRONG(tag, FANFARE_TEXT(""), "tag");
@@ -495,7 +490,7 @@ static void grants(void)
     }
     grant = fanfare_grant_of(many, 1025);
     CHECK_EQ(fanfare_grant_problem(&grant, &name, &bounds), FANFARE_OK);
-    CHECK(is_text(name, "topics"));
+    CHECK(text_is(name, "topics"));
     grant = fanfare_grant_of(many, 1024);
     CHECK_EQ(fanfare_grant_problem(&grant, &name, &bounds), FANFARE_OK);
     CHECK(name.data == NULL);
@@ -508,25 +503,25 @@ static void grants(void)
 
     refusal = fanfare_refusal_of(200);
     CHECK_EQ(fanfare_refusal_problem(&refusal, &name, &bounds), FANFARE_OK);
-    CHECK(is_text(name, "status"));
+    CHECK(text_is(name, "status"));
     refusal = fanfare_refusal_of(65536 + 403);
     CHECK_EQ(fanfare_refusal_problem(&refusal, &name, &bounds), FANFARE_OK);
-    CHECK(is_text(name, "status"));
+    CHECK(text_is(name, "status"));
     refusal = fanfare_refusal_of(403);
     CHECK_EQ(fanfare_refusal_problem(&refusal, &name, &bounds), FANFARE_OK);
     CHECK(name.data == NULL);
     refusal.headers = &header;
     refusal.headers_count = 1;
     CHECK_EQ(fanfare_refusal_problem(&refusal, &name, &bounds), FANFARE_OK);
-    CHECK(is_text(name, "headers"));
+    CHECK(text_is(name, "headers"));
     refusal = fanfare_refusal_of(403);
     refusal.text = FANFARE_TEXT("\xff");
     CHECK_EQ(fanfare_refusal_problem(&refusal, &name, &bounds), FANFARE_OK);
-    CHECK(is_text(name, "text"));
+    CHECK(text_is(name, "text"));
     refusal = fanfare_refusal_of(403);
     refusal.reserved = 1;
     CHECK_EQ(fanfare_refusal_problem(&refusal, &name, &bounds), FANFARE_OK);
-    CHECK(is_text(name, "reserved"));
+    CHECK(text_is(name, "reserved"));
     refusal.size = 1;
     CHECK_EQ(fanfare_refusal_problem(&refusal, &name, &bounds), FANFARE_ERR_ARGUMENT);
     CHECK_EQ(fanfare_refusal_problem(NULL, &name, &bounds), FANFARE_ERR_ARGUMENT);
@@ -548,7 +543,7 @@ static void in_child_of_fork(void)
     CHECK(child >= 0);
     if (child == 0) {
         fanfare_key next = fanfare_key_of(FANFARE_KEY_FILE, FANFARE_TEXT(SECRET));
-        fanfare_text topics[1];
+        fanfare_text topics[1] = {{NULL, 0}};
         fanfare_grant grant = fanfare_grant_of(topics, 1);
         fanfare_granted *granted = NULL;
         fanfare_authorizer *authorizer = NULL;
