@@ -37,18 +37,11 @@
  *
  * With the static library instead: libfanfare.a -lgcc_s -lutil -lrt -lpthread -lm -ldl.
  *
-<<<<<<< HEAD
  * Contents: rules that hold for every function; then, each with its functions, 1. version, 2.
  * status, 3. text, 4. options, 5. event, 6. topic, 7. hub, 8. publishing, 9. finishing, 10. rules,
- * 11. draining, 12. statistics, 13. notices, 14. connections, 15. log, 16. listeners, 17. grants
- * and refusals, 18. tokens and tickets, 19. streams that the program reads, 20. connections that
- * the program hands over.
-=======
- * Contents: rules that hold for every function; then, each with its functions, 1. version,
- * 2. status, 3. text, 4. options, 5. event, 6. hub, 7. choices, 8. notices, 9. connections, 10. log,
- * 11. listeners, 12. grants, refusals and questions, 13. tokens and tickets, 14. streams that the program reads,
- * 15. connections that the program hands over.
->>>>>>> capi-way
+ * 11. draining, 12. statistics, 13. notices, 14. connections, 15. log, 16. listeners, 17. grants,
+ * refusals and questions, 18. tokens and tickets, 19. streams that the program reads, 20.
+ * connections that the program hands over.
  *
  * Threads and ownership
  *
@@ -142,10 +135,6 @@
  *                            any, several at once 10 s, for the hub   what was passed: the caller
  *   fanfare_log_set          any, several at once callbacks that run  the user data: the callback,
  *                                                                     until its destructor
-<<<<<<< HEAD
-=======
- *
->>>>>>> capi-way
  *   fanfare_listen_options_init
  *                            any                  nothing             the struct: the caller
  *   fanfare_listen_options_problem
@@ -220,8 +209,8 @@
  *
  * The inline functions, from fanfare_text_of on, only put a struct together: any thread, no
  * waiting, nothing to free. No function may be called from a signal handler. No thread of the
- * library ever calls into the program, and the library keeps no pointer to the program's memory
- * after a call.
+ * library calls into the program, but for the log's callback if there is one, and the library keeps
+ * no pointer to the program's memory after a call, but for that callback's user data.
  *
  * Memory that is passed in (texts, and structs that are read) has to be readable until the call
  * returns. Each byte of it is read once, and only the copy is checked and used. So memory that
@@ -264,12 +253,6 @@
  * missed (a number or null), from and to; &gap-start=NAME (now, latest, last=N, earliest) says where its
  * stream begins then. No published event may have that name, nor
  * "fanfare-heartbeat".
-<<<<<<< HEAD
-=======
- *
- * Not in this version: finishing a topic, events of several topics or spread over a time, rules of topics,
- * metrics, and draining.
->>>>>>> capi-way
  */
 
 #ifndef FANFARE_H
@@ -1050,7 +1033,6 @@ fanfare_status fanfare_hub_publish(const fanfare_hub *hub,
                                    const fanfare_event *event,
                                    fanfare_event_id *id_out);
 
-<<<<<<< HEAD
 /**
  * Publishes an event as `fanfare_hub_publish` does, to the topic of a handle. It is the faster way
  * for a topic that is published to often, since the name was checked when the handle was made, and
@@ -1063,9 +1045,6 @@ fanfare_status fanfare_hub_publish_to(const fanfare_hub *hub,
                                       const fanfare_topic *topic,
                                       const fanfare_event *event,
                                       fanfare_event_id *id_out);
-=======
-/* ---- 7. Choices --------------------------------------------------------------------------- */
->>>>>>> capi-way
 
 /**
  * Publishes an event to one topic or to several, and waits for at most `timeout_ms` while too many
@@ -1299,7 +1278,6 @@ fanfare_status fanfare_topic_options_init(fanfare_topic_options *options);
  * Threads: any. Ownership: the struct stays the caller's; the two texts are static. Errors:
  * `FANFARE_ERR_ARGUMENT` when a pointer is NULL or the size is that of no version.
  */
-<<<<<<< HEAD
 fanfare_status fanfare_topic_options_problem(const fanfare_topic_options *options,
                                              fanfare_text *name_out,
                                              fanfare_text *bounds_out);
@@ -1389,38 +1367,10 @@ static inline fanfare_rule fanfare_rule_empty(void)
   memset(&rule, 0, sizeof rule);
   rule.size = sizeof rule;
   return rule;
-=======
-typedef uint32_t fanfare_start;
-
-/**
- * A header field of HTTP: a name and a value. It never grows, so that it has no size.
- */
-typedef struct fanfare_header {
-  /**
-   * Its name, such as `X-Robots-Tag`.
-   */
-  fanfare_text name;
-  /**
-   * Its value: visible ASCII, spaces and tabs.
-   */
-  fanfare_text value;
-} fanfare_header;
-
-#ifndef FANFARE_DECLARATIONS_ONLY
-
-/** A header field of these texts. */
-static inline fanfare_header fanfare_header_of(fanfare_text name, fanfare_text value)
-{
-  fanfare_header header;
-  header.name = name;
-  header.value = value;
-  return header;
->>>>>>> capi-way
 }
 
 #endif /* FANFARE_DECLARATIONS_ONLY */
 
-<<<<<<< HEAD
 /* ---- 11. Draining --------------------------------------------------------------------------- */
 
 /**
@@ -1535,9 +1485,6 @@ static inline fanfare_drained fanfare_drained_empty(void)
 #endif /* FANFARE_DECLARATIONS_ONLY */
 
 /* ---- 12. Statistics ------------------------------------------------------------------------- */
-=======
-/* ---- 8. Notices --------------------------------------------------------------------------- */
->>>>>>> capi-way
 
 /**
  * The values of a `fanfare_disconnect_reason`; none is ever renumbered.
@@ -1612,7 +1559,6 @@ typedef int32_t fanfare_disconnect_reason;
 fanfare_text fanfare_disconnect_reason_name(fanfare_disconnect_reason reason);
 
 /**
-<<<<<<< HEAD
  * How many reasons a `fanfare_metrics` has room for, and how many buckets.
  */
 #define FANFARE_METRICS_REASONS_MAX 32
@@ -1888,10 +1834,22 @@ static inline fanfare_metrics fanfare_metrics_empty(void)
 
 /* ---- 13. Notices ---------------------------------------------------------------------------- */
 
+/* What a hub tells its host goes through a queue. A host that waits in poll:
+ *
+ *     fanfare_notice batch[64];
+ *     struct pollfd doorbell = {-1, POLLIN, 0};
+ *     size_t count, i;
+ *
+ *     fanfare_notices_doorbell(notices, &doorbell.fd);
+ *     while (poll(&doorbell, 1, -1) == 1) {
+ *         fanfare_notices_drain(notices, batch, sizeof batch[0], 64, &count);
+ *         for (i = 0; i < count; i++)
+ *             if (batch[i].kind == FANFARE_NOTICE_CONNECTED)
+ *                 printf("%.*s has come\n", (int)batch[i].addr.length, batch[i].addr.data);
+ *     }
+ */
 
 /**
-=======
->>>>>>> capi-way
  * The values of a `fanfare_notice_kind`.
  */
 typedef enum fanfare_notice_kind_code {
@@ -2174,11 +2132,7 @@ fanfare_status fanfare_hub_watch_interest(const fanfare_hub *hub,
                                           uint64_t grace_ms,
                                           uint64_t token);
 
-<<<<<<< HEAD
 /* ---- 14. Connections ------------------------------------------------------------------------ */
-=======
-/* ---- 9. Connections ----------------------------------------------------------------------- */
->>>>>>> capi-way
 
 /**
  * The values of a `fanfare_connection_state`.
@@ -2445,7 +2399,6 @@ static inline fanfare_connection_filter fanfare_connection_filter_of_all(void)
   memset(&filter, 0, sizeof filter);
   filter.size = sizeof filter;
   return filter;
-<<<<<<< HEAD
 }
 
 #endif /* FANFARE_DECLARATIONS_ONLY */
@@ -2663,205 +2616,10 @@ static inline fanfare_header fanfare_header_of(fanfare_text name, fanfare_text v
   header.name = name;
   header.value = value;
   return header;
-=======
->>>>>>> capi-way
 }
 
 #endif /* FANFARE_DECLARATIONS_ONLY */
 
-<<<<<<< HEAD
-=======
-/**
- * Ends one connection. Its client is told to come back after a random time, from `retry_ms` to twice
- * that, at most 1 day; 0 tells nothing. Then its stream ends, for the reason
- * `FANFARE_DISCONNECT_KICKED`. An `EventSource` comes back by itself, so this alone keeps no client
- * out.
- *
- * Threads: any, several at once; blocks for a moment, and at most 10 seconds. Errors:
- * `FANFARE_ERR_STALE` when it has ended already; `FANFARE_ERR_BUSY` when 64 such questions wait
- * already; `FANFARE_ERR_TIMEOUT`, `FANFARE_ERR_ARGUMENT`, `FANFARE_ERR_FORKED` or
- * `FANFARE_ERR_CLOSED`.
- */
-fanfare_status fanfare_hub_disconnect(const fanfare_hub *hub,
-                                      fanfare_connection_id id,
-                                      uint64_t retry_ms);
-
-/**
- * Ends all connections with a tag, as `fanfare_hub_disconnect` does: those that are there when it is
- * called, and none that has come back meanwhile. On success `*count_out`, unless `count_out` is
- * NULL, is how many those were, which may be 0.
- *
- * Threads: any, several at once; blocks as `fanfare_hub_connections` does. Ownership: `tag` stays
- * the caller's. Errors, after which some may have been ended: `FANFARE_ERR_BUSY` or
- * `FANFARE_ERR_TIMEOUT`. Others: `FANFARE_ERR_UTF8` for a tag that is not, `FANFARE_ERR_ARGUMENT`,
- * also for no tag or one that no client has, `FANFARE_ERR_FORKED` or `FANFARE_ERR_CLOSED`.
- */
-fanfare_status fanfare_hub_disconnect_tag(const fanfare_hub *hub,
-                                          fanfare_text tag,
-                                          uint64_t retry_ms,
-                                          uint64_t *count_out);
-
-/**
- * Ends all connections with a subscription, as `fanfare_hub_disconnect` does: those that are there
- * when it is called. A connection that gets a topic by a filter is meant by that filter, and not by
- * the topic. On success `*count_out`, unless `count_out` is NULL, is how many those were, which may
- * be 0.
- *
- * Threads: any, several at once; blocks as `fanfare_hub_connections` does. Ownership: `subscription`
- * stays the caller's. Errors, after which some may have been ended: `FANFARE_ERR_BUSY` or
- * `FANFARE_ERR_TIMEOUT`. Others: `FANFARE_ERR_SUBSCRIPTION`, `FANFARE_ERR_ARGUMENT`,
- * `FANFARE_ERR_FORKED` or `FANFARE_ERR_CLOSED`.
- */
-fanfare_status fanfare_hub_disconnect_subscription(const fanfare_hub *hub,
-                                                   fanfare_text subscription,
-                                                   uint64_t retry_ms,
-                                                   uint64_t *count_out);
-
-/**
- * Ends all connections, as `fanfare_hub_disconnect` does: those that are there when it is called.
- * On success `*count_out`, unless `count_out` is NULL, is how many those were.
- *
- * Threads: any, several at once; blocks as `fanfare_hub_connections` does. Errors, after which some
- * may have been ended: `FANFARE_ERR_BUSY` or `FANFARE_ERR_TIMEOUT`. Others: `FANFARE_ERR_ARGUMENT`,
- * `FANFARE_ERR_FORKED` or `FANFARE_ERR_CLOSED`.
- */
-fanfare_status fanfare_hub_disconnect_all(const fanfare_hub *hub,
-                                          uint64_t retry_ms,
-                                          uint64_t *count_out);
-
-/**
- * Changes what a connection gets to the events of these topics and filters, from 1 to 65,536 of
- * them; one that is there twice counts once. It happens between two events: what was published
- * before goes by the old ones, what is published after it by the new ones, and of a topic that it
- * keeps nothing is lost or doubled. The client is not told, and asks for the topics of its URL when
- * it comes back.
- *
- * Threads: any, several at once; blocks for a moment, and at most 10 seconds. Ownership: the list
- * and its texts stay the caller's. Errors: `FANFARE_ERR_STALE` when the connection has ended;
- * `FANFARE_ERR_SUBSCRIPTION` when one is no topic and no filter, or there is none;
- * `FANFARE_ERR_TOO_MANY`; `FANFARE_ERR_BUSY`, also when the client is still being sent what it has
- * missed; `FANFARE_ERR_TIMEOUT`, after which it may have been changed; `FANFARE_ERR_ARGUMENT`,
- * `FANFARE_ERR_FORKED`, `FANFARE_ERR_CLOSED` or `FANFARE_ERR_SYSTEM`.
- */
-fanfare_status fanfare_hub_set_subscriptions(const fanfare_hub *hub,
-                                             fanfare_connection_id id,
-                                             const fanfare_text *subscriptions,
-                                             size_t subscriptions_count);
-
-/* ---- 10. Log ------------------------------------------------------------------------------ */
-
-/**
- * The most bytes of a record's message.
- */
-#define FANFARE_LOG_BYTES_MAX 1024
-
-/**
- * The values of a `fanfare_log_level`. Each has those before it as well.
- */
-typedef enum fanfare_log_level_code {
-  /**
-   * Nothing.
-   */
-  FANFARE_LOG_OFF = 0,
-  /**
-   * Something has failed that clients notice.
-   */
-  FANFARE_LOG_ERROR = 1,
-  /**
-   * Something that an operator should know. Clients do not set the rate of records up to the next
-   * level.
-   */
-  FANFARE_LOG_WARN = 2,
-  /**
-   * What happens seldom, and is in order.
-   */
-  FANFARE_LOG_INFO = 3,
-  /**
-   * What happens with each connection.
-   */
-  FANFARE_LOG_DEBUG = 4,
-  /**
-   * Everything.
-   */
-  FANFARE_LOG_TRACE = 5,
-} fanfare_log_level_code;
-
-/**
- * How much is logged, or how important a record is: one of the constants of
- * `fanfare_log_level_code`.
- */
-typedef int32_t fanfare_log_level;
-
-/**
- * One record of the log, which is there until the callback returns. The struct grows at its end
- * only.
- */
-typedef struct fanfare_log_record {
-  /**
-   * The size of the struct as the library knows it, in bytes: what is beyond it is not there.
-   */
-  size_t size;
-  /**
-   * The part of the library that it is from, such as fanfare::hub.
-   */
-  fanfare_text target;
-  /**
-   * What has happened: UTF-8 on one line, of at most `FANFARE_LOG_BYTES_MAX` bytes.
-   */
-  fanfare_text message;
-  /**
-   * How important it is.
-   */
-  fanfare_log_level level;
-  /**
-   * 1 if the message was longer and was cut at the end of a character; else 0.
-   */
-  uint32_t is_cut;
-} fanfare_log_record;
-
-/**
- * What is called with each record, see `fanfare_log_set`.
- */
-typedef void (*fanfare_log_callback)(void *user_data, const struct fanfare_log_record *record);
-
-/**
- * What is called with a callback's user data when the callback will not be called any more.
- */
-typedef void (*fanfare_log_destructor)(void *user_data);
-
-/**
- * Sets what is called with each record of the library's log up to a level: the one callback of the
- * process, for all hubs. NULL is none, as it is at first, and the other arguments do not matter. The callback that was set before is not
- * called any more when this returns, and its destructor, unless that is NULL, was called with its
- * user data, in this thread. At the process's end nothing is called.
- *
- * The callback is called from any thread: from the engine's, which serve clients and wait until it
- * returns, and from those that call the library; from several at once. So it has to be quick, and
- * at best only puts a copy of the record into a queue of its own. It must not
- *
- * - call the library, but for `fanfare_strerror`, `fanfare_abi_version`,
- *   `fanfare_disconnect_reason_name` and the inline functions: the caller may hold the hub's locks.
- *   (`fanfare_log_set` returns `FANFARE_ERR_BUSY` there.) What it has the library log is left out;
- * - wait for a lock under which the program calls the library, such as an interpreter's;
- * - throw an exception or call longjmp: an exception that leaves it ends the process.
- *
- * Threads: any, several at once; waits for callbacks that run. Ownership: `user_data` is the
- * callback's until its destructor is called, or, after an error, the caller's still. Errors:
- * `FANFARE_ERR_ARGUMENT` when the level is none; `FANFARE_ERR_BUSY` in a callback;
- * `FANFARE_ERR_LOGGER` when the program is written in Rust, has this library as a crate and has set
- * a logger of its own, which then gets all records. A program in Rust that calls this first can set
- * no logger of its own afterwards.
- *
- * The child of a fork has no callback, and may set one.
- */
-fanfare_status fanfare_log_set(fanfare_log_level level,
-                               fanfare_log_callback callback,
-                               void *user_data,
-                               fanfare_log_destructor destructor);
-
-/* ---- 11. Listeners ------------------------------------------------------------------------ */
-
->>>>>>> capi-way
 /**
  * What decides which client gets which stream; a listener's options take it. Opaque, and always used
  * by pointer, `fanfare_authorizer_free` frees it. Several listeners may have the same one.
@@ -3266,11 +3024,7 @@ fanfare_status fanfare_listener_address(const fanfare_hub *hub,
 fanfare_status fanfare_listener_close(const fanfare_hub *hub,
                                       fanfare_listener listener);
 
-<<<<<<< HEAD
-/* ---- 17. Grants and refusals ---------------------------------------------------------------- */
-=======
-/* ---- 12. Grants, refusals and questions --------------------------------------------------- */
->>>>>>> capi-way
+/* ---- 17. Grants, refusals and questions ----------------------------------------------------- */
 
 /**
  * What a client may do whose request for a stream is authorized. `fanfare_grant_of` makes one for some
@@ -3406,9 +3160,6 @@ static inline fanfare_refusal fanfare_refusal_of(uint32_t status)
 
 #endif /* FANFARE_DECLARATIONS_ONLY */
 
-<<<<<<< HEAD
-/* ---- 18. Tokens and tickets ----------------------------------------------------------------- */
-=======
 /**
  * What bounds the requests that the program is asked about. `fanfare_ask_options_defaults` makes one
  * with every default.
@@ -3512,11 +3263,10 @@ static inline fanfare_ask_options fanfare_ask_options_defaults(void)
 
 #endif /* FANFARE_DECLARATIONS_ONLY */
 
-/* ---- 13. Tokens and tickets --------------------------------------------------------------- */
+/* ---- 18. Tokens and tickets ----------------------------------------------------------------- */
 
 /* A library that was built without the feature `tickets` lacks the functions of this section; those
  * of `make capi` and `make dist` have them. */
->>>>>>> capi-way
 
 /**
  * What a token or a ticket grants. Opaque, and always used by pointer; `fanfare_granted_free` frees it.
@@ -4028,11 +3778,7 @@ static inline fanfare_token_claims fanfare_token_claims_none(void)
 
 #endif /* FANFARE_DECLARATIONS_ONLY */
 
-<<<<<<< HEAD
 /* ---- 19. Streams that the program reads ----------------------------------------------------- */
-=======
-/* ---- 14. Streams that the program reads --------------------------------------------------- */
->>>>>>> capi-way
 
 /**
  * How a stream begins, and how it is served, that the program opens for a client itself, by a
@@ -4246,11 +3992,7 @@ fanfare_status fanfare_stream_headers(const fanfare_header **headers_out,
  */
 void fanfare_stream_free(fanfare_stream *stream);
 
-<<<<<<< HEAD
 /* ---- 20. Connections that the program hands over -------------------------------------------- */
-=======
-/* ---- 15. Connections that the program hands over ------------------------------------------ */
->>>>>>> capi-way
 
 /**
  * A request for a stream that the program's own server has read and authorized, and whose connection
