@@ -39,9 +39,9 @@
  *
  * Contents: rules that hold for every function; then, each with its functions, 1. version, 2.
  * status, 3. text, 4. options, 5. event, 6. topic, 7. hub, 8. publishing, 9. finishing, 10. rules,
- * 11. draining, 12. statistics, 13. notices, 14. connections, 15. log, 16. listeners, 17. grants,
- * refusals and questions, 18. tokens and tickets, 19. streams that the program reads, 20.
- * connections that the program hands over.
+ * 11. notices, 12. listeners, 13. grants, refusals and questions, 14. tokens and tickets, 15.
+ * streams that the program reads, 16. connections that the program hands over, 17. connections,
+ * 18. draining, 19. statistics, 20. log.
  *
  * Threads and ownership
  *
@@ -1371,120 +1371,49 @@ static inline fanfare_rule fanfare_rule_empty(void)
 
 #endif /* FANFARE_DECLARATIONS_ONLY */
 
-/* ---- 11. Draining --------------------------------------------------------------------------- */
+/* ---- 11. Notices ---------------------------------------------------------------------------- */
 
 /**
- * How a hub is drained. `fanfare_drain_options_defaults` makes one with every default. With these
- * everything has ended after 6 s: the window, the grace, and the 2 s of a close.
- *
- * The struct grows at its end only, by options of which zero is the default.
+ * A header field of HTTP: a name and a value. It never grows, so that it has no size.
  */
-typedef struct fanfare_drain_options {
+typedef struct fanfare_header {
   /**
-   * The size of the struct as the caller knows it, in bytes.
+   * Its name, such as `X-Robots-Tag`.
    */
-  size_t size;
+  fanfare_text name;
   /**
-   * The connections are closed evenly over this time; 0 closes all at once.
-   * Bounds: at most 1 hour. Default: 3 s.
+   * Its value: visible ASCII, spaces and tabs.
    */
-  uint64_t window_ms;
-  /**
-   * How much longer a connection that lags may take what waits for it, before it is cut.
-   * Bounds: at most 1 hour. Default: 1 s.
-   */
-  uint64_t grace_ms;
-  /**
-   * Each client is told to come back after a time drawn from this to twice this; 0 tells nothing.
-   * Bounds: at most 1 day. Default: 2 s.
-   */
-  uint64_t retry_ms;
-} fanfare_drain_options;
-
-/**
- * What became of a hub's connections when it was drained. `fanfare_drained_empty` makes one to be filled.
- *
- * The struct grows at its end only. What the library does not know of it is 0.
- */
-typedef struct fanfare_drained {
-  /**
-   * The size of the struct as the caller knows it, in bytes.
-   */
-  size_t size;
-  /**
-   * Connections that were sent everything, told when to come back, and closed.
-   */
-  uint64_t told;
-  /**
-   * Connections that were closed without that, since they did not take what there was for them in
-   * time.
-   */
-  uint64_t cut;
-} fanfare_drained;
-
-/**
- * Fills in the defaults. `options->size` has to be set before, and stays as it is. What the library does
- * not know, of a struct that is larger than the library's own, is set to zero.
- *
- * Threads: any. Ownership: the struct stays the caller's. Errors: `FANFARE_ERR_ARGUMENT` when `options`
- * is NULL or its size is that of no version.
- */
-fanfare_status fanfare_drain_options_init(fanfare_drain_options *options);
-
-/**
- * Finds the first option that `fanfare_hub_drain` would refuse, as `fanfare_options_problem` does.
- *
- * Threads: any. Ownership: the struct stays the caller's; the two texts are static. Errors:
- * `FANFARE_ERR_ARGUMENT` when a pointer is NULL or the size is that of no version.
- */
-fanfare_status fanfare_drain_options_problem(const fanfare_drain_options *options,
-                                             fanfare_text *name_out,
-                                             fanfare_text *bounds_out);
-
-/**
- * Ends a hub without a storm of reconnections: no client is accepted any more, and the connections are
- * closed evenly over a window. Each is first sent everything, and told a random time after which to come
- * back. What is published meanwhile goes to the connections that are left. Then the hub is closed, as by
- * `fanfare_hub_close`, and has to be freed all the same. `options` may be NULL for the defaults. On
- * success `*drained_out`, unless `drained_out` is NULL, says what became of the connections;
- * `drained_out->size` has to be set before, as `fanfare_drained_empty` does.
- *
- * It takes at most the window and the grace of the options, and the 2 s of a close. The options of the
- * first call count; a second call waits for its own time at most.
- *
- * Threads: any, several at once, and while others use the hub. Ownership: the hub and the structs stay
- * the caller's. Errors, after each of which nothing was begun: `FANFARE_ERR_OPTIONS`, and
- * `fanfare_drain_options_problem` says which option; `FANFARE_ERR_ARGUMENT` or `FANFARE_ERR_FORKED`.
- */
-fanfare_status fanfare_hub_drain(const fanfare_hub *hub,
-                                 const fanfare_drain_options *options,
-                                 fanfare_drained *drained_out);
+  fanfare_text value;
+} fanfare_header;
 
 #ifndef FANFARE_DECLARATIONS_ONLY
 
-/** Options of a drain that are all at their defaults. */
-static inline fanfare_drain_options fanfare_drain_options_defaults(void)
+/** A header field of these texts. */
+static inline fanfare_header fanfare_header_of(fanfare_text name, fanfare_text value)
 {
-  fanfare_drain_options options;
-  memset(&options, 0, sizeof options);
-  options.size = sizeof options;
-  /* It cannot fail with a size that is right. */
-  (void)fanfare_drain_options_init(&options);
-  return options;
-}
-
-/** What became of connections, to be filled. */
-static inline fanfare_drained fanfare_drained_empty(void)
-{
-  fanfare_drained drained;
-  memset(&drained, 0, sizeof drained);
-  drained.size = sizeof drained;
-  return drained;
+  fanfare_header header;
+  header.name = name;
+  header.value = value;
+  return header;
 }
 
 #endif /* FANFARE_DECLARATIONS_ONLY */
 
-/* ---- 12. Statistics ------------------------------------------------------------------------- */
+/* What a hub tells its host goes through a queue. A host that waits in poll:
+ *
+ *     fanfare_notice batch[64];
+ *     struct pollfd doorbell = {-1, POLLIN, 0};
+ *     size_t count, i;
+ *
+ *     fanfare_notices_doorbell(notices, &doorbell.fd);
+ *     while (poll(&doorbell, 1, -1) == 1) {
+ *         fanfare_notices_drain(notices, batch, sizeof batch[0], 64, &count);
+ *         for (i = 0; i < count; i++)
+ *             if (batch[i].kind == FANFARE_NOTICE_CONNECTED)
+ *                 printf("%.*s has come\n", (int)batch[i].addr.length, batch[i].addr.data);
+ *     }
+ */
 
 /**
  * The values of a `fanfare_disconnect_reason`; none is ever renumbered.
@@ -1557,297 +1486,6 @@ typedef int32_t fanfare_disconnect_reason;
  * Threads: any. Ownership: the text is static. Errors: none.
  */
 fanfare_text fanfare_disconnect_reason_name(fanfare_disconnect_reason reason);
-
-/**
- * How many reasons a `fanfare_metrics` has room for, and how many buckets.
- */
-#define FANFARE_METRICS_REASONS_MAX 32
-
-/**
- * The values of a gap event's reason, by which `fanfare_metrics` counts them; none is ever renumbered.
- */
-typedef enum fanfare_gap_reason_code {
-  /**
-   * The events after the client's last one are not kept any more.
-   */
-  FANFARE_GAP_EXPIRED = 1,
-  /**
-   * The id was given by the hub before it was restarted.
-   */
-  FANFARE_GAP_RESTARTED = 2,
-  /**
-   * The id is none that the hub knows.
-   */
-  FANFARE_GAP_UNKNOWN_ID = 3,
-  /**
-   * The client read too slowly, and events were dropped for it.
-   */
-  FANFARE_GAP_SLOW = 4,
-} fanfare_gap_reason_code;
-
-/**
- * What a hub has counted since it was made, at one moment. `fanfare_metrics_empty` makes one to be
- * filled. Some say how much there is at the moment, such as `connections`; the others only grow, such as
- * `published_events`.
- *
- * The struct grows at its end only. What the library does not know of it is 0.
- */
-typedef struct fanfare_metrics {
-  /**
-   * The size of the struct as the caller knows it, in bytes.
-   */
-  size_t size;
-  /**
-   * Shards that serve. Fewer than the option shards when one has failed: restart the program
-   * soon. 0 when the hub is closed.
-   */
-  uint64_t living_shards;
-  /**
-   * The most connections: the option connections_max, or what the descriptors of the process
-   * allow if that is less.
-   */
-  uint64_t connections_max;
-  /**
-   * Open event streams.
-   */
-  uint64_t connections;
-  /**
-   * Open sockets whose request is not answered yet, or that are being closed.
-   */
-  uint64_t pending_connections;
-  /**
-   * Event streams with a socket that has not taken all events for it.
-   */
-  uint64_t lagging_connections;
-  /**
-   * Event streams that are being sent what they have missed; they do not count as lagging.
-   */
-  uint64_t replaying_connections;
-  /**
-   * Events times event streams that wait for them because they are spread over a time
-   * (window_ms). A stream that has ended, or was sent such an event together with a later one,
-   * counts until its turn would have come.
-   */
-  uint64_t spread_deliveries;
-  /**
-   * Topics that have a subscriber.
-   */
-  uint64_t topics;
-  /**
-   * Topics that have a subscriber, or events that are kept, or are finished.
-   */
-  uint64_t known_topics;
-  /**
-   * Filters that have a subscriber, each once however many subscribers it has.
-   */
-  uint64_t filters;
-  /**
-   * Topics that are finished and not forgotten yet.
-   */
-  uint64_t finished_topics;
-  /**
-   * Topics and filters that all connections ask for, each counted with each connection.
-   */
-  uint64_t subscriptions;
-  /**
-   * Events that were published.
-   */
-  uint64_t published_events;
-  /**
-   * Times that an event found the backlog full. It then waited, or was refused; an event that
-   * waits counts again each time that it finds the backlog full.
-   */
-  uint64_t full_events;
-  /**
-   * Events times connections that took them.
-   */
-  uint64_t delivered_events;
-  /**
-   * Bytes of events that sockets took, as each client is sent them, with the chunks around them;
-   * bytes of a replay count when they are handed out.
-   */
-  uint64_t delivered_bytes;
-  /**
-   * Events times the connections that were sent them because they had missed them. They count as
-   * delivered as well, when they are handed out.
-   */
-  uint64_t replayed_events;
-  /**
-   * Parts of history that were gathered to be replayed; one part serves all clients that need
-   * the same events.
-   */
-  uint64_t gathered_parts;
-  /**
-   * Events that are kept for clients that come back. One that is kept in several topics counts
-   * for each.
-   */
-  uint64_t kept_events;
-  /**
-   * Bytes that the kept events take, see the option history_total_bytes_max.
-   */
-  uint64_t kept_bytes;
-  /**
-   * Heartbeats: comments, or blocks that fire nothing but move the id to resume from.
-   */
-  uint64_t heartbeats;
-  /**
-   * Batches that were begun.
-   */
-  uint64_t batches;
-  /**
-   * Times that a batch waited for connections that lag too far but get on.
-   */
-  uint64_t held_batches;
-  /**
-   * Bytes that wait to be sent, see the option topic_backlog_bytes_max.
-   */
-  uint64_t backlog_bytes;
-  /**
-   * Bytes that are kept for connections that lag.
-   */
-  uint64_t lag_bytes;
-  /**
-   * Events times lagging connections that skipped them, so that they were never sent.
-   */
-  uint64_t dropped_events;
-  /**
-   * Events times lagging connections that were sent a newer event of the same key instead.
-   */
-  uint64_t conflated_events;
-  /**
-   * Event streams that were ever opened.
-   */
-  uint64_t accepted_connections;
-  /**
-   * Sockets that were turned away because of the bounds on connections.
-   */
-  uint64_t refused_connections;
-  /**
-   * Requests for streams that were answered with the status 204, since all of their topics were
-   * finished and nothing was to be sent.
-   */
-  uint64_t finished_answers;
-  /**
-   * Connections whose request for a stream was put before the program, and that wait for its
-   * answer. They count as pending connections as well.
-   */
-  uint64_t pending_authorizations;
-  /**
-   * Requests for streams that were refused, that asked for topics which were not granted, or
-   * whose grant had expired.
-   */
-  uint64_t denied_authorizations;
-  /**
-   * Requests for streams that were answered 503, since the program had not answered in time, or
-   * too many waited.
-   */
-  uint64_t failed_authorizations;
-  /**
-   * Answers of the program that came when the connection had ceased to wait.
-   */
-  uint64_t late_authorizations;
-  /**
-   * Notices of connections that were lost because their queue was full.
-   */
-  uint64_t lost_notices;
-  /**
-   * Watchers of interest.
-   */
-  uint64_t interest_watchers;
-  /**
-   * Notices of interest that wait for the program to take them, of all watchers.
-   */
-  uint64_t owed_interest_notices;
-  /**
-   * Times that a grace time of a watcher ended early, since too many of its subscriptions had
-   * one.
-   */
-  uint64_t cut_graces;
-  /**
-   * Event streams that ended, by why: at the index of a `fanfare_disconnect_reason_code`.
-   */
-  uint64_t disconnects[FANFARE_METRICS_REASONS_MAX];
-  /**
-   * Events by which clients were told that others are missing from their streams, by why: at the
-   * index of a `fanfare_gap_reason_code`.
-   */
-  uint64_t gap_events[FANFARE_METRICS_REASONS_MAX];
-  /**
-   * How many of the buckets are used, by which it is counted how long events took from being
-   * published to a socket's taking them.
-   */
-  uint64_t latency_buckets;
-  /**
-   * The most microseconds of each bucket, rising; `UINT64_MAX` for the last one that is used.
-   */
-  uint64_t latency_bounds_us[FANFARE_METRICS_REASONS_MAX];
-  /**
-   * How many took at most as long, and longer than the bucket before allows.
-   */
-  uint64_t latency_counts[FANFARE_METRICS_REASONS_MAX];
-  /**
-   * The sum of all these times, in nanoseconds.
-   */
-  uint64_t latency_sum_ns;
-} fanfare_metrics;
-
-/**
- * Reads what a hub has counted, also when it is closed. `metrics_out->size` has to be set before, as
- * `fanfare_metrics_empty` does, and stays as it is. It takes a moment for each shard, and no lock that a
- * shard waits for.
- *
- * Threads: any, several at once. Ownership: the struct stays the caller's. Errors:
- * `FANFARE_ERR_ARGUMENT`, also when the size is that of no version, or `FANFARE_ERR_FORKED`.
- */
-fanfare_status fanfare_hub_metrics(const fanfare_hub *hub,
-                                   fanfare_metrics *metrics_out);
-
-/**
- * Writes what a hub has counted, also when it is closed, as a text for Prometheus, version 0.0.4 of its
- * format, and what the topics of each rule hold. Serve it with the content type "text/plain;
- * version=0.0.4; charset=utf-8". The text has no NUL at its end. `*length_out` is its length, also with
- * `FANFARE_ERR_BUFFER`, when it is the size that the buffer has to have. As the counts grow the text may
- * be some bytes longer the next time: so make the buffer a little larger. 16 KiB are enough without
- * rules.
- *
- * Threads: any, several at once. Ownership: the buffer stays the caller's. Errors: `FANFARE_ERR_BUFFER`
- * when the buffer is too small, which may be NULL if its size is 0; `FANFARE_ERR_ARGUMENT` or
- * `FANFARE_ERR_FORKED`.
- */
-fanfare_status fanfare_hub_prometheus(const fanfare_hub *hub,
-                                      char *buffer,
-                                      size_t buffer_size,
-                                      size_t *length_out);
-
-#ifndef FANFARE_DECLARATIONS_ONLY
-
-/** Counts to be filled. */
-static inline fanfare_metrics fanfare_metrics_empty(void)
-{
-  fanfare_metrics metrics;
-  memset(&metrics, 0, sizeof metrics);
-  metrics.size = sizeof metrics;
-  return metrics;
-}
-
-#endif /* FANFARE_DECLARATIONS_ONLY */
-
-/* ---- 13. Notices ---------------------------------------------------------------------------- */
-
-/* What a hub tells its host goes through a queue. A host that waits in poll:
- *
- *     fanfare_notice batch[64];
- *     struct pollfd doorbell = {-1, POLLIN, 0};
- *     size_t count, i;
- *
- *     fanfare_notices_doorbell(notices, &doorbell.fd);
- *     while (poll(&doorbell, 1, -1) == 1) {
- *         fanfare_notices_drain(notices, batch, sizeof batch[0], 64, &count);
- *         for (i = 0; i < count; i++)
- *             if (batch[i].kind == FANFARE_NOTICE_CONNECTED)
- *                 printf("%.*s has come\n", (int)batch[i].addr.length, batch[i].addr.data);
- *     }
- */
 
 /**
  * The values of a `fanfare_notice_kind`.
@@ -2132,493 +1770,7 @@ fanfare_status fanfare_hub_watch_interest(const fanfare_hub *hub,
                                           uint64_t grace_ms,
                                           uint64_t token);
 
-/* ---- 14. Connections ------------------------------------------------------------------------ */
-
-/**
- * The values of a `fanfare_connection_state`.
- */
-typedef enum fanfare_connection_state_code {
-  /**
-   * It takes what it is sent.
-   */
-  FANFARE_CONNECTION_LIVE = 1,
-  /**
-   * Its socket did not take all there was for it.
-   */
-  FANFARE_CONNECTION_LAGGING = 2,
-  /**
-   * It is sent what it has missed.
-   */
-  FANFARE_CONNECTION_REPLAYING = 3,
-} fanfare_connection_state_code;
-
-/**
- * A list of connections, as they were when it was made. Opaque, and always used by pointer.
- * `fanfare_hub_connections` makes it and `fanfare_connections_free` frees it.
- */
-typedef struct fanfare_connections fanfare_connections;
-
-/**
- * A list of topics and filters with their numbers of subscribers. Opaque, and always used by
- * pointer. `fanfare_hub_subscription_counts` makes it and `fanfare_subscription_counts_free` frees
- * it.
- */
-typedef struct fanfare_subscription_counts fanfare_subscription_counts;
-
-/**
- * Which connections are listed, and how many at most. `fanfare_connection_filter_of_all` makes one
- * that lists any; set what should differ. Without that helper set all of it to zero, and `size` to
- * `sizeof(fanfare_connection_filter)`. The struct grows at its end only.
- */
-typedef struct fanfare_connection_filter {
-  /**
-   * The size of the struct as the caller knows it, in bytes.
-   */
-  size_t size;
-  /**
-   * Only connections with this subscription: a connection that gets a topic by a filter is found
-   * by the filter. {NULL, 0}: all.
-   */
-  fanfare_text subscription;
-  /**
-   * Only connections with this tag. {NULL, 0}: all.
-   */
-  fanfare_text tag;
-  /**
-   * The most that are listed, at most 1,000,000; 0 is 1,000.
-   */
-  uint64_t limit;
-  /**
-   * 1: only connections that lag or replay. 0: all.
-   */
-  uint32_t lagging;
-  /**
-   * 1: those that lag most are listed, and first, by age and then by events. 0: any, in no order.
-   */
-  uint32_t slowest_first;
-} fanfare_connection_filter;
-
-/**
- * How a connection is doing: one of the constants of `fanfare_connection_state_code`.
- */
-typedef int32_t fanfare_connection_state;
-
-/**
- * A connection, as it was at one moment. The struct grows at its end only.
- */
-typedef struct fanfare_connection {
-  /**
-   * The size of the struct as the caller knows it, in bytes.
-   */
-  size_t size;
-  /**
-   * Its id.
-   */
-  fanfare_connection_id id;
-  /**
-   * What it is subscribed to, each once, in no order.
-   */
-  const fanfare_text *subscriptions;
-  /**
-   * The number of these.
-   */
-  size_t subscriptions_count;
-  /**
-   * The client's address and port; no text if it has none, as at a Unix domain socket.
-   */
-  fanfare_text addr;
-  /**
-   * What the client calls itself. A label that any client can claim; no text if it has none.
-   */
-  fanfare_text tag;
-  /**
-   * Since when it is an event stream, in milliseconds since 1970-01-01 00:00 UTC.
-   */
-  uint64_t since_unix_ms;
-  /**
-   * The number of events that its socket took whole.
-   */
-  uint64_t events;
-  /**
-   * Bytes of events that its socket took, without what HTTP adds, and without heartbeats.
-   */
-  uint64_t bytes;
-  /**
-   * The number of events that it has yet to be sent, with the one that was begun.
-   */
-  uint64_t lag_events;
-  /**
-   * Their bytes that it has yet to be sent.
-   */
-  uint64_t lag_bytes;
-  /**
-   * How long ago the oldest event was published that it has not taken whole; 0 when there is none.
-   */
-  uint64_t lag_age_ms;
-  /**
-   * How it is doing.
-   */
-  fanfare_connection_state state;
-  /**
-   * What happens to it when it lags too far: 1 it is disconnected, 2 the oldest events are
-   * dropped, 3 events are conflated by key.
-   */
-  int32_t policy;
-} fanfare_connection;
-
-/**
- * A topic or filter that has subscribers. The struct grows at its end only.
- */
-typedef struct fanfare_subscription_count {
-  /**
-   * The size of the struct as the caller knows it, in bytes.
-   */
-  size_t size;
-  /**
-   * The topic, or the filter.
-   */
-  fanfare_text subscription;
-  /**
-   * The number of connections that asked for it by this name.
-   */
-  uint64_t subscribers;
-} fanfare_subscription_count;
-
-/**
- * Lists connections. `filter` may be NULL for any 1,000. Each is described as it is at that moment;
- * connections that come and go meanwhile are listed or not. On success `*list_out` is the list.
- *
- * Threads: any, several at once; blocks for about a millisecond per 10,000 connections, and at most
- * 10 seconds. Ownership: the filter stays the caller's; the list is the caller's, to be freed with
- * `fanfare_connections_free`. It needs no hub. Errors: `FANFARE_ERR_SUBSCRIPTION`;
- * `FANFARE_ERR_OPTIONS` when a flag is neither 0 nor 1, or something is set that only a newer
- * library knows; `FANFARE_ERR_BUSY` when 64 such questions wait already; `FANFARE_ERR_TIMEOUT`;
- * `FANFARE_ERR_UTF8` for a tag that is not; `FANFARE_ERR_ARGUMENT`, `FANFARE_ERR_FORKED`,
- * `FANFARE_ERR_CLOSED` or `FANFARE_ERR_SYSTEM`.
- */
-fanfare_status fanfare_hub_connections(const fanfare_hub *hub,
-                                       const fanfare_connection_filter *filter,
-                                       fanfare_connections **list_out);
-
-/**
- * Describes one connection, as a list of one.
- *
- * Threads: any, several at once; blocks for a moment, and at most 10 seconds. Ownership: the list is
- * the caller's, to be freed with `fanfare_connections_free`. Errors: `FANFARE_ERR_STALE` when the
- * connection has ended; `FANFARE_ERR_BUSY`, `FANFARE_ERR_TIMEOUT`, `FANFARE_ERR_ARGUMENT`,
- * `FANFARE_ERR_FORKED` or `FANFARE_ERR_CLOSED`.
- */
-fanfare_status fanfare_hub_connection(const fanfare_hub *hub,
-                                      fanfare_connection_id id,
-                                      fanfare_connections **list_out);
-
-/**
- * Returns the length of a list; 0 for NULL.
- *
- * Threads: any, several at once. Errors: none.
- */
-size_t fanfare_connections_count(const fanfare_connections *list);
-
-/**
- * Reads the connection at an index of a list. `connection->size` has to be set before, and stays as
- * it is.
- *
- * Threads: any, several at once. Ownership: the struct stays the caller's; the texts in it are the
- * list's, until that is freed. Errors: `FANFARE_ERR_ARGUMENT` when a pointer is NULL, the size is
- * that of no version, or the index is beyond the list.
- */
-fanfare_status fanfare_connections_get(const fanfare_connections *list,
-                                       size_t index,
-                                       fanfare_connection *connection);
-
-/**
- * Frees a list with its texts. NULL does nothing.
- *
- * Threads: any one, while no other call with this list is under way, and none comes afterwards.
- * Ownership: the list is gone. Errors: none.
- */
-void fanfare_connections_free(fanfare_connections *list);
-
-/**
- * Counts the connections that get a topic's events, by its name or by filters, each once. On success
- * `*count_out` is their number.
- *
- * Threads: any, several at once; blocks for a moment, and at most 10 seconds. Ownership: `topic`
- * stays the caller's. Errors: `FANFARE_ERR_TOPIC`, `FANFARE_ERR_BUSY`, `FANFARE_ERR_TIMEOUT`,
- * `FANFARE_ERR_ARGUMENT`, `FANFARE_ERR_FORKED` or `FANFARE_ERR_CLOSED`.
- */
-fanfare_status fanfare_hub_subscribers(const fanfare_hub *hub,
-                                       fanfare_text topic,
-                                       uint64_t *count_out);
-
-/**
- * Lists the topics and filters with the most subscribers, most first, at most `limit`. On success
- * `*list_out` is the list.
- *
- * Threads: any, several at once; blocks as `fanfare_hub_connections` does. Ownership: the list is
- * the caller's, to be freed with `fanfare_subscription_counts_free`. Errors: `FANFARE_ERR_BUSY`,
- * `FANFARE_ERR_TIMEOUT`, `FANFARE_ERR_ARGUMENT`, `FANFARE_ERR_FORKED` or `FANFARE_ERR_CLOSED`.
- */
-fanfare_status fanfare_hub_subscription_counts(const fanfare_hub *hub,
-                                               size_t limit,
-                                               fanfare_subscription_counts **list_out);
-
-/**
- * Returns the length of a list; 0 for NULL.
- *
- * Threads: any, several at once. Errors: none.
- */
-size_t fanfare_subscription_counts_count(const fanfare_subscription_counts *list);
-
-/**
- * Reads the topic or filter at an index of a list. `count->size` has to be set before, and stays as
- * it is.
- *
- * Threads: any, several at once. Ownership: the struct stays the caller's; the text in it is the
- * list's, until that is freed. Errors: `FANFARE_ERR_ARGUMENT` when a pointer is NULL, the size is
- * that of no version, or the index is beyond the list.
- */
-fanfare_status fanfare_subscription_counts_get(const fanfare_subscription_counts *list,
-                                               size_t index,
-                                               fanfare_subscription_count *count);
-
-/**
- * Frees a list with its texts. NULL does nothing.
- *
- * Threads: any one, while no other call with this list is under way, and none comes afterwards.
- * Ownership: the list is gone. Errors: none.
- */
-void fanfare_subscription_counts_free(fanfare_subscription_counts *list);
-
-#ifndef FANFARE_DECLARATIONS_ONLY
-
-/** A filter for any connections, 1,000 of them at most. */
-static inline fanfare_connection_filter fanfare_connection_filter_of_all(void)
-{
-  fanfare_connection_filter filter;
-  memset(&filter, 0, sizeof filter);
-  filter.size = sizeof filter;
-  return filter;
-}
-
-#endif /* FANFARE_DECLARATIONS_ONLY */
-
-/**
- * Ends one connection. Its client is told to come back after a random time, from `retry_ms` to twice
- * that, at most 1 day; 0 tells nothing. Then its stream ends, for the reason
- * `FANFARE_DISCONNECT_KICKED`. An `EventSource` comes back by itself, so this alone keeps no client
- * out.
- *
- * Threads: any, several at once; blocks for a moment, and at most 10 seconds. Errors:
- * `FANFARE_ERR_STALE` when it has ended already; `FANFARE_ERR_BUSY` when 64 such questions wait
- * already; `FANFARE_ERR_TIMEOUT`, `FANFARE_ERR_ARGUMENT`, `FANFARE_ERR_FORKED` or
- * `FANFARE_ERR_CLOSED`.
- */
-fanfare_status fanfare_hub_disconnect(const fanfare_hub *hub,
-                                      fanfare_connection_id id,
-                                      uint64_t retry_ms);
-
-/**
- * Ends all connections with a tag, as `fanfare_hub_disconnect` does: those that are there when it is
- * called, and none that has come back meanwhile. On success `*count_out`, unless `count_out` is
- * NULL, is how many those were, which may be 0.
- *
- * Threads: any, several at once; blocks as `fanfare_hub_connections` does. Ownership: `tag` stays
- * the caller's. Errors, after which some may have been ended: `FANFARE_ERR_BUSY` or
- * `FANFARE_ERR_TIMEOUT`. Others: `FANFARE_ERR_UTF8` for a tag that is not, `FANFARE_ERR_ARGUMENT`,
- * also for no tag or one that no client has, `FANFARE_ERR_FORKED` or `FANFARE_ERR_CLOSED`.
- */
-fanfare_status fanfare_hub_disconnect_tag(const fanfare_hub *hub,
-                                          fanfare_text tag,
-                                          uint64_t retry_ms,
-                                          uint64_t *count_out);
-
-/**
- * Ends all connections with a subscription, as `fanfare_hub_disconnect` does: those that are there
- * when it is called. A connection that gets a topic by a filter is meant by that filter, and not by
- * the topic. On success `*count_out`, unless `count_out` is NULL, is how many those were, which may
- * be 0.
- *
- * Threads: any, several at once; blocks as `fanfare_hub_connections` does. Ownership: `subscription`
- * stays the caller's. Errors, after which some may have been ended: `FANFARE_ERR_BUSY` or
- * `FANFARE_ERR_TIMEOUT`. Others: `FANFARE_ERR_SUBSCRIPTION`, `FANFARE_ERR_ARGUMENT`,
- * `FANFARE_ERR_FORKED` or `FANFARE_ERR_CLOSED`.
- */
-fanfare_status fanfare_hub_disconnect_subscription(const fanfare_hub *hub,
-                                                   fanfare_text subscription,
-                                                   uint64_t retry_ms,
-                                                   uint64_t *count_out);
-
-/**
- * Ends all connections, as `fanfare_hub_disconnect` does: those that are there when it is called.
- * On success `*count_out`, unless `count_out` is NULL, is how many those were.
- *
- * Threads: any, several at once; blocks as `fanfare_hub_connections` does. Errors, after which some
- * may have been ended: `FANFARE_ERR_BUSY` or `FANFARE_ERR_TIMEOUT`. Others: `FANFARE_ERR_ARGUMENT`,
- * `FANFARE_ERR_FORKED` or `FANFARE_ERR_CLOSED`.
- */
-fanfare_status fanfare_hub_disconnect_all(const fanfare_hub *hub,
-                                          uint64_t retry_ms,
-                                          uint64_t *count_out);
-
-/**
- * Changes what a connection gets to the events of these topics and filters, from 1 to 65,536 of
- * them; one that is there twice counts once. It happens between two events: what was published
- * before goes by the old ones, what is published after it by the new ones, and of a topic that it
- * keeps nothing is lost or doubled. The client is not told, and asks for the topics of its URL when
- * it comes back.
- *
- * Threads: any, several at once; blocks for a moment, and at most 10 seconds. Ownership: the list
- * and its texts stay the caller's. Errors: `FANFARE_ERR_STALE` when the connection has ended;
- * `FANFARE_ERR_SUBSCRIPTION` when one is no topic and no filter, or there is none;
- * `FANFARE_ERR_TOO_MANY`; `FANFARE_ERR_BUSY`, also when the client is still being sent what it has
- * missed; `FANFARE_ERR_TIMEOUT`, after which it may have been changed; `FANFARE_ERR_ARGUMENT`,
- * `FANFARE_ERR_FORKED`, `FANFARE_ERR_CLOSED` or `FANFARE_ERR_SYSTEM`.
- */
-fanfare_status fanfare_hub_set_subscriptions(const fanfare_hub *hub,
-                                             fanfare_connection_id id,
-                                             const fanfare_text *subscriptions,
-                                             size_t subscriptions_count);
-
-/* ---- 15. Log -------------------------------------------------------------------------------- */
-
-/**
- * The most bytes of a record's message.
- */
-#define FANFARE_LOG_BYTES_MAX 1024
-
-/**
- * The values of a `fanfare_log_level`. Each has those before it as well.
- */
-typedef enum fanfare_log_level_code {
-  /**
-   * Nothing.
-   */
-  FANFARE_LOG_OFF = 0,
-  /**
-   * Something has failed that clients notice.
-   */
-  FANFARE_LOG_ERROR = 1,
-  /**
-   * Something that an operator should know. Clients do not set the rate of records up to the next
-   * level.
-   */
-  FANFARE_LOG_WARN = 2,
-  /**
-   * What happens seldom, and is in order.
-   */
-  FANFARE_LOG_INFO = 3,
-  /**
-   * What happens with each connection.
-   */
-  FANFARE_LOG_DEBUG = 4,
-  /**
-   * Everything.
-   */
-  FANFARE_LOG_TRACE = 5,
-} fanfare_log_level_code;
-
-/**
- * How much is logged, or how important a record is: one of the constants of
- * `fanfare_log_level_code`.
- */
-typedef int32_t fanfare_log_level;
-
-/**
- * One record of the log, which is there until the callback returns. The struct grows at its end
- * only.
- */
-typedef struct fanfare_log_record {
-  /**
-   * The size of the struct as the library knows it, in bytes: what is beyond it is not there.
-   */
-  size_t size;
-  /**
-   * The part of the library that it is from, such as fanfare::hub.
-   */
-  fanfare_text target;
-  /**
-   * What has happened: UTF-8 on one line, of at most `FANFARE_LOG_BYTES_MAX` bytes.
-   */
-  fanfare_text message;
-  /**
-   * How important it is.
-   */
-  fanfare_log_level level;
-  /**
-   * 1 if the message was longer and was cut at the end of a character; else 0.
-   */
-  uint32_t is_cut;
-} fanfare_log_record;
-
-/**
- * What is called with each record, see `fanfare_log_set`.
- */
-typedef void (*fanfare_log_callback)(void *user_data, const struct fanfare_log_record *record);
-
-/**
- * What is called with a callback's user data when the callback will not be called any more.
- */
-typedef void (*fanfare_log_destructor)(void *user_data);
-
-/**
- * Sets what is called with each record of the library's log up to a level: the one callback of the
- * process, for all hubs. NULL is none, as it is at first, and the other arguments do not matter. The callback that was set before is not
- * called any more when this returns, and its destructor, unless that is NULL, was called with its
- * user data, in this thread. At the process's end nothing is called.
- *
- * The callback is called from any thread: from the engine's, which serve clients and wait until it
- * returns, and from those that call the library; from several at once. So it has to be quick, and
- * at best only puts a copy of the record into a queue of its own. It must not
- *
- * - call the library, but for `fanfare_strerror`, `fanfare_abi_version`,
- *   `fanfare_disconnect_reason_name` and the inline functions: the caller may hold the hub's locks.
- *   (`fanfare_log_set` returns `FANFARE_ERR_BUSY` there.) What it has the library log is left out;
- * - wait for a lock under which the program calls the library, such as an interpreter's;
- * - throw an exception or call longjmp: an exception that leaves it ends the process.
- *
- * Threads: any, several at once; waits for callbacks that run. Ownership: `user_data` is the
- * callback's until its destructor is called, or, after an error, the caller's still. Errors:
- * `FANFARE_ERR_ARGUMENT` when the level is none; `FANFARE_ERR_BUSY` in a callback;
- * `FANFARE_ERR_LOGGER` when the program is written in Rust, has this library as a crate and has set
- * a logger of its own, which then gets all records. A program in Rust that calls this first can set
- * no logger of its own afterwards.
- *
- * The child of a fork has no callback, and may set one.
- */
-fanfare_status fanfare_log_set(fanfare_log_level level,
-                               fanfare_log_callback callback,
-                               void *user_data,
-                               fanfare_log_destructor destructor);
-
-/* ---- 16. Listeners -------------------------------------------------------------------------- */
-
-/**
- * A header field of HTTP: a name and a value. It never grows, so that it has no size.
- */
-typedef struct fanfare_header {
-  /**
-   * Its name, such as `X-Robots-Tag`.
-   */
-  fanfare_text name;
-  /**
-   * Its value: visible ASCII, spaces and tabs.
-   */
-  fanfare_text value;
-} fanfare_header;
-
-#ifndef FANFARE_DECLARATIONS_ONLY
-
-/** A header field of these texts. */
-static inline fanfare_header fanfare_header_of(fanfare_text name, fanfare_text value)
-{
-  fanfare_header header;
-  header.name = name;
-  header.value = value;
-  return header;
-}
-
-#endif /* FANFARE_DECLARATIONS_ONLY */
+/* ---- 12. Listeners -------------------------------------------------------------------------- */
 
 /**
  * What decides which client gets which stream; a listener's options take it. Opaque, and always used
@@ -3024,7 +2176,7 @@ fanfare_status fanfare_listener_address(const fanfare_hub *hub,
 fanfare_status fanfare_listener_close(const fanfare_hub *hub,
                                       fanfare_listener listener);
 
-/* ---- 17. Grants, refusals and questions ----------------------------------------------------- */
+/* ---- 13. Grants, refusals and questions ----------------------------------------------------- */
 
 /**
  * What a client may do whose request for a stream is authorized. `fanfare_grant_of` makes one for some
@@ -3263,7 +2415,7 @@ static inline fanfare_ask_options fanfare_ask_options_defaults(void)
 
 #endif /* FANFARE_DECLARATIONS_ONLY */
 
-/* ---- 18. Tokens and tickets ----------------------------------------------------------------- */
+/* ---- 14. Tokens and tickets ----------------------------------------------------------------- */
 
 /* A library that was built without the feature `tickets` lacks the functions of this section; those
  * of `make capi` and `make dist` have them. */
@@ -3778,7 +2930,7 @@ static inline fanfare_token_claims fanfare_token_claims_none(void)
 
 #endif /* FANFARE_DECLARATIONS_ONLY */
 
-/* ---- 19. Streams that the program reads ----------------------------------------------------- */
+/* ---- 15. Streams that the program reads ----------------------------------------------------- */
 
 /**
  * How a stream begins, and how it is served, that the program opens for a client itself, by a
@@ -3992,7 +3144,7 @@ fanfare_status fanfare_stream_headers(const fanfare_header **headers_out,
  */
 void fanfare_stream_free(fanfare_stream *stream);
 
-/* ---- 20. Connections that the program hands over -------------------------------------------- */
+/* ---- 16. Connections that the program hands over -------------------------------------------- */
 
 /**
  * A request for a stream that the program's own server has read and authorized, and whose connection
@@ -4082,6 +3234,855 @@ static inline fanfare_adopt_request fanfare_adopt_request_of(const fanfare_text 
 }
 
 #endif /* FANFARE_DECLARATIONS_ONLY */
+
+/* ---- 17. Connections ------------------------------------------------------------------------ */
+
+/**
+ * The values of a `fanfare_connection_state`.
+ */
+typedef enum fanfare_connection_state_code {
+  /**
+   * It takes what it is sent.
+   */
+  FANFARE_CONNECTION_LIVE = 1,
+  /**
+   * Its socket did not take all there was for it.
+   */
+  FANFARE_CONNECTION_LAGGING = 2,
+  /**
+   * It is sent what it has missed.
+   */
+  FANFARE_CONNECTION_REPLAYING = 3,
+} fanfare_connection_state_code;
+
+/**
+ * A list of connections, as they were when it was made. Opaque, and always used by pointer.
+ * `fanfare_hub_connections` makes it and `fanfare_connections_free` frees it.
+ */
+typedef struct fanfare_connections fanfare_connections;
+
+/**
+ * A list of topics and filters with their numbers of subscribers. Opaque, and always used by
+ * pointer. `fanfare_hub_subscription_counts` makes it and `fanfare_subscription_counts_free` frees
+ * it.
+ */
+typedef struct fanfare_subscription_counts fanfare_subscription_counts;
+
+/**
+ * Which connections are listed, and how many at most. `fanfare_connection_filter_of_all` makes one
+ * that lists any; set what should differ. Without that helper set all of it to zero, and `size` to
+ * `sizeof(fanfare_connection_filter)`. The struct grows at its end only.
+ */
+typedef struct fanfare_connection_filter {
+  /**
+   * The size of the struct as the caller knows it, in bytes.
+   */
+  size_t size;
+  /**
+   * Only connections with this subscription: a connection that gets a topic by a filter is found
+   * by the filter. {NULL, 0}: all.
+   */
+  fanfare_text subscription;
+  /**
+   * Only connections with this tag. {NULL, 0}: all.
+   */
+  fanfare_text tag;
+  /**
+   * The most that are listed, at most 1,000,000; 0 is 1,000.
+   */
+  uint64_t limit;
+  /**
+   * 1: only connections that lag or replay. 0: all.
+   */
+  uint32_t lagging;
+  /**
+   * 1: those that lag most are listed, and first, by age and then by events. 0: any, in no order.
+   */
+  uint32_t slowest_first;
+} fanfare_connection_filter;
+
+/**
+ * How a connection is doing: one of the constants of `fanfare_connection_state_code`.
+ */
+typedef int32_t fanfare_connection_state;
+
+/**
+ * A connection, as it was at one moment. The struct grows at its end only.
+ */
+typedef struct fanfare_connection {
+  /**
+   * The size of the struct as the caller knows it, in bytes.
+   */
+  size_t size;
+  /**
+   * Its id.
+   */
+  fanfare_connection_id id;
+  /**
+   * What it is subscribed to, each once, in no order.
+   */
+  const fanfare_text *subscriptions;
+  /**
+   * The number of these.
+   */
+  size_t subscriptions_count;
+  /**
+   * The client's address and port; no text if it has none, as at a Unix domain socket.
+   */
+  fanfare_text addr;
+  /**
+   * What the client calls itself. A label that any client can claim; no text if it has none.
+   */
+  fanfare_text tag;
+  /**
+   * Since when it is an event stream, in milliseconds since 1970-01-01 00:00 UTC.
+   */
+  uint64_t since_unix_ms;
+  /**
+   * The number of events that its socket took whole.
+   */
+  uint64_t events;
+  /**
+   * Bytes of events that its socket took, without what HTTP adds, and without heartbeats.
+   */
+  uint64_t bytes;
+  /**
+   * The number of events that it has yet to be sent, with the one that was begun.
+   */
+  uint64_t lag_events;
+  /**
+   * Their bytes that it has yet to be sent.
+   */
+  uint64_t lag_bytes;
+  /**
+   * How long ago the oldest event was published that it has not taken whole; 0 when there is none.
+   */
+  uint64_t lag_age_ms;
+  /**
+   * How it is doing.
+   */
+  fanfare_connection_state state;
+  /**
+   * What happens to it when it lags too far: 1 it is disconnected, 2 the oldest events are
+   * dropped, 3 events are conflated by key.
+   */
+  int32_t policy;
+} fanfare_connection;
+
+/**
+ * A topic or filter that has subscribers. The struct grows at its end only.
+ */
+typedef struct fanfare_subscription_count {
+  /**
+   * The size of the struct as the caller knows it, in bytes.
+   */
+  size_t size;
+  /**
+   * The topic, or the filter.
+   */
+  fanfare_text subscription;
+  /**
+   * The number of connections that asked for it by this name.
+   */
+  uint64_t subscribers;
+} fanfare_subscription_count;
+
+/**
+ * Lists connections. `filter` may be NULL for any 1,000. Each is described as it is at that moment;
+ * connections that come and go meanwhile are listed or not. On success `*list_out` is the list.
+ *
+ * Threads: any, several at once; blocks for about a millisecond per 10,000 connections, and at most
+ * 10 seconds. Ownership: the filter stays the caller's; the list is the caller's, to be freed with
+ * `fanfare_connections_free`. It needs no hub. Errors: `FANFARE_ERR_SUBSCRIPTION`;
+ * `FANFARE_ERR_OPTIONS` when a flag is neither 0 nor 1, or something is set that only a newer
+ * library knows; `FANFARE_ERR_BUSY` when 64 such questions wait already; `FANFARE_ERR_TIMEOUT`;
+ * `FANFARE_ERR_UTF8` for a tag that is not; `FANFARE_ERR_ARGUMENT`, `FANFARE_ERR_FORKED`,
+ * `FANFARE_ERR_CLOSED` or `FANFARE_ERR_SYSTEM`.
+ */
+fanfare_status fanfare_hub_connections(const fanfare_hub *hub,
+                                       const fanfare_connection_filter *filter,
+                                       fanfare_connections **list_out);
+
+/**
+ * Describes one connection, as a list of one.
+ *
+ * Threads: any, several at once; blocks for a moment, and at most 10 seconds. Ownership: the list is
+ * the caller's, to be freed with `fanfare_connections_free`. Errors: `FANFARE_ERR_STALE` when the
+ * connection has ended; `FANFARE_ERR_BUSY`, `FANFARE_ERR_TIMEOUT`, `FANFARE_ERR_ARGUMENT`,
+ * `FANFARE_ERR_FORKED` or `FANFARE_ERR_CLOSED`.
+ */
+fanfare_status fanfare_hub_connection(const fanfare_hub *hub,
+                                      fanfare_connection_id id,
+                                      fanfare_connections **list_out);
+
+/**
+ * Returns the length of a list; 0 for NULL.
+ *
+ * Threads: any, several at once. Errors: none.
+ */
+size_t fanfare_connections_count(const fanfare_connections *list);
+
+/**
+ * Reads the connection at an index of a list. `connection->size` has to be set before, and stays as
+ * it is.
+ *
+ * Threads: any, several at once. Ownership: the struct stays the caller's; the texts in it are the
+ * list's, until that is freed. Errors: `FANFARE_ERR_ARGUMENT` when a pointer is NULL, the size is
+ * that of no version, or the index is beyond the list.
+ */
+fanfare_status fanfare_connections_get(const fanfare_connections *list,
+                                       size_t index,
+                                       fanfare_connection *connection);
+
+/**
+ * Frees a list with its texts. NULL does nothing.
+ *
+ * Threads: any one, while no other call with this list is under way, and none comes afterwards.
+ * Ownership: the list is gone. Errors: none.
+ */
+void fanfare_connections_free(fanfare_connections *list);
+
+/**
+ * Counts the connections that get a topic's events, by its name or by filters, each once. On success
+ * `*count_out` is their number.
+ *
+ * Threads: any, several at once; blocks for a moment, and at most 10 seconds. Ownership: `topic`
+ * stays the caller's. Errors: `FANFARE_ERR_TOPIC`, `FANFARE_ERR_BUSY`, `FANFARE_ERR_TIMEOUT`,
+ * `FANFARE_ERR_ARGUMENT`, `FANFARE_ERR_FORKED` or `FANFARE_ERR_CLOSED`.
+ */
+fanfare_status fanfare_hub_subscribers(const fanfare_hub *hub,
+                                       fanfare_text topic,
+                                       uint64_t *count_out);
+
+/**
+ * Lists the topics and filters with the most subscribers, most first, at most `limit`. On success
+ * `*list_out` is the list.
+ *
+ * Threads: any, several at once; blocks as `fanfare_hub_connections` does. Ownership: the list is
+ * the caller's, to be freed with `fanfare_subscription_counts_free`. Errors: `FANFARE_ERR_BUSY`,
+ * `FANFARE_ERR_TIMEOUT`, `FANFARE_ERR_ARGUMENT`, `FANFARE_ERR_FORKED` or `FANFARE_ERR_CLOSED`.
+ */
+fanfare_status fanfare_hub_subscription_counts(const fanfare_hub *hub,
+                                               size_t limit,
+                                               fanfare_subscription_counts **list_out);
+
+/**
+ * Returns the length of a list; 0 for NULL.
+ *
+ * Threads: any, several at once. Errors: none.
+ */
+size_t fanfare_subscription_counts_count(const fanfare_subscription_counts *list);
+
+/**
+ * Reads the topic or filter at an index of a list. `count->size` has to be set before, and stays as
+ * it is.
+ *
+ * Threads: any, several at once. Ownership: the struct stays the caller's; the text in it is the
+ * list's, until that is freed. Errors: `FANFARE_ERR_ARGUMENT` when a pointer is NULL, the size is
+ * that of no version, or the index is beyond the list.
+ */
+fanfare_status fanfare_subscription_counts_get(const fanfare_subscription_counts *list,
+                                               size_t index,
+                                               fanfare_subscription_count *count);
+
+/**
+ * Frees a list with its texts. NULL does nothing.
+ *
+ * Threads: any one, while no other call with this list is under way, and none comes afterwards.
+ * Ownership: the list is gone. Errors: none.
+ */
+void fanfare_subscription_counts_free(fanfare_subscription_counts *list);
+
+#ifndef FANFARE_DECLARATIONS_ONLY
+
+/** A filter for any connections, 1,000 of them at most. */
+static inline fanfare_connection_filter fanfare_connection_filter_of_all(void)
+{
+  fanfare_connection_filter filter;
+  memset(&filter, 0, sizeof filter);
+  filter.size = sizeof filter;
+  return filter;
+}
+
+#endif /* FANFARE_DECLARATIONS_ONLY */
+
+/**
+ * Ends one connection. Its client is told to come back after a random time, from `retry_ms` to twice
+ * that, at most 1 day; 0 tells nothing. Then its stream ends, for the reason
+ * `FANFARE_DISCONNECT_KICKED`. An `EventSource` comes back by itself, so this alone keeps no client
+ * out.
+ *
+ * Threads: any, several at once; blocks for a moment, and at most 10 seconds. Errors:
+ * `FANFARE_ERR_STALE` when it has ended already; `FANFARE_ERR_BUSY` when 64 such questions wait
+ * already; `FANFARE_ERR_TIMEOUT`, `FANFARE_ERR_ARGUMENT`, `FANFARE_ERR_FORKED` or
+ * `FANFARE_ERR_CLOSED`.
+ */
+fanfare_status fanfare_hub_disconnect(const fanfare_hub *hub,
+                                      fanfare_connection_id id,
+                                      uint64_t retry_ms);
+
+/**
+ * Ends all connections with a tag, as `fanfare_hub_disconnect` does: those that are there when it is
+ * called, and none that has come back meanwhile. On success `*count_out`, unless `count_out` is
+ * NULL, is how many those were, which may be 0.
+ *
+ * Threads: any, several at once; blocks as `fanfare_hub_connections` does. Ownership: `tag` stays
+ * the caller's. Errors, after which some may have been ended: `FANFARE_ERR_BUSY` or
+ * `FANFARE_ERR_TIMEOUT`. Others: `FANFARE_ERR_UTF8` for a tag that is not, `FANFARE_ERR_ARGUMENT`,
+ * also for no tag or one that no client has, `FANFARE_ERR_FORKED` or `FANFARE_ERR_CLOSED`.
+ */
+fanfare_status fanfare_hub_disconnect_tag(const fanfare_hub *hub,
+                                          fanfare_text tag,
+                                          uint64_t retry_ms,
+                                          uint64_t *count_out);
+
+/**
+ * Ends all connections with a subscription, as `fanfare_hub_disconnect` does: those that are there
+ * when it is called. A connection that gets a topic by a filter is meant by that filter, and not by
+ * the topic. On success `*count_out`, unless `count_out` is NULL, is how many those were, which may
+ * be 0.
+ *
+ * Threads: any, several at once; blocks as `fanfare_hub_connections` does. Ownership: `subscription`
+ * stays the caller's. Errors, after which some may have been ended: `FANFARE_ERR_BUSY` or
+ * `FANFARE_ERR_TIMEOUT`. Others: `FANFARE_ERR_SUBSCRIPTION`, `FANFARE_ERR_ARGUMENT`,
+ * `FANFARE_ERR_FORKED` or `FANFARE_ERR_CLOSED`.
+ */
+fanfare_status fanfare_hub_disconnect_subscription(const fanfare_hub *hub,
+                                                   fanfare_text subscription,
+                                                   uint64_t retry_ms,
+                                                   uint64_t *count_out);
+
+/**
+ * Ends all connections, as `fanfare_hub_disconnect` does: those that are there when it is called.
+ * On success `*count_out`, unless `count_out` is NULL, is how many those were.
+ *
+ * Threads: any, several at once; blocks as `fanfare_hub_connections` does. Errors, after which some
+ * may have been ended: `FANFARE_ERR_BUSY` or `FANFARE_ERR_TIMEOUT`. Others: `FANFARE_ERR_ARGUMENT`,
+ * `FANFARE_ERR_FORKED` or `FANFARE_ERR_CLOSED`.
+ */
+fanfare_status fanfare_hub_disconnect_all(const fanfare_hub *hub,
+                                          uint64_t retry_ms,
+                                          uint64_t *count_out);
+
+/**
+ * Changes what a connection gets to the events of these topics and filters, from 1 to 65,536 of
+ * them; one that is there twice counts once. It happens between two events: what was published
+ * before goes by the old ones, what is published after it by the new ones, and of a topic that it
+ * keeps nothing is lost or doubled. The client is not told, and asks for the topics of its URL when
+ * it comes back.
+ *
+ * Threads: any, several at once; blocks for a moment, and at most 10 seconds. Ownership: the list
+ * and its texts stay the caller's. Errors: `FANFARE_ERR_STALE` when the connection has ended;
+ * `FANFARE_ERR_SUBSCRIPTION` when one is no topic and no filter, or there is none;
+ * `FANFARE_ERR_TOO_MANY`; `FANFARE_ERR_BUSY`, also when the client is still being sent what it has
+ * missed; `FANFARE_ERR_TIMEOUT`, after which it may have been changed; `FANFARE_ERR_ARGUMENT`,
+ * `FANFARE_ERR_FORKED`, `FANFARE_ERR_CLOSED` or `FANFARE_ERR_SYSTEM`.
+ */
+fanfare_status fanfare_hub_set_subscriptions(const fanfare_hub *hub,
+                                             fanfare_connection_id id,
+                                             const fanfare_text *subscriptions,
+                                             size_t subscriptions_count);
+
+/* ---- 18. Draining --------------------------------------------------------------------------- */
+
+/**
+ * How a hub is drained. `fanfare_drain_options_defaults` makes one with every default. With these
+ * everything has ended after 6 s: the window, the grace, and the 2 s of a close.
+ *
+ * The struct grows at its end only, by options of which zero is the default.
+ */
+typedef struct fanfare_drain_options {
+  /**
+   * The size of the struct as the caller knows it, in bytes.
+   */
+  size_t size;
+  /**
+   * The connections are closed evenly over this time; 0 closes all at once.
+   * Bounds: at most 1 hour. Default: 3 s.
+   */
+  uint64_t window_ms;
+  /**
+   * How much longer a connection that lags may take what waits for it, before it is cut.
+   * Bounds: at most 1 hour. Default: 1 s.
+   */
+  uint64_t grace_ms;
+  /**
+   * Each client is told to come back after a time drawn from this to twice this; 0 tells nothing.
+   * Bounds: at most 1 day. Default: 2 s.
+   */
+  uint64_t retry_ms;
+} fanfare_drain_options;
+
+/**
+ * What became of a hub's connections when it was drained. `fanfare_drained_empty` makes one to be filled.
+ *
+ * The struct grows at its end only. What the library does not know of it is 0.
+ */
+typedef struct fanfare_drained {
+  /**
+   * The size of the struct as the caller knows it, in bytes.
+   */
+  size_t size;
+  /**
+   * Connections that were sent everything, told when to come back, and closed.
+   */
+  uint64_t told;
+  /**
+   * Connections that were closed without that, since they did not take what there was for them in
+   * time.
+   */
+  uint64_t cut;
+} fanfare_drained;
+
+/**
+ * Fills in the defaults. `options->size` has to be set before, and stays as it is. What the library does
+ * not know, of a struct that is larger than the library's own, is set to zero.
+ *
+ * Threads: any. Ownership: the struct stays the caller's. Errors: `FANFARE_ERR_ARGUMENT` when `options`
+ * is NULL or its size is that of no version.
+ */
+fanfare_status fanfare_drain_options_init(fanfare_drain_options *options);
+
+/**
+ * Finds the first option that `fanfare_hub_drain` would refuse, as `fanfare_options_problem` does.
+ *
+ * Threads: any. Ownership: the struct stays the caller's; the two texts are static. Errors:
+ * `FANFARE_ERR_ARGUMENT` when a pointer is NULL or the size is that of no version.
+ */
+fanfare_status fanfare_drain_options_problem(const fanfare_drain_options *options,
+                                             fanfare_text *name_out,
+                                             fanfare_text *bounds_out);
+
+/**
+ * Ends a hub without a storm of reconnections: no client is accepted any more, and the connections are
+ * closed evenly over a window. Each is first sent everything, and told a random time after which to come
+ * back. What is published meanwhile goes to the connections that are left. Then the hub is closed, as by
+ * `fanfare_hub_close`, and has to be freed all the same. `options` may be NULL for the defaults. On
+ * success `*drained_out`, unless `drained_out` is NULL, says what became of the connections;
+ * `drained_out->size` has to be set before, as `fanfare_drained_empty` does.
+ *
+ * It takes at most the window and the grace of the options, and the 2 s of a close. The options of the
+ * first call count; a second call waits for its own time at most.
+ *
+ * Threads: any, several at once, and while others use the hub. Ownership: the hub and the structs stay
+ * the caller's. Errors, after each of which nothing was begun: `FANFARE_ERR_OPTIONS`, and
+ * `fanfare_drain_options_problem` says which option; `FANFARE_ERR_ARGUMENT` or `FANFARE_ERR_FORKED`.
+ */
+fanfare_status fanfare_hub_drain(const fanfare_hub *hub,
+                                 const fanfare_drain_options *options,
+                                 fanfare_drained *drained_out);
+
+#ifndef FANFARE_DECLARATIONS_ONLY
+
+/** Options of a drain that are all at their defaults. */
+static inline fanfare_drain_options fanfare_drain_options_defaults(void)
+{
+  fanfare_drain_options options;
+  memset(&options, 0, sizeof options);
+  options.size = sizeof options;
+  /* It cannot fail with a size that is right. */
+  (void)fanfare_drain_options_init(&options);
+  return options;
+}
+
+/** What became of connections, to be filled. */
+static inline fanfare_drained fanfare_drained_empty(void)
+{
+  fanfare_drained drained;
+  memset(&drained, 0, sizeof drained);
+  drained.size = sizeof drained;
+  return drained;
+}
+
+#endif /* FANFARE_DECLARATIONS_ONLY */
+
+/* ---- 19. Statistics ------------------------------------------------------------------------- */
+
+
+/**
+ * How many reasons a `fanfare_metrics` has room for, and how many buckets.
+ */
+#define FANFARE_METRICS_REASONS_MAX 32
+
+/**
+ * The values of a gap event's reason, by which `fanfare_metrics` counts them; none is ever renumbered.
+ */
+typedef enum fanfare_gap_reason_code {
+  /**
+   * The events after the client's last one are not kept any more.
+   */
+  FANFARE_GAP_EXPIRED = 1,
+  /**
+   * The id was given by the hub before it was restarted.
+   */
+  FANFARE_GAP_RESTARTED = 2,
+  /**
+   * The id is none that the hub knows.
+   */
+  FANFARE_GAP_UNKNOWN_ID = 3,
+  /**
+   * The client read too slowly, and events were dropped for it.
+   */
+  FANFARE_GAP_SLOW = 4,
+} fanfare_gap_reason_code;
+
+/**
+ * What a hub has counted since it was made, at one moment. `fanfare_metrics_empty` makes one to be
+ * filled. Some say how much there is at the moment, such as `connections`; the others only grow, such as
+ * `published_events`.
+ *
+ * The struct grows at its end only. What the library does not know of it is 0.
+ */
+typedef struct fanfare_metrics {
+  /**
+   * The size of the struct as the caller knows it, in bytes.
+   */
+  size_t size;
+  /**
+   * Shards that serve. Fewer than the option shards when one has failed: restart the program
+   * soon. 0 when the hub is closed.
+   */
+  uint64_t living_shards;
+  /**
+   * The most connections: the option connections_max, or what the descriptors of the process
+   * allow if that is less.
+   */
+  uint64_t connections_max;
+  /**
+   * Open event streams.
+   */
+  uint64_t connections;
+  /**
+   * Open sockets whose request is not answered yet, or that are being closed.
+   */
+  uint64_t pending_connections;
+  /**
+   * Event streams with a socket that has not taken all events for it.
+   */
+  uint64_t lagging_connections;
+  /**
+   * Event streams that are being sent what they have missed; they do not count as lagging.
+   */
+  uint64_t replaying_connections;
+  /**
+   * Events times event streams that wait for them because they are spread over a time
+   * (window_ms). A stream that has ended, or was sent such an event together with a later one,
+   * counts until its turn would have come.
+   */
+  uint64_t spread_deliveries;
+  /**
+   * Topics that have a subscriber.
+   */
+  uint64_t topics;
+  /**
+   * Topics that have a subscriber, or events that are kept, or are finished.
+   */
+  uint64_t known_topics;
+  /**
+   * Filters that have a subscriber, each once however many subscribers it has.
+   */
+  uint64_t filters;
+  /**
+   * Topics that are finished and not forgotten yet.
+   */
+  uint64_t finished_topics;
+  /**
+   * Topics and filters that all connections ask for, each counted with each connection.
+   */
+  uint64_t subscriptions;
+  /**
+   * Events that were published.
+   */
+  uint64_t published_events;
+  /**
+   * Times that an event found the backlog full. It then waited, or was refused; an event that
+   * waits counts again each time that it finds the backlog full.
+   */
+  uint64_t full_events;
+  /**
+   * Events times connections that took them.
+   */
+  uint64_t delivered_events;
+  /**
+   * Bytes of events that sockets took, as each client is sent them, with the chunks around them;
+   * bytes of a replay count when they are handed out.
+   */
+  uint64_t delivered_bytes;
+  /**
+   * Events times the connections that were sent them because they had missed them. They count as
+   * delivered as well, when they are handed out.
+   */
+  uint64_t replayed_events;
+  /**
+   * Parts of history that were gathered to be replayed; one part serves all clients that need
+   * the same events.
+   */
+  uint64_t gathered_parts;
+  /**
+   * Events that are kept for clients that come back. One that is kept in several topics counts
+   * for each.
+   */
+  uint64_t kept_events;
+  /**
+   * Bytes that the kept events take, see the option history_total_bytes_max.
+   */
+  uint64_t kept_bytes;
+  /**
+   * Heartbeats: comments, or blocks that fire nothing but move the id to resume from.
+   */
+  uint64_t heartbeats;
+  /**
+   * Batches that were begun.
+   */
+  uint64_t batches;
+  /**
+   * Times that a batch waited for connections that lag too far but get on.
+   */
+  uint64_t held_batches;
+  /**
+   * Bytes that wait to be sent, see the option topic_backlog_bytes_max.
+   */
+  uint64_t backlog_bytes;
+  /**
+   * Bytes that are kept for connections that lag.
+   */
+  uint64_t lag_bytes;
+  /**
+   * Events times lagging connections that skipped them, so that they were never sent.
+   */
+  uint64_t dropped_events;
+  /**
+   * Events times lagging connections that were sent a newer event of the same key instead.
+   */
+  uint64_t conflated_events;
+  /**
+   * Event streams that were ever opened.
+   */
+  uint64_t accepted_connections;
+  /**
+   * Sockets that were turned away because of the bounds on connections.
+   */
+  uint64_t refused_connections;
+  /**
+   * Requests for streams that were answered with the status 204, since all of their topics were
+   * finished and nothing was to be sent.
+   */
+  uint64_t finished_answers;
+  /**
+   * Connections whose request for a stream was put before the program, and that wait for its
+   * answer. They count as pending connections as well.
+   */
+  uint64_t pending_authorizations;
+  /**
+   * Requests for streams that were refused, that asked for topics which were not granted, or
+   * whose grant had expired.
+   */
+  uint64_t denied_authorizations;
+  /**
+   * Requests for streams that were answered 503, since the program had not answered in time, or
+   * too many waited.
+   */
+  uint64_t failed_authorizations;
+  /**
+   * Answers of the program that came when the connection had ceased to wait.
+   */
+  uint64_t late_authorizations;
+  /**
+   * Notices of connections that were lost because their queue was full.
+   */
+  uint64_t lost_notices;
+  /**
+   * Watchers of interest.
+   */
+  uint64_t interest_watchers;
+  /**
+   * Notices of interest that wait for the program to take them, of all watchers.
+   */
+  uint64_t owed_interest_notices;
+  /**
+   * Times that a grace time of a watcher ended early, since too many of its subscriptions had
+   * one.
+   */
+  uint64_t cut_graces;
+  /**
+   * Event streams that ended, by why: at the index of a `fanfare_disconnect_reason_code`.
+   */
+  uint64_t disconnects[FANFARE_METRICS_REASONS_MAX];
+  /**
+   * Events by which clients were told that others are missing from their streams, by why: at the
+   * index of a `fanfare_gap_reason_code`.
+   */
+  uint64_t gap_events[FANFARE_METRICS_REASONS_MAX];
+  /**
+   * How many of the buckets are used, by which it is counted how long events took from being
+   * published to a socket's taking them.
+   */
+  uint64_t latency_buckets;
+  /**
+   * The most microseconds of each bucket, rising; `UINT64_MAX` for the last one that is used.
+   */
+  uint64_t latency_bounds_us[FANFARE_METRICS_REASONS_MAX];
+  /**
+   * How many took at most as long, and longer than the bucket before allows.
+   */
+  uint64_t latency_counts[FANFARE_METRICS_REASONS_MAX];
+  /**
+   * The sum of all these times, in nanoseconds.
+   */
+  uint64_t latency_sum_ns;
+} fanfare_metrics;
+
+/**
+ * Reads what a hub has counted, also when it is closed. `metrics_out->size` has to be set before, as
+ * `fanfare_metrics_empty` does, and stays as it is. It takes a moment for each shard, and no lock that a
+ * shard waits for.
+ *
+ * Threads: any, several at once. Ownership: the struct stays the caller's. Errors:
+ * `FANFARE_ERR_ARGUMENT`, also when the size is that of no version, or `FANFARE_ERR_FORKED`.
+ */
+fanfare_status fanfare_hub_metrics(const fanfare_hub *hub,
+                                   fanfare_metrics *metrics_out);
+
+/**
+ * Writes what a hub has counted, also when it is closed, as a text for Prometheus, version 0.0.4 of its
+ * format, and what the topics of each rule hold. Serve it with the content type "text/plain;
+ * version=0.0.4; charset=utf-8". The text has no NUL at its end. `*length_out` is its length, also with
+ * `FANFARE_ERR_BUFFER`, when it is the size that the buffer has to have. As the counts grow the text may
+ * be some bytes longer the next time: so make the buffer a little larger. 16 KiB are enough without
+ * rules.
+ *
+ * Threads: any, several at once. Ownership: the buffer stays the caller's. Errors: `FANFARE_ERR_BUFFER`
+ * when the buffer is too small, which may be NULL if its size is 0; `FANFARE_ERR_ARGUMENT` or
+ * `FANFARE_ERR_FORKED`.
+ */
+fanfare_status fanfare_hub_prometheus(const fanfare_hub *hub,
+                                      char *buffer,
+                                      size_t buffer_size,
+                                      size_t *length_out);
+
+#ifndef FANFARE_DECLARATIONS_ONLY
+
+/** Counts to be filled. */
+static inline fanfare_metrics fanfare_metrics_empty(void)
+{
+  fanfare_metrics metrics;
+  memset(&metrics, 0, sizeof metrics);
+  metrics.size = sizeof metrics;
+  return metrics;
+}
+
+#endif /* FANFARE_DECLARATIONS_ONLY */
+
+/* ---- 20. Log -------------------------------------------------------------------------------- */
+
+/**
+ * The most bytes of a record's message.
+ */
+#define FANFARE_LOG_BYTES_MAX 1024
+
+/**
+ * The values of a `fanfare_log_level`. Each has those before it as well.
+ */
+typedef enum fanfare_log_level_code {
+  /**
+   * Nothing.
+   */
+  FANFARE_LOG_OFF = 0,
+  /**
+   * Something has failed that clients notice.
+   */
+  FANFARE_LOG_ERROR = 1,
+  /**
+   * Something that an operator should know. Clients do not set the rate of records up to the next
+   * level.
+   */
+  FANFARE_LOG_WARN = 2,
+  /**
+   * What happens seldom, and is in order.
+   */
+  FANFARE_LOG_INFO = 3,
+  /**
+   * What happens with each connection.
+   */
+  FANFARE_LOG_DEBUG = 4,
+  /**
+   * Everything.
+   */
+  FANFARE_LOG_TRACE = 5,
+} fanfare_log_level_code;
+
+/**
+ * How much is logged, or how important a record is: one of the constants of
+ * `fanfare_log_level_code`.
+ */
+typedef int32_t fanfare_log_level;
+
+/**
+ * One record of the log, which is there until the callback returns. The struct grows at its end
+ * only.
+ */
+typedef struct fanfare_log_record {
+  /**
+   * The size of the struct as the library knows it, in bytes: what is beyond it is not there.
+   */
+  size_t size;
+  /**
+   * The part of the library that it is from, such as fanfare::hub.
+   */
+  fanfare_text target;
+  /**
+   * What has happened: UTF-8 on one line, of at most `FANFARE_LOG_BYTES_MAX` bytes.
+   */
+  fanfare_text message;
+  /**
+   * How important it is.
+   */
+  fanfare_log_level level;
+  /**
+   * 1 if the message was longer and was cut at the end of a character; else 0.
+   */
+  uint32_t is_cut;
+} fanfare_log_record;
+
+/**
+ * What is called with each record, see `fanfare_log_set`.
+ */
+typedef void (*fanfare_log_callback)(void *user_data, const struct fanfare_log_record *record);
+
+/**
+ * What is called with a callback's user data when the callback will not be called any more.
+ */
+typedef void (*fanfare_log_destructor)(void *user_data);
+
+/**
+ * Sets what is called with each record of the library's log up to a level: the one callback of the
+ * process, for all hubs. NULL is none, as it is at first, and the other arguments do not matter. The callback that was set before is not
+ * called any more when this returns, and its destructor, unless that is NULL, was called with its
+ * user data, in this thread. At the process's end nothing is called.
+ *
+ * The callback is called from any thread: from the engine's, which serve clients and wait until it
+ * returns, and from those that call the library; from several at once. So it has to be quick, and
+ * at best only puts a copy of the record into a queue of its own. It must not
+ *
+ * - call the library, but for `fanfare_strerror`, `fanfare_abi_version`,
+ *   `fanfare_disconnect_reason_name` and the inline functions: the caller may hold the hub's locks.
+ *   (`fanfare_log_set` returns `FANFARE_ERR_BUSY` there.) What it has the library log is left out;
+ * - wait for a lock under which the program calls the library, such as an interpreter's;
+ * - throw an exception or call longjmp: an exception that leaves it ends the process.
+ *
+ * Threads: any, several at once; waits for callbacks that run. Ownership: `user_data` is the
+ * callback's until its destructor is called, or, after an error, the caller's still. Errors:
+ * `FANFARE_ERR_ARGUMENT` when the level is none; `FANFARE_ERR_BUSY` in a callback;
+ * `FANFARE_ERR_LOGGER` when the program is written in Rust, has this library as a crate and has set
+ * a logger of its own, which then gets all records. A program in Rust that calls this first can set
+ * no logger of its own afterwards.
+ *
+ * The child of a fork has no callback, and may set one.
+ */
+fanfare_status fanfare_log_set(fanfare_log_level level,
+                               fanfare_log_callback callback,
+                               void *user_data,
+                               fanfare_log_destructor destructor);
 
 #ifdef __cplusplus
 } /* extern "C" */
