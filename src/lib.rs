@@ -43,6 +43,12 @@
 //! }
 //! ```
 
+#[cfg(any(windows, not(unix)))]
+compile_error!(
+    "fanfare needs a Unix system: it runs on Linux, and is compiled for macOS and FreeBSD; \
+     Windows is not supported"
+);
+
 mod admin;
 mod adopt;
 mod authorizer;
