@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use super::answer;
 use super::event::{FanfareEvent, FanfareEventId};
 use super::lent::{with_copies, Lent};
-use super::listener::Listeners;
+use super::listeners::Listeners;
 use super::options::FanfareOptions;
 use super::origin::Origin;
 use super::status::{FanfareStatus, Status};

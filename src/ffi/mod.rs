@@ -26,6 +26,7 @@ mod kept;
 mod lent;
 mod listen_options;
 mod listener;
+mod listeners;
 mod log;
 mod notice;
 mod notices;
