@@ -4,6 +4,7 @@
 #include "client.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -418,6 +419,78 @@ static void asked_at_once(void)
     world_free(&world);
 }
 
+/* ---- Memory that changes ---- */
+
+/* How many calls have to succeed, and to be refused. */
+#define CALLS 100
+
+static struct {
+    volatile char subscription[7], tag[3];
+    volatile fanfare_connection_filter filter;
+    volatile int over;
+} changing;
+
+/* Writes what is no filter, no UTF-8 and no size of a struct, and back again. */
+static void *change(void *argument)
+{
+    while (!changing.over) {
+        changing.subscription[5] = '#';
+        changing.tag[1] = (char)0xff;
+        changing.filter.size = 1;
+        sched_yield();
+        changing.subscription[5] = '/';
+        changing.tag[1] = 'n';
+        changing.filter.size = sizeof changing.filter;
+        sched_yield();
+    }
+    return argument;
+}
+
+static void changing_memory(void)
+{
+    world world = world_new();
+    fanfare_connection_id id = id_of(world.hub, "ben");
+    fanfare_connection_filter filter = fanfare_connection_filter_of_all();
+    unsigned taken = 0, refused = 0, found_some = 0, found_wrong = 0;
+    int64_t deadline = now_ms() + 2 * DEADLINE_MS;
+    fanfare_text wanted;
+    pthread_t thread;
+
+    memcpy((void *)changing.subscription, "rooms/x", 7);
+    memcpy((void *)changing.tag, "ann", 3);
+    filter.tag = fanfare_text_of((const char *)changing.tag, 3);
+    changing.filter = filter;
+    changing.over = 0;
+    wanted = fanfare_text_of((const char *)changing.subscription, 7);
+    CHECK(pthread_create(&thread, NULL, change, NULL) == 0);
+    while (taken < CALLS || refused < CALLS || found_some < CALLS || found_wrong < CALLS) {
+        fanfare_connections *found = NULL;
+        fanfare_status status = fanfare_hub_set_subscriptions(world.hub, id, &wanted, 1);
+        CHECK(status == FANFARE_OK || status == FANFARE_ERR_SUBSCRIPTION);
+        taken += status == FANFARE_OK;
+        refused += status == FANFARE_ERR_SUBSCRIPTION;
+        status = fanfare_hub_connections(
+            world.hub, (const fanfare_connection_filter *)&changing.filter, &found);
+        if (status == FANFARE_OK) {
+            CHECK_EQ(fanfare_connections_count(found), 2);
+            fanfare_connections_free(found);
+            found_some++;
+        } else {
+            CHECK(status == FANFARE_ERR_UTF8 || status == FANFARE_ERR_ARGUMENT);
+            found_wrong++;
+        }
+        if (now_ms() >= deadline) {
+            /* Threads take few turns under valgrind on a busy machine: of each some are enough. */
+            CHECK(taken > 0 && refused > 0 && found_some > 0 && found_wrong > 0);
+            break;
+        }
+    }
+    changing.over = 1;
+    CHECK(pthread_join(thread, NULL) == 0);
+    CHECK_EQ(count_of(world.hub, NULL), CLIENTS);
+    world_free(&world);
+}
+
 static void refused_after_a_fork(void)
 {
     world world = world_new();
@@ -470,6 +543,8 @@ const test tests_of_connections[] = {
     {"connections are ended by tag, by subscription, and all", disconnects_several},
     {"a connection gets other topics, unless they are none or too many", changes_subscriptions},
     {"eight threads ask a hub of its connections at once", asked_at_once},
+    {"texts and structs that change during the call are used as they were checked, or refused",
+     changing_memory},
     {"connections are not asked of in the child of a fork, and a list is read there",
      refused_after_a_fork},
     {NULL, NULL},

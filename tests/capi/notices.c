@@ -480,6 +480,64 @@ static void interest_has_bounds(void)
     fanfare_hub_free(hub);
 }
 
+/* ---- Many threads ---- */
+
+#define THREADS 8
+#define ROUNDS 50
+
+static fanfare_hub *shared_hub;
+static fanfare_notices *shared_notices;
+
+/* Adds sources and takes them out again, while others do, and while one drains. */
+static void *add_and_remove(void *argument)
+{
+    uint64_t token = 1 + *(unsigned *)argument;
+    int i, fd = -1;
+
+    for (i = 0; i < ROUNDS; i++) {
+        CHECK_EQ(fanfare_hub_watch_interest(shared_hub, shared_notices, FANFARE_TEXT("#"), 0, token),
+                 FANFARE_OK);
+        CHECK_EQ(fanfare_notices_doorbell(shared_notices, &fd), FANFARE_OK);
+        CHECK_EQ(fanfare_notices_remove(shared_notices, token), FANFARE_OK);
+        CHECK_EQ(fanfare_notices_remove(shared_notices, token), FANFARE_ERR_STALE);
+    }
+    /* What the main thread waits for. */
+    CHECK_EQ(fanfare_hub_watch_interest(shared_hub, shared_notices, FANFARE_TEXT("t"), 0, token),
+             FANFARE_OK);
+    return NULL;
+}
+
+static void added_at_once(void)
+{
+    pthread_t threads[THREADS];
+    unsigned numbers[THREADS], i, told = 0;
+    int wanted[THREADS] = {0};
+    client *client;
+
+    shared_hub = hub_new();
+    shared_notices = notices_new();
+    for (i = 0; i < THREADS; i++) {
+        numbers[i] = i;
+        CHECK(pthread_create(&threads[i], NULL, add_and_remove, &numbers[i]) == 0);
+    }
+    for (i = 0; i < THREADS; i++) {
+        fanfare_notice none;
+        CHECK_EQ(drain(shared_notices, &none, 1), 0);
+        CHECK(pthread_join(threads[i], NULL) == 0);
+    }
+    client = client_new(hub_listen(shared_hub), "t");
+    while (told < THREADS) {
+        fanfare_notice notice = notices_next(shared_notices);
+        CHECK_EQ(notice.kind, FANFARE_NOTICE_WANTED);
+        CHECK(notice.token >= 1 && notice.token <= THREADS && !wanted[notice.token - 1]);
+        wanted[notice.token - 1] = 1;
+        told++;
+    }
+    client_free(client);
+    fanfare_hub_free(shared_hub);
+    fanfare_notices_free(shared_notices);
+}
+
 /* ---- Arguments ---- */
 
 static void wrong_arguments(void)
@@ -599,6 +657,7 @@ const test tests_of_notices[] = {
     {"a queue is freed before the hub that it is told of", queue_is_freed_first},
     {"a host is told what is wanted, and what is not wanted any more", tells_what_is_wanted},
     {"interest in what is no topic, or for too long, or too often is refused", interest_has_bounds},
+    {"eight threads add sources to a queue and take them out at once", added_at_once},
     {"a queue refuses wrong arguments, and writes nothing", wrong_arguments},
     {"notices of a newer header have zeros where the library knows nothing", larger_notices},
     {"a queue is refused in the child of a fork, and the parent goes on", refused_after_a_fork},
