@@ -17,7 +17,8 @@
 static const test *const all[] = {
     tests_of_options, tests_of_hub,     tests_of_publish, tests_of_delivery,
     tests_of_memory,  tests_of_threads, tests_of_fork,    tests_of_ticker,
-    tests_of_notices, tests_of_connections, tests_of_log, tests_of_manual,
+    tests_of_doorbell, tests_of_notices, tests_of_connections, tests_of_ends,
+    tests_of_log,     tests_of_manual,
 };
 
 const char *ticker_path, *manual_path;
