@@ -221,8 +221,9 @@
  * Errors
  *
  * A function that can fail returns a fanfare_status: FANFARE_OK, or a negative code that
- * fanfare_strerror explains. Outputs are the last parameters, and are written on success only. No
- * last error is kept anywhere, no panic or exception leaves the library, and a call that failed has
+ * fanfare_strerror explains. Outputs are the last parameters, and are written on success only, but for
+ * the size that a buffer has to have, with FANFARE_ERR_BUFFER, and the count of fanfare_hub_publish_many.
+ * No last error is kept anywhere, no panic or exception leaves the library, and a call that failed has
  * changed nothing. The exception is FANFARE_ERR_PANIC, a defect of the library, which any function
  * that returns a status may return, and which is not repeated below.
  *
@@ -237,7 +238,8 @@
  *
  * Units
  *
- * A number's unit is the end of its name: _ms are milliseconds, _bytes_max bytes, _percent percent;
+ * A number's unit is the end of its name: _ms are milliseconds, _us microseconds, _ns nanoseconds,
+ * _bytes and _bytes_max bytes, _percent percent;
  * what has none is a count, or a flag if its description says so. Lengths are in bytes. KiB and MiB
  * are 1,024 and 1,048,576 bytes.
  *
@@ -1399,21 +1401,6 @@ static inline fanfare_header fanfare_header_of(fanfare_text name, fanfare_text v
 }
 
 #endif /* FANFARE_DECLARATIONS_ONLY */
-
-/* What a hub tells its host goes through a queue. A host that waits in poll:
- *
- *     fanfare_notice batch[64];
- *     struct pollfd doorbell = {-1, POLLIN, 0};
- *     size_t count, i;
- *
- *     fanfare_notices_doorbell(notices, &doorbell.fd);
- *     while (poll(&doorbell, 1, -1) == 1) {
- *         fanfare_notices_drain(notices, batch, sizeof batch[0], 64, &count);
- *         for (i = 0; i < count; i++)
- *             if (batch[i].kind == FANFARE_NOTICE_CONNECTED)
- *                 printf("%.*s has come\n", (int)batch[i].addr.length, batch[i].addr.data);
- *     }
- */
 
 /* What a hub tells its host goes through a queue. A host that waits in poll:
  *

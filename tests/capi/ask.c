@@ -2,6 +2,7 @@
 
 #include "check.h"
 #include "http.h"
+#include "watched.h"
 
 #include <pthread.h>
 #include <stdio.h>
