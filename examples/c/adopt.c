@@ -88,6 +88,15 @@ static fanfare_text field(const char *head, const char *name)
     return fanfare_text_of(NULL, 0);
 }
 
+/* Whether a request has content, which this server does not read. */
+static int has_content(const char *head)
+{
+    const fanfare_text length = field(head, "Content-Length");
+
+    return field(head, "Transfer-Encoding").data != NULL
+           || (length.data != NULL && !(length.length == 1 && length.data[0] == '0'));
+}
+
 /* Hands a connection over. `read_ahead` is what was read of it behind the head. */
 static void hand_over(const fanfare_hub *hub, int fd, const char *user, const char *method,
                       const char *version, const char *head, size_t read_ahead)
@@ -105,8 +114,7 @@ static void hand_over(const fanfare_hub *hub, int fd, const char *user, const ch
     request.method = fanfare_text_of_string(method);
     request.version = fanfare_text_of_string(version);
     request.read_ahead_bytes = read_ahead;
-    request.has_unread_content = field(head, "Content-Length").data != NULL
-                                 || field(head, "Transfer-Encoding").data != NULL;
+    request.has_unread_content = has_content(head);
     status = fanfare_hub_adopt(hub, fd, &request);
     if (status == FANFARE_OK) {
         return; /* The descriptor is the hub's now. */

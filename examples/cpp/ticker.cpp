@@ -62,7 +62,8 @@ void serve(std::string_view address, const sigset_t &ends)
     fanfare::hub hub(options);
     const fanfare::listener listener = hub.listen(address);
 
-    std::cout << "ticker: http://" << listener.address() << "/events?topic=ticks" << std::endl;
+    std::cout << "ticker: listening on " << address << ", port " << listener.port()
+              << ": /events?topic=ticks" << std::endl;
     tick_until_signal(hub, ends);
     // The listener is closed; then the hub, which sends what is still to be sent.
 }

@@ -12,7 +12,6 @@
 #include <unistd.h>
 
 /* Behind what a request says its id is. */
-#define TOKEN 77
 
 /* A hub whose listener asks. */
 typedef struct {

@@ -53,6 +53,7 @@ extern const test tests_of_doorbell[];
 extern const test tests_of_connections[];
 extern const test tests_of_ends[];
 extern const test tests_of_log[];
+extern const test tests_of_examples[];
 extern const test tests_of_manual[];
 
 /* Ends the test unless the condition holds. */

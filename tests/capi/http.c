@@ -183,6 +183,11 @@ void http_expect(http *http, const char *text)
     http->content = (size_t)(found - http->bytes) + strlen(text);
 }
 
+int http_has(const http *http, const char *text)
+{
+    return strstr(http->bytes, text) != NULL;
+}
+
 const char *http_rest(http *http)
 {
     while (receive(http)) {

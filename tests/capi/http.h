@@ -35,6 +35,9 @@ const char *http_header(const http *http, const char *name);
 /* Waits until the content that was not yet waited for has a text in it. */
 void http_expect(http *http, const char *text);
 
+/* Whether a text was received so far. */
+int http_has(const http *http, const char *text);
+
 /* Waits until the server has closed the connection, and returns the rest of the content. */
 const char *http_rest(http *http);
 

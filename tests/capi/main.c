@@ -37,6 +37,7 @@ static const test *const all[] = {
     tests_of_fork,
     tests_of_notices,
     tests_of_ticker,
+    tests_of_examples,
     tests_of_manual,
 };
 

@@ -76,6 +76,21 @@ uint16_t program_port(const program *program, const char *words)
     return (uint16_t)port;
 }
 
+void program_expect(const program *program, const char *text)
+{
+    char printed[4096];
+    size_t len = 0, count;
+
+    do {
+        CHECK(len < sizeof printed - 1);
+        /* One at a time, so that what comes behind the text is left for later. */
+        count = read_some(program, printed + len, 1);
+        CHECK(count == 1);
+        len += count;
+        printed[len] = '\0';
+    } while (strstr(printed, text) == NULL);
+}
+
 void program_say(const program *program, const char *line)
 {
     CHECK_EQ(write(program->in, line, strlen(line)), strlen(line));

@@ -22,6 +22,9 @@ program program_start(const char *name, const char *argument);
  * program ends without. */
 uint16_t program_port(const program *program, const char *words);
 
+/* Waits until it has printed a text, after what was waited for before. */
+void program_expect(const program *program, const char *text);
+
 /* Gives it a line to read. */
 void program_say(const program *program, const char *line);
 
