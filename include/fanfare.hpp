@@ -317,6 +317,8 @@ private:
     std::uint16_t port_;
 };
 
+class notices;
+
 // The event stream of one client, which the program reads and sends by its own server. It may outlive
 // its hub. One thread at a time may use it.
 class stream : public detail::handle<fanfare_stream, fanfare_stream_free> {
@@ -365,6 +367,10 @@ public:
         detail::check(fanfare_stream_is_complete(get(), &is_complete));
         return is_complete != 0;
     }
+
+    // From now on a notice FANFARE_NOTICE_READABLE when there is something to read. Then read until
+    // `next` gives nothing.
+    inline void notify(const notices &notices, std::uint64_t token);
 };
 
 // The engine: its order of events, threads and listeners. Any thread may use it, several at once. Its
@@ -463,6 +469,35 @@ public:
     {
         detail::report(fanfare_hub_adopt(get(), fd, &request), ec);
     }
+
+    // Sets what is kept of a topic, or of all that match a filter.
+    void set_rule(std::string_view filter, const fanfare_topic_options &options)
+    {
+        const fanfare_status status = fanfare_hub_set_rule(get(), text(filter), &options);
+        if (status != FANFARE_OK) {
+            detail::fail(status, &options, fanfare_topic_options_problem);
+        }
+    }
+
+    // What was counted so far.
+    fanfare_metrics metrics() const
+    {
+        fanfare_metrics counted = fanfare_metrics_empty();
+        detail::check(fanfare_hub_metrics(get(), &counted));
+        return counted;
+    }
+
+    // Ends the streams one after another, with a time to come back at, and closes the hub.
+    fanfare_drained drain(const fanfare_drain_options &options)
+    {
+        fanfare_drained drained = fanfare_drained_empty();
+        const fanfare_status status = fanfare_hub_drain(get(), &options, &drained);
+        if (status != FANFARE_OK) {
+            detail::fail(status, &options, fanfare_drain_options_problem);
+        }
+        return drained;
+    }
+    fanfare_drained drain() { return drain(fanfare_drain_options_defaults()); }
 
     // Closes the hub, which refuses everything from then on.
     void close() { detail::check(fanfare_hub_close(get())); }
@@ -600,6 +635,42 @@ public:
 
     // Ends what has this token.
     void remove(std::uint64_t token) { detail::check(fanfare_notices_remove(get(), token)); }
+};
+
+inline void stream::notify(const notices &notices, std::uint64_t token)
+{
+    detail::check(fanfare_stream_notify(get(), notices.get(), token));
+}
+
+// What decides which client gets which stream: `get()` goes into a listener's options. A listener keeps
+// what it needs of it; one that asks the program has to live as long as that answers.
+class authorizer : public detail::handle<fanfare_authorizer, fanfare_authorizer_free> {
+public:
+    explicit authorizer(fanfare_authorizer *owned) noexcept : handle(owned) {}
+
+    // Asks the program by a notice FANFARE_NOTICE_AUTHORIZATION, whose `id` is then answered.
+    static authorizer ask(const notices &notices, std::uint64_t token,
+                          const fanfare_ask_options *options = nullptr)
+    {
+        fanfare_authorizer *made = nullptr;
+        const fanfare_status status =
+            fanfare_authorizer_new_ask(notices.get(), token, options, &made);
+        if (status != FANFARE_OK) {
+            detail::fail(status, options, fanfare_ask_options_problem);
+        }
+        return authorizer(made);
+    }
+
+    // Answers a request. FANFARE_ERR_STALE, that it was answered or that its client has left, has to be
+    // expected.
+    void allow(std::uint64_t id, const fanfare_grant &grant, std::error_code &ec) noexcept
+    {
+        detail::report(fanfare_authorizer_allow(get(), id, &grant), ec);
+    }
+    void refuse(std::uint64_t id, const fanfare_refusal &refusal, std::error_code &ec) noexcept
+    {
+        detail::report(fanfare_authorizer_refuse(get(), id, &refusal), ec);
+    }
 };
 
 } // namespace fanfare

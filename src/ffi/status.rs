@@ -117,7 +117,7 @@ pub extern "C" fn fanfare_strerror(status: FanfareStatus) -> *const c_char {
         c"a text of the event is not UTF-8; encode it as UTF-8",
         c"the event is larger than the option event_bytes_max; publish less data, or raise the option",
         c"an option is out of its bounds, or one is set that only a newer library knows; fanfare_options_problem says which, correct it",
-        c"the address must be such as 127.0.0.1:8080 or unix:/run/app.sock, not in use, and may be bound",
+        c"the address must be an IP address and a port such as 127.0.0.1:8080, or unix: and a path, which is not in use and may be bound",
         c"the system is out of descriptors, threads or memory; raise its limits or use less",
         c"the topic is finished; publish to another one",
         c"it did not happen within the time; wait again, or do without it",
