@@ -44,7 +44,7 @@ capi: ## build the C library into build/lib
 
 dist: $(DIST_DIR)/libfanfare.a ## build what is shipped, stripped: the program and the C libraries, into build/dist
 	$(CARGO) build --profile dist --locked --features cli
-	cp target/dist/fanfare include/fanfare.h $(DIST_DIR)/
+	cp target/dist/fanfare include/fanfare.h include/fanfare.hpp $(DIST_DIR)/
 
 # Installing builds nothing where nothing has changed, so that root may do it without Cargo.
 LIBRARY_SOURCES := Cargo.toml Cargo.lock Makefile include/fanfare.h $(shell find src -name '*.rs')
@@ -53,9 +53,9 @@ $(DIST_DIR)/libfanfare.a: $(LIBRARY_SOURCES)
 	$(call c_library,dist,$(DIST_DIR))
 	strip --strip-unneeded $@
 
-install: $(DIST_DIR)/libfanfare.a ## install the C library: header, shared, static, fanfare.pc; PREFIX=/usr/local DESTDIR=
+install: $(DIST_DIR)/libfanfare.a ## install the C library: headers, shared, static, fanfare.pc; PREFIX=/usr/local DESTDIR=
 	install -d $(DESTDIR)$(INCLUDEDIR) $(DESTDIR)$(LIBDIR)/pkgconfig
-	install -m 644 include/fanfare.h $(DESTDIR)$(INCLUDEDIR)/
+	install -m 644 include/fanfare.h include/fanfare.hpp $(DESTDIR)$(INCLUDEDIR)/
 	install -m 755 $(DIST_DIR)/$(SONAME) $(DESTDIR)$(LIBDIR)/
 	ln -sf $(SONAME) $(DESTDIR)$(LIBDIR)/libfanfare.so
 	install -m 644 $(DIST_DIR)/libfanfare.a $(DESTDIR)$(LIBDIR)/
@@ -66,14 +66,14 @@ install: $(DIST_DIR)/libfanfare.a ## install the C library: header, shared, stat
 	chmod 644 $(DESTDIR)$(LIBDIR)/pkgconfig/fanfare.pc
 
 uninstall: ## remove what `make install` has installed with the same PREFIX and DESTDIR
-	rm -f $(DESTDIR)$(INCLUDEDIR)/fanfare.h $(DESTDIR)$(LIBDIR)/$(SONAME) \
-		$(DESTDIR)$(LIBDIR)/libfanfare.so $(DESTDIR)$(LIBDIR)/libfanfare.a \
+	rm -f $(DESTDIR)$(INCLUDEDIR)/fanfare.h $(DESTDIR)$(INCLUDEDIR)/fanfare.hpp \
+		$(DESTDIR)$(LIBDIR)/$(SONAME) $(DESTDIR)$(LIBDIR)/libfanfare.so $(DESTDIR)$(LIBDIR)/libfanfare.a \
 		$(DESTDIR)$(LIBDIR)/pkgconfig/fanfare.pc
 
 MUSL := x86_64-unknown-linux-musl
 
 musl: ## build the static library for musl, x86-64, stripped, into build/musl
-	tests/cross/cargo rustc --target $(MUSL) --profile dist --locked --lib --features capi --crate-type staticlib
+	tests/cross/cargo rustc --target $(MUSL) --profile dist --locked --lib --features $(CAPI_FEATURES) --crate-type staticlib
 	mkdir -p build/musl
 	$(call sealed_archive,target/cross/$(MUSL)/dist/libfanfare.a,build/musl)
 	strip --strip-unneeded build/musl/libfanfare.a
@@ -81,11 +81,14 @@ musl: ## build the static library for musl, x86-64, stripped, into build/musl
 cross: setup ## check that the library compiles for other systems and with its oldest Rust; run it with musl
 	tests/run cross
 
+# Without `tickets` the library is two thirds as large, and lacks the functions of tokens and tickets.
+CAPI_FEATURES ?= capi,tickets
+
 # Builds the C library, shared and static, with a profile, into a folder. Of the shared one Rust's
 # linker exports the functions of the ABI alone. The static one becomes a single object in which
 # they alone can be seen, so that a program may have other libraries with Rust in them.
 define c_library
-	$(CARGO) rustc --profile $(1) --locked --lib --features capi --crate-type cdylib,staticlib \
+	$(CARGO) rustc --profile $(1) --locked --lib --features $(CAPI_FEATURES) --crate-type cdylib,staticlib \
 		-- -C link-arg=-Wl,-soname,$(SONAME)
 	mkdir -p $(2)
 	cp target/$(1)/libfanfare.so $(2)/$(SONAME)

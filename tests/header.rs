@@ -27,6 +27,7 @@ fn each_function_has_its_row_in_the_table_and_says_threads_and_errors() {
     let mut functions = 0;
     for (comment, name) in declared_functions(declarations) {
         functions += 1;
+        // A name that is as long as the column has it on a line of its own.
         let has_row = [' ', '\n'].map(|end| manual.contains(&format!("\n *   {name}{end}")));
         assert!(has_row.contains(&true), "{name} has no row in the table");
         for word in ["Threads:", "Errors"] {
@@ -52,6 +53,32 @@ fn the_structs_of_options_have_those_of_the_document_with_their_bounds_and_defau
         let unknown: Vec<_> = comments.keys().filter(|name| !options.contains_key(*name)).collect();
         assert_eq!(unknown, others, "{name}");
     }
+}
+
+#[test]
+fn the_struct_of_a_listeners_options_has_those_of_the_document() {
+    let made = header();
+    let (_, from) = made.split_once("typedef struct fanfare_listen_options {").expect("the struct");
+    let (fields, _) = from.split_once('}').expect("its end");
+    let fields: Vec<&str> = fields
+        .lines()
+        .filter_map(|line| line.trim().strip_suffix(';')?.rsplit([' ', '*']).next())
+        .collect();
+    let document = std::fs::read_to_string(root().join("docs/options.md")).expect("the document");
+    let (_, listener) = document.split_once("## A listener").expect("the listener's table");
+    let (listener, _) = listener.split_once("\n## ").expect("its end");
+    let rows = listener.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+    let missing: Vec<&str> = rows
+        .filter(|option| {
+            let is_it = |field: &&str| {
+                let name = field.strip_suffix("_ms").unwrap_or(field);
+                name == *option || name.split('_').next() == Some(option)
+            };
+            !fields.iter().any(is_it)
+        })
+        .collect();
+    // Another part of the program that answers requests on the same port: not in C.
+    assert_eq!(missing, ["fallback"]);
 }
 
 /// The fields of a struct, each with its comment in one line.

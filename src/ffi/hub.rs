@@ -1,17 +1,15 @@
 //! The hub across the border.
 
-use std::net::SocketAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::answer;
-use super::lent::{with_copies, Lent};
+use super::listeners::Listeners;
 use super::options::FanfareOptions;
 use super::origin::Origin;
 use super::status::{FanfareStatus, Status};
-use super::text::FanfareText;
 use crate::drain::{DrainOptions, Drained};
 use crate::hub::Hub;
-use crate::listener::{ListenOptions, Listener};
+use crate::listener::ListenOptions;
 use crate::sys::fork;
 
 /// The engine: one order of events, the threads that serve its connections, and its listeners.
@@ -20,14 +18,11 @@ use crate::sys::fork;
 #[derive(Debug)]
 pub struct FanfareHub {
     pub(super) hub: Hub,
-    listen_options: ListenOptions,
-    listeners: Mutex<Vec<Listener>>,
+    pub(super) listen_options: ListenOptions,
+    listeners: Mutex<Listeners>,
     /// The process that has its threads.
     origin: Origin,
 }
-
-/// More than the longest text that an IPv6 address with a zone and a port has.
-const ADDR_BYTES_MAX: usize = 256;
 
 /// Makes a hub and starts its threads. `options` may be NULL for the defaults. On success
 /// `*hub_out` is the hub.
@@ -113,49 +108,6 @@ pub unsafe extern "C" fn fanfare_hub_free(hub: *mut FanfareHub) {
     });
 }
 
-/// Accepts clients on an address such as `127.0.0.1:8080` or `[::]:8080` until the hub is freed. A
-/// stream has the path `/events?topic=NAME`. `addr` is an IP address and a port, at most 256 bytes;
-/// a name is refused, since looking one up could block. With port 0 the system chooses a port. On
-/// success `*port_out`, unless `port_out` is NULL, is the port. A hub may listen on several
-/// addresses. On a loopback address a request's `Host` is checked, see `any_host`.
-///
-/// Threads: any, several at once. Ownership: `addr` stays the caller's, the listener is the hub's.
-/// Errors: `FANFARE_ERR_ARGUMENT`, `FANFARE_ERR_ADDRESS`, `FANFARE_ERR_FORKED` or
-/// `FANFARE_ERR_SYSTEM`.
-///
-/// # Safety
-///
-/// `hub` has to be a live hub, `addr` as many readable bytes as it says, and `port_out` to be NULL
-/// or writable.
-#[no_mangle]
-pub unsafe extern "C" fn fanfare_hub_listen(
-    hub: *const FanfareHub,
-    addr: FanfareText,
-    port_out: *mut u16,
-) -> FanfareStatus {
-    answer(|| {
-        // SAFETY: as the caller promises.
-        let hub = unsafe { live(hub) }?;
-        let addr = Lent::new(addr, ADDR_BYTES_MAX, Status::FANFARE_ERR_ADDRESS)?;
-        let listen = |[addr]: [Option<&[u8]>; 1]| {
-            let addr = addr.and_then(|addr| std::str::from_utf8(addr).ok());
-            // An address and not a name: to look one up could block.
-            let addr = addr.and_then(|addr| addr.parse::<SocketAddr>().ok());
-            let addr = addr.ok_or(Status::FANFARE_ERR_ADDRESS)?;
-            let listener = hub.hub.listen(addr, hub.listen_options.clone())?;
-            let port = listener.local_addr().port();
-            hub.listeners().push(listener);
-            if !port_out.is_null() {
-                // SAFETY: writable as the caller promises.
-                unsafe { *port_out = port };
-            }
-            Ok(())
-        };
-        // SAFETY: as the caller promises.
-        unsafe { with_copies([addr], listen) }
-    })
-}
-
 impl FanfareHub {
     /// Drains the hub, which is closed then.
     pub(super) fn drain(&self, options: DrainOptions) -> Drained {
@@ -170,8 +122,20 @@ impl FanfareHub {
         drop(listeners);
     }
 
-    fn listeners(&self) -> MutexGuard<'_, Vec<Listener>> {
+    pub(super) fn listeners(&self) -> MutexGuard<'_, Listeners> {
         self.listeners.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The hub, if a shard of it has not ended yet.
+    ///
+    /// # Errors
+    ///
+    /// `FANFARE_ERR_CLOSED`.
+    pub(super) fn open(&self) -> Result<&Hub, Status> {
+        match self.hub.shared().notices.has_shards() {
+            true => Ok(&self.hub),
+            false => Err(Status::FANFARE_ERR_CLOSED),
+        }
     }
 }
 

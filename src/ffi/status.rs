@@ -47,7 +47,7 @@ pub enum FanfareStatusCode {
     /// `fanfare_options_problem` says which. Correct it.
     FANFARE_ERR_OPTIONS = -10,
     /// The address cannot be read, is in use, or may not be bound. Give one such as 127.0.0.1:8080
-    /// that is free.
+    /// or unix:/run/app.sock that is free.
     FANFARE_ERR_ADDRESS = -11,
     /// The system is out of descriptors, threads or memory. Raise its limits, or use less.
     FANFARE_ERR_SYSTEM = -12,
@@ -90,6 +90,10 @@ pub enum FanfareStatusCode {
     FANFARE_ERR_KEY = -27,
     /// The stream has ended, and nothing more will come of it. Free it.
     FANFARE_ERR_ENDED = -28,
+    /// The program has set a logger of its own, in Rust. Take the library's records from that.
+    FANFARE_ERR_LOGGER = -29,
+    /// The token or the ticket is not valid, or no longer. Answer its client 401.
+    FANFARE_ERR_TOKEN = -30,
 }
 
 /// A code that is not `FANFARE_OK`, inside of the library.
@@ -101,7 +105,7 @@ pub(super) use FanfareStatusCode as Status;
 /// Errors: none.
 #[no_mangle]
 pub extern "C" fn fanfare_strerror(status: FanfareStatus) -> *const c_char {
-    const TEXTS: [&std::ffi::CStr; 29] = [
+    const TEXTS: [&std::ffi::CStr; 31] = [
         c"success",
         c"the library has a defect and panicked; please report it",
         c"an argument is NULL, or a length or struct size is impossible; correct the call",
@@ -113,7 +117,7 @@ pub extern "C" fn fanfare_strerror(status: FanfareStatus) -> *const c_char {
         c"a text of the event is not UTF-8; encode it as UTF-8",
         c"the event is larger than the option event_bytes_max; publish less data, or raise the option",
         c"an option is out of its bounds, or one is set that only a newer library knows; fanfare_options_problem says which, correct it",
-        c"the address must be an IP address and a port such as 127.0.0.1:8080, which is not in use and may be bound",
+        c"the address must be an IP address and a port such as 127.0.0.1:8080, or unix: and a path, which is not in use and may be bound",
         c"the system is out of descriptors, threads or memory; raise its limits or use less",
         c"the topic is finished; publish to another one",
         c"it did not happen within the time; wait again, or do without it",
@@ -131,6 +135,8 @@ pub extern "C" fn fanfare_strerror(status: FanfareStatus) -> *const c_char {
         c"a grant or refusal is beyond its bounds, or a stream wants what is not granted; correct it",
         c"a key cannot be read, is too weak, or is of no algorithm that is taken; give another",
         c"the stream has ended and nothing more will come; free it",
+        c"the program has set a logger of its own; take the library's records from that",
+        c"the token or ticket is not valid, or no longer; answer its client 401",
     ];
     let index = status.checked_neg().and_then(|n| usize::try_from(n).ok());
     let text = index.and_then(|index| TEXTS.get(index));

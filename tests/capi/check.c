@@ -73,9 +73,19 @@ uint16_t hub_listen(const fanfare_hub *hub)
 {
     uint16_t port = 0;
 
-    CHECK_EQ(fanfare_hub_listen(hub, FANFARE_TEXT("127.0.0.1:0"), &port), FANFARE_OK);
+    CHECK_EQ(fanfare_hub_listen(hub, FANFARE_TEXT("127.0.0.1:0"), NULL, NULL, &port),
+             FANFARE_OK);
     CHECK(port != 0);
     return port;
+}
+
+int text_is(fanfare_text text, const char *string)
+{
+    if (string == NULL) {
+        return text.data == NULL && text.length == 0;
+    }
+    return text.data != NULL && text.length == strlen(string)
+        && memcmp(text.data, string, text.length) == 0;
 }
 
 fanfare_event event_of(const char *data)
