@@ -53,8 +53,9 @@ bench-c: capi ## build the C program that `fanfare bench publish-call --c-progra
 		benches/c/publish.c -o $(BENCH_DIR)/publish \
 		-L$(LIB_DIR) -Wl,-rpath,$(abspath $(LIB_DIR)) -lfanfare
 
-header: ## make include/fanfare.h anew from src/ffi
+header: ## make include/fanfare.h anew from src/ffi, and the record of its layout
 	FANFARE_HEADER_WRITE=1 $(CARGO) test --locked --features capi --test header
+	FANFARE_HEADER_WRITE=1 $(CARGO) test --locked --features capi --test layout
 
 bench: ## some minutes of benchmark, the results in build/bench; BENCH_ARGS goes to each scenario
 	$(call bench,paced saturation unicast-under-broadcast connect-storm idle-memory,--repeat 3)

@@ -206,6 +206,72 @@ typedef enum fanfare_status_code {
    * one.
    */
   FANFARE_ERR_FINISHED = -13,
+  /**
+   * What was waited for did not happen within the time. Wait again, or do without it.
+   */
+  FANFARE_ERR_TIMEOUT = -14,
+  /**
+   * A topic or filter to subscribe to is none, or there are none of them. A filter has '+' for one level and
+   * '#' at the end for all that follow. Correct it.
+   */
+  FANFARE_ERR_SUBSCRIPTION = -15,
+  /**
+   * A list has more entries than it may have. Give fewer.
+   */
+  FANFARE_ERR_TOO_MANY = -16,
+  /**
+   * The caller's buffer is too small; the size that is needed was written. Give one of that size.
+   */
+  FANFARE_ERR_BUFFER = -17,
+  /**
+   * What an id names is not there any more: the connection has ended, or the request was answered, has
+   * waited for too long, or its client has left. There is nothing to do.
+   */
+  FANFARE_ERR_STALE = -18,
+  /**
+   * As many connections, subscriptions, rules or tickets are there as the options allow. Raise the option,
+   * or try again when there are fewer.
+   */
+  FANFARE_ERR_LIMIT = -19,
+  /**
+   * The engine is asked for more at once than it keeps a queue for. Try again a little later.
+   */
+  FANFARE_ERR_BUSY = -20,
+  /**
+   * The descriptor is no connected stream socket of TCP or of a Unix domain. Hand such a one over.
+   */
+  FANFARE_ERR_SOCKET = -21,
+  /**
+   * The socket speaks TLS, which the engine cannot. Use a pull stream instead.
+   */
+  FANFARE_ERR_SOCKET_TLS = -22,
+  /**
+   * The client has sent bytes behind the request, or a body that was not read. Read the request whole,
+   * and refuse a client that has sent more.
+   */
+  FANFARE_ERR_SOCKET_READ = -23,
+  /**
+   * Bytes that the host has written are not sent yet. Wait until they are, or write nothing before the
+   * hand-over.
+   */
+  FANFARE_ERR_SOCKET_UNSENT = -24,
+  /**
+   * The request is none that a stream can answer: its method, path, header or version. Correct what was
+   * passed, or answer the client in another way.
+   */
+  FANFARE_ERR_REQUEST = -25,
+  /**
+   * A grant or a refusal is beyond its bounds, or a stream wants what is not granted. Correct it.
+   */
+  FANFARE_ERR_GRANT = -26,
+  /**
+   * A key cannot be read, is too weak, or is none of the algorithms that are taken. Give another.
+   */
+  FANFARE_ERR_KEY = -27,
+  /**
+   * The stream has ended, and nothing more will come of it. Free it.
+   */
+  FANFARE_ERR_ENDED = -28,
 } fanfare_status_code;
 
 /**

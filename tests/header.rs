@@ -4,6 +4,11 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use declared::Declared;
+
+#[path = "support/declared.rs"]
+mod declared;
+
 #[test]
 fn the_header_is_current() {
     let made = header();
@@ -11,13 +16,19 @@ fn the_header_is_current() {
     for (number, name) in version {
         assert!(made.contains(&format!("#define FANFARE_VERSION_{name} {number}\n")), "{name}");
     }
-    let path = root().join("include/fanfare.h");
+    expect_current("include/fanfare.h", &made);
+    // A test that is compiled with a list cannot write it.
+    expect_current("tests/capi/layout/declared.rs", &Declared::of(&made).list());
+}
+
+/// Compares a file of the repository with what it is made of, or writes it.
+fn expect_current(file: &str, made: &str) {
+    let path = root().join(file);
     if std::env::var_os("FANFARE_HEADER_WRITE").is_some() {
-        std::fs::create_dir_all(root().join("include")).expect("include/ can be made");
-        std::fs::write(&path, &made).expect("the header can be written");
+        std::fs::write(&path, made).expect("the file can be written");
     }
-    let kept = std::fs::read_to_string(&path).expect("include/fanfare.h is there");
-    assert!(kept == made, "include/fanfare.h is not current; run `make header`");
+    let kept = std::fs::read_to_string(&path).expect("the file is there");
+    assert!(kept == made, "{file} is not current; run `make header`");
 }
 
 #[test]
