@@ -38,7 +38,8 @@
  * With the static library instead: libfanfare.a -lgcc_s -lutil -lrt -lpthread -lm -ldl.
  *
  * Contents: rules that hold for every function; then, each with its functions, 1. version,
- * 2. status, 3. text, 4. options, 5. event, 6. hub.
+ * 2. status, 3. text, 4. options, 5. event, 6. topic, 7. hub, 8. publishing,
+ * 9. finishing.
  *
  * Threads and ownership
  *
@@ -51,9 +52,22 @@
  *                                                                     texts are static
  *   fanfare_hub_new          any                  threads to start    the hub: the caller
  *   fanfare_hub_listen       any, several at once the system's bind   the listener: the hub
- *   fanfare_hub_publish      any, several at once another publisher   what was passed: the caller
+ *   fanfare_hub_close        any, several at once 2 s, for clients    the hub: the caller
  *   fanfare_hub_free         one, after all other 2 s, for clients    none: the hub is gone
  *                            calls with the hub
+ *   fanfare_topic_new        any                  nothing             the topic: the caller
+ *   fanfare_topic_free       one, after all other nothing             none: the topic is gone
+ *                            calls with it
+ *   fanfare_hub_publish      any, several at once another publisher   what was passed: the caller
+ *   fanfare_hub_publish_to   any, several at once another publisher   what was passed: the caller
+ *   fanfare_hub_publish_wait any, several at once clients that lag,   what was passed: the caller
+ *                                                 for its timeout
+ *   fanfare_hub_publish_many any, several at once clients that lag,   what was passed: the caller
+ *                                                 for its timeout
+ *   fanfare_hub_finish       any, several at once clients that lag,   what was passed: the caller
+ *                                                 for its timeout
+ *   fanfare_hub_finish_topic any, several at once clients that lag,   what was passed: the caller
+ *                                                 for its timeout
  *
  * The inline functions, from fanfare_text_of on, only put a struct together: any thread, no
  * waiting, nothing to free. No function may be called from a signal handler. No thread of the
@@ -102,8 +116,7 @@
  * stream begins then. No published event may have that name, nor
  * "fanfare-heartbeat".
  *
- * Not in this version: finishing a topic, events of several topics or spread over a time, rules of topics,
- * interest, routes, rules for pages of other origins (CORS), metrics, lists of connections, draining, and a
+ * Not in this version: rules of topics, interest, routes, rules for pages of other origins (CORS), metrics, lists of connections, draining, and a
  * log.
  */
 
@@ -175,8 +188,8 @@ typedef enum fanfare_status_code {
   FANFARE_ERR_TOPIC = -6,
   /**
    * The event is empty; or its name, id or key is empty, too long, or has a character that no
-   * client gets back; or its name is reserved for the engine; or it has a field that only a
-   * newer library knows. Correct the event.
+   * client gets back; or its name is reserved for the engine; or its window is too long, or one
+   * that a last event has; or it has a field that only a newer library knows. Correct the event.
    */
   FANFARE_ERR_EVENT = -7,
   /**
@@ -341,12 +354,60 @@ static inline fanfare_text fanfare_text_of_string(const char *string)
 /* ---- 4. Options --------------------------------------------------------------------------- */
 
 /**
+ * The values of a `fanfare_heartbeat`.
+ */
+typedef enum fanfare_heartbeat_code {
+  /**
+   * An id alone, by which a client that comes back skips more.
+   */
+  FANFARE_HEARTBEAT_ID = 1,
+  /**
+   * A comment.
+   */
+  FANFARE_HEARTBEAT_COMMENT = 2,
+  /**
+   * An event named "fanfare-heartbeat", which a page sees.
+   */
+  FANFARE_HEARTBEAT_EVENT = 3,
+} fanfare_heartbeat_code;
+
+/**
+ * The values of a `fanfare_policy`.
+ */
+typedef enum fanfare_policy_code {
+  /**
+   * It is disconnected; its client comes back, and is sent what it has missed.
+   */
+  FANFARE_POLICY_DISCONNECT = 1,
+  /**
+   * It misses the oldest events that wait for it, and is told of the gap.
+   */
+  FANFARE_POLICY_DROP_OLDEST = 2,
+  /**
+   * Of the events that wait for it, it is sent the newest of each key.
+   */
+  FANFARE_POLICY_CONFLATE = 3,
+} fanfare_policy_code;
+
+/**
+ * What a stream is sent when there is nothing else: one of the constants of `fanfare_heartbeat_code`,
+ * or 0 for the hub's.
+ */
+typedef uint32_t fanfare_heartbeat;
+
+/**
+ * What happens to a connection that lags too far: one of the constants of `fanfare_policy_code`, or 0
+ * for what decides otherwise.
+ */
+typedef uint32_t fanfare_policy;
+
+/**
  * How a hub behaves and where its bounds are. `fanfare_options_defaults` makes one with every
  * default; change what should differ. Without that helper set `size` to
  * `sizeof(fanfare_options)` and call `fanfare_options_init`.
  *
  * The names, units, bounds and defaults are those of docs/options.md, with the unit of a time at
- * the end of its name. What is not among these has its default.
+ * the end of its name. The text stays the caller's.
  *
  * The struct grows at its end only, by options of which zero is the default. So a program that was
  * built with a newer header runs with this library as long as it sets none that the library does
@@ -489,6 +550,26 @@ typedef struct fanfare_options {
    * Bounds: at most 7 days. Default: 5 min.
    */
   uint64_t finished_age_max_ms;
+  /**
+   * What a connection is sent when it has been silent for heartbeat_ms, and what its stream begins
+   * with, unless its query names another form: one of the constants of `fanfare_heartbeat_code`, or
+   * 0.
+   * Bounds: id, comment or event. Default: id.
+   */
+  fanfare_heartbeat heartbeat_form;
+  /**
+   * What happens to a connection that lags by more than lag_bytes_max or lag_age_max_ms, unless its
+   * query or a rule names another policy: one of the constants of `fanfare_policy_code`, or 0.
+   * Bounds: disconnect, drop-oldest or conflate. Default: disconnect.
+   */
+  fanfare_policy policy;
+  /**
+   * The name of the event by which a client is told that events are missing from its stream; no
+   * event of this name can be published. {NULL, 0} is the default.
+   * Bounds: 1 to 256 bytes without CR, LF or NUL, and none of message, open, error and
+   * fanfare-heartbeat. Default: fanfare-gap.
+   */
+  fanfare_text gap_event;
 } fanfare_options;
 
 /**
@@ -575,6 +656,17 @@ typedef struct fanfare_event {
    * The reconnection time that clients are to use from now on, in milliseconds; 0 for none.
    */
   uint32_t retry_ms;
+  /**
+   * A text that clients ignore, each of its lines as a comment. Data and comment together have at
+   * most the option event_bytes_max bytes.
+   */
+  fanfare_text comment;
+  /**
+   * The clients that are there are sent the event evenly over this time, at most 300,000 ms, for
+   * what a crowd acts on, such as "fetch the new configuration"; 0 is at once. A later event for a
+   * client takes it along. Such events wait in backlogs of their own.
+   */
+  uint64_t window_ms;
 } fanfare_event;
 
 /**
@@ -617,7 +709,35 @@ static inline fanfare_text fanfare_event_id_text(const fanfare_event_id *id)
 
 #endif /* FANFARE_DECLARATIONS_ONLY */
 
-/* ---- 6. Hub ------------------------------------------------------------------------------- */
+/* ---- 6. Topic ----------------------------------------------------------------------------- */
+
+/**
+ * A topic by handle: its name was checked, and need not be checked again each time. Opaque, and
+ * always used by pointer. `fanfare_topic_new` makes it and `fanfare_topic_free` frees it. It belongs
+ * to no hub: one handle serves any number of hubs, lives as long as the program likes, and keeps
+ * nothing in a hub. It is as good in the child of a fork.
+ */
+typedef struct fanfare_topic fanfare_topic;
+
+/**
+ * Makes a handle of a topic, whose name is 1 to 256 bytes of UTF-8 without control characters, '+'
+ * and '#'. On success `*topic_out` is the handle.
+ *
+ * Threads: any. Ownership: `name` stays the caller's; the handle is the caller's, to be freed with
+ * `fanfare_topic_free`. Errors: `FANFARE_ERR_TOPIC`, `FANFARE_ERR_ARGUMENT` or `FANFARE_ERR_SYSTEM`.
+ */
+fanfare_status fanfare_topic_new(fanfare_text name,
+                                 fanfare_topic **topic_out);
+
+/**
+ * Frees a handle of a topic. What was published with it stays. NULL does nothing.
+ *
+ * Threads: any one, while no other call with this handle is under way, and none comes afterwards.
+ * Ownership: the handle is gone. Errors: none.
+ */
+void fanfare_topic_free(fanfare_topic *topic);
+
+/* ---- 7. Hub ------------------------------------------------------------------------------- */
 
 /**
  * The engine: one order of events, the threads that serve its connections, and its listeners.
@@ -635,11 +755,24 @@ typedef struct fanfare_hub fanfare_hub;
  * `fanfare_hub_free`. Errors: `FANFARE_ERR_ARGUMENT`; `FANFARE_ERR_OPTIONS`, and
  * `fanfare_options_problem` says which option; `FANFARE_ERR_SYSTEM`.
  */
-fanfare_status fanfare_hub_new(const fanfare_options *options, fanfare_hub **hub_out);
+fanfare_status fanfare_hub_new(const fanfare_options *options,
+                               fanfare_hub **hub_out);
 
 /**
- * Closes a hub and frees it. What was published is sent for at most 2 seconds more; then every
- * connection is closed, and the threads have ended when this returns. NULL does nothing.
+ * Closes a hub: nothing more is published or accepted, what was published is sent for at most 2
+ * seconds more, and then every connection is closed. The threads have ended when this returns. From
+ * then on what publishes, finishes and listens returns `FANFARE_ERR_CLOSED`, also calls that wait for
+ * space at the time; what was counted can still be read. To close a hub once more does nothing, but may
+ * return before the first call has. The hub has to be freed all the same.
+ *
+ * Threads: any, several at once, and while others use the hub. Ownership: the hub stays the caller's.
+ * Errors: `FANFARE_ERR_ARGUMENT` or `FANFARE_ERR_FORKED`.
+ */
+fanfare_status fanfare_hub_close(const fanfare_hub *hub);
+
+/**
+ * Closes a hub as `fanfare_hub_close` does, if that was not done before, and frees it. NULL does
+ * nothing.
  *
  * Threads: any one, while no other call with this hub is under way, and none comes afterwards.
  * Ownership: the hub is gone. Errors: none.
@@ -666,6 +799,41 @@ fanfare_status fanfare_hub_listen(const fanfare_hub *hub,
                                   fanfare_text addr,
                                   uint16_t *port_out);
 
+/* ---- 8. Publishing ------------------------------------------------------------------------ */
+
+/**
+ * An event, and the topics that it is published to: names, or handles, or some of both, 1 to 64 in
+ * all. `fanfare_publication_of` and `fanfare_publication_to` make one. What it points to stays the
+ * caller's. It has no size, since it never grows: so it can stand in an array.
+ *
+ * An event of several topics is one event, with one id: it is published to all of them or to none. A
+ * client that wants several of them is sent it once. A topic that is given twice counts once, and the
+ * order of the topics has no meaning. A key belongs to the list of topics: an event replaces only
+ * events that were published to exactly the same ones.
+ */
+typedef struct fanfare_publication {
+  /**
+   * Names of topics, or NULL if there are none.
+   */
+  const fanfare_text *topics;
+  /**
+   * How many they are.
+   */
+  size_t topics_count;
+  /**
+   * Handles of topics, or NULL if there are none.
+   */
+  const fanfare_topic *const *handles;
+  /**
+   * How many they are.
+   */
+  size_t handles_count;
+  /**
+   * The event.
+   */
+  const fanfare_event *event;
+} fanfare_publication;
+
 /**
  * Publishes an event to every client that wants the topic, which is 1 to 256 bytes of UTF-8
  * without control characters, '+' and '#'. Never waits for a client. On success `*id_out`, unless
@@ -676,12 +844,136 @@ fanfare_status fanfare_hub_listen(const fanfare_hub *hub,
  * `event` and its texts stay the caller's. Errors, after each of which nothing was published to
  * any client: `FANFARE_ERR_FULL` when too many bytes wait to be sent (try again a little later),
  * `FANFARE_ERR_TOPIC`, `FANFARE_ERR_EVENT`, `FANFARE_ERR_UTF8`, `FANFARE_ERR_TOO_LARGE`,
- * `FANFARE_ERR_ARGUMENT`, `FANFARE_ERR_CLOSED`, `FANFARE_ERR_FORKED` or `FANFARE_ERR_SYSTEM`.
+ * `FANFARE_ERR_FINISHED`, `FANFARE_ERR_ARGUMENT`, `FANFARE_ERR_CLOSED`, `FANFARE_ERR_FORKED` or
+ * `FANFARE_ERR_SYSTEM`.
  */
 fanfare_status fanfare_hub_publish(const fanfare_hub *hub,
                                    fanfare_text topic,
                                    const fanfare_event *event,
                                    fanfare_event_id *id_out);
+
+/**
+ * Publishes an event as `fanfare_hub_publish` does, to the topic of a handle. It is the faster way
+ * for a topic that is published to often, since the name was checked when the handle was made, and
+ * the handle remembers where in the hub the topic is.
+ *
+ * Threads: any, several at once, also with the same handle. Ownership: `topic`, `event` and its texts
+ * stay the caller's. Errors: as `fanfare_hub_publish`, without `FANFARE_ERR_TOPIC`.
+ */
+fanfare_status fanfare_hub_publish_to(const fanfare_hub *hub,
+                                      const fanfare_topic *topic,
+                                      const fanfare_event *event,
+                                      fanfare_event_id *id_out);
+
+/**
+ * Publishes an event to one topic or to several, and waits for at most `timeout_ms` while too many
+ * bytes wait to be sent: until each of the topics and the hub have space at the same time. 0 does not
+ * wait, and `UINT64_MAX` has no bound. Otherwise it is as `fanfare_hub_publish`.
+ *
+ * Threads: any, several at once; it waits for clients. Ownership: the publication and what it points
+ * to stay the caller's. Errors, after each of which nothing was published to any client:
+ * `FANFARE_ERR_TIMEOUT` when there was no space within the time, or `FANFARE_ERR_FULL` when there was
+ * no time; `FANFARE_ERR_TOO_MANY` when there are more than 64 topics; `FANFARE_ERR_ARGUMENT` also when
+ * there is none; `FANFARE_ERR_FINISHED` when one of the topics is finished; and those of
+ * `fanfare_hub_publish`.
+ */
+fanfare_status fanfare_hub_publish_wait(const fanfare_hub *hub,
+                                        const fanfare_publication *publication,
+                                        uint64_t timeout_ms,
+                                        fanfare_event_id *id_out);
+
+/**
+ * Publishes many events, one after another, each to its topics: what a program that has gathered some
+ * saves by it is calls. Other threads' events may come between them. It ends with the first event that
+ * is refused: the ones before it are published, each to all of its topics, and that one and the ones
+ * behind it are not. The whole call waits for at most `timeout_ms`, as `fanfare_hub_publish_wait` does.
+ *
+ * `*count_out` is how many events were published, and is written in any case, also with an error, which
+ * is then that of the event at this index. So a program that got `FANFARE_ERR_FULL` or
+ * `FANFARE_ERR_TIMEOUT` goes on from there later. `ids_out` is NULL, or has space for
+ * `publications_count` ids, of which the first `*count_out` are written.
+ *
+ * Threads: any, several at once; it waits for clients. Ownership: the publications and what they point
+ * to stay the caller's. Errors: as `fanfare_hub_publish_wait`; `FANFARE_ERR_ARGUMENT` also when
+ * `count_out` is NULL, and nothing is published then.
+ */
+fanfare_status fanfare_hub_publish_many(const fanfare_hub *hub,
+                                        const fanfare_publication *publications,
+                                        size_t publications_count,
+                                        uint64_t timeout_ms,
+                                        fanfare_event_id *ids_out,
+                                        size_t *count_out);
+
+#ifndef FANFARE_DECLARATIONS_ONLY
+
+/** An event for topics by name. */
+static inline fanfare_publication fanfare_publication_of(const fanfare_text *topics,
+                                                         size_t topics_count,
+                                                         const fanfare_event *event)
+{
+  fanfare_publication publication;
+  memset(&publication, 0, sizeof publication);
+  publication.topics = topics;
+  publication.topics_count = topics_count;
+  publication.event = event;
+  return publication;
+}
+
+/** An event for topics by handle. */
+static inline fanfare_publication fanfare_publication_to(const fanfare_topic *const *handles,
+                                                         size_t handles_count,
+                                                         const fanfare_event *event)
+{
+  fanfare_publication publication;
+  memset(&publication, 0, sizeof publication);
+  publication.handles = handles;
+  publication.handles_count = handles_count;
+  publication.event = event;
+  return publication;
+}
+
+#endif /* FANFARE_DECLARATIONS_ONLY */
+
+/* ---- 9. Finishing ------------------------------------------------------------------------- */
+
+/**
+ * Finishes a topic, with a last event unless `last` is NULL: nothing can be published to it any more.
+ * A client all of whose topics are finished is sent everything, and then its stream ends; one that
+ * comes later and would be sent nothing gets the status 204, after which an EventSource stays closed. A
+ * client with a filter goes on, since the filter may match other topics. The topic is forgotten after
+ * the time of the option finished_age_max_ms; then its name is free.
+ *
+ * The last event and the end come both or not at all, and no event comes between them. A topic that
+ * nothing was published to can be finished as well. With a last event the call waits for at most
+ * `timeout_ms` while too many bytes wait to be sent; 0 does not wait, and `UINT64_MAX` has no bound. On
+ * success `*id_out`, unless `id_out` is NULL, is the id of the last event, or else of the end, which no
+ * client sees.
+ *
+ * Threads: any, several at once; with a last event it may wait for clients. Ownership: `topic`, `last`
+ * and its texts stay the caller's. Errors, after each of which the topic is as it was:
+ * `FANFARE_ERR_FINISHED` if it is finished already; `FANFARE_ERR_TIMEOUT` when there was no space within
+ * the time, or `FANFARE_ERR_FULL` when there was no time; `FANFARE_ERR_EVENT` also for a last event with
+ * a window; and those of `fanfare_hub_publish`.
+ */
+fanfare_status fanfare_hub_finish(const fanfare_hub *hub,
+                                  fanfare_text topic,
+                                  const fanfare_event *last,
+                                  uint64_t timeout_ms,
+                                  fanfare_event_id *id_out);
+
+/**
+ * Finishes a topic as `fanfare_hub_finish` does, by its handle. The handle is as good afterwards, for
+ * when the name is free again.
+ *
+ * Threads: any, several at once, also with the same handle; with a last event it may wait for clients.
+ * Ownership: `topic`, `last` and its texts stay the caller's. Errors: as `fanfare_hub_finish`, without
+ * `FANFARE_ERR_TOPIC`.
+ */
+fanfare_status fanfare_hub_finish_topic(const fanfare_hub *hub,
+                                        const fanfare_topic *topic,
+                                        const fanfare_event *last,
+                                        uint64_t timeout_ms,
+                                        fanfare_event_id *id_out);
 
 #ifdef __cplusplus
 } /* extern "C" */

@@ -49,34 +49,40 @@ fn each_function_has_its_row_in_the_table_and_says_threads_and_errors() {
 }
 
 #[test]
-fn the_struct_of_options_has_the_numbers_of_the_document_with_their_bounds_and_defaults() {
+fn the_structs_of_options_have_those_of_the_document_with_their_bounds_and_defaults() {
     let made = header();
-    let (_, from) = made.split_once("typedef struct fanfare_options {").expect("the struct");
-    let (fields, _) = from.split_once('}').expect("its end");
-    let comments: BTreeMap<&str, String> = fields
-        .split("/**")
-        .filter_map(|part| {
-            let (comment, field) = part.split_once("*/")?;
-            let name = field.trim().strip_prefix("uint64_t ")?.strip_suffix(';')?;
-            let lines = comment.lines().map(|line| line.trim_start_matches([' ', '*']));
-            Some((name, lines.collect::<Vec<_>>().join(" ")))
-        })
-        .collect();
-    let options = documented_options();
-    for (name, ending) in &options {
-        let comment = comments.get(&**name).unwrap_or_else(|| panic!("there is no {name}"));
-        assert!(comment.trim().ends_with(ending), "{name}: {comment:?} does not end with {ending}");
+    for (name, heading, others) in [("fanfare_options", "The engine", &["any_host", "size"][..])] {
+        let comments = comments_of_fields(&made, name);
+        let options = documented_options(heading);
+        for (option, ending) in &options {
+            let comment = comments.get(option).unwrap_or_else(|| panic!("there is no {option}"));
+            let ends = comment.trim().ends_with(ending);
+            assert!(ends, "{option}: {comment:?} does not end with {ending}");
+        }
+        let unknown: Vec<_> = comments.keys().filter(|name| !options.contains_key(*name)).collect();
+        assert_eq!(unknown, others, "{name}");
     }
-    let others: Vec<_> = comments.keys().filter(|name| !options.contains_key(**name)).collect();
-    assert_eq!(others, [&"any_host"]);
 }
 
-/// The engine's options that are numbers, by their names in C, each with how its comment is to end.
-fn documented_options() -> BTreeMap<String, String> {
+/// The fields of a struct, each with its comment in one line.
+fn comments_of_fields(made: &str, name: &str) -> BTreeMap<String, String> {
+    let (_, from) = made.split_once(&format!("typedef struct {name} {{")).expect("the struct");
+    let (fields, _) = from.split_once("\n}").expect("its end");
+    let fields = fields.split("/**").filter_map(|part| {
+        let (comment, field) = part.split_once("*/")?;
+        let name = field.trim().strip_suffix(';')?.rsplit([' ', '*']).next()?;
+        let lines = comment.lines().map(|line| line.trim_start_matches([' ', '*']));
+        Some((name.to_owned(), lines.collect::<Vec<_>>().join(" ")))
+    });
+    fields.collect()
+}
+
+/// The options of a table, by their names in C, each with how its comment is to end.
+fn documented_options(heading: &str) -> BTreeMap<String, String> {
     let document = std::fs::read_to_string(root().join("docs/options.md")).expect("the document");
-    let (_, engine) = document.split_once("## The engine").expect("the engine's table");
-    let (engine, _) = engine.split_once("\n## ").expect("its end");
-    let rows: Vec<Vec<&str>> = engine
+    let (_, table) = document.split_once(&format!("## {heading}")).expect("the table");
+    let (table, _) = table.split_once("\n## ").unwrap_or((table, ""));
+    let rows: Vec<Vec<&str>> = table
         .lines()
         .filter(|line| line.starts_with("| `"))
         .map(|line| line.split('|').skip(1).map(str::trim).collect())
@@ -85,12 +91,14 @@ fn documented_options() -> BTreeMap<String, String> {
         let row = rows.iter().find(|row| row[0].trim_matches('`') == option)?;
         Some(option.to_owned() + if row[1] == "time" { "_ms" } else { "" })
     };
-    let numbers = rows.iter().filter(|row| ["count", "bytes", "time", "percent"].contains(&row[1]));
-    let ending = |row: &Vec<&str>| {
-        let bounds = row[2].split('`').map(|part| name_in_c(part).unwrap_or(part.to_owned()));
-        format!("Bounds: {}. Default: {}.", bounds.collect::<String>(), row[3])
+    let plain = |cell: &str| {
+        let parts = cell.split('`').map(|part| name_in_c(part).unwrap_or(part.to_owned()));
+        parts.collect::<String>()
     };
-    numbers.filter_map(|row| Some((name_in_c(row[0].trim_matches('`'))?, ending(row)))).collect()
+    let ending =
+        |row: &Vec<&str>| format!("Bounds: {}. Default: {}.", plain(row[2]), plain(row[3]));
+    let options = rows.iter();
+    options.filter_map(|row| Some((name_in_c(row[0].trim_matches('`'))?, ending(row)))).collect()
 }
 
 /// The exported functions, each with the comment before it.

@@ -1,10 +1,9 @@
 //! The hub across the border.
 
 use std::net::SocketAddr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::answer;
-use super::event::{FanfareEvent, FanfareEventId};
 use super::lent::{with_copies, Lent};
 use super::options::FanfareOptions;
 use super::origin::Origin;
@@ -13,14 +12,13 @@ use super::text::FanfareText;
 use crate::hub::Hub;
 use crate::listener::{ListenOptions, Listener};
 use crate::sys::fork;
-use crate::topic::Topic;
 
 /// The engine: one order of events, the threads that serve its connections, and its listeners.
 /// Opaque, and always used by pointer. `fanfare_hub_new` makes it and `fanfare_hub_free` frees it;
 /// in between every other function may be called with it from any thread at once.
 #[derive(Debug)]
 pub struct FanfareHub {
-    hub: Hub,
+    pub(super) hub: Hub,
     listen_options: ListenOptions,
     listeners: Mutex<Vec<Listener>>,
     /// The process that has its threads.
@@ -40,8 +38,8 @@ const ADDR_BYTES_MAX: usize = 256;
 ///
 /// # Safety
 ///
-/// `options` has to be NULL or to point to `options->size` readable bytes, and `hub_out` to point
-/// to a writable pointer.
+/// `options` has to be NULL or to point to `options->size` readable bytes whose text is as it says, and
+/// `hub_out` to point to a writable pointer.
 #[no_mangle]
 pub unsafe extern "C" fn fanfare_hub_new(
     options: *const FanfareOptions,
@@ -62,8 +60,33 @@ pub unsafe extern "C" fn fanfare_hub_new(
     })
 }
 
-/// Closes a hub and frees it. What was published is sent for at most 2 seconds more; then every
-/// connection is closed, and the threads have ended when this returns. NULL does nothing.
+/// Closes a hub: nothing more is published or accepted, what was published is sent for at most 2
+/// seconds more, and then every connection is closed. The threads have ended when this returns. From
+/// then on what publishes, finishes and listens returns `FANFARE_ERR_CLOSED`, also calls that wait for
+/// space at the time; what was counted can still be read. To close a hub once more does nothing, but may
+/// return before the first call has. The hub has to be freed all the same.
+///
+/// Threads: any, several at once, and while others use the hub. Ownership: the hub stays the caller's.
+/// Errors: `FANFARE_ERR_ARGUMENT` or `FANFARE_ERR_FORKED`.
+///
+/// # Safety
+///
+/// `hub` has to be NULL or a live hub.
+#[no_mangle]
+pub unsafe extern "C" fn fanfare_hub_close(hub: *const FanfareHub) -> FanfareStatus {
+    answer(|| {
+        // SAFETY: as the caller promises.
+        let hub = unsafe { live(hub) }?;
+        hub.hub.close();
+        // Their sockets are closed by now; this removes what else they have.
+        let listeners = std::mem::take(&mut *hub.listeners());
+        drop(listeners);
+        Ok(())
+    })
+}
+
+/// Closes a hub as `fanfare_hub_close` does, if that was not done before, and frees it. NULL does
+/// nothing.
 ///
 /// Threads: any one, while no other call with this hub is under way, and none comes afterwards.
 /// Ownership: the hub is gone. Errors: none.
@@ -122,7 +145,7 @@ pub unsafe extern "C" fn fanfare_hub_listen(
             let addr = addr.ok_or(Status::FANFARE_ERR_ADDRESS)?;
             let listener = hub.hub.listen(addr, hub.listen_options.clone())?;
             let port = listener.local_addr().port();
-            hub.listeners.lock().unwrap_or_else(PoisonError::into_inner).push(listener);
+            hub.listeners().push(listener);
             if !port_out.is_null() {
                 // SAFETY: writable as the caller promises.
                 unsafe { *port_out = port };
@@ -134,45 +157,10 @@ pub unsafe extern "C" fn fanfare_hub_listen(
     })
 }
 
-/// Publishes an event to every client that wants the topic, which is 1 to 256 bytes of UTF-8
-/// without control characters, '+' and '#'. Never waits for a client. On success `*id_out`, unless
-/// `id_out` is NULL, is the hub's id of the event, also when the event has an id of the
-/// publisher's.
-///
-/// Threads: any, several at once; every client gets all events in one order. Ownership: `topic`,
-/// `event` and its texts stay the caller's. Errors, after each of which nothing was published to
-/// any client: `FANFARE_ERR_FULL` when too many bytes wait to be sent (try again a little later),
-/// `FANFARE_ERR_TOPIC`, `FANFARE_ERR_EVENT`, `FANFARE_ERR_UTF8`, `FANFARE_ERR_TOO_LARGE`,
-/// `FANFARE_ERR_ARGUMENT`, `FANFARE_ERR_CLOSED`, `FANFARE_ERR_FORKED` or `FANFARE_ERR_SYSTEM`.
-///
-/// # Safety
-///
-/// `hub` has to be a live hub, `topic` as many readable bytes as it says, `event` to point to
-/// `event->size` readable bytes whose texts are as they say, and `id_out` to be NULL or writable.
-#[no_mangle]
-pub unsafe extern "C" fn fanfare_hub_publish(
-    hub: *const FanfareHub,
-    topic: FanfareText,
-    event: *const FanfareEvent,
-    id_out: *mut FanfareEventId,
-) -> FanfareStatus {
-    answer(|| {
-        // SAFETY: as the caller promises.
-        let (hub, event) = unsafe { (&live(hub)?.hub, FanfareEvent::read(event)?) };
-        let topic = Lent::new(topic, Topic::BYTES_MAX, Status::FANFARE_ERR_TOPIC)?;
-        let [data, name, id, key] = event.lent(hub.options().event_bytes_max)?;
-        let publish = |[topic, texts @ ..]: [Option<&[u8]>; 5]| {
-            let topic = Topic::from_utf8(topic.ok_or(Status::FANFARE_ERR_TOPIC)?)?;
-            let published = hub.publish(&topic, event.event(texts)?)?;
-            if !id_out.is_null() {
-                // SAFETY: writable as the caller promises.
-                unsafe { *id_out = FanfareEventId::of(published.id()) };
-            }
-            Ok(())
-        };
-        // SAFETY: as the caller promises.
-        unsafe { with_copies([topic, data, name, id, key], publish) }
-    })
+impl FanfareHub {
+    fn listeners(&self) -> MutexGuard<'_, Vec<Listener>> {
+        self.listeners.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// The hub behind a pointer.
@@ -180,7 +168,7 @@ pub unsafe extern "C" fn fanfare_hub_publish(
 /// # Safety
 ///
 /// `hub` has to be NULL, or to be live for as long as `'a`.
-unsafe fn live<'a>(hub: *const FanfareHub) -> Result<&'a FanfareHub, Status> {
+pub(super) unsafe fn live<'a>(hub: *const FanfareHub) -> Result<&'a FanfareHub, Status> {
     // SAFETY: as the caller promises.
     match unsafe { hub.as_ref() } {
         None => Err(Status::FANFARE_ERR_ARGUMENT),

@@ -150,6 +150,23 @@ pub(super) unsafe fn copy_array<T: Copy>(given: *const T, count: usize) -> Resul
     Ok(own)
 }
 
+/// A copy of one value of the caller's that has no size of its own.
+///
+/// # Safety
+///
+/// `given` has to point to a readable value of which any bytes are valid.
+pub(super) unsafe fn copy_one<T: Copy>(given: *const T) -> T {
+    let mut own = MaybeUninit::<T>::uninit();
+    // SAFETY: the caller promises a value there, and any bytes are one. They are copied as bytes, so
+    // that the caller's needs no alignment.
+    let own = unsafe {
+        ptr::copy_nonoverlapping(given.cast::<u8>(), own.as_mut_ptr().cast::<u8>(), size_of::<T>());
+        own.assume_init()
+    };
+    settle();
+    own
+}
+
 /// The largest size that a struct may say it has: more than any version's, and little enough that
 /// one which was never set is found out.
 const STRUCT_BYTES_MAX: usize = 4096;

@@ -8,22 +8,39 @@
 
 #![allow(unsafe_code)]
 
+mod choices;
 mod event;
+mod fields;
+mod finish;
 mod hub;
 mod lent;
 mod options;
 mod origin;
+mod patience;
+mod publish;
+mod reason;
 mod status;
 mod text;
+mod topic;
 mod version;
 
+pub use choices::{FanfareHeartbeat, FanfareHeartbeatCode, FanfarePolicy, FanfarePolicyCode};
 pub use event::{FanfareEvent, FanfareEventId, FANFARE_EVENT_ID_BYTES_MAX};
+pub use finish::{fanfare_hub_finish, fanfare_hub_finish_topic};
 pub use hub::{
-    fanfare_hub_free, fanfare_hub_listen, fanfare_hub_new, fanfare_hub_publish, FanfareHub,
+    fanfare_hub_close, fanfare_hub_free, fanfare_hub_listen, fanfare_hub_new, FanfareHub,
 };
 pub use options::{fanfare_options_init, fanfare_options_problem, FanfareOptions};
+pub use publish::{
+    fanfare_hub_publish, fanfare_hub_publish_many, fanfare_hub_publish_to,
+    fanfare_hub_publish_wait, FanfarePublication,
+};
+pub use reason::{
+    fanfare_disconnect_reason_name, FanfareDisconnectReason, FanfareDisconnectReasonCode,
+};
 pub use status::{fanfare_strerror, FanfareStatus, FanfareStatusCode};
 pub use text::FanfareText;
+pub use topic::{fanfare_topic_free, fanfare_topic_new, FanfareTopic};
 pub use version::{fanfare_abi_version, FANFARE_ABI_VERSION};
 
 use std::panic::{catch_unwind, AssertUnwindSafe};

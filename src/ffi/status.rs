@@ -36,8 +36,8 @@ pub enum FanfareStatusCode {
     /// that is.
     FANFARE_ERR_TOPIC = -6,
     /// The event is empty; or its name, id or key is empty, too long, or has a character that no
-    /// client gets back; or its name is reserved for the engine; or it has a field that only a
-    /// newer library knows. Correct the event.
+    /// client gets back; or its name is reserved for the engine; or its window is too long, or one
+    /// that a last event has; or it has a field that only a newer library knows. Correct the event.
     FANFARE_ERR_EVENT = -7,
     /// A text of the event is not UTF-8. Encode it as UTF-8.
     FANFARE_ERR_UTF8 = -8,
@@ -109,7 +109,7 @@ pub extern "C" fn fanfare_strerror(status: FanfareStatus) -> *const c_char {
         c"the hub is closed; make a new one",
         c"too many bytes wait to be sent; try again a little later",
         c"the topic must be 1 to 256 bytes of UTF-8 without control characters, '+' and '#'",
-        c"the event is empty, or its name, id or key is empty, longer than 256 bytes, has a forbidden character or is reserved, or a field is set that only a newer library knows; correct the event",
+        c"the event is empty, or its name, id or key is empty, longer than 256 bytes, has a forbidden character or is reserved, or its window is too long, or a field is set that only a newer library knows; correct the event",
         c"a text of the event is not UTF-8; encode it as UTF-8",
         c"the event is larger than the option event_bytes_max; publish less data, or raise the option",
         c"an option is out of its bounds, or one is set that only a newer library knows; fanfare_options_problem says which, correct it",
@@ -158,9 +158,8 @@ impl From<PublishError> for Status {
         match error {
             PublishError::Full => Status::FANFARE_ERR_FULL,
             PublishError::Finished { .. } => Status::FANFARE_ERR_FINISHED,
-            PublishError::NoTopic | PublishError::TooManyTopics { .. } => {
-                Status::FANFARE_ERR_ARGUMENT
-            }
+            PublishError::NoTopic => Status::FANFARE_ERR_ARGUMENT,
+            PublishError::TooManyTopics { .. } => Status::FANFARE_ERR_TOO_MANY,
             PublishError::Closed => Status::FANFARE_ERR_CLOSED,
             PublishError::Invalid(error) => error.into(),
         }

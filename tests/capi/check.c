@@ -83,6 +83,15 @@ fanfare_event event_of(const char *data)
     return fanfare_event_of(fanfare_text_of_string(data));
 }
 
+fanfare_topic *topic_new(const char *name)
+{
+    fanfare_topic *topic = NULL;
+
+    CHECK_EQ(fanfare_topic_new(fanfare_text_of_string(name), &topic), FANFARE_OK);
+    CHECK(topic != NULL);
+    return topic;
+}
+
 fanfare_event_id id_untouched(void)
 {
     fanfare_event_id id;

@@ -23,7 +23,10 @@ typedef struct {
 /* The tests of each file, ended by one without a name. */
 extern const test tests_of_options[];
 extern const test tests_of_hub[];
+extern const test tests_of_topic[];
 extern const test tests_of_publish[];
+extern const test tests_of_several[];
+extern const test tests_of_finish[];
 extern const test tests_of_delivery[];
 extern const test tests_of_memory[];
 extern const test tests_of_threads[];
@@ -69,6 +72,9 @@ uint16_t hub_listen(const fanfare_hub *hub);
 
 /* An event with the data of a string; NULL for an event with nothing at all. */
 fanfare_event event_of(const char *data);
+
+/* The topic of a string by handle. */
+fanfare_topic *topic_new(const char *name);
 
 /* An id that the library has not written. */
 fanfare_event_id id_untouched(void);

@@ -90,6 +90,31 @@ static void free_ends_the_streams(void)
     client_free(client);
 }
 
+static void close_ends_the_streams(void)
+{
+    fanfare_hub *hub = hub_new();
+    fanfare_event event = event_of("the last one");
+    fanfare_event_id id = id_untouched();
+    uint16_t port = hub_listen(hub), other_port = 0xbeef;
+    client *client = client_new(port, "t");
+    received got;
+
+    CHECK_EQ(publish(hub, "t", &event), FANFARE_OK);
+    CHECK_EQ(fanfare_hub_close(hub), FANFARE_OK);
+    CHECK(client_next(client, &got));
+    CHECK_TEXT(got.data, "the last one");
+    client_expect_end(client);
+    client_free(client);
+    CHECK(client_is_refused(port));
+    CHECK_EQ(fanfare_hub_publish(hub, FANFARE_TEXT("t"), &event, &id), FANFARE_ERR_CLOSED);
+    CHECK(id_is_untouched(&id));
+    CHECK_EQ(fanfare_hub_listen(hub, FANFARE_TEXT("127.0.0.1:0"), &other_port), FANFARE_ERR_CLOSED);
+    CHECK_EQ(other_port, 0xbeef);
+    CHECK_EQ(fanfare_hub_close(hub), FANFARE_OK);
+    CHECK_EQ(fanfare_hub_close(NULL), FANFARE_ERR_ARGUMENT);
+    fanfare_hub_free(hub);
+}
+
 static void listens_on_several_addresses(void)
 {
     fanfare_hub *hub = hub_new();
@@ -211,6 +236,8 @@ const test tests_of_hub[] = {
     {"a hub needs somewhere to be put", new_without_output},
     {"one hub is freed and another goes on", several_hubs},
     {"free sends what was published and then ends the streams", free_ends_the_streams},
+    {"close ends the streams, and the hub refuses what comes later until it is freed",
+     close_ends_the_streams},
     {"a hub listens on several addresses", listens_on_several_addresses},
     {"an address that is none is refused, and the port is left as it is", bad_addresses},
     {"a request by another name gets 421 on the loopback, unless any host is served", hosts},

@@ -15,8 +15,17 @@
 #define TEST_SECONDS_MAX 120
 
 static const test *const all[] = {
-    tests_of_options, tests_of_hub,     tests_of_publish, tests_of_delivery,
-    tests_of_memory,  tests_of_threads, tests_of_fork,    tests_of_ticker,
+    tests_of_options,
+    tests_of_hub,
+    tests_of_topic,
+    tests_of_publish,
+    tests_of_several,
+    tests_of_finish,
+    tests_of_delivery,
+    tests_of_memory,
+    tests_of_threads,
+    tests_of_fork,
+    tests_of_ticker,
     tests_of_manual,
 };
 
