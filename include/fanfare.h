@@ -39,7 +39,7 @@
  *
  * Contents: rules that hold for every function; then, each with its functions, 1. version,
  * 2. status, 3. text, 4. options, 5. event, 6. topic, 7. hub, 8. publishing,
- * 9. finishing.
+ * 9. finishing, 10. notices.
  *
  * Threads and ownership
  *
@@ -68,6 +68,20 @@
  *                                                 for its timeout
  *   fanfare_hub_finish_topic any, several at once clients that lag,   what was passed: the caller
  *                                                 for its timeout
+ *   fanfare_disconnect_reason_name
+ *                            any                  nothing             its text is static
+ *   fanfare_notices_new      any                  nothing             the queue: the caller
+ *   fanfare_notices_free     one, after all other nothing             none: the queue is gone
+ *                            calls with it
+ *   fanfare_notices_doorbell any                  nothing             the descriptor: the queue
+ *   fanfare_notices_drain    one at a time        nothing             the array: the caller; its
+ *                                                                     texts: the queue, until its
+ *                                                                     next drain
+ *   fanfare_notices_remove   any, several at once a drain             -
+ *   fanfare_hub_watch_connections
+ *                            any, several at once a drain             what was passed: the caller
+ *   fanfare_hub_watch_interest
+ *                            any, several at once a drain             what was passed: the caller
  *
  * The inline functions, from fanfare_text_of on, only put a struct together: any thread, no
  * waiting, nothing to free. No function may be called from a signal handler. No thread of the
@@ -974,6 +988,317 @@ fanfare_status fanfare_hub_finish_topic(const fanfare_hub *hub,
                                         const fanfare_event *last,
                                         uint64_t timeout_ms,
                                         fanfare_event_id *id_out);
+/* ---- 10. Notices -------------------------------------------------------------------------- */
+
+/**
+ * The values of a `fanfare_disconnect_reason`; none is ever renumbered.
+ */
+typedef enum fanfare_disconnect_reason_code {
+  /**
+   * The client closed it, or its half of it.
+   */
+  FANFARE_DISCONNECT_CLIENT_CLOSED = 1,
+  /**
+   * The system reported an error that none of the other reasons is for, or the engine has failed.
+   */
+  FANFARE_DISCONNECT_ERROR = 2,
+  /**
+   * It lagged by more than the bounds.
+   */
+  FANFARE_DISCONNECT_LAGGING = 3,
+  /**
+   * The client sent more than 64 KiB at once after its request.
+   */
+  FANFARE_DISCONNECT_GARBAGE = 4,
+  /**
+   * The hub was closed.
+   */
+  FANFARE_DISCONNECT_CLOSED = 5,
+  /**
+   * The hub was drained: it had been sent everything, and was told when to come back.
+   */
+  FANFARE_DISCONNECT_DRAINED = 6,
+  /**
+   * The network went silent.
+   */
+  FANFARE_DISCONNECT_TIMED_OUT = 7,
+  /**
+   * The client or something on the way reset it.
+   */
+  FANFARE_DISCONNECT_RESET = 8,
+  /**
+   * The client's system answered, but took nothing for too long.
+   */
+  FANFARE_DISCONNECT_STALLED = 9,
+  /**
+   * The host ended it.
+   */
+  FANFARE_DISCONNECT_KICKED = 10,
+  /**
+   * It was older than the option connection_age_max_ms.
+   */
+  FANFARE_DISCONNECT_AGED = 11,
+  /**
+   * All of its topics were finished, and it was sent everything.
+   */
+  FANFARE_DISCONNECT_FINISHED = 12,
+  /**
+   * Its time was over, which its grant has set.
+   */
+  FANFARE_DISCONNECT_EXPIRED = 13,
+} fanfare_disconnect_reason_code;
+
+/**
+ * Why a connection ended: one of the constants of `fanfare_disconnect_reason_code`. A newer library
+ * may have reasons that this header does not have.
+ */
+typedef int32_t fanfare_disconnect_reason;
+
+/**
+ * Returns a reason's short name, such as "client_closed", for logs and metrics; "unknown" for a
+ * number that is none.
+ *
+ * Threads: any. Ownership: the text is static. Errors: none.
+ */
+fanfare_text fanfare_disconnect_reason_name(fanfare_disconnect_reason reason);
+
+/**
+ * The values of a `fanfare_notice_kind`.
+ */
+typedef enum fanfare_notice_kind_code {
+  /**
+   * A connection became an event stream: `id`, `tag`, `addr` and `subscriptions` are its own.
+   */
+  FANFARE_NOTICE_CONNECTED = 1,
+  /**
+   * A connection ended: also `reason`, `lasted_ms`, `events` and `bytes` are set.
+   */
+  FANFARE_NOTICE_DISCONNECTED = 2,
+  /**
+   * What `subscriptions` has, one topic or filter, got its first subscriber.
+   */
+  FANFARE_NOTICE_WANTED = 3,
+  /**
+   * What `subscriptions` has, one topic or filter, has had no subscriber for the grace time.
+   */
+  FANFARE_NOTICE_UNWANTED = 4,
+  /**
+   * A request for a stream waits for the host's answer: `id` is the request's.
+   */
+  FANFARE_NOTICE_AUTHORIZATION = 5,
+  /**
+   * A stream that the host reads has something to read, or has ended. It comes once, and again
+   * only after the host has read all there was.
+   */
+  FANFARE_NOTICE_READABLE = 6,
+  /**
+   * No more notices of the source with this token come: its hub is closed, or the connections'
+   * notices of the hub go elsewhere.
+   */
+  FANFARE_NOTICE_ENDED = 7,
+} fanfare_notice_kind_code;
+
+/**
+ * Names one connection of a hub for as long as it lives, and nothing afterwards: the id of a
+ * connection that has ended is refused with `FANFARE_ERR_STALE`, also when another connection has
+ * its place. 0 is the id of none. Ids have no order, and each hub has its own.
+ */
+typedef uint64_t fanfare_connection_id;
+
+/**
+ * What a notice is about: one of the constants of `fanfare_notice_kind_code`. A newer library may
+ * have kinds that this header does not have; leave those out.
+ */
+typedef int32_t fanfare_notice_kind;
+
+/**
+ * Something that happened, as `fanfare_notices_drain` writes it. What a kind does not have is zero,
+ * or {NULL, 0}. The texts are the queue's, and valid until the next drain of the queue.
+ *
+ * The struct grows at its end only.
+ */
+typedef struct fanfare_notice {
+  /**
+   * What happened; it says which of the fields are set.
+   */
+  fanfare_notice_kind kind;
+  /**
+   * Why a connection ended.
+   */
+  fanfare_disconnect_reason reason;
+  /**
+   * What the host has given with the source, such as the hub that it belongs to.
+   */
+  uint64_t token;
+  /**
+   * The connection, a `fanfare_connection_id`, or the request for a stream.
+   */
+  uint64_t id;
+  /**
+   * When it happened, in milliseconds since 1970-01-01 00:00 UTC.
+   */
+  uint64_t at_unix_ms;
+  /**
+   * The notices of this source that were lost since the one before, because its queue was full.
+   */
+  uint64_t lost;
+  /**
+   * What the client calls itself. A label that any client can claim; no text if it has none.
+   */
+  fanfare_text tag;
+  /**
+   * The client's address and port, such as 192.0.2.7:50000 or [2001:db8::7]:50000; no text if it
+   * has none, as at a Unix domain socket.
+   */
+  fanfare_text addr;
+  /**
+   * What a connection is, or was, subscribed to, each once, in no order.
+   */
+  const fanfare_text *subscriptions;
+  /**
+   * The number of these.
+   */
+  size_t subscriptions_count;
+  /**
+   * For how long a connection was an event stream, in milliseconds.
+   */
+  uint64_t lasted_ms;
+  /**
+   * The number of events that its socket took whole.
+   */
+  uint64_t events;
+  /**
+   * Bytes of events that its socket took, without what HTTP adds, and without heartbeats.
+   */
+  uint64_t bytes;
+} fanfare_notice;
+
+/**
+ * A queue of notices: what a host is told of its hubs. Opaque, and always used by pointer.
+ * `fanfare_notices_new` makes it and `fanfare_notices_free` frees it.
+ *
+ * A host adds what it wants to be told of, each with a token of its own choice, which comes back
+ * in each notice; waits until the doorbell, a descriptor, is readable; and drains the queue. No
+ * thread of the library waits for that or calls the host: what a slow host cannot be told is
+ * bounded, and counted in the next notice.
+ *
+ * The doorbell is readable from the first notice that waits until a drain has taken the last one.
+ * It is one end of a pair of connected stream sockets that do not block, so that every event loop
+ * takes it:
+ *
+ * - poll, epoll, kqueue, select, asyncio's add_reader: wait until it is readable, drain, wait
+ *   again. Nothing has to be read from it; a drain empties it. Edge-triggered works as well: each
+ *   drain that leaves notices makes a new edge.
+ * - Runtimes that read what they wait at, such as libuv's streams, Node.js's net.Socket and Go's
+ *   os.File: drain after each read, whatever was read. A drain that leaves notices sends a byte
+ *   again, so that one drain for each read is enough.
+ * - Threads: one thread that waits in poll and drains.
+ *
+ * The descriptor is the queue's, which closes it when it is freed. A runtime that closes what it
+ * waits at gets a duplicate, made by dup, which is as good. Do not write to it or shut it down. It
+ * may be readable although nothing waits: a drain then gives 0 notices.
+ */
+typedef struct fanfare_notices fanfare_notices;
+
+/**
+ * Makes a queue of notices, which is told of nothing yet. On success `*notices_out` is the queue.
+ *
+ * Threads: any. Ownership: the queue is the caller's, to be freed with `fanfare_notices_free`. It
+ * is independent of hubs: one queue may be told of several, and either may be freed first.
+ * Errors: `FANFARE_ERR_ARGUMENT`; `FANFARE_ERR_SYSTEM` when there are no descriptors.
+ */
+fanfare_status fanfare_notices_new(fanfare_notices **notices_out);
+
+/**
+ * Frees a queue with all that it was to be told of, and closes its descriptor. NULL does nothing.
+ *
+ * Threads: any one, while no other call with this queue is under way, and none comes afterwards.
+ * Ownership: the queue is gone, with the texts of the last drain. Errors: none. In a child of the
+ * process that has made it, it is left as it is.
+ */
+void fanfare_notices_free(fanfare_notices *notices);
+
+/**
+ * Gives the descriptor that is readable while notices wait. `*fd_out` is the same each time.
+ *
+ * Threads: any. Ownership: the descriptor is the queue's: do not close it, see `fanfare_notices`.
+ * Errors: `FANFARE_ERR_ARGUMENT` or `FANFARE_ERR_FORKED`.
+ */
+fanfare_status fanfare_notices_doorbell(const fanfare_notices *notices, int *fd_out);
+
+/**
+ * Takes the next notices, at most `capacity`, into an array of the caller's. `notice_size` is the
+ * size of each of its elements as the caller knows it: `sizeof(fanfare_notice)`. What the library
+ * does not know of a larger one is set to zero. On success `*count_out` is the number of notices,
+ * which may be 0. If more wait, the doorbell stays readable, so that the caller may do something
+ * else before the next drain.
+ *
+ * Notices of one source come in their order; sources take turns.
+ *
+ * Threads: any one at a time, since each drain ends the life of what the one before has given.
+ * Never waits for a notice. Ownership: the array is the caller's, and the texts in the notices are
+ * the queue's, valid until its next drain or its end. Errors: `FANFARE_ERR_ARGUMENT`, also for a
+ * `notice_size` that no version has; `FANFARE_ERR_FORKED`.
+ */
+fanfare_status fanfare_notices_drain(const fanfare_notices *notices,
+                                     fanfare_notice *array,
+                                     size_t notice_size,
+                                     size_t capacity,
+                                     size_t *count_out);
+
+/**
+ * Ends all sources with a token: nothing more is told of them, and what was not drained is
+ * dropped. A stream that the host reads is not ended by this.
+ *
+ * Threads: any, several at once; waits for a drain that is under way. Errors:
+ * `FANFARE_ERR_STALE` when no source has the token; `FANFARE_ERR_ARGUMENT` or
+ * `FANFARE_ERR_FORKED`.
+ */
+fanfare_status fanfare_notices_remove(const fanfare_notices *notices, uint64_t token);
+
+/**
+ * From now on, a notice of each connection of a hub that becomes an event stream, and of each that
+ * ends: `FANFARE_NOTICE_CONNECTED` and `FANFARE_NOTICE_DISCONNECTED`, in this order for each
+ * connection, with `token`. Connections that are there already are told of when they end. At most
+ * `capacity` notices wait, up to 1,048,576; 0 is 10,000. One that finds as many waiting is lost; the
+ * next one has in `lost` how many were.
+ *
+ * A hub tells one queue: where it has told another one before, that gets
+ * `FANFARE_NOTICE_ENDED` and nothing more.
+ *
+ * Threads: any. Ownership: both stay the caller's. Errors: `FANFARE_ERR_ARGUMENT`,
+ * `FANFARE_ERR_FORKED`, `FANFARE_ERR_CLOSED`, or `FANFARE_ERR_LIMIT` when the queue has 1,048,576
+ * sources.
+ */
+fanfare_status fanfare_hub_watch_connections(const fanfare_hub *hub,
+                                             const fanfare_notices *notices,
+                                             size_t capacity,
+                                             uint64_t token);
+
+/**
+ * From now on, a notice when a topic gets its first subscriber and when it has lost its last:
+ * `FANFARE_NOTICE_WANTED` and `FANFARE_NOTICE_UNWANTED`, which alternate for each topic and filter,
+ * with `token`; so that a host produces only what is watched. `subscription` says which topics:
+ * one, or all of a filter such as `sensor/#`. First of all comes what has a subscriber already.
+ * Clients' filters that could match such a topic are told as they are, and the host compares them
+ * with its own topics.
+ *
+ * `grace_ms`, at most 3,600,000, is how long a topic has to be without subscribers before that is
+ * told: a client that comes back within it changes nothing. No notice is lost; a host that drains
+ * slowly is told how it is now, and not of what came and went meanwhile. When the hub is closed,
+ * all that was wanted is told as unwanted, and then comes `FANFARE_NOTICE_ENDED`.
+ *
+ * Threads: any, several at once; visits all topics that begin as `subscription` does, some 6 ms per
+ * 10,000. Ownership: both stay the caller's. `fanfare_notices_remove` ends it. Errors:
+ * `FANFARE_ERR_SUBSCRIPTION`; `FANFARE_ERR_LIMIT` when the hub has 64 of these or the queue
+ * 1,048,576 sources; `FANFARE_ERR_ARGUMENT`, also for a `grace_ms` that is too long;
+ * `FANFARE_ERR_FORKED` or `FANFARE_ERR_CLOSED`.
+ */
+fanfare_status fanfare_hub_watch_interest(const fanfare_hub *hub,
+                                          const fanfare_notices *notices,
+                                          fanfare_text subscription,
+                                          uint64_t grace_ms,
+                                          uint64_t token);
 
 #ifdef __cplusplus
 } /* extern "C" */

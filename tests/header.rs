@@ -38,7 +38,9 @@ fn each_function_has_its_row_in_the_table_and_says_threads_and_errors() {
     let mut functions = 0;
     for (comment, name) in declared_functions(declarations) {
         functions += 1;
-        assert!(manual.contains(&format!("\n *   {name} ")), "{name} has no row in the table");
+        // A name that is as long as the column has it on a line of its own.
+        let has_row = [' ', '\n'].map(|end| manual.contains(&format!("\n *   {name}{end}")));
+        assert!(has_row.contains(&true), "{name} has no row in the table");
         for word in ["Threads:", "Errors"] {
             assert!(comment.contains(word), "the comment of {name} has no {word}");
         }

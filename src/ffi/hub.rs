@@ -163,6 +163,20 @@ impl FanfareHub {
     }
 }
 
+impl FanfareHub {
+    /// The hub, if a shard of it has not ended yet.
+    ///
+    /// # Errors
+    ///
+    /// `FANFARE_ERR_CLOSED`.
+    pub(super) fn open(&self) -> Result<&Hub, Status> {
+        match self.hub.shared().notices.has_shards() {
+            true => Ok(&self.hub),
+            false => Err(Status::FANFARE_ERR_CLOSED),
+        }
+    }
+}
+
 /// The hub behind a pointer.
 ///
 /// # Safety

@@ -9,26 +9,38 @@
 #![allow(unsafe_code)]
 
 mod choices;
+mod doorbell;
 mod event;
 mod fields;
 mod finish;
 mod hub;
+mod kept;
 mod lent;
+mod notice;
+mod notices;
 mod options;
 mod origin;
 mod patience;
 mod publish;
+mod queue;
+mod ready;
 mod reason;
 mod status;
 mod text;
 mod topic;
 mod version;
+mod watch;
 
 pub use choices::{FanfareHeartbeat, FanfareHeartbeatCode, FanfarePolicy, FanfarePolicyCode};
 pub use event::{FanfareEvent, FanfareEventId, FANFARE_EVENT_ID_BYTES_MAX};
 pub use finish::{fanfare_hub_finish, fanfare_hub_finish_topic};
 pub use hub::{
     fanfare_hub_close, fanfare_hub_free, fanfare_hub_listen, fanfare_hub_new, FanfareHub,
+};
+pub use notice::{FanfareConnectionId, FanfareNotice, FanfareNoticeKind, FanfareNoticeKindCode};
+pub use notices::{
+    fanfare_notices_doorbell, fanfare_notices_drain, fanfare_notices_free, fanfare_notices_new,
+    fanfare_notices_remove, FanfareNotices,
 };
 pub use options::{fanfare_options_init, fanfare_options_problem, FanfareOptions};
 pub use publish::{
@@ -42,6 +54,7 @@ pub use status::{fanfare_strerror, FanfareStatus, FanfareStatusCode};
 pub use text::FanfareText;
 pub use topic::{fanfare_topic_free, fanfare_topic_new, FanfareTopic};
 pub use version::{fanfare_abi_version, FANFARE_ABI_VERSION};
+pub use watch::{fanfare_hub_watch_connections, fanfare_hub_watch_interest};
 
 use std::panic::{catch_unwind, AssertUnwindSafe};
 

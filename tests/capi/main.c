@@ -27,6 +27,7 @@ static const test *const all[] = {
     tests_of_fork,
     tests_of_ticker,
     tests_of_manual,
+    tests_of_notices,
 };
 
 const char *ticker_path, *manual_path;
