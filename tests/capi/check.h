@@ -31,6 +31,7 @@ extern const test tests_of_delivery[];
 extern const test tests_of_memory[];
 extern const test tests_of_threads[];
 extern const test tests_of_fork[];
+extern const test tests_of_every[];
 extern const test tests_of_ticker[];
 extern const test tests_of_notices[];
 extern const test tests_of_manual[];

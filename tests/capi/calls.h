@@ -1,0 +1,43 @@
+/* Every function of the header, each as a call that is right, for tests of what holds for all of them.
+ * tests/header.rs makes sure that none is missing. */
+
+#ifndef CALLS_H
+#define CALLS_H
+
+#include <fanfare.h>
+
+/* What the calls are made with. */
+typedef struct {
+    fanfare_hub *hub;
+    fanfare_topic *topic, *finished;
+    fanfare_notices *notices;
+} objects;
+
+enum {
+    /* What it does is over for good: closing. */
+    CALL_ENDS = 1,
+    /* The header allows it to one thread at a time. */
+    CALL_ALONE = 2,
+    /* It adds something that stays until the hub is freed. */
+    CALL_KEEPS = 4,
+    /* It takes locks of the C library's: no child but that of a whole `fork` may call it. */
+    CALL_ALLOCATES = 8
+};
+
+typedef struct {
+    const char *function;
+    fanfare_status (*call)(const objects *of);
+    /* The same in the child of a fork, if it differs; and what it returns there. */
+    fanfare_status (*call_in_child)(const objects *of);
+    fanfare_status in_child;
+    int flags;
+} call;
+
+extern const call calls[];
+extern const size_t calls_count;
+
+/* Makes objects, with a hub that has options. */
+objects objects_new(const fanfare_options *options);
+void objects_free(objects *of);
+
+#endif
