@@ -39,7 +39,7 @@
  *
  * Contents: rules that hold for every function; then, each with its functions, 1. version,
  * 2. status, 3. text, 4. options, 5. event, 6. topic, 7. hub, 8. publishing,
- * 9. finishing, 10. notices.
+ * 9. finishing, 10. rules, 11. draining, 12. statistics.
  *
  * Threads and ownership
  *
@@ -68,20 +68,30 @@
  *                                                 for its timeout
  *   fanfare_hub_finish_topic any, several at once clients that lag,   what was passed: the caller
  *                                                 for its timeout
+ *   fanfare_topic_options_init
+ *                            any                  nothing             the struct: the caller
+ *   fanfare_topic_options_problem
+ *                            any                  nothing             the struct: the caller; its
+ *                                                                     texts are static
+ *   fanfare_hub_set_rule     any, several at once the topics that it  what was passed: the caller
+ *                                                 matches
+ *   fanfare_hub_remove_rule  any, several at once the topics that it  what was passed: the caller
+ *                                                 matches
+ *   fanfare_hub_rules        any, several at once another publisher   the list: the caller
+ *   fanfare_rules_at         any, several at once nothing             its text: the list
+ *   fanfare_rules_free       one, after all other nothing             none: the list is gone
+ *                            calls with it
+ *   fanfare_drain_options_init
+ *                            any                  nothing             the struct: the caller
+ *   fanfare_drain_options_problem
+ *                            any                  nothing             the struct: the caller; its
+ *                                                                     texts are static
+ *   fanfare_hub_drain        any, several at once its window and grace, the hub: the caller
+ *                                                 and 2 s, for clients
  *   fanfare_disconnect_reason_name
  *                            any                  nothing             its text is static
- *   fanfare_notices_new      any                  nothing             the queue: the caller
- *   fanfare_notices_free     one, after all other nothing             none: the queue is gone
- *                            calls with it
- *   fanfare_notices_doorbell any                  nothing             the descriptor: the queue
- *   fanfare_notices_drain    one at a time        nothing             the array: the caller; its
- *                                                                     texts: the queue, until its
- *                                                                     next drain
- *   fanfare_notices_remove   any, several at once a drain             -
- *   fanfare_hub_watch_connections
- *                            any, several at once a drain             what was passed: the caller
- *   fanfare_hub_watch_interest
- *                            any, several at once a drain             what was passed: the caller
+ *   fanfare_hub_metrics      any, several at once another publisher   the struct: the caller
+ *   fanfare_hub_prometheus   any, several at once another publisher   the buffer: the caller
  *
  * The inline functions, from fanfare_text_of on, only put a struct together: any thread, no
  * waiting, nothing to free. No function may be called from a signal handler. No thread of the
@@ -97,8 +107,9 @@
  * Errors
  *
  * A function that can fail returns a fanfare_status: FANFARE_OK, or a negative code that
- * fanfare_strerror explains. Outputs are the last parameters, and are written on success only. No
- * last error is kept anywhere, no panic or exception leaves the library, and a call that failed has
+ * fanfare_strerror explains. Outputs are the last parameters, and are written on success only, but for
+ * the size that a buffer has to have, with FANFARE_ERR_BUFFER, and the count of fanfare_hub_publish_many.
+ * No last error is kept anywhere, no panic or exception leaves the library, and a call that failed has
  * changed nothing. The exception is FANFARE_ERR_PANIC, a defect of the library, which any function
  * that returns a status may return, and which is not repeated below.
  *
@@ -113,7 +124,8 @@
  *
  * Units
  *
- * A number's unit is the end of its name: _ms are milliseconds, _bytes_max bytes, _percent percent;
+ * A number's unit is the end of its name: _ms are milliseconds, _us microseconds, _ns nanoseconds,
+ * _bytes and _bytes_max bytes, _percent percent;
  * what has none is a count, or a flag if its description says so. Lengths are in bytes. KiB and MiB
  * are 1,024 and 1,048,576 bytes.
  *
@@ -130,8 +142,8 @@
  * stream begins then. No published event may have that name, nor
  * "fanfare-heartbeat".
  *
- * Not in this version: rules of topics, interest, routes, rules for pages of other origins (CORS), metrics, lists of connections, draining, and a
- * log.
+ * Not in this version: interest, routes, rules for pages of other origins (CORS), lists of connections,
+ * and a log.
  */
 
 #ifndef FANFARE_H
@@ -988,7 +1000,336 @@ fanfare_status fanfare_hub_finish_topic(const fanfare_hub *hub,
                                         const fanfare_event *last,
                                         uint64_t timeout_ms,
                                         fanfare_event_id *id_out);
-/* ---- 10. Notices -------------------------------------------------------------------------- */
+
+/* ---- 10. Rules ---------------------------------------------------------------------------- */
+
+/** What an option of a rule is that says nothing. */
+#define FANFARE_UNSET UINT64_MAX
+
+/**
+ * The rules of a hub as they were at one moment. Opaque, and always used by pointer. `fanfare_hub_rules`
+ * makes it and `fanfare_rules_free` frees it. It does not change, and outlives the hub.
+ */
+typedef struct fanfare_rules fanfare_rules;
+
+/**
+ * What a rule says of its topics. `fanfare_topic_options_defaults` makes one that says nothing; set what
+ * the rule is about. An option that is `FANFARE_UNSET`, or for the policy 0, is that of the next rule
+ * which matches all of the same topics, or else the hub's.
+ *
+ * The struct grows at its end only, by options of which zero says nothing.
+ */
+typedef struct fanfare_topic_options {
+  /**
+   * The size of the struct as the caller knows it, in bytes.
+   */
+  size_t size;
+  /**
+   * The most events of a topic that are kept for clients that come back; 0 keeps none. In a hub whose
+   * own history_events_max is 0 it has to be `FANFARE_UNSET` or 0.
+   * Bounds: any. Default: none.
+   */
+  uint64_t history_events_max;
+  /**
+   * The most bytes of a topic's events that are kept, each event with 256 bytes more.
+   * Bounds: any. Default: none.
+   */
+  uint64_t history_bytes_max;
+  /**
+   * How long an event is kept.
+   * Bounds: at most 7 days. Default: none.
+   */
+  uint64_t history_age_max_ms;
+  /**
+   * How long a topic that was finished is known.
+   * Bounds: at most 7 days. Default: none.
+   */
+  uint64_t finished_age_max_ms;
+  /**
+   * What happens to a connection that lags too far, if its client chose no policy and all of its
+   * subscriptions have the same one by their rules: one of the constants of `fanfare_policy_code`.
+   * Bounds: disconnect, drop-oldest or conflate. Default: none.
+   */
+  fanfare_policy policy;
+} fanfare_topic_options;
+
+/**
+ * A rule of a hub, and what its topics hold at the moment: those of which no rule is more specific.
+ * `fanfare_rule_empty` makes one to be filled.
+ *
+ * The struct grows at its end only. What the library does not know of it is 0.
+ */
+typedef struct fanfare_rule {
+  /**
+   * The size of the struct as the caller knows it, in bytes.
+   */
+  size_t size;
+  /**
+   * Its topic, or the filter that its topics match. It is in the memory of the `fanfare_rules`.
+   */
+  fanfare_text subscription;
+  /**
+   * As in `fanfare_topic_options`.
+   */
+  uint64_t history_events_max;
+  /**
+   * As in `fanfare_topic_options`.
+   */
+  uint64_t history_bytes_max;
+  /**
+   * As in `fanfare_topic_options`.
+   */
+  uint64_t history_age_max_ms;
+  /**
+   * As in `fanfare_topic_options`.
+   */
+  uint64_t finished_age_max_ms;
+  /**
+   * As in `fanfare_topic_options`.
+   */
+  fanfare_policy policy;
+  /**
+   * Topics that have a subscriber, or events that are kept, or are finished.
+   */
+  uint64_t topics;
+  /**
+   * Topics that are finished.
+   */
+  uint64_t finished_topics;
+  /**
+   * Events that are kept.
+   */
+  uint64_t kept_events;
+  /**
+   * What they take: their bytes, 256 more for each of them, and 512 for each topic that has such or is
+   * finished.
+   */
+  uint64_t kept_bytes;
+} fanfare_rule;
+
+/**
+ * Fills in that the rule says nothing. `options->size` has to be set before, and stays as it is. What
+ * the library does not know, of a struct that is larger than the library's own, is set to zero.
+ *
+ * Threads: any. Ownership: the struct stays the caller's. Errors: `FANFARE_ERR_ARGUMENT` when `options`
+ * is NULL or its size is that of no version.
+ */
+fanfare_status fanfare_topic_options_init(fanfare_topic_options *options);
+
+/**
+ * Finds the first option that `fanfare_hub_set_rule` would refuse in a hub that keeps events, as
+ * `fanfare_options_problem` does.
+ *
+ * Threads: any. Ownership: the struct stays the caller's; the two texts are static. Errors:
+ * `FANFARE_ERR_ARGUMENT` when a pointer is NULL or the size is that of no version.
+ */
+fanfare_status fanfare_topic_options_problem(const fanfare_topic_options *options,
+                                             fanfare_text *name_out,
+                                             fanfare_text *bounds_out);
+
+/**
+ * Sets the rule of a topic, or of all topics that match a filter ('+' for one level, '#' at the end for
+ * all that follow): how much of each is kept, for how long, and the policy of its streams. Options that
+ * were set before for the same topic or filter are replaced, all of them. The topics need not exist;
+ * where they do, what the rule allows no longer is forgotten before the call returns. A policy holds for
+ * streams that are opened later.
+ *
+ * The most specific rule that matches a topic applies to it: the topic's own before those of filters; of
+ * filters, compared level by level, one with a name before one with '+', and that before one with '#'.
+ * The hub's bounds over all topics hold beside those of the rules.
+ *
+ * Threads: any, several at once. It takes time for the topics that there are whose names begin as the
+ * filter does; publishers are held up for a moment at most. Ownership: the text and the options stay the
+ * caller's. Errors, after each of which nothing has changed: `FANFARE_ERR_SUBSCRIPTION`;
+ * `FANFARE_ERR_OPTIONS`, and `fanfare_topic_options_problem` says which option, unless the hub keeps no
+ * events and the rule would; `FANFARE_ERR_LIMIT` when the hub has 1,024 other rules;
+ * `FANFARE_ERR_ARGUMENT` or `FANFARE_ERR_FORKED`.
+ */
+fanfare_status fanfare_hub_set_rule(const fanfare_hub *hub,
+                                    fanfare_text subscription,
+                                    const fanfare_topic_options *options);
+
+/**
+ * Removes the rule of a topic or filter. Its topics have the next rule that matches them from then on,
+ * or the hub's options. On success `*removed_out`, unless `removed_out` is NULL, is 1 if there was such a
+ * rule, and 0 if there was none.
+ *
+ * Threads: any, several at once; as `fanfare_hub_set_rule`. Ownership: the text stays the caller's.
+ * Errors: `FANFARE_ERR_SUBSCRIPTION`, `FANFARE_ERR_ARGUMENT` or `FANFARE_ERR_FORKED`.
+ */
+fanfare_status fanfare_hub_remove_rule(const fanfare_hub *hub,
+                                       fanfare_text subscription,
+                                       uint8_t *removed_out);
+
+/**
+ * Lists the rules of a hub, in no order, and what the topics of each hold at the moment. On success
+ * `*rules_out` is the list and `*count_out` how many rules it has.
+ *
+ * Threads: any, several at once. Ownership: the list is the caller's, to be freed with
+ * `fanfare_rules_free`. Errors: `FANFARE_ERR_ARGUMENT` or `FANFARE_ERR_FORKED`.
+ */
+fanfare_status fanfare_hub_rules(const fanfare_hub *hub,
+                                 fanfare_rules **rules_out,
+                                 size_t *count_out);
+
+/**
+ * Reads one rule of a list. `rule_out->size` has to be set before, as `fanfare_rule_empty` does, and
+ * stays as it is.
+ *
+ * Threads: any, several at once. Ownership: the struct stays the caller's; its text is the list's, and
+ * valid until that is freed. Errors: `FANFARE_ERR_ARGUMENT` when a pointer is NULL, the list has no rule
+ * at `index`, or the size is that of no version.
+ */
+fanfare_status fanfare_rules_at(const fanfare_rules *rules,
+                                size_t index,
+                                fanfare_rule *rule_out);
+
+/**
+ * Frees a list of rules, and the texts that were read of it. NULL does nothing.
+ *
+ * Threads: any one, while no other call with this list is under way, and none comes afterwards.
+ * Ownership: the list is gone. Errors: none.
+ */
+void fanfare_rules_free(fanfare_rules *rules);
+
+#ifndef FANFARE_DECLARATIONS_ONLY
+
+/** Options of a rule that says nothing yet. */
+static inline fanfare_topic_options fanfare_topic_options_defaults(void)
+{
+  fanfare_topic_options options;
+  memset(&options, 0, sizeof options);
+  options.size = sizeof options;
+  /* It cannot fail with a size that is right. */
+  (void)fanfare_topic_options_init(&options);
+  return options;
+}
+
+/** A rule to be filled. */
+static inline fanfare_rule fanfare_rule_empty(void)
+{
+  fanfare_rule rule;
+  memset(&rule, 0, sizeof rule);
+  rule.size = sizeof rule;
+  return rule;
+}
+
+#endif /* FANFARE_DECLARATIONS_ONLY */
+
+/* ---- 11. Draining ------------------------------------------------------------------------- */
+
+/**
+ * How a hub is drained. `fanfare_drain_options_defaults` makes one with every default. With these
+ * everything has ended after 6 s: the window, the grace, and the 2 s of a close.
+ *
+ * The struct grows at its end only, by options of which zero is the default.
+ */
+typedef struct fanfare_drain_options {
+  /**
+   * The size of the struct as the caller knows it, in bytes.
+   */
+  size_t size;
+  /**
+   * The connections are closed evenly over this time; 0 closes all at once.
+   * Bounds: at most 1 hour. Default: 3 s.
+   */
+  uint64_t window_ms;
+  /**
+   * How much longer a connection that lags may take what waits for it, before it is cut.
+   * Bounds: at most 1 hour. Default: 1 s.
+   */
+  uint64_t grace_ms;
+  /**
+   * Each client is told to come back after a time drawn from this to twice this; 0 tells nothing.
+   * Bounds: at most 1 day. Default: 2 s.
+   */
+  uint64_t retry_ms;
+} fanfare_drain_options;
+
+/**
+ * What became of a hub's connections when it was drained. `fanfare_drained_empty` makes one to be filled.
+ *
+ * The struct grows at its end only. What the library does not know of it is 0.
+ */
+typedef struct fanfare_drained {
+  /**
+   * The size of the struct as the caller knows it, in bytes.
+   */
+  size_t size;
+  /**
+   * Connections that were sent everything, told when to come back, and closed.
+   */
+  uint64_t told;
+  /**
+   * Connections that were closed without that, since they did not take what there was for them in
+   * time.
+   */
+  uint64_t cut;
+} fanfare_drained;
+
+/**
+ * Fills in the defaults. `options->size` has to be set before, and stays as it is. What the library does
+ * not know, of a struct that is larger than the library's own, is set to zero.
+ *
+ * Threads: any. Ownership: the struct stays the caller's. Errors: `FANFARE_ERR_ARGUMENT` when `options`
+ * is NULL or its size is that of no version.
+ */
+fanfare_status fanfare_drain_options_init(fanfare_drain_options *options);
+
+/**
+ * Finds the first option that `fanfare_hub_drain` would refuse, as `fanfare_options_problem` does.
+ *
+ * Threads: any. Ownership: the struct stays the caller's; the two texts are static. Errors:
+ * `FANFARE_ERR_ARGUMENT` when a pointer is NULL or the size is that of no version.
+ */
+fanfare_status fanfare_drain_options_problem(const fanfare_drain_options *options,
+                                             fanfare_text *name_out,
+                                             fanfare_text *bounds_out);
+
+/**
+ * Ends a hub without a storm of reconnections: no client is accepted any more, and the connections are
+ * closed evenly over a window. Each is first sent everything, and told a random time after which to come
+ * back. What is published meanwhile goes to the connections that are left. Then the hub is closed, as by
+ * `fanfare_hub_close`, and has to be freed all the same. `options` may be NULL for the defaults. On
+ * success `*drained_out`, unless `drained_out` is NULL, says what became of the connections;
+ * `drained_out->size` has to be set before, as `fanfare_drained_empty` does.
+ *
+ * It takes at most the window and the grace of the options, and the 2 s of a close. The options of the
+ * first call count; a second call waits for its own time at most.
+ *
+ * Threads: any, several at once, and while others use the hub. Ownership: the hub and the structs stay
+ * the caller's. Errors, after each of which nothing was begun: `FANFARE_ERR_OPTIONS`, and
+ * `fanfare_drain_options_problem` says which option; `FANFARE_ERR_ARGUMENT` or `FANFARE_ERR_FORKED`.
+ */
+fanfare_status fanfare_hub_drain(const fanfare_hub *hub,
+                                 const fanfare_drain_options *options,
+                                 fanfare_drained *drained_out);
+
+#ifndef FANFARE_DECLARATIONS_ONLY
+
+/** Options of a drain that are all at their defaults. */
+static inline fanfare_drain_options fanfare_drain_options_defaults(void)
+{
+  fanfare_drain_options options;
+  memset(&options, 0, sizeof options);
+  options.size = sizeof options;
+  /* It cannot fail with a size that is right. */
+  (void)fanfare_drain_options_init(&options);
+  return options;
+}
+
+/** What became of connections, to be filled. */
+static inline fanfare_drained fanfare_drained_empty(void)
+{
+  fanfare_drained drained;
+  memset(&drained, 0, sizeof drained);
+  drained.size = sizeof drained;
+  return drained;
+}
+
+#endif /* FANFARE_DECLARATIONS_ONLY */
+
+/* ---- 12. Statistics ----------------------------------------------------------------------- */
 
 /**
  * The values of a `fanfare_disconnect_reason`; none is ever renumbered.
@@ -1063,242 +1404,278 @@ typedef int32_t fanfare_disconnect_reason;
 fanfare_text fanfare_disconnect_reason_name(fanfare_disconnect_reason reason);
 
 /**
- * The values of a `fanfare_notice_kind`.
+ * How many reasons a `fanfare_metrics` has room for, and how many buckets.
  */
-typedef enum fanfare_notice_kind_code {
-  /**
-   * A connection became an event stream: `id`, `tag`, `addr` and `subscriptions` are its own.
-   */
-  FANFARE_NOTICE_CONNECTED = 1,
-  /**
-   * A connection ended: also `reason`, `lasted_ms`, `events` and `bytes` are set.
-   */
-  FANFARE_NOTICE_DISCONNECTED = 2,
-  /**
-   * What `subscriptions` has, one topic or filter, got its first subscriber.
-   */
-  FANFARE_NOTICE_WANTED = 3,
-  /**
-   * What `subscriptions` has, one topic or filter, has had no subscriber for the grace time.
-   */
-  FANFARE_NOTICE_UNWANTED = 4,
-  /**
-   * A request for a stream waits for the host's answer: `id` is the request's.
-   */
-  FANFARE_NOTICE_AUTHORIZATION = 5,
-  /**
-   * A stream that the host reads has something to read, or has ended. It comes once, and again
-   * only after the host has read all there was.
-   */
-  FANFARE_NOTICE_READABLE = 6,
-  /**
-   * No more notices of the source with this token come: its hub is closed, or the connections'
-   * notices of the hub go elsewhere.
-   */
-  FANFARE_NOTICE_ENDED = 7,
-} fanfare_notice_kind_code;
+#define FANFARE_METRICS_REASONS_MAX 32
 
 /**
- * Names one connection of a hub for as long as it lives, and nothing afterwards: the id of a
- * connection that has ended is refused with `FANFARE_ERR_STALE`, also when another connection has
- * its place. 0 is the id of none. Ids have no order, and each hub has its own.
+ * The values of a gap event's reason, by which `fanfare_metrics` counts them; none is ever renumbered.
  */
-typedef uint64_t fanfare_connection_id;
+typedef enum fanfare_gap_reason_code {
+  /**
+   * The events after the client's last one are not kept any more.
+   */
+  FANFARE_GAP_EXPIRED = 1,
+  /**
+   * The id was given by the hub before it was restarted.
+   */
+  FANFARE_GAP_RESTARTED = 2,
+  /**
+   * The id is none that the hub knows.
+   */
+  FANFARE_GAP_UNKNOWN_ID = 3,
+  /**
+   * The client read too slowly, and events were dropped for it.
+   */
+  FANFARE_GAP_SLOW = 4,
+} fanfare_gap_reason_code;
 
 /**
- * What a notice is about: one of the constants of `fanfare_notice_kind_code`. A newer library may
- * have kinds that this header does not have; leave those out.
+ * What a hub has counted since it was made, at one moment. `fanfare_metrics_empty` makes one to be
+ * filled. Some say how much there is at the moment, such as `connections`; the others only grow, such as
+ * `published_events`.
+ *
+ * The struct grows at its end only. What the library does not know of it is 0.
  */
-typedef int32_t fanfare_notice_kind;
+typedef struct fanfare_metrics {
+  /**
+   * The size of the struct as the caller knows it, in bytes.
+   */
+  size_t size;
+  /**
+   * Shards that serve. Fewer than the option shards when one has failed: restart the program
+   * soon. 0 when the hub is closed.
+   */
+  uint64_t living_shards;
+  /**
+   * The most connections: the option connections_max, or what the descriptors of the process
+   * allow if that is less.
+   */
+  uint64_t connections_max;
+  /**
+   * Open event streams.
+   */
+  uint64_t connections;
+  /**
+   * Open sockets whose request is not answered yet, or that are being closed.
+   */
+  uint64_t pending_connections;
+  /**
+   * Event streams with a socket that has not taken all events for it.
+   */
+  uint64_t lagging_connections;
+  /**
+   * Event streams that are being sent what they have missed; they do not count as lagging.
+   */
+  uint64_t replaying_connections;
+  /**
+   * Events times event streams that wait for them because they are spread over a time
+   * (window_ms). A stream that has ended, or was sent such an event together with a later one,
+   * counts until its turn would have come.
+   */
+  uint64_t spread_deliveries;
+  /**
+   * Topics that have a subscriber.
+   */
+  uint64_t topics;
+  /**
+   * Topics that have a subscriber, or events that are kept, or are finished.
+   */
+  uint64_t known_topics;
+  /**
+   * Filters that have a subscriber, each once however many subscribers it has.
+   */
+  uint64_t filters;
+  /**
+   * Topics that are finished and not forgotten yet.
+   */
+  uint64_t finished_topics;
+  /**
+   * Topics and filters that all connections ask for, each counted with each connection.
+   */
+  uint64_t subscriptions;
+  /**
+   * Events that were published.
+   */
+  uint64_t published_events;
+  /**
+   * Times that an event found the backlog full. It then waited, or was refused; an event that
+   * waits counts again each time that it finds the backlog full.
+   */
+  uint64_t full_events;
+  /**
+   * Events times connections that took them.
+   */
+  uint64_t delivered_events;
+  /**
+   * Bytes of events that sockets took, as each client is sent them, with the chunks around them;
+   * bytes of a replay count when they are handed out.
+   */
+  uint64_t delivered_bytes;
+  /**
+   * Events times the connections that were sent them because they had missed them. They count as
+   * delivered as well, when they are handed out.
+   */
+  uint64_t replayed_events;
+  /**
+   * Parts of history that were gathered to be replayed; one part serves all clients that need
+   * the same events.
+   */
+  uint64_t gathered_parts;
+  /**
+   * Events that are kept for clients that come back. One that is kept in several topics counts
+   * for each.
+   */
+  uint64_t kept_events;
+  /**
+   * Bytes that the kept events take, see the option history_total_bytes_max.
+   */
+  uint64_t kept_bytes;
+  /**
+   * Heartbeats: comments, or blocks that fire nothing but move the id to resume from.
+   */
+  uint64_t heartbeats;
+  /**
+   * Batches that were begun.
+   */
+  uint64_t batches;
+  /**
+   * Times that a batch waited for connections that lag too far but get on.
+   */
+  uint64_t held_batches;
+  /**
+   * Bytes that wait to be sent, see the option topic_backlog_bytes_max.
+   */
+  uint64_t backlog_bytes;
+  /**
+   * Bytes that are kept for connections that lag.
+   */
+  uint64_t lag_bytes;
+  /**
+   * Events times lagging connections that skipped them, so that they were never sent.
+   */
+  uint64_t dropped_events;
+  /**
+   * Events times lagging connections that were sent a newer event of the same key instead.
+   */
+  uint64_t conflated_events;
+  /**
+   * Event streams that were ever opened.
+   */
+  uint64_t accepted_connections;
+  /**
+   * Sockets that were turned away because of the bounds on connections.
+   */
+  uint64_t refused_connections;
+  /**
+   * Requests for streams that were answered with the status 204, since all of their topics were
+   * finished and nothing was to be sent.
+   */
+  uint64_t finished_answers;
+  /**
+   * Connections whose request for a stream was put before the program, and that wait for its
+   * answer. They count as pending connections as well.
+   */
+  uint64_t pending_authorizations;
+  /**
+   * Requests for streams that were refused, that asked for topics which were not granted, or
+   * whose grant had expired.
+   */
+  uint64_t denied_authorizations;
+  /**
+   * Requests for streams that were answered 503, since the program had not answered in time, or
+   * too many waited.
+   */
+  uint64_t failed_authorizations;
+  /**
+   * Answers of the program that came when the connection had ceased to wait.
+   */
+  uint64_t late_authorizations;
+  /**
+   * Notices of connections that were lost because their queue was full.
+   */
+  uint64_t lost_notices;
+  /**
+   * Watchers of interest.
+   */
+  uint64_t interest_watchers;
+  /**
+   * Notices of interest that wait for the program to take them, of all watchers.
+   */
+  uint64_t owed_interest_notices;
+  /**
+   * Times that a grace time of a watcher ended early, since too many of its subscriptions had
+   * one.
+   */
+  uint64_t cut_graces;
+  /**
+   * Event streams that ended, by why: at the index of a `fanfare_disconnect_reason_code`.
+   */
+  uint64_t disconnects[FANFARE_METRICS_REASONS_MAX];
+  /**
+   * Events by which clients were told that others are missing from their streams, by why: at the
+   * index of a `fanfare_gap_reason_code`.
+   */
+  uint64_t gap_events[FANFARE_METRICS_REASONS_MAX];
+  /**
+   * How many of the buckets are used, by which it is counted how long events took from being
+   * published to a socket's taking them.
+   */
+  uint64_t latency_buckets;
+  /**
+   * The most microseconds of each bucket, rising; `UINT64_MAX` for the last one that is used.
+   */
+  uint64_t latency_bounds_us[FANFARE_METRICS_REASONS_MAX];
+  /**
+   * How many took at most as long, and longer than the bucket before allows.
+   */
+  uint64_t latency_counts[FANFARE_METRICS_REASONS_MAX];
+  /**
+   * The sum of all these times, in nanoseconds.
+   */
+  uint64_t latency_sum_ns;
+} fanfare_metrics;
 
 /**
- * Something that happened, as `fanfare_notices_drain` writes it. What a kind does not have is zero,
- * or {NULL, 0}. The texts are the queue's, and valid until the next drain of the queue.
+ * Reads what a hub has counted, also when it is closed. `metrics_out->size` has to be set before, as
+ * `fanfare_metrics_empty` does, and stays as it is. It takes a moment for each shard, and no lock that a
+ * shard waits for.
  *
- * The struct grows at its end only.
+ * Threads: any, several at once. Ownership: the struct stays the caller's. Errors:
+ * `FANFARE_ERR_ARGUMENT`, also when the size is that of no version, or `FANFARE_ERR_FORKED`.
  */
-typedef struct fanfare_notice {
-  /**
-   * What happened; it says which of the fields are set.
-   */
-  fanfare_notice_kind kind;
-  /**
-   * Why a connection ended.
-   */
-  fanfare_disconnect_reason reason;
-  /**
-   * What the host has given with the source, such as the hub that it belongs to.
-   */
-  uint64_t token;
-  /**
-   * The connection, a `fanfare_connection_id`, or the request for a stream.
-   */
-  uint64_t id;
-  /**
-   * When it happened, in milliseconds since 1970-01-01 00:00 UTC.
-   */
-  uint64_t at_unix_ms;
-  /**
-   * The notices of this source that were lost since the one before, because its queue was full.
-   */
-  uint64_t lost;
-  /**
-   * What the client calls itself. A label that any client can claim; no text if it has none.
-   */
-  fanfare_text tag;
-  /**
-   * The client's address and port, such as 192.0.2.7:50000 or [2001:db8::7]:50000; no text if it
-   * has none, as at a Unix domain socket.
-   */
-  fanfare_text addr;
-  /**
-   * What a connection is, or was, subscribed to, each once, in no order.
-   */
-  const fanfare_text *subscriptions;
-  /**
-   * The number of these.
-   */
-  size_t subscriptions_count;
-  /**
-   * For how long a connection was an event stream, in milliseconds.
-   */
-  uint64_t lasted_ms;
-  /**
-   * The number of events that its socket took whole.
-   */
-  uint64_t events;
-  /**
-   * Bytes of events that its socket took, without what HTTP adds, and without heartbeats.
-   */
-  uint64_t bytes;
-} fanfare_notice;
+fanfare_status fanfare_hub_metrics(const fanfare_hub *hub,
+                                   fanfare_metrics *metrics_out);
 
 /**
- * A queue of notices: what a host is told of its hubs. Opaque, and always used by pointer.
- * `fanfare_notices_new` makes it and `fanfare_notices_free` frees it.
+ * Writes what a hub has counted, also when it is closed, as a text for Prometheus, version 0.0.4 of its
+ * format, and what the topics of each rule hold. Serve it with the content type "text/plain;
+ * version=0.0.4; charset=utf-8". The text has no NUL at its end. `*length_out` is its length, also with
+ * `FANFARE_ERR_BUFFER`, when it is the size that the buffer has to have. As the counts grow the text may
+ * be some bytes longer the next time: so make the buffer a little larger. 16 KiB are enough without
+ * rules.
  *
- * A host adds what it wants to be told of, each with a token of its own choice, which comes back
- * in each notice; waits until the doorbell, a descriptor, is readable; and drains the queue. No
- * thread of the library waits for that or calls the host: what a slow host cannot be told is
- * bounded, and counted in the next notice.
- *
- * The doorbell is readable from the first notice that waits until a drain has taken the last one.
- * It is one end of a pair of connected stream sockets that do not block, so that every event loop
- * takes it:
- *
- * - poll, epoll, kqueue, select, asyncio's add_reader: wait until it is readable, drain, wait
- *   again. Nothing has to be read from it; a drain empties it. Edge-triggered works as well: each
- *   drain that leaves notices makes a new edge.
- * - Runtimes that read what they wait at, such as libuv's streams, Node.js's net.Socket and Go's
- *   os.File: drain after each read, whatever was read. A drain that leaves notices sends a byte
- *   again, so that one drain for each read is enough.
- * - Threads: one thread that waits in poll and drains.
- *
- * The descriptor is the queue's, which closes it when it is freed. A runtime that closes what it
- * waits at gets a duplicate, made by dup, which is as good. Do not write to it or shut it down. It
- * may be readable although nothing waits: a drain then gives 0 notices.
- */
-typedef struct fanfare_notices fanfare_notices;
-
-/**
- * Makes a queue of notices, which is told of nothing yet. On success `*notices_out` is the queue.
- *
- * Threads: any. Ownership: the queue is the caller's, to be freed with `fanfare_notices_free`. It
- * is independent of hubs: one queue may be told of several, and either may be freed first.
- * Errors: `FANFARE_ERR_ARGUMENT`; `FANFARE_ERR_SYSTEM` when there are no descriptors.
- */
-fanfare_status fanfare_notices_new(fanfare_notices **notices_out);
-
-/**
- * Frees a queue with all that it was to be told of, and closes its descriptor. NULL does nothing.
- *
- * Threads: any one, while no other call with this queue is under way, and none comes afterwards.
- * Ownership: the queue is gone, with the texts of the last drain. Errors: none. In a child of the
- * process that has made it, it is left as it is.
- */
-void fanfare_notices_free(fanfare_notices *notices);
-
-/**
- * Gives the descriptor that is readable while notices wait. `*fd_out` is the same each time.
- *
- * Threads: any. Ownership: the descriptor is the queue's: do not close it, see `fanfare_notices`.
- * Errors: `FANFARE_ERR_ARGUMENT` or `FANFARE_ERR_FORKED`.
- */
-fanfare_status fanfare_notices_doorbell(const fanfare_notices *notices, int *fd_out);
-
-/**
- * Takes the next notices, at most `capacity`, into an array of the caller's. `notice_size` is the
- * size of each of its elements as the caller knows it: `sizeof(fanfare_notice)`. What the library
- * does not know of a larger one is set to zero. On success `*count_out` is the number of notices,
- * which may be 0. If more wait, the doorbell stays readable, so that the caller may do something
- * else before the next drain.
- *
- * Notices of one source come in their order; sources take turns.
- *
- * Threads: any one at a time, since each drain ends the life of what the one before has given.
- * Never waits for a notice. Ownership: the array is the caller's, and the texts in the notices are
- * the queue's, valid until its next drain or its end. Errors: `FANFARE_ERR_ARGUMENT`, also for a
- * `notice_size` that no version has; `FANFARE_ERR_FORKED`.
- */
-fanfare_status fanfare_notices_drain(const fanfare_notices *notices,
-                                     fanfare_notice *array,
-                                     size_t notice_size,
-                                     size_t capacity,
-                                     size_t *count_out);
-
-/**
- * Ends all sources with a token: nothing more is told of them, and what was not drained is
- * dropped. A stream that the host reads is not ended by this.
- *
- * Threads: any, several at once; waits for a drain that is under way. Errors:
- * `FANFARE_ERR_STALE` when no source has the token; `FANFARE_ERR_ARGUMENT` or
+ * Threads: any, several at once. Ownership: the buffer stays the caller's. Errors: `FANFARE_ERR_BUFFER`
+ * when the buffer is too small, which may be NULL if its size is 0; `FANFARE_ERR_ARGUMENT` or
  * `FANFARE_ERR_FORKED`.
  */
-fanfare_status fanfare_notices_remove(const fanfare_notices *notices, uint64_t token);
+fanfare_status fanfare_hub_prometheus(const fanfare_hub *hub,
+                                      char *buffer,
+                                      size_t buffer_size,
+                                      size_t *length_out);
 
-/**
- * From now on, a notice of each connection of a hub that becomes an event stream, and of each that
- * ends: `FANFARE_NOTICE_CONNECTED` and `FANFARE_NOTICE_DISCONNECTED`, in this order for each
- * connection, with `token`. Connections that are there already are told of when they end. At most
- * `capacity` notices wait, up to 1,048,576; 0 is 10,000. One that finds as many waiting is lost; the
- * next one has in `lost` how many were.
- *
- * A hub tells one queue: where it has told another one before, that gets
- * `FANFARE_NOTICE_ENDED` and nothing more.
- *
- * Threads: any. Ownership: both stay the caller's. Errors: `FANFARE_ERR_ARGUMENT`,
- * `FANFARE_ERR_FORKED`, `FANFARE_ERR_CLOSED`, or `FANFARE_ERR_LIMIT` when the queue has 1,048,576
- * sources.
- */
-fanfare_status fanfare_hub_watch_connections(const fanfare_hub *hub,
-                                             const fanfare_notices *notices,
-                                             size_t capacity,
-                                             uint64_t token);
+#ifndef FANFARE_DECLARATIONS_ONLY
 
-/**
- * From now on, a notice when a topic gets its first subscriber and when it has lost its last:
- * `FANFARE_NOTICE_WANTED` and `FANFARE_NOTICE_UNWANTED`, which alternate for each topic and filter,
- * with `token`; so that a host produces only what is watched. `subscription` says which topics:
- * one, or all of a filter such as `sensor/#`. First of all comes what has a subscriber already.
- * Clients' filters that could match such a topic are told as they are, and the host compares them
- * with its own topics.
- *
- * `grace_ms`, at most 3,600,000, is how long a topic has to be without subscribers before that is
- * told: a client that comes back within it changes nothing. No notice is lost; a host that drains
- * slowly is told how it is now, and not of what came and went meanwhile. When the hub is closed,
- * all that was wanted is told as unwanted, and then comes `FANFARE_NOTICE_ENDED`.
- *
- * Threads: any, several at once; visits all topics that begin as `subscription` does, some 6 ms per
- * 10,000. Ownership: both stay the caller's. `fanfare_notices_remove` ends it. Errors:
- * `FANFARE_ERR_SUBSCRIPTION`; `FANFARE_ERR_LIMIT` when the hub has 64 of these or the queue
- * 1,048,576 sources; `FANFARE_ERR_ARGUMENT`, also for a `grace_ms` that is too long;
- * `FANFARE_ERR_FORKED` or `FANFARE_ERR_CLOSED`.
- */
-fanfare_status fanfare_hub_watch_interest(const fanfare_hub *hub,
-                                          const fanfare_notices *notices,
-                                          fanfare_text subscription,
-                                          uint64_t grace_ms,
-                                          uint64_t token);
+/** Counts to be filled. */
+static inline fanfare_metrics fanfare_metrics_empty(void)
+{
+  fanfare_metrics metrics;
+  memset(&metrics, 0, sizeof metrics);
+  metrics.size = sizeof metrics;
+  return metrics;
+}
+
+#endif /* FANFARE_DECLARATIONS_ONLY */
 
 #ifdef __cplusplus
 } /* extern "C" */

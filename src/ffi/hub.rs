@@ -9,6 +9,7 @@ use super::options::FanfareOptions;
 use super::origin::Origin;
 use super::status::{FanfareStatus, Status};
 use super::text::FanfareText;
+use crate::drain::{DrainOptions, Drained};
 use crate::hub::Hub;
 use crate::listener::{ListenOptions, Listener};
 use crate::sys::fork;
@@ -78,9 +79,7 @@ pub unsafe extern "C" fn fanfare_hub_close(hub: *const FanfareHub) -> FanfareSta
         // SAFETY: as the caller promises.
         let hub = unsafe { live(hub) }?;
         hub.hub.close();
-        // Their sockets are closed by now; this removes what else they have.
-        let listeners = std::mem::take(&mut *hub.listeners());
-        drop(listeners);
+        hub.drop_listeners();
         Ok(())
     })
 }
@@ -158,6 +157,19 @@ pub unsafe extern "C" fn fanfare_hub_listen(
 }
 
 impl FanfareHub {
+    /// Drains the hub, which is closed then.
+    pub(super) fn drain(&self, options: DrainOptions) -> Drained {
+        let drained = self.hub.drain(options);
+        self.drop_listeners();
+        drained
+    }
+
+    /// The sockets of a closed hub's listeners are closed; this removes what else they have.
+    fn drop_listeners(&self) {
+        let listeners = std::mem::take(&mut *self.listeners());
+        drop(listeners);
+    }
+
     fn listeners(&self) -> MutexGuard<'_, Vec<Listener>> {
         self.listeners.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -10,6 +10,7 @@
 
 mod choices;
 mod doorbell;
+mod drain;
 mod event;
 mod fields;
 mod finish;
@@ -18,6 +19,7 @@ mod kept;
 mod lent;
 mod notice;
 mod notices;
+mod metrics;
 mod options;
 mod origin;
 mod patience;
@@ -25,6 +27,7 @@ mod publish;
 mod queue;
 mod ready;
 mod reason;
+mod rules;
 mod status;
 mod text;
 mod topic;
@@ -32,6 +35,10 @@ mod version;
 mod watch;
 
 pub use choices::{FanfareHeartbeat, FanfareHeartbeatCode, FanfarePolicy, FanfarePolicyCode};
+pub use drain::{
+    fanfare_drain_options_init, fanfare_drain_options_problem, fanfare_hub_drain,
+    FanfareDrainOptions, FanfareDrained,
+};
 pub use event::{FanfareEvent, FanfareEventId, FANFARE_EVENT_ID_BYTES_MAX};
 pub use finish::{fanfare_hub_finish, fanfare_hub_finish_topic};
 pub use hub::{
@@ -41,6 +48,9 @@ pub use notice::{FanfareConnectionId, FanfareNotice, FanfareNoticeKind, FanfareN
 pub use notices::{
     fanfare_notices_doorbell, fanfare_notices_drain, fanfare_notices_free, fanfare_notices_new,
     fanfare_notices_remove, FanfareNotices,
+pub use metrics::{
+    fanfare_hub_metrics, fanfare_hub_prometheus, FanfareGapReasonCode, FanfareMetrics,
+    FANFARE_METRICS_REASONS_MAX,
 };
 pub use options::{fanfare_options_init, fanfare_options_problem, FanfareOptions};
 pub use publish::{
@@ -49,6 +59,11 @@ pub use publish::{
 };
 pub use reason::{
     fanfare_disconnect_reason_name, FanfareDisconnectReason, FanfareDisconnectReasonCode,
+};
+pub use rules::{
+    fanfare_hub_remove_rule, fanfare_hub_rules, fanfare_hub_set_rule, fanfare_rules_at,
+    fanfare_rules_free, fanfare_topic_options_init, fanfare_topic_options_problem, FanfareRule,
+    FanfareRules, FanfareTopicOptions,
 };
 pub use status::{fanfare_strerror, FanfareStatus, FanfareStatusCode};
 pub use text::FanfareText;

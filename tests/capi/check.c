@@ -167,3 +167,12 @@ fanfare_status publish(const fanfare_hub *hub, const char *topic, const fanfare_
 {
     return fanfare_hub_publish(hub, fanfare_text_of_string(topic), event, NULL);
 }
+
+fanfare_metrics metrics_of(const fanfare_hub *hub)
+{
+    fanfare_metrics metrics = fanfare_metrics_empty();
+
+    CHECK_EQ(fanfare_hub_metrics(hub, &metrics), FANFARE_OK);
+    CHECK_EQ(metrics.size, sizeof metrics);
+    return metrics;
+}

@@ -27,6 +27,10 @@ extern const test tests_of_topic[];
 extern const test tests_of_publish[];
 extern const test tests_of_several[];
 extern const test tests_of_finish[];
+extern const test tests_of_rules[];
+extern const test tests_of_metrics[];
+extern const test tests_of_wait[];
+extern const test tests_of_drain[];
 extern const test tests_of_delivery[];
 extern const test tests_of_memory[];
 extern const test tests_of_threads[];
@@ -101,5 +105,8 @@ int id_is_untouched(const fanfare_event_id *id);
 
 /* Publishes to the topic of a string. */
 fanfare_status publish(const fanfare_hub *hub, const char *topic, const fanfare_event *event);
+
+/* What a hub has counted. */
+fanfare_metrics metrics_of(const fanfare_hub *hub);
 
 #endif

@@ -61,6 +61,9 @@ static void refused_in_child(fanfare_hub *hub)
     fanfare_event event = event_of("x");
     const fanfare_text name = FANFARE_TEXT("t");
     fanfare_publication publication = fanfare_publication_of(&name, 1, &event);
+    fanfare_topic_options topic_options = fanfare_topic_options_defaults();
+    fanfare_metrics metrics = fanfare_metrics_empty();
+    fanfare_rules *rules = NULL;
     uint16_t port = 0xbeef;
     fanfare_event_id id = id_untouched();
     size_t count = 77;
@@ -73,6 +76,13 @@ static void refused_in_child(fanfare_hub *hub)
     CHECK_EQ(fanfare_hub_publish_wait(hub, &publication, UINT64_MAX, &id), FANFARE_ERR_FORKED);
     CHECK_EQ(fanfare_hub_publish_many(hub, &publication, 1, UINT64_MAX, &id, &count),
              FANFARE_ERR_FORKED);
+    CHECK_EQ(count, 0);
+    CHECK_EQ(fanfare_hub_set_rule(hub, name, &topic_options), FANFARE_ERR_FORKED);
+    CHECK_EQ(fanfare_hub_remove_rule(hub, name, NULL), FANFARE_ERR_FORKED);
+    CHECK_EQ(fanfare_hub_rules(hub, &rules, &count), FANFARE_ERR_FORKED);
+    CHECK_EQ(fanfare_hub_metrics(hub, &metrics), FANFARE_ERR_FORKED);
+    CHECK_EQ(fanfare_hub_prometheus(hub, NULL, 0, &count), FANFARE_ERR_FORKED);
+    CHECK_EQ(fanfare_hub_drain(hub, NULL, NULL), FANFARE_ERR_FORKED);
     CHECK_EQ(count, 0);
     CHECK_EQ(fanfare_hub_finish(hub, name, NULL, UINT64_MAX, &id), FANFARE_ERR_FORKED);
     CHECK(id_is_untouched(&id));
