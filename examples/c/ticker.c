@@ -76,7 +76,7 @@ static int serve(const char *addr, const sigset_t *ends)
     if (status != FANFARE_OK) {
         return failed("hub", status);
     }
-    status = fanfare_hub_listen(hub, fanfare_text_of_string(addr), &port);
+    status = fanfare_hub_listen(hub, fanfare_text_of_string(addr), NULL, NULL, &port);
     if (status == FANFARE_OK) {
         printf("ticker: listening on %s, port %u: /events?topic=ticks\n", addr, (unsigned)port);
         fflush(stdout);

@@ -5,13 +5,14 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::answer;
 use super::lent::{with_copies, Lent};
+use super::listener::Listeners;
 use super::options::FanfareOptions;
 use super::origin::Origin;
 use super::status::{FanfareStatus, Status};
 use super::text::FanfareText;
 use crate::drain::{DrainOptions, Drained};
 use crate::hub::Hub;
-use crate::listener::{ListenOptions, Listener};
+use crate::listener::ListenOptions;
 use crate::sys::fork;
 
 /// The engine: one order of events, the threads that serve its connections, and its listeners.
@@ -20,14 +21,11 @@ use crate::sys::fork;
 #[derive(Debug)]
 pub struct FanfareHub {
     pub(super) hub: Hub,
-    listen_options: ListenOptions,
-    listeners: Mutex<Vec<Listener>>,
+    pub(super) listen_options: ListenOptions,
+    listeners: Mutex<Listeners>,
     /// The process that has its threads.
     origin: Origin,
 }
-
-/// More than the longest text that an IPv6 address with a zone and a port has.
-const ADDR_BYTES_MAX: usize = 256;
 
 /// Makes a hub and starts its threads. `options` may be NULL for the defaults. On success
 /// `*hub_out` is the hub.
@@ -148,6 +146,39 @@ pub unsafe extern "C" fn fanfare_hub_listen(
             if !port_out.is_null() {
                 // SAFETY: writable as the caller promises.
                 unsafe { *port_out = port };
+/// Publishes an event to every client that wants the topic, which is 1 to 256 bytes of UTF-8
+/// without control characters, '+' and '#'. Never waits for a client. On success `*id_out`, unless
+/// `id_out` is NULL, is the hub's id of the event, also when the event has an id of the
+/// publisher's.
+///
+/// Threads: any, several at once; every client gets all events in one order. Ownership: `topic`,
+/// `event` and its texts stay the caller's. Errors, after each of which nothing was published to
+/// any client: `FANFARE_ERR_FULL` when too many bytes wait to be sent (try again a little later),
+/// `FANFARE_ERR_TOPIC`, `FANFARE_ERR_EVENT`, `FANFARE_ERR_UTF8`, `FANFARE_ERR_TOO_LARGE`,
+/// `FANFARE_ERR_ARGUMENT`, `FANFARE_ERR_CLOSED`, `FANFARE_ERR_FORKED` or `FANFARE_ERR_SYSTEM`.
+///
+/// # Safety
+///
+/// `hub` has to be a live hub, `topic` as many readable bytes as it says, `event` to point to
+/// `event->size` readable bytes whose texts are as they say, and `id_out` to be NULL or writable.
+#[no_mangle]
+pub unsafe extern "C" fn fanfare_hub_publish(
+    hub: *const FanfareHub,
+    topic: FanfareText,
+    event: *const FanfareEvent,
+    id_out: *mut FanfareEventId,
+) -> FanfareStatus {
+    answer(|| {
+        // SAFETY: as the caller promises.
+        let (hub, event) = unsafe { (&live(hub)?.hub, FanfareEvent::read(event)?) };
+        let topic = Lent::new(topic, Topic::BYTES_MAX, Status::FANFARE_ERR_TOPIC)?;
+        let [data, name, id, key] = event.lent(hub.options().event_bytes_max)?;
+        let publish = |[topic, texts @ ..]: [Option<&[u8]>; 5]| {
+            let topic = Topic::from_utf8(topic.ok_or(Status::FANFARE_ERR_TOPIC)?)?;
+            let published = hub.publish(&topic, event.event(texts)?)?;
+            if !id_out.is_null() {
+                // SAFETY: writable as the caller promises.
+                unsafe { *id_out = FanfareEventId::of(published.id()) };
             }
             Ok(())
         };
@@ -173,9 +204,15 @@ impl FanfareHub {
     fn listeners(&self) -> MutexGuard<'_, Vec<Listener>> {
         self.listeners.lock().unwrap_or_else(PoisonError::into_inner)
     }
+        unsafe { with_copies([topic, data, name, id, key], publish) }
+    })
 }
 
 impl FanfareHub {
+    pub(super) fn listeners(&self) -> MutexGuard<'_, Listeners> {
+        self.listeners.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The hub, if a shard of it has not ended yet.
     ///
     /// # Errors

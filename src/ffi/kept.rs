@@ -1,5 +1,9 @@
 //! Texts that are given out, and the memory that they are in: valid until it is cleared.
 
+use std::{fmt, ptr};
+
+use super::lent::struct_size;
+use super::status::Status;
 use super::text::FanfareText;
 
 /// What one piece of memory is for, in bytes; a text that is longer has a piece of its own.
@@ -41,7 +45,7 @@ impl Kept {
     ) -> (*const FanfareText, usize) {
         let list: Vec<FanfareText> = texts.into_iter().map(|text| self.text(text)).collect();
         match list.is_empty() {
-            true => (std::ptr::null(), 0),
+            true => (ptr::null(), 0),
             false => (self.texts.keep(&list), list.len()),
         }
     }
@@ -50,6 +54,59 @@ impl Kept {
     pub(super) fn clear(&mut self) {
         self.bytes.clear();
         self.texts.clear();
+    }
+}
+
+/// A list that is given out as an object: structs, and the texts that they point to.
+pub(super) struct List<T> {
+    pub(super) items: Vec<T>,
+    /// What the items point to.
+    _kept: Kept,
+}
+
+impl<T: Copy> List<T> {
+    /// A list of what `make` makes of values.
+    pub(super) fn of<V>(values: Vec<V>, make: impl Fn(&V, &mut Kept) -> T) -> List<T> {
+        let mut kept = Kept::default();
+        let items = values.iter().map(|value| make(value, &mut kept)).collect();
+        List { items, _kept: kept }
+    }
+
+    /// Writes the item at an index into a caller's struct, which begins with its size.
+    ///
+    /// # Errors
+    ///
+    /// `FANFARE_ERR_ARGUMENT` when there is none, or the size is that of no version.
+    ///
+    /// # Safety
+    ///
+    /// `to` has to be NULL, or to point to as many writable bytes as the `usize` at its beginning
+    /// says; and `T` to begin with its size and to have no padding.
+    pub(super) unsafe fn get(
+        &self,
+        index: usize,
+        to: *mut T,
+        size_min: usize,
+    ) -> Result<(), Status> {
+        let item = self.items.get(index).filter(|_| !to.is_null());
+        let item = item.ok_or(Status::FANFARE_ERR_ARGUMENT)?;
+        // SAFETY: not NULL, and as the caller promises.
+        let size = unsafe { struct_size(to, size_min) }?;
+        let (known, from) = (size.min(size_of::<T>()), ptr::from_ref(item).cast::<u8>());
+        // SAFETY: the caller's struct has `size` bytes, and ours at least as many as are copied. What
+        // the struct says of its size stays.
+        unsafe {
+            let (to, after) = (to.cast::<u8>(), size_of::<usize>());
+            ptr::copy_nonoverlapping(from.add(after), to.add(after), known - after);
+            to.add(known).write_bytes(0, size - known);
+        }
+        Ok(())
+    }
+}
+
+impl<T> fmt::Debug for List<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("List").field("items", &self.items.len()).finish_non_exhaustive()
     }
 }
 

@@ -9,14 +9,24 @@
 #![allow(unsafe_code)]
 
 mod choices;
+mod adopt;
+mod authorizer;
+mod connections;
+mod disconnect;
 mod doorbell;
 mod drain;
 mod event;
 mod fields;
 mod finish;
+mod grant;
+mod granted;
+mod header_field;
 mod hub;
 mod kept;
 mod lent;
+mod listen_options;
+mod listener;
+mod log;
 mod notice;
 mod notices;
 mod metrics;
@@ -28,7 +38,10 @@ mod queue;
 mod ready;
 mod reason;
 mod rules;
+mod signing;
 mod status;
+mod stream;
+mod stream_options;
 mod text;
 mod topic;
 mod version;
@@ -43,6 +56,39 @@ pub use event::{FanfareEvent, FanfareEventId, FANFARE_EVENT_ID_BYTES_MAX};
 pub use finish::{fanfare_hub_finish, fanfare_hub_finish_topic};
 pub use hub::{
     fanfare_hub_close, fanfare_hub_free, fanfare_hub_listen, fanfare_hub_new, FanfareHub,
+mod tickets;
+mod tokens;
+pub use adopt::{fanfare_hub_adopt, FanfareAdoptRequest};
+pub use authorizer::{fanfare_authorizer_free, FanfareAuthorizer};
+pub use choices::{
+    FanfareEnvelope, FanfareEnvelopeCode, FanfareHeartbeat, FanfareHeartbeatCode, FanfarePolicy,
+    FanfarePolicyCode, FanfareStart, FanfareStartCode, FANFARE_POLICIES_THESE,
+pub use connections::{
+    fanfare_connections_count, fanfare_connections_free, fanfare_connections_get,
+    fanfare_hub_connection, fanfare_hub_connections, fanfare_hub_subscribers,
+    fanfare_hub_subscription_counts, fanfare_subscription_counts_count,
+    fanfare_subscription_counts_free, fanfare_subscription_counts_get, FanfareConnection,
+    FanfareConnectionFilter, FanfareConnectionState, FanfareConnectionStateCode,
+    FanfareConnections, FanfareSubscriptionCount, FanfareSubscriptionCounts,
+pub use disconnect::{
+    fanfare_hub_disconnect, fanfare_hub_disconnect_all, fanfare_hub_disconnect_subscription,
+    fanfare_hub_disconnect_tag, fanfare_hub_set_subscriptions,
+pub use grant::{fanfare_grant_problem, fanfare_refusal_problem, FanfareGrant, FanfareRefusal};
+pub use granted::{
+    fanfare_granted_free, fanfare_granted_grant, fanfare_granted_is_current, FanfareGranted,
+pub use header_field::FanfareHeader;
+pub use hub::{fanfare_hub_free, fanfare_hub_new, fanfare_hub_publish, FanfareHub};
+pub use listen_options::{
+    fanfare_listen_options_init, fanfare_listen_options_problem, FanfareListenOptions,
+    FanfareRoute, FANFARE_FORWARDED_FORWARDED, FANFARE_FORWARDED_X_FORWARDED_FOR,
+    FANFARE_OVERLOAD_COME_AGAIN, FANFARE_OVERLOAD_UNAVAILABLE, FANFARE_QUERY_TOPICS_ANY,
+    FANFARE_QUERY_TOPICS_NONE,
+pub use listener::{
+    fanfare_hub_listen, fanfare_hub_listen_on, fanfare_listener_address, fanfare_listener_close,
+    FanfareListener,
+pub use log::{
+    fanfare_log_set, FanfareLogCallback, FanfareLogDestructor, FanfareLogLevel,
+    FanfareLogLevelCode, FanfareLogRecord, FANFARE_LOG_BYTES_MAX,
 };
 pub use notice::{FanfareConnectionId, FanfareNotice, FanfareNoticeKind, FanfareNoticeKindCode};
 pub use notices::{
@@ -64,10 +110,31 @@ pub use rules::{
     fanfare_hub_remove_rule, fanfare_hub_rules, fanfare_hub_set_rule, fanfare_rules_at,
     fanfare_rules_free, fanfare_topic_options_init, fanfare_topic_options_problem, FanfareRule,
     FanfareRules, FanfareTopicOptions,
+pub use signing::{
+    fanfare_signing_key_free, fanfare_signing_key_new, fanfare_signing_key_sign, FanfareSigningKey,
+    FanfareTokenClaims,
 };
 pub use status::{fanfare_strerror, FanfareStatus, FanfareStatusCode};
+pub use stream::{
+    fanfare_hub_subscribe, fanfare_stream_end, fanfare_stream_free, fanfare_stream_headers,
+    fanfare_stream_is_complete, fanfare_stream_next, FanfareStream,
+};
+pub use stream_options::{
+    fanfare_stream_options_init, fanfare_stream_options_problem, FanfareStreamOptions,
+};
 pub use text::FanfareText;
 pub use topic::{fanfare_topic_free, fanfare_topic_new, FanfareTopic};
+pub use tickets::{
+    fanfare_access_options_problem, fanfare_authorizer_new_tickets, fanfare_ticket_options_init,
+    fanfare_ticket_options_problem, fanfare_tickets_free, fanfare_tickets_issue,
+    fanfare_tickets_new, fanfare_tickets_redeem, FanfareAccessOptions, FanfareTicket,
+    FanfareTicketOptions, FanfareTickets, FANFARE_TICKET_BYTES_MAX,
+};
+pub use tokens::{
+    fanfare_keys_problem, fanfare_token_options_init, fanfare_token_options_problem,
+    fanfare_tokens_free, fanfare_tokens_new, fanfare_tokens_set_keys, fanfare_tokens_verify,
+    FanfareKey, FanfareTokenOptions, FanfareTokens, FANFARE_KEY_FILE, FANFARE_KEY_JWKS,
+};
 pub use version::{fanfare_abi_version, FANFARE_ABI_VERSION};
 pub use watch::{fanfare_hub_watch_connections, fanfare_hub_watch_interest};
 

@@ -260,6 +260,16 @@ impl Number for usize {
     }
 }
 
+impl Number for u32 {
+    fn to_number(self) -> u64 {
+        self.into()
+    }
+
+    fn of_number(number: u64) -> u32 {
+        u32::try_from(number).unwrap_or(u32::MAX)
+    }
+}
+
 impl Number for u8 {
     fn to_number(self) -> u64 {
         self.into()

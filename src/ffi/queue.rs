@@ -5,6 +5,8 @@
 //! takes a [`Source`], of which [`stream`] makes one of anything that is polled with a waker;
 //! [`Queue::signal`] gives a waker, and each time that it is woken the host gets one notice.
 
+#![allow(dead_code, reason = "`Signal` is for streams that the host reads")]
+
 use std::collections::HashMap;
 use std::fmt;
 use std::pin::Pin;
@@ -64,7 +66,6 @@ struct Entry {
 }
 
 /// A source of one notice each time that its waker is woken. Dropping it takes it out of the queue.
-#[allow(dead_code, reason = "streams that the host reads are to use it")]
 pub(super) struct Signal {
     queue: Weak<Queue>,
     key: u64,

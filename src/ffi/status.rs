@@ -90,6 +90,10 @@ pub enum FanfareStatusCode {
     FANFARE_ERR_KEY = -27,
     /// The stream has ended, and nothing more will come of it. Free it.
     FANFARE_ERR_ENDED = -28,
+    /// The program has set a logger of its own, in Rust. Take the library's records from that.
+    FANFARE_ERR_LOGGER = -29,
+    /// The token or the ticket is not valid, or no longer. Answer its client 401.
+    FANFARE_ERR_TOKEN = -30,
 }
 
 /// A code that is not `FANFARE_OK`, inside of the library.
@@ -101,7 +105,7 @@ pub(super) use FanfareStatusCode as Status;
 /// Errors: none.
 #[no_mangle]
 pub extern "C" fn fanfare_strerror(status: FanfareStatus) -> *const c_char {
-    const TEXTS: [&std::ffi::CStr; 29] = [
+    const TEXTS: [&std::ffi::CStr; 31] = [
         c"success",
         c"the library has a defect and panicked; please report it",
         c"an argument is NULL, or a length or struct size is impossible; correct the call",
@@ -131,6 +135,8 @@ pub extern "C" fn fanfare_strerror(status: FanfareStatus) -> *const c_char {
         c"a grant or refusal is beyond its bounds, or a stream wants what is not granted; correct it",
         c"a key cannot be read, is too weak, or is of no algorithm that is taken; give another",
         c"the stream has ended and nothing more will come; free it",
+        c"the program has set a logger of its own; take the library's records from that",
+        c"the token or ticket is not valid, or no longer; answer its client 401",
     ];
     let index = status.checked_neg().and_then(|n| usize::try_from(n).ok());
     let text = index.and_then(|index| TEXTS.get(index));

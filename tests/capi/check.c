@@ -74,7 +74,8 @@ uint16_t hub_listen(const fanfare_hub *hub)
 {
     uint16_t port = 0;
 
-    CHECK_EQ(fanfare_hub_listen(hub, FANFARE_TEXT("127.0.0.1:0"), &port), FANFARE_OK);
+    CHECK_EQ(fanfare_hub_listen(hub, FANFARE_TEXT("127.0.0.1:0"), NULL, NULL, &port),
+             FANFARE_OK);
     CHECK(port != 0);
     return port;
 }

@@ -24,6 +24,10 @@ typedef struct {
 extern const test tests_of_options[];
 extern const test tests_of_hub[];
 extern const test tests_of_topic[];
+extern const test tests_of_listener[];
+extern const test tests_of_stream[];
+extern const test tests_of_adopt[];
+extern const test tests_of_tickets[];
 extern const test tests_of_publish[];
 extern const test tests_of_several[];
 extern const test tests_of_finish[];
@@ -38,6 +42,8 @@ extern const test tests_of_fork[];
 extern const test tests_of_every[];
 extern const test tests_of_ticker[];
 extern const test tests_of_notices[];
+extern const test tests_of_connections[];
+extern const test tests_of_log[];
 extern const test tests_of_manual[];
 
 /* The paths of the ticker example, and of the program in the header. */

@@ -1,10 +1,63 @@
-// The header is C++ as well, and the library links from there.
+// The header is C++ as well, and the library links from there. An exception never gets into it.
 
 #include <fanfare.h>
 
+#include <csignal>
 #include <cstdio>
+#include <stdexcept>
+#include <sys/resource.h>
+#include <sys/types.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+namespace {
+
+extern "C" void throwing(void *, const fanfare_log_record *) {
+    throw std::runtime_error("out of the callback");
+}
+
+// Has the library log a warning: no process has so many descriptors.
+fanfare_status log_a_warning() {
+    fanfare_options options = fanfare_options_defaults();
+    options.connections_max = 10000000;
+    fanfare_hub *hub = nullptr;
+    const fanfare_status status = fanfare_hub_new(&options, &hub);
+    fanfare_hub_free(hub);
+    return status;
+}
+
+// Whether a process whose log callback throws is ended, by abort.
+bool exception_ends_the_process() {
+    std::fflush(nullptr);
+    const pid_t child = fork();
+    if (child == 0) {
+        const rlimit no_core = {0, 0};
+        setrlimit(RLIMIT_CORE, &no_core);
+        if (std::freopen("/dev/null", "w", stderr) == nullptr) {
+            _exit(2);
+        }
+        if (fanfare_log_set(FANFARE_LOG_WARN, throwing, nullptr, nullptr) != FANFARE_OK) {
+            _exit(3);
+        }
+        try {
+            log_a_warning();
+        } catch (...) {
+            _exit(4);
+        }
+        _exit(5);
+    }
+    int status = 0;
+    const bool has_ended = child > 0 && waitpid(child, &status, 0) == child;
+    return has_ended && WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT;
+}
+
+} // namespace
 
 int main() {
+    if (!exception_ends_the_process()) {
+        std::puts("an exception of a callback got into the library");
+        return 1;
+    }
     fanfare_options options = fanfare_options_defaults();
     fanfare_hub *hub = nullptr;
     if (fanfare_abi_version() != FANFARE_ABI_VERSION

@@ -70,7 +70,8 @@ static void refused_in_child(fanfare_hub *hub)
 
     CHECK_EQ(fanfare_hub_publish(hub, FANFARE_TEXT("t"), &event, &id), FANFARE_ERR_FORKED);
     CHECK(id_is_untouched(&id));
-    CHECK_EQ(fanfare_hub_listen(hub, FANFARE_TEXT("127.0.0.1:0"), &port), FANFARE_ERR_FORKED);
+    CHECK_EQ(fanfare_hub_listen(hub, FANFARE_TEXT("127.0.0.1:0"), NULL, NULL, &port),
+             FANFARE_ERR_FORKED);
     CHECK_EQ(port, 0xbeef);
     CHECK_EQ(fanfare_hub_close(hub), FANFARE_ERR_FORKED);
     CHECK_EQ(fanfare_hub_publish_wait(hub, &publication, UINT64_MAX, &id), FANFARE_ERR_FORKED);

@@ -24,7 +24,7 @@ static void every_code_has_a_text(void)
         FANFARE_ERR_TOO_MANY, FANFARE_ERR_BUFFER, FANFARE_ERR_STALE,  FANFARE_ERR_LIMIT,
         FANFARE_ERR_BUSY,   FANFARE_ERR_SOCKET,  FANFARE_ERR_SOCKET_TLS, FANFARE_ERR_SOCKET_READ,
         FANFARE_ERR_SOCKET_UNSENT, FANFARE_ERR_REQUEST, FANFARE_ERR_GRANT, FANFARE_ERR_KEY,
-        FANFARE_ERR_ENDED,
+        FANFARE_ERR_ENDED,  FANFARE_ERR_LOGGER,  FANFARE_ERR_TOKEN,
     };
     static const size_t count = sizeof codes / sizeof codes[0];
     size_t i, j;
@@ -40,7 +40,7 @@ static void every_code_has_a_text(void)
 
 static void unknown_codes_have_a_text(void)
 {
-    static const fanfare_status unknown[] = {1, 12, 1000, -29, -1000, INT32_MAX, INT32_MIN};
+    static const fanfare_status unknown[] = {1, 12, 1000, -30, -1000, INT32_MAX, INT32_MIN};
     size_t i;
 
     for (i = 0; i < sizeof unknown / sizeof unknown[0]; i++) {
@@ -128,7 +128,8 @@ static void listens_on_several_addresses(void)
         clients[i] = client_new(ports[i], "t");
     }
     CHECK(ports[0] != ports[1]);
-    CHECK_EQ(fanfare_hub_listen(hub, FANFARE_TEXT("127.0.0.1:0"), NULL), FANFARE_OK);
+    CHECK_EQ(fanfare_hub_listen(hub, FANFARE_TEXT("127.0.0.1:0"), NULL, NULL, NULL),
+             FANFARE_OK);
     CHECK_EQ(publish(hub, "t", &event), FANFARE_OK);
     for (i = 0; i < 2; i++) {
         received got;
@@ -142,7 +143,7 @@ static void listens_on_several_addresses(void)
 static fanfare_status listen_on(const fanfare_hub *hub, fanfare_text addr)
 {
     uint16_t port = 0xbeef;
-    fanfare_status status = fanfare_hub_listen(hub, addr, &port);
+    fanfare_status status = fanfare_hub_listen(hub, addr, NULL, NULL, &port);
 
     CHECK((status == FANFARE_OK) == (port != 0xbeef));
     return status;

@@ -33,6 +33,12 @@ static const test *const all[] = {
     tests_of_ticker,
     tests_of_manual,
     tests_of_notices,
+    tests_of_connections,
+    tests_of_log,
+    tests_of_listener,
+    tests_of_stream,
+    tests_of_adopt,
+    tests_of_tickets,
 };
 
 const char *ticker_path, *manual_path;

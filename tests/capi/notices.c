@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/select.h>
 #include <sys/types.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -164,15 +166,64 @@ static void note(seen *all, const fanfare_notice *notice)
     }
 }
 
-/* What a host does when its doorbell rings: 0 nothing but drain, 1 reads it first, as Node.js. */
-static void thousand(int reads)
+/* How a host waits for a descriptor. */
+typedef void (*waiting)(int fd);
+
+static void by_poll(int fd)
+{
+    struct pollfd readable;
+
+    readable.fd = fd;
+    readable.events = POLLIN;
+    CHECK_EQ(poll(&readable, 1, DEADLINE_MS), 1);
+    CHECK_EQ(readable.revents, POLLIN);
+}
+
+static void by_select(int fd)
+{
+    struct timeval deadline = {DEADLINE_MS / 1000, 0};
+    fd_set readable;
+
+    FD_ZERO(&readable);
+    FD_SET(fd, &readable);
+    CHECK_EQ(select(fd + 1, &readable, NULL, NULL, &deadline), 1);
+}
+
+/* Edge-triggered, as Go's netpoller and some event loops do: it reports a change, once. */
+static void by_epoll(int fd)
+{
+    static int epoll = -1;
+    struct epoll_event event;
+
+    if (epoll < 0) {
+        memset(&event, 0, sizeof event);
+        event.events = EPOLLIN | EPOLLET;
+        epoll = epoll_create1(EPOLL_CLOEXEC);
+        CHECK(epoll >= 0 && epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) == 0);
+    }
+    CHECK_EQ(epoll_wait(epoll, &event, 1, DEADLINE_MS), 1);
+    CHECK_EQ(event.events, EPOLLIN);
+}
+
+/* As libuv's streams do, which Node.js has, and Go's files: whatever comes is read. */
+static void by_read(int fd)
+{
+    char bytes[64];
+
+    by_poll(fd);
+    CHECK_EQ(read(fd, bytes, sizeof bytes), 1);
+}
+
+static void thousand(waiting wait)
 {
     static seen all[CONNECTIONS];
     watched watched = watched_new(0);
     pthread_t threads[COMERS];
     unsigned firsts[COMERS], i, told = 0;
     fanfare_notice batch[7];
+    int fd = -1;
 
+    CHECK_EQ(fanfare_notices_doorbell(watched.notices, &fd), FANFARE_OK);
     memset(all, 0, sizeof all);
     comers_port = watched.port;
     for (i = 0; i < COMERS; i++) {
@@ -181,13 +232,7 @@ static void thousand(int reads)
     }
     while (told < 2 * CONNECTIONS) {
         size_t count, at;
-        notices_wait(watched.notices);
-        if (reads) {
-            char bytes[64];
-            int fd = -1;
-            CHECK_EQ(fanfare_notices_doorbell(watched.notices, &fd), FANFARE_OK);
-            CHECK_EQ(read(fd, bytes, sizeof bytes), 1);
-        }
+        wait(fd);
         count = drain(watched.notices, batch, sizeof batch / sizeof batch[0]);
         for (at = 0; at < count; at++) {
             note(all, &batch[at]);
@@ -207,12 +252,22 @@ static void thousand(int reads)
 
 static void thousand_polled(void)
 {
-    thousand(0);
+    thousand(by_poll);
+}
+
+static void thousand_selected(void)
+{
+    thousand(by_select);
+}
+
+static void thousand_with_epoll(void)
+{
+    thousand(by_epoll);
 }
 
 static void thousand_read(void)
 {
-    thousand(1);
+    thousand(by_read);
 }
 
 /* ---- The doorbell ---- */
@@ -531,6 +586,9 @@ const test tests_of_notices[] = {
     {"each reason of an end has a name of its own", reasons_have_names},
     {"a host that polls is told of each of 1,000 connections, that it came and then that it went",
      thousand_polled},
+    {"a host that selects is told of each of 1,000 connections as well", thousand_selected},
+    {"a host with an edge-triggered epoll is told of each of 1,000 connections as well",
+     thousand_with_epoll},
     {"a host that reads its doorbell is told of each of 1,000 connections as well", thousand_read},
     {"the doorbell is readable until the last notice is drained", rings_until_drained},
     {"the doorbell does not block, and is closed with its queue", never_blocks},

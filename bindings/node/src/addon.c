@@ -319,7 +319,7 @@ static napi_value hub_listen(napi_env env, napi_callback_info info) {
         return NULL;
     }
     uint16_t port = 0;
-    fanfare_status code = fanfare_hub_listen(hub, addr.lent, &port);
+    fanfare_status code = fanfare_hub_listen(hub, addr.lent, NULL, NULL, &port);
     text_free(&addr);
     if (code != FANFARE_OK) {
         return throw_code(env, code);
