@@ -39,6 +39,8 @@ static const test *const all[] = {
     tests_of_stream,
     tests_of_adopt,
     tests_of_tickets,
+    tests_of_doorbell,
+    tests_of_ends,
 };
 
 const char *ticker_path, *manual_path;
