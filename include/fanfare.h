@@ -37,10 +37,11 @@
  *
  * With the static library instead: libfanfare.a -lgcc_s -lutil -lrt -lpthread -lm -ldl.
  *
- * Contents: rules that hold for every function; then, each with its functions, 1. version,
- * 2. status, 3. text, 4. options, 5. event, 6. hub, 7. choices, 8. notices, 9. connections, 10. log,
- * 11. listeners, 12. grants and refusals, 13. tokens and tickets, 14. streams that the program reads,
- * 15. connections that the program hands over.
+ * Contents: rules that hold for every function; then, each with its functions,
+ * 1. version, 2. status, 3. text, 4. options, 5. event, 6. topic, 7. hub, 8. publishing,
+ * 9. finishing, 10. header fields, 11. notices, 12. connections, 13. log, 14. listeners,
+ * 15. grants and refusals, 16. tokens and tickets, 17. streams that the program reads,
+ * 18. connections that the program hands over, 19. rules, 20. draining, 21. statistics.
  *
  * Threads and ownership
  *
@@ -55,6 +56,41 @@
  *   fanfare_hub_publish      any, several at once another publisher   what was passed: the caller
  *   fanfare_hub_free         one, after all other 2 s, for clients    none: the hub is gone
  *                            calls with the hub
+ *   fanfare_hub_close        any, several at once 2 s, for clients    the hub: the caller
+ *   fanfare_topic_new        any                  nothing             the topic: the caller
+ *   fanfare_topic_free       one, after all other nothing             none: the topic is gone
+ *                            calls with it
+ *   fanfare_hub_publish_to   any, several at once another publisher   what was passed: the caller
+ *   fanfare_hub_publish_wait any, several at once clients that lag,   what was passed: the caller
+ *                                                 for its timeout
+ *   fanfare_hub_publish_many any, several at once clients that lag,   what was passed: the caller
+ *                                                 for its timeout
+ *   fanfare_hub_finish       any, several at once clients that lag,   what was passed: the caller
+ *                                                 for its timeout
+ *   fanfare_hub_finish_topic any, several at once clients that lag,   what was passed: the caller
+ *                                                 for its timeout
+ *   fanfare_topic_options_init
+ *                            any                  nothing             the struct: the caller
+ *   fanfare_topic_options_problem
+ *                            any                  nothing             the struct: the caller; its
+ *                                                                     texts are static
+ *   fanfare_hub_set_rule     any, several at once the topics that it  what was passed: the caller
+ *                                                 matches
+ *   fanfare_hub_remove_rule  any, several at once the topics that it  what was passed: the caller
+ *                                                 matches
+ *   fanfare_hub_rules        any, several at once another publisher   the list: the caller
+ *   fanfare_rules_at         any, several at once nothing             its text: the list
+ *   fanfare_rules_free       one, after all other nothing             none: the list is gone
+ *                            calls with it
+ *   fanfare_drain_options_init
+ *                            any                  nothing             the struct: the caller
+ *   fanfare_drain_options_problem
+ *                            any                  nothing             the struct: the caller; its
+ *                                                                     texts are static
+ *   fanfare_hub_drain        any, several at once its window and grace, the hub: the caller
+ *                                                 and 2 s, for clients
+ *   fanfare_hub_metrics      any, several at once another publisher   the struct: the caller
+ *   fanfare_hub_prometheus   any, several at once another publisher   the buffer: the caller
  *   fanfare_disconnect_reason_name
  *                            any                  nothing             its text is static
  *   fanfare_notices_new      any                  nothing             the queue: the caller
@@ -99,7 +135,6 @@
  *                            any, several at once 10 s, for the hub   what was passed: the caller
  *   fanfare_log_set          any, several at once callbacks that run  the user data: the callback,
  *                                                                     until its destructor
- *
  *   fanfare_listen_options_init
  *                            any                  nothing             the struct: the caller
  *   fanfare_listen_options_problem
@@ -111,7 +146,6 @@
  *   fanfare_listener_close   any, several at once nothing             none: the listener is gone
  *   fanfare_authorizer_free  one, after all other nothing             none: the authorizer is gone
  *                            calls with it
- *
  *   fanfare_stream_options_init
  *                            any                  nothing             the struct: the caller
  *   fanfare_stream_options_problem
@@ -126,7 +160,6 @@
  *   fanfare_stream_free      one, after all other nothing             none: the stream is gone
  *                            calls with the stream
  *   fanfare_hub_adopt        any, several at once nothing             fd: the hub, if it succeeds
- *
  *   fanfare_grant_problem    any                  nothing             the struct: the caller; its
  *   fanfare_refusal_problem  any                  nothing             texts are static
  *   fanfare_tokens_new       any                  nothing             the tokens: the caller
@@ -177,8 +210,9 @@
  * Errors
  *
  * A function that can fail returns a fanfare_status: FANFARE_OK, or a negative code that
- * fanfare_strerror explains. Outputs are the last parameters, and are written on success only. No
- * last error is kept anywhere, no panic or exception leaves the library, and a call that failed has
+ * fanfare_strerror explains. Outputs are the last parameters, and are written on success only, but for
+ * the size that a buffer has to have, with FANFARE_ERR_BUFFER, and the count of fanfare_hub_publish_many.
+ * No last error is kept anywhere, no panic or exception leaves the library, and a call that failed has
  * changed nothing. The exception is FANFARE_ERR_PANIC, a defect of the library, which any function
  * that returns a status may return, and which is not repeated below.
  *
@@ -193,7 +227,8 @@
  *
  * Units
  *
- * A number's unit is the end of its name: _ms are milliseconds, _bytes_max bytes, _percent percent;
+ * A number's unit is the end of its name: _ms are milliseconds, _us microseconds, _ns nanoseconds,
+ * _bytes and _bytes_max bytes, _percent percent;
  * what has none is a count, or a flag if its description says so. Lengths are in bytes. KiB and MiB
  * are 1,024 and 1,048,576 bytes.
  *
@@ -209,9 +244,6 @@
  * missed (a number or null), from and to; &gap-start=NAME (now, latest, last=N, earliest) says where its
  * stream begins then. No published event may have that name, nor
  * "fanfare-heartbeat".
- *
- * Not in this version: finishing a topic, events of several topics or spread over a time, rules of topics,
- * metrics, and draining.
  */
 
 #ifndef FANFARE_H
@@ -225,7 +257,7 @@
 extern "C" {
 #endif
 
-/* ---- 1. Version --------------------------------------------------------------------------- */
+/* ---- 1. Version ---------------------------------------------------------------------------- */
 
 #define FANFARE_VERSION_MAJOR 0
 #define FANFARE_VERSION_MINOR 1
@@ -245,7 +277,7 @@ extern "C" {
  */
 uint32_t fanfare_abi_version(void);
 
-/* ---- 2. Status ---------------------------------------------------------------------------- */
+/* ---- 2. Status ----------------------------------------------------------------------------- */
 
 /**
  * The values of a `fanfare_status`. Errors are negative; none is ever renumbered.
@@ -282,8 +314,8 @@ typedef enum fanfare_status_code {
   FANFARE_ERR_TOPIC = -6,
   /**
    * The event is empty; or its name, id or key is empty, too long, or has a character that no
-   * client gets back; or its name is reserved for the engine; or it has a field that only a
-   * newer library knows. Correct the event.
+   * client gets back; or its name is reserved for the engine; or its window is too long, or one
+   * that a last event has; or it has a field that only a newer library knows. Correct the event.
    */
   FANFARE_ERR_EVENT = -7,
   /**
@@ -406,7 +438,7 @@ typedef int32_t fanfare_status;
  */
 const char *fanfare_strerror(fanfare_status status);
 
-/* ---- 3. Text ------------------------------------------------------------------------------ */
+/* ---- 3. Text ------------------------------------------------------------------------------- */
 
 /**
  * A text, or bytes, by pointer and length: UTF-8 that needs no NUL at its end, and in which a NUL
@@ -453,7 +485,108 @@ static inline fanfare_text fanfare_text_of_string(const char *string)
 
 #endif /* FANFARE_DECLARATIONS_ONLY */
 
-/* ---- 4. Options --------------------------------------------------------------------------- */
+/* ---- 4. Options ---------------------------------------------------------------------------- */
+
+/**
+ * The bit in a set of policies that says that the set is to be taken as it is.
+ */
+#define FANFARE_POLICIES_THESE 1
+
+/**
+ * The values of a `fanfare_heartbeat`.
+ */
+typedef enum fanfare_heartbeat_code {
+  /**
+   * An id alone, by which a client that comes back skips more.
+   */
+  FANFARE_HEARTBEAT_ID = 1,
+  /**
+   * A comment.
+   */
+  FANFARE_HEARTBEAT_COMMENT = 2,
+  /**
+   * An event named "fanfare-heartbeat", which a page sees.
+   */
+  FANFARE_HEARTBEAT_EVENT = 3,
+} fanfare_heartbeat_code;
+
+/**
+ * The values of a `fanfare_policy`.
+ */
+typedef enum fanfare_policy_code {
+  /**
+   * It is disconnected; its client comes back, and is sent what it has missed.
+   */
+  FANFARE_POLICY_DISCONNECT = 1,
+  /**
+   * It misses the oldest events that wait for it, and is told of the gap.
+   */
+  FANFARE_POLICY_DROP_OLDEST = 2,
+  /**
+   * Of the events that wait for it, it is sent the newest of each key.
+   */
+  FANFARE_POLICY_CONFLATE = 3,
+} fanfare_policy_code;
+
+/**
+ * The values of a `fanfare_envelope`.
+ */
+typedef enum fanfare_envelope_code {
+  /**
+   * Nothing.
+   */
+  FANFARE_ENVELOPE_NONE = 1,
+  /**
+   * A JSON object that says the event's topic.
+   */
+  FANFARE_ENVELOPE_JSON = 2,
+} fanfare_envelope_code;
+
+/**
+ * The values of a `fanfare_start`.
+ */
+typedef enum fanfare_start_code {
+  /**
+   * With what is published from now on.
+   */
+  FANFARE_START_NOW = 1,
+  /**
+   * With the newest event of each topic that is kept.
+   */
+  FANFARE_START_LATEST = 2,
+  /**
+   * With as many of the newest events as the field beside this one says.
+   */
+  FANFARE_START_LAST = 3,
+  /**
+   * With all events that are kept.
+   */
+  FANFARE_START_EARLIEST = 4,
+} fanfare_start_code;
+
+/**
+ * What a stream is sent when there is nothing else: one of the constants of `fanfare_heartbeat_code`,
+ * or 0 for the hub's.
+ */
+typedef uint32_t fanfare_heartbeat;
+
+/**
+ * What happens to a connection that lags too far: one of the constants of `fanfare_policy_code`, or 0
+ * for what decides otherwise.
+ */
+typedef uint32_t fanfare_policy;
+
+/**
+ * What is around an event's data in a stream: one of the constants of `fanfare_envelope_code`, or 0,
+ * which is FANFARE_ENVELOPE_NONE.
+ */
+typedef uint32_t fanfare_envelope;
+
+/**
+ * Where a stream begins: one of the constants of `fanfare_start_code`, or 0 for what decides
+ * otherwise. Beside it is the number of events that FANFARE_START_LAST takes.
+ */
+typedef uint32_t fanfare_start;
 
 /**
  * How a hub behaves and where its bounds are. `fanfare_options_defaults` makes one with every
@@ -461,7 +594,7 @@ static inline fanfare_text fanfare_text_of_string(const char *string)
  * `sizeof(fanfare_options)` and call `fanfare_options_init`.
  *
  * The names, units, bounds and defaults are those of docs/options.md, with the unit of a time at
- * the end of its name. What is not among these has its default.
+ * the end of its name. The text stays the caller's.
  *
  * The struct grows at its end only, by options of which zero is the default. So a program that was
  * built with a newer header runs with this library as long as it sets none that the library does
@@ -604,6 +737,26 @@ typedef struct fanfare_options {
    * Bounds: at most 7 days. Default: 5 min.
    */
   uint64_t finished_age_max_ms;
+  /**
+   * What a connection is sent when it has been silent for heartbeat_ms, and what its stream begins
+   * with, unless its query names another form: one of the constants of `fanfare_heartbeat_code`, or
+   * 0.
+   * Bounds: id, comment or event. Default: id.
+   */
+  fanfare_heartbeat heartbeat_form;
+  /**
+   * What happens to a connection that lags by more than lag_bytes_max or lag_age_max_ms, unless its
+   * query or a rule names another policy: one of the constants of `fanfare_policy_code`, or 0.
+   * Bounds: disconnect, drop-oldest or conflate. Default: disconnect.
+   */
+  fanfare_policy policy;
+  /**
+   * The name of the event by which a client is told that events are missing from its stream; no
+   * event of this name can be published. {NULL, 0} is the default.
+   * Bounds: 1 to 256 bytes without CR, LF or NUL, and none of message, open, error and
+   * fanfare-heartbeat. Default: fanfare-gap.
+   */
+  fanfare_text gap_event;
 } fanfare_options;
 
 /**
@@ -645,7 +798,7 @@ static inline fanfare_options fanfare_options_defaults(void)
 
 #endif /* FANFARE_DECLARATIONS_ONLY */
 
-/* ---- 5. Event ----------------------------------------------------------------------------- */
+/* ---- 5. Event ------------------------------------------------------------------------------ */
 
 /**
  * The most bytes of a `fanfare_event_id`.
@@ -690,6 +843,17 @@ typedef struct fanfare_event {
    * The reconnection time that clients are to use from now on, in milliseconds; 0 for none.
    */
   uint32_t retry_ms;
+  /**
+   * A text that clients ignore, each of its lines as a comment. Data and comment together have at
+   * most the option event_bytes_max bytes.
+   */
+  fanfare_text comment;
+  /**
+   * The clients that are there are sent the event evenly over this time, at most 300,000 ms, for
+   * what a crowd acts on, such as "fetch the new configuration"; 0 is at once. A later event for a
+   * client takes it along. Such events wait in backlogs of their own.
+   */
+  uint64_t window_ms;
 } fanfare_event;
 
 /**
@@ -732,7 +896,35 @@ static inline fanfare_text fanfare_event_id_text(const fanfare_event_id *id)
 
 #endif /* FANFARE_DECLARATIONS_ONLY */
 
-/* ---- 6. Hub ------------------------------------------------------------------------------- */
+/* ---- 6. Topic ------------------------------------------------------------------------------ */
+
+/**
+ * A topic by handle: its name was checked, and need not be checked again each time. Opaque, and
+ * always used by pointer. `fanfare_topic_new` makes it and `fanfare_topic_free` frees it. It belongs
+ * to no hub: one handle serves any number of hubs, lives as long as the program likes, and keeps
+ * nothing in a hub. It is as good in the child of a fork.
+ */
+typedef struct fanfare_topic fanfare_topic;
+
+/**
+ * Makes a handle of a topic, whose name is 1 to 256 bytes of UTF-8 without control characters, '+'
+ * and '#'. On success `*topic_out` is the handle.
+ *
+ * Threads: any. Ownership: `name` stays the caller's; the handle is the caller's, to be freed with
+ * `fanfare_topic_free`. Errors: `FANFARE_ERR_TOPIC`, `FANFARE_ERR_ARGUMENT` or `FANFARE_ERR_SYSTEM`.
+ */
+fanfare_status fanfare_topic_new(fanfare_text name,
+                                 fanfare_topic **topic_out);
+
+/**
+ * Frees a handle of a topic. What was published with it stays. NULL does nothing.
+ *
+ * Threads: any one, while no other call with this handle is under way, and none comes afterwards.
+ * Ownership: the handle is gone. Errors: none.
+ */
+void fanfare_topic_free(fanfare_topic *topic);
+
+/* ---- 7. Hub -------------------------------------------------------------------------------- */
 
 /**
  * The engine: one order of events, the threads that serve its connections, and its listeners.
@@ -750,11 +942,24 @@ typedef struct fanfare_hub fanfare_hub;
  * `fanfare_hub_free`. Errors: `FANFARE_ERR_ARGUMENT`; `FANFARE_ERR_OPTIONS`, and
  * `fanfare_options_problem` says which option; `FANFARE_ERR_SYSTEM`.
  */
-fanfare_status fanfare_hub_new(const fanfare_options *options, fanfare_hub **hub_out);
+fanfare_status fanfare_hub_new(const fanfare_options *options,
+                               fanfare_hub **hub_out);
 
 /**
- * Closes a hub and frees it. What was published is sent for at most 2 seconds more; then every
- * connection is closed, and the threads have ended when this returns. NULL does nothing.
+ * Closes a hub: nothing more is published or accepted, what was published is sent for at most 2
+ * seconds more, and then every connection is closed. The threads have ended when this returns. From
+ * then on what publishes, finishes and listens returns `FANFARE_ERR_CLOSED`, also calls that wait for
+ * space at the time; what was counted can still be read. To close a hub once more does nothing, but may
+ * return before the first call has. The hub has to be freed all the same.
+ *
+ * Threads: any, several at once, and while others use the hub. Ownership: the hub stays the caller's.
+ * Errors: `FANFARE_ERR_ARGUMENT` or `FANFARE_ERR_FORKED`.
+ */
+fanfare_status fanfare_hub_close(const fanfare_hub *hub);
+
+/**
+ * Closes a hub as `fanfare_hub_close` does, if that was not done before, and frees it. NULL does
+ * nothing.
  *
  * Threads: any one, while no other call with this hub is under way, and none comes afterwards.
  * Ownership: the hub is gone. Errors: none.
@@ -766,6 +971,41 @@ fanfare_status fanfare_hub_new(const fanfare_options *options, fanfare_hub **hub
  */
 void fanfare_hub_free(fanfare_hub *hub);
 
+/* ---- 8. Publishing ------------------------------------------------------------------------- */
+
+/**
+ * An event, and the topics that it is published to: names, or handles, or some of both, 1 to 64 in
+ * all. `fanfare_publication_of` and `fanfare_publication_to` make one. What it points to stays the
+ * caller's. It has no size, since it never grows: so it can stand in an array.
+ *
+ * An event of several topics is one event, with one id: it is published to all of them or to none. A
+ * client that wants several of them is sent it once. A topic that is given twice counts once, and the
+ * order of the topics has no meaning. A key belongs to the list of topics: an event replaces only
+ * events that were published to exactly the same ones.
+ */
+typedef struct fanfare_publication {
+  /**
+   * Names of topics, or NULL if there are none.
+   */
+  const fanfare_text *topics;
+  /**
+   * How many they are.
+   */
+  size_t topics_count;
+  /**
+   * Handles of topics, or NULL if there are none.
+   */
+  const fanfare_topic *const *handles;
+  /**
+   * How many they are.
+   */
+  size_t handles_count;
+  /**
+   * The event.
+   */
+  const fanfare_event *event;
+} fanfare_publication;
+
 /**
  * Publishes an event to every client that wants the topic, which is 1 to 256 bytes of UTF-8
  * without control characters, '+' and '#'. Never waits for a client. On success `*id_out`, unless
@@ -776,115 +1016,138 @@ void fanfare_hub_free(fanfare_hub *hub);
  * `event` and its texts stay the caller's. Errors, after each of which nothing was published to
  * any client: `FANFARE_ERR_FULL` when too many bytes wait to be sent (try again a little later),
  * `FANFARE_ERR_TOPIC`, `FANFARE_ERR_EVENT`, `FANFARE_ERR_UTF8`, `FANFARE_ERR_TOO_LARGE`,
- * `FANFARE_ERR_ARGUMENT`, `FANFARE_ERR_CLOSED`, `FANFARE_ERR_FORKED` or `FANFARE_ERR_SYSTEM`.
+ * `FANFARE_ERR_FINISHED`, `FANFARE_ERR_ARGUMENT`, `FANFARE_ERR_CLOSED`, `FANFARE_ERR_FORKED` or
+ * `FANFARE_ERR_SYSTEM`.
  */
 fanfare_status fanfare_hub_publish(const fanfare_hub *hub,
                                    fanfare_text topic,
                                    const fanfare_event *event,
                                    fanfare_event_id *id_out);
 
-/* ---- 7. Choices --------------------------------------------------------------------------- */
+/**
+ * Publishes an event as `fanfare_hub_publish` does, to the topic of a handle. It is the faster way
+ * for a topic that is published to often, since the name was checked when the handle was made, and
+ * the handle remembers where in the hub the topic is.
+ *
+ * Threads: any, several at once, also with the same handle. Ownership: `topic`, `event` and its texts
+ * stay the caller's. Errors: as `fanfare_hub_publish`, without `FANFARE_ERR_TOPIC`.
+ */
+fanfare_status fanfare_hub_publish_to(const fanfare_hub *hub,
+                                      const fanfare_topic *topic,
+                                      const fanfare_event *event,
+                                      fanfare_event_id *id_out);
 
 /**
- * The bit in a set of policies that says that the set is to be taken as it is.
+ * Publishes an event to one topic or to several, and waits for at most `timeout_ms` while too many
+ * bytes wait to be sent: until each of the topics and the hub have space at the same time. 0 does not
+ * wait, and `UINT64_MAX` has no bound. Otherwise it is as `fanfare_hub_publish`.
+ *
+ * Threads: any, several at once; it waits for clients. Ownership: the publication and what it points
+ * to stay the caller's. Errors, after each of which nothing was published to any client:
+ * `FANFARE_ERR_TIMEOUT` when there was no space within the time, or `FANFARE_ERR_FULL` when there was
+ * no time; `FANFARE_ERR_TOO_MANY` when there are more than 64 topics; `FANFARE_ERR_ARGUMENT` also when
+ * there is none; `FANFARE_ERR_FINISHED` when one of the topics is finished; and those of
+ * `fanfare_hub_publish`.
  */
-#define FANFARE_POLICIES_THESE 1
+fanfare_status fanfare_hub_publish_wait(const fanfare_hub *hub,
+                                        const fanfare_publication *publication,
+                                        uint64_t timeout_ms,
+                                        fanfare_event_id *id_out);
 
 /**
- * The values of a `fanfare_envelope`.
+ * Publishes many events, one after another, each to its topics: what a program that has gathered some
+ * saves by it is calls. Other threads' events may come between them. It ends with the first event that
+ * is refused: the ones before it are published, each to all of its topics, and that one and the ones
+ * behind it are not. The whole call waits for at most `timeout_ms`, as `fanfare_hub_publish_wait` does.
+ *
+ * `*count_out` is how many events were published, and is written in any case, also with an error, which
+ * is then that of the event at this index. So a program that got `FANFARE_ERR_FULL` or
+ * `FANFARE_ERR_TIMEOUT` goes on from there later. `ids_out` is NULL, or has space for
+ * `publications_count` ids, of which the first `*count_out` are written.
+ *
+ * Threads: any, several at once; it waits for clients. Ownership: the publications and what they point
+ * to stay the caller's. Errors: as `fanfare_hub_publish_wait`; `FANFARE_ERR_ARGUMENT` also when
+ * `count_out` is NULL, and nothing is published then.
  */
-typedef enum fanfare_envelope_code {
-  /**
-   * Nothing.
-   */
-  FANFARE_ENVELOPE_NONE = 1,
-  /**
-   * A JSON object that says the event's topic.
-   */
-  FANFARE_ENVELOPE_JSON = 2,
-} fanfare_envelope_code;
+fanfare_status fanfare_hub_publish_many(const fanfare_hub *hub,
+                                        const fanfare_publication *publications,
+                                        size_t publications_count,
+                                        uint64_t timeout_ms,
+                                        fanfare_event_id *ids_out,
+                                        size_t *count_out);
+
+#ifndef FANFARE_DECLARATIONS_ONLY
+
+/** An event for topics by name. */
+static inline fanfare_publication fanfare_publication_of(const fanfare_text *topics,
+                                                         size_t topics_count,
+                                                         const fanfare_event *event)
+{
+  fanfare_publication publication;
+  memset(&publication, 0, sizeof publication);
+  publication.topics = topics;
+  publication.topics_count = topics_count;
+  publication.event = event;
+  return publication;
+}
+
+/** An event for topics by handle. */
+static inline fanfare_publication fanfare_publication_to(const fanfare_topic *const *handles,
+                                                         size_t handles_count,
+                                                         const fanfare_event *event)
+{
+  fanfare_publication publication;
+  memset(&publication, 0, sizeof publication);
+  publication.handles = handles;
+  publication.handles_count = handles_count;
+  publication.event = event;
+  return publication;
+}
+
+#endif /* FANFARE_DECLARATIONS_ONLY */
+
+/* ---- 9. Finishing -------------------------------------------------------------------------- */
 
 /**
- * The values of a `fanfare_heartbeat`.
+ * Finishes a topic, with a last event unless `last` is NULL: nothing can be published to it any more.
+ * A client all of whose topics are finished is sent everything, and then its stream ends; one that
+ * comes later and would be sent nothing gets the status 204, after which an EventSource stays closed. A
+ * client with a filter goes on, since the filter may match other topics. The topic is forgotten after
+ * the time of the option finished_age_max_ms; then its name is free.
+ *
+ * The last event and the end come both or not at all, and no event comes between them. A topic that
+ * nothing was published to can be finished as well. With a last event the call waits for at most
+ * `timeout_ms` while too many bytes wait to be sent; 0 does not wait, and `UINT64_MAX` has no bound. On
+ * success `*id_out`, unless `id_out` is NULL, is the id of the last event, or else of the end, which no
+ * client sees.
+ *
+ * Threads: any, several at once; with a last event it may wait for clients. Ownership: `topic`, `last`
+ * and its texts stay the caller's. Errors, after each of which the topic is as it was:
+ * `FANFARE_ERR_FINISHED` if it is finished already; `FANFARE_ERR_TIMEOUT` when there was no space within
+ * the time, or `FANFARE_ERR_FULL` when there was no time; `FANFARE_ERR_EVENT` also for a last event with
+ * a window; and those of `fanfare_hub_publish`.
  */
-typedef enum fanfare_heartbeat_code {
-  /**
-   * An id alone, by which a client that comes back skips more.
-   */
-  FANFARE_HEARTBEAT_ID = 1,
-  /**
-   * A comment.
-   */
-  FANFARE_HEARTBEAT_COMMENT = 2,
-  /**
-   * An event named "fanfare-heartbeat", which a page sees.
-   */
-  FANFARE_HEARTBEAT_EVENT = 3,
-} fanfare_heartbeat_code;
+fanfare_status fanfare_hub_finish(const fanfare_hub *hub,
+                                  fanfare_text topic,
+                                  const fanfare_event *last,
+                                  uint64_t timeout_ms,
+                                  fanfare_event_id *id_out);
 
 /**
- * The values of a `fanfare_policy`.
+ * Finishes a topic as `fanfare_hub_finish` does, by its handle. The handle is as good afterwards, for
+ * when the name is free again.
+ *
+ * Threads: any, several at once, also with the same handle; with a last event it may wait for clients.
+ * Ownership: `topic`, `last` and its texts stay the caller's. Errors: as `fanfare_hub_finish`, without
+ * `FANFARE_ERR_TOPIC`.
  */
-typedef enum fanfare_policy_code {
-  /**
-   * It is disconnected; its client comes back, and is sent what it has missed.
-   */
-  FANFARE_POLICY_DISCONNECT = 1,
-  /**
-   * It misses the oldest events that wait for it, and is told of the gap.
-   */
-  FANFARE_POLICY_DROP_OLDEST = 2,
-  /**
-   * Of the events that wait for it, it is sent the newest of each key.
-   */
-  FANFARE_POLICY_CONFLATE = 3,
-} fanfare_policy_code;
+fanfare_status fanfare_hub_finish_topic(const fanfare_hub *hub,
+                                        const fanfare_topic *topic,
+                                        const fanfare_event *last,
+                                        uint64_t timeout_ms,
+                                        fanfare_event_id *id_out);
 
-/**
- * The values of a `fanfare_start`.
- */
-typedef enum fanfare_start_code {
-  /**
-   * With what is published from now on.
-   */
-  FANFARE_START_NOW = 1,
-  /**
-   * With the newest event of each topic that is kept.
-   */
-  FANFARE_START_LATEST = 2,
-  /**
-   * With as many of the newest events as the field beside this one says.
-   */
-  FANFARE_START_LAST = 3,
-  /**
-   * With all events that are kept.
-   */
-  FANFARE_START_EARLIEST = 4,
-} fanfare_start_code;
-
-/**
- * What is around an event's data in a stream: one of the constants of `fanfare_envelope_code`, or 0,
- * which is FANFARE_ENVELOPE_NONE.
- */
-typedef uint32_t fanfare_envelope;
-
-/**
- * What a stream is sent when there is nothing else: one of the constants of `fanfare_heartbeat_code`,
- * or 0 for the hub's.
- */
-typedef uint32_t fanfare_heartbeat;
-
-/**
- * What happens to a connection that lags too far: one of the constants of `fanfare_policy_code`, or 0
- * for what decides otherwise.
- */
-typedef uint32_t fanfare_policy;
-
-/**
- * Where a stream begins: one of the constants of `fanfare_start_code`, or 0 for what decides
- * otherwise. Beside it is the number of events that FANFARE_START_LAST takes.
- */
-typedef uint32_t fanfare_start;
+/* ---- 10. Header fields --------------------------------------------------------------------- */
 
 /**
  * A header field of HTTP: a name and a value. It never grows, so that it has no size.
@@ -913,7 +1176,7 @@ static inline fanfare_header fanfare_header_of(fanfare_text name, fanfare_text v
 
 #endif /* FANFARE_DECLARATIONS_ONLY */
 
-/* ---- 8. Notices --------------------------------------------------------------------------- */
+/* ---- 11. Notices --------------------------------------------------------------------------- */
 
 /**
  * The values of a `fanfare_disconnect_reason`; none is ever renumbered.
@@ -1225,7 +1488,7 @@ fanfare_status fanfare_hub_watch_interest(const fanfare_hub *hub,
                                           uint64_t grace_ms,
                                           uint64_t token);
 
-/* ---- 9. Connections ----------------------------------------------------------------------- */
+/* ---- 12. Connections ----------------------------------------------------------------------- */
 
 /**
  * The values of a `fanfare_connection_state`.
@@ -1573,7 +1836,7 @@ fanfare_status fanfare_hub_set_subscriptions(const fanfare_hub *hub,
                                              const fanfare_text *subscriptions,
                                              size_t subscriptions_count);
 
-/* ---- 10. Log ------------------------------------------------------------------------------ */
+/* ---- 13. Log ------------------------------------------------------------------------------- */
 
 /**
  * The most bytes of a record's message.
@@ -1684,7 +1947,7 @@ fanfare_status fanfare_log_set(fanfare_log_level level,
                                void *user_data,
                                fanfare_log_destructor destructor);
 
-/* ---- 11. Listeners ------------------------------------------------------------------------ */
+/* ---- 14. Listeners ------------------------------------------------------------------------- */
 
 /**
  * What decides which client gets which stream; a listener's options take it. Opaque, and always used
@@ -2089,7 +2352,7 @@ fanfare_status fanfare_listener_address(const fanfare_hub *hub,
 fanfare_status fanfare_listener_close(const fanfare_hub *hub,
                                       fanfare_listener listener);
 
-/* ---- 12. Grants and refusals -------------------------------------------------------------- */
+/* ---- 15. Grants and refusals --------------------------------------------------------------- */
 
 /**
  * What a client may do whose request for a stream is authorized. `fanfare_grant_of` makes one for some
@@ -2225,7 +2488,7 @@ static inline fanfare_refusal fanfare_refusal_of(uint32_t status)
 
 #endif /* FANFARE_DECLARATIONS_ONLY */
 
-/* ---- 13. Tokens and tickets --------------------------------------------------------------- */
+/* ---- 16. Tokens and tickets ---------------------------------------------------------------- */
 
 /**
  * What a token or a ticket grants. Opaque, and always used by pointer; `fanfare_granted_free` frees it.
@@ -2737,7 +3000,7 @@ static inline fanfare_token_claims fanfare_token_claims_none(void)
 
 #endif /* FANFARE_DECLARATIONS_ONLY */
 
-/* ---- 14. Streams that the program reads --------------------------------------------------- */
+/* ---- 17. Streams that the program reads ---------------------------------------------------- */
 
 /**
  * How a stream begins, and how it is served, that the program opens for a client itself, by a
@@ -2926,7 +3189,7 @@ fanfare_status fanfare_stream_headers(const fanfare_header **headers_out,
  */
 void fanfare_stream_free(fanfare_stream *stream);
 
-/* ---- 15. Connections that the program hands over ------------------------------------------ */
+/* ---- 18. Connections that the program hands over ------------------------------------------- */
 
 /**
  * A request for a stream that the program's own server has read and authorized, and whose connection
@@ -3013,6 +3276,610 @@ static inline fanfare_adopt_request fanfare_adopt_request_of(const fanfare_text 
   request.topics = topics;
   request.topics_count = count;
   return request;
+}
+
+#endif /* FANFARE_DECLARATIONS_ONLY */
+
+/* ---- 19. Rules ----------------------------------------------------------------------------- */
+
+/** What an option of a rule is that says nothing. */
+#define FANFARE_UNSET UINT64_MAX
+
+/**
+ * The rules of a hub as they were at one moment. Opaque, and always used by pointer. `fanfare_hub_rules`
+ * makes it and `fanfare_rules_free` frees it. It does not change, and outlives the hub.
+ */
+typedef struct fanfare_rules fanfare_rules;
+
+/**
+ * What a rule says of its topics. `fanfare_topic_options_defaults` makes one that says nothing; set what
+ * the rule is about. An option that is `FANFARE_UNSET`, or for the policy 0, is that of the next rule
+ * which matches all of the same topics, or else the hub's.
+ *
+ * The struct grows at its end only, by options of which zero says nothing.
+ */
+typedef struct fanfare_topic_options {
+  /**
+   * The size of the struct as the caller knows it, in bytes.
+   */
+  size_t size;
+  /**
+   * The most events of a topic that are kept for clients that come back; 0 keeps none. In a hub whose
+   * own history_events_max is 0 it has to be `FANFARE_UNSET` or 0.
+   * Bounds: any. Default: none.
+   */
+  uint64_t history_events_max;
+  /**
+   * The most bytes of a topic's events that are kept, each event with 256 bytes more.
+   * Bounds: any. Default: none.
+   */
+  uint64_t history_bytes_max;
+  /**
+   * How long an event is kept.
+   * Bounds: at most 7 days. Default: none.
+   */
+  uint64_t history_age_max_ms;
+  /**
+   * How long a topic that was finished is known.
+   * Bounds: at most 7 days. Default: none.
+   */
+  uint64_t finished_age_max_ms;
+  /**
+   * What happens to a connection that lags too far, if its client chose no policy and all of its
+   * subscriptions have the same one by their rules: one of the constants of `fanfare_policy_code`.
+   * Bounds: disconnect, drop-oldest or conflate. Default: none.
+   */
+  fanfare_policy policy;
+} fanfare_topic_options;
+
+/**
+ * A rule of a hub, and what its topics hold at the moment: those of which no rule is more specific.
+ * `fanfare_rule_empty` makes one to be filled.
+ *
+ * The struct grows at its end only. What the library does not know of it is 0.
+ */
+typedef struct fanfare_rule {
+  /**
+   * The size of the struct as the caller knows it, in bytes.
+   */
+  size_t size;
+  /**
+   * Its topic, or the filter that its topics match. It is in the memory of the `fanfare_rules`.
+   */
+  fanfare_text subscription;
+  /**
+   * As in `fanfare_topic_options`.
+   */
+  uint64_t history_events_max;
+  /**
+   * As in `fanfare_topic_options`.
+   */
+  uint64_t history_bytes_max;
+  /**
+   * As in `fanfare_topic_options`.
+   */
+  uint64_t history_age_max_ms;
+  /**
+   * As in `fanfare_topic_options`.
+   */
+  uint64_t finished_age_max_ms;
+  /**
+   * As in `fanfare_topic_options`.
+   */
+  fanfare_policy policy;
+  /**
+   * Topics that have a subscriber, or events that are kept, or are finished.
+   */
+  uint64_t topics;
+  /**
+   * Topics that are finished.
+   */
+  uint64_t finished_topics;
+  /**
+   * Events that are kept.
+   */
+  uint64_t kept_events;
+  /**
+   * What they take: their bytes, 256 more for each of them, and 512 for each topic that has such or is
+   * finished.
+   */
+  uint64_t kept_bytes;
+} fanfare_rule;
+
+/**
+ * Fills in that the rule says nothing. `options->size` has to be set before, and stays as it is. What
+ * the library does not know, of a struct that is larger than the library's own, is set to zero.
+ *
+ * Threads: any. Ownership: the struct stays the caller's. Errors: `FANFARE_ERR_ARGUMENT` when `options`
+ * is NULL or its size is that of no version.
+ */
+fanfare_status fanfare_topic_options_init(fanfare_topic_options *options);
+
+/**
+ * Finds the first option that `fanfare_hub_set_rule` would refuse in a hub that keeps events, as
+ * `fanfare_options_problem` does.
+ *
+ * Threads: any. Ownership: the struct stays the caller's; the two texts are static. Errors:
+ * `FANFARE_ERR_ARGUMENT` when a pointer is NULL or the size is that of no version.
+ */
+fanfare_status fanfare_topic_options_problem(const fanfare_topic_options *options,
+                                             fanfare_text *name_out,
+                                             fanfare_text *bounds_out);
+
+/**
+ * Sets the rule of a topic, or of all topics that match a filter ('+' for one level, '#' at the end for
+ * all that follow): how much of each is kept, for how long, and the policy of its streams. Options that
+ * were set before for the same topic or filter are replaced, all of them. The topics need not exist;
+ * where they do, what the rule allows no longer is forgotten before the call returns. A policy holds for
+ * streams that are opened later.
+ *
+ * The most specific rule that matches a topic applies to it: the topic's own before those of filters; of
+ * filters, compared level by level, one with a name before one with '+', and that before one with '#'.
+ * The hub's bounds over all topics hold beside those of the rules.
+ *
+ * Threads: any, several at once. It takes time for the topics that there are whose names begin as the
+ * filter does; publishers are held up for a moment at most. Ownership: the text and the options stay the
+ * caller's. Errors, after each of which nothing has changed: `FANFARE_ERR_SUBSCRIPTION`;
+ * `FANFARE_ERR_OPTIONS`, and `fanfare_topic_options_problem` says which option, unless the hub keeps no
+ * events and the rule would; `FANFARE_ERR_LIMIT` when the hub has 1,024 other rules;
+ * `FANFARE_ERR_ARGUMENT` or `FANFARE_ERR_FORKED`.
+ */
+fanfare_status fanfare_hub_set_rule(const fanfare_hub *hub,
+                                    fanfare_text subscription,
+                                    const fanfare_topic_options *options);
+
+/**
+ * Removes the rule of a topic or filter. Its topics have the next rule that matches them from then on,
+ * or the hub's options. On success `*removed_out`, unless `removed_out` is NULL, is 1 if there was such a
+ * rule, and 0 if there was none.
+ *
+ * Threads: any, several at once; as `fanfare_hub_set_rule`. Ownership: the text stays the caller's.
+ * Errors: `FANFARE_ERR_SUBSCRIPTION`, `FANFARE_ERR_ARGUMENT` or `FANFARE_ERR_FORKED`.
+ */
+fanfare_status fanfare_hub_remove_rule(const fanfare_hub *hub,
+                                       fanfare_text subscription,
+                                       uint8_t *removed_out);
+
+/**
+ * Lists the rules of a hub, in no order, and what the topics of each hold at the moment. On success
+ * `*rules_out` is the list and `*count_out` how many rules it has.
+ *
+ * Threads: any, several at once. Ownership: the list is the caller's, to be freed with
+ * `fanfare_rules_free`. Errors: `FANFARE_ERR_ARGUMENT` or `FANFARE_ERR_FORKED`.
+ */
+fanfare_status fanfare_hub_rules(const fanfare_hub *hub,
+                                 fanfare_rules **rules_out,
+                                 size_t *count_out);
+
+/**
+ * Reads one rule of a list. `rule_out->size` has to be set before, as `fanfare_rule_empty` does, and
+ * stays as it is.
+ *
+ * Threads: any, several at once. Ownership: the struct stays the caller's; its text is the list's, and
+ * valid until that is freed. Errors: `FANFARE_ERR_ARGUMENT` when a pointer is NULL, the list has no rule
+ * at `index`, or the size is that of no version.
+ */
+fanfare_status fanfare_rules_at(const fanfare_rules *rules,
+                                size_t index,
+                                fanfare_rule *rule_out);
+
+/**
+ * Frees a list of rules, and the texts that were read of it. NULL does nothing.
+ *
+ * Threads: any one, while no other call with this list is under way, and none comes afterwards.
+ * Ownership: the list is gone. Errors: none.
+ */
+void fanfare_rules_free(fanfare_rules *rules);
+
+#ifndef FANFARE_DECLARATIONS_ONLY
+
+/** Options of a rule that says nothing yet. */
+static inline fanfare_topic_options fanfare_topic_options_defaults(void)
+{
+  fanfare_topic_options options;
+  memset(&options, 0, sizeof options);
+  options.size = sizeof options;
+  /* It cannot fail with a size that is right. */
+  (void)fanfare_topic_options_init(&options);
+  return options;
+}
+
+/** A rule to be filled. */
+static inline fanfare_rule fanfare_rule_empty(void)
+{
+  fanfare_rule rule;
+  memset(&rule, 0, sizeof rule);
+  rule.size = sizeof rule;
+  return rule;
+}
+
+#endif /* FANFARE_DECLARATIONS_ONLY */
+
+/* ---- 20. Draining -------------------------------------------------------------------------- */
+
+/**
+ * How a hub is drained. `fanfare_drain_options_defaults` makes one with every default. With these
+ * everything has ended after 6 s: the window, the grace, and the 2 s of a close.
+ *
+ * The struct grows at its end only, by options of which zero is the default.
+ */
+typedef struct fanfare_drain_options {
+  /**
+   * The size of the struct as the caller knows it, in bytes.
+   */
+  size_t size;
+  /**
+   * The connections are closed evenly over this time; 0 closes all at once.
+   * Bounds: at most 1 hour. Default: 3 s.
+   */
+  uint64_t window_ms;
+  /**
+   * How much longer a connection that lags may take what waits for it, before it is cut.
+   * Bounds: at most 1 hour. Default: 1 s.
+   */
+  uint64_t grace_ms;
+  /**
+   * Each client is told to come back after a time drawn from this to twice this; 0 tells nothing.
+   * Bounds: at most 1 day. Default: 2 s.
+   */
+  uint64_t retry_ms;
+} fanfare_drain_options;
+
+/**
+ * What became of a hub's connections when it was drained. `fanfare_drained_empty` makes one to be filled.
+ *
+ * The struct grows at its end only. What the library does not know of it is 0.
+ */
+typedef struct fanfare_drained {
+  /**
+   * The size of the struct as the caller knows it, in bytes.
+   */
+  size_t size;
+  /**
+   * Connections that were sent everything, told when to come back, and closed.
+   */
+  uint64_t told;
+  /**
+   * Connections that were closed without that, since they did not take what there was for them in
+   * time.
+   */
+  uint64_t cut;
+} fanfare_drained;
+
+/**
+ * Fills in the defaults. `options->size` has to be set before, and stays as it is. What the library does
+ * not know, of a struct that is larger than the library's own, is set to zero.
+ *
+ * Threads: any. Ownership: the struct stays the caller's. Errors: `FANFARE_ERR_ARGUMENT` when `options`
+ * is NULL or its size is that of no version.
+ */
+fanfare_status fanfare_drain_options_init(fanfare_drain_options *options);
+
+/**
+ * Finds the first option that `fanfare_hub_drain` would refuse, as `fanfare_options_problem` does.
+ *
+ * Threads: any. Ownership: the struct stays the caller's; the two texts are static. Errors:
+ * `FANFARE_ERR_ARGUMENT` when a pointer is NULL or the size is that of no version.
+ */
+fanfare_status fanfare_drain_options_problem(const fanfare_drain_options *options,
+                                             fanfare_text *name_out,
+                                             fanfare_text *bounds_out);
+
+/**
+ * Ends a hub without a storm of reconnections: no client is accepted any more, and the connections are
+ * closed evenly over a window. Each is first sent everything, and told a random time after which to come
+ * back. What is published meanwhile goes to the connections that are left. Then the hub is closed, as by
+ * `fanfare_hub_close`, and has to be freed all the same. `options` may be NULL for the defaults. On
+ * success `*drained_out`, unless `drained_out` is NULL, says what became of the connections;
+ * `drained_out->size` has to be set before, as `fanfare_drained_empty` does.
+ *
+ * It takes at most the window and the grace of the options, and the 2 s of a close. The options of the
+ * first call count; a second call waits for its own time at most.
+ *
+ * Threads: any, several at once, and while others use the hub. Ownership: the hub and the structs stay
+ * the caller's. Errors, after each of which nothing was begun: `FANFARE_ERR_OPTIONS`, and
+ * `fanfare_drain_options_problem` says which option; `FANFARE_ERR_ARGUMENT` or `FANFARE_ERR_FORKED`.
+ */
+fanfare_status fanfare_hub_drain(const fanfare_hub *hub,
+                                 const fanfare_drain_options *options,
+                                 fanfare_drained *drained_out);
+
+#ifndef FANFARE_DECLARATIONS_ONLY
+
+/** Options of a drain that are all at their defaults. */
+static inline fanfare_drain_options fanfare_drain_options_defaults(void)
+{
+  fanfare_drain_options options;
+  memset(&options, 0, sizeof options);
+  options.size = sizeof options;
+  /* It cannot fail with a size that is right. */
+  (void)fanfare_drain_options_init(&options);
+  return options;
+}
+
+/** What became of connections, to be filled. */
+static inline fanfare_drained fanfare_drained_empty(void)
+{
+  fanfare_drained drained;
+  memset(&drained, 0, sizeof drained);
+  drained.size = sizeof drained;
+  return drained;
+}
+
+#endif /* FANFARE_DECLARATIONS_ONLY */
+
+/* ---- 21. Statistics ------------------------------------------------------------------------ */
+
+/**
+ * How many reasons a `fanfare_metrics` has room for, and how many buckets.
+ */
+#define FANFARE_METRICS_REASONS_MAX 32
+
+/**
+ * The values of a gap event's reason, by which `fanfare_metrics` counts them; none is ever renumbered.
+ */
+typedef enum fanfare_gap_reason_code {
+  /**
+   * The events after the client's last one are not kept any more.
+   */
+  FANFARE_GAP_EXPIRED = 1,
+  /**
+   * The id was given by the hub before it was restarted.
+   */
+  FANFARE_GAP_RESTARTED = 2,
+  /**
+   * The id is none that the hub knows.
+   */
+  FANFARE_GAP_UNKNOWN_ID = 3,
+  /**
+   * The client read too slowly, and events were dropped for it.
+   */
+  FANFARE_GAP_SLOW = 4,
+} fanfare_gap_reason_code;
+
+/**
+ * What a hub has counted since it was made, at one moment. `fanfare_metrics_empty` makes one to be
+ * filled. Some say how much there is at the moment, such as `connections`; the others only grow, such as
+ * `published_events`.
+ *
+ * The struct grows at its end only. What the library does not know of it is 0.
+ */
+typedef struct fanfare_metrics {
+  /**
+   * The size of the struct as the caller knows it, in bytes.
+   */
+  size_t size;
+  /**
+   * Shards that serve. Fewer than the option shards when one has failed: restart the program
+   * soon. 0 when the hub is closed.
+   */
+  uint64_t living_shards;
+  /**
+   * The most connections: the option connections_max, or what the descriptors of the process
+   * allow if that is less.
+   */
+  uint64_t connections_max;
+  /**
+   * Open event streams.
+   */
+  uint64_t connections;
+  /**
+   * Open sockets whose request is not answered yet, or that are being closed.
+   */
+  uint64_t pending_connections;
+  /**
+   * Event streams with a socket that has not taken all events for it.
+   */
+  uint64_t lagging_connections;
+  /**
+   * Event streams that are being sent what they have missed; they do not count as lagging.
+   */
+  uint64_t replaying_connections;
+  /**
+   * Events times event streams that wait for them because they are spread over a time
+   * (window_ms). A stream that has ended, or was sent such an event together with a later one,
+   * counts until its turn would have come.
+   */
+  uint64_t spread_deliveries;
+  /**
+   * Topics that have a subscriber.
+   */
+  uint64_t topics;
+  /**
+   * Topics that have a subscriber, or events that are kept, or are finished.
+   */
+  uint64_t known_topics;
+  /**
+   * Filters that have a subscriber, each once however many subscribers it has.
+   */
+  uint64_t filters;
+  /**
+   * Topics that are finished and not forgotten yet.
+   */
+  uint64_t finished_topics;
+  /**
+   * Topics and filters that all connections ask for, each counted with each connection.
+   */
+  uint64_t subscriptions;
+  /**
+   * Events that were published.
+   */
+  uint64_t published_events;
+  /**
+   * Times that an event found the backlog full. It then waited, or was refused; an event that
+   * waits counts again each time that it finds the backlog full.
+   */
+  uint64_t full_events;
+  /**
+   * Events times connections that took them.
+   */
+  uint64_t delivered_events;
+  /**
+   * Bytes of events that sockets took, as each client is sent them, with the chunks around them;
+   * bytes of a replay count when they are handed out.
+   */
+  uint64_t delivered_bytes;
+  /**
+   * Events times the connections that were sent them because they had missed them. They count as
+   * delivered as well, when they are handed out.
+   */
+  uint64_t replayed_events;
+  /**
+   * Parts of history that were gathered to be replayed; one part serves all clients that need
+   * the same events.
+   */
+  uint64_t gathered_parts;
+  /**
+   * Events that are kept for clients that come back. One that is kept in several topics counts
+   * for each.
+   */
+  uint64_t kept_events;
+  /**
+   * Bytes that the kept events take, see the option history_total_bytes_max.
+   */
+  uint64_t kept_bytes;
+  /**
+   * Heartbeats: comments, or blocks that fire nothing but move the id to resume from.
+   */
+  uint64_t heartbeats;
+  /**
+   * Batches that were begun.
+   */
+  uint64_t batches;
+  /**
+   * Times that a batch waited for connections that lag too far but get on.
+   */
+  uint64_t held_batches;
+  /**
+   * Bytes that wait to be sent, see the option topic_backlog_bytes_max.
+   */
+  uint64_t backlog_bytes;
+  /**
+   * Bytes that are kept for connections that lag.
+   */
+  uint64_t lag_bytes;
+  /**
+   * Events times lagging connections that skipped them, so that they were never sent.
+   */
+  uint64_t dropped_events;
+  /**
+   * Events times lagging connections that were sent a newer event of the same key instead.
+   */
+  uint64_t conflated_events;
+  /**
+   * Event streams that were ever opened.
+   */
+  uint64_t accepted_connections;
+  /**
+   * Sockets that were turned away because of the bounds on connections.
+   */
+  uint64_t refused_connections;
+  /**
+   * Requests for streams that were answered with the status 204, since all of their topics were
+   * finished and nothing was to be sent.
+   */
+  uint64_t finished_answers;
+  /**
+   * Connections whose request for a stream was put before the program, and that wait for its
+   * answer. They count as pending connections as well.
+   */
+  uint64_t pending_authorizations;
+  /**
+   * Requests for streams that were refused, that asked for topics which were not granted, or
+   * whose grant had expired.
+   */
+  uint64_t denied_authorizations;
+  /**
+   * Requests for streams that were answered 503, since the program had not answered in time, or
+   * too many waited.
+   */
+  uint64_t failed_authorizations;
+  /**
+   * Answers of the program that came when the connection had ceased to wait.
+   */
+  uint64_t late_authorizations;
+  /**
+   * Notices of connections that were lost because their queue was full.
+   */
+  uint64_t lost_notices;
+  /**
+   * Watchers of interest.
+   */
+  uint64_t interest_watchers;
+  /**
+   * Notices of interest that wait for the program to take them, of all watchers.
+   */
+  uint64_t owed_interest_notices;
+  /**
+   * Times that a grace time of a watcher ended early, since too many of its subscriptions had
+   * one.
+   */
+  uint64_t cut_graces;
+  /**
+   * Event streams that ended, by why: at the index of a `fanfare_disconnect_reason_code`.
+   */
+  uint64_t disconnects[FANFARE_METRICS_REASONS_MAX];
+  /**
+   * Events by which clients were told that others are missing from their streams, by why: at the
+   * index of a `fanfare_gap_reason_code`.
+   */
+  uint64_t gap_events[FANFARE_METRICS_REASONS_MAX];
+  /**
+   * How many of the buckets are used, by which it is counted how long events took from being
+   * published to a socket's taking them.
+   */
+  uint64_t latency_buckets;
+  /**
+   * The most microseconds of each bucket, rising; `UINT64_MAX` for the last one that is used.
+   */
+  uint64_t latency_bounds_us[FANFARE_METRICS_REASONS_MAX];
+  /**
+   * How many took at most as long, and longer than the bucket before allows.
+   */
+  uint64_t latency_counts[FANFARE_METRICS_REASONS_MAX];
+  /**
+   * The sum of all these times, in nanoseconds.
+   */
+  uint64_t latency_sum_ns;
+} fanfare_metrics;
+
+/**
+ * Reads what a hub has counted, also when it is closed. `metrics_out->size` has to be set before, as
+ * `fanfare_metrics_empty` does, and stays as it is. It takes a moment for each shard, and no lock that a
+ * shard waits for.
+ *
+ * Threads: any, several at once. Ownership: the struct stays the caller's. Errors:
+ * `FANFARE_ERR_ARGUMENT`, also when the size is that of no version, or `FANFARE_ERR_FORKED`.
+ */
+fanfare_status fanfare_hub_metrics(const fanfare_hub *hub,
+                                   fanfare_metrics *metrics_out);
+
+/**
+ * Writes what a hub has counted, also when it is closed, as a text for Prometheus, version 0.0.4 of its
+ * format, and what the topics of each rule hold. Serve it with the content type "text/plain;
+ * version=0.0.4; charset=utf-8". The text has no NUL at its end. `*length_out` is its length, also with
+ * `FANFARE_ERR_BUFFER`, when it is the size that the buffer has to have. As the counts grow the text may
+ * be some bytes longer the next time: so make the buffer a little larger. 16 KiB are enough without
+ * rules.
+ *
+ * Threads: any, several at once. Ownership: the buffer stays the caller's. Errors: `FANFARE_ERR_BUFFER`
+ * when the buffer is too small, which may be NULL if its size is 0; `FANFARE_ERR_ARGUMENT` or
+ * `FANFARE_ERR_FORKED`.
+ */
+fanfare_status fanfare_hub_prometheus(const fanfare_hub *hub,
+                                      char *buffer,
+                                      size_t buffer_size,
+                                      size_t *length_out);
+
+#ifndef FANFARE_DECLARATIONS_ONLY
+
+/** Counts to be filled. */
+static inline fanfare_metrics fanfare_metrics_empty(void)
+{
+  fanfare_metrics metrics;
+  memset(&metrics, 0, sizeof metrics);
+  metrics.size = sizeof metrics;
+  return metrics;
 }
 
 #endif /* FANFARE_DECLARATIONS_ONLY */

@@ -1,9 +1,3 @@
-//! What is chosen by a number: policies, forms of heartbeats. Of each 0 is the default.
-
-use super::fields::Field;
-use super::options::Refused;
-use crate::heartbeat::HeartbeatForm;
-use crate::policy::Policy;
 //! What is chosen by a number: policies, forms of heartbeats, beginnings of streams, envelopes. Of each
 //! 0 is the default.
 

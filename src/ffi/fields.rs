@@ -1,13 +1,3 @@
-//! The fields of a caller's structs that are more than a number: texts, and names that have numbers. Each
-//! is copied once, and checked as far as its form says; bounds are the engine's.
-
-use std::borrow::Cow;
-
-use super::lent::{copies, copy_struct, struct_size, Lent};
-use super::options::Refused;
-use super::status::Status;
-use super::text::FanfareText;
-use crate::options::OptionsError;
 //! The fields of a caller's structs that are more than a number: texts, lists, flags, names and points
 //! in time. Each is copied once, and checked as far as its form says; bounds are the engine's.
 
@@ -52,10 +42,6 @@ impl Field {
         bytes_max: usize,
     ) -> Result<Option<String>, Refused> {
         // SAFETY: as the caller promises.
-        let bytes = unsafe { self.copied(&[given], bytes_max) }?.pop().flatten();
-        bytes.map(|bytes| self.utf8(bytes)).transpose()
-    }
-
         let bytes = unsafe { self.bytes(given, bytes_max) }?;
         bytes.map(|bytes| self.utf8(bytes)).transpose()
     }

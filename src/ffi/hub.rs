@@ -1,15 +1,12 @@
 //! The hub across the border.
 
-use std::net::SocketAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::answer;
-use super::lent::{with_copies, Lent};
 use super::listener::Listeners;
 use super::options::FanfareOptions;
 use super::origin::Origin;
 use super::status::{FanfareStatus, Status};
-use super::text::FanfareText;
 use crate::drain::{DrainOptions, Drained};
 use crate::hub::Hub;
 use crate::listener::ListenOptions;
@@ -111,82 +108,6 @@ pub unsafe extern "C" fn fanfare_hub_free(hub: *mut FanfareHub) {
     });
 }
 
-/// Accepts clients on an address such as `127.0.0.1:8080` or `[::]:8080` until the hub is freed. A
-/// stream has the path `/events?topic=NAME`. `addr` is an IP address and a port, at most 256 bytes;
-/// a name is refused, since looking one up could block. With port 0 the system chooses a port. On
-/// success `*port_out`, unless `port_out` is NULL, is the port. A hub may listen on several
-/// addresses. On a loopback address a request's `Host` is checked, see `any_host`.
-///
-/// Threads: any, several at once. Ownership: `addr` stays the caller's, the listener is the hub's.
-/// Errors: `FANFARE_ERR_ARGUMENT`, `FANFARE_ERR_ADDRESS`, `FANFARE_ERR_FORKED` or
-/// `FANFARE_ERR_SYSTEM`.
-///
-/// # Safety
-///
-/// `hub` has to be a live hub, `addr` as many readable bytes as it says, and `port_out` to be NULL
-/// or writable.
-#[no_mangle]
-pub unsafe extern "C" fn fanfare_hub_listen(
-    hub: *const FanfareHub,
-    addr: FanfareText,
-    port_out: *mut u16,
-) -> FanfareStatus {
-    answer(|| {
-        // SAFETY: as the caller promises.
-        let hub = unsafe { live(hub) }?;
-        let addr = Lent::new(addr, ADDR_BYTES_MAX, Status::FANFARE_ERR_ADDRESS)?;
-        let listen = |[addr]: [Option<&[u8]>; 1]| {
-            let addr = addr.and_then(|addr| std::str::from_utf8(addr).ok());
-            // An address and not a name: to look one up could block.
-            let addr = addr.and_then(|addr| addr.parse::<SocketAddr>().ok());
-            let addr = addr.ok_or(Status::FANFARE_ERR_ADDRESS)?;
-            let listener = hub.hub.listen(addr, hub.listen_options.clone())?;
-            let port = listener.local_addr().port();
-            hub.listeners().push(listener);
-            if !port_out.is_null() {
-                // SAFETY: writable as the caller promises.
-                unsafe { *port_out = port };
-/// Publishes an event to every client that wants the topic, which is 1 to 256 bytes of UTF-8
-/// without control characters, '+' and '#'. Never waits for a client. On success `*id_out`, unless
-/// `id_out` is NULL, is the hub's id of the event, also when the event has an id of the
-/// publisher's.
-///
-/// Threads: any, several at once; every client gets all events in one order. Ownership: `topic`,
-/// `event` and its texts stay the caller's. Errors, after each of which nothing was published to
-/// any client: `FANFARE_ERR_FULL` when too many bytes wait to be sent (try again a little later),
-/// `FANFARE_ERR_TOPIC`, `FANFARE_ERR_EVENT`, `FANFARE_ERR_UTF8`, `FANFARE_ERR_TOO_LARGE`,
-/// `FANFARE_ERR_ARGUMENT`, `FANFARE_ERR_CLOSED`, `FANFARE_ERR_FORKED` or `FANFARE_ERR_SYSTEM`.
-///
-/// # Safety
-///
-/// `hub` has to be a live hub, `topic` as many readable bytes as it says, `event` to point to
-/// `event->size` readable bytes whose texts are as they say, and `id_out` to be NULL or writable.
-#[no_mangle]
-pub unsafe extern "C" fn fanfare_hub_publish(
-    hub: *const FanfareHub,
-    topic: FanfareText,
-    event: *const FanfareEvent,
-    id_out: *mut FanfareEventId,
-) -> FanfareStatus {
-    answer(|| {
-        // SAFETY: as the caller promises.
-        let (hub, event) = unsafe { (&live(hub)?.hub, FanfareEvent::read(event)?) };
-        let topic = Lent::new(topic, Topic::BYTES_MAX, Status::FANFARE_ERR_TOPIC)?;
-        let [data, name, id, key] = event.lent(hub.options().event_bytes_max)?;
-        let publish = |[topic, texts @ ..]: [Option<&[u8]>; 5]| {
-            let topic = Topic::from_utf8(topic.ok_or(Status::FANFARE_ERR_TOPIC)?)?;
-            let published = hub.publish(&topic, event.event(texts)?)?;
-            if !id_out.is_null() {
-                // SAFETY: writable as the caller promises.
-                unsafe { *id_out = FanfareEventId::of(published.id()) };
-            }
-            Ok(())
-        };
-        // SAFETY: as the caller promises.
-        unsafe { with_copies([addr], listen) }
-    })
-}
-
 impl FanfareHub {
     /// Drains the hub, which is closed then.
     pub(super) fn drain(&self, options: DrainOptions) -> Drained {
@@ -201,14 +122,6 @@ impl FanfareHub {
         drop(listeners);
     }
 
-    fn listeners(&self) -> MutexGuard<'_, Vec<Listener>> {
-        self.listeners.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-        unsafe { with_copies([topic, data, name, id, key], publish) }
-    })
-}
-
-impl FanfareHub {
     pub(super) fn listeners(&self) -> MutexGuard<'_, Listeners> {
         self.listeners.lock().unwrap_or_else(PoisonError::into_inner)
     }

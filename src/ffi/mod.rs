@@ -8,9 +8,9 @@
 
 #![allow(unsafe_code)]
 
-mod choices;
 mod adopt;
 mod authorizer;
+mod choices;
 mod connections;
 mod disconnect;
 mod doorbell;
@@ -27,9 +27,9 @@ mod lent;
 mod listen_options;
 mod listener;
 mod log;
+mod metrics;
 mod notice;
 mod notices;
-mod metrics;
 mod options;
 mod origin;
 mod patience;
@@ -43,26 +43,18 @@ mod status;
 mod stream;
 mod stream_options;
 mod text;
+mod tickets;
+mod tokens;
 mod topic;
 mod version;
 mod watch;
 
-pub use choices::{FanfareHeartbeat, FanfareHeartbeatCode, FanfarePolicy, FanfarePolicyCode};
-pub use drain::{
-    fanfare_drain_options_init, fanfare_drain_options_problem, fanfare_hub_drain,
-    FanfareDrainOptions, FanfareDrained,
-};
-pub use event::{FanfareEvent, FanfareEventId, FANFARE_EVENT_ID_BYTES_MAX};
-pub use finish::{fanfare_hub_finish, fanfare_hub_finish_topic};
-pub use hub::{
-    fanfare_hub_close, fanfare_hub_free, fanfare_hub_listen, fanfare_hub_new, FanfareHub,
-mod tickets;
-mod tokens;
 pub use adopt::{fanfare_hub_adopt, FanfareAdoptRequest};
 pub use authorizer::{fanfare_authorizer_free, FanfareAuthorizer};
 pub use choices::{
     FanfareEnvelope, FanfareEnvelopeCode, FanfareHeartbeat, FanfareHeartbeatCode, FanfarePolicy,
     FanfarePolicyCode, FanfareStart, FanfareStartCode, FANFARE_POLICIES_THESE,
+};
 pub use connections::{
     fanfare_connections_count, fanfare_connections_free, fanfare_connections_get,
     fanfare_hub_connection, fanfare_hub_connections, fanfare_hub_subscribers,
@@ -70,33 +62,45 @@ pub use connections::{
     fanfare_subscription_counts_free, fanfare_subscription_counts_get, FanfareConnection,
     FanfareConnectionFilter, FanfareConnectionState, FanfareConnectionStateCode,
     FanfareConnections, FanfareSubscriptionCount, FanfareSubscriptionCounts,
+};
 pub use disconnect::{
     fanfare_hub_disconnect, fanfare_hub_disconnect_all, fanfare_hub_disconnect_subscription,
     fanfare_hub_disconnect_tag, fanfare_hub_set_subscriptions,
+};
+pub use drain::{
+    fanfare_drain_options_init, fanfare_drain_options_problem, fanfare_hub_drain,
+    FanfareDrainOptions, FanfareDrained,
+};
+pub use event::{FanfareEvent, FanfareEventId, FANFARE_EVENT_ID_BYTES_MAX};
+pub use finish::{fanfare_hub_finish, fanfare_hub_finish_topic};
 pub use grant::{fanfare_grant_problem, fanfare_refusal_problem, FanfareGrant, FanfareRefusal};
 pub use granted::{
     fanfare_granted_free, fanfare_granted_grant, fanfare_granted_is_current, FanfareGranted,
+};
 pub use header_field::FanfareHeader;
-pub use hub::{fanfare_hub_free, fanfare_hub_new, fanfare_hub_publish, FanfareHub};
+pub use hub::{fanfare_hub_close, fanfare_hub_free, fanfare_hub_new, FanfareHub};
 pub use listen_options::{
     fanfare_listen_options_init, fanfare_listen_options_problem, FanfareListenOptions,
     FanfareRoute, FANFARE_FORWARDED_FORWARDED, FANFARE_FORWARDED_X_FORWARDED_FOR,
     FANFARE_OVERLOAD_COME_AGAIN, FANFARE_OVERLOAD_UNAVAILABLE, FANFARE_QUERY_TOPICS_ANY,
     FANFARE_QUERY_TOPICS_NONE,
+};
 pub use listener::{
     fanfare_hub_listen, fanfare_hub_listen_on, fanfare_listener_address, fanfare_listener_close,
     FanfareListener,
+};
 pub use log::{
     fanfare_log_set, FanfareLogCallback, FanfareLogDestructor, FanfareLogLevel,
     FanfareLogLevelCode, FanfareLogRecord, FANFARE_LOG_BYTES_MAX,
+};
+pub use metrics::{
+    fanfare_hub_metrics, fanfare_hub_prometheus, FanfareGapReasonCode, FanfareMetrics,
+    FANFARE_METRICS_REASONS_MAX,
 };
 pub use notice::{FanfareConnectionId, FanfareNotice, FanfareNoticeKind, FanfareNoticeKindCode};
 pub use notices::{
     fanfare_notices_doorbell, fanfare_notices_drain, fanfare_notices_free, fanfare_notices_new,
     fanfare_notices_remove, FanfareNotices,
-pub use metrics::{
-    fanfare_hub_metrics, fanfare_hub_prometheus, FanfareGapReasonCode, FanfareMetrics,
-    FANFARE_METRICS_REASONS_MAX,
 };
 pub use options::{fanfare_options_init, fanfare_options_problem, FanfareOptions};
 pub use publish::{
@@ -110,6 +114,7 @@ pub use rules::{
     fanfare_hub_remove_rule, fanfare_hub_rules, fanfare_hub_set_rule, fanfare_rules_at,
     fanfare_rules_free, fanfare_topic_options_init, fanfare_topic_options_problem, FanfareRule,
     FanfareRules, FanfareTopicOptions,
+};
 pub use signing::{
     fanfare_signing_key_free, fanfare_signing_key_new, fanfare_signing_key_sign, FanfareSigningKey,
     FanfareTokenClaims,
@@ -123,7 +128,6 @@ pub use stream_options::{
     fanfare_stream_options_init, fanfare_stream_options_problem, FanfareStreamOptions,
 };
 pub use text::FanfareText;
-pub use topic::{fanfare_topic_free, fanfare_topic_new, FanfareTopic};
 pub use tickets::{
     fanfare_access_options_problem, fanfare_authorizer_new_tickets, fanfare_ticket_options_init,
     fanfare_ticket_options_problem, fanfare_tickets_free, fanfare_tickets_issue,
@@ -135,6 +139,7 @@ pub use tokens::{
     fanfare_tokens_free, fanfare_tokens_new, fanfare_tokens_set_keys, fanfare_tokens_verify,
     FanfareKey, FanfareTokenOptions, FanfareTokens, FANFARE_KEY_FILE, FANFARE_KEY_JWKS,
 };
+pub use topic::{fanfare_topic_free, fanfare_topic_new, FanfareTopic};
 pub use version::{fanfare_abi_version, FANFARE_ABI_VERSION};
 pub use watch::{fanfare_hub_watch_connections, fanfare_hub_watch_interest};
 
