@@ -51,7 +51,7 @@ bench-c: capi ## build the C program that `fanfare bench publish-call --c-progra
 	mkdir -p $(BENCH_DIR)
 	$(CC) -std=c99 -D_POSIX_C_SOURCE=200809L -Wall -Wextra -Wpedantic -Werror -O2 -Iinclude \
 		benches/c/publish.c -o $(BENCH_DIR)/publish \
-		-L$(LIB_DIR) -Wl,-rpath,$(abspath $(LIB_DIR)) -lfanfare
+		-L$(LIB_DIR) -Wl,-rpath,$(abspath $(LIB_DIR)) -lfanfare -lpthread
 
 header: ## make include/fanfare.h anew from src/ffi, and the record of its layout
 	FANFARE_HEADER_WRITE=1 $(CARGO) test --locked --features capi --test header

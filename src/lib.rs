@@ -91,6 +91,8 @@ mod subscribe;
 mod sync;
 mod sys;
 mod topic;
+#[cfg(any(feature = "capi", test))]
+mod topic_handle;
 mod tuning;
 mod waker;
 mod watch;

@@ -7,7 +7,7 @@ use super::lent::{with_copies, Lent};
 use super::patience::Patience;
 use super::status::{FanfareStatus, Status};
 use super::text::FanfareText;
-use super::topic::{topic_of, FanfareTopic};
+use super::topic::{handle_of, FanfareTopic};
 use crate::event::Event;
 use crate::hub::Hub;
 use crate::topic::Topic;
@@ -77,7 +77,7 @@ pub unsafe extern "C" fn fanfare_hub_finish_topic(
 ) -> FanfareStatus {
     answer(|| {
         // SAFETY: as the caller promises.
-        unsafe { finish(&live(hub)?.hub, topic_of(topic)?, last, timeout_ms, id_out) }
+        unsafe { finish(&live(hub)?.hub, handle_of(topic)?.topic(), last, timeout_ms, id_out) }
     })
 }
 

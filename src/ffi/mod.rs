@@ -42,6 +42,8 @@ mod signing;
 mod status;
 mod stream;
 mod stream_options;
+#[cfg(feature = "capi-testing")]
+mod testing;
 mod text;
 mod tickets;
 mod tokens;
@@ -143,12 +145,20 @@ pub use topic::{fanfare_topic_free, fanfare_topic_new, FanfareTopic};
 pub use version::{fanfare_abi_version, FANFARE_ABI_VERSION};
 pub use watch::{fanfare_hub_watch_connections, fanfare_hub_watch_interest};
 
+#[cfg(feature = "capi-testing")]
+pub use testing::fanfare_testing_panic_next;
+
 use std::panic::{catch_unwind, AssertUnwindSafe};
 
 use status::Status;
 
 /// Runs a function's body, and turns its outcome into the code that the caller gets.
 fn answer(body: impl FnOnce() -> Result<(), Status>) -> FanfareStatus {
+    #[cfg(feature = "capi-testing")]
+    let body = || {
+        testing::panic_if_due();
+        body()
+    };
     // What a panic leaves behind is the hub's, whose locks stay right (`order/`).
     match catch_unwind(AssertUnwindSafe(body)) {
         Ok(Ok(())) => Status::FANFARE_OK as FanfareStatus,

@@ -7,11 +7,12 @@ use super::lent::{copies, copy_array, copy_one, with_copies, Lent};
 use super::patience::Patience;
 use super::status::{FanfareStatus, Status};
 use super::text::FanfareText;
-use super::topic::{topic_of, FanfareTopic};
+use super::topic::{handle_of, FanfareTopic};
 use crate::event::Event;
 use crate::hub::Hub;
 use crate::publish::Published;
 use crate::topic::Topic;
+use crate::topic_handle::TopicHandle;
 
 /// Publishes an event to every client that wants the topic, which is 1 to 256 bytes of UTF-8
 /// without control characters, '+' and '#'. Never waits for a client. On success `*id_out`, unless
@@ -73,12 +74,12 @@ pub unsafe extern "C" fn fanfare_hub_publish_to(
 ) -> FanfareStatus {
     answer(|| {
         // SAFETY: as the caller promises.
-        let (hub, topic) = unsafe { (&live(hub)?.hub, topic_of(topic)?) };
+        let (hub, topic) = unsafe { (&live(hub)?.hub, handle_of(topic)?) };
         // SAFETY: as the caller promises.
         let event = unsafe { FanfareEvent::read(event) }?;
         let texts = event.lent(hub.options().event_bytes_max)?;
         let publish = |texts: [Option<&[u8]>; 5]| {
-            let published = hub.publish(topic, event.event(texts)?)?;
+            let published = hub.publish_by_handle(topic, event.event(texts)?)?;
             // SAFETY: NULL or writable, as the caller promises.
             unsafe { FanfareEventId::put(published.id(), id_out) };
             Ok(())
@@ -243,7 +244,7 @@ impl FanfarePublication {
         }
         if (self.topics_count, self.handles_count) == (0, 1) && !self.handles.is_null() {
             // SAFETY: the caller promises one handle there, which is NULL or live.
-            return Ok(Topics::Handle(unsafe { topic_of(copy_one(self.handles)) }?));
+            return Ok(Topics::Handle(unsafe { handle_of(copy_one(self.handles)) }?));
         }
         let mut topics = Vec::with_capacity(self.topics_count + self.handles_count);
         // SAFETY: the caller promises as many texts; any bytes are valid ones.
@@ -260,7 +261,7 @@ impl FanfarePublication {
         // SAFETY: the caller promises as many handles; any bytes are valid pointers.
         for handle in unsafe { copy_array(self.handles, self.handles_count) }? {
             // SAFETY: NULL or live, as the caller promises.
-            topics.push(unsafe { topic_of(handle) }?.clone());
+            topics.push(unsafe { handle_of(handle) }?.topic().clone());
         }
         Ok(Topics::Several(topics))
     }
@@ -268,7 +269,7 @@ impl FanfarePublication {
 
 /// What an event is published to.
 enum Topics<'a> {
-    Handle(&'a Topic),
+    Handle(&'a TopicHandle),
     Several(Vec<Topic>),
 }
 
@@ -280,8 +281,10 @@ impl Topics<'_> {
         patience: Patience,
     ) -> Result<Published, Status> {
         let published = match (self, patience.is_none()) {
-            (Topics::Handle(topic), true) => hub.publish(topic, event),
-            (Topics::Handle(topic), false) => hub.publish_wait(topic, event, patience.left()),
+            (Topics::Handle(handle), true) => hub.publish_by_handle(handle, event),
+            (Topics::Handle(handle), false) => {
+                hub.publish_wait(handle.topic(), event, patience.left())
+            }
             (Topics::Several(topics), true) => hub.publish_to(topics, event),
             (Topics::Several(topics), false) => hub.publish_to_wait(topics, event, patience.left()),
         };

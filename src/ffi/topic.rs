@@ -5,6 +5,7 @@ use super::lent::{with_copies, Lent};
 use super::status::{FanfareStatus, Status};
 use super::text::FanfareText;
 use crate::topic::Topic;
+use crate::topic_handle::TopicHandle;
 
 /// A topic by handle: its name was checked, and need not be checked again each time. Opaque, and
 /// always used by pointer. `fanfare_topic_new` makes it and `fanfare_topic_free` frees it. It belongs
@@ -12,7 +13,7 @@ use crate::topic::Topic;
 /// nothing in a hub. It is as good in the child of a fork.
 #[derive(Debug)]
 pub struct FanfareTopic {
-    topic: Topic,
+    handle: TopicHandle,
 }
 
 /// Makes a handle of a topic, whose name is 1 to 256 bytes of UTF-8 without control characters, '+'
@@ -36,8 +37,9 @@ pub unsafe extern "C" fn fanfare_topic_new(
         let name = Lent::new(name, Topic::BYTES_MAX, Status::FANFARE_ERR_TOPIC)?;
         let make = |[name]: [Option<&[u8]>; 1]| {
             let topic = Topic::from_utf8(name.ok_or(Status::FANFARE_ERR_TOPIC)?)?;
+            let handle = TopicHandle::new(topic);
             // SAFETY: not NULL, and writable as the caller promises.
-            unsafe { *topic_out = Box::into_raw(Box::new(FanfareTopic { topic })) };
+            unsafe { *topic_out = Box::into_raw(Box::new(FanfareTopic { handle })) };
             Ok(())
         };
         // SAFETY: as the caller promises.
@@ -69,8 +71,8 @@ pub unsafe extern "C" fn fanfare_topic_free(topic: *mut FanfareTopic) {
 /// # Safety
 ///
 /// `topic` has to be NULL, or to be live for as long as `'a`.
-pub(super) unsafe fn topic_of<'a>(topic: *const FanfareTopic) -> Result<&'a Topic, Status> {
+pub(super) unsafe fn handle_of<'a>(topic: *const FanfareTopic) -> Result<&'a TopicHandle, Status> {
     // SAFETY: as the caller promises.
     let topic = unsafe { topic.as_ref() };
-    topic.map(|topic| &topic.topic).ok_or(Status::FANFARE_ERR_ARGUMENT)
+    topic.map(|topic| &topic.handle).ok_or(Status::FANFARE_ERR_ARGUMENT)
 }

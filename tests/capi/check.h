@@ -40,6 +40,7 @@ extern const test tests_of_memory[];
 extern const test tests_of_threads[];
 extern const test tests_of_fork[];
 extern const test tests_of_every[];
+extern const test tests_of_panic[];
 extern const test tests_of_ticker[];
 extern const test tests_of_notices[];
 extern const test tests_of_doorbell[];

@@ -30,6 +30,7 @@ static const test *const all[] = {
     tests_of_threads,
     tests_of_fork,
     tests_of_every,
+    tests_of_panic,
     tests_of_ticker,
     tests_of_manual,
     tests_of_notices,
