@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use declared::Declared;
+use declared::{Declared, Function};
 
 #[path = "support/declared.rs"]
 mod declared;
@@ -48,6 +48,20 @@ fn each_function_has_its_row_in_the_table_and_says_threads_and_errors() {
     let rows = manual.lines().filter(|line| line.starts_with(" *   fanfare_")).count();
     assert!(functions > 0);
     assert_eq!(rows, functions, "a row of the table is no function's");
+}
+
+#[test]
+fn each_function_is_called_by_the_tests_of_all_and_by_the_fuzz_target() {
+    let calls = std::fs::read_to_string(root().join("tests/capi/calls.c")).expect("the table");
+    let mut steps = String::new();
+    for file in std::fs::read_dir(root().join("fuzz/targets/abi")).expect("the target") {
+        steps += &std::fs::read_to_string(file.expect("a file").path()).expect("the file");
+    }
+    let of_rust = |name: &str| steps.contains(&format!("{name}("));
+    for Function { name, .. } in &Declared::of(&header()).functions {
+        assert!(calls.contains(&format!("{{\"{name}\", ")), "tests/capi/calls.c has no {name}");
+        assert!(of_rust(name), "fuzz/targets/abi has no call of {name}");
+    }
 }
 
 #[test]

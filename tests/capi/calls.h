@@ -11,6 +11,20 @@ typedef struct {
     fanfare_hub *hub;
     fanfare_topic *topic, *finished;
     fanfare_notices *notices;
+    fanfare_stream *stream;
+    fanfare_listener listener;
+    /* Lists: of the stream's connection, of its topic, of one rule. */
+    fanfare_connections *connections;
+    fanfare_subscription_counts *counts;
+    fanfare_rules *rules;
+    fanfare_connection_id connection;
+    fanfare_signing_key *key;
+    fanfare_tokens *tokens;
+    fanfare_tickets *tickets;
+    fanfare_granted *granted;
+    fanfare_authorizer *authorizer;
+    char token[1024];
+    size_t token_length;
 } objects;
 
 enum {
@@ -36,8 +50,8 @@ typedef struct {
 extern const call calls[];
 extern const size_t calls_count;
 
-/* Makes objects, with a hub that has options. */
-objects objects_new(const fanfare_options *options);
+/* Makes objects, with a hub of two shards. */
+void objects_new(objects *made);
 void objects_free(objects *of);
 
 #endif

@@ -102,11 +102,12 @@ static void call_from_all(const objects *of, int may_end)
 
 static void by_eight_threads(void)
 {
-    fanfare_options options = options_new();
-    objects of = objects_new(&options);
-    client *client = client_new(hub_listen(of.hub), "t");
+    objects of;
+    client *client;
     size_t i;
 
+    objects_new(&of);
+    client = client_new(hub_listen(of.hub), "t");
     call_from_all(&of, 0);
     for (i = 0; i < calls_count; i++) {
         CHECK(calls[i].flags & CALL_ENDS || is_answer(calls[i].call(&of)));
@@ -117,10 +118,10 @@ static void by_eight_threads(void)
 
 static void by_eight_threads_that_close(void)
 {
-    fanfare_options options = options_new();
-    objects of = objects_new(&options);
+    objects of;
     fanfare_event event = event_of("x");
 
+    objects_new(&of);
     call_from_all(&of, 1);
     CHECK_EQ(publish(of.hub, "t", &event), FANFARE_ERR_CLOSED);
     objects_free(&of);
@@ -153,14 +154,15 @@ static void call_in_child(const objects *of, int is_whole)
 
 static void in_children_of(forking forking, int is_whole)
 {
-    fanfare_options options = options_new();
-    objects of = objects_new(&options);
-    client *client = client_new(hub_listen(of.hub), "t");
+    objects of;
+    client *client;
     fanfare_event event = event_of("from the parent");
     received got;
     int status = 0;
     pid_t child;
 
+    objects_new(&of);
+    client = client_new(hub_listen(of.hub), "t");
     fflush(NULL);
     child = forking();
     CHECK(child >= 0);
@@ -191,6 +193,37 @@ static void in_the_child_of_bare_forks(void)
     in_children_of(by_system_call, 0);
 }
 
+#ifdef FANFARE_TESTING
+
+void fanfare_testing_panic_next(void);
+
+static void with_a_panic_inside(void)
+{
+    objects of;
+    fanfare_event event = event_of("after all of these");
+    client *client;
+    received got;
+    size_t i, panicked = 0;
+
+    objects_new(&of);
+    client = client_new(hub_listen(of.hub), "t");
+    for (i = 0; i < calls_count; i++) {
+        fanfare_status status;
+        fanfare_testing_panic_next();
+        status = calls[i].call(&of);
+        /* Those without a panic inside return a value, which none can be the code of. */
+        panicked += status == FANFARE_ERR_PANIC;
+    }
+    CHECK_EQ(panicked, calls_count - 3);
+    CHECK_EQ(publish(of.hub, "t", &event), FANFARE_OK);
+    CHECK(client_next(client, &got));
+    CHECK_TEXT(got.data, "after all of these");
+    client_free(client);
+    objects_free(&of);
+}
+
+#endif
+
 const test tests_of_every[] = {
     {"every function is called by 8 threads at once", by_eight_threads},
     {"every function is called by 8 threads at once, which close the hub as well",
@@ -198,5 +231,8 @@ const test tests_of_every[] = {
     {"the child of a fork makes each call in vain, and the parent goes on", in_the_child_of_fork},
     {"the child of _Fork or clone makes each call in vain, and the parent goes on",
      in_the_child_of_bare_forks},
+#ifdef FANFARE_TESTING
+    {"a panic inside of any function comes back as its code", with_a_panic_inside},
+#endif
     {NULL, NULL},
 };

@@ -108,7 +108,7 @@ static void close_ends_the_streams(void)
     CHECK(client_is_refused(port));
     CHECK_EQ(fanfare_hub_publish(hub, FANFARE_TEXT("t"), &event, &id), FANFARE_ERR_CLOSED);
     CHECK(id_is_untouched(&id));
-    CHECK_EQ(fanfare_hub_listen(hub, FANFARE_TEXT("127.0.0.1:0"), &other_port), FANFARE_ERR_CLOSED);
+    CHECK_EQ(fanfare_hub_listen(hub, FANFARE_TEXT("127.0.0.1:0"), NULL, NULL, &other_port), FANFARE_ERR_CLOSED);
     CHECK_EQ(other_port, 0xbeef);
     CHECK_EQ(fanfare_hub_close(hub), FANFARE_OK);
     CHECK_EQ(fanfare_hub_close(NULL), FANFARE_ERR_ARGUMENT);

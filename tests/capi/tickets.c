@@ -47,7 +47,7 @@ static fanfare_tickets *tickets_new(void)
 static void sign(const char *secret, const char *topic, int seconds, char *token, size_t size)
 {
     fanfare_signing_key *key = NULL;
-    fanfare_text topics[1];
+    fanfare_text topics[1] = {{NULL, 0}};
     fanfare_grant grant = fanfare_grant_of(topics, 1);
     size_t length = 0;
 

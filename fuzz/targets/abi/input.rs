@@ -7,9 +7,30 @@ pub(crate) struct Input<'a> {
 
 /// Texts that matter somewhere: as topics, filters, names, addresses, or as none of these.
 const TEXTS: &[&[u8]] = &[
-    b"a", b"a/b", b"b", b"", b"#", b"a/+", b"+", b"a#", b"x y", b" x", b"\n", b"a\r\nb", b"\0", b"\xff",
-    "\u{e9}".as_bytes(), b"{}", b"fanfare-gap", b"127.0.0.1:0", b"[::1]:0", b"localhost:1", b"*",
-    b"GET", b"/events?topic=a", b"/events",
+    b"a",
+    b"a/b",
+    b"b",
+    b"",
+    b"#",
+    b"a/+",
+    b"+",
+    b"a#",
+    b"x y",
+    b" x",
+    b"\n",
+    b"a\r\nb",
+    b"\0",
+    b"\xff",
+    "\u{e9}".as_bytes(),
+    b"{}",
+    b"fanfare-gap",
+    b"127.0.0.1:0",
+    b"[::1]:0",
+    b"localhost:1",
+    b"*",
+    b"GET",
+    b"/events?topic=a",
+    b"/events",
 ];
 
 impl<'a> Input<'a> {

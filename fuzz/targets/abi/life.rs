@@ -4,11 +4,11 @@ use std::ffi::CStr;
 use std::mem::{offset_of, MaybeUninit};
 use std::ptr;
 
+use fanfare::ffi::FanfareStatusCode::*;
 use fanfare::ffi::*;
 use fanfare::Topic as Name;
-use FanfareStatusCode::*;
 
-use crate::expect::Expected;
+use crate::expect::{verdict, Expected, Verdict};
 use crate::input::Input;
 use crate::memory::{understood, Memory};
 use crate::world::{Hub, Topic, World};
@@ -19,8 +19,9 @@ const TOPICS_MAX: usize = 4;
 /// What the struct of options had in the first version.
 const OPTIONS_BYTES_MIN: usize = offset_of!(FanfareOptions, finished_age_max_ms) + size_of::<u64>();
 
-/// Options that are at their defaults, but for one shard, and for what the input changes.
-fn options(input: &mut Input<'_>) -> FanfareOptions {
+/// Options that are at their defaults, but for one shard, and for what the input changes; and whether
+/// that is nothing by which a stream may lose an event.
+fn options(input: &mut Input<'_>) -> (FanfareOptions, bool) {
     // SAFETY: the struct says its own size.
     let mut options = unsafe {
         let mut options: FanfareOptions = MaybeUninit::zeroed().assume_init();
@@ -38,7 +39,8 @@ fn options(input: &mut Input<'_>) -> FanfareOptions {
     if input.is_odd() {
         options.history_events_max = input.below(4) as u64;
     }
-    if input.rarely() {
+    let is_plain = !input.rarely();
+    if !is_plain {
         let value = input.number();
         match input.byte() % 12 {
             0 => options.heartbeat_ms = value,
@@ -55,67 +57,41 @@ fn options(input: &mut Input<'_>) -> FanfareOptions {
             _ => options.any_host = value,
         }
     }
-    options
+    (options, is_plain)
 }
 
-/// Makes a hub, if `fanfare_options_problem` says that it can be made.
+/// Makes a hub, if `fanfare_options_problem` finds nothing wrong with its options.
 pub(crate) fn hub_new(world: &mut World, input: &mut Input<'_>) {
     let mut memory = Memory::default();
-    let options = options(input);
+    let (options, is_plain) = options(input);
     let lent = memory.sized(input, &options, OPTIONS_BYTES_MIN, FANFARE_ERR_OPTIONS);
-    let (mut name, mut bounds) = (memory.text(b""), memory.text(b""));
-    let is_null = input.rarely();
-    let given = if is_null { ptr::null() } else { lent.as_ptr() };
-    // SAFETY: the struct is as it says, and the outputs can be written to.
-    let problem = unsafe { fanfare_options_problem(given, &mut name, &mut bounds) };
-    if !is_null && lent.fault.is_some() {
-        Expected::default().fault(lent.fault).check("fanfare_options_problem", problem);
-    }
-    if problem == FANFARE_ERR_OPTIONS as FanfareStatus {
-        let name = understood(name).ok().flatten().expect("a name");
-        assert!(!name.is_empty() && std::str::from_utf8(&name).is_ok());
-    }
-    let out_is_null = input.rarely() && input.is_odd();
-    if problem != FANFARE_OK as FanfareStatus || out_is_null {
+    let verdict = verdict("fanfare_options_problem", fanfare_options_problem, &lent);
+    let is_null = input.rarely() && input.is_odd();
+    if verdict != Verdict::Good || is_null {
         let mut untouched = ptr::dangling_mut::<FanfareHub>();
-        let out = if out_is_null { ptr::null_mut() } else { &raw mut untouched };
-        // SAFETY: as above.
-        let status = unsafe { fanfare_hub_new(given, out) };
-        assert!(
-            status == problem || out_is_null && status == FANFARE_ERR_ARGUMENT as FanfareStatus,
-            "fanfare_hub_new returned {status}, and fanfare_options_problem {problem}",
-        );
+        let out = if is_null { ptr::null_mut() } else { &raw mut untouched };
+        let expected = Expected::default()
+            .verdict(verdict, FANFARE_ERR_OPTIONS)
+            .fault_if(is_null, FANFARE_ERR_ARGUMENT);
+        // SAFETY: the struct is as it says; NULL or writable.
+        let status = unsafe { fanfare_hub_new(lent.as_ptr(), out) };
+        expected.check("fanfare_hub_new", status);
         assert_eq!(untouched, ptr::dangling_mut());
         return;
     }
-    // The default is a shard for each core.
-    let few = if is_null || lent.effective.shards > 2 { &raw const options } else { given };
     if world.hubs.len() < HUBS_MAX {
         let mut handle = ptr::null_mut();
         // SAFETY: as above.
-        let status = unsafe { fanfare_hub_new(few, &mut handle) };
-        assert_eq!(status, FANFARE_OK as FanfareStatus);
-        // SAFETY: a struct of options whose size was taken.
-        let event_bytes_max = unsafe { event_bytes_max(few) };
-        world.hubs.push(Hub {
-            handle,
-            is_closed: false,
-            event_bytes_max,
-            finished: Default::default(),
-            watchers: 0,
-        });
+        let status = unsafe { fanfare_hub_new(lent.as_ptr(), &mut handle) };
+        Expected::default().check("fanfare_hub_new", status);
+        let event_bytes_max = lent.effective.event_bytes_max;
+        let event_bytes_max = usize::try_from(event_bytes_max).expect("64 bits");
+        world.hubs.push(Hub::new(handle, event_bytes_max, is_plain));
     }
 }
 
-/// # Safety
-///
-/// The struct has to have the option.
-unsafe fn event_bytes_max(options: *const FanfareOptions) -> usize {
-    // SAFETY: as the caller promises.
-    usize::try_from(unsafe { (*options).event_bytes_max }).expect("64 bits")
-}
-
 pub(crate) fn hub_close(world: &mut World, input: &mut Input<'_>) {
+    world.let_go(input);
     let (hub, _) = world.hub(input);
     // SAFETY: NULL or live.
     let status = unsafe { fanfare_hub_close(Hub::pointer(&hub)) };
@@ -126,6 +102,7 @@ pub(crate) fn hub_close(world: &mut World, input: &mut Input<'_>) {
 }
 
 pub(crate) fn hub_free(world: &mut World, input: &mut Input<'_>) {
+    world.let_go(input);
     let at = input.below(world.hubs.len());
     let handle = match world.hubs.is_empty() || input.rarely() {
         true => ptr::null_mut(),
@@ -135,40 +112,12 @@ pub(crate) fn hub_free(world: &mut World, input: &mut Input<'_>) {
     unsafe { fanfare_hub_free(handle) };
 }
 
-pub(crate) fn hub_listen(world: &mut World, input: &mut Input<'_>) {
-    let mut memory = Memory::default();
-    let (hub, expected) = world.hub(input);
-    // Not any address: nothing but the loopback is to be listened on.
-    let addr = match input.byte() % 8 {
-        0 => b"[::1]:0".to_vec(),
-        1 => b"127.0.0.1:1x".to_vec(),
-        2 => b"localhost:0".to_vec(),
-        3 => vec![b'1'; 257],
-        4 => Vec::new(),
-        _ => b"127.0.0.1:0".to_vec(),
-    };
-    let is_addr = addr.ends_with(b"]:0") || addr.ends_with(b"1:0");
-    let lent = memory.any_text(input, &addr);
-    let expected = expected
-        .fault(understood(lent).err())
-        .fault_if(understood(lent).is_ok_and(|addr| addr.is_none()) || !is_addr, FANFARE_ERR_ADDRESS)
-        // Where there is no IPv6, and where many inputs use up the system's ports.
-        .chance_if(addr.starts_with(b"["), FANFARE_ERR_ADDRESS)
-        .chance_if(true, FANFARE_ERR_SYSTEM);
-    let mut port = 0;
-    let out = if input.rarely() { ptr::null_mut() } else { &raw mut port };
-    // SAFETY: NULL or live; the text is as it says; NULL or writable.
-    let status = unsafe { fanfare_hub_listen(Hub::pointer(&hub), lent, out) };
-    let is_ok = expected.check("fanfare_hub_listen", status);
-    assert_eq!(port != 0, is_ok && !out.is_null());
-}
-
 pub(crate) fn topic_new(world: &mut World, input: &mut Input<'_>) {
     let mut memory = Memory::default();
     let name = input.topic();
     let lent = memory.any_text(input, &name);
-    let is_topic = understood(lent)
-        .is_ok_and(|name| name.is_some_and(|name| Name::from_utf8(&name).is_ok()));
+    let is_topic =
+        understood(lent).is_ok_and(|name| name.is_some_and(|name| Name::from_utf8(&name).is_ok()));
     let is_null = input.rarely();
     let expected = Expected::default()
         .fault(understood(lent).err())
@@ -210,17 +159,72 @@ pub(crate) fn of_no_handle(_: &mut World, input: &mut Input<'_>) {
         let text = unsafe { CStr::from_ptr(fanfare_strerror(status)) };
         assert!(!text.is_empty() && text.to_str().is_ok());
     }
+}
+
+pub(crate) fn hub_drain(world: &mut World, input: &mut Input<'_>) {
     let mut memory = Memory::default();
     // SAFETY: zero is a valid value.
-    let zero: FanfareOptions = unsafe { MaybeUninit::zeroed().assume_init() };
-    let lent = memory.sized(input, &zero, OPTIONS_BYTES_MIN, FANFARE_OK);
+    let mut options: FanfareDrainOptions = unsafe { std::mem::zeroed() };
+    options.size = size_of::<FanfareDrainOptions>();
+    // SAFETY: the struct says its own size.
+    let status = unsafe { fanfare_drain_options_init(&mut options) };
+    Expected::default().check("fanfare_drain_options_init", status);
+    (options.window_ms, options.grace_ms) = (input.timeout(), input.timeout());
+    if input.is_odd() {
+        options.retry_ms = input.number();
+    }
+    let minimum = offset_of!(FanfareDrainOptions, retry_ms) + size_of::<u64>();
+    let lent = memory.sized(input, &options, minimum, FANFARE_ERR_OPTIONS);
+    let verdict = verdict("fanfare_drain_options_problem", fanfare_drain_options_problem, &lent);
+    let drained = memory.writable(input, size_of::<FanfareDrained>());
+    world.let_go(input);
+    let (hub, _) = world.hub(input);
+    let expected = Expected::default()
+        .fault_if(hub.is_none(), FANFARE_ERR_ARGUMENT)
+        .fault(drained.fault_of_output())
+        .verdict(verdict, FANFARE_ERR_OPTIONS);
+    // SAFETY: NULL or live, and the structs are as they say.
+    let status =
+        unsafe { fanfare_hub_drain(Hub::pointer(&hub), lent.as_ptr(), drained.as_mut_ptr()) };
+    if expected.check("fanfare_hub_drain", status) {
+        let hub = hub.expect("NULL is refused");
+        (hub.is_closed, hub.is_exact) = (true, false);
+    }
+}
+
+/// Has a function write the defaults of a struct of any size.
+fn init<T: Copy>(
+    input: &mut Input<'_>,
+    call: &str,
+    size_min: usize,
+    function: unsafe extern "C" fn(*mut T) -> FanfareStatus,
+) {
+    let mut memory = Memory::default();
+    let lent = memory.writable::<T>(input, size_min);
     let is_null = input.rarely();
     let options = if is_null { ptr::null_mut() } else { lent.as_mut_ptr() };
+    let expected =
+        Expected::default().fault_if(is_null, FANFARE_ERR_ARGUMENT).fault(lent.fault_of_output());
     // SAFETY: NULL, or writable as far as it says.
-    let status = unsafe { fanfare_options_init(options) };
-    Expected::default()
-        .fault_if(is_null, FANFARE_ERR_ARGUMENT)
-        // What is beyond is overwritten, and not looked at.
-        .fault(lent.fault.filter(|&fault| fault == FANFARE_ERR_ARGUMENT))
-        .check("fanfare_options_init", status);
+    expected.check(call, unsafe { function(options) });
+}
+
+pub(crate) fn defaults(_: &mut World, input: &mut Input<'_>) {
+    macro_rules! inits {
+        ($($function:ident $type:ident $last:ident $last_type:ident;)*) => {
+            $(if input.is_odd() {
+                let size_min = offset_of!($type, $last) + size_of::<$last_type>();
+                init::<$type>(input, stringify!($function), size_min, $function);
+            })*
+        };
+    }
+    inits! {
+        fanfare_options_init FanfareOptions finished_age_max_ms u64;
+        fanfare_topic_options_init FanfareTopicOptions policy u32;
+        fanfare_drain_options_init FanfareDrainOptions retry_ms u64;
+        fanfare_listen_options_init FanfareListenOptions user_timeout_ms u64;
+        fanfare_stream_options_init FanfareStreamOptions queue_bytes_max u64;
+        fanfare_token_options_init FanfareTokenOptions leeway_ms u64;
+        fanfare_ticket_options_init FanfareTicketOptions first_use_time_max_ms u64;
+    }
 }

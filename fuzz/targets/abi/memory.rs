@@ -30,6 +30,11 @@ impl<T> Lent<T> {
         self.pointer
     }
 
+    /// The error that a call has to return that writes to it: it does not look at what is beyond.
+    pub(crate) fn fault_of_output(&self) -> Option<Status> {
+        self.fault.filter(|&fault| fault == FANFARE_ERR_ARGUMENT)
+    }
+
     pub(crate) fn as_mut_ptr(&self) -> *mut T {
         self.pointer.cast_mut()
     }
@@ -107,6 +112,13 @@ impl Memory {
             (true, false) => None,
         };
         Lent { pointer: memory.cast(), fault, effective }
+    }
+
+    /// A struct of the right size, for a call that writes to it.
+    pub(crate) fn writable<T: Copy>(&mut self, input: &mut Input<'_>, size_min: usize) -> Lent<T> {
+        // SAFETY: zero is a valid value of the plain structs that cross the border.
+        let zero: T = unsafe { std::mem::zeroed() };
+        self.sized(input, &zero, size_min, FANFARE_OK)
     }
 
     fn allocate(&mut self, bytes: usize, align: usize) -> *mut u8 {

@@ -4,13 +4,13 @@ use std::collections::HashSet;
 use std::mem::offset_of;
 use std::ptr;
 
+use fanfare::ffi::FanfareStatusCode::*;
 use fanfare::ffi::*;
-use fanfare::{Filter, Topic as Name};
-use FanfareStatusCode::*;
 
 use crate::expect::Expected;
 use crate::input::Input;
 use crate::memory::{understood, Memory};
+use crate::streams::is_subscription;
 use crate::world::{Hub, World};
 
 /// The most queues at once.
@@ -80,10 +80,7 @@ pub(crate) fn hub_watch(world: &mut World, input: &mut Input<'_>) {
         let subscription = if input.is_odd() { b"#".to_vec() } else { input.topic() };
         let lent = memory.any_text(input, &subscription);
         let grace = input.number();
-        let is_subscription = understood(lent).is_ok_and(|text| {
-            let text = text.map(String::from_utf8).and_then(Result::ok);
-            text.is_some_and(|text| Name::new(&text).is_ok() || Filter::new(&text).is_ok())
-        });
+        let is_subscription = understood(lent).is_ok_and(is_subscription);
         let met = met
             .fault(understood(lent).err())
             .fault_if(!is_subscription, FANFARE_ERR_SUBSCRIPTION)
@@ -143,8 +140,7 @@ pub(crate) fn notices_drain(world: &mut World, input: &mut Input<'_>) {
         .fault_if(start.is_null() && capacity > 0, FANFARE_ERR_ARGUMENT);
     let count_out = if is_null { ptr::null_mut() } else { &raw mut count };
     // SAFETY: NULL or live, and as many bytes can be written.
-    let status =
-        unsafe { fanfare_notices_drain(notices, start.cast(), size, capacity, count_out) };
+    let status = unsafe { fanfare_notices_drain(notices, start.cast(), size, capacity, count_out) };
     let is_ok = expected.check("fanfare_notices_drain", status);
     assert_eq!(count != usize::MAX, is_ok);
     let written = if is_ok { count * size } else { 0 };
@@ -187,8 +183,7 @@ pub(crate) fn notices_doorbell(world: &mut World, input: &mut Input<'_>) {
     let (notices, _) = queue(&mut world.queues, input);
     let (mut fd, is_null) = (-1, input.rarely());
     let out = if is_null { ptr::null_mut() } else { &raw mut fd };
-    let expected =
-        Expected::default().fault_if(notices.is_null() || is_null, FANFARE_ERR_ARGUMENT);
+    let expected = Expected::default().fault_if(notices.is_null() || is_null, FANFARE_ERR_ARGUMENT);
     // SAFETY: NULL or live; NULL or writable.
     let status = unsafe { fanfare_notices_doorbell(notices, out) };
     assert_eq!(expected.check("fanfare_notices_doorbell", status), fd >= 0);

@@ -3,10 +3,10 @@
 use std::mem::offset_of;
 use std::ptr;
 
+use fanfare::ffi::FanfareStatusCode::{self as Status, *};
 use fanfare::ffi::*;
 use fanfare::fuzzing::Frame;
 use fanfare::{Event, Topic as Name};
-use FanfareStatusCode::{self as Status, *};
 
 use crate::expect::Expected;
 use crate::given::Given;
@@ -45,9 +45,9 @@ fn pointer(event: &Option<Lent<FanfareEvent>>) -> *const FanfareEvent {
     event.as_ref().map_or(ptr::null(), Lent::as_ptr)
 }
 
-/// What is wrong with an event for a hub, if anything.
-fn faults(event: &Option<Lent<FanfareEvent>>, data_bytes_max: usize) -> Vec<Status> {
-    let Some(event) = event else { return vec![FANFARE_ERR_ARGUMENT] };
+/// What is wrong with an event for a hub, if anything, and what a client is to get of it.
+fn checked(event: &Option<Lent<FanfareEvent>>, data_bytes_max: usize) -> (Vec<Status>, Given) {
+    let Some(event) = event else { return (vec![FANFARE_ERR_ARGUMENT], Given::default()) };
     let mut faults: Vec<Status> = event.fault.into_iter().collect();
     let FanfareEvent { data, name, id, key, retry_ms, comment, window_ms, .. } = event.effective;
     let texts = [data, name, id, key, comment].map(understood);
@@ -72,26 +72,39 @@ fn faults(event: &Option<Lent<FanfareEvent>>, data_bytes_max: usize) -> Vec<Stat
     if !is_encoded || is_reserved || window_ms > Event::WINDOW_MAX.as_millis() as u64 {
         faults.push(FANFARE_ERR_EVENT);
     }
-    faults
+    (faults, given)
 }
 
 /// What is to be expected of publishing an event to a hub, but for the topics.
 fn expected(
-    hub: &Option<&mut Hub>,
+    hub: &mut Option<&mut Hub>,
     mut expected: Expected,
     event: &Option<Lent<FanfareEvent>>,
-) -> Expected {
+) -> (Expected, Given) {
     let data_bytes_max = hub.as_ref().map_or(usize::MAX, |hub| hub.event_bytes_max);
-    for fault in faults(event, data_bytes_max) {
+    let (faults, given) = checked(event, data_bytes_max);
+    for fault in faults {
         expected = expected.fault(fault);
     }
-    expected
+    if let Some(hub) = hub {
+        // An event that waits for its time comes in another order.
+        hub.is_exact &= event.as_ref().is_none_or(|event| event.effective.window_ms == 0);
+        for chance in [FANFARE_ERR_FULL, FANFARE_ERR_TIMEOUT] {
+            expected = expected.chance_if(hub.has_connections, chance);
+        }
+    }
+    (expected, given)
 }
 
 /// What a topic adds to that.
 fn to_topic(expected: Expected, hub: &Option<&mut Hub>, topic: &Option<Vec<u8>>) -> Expected {
-    let is_finished = |hub: &&mut Hub| topic.as_ref().is_some_and(|name| hub.finished.contains(name));
-    expected.fault_if(hub.as_ref().is_some_and(is_finished), FANFARE_ERR_FINISHED)
+    let is_finished =
+        |hub: &&mut Hub| topic.as_ref().is_some_and(|name| hub.finished.contains(name));
+    let is_finished = hub.as_ref().is_some_and(is_finished);
+    let is_forgotten = hub.as_ref().is_some_and(|hub| hub.forgets_finished);
+    expected
+        .fault_if(is_finished && !is_forgotten, FANFARE_ERR_FINISHED)
+        .chance_if(is_finished, FANFARE_ERR_FINISHED)
 }
 
 /// A topic by name, as it is lent, and the faults of that.
@@ -111,41 +124,49 @@ fn named(
 
 pub(crate) fn hub_publish(world: &mut World, input: &mut Input<'_>) {
     let mut memory = Memory::default();
-    let (hub, met) = world.hub(input);
+    let (mut hub, met) = world.hub(input);
     let event = event(&mut memory, input);
     let (lent, name, met) = named(&mut memory, input, met);
-    let met = to_topic(expected(&hub, met, &event), &hub, &name);
-    let (mut id, out) = (untouched(), input.rarely());
-    let out = if out { ptr::null_mut() } else { &raw mut id };
+    let (met, given) = expected(&mut hub, met, &event);
+    let met = to_topic(met, &hub, &name);
+    let mut id = untouched();
+    let hub = Hub::pointer(&hub);
     // SAFETY: the handles are NULL or live, and what is lent is as it says.
-    let status =
-        unsafe { fanfare_hub_publish(Hub::pointer(&hub), lent, pointer(&event), out) };
+    let status = unsafe { fanfare_hub_publish(hub, lent, pointer(&event), &mut id) };
     let is_ok = met.check("fanfare_hub_publish", status);
-    check_id(&id, is_ok && !out.is_null());
+    check_id(&id, is_ok);
+    if is_ok {
+        world.published(hub, &given, &id);
+    }
 }
 
 pub(crate) fn hub_publish_to(world: &mut World, input: &mut Input<'_>) {
     let mut memory = Memory::default();
     let (topic, name) = world.topic(input);
-    let (hub, met) = world.hub(input);
+    let (mut hub, met) = world.hub(input);
     let event = event(&mut memory, input);
     let met = met.fault_if(name.is_none(), FANFARE_ERR_ARGUMENT);
-    let met = to_topic(expected(&hub, met, &event), &hub, &name);
+    let (met, given) = expected(&mut hub, met, &event);
+    let met = to_topic(met, &hub, &name);
     let mut id = untouched();
+    let hub = Hub::pointer(&hub);
     // SAFETY: the handles are NULL or live, and what is lent is as it says.
-    let status =
-        unsafe { fanfare_hub_publish_to(Hub::pointer(&hub), topic, pointer(&event), &mut id) };
-    check_id(&id, met.check("fanfare_hub_publish_to", status));
+    let status = unsafe { fanfare_hub_publish_to(hub, topic, pointer(&event), &mut id) };
+    let is_ok = met.check("fanfare_hub_publish_to", status);
+    check_id(&id, is_ok);
+    if is_ok {
+        world.published(hub, &given, &id);
+    }
 }
 
 pub(crate) fn hub_finish(world: &mut World, input: &mut Input<'_>) {
     let mut memory = Memory::default();
     let (topic, topic_name) = world.topic(input);
-    let (hub, met) = world.hub(input);
+    let (mut hub, met) = world.hub(input);
     let last = if input.is_odd() { event(&mut memory, input) } else { None };
-    let met = match last {
-        Some(_) => expected(&hub, met, &last),
-        None => met,
+    let (met, given) = match last {
+        Some(_) => expected(&mut hub, met, &last),
+        None => (met, Given::default()),
     };
     let has_window = last.as_ref().is_some_and(|last| last.effective.window_ms > 0);
     let met = met.fault_if(has_window, FANFARE_ERR_EVENT);
@@ -154,8 +175,7 @@ pub(crate) fn hub_finish(world: &mut World, input: &mut Input<'_>) {
     let (status, name, met) = if input.is_odd() {
         let (lent, name, met) = named(&mut memory, input, met);
         // SAFETY: the handles are NULL or live, and what is lent is as it says.
-        let status =
-            unsafe { fanfare_hub_finish(pointers.0, lent, pointers.1, timeout, &mut id) };
+        let status = unsafe { fanfare_hub_finish(pointers.0, lent, pointers.1, timeout, &mut id) };
         (status, name, met)
     } else {
         let met = met.fault_if(topic_name.is_none(), FANFARE_ERR_ARGUMENT);
@@ -169,6 +189,9 @@ pub(crate) fn hub_finish(world: &mut World, input: &mut Input<'_>) {
     check_id(&id, is_ok);
     if is_ok {
         hub.expect("NULL is refused").finished.extend(name);
+        if last.is_some() {
+            world.published(pointers.0, &given, &id);
+        }
     }
 }
 
@@ -180,12 +203,12 @@ pub(crate) fn hub_publish_many(world: &mut World, input: &mut Input<'_>) {
     let handles: Vec<Vec<_>> = (0..count.max(1))
         .map(|_| (0..input.below(3)).map(|_| world.topic(input)).collect())
         .collect();
-    let (hub, met) = world.hub(input);
+    let (mut hub, met) = world.hub(input);
     let is_closed = met.is_faulty();
     let (mut publications, mut each, mut events) = (Vec::new(), Vec::new(), Vec::new());
     for handles in handles {
         let event = event(&mut memory, input);
-        let mut expected = expected(&hub, Expected::default(), &event);
+        let (mut expected, given) = expected(&mut hub, Expected::default(), &event);
         let mut names = Vec::new();
         let names_count = if input.rarely() { 65 } else { input.below(3) };
         for _ in 0..names_count {
@@ -194,7 +217,8 @@ pub(crate) fn hub_publish_many(world: &mut World, input: &mut Input<'_>) {
             names.push(lent);
         }
         for (_, name) in &handles {
-            expected = to_topic(expected, &hub, name).fault_if(name.is_none(), FANFARE_ERR_ARGUMENT);
+            expected =
+                to_topic(expected, &hub, name).fault_if(name.is_none(), FANFARE_ERR_ARGUMENT);
         }
         let topics_count = names.len() + handles.len();
         expected = expected
@@ -209,7 +233,7 @@ pub(crate) fn hub_publish_many(world: &mut World, input: &mut Input<'_>) {
             event: pointer(&event),
         });
         each.push(expected);
-        events.push(event);
+        events.push((event, given));
     }
     let (timeout, hub) = (input.timeout(), Hub::pointer(&hub));
     if is_one {
@@ -222,16 +246,19 @@ pub(crate) fn hub_publish_many(world: &mut World, input: &mut Input<'_>) {
         if is_closed {
             met = met.fault(FANFARE_ERR_CLOSED).fault_if(hub.is_null(), FANFARE_ERR_ARGUMENT);
         }
-        check_id(&id, met.check("fanfare_hub_publish_wait", status));
+        let is_ok = met.check("fanfare_hub_publish_wait", status);
+        check_id(&id, is_ok);
+        if is_ok {
+            world.published(hub, &events[0].1, &id);
+        }
         return;
     }
     let (mut ids, mut published) = ([untouched(); 4], usize::MAX);
-    let ids_out = if input.rarely() { ptr::null_mut() } else { ids.as_mut_ptr() };
+    let ids_out = ids.as_mut_ptr();
     let count_out = if input.rarely() { ptr::null_mut() } else { &raw mut published };
     let list = memory.list(&publications[..count]);
     // SAFETY: as above, and there are as many ids.
-    let status =
-        unsafe { fanfare_hub_publish_many(hub, list, count, timeout, ids_out, count_out) };
+    let status = unsafe { fanfare_hub_publish_many(hub, list, count, timeout, ids_out, count_out) };
     if count_out.is_null() {
         Expected::default().fault(FANFARE_ERR_ARGUMENT).check("fanfare_hub_publish_many", status);
         return;
@@ -253,7 +280,10 @@ pub(crate) fn hub_publish_many(world: &mut World, input: &mut Input<'_>) {
         }
     }
     for (at, id) in ids.iter().enumerate() {
-        check_id(id, at < published && !ids_out.is_null());
+        check_id(id, at < published);
+    }
+    for (id, (_, given)) in ids.iter().zip(&events).take(published) {
+        world.published(hub, given, id);
     }
 }
 
