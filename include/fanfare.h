@@ -40,8 +40,9 @@
  * Contents: rules that hold for every function; then, each with its functions,
  * 1. version, 2. status, 3. text, 4. options, 5. event, 6. topic, 7. hub, 8. publishing,
  * 9. finishing, 10. header fields, 11. notices, 12. connections, 13. log, 14. listeners,
- * 15. grants and refusals, 16. tokens and tickets, 17. streams that the program reads,
- * 18. connections that the program hands over, 19. rules, 20. draining, 21. statistics.
+ * 15. grants, refusals and questions, 16. tokens and tickets,
+ * 17. streams that the program reads, 18. connections that the program hands over, 19. rules,
+ * 20. draining, 21. statistics.
  *
  * Threads and ownership
  *
@@ -153,6 +154,8 @@
  *                                                                     texts are static
  *   fanfare_hub_subscribe    any, several at once nothing             the stream: the caller
  *   fanfare_stream_next      any, one at a time   timeout_ms          the batch: the stream
+ *   fanfare_stream_notify    any, one at a time   a drain             -
+ *   fanfare_stream_id        any, one at a time   nothing             -
  *   fanfare_stream_end       any, one at a time   nothing             -
  *   fanfare_stream_is_complete
  *                            any, one at a time   nothing             -
@@ -162,6 +165,15 @@
  *   fanfare_hub_adopt        any, several at once nothing             fd: the hub, if it succeeds
  *   fanfare_grant_problem    any                  nothing             the struct: the caller; its
  *   fanfare_refusal_problem  any                  nothing             texts are static
+ *   fanfare_ask_options_init any                  nothing             the struct: the caller
+ *   fanfare_ask_options_problem
+ *                            any                  nothing             the struct: the caller; its
+ *                                                                     texts are static
+ *   fanfare_authorizer_new_ask
+ *                            any                  a drain             the authorizer: the caller
+ *   fanfare_authorizer_allow any, several at once nothing             the grant: the caller
+ *   fanfare_authorizer_refuse
+ *                            any, several at once nothing             the refusal: the caller
  *   fanfare_tokens_new       any                  nothing             the tokens: the caller
  *   fanfare_tokens_set_keys  any, several at once a token's check     the keys: the caller
  *   fanfare_tokens_verify    any, several at once nothing             what is granted: the caller
@@ -493,6 +505,20 @@ static inline fanfare_text fanfare_text_of_string(const char *string)
 #define FANFARE_POLICIES_THESE 1
 
 /**
+ * The values of a `fanfare_envelope`.
+ */
+typedef enum fanfare_envelope_code {
+  /**
+   * Nothing.
+   */
+  FANFARE_ENVELOPE_NONE = 1,
+  /**
+   * A JSON object that says the event's topic.
+   */
+  FANFARE_ENVELOPE_JSON = 2,
+} fanfare_envelope_code;
+
+/**
  * The values of a `fanfare_heartbeat`.
  */
 typedef enum fanfare_heartbeat_code {
@@ -529,20 +555,6 @@ typedef enum fanfare_policy_code {
 } fanfare_policy_code;
 
 /**
- * The values of a `fanfare_envelope`.
- */
-typedef enum fanfare_envelope_code {
-  /**
-   * Nothing.
-   */
-  FANFARE_ENVELOPE_NONE = 1,
-  /**
-   * A JSON object that says the event's topic.
-   */
-  FANFARE_ENVELOPE_JSON = 2,
-} fanfare_envelope_code;
-
-/**
  * The values of a `fanfare_start`.
  */
 typedef enum fanfare_start_code {
@@ -565,6 +577,12 @@ typedef enum fanfare_start_code {
 } fanfare_start_code;
 
 /**
+ * What is around an event's data in a stream: one of the constants of `fanfare_envelope_code`, or 0,
+ * which is FANFARE_ENVELOPE_NONE.
+ */
+typedef uint32_t fanfare_envelope;
+
+/**
  * What a stream is sent when there is nothing else: one of the constants of `fanfare_heartbeat_code`,
  * or 0 for the hub's.
  */
@@ -575,12 +593,6 @@ typedef uint32_t fanfare_heartbeat;
  * for what decides otherwise.
  */
 typedef uint32_t fanfare_policy;
-
-/**
- * What is around an event's data in a stream: one of the constants of `fanfare_envelope_code`, or 0,
- * which is FANFARE_ENVELOPE_NONE.
- */
-typedef uint32_t fanfare_envelope;
 
 /**
  * Where a stream begins: one of the constants of `fanfare_start_code`, or 0 for what decides
@@ -1178,21 +1190,6 @@ static inline fanfare_header fanfare_header_of(fanfare_text name, fanfare_text v
 
 /* ---- 11. Notices --------------------------------------------------------------------------- */
 
-/* What a hub tells its host goes through a queue. A host that waits in poll:
- *
- *     fanfare_notice batch[64];
- *     struct pollfd doorbell = {-1, POLLIN, 0};
- *     size_t count, i;
- *
- *     fanfare_notices_doorbell(notices, &doorbell.fd);
- *     while (poll(&doorbell, 1, -1) == 1) {
- *         fanfare_notices_drain(notices, batch, sizeof batch[0], 64, &count);
- *         for (i = 0; i < count; i++)
- *             if (batch[i].kind == FANFARE_NOTICE_CONNECTED)
- *                 printf("%.*s has come\n", (int)batch[i].addr.length, batch[i].addr.data);
- *     }
- */
-
 /**
  * The values of a `fanfare_disconnect_reason`; none is ever renumbered.
  */
@@ -1286,7 +1283,10 @@ typedef enum fanfare_notice_kind_code {
    */
   FANFARE_NOTICE_UNWANTED = 4,
   /**
-   * A request for a stream waits for the host's answer: `id` is the request's.
+   * A request for a stream waits for the host's answer: `id` is the request's, `request` what it
+   * says, `addr` its client's, and `subscriptions` what the stream would be subscribed to, which is
+   * nothing if the client leaves it to the grant. `fanfare_authorizer_new_ask` says how it is
+   * answered.
    */
   FANFARE_NOTICE_AUTHORIZATION = 5,
   /**
@@ -1313,6 +1313,44 @@ typedef uint64_t fanfare_connection_id;
  * have kinds that this header does not have; leave those out.
  */
 typedef int32_t fanfare_notice_kind;
+
+/**
+ * What a request for a stream says. Its texts are the queue's, and valid until the next drain.
+ */
+typedef struct fanfare_request {
+  /**
+   * The size of the struct as the library knows it, in bytes.
+   */
+  size_t size;
+  /**
+   * The method: `GET`, `HEAD`, or `POST` where the route has it.
+   */
+  fanfare_text method;
+  /**
+   * The path of the target, percent-encoded.
+   */
+  fanfare_text path;
+  /**
+   * The query of the target as it was sent, without its `?`.
+   */
+  fanfare_text query;
+  /**
+   * All header fields, in their order. A value that is not UTF-8 is read as ISO-8859-1.
+   */
+  const fanfare_header *headers;
+  /**
+   * How many there are.
+   */
+  size_t headers_count;
+  /**
+   * The content of a `POST`; the empty text for `GET`. It may be any bytes.
+   */
+  fanfare_text content;
+  /**
+   * The id of the last event that the client had, if it comes back. It is what the client says.
+   */
+  fanfare_text last_event_id;
+} fanfare_request;
 
 /**
  * Something that happened, as `fanfare_notices_drain` writes it. What a kind does not have is zero,
@@ -1374,6 +1412,10 @@ typedef struct fanfare_notice {
    * Bytes of events that its socket took, without what HTTP adds, and without heartbeats.
    */
   uint64_t bytes;
+  /**
+   * What a request for a stream says; NULL where there is none.
+   */
+  const fanfare_request *request;
 } fanfare_notice;
 
 /**
@@ -1971,7 +2013,8 @@ fanfare_status fanfare_log_set(fanfare_log_level level,
 typedef struct fanfare_authorizer fanfare_authorizer;
 
 /**
- * Frees an authorizer. Listeners that have it keep it. NULL does nothing.
+ * Frees an authorizer. Listeners that have it keep it; of one that asks, requests that wait, and
+ * those that come to its listeners afterwards, are answered 503. NULL does nothing.
  *
  * Threads: any one, while no other call with this authorizer is under way, and none comes afterwards.
  * Ownership: the authorizer is gone. Errors: none. In a child of the process one of the parent's is
@@ -2367,7 +2410,7 @@ fanfare_status fanfare_listener_address(const fanfare_hub *hub,
 fanfare_status fanfare_listener_close(const fanfare_hub *hub,
                                       fanfare_listener listener);
 
-/* ---- 15. Grants and refusals --------------------------------------------------------------- */
+/* ---- 15. Grants, refusals and questions ---------------------------------------------------- */
 
 /**
  * What a client may do whose request for a stream is authorized. `fanfare_grant_of` makes one for some
@@ -2503,7 +2546,113 @@ static inline fanfare_refusal fanfare_refusal_of(uint32_t status)
 
 #endif /* FANFARE_DECLARATIONS_ONLY */
 
+/**
+ * What bounds the requests that the program is asked about. `fanfare_ask_options_defaults` makes one
+ * with every default.
+ */
+typedef struct fanfare_ask_options {
+  /**
+   * The size of the struct as the caller knows it, in bytes.
+   */
+  size_t size;
+  /**
+   * The most requests that wait for an answer at once, of all listeners with the authorizer. One
+   * beyond them is answered 503.
+   * Bounds: 1 to 65,536. Default: 1,024.
+   */
+  uint64_t waiting_max;
+  /**
+   * The longest time that a request waits for its answer. Then it is answered 503.
+   * Bounds: 10 ms to 10 min. Default: 5 s.
+   */
+  uint64_t timeout_ms;
+} fanfare_ask_options;
+
+/**
+ * Fills in the defaults. `options->size` has to be set before, and stays as it is.
+ *
+ * Threads: any. Ownership: the struct stays the caller's. Errors: `FANFARE_ERR_ARGUMENT` when
+ * `options` is NULL or its size is that of no version.
+ */
+fanfare_status fanfare_ask_options_init(fanfare_ask_options *options);
+
+/**
+ * Finds the first option that `fanfare_authorizer_new_ask` would refuse: `*name_out` is its name in the
+ * struct, and `*bounds_out` what it may be. Both are {NULL, 0} when every option is within its bounds.
+ *
+ * Threads: any. Ownership: the struct stays the caller's; the two texts are static. Errors:
+ * `FANFARE_ERR_ARGUMENT`.
+ */
+fanfare_status fanfare_ask_options_problem(const fanfare_ask_options *options,
+                                           fanfare_text *name_out,
+                                           fanfare_text *bounds_out);
+
+/**
+ * Makes an authorizer that asks the program: each request for a stream of a listener that has it comes
+ * as a notice FANFARE_NOTICE_AUTHORIZATION with `token`, whose `id` is the request's, and the client
+ * waits until it is answered with `fanfare_authorizer_allow` or `fanfare_authorizer_refuse`. A client
+ * that waits for longer than the options allow is answered 503. `options` may be NULL for the defaults.
+ * On success `*authorizer_out` is the authorizer.
+ *
+ * The program keeps the authorizer for as long as it answers. When it is freed, or its token is removed
+ * from the queue, or the queue is freed, requests that come afterwards are answered 503.
+ *
+ * Threads: any; waits for a drain of the queue that is under way. Ownership: the options stay the
+ * caller's; the authorizer is the caller's, to be freed with `fanfare_authorizer_free`. Errors:
+ * `FANFARE_ERR_OPTIONS`, and `fanfare_ask_options_problem` says which; `FANFARE_ERR_LIMIT` when the queue
+ * has too many sources; `FANFARE_ERR_ARGUMENT` or `FANFARE_ERR_FORKED`.
+ */
+fanfare_status fanfare_authorizer_new_ask(const fanfare_notices *notices,
+                                          uint64_t token,
+                                          const fanfare_ask_options *options,
+                                          fanfare_authorizer **authorizer_out);
+
+/**
+ * Lets the client of a request have a stream within a grant. A request for topics that the grant does
+ * not cover is answered 403, and so is one whose grant has expired. Never waits.
+ *
+ * Threads: any, several at once; of several answers to one request the first counts. Ownership: the
+ * grant stays the caller's. Errors: `FANFARE_ERR_STALE` when the request was answered, has waited for
+ * too long, or its client has left; `FANFARE_ERR_GRANT`, and `fanfare_grant_problem` says why, after
+ * which the request still waits; `FANFARE_ERR_ARGUMENT`, also for an authorizer that does not ask;
+ * `FANFARE_ERR_FORKED` or `FANFARE_ERR_SYSTEM`.
+ */
+fanfare_status fanfare_authorizer_allow(const fanfare_authorizer *authorizer,
+                                        uint64_t id,
+                                        const fanfare_grant *grant);
+
+/**
+ * Refuses the client of a request a stream. Never waits.
+ *
+ * Threads: any, several at once; of several answers to one request the first counts. Ownership: the
+ * refusal stays the caller's. Errors: `FANFARE_ERR_STALE` as of `fanfare_authorizer_allow`;
+ * `FANFARE_ERR_GRANT`, and `fanfare_refusal_problem` says why, after which the request still waits;
+ * `FANFARE_ERR_ARGUMENT`, also for an authorizer that does not ask; `FANFARE_ERR_FORKED` or
+ * `FANFARE_ERR_SYSTEM`.
+ */
+fanfare_status fanfare_authorizer_refuse(const fanfare_authorizer *authorizer,
+                                         uint64_t id,
+                                         const fanfare_refusal *refusal);
+
+#ifndef FANFARE_DECLARATIONS_ONLY
+
+/** Options of how the program is asked that are all at their defaults. */
+static inline fanfare_ask_options fanfare_ask_options_defaults(void)
+{
+  fanfare_ask_options options;
+  memset(&options, 0, sizeof options);
+  options.size = sizeof options;
+  /* It cannot fail with a size that is right. */
+  (void)fanfare_ask_options_init(&options);
+  return options;
+}
+
+#endif /* FANFARE_DECLARATIONS_ONLY */
+
 /* ---- 16. Tokens and tickets ---------------------------------------------------------------- */
+
+/* A library that was built without the feature `tickets` lacks the functions of this section; those
+ * of `make capi` and `make dist` have them. */
 
 /**
  * What a token or a ticket grants. Opaque, and always used by pointer; `fanfare_granted_free` frees it.
@@ -3161,6 +3310,31 @@ fanfare_status fanfare_hub_subscribe(const fanfare_hub *hub,
 fanfare_status fanfare_stream_next(const fanfare_stream *stream,
                                    uint64_t timeout_ms,
                                    fanfare_text *batch_out);
+
+/**
+ * Has a queue of notices tell when there is something to read of a stream, or it has ended: by
+ * FANFARE_NOTICE_READABLE with `token`, at first in any case. It comes again only after
+ * `fanfare_stream_next` has returned `FANFARE_ERR_TIMEOUT`: so read until then. A stream tells one
+ * queue; another call takes it from the queue of before.
+ *
+ * Threads: any, one at a time; waits for a drain of the queue that is under way. Ownership: nothing
+ * changes; the stream may be freed, and the queue, in any order. Errors: `FANFARE_ERR_LIMIT` when the
+ * queue has too many sources; `FANFARE_ERR_BUSY` when another thread is in a call with the stream;
+ * `FANFARE_ERR_ARGUMENT` or `FANFARE_ERR_FORKED`.
+ */
+fanfare_status fanfare_stream_notify(const fanfare_stream *stream,
+                                     const fanfare_notices *notices,
+                                     uint64_t token);
+
+/**
+ * Gives the id of a stream among the hub's connections. `*id_out` is 0 as long as the engine has not
+ * taken it over, which is before its first batch comes.
+ *
+ * Threads: any, one at a time. Ownership: nothing changes. Errors: `FANFARE_ERR_BUSY` when another
+ * thread is in a call with the stream, `FANFARE_ERR_ARGUMENT` or `FANFARE_ERR_FORKED`.
+ */
+fanfare_status fanfare_stream_id(const fanfare_stream *stream,
+                                 fanfare_connection_id *id_out);
 
 /**
  * Tells why a stream has ended, once all of it was read: `*reason_out` is the reason, or 0 as long as

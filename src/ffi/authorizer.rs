@@ -1,7 +1,10 @@
 //! Authorizers across the border: what decides which client gets which stream.
 
+use std::sync::Arc;
+
 use super::answer;
 use super::origin::Origin;
+use super::pending::Pending;
 use super::status::Status;
 use crate::authorizer::Authorizer;
 
@@ -10,11 +13,14 @@ use crate::authorizer::Authorizer;
 #[derive(Debug)]
 pub struct FanfareAuthorizer {
     authorizer: Authorizer,
+    /// What the host was asked and has not answered, of one that asks.
+    pending: Option<Arc<Pending>>,
     /// The process that it was made in.
     origin: Origin,
 }
 
-/// Frees an authorizer. Listeners that have it keep it. NULL does nothing.
+/// Frees an authorizer. Listeners that have it keep it; of one that asks, requests that wait, and
+/// those that come to its listeners afterwards, are answered 503. NULL does nothing.
 ///
 /// Threads: any one, while no other call with this authorizer is under way, and none comes afterwards.
 /// Ownership: the authorizer is gone. Errors: none. In a child of the process one of the parent's is
@@ -30,7 +36,10 @@ pub unsafe extern "C" fn fanfare_authorizer_free(authorizer: *mut FanfareAuthori
         match unsafe { authorizer.as_ref() } {
             Some(live) if live.origin.is_here() => {
                 // SAFETY: it came from `Box::into_raw`, and the caller gives it up.
-                drop(unsafe { Box::from_raw(authorizer) });
+                let authorizer = unsafe { Box::from_raw(authorizer) };
+                if let Some(pending) = &authorizer.pending {
+                    pending.close();
+                }
             }
             _ => {}
         }
@@ -39,8 +48,39 @@ pub unsafe extern "C" fn fanfare_authorizer_free(authorizer: *mut FanfareAuthori
 }
 
 impl FanfareAuthorizer {
+    #[cfg(feature = "tickets")]
     pub(super) fn new(authorizer: Authorizer) -> *mut FanfareAuthorizer {
-        Box::into_raw(Box::new(FanfareAuthorizer { authorizer, origin: Origin::here() }))
+        FanfareAuthorizer::of(authorizer, None)
+    }
+
+    /// One that asks the host.
+    pub(super) fn asking(authorizer: Authorizer, pending: Arc<Pending>) -> *mut FanfareAuthorizer {
+        FanfareAuthorizer::of(authorizer, Some(pending))
+    }
+
+    fn of(authorizer: Authorizer, pending: Option<Arc<Pending>>) -> *mut FanfareAuthorizer {
+        let origin = Origin::here();
+        Box::into_raw(Box::new(FanfareAuthorizer { authorizer, pending, origin }))
+    }
+
+    /// What the host was asked by the authorizer behind a pointer.
+    ///
+    /// # Errors
+    ///
+    /// `FANFARE_ERR_ARGUMENT` when it does not ask, and as of [`FanfareAuthorizer::read`].
+    ///
+    /// # Safety
+    ///
+    /// `authorizer` has to be NULL, or to be live for as long as `'a`.
+    pub(super) unsafe fn pending<'a>(
+        authorizer: *const FanfareAuthorizer,
+    ) -> Result<&'a Pending, Status> {
+        // SAFETY: as the caller promises.
+        match unsafe { authorizer.as_ref() } {
+            Some(it) if !it.origin.is_here() => Err(Status::FANFARE_ERR_FORKED),
+            Some(FanfareAuthorizer { pending: Some(pending), .. }) => Ok(pending),
+            _ => Err(Status::FANFARE_ERR_ARGUMENT),
+        }
     }
 
     /// What is behind a pointer; NULL allows all.

@@ -160,6 +160,7 @@ impl FanfareGrant {
         start_last: 0,
     };
     /// The size that the struct had in the ABI's first version.
+    #[cfg(feature = "tickets")]
     pub(super) const SIZE_MIN: usize = GRANT_SIZE_MIN;
 
     /// The caller's grant, checked.

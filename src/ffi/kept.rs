@@ -2,7 +2,9 @@
 
 use std::{fmt, ptr};
 
+use super::header_field::FanfareHeader;
 use super::lent::struct_size;
+use super::notice::FanfareRequest;
 use super::status::Status;
 use super::text::FanfareText;
 
@@ -14,18 +16,17 @@ const PIECE_BYTES: usize = 16 << 10;
 pub(super) struct Kept {
     bytes: Pieces<u8>,
     texts: Pieces<FanfareText>,
+    headers: Pieces<FanfareHeader>,
+    requests: Pieces<FanfareRequest>,
 }
 
-// SAFETY: the pointers in its texts point to its own memory, or to static texts.
+// SAFETY: the pointers in its texts and structs point to its own memory, or to static texts.
 unsafe impl Send for Kept {}
 
 impl Kept {
     /// A text that is given out.
     pub(super) fn text(&mut self, text: &str) -> FanfareText {
-        if text.is_empty() {
-            return FanfareText::of_static("");
-        }
-        FanfareText { data: self.bytes.keep(text.as_bytes()).cast(), length: text.len() }
+        self.bytes(text.as_bytes())
     }
 
     /// A text that may be absent.
@@ -50,10 +51,39 @@ impl Kept {
         }
     }
 
+    /// Bytes that are given out, and may be anything.
+    pub(super) fn bytes(&mut self, bytes: &[u8]) -> FanfareText {
+        if bytes.is_empty() {
+            return FanfareText::of_static("");
+        }
+        FanfareText { data: self.bytes.keep(bytes).cast(), length: bytes.len() }
+    }
+
+    /// Header fields that are given out: where they are, and their number.
+    pub(super) fn headers<'a>(
+        &mut self,
+        headers: impl Iterator<Item = (&'a str, &'a str)>,
+    ) -> (*const FanfareHeader, usize) {
+        let list: Vec<FanfareHeader> = headers
+            .map(|(name, value)| FanfareHeader { name: self.text(name), value: self.text(value) })
+            .collect();
+        match list.is_empty() {
+            true => (std::ptr::null(), 0),
+            false => (self.headers.keep(&list), list.len()),
+        }
+    }
+
+    /// A request that is given out.
+    pub(super) fn request(&mut self, request: FanfareRequest) -> *const FanfareRequest {
+        self.requests.keep(&[request])
+    }
+
     /// Nothing that was given out is valid any more.
     pub(super) fn clear(&mut self) {
         self.bytes.clear();
         self.texts.clear();
+        self.headers.clear();
+        self.requests.clear();
     }
 }
 

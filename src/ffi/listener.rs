@@ -1,6 +1,5 @@
 //! Listeners across the border: TCP, Unix domain sockets, and descriptors that listen already.
 
-use std::collections::HashMap;
 use std::ffi::{c_char, OsStr};
 use std::net::SocketAddr;
 use std::os::fd::{FromRawFd, IntoRawFd, OwnedFd};
@@ -136,7 +135,7 @@ pub unsafe extern "C" fn fanfare_listener_address(
     answer(|| {
         // SAFETY: as the caller promises.
         let hub = unsafe { live(hub) }?;
-        let addr = hub.listeners().open.get(&listener.id).map(|it| it.addr().to_string());
+        let addr = hub.listeners().get(listener.id).map(|it| it.addr().to_string());
         let addr = addr.ok_or(Status::FANFARE_ERR_STALE)?;
         // SAFETY: as the caller promises.
         unsafe { write_text(&addr, buffer, size, length_out) }
@@ -160,25 +159,10 @@ pub unsafe extern "C" fn fanfare_listener_close(
     answer(|| {
         // SAFETY: as the caller promises.
         let hub = unsafe { live(hub) }?;
-        let closed = hub.listeners().open.remove(&listener.id);
+        let closed = hub.listeners().remove(listener.id);
         // It is closed when this is dropped, without the lock.
         closed.map(drop).ok_or(Status::FANFARE_ERR_STALE)
     })
-}
-
-/// The listeners of a hub that are open, by their ids.
-#[derive(Debug, Default)]
-pub(super) struct Listeners {
-    open: HashMap<u64, Listener>,
-    ids: u64,
-}
-
-impl Listeners {
-    fn add(&mut self, listener: Listener) -> FanfareListener {
-        self.ids += 1;
-        self.open.insert(self.ids, listener);
-        FanfareListener { id: self.ids }
-    }
 }
 
 /// Opens a listener at an address.
@@ -224,7 +208,7 @@ unsafe fn keep(
     // SAFETY: not NULL, and writable as the caller promises.
     unsafe {
         if !listener_out.is_null() {
-            *listener_out = id;
+            *listener_out = FanfareListener { id };
         }
         if !port_out.is_null() {
             *port_out = port;

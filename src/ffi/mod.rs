@@ -9,6 +9,7 @@
 #![allow(unsafe_code)]
 
 mod adopt;
+mod ask;
 mod authorizer;
 mod choices;
 mod connections;
@@ -19,6 +20,7 @@ mod event;
 mod fields;
 mod finish;
 mod grant;
+#[cfg(feature = "tickets")]
 mod granted;
 mod header_field;
 mod hub;
@@ -26,6 +28,7 @@ mod kept;
 mod lent;
 mod listen_options;
 mod listener;
+mod listeners;
 mod log;
 mod metrics;
 mod notice;
@@ -33,11 +36,13 @@ mod notices;
 mod options;
 mod origin;
 mod patience;
+mod pending;
 mod publish;
 mod queue;
 mod ready;
 mod reason;
 mod rules;
+#[cfg(feature = "tickets")]
 mod signing;
 mod status;
 mod stream;
@@ -45,13 +50,19 @@ mod stream_options;
 #[cfg(feature = "capi-testing")]
 mod testing;
 mod text;
+#[cfg(feature = "tickets")]
 mod tickets;
+#[cfg(feature = "tickets")]
 mod tokens;
 mod topic;
 mod version;
 mod watch;
 
 pub use adopt::{fanfare_hub_adopt, FanfareAdoptRequest};
+pub use ask::{
+    fanfare_ask_options_init, fanfare_ask_options_problem, fanfare_authorizer_allow,
+    fanfare_authorizer_new_ask, fanfare_authorizer_refuse, FanfareAskOptions,
+};
 pub use authorizer::{fanfare_authorizer_free, FanfareAuthorizer};
 pub use choices::{
     FanfareEnvelope, FanfareEnvelopeCode, FanfareHeartbeat, FanfareHeartbeatCode, FanfarePolicy,
@@ -76,6 +87,7 @@ pub use drain::{
 pub use event::{FanfareEvent, FanfareEventId, FANFARE_EVENT_ID_BYTES_MAX};
 pub use finish::{fanfare_hub_finish, fanfare_hub_finish_topic};
 pub use grant::{fanfare_grant_problem, fanfare_refusal_problem, FanfareGrant, FanfareRefusal};
+#[cfg(feature = "tickets")]
 pub use granted::{
     fanfare_granted_free, fanfare_granted_grant, fanfare_granted_is_current, FanfareGranted,
 };
@@ -99,7 +111,9 @@ pub use metrics::{
     fanfare_hub_metrics, fanfare_hub_prometheus, FanfareGapReasonCode, FanfareMetrics,
     FANFARE_METRICS_REASONS_MAX,
 };
-pub use notice::{FanfareConnectionId, FanfareNotice, FanfareNoticeKind, FanfareNoticeKindCode};
+pub use notice::{
+    FanfareConnectionId, FanfareNotice, FanfareNoticeKind, FanfareNoticeKindCode, FanfareRequest,
+};
 pub use notices::{
     fanfare_notices_doorbell, fanfare_notices_drain, fanfare_notices_free, fanfare_notices_new,
     fanfare_notices_remove, FanfareNotices,
@@ -117,6 +131,7 @@ pub use rules::{
     fanfare_rules_free, fanfare_topic_options_init, fanfare_topic_options_problem, FanfareRule,
     FanfareRules, FanfareTopicOptions,
 };
+#[cfg(feature = "tickets")]
 pub use signing::{
     fanfare_signing_key_free, fanfare_signing_key_new, fanfare_signing_key_sign, FanfareSigningKey,
     FanfareTokenClaims,
@@ -124,18 +139,23 @@ pub use signing::{
 pub use status::{fanfare_strerror, FanfareStatus, FanfareStatusCode};
 pub use stream::{
     fanfare_hub_subscribe, fanfare_stream_end, fanfare_stream_free, fanfare_stream_headers,
-    fanfare_stream_is_complete, fanfare_stream_next, FanfareStream,
+    fanfare_stream_id, fanfare_stream_is_complete, fanfare_stream_next, fanfare_stream_notify,
+    FanfareStream,
 };
 pub use stream_options::{
     fanfare_stream_options_init, fanfare_stream_options_problem, FanfareStreamOptions,
 };
+#[cfg(feature = "capi-testing")]
+pub use testing::fanfare_testing_panic_next;
 pub use text::FanfareText;
+#[cfg(feature = "tickets")]
 pub use tickets::{
     fanfare_access_options_problem, fanfare_authorizer_new_tickets, fanfare_ticket_options_init,
     fanfare_ticket_options_problem, fanfare_tickets_free, fanfare_tickets_issue,
     fanfare_tickets_new, fanfare_tickets_redeem, FanfareAccessOptions, FanfareTicket,
     FanfareTicketOptions, FanfareTickets, FANFARE_TICKET_BYTES_MAX,
 };
+#[cfg(feature = "tickets")]
 pub use tokens::{
     fanfare_keys_problem, fanfare_token_options_init, fanfare_token_options_problem,
     fanfare_tokens_free, fanfare_tokens_new, fanfare_tokens_set_keys, fanfare_tokens_verify,
@@ -144,9 +164,6 @@ pub use tokens::{
 pub use topic::{fanfare_topic_free, fanfare_topic_new, FanfareTopic};
 pub use version::{fanfare_abi_version, FANFARE_ABI_VERSION};
 pub use watch::{fanfare_hub_watch_connections, fanfare_hub_watch_interest};
-
-#[cfg(feature = "capi-testing")]
-pub use testing::fanfare_testing_panic_next;
 
 use std::panic::{catch_unwind, AssertUnwindSafe};
 

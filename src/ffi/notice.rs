@@ -1,5 +1,6 @@
 //! One notice across the border.
 
+use super::header_field::FanfareHeader;
 use super::reason::FanfareDisconnectReason;
 use super::text::FanfareText;
 
@@ -25,7 +26,10 @@ pub enum FanfareNoticeKindCode {
     FANFARE_NOTICE_WANTED = 3,
     /// What `subscriptions` has, one topic or filter, has had no subscriber for the grace time.
     FANFARE_NOTICE_UNWANTED = 4,
-    /// A request for a stream waits for the host's answer: `id` is the request's.
+    /// A request for a stream waits for the host's answer: `id` is the request's, `request` what it
+    /// says, `addr` its client's, and `subscriptions` what the stream would be subscribed to, which is
+    /// nothing if the client leaves it to the grant. `fanfare_authorizer_new_ask` says how it is
+    /// answered.
     FANFARE_NOTICE_AUTHORIZATION = 5,
     /// A stream that the host reads has something to read, or has ended. It comes once, and again
     /// only after the host has read all there was.
@@ -72,6 +76,30 @@ pub struct FanfareNotice {
     pub events: u64,
     /// Bytes of events that its socket took, without what HTTP adds, and without heartbeats.
     pub bytes: u64,
+    /// What a request for a stream says; NULL where there is none.
+    pub request: *const FanfareRequest,
+}
+
+/// What a request for a stream says. Its texts are the queue's, and valid until the next drain.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct FanfareRequest {
+    /// The size of the struct as the library knows it, in bytes.
+    pub size: usize,
+    /// The method: `GET`, `HEAD`, or `POST` where the route has it.
+    pub method: FanfareText,
+    /// The path of the target, percent-encoded.
+    pub path: FanfareText,
+    /// The query of the target as it was sent, without its `?`.
+    pub query: FanfareText,
+    /// All header fields, in their order. A value that is not UTF-8 is read as ISO-8859-1.
+    pub headers: *const FanfareHeader,
+    /// How many there are.
+    pub headers_count: usize,
+    /// The content of a `POST`; the empty text for `GET`. It may be any bytes.
+    pub content: FanfareText,
+    /// The id of the last event that the client had, if it comes back. It is what the client says.
+    pub last_event_id: FanfareText,
 }
 
 impl FanfareNotice {
@@ -91,6 +119,7 @@ impl FanfareNotice {
             lasted_ms: 0,
             events: 0,
             bytes: 0,
+            request: std::ptr::null(),
         }
     }
 }

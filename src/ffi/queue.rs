@@ -259,6 +259,12 @@ impl Signal {
     }
 }
 
+impl fmt::Debug for Signal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Signal").field("key", &self.key).finish_non_exhaustive()
+    }
+}
+
 impl Drop for Signal {
     fn drop(&mut self) {
         if let Some(queue) = self.queue.upgrade() {

@@ -1,20 +1,27 @@
 //! Streams that the host reads itself, across the border.
 
+use std::pin::Pin;
 use std::sync::{Mutex, MutexGuard, TryLockError};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_core::Stream;
 
 use super::answer;
 use super::fields::subscriptions;
 use super::header_field::FanfareHeader;
 use super::hub::{live, FanfareHub};
+use super::notice::{FanfareConnectionId, Kind};
+use super::notices::{self, FanfareNotices};
 use super::origin::Origin;
+use super::queue::Signal;
 use super::reason::{number_of, FanfareDisconnectReason};
 use super::status::{FanfareStatus, Status};
 use super::stream_options::FanfareStreamOptions;
 use super::text::FanfareText;
-use crate::event_stream::{is_cut, EventStream};
+use crate::event_stream::{is_cut, Disconnected, EventStream};
+use crate::lifecycle::ConnectionId;
 use crate::subscribe::SubscribeError;
 
 /// The event stream of one client, which the program sends to it by its own server, over any protocol:
@@ -33,6 +40,19 @@ struct Inner {
     stream: EventStream,
     /// What the caller reads.
     batch: Bytes,
+    /// What the host is told by when there is something to read again.
+    readable: Option<Signal>,
+}
+
+impl Inner {
+    /// The next batch, if there is one. If there is none, the host is told once there is.
+    fn try_next(&mut self) -> Option<Result<Bytes, Disconnected>> {
+        let Some(readable) = &self.readable else { return self.stream.try_next() };
+        match Pin::new(&mut self.stream).poll_next(&mut Context::from_waker(readable.waker())) {
+            Poll::Ready(next) => next,
+            Poll::Pending => None,
+        }
+    }
 }
 
 /// The most topics and filters of one stream.
@@ -72,7 +92,8 @@ pub unsafe extern "C" fn fanfare_hub_subscribe(
             let wanted = subscriptions(topics, topics_count, SUBSCRIPTIONS_MAX)?;
             (hub, wanted, FanfareStreamOptions::read(options)?)
         };
-        let inner = Inner { stream: hub.hub.subscribe(wanted, options)?, batch: Bytes::new() };
+        let stream = hub.hub.subscribe(wanted, options)?;
+        let inner = Inner { stream, batch: Bytes::new(), readable: None };
         let stream = FanfareStream { inner: Mutex::new(inner), origin: Origin::here() };
         // SAFETY: not NULL, and writable as the caller promises.
         unsafe { *stream_out = Box::into_raw(Box::new(stream)) };
@@ -107,10 +128,11 @@ pub unsafe extern "C" fn fanfare_stream_next(
         let mut inner = unsafe { lock(stream) }?;
         // What was read is given back before anything is waited for.
         inner.batch = Bytes::new();
-        let next = match timeout_ms {
-            0 => inner.stream.try_next(),
-            _ => inner.stream.wait(Duration::from_millis(timeout_ms)),
-        };
+        let mut next = None;
+        if timeout_ms > 0 {
+            next = inner.stream.wait(Duration::from_millis(timeout_ms));
+        }
+        let next = next.or_else(|| inner.try_next());
         match next {
             Some(Ok(batch)) => inner.batch = batch,
             Some(Err(_)) => return Err(Status::FANFARE_ERR_ENDED),
@@ -120,6 +142,61 @@ pub unsafe extern "C" fn fanfare_stream_next(
         let (data, length) = (inner.batch.as_ptr().cast(), inner.batch.len());
         // SAFETY: not NULL, and writable as the caller promises.
         unsafe { *batch_out = FanfareText { data, length } };
+        Ok(())
+    })
+}
+
+/// Has a queue of notices tell when there is something to read of a stream, or it has ended: by
+/// FANFARE_NOTICE_READABLE with `token`, at first in any case. It comes again only after
+/// `fanfare_stream_next` has returned `FANFARE_ERR_TIMEOUT`: so read until then. A stream tells one
+/// queue; another call takes it from the queue of before.
+///
+/// Threads: any, one at a time; waits for a drain of the queue that is under way. Ownership: nothing
+/// changes; the stream may be freed, and the queue, in any order. Errors: `FANFARE_ERR_LIMIT` when the
+/// queue has too many sources; `FANFARE_ERR_BUSY` when another thread is in a call with the stream;
+/// `FANFARE_ERR_ARGUMENT` or `FANFARE_ERR_FORKED`.
+///
+/// # Safety
+///
+/// `stream` has to be a live stream, and `notices` a live queue.
+#[no_mangle]
+pub unsafe extern "C" fn fanfare_stream_notify(
+    stream: *const FanfareStream,
+    notices: *const FanfareNotices,
+    token: u64,
+) -> FanfareStatus {
+    answer(|| {
+        // SAFETY: as the caller promises.
+        let (mut inner, queue) = unsafe { (lock(stream)?, notices::live(notices)?) };
+        let readable = queue.signal(token, Kind::FANFARE_NOTICE_READABLE)?;
+        readable.waker().wake_by_ref();
+        inner.readable = Some(readable);
+        Ok(())
+    })
+}
+
+/// Gives the id of a stream among the hub's connections. `*id_out` is 0 as long as the engine has not
+/// taken it over, which is before its first batch comes.
+///
+/// Threads: any, one at a time. Ownership: nothing changes. Errors: `FANFARE_ERR_BUSY` when another
+/// thread is in a call with the stream, `FANFARE_ERR_ARGUMENT` or `FANFARE_ERR_FORKED`.
+///
+/// # Safety
+///
+/// `stream` has to be a live stream, and `id_out` to be writable.
+#[no_mangle]
+pub unsafe extern "C" fn fanfare_stream_id(
+    stream: *const FanfareStream,
+    id_out: *mut FanfareConnectionId,
+) -> FanfareStatus {
+    answer(|| {
+        if id_out.is_null() {
+            return Err(Status::FANFARE_ERR_ARGUMENT);
+        }
+        // SAFETY: as the caller promises.
+        let id = unsafe { lock(stream) }?.stream.id();
+        // SAFETY: not NULL, and writable as the caller promises.
+        unsafe { *id_out = id.map_or(0, ConnectionId::to_u64) };
         Ok(())
     })
 }

@@ -46,7 +46,7 @@ static void adopted(int ends[2])
     fanfare_hub *hub = hub_new();
     fanfare_stream_options options = fanfare_stream_options_defaults();
     fanfare_header headers[1];
-    fanfare_text topics[2];
+    fanfare_text topics[2] = {{NULL, 0}};
     fanfare_adopt_request request = fanfare_adopt_request_of(topics, 2);
     fanfare_event event = event_of("hello");
     http *answer;
@@ -111,7 +111,7 @@ static void refused_sockets(void)
 {
     static const unsigned char hello[] = {0x16, 3, 1, 0, 5, 1, 0, 0, 1, 3};
     fanfare_hub *hub = hub_new();
-    fanfare_text topics[1];
+    fanfare_text topics[1] = {{NULL, 0}};
     fanfare_adopt_request request = fanfare_adopt_request_of(topics, 1);
     int ends[2], other[2], fd;
 
@@ -165,7 +165,7 @@ static void refused_sockets(void)
 static void unsent(void)
 {
     fanfare_hub *hub = hub_new();
-    fanfare_text topics[1];
+    fanfare_text topics[1] = {{NULL, 0}};
     fanfare_adopt_request request = fanfare_adopt_request_of(topics, 1);
     static char bytes[1 << 16];
     int ends[2], i;
@@ -193,7 +193,7 @@ static void refused_requests(void)
     fanfare_options few = options_new();
     fanfare_stream_options options = fanfare_stream_options_defaults();
     fanfare_header header = fanfare_header_of(FANFARE_TEXT("Content-Type"), FANFARE_TEXT("a"));
-    fanfare_text topics[1], topic = FANFARE_TEXT("t");
+    fanfare_text topics[1] = {{NULL, 0}}, topic = FANFARE_TEXT("t");
     fanfare_adopt_request request = fanfare_adopt_request_of(topics, 1), right = request;
     grown_request grown;
     int ends[2];
@@ -268,7 +268,7 @@ static void *adopt_some(void *argument)
     int i;
 
     for (i = 0; i < 10; i++) {
-        fanfare_text topics[1];
+        fanfare_text topics[1] = {{NULL, 0}};
         fanfare_adopt_request request = fanfare_adopt_request_of(topics, 1);
         fanfare_event event = event_of("x");
         http *answer;

@@ -71,6 +71,7 @@ void objects_new(objects *made)
                                    &made->granted), FANFARE_OK);
     CHECK_EQ(fanfare_authorizer_new_tickets(made->tokens, made->tickets, NULL, &made->authorizer),
              FANFARE_OK);
+    CHECK_EQ(fanfare_authorizer_new_ask(made->notices, 3, NULL, &made->asking), FANFARE_OK);
 }
 
 void objects_free(objects *of)
@@ -88,6 +89,7 @@ void objects_free(objects *of)
     fanfare_tickets_free(of->tickets);
     fanfare_granted_free(of->granted);
     fanfare_authorizer_free(of->authorizer);
+    fanfare_authorizer_free(of->asking);
 }
 
 /* Functions of no object. */
@@ -140,6 +142,7 @@ OPTIONS(listen_options)
 OPTIONS(stream_options)
 OPTIONS(token_options)
 OPTIONS(ticket_options)
+OPTIONS(ask_options)
 PROBLEM(access_options, fanfare_access_options_defaults())
 PROBLEM(grant, grant())
 PROBLEM(refusal, fanfare_refusal_of(403))
@@ -256,6 +259,15 @@ static fanfare_status authorizer_new_and_free(const objects *of)
     fanfare_authorizer *made = NULL;
     fanfare_status status =
         fanfare_authorizer_new_tickets(of->tokens, of->tickets, NULL, &made);
+
+    fanfare_authorizer_free(made);
+    return status;
+}
+
+static fanfare_status authorizer_new_ask(const objects *of)
+{
+    fanfare_authorizer *made = NULL;
+    fanfare_status status = fanfare_authorizer_new_ask(of->notices, 4, NULL, &made);
 
     fanfare_authorizer_free(made);
     return status;
@@ -638,6 +650,20 @@ static fanfare_status tickets_redeem_in_child(const objects *of)
     return fanfare_tickets_redeem(of->tickets, FANFARE_TEXT("any"), 0, &granted);
 }
 
+static fanfare_status authorizer_allow(const objects *of)
+{
+    fanfare_grant granted = grant();
+
+    return fanfare_authorizer_allow(of->asking, 7, &granted);
+}
+
+static fanfare_status authorizer_refuse(const objects *of)
+{
+    fanfare_refusal refusal = fanfare_refusal_of(403);
+
+    return fanfare_authorizer_refuse(of->asking, 7, &refusal);
+}
+
 static fanfare_status granted_grant(const objects *of)
 {
     fanfare_grant granted = fanfare_grant_of(NULL, 0);
@@ -705,6 +731,11 @@ const call calls[] = {
     {"fanfare_token_options_problem", token_options_problem, AS_EVER, CALL_ALLOCATES},
     {"fanfare_ticket_options_init", ticket_options_init, AS_EVER, CALL_ALLOCATES},
     {"fanfare_ticket_options_problem", ticket_options_problem, AS_EVER, CALL_ALLOCATES},
+    {"fanfare_ask_options_init", ask_options_init, AS_EVER, CALL_ALLOCATES},
+    {"fanfare_ask_options_problem", ask_options_problem, AS_EVER, CALL_ALLOCATES},
+    {"fanfare_authorizer_new_ask", authorizer_new_ask, FORKED, 0},
+    {"fanfare_authorizer_allow", authorizer_allow, FORKED, 0},
+    {"fanfare_authorizer_refuse", authorizer_refuse, FORKED, 0},
     {"fanfare_access_options_problem", access_options_problem, AS_EVER, CALL_ALLOCATES},
     {"fanfare_grant_problem", grant_problem, AS_EVER, CALL_ALLOCATES},
     {"fanfare_refusal_problem", refusal_problem, AS_EVER, CALL_ALLOCATES},

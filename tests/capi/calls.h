@@ -22,7 +22,7 @@ typedef struct {
     fanfare_tokens *tokens;
     fanfare_tickets *tickets;
     fanfare_granted *granted;
-    fanfare_authorizer *authorizer;
+    fanfare_authorizer *authorizer, *asking;
     char token[1024];
     size_t token_length;
 } objects;

@@ -40,7 +40,7 @@ static void every_code_has_a_text(void)
 
 static void unknown_codes_have_a_text(void)
 {
-    static const fanfare_status unknown[] = {1, 12, 1000, -30, -1000, INT32_MAX, INT32_MIN};
+    static const fanfare_status unknown[] = {1, 12, 1000, -31, -1000, INT32_MAX, INT32_MIN};
     size_t i;
 
     for (i = 0; i < sizeof unknown / sizeof unknown[0]; i++) {

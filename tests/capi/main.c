@@ -42,6 +42,10 @@ static const test *const all[] = {
     tests_of_tickets,
     tests_of_doorbell,
     tests_of_ends,
+    tests_of_ask,
+    tests_of_tokens,
+    tests_of_listen_options,
+    tests_of_stream_refusals,
 };
 
 const char *ticker_path, *manual_path;

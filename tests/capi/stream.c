@@ -10,15 +10,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static int is_text(fanfare_text text, const char *expected)
-{
-    return text.length == strlen(expected) && memcmp(text.data, expected, text.length) == 0;
-}
-
 static fanfare_stream *subscribe(const fanfare_hub *hub, const char *topic,
                                  const fanfare_stream_options *options)
 {
-    fanfare_text topics[1];
+    fanfare_text topics[1] = {{NULL, 0}};
     fanfare_stream *stream = NULL;
 
     topics[0] = fanfare_text_of_string(topic);
@@ -193,9 +188,9 @@ static void expired(void)
     CHECK_EQ(fanfare_stream_end(stream, &reason, &is_cut), FANFARE_OK);
     CHECK_EQ(reason, FANFARE_DISCONNECT_EXPIRED);
     CHECK_EQ(is_cut, 0);
-    CHECK(is_text(fanfare_disconnect_reason_name(reason), "expired"));
-    CHECK(is_text(fanfare_disconnect_reason_name(0), "unknown"));
-    CHECK(is_text(fanfare_disconnect_reason_name(INT32_MIN), "unknown"));
+    CHECK(text_is(fanfare_disconnect_reason_name(reason), "expired"));
+    CHECK(text_is(fanfare_disconnect_reason_name(0), "unknown"));
+    CHECK(text_is(fanfare_disconnect_reason_name(INT32_MIN), "unknown"));
     fanfare_stream_free(stream);
     fanfare_hub_free(hub);
 }
@@ -237,172 +232,6 @@ static void cut(void)
     CHECK_EQ(reason, FANFARE_DISCONNECT_LAGGING);
     CHECK_EQ(is_cut, 1);
     CHECK_EQ(fanfare_stream_next(stream, DEADLINE_MS, &batch), FANFARE_ERR_ENDED);
-    fanfare_stream_free(stream);
-    fanfare_hub_free(hub);
-}
-
-static void refused(void)
-{
-    static const struct {
-        const char *topic;
-        fanfare_status status;
-    } wrong[] = {
-        {"", FANFARE_ERR_SUBSCRIPTION},
-        {"a\nb", FANFARE_ERR_SUBSCRIPTION},
-        {"#/a", FANFARE_ERR_SUBSCRIPTION},
-        {"a+", FANFARE_ERR_SUBSCRIPTION},
-        {"\xff", FANFARE_ERR_SUBSCRIPTION},
-    };
-    fanfare_hub *hub = hub_new(), *full = NULL;
-    fanfare_options few = options_new();
-    fanfare_stream *const untouched = (fanfare_stream *)(void *)hub;
-    fanfare_stream *stream = untouched, *taken;
-    fanfare_text topics[1], *many = calloc(65537, sizeof *many);
-    char long_topic[257];
-    size_t i;
-
-    CHECK(many != NULL);
-    for (i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
-        topics[0] = fanfare_text_of_string(wrong[i].topic);
-        CHECK_EQ(fanfare_hub_subscribe(hub, topics, 1, NULL, &stream), wrong[i].status);
-    }
-    memset(long_topic, 't', sizeof long_topic);
-    topics[0] = fanfare_text_of(long_topic, sizeof long_topic);
-    CHECK_EQ(fanfare_hub_subscribe(hub, topics, 1, NULL, &stream), FANFARE_ERR_SUBSCRIPTION);
-    topics[0] = fanfare_text_of(NULL, 0);
-    CHECK_EQ(fanfare_hub_subscribe(hub, topics, 1, NULL, &stream), FANFARE_ERR_SUBSCRIPTION);
-    topics[0] = fanfare_text_of(NULL, 1);
-    CHECK_EQ(fanfare_hub_subscribe(hub, topics, 1, NULL, &stream), FANFARE_ERR_ARGUMENT);
-    topics[0] = FANFARE_TEXT("t");
-    CHECK_EQ(fanfare_hub_subscribe(hub, topics, 0, NULL, &stream), FANFARE_ERR_SUBSCRIPTION);
-    CHECK_EQ(fanfare_hub_subscribe(hub, NULL, 0, NULL, &stream), FANFARE_ERR_SUBSCRIPTION);
-    CHECK_EQ(fanfare_hub_subscribe(hub, NULL, 1, NULL, &stream), FANFARE_ERR_ARGUMENT);
-    CHECK_EQ(fanfare_hub_subscribe(hub, topics, SIZE_MAX, NULL, &stream), FANFARE_ERR_TOO_MANY);
-    CHECK_EQ(fanfare_hub_subscribe(NULL, topics, 1, NULL, &stream), FANFARE_ERR_ARGUMENT);
-    CHECK_EQ(fanfare_hub_subscribe(hub, topics, 1, NULL, NULL), FANFARE_ERR_ARGUMENT);
-    for (i = 0; i < 65537; i++) {
-        many[i] = FANFARE_TEXT("t");
-    }
-    CHECK_EQ(fanfare_hub_subscribe(hub, many, 65537, NULL, &stream), FANFARE_ERR_TOO_MANY);
-    CHECK(stream == untouched);
-    CHECK_EQ(fanfare_hub_subscribe(hub, many, 65536, NULL, &stream), FANFARE_OK);
-    fanfare_stream_free(stream);
-
-    few.connections_max = 1;
-    CHECK_EQ(fanfare_hub_new(&few, &full), FANFARE_OK);
-    taken = subscribe(full, "t", NULL);
-    stream = untouched;
-    CHECK_EQ(fanfare_hub_subscribe(full, topics, 1, NULL, &stream), FANFARE_ERR_LIMIT);
-    CHECK(stream == untouched);
-    fanfare_stream_free(taken);
-    fanfare_hub_free(full);
-    fanfare_hub_free(hub);
-    free(many);
-}
-
-typedef struct {
-    fanfare_stream_options options;
-    unsigned char later[32];
-} grown_options;
-
-static void expect_wrong(const fanfare_hub *hub, const fanfare_stream_options *options,
-                         const char *name)
-{
-    fanfare_text topics[1], problem, bounds;
-    fanfare_stream *stream = NULL;
-
-    topics[0] = FANFARE_TEXT("t");
-    CHECK_EQ(fanfare_hub_subscribe(hub, topics, 1, options, &stream), FANFARE_ERR_OPTIONS);
-    CHECK(stream == NULL);
-    CHECK_EQ(fanfare_stream_options_problem(options, &problem, &bounds), FANFARE_OK);
-    CHECK(is_text(problem, name) && bounds.length > 0);
-}
-
-static void wrong_options(void)
-{
-    fanfare_hub *hub = hub_new();
-    fanfare_stream_options options, helped = fanfare_stream_options_defaults();
-    grown_options grown;
-    fanfare_text name = FANFARE_TEXT("x"), bounds = FANFARE_TEXT("x");
-    fanfare_stream *stream;
-    char tag[257];
-    size_t i;
-
-    memset(tag, 't', sizeof tag);
-#define WRONG(field, value) \
-    do { \
-        options = fanfare_stream_options_defaults(); \
-        options.field = value; \
-        expect_wrong(hub, &options, #field); \
-    } while (0)
-    WRONG(last_event_id, FANFARE_TEXT("\xff"));
-    WRONG(tag, FANFARE_TEXT(""));
-    WRONG(tag, FANFARE_TEXT("a\nb"));
-    WRONG(tag, fanfare_text_of(tag, sizeof tag));
-    WRONG(addr, FANFARE_TEXT("localhost"));
-    WRONG(addr, FANFARE_TEXT(""));
-    WRONG(start, 5);
-    WRONG(gap_start, 5);
-    WRONG(policy, 4);
-    WRONG(heartbeat_form, 4);
-    WRONG(envelope, 3);
-    WRONG(reserved, 1);
-    WRONG(queue_bytes_max, (16 << 20) + 1);
-    WRONG(queue_bytes_max, UINT64_MAX);
-#undef WRONG
-    memset(&options, 0xff, sizeof options);
-    options.size = sizeof options;
-    CHECK_EQ(fanfare_stream_options_init(&options), FANFARE_OK);
-    CHECK(memcmp(&options, &helped, sizeof options) == 0);
-    CHECK_EQ(fanfare_stream_options_problem(&options, &name, &bounds), FANFARE_OK);
-    CHECK(name.data == NULL && bounds.data == NULL);
-    CHECK_EQ(fanfare_stream_options_init(NULL), FANFARE_ERR_ARGUMENT);
-    CHECK_EQ(fanfare_stream_options_problem(NULL, &name, &bounds), FANFARE_ERR_ARGUMENT);
-    CHECK_EQ(fanfare_stream_options_problem(&options, NULL, &bounds), FANFARE_ERR_ARGUMENT);
-    CHECK_EQ(fanfare_stream_options_problem(&options, &name, NULL), FANFARE_ERR_ARGUMENT);
-    for (i = 0; i < sizeof options; i++) {
-        options.size = i;
-        CHECK_EQ(fanfare_stream_options_init(&options), FANFARE_ERR_ARGUMENT);
-        CHECK_EQ(fanfare_stream_options_problem(&options, &name, &bounds), FANFARE_ERR_ARGUMENT);
-    }
-    memset(&grown, 0, sizeof grown);
-    grown.options.size = sizeof grown;
-    stream = subscribe(hub, "t", &grown.options);
-    fanfare_stream_free(stream);
-    for (i = 0; i < sizeof grown.later; i++) {
-        grown.later[i] = 1;
-        expect_wrong(hub, &grown.options, "size");
-        grown.later[i] = 0;
-    }
-    fanfare_hub_free(hub);
-}
-
-static void null_arguments(void)
-{
-    fanfare_hub *hub = hub_new();
-    fanfare_stream *stream = subscribe(hub, "t", NULL);
-    fanfare_text batch = {NULL, 0};
-    fanfare_disconnect_reason reason = 77;
-    const fanfare_header *headers = NULL;
-    size_t count = 0, i;
-    uint32_t flag = 77;
-
-    CHECK_EQ(fanfare_stream_next(NULL, 0, &batch), FANFARE_ERR_ARGUMENT);
-    CHECK_EQ(fanfare_stream_next(stream, 0, NULL), FANFARE_ERR_ARGUMENT);
-    CHECK_EQ(fanfare_stream_end(NULL, &reason, &flag), FANFARE_ERR_ARGUMENT);
-    CHECK_EQ(fanfare_stream_end(stream, NULL, &flag), FANFARE_ERR_ARGUMENT);
-    CHECK_EQ(fanfare_stream_is_complete(NULL, &flag), FANFARE_ERR_ARGUMENT);
-    CHECK_EQ(fanfare_stream_is_complete(stream, NULL), FANFARE_ERR_ARGUMENT);
-    CHECK_EQ(fanfare_stream_headers(NULL, &count), FANFARE_ERR_ARGUMENT);
-    CHECK_EQ(fanfare_stream_headers(&headers, NULL), FANFARE_ERR_ARGUMENT);
-    CHECK(reason == 77 && flag == 77 && headers == NULL && count == 0);
-    CHECK_EQ(fanfare_stream_headers(&headers, &count), FANFARE_OK);
-    CHECK_EQ(count, 3);
-    CHECK(is_text(headers[0].name, "content-type"));
-    CHECK(is_text(headers[0].value, "text/event-stream"));
-    for (i = 0; i < count; i++) {
-        CHECK(headers[i].name.length > 0 && headers[i].value.length > 0);
-    }
     fanfare_stream_free(stream);
     fanfare_hub_free(hub);
 }
@@ -496,7 +325,7 @@ static void in_child_of_fork(void)
     child = fork();
     CHECK(child >= 0);
     if (child == 0) {
-        fanfare_text topics[1], batch = {NULL, 0};
+        fanfare_text topics[1] = {{NULL, 0}}, batch = {NULL, 0};
         fanfare_disconnect_reason reason = 0;
         fanfare_stream *own = NULL;
         topics[0] = FANFARE_TEXT("t");
@@ -515,17 +344,115 @@ static void in_child_of_fork(void)
     fanfare_hub_free(hub);
 }
 
+/* The program is told once that there is something to read, and again when it has read all. */
+static void told_of_what_can_be_read(void)
+{
+    static text_read read;
+    fanfare_hub *hub = hub_new();
+    fanfare_notices *notices = notices_new(), *others = notices_new();
+    fanfare_stream *stream = subscribe(hub, "t", NULL);
+    fanfare_event event = event_of("one");
+    fanfare_text batch;
+    fanfare_notice notice;
+    fanfare_connection_id id = 0;
+    fanfare_status status;
+    size_t count = 7;
+
+    CHECK_EQ(fanfare_stream_notify(NULL, notices, 5), FANFARE_ERR_ARGUMENT);
+    CHECK_EQ(fanfare_stream_notify(stream, NULL, 5), FANFARE_ERR_ARGUMENT);
+    CHECK_EQ(fanfare_stream_notify(stream, notices, 5), FANFARE_OK);
+    notice = notices_next(notices);
+    CHECK_EQ(notice.kind, FANFARE_NOTICE_READABLE);
+    CHECK_EQ(notice.token, 5);
+    /* All there is, until there is nothing; what comes after that is told. */
+    read_until(stream, &read, "id: ");
+    CHECK_EQ(fanfare_stream_id(stream, &id), FANFARE_OK);
+    CHECK(id != 0);
+    CHECK_EQ(fanfare_stream_id(NULL, &id), FANFARE_ERR_ARGUMENT);
+    CHECK_EQ(fanfare_stream_id(stream, NULL), FANFARE_ERR_ARGUMENT);
+    while ((status = fanfare_stream_next(stream, 0, &batch)) == FANFARE_OK) {
+    }
+    CHECK_EQ(status, FANFARE_ERR_TIMEOUT);
+    CHECK_EQ(fanfare_notices_drain(notices, &notice, sizeof notice, 1, &count), FANFARE_OK);
+    CHECK_EQ(publish(hub, "t", &event), FANFARE_OK);
+    notice = notices_next(notices);
+    CHECK_EQ(notice.kind, FANFARE_NOTICE_READABLE);
+    /* It was not read yet, so that nothing more is told. */
+    CHECK_EQ(publish(hub, "t", &event), FANFARE_OK);
+    CHECK_EQ(fanfare_notices_drain(notices, &notice, sizeof notice, 1, &count), FANFARE_OK);
+    CHECK_EQ(count, 0);
+    read.len = 0;
+    read.bytes[0] = '\0';
+    read_until(stream, &read, "data: one\n");
+
+    /* Another queue takes it over, and is told of the end as well. */
+    CHECK_EQ(fanfare_stream_notify(stream, others, 6), FANFARE_OK);
+    notice = notices_next(others);
+    CHECK_EQ(notice.token, 6);
+    while ((status = fanfare_stream_next(stream, 0, &batch)) == FANFARE_OK) {
+    }
+    CHECK_EQ(status, FANFARE_ERR_TIMEOUT);
+    fanfare_hub_free(hub);
+    notice = notices_next(others);
+    CHECK_EQ(notice.kind, FANFARE_NOTICE_READABLE);
+    CHECK_EQ(notice.token, 6);
+    read_to_the_end(stream, &read);
+    CHECK_EQ(fanfare_notices_drain(notices, &notice, sizeof notice, 1, &count), FANFARE_OK);
+    CHECK_EQ(count, 0);
+    fanfare_notices_free(others);
+    fanfare_stream_free(stream);
+    fanfare_notices_free(notices);
+}
+
+/* Many streams in one queue, each read when it is told of. */
+static void many_streams(void)
+{
+    enum { STREAMS = 100 };
+    static text_read reads[STREAMS];
+    fanfare_hub *hub = hub_new();
+    fanfare_notices *notices = notices_new();
+    fanfare_stream *streams[STREAMS];
+    fanfare_event event = event_of("for all");
+    int i, left = STREAMS;
+
+    for (i = 0; i < STREAMS; i++) {
+        streams[i] = subscribe(hub, "t", NULL);
+        CHECK_EQ(fanfare_stream_notify(streams[i], notices, (uint64_t)i), FANFARE_OK);
+    }
+    CHECK_EQ(publish(hub, "t", &event), FANFARE_OK);
+    while (left > 0) {
+        fanfare_notice notice = notices_next(notices);
+        text_read *read = &reads[notice.token];
+        fanfare_text batch;
+        int had = strstr(read->bytes, "data: for all\n") != NULL;
+
+        CHECK_EQ(notice.kind, FANFARE_NOTICE_READABLE);
+        while (fanfare_stream_next(streams[notice.token], 0, &batch) == FANFARE_OK) {
+            CHECK(read->len + batch.length < sizeof read->bytes);
+            memcpy(read->bytes + read->len, batch.data, batch.length);
+            read->len += batch.length;
+            read->bytes[read->len] = '\0';
+        }
+        left -= !had && strstr(read->bytes, "data: for all\n") != NULL;
+    }
+    for (i = 0; i < STREAMS; i++) {
+        fanfare_stream_free(streams[i]);
+    }
+    fanfare_notices_free(notices);
+    fanfare_hub_free(hub);
+}
+
 const test tests_of_stream[] = {
     {"a stream gives batches of whole events, and ends with its hub", batches},
     {"batches are not copied, and stay until the next call", shared_batches},
     {"a stream goes on behind an id, or begins where it says", resumed},
     {"a stream whose time is over ends in order, and says so", expired},
     {"a stream that lags too far is cut, and says so", cut},
-    {"what cannot be subscribed to is refused, and there is no stream", refused},
-    {"an option of a stream that is wrong is refused and named", wrong_options},
-    {"functions of a stream refuse NULL, and its header fields are static", null_arguments},
     {"a stream is read by one thread at a time, and another is told so", one_at_a_time},
     {"threads subscribe and leave at once", many_threads},
+    {"a queue is told when there is something to read of a stream, and of its end",
+     told_of_what_can_be_read},
+    {"many streams are read as one queue tells of them", many_streams},
     {"in the child of a fork a stream is refused, and the parent's goes on", in_child_of_fork},
     {NULL, NULL},
 };

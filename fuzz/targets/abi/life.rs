@@ -226,5 +226,6 @@ pub(crate) fn defaults(_: &mut World, input: &mut Input<'_>) {
         fanfare_stream_options_init FanfareStreamOptions queue_bytes_max u64;
         fanfare_token_options_init FanfareTokenOptions leeway_ms u64;
         fanfare_ticket_options_init FanfareTicketOptions first_use_time_max_ms u64;
+        fanfare_ask_options_init FanfareAskOptions timeout_ms u64;
     }
 }

@@ -70,6 +70,7 @@ const STEPS: &[Step] = &[
     notices::notices_remove,
     notices::hub_watch,
     tokens::make,
+    tokens::ask,
     tokens::pass,
     tokens::pass,
     tokens::free,

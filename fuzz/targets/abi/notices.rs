@@ -51,8 +51,14 @@ pub(crate) fn notices_free(world: &mut World, input: &mut Input<'_>) {
     unsafe { fanfare_notices_free(handle) };
 }
 
+impl Queue {
+    pub(crate) fn may_have(&mut self, token: u64) {
+        self.tokens.insert(token);
+    }
+}
+
 /// A queue of the sequence, or NULL, and what a call with it has to meet in any case.
-fn queue<'w>(
+pub(crate) fn queue<'w>(
     queues: &'w mut [Queue],
     input: &mut Input<'_>,
 ) -> (*const FanfareNotices, Option<&'w mut Queue>) {

@@ -9,6 +9,7 @@ use fanfare::ffi::*;
 use crate::expect::{verdict, Expected, Verdict};
 use crate::input::Input;
 use crate::memory::{understood, Memory};
+use crate::notices;
 use crate::streams::subscriptions;
 use crate::world::World;
 
@@ -268,6 +269,78 @@ pub(crate) fn make(world: &mut World, input: &mut Input<'_>) {
     }
 }
 
+/// Makes an authorizer that asks the host, and answers requests that there are not.
+pub(crate) fn ask(world: &mut World, input: &mut Input<'_>) {
+    let mut memory = Memory::default();
+    // SAFETY: zero is a valid value.
+    let mut options: FanfareAskOptions = unsafe { std::mem::zeroed() };
+    options.size = size_of::<FanfareAskOptions>();
+    // SAFETY: the struct says its own size.
+    Expected::default()
+        .check("fanfare_ask_options_init", unsafe { fanfare_ask_options_init(&mut options) });
+    match input.byte() % 8 {
+        0 => options.waiting_max = input.number(),
+        1 => options.timeout_ms = input.number(),
+        _ => {}
+    }
+    let minimum = offset_of!(FanfareAskOptions, timeout_ms) + size_of::<u64>();
+    let lent = memory.sized(input, &options, minimum, FANFARE_ERR_OPTIONS);
+    let verdict = verdict("fanfare_ask_options_problem", fanfare_ask_options_problem, &lent);
+    let token = u64::from(input.byte() % 4);
+    let (notices, queue) = notices::queue(&mut world.queues, input);
+    let expected = Expected::default()
+        .fault_if(notices.is_null(), FANFARE_ERR_ARGUMENT)
+        .verdict(verdict, FANFARE_ERR_OPTIONS);
+    let mut authorizer = ptr::null_mut();
+    // SAFETY: NULL or live, what is lent is as it says, and writable.
+    let status =
+        unsafe { fanfare_authorizer_new_ask(notices, token, lent.as_ptr(), &mut authorizer) };
+    let access = &mut world.access;
+    if expected.check("fanfare_authorizer_new_ask", status) {
+        queue.expect("NULL is refused").may_have(token);
+        // SAFETY: NULL, or live and not used any more.
+        unsafe { fanfare_authorizer_free(access.authorizer) };
+        access.authorizer = authorizer;
+    }
+    let id = input.number();
+    let (status, verdict, call) = if input.is_odd() {
+        let (grant, verdict) = grant(input, &mut memory);
+        // SAFETY: NULL or live, and what is lent is as it says.
+        let status = unsafe { fanfare_authorizer_allow(access.authorizer, id, grant.as_ptr()) };
+        (status, verdict, "fanfare_authorizer_allow")
+    } else {
+        let (refusal, verdict) = refusal(input, &mut memory);
+        // SAFETY: as above.
+        let status = unsafe { fanfare_authorizer_refuse(access.authorizer, id, refusal.as_ptr()) };
+        (status, verdict, "fanfare_authorizer_refuse")
+    };
+    Expected::default()
+        .fault_if(access.authorizer.is_null(), FANFARE_ERR_ARGUMENT)
+        .verdict(verdict, FANFARE_ERR_GRANT)
+        // No client has come; and the authorizer may be one that does not ask.
+        .fault(FANFARE_ERR_STALE)
+        .fault(FANFARE_ERR_ARGUMENT)
+        .check(call, status);
+}
+
+/// A refusal, and what `fanfare_refusal_problem` says of it.
+fn refusal(
+    input: &mut Input<'_>,
+    memory: &mut Memory,
+) -> (crate::memory::Lent<FanfareRefusal>, Verdict) {
+    let text = input.text();
+    // SAFETY: zero is a valid value.
+    let mut refusal: FanfareRefusal = unsafe { std::mem::zeroed() };
+    refusal.size = size_of::<FanfareRefusal>();
+    refusal.status = if input.is_odd() { 403 } else { input.number() as u32 };
+    refusal.text = memory.any_text(input, &text);
+    refusal.reserved = u32::from(input.rarely());
+    let minimum = offset_of!(FanfareRefusal, reserved) + size_of::<u32>();
+    let lent = memory.sized(input, &refusal, minimum, FANFARE_ERR_GRANT);
+    let verdict = verdict("fanfare_refusal_problem", fanfare_refusal_problem, &lent);
+    (lent, verdict)
+}
+
 /// Signs, verifies, issues, redeems, and looks at what was granted.
 pub(crate) fn pass(world: &mut World, input: &mut Input<'_>) {
     let mut memory = Memory::default();
@@ -388,17 +461,7 @@ pub(crate) fn pass(world: &mut World, input: &mut Input<'_>) {
                     .all(|topic| understood(*topic).is_ok_and(|topic| topic.is_some())));
             }
         }
-        _ => {
-            // SAFETY: zero is a valid value.
-            let mut refusal: FanfareRefusal = unsafe { std::mem::zeroed() };
-            refusal.size = size_of::<FanfareRefusal>();
-            refusal.status = if input.is_odd() { 403 } else { input.number() as u32 };
-            refusal.text = memory.any_text(input, &text);
-            refusal.reserved = u32::from(input.rarely());
-            let minimum = offset_of!(FanfareRefusal, reserved) + size_of::<u32>();
-            let lent = memory.sized(input, &refusal, minimum, FANFARE_ERR_GRANT);
-            verdict("fanfare_refusal_problem", fanfare_refusal_problem, &lent);
-        }
+        _ => drop(refusal(input, &mut memory)),
     }
 }
 

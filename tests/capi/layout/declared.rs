@@ -46,14 +46,14 @@ declared! {
     constant FanfareStatusCode::FANFARE_ERR_ENDED "FANFARE_ERR_ENDED";
     constant FanfareStatusCode::FANFARE_ERR_LOGGER "FANFARE_ERR_LOGGER";
     constant FanfareStatusCode::FANFARE_ERR_TOKEN "FANFARE_ERR_TOKEN";
+    constant FanfareEnvelopeCode::FANFARE_ENVELOPE_NONE "FANFARE_ENVELOPE_NONE";
+    constant FanfareEnvelopeCode::FANFARE_ENVELOPE_JSON "FANFARE_ENVELOPE_JSON";
     constant FanfareHeartbeatCode::FANFARE_HEARTBEAT_ID "FANFARE_HEARTBEAT_ID";
     constant FanfareHeartbeatCode::FANFARE_HEARTBEAT_COMMENT "FANFARE_HEARTBEAT_COMMENT";
     constant FanfareHeartbeatCode::FANFARE_HEARTBEAT_EVENT "FANFARE_HEARTBEAT_EVENT";
     constant FanfarePolicyCode::FANFARE_POLICY_DISCONNECT "FANFARE_POLICY_DISCONNECT";
     constant FanfarePolicyCode::FANFARE_POLICY_DROP_OLDEST "FANFARE_POLICY_DROP_OLDEST";
     constant FanfarePolicyCode::FANFARE_POLICY_CONFLATE "FANFARE_POLICY_CONFLATE";
-    constant FanfareEnvelopeCode::FANFARE_ENVELOPE_NONE "FANFARE_ENVELOPE_NONE";
-    constant FanfareEnvelopeCode::FANFARE_ENVELOPE_JSON "FANFARE_ENVELOPE_JSON";
     constant FanfareStartCode::FANFARE_START_NOW "FANFARE_START_NOW";
     constant FanfareStartCode::FANFARE_START_LATEST "FANFARE_START_LATEST";
     constant FanfareStartCode::FANFARE_START_LAST "FANFARE_START_LAST";
@@ -92,9 +92,9 @@ declared! {
     constant FanfareGapReasonCode::FANFARE_GAP_UNKNOWN_ID "FANFARE_GAP_UNKNOWN_ID";
     constant FanfareGapReasonCode::FANFARE_GAP_SLOW "FANFARE_GAP_SLOW";
     number FanfareStatus "fanfare_status";
+    number FanfareEnvelope "fanfare_envelope";
     number FanfareHeartbeat "fanfare_heartbeat";
     number FanfarePolicy "fanfare_policy";
-    number FanfareEnvelope "fanfare_envelope";
     number FanfareStart "fanfare_start";
     number FanfareDisconnectReason "fanfare_disconnect_reason";
     number FanfareConnectionId "fanfare_connection_id";
@@ -107,7 +107,8 @@ declared! {
     layout FanfareEventId "fanfare_event_id" [length, text];
     layout FanfarePublication "fanfare_publication" [topics, topics_count, handles, handles_count, event];
     layout FanfareHeader "fanfare_header" [name, value];
-    layout FanfareNotice "fanfare_notice" [kind, reason, token, id, at_unix_ms, lost, tag, addr, subscriptions, subscriptions_count, lasted_ms, events, bytes];
+    layout FanfareRequest "fanfare_request" [size, method, path, query, headers, headers_count, content, last_event_id];
+    layout FanfareNotice "fanfare_notice" [kind, reason, token, id, at_unix_ms, lost, tag, addr, subscriptions, subscriptions_count, lasted_ms, events, bytes, request];
     layout FanfareConnectionFilter "fanfare_connection_filter" [size, subscription, tag, limit, lagging, slowest_first];
     layout FanfareConnection "fanfare_connection" [size, id, subscriptions, subscriptions_count, addr, tag, since_unix_ms, events, bytes, lag_events, lag_bytes, lag_age_ms, state, policy];
     layout FanfareSubscriptionCount "fanfare_subscription_count" [size, subscription, subscribers];
@@ -117,6 +118,7 @@ declared! {
     layout FanfareListener "fanfare_listener" [id];
     layout FanfareGrant "fanfare_grant" [size, topics, topics_count, headers, headers_count, tag, expires_at_unix_ms, any_topics, policy, start, start_last];
     layout FanfareRefusal "fanfare_refusal" [size, headers, headers_count, text, status, reserved];
+    layout FanfareAskOptions "fanfare_ask_options" [size, waiting_max, timeout_ms];
     layout FanfareTokenOptions "fanfare_token_options" [size, audiences, audiences_count, issuers, issuers_count, claim, leeway_ms];
     layout FanfareKey "fanfare_key" [bytes, form, reserved];
     layout FanfareTicketOptions "fanfare_ticket_options" [size, tickets_max, first_use_time_max_ms];
