@@ -4,6 +4,11 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use declared::{Declared, Function};
+
+#[path = "support/declared.rs"]
+mod declared;
+
 #[test]
 fn the_header_is_current() {
     let made = header();
@@ -11,13 +16,19 @@ fn the_header_is_current() {
     for (number, name) in version {
         assert!(made.contains(&format!("#define FANFARE_VERSION_{name} {number}\n")), "{name}");
     }
-    let path = root().join("include/fanfare.h");
+    expect_current("include/fanfare.h", &made);
+    // A test that is compiled with a list cannot write it.
+    expect_current("tests/capi/layout/declared.rs", &Declared::of(&made).list());
+}
+
+/// Compares a file of the repository with what it is made of, or writes it.
+fn expect_current(file: &str, made: &str) {
+    let path = root().join(file);
     if std::env::var_os("FANFARE_HEADER_WRITE").is_some() {
-        std::fs::create_dir_all(root().join("include")).expect("include/ can be made");
-        std::fs::write(&path, &made).expect("the header can be written");
+        std::fs::write(&path, made).expect("the file can be written");
     }
-    let kept = std::fs::read_to_string(&path).expect("include/fanfare.h is there");
-    assert!(kept == made, "include/fanfare.h is not current; run `make header`");
+    let kept = std::fs::read_to_string(&path).expect("the file is there");
+    assert!(kept == made, "{file} is not current; run `make header`");
 }
 
 #[test]
@@ -37,6 +48,27 @@ fn each_function_has_its_row_in_the_table_and_says_threads_and_errors() {
     let rows = manual.lines().filter(|line| line.starts_with(" *   fanfare_")).count();
     assert!(functions > 0);
     assert_eq!(rows, functions, "a row of the table is no function's");
+}
+
+#[test]
+fn each_function_is_called_by_the_tests_of_all_and_by_the_fuzz_target() {
+    let calls = std::fs::read_to_string(root().join("tests/capi/calls.c")).expect("the table");
+    let mut steps = String::new();
+    for file in std::fs::read_dir(root().join("fuzz/targets/abi")).expect("the target") {
+        steps += &std::fs::read_to_string(file.expect("a file").path()).expect("the file");
+    }
+    // Names in texts do not count.
+    let is_called = |name: &str| {
+        let mut places = steps.match_indices(name);
+        let is_name = |c: char| c.is_alphanumeric() || c == '_';
+        places.any(|(at, _)| {
+            !steps[..at].ends_with('"') && !steps[at + name.len()..].starts_with(is_name)
+        })
+    };
+    for Function { name, .. } in &Declared::of(&header()).functions {
+        assert!(calls.contains(&format!("{{\"{name}\", ")), "tests/capi/calls.c has no {name}");
+        assert!(is_called(name), "fuzz/targets/abi has no call of {name}");
+    }
 }
 
 #[test]

@@ -55,6 +55,7 @@ extern const test tests_of_ends[];
 extern const test tests_of_log[];
 extern const test tests_of_examples[];
 extern const test tests_of_manual[];
+extern const test tests_of_every[];
 
 /* Ends the test unless the condition holds. */
 #define CHECK(condition) \

@@ -35,6 +35,7 @@ static const test *const all[] = {
     tests_of_memory,
     tests_of_threads,
     tests_of_fork,
+    tests_of_every,
     tests_of_notices,
     tests_of_ticker,
     tests_of_examples,
