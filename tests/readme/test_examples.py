@@ -67,7 +67,7 @@ def serves_a_line(command: list[str], **options) -> None:
 
 def test_pythons_example_serves_its_input():
     listen = f'hub.listen("{ADDRESS}")'
-    code = with_port_told(example("python"), listen, f"print({listen}, flush=True)")
+    code = with_port_told(example("python"), listen, f"print({listen}.port, flush=True)")
     environment = os.environ | {"PYTHONPATH": str(ROOT / "bindings" / "python" / "src")}
     serves_a_line([sys.executable, "-c", code], env=environment)
 

@@ -9,7 +9,7 @@ from fanfare import FullError, Hub
 
 def main(addr: str = "127.0.0.1:8080") -> None:
     with Hub() as hub:
-        port = hub.listen(addr)
+        port = hub.listen(addr).port
         print(f"curl -N 'http://127.0.0.1:{port}/events?topic=time'", flush=True)
         while True:
             try:

@@ -19,7 +19,7 @@ from fanfare import ClosedError, FullError, Hub
 
 def test_a_client_gets_what_was_published_and_then_the_end() -> None:
     with Hub(shards=1) as hub:
-        port = hub.listen()
+        port = hub.listen().port
         with events(port, "news") as received:
             for i in range(20):
                 hub.publish("news", str(i))
@@ -44,32 +44,6 @@ def answers(port: int) -> bool:
     except httpx.ConnectError:
         return False
     return True
-
-
-def test_closing_waits_for_another_threads_call_that_is_under_way() -> None:
-    hub = Hub(shards=1)
-    port = hub.listen()
-    closer = threading.Thread(target=hub.close)
-    with hub._calling():
-        closer.start()
-        wait_until("the hub to be closed", lambda: hub._closed)
-        with pytest.raises(ClosedError):
-            hub.publish("news", "a")
-        closer.join(0.1)
-        assert closer.is_alive()
-        assert answers(port)
-    closer.join(DEADLINE_S)
-    assert not closer.is_alive()
-    assert not answers(port)
-
-
-def test_a_call_that_closing_interrupts_in_its_own_thread_frees_the_hub_at_its_end() -> None:
-    hub = Hub(shards=1)
-    port = hub.listen()
-    with hub._calling():
-        hub.close()
-        assert answers(port)
-    assert not answers(port)
 
 
 def test_a_hub_may_be_closed_while_threads_publish() -> None:
@@ -119,7 +93,7 @@ def test_a_hub_may_be_closed_by_a_signal_in_the_middle_of_publishing() -> None:
 
 def test_an_abandoned_hub_is_closed_with_a_warning() -> None:
     hub = Hub(shards=1)
-    with events(hub.listen(), "news") as received:
+    with events(hub.listen().port, "news") as received:
         hub.publish("news", "last")
         finished = weakref.ref(hub)
         with pytest.warns(ResourceWarning, match="was not closed"):

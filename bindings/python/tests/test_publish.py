@@ -25,14 +25,14 @@ TEXTS = {
 def test_a_client_gets_the_text_that_was_published(
     name: str | None, data: str | bytes, arrives: str
 ) -> None:
-    with Hub(shards=1) as hub, events(hub.listen(), "news") as received:
+    with Hub(shards=1) as hub, events(hub.listen().port, "news") as received:
         hub.publish("news", data, name=name)
         event = next(received)
     assert (event.event, event.data) == (name or "message", arrives)
 
 
 def test_a_client_gets_the_publishers_custom_id_and_reconnection_time() -> None:
-    with Hub(shards=1) as hub, events(hub.listen(), "news") as received:
+    with Hub(shards=1) as hub, events(hub.listen().port, "news") as received:
         assert hub.publish("news", "a", id="größe-1", key="size") not in ("", "größe-1")
         assert next(received).id == "größe-1"
         hub.publish("news", retry_ms=1234)  # fires nothing
@@ -41,7 +41,7 @@ def test_a_client_gets_the_publishers_custom_id_and_reconnection_time() -> None:
 
 
 def test_a_client_gets_only_the_topics_that_it_asked_for_in_order() -> None:
-    with Hub(shards=2) as hub, events(hub.listen(), "a", "grüße & co/🎺") as received:
+    with Hub(shards=2) as hub, events(hub.listen().port, "a", "grüße & co/🎺") as received:
         topics = ["a", "grüße & co/🎺".encode(), "c"]
         ids = [hub.publish(topics[i % 3], str(i)) for i in range(30)]
         expected = [(ids[i], str(i)) for i in range(30) if i % 3 != 2]
@@ -54,7 +54,7 @@ def test_several_threads_publish_at_once_and_a_client_gets_everything() -> None:
     ids: list[str] = []
     with (
         Hub(shards=1, topic_backlog_bytes_max=1 << 20) as hub,
-        events(hub.listen(), "news") as received,
+        events(hub.listen().port, "news") as received,
     ):
 
         def publish(number: int) -> None:

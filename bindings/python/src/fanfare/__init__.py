@@ -2,18 +2,21 @@
 
 >>> from fanfare import Hub
 >>> with Hub(heartbeat_ms=10_000) as hub:
-...     port = hub.listen("127.0.0.1:0")  # clients GET /events?topic=news
+...     port = hub.listen("127.0.0.1:0").port  # clients GET /events?topic=news
 ...     id = hub.publish("news", "hello", name="greeting")
 
 The engine's own threads serve the clients, none of which ever waits for Python.
 """
 
+from ._convert import Envelope, Headers, HeartbeatForm, Moment, Policy, Start, Text, Topics
+from .authorizing import Authorizer, FunctionAuthorizer, StreamRequest, Verdict
 from .errors import (
     AddressError,
     ArgumentError,
     BufferSizeError,
     BusyError,
     ClosedError,
+    DisconnectedError,
     EncodingError,
     EndedError,
     EventError,
@@ -24,6 +27,7 @@ from .errors import (
     GrantError,
     KeyFormatError,
     LimitError,
+    LoggerError,
     OptionsError,
     OutOfResourcesError,
     PanicError,
@@ -33,44 +37,94 @@ from .errors import (
     SubscriptionError,
     TimedOutError,
     TLSSocketError,
+    TokenError,
     TooLargeError,
     TooManyError,
     TopicError,
     UnreadSocketError,
     UnsentSocketError,
 )
-from .hub import Hub
+from .event import Destination, Publication
+from .grants import Grant, Refusal
+from .hub import Drained, Hub
+from .listening import Listener, Route
+from .metrics import Metrics
+from .notices import Connected, Disconnected, Notice, Notices, Unwanted, Wanted
+from .rules import Rule
+from .streams import STREAM_HEADERS, Stream
+from .tokens import Granted, Jwks, Key, SigningKey, TicketAuthorizer, Tickets, Tokens
+from .topic import Topic
 
 __all__ = [
+    "STREAM_HEADERS",
     "AddressError",
     "ArgumentError",
+    "Authorizer",
     "BufferSizeError",
     "BusyError",
     "ClosedError",
+    "Connected",
+    "Destination",
+    "Disconnected",
+    "DisconnectedError",
+    "Drained",
     "EncodingError",
     "EndedError",
+    "Envelope",
     "EventError",
     "FanfareError",
     "FinishedError",
     "ForkedError",
     "FullError",
+    "FunctionAuthorizer",
+    "Grant",
     "GrantError",
+    "Granted",
+    "Headers",
+    "HeartbeatForm",
     "Hub",
+    "Jwks",
+    "Key",
     "KeyFormatError",
     "LimitError",
+    "Listener",
+    "LoggerError",
+    "Metrics",
+    "Moment",
+    "Notice",
+    "Notices",
     "OptionsError",
     "OutOfResourcesError",
     "PanicError",
+    "Policy",
+    "Publication",
+    "Refusal",
     "RequestError",
+    "Route",
+    "Rule",
+    "SigningKey",
     "SocketError",
     "StaleError",
+    "Start",
+    "Stream",
+    "StreamRequest",
     "SubscriptionError",
     "TLSSocketError",
+    "Text",
+    "TicketAuthorizer",
+    "Tickets",
     "TimedOutError",
+    "TokenError",
+    "Tokens",
     "TooLargeError",
     "TooManyError",
+    "Topic",
     "TopicError",
+    "Topics",
     "UnreadSocketError",
     "UnsentSocketError",
+    "Unwanted",
+    "Verdict",
+    "Wanted",
 ]
 __version__ = "0.1.0"

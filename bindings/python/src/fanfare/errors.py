@@ -9,6 +9,8 @@ class FanfareError(Exception):
     """Something that the engine refused; ``code`` is the ABI's number for it."""
 
     code: int
+    #: Of ``publish_many``: the ids of those that were published before the one that was refused.
+    published: tuple[str, ...] = ()
 
     def __init__(self, code: int, message: str = "") -> None:
         super().__init__(code, message)
@@ -71,7 +73,7 @@ class FinishedError(FanfareError):
     """The topic is finished; publish to another one."""
 
 
-class TimedOutError(FanfareError):
+class TimedOutError(FanfareError, TimeoutError):
     """What was waited for did not happen within the time; wait again, or do without it."""
 
 
@@ -128,7 +130,21 @@ class KeyFormatError(FanfareError):
 
 
 class EndedError(FanfareError):
-    """The stream has ended; free it."""
+    """The stream has ended, in order and for ``reason``; close it."""
+
+    reason: str = ""
+
+
+class DisconnectedError(EndedError):
+    """The stream was cut, for ``reason``, and something may be missing at its end: break it off."""
+
+
+class LoggerError(FanfareError):
+    """The program has set a logger in Rust; take the library's records from that."""
+
+
+class TokenError(FanfareError):
+    """The token or the ticket is not valid, or no longer; answer its client 401."""
 
 
 _CLASSES: dict[int, type[FanfareError]] = {
@@ -160,6 +176,8 @@ _CLASSES: dict[int, type[FanfareError]] = {
     lib.FANFARE_ERR_GRANT: GrantError,
     lib.FANFARE_ERR_KEY: KeyFormatError,
     lib.FANFARE_ERR_ENDED: EndedError,
+    lib.FANFARE_ERR_LOGGER: LoggerError,
+    lib.FANFARE_ERR_TOKEN: TokenError,
 }
 
 

@@ -2,26 +2,55 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
-import threading
 import warnings
 import weakref
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Union
+from typing import Any
 
+from ._base import in_thread
+from ._convert import (
+    HeartbeatForm,
+    Memory,
+    Policy,
+    Text,
+    assign,
+    choose,
+    options,
+    problem,
+    struct,
+)
 from ._native import ffi, lib
-from .errors import FanfareError, check, error
+from .authorizing import Authorizing
+from .errors import check
+from .listening import Listening
+from .metrics import Counting
+from .notices import Noticing
+from .publishing import Publishing
+from .rules import Ruling
+from .streams import Streaming
 
-#: Text that is sent: ``bytes`` have to be UTF-8 already.
-Text = Union[str, bytes]
+
+@dataclass(frozen=True)
+class Drained:
+    """What became of a hub's connections when it was drained."""
+
+    #: Connections that were sent everything, told when to come back, and closed.
+    told: int
+    #: Connections that were closed without that, since they did not take all in time.
+    cut: int
 
 
-class Hub:
+class Hub(Publishing, Ruling, Listening, Streaming, Noticing, Authorizing, Counting):
     """A fan-out engine with threads of its own. It is safe to use from any thread.
 
-    Use it with ``with``, or call :meth:`close` at the end. ``None`` stands for an option's default.
+    Use it with ``with`` or ``async with``, or call :meth:`close` at the end. A hub that is dropped
+    without that is closed with a ``ResourceWarning``, and so is one that is there when the
+    interpreter exits. After a fork the child needs a hub of its own: there each call raises
+    ``ForkedError``. ``None`` stands for an option's default.
 
     :param shards: Threads that each own a share of the connections.
         Bounds: 1 to 256. Default: one for each core.
@@ -90,6 +119,16 @@ class Hub:
         published to it, and a client that comes late is sent what is kept, and the end. Then its
         name is free.
         Bounds: at most 7 days. Default: 5 min.
+    :param heartbeat_form: What a connection is sent when it has been silent for ``heartbeat_ms``,
+        and what its stream begins with, unless its query names another form.
+        Bounds: id, comment or event. Default: id.
+    :param policy: What happens to a connection that lags by more than ``lag_bytes_max`` or
+        ``lag_age_max_ms``, unless its query or a rule names another policy.
+        Bounds: disconnect, drop-oldest or conflate. Default: disconnect.
+    :param gap_event: The name of the event by which a client is told that events are missing from
+        its stream; no event of this name can be published.
+        Bounds: 1 to 256 bytes without CR, LF or NUL, and none of message, open, error and
+        fanfare-heartbeat. Default: fanfare-gap.
     :raises OptionsError: An option is out of its bounds.
     :raises OutOfResourcesError: The system is out of descriptors, threads or memory.
     """
@@ -121,122 +160,109 @@ class Hub:
         connection_age_max_ms: int | None = None,
         any_host: bool | None = None,
         finished_age_max_ms: int | None = None,
+        heartbeat_form: HeartbeatForm | None = None,
+        policy: Policy | None = None,
+        gap_event: Text | None = None,
     ) -> None:
-        options = _options(
-            shards=shards,
-            heartbeat_ms=heartbeat_ms,
-            retry_ms=retry_ms,
-            event_bytes_max=event_bytes_max,
-            batch_bytes_max=batch_bytes_max,
-            topic_backlog_bytes_max=topic_backlog_bytes_max,
-            backlog_bytes_max=backlog_bytes_max,
-            history_events_max=history_events_max,
-            history_bytes_max=history_bytes_max,
-            history_age_max_ms=history_age_max_ms,
-            history_total_bytes_max=history_total_bytes_max,
-            lag_bytes_max=lag_bytes_max,
-            lag_age_max_ms=lag_age_max_ms,
-            lag_grace_ms=lag_grace_ms,
-            lag_grace_percent=lag_grace_percent,
-            lag_total_bytes_max=lag_total_bytes_max,
-            stall_time_max_ms=stall_time_max_ms,
-            connections_max=connections_max,
-            connections_per_address_max=connections_per_address_max,
-            subscriptions_max=subscriptions_max,
-            subscriptions_per_address_max=subscriptions_per_address_max,
-            connection_age_max_ms=connection_age_max_ms,
-            any_host=any_host,
-            finished_age_max_ms=finished_age_max_ms,
-        )
+        memory = Memory()
+        made = hub_options()
+        for option, value in (
+            ("shards", shards),
+            ("heartbeat_ms", heartbeat_ms),
+            ("retry_ms", retry_ms),
+            ("event_bytes_max", event_bytes_max),
+            ("batch_bytes_max", batch_bytes_max),
+            ("topic_backlog_bytes_max", topic_backlog_bytes_max),
+            ("backlog_bytes_max", backlog_bytes_max),
+            ("history_events_max", history_events_max),
+            ("history_bytes_max", history_bytes_max),
+            ("history_age_max_ms", history_age_max_ms),
+            ("history_total_bytes_max", history_total_bytes_max),
+            ("lag_bytes_max", lag_bytes_max),
+            ("lag_age_max_ms", lag_age_max_ms),
+            ("lag_grace_ms", lag_grace_ms),
+            ("lag_grace_percent", lag_grace_percent),
+            ("lag_total_bytes_max", lag_total_bytes_max),
+            ("stall_time_max_ms", stall_time_max_ms),
+            ("connections_max", connections_max),
+            ("connections_per_address_max", connections_per_address_max),
+            ("subscriptions_max", subscriptions_max),
+            ("subscriptions_per_address_max", subscriptions_per_address_max),
+            ("connection_age_max_ms", connection_age_max_ms),
+            ("any_host", any_host),
+            ("finished_age_max_ms", finished_age_max_ms),
+        ):
+            assign(made, option, value)
+        choose(made, "heartbeat_form", heartbeat_form)
+        choose(made, "policy", policy)
+        if gap_event is not None:
+            made.gap_event = memory.text(gap_event)
         out = ffi.new("fanfare_hub **")
-        status = lib.fanfare_hub_new(options, out)
+        status = lib.fanfare_hub_new(made, out)
         if status == lib.FANFARE_ERR_OPTIONS:
-            raise _problem(options)
+            raise problem(made, lib.fanfare_options_problem)
         check(status)
-        self._hub = out[0]
-        self._pid = os.getpid()
-        self._closed = False
-        self._callers: list[int] = []  # the threads that are in a call of the library's
-        self._state = threading.Condition()  # guards the two above
-        self._abandoned = weakref.finalize(self, _free_abandoned, self._hub)
-        self._abandoned.atexit = False  # a daemon thread may still be in a call then
+        self._native = ffi.gc(out[0], lib.fanfare_hub_free)
+        self._authorizer = None
+        self._is_open_to_all = False
+        self._closing: list[Callable[[], None]] = []  # what ends with the hub
+        self._abandoned = weakref.finalize(
+            self, _close_abandoned, self._native, self._closing, os.getpid()
+        )
 
-    def listen(self, addr: str = "127.0.0.1:0") -> int:
-        """Accepts clients on an address such as ``127.0.0.1:8080`` until the hub is closed.
-
-        Their streams have the path ``/events?topic=NAME``. Returns the port, which the system
-        chooses if it is 0 in ``addr``.
-
-        :raises AddressError: The address is not one, is in use, or may not be bound.
-        :raises ClosedError: The hub is closed.
-        """
-        text = _text(addr)
-        port = ffi.new("uint16_t *")
-        with self._calling() as hub:
-            check(lib.fanfare_hub_listen(hub, _lent(text), ffi.NULL, ffi.NULL, port))
-        return int(port[0])
-
-    def publish(
-        self,
-        topic: Text,
-        data: Text | None = None,
-        *,
-        name: Text | None = None,
-        id: Text | None = None,  # noqa: A002 (the standard's word)
-        key: Text | None = None,
-        retry_ms: int | None = None,
-    ) -> str:
-        r"""Publishes an event to every client that wants its topic. Never blocks.
-
-        Returns the hub's id of the event, also when the event has an id of your own: an opaque
-        text, which is empty when the event is published but its id is not known yet.
-
-        :param topic: 1 to 256 bytes of UTF-8 without control characters, ``+`` and ``#``.
-        :param data: CR, LF and CRLF in it are line breaks. ``""`` is empty data, which a client
-            gets, and ``None`` is none at all, which fires nothing.
-        :param name: 1 to 256 bytes without CR, LF or NUL. Without one it is a "message".
-        :param id: An id of your own, instead of the hub's.
-        :param key: What the event is about: of events with one key only the newest matters.
-        :param retry_ms: The reconnection time that clients are to use from now on.
-        :raises FullError: Too many bytes wait to be sent; nothing was published, try again a little
-            later.
-        :raises TopicError: The topic is not as it has to be.
-        :raises EventError: The event is empty, or a field of it is not as it has to be.
-        :raises EncodingError: ``bytes`` are not UTF-8, or a ``str`` has a lone surrogate.
-        :raises TooLargeError: The event is larger than the option ``event_bytes_max``.
-        :raises ClosedError: The hub is closed.
-        """
-        topic = _text(topic)
-        event = ffi.new("fanfare_event *")
-        event.size = ffi.sizeof("fanfare_event")
-        texts = []  # keeps alive what the event points to
-        for field, text in (("data", data), ("name", name), ("id", id), ("key", key)):
-            if text is not None:
-                texts.append(_lent(_text(text)))
-                setattr(event, field, texts[-1])
-        if retry_ms is not None:
-            _assign(event, "retry_ms", retry_ms, lib.FANFARE_ERR_EVENT)
-        published = ffi.new("fanfare_event_id *")
-        with self._calling() as hub:
-            check(lib.fanfare_hub_publish(hub, _lent(topic), event, published))
-        return str(ffi.unpack(published.text, published.length), "ascii")
+    def __repr__(self) -> str:
+        return f"<fanfare.Hub{'' if self._abandoned.alive else ' closed'}>"
 
     def close(self) -> None:
         """Closes the hub. What was published is sent for at most two seconds more.
 
-        Then every connection is closed and the threads have ended when this returns. Closing once
-        more does nothing, as does closing a hub of the parent's in the child of a fork.
+        Then every connection is closed and the engine's threads have ended when this returns. Calls
+        that wait in other threads raise ``ClosedError``. Closing once more does nothing, as does
+        closing a hub of the parent's in the child of a fork. From asyncio use :meth:`close_async`.
         """
-        if os.getpid() != self._pid:
-            self._abandoned.detach()
-            return
-        with self._state:
-            self._closed = True
-            # A call of this thread can only be one that a signal handler interrupted: it
-            # cannot be waited for, and frees the hub itself when it ends.
-            me = threading.get_ident()
-            self._state.wait_for(lambda: all(caller == me for caller in self._callers))
-        self._free_if_unused()
+        self._abandoned.detach()
+        _close(self._native, self._closing)
+
+    async def close_async(self) -> None:
+        """Closes the hub as :meth:`close` does, without blocking the event loop."""
+        self._abandoned.detach()
+        await asyncio.wrap_future(in_thread(_closer(self._native, self._closing)))
+
+    def drain(
+        self,
+        *,
+        window_ms: int | None = None,
+        grace_ms: int | None = None,
+        retry_ms: int | None = None,
+    ) -> Drained:
+        """Ends the hub without a storm of reconnections, and closes it.
+
+        No client is accepted any more, and the connections are closed evenly over a window. Each is
+        first sent everything, and told when to come back. It takes at most the window, the grace
+        and the 2 s of a close. What interrupts it leaves the drain to go on by itself.
+
+        :param window_ms: The connections are closed evenly over this time; 0 closes all at once.
+            Bounds: at most 1 hour. Default: 3 s.
+        :param grace_ms: How much longer a connection that lags may take what waits for it.
+            Bounds: at most 1 hour. Default: 1 s.
+        :param retry_ms: Each client is told to come back after a time drawn from this to twice
+            this; 0 tells nothing.
+            Bounds: at most 1 day. Default: 2 s.
+        :raises OptionsError: An option is out of its bounds, and nothing was begun.
+        :raises ForkedError: The hub was made before a fork.
+        """
+        return in_thread(self._drainer(window_ms, grace_ms, retry_ms)).result()
+
+    async def drain_async(
+        self,
+        *,
+        window_ms: int | None = None,
+        grace_ms: int | None = None,
+        retry_ms: int | None = None,
+    ) -> Drained:
+        """Drains the hub as :meth:`drain` does, without blocking the event loop."""
+        drainer = self._drainer(window_ms, grace_ms, retry_ms)
+        return await asyncio.wrap_future(in_thread(drainer))
 
     def __enter__(self) -> Hub:
         return self
@@ -249,86 +275,67 @@ class Hub:
     ) -> None:
         self.close()
 
-    @contextmanager
-    def _calling(self) -> Iterator[Any]:
-        """The hub for the library, which must not be freed as long as a call is under way."""
-        if os.getpid() != self._pid:  # the lock may be held by a thread that is not here
-            raise error(lib.FANFARE_ERR_FORKED)
-        me = threading.get_ident()
-        with self._state:
-            if self._closed:
-                raise error(lib.FANFARE_ERR_CLOSED)
-            self._callers.append(me)
-        try:
-            yield self._hub
-        finally:
-            with self._state:
-                self._callers.remove(me)
-                closed = self._closed
-                if closed:
-                    self._state.notify_all()
-            if closed:
-                self._free_if_unused()
+    async def __aenter__(self) -> Hub:
+        return self
 
-    def _free_if_unused(self) -> None:
-        with self._state:
-            # Only one caller ever gets it from `detach`.
-            unused = not self._callers and self._abandoned.detach() is not None
-        if unused:
-            lib.fanfare_hub_free(self._hub)
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close_async()
 
+    def _drainer(
+        self, window_ms: int | None, grace_ms: int | None, retry_ms: int | None
+    ) -> Callable[[], Drained]:
+        made = drain_options()
+        assign(made, "window_ms", window_ms)
+        assign(made, "grace_ms", grace_ms)
+        assign(made, "retry_ms", retry_ms)
+        native, abandoned, closing = self._native, self._abandoned, self._closing
 
-def _free_abandoned(hub: Any) -> None:  # noqa: ANN401 (cffi has no types)
-    """The backstop for a hub that was never closed, which waits for the clients here and now."""
-    warnings.warn("a fanfare.Hub was not closed", ResourceWarning, stacklevel=2)
-    lib.fanfare_hub_free(hub)
+        def drain() -> Drained:
+            drained = struct("fanfare_drained")
+            status = lib.fanfare_hub_drain(native, made, drained)
+            if status == lib.FANFARE_ERR_OPTIONS:
+                raise problem(made, lib.fanfare_drain_options_problem)
+            check(status)
+            abandoned.detach()
+            _close(native, closing)
+            return Drained(told=drained.told, cut=drained.cut)
+
+        return drain
 
 
-def _options(**given: int | None) -> Any:  # noqa: ANN401 (cffi has no types)
-    options = ffi.new("fanfare_options *")
-    options.size = ffi.sizeof("fanfare_options")
-    check(lib.fanfare_options_init(options))
-    for option, value in given.items():
-        if value is not None:
-            message = _out_of_bounds(option, "a whole number from 0 to 2**64 - 1")
-            _assign(options, option, value, lib.FANFARE_ERR_OPTIONS, message)
-    return options
+def hub_options() -> Any:  # noqa: ANN401 (cffi has no types)
+    """Options of a hub that are all at their defaults."""
+    return options("fanfare_options")
 
 
-def _problem(options: Any) -> FanfareError:  # noqa: ANN401 (cffi has no types)
-    """The error for options that the library has refused: it says which, and what it may be."""
-    name, bounds = ffi.new("fanfare_text *"), ffi.new("fanfare_text *")
-    check(lib.fanfare_options_problem(options, name, bounds))
-    option, may_be = (ffi.unpack(text.data, text.length).decode() for text in (name, bounds))
-    return error(lib.FANFARE_ERR_OPTIONS, _out_of_bounds(option, may_be))
+def drain_options() -> Any:  # noqa: ANN401 (cffi has no types)
+    """Options of a drain that are all at their defaults."""
+    return options("fanfare_drain_options")
 
 
-def _out_of_bounds(option: str, bounds: str) -> str:
-    return f"the option {option} is out of bounds: it may be {bounds}"
+def _close(native: Any, closing: list[Callable[[], None]]) -> None:  # noqa: ANN401 (cffi)
+    status = lib.fanfare_hub_close(native)
+    while closing:
+        closing.pop()()
+    if status != lib.FANFARE_ERR_FORKED:
+        check(status)
 
 
-def _assign(
-    struct: Any,  # noqa: ANN401 (cffi has no types)
-    field: str,
-    value: int,
-    code: int,
-    message: str = "",
+def _closer(native: Any, closing: list[Callable[[], None]]) -> Callable[[], None]:  # noqa: ANN401
+    return lambda: _close(native, closing)
+
+
+def _close_abandoned(
+    native: Any,  # noqa: ANN401 (cffi has no types)
+    closing: list[Callable[[], None]],
+    pid: int,
 ) -> None:
-    try:
-        setattr(struct, field, value)
-    except OverflowError:
-        raise error(code, message) from None
-
-
-def _lent(text: bytes) -> tuple[Any, int]:
-    """A ``fanfare_text``, for as long as this tuple lives."""
-    return ffi.from_buffer(text), len(text)
-
-
-def _text(text: Text) -> bytes:
-    """The bytes of a text; what UTF-8 has no bytes for is left for the engine to refuse."""
-    if isinstance(text, bytes):
-        return text
-    if isinstance(text, str):
-        return text.encode("utf-8", "surrogatepass")
-    raise TypeError(f"expected str or bytes, not {type(text).__name__}")
+    """The backstop for a hub that was never closed, which waits for the clients here and now."""
+    if os.getpid() == pid:
+        warnings.warn("a fanfare.Hub was not closed", ResourceWarning, stacklevel=2)
+        _close(native, closing)

@@ -1,0 +1,154 @@
+"""Queues of notices, whose doorbell is a descriptor that a thread or an event loop waits at.
+
+No thread of the engine ever enters the interpreter: what is told waits in a bounded queue of the
+library's until Python drains it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import select
+import threading
+import weakref
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from ._native import ffi, lib
+from .errors import check, error
+
+T = TypeVar("T")
+
+#: The longest time that a thread waits at once, in seconds, before it looks whether it shall end.
+SLICE_S = 0.25
+#: How many notices are drained at once.
+CAPACITY = 64
+
+
+class Doorbell:
+    """A queue of notices with one reader. It is freed with the last reference to it."""
+
+    def __init__(self, capacity: int = CAPACITY) -> None:
+        out, fd = ffi.new("fanfare_notices **"), ffi.new("int *")
+        check(lib.fanfare_notices_new(out))
+        self.native = ffi.gc(out[0], lib.fanfare_notices_free)
+        check(lib.fanfare_notices_doorbell(self.native, fd))
+        self.fd = int(fd[0])
+        self._array = ffi.new("fanfare_notice[]", capacity)
+        self._capacity = capacity
+        self._count = ffi.new("size_t *")
+        self._draining = threading.Lock()
+        self._waiting: asyncio.Future[None] | None = None
+
+    def drain(self, read: Callable[[Any], T], capacity: int | None = None) -> list[T]:
+        """What a function reads of the next notices, whose texts are valid until it returns.
+
+        :raises BusyError: Another thread drains, or this one does and was interrupted by a signal.
+        """
+        size, most = ffi.sizeof("fanfare_notice"), min(capacity or self._capacity, self._capacity)
+        if not self._draining.acquire(blocking=False):
+            raise error(lib.FANFARE_ERR_BUSY)
+        try:
+            check(lib.fanfare_notices_drain(self.native, self._array, size, most, self._count))
+            return [read(self._array[index]) for index in range(self._count[0])]
+        finally:
+            self._draining.release()
+
+    def remove(self, token: int) -> None:
+        """Ends the sources with a token; there need be none."""
+        lib.fanfare_notices_remove(self.native, token)
+
+    def wait(self, seconds: float | None) -> bool:
+        """Waits for a slice of a time at most, in which signals are handled."""
+        seconds = SLICE_S if seconds is None else max(0.0, min(SLICE_S, seconds))
+        poll = select.poll()
+        poll.register(self.fd, select.POLLIN)
+        return bool(poll.poll(seconds * 1000))
+
+    async def wait_async(self) -> None:
+        """Waits in the running event loop.
+
+        :raises BusyError: Another task waits.
+        """
+        loop = asyncio.get_running_loop()
+        if self._waiting is not None:
+            raise error(lib.FANFARE_ERR_BUSY)
+        rung: asyncio.Future[None] = loop.create_future()
+        self._waiting = rung
+        loop.add_reader(self.fd, _ring, rung)
+        try:
+            await rung
+        finally:
+            loop.remove_reader(self.fd)
+            self._waiting = None
+
+    def wake(self) -> None:
+        """Ends the wait of a task, if one waits, from any thread."""
+        waiting = self._waiting
+        if waiting is not None:
+            call_soon(waiting.get_loop(), lambda: _ring(waiting))
+
+
+def _ring(rung: asyncio.Future[None]) -> None:
+    if not rung.done():
+        rung.set_result(None)
+
+
+def call_soon(loop: asyncio.AbstractEventLoop, function: Callable[[], object]) -> None:
+    """Calls a function in a loop from any thread, unless the loop is closed."""
+    with contextlib.suppress(RuntimeError):
+        loop.call_soon_threadsafe(function)
+
+
+class Readable:
+    """Whether there is something to read of a stream. It belongs to one event loop."""
+
+    def __init__(self, bell: LoopBell) -> None:
+        self.bell = bell
+        self.token = bell.add(self)
+        self.event = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+
+    def close(self) -> None:
+        """Wakes what waits, from any thread."""
+        self.bell.drop(self.token)
+        call_soon(self._loop, self.event.set)
+
+
+class LoopBell:
+    """The queue of notices for the streams that one event loop reads."""
+
+    @staticmethod
+    def of_running_loop() -> LoopBell:
+        loop = asyncio.get_running_loop()
+        bell = _bells.get(loop)
+        if bell is None:
+            bell = _bells[loop] = LoopBell()
+            loop.add_reader(bell.doorbell.fd, bell._drain)
+        return bell
+
+    def __init__(self) -> None:
+        self.doorbell = Doorbell()
+        self._tokens = itertools.count(1)
+        # A stream that is dropped takes its place here along.
+        self._readable: weakref.WeakValueDictionary[int, Readable] = weakref.WeakValueDictionary()
+
+    def add(self, readable: Readable) -> int:
+        token = next(self._tokens)
+        self._readable[token] = readable
+        return token
+
+    def drop(self, token: int) -> None:
+        self._readable.pop(token, None)
+        self.doorbell.remove(token)
+
+    def _drain(self) -> None:
+        # What is left keeps the doorbell readable, so that the loop comes back to it.
+        for token in self.doorbell.drain(lambda notice: int(notice.token)):
+            readable = self._readable.get(token)
+            if readable is not None:
+                readable.event.set()
+
+
+_bells: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, LoopBell] = weakref.WeakKeyDictionary()

@@ -1,0 +1,126 @@
+"""What is published: events, and the topics that they go to."""
+
+from __future__ import annotations
+
+import json as jsons
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from ._convert import Memory, Text, encoded, struct
+from ._native import ffi, lib
+from .errors import error
+
+
+class _Unset:
+    """Stands for a JSON value that was not given: ``None`` is JSON's null."""
+
+    def __repr__(self) -> str:
+        return "UNSET"
+
+
+UNSET: Final = _Unset()
+
+
+@dataclass(frozen=True)
+class Publication:
+    """An event and its topics, for :meth:`fanfare.Hub.publish_many`.
+
+    The fields are the parameters of :meth:`fanfare.Hub.publish`.
+    """
+
+    topic: Destination
+    data: Text | None = None
+    json: object = UNSET
+    name: Text | None = None
+    id: Text | None = None
+    key: Text | None = None
+    retry_ms: int | None = None
+    comment: Text | None = None
+    window_ms: int | None = None
+
+
+class NativeTopic:
+    """A topic whose name was checked."""
+
+    __slots__ = ("_native", "name")
+
+    #: The topic's name.
+    name: str
+
+    def __init__(self, name: Text) -> None:
+        memory, out = Memory(), ffi.new("fanfare_topic **")
+        status = lib.fanfare_topic_new(memory.text(name), out)
+        if status != lib.FANFARE_OK:
+            raise error(status)
+        self._native = ffi.gc(out[0], lib.fanfare_topic_free)
+        self.name = str(encoded(name), "utf-8")
+
+
+#: A topic by name or by handle, or several of them, at most 64.
+Destination = Text | NativeTopic | Iterable[Text | NativeTopic]
+
+
+def made(
+    memory: Memory,
+    data: Text | None,
+    json: object = UNSET,
+    name: Text | None = None,
+    id: Text | None = None,  # noqa: A002 (the standard's word)
+    key: Text | None = None,
+    retry_ms: int | None = None,
+    comment: Text | None = None,
+    window_ms: int | None = None,
+) -> Any:  # noqa: ANN401 (cffi has no types)
+    """A ``fanfare_event``."""
+    event = struct("fanfare_event")
+    if json is not UNSET:
+        if data is not None:
+            raise TypeError("an event has data or json, not both")
+        data = jsons.dumps(json, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    if data is not None:
+        event.data = memory.text(data)
+    if name is not None:
+        event.name = memory.text(name)
+    if id is not None:
+        event.id = memory.text(id)
+    if key is not None:
+        event.key = memory.text(key)
+    if comment is not None:
+        event.comment = memory.text(comment)
+    try:
+        if retry_ms is not None:
+            event.retry_ms = retry_ms
+        if window_ms is not None:
+            event.window_ms = window_ms
+    except OverflowError:
+        raise error(lib.FANFARE_ERR_EVENT) from None
+    return event
+
+
+def addressed(
+    memory: Memory,
+    publication: Any,  # noqa: ANN401 (cffi has no types)
+    topic: Destination,
+    event: Any,  # noqa: ANN401 (cffi has no types)
+) -> None:
+    """Fills in a ``fanfare_publication``."""
+    topics = [topic] if isinstance(topic, str | bytes | NativeTopic) else list(topic)
+    names = [memory.text(each) for each in topics if not isinstance(each, NativeTopic)]
+    handles = [each for each in topics if isinstance(each, NativeTopic)]
+    if not topics:
+        raise error(lib.FANFARE_ERR_TOPIC, "there is no topic to publish to: give at least one")
+    if names:
+        publication.topics = memory.array("fanfare_text", names)
+        publication.topics_count = len(names)
+    if handles:
+        memory.keep(handles)
+        natives = [each._native for each in handles]
+        publication.handles = memory.array("fanfare_topic *", natives)
+        publication.handles_count = len(handles)
+    publication.event = memory.keep(event)
+
+
+def id_of(published: Any) -> str:  # noqa: ANN401 (cffi has no types)
+    """The text of a ``fanfare_event_id``."""
+    return str(ffi.unpack(published.text, published.length), "ascii")
