@@ -9,6 +9,7 @@ The engine's own threads serve the clients, none of which ever waits for Python.
 """
 
 from ._convert import Envelope, Headers, HeartbeatForm, Moment, Policy, Start, Text, Topics
+from .admin import Connection
 from .authorizing import Authorizer, FunctionAuthorizer, StreamRequest, Verdict
 from .errors import (
     AddressError,
@@ -64,6 +65,7 @@ __all__ = [
     "BusyError",
     "ClosedError",
     "Connected",
+    "Connection",
     "Destination",
     "Disconnected",
     "DisconnectedError",

@@ -86,7 +86,10 @@ class Memory:
 def encoded(text: Text) -> bytes:
     """The bytes of a text; what UTF-8 has no bytes for is left for the engine to refuse."""
     if isinstance(text, str):
-        return text.encode("utf-8", "surrogatepass")
+        try:
+            return text.encode()
+        except UnicodeEncodeError:
+            return text.encode("utf-8", "surrogatepass")
     if isinstance(text, bytes):
         return text
     raise TypeError(f"expected str or bytes, not {type(text).__name__}")

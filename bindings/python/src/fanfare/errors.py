@@ -16,6 +16,9 @@ class FanfareError(Exception):
         super().__init__(code, message)
         self.code = code
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self)!r})"
+
     def __str__(self) -> str:
         message = str(self.args[1])
         return message or str(ffi.string(lib.fanfare_strerror(self.code)), "utf-8")

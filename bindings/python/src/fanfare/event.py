@@ -7,9 +7,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from ._convert import Memory, Text, encoded, struct
+from ._convert import Memory, Text, encoded
 from ._native import ffi, lib
 from .errors import error
+
+#: Types by value: to look one up by its name each time would take as long as all else.
+_EVENT = ffi.typeof("fanfare_event *")
+_EVENT_SIZE = ffi.sizeof("fanfare_event")
+EVENT_ID = ffi.typeof("fanfare_event_id *")
 
 
 class _Unset:
@@ -73,7 +78,8 @@ def made(
     window_ms: int | None = None,
 ) -> Any:  # noqa: ANN401 (cffi has no types)
     """A ``fanfare_event``."""
-    event = struct("fanfare_event")
+    event = ffi.new(_EVENT)
+    event.size = _EVENT_SIZE
     if json is not UNSET:
         if data is not None:
             raise TypeError("an event has data or json, not both")

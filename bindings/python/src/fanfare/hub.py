@@ -24,6 +24,7 @@ from ._convert import (
     struct,
 )
 from ._native import ffi, lib
+from .admin import Administering
 from .authorizing import Authorizing
 from .errors import check
 from .listening import Listening
@@ -44,7 +45,7 @@ class Drained:
     cut: int
 
 
-class Hub(Publishing, Ruling, Listening, Streaming, Noticing, Authorizing, Counting):
+class Hub(Publishing, Ruling, Listening, Streaming, Noticing, Authorizing, Administering, Counting):
     """A fan-out engine with threads of its own. It is safe to use from any thread.
 
     Use it with ``with`` or ``async with``, or call :meth:`close` at the end. A hub that is dropped

@@ -10,7 +10,7 @@ from ._base import Base, wait_for, wait_for_async
 from ._convert import Memory, Text
 from ._native import ffi, lib
 from .errors import FanfareError, check
-from .event import UNSET, Destination, NativeTopic, Publication, addressed, id_of, made
+from .event import EVENT_ID, UNSET, Destination, NativeTopic, Publication, addressed, id_of, made
 
 if TYPE_CHECKING:
     from .topic import Topic
@@ -27,7 +27,7 @@ class _Call:
         self._memory = Memory()
         self._publication = ffi.new("fanfare_publication *")
         addressed(self._memory, self._publication, topic, made(self._memory, *event))
-        self._id = ffi.new("fanfare_event_id *")
+        self._id = ffi.new(EVENT_ID)
 
     def __call__(self, timeout_ms: int) -> int:
         status: int = lib.fanfare_hub_publish_wait(
@@ -87,7 +87,7 @@ class _Finish:
         self._memory = Memory()
         empty = all(part is None or part is UNSET for part in event)
         self._last = ffi.NULL if empty else made(self._memory, *event)
-        self._id = ffi.new("fanfare_event_id *")
+        self._id = ffi.new(EVENT_ID)
         if isinstance(topic, NativeTopic):
             self._function, self._topic = lib.fanfare_hub_finish_topic, topic._native
         else:
@@ -174,7 +174,7 @@ class Publishing(Base):
         return call.id
 
     def _publish_now(self, topic: Text | NativeTopic, event: tuple[Any, ...]) -> str:
-        memory, published = Memory(), ffi.new("fanfare_event_id *")
+        memory, published = Memory(), ffi.new(EVENT_ID)
         last = made(memory, *event)
         if isinstance(topic, NativeTopic):
             check(lib.fanfare_hub_publish_to(self._native, topic._native, last, published))
