@@ -115,12 +115,12 @@ def test_notices_are_closed_while_something_reads_them(run: Runner) -> None:  # 
                     return [notice async for notice in notices]
 
                 reads = asyncio.create_task(read())
-                await asyncio.sleep(0.01)
+                await asyncio.sleep(0)
                 await asyncio.to_thread(notices.close)
                 assert await reads == []
             blocking = hub.notices()
             in_thread = asyncio.create_task(asyncio.to_thread(list, blocking))
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0)
             blocking.close()
             assert await in_thread == []
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal
@@ -177,7 +178,7 @@ def unix_ms(moment: Moment | None) -> int:
         if moment.tzinfo is None:
             raise ValueError("a datetime needs a time zone, such as datetime.now(timezone.utc)")
         moment = moment.timestamp()
-    return max(1, int(moment * 1000))
+    return max(1, math.ceil(moment * 1000))
 
 
 def problem(

@@ -16,7 +16,7 @@ from ._base import Base
 from ._convert import Memory, all_taken, assign, decoded, options, problem, taken
 from ._doorbell import CAPACITY, Doorbell, call_soon
 from ._native import ffi, lib
-from .errors import BusyError, ForkedError, check
+from .errors import BusyError, FanfareError, ForkedError, check
 from .grants import Grant, Refusal
 
 _log = logging.getLogger("fanfare")
@@ -163,7 +163,7 @@ class _Asking:
     def failed(self, asked: int) -> None:
         """Logs the exception that is handled, and refuses the client."""
         _log.exception("the authorizer has failed, and the request was answered 503")
-        with contextlib.suppress(ForkedError):
+        with contextlib.suppress(FanfareError):  # the client is answered when its time is over
             self.answer(asked, _FAILED)
 
 
@@ -193,7 +193,7 @@ class _InThreads(_Asking):
             for asked, request in requests:
                 try:
                     self.answer(asked, self.function(request))
-                except Exception:
+                except BaseException:  # a thread that ends would answer nobody
                     self.failed(asked)
 
     def _next(self) -> list[tuple[int, StreamRequest]]:

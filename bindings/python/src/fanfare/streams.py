@@ -298,8 +298,8 @@ class Streaming(Base):
         """Makes an event stream of a connection whose request the program has read and authorized.
 
         The engine writes the whole answer, its head included. Nobody else may read from the socket,
-        write to it or shut it down any more. Never blocks. What is not below is as of
-        :meth:`subscribe`.
+        write to it or shut it down any more. Never blocks. Nothing is missed that is published
+        after the head was sent. What is not below is as of :meth:`subscribe`.
 
         :param sock: A connected socket of TCP or a Unix domain, or its descriptor: of plain
             HTTP/1.1 or HTTP/1.0, with nothing that waits to be sent or read. It is the hub's when
