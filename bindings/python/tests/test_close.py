@@ -102,10 +102,11 @@ def test_an_abandoned_hub_is_closed_with_a_warning() -> None:
         assert [event.data for event in received] == ["last"]
 
 
-def test_the_ticker_ticks_until_it_is_interrupted() -> None:
+@pytest.mark.parametrize(("example", "topic"), [("ticker.py", "time"), ("clock.py", "time/utc")])
+def test_an_example_ticks_until_it_is_interrupted(example: str, topic: str) -> None:
     folder = Path(__file__).parents[1]
     with subprocess.Popen(
-        [sys.executable, folder / "examples" / "ticker.py", "127.0.0.1:0"],
+        [sys.executable, folder / "examples" / example, "127.0.0.1:0"],
         env={**os.environ, "PYTHONPATH": str(folder / "src")},
         stdout=subprocess.PIPE,
         text=True,
@@ -115,7 +116,7 @@ def test_the_ticker_ticks_until_it_is_interrupted() -> None:
         try:
             assert ticker.stdout is not None
             port = int(ticker.stdout.readline().split(":")[2].split("/")[0])
-            with events(port, "time") as received:
+            with events(port, topic) as received:
                 assert next(received).event == "tick"
                 ticker.send_signal(signal.SIGINT)
                 for _ in received:
