@@ -108,7 +108,7 @@ def _raises(_: StreamRequest) -> Verdict:
 
 FAILURES: dict[str, tuple[Callable[[StreamRequest], Any], str]] = {
     "it raises": (_raises, "LookupError: the database is gone"),
-    "it exits": (sys.exit, "SystemExit"),
+    "it exits": (lambda _: sys.exit(), "SystemExit"),
     "it returns nothing": (lambda _: None, "TypeError: an authorizer returns a Grant"),
     "its grant is none": (lambda _: Grant(["a/#/b"]), "GrantError: .*topics"),
     "its refusal is none": (lambda _: Refusal(200), "GrantError: .*status"),

@@ -119,7 +119,7 @@ def test_an_address_in_use_is_refused(hub: Hub) -> None:
 def test_a_topic_is_full_until_a_client_that_did_not_read_reads_on() -> None:
     big = "a" * 4096
     patience_ms = 600_000  # the client is waited for, for a tenth of it while it takes nothing
-    options = {
+    options: dict[str, Any] = {
         "lag_age_max_ms": patience_ms,
         "lag_grace_ms": patience_ms,
         "lag_grace_percent": 100,  # at less, a connection that has just come is not waited for

@@ -81,7 +81,8 @@ def _drain(**options: object) -> object:
 
 def _rule(**options: object) -> object:
     with Hub(shards=1) as hub:
-        return hub.set_rule("news", **options)  # type: ignore[arg-type]
+        hub.set_rule("news", **options)  # type: ignore[arg-type]
+    return None
 
 
 def _ask(**options: object) -> object:

@@ -42,7 +42,7 @@ def test_a_client_gets_the_publishers_custom_id_and_reconnection_time() -> None:
 
 def test_a_client_gets_only_the_topics_that_it_asked_for_in_order() -> None:
     with Hub(shards=2) as hub, events(hub.listen().port, "a", "grüße & co/🎺") as received:
-        topics = ["a", "grüße & co/🎺".encode(), "c"]
+        topics: list[str | bytes] = ["a", "grüße & co/🎺".encode(), "c"]
         ids = [hub.publish(topics[i % 3], str(i)) for i in range(30)]
         expected = [(ids[i], str(i)) for i in range(30) if i % 3 != 2]
         got = [next(received) for _ in expected]

@@ -292,7 +292,8 @@ def test_a_stream_has_what_its_options_say() -> None:
 
 def test_what_cannot_be_subscribed_to_is_refused() -> None:
     with Hub(shards=1, connections_max=1) as hub:
-        for wrong in ("a/#/b", "", []):
+        nothing: list[str] = []
+        for wrong in ("a/#/b", "", nothing):
             with pytest.raises(SubscriptionError):
                 hub.subscribe(wrong)
         with pytest.raises(OptionsError, match=r"the option queue_bytes_max .* 1 byte to 16 MiB"):
