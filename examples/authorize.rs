@@ -7,8 +7,8 @@
 //! curl -i -H 'Cookie: session=a1' 'http://127.0.0.1:8080/events?topic=user/bo'
 //! ```
 //!
-//! The first is told to log in. The second gets what is for Ann and for everybody, and is ended after
-//! a minute. The third asks for what is for Bo, and is refused.
+//! The first is told to log in. The second gets what is for Ann and for everybody, and is ended
+//! after a minute. The third asks for what is for Bo, and is refused.
 
 use std::collections::HashMap;
 use std::error::Error;

@@ -27,10 +27,10 @@ impl Hub {
     /// the socket from then on.
     ///
     /// The stream is one like a listener's: it is sent what the client has missed, heartbeats and
-    /// events; it counts against [`connections_max`](crate::Options) and the other limits, those per
-    /// address by the peer's address, or [`StreamOptions::addr`](crate::StreamOptions::addr) if that
-    /// is set; it is listed, told of by notices, drained and closed with the others. The shard with
-    /// the fewest connections serves it. A TCP socket gets the options that
+    /// events; it counts against [`connections_max`](crate::Options) and the other limits, those
+    /// per address by the peer's address, or [`StreamOptions::addr`](crate::StreamOptions::addr) if
+    /// that is set; it is listed, told of by notices, drained and closed with the others. The shard
+    /// with the fewest connections serves it. A TCP socket gets the options that
     /// [`ListenOptions`](crate::ListenOptions) has by default. The answer says `Connection: close`:
     /// what the client sends behind its request is thrown away, and more than 64 KiB at once ends
     /// the stream, as its client's end of the connection does.
@@ -43,14 +43,15 @@ impl Hub {
     /// taken the connection, closes it without an answer.
     ///
     /// Duplicates of the descriptor may stay open elsewhere: the engine shuts the socket down when
-    /// the stream ends, so that its client sees the end. Nobody else may read from the socket, write
-    /// to it or shut it down any more. The flag `O_NONBLOCK` is not changed.
+    /// the stream ends, so that its client sees the end. Nobody else may read from the socket,
+    /// write to it or shut it down any more. The flag `O_NONBLOCK` is not changed.
     ///
     /// # Errors
     ///
-    /// When the engine cannot serve the connection; the [kinds](AdoptErrorKind) say why. Nothing was
-    /// written to the socket, which the error gives back ([`AdoptError::into_socket`]): answer the
-    /// request, as a rule with 503 or 500. It may have the options already that it was to be given.
+    /// When the engine cannot serve the connection; the [kinds](AdoptErrorKind) say why. Nothing
+    /// was written to the socket, which the error gives back ([`AdoptError::into_socket`]): answer
+    /// the request, as a rule with 503 or 500. It may have the options already that it was to be
+    /// given.
     ///
     /// # Examples
     ///

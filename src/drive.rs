@@ -21,8 +21,8 @@ use crate::sys::{self, Poller};
 ///
 /// Dropping it, or the future of [`Driver::drive`], ends the shard at any moment: its connections
 /// are closed and counted with the reason
-/// [`Closed`](crate::DisconnectReason::Closed), what they held of limits and backlogs is given back,
-/// and new ones go to the other shards. With the last shard the hub's listeners are closed.
+/// [`Closed`](crate::DisconnectReason::Closed), what they held of limits and backlogs is given
+/// back, and new ones go to the other shards. With the last shard the hub's listeners are closed.
 ///
 /// # Examples
 ///
@@ -49,8 +49,8 @@ impl Driver {
     /// Serves the shard's connections until the hub is closed.
     ///
     /// One future drives thousands of sockets, under any executor, of which it needs no timer and
-    /// no poller: the shard's poller is itself polled, by the thread of [`async_io`]. Each time that
-    /// it is polled it does a bounded share of the work, some milliseconds at most, and never
+    /// no poller: the shard's poller is itself polled, by the thread of [`async_io`]. Each time
+    /// that it is polled it does a bounded share of the work, some milliseconds at most, and never
     /// blocks. Publishers wake it directly.
     ///
     /// # Errors
@@ -128,8 +128,8 @@ struct Parked<'a> {
     has_begun: bool,
 }
 
-/// A timer that is set already is left as it is if it fires no later than this after the time that is
-/// wanted: a thread's poller counts in milliseconds as well.
+/// A timer that is set already is left as it is if it fires no later than this after the time that
+/// is wanted: a thread's poller counts in milliseconds as well.
 const TIMER_SLACK: Duration = Duration::from_millis(1);
 
 impl Rest {

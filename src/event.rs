@@ -196,8 +196,8 @@ impl<'a> Event<'a> {
     /// quiet meanwhile: publish it to a topic for which clients have a connection without other
     /// events. A client that joins, comes back or catches up meanwhile gets it, in its place,
     /// without waiting. Of several such events that wait for the same streams, the one whose window
-    /// is over first says when, and each stream gets all that it waits for. With several shards each
-    /// shard is even in itself.
+    /// is over first says when, and each stream gets all that it waits for. With several shards
+    /// each shard is even in itself.
     ///
     /// Such events wait in backlogs of their own: a publisher of them finds the backlog full
     /// ([`PublishError::Full`](crate::PublishError::Full)) when

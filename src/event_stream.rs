@@ -20,26 +20,26 @@ use crate::shard::{Shared, Told};
 /// The event stream of one client, for a host that sends it itself: batches of bytes, each of whole
 /// events. Made by [`Hub::subscribe`](crate::Hub::subscribe).
 ///
-/// It is a [`Stream`] for async code, as the bodies of axum, actix-web and hyper take it; a host with
-/// threads calls [`EventStream::wait`] or [`EventStream::try_next`], or iterates over it, which
-/// blocks. The bytes of a batch are shared with all streams that are sent the same.
+/// It is a [`Stream`] for async code, as the bodies of axum, actix-web and hyper take it; a host
+/// with threads calls [`EventStream::wait`] or [`EventStream::try_next`], or iterates over it,
+/// which blocks. The bytes of a batch are shared with all streams that are sent the same.
 ///
 /// # Its end
 ///
 /// A stream that ends in order, ends: its topics are finished, the host or the hub ended it, it was
-/// old enough ([`Options::connection_age_max`](crate::Options::connection_age_max)), or its time was
-/// over ([`StreamOptions::expires_at`](crate::StreamOptions::expires_at)). One that was
-/// cut, since its reader lagged too far or stalled, or since its shard has failed, ends with an error,
-/// [`Disconnected`]: a server passes that on as a broken response, an HTTP/2 stream that is reset, and
-/// the client knows that something is missing. Before either end comes all that the stream took.
-/// [`EventStream::end_reason`] tells the reason in both cases.
+/// old enough ([`Options::connection_age_max`](crate::Options::connection_age_max)), or its time
+/// was over ([`StreamOptions::expires_at`](crate::StreamOptions::expires_at)). One that was
+/// cut, since its reader lagged too far or stalled, or since its shard has failed, ends with an
+/// error, [`Disconnected`]: a server passes that on as a broken response, an HTTP/2 stream that is
+/// reset, and the client knows that something is missing. Before either end comes all that the
+/// stream took. [`EventStream::end_reason`] tells the reason in both cases.
 ///
 /// # Bounds
 ///
-/// At most [`StreamOptions::queue_bytes_max`](crate::StreamOptions::queue_bytes_max) wait to be read;
-/// with more, the stream lags as a socket does that takes nothing, and the same policies and bounds
-/// hold. A reader that stops is cut in the end, but what it did not read is kept as long as the
-/// `EventStream` is: drop it when its client is gone.
+/// At most [`StreamOptions::queue_bytes_max`](crate::StreamOptions::queue_bytes_max) wait to be
+/// read; with more, the stream lags as a socket does that takes nothing, and the same policies and
+/// bounds hold. A reader that stops is cut in the end, but what it did not read is kept as long as
+/// the `EventStream` is: drop it when its client is gone.
 ///
 /// To drop it is to end the connection, with the reason
 /// [`ClientClosed`](crate::DisconnectReason::ClientClosed).
@@ -73,8 +73,8 @@ pub struct EventStream {
     is_over: bool,
 }
 
-/// The stream was cut, and something may be missing at its end: why an [`EventStream`] ended with an
-/// error.
+/// The stream was cut, and something may be missing at its end: why an [`EventStream`] ended with
+/// an error.
 ///
 /// # Examples
 ///
@@ -119,8 +119,8 @@ impl EventStream {
     }
 
     /// Whether it is empty, and always was: all of its topics were [finished](crate::Hub::finish)
-    /// before, and its client has had everything. A server answers that with the status 204, so that
-    /// an `EventSource` does not come back (WHATWG HTML, section "Server-sent events").
+    /// before, and its client has had everything. A server answers that with the status 204, so
+    /// that an `EventSource` does not come back (WHATWG HTML, section "Server-sent events").
     ///
     /// # Examples
     ///
@@ -160,14 +160,15 @@ impl EventStream {
         self.pull.end_reason()
     }
 
-    /// Its id among the hub's connections; `None` until its shard has taken it over, which is before
-    /// its first batch comes.
+    /// Its id among the hub's connections; `None` until its shard has taken it over, which is
+    /// before its first batch comes.
     ///
     /// # Examples
     ///
     /// ```
     /// use std::time::Duration;
-    /// use fanfare::{ConnectionSelector, DisconnectReason, Hub, Options, StreamOptions, Subscription};
+    /// use fanfare::{ConnectionSelector, DisconnectReason, Hub, Options};
+    /// use fanfare::{StreamOptions, Subscription};
     ///
     /// let hub = Hub::start(Options::default())?;
     /// let mut stream = hub.subscribe([Subscription::new("news")?], StreamOptions::default())?;

@@ -92,6 +92,10 @@ pub struct UnhandledRequest {
     /// Where the connection is from: the same, unless a header field of this request has said
     /// `addr`. Then the connection is a proxy's, and a later request on it may be another client's.
     pub peer: Option<SocketAddr>,
+    /// Whether `addr` is that of a trusted proxy which names no client, neither in the PROXY header
+    /// nor in this request. No bound per address holds for it, neither here nor once
+    /// [`Listener::admit`](crate::Listener::admit) has it again.
+    pub is_proxy: bool,
 }
 
 impl UnhandledRequest {
@@ -119,7 +123,7 @@ impl UnhandledRequest {
         read: Vec<u8>,
     ) -> UnhandledRequest {
         let addr = addr.into();
-        UnhandledRequest { stream: stream.into(), read, addr, peer: addr }
+        UnhandledRequest { stream: stream.into(), read, addr, peer: addr, is_proxy: false }
     }
 }
 

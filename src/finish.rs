@@ -11,17 +11,17 @@ use crate::publish::{publish_when_possible, publish_within, PublishError, Publis
 use crate::topic::Topic;
 
 impl Hub {
-    /// Finishes a topic, with a last event if there is one: nothing can be published to it any more.
-    /// Never blocks.
+    /// Finishes a topic, with a last event if there is one: nothing can be published to it any
+    /// more. Never blocks.
     ///
     /// A client all of whose topics are finished is sent everything, and then its stream ends, as
-    /// HTTP has it. A client that comes later is sent what it asks for of what is kept, and then the
-    /// end; one that would be sent nothing gets the status 204, after which an `EventSource` stays
-    /// closed. A client with a filter goes on, since the filter may match other topics.
+    /// HTTP has it. A client that comes later is sent what it asks for of what is kept, and then
+    /// the end; one that would be sent nothing gets the status 204, after which an `EventSource`
+    /// stays closed. A client with a filter goes on, since the filter may match other topics.
     ///
     /// Both happen or neither: no event comes between the last one and the end. A topic that nobody
-    /// has published to can be finished as well. The returned id is the last event's; without one it
-    /// is that of the end, which no client sees.
+    /// has published to can be finished as well. The returned id is the last event's; without one
+    /// it is that of the end, which no client sees.
     ///
     /// # Errors
     ///

@@ -231,7 +231,8 @@ impl Frame {
         self.0.several.as_ref().and_then(|several| several.list)
     }
 
-    /// The event's key, with its topic or topics: of the events with one key only the newest matters.
+    /// The event's key, with its topic or topics: of the events with one key only the newest
+    /// matters.
     pub(crate) fn key(&self) -> Option<&str> {
         self.0.key.as_deref()
     }

@@ -244,8 +244,8 @@ impl Hub {
     /// # Errors
     ///
     /// When the socket is not a TCP or Unix domain socket that listens, an option is out of bounds,
-    /// the hub is closed, or a shard has too many commands waiting. The error gives the socket back,
-    /// which may be non-blocking by then.
+    /// the hub is closed, or a shard has too many commands waiting. The error gives the socket
+    /// back, which may be non-blocking by then.
     ///
     /// # Examples
     ///

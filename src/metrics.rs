@@ -239,8 +239,8 @@ pub struct Metrics {
     /// Requests for streams that the [`Authorizer`](crate::Authorizer) has refused, that asked for
     /// topics which were not granted, or whose grant had expired.
     pub denied_authorizations: u64,
-    /// Requests for streams that were answered 503, since the host had not answered in time, had
-    /// dropped them, or too many waited ([`AskOptions`](crate::AskOptions)).
+    /// Requests for streams that were told to come again, since the host had not answered in time,
+    /// had dropped them, or too many waited ([`AskOptions`](crate::AskOptions)).
     pub failed_authorizations: u64,
     /// Answers of the host that came when the connection had ceased to wait.
     pub late_authorizations: u64,

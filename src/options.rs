@@ -148,9 +148,9 @@ chained! {
         pub connection_age_max: Duration,
         /// How long a topic that was [finished](crate::Hub::finish) is known, at most 7 days: for
         /// this time nothing can be published to it, and a client that comes late is sent what is
-        /// kept, and the end. Then the topic is forgotten with its events, and its name is free. Its
-        /// events may be forgotten earlier, within the bounds above; of more than 65,536 finished
-        /// topics the one is forgotten whose time is over first. Default: 5 min.
+        /// kept, and the end. Then the topic is forgotten with its events, and its name is free.
+        /// Its events may be forgotten earlier, within the bounds above; of more than 65,536
+        /// finished topics the one is forgotten whose time is over first. Default: 5 min.
         pub finished_age_max: Duration,
     }
 }

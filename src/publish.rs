@@ -119,8 +119,8 @@ impl Hub {
     /// # Errors
     ///
     /// [`PublishError::Full`] when too much waits to be sent; [`PublishError::Finished`] as long as
-    /// the topic is known to be finished; [`PublishError::Invalid`] and [`PublishError::Closed`] for
-    /// good. In all cases nothing was published anywhere.
+    /// the topic is known to be finished; [`PublishError::Invalid`] and [`PublishError::Closed`]
+    /// for good. In all cases nothing was published anywhere.
     ///
     /// # Examples
     ///

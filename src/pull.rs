@@ -108,6 +108,19 @@ impl<R: Copy> Pull<R> {
         Put::Taken
     }
 
+    /// Puts a stream's last bytes into the queue however full that is, and wakes the reader: they
+    /// are few, and nothing comes behind them. False if nobody reads any more.
+    pub(crate) fn put_last(&self, batch: Bytes) -> bool {
+        let mut locked = self.lock();
+        if locked.is_abandoned {
+            return false;
+        }
+        locked.bytes += batch.len() + BATCH_BYTES;
+        locked.batches.push_back(batch);
+        wake(locked);
+        true
+    }
+
     /// Ends the stream, if it has not ended, and wakes the reader.
     pub(crate) fn end(&self, reason: R) {
         let mut locked = self.lock();
@@ -173,8 +186,8 @@ impl<R: Copy> Pull<R> {
         self.lock().batches.iter().flatten().copied().collect()
     }
 
-    /// Nothing that is done under the lock can panic but for want of memory, so that a lock which is
-    /// poisoned is as good as any other.
+    /// Nothing that is done under the lock can panic but for want of memory, so that a lock which
+    /// is poisoned is as good as any other.
     fn lock(&self) -> MutexGuard<'_, Locked<R>> {
         self.locked.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }

@@ -8,8 +8,8 @@ impl Hub {
     /// The most rules of a hub.
     pub const RULES_MAX: usize = RULES_MAX;
 
-    /// Sets the rule of a topic, or of all topics that match a filter: how much of each is kept, for
-    /// how long, and the policy of its streams. Options that were set before for the same
+    /// Sets the rule of a topic, or of all topics that match a filter: how much of each is kept,
+    /// for how long, and the policy of its streams. Options that were set before for the same
     /// subscription are replaced, all of them. The topics need not exist; where they do, what the
     /// rule allows no longer is forgotten before the call returns.
     ///
@@ -19,13 +19,13 @@ impl Hub {
     /// rules that match all of its topics and have this option, and otherwise as in the hub's
     /// options. The hub's bounds over all topics hold beside those of the rules.
     ///
-    /// A policy holds for streams that are opened later and whose client chose none; if the rules of
-    /// a stream's subscriptions say different ones, it has the hub's. The rule of a filter that is
-    /// subscribed to is the one of the same filter, or the most specific one that matches all of its
-    /// topics.
+    /// A policy holds for streams that are opened later and whose client chose none; if the rules
+    /// of a stream's subscriptions say different ones, it has the hub's. The rule of a filter that
+    /// is subscribed to is the one of the same filter, or the most specific one that matches all of
+    /// its topics.
     ///
-    /// Takes time for the topics that there are whose names begin as the filter does. Publishers are
-    /// held up for a moment at most.
+    /// Takes time for the topics that there are whose names begin as the filter does. Publishers
+    /// are held up for a moment at most.
     ///
     /// # Errors
     ///
@@ -54,8 +54,8 @@ impl Hub {
         self.shared().order.set_rule(&plain(subscription), options)
     }
 
-    /// Removes the rule of a topic or filter, and returns whether there was one. Its topics have the
-    /// next rule that matches them from then on, or the hub's options.
+    /// Removes the rule of a topic or filter, and returns whether there was one. Its topics have
+    /// the next rule that matches them from then on, or the hub's options.
     ///
     /// # Examples
     ///

@@ -57,7 +57,8 @@ chained! {
         pub expires_at: Option<SystemTime> as (SystemTime => Some(expires_at)),
         /// The most bytes that wait to be read of a stream that the host reads itself
         /// ([`Hub::subscribe`](crate::Hub::subscribe)), each batch with 64 bytes more for what is
-        /// kept with it, 1 byte to 16 MiB; or one batch, if that alone is more. A batch is shared
+        /// kept with it, 1 byte to 16 MiB; or one batch, if that alone is more. The last block
+        /// of a stream that is drained or disconnected, some bytes, comes on top. A batch is shared
         /// with all streams that are sent the same. Default: none, which is
         /// [`StreamOptions::QUEUE_BYTES`].
         pub queue_bytes_max: Option<usize> as (usize => Some(queue_bytes_max)),

@@ -16,8 +16,8 @@ use crate::shard::{Beyond, Exceeded, Peer, PullRequest, Told};
 use crate::stream_options::StreamOptions;
 
 impl Hub {
-    /// Subscribes the host itself: what a socket would be sent, without a response's head, comes out
-    /// of an [`EventStream`], so that any server can send it to its client, over any protocol:
+    /// Subscribes the host itself: what a socket would be sent, without a response's head, comes
+    /// out of an [`EventStream`], so that any server can send it to its client, over any protocol:
     /// HTTP/2, TLS, a connection of its own. What is published after this call is in the stream, if
     /// it is of these topics and filters, of which there may be 1 to 65,536. (A hub that keeps no
     /// history may tell a gap instead of what was published before the shard has begun the stream.)
@@ -28,13 +28,13 @@ impl Hub {
     /// counts towards [`Options::connections_max`](crate::Options::connections_max), but takes no
     /// file descriptor.
     ///
-    /// Takes a lock for a moment, and waits for no shard: it can be called from async code, and from
-    /// a thread that drives a shard.
+    /// Takes a lock for a moment, and waits for no shard: it can be called from async code, and
+    /// from a thread that drives a shard.
     ///
     /// # Errors
     ///
-    /// When an option is out of bounds, there are no subscriptions or too many, a bound of the hub is
-    /// reached, or the hub is closed or being drained.
+    /// When an option is out of bounds, there are no subscriptions or too many, a bound of the hub
+    /// is reached, or the hub is closed or being drained.
     ///
     /// # Examples
     ///

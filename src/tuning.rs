@@ -24,8 +24,8 @@ pub(crate) struct OrderTuning {
     pub(crate) part_stride: u64,
     /// Events that were forgotten last whose topics are remembered, of 8 bytes each.
     pub(crate) forgets_max: usize,
-    /// The most topics of all lists of topics together of which no event is kept any more. Beyond it
-    /// the list is dropped that has had none longest. They take 12 MiB at most.
+    /// The most topics of all lists of topics together of which no event is kept any more. Beyond
+    /// it the list is dropped that has had none longest. They take 12 MiB at most.
     pub(crate) idle_list_topics_max: usize,
 }
 

@@ -1,8 +1,9 @@
 //! How a shard that sleeps is woken: a thread through its poller, a future through its task.
 //!
 //! To wake a future through its poller, which another poller polls, takes a system call of the
-//! publisher, two of the thread that polls, and a switch to it, before the task is woken at last. So
-//! a future that parks leaves its task's waker here, and a thread that wakes the shard wakes that.
+//! publisher, two of the thread that polls, and a switch to it, before the task is woken at last.
+//! So a future that parks leaves its task's waker here, and a thread that wakes the shard wakes
+//! that.
 
 use std::sync::PoisonError;
 use std::task;

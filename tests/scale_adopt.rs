@@ -1,7 +1,7 @@
-//! Very many connections are handed over by a small server: each becomes a stream, and nothing of it
-//! is left afterwards, no descriptor and no memory. And what a hand-over costs beside an accept of
-//! the engine's own. Only in release builds, like `scale_drain.rs`. `HAND_OVERS=1000000` does as many
-//! as it says.
+//! Very many connections are handed over by a small server: each becomes a stream, and nothing of
+//! it is left afterwards, no descriptor and no memory. And what a hand-over costs beside an accept
+//! of the engine's own. Only in release builds, like `scale_drain.rs`. `HAND_OVERS=1000000` does as
+//! many as it says.
 
 #![cfg(not(debug_assertions))]
 

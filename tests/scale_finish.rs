@@ -1,6 +1,6 @@
-//! A topic with 10,000 clients is finished: each client has every event and the end of its stream, comes
-//! back once, as an `EventSource` does, and is told that nothing is to come; then none comes back. Only
-//! in release builds, like `scale_drain.rs`.
+//! A topic with 10,000 clients is finished: each client has every event and the end of its stream,
+//! comes back once, as an `EventSource` does, and is told that nothing is to come; then none comes
+//! back. Only in release builds, like `scale_drain.rs`.
 
 #![cfg(not(debug_assertions))]
 

@@ -1,5 +1,5 @@
-//! What a call of `publish` costs its caller when no client listens: checking, encoding, the order's
-//! lock. Run with `cargo bench -p fanfare-bench --bench publish`.
+//! What a call of `publish` costs its caller when no client listens: checking, encoding, the
+//! order's lock. Run with `cargo bench -p fanfare-bench --bench publish`.
 
 use std::hint::black_box;
 

@@ -1,7 +1,7 @@
 //! The engine with as many clients as a process holds, checked event by event. Only in release
-//! builds (`cargo test --release -p fanfare-bench --test scale`, as `make test` does), since a debug
-//! build is too slow. The bounds are generous, because a test machine is busy with other things; the
-//! figures that the engine reaches are in the README.
+//! builds (`cargo test --release -p fanfare-bench --test scale`, as `make test` does), since a
+//! debug build is too slow. The bounds are generous, because a test machine is busy with other
+//! things; the figures that the engine reaches are in the README.
 
 #![cfg(not(debug_assertions))]
 
@@ -34,9 +34,9 @@ fn median(figures: &Value, name: &str) -> f64 {
     figures[name]["median"].as_f64().unwrap_or_else(|| panic!("{name} in {figures}"))
 }
 
-/// How many times the time that something may take on a machine that is this test's alone it may take
-/// now: once, or many times where others use the cores, since a thread then waits for its turn. Threads
-/// on all cores find out whether they have these to themselves.
+/// How many times the time that something may take on a machine that is this test's alone it may
+/// take now: once, or many times where others use the cores, since a thread then waits for its
+/// turn. Threads on all cores find out whether they have these to themselves.
 fn slack() -> f64 {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let shares = std::thread::scope(|scope| {

@@ -38,28 +38,28 @@ chained! {
         /// Where the stream begins, and how it is served. Default: as a listener serves a client
         /// whose request says nothing of it.
         pub options: StreamOptions,
-        /// The request's method: `GET`, or `POST` whose content was read whole. The answer to `HEAD`
-        /// is a head alone, which the host sends itself. Default: `GET`.
+        /// The request's method: `GET`, or `POST` whose content was read whole. The answer to
+        /// `HEAD` is a head alone, which the host sends itself. Default: `GET`.
         pub method: String as (impl Into<String> => method.into()),
         /// The request's version of HTTP. Default: HTTP/1.1.
         pub version: HttpVersion,
-        /// Header fields of the answer, beside the engine's own: names and values, at most 32, and 4
-        /// KiB of them. The host gives those of CORS (`Access-Control-Allow-Origin` and so on) and
-        /// `Vary` here as well. A field that the engine writes itself, such as `Content-Type`, and
-        /// one that is not a field's syntax (RFC 9110, section 5) are errors. Default: none.
+        /// Header fields of the answer, beside the engine's own: names and values, at most 32, and
+        /// 4 KiB of them. The host gives those of CORS (`Access-Control-Allow-Origin` and so on)
+        /// and `Vary` here as well. A field that the engine writes itself, such as `Content-Type`,
+        /// and one that is not a field's syntax (RFC 9110, section 5) are errors. Default: none.
         pub headers: Vec<(String, String)>
             as (impl IntoIterator<Item = (impl Into<String>, impl Into<String>)>
             => headers.into_iter().map(|(name, value)| (name.into(), value.into())).collect()),
-        /// Whether the connection is encrypted by the host's server: then the engine cannot write to
-        /// the socket, and refuses it. Default: no.
+        /// Whether the connection is encrypted by the host's server: then the engine cannot write
+        /// to the socket, and refuses it. Default: no.
         pub tls: bool,
-        /// Whether some of the request's content was not read from the socket: then the connection is
-        /// refused. What waits in the socket to be read is seen by the engine; say this where the
-        /// rest of the content is yet to come. Default: no.
+        /// Whether some of the request's content was not read from the socket: then the connection
+        /// is refused. What waits in the socket to be read is seen by the engine; say this where
+        /// the rest of the content is yet to come. Default: no.
         pub has_unread_content: bool,
-        /// How many bytes the host's server has read from the socket behind the request, which are in
-        /// a buffer of its own: they begin another request, which nobody would answer, so more than
-        /// zero are refused. Default: none.
+        /// How many bytes the host's server has read from the socket behind the request, which are
+        /// in a buffer of its own: they begin another request, which nobody would answer, so more
+        /// than zero are refused. Default: none.
         pub read_ahead_bytes: usize,
     }
 }

@@ -28,14 +28,16 @@ chained! {
     #[derive(Clone, Debug, PartialEq, Eq)]
     pub struct AskOptions {
         /// The most requests that wait for the host's answer at once, of all listeners with the
-        /// authorizer: in the queue, or with the host. A request beyond them is answered 503, and
+        /// authorizer: in the queue, or with the host. A request beyond them is answered 503, an
+        /// `EventSource` as [`ListenOptions::overload`](crate::ListenOptions::overload) says; and
         /// counted in [`Metrics::failed_authorizations`](crate::Metrics). Each may take four
         /// times [`ListenOptions::head_bytes_max`](crate::ListenOptions::head_bytes_max), and
         /// [`ListenOptions::body_bytes_max`](crate::ListenOptions::body_bytes_max) on a route with
         /// `POST`. 1 to 65,536. Default: 1,024.
         pub waiting_max: usize,
         /// The longest time that a connection waits for the host's answer, 10 ms to 10 min; up to
-        /// 0.2 s more may pass. Then it is answered 503 with `Retry-After: 5`, and counted in
+        /// 0.2 s more may pass. Then it is answered 503 with `Retry-After: 5`, an `EventSource` as
+        /// [`ListenOptions::overload`](crate::ListenOptions::overload) says; and counted in
         /// [`Metrics::failed_authorizations`](crate::Metrics). Default: 5 s.
         pub timeout: Duration,
     }

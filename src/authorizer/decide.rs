@@ -10,11 +10,11 @@ use crate::filter::Subscription;
 use crate::grant::Grant;
 
 /// Decides on requests for streams at once. It is called on the shards' threads, of several at the
-/// same time, once for each request, when the bounds on connections allow its stream and its content
-/// has come. It must not block, and does no more than bounded work.
+/// same time, once for each request, when the bounds on connections allow its stream and its
+/// content has come. It must not block, and does no more than bounded work.
 pub(crate) trait Decide: Send + Sync {
     /// Decides on a request. A grant that has expired, or does not cover what the request asks for,
-    /// is refused by the caller.
+    /// is refused by the caller. So a decision uses nothing up ([`StreamLease::take`]).
     fn decide(&self, ask: &StreamAsk<'_>, now: SystemTime) -> Result<Admission, Refusal>;
 
     /// Whether it looks at a request's content. Otherwise [`StreamAsk::content`] is empty.
@@ -48,6 +48,13 @@ pub(crate) type Lease = Arc<dyn StreamLease>;
 
 /// What a [`Lease`] is.
 pub(crate) trait StreamLease: Send + Sync {
+    /// The stream is about to begin: the request is within the grant, and the bounds have room.
+    /// What can be used up is used up here, and not by a decision, behind which a request may still
+    /// be refused. Called once at most. It must not block.
+    fn take(&self, _now: SystemTime) -> Result<(), Refusal> {
+        Ok(())
+    }
+
     /// The stream has begun. Calling `end` from any thread ends it, soon after.
     fn begun(&self, end: EndStream) {
         drop(end);
@@ -112,8 +119,8 @@ pub(super) fn text_of(value: &[u8]) -> Cow<'_, str> {
     }
 }
 
-/// The value of the first cookie of a name in a `Cookie` field (RFC 6265, section 4.2.1), without the
-/// quotes that may be around it.
+/// The value of the first cookie of a name in a `Cookie` field (RFC 6265, section 4.2.1), without
+/// the quotes that may be around it.
 pub(super) fn cookie_in<'v>(field: &'v str, name: &str) -> Option<&'v str> {
     let pairs = field.split(';').filter_map(|pair| pair.trim_matches([' ', '\t']).split_once('='));
     let (_, value) = { pairs }.find(|(key, _)| *key == name)?;

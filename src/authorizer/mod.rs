@@ -2,8 +2,8 @@
 //! the host, which is asked.
 //!
 //! No host's code runs on the engine's threads. A form that decides at once is the engine's own
-//! ([`Decide`]). The host is asked through a bounded queue, and the connection waits for its answer,
-//! which comes to the shard as a [`Verdict`].
+//! ([`Decide`]). The host is asked through a bounded queue, and the connection waits for its
+//! answer, which comes to the shard as a [`Verdict`].
 
 mod ask;
 mod decide;
@@ -87,7 +87,8 @@ impl Authorizer {
     /// # Examples
     ///
     /// ```
-    /// use fanfare::{AskOptions, Authorizer, Grant, Hub, ListenOptions, Options, Refusal, Subscription};
+    /// use fanfare::{AskOptions, Authorizer, Grant, Hub, ListenOptions, Options};
+    /// use fanfare::{Refusal, Subscription};
     ///
     /// let hub = Hub::start(Options::default())?;
     /// let (authorizer, requests) = Authorizer::ask(AskOptions::default())?;

@@ -9,8 +9,8 @@ const TEXT_BYTES_MAX: usize = 4 << 10;
 
 chained! {
     /// What a client is told that does not get the stream that it asks for. An `EventSource` that
-    /// gets any status but 200 is closed, and does not come back by itself; a page that uses `fetch`
-    /// sees the status, the header fields and the text.
+    /// gets any status but 200 is closed, and does not come back by itself; a page that uses
+    /// `fetch` sees the status, the header fields and the text.
     ///
     /// # Examples
     ///
@@ -82,7 +82,8 @@ impl Refusal {
     /// use fanfare::Refusal;
     ///
     /// assert_eq!(Refusal::new(200).check().unwrap_err().option, "status");
-    /// assert_eq!(Refusal::new(403).header("A", "b\r\nC: d").check().unwrap_err().option, "headers");
+    /// let error = Refusal::new(403).header("A", "b\r\nC: d").check().unwrap_err();
+    /// assert_eq!(error.option, "headers");
     /// ```
     pub fn check(&self) -> Result<(), OptionsError> {
         let status = self.status == 204 || (300..=599).contains(&self.status);

@@ -187,7 +187,8 @@ impl AuthorizationRequest {
         &self.asked.path
     }
 
-    /// The decoded value of a place in the path of the [`Route`](crate::Route), by the place's name.
+    /// The decoded value of a place in the path of the [`Route`](crate::Route), by the place's
+    /// name.
     ///
     /// # Examples
     ///
@@ -309,7 +310,8 @@ impl AuthorizationRequest {
     ///
     /// ```
     /// # fn answer(request: fanfare::AuthorizationRequest) {
-    /// let public = request.subscriptions().iter().all(|what| what.as_str().starts_with("public/"));
+    /// let asked = request.subscriptions();
+    /// let public = asked.iter().all(|what| what.as_str().starts_with("public/"));
     /// # }
     /// ```
     #[must_use]

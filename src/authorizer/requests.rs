@@ -10,10 +10,10 @@ use crate::receive;
 
 /// The receiver of [`AuthorizationRequest`]s; [`Authorizer::ask`](crate::Authorizer::ask) makes it.
 ///
-/// An iterator over it blocks for the next request, and ends when the authorizer is dropped with all
-/// listeners that have it. It may be used from any thread. Clones share one queue: each request goes
-/// to one of them. Requests whose connection waits no more are left out. When the last clone is
-/// dropped, the requests in the queue are answered 503, and later ones are not put in it.
+/// An iterator over it blocks for the next request, and ends when the authorizer is dropped with
+/// all listeners that have it. It may be used from any thread. Clones share one queue: each request
+/// goes to one of them. Requests whose connection waits no more are left out. When the last clone
+/// is dropped, the requests in the queue are answered 503, and later ones are not put in it.
 ///
 /// What a client is told that gets no stream, beside what the host says with
 /// [`AuthorizationRequest::refuse`]:

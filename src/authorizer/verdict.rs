@@ -1,5 +1,5 @@
-//! What becomes of a request that was put before the host, and the way of that to the connection that
-//! waits for it.
+//! What becomes of a request that was put before the host, and the way of that to the connection
+//! that waits for it.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::Arc;

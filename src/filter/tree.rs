@@ -169,7 +169,8 @@ impl<V> Node<V> {
             && self.children.values().all(|child| child.visit(visit))
     }
 
-    /// Does so for the filters behind one that has all levels of the node, and then those of `rest`.
+    /// Does so for the filters behind one that has all levels of the node, and then those of
+    /// `rest`.
     fn visit_after(&self, rest: Option<&str>, visit: &mut impl FnMut(&Filter, &V) -> bool) -> bool {
         let Some(levels) = rest else {
             return self.children.values().all(|child| child.visit(visit));

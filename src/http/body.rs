@@ -1,4 +1,5 @@
-//! The content of a request (RFC 9112, sections 6 and 7), which is counted, and kept if it is wanted.
+//! The content of a request (RFC 9112, sections 6 and 7), which is counted, and kept if it is
+//! wanted.
 
 use super::request::{trim_ows, Request};
 

@@ -38,14 +38,14 @@ chained! {
         /// names, at most 64 and 2,048 bytes in all; `*` stands for all names, `Authorization` and
         /// requests with credentials included. A library that traces requests adds fields such as
         /// `traceparent`, `tracestate`, `baggage` or `sentry-trace` to each `fetch`; a browser
-        /// refuses to send it unless they are listed here. Default: `Last-Event-ID`, `Authorization`,
-        /// `Cache-Control` and `Content-Type`.
+        /// refuses to send it unless they are listed here. Default: `Last-Event-ID`,
+        /// `Authorization`, `Cache-Control` and `Content-Type`.
         pub request_headers: Vec<String> as (impl IntoIterator<Item = impl Into<String>>
             => request_headers.into_iter().map(Into::into).collect()),
         /// The header fields of an answer that a page may read beside those that every page may:
         /// their names, at most 64 and 2,048 bytes in all; `*` stands for all names, and with
-        /// `credentials` for those that the listener's and the route's own header fields have.
-        /// Default: none.
+        /// `credentials` for those of the header fields of the listener, of the route, and of the
+        /// grant or the refusal that the answer is. Default: none.
         pub exposed_headers: Vec<String> as (impl IntoIterator<Item = impl Into<String>>
             => exposed_headers.into_iter().map(Into::into).collect()),
         /// For how long a browser may remember what it was told about a path's requests, at most 1

@@ -121,8 +121,8 @@ impl Hosts {
         Ok(Hosts { names: known, others })
     }
 
-    /// The names that are right on an address; `None` is that of a Unix domain socket, where no page
-    /// gets.
+    /// The names that are right on an address; `None` is that of a Unix domain socket, where no
+    /// page gets.
     pub(crate) fn on(&self, local: Option<SocketAddr>) -> Hosts {
         let is_loopback = local.is_some_and(|local| local.ip().to_canonical().is_loopback());
         let others = match self.others {

@@ -155,6 +155,16 @@ impl<'a> Request<'a> {
             || self.fields("content-length").any(|length| trim_ows(&length) != "0")
     }
 
+    /// Whether it may be the request of an `EventSource`: a `GET` that names the type of an event
+    /// stream, as the HTML standard has it. Libraries that replace one send the same.
+    pub(crate) fn is_of_an_event_source(&self) -> bool {
+        let is_named = |accept: Cow<'_, str>| {
+            let mut types = accept.split(',').filter_map(|range| range.split(';').next());
+            types.any(|name| trim_ows(name).eq_ignore_ascii_case("text/event-stream"))
+        };
+        self.method == "GET" && self.fields("accept").any(is_named)
+    }
+
     /// Whether the client takes an event stream (RFC 9110, section 12.5.1): the most specific
     /// range that covers it decides.
     pub(crate) fn accepts_event_stream(&self) -> bool {
@@ -242,6 +252,18 @@ mod tests {
         // A field that is not UTF-8 is one all the same.
         let latin = b"GET / HTTP/1.0\r\nAccept: text/event-stream;a=\xe9\r\n\r\n";
         assert!(complete(latin).accepts_event_stream());
+    }
+
+    #[test]
+    fn an_event_source_names_the_type_of_an_event_stream() {
+        let is_one = |line: &str, accept: &str| {
+            let head = format!("{line} / HTTP/1.1\r\nHost: a\r\n{accept}\r\n");
+            complete(head.as_bytes()).is_of_an_event_source()
+        };
+        assert!(is_one("GET", "Accept: text/event-stream\r\n"));
+        assert!(is_one("GET", "Accept: */*\r\naccept: a/b, \tText/Event-Stream ;q=0.5\r\n"));
+        assert!(!is_one("GET", "") && !is_one("GET", "Accept: */*, text/*\r\n"));
+        assert!(!is_one("POST", "Accept: text/event-stream\r\n"));
     }
 
     #[test]

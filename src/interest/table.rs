@@ -1,8 +1,8 @@
 //! What one watcher has told its host of each subscription, and what it has yet to tell.
 //!
-//! A subscription is *of interest* from its first subscriber on until its last one has been gone for
-//! the grace time. The host takes notices when it likes, so no notice is kept for it: the table has
-//! what the host was told last and what is true now. Where these differ, a notice is *owed*.
+//! A subscription is *of interest* from its first subscriber on until its last one has been gone
+//! for the grace time. The host takes notices when it likes, so no notice is kept for it: the table
+//! has what the host was told last and what is true now. Where these differ, a notice is *owed*.
 //!
 //! ```text
 //!                                  of interest            not of interest
@@ -152,8 +152,8 @@ impl Table {
         self.end_first_grace()
     }
 
-    /// Ends grace times that are over, in a bounded number of steps. Whether notices came to be owed
-    /// by that, and whether these were all that are over.
+    /// Ends grace times that are over, in a bounded number of steps. Whether notices came to be
+    /// owed by that, and whether these were all that are over.
     pub(crate) fn end_graces(&mut self, now_ns: u64, steps_max: usize) -> (bool, bool) {
         let mut any_owed = false;
         for _ in 0..steps_max {

@@ -53,17 +53,25 @@ pub(super) fn authorize(
     }
 }
 
-/// What the host has allowed, or why the client gets no stream.
+/// What is settled of a request about which the host was asked.
+pub(super) enum Settled<'v> {
+    /// What the host has allowed.
+    Allowed(&'v Admission),
+    /// The host has not answered: what its client is told, which is to come again.
+    Unanswered(&'static str),
+}
+
+/// What the host has said, or why the client gets no stream.
 pub(super) fn settle<'v>(
     verdict: &'v Verdict,
     counts: &Authorizations,
-) -> Result<&'v Admission, Refusal> {
+) -> Result<Settled<'v>, Refusal> {
     let failed = |text| {
         counts.failed.fetch_add(1, Ordering::Relaxed);
-        Err(Refusal::unavailable(text))
+        Ok(Settled::Unanswered(text))
     };
     match verdict {
-        Verdict::Allow(admission) => Ok(admission),
+        Verdict::Allow(admission) => Ok(Settled::Allowed(admission)),
         Verdict::Refuse(refusal) => Err(denied(refusal, counts)),
         Verdict::Unanswered => failed("nobody has authorized this request in time; come again"),
         Verdict::TooMany => failed("too many requests wait to be authorized; come again"),

@@ -1,4 +1,5 @@
-//! The content of a request that opens a stream: it is waited for, and kept if the authorizer reads it.
+//! The content of a request that opens a stream: it is waited for, and kept if the authorizer reads
+//! it.
 
 use super::refusal::Refusal;
 use crate::http::body::{Body, BodyError};

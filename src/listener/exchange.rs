@@ -27,9 +27,11 @@ impl HttpHandshake {
             let cors = self.cors.preflight(origin.as_deref(), "POST, OPTIONS", asked);
             return response::options(ALLOW, &cors);
         }
-        let cors = self.cors.fields(origin.as_deref(), &self.cors.exposing([].into_iter()));
-        match self.exchanged(request, addr, beyond_bounds) {
-            Ok(json) => response::json(&cors, &json),
+        let exchanged = self.exchanged(request, addr, beyond_bounds);
+        let names = exchanged.as_ref().err().into_iter().flat_map(Refusal::names);
+        let cors = self.cors.fields(origin.as_deref(), &self.cors.exposing(names));
+        match &exchanged {
+            Ok(json) => response::json(&cors, json),
             Err(refusal) => refusal.answer(&cors),
         }
     }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::authorize::{authorize, narrow, settle, unfit, Authorization, Wishes};
+use super::authorize::{authorize, narrow, settle, unfit, Authorization, Settled, Wishes};
 use super::content::{await_content, Arrival};
 use super::error::ListenError;
 use super::finished;
@@ -217,7 +217,7 @@ impl HttpHandshake {
             );
             return HandshakeStep::Answer(self.refuse("421 Misdirected Request", "", &text));
         }
-        if self.options.health_path.as_deref() == Some(request.path) {
+        if self.routes.is_health(request.path) {
             return HandshakeStep::Answer(self.health(request.method));
         }
         let origin = request.field("origin");
@@ -241,7 +241,11 @@ impl HttpHandshake {
         let asked = Asked { request, matched, head_bytes: head.len(), behind, cors, look };
         match self.stream(&asked) {
             Ok(step) => step,
-            Err(refusal) => HandshakeStep::Answer(refusal.answer(&asked.cors)),
+            Err(refusal) => {
+                let names = route.headers.names().chain(refusal.names());
+                let cors = self.cors.fields(origin.as_deref(), &self.cors.exposing(names));
+                HandshakeStep::Answer(refusal.answer(&cors))
+            }
         }
     }
 
@@ -287,10 +291,23 @@ impl HttpHandshake {
         let envelope = self.envelope(&query)?;
         let mut fields = format!("{cors}{}", route.fields);
         let is_head = request.method == "HEAD";
+        let allowed = match decided {
+            None => None,
+            Some(Settled::Allowed(admission)) => Some(admission),
+            Some(Settled::Unanswered(text)) => {
+                // A program sees by the status that it has to come again; an EventSource does not.
+                let overload = match request.is_of_an_event_source() {
+                    true => self.options.overload,
+                    false => Overload::Unavailable,
+                };
+                return self.overloaded(overload, &fields, heartbeat_form, text);
+            }
+        };
         if asked.look.beyond_bounds && !(is_open && is_head) {
-            return self.overloaded(&fields, heartbeat_form);
+            let text = "too many connections; come again";
+            return self.overloaded(self.options.overload, &fields, heartbeat_form, text);
         }
-        let admission = match decided {
+        let admission = match allowed {
             Some(admission) => Some(admission.clone()),
             None => {
                 let content = match self.content(asked, is_post)? {
@@ -385,7 +402,8 @@ impl HttpHandshake {
         authorize(&self.options.authorizer, &ask, &self.shared.authorizations)
     }
 
-    /// The host's lines in the head of a stream's answer, and those of CORS, with what a grant adds.
+    /// The host's lines in the head of a stream's answer, and those of CORS, with what a grant
+    /// adds.
     fn fields_with(&self, asked: &Asked<'_>, grant: &Grant) -> Result<String, Refusal> {
         let fields = Fields::new(&grant.headers, &asked.matched.route.headers);
         let fields = fields.map_err(|why| unfit(&why))?;
@@ -394,14 +412,20 @@ impl HttpHandshake {
         Ok(format!("{cors}{}", fields.lines()))
     }
 
-    /// The answer when the bounds on connections are reached.
-    fn overloaded(&self, fields: &str, form: HeartbeatForm) -> Result<HandshakeStep, Refusal> {
-        match self.options.overload {
+    /// The answer to a client that cannot be served now, and is to come again.
+    fn overloaded(
+        &self,
+        overload: Overload,
+        fields: &str,
+        form: HeartbeatForm,
+        text: &str,
+    ) -> Result<HandshakeStep, Refusal> {
+        match overload {
             Overload::ComeAgain => {
                 let retry = jittered(self.retry.max(Duration::from_secs(1)) * 5);
                 Ok(HandshakeStep::Answer(response::come_again(fields, form, retry)))
             }
-            Overload::Unavailable => Err(Refusal::unavailable("too many connections; come again")),
+            Overload::Unavailable => Err(Refusal::unavailable(text)),
         }
     }
 

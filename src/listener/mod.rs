@@ -205,9 +205,11 @@ impl Listener {
     }
 
     /// Whether this listener has streams at a path: that of [`ListenOptions::path`], or one of
-    /// [`ListenOptions::routes`]; or the tickets of its authorizer. The path is the one of a request's target, percent-encoded and
-    /// without the query. A server of [`UnhandledRequest`]s gives later requests for such a path
-    /// to [`Listener::admit`], with any method: the listener refuses those that the path has not.
+    /// [`ListenOptions::routes`]; or the tickets of its authorizer. It has none at its
+    /// [`ListenOptions::health_path`], also if a route matches that. The path is the one of a
+    /// request's target, percent-encoded and without the query. A server of [`UnhandledRequest`]s
+    /// gives later requests for such a path to [`Listener::admit`], with any method: the listener
+    /// refuses those that the path has not.
     ///
     /// # Examples
     ///
@@ -223,7 +225,7 @@ impl Listener {
     /// ```
     #[must_use]
     pub fn has_streams_at(&self, path: &str) -> bool {
-        self.routes.exchanges_at(path) || self.routes.find(path).is_some()
+        self.routes.have_streams_at(path)
     }
 
     /// Serves a connection, of which `request.read` was read so far, as if this listener had just
@@ -231,7 +233,8 @@ impl Listener {
     /// keeps alive, or that another listener has accepted. Never blocks, and may be called from any
     /// thread. A header of the PROXY protocol is not expected any more; who the client is that a
     /// trusted proxy's request is from, its header field says anew, if `request.peer` is one of
-    /// [`ListenOptions::trusted_proxies`].
+    /// [`ListenOptions::trusted_proxies`]; otherwise `request.is_proxy` says whether it is a proxy
+    /// that speaks for clients it does not name.
     ///
     /// # Errors
     ///
@@ -257,25 +260,26 @@ impl Listener {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn admit(&self, request: UnhandledRequest) -> Result<(), AdmitError> {
-        let UnhandledRequest { stream, read, addr, peer: from } = request;
+        let UnhandledRequest { stream, read, addr, peer: from, is_proxy } = request;
         let is_unix = matches!(stream, ClientStream::Unix(_));
         let own = match stream.try_clone().and_then(|own| Stream::from_fd(own.into())) {
             Ok(own) => own,
             Err(error) => {
-                let request = UnhandledRequest { stream, read, addr, peer: from };
+                let request = UnhandledRequest { stream, read, addr, peer: from, is_proxy };
                 return Err(AdmitError::System { request, error });
             }
         };
         if let Err(error) = self.acceptor.socket.adopt(&own, !is_unix) {
             // To drop it as it is could end the connection, which is handed back.
             drop(own.into_fd());
-            let request = UnhandledRequest { stream, read, addr, peer: from };
+            let request = UnhandledRequest { stream, read, addr, peer: from, is_proxy };
             return Err(AdmitError::System { request, error });
         }
-        let peer = match from {
+        let known = match from {
             None if !is_unix => Peer::known(addr),
             from => self.proxies.behind_header(from),
         };
+        let peer = Peer { is_proxy: is_proxy || known.is_proxy, ..known };
         let mut serve = Command::Serve {
             stream: own,
             read,
@@ -296,7 +300,7 @@ impl Listener {
             unreachable!("it was not this command")
         };
         drop(own.into_fd());
-        let request = UnhandledRequest { stream, read, addr, peer: from };
+        let request = UnhandledRequest { stream, read, addr, peer: from, is_proxy };
         let is_closed = self.shared.is_ending() || !links.iter().any(|link| link.is_alive());
         Err(if is_closed { AdmitError::Closed(request) } else { AdmitError::Busy(request) })
     }

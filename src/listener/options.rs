@@ -102,13 +102,13 @@ chained! {
         pub proxy_protocol_from: Vec<String> as (impl IntoIterator<Item = impl Into<String>>
             => proxy_protocol_from.into_iter().map(Into::into).collect()),
         /// The proxies that are believed about their clients in `forwarded_header`, as in
-        /// `proxy_protocol_from`, at most 256. The list in the header field is read from its end, as
-        /// long as its addresses are those of trusted proxies: the first that is none is the
+        /// `proxy_protocol_from`, at most 256. The list in the header field is read from its end,
+        /// as long as its addresses are those of trusted proxies: the first that is none is the
         /// client's, in limits per address, notices, lists and logs. If there is none, or something
         /// else stands in its place, such as `unknown`, the client is the trusted proxy that is
         /// farthest from here. No limit per address holds for the addresses of trusted proxies;
-        /// [`Options::connections_max`](crate::Options::connections_max) holds for them as well. The
-        /// header field of any other client is ignored. Default: none.
+        /// [`Options::connections_max`](crate::Options::connections_max) holds for them as well.
+        /// The header field of any other client is ignored. Default: none.
         pub trusted_proxies: Vec<String> as (impl IntoIterator<Item = impl Into<String>>
             => trusted_proxies.into_iter().map(Into::into).collect()),
         /// The one header field in which `trusted_proxies` say who their client is. The proxy has
@@ -117,8 +117,8 @@ chained! {
         pub forwarded_header: ForwardedHeader,
         /// The permission bits of the file at a path that
         /// [`Hub::listen_unix`](crate::Hub::listen_unix) listens at, whatever the process's umask
-        /// is: a program that may write to the file may connect. At most 0o777. Default: 0o600, which is
-        /// this user alone.
+        /// is: a program that may write to the file may connect. At most 0o777. Default: 0o600,
+        /// which is this user alone.
         pub socket_mode: u32,
         /// The longest time that a client may take for its request's head, 1 ms to 1 hour. Default:
         /// 10 s.
@@ -138,9 +138,9 @@ chained! {
         /// query. The client is told of the gap first. What is kept and skipped is told with it:
         /// events before the newest ones, or before now. What comes before a known id is not sent
         /// again. A client whose id is unknown may be sent events again that it had. Default: none,
-        /// which begins by the gap's [reason](crate::GapReason): with all that is kept if the events
-        /// have expired or the hub was restarted, and with what is published from then on if the id
-        /// is unknown.
+        /// which begins by the gap's [reason](crate::GapReason): with all that is kept if the
+        /// events have expired or the hub was restarted, and with what is published from then on if
+        /// the id is unknown.
         pub gap_start: Option<StartAt> as (StartAt => Some(gap_start)),
         /// Which policies a client may choose for itself, with `policy=NAME` in the query, should
         /// it lag too far; without that it has [`Options::policy`](crate::Options::policy), also if
@@ -152,11 +152,12 @@ chained! {
         /// What is around an event's data in the stream of a client that does not say it, with
         /// `envelope=NAME` in the query. Default: nothing.
         pub envelope: Envelope,
-        /// Who decides which client gets which stream. Default: nobody; every client gets what it asks
-        /// for ([`Authorizer::allow_all`]).
+        /// Who decides which client gets which stream. Default: nobody; every client gets what it
+        /// asks for ([`Authorizer::allow_all`]).
         pub authorizer: Authorizer,
-        /// What a client is told when the bounds on connections are reached. Default: to come again
-        /// later.
+        /// What a client is told when the bounds on connections are reached; and an `EventSource`
+        /// about which the host was asked, and has not answered ([`Authorizer::ask`]). Default: to
+        /// come again later.
         pub overload: Overload,
         /// How many bytes may wait in the kernel for a connection, beyond what is on its way,
         /// before its socket takes no more (`TCP_NOTSENT_LOWAT`, on Linux and macOS; connections of
@@ -205,7 +206,10 @@ chained! {
     }
 }
 
-/// What a client that wants a stream is told when the bounds on connections are reached.
+/// What a client that wants a stream is told when the bounds on connections are reached. A request
+/// that names `text/event-stream` in `Accept`, as that of an `EventSource` does, is told the same
+/// when the host has not answered whether it is [authorized](Authorizer::ask); any other is told
+/// 503 then.
 ///
 /// # Examples
 ///
@@ -355,7 +359,8 @@ impl ListenOptions {
     pub const TAG_BYTES_MAX: usize = StreamOptions::TAG_BYTES_MAX;
 
     /// Checks every option against its bounds, except the entries of `routes`, `headers`, `cors`,
-    /// `hosts`, `proxy_protocol_from` and `trusted_proxies`, which are checked when the listener is opened, as all of it is.
+    /// `hosts`, `proxy_protocol_from` and `trusted_proxies`, which are checked when the listener is
+    /// opened, as all of it is.
     ///
     /// # Errors
     ///

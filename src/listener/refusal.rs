@@ -26,6 +26,11 @@ impl Refusal {
         Refusal { fields, ..Refusal::new("503 Service Unavailable", text) }
     }
 
+    /// The names of its header fields.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.fields.lines().filter_map(|line| Some(line.split_once(':')?.0))
+    }
+
     /// The answer, with the lines of CORS. A 204 has no content.
     pub(super) fn answer(&self, cors: &str) -> Vec<u8> {
         let fields = format!("{cors}{}", self.fields);

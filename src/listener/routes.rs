@@ -21,6 +21,8 @@ pub(super) struct Routes {
     all: Vec<Compiled>,
     /// The path at which a client exchanges what it shows for a ticket.
     exchange_path: Option<String>,
+    /// The path that says whether all is well, which goes before routes that match it.
+    health_path: Option<String>,
 }
 
 /// One of them.
@@ -95,7 +97,18 @@ impl Routes {
                 )));
             }
         }
-        Ok(Routes { all, exchange_path })
+        Ok(Routes { all, exchange_path, health_path: options.health_path.clone() })
+    }
+
+    /// Whether a request for a path is for streams, or for tickets of them.
+    pub(super) fn have_streams_at(&self, path: &str) -> bool {
+        let is_theirs = self.exchanges_at(path) || self.find(path).is_some();
+        is_theirs && !self.is_health(path)
+    }
+
+    /// Whether it is here that a client is told whether all is well.
+    pub(super) fn is_health(&self, path: &str) -> bool {
+        self.health_path.as_deref() == Some(path)
     }
 
     /// Whether it is here that a client exchanges what it shows for a ticket.

@@ -46,7 +46,8 @@ chained! {
     }
 }
 
-/// A rule of a hub, and what its topics hold at the moment: those of which no rule is more specific.
+/// A rule of a hub, and what its topics hold at the moment: those of which no rule is more
+/// specific.
 ///
 /// # Examples
 ///

@@ -43,8 +43,8 @@ impl Cursor {
         self.after.max(self.latest_to) > sequence
     }
 
-    /// Whether a stream that begins here skips a kept event of a topic that its client wants. `next`
-    /// is as below.
+    /// Whether a stream that begins here skips a kept event of a topic that its client wants.
+    /// `next` is as below.
     pub(super) fn skips(&self, sequence: u64, next: Option<u64>) -> bool {
         sequence <= self.after || !self.wants(sequence, next)
     }

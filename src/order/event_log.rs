@@ -1,5 +1,5 @@
-//! The sequence numbers of all events that are kept, in order, each with its topic, or with the list
-//! of its topics: no two entries have the same number.
+//! The sequence numbers of all events that are kept, in order, each with its topic, or with the
+//! list of its topics: no two entries have the same number.
 //!
 //! ```text
 //!   compacted                    rest
@@ -9,8 +9,8 @@
 //!
 //! A topic's own history finds the events of that topic. The log finds the topics whose events come
 //! next, however many topics there are, without reading any other topic. Besides the events that
-//! are kept it has, for each topic and each list, the last event that was forgotten: so a walk along
-//! the log passes everything that a client may have missed.
+//! are kept it has, for each topic and each list, the last event that was forgotten: so a walk
+//! along the log passes everything that a client may have missed.
 //!
 //! When an event is forgotten, its entry is not searched for: the entry becomes useless where it
 //! is. Useless entries are dropped when they reach the front. When half of the entries are useless,

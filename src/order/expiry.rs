@@ -2,10 +2,10 @@
 //! a time, and what is too much over all topics.
 //!
 //! A topic that is finished is known for a time; no shard or publisher has to do anything for that.
-//! When the time is over, the topic and its events are forgotten at once, and its name is free: that
-//! takes the same time however many events there are, which are dropped later, some at a time. Only
-//! events that were published to other topics too are forgotten one by one, some while the lock is
-//! held, since clients of those may still be sent them.
+//! When the time is over, the topic and its events are forgotten at once, and its name is free:
+//! that takes the same time however many events there are, which are dropped later, some at a time.
+//! Only events that were published to other topics too are forgotten one by one, some while the
+//! lock is held, since clients of those may still be sent them.
 
 use super::event_log::TopicRef;
 use super::topics::{ByTime, Topics};
@@ -16,8 +16,8 @@ use crate::topic::Topic;
 pub(super) const FINISHED_MAX: usize = 64 << 10;
 /// Events of one topic that are forgotten or dropped in one step, in about the time of any other.
 const DROPS_PER_STEP: usize = 8;
-/// Events that are forgotten in one step of a finished topic with events of several topics: for each of
-/// these it is looked up whether another topic keeps it.
+/// Events that are forgotten in one step of a finished topic with events of several topics: for
+/// each of these it is looked up whether another topic keeps it.
 const SHARED_PER_STEP: usize = 2;
 
 impl Topics {
@@ -66,9 +66,9 @@ impl Topics {
     }
 
     /// Forgets a finished topic with its events. If a shard has a subscription to it by name, the
-    /// topic is open and empty from then on. False if it has many events that were published to other
-    /// topics too: some of these are forgotten, and the topic will be in a later call, which is due at
-    /// once.
+    /// topic is open and empty from then on. False if it has many events that were published to
+    /// other topics too: some of these are forgotten, and the topic will be in a later call, which
+    /// is due at once.
     pub(super) fn forget_finished(&mut self, index: u32) -> bool {
         if !self.forget_shared(index) {
             return false;

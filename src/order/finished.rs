@@ -1,9 +1,9 @@
 //! Whether a client that comes to finished topics would be sent anything.
 //!
 //! A client that would be sent nothing, ever, is told so by its response's status, since an
-//! `EventSource` whose stream merely ends comes back. So this is asked for each request. While no topic
-//! is finished the answer costs one atomic load; else topics are looked up until one is found that is
-//! not finished, a bounded number each time the lock is taken.
+//! `EventSource` whose stream merely ends comes back. So this is asked for each request. While no
+//! topic is finished the answer costs one atomic load; else topics are looked up until one is found
+//! that is not finished, a bounded number each time the lock is taken.
 
 use std::sync::atomic::Ordering;
 

@@ -37,7 +37,8 @@ impl Missing {
     }
 
     /// What is missing of named topics for a client that has the events up to `after`. `None` if it
-    /// has to be found by a walk: there are many lists of topics, and events of some may be missing.
+    /// has to be found by a walk: there are many lists of topics, and events of some may be
+    /// missing.
     pub(super) fn of_named(
         past: &Past<'_>,
         named: &NamedTopics,

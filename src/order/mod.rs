@@ -26,8 +26,8 @@
 //!
 //! The files of the first lines below `mod` are parts of [`Order`].
 //!
-//! `topics` has the data that `expiry`, `ruling`, `retention` and `subscriptions` change. `walk` has the data from
-//! which `missing`, `search` and `replay` read.
+//! `topics` has the data that `expiry`, `ruling`, `retention` and `subscriptions` change. `walk`
+//! has the data from which `missing`, `search` and `replay` read.
 
 mod backlog;
 mod cursor;

@@ -6,8 +6,8 @@ use super::topics::Logged;
 use super::walk::{Past, Walk};
 use super::wanted::NamedTopics;
 
-/// The oldest of the newest `count` events of named topics, by its sequence number; the number after
-/// the last one if there is none.
+/// The oldest of the newest `count` events of named topics, by its sequence number; the number
+/// after the last one if there is none.
 pub(super) fn oldest_of_named(past: &Past<'_>, named: &NamedTopics, count: usize) -> u64 {
     let histories: Vec<_> =
         named.tracked.iter().map(|&index| &past.topics.entry(index).history).collect();

@@ -156,8 +156,8 @@ impl Published {
         }
     }
 
-    /// An event that is spread over a time, of topics of which there is at least one: its bytes are in
-    /// the backlogs of such events alone.
+    /// An event that is spread over a time, of topics of which there is at least one: its bytes are
+    /// in the backlogs of such events alone.
     pub(super) fn spread(
         frame: Frame,
         topics: Box<[Arc<TopicState>]>,
@@ -205,8 +205,8 @@ impl Published {
     }
 
     /// Drops the references to events that an audience has sent, or never will. The bytes of
-    /// successive events of the same topics are removed from the backlog at once: a publisher that were
-    /// notified after the first of them would find little space, fill it, and wait through the
+    /// successive events of the same topics are removed from the backlog at once: a publisher that
+    /// were notified after the first of them would find little space, fill it, and wait through the
     /// others.
     pub(crate) fn release(events: impl Iterator<Item = Arc<Published>>) {
         let mut run: Option<Published> = None;
@@ -239,8 +239,8 @@ impl Published {
     }
 }
 
-/// How often [`EVENT_BYTES`] counts for an event: the names of its topics, if these are several, are
-/// kept with it, and are in its envelope.
+/// How often [`EVENT_BYTES`] counts for an event: the names of its topics, if these are several,
+/// are kept with it, and are in its envelope.
 fn units_of(frame: &Frame) -> usize {
     let topics = frame.topics().into_iter().flat_map(|topics| topics.iter());
     1 + topics.map(|topic| topic.as_str().len()).sum::<usize>() / EVENT_BYTES

@@ -42,8 +42,8 @@ impl Order {
         Ok(id)
     }
 
-    /// Publishes an event to a tracked topic, or refuses it. With `window_ns`, its clients are to be
-    /// sent it spread over that time. The shards that are added to `asleep`
+    /// Publishes an event to a tracked topic, or refuses it. With `window_ns`, its clients are to
+    /// be sent it spread over that time. The shards that are added to `asleep`
     /// are to be woken when the lock is released.
     #[inline(always)]
     fn append<'a>(
@@ -167,9 +167,9 @@ impl Order {
         self.number_reopened(locked);
     }
 
-    /// Forgets a topic if it is finished and the time for which that is known is over, or some of its
-    /// events if they are many: true then, and it is to be called again. The lock may be released
-    /// before that.
+    /// Forgets a topic if it is finished and the time for which that is known is over, or some of
+    /// its events if they are many: true then, and it is to be called again. The lock may be
+    /// released before that.
     pub(super) fn forget_some_if_over(
         &self,
         locked: &mut Locked,

@@ -36,8 +36,8 @@ impl Order {
         self.sequence()
     }
 
-    /// Forgets the topic of a subscription, if it is finished and its time is over; true if there is
-    /// more of it to be forgotten.
+    /// Forgets the topic of a subscription, if it is finished and its time is over; true if there
+    /// is more of it to be forgotten.
     fn forget_some_of(&self, locked: &mut Locked, subscription: &Subscription) -> bool {
         match subscription {
             Subscription::Topic(topic) => self.forget_some_if_over(locked, topic, self.now_ns()),

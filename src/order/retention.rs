@@ -162,8 +162,8 @@ impl Topics {
         }
     }
 
-    /// Removes a topic that has been idle for long enough. It stays if something was published to it
-    /// since it became idle.
+    /// Removes a topic that has been idle for long enough. It stays if something was published to
+    /// it since it became idle.
     pub(super) fn expire_idle(&mut self, index: u32, now_ns: u64) {
         let entry = self.entry(index);
         if entry.in_oldest || entry.idle_to_ns(self.limits_of(index)) < now_ns {

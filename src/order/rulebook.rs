@@ -29,8 +29,8 @@ impl Order {
         true
     }
 
-    /// Has rules hold of which one, that of a subscription, differs from what it was. Takes the lock
-    /// for a bounded number of topics and events at a time.
+    /// Has rules hold of which one, that of a subscription, differs from what it was. Takes the
+    /// lock for a bounded number of topics and events at a time.
     fn apply_rules(&self, rules: Rules, subscription: &Subscription) {
         let rules = Arc::new(rules);
         self.rulebook.set_rules(rules.clone());

@@ -13,8 +13,8 @@ use crate::topic::Topic;
 
 impl Order {
     /// Publishes an event of several topics ([`Draft::set_topics`]) to all shards that want one of
-    /// them, or to none. A shard that wants several of them gets it once. With a window, its clients
-    /// are to be sent it spread over that time.
+    /// them, or to none. A shard that wants several of them gets it once. With a window, its
+    /// clients are to be sent it spread over that time.
     #[cold]
     pub(crate) fn publish_to_several(
         &self,

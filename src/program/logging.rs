@@ -26,8 +26,8 @@ static QUEUE: Queue = Queue::new();
 ///
 /// # Errors
 ///
-/// When a part is neither. The crate that reads them would take a misspelt level for a module's name,
-/// and log nothing.
+/// When a part is neither. The crate that reads them would take a misspelt level for a module's
+/// name, and log nothing.
 pub(crate) fn levels(text: &str) -> Result<String, String> {
     let is_level = |level: &str| level.parse::<log::LevelFilter>().is_ok();
     let wrong = text

@@ -3,8 +3,8 @@
 //!
 //! Each proxy adds its client behind what it was sent, so the list is read from its end: the last
 //! entry is of the proxy that the connection is from, and each earlier one is believed only as long
-//! as all behind it are trusted proxies. Nothing that a client writes changes how an entry behind it
-//! is read, not even a quotation mark that is left open.
+//! as all behind it are trusted proxies. Nothing that a client writes changes how an entry behind
+//! it is read, not even a quotation mark that is left open.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
@@ -125,10 +125,10 @@ impl fmt::Display for ForwardedHeaderError {
 
 impl std::error::Error for ForwardedHeaderError {}
 
-/// The client that a trusted proxy has sent a request for, by the values of all fields of the name in
-/// their order: the last address that is not a trusted proxy's. If the list ends without one, or has
-/// something else in this place, it is the address of the trusted proxy that is farthest from here;
-/// `None` if there is none but the one that the connection is from.
+/// The client that a trusted proxy has sent a request for, by the values of all fields of the name
+/// in their order: the last address that is not a trusted proxy's. If the list ends without one, or
+/// has something else in this place, it is the address of the trusted proxy that is farthest from
+/// here; `None` if there is none but the one that the connection is from.
 pub(crate) fn client_of<'a>(
     header: ForwardedHeader,
     values: impl DoubleEndedIterator<Item = &'a [u8]>,

@@ -2,8 +2,8 @@
 //! (HAProxy, "The PROXY protocol", sections 2.1 and 2.2).
 //!
 //! It is read as the text has it and nothing looser, since what comes behind it is taken for a
-//! request: one line of known words in version 1, and in version 2 a length that says where it ends.
-//! What version 2 adds behind the addresses (TLVs) is passed over, a checksum too.
+//! request: one line of known words in version 1, and in version 2 a length that says where it
+//! ends. What version 2 adds behind the addresses (TLVs) is passed over, a checksum too.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 

@@ -34,9 +34,9 @@ impl Hub {
     /// # Errors
     ///
     /// [`PublishError::NoTopic`] and [`PublishError::TooManyTopics`] if there is no topic, or more
-    /// than [`Event::TOPICS_MAX`] different ones. [`PublishError::Full`] if the backlog of one of the
-    /// topics is full, or the hub's; [`PublishError::Finished`] if one of the topics is finished;
-    /// and otherwise as [`Hub::publish`]. In all cases nothing was published anywhere.
+    /// than [`Event::TOPICS_MAX`] different ones. [`PublishError::Full`] if the backlog of one of
+    /// the topics is full, or the hub's; [`PublishError::Finished`] if one of the topics is
+    /// finished; and otherwise as [`Hub::publish`]. In all cases nothing was published anywhere.
     ///
     /// # Examples
     ///
@@ -64,8 +64,8 @@ impl Hub {
         Ok(Published { id })
     }
 
-    /// Publishes one event to several topics, waiting for at most `timeout` while a backlog is full:
-    /// [`Hub::publish_to`], with the wait of [`Hub::publish_wait`]. It waits until all of the
+    /// Publishes one event to several topics, waiting for at most `timeout` while a backlog is
+    /// full: [`Hub::publish_to`], with the wait of [`Hub::publish_wait`]. It waits until all of the
     /// topics and the hub have space at the same time.
     ///
     /// # Errors

@@ -1,4 +1,5 @@
-//! What counts connections without a descriptor, which are not limited by how many there are of these.
+//! What counts connections without a descriptor, which are not limited by how many there are of
+//! these.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;

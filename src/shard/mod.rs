@@ -19,11 +19,12 @@
 //!
 //! - **A round is cut into slices**, and the slices of all audiences take turns, with accepts and
 //!   readiness in between. Audiences with an event for few connections are in an express queue,
-//!   which has every other slice (`fanout/scheduler.rs`). So a message to one client does not wait behind
-//!   a broadcast to 100,000, nor behind 10,000 audiences of one member.
+//!   which has every other slice (`fanout/scheduler.rs`). So a message to one client does not wait
+//!   behind a broadcast to 100,000, nor behind 10,000 audiences of one member.
 //! - **A member that takes everything has no position.** Members that were sent the same are
-//!   neighbours in their audience's ring, which keeps one position for all of them (`fanout/ring.rs`).
-//!   Only a short write makes a laggard, with a position of its own (`lagging`).
+//!   neighbours in their audience's ring, which keeps one position for all of them
+//!   (`fanout/ring.rs`). Only a short write makes a laggard, with a position of its own
+//!   (`lagging`).
 //! - **One owner, no lock.** A shard's connections are its own. The hub's lock is taken when an
 //!   audience begins here or a topic loses its last one; the inbox's lock once for all that is in
 //!   it.

@@ -66,3 +66,99 @@ pub(super) fn close(socket: OwnedFd, has_duplicates: bool) {
     drop(socket);
     CLOSING.fetch_sub(1, Ordering::SeqCst);
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::{TcpListener, TcpStream};
+    use std::process::Command;
+    use std::time::Duration;
+
+    use crate::{AdoptRequest, ConnectionSelector, Hub, Options, Subscription};
+
+    /// Has the test's process fork, which is one for that alone: a child has the sockets of all
+    /// tests that run beside.
+    const FORKS: &str = "FANFARE_TEST_FORKS";
+    const TEST: &str = "a_client_of_an_adopted_socket_sees_the_end_while_a_child_has_it_too";
+    const TIME_MAX: Duration = Duration::from_secs(20);
+
+    /// A child that does nothing until it is killed, or some minutes have passed.
+    struct Child(libc::pid_t);
+
+    impl Child {
+        /// Runs in the child, which may do nothing but calls that are safe in a signal's handler.
+        fn of(pid: libc::pid_t) -> Child {
+            assert!(pid >= 0, "{}", std::io::Error::last_os_error());
+            if pid > 0 {
+                return Child(pid);
+            }
+            loop {
+                // SAFETY: both take no pointer.
+                unsafe {
+                    libc::alarm(300);
+                    libc::pause();
+                }
+            }
+        }
+    }
+
+    impl Drop for Child {
+        fn drop(&mut self) {
+            // SAFETY: the child is this process's, and nobody has waited for it; no status is
+            // wanted.
+            unsafe {
+                libc::kill(self.0, libc::SIGKILL);
+                libc::waitpid(self.0, std::ptr::null_mut(), 0);
+            }
+        }
+    }
+
+    fn fork() -> Child {
+        // SAFETY: the child makes calls alone that are safe behind a fork of many threads.
+        Child::of(unsafe { libc::fork() })
+    }
+
+    /// A fork by the system call itself, of which no handler is told.
+    #[cfg(target_os = "linux")]
+    fn bare_fork() -> Child {
+        // SAFETY: as above; without flags and a stack of its own it is what `fork` does.
+        let pid = unsafe { libc::syscall(libc::SYS_clone, libc::SIGCHLD, 0, 0, 0, 0) };
+        Child::of(pid as libc::pid_t)
+    }
+
+    /// Has a stream end whose socket a child has as well.
+    fn ends_with(fork: fn() -> Child) {
+        const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
+        let hub = Hub::start(Options::default().shards(1)).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        client.set_read_timeout(Some(TIME_MAX)).unwrap();
+        let (mut server, _) = listener.accept().unwrap();
+        client.write_all(GET).unwrap();
+        server.read_exact(&mut [0; GET.len()]).unwrap();
+        let _child = fork();
+        let wanted = [Subscription::new("a").unwrap()];
+        hub.adopt(server, AdoptRequest::new(wanted)).unwrap();
+        let mut received = vec![0; 12];
+        client.read_exact(&mut received).unwrap();
+        assert_eq!(received, b"HTTP/1.1 200");
+        hub.disconnect(&ConnectionSelector::All, Duration::ZERO).unwrap();
+        client.read_to_end(&mut received).expect("the end of the connection");
+        assert!(received.ends_with(b"\r\n0\r\n\r\n"), "the end of the stream");
+    }
+
+    #[test]
+    fn a_client_of_an_adopted_socket_sees_the_end_while_a_child_has_it_too() {
+        if std::env::var_os(FORKS).is_some() {
+            // Before a fork is known of.
+            #[cfg(target_os = "linux")]
+            ends_with(bare_fork);
+            return ends_with(fork);
+        }
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        let name = format!("sys::fork::tests::{TEST}");
+        let output = command.args(["--exact", &name]).env(FORKS, "1").output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && said.contains("1 passed"), "{said}");
+    }
+}

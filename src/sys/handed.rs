@@ -2,8 +2,8 @@
 //! written to them.
 //!
 //! All of it looks at the socket and changes nothing, but for [`prepare`], which sets options. The
-//! flag `O_NONBLOCK`, which a socket shares with all duplicates of its descriptor, is left as it is:
-//! `send` and `recv` do not block here in any case.
+//! flag `O_NONBLOCK`, which a socket shares with all duplicates of its descriptor, is left as it
+//! is: `send` and `recv` do not block here in any case.
 
 use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -201,8 +201,8 @@ fn check_sending(socket: BorrowedFd<'_>) -> Result<(), Unfit> {
     }
 }
 
-/// How much was written to a TCP socket that it has not sent once, be it that the peer does not take
-/// it. What was sent and not acknowledged yet is none of it.
+/// How much was written to a TCP socket that it has not sent once, be it that the peer does not
+/// take it. What was sent and not acknowledged yet is none of it.
 #[cfg(target_os = "linux")]
 fn unsent_bytes(socket: BorrowedFd<'_>) -> usize {
     /// From the kernel's `linux/sockios.h`.

@@ -16,10 +16,10 @@ use crate::socket_file::SocketFile;
 
 /// A listening, non-blocking socket.
 pub(crate) struct ListenSocket {
+    /// Whose socket it is. The file is dropped before the socket.
+    origin: Origin,
     socket: Socket,
     options: SocketOptions,
-    /// Whose socket it is.
-    origin: Origin,
 }
 
 enum Socket {
@@ -65,7 +65,7 @@ impl ListenSocket {
             let listener = bind_abstract(name)?;
             return ListenSocket::new(Socket::Unix(listener), options, Origin::Own(None));
         }
-        let (listener, file) = SocketFile::listen(path, mode)?;
+        let (file, listener) = SocketFile::listen(path, mode)?;
         ListenSocket::new(Socket::Unix(listener), options, Origin::Own(Some(file)))
     }
 

@@ -15,8 +15,8 @@ pub(crate) struct Stream(ManuallyDrop<OwnedFd>, HasDuplicates);
 /// Whether other code may have a duplicate of a socket's descriptor.
 type HasDuplicates = bool;
 
-/// Options of a listening socket, which what it accepts inherits: no call per connection. Sockets of
-/// a Unix domain have the send buffer's alone, and do not inherit it.
+/// Options of a listening socket, which what it accepts inherits: no call per connection. Sockets
+/// of a Unix domain have the send buffer's alone, and do not inherit it.
 #[derive(Clone, Debug)]
 pub(crate) struct SocketOptions {
     /// Bytes that may wait in the kernel beyond what is in flight (Linux, macOS).
@@ -43,8 +43,8 @@ impl Stream {
         Stream(ManuallyDrop::new(socket), true)
     }
 
-    /// Whether other code may have a duplicate of its descriptor: then a poller knows it until it is
-    /// removed, also if it is closed here.
+    /// Whether other code may have a duplicate of its descriptor: then a poller knows it until it
+    /// is removed, also if it is closed here.
     pub(crate) fn has_duplicates(&self) -> bool {
         self.1
     }

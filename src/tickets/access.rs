@@ -1,13 +1,16 @@
 //! The authorizer of tokens and tickets: what a request shows, and what it gets for that.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
-use super::store::Tickets;
+use super::store::{Lease, Tickets};
+use super::ticket::{Digest, Ticket};
 use super::ticket_error::{IssueError, TicketError};
 use super::token_error::TokenError;
 use super::verifier::TokenVerifier;
-use crate::authorizer::{Admission, Authorizer, Decide, Refusal, StreamAsk};
+use crate::authorizer::{
+    Admission, Authorizer, Decide, EndStream, Refusal, StreamAsk, StreamLease,
+};
 use crate::grant::Grant;
 use crate::http::field::is_token;
 use crate::http::origin::normalise;
@@ -39,8 +42,8 @@ chained! {
         /// so that cookies do not matter.
         pub cookie: Option<String> as (impl Into<String> => Some(cookie.into())),
         /// The other origins whose pages may use the cookie, as browsers write them
-        /// (`https://example.com`), at most 64. `ListenOptions::cors` has to have them as well, with
-        /// credentials. Default: none.
+        /// (`https://example.com`), at most 64. `ListenOptions::cors` has to have them as well,
+        /// with credentials. Default: none.
         pub cookie_origins: Vec<String> as (impl IntoIterator<Item = impl Into<String>>
             => cookie_origins.into_iter().map(Into::into).collect()),
         /// The path at which a client gets a ticket for its token, with `POST`: a path such as
@@ -115,7 +118,8 @@ impl Authorizer {
     ///
     /// ```
     /// use std::sync::Arc;
-    /// use fanfare::tickets::{AccessOptions, KeySet, TicketOptions, Tickets, TokenOptions, TokenVerifier};
+    /// use fanfare::tickets::{AccessOptions, KeySet, TicketOptions, Tickets};
+    /// use fanfare::tickets::{TokenOptions, TokenVerifier};
     /// use fanfare::{Authorizer, Hub, ListenOptions, Options};
     ///
     /// let keys = KeySet::from_key_file(b"a secret of at least 32 bytes, from a random source")?;
@@ -167,9 +171,17 @@ impl Decide for Access {
                 Err(Refusal::new(400).text("a ticket is for a stream; use GET"))
             }
             Shown::Ticket(ticket) => {
-                let redeemed = self.tickets.redeem(ticket, ask.last_event_id.is_some(), now);
-                let redeemed = redeemed.map_err(ticket_refused)?;
-                Ok(Admission { grant: redeemed.grant, lease: Some(Arc::new(redeemed.lease)) })
+                let goes_on = ask.last_event_id.is_some();
+                let grant = self.tickets.look_up(ticket, goes_on, now).map_err(ticket_refused)?;
+                let lease = TicketLease {
+                    tickets: self.tickets.clone(),
+                    digest: Ticket::digest_of(ticket)
+                        .ok_or(TicketError::Unknown)
+                        .map_err(ticket_refused)?,
+                    goes_on,
+                    held: OnceLock::new(),
+                };
+                Ok(Admission { grant, lease: Some(Arc::new(lease)) })
             }
         }
     }
@@ -188,6 +200,28 @@ impl Decide for Access {
         let ticket = self.tickets.issue(grant, now).map_err(not_issued)?;
         let expires_at = expires_at.unwrap_or_default().as_secs();
         Ok(format!(r#"{{"ticket":"{}","expires_at":{expires_at}}}"#, ticket.as_str()))
+    }
+}
+
+/// A stream's hold on its ticket, which is used when the stream begins.
+struct TicketLease {
+    tickets: Tickets,
+    digest: Digest,
+    goes_on: bool,
+    held: OnceLock<Lease>,
+}
+
+impl StreamLease for TicketLease {
+    fn take(&self, now: SystemTime) -> Result<(), Refusal> {
+        let redeemed = self.tickets.take(self.digest, self.goes_on, now);
+        let _first = self.held.set(redeemed.map_err(ticket_refused)?.lease);
+        Ok(())
+    }
+
+    fn begun(&self, end: EndStream) {
+        if let Some(lease) = self.held.get() {
+            lease.connected(end);
+        }
     }
 }
 

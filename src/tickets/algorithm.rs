@@ -42,8 +42,7 @@ pub enum Algorithm {
 /// use fanfare::tickets::{Algorithm, AlgorithmError};
 ///
 /// let error: AlgorithmError = "PS256".parse::<Algorithm>().unwrap_err();
-/// let text = "there is no algorithm \"PS256\"; there are HS256, HS384, HS512, ES256, EdDSA, RS256";
-/// assert_eq!(error.to_string(), text);
+/// assert!(error.to_string().starts_with("there is no algorithm \"PS256\"; there are HS256, "));
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AlgorithmError {

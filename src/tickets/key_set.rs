@@ -81,8 +81,8 @@ impl KeySet {
     }
 
     /// The keys of a JWK set (RFC 7517, section 5), with their ids. Keys for encryption, and of
-    /// types and algorithms that are not known here, are left out. A key without `alg` is for HS256,
-    /// ES256, EdDSA or RS256, as its type says.
+    /// types and algorithms that are not known here, are left out. A key without `alg` is for
+    /// HS256, ES256, EdDSA or RS256, as its type says.
     ///
     /// # Errors
     ///

@@ -29,7 +29,8 @@
 //!
 //! // A program that has the key signs tokens.
 //! let now = SystemTime::now();
-//! let grant = Grant::new([Subscription::new("user/7/#")?]).expires_at(now + Duration::from_secs(300));
+//! let grant = Grant::new([Subscription::new("user/7/#")?]);
+//! let grant = grant.expires_at(now + Duration::from_secs(300));
 //! let token = SigningKey::from_key_file(secret)?.sign(&grant, &TokenClaims::default())?;
 //!
 //! let granted = verifier.verify(&token, now)?;
@@ -46,10 +47,12 @@ mod key_error;
 mod key_set;
 mod signing;
 mod store;
+mod table;
 #[cfg(test)]
 mod tests;
 mod ticket;
 mod ticket_error;
+mod ticket_options;
 mod token_error;
 mod verifier;
 
@@ -58,8 +61,9 @@ pub use self::algorithm::{Algorithm, AlgorithmError};
 pub use self::key_error::KeyError;
 pub use self::key_set::KeySet;
 pub use self::signing::{SigningError, SigningKey, TokenClaims};
-pub use self::store::{Lease, Redeemed, TicketOptions, Tickets};
+pub use self::store::{Lease, Redeemed, Tickets};
 pub use self::ticket::Ticket;
 pub use self::ticket_error::{IssueError, TicketError};
+pub use self::ticket_options::TicketOptions;
 pub use self::token_error::TokenError;
 pub use self::verifier::{TokenOptions, TokenVerifier};

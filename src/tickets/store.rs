@@ -21,81 +21,24 @@
 //! takes the place of such a connection, and the older one is to be ended. A request without an id
 //! is no stream's reconnect, and is refused while the stream is connected.
 //!
-//! Whoever copied a ticket can take the stream over in this way, but not unseen: the client comes
-//! back within seconds and takes it over again. A ticket that changes hands so often is revoked.
+//! Another client that has copied the ticket can take the stream over in this way, but not unseen:
+//! the client that lost it comes back within seconds and takes it over again. A ticket that changes
+//! hands so often is revoked.
+//!
+//! A request that gets no stream, such as one for topics that are not granted, leaves the ticket as
+//! it was: the listener [looks it up](Tickets::look_up), and redeems it when the stream begins.
 
-use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
+use super::table::{Issued, State};
 use super::ticket::{Digest, Ticket};
 use super::ticket_error::{IssueError, TicketError};
-use crate::authorizer::{EndStream, StreamLease};
+use super::ticket_options::TicketOptions;
+use crate::authorizer::EndStream;
 use crate::grant::Grant;
-use crate::options::chained::chained;
-use crate::options::{within, OptionsError};
-
-chained! {
-    /// The bounds of [`Tickets`].
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use std::time::Duration;
-    /// use fanfare::tickets::TicketOptions;
-    ///
-    /// let options = TicketOptions::default().first_use_time_max(Duration::from_secs(10));
-    /// assert_eq!(options.tickets_max, 65_536);
-    /// ```
-    #[derive(Clone, Debug, PartialEq, Eq)]
-    pub struct TicketOptions {
-        /// The most tickets that there are at once, 1 to 10,000,000. Each takes some 300 bytes
-        /// besides what is granted. A ticket that was used is kept until its grant expires, for its
-        /// stream's reconnects; beyond this number the one is forgotten whose stream has been between
-        /// connections for longest, and if there is none, none is issued. Default: 65,536.
-        pub tickets_max: usize,
-        /// How long a ticket may be unused before it is forgotten, 1 s to 1 hour. Default: 60 s.
-        pub first_use_time_max: Duration,
-    }
-}
-
-impl Default for TicketOptions {
-    fn default() -> TicketOptions {
-        TicketOptions { tickets_max: 65_536, first_use_time_max: Duration::from_secs(60) }
-    }
-}
-
-impl TicketOptions {
-    /// Checks what has bounds, as [`Tickets::new`] does.
-    ///
-    /// # Errors
-    ///
-    /// The first option that is out of its bounds.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use fanfare::tickets::TicketOptions;
-    ///
-    /// let error = TicketOptions::default().tickets_max(0).check().unwrap_err();
-    /// assert_eq!(error.option, "tickets_max");
-    /// ```
-    pub fn check(&self) -> Result<(), OptionsError> {
-        let fits = (1..=TICKETS_MAX).contains(&self.tickets_max);
-        within(fits, "tickets_max", "1 to 10,000,000")?;
-        let fits = (SECOND..=3600 * SECOND).contains(&self.first_use_time_max);
-        within(fits, "first_use_time_max", "1 s to 1 hour")
-    }
-}
-
-const SECOND: Duration = Duration::from_secs(1);
-const TICKETS_MAX: usize = 10_000_000;
-/// How many tickets that are over are forgotten each time one is issued or used.
-const FORGOTTEN_MAX: usize = 64;
-/// A ticket whose stream is taken over more than this often within this time is revoked.
-const TAKEOVERS_MAX: u32 = 8;
-const TAKEOVERS_TIME: Duration = Duration::from_secs(60);
+use crate::options::OptionsError;
 
 /// The tickets that were issued and are not over, bounded in number. Clones are the same tickets.
 ///
@@ -135,38 +78,6 @@ struct Shared {
     state: Mutex<State>,
 }
 
-#[derive(Default)]
-struct State {
-    issued: HashMap<Digest, Issued>,
-    /// When each ticket is over.
-    ends: BTreeSet<(SystemTime, Digest)>,
-    /// The used tickets whose streams are between connections, those first that have been for
-    /// longest. The numbers are those of leases, so that they have an order.
-    idle: BTreeSet<(u64, Digest)>,
-    leases: u64,
-}
-
-/// What a request gets of a ticket: what is granted, the number of its lease, and what ends the
-/// stream's older connection.
-type Taken = (Arc<Grant>, u64, Option<EndStream>);
-/// Why it gets nothing, and the ticket if it is over with that.
-type NotTaken = (TicketError, Option<Issued>);
-
-struct Issued {
-    grant: Arc<Grant>,
-    ends_at: SystemTime,
-    /// When its grant expires.
-    expires_at: SystemTime,
-    /// The lease of its stream, while that is connected.
-    lease: Option<u64>,
-    /// What ends its stream's connection, once there is one.
-    end: Option<EndStream>,
-    /// How often its stream was taken over since when.
-    takeovers: (u32, SystemTime),
-    /// Since when its stream is between connections, if it is.
-    idle_since: Option<u64>,
-}
-
 /// What a ticket gives.
 ///
 /// # Examples
@@ -188,8 +99,8 @@ pub struct Redeemed {
     pub lease: Lease,
 }
 
-/// Says that a ticket's stream is connected. Dropping it says that it is not; then the ticket may be
-/// used again.
+/// Says that a ticket's stream is connected. Dropping it says that it is not; then the ticket may
+/// be used again.
 ///
 /// # Examples
 ///
@@ -243,8 +154,8 @@ impl Tickets {
     ///
     /// # Errors
     ///
-    /// When the grant is beyond its bounds, has no end or has expired, there are as many tickets as may be, or the system
-    /// gives no random bytes.
+    /// When the grant is beyond its bounds, has no end or has expired, there are as many tickets as
+    /// may be, or the system gives no random bytes.
     ///
     /// # Examples
     ///
@@ -295,14 +206,62 @@ impl Tickets {
         }
     }
 
-    /// What a ticket gives that a client shows. `goes_on` says that the client's stream goes on:
-    /// its request has the id of an event.
+    /// What a ticket grants that a client shows. The ticket stays as it is: nothing of it is used
+    /// up, and no stream ends. A host holds a request against the grant first, and calls
+    /// [`Tickets::redeem`] when it opens the stream.
     ///
     /// # Errors
     ///
-    /// When there is no such ticket, or no longer; when its stream is connected and the request does
-    /// not go on; and when it went on so often that the ticket is revoked. A stream that goes on
-    /// has its older connection ended.
+    /// When there is no such ticket, or no longer; and when its stream is connected and the request
+    /// does not go on.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::{Duration, SystemTime};
+    /// use fanfare::tickets::{TicketError, TicketOptions, Tickets};
+    /// use fanfare::{Grant, Subscription};
+    ///
+    /// let (news, other) = (Subscription::new("news")?, Subscription::new("other")?);
+    /// let tickets = Tickets::new(TicketOptions::default())?;
+    /// let now = SystemTime::now();
+    /// let grant = Grant::new([news.clone()]).expires_at(now + Duration::from_secs(300));
+    /// let ticket = tickets.issue(grant, now)?;
+    ///
+    /// let granted = tickets.look_up(ticket.as_str(), false, now)?;
+    /// assert!(granted.covers(&news) && !granted.covers(&other));
+    /// let stream = tickets.redeem(ticket.as_str(), false, now)?;
+    /// assert_eq!(tickets.look_up(ticket.as_str(), false, now), Err(TicketError::InUse));
+    /// # drop(stream);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn look_up(
+        &self,
+        shown: &str,
+        goes_on: bool,
+        now: SystemTime,
+    ) -> Result<Grant, TicketError> {
+        let digest = Ticket::digest_of(shown).ok_or(TicketError::Unknown)?;
+        let state = self.0.state();
+        let issued = state.issued.get(&digest).filter(|issued| issued.ends_at > now);
+        let issued = issued.ok_or(TicketError::Unknown)?;
+        if issued.lease.is_some() && !goes_on {
+            return Err(TicketError::InUse);
+        }
+        let grant = Arc::clone(&issued.grant);
+        drop(state);
+        Ok(Grant::clone(&grant))
+    }
+
+    /// Gives a ticket's stream to the client that shows it, whose request is within the grant
+    /// ([`Tickets::look_up`]). `goes_on` says that the client's stream goes on: its request has the
+    /// id of an event.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such ticket, or no longer; when its stream is connected and the request
+    /// does not go on; and when it went on so often that the ticket is revoked. A stream that goes
+    /// on has its older connection ended.
     ///
     /// # Examples
     ///
@@ -323,6 +282,16 @@ impl Tickets {
         now: SystemTime,
     ) -> Result<Redeemed, TicketError> {
         let digest = Ticket::digest_of(shown).ok_or(TicketError::Unknown)?;
+        self.take(digest, goes_on, now)
+    }
+
+    /// The same, of the ticket that has a digest.
+    pub(super) fn take(
+        &self,
+        digest: Digest,
+        goes_on: bool,
+        now: SystemTime,
+    ) -> Result<Redeemed, TicketError> {
         let mut state = self.0.state();
         let forgotten = state.forget(now);
         let taken = state.take(digest, goes_on, now);
@@ -380,79 +349,6 @@ impl Tickets {
 impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl State {
-    /// Takes out tickets that are over, a bounded number of them, to be dropped without the lock.
-    fn forget(&mut self, now: SystemTime) -> Vec<Issued> {
-        let mut forgotten = Vec::new();
-        while forgotten.len() < FORGOTTEN_MAX {
-            match self.ends.first() {
-                Some(&(ends_at, digest)) if ends_at <= now => {
-                    forgotten.extend(self.remove(digest));
-                }
-                _ => break,
-            }
-        }
-        forgotten
-    }
-
-    fn remove(&mut self, digest: Digest) -> Option<Issued> {
-        let issued = self.issued.remove(&digest)?;
-        self.ends.remove(&(issued.ends_at, digest));
-        if let Some(since) = issued.idle_since {
-            self.idle.remove(&(since, digest));
-        }
-        Some(issued)
-    }
-
-    /// Makes room where there are as many tickets as may be: the one goes whose stream has been
-    /// between connections for longest.
-    fn make_room(&mut self, tickets_max: usize) -> Option<Issued> {
-        if self.issued.len() < tickets_max {
-            return None;
-        }
-        let &(_, digest) = self.idle.first()?;
-        self.remove(digest)
-    }
-
-    /// Gives a ticket's stream to a request; or says why not, with the ticket if it is over.
-    fn take(&mut self, digest: Digest, goes_on: bool, now: SystemTime) -> Result<Taken, NotTaken> {
-        let issued = self.issued.get_mut(&digest).ok_or((TicketError::Unknown, None))?;
-        if issued.ends_at <= now {
-            return Err((TicketError::Unknown, self.remove(digest)));
-        }
-        if issued.lease.is_some() {
-            if !goes_on {
-                return Err((TicketError::InUse, None));
-            }
-            let (count, since) = &mut issued.takeovers;
-            // A clock that went back begins anew as well.
-            if now.duration_since(*since).map_or(true, |time| time >= TAKEOVERS_TIME) {
-                (*count, *since) = (0, now);
-            }
-            *count += 1;
-            if *count > TAKEOVERS_MAX {
-                return Err((TicketError::Contested, self.remove(digest)));
-            }
-        }
-        if let Some(since) = issued.idle_since.take() {
-            self.idle.remove(&(since, digest));
-        }
-        self.leases += 1;
-        issued.lease = Some(self.leases);
-        let (older, grant) = (issued.end.take(), Arc::clone(&issued.grant));
-        let (ended_at, ends_at) = (issued.ends_at, issued.expires_at);
-        issued.ends_at = ends_at;
-        self.ends.remove(&(ended_at, digest));
-        self.ends.insert((ends_at, digest));
-        Ok((grant, self.leases, older))
-    }
-
-    /// The ticket of a lease, if no other lease has it.
-    fn held(&mut self, digest: &Digest, lease: u64) -> Option<&mut Issued> {
-        self.issued.get_mut(digest).filter(|issued| issued.lease == Some(lease))
     }
 }
 
@@ -517,12 +413,6 @@ impl Drop for Lease {
         }
         drop(state);
         drop(end);
-    }
-}
-
-impl StreamLease for Lease {
-    fn begun(&self, end: EndStream) {
-        self.connected(end);
     }
 }
 

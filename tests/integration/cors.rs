@@ -5,9 +5,11 @@ use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-use fanfare::{Cors, Hub, ListenOptions, Listener, Route};
+use fanfare::{
+    AskOptions, Authorizer, Cors, Grant, Hub, ListenOptions, Listener, Refusal, Route, Subscription,
+};
 
-use crate::support::{answer, one_shard, serve_with, wait_until, Client};
+use crate::support::{answer, one_shard, serve_with, wait_until, Client, DEADLINE};
 
 const ORIGIN: &str = "https://a.example";
 
@@ -166,7 +168,7 @@ fn an_allowed_page_reads_refusals_and_the_header_fields_that_are_exposed() {
         ("GET /runs/1/events HTTP/1.1", Some("x-more, X-Run")),
         ("POST /runs/1/events HTTP/1.1", Some("x-more, X-Run")),
         ("GET /events?topic=a HTTP/1.1", Some("x-more")),
-        ("PUT /runs/1/events HTTP/1.1", Some("x-more, X-Run")),
+        ("PUT /runs/1/events HTTP/1.1", Some("x-more, X-Run, Allow")),
         ("GET /other HTTP/1.1", None),
     ] {
         let request = format!("{line}\r\nHost: localhost\r\nOrigin: {ORIGIN}\r\n\r\n");
@@ -182,4 +184,47 @@ fn an_allowed_page_reads_refusals_and_the_header_fields_that_are_exposed() {
     // A page that got here by another name learns nothing.
     let wrong = format!("GET /events HTTP/1.1\r\nHost: evil.example\r\nOrigin: {ORIGIN}\r\n\r\n");
     assert_eq!(field(&answer(addr, &wrong), "access-control-allow-origin"), None);
+}
+
+#[test]
+fn an_allowed_page_reads_the_header_fields_of_a_grant_and_of_a_refusal() {
+    let exposing = |credentials: bool, names: &[&str]| {
+        let cors = Cors::default().origins([ORIGIN]).credentials(credentials);
+        cors.exposed_headers(names.iter().copied())
+    };
+    for (cors, granted, refused) in [
+        // Browsers take it for all names.
+        (exposing(false, &["*"]), Some("*"), Some("*")),
+        // With credentials browsers take it for a name, so that each is named.
+        (exposing(true, &["*"]), Some("X-Plan, X-Run"), Some("X-Run, X-Why, Retry-After")),
+        (exposing(true, &["*", "x-plan"]), Some("x-plan, X-Run"), None),
+        // What is not listed is not read.
+        (exposing(false, &["X-Plan"]), Some("X-Plan"), Some("X-Plan")),
+        (exposing(true, &["X-Other"]), Some("X-Other"), Some("X-Other")),
+        (exposing(false, &[]), None, None),
+    ] {
+        let (authorizer, requests) = Authorizer::ask(AskOptions::default()).unwrap();
+        let route = Route::new("/events").subscriptions(["a"]).header("X-Run", "1");
+        let options = ListenOptions::default().path("").routes([route]).cors(cors.clone());
+        let (_hub, listener) = serve_with(one_shard(), options.authorizer(authorizer));
+        let request =
+            format!("GET /events HTTP/1.1\r\nHost: localhost\r\nOrigin: {ORIGIN}\r\n\r\n");
+        let ask = || {
+            let mut stream = TcpStream::connect(listener.local_addr()).unwrap();
+            stream.write_all(request.as_bytes()).unwrap();
+            (stream, requests.wait(DEADLINE).expect("the host is asked"))
+        };
+        let (stream, asked) = ask();
+        let grant = Grant::new([Subscription::new("a").unwrap()]).header("X-Plan", "free");
+        asked.allow(grant).unwrap();
+        let head = Client::of(stream).head;
+        assert!(head.contains("\r\nX-Plan: free\r\n"), "{head}");
+        assert_eq!(field(&head, "access-control-expose-headers").as_deref(), granted, "{cors:?}");
+        let Some(refused) = refused else { continue };
+        let (stream, asked) = ask();
+        let refusal = Refusal::new(429).header("X-Why", "too often").header("Retry-After", "9");
+        asked.refuse(refusal).unwrap();
+        let head = Client::of(stream).head;
+        assert_eq!(field(&head, "access-control-expose-headers").as_deref(), Some(refused));
+    }
 }

@@ -1,5 +1,5 @@
-//! Futures that serve shards and are dropped in the middle, under each executor: what their clients,
-//! the other shards, publishers and the host see of it.
+//! Futures that serve shards and are dropped in the middle, under each executor: what their
+//! clients, the other shards, publishers and the host see of it.
 
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -113,7 +113,8 @@ impl Fixture {
         silent
     }
 
-    /// The streams whose end the host was told of, all of them for the reason that it has closed them.
+    /// The streams whose end the host was told of, all of them for the reason that it has closed
+    /// them.
     fn told_of_ends(&self) -> u64 {
         let mut count = 0;
         while let Some(notice) = self.notices.try_next() {
@@ -142,8 +143,8 @@ fn told_of_interest(interest: &InterestNotices, kind: InterestKind) -> BTreeSet<
     std::iter::from_fn(|| interest.try_next()).map(name).collect()
 }
 
-/// Publishes to a topic until it is told to stop: no more than readers may lag by that get no CPU for
-/// minutes.
+/// Publishes to a topic until it is told to stop: no more than readers may lag by that get no CPU
+/// for minutes.
 fn flood(hub: &Hub, stop: &Arc<AtomicBool>) -> std::thread::JoinHandle<()> {
     let (hub, stop) = (hub.clone(), stop.clone());
     std::thread::spawn(move || {
@@ -156,8 +157,8 @@ fn flood(hub: &Hub, stop: &Arc<AtomicBool>) -> std::thread::JoinHandle<()> {
     })
 }
 
-/// Reads until an event comes; false when the stream ends before. One that ends whole has been ended
-/// with its body.
+/// Reads until an event comes; false when the stream ends before. One that ends whole has been
+/// ended with its body.
 fn gets(client: &mut Client, name: &str) -> bool {
     loop {
         match client.next_if_any() {
@@ -264,7 +265,8 @@ fn a_listener_answers_while_shards_come_to_their_ends_one_after_another() {
                 std::thread::spawn(move || {
                     let mut answered = 0;
                     while !stop.load(Ordering::Relaxed) {
-                        // One that a dropped shard has accepted already is closed without an answer.
+                        // One that a dropped shard has accepted already is closed without an
+                        // answer.
                         answered += usize::from(is_answered(addr));
                     }
                     answered

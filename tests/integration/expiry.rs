@@ -45,8 +45,8 @@ fn expired(hub: &Hub) -> u64 {
     hub.metrics().disconnects(DisconnectReason::Expired)
 }
 
-/// How late the first of all streams that end does, or how early. A machine that runs others at that
-/// moment makes it later, so a test takes the best of several.
+/// How late the first of all streams that end does, or how early. A machine that runs others at
+/// that moment makes it later, so a test takes the best of several.
 fn lateness(hub: &Hub, expires_at: SystemTime) -> Duration {
     let before = expired(hub);
     while expired(hub) == before {

@@ -9,8 +9,8 @@
 //! - `header.rs`, which needs the feature `capi`;
 //! - `program`, which needs the feature `cli`: it runs the built program;
 //! - `network.rs`, which needs root and iproute2: it cuts networks in namespaces;
-//! - `scale_drain.rs`, `scale_finish.rs` and `scale_adopt.rs`, which need a release build, the cores for
-//!   themselves, and a higher limit of descriptors for their process.
+//! - `scale_drain.rs`, `scale_finish.rs` and `scale_adopt.rs`, which need a release build, the
+//!   cores for themselves, and a higher limit of descriptors for their process.
 
 #[path = "../support/mod.rs"]
 mod support;

@@ -351,6 +351,36 @@ fn what_goes_to_the_fallback_has_the_clients_address_and_each_request_its_own() 
 }
 
 #[test]
+fn a_proxy_that_names_no_client_stays_one_when_the_fallback_gives_it_back() {
+    let both = trusting_headers().trusted_proxies(["127.0.0.1"]);
+    for (options, header, named) in [
+        (trusting_headers(), "PROXY UNKNOWN\r\n", false),
+        (trusting_fields(), "", true),
+        (both, "PROXY UNKNOWN\r\n", true),
+    ] {
+        let (fallback, requests) = fanfare::fallback(4);
+        let hub_options = one_shard().connections_per_address_max(1);
+        let (hub, listener) = serve_with(hub_options, options.fallback(fallback));
+        let admit = |request: &str| {
+            let first = format!("{header}GET /x HTTP/1.1\r\nHost: localhost\r\n\r\n");
+            let asking = send(&listener, first.as_bytes());
+            let mut unhandled = requests.wait(DEADLINE).unwrap();
+            assert!(unhandled.is_proxy && unhandled.addr == asking.local_addr().ok());
+            unhandled.read = request.as_bytes().to_vec();
+            listener.admit(unhandled).unwrap();
+            Client::of(asking)
+        };
+        let streams: Vec<Client> = (0..20).map(|_| admit(REQUEST)).collect();
+        assert!(streams.iter().all(|stream| stream.status() == 200), "{header:?} {named}");
+        // A client that it names later is limited as any other.
+        let _first = admit(&for_client("192.0.2.1"));
+        assert_eq!(admit(&for_client("192.0.2.1")).status(), if named { 503 } else { 200 });
+        drop(streams);
+        wait_until("the proxy's have left", || hub.metrics().connections <= 2);
+    }
+}
+
+#[test]
 fn a_post_that_opens_a_stream_is_read_behind_a_header() {
     let route = fanfare::Route::new("/run").subscriptions(["a"]).post(true);
     let options = trusting_headers().trusted_proxies(["192.0.2.1"]).routes([route]);

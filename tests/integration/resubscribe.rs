@@ -248,7 +248,8 @@ fn a_stale_id_changes_no_client_and_the_bounds_are_told() {
     assert_eq!(hub.set_subscriptions(second_id, &many), Err(AdminError::TooManySubscriptions));
     assert!(AdminError::TooManySubscriptions.to_string().contains(&most.to_string()));
     many.pop();
-    // On a busy machine this may take longer than an answer is waited for, and is done all the same.
+    // On a busy machine this may take longer than an answer is waited for, and is done all the
+    // same.
     let changed = hub.set_subscriptions(second_id, &many);
     assert!(matches!(changed, Ok(true) | Err(AdminError::TooLate)), "{changed:?}");
     wait_until("it has them", || hub.metrics().topics == most as u64);

@@ -382,6 +382,22 @@ fn streams_have_the_hosts_header_fields_and_other_answers_have_not() {
 }
 
 #[test]
+fn there_are_no_streams_at_the_health_path_also_if_a_route_matches_it() {
+    let route = Route::new("/{id}").subscriptions(["run/{id}"]);
+    let options = ListenOptions::default().routes([route]).health_path("/well");
+    let (_hub, listener) = serve_with(one_shard(), options);
+    assert!(!listener.has_streams_at("/well"));
+    let well = answer(listener.local_addr(), "GET /well HTTP/1.0\r\n\r\n");
+    assert!(well.starts_with("HTTP/1.1 200 ") && well.ends_with("ok\n"), "{well}");
+    // As they are compared: what is written otherwise is another path.
+    for path in ["/events", "/wel%6C", "/well2"] {
+        assert!(listener.has_streams_at(path), "{path}");
+    }
+    let request = "GET /wel%6C HTTP/1.0\r\n\r\n";
+    assert_eq!(Client::send(listener.local_addr(), request).status(), 200);
+}
+
+#[test]
 fn a_listener_knows_its_paths_and_is_given_connections_for_them() {
     let (fallback, requests) = fanfare::fallback(4);
     let options = ListenOptions::default().routes([run()]).path("").fallback(fallback);

@@ -1,4 +1,5 @@
-//! One event of several topics: once for each client, in its place, to all of its topics or to none.
+//! One event of several topics: once for each client, in its place, to all of its topics or to
+//! none.
 
 use std::future::Future;
 use std::net::SocketAddr;

@@ -1,5 +1,5 @@
-//! Where streams begin: with the earliest event that is kept, and after a gap where the client or its
-//! listener wishes.
+//! Where streams begin: with the earliest event that is kept, and after a gap where the client or
+//! its listener wishes.
 
 use std::time::Duration;
 

@@ -205,6 +205,41 @@ fn each_end_in_order_is_an_end_and_says_its_reason() {
 }
 
 #[test]
+fn a_reader_whose_queue_is_full_is_told_to_come_again_all_the_same() {
+    let tell = |lags: bool, end: &dyn Fn(&Hub)| {
+        let hub = start(keeping_all());
+        // Its first block fills it.
+        let mut stream = subscribe(&hub, "a", StreamOptions::default().queue_bytes_max(1));
+        wait_until("it has begun", || stream.id().is_some());
+        if lags {
+            (0..3).for_each(|_| _ = publish(&hub, "a", "x"));
+            let lagging = ConnectionFilter::default().lagging(true);
+            wait_until("it lags", || hub.connections(&lagging).unwrap().len() == 1);
+        }
+        end(&hub);
+        wait_until("it has ended", || hub.metrics().connections == 0);
+        let mut text = String::new();
+        while let Some(batch) = stream.wait(DEADLINE) {
+            text.push_str(std::str::from_utf8(&batch.expect("no cut")).unwrap());
+        }
+        let mut retries = text.lines().filter_map(|line| line.strip_prefix("retry: "));
+        let retry: u64 = retries.next_back().expect("it is told").parse().unwrap();
+        assert!((30_000..=60_000).contains(&retry) && text.ends_with("\n\n"), "{text}");
+        stream.end_reason().unwrap()
+    };
+    let retry = Duration::from_secs(30);
+    let drain = |hub: &Hub| {
+        hub.drain(DrainOptions::default().window(Duration::ZERO).retry(retry));
+    };
+    let kick = |hub: &Hub| {
+        hub.disconnect(&ConnectionSelector::All, retry).unwrap();
+    };
+    assert_eq!(tell(false, &drain), DisconnectReason::Drained);
+    assert_eq!(tell(false, &kick), DisconnectReason::Kicked);
+    assert_eq!(tell(true, &kick), DisconnectReason::Kicked);
+}
+
+#[test]
 fn a_hub_that_closes_begins_the_streams_that_were_asked_for_and_sends_what_was_published() {
     let (hub, mut drivers) = Hub::with_drivers(one_shard()).unwrap();
     // More than a shard looks at in one turn.

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use fanfare::tickets::{
-    AccessOptions, KeySet, SigningKey, TicketOptions, Tickets, TokenClaims, TokenOptions,
-    TokenVerifier,
+    AccessOptions, KeySet, SigningKey, TicketError, TicketOptions, Tickets, TokenClaims,
+    TokenOptions, TokenVerifier,
 };
 use fanfare::{
-    Authorizer, Cors, DisconnectReason, Event, Grant, Hub, ListenOptions, Listener, Subscription,
-    Topic,
+    Authorizer, Cors, DisconnectReason, Event, Grant, Hub, ListenOptions, Listener, Options,
+    Overload, Subscription, Topic,
 };
 
 use crate::support::{answer, one_shard, serve_with, shards, start, wait_until, Client};
@@ -30,12 +30,16 @@ impl Server {
     }
 
     fn with(options: ListenOptions) -> Server {
+        Server::of(shards(2), options)
+    }
+
+    fn of(hub_options: Options, options: ListenOptions) -> Server {
         let keys = KeySet::from_key_file(SECRET).unwrap();
         let verifier = Arc::new(TokenVerifier::new(keys, TokenOptions::default()).unwrap());
         let tickets = Tickets::new(TicketOptions::default()).unwrap();
         let access = AccessOptions::default().cookie("session");
         let authorizer = Authorizer::tickets(verifier.clone(), tickets.clone(), access).unwrap();
-        let (hub, listener) = serve_with(shards(2), options.authorizer(authorizer));
+        let (hub, listener) = serve_with(hub_options, options.authorizer(authorizer));
         Server { hub, listener, verifier, tickets }
     }
 
@@ -204,13 +208,53 @@ fn a_ticket_that_two_clients_use_in_turn_is_revoked() {
 }
 
 #[test]
-fn a_request_that_gets_no_stream_leaves_the_ticket_good() {
+fn a_request_that_gets_no_stream_leaves_the_ticket_as_it_was() {
+    let options = shards(2).subscriptions_max(1);
+    let server = Server::of(options, ListenOptions::default().overload(Overload::Unavailable));
+    let grant = Grant::new([Subscription::new("news").unwrap()]);
+    let now = SystemTime::now();
+    let grant = grant.expires_at(now + Duration::from_secs(600));
+    let ticket = server.tickets.issue(grant, now).unwrap().as_str().to_owned();
+    let refused = |query: &str| server.refused(&format!("/events?{query}&ticket={ticket}"), "").0;
+    assert_eq!(refused("topic=other"), 403);
+    assert_eq!(refused("topic=%23&topic=news"), 403);
+    assert_eq!(refused("topic=news&policy=x"), 400);
+    let other = server.open("/events", &bearer(&token("other", 60)));
+    assert_eq!(refused("topic=news"), 503);
+    drop(other);
+    wait_until("it has left", || server.hub.metrics().subscriptions == 0);
+    // Its first use is still to come, for which it has its minute and no longer.
+    let later = SystemTime::now() + Duration::from_secs(61);
+    assert_eq!(server.tickets.look_up(&ticket, false, later), Err(TicketError::Unknown));
+    let path = format!("/events?ticket={ticket}");
+    let stream = server.open(&path, "");
+    assert_eq!(stream.status(), 200);
+    assert!(server.tickets.look_up(&ticket, true, later).is_ok());
+    drop(stream);
+    wait_until("it has left", || server.hub.metrics().subscriptions == 0);
+    server.hub.finish(&Topic::new("news").unwrap(), None).unwrap();
+    let (status, answer) = server.refused(&path, "");
+    assert_eq!(status, 204, "{answer}");
+    assert!(server.tickets.look_up(&ticket, false, SystemTime::now()).is_ok());
+}
+
+#[test]
+fn a_request_that_gets_no_stream_takes_none_over() {
     let server = Server::start();
     let ticket = server.ticket();
-    for path in ["/events?topic=other", "/events?topic=%23&topic=news"] {
-        assert_eq!(server.refused(&format!("{path}&ticket={ticket}"), "").0, 403);
+    let mut stream = server.open(&format!("/events?ticket={ticket}"), "");
+    assert_eq!(stream.status(), 200);
+    // More than the takeovers that revoke a ticket.
+    for _ in 0..20 {
+        let path = format!("/events?topic=other&ticket={ticket}");
+        assert_eq!(server.refused(&path, "Last-Event-ID: 0-1\r\n").0, 403);
     }
-    assert_eq!(server.open(&format!("/events?ticket={ticket}"), "").status(), 200);
+    server.publish("news", "1");
+    assert_eq!(stream.data(), "1");
+    let metrics = server.hub.metrics();
+    assert_eq!((metrics.connections, metrics.disconnects(DisconnectReason::Kicked)), (1, 0));
+    let going_on = server.open(&format!("/events?ticket={ticket}"), "Last-Event-ID: 0-1\r\n");
+    assert_eq!(going_on.status(), 200);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Every interleaving of publishers that fill an inbox and a shard that is a future, as in
-//! `src/drive.rs`: whoever wakes it wakes its task, or its poller when it comes too late for that.
+//! `src/drive.rs`: a publisher that wakes it wakes its task, or its poller when it comes too late
+//! for that.
 
 use std::sync::Arc as StdArc;
 use std::task;
@@ -12,8 +13,8 @@ use crate::bounded;
 use crate::inbox::{Inbox, Wake};
 use crate::waker::ShardWaker;
 
-/// What the thread that polls the future sleeps on. Loom reports a deadlock when it waits and nobody
-/// wakes it.
+/// What the thread that polls the future sleeps on. Loom reports a deadlock when it waits and
+/// nobody wakes it.
 #[derive(Clone)]
 struct Bell(Arc<Notify>);
 
@@ -26,8 +27,8 @@ impl task::Wake for Task {
     }
 }
 
-/// Replaces the poller and the one that polls it: readable until the shard's turn, and until then the
-/// task is woken.
+/// Replaces the poller and the one that polls it: readable until the shard's turn, and until then
+/// the task is woken.
 #[derive(Clone)]
 struct Poller {
     readable: Arc<AtomicBool>,

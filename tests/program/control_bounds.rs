@@ -127,6 +127,35 @@ fn unhandled_requests_count_against_the_bound_for_their_address() {
 }
 
 #[test]
+fn a_trusted_proxy_that_names_no_client_is_bounded_by_no_address() {
+    for (flag, header) in [("--trusted-proxy", ""), ("--proxy-protocol-from", "PROXY UNKNOWN\r\n")]
+    {
+        let server = Server::start(&["--connections-per-address-max=1", flag, "127.0.0.1"]);
+        let open = || {
+            let mut connection = Connection::open(server.addr);
+            connection.send(format!("{header}{}", request("/nothing")));
+            assert_eq!(connection.answer().status, 404);
+            connection
+        };
+        let mut kept: Vec<_> = (0..8).map(|_| open()).collect();
+        for connection in &mut kept {
+            connection.send(request("/nothing"));
+            assert_eq!(connection.answer().status, 404, "{flag}");
+        }
+        assert_eq!(server.metric("fanfare_displaced_control_connections_total"), 0.0);
+        // Nor when they become streams.
+        let streams: Vec<_> = { kept.into_iter() }
+            .map(|mut connection| {
+                connection.send(request("/events?topic=a"));
+                Client::of(connection.into_stream())
+            })
+            .collect();
+        assert_eq!(server.metric("fanfare_connections"), 8.0, "{flag}");
+        assert!(streams.iter().all(|stream| stream.status() == 200));
+    }
+}
+
+#[test]
 fn the_public_listener_says_that_it_is_well_as_other_servers_do() {
     let server = Server::start(&[]);
     let ask = |request: &str| {

@@ -85,7 +85,8 @@ fn several_listeners_are_announced_and_serve_the_same() {
     ];
     let file = socket_path("several-token");
     std::fs::write(&file, "s3cret").unwrap();
-    // What is not for events is served at each of them too, and with the token events are published.
+    // What is not for events is served at each of them too, and with the token events are
+    // published.
     let token = ["--topic", "a", "--token-file", file.to_str().unwrap()];
     for (url, text) in [(&*unix, "unix"), (&format!("http://{second}"), "tcp")] {
         let output = publish_all(url, &token, text.as_bytes());

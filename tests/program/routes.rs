@@ -62,8 +62,10 @@ fn a_route_that_cannot_be_ends_the_server_at_its_start() {
         (&["--route", "/finish:topic=a"], "a request for /finish is the server's own"),
         (&["--route", "/{x}:topic={x}"], "is the server's own"),
         (&["--route", "/:topic=a"], "a request for / is the server's own"),
-        (&["--cors-headers", "a b"], "\"a b\": a header field's name is wanted"),
-        (&["--cors-max-age", "2d"], "max_age is at most 1 day"),
+        (&["--cors=*", "--cors-headers", "a b"], "\"a b\": a header field's name is wanted"),
+        (&["--cors=*", "--cors-max-age", "2d"], "max_age is at most 1 day"),
+        (&["--cors-headers", "traceparent"], "name those origins too, with --cors"),
+        (&["--cors-credentials"], "name those origins too, with --cors"),
         (&["--body-bytes-max", "2MiB"], "at most 1 MiB"),
     ] {
         let mut command = fanfare(&["serve", "--listen", "127.0.0.1:0"]);

@@ -1,5 +1,5 @@
-//! What drives the hubs of the tests: `FANFARE_TEST_DRIVER` names it, so that the same tests run with
-//! the engine's own threads and under each executor.
+//! What drives the hubs of the tests: `FANFARE_TEST_DRIVER` names it, so that the same tests run
+//! with the engine's own threads and under each executor.
 
 use std::future::Future;
 use std::pin::Pin;

@@ -35,7 +35,8 @@ pub(crate) fn fanfare_subject(args: &SubjectArgs) -> Result<(), Error> {
     })
 }
 
-/// The defaults, apart from what the load says; but where clients are cut off, a history that holds all that is published.
+/// The defaults, apart from what the load says; but where clients are cut off, a history that holds
+/// all that is published.
 fn options(load: &Load) -> Options {
     let Load { events, away, live, bytes, shards, lag_grace_percent, .. } = *load;
     let default = Options::default().shards(shards).lag_grace_percent(lag_grace_percent);

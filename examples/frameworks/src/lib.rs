@@ -1,5 +1,5 @@
-//! What the three servers share: their address and certificate, the loop that accepts, and the lines
-//! by which a person or a test has them publish.
+//! What the three servers share: their address and certificate, the loop that accepts, and the
+//! lines by which a person or a test has them publish.
 //!
 //! ```text
 //! cargo run -p fanfare-frameworks --bin axum -- 127.0.0.1:8080
@@ -7,8 +7,8 @@
 //! ```
 //!
 //! Then `publish news hello` and `finish news bye`, typed where the server runs, come out of curl.
-//! With a certificate and its key, two files in PEM form, behind the address, the server speaks TLS:
-//! `curl -N --http2 --cacert CERT https://localhost:8080/events/news`.
+//! With a certificate and its key, two files in PEM form, behind the address, the server speaks
+//! TLS: `curl -N --http2 --cacert CERT https://localhost:8080/events/news`.
 
 use std::error::Error;
 use std::io::BufRead;

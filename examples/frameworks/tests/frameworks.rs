@@ -1,5 +1,5 @@
-//! The three servers, asked by curl over HTTP/1.1, over HTTP/2 with prior knowledge, and over HTTP/2
-//! with TLS.
+//! The three servers, asked by curl over HTTP/1.1, over HTTP/2 with prior knowledge, and over
+//! HTTP/2 with TLS.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::PathBuf;

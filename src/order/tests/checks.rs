@@ -143,8 +143,8 @@ pub(super) fn check_starts(
 }
 
 /// Whether clients whose id is gone begin where they ask to, and are told of all that they are not
-/// sent: those that had the events up to `after`, and those that nobody knows anything of. `all` are
-/// all events of their topics. Returns how many were told an exact count.
+/// sent: those that had the events up to `after`, and those that nobody knows anything of. `all`
+/// are all events of their topics. Returns how many were told an exact count.
 pub(super) fn check_gap_starts(
     order: &Order,
     published: &PublishedTopics,

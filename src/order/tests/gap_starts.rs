@@ -1,5 +1,5 @@
-//! Where the stream of a client begins whose id is gone, and what it is told before: each start with
-//! each reason.
+//! Where the stream of a client begins whose id is gone, and what it is told before: each start
+//! with each reason.
 
 use super::*;
 use crate::gap::GapReason;

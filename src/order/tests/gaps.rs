@@ -26,8 +26,8 @@ fn clients_with_filters_are_told_that_events_of_unknown_topics_may_be_missing() 
     }
 }
 
-/// The gaps that a client is told of before it is sent an event, or has come to the end: up to which
-/// sequence number, and how many events are missing.
+/// The gaps that a client is told of before it is sent an event, or has come to the end: up to
+/// which sequence number, and how many events are missing.
 pub(super) fn gaps_before_events(
     order: &Order,
     wanted: &[Subscription],

@@ -1,4 +1,5 @@
-//! Clients that come to finished topics: those that would be sent nothing are told so, and no others.
+//! Clients that come to finished topics: those that would be sent nothing are told so, and no
+//! others.
 
 use super::*;
 use crate::options::TopicOptions;

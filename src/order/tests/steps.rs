@@ -19,8 +19,8 @@ struct Client {
     /// Of a client that had nothing: up to here it need not be told what is missing.
     untold_to: u64,
     search: Option<Search>,
-    /// The events from before it came that it is to be sent, and that it may have lost since only if
-    /// they are not kept; `None` if they were not found in one step.
+    /// The events from before it came that it is to be sent, and that it may have lost since only
+    /// if they are not kept; `None` if they were not found in one step.
     expected: Option<Vec<u64>>,
     is_searched: bool,
     cursor: Option<Cursor>,
@@ -36,8 +36,8 @@ struct Told {
     missed: Option<u64>,
     /// How many events the client had been sent before.
     sent: usize,
-    /// Whether more was forgotten while the client's gap was looked for than is remembered, or lists
-    /// of topics were dropped: then it is told that anything forgotten may be missing.
+    /// Whether more was forgotten while the client's gap was looked for than is remembered, or
+    /// lists of topics were dropped: then it is told that anything forgotten may be missing.
     is_unsure: bool,
 }
 
@@ -438,8 +438,9 @@ impl Steps {
         }
     }
 
-    /// Whether a client that begins with the newest events may go without an event of several topics:
-    /// the topic of which it was the newest has forgotten it meanwhile, and another one keeps it.
+    /// Whether a client that begins with the newest events may go without an event of several
+    /// topics: the topic of which it was the newest has forgotten it meanwhile, and another one
+    /// keeps it.
     fn is_of_a_beginning_with_the_latest(&self, client: &Client, number: u64) -> bool {
         let start = match client.resume {
             Resume::Start(start) => Some(start),

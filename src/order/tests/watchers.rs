@@ -125,7 +125,8 @@ impl World {
             let what = notice.subscription;
             assert!(host.covered.overlaps(&what), "{} does not cover {what}", host.covered);
             let is_interest = notice.kind == InterestKind::Subscribed;
-            // At the same moment another subscriber may have come and gone before the watcher began.
+            // At the same moment another subscriber may have come and gone before the watcher
+            // began.
             let is_sure = self.truth[&what].left_ns != Some(host.began_ns);
             if is_sure {
                 assert_eq!(self.is_of_interest(host, &what), is_interest, "{what}");

@@ -45,6 +45,8 @@ pub(crate) struct Caller {
     pub(crate) peer: Option<SocketAddr>,
     /// Where the connection is from, which is a trusted proxy if it is not the same.
     pub(crate) connection: Option<SocketAddr>,
+    /// Whether it is a trusted proxy that names no client, so that no bound per address holds.
+    pub(crate) is_proxy: bool,
     /// Which public listener is given requests for events that come on this connection.
     pub(crate) listener: usize,
 }
@@ -186,7 +188,7 @@ mod tests {
     }
 
     fn caller(rules: ListenerRules, peer: Option<SocketAddr>) -> Caller {
-        Caller { rules, peer, connection: peer, listener: 0 }
+        Caller { rules, peer, connection: peer, is_proxy: false, listener: 0 }
     }
 
     fn act(auth: &Auth, rules: ListenerRules, peer: &str, text: &str) -> Result<(), Denied> {

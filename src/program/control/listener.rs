@@ -30,13 +30,13 @@ pub(crate) enum ControlAddr {
 #[derive(Debug)]
 pub(crate) enum ControlListener {
     Tcp(TcpListener, SocketAddr),
-    Unix(UnixListener, SocketFile),
+    Unix(SocketFile, UnixListener),
 }
 
 /// The control listener, as the control side's thread accepts its connections.
 pub(super) enum ControlAcceptor {
     Tcp(Async<TcpListener>),
-    Unix { listener: Async<UnixListener>, _file: SocketFile },
+    Unix { _file: SocketFile, listener: Async<UnixListener> },
 }
 
 impl FromStr for ControlAddr {
@@ -145,8 +145,8 @@ impl ControlListener {
     /// Listens at a path, for this user's programs alone. The file of a server that has ended is
     /// replaced.
     fn unix(path: &Path) -> io::Result<ControlListener> {
-        let (listener, file) = SocketFile::listen(path, 0o600)?;
-        Ok(ControlListener::Unix(listener, file))
+        let (file, listener) = SocketFile::listen(path, 0o600)?;
+        Ok(ControlListener::Unix(file, listener))
     }
 
     /// Its address, if it has one.
@@ -172,8 +172,8 @@ impl ControlListener {
     pub(super) fn into_acceptor(self) -> io::Result<ControlAcceptor> {
         Ok(match self {
             ControlListener::Tcp(listener, _) => ControlAcceptor::Tcp(Async::new(listener)?),
-            ControlListener::Unix(listener, _file) => {
-                ControlAcceptor::Unix { listener: Async::new(listener)?, _file }
+            ControlListener::Unix(_file, listener) => {
+                ControlAcceptor::Unix { _file, listener: Async::new(listener)? }
             }
         })
     }

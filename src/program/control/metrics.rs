@@ -244,8 +244,8 @@ fn counters(out: &mut Out, metrics: &Metrics) {
         (
             "failed_authorizations",
             metrics.failed_authorizations,
-            "Requests for streams that were answered 503, since the host has not answered whether \
-             they are authorized.",
+            "Requests for streams that were told to come again, since the host has not answered \
+             whether they are authorized.",
         ),
         (
             "late_authorizations",

@@ -168,9 +168,9 @@ impl Sources {
         let public = async {
             loop {
                 let (listener, request) = self.next_public().await?;
-                let UnhandledRequest { stream, read, addr, peer, .. } = request;
+                let UnhandledRequest { stream, read, addr, peer, is_proxy, .. } = request;
                 let rules = self.public[listener].rules;
-                let caller = Caller { rules, peer: addr, connection: peer, listener };
+                let caller = Caller { rules, peer: addr, connection: peer, is_proxy, listener };
                 match Stream::new(stream) {
                     Ok(stream) => {
                         let pool = self.public_pool.clone();
@@ -218,7 +218,8 @@ impl Sources {
         loop {
             match acceptor.accept().await {
                 Ok((stream, peer)) => {
-                    let caller = Caller { rules, peer, connection: peer, listener: 0 };
+                    let (connection, is_proxy) = (peer, false);
+                    let caller = Caller { rules, peer, connection, is_proxy, listener: 0 };
                     let pool = self.control_pool.clone();
                     return NewConnection { stream, read: Vec::new(), caller, pool };
                 }
@@ -243,7 +244,8 @@ async fn serve_all(executor: &LocalExecutor<'_>, server: Rc<Server>, sources: So
     while let Some(new) = stopped().or(sources.next()).await {
         let NewConnection { stream, read, caller, pool } = new;
         let auth_state = server.router.auth_state(caller, &read);
-        let network = caller.peer.map(|peer| Network::from(peer.ip()));
+        let client = caller.peer.filter(|_| !caller.is_proxy);
+        let network = client.map(|client| Network::from(client.ip()));
         let socket = Socket::new(stream, read);
         let is_busy = socket.read_bytes() > 0;
         let Some(slot) = pool.add(network, auth_state, is_busy, socket.flushed()) else {

@@ -118,8 +118,8 @@ struct Line {
     key: Option<String>,
     /// In milliseconds.
     retry: Option<u64>,
-    /// Whether the topic is finished: with the event as its last one, if the line has anything of an
-    /// event.
+    /// Whether the topic is finished: with the event as its last one, if the line has anything of
+    /// an event.
     #[serde(default)]
     finish: bool,
     window: Option<Window>,
@@ -189,7 +189,8 @@ impl Line {
     }
 }
 
-/// Publishes a line's event, or finishes its topic, and says how many that is: a blank line is none.
+/// Publishes a line's event, or finishes its topic, and says how many that is: a blank line is
+/// none.
 async fn publish_line(hub: &Hub, line: &[u8]) -> Result<u64, Refusal> {
     match line.trim_ascii_start().first() {
         None => return Ok(0),

@@ -96,7 +96,7 @@ impl Server {
             let head = handoff.take_events().unwrap_or_default();
             let read = [&head[..], &parts.read_buf, &unread].concat();
             let mut request = UnhandledRequest::new(stream.into_inner()?, caller.peer, read);
-            request.peer = caller.connection;
+            (request.peer, request.is_proxy) = (caller.connection, caller.is_proxy);
             self.admit(request, caller.listener)?;
         }
         Ok(())

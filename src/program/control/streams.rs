@@ -66,8 +66,8 @@ impl Streams {
 }
 
 /// Writes out the head of a request again, with the same meaning and in origin form: the engine
-/// takes the host from `Host` alone. With `content_bytes`, the content that follows has that length,
-/// and is all there unless it is too long.
+/// takes the host from `Host` alone. With `content_bytes`, the content that follows has that
+/// length, and is all there unless it is too long.
 fn head_of(request: &Parts, authority: Option<&str>, content_bytes: Option<usize>) -> Vec<u8> {
     let version = if request.version == Version::HTTP_10 { "HTTP/1.0" } else { "HTTP/1.1" };
     let target = request.uri.path_and_query().map_or(EVENTS, |target| target.as_str());

@@ -185,16 +185,16 @@ pub(crate) struct ServeArgs {
           default_value = "64MiB", value_parser = units::bytes)]
     history_total_bytes_max: usize,
 
-    /// How long a topic that was finished is known: it takes no events, and a client that comes late
-    /// is sent what is kept, and the end. Then its name is free
+    /// How long a topic that was finished is known: it takes no events, and a client that comes
+    /// late is sent what is kept, and the end. Then its name is free
     #[arg(long, env = "FANFARE_FINISHED_AGE_MAX", value_name = "TIME", default_value = "5m",
           value_parser = units::duration)]
     finished_age_max: Duration,
 
-    /// Options of one topic, or of all that match a filter, for which the flags of these names stand
-    /// otherwise: run/#:events=10000,bytes=1MiB,age=1h,after-finish=10m,policy=conflate. Each may be
-    /// left out. The most specific rule that matches a topic applies; may be repeated (in the
-    /// environment one a line), at most 1024 times
+    /// Options of one topic, or of all that match a filter, for which the flags of these names
+    /// stand otherwise: run/#:events=10000,bytes=1MiB,age=1h,after-finish=10m,policy=conflate. Each
+    /// may be left out. The most specific rule that matches a topic applies; may be repeated (in
+    /// the environment one a line), at most 1024 times
     #[arg(
         long = "rule",
         env = "FANFARE_RULE",

@@ -37,7 +37,8 @@ pub(super) struct ListenArgs {
     )]
     pub(super) listen: Vec<ListenArg>,
 
-    /// The permissions of the files of --listen unix:/PATH, in octal: who may write to it may connect
+    /// The permissions of the files of --listen unix:/PATH, in octal: who may write to it may
+    /// connect
     #[arg(long, env = "FANFARE_SOCKET_MODE", value_name = "MODE", default_value = "600",
           value_parser = mode)]
     socket_mode: u32,

@@ -68,6 +68,7 @@ impl Server {
         if let Some(listen) = &args.control_listen {
             listen.check(token.is_some())?;
         }
+        args.paths.check()?;
         let sources = listen::sources(&args.entry.listen)?;
         let started = SystemTime::now();
         args.drain_options().check().map_err(|error| {

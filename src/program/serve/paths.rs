@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::Args;
 use fanfare::{Cors, ListenOptions, Route};
 
+use crate::program::outcome::Usage;
 use crate::program::units;
 
 #[derive(Args, Debug)]
@@ -59,6 +60,22 @@ pub(super) struct PathArgs {
 }
 
 impl PathArgs {
+    /// Checks that what is said of other origins' pages is said of some.
+    pub(super) fn check(&self) -> Result<(), Usage> {
+        let given = [
+            (self.cors_credentials, "--cors-credentials"),
+            (!self.cors_headers.is_empty(), "--cors-headers"),
+            (!self.cors_expose.is_empty(), "--cors-expose"),
+            (self.cors_max_age.is_some(), "--cors-max-age"),
+        ];
+        match given.into_iter().find(|(is_given, _)| *is_given && self.cors.is_empty()) {
+            None => Ok(()),
+            Some((_, flag)) => Err(Usage(format!(
+                "{flag} says what pages of other origins may do; name those origins too, with --cors"
+            ))),
+        }
+    }
+
     /// Adds what was given to a listener's options.
     pub(super) fn add_to(&self, options: ListenOptions) -> ListenOptions {
         let mut cors = Cors::default()
@@ -243,5 +260,21 @@ mod tests {
         assert_eq!(options.cors, cors);
         assert_eq!(parse(&[]).unwrap().listen_options().cors, Cors::default());
         assert!(parse(&["--route=/a:x"]).is_err() && parse(&["--header=a"]).is_err());
+    }
+
+    #[test]
+    fn what_pages_may_do_without_an_origin_is_an_error_that_names_the_flag() {
+        for (flag, value) in [
+            ("--cors-headers", "=traceparent"),
+            ("--cors-expose", "=*"),
+            ("--cors-credentials", ""),
+            ("--cors-max-age", "=5m"),
+        ] {
+            let given = format!("{flag}{value}");
+            let Usage(error) = parse(&[&given]).unwrap().paths.check().unwrap_err();
+            assert!(error.starts_with(flag) && error.ends_with("with --cors"), "{error}");
+            assert!(parse(&[&given, "--cors=https://a.example"]).unwrap().paths.check().is_ok());
+        }
+        assert!(parse(&[]).unwrap().paths.check().is_ok());
     }
 }

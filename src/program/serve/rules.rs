@@ -25,7 +25,8 @@ const KEYS: [(&str, &str); 5] = [
 ];
 
 impl RuleArg {
-    /// Sets the rules of a hub, of which the second for one topic or filter would replace the first.
+    /// Sets the rules of a hub, of which the second for one topic or filter would replace the
+    /// first.
     pub(super) fn set_all(rules: &[RuleArg], hub: &Hub) -> Result<(), Usage> {
         let mut seen = HashSet::new();
         for rule in rules {

@@ -240,7 +240,8 @@ impl Shard {
         stream.audience().map(|_| key.index)
     }
 
-    /// Disconnects a stream because the host or its authorizer says so, whether its client can be told or not.
+    /// Disconnects a stream because the host or its authorizer says so, whether its client can be
+    /// told or not.
     pub(in crate::shard) fn kick(&mut self, index: u32, retry: Duration) {
         let key = self.connections.key_at(index);
         self.send_waiting(index);

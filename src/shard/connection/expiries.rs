@@ -1,7 +1,7 @@
 //! The streams that have an end, by its time.
 //!
-//! Only these are in the heap, so that the others cost nothing. A stream that ends earlier stays there
-//! until its time, or until the heap has more such streams than others.
+//! Only these are in the heap, so that the others cost nothing. A stream that ends earlier stays
+//! there until its time, or until the heap has more such streams than others.
 //!
 //! An end is a time of the system's clock, and follows it when it is set.
 

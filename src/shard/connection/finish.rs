@@ -1,9 +1,9 @@
-//! How streams end all of whose topics are finished: each when its client was sent everything, with the
-//! end of the body, and without a reset that could overtake what was sent.
+//! How streams end all of whose topics are finished: each when its client was sent everything, with
+//! the end of the body, and without a reset that could overtake what was sent.
 //!
-//! The members of a complete audience are ended some each turn, so that other work goes on between. A
-//! laggard is ended when it has caught up (`lagging/laggard.rs`), and so is a client that replays, which
-//! is a laggard by then.
+//! The members of a complete audience are ended some each turn, so that other work goes on between.
+//! A laggard is ended when it has caught up (`lagging/laggard.rs`), and so is a client that
+//! replays, which is a laggard by then.
 
 use std::io::ErrorKind;
 
@@ -14,8 +14,8 @@ use crate::shard::fanout::audience::Audience;
 use crate::shard::lagging::state::Begun;
 use crate::shard::Shard;
 
-/// The number of streams that one turn ends, of complete audiences that it looks at for that, and of
-/// ended connections that it closes.
+/// The number of streams that one turn ends, of complete audiences that it looks at for that, and
+/// of ended connections that it closes.
 const ENDS_MAX: usize = 256;
 
 impl Shard {
@@ -25,8 +25,8 @@ impl Shard {
         self.scheduler.complete() > 0 || self.timers.lingering() > 0
     }
 
-    /// Ends members of complete audiences that have been sent everything, a bounded number; true when
-    /// there may be more.
+    /// Ends members of complete audiences that have been sent everything, a bounded number; true
+    /// when there may be more.
     pub(in crate::shard) fn end_finished(&mut self) -> bool {
         let before = self.scheduler.complete();
         let (mut looks, mut ends) = (before.min(ENDS_MAX), 0);
@@ -94,8 +94,8 @@ impl Shard {
         }
     }
 
-    /// Closes connections that were answered or ended and had their moment to close, a bounded number;
-    /// true when there may be more.
+    /// Closes connections that were answered or ended and had their moment to close, a bounded
+    /// number; true when there may be more.
     pub(in crate::shard) fn end_lingerers(&mut self) -> bool {
         let now_ms = self.now_ms();
         for _ in 0..ENDS_MAX {

@@ -53,18 +53,24 @@ impl Shard {
 
     /// Tells a client to come back after `retry`, unless that is zero, and ends its stream's body,
     /// if nothing else has been begun for it. True when its socket took that, and when there is
-    /// nothing to tell. The caller disconnects it in any case.
+    /// nothing to tell. A queue that the host reads takes it in any case: of no batch it has a
+    /// part. The caller disconnects it in any case.
     pub(in crate::shard) fn say_farewell(
         &mut self,
         index: u32,
         retry: Duration,
     ) -> io::Result<bool> {
+        let pull = self.connections.pull(index);
         let audience = match &self.connections[index].state {
             State::Live(membership) => membership.audience,
-            State::Lagging(lagging) if matches!(lagging.begun, Begun::Nothing) => {
+            State::Lagging(lagging)
+                if pull.is_some() || matches!(lagging.begun, Begun::Nothing) =>
+            {
                 lagging.membership.audience
             }
-            State::Replaying(replaying) if replaying.pending.is_none() => replaying.audience,
+            State::Replaying(replaying) if pull.is_some() || replaying.pending.is_none() => {
+                replaying.audience
+            }
             State::Handshaking(_) | State::Lagging(_) | State::Replaying(_) | State::Leaving => {
                 return Ok(false)
             }
@@ -79,6 +85,9 @@ impl Shard {
         }
         if farewell.is_empty() {
             return Ok(true);
+        }
+        if let Some(pull) = pull {
+            return pull.put_last(&farewell).map(|()| true);
         }
         match self.connections.send(index, &farewell) {
             Ok(bytes) => Ok(bytes == farewell.len()),
@@ -196,8 +205,9 @@ impl Shard {
 
     /// Stops accepting connections.
     pub(in crate::shard) fn close_acceptors(&mut self) {
-        // The end of the hub closes every acceptor, and so does that of the last shard: without one,
-        // clients would wait for an answer that never comes. The end of any other shard does not.
+        // The end of the hub closes every acceptor, and so does that of the last shard: without
+        // one, clients would wait for an answer that never comes. The end of any other shard does
+        // not.
         let close = self.shared.is_ending() || !self.shared.links.iter().any(Link::is_alive);
         for (_, acceptor) in std::mem::take(&mut self.acceptors) {
             let _ = self.poller.remove(acceptor.socket.as_fd());

@@ -1,5 +1,5 @@
-//! Who a connection is from. At first that is the other end of its socket; a proxy may say later whose
-//! the connection is, or whose the request.
+//! Who a connection is from. At first that is the other end of its socket; a proxy may say later
+//! whose the connection is, or whose the request.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -47,8 +47,8 @@ impl Peer {
 }
 
 impl Network {
-    /// That of peers whose number per address is not limited: those without an address, and proxies.
-    /// No peer's network is all ones: those are multicast.
+    /// That of peers whose number per address is not limited: those without an address, and
+    /// proxies. No peer's network is all ones: those are multicast.
     pub(crate) const NONE: Network = Network(u64::MAX);
 }
 

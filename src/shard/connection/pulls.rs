@@ -72,6 +72,14 @@ impl PullEnd {
         self.pull.end(reason);
     }
 
+    /// Puts what its reader is told last into the queue, also if that is full.
+    pub(in crate::shard) fn put_last(&self, bytes: &[u8]) -> io::Result<()> {
+        match self.pull.put_last(Bytes::copy_from_slice(bytes)) {
+            true => Ok(()),
+            false => Err(ErrorKind::BrokenPipe.into()),
+        }
+    }
+
     fn put(&self, outgoing: &mut Outgoing<'_>) -> io::Result<usize> {
         let bytes = outgoing.bytes.len();
         if bytes == 0 {

@@ -1,10 +1,10 @@
 //! What a shard waits for, without a timer per connection.
 //!
-//! Deadlines of one length (a request's head and the host's answer, for each length that there is; the
-//! end after an answer) are in queues that are in order by themselves. All other deadlines are found by a sweep
-//! that goes round the slab, a few entries each tick and a bounded number a turn, several times in
-//! the shortest time-out that it checks: so heartbeats are spread over time as the connections are
-//! over the slab.
+//! Deadlines of one length (a request's head and the host's answer, for each length that there is;
+//! the end after an answer) are in queues that are in order by themselves. All other deadlines are
+//! found by a sweep that goes round the slab, a few entries each tick and a bounded number a turn,
+//! several times in the shortest time-out that it checks: so heartbeats are spread over time as the
+//! connections are over the slab.
 //!
 //! A queue can name a connection that has ended since. Times are in milliseconds since the hub's
 //! start, in 32 bits, which wrap.

@@ -173,16 +173,16 @@ impl Shard {
         was_replaced && self.shared.connection_limits.reserve(network).is_ok()
     }
 
-    /// Counts a connection, which is counted by one network, by another; false when that one has too
-    /// many, and then nothing has changed. An answered connection is closed for it.
+    /// Counts a connection, which is counted by one network, by another; false when that one has
+    /// too many, and then nothing has changed. An answered connection is closed for it.
     pub(in crate::shard) fn recount_connection(&mut self, from: Network, to: Network) -> bool {
         let recount = |shard: &Shard| shard.shared.connection_limits.change(from, to).is_ok();
         recount(self) || self.end_a_lingerer() && recount(self)
     }
 }
 
-/// Hands a connection to the part of the program that serves what is not an event stream. False when
-/// the queue is full after all.
+/// Hands a connection to the part of the program that serves what is not an event stream. False
+/// when the queue is full after all.
 pub(in crate::shard) fn fall_back(
     fallback: &Fallback,
     stream: Stream,
@@ -191,8 +191,8 @@ pub(in crate::shard) fn fall_back(
 ) -> bool {
     match ClientStream::of(stream.into_fd()) {
         Ok(stream) => {
-            let Peer { connection, client, .. } = *peer;
-            fallback.put(UnhandledRequest { stream, read, addr: client, peer: connection })
+            let Peer { connection: peer, client: addr, is_proxy, .. } = *peer;
+            fallback.put(UnhandledRequest { stream, read, addr, peer, is_proxy })
         }
         // Some systems do not say what kind a socket is that its peer has reset.
         Err(_) => false,

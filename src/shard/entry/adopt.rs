@@ -48,8 +48,8 @@ impl Shared {
         }
     }
 
-    /// Takes a connection and its subscriptions off the limits, or says which option's limit does not
-    /// have them any more.
+    /// Takes a connection and its subscriptions off the limits, or says which option's limit does
+    /// not have them any more.
     fn reserve(&self, network: Network, subscriptions: usize) -> Result<(), &'static str> {
         // As long as a spare descriptor is missing, no client may stay.
         if !self.spares.are_complete() {

@@ -1,8 +1,9 @@
 //! Connections that wait until the host has said whether they may become streams.
 //!
-//! The host's answer comes to the shard with the connection's key, through a queue of its own: as many
-//! connections wait as their authorizers allow, and each gets one answer at most. A connection that
-//! has ended, or has waited too long, gives up its place, from when on the host's answer goes nowhere.
+//! The host's answer comes to the shard with the connection's key, through a queue of its own: as
+//! many connections wait as their authorizers allow, and each gets one answer at most. A connection
+//! that has ended, or has waited too long, gives up its place, from when on the host's answer goes
+//! nowhere.
 
 use std::borrow::Cow;
 use std::sync::{Arc, Weak};
@@ -83,8 +84,8 @@ impl Shard {
         });
     }
 
-    /// Counts what a client sends while it waits for the host, which is thrown away. It is ended when
-    /// that is too much.
+    /// Counts what a client sends while it waits for the host, which is thrown away. It is ended
+    /// when that is too much.
     pub(in crate::shard) fn take_unasked(&mut self, key: Key, bytes: usize) {
         let Some(connection) = self.connections.get_mut(key) else { return };
         let State::Handshaking(handshaking) = &mut connection.state else { return };

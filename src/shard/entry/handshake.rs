@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use crate::authorizer::{Lease, Question, Verdict};
+use crate::authorizer::{Lease, Question, Refusal, Verdict};
 use crate::envelope::Envelope;
 use crate::fallback::Fallback;
 use crate::filter::Subscription;
@@ -122,6 +122,13 @@ pub(crate) struct StreamRequest {
     pub(crate) expires_at: Option<SystemTime>,
     /// Is dropped when the stream has ended.
     pub(crate) lease: Option<Lease>,
+}
+
+impl StreamRequest {
+    /// Uses up what the stream needs, right before it begins.
+    pub(crate) fn take_lease(&self) -> Result<(), Refusal> {
+        self.lease.as_ref().map_or(Ok(()), |lease| lease.take(SystemTime::now()))
+    }
 }
 
 #[cfg(any(test, feature = "internals"))]

@@ -1,4 +1,5 @@
-//! A shard takes what it is told of its connections, and has each part of it done where that belongs.
+//! A shard takes what it is told of its connections, and has each part of it done where that
+//! belongs.
 
 use crate::metrics::DisconnectReason;
 use crate::shard::connection::slots::Key;

@@ -222,8 +222,8 @@ impl Shard {
         });
     }
 
-    /// Has the protocol look at a request's head, at what it has beyond it, and at the bounds, and does
-    /// what it says.
+    /// Has the protocol look at a request's head, at what it has beyond it, and at the bounds, and
+    /// does what it says.
     pub(in crate::shard) fn decide(
         &mut self,
         key: Key,
@@ -266,12 +266,16 @@ impl Shard {
         let (protocol, peer) = (&*handshaking.acceptor.handshake, &handshaking.peer);
         let mut step = look(protocol, head, peer, beyond_bounds);
         if let HandshakeStep::Join(request) = &step {
-            let reserved = self.shared.subscription_limits.reserve(network, request.wanted.len());
-            if reserved.is_ok() {
-                record.set_subscriptions(request.wanted.len());
-            } else {
+            let (limits, count) = (&self.shared.subscription_limits, request.wanted.len());
+            if limits.reserve(network, count).is_err() {
                 beyond_bounds = true;
                 step = look(protocol, head, peer, beyond_bounds);
+            } else if let Err(refusal) = request.take_lease() {
+                limits.release(network, count);
+                let verdict = Verdict::Refuse(refusal);
+                step = protocol.after_verdict(head, &verdict, peer, beyond_bounds);
+            } else {
+                record.set_subscriptions(count);
             }
         }
         if let HandshakeStep::Ask { head_bytes, question } = step {

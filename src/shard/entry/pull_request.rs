@@ -25,8 +25,8 @@ pub(crate) enum Beyond {
 }
 
 impl PullRequest {
-    /// Counts a stream that the host reads from a queue, unless it is beyond a limit. `number` is the
-    /// last one of the order.
+    /// Counts a stream that the host reads from a queue, unless it is beyond a limit. `number` is
+    /// the last one of the order.
     pub(crate) fn reserve(
         (connections, subscriptions): (&ConnectionLimits, &SubscriptionLimits),
         number: u64,

@@ -1,7 +1,7 @@
 //! What other threads tell a shard of one of its connections: hosts that read streams themselves,
-//! hosts that answer what they were asked, and authorizers. None of it is lost while there is a shard,
-//! so it has a channel without a bound of its own; how much may be in it follows from the number of
-//! connections.
+//! hosts that answer what they were asked, and authorizers. None of it is lost while there is a
+//! shard, so it has a channel without a bound of its own; how much may be in it follows from the
+//! number of connections.
 
 use crate::authorizer::Verdict;
 use crate::lifecycle::ConnectionId;

@@ -7,13 +7,14 @@
 //! ```
 //!
 //! The marks are in the hub's order and come with the events, through the inbox. An audience that
-//! begins at a number counts the topics that were finished up to that number; the marks of the others
-//! come later. So each mark is counted once. A filter is never finished.
+//! begins at a number counts the topics that were finished up to that number; the marks of the
+//! others come later. So each mark is counted once. A filter is never finished.
 //!
-//! A finished topic is forgotten some day, and its name is free. The first event of another topic of
-//! this name says that it *reopens* the name, to audiences that count the old one as finished. An
-//! audience that was complete by then never gets anything of it: its members are being ended. They keep
-//! their audience, and connections that come while the topic is not finished get another one.
+//! A finished topic is forgotten some day, and its name is free. The first event of another topic
+//! of this name says that it *reopens* the name, to audiences that count the old one as finished.
+//! An audience that was complete by then never gets anything of it: its members are being ended.
+//! They keep their audience, and connections that come while the topic is not finished get another
+//! one.
 
 use std::sync::Arc;
 
@@ -104,8 +105,8 @@ impl Audiences {
         }
     }
 
-    /// Whether an audience counts a topic as finished that is not, or not any more. Connections that
-    /// come are not to end, or to go on, with such an audience's members.
+    /// Whether an audience counts a topic as finished that is not, or not any more. Connections
+    /// that come are not to end, or to go on, with such an audience's members.
     pub(super) fn is_outdated(&self, index: u32) -> bool {
         let audience = &self.entries[index];
         let mut finished = audience.wanted.iter().enumerate();
@@ -124,7 +125,8 @@ impl Audiences {
         }
     }
 
-    /// The audiences that want a topic by its name, and the topic's place among their subscriptions.
+    /// The audiences that want a topic by its name, and the topic's place among their
+    /// subscriptions.
     fn of_topic(&self, topic: &Arc<TopicState>) -> Vec<(Key, usize)> {
         let by_name = self.routes.find(&Subscription::Topic(topic.name.clone()));
         let Some(subscription) = by_name else { return Vec::new() };

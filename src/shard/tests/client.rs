@@ -38,8 +38,8 @@ pub(super) struct TestClient {
     pub(super) complete_at: Option<u64>,
     /// Whether it was sent something of the past.
     pub(super) returned: bool,
-    /// Whether it was sent something of the past when all of its topics were finished, and was given
-    /// others since.
+    /// Whether it was sent something of the past when all of its topics were finished, and was
+    /// given others since.
     pub(super) has_more: bool,
 }
 

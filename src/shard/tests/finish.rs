@@ -1,4 +1,5 @@
-//! Topics that are finished, forgotten, and begun anew: what the model knows of them, and single cases.
+//! Topics that are finished, forgotten, and begun anew: what the model knows of them, and single
+//! cases.
 
 use super::*;
 use crate::frame::LAST_CHUNK;

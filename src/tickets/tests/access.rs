@@ -150,9 +150,26 @@ fn a_token_gets_a_ticket_and_a_ticket_gets_none() {
     let admission = with_ask("", &query, |ask| access.decide(&ask, at(NOW + 59))).ok().unwrap();
     assert_eq!(admission.grant, grant);
     let again = || with_ask("", &query, |ask| access.decide(&ask, at(NOW + 59)).map(drop));
+    assert_eq!(status(again()), 200, "no stream has begun with it");
+    admission.lease.as_ref().unwrap().take(at(NOW + 59)).unwrap();
     assert_eq!(status(again()), 409);
     drop(admission);
     assert_eq!(status(again()), 200);
+}
+
+#[test]
+fn of_two_streams_that_begin_with_one_ticket_the_later_is_refused() {
+    let access = access(AccessOptions::default());
+    let grant = Grant::new([]).expires_at(at(NOW + 100));
+    let ticket = access.tickets.issue(grant, at(NOW)).unwrap();
+    let query = format!("ticket={}", ticket.as_str());
+    let decide = || with_ask("", &query, |ask| access.decide(&ask, at(NOW + 1))).ok().unwrap();
+    let [first, second, late] =
+        [decide(), decide(), decide()].map(|decided| decided.lease.unwrap());
+    assert_eq!(status(first.take(at(NOW + 1))), 200);
+    assert_eq!(status(second.take(at(NOW + 1))), 409);
+    drop((first, second));
+    assert_eq!(status(late.take(at(NOW + 100))), 401, "it is over meanwhile");
 }
 
 #[test]

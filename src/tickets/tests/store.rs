@@ -1,9 +1,13 @@
 //! How long a ticket is good, and for whom.
 
+#[path = "model.rs"]
+mod model;
+
 use std::sync::{Arc, Mutex};
 
 use proptest::prelude::*;
 
+use self::model::{Model, Step};
 use super::*;
 use crate::filter::Subscription;
 use crate::options::tests::hold;
@@ -201,14 +205,6 @@ fn threads_that_use_one_ticket_at_once_get_one_stream() {
     }
 }
 
-#[derive(Clone, Debug)]
-enum Step {
-    Issue(u64),
-    Redeem(usize, bool),
-    End(usize),
-    Wait(u64),
-}
-
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         2 => (1u64..200).prop_map(Step::Issue),
@@ -218,74 +214,17 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// What a ticket should do.
-struct Model {
-    text: String,
-    ends_at: u64,
-    expires_at: u64,
-    /// The stream that has it.
-    holder: Option<u64>,
-    takeovers: (u32, u64),
-}
-
 proptest! {
     /// Whatever is issued, used, ended and waited for: no ticket is good for longer than it should
     /// be, or for two streams at once, and none is lost before.
     #[test]
-    fn tickets_do_what_a_simple_model_does(steps in proptest::collection::vec(step(), 1..80)) {
-        let tickets = tickets();
-        let (mut now, mut number, ended) = (NOW, 0, Ended::default());
-        let mut models: Vec<Model> = Vec::new();
-        let mut streams: Vec<(u64, usize, Redeemed)> = Vec::new();
-        for step in steps {
-            match step {
-                Step::Wait(seconds) => now += seconds,
-                Step::Issue(seconds) => {
-                    let expires_at = now + seconds;
-                    let grant = Grant::new([]).expires_at(at(expires_at));
-                    let text = tickets.issue(grant, at(now)).unwrap().as_str().to_owned();
-                    let ends_at = expires_at.min(now + 60);
-                    let takeovers = (0, now);
-                    models.push(Model { text, ends_at, expires_at, holder: None, takeovers });
-                }
-                Step::End(index) if !streams.is_empty() => {
-                    let (ended, ticket, _lease) = streams.swap_remove(index % streams.len());
-                    let model = &mut models[ticket];
-                    model.holder = model.holder.filter(|&holder| holder != ended);
-                }
-                Step::Redeem(index, goes_on) if !models.is_empty() => {
-                    let ticket = index % models.len();
-                    let model = &mut models[ticket];
-                    let mut expected = match model.holder {
-                        _ if model.ends_at <= now => Err(TicketError::Unknown),
-                        Some(_) if !goes_on => Err(TicketError::InUse),
-                        older => Ok(older),
-                    };
-                    if let Ok(Some(_)) = expected {
-                        if now - model.takeovers.1 >= 60 {
-                            model.takeovers = (0, now);
-                        }
-                        model.takeovers.0 += 1;
-                        if model.takeovers.0 > 8 {
-                            model.ends_at = 0;
-                            expected = Err(TicketError::Contested);
-                        }
-                    }
-                    let redeemed = tickets.redeem(&model.text, goes_on, at(now));
-                    if expected == Err(TicketError::Contested) {
-                        prop_assert_eq!(ended.take().first().copied(), model.holder);
-                    }
-                    let older = redeemed.as_ref().map(|_| ended.take().first().copied());
-                    prop_assert_eq!(older.map_err(|error| *error), expected);
-                    if let Ok(redeemed) = redeemed {
-                        number += 1;
-                        ended.connect(&redeemed.lease, number);
-                        (model.holder, model.ends_at) = (Some(number), model.expires_at);
-                        streams.push((number, ticket, redeemed));
-                    }
-                }
-                Step::End(_) | Step::Redeem(..) => {}
-            }
-        }
+    fn tickets_do_what_a_simple_model_does(
+        steps in proptest::collection::vec(step(), 1..80),
+        tickets_max in 1usize..8,
+    ) {
+        let mut model = Model::new(tickets_max);
+        steps.into_iter().for_each(|step| model.step(step));
+        model.show_unknown(&"A".repeat(43));
+        model.check_streams();
     }
 }

@@ -16,7 +16,8 @@ fn limit(error: &AdoptError) -> &'static str {
     }
 }
 
-/// Adopts a connection that is within the limits as soon as others have ended, which takes a moment.
+/// Adopts a connection that is within the limits as soon as others have ended, which takes a
+/// moment.
 fn adopt_when_there_is_room(hub: &Hub, socket: impl Into<OwnedFd>) {
     let mut socket = Some(socket.into());
     wait_until("there is room", || {

@@ -1,10 +1,10 @@
 //! Peer of the benchmark: axum's `Sse` response over tokio's broadcast channel.
 //!
 //! `Sse` with `KeepAlive::default()` and `TCP_NODELAY` through `tap_io`, as axum's documentation
-//! shows them; one `broadcast` channel per topic, whose receivers become streams with tokio-stream's
-//! `BroadcastStream`. The channel has no back-pressure: it drops what a receiver that lags has not
-//! taken. So its documented capacity is set to hold the whole run, and nothing is lost. An event is
-//! built once and cloned per client, as the channel does.
+//! shows them; one `broadcast` channel per topic, whose receivers become streams with
+//! tokio-stream's `BroadcastStream`. The channel has no back-pressure: it drops what a receiver
+//! that lags has not taken. So its documented capacity is set to hold the whole run, and nothing is
+//! lost. An event is built once and cloned per client, as the channel does.
 //!
 //! With the argument `pull` the same server sends fanfare's streams as bodies instead
 //! (`Hub::subscribe`), whose shard is a task of the same runtime: `benches/peers/pull.json`.
@@ -78,8 +78,8 @@ fn channels(settings: &Settings) -> (Router, Topic, Topic) {
     (router, Topic::Channel(to_all), Topic::Channel(solo))
 }
 
-/// A hub with one shard. A client is waited for as long as it takes, since the channels lose nothing
-/// either.
+/// A hub with one shard. A client is waited for as long as it takes, since the channels lose
+/// nothing either.
 fn pull() -> Result<(Router, Topic, Topic), Box<dyn Error>> {
     let minute = Duration::from_secs(60);
     let options = Options::default().shards(1).lag_age_max(minute).lag_grace(minute);
