@@ -931,6 +931,21 @@ static inline fanfare_header fanfare_header_of(fanfare_text name, fanfare_text v
 
 /* ---- 8. Notices --------------------------------------------------------------------------- */
 
+/* What a hub tells its host goes through a queue. A host that waits in poll:
+ *
+ *     fanfare_notice batch[64];
+ *     struct pollfd doorbell = {-1, POLLIN, 0};
+ *     size_t count, i;
+ *
+ *     fanfare_notices_doorbell(notices, &doorbell.fd);
+ *     while (poll(&doorbell, 1, -1) == 1) {
+ *         fanfare_notices_drain(notices, batch, sizeof batch[0], 64, &count);
+ *         for (i = 0; i < count; i++)
+ *             if (batch[i].kind == FANFARE_NOTICE_CONNECTED)
+ *                 printf("%.*s has come\n", (int)batch[i].addr.length, batch[i].addr.data);
+ *     }
+ */
+
 /**
  * The values of a `fanfare_disconnect_reason`; none is ever renumbered.
  */

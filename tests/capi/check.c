@@ -1,6 +1,5 @@
 #include "check.h"
 
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -78,52 +77,6 @@ uint16_t hub_listen(const fanfare_hub *hub)
              FANFARE_OK);
     CHECK(port != 0);
     return port;
-}
-
-fanfare_notices *notices_new(void)
-{
-    fanfare_notices *notices = NULL;
-
-    CHECK_EQ(fanfare_notices_new(&notices), FANFARE_OK);
-    CHECK(notices != NULL);
-    return notices;
-}
-
-static int readable_within(const fanfare_notices *notices, int ms)
-{
-    struct pollfd readable;
-    int count;
-
-    readable.fd = -1;
-    CHECK_EQ(fanfare_notices_doorbell(notices, &readable.fd), FANFARE_OK);
-    readable.events = POLLIN;
-    count = poll(&readable, 1, ms);
-    CHECK(count >= 0);
-    CHECK(count == 0 || readable.revents == POLLIN);
-    return count;
-}
-
-int notices_ring(const fanfare_notices *notices)
-{
-    return readable_within(notices, 0);
-}
-
-void notices_wait(const fanfare_notices *notices)
-{
-    CHECK(readable_within(notices, DEADLINE_MS));
-}
-
-fanfare_notice notices_next(const fanfare_notices *notices)
-{
-    fanfare_notice notice;
-    size_t count = 0;
-
-    while (count == 0) {
-        notices_wait(notices);
-        CHECK_EQ(fanfare_notices_drain(notices, &notice, sizeof notice, 1, &count), FANFARE_OK);
-    }
-    CHECK_EQ(count, 1);
-    return notice;
 }
 
 int text_is(fanfare_text text, const char *string)

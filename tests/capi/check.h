@@ -38,7 +38,9 @@ extern const test tests_of_threads[];
 extern const test tests_of_fork[];
 extern const test tests_of_ticker[];
 extern const test tests_of_notices[];
+extern const test tests_of_doorbell[];
 extern const test tests_of_connections[];
+extern const test tests_of_ends[];
 extern const test tests_of_log[];
 extern const test tests_of_manual[];
 
@@ -77,18 +79,6 @@ fanfare_options options_new(void);
 
 /* Listens on a port of 127.0.0.1 that the system chooses. */
 uint16_t hub_listen(const fanfare_hub *hub);
-
-/* A queue of notices. */
-fanfare_notices *notices_new(void);
-
-/* Whether the doorbell of a queue is readable now. */
-int notices_ring(const fanfare_notices *notices);
-
-/* Waits until the doorbell of a queue is readable. */
-void notices_wait(const fanfare_notices *notices);
-
-/* Waits for the next notice of a queue, whose texts are valid until the next drain. */
-fanfare_notice notices_next(const fanfare_notices *notices);
 
 /* Whether a text is that of a string; NULL for no text at all. */
 int text_is(fanfare_text text, const char *string);

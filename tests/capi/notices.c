@@ -1,54 +1,16 @@
-/* Notices: the doorbell, and what a host is told of connections and of interest. */
+/* Notices: what a host is told of connections and of interest. */
 
 #include "check.h"
 #include "client.h"
+#include "watched.h"
 
-#include <errno.h>
-#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
-#include <sys/select.h>
 #include <sys/types.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#define TOKEN 0xfeedfacecafebeefu
-
-/* A hub that tells a queue of its connections. */
-typedef struct {
-    fanfare_hub *hub;
-    fanfare_notices *notices;
-    uint16_t port;
-} watched;
-
-static watched watched_new(size_t capacity)
-{
-    watched new;
-
-    new.hub = hub_new();
-    new.notices = notices_new();
-    new.port = hub_listen(new.hub);
-    CHECK_EQ(fanfare_hub_watch_connections(new.hub, new.notices, capacity, TOKEN), FANFARE_OK);
-    return new;
-}
-
-static void watched_free(watched *watched)
-{
-    fanfare_hub_free(watched->hub);
-    fanfare_notices_free(watched->notices);
-}
-
-static size_t drain(const fanfare_notices *notices, fanfare_notice *array, size_t capacity)
-{
-    size_t count = SIZE_MAX;
-
-    CHECK_EQ(fanfare_notices_drain(notices, array, sizeof array[0], capacity, &count), FANFARE_OK);
-    CHECK(count <= capacity);
-    return count;
-}
 
 /* ---- What a notice has ---- */
 
@@ -104,242 +66,6 @@ static void reasons_have_names(void)
     CHECK(text_is(fanfare_disconnect_reason_name(0), "unknown"));
     CHECK(text_is(fanfare_disconnect_reason_name(-1), "unknown"));
     CHECK(text_is(fanfare_disconnect_reason_name(reason), "unknown"));
-}
-
-/* ---- A thousand connections ---- */
-
-#define COMERS 4
-#define CONNECTIONS_EACH 250
-#define CONNECTIONS (COMERS * CONNECTIONS_EACH)
-/* How many of them a thread has open at once. */
-#define OPEN_MAX_EACH 25
-
-static uint16_t comers_port;
-
-/* Connects with a topic of its own each, and leaves in the order in which it came. */
-static void *come_and_go(void *argument)
-{
-    unsigned first = *(unsigned *)argument, nth;
-    client *open[OPEN_MAX_EACH] = {NULL};
-    char topic[32];
-
-    for (nth = 0; nth < CONNECTIONS_EACH + OPEN_MAX_EACH; nth++) {
-        client **slot = &open[nth % OPEN_MAX_EACH];
-        if (*slot != NULL) {
-            client_free(*slot);
-            *slot = NULL;
-        }
-        if (nth < CONNECTIONS_EACH) {
-            snprintf(topic, sizeof topic, "c/%u", first + nth);
-            *slot = client_new(comers_port, topic);
-        }
-    }
-    return NULL;
-}
-
-/* What is known of each connection, by the number in its topic. */
-typedef struct {
-    fanfare_connection_id id;
-    int has_come, has_gone;
-} seen;
-
-static void note(seen *all, const fanfare_notice *notice)
-{
-    char topic[32] = "";
-    unsigned nth = CONNECTIONS;
-    seen *seen;
-
-    CHECK_EQ(notice->subscriptions_count, 1);
-    CHECK(notice->subscriptions[0].length < sizeof topic);
-    memcpy(topic, notice->subscriptions[0].data, notice->subscriptions[0].length);
-    CHECK(sscanf(topic, "c/%u", &nth) == 1 && nth < CONNECTIONS);
-    CHECK_EQ(notice->lost, 0);
-    seen = &all[nth];
-    if (notice->kind == FANFARE_NOTICE_CONNECTED) {
-        CHECK(!seen->has_come && !seen->has_gone);
-        seen->has_come = 1;
-        seen->id = notice->id;
-    } else {
-        CHECK_EQ(notice->kind, FANFARE_NOTICE_DISCONNECTED);
-        CHECK(seen->has_come && !seen->has_gone && seen->id == notice->id);
-        seen->has_gone = 1;
-    }
-}
-
-/* How a host waits for a descriptor. */
-typedef void (*waiting)(int fd);
-
-static void by_poll(int fd)
-{
-    struct pollfd readable;
-
-    readable.fd = fd;
-    readable.events = POLLIN;
-    CHECK_EQ(poll(&readable, 1, DEADLINE_MS), 1);
-    CHECK_EQ(readable.revents, POLLIN);
-}
-
-static void by_select(int fd)
-{
-    struct timeval deadline = {DEADLINE_MS / 1000, 0};
-    fd_set readable;
-
-    FD_ZERO(&readable);
-    FD_SET(fd, &readable);
-    CHECK_EQ(select(fd + 1, &readable, NULL, NULL, &deadline), 1);
-}
-
-/* Edge-triggered, as Go's netpoller and some event loops do: it reports a change, once. */
-static void by_epoll(int fd)
-{
-    static int epoll = -1;
-    struct epoll_event event;
-
-    if (epoll < 0) {
-        memset(&event, 0, sizeof event);
-        event.events = EPOLLIN | EPOLLET;
-        epoll = epoll_create1(EPOLL_CLOEXEC);
-        CHECK(epoll >= 0 && epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) == 0);
-    }
-    CHECK_EQ(epoll_wait(epoll, &event, 1, DEADLINE_MS), 1);
-    CHECK_EQ(event.events, EPOLLIN);
-}
-
-/* As libuv's streams do, which Node.js has, and Go's files: whatever comes is read. */
-static void by_read(int fd)
-{
-    char bytes[64];
-
-    by_poll(fd);
-    CHECK_EQ(read(fd, bytes, sizeof bytes), 1);
-}
-
-static void thousand(waiting wait)
-{
-    static seen all[CONNECTIONS];
-    watched watched = watched_new(0);
-    pthread_t threads[COMERS];
-    unsigned firsts[COMERS], i, told = 0;
-    fanfare_notice batch[7];
-    int fd = -1;
-
-    CHECK_EQ(fanfare_notices_doorbell(watched.notices, &fd), FANFARE_OK);
-    memset(all, 0, sizeof all);
-    comers_port = watched.port;
-    for (i = 0; i < COMERS; i++) {
-        firsts[i] = i * CONNECTIONS_EACH;
-        CHECK(pthread_create(&threads[i], NULL, come_and_go, &firsts[i]) == 0);
-    }
-    while (told < 2 * CONNECTIONS) {
-        size_t count, at;
-        wait(fd);
-        count = drain(watched.notices, batch, sizeof batch / sizeof batch[0]);
-        for (at = 0; at < count; at++) {
-            note(all, &batch[at]);
-        }
-        told += (unsigned)count;
-    }
-    for (i = 0; i < CONNECTIONS; i++) {
-        CHECK(all[i].has_come && all[i].has_gone);
-    }
-    for (i = 0; i < COMERS; i++) {
-        CHECK(pthread_join(threads[i], NULL) == 0);
-    }
-    CHECK_EQ(drain(watched.notices, batch, 7), 0);
-    CHECK(!notices_ring(watched.notices));
-    watched_free(&watched);
-}
-
-static void thousand_polled(void)
-{
-    thousand(by_poll);
-}
-
-static void thousand_selected(void)
-{
-    thousand(by_select);
-}
-
-static void thousand_with_epoll(void)
-{
-    thousand(by_epoll);
-}
-
-static void thousand_read(void)
-{
-    thousand(by_read);
-}
-
-/* ---- The doorbell ---- */
-
-static void rings_until_drained(void)
-{
-    watched watched = watched_new(0);
-    client *clients[3];
-    fanfare_notice batch[2];
-    size_t i;
-
-    /* It may ring for nothing, once. */
-    drain(watched.notices, batch, 2);
-    CHECK(!notices_ring(watched.notices));
-    for (i = 0; i < 3; i++) {
-        clients[i] = client_new(watched.port, "t");
-    }
-    notices_wait(watched.notices);
-    CHECK(notices_ring(watched.notices) && notices_ring(watched.notices));
-    CHECK_EQ(drain(watched.notices, NULL, 0), 0);
-    CHECK(notices_ring(watched.notices));
-    for (i = 0; i < 3; i++) {
-        CHECK(notices_ring(watched.notices));
-        CHECK_EQ(drain(watched.notices, batch, 1), 1);
-    }
-    /* A drain that filled the array does not know whether that was all. */
-    CHECK_EQ(drain(watched.notices, batch, 2), 0);
-    CHECK(!notices_ring(watched.notices));
-    for (i = 0; i < 3; i++) {
-        client_free(clients[i]);
-    }
-    watched_free(&watched);
-}
-
-static void never_blocks(void)
-{
-    fanfare_notices *notices = notices_new();
-    char byte;
-    int fd = -1, again = -1;
-
-    CHECK_EQ(fanfare_notices_doorbell(notices, &fd), FANFARE_OK);
-    CHECK_EQ(fanfare_notices_doorbell(notices, &again), FANFARE_OK);
-    CHECK(fd >= 0 && fd == again);
-    CHECK(!notices_ring(notices));
-    CHECK_EQ(read(fd, &byte, 1), -1);
-    CHECK(errno == EAGAIN || errno == EWOULDBLOCK);
-    fanfare_notices_free(notices);
-    CHECK(close(fd) != 0 && errno == EBADF);
-}
-
-static void duplicates_ring(void)
-{
-    watched watched = watched_new(0);
-    client *client;
-    struct pollfd readable;
-    int fd = -1;
-    char byte;
-
-    CHECK_EQ(fanfare_notices_doorbell(watched.notices, &fd), FANFARE_OK);
-    readable.fd = dup(fd);
-    readable.events = POLLIN;
-    CHECK(readable.fd >= 0);
-    client = client_new(watched.port, "t");
-    CHECK_EQ(poll(&readable, 1, DEADLINE_MS), 1);
-    CHECK_EQ(notices_next(watched.notices).kind, FANFARE_NOTICE_CONNECTED);
-    client_free(client);
-    watched_free(&watched);
-    /* The other end is closed: what a runtime that reads takes for the end. */
-    while (read(readable.fd, &byte, 1) > 0) {
-    }
-    CHECK_EQ(read(readable.fd, &byte, 1), 0);
-    CHECK(close(readable.fd) == 0);
 }
 
 /* ---- Bounds and ends ---- */
@@ -480,6 +206,64 @@ static void interest_has_bounds(void)
     fanfare_hub_free(hub);
 }
 
+/* ---- Many threads ---- */
+
+#define THREADS 8
+#define ROUNDS 50
+
+static fanfare_hub *shared_hub;
+static fanfare_notices *shared_notices;
+
+/* Adds sources and takes them out again, while others do, and while one drains. */
+static void *add_and_remove(void *argument)
+{
+    uint64_t token = 1 + *(unsigned *)argument;
+    int i, fd = -1;
+
+    for (i = 0; i < ROUNDS; i++) {
+        CHECK_EQ(fanfare_hub_watch_interest(shared_hub, shared_notices, FANFARE_TEXT("#"), 0, token),
+                 FANFARE_OK);
+        CHECK_EQ(fanfare_notices_doorbell(shared_notices, &fd), FANFARE_OK);
+        CHECK_EQ(fanfare_notices_remove(shared_notices, token), FANFARE_OK);
+        CHECK_EQ(fanfare_notices_remove(shared_notices, token), FANFARE_ERR_STALE);
+    }
+    /* What the main thread waits for. */
+    CHECK_EQ(fanfare_hub_watch_interest(shared_hub, shared_notices, FANFARE_TEXT("t"), 0, token),
+             FANFARE_OK);
+    return NULL;
+}
+
+static void added_at_once(void)
+{
+    pthread_t threads[THREADS];
+    unsigned numbers[THREADS], i, told = 0;
+    int wanted[THREADS] = {0};
+    client *client;
+
+    shared_hub = hub_new();
+    shared_notices = notices_new();
+    for (i = 0; i < THREADS; i++) {
+        numbers[i] = i;
+        CHECK(pthread_create(&threads[i], NULL, add_and_remove, &numbers[i]) == 0);
+    }
+    for (i = 0; i < THREADS; i++) {
+        fanfare_notice none;
+        CHECK_EQ(drain(shared_notices, &none, 1), 0);
+        CHECK(pthread_join(threads[i], NULL) == 0);
+    }
+    client = client_new(hub_listen(shared_hub), "t");
+    while (told < THREADS) {
+        fanfare_notice notice = notices_next(shared_notices);
+        CHECK_EQ(notice.kind, FANFARE_NOTICE_WANTED);
+        CHECK(notice.token >= 1 && notice.token <= THREADS && !wanted[notice.token - 1]);
+        wanted[notice.token - 1] = 1;
+        told++;
+    }
+    client_free(client);
+    fanfare_hub_free(shared_hub);
+    fanfare_notices_free(shared_notices);
+}
+
 /* ---- Arguments ---- */
 
 static void wrong_arguments(void)
@@ -584,21 +368,13 @@ const test tests_of_notices[] = {
     {"a host is told of a connection that comes and goes, with all there is to it",
      tells_of_a_connection},
     {"each reason of an end has a name of its own", reasons_have_names},
-    {"a host that polls is told of each of 1,000 connections, that it came and then that it went",
-     thousand_polled},
-    {"a host that selects is told of each of 1,000 connections as well", thousand_selected},
-    {"a host with an edge-triggered epoll is told of each of 1,000 connections as well",
-     thousand_with_epoll},
-    {"a host that reads its doorbell is told of each of 1,000 connections as well", thousand_read},
-    {"the doorbell is readable until the last notice is drained", rings_until_drained},
-    {"the doorbell does not block, and is closed with its queue", never_blocks},
-    {"a duplicate of the doorbell rings as well, and ends with the queue", duplicates_ring},
     {"notices that find the queue full are counted in the next one", lost_are_counted},
     {"a hub that is freed is told of as the end", ends_with_the_hub},
     {"a hub tells one queue of its connections", one_queue_has_the_connections},
     {"a queue is freed before the hub that it is told of", queue_is_freed_first},
     {"a host is told what is wanted, and what is not wanted any more", tells_what_is_wanted},
     {"interest in what is no topic, or for too long, or too often is refused", interest_has_bounds},
+    {"eight threads add sources to a queue and take them out at once", added_at_once},
     {"a queue refuses wrong arguments, and writes nothing", wrong_arguments},
     {"notices of a newer header have zeros where the library knows nothing", larger_notices},
     {"a queue is refused in the child of a fork, and the parent goes on", refused_after_a_fork},

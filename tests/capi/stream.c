@@ -2,6 +2,7 @@
 
 #include "check.h"
 #include "client.h"
+#include "watched.h"
 
 #include <pthread.h>
 #include <stdio.h>
