@@ -344,7 +344,7 @@ typedef enum fanfare_status_code {
   FANFARE_ERR_OPTIONS = -10,
   /**
    * The address cannot be read, is in use, or may not be bound. Give one such as 127.0.0.1:8080
-   * that is free.
+   * or unix:/run/app.sock that is free.
    */
   FANFARE_ERR_ADDRESS = -11,
   /**
