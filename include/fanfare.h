@@ -161,6 +161,11 @@
  *   fanfare_stream_headers   any                  nothing             the header fields are static
  *   fanfare_stream_free      one, after all other nothing             none: the stream is gone
  *                            calls with the stream
+ *   fanfare_listener_admit   any, several at once nothing             fd: the hub, if it succeeds
+ *   fanfare_listener_has_streams_at
+ *                            any, several at once nothing             what was passed: the caller
+ *   fanfare_listener_is_named
+ *                            any, several at once nothing             what was passed: the caller
  *   fanfare_hub_adopt        any, several at once nothing             fd: the hub, if it succeeds
  *   fanfare_grant_problem    any                  nothing             the struct: the caller; its
  *   fanfare_refusal_problem  any                  nothing             texts are static
@@ -3147,6 +3152,52 @@ fanfare_status fanfare_stream_headers(const fanfare_header **headers_out,
 void fanfare_stream_free(fanfare_stream *stream);
 
 /* ---- 16. Connections that the program hands over -------------------------------------------- */
+
+/**
+ * Has a listener serve a connection, of which `read` was read so far, as if it had just accepted it:
+ * for a client that asks for events on a connection that the program's own server has accepted. The
+ * listener reads the request, asks its authorizer, and answers. `addr` is the client's address, such as
+ * 192.0.2.1:50000; without one it is the socket's peer. Never blocks.
+ *
+ * Threads: any, several at once. Ownership: `fd` is the hub's when this returns `FANFARE_OK`, and nobody
+ * else may close it; otherwise it stays the caller's. What else is passed stays the caller's. Errors:
+ * `FANFARE_ERR_STALE` when the listener is closed; `FANFARE_ERR_SOCKET` when it is no connected socket of
+ * TCP or of a Unix domain; `FANFARE_ERR_TOO_LARGE` when more than 4 MiB were read;
+ * `FANFARE_ERR_ADDRESS`, `FANFARE_ERR_BUSY`, `FANFARE_ERR_CLOSED`, `FANFARE_ERR_ARGUMENT`,
+ * `FANFARE_ERR_FORKED` or `FANFARE_ERR_SYSTEM`.
+ */
+fanfare_status fanfare_listener_admit(const fanfare_hub *hub,
+                                      fanfare_listener listener,
+                                      int fd,
+                                      fanfare_text read,
+                                      fanfare_text addr);
+
+/**
+ * Tells whether a listener has streams at a path: `*has_out` is 1 then, and else 0. The path is that of
+ * a request's target, percent-encoded and without the query. Requests for such a path, with any method,
+ * are for `fanfare_listener_admit`.
+ *
+ * Threads: any, several at once. Ownership: what is passed stays the caller's. Errors:
+ * `FANFARE_ERR_STALE` when the listener is closed, `FANFARE_ERR_ARGUMENT`, `FANFARE_ERR_FORKED` or
+ * `FANFARE_ERR_SYSTEM`.
+ */
+fanfare_status fanfare_listener_has_streams_at(const fanfare_hub *hub,
+                                               fanfare_listener listener,
+                                               fanfare_text path,
+                                               uint32_t *has_out);
+
+/**
+ * Tells whether a request with this `Host`, with or without a port, is for a listener, as its option
+ * `hosts` says: `*is_out` is 1 then, and else 0, also for what is no host.
+ *
+ * Threads: any, several at once. Ownership: what is passed stays the caller's. Errors:
+ * `FANFARE_ERR_STALE` when the listener is closed, `FANFARE_ERR_ARGUMENT`, `FANFARE_ERR_FORKED` or
+ * `FANFARE_ERR_SYSTEM`.
+ */
+fanfare_status fanfare_listener_is_named(const fanfare_hub *hub,
+                                         fanfare_listener listener,
+                                         fanfare_text host,
+                                         uint32_t *is_out);
 
 /**
  * A request for a stream that the program's own server has read and authorized, and whose connection
