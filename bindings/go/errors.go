@@ -73,7 +73,7 @@ const (
 	ErrEnded Error = C.FANFARE_ERR_ENDED
 	// ErrLogger: the program has set a logger of its own; take the library's records from that.
 	ErrLogger Error = C.FANFARE_ERR_LOGGER
-	// ErrToken: the token or the ticket is not valid, or no longer; answer its client 401.
+	// ErrToken: the token or ticket is not valid, or no longer; answer its client 401.
 	ErrToken Error = C.FANFARE_ERR_TOKEN
 )
 

@@ -185,7 +185,7 @@ export type ErrorCode =
   | 'FANFARE_ERR_ENDED'
   /** The program has set a logger of its own; take the library's records from that. */
   | 'FANFARE_ERR_LOGGER'
-  /** The token or the ticket is not valid, or no longer; answer its client 401. */
+  /** The token or ticket is not valid, or no longer; answer its client 401. */
   | 'FANFARE_ERR_TOKEN';
 
 /** What the engine refuses is an `Error` with one of these codes. */

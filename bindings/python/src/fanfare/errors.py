@@ -136,7 +136,7 @@ class LoggerError(FanfareError):
 
 
 class TokenError(FanfareError):
-    """The token or the ticket is not valid, or no longer; answer its client 401."""
+    """The token or ticket is not valid, or no longer; answer its client 401."""
 
 
 _CLASSES: dict[int, type[FanfareError]] = {
