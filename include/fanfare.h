@@ -37,6 +37,9 @@
  *
  * With the static library instead: libfanfare.a -lgcc_s -lutil -lrt -lpthread -lm -ldl.
  *
+ * docs/c.md is the way from nothing to such a program, the ways to bring clients in, and a table of what
+ * to do about each error. examples/c has programs. For C++17 there is fanfare.hpp beside this header.
+ *
  * Contents: rules that hold for every function; then, each with its functions, 1. version, 2.
  * status, 3. text, 4. options, 5. event, 6. topic, 7. hub, 8. publishing, 9. finishing, 10. rules,
  * 11. notices, 12. listeners, 13. grants, refusals and questions, 14. tokens and tickets, 15.
