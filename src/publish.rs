@@ -158,12 +158,12 @@ impl Hub {
     pub(crate) fn publish_by_handle(
         &self,
         handle: &TopicHandle,
-        event: Event<'_>,
+        event: &Event<'_>,
     ) -> Result<Published, PublishError> {
         if !event.window.is_zero() {
-            return self.publish_now(handle.topic(), event);
+            return self.publish(handle.topic(), event);
         }
-        let draft = self.encode(handle.topic(), &event)?;
+        let draft = self.encode(handle.topic(), event)?;
         let id = self.counted(self.shared().order.publish_by_handle(handle, draft))?;
         Ok(Published { id })
     }

@@ -68,6 +68,7 @@ pub struct FanfareEventId {
     pub text: [c_char; FANFARE_EVENT_ID_BYTES_MAX],
 }
 
+/// The steps are always inlined: moving what they return takes as long as some of them.
 impl FanfareEvent {
     /// A copy of the caller's event, whose texts are the caller's still.
     ///
@@ -79,6 +80,7 @@ impl FanfareEvent {
     /// # Safety
     ///
     /// `event` has to be NULL, or to point to `event->size` readable bytes.
+    #[inline(always)]
     pub(super) unsafe fn read(event: *const FanfareEvent) -> Result<FanfareEvent, Status> {
         if event.is_null() {
             return Err(Status::FANFARE_ERR_ARGUMENT);
@@ -95,6 +97,7 @@ impl FanfareEvent {
     /// # Errors
     ///
     /// When one is longer than any that is taken, or has a length that is impossible.
+    #[inline(always)]
     pub(super) fn lent(&self, data_bytes_max: usize) -> Result<[Option<Lent>; 5], Status> {
         let field = |text| Lent::new(text, Event::FIELD_BYTES_MAX, Status::FANFARE_ERR_EVENT);
         Ok([
@@ -111,6 +114,7 @@ impl FanfareEvent {
     /// # Errors
     ///
     /// `FANFARE_ERR_UTF8`.
+    #[inline(always)]
     pub(super) fn event<'a>(&self, texts: [Option<&'a [u8]>; 5]) -> Result<Event<'a>, Status> {
         let [data, name, id, key, comment] = texts;
         Ok(Event {
@@ -125,6 +129,7 @@ impl FanfareEvent {
     }
 }
 
+#[inline(always)]
 fn text(bytes: Option<&[u8]>) -> Result<Option<Cow<'_, str>>, Status> {
     bytes
         .map(|bytes| std::str::from_utf8(bytes).map(Cow::Borrowed))

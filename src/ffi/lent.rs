@@ -28,6 +28,7 @@ impl Lent {
     ///
     /// `FANFARE_ERR_ARGUMENT` when the length is none that memory has, and `too_long` when it is
     /// more than `len_max`: so nothing is copied that is refused in any case.
+    #[inline(always)]
     pub(super) fn new(
         text: FanfareText,
         len_max: usize,
@@ -65,7 +66,7 @@ const _: () = assert!(align_of::<Small>() == ALIGNMENT && size_of::<Small>() == 
 /// # Safety
 ///
 /// Each text has to be as many readable bytes as it has been said to be. They may change meanwhile.
-#[inline]
+#[inline(always)]
 pub(super) unsafe fn with_copies<const N: usize>(
     texts: [Option<Lent>; N],
     used: impl FnOnce([Option<&[u8]>; N]) -> Result<(), Status>,
@@ -180,6 +181,7 @@ const STRUCT_BYTES_MAX: usize = 4096;
 /// # Safety
 ///
 /// `given` has to point to a struct that begins with its size, a `usize`.
+#[inline]
 pub(super) unsafe fn struct_size<T>(given: *const T, size_min: usize) -> Result<usize, Status> {
     // SAFETY: as the caller promises. Volatile, so that it is read here and nowhere else.
     let size = unsafe { given.cast::<usize>().read_volatile() };
@@ -200,6 +202,7 @@ pub(super) unsafe fn struct_size<T>(given: *const T, size_min: usize) -> Result<
 ///
 /// `given` has to point to as many readable bytes as the `usize` at its beginning says, and any
 /// bytes have to be a valid `T`.
+#[inline]
 pub(super) unsafe fn copy_struct<T: Copy>(
     given: *const T,
     size_min: usize,
@@ -209,10 +212,19 @@ pub(super) unsafe fn copy_struct<T: Copy>(
     // SAFETY: as the caller promises.
     let size = unsafe { struct_size(given, size_min) }?;
     let given = given.cast::<u8>();
+    let own = ptr::from_mut(known).cast::<u8>();
+    if size == size_of::<T>() {
+        // As a rule. The size is known when this is compiled, which saves a call.
+        // SAFETY: the caller's struct has as many bytes as ours, and any are valid: also those that
+        // another thread writes to at the same time.
+        unsafe { ptr::copy_nonoverlapping(given, own, size_of::<T>()) };
+        settle();
+        return Ok(());
+    }
     let bytes = size.min(size_of::<T>());
-    // SAFETY: the caller's struct has `size` bytes, ours at least as many as are copied, and any
-    // are valid: also those that another thread writes to at the same time.
-    unsafe { ptr::copy_nonoverlapping(given, ptr::from_mut(known).cast::<u8>(), bytes) };
+    // SAFETY: the caller's struct has `size` bytes, ours at least as many as are copied, and any are
+    // valid, as above.
+    unsafe { ptr::copy_nonoverlapping(given, own, bytes) };
     settle();
     // SAFETY: the caller's struct has `size` bytes.
     let is_set = |at: usize| unsafe { given.add(at).read_volatile() } != 0;

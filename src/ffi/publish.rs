@@ -79,7 +79,7 @@ pub unsafe extern "C" fn fanfare_hub_publish_to(
         let event = unsafe { FanfareEvent::read(event) }?;
         let texts = event.lent(hub.options().event_bytes_max)?;
         let publish = |texts: [Option<&[u8]>; 5]| {
-            let published = hub.publish_by_handle(topic, event.event(texts)?)?;
+            let published = hub.publish_by_handle(topic, &event.event(texts)?)?;
             // SAFETY: NULL or writable, as the caller promises.
             unsafe { FanfareEventId::put(published.id(), id_out) };
             Ok(())
@@ -146,8 +146,8 @@ pub unsafe extern "C" fn fanfare_hub_publish_wait(
     })
 }
 
-/// Publishes many events, one after another, each to its topics: what a program that has gathered some
-/// saves by it is calls. Other threads' events may come between them. It ends with the first event that
+/// Publishes many events, one after another, each to its topics, in one call instead of one for each.
+/// Other threads' events may come between them. It ends with the first event that
 /// is refused: the ones before it are published, each to all of its topics, and that one and the ones
 /// behind it are not. The whole call waits for at most `timeout_ms`, as `fanfare_hub_publish_wait` does.
 ///
@@ -281,7 +281,7 @@ impl Topics<'_> {
         patience: Patience,
     ) -> Result<Published, Status> {
         let published = match (self, patience.is_none()) {
-            (Topics::Handle(handle), true) => hub.publish_by_handle(handle, event),
+            (Topics::Handle(handle), true) => hub.publish_by_handle(handle, &event),
             (Topics::Handle(handle), false) => {
                 hub.publish_wait(handle.topic(), event, patience.left())
             }

@@ -324,12 +324,13 @@ impl FanfareTopicOptions {
         let read = unsafe { over_defaults(options, OPTIONS_SIZE_MIN, blank) }?;
         let number = |number| (number != UNSET).then(|| usize::of_number(number));
         let time = |ms| (ms != UNSET).then(|| Duration::from_millis(ms));
-        let mut options = TopicOptions::default();
-        options.history_events_max = number(read.history_events_max);
-        options.history_bytes_max = number(read.history_bytes_max);
-        options.history_age_max = time(read.history_age_max_ms);
-        options.finished_age_max = time(read.finished_age_max_ms);
-        options.policy = policy(read.policy)?;
+        let options = TopicOptions {
+            history_events_max: number(read.history_events_max),
+            history_bytes_max: number(read.history_bytes_max),
+            history_age_max: time(read.history_age_max_ms),
+            finished_age_max: time(read.finished_age_max_ms),
+            policy: policy(read.policy)?,
+        };
         let times = ["history_age_max_ms", "finished_age_max_ms"];
         options.check().map_err(|error| Field::of(error, &times, &[]))?;
         Ok(options)

@@ -68,7 +68,30 @@ int main() {
     event.name = fanfare_text{"greeting", 8};
     event.key = fanfare_text_of_string("key");
     fanfare_event_id id{};
-    const fanfare_status status = fanfare_hub_publish(hub, FANFARE_TEXT("t"), &event, &id);
+    fanfare_status status = fanfare_hub_publish(hub, FANFARE_TEXT("t"), &event, &id);
+    fanfare_topic *topic = nullptr;
+    fanfare_metrics metrics = fanfare_metrics_empty();
+    fanfare_topic_options rule = fanfare_topic_options_defaults();
+    fanfare_drain_options drain = fanfare_drain_options_defaults();
+    fanfare_drained drained = fanfare_drained_empty();
+    const fanfare_text names[] = {FANFARE_TEXT("t"), FANFARE_TEXT("u")};
+    fanfare_publication both = fanfare_publication_of(names, 2, &event);
+    rule.policy = FANFARE_POLICY_CONFLATE;
+    if (status != FANFARE_OK || fanfare_topic_new(names[0], &topic) != FANFARE_OK
+        || fanfare_hub_publish_wait(hub, &both, UINT64_MAX, &id) != FANFARE_OK) {
+        return 1;
+    }
+    const fanfare_topic *const handles[] = {topic};
+    both = fanfare_publication_to(handles, 1, &event);
+    std::size_t count = 0;
+    if (fanfare_hub_publish_many(hub, &both, 1, 0, &id, &count) != FANFARE_OK || count != 1
+        || fanfare_hub_set_rule(hub, names[0], &rule) != FANFARE_OK
+        || fanfare_hub_finish_topic(hub, topic, nullptr, 0, nullptr) != FANFARE_OK
+        || fanfare_hub_metrics(hub, &metrics) != FANFARE_OK || metrics.published_events != 3) {
+        return 1;
+    }
+    fanfare_topic_free(topic);
+    status = fanfare_hub_drain(hub, &drain, &drained);
     fanfare_hub_free(hub);
     std::puts(fanfare_strerror(status));
     return status == FANFARE_OK && fanfare_event_id_text(&id).length > 0 ? 0 : 1;

@@ -12,7 +12,7 @@ fn a_place_of_another_topic_or_of_none_is_found_out() {
         assert!(order.publish_by_handle(handle, draft).is_ok());
         order.counts()
     };
-    handles.iter().for_each(|handle| drop(publish(handle)));
+    handles.iter().for_each(|handle| _ = publish(handle));
     let places = handles.each_ref().map(TopicHandle::place);
     assert_ne!(places[0], places[1]);
     for wrong in [places[0], places[1], 1000, u32::MAX] {
