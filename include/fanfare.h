@@ -162,6 +162,11 @@
  *   fanfare_stream_headers   any                  nothing             the header fields are static
  *   fanfare_stream_free      one, after all other nothing             none: the stream is gone
  *                            calls with the stream
+ *   fanfare_listener_admit   any, several at once nothing             fd: the hub, if it succeeds
+ *   fanfare_listener_has_streams_at
+ *                            any, several at once nothing             what was passed: the caller
+ *   fanfare_listener_is_named
+ *                            any, several at once nothing             what was passed: the caller
  *   fanfare_hub_adopt        any, several at once nothing             fd: the hub, if it succeeds
  *   fanfare_grant_problem    any                  nothing             the struct: the caller; its
  *   fanfare_refusal_problem  any                  nothing             texts are static
@@ -235,7 +240,8 @@
  *
  * The child of a fork has the memory of a hub, but not its threads. In the child each call with
  * such a hub returns FANFARE_ERR_FORKED and does nothing, and fanfare_hub_free leaves it as it is.
- * The child makes a hub of its own; the parent's goes on.
+ * The child makes a hub of its own; the parent's goes on. The same holds for queues of notices,
+ * streams, authorizers, tokens and tickets.
  *
  * Units
  *
@@ -1189,6 +1195,21 @@ static inline fanfare_header fanfare_header_of(fanfare_text name, fanfare_text v
 #endif /* FANFARE_DECLARATIONS_ONLY */
 
 /* ---- 11. Notices --------------------------------------------------------------------------- */
+
+/* What a hub tells its host goes through a queue. A host that waits in poll:
+ *
+ *     fanfare_notice batch[64];
+ *     struct pollfd doorbell = {-1, POLLIN, 0};
+ *     size_t count, i;
+ *
+ *     fanfare_notices_doorbell(notices, &doorbell.fd);
+ *     while (poll(&doorbell, 1, -1) == 1) {
+ *         fanfare_notices_drain(notices, batch, sizeof batch[0], 64, &count);
+ *         for (i = 0; i < count; i++)
+ *             if (batch[i].kind == FANFARE_NOTICE_CONNECTED)
+ *                 printf("%.*s has come\n", (int)batch[i].addr.length, batch[i].addr.data);
+ *     }
+ */
 
 /**
  * The values of a `fanfare_disconnect_reason`; none is ever renumbered.
@@ -2546,6 +2567,22 @@ static inline fanfare_refusal fanfare_refusal_of(uint32_t status)
 
 #endif /* FANFARE_DECLARATIONS_ONLY */
 
+/* A program that is asked has the requests among its notices (section 8). With an authorizer of
+ * fanfare_authorizer_new_ask in the options of its listener:
+ *
+ *     if (notice.kind == FANFARE_NOTICE_AUTHORIZATION) {
+ *         if (is_logged_in(notice.request)) {
+ *             fanfare_text topics[1] = {topic_of(notice.request)};
+ *             fanfare_grant grant = fanfare_grant_of(topics, 1);
+ *             status = fanfare_authorizer_allow(authorizer, notice.id, &grant);
+ *         } else {
+ *             fanfare_refusal refusal = fanfare_refusal_of(403);
+ *             status = fanfare_authorizer_refuse(authorizer, notice.id, &refusal);
+ *         }
+ *         // FANFARE_ERR_STALE: its client has left, or has waited for too long; that is no error
+ *     }
+ */
+
 /**
  * What bounds the requests that the program is asked about. `fanfare_ask_options_defaults` makes one
  * with every default.
@@ -2837,7 +2874,7 @@ fanfare_status fanfare_tokens_verify(const fanfare_tokens *tokens,
  * Frees what checks tokens. Authorizers that have it keep it. NULL does nothing.
  *
  * Threads: any one, while no other call with it is under way, and none comes afterwards. Ownership: it
- * is gone. Errors: none.
+ * is gone. Errors: none. In a child of the process that of the parent's is left as it is.
  */
 void fanfare_tokens_free(fanfare_tokens *tokens);
 
@@ -3147,7 +3184,8 @@ fanfare_status fanfare_signing_key_sign(const fanfare_signing_key *key,
  * Frees a key. NULL does nothing.
  *
  * Threads: any one, while no other call with the key is under way, and none comes afterwards.
- * Ownership: the key is gone. Errors: none.
+ * Ownership: the key is gone. Errors: none. In a child of the process a key of the parent's is left as it
+ * is.
  */
 void fanfare_signing_key_free(fanfare_signing_key *key);
 
@@ -3269,6 +3307,19 @@ static inline fanfare_stream_options fanfare_stream_options_defaults(void)
 
 #endif /* FANFARE_DECLARATIONS_ONLY */
 
+/* A stream that is sent by a server of the program's own, one thread each:
+ *
+ *     fanfare_text batch;
+ *
+ *     while ((status = fanfare_stream_next(stream, 60000, &batch)) != FANFARE_ERR_ENDED)
+ *         if (status == FANFARE_OK && !send_all(client, batch.data, batch.length))
+ *             break;
+ *     fanfare_stream_free(stream);
+ *
+ * With an event loop, fanfare_stream_notify puts it among the notices, and fanfare_stream_next with a
+ * timeout of 0 reads until it returns FANFARE_ERR_TIMEOUT.
+ */
+
 /**
  * The event stream of one client, which the program sends to it by its own server, over any protocol:
  * HTTP/2, TLS, a connection of another kind. Opaque, and always used by pointer.
@@ -3379,6 +3430,52 @@ fanfare_status fanfare_stream_headers(const fanfare_header **headers_out,
 void fanfare_stream_free(fanfare_stream *stream);
 
 /* ---- 18. Connections that the program hands over ------------------------------------------- */
+
+/**
+ * Has a listener serve a connection, of which `read` was read so far, as if it had just accepted it:
+ * for a client that asks for events on a connection that the program's own server has accepted. The
+ * listener reads the request, asks its authorizer, and answers. `addr` is the client's address, such as
+ * 192.0.2.1:50000; without one it is the socket's peer. Never blocks.
+ *
+ * Threads: any, several at once. Ownership: `fd` is the hub's when this returns `FANFARE_OK`, and nobody
+ * else may close it; otherwise it stays the caller's. What else is passed stays the caller's. Errors:
+ * `FANFARE_ERR_STALE` when the listener is closed; `FANFARE_ERR_SOCKET` when it is no connected socket of
+ * TCP or of a Unix domain; `FANFARE_ERR_TOO_LARGE` when more than 4 MiB were read;
+ * `FANFARE_ERR_ADDRESS`, `FANFARE_ERR_BUSY`, `FANFARE_ERR_CLOSED`, `FANFARE_ERR_ARGUMENT`,
+ * `FANFARE_ERR_FORKED` or `FANFARE_ERR_SYSTEM`.
+ */
+fanfare_status fanfare_listener_admit(const fanfare_hub *hub,
+                                      fanfare_listener listener,
+                                      int fd,
+                                      fanfare_text read,
+                                      fanfare_text addr);
+
+/**
+ * Tells whether a listener has streams at a path: `*has_out` is 1 then, and else 0. The path is that of
+ * a request's target, percent-encoded and without the query. Requests for such a path, with any method,
+ * are for `fanfare_listener_admit`.
+ *
+ * Threads: any, several at once. Ownership: what is passed stays the caller's. Errors:
+ * `FANFARE_ERR_STALE` when the listener is closed, `FANFARE_ERR_ARGUMENT`, `FANFARE_ERR_FORKED` or
+ * `FANFARE_ERR_SYSTEM`.
+ */
+fanfare_status fanfare_listener_has_streams_at(const fanfare_hub *hub,
+                                               fanfare_listener listener,
+                                               fanfare_text path,
+                                               uint32_t *has_out);
+
+/**
+ * Tells whether a request with this `Host`, with or without a port, is for a listener, as its option
+ * `hosts` says: `*is_out` is 1 then, and else 0, also for what is no host.
+ *
+ * Threads: any, several at once. Ownership: what is passed stays the caller's. Errors:
+ * `FANFARE_ERR_STALE` when the listener is closed, `FANFARE_ERR_ARGUMENT`, `FANFARE_ERR_FORKED` or
+ * `FANFARE_ERR_SYSTEM`.
+ */
+fanfare_status fanfare_listener_is_named(const fanfare_hub *hub,
+                                         fanfare_listener listener,
+                                         fanfare_text host,
+                                         uint32_t *is_out);
 
 /**
  * A request for a stream that the program's own server has read and authorized, and whose connection

@@ -16,7 +16,7 @@ use crate::topic::Topic;
 
 /// The most bytes of a text of options that has no smaller bound.
 pub(super) const TEXT_BYTES_MAX: usize = 4 << 10;
-/// The most bytes of the structs of one list: some of them may say that they are as large as 4 KiB.
+/// The most structs of one list, each of which may say that it is as large as 4 KiB.
 const STRUCTS_MAX: usize = 1_024;
 
 /// A field of a caller's struct, and what it may be.

@@ -8,6 +8,7 @@
 
 #![allow(unsafe_code)]
 
+mod admit;
 mod adopt;
 mod ask;
 mod authorizer;
@@ -58,6 +59,9 @@ mod topic;
 mod version;
 mod watch;
 
+pub use admit::{
+    fanfare_listener_admit, fanfare_listener_has_streams_at, fanfare_listener_is_named,
+};
 pub use adopt::{fanfare_hub_adopt, FanfareAdoptRequest};
 pub use ask::{
     fanfare_ask_options_init, fanfare_ask_options_problem, fanfare_authorizer_allow,

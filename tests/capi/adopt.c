@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -255,6 +256,148 @@ static void refused_requests(void)
     fanfare_hub_free(hub);
 }
 
+static void admitted(void)
+{
+    static const char read[] = "GET /events?topic=t HTTP/1.0\r\nHost: localhost\r\n\r\n";
+    fanfare_hub *hub = hub_new();
+    fanfare_listener listener, none = {0};
+    fanfare_event event = event_of("hello");
+    fanfare_text text = fanfare_text_of(read, sizeof read - 1), no_text = {NULL, 0};
+    int ends[2], pipes[2], i;
+    uint32_t flag = 7;
+    http *answer;
+
+    CHECK_EQ(fanfare_hub_listen(hub, FANFARE_TEXT("127.0.0.1:0"), NULL, &listener, NULL), FANFARE_OK);
+    CHECK_EQ(fanfare_listener_has_streams_at(hub, listener, FANFARE_TEXT("/events"), &flag), FANFARE_OK);
+    CHECK_EQ(flag, 1);
+    CHECK_EQ(fanfare_listener_has_streams_at(hub, listener, FANFARE_TEXT("/"), &flag), FANFARE_OK);
+    CHECK_EQ(flag, 0);
+    CHECK_EQ(fanfare_listener_is_named(hub, listener, FANFARE_TEXT("[::1]:80"), &flag), FANFARE_OK);
+    CHECK_EQ(flag, 1);
+    CHECK_EQ(fanfare_listener_is_named(hub, listener, FANFARE_TEXT("a.example"), &flag), FANFARE_OK);
+    CHECK_EQ(flag, 0);
+    flag = 7;
+    CHECK_EQ(fanfare_listener_is_named(hub, none, FANFARE_TEXT("a"), &flag), FANFARE_ERR_STALE);
+    CHECK_EQ(fanfare_listener_has_streams_at(NULL, listener, FANFARE_TEXT("/"), &flag),
+             FANFARE_ERR_ARGUMENT);
+    CHECK_EQ(fanfare_listener_is_named(hub, listener, fanfare_text_of(NULL, 1), &flag),
+             FANFARE_ERR_ARGUMENT);
+    CHECK_EQ(fanfare_listener_is_named(hub, listener, FANFARE_TEXT("a"), NULL), FANFARE_ERR_ARGUMENT);
+    CHECK_EQ(flag, 7);
+
+    /* Each refusal leaves the descriptor with the caller. */
+    tcp_pair(ends);
+    CHECK(pipe(pipes) == 0);
+    CHECK_EQ(fanfare_listener_admit(hub, listener, -1, text, no_text), FANFARE_ERR_SOCKET);
+    CHECK_EQ(fanfare_listener_admit(hub, listener, pipes[0], text, no_text), FANFARE_ERR_SOCKET);
+    CHECK_EQ(fanfare_listener_admit(hub, none, ends[1], text, no_text), FANFARE_ERR_STALE);
+    CHECK_EQ(fanfare_listener_admit(NULL, listener, ends[1], text, no_text), FANFARE_ERR_ARGUMENT);
+    CHECK_EQ(fanfare_listener_admit(hub, listener, ends[1], text, FANFARE_TEXT("localhost")),
+             FANFARE_ERR_ADDRESS);
+    CHECK_EQ(fanfare_listener_admit(hub, listener, ends[1], fanfare_text_of(read, (4 << 20) + 1), no_text),
+             FANFARE_ERR_TOO_LARGE);
+    CHECK(is_open(ends[1]) && is_open(pipes[0]));
+    close(pipes[0]);
+    close(pipes[1]);
+
+    /* All of the request was read, or none of it, or it is from a Unix domain socket. */
+    for (i = 0; i < 3; i++) {
+        if (i == 2) {
+            CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0);
+        } else if (i == 1) {
+            tcp_pair(ends);
+            CHECK(send(ends[0], read, sizeof read - 1, 0) == sizeof read - 1);
+        }
+        CHECK_EQ(fanfare_listener_admit(hub, listener, ends[1], i == 1 ? no_text : text,
+                                        i == 2 ? FANFARE_TEXT("192.0.2.1:50000") : no_text),
+                 FANFARE_OK);
+        answer = http_over(ends[0]);
+        CHECK_EQ(http_status(answer), 200);
+        CHECK_EQ(publish(hub, "t", &event), FANFARE_OK);
+        http_expect(answer, "data: hello\n");
+        http_free(answer);
+    }
+    fanfare_hub_free(hub);
+}
+
+/* What is read of the caller's memory while another thread writes to it. */
+static struct {
+    volatile char topic[4];
+    volatile fanfare_adopt_request request;
+    volatile int over;
+} flipped;
+
+/* Lets the reader find a state. The number has no factor in common with that of the states. */
+static void give_way(void)
+{
+    static unsigned calls;
+    volatile int rest;
+
+    for (rest = 0; rest < 300; rest++) {
+    }
+    if (++calls % 7 == 0) {
+        sched_yield();
+    }
+}
+
+/* Wrong in one way after the other, and right in between. */
+static void *flip(void *argument)
+{
+    while (!flipped.over) {
+        flipped.topic[1] = '#';
+        give_way();
+        flipped.topic[1] = '/';
+        give_way();
+        flipped.request.topics_count = SIZE_MAX;
+        give_way();
+        flipped.request.topics_count = 1;
+        give_way();
+        flipped.request.size = 1;
+        give_way();
+        flipped.request.size = sizeof flipped.request;
+        give_way();
+    }
+    return argument;
+}
+
+static void changed_meanwhile(void)
+{
+    fanfare_hub *hub = hub_new();
+    fanfare_text topics[1];
+    int64_t deadline = now_ms() + DEADLINE_MS;
+    unsigned taken = 0, refused = 0;
+    pthread_t thread;
+
+    memcpy((void *)flipped.topic, "a/b", 4);
+    topics[0] = fanfare_text_of((const char *)flipped.topic, 3);
+    flipped.request = fanfare_adopt_request_of(topics, 1);
+    CHECK(pthread_create(&thread, NULL, flip, NULL) == 0);
+    while (taken < 20 || refused < 20) {
+        int ends[2];
+        fanfare_status status;
+
+        if (now_ms() >= deadline) {
+            /* Threads take few turns under valgrind on a busy machine: of each some are enough. */
+            CHECK(taken > 0 && refused > 0);
+            break;
+        }
+        tcp_pair(ends);
+        status = fanfare_hub_adopt(hub, ends[1], (const fanfare_adopt_request *)&flipped.request);
+        if (status == FANFARE_OK) {
+            taken++;
+        } else {
+            CHECK(status == FANFARE_ERR_ARGUMENT || status == FANFARE_ERR_SUBSCRIPTION
+                  || status == FANFARE_ERR_TOO_MANY);
+            refused++;
+            close(ends[1]);
+        }
+        close(ends[0]);
+    }
+    flipped.over = 1;
+    CHECK(pthread_join(thread, NULL) == 0);
+    fanfare_hub_free(hub);
+}
+
 #define THREADS 8
 
 typedef struct {
@@ -309,6 +452,8 @@ const test tests_of_adopt[] = {
     {"a socket with something unsent is refused", unsent},
 #endif
     {"a request that no stream can answer is refused by its code", refused_requests},
+    {"a listener serves a connection that another server has accepted", admitted},
+    {"a request that changes during the call is used as it was read, or refused", changed_meanwhile},
     {"threads hand connections over at once", many_threads},
     {NULL, NULL},
 };

@@ -1,8 +1,8 @@
 /* Requests for streams that the program is asked about. */
 
 #include "check.h"
-#include "watched.h"
 #include "http.h"
+#include "watched.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -10,9 +10,6 @@
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-/* Behind what a request says its id is. */
-#define ASKED 77
 
 /* A hub whose listener asks. */
 typedef struct {
@@ -31,7 +28,7 @@ static asking asking_new(const fanfare_ask_options *ask)
     memset(&new, 0, sizeof new);
     new.hub = hub_new();
     new.notices = notices_new();
-    CHECK_EQ(fanfare_authorizer_new_ask(new.notices, ASKED, ask, &new.authorizer), FANFARE_OK);
+    CHECK_EQ(fanfare_authorizer_new_ask(new.notices, TOKEN, ask, &new.authorizer), FANFARE_OK);
     routes[0] = fanfare_route_of(FANFARE_TEXT("/post"));
     routes[0].post = 1;
     options.routes = routes;
@@ -55,7 +52,7 @@ static fanfare_notice next_request(const asking *asking)
     fanfare_notice notice = notices_next(asking->notices);
 
     CHECK_EQ(notice.kind, FANFARE_NOTICE_AUTHORIZATION);
-    CHECK_EQ(notice.token, ASKED);
+    CHECK(notice.token == TOKEN);
     CHECK(notice.id != 0 && notice.request != NULL);
     CHECK_EQ(notice.request->size, sizeof *notice.request);
     return notice;
@@ -292,10 +289,10 @@ static void nobody_answers(void)
             asking.authorizer = NULL;
             notice = notices_next(asking.notices);
             CHECK_EQ(notice.kind, FANFARE_NOTICE_ENDED);
-            CHECK_EQ(notice.token, ASKED);
+            CHECK(notice.token == TOKEN);
         } else if (way == 1) {
             notices_wait(asking.notices);
-            CHECK_EQ(fanfare_notices_remove(asking.notices, ASKED), FANFARE_OK);
+            CHECK_EQ(fanfare_notices_remove(asking.notices, TOKEN), FANFARE_OK);
         } else {
             notices_wait(asking.notices);
             fanfare_notices_free(asking.notices);

@@ -342,6 +342,38 @@ static fanfare_status listener_close_in_child(const objects *of)
     return fanfare_listener_close(of->hub, of->listener);
 }
 
+static fanfare_status listener_admit(const objects *of)
+{
+    fanfare_status status;
+    int ends[2];
+
+    if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends) != 0) {
+        return FANFARE_ERR_SYSTEM;
+    }
+    status = fanfare_listener_admit(of->hub, of->listener, ends[0],
+                                    FANFARE_TEXT("GET /events?topic=t HTTP/1.1\r\n"),
+                                    FANFARE_TEXT("127.0.0.1:9"));
+    if (status != FANFARE_OK) {
+        close(ends[0]);
+    }
+    close(ends[1]);
+    return status;
+}
+
+static fanfare_status listener_has_streams_at(const objects *of)
+{
+    uint32_t has;
+
+    return fanfare_listener_has_streams_at(of->hub, of->listener, FANFARE_TEXT("/events"), &has);
+}
+
+static fanfare_status listener_is_named(const objects *of)
+{
+    uint32_t is;
+
+    return fanfare_listener_is_named(of->hub, of->listener, FANFARE_TEXT("localhost"), &is);
+}
+
 static fanfare_status hub_adopt(const objects *of)
 {
     const fanfare_text topic = FANFARE_TEXT("t");
@@ -768,6 +800,9 @@ const call calls[] = {
     {"fanfare_hub_listen_on", hub_listen_on, FORKED, CALL_KEEPS},
     {"fanfare_listener_address", listener_address, FORKED, 0},
     {"fanfare_listener_close", listener_close, listener_close_in_child, FANFARE_ERR_FORKED, CALL_KEEPS},
+    {"fanfare_listener_admit", listener_admit, FORKED, CALL_KEEPS},
+    {"fanfare_listener_has_streams_at", listener_has_streams_at, FORKED, 0},
+    {"fanfare_listener_is_named", listener_is_named, FORKED, 0},
     {"fanfare_hub_adopt", hub_adopt, FORKED, CALL_KEEPS},
     {"fanfare_hub_publish", hub_publish, FORKED, 0},
     {"fanfare_hub_publish_to", hub_publish_to, FORKED, 0},

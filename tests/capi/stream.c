@@ -3,6 +3,7 @@
 #include "check.h"
 #include "watched.h"
 #include "client.h"
+#include "watched.h"
 
 #include <pthread.h>
 #include <stdio.h>

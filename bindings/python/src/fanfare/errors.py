@@ -131,6 +131,14 @@ class EndedError(FanfareError):
     """The stream has ended; free it."""
 
 
+class LoggerError(FanfareError):
+    """The program has set a logger of its own; take the library's records from that."""
+
+
+class TokenError(FanfareError):
+    """The token or ticket is not valid, or no longer; answer its client 401."""
+
+
 _CLASSES: dict[int, type[FanfareError]] = {
     lib.FANFARE_ERR_PANIC: PanicError,
     lib.FANFARE_ERR_ARGUMENT: ArgumentError,
@@ -160,6 +168,8 @@ _CLASSES: dict[int, type[FanfareError]] = {
     lib.FANFARE_ERR_GRANT: GrantError,
     lib.FANFARE_ERR_KEY: KeyFormatError,
     lib.FANFARE_ERR_ENDED: EndedError,
+    lib.FANFARE_ERR_LOGGER: LoggerError,
+    lib.FANFARE_ERR_TOKEN: TokenError,
 }
 
 
