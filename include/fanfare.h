@@ -242,7 +242,8 @@
  *
  * The child of a fork has the memory of a hub, but not its threads. In the child each call with
  * such a hub returns FANFARE_ERR_FORKED and does nothing, and fanfare_hub_free leaves it as it is.
- * The child makes a hub of its own; the parent's goes on.
+ * The child makes a hub of its own; the parent's goes on. The same holds for queues of notices,
+ * streams, authorizers, tokens and tickets.
  *
  * Units
  *
@@ -1074,8 +1075,8 @@ fanfare_status fanfare_hub_publish_wait(const fanfare_hub *hub,
                                         fanfare_event_id *id_out);
 
 /**
- * Publishes many events, one after another, each to its topics: what a program that has gathered some
- * saves by it is calls. Other threads' events may come between them. It ends with the first event that
+ * Publishes many events, one after another, each to its topics, in one call instead of one for each.
+ * Other threads' events may come between them. It ends with the first event that
  * is refused: the ones before it are published, each to all of its topics, and that one and the ones
  * behind it are not. The whole call waits for at most `timeout_ms`, as `fanfare_hub_publish_wait` does.
  *
@@ -1409,6 +1410,21 @@ static inline fanfare_header fanfare_header_of(fanfare_text name, fanfare_text v
 }
 
 #endif /* FANFARE_DECLARATIONS_ONLY */
+
+/* What a hub tells its host goes through a queue. A host that waits in poll:
+ *
+ *     fanfare_notice batch[64];
+ *     struct pollfd doorbell = {-1, POLLIN, 0};
+ *     size_t count, i;
+ *
+ *     fanfare_notices_doorbell(notices, &doorbell.fd);
+ *     while (poll(&doorbell, 1, -1) == 1) {
+ *         fanfare_notices_drain(notices, batch, sizeof batch[0], 64, &count);
+ *         for (i = 0; i < count; i++)
+ *             if (batch[i].kind == FANFARE_NOTICE_CONNECTED)
+ *                 printf("%.*s has come\n", (int)batch[i].addr.length, batch[i].addr.data);
+ *     }
+ */
 
 /* What a hub tells its host goes through a queue. A host that waits in poll:
  *
@@ -2322,6 +2338,22 @@ static inline fanfare_refusal fanfare_refusal_of(uint32_t status)
 
 #endif /* FANFARE_DECLARATIONS_ONLY */
 
+/* A program that is asked has the requests among its notices (section 8). With an authorizer of
+ * fanfare_authorizer_new_ask in the options of its listener:
+ *
+ *     if (notice.kind == FANFARE_NOTICE_AUTHORIZATION) {
+ *         if (is_logged_in(notice.request)) {
+ *             fanfare_text topics[1] = {topic_of(notice.request)};
+ *             fanfare_grant grant = fanfare_grant_of(topics, 1);
+ *             status = fanfare_authorizer_allow(authorizer, notice.id, &grant);
+ *         } else {
+ *             fanfare_refusal refusal = fanfare_refusal_of(403);
+ *             status = fanfare_authorizer_refuse(authorizer, notice.id, &refusal);
+ *         }
+ *         // FANFARE_ERR_STALE: its client has left, or has waited for too long; that is no error
+ *     }
+ */
+
 /**
  * What bounds the requests that the program is asked about. `fanfare_ask_options_defaults` makes one
  * with every default.
@@ -2613,7 +2645,7 @@ fanfare_status fanfare_tokens_verify(const fanfare_tokens *tokens,
  * Frees what checks tokens. Authorizers that have it keep it. NULL does nothing.
  *
  * Threads: any one, while no other call with it is under way, and none comes afterwards. Ownership: it
- * is gone. Errors: none.
+ * is gone. Errors: none. In a child of the process that of the parent's is left as it is.
  */
 void fanfare_tokens_free(fanfare_tokens *tokens);
 
@@ -2923,7 +2955,8 @@ fanfare_status fanfare_signing_key_sign(const fanfare_signing_key *key,
  * Frees a key. NULL does nothing.
  *
  * Threads: any one, while no other call with the key is under way, and none comes afterwards.
- * Ownership: the key is gone. Errors: none.
+ * Ownership: the key is gone. Errors: none. In a child of the process a key of the parent's is left as it
+ * is.
  */
 void fanfare_signing_key_free(fanfare_signing_key *key);
 
@@ -3044,6 +3077,19 @@ static inline fanfare_stream_options fanfare_stream_options_defaults(void)
 }
 
 #endif /* FANFARE_DECLARATIONS_ONLY */
+
+/* A stream that is sent by a server of the program's own, one thread each:
+ *
+ *     fanfare_text batch;
+ *
+ *     while ((status = fanfare_stream_next(stream, 60000, &batch)) != FANFARE_ERR_ENDED)
+ *         if (status == FANFARE_OK && !send_all(client, batch.data, batch.length))
+ *             break;
+ *     fanfare_stream_free(stream);
+ *
+ * With an event loop, fanfare_stream_notify puts it among the notices, and fanfare_stream_next with a
+ * timeout of 0 reads until it returns FANFARE_ERR_TIMEOUT.
+ */
 
 /**
  * The event stream of one client, which the program sends to it by its own server, over any protocol:

@@ -453,6 +453,7 @@ fn close_listener(hub: &mut Hub, input: &mut Input<'_>) {
     let is_ok =
         expected().chance_if(is_open, FANFARE_ERR_BUFFER).check("fanfare_listener_address", status);
     assert!(!is_ok || length <= size);
+    ask_listener(hub, listener, expected(), input);
     if input.byte() % 4 == 3 || hub.listeners.len() >= LISTENERS_MAX {
         // SAFETY: live.
         let status = unsafe { fanfare_listener_close(hub.handle, listener) };
@@ -465,6 +466,55 @@ fn close_listener(hub: &mut Hub, input: &mut Input<'_>) {
             Expected::default()
                 .chance_if(hub.is_closed, FANFARE_ERR_STALE)
                 .check("fanfare_listener_close", status);
+        }
+    }
+}
+
+/// Asks a listener what is for it, and hands it a connection of which something was read.
+fn ask_listener(
+    hub: &mut Hub,
+    listener: FanfareListener,
+    expected: Expected,
+    input: &mut Input<'_>,
+) {
+    let mut memory = Memory::default();
+    let bytes = input.text();
+    let text = memory.any_text(input, &bytes);
+    let (mut has, is_null) = (7, input.rarely());
+    let out = if is_null { ptr::null_mut() } else { &raw mut has };
+    let expected = expected
+        // NULL is no path, no host, and no bytes.
+        .chance_if(understood(text).is_ok_and(|text| text.is_none()), FANFARE_ERR_ARGUMENT)
+        .fault(understood(text).err());
+    match input.byte() % 3 {
+        0 => {
+            let expected = expected.fault_if(is_null, FANFARE_ERR_ARGUMENT);
+            // SAFETY: live; the text is as it says; NULL or writable.
+            let status =
+                unsafe { fanfare_listener_has_streams_at(hub.handle, listener, text, out) };
+            assert_eq!(has <= 1, expected.check("fanfare_listener_has_streams_at", status));
+        }
+        1 => {
+            let expected = expected.fault_if(is_null, FANFARE_ERR_ARGUMENT);
+            // SAFETY: as above.
+            let status = unsafe { fanfare_listener_is_named(hub.handle, listener, text, out) };
+            assert_eq!(has <= 1, expected.check("fanfare_listener_is_named", status));
+        }
+        _ => {
+            let Ok((_ours, end)) = UnixStream::pair() else { return };
+            let (fd, addr) = (end.into_raw_fd(), memory.text(b"127.0.0.1:9"));
+            let expected = expected
+                .fault_if(hub.is_closed, FANFARE_ERR_CLOSED)
+                .chance_if(true, FANFARE_ERR_BUSY)
+                .chance_if(true, FANFARE_ERR_LIMIT);
+            // SAFETY: live; the texts are as they say; the descriptor is this step's.
+            let status = unsafe { fanfare_listener_admit(hub.handle, listener, fd, text, addr) };
+            if expected.check("fanfare_listener_admit", status) {
+                hub.has_connections = true;
+            } else {
+                // SAFETY: the library has not taken it.
+                drop(unsafe { OwnedFd::from_raw_fd(fd) });
+            }
         }
     }
 }

@@ -89,7 +89,10 @@ fn keys_verdict(keys: &[FanfareKey], input: &mut Input<'_>, memory: &mut Memory)
     let status = unsafe {
         fanfare_keys_problem(list, keys.len(), buffer.as_mut_ptr().cast(), size, &mut length)
     };
-    let is_impossible = keys.iter().any(|key| understood(key.bytes).is_err());
+    let is_impossible = keys.iter().any(|key| {
+        let is_form = [FANFARE_KEY_FILE, FANFARE_KEY_JWKS].contains(&key.form);
+        !understood(key.bytes).is_ok_and(|bytes| bytes.is_some()) || !is_form || key.reserved != 0
+    });
     let expected = Expected::default()
         .fault_if(keys.len() > 64, FANFARE_ERR_TOO_MANY)
         .chance_if(is_impossible, FANFARE_ERR_ARGUMENT)
