@@ -28,6 +28,7 @@ static const test *const all[] = {
     tests_of_doorbell,
     tests_of_ends,
     tests_of_ask,
+    tests_of_fallback,
     tests_of_tokens,
     tests_of_listen_options,
     tests_of_stream_refusals,
