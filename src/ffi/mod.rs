@@ -17,6 +17,7 @@ mod connections;
 mod disconnect;
 mod doorbell;
 mod event;
+mod fallback;
 mod fields;
 mod grant;
 #[cfg(feature = "tickets")]
@@ -76,6 +77,9 @@ pub use disconnect::{
     fanfare_hub_disconnect_tag, fanfare_hub_set_subscriptions,
 };
 pub use event::{FanfareEvent, FanfareEventId, FANFARE_EVENT_ID_BYTES_MAX};
+pub use fallback::{
+    fanfare_fallback_free, fanfare_fallback_new, fanfare_fallback_take, FanfareFallback,
+};
 pub use grant::{fanfare_grant_problem, fanfare_refusal_problem, FanfareGrant, FanfareRefusal};
 #[cfg(feature = "tickets")]
 pub use granted::{

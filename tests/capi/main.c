@@ -18,7 +18,7 @@ static const test *const all[] = {
     tests_of_options, tests_of_hub,     tests_of_publish, tests_of_delivery,
     tests_of_memory,  tests_of_threads, tests_of_fork,    tests_of_ticker,
     tests_of_manual, tests_of_notices, tests_of_connections, tests_of_log, tests_of_listener,
-    tests_of_stream, tests_of_adopt, tests_of_tickets, tests_of_ask, tests_of_tokens,
+    tests_of_stream, tests_of_adopt, tests_of_tickets, tests_of_ask, tests_of_fallback, tests_of_tokens,
     tests_of_listen_options, tests_of_stream_refusals, tests_of_doorbell, tests_of_ends,
 };
 
