@@ -37,6 +37,7 @@
  *
  * With the static library instead: libfanfare.a -lgcc_s -lutil -lrt -lpthread -lm -ldl.
  *
+<<<<<<< HEAD
  * docs/c.md is the way from nothing to such a program, the ways to bring clients in, and a table of what
  * to do about each error. examples/c has programs. For C++17 there is fanfare.hpp beside this header.
  *
@@ -45,6 +46,12 @@
  * 11. notices, 12. listeners, 13. grants, refusals and questions, 14. tokens and tickets, 15.
  * streams that the program reads, 16. connections that the program hands over, 17. connections,
  * 18. draining, 19. statistics, 20. log.
+=======
+ * Contents: rules that hold for every function; then, each with its functions, 1. version,
+ * 2. status, 3. text, 4. options, 5. event, 6. hub, 7. choices, 8. notices, 9. connections, 10. log,
+ * 11. listeners, 12. grants, refusals and questions, 13. tokens and tickets, 14. streams that the
+ * program reads, 15. connections that the program hands over.
+>>>>>>> capi-way
  *
  * Threads and ownership
  *
@@ -242,7 +249,8 @@
  *
  * The child of a fork has the memory of a hub, but not its threads. In the child each call with
  * such a hub returns FANFARE_ERR_FORKED and does nothing, and fanfare_hub_free leaves it as it is.
- * The child makes a hub of its own; the parent's goes on.
+ * The child makes a hub of its own; the parent's goes on. The same holds for queues of notices,
+ * streams, authorizers, tokens and tickets.
  *
  * Units
  *
@@ -2322,6 +2330,22 @@ static inline fanfare_refusal fanfare_refusal_of(uint32_t status)
 
 #endif /* FANFARE_DECLARATIONS_ONLY */
 
+/* A program that is asked has the requests among its notices (section 8). With an authorizer of
+ * fanfare_authorizer_new_ask in the options of its listener:
+ *
+ *     if (notice.kind == FANFARE_NOTICE_AUTHORIZATION) {
+ *         if (is_logged_in(notice.request)) {
+ *             fanfare_text topics[1] = {topic_of(notice.request)};
+ *             fanfare_grant grant = fanfare_grant_of(topics, 1);
+ *             status = fanfare_authorizer_allow(authorizer, notice.id, &grant);
+ *         } else {
+ *             fanfare_refusal refusal = fanfare_refusal_of(403);
+ *             status = fanfare_authorizer_refuse(authorizer, notice.id, &refusal);
+ *         }
+ *         // FANFARE_ERR_STALE: its client has left, or has waited for too long; that is no error
+ *     }
+ */
+
 /**
  * What bounds the requests that the program is asked about. `fanfare_ask_options_defaults` makes one
  * with every default.
@@ -3044,6 +3068,19 @@ static inline fanfare_stream_options fanfare_stream_options_defaults(void)
 }
 
 #endif /* FANFARE_DECLARATIONS_ONLY */
+
+/* A stream that is sent by a server of the program's own, one thread each:
+ *
+ *     fanfare_text batch;
+ *
+ *     while ((status = fanfare_stream_next(stream, 60000, &batch)) != FANFARE_ERR_ENDED)
+ *         if (status == FANFARE_OK && !send_all(client, batch.data, batch.length))
+ *             break;
+ *     fanfare_stream_free(stream);
+ *
+ * With an event loop, fanfare_stream_notify puts it among the notices, and fanfare_stream_next with a
+ * timeout of 0 reads until it returns FANFARE_ERR_TIMEOUT.
+ */
 
 /**
  * The event stream of one client, which the program sends to it by its own server, over any protocol:
