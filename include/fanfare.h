@@ -51,27 +51,34 @@
  *   function                 from which thread    may wait for        owner afterwards
  *   -----------------------  -------------------  ------------------  ----------------------------
  *   fanfare_abi_version      any                  nothing             -
+ *
  *   fanfare_strerror         any                  nothing             its text is static
+ *
  *   fanfare_options_init     any                  nothing             the struct: the caller
  *   fanfare_options_problem  any                  nothing             the struct: the caller; its
  *                                                                     texts are static
+ *
+ *   fanfare_topic_new        any                  nothing             the topic: the caller
+ *   fanfare_topic_free       one, after all other nothing             none: the topic is gone
+ *                            calls with it
+ *
  *   fanfare_hub_new          any                  threads to start    the hub: the caller
  *   fanfare_hub_close        any, several at once 2 s, for clients    the hub: the caller
  *   fanfare_hub_free         one, after all other 2 s, for clients    none: the hub is gone
  *                            calls with the hub
- *   fanfare_topic_new        any                  nothing             the topic: the caller
- *   fanfare_topic_free       one, after all other nothing             none: the topic is gone
- *                            calls with it
+ *
  *   fanfare_hub_publish      any, several at once another publisher   what was passed: the caller
  *   fanfare_hub_publish_to   any, several at once another publisher   what was passed: the caller
  *   fanfare_hub_publish_wait any, several at once clients that lag,   what was passed: the caller
  *                                                 for its timeout
  *   fanfare_hub_publish_many any, several at once clients that lag,   what was passed: the caller
  *                                                 for its timeout
+ *
  *   fanfare_hub_finish       any, several at once clients that lag,   what was passed: the caller
  *                                                 for its timeout
  *   fanfare_hub_finish_topic any, several at once clients that lag,   what was passed: the caller
  *                                                 for its timeout
+ *
  *   fanfare_topic_options_init
  *                            any                  nothing             the struct: the caller
  *   fanfare_topic_options_problem
@@ -85,17 +92,9 @@
  *   fanfare_rules_at         any, several at once nothing             its text: the list
  *   fanfare_rules_free       one, after all other nothing             none: the list is gone
  *                            calls with it
- *   fanfare_drain_options_init
- *                            any                  nothing             the struct: the caller
- *   fanfare_drain_options_problem
- *                            any                  nothing             the struct: the caller; its
- *                                                                     texts are static
- *   fanfare_hub_drain        any, several at once its window and grace, the hub: the caller
- *                                                 and 2 s, for clients
+ *
  *   fanfare_disconnect_reason_name
  *                            any                  nothing             its text is static
- *   fanfare_hub_metrics      any, several at once another publisher   the struct: the caller
- *   fanfare_hub_prometheus   any, several at once another publisher   the buffer: the caller
  *   fanfare_notices_new      any                  nothing             the queue: the caller
  *   fanfare_notices_free     one, after all other nothing             none: the queue is gone
  *                            calls with it
@@ -108,6 +107,88 @@
  *                            any, several at once a drain             what was passed: the caller
  *   fanfare_hub_watch_interest
  *                            any, several at once a drain             what was passed: the caller
+ *
+ *   fanfare_authorizer_free  one, after all other nothing             none: the authorizer is gone
+ *                            calls with it
+ *   fanfare_listen_options_init
+ *                            any                  nothing             the struct: the caller
+ *   fanfare_listen_options_problem
+ *                            any                  nothing             the struct: the caller; its
+ *                                                                     texts are static
+ *   fanfare_hub_listen       any, several at once the system's bind   the listener: the hub
+ *   fanfare_hub_listen_on    any, several at once nothing             fd: the hub, if it succeeds
+ *   fanfare_listener_address any, several at once nothing             the buffer: the caller
+ *   fanfare_listener_close   any, several at once nothing             none: the listener is gone
+ *
+ *   fanfare_grant_problem    any                  nothing             the struct: the caller; its
+ *   fanfare_refusal_problem  any                  nothing             texts are static
+ *   fanfare_ask_options_init any                  nothing             the struct: the caller
+ *   fanfare_ask_options_problem
+ *                            any                  nothing             the struct: the caller; its
+ *                                                                     texts are static
+ *   fanfare_authorizer_new_ask
+ *                            any                  a drain             the authorizer: the caller
+ *   fanfare_authorizer_allow any, several at once nothing             the grant: the caller
+ *   fanfare_authorizer_refuse
+ *                            any, several at once nothing             the refusal: the caller
+ *
+ *   fanfare_granted_grant    any, several at once nothing             the struct: the caller; its
+ *                                                                     texts: what is granted
+ *   fanfare_granted_is_current
+ *                            any, several at once nothing             -
+ *   fanfare_granted_free     one, after all other nothing             none: it is gone
+ *                            calls with it
+ *   fanfare_token_options_init
+ *                            any                  nothing             the struct: the caller
+ *   fanfare_token_options_problem
+ *                            any                  nothing             the struct: the caller; its
+ *                                                                     texts are static
+ *   fanfare_keys_problem     any                  nothing             the buffer: the caller
+ *   fanfare_tokens_new       any                  nothing             the tokens: the caller
+ *   fanfare_tokens_set_keys  any, several at once a token's check     the keys: the caller
+ *   fanfare_tokens_verify    any, several at once nothing             what is granted: the caller
+ *   fanfare_tokens_free      one, after all other nothing             none: the tokens are gone
+ *                            calls with them
+ *   fanfare_ticket_options_init
+ *                            any                  nothing             the struct: the caller
+ *   fanfare_ticket_options_problem
+ *                            any                  nothing             the struct: the caller; its
+ *   fanfare_access_options_problem                                    texts are static
+ *   fanfare_tickets_new      any                  nothing             the tickets: the caller
+ *   fanfare_tickets_issue    any, several at once another such call   the ticket: by value
+ *   fanfare_tickets_redeem   any, several at once another such call   what is granted: the caller
+ *   fanfare_tickets_free     one, after all other nothing             none: the tickets are gone
+ *                            calls with them
+ *   fanfare_authorizer_new_tickets
+ *                            any                  nothing             the authorizer: the caller
+ *   fanfare_signing_key_new  any                  nothing             the key: the caller
+ *   fanfare_signing_key_sign any, several at once nothing             the buffer: the caller
+ *   fanfare_signing_key_free one, after all other nothing             none: the key is gone
+ *                            calls with it
+ *
+ *   fanfare_stream_options_init
+ *                            any                  nothing             the struct: the caller
+ *   fanfare_stream_options_problem
+ *                            any                  nothing             the struct: the caller; its
+ *                                                                     texts are static
+ *   fanfare_hub_subscribe    any, several at once nothing             the stream: the caller
+ *   fanfare_stream_next      any, one at a time   timeout_ms          the batch: the stream
+ *   fanfare_stream_notify    any, one at a time   a drain             -
+ *   fanfare_stream_id        any, one at a time   nothing             -
+ *   fanfare_stream_end       any, one at a time   nothing             -
+ *   fanfare_stream_is_complete
+ *                            any, one at a time   nothing             -
+ *   fanfare_stream_headers   any                  nothing             the header fields are static
+ *   fanfare_stream_free      one, after all other nothing             none: the stream is gone
+ *                            calls with the stream
+ *
+ *   fanfare_listener_admit   any, several at once nothing             fd: the hub, if it succeeds
+ *   fanfare_listener_has_streams_at
+ *                            any, several at once nothing             what was passed: the caller
+ *   fanfare_listener_is_named
+ *                            any, several at once nothing             what was passed: the caller
+ *   fanfare_hub_adopt        any, several at once nothing             fd: the hub, if it succeeds
+ *
  *   fanfare_hub_connections  any, several at once 10 s, for the hub   the list: the caller
  *   fanfare_hub_connection   any, several at once 10 s, for the hub   the list: the caller
  *   fanfare_connections_count
@@ -136,84 +217,20 @@
  *                            any, several at once 10 s, for the hub   -
  *   fanfare_hub_set_subscriptions
  *                            any, several at once 10 s, for the hub   what was passed: the caller
+ *
+ *   fanfare_drain_options_init
+ *                            any                  nothing             the struct: the caller
+ *   fanfare_drain_options_problem
+ *                            any                  nothing             the struct: the caller; its
+ *                                                                     texts are static
+ *   fanfare_hub_drain        any, several at once its window and grace, the hub: the caller
+ *                                                 and 2 s, for clients
+ *
+ *   fanfare_hub_metrics      any, several at once another publisher   the struct: the caller
+ *   fanfare_hub_prometheus   any, several at once another publisher   the buffer: the caller
+ *
  *   fanfare_log_set          any, several at once callbacks that run  the user data: the callback,
  *                                                                     until its destructor
- *   fanfare_listen_options_init
- *                            any                  nothing             the struct: the caller
- *   fanfare_listen_options_problem
- *                            any                  nothing             the struct: the caller; its
- *                                                                     texts are static
- *   fanfare_hub_listen       any, several at once the system's bind   the listener: the hub
- *   fanfare_hub_listen_on    any, several at once nothing             fd: the hub, if it succeeds
- *   fanfare_listener_address any, several at once nothing             the buffer: the caller
- *   fanfare_listener_close   any, several at once nothing             none: the listener is gone
- *   fanfare_authorizer_free  one, after all other nothing             none: the authorizer is gone
- *                            calls with it
- *   fanfare_stream_options_init
- *                            any                  nothing             the struct: the caller
- *   fanfare_stream_options_problem
- *                            any                  nothing             the struct: the caller; its
- *                                                                     texts are static
- *   fanfare_hub_subscribe    any, several at once nothing             the stream: the caller
- *   fanfare_stream_next      any, one at a time   timeout_ms          the batch: the stream
- *   fanfare_stream_notify    any, one at a time   a drain             -
- *   fanfare_stream_id        any, one at a time   nothing             -
- *   fanfare_stream_end       any, one at a time   nothing             -
- *   fanfare_stream_is_complete
- *                            any, one at a time   nothing             -
- *   fanfare_stream_headers   any                  nothing             the header fields are static
- *   fanfare_stream_free      one, after all other nothing             none: the stream is gone
- *                            calls with the stream
- *   fanfare_listener_admit   any, several at once nothing             fd: the hub, if it succeeds
- *   fanfare_listener_has_streams_at
- *                            any, several at once nothing             what was passed: the caller
- *   fanfare_listener_is_named
- *                            any, several at once nothing             what was passed: the caller
- *   fanfare_hub_adopt        any, several at once nothing             fd: the hub, if it succeeds
- *   fanfare_grant_problem    any                  nothing             the struct: the caller; its
- *   fanfare_refusal_problem  any                  nothing             texts are static
- *   fanfare_ask_options_init any                  nothing             the struct: the caller
- *   fanfare_ask_options_problem
- *                            any                  nothing             the struct: the caller; its
- *                                                                     texts are static
- *   fanfare_authorizer_new_ask
- *                            any                  a drain             the authorizer: the caller
- *   fanfare_authorizer_allow any, several at once nothing             the grant: the caller
- *   fanfare_authorizer_refuse
- *                            any, several at once nothing             the refusal: the caller
- *   fanfare_tokens_new       any                  nothing             the tokens: the caller
- *   fanfare_tokens_set_keys  any, several at once a token's check     the keys: the caller
- *   fanfare_tokens_verify    any, several at once nothing             what is granted: the caller
- *   fanfare_tokens_free      one, after all other nothing             none: the tokens are gone
- *                            calls with them
- *   fanfare_keys_problem     any                  nothing             the buffer: the caller
- *   fanfare_token_options_init
- *                            any                  nothing             the struct: the caller
- *   fanfare_token_options_problem
- *                            any                  nothing             the struct: the caller; its
- *                                                                     texts are static
- *   fanfare_tickets_new      any                  nothing             the tickets: the caller
- *   fanfare_tickets_issue    any, several at once another such call   the ticket: by value
- *   fanfare_tickets_redeem   any, several at once another such call   what is granted: the caller
- *   fanfare_tickets_free     one, after all other nothing             none: the tickets are gone
- *                            calls with them
- *   fanfare_ticket_options_init
- *                            any                  nothing             the struct: the caller
- *   fanfare_ticket_options_problem
- *                            any                  nothing             the struct: the caller; its
- *   fanfare_access_options_problem                                    texts are static
- *   fanfare_authorizer_new_tickets
- *                            any                  nothing             the authorizer: the caller
- *   fanfare_granted_grant    any, several at once nothing             the struct: the caller; its
- *                                                                     texts: what is granted
- *   fanfare_granted_is_current
- *                            any, several at once nothing             -
- *   fanfare_granted_free     one, after all other nothing             none: it is gone
- *                            calls with it
- *   fanfare_signing_key_new  any                  nothing             the key: the caller
- *   fanfare_signing_key_sign any, several at once nothing             the buffer: the caller
- *   fanfare_signing_key_free one, after all other nothing             none: the key is gone
- *                            calls with it
  *
  * The inline functions, from fanfare_text_of on, only put a struct together: any thread, no
  * waiting, nothing to free. No function may be called from a signal handler. No thread of the
