@@ -307,7 +307,11 @@ impl Write for Message {
             return Err(fmt::Error);
         }
         let room = self.bytes.len() - self.len;
-        let fits = &text[..text.floor_char_boundary(room)];
+        let mut end = text.len().min(room);
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
+        let fits = &text[..end];
         self.bytes[self.len..][..fits.len()].copy_from_slice(fits.as_bytes());
         self.len += fits.len();
         self.is_cut = fits.len() < text.len();
