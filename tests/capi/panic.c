@@ -37,7 +37,7 @@ static void comes_back_as_its_code(void)
     CHECK_PANICS(fanfare_options_init(&options));
     CHECK_PANICS(fanfare_options_problem(&options, &problem, &bounds));
     CHECK_PANICS(fanfare_hub_new(&options, &other));
-    CHECK_PANICS(fanfare_hub_listen(hub, FANFARE_TEXT("127.0.0.1:0"), &port));
+    CHECK_PANICS(fanfare_hub_listen(hub, FANFARE_TEXT("127.0.0.1:0"), NULL, NULL, &port));
     CHECK_PANICS(fanfare_hub_close(hub));
     CHECK_PANICS(fanfare_topic_new(name, &other_topic));
     CHECK_PANICS(fanfare_hub_publish(hub, name, &event, &id));
