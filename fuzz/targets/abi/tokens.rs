@@ -149,10 +149,12 @@ pub(crate) fn make(world: &mut World, input: &mut Input<'_>) {
             let bytes = if input.rarely() { input.text() } else { SECRET.to_vec() };
             let bytes = memory.any_text(input, &bytes);
             let mut key = ptr::null_mut();
-            let expected = Expected::default().fault(understood(bytes).err()).chance_if(
-                understood(bytes).ok().flatten().as_deref() != Some(SECRET),
-                FANFARE_ERR_KEY,
-            );
+            let given = understood(bytes);
+            let is_secret = given.as_ref().is_ok_and(|given| given.as_deref() == Some(SECRET));
+            let expected = Expected::default()
+                .fault(given.as_ref().err().copied())
+                .fault_if(given == Ok(None), FANFARE_ERR_ARGUMENT)
+                .chance_if(!is_secret, FANFARE_ERR_KEY);
             // SAFETY: the text is as it says, and writable.
             let status = unsafe { fanfare_signing_key_new(bytes, &mut key) };
             if expected.check("fanfare_signing_key_new", status) {
