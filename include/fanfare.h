@@ -147,6 +147,10 @@
  *   fanfare_listener_close   any, several at once nothing             none: the listener is gone
  *   fanfare_authorizer_free  one, after all other nothing             none: the authorizer is gone
  *                            calls with it
+ *   fanfare_fallback_new     any                  a drain             the fallback: the caller
+ *   fanfare_fallback_take    any, several at once nothing             the descriptor: the caller
+ *   fanfare_fallback_free    one, after all other nothing             none: the fallback is gone
+ *                            calls with it
  *   fanfare_stream_options_init
  *                            any                  nothing             the struct: the caller
  *   fanfare_stream_options_problem
@@ -1320,6 +1324,12 @@ typedef enum fanfare_notice_kind_code {
    * notices of the hub go elsewhere.
    */
   FANFARE_NOTICE_ENDED = 7,
+  /**
+   * A connection with a request for a path without streams waits for the host: `id` is the
+   * connection's, `addr` its client's, and `request->content`, of which nothing else is set, what was
+   * read of it: at least the request's head. `fanfare_fallback_new` says how it is taken.
+   */
+  FANFARE_NOTICE_UNHANDLED = 8,
 } fanfare_notice_kind_code;
 
 /**
@@ -2044,6 +2054,53 @@ typedef struct fanfare_authorizer fanfare_authorizer;
 void fanfare_authorizer_free(fanfare_authorizer *authorizer);
 
 /**
+ * Where a listener's connections go whose requests are for paths without streams, so that a server of
+ * the program's own answers them on the same port; a listener's options take it. Opaque, and always
+ * used by pointer. `fanfare_fallback_new` makes it and `fanfare_fallback_free` frees it. Several
+ * listeners may have the same one.
+ */
+typedef struct fanfare_fallback fanfare_fallback;
+
+/**
+ * Makes a fallback: each connection with a request for a path without streams comes as a notice
+ * FANFARE_NOTICE_UNHANDLED with `token`, whose `id` is the connection's, and waits until the program
+ * takes its descriptor with `fanfare_fallback_take`. At most `capacity` connections wait to be told of,
+ * and as many to be taken, 1 to 65,536; requests beyond them are answered 503. They do not count as
+ * connections of the hub. On success `*fallback_out` is the fallback.
+ *
+ * Threads: any; waits for a drain of the queue that is under way. Ownership: the fallback is the
+ * caller's, to be freed with `fanfare_fallback_free`. Errors: `FANFARE_ERR_OPTIONS` when the capacity is
+ * out of its bounds; `FANFARE_ERR_LIMIT` when the queue has too many sources; `FANFARE_ERR_ARGUMENT` or
+ * `FANFARE_ERR_FORKED`.
+ */
+fanfare_status fanfare_fallback_new(const fanfare_notices *notices,
+                                    uint64_t token,
+                                    size_t capacity,
+                                    fanfare_fallback **fallback_out);
+
+/**
+ * Takes the descriptor of a connection that a notice has told of: `*fd_out` is its socket, which is
+ * non-blocking. What was read of it is in the notice, `request->content`. A client that asks for events
+ * on it later is given back with `fanfare_listener_admit`.
+ *
+ * Threads: any, several at once. Ownership: the descriptor is the caller's. Errors: `FANFARE_ERR_STALE`
+ * when it was taken already; `FANFARE_ERR_ARGUMENT` or `FANFARE_ERR_FORKED`.
+ */
+fanfare_status fanfare_fallback_take(const fanfare_fallback *fallback,
+                                     uint64_t id,
+                                     int *fd_out);
+
+/**
+ * Frees a fallback, and closes the connections that wait to be taken. Requests that come afterwards to
+ * listeners that have it are answered 503. NULL does nothing.
+ *
+ * Threads: any one, while no other call with this fallback is under way, and none comes afterwards.
+ * Ownership: the fallback is gone. Errors: none. In a child of the process one of the parent's is left
+ * as it is.
+ */
+void fanfare_fallback_free(fanfare_fallback *fallback);
+
+/**
  * A request's query may name no topics; one that does is answered 403.
  */
 #define FANFARE_QUERY_TOPICS_NONE 1
@@ -2215,6 +2272,11 @@ typedef struct fanfare_listen_options {
    */
   const fanfare_authorizer *authorizer;
   /**
+   * Where connections go whose requests are for paths without streams; the listener keeps it. NULL:
+   * they are answered 404.
+   */
+  const fanfare_fallback *fallback;
+  /**
    * 1: pages of the origins may send cookies along; not with `*` or `null`. Default: 0.
    */
   uint32_t cors_credentials;
@@ -2326,7 +2388,7 @@ fanfare_status fanfare_listen_options_init(fanfare_listen_options *options);
  * Of a list the name is the list's, and of a route's parts it is `routes`.
  *
  * Threads: any. Ownership: the struct stays the caller's; the two texts are static. Errors:
- * `FANFARE_ERR_ARGUMENT`, `FANFARE_ERR_FORKED` for an authorizer of the parent's, or
+ * `FANFARE_ERR_ARGUMENT`, `FANFARE_ERR_FORKED` for an authorizer or fallback of the parent's, or
  * `FANFARE_ERR_SYSTEM`.
  */
 fanfare_status fanfare_listen_options_problem(const fanfare_listen_options *options,
@@ -3331,8 +3393,9 @@ typedef struct fanfare_stream fanfare_stream;
 /**
  * Subscribes the program itself to topics and filters, of which there may be 1 to 65,536: what a
  * client's connection would be sent, without the head of a response, comes out of the stream. What is
- * published after this has returned is in it. It counts as a connection, and the same bounds, policies,
- * heartbeats and notices hold for it. `options` may be NULL. Waits for nothing. On success
+ * published after this has returned is in it; but a hub that keeps few events or none may tell a gap
+ * instead of what was published before its thread has begun the stream. It counts as a connection, and
+ * the same bounds, policies, heartbeats and notices hold for it. `options` may be NULL. Waits for nothing. On success
  * `*stream_out` is the stream.
  *
  * Threads: any, several at once. Ownership: what is passed stays the caller's; the stream is the

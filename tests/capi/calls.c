@@ -74,6 +74,7 @@ void objects_new(objects *made)
     CHECK_EQ(fanfare_authorizer_new_tickets(made->tokens, made->tickets, NULL, &made->authorizer),
              FANFARE_OK);
     CHECK_EQ(fanfare_authorizer_new_ask(made->notices, 3, NULL, &made->asking), FANFARE_OK);
+    CHECK_EQ(fanfare_fallback_new(made->notices, 5, 10, &made->fallback), FANFARE_OK);
 }
 
 void objects_free(objects *of)
@@ -92,6 +93,7 @@ void objects_free(objects *of)
     fanfare_granted_free(of->granted);
     fanfare_authorizer_free(of->authorizer);
     fanfare_authorizer_free(of->asking);
+    fanfare_fallback_free(of->fallback);
 }
 
 /* Functions of no object. */
@@ -274,6 +276,15 @@ static fanfare_status authorizer_new_ask(const objects *of)
     return status;
 }
 
+static fanfare_status fallback_new_and_free(const objects *of)
+{
+    fanfare_fallback *made = NULL;
+    fanfare_status status = fanfare_fallback_new(of->notices, 6, 10, &made);
+
+    fanfare_fallback_free(made);
+    return status;
+}
+
 /* What is the parent's stays as it is in a child, however often it is freed. */
 #define FREE_TWICE(type, object) \
     static fanfare_status type##_free(const objects *of) \
@@ -290,6 +301,7 @@ FREE_TWICE(tokens, tokens)
 FREE_TWICE(tickets, tickets)
 FREE_TWICE(granted, granted)
 FREE_TWICE(authorizer, authorizer)
+FREE_TWICE(fallback, fallback)
 
 /* Functions of a hub. */
 
@@ -699,6 +711,13 @@ static fanfare_status authorizer_refuse(const objects *of)
     return fanfare_authorizer_refuse(of->asking, 7, &refusal);
 }
 
+static fanfare_status fallback_take(const objects *of)
+{
+    int fd;
+
+    return fanfare_fallback_take(of->fallback, 7, &fd);
+}
+
 static fanfare_status granted_grant(const objects *of)
 {
     fanfare_grant granted = fanfare_grant_of(NULL, 0);
@@ -771,6 +790,9 @@ const call calls[] = {
     {"fanfare_authorizer_new_ask", authorizer_new_ask, FORKED, 0},
     {"fanfare_authorizer_allow", authorizer_allow, FORKED, 0},
     {"fanfare_authorizer_refuse", authorizer_refuse, FORKED, 0},
+    {"fanfare_fallback_new", fallback_new_and_free, FORKED, 0},
+    {"fanfare_fallback_take", fallback_take, FORKED, 0},
+    {"fanfare_fallback_free", fallback_new_and_free, fallback_free, FANFARE_OK, 0},
     {"fanfare_access_options_problem", access_options_problem, AS_EVER, CALL_ALLOCATES},
     {"fanfare_grant_problem", grant_problem, AS_EVER, CALL_ALLOCATES},
     {"fanfare_refusal_problem", refusal_problem, AS_EVER, CALL_ALLOCATES},

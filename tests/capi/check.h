@@ -29,6 +29,7 @@ extern const test tests_of_stream[];
 extern const test tests_of_adopt[];
 extern const test tests_of_tickets[];
 extern const test tests_of_ask[];
+extern const test tests_of_fallback[];
 extern const test tests_of_tokens[];
 extern const test tests_of_listen_options[];
 extern const test tests_of_stream_refusals[];

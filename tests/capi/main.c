@@ -46,6 +46,7 @@ static const test *const all[] = {
     tests_of_tokens,
     tests_of_listen_options,
     tests_of_stream_refusals,
+    tests_of_fallback,
 };
 
 const char *ticker_path, *manual_path;

@@ -14,6 +14,7 @@ use crate::expect::{verdict, Expected, Verdict};
 use crate::input::Input;
 use crate::memory::{understood, Memory};
 use crate::streams::{self, is_subscription, subscriptions};
+use crate::tokens::Access;
 use crate::world::{Hub, World};
 
 /// The most listeners of a hub: each has a descriptor.
@@ -323,7 +324,7 @@ pub(crate) fn hub_counts(world: &mut World, input: &mut Input<'_>) {
 fn listen_options(
     input: &mut Input<'_>,
     memory: &mut Memory,
-    authorizer: *const FanfareAuthorizer,
+    access: &Access,
 ) -> FanfareListenOptions {
     // SAFETY: zero is a valid value, and the struct says its own size.
     let mut options: FanfareListenOptions = unsafe { std::mem::zeroed() };
@@ -347,7 +348,8 @@ fn listen_options(
         9 => options.policies = value as u32,
         10 => options.head_bytes_max = value,
         11 => options.keepalive_ms = value,
-        12 => options.authorizer = authorizer,
+        12 => options.authorizer = access.authorizer(),
+        16 => options.fallback = access.fallback(),
         13 => {
             // SAFETY: zero is a valid value.
             let mut route: FanfareRoute = unsafe { std::mem::zeroed() };
@@ -369,7 +371,7 @@ fn listen_options(
 /// Listens on the loopback or at a descriptor, asks for the address, and closes listeners.
 pub(crate) fn hub_listen(world: &mut World, input: &mut Input<'_>) {
     let mut memory = Memory::default();
-    let options = listen_options(input, &mut memory, world.access.authorizer());
+    let options = listen_options(input, &mut memory, &world.access);
     let minimum = offset_of!(FanfareListenOptions, user_timeout_ms) + size_of::<u64>();
     let lent = memory.sized(input, &options, minimum, FANFARE_ERR_OPTIONS);
     let is_null = input.is_odd();

@@ -71,6 +71,7 @@ const STEPS: &[Step] = &[
     notices::hub_watch,
     tokens::make,
     tokens::ask,
+    tokens::fall_back,
     tokens::pass,
     tokens::pass,
     tokens::free,
