@@ -48,6 +48,7 @@ const STEPS: &[Step] = &[
     streams::read_exactly,
     streams::stream_read,
     streams::stream_free,
+    streams::stream_notify,
     streams::stream_headers,
     life::hub_new,
     life::hub_close,

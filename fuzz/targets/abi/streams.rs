@@ -11,6 +11,7 @@ use crate::expect::{verdict, Expected, Verdict};
 use crate::given::Given;
 use crate::input::Input;
 use crate::memory::{understood, Memory};
+use crate::notices;
 use crate::sse::{Message, Parser};
 use crate::world::{Hub, World};
 
@@ -215,6 +216,32 @@ pub(crate) fn stream_read(world: &mut World, input: &mut Input<'_>) {
     Expected::default().check("fanfare_stream_is_complete", complete);
     assert!(reason >= 0 && is_complete <= 1 && [0, 1, 7].contains(&is_cut));
     assert!(!stream.has_ended || reason > 0);
+}
+
+/// Puts a stream among the notices of a queue, and looks at its id.
+pub(crate) fn stream_notify(world: &mut World, input: &mut Input<'_>) {
+    let at = input.below(world.streams.len());
+    let stream = match world.streams.get(at) {
+        Some(stream) if !input.rarely() => stream.handle.cast_const(),
+        _ => ptr::null(),
+    };
+    let (notices, watching) = notices::queue(&mut world.queues, input);
+    let token = u64::from(input.byte());
+    // SAFETY: NULL or live, both of them.
+    let status = unsafe { fanfare_stream_notify(stream, notices, token) };
+    let is_null = stream.is_null() || notices.is_null();
+    let expected = Expected::default()
+        .fault_if(is_null, FANFARE_ERR_ARGUMENT)
+        .chance_if(true, FANFARE_ERR_LIMIT);
+    if expected.check("fanfare_stream_notify", status) {
+        watching.expect("NULL is refused").may_have(token);
+    }
+    let (mut id, is_null) = (u64::MAX, input.rarely());
+    let out = if is_null { ptr::null_mut() } else { &raw mut id };
+    // SAFETY: NULL or live, and NULL or writable.
+    let status = unsafe { fanfare_stream_id(stream, out) };
+    let expected = Expected::default().fault_if(stream.is_null() || is_null, FANFARE_ERR_ARGUMENT);
+    assert_eq!(expected.check("fanfare_stream_id", status), id != u64::MAX);
 }
 
 pub(crate) fn stream_free(world: &mut World, input: &mut Input<'_>) {
