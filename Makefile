@@ -98,6 +98,8 @@ endef
 
 # Makes libfanfare.a in a folder of the one that Cargo has built.
 define sealed_archive
+	@$(LD) --version 2>/dev/null | grep -q '^GNU ld' || { \
+		echo "this needs GNU's linker; elsewhere: cargo cinstall (docs/installing.md)" >&2; exit 1; }
 	$(LD) -r --gc-sections --force-group-allocation -o $(2)/fanfare.o \
 		$$(nm --defined-only $(1) 2>/dev/null | sed -n 's/.* T \(fanfare_\)/-u \1/p') $(1)
 	objcopy --wildcard --keep-global-symbol='fanfare_*' --remove-section=.llvmbc \
