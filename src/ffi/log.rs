@@ -139,7 +139,7 @@ struct Hook {
     destructor: FanfareLogDestructor,
 }
 
-// SAFETY: whoever sets it promises that it may be called from any thread, several at once.
+// SAFETY: the program that sets it promises that it may be called from any thread, several at once.
 unsafe impl Send for Hook {}
 // SAFETY: as above.
 unsafe impl Sync for Hook {}
