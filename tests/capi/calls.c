@@ -15,11 +15,9 @@ static fanfare_key key(void)
 
 static fanfare_grant grant(void)
 {
-    static fanfare_text topics[1];
-
+    static const fanfare_text topics[] = {{"t", 1}};
     fanfare_grant granted = fanfare_grant_of(topics, 1);
 
-    topics[0] = FANFARE_TEXT("t");
     granted.expires_at_unix_ms = UINT64_C(32503680000000); /* the year 3000 */
     return granted;
 }
