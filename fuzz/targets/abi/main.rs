@@ -18,6 +18,7 @@ use world::World;
 
 mod engine;
 mod expect;
+#[allow(dead_code, reason = "the target `frame` needs the rest")]
 #[path = "../../../tests/support/given.rs"]
 mod given;
 mod input;
