@@ -533,6 +533,18 @@ static fanfare_status stream_end(const objects *of)
     return fanfare_stream_end(of->stream, &reason, NULL);
 }
 
+static fanfare_status stream_id(const objects *of)
+{
+    fanfare_connection_id id;
+
+    return fanfare_stream_id(of->stream, &id);
+}
+
+static fanfare_status stream_notify(const objects *of)
+{
+    return fanfare_stream_notify(of->stream, of->notices, 8);
+}
+
 static fanfare_status stream_is_complete(const objects *of)
 {
     uint32_t is_complete;
@@ -854,6 +866,8 @@ const call calls[] = {
     {"fanfare_subscription_counts_free", hub_subscription_counts, FORKED, 0},
     {"fanfare_stream_next", stream_next, FORKED, CALL_ALONE},
     {"fanfare_stream_end", stream_end, FORKED, 0},
+    {"fanfare_stream_id", stream_id, FORKED, 0},
+    {"fanfare_stream_notify", stream_notify, FORKED, 0},
     {"fanfare_stream_is_complete", stream_is_complete, FORKED, 0},
     {"fanfare_signing_key_sign", signing_key_sign, FORKED, 0},
     {"fanfare_tokens_set_keys", tokens_set_keys, FORKED, 0},

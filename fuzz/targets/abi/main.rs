@@ -48,6 +48,7 @@ const STEPS: &[Step] = &[
     streams::hub_subscribe,
     streams::read_exactly,
     streams::stream_read,
+    streams::stream_notify,
     streams::stream_free,
     streams::stream_headers,
     life::hub_new,
