@@ -6,6 +6,7 @@ use std::path::Path;
 
 use declared::{Declared, Function};
 
+#[allow(dead_code, reason = "tests/layout.rs needs the rest")]
 #[path = "support/declared.rs"]
 mod declared;
 

@@ -15,11 +15,9 @@ static fanfare_key key(void)
 
 static fanfare_grant grant(void)
 {
-    static fanfare_text topics[1];
-
+    static const fanfare_text topics[] = {{"t", 1}};
     fanfare_grant granted = fanfare_grant_of(topics, 1);
 
-    topics[0] = FANFARE_TEXT("t");
     granted.expires_at_unix_ms = UINT64_C(32503680000000); /* the year 3000 */
     return granted;
 }
@@ -528,9 +526,11 @@ static fanfare_status stream_next(const objects *of)
     return fanfare_stream_next(of->stream, 1, &batch);
 }
 
-static fanfare_status stream_notify(const objects *of)
+static fanfare_status stream_end(const objects *of)
 {
-    return fanfare_stream_notify(of->stream, of->notices, 8);
+    fanfare_disconnect_reason reason;
+
+    return fanfare_stream_end(of->stream, &reason, NULL);
 }
 
 static fanfare_status stream_id(const objects *of)
@@ -540,11 +540,9 @@ static fanfare_status stream_id(const objects *of)
     return fanfare_stream_id(of->stream, &id);
 }
 
-static fanfare_status stream_end(const objects *of)
+static fanfare_status stream_notify(const objects *of)
 {
-    fanfare_disconnect_reason reason;
-
-    return fanfare_stream_end(of->stream, &reason, NULL);
+    return fanfare_stream_notify(of->stream, of->notices, 8);
 }
 
 static fanfare_status stream_is_complete(const objects *of)
@@ -867,9 +865,9 @@ const call calls[] = {
     {"fanfare_subscription_counts_get", counts_get, AS_EVER, 0},
     {"fanfare_subscription_counts_free", hub_subscription_counts, FORKED, 0},
     {"fanfare_stream_next", stream_next, FORKED, CALL_ALONE},
-    {"fanfare_stream_notify", stream_notify, FORKED, CALL_ALONE},
-    {"fanfare_stream_id", stream_id, FORKED, CALL_ALONE},
     {"fanfare_stream_end", stream_end, FORKED, 0},
+    {"fanfare_stream_id", stream_id, FORKED, 0},
+    {"fanfare_stream_notify", stream_notify, FORKED, 0},
     {"fanfare_stream_is_complete", stream_is_complete, FORKED, 0},
     {"fanfare_signing_key_sign", signing_key_sign, FORKED, 0},
     {"fanfare_tokens_set_keys", tokens_set_keys, FORKED, 0},

@@ -18,7 +18,7 @@
 #include <unistd.h>
 
 #define THREADS 8
-#define ROUNDS 60
+#define ROUNDS 20
 /* How often what stays until the end is called by each thread. */
 #define ROUNDS_KEEPING 2
 

@@ -18,6 +18,7 @@ use world::World;
 
 mod engine;
 mod expect;
+#[allow(dead_code, reason = "the target `frame` needs the rest")]
 #[path = "../../../tests/support/given.rs"]
 mod given;
 mod input;
@@ -47,8 +48,8 @@ const STEPS: &[Step] = &[
     streams::hub_subscribe,
     streams::read_exactly,
     streams::stream_read,
-    streams::stream_free,
     streams::stream_notify,
+    streams::stream_free,
     streams::stream_headers,
     life::hub_new,
     life::hub_close,

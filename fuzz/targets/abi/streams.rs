@@ -218,30 +218,24 @@ pub(crate) fn stream_read(world: &mut World, input: &mut Input<'_>) {
     assert!(!stream.has_ended || reason > 0);
 }
 
-/// Puts a stream among the notices of a queue, and looks at its id.
+/// Has a queue tell when a stream can be read, and asks for the stream's id.
 pub(crate) fn stream_notify(world: &mut World, input: &mut Input<'_>) {
     let at = input.below(world.streams.len());
-    let stream = match world.streams.get(at) {
-        Some(stream) if !input.rarely() => stream.handle.cast_const(),
-        _ => ptr::null(),
-    };
-    let (notices, watching) = notices::queue(&mut world.queues, input);
-    let token = u64::from(input.byte());
-    // SAFETY: NULL or live, both of them.
+    let stream = world.streams.get(at).filter(|_| !input.rarely());
+    let stream = stream.map_or(ptr::null(), |stream| stream.handle.cast_const());
+    let token = u64::from(input.byte() % 4);
+    let (notices, queue) = notices::queue(&mut world.queues, input);
+    let is_none = || Expected::default().fault_if(stream.is_null(), FANFARE_ERR_ARGUMENT);
+    let expected = is_none().fault_if(notices.is_null(), FANFARE_ERR_ARGUMENT);
+    // SAFETY: NULL or live.
     let status = unsafe { fanfare_stream_notify(stream, notices, token) };
-    let is_null = stream.is_null() || notices.is_null();
-    let expected = Expected::default()
-        .fault_if(is_null, FANFARE_ERR_ARGUMENT)
-        .chance_if(true, FANFARE_ERR_LIMIT);
     if expected.check("fanfare_stream_notify", status) {
-        watching.expect("NULL is refused").may_have(token);
+        queue.expect("NULL is refused").may_have(token);
     }
-    let (mut id, is_null) = (u64::MAX, input.rarely());
-    let out = if is_null { ptr::null_mut() } else { &raw mut id };
-    // SAFETY: NULL or live, and NULL or writable.
-    let status = unsafe { fanfare_stream_id(stream, out) };
-    let expected = Expected::default().fault_if(stream.is_null() || is_null, FANFARE_ERR_ARGUMENT);
-    assert_eq!(expected.check("fanfare_stream_id", status), id != u64::MAX);
+    let mut id = u64::MAX;
+    // SAFETY: NULL or live, and writable.
+    let status = unsafe { fanfare_stream_id(stream, &mut id) };
+    assert_eq!(is_none().check("fanfare_stream_id", status), id != u64::MAX);
 }
 
 pub(crate) fn stream_free(world: &mut World, input: &mut Input<'_>) {
