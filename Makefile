@@ -9,8 +9,19 @@ GUNGRAUN_RUNNER := $(GUNGRAUN_DIR)/bin/gungraun-runner
 RELEASE := target/release
 DIST_DIR := build/dist
 
+# Where `make install` puts the C library; DESTDIR is put in front, for those that make packages.
+PREFIX ?= /usr/local
+LIBDIR ?= $(PREFIX)/lib
+INCLUDEDIR ?= $(PREFIX)/include
+VERSION := $(shell sed -n '/^\[workspace.package\]/,/^$$/s/^version = "\(.*\)"/\1/p' Cargo.toml)
+# The SONAME has the ABI's number: programs are linked to an ABI, not to a release.
+ABI := $(shell sed -n 's/^\#define FANFARE_ABI_VERSION \([0-9]*\)$$/\1/p' include/fanfare.h)
+SONAME := libfanfare.so.$(ABI)
+# What a program that is linked with the static library needs besides.
+STATIC_LIBS := -lutil -lrt -lpthread -lm -ldl
+
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint fuzz capi dist header bench bench-all bench-c bench-micro bench-instructions bench-peers bench-record bench-render fmt clean setup
+.PHONY: help demo test lint fuzz capi dist install uninstall musl cross header bench bench-all bench-c bench-micro bench-instructions bench-peers bench-record bench-render fmt clean setup
 
 help: ## list what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -31,30 +42,82 @@ fuzz: ## a minute of coverage-guided fuzzing for each target; FUZZ_SECONDS sets 
 capi: ## build the C library into build/lib
 	$(call c_library,release,$(LIB_DIR))
 
-dist: ## build what is shipped, stripped: the program and the C libraries, into build/dist
+dist: $(DIST_DIR)/libfanfare.a ## build what is shipped, stripped: the program and the C libraries, into build/dist
 	$(CARGO) build --profile dist --locked --features cli
-	$(call c_library,dist,$(DIST_DIR))
-	cp target/dist/fanfare include/fanfare.h $(DIST_DIR)/
+	cp target/dist/fanfare include/fanfare.h include/fanfare.hpp $(DIST_DIR)/
 
-# Builds the C library, shared and static, with a profile, into a folder.
+# Installing builds nothing where nothing has changed, so that root may do it without Cargo.
+LIBRARY_SOURCES := Cargo.toml Cargo.lock Makefile include/fanfare.h $(shell find src -name '*.rs')
+
+$(DIST_DIR)/libfanfare.a: $(LIBRARY_SOURCES)
+	$(call c_library,dist,$(DIST_DIR))
+	strip --strip-unneeded $@
+
+install: $(DIST_DIR)/libfanfare.a ## install the C library: headers, shared, static, fanfare.pc; PREFIX=/usr/local DESTDIR=
+	install -d $(DESTDIR)$(INCLUDEDIR) $(DESTDIR)$(LIBDIR)/pkgconfig
+	install -m 644 include/fanfare.h include/fanfare.hpp $(DESTDIR)$(INCLUDEDIR)/
+	install -m 755 $(DIST_DIR)/$(SONAME) $(DESTDIR)$(LIBDIR)/
+	ln -sf $(SONAME) $(DESTDIR)$(LIBDIR)/libfanfare.so
+	install -m 644 $(DIST_DIR)/libfanfare.a $(DESTDIR)$(LIBDIR)/
+	printf '%s\n' 'prefix=$(PREFIX)' 'libdir=$(LIBDIR)' 'includedir=$(INCLUDEDIR)' '' 'Name: fanfare' \
+		'Description: Fan-out of Server-Sent Events to very many clients' 'Version: $(VERSION)' \
+		'Cflags: -I$${includedir}' 'Libs: -L$${libdir} -lfanfare' 'Libs.private: $(STATIC_LIBS)' \
+		> $(DESTDIR)$(LIBDIR)/pkgconfig/fanfare.pc
+	chmod 644 $(DESTDIR)$(LIBDIR)/pkgconfig/fanfare.pc
+
+uninstall: ## remove what `make install` has installed with the same PREFIX and DESTDIR
+	rm -f $(DESTDIR)$(INCLUDEDIR)/fanfare.h $(DESTDIR)$(INCLUDEDIR)/fanfare.hpp \
+		$(DESTDIR)$(LIBDIR)/$(SONAME) $(DESTDIR)$(LIBDIR)/libfanfare.so $(DESTDIR)$(LIBDIR)/libfanfare.a \
+		$(DESTDIR)$(LIBDIR)/pkgconfig/fanfare.pc
+
+MUSL := x86_64-unknown-linux-musl
+
+musl: ## build the static library for musl, x86-64, stripped, into build/musl
+	tests/cross/cargo rustc --target $(MUSL) --profile dist --locked --lib --features capi --crate-type staticlib
+	mkdir -p build/musl
+	$(call sealed_archive,target/cross/$(MUSL)/dist/libfanfare.a,build/musl)
+	strip --strip-unneeded build/musl/libfanfare.a
+
+cross: setup ## check that the library compiles for other systems and with its oldest Rust; run it with musl
+	tests/run cross
+
+# Without `tickets` the library is two thirds as large, and lacks the functions of tokens and tickets.
+CAPI_FEATURES ?= capi,tickets
+
+# Builds the C library, shared and static, with a profile, into a folder. Of the shared one Rust's
+# linker exports the functions of the ABI alone. The static one becomes a single object in which
+# they alone can be seen, so that a program may have other libraries with Rust in them.
 define c_library
-	$(CARGO) rustc --profile $(1) --locked --lib --features capi \
-		--crate-type cdylib -- -C link-arg=-Wl,-soname,libfanfare.so.0
-	$(CARGO) rustc --profile $(1) --locked --lib --features capi --crate-type staticlib
+	$(CARGO) rustc --profile $(1) --locked --lib --features $(CAPI_FEATURES) --crate-type cdylib,staticlib \
+		-- -C link-arg=-Wl,-soname,$(SONAME)
 	mkdir -p $(2)
-	cp target/$(1)/libfanfare.so $(2)/libfanfare.so.0
-	ln -sf libfanfare.so.0 $(2)/libfanfare.so
-	cp target/$(1)/libfanfare.a $(2)/
+	cp target/$(1)/libfanfare.so $(2)/$(SONAME)
+	ln -sf $(SONAME) $(2)/libfanfare.so
+	$(call sealed_archive,target/$(1)/libfanfare.a,$(2))
+endef
+
+# Makes libfanfare.a in a folder of the one that Cargo has built.
+define sealed_archive
+	@$(LD) --version 2>/dev/null | grep -q '^GNU ld' || { \
+		echo "this needs GNU's linker; elsewhere: cargo cinstall (docs/installing.md)" >&2; exit 1; }
+	$(LD) -r --gc-sections --force-group-allocation -o $(2)/fanfare.o \
+		$$(nm --defined-only $(1) 2>/dev/null | sed -n 's/.* T \(fanfare_\)/-u \1/p') $(1)
+	objcopy --wildcard --keep-global-symbol='fanfare_*' --remove-section=.llvmbc \
+		--remove-section=.llvmcmd $(2)/fanfare.o
+	rm -f $(2)/libfanfare.a
+	$(AR) rcs $(2)/libfanfare.a $(2)/fanfare.o
+	rm $(2)/fanfare.o
 endef
 
 bench-c: capi ## build the C program that `fanfare bench publish-call --c-program` measures
 	mkdir -p $(BENCH_DIR)
 	$(CC) -std=c99 -D_POSIX_C_SOURCE=200809L -Wall -Wextra -Wpedantic -Werror -O2 -Iinclude \
 		benches/c/publish.c -o $(BENCH_DIR)/publish \
-		-L$(LIB_DIR) -Wl,-rpath,$(abspath $(LIB_DIR)) -lfanfare
+		-L$(LIB_DIR) -Wl,-rpath,$(abspath $(LIB_DIR)) -lfanfare -lpthread
 
-header: ## make include/fanfare.h anew from src/ffi
-	FANFARE_HEADER_WRITE=1 $(CARGO) test --locked --features capi --test header
+header: ## make include/fanfare.h anew from src/ffi, and the record of its layout
+	FANFARE_HEADER_WRITE=1 $(CARGO) test --locked --features capi,tickets --test header -- current
+	FANFARE_HEADER_WRITE=1 $(CARGO) test --locked --features capi,tickets --test layout -- record
 
 bench: ## some minutes of benchmark, the results in build/bench; BENCH_ARGS goes to each scenario
 	$(call bench,paced saturation unicast-under-broadcast connect-storm idle-memory,--repeat 3)

@@ -114,6 +114,56 @@ impl Hub {
         Ok(all)
     }
 
+    /// One connection, as it is now; `None` if it has ended. Blocks as [`Hub::connections`], but for
+    /// no longer than a shard's turn.
+    ///
+    /// # Errors
+    ///
+    /// When its shard is too busy, or does not answer in time.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use fanfare::{ConnectionId, Hub, Options};
+    /// # let hub = Hub::start(Options::default())?;
+    /// let id = ConnectionId::from_u64(7);
+    /// match hub.connection(id)? {
+    ///     Some(client) => println!("{id} lags by {:?}", client.lag_age),
+    ///     None => println!("{id} has ended"),
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn connection(&self, id: ConnectionId) -> Result<Option<ConnectionInfo>, AdminError> {
+        future::block_on(self.connection_async(id))
+    }
+
+    /// One connection as by [`Hub::connection`], under any executor.
+    ///
+    /// # Errors
+    ///
+    /// When its shard is too busy, or does not answer in time.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use fanfare::{ConnectionId, Hub, Options};
+    /// # let hub = Hub::start(Options::default())?;
+    /// let info = hub.connection_async(ConnectionId::from_u64(7));
+    /// assert!(smol::block_on(info)?.is_none(), "there is no such connection");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub async fn connection_async(
+        &self,
+        id: ConnectionId,
+    ) -> Result<Option<ConnectionInfo>, AdminError> {
+        let answers = self.ask(Some(id.shard()), Query::Connection(id)).await?;
+        let found = answers.into_iter().find_map(|answer| match answer {
+            Answer::Connections(found) => found.into_iter().next(),
+            _ => None,
+        });
+        Ok(found)
+    }
+
     /// How many connections get a topic's events, by its name or by filters, each counted once.
     /// Blocks as [`Hub::connections`], but for no longer than a shard's turn.
     ///

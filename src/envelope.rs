@@ -225,8 +225,8 @@ fn put_escaped(out: &mut Vec<u8>, mut text: &[u8]) {
 fn plain_bytes(text: &[u8]) -> usize {
     let is_escaped = |&byte: &u8| byte < b' ' || byte == b'"' || byte == b'\\';
     // No branch within sixteen bytes: the compiler then compares them all at once.
-    let is_plain = |some: &&[u8; 16]| !some.iter().fold(false, |any, byte| any | is_escaped(byte));
-    let plain = 16 * text.as_chunks().0.iter().take_while(is_plain).count();
+    let is_plain = |some: &&[u8]| !some.iter().fold(false, |any, byte| any | is_escaped(byte));
+    let plain = 16 * text.chunks_exact(16).take_while(is_plain).count();
     plain + text[plain..].iter().take_while(|byte| !is_escaped(byte)).count()
 }
 

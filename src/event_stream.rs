@@ -270,7 +270,7 @@ impl EventStream {
 }
 
 /// Whether something may be missing at the end of a stream that ended for a reason.
-fn is_cut(reason: DisconnectReason) -> bool {
+pub(crate) fn is_cut(reason: DisconnectReason) -> bool {
     matches!(
         reason,
         DisconnectReason::Lagging

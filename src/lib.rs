@@ -43,6 +43,12 @@
 //! }
 //! ```
 
+#[cfg(any(windows, not(unix)))]
+compile_error!(
+    "fanfare needs a Unix system: it runs on Linux, and is compiled for macOS and FreeBSD; \
+     Windows is not supported"
+);
+
 mod admin;
 mod adopt;
 mod authorizer;
@@ -54,6 +60,7 @@ mod envelope;
 mod event;
 mod event_stream;
 mod excerpt;
+mod exposition;
 mod fallback;
 mod filter;
 mod finish;
@@ -75,6 +82,7 @@ mod notices;
 mod options;
 mod order;
 mod policy;
+mod prometheus;
 mod proxy;
 mod publish;
 mod pull;
@@ -89,6 +97,8 @@ mod subscribe;
 mod sync;
 mod sys;
 mod topic;
+#[cfg(any(feature = "capi", test))]
+mod topic_handle;
 mod tuning;
 mod waker;
 mod watch;

@@ -15,6 +15,8 @@ use crate::id::EventId;
 use crate::options::Options;
 use crate::order::Refused;
 use crate::topic::Topic;
+#[cfg(feature = "capi")]
+use crate::topic_handle::TopicHandle;
 
 /// What a hub says of an event that it has accepted; see [`Hub::publish`](crate::Hub::publish).
 ///
@@ -149,6 +151,21 @@ impl Hub {
             Ok(id) => Ok(Published { id }),
             Err(refused) => Err(refused.into()),
         }
+    }
+
+    /// The same to the topic of a handle.
+    #[cfg(feature = "capi")]
+    pub(crate) fn publish_by_handle(
+        &self,
+        handle: &TopicHandle,
+        event: &Event<'_>,
+    ) -> Result<Published, PublishError> {
+        if !event.window.is_zero() {
+            return self.publish(handle.topic(), event);
+        }
+        let draft = self.encode(handle.topic(), event)?;
+        let id = self.counted(self.shared().order.publish_by_handle(handle, draft))?;
+        Ok(Published { id })
     }
 
     /// Publishes an event, waiting for at most `timeout` while the backlog is full. Zero does not

@@ -1,8 +1,14 @@
 //! `include/fanfare.h` is what `src/ffi` makes of it: `header.in` is the outline, and a line of it
 //! such as `@hub.rs` is what cbindgen makes of that file. To make it anew: `make header`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+
+use declared::{Declared, Function};
+
+#[allow(dead_code, reason = "tests/layout.rs needs the rest")]
+#[path = "support/declared.rs"]
+mod declared;
 
 #[test]
 fn the_header_is_current() {
@@ -11,13 +17,19 @@ fn the_header_is_current() {
     for (number, name) in version {
         assert!(made.contains(&format!("#define FANFARE_VERSION_{name} {number}\n")), "{name}");
     }
-    let path = root().join("include/fanfare.h");
+    expect_current("include/fanfare.h", &made);
+    // A test that is compiled with a list cannot write it.
+    expect_current("tests/capi/layout/declared.rs", &Declared::of(&made).list());
+}
+
+/// Compares a file of the repository with what it is made of, or writes it.
+fn expect_current(file: &str, made: &str) {
+    let path = root().join(file);
     if std::env::var_os("FANFARE_HEADER_WRITE").is_some() {
-        std::fs::create_dir_all(root().join("include")).expect("include/ can be made");
-        std::fs::write(&path, &made).expect("the header can be written");
+        std::fs::write(&path, made).expect("the file can be written");
     }
-    let kept = std::fs::read_to_string(&path).expect("include/fanfare.h is there");
-    assert!(kept == made, "include/fanfare.h is not current; run `make header`");
+    let kept = std::fs::read_to_string(&path).expect("the file is there");
+    assert!(kept == made, "{file} is not current; run `make header`");
 }
 
 #[test]
@@ -27,7 +39,9 @@ fn each_function_has_its_row_in_the_table_and_says_threads_and_errors() {
     let mut functions = 0;
     for (comment, name) in declared_functions(declarations) {
         functions += 1;
-        assert!(manual.contains(&format!("\n *   {name} ")), "{name} has no row in the table");
+        // A name that is as long as the column has it on a line of its own.
+        let has_row = [' ', '\n'].map(|end| manual.contains(&format!("\n *   {name}{end}")));
+        assert!(has_row.contains(&true), "{name} has no row in the table");
         for word in ["Threads:", "Errors"] {
             assert!(comment.contains(word), "the comment of {name} has no {word}");
         }
@@ -38,34 +52,126 @@ fn each_function_has_its_row_in_the_table_and_says_threads_and_errors() {
 }
 
 #[test]
-fn the_struct_of_options_has_the_numbers_of_the_document_with_their_bounds_and_defaults() {
-    let made = header();
-    let (_, from) = made.split_once("typedef struct fanfare_options {").expect("the struct");
-    let (fields, _) = from.split_once('}').expect("its end");
-    let comments: BTreeMap<&str, String> = fields
-        .split("/**")
-        .filter_map(|part| {
-            let (comment, field) = part.split_once("*/")?;
-            let name = field.trim().strip_prefix("uint64_t ")?.strip_suffix(';')?;
-            let lines = comment.lines().map(|line| line.trim_start_matches([' ', '*']));
-            Some((name, lines.collect::<Vec<_>>().join(" ")))
-        })
-        .collect();
-    let options = documented_options();
-    for (name, ending) in &options {
-        let comment = comments.get(&**name).unwrap_or_else(|| panic!("there is no {name}"));
-        assert!(comment.trim().ends_with(ending), "{name}: {comment:?} does not end with {ending}");
+fn each_function_is_called_by_the_tests_of_all_and_by_the_fuzz_target() {
+    let calls = std::fs::read_to_string(root().join("tests/capi/calls.c")).expect("the table");
+    let mut steps = String::new();
+    for file in std::fs::read_dir(root().join("fuzz/targets/abi")).expect("the target") {
+        steps += &std::fs::read_to_string(file.expect("a file").path()).expect("the file");
     }
-    let others: Vec<_> = comments.keys().filter(|name| !options.contains_key(**name)).collect();
-    assert_eq!(others, [&"any_host"]);
+    // Names in texts do not count.
+    let is_called = |name: &str| {
+        let mut places = steps.match_indices(name);
+        let is_name = |c: char| c.is_alphanumeric() || c == '_';
+        places.any(|(at, _)| {
+            !steps[..at].ends_with('"') && !steps[at + name.len()..].starts_with(is_name)
+        })
+    };
+    for Function { name, .. } in &Declared::of(&header()).functions {
+        assert!(calls.contains(&format!("{{\"{name}\", ")), "tests/capi/calls.c has no {name}");
+        assert!(is_called(name), "fuzz/targets/abi has no call of {name}");
+    }
 }
 
-/// The engine's options that are numbers, by their names in C, each with how its comment is to end.
-fn documented_options() -> BTreeMap<String, String> {
+#[test]
+fn the_structs_of_options_have_those_of_the_document_with_their_bounds_and_defaults() {
+    let made = header();
+    for (name, heading, others) in [("fanfare_options", "The engine", &["any_host", "size"][..])] {
+        let comments = comments_of_fields(&made, name);
+        let options = documented_options(heading);
+        for (option, ending) in &options {
+            let comment = comments.get(option).unwrap_or_else(|| panic!("there is no {option}"));
+            let ends = comment.trim().ends_with(ending);
+            assert!(ends, "{option}: {comment:?} does not end with {ending}");
+        }
+        let unknown: Vec<_> = comments.keys().filter(|name| !options.contains_key(*name)).collect();
+        assert_eq!(unknown, others, "{name}");
+    }
+}
+
+#[test]
+fn the_struct_of_a_listeners_options_has_those_of_the_document() {
+    let made = header();
+    let (_, from) = made.split_once("typedef struct fanfare_listen_options {").expect("the struct");
+    let (fields, _) = from.split_once('}').expect("its end");
+    let fields: Vec<&str> = fields
+        .lines()
+        .filter_map(|line| line.trim().strip_suffix(';')?.rsplit([' ', '*']).next())
+        .collect();
     let document = std::fs::read_to_string(root().join("docs/options.md")).expect("the document");
-    let (_, engine) = document.split_once("## The engine").expect("the engine's table");
-    let (engine, _) = engine.split_once("\n## ").expect("its end");
-    let rows: Vec<Vec<&str>> = engine
+    let (_, listener) = document.split_once("## A listener").expect("the listener's table");
+    let (listener, _) = listener.split_once("\n## ").expect("its end");
+    let rows = listener.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+    let missing: Vec<&str> = rows
+        .filter(|option| {
+            let is_it = |field: &&str| {
+                let name = field.strip_suffix("_ms").unwrap_or(field);
+                name == *option || name.split('_').next() == Some(option)
+            };
+            !fields.iter().any(is_it)
+        })
+        .collect();
+    assert!(missing.is_empty(), "{missing:?} are not in the struct");
+}
+
+#[test]
+fn the_document_for_c_has_every_status_code_and_what_to_do_about_it() {
+    let made = header();
+    let (_, from) = made.split_once("typedef enum fanfare_status_code {").expect("the codes");
+    let (codes, _) = from.split_once('}').expect("their end");
+    let codes: Vec<_> = codes
+        .lines()
+        .filter_map(|line| line.trim().strip_suffix(',')?.split_once(" = "))
+        .map(|(name, number)| (name.to_owned(), number.to_owned()))
+        .collect();
+    let document = std::fs::read_to_string(root().join("docs/c.md")).expect("the document");
+    let rows = document.lines().filter(|line| line.starts_with("| `FANFARE_"));
+    let rows: Vec<_> = rows
+        .map(|row| {
+            let cells: Vec<_> = row.split('|').map(str::trim).collect();
+            let [_, name, number, means, todo, _] = cells[..] else { panic!("{row}") };
+            assert!(!means.is_empty() && (number == "0" || !todo.is_empty()), "{row}");
+            (name.trim_matches('`').to_owned(), number.to_owned())
+        })
+        .collect();
+    assert!(codes.len() > 1);
+    assert_eq!(rows, codes);
+}
+
+#[test]
+fn the_document_for_c_names_only_what_the_header_has() {
+    let made = header();
+    let names_of = |text: &str| {
+        let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        let names =
+            words.filter(|word| word.starts_with("fanfare_") || word.starts_with("FANFARE_"));
+        names.map(str::to_owned).collect::<BTreeSet<_>>()
+    };
+    let document = std::fs::read_to_string(root().join("docs/c.md")).expect("the document");
+    let known = names_of(&made);
+    let unknown: Vec<_> = names_of(&document).into_iter().filter(|n| !known.contains(n)).collect();
+    // The beginnings of names that have an end of their own for each struct.
+    assert_eq!(unknown, ["fanfare_"]);
+}
+
+/// The fields of a struct, each with its comment in one line.
+fn comments_of_fields(made: &str, name: &str) -> BTreeMap<String, String> {
+    let (_, from) = made.split_once(&format!("typedef struct {name} {{")).expect("the struct");
+    let (fields, _) = from.split_once("\n}").expect("its end");
+    let fields = fields.split("/**").filter_map(|part| {
+        let (comment, field) = part.split_once("*/")?;
+        let name = field.trim().strip_suffix(';')?.rsplit([' ', '*']).next()?;
+        let lines = comment.lines().map(|line| line.trim_start_matches([' ', '*']));
+        Some((name.to_owned(), lines.collect::<Vec<_>>().join(" ")))
+    });
+    fields.collect()
+}
+
+/// The options of a table, by their names in C, each with how its comment is to end.
+fn documented_options(heading: &str) -> BTreeMap<String, String> {
+    let document = std::fs::read_to_string(root().join("docs/options.md")).expect("the document");
+    let (_, table) = document.split_once(&format!("## {heading}")).expect("the table");
+    let (table, _) = table.split_once("\n## ").unwrap_or((table, ""));
+    let rows: Vec<Vec<&str>> = table
         .lines()
         .filter(|line| line.starts_with("| `"))
         .map(|line| line.split('|').skip(1).map(str::trim).collect())
@@ -74,12 +180,14 @@ fn documented_options() -> BTreeMap<String, String> {
         let row = rows.iter().find(|row| row[0].trim_matches('`') == option)?;
         Some(option.to_owned() + if row[1] == "time" { "_ms" } else { "" })
     };
-    let numbers = rows.iter().filter(|row| ["count", "bytes", "time", "percent"].contains(&row[1]));
-    let ending = |row: &Vec<&str>| {
-        let bounds = row[2].split('`').map(|part| name_in_c(part).unwrap_or(part.to_owned()));
-        format!("Bounds: {}. Default: {}.", bounds.collect::<String>(), row[3])
+    let plain = |cell: &str| {
+        let parts = cell.split('`').map(|part| name_in_c(part).unwrap_or(part.to_owned()));
+        parts.collect::<String>()
     };
-    numbers.filter_map(|row| Some((name_in_c(row[0].trim_matches('`'))?, ending(row)))).collect()
+    let ending =
+        |row: &Vec<&str>| format!("Bounds: {}. Default: {}.", plain(row[2]), plain(row[3]));
+    let options = rows.iter();
+    options.filter_map(|row| Some((name_in_c(row[0].trim_matches('`'))?, ending(row)))).collect()
 }
 
 /// The exported functions, each with the comment before it.

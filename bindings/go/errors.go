@@ -41,6 +41,40 @@ const (
 	ErrSystem Error = C.FANFARE_ERR_SYSTEM
 	// ErrFinished: the topic is finished; publish to another one.
 	ErrFinished Error = C.FANFARE_ERR_FINISHED
+	// ErrTimeout: what was waited for did not happen within the time; wait again, or do without it.
+	ErrTimeout Error = C.FANFARE_ERR_TIMEOUT
+	// ErrSubscription: a topic or filter to subscribe to is none.
+	ErrSubscription Error = C.FANFARE_ERR_SUBSCRIPTION
+	// ErrTooMany: a list has more entries than it may have; give fewer.
+	ErrTooMany Error = C.FANFARE_ERR_TOO_MANY
+	// ErrBuffer: the caller's buffer is too small; give a larger one.
+	ErrBuffer Error = C.FANFARE_ERR_BUFFER
+	// ErrStale: what an id names is not there any more; there is nothing to do.
+	ErrStale Error = C.FANFARE_ERR_STALE
+	// ErrLimit: there are as many as the options allow; raise the option, or try again later.
+	ErrLimit Error = C.FANFARE_ERR_LIMIT
+	// ErrBusy: the engine is asked for more at once than it keeps a queue for; try again a little later.
+	ErrBusy Error = C.FANFARE_ERR_BUSY
+	// ErrSocket: the descriptor is no connected stream socket.
+	ErrSocket Error = C.FANFARE_ERR_SOCKET
+	// ErrSocketTLS: the socket speaks TLS, which the engine cannot.
+	ErrSocketTLS Error = C.FANFARE_ERR_SOCKET_TLS
+	// ErrSocketRead: the client has sent bytes behind the request, or a body that was not read.
+	ErrSocketRead Error = C.FANFARE_ERR_SOCKET_READ
+	// ErrSocketUnsent: bytes that the host has written are not sent yet; wait until they are.
+	ErrSocketUnsent Error = C.FANFARE_ERR_SOCKET_UNSENT
+	// ErrRequest: the request is none that a stream can answer.
+	ErrRequest Error = C.FANFARE_ERR_REQUEST
+	// ErrGrant: a grant or a refusal is beyond its bounds, or a stream wants what is not granted.
+	ErrGrant Error = C.FANFARE_ERR_GRANT
+	// ErrKey: a key cannot be read, is too weak, or is of no algorithm that is taken.
+	ErrKey Error = C.FANFARE_ERR_KEY
+	// ErrEnded: the stream has ended; free it.
+	ErrEnded Error = C.FANFARE_ERR_ENDED
+	// ErrLogger: the program has set a logger of its own; take the library's records from that.
+	ErrLogger Error = C.FANFARE_ERR_LOGGER
+	// ErrToken: the token or ticket is not valid, or no longer; answer its client 401.
+	ErrToken Error = C.FANFARE_ERR_TOKEN
 )
 
 // ErrABI is that the library which is loaded is of another version than this package.

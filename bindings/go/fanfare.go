@@ -34,7 +34,7 @@ static fanfare_text fanfare_go_field(_GoString_ given)
 
 static fanfare_status fanfare_go_listen(const fanfare_hub *hub, _GoString_ addr, uint16_t *port_out)
 {
-	return fanfare_hub_listen(hub, fanfare_go_text(addr), port_out);
+	return fanfare_hub_listen(hub, fanfare_go_text(addr), NULL, NULL, port_out);
 }
 
 // Puts the event together on C's stack.

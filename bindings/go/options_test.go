@@ -19,7 +19,7 @@ type documented struct {
 	kind, bounds, preset string
 }
 
-// table has the engine's options that are numbers; the others do not cross the ABI yet.
+// table has the engine's options that are numbers; the others are not here yet.
 func table(t *testing.T) map[string]documented {
 	t.Helper()
 	text, err := os.ReadFile("../../docs/options.md")

@@ -1,15 +1,22 @@
 /* Publishes the time to the topic "ticks" each second, until SIGINT or SIGTERM.
  *
- * Build and run it from the repository's root, after `make capi`:
+ * Build it from the repository's root, after `make capi`:
  *
  *   cc -std=c99 -Iinclude examples/c/ticker.c -Lbuild/lib -Wl,-rpath,build/lib -lfanfare -o ticker
- *   ./ticker 127.0.0.1:8080
- *   curl -N 'http://127.0.0.1:8080/events?topic=ticks'
  *
  * Statically, so that it needs no libfanfare.so:
  *
  *   cc -std=c99 -Iinclude examples/c/ticker.c build/lib/libfanfare.a \
  *       -lgcc_s -lutil -lrt -lpthread -lm -ldl -o ticker
+ *
+ * With the library that `make install` has installed:
+ *
+ *   cc -std=c99 examples/c/ticker.c $(pkg-config --cflags --libs fanfare) -o ticker
+ *
+ * Try it:
+ *
+ *   ./ticker 127.0.0.1:8080
+ *   curl -N 'http://127.0.0.1:8080/events?topic=ticks'
  */
 
 #ifndef _POSIX_C_SOURCE
@@ -76,7 +83,7 @@ static int serve(const char *addr, const sigset_t *ends)
     if (status != FANFARE_OK) {
         return failed("hub", status);
     }
-    status = fanfare_hub_listen(hub, fanfare_text_of_string(addr), &port);
+    status = fanfare_hub_listen(hub, fanfare_text_of_string(addr), NULL, NULL, &port);
     if (status == FANFARE_OK) {
         printf("ticker: listening on %s, port %u: /events?topic=ticks\n", addr, (unsigned)port);
         fflush(stdout);

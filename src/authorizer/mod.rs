@@ -26,6 +26,8 @@ pub use self::refusal::Refusal;
 pub(crate) use self::request::Asked;
 pub use self::request::{AnswerError, AuthorizationRequest};
 pub use self::requests::AuthorizationRequests;
+#[cfg(feature = "capi")]
+pub(crate) use self::verdict::InTime;
 pub(crate) use self::verdict::{Replies, Verdict};
 use crate::options::OptionsError;
 

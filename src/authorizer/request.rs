@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use super::decide::{cookie_in, text_of, Admission, StreamAsk};
 use super::refusal::Refusal;
-use super::verdict::{Reply, Verdict};
+use super::verdict::{InTime, Reply, Verdict};
 use crate::filter::Subscription;
 use crate::grant::Grant;
 use crate::options::OptionsError;
@@ -105,11 +105,15 @@ impl AuthorizationRequest {
     /// # let _ = allow;
     /// ```
     pub fn allow(self, grant: Grant) -> Result<(), AnswerError> {
+        self.allow_in_time(grant).map(drop)
+    }
+
+    /// [`AuthorizationRequest::allow`], which says whether it was in time.
+    pub(crate) fn allow_in_time(self, grant: Grant) -> Result<InTime, AnswerError> {
         match grant.check() {
             Ok(()) => {
                 let admission = Admission { grant, lease: None };
-                self.reply.send(Verdict::Allow(Box::new(admission)));
-                Ok(())
+                Ok(self.reply.send(Verdict::Allow(Box::new(admission))))
             }
             Err(error) => Err(AnswerError { request: Box::new(self), error }),
         }
@@ -133,11 +137,13 @@ impl AuthorizationRequest {
     /// # let _ = refuse;
     /// ```
     pub fn refuse(self, refusal: Refusal) -> Result<(), AnswerError> {
+        self.refuse_in_time(refusal).map(drop)
+    }
+
+    /// [`AuthorizationRequest::refuse`], which says whether it was in time.
+    pub(crate) fn refuse_in_time(self, refusal: Refusal) -> Result<InTime, AnswerError> {
         match refusal.check() {
-            Ok(()) => {
-                self.reply.send(Verdict::Refuse(refusal));
-                Ok(())
-            }
+            Ok(()) => Ok(self.reply.send(Verdict::Refuse(refusal))),
             Err(error) => Err(AnswerError { request: Box::new(self), error }),
         }
     }

@@ -54,6 +54,13 @@ impl Wait {
     }
 }
 
+/// Whether an answer came while its connection waited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum InTime {
+    Yes,
+    No,
+}
+
 /// The way of one answer. Dropped unused, it tells the connection that there will be none.
 pub(super) struct Reply {
     pub(super) wait: Arc<Wait>,
@@ -63,11 +70,13 @@ pub(super) struct Reply {
 
 impl Reply {
     /// Hands the answer over, unless it is too late, which is counted.
-    pub(super) fn send(self, verdict: Verdict) {
-        match self.wait.answer() {
-            true => self.replies.reply(self.key, verdict),
-            false => self.replies.count_late(),
+    pub(super) fn send(self, verdict: Verdict) -> InTime {
+        if self.wait.answer() {
+            self.replies.reply(self.key, verdict);
+            return InTime::Yes;
         }
+        self.replies.count_late();
+        InTime::No
     }
 }
 

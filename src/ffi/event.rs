@@ -37,6 +37,13 @@ pub struct FanfareEvent {
     pub key: FanfareText,
     /// The reconnection time that clients are to use from now on, in milliseconds; 0 for none.
     pub retry_ms: u32,
+    /// A text that clients ignore, each of its lines as a comment. Data and comment together have at
+    /// most the option event_bytes_max bytes.
+    pub comment: FanfareText,
+    /// The clients that are there are sent the event evenly over this time, at most 300,000 ms, for
+    /// what a crowd acts on, such as "fetch the new configuration"; 0 is at once. A later event for a
+    /// client takes it along. Such events wait in backlogs of their own.
+    pub window_ms: u64,
 }
 
 /// The size that the struct had in the ABI's first version, without padding.
@@ -61,6 +68,7 @@ pub struct FanfareEventId {
     pub text: [c_char; FANFARE_EVENT_ID_BYTES_MAX],
 }
 
+/// The steps are always inlined: moving what they return takes as long as some of them.
 impl FanfareEvent {
     /// A copy of the caller's event, whose texts are the caller's still.
     ///
@@ -72,6 +80,7 @@ impl FanfareEvent {
     /// # Safety
     ///
     /// `event` has to be NULL, or to point to `event->size` readable bytes.
+    #[inline(always)]
     pub(super) unsafe fn read(event: *const FanfareEvent) -> Result<FanfareEvent, Status> {
         if event.is_null() {
             return Err(Status::FANFARE_ERR_ARGUMENT);
@@ -83,18 +92,20 @@ impl FanfareEvent {
         Ok(given)
     }
 
-    /// Its texts: data, name, id and key.
+    /// Its texts: data, name, id, key and comment.
     ///
     /// # Errors
     ///
     /// When one is longer than any that is taken, or has a length that is impossible.
-    pub(super) fn lent(&self, data_bytes_max: usize) -> Result<[Option<Lent>; 4], Status> {
+    #[inline(always)]
+    pub(super) fn lent(&self, data_bytes_max: usize) -> Result<[Option<Lent>; 5], Status> {
         let field = |text| Lent::new(text, Event::FIELD_BYTES_MAX, Status::FANFARE_ERR_EVENT);
         Ok([
             Lent::new(self.data, data_bytes_max, Status::FANFARE_ERR_TOO_LARGE)?,
             field(self.name)?,
             field(self.id)?,
             field(self.key)?,
+            Lent::new(self.comment, data_bytes_max, Status::FANFARE_ERR_TOO_LARGE)?,
         ])
     }
 
@@ -103,20 +114,22 @@ impl FanfareEvent {
     /// # Errors
     ///
     /// `FANFARE_ERR_UTF8`.
-    pub(super) fn event<'a>(&self, texts: [Option<&'a [u8]>; 4]) -> Result<Event<'a>, Status> {
-        let [data, name, id, key] = texts;
+    #[inline(always)]
+    pub(super) fn event<'a>(&self, texts: [Option<&'a [u8]>; 5]) -> Result<Event<'a>, Status> {
+        let [data, name, id, key, comment] = texts;
         Ok(Event {
             data: text(data)?,
             name: text(name)?,
             id: text(id)?,
             retry: (self.retry_ms > 0).then(|| Duration::from_millis(self.retry_ms.into())),
             key: text(key)?,
-            comment: None,
-            window: Duration::ZERO,
+            comment: text(comment)?,
+            window: Duration::from_millis(self.window_ms),
         })
     }
 }
 
+#[inline(always)]
 fn text(bytes: Option<&[u8]>) -> Result<Option<Cow<'_, str>>, Status> {
     bytes
         .map(|bytes| std::str::from_utf8(bytes).map(Cow::Borrowed))
@@ -134,6 +147,19 @@ impl FanfareEventId {
             *to = byte as c_char;
         }
         FanfareEventId { length: length as u8, text } // of some 30 bytes at most
+    }
+
+    /// Writes an id, or that it is not known, where the caller wants it, if anywhere.
+    ///
+    /// # Safety
+    ///
+    /// `id_out` has to be NULL or writable.
+    #[inline]
+    pub(super) unsafe fn put(id: Option<EventId>, id_out: *mut FanfareEventId) {
+        if !id_out.is_null() {
+            // SAFETY: writable as the caller promises.
+            unsafe { *id_out = FanfareEventId::of(id) };
+        }
     }
 }
 

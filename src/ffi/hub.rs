@@ -1,34 +1,28 @@
 //! The hub across the border.
 
-use std::net::SocketAddr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::answer;
-use super::event::{FanfareEvent, FanfareEventId};
-use super::lent::{with_copies, Lent};
+use super::listeners::Listeners;
 use super::options::FanfareOptions;
 use super::origin::Origin;
 use super::status::{FanfareStatus, Status};
-use super::text::FanfareText;
+use crate::drain::{DrainOptions, Drained};
 use crate::hub::Hub;
-use crate::listener::{ListenOptions, Listener};
+use crate::listener::ListenOptions;
 use crate::sys::fork;
-use crate::topic::Topic;
 
 /// The engine: one order of events, the threads that serve its connections, and its listeners.
 /// Opaque, and always used by pointer. `fanfare_hub_new` makes it and `fanfare_hub_free` frees it;
 /// in between every other function may be called with it from any thread at once.
 #[derive(Debug)]
 pub struct FanfareHub {
-    hub: Hub,
-    listen_options: ListenOptions,
-    listeners: Mutex<Vec<Listener>>,
+    pub(super) hub: Hub,
+    pub(super) listen_options: ListenOptions,
+    listeners: Mutex<Listeners>,
     /// The process that has its threads.
     origin: Origin,
 }
-
-/// More than the longest text that an IPv6 address with a zone and a port has.
-const ADDR_BYTES_MAX: usize = 256;
 
 /// Makes a hub and starts its threads. `options` may be NULL for the defaults. On success
 /// `*hub_out` is the hub.
@@ -40,8 +34,8 @@ const ADDR_BYTES_MAX: usize = 256;
 ///
 /// # Safety
 ///
-/// `options` has to be NULL or to point to `options->size` readable bytes, and `hub_out` to point
-/// to a writable pointer.
+/// `options` has to be NULL or to point to `options->size` readable bytes whose text is as it says, and
+/// `hub_out` to point to a writable pointer.
 #[no_mangle]
 pub unsafe extern "C" fn fanfare_hub_new(
     options: *const FanfareOptions,
@@ -62,8 +56,31 @@ pub unsafe extern "C" fn fanfare_hub_new(
     })
 }
 
-/// Closes a hub and frees it. What was published is sent for at most 2 seconds more; then every
-/// connection is closed, and the threads have ended when this returns. NULL does nothing.
+/// Closes a hub: nothing more is published or accepted, what was published is sent for at most 2
+/// seconds more, and then every connection is closed. The threads have ended when this returns. From
+/// then on what publishes, finishes and listens returns `FANFARE_ERR_CLOSED`, also calls that wait for
+/// space at the time; what was counted can still be read. To close a hub once more does nothing, but may
+/// return before the first call has. The hub has to be freed all the same.
+///
+/// Threads: any, several at once, and while others use the hub. Ownership: the hub stays the caller's.
+/// Errors: `FANFARE_ERR_ARGUMENT` or `FANFARE_ERR_FORKED`.
+///
+/// # Safety
+///
+/// `hub` has to be NULL or a live hub.
+#[no_mangle]
+pub unsafe extern "C" fn fanfare_hub_close(hub: *const FanfareHub) -> FanfareStatus {
+    answer(|| {
+        // SAFETY: as the caller promises.
+        let hub = unsafe { live(hub) }?;
+        hub.hub.close();
+        hub.drop_listeners();
+        Ok(())
+    })
+}
+
+/// Closes a hub as `fanfare_hub_close` does, if that was not done before, and frees it. NULL does
+/// nothing.
 ///
 /// Threads: any one, while no other call with this hub is under way, and none comes afterwards.
 /// Ownership: the hub is gone. Errors: none.
@@ -91,88 +108,35 @@ pub unsafe extern "C" fn fanfare_hub_free(hub: *mut FanfareHub) {
     });
 }
 
-/// Accepts clients on an address such as `127.0.0.1:8080` or `[::]:8080` until the hub is freed. A
-/// stream has the path `/events?topic=NAME`. `addr` is an IP address and a port, at most 256 bytes;
-/// a name is refused, since looking one up could block. With port 0 the system chooses a port. On
-/// success `*port_out`, unless `port_out` is NULL, is the port. A hub may listen on several
-/// addresses. On a loopback address a request's `Host` is checked, see `any_host`.
-///
-/// Threads: any, several at once. Ownership: `addr` stays the caller's, the listener is the hub's.
-/// Errors: `FANFARE_ERR_ARGUMENT`, `FANFARE_ERR_ADDRESS`, `FANFARE_ERR_FORKED` or
-/// `FANFARE_ERR_SYSTEM`.
-///
-/// # Safety
-///
-/// `hub` has to be a live hub, `addr` as many readable bytes as it says, and `port_out` to be NULL
-/// or writable.
-#[no_mangle]
-pub unsafe extern "C" fn fanfare_hub_listen(
-    hub: *const FanfareHub,
-    addr: FanfareText,
-    port_out: *mut u16,
-) -> FanfareStatus {
-    answer(|| {
-        // SAFETY: as the caller promises.
-        let hub = unsafe { live(hub) }?;
-        let addr = Lent::new(addr, ADDR_BYTES_MAX, Status::FANFARE_ERR_ADDRESS)?;
-        let listen = |[addr]: [Option<&[u8]>; 1]| {
-            let addr = addr.and_then(|addr| std::str::from_utf8(addr).ok());
-            // An address and not a name: to look one up could block.
-            let addr = addr.and_then(|addr| addr.parse::<SocketAddr>().ok());
-            let addr = addr.ok_or(Status::FANFARE_ERR_ADDRESS)?;
-            let listener = hub.hub.listen(addr, hub.listen_options.clone())?;
-            let port = listener.local_addr().port();
-            hub.listeners.lock().unwrap_or_else(PoisonError::into_inner).push(listener);
-            if !port_out.is_null() {
-                // SAFETY: writable as the caller promises.
-                unsafe { *port_out = port };
-            }
-            Ok(())
-        };
-        // SAFETY: as the caller promises.
-        unsafe { with_copies([addr], listen) }
-    })
-}
+impl FanfareHub {
+    /// Drains the hub, which is closed then.
+    pub(super) fn drain(&self, options: DrainOptions) -> Drained {
+        let drained = self.hub.drain(options);
+        self.drop_listeners();
+        drained
+    }
 
-/// Publishes an event to every client that wants the topic, which is 1 to 256 bytes of UTF-8
-/// without control characters, '+' and '#'. Never waits for a client. On success `*id_out`, unless
-/// `id_out` is NULL, is the hub's id of the event, also when the event has an id of the
-/// publisher's.
-///
-/// Threads: any, several at once; every client gets all events in one order. Ownership: `topic`,
-/// `event` and its texts stay the caller's. Errors, after each of which nothing was published to
-/// any client: `FANFARE_ERR_FULL` when too many bytes wait to be sent (try again a little later),
-/// `FANFARE_ERR_TOPIC`, `FANFARE_ERR_EVENT`, `FANFARE_ERR_UTF8`, `FANFARE_ERR_TOO_LARGE`,
-/// `FANFARE_ERR_ARGUMENT`, `FANFARE_ERR_CLOSED`, `FANFARE_ERR_FORKED` or `FANFARE_ERR_SYSTEM`.
-///
-/// # Safety
-///
-/// `hub` has to be a live hub, `topic` as many readable bytes as it says, `event` to point to
-/// `event->size` readable bytes whose texts are as they say, and `id_out` to be NULL or writable.
-#[no_mangle]
-pub unsafe extern "C" fn fanfare_hub_publish(
-    hub: *const FanfareHub,
-    topic: FanfareText,
-    event: *const FanfareEvent,
-    id_out: *mut FanfareEventId,
-) -> FanfareStatus {
-    answer(|| {
-        // SAFETY: as the caller promises.
-        let (hub, event) = unsafe { (&live(hub)?.hub, FanfareEvent::read(event)?) };
-        let topic = Lent::new(topic, Topic::BYTES_MAX, Status::FANFARE_ERR_TOPIC)?;
-        let [data, name, id, key] = event.lent(hub.options().event_bytes_max)?;
-        let publish = |[topic, texts @ ..]: [Option<&[u8]>; 5]| {
-            let topic = Topic::from_utf8(topic.ok_or(Status::FANFARE_ERR_TOPIC)?)?;
-            let published = hub.publish(&topic, event.event(texts)?)?;
-            if !id_out.is_null() {
-                // SAFETY: writable as the caller promises.
-                unsafe { *id_out = FanfareEventId::of(published.id()) };
-            }
-            Ok(())
-        };
-        // SAFETY: as the caller promises.
-        unsafe { with_copies([topic, data, name, id, key], publish) }
-    })
+    /// The sockets of a closed hub's listeners are closed; this removes what else they have.
+    fn drop_listeners(&self) {
+        let listeners = std::mem::take(&mut *self.listeners());
+        drop(listeners);
+    }
+
+    pub(super) fn listeners(&self) -> MutexGuard<'_, Listeners> {
+        self.listeners.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The hub, if a shard of it has not ended yet.
+    ///
+    /// # Errors
+    ///
+    /// `FANFARE_ERR_CLOSED`.
+    pub(super) fn open(&self) -> Result<&Hub, Status> {
+        match self.hub.shared().notices.has_shards() {
+            true => Ok(&self.hub),
+            false => Err(Status::FANFARE_ERR_CLOSED),
+        }
+    }
 }
 
 /// The hub behind a pointer.
@@ -180,7 +144,7 @@ pub unsafe extern "C" fn fanfare_hub_publish(
 /// # Safety
 ///
 /// `hub` has to be NULL, or to be live for as long as `'a`.
-unsafe fn live<'a>(hub: *const FanfareHub) -> Result<&'a FanfareHub, Status> {
+pub(super) unsafe fn live<'a>(hub: *const FanfareHub) -> Result<&'a FanfareHub, Status> {
     // SAFETY: as the caller promises.
     match unsafe { hub.as_ref() } {
         None => Err(Status::FANFARE_ERR_ARGUMENT),

@@ -28,6 +28,7 @@ impl Lent {
     ///
     /// `FANFARE_ERR_ARGUMENT` when the length is none that memory has, and `too_long` when it is
     /// more than `len_max`: so nothing is copied that is refused in any case.
+    #[inline(always)]
     pub(super) fn new(
         text: FanfareText,
         len_max: usize,
@@ -65,7 +66,7 @@ const _: () = assert!(align_of::<Small>() == ALIGNMENT && size_of::<Small>() == 
 /// # Safety
 ///
 /// Each text has to be as many readable bytes as it has been said to be. They may change meanwhile.
-#[inline]
+#[inline(always)]
 pub(super) unsafe fn with_copies<const N: usize>(
     texts: [Option<Lent>; N],
     used: impl FnOnce([Option<&[u8]>; N]) -> Result<(), Status>,
@@ -97,6 +98,76 @@ pub(super) unsafe fn with_copies<const N: usize>(
     used(copies)
 }
 
+/// Copies the texts of a list, each on its own.
+///
+/// # Errors
+///
+/// `FANFARE_ERR_SYSTEM` when there is no memory for them.
+///
+/// # Safety
+///
+/// Each text has to be as many readable bytes as it has been said to be. They may change meanwhile.
+pub(super) unsafe fn copies(texts: &[Lent]) -> Result<Vec<Box<[u8]>>, Status> {
+    let mut all = Vec::new();
+    all.try_reserve_exact(texts.len()).map_err(|_| Status::FANFARE_ERR_SYSTEM)?;
+    for &Lent { pointer, len } in texts {
+        // SAFETY: as the caller promises.
+        all.push(unsafe { copy_array(pointer, len) }?.into_boxed_slice());
+    }
+    Ok(all)
+}
+
+/// A copy of an array of the caller's: `count` values at `given`, which may be NULL if there are none.
+/// Its length is to be bounded before.
+///
+/// # Errors
+///
+/// `FANFARE_ERR_ARGUMENT` when it is NULL and has a length, or one that memory has not;
+/// `FANFARE_ERR_SYSTEM` when there is no memory for it.
+///
+/// # Safety
+///
+/// `given` has to be NULL, or to point to `count` readable values of which any bytes are valid.
+pub(super) unsafe fn copy_array<T: Copy>(given: *const T, count: usize) -> Result<Vec<T>, Status> {
+    if count == 0 {
+        return Ok(Vec::new());
+    }
+    let bytes = count.checked_mul(size_of::<T>());
+    let fits = bytes.is_some_and(|bytes| isize::try_from(bytes).is_ok());
+    if given.is_null() || !fits {
+        return Err(Status::FANFARE_ERR_ARGUMENT);
+    }
+    let mut own = Vec::<T>::new();
+    own.try_reserve_exact(count).map_err(|_| Status::FANFARE_ERR_SYSTEM)?;
+    // SAFETY: the caller promises `count` values there, and here is memory for as many, which is this
+    // call's alone. They are copied as bytes, so that the caller's need no alignment; any are valid,
+    // also those that another thread writes to at the same time.
+    unsafe {
+        let bytes = count * size_of::<T>();
+        ptr::copy_nonoverlapping(given.cast::<u8>(), own.as_mut_ptr().cast::<u8>(), bytes);
+        own.set_len(count);
+    }
+    settle();
+    Ok(own)
+}
+
+/// A copy of one value of the caller's that has no size of its own.
+///
+/// # Safety
+///
+/// `given` has to point to a readable value of which any bytes are valid.
+pub(super) unsafe fn copy_one<T: Copy>(given: *const T) -> T {
+    let mut own = MaybeUninit::<T>::uninit();
+    // SAFETY: the caller promises a value there, and any bytes are one. They are copied as bytes, so
+    // that the caller's needs no alignment.
+    let own = unsafe {
+        ptr::copy_nonoverlapping(given.cast::<u8>(), own.as_mut_ptr().cast::<u8>(), size_of::<T>());
+        own.assume_init()
+    };
+    settle();
+    own
+}
+
 /// The largest size that a struct may say it has: more than any version's, and little enough that
 /// one which was never set is found out.
 const STRUCT_BYTES_MAX: usize = 4096;
@@ -110,6 +181,7 @@ const STRUCT_BYTES_MAX: usize = 4096;
 /// # Safety
 ///
 /// `given` has to point to a struct that begins with its size, a `usize`.
+#[inline]
 pub(super) unsafe fn struct_size<T>(given: *const T, size_min: usize) -> Result<usize, Status> {
     // SAFETY: as the caller promises. Volatile, so that it is read here and nowhere else.
     let size = unsafe { given.cast::<usize>().read_volatile() };
@@ -130,6 +202,7 @@ pub(super) unsafe fn struct_size<T>(given: *const T, size_min: usize) -> Result<
 ///
 /// `given` has to point to as many readable bytes as the `usize` at its beginning says, and any
 /// bytes have to be a valid `T`.
+#[inline]
 pub(super) unsafe fn copy_struct<T: Copy>(
     given: *const T,
     size_min: usize,
@@ -139,10 +212,19 @@ pub(super) unsafe fn copy_struct<T: Copy>(
     // SAFETY: as the caller promises.
     let size = unsafe { struct_size(given, size_min) }?;
     let given = given.cast::<u8>();
+    let own = ptr::from_mut(known).cast::<u8>();
+    if size == size_of::<T>() {
+        // As a rule. The size is known when this is compiled, which saves a call.
+        // SAFETY: the caller's struct has as many bytes as ours, and any are valid: also those that
+        // another thread writes to at the same time.
+        unsafe { ptr::copy_nonoverlapping(given, own, size_of::<T>()) };
+        settle();
+        return Ok(());
+    }
     let bytes = size.min(size_of::<T>());
-    // SAFETY: the caller's struct has `size` bytes, ours at least as many as are copied, and any
-    // are valid: also those that another thread writes to at the same time.
-    unsafe { ptr::copy_nonoverlapping(given, ptr::from_mut(known).cast::<u8>(), bytes) };
+    // SAFETY: the caller's struct has `size` bytes, ours at least as many as are copied, and any are
+    // valid, as above.
+    unsafe { ptr::copy_nonoverlapping(given, own, bytes) };
     settle();
     // SAFETY: the caller's struct has `size` bytes.
     let is_set = |at: usize| unsafe { given.add(at).read_volatile() } != 0;

@@ -1,13 +1,16 @@
-//! Options across the border: whole numbers, in milliseconds, bytes and percent.
+//! Options across the border: whole numbers, in milliseconds, bytes and percent; names that have numbers,
+//! and a text.
 
 use std::borrow::Cow;
 use std::mem::offset_of;
 use std::time::Duration;
 
 use super::answer;
-use super::lent::{copy_struct, struct_size};
+use super::choices::{heartbeat_form, policy, FanfareHeartbeat, FanfarePolicy};
+use super::fields::{init, over_defaults, tell_problem, Field};
 use super::status::{FanfareStatus, Status};
 use super::text::FanfareText;
+use crate::event::Event;
 use crate::listener::ListenOptions;
 use crate::options::{Options, OptionsError};
 
@@ -16,7 +19,7 @@ use crate::options::{Options, OptionsError};
 /// `sizeof(fanfare_options)` and call `fanfare_options_init`.
 ///
 /// The names, units, bounds and defaults are those of docs/options.md, with the unit of a time at
-/// the end of its name. What is not among these has its default.
+/// the end of its name. The text stays the caller's.
 ///
 /// The struct grows at its end only, by options of which zero is the default. So a program that was
 /// built with a newer header runs with this library as long as it sets none that the library does
@@ -110,6 +113,20 @@ pub struct FanfareOptions {
     /// that comes late is sent what is kept, and the end. Then its name is free.
     /// Bounds: at most 7 days. Default: 5 min.
     pub finished_age_max_ms: u64,
+    /// What a connection is sent when it has been silent for heartbeat_ms, and what its stream begins
+    /// with, unless its query names another form: one of the constants of `fanfare_heartbeat_code`, or
+    /// 0.
+    /// Bounds: id, comment or event. Default: id.
+    pub heartbeat_form: FanfareHeartbeat,
+    /// What happens to a connection that lags by more than lag_bytes_max or lag_age_max_ms, unless its
+    /// query or a rule names another policy: one of the constants of `fanfare_policy_code`, or 0.
+    /// Bounds: disconnect, drop-oldest or conflate. Default: disconnect.
+    pub policy: FanfarePolicy,
+    /// The name of the event by which a client is told that events are missing from its stream; no
+    /// event of this name can be published. {NULL, 0} is the default.
+    /// Bounds: 1 to 256 bytes without CR, LF or NUL, and none of message, open, error and
+    /// fanfare-heartbeat. Default: fanfare-gap.
+    pub gap_event: FanfareText,
 }
 
 /// The size that the struct had in the ABI's first version.
@@ -128,20 +145,9 @@ const SIZE_MIN: usize = offset_of!(FanfareOptions, finished_age_max_ms) + size_o
 #[no_mangle]
 pub unsafe extern "C" fn fanfare_options_init(options: *mut FanfareOptions) -> FanfareStatus {
     answer(|| {
-        if options.is_null() {
-            return Err(Status::FANFARE_ERR_ARGUMENT);
-        }
-        // SAFETY: not NULL, and the caller's struct begins with its size.
-        let size = unsafe { struct_size(options, SIZE_MIN) }?;
-        let defaults = FanfareOptions { size, ..FanfareOptions::from(&Options::default()) };
-        let (defaults, options) = ((&raw const defaults).cast::<u8>(), options.cast::<u8>());
-        let bytes = size.min(size_of::<FanfareOptions>());
-        // SAFETY: the caller's struct has `size` bytes, and ours at least as many as are copied.
-        unsafe {
-            std::ptr::copy_nonoverlapping(defaults, options, bytes);
-            options.add(bytes).write_bytes(0, size - bytes);
-        }
-        Ok(())
+        let defaults = FanfareOptions::from(&Options::default());
+        // SAFETY: as the caller promises.
+        unsafe { init(options, SIZE_MIN, defaults) }
     })
 }
 
@@ -156,7 +162,8 @@ pub unsafe extern "C" fn fanfare_options_init(options: *mut FanfareOptions) -> F
 ///
 /// # Safety
 ///
-/// `options` has to point to `options->size` readable bytes, and the others to writable texts.
+/// `options` has to point to `options->size` readable bytes whose text is as it says, and the others to
+/// writable texts.
 #[no_mangle]
 pub unsafe extern "C" fn fanfare_options_problem(
     options: *const FanfareOptions,
@@ -164,23 +171,11 @@ pub unsafe extern "C" fn fanfare_options_problem(
     bounds_out: *mut FanfareText,
 ) -> FanfareStatus {
     answer(|| {
-        if options.is_null() || name_out.is_null() || bounds_out.is_null() {
+        if options.is_null() {
             return Err(Status::FANFARE_ERR_ARGUMENT);
         }
         // SAFETY: as the caller promises.
-        let (name, bounds) = match unsafe { FanfareOptions::read(options) } {
-            Ok(_) => (FanfareText::NONE, FanfareText::NONE),
-            Err(Refused::Size(status)) => return Err(status),
-            Err(Refused::Option { name, bounds }) => {
-                (FanfareText::of_static(name), FanfareText::of_static(bounds))
-            }
-        };
-        // SAFETY: not NULL, and writable as the caller promises.
-        unsafe {
-            *name_out = name;
-            *bounds_out = bounds;
-        }
-        Ok(())
+        unsafe { tell_problem(|| FanfareOptions::read(options), name_out, bounds_out) }
     })
 }
 
@@ -213,23 +208,20 @@ impl FanfareOptions {
     ///
     /// # Safety
     ///
-    /// `options` has to be NULL, or to point to `options->size` readable bytes.
+    /// `options` has to be NULL, or to point to `options->size` readable bytes whose text is as it says.
     pub(super) unsafe fn read(
         options: *const FanfareOptions,
     ) -> Result<(Options, ListenOptions), Refused> {
-        let mut read = FanfareOptions::from(&Options::default());
-        if !options.is_null() {
-            // SAFETY: not NULL, and as the caller promises; any bytes are valid numbers.
-            unsafe { copy_struct(options, SIZE_MIN, &mut read, Status::FANFARE_ERR_OPTIONS) }
-                .map_err(|status| match status {
-                    Status::FANFARE_ERR_OPTIONS => Refused::Option {
-                        name: "size",
-                        bounds: "that of a struct whose options this library knows all",
-                    },
-                    status => Refused::Size(status),
-                })?;
+        // SAFETY: as the caller promises; any bytes are valid numbers and pointers.
+        let read =
+            unsafe { over_defaults(options, SIZE_MIN, FanfareOptions::from(&Options::default())) }?;
+        let mut options = read.to_options();
+        options.heartbeat_form = heartbeat_form(read.heartbeat_form)?.unwrap_or_default();
+        options.policy = policy(read.policy)?.unwrap_or_default();
+        // SAFETY: the caller promises that the text is readable.
+        if let Some(name) = unsafe { GAP_EVENT.text(read.gap_event, Event::FIELD_BYTES_MAX) }? {
+            options.gap_event = name;
         }
-        let options = read.to_options();
         options.check()?;
         Ok((options, read.to_listen_options()?))
     }
@@ -244,9 +236,16 @@ impl FanfareOptions {
     }
 }
 
+/// The one option that is a text.
+const GAP_EVENT: Field = Field {
+    name: "gap_event",
+    bounds: "1 to 256 bytes without CR, LF or NUL, and none of message, open, error and \
+             fanfare-heartbeat",
+};
+
 /// A number of the struct. One that is more than the engine's type holds is the most that it holds:
 /// what is beyond an option's bound stays beyond it, and what has no bound has none that matters.
-trait Number {
+pub(super) trait Number {
     fn to_number(self) -> u64;
     fn of_number(number: u64) -> Self;
 }
@@ -258,6 +257,16 @@ impl Number for usize {
 
     fn of_number(number: u64) -> usize {
         usize::try_from(number).unwrap_or(usize::MAX)
+    }
+}
+
+impl Number for u32 {
+    fn to_number(self) -> u64 {
+        self.into()
+    }
+
+    fn of_number(number: u64) -> u32 {
+        u32::try_from(number).unwrap_or(u32::MAX)
     }
 }
 
@@ -291,6 +300,9 @@ macro_rules! hub_options {
                     size: size_of::<FanfareOptions>(),
                     $($field: options.$option.to_number(),)*
                     any_host: 0,
+                    heartbeat_form: 0,
+                    policy: 0,
+                    gap_event: FanfareText::NONE,
                 }
             }
         }
@@ -347,6 +359,8 @@ hub_options! {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::heartbeat::HeartbeatForm;
+    use crate::policy::Policy;
 
     fn read(options: &FanfareOptions) -> Result<(Options, ListenOptions), Refused> {
         // SAFETY: it is a whole struct, which says its own size.
@@ -371,11 +385,19 @@ mod tests {
         assert_eq!(read(&given).unwrap().0.history_age_max, Duration::from_millis(1_500));
         let (_, listen_options) = read(&FanfareOptions { any_host: 1, ..defaults }).unwrap();
         assert_eq!(listen_options.hosts, ["*"]);
+        let gap_event = FanfareText::of_static("missed");
+        let given = FanfareOptions { heartbeat_form: 2, policy: 3, gap_event, ..defaults };
+        let (options, _) = read(&given).unwrap();
+        assert_eq!(options.heartbeat_form, HeartbeatForm::Comment);
+        assert_eq!((options.policy, &*options.gap_event), (Policy::Conflate, "missed"));
         for (given, expected) in [
             (FanfareOptions { lag_grace_percent: 256 + 5, ..defaults }, "lag_grace_percent"),
             (FanfareOptions { heartbeat_ms: u64::MAX, ..defaults }, "heartbeat_ms"),
             (FanfareOptions { history_age_max_ms: u64::MAX, ..defaults }, "history_age_max_ms"),
             (FanfareOptions { any_host: 2, ..defaults }, "any_host"),
+            (FanfareOptions { heartbeat_form: 4, ..defaults }, "heartbeat_form"),
+            (FanfareOptions { policy: u32::MAX, ..defaults }, "policy"),
+            (FanfareOptions { gap_event: FanfareText::of_static(""), ..defaults }, "gap_event"),
         ] {
             match read(&given).err() {
                 Some(Refused::Option { name, .. }) => assert_eq!(name, expected),

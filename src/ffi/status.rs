@@ -36,8 +36,8 @@ pub enum FanfareStatusCode {
     /// that is.
     FANFARE_ERR_TOPIC = -6,
     /// The event is empty; or its name, id or key is empty, too long, or has a character that no
-    /// client gets back; or its name is reserved for the engine; or it has a field that only a
-    /// newer library knows. Correct the event.
+    /// client gets back; or its name is reserved for the engine; or its window is too long, or one
+    /// that a last event has; or it has a field that only a newer library knows. Correct the event.
     FANFARE_ERR_EVENT = -7,
     /// A text of the event is not UTF-8. Encode it as UTF-8.
     FANFARE_ERR_UTF8 = -8,
@@ -47,13 +47,53 @@ pub enum FanfareStatusCode {
     /// `fanfare_options_problem` says which. Correct it.
     FANFARE_ERR_OPTIONS = -10,
     /// The address cannot be read, is in use, or may not be bound. Give one such as 127.0.0.1:8080
-    /// that is free.
+    /// or unix:/run/app.sock that is free.
     FANFARE_ERR_ADDRESS = -11,
     /// The system is out of descriptors, threads or memory. Raise its limits, or use less.
     FANFARE_ERR_SYSTEM = -12,
     /// The topic is finished: its clients were told that nothing more will come. Publish to another
     /// one.
     FANFARE_ERR_FINISHED = -13,
+    /// What was waited for did not happen within the time. Wait again, or do without it.
+    FANFARE_ERR_TIMEOUT = -14,
+    /// A topic or filter to subscribe to is none, or there are none of them. A filter has '+' for one level and
+    /// '#' at the end for all that follow. Correct it.
+    FANFARE_ERR_SUBSCRIPTION = -15,
+    /// A list has more entries than it may have. Give fewer.
+    FANFARE_ERR_TOO_MANY = -16,
+    /// The caller's buffer is too small; the size that is needed was written. Give one of that size.
+    FANFARE_ERR_BUFFER = -17,
+    /// What an id names is not there any more: the connection has ended, or the request was answered, has
+    /// waited for too long, or its client has left. There is nothing to do.
+    FANFARE_ERR_STALE = -18,
+    /// As many connections, subscriptions, rules or tickets are there as the options allow. Raise the option,
+    /// or try again when there are fewer.
+    FANFARE_ERR_LIMIT = -19,
+    /// The engine is asked for more at once than it keeps a queue for. Try again a little later.
+    FANFARE_ERR_BUSY = -20,
+    /// The descriptor is no connected stream socket of TCP or of a Unix domain. Hand such a one over.
+    FANFARE_ERR_SOCKET = -21,
+    /// The socket speaks TLS, which the engine cannot. Use a pull stream instead.
+    FANFARE_ERR_SOCKET_TLS = -22,
+    /// The client has sent bytes behind the request, or a body that was not read. Read the request whole,
+    /// and refuse a client that has sent more.
+    FANFARE_ERR_SOCKET_READ = -23,
+    /// Bytes that the host has written are not sent yet. Wait until they are, or write nothing before the
+    /// hand-over.
+    FANFARE_ERR_SOCKET_UNSENT = -24,
+    /// The request is none that a stream can answer: its method, path, header or version. Correct what was
+    /// passed, or answer the client in another way.
+    FANFARE_ERR_REQUEST = -25,
+    /// A grant or a refusal is beyond its bounds, or a stream wants what is not granted. Correct it.
+    FANFARE_ERR_GRANT = -26,
+    /// A key cannot be read, is too weak, or is none of the algorithms that are taken. Give another.
+    FANFARE_ERR_KEY = -27,
+    /// The stream has ended, and nothing more will come of it. Free it.
+    FANFARE_ERR_ENDED = -28,
+    /// The program has set a logger of its own, in Rust. Take the library's records from that.
+    FANFARE_ERR_LOGGER = -29,
+    /// The token or the ticket is not valid, or no longer. Answer its client 401.
+    FANFARE_ERR_TOKEN = -30,
 }
 
 /// A code that is not `FANFARE_OK`, inside of the library.
@@ -65,7 +105,7 @@ pub(super) use FanfareStatusCode as Status;
 /// Errors: none.
 #[no_mangle]
 pub extern "C" fn fanfare_strerror(status: FanfareStatus) -> *const c_char {
-    const TEXTS: [&std::ffi::CStr; 14] = [
+    const TEXTS: [&std::ffi::CStr; 31] = [
         c"success",
         c"the library has a defect and panicked; please report it",
         c"an argument is NULL, or a length or struct size is impossible; correct the call",
@@ -73,13 +113,30 @@ pub extern "C" fn fanfare_strerror(status: FanfareStatus) -> *const c_char {
         c"the hub is closed; make a new one",
         c"too many bytes wait to be sent; try again a little later",
         c"the topic must be 1 to 256 bytes of UTF-8 without control characters, '+' and '#'",
-        c"the event is empty, or its name, id or key is empty, longer than 256 bytes, has a forbidden character or is reserved, or a field is set that only a newer library knows; correct the event",
+        c"the event is empty, or its name, id or key is empty, longer than 256 bytes, has a forbidden character or is reserved, or its window is too long, or a field is set that only a newer library knows; correct the event",
         c"a text of the event is not UTF-8; encode it as UTF-8",
         c"the event is larger than the option event_bytes_max; publish less data, or raise the option",
         c"an option is out of its bounds, or one is set that only a newer library knows; fanfare_options_problem says which, correct it",
-        c"the address must be an IP address and a port such as 127.0.0.1:8080, which is not in use and may be bound",
+        c"the address must be an IP address and a port such as 127.0.0.1:8080, or unix: and a path, which is not in use and may be bound",
         c"the system is out of descriptors, threads or memory; raise its limits or use less",
         c"the topic is finished; publish to another one",
+        c"it did not happen within the time; wait again, or do without it",
+        c"a subscription must be a topic, or a filter with '+' as a whole level or '#' as the last one; correct it",
+        c"a list has more entries than it may have; give fewer",
+        c"the buffer is too small; give one of the size that was written",
+        c"what the id names is not there any more: it has ended, or was answered; there is nothing to do",
+        c"there are as many connections, subscriptions, rules or tickets as the options allow; raise the option, or try again later",
+        c"the engine is asked for more at once than it keeps a queue for; try again a little later",
+        c"the descriptor must be a connected stream socket of TCP or of a Unix domain; hand such a one over",
+        c"the socket speaks TLS, which the engine cannot; use a pull stream instead",
+        c"the client has sent bytes behind the request, or a body that was not read; read the request whole before handing the socket over",
+        c"bytes that the host has written are not sent yet; write nothing before handing the socket over",
+        c"the request is none that a stream can answer, by its method, query, header or version; answer the client in another way",
+        c"a grant or refusal is beyond its bounds, or a stream wants what is not granted; correct it",
+        c"a key cannot be read, is too weak, or is of no algorithm that is taken; give another",
+        c"the stream has ended and nothing more will come; free it",
+        c"the program has set a logger of its own; take the library's records from that",
+        c"the token or ticket is not valid, or no longer; answer its client 401",
     ];
     let index = status.checked_neg().and_then(|n| usize::try_from(n).ok());
     let text = index.and_then(|index| TEXTS.get(index));
@@ -107,9 +164,8 @@ impl From<PublishError> for Status {
         match error {
             PublishError::Full => Status::FANFARE_ERR_FULL,
             PublishError::Finished { .. } => Status::FANFARE_ERR_FINISHED,
-            PublishError::NoTopic | PublishError::TooManyTopics { .. } => {
-                Status::FANFARE_ERR_ARGUMENT
-            }
+            PublishError::NoTopic => Status::FANFARE_ERR_ARGUMENT,
+            PublishError::TooManyTopics { .. } => Status::FANFARE_ERR_TOO_MANY,
             PublishError::Closed => Status::FANFARE_ERR_CLOSED,
             PublishError::Invalid(error) => error.into(),
         }

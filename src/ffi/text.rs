@@ -25,7 +25,7 @@ impl FanfareText {
     pub(super) const NONE: FanfareText = FanfareText { data: std::ptr::null(), length: 0 };
 
     /// A text that is given out.
-    pub(super) fn of_static(text: &'static str) -> FanfareText {
+    pub(super) const fn of_static(text: &'static str) -> FanfareText {
         FanfareText { data: text.as_ptr().cast(), length: text.len() }
     }
 }

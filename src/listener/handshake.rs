@@ -41,6 +41,28 @@ pub(super) struct HttpHandshake {
     pub(super) shared: Arc<Shared>,
 }
 
+/// What has entries that are checked one by one.
+pub(super) struct Entries {
+    cors: CorsRules,
+    hosts: Hosts,
+    routes: Routes,
+    proxies: Proxies,
+}
+
+impl Entries {
+    /// Those of options, the rest of which has been checked.
+    pub(super) fn new(options: &ListenOptions) -> Result<Entries, OptionsError> {
+        let of = |option| move |why: String| OptionsError { option, bounds: why.into() };
+        let cors = CorsRules::new(&options.cors).map_err(of("cors"))?;
+        Ok(Entries {
+            routes: Routes::new(options, &cors)?,
+            hosts: Hosts::new(&options.hosts).map_err(of("hosts"))?,
+            proxies: Proxies::new(options)?,
+            cors,
+        })
+    }
+}
+
 impl HttpHandshake {
     /// The handshake of a listener with these options, the rest of which has been checked.
     pub(super) fn new(
@@ -48,16 +70,12 @@ impl HttpHandshake {
         shared: Arc<Shared>,
     ) -> Result<HttpHandshake, ListenError> {
         let hub = &shared.options;
-        let of = |option| {
-            move |why: String| ListenError::Options(OptionsError { option, bounds: why.into() })
-        };
-        let cors = CorsRules::new(&options.cors).map_err(of("cors"))?;
-        let routes = Routes::new(&options, &cors).map_err(ListenError::Options)?;
+        let entries = Entries::new(&options).map_err(ListenError::Options)?;
         Ok(HttpHandshake {
-            hosts: Arc::new(Hosts::new(&options.hosts).map_err(of("hosts"))?),
-            routes: Arc::new(routes),
-            proxies: Arc::new(Proxies::new(&options).map_err(ListenError::Options)?),
-            cors,
+            hosts: Arc::new(entries.hosts),
+            routes: Arc::new(entries.routes),
+            proxies: Arc::new(entries.proxies),
+            cors: entries.cors,
             retry: hub.retry,
             policy: hub.policy,
             heartbeat_form: hub.heartbeat_form,

@@ -306,6 +306,16 @@ impl Listener {
     }
 }
 
+/// Checks the entries of options that [`ListenOptions::check`] leaves out.
+///
+/// # Errors
+///
+/// The first option that has a wrong one.
+#[cfg(feature = "capi")]
+pub(crate) fn check_entries(options: &ListenOptions) -> Result<(), crate::options::OptionsError> {
+    handshake::Entries::new(options).map(drop)
+}
+
 impl Drop for Listener {
     fn drop(&mut self) {
         self.acceptor.close();

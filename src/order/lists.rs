@@ -121,7 +121,8 @@ impl Lists {
     pub(super) fn note_gone(&mut self, index: u32, sequence: u64) -> usize {
         let Some(list) = self.lists.get_mut(index as usize) else { return 0 };
         let mut useless = 0;
-        while let Some(number) = list.kept.pop_front_if(|number| *number <= sequence) {
+        while let Some(&number) = list.kept.front().filter(|number| **number <= sequence) {
+            list.kept.pop_front();
             useless += usize::from(list.gone.to > 0);
             list.gone.note(number);
         }

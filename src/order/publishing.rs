@@ -11,6 +11,8 @@ use crate::frame::Draft;
 use crate::id::EventId;
 use crate::sync::EventListener;
 use crate::topic::Topic;
+#[cfg(any(feature = "capi", test))]
+use crate::topic_handle::TopicHandle;
 
 /// Events and topics that are checked for their age when an event is published.
 const AGE_STEPS_PER_EVENT: usize = 8;
@@ -18,12 +20,33 @@ const AGE_STEPS_PER_EVENT: usize = 8;
 impl Order {
     /// Publishes an event to all shards that want it, or to none.
     pub(crate) fn publish(&self, topic: &Topic, draft: Draft) -> Result<EventId, Refused> {
+        self.publish_found(topic, draft, |topics| topics.find_published(topic))
+    }
+
+    /// The same to the topic of a handle.
+    #[cfg(any(feature = "capi", test))]
+    pub(crate) fn publish_by_handle(
+        &self,
+        handle: &TopicHandle,
+        draft: Draft,
+    ) -> Result<EventId, Refused> {
+        let find = |topics: &mut Topics| topics.find_published_by_handle(handle);
+        self.publish_found(handle.topic(), draft, find)
+    }
+
+    #[inline(always)]
+    fn publish_found(
+        &self,
+        topic: &Topic,
+        draft: Draft,
+        find: impl FnOnce(&mut Topics) -> Option<u32>,
+    ) -> Result<EventId, Refused> {
         let mut locked = self.lock();
         if locked.is_closed {
             return Err(Refused::Closed);
         }
         let topics = &mut locked.topics;
-        let Some(index) = topics.find_published(topic) else {
+        let Some(index) = find(topics) else {
             return Ok(self.end_publishing(self.next_sequence()));
         };
         let at_ns = self.now_ns();

@@ -6,6 +6,8 @@ use super::published::{Interest, TopicState};
 use super::topics::Topics;
 use crate::filter::Subscription;
 use crate::topic::Topic;
+#[cfg(any(feature = "capi", test))]
+use crate::topic_handle::TopicHandle;
 
 /// No generation of filters: the matching ones have to be found again.
 const NO_GENERATION: u64 = u64::MAX;
@@ -16,7 +18,23 @@ impl Topics {
     /// them match.
     #[inline(always)]
     pub(super) fn find_published(&mut self, topic: &Topic) -> Option<u32> {
-        let index = match self.find(topic) {
+        let found = self.find(topic);
+        self.published(topic, found)
+    }
+
+    /// The same by the topic's handle, which remembers it.
+    #[cfg(any(feature = "capi", test))]
+    #[inline(always)]
+    pub(super) fn find_published_by_handle(&mut self, handle: &TopicHandle) -> Option<u32> {
+        let found = self.find_by_handle(handle);
+        let index = self.published(handle.topic(), found)?;
+        handle.remember(index);
+        Some(index)
+    }
+
+    #[inline(always)]
+    fn published(&mut self, topic: &Topic, found: Option<u32>) -> Option<u32> {
+        let index = match found {
             Some(index) => index,
             None if self.tracks_all() => self.find_or_create(topic),
             None => return None,

@@ -5,6 +5,7 @@ mod checks;
 mod finished;
 mod gap_starts;
 mod gaps;
+mod handles;
 mod nothing;
 mod rules;
 mod several;

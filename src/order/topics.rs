@@ -20,6 +20,8 @@ use super::watchers::Watchers;
 use crate::clock::Clock;
 use crate::options::Options;
 use crate::topic::Topic;
+#[cfg(any(feature = "capi", test))]
+use crate::topic_handle::TopicHandle;
 use crate::tuning::OrderTuning;
 
 /// A table of topics with more capacity is made smaller when few topics are left.
@@ -174,6 +176,17 @@ impl Topics {
     #[inline]
     pub(super) fn find(&self, topic: &Topic) -> Option<u32> {
         self.by_name.find(topic, |index| &self.entry(index).state.name)
+    }
+
+    /// The index of a topic by its handle, if it is tracked.
+    #[cfg(any(feature = "capi", test))]
+    #[inline]
+    pub(super) fn find_by_handle(&self, handle: &TopicHandle) -> Option<u32> {
+        let place = handle.place();
+        match self.entries.get(place as usize) {
+            Some(entry) if entry.state.name == *handle.topic() => Some(place),
+            _ => self.find(handle.topic()),
+        }
     }
 
     /// The index of a topic, which is tracked from then on.

@@ -16,6 +16,8 @@ mod demo;
 mod disposition;
 #[path = "../excerpt.rs"]
 mod excerpt;
+#[path = "../exposition.rs"]
+mod exposition;
 #[path = "../sys/inherited.rs"]
 mod inherited;
 mod lines;

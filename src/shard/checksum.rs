@@ -34,8 +34,10 @@ impl Checksum {
     #[inline(never)]
     pub(crate) fn add(&mut self, bytes: &[u8]) {
         let mut sums = Sums { words: [0; LANES], sums: [bytes.len() as u64; LANES] };
-        for block in bytes.as_chunks().0 {
+        let mut rest = bytes;
+        while let Some((block, behind)) = rest.split_first_chunk() {
             sums.add(block);
+            rest = behind;
         }
         // The rest, together with some bytes before it, which saves a copy.
         match bytes.last_chunk() {

@@ -6,9 +6,12 @@
 //! program has the sockets no longer, as they are closed then.
 
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::net::Shutdown;
+use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::OnceLock;
+
+use socket2::SockRef;
 
 /// Whether a child of this process may have its sockets.
 static HAS_FORKED: AtomicBool = AtomicBool::new(false);
@@ -60,8 +63,8 @@ extern "C" fn in_child() {
 pub(super) fn close(socket: OwnedFd, has_duplicates: bool) {
     CLOSING.fetch_add(1, Ordering::SeqCst);
     if has_duplicates || HAS_FORKED.load(Ordering::SeqCst) {
-        // SAFETY: takes no pointer. An error means that the peer is gone already.
-        unsafe { libc::shutdown(socket.as_raw_fd(), libc::SHUT_RDWR) };
+        // An error means that the peer is gone already.
+        let _ = SockRef::from(&socket).shutdown(Shutdown::Both);
     }
     drop(socket);
     CLOSING.fetch_sub(1, Ordering::SeqCst);

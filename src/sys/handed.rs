@@ -6,12 +6,14 @@
 //! is: `send` and `recv` do not block here in any case.
 
 use std::io::{self, ErrorKind};
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 #[cfg(target_os = "linux")]
-use super::socket::set;
-use super::socket::{get, SocketOptions};
+use socket2::Protocol;
+use socket2::{SockRef, Type};
+
+use super::socket::SocketOptions;
 
 /// Why a stream cannot be written to a socket.
 #[derive(Debug)]
@@ -22,6 +24,8 @@ pub(crate) enum Unfit {
     NotAStream,
     /// It is neither TCP nor a Unix domain socket.
     Family,
+    /// Other systems say of such a socket that it is not connected.
+    #[cfg_attr(not(any(target_os = "linux", target_os = "freebsd")), allow(dead_code))]
     Listening,
     NotConnected,
     /// It was shut down for sending.
@@ -53,11 +57,11 @@ const BLANK_BYTES_MAX: usize = 4;
 /// Looks at a socket. What it finds may be true no longer when it returns: then the stream ends as
 /// any other whose client is gone, or sends what it was not asked for.
 pub(crate) fn inspect(socket: BorrowedFd<'_>) -> Result<Handed, Unfit> {
-    let kind = option(socket, libc::SO_TYPE).map_err(|error| match error.raw_os_error() {
+    let kind = SockRef::from(&socket).r#type().map_err(|error| match error.raw_os_error() {
         Some(libc::ENOTSOCK | libc::EBADF) => Unfit::NotASocket,
         _ => Unfit::System(error),
     })?;
-    if kind != libc::SOCK_STREAM {
+    if kind != Type::STREAM {
         return Err(Unfit::NotAStream);
     }
     let handed = peer(socket)?;
@@ -73,22 +77,10 @@ pub(crate) fn inspect(socket: BorrowedFd<'_>) -> Result<Handed, Unfit> {
 /// Gives a TCP socket the options of a listener's, and takes from it what would hold back what is
 /// sent, or block when it is closed.
 pub(crate) fn prepare(socket: BorrowedFd<'_>, options: &SocketOptions) -> io::Result<()> {
-    let linger = libc::linger { l_onoff: 0, l_linger: 0 };
-    // SAFETY: a linger, which outlives the call, is what this option takes.
-    let result = unsafe {
-        libc::setsockopt(
-            socket.as_raw_fd(),
-            libc::SOL_SOCKET,
-            libc::SO_LINGER,
-            (&raw const linger).cast(),
-            size_of::<libc::linger>() as libc::socklen_t,
-        )
-    };
-    if result != 0 {
-        return Err(io::Error::last_os_error());
-    }
+    let known = SockRef::from(&socket);
+    known.set_linger(None)?;
     #[cfg(target_os = "linux")]
-    set(socket, libc::IPPROTO_TCP, libc::TCP_CORK, 0).or_else(unless_known)?;
+    known.set_tcp_cork(false).or_else(unless_known)?;
     options.set(socket, true).or_else(unless_known)
 }
 
@@ -101,61 +93,36 @@ fn unless_known(error: io::Error) -> io::Result<()> {
     }
 }
 
-/// An option of a socket that is an int.
-fn option(socket: BorrowedFd<'_>, name: libc::c_int) -> io::Result<libc::c_int> {
-    // SAFETY: it is a plain number.
-    unsafe { get::<libc::c_int>(socket, libc::SOL_SOCKET, name) }
-}
-
 /// What a stream socket is connected to.
 fn peer(socket: BorrowedFd<'_>) -> Result<Handed, Unfit> {
-    if option(socket, libc::SO_ACCEPTCONN).is_ok_and(|listens| listens != 0) {
+    let known = SockRef::from(&socket);
+    #[cfg(any(target_os = "linux", target_os = "freebsd"))]
+    if known.is_listener().is_ok_and(|listens| listens) {
         return Err(Unfit::Listening);
     }
-    // SAFETY: every bit pattern is valid.
-    let mut storage = unsafe { std::mem::zeroed::<libc::sockaddr_storage>() };
-    let mut length = size_of::<libc::sockaddr_storage>() as libc::socklen_t;
-    // SAFETY: `storage` has `length` bytes, and both outlive the call.
-    let result = unsafe {
-        libc::getpeername(socket.as_raw_fd(), (&raw mut storage).cast(), &raw mut length)
-    };
-    if result != 0 {
-        let error = io::Error::last_os_error();
-        return Err(match error.raw_os_error() {
-            // The second is of other systems than Linux, when the peer is gone.
-            Some(libc::ENOTCONN | libc::EINVAL) => Unfit::NotConnected,
-            // Such as AF_ALG, which has no peers at all.
-            Some(libc::EOPNOTSUPP) => Unfit::Family,
-            _ => Unfit::System(error),
-        });
-    }
-    match libc::c_int::from(storage.ss_family) {
-        libc::AF_UNIX => Ok(Handed::Unix),
-        libc::AF_INET if is_tcp(socket) => {
-            // SAFETY: of this family, the storage holds a sockaddr_in, which is smaller.
-            let inet = unsafe { &*(&raw const storage).cast::<libc::sockaddr_in>() };
-            let ip = Ipv4Addr::from(u32::from_be(inet.sin_addr.s_addr));
-            Ok(Handed::Tcp(SocketAddr::from((ip, u16::from_be(inet.sin_port)))))
-        }
-        libc::AF_INET6 if is_tcp(socket) => {
-            // SAFETY: of this family, the storage holds a sockaddr_in6, which is smaller.
-            let inet = unsafe { &*(&raw const storage).cast::<libc::sockaddr_in6>() };
-            let ip = Ipv6Addr::from(inet.sin6_addr.s6_addr);
-            Ok(Handed::Tcp(SocketAddr::from((ip, u16::from_be(inet.sin6_port)))))
-        }
+    let addr = known.peer_addr().map_err(|error| match error.raw_os_error() {
+        // The second is of other systems than Linux, when the peer is gone.
+        Some(libc::ENOTCONN | libc::EINVAL) => Unfit::NotConnected,
+        // Such as AF_ALG, which has no peers at all.
+        Some(libc::EOPNOTSUPP) => Unfit::Family,
+        _ => Unfit::System(error),
+    })?;
+    match addr.as_socket() {
+        Some(addr) if is_tcp(&known) => Ok(Handed::Tcp(addr)),
+        None if addr.is_unix() => Ok(Handed::Unix),
         _ => Err(Unfit::Family),
     }
 }
 
 /// Whether a stream socket of the internet is TCP: there is SCTP as well.
 #[cfg(target_os = "linux")]
-fn is_tcp(socket: BorrowedFd<'_>) -> bool {
-    let protocol = option(socket, libc::SO_PROTOCOL);
-    protocol.is_ok_and(|protocol| [libc::IPPROTO_TCP, libc::IPPROTO_MPTCP].contains(&protocol))
+fn is_tcp(socket: &SockRef<'_>) -> bool {
+    let protocol = socket.protocol().ok().flatten();
+    protocol.is_some_and(|protocol| [Protocol::TCP, Protocol::MPTCP].contains(&protocol))
 }
 
 #[cfg(not(target_os = "linux"))]
-fn is_tcp(_: BorrowedFd<'_>) -> bool {
+fn is_tcp(_: &SockRef<'_>) -> bool {
     true
 }
 

@@ -1,18 +1,21 @@
 //! Listening sockets, bound here or elsewhere, and accepting.
 
 use std::io::{self, ErrorKind};
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::net::{Shutdown, SocketAddr, TcpListener};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 
-use rustix::net::{sockopt, AddressFamily, SocketType};
+use socket2::{Domain, SockRef, Type};
 
 use super::fork;
 use super::socket::{SocketOptions, Stream};
 use crate::listen_addr::ListenAddr;
 use crate::socket_file::SocketFile;
+
+/// How many connections may wait to be accepted; the system has a bound of its own.
+const BACKLOG: i32 = 4096;
 
 /// A listening, non-blocking socket.
 pub(crate) struct ListenSocket {
@@ -50,7 +53,7 @@ impl ListenSocket {
         // The standard library sets SO_REUSEADDR and close-on-exec, but a short backlog: a second
         // `listen` enlarges it.
         let listener = TcpListener::bind(addr)?;
-        rustix::net::listen(&listener, 4096)?;
+        SockRef::from(&listener).listen(BACKLOG)?;
         ListenSocket::new(Socket::Tcp(listener), options, Origin::Own(None))
     }
 
@@ -72,17 +75,17 @@ impl ListenSocket {
     /// Takes over a socket that listens already, for connections of TCP or of a Unix domain.
     pub(crate) fn lent(socket: OwnedFd, options: &SocketOptions) -> io::Result<ListenSocket> {
         let wrong = |why: &str| io::Error::new(ErrorKind::InvalidInput, why);
-        let kind = sockopt::socket_type(&socket).map_err(|_| wrong("it is not a socket"))?;
-        if kind != SocketType::STREAM {
+        let known = SockRef::from(&socket);
+        if known.r#type().map_err(|_| wrong("it is not a socket"))? != Type::STREAM {
             return Err(wrong("it is not a stream socket"));
         }
         #[cfg(any(target_os = "linux", target_os = "freebsd"))]
-        if !sockopt::socket_acceptconn(&socket)? {
+        if !known.is_listener()? {
             return Err(wrong("it does not listen; call listen on it"));
         }
-        let socket = match rustix::net::getsockname(&socket)?.address_family() {
-            AddressFamily::UNIX => Socket::Unix(socket.into()),
-            AddressFamily::INET | AddressFamily::INET6 => Socket::Tcp(socket.into()),
+        let socket = match known.local_addr()?.domain() {
+            Domain::UNIX => Socket::Unix(socket.into()),
+            Domain::IPV4 | Domain::IPV6 => Socket::Tcp(socket.into()),
             _ => return Err(wrong("it is neither a TCP nor a Unix domain socket")),
         };
         rustix::io::fcntl_setfd(&socket, rustix::io::FdFlags::CLOEXEC)?;
@@ -116,8 +119,8 @@ impl ListenSocket {
         if let Some(file) = file {
             file.remove();
         }
-        // SAFETY: takes no pointer. An error means that it does not listen any more.
-        unsafe { libc::shutdown(self.as_fd().as_raw_fd(), libc::SHUT_RDWR) };
+        // An error means that it does not listen any more.
+        let _ = SockRef::from(self).shutdown(Shutdown::Both);
     }
 
     /// Gives a socket that was accepted by other code the options of this listener's sockets.
@@ -125,14 +128,15 @@ impl ListenSocket {
         self.options.set(stream.as_fd(), is_tcp)
     }
 
-    /// Accepts a connection, which has the listening socket's options already, and says where it is
+    /// Accepts a connection, gives it the options that it has not inherited, and says where it is
     /// from, if that has an address.
     pub(crate) fn accept(&self) -> Result<(Stream, Option<SocketAddr>), AcceptError> {
-        let accepted = accept(self.as_fd(), self.is_tcp()).and_then(|accepted| {
-            if !self.is_tcp() && self.options.send_buffer_bytes.is_some() {
-                self.adopt(&accepted.0, false)?;
+        let inherits = cfg!(target_os = "linux") && self.is_tcp();
+        let accepted = accept(self.as_fd()).and_then(|(stream, addr)| {
+            if !inherits {
+                self.adopt(&stream, self.is_tcp())?;
             }
-            Ok(accepted)
+            Ok((stream, addr))
         });
         accepted.map_err(|error| match error.kind() {
             ErrorKind::WouldBlock => AcceptError::NoneWaiting,
@@ -168,7 +172,7 @@ fn bind_abstract(name: &[u8]) -> io::Result<UnixListener> {
     use std::os::unix::net::SocketAddr;
 
     let listener = UnixListener::bind_addr(&SocketAddr::from_abstract_name(name)?)?;
-    rustix::net::listen(&listener, 4096)?;
+    SockRef::from(&listener).listen(BACKLOG)?;
     Ok(listener)
 }
 
@@ -178,52 +182,14 @@ fn bind_abstract(_: &[u8]) -> io::Result<UnixListener> {
     Err(io::Error::new(ErrorKind::Unsupported, why))
 }
 
-fn accept(listener: BorrowedFd<'_>, is_tcp: bool) -> io::Result<(Stream, Option<SocketAddr>)> {
-    use std::mem::{size_of, MaybeUninit};
-
-    let mut storage = MaybeUninit::<libc::sockaddr_storage>::zeroed();
-    let mut length = size_of::<libc::sockaddr_storage>() as libc::socklen_t;
-    let addr = storage.as_mut_ptr().cast();
-    #[cfg(target_os = "linux")]
-    // SAFETY: `storage` has `length` bytes, and both outlive the call.
-    let fd = unsafe {
-        let flags = libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
-        libc::accept4(listener.as_raw_fd(), addr, &mut length, flags)
-    };
-    #[cfg(not(target_os = "linux"))]
-    // SAFETY: `storage` has `length` bytes, and both outlive the call.
-    let fd = unsafe { libc::accept(listener.as_raw_fd(), addr, &mut length) };
-    if fd < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    // SAFETY: the kernel has just made this descriptor for us.
-    let stream = Stream::new(unsafe { OwnedFd::from_raw_fd(fd) });
-    #[cfg(not(target_os = "linux"))]
-    {
-        rustix::io::fcntl_setfd(&stream, rustix::io::FdFlags::CLOEXEC)?;
-        rustix::io::ioctl_fionbio(&stream, true)?;
-        if is_tcp {
-            sockopt::set_tcp_nodelay(&stream, true)?;
-        }
-    }
-    if !is_tcp {
-        return Ok((stream, None));
-    }
-    // SAFETY: all bytes are initialised, zero or by the kernel, and every bit pattern is valid.
-    let storage = unsafe { storage.assume_init() };
-    let addr = match libc::c_int::from(storage.ss_family) {
-        libc::AF_INET => {
-            // SAFETY: of this family, the storage holds a sockaddr_in, which is smaller.
-            let inet = unsafe { &*(&raw const storage).cast::<libc::sockaddr_in>() };
-            let ip = Ipv4Addr::from(u32::from_be(inet.sin_addr.s_addr));
-            SocketAddr::from((ip, u16::from_be(inet.sin_port)))
-        }
-        _ => {
-            // SAFETY: TCP listeners are of the one family or the other.
-            let inet = unsafe { &*(&raw const storage).cast::<libc::sockaddr_in6>() };
-            let ip = Ipv6Addr::from(inet.sin6_addr.s6_addr);
-            SocketAddr::from((ip, u16::from_be(inet.sin6_port)))
-        }
-    };
-    Ok((stream, Some(addr)))
+fn accept(listener: BorrowedFd<'_>) -> io::Result<(Stream, Option<SocketAddr>)> {
+    let listener = SockRef::from(&listener);
+    #[cfg(any(target_os = "linux", target_os = "freebsd"))]
+    let (socket, addr) = listener.accept4(libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK)?;
+    #[cfg(not(any(target_os = "linux", target_os = "freebsd")))]
+    let (socket, addr) = listener.accept().and_then(|accepted| {
+        accepted.0.set_nonblocking(true)?;
+        Ok(accepted)
+    })?;
+    Ok((Stream::new(socket.into()), addr.as_socket()))
 }

@@ -2,8 +2,11 @@
 
 use std::io;
 use std::mem::ManuallyDrop;
+use std::net::Shutdown;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
+
+use socket2::{SockRef, TcpKeepalive};
 
 use super::fork;
 
@@ -15,8 +18,8 @@ pub(crate) struct Stream(ManuallyDrop<OwnedFd>, HasDuplicates);
 /// Whether other code may have a duplicate of a socket's descriptor.
 type HasDuplicates = bool;
 
-/// Options of a listening socket, which what it accepts inherits: no call per connection. Sockets
-/// of a Unix domain have the send buffer's alone, and do not inherit it.
+/// Options of a listening socket, which on Linux what it accepts inherits: no call per connection.
+/// Sockets of a Unix domain have the send buffer's alone, and do not inherit it.
 #[derive(Clone, Debug)]
 pub(crate) struct SocketOptions {
     /// Bytes that may wait in the kernel beyond what is in flight (Linux, macOS).
@@ -24,7 +27,7 @@ pub(crate) struct SocketOptions {
     /// The kernel's send buffer; `None` leaves it to the kernel's own tuning.
     pub(crate) send_buffer_bytes: Option<u32>,
     /// Silence after which the peer is probed, and again every third of it, until it is given up
-    /// after twice this (Linux); zero for never.
+    /// after twice this; zero for never.
     pub(crate) keepalive: Duration,
     /// How long sent bytes may stay unacknowledged (Linux); zero for the kernel's own bound. When
     /// it is set it also decides, instead of the number of probes, when a silent peer is given up:
@@ -88,15 +91,11 @@ impl Stream {
     /// shortest time after which bytes are sent again.
     #[cfg(target_os = "linux")]
     pub(crate) fn was_answered(&self) -> bool {
-        const SLACK_MS: u32 = 100;
-        // SAFETY: both are plain numbers.
-        let (timeout_ms, info) = unsafe {
-            let timeout_ms = get::<u32>(self.0.as_fd(), libc::IPPROTO_TCP, libc::TCP_USER_TIMEOUT);
-            let info = get::<libc::tcp_info>(self.0.as_fd(), libc::IPPROTO_TCP, libc::TCP_INFO);
-            (timeout_ms, info)
-        };
-        let (Ok(timeout_ms), Ok(info)) = (timeout_ms, info) else { return false };
-        info.tcpi_notsent_bytes > 0 && info.tcpi_last_ack_recv < timeout_ms.saturating_add(SLACK_MS)
+        const SLACK: Duration = Duration::from_millis(100);
+        let timeout = SockRef::from(self).tcp_user_timeout();
+        let (Ok(timeout), Ok(info)) = (timeout, tcp_info(self.as_fd())) else { return false };
+        let silence = Duration::from_millis(info.tcpi_last_ack_recv.into());
+        info.tcpi_notsent_bytes > 0 && silence < timeout.unwrap_or_default() + SLACK
     }
 
     #[cfg(not(target_os = "linux"))]
@@ -106,8 +105,8 @@ impl Stream {
 
     /// Tells the peer that nothing more comes.
     pub(crate) fn shutdown_write(&self) {
-        // SAFETY: takes no pointer. An error means that the peer is gone already.
-        unsafe { libc::shutdown(self.0.as_raw_fd(), libc::SHUT_WR) };
+        // An error means that the peer is gone already.
+        let _ = SockRef::from(self).shutdown(Shutdown::Write);
     }
 
     /// Takes a socket over and makes it non-blocking.
@@ -133,57 +132,60 @@ impl AsFd for Stream {
 impl SocketOptions {
     /// Sets them for a socket of TCP, or those that any stream socket has.
     pub(super) fn set(&self, fd: BorrowedFd<'_>, is_tcp: bool) -> io::Result<()> {
+        let socket = SockRef::from(&fd);
         if let Some(bytes) = self.send_buffer_bytes {
-            set(fd, libc::SOL_SOCKET, libc::SO_SNDBUF, clamp(u128::from(bytes)))?;
+            socket.set_send_buffer_size(clamp(bytes) as usize)?;
         }
         if !is_tcp {
             return Ok(());
         }
-        set(fd, libc::IPPROTO_TCP, libc::TCP_NODELAY, 1)?;
-        #[cfg(any(target_os = "linux", target_os = "macos"))]
-        {
-            let lowat = clamp(u128::from(self.notsent_lowat_bytes));
-            set(fd, libc::IPPROTO_TCP, libc::TCP_NOTSENT_LOWAT, lowat)?;
-        }
+        socket.set_tcp_nodelay(true)?;
+        #[cfg(target_os = "linux")]
+        socket.set_tcp_notsent_lowat(clamp(self.notsent_lowat_bytes))?;
+        #[cfg(target_os = "macos")]
+        set_notsent_lowat(fd, clamp(self.notsent_lowat_bytes))?;
         if !self.keepalive.is_zero() {
-            set(fd, libc::SOL_SOCKET, libc::SO_KEEPALIVE, 1)?;
-            #[cfg(target_os = "linux")]
-            {
-                let idle_s = clamp(self.keepalive.as_millis().div_ceil(1000));
-                let every_s = (idle_s / 3).max(1);
-                // As many as fit into the same time once more.
-                let probes = (idle_s + every_s - 1) / every_s;
-                set(fd, libc::IPPROTO_TCP, libc::TCP_KEEPIDLE, idle_s)?;
-                set(fd, libc::IPPROTO_TCP, libc::TCP_KEEPINTVL, every_s)?;
-                set(fd, libc::IPPROTO_TCP, libc::TCP_KEEPCNT, probes)?;
-            }
+            let idle_s = self.keepalive.as_millis().div_ceil(1000);
+            let idle_s = u64::try_from(idle_s).unwrap_or(u64::MAX).min(KEEPALIVE_S_MAX);
+            let every_s = (idle_s / 3).max(1);
+            // As many as fit into the same time once more: at most 5.
+            let probes = idle_s.div_ceil(every_s) as u32;
+            let keepalive = TcpKeepalive::new()
+                .with_time(Duration::from_secs(idle_s))
+                .with_interval(Duration::from_secs(every_s))
+                .with_retries(probes);
+            socket.set_tcp_keepalive(&keepalive)?;
         }
         #[cfg(target_os = "linux")]
         if !self.user_timeout.is_zero() {
-            let timeout_ms = clamp(self.user_timeout.as_millis());
-            set(fd, libc::IPPROTO_TCP, libc::TCP_USER_TIMEOUT, timeout_ms)?;
+            socket.set_tcp_user_timeout(Some(self.user_timeout.min(USER_TIMEOUT_MAX)))?;
         }
         Ok(())
     }
 }
 
-fn clamp(value: u128) -> libc::c_int {
-    libc::c_int::try_from(value).unwrap_or(libc::c_int::MAX)
+/// The options are an int in C.
+const KEEPALIVE_S_MAX: u64 = i32::MAX as u64;
+#[cfg(target_os = "linux")]
+const USER_TIMEOUT_MAX: Duration = Duration::from_millis(i32::MAX as u64);
+
+fn clamp(value: u32) -> u32 {
+    value.min(i32::MAX as u32)
 }
 
-pub(super) fn set(
-    fd: BorrowedFd<'_>,
-    level: libc::c_int,
-    name: libc::c_int,
-    value: libc::c_int,
-) -> io::Result<()> {
-    // SAFETY: the value is an int that outlives the call, as all of these options take.
+/// As `socket2` does it on Linux.
+#[cfg(target_os = "macos")]
+fn set_notsent_lowat(fd: BorrowedFd<'_>, bytes: u32) -> io::Result<()> {
+    /// From the system's `netinet/tcp.h`; the crate `libc` does not have it.
+    const TCP_NOTSENT_LOWAT: libc::c_int = 0x201;
+    let bytes = bytes as libc::c_int;
+    // SAFETY: the value is an int that outlives the call, as this option takes.
     let result = unsafe {
         libc::setsockopt(
             fd.as_raw_fd(),
-            level,
-            name,
-            (&raw const value).cast(),
+            libc::IPPROTO_TCP,
+            TCP_NOTSENT_LOWAT,
+            (&raw const bytes).cast(),
             size_of::<libc::c_int>() as libc::socklen_t,
         )
     };
@@ -194,26 +196,20 @@ pub(super) fn set(
     }
 }
 
-/// Reads an option; what the system does not know of it is zero.
-///
-/// # Safety
-///
-/// Every bit pattern has to be a valid `T`.
-pub(super) unsafe fn get<T: Copy>(
-    fd: BorrowedFd<'_>,
-    level: libc::c_int,
-    name: libc::c_int,
-) -> io::Result<T> {
-    let mut value = std::mem::MaybeUninit::<T>::zeroed();
-    let mut length = size_of::<T>() as libc::socklen_t;
+/// What the kernel knows of a connection; fields that it does not know are zero.
+#[cfg(target_os = "linux")]
+fn tcp_info(fd: BorrowedFd<'_>) -> io::Result<libc::tcp_info> {
+    let mut info = std::mem::MaybeUninit::<libc::tcp_info>::zeroed();
+    let mut length = size_of::<libc::tcp_info>() as libc::socklen_t;
+    let pointer = info.as_mut_ptr().cast();
     // SAFETY: the value has `length` bytes, and both outlive the call.
     let result = unsafe {
-        libc::getsockopt(fd.as_raw_fd(), level, name, value.as_mut_ptr().cast(), &mut length)
+        libc::getsockopt(fd.as_raw_fd(), libc::IPPROTO_TCP, libc::TCP_INFO, pointer, &mut length)
     };
-    match result {
-        // SAFETY: all bytes are initialised, zero or by the kernel, and the caller promises the
-        // rest.
-        0 => Ok(unsafe { value.assume_init() }),
-        _ => Err(io::Error::last_os_error()),
+    if result == 0 {
+        // SAFETY: all bytes are initialised, zero or by the kernel, and all fields are numbers.
+        Ok(unsafe { info.assume_init() })
+    } else {
+        Err(io::Error::last_os_error())
     }
 }

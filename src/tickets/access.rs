@@ -86,6 +86,15 @@ impl AccessOptions {
         let path_fits = path.is_empty() || is_path;
         within(path_fits, "exchange_path", "a path such as /tickets, percent-encoded, or empty")
     }
+
+    /// The origins as browsers write them, of options that are all checked.
+    pub(crate) fn checked_origins(&self) -> Result<Vec<String>, OptionsError> {
+        self.check()?;
+        let origins = self.cookie_origins.iter().map(|origin| normalise(origin));
+        let wrong =
+            |why: &'static str| OptionsError { option: "cookie_origins", bounds: why.into() };
+        origins.collect::<Result<_, _>>().map_err(wrong)
+    }
 }
 
 const NAME_BYTES_MAX: usize = 256;
@@ -138,12 +147,7 @@ impl Authorizer {
         tickets: Tickets,
         options: AccessOptions,
     ) -> Result<Authorizer, OptionsError> {
-        options.check()?;
-        let origins = options.cookie_origins.iter().map(|origin| normalise(origin));
-        let origins: Result<_, _> = origins.collect();
-        let wrong =
-            |why: &'static str| OptionsError { option: "cookie_origins", bounds: why.into() };
-        let options = AccessOptions { cookie_origins: origins.map_err(wrong)?, ..options };
+        let options = AccessOptions { cookie_origins: options.checked_origins()?, ..options };
         Ok(Authorizer::at_once(Access { verifier, tickets, options }))
     }
 }

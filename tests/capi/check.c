@@ -73,14 +73,33 @@ uint16_t hub_listen(const fanfare_hub *hub)
 {
     uint16_t port = 0;
 
-    CHECK_EQ(fanfare_hub_listen(hub, FANFARE_TEXT("127.0.0.1:0"), &port), FANFARE_OK);
+    CHECK_EQ(fanfare_hub_listen(hub, FANFARE_TEXT("127.0.0.1:0"), NULL, NULL, &port),
+             FANFARE_OK);
     CHECK(port != 0);
     return port;
+}
+
+int text_is(fanfare_text text, const char *string)
+{
+    if (string == NULL) {
+        return text.data == NULL && text.length == 0;
+    }
+    return text.data != NULL && text.length == strlen(string)
+        && memcmp(text.data, string, text.length) == 0;
 }
 
 fanfare_event event_of(const char *data)
 {
     return fanfare_event_of(fanfare_text_of_string(data));
+}
+
+fanfare_topic *topic_new(const char *name)
+{
+    fanfare_topic *topic = NULL;
+
+    CHECK_EQ(fanfare_topic_new(fanfare_text_of_string(name), &topic), FANFARE_OK);
+    CHECK(topic != NULL);
+    return topic;
 }
 
 fanfare_event_id id_untouched(void)
@@ -101,4 +120,13 @@ int id_is_untouched(const fanfare_event_id *id)
 fanfare_status publish(const fanfare_hub *hub, const char *topic, const fanfare_event *event)
 {
     return fanfare_hub_publish(hub, fanfare_text_of_string(topic), event, NULL);
+}
+
+fanfare_metrics metrics_of(const fanfare_hub *hub)
+{
+    fanfare_metrics metrics = fanfare_metrics_empty();
+
+    CHECK_EQ(fanfare_hub_metrics(hub, &metrics), FANFARE_OK);
+    CHECK_EQ(metrics.size, sizeof metrics);
+    return metrics;
 }

@@ -23,16 +23,40 @@ typedef struct {
 /* The tests of each file, ended by one without a name. */
 extern const test tests_of_options[];
 extern const test tests_of_hub[];
+extern const test tests_of_listener[];
+extern const test tests_of_stream[];
+extern const test tests_of_adopt[];
+extern const test tests_of_topic[];
 extern const test tests_of_publish[];
+extern const test tests_of_several[];
+extern const test tests_of_finish[];
+extern const test tests_of_rules[];
+extern const test tests_of_metrics[];
+extern const test tests_of_wait[];
+extern const test tests_of_drain[];
+extern const test tests_of_tickets[];
+extern const test tests_of_panic[];
+extern const test tests_of_doorbell[];
+extern const test tests_of_ends[];
+extern const test tests_of_ask[];
+extern const test tests_of_fallback[];
+extern const test tests_of_tokens[];
+extern const test tests_of_listen_options[];
+extern const test tests_of_stream_refusals[];
 extern const test tests_of_delivery[];
 extern const test tests_of_memory[];
 extern const test tests_of_threads[];
 extern const test tests_of_fork[];
+extern const test tests_of_panic[];
 extern const test tests_of_ticker[];
+extern const test tests_of_notices[];
+extern const test tests_of_doorbell[];
+extern const test tests_of_connections[];
+extern const test tests_of_ends[];
+extern const test tests_of_log[];
+extern const test tests_of_examples[];
 extern const test tests_of_manual[];
-
-/* The paths of the ticker example, and of the program in the header. */
-extern const char *ticker_path, *manual_path;
+extern const test tests_of_every[];
 
 /* Ends the test unless the condition holds. */
 #define CHECK(condition) \
@@ -67,8 +91,14 @@ fanfare_options options_new(void);
 /* Listens on a port of 127.0.0.1 that the system chooses. */
 uint16_t hub_listen(const fanfare_hub *hub);
 
+/* Whether a text is that of a string; NULL for no text at all. */
+int text_is(fanfare_text text, const char *string);
+
 /* An event with the data of a string; NULL for an event with nothing at all. */
 fanfare_event event_of(const char *data);
+
+/* The topic of a string by handle. */
+fanfare_topic *topic_new(const char *name);
 
 /* An id that the library has not written. */
 fanfare_event_id id_untouched(void);
@@ -78,5 +108,8 @@ int id_is_untouched(const fanfare_event_id *id);
 
 /* Publishes to the topic of a string. */
 fanfare_status publish(const fanfare_hub *hub, const char *topic, const fanfare_event *event);
+
+/* What a hub has counted. */
+fanfare_metrics metrics_of(const fanfare_hub *hub);
 
 #endif

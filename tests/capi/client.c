@@ -24,7 +24,7 @@ struct client {
     int has_data;
 };
 
-static client *subscribe(uint16_t port, const char *topic, int receive_bytes);
+static client *subscribe(uint16_t port, const char *topic, const char *fields, int receive_bytes);
 static client *connect_new(uint16_t port, int receive_bytes);
 static void send_all(int fd, const char *bytes, size_t len);
 static void expect_head(client *client);
@@ -35,12 +35,12 @@ static void put_data(client *client, const char *value);
 
 client *client_new(uint16_t port, const char *topic)
 {
-    return subscribe(port, topic, 0);
+    return subscribe(port, topic, "", 0);
 }
 
 client *client_new_small(uint16_t port, const char *topic)
 {
-    return subscribe(port, topic, 4096);
+    return subscribe(port, topic, "", 4096);
 }
 
 static int connect_to(int fd, uint16_t port)
@@ -69,13 +69,22 @@ static client *connect_new(uint16_t port, int receive_bytes)
     return new;
 }
 
-static client *subscribe(uint16_t port, const char *topic, int receive_bytes)
+client *client_new_after(uint16_t port, const char *topic, const char *last_event_id)
+{
+    char field[300];
+    int len = snprintf(field, sizeof field, "Last-Event-ID: %s\r\n", last_event_id);
+
+    CHECK(len > 0 && (size_t)len < sizeof field);
+    return subscribe(port, topic, field, 0);
+}
+
+static client *subscribe(uint16_t port, const char *topic, const char *fields, int receive_bytes)
 {
     client *new = connect_new(port, receive_bytes);
-    char request[600];
+    char request[900];
     int len;
 
-    len = snprintf(request, sizeof request, "GET /events?topic=%s HTTP/1.0\r\n\r\n", topic);
+    len = snprintf(request, sizeof request, "GET /events?topic=%s HTTP/1.0\r\n%s\r\n", topic, fields);
     CHECK(len > 0 && (size_t)len < sizeof request);
     send_all(new->fd, request, (size_t)len);
     expect_head(new);
@@ -226,7 +235,7 @@ void client_half_close(client *client)
 int client_status(uint16_t port, const char *host)
 {
     client *asking = connect_new(port, 0);
-    char request[600];
+    char request[900];
     const char *line;
     int len, status = 0;
 

@@ -24,6 +24,9 @@ client *client_new(uint16_t port, const char *topic);
 /* The same, with a receive buffer so small that an unread stream soon backs up. */
 client *client_new_small(uint16_t port, const char *topic);
 
+/* A client that comes back with an id. */
+client *client_new_after(uint16_t port, const char *topic, const char *last_event_id);
+
 /* Waits for the next event that has data, as a browser would fire it. Returns 0 when the stream
  * has ended. */
 int client_next(client *client, received *event);

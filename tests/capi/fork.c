@@ -59,13 +59,34 @@ static void in_child(forking forking, void (*part)(fanfare_hub *), fanfare_hub *
 static void refused_in_child(fanfare_hub *hub)
 {
     fanfare_event event = event_of("x");
+    const fanfare_text name = FANFARE_TEXT("t");
+    fanfare_publication publication = fanfare_publication_of(&name, 1, &event);
+    fanfare_topic_options topic_options = fanfare_topic_options_defaults();
+    fanfare_metrics metrics = fanfare_metrics_empty();
+    fanfare_rules *rules = NULL;
     uint16_t port = 0xbeef;
     fanfare_event_id id = id_untouched();
+    size_t count = 77;
 
     CHECK_EQ(fanfare_hub_publish(hub, FANFARE_TEXT("t"), &event, &id), FANFARE_ERR_FORKED);
     CHECK(id_is_untouched(&id));
-    CHECK_EQ(fanfare_hub_listen(hub, FANFARE_TEXT("127.0.0.1:0"), &port), FANFARE_ERR_FORKED);
+    CHECK_EQ(fanfare_hub_listen(hub, FANFARE_TEXT("127.0.0.1:0"), NULL, NULL, &port),
+             FANFARE_ERR_FORKED);
     CHECK_EQ(port, 0xbeef);
+    CHECK_EQ(fanfare_hub_close(hub), FANFARE_ERR_FORKED);
+    CHECK_EQ(fanfare_hub_publish_wait(hub, &publication, UINT64_MAX, &id), FANFARE_ERR_FORKED);
+    CHECK_EQ(fanfare_hub_publish_many(hub, &publication, 1, UINT64_MAX, &id, &count),
+             FANFARE_ERR_FORKED);
+    CHECK_EQ(count, 0);
+    CHECK_EQ(fanfare_hub_set_rule(hub, name, &topic_options), FANFARE_ERR_FORKED);
+    CHECK_EQ(fanfare_hub_remove_rule(hub, name, NULL), FANFARE_ERR_FORKED);
+    CHECK_EQ(fanfare_hub_rules(hub, &rules, &count), FANFARE_ERR_FORKED);
+    CHECK_EQ(fanfare_hub_metrics(hub, &metrics), FANFARE_ERR_FORKED);
+    CHECK_EQ(fanfare_hub_prometheus(hub, NULL, 0, &count), FANFARE_ERR_FORKED);
+    CHECK_EQ(fanfare_hub_drain(hub, NULL, NULL), FANFARE_ERR_FORKED);
+    CHECK_EQ(count, 0);
+    CHECK_EQ(fanfare_hub_finish(hub, name, NULL, UINT64_MAX, &id), FANFARE_ERR_FORKED);
+    CHECK(id_is_untouched(&id));
     fanfare_hub_free(hub);
     fanfare_hub_free(hub);
 }

@@ -20,7 +20,11 @@ static void every_code_has_a_text(void)
         FANFARE_OK,         FANFARE_ERR_PANIC,   FANFARE_ERR_ARGUMENT, FANFARE_ERR_FORKED,
         FANFARE_ERR_CLOSED, FANFARE_ERR_FULL,    FANFARE_ERR_TOPIC,    FANFARE_ERR_EVENT,
         FANFARE_ERR_UTF8,   FANFARE_ERR_TOO_LARGE, FANFARE_ERR_OPTIONS, FANFARE_ERR_ADDRESS,
-        FANFARE_ERR_SYSTEM, FANFARE_ERR_FINISHED,
+        FANFARE_ERR_SYSTEM, FANFARE_ERR_FINISHED, FANFARE_ERR_TIMEOUT,  FANFARE_ERR_SUBSCRIPTION,
+        FANFARE_ERR_TOO_MANY, FANFARE_ERR_BUFFER, FANFARE_ERR_STALE,  FANFARE_ERR_LIMIT,
+        FANFARE_ERR_BUSY,   FANFARE_ERR_SOCKET,  FANFARE_ERR_SOCKET_TLS, FANFARE_ERR_SOCKET_READ,
+        FANFARE_ERR_SOCKET_UNSENT, FANFARE_ERR_REQUEST, FANFARE_ERR_GRANT, FANFARE_ERR_KEY,
+        FANFARE_ERR_ENDED,  FANFARE_ERR_LOGGER,  FANFARE_ERR_TOKEN,
     };
     static const size_t count = sizeof codes / sizeof codes[0];
     size_t i, j;
@@ -36,7 +40,7 @@ static void every_code_has_a_text(void)
 
 static void unknown_codes_have_a_text(void)
 {
-    static const fanfare_status unknown[] = {1, 12, 1000, -14, -1000, INT32_MAX, INT32_MIN};
+    static const fanfare_status unknown[] = {1, 12, 1000, -31, -1000, INT32_MAX, INT32_MIN};
     size_t i;
 
     for (i = 0; i < sizeof unknown / sizeof unknown[0]; i++) {
@@ -86,6 +90,31 @@ static void free_ends_the_streams(void)
     client_free(client);
 }
 
+static void close_ends_the_streams(void)
+{
+    fanfare_hub *hub = hub_new();
+    fanfare_event event = event_of("the last one");
+    fanfare_event_id id = id_untouched();
+    uint16_t port = hub_listen(hub), other_port = 0xbeef;
+    client *client = client_new(port, "t");
+    received got;
+
+    CHECK_EQ(publish(hub, "t", &event), FANFARE_OK);
+    CHECK_EQ(fanfare_hub_close(hub), FANFARE_OK);
+    CHECK(client_next(client, &got));
+    CHECK_TEXT(got.data, "the last one");
+    client_expect_end(client);
+    client_free(client);
+    CHECK(client_is_refused(port));
+    CHECK_EQ(fanfare_hub_publish(hub, FANFARE_TEXT("t"), &event, &id), FANFARE_ERR_CLOSED);
+    CHECK(id_is_untouched(&id));
+    CHECK_EQ(fanfare_hub_listen(hub, FANFARE_TEXT("127.0.0.1:0"), NULL, NULL, &other_port), FANFARE_ERR_CLOSED);
+    CHECK_EQ(other_port, 0xbeef);
+    CHECK_EQ(fanfare_hub_close(hub), FANFARE_OK);
+    CHECK_EQ(fanfare_hub_close(NULL), FANFARE_ERR_ARGUMENT);
+    fanfare_hub_free(hub);
+}
+
 static void listens_on_several_addresses(void)
 {
     fanfare_hub *hub = hub_new();
@@ -99,7 +128,8 @@ static void listens_on_several_addresses(void)
         clients[i] = client_new(ports[i], "t");
     }
     CHECK(ports[0] != ports[1]);
-    CHECK_EQ(fanfare_hub_listen(hub, FANFARE_TEXT("127.0.0.1:0"), NULL), FANFARE_OK);
+    CHECK_EQ(fanfare_hub_listen(hub, FANFARE_TEXT("127.0.0.1:0"), NULL, NULL, NULL),
+             FANFARE_OK);
     CHECK_EQ(publish(hub, "t", &event), FANFARE_OK);
     for (i = 0; i < 2; i++) {
         received got;
@@ -113,7 +143,7 @@ static void listens_on_several_addresses(void)
 static fanfare_status listen_on(const fanfare_hub *hub, fanfare_text addr)
 {
     uint16_t port = 0xbeef;
-    fanfare_status status = fanfare_hub_listen(hub, addr, &port);
+    fanfare_status status = fanfare_hub_listen(hub, addr, NULL, NULL, &port);
 
     CHECK((status == FANFARE_OK) == (port != 0xbeef));
     return status;
@@ -207,6 +237,8 @@ const test tests_of_hub[] = {
     {"a hub needs somewhere to be put", new_without_output},
     {"one hub is freed and another goes on", several_hubs},
     {"free sends what was published and then ends the streams", free_ends_the_streams},
+    {"close ends the streams, and the hub refuses what comes later until it is freed",
+     close_ends_the_streams},
     {"a hub listens on several addresses", listens_on_several_addresses},
     {"an address that is none is refused, and the port is left as it is", bad_addresses},
     {"a request by another name gets 421 on the loopback, unless any host is served", hosts},

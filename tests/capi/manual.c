@@ -8,7 +8,7 @@
 
 static void publishes_what_is_typed(void)
 {
-    program program = program_start(manual_path, NULL);
+    program program = program_start("manual", NULL);
     uint16_t port = program_port(&program, "http://127.0.0.1:");
     client *client;
     received got;
@@ -32,7 +32,7 @@ static void publishes_what_is_typed(void)
 
 static void says_what_is_wrong(void)
 {
-    program program = program_start(manual_path, NULL);
+    program program = program_start("manual", NULL);
     int status;
 
     CHECK(program_port(&program, "http://127.0.0.1:") != 0);

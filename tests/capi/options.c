@@ -1,6 +1,7 @@
 /* Defaults, bounds, and what is said of an option that is out of them. */
 
 #include "check.h"
+#include "client.h"
 #include "document.h"
 
 #include <string.h>
@@ -11,7 +12,7 @@ static int is_text(fanfare_text text, const char *expected)
 }
 
 /* The size that the struct had in the first version. */
-#define SIZE_MIN sizeof(fanfare_options)
+#define SIZE_MIN offsetof(fanfare_options, heartbeat_form)
 
 #define FIELD(name) {#name, offsetof(fanfare_options, name)}
 
@@ -44,7 +45,7 @@ static const struct {
     FIELD(finished_age_max_ms),
 };
 
-/* Each field is an option of the document, but the size and any_host, and each of those a field. */
+/* Each number is an option of the document, but the size and any_host, and each of those a field. */
 static void defaults(void)
 {
     static const size_t count = sizeof fields / sizeof fields[0];
@@ -56,7 +57,8 @@ static void defaults(void)
     CHECK_EQ(fanfare_options_init(&options), FANFARE_OK);
     CHECK_EQ(options.size, sizeof options);
     CHECK_EQ(document_count(), count);
-    CHECK_EQ(sizeof options, sizeof options.size + (count + 1) * sizeof(uint64_t));
+    CHECK_EQ(SIZE_MIN, sizeof options.size + (count + 1) * sizeof(uint64_t));
+    CHECK_EQ(sizeof options, SIZE_MIN + 2 * sizeof(uint32_t) + sizeof(fanfare_text));
     for (i = 0; i < count; i++) {
         uint64_t value;
 
@@ -68,6 +70,9 @@ static void defaults(void)
         }
     }
     CHECK_EQ(options.any_host, 0);
+    CHECK_EQ(options.heartbeat_form, 0);
+    CHECK_EQ(options.policy, 0);
+    CHECK(options.gap_event.data == NULL && options.gap_event.length == 0);
     CHECK(memcmp(&options, &helped, sizeof options) == 0);
 }
 
@@ -294,6 +299,78 @@ static void on_the_bounds(void)
     }
 }
 
+static void expect_problem(const fanfare_options *options, const char *expected)
+{
+    fanfare_hub *hub = NULL;
+    fanfare_text name, bounds;
+
+    CHECK_EQ(fanfare_hub_new(options, &hub), FANFARE_ERR_OPTIONS);
+    CHECK(hub == NULL);
+    CHECK_EQ(fanfare_options_problem(options, &name, &bounds), FANFARE_OK);
+    CHECK(is_text(name, expected));
+    CHECK(bounds.length > 0 && bounds.data != NULL);
+}
+
+static void bad_names(void)
+{
+    static const char *const names[] = {
+        "", "a\nb", "message", "open", "error", "fanfare-heartbeat", "\xff",
+    };
+    char longest[257];
+    fanfare_options options = options_new();
+    fanfare_text name, bounds;
+    fanfare_hub *hub = NULL;
+    size_t i;
+
+    for (i = 0; i < sizeof names / sizeof names[0]; i++) {
+        options.gap_event = fanfare_text_of_string(names[i]);
+        expect_problem(&options, "gap_event");
+    }
+    memset(longest, 'x', sizeof longest);
+    options.gap_event = fanfare_text_of(longest, 257);
+    expect_problem(&options, "gap_event");
+    options.gap_event = fanfare_text_of(NULL, 1);
+    CHECK_EQ(fanfare_hub_new(&options, &hub), FANFARE_ERR_ARGUMENT);
+    CHECK_EQ(fanfare_options_problem(&options, &name, &bounds), FANFARE_ERR_ARGUMENT);
+    options = options_new();
+    options.policy = 4;
+    expect_problem(&options, "policy");
+    options.policy = UINT32_MAX;
+    expect_problem(&options, "policy");
+    options = options_new();
+    options.heartbeat_form = 4;
+    expect_problem(&options, "heartbeat_form");
+}
+
+static void names_take_effect(void)
+{
+    char gap_event[] = "missed-some";
+    fanfare_options options = options_new();
+    fanfare_hub *hub = NULL;
+    fanfare_event event = event_of("x");
+    client *client;
+    received got;
+
+    options.heartbeat_form = FANFARE_HEARTBEAT_EVENT;
+    options.policy = FANFARE_POLICY_CONFLATE;
+    options.gap_event = fanfare_text_of_string(gap_event);
+    CHECK_EQ(fanfare_hub_new(&options, &hub), FANFARE_OK);
+    /* The text is the caller's again. */
+    memset(gap_event, '\n', strlen(gap_event));
+    /* The first block of a stream is an event by itself, in this form. */
+    client = client_new(hub_listen(hub), "t");
+    CHECK(client_next(client, &got));
+    CHECK_TEXT(got.name, "fanfare-heartbeat");
+    event.name = FANFARE_TEXT("missed-some");
+    CHECK_EQ(publish(hub, "t", &event), FANFARE_ERR_EVENT);
+    event.name = FANFARE_TEXT("fanfare-gap");
+    CHECK_EQ(publish(hub, "t", &event), FANFARE_OK);
+    CHECK(client_next(client, &got));
+    CHECK_TEXT(got.name, "fanfare-gap");
+    client_free(client);
+    fanfare_hub_free(hub);
+}
+
 static void no_problem_of_null(void)
 {
     fanfare_options options = options_new();
@@ -316,6 +393,9 @@ const test tests_of_options[] = {
     {"options may be NULL for a hub, but not for options_init", null_options},
     {"an option out of its bounds is refused and named, and there is no hub", out_of_bounds},
     {"an option on its bounds is taken, and is no problem", on_the_bounds},
+    {"a name that is none is refused and named", bad_names},
+    {"the form of heartbeats and the name of gap events are taken, and their text copied",
+     names_take_effect},
     {"a problem is looked for in options of a known size alone", no_problem_of_null},
     {NULL, NULL},
 };

@@ -8,11 +8,16 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-program program_start(const char *path, const char *argument)
+const char *programs_path;
+
+program program_start(const char *name, const char *argument)
 {
     program program;
+    char path[512];
     int in[2], out[2];
+    int length = snprintf(path, sizeof path, "%s/%s", programs_path, name);
 
+    CHECK(length > 0 && (size_t)length < sizeof path);
     CHECK(pipe(in) == 0 && pipe(out) == 0);
     fflush(NULL);
     program.pid = fork();
@@ -69,6 +74,21 @@ uint16_t program_port(const program *program, const char *words)
     CHECK(at != NULL && sscanf(at + strlen(words), "%u", &port) == 1);
     CHECK(port > 0 && port <= UINT16_MAX);
     return (uint16_t)port;
+}
+
+void program_expect(const program *program, const char *text)
+{
+    char printed[4096];
+    size_t len = 0, count;
+
+    do {
+        CHECK(len < sizeof printed - 1);
+        /* One at a time, so that what comes behind the text is left for later. */
+        count = read_some(program, printed + len, 1);
+        CHECK(count == 1);
+        len += count;
+        printed[len] = '\0';
+    } while (strstr(printed, text) == NULL);
 }
 
 void program_say(const program *program, const char *line)

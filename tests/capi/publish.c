@@ -2,6 +2,7 @@
 
 #include "check.h"
 #include "client.h"
+#include "narrow.h"
 
 #include <string.h>
 #include <time.h>
@@ -204,45 +205,6 @@ static void later_events(void)
     fanfare_hub_free(hub);
 }
 
-/* A hub that takes hardly anything while it waits for one that does not read, which it does for a
- * share of the time; at 100 percent it never disconnects it. */
-static fanfare_hub *hub_new_narrow(uint64_t lag_grace_percent)
-{
-    fanfare_options options = options_new();
-    fanfare_hub *hub = NULL;
-
-    options.topic_backlog_bytes_max = 1;
-    options.lag_bytes_max = 1;
-    options.lag_age_max_ms = 10 * DEADLINE_MS;
-    options.lag_grace_ms = 10 * DEADLINE_MS;
-    options.lag_grace_percent = lag_grace_percent;
-    CHECK_EQ(fanfare_hub_new(&options, &hub), FANFARE_OK);
-    return hub;
-}
-
-static char flood_bytes[64 << 10];
-
-/* Publishes until the topic has stayed full for a time. */
-static void publish_until_full_ms(const fanfare_hub *hub, const char *topic, int64_t full_ms)
-{
-    const struct timespec pause = {0, 1000000};
-    int64_t deadline = now_ms() + DEADLINE_MS, since = now_ms();
-    fanfare_event event = event_of("");
-
-    memset(flood_bytes, 'x', sizeof flood_bytes);
-    event.data = fanfare_text_of(flood_bytes, sizeof flood_bytes);
-    while (now_ms() - since < full_ms) {
-        fanfare_status code = publish_to(hub, fanfare_text_of_string(topic), &event);
-        CHECK(now_ms() < deadline);
-        if (code == FANFARE_OK) {
-            since = now_ms();
-        } else {
-            CHECK_EQ(code, FANFARE_ERR_FULL);
-            nanosleep(&pause, NULL);
-        }
-    }
-}
-
 /* Publishes, trying again while the topic is full. */
 static void publish_when_possible(const fanfare_hub *hub, const char *topic, const fanfare_event *event)
 {
@@ -288,8 +250,7 @@ static void not_waited_for(void)
         client *sleeper = client_new_small(hub_listen(hub), "flood");
         fanfare_event event = event_of("");
 
-        memset(flood_bytes, 'x', sizeof flood_bytes);
-        event.data = fanfare_text_of(flood_bytes, sizeof flood_bytes);
+        event.data = flood_data();
         /* Far more than the sockets' buffers take. */
         for (j = 0; j < 200; j++) {
             publish_when_possible(hub, "flood", &event);

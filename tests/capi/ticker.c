@@ -12,7 +12,7 @@
 
 static void ticks_until(int signal)
 {
-    program program = program_start(ticker_path, "127.0.0.1:0");
+    program program = program_start("ticker", "127.0.0.1:0");
     uint16_t port = program_port(&program, "port ");
     client *client;
     int last = 0, i;
@@ -46,7 +46,7 @@ static void ticks_until_sigint(void)
 
 static void fails_without_an_address(void)
 {
-    program program = program_start(ticker_path, "nowhere");
+    program program = program_start("ticker", "nowhere");
     int status;
 
     CHECK_EQ(program_port(&program, "port "), 0);

@@ -324,6 +324,23 @@ fn a_client_is_disconnected_by_its_id_and_a_stale_id_finds_none() {
 }
 
 #[test]
+fn one_client_is_looked_at_by_its_id_until_it_has_ended() {
+    let (hub, listener) = serve(shards(2));
+    let (addr, notices) = (listener.local_addr(), hub.notices(100));
+    let (_other, other) = identified(&notices, addr, "/events?topic=a");
+    let (client, id) = identified(&notices, addr, "/events?topic=b&tag=7");
+    let info = hub.connection(id).unwrap().expect("it is there");
+    assert_eq!((info.id, info.tag.as_deref()), (id, Some("7")));
+    assert_eq!(info.subscriptions, [Subscription::from(topic("b"))]);
+    assert_eq!(hub.connection(other).unwrap().unwrap().tag, None);
+    drop(client);
+    next_end(&notices);
+    assert_eq!(hub.connection(id), Ok(None));
+    assert_eq!(hub.connection(ConnectionId::from_u64(0)), Ok(None));
+    assert_eq!(hub.connection(ConnectionId::from_u64(u64::MAX)), Ok(None));
+}
+
+#[test]
 fn all_clients_of_a_topic_or_of_a_tag_are_disconnected_and_no_others() {
     let (hub, listener) = serve(shards(2));
     let addr = listener.local_addr();

@@ -31,9 +31,12 @@ mod inbox;
 mod pull;
 #[path = "../../src/interest/queue.rs"]
 mod queue;
+#[path = "../../src/ffi/ready.rs"]
+mod ready;
 #[path = "../../src/waker.rs"]
 mod waker;
 
+mod draining;
 mod future;
 mod interest;
 mod parking;

@@ -1,6 +1,7 @@
 //! What a call of `publish` costs its caller when no client listens: the event is checked, encoded
 //! and kept, under the hub's lock. It is measured from Rust, from Rust on a hub that keeps nothing,
-//! and through the C ABI if there is a C program to measure.
+//! and through the C ABI if there is a C program to measure: to a topic by handle, by name, and from four
+//! threads at once, beside four threads of Rust.
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -19,6 +20,8 @@ use crate::Error;
 const C_PROGRAM: &str = "build/bench/publish";
 const CALLS_MAX: usize = 1_000_000_000;
 const BYTES_MAX: usize = 64 << 10;
+/// The threads that publish at once, where it is several.
+const THREADS: usize = 4;
 
 #[derive(clap::Args, Clone, Debug)]
 pub(crate) struct PublishCallArgs {
@@ -39,6 +42,9 @@ pub(crate) struct MeasureArgs {
     /// Events of the topic that are kept; by default as many as a hub keeps by default
     #[arg(long)]
     history_events_max: Option<usize>,
+    /// Threads that share the calls
+    #[arg(long, default_value_t = 1)]
+    threads: usize,
 }
 
 /// What is called.
@@ -88,13 +94,21 @@ pub(crate) fn publish_call(args: &PublishCallArgs) -> Result<(), Error> {
     check(&args.load)?;
     let options = [("--calls", calls), ("--bytes", bytes)];
     let forgetful = [&options[..], &[("--history-events-max", 0)]].concat();
+    let shared = [&options[..], &[("--threads", THREADS)]].concat();
     let mut subjects = vec![
         Subject::this_program("rust", "publish-call-measure", &options)?,
         Subject::this_program("rust-no-history", "publish-call-measure", &forgetful)?,
     ];
     if let Some(program) = &args.c_program {
-        let words = vec![calls.to_string(), bytes.to_string()];
-        subjects.push(Subject { name: "c".to_owned(), program: program.clone(), words });
+        let threads = THREADS.to_string();
+        for (name, more) in
+            [("c", &["handle"][..]), ("c-by-name", &["name"]), ("c-threads", &["handle", &threads])]
+        {
+            let mut words = vec![calls.to_string(), bytes.to_string()];
+            words.extend(more.iter().map(|&word| word.to_owned()));
+            subjects.push(Subject { name: name.to_owned(), program: program.clone(), words });
+        }
+        subjects.push(Subject::this_program("rust-threads", "publish-call-measure", &shared)?);
     }
     let parameters = json!({"calls": calls, "bytes": bytes});
     args.alone.repeat("publish-call", parameters, &subjects, &FIGURES, |_| {})
@@ -104,6 +118,9 @@ fn check(args: &Calls) -> Result<(), Error> {
     if !(1..=CALLS_MAX).contains(&args.calls) {
         return Err(format!("--calls must be 1 to {CALLS_MAX}").into());
     }
+    if !args.calls.is_multiple_of(THREADS) {
+        return Err(format!("--calls must be a multiple of {THREADS}").into());
+    }
     if !(DATA_BYTES_MIN..=BYTES_MAX).contains(&args.bytes) {
         return Err(format!("--bytes must be {DATA_BYTES_MIN} to {BYTES_MAX}").into());
     }
@@ -112,8 +129,11 @@ fn check(args: &Calls) -> Result<(), Error> {
 
 /// Measures Rust, and prints the figures.
 pub(crate) fn measure(args: &MeasureArgs) -> Result<(), Error> {
-    let (args, history_events_max) = (&args.load, args.history_events_max);
+    let (args, history_events_max, threads) = (&args.load, args.history_events_max, args.threads);
     check(args)?;
+    if threads != 1 && threads != THREADS {
+        return Err(format!("--threads must be 1 or {THREADS}").into());
+    }
     let mut data = String::new();
     write_data(&mut data, 0, 0, args.bytes);
     let default = Options::default();
@@ -121,11 +141,9 @@ pub(crate) fn measure(args: &MeasureArgs) -> Result<(), Error> {
     let hub = Hub::start(default.shards(1).history_events_max(history_events_max))?;
     let topic = Topic::new("prices/ACME")?;
     let begun = Instant::now();
-    for call in 1..=args.calls as u64 {
-        let id = hub.publish(&topic, data.as_str())?.id().expect("the hub makes its ids");
-        if internals::sequence(id) != call {
-            return Err(format!("call {call} is event {id}").into());
-        }
+    match threads {
+        1 => publish_in_order(&hub, &topic, &data, args.calls)?,
+        _ => publish_from_threads(&hub, &topic, &data, args.calls)?,
     }
     let elapsed = begun.elapsed();
     let published = hub.metrics().published_events;
@@ -140,4 +158,23 @@ pub(crate) fn measure(args: &MeasureArgs) -> Result<(), Error> {
     let publish_ns = elapsed.as_nanos() as f64 / args.calls as f64;
     println!("{}", json!({"publish_ns": publish_ns, "calls": args.calls}));
     Ok(())
+}
+
+fn publish_in_order(hub: &Hub, topic: &Topic, data: &str, calls: usize) -> Result<(), Error> {
+    for call in 1..=calls as u64 {
+        let id = hub.publish(topic, data)?.id().expect("the hub makes its ids");
+        if internals::sequence(id) != call {
+            return Err(format!("call {call} is event {id}").into());
+        }
+    }
+    Ok(())
+}
+
+fn publish_from_threads(hub: &Hub, topic: &Topic, data: &str, calls: usize) -> Result<(), Error> {
+    let publish = || (0..calls / THREADS).try_for_each(|_| hub.publish(topic, data).map(drop));
+    let results: Vec<_> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..THREADS).map(|_| scope.spawn(publish)).collect();
+        threads.into_iter().map(|thread| thread.join().expect("a publisher ends")).collect()
+    });
+    results.into_iter().collect::<Result<(), _>>().map_err(Into::into)
 }

@@ -48,6 +48,9 @@ fn calls_of_publish_are_timed_in_rust_and_in_what_another_program_says() {
     assert_eq!(report["summary"]["rust"]["calls"]["median"], 2_000.0);
     assert_eq!(report["summary"]["c"]["calls"]["median"], 2_000.0);
     assert_eq!(report["summary"]["c"]["publish_ns"]["median"], 128.0);
+    assert_eq!(report["summary"]["c-by-name"]["publish_ns"]["median"], 128.0);
+    assert_eq!(report["summary"]["c-threads"]["publish_ns"]["median"], 128.0);
+    assert!(report["summary"]["rust-threads"]["publish_ns"]["median"].as_f64().unwrap() > 0.0);
 }
 
 #[test]
@@ -56,9 +59,10 @@ fn what_cannot_be_measured_is_said() {
     fails_with(&mut bench("sinks --batch 1000"), "--batch must be");
     fails_with(&mut bench("topics-sinks --topics 10 --connections 5"), "--topics must be");
     fails_with(&mut bench("publish-call --calls 0"), "--calls must be");
-    fails_with(&mut bench("publish-call --calls 10 --c-program /nowhere"), "/nowhere: ");
-    fails_with(&mut bench("publish-call --calls 10 --c-program /bin/false"), "it ended with");
-    fails_with(&mut bench("publish-call --calls 10 --c-program /bin/true"), "says \"\"");
+    fails_with(&mut bench("publish-call --calls 1001"), "--calls must be a multiple of 4");
+    fails_with(&mut bench("publish-call --calls 12 --c-program /nowhere"), "/nowhere: ");
+    fails_with(&mut bench("publish-call --calls 12 --c-program /bin/false"), "it ended with");
+    fails_with(&mut bench("publish-call --calls 12 --c-program /bin/true"), "says \"\"");
 }
 
 #[test]

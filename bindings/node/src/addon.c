@@ -87,6 +87,23 @@ static const char *code_name(fanfare_status code) {
     case FANFARE_ERR_ADDRESS: return "FANFARE_ERR_ADDRESS";
     case FANFARE_ERR_SYSTEM: return "FANFARE_ERR_SYSTEM";
     case FANFARE_ERR_FINISHED: return "FANFARE_ERR_FINISHED";
+    case FANFARE_ERR_TIMEOUT: return "FANFARE_ERR_TIMEOUT";
+    case FANFARE_ERR_SUBSCRIPTION: return "FANFARE_ERR_SUBSCRIPTION";
+    case FANFARE_ERR_TOO_MANY: return "FANFARE_ERR_TOO_MANY";
+    case FANFARE_ERR_BUFFER: return "FANFARE_ERR_BUFFER";
+    case FANFARE_ERR_STALE: return "FANFARE_ERR_STALE";
+    case FANFARE_ERR_LIMIT: return "FANFARE_ERR_LIMIT";
+    case FANFARE_ERR_BUSY: return "FANFARE_ERR_BUSY";
+    case FANFARE_ERR_SOCKET: return "FANFARE_ERR_SOCKET";
+    case FANFARE_ERR_SOCKET_TLS: return "FANFARE_ERR_SOCKET_TLS";
+    case FANFARE_ERR_SOCKET_READ: return "FANFARE_ERR_SOCKET_READ";
+    case FANFARE_ERR_SOCKET_UNSENT: return "FANFARE_ERR_SOCKET_UNSENT";
+    case FANFARE_ERR_REQUEST: return "FANFARE_ERR_REQUEST";
+    case FANFARE_ERR_GRANT: return "FANFARE_ERR_GRANT";
+    case FANFARE_ERR_KEY: return "FANFARE_ERR_KEY";
+    case FANFARE_ERR_ENDED: return "FANFARE_ERR_ENDED";
+    case FANFARE_ERR_LOGGER: return "FANFARE_ERR_LOGGER";
+    case FANFARE_ERR_TOKEN: return "FANFARE_ERR_TOKEN";
     default: return "FANFARE_ERR_UNKNOWN";
     }
 }
@@ -319,7 +336,7 @@ static napi_value hub_listen(napi_env env, napi_callback_info info) {
         return NULL;
     }
     uint16_t port = 0;
-    fanfare_status code = fanfare_hub_listen(hub, addr.lent, &port);
+    fanfare_status code = fanfare_hub_listen(hub, addr.lent, NULL, NULL, &port);
     text_free(&addr);
     if (code != FANFARE_OK) {
         return throw_code(env, code);

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use fanfare::Hub;
+use fanfare::{Hub, Metrics};
 use hyper::body::Incoming;
 use hyper::header::{HeaderMap, HeaderValue, AUTHORIZATION, EXPECT};
 use hyper::http::request::Parts;
@@ -143,7 +143,7 @@ impl Router {
                 may_read()?;
                 let (metrics, rules) = (self.hub.metrics(), self.hub.rules());
                 let text = metrics::text(&metrics, &rules, &self.counts, self.started);
-                Ok(content_of(metrics::CONTENT_TYPE, text))
+                Ok(content_of(Metrics::PROMETHEUS_CONTENT_TYPE, text))
             }
             "/metrics" => Err(Refusal::method("GET, HEAD")),
             "/publish" if head.method == Method::POST => {

@@ -10,7 +10,9 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use crate::filter::Subscription;
-use crate::lifecycle::{ConnectionFilter, ConnectionId, ConnectionSelector, SubscriptionCount};
+use crate::lifecycle::{
+    ConnectionFilter, ConnectionId, ConnectionInfo, ConnectionSelector, SubscriptionCount,
+};
 use crate::metrics::DisconnectReason;
 use crate::shard::admin::query::{Answer, Disconnecting, List, QueryRequest, RunningQuery, Task};
 use crate::shard::admin::resubscribe::Resubscribed;
@@ -70,6 +72,11 @@ impl Shard {
                         shard.consider(index, filter, list)
                     });
                 is_over.then(|| Answer::Connections(list.take()))
+            }
+            Task::Describe(id) => {
+                let info = self.stream_of(*id).map(|index| self.info_of(index));
+                *budget = budget.saturating_sub(info.as_ref().map_or(1, cost_of));
+                Some(Answer::Connections(info.into_iter().collect()))
             }
             Task::CountSubscribers(topic) => {
                 let (subscribers, cost) = self.count_subscribers(topic);
@@ -152,8 +159,7 @@ impl Shard {
             return ControlFlow::Continue(1);
         }
         let info = self.info_of(index);
-        let cost =
-            INFO_COST + info.subscriptions.len() + (info.lag_events / EVENTS_PER_COST) as usize;
+        let cost = cost_of(&info);
         list.push(info);
         ControlFlow::Continue(cost)
     }
@@ -251,6 +257,11 @@ impl Shard {
         let _ = self.say_farewell(index, retry);
         self.disconnect(index, DisconnectReason::Kicked);
     }
+}
+
+/// What it has cost to describe a connection.
+fn cost_of(info: &ConnectionInfo) -> usize {
+    INFO_COST + info.subscriptions.len() + (info.lag_events / EVENTS_PER_COST) as usize
 }
 
 #[cfg(test)]

@@ -18,6 +18,7 @@ use crate::topic::Topic;
 #[derive(Clone)]
 pub(crate) enum Query {
     Connections(ConnectionFilter),
+    Connection(ConnectionId),
     Subscribers(Topic),
     Subscriptions,
     Disconnect { selector: ConnectionSelector, retry: Duration },
@@ -50,6 +51,7 @@ pub(in crate::shard) struct RunningQuery {
 /// What a shard does for a query, and how far it is with that.
 pub(in crate::shard) enum Task {
     List { filter: ConnectionFilter, at: u32, list: List },
+    Describe(ConnectionId),
     CountSubscribers(Topic),
     CountSubscriptions { next_key: u32, counts: Vec<SubscriptionCount> },
     DisconnectOne { id: ConnectionId, retry: Duration },
@@ -91,6 +93,7 @@ impl RunningQuery {
                 let list = List::new(&filter);
                 Task::List { filter, at: 0, list }
             }
+            Query::Connection(id) => Task::Describe(id),
             Query::Subscribers(topic) => Task::CountSubscribers(topic),
             Query::Subscriptions => Task::CountSubscriptions { next_key: 0, counts: Vec::new() },
             Query::Disconnect { selector: ConnectionSelector::One(id), retry } => {

@@ -11,7 +11,7 @@ from typing import Any
 from cffi import FFI
 
 HERE = Path(__file__).resolve().parent
-NAME = "libfanfare.dylib" if sys.platform == "darwin" else "libfanfare.so.0"
+NAME = "libfanfare.dylib" if sys.platform == "darwin" else "libfanfare.so.1"
 
 
 def _declarations(header: str) -> str:

@@ -71,6 +71,74 @@ class FinishedError(FanfareError):
     """The topic is finished; publish to another one."""
 
 
+class TimedOutError(FanfareError):
+    """What was waited for did not happen within the time; wait again, or do without it."""
+
+
+class SubscriptionError(FanfareError):
+    """A topic or filter to subscribe to is none."""
+
+
+class TooManyError(FanfareError):
+    """A list has more entries than it may have; give fewer."""
+
+
+class BufferSizeError(FanfareError):
+    """The caller's buffer is too small; give a larger one."""
+
+
+class StaleError(FanfareError):
+    """What an id names is not there any more; there is nothing to do."""
+
+
+class LimitError(FanfareError):
+    """There are as many as the options allow; raise the option, or try again later."""
+
+
+class BusyError(FanfareError):
+    """The engine is asked for more at once than it keeps a queue for; try again a little later."""
+
+
+class SocketError(FanfareError):
+    """The descriptor is no connected stream socket."""
+
+
+class TLSSocketError(FanfareError):
+    """The socket speaks TLS, which the engine cannot."""
+
+
+class UnreadSocketError(FanfareError):
+    """The client has sent bytes behind the request, or a body that was not read."""
+
+
+class UnsentSocketError(FanfareError):
+    """Bytes that the host has written are not sent yet; wait until they are."""
+
+
+class RequestError(FanfareError):
+    """The request is none that a stream can answer."""
+
+
+class GrantError(FanfareError):
+    """A grant or a refusal is beyond its bounds, or a stream wants what is not granted."""
+
+
+class KeyFormatError(FanfareError):
+    """A key cannot be read, is too weak, or is of no algorithm that is taken."""
+
+
+class EndedError(FanfareError):
+    """The stream has ended; free it."""
+
+
+class LoggerError(FanfareError):
+    """The program has set a logger of its own; take the library's records from that."""
+
+
+class TokenError(FanfareError):
+    """The token or ticket is not valid, or no longer; answer its client 401."""
+
+
 _CLASSES: dict[int, type[FanfareError]] = {
     lib.FANFARE_ERR_PANIC: PanicError,
     lib.FANFARE_ERR_ARGUMENT: ArgumentError,
@@ -85,6 +153,23 @@ _CLASSES: dict[int, type[FanfareError]] = {
     lib.FANFARE_ERR_ADDRESS: AddressError,
     lib.FANFARE_ERR_SYSTEM: OutOfResourcesError,
     lib.FANFARE_ERR_FINISHED: FinishedError,
+    lib.FANFARE_ERR_TIMEOUT: TimedOutError,
+    lib.FANFARE_ERR_SUBSCRIPTION: SubscriptionError,
+    lib.FANFARE_ERR_TOO_MANY: TooManyError,
+    lib.FANFARE_ERR_BUFFER: BufferSizeError,
+    lib.FANFARE_ERR_STALE: StaleError,
+    lib.FANFARE_ERR_LIMIT: LimitError,
+    lib.FANFARE_ERR_BUSY: BusyError,
+    lib.FANFARE_ERR_SOCKET: SocketError,
+    lib.FANFARE_ERR_SOCKET_TLS: TLSSocketError,
+    lib.FANFARE_ERR_SOCKET_READ: UnreadSocketError,
+    lib.FANFARE_ERR_SOCKET_UNSENT: UnsentSocketError,
+    lib.FANFARE_ERR_REQUEST: RequestError,
+    lib.FANFARE_ERR_GRANT: GrantError,
+    lib.FANFARE_ERR_KEY: KeyFormatError,
+    lib.FANFARE_ERR_ENDED: EndedError,
+    lib.FANFARE_ERR_LOGGER: LoggerError,
+    lib.FANFARE_ERR_TOKEN: TokenError,
 }
 
 

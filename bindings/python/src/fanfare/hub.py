@@ -173,7 +173,7 @@ class Hub:
         text = _text(addr)
         port = ffi.new("uint16_t *")
         with self._calling() as hub:
-            check(lib.fanfare_hub_listen(hub, _lent(text), port))
+            check(lib.fanfare_hub_listen(hub, _lent(text), ffi.NULL, ffi.NULL, port))
         return int(port[0])
 
     def publish(

@@ -1,0 +1,183 @@
+//! Connections that a listener is to serve though another server has accepted them, across the border.
+
+use std::net::SocketAddr;
+use std::os::fd::{BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
+
+use rustix::net::{self, AddressFamily, SocketType};
+
+use super::answer;
+use super::hub::{live, FanfareHub};
+use super::lent::{with_copies, Lent};
+use super::listener::FanfareListener;
+use super::status::{FanfareStatus, Status};
+use super::text::FanfareText;
+use crate::client_stream::ClientStream;
+use crate::fallback::UnhandledRequest;
+use crate::listener::{AdmitError, Listener};
+
+/// More than a listener's options take of a request: its head and its content.
+const READ_BYTES_MAX: usize = 4 << 20;
+/// More than the longest path, and the longest name of a host.
+const TARGET_BYTES_MAX: usize = 64 << 10;
+
+/// Has a listener serve a connection, of which `read` was read so far, as if it had just accepted it:
+/// for a client that asks for events on a connection that the program's own server has accepted. The
+/// listener reads the request, asks its authorizer, and answers. `addr` is the client's address, such as
+/// 192.0.2.1:50000; without one it is the socket's peer. Never blocks.
+///
+/// Threads: any, several at once. Ownership: `fd` is the hub's when this returns `FANFARE_OK`, and nobody
+/// else may close it; otherwise it stays the caller's. What else is passed stays the caller's. Errors:
+/// `FANFARE_ERR_STALE` when the listener is closed; `FANFARE_ERR_SOCKET` when it is no connected socket of
+/// TCP or of a Unix domain; `FANFARE_ERR_TOO_LARGE` when more than 4 MiB were read;
+/// `FANFARE_ERR_ADDRESS`, `FANFARE_ERR_BUSY`, `FANFARE_ERR_CLOSED`, `FANFARE_ERR_ARGUMENT`,
+/// `FANFARE_ERR_FORKED` or `FANFARE_ERR_SYSTEM`.
+///
+/// # Safety
+///
+/// `hub` has to be a live hub, `fd` a descriptor that the caller may give away, and the texts as many
+/// readable bytes as they say.
+#[no_mangle]
+pub unsafe extern "C" fn fanfare_listener_admit(
+    hub: *const FanfareHub,
+    listener: FanfareListener,
+    fd: libc::c_int,
+    read: FanfareText,
+    addr: FanfareText,
+) -> FanfareStatus {
+    answer(|| {
+        // SAFETY: as the caller promises.
+        let hub = unsafe { live(hub) }?;
+        let read = Lent::new(read, READ_BYTES_MAX, Status::FANFARE_ERR_TOO_LARGE)?;
+        let addr = Lent::new(addr, TARGET_BYTES_MAX, Status::FANFARE_ERR_ADDRESS)?;
+        let admit = |[read, addr]: [Option<&[u8]>; 2]| {
+            let wrong = Status::FANFARE_ERR_ADDRESS;
+            let addr = addr.map(|addr| std::str::from_utf8(addr).map_err(|_| wrong)).transpose()?;
+            let addr =
+                addr.map(|addr| addr.parse::<SocketAddr>().map_err(|_| wrong)).transpose()?;
+            let read = read.unwrap_or_default().to_owned();
+            let listeners = hub.listeners();
+            let listener = listeners.get(listener.id).ok_or(Status::FANFARE_ERR_STALE)?;
+            // SAFETY: it is the caller's to give away, and given back where it is not taken.
+            unsafe { admit(listener, fd, read, addr) }
+        };
+        // SAFETY: as the caller promises.
+        unsafe { with_copies([read, addr], admit) }
+    })
+}
+
+/// Tells whether a listener has streams at a path: `*has_out` is 1 then, and else 0. The path is that of
+/// a request's target, percent-encoded and without the query. Requests for such a path, with any method,
+/// are for `fanfare_listener_admit`.
+///
+/// Threads: any, several at once. Ownership: what is passed stays the caller's. Errors:
+/// `FANFARE_ERR_STALE` when the listener is closed, `FANFARE_ERR_ARGUMENT`, `FANFARE_ERR_FORKED` or
+/// `FANFARE_ERR_SYSTEM`.
+///
+/// # Safety
+///
+/// `hub` has to be a live hub, `path` as many readable bytes as it says, and `has_out` to be writable.
+#[no_mangle]
+pub unsafe extern "C" fn fanfare_listener_has_streams_at(
+    hub: *const FanfareHub,
+    listener: FanfareListener,
+    path: FanfareText,
+    has_out: *mut u32,
+) -> FanfareStatus {
+    // SAFETY: as the caller promises.
+    answer(|| unsafe { tell(hub, listener, path, has_out, Listener::has_streams_at) })
+}
+
+/// Tells whether a request with this `Host`, with or without a port, is for a listener, as its option
+/// `hosts` says: `*is_out` is 1 then, and else 0, also for what is no host.
+///
+/// Threads: any, several at once. Ownership: what is passed stays the caller's. Errors:
+/// `FANFARE_ERR_STALE` when the listener is closed, `FANFARE_ERR_ARGUMENT`, `FANFARE_ERR_FORKED` or
+/// `FANFARE_ERR_SYSTEM`.
+///
+/// # Safety
+///
+/// `hub` has to be a live hub, `host` as many readable bytes as it says, and `is_out` to be writable.
+#[no_mangle]
+pub unsafe extern "C" fn fanfare_listener_is_named(
+    hub: *const FanfareHub,
+    listener: FanfareListener,
+    host: FanfareText,
+    is_out: *mut u32,
+) -> FanfareStatus {
+    // SAFETY: as the caller promises.
+    answer(|| unsafe { tell(hub, listener, host, is_out, Listener::is_named) })
+}
+
+/// Asks a listener something of a text. One that is too long, or not UTF-8, is none of its.
+///
+/// # Safety
+///
+/// `hub` has to be NULL or live, the text as it says, and the output NULL or writable.
+unsafe fn tell(
+    hub: *const FanfareHub,
+    listener: FanfareListener,
+    text: FanfareText,
+    out: *mut u32,
+    is_so: impl FnOnce(&Listener, &str) -> bool,
+) -> Result<(), Status> {
+    // SAFETY: as the caller promises.
+    let hub = unsafe { live(hub) }?;
+    if out.is_null() {
+        return Err(Status::FANFARE_ERR_ARGUMENT);
+    }
+    let text = match Lent::new(text, TARGET_BYTES_MAX, Status::FANFARE_ERR_TOO_LARGE) {
+        Err(Status::FANFARE_ERR_TOO_LARGE) => None,
+        text => text?,
+    };
+    let ask = |[text]: [Option<&[u8]>; 1]| {
+        let listeners = hub.listeners();
+        let listener = listeners.get(listener.id).ok_or(Status::FANFARE_ERR_STALE)?;
+        let text = text.and_then(|text| std::str::from_utf8(text).ok());
+        let is_so = text.is_some_and(|text| is_so(listener, text));
+        // SAFETY: not NULL, and writable as the caller promises.
+        unsafe { *out = is_so.into() };
+        Ok(())
+    };
+    // SAFETY: as the caller promises.
+    unsafe { with_copies([text], ask) }
+}
+
+/// Hands a descriptor to a listener; it stays the caller's where that does not take it.
+///
+/// # Safety
+///
+/// It has to be a descriptor that the caller may give away.
+unsafe fn admit(
+    listener: &Listener,
+    fd: libc::c_int,
+    read: Vec<u8>,
+    addr: Option<SocketAddr>,
+) -> Result<(), Status> {
+    if fd < 0 {
+        return Err(Status::FANFARE_ERR_SOCKET);
+    }
+    // SAFETY: it is the caller's, and not closed by anybody while it is looked at.
+    let borrowed = unsafe { BorrowedFd::borrow_raw(fd) };
+    let wrong = |_| Status::FANFARE_ERR_SOCKET;
+    let peer = net::getpeername(borrowed).map_err(wrong)?;
+    let family = net::getsockname(borrowed).map_err(wrong)?.address_family();
+    let is_known =
+        [AddressFamily::UNIX, AddressFamily::INET, AddressFamily::INET6].contains(&family);
+    if !is_known || net::sockopt::socket_type(borrowed) != Ok(SocketType::STREAM) {
+        return Err(Status::FANFARE_ERR_SOCKET);
+    }
+    let peer = peer.and_then(|peer| SocketAddr::try_from(peer).ok());
+    // SAFETY: it is the caller's to give away.
+    let stream = ClientStream::of(unsafe { OwnedFd::from_raw_fd(fd) });
+    // Its family was known just now.
+    let stream = stream.map_err(|_| Status::FANFARE_ERR_SYSTEM)?;
+    listener.admit(UnhandledRequest::new(stream, addr.or(peer), read)).map_err(|error| {
+        let status = match &error {
+            AdmitError::Closed(_) => Status::FANFARE_ERR_CLOSED,
+            AdmitError::Busy(_) => Status::FANFARE_ERR_BUSY,
+            AdmitError::System { .. } => Status::FANFARE_ERR_SYSTEM,
+        };
+        let _ = OwnedFd::from(error.into_request().stream).into_raw_fd();
+        status
+    })
+}

@@ -1,0 +1,58 @@
+/* Every function of the header, each as a call that is right, for tests of what holds for all of them.
+ * tests/header.rs makes sure that none is missing. */
+
+#ifndef CALLS_H
+#define CALLS_H
+
+#include <fanfare.h>
+
+/* What the calls are made with. */
+typedef struct {
+    fanfare_hub *hub;
+    fanfare_topic *topic, *finished;
+    fanfare_notices *notices;
+    fanfare_stream *stream;
+    fanfare_listener listener;
+    /* Lists: of the stream's connection, of its topic, of one rule. */
+    fanfare_connections *connections;
+    fanfare_subscription_counts *counts;
+    fanfare_rules *rules;
+    fanfare_connection_id connection;
+    fanfare_signing_key *key;
+    fanfare_tokens *tokens;
+    fanfare_tickets *tickets;
+    fanfare_granted *granted;
+    fanfare_authorizer *authorizer, *asking;
+    fanfare_fallback *fallback;
+    char token[1024];
+    size_t token_length;
+} objects;
+
+enum {
+    /* What it does is over for good: closing. */
+    CALL_ENDS = 1,
+    /* The header allows it to one thread at a time. */
+    CALL_ALONE = 2,
+    /* It adds something that stays until the hub is freed. */
+    CALL_KEEPS = 4,
+    /* It takes locks of the C library's: no child but that of a whole `fork` may call it. */
+    CALL_ALLOCATES = 8
+};
+
+typedef struct {
+    const char *function;
+    fanfare_status (*call)(const objects *of);
+    /* The same in the child of a fork, if it differs; and what it returns there. */
+    fanfare_status (*call_in_child)(const objects *of);
+    fanfare_status in_child;
+    int flags;
+} call;
+
+extern const call calls[];
+extern const size_t calls_count;
+
+/* Makes objects, with a hub of two shards. */
+void objects_new(objects *made);
+void objects_free(objects *of);
+
+#endif
