@@ -73,7 +73,7 @@ uninstall: ## remove what `make install` has installed with the same PREFIX and 
 MUSL := x86_64-unknown-linux-musl
 
 musl: ## build the static library for musl, x86-64, stripped, into build/musl
-	tests/cross/cargo rustc --target $(MUSL) --profile dist --locked --lib --features $(CAPI_FEATURES) --crate-type staticlib
+	tests/cross/cargo rustc --target $(MUSL) --profile dist --locked --lib --features capi --crate-type staticlib
 	mkdir -p build/musl
 	$(call sealed_archive,target/cross/$(MUSL)/dist/libfanfare.a,build/musl)
 	strip --strip-unneeded build/musl/libfanfare.a
@@ -98,6 +98,8 @@ endef
 
 # Makes libfanfare.a in a folder of the one that Cargo has built.
 define sealed_archive
+	@$(LD) --version 2>/dev/null | grep -q '^GNU ld' || { \
+		echo "this needs GNU's linker; elsewhere: cargo cinstall (docs/installing.md)" >&2; exit 1; }
 	$(LD) -r --gc-sections --force-group-allocation -o $(2)/fanfare.o \
 		$$(nm --defined-only $(1) 2>/dev/null | sed -n 's/.* T \(fanfare_\)/-u \1/p') $(1)
 	objcopy --wildcard --keep-global-symbol='fanfare_*' --remove-section=.llvmbc \

@@ -37,6 +37,9 @@
  *
  * With the static library instead: libfanfare.a -lgcc_s -lutil -lrt -lpthread -lm -ldl.
  *
+ * docs/c.md is the way from nothing to such a program, the ways to bring clients in, and a table of what
+ * to do about each error. examples/c has programs. For C++17 there is fanfare.hpp beside this header.
+ *
  * Contents: rules that hold for every function; then, each with its functions, 1. version, 2.
  * status, 3. text, 4. options, 5. event, 6. topic, 7. hub, 8. publishing, 9. finishing, 10. rules,
  * 11. notices, 12. listeners, 13. grants, refusals and questions, 14. tokens and tickets, 15.
@@ -48,27 +51,34 @@
  *   function                 from which thread    may wait for        owner afterwards
  *   -----------------------  -------------------  ------------------  ----------------------------
  *   fanfare_abi_version      any                  nothing             -
+ *
  *   fanfare_strerror         any                  nothing             its text is static
+ *
  *   fanfare_options_init     any                  nothing             the struct: the caller
  *   fanfare_options_problem  any                  nothing             the struct: the caller; its
  *                                                                     texts are static
+ *
+ *   fanfare_topic_new        any                  nothing             the topic: the caller
+ *   fanfare_topic_free       one, after all other nothing             none: the topic is gone
+ *                            calls with it
+ *
  *   fanfare_hub_new          any                  threads to start    the hub: the caller
  *   fanfare_hub_close        any, several at once 2 s, for clients    the hub: the caller
  *   fanfare_hub_free         one, after all other 2 s, for clients    none: the hub is gone
  *                            calls with the hub
- *   fanfare_topic_new        any                  nothing             the topic: the caller
- *   fanfare_topic_free       one, after all other nothing             none: the topic is gone
- *                            calls with it
+ *
  *   fanfare_hub_publish      any, several at once another publisher   what was passed: the caller
  *   fanfare_hub_publish_to   any, several at once another publisher   what was passed: the caller
  *   fanfare_hub_publish_wait any, several at once clients that lag,   what was passed: the caller
  *                                                 for its timeout
  *   fanfare_hub_publish_many any, several at once clients that lag,   what was passed: the caller
  *                                                 for its timeout
+ *
  *   fanfare_hub_finish       any, several at once clients that lag,   what was passed: the caller
  *                                                 for its timeout
  *   fanfare_hub_finish_topic any, several at once clients that lag,   what was passed: the caller
  *                                                 for its timeout
+ *
  *   fanfare_topic_options_init
  *                            any                  nothing             the struct: the caller
  *   fanfare_topic_options_problem
@@ -82,17 +92,9 @@
  *   fanfare_rules_at         any, several at once nothing             its text: the list
  *   fanfare_rules_free       one, after all other nothing             none: the list is gone
  *                            calls with it
- *   fanfare_drain_options_init
- *                            any                  nothing             the struct: the caller
- *   fanfare_drain_options_problem
- *                            any                  nothing             the struct: the caller; its
- *                                                                     texts are static
- *   fanfare_hub_drain        any, several at once its window and grace, the hub: the caller
- *                                                 and 2 s, for clients
+ *
  *   fanfare_disconnect_reason_name
  *                            any                  nothing             its text is static
- *   fanfare_hub_metrics      any, several at once another publisher   the struct: the caller
- *   fanfare_hub_prometheus   any, several at once another publisher   the buffer: the caller
  *   fanfare_notices_new      any                  nothing             the queue: the caller
  *   fanfare_notices_free     one, after all other nothing             none: the queue is gone
  *                            calls with it
@@ -105,6 +107,92 @@
  *                            any, several at once a drain             what was passed: the caller
  *   fanfare_hub_watch_interest
  *                            any, several at once a drain             what was passed: the caller
+ *
+ *   fanfare_authorizer_free  one, after all other nothing             none: the authorizer is gone
+ *                            calls with it
+ *   fanfare_fallback_new     any                  a drain             the fallback: the caller
+ *   fanfare_fallback_take    any, several at once nothing             the descriptor: the caller
+ *   fanfare_fallback_free    one, after all other nothing             none: the fallback is gone
+ *                            calls with it
+ *   fanfare_listen_options_init
+ *                            any                  nothing             the struct: the caller
+ *   fanfare_listen_options_problem
+ *                            any                  nothing             the struct: the caller; its
+ *                                                                     texts are static
+ *   fanfare_hub_listen       any, several at once the system's bind   the listener: the hub
+ *   fanfare_hub_listen_on    any, several at once nothing             fd: the hub, if it succeeds
+ *   fanfare_listener_address any, several at once nothing             the buffer: the caller
+ *   fanfare_listener_close   any, several at once nothing             none: the listener is gone
+ *
+ *   fanfare_grant_problem    any                  nothing             the struct: the caller; its
+ *   fanfare_refusal_problem  any                  nothing             texts are static
+ *   fanfare_ask_options_init any                  nothing             the struct: the caller
+ *   fanfare_ask_options_problem
+ *                            any                  nothing             the struct: the caller; its
+ *                                                                     texts are static
+ *   fanfare_authorizer_new_ask
+ *                            any                  a drain             the authorizer: the caller
+ *   fanfare_authorizer_allow any, several at once nothing             the grant: the caller
+ *   fanfare_authorizer_refuse
+ *                            any, several at once nothing             the refusal: the caller
+ *
+ *   fanfare_granted_grant    any, several at once nothing             the struct: the caller; its
+ *                                                                     texts: what is granted
+ *   fanfare_granted_is_current
+ *                            any, several at once nothing             -
+ *   fanfare_granted_free     one, after all other nothing             none: it is gone
+ *                            calls with it
+ *   fanfare_token_options_init
+ *                            any                  nothing             the struct: the caller
+ *   fanfare_token_options_problem
+ *                            any                  nothing             the struct: the caller; its
+ *                                                                     texts are static
+ *   fanfare_keys_problem     any                  nothing             the buffer: the caller
+ *   fanfare_tokens_new       any                  nothing             the tokens: the caller
+ *   fanfare_tokens_set_keys  any, several at once a token's check     the keys: the caller
+ *   fanfare_tokens_verify    any, several at once nothing             what is granted: the caller
+ *   fanfare_tokens_free      one, after all other nothing             none: the tokens are gone
+ *                            calls with them
+ *   fanfare_ticket_options_init
+ *                            any                  nothing             the struct: the caller
+ *   fanfare_ticket_options_problem
+ *                            any                  nothing             the struct: the caller; its
+ *   fanfare_access_options_problem                                    texts are static
+ *   fanfare_tickets_new      any                  nothing             the tickets: the caller
+ *   fanfare_tickets_issue    any, several at once another such call   the ticket: by value
+ *   fanfare_tickets_redeem   any, several at once another such call   what is granted: the caller
+ *   fanfare_tickets_free     one, after all other nothing             none: the tickets are gone
+ *                            calls with them
+ *   fanfare_authorizer_new_tickets
+ *                            any                  nothing             the authorizer: the caller
+ *   fanfare_signing_key_new  any                  nothing             the key: the caller
+ *   fanfare_signing_key_sign any, several at once nothing             the buffer: the caller
+ *   fanfare_signing_key_free one, after all other nothing             none: the key is gone
+ *                            calls with it
+ *
+ *   fanfare_stream_options_init
+ *                            any                  nothing             the struct: the caller
+ *   fanfare_stream_options_problem
+ *                            any                  nothing             the struct: the caller; its
+ *                                                                     texts are static
+ *   fanfare_hub_subscribe    any, several at once nothing             the stream: the caller
+ *   fanfare_stream_next      any, one at a time   timeout_ms          the batch: the stream
+ *   fanfare_stream_notify    any, one at a time   a drain             -
+ *   fanfare_stream_id        any, one at a time   nothing             -
+ *   fanfare_stream_end       any, one at a time   nothing             -
+ *   fanfare_stream_is_complete
+ *                            any, one at a time   nothing             -
+ *   fanfare_stream_headers   any                  nothing             the header fields are static
+ *   fanfare_stream_free      one, after all other nothing             none: the stream is gone
+ *                            calls with the stream
+ *
+ *   fanfare_listener_admit   any, several at once nothing             fd: the hub, if it succeeds
+ *   fanfare_listener_has_streams_at
+ *                            any, several at once nothing             what was passed: the caller
+ *   fanfare_listener_is_named
+ *                            any, several at once nothing             what was passed: the caller
+ *   fanfare_hub_adopt        any, several at once nothing             fd: the hub, if it succeeds
+ *
  *   fanfare_hub_connections  any, several at once 10 s, for the hub   the list: the caller
  *   fanfare_hub_connection   any, several at once 10 s, for the hub   the list: the caller
  *   fanfare_connections_count
@@ -133,84 +221,20 @@
  *                            any, several at once 10 s, for the hub   -
  *   fanfare_hub_set_subscriptions
  *                            any, several at once 10 s, for the hub   what was passed: the caller
+ *
+ *   fanfare_drain_options_init
+ *                            any                  nothing             the struct: the caller
+ *   fanfare_drain_options_problem
+ *                            any                  nothing             the struct: the caller; its
+ *                                                                     texts are static
+ *   fanfare_hub_drain        any, several at once its window and grace, the hub: the caller
+ *                                                 and 2 s, for clients
+ *
+ *   fanfare_hub_metrics      any, several at once another publisher   the struct: the caller
+ *   fanfare_hub_prometheus   any, several at once another publisher   the buffer: the caller
+ *
  *   fanfare_log_set          any, several at once callbacks that run  the user data: the callback,
  *                                                                     until its destructor
- *   fanfare_listen_options_init
- *                            any                  nothing             the struct: the caller
- *   fanfare_listen_options_problem
- *                            any                  nothing             the struct: the caller; its
- *                                                                     texts are static
- *   fanfare_hub_listen       any, several at once the system's bind   the listener: the hub
- *   fanfare_hub_listen_on    any, several at once nothing             fd: the hub, if it succeeds
- *   fanfare_listener_address any, several at once nothing             the buffer: the caller
- *   fanfare_listener_close   any, several at once nothing             none: the listener is gone
- *   fanfare_authorizer_free  one, after all other nothing             none: the authorizer is gone
- *                            calls with it
- *   fanfare_stream_options_init
- *                            any                  nothing             the struct: the caller
- *   fanfare_stream_options_problem
- *                            any                  nothing             the struct: the caller; its
- *                                                                     texts are static
- *   fanfare_hub_subscribe    any, several at once nothing             the stream: the caller
- *   fanfare_stream_next      any, one at a time   timeout_ms          the batch: the stream
- *   fanfare_stream_notify    any, one at a time   a drain             -
- *   fanfare_stream_id        any, one at a time   nothing             -
- *   fanfare_stream_end       any, one at a time   nothing             -
- *   fanfare_stream_is_complete
- *                            any, one at a time   nothing             -
- *   fanfare_stream_headers   any                  nothing             the header fields are static
- *   fanfare_stream_free      one, after all other nothing             none: the stream is gone
- *                            calls with the stream
- *   fanfare_listener_admit   any, several at once nothing             fd: the hub, if it succeeds
- *   fanfare_listener_has_streams_at
- *                            any, several at once nothing             what was passed: the caller
- *   fanfare_listener_is_named
- *                            any, several at once nothing             what was passed: the caller
- *   fanfare_hub_adopt        any, several at once nothing             fd: the hub, if it succeeds
- *   fanfare_grant_problem    any                  nothing             the struct: the caller; its
- *   fanfare_refusal_problem  any                  nothing             texts are static
- *   fanfare_ask_options_init any                  nothing             the struct: the caller
- *   fanfare_ask_options_problem
- *                            any                  nothing             the struct: the caller; its
- *                                                                     texts are static
- *   fanfare_authorizer_new_ask
- *                            any                  a drain             the authorizer: the caller
- *   fanfare_authorizer_allow any, several at once nothing             the grant: the caller
- *   fanfare_authorizer_refuse
- *                            any, several at once nothing             the refusal: the caller
- *   fanfare_tokens_new       any                  nothing             the tokens: the caller
- *   fanfare_tokens_set_keys  any, several at once a token's check     the keys: the caller
- *   fanfare_tokens_verify    any, several at once nothing             what is granted: the caller
- *   fanfare_tokens_free      one, after all other nothing             none: the tokens are gone
- *                            calls with them
- *   fanfare_keys_problem     any                  nothing             the buffer: the caller
- *   fanfare_token_options_init
- *                            any                  nothing             the struct: the caller
- *   fanfare_token_options_problem
- *                            any                  nothing             the struct: the caller; its
- *                                                                     texts are static
- *   fanfare_tickets_new      any                  nothing             the tickets: the caller
- *   fanfare_tickets_issue    any, several at once another such call   the ticket: by value
- *   fanfare_tickets_redeem   any, several at once another such call   what is granted: the caller
- *   fanfare_tickets_free     one, after all other nothing             none: the tickets are gone
- *                            calls with them
- *   fanfare_ticket_options_init
- *                            any                  nothing             the struct: the caller
- *   fanfare_ticket_options_problem
- *                            any                  nothing             the struct: the caller; its
- *   fanfare_access_options_problem                                    texts are static
- *   fanfare_authorizer_new_tickets
- *                            any                  nothing             the authorizer: the caller
- *   fanfare_granted_grant    any, several at once nothing             the struct: the caller; its
- *                                                                     texts: what is granted
- *   fanfare_granted_is_current
- *                            any, several at once nothing             -
- *   fanfare_granted_free     one, after all other nothing             none: it is gone
- *                            calls with it
- *   fanfare_signing_key_new  any                  nothing             the key: the caller
- *   fanfare_signing_key_sign any, several at once nothing             the buffer: the caller
- *   fanfare_signing_key_free one, after all other nothing             none: the key is gone
- *                            calls with it
  *
  * The inline functions, from fanfare_text_of on, only put a struct together: any thread, no
  * waiting, nothing to free. No function may be called from a signal handler. No thread of the
@@ -239,7 +263,8 @@
  *
  * The child of a fork has the memory of a hub, but not its threads. In the child each call with
  * such a hub returns FANFARE_ERR_FORKED and does nothing, and fanfare_hub_free leaves it as it is.
- * The child makes a hub of its own; the parent's goes on.
+ * The child makes a hub of its own; the parent's goes on. The same holds for queues of notices,
+ * streams, authorizers, tokens and tickets.
  *
  * Units
  *
@@ -1071,8 +1096,8 @@ fanfare_status fanfare_hub_publish_wait(const fanfare_hub *hub,
                                         fanfare_event_id *id_out);
 
 /**
- * Publishes many events, one after another, each to its topics: what a program that has gathered some
- * saves by it is calls. Other threads' events may come between them. It ends with the first event that
+ * Publishes many events, one after another, each to its topics, in one call instead of one for each.
+ * Other threads' events may come between them. It ends with the first event that
  * is refused: the ones before it are published, each to all of its topics, and that one and the ones
  * behind it are not. The whole call waits for at most `timeout_ms`, as `fanfare_hub_publish_wait` does.
  *
@@ -1531,6 +1556,12 @@ typedef enum fanfare_notice_kind_code {
    * notices of the hub go elsewhere.
    */
   FANFARE_NOTICE_ENDED = 7,
+  /**
+   * A connection with a request for a path without streams waits for the host: `id` is the
+   * connection's, `addr` its client's, and `request->content`, of which nothing else is set, what was
+   * read of it: at least the request's head. `fanfare_fallback_new` says how it is taken.
+   */
+  FANFARE_NOTICE_UNHANDLED = 8,
 } fanfare_notice_kind_code;
 
 /**
@@ -1796,6 +1827,53 @@ typedef struct fanfare_authorizer fanfare_authorizer;
 void fanfare_authorizer_free(fanfare_authorizer *authorizer);
 
 /**
+ * Where a listener's connections go whose requests are for paths without streams, so that a server of
+ * the program's own answers them on the same port; a listener's options take it. Opaque, and always
+ * used by pointer. `fanfare_fallback_new` makes it and `fanfare_fallback_free` frees it. Several
+ * listeners may have the same one.
+ */
+typedef struct fanfare_fallback fanfare_fallback;
+
+/**
+ * Makes a fallback: each connection with a request for a path without streams comes as a notice
+ * FANFARE_NOTICE_UNHANDLED with `token`, whose `id` is the connection's, and waits until the program
+ * takes its descriptor with `fanfare_fallback_take`. At most `capacity` connections wait to be told of,
+ * and as many to be taken, 1 to 65,536; requests beyond them are answered 503. They do not count as
+ * connections of the hub. On success `*fallback_out` is the fallback.
+ *
+ * Threads: any; waits for a drain of the queue that is under way. Ownership: the fallback is the
+ * caller's, to be freed with `fanfare_fallback_free`. Errors: `FANFARE_ERR_OPTIONS` when the capacity is
+ * out of its bounds; `FANFARE_ERR_LIMIT` when the queue has too many sources; `FANFARE_ERR_ARGUMENT` or
+ * `FANFARE_ERR_FORKED`.
+ */
+fanfare_status fanfare_fallback_new(const fanfare_notices *notices,
+                                    uint64_t token,
+                                    size_t capacity,
+                                    fanfare_fallback **fallback_out);
+
+/**
+ * Takes the descriptor of a connection that a notice has told of: `*fd_out` is its socket, which is
+ * non-blocking. What was read of it is in the notice, `request->content`. A client that asks for events
+ * on it later is given back with `fanfare_listener_admit`.
+ *
+ * Threads: any, several at once. Ownership: the descriptor is the caller's. Errors: `FANFARE_ERR_STALE`
+ * when it was taken already; `FANFARE_ERR_ARGUMENT` or `FANFARE_ERR_FORKED`.
+ */
+fanfare_status fanfare_fallback_take(const fanfare_fallback *fallback,
+                                     uint64_t id,
+                                     int *fd_out);
+
+/**
+ * Frees a fallback, and closes the connections that wait to be taken. Requests that come afterwards to
+ * listeners that have it are answered 503. NULL does nothing.
+ *
+ * Threads: any one, while no other call with this fallback is under way, and none comes afterwards.
+ * Ownership: the fallback is gone. Errors: none. In a child of the process one of the parent's is left
+ * as it is.
+ */
+void fanfare_fallback_free(fanfare_fallback *fallback);
+
+/**
  * A request's query may name no topics; one that does is answered 403.
  */
 #define FANFARE_QUERY_TOPICS_NONE 1
@@ -1967,6 +2045,11 @@ typedef struct fanfare_listen_options {
    */
   const fanfare_authorizer *authorizer;
   /**
+   * Where connections go whose requests are for paths without streams; the listener keeps it. NULL:
+   * they are answered 404.
+   */
+  const fanfare_fallback *fallback;
+  /**
    * 1: pages of the origins may send cookies along; not with `*` or `null`. Default: 0.
    */
   uint32_t cors_credentials;
@@ -2078,7 +2161,7 @@ fanfare_status fanfare_listen_options_init(fanfare_listen_options *options);
  * Of a list the name is the list's, and of a route's parts it is `routes`.
  *
  * Threads: any. Ownership: the struct stays the caller's; the two texts are static. Errors:
- * `FANFARE_ERR_ARGUMENT`, `FANFARE_ERR_FORKED` for an authorizer of the parent's, or
+ * `FANFARE_ERR_ARGUMENT`, `FANFARE_ERR_FORKED` for an authorizer or fallback of the parent's, or
  * `FANFARE_ERR_SYSTEM`.
  */
 fanfare_status fanfare_listen_options_problem(const fanfare_listen_options *options,
@@ -2318,6 +2401,22 @@ static inline fanfare_refusal fanfare_refusal_of(uint32_t status)
 }
 
 #endif /* FANFARE_DECLARATIONS_ONLY */
+
+/* A program that is asked has the requests among its notices (section 8). With an authorizer of
+ * fanfare_authorizer_new_ask in the options of its listener:
+ *
+ *     if (notice.kind == FANFARE_NOTICE_AUTHORIZATION) {
+ *         if (is_logged_in(notice.request)) {
+ *             fanfare_text topics[1] = {topic_of(notice.request)};
+ *             fanfare_grant grant = fanfare_grant_of(topics, 1);
+ *             status = fanfare_authorizer_allow(authorizer, notice.id, &grant);
+ *         } else {
+ *             fanfare_refusal refusal = fanfare_refusal_of(403);
+ *             status = fanfare_authorizer_refuse(authorizer, notice.id, &refusal);
+ *         }
+ *         // FANFARE_ERR_STALE: its client has left, or has waited for too long; that is no error
+ *     }
+ */
 
 /**
  * What bounds the requests that the program is asked about. `fanfare_ask_options_defaults` makes one
@@ -2610,7 +2709,7 @@ fanfare_status fanfare_tokens_verify(const fanfare_tokens *tokens,
  * Frees what checks tokens. Authorizers that have it keep it. NULL does nothing.
  *
  * Threads: any one, while no other call with it is under way, and none comes afterwards. Ownership: it
- * is gone. Errors: none.
+ * is gone. Errors: none. In a child of the process that of the parent's is left as it is.
  */
 void fanfare_tokens_free(fanfare_tokens *tokens);
 
@@ -2920,7 +3019,8 @@ fanfare_status fanfare_signing_key_sign(const fanfare_signing_key *key,
  * Frees a key. NULL does nothing.
  *
  * Threads: any one, while no other call with the key is under way, and none comes afterwards.
- * Ownership: the key is gone. Errors: none.
+ * Ownership: the key is gone. Errors: none. In a child of the process a key of the parent's is left as it
+ * is.
  */
 void fanfare_signing_key_free(fanfare_signing_key *key);
 
@@ -3042,6 +3142,19 @@ static inline fanfare_stream_options fanfare_stream_options_defaults(void)
 
 #endif /* FANFARE_DECLARATIONS_ONLY */
 
+/* A stream that is sent by a server of the program's own, one thread each:
+ *
+ *     fanfare_text batch;
+ *
+ *     while ((status = fanfare_stream_next(stream, 60000, &batch)) != FANFARE_ERR_ENDED)
+ *         if (status == FANFARE_OK && !send_all(client, batch.data, batch.length))
+ *             break;
+ *     fanfare_stream_free(stream);
+ *
+ * With an event loop, fanfare_stream_notify puts it among the notices, and fanfare_stream_next with a
+ * timeout of 0 reads until it returns FANFARE_ERR_TIMEOUT.
+ */
+
 /**
  * The event stream of one client, which the program sends to it by its own server, over any protocol:
  * HTTP/2, TLS, a connection of another kind. Opaque, and always used by pointer.
@@ -3053,8 +3166,9 @@ typedef struct fanfare_stream fanfare_stream;
 /**
  * Subscribes the program itself to topics and filters, of which there may be 1 to 65,536: what a
  * client's connection would be sent, without the head of a response, comes out of the stream. What is
- * published after this has returned is in it. It counts as a connection, and the same bounds, policies,
- * heartbeats and notices hold for it. `options` may be NULL. Waits for nothing. On success
+ * published after this has returned is in it; but a hub that keeps few events or none may tell a gap
+ * instead of what was published before its thread has begun the stream. It counts as a connection, and
+ * the same bounds, policies, heartbeats and notices hold for it. `options` may be NULL. Waits for nothing. On success
  * `*stream_out` is the stream.
  *
  * Threads: any, several at once. Ownership: what is passed stays the caller's; the stream is the
@@ -4109,9 +4223,10 @@ typedef void (*fanfare_log_destructor)(void *user_data);
 
 /**
  * Sets what is called with each record of the library's log up to a level: the one callback of the
- * process, for all hubs. NULL is none, as it is at first, and the other arguments do not matter. The callback that was set before is not
- * called any more when this returns, and its destructor, unless that is NULL, was called with its
- * user data, in this thread. At the process's end nothing is called.
+ * process, for all hubs. NULL is none, as it is at first, and the other arguments do not matter.
+ * The callback that was set before is not called any more when this returns, and its destructor,
+ * unless that is NULL, was called with its user data, in this thread. At the process's end nothing
+ * is called.
  *
  * The callback is called from any thread: from the engine's, which serve clients and wait until it
  * returns, and from those that call the library; from several at once. So it has to be quick, and

@@ -411,14 +411,14 @@ public:
         return reported(ec, &hub::publish_one_wait, topic, event, timeout);
     }
 
-    // Publishes one event to several topics, and waits while the hub is full.
-    event_id publish_wait(const texts &topics, const event &event,
-                          std::chrono::milliseconds timeout)
+    // Publishes one event to several topics, to all or to none, and waits while the hub is full.
+    event_id publish_several(const texts &topics, const event &event,
+                             std::chrono::milliseconds timeout)
     {
         return checked(&hub::publish_some_wait, topics, event, timeout);
     }
-    event_id publish_wait(const texts &topics, const event &event,
-                          std::chrono::milliseconds timeout, std::error_code &ec) noexcept
+    event_id publish_several(const texts &topics, const event &event,
+                             std::chrono::milliseconds timeout, std::error_code &ec) noexcept
     {
         return reported(ec, &hub::publish_some_wait, topics, event, timeout);
     }

@@ -15,7 +15,7 @@ use crate::id::EventId;
 use crate::options::Options;
 use crate::order::Refused;
 use crate::topic::Topic;
-#[cfg(any(feature = "capi", test))]
+#[cfg(feature = "capi")]
 use crate::topic_handle::TopicHandle;
 
 /// What a hub says of an event that it has accepted; see [`Hub::publish`](crate::Hub::publish).
@@ -154,7 +154,7 @@ impl Hub {
     }
 
     /// The same to the topic of a handle.
-    #[cfg(any(feature = "capi", test))]
+    #[cfg(feature = "capi")]
     pub(crate) fn publish_by_handle(
         &self,
         handle: &TopicHandle,

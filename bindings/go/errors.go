@@ -71,6 +71,10 @@ const (
 	ErrKey Error = C.FANFARE_ERR_KEY
 	// ErrEnded: the stream has ended; free it.
 	ErrEnded Error = C.FANFARE_ERR_ENDED
+	// ErrLogger: the program has set a logger of its own; take the library's records from that.
+	ErrLogger Error = C.FANFARE_ERR_LOGGER
+	// ErrToken: the token or ticket is not valid, or no longer; answer its client 401.
+	ErrToken Error = C.FANFARE_ERR_TOKEN
 )
 
 // ErrABI is that the library which is loaded is of another version than this package.

@@ -182,7 +182,11 @@ export type ErrorCode =
   /** A key cannot be read, is too weak, or is of no algorithm that is taken. */
   | 'FANFARE_ERR_KEY'
   /** The stream has ended; free it. */
-  | 'FANFARE_ERR_ENDED';
+  | 'FANFARE_ERR_ENDED'
+  /** The program has set a logger of its own; take the library's records from that. */
+  | 'FANFARE_ERR_LOGGER'
+  /** The token or ticket is not valid, or no longer; answer its client 401. */
+  | 'FANFARE_ERR_TOKEN';
 
 /** What the engine refuses is an `Error` with one of these codes. */
 export interface FanfareError extends Error {

@@ -187,10 +187,11 @@ static int serve(const fanfare_hub *hub, int listener)
 
     while (!is_ended) {
         time_t now = time(NULL);
-        int fd = poll(&readable, 1, 1000) == 1 ? accept(listener, NULL, NULL) : -1;
+        int is_ready = poll(&readable, 1, 1000) == 1;
+        int fd = is_ready ? accept(listener, NULL, NULL) : -1;
         if (fd >= 0) {
             answer(hub, fd);
-        } else if (errno == EMFILE || errno == ENFILE) {
+        } else if (is_ready && (errno == EMFILE || errno == ENFILE)) {
             perror("adopt: accept");
             return 0;
         }

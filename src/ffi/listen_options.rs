@@ -5,6 +5,7 @@ use std::mem::offset_of;
 use super::answer;
 use super::authorizer::FanfareAuthorizer;
 use super::choices::{envelope, policies, start, FanfareEnvelope, FanfareStart};
+use super::fallback::FanfareFallback;
 use super::fields::{init, over_defaults, structs, tell_problem, Field, TEXT_BYTES_MAX};
 use super::header_field::FanfareHeader;
 use super::options::{Number, Refused};
@@ -114,6 +115,9 @@ pub struct FanfareListenOptions {
     /// What decides which client gets which stream; the listener keeps it, so that the caller may free
     /// it. NULL: every client gets what it asks for.
     pub authorizer: *const FanfareAuthorizer,
+    /// Where connections go whose requests are for paths without streams; the listener keeps it. NULL:
+    /// they are answered 404.
+    pub fallback: *const FanfareFallback,
     /// 1: pages of the origins may send cookies along; not with `*` or `null`. Default: 0.
     pub cors_credentials: u32,
     /// The field in which `trusted_proxies` say who their client is: one of `FANFARE_FORWARDED_...`.
@@ -195,7 +199,7 @@ pub unsafe extern "C" fn fanfare_listen_options_init(
 /// Of a list the name is the list's, and of a route's parts it is `routes`.
 ///
 /// Threads: any. Ownership: the struct stays the caller's; the two texts are static. Errors:
-/// `FANFARE_ERR_ARGUMENT`, `FANFARE_ERR_FORKED` for an authorizer of the parent's, or
+/// `FANFARE_ERR_ARGUMENT`, `FANFARE_ERR_FORKED` for an authorizer or fallback of the parent's, or
 /// `FANFARE_ERR_SYSTEM`.
 ///
 /// # Safety
@@ -292,6 +296,7 @@ impl Default for FanfareListenOptions {
             trusted_proxies: std::ptr::null(),
             trusted_proxies_count: 0,
             authorizer: std::ptr::null(),
+            fallback: std::ptr::null(),
             cors_credentials: 0,
             forwarded_header: 0,
             socket_mode: options.socket_mode,
@@ -327,7 +332,7 @@ impl FanfareListenOptions {
     /// # Safety
     ///
     /// `options` has to be NULL, or to point to `options->size` readable bytes whose texts and lists are
-    /// as they say, and whose authorizer is NULL or live.
+    /// as they say, and whose authorizer and fallback are NULL or live.
     pub(super) unsafe fn read(
         options: *const FanfareListenOptions,
     ) -> Result<ListenOptions, Refused> {
@@ -345,7 +350,7 @@ impl FanfareListenOptions {
 
     /// # Safety
     ///
-    /// Its texts and lists have to be as they say, and its authorizer NULL or live.
+    /// Its texts and lists have to be as they say, and its authorizer and fallback NULL or live.
     unsafe fn convert(&self) -> Result<ListenOptions, Refused> {
         let mut options = ListenOptions::default();
         // SAFETY: as the caller promises, for all of these.
@@ -366,6 +371,7 @@ impl FanfareListenOptions {
             let proxies = TRUSTED_PROXIES.texts(list, count, NETWORKS_MAX)?;
             options.trusted_proxies = proxies.unwrap_or_default();
             options.authorizer = FanfareAuthorizer::read(self.authorizer).map_err(Refused::Size)?;
+            options.fallback = FanfareFallback::read(self.fallback).map_err(Refused::Size)?;
         }
         const HEADERS_OF_PROXIES: [ForwardedHeader; 2] =
             [ForwardedHeader::XForwardedFor, ForwardedHeader::Forwarded];

@@ -72,9 +72,10 @@ pub type FanfareLogCallback =
 pub type FanfareLogDestructor = Option<unsafe extern "C" fn(user_data: *mut c_void)>;
 
 /// Sets what is called with each record of the library's log up to a level: the one callback of the
-/// process, for all hubs. NULL is none, as it is at first, and the other arguments do not matter. The callback that was set before is not
-/// called any more when this returns, and its destructor, unless that is NULL, was called with its
-/// user data, in this thread. At the process's end nothing is called.
+/// process, for all hubs. NULL is none, as it is at first, and the other arguments do not matter.
+/// The callback that was set before is not called any more when this returns, and its destructor,
+/// unless that is NULL, was called with its user data, in this thread. At the process's end nothing
+/// is called.
 ///
 /// The callback is called from any thread: from the engine's, which serve clients and wait until it
 /// returns, and from those that call the library; from several at once. So it has to be quick, and
@@ -138,7 +139,7 @@ struct Hook {
     destructor: FanfareLogDestructor,
 }
 
-// SAFETY: whoever sets it promises that it may be called from any thread, several at once.
+// SAFETY: the program that sets it promises that it may be called from any thread, several at once.
 unsafe impl Send for Hook {}
 // SAFETY: as above.
 unsafe impl Sync for Hook {}
@@ -306,7 +307,11 @@ impl Write for Message {
             return Err(fmt::Error);
         }
         let room = self.bytes.len() - self.len;
-        let fits = &text[..text.floor_char_boundary(room)];
+        let mut end = text.len().min(room);
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
+        let fits = &text[..end];
         self.bytes[self.len..][..fits.len()].copy_from_slice(fits.as_bytes());
         self.len += fits.len();
         self.is_cut = fits.len() < text.len();

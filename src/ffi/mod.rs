@@ -18,6 +18,7 @@ mod disconnect;
 mod doorbell;
 mod drain;
 mod event;
+mod fallback;
 mod fields;
 mod finish;
 mod grant;
@@ -89,6 +90,9 @@ pub use drain::{
     FanfareDrainOptions, FanfareDrained,
 };
 pub use event::{FanfareEvent, FanfareEventId, FANFARE_EVENT_ID_BYTES_MAX};
+pub use fallback::{
+    fanfare_fallback_free, fanfare_fallback_new, fanfare_fallback_take, FanfareFallback,
+};
 pub use finish::{fanfare_hub_finish, fanfare_hub_finish_topic};
 pub use grant::{fanfare_grant_problem, fanfare_refusal_problem, FanfareGrant, FanfareRefusal};
 #[cfg(feature = "tickets")]

@@ -37,6 +37,10 @@ pub enum FanfareNoticeKindCode {
     /// No more notices of the source with this token come: its hub is closed, or the connections'
     /// notices of the hub go elsewhere.
     FANFARE_NOTICE_ENDED = 7,
+    /// A connection with a request for a path without streams waits for the host: `id` is the
+    /// connection's, `addr` its client's, and `request->content`, of which nothing else is set, what was
+    /// read of it: at least the request's head. `fanfare_fallback_new` says how it is taken.
+    FANFARE_NOTICE_UNHANDLED = 8,
 }
 
 /// A kind, inside of the library.
@@ -100,6 +104,20 @@ pub struct FanfareRequest {
     pub content: FanfareText,
     /// The id of the last event that the client had, if it comes back. It is what the client says.
     pub last_event_id: FanfareText,
+}
+
+impl FanfareRequest {
+    /// A request of which nothing is known.
+    pub(super) const NONE: FanfareRequest = FanfareRequest {
+        size: size_of::<FanfareRequest>(),
+        method: FanfareText::NONE,
+        path: FanfareText::NONE,
+        query: FanfareText::NONE,
+        headers: std::ptr::null(),
+        headers_count: 0,
+        content: FanfareText::NONE,
+        last_event_id: FanfareText::NONE,
+    };
 }
 
 impl FanfareNotice {

@@ -47,7 +47,9 @@ impl Pending {
         let mut left = Vec::new();
         if table.requests.len() >= table.full.max(FULL_MIN) {
             // As many wait as the options allow at most, so that the table is bounded with this.
-            left.extend(table.requests.extract_if(|_, request| !request.is_waiting()));
+            let gone = table.requests.iter().filter(|(_, request)| !request.is_waiting());
+            let gone: Vec<u64> = gone.map(|(&id, _)| id).collect();
+            left.extend(gone.iter().filter_map(|id| table.requests.remove(id)));
             table.full = 2 * table.requests.len();
         }
         table.last_id += 1;

@@ -146,8 +146,8 @@ pub unsafe extern "C" fn fanfare_hub_publish_wait(
     })
 }
 
-/// Publishes many events, one after another, each to its topics: what a program that has gathered some
-/// saves by it is calls. Other threads' events may come between them. It ends with the first event that
+/// Publishes many events, one after another, each to its topics, in one call instead of one for each.
+/// Other threads' events may come between them. It ends with the first event that
 /// is refused: the ones before it are published, each to all of its topics, and that one and the ones
 /// behind it are not. The whole call waits for at most `timeout_ms`, as `fanfare_hub_publish_wait` does.
 ///

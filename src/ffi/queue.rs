@@ -5,8 +5,6 @@
 //! takes a [`Source`], of which [`stream`] makes one of anything that is polled with a waker;
 //! [`Queue::signal`] gives a waker, and each time that it is woken the host gets one notice.
 
-#![allow(dead_code, reason = "`Signal` is for streams that the host reads")]
-
 use std::collections::HashMap;
 use std::fmt;
 use std::pin::Pin;
@@ -108,8 +106,10 @@ impl Queue {
     /// Takes out all sources with a token, and returns how many.
     pub(super) fn remove_all(&self, token: u64) -> usize {
         let mut sources = self.sources();
-        let with_token = sources.entries.extract_if(|_, entry| entry.token == token);
-        let removed: Vec<Entry> = with_token.map(|(_, entry)| entry).collect();
+        let entries = &mut sources.entries;
+        let with_token = entries.iter().filter(|(_, entry)| entry.token == token);
+        let keys: Vec<u64> = with_token.map(|(&key, _)| key).collect();
+        let removed: Vec<Entry> = keys.iter().filter_map(|key| entries.remove(key)).collect();
         self.leave_line(&sources);
         // To drop one may take locks of the engine's.
         drop(sources);

@@ -129,7 +129,8 @@ pub unsafe extern "C" fn fanfare_signing_key_sign(
 /// Frees a key. NULL does nothing.
 ///
 /// Threads: any one, while no other call with the key is under way, and none comes afterwards.
-/// Ownership: the key is gone. Errors: none.
+/// Ownership: the key is gone. Errors: none. In a child of the process a key of the parent's is left as it
+/// is.
 ///
 /// # Safety
 ///
@@ -137,9 +138,13 @@ pub unsafe extern "C" fn fanfare_signing_key_sign(
 #[no_mangle]
 pub unsafe extern "C" fn fanfare_signing_key_free(key: *mut FanfareSigningKey) {
     answer(|| {
-        if !key.is_null() {
-            // SAFETY: it came from `Box::into_raw`, and the caller gives it up.
-            drop(unsafe { Box::from_raw(key) });
+        // SAFETY: NULL, or live as the caller promises.
+        match unsafe { key.as_ref() } {
+            Some(live) if live.origin.is_here() => {
+                // SAFETY: it came from `Box::into_raw`, and the caller gives it up.
+                drop(unsafe { Box::from_raw(key) });
+            }
+            _ => {}
         }
         Ok(())
     });

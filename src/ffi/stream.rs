@@ -60,8 +60,9 @@ const SUBSCRIPTIONS_MAX: usize = 65_536;
 
 /// Subscribes the program itself to topics and filters, of which there may be 1 to 65,536: what a
 /// client's connection would be sent, without the head of a response, comes out of the stream. What is
-/// published after this has returned is in it. It counts as a connection, and the same bounds, policies,
-/// heartbeats and notices hold for it. `options` may be NULL. Waits for nothing. On success
+/// published after this has returned is in it; but a hub that keeps few events or none may tell a gap
+/// instead of what was published before its thread has begun the stream. It counts as a connection, and
+/// the same bounds, policies, heartbeats and notices hold for it. `options` may be NULL. Waits for nothing. On success
 /// `*stream_out` is the stream.
 ///
 /// Threads: any, several at once. Ownership: what is passed stays the caller's; the stream is the

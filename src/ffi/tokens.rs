@@ -247,7 +247,7 @@ pub unsafe extern "C" fn fanfare_tokens_verify(
 /// Frees what checks tokens. Authorizers that have it keep it. NULL does nothing.
 ///
 /// Threads: any one, while no other call with it is under way, and none comes afterwards. Ownership: it
-/// is gone. Errors: none.
+/// is gone. Errors: none. In a child of the process that of the parent's is left as it is.
 ///
 /// # Safety
 ///
@@ -255,9 +255,13 @@ pub unsafe extern "C" fn fanfare_tokens_verify(
 #[no_mangle]
 pub unsafe extern "C" fn fanfare_tokens_free(tokens: *mut FanfareTokens) {
     answer(|| {
-        if !tokens.is_null() {
-            // SAFETY: it came from `Box::into_raw`, and the caller gives it up.
-            drop(unsafe { Box::from_raw(tokens) });
+        // SAFETY: NULL, or live as the caller promises.
+        match unsafe { tokens.as_ref() } {
+            Some(live) if live.origin.is_here() => {
+                // SAFETY: it came from `Box::into_raw`, and the caller gives it up.
+                drop(unsafe { Box::from_raw(tokens) });
+            }
+            _ => {}
         }
         Ok(())
     });

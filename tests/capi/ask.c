@@ -11,8 +11,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* Behind what a request says its id is. */
-
 /* A hub whose listener asks. */
 typedef struct {
     fanfare_hub *hub;
@@ -54,7 +52,7 @@ static fanfare_notice next_request(const asking *asking)
     fanfare_notice notice = notices_next(asking->notices);
 
     CHECK_EQ(notice.kind, FANFARE_NOTICE_AUTHORIZATION);
-    CHECK_EQ(notice.token, TOKEN);
+    CHECK(notice.token == TOKEN);
     CHECK(notice.id != 0 && notice.request != NULL);
     CHECK_EQ(notice.request->size, sizeof *notice.request);
     return notice;
@@ -291,7 +289,7 @@ static void nobody_answers(void)
             asking.authorizer = NULL;
             notice = notices_next(asking.notices);
             CHECK_EQ(notice.kind, FANFARE_NOTICE_ENDED);
-            CHECK_EQ(notice.token, TOKEN);
+            CHECK(notice.token == TOKEN);
         } else if (way == 1) {
             notices_wait(asking.notices);
             CHECK_EQ(fanfare_notices_remove(asking.notices, TOKEN), FANFARE_OK);

@@ -15,10 +15,11 @@ static fanfare_key key(void)
 
 static fanfare_grant grant(void)
 {
-    static fanfare_text topics[1];
+    static const fanfare_text topics[] = {{"t", 1}};
+    fanfare_grant granted = fanfare_grant_of(topics, 1);
 
-    topics[0] = FANFARE_TEXT("t");
-    return fanfare_grant_of(topics, 1);
+    granted.expires_at_unix_ms = UINT64_C(32503680000000); /* the year 3000 */
+    return granted;
 }
 
 /* Lists the connection of the stream, which its shard may not have yet. */
@@ -61,7 +62,6 @@ void objects_new(objects *made)
     CHECK_EQ(fanfare_hub_set_rule(made->hub, topic, &rule), FANFARE_OK);
     CHECK_EQ(fanfare_hub_rules(made->hub, &made->rules, &count), FANFARE_OK);
     CHECK_EQ(fanfare_signing_key_new(SECRET, &made->key), FANFARE_OK);
-    granted.expires_at_unix_ms = UINT64_C(32503680000000); /* the year 3000 */
     CHECK_EQ(fanfare_signing_key_sign(made->key, &granted, NULL, made->token, sizeof made->token,
                                       &made->token_length), FANFARE_OK);
     CHECK_EQ(fanfare_tokens_new(&keys, 1, NULL, &made->tokens), FANFARE_OK);
@@ -72,6 +72,7 @@ void objects_new(objects *made)
     CHECK_EQ(fanfare_authorizer_new_tickets(made->tokens, made->tickets, NULL, &made->authorizer),
              FANFARE_OK);
     CHECK_EQ(fanfare_authorizer_new_ask(made->notices, 3, NULL, &made->asking), FANFARE_OK);
+    CHECK_EQ(fanfare_fallback_new(made->notices, 5, 10, &made->fallback), FANFARE_OK);
 }
 
 void objects_free(objects *of)
@@ -90,6 +91,7 @@ void objects_free(objects *of)
     fanfare_granted_free(of->granted);
     fanfare_authorizer_free(of->authorizer);
     fanfare_authorizer_free(of->asking);
+    fanfare_fallback_free(of->fallback);
 }
 
 /* Functions of no object. */
@@ -123,17 +125,19 @@ static fanfare_status reason_name(const objects *of)
         return fanfare_##type##_init(&value); \
     }
 
-/* What says whether a struct is in its bounds. */
-#define PROBLEM(type, given) \
+/* What says whether a struct is in its bounds, which is no error if it is not. */
+#define PROBLEM(type) \
     static fanfare_status type##_problem(const objects *of) \
     { \
-        fanfare_##type value = given; \
+        fanfare_##type value; \
         fanfare_text name, bounds; \
         (void)of; \
+        memset(&value, 0, sizeof value); \
+        value.size = sizeof value; \
         return fanfare_##type##_problem(&value, &name, &bounds); \
     }
 
-#define OPTIONS(type) INIT(type) PROBLEM(type, fanfare_##type##_defaults())
+#define OPTIONS(type) INIT(type) PROBLEM(type)
 
 OPTIONS(options)
 OPTIONS(topic_options)
@@ -143,9 +147,9 @@ OPTIONS(stream_options)
 OPTIONS(token_options)
 OPTIONS(ticket_options)
 OPTIONS(ask_options)
-PROBLEM(access_options, fanfare_access_options_defaults())
-PROBLEM(grant, grant())
-PROBLEM(refusal, fanfare_refusal_of(403))
+PROBLEM(access_options)
+PROBLEM(grant)
+PROBLEM(refusal)
 
 static fanfare_status keys_problem(const objects *of)
 {
@@ -175,13 +179,10 @@ static fanfare_status log_set(const objects *of)
 
 static fanfare_status hub_new_and_free(const objects *of)
 {
-    fanfare_options options = options_new();
     fanfare_hub *hub = NULL;
-    fanfare_status status;
+    fanfare_status status = fanfare_hub_new(NULL, &hub);
 
     (void)of;
-    options.shards = 1;
-    status = fanfare_hub_new(&options, &hub);
     fanfare_hub_free(hub);
     return status;
 }
@@ -273,6 +274,15 @@ static fanfare_status authorizer_new_ask(const objects *of)
     return status;
 }
 
+static fanfare_status fallback_new_and_free(const objects *of)
+{
+    fanfare_fallback *made = NULL;
+    fanfare_status status = fanfare_fallback_new(of->notices, 6, 10, &made);
+
+    fanfare_fallback_free(made);
+    return status;
+}
+
 /* What is the parent's stays as it is in a child, however often it is freed. */
 #define FREE_TWICE(type, object) \
     static fanfare_status type##_free(const objects *of) \
@@ -289,6 +299,7 @@ FREE_TWICE(tokens, tokens)
 FREE_TWICE(tickets, tickets)
 FREE_TWICE(granted, granted)
 FREE_TWICE(authorizer, authorizer)
+FREE_TWICE(fallback, fallback)
 
 /* Functions of a hub. */
 
@@ -339,6 +350,38 @@ static fanfare_status listener_close(const objects *of)
 static fanfare_status listener_close_in_child(const objects *of)
 {
     return fanfare_listener_close(of->hub, of->listener);
+}
+
+static fanfare_status listener_admit(const objects *of)
+{
+    fanfare_status status;
+    int ends[2];
+
+    if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends) != 0) {
+        return FANFARE_ERR_SYSTEM;
+    }
+    status = fanfare_listener_admit(of->hub, of->listener, ends[0],
+                                    FANFARE_TEXT("GET /events?topic=t HTTP/1.1\r\n"),
+                                    FANFARE_TEXT("127.0.0.1:9"));
+    if (status != FANFARE_OK) {
+        close(ends[0]);
+    }
+    close(ends[1]);
+    return status;
+}
+
+static fanfare_status listener_has_streams_at(const objects *of)
+{
+    uint32_t has;
+
+    return fanfare_listener_has_streams_at(of->hub, of->listener, FANFARE_TEXT("/events"), &has);
+}
+
+static fanfare_status listener_is_named(const objects *of)
+{
+    uint32_t is;
+
+    return fanfare_listener_is_named(of->hub, of->listener, FANFARE_TEXT("localhost"), &is);
 }
 
 static fanfare_status hub_adopt(const objects *of)
@@ -415,11 +458,12 @@ static fanfare_status hub_finish_topic(const objects *of)
 
 static fanfare_status hub_drain(const objects *of)
 {
-    fanfare_drain_options options = fanfare_drain_options_defaults();
+    fanfare_drain_options options;
     fanfare_drained drained = fanfare_drained_empty();
 
-    options.window_ms = 10;
-    options.grace_ms = 10;
+    memset(&options, 0, sizeof options);
+    options.size = sizeof options;
+    options.window_ms = options.grace_ms = options.retry_ms = 10;
     return fanfare_hub_drain(of->hub, &options, &drained);
 }
 
@@ -441,8 +485,10 @@ static fanfare_status hub_prometheus(const objects *of)
 
 static fanfare_status hub_set_rule(const objects *of)
 {
-    fanfare_topic_options options = fanfare_topic_options_defaults();
+    fanfare_topic_options options;
 
+    memset(&options, 0, sizeof options);
+    options.size = sizeof options;
     options.history_events_max = 3;
     return fanfare_hub_set_rule(of->hub, FANFARE_TEXT("u/#"), &options);
 }
@@ -485,6 +531,18 @@ static fanfare_status stream_end(const objects *of)
     fanfare_disconnect_reason reason;
 
     return fanfare_stream_end(of->stream, &reason, NULL);
+}
+
+static fanfare_status stream_id(const objects *of)
+{
+    fanfare_connection_id id;
+
+    return fanfare_stream_id(of->stream, &id);
+}
+
+static fanfare_status stream_notify(const objects *of)
+{
+    return fanfare_stream_notify(of->stream, of->notices, 8);
 }
 
 static fanfare_status stream_is_complete(const objects *of)
@@ -600,7 +658,6 @@ static fanfare_status signing_key_sign(const objects *of)
     char buffer[1024];
     size_t length;
 
-    granted.expires_at_unix_ms = UINT64_C(32503680000000);
     return fanfare_signing_key_sign(of->key, &granted, NULL, buffer, sizeof buffer, &length);
 }
 
@@ -662,6 +719,13 @@ static fanfare_status authorizer_refuse(const objects *of)
     fanfare_refusal refusal = fanfare_refusal_of(403);
 
     return fanfare_authorizer_refuse(of->asking, 7, &refusal);
+}
+
+static fanfare_status fallback_take(const objects *of)
+{
+    int fd;
+
+    return fanfare_fallback_take(of->fallback, 7, &fd);
 }
 
 static fanfare_status granted_grant(const objects *of)
@@ -736,6 +800,9 @@ const call calls[] = {
     {"fanfare_authorizer_new_ask", authorizer_new_ask, FORKED, 0},
     {"fanfare_authorizer_allow", authorizer_allow, FORKED, 0},
     {"fanfare_authorizer_refuse", authorizer_refuse, FORKED, 0},
+    {"fanfare_fallback_new", fallback_new_and_free, FORKED, 0},
+    {"fanfare_fallback_take", fallback_take, FORKED, 0},
+    {"fanfare_fallback_free", fallback_new_and_free, fallback_free, FANFARE_OK, 0},
     {"fanfare_access_options_problem", access_options_problem, AS_EVER, CALL_ALLOCATES},
     {"fanfare_grant_problem", grant_problem, AS_EVER, CALL_ALLOCATES},
     {"fanfare_refusal_problem", refusal_problem, AS_EVER, CALL_ALLOCATES},
@@ -765,6 +832,9 @@ const call calls[] = {
     {"fanfare_hub_listen_on", hub_listen_on, FORKED, CALL_KEEPS},
     {"fanfare_listener_address", listener_address, FORKED, 0},
     {"fanfare_listener_close", listener_close, listener_close_in_child, FANFARE_ERR_FORKED, CALL_KEEPS},
+    {"fanfare_listener_admit", listener_admit, FORKED, CALL_KEEPS},
+    {"fanfare_listener_has_streams_at", listener_has_streams_at, FORKED, 0},
+    {"fanfare_listener_is_named", listener_is_named, FORKED, 0},
     {"fanfare_hub_adopt", hub_adopt, FORKED, CALL_KEEPS},
     {"fanfare_hub_publish", hub_publish, FORKED, 0},
     {"fanfare_hub_publish_to", hub_publish_to, FORKED, 0},
@@ -796,6 +866,8 @@ const call calls[] = {
     {"fanfare_subscription_counts_free", hub_subscription_counts, FORKED, 0},
     {"fanfare_stream_next", stream_next, FORKED, CALL_ALONE},
     {"fanfare_stream_end", stream_end, FORKED, 0},
+    {"fanfare_stream_id", stream_id, FORKED, 0},
+    {"fanfare_stream_notify", stream_notify, FORKED, 0},
     {"fanfare_stream_is_complete", stream_is_complete, FORKED, 0},
     {"fanfare_signing_key_sign", signing_key_sign, FORKED, 0},
     {"fanfare_tokens_set_keys", tokens_set_keys, FORKED, 0},

@@ -23,6 +23,7 @@ typedef struct {
     fanfare_tickets *tickets;
     fanfare_granted *granted;
     fanfare_authorizer *authorizer, *asking;
+    fanfare_fallback *fallback;
     char token[1024];
     size_t token_length;
 } objects;

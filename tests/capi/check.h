@@ -39,6 +39,7 @@ extern const test tests_of_panic[];
 extern const test tests_of_doorbell[];
 extern const test tests_of_ends[];
 extern const test tests_of_ask[];
+extern const test tests_of_fallback[];
 extern const test tests_of_tokens[];
 extern const test tests_of_listen_options[];
 extern const test tests_of_stream_refusals[];

@@ -93,10 +93,10 @@ void publishes()
     hub.publish_wait("news", "waited", 10s);
     CHECK(client_next(reading, &got));
     CHECK_TEXT(got.data, "waited");
-    hub.publish_wait({"other", "news"}, "to several", 10s);
+    hub.publish_several({"other", "news"}, "to several", 10s);
     CHECK(client_next(reading, &got));
     CHECK_TEXT(got.data, "to several");
-    hub.publish_wait(fanfare::texts(std::vector<std::string>{"news"}), "to a container", 10s, ec);
+    hub.publish_several(fanfare::texts(std::vector<std::string>{"news"}), "to a container", 10s, ec);
     CHECK(!ec);
     CHECK(client_next(reading, &got));
     CHECK_TEXT(got.data, "to a container");

@@ -126,6 +126,15 @@ static int receive(http *http)
     return count > 0;
 }
 
+int http_is_answered(const http *http, int wait_ms)
+{
+    struct pollfd readable;
+
+    readable.fd = http->fd;
+    readable.events = POLLIN;
+    return poll(&readable, 1, wait_ms) == 1;
+}
+
 void http_await(http *http)
 {
     const char *end = NULL;

@@ -1,6 +1,7 @@
 /* Streams that the program reads itself. */
 
 #include "check.h"
+#include "watched.h"
 #include "client.h"
 #include "watched.h"
 

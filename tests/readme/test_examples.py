@@ -72,6 +72,22 @@ def test_pythons_example_serves_its_input():
     serves_a_line([sys.executable, "-c", code], env=environment)
 
 
+def test_cs_example_serves_its_input(tmp_path):
+    listen = f'status = fanfare_hub_listen(hub, FANFARE_TEXT("{ADDRESS}"), NULL, NULL, NULL);'
+    listens = listen.replace("NULL);", "&port);")
+    code = with_port_told(
+        example("c"), listen, f'{{ {listens} printf("%u\\n", port); fflush(stdout); }}'
+    )
+    head = "".join(f"#include <{name}>\n" for name in ("fanfare.h", "stdio.h", "string.h"))
+    main = f"int main(void) {{ unsigned short port = 0;\n{code}return status != FANFARE_OK; }}\n"
+    program, library = tmp_path / "program", ROOT / "build" / "lib"
+    flags = ["-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Werror", f"-I{ROOT / 'include'}"]
+    link = [f"-L{library}", f"-Wl,-rpath,{library}", "-lfanfare"]
+    command = ["cc", *flags, "-x", "c", "-", *link, "-o", str(program)]
+    subprocess.run(command, input=head + main, text=True, check=True)
+    serves_a_line([str(program)])
+
+
 def test_nodes_example_serves_its_input():
     listen = f"hub.listen('{ADDRESS}')"
     code = with_port_told(example("js"), listen, f"console.log({listen})")

@@ -48,7 +48,7 @@ impl Declared {
             match line.trim_start().strip_prefix('#') {
                 Some(directive) if directive.starts_with("if") => conditions.push(directive),
                 Some(directive) if directive.starts_with("endif") => drop(conditions.pop()),
-                _ if conditions.iter().any(|condition| hidden(condition)) => {}
+                _ if conditions.iter().any(hidden) => {}
                 Some(directive) => declared.constants.extend(defined(directive)),
                 None => {
                     code.push_str(line);

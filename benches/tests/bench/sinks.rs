@@ -60,7 +60,6 @@ fn what_cannot_be_measured_is_said() {
     fails_with(&mut bench("topics-sinks --topics 10 --connections 5"), "--topics must be");
     fails_with(&mut bench("publish-call --calls 0"), "--calls must be");
     fails_with(&mut bench("publish-call --calls 1001"), "--calls must be a multiple of 4");
-    fails_with(&mut bench("publish-call-measure --calls 8 --threads 3"), "--threads must be");
     fails_with(&mut bench("publish-call --calls 12 --c-program /nowhere"), "/nowhere: ");
     fails_with(&mut bench("publish-call --calls 12 --c-program /bin/false"), "it ended with");
     fails_with(&mut bench("publish-call --calls 12 --c-program /bin/true"), "says \"\"");

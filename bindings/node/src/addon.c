@@ -102,6 +102,8 @@ static const char *code_name(fanfare_status code) {
     case FANFARE_ERR_GRANT: return "FANFARE_ERR_GRANT";
     case FANFARE_ERR_KEY: return "FANFARE_ERR_KEY";
     case FANFARE_ERR_ENDED: return "FANFARE_ERR_ENDED";
+    case FANFARE_ERR_LOGGER: return "FANFARE_ERR_LOGGER";
+    case FANFARE_ERR_TOKEN: return "FANFARE_ERR_TOKEN";
     default: return "FANFARE_ERR_UNKNOWN";
     }
 }

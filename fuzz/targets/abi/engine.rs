@@ -14,6 +14,7 @@ use crate::expect::{verdict, Expected, Verdict};
 use crate::input::Input;
 use crate::memory::{understood, Memory};
 use crate::streams::{self, is_subscription, subscriptions};
+use crate::tokens::Access;
 use crate::world::{Hub, World};
 
 /// The most listeners of a hub: each has a descriptor.
@@ -323,7 +324,7 @@ pub(crate) fn hub_counts(world: &mut World, input: &mut Input<'_>) {
 fn listen_options(
     input: &mut Input<'_>,
     memory: &mut Memory,
-    authorizer: *const FanfareAuthorizer,
+    access: &Access,
 ) -> FanfareListenOptions {
     // SAFETY: zero is a valid value, and the struct says its own size.
     let mut options: FanfareListenOptions = unsafe { std::mem::zeroed() };
@@ -347,7 +348,8 @@ fn listen_options(
         9 => options.policies = value as u32,
         10 => options.head_bytes_max = value,
         11 => options.keepalive_ms = value,
-        12 => options.authorizer = authorizer,
+        12 => options.authorizer = access.authorizer(),
+        16 => options.fallback = access.fallback(),
         13 => {
             // SAFETY: zero is a valid value.
             let mut route: FanfareRoute = unsafe { std::mem::zeroed() };
@@ -369,7 +371,7 @@ fn listen_options(
 /// Listens on the loopback or at a descriptor, asks for the address, and closes listeners.
 pub(crate) fn hub_listen(world: &mut World, input: &mut Input<'_>) {
     let mut memory = Memory::default();
-    let options = listen_options(input, &mut memory, world.access.authorizer());
+    let options = listen_options(input, &mut memory, &world.access);
     let minimum = offset_of!(FanfareListenOptions, user_timeout_ms) + size_of::<u64>();
     let lent = memory.sized(input, &options, minimum, FANFARE_ERR_OPTIONS);
     let is_null = input.is_odd();
@@ -453,6 +455,7 @@ fn close_listener(hub: &mut Hub, input: &mut Input<'_>) {
     let is_ok =
         expected().chance_if(is_open, FANFARE_ERR_BUFFER).check("fanfare_listener_address", status);
     assert!(!is_ok || length <= size);
+    ask_listener(hub, listener, expected(), input);
     if input.byte() % 4 == 3 || hub.listeners.len() >= LISTENERS_MAX {
         // SAFETY: live.
         let status = unsafe { fanfare_listener_close(hub.handle, listener) };
@@ -465,6 +468,55 @@ fn close_listener(hub: &mut Hub, input: &mut Input<'_>) {
             Expected::default()
                 .chance_if(hub.is_closed, FANFARE_ERR_STALE)
                 .check("fanfare_listener_close", status);
+        }
+    }
+}
+
+/// Asks a listener what is for it, and hands it a connection of which something was read.
+fn ask_listener(
+    hub: &mut Hub,
+    listener: FanfareListener,
+    expected: Expected,
+    input: &mut Input<'_>,
+) {
+    let mut memory = Memory::default();
+    let bytes = input.text();
+    let text = memory.any_text(input, &bytes);
+    let (mut has, is_null) = (7, input.rarely());
+    let out = if is_null { ptr::null_mut() } else { &raw mut has };
+    let expected = expected
+        // NULL is no path, no host, and no bytes.
+        .chance_if(understood(text).is_ok_and(|text| text.is_none()), FANFARE_ERR_ARGUMENT)
+        .fault(understood(text).err());
+    match input.byte() % 3 {
+        0 => {
+            let expected = expected.fault_if(is_null, FANFARE_ERR_ARGUMENT);
+            // SAFETY: live; the text is as it says; NULL or writable.
+            let status =
+                unsafe { fanfare_listener_has_streams_at(hub.handle, listener, text, out) };
+            assert_eq!(has <= 1, expected.check("fanfare_listener_has_streams_at", status));
+        }
+        1 => {
+            let expected = expected.fault_if(is_null, FANFARE_ERR_ARGUMENT);
+            // SAFETY: as above.
+            let status = unsafe { fanfare_listener_is_named(hub.handle, listener, text, out) };
+            assert_eq!(has <= 1, expected.check("fanfare_listener_is_named", status));
+        }
+        _ => {
+            let Ok((_ours, end)) = UnixStream::pair() else { return };
+            let (fd, addr) = (end.into_raw_fd(), memory.text(b"127.0.0.1:9"));
+            let expected = expected
+                .fault_if(hub.is_closed, FANFARE_ERR_CLOSED)
+                .chance_if(true, FANFARE_ERR_BUSY)
+                .chance_if(true, FANFARE_ERR_LIMIT);
+            // SAFETY: live; the texts are as they say; the descriptor is this step's.
+            let status = unsafe { fanfare_listener_admit(hub.handle, listener, fd, text, addr) };
+            if expected.check("fanfare_listener_admit", status) {
+                hub.has_connections = true;
+            } else {
+                // SAFETY: the library has not taken it.
+                drop(unsafe { OwnedFd::from_raw_fd(fd) });
+            }
         }
     }
 }

@@ -36,7 +36,8 @@ fn options(input: &mut Input<'_>) -> (FanfareOptions, bool) {
     if input.is_odd() {
         options.topic_backlog_bytes_max = 1 + input.below(256) as u64;
     }
-    if input.is_odd() {
+    let keeps_few = input.is_odd();
+    if keeps_few {
         options.history_events_max = input.below(4) as u64;
     }
     let is_plain = !input.rarely();
@@ -57,7 +58,7 @@ fn options(input: &mut Input<'_>) -> (FanfareOptions, bool) {
             _ => options.any_host = value,
         }
     }
-    (options, is_plain)
+    (options, is_plain && !keeps_few)
 }
 
 /// Makes a hub, if `fanfare_options_problem` finds nothing wrong with its options.

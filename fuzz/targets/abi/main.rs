@@ -18,6 +18,7 @@ use world::World;
 
 mod engine;
 mod expect;
+#[allow(dead_code, reason = "the target `frame` needs the rest")]
 #[path = "../../../tests/support/given.rs"]
 mod given;
 mod input;
@@ -47,6 +48,7 @@ const STEPS: &[Step] = &[
     streams::hub_subscribe,
     streams::read_exactly,
     streams::stream_read,
+    streams::stream_notify,
     streams::stream_free,
     streams::stream_headers,
     life::hub_new,
@@ -71,6 +73,7 @@ const STEPS: &[Step] = &[
     notices::hub_watch,
     tokens::make,
     tokens::ask,
+    tokens::fall_back,
     tokens::pass,
     tokens::pass,
     tokens::free,

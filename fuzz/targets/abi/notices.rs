@@ -171,7 +171,7 @@ fn check_notice(bytes: &[u8], tokens: &HashSet<u64>) {
         notice
     };
     assert!(tokens.contains(&notice.token), "{notice:?}");
-    assert!((1..=7).contains(&notice.kind), "{notice:?}");
+    assert!((1..=8).contains(&notice.kind), "{notice:?}");
     let mut texts = vec![notice.tag, notice.addr];
     if notice.subscriptions_count > 0 {
         // SAFETY: the queue has as many, until its next drain.

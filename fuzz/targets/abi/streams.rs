@@ -11,6 +11,7 @@ use crate::expect::{verdict, Expected, Verdict};
 use crate::given::Given;
 use crate::input::Input;
 use crate::memory::{understood, Memory};
+use crate::notices;
 use crate::sse::{Message, Parser};
 use crate::world::{Hub, World};
 
@@ -215,6 +216,26 @@ pub(crate) fn stream_read(world: &mut World, input: &mut Input<'_>) {
     Expected::default().check("fanfare_stream_is_complete", complete);
     assert!(reason >= 0 && is_complete <= 1 && [0, 1, 7].contains(&is_cut));
     assert!(!stream.has_ended || reason > 0);
+}
+
+/// Has a queue tell when a stream can be read, and asks for the stream's id.
+pub(crate) fn stream_notify(world: &mut World, input: &mut Input<'_>) {
+    let at = input.below(world.streams.len());
+    let stream = world.streams.get(at).filter(|_| !input.rarely());
+    let stream = stream.map_or(ptr::null(), |stream| stream.handle.cast_const());
+    let token = u64::from(input.byte() % 4);
+    let (notices, queue) = notices::queue(&mut world.queues, input);
+    let is_none = || Expected::default().fault_if(stream.is_null(), FANFARE_ERR_ARGUMENT);
+    let expected = is_none().fault_if(notices.is_null(), FANFARE_ERR_ARGUMENT);
+    // SAFETY: NULL or live.
+    let status = unsafe { fanfare_stream_notify(stream, notices, token) };
+    if expected.check("fanfare_stream_notify", status) {
+        queue.expect("NULL is refused").may_have(token);
+    }
+    let mut id = u64::MAX;
+    // SAFETY: NULL or live, and writable.
+    let status = unsafe { fanfare_stream_id(stream, &mut id) };
+    assert_eq!(is_none().check("fanfare_stream_id", status), id != u64::MAX);
 }
 
 pub(crate) fn stream_free(world: &mut World, input: &mut Input<'_>) {

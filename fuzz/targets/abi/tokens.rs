@@ -22,6 +22,7 @@ pub(crate) struct Access {
     tickets: *mut FanfareTickets,
     authorizer: *mut FanfareAuthorizer,
     granted: *mut FanfareGranted,
+    fallback: *mut FanfareFallback,
     /// What was signed and issued.
     token: Vec<u8>,
     ticket: Vec<u8>,
@@ -30,6 +31,10 @@ pub(crate) struct Access {
 impl Access {
     pub(crate) fn authorizer(&self) -> *const FanfareAuthorizer {
         self.authorizer
+    }
+
+    pub(crate) fn fallback(&self) -> *const FanfareFallback {
+        self.fallback
     }
 
     fn keep_granted(&mut self, granted: *mut FanfareGranted) {
@@ -49,6 +54,7 @@ impl Default for Access {
             tickets: ptr::null_mut(),
             authorizer: ptr::null_mut(),
             granted: ptr::null_mut(),
+            fallback: ptr::null_mut(),
             token: Vec::new(),
             ticket: Vec::new(),
         }
@@ -64,6 +70,7 @@ impl Drop for Access {
             fanfare_tickets_free(self.tickets);
             fanfare_authorizer_free(self.authorizer);
             fanfare_granted_free(self.granted);
+            fanfare_fallback_free(self.fallback);
         }
     }
 }
@@ -89,7 +96,10 @@ fn keys_verdict(keys: &[FanfareKey], input: &mut Input<'_>, memory: &mut Memory)
     let status = unsafe {
         fanfare_keys_problem(list, keys.len(), buffer.as_mut_ptr().cast(), size, &mut length)
     };
-    let is_impossible = keys.iter().any(|key| understood(key.bytes).is_err());
+    let is_impossible = keys.iter().any(|key| {
+        let is_form = [FANFARE_KEY_FILE, FANFARE_KEY_JWKS].contains(&key.form);
+        !understood(key.bytes).is_ok_and(|bytes| bytes.is_some()) || !is_form || key.reserved != 0
+    });
     let expected = Expected::default()
         .fault_if(keys.len() > 64, FANFARE_ERR_TOO_MANY)
         .chance_if(is_impossible, FANFARE_ERR_ARGUMENT)
@@ -146,10 +156,12 @@ pub(crate) fn make(world: &mut World, input: &mut Input<'_>) {
             let bytes = if input.rarely() { input.text() } else { SECRET.to_vec() };
             let bytes = memory.any_text(input, &bytes);
             let mut key = ptr::null_mut();
-            let expected = Expected::default().fault(understood(bytes).err()).chance_if(
-                understood(bytes).ok().flatten().as_deref() != Some(SECRET),
-                FANFARE_ERR_KEY,
-            );
+            let given = understood(bytes);
+            let is_secret = given.as_ref().is_ok_and(|given| given.as_deref() == Some(SECRET));
+            let expected = Expected::default()
+                .fault(given.as_ref().err().copied())
+                .fault_if(given == Ok(None), FANFARE_ERR_ARGUMENT)
+                .chance_if(!is_secret, FANFARE_ERR_KEY);
             // SAFETY: the text is as it says, and writable.
             let status = unsafe { fanfare_signing_key_new(bytes, &mut key) };
             if expected.check("fanfare_signing_key_new", status) {
@@ -321,6 +333,34 @@ pub(crate) fn ask(world: &mut World, input: &mut Input<'_>) {
         .fault(FANFARE_ERR_STALE)
         .fault(FANFARE_ERR_ARGUMENT)
         .check(call, status);
+}
+
+/// Makes what takes a listener's other requests, and takes a connection that there is not.
+pub(crate) fn fall_back(world: &mut World, input: &mut Input<'_>) {
+    let token = u64::from(input.byte() % 4);
+    let capacity = if input.is_odd() { 10 } else { input.number() as usize };
+    let (notices, queue) = notices::queue(&mut world.queues, input);
+    let expected = Expected::default()
+        .fault_if(notices.is_null(), FANFARE_ERR_ARGUMENT)
+        .fault_if(!(1..=65_536).contains(&capacity), FANFARE_ERR_OPTIONS);
+    let mut fallback = ptr::null_mut();
+    // SAFETY: NULL or live, and writable.
+    let status = unsafe { fanfare_fallback_new(notices, token, capacity, &mut fallback) };
+    let access = &mut world.access;
+    if expected.check("fanfare_fallback_new", status) {
+        queue.expect("NULL is refused").may_have(token);
+        // SAFETY: NULL, or live and not used any more.
+        unsafe { fanfare_fallback_free(access.fallback) };
+        access.fallback = fallback;
+    }
+    let mut fd = -1;
+    // SAFETY: NULL or live, and writable.
+    let status = unsafe { fanfare_fallback_take(access.fallback, input.number(), &mut fd) };
+    Expected::default()
+        .fault_if(access.fallback.is_null(), FANFARE_ERR_ARGUMENT)
+        .fault_if(!access.fallback.is_null(), FANFARE_ERR_STALE)
+        .check("fanfare_fallback_take", status);
+    assert_eq!(fd, -1);
 }
 
 /// A refusal, and what `fanfare_refusal_problem` says of it.

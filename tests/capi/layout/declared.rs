@@ -78,6 +78,7 @@ declared! {
     constant FanfareNoticeKindCode::FANFARE_NOTICE_AUTHORIZATION "FANFARE_NOTICE_AUTHORIZATION";
     constant FanfareNoticeKindCode::FANFARE_NOTICE_READABLE "FANFARE_NOTICE_READABLE";
     constant FanfareNoticeKindCode::FANFARE_NOTICE_ENDED "FANFARE_NOTICE_ENDED";
+    constant FanfareNoticeKindCode::FANFARE_NOTICE_UNHANDLED "FANFARE_NOTICE_UNHANDLED";
     constant FanfareConnectionStateCode::FANFARE_CONNECTION_LIVE "FANFARE_CONNECTION_LIVE";
     constant FanfareConnectionStateCode::FANFARE_CONNECTION_LAGGING "FANFARE_CONNECTION_LAGGING";
     constant FanfareConnectionStateCode::FANFARE_CONNECTION_REPLAYING "FANFARE_CONNECTION_REPLAYING";
@@ -112,7 +113,7 @@ declared! {
     layout FanfareRequest "fanfare_request" [size, method, path, query, headers, headers_count, content, last_event_id];
     layout FanfareNotice "fanfare_notice" [kind, reason, token, id, at_unix_ms, lost, tag, addr, subscriptions, subscriptions_count, lasted_ms, events, bytes, request];
     layout FanfareRoute "fanfare_route" [size, path, subscriptions, subscriptions_count, headers, headers_count, post, query_topics];
-    layout FanfareListenOptions "fanfare_listen_options" [size, path, health_path, routes, routes_count, headers, headers_count, cors_origins, cors_origins_count, cors_request_headers, cors_request_headers_count, cors_exposed_headers, cors_exposed_headers_count, hosts, hosts_count, proxy_protocol_from, proxy_protocol_from_count, trusted_proxies, trusted_proxies_count, authorizer, cors_credentials, forwarded_header, socket_mode, overload, start, start_last, gap_start, gap_start_last, policies, envelope, cors_max_age_ms, head_bytes_max, head_fields_max, body_bytes_max, head_time_max_ms, subscriptions_per_connection_max, wide_filters_max, notsent_lowat_bytes, send_buffer_bytes, keepalive_ms, user_timeout_ms];
+    layout FanfareListenOptions "fanfare_listen_options" [size, path, health_path, routes, routes_count, headers, headers_count, cors_origins, cors_origins_count, cors_request_headers, cors_request_headers_count, cors_exposed_headers, cors_exposed_headers_count, hosts, hosts_count, proxy_protocol_from, proxy_protocol_from_count, trusted_proxies, trusted_proxies_count, authorizer, fallback, cors_credentials, forwarded_header, socket_mode, overload, start, start_last, gap_start, gap_start_last, policies, envelope, cors_max_age_ms, head_bytes_max, head_fields_max, body_bytes_max, head_time_max_ms, subscriptions_per_connection_max, wide_filters_max, notsent_lowat_bytes, send_buffer_bytes, keepalive_ms, user_timeout_ms];
     layout FanfareListener "fanfare_listener" [id];
     layout FanfareGrant "fanfare_grant" [size, topics, topics_count, headers, headers_count, tag, expires_at_unix_ms, any_topics, policy, start, start_last];
     layout FanfareRefusal "fanfare_refusal" [size, headers, headers_count, text, status, reserved];
