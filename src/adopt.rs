@@ -38,8 +38,9 @@ impl Hub {
     /// If all topics are finished and the client would be sent nothing, it is answered with the
     /// status 204, so that an `EventSource` stays away.
     ///
-    /// When this returns, nothing may have been sent yet. It never blocks, and may be called from
-    /// any thread. A hub that is closed or drained after this has returned and before a shard has
+    /// When this returns, nothing may have been sent yet; but what is published afterwards is in the
+    /// stream. (A hub that keeps no history may tell a gap instead of what was published before the
+    /// shard has begun the stream.) It never blocks, and may be called from any thread. A hub that is closed or drained after this has returned and before a shard has
     /// taken the connection, closes it without an answer.
     ///
     /// Duplicates of the descriptor may stay open elsewhere: the engine shuts the socket down when
@@ -94,7 +95,8 @@ impl Hub {
         };
         let reply = reply(shared, request, &fields);
         let is_answer = matches!(reply, Reply::Answer(_));
-        let adopted = Adopted { stream: Stream::handed(socket), peer: Peer::known(addr), reply };
+        let (stream, peer) = (Stream::handed(socket), Peer::known(addr));
+        let adopted = Adopted { stream, peer, reply, number: shared.order.sequence() };
         shared
             .place(adopted)
             .map_err(|(stream, refused)| AdoptError::new(refused.into(), stream.into_fd()))?;

@@ -113,6 +113,18 @@ pub(super) fn start(
     field.choice(given, &[StartAt::Now, StartAt::Latest, StartAt::Last(last), StartAt::Earliest])
 }
 
+/// A start's number, and how many events it takes.
+#[cfg(feature = "tickets")]
+pub(super) fn number_of_start(start: Option<StartAt>) -> (FanfareStart, u32) {
+    match start {
+        None => (0, 0),
+        Some(StartAt::Now) => (FanfareStartCode::FANFARE_START_NOW as u32, 0),
+        Some(StartAt::Latest) => (FanfareStartCode::FANFARE_START_LATEST as u32, 0),
+        Some(StartAt::Last(count)) => (FanfareStartCode::FANFARE_START_LAST as u32, count),
+        Some(StartAt::Earliest) => (FanfareStartCode::FANFARE_START_EARLIEST as u32, 0),
+    }
+}
+
 /// The bit in a set of policies that says that the set is to be taken as it is.
 pub const FANFARE_POLICIES_THESE: u32 = 1;
 

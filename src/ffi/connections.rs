@@ -4,7 +4,7 @@ use std::mem::{offset_of, MaybeUninit};
 use std::sync::Arc;
 
 use super::answer;
-use super::disconnect::TAG_BYTES_MAX;
+use super::disconnect::tag_of;
 use super::hub::{live, FanfareHub};
 use super::kept::{Kept, List};
 use super::lent::{copy_struct, with_copies, Lent};
@@ -17,6 +17,7 @@ use crate::lifecycle::{
     ConnectionFilter, ConnectionId, ConnectionInfo, ConnectionState, SubscriptionCount,
 };
 use crate::policy::Policy;
+use crate::stream_options::StreamOptions;
 use crate::topic::Topic;
 
 /// How a connection is doing: one of the constants of `fanfare_connection_state_code`.
@@ -402,13 +403,12 @@ impl FanfareConnectionFilter {
         let topic_bytes_max = Topic::BYTES_MAX;
         let texts = [
             Lent::new(given.subscription, topic_bytes_max, Status::FANFARE_ERR_SUBSCRIPTION)?,
-            Lent::new(given.tag, TAG_BYTES_MAX, Status::FANFARE_ERR_ARGUMENT)?,
+            Lent::new(given.tag, StreamOptions::TAG_BYTES_MAX, Status::FANFARE_ERR_ARGUMENT)?,
         ];
         let fill = |[subscription, tag]: [Option<&[u8]>; 2]| {
             let subscription = subscription.map(Subscription::from_utf8).transpose();
             read.subscription = subscription.map_err(|_| Status::FANFARE_ERR_SUBSCRIPTION)?;
-            let tag = tag.map(std::str::from_utf8).transpose();
-            read.tag = tag.map_err(|_| Status::FANFARE_ERR_UTF8)?.map(Arc::from);
+            read.tag = tag.map(tag_of).transpose()?;
             Ok(())
         };
         // SAFETY: as the caller promises.

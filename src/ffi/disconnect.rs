@@ -1,5 +1,6 @@
 //! How a host ends connections, and changes what they get: across the border.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::answer;
@@ -11,10 +12,16 @@ use super::text::FanfareText;
 use super::watch::with_subscription;
 use crate::filter::Subscription;
 use crate::lifecycle::{AdminError, ConnectionId, ConnectionSelector};
+use crate::stream_options::StreamOptions;
 use crate::topic::Topic;
 
-/// More than the longest tag that a client is given.
-pub(super) const TAG_BYTES_MAX: usize = 4096;
+/// A tag that a client may have; `FANFARE_ERR_ARGUMENT` for any other.
+pub(super) fn tag_of(bytes: &[u8]) -> Result<Arc<str>, Status> {
+    let tag = std::str::from_utf8(bytes).map_err(|_| Status::FANFARE_ERR_UTF8)?;
+    let tag = Arc::from(tag);
+    let checked = StreamOptions::check_tag(Some(&tag));
+    checked.map(|()| tag).map_err(|_| Status::FANFARE_ERR_ARGUMENT)
+}
 
 /// Ends one connection. Its client is told to come back after a random time, from `retry_ms` to twice
 /// that, at most 1 day; 0 tells nothing. Then its stream ends, for the reason
@@ -53,7 +60,8 @@ pub unsafe extern "C" fn fanfare_hub_disconnect(
 /// Threads: any, several at once; blocks as `fanfare_hub_connections` does. Ownership: `tag` stays
 /// the caller's. Errors, after which some may have been ended: `FANFARE_ERR_BUSY` or
 /// `FANFARE_ERR_TIMEOUT`. Others: `FANFARE_ERR_UTF8` for a tag that is not, `FANFARE_ERR_ARGUMENT`,
-/// also for no tag or one that no client has, `FANFARE_ERR_FORKED` or `FANFARE_ERR_CLOSED`.
+/// also for no tag and for one that no client can have, which is empty, longer than 256 bytes or has a
+/// control character, `FANFARE_ERR_FORKED` or `FANFARE_ERR_CLOSED`.
 ///
 /// # Safety
 ///
@@ -67,12 +75,11 @@ pub unsafe extern "C" fn fanfare_hub_disconnect_tag(
     count_out: *mut u64,
 ) -> FanfareStatus {
     answer(|| {
-        let tag = Lent::new(tag, TAG_BYTES_MAX, Status::FANFARE_ERR_ARGUMENT)?;
+        let tag = Lent::new(tag, StreamOptions::TAG_BYTES_MAX, Status::FANFARE_ERR_ARGUMENT)?;
         let end = |[tag]: [Option<&[u8]>; 1]| {
-            let tag = tag.ok_or(Status::FANFARE_ERR_ARGUMENT)?;
-            let tag = std::str::from_utf8(tag).map_err(|_| Status::FANFARE_ERR_UTF8)?;
+            let tag = tag_of(tag.ok_or(Status::FANFARE_ERR_ARGUMENT)?)?;
             // SAFETY: as the caller promises.
-            unsafe { disconnect(hub, &ConnectionSelector::Tag(tag.into()), retry_ms, count_out) }
+            unsafe { disconnect(hub, &ConnectionSelector::Tag(tag), retry_ms, count_out) }
         };
         // SAFETY: as the caller promises.
         unsafe { with_copies([tag], end) }

@@ -1,9 +1,10 @@
 //! What a token or a ticket grants, as it is given out.
 
 use super::answer;
-use super::choices::number_of_policy;
+use super::choices::{number_of_policy, number_of_start};
 use super::fields::init;
 use super::grant::{unix_ms, FanfareGrant};
+use super::header_field::FanfareHeader;
 use super::origin::Origin;
 use super::status::{FanfareStatus, Status};
 use super::text::FanfareText;
@@ -17,6 +18,7 @@ use crate::tickets::Lease;
 pub struct FanfareGranted {
     grant: Grant,
     topics: Box<[FanfareText]>,
+    headers: Box<[FanfareHeader]>,
     lease: Option<Lease>,
     origin: Origin,
 }
@@ -40,13 +42,18 @@ pub unsafe extern "C" fn fanfare_granted_grant(
         let granted = unsafe { FanfareGranted::live(granted) }?;
         let grant = &granted.grant;
         let tag = grant.tag.as_deref();
+        let (start, start_last) = number_of_start(grant.start);
         let given = FanfareGrant {
             topics: granted.topics.as_ptr(),
             topics_count: granted.topics.len(),
+            headers: granted.headers.as_ptr(),
+            headers_count: granted.headers.len(),
             tag: tag.map_or(FanfareText::NONE, text_of),
             expires_at_unix_ms: unix_ms(grant.expires_at),
             any_topics: grant.any_topics.into(),
             policy: grant.policy.map_or(0, number_of_policy),
+            start,
+            start_last,
             ..FanfareGrant::BLANK
         };
         // SAFETY: as the caller promises.
@@ -108,9 +115,14 @@ pub unsafe extern "C" fn fanfare_granted_free(granted: *mut FanfareGranted) {
 
 impl FanfareGranted {
     pub(super) fn new(grant: Grant, lease: Option<Lease>) -> *mut FanfareGranted {
-        // The texts stay where they are: a subscription's is in memory of its own.
+        // The texts stay where they are: each is in memory of its own.
         let topics = grant.subscriptions.iter().map(|it| text_of(it.as_str())).collect();
-        let granted = FanfareGranted { grant, topics, lease, origin: Origin::here() };
+        let field = |(name, value): &(String, String)| FanfareHeader {
+            name: text_of(name),
+            value: text_of(value),
+        };
+        let headers = grant.headers.iter().map(field).collect();
+        let granted = FanfareGranted { grant, topics, headers, lease, origin: Origin::here() };
         Box::into_raw(Box::new(granted))
     }
 

@@ -67,7 +67,7 @@ pub struct FanfareNotice {
     pub lost: u64,
     /// What the client calls itself. A label that any client can claim; no text if it has none.
     pub tag: FanfareText,
-    /// The client's address and port, such as 192.0.2.7:50000 or [2001:db8::7]:50000; no text if it
+    /// The client's address and port, such as `192.0.2.7:50000` or `[2001:db8::7]:50000`; no text if it
     /// has none, as at a Unix domain socket.
     pub addr: FanfareText,
     /// What a connection is, or was, subscribed to, each once, in no order.

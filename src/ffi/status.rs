@@ -39,7 +39,7 @@ pub enum FanfareStatusCode {
     /// client gets back; or its name is reserved for the engine; or its window is too long, or one
     /// that a last event has; or it has a field that only a newer library knows. Correct the event.
     FANFARE_ERR_EVENT = -7,
-    /// A text of the event is not UTF-8. Encode it as UTF-8.
+    /// A text is not UTF-8. Encode it as UTF-8.
     FANFARE_ERR_UTF8 = -8,
     /// The event is larger than the option event_bytes_max. Publish less, or raise the option.
     FANFARE_ERR_TOO_LARGE = -9,
@@ -114,7 +114,7 @@ pub extern "C" fn fanfare_strerror(status: FanfareStatus) -> *const c_char {
         c"too many bytes wait to be sent; try again a little later",
         c"the topic must be 1 to 256 bytes of UTF-8 without control characters, '+' and '#'",
         c"the event is empty, or its name, id or key is empty, longer than 256 bytes, has a forbidden character or is reserved, or its window is too long, or a field is set that only a newer library knows; correct the event",
-        c"a text of the event is not UTF-8; encode it as UTF-8",
+        c"a text is not UTF-8; encode it as UTF-8",
         c"the event is larger than the option event_bytes_max; publish less data, or raise the option",
         c"an option is out of its bounds, or one is set that only a newer library knows; fanfare_options_problem says which, correct it",
         c"the address must be an IP address and a port such as 127.0.0.1:8080, or unix: and a path, which is not in use and may be bound",

@@ -33,7 +33,14 @@ static void disconnects_several(void)
     world world = world_new();
     uint64_t count = 77;
     const fanfare_text ann = FANFARE_TEXT("ann"), room = FANFARE_TEXT("rooms/1");
+    char longest[257];
+    fanfare_text no_tags[3];
+    size_t i;
 
+    memset(longest, 'x', sizeof longest);
+    no_tags[0] = FANFARE_TEXT("");
+    no_tags[1] = FANFARE_TEXT("a\n");
+    no_tags[2] = fanfare_text_of(longest, sizeof longest);
     CHECK_EQ(fanfare_hub_disconnect_tag(NULL, ann, 0, &count), FANFARE_ERR_ARGUMENT);
     CHECK_EQ(fanfare_hub_disconnect_tag(world.hub, fanfare_text_of(NULL, 0), 0, &count),
              FANFARE_ERR_ARGUMENT);
@@ -41,6 +48,10 @@ static void disconnects_several(void)
              FANFARE_ERR_ARGUMENT);
     CHECK_EQ(fanfare_hub_disconnect_tag(world.hub, FANFARE_TEXT("\xff"), 0, &count),
              FANFARE_ERR_UTF8);
+    for (i = 0; i < sizeof no_tags / sizeof no_tags[0]; i++) {
+        CHECK_EQ(fanfare_hub_disconnect_tag(world.hub, no_tags[i], 0, &count),
+                 FANFARE_ERR_ARGUMENT);
+    }
     CHECK_EQ(fanfare_hub_disconnect_subscription(NULL, room, 0, &count), FANFARE_ERR_ARGUMENT);
     CHECK_EQ(fanfare_hub_disconnect_subscription(world.hub, FANFARE_TEXT("#/a"), 0, &count),
              FANFARE_ERR_SUBSCRIPTION);

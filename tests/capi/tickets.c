@@ -64,6 +64,7 @@ static void tickets(void)
     fanfare_grant grant = fanfare_grant_of(topics, 1), given = grant;
     fanfare_granted *first = NULL, *second = NULL;
     fanfare_ticket ticket, other;
+    const fanfare_header header = fanfare_header_of(FANFARE_TEXT("X-Plan"), FANFARE_TEXT("free"));
     uint32_t is_current = 7;
     size_t i;
 
@@ -82,6 +83,10 @@ static void tickets(void)
     CHECK_EQ(fanfare_tickets_issue(tickets, NULL, &ticket), FANFARE_ERR_ARGUMENT);
     CHECK_EQ(fanfare_tickets_issue(tickets, &grant, NULL), FANFARE_ERR_ARGUMENT);
     CHECK(memcmp(&ticket, &other, sizeof ticket) == 0);
+    grant.headers = &header;
+    grant.headers_count = 1;
+    grant.start = FANFARE_START_LAST;
+    grant.start_last = 3;
     CHECK_EQ(fanfare_tickets_issue(tickets, &grant, &ticket), FANFARE_OK);
     CHECK_EQ(fanfare_tickets_issue(tickets, &grant, &other), FANFARE_ERR_LIMIT);
     CHECK_EQ(ticket.length, 43);
@@ -105,6 +110,9 @@ static void tickets(void)
              FANFARE_ERR_BUSY);
     CHECK_EQ(fanfare_granted_grant(first, &given), FANFARE_OK);
     CHECK(given.topics_count == 1 && text_is(given.topics[0], "t"));
+    CHECK(given.headers_count == 1 && text_is(given.headers[0].name, "X-Plan")
+          && text_is(given.headers[0].value, "free"));
+    CHECK(given.start == FANFARE_START_LAST && given.start_last == 3);
     /* The client comes back before its first connection has ended. */
     CHECK_EQ(fanfare_tickets_redeem(tickets, fanfare_ticket_text(&ticket), 1, &second), FANFARE_OK);
     CHECK_EQ(fanfare_granted_is_current(first, &is_current), FANFARE_OK);

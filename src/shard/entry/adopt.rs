@@ -77,14 +77,14 @@ impl Shared {
 impl Shard {
     /// Begins the stream of a connection that was handed over, or answers it.
     pub(in crate::shard) fn adopt(&mut self, adopted: Adopted) {
-        let Adopted { stream, peer, reply } = adopted;
+        let Adopted { stream, peer, reply, number } = adopted;
         let mut record = Record::new(&peer);
         record.set_subscriptions(reply.subscriptions());
         let connection = Connection { sink: Sink::Socket(stream), state: State::Leaving };
         let key = self.connections.insert(connection, record);
         self.link().counters.pending_connections.add(1);
         match reply {
-            Reply::Stream(request) => self.join(key.index, &request),
+            Reply::Stream(request) => self.join_as_of(key.index, &request, Some(number)),
             Reply::Answer(answer) => self.answer(key, &answer),
         }
         self.begin_to_poll(key);

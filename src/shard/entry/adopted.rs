@@ -9,6 +9,8 @@ pub(crate) struct Adopted {
     pub(crate) stream: Stream,
     pub(crate) peer: Peer,
     pub(crate) reply: Reply,
+    /// The last number of the order when the host handed it over.
+    pub(crate) number: u64,
 }
 
 /// What the client of an adopted connection is sent.

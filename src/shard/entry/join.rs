@@ -405,7 +405,9 @@ impl Shard {
         self.join_as_of(index, request, None);
     }
 
-    /// The same; if a number is given, "from now on" is from behind that number on.
+    /// The same; if a number is given, "from now on" is from behind that number on. The host that hands
+    /// a connection over or reads a stream itself does not wait for the shard, and may publish
+    /// meanwhile: then the stream is one that comes back with that number's id.
     pub(in crate::shard) fn join_as_of(
         &mut self,
         index: u32,

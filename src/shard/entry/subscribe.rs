@@ -1,9 +1,4 @@
 //! How a stream begins that the host reads itself, and what its reader tells the shard.
-//!
-//! The host does not wait for the shard. So a stream that begins with what is published from now on
-//! begins behind the number that the order had when the host asked for it: if something has been
-//! published by the time its audience is registered, the stream is one that comes back with that
-//! number's id.
 
 use crate::metrics::DisconnectReason;
 use crate::shard::connection::record::Record;

@@ -49,6 +49,20 @@ fn the_engine_writes_the_whole_head_and_then_every_event_in_order() {
 }
 
 #[test]
+fn what_is_published_right_after_the_hand_over_is_in_the_stream() {
+    let hub = start(one_shard());
+    for number in 0..200 {
+        let (client, server) = asked();
+        // The shard has something else to do meanwhile.
+        hub.publish_wait(&topic("other"), "x", DEADLINE).unwrap();
+        hub.adopt(server, wants("a")).unwrap();
+        hub.publish_wait(&topic("a"), number.to_string(), DEADLINE).unwrap();
+        assert_eq!(Client::of(client).data(), number.to_string());
+    }
+    close(&hub);
+}
+
+#[test]
 fn the_end_of_an_http_1_0_stream_is_that_of_the_connection() {
     let hub = start(one_shard());
     let mut client = adopted(&hub, wants("a").version(HttpVersion::Http10));
