@@ -135,6 +135,8 @@
  *   fanfare_authorizer_allow any, several at once nothing             the grant: the caller
  *   fanfare_authorizer_refuse
  *                            any, several at once nothing             the refusal: the caller
+ *   fanfare_authorizer_give_up
+ *                            any, several at once nothing             -
  *
  *   fanfare_granted_grant    any, several at once nothing             the struct: the caller; its
  *                                                                     texts: what is granted
@@ -360,7 +362,7 @@ typedef enum fanfare_status_code {
    */
   FANFARE_ERR_EVENT = -7,
   /**
-   * A text of the event is not UTF-8. Encode it as UTF-8.
+   * A text is not UTF-8. Encode it as UTF-8.
    */
   FANFARE_ERR_UTF8 = -8,
   /**
@@ -1651,7 +1653,7 @@ typedef struct fanfare_notice {
    */
   fanfare_text tag;
   /**
-   * The client's address and port, such as 192.0.2.7:50000 or [2001:db8::7]:50000; no text if it
+   * The client's address and port, such as `192.0.2.7:50000` or `[2001:db8::7]:50000`; no text if it
    * has none, as at a Unix domain socket.
    */
   fanfare_text addr;
@@ -1818,7 +1820,7 @@ typedef struct fanfare_authorizer fanfare_authorizer;
 
 /**
  * Frees an authorizer. Listeners that have it keep it; of one that asks, requests that wait, and
- * those that come to its listeners afterwards, are answered 503. NULL does nothing.
+ * those that come to its listeners afterwards, are told to come again. NULL does nothing.
  *
  * Threads: any one, while no other call with this authorizer is under way, and none comes afterwards.
  * Ownership: the authorizer is gone. Errors: none. In a child of the process one of the parent's is
@@ -2429,12 +2431,12 @@ typedef struct fanfare_ask_options {
   size_t size;
   /**
    * The most requests that wait for an answer at once, of all listeners with the authorizer. One
-   * beyond them is answered 503.
+   * beyond them is told to come again, as by `fanfare_authorizer_give_up`.
    * Bounds: 1 to 65,536. Default: 1,024.
    */
   uint64_t waiting_max;
   /**
-   * The longest time that a request waits for its answer. Then it is answered 503.
+   * The longest time that a request waits for its answer. Then its client is told to come again.
    * Bounds: 10 ms to 10 min. Default: 5 s.
    */
   uint64_t timeout_ms;
@@ -2463,11 +2465,11 @@ fanfare_status fanfare_ask_options_problem(const fanfare_ask_options *options,
  * Makes an authorizer that asks the program: each request for a stream of a listener that has it comes
  * as a notice FANFARE_NOTICE_AUTHORIZATION with `token`, whose `id` is the request's, and the client
  * waits until it is answered with `fanfare_authorizer_allow` or `fanfare_authorizer_refuse`. A client
- * that waits for longer than the options allow is answered 503. `options` may be NULL for the defaults.
- * On success `*authorizer_out` is the authorizer.
+ * that waits for longer than the options allow is told to come again, as by
+ * `fanfare_authorizer_give_up`. `options` may be NULL for the defaults. On success `*authorizer_out` is the authorizer.
  *
  * The program keeps the authorizer for as long as it answers. When it is freed, or its token is removed
- * from the queue, or the queue is freed, requests that come afterwards are answered 503.
+ * from the queue, or the queue is freed, clients that come afterwards are told to come again.
  *
  * Threads: any; waits for a drain of the queue that is under way. Ownership: the options stay the
  * caller's; the authorizer is the caller's, to be freed with `fanfare_authorizer_free`. Errors:
@@ -2505,6 +2507,19 @@ fanfare_status fanfare_authorizer_allow(const fanfare_authorizer *authorizer,
 fanfare_status fanfare_authorizer_refuse(const fanfare_authorizer *authorizer,
                                          uint64_t id,
                                          const fanfare_refusal *refusal);
+
+/**
+ * Gives up a request, about which the program cannot decide now: its client is told to come again, at
+ * once. A 503 would keep an `EventSource` away for good, so a `GET` that names `text/event-stream` in
+ * its `Accept` is told as `overload` of the listener's options says, and any other request 503 with
+ * `Retry-After`. Never waits.
+ *
+ * Threads: any, several at once; of several answers to one request the first counts. Ownership:
+ * nothing changes. Errors: `FANFARE_ERR_STALE` as of `fanfare_authorizer_allow`;
+ * `FANFARE_ERR_ARGUMENT`, also for an authorizer that does not ask; or `FANFARE_ERR_FORKED`.
+ */
+fanfare_status fanfare_authorizer_give_up(const fanfare_authorizer *authorizer,
+                                          uint64_t id);
 
 #ifndef FANFARE_DECLARATIONS_ONLY
 
@@ -3696,7 +3711,8 @@ fanfare_status fanfare_hub_disconnect(const fanfare_hub *hub,
  * Threads: any, several at once; blocks as `fanfare_hub_connections` does. Ownership: `tag` stays
  * the caller's. Errors, after which some may have been ended: `FANFARE_ERR_BUSY` or
  * `FANFARE_ERR_TIMEOUT`. Others: `FANFARE_ERR_UTF8` for a tag that is not, `FANFARE_ERR_ARGUMENT`,
- * also for no tag or one that no client has, `FANFARE_ERR_FORKED` or `FANFARE_ERR_CLOSED`.
+ * also for no tag and for one that no client can have, which is empty, longer than 256 bytes or has a
+ * control character, `FANFARE_ERR_FORKED` or `FANFARE_ERR_CLOSED`.
  */
 fanfare_status fanfare_hub_disconnect_tag(const fanfare_hub *hub,
                                           fanfare_text tag,

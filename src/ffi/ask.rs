@@ -31,10 +31,10 @@ pub struct FanfareAskOptions {
     /// The size of the struct as the caller knows it, in bytes.
     pub size: usize,
     /// The most requests that wait for an answer at once, of all listeners with the authorizer. One
-    /// beyond them is answered 503.
+    /// beyond them is told to come again, as by `fanfare_authorizer_give_up`.
     /// Bounds: 1 to 65,536. Default: 1,024.
     pub waiting_max: u64,
-    /// The longest time that a request waits for its answer. Then it is answered 503.
+    /// The longest time that a request waits for its answer. Then its client is told to come again.
     /// Bounds: 10 ms to 10 min. Default: 5 s.
     pub timeout_ms: u64,
 }
@@ -86,11 +86,11 @@ pub unsafe extern "C" fn fanfare_ask_options_problem(
 /// Makes an authorizer that asks the program: each request for a stream of a listener that has it comes
 /// as a notice FANFARE_NOTICE_AUTHORIZATION with `token`, whose `id` is the request's, and the client
 /// waits until it is answered with `fanfare_authorizer_allow` or `fanfare_authorizer_refuse`. A client
-/// that waits for longer than the options allow is answered 503. `options` may be NULL for the defaults.
-/// On success `*authorizer_out` is the authorizer.
+/// that waits for longer than the options allow is told to come again, as by
+/// `fanfare_authorizer_give_up`. `options` may be NULL for the defaults. On success `*authorizer_out` is the authorizer.
 ///
 /// The program keeps the authorizer for as long as it answers. When it is freed, or its token is removed
-/// from the queue, or the queue is freed, requests that come afterwards are answered 503.
+/// from the queue, or the queue is freed, clients that come afterwards are told to come again.
 ///
 /// Threads: any; waits for a drain of the queue that is under way. Ownership: the options stay the
 /// caller's; the authorizer is the caller's, to be freed with `fanfare_authorizer_free`. Errors:
@@ -173,6 +173,29 @@ pub unsafe extern "C" fn fanfare_authorizer_refuse(
         let (pending, refusal) =
             unsafe { (FanfareAuthorizer::pending(authorizer)?, FanfareRefusal::read(refusal)?) };
         pending.answer(id, |request| request.refuse_in_time(refusal).ok())
+    })
+}
+
+/// Gives up a request, about which the program cannot decide now: its client is told to come again, at
+/// once. A 503 would keep an `EventSource` away for good, so a `GET` that names `text/event-stream` in
+/// its `Accept` is told as `overload` of the listener's options says, and any other request 503 with
+/// `Retry-After`. Never waits.
+///
+/// Threads: any, several at once; of several answers to one request the first counts. Ownership:
+/// nothing changes. Errors: `FANFARE_ERR_STALE` as of `fanfare_authorizer_allow`;
+/// `FANFARE_ERR_ARGUMENT`, also for an authorizer that does not ask; or `FANFARE_ERR_FORKED`.
+///
+/// # Safety
+///
+/// `authorizer` has to be live.
+#[no_mangle]
+pub unsafe extern "C" fn fanfare_authorizer_give_up(
+    authorizer: *const FanfareAuthorizer,
+    id: u64,
+) -> FanfareStatus {
+    answer(|| {
+        // SAFETY: as the caller promises.
+        unsafe { FanfareAuthorizer::pending(authorizer) }?.give_up(id)
     })
 }
 

@@ -20,7 +20,7 @@ pub struct FanfareAuthorizer {
 }
 
 /// Frees an authorizer. Listeners that have it keep it; of one that asks, requests that wait, and
-/// those that come to its listeners afterwards, are answered 503. NULL does nothing.
+/// those that come to its listeners afterwards, are told to come again. NULL does nothing.
 ///
 /// Threads: any one, while no other call with this authorizer is under way, and none comes afterwards.
 /// Ownership: the authorizer is gone. Errors: none. In a child of the process one of the parent's is

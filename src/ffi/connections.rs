@@ -1,7 +1,6 @@
 //! What a host asks of its connections, and ends: across the border.
 
 use std::mem::{offset_of, MaybeUninit};
-use std::sync::Arc;
 
 use super::answer;
 use super::disconnect::tag_of;

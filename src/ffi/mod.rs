@@ -66,7 +66,8 @@ pub use admit::{
 pub use adopt::{fanfare_hub_adopt, FanfareAdoptRequest};
 pub use ask::{
     fanfare_ask_options_init, fanfare_ask_options_problem, fanfare_authorizer_allow,
-    fanfare_authorizer_new_ask, fanfare_authorizer_refuse, FanfareAskOptions,
+    fanfare_authorizer_give_up, fanfare_authorizer_new_ask, fanfare_authorizer_refuse,
+    FanfareAskOptions,
 };
 pub use authorizer::{fanfare_authorizer_free, FanfareAuthorizer};
 pub use choices::{

@@ -79,6 +79,23 @@ impl Pending {
         }
     }
 
+    /// Lets a request go without an answer: its client is told to come again.
+    ///
+    /// # Errors
+    ///
+    /// `FANFARE_ERR_STALE` when it is not there any more, or its client waits no more.
+    pub(super) fn give_up(&self, id: u64) -> Result<(), Status> {
+        let request = self.table().requests.remove(&id).ok_or(Status::FANFARE_ERR_STALE)?;
+        let is_waiting = request.is_waiting();
+        // Outside of the lock, as to drop it takes locks of the engine's.
+        drop(request);
+        if is_waiting {
+            Ok(())
+        } else {
+            Err(Status::FANFARE_ERR_STALE)
+        }
+    }
+
     /// Nobody answers any more: those that wait are answered 503, and the source ends.
     pub(super) fn close(&self) {
         let mut table = self.table();

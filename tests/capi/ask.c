@@ -270,6 +270,35 @@ static void too_many(void)
     asking_free(&asking);
 }
 
+static void given_up(void)
+{
+    asking asking = asking_new(NULL);
+    fanfare_refusal refusal = fanfare_refusal_of(403);
+    fanfare_notice notice;
+    http *client = http_ask(asking.port, "/events?topic=t", "");
+
+    /* A program sees by the status that it has to come again; an EventSource does not. */
+    notice = next_request(&asking);
+    CHECK_EQ(fanfare_authorizer_give_up(NULL, notice.id), FANFARE_ERR_ARGUMENT);
+    CHECK_EQ(fanfare_authorizer_give_up(asking.authorizer, notice.id + 1), FANFARE_ERR_STALE);
+    CHECK_EQ(fanfare_authorizer_give_up(asking.authorizer, notice.id), FANFARE_OK);
+    http_await(client);
+    CHECK_EQ(http_status(client), 503);
+    CHECK(http_header(client, "retry-after") != NULL);
+    http_free(client);
+    CHECK_EQ(fanfare_authorizer_give_up(asking.authorizer, notice.id), FANFARE_ERR_STALE);
+    CHECK_EQ(fanfare_authorizer_refuse(asking.authorizer, notice.id, &refusal), FANFARE_ERR_STALE);
+
+    client = http_ask(asking.port, "/events?topic=t", "Accept: text/event-stream\r\n");
+    notice = next_request(&asking);
+    CHECK_EQ(fanfare_authorizer_give_up(asking.authorizer, notice.id), FANFARE_OK);
+    http_await(client);
+    CHECK_EQ(http_status(client), 200);
+    http_expect(client, "retry: ");
+    http_free(client);
+    asking_free(&asking);
+}
+
 static void nobody_answers(void)
 {
     fanfare_ask_options ask = fanfare_ask_options_defaults();
@@ -444,6 +473,7 @@ const test tests_of_ask[] = {
     {"an answer that is late, a second one, or to no request, is stale", stale},
     {"an answer that is wrong is refused, and the request still waits", wrong_answers},
     {"requests beyond the bound are answered without the program", too_many},
+    {"a request that is given up has its client come again", given_up},
     {"requests that nobody can answer are answered 503 at once", nobody_answers},
     {"options of asking have defaults and bounds", options},
     {"of answers by several threads at once one counts", many_threads},

@@ -721,6 +721,11 @@ static fanfare_status authorizer_refuse(const objects *of)
     return fanfare_authorizer_refuse(of->asking, 7, &refusal);
 }
 
+static fanfare_status authorizer_give_up(const objects *of)
+{
+    return fanfare_authorizer_give_up(of->asking, 7);
+}
+
 static fanfare_status fallback_take(const objects *of)
 {
     int fd;
@@ -800,6 +805,7 @@ const call calls[] = {
     {"fanfare_authorizer_new_ask", authorizer_new_ask, FORKED, 0},
     {"fanfare_authorizer_allow", authorizer_allow, FORKED, 0},
     {"fanfare_authorizer_refuse", authorizer_refuse, FORKED, 0},
+    {"fanfare_authorizer_give_up", authorizer_give_up, FORKED, 0},
     {"fanfare_fallback_new", fallback_new_and_free, FORKED, 0},
     {"fanfare_fallback_take", fallback_take, FORKED, 0},
     {"fanfare_fallback_free", fallback_new_and_free, fallback_free, FANFARE_OK, 0},

@@ -126,6 +126,8 @@ def test_a_function_that_fails_is_logged_refuses_and_goes_on(
     with caplog.at_level(logging.ERROR, "fanfare"), asking(either) as (_, port):
         failed = ask(port)
         assert (failed.status_code, failed.headers["retry-after"]) == (503, "5")
+        # A 503 would keep an EventSource away for good.
+        assert ask(port, accept="text/event-stream").status_code == 200
         assert ask(port, x_good="1").status_code == 200
     assert "the authorizer has failed" in caplog.text
     assert caplog.records[0].exc_info is not None

@@ -315,7 +315,11 @@ pub(crate) fn ask(world: &mut World, input: &mut Input<'_>) {
         access.authorizer = authorizer;
     }
     let id = input.number();
-    let (status, verdict, call) = if input.is_odd() {
+    let (status, verdict, call) = if input.rarely() {
+        // SAFETY: NULL or live.
+        let status = unsafe { fanfare_authorizer_give_up(access.authorizer, id) };
+        (status, Verdict::Good, "fanfare_authorizer_give_up")
+    } else if input.is_odd() {
         let (grant, verdict) = grant(input, &mut memory);
         // SAFETY: NULL or live, and what is lent is as it says.
         let status = unsafe { fanfare_authorizer_allow(access.authorizer, id, grant.as_ptr()) };

@@ -541,6 +541,8 @@ fanfare_status fanfare_authorizer_allow(const fanfare_authorizer *authorizer,
 fanfare_status fanfare_authorizer_refuse(const fanfare_authorizer *authorizer,
                                          uint64_t id,
                                          const fanfare_refusal *refusal);
+fanfare_status fanfare_authorizer_give_up(const fanfare_authorizer *authorizer,
+                                          uint64_t id);
 static inline fanfare_ask_options fanfare_ask_options_defaults(void)
 {
   fanfare_ask_options options;

@@ -20,8 +20,6 @@ from .errors import BusyError, FanfareError, ForkedError, check
 from .grants import Grant, Refusal
 
 _log = logging.getLogger("fanfare")
-#: What a client is told whose request the function has failed at.
-_FAILED = Refusal(503, headers=(("Retry-After", "5"),))
 _TOKEN = 1
 
 
@@ -161,10 +159,10 @@ class _Asking:
             check(status)
 
     def failed(self, asked: int) -> None:
-        """Logs the exception that is handled, and refuses the client."""
-        _log.exception("the authorizer has failed, and the request was answered 503")
+        """Logs the exception that is handled, and has the client come again."""
+        _log.exception("the authorizer has failed, and the client was told to come again")
         with contextlib.suppress(FanfareError):  # the client is answered when its time is over
-            self.answer(asked, _FAILED)
+            check(lib.fanfare_authorizer_give_up(self.native, asked))
 
 
 class _InThreads(_Asking):
