@@ -1348,7 +1348,7 @@ fanfare_status fanfare_hub_set_rule(const fanfare_hub *hub,
  */
 fanfare_status fanfare_hub_remove_rule(const fanfare_hub *hub,
                                        fanfare_text subscription,
-                                       uint8_t *removed_out);
+                                       uint32_t *removed_out);
 
 /**
  * Lists the rules of a hub, in no order, and what the topics of each hold at the moment. On success
@@ -2218,7 +2218,7 @@ typedef struct fanfare_listener {
  *
  * Threads: any, several at once. Ownership: `addr` and `options` stay the caller's, the listener is the
  * hub's. Errors: `FANFARE_ERR_ARGUMENT`, `FANFARE_ERR_ADDRESS`, `FANFARE_ERR_CLOSED`,
- * `FANFARE_ERR_FORKED`, `FANFARE_ERR_SYSTEM`; or `FANFARE_ERR_OPTIONS`, and
+ * `FANFARE_ERR_FORKED`, `FANFARE_ERR_BUSY`, `FANFARE_ERR_SYSTEM`; or `FANFARE_ERR_OPTIONS`, and
  * `fanfare_listen_options_problem` says which.
  */
 fanfare_status fanfare_hub_listen(const fanfare_hub *hub,
@@ -3548,7 +3548,7 @@ typedef struct fanfare_connection {
    * What happens to it when it lags too far: 1 it is disconnected, 2 the oldest events are
    * dropped, 3 events are conflated by key.
    */
-  int32_t policy;
+  fanfare_policy policy;
 } fanfare_connection;
 
 /**
@@ -3838,7 +3838,8 @@ fanfare_status fanfare_drain_options_problem(const fanfare_drain_options *option
 
 /**
  * Ends a hub without a storm of reconnections: no client is accepted any more, and the connections are
- * closed evenly over a window. Each is first sent everything, and told a random time after which to come
+ * closed evenly over a window. A listener of `fanfare_hub_listen_on` is closed at once, since the system
+ * would go on to take connections for its socket. Each is first sent everything, and told a random time after which to come
  * back. What is published meanwhile goes to the connections that are left. Then the hub is closed, as by
  * `fanfare_hub_close`, and has to be freed all the same. `options` may be NULL for the defaults. On
  * success `*drained_out`, unless `drained_out` is NULL, says what became of the connections;

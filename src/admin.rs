@@ -3,6 +3,7 @@
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
+use std::future::Future;
 use std::time::Duration;
 
 use async_io::Timer;
@@ -15,6 +16,7 @@ use crate::lifecycle::{
     SubscriptionCount,
 };
 use crate::notices::Notices;
+use crate::receive;
 use crate::shard::{Answer, Command, Query, QueryRequest};
 use crate::topic::Topic;
 
@@ -79,7 +81,7 @@ impl Hub {
         &self,
         filter: &ConnectionFilter,
     ) -> Result<Vec<ConnectionInfo>, AdminError> {
-        future::block_on(self.connections_async(filter))
+        waited(self.connections_untimed(filter))
     }
 
     /// Lists connections as [`Hub::connections`], under any executor.
@@ -101,17 +103,7 @@ impl Hub {
         &self,
         filter: &ConnectionFilter,
     ) -> Result<Vec<ConnectionInfo>, AdminError> {
-        let mut all = Vec::new();
-        for answer in self.ask(None, Query::Connections(filter.clone())).await? {
-            if let Answer::Connections(some) = answer {
-                all.extend(some);
-            }
-        }
-        if filter.slowest_first {
-            all.sort_by_key(|info| Reverse((info.lag_age, info.lag_events)));
-        }
-        all.truncate(filter.limit.min(ConnectionFilter::LIMIT_MAX));
-        Ok(all)
+        timed(self.connections_untimed(filter)).await
     }
 
     /// One connection, as it is now; `None` if it has ended. Blocks as [`Hub::connections`], but for
@@ -134,7 +126,7 @@ impl Hub {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn connection(&self, id: ConnectionId) -> Result<Option<ConnectionInfo>, AdminError> {
-        future::block_on(self.connection_async(id))
+        waited(self.connection_untimed(id))
     }
 
     /// One connection as by [`Hub::connection`], under any executor.
@@ -156,12 +148,7 @@ impl Hub {
         &self,
         id: ConnectionId,
     ) -> Result<Option<ConnectionInfo>, AdminError> {
-        let answers = self.ask(Some(id.shard()), Query::Connection(id)).await?;
-        let found = answers.into_iter().find_map(|answer| match answer {
-            Answer::Connections(found) => found.into_iter().next(),
-            _ => None,
-        });
-        Ok(found)
+        timed(self.connection_untimed(id)).await
     }
 
     /// How many connections get a topic's events, by its name or by filters, each counted once.
@@ -180,7 +167,7 @@ impl Hub {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn subscribers(&self, topic: &Topic) -> Result<u64, AdminError> {
-        future::block_on(self.subscribers_async(topic))
+        waited(self.subscribers_untimed(topic))
     }
 
     /// Counts as [`Hub::subscribers`], under any executor.
@@ -199,7 +186,7 @@ impl Hub {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub async fn subscribers_async(&self, topic: &Topic) -> Result<u64, AdminError> {
-        self.ask_for_count(None, Query::Subscribers(topic.clone())).await
+        timed(self.subscribers_untimed(topic)).await
     }
 
     /// The topics and filters with the most subscribers, most first, at most `limit`. All that have
@@ -220,7 +207,7 @@ impl Hub {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn subscription_counts(&self, limit: usize) -> Result<Vec<SubscriptionCount>, AdminError> {
-        future::block_on(self.subscription_counts_async(limit))
+        waited(self.subscription_counts_untimed(limit))
     }
 
     /// Counts as [`Hub::subscription_counts`], under any executor.
@@ -241,25 +228,7 @@ impl Hub {
         &self,
         limit: usize,
     ) -> Result<Vec<SubscriptionCount>, AdminError> {
-        let mut sums: HashMap<Subscription, u64> = HashMap::new();
-        for answer in self.ask(None, Query::Subscriptions).await? {
-            let Answer::Subscriptions(counts) = answer else { continue };
-            for SubscriptionCount { subscription, subscribers } in counts {
-                *sums.entry(subscription).or_default() += subscribers;
-            }
-        }
-        let counts = sums.into_iter();
-        let counts = counts
-            .map(|(subscription, subscribers)| SubscriptionCount { subscription, subscribers });
-        let mut counts: Vec<SubscriptionCount> = counts.collect();
-        let order =
-            |count: &SubscriptionCount| (Reverse(count.subscribers), count.subscription.clone());
-        if limit < counts.len() {
-            counts.select_nth_unstable_by_key(limit, order);
-            counts.truncate(limit);
-        }
-        counts.sort_by_cached_key(order);
-        Ok(counts)
+        timed(self.subscription_counts_untimed(limit)).await
     }
 
     /// Ends connections, and returns how many: those that exist when it is called, and none that
@@ -291,7 +260,7 @@ impl Hub {
         selector: &ConnectionSelector,
         retry: Duration,
     ) -> Result<u64, AdminError> {
-        future::block_on(self.disconnect_async(selector, retry))
+        waited(self.disconnect_untimed(selector, retry))
     }
 
     /// Ends connections as [`Hub::disconnect`], under any executor. Dropping the future may leave
@@ -316,14 +285,7 @@ impl Hub {
         selector: &ConnectionSelector,
         retry: Duration,
     ) -> Result<u64, AdminError> {
-        let shard = match selector {
-            ConnectionSelector::One(id) => Some(id.shard()),
-            ConnectionSelector::Subscription(_)
-            | ConnectionSelector::Tag(_)
-            | ConnectionSelector::All => None,
-        };
-        let query = Query::Disconnect { selector: selector.clone(), retry: retry.min(RETRY_MAX) };
-        self.ask_for_count(shard, query).await
+        timed(self.disconnect_untimed(selector, retry)).await
     }
 
     /// Changes what a live connection gets to the events of these topics and filters, each of which
@@ -368,7 +330,7 @@ impl Hub {
         id: ConnectionId,
         wanted: &[Subscription],
     ) -> Result<bool, AdminError> {
-        future::block_on(self.set_subscriptions_async(id, wanted))
+        waited(self.set_subscriptions_untimed(id, wanted))
     }
 
     /// Changes topics as [`Hub::set_subscriptions`], under any executor. Dropping the future may
@@ -389,6 +351,87 @@ impl Hub {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub async fn set_subscriptions_async(
+        &self,
+        id: ConnectionId,
+        wanted: &[Subscription],
+    ) -> Result<bool, AdminError> {
+        timed(self.set_subscriptions_untimed(id, wanted)).await
+    }
+
+    async fn connections_untimed(
+        &self,
+        filter: &ConnectionFilter,
+    ) -> Result<Vec<ConnectionInfo>, AdminError> {
+        let mut all = Vec::new();
+        for answer in self.ask(None, Query::Connections(filter.clone())).await? {
+            if let Answer::Connections(some) = answer {
+                all.extend(some);
+            }
+        }
+        if filter.slowest_first {
+            all.sort_by_key(|info| Reverse((info.lag_age, info.lag_events)));
+        }
+        all.truncate(filter.limit.min(ConnectionFilter::LIMIT_MAX));
+        Ok(all)
+    }
+
+    async fn connection_untimed(
+        &self,
+        id: ConnectionId,
+    ) -> Result<Option<ConnectionInfo>, AdminError> {
+        let answers = self.ask(Some(id.shard()), Query::Connection(id)).await?;
+        let found = answers.into_iter().find_map(|answer| match answer {
+            Answer::Connections(found) => found.into_iter().next(),
+            _ => None,
+        });
+        Ok(found)
+    }
+
+    async fn subscribers_untimed(&self, topic: &Topic) -> Result<u64, AdminError> {
+        self.ask_for_count(None, Query::Subscribers(topic.clone())).await
+    }
+
+    async fn subscription_counts_untimed(
+        &self,
+        limit: usize,
+    ) -> Result<Vec<SubscriptionCount>, AdminError> {
+        let mut sums: HashMap<Subscription, u64> = HashMap::new();
+        for answer in self.ask(None, Query::Subscriptions).await? {
+            let Answer::Subscriptions(counts) = answer else { continue };
+            for SubscriptionCount { subscription, subscribers } in counts {
+                *sums.entry(subscription).or_default() += subscribers;
+            }
+        }
+        let counts = sums.into_iter();
+        let counts = counts
+            .map(|(subscription, subscribers)| SubscriptionCount { subscription, subscribers });
+        let mut counts: Vec<SubscriptionCount> = counts.collect();
+        let order =
+            |count: &SubscriptionCount| (Reverse(count.subscribers), count.subscription.clone());
+        if limit < counts.len() {
+            counts.select_nth_unstable_by_key(limit, order);
+            counts.truncate(limit);
+        }
+        counts.sort_by_cached_key(order);
+        Ok(counts)
+    }
+
+    async fn disconnect_untimed(
+        &self,
+        selector: &ConnectionSelector,
+        retry: Duration,
+    ) -> Result<u64, AdminError> {
+        let shard = match selector {
+            ConnectionSelector::One(id) => Some(id.shard()),
+            ConnectionSelector::Subscription(_)
+            | ConnectionSelector::Tag(_)
+            | ConnectionSelector::All => None,
+        };
+        let query = Query::Disconnect { selector: selector.clone(), retry: retry.min(RETRY_MAX) };
+        self.ask_for_count(shard, query).await
+    }
+
+    async fn set_subscriptions_untimed(
         &self,
         id: ConnectionId,
         wanted: &[Subscription],
@@ -440,10 +483,21 @@ impl Hub {
             }
             Ok(all)
         };
-        let too_late = async {
-            Timer::after(AdminError::TIME_MAX).await;
-            Err(AdminError::TooLate)
-        };
-        future::or(all, too_late).await
+        all.await
     }
+}
+
+/// An answer, unless the shards take too long, under any executor.
+async fn timed<T>(answer: impl Future<Output = Result<T, AdminError>>) -> Result<T, AdminError> {
+    let too_late = async {
+        Timer::after(AdminError::TIME_MAX).await;
+        Err(AdminError::TooLate)
+    };
+    future::or(answer, too_late).await
+}
+
+/// The same; blocks the calling thread, and needs no other thread's timer.
+fn waited<T>(answer: impl Future<Output = Result<T, AdminError>>) -> Result<T, AdminError> {
+    let answer = async { Some(answer.await) };
+    receive::within(AdminError::TIME_MAX, answer).unwrap_or(Err(AdminError::TooLate))
 }

@@ -1,11 +1,12 @@
 //! How a host waits for what the engine puts in a bounded queue.
 
 use std::future::Future;
-use std::time::Duration;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
 
 use async_channel::Receiver;
-use async_io::Timer;
-use futures_lite::future;
+use parking::Parker;
 
 /// The next item of a queue, for which it waits at most `timeout`; `None` when none came in this
 /// time, or none will come any more. Blocks the calling thread.
@@ -13,11 +14,22 @@ pub(crate) fn wait<T>(receiver: &Receiver<T>, timeout: Duration) -> Option<T> {
     within(timeout, async { receiver.recv().await.ok() })
 }
 
-/// What a future gives, if it does so within `timeout`. Blocks the calling thread.
+/// What a future gives, if it does so within `timeout`. Blocks the calling thread, and needs no other
+/// thread's timer: there is none in the child of a fork.
 pub(crate) fn within<T>(timeout: Duration, item: impl Future<Output = Option<T>>) -> Option<T> {
-    let too_late = async {
-        Timer::after(timeout).await;
-        None
-    };
-    future::block_on(future::or(item, too_late))
+    let deadline = Instant::now().checked_add(timeout);
+    let parker = Parker::new();
+    let waker = Waker::from(parker.unparker());
+    let mut item = pin!(item);
+    loop {
+        let is_late = deadline.is_some_and(|deadline| Instant::now() >= deadline);
+        if let Poll::Ready(item) = item.as_mut().poll(&mut Context::from_waker(&waker)) {
+            return item;
+        }
+        match deadline {
+            _ if is_late => return None,
+            Some(deadline) => drop(parker.park_deadline(deadline)),
+            None => parker.park(),
+        }
+    }
 }

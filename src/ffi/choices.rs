@@ -88,7 +88,6 @@ pub(super) fn policy(given: FanfarePolicy) -> Result<Option<Policy>, Refused> {
 }
 
 /// A policy's number.
-#[cfg(feature = "tickets")]
 pub(super) fn number_of_policy(policy: Policy) -> FanfarePolicy {
     (1..).zip(POLICIES).find(|(_, known)| *known == policy).map_or(0, |(number, _)| number)
 }

@@ -3,6 +3,7 @@
 use std::mem::{offset_of, MaybeUninit};
 
 use super::answer;
+use super::choices::{number_of_policy, FanfarePolicy};
 use super::disconnect::tag_of;
 use super::hub::{live, FanfareHub};
 use super::kept::{Kept, List};
@@ -15,7 +16,6 @@ use crate::filter::Subscription;
 use crate::lifecycle::{
     ConnectionFilter, ConnectionId, ConnectionInfo, ConnectionState, SubscriptionCount,
 };
-use crate::policy::Policy;
 use crate::stream_options::StreamOptions;
 use crate::topic::Topic;
 
@@ -88,7 +88,7 @@ pub struct FanfareConnection {
     pub state: FanfareConnectionState,
     /// What happens to it when it lags too far: 1 it is disconnected, 2 the oldest events are
     /// dropped, 3 events are conflated by key.
-    pub policy: i32,
+    pub policy: FanfarePolicy,
 }
 
 /// A topic or filter that has subscribers. The struct grows at its end only.
@@ -116,7 +116,7 @@ pub struct FanfareSubscriptionCounts(List<FanfareSubscriptionCount>);
 
 const FILTER_BYTES_MIN: usize =
     offset_of!(FanfareConnectionFilter, slowest_first) + size_of::<u32>();
-const CONNECTION_BYTES_MIN: usize = offset_of!(FanfareConnection, policy) + size_of::<i32>();
+const CONNECTION_BYTES_MIN: usize = offset_of!(FanfareConnection, policy) + size_of::<FanfarePolicy>();
 const COUNT_BYTES_MIN: usize = offset_of!(FanfareSubscriptionCount, subscribers) + size_of::<u64>();
 /// The connections that are listed where the host does not say how many.
 const LIMIT: u64 = 1_000;
@@ -441,11 +441,7 @@ impl FanfareConnection {
             lag_bytes: info.lag_bytes,
             lag_age_ms: ms(info.lag_age),
             state: state as FanfareConnectionState,
-            policy: match info.policy {
-                Policy::Disconnect => 1,
-                Policy::DropOldest => 2,
-                Policy::Conflate => 3,
-            },
+            policy: number_of_policy(info.policy),
         }
     }
 }

@@ -95,7 +95,8 @@ pub unsafe extern "C" fn fanfare_drain_options_problem(
 }
 
 /// Ends a hub without a storm of reconnections: no client is accepted any more, and the connections are
-/// closed evenly over a window. Each is first sent everything, and told a random time after which to come
+/// closed evenly over a window. A listener of `fanfare_hub_listen_on` is closed at once, since the system
+/// would go on to take connections for its socket. Each is first sent everything, and told a random time after which to come
 /// back. What is published meanwhile goes to the connections that are left. Then the hub is closed, as by
 /// `fanfare_hub_close`, and has to be freed all the same. `options` may be NULL for the defaults. On
 /// success `*drained_out`, unless `drained_out` is NULL, says what became of the connections;

@@ -111,6 +111,10 @@ pub unsafe extern "C" fn fanfare_hub_free(hub: *mut FanfareHub) {
 impl FanfareHub {
     /// Drains the hub, which is closed then.
     pub(super) fn drain(&self, options: DrainOptions) -> Drained {
+        // The system would take connections for a lent socket as long as it is open, to which nobody
+        // answers.
+        let lent = self.listeners().take_lent();
+        drop(lent);
         let drained = self.hub.drain(options);
         self.drop_listeners();
         drained

@@ -183,8 +183,10 @@ const STRUCT_BYTES_MAX: usize = 4096;
 /// `given` has to point to a struct that begins with its size, a `usize`.
 #[inline]
 pub(super) unsafe fn struct_size<T>(given: *const T, size_min: usize) -> Result<usize, Status> {
-    // SAFETY: as the caller promises. Volatile, so that it is read here and nowhere else.
-    let size = unsafe { given.cast::<usize>().read_volatile() };
+    // SAFETY: as the caller promises. Volatile, so that it is read here and nowhere else; and as bytes,
+    // since a struct of an array may begin anywhere.
+    let size = unsafe { given.cast::<[u8; size_of::<usize>()]>().read_volatile() };
+    let size = usize::from_ne_bytes(size);
     match (size_min..=STRUCT_BYTES_MAX).contains(&size) {
         true => Ok(size),
         false => Err(Status::FANFARE_ERR_ARGUMENT),

@@ -11,6 +11,7 @@ use super::fields::write_text;
 use super::hub::{live, FanfareHub};
 use super::lent::{with_copies, Lent};
 use super::listen_options::FanfareListenOptions;
+use super::listeners::Listeners;
 use super::status::{FanfareStatus, Status};
 use super::text::FanfareText;
 use crate::listener::{ListenOptions, Listener};
@@ -39,7 +40,7 @@ const ADDR_BYTES_MAX: usize = 256;
 ///
 /// Threads: any, several at once. Ownership: `addr` and `options` stay the caller's, the listener is the
 /// hub's. Errors: `FANFARE_ERR_ARGUMENT`, `FANFARE_ERR_ADDRESS`, `FANFARE_ERR_CLOSED`,
-/// `FANFARE_ERR_FORKED`, `FANFARE_ERR_SYSTEM`; or `FANFARE_ERR_OPTIONS`, and
+/// `FANFARE_ERR_FORKED`, `FANFARE_ERR_BUSY`, `FANFARE_ERR_SYSTEM`; or `FANFARE_ERR_OPTIONS`, and
 /// `fanfare_listen_options_problem` says which.
 ///
 /// # Safety
@@ -62,7 +63,7 @@ pub unsafe extern "C" fn fanfare_hub_listen(
         let listen = |[addr]: [Option<&[u8]>; 1]| {
             let listener = open(hub, addr.unwrap_or_default(), options)?;
             // SAFETY: NULL or writable as the caller promises.
-            unsafe { keep(hub, listener, listener_out, port_out) };
+            unsafe { keep(hub, listener, Listeners::add, listener_out, port_out) };
             Ok(())
         };
         // SAFETY: as the caller promises.
@@ -102,7 +103,7 @@ pub unsafe extern "C" fn fanfare_hub_listen_on(
         match hub.hub.listen_on(socket, options) {
             Ok(listener) => {
                 // SAFETY: NULL or writable as the caller promises.
-                unsafe { keep(hub, listener, listener_out, port_out) };
+                unsafe { keep(hub, listener, Listeners::add_lent, listener_out, port_out) };
                 Ok(())
             }
             Err(refused) => {
@@ -200,11 +201,12 @@ fn with_hosts_of(hub: &FanfareHub, options: ListenOptions) -> ListenOptions {
 unsafe fn keep(
     hub: &FanfareHub,
     listener: Listener,
+    add: fn(&mut Listeners, Listener) -> u64,
     listener_out: *mut FanfareListener,
     port_out: *mut u16,
 ) {
     let port = listener.addr().tcp().map_or(0, |addr| addr.port());
-    let id = hub.listeners().add(listener);
+    let id = add(&mut hub.listeners(), listener);
     // SAFETY: not NULL, and writable as the caller promises.
     unsafe {
         if !listener_out.is_null() {

@@ -192,7 +192,7 @@ pub unsafe extern "C" fn fanfare_hub_set_rule(
 pub unsafe extern "C" fn fanfare_hub_remove_rule(
     hub: *const FanfareHub,
     subscription: FanfareText,
-    removed_out: *mut u8,
+    removed_out: *mut u32,
 ) -> FanfareStatus {
     answer(|| {
         // SAFETY: as the caller promises.

@@ -192,7 +192,7 @@ impl From<ListenError> for Status {
             },
             ListenError::Options { .. } => Status::FANFARE_ERR_OPTIONS,
             ListenError::Closed => Status::FANFARE_ERR_CLOSED,
-            ListenError::Busy => Status::FANFARE_ERR_SYSTEM,
+            ListenError::Busy => Status::FANFARE_ERR_BUSY,
         }
     }
 }

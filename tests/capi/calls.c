@@ -495,7 +495,7 @@ static fanfare_status hub_set_rule(const objects *of)
 
 static fanfare_status hub_remove_rule(const objects *of)
 {
-    uint8_t removed;
+    uint32_t removed;
 
     return fanfare_hub_remove_rule(of->hub, FANFARE_TEXT("u/#"), &removed);
 }

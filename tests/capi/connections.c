@@ -31,7 +31,7 @@ static void lists_with_all_there_is_to_them(void)
     CHECK(connection.bytes >= strlen("data: x\n\n"));
     CHECK_EQ(connection.state, FANFARE_CONNECTION_LIVE);
     CHECK(connection.lag_events == 0 && connection.lag_bytes == 0 && connection.lag_age_ms == 0);
-    CHECK_EQ(connection.policy, 1);
+    CHECK_EQ(connection.policy, FANFARE_POLICY_DISCONNECT);
     /* The list needs no hub. */
     world_free(&world);
     CHECK(text_is(get(found, 0).tag, "ben"));

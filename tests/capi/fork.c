@@ -106,6 +106,27 @@ static void own_hub_in_child(fanfare_hub *hub)
     fanfare_hub_free(own);
 }
 
+/* Timeouts need no thread that was the parent's alone. */
+static void waits_in_child(fanfare_hub *hub)
+{
+    fanfare_hub *own = hub_new();
+    const fanfare_text topic = FANFARE_TEXT("t");
+    fanfare_stream *stream = NULL;
+    fanfare_connections *connections = NULL;
+    fanfare_text batch;
+
+    fanfare_hub_free(hub);
+    CHECK_EQ(fanfare_hub_subscribe(own, &topic, 1, NULL, &stream), FANFARE_OK);
+    while (fanfare_stream_next(stream, 50, &batch) == FANFARE_OK) {
+    }
+    CHECK_EQ(fanfare_stream_next(stream, 50, &batch), FANFARE_ERR_TIMEOUT);
+    CHECK_EQ(fanfare_hub_connections(own, NULL, &connections), FANFARE_OK);
+    CHECK_EQ(fanfare_connections_count(connections), 1);
+    fanfare_connections_free(connections);
+    fanfare_stream_free(stream);
+    fanfare_hub_free(own);
+}
+
 static void with_a_client(forking forking, void (*part)(fanfare_hub *))
 {
     fanfare_hub *hub = hub_new();
@@ -134,6 +155,25 @@ static void child_is_refused(void)
 static void child_makes_its_own(void)
 {
     with_a_client(fork, own_hub_in_child);
+}
+
+static void child_waits(void)
+{
+    fanfare_hub *hub = hub_new();
+    const fanfare_text topic = FANFARE_TEXT("t");
+    fanfare_stream *stream = NULL;
+    fanfare_connections *connections = NULL;
+    fanfare_text batch;
+
+    /* What waits for a time has done so before the fork. */
+    CHECK_EQ(fanfare_hub_subscribe(hub, &topic, 1, NULL, &stream), FANFARE_OK);
+    while (fanfare_stream_next(stream, 50, &batch) == FANFARE_OK) {
+    }
+    CHECK_EQ(fanfare_hub_connections(hub, NULL, &connections), FANFARE_OK);
+    fanfare_connections_free(connections);
+    in_child(fork, waits_in_child, hub);
+    fanfare_stream_free(stream);
+    fanfare_hub_free(hub);
 }
 
 static void grandchild_is_refused(fanfare_hub *hub)
@@ -207,6 +247,7 @@ const test tests_of_fork[] = {
     {"in the child of a fork, _Fork or clone a hub is refused and free returns, the parent goes on",
      child_is_refused},
     {"the child of a fork makes a hub of its own", child_makes_its_own},
+    {"the child of a fork makes a hub whose calls wait no longer than they may", child_waits},
     {"the child of a fork makes a hub that is refused in a child of its own", of_each_child_its_own},
     {"clients are disconnected while the child of a fork lives", closed_while_child_lives},
     {NULL, NULL},

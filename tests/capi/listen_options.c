@@ -3,6 +3,7 @@
 #include "check.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static uint16_t listen_with(const fanfare_hub *hub, const fanfare_listen_options *options)
@@ -231,10 +232,34 @@ static void no_problem(void)
     CHECK_EQ(fanfare_listen_options_problem(&options, &name, &bounds), FANFARE_ERR_ARGUMENT);
 }
 
+/* A size that is no multiple of an alignment. */
+static void odd_sizes(void)
+{
+    fanfare_listen_options options = fanfare_listen_options_defaults();
+    const size_t size = sizeof(fanfare_route) + 1;
+    unsigned char *bytes = calloc(2, size);
+    const fanfare_text paths[2] = {{"/a", 2}, {"/b", 2}};
+    fanfare_text name, bounds;
+    size_t i;
+
+    CHECK(bytes != NULL);
+    for (i = 0; i < 2; i++) {
+        fanfare_route route = fanfare_route_of(paths[i]);
+        route.size = size;
+        memcpy(bytes + i * size, &route, sizeof route);
+    }
+    options.routes = (const fanfare_route *)(const void *)bytes;
+    options.routes_count = 2;
+    CHECK_EQ(fanfare_listen_options_problem(&options, &name, &bounds), FANFARE_OK);
+    CHECK(name.data == NULL);
+    free(bytes);
+}
+
 const test tests_of_listen_options[] = {
     {"listen_options_init fills in the defaults of docs/options.md", defaults},
     {"options of a listener are taken by their size", sizes},
     {"an option of a listener that is wrong is refused and named", out_of_bounds},
     {"a problem of a listener's options needs its pointers", no_problem},
+    {"structs of an array may have any size", odd_sizes},
     {NULL, NULL},
 };

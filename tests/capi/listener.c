@@ -8,6 +8,7 @@
 #include "http.h"
 
 #include <netinet/in.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -291,6 +292,42 @@ static void descriptors(void)
     CHECK(client_is_refused(bound));
 }
 
+static void *drain_slowly(void *hub)
+{
+    fanfare_drain_options options = fanfare_drain_options_defaults();
+
+    options.window_ms = 30000;
+    CHECK_EQ(fanfare_hub_drain(hub, &options, NULL), FANFARE_OK);
+    return NULL;
+}
+
+static void drained_descriptor(void)
+{
+    fanfare_hub *hub = hub_new();
+    int64_t deadline = now_ms() + DEADLINE_MS;
+    uint16_t bound = 0, port = 0;
+    int fd = socket_new(1, &bound);
+    client *clients[8];
+    pthread_t drain;
+    size_t i;
+
+    CHECK_EQ(fanfare_hub_listen_on(hub, fd, NULL, NULL, &port), FANFARE_OK);
+    for (i = 0; i < 8; i++) {
+        clients[i] = client_new(port, "t");
+    }
+    CHECK(pthread_create(&drain, NULL, drain_slowly, hub) == 0);
+    while (!client_is_refused(port)) {
+        CHECK(now_ms() < deadline);
+    }
+    CHECK(metrics_of(hub).connections > 0);
+    CHECK_EQ(fanfare_hub_close(hub), FANFARE_OK);
+    CHECK(pthread_join(drain, NULL) == 0);
+    for (i = 0; i < 8; i++) {
+        client_free(clients[i]);
+    }
+    fanfare_hub_free(hub);
+}
+
 static void unbound_descriptor(void)
 {
     fanfare_hub *hub = hub_new();
@@ -360,6 +397,7 @@ const test tests_of_listener[] = {
     {"a Unix domain socket's address is a path or an abstract name", wrong_unix_sockets},
     {"a hub listens on a descriptor, which is the caller's until it does", descriptors},
     {"a descriptor that does not listen is refused", unbound_descriptor},
+    {"a descriptor that listens is closed when a drain begins", drained_descriptor},
     {"a listener that is closed is stale, and its streams go on", closed_listeners},
     {NULL, NULL},
 };

@@ -31,7 +31,7 @@ static void comes_back_as_its_code(void)
     fanfare_text problem, bounds;
     size_t count = 77;
     uint16_t port = 0xbeef;
-    uint8_t removed = 77;
+    uint32_t removed = 77;
     received got;
 
     CHECK_PANICS(fanfare_options_init(&options));

@@ -29,7 +29,7 @@ static void set_and_listed(void)
     fanfare_rules *rules = NULL;
     fanfare_rule rule = fanfare_rule_empty();
     size_t count = 77, i;
-    uint8_t removed = 77;
+    uint32_t removed = 77;
 
     CHECK_EQ(options.history_events_max, FANFARE_UNSET);
     CHECK_EQ(options.history_bytes_max, FANFARE_UNSET);
@@ -74,7 +74,7 @@ static void refused(void)
     fanfare_hub *hub = hub_new();
     fanfare_topic_options options = fanfare_topic_options_defaults(), given;
     fanfare_text name, bounds, none = fanfare_text_of(NULL, 0), impossible = fanfare_text_of(NULL, 1);
-    uint8_t removed = 77;
+    uint32_t removed = 77;
     size_t i;
 
     for (i = 0; i < sizeof bad / sizeof bad[0]; i++) {

@@ -265,7 +265,7 @@ fanfare_status fanfare_hub_set_rule(const fanfare_hub *hub,
                                     const fanfare_topic_options *options);
 fanfare_status fanfare_hub_remove_rule(const fanfare_hub *hub,
                                        fanfare_text subscription,
-                                       uint8_t *removed_out);
+                                       uint32_t *removed_out);
 fanfare_status fanfare_hub_rules(const fanfare_hub *hub,
                                  fanfare_rules **rules_out,
                                  size_t *count_out);
@@ -808,7 +808,7 @@ typedef struct fanfare_connection {
   uint64_t lag_bytes;
   uint64_t lag_age_ms;
   fanfare_connection_state state;
-  int32_t policy;
+  fanfare_policy policy;
 } fanfare_connection;
 typedef struct fanfare_subscription_count {
   size_t size;

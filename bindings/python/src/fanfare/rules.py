@@ -96,7 +96,7 @@ class Ruling(Base):
 
         :raises SubscriptionError: It is no topic and no filter.
         """
-        memory, removed = Memory(), ffi.new("uint8_t *")
+        memory, removed = Memory(), ffi.new("uint32_t *")
         check(lib.fanfare_hub_remove_rule(self._native, memory.text(subscription), removed))
         return bool(removed[0])
 
