@@ -21,7 +21,7 @@ SONAME := libfanfare.so.$(ABI)
 STATIC_LIBS := -lutil -lrt -lpthread -lm -ldl
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint fuzz capi dist install uninstall musl cross header bench bench-all bench-c bench-micro bench-instructions bench-peers bench-record bench-render fmt clean setup
+.PHONY: always help demo test lint fuzz capi dist install uninstall musl cross header bench bench-all bench-c bench-micro bench-instructions bench-peers bench-record bench-render fmt clean setup
 
 help: ## list what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -49,7 +49,12 @@ dist: $(DIST_DIR)/libfanfare.a ## build what is shipped, stripped: the program a
 # Installing builds nothing where nothing has changed, so that root may do it without Cargo.
 LIBRARY_SOURCES := Cargo.toml Cargo.lock Makefile include/fanfare.h $(shell find src -name '*.rs')
 
-$(DIST_DIR)/libfanfare.a: $(LIBRARY_SOURCES)
+# The features that the library is built with: written only when they are others than before.
+$(DIST_DIR)/.features: always
+	@mkdir -p $(@D)
+	@[ "$$(cat $@ 2>/dev/null)" = '$(CAPI_FEATURES)' ] || echo '$(CAPI_FEATURES)' > $@
+
+$(DIST_DIR)/libfanfare.a: $(LIBRARY_SOURCES) $(DIST_DIR)/.features
 	$(call c_library,dist,$(DIST_DIR))
 	strip --strip-unneeded $@
 

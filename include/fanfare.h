@@ -185,7 +185,7 @@
  *   fanfare_stream_is_complete
  *                            any, one at a time   nothing             -
  *   fanfare_stream_headers   any                  nothing             the header fields are static
- *   fanfare_stream_free      one, after all other nothing             none: the stream is gone
+ *   fanfare_stream_free      one, after all other a drain             none: the stream is gone
  *                            calls with the stream
  *
  *   fanfare_listener_admit   any, several at once nothing             fd: the hub, if it succeeds
@@ -238,10 +238,11 @@
  *   fanfare_log_set          any, several at once callbacks that run  the user data: the callback,
  *                                                                     until its destructor
  *
- * The inline functions, from fanfare_text_of on, only put a struct together: any thread, no
- * waiting, nothing to free. No function may be called from a signal handler. No thread of the
- * library calls into the program, but for the log's callback if there is one, and the library keeps
- * no pointer to the program's memory after a call, but for that callback's user data.
+ * The inline functions, from fanfare_text_of on, only put a struct together, those that end with
+ * _defaults by a call of its _init if it has one: any thread, no waiting, nothing to free. No
+ * function may be called from a signal handler. No thread of the library calls into the program, but
+ * for the log's callback if there is one, and the library keeps no pointer to the program's memory
+ * after a call, but for that callback's user data.
  *
  * Memory that is passed in (texts, and structs that are read) has to be readable until the call
  * returns. Each byte of it is read once, and only the copy is checked and used. So memory that
@@ -255,8 +256,8 @@
  * fanfare_strerror explains. Outputs are the last parameters, and are written on success only, but for
  * the size that a buffer has to have, with FANFARE_ERR_BUFFER, and the count of fanfare_hub_publish_many.
  * No last error is kept anywhere, no panic or exception leaves the library, and a call that failed has
- * changed nothing. The exception is FANFARE_ERR_PANIC, a defect of the library, which any function
- * that returns a status may return, and which is not repeated below.
+ * changed nothing, unless its comment says otherwise. The exception is FANFARE_ERR_PANIC, a defect of
+ * the library, which any function that returns a status may return, and which is not repeated below.
  *
  * Structs that may grow begin with their size. Zero is the default of each field that a later
  * version adds, so that a program may be older or newer than the library that it finds.
@@ -266,7 +267,9 @@
  * The child of a fork has the memory of a hub, but not its threads. In the child each call with
  * such a hub returns FANFARE_ERR_FORKED and does nothing, and fanfare_hub_free leaves it as it is.
  * The child makes a hub of its own; the parent's goes on. The same holds for queues of notices,
- * streams, authorizers, tokens and tickets.
+ * streams, authorizers, fallbacks, tokens, tickets, signing keys and what is granted. Handles of topics,
+ * and lists (of connections, of counts of subscribers, of rules), belong to no process: they work in the
+ * child as well, which frees its own.
  *
  * Units
  *
@@ -339,11 +342,12 @@ typedef enum fanfare_status_code {
    */
   FANFARE_ERR_ARGUMENT = -2,
   /**
-   * The hub was made before a fork. Make a new one in the child.
+   * The hub, or what else the call is for, was made before a fork. Make a new one in the child.
    */
   FANFARE_ERR_FORKED = -3,
   /**
-   * The hub is closed.
+   * The hub is closed; or it is being drained, and the call would bring a client in, as
+   * `fanfare_hub_listen`, `fanfare_hub_subscribe` and `fanfare_hub_adopt` do. Make a new one.
    */
   FANFARE_ERR_CLOSED = -4,
   /**
@@ -366,12 +370,14 @@ typedef enum fanfare_status_code {
    */
   FANFARE_ERR_UTF8 = -8,
   /**
-   * The event is larger than the option event_bytes_max. Publish less, or raise the option.
+   * The event is larger than the option event_bytes_max; or more than 4 MiB were read of a connection
+   * that a listener is to admit; or a token would have more than 8 KiB. Publish less or raise the option;
+   * read less; grant fewer topics.
    */
   FANFARE_ERR_TOO_LARGE = -9,
   /**
    * An option is out of its bounds, or one is set that only a newer library knows.
-   * `fanfare_options_problem` says which. Correct it.
+   * The function of the struct that ends with _problem, if it has one, says which. Correct it.
    */
   FANFARE_ERR_OPTIONS = -10,
   /**
@@ -406,17 +412,21 @@ typedef enum fanfare_status_code {
    */
   FANFARE_ERR_BUFFER = -17,
   /**
-   * What an id names is not there any more: the connection has ended, or the request was answered, has
-   * waited for too long, or its client has left. There is nothing to do.
+   * What an id, a listener or a token names is not there any more: the connection has ended; the
+   * listener is closed; the request was answered, has waited for too long, or its client has left; or no
+   * source of notices has the token. There is nothing to do.
    */
   FANFARE_ERR_STALE = -18,
   /**
-   * As many connections, subscriptions, rules or tickets are there as the options allow. Raise the option,
-   * or try again when there are fewer.
+   * As many connections, subscriptions, rules, tickets or sources of notices are there as are allowed.
+   * Raise the option, if there is one, or try again when there are fewer.
    */
   FANFARE_ERR_LIMIT = -19,
   /**
-   * The engine is asked for more at once than it keeps a queue for. Try again a little later.
+   * The engine is asked for more at once than it keeps a queue for; or another thread is in a call with
+   * the same stream; or the client whose subscriptions are to change is still being sent what it has
+   * missed; or the ticket's stream is connected; or the call is in the log's callback. Try again a little
+   * later, and in the last case from elsewhere.
    */
   FANFARE_ERR_BUSY = -20,
   /**
@@ -492,7 +502,9 @@ const char *fanfare_strerror(fanfare_status status);
  * `FANFARE_ERR_ARGUMENT`, as is a length of more than half of the address space.
  *
  * A text that is passed to a function stays the caller's. It is copied before the function
- * returns, and need not live longer. A text that a function gives out is static: never freed.
+ * returns, and need not live longer. A text that a function gives out is never freed by itself: it is
+ * static, or in the memory of an object or a struct, as the function or the struct says, and valid as
+ * long as that.
  */
 typedef struct fanfare_text {
   /**
@@ -1085,6 +1097,10 @@ fanfare_status fanfare_hub_publish_to(const fanfare_hub *hub,
  * bytes wait to be sent: until each of the topics and the hub have space at the same time. 0 does not
  * wait, and `UINT64_MAX` has no bound. Otherwise it is as `fanfare_hub_publish`.
  *
+ * With a timeout a topic is looked up by its name, also when its handle is given. A program that
+ * publishes to a topic often tries `fanfare_hub_publish_to` first, and calls this after
+ * `FANFARE_ERR_FULL` alone.
+ *
  * Threads: any, several at once; it waits for clients. Ownership: the publication and what it points
  * to stay the caller's. Errors, after each of which nothing was published to any client:
  * `FANFARE_ERR_TIMEOUT` when there was no space within the time, or `FANFARE_ERR_FULL` when there was
@@ -1101,7 +1117,8 @@ fanfare_status fanfare_hub_publish_wait(const fanfare_hub *hub,
  * Publishes many events, one after another, each to its topics, in one call instead of one for each.
  * Other threads' events may come between them. It ends with the first event that
  * is refused: the ones before it are published, each to all of its topics, and that one and the ones
- * behind it are not. The whole call waits for at most `timeout_ms`, as `fanfare_hub_publish_wait` does.
+ * behind it are not. The whole call waits for at most `timeout_ms`, as `fanfare_hub_publish_wait` does;
+ * only with 0 is the topic of a single handle found without its name.
  *
  * `*count_out` is how many events were published, and is written in any case, also with an error, which
  * is then that of the event at this index. So a program that got `FANFARE_ERR_FULL` or
@@ -1858,6 +1875,10 @@ fanfare_status fanfare_fallback_new(const fanfare_notices *notices,
  * non-blocking. What was read of it is in the notice, `request->content`. A client that asks for events
  * on it later is given back with `fanfare_listener_admit`.
  *
+ * A connection that a notice has told of is held until it is taken, without a limit of time, also when
+ * the fallback's token is removed from the queue meanwhile; `fanfare_fallback_free` closes those that are
+ * left.
+ *
  * Threads: any, several at once. Ownership: the descriptor is the caller's. Errors: `FANFARE_ERR_STALE`
  * when it was taken already; `FANFARE_ERR_ARGUMENT` or `FANFARE_ERR_FORKED`.
  */
@@ -2042,13 +2063,14 @@ typedef struct fanfare_listen_options {
    */
   size_t trusted_proxies_count;
   /**
-   * What decides which client gets which stream; the listener keeps it, so that the caller may free
-   * it. NULL: every client gets what it asks for.
+   * What decides which client gets which stream. One of tokens and tickets may be freed afterwards; the
+   * program keeps one that asks for as long as it answers, since clients are told to come again once
+   * that is freed. NULL: every client gets what it asks for.
    */
   const fanfare_authorizer *authorizer;
   /**
-   * Where connections go whose requests are for paths without streams; the listener keeps it. NULL:
-   * they are answered 404.
+   * Where connections go whose requests are for paths without streams. The program keeps it for as
+   * long as it takes them: once it is freed they are answered 503. NULL: they are answered 404.
    */
   const fanfare_fallback *fallback;
   /**
@@ -2234,8 +2256,9 @@ fanfare_status fanfare_hub_listen(const fanfare_hub *hub,
  * accept, and no file is removed.
  *
  * Threads: any, several at once. Ownership: `fd` is the hub's when this returns `FANFARE_OK`, and
- * nobody else may close it; otherwise it stays the caller's. Errors: `FANFARE_ERR_ADDRESS` when it is no
- * socket that listens, and as of `fanfare_hub_listen`.
+ * nobody else may close it; otherwise it stays the caller's, and may be non-blocking and close-on-exec
+ * then. The one exception is `FANFARE_ERR_PANIC`, after which the caller must neither use nor close it.
+ * Errors: `FANFARE_ERR_ADDRESS` when it is no socket that listens, and as of `fanfare_hub_listen`.
  */
 fanfare_status fanfare_hub_listen_on(const fanfare_hub *hub,
                                      int fd,
@@ -2404,7 +2427,7 @@ static inline fanfare_refusal fanfare_refusal_of(uint32_t status)
 
 #endif /* FANFARE_DECLARATIONS_ONLY */
 
-/* A program that is asked has the requests among its notices (section 8). With an authorizer of
+/* A program that is asked has the requests among its notices (section 11). With an authorizer of
  * fanfare_authorizer_new_ask in the options of its listener:
  *
  *     if (notice.kind == FANFARE_NOTICE_AUTHORIZATION) {
@@ -3200,9 +3223,9 @@ fanfare_status fanfare_hub_subscribe(const fanfare_hub *hub,
 
 /**
  * Takes the next batch: bytes of whole events, as they are to be sent. Waits at most `timeout_ms` for
- * it; 0 does not wait at all. On success `*batch_out` is the batch, which is shared with other streams
- * and was not copied: it may be read until the next call of this function with the stream, or until
- * the stream is freed, and must not be written to.
+ * it; 0 does not wait at all, and `UINT64_MAX` has no bound. On success `*batch_out` is the batch, which
+ * is shared with other streams and was not copied: it may be read until the next call of this function
+ * with the stream, or until the stream is freed, and must not be written to.
  *
  * Threads: any, one at a time. Ownership: the batch is the stream's. Errors: `FANFARE_ERR_TIMEOUT` when
  * none came in this time; `FANFARE_ERR_ENDED` when none will come, and `fanfare_stream_end` says why;
@@ -3274,9 +3297,9 @@ fanfare_status fanfare_stream_headers(const fanfare_header **headers_out,
 /**
  * Frees a stream, which ends its connection: its client is gone. NULL does nothing.
  *
- * Threads: any one, while no other call with this stream is under way, and none comes afterwards.
- * Ownership: the stream and its batch are gone. Errors: none. In a child of the process a stream of the
- * parent's is left as it is.
+ * Threads: any one, while no other call with this stream is under way, and none comes afterwards; waits
+ * for a drain of the queue of `fanfare_stream_notify` that is under way. Ownership: the stream and its
+ * batch are gone. Errors: none. In a child of the process a stream of the parent's is left as it is.
  */
 void fanfare_stream_free(fanfare_stream *stream);
 
@@ -3289,7 +3312,9 @@ void fanfare_stream_free(fanfare_stream *stream);
  * 192.0.2.1:50000; without one it is the socket's peer. Never blocks.
  *
  * Threads: any, several at once. Ownership: `fd` is the hub's when this returns `FANFARE_OK`, and nobody
- * else may close it; otherwise it stays the caller's. What else is passed stays the caller's. Errors:
+ * else may close it; otherwise it stays the caller's, and may be non-blocking then. The one exception is
+ * `FANFARE_ERR_PANIC`, after which the caller must neither use nor close it. What else is passed stays the
+ * caller's. Errors:
  * `FANFARE_ERR_STALE` when the listener is closed; `FANFARE_ERR_SOCKET` when it is no connected socket of
  * TCP or of a Unix domain; `FANFARE_ERR_TOO_LARGE` when more than 4 MiB were read;
  * `FANFARE_ERR_ADDRESS`, `FANFARE_ERR_BUSY`, `FANFARE_ERR_CLOSED`, `FANFARE_ERR_ARGUMENT`,
@@ -3391,7 +3416,8 @@ typedef struct fanfare_adopt_request {
  *
  * Threads: any, several at once. Ownership: `fd` is the hub's when this returns `FANFARE_OK`, and nobody
  * else may close it. Otherwise it stays the caller's, nothing was written to it, and the caller answers
- * the request, as a rule with 503 or 500. What else is passed stays the caller's. Errors:
+ * the request, as a rule with 503 or 500. The one exception is `FANFARE_ERR_PANIC`, after which the
+ * caller must neither use nor close it. What else is passed stays the caller's. Errors:
  * `FANFARE_ERR_SOCKET`, `FANFARE_ERR_SOCKET_TLS`, `FANFARE_ERR_SOCKET_READ`,
  * `FANFARE_ERR_SOCKET_UNSENT`; `FANFARE_ERR_REQUEST` for a method, a version or a header field;
  * `FANFARE_ERR_SUBSCRIPTION`, `FANFARE_ERR_TOO_MANY`, `FANFARE_ERR_OPTIONS` as of
@@ -4240,7 +4266,8 @@ typedef void (*fanfare_log_destructor)(void *user_data);
 
 /**
  * Sets what is called with each record of the library's log up to a level: the one callback of the
- * process, for all hubs. NULL is none, as it is at first, and the other arguments do not matter.
+ * process, for all hubs. NULL is none, as it is at first: the level has to be one all the same, and the
+ * user data and the destructor are not used.
  * The callback that was set before is not called any more when this returns, and its destructor,
  * unless that is NULL, was called with its user data, in this thread. At the process's end nothing
  * is called.
@@ -4250,7 +4277,8 @@ typedef void (*fanfare_log_destructor)(void *user_data);
  * at best only puts a copy of the record into a queue of its own. It must not
  *
  * - call the library, but for `fanfare_strerror`, `fanfare_abi_version`,
- *   `fanfare_disconnect_reason_name` and the inline functions: the caller may hold the hub's locks.
+ *   `fanfare_disconnect_reason_name` and the inline functions, but for those that end with `_defaults`:
+ *   the caller may hold the hub's locks.
  *   (`fanfare_log_set` returns `FANFARE_ERR_BUSY` there.) What it has the library log is left out;
  * - wait for a lock under which the program calls the library, such as an interpreter's;
  * - throw an exception or call longjmp: an exception that leaves it ends the process.

@@ -460,7 +460,8 @@ public:
     }
 
     // Takes over a connection whose request the program has read: `fd` is the hub's afterwards. With an
-    // error it stays the program's, which answers the request in another way.
+    // error it stays the program's, which answers the request in another way; after FANFARE_ERR_PANIC alone
+    // the program neither uses nor closes it.
     void adopt(int fd, const fanfare_adopt_request &request)
     {
         detail::check(fanfare_hub_adopt(get(), fd, &request));

@@ -119,8 +119,11 @@ static void hand_over(const fanfare_hub *hub, int fd, const char *user, const ch
     if (status == FANFARE_OK) {
         return; /* The descriptor is the hub's now. */
     }
-    /* It is still ours, and nothing was written to it. */
     fprintf(stderr, "adopt: %s\n", fanfare_strerror(status));
+    if (status == FANFARE_ERR_PANIC) {
+        return; /* A defect of the library: the descriptor is not ours any more. */
+    }
+    /* It is still ours, and nothing was written to it. */
     if (status == FANFARE_ERR_REQUEST || status == FANFARE_ERR_SOCKET_READ) {
         respond(fd, "400 Bad Request", "text/plain", "ask with a GET without content\n");
     } else {

@@ -26,7 +26,9 @@ const TARGET_BYTES_MAX: usize = 64 << 10;
 /// 192.0.2.1:50000; without one it is the socket's peer. Never blocks.
 ///
 /// Threads: any, several at once. Ownership: `fd` is the hub's when this returns `FANFARE_OK`, and nobody
-/// else may close it; otherwise it stays the caller's. What else is passed stays the caller's. Errors:
+/// else may close it; otherwise it stays the caller's, and may be non-blocking then. The one exception is
+/// `FANFARE_ERR_PANIC`, after which the caller must neither use nor close it. What else is passed stays the
+/// caller's. Errors:
 /// `FANFARE_ERR_STALE` when the listener is closed; `FANFARE_ERR_SOCKET` when it is no connected socket of
 /// TCP or of a Unix domain; `FANFARE_ERR_TOO_LARGE` when more than 4 MiB were read;
 /// `FANFARE_ERR_ADDRESS`, `FANFARE_ERR_BUSY`, `FANFARE_ERR_CLOSED`, `FANFARE_ERR_ARGUMENT`,

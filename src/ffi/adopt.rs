@@ -63,7 +63,8 @@ const SUBSCRIPTIONS_MAX: usize = 65_536;
 ///
 /// Threads: any, several at once. Ownership: `fd` is the hub's when this returns `FANFARE_OK`, and nobody
 /// else may close it. Otherwise it stays the caller's, nothing was written to it, and the caller answers
-/// the request, as a rule with 503 or 500. What else is passed stays the caller's. Errors:
+/// the request, as a rule with 503 or 500. The one exception is `FANFARE_ERR_PANIC`, after which the
+/// caller must neither use nor close it. What else is passed stays the caller's. Errors:
 /// `FANFARE_ERR_SOCKET`, `FANFARE_ERR_SOCKET_TLS`, `FANFARE_ERR_SOCKET_READ`,
 /// `FANFARE_ERR_SOCKET_UNSENT`; `FANFARE_ERR_REQUEST` for a method, a version or a header field;
 /// `FANFARE_ERR_SUBSCRIPTION`, `FANFARE_ERR_TOO_MANY`, `FANFARE_ERR_OPTIONS` as of

@@ -80,6 +80,10 @@ pub unsafe extern "C" fn fanfare_fallback_new(
 /// non-blocking. What was read of it is in the notice, `request->content`. A client that asks for events
 /// on it later is given back with `fanfare_listener_admit`.
 ///
+/// A connection that a notice has told of is held until it is taken, without a limit of time, also when
+/// the fallback's token is removed from the queue meanwhile; `fanfare_fallback_free` closes those that are
+/// left.
+///
 /// Threads: any, several at once. Ownership: the descriptor is the caller's. Errors: `FANFARE_ERR_STALE`
 /// when it was taken already; `FANFARE_ERR_ARGUMENT` or `FANFARE_ERR_FORKED`.
 ///

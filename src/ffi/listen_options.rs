@@ -112,11 +112,12 @@ pub struct FanfareListenOptions {
     pub trusted_proxies: *const FanfareText,
     /// How many there are, at most 256.
     pub trusted_proxies_count: usize,
-    /// What decides which client gets which stream; the listener keeps it, so that the caller may free
-    /// it. NULL: every client gets what it asks for.
+    /// What decides which client gets which stream. One of tokens and tickets may be freed afterwards; the
+    /// program keeps one that asks for as long as it answers, since clients are told to come again once
+    /// that is freed. NULL: every client gets what it asks for.
     pub authorizer: *const FanfareAuthorizer,
-    /// Where connections go whose requests are for paths without streams; the listener keeps it. NULL:
-    /// they are answered 404.
+    /// Where connections go whose requests are for paths without streams. The program keeps it for as
+    /// long as it takes them: once it is freed they are answered 503. NULL: they are answered 404.
     pub fallback: *const FanfareFallback,
     /// 1: pages of the origins may send cookies along; not with `*` or `null`. Default: 0.
     pub cors_credentials: u32,

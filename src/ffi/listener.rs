@@ -77,8 +77,9 @@ pub unsafe extern "C" fn fanfare_hub_listen(
 /// accept, and no file is removed.
 ///
 /// Threads: any, several at once. Ownership: `fd` is the hub's when this returns `FANFARE_OK`, and
-/// nobody else may close it; otherwise it stays the caller's. Errors: `FANFARE_ERR_ADDRESS` when it is no
-/// socket that listens, and as of `fanfare_hub_listen`.
+/// nobody else may close it; otherwise it stays the caller's, and may be non-blocking and close-on-exec
+/// then. The one exception is `FANFARE_ERR_PANIC`, after which the caller must neither use nor close it.
+/// Errors: `FANFARE_ERR_ADDRESS` when it is no socket that listens, and as of `fanfare_hub_listen`.
 ///
 /// # Safety
 ///

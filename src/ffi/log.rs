@@ -72,7 +72,8 @@ pub type FanfareLogCallback =
 pub type FanfareLogDestructor = Option<unsafe extern "C" fn(user_data: *mut c_void)>;
 
 /// Sets what is called with each record of the library's log up to a level: the one callback of the
-/// process, for all hubs. NULL is none, as it is at first, and the other arguments do not matter.
+/// process, for all hubs. NULL is none, as it is at first: the level has to be one all the same, and the
+/// user data and the destructor are not used.
 /// The callback that was set before is not called any more when this returns, and its destructor,
 /// unless that is NULL, was called with its user data, in this thread. At the process's end nothing
 /// is called.
@@ -82,7 +83,8 @@ pub type FanfareLogDestructor = Option<unsafe extern "C" fn(user_data: *mut c_vo
 /// at best only puts a copy of the record into a queue of its own. It must not
 ///
 /// - call the library, but for `fanfare_strerror`, `fanfare_abi_version`,
-///   `fanfare_disconnect_reason_name` and the inline functions: the caller may hold the hub's locks.
+///   `fanfare_disconnect_reason_name` and the inline functions, but for those that end with `_defaults`:
+///   the caller may hold the hub's locks.
 ///   (`fanfare_log_set` returns `FANFARE_ERR_BUSY` there.) What it has the library log is left out;
 /// - wait for a lock under which the program calls the library, such as an interpreter's;
 /// - throw an exception or call longjmp: an exception that leaves it ends the process.

@@ -116,6 +116,10 @@ pub struct FanfarePublication {
 /// bytes wait to be sent: until each of the topics and the hub have space at the same time. 0 does not
 /// wait, and `UINT64_MAX` has no bound. Otherwise it is as `fanfare_hub_publish`.
 ///
+/// With a timeout a topic is looked up by its name, also when its handle is given. A program that
+/// publishes to a topic often tries `fanfare_hub_publish_to` first, and calls this after
+/// `FANFARE_ERR_FULL` alone.
+///
 /// Threads: any, several at once; it waits for clients. Ownership: the publication and what it points
 /// to stay the caller's. Errors, after each of which nothing was published to any client:
 /// `FANFARE_ERR_TIMEOUT` when there was no space within the time, or `FANFARE_ERR_FULL` when there was
@@ -149,7 +153,8 @@ pub unsafe extern "C" fn fanfare_hub_publish_wait(
 /// Publishes many events, one after another, each to its topics, in one call instead of one for each.
 /// Other threads' events may come between them. It ends with the first event that
 /// is refused: the ones before it are published, each to all of its topics, and that one and the ones
-/// behind it are not. The whole call waits for at most `timeout_ms`, as `fanfare_hub_publish_wait` does.
+/// behind it are not. The whole call waits for at most `timeout_ms`, as `fanfare_hub_publish_wait` does;
+/// only with 0 is the topic of a single handle found without its name.
 ///
 /// `*count_out` is how many events were published, and is written in any case, also with an error, which
 /// is then that of the event at this index. So a program that got `FANFARE_ERR_FULL` or

@@ -26,9 +26,10 @@ pub enum FanfareStatusCode {
     FANFARE_ERR_PANIC = -1,
     /// A pointer is NULL that must not be, a length is impossible, or a struct's size is unknown.
     FANFARE_ERR_ARGUMENT = -2,
-    /// The hub was made before a fork. Make a new one in the child.
+    /// The hub, or what else the call is for, was made before a fork. Make a new one in the child.
     FANFARE_ERR_FORKED = -3,
-    /// The hub is closed.
+    /// The hub is closed; or it is being drained, and the call would bring a client in, as
+    /// `fanfare_hub_listen`, `fanfare_hub_subscribe` and `fanfare_hub_adopt` do. Make a new one.
     FANFARE_ERR_CLOSED = -4,
     /// Too many bytes wait to be sent, and nothing was published. Try again a little later.
     FANFARE_ERR_FULL = -5,
@@ -41,10 +42,12 @@ pub enum FanfareStatusCode {
     FANFARE_ERR_EVENT = -7,
     /// A text is not UTF-8. Encode it as UTF-8.
     FANFARE_ERR_UTF8 = -8,
-    /// The event is larger than the option event_bytes_max. Publish less, or raise the option.
+    /// The event is larger than the option event_bytes_max; or more than 4 MiB were read of a connection
+    /// that a listener is to admit; or a token would have more than 8 KiB. Publish less or raise the option;
+    /// read less; grant fewer topics.
     FANFARE_ERR_TOO_LARGE = -9,
     /// An option is out of its bounds, or one is set that only a newer library knows.
-    /// `fanfare_options_problem` says which. Correct it.
+    /// The function of the struct that ends with _problem, if it has one, says which. Correct it.
     FANFARE_ERR_OPTIONS = -10,
     /// The address cannot be read, is in use, or may not be bound. Give one such as 127.0.0.1:8080
     /// or unix:/run/app.sock that is free.
@@ -63,13 +66,17 @@ pub enum FanfareStatusCode {
     FANFARE_ERR_TOO_MANY = -16,
     /// The caller's buffer is too small; the size that is needed was written. Give one of that size.
     FANFARE_ERR_BUFFER = -17,
-    /// What an id names is not there any more: the connection has ended, or the request was answered, has
-    /// waited for too long, or its client has left. There is nothing to do.
+    /// What an id, a listener or a token names is not there any more: the connection has ended; the
+    /// listener is closed; the request was answered, has waited for too long, or its client has left; or no
+    /// source of notices has the token. There is nothing to do.
     FANFARE_ERR_STALE = -18,
-    /// As many connections, subscriptions, rules or tickets are there as the options allow. Raise the option,
-    /// or try again when there are fewer.
+    /// As many connections, subscriptions, rules, tickets or sources of notices are there as are allowed.
+    /// Raise the option, if there is one, or try again when there are fewer.
     FANFARE_ERR_LIMIT = -19,
-    /// The engine is asked for more at once than it keeps a queue for. Try again a little later.
+    /// The engine is asked for more at once than it keeps a queue for; or another thread is in a call with
+    /// the same stream; or the client whose subscriptions are to change is still being sent what it has
+    /// missed; or the ticket's stream is connected; or the call is in the log's callback. Try again a little
+    /// later, and in the last case from elsewhere.
     FANFARE_ERR_BUSY = -20,
     /// The descriptor is no connected stream socket of TCP or of a Unix domain. Hand such a one over.
     FANFARE_ERR_SOCKET = -21,
@@ -109,14 +116,14 @@ pub extern "C" fn fanfare_strerror(status: FanfareStatus) -> *const c_char {
         c"success",
         c"the library has a defect and panicked; please report it",
         c"an argument is NULL, or a length or struct size is impossible; correct the call",
-        c"the hub was made before a fork; make a new one in the child",
-        c"the hub is closed; make a new one",
+        c"the hub, or what else the call is for, was made before a fork; make a new one in the child",
+        c"the hub is closed, or is being drained and takes no more clients; make a new one",
         c"too many bytes wait to be sent; try again a little later",
         c"the topic must be 1 to 256 bytes of UTF-8 without control characters, '+' and '#'",
         c"the event is empty, or its name, id or key is empty, longer than 256 bytes, has a forbidden character or is reserved, or its window is too long, or a field is set that only a newer library knows; correct the event",
         c"a text is not UTF-8; encode it as UTF-8",
-        c"the event is larger than the option event_bytes_max; publish less data, or raise the option",
-        c"an option is out of its bounds, or one is set that only a newer library knows; fanfare_options_problem says which, correct it",
+        c"the event is larger than the option event_bytes_max, or more than 4 MiB were read of a connection, or a token would have more than 8 KiB; publish less data or raise the option, read less, or grant fewer topics",
+        c"an option is out of its bounds, or one is set that only a newer library knows; the function fanfare_..._problem of the struct says which, correct it",
         c"the address must be an IP address and a port such as 127.0.0.1:8080, or unix: and a path, which is not in use and may be bound",
         c"the system is out of descriptors, threads or memory; raise its limits or use less",
         c"the topic is finished; publish to another one",
@@ -124,9 +131,9 @@ pub extern "C" fn fanfare_strerror(status: FanfareStatus) -> *const c_char {
         c"a subscription must be a topic, or a filter with '+' as a whole level or '#' as the last one; correct it",
         c"a list has more entries than it may have; give fewer",
         c"the buffer is too small; give one of the size that was written",
-        c"what the id names is not there any more: it has ended, or was answered; there is nothing to do",
-        c"there are as many connections, subscriptions, rules or tickets as the options allow; raise the option, or try again later",
-        c"the engine is asked for more at once than it keeps a queue for; try again a little later",
+        c"what the id, the listener or the token names is not there any more: it has ended, was closed, or was answered; there is nothing to do",
+        c"there are as many connections, subscriptions, rules, tickets or sources of notices as are allowed; raise the option, or try again later",
+        c"the engine is asked for more at once than it keeps a queue for, or the stream or the ticket is in use, or the call is in the log's callback; try again a little later",
         c"the descriptor must be a connected stream socket of TCP or of a Unix domain; hand such a one over",
         c"the socket speaks TLS, which the engine cannot; use a pull stream instead",
         c"the client has sent bytes behind the request, or a body that was not read; read the request whole before handing the socket over",

@@ -103,9 +103,9 @@ pub unsafe extern "C" fn fanfare_hub_subscribe(
 }
 
 /// Takes the next batch: bytes of whole events, as they are to be sent. Waits at most `timeout_ms` for
-/// it; 0 does not wait at all. On success `*batch_out` is the batch, which is shared with other streams
-/// and was not copied: it may be read until the next call of this function with the stream, or until
-/// the stream is freed, and must not be written to.
+/// it; 0 does not wait at all, and `UINT64_MAX` has no bound. On success `*batch_out` is the batch, which
+/// is shared with other streams and was not copied: it may be read until the next call of this function
+/// with the stream, or until the stream is freed, and must not be written to.
 ///
 /// Threads: any, one at a time. Ownership: the batch is the stream's. Errors: `FANFARE_ERR_TIMEOUT` when
 /// none came in this time; `FANFARE_ERR_ENDED` when none will come, and `fanfare_stream_end` says why;
@@ -292,9 +292,9 @@ pub unsafe extern "C" fn fanfare_stream_headers(
 
 /// Frees a stream, which ends its connection: its client is gone. NULL does nothing.
 ///
-/// Threads: any one, while no other call with this stream is under way, and none comes afterwards.
-/// Ownership: the stream and its batch are gone. Errors: none. In a child of the process a stream of the
-/// parent's is left as it is.
+/// Threads: any one, while no other call with this stream is under way, and none comes afterwards; waits
+/// for a drain of the queue of `fanfare_stream_notify` that is under way. Ownership: the stream and its
+/// batch are gone. Errors: none. In a child of the process a stream of the parent's is left as it is.
 ///
 /// # Safety
 ///

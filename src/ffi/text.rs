@@ -10,7 +10,9 @@ use std::ffi::c_char;
 /// `FANFARE_ERR_ARGUMENT`, as is a length of more than half of the address space.
 ///
 /// A text that is passed to a function stays the caller's. It is copied before the function
-/// returns, and need not live longer. A text that a function gives out is static: never freed.
+/// returns, and need not live longer. A text that a function gives out is never freed by itself: it is
+/// static, or in the memory of an object or a struct, as the function or the struct says, and valid as
+/// long as that.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct FanfareText {

@@ -324,7 +324,7 @@ static fanfare_status hub_listen_on(const objects *of)
     if (fd >= 0 && listen(fd, 1) == 0) {
         status = fanfare_hub_listen_on(of->hub, fd, NULL, NULL, NULL);
     }
-    if (status != FANFARE_OK) {
+    if (status != FANFARE_OK && status != FANFARE_ERR_PANIC) {
         close(fd);
     }
     return status;
@@ -363,7 +363,7 @@ static fanfare_status listener_admit(const objects *of)
     status = fanfare_listener_admit(of->hub, of->listener, ends[0],
                                     FANFARE_TEXT("GET /events?topic=t HTTP/1.1\r\n"),
                                     FANFARE_TEXT("127.0.0.1:9"));
-    if (status != FANFARE_OK) {
+    if (status != FANFARE_OK && status != FANFARE_ERR_PANIC) {
         close(ends[0]);
     }
     close(ends[1]);
@@ -395,7 +395,7 @@ static fanfare_status hub_adopt(const objects *of)
         return FANFARE_ERR_SYSTEM;
     }
     status = fanfare_hub_adopt(of->hub, ends[0], &request);
-    if (status != FANFARE_OK) {
+    if (status != FANFARE_OK && status != FANFARE_ERR_PANIC) {
         close(ends[0]);
     }
     close(ends[1]);
@@ -445,7 +445,7 @@ static fanfare_status hub_finish(const objects *of)
 {
     fanfare_event_id id;
 
-    return fanfare_hub_finish(of->hub, FANFARE_TEXT("finished"), NULL, 1, &id);
+    return fanfare_hub_finish(of->hub, FANFARE_TEXT("finished by name"), NULL, 1, &id);
 }
 
 static fanfare_status hub_finish_topic(const objects *of)
@@ -803,11 +803,11 @@ const call calls[] = {
     {"fanfare_ask_options_init", ask_options_init, AS_EVER, CALL_ALLOCATES},
     {"fanfare_ask_options_problem", ask_options_problem, AS_EVER, CALL_ALLOCATES},
     {"fanfare_authorizer_new_ask", authorizer_new_ask, FORKED, 0},
-    {"fanfare_authorizer_allow", authorizer_allow, FORKED, 0},
-    {"fanfare_authorizer_refuse", authorizer_refuse, FORKED, 0},
-    {"fanfare_authorizer_give_up", authorizer_give_up, FORKED, 0},
+    {"fanfare_authorizer_allow", authorizer_allow, FORKED, CALL_STALE},
+    {"fanfare_authorizer_refuse", authorizer_refuse, FORKED, CALL_STALE},
+    {"fanfare_authorizer_give_up", authorizer_give_up, FORKED, CALL_STALE},
     {"fanfare_fallback_new", fallback_new_and_free, FORKED, 0},
-    {"fanfare_fallback_take", fallback_take, FORKED, 0},
+    {"fanfare_fallback_take", fallback_take, FORKED, CALL_STALE},
     {"fanfare_fallback_free", fallback_new_and_free, fallback_free, FANFARE_OK, 0},
     {"fanfare_access_options_problem", access_options_problem, AS_EVER, CALL_ALLOCATES},
     {"fanfare_grant_problem", grant_problem, AS_EVER, CALL_ALLOCATES},
@@ -859,10 +859,6 @@ const call calls[] = {
     {"fanfare_hub_connection", hub_connection, FORKED, 0},
     {"fanfare_hub_subscribers", hub_subscribers, FORKED, 0},
     {"fanfare_hub_subscription_counts", hub_subscription_counts, FORKED, 0},
-    {"fanfare_hub_disconnect", hub_disconnect, FORKED, 0},
-    {"fanfare_hub_disconnect_tag", hub_disconnect_tag, FORKED, 0},
-    {"fanfare_hub_disconnect_subscription", hub_disconnect_subscription, FORKED, 0},
-    {"fanfare_hub_disconnect_all", hub_disconnect_all, FORKED, 0},
     {"fanfare_hub_set_subscriptions", hub_set_subscriptions, FORKED, 0},
     {"fanfare_connections_count", connections_count, AS_EVER, 0},
     {"fanfare_connections_get", connections_get, AS_EVER, 0},
@@ -875,6 +871,11 @@ const call calls[] = {
     {"fanfare_stream_id", stream_id, FORKED, 0},
     {"fanfare_stream_notify", stream_notify, FORKED, 0},
     {"fanfare_stream_is_complete", stream_is_complete, FORKED, 0},
+    /* These end the stream, which those before them need. */
+    {"fanfare_hub_disconnect", hub_disconnect, FORKED, 0},
+    {"fanfare_hub_disconnect_tag", hub_disconnect_tag, FORKED, 0},
+    {"fanfare_hub_disconnect_subscription", hub_disconnect_subscription, FORKED, 0},
+    {"fanfare_hub_disconnect_all", hub_disconnect_all, FORKED, 0},
     {"fanfare_signing_key_sign", signing_key_sign, FORKED, 0},
     {"fanfare_tokens_set_keys", tokens_set_keys, FORKED, 0},
     {"fanfare_tokens_verify", tokens_verify, FORKED, 0},

@@ -36,7 +36,9 @@ enum {
     /* It adds something that stays until the hub is freed. */
     CALL_KEEPS = 4,
     /* It takes locks of the C library's: no child but that of a whole `fork` may call it. */
-    CALL_ALLOCATES = 8
+    CALL_ALLOCATES = 8,
+    /* There is nothing that its id names: FANFARE_ERR_STALE is what it returns. */
+    CALL_STALE = 16
 };
 
 typedef struct {

@@ -32,7 +32,6 @@ static const test *const all[] = {
     tests_of_tokens,
     tests_of_listen_options,
     tests_of_stream_refusals,
-    tests_of_fallback,
     tests_of_delivery,
     tests_of_memory,
     tests_of_threads,

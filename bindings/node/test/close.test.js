@@ -24,7 +24,7 @@ test('a closed hub refuses everything but closing', async () => {
   const hub = new Hub({ shards: 1 });
   const closed = hub.close();
   assert.throws(() => hub.publish('news', 'a'), { code: 'FANFARE_ERR_CLOSED' });
-  assert.throws(() => hub.listen(), { code: 'FANFARE_ERR_CLOSED', message: 'the hub is closed; make a new one' });
+  assert.throws(() => hub.listen(), { code: 'FANFARE_ERR_CLOSED', message: /^the hub is closed/ });
   assert.equal(hub.close(), closed);
   assert.equal(await closed, undefined);
 });
