@@ -116,7 +116,8 @@ pub struct FanfareSubscriptionCounts(List<FanfareSubscriptionCount>);
 
 const FILTER_BYTES_MIN: usize =
     offset_of!(FanfareConnectionFilter, slowest_first) + size_of::<u32>();
-const CONNECTION_BYTES_MIN: usize = offset_of!(FanfareConnection, policy) + size_of::<FanfarePolicy>();
+const CONNECTION_BYTES_MIN: usize =
+    offset_of!(FanfareConnection, policy) + size_of::<FanfarePolicy>();
 const COUNT_BYTES_MIN: usize = offset_of!(FanfareSubscriptionCount, subscribers) + size_of::<u64>();
 /// The connections that are listed where the host does not say how many.
 const LIMIT: u64 = 1_000;
