@@ -150,14 +150,6 @@ class TokenError(FanfareError):
     """The token or the ticket is not valid, or no longer; answer its client 401."""
 
 
-class LoggerError(FanfareError):
-    """The program has set a logger of its own; take the library's records from that."""
-
-
-class TokenError(FanfareError):
-    """The token or ticket is not valid, or no longer; answer its client 401."""
-
-
 _CLASSES: dict[int, type[FanfareError]] = {
     lib.FANFARE_ERR_PANIC: PanicError,
     lib.FANFARE_ERR_ARGUMENT: ArgumentError,
