@@ -12,6 +12,12 @@ use rustix::net::{recv, send, RecvFlags, SendFlags};
 
 use super::ready::Wire;
 
+/// A host that has shut its end down gets no SIGPIPE.
+#[cfg(not(target_vendor = "apple"))]
+const SILENT: SendFlags = SendFlags::NOSIGNAL;
+#[cfg(target_vendor = "apple")]
+const SILENT: SendFlags = SendFlags::empty();
+
 /// A pair of sockets. Neither end ever blocks, whatever the host sets.
 pub(super) struct Doorbell {
     /// The end that the engine's threads write to.
@@ -25,6 +31,9 @@ impl Doorbell {
         let (engine, host) = UnixStream::pair()?;
         host.set_nonblocking(true)?;
         engine.set_nonblocking(true)?;
+        // There is no such flag of a send there.
+        #[cfg(target_vendor = "apple")]
+        rustix::net::sockopt::set_socket_nosigpipe(&engine, true)?;
         Ok(Doorbell { engine: engine.into(), host: host.into() })
     }
 
@@ -36,7 +45,7 @@ impl Doorbell {
 
 impl Wire for Doorbell {
     fn send(&self) -> bool {
-        match send(&self.engine, b"!", SendFlags::NOSIGNAL | SendFlags::DONTWAIT) {
+        match send(&self.engine, b"!", SILENT | SendFlags::DONTWAIT) {
             Ok(_) => true,
             // It is full of bytes that were not read, so it is readable.
             Err(error) => error == Errno::AGAIN,
