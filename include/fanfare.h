@@ -2997,15 +2997,15 @@ typedef struct fanfare_token_claims {
    */
   size_t size;
   /**
-   * Whom it is for (`aud`).
+   * The audience (`aud`).
    */
   fanfare_text audience;
   /**
-   * Who has made it (`iss`).
+   * The issuer (`iss`).
    */
   fanfare_text issuer;
   /**
-   * Whom it is about (`sub`).
+   * The subject (`sub`).
    */
   fanfare_text subject;
   /**

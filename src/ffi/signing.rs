@@ -28,11 +28,11 @@ pub struct FanfareSigningKey {
 pub struct FanfareTokenClaims {
     /// The size of the struct as the caller knows it, in bytes.
     pub size: usize,
-    /// Whom it is for (`aud`).
+    /// The audience (`aud`).
     pub audience: FanfareText,
-    /// Who has made it (`iss`).
+    /// The issuer (`iss`).
     pub issuer: FanfareText,
-    /// Whom it is about (`sub`).
+    /// The subject (`sub`).
     pub subject: FanfareText,
     /// The id of the key (`kid`).
     pub kid: FanfareText,
