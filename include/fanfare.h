@@ -89,12 +89,15 @@
  *   fanfare_hub_remove_rule  any, several at once the topics that it  what was passed: the caller
  *                                                 matches
  *   fanfare_hub_rules        any, several at once another publisher   the list: the caller
- *   fanfare_rules_at         any, several at once nothing             its text: the list
+ *   fanfare_rules_count      any, several at once nothing             -
+ *   fanfare_rules_get        any, several at once nothing             the struct: the caller; its
+ *                                                                     text: the list
  *   fanfare_rules_free       one, after all other nothing             none: the list is gone
  *                            calls with it
  *
  *   fanfare_disconnect_reason_name
  *                            any                  nothing             its text is static
+ *   fanfare_gap_reason_name  any                  nothing             its text is static
  *   fanfare_notices_new      any                  nothing             the queue: the caller
  *   fanfare_notices_free     one, after all other nothing             none: the queue is gone
  *                            calls with it
@@ -195,6 +198,8 @@
  *                            any, several at once nothing             what was passed: the caller
  *   fanfare_hub_adopt        any, several at once nothing             fd: the hub, if it succeeds
  *
+ *   fanfare_connection_state_name
+ *                            any                  nothing             its text is static
  *   fanfare_hub_connections  any, several at once 10 s, for the hub   the list: the caller
  *   fanfare_hub_connection   any, several at once 10 s, for the hub   the list: the caller
  *   fanfare_connections_count
@@ -261,6 +266,12 @@
  *
  * Structs that may grow begin with their size. Zero is the default of each field that a later
  * version adds, so that a program may be older or newer than the library that it finds.
+ *
+ * Of the fields that there are, zero is the default in an enumeration, a text, a list and a flag. A number
+ * is what it says: 0 is none, or no bound, or no time, as its description has it, and its default is what
+ * the struct's _init or _defaults puts there. Where 0 of a number stands for another one, its description
+ * says so. A number of fanfare_topic_options that says nothing is FANFARE_UNSET, since 0 keeps nothing. A
+ * field named reserved has to be 0.
  *
  * Fork
  *
@@ -785,7 +796,11 @@ typedef struct fanfare_options {
    * served.
    * Bounds: 0 or 1. Default: 0.
    */
-  uint64_t any_host;
+  uint32_t any_host;
+  /**
+   * 0; keeps the fields behind it where they are on every system.
+   */
+  uint32_t reserved;
   /**
    * How long a topic that was finished is known: nothing can be published to it, and a client
    * that comes late is sent what is kept, and the end. Then its name is free.
@@ -1209,8 +1224,8 @@ fanfare_status fanfare_hub_finish_topic(const fanfare_hub *hub,
 
 /* ---- 10. Rules ------------------------------------------------------------------------------ */
 
-/** What an option of a rule is that says nothing. */
-#define FANFARE_UNSET UINT64_MAX
+/** What a number of `fanfare_topic_options` is that says nothing: `UINT64_MAX`. */
+#define FANFARE_UNSET 18446744073709551615u
 
 /**
  * The rules of a hub as they were at one moment. Opaque, and always used by pointer. `fanfare_hub_rules`
@@ -1257,6 +1272,10 @@ typedef struct fanfare_topic_options {
    * Bounds: disconnect, drop-oldest or conflate. Default: none.
    */
   fanfare_policy policy;
+  /**
+   * 0; keeps the struct's end where it is on every system.
+   */
+  uint32_t reserved;
 } fanfare_topic_options;
 
 /**
@@ -1369,14 +1388,19 @@ fanfare_status fanfare_hub_remove_rule(const fanfare_hub *hub,
 
 /**
  * Lists the rules of a hub, in no order, and what the topics of each hold at the moment. On success
- * `*rules_out` is the list and `*count_out` how many rules it has.
+ * `*list_out` is the list.
  *
  * Threads: any, several at once. Ownership: the list is the caller's, to be freed with
  * `fanfare_rules_free`. Errors: `FANFARE_ERR_ARGUMENT` or `FANFARE_ERR_FORKED`.
  */
-fanfare_status fanfare_hub_rules(const fanfare_hub *hub,
-                                 fanfare_rules **rules_out,
-                                 size_t *count_out);
+fanfare_status fanfare_hub_rules(const fanfare_hub *hub, fanfare_rules **list_out);
+
+/**
+ * Returns the length of a list; 0 for NULL.
+ *
+ * Threads: any, several at once. Errors: none.
+ */
+size_t fanfare_rules_count(const fanfare_rules *list);
 
 /**
  * Reads one rule of a list. `rule_out->size` has to be set before, as `fanfare_rule_empty` does, and
@@ -1386,9 +1410,9 @@ fanfare_status fanfare_hub_rules(const fanfare_hub *hub,
  * valid until that is freed. Errors: `FANFARE_ERR_ARGUMENT` when a pointer is NULL, the list has no rule
  * at `index`, or the size is that of no version.
  */
-fanfare_status fanfare_rules_at(const fanfare_rules *rules,
-                                size_t index,
-                                fanfare_rule *rule_out);
+fanfare_status fanfare_rules_get(const fanfare_rules *list,
+                                 size_t index,
+                                 fanfare_rule *rule_out);
 
 /**
  * Frees a list of rules, and the texts that were read of it. NULL does nothing.
@@ -1396,7 +1420,7 @@ fanfare_status fanfare_rules_at(const fanfare_rules *rules,
  * Threads: any one, while no other call with this list is under way, and none comes afterwards.
  * Ownership: the list is gone. Errors: none.
  */
-void fanfare_rules_free(fanfare_rules *rules);
+void fanfare_rules_free(fanfare_rules *list);
 
 #ifndef FANFARE_DECLARATIONS_ONLY
 
@@ -1525,10 +1549,38 @@ typedef enum fanfare_disconnect_reason_code {
 } fanfare_disconnect_reason_code;
 
 /**
+ * The values of a `fanfare_gap_reason`, by which `fanfare_metrics` counts them; none is ever renumbered.
+ */
+typedef enum fanfare_gap_reason_code {
+  /**
+   * The events after the client's last one are not kept any more.
+   */
+  FANFARE_GAP_EXPIRED = 1,
+  /**
+   * The id was given by the hub before it was restarted.
+   */
+  FANFARE_GAP_RESTARTED = 2,
+  /**
+   * The id is none that the hub knows.
+   */
+  FANFARE_GAP_UNKNOWN_ID = 3,
+  /**
+   * The client read too slowly, and events were dropped for it.
+   */
+  FANFARE_GAP_SLOW = 4,
+} fanfare_gap_reason_code;
+
+/**
  * Why a connection ended: one of the constants of `fanfare_disconnect_reason_code`. A newer library
  * may have reasons that this header does not have.
  */
 typedef int32_t fanfare_disconnect_reason;
+
+/**
+ * Why a client is told of a gap: one of the constants of `fanfare_gap_reason_code`. A newer library may
+ * have reasons that this header does not have.
+ */
+typedef int32_t fanfare_gap_reason;
 
 /**
  * Returns a reason's short name, such as "client_closed", for logs and metrics; "unknown" for a
@@ -1537,6 +1589,14 @@ typedef int32_t fanfare_disconnect_reason;
  * Threads: any. Ownership: the text is static. Errors: none.
  */
 fanfare_text fanfare_disconnect_reason_name(fanfare_disconnect_reason reason);
+
+/**
+ * Returns the short name that a gap's reason has in gap events and metrics, such as "expired";
+ * "unknown" for a number that is none.
+ *
+ * Threads: any. Ownership: the text is static. Errors: none.
+ */
+fanfare_text fanfare_gap_reason_name(fanfare_gap_reason reason);
 
 /**
  * The values of a `fanfare_notice_kind`.
@@ -1799,8 +1859,8 @@ fanfare_status fanfare_notices_remove(const fanfare_notices *notices, uint64_t t
  */
 fanfare_status fanfare_hub_watch_connections(const fanfare_hub *hub,
                                              const fanfare_notices *notices,
-                                             size_t capacity,
-                                             uint64_t token);
+                                             uint64_t token,
+                                             size_t capacity);
 
 /**
  * From now on, a notice when a topic gets its first subscriber and when it has lost its last:
@@ -1823,9 +1883,9 @@ fanfare_status fanfare_hub_watch_connections(const fanfare_hub *hub,
  */
 fanfare_status fanfare_hub_watch_interest(const fanfare_hub *hub,
                                           const fanfare_notices *notices,
+                                          uint64_t token,
                                           fanfare_text subscription,
-                                          uint64_t grace_ms,
-                                          uint64_t token);
+                                          uint64_t grace_ms);
 
 /* ---- 12. Listeners -------------------------------------------------------------------------- */
 
@@ -3477,6 +3537,11 @@ typedef struct fanfare_connections fanfare_connections;
 typedef struct fanfare_subscription_counts fanfare_subscription_counts;
 
 /**
+ * How a connection is doing: one of the constants of `fanfare_connection_state_code`.
+ */
+typedef int32_t fanfare_connection_state;
+
+/**
  * Which connections are listed, and how many at most. `fanfare_connection_filter_of_all` makes one
  * that lists any; set what should differ. Without that helper set all of it to zero, and `size` to
  * `sizeof(fanfare_connection_filter)`. The struct grows at its end only.
@@ -3508,11 +3573,6 @@ typedef struct fanfare_connection_filter {
    */
   uint32_t slowest_first;
 } fanfare_connection_filter;
-
-/**
- * How a connection is doing: one of the constants of `fanfare_connection_state_code`.
- */
-typedef int32_t fanfare_connection_state;
 
 /**
  * A connection, as it was at one moment. The struct grows at its end only.
@@ -3596,6 +3656,14 @@ typedef struct fanfare_subscription_count {
 } fanfare_subscription_count;
 
 /**
+ * Returns the short name of a connection's state, such as "lagging"; "unknown" for a number that is
+ * none.
+ *
+ * Threads: any. Ownership: the text is static. Errors: none.
+ */
+fanfare_text fanfare_connection_state_name(fanfare_connection_state state);
+
+/**
  * Lists connections. `filter` may be NULL for any 1,000. Each is described as it is at that moment;
  * connections that come and go meanwhile are listed or not. On success `*list_out` is the list.
  *
@@ -3631,8 +3699,8 @@ fanfare_status fanfare_hub_connection(const fanfare_hub *hub,
 size_t fanfare_connections_count(const fanfare_connections *list);
 
 /**
- * Reads the connection at an index of a list. `connection->size` has to be set before, and stays as
- * it is.
+ * Reads the connection at an index of a list. `connection_out->size` has to be set before, and
+ * stays as it is.
  *
  * Threads: any, several at once. Ownership: the struct stays the caller's; the texts in it are the
  * list's, until that is freed. Errors: `FANFARE_ERR_ARGUMENT` when a pointer is NULL, the size is
@@ -3640,7 +3708,7 @@ size_t fanfare_connections_count(const fanfare_connections *list);
  */
 fanfare_status fanfare_connections_get(const fanfare_connections *list,
                                        size_t index,
-                                       fanfare_connection *connection);
+                                       fanfare_connection *connection_out);
 
 /**
  * Frees a list with its texts. NULL does nothing.
@@ -3913,28 +3981,6 @@ static inline fanfare_drained fanfare_drained_empty(void)
  * How many reasons a `fanfare_metrics` has room for, and how many buckets.
  */
 #define FANFARE_METRICS_REASONS_MAX 32
-
-/**
- * The values of a gap event's reason, by which `fanfare_metrics` counts them; none is ever renumbered.
- */
-typedef enum fanfare_gap_reason_code {
-  /**
-   * The events after the client's last one are not kept any more.
-   */
-  FANFARE_GAP_EXPIRED = 1,
-  /**
-   * The id was given by the hub before it was restarted.
-   */
-  FANFARE_GAP_RESTARTED = 2,
-  /**
-   * The id is none that the hub knows.
-   */
-  FANFARE_GAP_UNKNOWN_ID = 3,
-  /**
-   * The client read too slowly, and events were dropped for it.
-   */
-  FANFARE_GAP_SLOW = 4,
-} fanfare_gap_reason_code;
 
 /**
  * What a hub has counted since it was made, at one moment. `fanfare_metrics_empty` makes one to be
@@ -4277,7 +4323,7 @@ typedef void (*fanfare_log_destructor)(void *user_data);
  * at best only puts a copy of the record into a queue of its own. It must not
  *
  * - call the library, but for `fanfare_strerror`, `fanfare_abi_version`,
- *   `fanfare_disconnect_reason_name` and the inline functions, but for those that end with `_defaults`:
+ *   those that end with `_name` and the inline functions, but for those that end with `_defaults`:
  *   the caller may hold the hub's locks.
  *   (`fanfare_log_set` returns `FANFARE_ERR_BUSY` there.) What it has the library log is left out;
  * - wait for a lock under which the program calls the library, such as an interpreter's;

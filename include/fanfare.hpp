@@ -624,14 +624,14 @@ public:
     // From now on a notice of each connection of the hub that begins or ends.
     void watch_connections(const hub &hub, std::uint64_t token, std::size_t capacity = 0)
     {
-        detail::check(fanfare_hub_watch_connections(hub.get(), get(), capacity, token));
+        detail::check(fanfare_hub_watch_connections(hub.get(), get(), token, capacity));
     }
 
     // From now on a notice when a topic of this filter is wanted, and when it was not for `grace`.
     void watch_interest(const hub &hub, std::string_view filter, std::chrono::milliseconds grace,
                         std::uint64_t token)
     {
-        detail::check(fanfare_hub_watch_interest(hub.get(), get(), text(filter), ms(grace), token));
+        detail::check(fanfare_hub_watch_interest(hub.get(), get(), token, text(filter), ms(grace)));
     }
 
     // Ends what has this token.

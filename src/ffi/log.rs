@@ -83,7 +83,7 @@ pub type FanfareLogDestructor = Option<unsafe extern "C" fn(user_data: *mut c_vo
 /// at best only puts a copy of the record into a queue of its own. It must not
 ///
 /// - call the library, but for `fanfare_strerror`, `fanfare_abi_version`,
-///   `fanfare_disconnect_reason_name` and the inline functions, but for those that end with `_defaults`:
+///   those that end with `_name` and the inline functions, but for those that end with `_defaults`:
 ///   the caller may hold the hub's locks.
 ///   (`fanfare_log_set` returns `FANFARE_ERR_BUSY` there.) What it has the library log is left out;
 /// - wait for a lock under which the program calls the library, such as an interpreter's;

@@ -75,9 +75,9 @@ pub use choices::{
     FanfarePolicyCode, FanfareStart, FanfareStartCode, FANFARE_POLICIES_THESE,
 };
 pub use connections::{
-    fanfare_connections_count, fanfare_connections_free, fanfare_connections_get,
-    fanfare_hub_connection, fanfare_hub_connections, fanfare_hub_subscribers,
-    fanfare_hub_subscription_counts, fanfare_subscription_counts_count,
+    fanfare_connection_state_name, fanfare_connections_count, fanfare_connections_free,
+    fanfare_connections_get, fanfare_hub_connection, fanfare_hub_connections,
+    fanfare_hub_subscribers, fanfare_hub_subscription_counts, fanfare_subscription_counts_count,
     fanfare_subscription_counts_free, fanfare_subscription_counts_get, FanfareConnection,
     FanfareConnectionFilter, FanfareConnectionState, FanfareConnectionStateCode,
     FanfareConnections, FanfareSubscriptionCount, FanfareSubscriptionCounts,
@@ -117,8 +117,7 @@ pub use log::{
     FanfareLogLevelCode, FanfareLogRecord, FANFARE_LOG_BYTES_MAX,
 };
 pub use metrics::{
-    fanfare_hub_metrics, fanfare_hub_prometheus, FanfareGapReasonCode, FanfareMetrics,
-    FANFARE_METRICS_REASONS_MAX,
+    fanfare_hub_metrics, fanfare_hub_prometheus, FanfareMetrics, FANFARE_METRICS_REASONS_MAX,
 };
 pub use notice::{
     FanfareConnectionId, FanfareNotice, FanfareNoticeKind, FanfareNoticeKindCode, FanfareRequest,
@@ -133,12 +132,13 @@ pub use publish::{
     fanfare_hub_publish_wait, FanfarePublication,
 };
 pub use reason::{
-    fanfare_disconnect_reason_name, FanfareDisconnectReason, FanfareDisconnectReasonCode,
+    fanfare_disconnect_reason_name, fanfare_gap_reason_name, FanfareDisconnectReason,
+    FanfareDisconnectReasonCode, FanfareGapReason, FanfareGapReasonCode,
 };
 pub use rules::{
-    fanfare_hub_remove_rule, fanfare_hub_rules, fanfare_hub_set_rule, fanfare_rules_at,
-    fanfare_rules_free, fanfare_topic_options_init, fanfare_topic_options_problem, FanfareRule,
-    FanfareRules, FanfareTopicOptions,
+    fanfare_hub_remove_rule, fanfare_hub_rules, fanfare_hub_set_rule, fanfare_rules_count,
+    fanfare_rules_free, fanfare_rules_get, fanfare_topic_options_init,
+    fanfare_topic_options_problem, FanfareRule, FanfareRules, FanfareTopicOptions, FANFARE_UNSET,
 };
 #[cfg(feature = "tickets")]
 pub use signing::{

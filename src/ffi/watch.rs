@@ -42,8 +42,8 @@ const CAPACITY: usize = 10_000;
 pub unsafe extern "C" fn fanfare_hub_watch_connections(
     hub: *const FanfareHub,
     notices: *const FanfareNotices,
-    capacity: usize,
     token: u64,
+    capacity: usize,
 ) -> FanfareStatus {
     answer(|| {
         // SAFETY: as the caller promises.
@@ -82,9 +82,9 @@ pub unsafe extern "C" fn fanfare_hub_watch_connections(
 pub unsafe extern "C" fn fanfare_hub_watch_interest(
     hub: *const FanfareHub,
     notices: *const FanfareNotices,
+    token: u64,
     subscription: FanfareText,
     grace_ms: u64,
-    token: u64,
 ) -> FanfareStatus {
     answer(|| {
         // SAFETY: as the caller promises.

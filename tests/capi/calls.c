@@ -48,7 +48,6 @@ void objects_new(objects *made)
     const fanfare_key keys = key();
     fanfare_grant granted = grant();
     fanfare_topic_options rule = fanfare_topic_options_defaults();
-    size_t count;
 
     made->hub = hub_new();
     CHECK_EQ(fanfare_topic_new(topic, &made->topic), FANFARE_OK);
@@ -60,7 +59,7 @@ void objects_new(objects *made)
     list_connection(made);
     CHECK_EQ(fanfare_hub_subscription_counts(made->hub, 1, &made->counts), FANFARE_OK);
     CHECK_EQ(fanfare_hub_set_rule(made->hub, topic, &rule), FANFARE_OK);
-    CHECK_EQ(fanfare_hub_rules(made->hub, &made->rules, &count), FANFARE_OK);
+    CHECK_EQ(fanfare_hub_rules(made->hub, &made->rules), FANFARE_OK);
     CHECK_EQ(fanfare_signing_key_new(SECRET, &made->key), FANFARE_OK);
     CHECK_EQ(fanfare_signing_key_sign(made->key, &granted, NULL, made->token, sizeof made->token,
                                       &made->token_length), FANFARE_OK);
@@ -112,6 +111,18 @@ static fanfare_status reason_name(const objects *of)
 {
     (void)of;
     return fanfare_disconnect_reason_name(1).length > 0 ? FANFARE_OK : FANFARE_ERR_PANIC;
+}
+
+static fanfare_status gap_reason_name(const objects *of)
+{
+    (void)of;
+    return fanfare_gap_reason_name(1).length > 0 ? FANFARE_OK : FANFARE_ERR_PANIC;
+}
+
+static fanfare_status state_name(const objects *of)
+{
+    (void)of;
+    return fanfare_connection_state_name(1).length > 0 ? FANFARE_OK : FANFARE_ERR_PANIC;
 }
 
 /* What fills a struct with its defaults. */
@@ -503,18 +514,22 @@ static fanfare_status hub_remove_rule(const objects *of)
 static fanfare_status hub_rules(const objects *of)
 {
     fanfare_rules *rules = NULL;
-    size_t count;
-    fanfare_status status = fanfare_hub_rules(of->hub, &rules, &count);
+    fanfare_status status = fanfare_hub_rules(of->hub, &rules);
 
     fanfare_rules_free(rules);
     return status;
 }
 
-static fanfare_status rules_at(const objects *of)
+static fanfare_status rules_count(const objects *of)
+{
+    return fanfare_rules_count(of->rules) > 0 ? FANFARE_OK : FANFARE_ERR_PANIC;
+}
+
+static fanfare_status rules_get(const objects *of)
 {
     fanfare_rule rule = fanfare_rule_empty();
 
-    return fanfare_rules_at(of->rules, 0, &rule);
+    return fanfare_rules_get(of->rules, 0, &rule);
 }
 
 /* Streams. */
@@ -751,12 +766,12 @@ static fanfare_status granted_is_current(const objects *of)
 
 static fanfare_status watch_connections(const objects *of)
 {
-    return fanfare_hub_watch_connections(of->hub, of->notices, 0, 1);
+    return fanfare_hub_watch_connections(of->hub, of->notices, 1, 0);
 }
 
 static fanfare_status watch_interest(const objects *of)
 {
-    return fanfare_hub_watch_interest(of->hub, of->notices, FANFARE_TEXT("#"), 0, 2);
+    return fanfare_hub_watch_interest(of->hub, of->notices, 2, FANFARE_TEXT("#"), 0);
 }
 
 static fanfare_status notices_doorbell(const objects *of)
@@ -786,6 +801,8 @@ const call calls[] = {
     {"fanfare_abi_version", abi_version, AS_EVER, 0},
     {"fanfare_strerror", text_of_status, AS_EVER, 0},
     {"fanfare_disconnect_reason_name", reason_name, AS_EVER, 0},
+    {"fanfare_gap_reason_name", gap_reason_name, AS_EVER, 0},
+    {"fanfare_connection_state_name", state_name, AS_EVER, 0},
     {"fanfare_options_init", options_init, AS_EVER, CALL_ALLOCATES},
     {"fanfare_options_problem", options_problem, AS_EVER, CALL_ALLOCATES},
     {"fanfare_topic_options_init", topic_options_init, AS_EVER, CALL_ALLOCATES},
@@ -853,7 +870,8 @@ const call calls[] = {
     {"fanfare_hub_set_rule", hub_set_rule, FORKED, 0},
     {"fanfare_hub_remove_rule", hub_remove_rule, FORKED, 0},
     {"fanfare_hub_rules", hub_rules, FORKED, 0},
-    {"fanfare_rules_at", rules_at, AS_EVER, 0},
+    {"fanfare_rules_count", rules_count, AS_EVER, 0},
+    {"fanfare_rules_get", rules_get, AS_EVER, 0},
     {"fanfare_rules_free", hub_rules, FORKED, 0},
     {"fanfare_hub_connections", hub_connections, FORKED, 0},
     {"fanfare_hub_connection", hub_connection, FORKED, 0},

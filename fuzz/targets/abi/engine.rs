@@ -95,7 +95,9 @@ fn read_connections(
     let count = unsafe { fanfare_connections_count(list) };
     let minimum = offset_of!(FanfareConnection, policy) + size_of::<i32>();
     let lent = memory.writable::<FanfareConnection>(input, minimum);
-    let index = input.below(count + 2);
+    // SAFETY: NULL or a list.
+            let count = unsafe { fanfare_rules_count(rules) };
+            let index = input.below(count + 2);
     let expected = Expected::default()
         .fault_if(list.is_null() || index >= count, FANFARE_ERR_ARGUMENT)
         .fault(lent.fault_of_output());
@@ -199,7 +201,9 @@ pub(crate) fn hub_subscribers(world: &mut World, input: &mut Input<'_>) {
     assert_eq!(!list.is_null(), is_ok);
     // SAFETY: NULL or a list.
     let count = unsafe { fanfare_subscription_counts_count(list) };
-    let index = input.below(count + 2);
+    // SAFETY: NULL or a list.
+            let count = unsafe { fanfare_rules_count(rules) };
+            let index = input.below(count + 2);
     let lent =
         memory.writable::<FanfareSubscriptionCount>(input, size_of::<FanfareSubscriptionCount>());
     let expected = Expected::default()
@@ -232,9 +236,10 @@ pub(crate) fn hub_rules(world: &mut World, input: &mut Input<'_>) {
         2 => options.history_age_max_ms = value,
         3 => options.finished_age_max_ms = value,
         4 => options.policy = value as u32,
+        5 => options.reserved = u32::from(input.rarely()),
         _ => {}
     }
-    let minimum = offset_of!(FanfareTopicOptions, policy) + size_of::<u32>();
+    let minimum = offset_of!(FanfareTopicOptions, reserved) + size_of::<u32>();
     let lent = memory.sized(input, &options, minimum, FANFARE_ERR_OPTIONS);
     let verdict = verdict("fanfare_topic_options_problem", fanfare_topic_options_problem, &lent);
     let text = input.topic();
@@ -272,10 +277,12 @@ pub(crate) fn hub_rules(world: &mut World, input: &mut Input<'_>) {
             assert!(if is_ok { removed <= 1 } else { removed == 7 });
         }
         _ => {
-            let (mut rules, mut count) = (ptr::null_mut(), 0);
+            let mut rules = ptr::null_mut();
             // SAFETY: as above, and writable.
-            let status = unsafe { fanfare_hub_rules(pointer, &mut rules, &mut count) };
+            let status = unsafe { fanfare_hub_rules(pointer, &mut rules) };
             assert_eq!(met.check("fanfare_hub_rules", status), !rules.is_null());
+            // SAFETY: NULL or a list.
+            let count = unsafe { fanfare_rules_count(rules) };
             let index = input.below(count + 2);
             let lent = memory.writable::<FanfareRule>(input, size_of::<FanfareRule>());
             let expected = Expected::default()
@@ -283,8 +290,8 @@ pub(crate) fn hub_rules(world: &mut World, input: &mut Input<'_>) {
                 .fault(lent.fault_of_output());
             // SAFETY: NULL or a list, and writable as far as it says; then the list is freed.
             unsafe {
-                let status = fanfare_rules_at(rules, index, lent.as_mut_ptr());
-                if expected.check("fanfare_rules_at", status) {
+                let status = fanfare_rules_get(rules, index, lent.as_mut_ptr());
+                if expected.check("fanfare_rules_get", status) {
                     let rule = ptr::read(lent.as_ptr());
                     assert!(understood(rule.subscription).is_ok_and(self::is_subscription));
                 }

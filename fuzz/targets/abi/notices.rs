@@ -80,7 +80,7 @@ pub(crate) fn hub_watch(world: &mut World, input: &mut Input<'_>) {
         // A queue of any length: it has no memory of that length.
         let capacity = input.number() as usize;
         // SAFETY: NULL or live.
-        let status = unsafe { fanfare_hub_watch_connections(pointer, notices, capacity, token) };
+        let status = unsafe { fanfare_hub_watch_connections(pointer, notices, token, capacity) };
         met.check("fanfare_hub_watch_connections", status)
     } else {
         let subscription = if input.is_odd() { b"#".to_vec() } else { input.topic() };
@@ -93,7 +93,7 @@ pub(crate) fn hub_watch(world: &mut World, input: &mut Input<'_>) {
             .fault_if(grace > 3_600_000, FANFARE_ERR_ARGUMENT)
             .chance_if(hub.is_some_and(|hub| hub.watchers >= WATCHERS_MAX), FANFARE_ERR_LIMIT);
         // SAFETY: NULL or live, and the text is as it says.
-        let status = unsafe { fanfare_hub_watch_interest(pointer, notices, lent, grace, token) };
+        let status = unsafe { fanfare_hub_watch_interest(pointer, notices, token, lent, grace) };
         met.check("fanfare_hub_watch_interest", status)
     };
     if is_ok {
