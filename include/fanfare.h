@@ -1637,8 +1637,9 @@ typedef enum fanfare_notice_kind_code {
   FANFARE_NOTICE_ENDED = 7,
   /**
    * A connection with a request for a path without streams waits for the host: `id` is the
-   * connection's, `addr` its client's, and `request->content`, of which nothing else is set, what was
-   * read of it: at least the request's head. `fanfare_fallback_new` says how it is taken.
+   * connection's, `addr` its client's, `peer` and `is_proxy` say who sends it, and `request->content`,
+   * of which nothing else is set, is what was read of it: at least the request's head.
+   * `fanfare_fallback_new` says how it is taken.
    */
   FANFARE_NOTICE_UNHANDLED = 8,
 } fanfare_notice_kind_code;
@@ -1758,6 +1759,20 @@ typedef struct fanfare_notice {
    * What a request for a stream says; NULL where there is none.
    */
   const fanfare_request *request;
+  /**
+   * Where a connection of a fallback is from, if a header field of the request has said `addr`: then it
+   * is a proxy's, and a later request on it may be another client's. Otherwise the same as `addr`.
+   */
+  fanfare_text peer;
+  /**
+   * 1: the `addr` of a connection of a fallback is that of a trusted proxy which names no client. 0: it
+   * is a client's.
+   */
+  uint32_t is_proxy;
+  /**
+   * 0.
+   */
+  uint32_t reserved;
 } fanfare_notice;
 
 /**
@@ -1933,7 +1948,7 @@ fanfare_status fanfare_fallback_new(const fanfare_notices *notices,
 /**
  * Takes the descriptor of a connection that a notice has told of: `*fd_out` is its socket, which is
  * non-blocking. What was read of it is in the notice, `request->content`. A client that asks for events
- * on it later is given back with `fanfare_listener_admit`.
+ * on it later is given back with `fanfare_listener_admit`, and the notice's `addr`, `peer` and `is_proxy`.
  *
  * A connection that a notice has told of is held until it is taken, without a limit of time, also when
  * the fallback's token is removed from the queue meanwhile; `fanfare_fallback_free` closes those that are
@@ -3366,10 +3381,48 @@ void fanfare_stream_free(fanfare_stream *stream);
 /* ---- 16. Connections that the program hands over -------------------------------------------- */
 
 /**
- * Has a listener serve a connection, of which `read` was read so far, as if it had just accepted it:
- * for a client that asks for events on a connection that the program's own server has accepted. The
- * listener reads the request, asks its authorizer, and answers. `addr` is the client's address, such as
- * 192.0.2.1:50000; without one it is the socket's peer. Never blocks.
+ * A connection that the program's own server has accepted, or has taken of a fallback, and that a
+ * listener is to serve. `fanfare_admit_request_of` makes one of what was read; fill in what else there
+ * is. Without that helper set all of it to zero, and `size` to `sizeof(fanfare_admit_request)`.
+ *
+ * A connection of a fallback's notice is given back as the notice says: with its `addr`, `peer` and
+ * `is_proxy`. They are the connection's also for its later requests.
+ */
+typedef struct fanfare_admit_request {
+  /**
+   * The size of the struct as the caller knows it, in bytes.
+   */
+  size_t size;
+  /**
+   * What was read of the connection and not answered: nothing, or the beginning of a request, or all
+   * of one; at most 4 MiB. A header of the PROXY protocol is not a part of it.
+   */
+  fanfare_text read;
+  /**
+   * The client's address and port, such as `192.0.2.1:50000`. Default: the socket's peer.
+   */
+  fanfare_text addr;
+  /**
+   * Where the connection is from, if that is another address: a proxy of the listener's option
+   * trusted_proxies, whose header field says anew with each request who the client is. Default:
+   * `addr`.
+   */
+  fanfare_text peer;
+  /**
+   * 1: the connection is from a proxy that speaks for clients which it does not name, and no bound
+   * per address holds for it. 0: it is not.
+   */
+  uint32_t is_proxy;
+  /**
+   * 0; keeps the struct's end where it is on every system.
+   */
+  uint32_t reserved;
+} fanfare_admit_request;
+
+/**
+ * Has a listener serve a connection as if it had just accepted it: for a client that asks for events on
+ * a connection that the program's own server has accepted. The listener reads the request, asks its
+ * authorizer, and answers. Never blocks.
  *
  * Threads: any, several at once. Ownership: `fd` is the hub's when this returns `FANFARE_OK`, and nobody
  * else may close it; otherwise it stays the caller's, and may be non-blocking then. The one exception is
@@ -3377,14 +3430,14 @@ void fanfare_stream_free(fanfare_stream *stream);
  * caller's. Errors:
  * `FANFARE_ERR_STALE` when the listener is closed; `FANFARE_ERR_SOCKET` when it is no connected socket of
  * TCP or of a Unix domain; `FANFARE_ERR_TOO_LARGE` when more than 4 MiB were read;
- * `FANFARE_ERR_ADDRESS`, `FANFARE_ERR_BUSY`, `FANFARE_ERR_CLOSED`, `FANFARE_ERR_ARGUMENT`,
- * `FANFARE_ERR_FORKED` or `FANFARE_ERR_SYSTEM`.
+ * `FANFARE_ERR_ADDRESS` for `addr` or `peer`; `FANFARE_ERR_REQUEST` when is_proxy or reserved is out of
+ * its bounds, or something is set that only a newer library knows; `FANFARE_ERR_BUSY`,
+ * `FANFARE_ERR_CLOSED`, `FANFARE_ERR_ARGUMENT`, `FANFARE_ERR_FORKED` or `FANFARE_ERR_SYSTEM`.
  */
 fanfare_status fanfare_listener_admit(const fanfare_hub *hub,
                                       fanfare_listener listener,
                                       int fd,
-                                      fanfare_text read,
-                                      fanfare_text addr);
+                                      const fanfare_admit_request *request);
 
 /**
  * Tells whether a listener has streams at a path: `*has_out` is 1 then, and else 0. The path is that of
@@ -3412,6 +3465,20 @@ fanfare_status fanfare_listener_is_named(const fanfare_hub *hub,
                                          fanfare_listener listener,
                                          fanfare_text host,
                                          uint32_t *is_out);
+
+#ifndef FANFARE_DECLARATIONS_ONLY
+
+/** A connection of which this was read. */
+static inline fanfare_admit_request fanfare_admit_request_of(fanfare_text read)
+{
+  fanfare_admit_request request;
+  memset(&request, 0, sizeof request);
+  request.size = sizeof request;
+  request.read = read;
+  return request;
+}
+
+#endif /* FANFARE_DECLARATIONS_ONLY */
 
 /**
  * A request for a stream that the program's own server has read and authorized, and whose connection

@@ -62,6 +62,7 @@ mod watch;
 
 pub use admit::{
     fanfare_listener_admit, fanfare_listener_has_streams_at, fanfare_listener_is_named,
+    FanfareAdmitRequest,
 };
 pub use adopt::{fanfare_hub_adopt, FanfareAdoptRequest};
 pub use ask::{

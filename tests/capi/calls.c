@@ -365,15 +365,16 @@ static fanfare_status listener_close_in_child(const objects *of)
 
 static fanfare_status listener_admit(const objects *of)
 {
+    fanfare_admit_request request;
     fanfare_status status;
     int ends[2];
 
     if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends) != 0) {
         return FANFARE_ERR_SYSTEM;
     }
-    status = fanfare_listener_admit(of->hub, of->listener, ends[0],
-                                    FANFARE_TEXT("GET /events?topic=t HTTP/1.1\r\n"),
-                                    FANFARE_TEXT("127.0.0.1:9"));
+    request = fanfare_admit_request_of(FANFARE_TEXT("GET /events?topic=t HTTP/1.1\r\n"));
+    request.addr = FANFARE_TEXT("127.0.0.1:9");
+    status = fanfare_listener_admit(of->hub, of->listener, ends[0], &request);
     if (status != FANFARE_OK && status != FANFARE_ERR_PANIC) {
         close(ends[0]);
     }

@@ -512,12 +512,27 @@ fn ask_listener(
         _ => {
             let Ok((_ours, end)) = UnixStream::pair() else { return };
             let (fd, addr) = (end.into_raw_fd(), memory.text(b"127.0.0.1:9"));
+            // SAFETY: zero is a valid value.
+            let mut request: FanfareAdmitRequest = unsafe { std::mem::zeroed() };
+            request.size = size_of::<FanfareAdmitRequest>();
+            (request.read, request.addr) = (text, addr);
+            let is_plain = !input.rarely();
+            if !is_plain {
+                request.peer = text;
+                (request.is_proxy, request.reserved) = (input.number() as u32, input.byte().into());
+            }
+            let minimum = offset_of!(FanfareAdmitRequest, reserved) + size_of::<u32>();
+            let lent = memory.sized(input, &request, minimum, FANFARE_ERR_REQUEST);
             let expected = expected
+                .fault(lent.fault)
+                .chance_if(!is_plain, FANFARE_ERR_REQUEST)
+                .chance_if(!is_plain, FANFARE_ERR_ADDRESS)
                 .fault_if(hub.is_closed, FANFARE_ERR_CLOSED)
                 .chance_if(true, FANFARE_ERR_BUSY)
                 .chance_if(true, FANFARE_ERR_LIMIT);
-            // SAFETY: live; the texts are as they say; the descriptor is this step's.
-            let status = unsafe { fanfare_listener_admit(hub.handle, listener, fd, text, addr) };
+            // SAFETY: live; what is lent is as it says; the descriptor is this step's.
+            let status =
+                unsafe { fanfare_listener_admit(hub.handle, listener, fd, lent.as_ptr()) };
             if expected.check("fanfare_listener_admit", status) {
                 hub.has_connections = true;
             } else {

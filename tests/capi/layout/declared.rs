@@ -113,7 +113,7 @@ declared! {
     layout FanfareRule "fanfare_rule" [size, subscription, history_events_max, history_bytes_max, history_age_max_ms, finished_age_max_ms, policy, topics, finished_topics, kept_events, kept_bytes];
     layout FanfareHeader "fanfare_header" [name, value];
     layout FanfareRequest "fanfare_request" [size, method, path, query, headers, headers_count, content, last_event_id];
-    layout FanfareNotice "fanfare_notice" [kind, reason, token, id, at_unix_ms, lost, tag, addr, subscriptions, subscriptions_count, lasted_ms, events, bytes, request];
+    layout FanfareNotice "fanfare_notice" [kind, reason, token, id, at_unix_ms, lost, tag, addr, subscriptions, subscriptions_count, lasted_ms, events, bytes, request, peer, is_proxy, reserved];
     layout FanfareRoute "fanfare_route" [size, path, subscriptions, subscriptions_count, headers, headers_count, post, query_topics];
     layout FanfareListenOptions "fanfare_listen_options" [size, path, health_path, routes, routes_count, headers, headers_count, cors_origins, cors_origins_count, cors_request_headers, cors_request_headers_count, cors_exposed_headers, cors_exposed_headers_count, hosts, hosts_count, proxy_protocol_from, proxy_protocol_from_count, trusted_proxies, trusted_proxies_count, authorizer, fallback, cors_credentials, forwarded_header, socket_mode, overload, start, start_last, gap_start, gap_start_last, policies, envelope, cors_max_age_ms, head_bytes_max, head_fields_max, body_bytes_max, head_time_max_ms, subscriptions_per_connection_max, wide_filters_max, notsent_lowat_bytes, send_buffer_bytes, keepalive_ms, user_timeout_ms];
     layout FanfareListener "fanfare_listener" [id];
@@ -127,6 +127,7 @@ declared! {
     layout FanfareTicket "fanfare_ticket" [length, text];
     layout FanfareTokenClaims "fanfare_token_claims" [size, audience, issuer, subject, kid, claim, not_before_unix_ms];
     layout FanfareStreamOptions "fanfare_stream_options" [size, last_event_id, tag, addr, start, start_last, gap_start, gap_start_last, policy, heartbeat_form, envelope, reserved, expires_at_unix_ms, queue_bytes_max];
+    layout FanfareAdmitRequest "fanfare_admit_request" [size, read, addr, peer, is_proxy, reserved];
     layout FanfareAdoptRequest "fanfare_adopt_request" [size, topics, topics_count, options, method, version, headers, headers_count, read_ahead_bytes, is_tls, has_unread_content];
     layout FanfareConnectionFilter "fanfare_connection_filter" [size, subscription, tag, limit, lagging, slowest_first];
     layout FanfareConnection "fanfare_connection" [size, id, subscriptions, subscriptions_count, addr, tag, since_unix_ms, events, bytes, lag_events, lag_bytes, lag_age_ms, state, policy];
