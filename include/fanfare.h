@@ -110,6 +110,8 @@
  *                            any, several at once a drain             what was passed: the caller
  *   fanfare_hub_watch_interest
  *                            any, several at once a drain             what was passed: the caller
+ *   fanfare_hub_notify_space any, several at once a drain, another    what was passed: the caller
+ *                                                 publisher
  *
  *   fanfare_authorizer_free  one, after all other nothing             none: the authorizer is gone
  *                            calls with it
@@ -165,6 +167,7 @@
  *   fanfare_access_options_problem                                    texts are static
  *   fanfare_tickets_new      any                  nothing             the tickets: the caller
  *   fanfare_tickets_issue    any, several at once another such call   the ticket: by value
+ *   fanfare_tickets_look_up  any, several at once another such call   what is granted: the caller
  *   fanfare_tickets_redeem   any, several at once another such call   what is granted: the caller
  *   fanfare_tickets_free     one, after all other nothing             none: the tickets are gone
  *                            calls with them
@@ -183,10 +186,10 @@
  *   fanfare_hub_subscribe    any, several at once nothing             the stream: the caller
  *   fanfare_stream_next      any, one at a time   timeout_ms          the batch: the stream
  *   fanfare_stream_notify    any, one at a time   a drain             -
- *   fanfare_stream_id        any, one at a time   nothing             -
- *   fanfare_stream_end       any, one at a time   nothing             -
+ *   fanfare_stream_id        any, several at once nothing             -
+ *   fanfare_stream_end       any, several at once nothing             -
  *   fanfare_stream_is_complete
- *                            any, one at a time   nothing             -
+ *                            any, several at once nothing             -
  *   fanfare_stream_headers   any                  nothing             the header fields are static
  *   fanfare_stream_free      one, after all other a drain             none: the stream is gone
  *                            calls with the stream
@@ -242,6 +245,8 @@
  *
  *   fanfare_log_set          any, several at once callbacks that run  the user data: the callback,
  *                                                                     until its destructor
+ *   fanfare_log_watch        any, several at once callbacks that run, -
+ *                                                 a drain
  *
  * The inline functions, from fanfare_text_of on, only put a struct together, those that end with
  * _defaults by a call of its _init if it has one: any thread, no waiting, nothing to free. No
@@ -1599,6 +1604,75 @@ fanfare_text fanfare_disconnect_reason_name(fanfare_disconnect_reason reason);
 fanfare_text fanfare_gap_reason_name(fanfare_gap_reason reason);
 
 /**
+ * The most bytes of a record's message.
+ */
+#define FANFARE_LOG_BYTES_MAX 1024
+
+/**
+ * The values of a `fanfare_log_level`. Each has those before it as well.
+ */
+typedef enum fanfare_log_level_code {
+  /**
+   * Nothing.
+   */
+  FANFARE_LOG_OFF = 0,
+  /**
+   * Something has failed that clients notice.
+   */
+  FANFARE_LOG_ERROR = 1,
+  /**
+   * Something that an operator should know. Clients do not set the rate of records up to the next
+   * level.
+   */
+  FANFARE_LOG_WARN = 2,
+  /**
+   * What happens seldom, and is in order.
+   */
+  FANFARE_LOG_INFO = 3,
+  /**
+   * What happens with each connection.
+   */
+  FANFARE_LOG_DEBUG = 4,
+  /**
+   * Everything.
+   */
+  FANFARE_LOG_TRACE = 5,
+} fanfare_log_level_code;
+
+/**
+ * How much is logged, or how important a record is: one of the constants of
+ * `fanfare_log_level_code`.
+ */
+typedef int32_t fanfare_log_level;
+
+/**
+ * One record of the log, which is there until the callback returns, or, of a notice, until the next
+ * drain of its queue. The struct grows at its end only.
+ */
+typedef struct fanfare_log_record {
+  /**
+   * The size of the struct as the library knows it, in bytes: what is beyond it is not there.
+   */
+  size_t size;
+  /**
+   * The part of the library that it is from, such as fanfare::hub.
+   */
+  fanfare_text target;
+  /**
+   * What has happened: UTF-8 on one line, of at most `FANFARE_LOG_BYTES_MAX` bytes.
+   */
+  fanfare_text message;
+  /**
+   * How important it is.
+   */
+  fanfare_log_level level;
+  /**
+   * 1 if the message was longer and was cut at the end of a character; else 0.
+   */
+  uint32_t is_cut;
+} fanfare_log_record;
+
+/**
  * The values of a `fanfare_notice_kind`.
  */
 typedef enum fanfare_notice_kind_code {
@@ -1642,6 +1716,15 @@ typedef enum fanfare_notice_kind_code {
    * `fanfare_fallback_new` says how it is taken.
    */
   FANFARE_NOTICE_UNHANDLED = 8,
+  /**
+   * There is space for what a publisher has found no space for, see `fanfare_hub_notify_space`. It
+   * comes once.
+   */
+  FANFARE_NOTICE_SPACE = 9,
+  /**
+   * A record of the library's log, `log`; see `fanfare_log_watch`.
+   */
+  FANFARE_NOTICE_LOG = 10,
 } fanfare_notice_kind_code;
 
 /**
@@ -1773,6 +1856,10 @@ typedef struct fanfare_notice {
    * 0.
    */
   uint32_t reserved;
+  /**
+   * A record of the log; NULL where there is none.
+   */
+  const fanfare_log_record *log;
 } fanfare_notice;
 
 /**
@@ -1868,9 +1955,9 @@ fanfare_status fanfare_notices_remove(const fanfare_notices *notices, uint64_t t
  * A hub tells one queue: where it has told another one before, that gets
  * `FANFARE_NOTICE_ENDED` and nothing more.
  *
- * Threads: any. Ownership: both stay the caller's. Errors: `FANFARE_ERR_ARGUMENT`,
- * `FANFARE_ERR_FORKED`, `FANFARE_ERR_CLOSED`, or `FANFARE_ERR_LIMIT` when the queue has 1,048,576
- * sources.
+ * Threads: any. Ownership: both stay the caller's. Errors, after each of which the queue of before is
+ * told as it was: `FANFARE_ERR_ARGUMENT`, `FANFARE_ERR_FORKED`, `FANFARE_ERR_CLOSED`, or
+ * `FANFARE_ERR_LIMIT` when the queue has 1,048,576 sources.
  */
 fanfare_status fanfare_hub_watch_connections(const fanfare_hub *hub,
                                              const fanfare_notices *notices,
@@ -1901,6 +1988,30 @@ fanfare_status fanfare_hub_watch_interest(const fanfare_hub *hub,
                                           uint64_t token,
                                           fanfare_text subscription,
                                           uint64_t grace_ms);
+
+/**
+ * Asks to be told once when there is space for what was refused with `FANFARE_ERR_FULL`: by
+ * `FANFARE_NOTICE_SPACE` with `token`. It is for event loops, which neither wait in
+ * `fanfare_hub_publish_wait` nor try again from time to time. The publication is the one that was
+ * refused, for its topics, and for whether its event is spread over a time; its event may be NULL, for
+ * an event that is not, or for the end of a topic.
+ *
+ * The notice comes when each of the topics and the hub have space at the same time, whatever the size of
+ * the event: at once if they have already. Another publisher may be faster then, so publish, and ask
+ * again if that is refused. The notice also comes when there is nothing to wait for any more: the hub is
+ * closed, or one of the topics is finished. It comes once and no other follows it;
+ * `fanfare_notices_remove` takes the ask back.
+ *
+ * Threads: any, several at once; waits for a drain of the queue that is under way, and for another
+ * publisher. Ownership: what is passed stays the caller's. Errors: `FANFARE_ERR_LIMIT` when 65,536 asks
+ * of the hub wait, or the queue has 1,048,576 sources; `FANFARE_ERR_TOO_MANY`, `FANFARE_ERR_TOPIC`,
+ * `FANFARE_ERR_EVENT` and `FANFARE_ERR_ARGUMENT` as of `fanfare_hub_publish_wait`;
+ * `FANFARE_ERR_FORKED` or `FANFARE_ERR_SYSTEM`.
+ */
+fanfare_status fanfare_hub_notify_space(const fanfare_hub *hub,
+                                        const fanfare_notices *notices,
+                                        uint64_t token,
+                                        const fanfare_publication *publication);
 
 /* ---- 12. Listeners -------------------------------------------------------------------------- */
 
@@ -2344,7 +2455,9 @@ fanfare_status fanfare_hub_listen_on(const fanfare_hub *hub,
 /**
  * Writes where a listener listens into a buffer of `size` bytes, as `fanfare_hub_listen` takes it:
  * `127.0.0.1:4711`, `unix:/run/app.sock`. There is no NUL at its end. `*length_out` is its length, also
- * when the buffer is too small; `buffer` may be NULL if `size` is 0.
+ * when the buffer is too small; `buffer` may be NULL if `size` is 0. The bytes of a path and of an
+ * abstract name, `unix:@NAME`, are as they are in the system: they need not be UTF-8, and an abstract name
+ * may have NULs in it.
  *
  * Threads: any, several at once. Ownership: the buffer stays the caller's. Errors:
  * `FANFARE_ERR_BUFFER`, `FANFARE_ERR_STALE` when the listener is closed, `FANFARE_ERR_ARGUMENT` or
@@ -2985,6 +3098,20 @@ fanfare_status fanfare_tickets_issue(const fanfare_tickets *tickets,
                                      fanfare_ticket *ticket_out);
 
 /**
+ * Says what a ticket grants that a client shows, and uses nothing up: for a program that opens streams
+ * itself, and first asks whether the client's request is within the grant. `goes_on` is as of
+ * `fanfare_tickets_redeem`, which gives the stream to the client then, and may still refuse it. On success
+ * `*granted_out` is what the ticket grants; it does not say that the ticket's stream is connected.
+ *
+ * Threads: any, several at once. Ownership: the ticket stays the caller's; what is granted is the
+ * caller's. Errors: as `fanfare_tickets_redeem`.
+ */
+fanfare_status fanfare_tickets_look_up(const fanfare_tickets *tickets,
+                                       fanfare_text ticket,
+                                       uint32_t goes_on,
+                                       fanfare_granted **granted_out);
+
+/**
  * Takes a ticket that a client shows, for a program that opens streams itself. `goes_on` is 1 when the
  * client's request has the id of an event, so that its stream goes on: an older connection of the
  * stream is then no longer current (`fanfare_granted_is_current`). On success `*granted_out` is what
@@ -3330,8 +3457,8 @@ fanfare_status fanfare_stream_notify(const fanfare_stream *stream,
  * Gives the id of a stream among the hub's connections. `*id_out` is 0 as long as the engine has not
  * taken it over, which is before its first batch comes.
  *
- * Threads: any, one at a time. Ownership: nothing changes. Errors: `FANFARE_ERR_BUSY` when another
- * thread is in a call with the stream, `FANFARE_ERR_ARGUMENT` or `FANFARE_ERR_FORKED`.
+ * Threads: any, several at once, also while another thread waits in `fanfare_stream_next`. Ownership:
+ * nothing changes. Errors: `FANFARE_ERR_ARGUMENT` or `FANFARE_ERR_FORKED`.
  */
 fanfare_status fanfare_stream_id(const fanfare_stream *stream,
                                  fanfare_connection_id *id_out);
@@ -3342,8 +3469,8 @@ fanfare_status fanfare_stream_id(const fanfare_stream *stream,
  * missing at the end, which a server passes on as a broken response: an HTTP/2 stream that is reset, a
  * body without its last chunk. It is 0 for an end that is in order.
  *
- * Threads: any, one at a time. Ownership: nothing changes. Errors: `FANFARE_ERR_BUSY` when another
- * thread is in a call with the stream, `FANFARE_ERR_ARGUMENT` or `FANFARE_ERR_FORKED`.
+ * Threads: any, several at once, also while another thread waits in `fanfare_stream_next`. Ownership:
+ * nothing changes. Errors: `FANFARE_ERR_ARGUMENT` or `FANFARE_ERR_FORKED`.
  */
 fanfare_status fanfare_stream_end(const fanfare_stream *stream,
                                   fanfare_disconnect_reason *reason_out,
@@ -3354,8 +3481,8 @@ fanfare_status fanfare_stream_end(const fanfare_stream *stream,
  * client has had everything. `*is_complete_out` is 1 then, and else 0. A server answers the request
  * with the status 204, so that an `EventSource` does not come back.
  *
- * Threads: any, one at a time. Ownership: nothing changes. Errors: `FANFARE_ERR_BUSY` when another
- * thread is in a call with the stream, `FANFARE_ERR_ARGUMENT` or `FANFARE_ERR_FORKED`.
+ * Threads: any, several at once, also while another thread waits in `fanfare_stream_next`. Ownership:
+ * nothing changes. Errors: `FANFARE_ERR_ARGUMENT` or `FANFARE_ERR_FORKED`.
  */
 fanfare_status fanfare_stream_is_complete(const fanfare_stream *stream,
                                           uint32_t *is_complete_out);
@@ -4299,78 +4426,9 @@ static inline fanfare_metrics fanfare_metrics_empty(void)
 /* ---- 20. Log -------------------------------------------------------------------------------- */
 
 /**
- * The most bytes of a record's message.
- */
-#define FANFARE_LOG_BYTES_MAX 1024
-
-/**
- * The values of a `fanfare_log_level`. Each has those before it as well.
- */
-typedef enum fanfare_log_level_code {
-  /**
-   * Nothing.
-   */
-  FANFARE_LOG_OFF = 0,
-  /**
-   * Something has failed that clients notice.
-   */
-  FANFARE_LOG_ERROR = 1,
-  /**
-   * Something that an operator should know. Clients do not set the rate of records up to the next
-   * level.
-   */
-  FANFARE_LOG_WARN = 2,
-  /**
-   * What happens seldom, and is in order.
-   */
-  FANFARE_LOG_INFO = 3,
-  /**
-   * What happens with each connection.
-   */
-  FANFARE_LOG_DEBUG = 4,
-  /**
-   * Everything.
-   */
-  FANFARE_LOG_TRACE = 5,
-} fanfare_log_level_code;
-
-/**
- * How much is logged, or how important a record is: one of the constants of
- * `fanfare_log_level_code`.
- */
-typedef int32_t fanfare_log_level;
-
-/**
- * One record of the log, which is there until the callback returns. The struct grows at its end
- * only.
- */
-typedef struct fanfare_log_record {
-  /**
-   * The size of the struct as the library knows it, in bytes: what is beyond it is not there.
-   */
-  size_t size;
-  /**
-   * The part of the library that it is from, such as fanfare::hub.
-   */
-  fanfare_text target;
-  /**
-   * What has happened: UTF-8 on one line, of at most `FANFARE_LOG_BYTES_MAX` bytes.
-   */
-  fanfare_text message;
-  /**
-   * How important it is.
-   */
-  fanfare_log_level level;
-  /**
-   * 1 if the message was longer and was cut at the end of a character; else 0.
-   */
-  uint32_t is_cut;
-} fanfare_log_record;
-
-/**
  * What is called with each record, see `fanfare_log_set`.
  */
-typedef void (*fanfare_log_callback)(void *user_data, const struct fanfare_log_record *record);
+typedef void (*fanfare_log_callback)(void *user_data, const fanfare_log_record *record);
 
 /**
  * What is called with a callback's user data when the callback will not be called any more.
@@ -4409,6 +4467,27 @@ fanfare_status fanfare_log_set(fanfare_log_level level,
                                fanfare_log_callback callback,
                                void *user_data,
                                fanfare_log_destructor destructor);
+
+/**
+ * From now on, a notice `FANFARE_NOTICE_LOG` with `token` of each record of the library's log up to a
+ * level, from `FANFARE_LOG_ERROR` to `FANFARE_LOG_TRACE`, of all hubs: for a program that no thread of the
+ * engine may enter, such as an interpreter. The notice's `log` is the record, and `at_unix_ms` when it was
+ * made. At most `capacity` records wait, up to 65,536; 0 is 1,000. One that finds as many waiting is lost;
+ * the next one has in `lost` how many were. What the program's own callback (`fanfare_log_set`) gets does
+ * not depend on this. `fanfare_notices_remove` ends it.
+ *
+ * Threads: any, several at once; waits for callbacks that run, and for a drain of the queue that is under
+ * way. Ownership: the queue stays the caller's. Errors: `FANFARE_ERR_ARGUMENT`, also when the level is
+ * none of these or the capacity is too large; `FANFARE_ERR_LIMIT` when 16 queues get the log, or the queue
+ * has 1,048,576 sources; `FANFARE_ERR_BUSY` in a callback of the log; `FANFARE_ERR_LOGGER` as of
+ * `fanfare_log_set`; `FANFARE_ERR_FORKED`.
+ *
+ * The child of a fork has no such notices, and may ask for its own with a queue of its own.
+ */
+fanfare_status fanfare_log_watch(const fanfare_notices *notices,
+                                 uint64_t token,
+                                 fanfare_log_level level,
+                                 size_t capacity);
 
 #ifdef __cplusplus
 } /* extern "C" */

@@ -32,6 +32,8 @@ mod listen_options;
 mod listener;
 mod listeners;
 mod log;
+mod log_record;
+mod log_watch;
 mod metrics;
 mod notice;
 mod notices;
@@ -46,6 +48,7 @@ mod reason;
 mod rules;
 #[cfg(feature = "tickets")]
 mod signing;
+mod space;
 mod status;
 mod stream;
 mod stream_options;
@@ -113,10 +116,11 @@ pub use listener::{
     fanfare_hub_listen, fanfare_hub_listen_on, fanfare_listener_address, fanfare_listener_close,
     FanfareListener,
 };
-pub use log::{
-    fanfare_log_set, FanfareLogCallback, FanfareLogDestructor, FanfareLogLevel,
-    FanfareLogLevelCode, FanfareLogRecord, FANFARE_LOG_BYTES_MAX,
+pub use log::{fanfare_log_set, FanfareLogCallback, FanfareLogDestructor};
+pub use log_record::{
+    FanfareLogLevel, FanfareLogLevelCode, FanfareLogRecord, FANFARE_LOG_BYTES_MAX,
 };
+pub use log_watch::fanfare_log_watch;
 pub use metrics::{
     fanfare_hub_metrics, fanfare_hub_prometheus, FanfareMetrics, FANFARE_METRICS_REASONS_MAX,
 };
@@ -146,6 +150,7 @@ pub use signing::{
     fanfare_signing_key_free, fanfare_signing_key_new, fanfare_signing_key_sign, FanfareSigningKey,
     FanfareTokenClaims,
 };
+pub use space::fanfare_hub_notify_space;
 pub use status::{fanfare_strerror, FanfareStatus, FanfareStatusCode};
 pub use stream::{
     fanfare_hub_subscribe, fanfare_stream_end, fanfare_stream_free, fanfare_stream_headers,
@@ -162,8 +167,8 @@ pub use text::FanfareText;
 pub use tickets::{
     fanfare_access_options_problem, fanfare_authorizer_new_tickets, fanfare_ticket_options_init,
     fanfare_ticket_options_problem, fanfare_tickets_free, fanfare_tickets_issue,
-    fanfare_tickets_new, fanfare_tickets_redeem, FanfareAccessOptions, FanfareTicket,
-    FanfareTicketOptions, FanfareTickets, FANFARE_TICKET_BYTES_MAX,
+    fanfare_tickets_look_up, fanfare_tickets_new, fanfare_tickets_redeem, FanfareAccessOptions,
+    FanfareTicket, FanfareTicketOptions, FanfareTickets, FANFARE_TICKET_BYTES_MAX,
 };
 #[cfg(feature = "tickets")]
 pub use tokens::{

@@ -1,6 +1,7 @@
 //! One notice across the border.
 
 use super::header_field::FanfareHeader;
+use super::log_record::FanfareLogRecord;
 use super::reason::FanfareDisconnectReason;
 use super::text::FanfareText;
 
@@ -42,6 +43,11 @@ pub enum FanfareNoticeKindCode {
     /// of which nothing else is set, is what was read of it: at least the request's head.
     /// `fanfare_fallback_new` says how it is taken.
     FANFARE_NOTICE_UNHANDLED = 8,
+    /// There is space for what a publisher has found no space for, see `fanfare_hub_notify_space`. It
+    /// comes once.
+    FANFARE_NOTICE_SPACE = 9,
+    /// A record of the library's log, `log`; see `fanfare_log_watch`.
+    FANFARE_NOTICE_LOG = 10,
 }
 
 /// A kind, inside of the library.
@@ -91,6 +97,8 @@ pub struct FanfareNotice {
     pub is_proxy: u32,
     /// 0.
     pub reserved: u32,
+    /// A record of the log; NULL where there is none.
+    pub log: *const FanfareLogRecord,
 }
 
 /// What a request for a stream says. Its texts are the queue's, and valid until the next drain.
@@ -150,6 +158,7 @@ impl FanfareNotice {
             peer: FanfareText::NONE,
             is_proxy: 0,
             reserved: 0,
+            log: std::ptr::null(),
         }
     }
 }

@@ -702,6 +702,27 @@ static fanfare_status tickets_issue(const objects *of)
     return fanfare_tickets_issue(of->tickets, &granted, &ticket);
 }
 
+static fanfare_status tickets_look_up(const objects *of)
+{
+    fanfare_grant of_ticket = grant();
+    fanfare_granted *granted = NULL;
+    fanfare_ticket ticket;
+    fanfare_status status = fanfare_tickets_issue(of->tickets, &of_ticket, &ticket);
+
+    if (status == FANFARE_OK) {
+        status = fanfare_tickets_look_up(of->tickets, fanfare_ticket_text(&ticket), 0, &granted);
+        fanfare_granted_free(granted);
+    }
+    return status;
+}
+
+static fanfare_status tickets_look_up_in_child(const objects *of)
+{
+    fanfare_granted *granted = NULL;
+
+    return fanfare_tickets_look_up(of->tickets, FANFARE_TEXT("any"), 0, &granted);
+}
+
 static fanfare_status tickets_redeem(const objects *of)
 {
     fanfare_grant of_ticket = grant();
@@ -773,6 +794,22 @@ static fanfare_status watch_connections(const objects *of)
 static fanfare_status watch_interest(const objects *of)
 {
     return fanfare_hub_watch_interest(of->hub, of->notices, 2, FANFARE_TEXT("#"), 0);
+}
+
+static fanfare_status notify_space(const objects *of)
+{
+    const fanfare_text topic = FANFARE_TEXT("t");
+    fanfare_publication publication = fanfare_publication_of(&topic, 1, NULL);
+
+    return fanfare_hub_notify_space(of->hub, of->notices, 3, &publication);
+}
+
+static fanfare_status log_watch(const objects *of)
+{
+    fanfare_status status = fanfare_log_watch(of->notices, 4, FANFARE_LOG_ERROR, 1);
+
+    fanfare_notices_remove(of->notices, 4);
+    return status;
 }
 
 static fanfare_status notices_doorbell(const objects *of)
@@ -899,11 +936,14 @@ const call calls[] = {
     {"fanfare_tokens_set_keys", tokens_set_keys, FORKED, 0},
     {"fanfare_tokens_verify", tokens_verify, FORKED, 0},
     {"fanfare_tickets_issue", tickets_issue, FORKED, 0},
+    {"fanfare_tickets_look_up", tickets_look_up, tickets_look_up_in_child, FANFARE_ERR_FORKED, 0},
     {"fanfare_tickets_redeem", tickets_redeem, tickets_redeem_in_child, FANFARE_ERR_FORKED, 0},
     {"fanfare_granted_grant", granted_grant, FORKED, 0},
     {"fanfare_granted_is_current", granted_is_current, FORKED, 0},
     {"fanfare_hub_watch_connections", watch_connections, FORKED, 0},
     {"fanfare_hub_watch_interest", watch_interest, FORKED, 0},
+    {"fanfare_hub_notify_space", notify_space, FORKED, 0},
+    {"fanfare_log_watch", log_watch, FORKED, 0},
     {"fanfare_notices_doorbell", notices_doorbell, FORKED, 0},
     {"fanfare_notices_drain", notices_drain, FORKED, CALL_ALONE},
     {"fanfare_notices_remove", notices_remove, FORKED, 0},

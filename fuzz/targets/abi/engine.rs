@@ -95,9 +95,7 @@ fn read_connections(
     let count = unsafe { fanfare_connections_count(list) };
     let minimum = offset_of!(FanfareConnection, policy) + size_of::<i32>();
     let lent = memory.writable::<FanfareConnection>(input, minimum);
-    // SAFETY: NULL or a list.
-            let count = unsafe { fanfare_rules_count(rules) };
-            let index = input.below(count + 2);
+    let index = input.below(count + 2);
     let expected = Expected::default()
         .fault_if(list.is_null() || index >= count, FANFARE_ERR_ARGUMENT)
         .fault(lent.fault_of_output());
@@ -201,9 +199,7 @@ pub(crate) fn hub_subscribers(world: &mut World, input: &mut Input<'_>) {
     assert_eq!(!list.is_null(), is_ok);
     // SAFETY: NULL or a list.
     let count = unsafe { fanfare_subscription_counts_count(list) };
-    // SAFETY: NULL or a list.
-            let count = unsafe { fanfare_rules_count(rules) };
-            let index = input.below(count + 2);
+    let index = input.below(count + 2);
     let lent =
         memory.writable::<FanfareSubscriptionCount>(input, size_of::<FanfareSubscriptionCount>());
     let expected = Expected::default()
@@ -531,8 +527,7 @@ fn ask_listener(
                 .chance_if(true, FANFARE_ERR_BUSY)
                 .chance_if(true, FANFARE_ERR_LIMIT);
             // SAFETY: live; what is lent is as it says; the descriptor is this step's.
-            let status =
-                unsafe { fanfare_listener_admit(hub.handle, listener, fd, lent.as_ptr()) };
+            let status = unsafe { fanfare_listener_admit(hub.handle, listener, fd, lent.as_ptr()) };
             if expected.check("fanfare_listener_admit", status) {
                 hub.has_connections = true;
             } else {

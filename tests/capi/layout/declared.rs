@@ -5,6 +5,7 @@ declared! {
     constant FANFARE_POLICIES_THESE "FANFARE_POLICIES_THESE";
     constant FANFARE_EVENT_ID_BYTES_MAX "FANFARE_EVENT_ID_BYTES_MAX";
     constant FANFARE_UNSET "FANFARE_UNSET";
+    constant FANFARE_LOG_BYTES_MAX "FANFARE_LOG_BYTES_MAX";
     constant FANFARE_QUERY_TOPICS_NONE "FANFARE_QUERY_TOPICS_NONE";
     constant FANFARE_QUERY_TOPICS_ANY "FANFARE_QUERY_TOPICS_ANY";
     constant FANFARE_OVERLOAD_COME_AGAIN "FANFARE_OVERLOAD_COME_AGAIN";
@@ -15,7 +16,6 @@ declared! {
     constant FANFARE_KEY_JWKS "FANFARE_KEY_JWKS";
     constant FANFARE_TICKET_BYTES_MAX "FANFARE_TICKET_BYTES_MAX";
     constant FANFARE_METRICS_REASONS_MAX "FANFARE_METRICS_REASONS_MAX";
-    constant FANFARE_LOG_BYTES_MAX "FANFARE_LOG_BYTES_MAX";
     constant FanfareStatusCode::FANFARE_OK "FANFARE_OK";
     constant FanfareStatusCode::FANFARE_ERR_PANIC "FANFARE_ERR_PANIC";
     constant FanfareStatusCode::FANFARE_ERR_ARGUMENT "FANFARE_ERR_ARGUMENT";
@@ -76,6 +76,12 @@ declared! {
     constant FanfareGapReasonCode::FANFARE_GAP_RESTARTED "FANFARE_GAP_RESTARTED";
     constant FanfareGapReasonCode::FANFARE_GAP_UNKNOWN_ID "FANFARE_GAP_UNKNOWN_ID";
     constant FanfareGapReasonCode::FANFARE_GAP_SLOW "FANFARE_GAP_SLOW";
+    constant FanfareLogLevelCode::FANFARE_LOG_OFF "FANFARE_LOG_OFF";
+    constant FanfareLogLevelCode::FANFARE_LOG_ERROR "FANFARE_LOG_ERROR";
+    constant FanfareLogLevelCode::FANFARE_LOG_WARN "FANFARE_LOG_WARN";
+    constant FanfareLogLevelCode::FANFARE_LOG_INFO "FANFARE_LOG_INFO";
+    constant FanfareLogLevelCode::FANFARE_LOG_DEBUG "FANFARE_LOG_DEBUG";
+    constant FanfareLogLevelCode::FANFARE_LOG_TRACE "FANFARE_LOG_TRACE";
     constant FanfareNoticeKindCode::FANFARE_NOTICE_CONNECTED "FANFARE_NOTICE_CONNECTED";
     constant FanfareNoticeKindCode::FANFARE_NOTICE_DISCONNECTED "FANFARE_NOTICE_DISCONNECTED";
     constant FanfareNoticeKindCode::FANFARE_NOTICE_WANTED "FANFARE_NOTICE_WANTED";
@@ -84,15 +90,11 @@ declared! {
     constant FanfareNoticeKindCode::FANFARE_NOTICE_READABLE "FANFARE_NOTICE_READABLE";
     constant FanfareNoticeKindCode::FANFARE_NOTICE_ENDED "FANFARE_NOTICE_ENDED";
     constant FanfareNoticeKindCode::FANFARE_NOTICE_UNHANDLED "FANFARE_NOTICE_UNHANDLED";
+    constant FanfareNoticeKindCode::FANFARE_NOTICE_SPACE "FANFARE_NOTICE_SPACE";
+    constant FanfareNoticeKindCode::FANFARE_NOTICE_LOG "FANFARE_NOTICE_LOG";
     constant FanfareConnectionStateCode::FANFARE_CONNECTION_LIVE "FANFARE_CONNECTION_LIVE";
     constant FanfareConnectionStateCode::FANFARE_CONNECTION_LAGGING "FANFARE_CONNECTION_LAGGING";
     constant FanfareConnectionStateCode::FANFARE_CONNECTION_REPLAYING "FANFARE_CONNECTION_REPLAYING";
-    constant FanfareLogLevelCode::FANFARE_LOG_OFF "FANFARE_LOG_OFF";
-    constant FanfareLogLevelCode::FANFARE_LOG_ERROR "FANFARE_LOG_ERROR";
-    constant FanfareLogLevelCode::FANFARE_LOG_WARN "FANFARE_LOG_WARN";
-    constant FanfareLogLevelCode::FANFARE_LOG_INFO "FANFARE_LOG_INFO";
-    constant FanfareLogLevelCode::FANFARE_LOG_DEBUG "FANFARE_LOG_DEBUG";
-    constant FanfareLogLevelCode::FANFARE_LOG_TRACE "FANFARE_LOG_TRACE";
     number FanfareStatus "fanfare_status";
     number FanfareEnvelope "fanfare_envelope";
     number FanfareHeartbeat "fanfare_heartbeat";
@@ -100,10 +102,10 @@ declared! {
     number FanfareStart "fanfare_start";
     number FanfareDisconnectReason "fanfare_disconnect_reason";
     number FanfareGapReason "fanfare_gap_reason";
+    number FanfareLogLevel "fanfare_log_level";
     number FanfareConnectionId "fanfare_connection_id";
     number FanfareNoticeKind "fanfare_notice_kind";
     number FanfareConnectionState "fanfare_connection_state";
-    number FanfareLogLevel "fanfare_log_level";
     layout FanfareText "fanfare_text" [data, length];
     layout FanfareOptions "fanfare_options" [size, shards, heartbeat_ms, retry_ms, event_bytes_max, batch_bytes_max, topic_backlog_bytes_max, backlog_bytes_max, history_events_max, history_bytes_max, history_age_max_ms, history_total_bytes_max, lag_bytes_max, lag_age_max_ms, lag_grace_ms, lag_grace_percent, lag_total_bytes_max, stall_time_max_ms, connections_max, connections_per_address_max, subscriptions_max, subscriptions_per_address_max, connection_age_max_ms, any_host, reserved, finished_age_max_ms, heartbeat_form, policy, gap_event];
     layout FanfareEvent "fanfare_event" [size, data, name, id, key, retry_ms, comment, window_ms];
@@ -112,8 +114,9 @@ declared! {
     layout FanfareTopicOptions "fanfare_topic_options" [size, history_events_max, history_bytes_max, history_age_max_ms, finished_age_max_ms, policy, reserved];
     layout FanfareRule "fanfare_rule" [size, subscription, history_events_max, history_bytes_max, history_age_max_ms, finished_age_max_ms, policy, topics, finished_topics, kept_events, kept_bytes];
     layout FanfareHeader "fanfare_header" [name, value];
+    layout FanfareLogRecord "fanfare_log_record" [size, target, message, level, is_cut];
     layout FanfareRequest "fanfare_request" [size, method, path, query, headers, headers_count, content, last_event_id];
-    layout FanfareNotice "fanfare_notice" [kind, reason, token, id, at_unix_ms, lost, tag, addr, subscriptions, subscriptions_count, lasted_ms, events, bytes, request, peer, is_proxy, reserved];
+    layout FanfareNotice "fanfare_notice" [kind, reason, token, id, at_unix_ms, lost, tag, addr, subscriptions, subscriptions_count, lasted_ms, events, bytes, request, peer, is_proxy, reserved, log];
     layout FanfareRoute "fanfare_route" [size, path, subscriptions, subscriptions_count, headers, headers_count, post, query_topics];
     layout FanfareListenOptions "fanfare_listen_options" [size, path, health_path, routes, routes_count, headers, headers_count, cors_origins, cors_origins_count, cors_request_headers, cors_request_headers_count, cors_exposed_headers, cors_exposed_headers_count, hosts, hosts_count, proxy_protocol_from, proxy_protocol_from_count, trusted_proxies, trusted_proxies_count, authorizer, fallback, cors_credentials, forwarded_header, socket_mode, overload, start, start_last, gap_start, gap_start_last, policies, envelope, cors_max_age_ms, head_bytes_max, head_fields_max, body_bytes_max, head_time_max_ms, subscriptions_per_connection_max, wide_filters_max, notsent_lowat_bytes, send_buffer_bytes, keepalive_ms, user_timeout_ms];
     layout FanfareListener "fanfare_listener" [id];
@@ -135,5 +138,4 @@ declared! {
     layout FanfareDrainOptions "fanfare_drain_options" [size, window_ms, grace_ms, retry_ms];
     layout FanfareDrained "fanfare_drained" [size, told, cut];
     layout FanfareMetrics "fanfare_metrics" [size, living_shards, connections_max, connections, pending_connections, lagging_connections, replaying_connections, spread_deliveries, topics, known_topics, filters, finished_topics, subscriptions, published_events, full_events, delivered_events, delivered_bytes, replayed_events, gathered_parts, kept_events, kept_bytes, heartbeats, batches, held_batches, backlog_bytes, lag_bytes, dropped_events, conflated_events, accepted_connections, refused_connections, finished_answers, pending_authorizations, denied_authorizations, failed_authorizations, late_authorizations, lost_notices, interest_watchers, owed_interest_notices, cut_graces, disconnects, gap_events, latency_buckets, latency_bounds_us, latency_counts, latency_sum_ns];
-    layout FanfareLogRecord "fanfare_log_record" [size, target, message, level, is_cut];
 }
