@@ -1089,7 +1089,8 @@ typedef struct fanfare_publication {
  *
  * Threads: any, several at once; every client gets all events in one order. Ownership: `topic`,
  * `event` and its texts stay the caller's. Errors, after each of which nothing was published to
- * any client: `FANFARE_ERR_FULL` when too many bytes wait to be sent (try again a little later),
+ * any client: `FANFARE_ERR_FULL` when too many bytes wait to be sent (try again a little later, or when
+ * `fanfare_hub_notify_space` says so),
  * `FANFARE_ERR_TOPIC`, `FANFARE_ERR_EVENT`, `FANFARE_ERR_UTF8`, `FANFARE_ERR_TOO_LARGE`,
  * `FANFARE_ERR_FINISHED`, `FANFARE_ERR_ARGUMENT`, `FANFARE_ERR_CLOSED`, `FANFARE_ERR_FORKED` or
  * `FANFARE_ERR_SYSTEM`.
@@ -4437,7 +4438,7 @@ typedef void (*fanfare_log_destructor)(void *user_data);
 
 /**
  * Sets what is called with each record of the library's log up to a level: the one callback of the
- * process, for all hubs. NULL is none, as it is at first: the level has to be one all the same, and the
+ * process, for all hubs. A program that no thread of the engine may enter has `fanfare_log_watch` instead. NULL is none, as it is at first: the level has to be one all the same, and the
  * user data and the destructor are not used.
  * The callback that was set before is not called any more when this returns, and its destructor,
  * unless that is NULL, was called with its user data, in this thread. At the process's end nothing
