@@ -3345,7 +3345,7 @@ typedef struct fanfare_stream_options {
   uint64_t expires_at_unix_ms;
   /**
    * The most bytes that wait to be read of a stream that the program reads itself; 0 for 128 KiB.
-   * Bounds: 0, or 1 byte to 16 MiB.
+   * Bounds: 0, or 1 byte to 16 MiB. Default: 0.
    */
   uint64_t queue_bytes_max;
 } fanfare_stream_options;
