@@ -3,21 +3,33 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
+from ._doorbell import LoopBell, Readable
 from ._native import lib
 from .errors import check, error
 
 T = TypeVar("T")
 #: The longest time that the library is waited for at once, so that signals' handlers run.
 SLICE_MS = 100
-#: How long a coroutine sleeps at first and at most before it tries again, in seconds.
-PAUSE_MIN_S, PAUSE_MAX_S = 0.001, 0.016
+#: How long a coroutine sleeps before it tries again if too many wait to be told of space.
+PAUSE_S = 0.016
+
+
+class Call(Protocol):
+    """What is published when there is space."""
+
+    def __call__(self, timeout_ms: int) -> int:
+        """Publishes, waiting for space for so long at most, and returns the status."""
+
+    def ask(self, notices: Any, token: int) -> int:  # noqa: ANN401 (cffi has no types)
+        """Has a queue of notices tell once when there is space, and returns the status."""
 
 
 class Base:
@@ -41,15 +53,28 @@ def wait_for(call: Callable[[int], int], timeout: float | None) -> None:
         _check_deadline(deadline, timeout)
 
 
-async def wait_for_async(call: Callable[[int], int], timeout: float | None) -> None:
+async def wait_for_async(call: Call, timeout: float | None) -> None:
     """As :func:`wait_for`, without blocking the event loop. A cancelled call has done nothing."""
     deadline = None if timeout is None else time.monotonic() + timeout
-    pause = PAUSE_MIN_S
     while (status := call(0)) == lib.FANFARE_ERR_FULL:
         _check_deadline(deadline, timeout)
-        await asyncio.sleep(pause)
-        pause = min(2 * pause, PAUSE_MAX_S)
+        await _space(call, None if deadline is None else deadline - time.monotonic())
     check(status)
+
+
+async def _space(call: Call, seconds: float | None) -> None:
+    """Waits until the loop's queue of notices tells of space, for some time at most."""
+    space = Readable(LoopBell.of_running_loop())
+    try:
+        status = call.ask(space.bell.doorbell.native, space.token)
+        if status == lib.FANFARE_ERR_LIMIT:
+            await asyncio.sleep(PAUSE_S)
+            return
+        check(status)
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(space.event.wait(), seconds)
+    finally:
+        space.bell.drop(space.token)
 
 
 def _check_deadline(deadline: float | None, timeout: float | None) -> None:
