@@ -126,27 +126,29 @@ func (c *Client) Publisher(options *PublisherOptions) *Publisher {
 // Otherwise it is [ErrClosed], [ErrTopic], [ErrEvent], [ErrUTF8], or [ErrTooLarge] for an event that is
 // larger than the queue.
 func (p *Publisher) Publish(topic string, event Event) error {
-	return p.put(nil, []string{topic}, &event, false)
+	return p.put(context.Background(), []string{topic}, &event, false, false)
 }
 
 // PublishContext is [Publisher.Publish], but waits while the queue is full, until the context ends.
 func (p *Publisher) PublishContext(ctx context.Context, topic string, event Event) error {
-	return p.put(ctx, []string{topic}, &event, false)
+	return p.put(ctx, []string{topic}, &event, false, true)
 }
 
 // PublishTo queues one event of several topics, and otherwise is [Publisher.PublishContext].
 func (p *Publisher) PublishTo(ctx context.Context, topics []string, event Event) error {
-	return p.put(ctx, topics, &event, false)
+	return p.put(ctx, topics, &event, false, true)
 }
 
 // Finish queues the end of a topic, after the events before it, with a last event unless it is nil.
 // It waits as [Publisher.PublishContext] does.
 func (p *Publisher) Finish(ctx context.Context, topic string, last *Event) error {
-	return p.put(ctx, []string{topic}, last, true)
+	return p.put(ctx, []string{topic}, last, true, true)
 }
 
-// put waits for space if it is given a context.
-func (p *Publisher) put(ctx context.Context, topics []string, event *Event, finish bool) error {
+// put queues an event, or the end of a topic, and waits for space if it may.
+func (p *Publisher) put(
+	ctx context.Context, topics []string, event *Event, finish, mayWait bool,
+) error {
 	text, err := lineOf(topics, event, finish)
 	if err != nil {
 		return err
@@ -155,12 +157,12 @@ func (p *Publisher) put(ctx context.Context, topics []string, event *Event, fini
 		return invalid(ErrTooLarge, "the whole queue has less space")
 	}
 	e := entry{line: text, isMarked: finish || event.ID != "", isFinish: finish}
-	if ctx != nil && ctx.Err() != nil {
-		return ctx.Err()
+	if err := ctx.Err(); err != nil {
+		return err
 	}
 	for {
 		room, err := p.tryPut(e)
-		if err == nil || room == nil || ctx == nil {
+		if err == nil || room == nil || !mayWait {
 			return err
 		}
 		select {
