@@ -24,5 +24,5 @@
 // To finish a topic is repeated under [RepeatWithID] and [RepeatAlways]: a topic ends once.
 //
 // A proxy that answers 500, 502 or 504, or 503 in other words than fanfare's, may have handed the
-// request on before. Such an answer counts as a lost one.
+// request on before. Such an answer counts as a lost one. One of 429 does not.
 package publish

@@ -324,3 +324,30 @@ func TestABacklogThatStaysFullIsErrFullAfterHalfAMinute(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+func TestAServerWithoutAConnectionToSpareHasPublishedNothing(t *testing.T) {
+	t.Parallel()
+	s := serve(t, "--topic-backlog", "1KiB", "--control-connections-max", "1")
+	client := s.client(nil)
+	event, waiting := fillBacklog(t, s, client)
+	publisher := client.Publisher(nil) // its request waits for the backlog, and so has the connection
+	if err := publisher.Publish("t", event); err != nil {
+		t.Fatal(err)
+	}
+	other := s.client(&publish.Options{Retries: -1})
+	until(t, "the publisher has the connection", func() bool {
+		_, err := other.Publish(soon(t), "u", text(1))
+		var typed *publish.Error
+		if !errors.Is(err, publish.ErrFull) || !errors.As(err, &typed) || typed.Status != 503 {
+			return false
+		}
+		return true
+	})
+	for _, stream := range waiting {
+		stream.end()
+	}
+	if err := publisher.Flush(soon(t)); err != nil {
+		t.Error(err)
+	}
+	closeSoon(t, publisher)
+}

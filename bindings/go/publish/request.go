@@ -104,16 +104,19 @@ func (c *Client) send(ctx context.Context, r request) said {
 	if err != nil {
 		return said{kind: unknown, err: &Error{Kind: ErrUnknown, Status: response.StatusCode, Cause: err}}
 	}
-	retryAfter, _ := strconv.Atoi(response.Header.Get("Retry-After"))
-	outcome := understand(response.StatusCode, content)
+	field := response.Header.Get("Retry-After")
+	retryAfter, _ := strconv.Atoi(field)
+	outcome := understand(response.StatusCode, content, field != "")
 	outcome.retryAfter = min(time.Duration(max(retryAfter, 0))*time.Second, retryAfterMax)
 	return outcome
 }
 
 // understand says what an answer means. A proxy's answer may not be the server's.
-func understand(status int, content []byte) said {
+func understand(status int, content []byte, saysWhen bool) said {
 	var a answer
 	isOwn := json.Unmarshal(content, &a) == nil && (a.Error != nil || status == http.StatusOK)
+	// The program's answer when it has all the connections that it may have.
+	isTurnedAway := status == http.StatusServiceUnavailable && len(content) == 0 && saysWhen
 	count := 0
 	if a.Published != nil {
 		count = max(*a.Published, 0)
@@ -139,7 +142,7 @@ func understand(status int, content []byte) said {
 		}
 		return outcome
 	case status == http.StatusTooManyRequests, status == http.StatusRequestTimeout && isOwn,
-		status == http.StatusServiceUnavailable && isOwn:
+		status == http.StatusServiceUnavailable && isOwn, isTurnedAway:
 		return said{kind: busy, count: count, err: problem(ErrFull)}
 	case status >= 500, status == http.StatusRequestTimeout:
 		return said{kind: unknown, err: problem(ErrUnknown)}
