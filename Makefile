@@ -127,7 +127,6 @@ bench-c: capi ## build the C program that `fanfare bench publish-call --c-progra
 header: ## make include/fanfare.h anew from src/ffi, its copy for Go, and the record of its layout
 	FANFARE_HEADER_WRITE=1 $(CARGO) test --locked --features capi,tickets --test header -- current
 	cp include/fanfare.h bindings/go/include/
-	go -C bindings/go generate .
 	FANFARE_HEADER_WRITE=1 $(CARGO) test --locked --features capi,tickets --test layout -- record
 
 bench: ## some minutes of benchmark, the results in build/bench; BENCH_ARGS goes to each scenario
