@@ -51,6 +51,7 @@ from .hub import Drained, Hub
 from .listening import Listener, Route
 from .metrics import Metrics
 from .notices import Connected, Disconnected, Notice, Notices, Unwanted, Wanted
+from .process import PerProcess
 from .rules import Rule
 from .streams import STREAM_HEADERS, Stream
 from .tokens import Granted, Jwks, Key, SigningKey, TicketAuthorizer, Tickets, Tokens
@@ -98,6 +99,7 @@ __all__ = [
     "OptionsError",
     "OutOfResourcesError",
     "PanicError",
+    "PerProcess",
     "Policy",
     "Publication",
     "Refusal",
