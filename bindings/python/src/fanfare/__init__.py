@@ -52,6 +52,8 @@ from .listening import Listener, Route
 from .metrics import Metrics
 from .notices import Connected, Disconnected, Notice, Notices, Unwanted, Wanted
 from .process import PerProcess
+from .publish_server import PublishServer
+from .publisher import Publisher, UnreachableError
 from .rules import Rule
 from .streams import STREAM_HEADERS, Stream
 from .tokens import Granted, Jwks, Key, SigningKey, TicketAuthorizer, Tickets, Tokens
@@ -102,6 +104,8 @@ __all__ = [
     "PerProcess",
     "Policy",
     "Publication",
+    "PublishServer",
+    "Publisher",
     "Refusal",
     "RequestError",
     "Route",
@@ -125,6 +129,7 @@ __all__ = [
     "Topic",
     "TopicError",
     "Topics",
+    "UnreachableError",
     "UnreadSocketError",
     "UnsentSocketError",
     "Unwanted",

@@ -1,4 +1,4 @@
-"""Where WSGI servers have the socket of a request, what they have read of it, and how they let go."""
+"""Where WSGI servers have a request's socket, what they have read of it, and how they let go."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _ADVICE = (
 )
 
 
-class Unreachable(Exception):
+class NotGivenError(Exception):
     """The server does not give the socket of a request, for a reason."""
 
     def __init__(self, reason: str) -> None:
@@ -41,36 +41,36 @@ class Host:
     def _check_protocol(self) -> None:
         protocol = str(self._environ.get("SERVER_PROTOCOL", ""))
         if not protocol.startswith("HTTP/1.") or self._environ.get("HTTP_VERSION") == "2":
-            raise Unreachable(f"A connection of {protocol or 'no HTTP'} cannot be handed over")
+            raise NotGivenError(f"A connection of {protocol or 'no HTTP'} cannot be handed over")
         if self._request is not None and ".uwsgi." in type(self._request).__module__:
-            raise Unreachable("A connection of the uwsgi protocol cannot be handed over")
+            raise NotGivenError("A connection of the uwsgi protocol cannot be handed over")
 
     def _find(self) -> Any:  # noqa: ANN401 (a socket of the standard library's or of gevent's)
         found = next((self._environ[key] for key in _SOCKETS if self._environ.get(key)), None)
         if found is None and self._reader is not None:
             found = getattr(self._reader.raw, "_sock", None)  # wsgiref's, and so Django's
         if found is None or not hasattr(found, "fileno"):
-            raise Unreachable("This WSGI server gives no socket of its requests")
+            raise NotGivenError("This WSGI server gives no socket of its requests")
         if isinstance(found, ssl.SSLSocket) or hasattr(found, "getpeercert"):
-            raise Unreachable("A connection with TLS of this server's cannot be handed over")
+            raise NotGivenError("A connection with TLS of this server's cannot be handed over")
         return found
 
     def read_ahead(self) -> int:
         """How many bytes behind the request's head and content the server has read already.
 
-        :raises Unreachable: It cannot be known.
+        :raises NotGivenError: It cannot be known.
         """
         if "gunicorn.socket" in self._environ:
             body = self._environ.get("wsgi.input")
             holder = self._request or getattr(body, "reader", None)
             buffer = getattr(getattr(holder, "unreader", None), "buf", None)
             if buffer is None:
-                raise Unreachable("This gunicorn does not show what it has read ahead")
+                raise NotGivenError("This gunicorn does not show what it has read ahead")
             ahead = bytes(buffer.getvalue())
         elif self._reader is not None:
             ahead = self._peek()
         else:
-            raise Unreachable("This WSGI server does not show what it has read ahead")
+            raise NotGivenError("This WSGI server does not show what it has read ahead")
         # Some clients end the content of a POST with a line break that does not belong to it.
         return 0 if len(ahead) <= 4 and not ahead.strip(b"\r\n") else len(ahead)
 

@@ -14,17 +14,16 @@ with sync, gthread and gevent workers, and under werkzeug's and Django's own ser
 
 from __future__ import annotations
 
+import _socket
 import os
 from collections.abc import Callable, Iterable, Mapping
 from http import HTTPStatus
 from typing import Any, Protocol, TypeGuard
 from urllib.parse import parse_qsl
 
-import _socket
-
 from ._convert import Envelope, Headers, HeartbeatForm, Moment, Policy, Start, Text, Topics
 from ._native import lib
-from ._wsgi_sockets import CONTENT_BYTES_MAX, Host, Unreachable, finish_content
+from ._wsgi_sockets import CONTENT_BYTES_MAX, Host, NotGivenError, finish_content
 from .errors import (
     BusyError,
     ClosedError,
@@ -43,6 +42,8 @@ from .process import PerProcess
 from .streams import STREAM_HEADERS
 
 Environ = Mapping[str, Any]
+#: The most characters of a client's ``Last-Event-ID`` that are looked at: 4 KiB of UTF-8 at most.
+_ID_CHARACTERS_MAX = 1024
 
 
 class Request(Protocol):
@@ -126,15 +127,16 @@ def event_stream(
 
     A client gets the topics that the handler names; nothing is taken from its query but the place
     where it resumes. The engine writes the answer at once, its head included: what a framework adds
-    to the returned response, such as cookies or fields of CORS, is not sent. Give it as ``headers``.
+    to the returned response, such as cookies or fields of CORS, is not sent. Give such fields as
+    ``headers``.
 
     A request that the hub does not take is left to the server: its answer has the status 503, 400
     (another request waits behind this one, or a header field is none), 405 or 413, and ``refused``
     says why.
 
     :param request: Flask's or Django's request, or the ``environ`` of any WSGI application. Content
-        of a ``POST`` that was not read is thrown away, at most 64 KiB of it; with a bare ``environ``
-        of werkzeug's server you read it first.
+        of a ``POST`` that was not read is thrown away, at most 64 KiB of it; with a bare
+        ``environ`` of werkzeug's server you read it first.
     :param hub: The hub, or the one of this process.
     :param topics: A topic or filter, or several; or a grant, whose topics, header fields, tag,
         policy, start and end the stream gets. What is given beside it goes first.
@@ -168,7 +170,7 @@ def event_stream(
             refused_content = UnreadSocketError(lib.FANFARE_ERR_SOCKET_READ, message)
             return _refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, refused_content)
         read_ahead = host.read_ahead()
-    except Unreachable as why:
+    except NotGivenError as why:
         raise _no_socket(str(why)) from None
     try:
         spare, given = _spare(), os.dup(host.sock.fileno())
@@ -239,13 +241,17 @@ def _pairs(headers: Headers) -> Iterable[tuple[str, str]]:
     return headers.items() if isinstance(headers, Mapping) else headers
 
 
-def _last_event_id(environ: Environ) -> bytes | None:
+def _last_event_id(environ: Environ) -> str | None:
     text = environ.get("HTTP_LAST_EVENT_ID")
     if text is None:
         query = parse_qsl(str(environ.get("QUERY_STRING", "")), True, encoding="latin-1")
         text = dict(reversed(query)).get("last-event-id")
-    # PEP 3333: each character of environ's texts is a byte.
-    return None if text is None else str(text).encode("latin-1", "replace")
+    if text is None:
+        return None
+    # PEP 3333: each character of environ's texts is a byte. What no event's id can be, since it is
+    # too long or not UTF-8, stays what no event's id can be.
+    sent = str(text).encode("latin-1", "replace").decode("utf-8", "replace")
+    return sent[:_ID_CHARACTERS_MAX]
 
 
 def _refusal(
