@@ -56,7 +56,6 @@ class Request(Protocol):
 #: What refuses one client and may let the next one in: the answer to it, and its text.
 _ANSWERS: tuple[tuple[type[FanfareError], HTTPStatus], ...] = (
     (UnreadSocketError, HTTPStatus.BAD_REQUEST),
-    (RequestError, HTTPStatus.BAD_REQUEST),
     (LimitError, HTTPStatus.SERVICE_UNAVAILABLE),
     (BusyError, HTTPStatus.SERVICE_UNAVAILABLE),
     (ClosedError, HTTPStatus.SERVICE_UNAVAILABLE),
@@ -131,8 +130,7 @@ def event_stream(
     ``headers``.
 
     A request that the hub does not take is left to the server: its answer has the status 503, 400
-    (another request waits behind this one, or a header field is none), 405 or 413, and ``refused``
-    says why.
+    (another request waits behind this one), 405 or 413, and ``refused`` says why.
 
     :param request: Flask's or Django's request, or the ``environ`` of any WSGI application. Content
         of a ``POST`` that was not read is thrown away, at most 64 KiB of it; with a bare
@@ -173,7 +171,7 @@ def event_stream(
     except NotGivenError as why:
         raise _no_socket(str(why)) from None
     try:
-        spare, given = _spare(), os.dup(host.sock.fileno())
+        spare, given = _spare_and_duplicate(host.sock.fileno())
         try:
             (hub.get() if isinstance(hub, PerProcess) else hub).adopt(
                 given,
@@ -205,14 +203,25 @@ def event_stream(
     return Response(HTTPStatus.OK, [("Content-Type", "text/event-stream")])
 
 
-def _spare() -> int:
-    """A socket whose peer is gone: it reads as ended, and what is written to it is an EPIPE.
+def _spare_and_duplicate(fd: int) -> tuple[int, int]:
+    """A socket for the server to finish the request with, and one for the engine.
 
-    Not of the module ``socket``, which gevent patches.
+    The spare one's peer is gone: it reads as ended, and what is written to it is an EPIPE. It is
+    not of the module ``socket``, which gevent patches.
     """
-    ours, peer = _socket.socketpair()
-    peer.close()
-    return ours.detach()
+    try:
+        spare, peer = _socket.socketpair()
+        peer.close()
+        try:
+            return spare.fileno(), os.dup(fd)
+        except OSError:
+            spare.close()
+            raise
+        finally:
+            spare.detach()
+    except OSError as why:
+        message = f"no descriptor can be had: {why.strerror}; raise the limit (ulimit -n)"
+        raise OutOfResourcesError(lib.FANFARE_ERR_SYSTEM, message) from why
 
 
 def _environ(request: Request | Environ) -> Environ:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from client import wait_until
@@ -29,10 +30,11 @@ def test_a_client_gets_what_is_published_and_resumes_where_it_was(server: Server
         one = next(events)
         assert one.data == "one"
     server.publish("resume", "two")
-    for more in (
+    again: tuple[dict[str, Any], ...] = (
         {"headers": {"Last-Event-ID": one.id}},
         {"params": {"last-event-id": one.id}},
-    ):
+    )
+    for more in again:
         with server.events("/streams/resume", **more) as (events, _):
             assert next(events).data == "two"
 

@@ -23,7 +23,7 @@ EXAMPLES = PACKAGE / "examples"
 PROGRAM = os.environ.get("FANFARE_BIN", str(PACKAGE.parents[1] / "target/release/fanfare"))
 #: What a server's log may not have.
 COMPLAINT = re.compile(
-    r"\[(?:ERROR|CRITICAL|WARNING)\]|Traceback|Error\b|Exception|Broken pipe|ResourceWarning: .*fanfare"
+    r"\[(?:ERROR|CRITICAL|WARNING)\]|Traceback|Error\b|Exception|Broken pipe|Warning: .*fanfare"
 )
 WORKERS = ("sync", "gthread", "gevent")
 
