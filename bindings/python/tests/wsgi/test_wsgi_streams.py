@@ -68,6 +68,13 @@ def test_too_much_content_that_the_handler_has_not_read_is_refused(server: Serve
     assert "content" in answer.text
 
 
+def test_a_client_of_http_1_0_gets_a_stream_without_chunks(server: Server) -> None:
+    with server.connect("GET /streams/old HTTP/1.0\r\n\r\n") as client:
+        assert "transfer-encoding" not in head_of(client).lower()
+        server.publish("old", "data")
+        until(client, "data: data\n\n")
+
+
 def test_the_environ_alone_will_do(server: Server) -> None:
     with server.events("/environ/bare") as (events, _):
         server.publish("bare", "data")
