@@ -145,7 +145,19 @@ else:
     raise SystemExit("the options are not those of the settings")
 from django.test import override_settings
 with override_settings(FANFARE={"HUB": {"shards": 1}}):
-    assert publish("a", json={"b": 1}, name="c")
+    from datetime import date
+    stream = hub().subscribe("a", start="earliest")
+    assert publish("a", json={"b": date(2026, 11, 30)}, name="c")
+    text = b""
+    while b'data: {"b":"2026-11-30"}' not in text:
+        text += stream.read()
+    stream.close()
+    try:
+        publish("a", "data", json=1)
+    except TypeError:
+        pass
+    else:
+        raise SystemExit("both are taken")
     assert hub().prometheus()
     assert finish("a", "end")
     try:

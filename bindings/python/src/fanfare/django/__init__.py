@@ -28,6 +28,7 @@ It works under gunicorn with sync, gthread and gevent workers and under ``manage
 
 from __future__ import annotations
 
+import json as jsons
 from typing import TYPE_CHECKING, Any
 
 from .. import wsgi
@@ -60,6 +61,7 @@ def publish(
     It goes to the engine of ``PUBLISH_TO`` if there is one, else to this process's own. In a
     transaction that may be rolled back call it by ``transaction.on_commit``.
 
+    :param json: Any value that Django's ``DjangoJSONEncoder`` takes, so dates and UUIDs as well.
     :raises FullError: Too many bytes wait to be sent; nothing was published, try again a little
         later.
     :raises UnreachableError: The process of ``PUBLISH_TO`` does not answer.
@@ -70,8 +72,7 @@ def publish(
         .target()
         .publish(
             topic,
-            data,
-            json=json,
+            _encoded(data, json),
             name=name,
             id=id,
             key=key,
@@ -95,7 +96,7 @@ def finish(
     return (
         state()
         .target()
-        .finish(topic, data, json=json, name=name, id=id, key=key, retry_ms=retry_ms)
+        .finish(topic, _encoded(data, json), name=name, id=id, key=key, retry_ms=retry_ms)
     )
 
 
@@ -141,3 +142,16 @@ def event_stream(
     )
     fields: Any = dict(answer.headers)
     return HttpResponse(answer.text, status=answer.status.value, headers=fields)
+
+
+def _encoded(data: Text | None, json: object) -> Text | None:
+    if json is UNSET:
+        return data
+    if data is not None:
+        raise TypeError("an event has data or json, not both")
+    from django.core.serializers.json import DjangoJSONEncoder
+
+    separators = (",", ":")
+    return jsons.dumps(
+        json, cls=DjangoJSONEncoder, ensure_ascii=False, allow_nan=False, separators=separators
+    )
