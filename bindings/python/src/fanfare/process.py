@@ -72,8 +72,10 @@ class PerProcess:
         if made is None:
             return
         atexit.unregister(self.close)
+        # Not by `Hub.drain`, which starts a thread: none can be started at the interpreter's exit.
+        drain = made[1]._drainer(self._drain_ms, None, self._retry_ms)
         with contextlib.suppress(ClosedError, ForkedError):
-            made[1].drain(window_ms=self._drain_ms, retry_ms=self._retry_ms)
+            drain()
 
     def _forked(self) -> None:
         """Forgets the parent's hub, which is of no use in a child."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import collections
+import contextlib
 import http.client
 import json as jsons
 import os
@@ -245,7 +246,9 @@ class Publisher:
         target = f"{path}?{urlencode(query)}" if query else path
         connection = self._connection()
         try:
-            connection.request("POST", target, content, {"Content-Type": kind, **self._headers})
+            # A server that refuses a request without reading it has answered, and is gone.
+            with contextlib.suppress(BrokenPipeError):
+                connection.request("POST", target, content, {"Content-Type": kind, **self._headers})
             response = connection.getresponse()
             answer = response.read(_ANSWER_BYTES_MAX)
         except (OSError, http.client.HTTPException) as why:

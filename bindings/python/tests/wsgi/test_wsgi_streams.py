@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 from client import wait_until
 from wsgi_servers import WORKERS, Server, head_of, serving, until
 
+HAND_OVERS = int(os.environ.get("HAND_OVERS", "200"))
 GET = "GET {} HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
@@ -142,10 +144,10 @@ def test_no_descriptor_or_thread_is_left_of_many_hand_overs(server: Server) -> N
     hand_over()
     wait_until("the end of the connection", lambda: server.stats()["connections"] == 0)
     before = server.stats()
-    for _ in range(200):
+    for _ in range(HAND_OVERS):
         hand_over()
     wait_until(
-        "the descriptors of 200 connections to be closed",
+        f"the descriptors of {HAND_OVERS} connections to be closed",
         lambda: server.stats()["descriptors"] <= before["descriptors"],
     )
     assert server.stats()["threads"] <= before["threads"] + 1
