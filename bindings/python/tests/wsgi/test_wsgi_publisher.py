@@ -300,7 +300,8 @@ def test_a_request_that_is_none_is_answered(request_: str, status: int, tmp_path
             client.connect(str(tmp_path / "sock"))
             client.sendall(request_.encode())
             answer = client.recv(4096).decode()
-        assert f" {status} " in answer.split("\r\n")[0]
+        assert answer.startswith(f"HTTP/1.1 {status} ")
+        assert answer.split("\r\n\r\n")[1].startswith('{"error": "')
         with Publisher(f"unix:{tmp_path / 'sock'}") as publisher:
             assert publisher.publish("a", "it goes on")
 
