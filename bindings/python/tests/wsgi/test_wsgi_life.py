@@ -38,8 +38,9 @@ def ended_in_order(client: socket.socket) -> bool:
         return re.search(r"retry: \d+\n\n\r\n0\r\n\r\n$", until(client)) is not None
 
 
-@pytest.mark.parametrize("worker", WORKERS)
-@pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize(
+    ("worker", "by"), [*((worker, signal.SIGTERM) for worker in WORKERS), ("sync", signal.SIGHUP)]
+)
 def test_a_worker_that_ends_drains_its_streams(worker: str, by: int, tmp_path: Path) -> None:
     with serving(worker, tmp_path / "log") as server:
         clients = streams(server, 10)

@@ -8,6 +8,8 @@ import resource
 import socket
 import struct
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -38,16 +40,21 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("worker", WORKERS)
-def test_a_connection_with_tls_is_refused(worker: str, certificate: Path, tmp_path: Path) -> None:
+def test_a_connection_with_tls_is_refused(certificate: Path, tmp_path: Path) -> None:
     tls = ["--certfile", str(certificate / "cert.pem"), "--keyfile", str(certificate / "key.pem")]
-    command = gunicorn(worker, "wsgi_app:app", *tls)
-    with started(command, tmp_path / "log", r"Listening at: https://127\.0\.0\.1:(\d+)") as server:
-        url = f"https://127.0.0.1:{server.port}/streams/a"
-        answer = httpx.get(url, verify=False, timeout=DEADLINE_S, trust_env=False)
-        assert answer.status_code == 501
-        assert "TLS" in answer.text
-        assert "Hub.listen" in answer.text
+    ready = r"Listening at: https://127\.0\.0\.1:(\d+)"
+    with ExitStack() as servers, ThreadPoolExecutor() as pool:
+
+        def answer(worker: str) -> httpx.Response:
+            command = gunicorn(worker, "wsgi_app:app", *tls)
+            server = servers.enter_context(started(command, tmp_path / worker, ready))
+            url = f"https://127.0.0.1:{server.port}/streams/a"
+            return httpx.get(url, verify=False, timeout=DEADLINE_S, trust_env=False)
+
+        for answered in pool.map(answer, WORKERS):
+            assert answered.status_code == 501
+            assert "TLS" in answered.text
+            assert "Hub.listen" in answered.text
 
 
 def test_waitress_gives_no_socket(tmp_path: Path) -> None:

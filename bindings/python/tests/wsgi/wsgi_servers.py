@@ -17,6 +17,8 @@ import httpx
 from client import DEADLINE_S, wait_until
 from httpx_sse import EventSource, ServerSentEvent, connect_sse
 
+import fanfare
+
 HERE = Path(__file__).resolve().parent
 PACKAGE = HERE.parents[1]
 EXAMPLES = PACKAGE / "examples"
@@ -104,7 +106,8 @@ def started(
     **environ: str,
 ) -> Iterator[Server]:
     """A command that is ready when its log has a pattern, whose group is its port."""
-    paths = [str(PACKAGE / "src"), str(folder)]
+    # The package that the tests have, be it installed or this folder's.
+    paths = [str(Path(fanfare.__file__).parents[1]), str(folder)]
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHONUNBUFFERED": "1", **environ}
     with (
         log.open("wb") as out,
