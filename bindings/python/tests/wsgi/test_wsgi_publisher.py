@@ -14,8 +14,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
+import httpx
 import pytest
 from client import DEADLINE_S, events, wait_until
+from httpx_sse import connect_sse
 from wsgi_servers import PROGRAM, started
 
 from fanfare import (
@@ -24,10 +26,12 @@ from fanfare import (
     EventError,
     FinishedError,
     FullError,
+    Grant,
     Hub,
     Publication,
     Publisher,
     PublishServer,
+    SigningKey,
     TokenError,
     TooLargeError,
     TopicError,
@@ -38,8 +42,8 @@ TOKEN = "a-token-of-the-tests"
 
 
 @contextmanager
-def program(folder: Path, control: str, **environ: str) -> Iterator[int]:
-    command = [PROGRAM, "serve", "--listen", "127.0.0.1:0", "--control-listen", control]
+def program(folder: Path, control: str, *args: str, **environ: str) -> Iterator[int]:
+    command = [PROGRAM, "serve", "--listen", "127.0.0.1:0", "--control-listen", control, *args]
     ready = r"listening on http://127\.0\.0\.1:(\d+)\n(?s:.*)control on "
     with started(command, folder / "log", ready, folder, **environ) as server:
         yield server.port
@@ -202,6 +206,25 @@ def test_a_token_is_asked_for(kind: str, tmp_path: Path) -> None:
     else:
         with Hub(shards=1) as hub, PublishServer(hub, "127.0.0.1:0", token=TOKEN) as server:
             check(server.address)
+
+
+def test_a_worker_signs_what_its_user_may_read_and_a_cookie_shows_it(tmp_path: Path) -> None:
+    secret = "a secret of the tests, of more than 32 bytes"
+    (tmp_path / "key").write_text(secret)
+    (tmp_path / "key").chmod(0o600)
+    address = f"unix:{tmp_path / 'fanfare.sock'}"
+    tickets = ["--ticket-key-file", str(tmp_path / "key"), "--ticket-cookie", "stream"]
+    with program(tmp_path, address, *tickets) as port, Publisher(address) as publisher:
+        grant = Grant(["user/7/#"], tag="user 7", expires_at=time.time() + 3600)
+        shown = {"Cookie": f"stream={SigningKey(secret).sign(grant)}"}
+        url = f"http://127.0.0.1:{port}/events"
+        with httpx.Client(timeout=DEADLINE_S, trust_env=False, headers=shown) as client:
+            assert client.get(url, params={"topic": "user/8/mail"}).status_code == 403
+            with connect_sse(client, "GET", url) as source:
+                assert source.response.status_code == 200
+                publisher.publish(["user/7/mail", "user/8/mail"], "hello")
+                assert next(each.data for each in source.iter_sse() if each.data) == "hello"
+        assert httpx.get(url, timeout=DEADLINE_S, trust_env=False).status_code == 401
 
 
 def test_a_full_hub_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
