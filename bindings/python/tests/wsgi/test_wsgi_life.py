@@ -59,9 +59,10 @@ def test_a_worker_that_ends_drains_its_streams(worker: str, by: int, tmp_path: P
 
 @pytest.mark.parametrize("worker", ["sync", "gthread"])
 def test_streams_end_with_the_worker_that_max_requests_ends(worker: str, tmp_path: Path) -> None:
-    with serving(worker, tmp_path / "log", "--max-requests", "4") as server:
+    with serving(worker, tmp_path / "log", "--max-requests", "5") as server:
         pid = server.stats()["pid"]
         clients = streams(server, 3)
+        server.stats()  # the last request of this worker
         assert all(ended_in_order(client) for client in clients)
         wait_until("another worker", lambda: server.stats()["pid"] != pid)
         assert server.complaints() == []

