@@ -139,7 +139,7 @@ def test_threads_share_a_publisher_and_its_connections(owner: tuple[str, int]) -
     ):
         with ThreadPoolExecutor(8) as pool:
             ids = list(pool.map(lambda n: publisher.publish("threads", f"{n}"), range(400)))
-        known = [id for id in ids if id]  # of one that another thread publishes it is not
+        known = [each for each in ids if each]  # of one that another thread publishes it is not
         assert len(set(known)) == len(known) > 0
         assert {next(stream).data for _ in range(400)} == {f"{n}" for n in range(400)}
         assert len(publisher._idle) <= 2
