@@ -137,7 +137,8 @@ def event_stream(
         ``environ`` of werkzeug's server you read it first.
     :param hub: The hub, or the one of this process.
     :param topics: A topic or filter, or several; or a grant, whose topics, header fields, tag,
-        policy, start and end the stream gets. What is given beside it goes first.
+        policy, start and end the stream gets. What is given beside it goes before it; header fields
+        are added.
     :param headers: Header fields of the answer, at most 32 and 4 KiB.
     :param last_event_id: By default the request's ``Last-Event-ID``, or ``last-event-id`` of its
         query.
@@ -158,6 +159,7 @@ def event_stream(
         grant = topics
         topics, headers = _granted(grant), [*_pairs(grant.headers), *_pairs(headers)]
         tag = grant.tag if tag is None else tag
+        gap_start = grant.start if gap_start is None else gap_start
         start = grant.start if start is None else start
         policy = grant.policy if policy is None else policy
         expires_at = grant.expires_at if expires_at is None else expires_at

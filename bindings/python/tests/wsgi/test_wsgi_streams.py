@@ -91,8 +91,31 @@ def test_a_grant_says_topics_header_fields_tag_and_start(server: Server) -> None
         assert source.response.headers["x-more"] == "yes"
         assert next(events).data == "old"
         assert "granted" in server.stats()["tags"]
+        newest = server.publish("a", "newest")
+    # A client whose id is gone begins there as well.
+    with server.events("/granted", headers={"Last-Event-ID": "gone"}) as (events, _):
+        assert next(event for event in events if event.event == "message").id == newest
     with server.events("/expired") as (events, _):
         assert list(events) == []
+
+
+def test_a_connection_that_had_other_requests_before_is_handed_over(server: Server) -> None:
+    with server.connect(GET.format("/stats")) as client:
+        head = head_of(client).lower()
+        until(client, "}")
+        if "connection: close" in head:
+            assert client.recv(1) in (b"\n", b"")  # it is for one request alone
+            return
+        client.sendall(GET.format("/streams/later").encode())
+        text = until(client, "retry: ")
+        assert "HTTP/1.1 200 OK\r\n" in text
+        server.publish("later", "data")
+        until(client, "data: data")
+
+
+def test_a_stream_in_which_nothing_will_come_is_answered_204(server: Server) -> None:
+    server.get("/finish/over", "POST")
+    assert server.get("/streams/over").status_code == 204
 
 
 def test_a_client_that_goes_is_seen(server: Server) -> None:

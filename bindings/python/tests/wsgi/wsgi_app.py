@@ -56,6 +56,11 @@ def publish(topic: str) -> ResponseReturnValue:
     return {"id": hub.get().publish(topic, request.get_data())}
 
 
+@app.post("/finish/<topic>")
+def finish(topic: str) -> ResponseReturnValue:
+    return {"id": hub.get().finish(topic)}
+
+
 @app.get("/stats")
 def stats() -> ResponseReturnValue:
     return {
