@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import socket
 from pathlib import Path
 
 import pytest
@@ -9,6 +12,7 @@ from client import events, wait_until
 from wsgi_servers import (
     EXAMPLES,
     GUNICORN_READY,
+    PACKAGE,
     PROGRAM,
     WERKZEUG_READY,
     gunicorn,
@@ -74,6 +78,58 @@ def test_three_preloaded_workers_share_one_engine(kind: str, tmp_path: Path) -> 
         with started(command, tmp_path / "again.log", ready, EXAMPLES) as engine:
             assert server.get("/publish/news", "POST", content=b"again").status_code == 200
         assert server.complaints() == []
+
+
+NGINX = """
+daemon off;
+pid {folder}/nginx.pid;
+error_log stderr notice;
+events {{}}
+http {{
+    access_log off;
+    client_body_temp_path {folder};
+    proxy_temp_path {folder};
+    fastcgi_temp_path {folder};
+    uwsgi_temp_path {folder};
+    scgi_temp_path {folder};
+    server {{
+        listen 127.0.0.1:{port};
+{locations}
+    }}
+}}
+"""
+
+
+def test_nginx_sends_streams_to_the_owner_and_all_else_to_the_workers(tmp_path: Path) -> None:
+    path = tmp_path / "fanfare.sock"
+    command, ready = owner("program", path)
+    command += ["--host", "app.example"]
+    workers = gunicorn("sync", "prefork:app", "-w", "2")
+    where = {"FANFARE": f"unix:{path}"}
+    page = (PACKAGE.parents[1] / "docs/python-wsgi.md").read_text()
+    locations = page.split("```nginx\n")[1].split("```")[0]
+    with (
+        started(command, tmp_path / "owner.log", ready, EXAMPLES) as engine,
+        started(workers, tmp_path / "workers.log", GUNICORN_READY, EXAMPLES, **where) as server,
+    ):
+        for documented, port in ((":8081", engine.port), (":8000", server.port)):
+            assert documented in locations
+            locations = locations.replace(documented, f":{port}")
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        conf = tmp_path / "nginx.conf"
+        conf.write_text(NGINX.format(folder=tmp_path, port=port, locations=locations))
+        nginx = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
+        assert nginx, "run tests/setup"
+        run = [nginx, "-c", str(conf), "-p", str(tmp_path)]
+        log = tmp_path / "nginx.log"
+        with started(run, log, r"(?:start worker process) (\d+)", tmp_path) as proxy:
+            proxy.port = port
+            host = {"Host": "app.example"}
+            with proxy.events("/events", params={"topic": "news"}, headers=host) as (stream, _):
+                published = proxy.get("/publish/news", "POST", content=b"hello", headers=host)
+                assert published.status_code == 200
+                assert next(stream).data == "hello"
 
 
 def test_the_workers_of_uvicorn_publish_as_well(tmp_path: Path) -> None:
