@@ -98,3 +98,26 @@ def got(client: socket.socket) -> bool:
         return b"data: x" in client.recv(4096)
     except TimeoutError:
         return False
+
+
+def test_a_hub_that_was_made_before_the_fork_says_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "before.py").write_text(
+        """
+from fanfare import ForkedError, Hub
+from fanfare.wsgi import event_stream
+
+hub = Hub(shards=1)
+
+def app(environ, start_response):
+    try:
+        return event_stream(environ, hub, "a")(environ, start_response)
+    except ForkedError as why:
+        start_response("500 Internal Server Error", [("Content-Type", "text/plain")])
+        return [str(why).encode()]
+"""
+    )
+    command = gunicorn("sync", "before:app", "--preload")
+    with started(command, tmp_path / "log", GUNICORN_READY, tmp_path) as server:
+        answer = server.get("/")
+        assert answer.status_code == 500
+        assert re.search(r"fork.*new.*child", answer.text), answer.text
