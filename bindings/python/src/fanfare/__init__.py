@@ -52,6 +52,9 @@ from .listening import Listener, Route
 from .log import log_to
 from .metrics import Metrics
 from .notices import Connected, Disconnected, Notice, Notices, Unwanted, Wanted
+from .process import PerProcess
+from .publish_server import PublishServer
+from .publisher import Publisher, UnreachableError
 from .rules import Rule
 from .streams import STREAM_HEADERS, Stream
 from .tokens import Granted, Jwks, Key, SigningKey, TicketAuthorizer, Tickets, Tokens
@@ -99,8 +102,11 @@ __all__ = [
     "OptionsError",
     "OutOfResourcesError",
     "PanicError",
+    "PerProcess",
     "Policy",
     "Publication",
+    "PublishServer",
+    "Publisher",
     "Refusal",
     "RequestError",
     "Route",
@@ -124,6 +130,7 @@ __all__ = [
     "Topic",
     "TopicError",
     "Topics",
+    "UnreachableError",
     "UnreadSocketError",
     "UnsentSocketError",
     "Unwanted",
