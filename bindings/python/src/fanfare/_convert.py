@@ -64,6 +64,12 @@ class Memory:
         self._kept.append(lent)
         return lent, len(data)
 
+    @staticmethod
+    def passed(text: Text) -> tuple[Any, int]:
+        """A ``fanfare_text`` that is passed by value, and lasts as long as it is referred to."""
+        data = encoded(text)
+        return ffi.from_buffer(data), len(data)
+
     def keep(self, value: Any) -> Any:  # noqa: ANN401 (cffi has no types)
         self._kept.append(value)
         return value
@@ -86,13 +92,13 @@ class Memory:
 
 def encoded(text: Text) -> bytes:
     """The bytes of a text; what UTF-8 has no bytes for is left for the engine to refuse."""
+    if isinstance(text, bytes):
+        return text
     if isinstance(text, str):
         try:
             return text.encode()
         except UnicodeEncodeError:
             return text.encode("utf-8", "surrogatepass")
-    if isinstance(text, bytes):
-        return text
     raise TypeError(f"expected str or bytes, not {type(text).__name__}")
 
 

@@ -10,17 +10,15 @@ from __future__ import annotations
 from typing import Any
 
 from ._convert import Memory, Text, encoded
-from ._native import ffi, lib
+from ._native import ffi
 from .errors import check, error
-from .event import EVENT_ID, UNSET, NativeTopic, id_of, made
+from .event import EVENT_ID, UNSET, id_of, made
 
 #: What counts as small. Of a larger event the making is the smaller part of the time.
 DATA_BYTES_MAX = 4096
 NAME_BYTES_MAX = 256
 
 _string = ffi.string
-_publish = lib.fanfare_hub_publish
-_publish_to = lib.fanfare_hub_publish_to
 
 
 def _memory(is_named: bool) -> tuple[Any, ...]:
@@ -39,8 +37,9 @@ _named: list[tuple[Any, ...]] = []
 
 
 def publish_now(
+    publish: Any,  # noqa: ANN401 (cffi has no types)
     hub: Any,  # noqa: ANN401 (cffi has no types)
-    topic: Text | NativeTopic,
+    topic: Any,  # noqa: ANN401 (cffi has no types)
     data: Text | None,
     name: Text | None,
     id: Text | None,  # noqa: A002 (the standard's word)
@@ -49,11 +48,7 @@ def publish_now(
     comment: Text | None,
     window_ms: int | None,
 ) -> str:
-    """Publishes an event to one topic, or raises the reason why not."""
-    if isinstance(topic, NativeTopic):
-        publish, native = _publish_to, topic._native
-    else:
-        publish, native = _publish, _lent(topic)
+    """Publishes an event by a function of the library's, or raises the reason why not."""
     if (
         data is None
         or id is not None
@@ -63,23 +58,24 @@ def publish_now(
         or window_ms is not None
     ):
         rest = (id, key, retry_ms, comment, window_ms)
-        return _publish_any(publish, hub, native, data, name, *rest)
+        return _publish_any(publish, hub, topic, data, name, *rest)
     data = encoded(data)
+    length = len(data)
     encoded_name = b"" if name is None else encoded(name)
-    if len(data) > DATA_BYTES_MAX or len(encoded_name) > NAME_BYTES_MAX:
-        return _publish_any(publish, hub, native, data, name)
+    if length > DATA_BYTES_MAX or len(encoded_name) > NAME_BYTES_MAX:
+        return _publish_any(publish, hub, topic, data, name)
     spare = _unnamed if name is None else _named
     try:
         memory = spare.pop()
     except IndexError:
         memory = _memory(name is not None)
     event, data_text, data_buffer, name_text, name_buffer, out, id_text = memory
-    data_text.length = length = len(data)
+    data_text.length = length
     data_buffer[0:length] = data
     if name is not None:
         name_text.length = length = len(encoded_name)
         name_buffer[0:length] = encoded_name
-    status = publish(hub, native, event, out)
+    status = publish(hub, topic, event, out)
     published: str = _string(id_text).decode()
     spare.append(memory)
     if status:
@@ -90,17 +86,11 @@ def publish_now(
 def _publish_any(
     publish: Any,  # noqa: ANN401 (cffi has no types)
     hub: Any,  # noqa: ANN401 (cffi has no types)
-    native: Any,  # noqa: ANN401 (cffi has no types)
+    topic: Any,  # noqa: ANN401 (cffi has no types)
     data: Text | None,
     name: Text | None,
     *rest: Any,  # noqa: ANN401 (as of `made`)
 ) -> str:
     memory, out = Memory(), ffi.new(EVENT_ID)
-    check(publish(hub, native, made(memory, data, UNSET, name, *rest), out))
+    check(publish(hub, topic, made(memory, data, UNSET, name, *rest), out))
     return id_of(out)
-
-
-def _lent(text: Text) -> tuple[Any, int]:
-    """A ``fanfare_text`` to be passed, which lasts as long as it is referred to."""
-    data = encoded(text)
-    return ffi.from_buffer(data), len(data)

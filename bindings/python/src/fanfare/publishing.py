@@ -180,8 +180,12 @@ class Publishing(Base):
         if timeout == 0 and isinstance(topic, str | bytes | NativeTopic):
             if json is not UNSET:
                 data = as_json(json, data)
-            native = self._native
-            return publish_now(native, topic, data, name, id, key, retry_ms, comment, window_ms)
+            if isinstance(topic, NativeTopic):
+                publish, native = lib.fanfare_hub_publish_to, topic._native
+            else:
+                publish, native = lib.fanfare_hub_publish, Memory.passed(topic)
+            rest = (id, key, retry_ms, comment, window_ms)
+            return publish_now(publish, self._native, native, data, name, *rest)
         event = (data, json, name, id, key, retry_ms, comment, window_ms)
         call = _Call(self._native, topic, event)
         wait_for(call, timeout)

@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ._convert import Text
+from ._native import lib
 from ._now import publish_now
 from .event import UNSET, NativeTopic, as_json
 
 if TYPE_CHECKING:
     from .publishing import Publishing
+
+_publish_to = lib.fanfare_hub_publish_to
 
 
 class Topic(NativeTopic):
@@ -45,8 +48,18 @@ class Topic(NativeTopic):
         if timeout == 0:
             if json is not UNSET:
                 data = as_json(json, data)
-            native = self._hub._native
-            return publish_now(native, self, data, name, id, key, retry_ms, comment, window_ms)
+            return publish_now(
+                _publish_to,
+                self._hub._native,
+                self._native,
+                data,
+                name,
+                id,
+                key,
+                retry_ms,
+                comment,
+                window_ms,
+            )
         return self._hub.publish(
             self,
             data,
