@@ -85,7 +85,7 @@ class Memory:
 
     def headers(self, headers: Headers) -> tuple[Any, int]:
         """An array of header fields and its length."""
-        pairs = headers.items() if isinstance(headers, Mapping) else headers
+        pairs: Any = headers.items() if isinstance(headers, Mapping) else headers
         lent = [(self.text(name), self.text(value)) for name, value in pairs]
         return self.array("fanfare_header", lent), len(lent)
 

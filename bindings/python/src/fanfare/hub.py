@@ -25,7 +25,7 @@ from ._convert import (
 )
 from ._native import ffi, lib
 from .admin import Administering
-from .authorizing import Authorizing
+from .authorizing import Authorizer, Authorizing
 from .errors import check
 from .listening import Listening
 from .metrics import Counting
@@ -204,7 +204,7 @@ class Hub(Publishing, Ruling, Listening, Streaming, Noticing, Authorizing, Admin
             raise problem(made, lib.fanfare_options_problem)
         check(status)
         self._native = ffi.gc(out[0], lib.fanfare_hub_free)
-        self._authorizer = None
+        self._authorizer: Authorizer | None = None
         self._is_open_to_all = False
         self._closing: list[Callable[[], None]] = []  # what ends with the hub
         self._abandoned = weakref.finalize(
