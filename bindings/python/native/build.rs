@@ -51,9 +51,10 @@ fn without_comments(header: &str) -> String {
     code
 }
 
-/// Whether a line is `#define NAME 64`.
+/// Whether a line is `#define NAME 64`, or `64u`.
 fn is_number(line: &str) -> bool {
     let mut words = line.split_whitespace();
-    let is_digits = |word: &str| word.bytes().all(|byte| byte.is_ascii_digit());
+    let is_digits =
+        |word: &str| word.trim_end_matches('u').bytes().all(|byte| byte.is_ascii_digit());
     words.next() == Some("#define") && words.nth(1).is_some_and(is_digits) && words.next().is_none()
 }

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
-import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
-from typing import Any, TypeVar
+from typing import Any
 
 from ._native import lib
+from ._waiting import gevent_here, pause
 from .errors import check, error
 
-T = TypeVar("T")
 #: The longest time that the library is waited for at once, so that signals' handlers run.
 SLICE_MS = 100
 #: How long a coroutine sleeps at first and at most before it tries again, in seconds.
@@ -31,48 +28,34 @@ class Base:
 
 
 def wait_for(call: Callable[[int], int], timeout: float | None) -> None:
-    """Has the library wait until a call with a time in milliseconds finds space."""
+    """Has the library wait until a call with a time in milliseconds finds space.
+
+    Under gevent the library waits for nothing, and other greenlets run between the calls.
+    """
     deadline = None if timeout is None else time.monotonic() + timeout
+    slice_ms, seconds = (SLICE_MS, 0.0) if gevent_here() is None else (0, PAUSE_MIN_S)
     while True:
-        left_ms = SLICE_MS if deadline is None else (deadline - time.monotonic()) * 1000
-        status = call(max(0, min(SLICE_MS, math.ceil(left_ms))))
+        left_ms = slice_ms if deadline is None else (deadline - time.monotonic()) * 1000
+        status = call(max(0, min(slice_ms, math.ceil(left_ms))))
         if status not in (lib.FANFARE_ERR_FULL, lib.FANFARE_ERR_TIMEOUT):
             return check(status)
         _check_deadline(deadline, timeout)
+        if seconds:
+            time.sleep(seconds)
+            seconds = min(2 * seconds, PAUSE_MAX_S)
 
 
 async def wait_for_async(call: Callable[[int], int], timeout: float | None) -> None:
     """As :func:`wait_for`, without blocking the event loop. A cancelled call has done nothing."""
     deadline = None if timeout is None else time.monotonic() + timeout
-    pause = PAUSE_MIN_S
+    seconds = PAUSE_MIN_S
     while (status := call(0)) == lib.FANFARE_ERR_FULL:
         _check_deadline(deadline, timeout)
-        await asyncio.sleep(pause)
-        pause = min(2 * pause, PAUSE_MAX_S)
+        await pause(seconds)
+        seconds = min(2 * seconds, PAUSE_MAX_S)
     check(status)
 
 
 def _check_deadline(deadline: float | None, timeout: float | None) -> None:
     if deadline is not None and time.monotonic() >= deadline:
         raise error(lib.FANFARE_ERR_TIMEOUT if timeout else lib.FANFARE_ERR_FULL)
-
-
-def in_thread(function: Callable[[], T]) -> Future[T]:
-    """Runs what blocks for long in a thread of its own, which keeps no interpreter from its end.
-
-    Unlike a call into the library, waiting for the future can be interrupted and cancelled. The
-    function goes on then.
-    """
-    future: Future[T] = Future()
-
-    def run() -> None:
-        try:
-            result = function()
-        except BaseException as problem:
-            future.set_exception(problem)
-        else:
-            future.set_result(result)
-
-    future.set_running_or_notify_cancel()
-    threading.Thread(target=run, name="fanfare", daemon=True).start()
-    return future

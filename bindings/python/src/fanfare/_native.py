@@ -31,7 +31,7 @@ def _declarations(header: str) -> str:
     header = re.sub(r"/\*.*?\*/", "", header, flags=re.DOTALL)
     header = re.sub(r"#ifdef __cplusplus.*?#endif", "", header, flags=re.DOTALL)
     header = re.sub(r"#ifndef FANFARE_DECLARATIONS_ONLY.*?#endif", "", header, flags=re.DOTALL)
-    return re.sub(r"^#(?!define \w+ \d+$).*$", "", header, flags=re.MULTILINE)
+    return re.sub(r"^#(?!define \w+ \d+u?$).*$", "", header, flags=re.MULTILINE)
 
 
 def _of_repository() -> tuple[Any, Any]:
