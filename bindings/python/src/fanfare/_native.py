@@ -52,6 +52,8 @@ def _load() -> tuple[Any, Any]:
     try:
         ffi, lib = _of_repository() if IN_REPOSITORY else _of_wheel()
     except (ImportError, OSError) as error:  # both say which file was sought
+        if "subinterpreter" in str(error):  # which cffi does not support since Python 3.12
+            raise ImportError(f"fanfare works in the main interpreter alone: {error}") from error
         raise ImportError(f"fanfare's C library cannot be loaded: {error}. {ADVICE}") from error
     found, wanted = lib.fanfare_abi_version(), lib.FANFARE_ABI_VERSION
     if found != wanted:
