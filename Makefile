@@ -76,10 +76,12 @@ uninstall: ## remove what `make install` has installed with the same PREFIX and 
 		$(DESTDIR)$(LIBDIR)/pkgconfig/fanfare.pc
 
 WHEELS_DIR := build/wheels
+WHEEL_PROFILE ?= dist
 
 wheel: ## build the Python package: a wheel for every CPython, and its sources, into build/wheels
 	rm -rf $(WHEELS_DIR)
-	cd bindings/python && $(MATURIN) build --locked --out $(abspath $(WHEELS_DIR)) --interpreter $(PYTHON)
+	bindings/python/native/licences bindings/python/LICENSE-CRATES
+	cd bindings/python && $(MATURIN) build --locked --strip --profile $(WHEEL_PROFILE) --out $(abspath $(WHEELS_DIR)) --interpreter $(PYTHON)
 	cd bindings/python && $(MATURIN) sdist --out $(abspath $(WHEELS_DIR))
 
 # maturin compiles the declarations with the cffi of this interpreter.

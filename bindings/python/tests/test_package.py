@@ -117,7 +117,7 @@ def test_the_wheel_is_one_for_every_python_and_has_its_licences_and_types() -> N
     assert tags
     assert all(re.fullmatch(r"py3-none-(manylinux_2_\d+|linux)_\w+", tag) for tag in tags)
     files = [str(file) for file in distribution.files or []]
-    for wanted in ("LICENSE-MIT", "LICENSE-APACHE", "py.typed", "lib_fanfare.so", "ffi.py"):
+    for wanted in ("LICENSE-MIT", "LICENSE-CRATES", "py.typed", "lib_fanfare.so", "ffi.py"):
         assert [file for file in files if file.endswith(f"/{wanted}")], wanted
     assert not [file for file in files if file.endswith(".h")]
     assert sum(Path(str(distribution.locate_file(file))).stat().st_size for file in files) < 4 << 20
