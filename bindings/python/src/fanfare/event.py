@@ -14,7 +14,7 @@ from .errors import error
 #: Types by value: to look one up by its name each time would take as long as all else.
 _EVENT = ffi.typeof("fanfare_event *")
 _EVENT_SIZE = ffi.sizeof("fanfare_event")
-EVENT_ID = ffi.typeof("fanfare_event_id *")
+EVENT_ID: Any = ffi.typeof("fanfare_event_id *")
 
 
 #: Made once: ``json.dumps`` makes one each time, which takes longer than most values do.
