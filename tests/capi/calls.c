@@ -48,7 +48,6 @@ void objects_new(objects *made)
     const fanfare_key keys = key();
     fanfare_grant granted = grant();
     fanfare_topic_options rule = fanfare_topic_options_defaults();
-    size_t count;
 
     made->hub = hub_new();
     CHECK_EQ(fanfare_topic_new(topic, &made->topic), FANFARE_OK);
@@ -60,7 +59,7 @@ void objects_new(objects *made)
     list_connection(made);
     CHECK_EQ(fanfare_hub_subscription_counts(made->hub, 1, &made->counts), FANFARE_OK);
     CHECK_EQ(fanfare_hub_set_rule(made->hub, topic, &rule), FANFARE_OK);
-    CHECK_EQ(fanfare_hub_rules(made->hub, &made->rules, &count), FANFARE_OK);
+    CHECK_EQ(fanfare_hub_rules(made->hub, &made->rules), FANFARE_OK);
     CHECK_EQ(fanfare_signing_key_new(SECRET, &made->key), FANFARE_OK);
     CHECK_EQ(fanfare_signing_key_sign(made->key, &granted, NULL, made->token, sizeof made->token,
                                       &made->token_length), FANFARE_OK);
@@ -112,6 +111,18 @@ static fanfare_status reason_name(const objects *of)
 {
     (void)of;
     return fanfare_disconnect_reason_name(1).length > 0 ? FANFARE_OK : FANFARE_ERR_PANIC;
+}
+
+static fanfare_status gap_reason_name(const objects *of)
+{
+    (void)of;
+    return fanfare_gap_reason_name(1).length > 0 ? FANFARE_OK : FANFARE_ERR_PANIC;
+}
+
+static fanfare_status state_name(const objects *of)
+{
+    (void)of;
+    return fanfare_connection_state_name(1).length > 0 ? FANFARE_OK : FANFARE_ERR_PANIC;
 }
 
 /* What fills a struct with its defaults. */
@@ -354,15 +365,16 @@ static fanfare_status listener_close_in_child(const objects *of)
 
 static fanfare_status listener_admit(const objects *of)
 {
+    fanfare_admit_request request;
     fanfare_status status;
     int ends[2];
 
     if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends) != 0) {
         return FANFARE_ERR_SYSTEM;
     }
-    status = fanfare_listener_admit(of->hub, of->listener, ends[0],
-                                    FANFARE_TEXT("GET /events?topic=t HTTP/1.1\r\n"),
-                                    FANFARE_TEXT("127.0.0.1:9"));
+    request = fanfare_admit_request_of(FANFARE_TEXT("GET /events?topic=t HTTP/1.1\r\n"));
+    request.addr = FANFARE_TEXT("127.0.0.1:9");
+    status = fanfare_listener_admit(of->hub, of->listener, ends[0], &request);
     if (status != FANFARE_OK && status != FANFARE_ERR_PANIC) {
         close(ends[0]);
     }
@@ -503,18 +515,22 @@ static fanfare_status hub_remove_rule(const objects *of)
 static fanfare_status hub_rules(const objects *of)
 {
     fanfare_rules *rules = NULL;
-    size_t count;
-    fanfare_status status = fanfare_hub_rules(of->hub, &rules, &count);
+    fanfare_status status = fanfare_hub_rules(of->hub, &rules);
 
     fanfare_rules_free(rules);
     return status;
 }
 
-static fanfare_status rules_at(const objects *of)
+static fanfare_status rules_count(const objects *of)
+{
+    return fanfare_rules_count(of->rules) > 0 ? FANFARE_OK : FANFARE_ERR_PANIC;
+}
+
+static fanfare_status rules_get(const objects *of)
 {
     fanfare_rule rule = fanfare_rule_empty();
 
-    return fanfare_rules_at(of->rules, 0, &rule);
+    return fanfare_rules_get(of->rules, 0, &rule);
 }
 
 /* Streams. */
@@ -686,6 +702,27 @@ static fanfare_status tickets_issue(const objects *of)
     return fanfare_tickets_issue(of->tickets, &granted, &ticket);
 }
 
+static fanfare_status tickets_look_up(const objects *of)
+{
+    fanfare_grant of_ticket = grant();
+    fanfare_granted *granted = NULL;
+    fanfare_ticket ticket;
+    fanfare_status status = fanfare_tickets_issue(of->tickets, &of_ticket, &ticket);
+
+    if (status == FANFARE_OK) {
+        status = fanfare_tickets_look_up(of->tickets, fanfare_ticket_text(&ticket), 0, &granted);
+        fanfare_granted_free(granted);
+    }
+    return status;
+}
+
+static fanfare_status tickets_look_up_in_child(const objects *of)
+{
+    fanfare_granted *granted = NULL;
+
+    return fanfare_tickets_look_up(of->tickets, FANFARE_TEXT("any"), 0, &granted);
+}
+
 static fanfare_status tickets_redeem(const objects *of)
 {
     fanfare_grant of_ticket = grant();
@@ -751,12 +788,28 @@ static fanfare_status granted_is_current(const objects *of)
 
 static fanfare_status watch_connections(const objects *of)
 {
-    return fanfare_hub_watch_connections(of->hub, of->notices, 0, 1);
+    return fanfare_hub_watch_connections(of->hub, of->notices, 1, 0);
 }
 
 static fanfare_status watch_interest(const objects *of)
 {
-    return fanfare_hub_watch_interest(of->hub, of->notices, FANFARE_TEXT("#"), 0, 2);
+    return fanfare_hub_watch_interest(of->hub, of->notices, 2, FANFARE_TEXT("#"), 0);
+}
+
+static fanfare_status notify_space(const objects *of)
+{
+    const fanfare_text topic = FANFARE_TEXT("t");
+    fanfare_publication publication = fanfare_publication_of(&topic, 1, NULL);
+
+    return fanfare_hub_notify_space(of->hub, of->notices, 3, &publication);
+}
+
+static fanfare_status log_watch(const objects *of)
+{
+    fanfare_status status = fanfare_log_watch(of->notices, 4, FANFARE_LOG_ERROR, 1);
+
+    fanfare_notices_remove(of->notices, 4);
+    return status;
 }
 
 static fanfare_status notices_doorbell(const objects *of)
@@ -786,6 +839,8 @@ const call calls[] = {
     {"fanfare_abi_version", abi_version, AS_EVER, 0},
     {"fanfare_strerror", text_of_status, AS_EVER, 0},
     {"fanfare_disconnect_reason_name", reason_name, AS_EVER, 0},
+    {"fanfare_gap_reason_name", gap_reason_name, AS_EVER, 0},
+    {"fanfare_connection_state_name", state_name, AS_EVER, 0},
     {"fanfare_options_init", options_init, AS_EVER, CALL_ALLOCATES},
     {"fanfare_options_problem", options_problem, AS_EVER, CALL_ALLOCATES},
     {"fanfare_topic_options_init", topic_options_init, AS_EVER, CALL_ALLOCATES},
@@ -853,7 +908,8 @@ const call calls[] = {
     {"fanfare_hub_set_rule", hub_set_rule, FORKED, 0},
     {"fanfare_hub_remove_rule", hub_remove_rule, FORKED, 0},
     {"fanfare_hub_rules", hub_rules, FORKED, 0},
-    {"fanfare_rules_at", rules_at, AS_EVER, 0},
+    {"fanfare_rules_count", rules_count, AS_EVER, 0},
+    {"fanfare_rules_get", rules_get, AS_EVER, 0},
     {"fanfare_rules_free", hub_rules, FORKED, 0},
     {"fanfare_hub_connections", hub_connections, FORKED, 0},
     {"fanfare_hub_connection", hub_connection, FORKED, 0},
@@ -880,11 +936,14 @@ const call calls[] = {
     {"fanfare_tokens_set_keys", tokens_set_keys, FORKED, 0},
     {"fanfare_tokens_verify", tokens_verify, FORKED, 0},
     {"fanfare_tickets_issue", tickets_issue, FORKED, 0},
+    {"fanfare_tickets_look_up", tickets_look_up, tickets_look_up_in_child, FANFARE_ERR_FORKED, 0},
     {"fanfare_tickets_redeem", tickets_redeem, tickets_redeem_in_child, FANFARE_ERR_FORKED, 0},
     {"fanfare_granted_grant", granted_grant, FORKED, 0},
     {"fanfare_granted_is_current", granted_is_current, FORKED, 0},
     {"fanfare_hub_watch_connections", watch_connections, FORKED, 0},
     {"fanfare_hub_watch_interest", watch_interest, FORKED, 0},
+    {"fanfare_hub_notify_space", notify_space, FORKED, 0},
+    {"fanfare_log_watch", log_watch, FORKED, 0},
     {"fanfare_notices_doorbell", notices_doorbell, FORKED, 0},
     {"fanfare_notices_drain", notices_drain, FORKED, CALL_ALONE},
     {"fanfare_notices_remove", notices_remove, FORKED, 0},

@@ -13,7 +13,7 @@ from client import DEADLINE_S, client_that_does_not_read, events, status_of, wai
 
 import fanfare
 from fanfare import FanfareError, Hub, errors
-from fanfare._native import lib
+from fanfare._native import ffi, lib
 
 
 @pytest.fixture
@@ -49,6 +49,13 @@ def test_what_cannot_be_published_is_refused_and_delivered_to_no_client(
         assert isinstance(caught.value, (FanfareError, ValueError))
         hub.publish("news", "taken")
         assert next(received).data == "taken"
+
+
+def test_a_class_says_what_the_library_says_of_its_code() -> None:
+    for code, kind in errors._CLASSES.items():
+        said = str(ffi.string(lib.fanfare_strerror(code)), "utf-8")
+        documented = " ".join((kind.__doc__ or "").split())
+        assert documented.startswith(said[0].upper() + said[1:] + "."), kind
 
 
 def test_text_has_to_be_str_or_bytes(hub: Hub) -> None:

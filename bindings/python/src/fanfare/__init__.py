@@ -50,6 +50,7 @@ from .event import Destination, Publication
 from .grants import Grant, Refusal
 from .hub import Drained, Hub
 from .listening import Listener, Route
+from .log import log_to
 from .metrics import Metrics
 from .notices import Connected, Disconnected, Notice, Notices, Unwanted, Wanted
 from .rules import Rule
@@ -129,5 +130,6 @@ __all__ = [
     "Unwanted",
     "Verdict",
     "Wanted",
+    "log_to",
 ]
 __version__ = "0.1.0"

@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
+from ._doorbell import OwnBell, bell_here
 from ._native import lib
-from ._waiting import gevent_here, pause
+from ._waiting import gevent_here, pause, within
 from .errors import check, error
 
 #: The longest time that the library is waited for at once, so that signals' handlers run.
 SLICE_MS = 100
-#: How long a coroutine sleeps at first and at most before it tries again, in seconds.
-PAUSE_MIN_S, PAUSE_MAX_S = 0.001, 0.016
+#: How long a coroutine sleeps before it tries again if too many wait to be told of space.
+PAUSE_S = 0.016
+
+
+class Call(Protocol):
+    """What is published when there is space."""
+
+    def __call__(self, timeout_ms: int) -> int:
+        """Publishes, waiting for space for so long at most, and returns the status."""
+
+    def ask(self, notices: Any, token: int) -> int:  # noqa: ANN401 (cffi has no types)
+        """Has a queue of notices tell once when there is space, and returns the status."""
 
 
 class Base:
@@ -27,33 +37,55 @@ class Base:
     _native: Any
 
 
-def wait_for(call: Callable[[int], int], timeout: float | None) -> None:
-    """Has the library wait until a call with a time in milliseconds finds space.
-
-    Under gevent the library waits for nothing, and other greenlets run between the calls.
-    """
+def wait_for(call: Call, timeout: float | None) -> None:
+    """Has the library wait until there is space. Under gevent other greenlets run meanwhile."""
     deadline = None if timeout is None else time.monotonic() + timeout
-    slice_ms, seconds = (SLICE_MS, 0.0) if gevent_here() is None else (0, PAUSE_MIN_S)
+    slice_ms = SLICE_MS if gevent_here() is None else 0
     while True:
-        left_ms = slice_ms if deadline is None else (deadline - time.monotonic()) * 1000
+        left_ms = SLICE_MS if deadline is None else (deadline - time.monotonic()) * 1000
         status = call(max(0, min(slice_ms, math.ceil(left_ms))))
         if status not in (lib.FANFARE_ERR_FULL, lib.FANFARE_ERR_TIMEOUT):
             return check(status)
         _check_deadline(deadline, timeout)
-        if seconds:
-            time.sleep(seconds)
-            seconds = min(2 * seconds, PAUSE_MAX_S)
+        if slice_ms == 0:
+            _wait_for_space(call, left_ms / 1000)
 
 
-async def wait_for_async(call: Callable[[int], int], timeout: float | None) -> None:
+async def wait_for_async(call: Call, timeout: float | None) -> None:
     """As :func:`wait_for`, without blocking the event loop. A cancelled call has done nothing."""
     deadline = None if timeout is None else time.monotonic() + timeout
-    seconds = PAUSE_MIN_S
     while (status := call(0)) == lib.FANFARE_ERR_FULL:
         _check_deadline(deadline, timeout)
-        await pause(seconds)
-        seconds = min(2 * seconds, PAUSE_MAX_S)
+        await _space(call, None if deadline is None else deadline - time.monotonic())
     check(status)
+
+
+async def _space(call: Call, seconds: float | None) -> None:
+    """Waits until the library tells the loop of space, for some time at most."""
+    bell = bell_here()
+    try:
+        status = call.ask(bell.native, bell.token)
+        if status == lib.FANFARE_ERR_LIMIT:
+            await pause(PAUSE_S)
+            return
+        check(status)
+        await within(seconds, bell.wait_async)
+    finally:
+        bell.close()
+
+
+def _wait_for_space(call: Call, seconds: float) -> None:
+    """Waits in a greenlet until the library tells of space, for some time at most."""
+    bell = OwnBell()
+    try:
+        status = call.ask(bell.native, bell.token)
+        if status == lib.FANFARE_ERR_LIMIT:
+            time.sleep(PAUSE_S)
+            return
+        check(status)
+        bell.wait(seconds)
+    finally:
+        bell.close()
 
 
 def _check_deadline(deadline: float | None, timeout: float | None) -> None:

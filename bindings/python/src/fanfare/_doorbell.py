@@ -124,6 +124,7 @@ class Readable:
 
     def __init__(self, bell: LoopBell) -> None:
         self.bell = bell
+        self.native = bell.doorbell.native
         self.token = bell.add(self)
         self.event = asyncio.Event()
         self._loop = asyncio.get_running_loop()
@@ -145,6 +146,7 @@ class OwnBell:
 
     def __init__(self) -> None:
         self.doorbell = Doorbell(1)
+        self.native = self.doorbell.native
 
     def wait(self, seconds: float | None) -> None:
         """Waits in the thread, or under gevent in the greenlet, for a slice of a time at most."""
@@ -197,6 +199,11 @@ class LoopBell:
             readable = self._readable.get(token)
             if readable is not None:
                 readable.event.set()
+
+
+def bell_here() -> Readable | OwnBell:
+    """What tells the task that runs of one thing: close it afterwards."""
+    return Readable(LoopBell.of_running_loop()) if trio_here() is None else OwnBell()
 
 
 _bells: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, LoopBell] = weakref.WeakKeyDictionary()

@@ -6,9 +6,11 @@ None of the libraries is imported here: a program that runs under one has import
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import math
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
@@ -33,6 +35,17 @@ async def pause(seconds: float) -> None:
     """Sleeps, and lets other tasks run."""
     trio = trio_here()
     await (asyncio.sleep(seconds) if trio is None else trio.sleep(seconds))
+
+
+async def within(seconds: float | None, wait: Callable[[], Awaitable[None]]) -> None:
+    """Waits for something, for some time at most; ``None`` has no bound."""
+    trio = trio_here()
+    if trio is None:
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(wait(), seconds)
+        return
+    with trio.move_on_after(math.inf if seconds is None else max(0.0, seconds)):
+        await wait()
 
 
 def blocking(function: Callable[[], T]) -> T:

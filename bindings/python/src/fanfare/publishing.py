@@ -46,6 +46,9 @@ class _Call:
         )
         return status
 
+    def ask(self, notices: Any, token: int) -> int:  # noqa: ANN401 (cffi has no types)
+        return _ask(self._hub, notices, token, self._publication)
+
     @property
     def id(self) -> str:
         return id_of(self._id)
@@ -89,6 +92,9 @@ class _Part:
         self.ids += [id_of(self._ids[index]) for index in range(self._count[0])]
         return status
 
+    def ask(self, notices: Any, token: int) -> int:  # noqa: ANN401 (cffi has no types)
+        return _ask(self._hub, notices, token, self._publications + len(self.ids))
+
 
 class _Finish:
     """The end of a topic, with a last event or without, when there is space for it."""
@@ -98,6 +104,8 @@ class _Finish:
         self._memory = Memory()
         empty = all(part is None or part is UNSET for part in event)
         self._last = ffi.NULL if empty else made(self._memory, *event)
+        self._publication = ffi.new("fanfare_publication *")
+        addressed(self._memory, self._publication, topic, self._last)
         self._id = ffi.new(EVENT_ID)
         if isinstance(topic, NativeTopic):
             self._function, self._topic = lib.fanfare_hub_finish_topic, topic._native
@@ -108,9 +116,17 @@ class _Finish:
         status: int = self._function(self._hub, self._topic, self._last, timeout_ms, self._id)
         return status
 
+    def ask(self, notices: Any, token: int) -> int:  # noqa: ANN401 (cffi has no types)
+        return _ask(self._hub, notices, token, self._publication)
+
     @property
     def id(self) -> str:
         return id_of(self._id)
+
+
+def _ask(hub: Any, notices: Any, token: int, publication: Any) -> int:  # noqa: ANN401 (cffi)
+    status: int = lib.fanfare_hub_notify_space(hub, notices, token, publication)
+    return status
 
 
 class Publishing(Base):
@@ -207,8 +223,8 @@ class Publishing(Base):
     ) -> str:
         """Publishes as :meth:`publish` does, and waits for space without blocking the event loop.
 
-        By default it waits without a bound. It tries again every 1 to 16 ms, and waits for nothing
-        if there is space. When its task is cancelled nothing was published.
+        By default it waits without a bound. The library tells the loop when there is space; nothing
+        is tried again before that. When its task is cancelled nothing was published.
         """
         event = (data, json, name, id, key, retry_ms, comment, window_ms)
         call = _Call(self._native, topic, event)
