@@ -21,7 +21,7 @@ SONAME := libfanfare.so.$(ABI)
 STATIC_LIBS := -lutil -lrt -lpthread -lm -ldl
 
 .DEFAULT_GOAL := help
-.PHONY: always help demo test lint fuzz capi dist go-dist install uninstall musl cross header bench bench-all bench-c bench-micro bench-instructions bench-peers bench-record bench-render fmt clean setup
+.PHONY: always help demo test lint fuzz capi dist go-dist install uninstall wheel musl cross header bench bench-all bench-c bench-micro bench-instructions bench-peers bench-record bench-render fmt clean setup
 
 help: ## list what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -74,6 +74,19 @@ uninstall: ## remove what `make install` has installed with the same PREFIX and 
 	rm -f $(DESTDIR)$(INCLUDEDIR)/fanfare.h $(DESTDIR)$(INCLUDEDIR)/fanfare.hpp \
 		$(DESTDIR)$(LIBDIR)/$(SONAME) $(DESTDIR)$(LIBDIR)/libfanfare.so $(DESTDIR)$(LIBDIR)/libfanfare.a \
 		$(DESTDIR)$(LIBDIR)/pkgconfig/fanfare.pc
+
+WHEELS_DIR := build/wheels
+WHEEL_PROFILE ?= dist
+
+wheel: ## build the Python package: a wheel for every CPython, and its sources, into build/wheels
+	rm -rf $(WHEELS_DIR)
+	bindings/python/native/licences bindings/python/LICENSE-CRATES
+	cd bindings/python && $(MATURIN) build --locked --strip --profile $(WHEEL_PROFILE) --out $(abspath $(WHEELS_DIR)) --interpreter $(PYTHON)
+	cd bindings/python && $(MATURIN) sdist --out $(abspath $(WHEELS_DIR))
+
+# maturin compiles the declarations with the cffi of this interpreter.
+PYTHON := $(abspath .venv/bin/python)
+MATURIN := $(abspath .venv/bin/maturin)
 
 MUSL := x86_64-unknown-linux-musl
 

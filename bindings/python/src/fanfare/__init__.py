@@ -8,6 +8,7 @@
 The engine's own threads serve the clients, none of which ever waits for Python.
 """
 
+from . import _native  # noqa: F401 (first, as it says why the library cannot be loaded)
 from ._convert import Envelope, Headers, HeartbeatForm, Moment, Policy, Start, Text, Topics
 from .admin import Connection
 from .authorizing import Authorizer, FunctionAuthorizer, StreamRequest, Verdict

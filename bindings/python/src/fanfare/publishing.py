@@ -9,8 +9,19 @@ from typing import TYPE_CHECKING, Any
 from ._base import Base, wait_for, wait_for_async
 from ._convert import Memory, Text
 from ._native import ffi, lib
-from .errors import FanfareError, check
-from .event import EVENT_ID, UNSET, Destination, NativeTopic, Publication, addressed, id_of, made
+from ._now import publish_now
+from .errors import FanfareError
+from .event import (
+    EVENT_ID,
+    UNSET,
+    Destination,
+    NativeTopic,
+    Publication,
+    addressed,
+    as_json,
+    id_of,
+    made,
+)
 
 if TYPE_CHECKING:
     from .topic import Topic
@@ -182,21 +193,19 @@ class Publishing(Base):
         :raises ClosedError: The hub is closed.
         :raises ForkedError: The hub was made before a fork.
         """
-        event = (data, json, name, id, key, retry_ms, comment, window_ms)
         if timeout == 0 and isinstance(topic, str | bytes | NativeTopic):
-            return self._publish_now(topic, event)
+            if json is not UNSET:
+                data = as_json(json, data)
+            if isinstance(topic, NativeTopic):
+                publish, native = lib.fanfare_hub_publish_to, topic._native
+            else:
+                publish, native = lib.fanfare_hub_publish, Memory.passed(topic)
+            rest = (id, key, retry_ms, comment, window_ms)
+            return publish_now(publish, self._native, native, data, name, *rest)
+        event = (data, json, name, id, key, retry_ms, comment, window_ms)
         call = _Call(self._native, topic, event)
         wait_for(call, timeout)
         return call.id
-
-    def _publish_now(self, topic: Text | NativeTopic, event: tuple[Any, ...]) -> str:
-        memory, published = Memory(), ffi.new(EVENT_ID)
-        last = made(memory, *event)
-        if isinstance(topic, NativeTopic):
-            check(lib.fanfare_hub_publish_to(self._native, topic._native, last, published))
-        else:
-            check(lib.fanfare_hub_publish(self._native, memory.text(topic), last, published))
-        return id_of(published)
 
     async def publish_async(
         self,
