@@ -40,7 +40,7 @@ class Connection(Protocol):
     def abort(self) -> None:
         """Has the server forget the connection, without shutting it down or writing to it."""
 
-    def on_shutdown(self, end: Callable[[], None]) -> Callable[[], None]:
+    def on_shutdown(self, end: Callable[[], None]) -> Callable[[], object]:
         """Has a function called when the server begins to end; gives what undoes that."""
 
 
@@ -113,7 +113,7 @@ class _Uvicorn(_Transported):
             return "the server is one that is not known"
         return self._transport_obstacle()
 
-    def on_shutdown(self, end: Callable[[], None]) -> Callable[[], None]:
+    def on_shutdown(self, end: Callable[[], None]) -> Callable[[], object]:
         # Its connections are told to end by a method that is looked up in each.
         protocol, shutdown = self._protocol, getattr(self._protocol, "shutdown", None)
         if shutdown is None:
@@ -159,7 +159,7 @@ class _Hypercorn(_Transported):
         if self._transport is not None:
             super().abort()
 
-    def on_shutdown(self, end: Callable[[], None]) -> Callable[[], None]:
+    def on_shutdown(self, end: Callable[[], None]) -> Callable[[], object]:
         async def wait() -> None:
             await self._terminated.wait()
             end()
@@ -167,7 +167,7 @@ class _Hypercorn(_Transported):
         return asyncio.ensure_future(wait()).cancel
 
 
-def on_shutdown(connection: Connection | None, end: Callable[[], None]) -> Callable[[], None]:
+def on_shutdown(connection: Connection | None, end: Callable[[], None]) -> Callable[[], object]:
     """Has a function called when the server begins to end; gives what undoes that.
 
     Where the connection cannot be reached, it is the signal that tells, as long as it is the main
@@ -192,7 +192,7 @@ class _Watch:
         self._ends: dict[object, Callable[[], None]] = {}
         self._before: dict[int, Any] = {}
 
-    def add(self, end: Callable[[], None]) -> Callable[[], None]:
+    def add(self, end: Callable[[], None]) -> Callable[[], object]:
         key = object()
         if not self._ends:
             self._begin()

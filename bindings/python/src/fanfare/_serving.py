@@ -46,12 +46,30 @@ OVERLOADED = (BusyError, ClosedError, LimitError, OutOfResourcesError)
 #: Topics that a request's query may name at most, as at a listener.
 QUERY_TOPICS_MAX = 64
 LAST_EVENT_ID_BYTES_MAX = 4096
+#: How long a server may take nothing of a stream while there is something to send, in seconds.
+STALL_S = 30.0
 #: The fields of an answer that are the engine's own; a ``Content-Encoding`` is not named here, as
 #: it makes a stream one that the engine cannot send.
 OWN_FIELDS = frozenset(
-    "allow cache-control connection content-length content-range content-type date http2-settings "
-    "keep-alive proxy-connection retry-after te trailer transfer-encoding upgrade "
-    "x-accel-buffering x-content-type-options".split()
+    {
+        "allow",
+        "cache-control",
+        "connection",
+        "content-length",
+        "content-range",
+        "content-type",
+        "date",
+        "http2-settings",
+        "keep-alive",
+        "proxy-connection",
+        "retry-after",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "x-accel-buffering",
+        "x-content-type-options",
+    }
 )
 #: The head of a stream that a server sends: the same fields as that of the engine has.
 STREAM_FIELDS = tuple(dict([*STREAM_HEADERS, ("x-content-type-options", "nosniff")]).items())
@@ -160,8 +178,12 @@ class Terms:
             raise RefusedError(Answer.text(400, text))
         granted = [encoded(topic).decode("utf-8", "replace") for topic in self.topics]
         for topic in asked:
-            if not self.any_topics and not any(covers(subscription, topic) for subscription in granted):
-                raise RefusedError(Answer.text(403, "The request names a topic that is not granted."))
+            if not self.any_topics and not any(
+                covers(subscription, topic) for subscription in granted
+            ):
+                raise RefusedError(
+                    Answer.text(403, "The request names a topic that is not granted.")
+                )
         return list(asked)
 
     def refusal(self, problem: FanfareError, method: str, accept: str) -> Answer:

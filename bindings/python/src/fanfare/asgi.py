@@ -30,6 +30,7 @@ from ._serving import (
     NEEDS_SERVER,
     NOTHING_TO_COME,
     OWN_FIELDS,
+    STALL_S,
     STREAM_FIELDS,
     Answer,
     HandoverMode,
@@ -63,8 +64,6 @@ _log = logging.getLogger("fanfare")
 _EXTENSION = "fanfare.handover"
 #: What makes a middleware pass the head on that waits for the beginning of the content: a comment.
 _NUDGE = b":\n\n"
-#: How long a server may take nothing of a stream while there is something to send, in seconds.
-STALL_S = 30.0
 
 
 class EventStream(Response):

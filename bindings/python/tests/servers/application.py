@@ -1,45 +1,50 @@
-"""The application that the tests run under each server: FastAPI with as many middlewares as one has.
+"""The application that the tests run under each server: Starlette with middlewares.
 
-The environment variable ``HANDOVER`` says the mode, and ``LAYERS`` which middlewares there are.
+The environment variable ``HANDOVER`` says the mode; ``HIDDEN`` leaves out what reaches connections
+behind middlewares.
 """
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import cast
 
-from fastapi import FastAPI, Request, Response
+from starlette.applications import Starlette
 from starlette.background import BackgroundTask
+from starlette.middleware import Middleware
 from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoint
 from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.gzip import GZipMiddleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
 
 from fanfare import Grant, Hub
 from fanfare.asgi import EventStream, Handover, HandoverMode
 
+MODE = cast(HandoverMode, os.environ.get("HANDOVER", "auto"))
 
-MODE: HandoverMode = os.environ.get("HANDOVER", "auto")  # type: ignore[assignment]
-LAYERS = os.environ.get("LAYERS", "")
-LIMIT = int(os.environ.get("CONNECTIONS_MAX", "100000"))
-
-hub = Hub(shards=1, connections_max=LIMIT, heartbeat_ms=int(os.environ.get("HEARTBEAT", "15000")))
+hub = Hub(shards=1, lag_bytes_max=100_000, lag_grace_ms=0)
+run_hub = Hub(shards=1)
+small_hub = Hub(shards=1, connections_max=1)
+closed_hub = Hub(shards=1)
+closed_hub.close()
 done: list[str] = []
 
 
 @asynccontextmanager
-async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+async def lifespan(_: Starlette) -> AsyncIterator[None]:
     yield
     await hub.close_async()
+    await run_hub.close_async()
+    await small_hub.close_async()
 
 
-app = FastAPI(lifespan=lifespan)
-
-
-@app.api_route("/events/{topic:path}", methods=["GET", "POST", "HEAD", "PUT"])
-async def events(topic: str, request: Request) -> EventStream:
-    said = json.loads(await request.body() or b"{}") if request.method == "POST" else {}
+async def events(request: Request) -> Response:
+    said = await request.json() if request.method == "POST" else {}
+    topic = request.path_params["topic"]
     stream = EventStream(
         hub,
         topic,
@@ -52,41 +57,62 @@ async def events(topic: str, request: Request) -> EventStream:
     return stream
 
 
-@app.post("/unread")
-async def unread() -> EventStream:
-    return EventStream(hub, "news", handover=MODE)
+async def unread(request: Request) -> Response:
+    return EventStream(hub, request.path_params["topic"], handover=MODE)
 
 
-@app.get("/chosen")
-async def chosen() -> EventStream:
+async def chosen(_: Request) -> Response:
     return EventStream(hub, Grant(["news", "user/7/#"]), query_topics=True, handover=MODE)
 
 
-@app.get("/plain")
-async def plain() -> str:
-    return "plain"
+async def run(_: Request) -> Response:
+    return EventStream(run_hub, "run", start="earliest", handover=MODE)
 
 
-@app.post("/publish/{topic:path}")
-async def publish(topic: str, request: Request) -> str:
-    return hub.publish(topic, await request.body(), name=request.query_params.get("name"))
+async def run_publish(request: Request) -> Response:
+    name = request.query_params.get("name")
+    return JSONResponse(run_hub.publish("run", await request.body(), name=name))
 
 
-@app.post("/finish/{topic:path}")
-async def finish(topic: str) -> str:
-    return hub.finish(topic, "end") or ""
+async def run_finish(_: Request) -> Response:
+    return JSONResponse(run_hub.finish("run", "end"))
 
 
-@app.get("/state")
-async def state() -> dict[str, object]:
+async def small(_: Request) -> Response:
+    return EventStream(small_hub, "news", handover=MODE)
+
+
+async def closed(_: Request) -> Response:
+    return EventStream(closed_hub, "news", handover=MODE)
+
+
+async def required(request: Request) -> Response:
+    return EventStream(hub, request.path_params["topic"], handover="require")
+
+
+async def plain(_: Request) -> Response:
+    return JSONResponse("plain")
+
+
+async def publish(request: Request) -> Response:
+    topic, name = request.path_params["topic"], request.query_params.get("name")
+    return JSONResponse(hub.publish(topic, await request.body(), name=name))
+
+
+async def finish(request: Request) -> Response:
+    return JSONResponse(hub.finish(request.path_params["topic"], "end"))
+
+
+async def state(_: Request) -> Response:
     metrics = hub.metrics()
-    return {
-        "connections": metrics.connections,
-        "disconnects": dict(metrics.disconnects),
-        "descriptors": len(os.listdir("/proc/self/fd")),
-        "done": done,
-        "pid": os.getpid(),
-    }
+    return JSONResponse(
+        {
+            "connections": metrics.connections + small_hub.metrics().connections,
+            "disconnects": dict(metrics.disconnects),
+            "descriptors": len(os.listdir("/proc/self/fd")),
+            "done": done,
+        }
+    )
 
 
 class Stamp(BaseHTTPMiddleware):
@@ -98,13 +124,31 @@ class Stamp(BaseHTTPMiddleware):
         return response
 
 
-if "base" in LAYERS:
-    app.add_middleware(Stamp)
-if "gzip" in LAYERS:
-    app.add_middleware(GZipMiddleware)
-if "cors" in LAYERS:
-    app.add_middleware(CORSMiddleware, allow_origins=["https://app.example"])
-if "more" in LAYERS:
-    app.add_middleware(Stamp)
-if "handover" in LAYERS:
-    app.add_middleware(Handover)
+layers = [
+    Middleware(Stamp),
+    Middleware(CORSMiddleware, allow_origins=["https://app.example"]),
+    Middleware(GZipMiddleware),
+    Middleware(Stamp),
+]
+if "HIDDEN" not in os.environ:
+    layers.insert(0, Middleware(Handover))
+
+app = Starlette(
+    routes=[
+        Route("/events/{topic:path}", events, methods=["GET", "POST", "HEAD", "PUT"]),
+        Route("/unread/{topic}", unread, methods=["POST"]),
+        Route("/chosen", chosen),
+        Route("/run", run),
+        Route("/run/publish", run_publish, methods=["POST"]),
+        Route("/run/finish", run_finish, methods=["POST"]),
+        Route("/small", small),
+        Route("/closed", closed),
+        Route("/required/{topic}", required),
+        Route("/plain", plain),
+        Route("/publish/{topic:path}", publish, methods=["POST"]),
+        Route("/finish/{topic:path}", finish, methods=["POST"]),
+        Route("/state", state),
+    ],
+    middleware=layers,
+    lifespan=lifespan,
+)
