@@ -171,8 +171,10 @@ def on_shutdown(connection: Connection | None, end: Callable[[], None]) -> Calla
     """Has a function called when the server begins to end; gives what undoes that.
 
     Where the connection cannot be reached, it is the signal that tells, as long as it is the main
-    thread that runs the event loop.
+    thread that runs the event loop. It is called at once if the server has begun already.
     """
+    if _is_ending():
+        end()
     if connection is not None:
         return connection.on_shutdown(end)
     if threading.current_thread() is not threading.main_thread():
@@ -190,7 +192,8 @@ class _Watch:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = weakref.ref(loop)
         self._ends: dict[object, Callable[[], None]] = {}
-        self._before: dict[int, Any] = {}
+        self.before: dict[int, Any] = {}
+        self.is_told = False
 
     def add(self, end: Callable[[], None]) -> Callable[[], object]:
         key = object()
@@ -208,25 +211,36 @@ class _Watch:
         for number in (signal.SIGTERM, signal.SIGINT):
             before = signal.getsignal(number)
             if callable(before) and before is not signal.default_int_handler:
-                self._before[number] = before
+                self.before[number] = before
                 signal.signal(number, self._told)
 
     def _stop(self) -> None:
-        for number, before in self._before.items():
+        for number, before in self.before.items():
             if signal.getsignal(number) == self._told:  # else somebody has taken its place
                 signal.signal(number, before)
-        self._before.clear()
+        self.before.clear()
 
     def _told(self, number: int, frame: FrameType | None) -> None:
+        self.is_told = True
         loop = self._loop()
         if loop is not None:
             call_soon(loop, self._end_all)
-        if number in self._before:
-            self._before[number](number, frame)
+        if number in self.before:
+            self.before[number](number, frame)
 
     def _end_all(self) -> None:
         for end in list(self._ends.values()):
             end()
+
+
+def _is_ending() -> bool:
+    """Whether it is known that the server has begun to end: uvicorn's handler of signals knows."""
+    owner = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
+    while isinstance(owner, _Watch):
+        if owner.is_told:
+            return True
+        owner = getattr(owner.before.get(signal.SIGTERM), "__self__", None)
+    return getattr(owner, "should_exit", False) is True
 
 
 _watches: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Watch] = weakref.WeakKeyDictionary()

@@ -24,6 +24,7 @@ from weakref import WeakKeyDictionary
 from aiohttp import web
 
 from ._convert import Envelope, Headers, HeartbeatForm, Moment, Policy, Start, Text, Topics
+from ._sending import read_some
 from ._serving import (
     METHOD_NOT_ALLOWED,
     NEEDS_SERVER,
@@ -220,7 +221,7 @@ async def _send_stream(request: web.Request, response: web.StreamResponse, strea
         undo = _ends(request, stream)
         try:
             while True:
-                batch = await stream.read_async()
+                batch = await read_some(stream)
                 stalled = loop.call_later(STALL_S, abort)
                 try:
                     await response.write(batch)
@@ -273,8 +274,8 @@ def _ends(request: web.Request, stream: Stream) -> Callable[[], object]:
     """Has a stream end with its client and with the server; gives what undoes that."""
     protocol = request.protocol
     server = getattr(protocol, "_manager", None)
-    if server is None:
-        stream.close()  # the connection is lost
+    if server is None or getattr(protocol, "_close", False):
+        stream.close()  # the connection is lost, or the server has begun to end
         return lambda: None
     watch = _watches.get(server)
     if watch is None:

@@ -24,6 +24,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import TYPE_CHECKING, Any
 
 from ._convert import Envelope, Headers, HeartbeatForm, Moment, Policy, Start, Text, Topics
+from ._sending import read_some
 from ._servers import Connection, connection_of, on_shutdown
 from ._serving import (
     METHOD_NOT_ALLOWED,
@@ -278,7 +279,7 @@ class _Opening:
         if why is None:
             assert self._connection is not None
             try:
-                self._adopt(self._connection, start["headers"])
+                self._adopt(self._connection, start.get("headers", ()))
             except NEEDS_SERVER as problem:
                 why = str(problem)
             else:
@@ -328,7 +329,7 @@ class _Opening:
 def _obstacle_in(start: Message) -> str | None:
     if start["status"] != 200:
         return "a middleware has changed the status"
-    for name, value in start["headers"]:
+    for name, value in start.get("headers", ()):
         if name.lower() == b"content-encoding":
             return "a middleware encodes the content"
         if not value.isascii():
@@ -356,7 +357,7 @@ async def _send_stream(
     undo = on_shutdown(connection, stream.close)
     try:
         while True:
-            batch = await stream.read_async()
+            batch = await read_some(stream)
             stalled = loop.call_later(STALL_S, stall)
             try:
                 await send({"type": "http.response.body", "body": batch, "more_body": True})
@@ -399,7 +400,9 @@ async def _first(wanted: Awaitable[Any], other: Awaitable[Any]) -> bool:
 async def _answer(start: Message, answer: Answer, send: Send, method: str) -> None:
     """Sends a whole answer, with the fields that the stream's head has beside its own."""
     own = OWN_FIELDS | {"content-encoding"}
-    kept = [field for field in start["headers"] if field[0].decode("latin-1").lower() not in own]
+    kept = [
+        field for field in start.get("headers", ()) if field[0].decode("latin-1").lower() not in own
+    ]
     headers = [*kept, *_raw(answer.fields)]
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     body = b"" if method == "HEAD" else answer.body

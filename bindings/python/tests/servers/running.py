@@ -52,7 +52,7 @@ class Server:
         self.client = httpx.Client(timeout=DEADLINE_S, trust_env=False)
         self.log_file = tempfile.TemporaryFile()  # noqa: SIM115 (closed by `stop`)
         command = [*COMMANDS[kind], *more]
-        self._port = 0
+        self._port, self.scheme = 0, "http"
         if kind == "granian":  # it does not say which port it was given
             with socket.create_server(("127.0.0.1", 0)) as free:
                 self._port = free.getsockname()[1]
@@ -88,7 +88,7 @@ class Server:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"{self.scheme}://127.0.0.1:{self.port}"
 
     def wait_until_it_answers(self, path: str = "/plain", status: int = 200) -> None:
         def answers() -> bool:
