@@ -6,11 +6,13 @@ import asyncio
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from client import DEADLINE_S, wait_until
 
+import fanfare
 from fanfare import Grant, Hub, OptionsError, asgi
 from fanfare._serving import covers
 from fanfare.asgi import EventStream
@@ -188,8 +190,9 @@ def test_a_filter_covers_what_it_stands_for(both: tuple[str, str], expected: boo
 
 
 def test_no_framework_is_needed() -> None:
-    program = """
+    program = f"""
 import sys
+sys.path.insert(0, {str(Path(fanfare.__file__).parents[1])!r})
 for name in ("starlette", "fastapi", "uvicorn", "aiohttp", "anyio"):
     sys.modules[name] = None
 import fanfare.asgi

@@ -82,7 +82,8 @@ async def plain(_: web.Request) -> web.Response:
 @routes.post("/publish/{topic:.*}")
 async def publish(request: web.Request) -> web.Response:
     topic, name = request.match_info["topic"], request.query.get("name")
-    return web.json_response(hub.publish(topic, await request.read(), name=name))
+    data = await request.read()
+    return web.json_response(await hub.publish_async(topic, data, name=name, timeout=60))
 
 
 @routes.post("/finish/{topic:.*}")

@@ -96,7 +96,8 @@ async def plain(_: Request) -> Response:
 
 async def publish(request: Request) -> Response:
     topic, name = request.path_params["topic"], request.query_params.get("name")
-    return JSONResponse(hub.publish(topic, await request.body(), name=name))
+    data = await request.body()
+    return JSONResponse(await hub.publish_async(topic, data, name=name, timeout=60))
 
 
 async def finish(request: Request) -> Response:

@@ -60,6 +60,7 @@ def test_streams_over_tls_and_http_2_are_sent_by_the_server(
             assert next(events) == "hello"
         server.wait_for_connections(0)
         assert server.get("/required/a").status_code == 503
+        server.client.close()  # a server would wait for it to end the encryption
         server.end()
         assert "in ASGI" not in server.log()  # as both servers tell of an application's exception
     finally:
