@@ -135,7 +135,7 @@ async def event_stream(
     return response
 
 
-class _HandedOver(web.StreamResponse):
+class _HandedOver(web.StreamResponse):  # type: ignore[misc, unused-ignore]
     """What aiohttp is given for a response that somebody else writes."""
 
     def __init__(self, response: web.StreamResponse) -> None:

@@ -67,7 +67,7 @@ _EXTENSION = "fanfare.handover"
 _NUDGE = b":\n\n"
 
 
-class EventStream(Response):
+class EventStream(Response):  # type: ignore[misc, unused-ignore]
     """The event stream of one client, as a response to ``GET`` or ``POST``.
 
     It is an ASGI application by itself, and a ``Response`` of Starlette's where that is installed,

@@ -1,11 +1,12 @@
 """The application that the tests run under each server: Starlette with middlewares.
 
 The environment variable ``HANDOVER`` says the mode; ``HIDDEN`` leaves out what reaches connections
-behind middlewares.
+behind middlewares, and ``BARE`` all middlewares.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -90,6 +91,12 @@ async def required(request: Request) -> Response:
     return EventStream(hub, request.path_params["topic"], handover="require")
 
 
+async def late(_: Request) -> Response:
+    done.append("late")
+    await asyncio.sleep(1)
+    return EventStream(hub, "news", handover=MODE)
+
+
 async def plain(_: Request) -> Response:
     return JSONResponse("plain")
 
@@ -131,7 +138,9 @@ layers = [
     Middleware(GZipMiddleware),
     Middleware(Stamp),
 ]
-if "HIDDEN" not in os.environ:
+if "BARE" in os.environ:
+    layers = []
+elif "HIDDEN" not in os.environ:
     layers.insert(0, Middleware(Handover))
 
 app = Starlette(
@@ -145,6 +154,7 @@ app = Starlette(
         Route("/small", small),
         Route("/closed", closed),
         Route("/required/{topic}", required),
+        Route("/late", late),
         Route("/plain", plain),
         Route("/publish/{topic:path}", publish, methods=["POST"]),
         Route("/finish/{topic:path}", finish, methods=["POST"]),

@@ -15,6 +15,8 @@ from typing import Any
 import httpx
 from client import DEADLINE_S, wait_until
 
+import fanfare
+
 HERE = Path(__file__).parent
 PYTHON = HERE.parent.parent
 BIN = Path(sys.executable).parent
@@ -59,7 +61,9 @@ class Server:
             command.append(str(self._port))
         app_of_aiohttp = str(HERE / "aiohttp_application.py") if app == "application:app" else app
         command.append(app_of_aiohttp if kind == "aiohttp" else app)
-        path = os.pathsep.join(map(str, (PYTHON / "src", HERE, PYTHON / "examples")))
+        # The package that the tests themselves have, which may be an installed one.
+        package = Path(fanfare.__file__).parents[1]
+        path = os.pathsep.join(map(str, (package, HERE, PYTHON / "examples")))
         self.process = subprocess.Popen(
             command,
             stdout=self.log_file,

@@ -267,9 +267,32 @@ def test_behind_middlewares_that_hide_the_connection_the_server_sends_and_ends(k
             assert (status, head["x-stamp"]) == (200, "stamped")
             assert head.get("connection") != "close"
             server.wait_for_connections(1)
-            begun = time.monotonic()
+            # One whose stream begins only when the server has begun to end.
+            with Raw(server.port) as late:
+                late.send("/late")
+                wait_until("the request", lambda: "late" in server.state()["done"])
+                begun = time.monotonic()
+                server.end()
+                assert time.monotonic() - begun < 10
+                assert late.rest().endswith(b"\r\n0\r\n\r\n")
+            assert raw.rest().endswith(b"\r\n0\r\n\r\n")
+        assert "Traceback" not in server.log()
+    finally:
+        server.kill()
+
+
+@pytest.mark.parametrize("kind", ["uvicorn-h11-asyncio", "hypercorn"])
+def test_an_application_without_middlewares_gives_connections_away_by_itself(kind: str) -> None:
+    server = Server(kind, "require", BARE="yes")
+    try:
+        server.wait_until_it_answers()
+        with Raw(server.port) as raw:
+            raw.send("/events/a")
+            status, head = raw.head()
+            assert (status, head["connection"], head["x-mine"]) == (200, "close", "yes")
+            server.post("/publish/a", "hello")
+            raw.read_until(b"data: hello\n\n")
             server.end()
-            assert time.monotonic() - begun < 10
             assert raw.rest().endswith(b"\r\n0\r\n\r\n")
         assert "Traceback" not in server.log()
     finally:
