@@ -78,7 +78,7 @@ uninstall: ## remove what `make install` has installed with the same PREFIX and 
 MUSL := x86_64-unknown-linux-musl
 
 musl: ## build the static library for musl, x86-64, stripped, into build/musl
-	tests/cross/cargo rustc --target $(MUSL) --profile dist --locked --lib --features capi --crate-type staticlib
+	tests/cross/cargo rustc --target $(MUSL) --profile dist --locked --lib --features $(CAPI_FEATURES) --crate-type staticlib
 	mkdir -p build/musl
 	$(call sealed_archive,target/cross/$(MUSL)/dist/libfanfare.a,build/musl)
 	strip --strip-unneeded build/musl/libfanfare.a
