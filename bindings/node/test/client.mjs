@@ -16,6 +16,14 @@ export function open(t, options) {
   return hub;
 }
 
+/** Closes a server at the end of the test, with its connections. */
+export function closing(t, server) {
+  t.after(() => {
+    server.close();
+    server.closeAllConnections?.();
+  });
+}
+
 /** What a promise resolves to, or an error when that takes too long. */
 export async function withDeadline(what, promise) {
   let timer;
