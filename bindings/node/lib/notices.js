@@ -7,6 +7,7 @@ const bell = require('./bell.js');
 const native = require('./native.js');
 
 const CAPACITY = 10_000;
+const CAPACITY_MAX = 2 ** 20;
 
 /** Notices that wait until the program reads them. Iterate it with `for await`. */
 class Notices {
@@ -109,6 +110,7 @@ class Sources {
   #wantConnections = new Set();
   #connections;
   #interests = new Map();
+  #isClosed = false;
 
   constructor(nativeHub, emit) {
     this.#hub = nativeHub;
@@ -127,8 +129,9 @@ class Sources {
         this.#endAll(this.#wantConnections);
         return;
       }
-      this.#emit(notice);
+      // First, since what listens may throw.
       for (const notices of this.#wantConnections) notices.addConnection(notice);
+      this.#emit(notice);
     });
   }
 
@@ -161,6 +164,14 @@ class Sources {
   }
 
   notices({ connections = true, capacity = CAPACITY, interest = [], graceMs = 0 } = {}) {
+    if (!Number.isInteger(capacity) || capacity < 1 || capacity > CAPACITY_MAX) {
+      throw Object.assign(new Error('the option capacity is out of bounds: it may be 1 to 1,048,576'), {
+        code: 'FANFARE_ERR_OPTIONS',
+      });
+    }
+    if (this.#isClosed) {
+      throw Object.assign(new Error('the hub is closed: make a new one'), { code: 'FANFARE_ERR_CLOSED' });
+    }
     let stop = () => {};
     let isInterested = false;
     const notices = new Notices(capacity, () => {
@@ -192,6 +203,7 @@ class Sources {
 
   /** Ends all: the hub is closed. What waits can still be read. */
   close() {
+    this.#isClosed = true;
     if (this.#connections !== undefined) bell.remove(this.#connections);
     for (const stop of this.#interests.keys()) stop();
     this.#endAll(this.#all);

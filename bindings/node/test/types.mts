@@ -26,7 +26,7 @@ export async function allowed(): Promise<void> {
   new SigningKey('a').sign({ topics: 'a', expiresAt: 1 }, { kid: 'b' }) satisfies string;
   (await hub.connections({ lagging: true }))[0]?.lagAgeMs satisfies number | undefined;
   hub.metrics().latenciesUs satisfies Array<[number, number]>;
-  STREAM_HEADERS['Content-Type'] satisfies string | undefined;
+  STREAM_HEADERS['content-type'] satisfies string | undefined;
   (await hub.drain({ windowMs: 0 })).told satisfies number;
 }
 

@@ -1,0 +1,43 @@
+// What a publish without a subscriber costs: node bench/publish.mjs [ROUNDS]
+//
+// Each round times each way in turn; the medians of all rounds are printed, with the least and the
+// most. Pin it to one core (`taskset -c 1`) for figures that can be compared.
+
+import { Hub } from 'fanfare';
+
+const ROUNDS = Number(process.argv[2] ?? 7);
+const CALLS = 200_000;
+const TEXT = 'x'.repeat(128);
+const BYTES = Buffer.from(TEXT);
+
+const hub = new Hub({ shards: 1 });
+const topic = hub.topic('news');
+const ways = {
+  'handle, string': () => topic.publish(TEXT),
+  'handle, Buffer': () => topic.publish(BYTES),
+  'handle, string and name': () => topic.publish(TEXT, { name: 'tick' }),
+  'handle, JSON': () => topic.publish({ json: { a: 1, b: 'two' } }),
+  'name, string': () => hub.publish('news', TEXT),
+  'name, Buffer': () => hub.publish('news', BYTES),
+};
+
+const times = new Map(Object.keys(ways).map((way) => [way, []]));
+for (let round = -1; round < ROUNDS; round += 1) {
+  for (const [way, publish] of Object.entries(ways)) {
+    const begin = process.hrtime.bigint();
+    for (let i = 0; i < CALLS; i += 1) publish();
+    const ns = Number(process.hrtime.bigint() - begin) / CALLS;
+    // The first one warms up.
+    if (round >= 0) times.get(way).push(ns);
+  }
+}
+
+const { publishedEvents, connections } = hub.metrics();
+if (publishedEvents !== (ROUNDS + 1) * CALLS * times.size || connections !== 0) throw new Error('not all were published');
+console.log(`ns per publish of 128 bytes, no subscriber; ${ROUNDS} rounds of ${CALLS} calls`);
+for (const [way, each] of times) {
+  each.sort((a, b) => a - b);
+  const [least, median, most] = [each[0], each[each.length >> 1], each.at(-1)].map(Math.round);
+  console.log(`${way.padEnd(26)}${median}  (${least} to ${most})`);
+}
+await hub.close();
