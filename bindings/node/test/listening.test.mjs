@@ -49,7 +49,7 @@ test('a socket that listens already is taken by its descriptor', async (t) => {
     const { Hub } = require('fanfare');
     const hub = new Hub({ shards: 1 });
     console.log(hub.listen(3, { healthPath: '/healthy' }).address);
-  `], { cwd: join(import.meta.dirname, '..'), stdio: ['ignore', 'pipe', 'inherit', server] });
+  `], { cwd: join(import.meta.dirname, '..'), stdio: ['ignore', 'pipe', 'inherit', server._handle.fd] });
   t.after(() => child.kill('SIGKILL'));
   const [line] = await withDeadline('the address', once(child.stdout, 'data'));
   assert.equal(`${line}`, `127.0.0.1:${port}\n`);
