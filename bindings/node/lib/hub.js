@@ -244,9 +244,7 @@ class Hub extends EventEmitter {
     try {
       await closed;
     } finally {
-      // Notices of the connections that were closed have come to the queue by now.
-      await new Promise((resolve) => { setImmediate(resolve); });
-      this.#sources.close();
+      await this.#sources.close();
       this.#authorizer?.close();
       this.#listeners.clear();
       release(this);

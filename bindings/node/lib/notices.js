@@ -8,6 +8,8 @@ const native = require('./native.js');
 
 const CAPACITY = 10_000;
 const CAPACITY_MAX = 2 ** 20;
+/** The longest time that the end of a closed hub's notices is waited for. */
+const END_TIME_MAX_MS = 5000;
 
 /** Notices that wait until the program reads them. Iterate it with `for await`. */
 class Notices {
@@ -111,6 +113,8 @@ class Sources {
   #connections;
   #interests = new Map();
   #isClosed = false;
+  #tokens = new Set();
+  #onEnd;
 
   constructor(nativeHub, emit) {
     this.#hub = nativeHub;
@@ -123,9 +127,10 @@ class Sources {
     const token = bell.newToken();
     native.watchConnections(this.#hub, token, capacity);
     this.#connections = token;
+    this.#tokens.add(token);
     bell.handle(token, (notice) => {
       if (notice.type === 'ended') {
-        bell.unhandle(token);
+        this.#ended(token);
         this.#endAll(this.#wantConnections);
         return;
       }
@@ -139,7 +144,10 @@ class Sources {
   watchInterest(subscriptions, graceMs, take, onEnd = () => {}) {
     const tokens = new Set();
     const stop = () => {
-      for (const token of tokens) bell.remove(token);
+      for (const token of tokens) {
+        bell.remove(token);
+        this.#tokens.delete(token);
+      }
       tokens.clear();
       this.#interests.delete(stop);
     };
@@ -148,9 +156,10 @@ class Sources {
         const token = bell.newToken();
         native.watchInterest(this.#hub, token, subscription, graceMs);
         tokens.add(token);
+        this.#tokens.add(token);
         bell.handle(token, (notice) => {
           if (notice.type !== 'ended') return take(notice);
-          bell.unhandle(token);
+          this.#ended(token);
           tokens.delete(token);
           if (tokens.size === 0) onEnd();
         });
@@ -201,12 +210,27 @@ class Sources {
     return notices;
   }
 
-  /** Ends all: the hub is closed. What waits can still be read. */
-  close() {
+  /** Ends all, once the last notices of the hub, which is closed, have come. They can still be read. */
+  async close() {
     this.#isClosed = true;
+    if (this.#tokens.size > 0) {
+      await new Promise((resolve) => {
+        const late = setTimeout(resolve, END_TIME_MAX_MS);
+        this.#onEnd = () => {
+          clearTimeout(late);
+          resolve();
+        };
+      });
+    }
     if (this.#connections !== undefined) bell.remove(this.#connections);
     for (const stop of this.#interests.keys()) stop();
     this.#endAll(this.#all);
+  }
+
+  #ended(token) {
+    bell.unhandle(token);
+    this.#tokens.delete(token);
+    if (this.#tokens.size === 0) this.#onEnd?.();
   }
 
   #endAll(several) {
