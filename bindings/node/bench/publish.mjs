@@ -1,7 +1,8 @@
 // What a publish without a subscriber costs: node bench/publish.mjs [ROUNDS]
 //
 // Each round times each way in turn; the medians of all rounds are printed, with the least and the
-// most. Pin it to one core (`taskset -c 1`) for figures that can be compared.
+// most: of the CPU's time of the whole process, which other programs hardly change, and of the clock.
+// Pin it to one core (`taskset -c 1`) for figures that can be compared.
 
 import { Hub } from 'fanfare';
 
@@ -21,23 +22,30 @@ const ways = {
   'name, Buffer': () => hub.publish('news', BYTES),
 };
 
-const times = new Map(Object.keys(ways).map((way) => [way, []]));
+const times = new Map(Object.keys(ways).map((way) => [way, { cpu: [], clock: [] }]));
 for (let round = -1; round < ROUNDS; round += 1) {
   for (const [way, publish] of Object.entries(ways)) {
     const begin = process.hrtime.bigint();
+    const cpuBefore = process.cpuUsage();
     for (let i = 0; i < CALLS; i += 1) publish();
+    const { user, system } = process.cpuUsage(cpuBefore);
     const ns = Number(process.hrtime.bigint() - begin) / CALLS;
     // The first one warms up.
-    if (round >= 0) times.get(way).push(ns);
+    if (round < 0) continue;
+    times.get(way).cpu.push(((user + system) * 1000) / CALLS);
+    times.get(way).clock.push(ns);
   }
 }
 
 const { publishedEvents, connections } = hub.metrics();
 if (publishedEvents !== (ROUNDS + 1) * CALLS * times.size || connections !== 0) throw new Error('not all were published');
 console.log(`ns per publish of 128 bytes, no subscriber; ${ROUNDS} rounds of ${CALLS} calls`);
-for (const [way, each] of times) {
+const summary = (each) => {
   each.sort((a, b) => a - b);
   const [least, median, most] = [each[0], each[each.length >> 1], each.at(-1)].map(Math.round);
-  console.log(`${way.padEnd(26)}${median}  (${least} to ${most})`);
+  return `${median} (${least} to ${most})`;
+};
+for (const [way, { cpu, clock }] of times) {
+  console.log(`${way.padEnd(26)}CPU ${summary(cpu).padEnd(22)}clock ${summary(clock)}`);
 }
 await hub.close();
