@@ -4,11 +4,12 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, readFile, rm, stat } from 'node:fs/promises';
-import { request } from 'node:http';
+import { createServer as createHttpServer, request } from 'node:http';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { Fallback } from 'fanfare';
 import { closing, listen, open, repository, withDeadline } from './client.mjs';
 
 /** The answer to a GET: its status and header fields. */
@@ -86,6 +87,31 @@ test('routes, header fields and origins are as the options say', async (t) => {
   assert.equal(await statusOf('/events?topic=a'), 404);
 });
 
+test("a server of the program's own answers on the listener's port, and gives streams back", async (t) => {
+  const hub = open(t, { shards: 1 });
+  const server = createHttpServer(async (req, res) => {
+    let body = '';
+    for await (const chunk of req) body += chunk;
+    res.end(`${req.method} ${req.url} ${body.length}`);
+  });
+  const fallback = new Fallback(server);
+  const { port } = hub.listen({ fallback });
+  const url = `http://127.0.0.1:${port}`;
+  for (const [path, init, answer] of [
+    ['/page', {}, 'GET /page 0'], ['/again', {}, 'GET /again 0'],
+    ['/form', { method: 'POST', body: 'x'.repeat(100_000) }, 'POST /form 100000'],
+  ]) {
+    assert.equal(await withDeadline(path, fetch(`${url}${path}`, { ...init, headers: { Connection: 'close' } }).then((response) => response.text())), answer);
+  }
+  const { next } = await listen(t, port, ['a']);
+  hub.publish('a', 'hello');
+  assert.equal((await next()).data, 'hello');
+  assert.throws(() => hub.listen({ fallback: server }), { code: 'ERR_INVALID_ARG_TYPE' });
+  assert.throws(() => new Fallback(server, { capacity: 0 }), { code: 'FANFARE_ERR_OPTIONS', message: /capacity/ });
+  fallback.close();
+  assert.equal((await get(t, { port, path: '/page' })).statusCode, 503);
+});
+
 test('a stream begins where the listener says, in the envelope that it says', async (t) => {
   const hub = open(t, { shards: 1 });
   for (const data of ['one', 'two', 'three']) hub.publish('a', data);
@@ -104,7 +130,7 @@ test('there is an option and a type for each field of the header', async () => {
   const missing = [];
   for (const [struct, file, name, except] of [
     ['fanfare_options', 'options.d.ts', 'HubOptions', []],
-    ['fanfare_listen_options', 'listening.d.ts', 'ListenOptions', ['fallback']],
+    ['fanfare_listen_options', 'listening.d.ts', 'ListenOptions', []],
     ['fanfare_route', 'listening.d.ts', 'Route', []],
     ['fanfare_stream_options', 'streams.d.ts', 'ServeOptions', ['queue_bytes_max']],
     ['fanfare_grant', 'authorizing.d.ts', 'Grant', []],
