@@ -5,18 +5,18 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { Hub } from 'fanfare';
+import { repository } from './client.mjs';
 
-const root = join(import.meta.dirname, '../../..');
-const document = await readFile(join(root, 'docs/options.md'), 'utf8');
-const header = await readFile(join(root, 'include/fanfare.h'), 'utf8');
-const types = await readFile(join(import.meta.dirname, '../index.d.ts'), 'utf8');
+const document = await readFile(join(repository, 'docs/options.md'), 'utf8');
+const header = await readFile(join(repository, 'include/fanfare.h'), 'utf8');
+const types = await readFile(join(repository, 'bindings/node/types/options.d.ts'), 'utf8');
 
 // What a unit is in the ABI's units, which are milliseconds and bytes.
 const UNITS = {
   ms: 1, s: 1000, min: 60_000, hour: 3_600_000, day: 86_400_000, days: 86_400_000,
   byte: 1, bytes: 1, KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30,
 };
-// The kinds of options that are numbers; the others do not cross the ABI yet.
+// The kinds of options that are numbers.
 const KINDS = ['count', 'bytes', 'time', 'percent'];
 
 const camel = (name) => name.replace(/_(\w)/g, (_, letter) => letter.toUpperCase());
@@ -61,9 +61,9 @@ test('there is an option and a type for each number in the document and field of
   const fields = [...struct.matchAll(/uint64_t (\w+);/g)].map(([, field]) => camel(field));
   const typed = /interface HubOptions \{([^}]*)\}/.exec(types)[1];
   const names = [...typed.matchAll(/(\w+)\?:/g)].map(([, option]) => option);
-  assert.deepEqual(names, fields);
-  assert.deepEqual(new Set(names), new Set([...OPTIONS.keys(), 'anyHost']));
-  for (const option of names) {
+  assert.deepEqual(names, [...fields, 'heartbeatForm', 'policy', 'gapEvent']);
+  assert.deepEqual(new Set(fields), new Set([...OPTIONS.keys(), 'anyHost']));
+  for (const option of fields) {
     const code = option === 'anyHost' ? 'ERR_INVALID_ARG_TYPE' : 'FANFARE_ERR_OPTIONS';
     assert.throws(() => new Hub({ [option]: -1 }), { code }, option);
   }

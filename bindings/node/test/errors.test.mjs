@@ -2,39 +2,45 @@
 
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { cp, mkdtemp, readFile, rm } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { promisify } from 'node:util';
 import { Hub } from 'fanfare';
-import { clientThatDoesNotRead, listen, open, statusOf, until } from './client.js';
+import { clientThatDoesNotRead, listen, open, repository, statusOf, until } from './client.mjs';
 
-const root = join(import.meta.dirname, '..');
+const root = join(repository, 'bindings/node');
 
 const REFUSED = [
   ['an empty topic', 'FANFARE_ERR_TOPIC', '', 'a'],
   ['a topic with a wildcard', 'FANFARE_ERR_TOPIC', 'a+', 'a'],
   ['a topic that is too long', 'FANFARE_ERR_TOPIC', 'a'.repeat(257), 'a'],
-  ['nothing at all', 'FANFARE_ERR_EVENT', 'news', {}],
-  ['an empty name', 'FANFARE_ERR_EVENT', 'news', { data: 'a', name: '' }],
-  ['a name with a line break', 'FANFARE_ERR_EVENT', 'news', { data: 'a', name: 'a\nb' }],
-  ['an id with a NUL', 'FANFARE_ERR_EVENT', 'news', { data: 'a', id: 'a\0' }],
-  ['an empty key', 'FANFARE_ERR_EVENT', 'news', { data: 'a', key: '' }],
-  ['a negative time', 'FANFARE_ERR_EVENT', 'news', { data: 'a', retryMs: -1 }],
-  ['half a millisecond', 'FANFARE_ERR_EVENT', 'news', { data: 'a', retryMs: 0.5 }],
+  ['nothing at all', 'FANFARE_ERR_EVENT', 'news', undefined],
+  ['an empty name', 'FANFARE_ERR_EVENT', 'news', 'a', { name: '' }],
+  ['a name with a line break', 'FANFARE_ERR_EVENT', 'news', 'a', { name: 'a\nb' }],
+  ['an id with a NUL', 'FANFARE_ERR_EVENT', 'news', 'a', { id: 'a\0' }],
+  ['an empty key', 'FANFARE_ERR_EVENT', 'news', 'a', { key: '' }],
+  ['a negative time', 'FANFARE_ERR_EVENT', 'news', 'a', { retryMs: -1 }],
+  ['half a millisecond', 'FANFARE_ERR_EVENT', 'news', 'a', { retryMs: 0.5 }],
   ['bytes that are not UTF-8', 'FANFARE_ERR_UTF8', 'news', Buffer.from([0xff])],
   ['too much data', 'FANFARE_ERR_TOO_LARGE', 'news', 'a'.repeat(1001)],
-  ['a number as data', 'ERR_INVALID_ARG_TYPE', 'news', { data: 1 }],
-  ['bytes as a name', 'ERR_INVALID_ARG_TYPE', 'news', { data: 'a', name: Buffer.from('a') }],
+  ['a number as data', 'ERR_INVALID_ARG_TYPE', 'news', 1],
+  ['bytes as a name', 'ERR_INVALID_ARG_TYPE', 'news', 'a', { name: Buffer.from('a') }],
+  ['an option that there is not', 'ERR_INVALID_ARG_TYPE', 'news', 'a', { event: 'a' }],
+  ['a value that JSON does not have', 'ERR_INVALID_ARG_TYPE', 'news', { json: undefined }],
+  ['a window that is too long', 'FANFARE_ERR_EVENT', 'news', 'a', { windowMs: 300_001 }],
+  ['no topic', 'FANFARE_ERR_ARGUMENT', [], 'a'],
+  ['too many topics', 'FANFARE_ERR_TOO_MANY', Array.from({ length: 65 }, (_, i) => `${i}`), 'a'],
   ['a number as the topic', 'ERR_INVALID_ARG_TYPE', 1, 'a'],
 ];
 
-for (const [what, code, topic, event] of REFUSED) {
+for (const [what, code, topic, data, options] of REFUSED) {
   test(`${what} is refused and delivered to no client`, async (t) => {
     const hub = open(t, { shards: 1, eventBytesMax: 1000 });
-    const { next } = await listen(t, hub.listen(), ['news']);
-    assert.throws(() => hub.publish(topic, event), { code });
+    const { next } = await listen(t, hub.listen().port, ['news']);
+    assert.throws(() => hub.publish(topic, data, options), { code });
     hub.publish('news', 'taken');
     assert.equal((await next()).data, 'taken');
   });
@@ -70,7 +76,7 @@ for (const lagGracePercent of [0, 1, 100, undefined]) {
 
 for (const [anyHost, status] of [[undefined, 421], [false, 421], [true, 200]]) {
   test(`a request by another name gets ${status} when anyHost is ${anyHost}`, async (t) => {
-    const port = open(t, { shards: 1, anyHost }).listen();
+    const port = open(t, { shards: 1, anyHost }).listen().port;
     assert.equal(await statusOf(t, port, 'localhost'), 200);
     assert.equal(await statusOf(t, port, 'app.example'), status);
   });
@@ -81,21 +87,22 @@ test('an unknown option is refused', () => {
 });
 
 test('there is a name for each code of the header', async () => {
-  const header = await readFile(join(root, '../../include/fanfare.h'), 'utf8');
+  const header = await readFile(join(repository, 'include/fanfare.h'), 'utf8');
   const codes = [...header.matchAll(/^ {2}(FANFARE_ERR_\w+) = -/gm)].map(([, code]) => code);
   assert.ok(codes.length >= 12);
-  const types = await readFile(join(root, 'index.d.ts'), 'utf8');
+  const types = await readFile(join(root, 'types/errors.d.ts'), 'utf8');
   assert.deepEqual([...types.matchAll(/\| '(\w+)'/g)].map(([, code]) => code), codes);
-  const addon = await readFile(join(root, 'src/addon.c'), 'utf8');
+  const addon = await readFile(join(root, 'src/errors.c'), 'utf8');
   assert.deepEqual([...addon.matchAll(/case (\w+): return "\1";/g)].map(([, code]) => code), codes);
 });
 
 test('an address that is none, or is in use, is refused', (t) => {
   const hub = open(t, { shards: 1 });
-  for (const addr of ['', 'nonsense', '127.0.0.1:65536', `127.0.0.1:${hub.listen()}`]) {
+  for (const addr of ['', 'nonsense', '127.0.0.1:65536', `127.0.0.1:${hub.listen().port}`]) {
     assert.throws(() => hub.listen(addr), { code: 'FANFARE_ERR_ADDRESS' });
   }
-  assert.throws(() => hub.listen(8080), { code: 'ERR_INVALID_ARG_TYPE' });
+  assert.throws(() => hub.listen(1), { code: 'FANFARE_ERR_ADDRESS' });
+  assert.throws(() => hub.listen(true), { code: 'ERR_INVALID_ARG_TYPE' });
 });
 
 test('a topic is full until a client that did not read reads on', async (t) => {
@@ -103,7 +110,7 @@ test('a topic is full until a client that did not read reads on', async (t) => {
   // percent not while it has just come.
   const patient = { lagGraceMs: 600_000, lagAgeMaxMs: 600_000, lagGracePercent: 100 };
   const hub = open(t, { shards: 1, topicBacklogBytesMax: 1, lagBytesMax: 1 << 16, ...patient });
-  const client = await clientThatDoesNotRead(t, hub.listen(), 'news');
+  const client = await clientThatDoesNotRead(t, hub.listen().port, 'news');
   let published = 0;
   let fullInARow = 0;
   const publish = () => {
@@ -129,14 +136,23 @@ test('a topic is full until a client that did not read reads on', async (t) => {
   assert.equal(published, before + 1);
 });
 
-test('an addon that was not built is an error that says what to do', async (t) => {
+test('an addon that is not there, or does not load, is an error that says what to do', async (t) => {
   const folder = await mkdtemp(join(tmpdir(), 'fanfare-'));
   t.after(() => rm(folder, { recursive: true }));
-  await cp(join(root, 'index.js'), join(folder, 'index.mjs'));
-  const loading = promisify(execFile)(process.execPath, [join(folder, 'index.mjs')]);
-  await assert.rejects(loading, ({ code, stderr }) => {
+  await cp(join(root, 'lib'), join(folder, 'lib'), { recursive: true });
+  await cp(join(root, 'index.js'), join(folder, 'index.js'));
+  const { platform } = createRequire(import.meta.url)(join(root, 'lib/platform.js'));
+  const addon = join(folder, 'prebuilds', platform(), 'fanfare.node');
+  const loading = () => promisify(execFile)(process.execPath, [join(folder, 'index.js')]);
+  const failed = (why) => ({ code, stderr }) => {
     assert.equal(code, 1);
     assert.match(stderr, /Error: fanfare's addon cannot be loaded: .*make capi.*npm run build/);
+    assert.ok(stderr.includes(`It was sought at ${addon}.`), stderr);
+    assert.match(stderr, why);
     return true;
-  });
+  };
+  await assert.rejects(loading(), failed(/Cannot find module/));
+  await mkdir(dirname(addon), { recursive: true });
+  await writeFile(addon, 'this is no addon');
+  await assert.rejects(loading(), failed(/file too short|invalid ELF|not a mach-o/));
 });

@@ -7,11 +7,11 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { test } from 'node:test';
 import { Hub } from 'fanfare';
-import { listen, open, withDeadline } from './client.js';
+import { listen, open, withDeadline } from './client.mjs';
 
 test('a client gets what was published and then the end', async (t) => {
   const hub = open(t, { shards: 1 });
-  const port = hub.listen();
+  const { port } = hub.listen();
   const { next } = await listen(t, port, ['news']);
   for (let i = 0; i < 20; i += 1) hub.publish('news', String(i));
   await withDeadline('the hub to close', hub.close());
@@ -42,7 +42,7 @@ test('a hub that was not closed does not keep the process going, and one that li
   const listening = start(t, ['-e', `import('fanfare').then(({ Hub }) => {
     const hub = new Hub();
     process.once('SIGTERM', () => hub.close());
-    console.log(hub.listen());
+    console.log(hub.listen().port);
   })`]);
   const port = Number(await firstLine(listening));
   const { next } = await listen(t, port, ['news']);
@@ -67,7 +67,7 @@ test('an abandoned hub is closed', async (t) => {
 });
 
 test('the ticker ticks until it is interrupted', async (t) => {
-  const ticker = start(t, ['examples/ticker.js', '127.0.0.1:0']);
+  const ticker = start(t, ['examples/ticker.mjs', '127.0.0.1:0']);
   const port = Number(/:(\d+)\//.exec(await firstLine(ticker))[1]);
   const { next } = await listen(t, port, ['time'], ['tick']);
   assert.match((await next()).data, /^\d{4}-/);

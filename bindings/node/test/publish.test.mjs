@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { test } from 'node:test';
 import { Worker } from 'node:worker_threads';
-import { listen, open, withDeadline } from './client.js';
+import { listen, open, withDeadline } from './client.mjs';
 
 const TEXTS = [
   ['plain text', 'hello'],
@@ -20,8 +20,8 @@ for (const name of [undefined, 'greeting', 'Grüße']) {
   for (const [what, data, arrives = data] of TEXTS) {
     test(`a client gets ${what} as ${name ?? 'a message'}`, async (t) => {
       const hub = open(t, { shards: 1 });
-      const { next } = await listen(t, hub.listen(), ['news'], [name ?? 'message']);
-      hub.publish('news', name === undefined ? data : { data, name });
+      const { next } = await listen(t, hub.listen().port, ['news'], [name ?? 'message']);
+      hub.publish('news', data, name === undefined ? undefined : { name });
       const event = await next();
       assert.equal(event.name, name ?? 'message');
       assert.ok(event.data === arrives, `${event.data.slice(0, 100)} is not what was published`);
@@ -31,18 +31,18 @@ for (const name of [undefined, 'greeting', 'Grüße']) {
 
 test("a client gets the publisher's custom id and reconnection time", async (t) => {
   const hub = open(t, { shards: 1 });
-  const { next } = await listen(t, hub.listen(), ['news']);
-  const id = hub.publish('news', { data: 'a', id: 'größe-1', key: 'size' });
+  const { next } = await listen(t, hub.listen().port, ['news']);
+  const id = hub.publish('news', 'a', { id: 'größe-1', key: 'size' });
   assert.ok(typeof id === 'string' && id !== '' && id !== 'größe-1');
   assert.equal((await next()).id, 'größe-1');
-  hub.publish('news', { retryMs: 1234 }); // fires nothing
-  hub.publish('news', { data: 'b', name: undefined });
+  hub.publish('news', null, { retryMs: 1234 }); // fires nothing
+  hub.publish('news', 'b', { name: undefined });
   assert.equal((await next()).data, 'b');
 });
 
 test('a client gets only the topics that it asked for, in order', async (t) => {
   const hub = open(t, { shards: 2 });
-  const { next } = await listen(t, hub.listen(), ['a', 'grüße & co/🎺']);
+  const { next } = await listen(t, hub.listen().port, ['a', 'grüße & co/🎺']);
   const ids = [];
   for (let i = 0; i < 30; i += 1) {
     ids.push(hub.publish(['a', 'grüße & co/🎺', 'c'][i % 3], String(i)));
@@ -59,7 +59,7 @@ test('workers have hubs of their own, and may end without closing them', async (
     const { parentPort } = require('node:worker_threads');
     import('fanfare').then(({ Hub }) => {
       const hub = new Hub({ shards: 1 });
-      parentPort.postMessage(hub.listen());
+      parentPort.postMessage(hub.listen().port);
       parentPort.once('message', () => {
         hub.publish('news', 'from a worker');
         process.exit(0);

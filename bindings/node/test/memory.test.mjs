@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import { test } from 'node:test';
 import { Worker } from 'node:worker_threads';
-import { open, until, withDeadline } from './client.js';
+import { open, until, withDeadline } from './client.mjs';
 
 // Long enough that the worker comes between two looks at the same byte.
 const BYTES = 1 << 16;
@@ -39,7 +39,7 @@ async function bytesOf(t, port, topic) {
 
 test('an event of shared memory is what was checked, whatever a worker writes to it', async (t) => {
   const hub = open(t, { shards: 1, topicBacklogBytesMax: ROOM, lagBytesMax: ROOM, lagAgeMaxMs: 600_000 });
-  const chunks = await bytesOf(t, hub.listen(), 'news');
+  const chunks = await bytesOf(t, hub.listen().port, 'news');
   const received = () => chunks.reduce((bytes, chunk) => bytes + chunk.length, 0);
 
   const shared = new SharedArrayBuffer(8 + BYTES);
