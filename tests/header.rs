@@ -51,13 +51,18 @@ fn each_function_has_its_row_in_the_table_and_says_threads_and_errors() {
     assert_eq!(rows, functions, "a row of the table is no function's");
 }
 
+/// The texts of the files in a folder whose names begin so.
+fn text_of_files(folder: &str, beginning: &str) -> String {
+    let files = std::fs::read_dir(root().join(folder)).expect("the folder");
+    let files = files.map(|file| file.expect("a file"));
+    let files = files.filter(|file| file.file_name().to_string_lossy().starts_with(beginning));
+    files.map(|file| std::fs::read_to_string(file.path()).expect("the file")).collect()
+}
+
 #[test]
 fn each_function_is_called_by_the_tests_of_all_and_by_the_fuzz_target() {
-    let calls = std::fs::read_to_string(root().join("tests/capi/calls.c")).expect("the table");
-    let mut steps = String::new();
-    for file in std::fs::read_dir(root().join("fuzz/targets/abi")).expect("the target") {
-        steps += &std::fs::read_to_string(file.expect("a file").path()).expect("the file");
-    }
+    let calls = text_of_files("tests/capi", "calls_of_");
+    let steps = text_of_files("fuzz/targets/abi", "");
     // Names in texts do not count.
     let is_called = |name: &str| {
         let mut places = steps.match_indices(name);
@@ -67,7 +72,10 @@ fn each_function_is_called_by_the_tests_of_all_and_by_the_fuzz_target() {
         })
     };
     for Function { name, .. } in &Declared::of(&header()).functions {
-        assert!(calls.contains(&format!("{{\"{name}\", ")), "tests/capi/calls.c has no {name}");
+        assert!(
+            calls.contains(&format!("{{\"{name}\", ")),
+            "no tests/capi/calls_of_*.c has {name}"
+        );
         assert!(is_called(name), "fuzz/targets/abi has no call of {name}");
     }
 }
