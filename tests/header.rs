@@ -83,9 +83,15 @@ fn each_function_is_called_by_the_tests_of_all_and_by_the_fuzz_target() {
 #[test]
 fn the_structs_of_options_have_those_of_the_document_with_their_bounds_and_defaults() {
     let made = header();
-    for (name, heading, others) in [("fanfare_options", "The engine", &["any_host", "size"][..])] {
+    for (name, heading, others) in [
+        ("fanfare_options", "The engine", &["any_host", "reserved", "size"][..]),
+        ("fanfare_topic_options", "A rule", &["reserved", "size"]),
+        ("fanfare_ask_options", "Asking the host", &["size"]),
+        ("fanfare_ticket_options", "Tickets", &["size"]),
+        ("fanfare_drain_options", "A drain", &["size"]),
+    ] {
         let comments = comments_of_fields(&made, name);
-        let options = documented_options(heading);
+        let options = documented_options(heading, |_| true);
         for (option, ending) in &options {
             let comment = comments.get(option).unwrap_or_else(|| panic!("there is no {option}"));
             let ends = comment.trim().ends_with(ending);
@@ -93,6 +99,45 @@ fn the_structs_of_options_have_those_of_the_document_with_their_bounds_and_defau
         }
         let unknown: Vec<_> = comments.keys().filter(|name| !options.contains_key(*name)).collect();
         assert_eq!(unknown, others, "{name}");
+    }
+}
+
+#[test]
+fn each_number_of_options_says_its_bounds_and_default_and_a_listeners_as_the_document() {
+    let made = header();
+    let declared = Declared::of(&made);
+    let options = declared.structs.iter().filter(|it| it.name.ends_with("_options"));
+    let mut numbers = 0;
+    for options in options {
+        let (_, from) =
+            made.split_once(&format!("typedef struct {} {{", options.name)).expect("the struct");
+        let (fields, _) = from.split_once("\n}").expect("its end");
+        for (field, comment) in comments_of_fields(&made, &options.name) {
+            let is_number = fields.contains(&format!("uint64_t {field};"));
+            if is_number && !field.ends_with("_unix_ms") {
+                numbers += 1;
+                let says = comment.contains("Bounds: ") && comment.contains(" Default: ");
+                assert!(says, "{}.{field}: {comment:?}", options.name);
+            }
+        }
+    }
+    assert!(numbers > 30);
+
+    let comments = comments_of_fields(&made, "fanfare_listen_options");
+    let listeners =
+        documented_options("A listener", |unit| ["count", "bytes", "time"].contains(&unit));
+    assert!(listeners.len() > 5);
+    for (option, ending) in listeners {
+        // In C a number that is none is 0.
+        let ending = match ending.strip_suffix(" Default: none.") {
+            Some(bounds) => bounds.replace("Bounds: ", "Bounds: 0, or ") + " Default: 0.",
+            None => ending,
+        };
+        let comment = comments.get(&option).unwrap_or_else(|| panic!("there is no {option}"));
+        assert!(
+            comment.trim().ends_with(&ending),
+            "{option}: {comment:?} does not end with {ending}"
+        );
     }
 }
 
@@ -174,8 +219,8 @@ fn comments_of_fields(made: &str, name: &str) -> BTreeMap<String, String> {
     fields.collect()
 }
 
-/// The options of a table, by their names in C, each with how its comment is to end.
-fn documented_options(heading: &str) -> BTreeMap<String, String> {
+/// The options of a table that have such units, by their names in C, each with how its comment is to end.
+fn documented_options(heading: &str, has_unit: impl Fn(&str) -> bool) -> BTreeMap<String, String> {
     let document = std::fs::read_to_string(root().join("docs/options.md")).expect("the document");
     let (_, table) = document.split_once(&format!("## {heading}")).expect("the table");
     let (table, _) = table.split_once("\n## ").unwrap_or((table, ""));
@@ -194,7 +239,7 @@ fn documented_options(heading: &str) -> BTreeMap<String, String> {
     };
     let ending =
         |row: &Vec<&str>| format!("Bounds: {}. Default: {}.", plain(row[2]), plain(row[3]));
-    let options = rows.iter();
+    let options = rows.iter().filter(|row| has_unit(row[1]));
     options.filter_map(|row| Some((name_in_c(row[0].trim_matches('`'))?, ending(row)))).collect()
 }
 

@@ -16,60 +16,75 @@ type Error int32
 const (
 	// ErrPanic: the library has a defect and panicked; please report it.
 	ErrPanic Error = C.FANFARE_ERR_PANIC
-	// ErrArgument: this package has passed something impossible; please report it.
+	// ErrArgument: an argument is NULL, or a length or struct size is impossible; correct the call.
 	ErrArgument Error = C.FANFARE_ERR_ARGUMENT
-	// ErrForked: the hub was made before a fork; make a new one in the child.
+	// ErrForked: the hub, or what else the call is for, was made before a fork; make a new one in the
+	// child.
 	ErrForked Error = C.FANFARE_ERR_FORKED
-	// ErrClosed: the hub is closed.
+	// ErrClosed: the hub is closed, or is being drained and takes no more clients; make a new one.
 	ErrClosed Error = C.FANFARE_ERR_CLOSED
-	// ErrFull: too many bytes wait to be sent; nothing was published, try again a little later.
+	// ErrFull: too many bytes wait to be sent; try again a little later.
 	ErrFull Error = C.FANFARE_ERR_FULL
-	// ErrTopic: the topic is empty, longer than 256 bytes, not UTF-8, or has a forbidden character.
+	// ErrTopic: the topic must be 1 to 256 bytes of UTF-8 without control characters, '+' and '#'.
 	ErrTopic Error = C.FANFARE_ERR_TOPIC
-	// ErrEvent: the event is empty, or a field of it is too long or has a character that no client
-	// gets back.
+	// ErrEvent: the event is empty, or its name, id or key is empty, longer than 256 bytes, has a
+	// forbidden character or is reserved, or its window is too long, or a field is set that only a
+	// newer library knows; correct the event.
 	ErrEvent Error = C.FANFARE_ERR_EVENT
-	// ErrUTF8: the event's text is not UTF-8.
+	// ErrUTF8: a text is not UTF-8; encode it as UTF-8.
 	ErrUTF8 Error = C.FANFARE_ERR_UTF8
-	// ErrTooLarge: the event is larger than Options.EventBytesMax.
+	// ErrTooLarge: the event is larger than the option event_bytes_max, or more than 4 MiB were read
+	// of a connection, or a token would have more than 8 KiB; publish less data or raise the option,
+	// read less, or grant fewer topics.
 	ErrTooLarge Error = C.FANFARE_ERR_TOO_LARGE
-	// ErrOptions: an option is out of its bounds; the error that New returns names both.
+	// ErrOptions: an option is out of its bounds, or one is set that only a newer library knows; the
+	// function fanfare_..._problem of the struct says which, correct it.
 	ErrOptions Error = C.FANFARE_ERR_OPTIONS
-	// ErrAddress: the address cannot be read, is in use, or may not be bound.
+	// ErrAddress: the address must be an IP address and a port such as 127.0.0.1:8080, or unix: and a
+	// path, which is not in use and may be bound.
 	ErrAddress Error = C.FANFARE_ERR_ADDRESS
-	// ErrSystem: the system is out of descriptors, threads or memory.
+	// ErrSystem: the system is out of descriptors, threads or memory; raise its limits or use less.
 	ErrSystem Error = C.FANFARE_ERR_SYSTEM
 	// ErrFinished: the topic is finished; publish to another one.
 	ErrFinished Error = C.FANFARE_ERR_FINISHED
-	// ErrTimeout: what was waited for did not happen within the time; wait again, or do without it.
+	// ErrTimeout: it did not happen within the time; wait again, or do without it.
 	ErrTimeout Error = C.FANFARE_ERR_TIMEOUT
-	// ErrSubscription: a topic or filter to subscribe to is none.
+	// ErrSubscription: a subscription must be a topic, or a filter with '+' as a whole level or '#'
+	// as the last one; correct it.
 	ErrSubscription Error = C.FANFARE_ERR_SUBSCRIPTION
 	// ErrTooMany: a list has more entries than it may have; give fewer.
 	ErrTooMany Error = C.FANFARE_ERR_TOO_MANY
-	// ErrBuffer: the caller's buffer is too small; give a larger one.
+	// ErrBuffer: the buffer is too small; give one of the size that was written.
 	ErrBuffer Error = C.FANFARE_ERR_BUFFER
-	// ErrStale: what an id names is not there any more; there is nothing to do.
+	// ErrStale: what the id, the listener or the token names is not there any more: it has ended, was
+	// closed, or was answered; there is nothing to do.
 	ErrStale Error = C.FANFARE_ERR_STALE
-	// ErrLimit: there are as many as the options allow; raise the option, or try again later.
+	// ErrLimit: there are as many connections, subscriptions, rules, tickets or sources of notices as
+	// are allowed; raise the option, or try again later.
 	ErrLimit Error = C.FANFARE_ERR_LIMIT
-	// ErrBusy: the engine is asked for more at once than it keeps a queue for; try again a little later.
+	// ErrBusy: the engine is asked for more at once than it keeps a queue for, or the stream or the
+	// ticket is in use, or the call is in the log's callback; try again a little later.
 	ErrBusy Error = C.FANFARE_ERR_BUSY
-	// ErrSocket: the descriptor is no connected stream socket.
+	// ErrSocket: the descriptor must be a connected stream socket of TCP or of a Unix domain; hand
+	// such a one over.
 	ErrSocket Error = C.FANFARE_ERR_SOCKET
-	// ErrSocketTLS: the socket speaks TLS, which the engine cannot.
+	// ErrSocketTLS: the socket speaks TLS, which the engine cannot; use a pull stream instead.
 	ErrSocketTLS Error = C.FANFARE_ERR_SOCKET_TLS
-	// ErrSocketRead: the client has sent bytes behind the request, or a body that was not read.
+	// ErrSocketRead: the client has sent bytes behind the request, or a body that was not read; read
+	// the request whole before handing the socket over.
 	ErrSocketRead Error = C.FANFARE_ERR_SOCKET_READ
-	// ErrSocketUnsent: bytes that the host has written are not sent yet; wait until they are.
+	// ErrSocketUnsent: bytes that the host has written are not sent yet; write nothing before handing
+	// the socket over.
 	ErrSocketUnsent Error = C.FANFARE_ERR_SOCKET_UNSENT
-	// ErrRequest: the request is none that a stream can answer.
+	// ErrRequest: the request is none that a stream can answer, by its method, query, header or
+	// version; answer the client in another way.
 	ErrRequest Error = C.FANFARE_ERR_REQUEST
-	// ErrGrant: a grant or a refusal is beyond its bounds, or a stream wants what is not granted.
+	// ErrGrant: a grant or refusal is beyond its bounds, or a stream wants what is not granted;
+	// correct it.
 	ErrGrant Error = C.FANFARE_ERR_GRANT
-	// ErrKey: a key cannot be read, is too weak, or is of no algorithm that is taken.
+	// ErrKey: a key cannot be read, is too weak, or is of no algorithm that is taken; give another.
 	ErrKey Error = C.FANFARE_ERR_KEY
-	// ErrEnded: the stream has ended; free it.
+	// ErrEnded: the stream has ended and nothing more will come; free it.
 	ErrEnded Error = C.FANFARE_ERR_ENDED
 	// ErrLogger: the program has set a logger of its own; take the library's records from that.
 	ErrLogger Error = C.FANFARE_ERR_LOGGER

@@ -72,7 +72,7 @@ pub(crate) use self::published::{Interest, Published, TopicState, EVENT_BYTES};
 use self::replay::Replay;
 use self::rules::{Rulebook, Rules};
 use self::search::Found;
-pub(crate) use self::search::Search;
+pub(crate) use self::search::{Moment, Search};
 use self::topics::Topics;
 use self::walk::Past;
 use self::wanted::Wanted;
@@ -214,10 +214,15 @@ impl Order {
         self.lock().topics.has_custom_ids
     }
 
-    /// Begins to search for the cursor of a client that has just come.
-    pub(crate) fn begin_search(&self, resume: Resume) -> Search {
+    /// This moment.
+    pub(crate) fn moment(&self) -> Moment {
         let locked = self.lock();
-        Search::new(resume, self.sequence(), locked.topics.forgets.count())
+        Moment { number: self.sequence(), forgets_seen: locked.topics.forgets.count() }
+    }
+
+    /// Begins to search for the cursor of a client that has asked at some moment.
+    pub(crate) fn begin_search(&self, resume: Resume, asked_at: Moment) -> Search {
+        Search::new(resume, asked_at)
     }
 
     /// Goes on with a search for the cursor of a client with these subscriptions, for a bounded

@@ -267,6 +267,38 @@ impl Order {
         topic.backlog.listen_if_full().or_else(|| self.hub_backlog.listen_if_full())
     }
 
+    /// The same of several topics, for a publisher that was refused; `None` when it has nothing to wait
+    /// for, be it that this is closed, or that one of them is finished. A topic that is not tracked has an
+    /// empty backlog.
+    #[cfg(any(feature = "capi", test))]
+    pub(crate) fn listen_for_space(
+        &self,
+        topics: &[Topic],
+        is_spread: bool,
+    ) -> Option<EventListener> {
+        let locked = self.lock();
+        if locked.is_closed {
+            return None;
+        }
+        let of_hub = || match is_spread {
+            true => self.spread_backlog.listen_if_full(),
+            false => self.hub_backlog.listen_if_full(),
+        };
+        let tracked = || topics.iter().filter_map(|topic| locked.topics.find(topic));
+        let mut entries = tracked().map(|index| locked.topics.entry(index));
+        if entries.any(|entry| entry.finished_ns.is_some()) {
+            return None;
+        }
+        let of_topic = |index| {
+            let state = &locked.topics.entry(index).state;
+            match is_spread {
+                true => self.listen_if_spread_full(state),
+                false => self.listen_if_full(state),
+            }
+        };
+        tracked().find_map(of_topic).or_else(of_hub)
+    }
+
     /// The same of the backlogs of events that are spread over a time.
     pub(super) fn listen_if_spread_full(&self, topic: &TopicState) -> Option<EventListener> {
         let of_topic = topic.spread_backlog().listen_if_full();

@@ -86,15 +86,16 @@ static fanfare_status listener_close_in_child(const objects *of)
 
 static fanfare_status listener_admit(const objects *of)
 {
+    fanfare_admit_request request;
     fanfare_status status;
     int ends[2];
 
     if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends) != 0) {
         return FANFARE_ERR_SYSTEM;
     }
-    status = fanfare_listener_admit(of->hub, of->listener, ends[0],
-                                    FANFARE_TEXT("GET /events?topic=t HTTP/1.1\r\n"),
-                                    FANFARE_TEXT("127.0.0.1:9"));
+    request = fanfare_admit_request_of(FANFARE_TEXT("GET /events?topic=t HTTP/1.1\r\n"));
+    request.addr = FANFARE_TEXT("127.0.0.1:9");
+    status = fanfare_listener_admit(of->hub, of->listener, ends[0], &request);
     if (status != FANFARE_OK && status != FANFARE_ERR_PANIC) {
         close(ends[0]);
     }
@@ -235,18 +236,22 @@ static fanfare_status hub_remove_rule(const objects *of)
 static fanfare_status hub_rules(const objects *of)
 {
     fanfare_rules *rules = NULL;
-    size_t count;
-    fanfare_status status = fanfare_hub_rules(of->hub, &rules, &count);
+    fanfare_status status = fanfare_hub_rules(of->hub, &rules);
 
     fanfare_rules_free(rules);
     return status;
 }
 
-static fanfare_status rules_at(const objects *of)
+static fanfare_status rules_count(const objects *of)
+{
+    return fanfare_rules_count(of->rules) > 0 ? FANFARE_OK : FANFARE_ERR_PANIC;
+}
+
+static fanfare_status rules_get(const objects *of)
 {
     fanfare_rule rule = fanfare_rule_empty();
 
-    return fanfare_rules_at(of->rules, 0, &rule);
+    return fanfare_rules_get(of->rules, 0, &rule);
 }
 
 const call calls_of_hub[] = {
@@ -275,7 +280,8 @@ const call calls_of_hub[] = {
     {"fanfare_hub_set_rule", hub_set_rule, FORKED, 0},
     {"fanfare_hub_remove_rule", hub_remove_rule, FORKED, 0},
     {"fanfare_hub_rules", hub_rules, FORKED, 0},
-    {"fanfare_rules_at", rules_at, AS_EVER, 0},
+    {"fanfare_rules_count", rules_count, AS_EVER, 0},
+    {"fanfare_rules_get", rules_get, AS_EVER, 0},
     {"fanfare_rules_free", hub_rules, FORKED, 0},
     CALLS_END,
 };

@@ -175,12 +175,28 @@ static fanfare_status fallback_take(const objects *of)
 
 static fanfare_status watch_connections(const objects *of)
 {
-    return fanfare_hub_watch_connections(of->hub, of->notices, 0, 1);
+    return fanfare_hub_watch_connections(of->hub, of->notices, 1, 0);
 }
 
 static fanfare_status watch_interest(const objects *of)
 {
-    return fanfare_hub_watch_interest(of->hub, of->notices, FANFARE_TEXT("#"), 0, 2);
+    return fanfare_hub_watch_interest(of->hub, of->notices, 2, FANFARE_TEXT("#"), 0);
+}
+
+static fanfare_status notify_space(const objects *of)
+{
+    const fanfare_text topic = FANFARE_TEXT("t");
+    fanfare_publication publication = fanfare_publication_of(&topic, 1, NULL);
+
+    return fanfare_hub_notify_space(of->hub, of->notices, 3, &publication);
+}
+
+static fanfare_status log_watch(const objects *of)
+{
+    fanfare_status status = fanfare_log_watch(of->notices, 4, FANFARE_LOG_ERROR, 1);
+
+    fanfare_notices_remove(of->notices, 4);
+    return status;
 }
 
 static fanfare_status notices_doorbell(const objects *of)
@@ -234,6 +250,8 @@ const call calls_of_streams[] = {
     {"fanfare_hub_disconnect_all", hub_disconnect_all, FORKED, 0},
     {"fanfare_hub_watch_connections", watch_connections, FORKED, 0},
     {"fanfare_hub_watch_interest", watch_interest, FORKED, 0},
+    {"fanfare_hub_notify_space", notify_space, FORKED, 0},
+    {"fanfare_log_watch", log_watch, FORKED, 0},
     {"fanfare_notices_doorbell", notices_doorbell, FORKED, 0},
     {"fanfare_notices_drain", notices_drain, FORKED, CALL_ALONE},
     {"fanfare_notices_remove", notices_remove, FORKED, 0},

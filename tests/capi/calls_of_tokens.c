@@ -92,6 +92,27 @@ static fanfare_status tickets_issue(const objects *of)
     return fanfare_tickets_issue(of->tickets, &granted, &ticket);
 }
 
+static fanfare_status tickets_look_up(const objects *of)
+{
+    fanfare_grant of_ticket = objects_grant();
+    fanfare_granted *granted = NULL;
+    fanfare_ticket ticket;
+    fanfare_status status = fanfare_tickets_issue(of->tickets, &of_ticket, &ticket);
+
+    if (status == FANFARE_OK) {
+        status = fanfare_tickets_look_up(of->tickets, fanfare_ticket_text(&ticket), 0, &granted);
+        fanfare_granted_free(granted);
+    }
+    return status;
+}
+
+static fanfare_status tickets_look_up_in_child(const objects *of)
+{
+    fanfare_granted *granted = NULL;
+
+    return fanfare_tickets_look_up(of->tickets, FANFARE_TEXT("any"), 0, &granted);
+}
+
 static fanfare_status tickets_redeem(const objects *of)
 {
     fanfare_grant of_ticket = objects_grant();
@@ -164,6 +185,7 @@ const call calls_of_tokens[] = {
     {"fanfare_tokens_set_keys", tokens_set_keys, FORKED, 0},
     {"fanfare_tokens_verify", tokens_verify, FORKED, 0},
     {"fanfare_tickets_issue", tickets_issue, FORKED, 0},
+    {"fanfare_tickets_look_up", tickets_look_up, tickets_look_up_in_child, FANFARE_ERR_FORKED, 0},
     {"fanfare_tickets_redeem", tickets_redeem, tickets_redeem_in_child, FANFARE_ERR_FORKED, 0},
     {"fanfare_granted_grant", granted_grant, FORKED, 0},
     {"fanfare_granted_is_current", granted_is_current, FORKED, 0},

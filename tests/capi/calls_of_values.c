@@ -59,6 +59,18 @@ static fanfare_status reason_name(const objects *of)
     return fanfare_disconnect_reason_name(1).length > 0 ? FANFARE_OK : FANFARE_ERR_PANIC;
 }
 
+static fanfare_status gap_reason_name(const objects *of)
+{
+    (void)of;
+    return fanfare_gap_reason_name(1).length > 0 ? FANFARE_OK : FANFARE_ERR_PANIC;
+}
+
+static fanfare_status state_name(const objects *of)
+{
+    (void)of;
+    return fanfare_connection_state_name(1).length > 0 ? FANFARE_OK : FANFARE_ERR_PANIC;
+}
+
 static fanfare_status keys_problem(const objects *of)
 {
     const fanfare_key keys = objects_key();
@@ -87,6 +99,8 @@ const call calls_of_values[] = {
     {"fanfare_abi_version", abi_version, AS_EVER, 0},
     {"fanfare_strerror", text_of_status, AS_EVER, 0},
     {"fanfare_disconnect_reason_name", reason_name, AS_EVER, 0},
+    {"fanfare_gap_reason_name", gap_reason_name, AS_EVER, 0},
+    {"fanfare_connection_state_name", state_name, AS_EVER, 0},
     {"fanfare_options_init", options_init, AS_EVER, CALL_ALLOCATES},
     {"fanfare_options_problem", options_problem, AS_EVER, CALL_ALLOCATES},
     {"fanfare_topic_options_init", topic_options_init, AS_EVER, CALL_ALLOCATES},

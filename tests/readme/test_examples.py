@@ -105,9 +105,9 @@ def test_gos_example_serves_its_input(tmp_path):
     package = ROOT / "bindings" / "go"
     module = re.search(r"^module (\S+)$", (package / "go.mod").read_text(), re.MULTILINE)[1]
     (tmp_path / "main.go").write_text(body.replace("example.invalid/fanfare", module))
-    (tmp_path / "go.mod").write_text(
-        f"module example\n\ngo 1.24\n\nrequire {module} v0.0.0\nreplace {module} => {package}\n"
-    )
+    (tmp_path / "go.mod").write_text("module example\n\ngo 1.24\n")
+    # As `go work init . PATH/bindings/go` does.
+    (tmp_path / "go.work").write_text(f"go 1.24\n\nuse .\nuse {package}\n")
     environment = os.environ | {"CGO_LDFLAGS": f"-L{ROOT / 'build' / 'lib'}"}
     program = tmp_path / "example"
     build = ["go", "build", "-o", program, "."]

@@ -235,7 +235,7 @@ static bool whole_read(napi_env env, napi_value value, const char *what, double 
 }
 
 /* Reads a boolean as 0 or 1, or throws. */
-static bool flag_read(napi_env env, napi_value value, const char *what, uint64_t *out) {
+static bool flag_read(napi_env env, napi_value value, const char *what, uint32_t *out) {
     bool flag = false;
     if (napi_get_value_bool(env, value, &flag) != napi_ok) {
         throw_type(env, "%s must be a boolean", what);
@@ -258,7 +258,7 @@ static bool option_read(napi_env env, napi_value object, napi_value key, fanfare
     }
     for (size_t i = 0; i < OPTIONS_COUNT; i++) {
         if (strcmp(name, OPTIONS[i].name) == 0) {
-            uint64_t *field = (uint64_t *)((char *)options + OPTIONS[i].offset);
+            void *field = (char *)options + OPTIONS[i].offset;
             if (type == napi_undefined) {
                 return true;
             }
