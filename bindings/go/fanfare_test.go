@@ -365,4 +365,3 @@ func TestCloseIsSafeWhileOthersPublishAndClose(t *testing.T) {
 		done.Wait()
 	}
 }
-

@@ -182,6 +182,22 @@ static inline int fanfare_go_duplicate(int fd)
 	return fcntl(fd, F_DUPFD_CLOEXEC, 0);
 }
 
+// What the library needs for an event, without Go.
+static inline fanfare_status fanfare_go_publish_in_c(
+	const fanfare_hub *hub, const fanfare_topic *handle, _GoString_ data, _GoString_ name, int times)
+{
+	fanfare_status status = FANFARE_OK;
+
+	while (times-- > 0 && status == FANFARE_OK) {
+		fanfare_event event = fanfare_event_of(fanfare_go_text(data));
+		fanfare_event_id id;
+
+		event.name = fanfare_go_field(name);
+		status = fanfare_hub_publish_to(hub, handle, &event, &id);
+	}
+	return status;
+}
+
 // What a call of C costs that does nothing.
 static inline void fanfare_go_nothing(const fanfare_hub *hub)
 {

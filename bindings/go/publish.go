@@ -182,3 +182,10 @@ func (h *Hub) callNothing() {
 	C.fanfare_go_nothing(h.pointer())
 	runtime.KeepAlive(h)
 }
+
+// publishInC publishes an event some times by a loop of C, to be measured.
+func (t *Topic) publishInC(event Event, times int) error {
+	status := C.fanfare_go_publish_in_c(t.hub.pointer(), t.pointer(), event.Data, event.Name, C.int(times))
+	runtime.KeepAlive(t)
+	return failure(status)
+}
