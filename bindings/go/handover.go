@@ -1,8 +1,5 @@
 package fanfare
 
-// #include "native.h"
-import "C"
-
 import (
 	"bufio"
 	"errors"
@@ -11,8 +8,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httputil"
-	"runtime"
-	"syscall"
 	"time"
 )
 
@@ -29,7 +24,6 @@ func (h *handler) handOver(conn net.Conn, buffered *bufio.ReadWriter, w http.Res
 	}
 	switch err {
 	case nil:
-		conn.Close() // the engine has a duplicate
 	case ErrSocketRead, ErrSocketUnsent, ErrSocketTLS, ErrSocket:
 		// The connection is none for the engine: the client has sent more than its request, or it is no
 		// plain socket.
@@ -52,39 +46,16 @@ func isReadAhead(reader *bufio.Reader) bool {
 	return false
 }
 
-// adopt hands a duplicate of the connection's descriptor over.
+// adopt hands a plain socket over. A wrapped connection counts, encrypts or limits what passes.
 func (h *handler) adopt(conn net.Conn, header http.Header, r *http.Request, wanted *Subscription) error {
-	var socket syscall.Conn
-	switch conn := conn.(type) {
-	case *net.TCPConn:
-		socket = conn
-	case *net.UnixConn:
-		socket = conn
+	switch conn.(type) {
+	case *net.TCPConn, *net.UnixConn:
 	default:
-		// A wrapped connection counts, encrypts or limits what passes.
 		return ErrSocket
 	}
-	fd, err := duplicate(socket)
-	if err != nil {
-		return err
-	}
-	var memory memory
-	defer memory.release()
-	options := (*C.fanfare_stream_options)(memory.take(C.sizeof_fanfare_stream_options))
-	*options = C.fanfare_stream_options_defaults()
-	wanted.fill(options, &memory)
-	request := C.fanfare_adopt_request{size: C.sizeof_fanfare_adopt_request, options: options}
-	request.topics, request.topics_count = memory.texts(wanted.Topics)
-	request.headers, request.headers_count = memory.headers(header)
-	request.method = memory.text(r.Method)
-	request.version = memory.text(version(r))
-	status := C.fanfare_hub_adopt(h.hub.pointer(), fd, &request)
-	runtime.KeepAlive(h)
-	err = failure(unlessTaken(fd, status))
-	if err == ErrOptions {
-		return streamProblem(options)
-	}
-	return err
+	request := AdoptRequest{Subscription: *wanted, Method: r.Method, Version: version(r)}
+	request.Header = header
+	return h.hub.Adopt(conn, request)
 }
 
 func version(r *http.Request) string {

@@ -1,7 +1,9 @@
 package fanfare_test
 
 import (
+	"bufio"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -300,4 +302,47 @@ func TestAFallbackServesTheOtherPathsOfAListener(t *testing.T) {
 	if _, err := fanfare.NewFallback(-1); !errors.Is(err, fanfare.ErrOptions) {
 		t.Errorf("a fallback for none: %v", err)
 	}
+}
+
+func TestAConnectionIsAdoptedOrRefused(t *testing.T) {
+	hub := bare(t, &fanfare.Options{Shards: 1})
+	own, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer own.Close()
+	answered := make(chan *http.Response, 1)
+	go func() { answered <- get2(t, own.Addr().String()) }()
+	conn, err := own.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := fanfare.Subscription{Topics: []string{"a"}}
+	waiting := fanfare.AdoptRequest{Subscription: a}
+	if _, err := http.ReadRequest(bufio.NewReader(conn)); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		conn    net.Conn
+		request fanfare.AdoptRequest
+		want    error
+	}{
+		{tls.Server(conn, nil), waiting, fanfare.ErrSocketTLS},
+		{wrappedConn{conn}, waiting, fanfare.ErrSocket},
+		{conn, fanfare.AdoptRequest{Subscription: a, ReadAheadBytes: 1}, fanfare.ErrSocketRead},
+		{conn, fanfare.AdoptRequest{Subscription: a, UnreadContent: true}, fanfare.ErrSocketRead},
+		{conn, fanfare.AdoptRequest{Subscription: a, Method: "PUT"}, fanfare.ErrRequest},
+		{conn, fanfare.AdoptRequest{Subscription: a, Version: "HTTP/2"}, fanfare.ErrRequest},
+		{conn, fanfare.AdoptRequest{}, fanfare.ErrSubscription},
+	} {
+		if err := hub.Adopt(c.conn, c.request); !errors.Is(err, c.want) {
+			t.Errorf("%+v: %v, not %v", c.request, err, c.want)
+		}
+	}
+	if err := hub.Adopt(conn, fanfare.AdoptRequest{Subscription: a, Method: "GET", Version: "1.1"}); err != nil {
+		t.Fatal(err)
+	}
+	client := clientOf(t, <-answered)
+	publish(t, hub, "a", fanfare.Event{Data: "x"})
+	client.expect("message", "x")
 }
