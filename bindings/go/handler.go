@@ -52,7 +52,7 @@ const handlerContentMax = 64 << 10
 // with a deadline for each write (Options.StallTimeMax), which holds instead of the server's
 // WriteTimeout. What the client gets is the same. Middleware may wrap the ResponseWriter: its header
 // fields are sent along, but for those that the engine writes itself, and it has to have Hijack or
-// Unwrap, or Flush.
+// Unwrap; with Flush alone the server's timeouts hold.
 //
 // [http.Server.Shutdown] waits for no stream that was handed over: close or drain the hub as well. It
 // ends those that the handler sends itself, whose clients come back.

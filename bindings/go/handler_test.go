@@ -29,6 +29,8 @@ type way struct {
 	serve func(net.Listener) net.Listener
 	tls   bool
 	http2 bool
+	// timeout is the server's for reading a request and for writing an answer.
+	timeout time.Duration
 }
 
 var ways = []way{
@@ -88,8 +90,8 @@ func (way way) serveHandler(t *testing.T, hub *fanfare.Hub, handler http.Handler
 	}
 	server.EnableHTTP2 = way.http2
 	server.Config.ErrorLog = slog.NewLogLogger(slog.NewTextHandler(io.Discard, nil), slog.LevelError)
-	server.Config.ReadTimeout = deadline
-	server.Config.WriteTimeout = deadline
+	server.Config.ReadTimeout = way.timeout
+	server.Config.WriteTimeout = way.timeout
 	if way.tls {
 		server.StartTLS()
 	} else {
@@ -479,6 +481,23 @@ func TestShutdownEndsWhatTheHandlerSendsAndLeavesWhatWasHandedOver(t *testing.T)
 			t.Errorf("the stream ends with %v", client.err)
 		}
 		untilConnections(t, s.hub, 0)
+	})
+}
+
+func TestTheServersTimeoutsDoNotEndAStream(t *testing.T) {
+	const timeout = 100 * time.Millisecond
+	onEachWay(t, func(t *testing.T, way way) {
+		if way.name == "wrapped without Hijack" {
+			t.Skip("a writer without Unwrap has no deadlines that could be moved")
+		}
+		way.timeout = timeout
+		s := way.start(t)
+		client := s.subscribe(t, "a")
+		for i := range 3 {
+			time.Sleep(timeout) // it is what passes
+			publish(t, s.hub, "a", fanfare.Event{Data: fmt.Sprint(i)})
+			client.expect("message", fmt.Sprint(i))
+		}
 	})
 }
 
