@@ -111,8 +111,8 @@ func TestAnAuthorizerHasABoundedNumberOfGoroutinesAndATime(t *testing.T) {
 	release := make(chan struct{})
 	hub, port, _ := authorized(t, &fanfare.AuthorizerOptions{Goroutines: most, Logger: quiet()},
 		func(ctx context.Context, _ *fanfare.Request) (fanfare.Grant, error) {
-			if now := at.Add(1); now > highest.Load() {
-				highest.Store(now)
+			now := at.Add(1)
+			for before := highest.Load(); now > before && !highest.CompareAndSwap(before, now); before = highest.Load() {
 			}
 			<-release
 			at.Add(-1)

@@ -55,6 +55,7 @@ func (b *bell) wait() bool {
 // many there were. One goroutine drains.
 func (b *bell) drain(most int, each func(*C.fanfare_notice)) int {
 	var count C.size_t
+	inCall()
 	status := C.fanfare_notices_drain(b.native, unsafe.SliceData(b.array), C.sizeof_fanfare_notice,
 		C.size_t(min(most, noticesAtOnce)), &count)
 	if status != C.FANFARE_OK {

@@ -110,6 +110,25 @@ func TestACallKeepsItsObjectAlive(t *testing.T) {
 			}
 			return nil
 		},
+		"Notices without an end": func() error {
+			hub := hub()
+			defer hub.Close()
+			notices := hub.Notices(context.Background(), &NoticesOptions{Interest: []string{"t"}})
+			stream, err := hub.Subscribe([]string{"t"}, nil)
+			if err != nil {
+				return err
+			}
+			defer stream.Close()
+			for notice, err := range notices {
+				if err != nil {
+					return err
+				}
+				if notice.Kind == NoticeWanted {
+					return nil
+				}
+			}
+			return ErrClosed // they were collected
+		},
 		"Drain":                 func() error { _, err := hub().Drain(context.Background(), &DrainOptions{Window: -1}); return err },
 		"Stream.Next":           func() error { _, err := stream().Next(context.Background()); return err },
 		"Stream.IsComplete":     func() error { stream().IsComplete(); return nil },

@@ -145,6 +145,7 @@ func (h *Hub) Notices(ctx context.Context, options *NoticesOptions) iter.Seq2[No
 			return
 		}
 		defer stop()
+		defer runtime.KeepAlive(w) // or its cleanup would free the bell
 		defer own.free()
 		own.notices(ctx, sources, yield)
 	}

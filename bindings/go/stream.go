@@ -200,6 +200,8 @@ func (s *Stream) listen() error {
 		bell.drop(token)
 		return err
 	}
+	// One that is lost leaves its place as well.
+	runtime.AddCleanup(s, func(token uint64) { bell.drop(token) }, token)
 	s.bell, s.token, s.readable = bell, token, readable
 	return nil
 }
