@@ -1,4 +1,4 @@
-//go:build fanfare_gc
+//go:build cgo && fanfare_gc
 
 package fanfare
 
