@@ -126,17 +126,17 @@ static bool set_kind(napi_env env, napi_value value, const fanfare_notice *notic
                set_value(env, value, "read",
                          bytes_value(env, notice->request ? notice->request->content
                                                           : FANFARE_TEXT("")));
-    case FANFARE_NOTICE_READABLE: return set_string(env, value, "type", "readable");
     case FANFARE_NOTICE_ENDED: return set_string(env, value, "type", "ended");
     default: return true;
     }
 }
 
-/* Returns a pair of the source's token and the notice; of a stream that is readable the token. */
+/* Returns a pair of the source's token and the notice; where that says nothing more, as of a stream
+ * that is readable, the token. */
 static napi_value notice_value(napi_env env, const fanfare_notice *notice) {
     napi_value token, value, pair;
     CHECK(env, napi_create_double(env, (double)notice->token, &token));
-    if (notice->kind == FANFARE_NOTICE_READABLE) {
+    if (notice->kind == FANFARE_NOTICE_READABLE || notice->kind == FANFARE_NOTICE_SPACE) {
         return token;
     }
     CHECK(env, napi_create_object(env, &value));
