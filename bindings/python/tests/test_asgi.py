@@ -8,13 +8,14 @@ import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from client import DEADLINE_S, wait_until
 
 import fanfare
 from fanfare import Grant, Hub, OptionsError, asgi
-from fanfare._serving import covers
+from fanfare._serving import Terms, covers
 from fanfare.asgi import EventStream
 
 Message = Any
@@ -141,11 +142,63 @@ def test_limits_per_address_are_those_of_the_client_that_the_server_names() -> N
     run(main)
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"a" * 5000,
+        b"\xff" * 4000,
+        b"a" + "é".encode() * 2048,
+        "\u20ac".encode() * 1366,
+        b"\0",
+        b"\x7f\x80",
+    ],
+)
+def test_no_id_that_a_client_says_is_an_error_of_the_program(said: bytes) -> None:
+    for name in ("last-event-id", "lastEventId"):
+        for asked in (
+            scope(headers=[(b"last-event-id", said)]),
+            scope(query_string=urlencode({name: said.decode("utf-8", "replace")}).encode()),
+        ):
+            sent = Sent()
+            assert b"event: fanfare-gap\n" in begun(asked, sent)
+            assert sent.messages[0]["status"] == 200
+
+
+def test_an_address_with_a_zone_does_not_count_against_limits() -> None:
+    assert begun(scope(client=("fe80::1%eth0", 1)), Sent())
+
+
+def test_an_id_of_the_query_counts_where_the_header_field_has_none() -> None:
+    for said, query in ((b" ", b"lastEventId=a"), (b"\tb ", b"last-event-id=a")):
+        terms = Terms("news").of(query, said, None)[1]
+        assert terms["last_event_id"] == (said.strip() or b"a")
+
+
+def begun(asked: dict[str, Any], sent: Sent) -> bytes:
+    """What the stream of a request begins with."""
+
+    async def main() -> None:
+        with Hub(shards=1) as hub:
+            stream = EventStream(hub, "news")(asked, sent.receive, sent.send)
+            task = asyncio.create_task(stream)
+            await sent.until(b"id: ")
+            sent.left.set()
+            await task
+
+    run(main)
+    return sent.body
+
+
 def test_what_the_program_says_wrongly_is_raised() -> None:
     with Hub(shards=1) as hub:
         for field in ("Content-Type", "cache-control", "Content-Encoding", "Connection"):
             with pytest.raises(ValueError, match="the engine writes itself"):
                 EventStream(hub, "news", headers={field: "a"})
+        for field, value in (("X-A", "a\r\nSet-Cookie: b=1"), ("X-A", "\0"), ("X A", "a"), ("", "")):
+            with pytest.raises(ValueError, match=r"control character|no name"):
+                EventStream(hub, "news", headers={field: value})
+            with pytest.raises(ValueError, match=r"control character|no name"):
+                EventStream(hub, Grant("news", headers={field: value}))
         with pytest.raises(ValueError, match="query_topics"):
             EventStream(hub, Grant(any_topics=True))
         with pytest.raises(ValueError, match="handover"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import random
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -75,6 +76,10 @@ OWN_FIELDS = frozenset(
 STREAM_FIELDS = tuple(dict([*STREAM_HEADERS, ("x-content-type-options", "nosniff")]).items())
 
 
+_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_CONTROLS = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+
+
 @dataclass(frozen=True)
 class Answer:
     """A whole answer in place of a stream."""
@@ -143,9 +148,14 @@ class Terms:
         self.query_topics = query_topics
         self.overload = overload
         self.fields = [*_pairs(grant.headers), *_pairs(headers)]
-        for name, _ in self.fields:
+        for name, value in self.fields:
             if name.lower() in OWN_FIELDS or name.lower() == "content-encoding":
                 raise ValueError(f"the header field {name} is one that the engine writes itself")
+            # Not each server looks at what it writes: a line break would begin another field.
+            if not _TOKEN.fullmatch(name):
+                raise ValueError(f"{name!r} is no name of a header field")
+            if _CONTROLS.search(value):
+                raise ValueError(f"the header field {name} has a control character")
         if grant.any_topics and not query_topics:
             raise ValueError("a grant of any topics needs query_topics=True")
 
@@ -159,13 +169,9 @@ class Terms:
         options = dict(self.options)
         fields = _query_fields(query)
         if "last_event_id" not in options:
-            said = last_event_id
-            for name, value in fields if last_event_id is None else ():
-                if name in ("last-event-id", "lastEventId"):
-                    said = value.encode("utf-8", "surrogateescape")
+            said = _last_event_id(last_event_id, fields)
             if said:
-                # One that is too long is none that an event has, as what is left of it is none.
-                options["last_event_id"] = said[:LAST_EVENT_ID_BYTES_MAX].decode("utf-8", "replace")
+                options["last_event_id"] = said
         if client is not None and "addr" not in options and _is_address(client):
             options["addr"] = client
         return self._topics([value for name, value in fields if name == "topic"]), options
@@ -232,9 +238,21 @@ def _query_fields(query: bytes) -> list[tuple[str, str]]:
         raise RefusedError(Answer.text(400, "The query is not UTF-8, or too long.")) from None
 
 
+def _last_event_id(field: bytes | None, query: list[tuple[str, str]]) -> bytes:
+    """The id that a client says, by its header field or else its query, as a listener takes it.
+
+    One that is too long, or is not UTF-8, stays one that no event has.
+    """
+    said = (field or b"").decode("utf-8", "replace").strip(" \t")
+    if not said:
+        asked = [value for name, value in query if name in ("last-event-id", "lastEventId")]
+        said = asked[-1].strip(" \t") if asked else ""
+    return said.encode()[:LAST_EVENT_ID_BYTES_MAX].decode("utf-8", "ignore").encode()
+
+
 def _is_address(text: str) -> bool:
+    """Whether it is one that the engine takes, which are those without a zone."""
     try:
-        ipaddress.ip_address(text)
+        return getattr(ipaddress.ip_address(text), "scope_id", None) is None
     except ValueError:
         return False
-    return True
