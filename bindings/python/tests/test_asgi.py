@@ -194,7 +194,12 @@ def test_what_the_program_says_wrongly_is_raised() -> None:
         for field in ("Content-Type", "cache-control", "Content-Encoding", "Connection"):
             with pytest.raises(ValueError, match="the engine writes itself"):
                 EventStream(hub, "news", headers={field: "a"})
-        for field, value in (("X-A", "a\r\nSet-Cookie: b=1"), ("X-A", "\0"), ("X A", "a"), ("", "")):
+        for field, value in (
+            ("X-A", "a\r\nSet-Cookie: b=1"),
+            ("X-A", "\0"),
+            ("X A", "a"),
+            ("", ""),
+        ):
             with pytest.raises(ValueError, match=r"control character|no name"):
                 EventStream(hub, "news", headers={field: value})
             with pytest.raises(ValueError, match=r"control character|no name"):

@@ -8,7 +8,6 @@ expected is taken for a server that gives no socket: nothing here raises for tha
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import threading
 import weakref
@@ -17,6 +16,7 @@ from types import FrameType
 from typing import Any, Protocol
 
 from ._doorbell import call_soon
+from ._serving import duplicated
 
 #: Functions of Starlette that pass a message on as it is.
 _TRANSPARENT = {
@@ -69,7 +69,7 @@ class _Transported:
     _transport: Any
 
     def duplicate(self) -> int:
-        return os.dup(self._transport.get_extra_info("socket").fileno())
+        return duplicated(self._transport.get_extra_info("socket").fileno())
 
     def abort(self) -> None:
         self._transport.abort()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import random
 import re
 from collections.abc import Iterable, Mapping
@@ -11,6 +12,7 @@ from typing import Any, Literal
 from urllib.parse import parse_qsl
 
 from ._convert import Headers, Text, Topics, encoded, several
+from ._native import lib
 from .errors import (
     BusyError,
     ClosedError,
@@ -219,6 +221,18 @@ def covers(subscription: str, asked: str) -> bool:
         if level not in ("+", asked_levels[at]):
             return False
     return len(levels) == len(asked_levels)
+
+
+def duplicated(fd: int) -> int:
+    """A descriptor of the engine's for a server's socket.
+
+    :raises OutOfResourcesError: There is none.
+    """
+    try:
+        return os.dup(fd)
+    except OSError as why:
+        message = f"no descriptor can be had: {why.strerror}; raise the limit (ulimit -n)"
+        raise OutOfResourcesError(lib.FANFARE_ERR_SYSTEM, message) from why
 
 
 def engine_fields(fields: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:

@@ -37,6 +37,7 @@ from ._serving import (
     Overload,
     RefusedError,
     Terms,
+    duplicated,
     engine_fields,
 )
 from .errors import DisconnectedError, EndedError, FanfareError
@@ -171,7 +172,7 @@ async def _hand_over(
     fields += [("Set-Cookie", cookie.output(header="").strip()) for cookie in head.cookies.values()]
     if any(name.lower() == "content-encoding" for name, _ in fields):
         return "the content is to be encoded"
-    descriptor = os.dup(transport.get_extra_info("socket").fileno())
+    descriptor = duplicated(transport.get_extra_info("socket").fileno())
     try:
         hub.adopt(
             descriptor,
