@@ -247,7 +247,7 @@ class Publisher:
         connection = self._connection()
         try:
             # A server that refuses a request without reading it has answered, and is gone.
-            with contextlib.suppress(BrokenPipeError):
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
                 connection.request("POST", target, content, {"Content-Type": kind, **self._headers})
             response = connection.getresponse()
             answer = response.read(_ANSWER_BYTES_MAX)

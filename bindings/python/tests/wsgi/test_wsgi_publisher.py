@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -198,8 +199,11 @@ def test_a_server_that_does_not_answer_is_waited_for_with_a_bound(tmp_path: Path
 def test_a_token_is_asked_for(kind: str, tmp_path: Path) -> None:
     def check(address: str) -> None:
         for wrong in (None, "another"):
-            with Publisher(address, token=wrong) as publisher, pytest.raises(TokenError):
-                publisher.publish("a", "data")
+            with Publisher(address, token=wrong) as publisher:
+                # What one has sent with its request is not taken for another request.
+                for data in ("data", "POST /publish?topic=a HTTP/1.1\r\n\r\n", "", "data"):
+                    with pytest.raises(TokenError):
+                        publisher.publish("a", data)
         with Publisher(address, token=TOKEN) as publisher:
             assert publisher.publish("a", "data")
 
@@ -210,6 +214,90 @@ def test_a_token_is_asked_for(kind: str, tmp_path: Path) -> None:
     else:
         with Hub(shards=1) as hub, PublishServer(hub, "127.0.0.1:0", token=TOKEN) as server:
             check(server.address)
+
+
+def test_content_that_is_refused_unread_does_not_hide_the_answer() -> None:
+    with (
+        Hub(shards=1) as hub,
+        PublishServer(hub, "127.0.0.1:0", token=TOKEN, content_bytes_max=1000) as server,
+        Publisher(server.address, token=TOKEN) as right,
+        Publisher(server.address, token="another") as wrong,
+    ):
+        for _ in range(20):
+            with pytest.raises(TooLargeError):
+                right.publish("a", b"x" * 4_000_000)
+            with pytest.raises(TokenError):
+                wrong.publish("a", b"x" * 4_000_000)
+        assert right.publish("a", "data")
+
+
+def test_a_publisher_that_goes_on_sending_is_not_listened_to_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("fanfare.publish_server.LINGER_S_MAX", 0.1)
+    with (
+        Hub(shards=1) as hub,
+        PublishServer(hub, "127.0.0.1:0", token=TOKEN) as server,
+        socket.create_connection(("127.0.0.1", int(server.address.rpartition(":")[2]))) as sending,
+    ):
+        sending.settimeout(DEADLINE_S)
+        sending.sendall(b"POST /publish?topic=a HTTP/1.1\r\nContent-Length: 9\r\n\r\n")
+        assert sending.recv(4096).startswith(b"HTTP/1.1 401 ")
+
+        def is_closed() -> bool:
+            try:
+                sending.sendall(b"x" * 1000)
+            except OSError:
+                return True
+            return False
+
+        wait_until("the server to close the connection", is_closed)
+
+
+def test_a_server_at_an_abstract_name_asks_for_a_token() -> None:
+    address = f"unix:@fanfare-{os.getpid()}"
+    with Hub(shards=1) as hub:
+        with pytest.raises(AddressError, match="give a token"):
+            PublishServer(hub, address)
+        with PublishServer(hub, address, token=TOKEN) as server:
+            assert server.address == address
+            with Publisher(address, token=TOKEN) as publisher:
+                assert publisher.publish("a", "data")
+            with pytest.raises(AddressError, match="in use"):
+                PublishServer(hub, address, token=TOKEN)
+        assert not os.path.exists(address.removeprefix("unix:"))
+
+
+def test_a_server_out_of_threads_goes_on_when_there_are_some(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = f"unix:{tmp_path / 'fanfare.sock'}"
+
+    def refuse(_self: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with (
+        Hub(shards=1) as hub,
+        PublishServer(hub, address, connections_max=2),
+        Publisher(address) as publisher,
+    ):
+        with monkeypatch.context() as patched:
+            patched.setattr(threading.Thread, "start", refuse)
+            for _ in range(3):
+                with pytest.raises(FullError, match="too many connections"):
+                    publisher.publish("a", "data")
+        assert publisher.publish("a", "data")
+
+
+def test_a_child_closes_a_server_whose_lock_was_taken_at_the_fork(tmp_path: Path) -> None:
+    with Hub(shards=1) as hub, PublishServer(hub, f"unix:{tmp_path / 'sock'}") as server:
+        with server._lock:
+            pid = os.fork()
+            if pid == 0:
+                signal.alarm(DEADLINE_S)
+                server.close()
+                os._exit(7)
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7
 
 
 def test_a_worker_signs_what_its_user_may_read_and_a_cookie_shows_it(tmp_path: Path) -> None:
@@ -316,7 +404,14 @@ def test_more_connections_than_there_may_be_get_503(tmp_path: Path) -> None:
                 f"Content-Length: {len(line)}\r\n\r\n{line}",
                 400,
             )
-            for line in ("[]", "{", '{"data":"a"}', '{"topic":"a","more":1}', '{"topic":1}')
+            for line in (
+                "[]",
+                "{",
+                '{"data":"a"}',
+                '{"topic":"a","more":1}',
+                '{"topic":1}',
+                "[" * 100_000,
+            )
         ),
     ],
 )
