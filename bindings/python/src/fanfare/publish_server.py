@@ -33,8 +33,8 @@ from .hub import Hub
 ROOM_S_MAX = 4.0
 #: How long a connection may be idle, and each piece of a request may take, in seconds.
 IDLE_S_MAX = 60.0
-#: How long is waited for the end of content that is refused, in seconds: a connection that is closed
-#: while some of it is unread is reset, and the publisher may not see the answer.
+#: How long is waited for the end of content that is refused, in seconds: a connection that is
+#: closed while some of it is unread is reset, and the publisher may not see the answer.
 LINGER_S_MAX = 2.0
 _FIELDS = {"topic", "topics", "data", "event", "id", "key", "retry", "window", "finish"}
 _NDJSON = ("application/x-ndjson", "application/ndjson", "application/jsonl")
@@ -82,7 +82,7 @@ class PublishServer:
         self._content_bytes_max = content_bytes_max
         self._path = address.removeprefix("unix:") if address.startswith("unix:") else None
         self._socket = self._listen(address, socket_mode)
-        self._inode = os.stat(self._path).st_ino if self._has_file else 0
+        self._inode = os.stat(self._path).st_ino if self._path and self._has_file else 0
         self._places = threading.BoundedSemaphore(connections_max)
         self._open: set[socket.socket] = set()
         self._lock = threading.Lock()
