@@ -71,7 +71,7 @@ app = FastAPI(lifespan=lifespan)
 async def open_run(prompt: Prompt) -> EventStream:
     if len(runs) == RUNS_MAX:  # the oldest is forgotten
         runs.pop(next(iter(runs))).cancel()
-    run_id = secrets.token_urlsafe(16)  # who knows it may read the run
+    run_id = secrets.token_urlsafe(16)  # a client that knows it may read the run
     runs[run_id] = asyncio.create_task(run(f"run/{run_id}", prompt.text))
     location = {"Location": f"/runs/{run_id}"}
     return EventStream(hub, f"run/{run_id}", start="earliest", headers=location)

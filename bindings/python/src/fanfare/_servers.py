@@ -36,12 +36,14 @@ class Connection(Protocol):
 
     def duplicate(self) -> int:
         """A descriptor of its own for the connection's socket."""
+        ...
 
     def abort(self) -> None:
         """Has the server forget the connection, without shutting it down or writing to it."""
 
     def on_shutdown(self, end: Callable[[], None]) -> Callable[[], object]:
         """Has a function called when the server begins to end; gives what undoes that."""
+        ...
 
 
 def connection_of(send: Any) -> Connection | None:  # noqa: ANN401 (it may be anything)

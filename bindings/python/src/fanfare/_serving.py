@@ -148,7 +148,7 @@ class Terms:
         self.topics = tuple(several(grant.topics))
         self.any_topics = grant.any_topics
         self.query_topics = query_topics
-        self.overload = overload
+        self.overload: Overload = overload
         self.fields = [*_pairs(grant.headers), *_pairs(headers)]
         for name, value in self.fields:
             if name.lower() in OWN_FIELDS or name.lower() == "content-encoding":
@@ -241,7 +241,8 @@ def engine_fields(fields: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
 
 
 def _pairs(headers: Headers) -> list[tuple[str, str]]:
-    return list(headers.items() if isinstance(headers, Mapping) else headers)
+    pairs: Any = headers.items() if isinstance(headers, Mapping) else headers
+    return list(pairs)
 
 
 def _query_fields(query: bytes) -> list[tuple[str, str]]:

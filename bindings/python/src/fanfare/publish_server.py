@@ -228,7 +228,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.is_unread = False
         super().__init__(sock, "publisher", None)  # type: ignore[arg-type]
 
-    def log_message(self, *_args: object) -> None:
+    def log_message(self, format: str, *_args: object) -> None:  # noqa: A002 (as of the base)
         pass
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:

@@ -249,7 +249,8 @@ def _granted(grant: Grant) -> Topics:
 
 
 def _pairs(headers: Headers) -> Iterable[tuple[str, str]]:
-    return headers.items() if isinstance(headers, Mapping) else headers
+    pairs: Any = headers.items() if isinstance(headers, Mapping) else headers
+    return list(pairs)
 
 
 def _last_event_id(environ: Environ) -> str | None:

@@ -48,7 +48,7 @@ def read(server: Server, path: str, count: int, **headers: str) -> list[ServerSe
         return [next(events) for _ in range(count)]
 
 
-def test_the_head_is_the_same_whoever_writes_it(server: Server) -> None:
+def test_the_head_is_the_same_if_the_engine_or_the_server_writes_it(server: Server) -> None:
     with (
         httpx.Client(timeout=DEADLINE_S, trust_env=False) as client,
         client.stream("GET", f"{server.url}/events/head", headers=ORIGIN) as response,

@@ -160,6 +160,7 @@ def test_a_forked_child_has_connections_of_its_own(publisher: Publisher) -> None
     (kept,) = publisher._idle
     pid = os.fork()
     if pid == 0:
+        done = False
         try:
             done = bool(publisher.publish("fork", "child"))
         finally:

@@ -125,8 +125,9 @@ def event_stream(
     """
     from django.http import HttpResponse
 
+    environ: Any = request
     answer = wsgi.event_stream(
-        request,
+        environ,
         state().own(),
         topics,
         headers=headers,
@@ -141,7 +142,7 @@ def event_stream(
         expires_at=expires_at,
     )
     fields: Any = dict(answer.headers)
-    return HttpResponse(answer.text, status=answer.status.value, headers=fields)
+    return HttpResponse(answer.text.encode(), status=answer.status.value, headers=fields)
 
 
 def _encoded(data: Text | None, json: object) -> Text | None:

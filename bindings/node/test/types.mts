@@ -1,0 +1,61 @@
+// What the types allow and what they do not; only compiled, never run.
+
+import {
+  Fallback, FunctionAuthorizer, Hub, STREAM_HEADERS, SigningKey, TicketAuthorizer, Tickets, Tokens,
+  type Connected, type ErrorCode, type FanfareError, type HubOptions, type Notice,
+} from 'fanfare';
+
+export async function allowed(): Promise<void> {
+  const options: HubOptions = { shards: 1, heartbeatMs: 0, topicBacklogBytesMax: undefined };
+  await using hub = new Hub(options);
+  const port: number = hub.listen('127.0.0.1:0').port;
+  hub.listen({ routes: [{ path: '/runs/{id}', subscriptions: 'run/{id}' }], corsOrigins: ['*'] });
+  const id: string = hub.publish('news', new Uint8Array(), { name: 'a', id: 'b', key: 'c', retryMs: port });
+  const topic = hub.topic('news');
+  hub.publish([topic, 'b'], { json: [1] }, { windowMs: 1 });
+  await topic.publishAsync(id, { timeoutMs: 1 });
+  hub.publishMany([{ topic, data: 'a' }, { topic: ['a', 'b'], data: null, retryMs: 1 }]);
+  for await (const batch of hub.subscribe(['a/#'], { start: 3, expiresAt: new Date() })) batch.byteLength;
+  hub.adopt(3, 'news', { headers: { 'X-A': 'b' }, method: 'POST' });
+  hub.on('connected', (notice: Connected) => notice.connectionId satisfies bigint);
+  for await (const notice of hub.notices({ interest: 'a' })) kind(notice) satisfies string;
+  hub.authorize(async (request) => (request.header('a') === 'b' ? { topics: ['a'] } : { status: 401 }));
+  const authorizer = new TicketAuthorizer(new Tokens({ jwks: {} }), new Tickets());
+  hub.listen({ authorizer, fallback: new Fallback((fd, read) => void [fd satisfies number, read.length]) });
+  new FunctionAuthorizer(() => true).close();
+  new SigningKey('a').sign({ topics: 'a', expiresAt: 1 }, { kid: 'b' }) satisfies string;
+  (await hub.connections({ lagging: true }))[0]?.lagAgeMs satisfies number | undefined;
+  hub.metrics().latenciesUs satisfies Array<[number, number]>;
+  STREAM_HEADERS['content-type'] satisfies string | undefined;
+  (await hub.drain({ windowMs: 0 })).told satisfies number;
+}
+
+function kind(notice: Notice): string {
+  switch (notice.type) {
+    case 'disconnected': return notice.reason;
+    case 'connected': return notice.tag ?? '';
+    default: return notice.subscription;
+  }
+}
+
+export function refused(hub: Hub, error: FanfareError): ErrorCode {
+  // @ts-expect-error: an id is text
+  hub.publish('news', 'a', { id: 1 });
+  // @ts-expect-error: options have units
+  new Hub({ heartbeat: 1 });
+  // @ts-expect-error: the event's name is called name
+  hub.publish('news', 'a', { event: 'a' });
+  // @ts-expect-error: there is no data
+  hub.publish('news');
+  // @ts-expect-error: a value is data as {json}
+  hub.publish('news', { a: 1 });
+  // @ts-expect-error: a window is no time to wait
+  hub.publish('news', 'a', { timeoutMs: 1 });
+  // @ts-expect-error: ids of connections are bigints
+  void hub.disconnect(1);
+  // @ts-expect-error: there is no such policy
+  hub.subscribe('news', { policy: 'drop' });
+  // @ts-expect-error: there is no such notice
+  hub.on('connect', () => {});
+  return error.code;
+}
