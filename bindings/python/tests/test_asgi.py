@@ -101,10 +101,30 @@ def test_a_stream_whose_task_is_cancelled_is_freed() -> None:
     run(main)
 
 
+class Kept:
+    """A connection that cannot be handed over, and can be ended or not."""
+
+    def __init__(self, can_be_aborted: bool) -> None:
+        self.can_be_aborted = can_be_aborted
+        self.aborted = asyncio.Event()
+
+    def obstacle(self) -> str:
+        return "it is a connection of HTTP/2"
+
+    def abort(self) -> bool:
+        self.aborted.set()
+        return self.can_be_aborted
+
+    def on_shutdown(self, _end: Callable[[], None]) -> Callable[[], object]:
+        return lambda: None
+
+
+@pytest.mark.parametrize("connection", [None, Kept(False)], ids=["unknown", "HTTP/2"])
 def test_a_server_that_takes_nothing_any_more_does_not_keep_the_stream(
-    monkeypatch: pytest.MonkeyPatch,
+    connection: Kept | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(asgi, "STALL_S", 0.05)
+    monkeypatch.setattr(asgi, "connection_of", lambda _send: connection)
 
     async def main() -> None:
         sent = Sent()
@@ -114,8 +134,36 @@ def test_a_server_that_takes_nothing_any_more_does_not_keep_the_stream(
                 await asyncio.Event().wait()
 
         with Hub(shards=1) as hub:
-            await EventStream(hub, "news")(scope(), sent.receive, send)
+            stream = EventStream(hub, "news")
+            task = asyncio.create_task(stream(scope(), sent.receive, send))
+            assert (await asyncio.wait([task], timeout=DEADLINE_S / 2))[0] == {task}
+            await task
             wait_until("the stream to end", lambda: hub.metrics().connections == 0)
+
+    run(main)
+
+
+def test_a_task_that_is_cancelled_after_its_server_stalled_is_cancelled(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    connection = Kept(True)
+    monkeypatch.setattr(asgi, "STALL_S", 0.05)
+    monkeypatch.setattr(asgi, "connection_of", lambda _send: connection)
+
+    async def main() -> None:
+        sent = Sent()
+
+        async def send(message: Message) -> None:
+            if message["type"] == "http.response.body":
+                await asyncio.Event().wait()
+
+        with Hub(shards=1) as hub:
+            stream = EventStream(hub, "news")
+            task = asyncio.create_task(stream(scope(), sent.receive, send))
+            await connection.aborted.wait()
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
 
     run(main)
 

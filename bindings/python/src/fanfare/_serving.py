@@ -27,6 +27,8 @@ from .errors import (
     UnsentSocketError,
 )
 from .grants import Grant
+from .hub import Hub
+from .process import PerProcess
 from .streams import STREAM_HEADERS
 
 #: Whether the client's socket is handed over to the engine: where the server lets it, not at all,
@@ -120,7 +122,9 @@ class RefusedError(Exception):
 
 
 NOTHING_TO_COME = Answer.of(204)
-METHOD_NOT_ALLOWED = Answer.text(405, "A stream is had by GET or POST.", ("allow", "GET, POST"))
+METHOD_NOT_ALLOWED = Answer.text(
+    405, "An event stream answers GET and POST.", ("allow", "GET, HEAD, POST")
+)
 
 
 class Terms:
@@ -158,6 +162,8 @@ class Terms:
                 raise ValueError(f"{name!r} is no name of a header field")
             if _CONTROLS.search(value):
                 raise ValueError(f"the header field {name} has a control character")
+        if overload not in ("come-again", "unavailable"):
+            raise ValueError("overload may be come-again or unavailable")
         if grant.any_topics and not query_topics:
             raise ValueError("a grant of any topics needs query_topics=True")
 
@@ -169,7 +175,7 @@ class Terms:
         :raises RefusedError: It gets none.
         """
         options = dict(self.options)
-        fields = _query_fields(query)
+        fields = _query_fields(query, is_strict=self.query_topics)
         if "last_event_id" not in options:
             said = _last_event_id(last_event_id, fields)
             if said:
@@ -231,8 +237,17 @@ def duplicated(fd: int) -> int:
     try:
         return os.dup(fd)
     except OSError as why:
-        message = f"no descriptor can be had: {why.strerror}; raise the limit (ulimit -n)"
-        raise OutOfResourcesError(lib.FANFARE_ERR_SYSTEM, message) from why
+        raise without_descriptors(why) from why
+
+
+def without_descriptors(why: OSError) -> OutOfResourcesError:
+    message = f"no descriptor can be had: {why.strerror}; raise the limit (ulimit -n)"
+    return OutOfResourcesError(lib.FANFARE_ERR_SYSTEM, message)
+
+
+def hub_of(hub: Hub | PerProcess) -> Hub:
+    """The hub, or the one of this process."""
+    return hub.get() if isinstance(hub, PerProcess) else hub
 
 
 def engine_fields(fields: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
@@ -245,10 +260,12 @@ def _pairs(headers: Headers) -> list[tuple[str, str]]:
     return list(pairs)
 
 
-def _query_fields(query: bytes) -> list[tuple[str, str]]:
+def _query_fields(query: bytes, *, is_strict: bool) -> list[tuple[str, str]]:
+    """The fields of a query; one that says topics has to be UTF-8."""
+    errors = "strict" if is_strict else "replace"
     try:
-        text = query.decode("ascii")
-        return parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=1000)
+        text = query.decode("utf-8", errors)
+        return parse_qsl(text, keep_blank_values=True, errors=errors, max_num_fields=1000)
     except ValueError:
         raise RefusedError(Answer.text(400, "The query is not UTF-8, or too long.")) from None
 

@@ -33,13 +33,14 @@ class Host:
 
     def __init__(self, environ: Mapping[str, Any]) -> None:
         self._environ = environ
+        self.version = str(environ.get("SERVER_PROTOCOL", ""))
         self._request = _gunicorn_request(environ)
         self._reader = _reader(environ.get("wsgi.input"))
         self._check_protocol()
         self.sock = self._find()
 
     def _check_protocol(self) -> None:
-        protocol = str(self._environ.get("SERVER_PROTOCOL", ""))
+        protocol = self.version
         if not protocol.startswith("HTTP/1.") or self._environ.get("HTTP_VERSION") == "2":
             raise NotGivenError(f"A connection of {protocol or 'no HTTP'} cannot be handed over")
         if self._request is not None and ".uwsgi." in type(self._request).__module__:

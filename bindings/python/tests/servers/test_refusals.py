@@ -7,6 +7,7 @@ import errno
 import gc
 import os
 import socket
+import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -15,24 +16,23 @@ import httpx
 import pytest
 import uvicorn
 from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
 from client import DEADLINE_S
 
-from fanfare import BusyError, ClosedError, Hub, LimitError, UnsentSocketError
+from fanfare import BusyError, ClosedError, Hub, LimitError, PerProcess, UnsentSocketError
 from fanfare._native import lib
 from fanfare.aiohttp import event_stream
 from fanfare.asgi import EventStream
 
-Serving = Callable[[Hub], Any]
+Serving = Callable[[Hub | PerProcess], Any]
 
 
 @asynccontextmanager
-async def aiohttp_server(hub: Hub) -> AsyncIterator[int]:
+async def aiohttp_server(hub: Hub | PerProcess) -> AsyncIterator[int]:
     async def stream(request: web.Request) -> web.StreamResponse:
         return await event_stream(request, hub, "news", overload="unavailable")
 
-    app = web.Application()
-    app.add_routes([web.get("/", stream)])
-    runner = web.AppRunner(app)
+    runner = web.AppRunner(app_of(stream))
     await runner.setup()
     try:
         await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -42,7 +42,7 @@ async def aiohttp_server(hub: Hub) -> AsyncIterator[int]:
 
 
 @asynccontextmanager
-async def uvicorn_server(hub: Hub) -> AsyncIterator[int]:
+async def uvicorn_server(hub: Hub | PerProcess) -> AsyncIterator[int]:
     app = EventStream(hub, "news", overload="unavailable")
     config = uvicorn.Config(app, lifespan="off", log_level="critical")
     server = uvicorn.Server(config)
@@ -53,6 +53,12 @@ async def uvicorn_server(hub: Hub) -> AsyncIterator[int]:
     finally:
         server.should_exit = True
         await serving
+
+
+def app_of(stream: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> web.Application:
+    app = web.Application()
+    app.add_routes([web.get("/", stream)])
+    return app
 
 
 SERVERS = pytest.mark.parametrize("serving", [aiohttp_server, uvicorn_server])
@@ -124,6 +130,47 @@ def test_what_the_engine_cannot_send_the_server_sends(
                     assert "data: the last\n" in (await stream.aread()).decode()
 
     run(main)
+
+
+@SERVERS
+def test_the_hub_may_be_the_one_of_this_process(serving: Serving) -> None:
+    hub = PerProcess(lambda: Hub(shards=1), drain_ms=0)
+
+    async def main() -> None:
+        async with (
+            serving(hub) as port,
+            client(port) as asks,
+            asks.stream("GET", "/") as stream,
+        ):
+            hub.get().finish("news", "the last")
+            assert "data: the last\n" in (await stream.aread()).decode()
+
+    try:
+        run(main)
+    finally:
+        hub.close()
+
+
+def test_a_server_of_aiohttps_that_has_ended_is_freed() -> None:
+    async def main() -> weakref.ref[Any]:
+        with Hub(shards=1) as hub:
+
+            async def stream(request: web.Request) -> web.StreamResponse:
+                servers.append(weakref.ref(request.protocol._manager))
+                return await event_stream(request, hub, "news", handover="never")
+
+            servers: list[weakref.ref[Any]] = []
+            async with TestClient(TestServer(app_of(stream))) as asks:
+                for _ in range(2):
+                    answer = await asks.get("/")
+                    assert await answer.content.readuntil(b"id: ")
+                    answer.close()
+            assert servers[0] is servers[1]
+            return servers[0]
+
+    server = asyncio.run(main())
+    gc.collect()
+    assert server() is None
 
 
 def descriptors() -> int:

@@ -33,6 +33,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import wsgi
 from .._convert import Envelope, Headers, HeartbeatForm, Moment, Policy, Start, Text, Topics
+from .._serving import Overload
 from ..event import UNSET
 from ..grants import Grant
 from ._state import hub, publisher, state
@@ -105,6 +106,8 @@ def event_stream(
     topics: Topics | Grant,
     *,
     headers: Headers = (),
+    query_topics: bool = False,
+    overload: Overload = "come-again",
     last_event_id: Text | None = None,
     tag: Text | None = None,
     addr: Text | None = None,
@@ -131,6 +134,8 @@ def event_stream(
         state().own(),
         topics,
         headers=headers,
+        query_topics=query_topics,
+        overload=overload,
         last_event_id=last_event_id,
         tag=tag,
         addr=addr,
@@ -141,8 +146,13 @@ def event_stream(
         envelope=envelope,
         expires_at=expires_at,
     )
-    fields: Any = dict(answer.headers)
-    return HttpResponse(answer.text.encode(), status=answer.status.value, headers=fields)
+    response = HttpResponse(answer.text.encode(), status=answer.status.value)
+    for name, value in answer.headers:
+        if name.lower() == "set-cookie":  # Django has each other field once
+            response.cookies.load(value)
+        else:
+            response.headers[name] = value
+    return response
 
 
 def _encoded(data: Text | None, json: object) -> Text | None:
