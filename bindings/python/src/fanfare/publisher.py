@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import collections
 import contextlib
+import functools
 import http.client
 import json as jsons
 import os
@@ -18,6 +18,7 @@ from urllib.parse import urlencode
 
 from ._convert import Text, encoded
 from ._native import lib
+from ._waiting import pooled
 from .errors import (
     EncodingError,
     EventError,
@@ -208,7 +209,7 @@ class Publisher:
 
         When its task is cancelled the event may be published or not.
         """
-        return await asyncio.to_thread(
+        call = functools.partial(
             self.publish,
             topic,
             data,
@@ -219,6 +220,34 @@ class Publisher:
             retry_ms=retry_ms,
             window_ms=window_ms,
         )
+        return await pooled(call)
+
+    async def publish_many_async(self, publications: Iterable[Publication]) -> int:
+        """Publishes as :meth:`publish_many` does, in a thread, which iterates them.
+
+        When its task is cancelled some, all or none may be published.
+        """
+        return await pooled(functools.partial(self.publish_many, publications))
+
+    async def finish_async(
+        self,
+        topic: Text,
+        data: Text | None = None,
+        *,
+        json: object = UNSET,
+        name: Text | None = None,
+        id: Text | None = None,  # noqa: A002 (the standard's word)
+        key: Text | None = None,
+        retry_ms: int | None = None,
+    ) -> str:
+        """Finishes a topic as :meth:`finish` does, in a thread.
+
+        When its task is cancelled the topic may be finished or not.
+        """
+        call = functools.partial(
+            self.finish, topic, data, json=json, name=name, id=id, key=key, retry_ms=retry_ms
+        )
+        return await pooled(call)
 
     def close(self) -> None:
         """Closes the connections that are kept. It may be used afterwards."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+import functools
 import os
 import signal
 import socket
@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
+import anyio
 import httpx
 import pytest
 from client import DEADLINE_S, events, wait_until
@@ -146,13 +147,23 @@ def test_threads_share_a_publisher_and_its_connections(owner: tuple[str, int]) -
         assert len(publisher._idle) <= 2
 
 
-def test_a_coroutine_publishes(owner: tuple[str, int], publisher: Publisher) -> None:
-    async def publish() -> list[str]:
-        return await asyncio.gather(*(publisher.publish_async("async", json=n) for n in range(20)))
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_coroutines_publish(owner: tuple[str, int], publisher: Publisher, backend: str) -> None:
+    async def publish() -> None:
+        async with anyio.create_task_group() as group:
+            for n in range(20):
+                group.start_soon(functools.partial(publisher.publish_async, backend, json=n))
+        publications = [Publication(backend, f"{n}") for n in range(20, 30)]
+        assert await publisher.publish_many_async(publications) == 10
+        assert await publisher.finish_async(backend, "end")
+        with pytest.raises(FinishedError):
+            await publisher.publish_async(backend, "more")
 
-    with events(owner[1], "async") as stream:
-        assert len(asyncio.run(publish())) == 20
-        assert {next(stream).data for _ in range(20)} == {f"{n}" for n in range(20)}
+    with events(owner[1], backend) as stream:
+        anyio.run(publish, backend=backend)
+        got = [event.data for event in stream]
+        assert set(got[:20]) == {f"{n}" for n in range(20)}
+        assert got[20:] == [*(f"{n}" for n in range(20, 30)), "end"]
 
 
 def test_a_forked_child_has_connections_of_its_own(publisher: Publisher) -> None:

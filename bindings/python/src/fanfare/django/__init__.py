@@ -36,6 +36,7 @@ from .._convert import Envelope, Headers, HeartbeatForm, Moment, Policy, Start, 
 from .._serving import Overload
 from ..event import UNSET
 from ..grants import Grant
+from ..hub import Hub
 from ._state import hub, publisher, state
 
 if TYPE_CHECKING:
@@ -43,7 +44,15 @@ if TYPE_CHECKING:
 
     from django.http import HttpRequest, HttpResponse
 
-__all__ = ["event_stream", "finish", "hub", "publish", "publisher"]
+__all__ = [
+    "event_stream",
+    "finish",
+    "finish_async",
+    "hub",
+    "publish",
+    "publish_async",
+    "publisher",
+]
 
 
 def publish(
@@ -81,6 +90,46 @@ def publish(
             window_ms=window_ms,
         )
     )
+
+
+async def publish_async(
+    topic: Text | Iterable[Text],
+    data: Text | None = None,
+    *,
+    json: object = UNSET,
+    name: Text | None = None,
+    id: Text | None = None,  # noqa: A002 (the standard's word)
+    key: Text | None = None,
+    retry_ms: int | None = None,
+    window_ms: int | None = None,
+) -> str:
+    """Publishes as :func:`publish` does, from an asynchronous view, whose loop is not blocked.
+
+    When its task is cancelled the event may be published or not.
+    """
+    target, event = state().target(), _encoded(data, json)
+    publish = target.publish if isinstance(target, Hub) else target.publish_async
+    published = publish(
+        topic, event, name=name, id=id, key=key, retry_ms=retry_ms, window_ms=window_ms
+    )
+    return published if isinstance(published, str) else await published
+
+
+async def finish_async(
+    topic: Text,
+    data: Text | None = None,
+    *,
+    json: object = UNSET,
+    name: Text | None = None,
+    id: Text | None = None,  # noqa: A002 (the standard's word)
+    key: Text | None = None,
+    retry_ms: int | None = None,
+) -> str:
+    """Finishes a topic as :func:`finish` does, from an asynchronous view."""
+    target, event = state().target(), _encoded(data, json)
+    finish = target.finish if isinstance(target, Hub) else target.finish_async
+    finished = finish(topic, event, name=name, id=id, key=key, retry_ms=retry_ms)
+    return finished if isinstance(finished, str) else await finished
 
 
 def finish(
