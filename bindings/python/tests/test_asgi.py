@@ -108,7 +108,7 @@ class Kept:
         self.can_be_aborted = can_be_aborted
         self.aborted = asyncio.Event()
 
-    def obstacle(self) -> str:
+    def obstacle(self) -> str | None:
         return "it is a connection of HTTP/2"
 
     def abort(self) -> bool:
@@ -164,6 +164,37 @@ def test_a_task_that_is_cancelled_after_its_server_stalled_is_cancelled(
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
+
+    run(main)
+
+
+def test_a_client_that_leaves_while_a_middleware_has_the_head_leaves_no_stream(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    obstacles = [None, "the connection is being closed"]
+    connection = Kept(True)
+    monkeypatch.setattr(connection, "obstacle", lambda: obstacles.pop(0))
+    monkeypatch.setattr(asgi, "connection_of", lambda _send: connection)
+
+    async def main() -> None:
+        sent, held = Sent(), []
+        sent.left.set()
+
+        async def middleware(asked: Any, receive: Any, send: Any) -> None:  # noqa: ANN401
+            async def hold(message: Message) -> None:
+                held.append(message)
+
+            await stream(asked, receive, hold)
+            for message in held:
+                await send(message)
+
+        with Hub(shards=1) as hub:
+            stream, asked = EventStream(hub, "news"), scope()
+            await asgi.Handover(middleware)(asked, sent.receive, sent.send)
+            assert [message["type"] for message in sent.messages] == ["http.response.start"]
+            assert hub.connections() == []
+            assert hub.metrics().connections == 0
+            del asked
 
     run(main)
 

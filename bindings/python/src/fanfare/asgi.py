@@ -173,6 +173,7 @@ class EventStream(Response):  # type: ignore[misc, unused-ignore]
             await send(start)
             await send({"type": "http.response.body", "body": _NUDGE, "more_body": True})
             if not await _first(opening.decided.wait(), _disconnect(receive)):
+                opening.is_given_up = True
                 return
         else:
             await opening.open(start, send)
@@ -242,6 +243,8 @@ class _Opening:
 
     def __init__(self, response: EventStream, scope: Scope, connection: Connection | None) -> None:
         self.is_handed_over = False
+        #: Whether the client has left before it was decided.
+        self.is_given_up = False
         #: What the server is to send.
         self.stream: Stream | None = None
         #: Whether it is known which of them.
@@ -262,6 +265,8 @@ class _Opening:
 
     async def open(self, start: Message, send: Send) -> None:
         """Opens it, with the head that a message has; it is sent unless the engine writes it."""
+        if self.is_given_up:  # nobody would close it
+            return await send(start)
         try:
             answer = self._hand_over(start)
             if answer is None and not self.is_handed_over:
