@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import ssl
 from collections.abc import Mapping
@@ -110,6 +111,8 @@ def finish_content(request: object, environ: Mapping[str, Any]) -> bool:
         return True
     else:  # werkzeug's request has a stream, Django's is one
         content = getattr(request, "stream", request)
+        if isinstance(getattr(content, "_stream", content), io.BytesIO):
+            return True  # the framework has read it, and keeps it
     read = getattr(content, "read", None)
     left = CONTENT_BYTES_MAX
     while read is not None and left >= 0:

@@ -18,7 +18,9 @@ from typing import Any
 
 import httpx
 import pytest
+import werkzeug
 from client import DEADLINE_S, wait_until
+from test_wsgi_django import django
 from wsgi_servers import (
     WORKERS,
     gunicorn,
@@ -39,6 +41,7 @@ from fanfare import (
     SubscriptionError,
 )
 from fanfare._serving import Overload
+from fanfare._wsgi_sockets import finish_content
 from fanfare.wsgi import NoSocketError, event_stream
 
 GET = "GET {} HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -266,3 +269,32 @@ def test_a_process_out_of_descriptors_answers_503(monkeypatch: pytest.MonkeyPatc
             assert isinstance(answer.refused, OutOfResourcesError)
             assert "ulimit" in str(answer.refused)
         assert head_of(client).startswith("HTTP/1.1 200 OK\r\n")
+
+
+def test_content_that_a_framework_has_read_and_kept_is_read() -> None:
+    content = b"x" * 100_000
+    given: dict[str, Any] = {
+        "REQUEST_METHOD": "POST",
+        "CONTENT_LENGTH": f"{len(content)}",
+        "CONTENT_TYPE": "application/json",
+    }
+    environ = given | {"wsgi.input": io.BytesIO(content)}
+    request = werkzeug.Request(environ)
+    assert request.get_data() == content
+    assert not request.form  # which makes a stream of what was kept
+    assert finish_content(request, environ)
+
+    code = f"""
+import io
+from django.core.handlers.wsgi import WSGIRequest
+from fanfare._wsgi_sockets import finish_content
+def made():
+    return WSGIRequest({given!r} | {{"wsgi.input": io.BytesIO(b"x" * {len(content)})}})
+request = made()
+assert not finish_content(request, request.environ)  # it is too long to be thrown away
+request = made()
+assert len(request.body) == {len(content)}
+assert finish_content(request, request.environ)
+"""
+    ran = django(code, "{}")
+    assert (ran.returncode, ran.stderr) == (0, "")
