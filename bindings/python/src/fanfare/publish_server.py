@@ -7,7 +7,6 @@ import hmac
 import http.server
 import json
 import os
-import re
 import socket
 import stat
 import threading
@@ -28,6 +27,7 @@ from .errors import (
 )
 from .event import Publication
 from .hub import Hub
+from .publisher import check_token
 
 #: How long an event waits for space, in seconds; less than a publisher waits for the answer.
 ROOM_S_MAX = 4.0
@@ -75,8 +75,7 @@ class PublishServer:
         connections_max: int = 64,
         content_bytes_max: int = 8 << 20,
     ) -> None:
-        if token is not None and not re.fullmatch(r"[\x21-\x7e]{1,4096}", token):
-            raise ValueError("a token is 1 to 4,096 visible ASCII characters")
+        check_token(token)
         self._hub = hub
         self._token = token
         self._content_bytes_max = content_bytes_max

@@ -8,6 +8,7 @@ import functools
 import http.client
 import json as jsons
 import os
+import re
 import select
 import socket
 import time
@@ -99,7 +100,7 @@ class Publisher:
     :param address: Where the engine's process takes events: ``unix:/run/app/fanfare.sock``, or
         ``127.0.0.1:8081``. It is ``--control-listen`` of ``fanfare serve``, or the address of a
         :class:`fanfare.PublishServer`.
-    :param token: The token that it asks for, if it does.
+    :param token: The token that it asks for, if it does: 1 to 4,096 visible ASCII characters.
     :param timeout: How many seconds to wait for it at most, at each step: to connect, to send, and
         for the answer. The engine waits for space itself: up to 30 s of ``fanfare serve``.
     :param idle_max: How many connections are kept.
@@ -116,7 +117,8 @@ class Publisher:
         self._path, self._host, self._port = _place(address)
         self._address = address
         self._timeout = timeout
-        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
+        check_token(token)
+        self._headers = {} if token is None else {"Authorization": f"Bearer {token}"}
         # Without a lock, which a fork could find taken.
         self._idle: collections.deque[_Connection] = collections.deque()
         self._idle_max = idle_max
@@ -341,11 +343,17 @@ class Publisher:
         return problem
 
 
+def check_token(token: str | None) -> None:
+    """Refuses what is no token, such as one with the line break of its file, without telling it."""
+    if token is not None and not re.fullmatch(r"[\x21-\x7e]{1,4096}", token):
+        raise ValueError("a token is 1 to 4,096 visible ASCII characters")
+
+
 def _place(address: str) -> tuple[str | None, str, int]:
     if address.startswith("unix:"):
         return address.removeprefix("unix:"), "localhost", 80
     host, colon, port = address.removeprefix("http://").rstrip("/").rpartition(":")
-    if not colon or not port.isdecimal():
+    if not colon or "/" in host or not port.isdecimal() or int(port) > 65_535:
         raise ValueError(
             f"{address!r} is no address; give one such as unix:/run/app/fanfare.sock or "
             "127.0.0.1:8081"

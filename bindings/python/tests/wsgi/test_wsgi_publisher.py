@@ -362,9 +362,21 @@ def test_the_server_takes_over_what_another_one_has_left(tmp_path: Path) -> None
         for wrong in ("nonsense", "127.0.0.1:x", "192.0.2.1:80"):
             with pytest.raises(AddressError):
                 PublishServer(hub, wrong, token=TOKEN)
-    for wrong in ("nonsense", "localhost:", "unix"):
+    for wrong in ("nonsense", "localhost:", "unix", "https://a.example:443", "localhost:65536"):
         with pytest.raises(ValueError, match="address"):
             Publisher(wrong)
+
+
+@pytest.mark.parametrize("token", ["", "secret\n", "secret token", "secrét", "s" * 4097])
+def test_what_is_no_token_is_refused_and_not_told(token: str) -> None:
+    with Hub(shards=1) as hub:
+        for make in (
+            lambda: Publisher("127.0.0.1:1", token=token),
+            lambda: PublishServer(hub, "127.0.0.1:0", token=token),
+        ):
+            with pytest.raises(ValueError, match="a token is") as raised:
+                make()
+            assert not token or token not in str(raised.value)
 
 
 def test_no_thread_or_descriptor_of_the_server_is_left(tmp_path: Path) -> None:
