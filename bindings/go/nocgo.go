@@ -273,11 +273,7 @@ func fields(of http.Header, wanted *Subscription) (r0 http.Header) { return }
 
 func (h *handler) prepare(w http.ResponseWriter, wanted *Subscription) {}
 
-var streamHeader = sync.OnceValue(func() http.Header {
-	header := StreamHeader()
-	header.Set("X-Content-Type-Options", "nosniff")
-	return header
-})
+var streamHeader = sync.OnceValue(StreamHeader)
 
 type answer struct {
 	status int
