@@ -3,6 +3,7 @@
 // Fan-out of Server-Sent Events to very many clients, inside your program.
 
 const { Authorizer, FunctionAuthorizer, StreamRequest } = require('./lib/authorize.js');
+const { Fallback } = require('./lib/fallback.js');
 const { Hub } = require('./lib/hub.js');
 const { Listener } = require('./lib/listener.js');
 const { STREAM_HEADERS, Stream } = require('./lib/stream.js');
@@ -11,6 +12,7 @@ const { Topic } = require('./lib/topic.js');
 
 module.exports = {
   Authorizer,
+  Fallback,
   FunctionAuthorizer,
   Granted,
   Hub,

@@ -4,6 +4,7 @@ import fanfare from './index.js';
 
 export const {
   Authorizer,
+  Fallback,
   FunctionAuthorizer,
   Granted,
   Hub,

@@ -6,6 +6,7 @@ const { EventEmitter } = require('node:events');
 const { hold, release } = require('./alive.js');
 const { Authorizer, FunctionAuthorizer } = require('./authorize.js');
 const { checkOptions, dataOf, invalid, publicationOf } = require('./event.js');
+const { Fallback } = require('./fallback.js');
 const { handle } = require('./handle.js');
 const { Listener } = require('./listener.js');
 const native = require('./native.js');
@@ -126,8 +127,12 @@ class Hub extends EventEmitter {
 
   listen(addr, options) {
     if (typeof addr === 'object' && addr !== null) return this.listen(undefined, addr);
-    const { addr: named, authorizer = this.#authorizer, ...others } = options ?? {};
-    const given = { ...others, authorizer: nativeAuthorizer(authorizer) };
+    const { addr: named, authorizer = this.#authorizer, fallback, ...others } = options ?? {};
+    const given = {
+      ...others,
+      authorizer: nativeOf('authorizer', authorizer, Authorizer),
+      fallback: nativeOf('fallback', fallback, Fallback),
+    };
     const made = native.listen(this.#native, addr ?? named ?? '127.0.0.1:0', given);
     // As a server does, it keeps the process going until it is closed.
     hold(this);
@@ -254,9 +259,7 @@ class Hub extends EventEmitter {
     try {
       await closed;
     } finally {
-      // Notices of the connections that were closed have come to the queue by now.
-      await new Promise((resolve) => { setImmediate(resolve); });
-      this.#sources.close();
+      await this.#sources.close();
       this.#authorizer?.close();
       this.#listeners.clear();
       release(this);
@@ -268,9 +271,9 @@ function topicsOf(topic) {
   return (Array.isArray(topic) ? topic : [topic]).map((each) => (each instanceof Topic ? each.native : each));
 }
 
-function nativeAuthorizer(authorizer) {
-  if (authorizer === undefined || authorizer instanceof Authorizer) return authorizer?.native;
-  throw invalid('authorizer must be an Authorizer');
+function nativeOf(option, given, kind) {
+  if (given === undefined || given instanceof kind) return given?.native;
+  throw invalid(`${option} must be of the class ${kind.name}`);
 }
 
 /** Parts of what is to be published, as the addon takes them. */

@@ -7,6 +7,9 @@ const bell = require('./bell.js');
 const native = require('./native.js');
 
 const CAPACITY = 10_000;
+const CAPACITY_MAX = 2 ** 20;
+/** The longest time that the end of a closed hub's notices is waited for. */
+const END_TIME_MAX_MS = 5000;
 
 /** Notices that wait until the program reads them. Iterate it with `for await`. */
 class Notices {
@@ -109,6 +112,9 @@ class Sources {
   #wantConnections = new Set();
   #connections;
   #interests = new Map();
+  #isClosed = false;
+  #tokens = new Set();
+  #onEnd;
 
   constructor(nativeHub, emit) {
     this.#hub = nativeHub;
@@ -121,14 +127,16 @@ class Sources {
     const token = bell.newToken();
     native.watchConnections(this.#hub, token, capacity);
     this.#connections = token;
+    this.#tokens.add(token);
     bell.handle(token, (notice) => {
       if (notice.type === 'ended') {
-        bell.unhandle(token);
+        this.#ended(token);
         this.#endAll(this.#wantConnections);
         return;
       }
-      this.#emit(notice);
+      // First, since what listens may throw.
       for (const notices of this.#wantConnections) notices.addConnection(notice);
+      this.#emit(notice);
     });
   }
 
@@ -136,7 +144,10 @@ class Sources {
   watchInterest(subscriptions, graceMs, take, onEnd = () => {}) {
     const tokens = new Set();
     const stop = () => {
-      for (const token of tokens) bell.remove(token);
+      for (const token of tokens) {
+        bell.remove(token);
+        this.#tokens.delete(token);
+      }
       tokens.clear();
       this.#interests.delete(stop);
     };
@@ -145,9 +156,10 @@ class Sources {
         const token = bell.newToken();
         native.watchInterest(this.#hub, token, subscription, graceMs);
         tokens.add(token);
+        this.#tokens.add(token);
         bell.handle(token, (notice) => {
           if (notice.type !== 'ended') return take(notice);
-          bell.unhandle(token);
+          this.#ended(token);
           tokens.delete(token);
           if (tokens.size === 0) onEnd();
         });
@@ -161,6 +173,14 @@ class Sources {
   }
 
   notices({ connections = true, capacity = CAPACITY, interest = [], graceMs = 0 } = {}) {
+    if (!Number.isInteger(capacity) || capacity < 1 || capacity > CAPACITY_MAX) {
+      throw Object.assign(new Error('the option capacity is out of bounds: it may be 1 to 1,048,576'), {
+        code: 'FANFARE_ERR_OPTIONS',
+      });
+    }
+    if (this.#isClosed) {
+      throw Object.assign(new Error('the hub is closed: make a new one'), { code: 'FANFARE_ERR_CLOSED' });
+    }
     let stop = () => {};
     let isInterested = false;
     const notices = new Notices(capacity, () => {
@@ -190,11 +210,27 @@ class Sources {
     return notices;
   }
 
-  /** Ends all: the hub is closed. What waits can still be read. */
-  close() {
+  /** Ends all, once the last notices of the hub, which is closed, have come. They can still be read. */
+  async close() {
+    this.#isClosed = true;
+    if (this.#tokens.size > 0) {
+      await new Promise((resolve) => {
+        const late = setTimeout(resolve, END_TIME_MAX_MS);
+        this.#onEnd = () => {
+          clearTimeout(late);
+          resolve();
+        };
+      });
+    }
     if (this.#connections !== undefined) bell.remove(this.#connections);
     for (const stop of this.#interests.keys()) stop();
     this.#endAll(this.#all);
+  }
+
+  #ended(token) {
+    bell.unhandle(token);
+    this.#tokens.delete(token);
+    if (this.#tokens.size === 0) this.#onEnd?.();
   }
 
   #endAll(several) {

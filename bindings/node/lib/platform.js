@@ -10,14 +10,17 @@ function platform() {
   return `${process.platform}-${process.arch}${libc}`;
 }
 
-/** The libc that this process runs with; a machine may have both. */
-function libcOf({ report }) {
+/**
+ * The libc that this process runs with; a machine may have both. `maps` is the file that says which
+ * libraries the process has.
+ */
+function libcOf({ report }, maps = '/proc/self/maps') {
   // Deno has no report, and that of Bun does not say.
   const header = report?.getReport === undefined ? undefined : reported(report).header;
   if (header?.glibcVersionRuntime !== undefined) return 'glibc';
   let mapped;
   try {
-    mapped = readFileSync('/proc/self/maps', 'utf8');
+    mapped = readFileSync(maps, 'utf8');
   } catch {
     return header === undefined ? 'glibc' : 'musl';
   }
@@ -37,4 +40,4 @@ function reported(report) {
   }
 }
 
-module.exports = { platform };
+module.exports = { libcOf, platform };

@@ -115,6 +115,7 @@ typedef enum {
     FIELD_MOMENT,
     FIELD_ROUTES,
     FIELD_AUTHORIZER,
+    FIELD_FALLBACK,
 } field_kind;
 
 typedef struct {
@@ -173,6 +174,7 @@ typedef enum {
     OBJECT_TOPIC,
     OBJECT_STREAM,
     OBJECT_AUTHORIZER,
+    OBJECT_FALLBACK,
     OBJECT_TOKENS,
     OBJECT_TICKETS,
     OBJECT_SIGNING_KEY,

@@ -118,6 +118,12 @@ static bool set_kind(napi_env env, napi_value value, const fanfare_notice *notic
                set_text(env, value, "subscription", subscription);
     case FANFARE_NOTICE_AUTHORIZATION:
         return set_string(env, value, "type", "authorization") && set_question(env, value, notice);
+    case FANFARE_NOTICE_UNHANDLED:
+        return set_string(env, value, "type", "unhandled") && set_id(env, value, "id", notice->id) &&
+               set_text(env, value, "addr", notice->addr) &&
+               set_value(env, value, "read",
+                         bytes_value(env, notice->request ? notice->request->content
+                                                          : FANFARE_TEXT("")));
     case FANFARE_NOTICE_READABLE: return set_string(env, value, "type", "readable");
     case FANFARE_NOTICE_ENDED: return set_string(env, value, "type", "ended");
     default: return true;

@@ -204,6 +204,13 @@ static bool field_read(napi_env env, memory *given, napi_value value, const spec
         }
         return authorizer != NULL;
     }
+    case FIELD_FALLBACK: {
+        object *fallback = object_open(env, value, OBJECT_FALLBACK);
+        if (fallback) {
+            *(const fanfare_fallback **)target = fallback->native;
+        }
+        return fallback != NULL;
+    }
     }
     return false;
 }

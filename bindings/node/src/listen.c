@@ -175,6 +175,60 @@ static napi_value listener_is_named(napi_env env, napi_callback_info info) {
     return listener_ask(env, info, "host", fanfare_listener_is_named);
 }
 
+/* fallback(token, capacity) -> fallback */
+static napi_value fallback_new(napi_env env, napi_callback_info info) {
+    napi_value args[2];
+    uint64_t token = 0, capacity = 0;
+    bool is_whole = false;
+    fanfare_fallback *fallback = NULL;
+    fanfare_notices *notices = notices_of(env);
+    if (!notices || !args_of(env, info, COUNT_OF(args), args) ||
+        !number_read(env, args[0], "token", SAFE_INTEGER_MAX, &is_whole, &token) ||
+        !number_read(env, args[1], "capacity", UINT32_MAX, &is_whole, &capacity)) {
+        return NULL;
+    }
+    fanfare_status code = fanfare_fallback_new(notices, token, (size_t)capacity, &fallback);
+    if (code == FANFARE_ERR_OPTIONS) {
+        return throw_option(env, code, "capacity", FANFARE_TEXT("1 to 65,536"));
+    }
+    return code == FANFARE_OK ? object_make(env, OBJECT_FALLBACK, fallback) : throw_code(env, code);
+}
+
+/* fallbackTake(fallback, id) -> descriptor */
+static napi_value fallback_take(napi_env env, napi_callback_info info) {
+    napi_value args[2], result;
+    uint64_t id = 0;
+    int fd = -1;
+    if (!args_of(env, info, COUNT_OF(args), args)) {
+        return NULL;
+    }
+    object *fallback = object_open(env, args[0], OBJECT_FALLBACK);
+    if (!fallback || !id_read(env, args[1], "id", &id)) {
+        return NULL;
+    }
+    fanfare_status code = fanfare_fallback_take(fallback->native, id, &fd);
+    if (code != FANFARE_OK) {
+        return throw_code(env, code);
+    }
+    if (napi_create_int32(env, fd, &result) != napi_ok) {
+        close(fd);
+        return throw_last(env);
+    }
+    return result;
+}
+
+/* fallbackClose(fallback); once more does nothing */
+static napi_value fallback_close(napi_env env, napi_callback_info info) {
+    napi_value args[1];
+    if (args_of(env, info, COUNT_OF(args), args)) {
+        object *fallback = object_of(env, args[0], OBJECT_FALLBACK);
+        if (fallback && !fallback->closing) {
+            object_close(fallback);
+        }
+    }
+    return NULL;
+}
+
 /* duplicate(descriptor) -> descriptor, which children of the process do not have. Node.js has no
  * function for it. */
 static napi_value duplicate(napi_env env, napi_callback_info info) {
@@ -211,6 +265,9 @@ const export LISTEN_EXPORTS[] = {
     {"listenerAdmit", listener_admit},
     {"listenerHasStreamsAt", listener_has_streams_at},
     {"listenerIsNamed", listener_is_named},
+    {"fallback", fallback_new},
+    {"fallbackTake", fallback_take},
+    {"fallbackClose", fallback_close},
     {"duplicate", duplicate},
     {"closeDescriptor", close_descriptor},
     {NULL, NULL},

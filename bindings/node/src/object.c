@@ -18,6 +18,7 @@ static const char *const NAMES[] = {
     [OBJECT_TOPIC] = "Topic",
     [OBJECT_STREAM] = "Stream",
     [OBJECT_AUTHORIZER] = "Authorizer",
+    [OBJECT_FALLBACK] = "Fallback",
     [OBJECT_TOKENS] = "Tokens",
     [OBJECT_TICKETS] = "Tickets",
     [OBJECT_SIGNING_KEY] = "SigningKey",
@@ -58,6 +59,7 @@ static void free_native(object *given) {
     case OBJECT_TOPIC: fanfare_topic_free(native); break;
     case OBJECT_STREAM: fanfare_stream_free(native); break;
     case OBJECT_AUTHORIZER: fanfare_authorizer_free(native); break;
+    case OBJECT_FALLBACK: fanfare_fallback_free(native); break;
     case OBJECT_TOKENS: fanfare_tokens_free(native); break;
     case OBJECT_TICKETS: fanfare_tickets_free(native); break;
     case OBJECT_SIGNING_KEY: fanfare_signing_key_free(native); break;

@@ -78,6 +78,7 @@ static const field LISTEN_FIELDS[] = {
     TEXTS("proxyProtocolFrom", proxy_protocol_from),
     TEXTS("trustedProxies", trusted_proxies),
     ONE(FIELD_AUTHORIZER, "authorizer", fanfare_listen_options, authorizer),
+    ONE(FIELD_FALLBACK, "fallback", fanfare_listen_options, fallback),
     ONE(FIELD_FLAG32, "corsCredentials", fanfare_listen_options, cors_credentials),
     CHOICE("forwardedHeader", fanfare_listen_options, forwarded_header, FORWARDED_CHOICES),
     ONE(FIELD_U32, "socketMode", fanfare_listen_options, socket_mode),

@@ -4,7 +4,11 @@ import { once } from 'node:events';
 import { request } from 'node:http';
 import { connect } from 'node:net';
 import { EventSource } from 'eventsource';
+import { join } from 'node:path';
 import { Hub } from 'fanfare';
+
+/** Where the repository is, also when the tests have been copied to elsewhere. */
+export const repository = process.env.FANFARE_REPOSITORY ?? join(import.meta.dirname, '../../..');
 
 // Long, as a machine may be busy.
 const DEADLINE_MS = 30_000;
@@ -14,6 +18,13 @@ export function open(t, options) {
   const hub = new Hub(options);
   t.after(() => hub.close());
   return hub;
+}
+
+/** A stream that is there until the end of the test; one that is garbage is closed. */
+export function subscribe(t, hub, topics, options) {
+  const stream = hub.subscribe(topics, options);
+  t.after(() => stream.close());
+  return stream;
 }
 
 /** Closes a server at the end of the test, with its connections. */
@@ -44,11 +55,11 @@ export async function until(what, condition) {
 
 /**
  * Opens a stream and waits until it is open. `next` gives its events one after the other, and null
- * when the stream breaks.
+ * when the stream breaks. `more` is what its query has beside the topics.
  */
-export async function listen(t, port, topics, names = ['message']) {
+export async function listen(t, port, topics, names = ['message'], more = '') {
   const query = new URLSearchParams(topics.map((topic) => ['topic', topic]));
-  const source = new EventSource(`http://127.0.0.1:${port}/events?${query}`);
+  const source = new EventSource(`http://127.0.0.1:${port}/events?${query}${more}`);
   t.after(() => source.close());
   const queue = [];
   let wake = () => {};
@@ -70,7 +81,7 @@ export async function listen(t, port, topics, names = ['message']) {
     }
     return queue.shift();
   };
-  return { next };
+  return { next, close: () => source.close() };
 }
 
 /** Opens a stream that is not read after its head, until `resume` is called. */

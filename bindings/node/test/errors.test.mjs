@@ -9,9 +9,9 @@ import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { promisify } from 'node:util';
 import { Hub } from 'fanfare';
-import { clientThatDoesNotRead, listen, open, statusOf, until } from './client.mjs';
+import { clientThatDoesNotRead, listen, open, repository, statusOf, until } from './client.mjs';
 
-const root = join(import.meta.dirname, '..');
+const root = join(repository, 'bindings/node');
 
 const REFUSED = [
   ['an empty topic', 'FANFARE_ERR_TOPIC', '', 'a'],
@@ -87,7 +87,7 @@ test('an unknown option is refused', () => {
 });
 
 test('there is a name for each code of the header', async () => {
-  const header = await readFile(join(root, '../../include/fanfare.h'), 'utf8');
+  const header = await readFile(join(repository, 'include/fanfare.h'), 'utf8');
   const codes = [...header.matchAll(/^ {2}(FANFARE_ERR_\w+) = -/gm)].map(([, code]) => code);
   assert.ok(codes.length >= 12);
   const types = await readFile(join(root, 'types/errors.d.ts'), 'utf8');
@@ -141,7 +141,7 @@ test('an addon that is not there, or does not load, is an error that says what t
   t.after(() => rm(folder, { recursive: true }));
   await cp(join(root, 'lib'), join(folder, 'lib'), { recursive: true });
   await cp(join(root, 'index.js'), join(folder, 'index.js'));
-  const { platform } = createRequire(import.meta.url)('../lib/platform.js');
+  const { platform } = createRequire(import.meta.url)(join(root, 'lib/platform.js'));
   const addon = join(folder, 'prebuilds', platform(), 'fanfare.node');
   const loading = () => promisify(execFile)(process.execPath, [join(folder, 'index.js')]);
   const failed = (why) => ({ code, stderr }) => {

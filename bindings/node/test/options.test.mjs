@@ -5,11 +5,11 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { Hub } from 'fanfare';
+import { repository } from './client.mjs';
 
-const root = join(import.meta.dirname, '../../..');
-const document = await readFile(join(root, 'docs/options.md'), 'utf8');
-const header = await readFile(join(root, 'include/fanfare.h'), 'utf8');
-const types = await readFile(join(import.meta.dirname, '../types/options.d.ts'), 'utf8');
+const document = await readFile(join(repository, 'docs/options.md'), 'utf8');
+const header = await readFile(join(repository, 'include/fanfare.h'), 'utf8');
+const types = await readFile(join(repository, 'bindings/node/types/options.d.ts'), 'utf8');
 
 // What a unit is in the ABI's units, which are milliseconds and bytes.
 const UNITS = {

@@ -1,7 +1,7 @@
 // What the types allow and what they do not; only compiled, never run.
 
 import {
-  FunctionAuthorizer, Hub, STREAM_HEADERS, SigningKey, TicketAuthorizer, Tickets, Tokens,
+  Fallback, FunctionAuthorizer, Hub, STREAM_HEADERS, SigningKey, TicketAuthorizer, Tickets, Tokens,
   type Connected, type ErrorCode, type FanfareError, type HubOptions, type Notice,
 } from 'fanfare';
 
@@ -21,12 +21,12 @@ export async function allowed(): Promise<void> {
   for await (const notice of hub.notices({ interest: 'a' })) kind(notice) satisfies string;
   hub.authorize(async (request) => (request.header('a') === 'b' ? { topics: ['a'] } : { status: 401 }));
   const authorizer = new TicketAuthorizer(new Tokens({ jwks: {} }), new Tickets());
-  hub.listen({ authorizer });
+  hub.listen({ authorizer, fallback: new Fallback((fd, read) => void [fd satisfies number, read.length]) });
   new FunctionAuthorizer(() => true).close();
   new SigningKey('a').sign({ topics: 'a', expiresAt: 1 }, { kid: 'b' }) satisfies string;
   (await hub.connections({ lagging: true }))[0]?.lagAgeMs satisfies number | undefined;
   hub.metrics().latenciesUs satisfies Array<[number, number]>;
-  STREAM_HEADERS['Content-Type'] satisfies string | undefined;
+  STREAM_HEADERS['content-type'] satisfies string | undefined;
   (await hub.drain({ windowMs: 0 })).told satisfies number;
 }
 

@@ -50,6 +50,11 @@ export interface ListenOptions {
   trustedProxies?: Topics | undefined;
   /** What decides which client gets which stream. By default that of `Hub.authorize`, if any. */
   authorizer?: Authorizer | undefined;
+  /**
+   * Where connections go whose requests are for paths without streams. Keep it for as long as the
+   * listener: once it is closed, or garbage, they are answered 503. Without one they are answered 404.
+   */
+  fallback?: Fallback | undefined;
   /** Pages of the origins may send cookies along; not with `*` or `null`. Default: false. */
   corsCredentials?: boolean | undefined;
   /** The field in which `trustedProxies` say who their client is. */
@@ -94,6 +99,26 @@ export interface ListenOptions {
    * Bounds: 0, or 1 s to 1 day, and at least twice keepaliveMs. Default: 30 s.
    */
   userTimeoutMs?: number | undefined;
+}
+
+/**
+ * Where a listener's connections go whose requests are for paths without streams, so that a server of
+ * the program's own answers them on the same port.
+ */
+export class Fallback {
+  /**
+   * @param server An `http.Server`, which need not listen, in Node.js; or a function that is given the
+   * descriptor of each connection, which is its own then, what was read of it, and its client's
+   * address.
+   * @param options `capacity`: the most connections that wait. Bounds: 1 to 65,536. Default: 1,024.
+   */
+  constructor(
+    server: { emit(event: 'connection', socket: never): unknown }
+      | ((fd: number, read: Uint8Array, addr: string | undefined) => void),
+    options?: { capacity?: number | undefined },
+  );
+  /** Takes no more, and closes the connections that wait. */
+  close(): void;
 }
 
 /** Where a hub accepts clients, until it or the hub is closed. */
