@@ -24,6 +24,11 @@ function handle(hub, req, res, options = {}) {
   return respond(hub, ofNode(req, res), terms, handover);
 }
 
+/** Answers a request without a stream. */
+function answerWith(req, res, given) {
+  return answer(ofNode(req, res).res, given);
+}
+
 /** Node's own request and response, of which a framework is told that they are answered here. */
 function ofNode(req, res) {
   if (req?.ctx?.app !== undefined && res?.ctx !== undefined) {
@@ -191,4 +196,4 @@ function queryOf(url) {
   return at < 0 ? '' : url.slice(at + 1);
 }
 
-module.exports = { handle };
+module.exports = { answerWith, handle };
