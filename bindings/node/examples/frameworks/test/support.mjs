@@ -14,7 +14,8 @@ export async function started(t, start, options) {
   const { port, close } = await start(hub, options);
   t.after(async () => {
     await hub.close();
-    await close();
+    // It waits for clients, which are closed after it.
+    void close();
   });
   return { hub, port, url: `http://127.0.0.1:${port}` };
 }
