@@ -10,6 +10,7 @@
 #include <fanfare.h>
 #include <node_api.h>
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -235,9 +236,11 @@ napi_value job_start(napi_env env, job *given);
 
 typedef struct bell bell;
 
-typedef struct {
+typedef struct instance {
     object hubs; /* The first of a ring. */
     bell *bell;
+    pthread_t thread;
+    struct instance *next;
 } instance;
 
 instance *instance_of(napi_env env);

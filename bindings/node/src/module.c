@@ -10,9 +10,52 @@ instance *instance_of(napi_env env) {
     return data;
 }
 
+/* The instances that have not ended, for the end of the process. */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static instance *instances;
+
+/* process.exit calls no hook of the main thread's, but ends the process. No JavaScript runs any more:
+ * what was published is sent now. Instances of other threads are theirs. */
+static void at_exit(void) {
+    pthread_mutex_lock(&lock);
+    for (instance *each = instances; each; each = each->next) {
+        if (pthread_equal(each->thread, pthread_self())) {
+            hubs_close(&each->hubs);
+        }
+    }
+    pthread_mutex_unlock(&lock);
+}
+
+static void watch_exit(void) {
+    atexit(at_exit);
+}
+
+static void remember(instance *made) {
+    pthread_once(&once, watch_exit);
+    pthread_mutex_lock(&lock);
+    made->thread = pthread_self();
+    made->next = instances;
+    instances = made;
+    pthread_mutex_unlock(&lock);
+}
+
+static void forget(instance *ended) {
+    pthread_mutex_lock(&lock);
+    for (instance **at = &instances; *at; at = &(*at)->next) {
+        if (*at == ended) {
+            *at = ended->next;
+            break;
+        }
+    }
+    pthread_mutex_unlock(&lock);
+}
+
 /* What was not closed is closed before JavaScript is gone, which takes at most as long as a close. */
 static void end_hook(void *data) {
-    hubs_close(&((instance *)data)->hubs);
+    instance *ended = data;
+    forget(ended);
+    hubs_close(&ended->hubs);
 }
 
 static void instance_free(napi_env env, void *data, void *hint) {
@@ -34,6 +77,7 @@ static instance *instance_new(napi_env env) {
         return NULL;
     }
     CHECK(env, napi_add_env_cleanup_hook(env, end_hook, made));
+    remember(made);
     return made;
 }
 

@@ -111,7 +111,7 @@ test('what was published before the end of the process reaches its clients', asy
   const [line] = await withDeadline('the port', once(child.stdout, 'data'));
   const { next } = await listen(t, Number(line), ['news']);
   child.stdin.write('go');
-  for (let i = 0; i < 100; i += 1) assert.equal((await next()).data, `${i}`);
+  for (let i = 0; i < 100; i += 1) assert.equal((await next())?.data, `${i}`);
 });
 
 test('garbage ends: hubs, streams, handles, authorizers and lists that nobody closed', async () => {
