@@ -21,7 +21,7 @@ SONAME := libfanfare.so.$(ABI)
 STATIC_LIBS := -lutil -lrt -lpthread -lm -ldl
 
 .DEFAULT_GOAL := help
-.PHONY: always help demo test lint fuzz capi dist install uninstall musl cross header bench bench-all bench-c bench-micro bench-instructions bench-peers bench-record bench-render fmt clean setup
+.PHONY: always help demo test lint fuzz capi dist go-dist install uninstall wheel musl cross header bench bench-all bench-c bench-micro bench-instructions bench-peers bench-record bench-render fmt clean setup
 
 help: ## list what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -75,13 +75,30 @@ uninstall: ## remove what `make install` has installed with the same PREFIX and 
 		$(DESTDIR)$(LIBDIR)/$(SONAME) $(DESTDIR)$(LIBDIR)/libfanfare.so $(DESTDIR)$(LIBDIR)/libfanfare.a \
 		$(DESTDIR)$(LIBDIR)/pkgconfig/fanfare.pc
 
+WHEELS_DIR := build/wheels
+WHEEL_PROFILE ?= dist
+
+wheel: ## build the Python package: a wheel for every CPython, and its sources, into build/wheels
+	rm -rf $(WHEELS_DIR)
+	bindings/python/native/licences bindings/python/LICENSE-CRATES
+	cd bindings/python && $(MATURIN) build --locked --strip --profile $(WHEEL_PROFILE) --out $(abspath $(WHEELS_DIR)) --interpreter $(PYTHON)
+	cd bindings/python && $(MATURIN) sdist --out $(abspath $(WHEELS_DIR))
+
+# maturin compiles the declarations with the cffi of this interpreter.
+PYTHON := $(abspath .venv/bin/python)
+MATURIN := $(abspath .venv/bin/maturin)
+
 MUSL := x86_64-unknown-linux-musl
 
 musl: ## build the static library for musl, x86-64, stripped, into build/musl
-	tests/cross/cargo rustc --target $(MUSL) --profile dist --locked --lib --features capi --crate-type staticlib
+	tests/cross/cargo rustc --target $(MUSL) --profile dist --locked --lib --features $(CAPI_FEATURES) --crate-type staticlib
 	mkdir -p build/musl
 	$(call sealed_archive,target/cross/$(MUSL)/dist/libfanfare.a,build/musl)
 	strip --strip-unneeded build/musl/libfanfare.a
+
+go-dist: $(DIST_DIR)/libfanfare.a musl ## make the modules that Go programs get, with their libraries, into build/go-dist
+	tests/cross/setup unwinder
+	bindings/go/scripts/dist
 
 cross: setup ## check that the library compiles for other systems and with its oldest Rust; run it with musl
 	tests/run cross
@@ -120,8 +137,9 @@ bench-c: capi ## build the C program that `fanfare bench publish-call --c-progra
 		benches/c/publish.c -o $(BENCH_DIR)/publish \
 		-L$(LIB_DIR) -Wl,-rpath,$(abspath $(LIB_DIR)) -lfanfare -lpthread
 
-header: ## make include/fanfare.h anew from src/ffi, and the record of its layout
+header: ## make include/fanfare.h anew from src/ffi, its copy for Go, and the record of its layout
 	FANFARE_HEADER_WRITE=1 $(CARGO) test --locked --features capi,tickets --test header -- current
+	cp include/fanfare.h bindings/go/include/
 	FANFARE_HEADER_WRITE=1 $(CARGO) test --locked --features capi,tickets --test layout -- record
 
 bench: ## some minutes of benchmark, the results in build/bench; BENCH_ARGS goes to each scenario

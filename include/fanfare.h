@@ -89,12 +89,15 @@
  *   fanfare_hub_remove_rule  any, several at once the topics that it  what was passed: the caller
  *                                                 matches
  *   fanfare_hub_rules        any, several at once another publisher   the list: the caller
- *   fanfare_rules_at         any, several at once nothing             its text: the list
+ *   fanfare_rules_count      any, several at once nothing             -
+ *   fanfare_rules_get        any, several at once nothing             the struct: the caller; its
+ *                                                                     text: the list
  *   fanfare_rules_free       one, after all other nothing             none: the list is gone
  *                            calls with it
  *
  *   fanfare_disconnect_reason_name
  *                            any                  nothing             its text is static
+ *   fanfare_gap_reason_name  any                  nothing             its text is static
  *   fanfare_notices_new      any                  nothing             the queue: the caller
  *   fanfare_notices_free     one, after all other nothing             none: the queue is gone
  *                            calls with it
@@ -107,6 +110,8 @@
  *                            any, several at once a drain             what was passed: the caller
  *   fanfare_hub_watch_interest
  *                            any, several at once a drain             what was passed: the caller
+ *   fanfare_hub_notify_space any, several at once a drain, another    what was passed: the caller
+ *                                                 publisher
  *
  *   fanfare_authorizer_free  one, after all other nothing             none: the authorizer is gone
  *                            calls with it
@@ -162,6 +167,7 @@
  *   fanfare_access_options_problem                                    texts are static
  *   fanfare_tickets_new      any                  nothing             the tickets: the caller
  *   fanfare_tickets_issue    any, several at once another such call   the ticket: by value
+ *   fanfare_tickets_look_up  any, several at once another such call   what is granted: the caller
  *   fanfare_tickets_redeem   any, several at once another such call   what is granted: the caller
  *   fanfare_tickets_free     one, after all other nothing             none: the tickets are gone
  *                            calls with them
@@ -180,10 +186,10 @@
  *   fanfare_hub_subscribe    any, several at once nothing             the stream: the caller
  *   fanfare_stream_next      any, one at a time   timeout_ms          the batch: the stream
  *   fanfare_stream_notify    any, one at a time   a drain             -
- *   fanfare_stream_id        any, one at a time   nothing             -
- *   fanfare_stream_end       any, one at a time   nothing             -
+ *   fanfare_stream_id        any, several at once nothing             -
+ *   fanfare_stream_end       any, several at once nothing             -
  *   fanfare_stream_is_complete
- *                            any, one at a time   nothing             -
+ *                            any, several at once nothing             -
  *   fanfare_stream_headers   any                  nothing             the header fields are static
  *   fanfare_stream_free      one, after all other a drain             none: the stream is gone
  *                            calls with the stream
@@ -195,6 +201,8 @@
  *                            any, several at once nothing             what was passed: the caller
  *   fanfare_hub_adopt        any, several at once nothing             fd: the hub, if it succeeds
  *
+ *   fanfare_connection_state_name
+ *                            any                  nothing             its text is static
  *   fanfare_hub_connections  any, several at once 10 s, for the hub   the list: the caller
  *   fanfare_hub_connection   any, several at once 10 s, for the hub   the list: the caller
  *   fanfare_connections_count
@@ -237,6 +245,8 @@
  *
  *   fanfare_log_set          any, several at once callbacks that run  the user data: the callback,
  *                                                                     until its destructor
+ *   fanfare_log_watch        any, several at once callbacks that run, -
+ *                                                 a drain
  *
  * The inline functions, from fanfare_text_of on, only put a struct together, those that end with
  * _defaults by a call of its _init if it has one: any thread, no waiting, nothing to free. No
@@ -261,6 +271,12 @@
  *
  * Structs that may grow begin with their size. Zero is the default of each field that a later
  * version adds, so that a program may be older or newer than the library that it finds.
+ *
+ * Of the fields that there are, zero is the default in an enumeration, a text, a list and a flag. A number
+ * is what it says: 0 is none, or no bound, or no time, as its description has it, and its default is what
+ * the struct's _init or _defaults puts there. Where 0 of a number stands for another one, its description
+ * says so. A number of fanfare_topic_options that says nothing is FANFARE_UNSET, since 0 keeps nothing. A
+ * field named reserved has to be 0.
  *
  * Fork
  *
@@ -785,7 +801,11 @@ typedef struct fanfare_options {
    * served.
    * Bounds: 0 or 1. Default: 0.
    */
-  uint64_t any_host;
+  uint32_t any_host;
+  /**
+   * 0; keeps the fields behind it where they are on every system.
+   */
+  uint32_t reserved;
   /**
    * How long a topic that was finished is known: nothing can be published to it, and a client
    * that comes late is sent what is kept, and the end. Then its name is free.
@@ -1069,7 +1089,8 @@ typedef struct fanfare_publication {
  *
  * Threads: any, several at once; every client gets all events in one order. Ownership: `topic`,
  * `event` and its texts stay the caller's. Errors, after each of which nothing was published to
- * any client: `FANFARE_ERR_FULL` when too many bytes wait to be sent (try again a little later),
+ * any client: `FANFARE_ERR_FULL` when too many bytes wait to be sent (try again a little later, or when
+ * `fanfare_hub_notify_space` says so),
  * `FANFARE_ERR_TOPIC`, `FANFARE_ERR_EVENT`, `FANFARE_ERR_UTF8`, `FANFARE_ERR_TOO_LARGE`,
  * `FANFARE_ERR_FINISHED`, `FANFARE_ERR_ARGUMENT`, `FANFARE_ERR_CLOSED`, `FANFARE_ERR_FORKED` or
  * `FANFARE_ERR_SYSTEM`.
@@ -1209,8 +1230,8 @@ fanfare_status fanfare_hub_finish_topic(const fanfare_hub *hub,
 
 /* ---- 10. Rules ------------------------------------------------------------------------------ */
 
-/** What an option of a rule is that says nothing. */
-#define FANFARE_UNSET UINT64_MAX
+/** What a number of `fanfare_topic_options` is that says nothing: `UINT64_MAX`. */
+#define FANFARE_UNSET 18446744073709551615u
 
 /**
  * The rules of a hub as they were at one moment. Opaque, and always used by pointer. `fanfare_hub_rules`
@@ -1257,6 +1278,10 @@ typedef struct fanfare_topic_options {
    * Bounds: disconnect, drop-oldest or conflate. Default: none.
    */
   fanfare_policy policy;
+  /**
+   * 0; keeps the struct's end where it is on every system.
+   */
+  uint32_t reserved;
 } fanfare_topic_options;
 
 /**
@@ -1369,14 +1394,19 @@ fanfare_status fanfare_hub_remove_rule(const fanfare_hub *hub,
 
 /**
  * Lists the rules of a hub, in no order, and what the topics of each hold at the moment. On success
- * `*rules_out` is the list and `*count_out` how many rules it has.
+ * `*list_out` is the list.
  *
  * Threads: any, several at once. Ownership: the list is the caller's, to be freed with
  * `fanfare_rules_free`. Errors: `FANFARE_ERR_ARGUMENT` or `FANFARE_ERR_FORKED`.
  */
-fanfare_status fanfare_hub_rules(const fanfare_hub *hub,
-                                 fanfare_rules **rules_out,
-                                 size_t *count_out);
+fanfare_status fanfare_hub_rules(const fanfare_hub *hub, fanfare_rules **list_out);
+
+/**
+ * Returns the length of a list; 0 for NULL.
+ *
+ * Threads: any, several at once. Errors: none.
+ */
+size_t fanfare_rules_count(const fanfare_rules *list);
 
 /**
  * Reads one rule of a list. `rule_out->size` has to be set before, as `fanfare_rule_empty` does, and
@@ -1386,9 +1416,9 @@ fanfare_status fanfare_hub_rules(const fanfare_hub *hub,
  * valid until that is freed. Errors: `FANFARE_ERR_ARGUMENT` when a pointer is NULL, the list has no rule
  * at `index`, or the size is that of no version.
  */
-fanfare_status fanfare_rules_at(const fanfare_rules *rules,
-                                size_t index,
-                                fanfare_rule *rule_out);
+fanfare_status fanfare_rules_get(const fanfare_rules *list,
+                                 size_t index,
+                                 fanfare_rule *rule_out);
 
 /**
  * Frees a list of rules, and the texts that were read of it. NULL does nothing.
@@ -1396,7 +1426,7 @@ fanfare_status fanfare_rules_at(const fanfare_rules *rules,
  * Threads: any one, while no other call with this list is under way, and none comes afterwards.
  * Ownership: the list is gone. Errors: none.
  */
-void fanfare_rules_free(fanfare_rules *rules);
+void fanfare_rules_free(fanfare_rules *list);
 
 #ifndef FANFARE_DECLARATIONS_ONLY
 
@@ -1525,10 +1555,38 @@ typedef enum fanfare_disconnect_reason_code {
 } fanfare_disconnect_reason_code;
 
 /**
+ * The values of a `fanfare_gap_reason`, by which `fanfare_metrics` counts them; none is ever renumbered.
+ */
+typedef enum fanfare_gap_reason_code {
+  /**
+   * The events after the client's last one are not kept any more.
+   */
+  FANFARE_GAP_EXPIRED = 1,
+  /**
+   * The id was given by the hub before it was restarted.
+   */
+  FANFARE_GAP_RESTARTED = 2,
+  /**
+   * The id is none that the hub knows.
+   */
+  FANFARE_GAP_UNKNOWN_ID = 3,
+  /**
+   * The client read too slowly, and events were dropped for it.
+   */
+  FANFARE_GAP_SLOW = 4,
+} fanfare_gap_reason_code;
+
+/**
  * Why a connection ended: one of the constants of `fanfare_disconnect_reason_code`. A newer library
  * may have reasons that this header does not have.
  */
 typedef int32_t fanfare_disconnect_reason;
+
+/**
+ * Why a client is told of a gap: one of the constants of `fanfare_gap_reason_code`. A newer library may
+ * have reasons that this header does not have.
+ */
+typedef int32_t fanfare_gap_reason;
 
 /**
  * Returns a reason's short name, such as "client_closed", for logs and metrics; "unknown" for a
@@ -1537,6 +1595,83 @@ typedef int32_t fanfare_disconnect_reason;
  * Threads: any. Ownership: the text is static. Errors: none.
  */
 fanfare_text fanfare_disconnect_reason_name(fanfare_disconnect_reason reason);
+
+/**
+ * Returns the short name that a gap's reason has in gap events and metrics, such as "expired";
+ * "unknown" for a number that is none.
+ *
+ * Threads: any. Ownership: the text is static. Errors: none.
+ */
+fanfare_text fanfare_gap_reason_name(fanfare_gap_reason reason);
+
+/**
+ * The most bytes of a record's message.
+ */
+#define FANFARE_LOG_BYTES_MAX 1024
+
+/**
+ * The values of a `fanfare_log_level`. Each has those before it as well.
+ */
+typedef enum fanfare_log_level_code {
+  /**
+   * Nothing.
+   */
+  FANFARE_LOG_OFF = 0,
+  /**
+   * Something has failed that clients notice.
+   */
+  FANFARE_LOG_ERROR = 1,
+  /**
+   * Something that an operator should know. Clients do not set the rate of records up to the next
+   * level.
+   */
+  FANFARE_LOG_WARN = 2,
+  /**
+   * What happens seldom, and is in order.
+   */
+  FANFARE_LOG_INFO = 3,
+  /**
+   * What happens with each connection.
+   */
+  FANFARE_LOG_DEBUG = 4,
+  /**
+   * Everything.
+   */
+  FANFARE_LOG_TRACE = 5,
+} fanfare_log_level_code;
+
+/**
+ * How much is logged, or how important a record is: one of the constants of
+ * `fanfare_log_level_code`.
+ */
+typedef int32_t fanfare_log_level;
+
+/**
+ * One record of the log, which is there until the callback returns, or, of a notice, until the next
+ * drain of its queue. The struct grows at its end only.
+ */
+typedef struct fanfare_log_record {
+  /**
+   * The size of the struct as the library knows it, in bytes: what is beyond it is not there.
+   */
+  size_t size;
+  /**
+   * The part of the library that it is from, such as fanfare::hub.
+   */
+  fanfare_text target;
+  /**
+   * What has happened: UTF-8 on one line, of at most `FANFARE_LOG_BYTES_MAX` bytes.
+   */
+  fanfare_text message;
+  /**
+   * How important it is.
+   */
+  fanfare_log_level level;
+  /**
+   * 1 if the message was longer and was cut at the end of a character; else 0.
+   */
+  uint32_t is_cut;
+} fanfare_log_record;
 
 /**
  * The values of a `fanfare_notice_kind`.
@@ -1577,10 +1712,20 @@ typedef enum fanfare_notice_kind_code {
   FANFARE_NOTICE_ENDED = 7,
   /**
    * A connection with a request for a path without streams waits for the host: `id` is the
-   * connection's, `addr` its client's, and `request->content`, of which nothing else is set, what was
-   * read of it: at least the request's head. `fanfare_fallback_new` says how it is taken.
+   * connection's, `addr` its client's, `peer` and `is_proxy` say who sends it, and `request->content`,
+   * of which nothing else is set, is what was read of it: at least the request's head.
+   * `fanfare_fallback_new` says how it is taken.
    */
   FANFARE_NOTICE_UNHANDLED = 8,
+  /**
+   * There is space for what a publisher has found no space for, see `fanfare_hub_notify_space`. It
+   * comes once.
+   */
+  FANFARE_NOTICE_SPACE = 9,
+  /**
+   * A record of the library's log, `log`; see `fanfare_log_watch`.
+   */
+  FANFARE_NOTICE_LOG = 10,
 } fanfare_notice_kind_code;
 
 /**
@@ -1698,6 +1843,24 @@ typedef struct fanfare_notice {
    * What a request for a stream says; NULL where there is none.
    */
   const fanfare_request *request;
+  /**
+   * Where a connection of a fallback is from, if a header field of the request has said `addr`: then it
+   * is a proxy's, and a later request on it may be another client's. Otherwise the same as `addr`.
+   */
+  fanfare_text peer;
+  /**
+   * 1: the `addr` of a connection of a fallback is that of a trusted proxy which names no client. 0: it
+   * is a client's.
+   */
+  uint32_t is_proxy;
+  /**
+   * 0.
+   */
+  uint32_t reserved;
+  /**
+   * A record of the log; NULL where there is none.
+   */
+  const fanfare_log_record *log;
 } fanfare_notice;
 
 /**
@@ -1793,14 +1956,14 @@ fanfare_status fanfare_notices_remove(const fanfare_notices *notices, uint64_t t
  * A hub tells one queue: where it has told another one before, that gets
  * `FANFARE_NOTICE_ENDED` and nothing more.
  *
- * Threads: any. Ownership: both stay the caller's. Errors: `FANFARE_ERR_ARGUMENT`,
- * `FANFARE_ERR_FORKED`, `FANFARE_ERR_CLOSED`, or `FANFARE_ERR_LIMIT` when the queue has 1,048,576
- * sources.
+ * Threads: any. Ownership: both stay the caller's. Errors, after each of which the queue of before is
+ * told as it was: `FANFARE_ERR_ARGUMENT`, `FANFARE_ERR_FORKED`, `FANFARE_ERR_CLOSED`, or
+ * `FANFARE_ERR_LIMIT` when the queue has 1,048,576 sources.
  */
 fanfare_status fanfare_hub_watch_connections(const fanfare_hub *hub,
                                              const fanfare_notices *notices,
-                                             size_t capacity,
-                                             uint64_t token);
+                                             uint64_t token,
+                                             size_t capacity);
 
 /**
  * From now on, a notice when a topic gets its first subscriber and when it has lost its last:
@@ -1823,9 +1986,33 @@ fanfare_status fanfare_hub_watch_connections(const fanfare_hub *hub,
  */
 fanfare_status fanfare_hub_watch_interest(const fanfare_hub *hub,
                                           const fanfare_notices *notices,
+                                          uint64_t token,
                                           fanfare_text subscription,
-                                          uint64_t grace_ms,
-                                          uint64_t token);
+                                          uint64_t grace_ms);
+
+/**
+ * Asks to be told once when there is space for what was refused with `FANFARE_ERR_FULL`: by
+ * `FANFARE_NOTICE_SPACE` with `token`. It is for event loops, which neither wait in
+ * `fanfare_hub_publish_wait` nor try again from time to time. The publication is the one that was
+ * refused, for its topics, and for whether its event is spread over a time; its event may be NULL, for
+ * an event that is not, or for the end of a topic.
+ *
+ * The notice comes when each of the topics and the hub have space at the same time, whatever the size of
+ * the event: at once if they have already. Another publisher may be faster then, so publish, and ask
+ * again if that is refused. The notice also comes when there is nothing to wait for any more: the hub is
+ * closed, or one of the topics is finished. It comes once and no other follows it;
+ * `fanfare_notices_remove` takes the ask back.
+ *
+ * Threads: any, several at once; waits for a drain of the queue that is under way, and for another
+ * publisher. Ownership: what is passed stays the caller's. Errors: `FANFARE_ERR_LIMIT` when 65,536 asks
+ * of the hub wait, or the queue has 1,048,576 sources; `FANFARE_ERR_TOO_MANY`, `FANFARE_ERR_TOPIC`,
+ * `FANFARE_ERR_EVENT` and `FANFARE_ERR_ARGUMENT` as of `fanfare_hub_publish_wait`;
+ * `FANFARE_ERR_FORKED` or `FANFARE_ERR_SYSTEM`.
+ */
+fanfare_status fanfare_hub_notify_space(const fanfare_hub *hub,
+                                        const fanfare_notices *notices,
+                                        uint64_t token,
+                                        const fanfare_publication *publication);
 
 /* ---- 12. Listeners -------------------------------------------------------------------------- */
 
@@ -1873,7 +2060,7 @@ fanfare_status fanfare_fallback_new(const fanfare_notices *notices,
 /**
  * Takes the descriptor of a connection that a notice has told of: `*fd_out` is its socket, which is
  * non-blocking. What was read of it is in the notice, `request->content`. A client that asks for events
- * on it later is given back with `fanfare_listener_admit`.
+ * on it later is given back with `fanfare_listener_admit`, and the notice's `addr`, `peer` and `is_proxy`.
  *
  * A connection that a notice has told of is held until it is taken, without a limit of time, also when
  * the fallback's token is removed from the queue meanwhile; `fanfare_fallback_free` closes those that are
@@ -2269,7 +2456,9 @@ fanfare_status fanfare_hub_listen_on(const fanfare_hub *hub,
 /**
  * Writes where a listener listens into a buffer of `size` bytes, as `fanfare_hub_listen` takes it:
  * `127.0.0.1:4711`, `unix:/run/app.sock`. There is no NUL at its end. `*length_out` is its length, also
- * when the buffer is too small; `buffer` may be NULL if `size` is 0.
+ * when the buffer is too small; `buffer` may be NULL if `size` is 0. The bytes of a path and of an
+ * abstract name, `unix:@NAME`, are as they are in the system: they need not be UTF-8, and an abstract name
+ * may have NULs in it.
  *
  * Threads: any, several at once. Ownership: the buffer stays the caller's. Errors:
  * `FANFARE_ERR_BUFFER`, `FANFARE_ERR_STALE` when the listener is closed, `FANFARE_ERR_ARGUMENT` or
@@ -2910,6 +3099,20 @@ fanfare_status fanfare_tickets_issue(const fanfare_tickets *tickets,
                                      fanfare_ticket *ticket_out);
 
 /**
+ * Says what a ticket grants that a client shows, and uses nothing up: for a program that opens streams
+ * itself, and first asks whether the client's request is within the grant. `goes_on` is as of
+ * `fanfare_tickets_redeem`, which gives the stream to the client then, and may still refuse it. On success
+ * `*granted_out` is what the ticket grants; it does not say that the ticket's stream is connected.
+ *
+ * Threads: any, several at once. Ownership: the ticket stays the caller's; what is granted is the
+ * caller's. Errors: as `fanfare_tickets_redeem`.
+ */
+fanfare_status fanfare_tickets_look_up(const fanfare_tickets *tickets,
+                                       fanfare_text ticket,
+                                       uint32_t goes_on,
+                                       fanfare_granted **granted_out);
+
+/**
  * Takes a ticket that a client shows, for a program that opens streams itself. `goes_on` is 1 when the
  * client's request has the id of an event, so that its stream goes on: an older connection of the
  * stream is then no longer current (`fanfare_granted_is_current`). On success `*granted_out` is what
@@ -3142,7 +3345,7 @@ typedef struct fanfare_stream_options {
   uint64_t expires_at_unix_ms;
   /**
    * The most bytes that wait to be read of a stream that the program reads itself; 0 for 128 KiB.
-   * Bounds: 0, or 1 byte to 16 MiB.
+   * Bounds: 0, or 1 byte to 16 MiB. Default: 0.
    */
   uint64_t queue_bytes_max;
 } fanfare_stream_options;
@@ -3255,8 +3458,8 @@ fanfare_status fanfare_stream_notify(const fanfare_stream *stream,
  * Gives the id of a stream among the hub's connections. `*id_out` is 0 as long as the engine has not
  * taken it over, which is before its first batch comes.
  *
- * Threads: any, one at a time. Ownership: nothing changes. Errors: `FANFARE_ERR_BUSY` when another
- * thread is in a call with the stream, `FANFARE_ERR_ARGUMENT` or `FANFARE_ERR_FORKED`.
+ * Threads: any, several at once, also while another thread waits in `fanfare_stream_next`. Ownership:
+ * nothing changes. Errors: `FANFARE_ERR_ARGUMENT` or `FANFARE_ERR_FORKED`.
  */
 fanfare_status fanfare_stream_id(const fanfare_stream *stream,
                                  fanfare_connection_id *id_out);
@@ -3267,8 +3470,8 @@ fanfare_status fanfare_stream_id(const fanfare_stream *stream,
  * missing at the end, which a server passes on as a broken response: an HTTP/2 stream that is reset, a
  * body without its last chunk. It is 0 for an end that is in order.
  *
- * Threads: any, one at a time. Ownership: nothing changes. Errors: `FANFARE_ERR_BUSY` when another
- * thread is in a call with the stream, `FANFARE_ERR_ARGUMENT` or `FANFARE_ERR_FORKED`.
+ * Threads: any, several at once, also while another thread waits in `fanfare_stream_next`. Ownership:
+ * nothing changes. Errors: `FANFARE_ERR_ARGUMENT` or `FANFARE_ERR_FORKED`.
  */
 fanfare_status fanfare_stream_end(const fanfare_stream *stream,
                                   fanfare_disconnect_reason *reason_out,
@@ -3279,8 +3482,8 @@ fanfare_status fanfare_stream_end(const fanfare_stream *stream,
  * client has had everything. `*is_complete_out` is 1 then, and else 0. A server answers the request
  * with the status 204, so that an `EventSource` does not come back.
  *
- * Threads: any, one at a time. Ownership: nothing changes. Errors: `FANFARE_ERR_BUSY` when another
- * thread is in a call with the stream, `FANFARE_ERR_ARGUMENT` or `FANFARE_ERR_FORKED`.
+ * Threads: any, several at once, also while another thread waits in `fanfare_stream_next`. Ownership:
+ * nothing changes. Errors: `FANFARE_ERR_ARGUMENT` or `FANFARE_ERR_FORKED`.
  */
 fanfare_status fanfare_stream_is_complete(const fanfare_stream *stream,
                                           uint32_t *is_complete_out);
@@ -3306,10 +3509,48 @@ void fanfare_stream_free(fanfare_stream *stream);
 /* ---- 16. Connections that the program hands over -------------------------------------------- */
 
 /**
- * Has a listener serve a connection, of which `read` was read so far, as if it had just accepted it:
- * for a client that asks for events on a connection that the program's own server has accepted. The
- * listener reads the request, asks its authorizer, and answers. `addr` is the client's address, such as
- * 192.0.2.1:50000; without one it is the socket's peer. Never blocks.
+ * A connection that the program's own server has accepted, or has taken of a fallback, and that a
+ * listener is to serve. `fanfare_admit_request_of` makes one of what was read; fill in what else there
+ * is. Without that helper set all of it to zero, and `size` to `sizeof(fanfare_admit_request)`.
+ *
+ * A connection of a fallback's notice is given back as the notice says: with its `addr`, `peer` and
+ * `is_proxy`. They are the connection's also for its later requests.
+ */
+typedef struct fanfare_admit_request {
+  /**
+   * The size of the struct as the caller knows it, in bytes.
+   */
+  size_t size;
+  /**
+   * What was read of the connection and not answered: nothing, or the beginning of a request, or all
+   * of one; at most 4 MiB. A header of the PROXY protocol is not a part of it.
+   */
+  fanfare_text read;
+  /**
+   * The client's address and port, such as `192.0.2.1:50000`. Default: the socket's peer.
+   */
+  fanfare_text addr;
+  /**
+   * Where the connection is from, if that is another address: a proxy of the listener's option
+   * trusted_proxies, whose header field says anew with each request who the client is. Default:
+   * `addr`.
+   */
+  fanfare_text peer;
+  /**
+   * 1: the connection is from a proxy that speaks for clients which it does not name, and no bound
+   * per address holds for it. 0: it is not.
+   */
+  uint32_t is_proxy;
+  /**
+   * 0; keeps the struct's end where it is on every system.
+   */
+  uint32_t reserved;
+} fanfare_admit_request;
+
+/**
+ * Has a listener serve a connection as if it had just accepted it: for a client that asks for events on
+ * a connection that the program's own server has accepted. The listener reads the request, asks its
+ * authorizer, and answers. Never blocks.
  *
  * Threads: any, several at once. Ownership: `fd` is the hub's when this returns `FANFARE_OK`, and nobody
  * else may close it; otherwise it stays the caller's, and may be non-blocking then. The one exception is
@@ -3317,14 +3558,14 @@ void fanfare_stream_free(fanfare_stream *stream);
  * caller's. Errors:
  * `FANFARE_ERR_STALE` when the listener is closed; `FANFARE_ERR_SOCKET` when it is no connected socket of
  * TCP or of a Unix domain; `FANFARE_ERR_TOO_LARGE` when more than 4 MiB were read;
- * `FANFARE_ERR_ADDRESS`, `FANFARE_ERR_BUSY`, `FANFARE_ERR_CLOSED`, `FANFARE_ERR_ARGUMENT`,
- * `FANFARE_ERR_FORKED` or `FANFARE_ERR_SYSTEM`.
+ * `FANFARE_ERR_ADDRESS` for `addr` or `peer`; `FANFARE_ERR_REQUEST` when is_proxy or reserved is out of
+ * its bounds, or something is set that only a newer library knows; `FANFARE_ERR_BUSY`,
+ * `FANFARE_ERR_CLOSED`, `FANFARE_ERR_ARGUMENT`, `FANFARE_ERR_FORKED` or `FANFARE_ERR_SYSTEM`.
  */
 fanfare_status fanfare_listener_admit(const fanfare_hub *hub,
                                       fanfare_listener listener,
                                       int fd,
-                                      fanfare_text read,
-                                      fanfare_text addr);
+                                      const fanfare_admit_request *request);
 
 /**
  * Tells whether a listener has streams at a path: `*has_out` is 1 then, and else 0. The path is that of
@@ -3352,6 +3593,20 @@ fanfare_status fanfare_listener_is_named(const fanfare_hub *hub,
                                          fanfare_listener listener,
                                          fanfare_text host,
                                          uint32_t *is_out);
+
+#ifndef FANFARE_DECLARATIONS_ONLY
+
+/** A connection of which this was read. */
+static inline fanfare_admit_request fanfare_admit_request_of(fanfare_text read)
+{
+  fanfare_admit_request request;
+  memset(&request, 0, sizeof request);
+  request.size = sizeof request;
+  request.read = read;
+  return request;
+}
+
+#endif /* FANFARE_DECLARATIONS_ONLY */
 
 /**
  * A request for a stream that the program's own server has read and authorized, and whose connection
@@ -3477,6 +3732,11 @@ typedef struct fanfare_connections fanfare_connections;
 typedef struct fanfare_subscription_counts fanfare_subscription_counts;
 
 /**
+ * How a connection is doing: one of the constants of `fanfare_connection_state_code`.
+ */
+typedef int32_t fanfare_connection_state;
+
+/**
  * Which connections are listed, and how many at most. `fanfare_connection_filter_of_all` makes one
  * that lists any; set what should differ. Without that helper set all of it to zero, and `size` to
  * `sizeof(fanfare_connection_filter)`. The struct grows at its end only.
@@ -3508,11 +3768,6 @@ typedef struct fanfare_connection_filter {
    */
   uint32_t slowest_first;
 } fanfare_connection_filter;
-
-/**
- * How a connection is doing: one of the constants of `fanfare_connection_state_code`.
- */
-typedef int32_t fanfare_connection_state;
 
 /**
  * A connection, as it was at one moment. The struct grows at its end only.
@@ -3596,6 +3851,14 @@ typedef struct fanfare_subscription_count {
 } fanfare_subscription_count;
 
 /**
+ * Returns the short name of a connection's state, such as "lagging"; "unknown" for a number that is
+ * none.
+ *
+ * Threads: any. Ownership: the text is static. Errors: none.
+ */
+fanfare_text fanfare_connection_state_name(fanfare_connection_state state);
+
+/**
  * Lists connections. `filter` may be NULL for any 1,000. Each is described as it is at that moment;
  * connections that come and go meanwhile are listed or not. On success `*list_out` is the list.
  *
@@ -3631,8 +3894,8 @@ fanfare_status fanfare_hub_connection(const fanfare_hub *hub,
 size_t fanfare_connections_count(const fanfare_connections *list);
 
 /**
- * Reads the connection at an index of a list. `connection->size` has to be set before, and stays as
- * it is.
+ * Reads the connection at an index of a list. `connection_out->size` has to be set before, and
+ * stays as it is.
  *
  * Threads: any, several at once. Ownership: the struct stays the caller's; the texts in it are the
  * list's, until that is freed. Errors: `FANFARE_ERR_ARGUMENT` when a pointer is NULL, the size is
@@ -3640,7 +3903,7 @@ size_t fanfare_connections_count(const fanfare_connections *list);
  */
 fanfare_status fanfare_connections_get(const fanfare_connections *list,
                                        size_t index,
-                                       fanfare_connection *connection);
+                                       fanfare_connection *connection_out);
 
 /**
  * Frees a list with its texts. NULL does nothing.
@@ -3915,28 +4178,6 @@ static inline fanfare_drained fanfare_drained_empty(void)
 #define FANFARE_METRICS_REASONS_MAX 32
 
 /**
- * The values of a gap event's reason, by which `fanfare_metrics` counts them; none is ever renumbered.
- */
-typedef enum fanfare_gap_reason_code {
-  /**
-   * The events after the client's last one are not kept any more.
-   */
-  FANFARE_GAP_EXPIRED = 1,
-  /**
-   * The id was given by the hub before it was restarted.
-   */
-  FANFARE_GAP_RESTARTED = 2,
-  /**
-   * The id is none that the hub knows.
-   */
-  FANFARE_GAP_UNKNOWN_ID = 3,
-  /**
-   * The client read too slowly, and events were dropped for it.
-   */
-  FANFARE_GAP_SLOW = 4,
-} fanfare_gap_reason_code;
-
-/**
  * What a hub has counted since it was made, at one moment. `fanfare_metrics_empty` makes one to be
  * filled. Some say how much there is at the moment, such as `connections`; the others only grow, such as
  * `published_events`.
@@ -4186,78 +4427,9 @@ static inline fanfare_metrics fanfare_metrics_empty(void)
 /* ---- 20. Log -------------------------------------------------------------------------------- */
 
 /**
- * The most bytes of a record's message.
- */
-#define FANFARE_LOG_BYTES_MAX 1024
-
-/**
- * The values of a `fanfare_log_level`. Each has those before it as well.
- */
-typedef enum fanfare_log_level_code {
-  /**
-   * Nothing.
-   */
-  FANFARE_LOG_OFF = 0,
-  /**
-   * Something has failed that clients notice.
-   */
-  FANFARE_LOG_ERROR = 1,
-  /**
-   * Something that an operator should know. Clients do not set the rate of records up to the next
-   * level.
-   */
-  FANFARE_LOG_WARN = 2,
-  /**
-   * What happens seldom, and is in order.
-   */
-  FANFARE_LOG_INFO = 3,
-  /**
-   * What happens with each connection.
-   */
-  FANFARE_LOG_DEBUG = 4,
-  /**
-   * Everything.
-   */
-  FANFARE_LOG_TRACE = 5,
-} fanfare_log_level_code;
-
-/**
- * How much is logged, or how important a record is: one of the constants of
- * `fanfare_log_level_code`.
- */
-typedef int32_t fanfare_log_level;
-
-/**
- * One record of the log, which is there until the callback returns. The struct grows at its end
- * only.
- */
-typedef struct fanfare_log_record {
-  /**
-   * The size of the struct as the library knows it, in bytes: what is beyond it is not there.
-   */
-  size_t size;
-  /**
-   * The part of the library that it is from, such as fanfare::hub.
-   */
-  fanfare_text target;
-  /**
-   * What has happened: UTF-8 on one line, of at most `FANFARE_LOG_BYTES_MAX` bytes.
-   */
-  fanfare_text message;
-  /**
-   * How important it is.
-   */
-  fanfare_log_level level;
-  /**
-   * 1 if the message was longer and was cut at the end of a character; else 0.
-   */
-  uint32_t is_cut;
-} fanfare_log_record;
-
-/**
  * What is called with each record, see `fanfare_log_set`.
  */
-typedef void (*fanfare_log_callback)(void *user_data, const struct fanfare_log_record *record);
+typedef void (*fanfare_log_callback)(void *user_data, const fanfare_log_record *record);
 
 /**
  * What is called with a callback's user data when the callback will not be called any more.
@@ -4266,7 +4438,7 @@ typedef void (*fanfare_log_destructor)(void *user_data);
 
 /**
  * Sets what is called with each record of the library's log up to a level: the one callback of the
- * process, for all hubs. NULL is none, as it is at first: the level has to be one all the same, and the
+ * process, for all hubs. A program that no thread of the engine may enter has `fanfare_log_watch` instead. NULL is none, as it is at first: the level has to be one all the same, and the
  * user data and the destructor are not used.
  * The callback that was set before is not called any more when this returns, and its destructor,
  * unless that is NULL, was called with its user data, in this thread. At the process's end nothing
@@ -4277,7 +4449,7 @@ typedef void (*fanfare_log_destructor)(void *user_data);
  * at best only puts a copy of the record into a queue of its own. It must not
  *
  * - call the library, but for `fanfare_strerror`, `fanfare_abi_version`,
- *   `fanfare_disconnect_reason_name` and the inline functions, but for those that end with `_defaults`:
+ *   those that end with `_name` and the inline functions, but for those that end with `_defaults`:
  *   the caller may hold the hub's locks.
  *   (`fanfare_log_set` returns `FANFARE_ERR_BUSY` there.) What it has the library log is left out;
  * - wait for a lock under which the program calls the library, such as an interpreter's;
@@ -4296,6 +4468,27 @@ fanfare_status fanfare_log_set(fanfare_log_level level,
                                fanfare_log_callback callback,
                                void *user_data,
                                fanfare_log_destructor destructor);
+
+/**
+ * From now on, a notice `FANFARE_NOTICE_LOG` with `token` of each record of the library's log up to a
+ * level, from `FANFARE_LOG_ERROR` to `FANFARE_LOG_TRACE`, of all hubs: for a program that no thread of the
+ * engine may enter, such as an interpreter. The notice's `log` is the record, and `at_unix_ms` when it was
+ * made. At most `capacity` records wait, up to 65,536; 0 is 1,000. One that finds as many waiting is lost;
+ * the next one has in `lost` how many were. What the program's own callback (`fanfare_log_set`) gets does
+ * not depend on this. `fanfare_notices_remove` ends it.
+ *
+ * Threads: any, several at once; waits for callbacks that run, and for a drain of the queue that is under
+ * way. Ownership: the queue stays the caller's. Errors: `FANFARE_ERR_ARGUMENT`, also when the level is
+ * none of these or the capacity is too large; `FANFARE_ERR_LIMIT` when 16 queues get the log, or the queue
+ * has 1,048,576 sources; `FANFARE_ERR_BUSY` in a callback of the log; `FANFARE_ERR_LOGGER` as of
+ * `fanfare_log_set`; `FANFARE_ERR_FORKED`.
+ *
+ * The child of a fork has no such notices, and may ask for its own with a queue of its own.
+ */
+fanfare_status fanfare_log_watch(const fanfare_notices *notices,
+                                 uint64_t token,
+                                 fanfare_log_level level,
+                                 size_t capacity);
 
 #ifdef __cplusplus
 } /* extern "C" */

@@ -292,10 +292,16 @@ public:
     // Where it listens, as `hub::listen` takes it.
     std::string address() const
     {
-        std::string address(300, '\0'); // The longest is 256 bytes.
+        std::string address(64, '\0');
         std::size_t length = 0;
-        detail::check(fanfare_listener_address(hub_, id_, address.data(), address.size(), &length));
-        address.resize(length);
+        fanfare_status status;
+        do {
+            status = fanfare_listener_address(hub_, id_, address.data(), address.size(), &length);
+            if (status == FANFARE_OK || status == FANFARE_ERR_BUFFER) {
+                address.resize(length);
+            }
+        } while (status == FANFARE_ERR_BUFFER);
+        detail::check(status);
         return address;
     }
 
@@ -608,15 +614,22 @@ public:
     }
 
     // Takes up to `Capacity` notices, hands each to `take`, and returns how many they were. The texts
-    // are valid until the next drain. If more wait, the doorbell stays readable.
+    // are valid until `take` returns. If more wait, the doorbell stays readable; also if `take` throws,
+    // which is passed on: the notice that it was handed is taken then, and the others wait.
     template <std::size_t Capacity = 64, class Take>
     std::size_t drain(Take &&take)
     {
-        fanfare_notice taken[Capacity];
         std::size_t count = 0;
-        detail::check(fanfare_notices_drain(get(), taken, sizeof taken[0], Capacity, &count));
-        for (std::size_t i = 0; i < count; i++) {
-            take(static_cast<const fanfare_notice &>(taken[i]));
+        while (count < Capacity) {
+            // One at a time, so that what is not handed over yet is in the library still.
+            fanfare_notice taken;
+            std::size_t is_taken = 0;
+            detail::check(fanfare_notices_drain(get(), &taken, sizeof taken, 1, &is_taken));
+            if (is_taken == 0) {
+                break;
+            }
+            count++;
+            take(static_cast<const fanfare_notice &>(taken));
         }
         return count;
     }
@@ -624,14 +637,26 @@ public:
     // From now on a notice of each connection of the hub that begins or ends.
     void watch_connections(const hub &hub, std::uint64_t token, std::size_t capacity = 0)
     {
-        detail::check(fanfare_hub_watch_connections(hub.get(), get(), capacity, token));
+        detail::check(fanfare_hub_watch_connections(hub.get(), get(), token, capacity));
     }
 
     // From now on a notice when a topic of this filter is wanted, and when it was not for `grace`.
     void watch_interest(const hub &hub, std::string_view filter, std::chrono::milliseconds grace,
                         std::uint64_t token)
     {
-        detail::check(fanfare_hub_watch_interest(hub.get(), get(), text(filter), ms(grace), token));
+        detail::check(fanfare_hub_watch_interest(hub.get(), get(), token, text(filter), ms(grace)));
+    }
+
+    // A notice FANFARE_NOTICE_SPACE, once there is space for a publication that found the backlog full.
+    void notify_space(const hub &hub, const fanfare_publication &publication, std::uint64_t token)
+    {
+        detail::check(fanfare_hub_notify_space(hub.get(), get(), token, &publication));
+    }
+
+    // From now on a notice FANFARE_NOTICE_LOG of each record of the library's log up to a level.
+    void watch_log(fanfare_log_level level, std::uint64_t token, std::size_t capacity = 0)
+    {
+        detail::check(fanfare_log_watch(get(), token, level, capacity));
     }
 
     // Ends what has this token.

@@ -96,7 +96,7 @@ impl Hub {
         let reply = reply(shared, request, &fields);
         let is_answer = matches!(reply, Reply::Answer(_));
         let (stream, peer) = (Stream::handed(socket), Peer::known(addr));
-        let adopted = Adopted { stream, peer, reply, number: shared.order.sequence() };
+        let adopted = Adopted { stream, peer, reply, asked_at: shared.order.moment() };
         shared
             .place(adopted)
             .map_err(|(stream, refused)| AdoptError::new(refused.into(), stream.into_fd()))?;

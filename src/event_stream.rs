@@ -93,7 +93,34 @@ pub struct Disconnected {
     pub reason: DisconnectReason,
 }
 
+/// What can be told of a stream while it is read.
+#[cfg(feature = "capi")]
+pub(crate) struct StreamState {
+    pull: Arc<Pull<DisconnectReason>>,
+    is_complete: bool,
+}
+
+#[cfg(feature = "capi")]
+impl StreamState {
+    pub(crate) fn id(&self) -> Option<ConnectionId> {
+        self.pull.id().map(ConnectionId::from_u64)
+    }
+
+    pub(crate) fn end_reason(&self) -> Option<DisconnectReason> {
+        self.pull.end_reason()
+    }
+
+    pub(crate) fn is_complete(&self) -> bool {
+        self.is_complete
+    }
+}
+
 impl EventStream {
+    #[cfg(feature = "capi")]
+    pub(crate) fn state(&self) -> StreamState {
+        StreamState { pull: self.pull.clone(), is_complete: self.is_complete }
+    }
+
     /// The header fields of a response that is such a stream: its type, and what keeps proxies and
     /// caches from storing, compressing or holding back the events.
     ///
@@ -348,6 +375,13 @@ impl fmt::Debug for EventStream {
             .field("id", &self.id())
             .field("end_reason", &self.end_reason())
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(feature = "capi")]
+impl fmt::Debug for StreamState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StreamState").field("id", &self.id()).finish_non_exhaustive()
     }
 }
 

@@ -341,6 +341,12 @@ impl Hub {
         &self.owner.shared
     }
 
+    /// What does not keep the hub.
+    #[cfg(feature = "capi")]
+    pub(crate) fn downgrade(&self) -> std::sync::Weak<Shared> {
+        Arc::downgrade(&self.owner.shared)
+    }
+
     /// An event has found the backlog full.
     pub(crate) fn count_full(&self) {
         self.owner.full_events.fetch_add(1, Ordering::Relaxed);

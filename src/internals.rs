@@ -154,7 +154,7 @@ impl Comeback {
     /// Locates its cursor in the history: what every client that comes back costs.
     pub fn seek(&self, workbench: &Workbench) -> Cursor {
         let order = &workbench.hub.shared().order;
-        let mut search = order.begin_search(self.resume.clone());
+        let mut search = order.begin_search(self.resume.clone(), order.moment());
         loop {
             let found = order.locate(&self.wanted, &mut search);
             if let Some((cursor, _)) = found {

@@ -92,6 +92,8 @@ mod rules;
 mod seldom;
 mod shard;
 mod socket_file;
+#[cfg(feature = "capi")]
+mod space;
 mod stream_options;
 mod subscribe;
 mod sync;

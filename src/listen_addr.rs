@@ -32,6 +32,22 @@ pub enum ListenAddr {
 }
 
 impl ListenAddr {
+    /// As [`fmt::Display`] writes it, but with the bytes of a path or a name as they are.
+    #[cfg(feature = "capi")]
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        use std::os::unix::ffi::OsStrExt;
+
+        let ListenAddr::Unix(addr) = self else { return self.to_string().into_bytes() };
+        if let Some(path) = addr.as_pathname() {
+            return [b"unix:", path.as_os_str().as_bytes()].concat();
+        }
+        #[cfg(target_os = "linux")]
+        if let Some(name) = std::os::linux::net::SocketAddrExt::as_abstract_name(addr) {
+            return [b"unix:@", name].concat();
+        }
+        b"unix:".to_vec()
+    }
+
     /// The address and port; `None` at a Unix domain socket.
     ///
     /// # Examples

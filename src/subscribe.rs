@@ -79,8 +79,9 @@ impl Hub {
             return Ok(EventStream::new(pull, shared, true));
         }
         let pull = Arc::new(Pull::new(bytes_max));
-        let number = shared.order.sequence();
-        let reserved = PullRequest::reserve(shared.limits(), number, pull.clone(), request, peer)?;
+        let asked_at = shared.order.moment();
+        let reserved =
+            PullRequest::reserve(shared.limits(), asked_at, pull.clone(), request, peer)?;
         let (mut told, links) = (Told::Begins(Box::new(reserved)), &shared.links);
         let first = self.next_turn();
         for nth in 0..links.len() {

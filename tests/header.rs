@@ -51,13 +51,18 @@ fn each_function_has_its_row_in_the_table_and_says_threads_and_errors() {
     assert_eq!(rows, functions, "a row of the table is no function's");
 }
 
+/// The texts of the files in a folder whose names begin so.
+fn text_of_files(folder: &str, beginning: &str) -> String {
+    let files = std::fs::read_dir(root().join(folder)).expect("the folder");
+    let files = files.map(|file| file.expect("a file"));
+    let files = files.filter(|file| file.file_name().to_string_lossy().starts_with(beginning));
+    files.map(|file| std::fs::read_to_string(file.path()).expect("the file")).collect()
+}
+
 #[test]
 fn each_function_is_called_by_the_tests_of_all_and_by_the_fuzz_target() {
-    let calls = std::fs::read_to_string(root().join("tests/capi/calls.c")).expect("the table");
-    let mut steps = String::new();
-    for file in std::fs::read_dir(root().join("fuzz/targets/abi")).expect("the target") {
-        steps += &std::fs::read_to_string(file.expect("a file").path()).expect("the file");
-    }
+    let calls = text_of_files("tests/capi", "calls_of_");
+    let steps = text_of_files("fuzz/targets/abi", "");
     // Names in texts do not count.
     let is_called = |name: &str| {
         let mut places = steps.match_indices(name);
@@ -67,7 +72,10 @@ fn each_function_is_called_by_the_tests_of_all_and_by_the_fuzz_target() {
         })
     };
     for Function { name, .. } in &Declared::of(&header()).functions {
-        assert!(calls.contains(&format!("{{\"{name}\", ")), "tests/capi/calls.c has no {name}");
+        assert!(
+            calls.contains(&format!("{{\"{name}\", ")),
+            "no tests/capi/calls_of_*.c has {name}"
+        );
         assert!(is_called(name), "fuzz/targets/abi has no call of {name}");
     }
 }
@@ -75,9 +83,15 @@ fn each_function_is_called_by_the_tests_of_all_and_by_the_fuzz_target() {
 #[test]
 fn the_structs_of_options_have_those_of_the_document_with_their_bounds_and_defaults() {
     let made = header();
-    for (name, heading, others) in [("fanfare_options", "The engine", &["any_host", "size"][..])] {
+    for (name, heading, others) in [
+        ("fanfare_options", "The engine", &["any_host", "reserved", "size"][..]),
+        ("fanfare_topic_options", "A rule", &["reserved", "size"]),
+        ("fanfare_ask_options", "Asking the host", &["size"]),
+        ("fanfare_ticket_options", "Tickets", &["size"]),
+        ("fanfare_drain_options", "A drain", &["size"]),
+    ] {
         let comments = comments_of_fields(&made, name);
-        let options = documented_options(heading);
+        let options = documented_options(heading, |_| true);
         for (option, ending) in &options {
             let comment = comments.get(option).unwrap_or_else(|| panic!("there is no {option}"));
             let ends = comment.trim().ends_with(ending);
@@ -85,6 +99,45 @@ fn the_structs_of_options_have_those_of_the_document_with_their_bounds_and_defau
         }
         let unknown: Vec<_> = comments.keys().filter(|name| !options.contains_key(*name)).collect();
         assert_eq!(unknown, others, "{name}");
+    }
+}
+
+#[test]
+fn each_number_of_options_says_its_bounds_and_default_and_a_listeners_as_the_document() {
+    let made = header();
+    let declared = Declared::of(&made);
+    let options = declared.structs.iter().filter(|it| it.name.ends_with("_options"));
+    let mut numbers = 0;
+    for options in options {
+        let (_, from) =
+            made.split_once(&format!("typedef struct {} {{", options.name)).expect("the struct");
+        let (fields, _) = from.split_once("\n}").expect("its end");
+        for (field, comment) in comments_of_fields(&made, &options.name) {
+            let is_number = fields.contains(&format!("uint64_t {field};"));
+            if is_number && !field.ends_with("_unix_ms") {
+                numbers += 1;
+                let says = comment.contains("Bounds: ") && comment.contains(" Default: ");
+                assert!(says, "{}.{field}: {comment:?}", options.name);
+            }
+        }
+    }
+    assert!(numbers > 30);
+
+    let comments = comments_of_fields(&made, "fanfare_listen_options");
+    let listeners =
+        documented_options("A listener", |unit| ["count", "bytes", "time"].contains(&unit));
+    assert!(listeners.len() > 5);
+    for (option, ending) in listeners {
+        // In C a number that is none is 0.
+        let ending = match ending.strip_suffix(" Default: none.") {
+            Some(bounds) => bounds.replace("Bounds: ", "Bounds: 0, or ") + " Default: 0.",
+            None => ending,
+        };
+        let comment = comments.get(&option).unwrap_or_else(|| panic!("there is no {option}"));
+        assert!(
+            comment.trim().ends_with(&ending),
+            "{option}: {comment:?} does not end with {ending}"
+        );
     }
 }
 
@@ -166,8 +219,8 @@ fn comments_of_fields(made: &str, name: &str) -> BTreeMap<String, String> {
     fields.collect()
 }
 
-/// The options of a table, by their names in C, each with how its comment is to end.
-fn documented_options(heading: &str) -> BTreeMap<String, String> {
+/// The options of a table that have such units, by their names in C, each with how its comment is to end.
+fn documented_options(heading: &str, has_unit: impl Fn(&str) -> bool) -> BTreeMap<String, String> {
     let document = std::fs::read_to_string(root().join("docs/options.md")).expect("the document");
     let (_, table) = document.split_once(&format!("## {heading}")).expect("the table");
     let (table, _) = table.split_once("\n## ").unwrap_or((table, ""));
@@ -186,7 +239,7 @@ fn documented_options(heading: &str) -> BTreeMap<String, String> {
     };
     let ending =
         |row: &Vec<&str>| format!("Bounds: {}. Default: {}.", plain(row[2]), plain(row[3]));
-    let options = rows.iter();
+    let options = rows.iter().filter(|row| has_unit(row[1]));
     options.filter_map(|row| Some((name_in_c(row[0].trim_matches('`'))?, ending(row)))).collect()
 }
 

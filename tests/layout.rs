@@ -5,7 +5,7 @@
 //! From the first release on the record may only gain lines, but for the sizes of structs that begin
 //! with their size: a program that was built against an older header relies on each.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use declared::Declared;
@@ -76,6 +76,33 @@ fn the_library_has_the_layout_of_the_record() {
         new.is_empty() && gone.is_empty(),
         "the library has {new:#?}, the record {gone:#?}; if that is wanted, run `make header`"
     );
+}
+
+#[test]
+fn a_struct_that_may_grow_ends_with_its_last_field() {
+    // A later field would lie in padding that no program of today sets.
+    let (mut sizes, mut ends) = (BTreeMap::new(), BTreeMap::new());
+    let mut growing = BTreeSet::new();
+    for line in of_library() {
+        let Some((name, layout)) = line.split_once(": ") else { continue };
+        let numbers: Vec<usize> =
+            layout.split([' ', ',']).filter_map(|word| word.parse().ok()).collect();
+        match (name.split_once('.'), &numbers[..]) {
+            (None, &[size, _align]) => drop(sizes.insert(name.to_owned(), size)),
+            (Some((of, field)), &[offset, size]) => {
+                if (field, offset) == ("size", 0) {
+                    growing.insert(of.to_owned());
+                }
+                ends.insert(of.to_owned(), offset + size);
+            }
+            _ => {}
+        }
+    }
+    // Each element of its array has a size that the caller passes.
+    growing.insert("fanfare_notice".to_owned());
+    assert!(growing.len() > 10);
+    let padded: Vec<_> = growing.iter().filter(|name| sizes[*name] != ends[*name]).collect();
+    assert!(padded.is_empty(), "{padded:?} end with padding");
 }
 
 #[test]

@@ -194,7 +194,7 @@ int main(int argc, char **argv)
     started = ok("hub", fanfare_hub_new(NULL, &hub)) && ok("rule", keep_runs(hub))
               && ok("notices", fanfare_notices_new(&notices))
               && ok("doorbell", fanfare_notices_doorbell(notices, &doorbell))
-              && ok("interest", fanfare_hub_watch_interest(hub, notices, FANFARE_TEXT("run/#"), 0, 0))
+              && ok("interest", fanfare_hub_watch_interest(hub, notices, 0, FANFARE_TEXT("run/#"), 0))
               && ok("listen", listen_at(hub, argc > 1 ? argv[1] : "127.0.0.1:8080", &port));
     if (started) {
         printf("run: http://127.0.0.1:%u/runs/7/events\n", (unsigned)port);

@@ -122,6 +122,17 @@ const COUNT_BYTES_MIN: usize = offset_of!(FanfareSubscriptionCount, subscribers)
 /// The connections that are listed where the host does not say how many.
 const LIMIT: u64 = 1_000;
 
+/// Returns the short name of a connection's state, such as "lagging"; "unknown" for a number that is
+/// none.
+///
+/// Threads: any. Ownership: the text is static. Errors: none.
+#[no_mangle]
+pub extern "C" fn fanfare_connection_state_name(state: FanfareConnectionState) -> FanfareText {
+    let states = [ConnectionState::Live, ConnectionState::Lagging, ConnectionState::Replaying];
+    let known = states.into_iter().find(|known| number_of_state(*known) == state);
+    FanfareText::of_static(known.map_or("unknown", ConnectionState::as_str))
+}
+
 /// Lists connections. `filter` may be NULL for any 1,000. Each is described as it is at that moment;
 /// connections that come and go meanwhile are listed or not. On success `*list_out` is the list.
 ///
@@ -202,8 +213,8 @@ pub unsafe extern "C" fn fanfare_connections_count(list: *const FanfareConnectio
     unsafe { list.as_ref() }.map_or(0, |list| list.0.items.len())
 }
 
-/// Reads the connection at an index of a list. `connection->size` has to be set before, and stays as
-/// it is.
+/// Reads the connection at an index of a list. `connection_out->size` has to be set before, and
+/// stays as it is.
 ///
 /// Threads: any, several at once. Ownership: the struct stays the caller's; the texts in it are the
 /// list's, until that is freed. Errors: `FANFARE_ERR_ARGUMENT` when a pointer is NULL, the size is
@@ -211,19 +222,19 @@ pub unsafe extern "C" fn fanfare_connections_count(list: *const FanfareConnectio
 ///
 /// # Safety
 ///
-/// `list` has to be a list that was not freed, and `connection` to point to `connection->size`
-/// writable bytes.
+/// `list` has to be a list that was not freed, and `connection_out` to point to
+/// `connection_out->size` writable bytes.
 #[no_mangle]
 pub unsafe extern "C" fn fanfare_connections_get(
     list: *const FanfareConnections,
     index: usize,
-    connection: *mut FanfareConnection,
+    connection_out: *mut FanfareConnection,
 ) -> FanfareStatus {
     answer(|| {
         // SAFETY: as the caller promises.
         unsafe {
             let list = list.as_ref().ok_or(Status::FANFARE_ERR_ARGUMENT)?;
-            list.0.get(index, connection, CONNECTION_BYTES_MIN)
+            list.0.get(index, connection_out, CONNECTION_BYTES_MIN)
         }
     })
 }
@@ -419,15 +430,8 @@ impl FanfareConnectionFilter {
 
 impl FanfareConnection {
     fn of(info: &ConnectionInfo, kept: &mut Kept) -> FanfareConnection {
-        use FanfareConnectionStateCode as Code;
-
         let texts = info.subscriptions.iter().map(Subscription::as_str);
         let (subscriptions, subscriptions_count) = kept.texts(texts);
-        let state = match info.state {
-            ConnectionState::Live => Code::FANFARE_CONNECTION_LIVE,
-            ConnectionState::Lagging => Code::FANFARE_CONNECTION_LAGGING,
-            ConnectionState::Replaying => Code::FANFARE_CONNECTION_REPLAYING,
-        };
         FanfareConnection {
             size: size_of::<FanfareConnection>(),
             id: info.id.to_u64(),
@@ -441,10 +445,21 @@ impl FanfareConnection {
             lag_events: info.lag_events,
             lag_bytes: info.lag_bytes,
             lag_age_ms: ms(info.lag_age),
-            state: state as FanfareConnectionState,
+            state: number_of_state(info.state),
             policy: number_of_policy(info.policy),
         }
     }
+}
+
+fn number_of_state(state: ConnectionState) -> FanfareConnectionState {
+    use FanfareConnectionStateCode as Code;
+
+    let code = match state {
+        ConnectionState::Live => Code::FANFARE_CONNECTION_LIVE,
+        ConnectionState::Lagging => Code::FANFARE_CONNECTION_LAGGING,
+        ConnectionState::Replaying => Code::FANFARE_CONNECTION_REPLAYING,
+    };
+    code as FanfareConnectionState
 }
 
 impl FanfareSubscriptionCount {

@@ -78,7 +78,7 @@ pub unsafe extern "C" fn fanfare_fallback_new(
 
 /// Takes the descriptor of a connection that a notice has told of: `*fd_out` is its socket, which is
 /// non-blocking. What was read of it is in the notice, `request->content`. A client that asks for events
-/// on it later is given back with `fanfare_listener_admit`.
+/// on it later is given back with `fanfare_listener_admit`, and the notice's `addr`, `peer` and `is_proxy`.
 ///
 /// A connection that a notice has told of is held until it is taken, without a limit of time, also when
 /// the fallback's token is removed from the queue meanwhile; `fanfare_fallback_free` closes those that are
@@ -278,6 +278,8 @@ impl Source for Unhandled {
             at_unix_ms: unix_ms(Some(SystemTime::now())),
             addr: kept.shown(request.addr),
             request: kept.request(read),
+            peer: kept.shown(request.peer),
+            is_proxy: request.is_proxy.into(),
             ..FanfareNotice::of(Kind::FANFARE_NOTICE_UNHANDLED)
         };
         match self.waiting.add(request) {

@@ -363,6 +363,25 @@ pub(super) unsafe fn write_text(
     size: usize,
     length_out: *mut usize,
 ) -> Result<(), Status> {
+    // SAFETY: as the caller promises.
+    unsafe { write_bytes(text.as_bytes(), buffer, size, length_out) }
+}
+
+/// The same of bytes that may be anything.
+///
+/// # Errors
+///
+/// As [`write_text`].
+///
+/// # Safety
+///
+/// As for [`write_text`].
+pub(super) unsafe fn write_bytes(
+    text: &[u8],
+    buffer: *mut std::ffi::c_char,
+    size: usize,
+    length_out: *mut usize,
+) -> Result<(), Status> {
     if length_out.is_null() || buffer.is_null() && size > 0 {
         return Err(Status::FANFARE_ERR_ARGUMENT);
     }

@@ -1,6 +1,7 @@
 //! The hub across the border.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::answer;
 use super::listeners::Listeners;
@@ -20,6 +21,8 @@ pub struct FanfareHub {
     pub(super) hub: Hub,
     pub(super) listen_options: ListenOptions,
     listeners: Mutex<Listeners>,
+    /// How many asks to be told of space wait.
+    pub(super) waiting_for_space: Arc<AtomicUsize>,
     /// The process that has its threads.
     origin: Origin,
 }
@@ -49,7 +52,8 @@ pub unsafe extern "C" fn fanfare_hub_new(
         let (options, listen_options) = unsafe { FanfareOptions::read(options) }?;
         fork::watch().map_err(|_| Status::FANFARE_ERR_SYSTEM)?;
         let (origin, listeners) = (Origin::here(), Mutex::default());
-        let hub = FanfareHub { hub: Hub::start(options)?, listen_options, listeners, origin };
+        let (hub, waiting_for_space) = (Hub::start(options)?, Arc::default());
+        let hub = FanfareHub { hub, listen_options, listeners, waiting_for_space, origin };
         // SAFETY: not NULL, and writable as the caller promises.
         unsafe { *hub_out = Box::into_raw(Box::new(hub)) };
         Ok(())

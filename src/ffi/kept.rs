@@ -4,6 +4,7 @@ use std::{fmt, ptr};
 
 use super::header_field::FanfareHeader;
 use super::lent::struct_size;
+use super::log_record::FanfareLogRecord;
 use super::notice::FanfareRequest;
 use super::status::Status;
 use super::text::FanfareText;
@@ -18,6 +19,7 @@ pub(super) struct Kept {
     texts: Pieces<FanfareText>,
     headers: Pieces<FanfareHeader>,
     requests: Pieces<FanfareRequest>,
+    records: Pieces<FanfareLogRecord>,
 }
 
 // SAFETY: the pointers in its texts and structs point to its own memory, or to static texts.
@@ -78,12 +80,18 @@ impl Kept {
         self.requests.keep(&[request])
     }
 
+    /// A record of the log that is given out.
+    pub(super) fn record(&mut self, record: FanfareLogRecord) -> *const FanfareLogRecord {
+        self.records.keep(&[record])
+    }
+
     /// Nothing that was given out is valid any more.
     pub(super) fn clear(&mut self) {
         self.bytes.clear();
         self.texts.clear();
         self.headers.clear();
         self.requests.clear();
+        self.records.clear();
     }
 }
 

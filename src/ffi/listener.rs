@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use super::answer;
-use super::fields::write_text;
+use super::fields::write_bytes;
 use super::hub::{live, FanfareHub};
 use super::lent::{with_copies, Lent};
 use super::listen_options::FanfareListenOptions;
@@ -117,7 +117,9 @@ pub unsafe extern "C" fn fanfare_hub_listen_on(
 
 /// Writes where a listener listens into a buffer of `size` bytes, as `fanfare_hub_listen` takes it:
 /// `127.0.0.1:4711`, `unix:/run/app.sock`. There is no NUL at its end. `*length_out` is its length, also
-/// when the buffer is too small; `buffer` may be NULL if `size` is 0.
+/// when the buffer is too small; `buffer` may be NULL if `size` is 0. The bytes of a path and of an
+/// abstract name, `unix:@NAME`, are as they are in the system: they need not be UTF-8, and an abstract name
+/// may have NULs in it.
 ///
 /// Threads: any, several at once. Ownership: the buffer stays the caller's. Errors:
 /// `FANFARE_ERR_BUFFER`, `FANFARE_ERR_STALE` when the listener is closed, `FANFARE_ERR_ARGUMENT` or
@@ -137,10 +139,10 @@ pub unsafe extern "C" fn fanfare_listener_address(
     answer(|| {
         // SAFETY: as the caller promises.
         let hub = unsafe { live(hub) }?;
-        let addr = hub.listeners().get(listener.id).map(|it| it.addr().to_string());
+        let addr = hub.listeners().get(listener.id).map(|it| it.addr().to_bytes());
         let addr = addr.ok_or(Status::FANFARE_ERR_STALE)?;
         // SAFETY: as the caller promises.
-        unsafe { write_text(&addr, buffer, size, length_out) }
+        unsafe { write_bytes(&addr, buffer, size, length_out) }
     })
 }
 

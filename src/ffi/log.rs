@@ -1,9 +1,9 @@
-//! The library's log across the border: one callback for the process.
+//! The library's log across the border: one callback for the process, and queues of notices.
 //!
-//! The one logger of the `log` crate passes records on to the callback, which is under a lock: it is
-//! read while the callback runs, and written when another one is set, which so waits for it. After a
-//! fork that lock may be held by a thread that is not there. So a child has none of it, and makes its
-//! own when it sets a callback.
+//! The one logger of the `log` crate passes records on to the callback and to the queues, which are
+//! under a lock: it is read while the callback runs, and written when another one is set, which so waits
+//! for it. After a fork that lock may be held by a thread that is not there. So a child has none of it,
+//! and makes its own when it sets a callback or watches the log.
 
 use std::cell::Cell;
 use std::ffi::c_void;
@@ -11,58 +11,18 @@ use std::fmt::{self, Write};
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
 
 use super::answer;
+use super::log_record::{
+    FanfareLogLevel, FanfareLogLevelCode, FanfareLogRecord, FANFARE_LOG_BYTES_MAX,
+};
+use super::log_watch::Watcher;
 use super::origin::Origin;
 use super::status::{FanfareStatus, Status};
 use super::text::FanfareText;
-
-/// How much is logged, or how important a record is: one of the constants of
-/// `fanfare_log_level_code`.
-pub type FanfareLogLevel = i32;
-
-/// The values of a `fanfare_log_level`. Each has those before it as well.
-#[repr(C)]
-#[allow(non_camel_case_types)] // They are C's names, which are the same in Rust.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FanfareLogLevelCode {
-    /// Nothing.
-    FANFARE_LOG_OFF = 0,
-    /// Something has failed that clients notice.
-    FANFARE_LOG_ERROR = 1,
-    /// Something that an operator should know. Clients do not set the rate of records up to the next
-    /// level.
-    FANFARE_LOG_WARN = 2,
-    /// What happens seldom, and is in order.
-    FANFARE_LOG_INFO = 3,
-    /// What happens with each connection.
-    FANFARE_LOG_DEBUG = 4,
-    /// Everything.
-    FANFARE_LOG_TRACE = 5,
-}
-
-/// One record of the log, which is there until the callback returns. The struct grows at its end
-/// only.
-#[repr(C)]
-#[derive(Clone, Copy, Debug)]
-pub struct FanfareLogRecord {
-    /// The size of the struct as the library knows it, in bytes: what is beyond it is not there.
-    pub size: usize,
-    /// The part of the library that it is from, such as fanfare::hub.
-    pub target: FanfareText,
-    /// What has happened: UTF-8 on one line, of at most `FANFARE_LOG_BYTES_MAX` bytes.
-    pub message: FanfareText,
-    /// How important it is.
-    pub level: FanfareLogLevel,
-    /// 1 if the message was longer and was cut at the end of a character; else 0.
-    pub is_cut: u32,
-}
-
-/// The most bytes of a record's message.
-pub const FANFARE_LOG_BYTES_MAX: usize = 1024;
 
 /// What is called with each record, see `fanfare_log_set`.
 pub type FanfareLogCallback =
@@ -72,7 +32,7 @@ pub type FanfareLogCallback =
 pub type FanfareLogDestructor = Option<unsafe extern "C" fn(user_data: *mut c_void)>;
 
 /// Sets what is called with each record of the library's log up to a level: the one callback of the
-/// process, for all hubs. NULL is none, as it is at first: the level has to be one all the same, and the
+/// process, for all hubs. A program that no thread of the engine may enter has `fanfare_log_watch` instead. NULL is none, as it is at first: the level has to be one all the same, and the
 /// user data and the destructor are not used.
 /// The callback that was set before is not called any more when this returns, and its destructor,
 /// unless that is NULL, was called with its user data, in this thread. At the process's end nothing
@@ -83,7 +43,7 @@ pub type FanfareLogDestructor = Option<unsafe extern "C" fn(user_data: *mut c_vo
 /// at best only puts a copy of the record into a queue of its own. It must not
 ///
 /// - call the library, but for `fanfare_strerror`, `fanfare_abi_version`,
-///   `fanfare_disconnect_reason_name` and the inline functions, but for those that end with `_defaults`:
+///   those that end with `_name` and the inline functions, but for those that end with `_defaults`:
 ///   the caller may hold the hub's locks.
 ///   (`fanfare_log_set` returns `FANFARE_ERR_BUSY` there.) What it has the library log is left out;
 /// - wait for a lock under which the program calls the library, such as an interpreter's;
@@ -118,13 +78,7 @@ pub unsafe extern "C" fn fanfare_log_set(
         if hook.is_some() {
             install()?;
         }
-        let slot = slot_here();
-        let mut locked = slot.hook.write().unwrap_or_else(PoisonError::into_inner);
-        if is_installed() {
-            log::set_max_level(hook.as_ref().map_or(LevelFilter::Off, |hook| hook.level));
-        }
-        let before = std::mem::replace(&mut *locked, hook);
-        drop(locked);
+        let before = slot_here().change(|hooks| std::mem::replace(&mut hooks.callback, hook));
         // It may take its time, and set another callback.
         if let Some(Hook { destructor: Some(destructor), user_data, .. }) = before {
             end(destructor, user_data);
@@ -146,16 +100,67 @@ unsafe impl Send for Hook {}
 // SAFETY: as above.
 unsafe impl Sync for Hook {}
 
-/// One process's callback.
+/// What gets records.
+#[derive(Default)]
+struct Hooks {
+    callback: Option<Hook>,
+    watchers: Vec<Arc<Watcher>>,
+}
+
+/// One process's callback and queues.
 struct Slot {
     origin: Origin,
-    hook: RwLock<Option<Hook>>,
+    hooks: RwLock<Hooks>,
     /// That of the process that this one is a child of: so it is not lost, and no leak.
     _before: AtomicPtr<Slot>,
 }
 
 /// The slot of this process, or of one that it is a child of.
 static SLOT: AtomicPtr<Slot> = AtomicPtr::new(ptr::null_mut());
+
+/// The most queues of notices that get records.
+const WATCHERS_MAX: usize = 16;
+
+/// Has a watcher get records from now on.
+///
+/// # Errors
+///
+/// `FANFARE_ERR_BUSY` in a callback, `FANFARE_ERR_LOGGER` and `FANFARE_ERR_LIMIT`.
+pub(super) fn watch(watcher: &Arc<Watcher>) -> Result<(), Status> {
+    if IS_INSIDE.get() {
+        return Err(Status::FANFARE_ERR_BUSY);
+    }
+    install()?;
+    slot_here().change(|hooks| match hooks.watchers.len() < WATCHERS_MAX {
+        true => {
+            hooks.watchers.push(watcher.clone());
+            Ok(())
+        }
+        false => Err(Status::FANFARE_ERR_LIMIT),
+    })
+}
+
+/// Has a watcher get no more records.
+pub(super) fn unwatch(watcher: &Arc<Watcher>) {
+    // In a child of the process there is none to change, and the lock may be held for ever.
+    if let Some(slot) = slot().filter(|slot| slot.origin.is_here()) {
+        slot.change(|hooks| hooks.watchers.retain(|other| !Arc::ptr_eq(other, watcher)));
+    }
+}
+
+impl Slot {
+    /// Changes what gets records, and with it which of them there are.
+    fn change<R>(&self, change: impl FnOnce(&mut Hooks) -> R) -> R {
+        let mut hooks = self.hooks.write().unwrap_or_else(PoisonError::into_inner);
+        let changed = change(&mut hooks);
+        if is_installed() {
+            let callback = hooks.callback.as_ref().map(|hook| hook.level);
+            let levels = hooks.watchers.iter().map(|watcher| watcher.level).chain(callback);
+            log::set_max_level(levels.max().unwrap_or(LevelFilter::Off));
+        }
+        changed
+    }
+}
 
 thread_local! {
     /// Whether this thread is in a callback.
@@ -176,8 +181,8 @@ fn slot_here() -> &'static Slot {
         if let Some(slot) = unsafe { before.as_ref() }.filter(|slot| slot.origin.is_here()) {
             return slot;
         }
-        let hook = RwLock::new(None);
-        let new = Slot { origin: Origin::here(), hook, _before: AtomicPtr::new(before) };
+        let hooks = RwLock::default();
+        let new = Slot { origin: Origin::here(), hooks, _before: AtomicPtr::new(before) };
         let new = Box::into_raw(Box::new(new));
         let set = SLOT.compare_exchange(before, new, Ordering::AcqRel, Ordering::Acquire);
         if set.is_err() {
@@ -220,30 +225,40 @@ impl Log for Logger {
             return;
         }
         let Some(slot) = slot().filter(|slot| slot.origin.is_here()) else { return };
-        let hook = slot.hook.read().unwrap_or_else(PoisonError::into_inner);
-        if let Some(hook) = hook.as_ref().filter(|hook| record.level() <= hook.level) {
-            IS_INSIDE.set(true);
-            pass_on(hook, record);
-            IS_INSIDE.set(false);
-        }
+        let hooks = slot.hooks.read().unwrap_or_else(PoisonError::into_inner);
+        IS_INSIDE.set(true);
+        hooks.pass_on(record);
+        IS_INSIDE.set(false);
     }
 
     fn flush(&self) {}
 }
 
-/// Calls the callback with a record.
-fn pass_on(hook: &Hook, record: &Record<'_>) {
-    let mut message = Message::new();
-    // It writes no more than fits, which is told by an error. What is logged may panic.
-    let _ = catch_unwind(AssertUnwindSafe(|| message.write_fmt(*record.args())));
-    let record = FanfareLogRecord {
-        size: size_of::<FanfareLogRecord>(),
-        target: text_of(record.target().as_bytes()),
-        message: text_of(&message.bytes[..message.len]),
-        level: code_of(record.level()) as FanfareLogLevel,
-        is_cut: message.is_cut.into(),
-    };
-    call(hook.callback, hook.user_data, &record);
+impl Hooks {
+    /// Calls the callback with a record, and puts copies of it into the queues.
+    fn pass_on(&self, record: &Record<'_>) {
+        let callback = self.callback.as_ref().filter(|hook| record.level() <= hook.level);
+        let is_wanted = |watcher: &&Arc<Watcher>| record.level() <= watcher.level;
+        if callback.is_none() && !self.watchers.iter().any(|watcher| is_wanted(&watcher)) {
+            return;
+        }
+        let mut message = Message::new();
+        // It writes no more than fits, which is told by an error. What is logged may panic.
+        let _ = catch_unwind(AssertUnwindSafe(|| message.write_fmt(*record.args())));
+        let record_of = FanfareLogRecord {
+            size: size_of::<FanfareLogRecord>(),
+            target: text_of(record.target().as_bytes()),
+            message: text_of(&message.bytes[..message.len]),
+            level: code_of(record.level()) as FanfareLogLevel,
+            is_cut: message.is_cut.into(),
+        };
+        for watcher in self.watchers.iter().filter(is_wanted) {
+            watcher.put(record.target(), &message.bytes[..message.len], &record_of);
+        }
+        if let Some(hook) = callback {
+            call(hook.callback, hook.user_data, &record_of);
+        }
+    }
 }
 
 fn text_of(bytes: &[u8]) -> FanfareText {
@@ -276,7 +291,7 @@ extern "C" fn end(destructor: unsafe extern "C" fn(*mut c_void), user_data: *mut
     }
 }
 
-fn filter_of(level: FanfareLogLevel) -> Option<LevelFilter> {
+pub(super) fn filter_of(level: FanfareLogLevel) -> Option<LevelFilter> {
     LevelFilter::iter().nth(usize::try_from(level).ok()?)
 }
 

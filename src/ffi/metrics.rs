@@ -6,25 +6,10 @@ use std::mem::offset_of;
 use super::answer;
 use super::fields::{init, write_text};
 use super::hub::{live, FanfareHub};
-use super::reason;
+use super::reason::{self, gap_number_of};
 use super::status::FanfareStatus;
 use crate::gap::GapReason;
 use crate::metrics::{DisconnectReason, Metrics};
-
-/// The values of a gap event's reason, by which `fanfare_metrics` counts them; none is ever renumbered.
-#[repr(C)]
-#[allow(non_camel_case_types)] // They are C's names, which are the same in Rust.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FanfareGapReasonCode {
-    /// The events after the client's last one are not kept any more.
-    FANFARE_GAP_EXPIRED = 1,
-    /// The id was given by the hub before it was restarted.
-    FANFARE_GAP_RESTARTED = 2,
-    /// The id is none that the hub knows.
-    FANFARE_GAP_UNKNOWN_ID = 3,
-    /// The client read too slowly, and events were dropped for it.
-    FANFARE_GAP_SLOW = 4,
-}
 
 /// How many reasons a `fanfare_metrics` has room for, and how many buckets.
 pub const FANFARE_METRICS_REASONS_MAX: usize = 32;
@@ -212,7 +197,7 @@ impl From<&Metrics> for FanfareMetrics {
         }
         let mut gap_events = [0; FANFARE_METRICS_REASONS_MAX];
         for reason in GapReason::all() {
-            gap_events[number_of(reason) as usize] = metrics.gap_events(reason);
+            gap_events[gap_number_of(reason) as usize] = metrics.gap_events(reason);
         }
         let mut latency_bounds_us = [0; FANFARE_METRICS_REASONS_MAX];
         let mut latency_counts = [0; FANFARE_METRICS_REASONS_MAX];
@@ -255,15 +240,6 @@ impl From<&Metrics> for FanfareMetrics {
     }
 }
 
-fn number_of(reason: GapReason) -> FanfareGapReasonCode {
-    match reason {
-        GapReason::Expired => FanfareGapReasonCode::FANFARE_GAP_EXPIRED,
-        GapReason::Restarted => FanfareGapReasonCode::FANFARE_GAP_RESTARTED,
-        GapReason::UnknownId => FanfareGapReasonCode::FANFARE_GAP_UNKNOWN_ID,
-        GapReason::Slow => FanfareGapReasonCode::FANFARE_GAP_SLOW,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -281,7 +257,7 @@ mod tests {
         assert_eq!((all.connections, all.cut_graces), (3, 4));
         let lagging = reason::FanfareDisconnectReasonCode::FANFARE_DISCONNECT_LAGGING as usize;
         assert_eq!((all.disconnects[lagging], all.disconnects.iter().sum::<u64>()), (5, 5));
-        let slow = FanfareGapReasonCode::FANFARE_GAP_SLOW as usize;
+        let slow = reason::FanfareGapReasonCode::FANFARE_GAP_SLOW as usize;
         assert_eq!((all.gap_events[slow], all.gap_events.iter().sum::<u64>()), (6, 6));
         let last = all.latency_buckets as usize - 1;
         assert_eq!((all.latency_bounds_us[0], all.latency_counts[0]), (100, 7));

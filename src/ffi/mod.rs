@@ -32,6 +32,8 @@ mod listen_options;
 mod listener;
 mod listeners;
 mod log;
+mod log_record;
+mod log_watch;
 mod metrics;
 mod notice;
 mod notices;
@@ -46,6 +48,7 @@ mod reason;
 mod rules;
 #[cfg(feature = "tickets")]
 mod signing;
+mod space;
 mod status;
 mod stream;
 mod stream_options;
@@ -62,6 +65,7 @@ mod watch;
 
 pub use admit::{
     fanfare_listener_admit, fanfare_listener_has_streams_at, fanfare_listener_is_named,
+    FanfareAdmitRequest,
 };
 pub use adopt::{fanfare_hub_adopt, FanfareAdoptRequest};
 pub use ask::{
@@ -75,9 +79,9 @@ pub use choices::{
     FanfarePolicyCode, FanfareStart, FanfareStartCode, FANFARE_POLICIES_THESE,
 };
 pub use connections::{
-    fanfare_connections_count, fanfare_connections_free, fanfare_connections_get,
-    fanfare_hub_connection, fanfare_hub_connections, fanfare_hub_subscribers,
-    fanfare_hub_subscription_counts, fanfare_subscription_counts_count,
+    fanfare_connection_state_name, fanfare_connections_count, fanfare_connections_free,
+    fanfare_connections_get, fanfare_hub_connection, fanfare_hub_connections,
+    fanfare_hub_subscribers, fanfare_hub_subscription_counts, fanfare_subscription_counts_count,
     fanfare_subscription_counts_free, fanfare_subscription_counts_get, FanfareConnection,
     FanfareConnectionFilter, FanfareConnectionState, FanfareConnectionStateCode,
     FanfareConnections, FanfareSubscriptionCount, FanfareSubscriptionCounts,
@@ -112,13 +116,13 @@ pub use listener::{
     fanfare_hub_listen, fanfare_hub_listen_on, fanfare_listener_address, fanfare_listener_close,
     FanfareListener,
 };
-pub use log::{
-    fanfare_log_set, FanfareLogCallback, FanfareLogDestructor, FanfareLogLevel,
-    FanfareLogLevelCode, FanfareLogRecord, FANFARE_LOG_BYTES_MAX,
+pub use log::{fanfare_log_set, FanfareLogCallback, FanfareLogDestructor};
+pub use log_record::{
+    FanfareLogLevel, FanfareLogLevelCode, FanfareLogRecord, FANFARE_LOG_BYTES_MAX,
 };
+pub use log_watch::fanfare_log_watch;
 pub use metrics::{
-    fanfare_hub_metrics, fanfare_hub_prometheus, FanfareGapReasonCode, FanfareMetrics,
-    FANFARE_METRICS_REASONS_MAX,
+    fanfare_hub_metrics, fanfare_hub_prometheus, FanfareMetrics, FANFARE_METRICS_REASONS_MAX,
 };
 pub use notice::{
     FanfareConnectionId, FanfareNotice, FanfareNoticeKind, FanfareNoticeKindCode, FanfareRequest,
@@ -133,18 +137,20 @@ pub use publish::{
     fanfare_hub_publish_wait, FanfarePublication,
 };
 pub use reason::{
-    fanfare_disconnect_reason_name, FanfareDisconnectReason, FanfareDisconnectReasonCode,
+    fanfare_disconnect_reason_name, fanfare_gap_reason_name, FanfareDisconnectReason,
+    FanfareDisconnectReasonCode, FanfareGapReason, FanfareGapReasonCode,
 };
 pub use rules::{
-    fanfare_hub_remove_rule, fanfare_hub_rules, fanfare_hub_set_rule, fanfare_rules_at,
-    fanfare_rules_free, fanfare_topic_options_init, fanfare_topic_options_problem, FanfareRule,
-    FanfareRules, FanfareTopicOptions,
+    fanfare_hub_remove_rule, fanfare_hub_rules, fanfare_hub_set_rule, fanfare_rules_count,
+    fanfare_rules_free, fanfare_rules_get, fanfare_topic_options_init,
+    fanfare_topic_options_problem, FanfareRule, FanfareRules, FanfareTopicOptions, FANFARE_UNSET,
 };
 #[cfg(feature = "tickets")]
 pub use signing::{
     fanfare_signing_key_free, fanfare_signing_key_new, fanfare_signing_key_sign, FanfareSigningKey,
     FanfareTokenClaims,
 };
+pub use space::fanfare_hub_notify_space;
 pub use status::{fanfare_strerror, FanfareStatus, FanfareStatusCode};
 pub use stream::{
     fanfare_hub_subscribe, fanfare_stream_end, fanfare_stream_free, fanfare_stream_headers,
@@ -161,8 +167,8 @@ pub use text::FanfareText;
 pub use tickets::{
     fanfare_access_options_problem, fanfare_authorizer_new_tickets, fanfare_ticket_options_init,
     fanfare_ticket_options_problem, fanfare_tickets_free, fanfare_tickets_issue,
-    fanfare_tickets_new, fanfare_tickets_redeem, FanfareAccessOptions, FanfareTicket,
-    FanfareTicketOptions, FanfareTickets, FANFARE_TICKET_BYTES_MAX,
+    fanfare_tickets_look_up, fanfare_tickets_new, fanfare_tickets_redeem, FanfareAccessOptions,
+    FanfareTicket, FanfareTicketOptions, FanfareTickets, FANFARE_TICKET_BYTES_MAX,
 };
 #[cfg(feature = "tickets")]
 pub use tokens::{

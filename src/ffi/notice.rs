@@ -1,6 +1,7 @@
 //! One notice across the border.
 
 use super::header_field::FanfareHeader;
+use super::log_record::FanfareLogRecord;
 use super::reason::FanfareDisconnectReason;
 use super::text::FanfareText;
 
@@ -38,9 +39,15 @@ pub enum FanfareNoticeKindCode {
     /// notices of the hub go elsewhere.
     FANFARE_NOTICE_ENDED = 7,
     /// A connection with a request for a path without streams waits for the host: `id` is the
-    /// connection's, `addr` its client's, and `request->content`, of which nothing else is set, what was
-    /// read of it: at least the request's head. `fanfare_fallback_new` says how it is taken.
+    /// connection's, `addr` its client's, `peer` and `is_proxy` say who sends it, and `request->content`,
+    /// of which nothing else is set, is what was read of it: at least the request's head.
+    /// `fanfare_fallback_new` says how it is taken.
     FANFARE_NOTICE_UNHANDLED = 8,
+    /// There is space for what a publisher has found no space for, see `fanfare_hub_notify_space`. It
+    /// comes once.
+    FANFARE_NOTICE_SPACE = 9,
+    /// A record of the library's log, `log`; see `fanfare_log_watch`.
+    FANFARE_NOTICE_LOG = 10,
 }
 
 /// A kind, inside of the library.
@@ -82,6 +89,16 @@ pub struct FanfareNotice {
     pub bytes: u64,
     /// What a request for a stream says; NULL where there is none.
     pub request: *const FanfareRequest,
+    /// Where a connection of a fallback is from, if a header field of the request has said `addr`: then it
+    /// is a proxy's, and a later request on it may be another client's. Otherwise the same as `addr`.
+    pub peer: FanfareText,
+    /// 1: the `addr` of a connection of a fallback is that of a trusted proxy which names no client. 0: it
+    /// is a client's.
+    pub is_proxy: u32,
+    /// 0.
+    pub reserved: u32,
+    /// A record of the log; NULL where there is none.
+    pub log: *const FanfareLogRecord,
 }
 
 /// What a request for a stream says. Its texts are the queue's, and valid until the next drain.
@@ -138,6 +155,10 @@ impl FanfareNotice {
             events: 0,
             bytes: 0,
             request: std::ptr::null(),
+            peer: FanfareText::NONE,
+            is_proxy: 0,
+            reserved: 0,
+            log: std::ptr::null(),
         }
     }
 }

@@ -108,7 +108,9 @@ pub struct FanfareOptions {
     /// reading streams through a browser on this machine. On other addresses any `Host` is
     /// served.
     /// Bounds: 0 or 1. Default: 0.
-    pub any_host: u64,
+    pub any_host: u32,
+    /// 0; keeps the fields behind it where they are on every system.
+    pub reserved: u32,
     /// How long a topic that was finished is known: nothing can be published to it, and a client
     /// that comes late is sent what is kept, and the end. Then its name is free.
     /// Bounds: at most 7 days. Default: 5 min.
@@ -232,6 +234,9 @@ impl FanfareOptions {
             1 => vec!["*".to_owned()],
             _ => return Err(Refused::Option { name: "any_host", bounds: "0 or 1" }),
         };
+        if self.reserved != 0 {
+            return Err(Refused::Option { name: "reserved", bounds: "0" });
+        }
         Ok(ListenOptions::default().hosts(hosts))
     }
 }
@@ -300,6 +305,7 @@ macro_rules! hub_options {
                     size: size_of::<FanfareOptions>(),
                     $($field: options.$option.to_number(),)*
                     any_host: 0,
+                    reserved: 0,
                     heartbeat_form: 0,
                     policy: 0,
                     gap_event: FanfareText::NONE,

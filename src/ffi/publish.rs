@@ -21,7 +21,8 @@ use crate::topic_handle::TopicHandle;
 ///
 /// Threads: any, several at once; every client gets all events in one order. Ownership: `topic`,
 /// `event` and its texts stay the caller's. Errors, after each of which nothing was published to
-/// any client: `FANFARE_ERR_FULL` when too many bytes wait to be sent (try again a little later),
+/// any client: `FANFARE_ERR_FULL` when too many bytes wait to be sent (try again a little later, or when
+/// `fanfare_hub_notify_space` says so),
 /// `FANFARE_ERR_TOPIC`, `FANFARE_ERR_EVENT`, `FANFARE_ERR_UTF8`, `FANFARE_ERR_TOO_LARGE`,
 /// `FANFARE_ERR_FINISHED`, `FANFARE_ERR_ARGUMENT`, `FANFARE_ERR_CLOSED`, `FANFARE_ERR_FORKED` or
 /// `FANFARE_ERR_SYSTEM`.
@@ -234,6 +235,24 @@ impl FanfarePublication {
         };
         // SAFETY: as the caller promises.
         unsafe { with_copies(texts, publish) }
+    }
+
+    /// Its topics, and whether its event is spread over a time. It need have no event.
+    ///
+    /// # Safety
+    ///
+    /// As for [`FanfarePublication::publish`].
+    pub(super) unsafe fn destination(&self) -> Result<(Vec<Topic>, bool), Status> {
+        let is_spread = match self.event.is_null() {
+            true => false,
+            // SAFETY: as the caller promises.
+            false => unsafe { FanfareEvent::read(self.event) }?.window_ms > 0,
+        };
+        // SAFETY: as the caller promises.
+        match unsafe { self.topics() }? {
+            Topics::Handle(handle) => Ok((vec![handle.topic().clone()], is_spread)),
+            Topics::Several(topics) => Ok((topics, is_spread)),
+        }
     }
 
     /// Its topics.

@@ -20,7 +20,7 @@ use super::ready::{Place, Ready};
 use super::status::Status;
 
 /// The most sources of a queue.
-const SOURCES_MAX: usize = 1 << 20;
+const SOURCES_MAX: usize = if cfg!(test) { 1 << 10 } else { 1 << 20 };
 /// How many notices a source gives before it is another one's turn.
 const NOTICES_PER_TURN: usize = 64;
 
@@ -37,6 +37,8 @@ pub(super) enum Next {
     Notice(FanfareNotice),
     /// A notice, and nothing more until the waker is woken: also if that was while this was said.
     Last(FanfareNotice),
+    /// A notice, and nothing any more, which the host knows. The source is dropped.
+    Only(FanfareNotice),
     /// Nothing until the waker is woken.
     Nothing,
     /// Nothing any more. The host is told so, and the source is dropped.
@@ -86,7 +88,24 @@ impl Queue {
     ///
     /// `FANFARE_ERR_LIMIT` when there are too many.
     pub(super) fn add(&self, token: u64, source: Box<dyn Source>) -> Result<(), Status> {
-        let place = self.sources().add(token, source, &self.ready)?;
+        self.add_made(token, || Ok(source))
+    }
+
+    /// The same of a source that is made when there is room for it: so that what it takes from another one
+    /// stays there otherwise.
+    ///
+    /// # Errors
+    ///
+    /// As [`Queue::add`], and what `make` returns.
+    pub(super) fn add_made(
+        &self,
+        token: u64,
+        make: impl FnOnce() -> Result<Box<dyn Source>, Status>,
+    ) -> Result<(), Status> {
+        let mut sources = self.sources();
+        sources.expect_room()?;
+        let place = sources.add(token, make()?, &self.ready)?;
+        drop(sources);
         self.ready.call(&place);
         Ok(())
     }
@@ -181,15 +200,20 @@ impl fmt::Debug for Queue {
 }
 
 impl Sources {
+    fn expect_room(&self) -> Result<(), Status> {
+        match self.entries.len() < SOURCES_MAX {
+            true => Ok(()),
+            false => Err(Status::FANFARE_ERR_LIMIT),
+        }
+    }
+
     fn add(
         &mut self,
         token: u64,
         source: Box<dyn Source>,
         ready: &Arc<Ready<Doorbell>>,
     ) -> Result<Arc<Place>, Status> {
-        if self.entries.len() >= SOURCES_MAX {
-            return Err(Status::FANFARE_ERR_LIMIT);
-        }
+        self.expect_room()?;
         self.last_key += 1;
         let place = Arc::new(Place::new(self.last_key));
         let caller = Caller { ready: Arc::downgrade(ready), place: place.clone() };
@@ -222,6 +246,10 @@ impl Entry {
                 Next::Last(notice) => {
                     give(notice);
                     return Left::Nothing;
+                }
+                Next::Only(notice) => {
+                    give(notice);
+                    return Left::Ended;
                 }
                 Next::Nothing => return Left::Nothing,
                 Next::Ended => {

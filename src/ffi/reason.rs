@@ -1,6 +1,7 @@
-//! Why connections end, across the border.
+//! Why connections end, and why events are missing from one, across the border.
 
 use super::text::FanfareText;
+use crate::gap::GapReason;
 use crate::metrics::DisconnectReason;
 
 /// Why a connection ended: one of the constants of `fanfare_disconnect_reason_code`. A newer library
@@ -40,7 +41,27 @@ pub enum FanfareDisconnectReasonCode {
     FANFARE_DISCONNECT_EXPIRED = 13,
 }
 
+/// Why a client is told of a gap: one of the constants of `fanfare_gap_reason_code`. A newer library may
+/// have reasons that this header does not have.
+pub type FanfareGapReason = i32;
+
+/// The values of a `fanfare_gap_reason`, by which `fanfare_metrics` counts them; none is ever renumbered.
+#[repr(C)]
+#[allow(non_camel_case_types)] // They are C's names, which are the same in Rust.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FanfareGapReasonCode {
+    /// The events after the client's last one are not kept any more.
+    FANFARE_GAP_EXPIRED = 1,
+    /// The id was given by the hub before it was restarted.
+    FANFARE_GAP_RESTARTED = 2,
+    /// The id is none that the hub knows.
+    FANFARE_GAP_UNKNOWN_ID = 3,
+    /// The client read too slowly, and events were dropped for it.
+    FANFARE_GAP_SLOW = 4,
+}
+
 use FanfareDisconnectReasonCode as Code;
+use FanfareGapReasonCode as GapCode;
 
 /// Returns a reason's short name, such as "client_closed", for logs and metrics; "unknown" for a
 /// number that is none.
@@ -50,6 +71,16 @@ use FanfareDisconnectReasonCode as Code;
 pub extern "C" fn fanfare_disconnect_reason_name(reason: FanfareDisconnectReason) -> FanfareText {
     let known = DisconnectReason::all().find(|known| number_of(*known) == reason);
     FanfareText::of_static(known.map_or("unknown", DisconnectReason::as_str))
+}
+
+/// Returns the short name that a gap's reason has in gap events and metrics, such as "expired";
+/// "unknown" for a number that is none.
+///
+/// Threads: any. Ownership: the text is static. Errors: none.
+#[no_mangle]
+pub extern "C" fn fanfare_gap_reason_name(reason: FanfareGapReason) -> FanfareText {
+    let known = GapReason::all().find(|known| gap_number_of(*known) == reason);
+    FanfareText::of_static(known.map_or("unknown", GapReason::as_str))
 }
 
 /// A reason's number.
@@ -70,4 +101,15 @@ pub(super) fn number_of(reason: DisconnectReason) -> FanfareDisconnectReason {
         DisconnectReason::Expired => Code::FANFARE_DISCONNECT_EXPIRED,
     };
     code as FanfareDisconnectReason
+}
+
+/// The number of a gap's reason.
+pub(super) fn gap_number_of(reason: GapReason) -> FanfareGapReason {
+    let code = match reason {
+        GapReason::Expired => GapCode::FANFARE_GAP_EXPIRED,
+        GapReason::Restarted => GapCode::FANFARE_GAP_RESTARTED,
+        GapReason::UnknownId => GapCode::FANFARE_GAP_UNKNOWN_ID,
+        GapReason::Slow => GapCode::FANFARE_GAP_SLOW,
+    };
+    code as FanfareGapReason
 }

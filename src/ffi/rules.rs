@@ -42,13 +42,20 @@ pub struct FanfareTopicOptions {
     /// subscriptions have the same one by their rules: one of the constants of `fanfare_policy_code`.
     /// Bounds: disconnect, drop-oldest or conflate. Default: none.
     pub policy: FanfarePolicy,
+    /// 0; keeps the struct's end where it is on every system.
+    pub reserved: u32,
 }
 
-/// The size that the struct had in the ABI's first version, without padding.
-const OPTIONS_SIZE_MIN: usize = offset_of!(FanfareTopicOptions, policy) + size_of::<u32>();
+/// The size that the struct had in the ABI's first version.
+const OPTIONS_SIZE_MIN: usize = offset_of!(FanfareTopicOptions, reserved) + size_of::<u32>();
 
-/// What a number of `fanfare_topic_options` is that says nothing.
-const UNSET: u64 = u64::MAX;
+const RESERVED: Field = Field { name: "reserved", bounds: "0" };
+
+/// What a number of `fanfare_topic_options` is that says nothing. The header has it in `header.in`, as
+/// a number that cffi reads too.
+///
+/// cbindgen:ignore
+pub const FANFARE_UNSET: u64 = u64::MAX;
 
 /// A rule of a hub, and what its topics hold at the moment: those of which no rule is more specific.
 /// `fanfare_rule_empty` makes one to be filled.
@@ -207,34 +214,42 @@ pub unsafe extern "C" fn fanfare_hub_remove_rule(
 }
 
 /// Lists the rules of a hub, in no order, and what the topics of each hold at the moment. On success
-/// `*rules_out` is the list and `*count_out` how many rules it has.
+/// `*list_out` is the list.
 ///
 /// Threads: any, several at once. Ownership: the list is the caller's, to be freed with
 /// `fanfare_rules_free`. Errors: `FANFARE_ERR_ARGUMENT` or `FANFARE_ERR_FORKED`.
 ///
 /// # Safety
 ///
-/// `hub` has to be NULL or a live hub, and the others NULL or writable.
+/// `hub` has to be NULL or a live hub, and `list_out` NULL or writable.
 #[no_mangle]
 pub unsafe extern "C" fn fanfare_hub_rules(
     hub: *const FanfareHub,
-    rules_out: *mut *mut FanfareRules,
-    count_out: *mut usize,
+    list_out: *mut *mut FanfareRules,
 ) -> FanfareStatus {
     answer(|| {
-        if rules_out.is_null() || count_out.is_null() {
+        if list_out.is_null() {
             return Err(Status::FANFARE_ERR_ARGUMENT);
         }
         // SAFETY: as the caller promises.
         let rules = unsafe { live(hub) }?.hub.rules();
-        let count = rules.len();
         // SAFETY: not NULL, and writable as the caller promises.
-        unsafe {
-            *rules_out = Box::into_raw(Box::new(FanfareRules { rules }));
-            *count_out = count;
-        }
+        unsafe { *list_out = Box::into_raw(Box::new(FanfareRules { rules })) };
         Ok(())
     })
+}
+
+/// Returns the length of a list; 0 for NULL.
+///
+/// Threads: any, several at once. Errors: none.
+///
+/// # Safety
+///
+/// `list` has to be NULL or a list that was not freed.
+#[no_mangle]
+pub unsafe extern "C" fn fanfare_rules_count(list: *const FanfareRules) -> usize {
+    // SAFETY: as the caller promises.
+    unsafe { list.as_ref() }.map_or(0, |list| list.rules.len())
 }
 
 /// Reads one rule of a list. `rule_out->size` has to be set before, as `fanfare_rule_empty` does, and
@@ -246,17 +261,17 @@ pub unsafe extern "C" fn fanfare_hub_rules(
 ///
 /// # Safety
 ///
-/// `rules` has to be NULL or a list that was not freed, and `rule_out` NULL or `rule_out->size` writable
+/// `list` has to be NULL or a list that was not freed, and `rule_out` NULL or `rule_out->size` writable
 /// bytes.
 #[no_mangle]
-pub unsafe extern "C" fn fanfare_rules_at(
-    rules: *const FanfareRules,
+pub unsafe extern "C" fn fanfare_rules_get(
+    list: *const FanfareRules,
     index: usize,
     rule_out: *mut FanfareRule,
 ) -> FanfareStatus {
     answer(|| {
         // SAFETY: as the caller promises.
-        let rule = unsafe { rules.as_ref() }.and_then(|list| list.rules.get(index));
+        let rule = unsafe { list.as_ref() }.and_then(|list| list.rules.get(index));
         let rule = rule.ok_or(Status::FANFARE_ERR_ARGUMENT)?;
         // SAFETY: as the caller promises.
         unsafe { init(rule_out, RULE_SIZE_MIN, FanfareRule::of(rule)) }
@@ -270,13 +285,13 @@ pub unsafe extern "C" fn fanfare_rules_at(
 ///
 /// # Safety
 ///
-/// `rules` has to be NULL, or a list that was not freed before.
+/// `list` has to be NULL, or a list that was not freed before.
 #[no_mangle]
-pub unsafe extern "C" fn fanfare_rules_free(rules: *mut FanfareRules) {
+pub unsafe extern "C" fn fanfare_rules_free(list: *mut FanfareRules) {
     answer(|| {
-        if !rules.is_null() {
+        if !list.is_null() {
             // SAFETY: it came from `Box::into_raw`, and the caller gives it up.
-            drop(unsafe { Box::from_raw(rules) });
+            drop(unsafe { Box::from_raw(list) });
         }
         Ok(())
     });
@@ -305,11 +320,14 @@ impl FanfareTopicOptions {
     fn of(options: &TopicOptions) -> FanfareTopicOptions {
         FanfareTopicOptions {
             size: size_of::<FanfareTopicOptions>(),
-            history_events_max: options.history_events_max.map_or(UNSET, usize::to_number),
-            history_bytes_max: options.history_bytes_max.map_or(UNSET, usize::to_number),
-            history_age_max_ms: options.history_age_max.map_or(UNSET, Duration::to_number),
-            finished_age_max_ms: options.finished_age_max.map_or(UNSET, Duration::to_number),
+            history_events_max: options.history_events_max.map_or(FANFARE_UNSET, usize::to_number),
+            history_bytes_max: options.history_bytes_max.map_or(FANFARE_UNSET, usize::to_number),
+            history_age_max_ms: options.history_age_max.map_or(FANFARE_UNSET, Duration::to_number),
+            finished_age_max_ms: options
+                .finished_age_max
+                .map_or(FANFARE_UNSET, Duration::to_number),
             policy: options.policy.map_or(0, |policy| number_of(policy) as FanfarePolicy),
+            reserved: 0,
         }
     }
 
@@ -322,8 +340,11 @@ impl FanfareTopicOptions {
         let blank = FanfareTopicOptions::of(&TopicOptions::default());
         // SAFETY: as the caller promises.
         let read = unsafe { over_defaults(options, OPTIONS_SIZE_MIN, blank) }?;
-        let number = |number| (number != UNSET).then(|| usize::of_number(number));
-        let time = |ms| (ms != UNSET).then(|| Duration::from_millis(ms));
+        if read.reserved != 0 {
+            return Err(RESERVED.refused());
+        }
+        let number = |number| (number != FANFARE_UNSET).then(|| usize::of_number(number));
+        let time = |ms| (ms != FANFARE_UNSET).then(|| Duration::from_millis(ms));
         let options = TopicOptions {
             history_events_max: number(read.history_events_max),
             history_bytes_max: number(read.history_bytes_max),

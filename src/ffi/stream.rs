@@ -20,7 +20,7 @@ use super::reason::{number_of, FanfareDisconnectReason};
 use super::status::{FanfareStatus, Status};
 use super::stream_options::FanfareStreamOptions;
 use super::text::FanfareText;
-use crate::event_stream::{is_cut, Disconnected, EventStream};
+use crate::event_stream::{is_cut, Disconnected, EventStream, StreamState};
 use crate::lifecycle::ConnectionId;
 use crate::subscribe::SubscribeError;
 
@@ -31,6 +31,8 @@ use crate::subscribe::SubscribeError;
 #[derive(Debug)]
 pub struct FanfareStream {
     inner: Mutex<Inner>,
+    /// What can be told of it while another thread reads.
+    state: StreamState,
     /// The process that has the threads of its hub.
     origin: Origin,
 }
@@ -95,7 +97,8 @@ pub unsafe extern "C" fn fanfare_hub_subscribe(
         };
         let stream = hub.hub.subscribe(wanted, options)?;
         let inner = Inner { stream, batch: Bytes::new(), readable: None };
-        let stream = FanfareStream { inner: Mutex::new(inner), origin: Origin::here() };
+        let state = inner.stream.state();
+        let stream = FanfareStream { inner: Mutex::new(inner), state, origin: Origin::here() };
         // SAFETY: not NULL, and writable as the caller promises.
         unsafe { *stream_out = Box::into_raw(Box::new(stream)) };
         Ok(())
@@ -179,8 +182,8 @@ pub unsafe extern "C" fn fanfare_stream_notify(
 /// Gives the id of a stream among the hub's connections. `*id_out` is 0 as long as the engine has not
 /// taken it over, which is before its first batch comes.
 ///
-/// Threads: any, one at a time. Ownership: nothing changes. Errors: `FANFARE_ERR_BUSY` when another
-/// thread is in a call with the stream, `FANFARE_ERR_ARGUMENT` or `FANFARE_ERR_FORKED`.
+/// Threads: any, several at once, also while another thread waits in `fanfare_stream_next`. Ownership:
+/// nothing changes. Errors: `FANFARE_ERR_ARGUMENT` or `FANFARE_ERR_FORKED`.
 ///
 /// # Safety
 ///
@@ -195,7 +198,7 @@ pub unsafe extern "C" fn fanfare_stream_id(
             return Err(Status::FANFARE_ERR_ARGUMENT);
         }
         // SAFETY: as the caller promises.
-        let id = unsafe { lock(stream) }?.stream.id();
+        let id = unsafe { live_stream(stream) }?.state.id();
         // SAFETY: not NULL, and writable as the caller promises.
         unsafe { *id_out = id.map_or(0, ConnectionId::to_u64) };
         Ok(())
@@ -207,8 +210,8 @@ pub unsafe extern "C" fn fanfare_stream_id(
 /// missing at the end, which a server passes on as a broken response: an HTTP/2 stream that is reset, a
 /// body without its last chunk. It is 0 for an end that is in order.
 ///
-/// Threads: any, one at a time. Ownership: nothing changes. Errors: `FANFARE_ERR_BUSY` when another
-/// thread is in a call with the stream, `FANFARE_ERR_ARGUMENT` or `FANFARE_ERR_FORKED`.
+/// Threads: any, several at once, also while another thread waits in `fanfare_stream_next`. Ownership:
+/// nothing changes. Errors: `FANFARE_ERR_ARGUMENT` or `FANFARE_ERR_FORKED`.
 ///
 /// # Safety
 ///
@@ -225,7 +228,7 @@ pub unsafe extern "C" fn fanfare_stream_end(
             return Err(Status::FANFARE_ERR_ARGUMENT);
         }
         // SAFETY: as the caller promises.
-        let reason = unsafe { lock(stream) }?.stream.end_reason();
+        let reason = unsafe { live_stream(stream) }?.state.end_reason();
         // SAFETY: not NULL, and writable as the caller promises.
         unsafe {
             *reason_out = reason.map_or(0, number_of);
@@ -241,8 +244,8 @@ pub unsafe extern "C" fn fanfare_stream_end(
 /// client has had everything. `*is_complete_out` is 1 then, and else 0. A server answers the request
 /// with the status 204, so that an `EventSource` does not come back.
 ///
-/// Threads: any, one at a time. Ownership: nothing changes. Errors: `FANFARE_ERR_BUSY` when another
-/// thread is in a call with the stream, `FANFARE_ERR_ARGUMENT` or `FANFARE_ERR_FORKED`.
+/// Threads: any, several at once, also while another thread waits in `fanfare_stream_next`. Ownership:
+/// nothing changes. Errors: `FANFARE_ERR_ARGUMENT` or `FANFARE_ERR_FORKED`.
 ///
 /// # Safety
 ///
@@ -257,7 +260,7 @@ pub unsafe extern "C" fn fanfare_stream_is_complete(
             return Err(Status::FANFARE_ERR_ARGUMENT);
         }
         // SAFETY: as the caller promises.
-        let is_complete = unsafe { lock(stream) }?.stream.is_complete();
+        let is_complete = unsafe { live_stream(stream) }?.state.is_complete();
         // SAFETY: not NULL, and writable as the caller promises.
         unsafe { *is_complete_out = is_complete.into() };
         Ok(())
@@ -329,6 +332,20 @@ const fn header((name, value): (&'static str, &'static str)) -> FanfareHeader {
     FanfareHeader { name: FanfareText::of_static(name), value: FanfareText::of_static(value) }
 }
 
+/// The stream behind a pointer.
+///
+/// # Safety
+///
+/// `stream` has to be NULL, or to be live for as long as `'a`.
+unsafe fn live_stream<'a>(stream: *const FanfareStream) -> Result<&'a FanfareStream, Status> {
+    // SAFETY: as the caller promises.
+    match unsafe { stream.as_ref() } {
+        None => Err(Status::FANFARE_ERR_ARGUMENT),
+        Some(stream) if !stream.origin.is_here() => Err(Status::FANFARE_ERR_FORKED),
+        Some(stream) => Ok(stream),
+    }
+}
+
 /// What is behind a pointer to a stream, for this call alone.
 ///
 /// # Safety
@@ -336,11 +353,7 @@ const fn header((name, value): (&'static str, &'static str)) -> FanfareHeader {
 /// `stream` has to be NULL, or to be live for as long as `'a`.
 unsafe fn lock<'a>(stream: *const FanfareStream) -> Result<MutexGuard<'a, Inner>, Status> {
     // SAFETY: as the caller promises.
-    let stream = unsafe { stream.as_ref() }.ok_or(Status::FANFARE_ERR_ARGUMENT)?;
-    if !stream.origin.is_here() {
-        return Err(Status::FANFARE_ERR_FORKED);
-    }
-    match stream.inner.try_lock() {
+    match unsafe { live_stream(stream) }?.inner.try_lock() {
         Ok(inner) => Ok(inner),
         Err(TryLockError::Poisoned(poisoned)) => Ok(poisoned.into_inner()),
         Err(TryLockError::WouldBlock) => Err(Status::FANFARE_ERR_BUSY),

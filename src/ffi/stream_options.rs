@@ -53,7 +53,7 @@ pub struct FanfareStreamOptions {
     /// When the stream ends, in milliseconds since 1970; 0 for never.
     pub expires_at_unix_ms: u64,
     /// The most bytes that wait to be read of a stream that the program reads itself; 0 for 128 KiB.
-    /// Bounds: 0, or 1 byte to 16 MiB.
+    /// Bounds: 0, or 1 byte to 16 MiB. Default: 0.
     pub queue_bytes_max: u64,
 }
 

@@ -230,6 +230,31 @@ pub unsafe extern "C" fn fanfare_tickets_issue(
     })
 }
 
+/// Says what a ticket grants that a client shows, and uses nothing up: for a program that opens streams
+/// itself, and first asks whether the client's request is within the grant. `goes_on` is as of
+/// `fanfare_tickets_redeem`, which gives the stream to the client then, and may still refuse it. On success
+/// `*granted_out` is what the ticket grants; it does not say that the ticket's stream is connected.
+///
+/// Threads: any, several at once. Ownership: the ticket stays the caller's; what is granted is the
+/// caller's. Errors: as `fanfare_tickets_redeem`.
+///
+/// # Safety
+///
+/// `tickets` has to be live, `ticket` as many readable bytes as it says, and `granted_out` writable.
+#[no_mangle]
+pub unsafe extern "C" fn fanfare_tickets_look_up(
+    tickets: *const FanfareTickets,
+    ticket: FanfareText,
+    goes_on: u32,
+    granted_out: *mut *mut FanfareGranted,
+) -> FanfareStatus {
+    let look_up = |tickets: &Tickets, ticket: &str, goes_on| {
+        Ok(FanfareGranted::new(tickets.look_up(ticket, goes_on, SystemTime::now())?, None))
+    };
+    // SAFETY: as the caller promises.
+    answer(|| unsafe { with_ticket(tickets, ticket, goes_on, granted_out, look_up) })
+}
+
 /// Takes a ticket that a client shows, for a program that opens streams itself. `goes_on` is 1 when the
 /// client's request has the id of an event, so that its stream goes on: an older connection of the
 /// stream is then no longer current (`fanfare_granted_is_current`). On success `*granted_out` is what
@@ -250,29 +275,47 @@ pub unsafe extern "C" fn fanfare_tickets_redeem(
     goes_on: u32,
     granted_out: *mut *mut FanfareGranted,
 ) -> FanfareStatus {
-    answer(|| {
-        // SAFETY: as the caller promises.
-        let tickets = unsafe { FanfareTickets::live(tickets) }?;
-        if granted_out.is_null() || goes_on > 1 {
-            return Err(Status::FANFARE_ERR_ARGUMENT);
-        }
-        let wrong = Status::FANFARE_ERR_TOKEN;
-        let ticket = Lent::new(ticket, FANFARE_TICKET_BYTES_MAX, wrong)?;
-        let redeem = |[ticket]: [Option<&[u8]>; 1]| {
-            let ticket = std::str::from_utf8(ticket.unwrap_or_default()).map_err(|_| wrong)?;
-            let redeemed = tickets.tickets.redeem(ticket, goes_on == 1, SystemTime::now());
-            let redeemed = redeemed.map_err(|error| match error {
+    let redeem = |tickets: &Tickets, ticket: &str, goes_on| {
+        let redeemed = tickets.redeem(ticket, goes_on, SystemTime::now())?;
+        Ok(FanfareGranted::new(redeemed.grant, Some(redeemed.lease)))
+    };
+    // SAFETY: as the caller promises.
+    answer(|| unsafe { with_ticket(tickets, ticket, goes_on, granted_out, redeem) })
+}
+
+/// Has a ticket used that a client shows, and gives out what it grants.
+///
+/// # Safety
+///
+/// `tickets` has to be NULL or live, `ticket` as many readable bytes as it says, and `granted_out` NULL
+/// or writable.
+unsafe fn with_ticket(
+    tickets: *const FanfareTickets,
+    ticket: FanfareText,
+    goes_on: u32,
+    granted_out: *mut *mut FanfareGranted,
+    used: impl FnOnce(&Tickets, &str, bool) -> Result<*mut FanfareGranted, TicketError>,
+) -> Result<(), Status> {
+    // SAFETY: as the caller promises.
+    let tickets = unsafe { FanfareTickets::live(tickets) }?;
+    if granted_out.is_null() || goes_on > 1 {
+        return Err(Status::FANFARE_ERR_ARGUMENT);
+    }
+    let wrong = Status::FANFARE_ERR_TOKEN;
+    let ticket = Lent::new(ticket, FANFARE_TICKET_BYTES_MAX, wrong)?;
+    let read = |[ticket]: [Option<&[u8]>; 1]| {
+        let ticket = std::str::from_utf8(ticket.unwrap_or_default()).map_err(|_| wrong)?;
+        let granted =
+            used(&tickets.tickets, ticket, goes_on == 1).map_err(|error| match error {
                 TicketError::InUse => Status::FANFARE_ERR_BUSY,
                 TicketError::Unknown | TicketError::Contested => wrong,
             })?;
-            let granted = FanfareGranted::new(redeemed.grant, Some(redeemed.lease));
-            // SAFETY: not NULL, and writable as the caller promises.
-            unsafe { *granted_out = granted };
-            Ok(())
-        };
-        // SAFETY: as the caller promises.
-        unsafe { with_copies([ticket], redeem) }
-    })
+        // SAFETY: not NULL, and writable as the caller promises.
+        unsafe { *granted_out = granted };
+        Ok(())
+    };
+    // SAFETY: as the caller promises.
+    unsafe { with_copies([ticket], read) }
 }
 
 /// Frees a table of tickets. Authorizers that have it keep it. NULL does nothing.

@@ -31,9 +31,9 @@ const CAPACITY: usize = 10_000;
 /// A hub tells one queue: where it has told another one before, that gets
 /// `FANFARE_NOTICE_ENDED` and nothing more.
 ///
-/// Threads: any. Ownership: both stay the caller's. Errors: `FANFARE_ERR_ARGUMENT`,
-/// `FANFARE_ERR_FORKED`, `FANFARE_ERR_CLOSED`, or `FANFARE_ERR_LIMIT` when the queue has 1,048,576
-/// sources.
+/// Threads: any. Ownership: both stay the caller's. Errors, after each of which the queue of before is
+/// told as it was: `FANFARE_ERR_ARGUMENT`, `FANFARE_ERR_FORKED`, `FANFARE_ERR_CLOSED`, or
+/// `FANFARE_ERR_LIMIT` when the queue has 1,048,576 sources.
 ///
 /// # Safety
 ///
@@ -42,17 +42,18 @@ const CAPACITY: usize = 10_000;
 pub unsafe extern "C" fn fanfare_hub_watch_connections(
     hub: *const FanfareHub,
     notices: *const FanfareNotices,
-    capacity: usize,
     token: u64,
+    capacity: usize,
 ) -> FanfareStatus {
     answer(|| {
         // SAFETY: as the caller promises.
         let (hub, queue) = unsafe { (live(hub)?.open()?, live_notices(notices)?) };
-        let notices = hub.notices(if capacity == 0 { CAPACITY } else { capacity });
         let next = |notices: crate::notices::Notices| async {
             Some((notices.next_async().await?, notices))
         };
-        queue.add(token, stream(unfold(notices, next), of_connection))
+        // From this moment on the queue of before is told no more.
+        let watch = || hub.notices(if capacity == 0 { CAPACITY } else { capacity });
+        queue.add_made(token, || Ok(stream(unfold(watch(), next), of_connection)))
     })
 }
 
@@ -82,9 +83,9 @@ pub unsafe extern "C" fn fanfare_hub_watch_connections(
 pub unsafe extern "C" fn fanfare_hub_watch_interest(
     hub: *const FanfareHub,
     notices: *const FanfareNotices,
+    token: u64,
     subscription: FanfareText,
     grace_ms: u64,
-    token: u64,
 ) -> FanfareStatus {
     answer(|| {
         // SAFETY: as the caller promises.
@@ -176,4 +177,53 @@ pub(super) fn unix_ms(at: SystemTime) -> u64 {
 /// A time in milliseconds.
 pub(super) fn ms(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ffi::{
+        fanfare_hub_free, fanfare_hub_new, fanfare_notices_drain, fanfare_notices_free,
+        fanfare_notices_new,
+    };
+
+    #[test]
+    fn a_watch_that_fails_leaves_the_one_of_before() {
+        let (mut hub, mut queues) = (std::ptr::null_mut(), [std::ptr::null_mut(); 2]);
+        // SAFETY: the pointers are writable, and what they point to is live until it is freed.
+        unsafe {
+            assert_eq!(fanfare_hub_new(std::ptr::null(), &mut hub), 0);
+            for queue in &mut queues {
+                assert_eq!(fanfare_notices_new(queue), 0);
+            }
+            assert_eq!(fanfare_hub_watch_connections(hub, queues[0], 7, 0), 0);
+            let full = live_notices(queues[1]).unwrap();
+            let mut signals = Vec::new();
+            while let Ok(signal) = full.signal(1, Kind::FANFARE_NOTICE_READABLE) {
+                signals.push(signal);
+            }
+            let refused = fanfare_hub_watch_connections(hub, queues[1], 8, 0);
+            assert_eq!(refused, Status::FANFARE_ERR_LIMIT as FanfareStatus);
+
+            let topic: Subscription = "t".parse().unwrap();
+            let stream = live(hub).unwrap().hub.subscribe([topic], Default::default()).unwrap();
+            let deadline = std::time::Instant::now() + Duration::from_secs(20);
+            let (mut notice, mut count) = (FanfareNotice::of(Kind::FANFARE_NOTICE_ENDED), 0);
+            while count == 0 {
+                assert!(std::time::Instant::now() < deadline, "no notice comes");
+                std::thread::yield_now();
+                let size = size_of::<FanfareNotice>();
+                let status = fanfare_notices_drain(queues[0], &mut notice, size, 1, &mut count);
+                assert_eq!(status, 0);
+            }
+            let connected = Kind::FANFARE_NOTICE_CONNECTED as i32;
+            assert_eq!((notice.kind, notice.token), (connected, 7));
+            // A place that is free again is taken.
+            signals.pop();
+            assert_eq!(fanfare_hub_watch_connections(hub, queues[1], 8, 0), 0);
+            drop((stream, signals));
+            fanfare_hub_free(hub);
+            queues.into_iter().for_each(|queue| fanfare_notices_free(queue));
+        }
+    }
 }

@@ -72,7 +72,7 @@ pub(crate) use self::published::{Interest, Published, TopicState, EVENT_BYTES};
 use self::replay::Replay;
 use self::rules::{Rulebook, Rules};
 use self::search::Found;
-pub(crate) use self::search::Search;
+pub(crate) use self::search::{Moment, Search};
 use self::topics::Topics;
 use self::walk::Past;
 use self::wanted::Wanted;
@@ -120,6 +120,18 @@ struct Locked {
     is_closed: bool,
     /// Marks that have taken a number.
     marks: u64,
+    /// When the newest event was published.
+    newest_ns: u64,
+}
+
+impl Locked {
+    /// The time at which what is published now is, with what the clock said a moment before: the
+    /// events' times never go back, although threads may come here in another order.
+    #[inline]
+    fn time_of_publishing(&mut self, read_ns: u64) -> u64 {
+        self.newest_ns = self.newest_ns.max(read_ns);
+        self.newest_ns
+    }
 }
 
 /// Events and topics that are checked for their age when a shard does so, in an idle moment.
@@ -183,7 +195,7 @@ impl Order {
             finished_topics: AtomicU64::new(0),
             interest: topics.watchers.tally(),
             rulebook: Rulebook::new(rules),
-            locked: Mutex::new(Locked { topics, is_closed: false, marks: 0 }),
+            locked: Mutex::new(Locked { topics, is_closed: false, marks: 0, newest_ns: 0 }),
         }
     }
 
@@ -202,10 +214,15 @@ impl Order {
         self.lock().topics.has_custom_ids
     }
 
-    /// Begins to search for the cursor of a client that has just come.
-    pub(crate) fn begin_search(&self, resume: Resume) -> Search {
+    /// This moment.
+    pub(crate) fn moment(&self) -> Moment {
         let locked = self.lock();
-        Search::new(resume, self.sequence(), locked.topics.forgets.count())
+        Moment { number: self.sequence(), forgets_seen: locked.topics.forgets.count() }
+    }
+
+    /// Begins to search for the cursor of a client that has asked at some moment.
+    pub(crate) fn begin_search(&self, resume: Resume, asked_at: Moment) -> Search {
+        Search::new(resume, asked_at)
     }
 
     /// Goes on with a search for the cursor of a client with these subscriptions, for a bounded
@@ -320,6 +337,14 @@ impl Order {
     fn lock(&self) -> MutexGuard<'_, Locked> {
         self.locked.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Unlocks after an event was published, and drops then what was forgotten for it.
+#[inline(always)]
+fn unlock(mut locked: MutexGuard<'_, Locked>) {
+    let forgotten = locked.topics.forgotten.take();
+    drop(locked);
+    drop(forgotten);
 }
 
 /// Unlocks, and wakes the watchers that are owed a notice: what that wakes may run at once, and

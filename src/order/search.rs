@@ -15,15 +15,20 @@ use crate::gap::{Gap, GapReason};
 use crate::id::EventId;
 use crate::resume::{Resume, StartAt};
 
+/// A moment at which a client asks for a stream. It is sent every event that is published later.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Moment {
+    /// The sequence number of the last event then.
+    pub(crate) number: u64,
+    /// How much had been forgotten by then.
+    pub(super) forgets_seen: u64,
+}
+
 /// A search for a client's cursor, as far as it has come.
 #[derive(Debug)]
 pub(crate) struct Search {
     resume: Resume,
-    /// The sequence number of the last event when the client came. The client gets every later
-    /// event as it is published.
-    joined_at: u64,
-    /// What had been forgotten by then.
-    forgets_seen: u64,
+    asked_at: Moment,
     stage: Stage,
 }
 
@@ -75,8 +80,8 @@ struct Searching<'a> {
 }
 
 impl Search {
-    pub(super) fn new(resume: Resume, joined_at: u64, forgets_seen: u64) -> Search {
-        Search { resume, joined_at, forgets_seen, stage: Stage::Expire }
+    pub(super) fn new(resume: Resume, asked_at: Moment) -> Search {
+        Search { resume, asked_at, stage: Stage::Expire }
     }
 
     /// Whether events that are too old have to be forgotten before it goes on.
@@ -86,7 +91,7 @@ impl Search {
 
     /// Goes on; `None` if it has to go on later.
     pub(super) fn advance(&mut self, past: Past<'_>) -> Option<Found> {
-        let past = Past { now: self.joined_at, ..past };
+        let past = Past { now: self.asked_at.number, ..past };
         let (named, walk) = (past.find_named(), past.begin_walk());
         let mut searching = Searching { past: &past, resume: &self.resume, named, walk };
         loop {
@@ -97,7 +102,8 @@ impl Search {
                     return None;
                 }
                 Step::Found((cursor, gap)) => {
-                    return Some((Cursor { forgets_seen: self.forgets_seen, ..cursor }, gap));
+                    let forgets_seen = self.asked_at.forgets_seen;
+                    return Some((Cursor { forgets_seen, ..cursor }, gap));
                 }
             }
         }

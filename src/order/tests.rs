@@ -65,7 +65,7 @@ fn try_publish(
 
 /// A client's cursor and the gap that it is told of first, after as many steps as that takes.
 fn search(order: &Order, wanted: &[Subscription], resume: &Resume) -> search::Found {
-    let mut search = order.begin_search(resume.clone());
+    let mut search = order.begin_search(resume.clone(), order.moment());
     loop {
         if let Some(found) = order.locate(wanted, &mut search) {
             return found;

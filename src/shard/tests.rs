@@ -200,8 +200,8 @@ impl World {
         let is_fast = far.lock().unwrap().capacity > 1 << 40;
         let queue = Arc::new(Pull::new(if is_fast { 1 << 30 } else { 600 }));
         far.lock().unwrap().queue = Some(queue.clone());
-        let (limits, number) = (self.shared.limits(), self.shared.order.sequence());
-        let Ok(request) = PullRequest::reserve(limits, number, queue, request, Peer::known(None))
+        let (limits, now) = (self.shared.limits(), self.shared.order.moment());
+        let Ok(request) = PullRequest::reserve(limits, now, queue, request, Peer::known(None))
         else {
             panic!("there is space for it");
         };

@@ -28,7 +28,7 @@ export const signed = (...args) => execFileSync(BIN, ['ticket', '--log', 'warn',
 
 /** The texts that every client has to read as they were published. */
 export const CASES = JSON.parse(
-  readFileSync(path.join(import.meta.dirname, '../clients/cases.json'), 'utf8'),
+  readFileSync(path.join(import.meta.dirname, '../conformance/texts.json'), 'utf8'),
 ).map(({ what, event, data, arrives = data, times = 1 }) => ({
   what, event, data: data.repeat(times), arrives: arrives.repeat(times),
 }));

@@ -262,7 +262,8 @@ static void admitted(void)
     fanfare_hub *hub = hub_new();
     fanfare_listener listener, none = {0};
     fanfare_event event = event_of("hello");
-    fanfare_text text = fanfare_text_of(read, sizeof read - 1), no_text = {NULL, 0};
+    fanfare_admit_request asked = fanfare_admit_request_of(fanfare_text_of(read, sizeof read - 1)), given;
+    fanfare_text no_text = {NULL, 0};
     int ends[2], pipes[2], i;
     uint32_t flag = 7;
     http *answer;
@@ -288,14 +289,29 @@ static void admitted(void)
     /* Each refusal leaves the descriptor with the caller. */
     tcp_pair(ends);
     CHECK(pipe(pipes) == 0);
-    CHECK_EQ(fanfare_listener_admit(hub, listener, -1, text, no_text), FANFARE_ERR_SOCKET);
-    CHECK_EQ(fanfare_listener_admit(hub, listener, pipes[0], text, no_text), FANFARE_ERR_SOCKET);
-    CHECK_EQ(fanfare_listener_admit(hub, none, ends[1], text, no_text), FANFARE_ERR_STALE);
-    CHECK_EQ(fanfare_listener_admit(NULL, listener, ends[1], text, no_text), FANFARE_ERR_ARGUMENT);
-    CHECK_EQ(fanfare_listener_admit(hub, listener, ends[1], text, FANFARE_TEXT("localhost")),
-             FANFARE_ERR_ADDRESS);
-    CHECK_EQ(fanfare_listener_admit(hub, listener, ends[1], fanfare_text_of(read, (4 << 20) + 1), no_text),
-             FANFARE_ERR_TOO_LARGE);
+    CHECK_EQ(fanfare_listener_admit(hub, listener, -1, &asked), FANFARE_ERR_SOCKET);
+    CHECK_EQ(fanfare_listener_admit(hub, listener, pipes[0], &asked), FANFARE_ERR_SOCKET);
+    CHECK_EQ(fanfare_listener_admit(hub, none, ends[1], &asked), FANFARE_ERR_STALE);
+    CHECK_EQ(fanfare_listener_admit(NULL, listener, ends[1], &asked), FANFARE_ERR_ARGUMENT);
+    CHECK_EQ(fanfare_listener_admit(hub, listener, ends[1], NULL), FANFARE_ERR_ARGUMENT);
+    given = asked;
+    given.addr = FANFARE_TEXT("localhost");
+    CHECK_EQ(fanfare_listener_admit(hub, listener, ends[1], &given), FANFARE_ERR_ADDRESS);
+    given = asked;
+    given.peer = FANFARE_TEXT("192.0.2.1");
+    CHECK_EQ(fanfare_listener_admit(hub, listener, ends[1], &given), FANFARE_ERR_ADDRESS);
+    given = asked;
+    given.is_proxy = 2;
+    CHECK_EQ(fanfare_listener_admit(hub, listener, ends[1], &given), FANFARE_ERR_REQUEST);
+    given = asked;
+    given.reserved = 1;
+    CHECK_EQ(fanfare_listener_admit(hub, listener, ends[1], &given), FANFARE_ERR_REQUEST);
+    given = asked;
+    given.size--;
+    CHECK_EQ(fanfare_listener_admit(hub, listener, ends[1], &given), FANFARE_ERR_ARGUMENT);
+    given = asked;
+    given.read.length = (4 << 20) + 1;
+    CHECK_EQ(fanfare_listener_admit(hub, listener, ends[1], &given), FANFARE_ERR_TOO_LARGE);
     CHECK(is_open(ends[1]) && is_open(pipes[0]));
     close(pipes[0]);
     close(pipes[1]);
@@ -308,9 +324,10 @@ static void admitted(void)
             tcp_pair(ends);
             CHECK(send(ends[0], read, sizeof read - 1, 0) == sizeof read - 1);
         }
-        CHECK_EQ(fanfare_listener_admit(hub, listener, ends[1], i == 1 ? no_text : text,
-                                        i == 2 ? FANFARE_TEXT("192.0.2.1:50000") : no_text),
-                 FANFARE_OK);
+        given = asked;
+        given.read = i == 1 ? no_text : asked.read;
+        given.addr = i == 2 ? FANFARE_TEXT("192.0.2.1:50000") : no_text;
+        CHECK_EQ(fanfare_listener_admit(hub, listener, ends[1], &given), FANFARE_OK);
         answer = http_over(ends[0]);
         CHECK_EQ(http_status(answer), 200);
         CHECK_EQ(publish(hub, "t", &event), FANFARE_OK);

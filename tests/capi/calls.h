@@ -50,8 +50,32 @@ typedef struct {
     int flags;
 } call;
 
-extern const call calls[];
-extern const size_t calls_count;
+/* The same in the child of a fork, for the rows of the tables. */
+#define FORKED NULL, FANFARE_ERR_FORKED
+#define AS_EVER NULL, FANFARE_OK
+#define CALLS_END {NULL, NULL, NULL, FANFARE_OK, 0}
+
+/* A table for each subject. */
+extern const call calls_of_values[], calls_of_hub[], calls_of_streams[], calls_of_tokens[];
+
+/* The rows of all tables, from 0; NULL after the last. It takes no lock, and may be called in any child. */
+const call *call_at(size_t number);
+size_t calls_count(void);
+
+/* What a child of a fork frees is the parent's: it stays as it is there, however often it is freed. */
+#define FREE_TWICE(type, object) \
+    static fanfare_status type##_free(const objects *of) \
+    { \
+        fanfare_##type##_free(of->object); \
+        fanfare_##type##_free(of->object); \
+        return FANFARE_OK; \
+    }
+
+#define OBJECTS_SECRET FANFARE_TEXT("a secret of at least 32 bytes, from a random source")
+
+/* The key of the tokens, and what they grant. */
+fanfare_key objects_key(void);
+fanfare_grant objects_grant(void);
 
 /* Makes objects, with a hub of two shards. */
 void objects_new(objects *made);

@@ -20,20 +20,25 @@ typedef struct {
     uint16_t port;
 } shared_port;
 
-static shared_port shared_port_new(size_t capacity)
+static shared_port shared_port_with(fanfare_hub *hub, fanfare_listen_options *options, size_t capacity)
 {
-    fanfare_listen_options options = fanfare_listen_options_defaults();
     shared_port new;
 
     memset(&new, 0, sizeof new);
-    new.hub = hub_new();
+    new.hub = hub;
     new.notices = notices_new();
     CHECK_EQ(fanfare_fallback_new(new.notices, TOKEN, capacity, &new.fallback), FANFARE_OK);
-    options.fallback = new.fallback;
-    CHECK_EQ(fanfare_hub_listen(new.hub, FANFARE_TEXT("127.0.0.1:0"), &options, &new.listener,
-                                &new.port),
+    options->fallback = new.fallback;
+    CHECK_EQ(fanfare_hub_listen(new.hub, FANFARE_TEXT("127.0.0.1:0"), options, &new.listener, &new.port),
              FANFARE_OK);
     return new;
+}
+
+static shared_port shared_port_new(size_t capacity)
+{
+    fanfare_listen_options options = fanfare_listen_options_defaults();
+
+    return shared_port_with(hub_new(), &options, capacity);
 }
 
 static void shared_port_free(shared_port *shared)
@@ -63,6 +68,7 @@ static void taken(void)
     http *client = http_ask(shared.port, "/hello", "X-A: b\r\n");
     fanfare_notice notice = next_unhandled(&shared);
     fanfare_event event = event_of("hello");
+    fanfare_admit_request request;
     int fd = -7;
 
     CHECK(notice.request->content.length > 10);
@@ -92,15 +98,105 @@ static void taken(void)
     client = http_ask(shared.port, "/other", "");
     notice = next_unhandled(&shared);
     CHECK_EQ(fanfare_fallback_take(shared.fallback, notice.id, &fd), FANFARE_OK);
-    CHECK_EQ(fanfare_listener_admit(
-                 shared.hub, shared.listener, fd,
-                 FANFARE_TEXT("GET /events?topic=t HTTP/1.0\r\nHost: localhost\r\n\r\n"),
-                 fanfare_text_of(NULL, 0)),
-             FANFARE_OK);
+    request = fanfare_admit_request_of(
+        FANFARE_TEXT("GET /events?topic=t HTTP/1.0\r\nHost: localhost\r\n\r\n"));
+    CHECK_EQ(fanfare_listener_admit(shared.hub, shared.listener, fd, &request), FANFARE_OK);
     http_await(client);
     CHECK_EQ(http_status(client), 200);
     CHECK_EQ(publish(shared.hub, "t", &event), FANFARE_OK);
     http_expect(client, "data: hello\n");
+    http_free(client);
+    shared_port_free(&shared);
+}
+
+/* Gives back the connection that the next notice tells of, with a request for a stream and all that the
+ * notice says, but for is_proxy if that is to be left out. Returns whether it said that. */
+static uint32_t give_back(const shared_port *shared, const char *request, int with_is_proxy)
+{
+    fanfare_notice notice = next_unhandled(shared);
+    fanfare_admit_request given = fanfare_admit_request_of(fanfare_text_of_string(request));
+    int fd = -1;
+
+    CHECK_EQ(fanfare_fallback_take(shared->fallback, notice.id, &fd), FANFARE_OK);
+    given.addr = notice.addr;
+    given.peer = notice.peer;
+    given.is_proxy = with_is_proxy ? notice.is_proxy : 0;
+    CHECK_EQ(fanfare_listener_admit(shared->hub, shared->listener, fd, &given), FANFARE_OK);
+    return notice.is_proxy;
+}
+
+static void check_address_of_only_connection(const fanfare_hub *hub, const char *address)
+{
+    fanfare_connections *list = NULL;
+    fanfare_connection connection;
+
+    memset(&connection, 0, sizeof connection);
+    connection.size = sizeof connection;
+    CHECK_EQ(fanfare_hub_connections(hub, NULL, &list), FANFARE_OK);
+    CHECK_EQ(fanfare_connections_count(list), 1);
+    CHECK_EQ(fanfare_connections_get(list, 0, &connection), FANFARE_OK);
+    CHECK(text_is(connection.addr, address));
+    fanfare_connections_free(list);
+}
+
+#define STREAM "GET /events?topic=t HTTP/1.0\r\nHost: localhost\r\n"
+
+/* What a PROXY header and a proxy's field have said of a client stays with a connection that is given back. */
+static void behind_proxies(void)
+{
+    static const fanfare_text loopback = {"127.0.0.1", 9};
+    fanfare_listen_options options = fanfare_listen_options_defaults();
+    fanfare_options of_hub = options_new();
+    fanfare_hub *hub = NULL;
+    shared_port shared;
+    http *client, *others[2];
+    int i;
+
+    /* A header of the PROXY protocol that names the client. */
+    options.proxy_protocol_from = &loopback;
+    options.proxy_protocol_from_count = 1;
+    shared = shared_port_with(hub_new(), &options, 8);
+    client = http_ask_with(shared.port, "PROXY TCP4 203.0.113.7 127.0.0.1 4711 80\r\n"
+                                        "GET /other HTTP/1.0\r\nHost: localhost\r\n\r\n");
+    CHECK_EQ(give_back(&shared, STREAM "\r\n", 1), 0);
+    http_await(client);
+    CHECK_EQ(http_status(client), 200);
+    check_address_of_only_connection(shared.hub, "203.0.113.7:4711");
+    http_free(client);
+    shared_port_free(&shared);
+
+    /* One that names none. Its clients are not counted by the proxy's address, unless that is forgotten. */
+    options.overload = FANFARE_OVERLOAD_UNAVAILABLE;
+    of_hub.connections_per_address_max = 1;
+    CHECK_EQ(fanfare_hub_new(&of_hub, &hub), FANFARE_OK);
+    shared = shared_port_with(hub, &options, 8);
+    for (i = 0; i < 2; i++) {
+        others[i] = http_ask_with(shared.port, "PROXY UNKNOWN\r\nGET /other HTTP/1.0\r\n\r\n");
+        CHECK_EQ(give_back(&shared, STREAM "\r\n", 1), 1);
+        http_await(others[i]);
+        CHECK_EQ(http_status(others[i]), 200);
+    }
+    for (i = 0; i < 2; i++) {
+        http_free(others[i]);
+        others[i] = http_ask_with(shared.port, "PROXY UNKNOWN\r\nGET /other HTTP/1.0\r\n\r\n");
+        CHECK_EQ(give_back(&shared, STREAM "\r\n", 0), 1);
+        http_await(others[i]);
+        CHECK_EQ(http_status(others[i]), i == 0 ? 200 : 503);
+    }
+    http_free(others[0]);
+    http_free(others[1]);
+    shared_port_free(&shared);
+
+    /* A proxy's field names the client of each request: the second is another one's. */
+    options = fanfare_listen_options_defaults();
+    options.trusted_proxies = &loopback;
+    options.trusted_proxies_count = 1;
+    shared = shared_port_with(hub_new(), &options, 8);
+    client = http_ask(shared.port, "/other", "Host: localhost\r\nX-Forwarded-For: 203.0.113.8\r\n");
+    CHECK_EQ(give_back(&shared, STREAM "X-Forwarded-For: 203.0.113.9\r\n\r\n", 1), 0);
+    http_await(client);
+    CHECK_EQ(http_status(client), 200);
+    check_address_of_only_connection(shared.hub, "203.0.113.9:0");
     http_free(client);
     shared_port_free(&shared);
 }
@@ -202,6 +298,7 @@ static void in_child_of_fork(void)
 
 const test tests_of_fallback[] = {
     {"a connection with a request for another path is taken, answered, or given back", taken},
+    {"a connection that is given back is still from whom a proxy has said", behind_proxies},
     {"connections that wait to be taken are bounded, and go on when one was taken", bounded},
     {"a fallback that is freed closes what waits, and is told so", freed},
     {"a fallback needs its pointers and a capacity", refused},

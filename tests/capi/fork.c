@@ -80,7 +80,7 @@ static void refused_in_child(fanfare_hub *hub)
     CHECK_EQ(count, 0);
     CHECK_EQ(fanfare_hub_set_rule(hub, name, &topic_options), FANFARE_ERR_FORKED);
     CHECK_EQ(fanfare_hub_remove_rule(hub, name, NULL), FANFARE_ERR_FORKED);
-    CHECK_EQ(fanfare_hub_rules(hub, &rules, &count), FANFARE_ERR_FORKED);
+    CHECK_EQ(fanfare_hub_rules(hub, &rules), FANFARE_ERR_FORKED);
     CHECK_EQ(fanfare_hub_metrics(hub, &metrics), FANFARE_ERR_FORKED);
     CHECK_EQ(fanfare_hub_prometheus(hub, NULL, 0, &count), FANFARE_ERR_FORKED);
     CHECK_EQ(fanfare_hub_drain(hub, NULL, NULL), FANFARE_ERR_FORKED);

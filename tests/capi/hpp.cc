@@ -290,6 +290,51 @@ void streams_notify()
     }
 }
 
+/* What `take` throws leaves the other notices where they are, and the doorbell rings for them. */
+void notices_survive_an_exception()
+{
+    fanfare::notices notices;
+    fanfare::hub hub = new_hub();
+    const fanfare_text topic = fanfare::text("t");
+    const fanfare_publication publication = fanfare_publication_of(&topic, 1, nullptr);
+    std::string taken;
+    int thrown = 0;
+
+    notices.watch_log(FANFARE_LOG_ERROR, 9);
+    for (std::uint64_t token = 1; token <= 5; token++) {
+        notices.notify_space(hub, publication, token);
+    }
+    while (taken.size() < 5) {
+        wait_for(notices);
+        try {
+            notices.drain([&](const fanfare_notice &notice) {
+                CHECK_EQ(notice.kind, FANFARE_NOTICE_SPACE);
+                taken += static_cast<char>('0' + notice.token);
+                if (notice.token % 2 == 1) {
+                    throw std::runtime_error(std::string(100, 'x'));
+                }
+            });
+        } catch (const std::runtime_error &) {
+            thrown++;
+        }
+    }
+    CHECK(taken == "12345");
+    CHECK_EQ(thrown, 3);
+    CHECK_EQ(notices.drain([](const fanfare_notice &) {}), 0);
+}
+
+/* A path that is longer than the buffer which is tried first, and is not UTF-8. */
+void addresses_of_any_length()
+{
+    fanfare::hub hub = new_hub();
+    const std::string path = "unix:/tmp/fanfare-\xff-" + std::to_string(getpid()) + std::string(60, 'x');
+    fanfare::listener listener = hub.listen(path);
+
+    CHECK(listener.address() == path);
+    listener.close();
+    unlink(path.c_str() + 5);
+}
+
 void adopts()
 {
     fanfare::hub hub = new_hub();
@@ -373,6 +418,8 @@ const test tests_of_hpp[] = {
     {"C++: a stream gives its batches, and says why it has ended", streams_are_read},
     {"C++: notices come of connections, interest and requests, which are answered", notices_come},
     {"C++: a stream notifies a queue", streams_notify},
+    {"C++: an exception while notices are drained loses none of the others", notices_survive_an_exception},
+    {"C++: a listener says its address, whatever bytes it has", addresses_of_any_length},
     {"C++: a connection is handed over", adopts},
     {"C++: objects move, and one that was moved from is refused", objects_move},
     {"C++: publishing allocates nothing", publishing_allocates_nothing},

@@ -79,6 +79,14 @@ http *http_ask(uint16_t port, const char *target, const char *fields)
     return new;
 }
 
+http *http_ask_with(uint16_t port, const char *bytes)
+{
+    http *new = http_new(connected(port));
+
+    CHECK_EQ(send(new->fd, bytes, strlen(bytes), MSG_NOSIGNAL), (long long)strlen(bytes));
+    return new;
+}
+
 http *http_get_unix(const char *path, const char *target)
 {
     struct sockaddr_un addr;

@@ -21,6 +21,9 @@ http *http_get_unix(const char *path, const char *target);
 /* Sends a request and does not wait for its answer. */
 http *http_ask(uint16_t port, const char *target, const char *fields);
 
+/* Sends bytes that are more than a request, such as a header of the PROXY protocol and one. */
+http *http_ask_with(uint16_t port, const char *bytes);
+
 /* Whether something of the answer has come, for which it waits so long at most. */
 int http_is_answered(const http *http, int wait_ms);
 

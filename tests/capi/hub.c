@@ -211,7 +211,7 @@ static void ports_in_use(void)
 static void hosts(void)
 {
     fanfare_options options = options_new();
-    uint64_t any_host;
+    uint32_t any_host;
 
     for (any_host = 0; any_host <= 1; any_host++) {
         fanfare_hub *hub = NULL;

@@ -216,7 +216,7 @@ static void wrong_unix_sockets(void)
 #ifdef __linux__
     {
         fanfare_listener listener;
-        size_t length = 0;
+        size_t length = 0, needed = 0;
 
         CHECK(snprintf(name, sizeof name, "unix:@fanfare-capi-%ld", (long)getpid()) > 0);
         CHECK_EQ(fanfare_hub_listen(hub, fanfare_text_of_string(name), NULL, &listener, NULL),
@@ -224,6 +224,14 @@ static void wrong_unix_sockets(void)
         CHECK_EQ(fanfare_listener_address(hub, listener, address, sizeof address, &length),
                  FANFARE_OK);
         CHECK(text_is(fanfare_text_of(address, length), name));
+        /* The bytes of a name are as they are in the system. */
+        length = strlen(name);
+        memcpy(name + length, "\xff\0\n\"", 4);
+        length += 4;
+        CHECK_EQ(fanfare_hub_listen(hub, fanfare_text_of(name, length), NULL, &listener, NULL),
+                 FANFARE_OK);
+        CHECK_EQ(fanfare_listener_address(hub, listener, address, sizeof address, &needed), FANFARE_OK);
+        CHECK(needed == length && memcmp(address, name, length) == 0);
     }
 #else
     (void)name;

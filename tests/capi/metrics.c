@@ -177,6 +177,14 @@ static void names_of_reasons(void)
     CHECK(name.length == 7 && memcmp(name.data, "lagging", 7) == 0);
     name = fanfare_disconnect_reason_name(0);
     CHECK(name.length == 7 && memcmp(name.data, "unknown", 7) == 0);
+    name = fanfare_gap_reason_name(FANFARE_GAP_UNKNOWN_ID);
+    CHECK(name.length == 10 && memcmp(name.data, "unknown_id", 10) == 0);
+    name = fanfare_gap_reason_name(FANFARE_GAP_SLOW);
+    CHECK(name.length == 4 && memcmp(name.data, "slow", 4) == 0);
+    name = fanfare_gap_reason_name(0);
+    CHECK(name.length == 7 && memcmp(name.data, "unknown", 7) == 0);
+    name = fanfare_gap_reason_name(FANFARE_GAP_SLOW + 1);
+    CHECK(name.length == 7 && memcmp(name.data, "unknown", 7) == 0);
 }
 
 const test tests_of_metrics[] = {

@@ -120,7 +120,7 @@ static void one_queue_has_the_connections(void)
     fanfare_notices *other = notices_new();
     client *client;
 
-    CHECK_EQ(fanfare_hub_watch_connections(watched.hub, other, 0, 2), FANFARE_OK);
+    CHECK_EQ(fanfare_hub_watch_connections(watched.hub, other, 2, 0), FANFARE_OK);
     CHECK_EQ(notices_next(watched.notices).kind, FANFARE_NOTICE_ENDED);
     client = client_new(watched.port, "t");
     CHECK(notices_next(other).token == 2);
@@ -165,7 +165,7 @@ static void tells_what_is_wanted(void)
     uint16_t port = hub_listen(hub);
     client *first = client_new(port, "sensor/1"), *second, *other;
 
-    CHECK_EQ(fanfare_hub_watch_interest(hub, notices, FANFARE_TEXT("sensor/#"), 0, 7), FANFARE_OK);
+    CHECK_EQ(fanfare_hub_watch_interest(hub, notices, 7, FANFARE_TEXT("sensor/#"), 0), FANFARE_OK);
     expect_interest(notices, FANFARE_NOTICE_WANTED, "sensor/1");
     other = client_new(port, "news");
     second = client_new(port, "sensor/2");
@@ -187,7 +187,7 @@ static void interest_has_bounds(void)
     const fanfare_text all = FANFARE_TEXT("#");
     int i;
 
-#define WATCH(text, grace_ms) fanfare_hub_watch_interest(hub, notices, text, grace_ms, 1)
+#define WATCH(text, grace_ms) fanfare_hub_watch_interest(hub, notices, 1, text, grace_ms)
     CHECK_EQ(WATCH(FANFARE_TEXT("a/#/b"), 0), FANFARE_ERR_SUBSCRIPTION);
     CHECK_EQ(WATCH(FANFARE_TEXT(""), 0), FANFARE_ERR_SUBSCRIPTION);
     CHECK_EQ(WATCH(fanfare_text_of(NULL, 0), 0), FANFARE_ERR_SUBSCRIPTION);
@@ -221,14 +221,14 @@ static void *add_and_remove(void *argument)
     int i, fd = -1;
 
     for (i = 0; i < ROUNDS; i++) {
-        CHECK_EQ(fanfare_hub_watch_interest(shared_hub, shared_notices, FANFARE_TEXT("#"), 0, token),
+        CHECK_EQ(fanfare_hub_watch_interest(shared_hub, shared_notices, token, FANFARE_TEXT("#"), 0),
                  FANFARE_OK);
         CHECK_EQ(fanfare_notices_doorbell(shared_notices, &fd), FANFARE_OK);
         CHECK_EQ(fanfare_notices_remove(shared_notices, token), FANFARE_OK);
         CHECK_EQ(fanfare_notices_remove(shared_notices, token), FANFARE_ERR_STALE);
     }
     /* What the main thread waits for. */
-    CHECK_EQ(fanfare_hub_watch_interest(shared_hub, shared_notices, FANFARE_TEXT("t"), 0, token),
+    CHECK_EQ(fanfare_hub_watch_interest(shared_hub, shared_notices, token, FANFARE_TEXT("t"), 0),
              FANFARE_OK);
     return NULL;
 }
@@ -291,11 +291,11 @@ static void wrong_arguments(void)
     DRAIN(watched.notices, &notice, sizeof notice, SIZE_MAX / sizeof notice, &count);
 #undef DRAIN
     CHECK(count == 77 && fd == 77 && notice.kind == 0x5a5a5a5a);
-    CHECK_EQ(fanfare_hub_watch_connections(NULL, watched.notices, 0, 1), FANFARE_ERR_ARGUMENT);
-    CHECK_EQ(fanfare_hub_watch_connections(watched.hub, NULL, 0, 1), FANFARE_ERR_ARGUMENT);
-    CHECK_EQ(fanfare_hub_watch_interest(NULL, watched.notices, FANFARE_TEXT("#"), 0, 1),
+    CHECK_EQ(fanfare_hub_watch_connections(NULL, watched.notices, 1, 0), FANFARE_ERR_ARGUMENT);
+    CHECK_EQ(fanfare_hub_watch_connections(watched.hub, NULL, 1, 0), FANFARE_ERR_ARGUMENT);
+    CHECK_EQ(fanfare_hub_watch_interest(NULL, watched.notices, 1, FANFARE_TEXT("#"), 0),
              FANFARE_ERR_ARGUMENT);
-    CHECK_EQ(fanfare_hub_watch_interest(watched.hub, NULL, FANFARE_TEXT("#"), 0, 1),
+    CHECK_EQ(fanfare_hub_watch_interest(watched.hub, NULL, 1, FANFARE_TEXT("#"), 0),
              FANFARE_ERR_ARGUMENT);
     watched_free(&watched);
 }

@@ -174,12 +174,13 @@ static void null_options(void)
     fanfare_hub_free(hub);
 }
 
-#define OPTION(name, value) {offsetof(fanfare_options, name), value, #name}
+#define OPTION(name, value) OPTION_BY(name, value, name)
 /* One that is out of the bounds that another option gives it, by which it is refused. */
-#define OPTION_BY(name, value, refused_as) {offsetof(fanfare_options, name), value, #refused_as}
+#define OPTION_BY(name, value, refused_as) \
+    {offsetof(fanfare_options, name), sizeof ((fanfare_options *)0)->name, value, #refused_as}
 
 typedef struct {
-    size_t offset;
+    size_t offset, bytes;
     uint64_t value;
     const char *name;
 } setting;
@@ -190,7 +191,10 @@ static fanfare_options options_with(const setting *setting)
 {
     fanfare_options options = options_new();
 
-    memcpy((char *)&options + setting->offset, &setting->value, sizeof setting->value);
+    const uint32_t narrow = (uint32_t)setting->value;
+    const void *value = setting->bytes == sizeof narrow ? (const void *)&narrow : &setting->value;
+
+    memcpy((char *)&options + setting->offset, value, setting->bytes);
     return options;
 }
 
@@ -227,7 +231,8 @@ static void out_of_bounds(void)
         OPTION(connection_age_max_ms, 30 * day_ms + 1),
         OPTION(finished_age_max_ms, 7 * day_ms + 1),
         OPTION(any_host, 2),
-        OPTION(any_host, UINT64_MAX),
+        OPTION(any_host, UINT32_MAX),
+        OPTION(reserved, 1),
     };
     size_t i;
 

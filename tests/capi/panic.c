@@ -50,8 +50,8 @@ static void comes_back_as_its_code(void)
     CHECK_PANICS(fanfare_topic_options_problem(&topic_options, &problem, &bounds));
     CHECK_PANICS(fanfare_hub_set_rule(hub, name, &topic_options));
     CHECK_PANICS(fanfare_hub_remove_rule(hub, name, &removed));
-    CHECK_PANICS(fanfare_hub_rules(hub, &rules, &count));
-    CHECK_PANICS(fanfare_rules_at(rules, 0, &rule));
+    CHECK_PANICS(fanfare_hub_rules(hub, &rules));
+    CHECK_PANICS(fanfare_rules_get(rules, 0, &rule));
     CHECK_PANICS(fanfare_drain_options_init(&drain_options));
     CHECK_PANICS(fanfare_drain_options_problem(&drain_options, &problem, &bounds));
     CHECK_PANICS(fanfare_hub_drain(hub, &drain_options, &drained));

@@ -28,7 +28,7 @@ static void set_and_listed(void)
     fanfare_event event = event_of("x");
     fanfare_rules *rules = NULL;
     fanfare_rule rule = fanfare_rule_empty();
-    size_t count = 77, i;
+    size_t i;
     uint32_t removed = 77;
 
     CHECK_EQ(options.history_events_max, FANFARE_UNSET);
@@ -44,8 +44,8 @@ static void set_and_listed(void)
     for (i = 0; i < 3; i++) {
         CHECK_EQ(publish(hub, "run/7", &event), FANFARE_OK);
     }
-    CHECK_EQ(fanfare_hub_rules(hub, &rules, &count), FANFARE_OK);
-    CHECK_EQ(count, 1);
+    CHECK_EQ(fanfare_hub_rules(hub, &rules), FANFARE_OK);
+    CHECK_EQ(fanfare_rules_count(rules), 1);
     CHECK_EQ(fanfare_hub_remove_rule(hub, FANFARE_TEXT("run/#"), &removed), FANFARE_OK);
     CHECK_EQ(removed, 1);
     CHECK_EQ(fanfare_hub_remove_rule(hub, FANFARE_TEXT("run/#"), &removed), FANFARE_OK);
@@ -53,7 +53,7 @@ static void set_and_listed(void)
     CHECK_EQ(fanfare_hub_remove_rule(hub, FANFARE_TEXT("run/#"), NULL), FANFARE_OK);
     fanfare_hub_free(hub);
     /* The list is as it was, and its texts are its own. */
-    CHECK_EQ(fanfare_rules_at(rules, 0, &rule), FANFARE_OK);
+    CHECK_EQ(fanfare_rules_get(rules, 0, &rule), FANFARE_OK);
     CHECK(is_text(rule.subscription, "run/#"));
     CHECK_EQ(rule.history_events_max, 2);
     CHECK_EQ(rule.history_bytes_max, FANFARE_UNSET);
@@ -104,6 +104,11 @@ static void refused(void)
     CHECK_EQ(set(hub, "a", &given), FANFARE_ERR_OPTIONS);
     CHECK_EQ(fanfare_topic_options_problem(&given, &name, &bounds), FANFARE_OK);
     CHECK(is_text(name, "policy") && bounds.length > 0);
+    given = options;
+    given.reserved = 1;
+    CHECK_EQ(set(hub, "a", &given), FANFARE_ERR_OPTIONS);
+    CHECK_EQ(fanfare_topic_options_problem(&given, &name, &bounds), FANFARE_OK);
+    CHECK(is_text(name, "reserved") && is_text(bounds, "0"));
     CHECK_EQ(fanfare_topic_options_problem(&options, &name, &bounds), FANFARE_OK);
     CHECK(name.data == NULL && bounds.data == NULL);
     CHECK_EQ(fanfare_topic_options_problem(NULL, &name, &bounds), FANFARE_ERR_ARGUMENT);
@@ -142,7 +147,7 @@ static void sizes(void)
     fanfare_rule rule = fanfare_rule_empty(), before;
     fanfare_topic_options options = fanfare_topic_options_defaults();
     fanfare_text name, bounds;
-    size_t count, i;
+    size_t i;
 
     CHECK_EQ(fanfare_topic_options_init(NULL), FANFARE_ERR_ARGUMENT);
     options.size = offsetof(fanfare_topic_options, policy);
@@ -162,19 +167,19 @@ static void sizes(void)
         grown.later[i] = 0;
     }
 
-    CHECK_EQ(fanfare_hub_rules(hub, &rules, &count), FANFARE_OK);
+    CHECK_EQ(fanfare_hub_rules(hub, &rules), FANFARE_OK);
     rule.size = sizeof rule - 1;
     before = rule;
-    CHECK_EQ(fanfare_rules_at(rules, 0, &rule), FANFARE_ERR_ARGUMENT);
+    CHECK_EQ(fanfare_rules_get(rules, 0, &rule), FANFARE_ERR_ARGUMENT);
     rule.size = before.size = sizeof rule;
-    CHECK_EQ(fanfare_rules_at(rules, 1, &rule), FANFARE_ERR_ARGUMENT);
-    CHECK_EQ(fanfare_rules_at(rules, SIZE_MAX, &rule), FANFARE_ERR_ARGUMENT);
-    CHECK_EQ(fanfare_rules_at(NULL, 0, &rule), FANFARE_ERR_ARGUMENT);
-    CHECK_EQ(fanfare_rules_at(rules, 0, NULL), FANFARE_ERR_ARGUMENT);
+    CHECK_EQ(fanfare_rules_get(rules, 1, &rule), FANFARE_ERR_ARGUMENT);
+    CHECK_EQ(fanfare_rules_get(rules, SIZE_MAX, &rule), FANFARE_ERR_ARGUMENT);
+    CHECK_EQ(fanfare_rules_get(NULL, 0, &rule), FANFARE_ERR_ARGUMENT);
+    CHECK_EQ(fanfare_rules_get(rules, 0, NULL), FANFARE_ERR_ARGUMENT);
     CHECK(memcmp(&rule, &before, sizeof rule) == 0);
     memset(&grown_rule, 0xa5, sizeof grown_rule);
     grown_rule.rule.size = sizeof grown_rule;
-    CHECK_EQ(fanfare_rules_at(rules, 0, &grown_rule.rule), FANFARE_OK);
+    CHECK_EQ(fanfare_rules_get(rules, 0, &grown_rule.rule), FANFARE_OK);
     CHECK_EQ(grown_rule.rule.size, sizeof grown_rule);
     for (i = 0; i < sizeof grown_rule.later; i++) {
         CHECK_EQ(grown_rule.later[i], 0);
@@ -182,9 +187,9 @@ static void sizes(void)
     fanfare_rules_free(rules);
     fanfare_rules_free(NULL);
     rules = NULL;
-    CHECK_EQ(fanfare_hub_rules(NULL, &rules, &count), FANFARE_ERR_ARGUMENT);
-    CHECK_EQ(fanfare_hub_rules(hub, NULL, &count), FANFARE_ERR_ARGUMENT);
-    CHECK_EQ(fanfare_hub_rules(hub, &rules, NULL), FANFARE_ERR_ARGUMENT);
+    CHECK_EQ(fanfare_rules_count(NULL), 0);
+    CHECK_EQ(fanfare_hub_rules(NULL, &rules), FANFARE_ERR_ARGUMENT);
+    CHECK_EQ(fanfare_hub_rules(hub, NULL), FANFARE_ERR_ARGUMENT);
     CHECK(rules == NULL);
     fanfare_hub_free(hub);
 }
@@ -207,7 +212,8 @@ static void *set_many(void *hub)
         CHECK(pthread_mutex_unlock(&lock) == 0);
         CHECK_EQ(set(hub, name, &options), FANFARE_OK);
         if (i % 16 == 0) {
-            CHECK_EQ(fanfare_hub_rules(hub, &rules, &count), FANFARE_OK);
+            CHECK_EQ(fanfare_hub_rules(hub, &rules), FANFARE_OK);
+            count = fanfare_rules_count(rules);
             CHECK(count > i && count <= RULES_MAX);
             fanfare_rules_free(rules);
         }
@@ -221,7 +227,6 @@ static void many_from_threads(void)
     fanfare_topic_options options = fanfare_topic_options_defaults();
     fanfare_rules *rules;
     pthread_t threads[THREADS];
-    size_t count;
     unsigned i;
 
     for (i = 0; i < THREADS; i++) {
@@ -230,8 +235,8 @@ static void many_from_threads(void)
     for (i = 0; i < THREADS; i++) {
         CHECK(pthread_join(threads[i], NULL) == 0);
     }
-    CHECK_EQ(fanfare_hub_rules(hub, &rules, &count), FANFARE_OK);
-    CHECK_EQ(count, RULES_MAX);
+    CHECK_EQ(fanfare_hub_rules(hub, &rules), FANFARE_OK);
+    CHECK_EQ(fanfare_rules_count(rules), RULES_MAX);
     fanfare_rules_free(rules);
     CHECK_EQ(set(hub, "one/more", &options), FANFARE_ERR_LIMIT);
     CHECK_EQ(set(hub, "rule/0", &options), FANFARE_OK);

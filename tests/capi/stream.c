@@ -250,13 +250,17 @@ static void *wait_long(void *stream)
     return NULL;
 }
 
-/* A second thread is told so, and the one that waits is told of the end. */
+/* A second thread that reads is told so, and may ask about the stream; the one that waits is told of the
+ * end. */
 static void one_at_a_time(void)
 {
     fanfare_hub *hub = hub_new();
     fanfare_stream *stream = subscribe(hub, "t", NULL);
     fanfare_text batch;
     fanfare_disconnect_reason reason;
+    fanfare_connection_id id = 0;
+    fanfare_connections *found = NULL;
+    uint32_t is_complete = 7;
     int64_t deadline = now_ms() + DEADLINE_MS;
     pthread_t thread;
 
@@ -264,7 +268,16 @@ static void one_at_a_time(void)
     while (fanfare_stream_next(stream, 0, &batch) != FANFARE_ERR_BUSY) {
         CHECK(now_ms() < deadline);
     }
-    CHECK_EQ(fanfare_stream_end(stream, &reason, NULL), FANFARE_ERR_BUSY);
+    while (fanfare_stream_id(stream, &id) == FANFARE_OK && id == 0) {
+        CHECK(now_ms() < deadline);
+    }
+    CHECK_EQ(fanfare_hub_connection(hub, id, &found), FANFARE_OK);
+    fanfare_connections_free(found);
+    CHECK_EQ(fanfare_stream_end(stream, &reason, NULL), FANFARE_OK);
+    CHECK_EQ(reason, 0);
+    CHECK_EQ(fanfare_stream_is_complete(stream, &is_complete), FANFARE_OK);
+    CHECK_EQ(is_complete, 0);
+    CHECK_EQ(fanfare_stream_next(stream, 0, &batch), FANFARE_ERR_BUSY);
     fanfare_hub_free(hub);
     CHECK(pthread_join(thread, NULL) == 0);
     CHECK_EQ(fanfare_stream_end(stream, &reason, NULL), FANFARE_OK);

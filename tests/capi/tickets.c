@@ -105,7 +105,32 @@ static void tickets(void)
     CHECK_EQ(fanfare_tickets_redeem(tickets, fanfare_ticket_text(&ticket), 0, NULL),
              FANFARE_ERR_ARGUMENT);
     CHECK(first == NULL);
+    CHECK_EQ(fanfare_tickets_look_up(tickets, FANFARE_TEXT("x"), 0, &first), FANFARE_ERR_TOKEN);
+    CHECK_EQ(fanfare_tickets_look_up(NULL, fanfare_ticket_text(&ticket), 0, &first),
+             FANFARE_ERR_ARGUMENT);
+    CHECK_EQ(fanfare_tickets_look_up(tickets, fanfare_ticket_text(&ticket), 2, &first),
+             FANFARE_ERR_ARGUMENT);
+    CHECK_EQ(fanfare_tickets_look_up(tickets, fanfare_ticket_text(&ticket), 0, NULL),
+             FANFARE_ERR_ARGUMENT);
+    /* To look it up, twice, uses nothing up. */
+    for (i = 0; i < 2; i++) {
+        CHECK_EQ(fanfare_tickets_look_up(tickets, fanfare_ticket_text(&ticket), 0, &second), FANFARE_OK);
+        CHECK_EQ(fanfare_granted_grant(second, &given), FANFARE_OK);
+        CHECK(given.topics_count == 1 && text_is(given.topics[0], "t"));
+        if (i == 0) {
+            fanfare_granted_free(second);
+        }
+    }
+    CHECK(first == NULL);
     CHECK_EQ(fanfare_tickets_redeem(tickets, fanfare_ticket_text(&ticket), 0, &first), FANFARE_OK);
+    fanfare_granted_free(second);
+    second = NULL;
+    CHECK_EQ(fanfare_tickets_look_up(tickets, fanfare_ticket_text(&ticket), 0, &second), FANFARE_ERR_BUSY);
+    CHECK_EQ(fanfare_tickets_look_up(tickets, fanfare_ticket_text(&ticket), 1, &second), FANFARE_OK);
+    fanfare_granted_free(second);
+    CHECK_EQ(fanfare_granted_is_current(first, &is_current), FANFARE_OK);
+    CHECK_EQ(is_current, 1);
+    second = NULL;
     CHECK_EQ(fanfare_tickets_redeem(tickets, fanfare_ticket_text(&ticket), 0, &second),
              FANFARE_ERR_BUSY);
     CHECK_EQ(fanfare_granted_grant(first, &given), FANFARE_OK);

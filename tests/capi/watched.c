@@ -11,7 +11,7 @@ watched watched_new(size_t capacity)
     new.hub = hub_new();
     new.notices = notices_new();
     new.port = hub_listen(new.hub);
-    CHECK_EQ(fanfare_hub_watch_connections(new.hub, new.notices, capacity, TOKEN), FANFARE_OK);
+    CHECK_EQ(fanfare_hub_watch_connections(new.hub, new.notices, TOKEN, capacity), FANFARE_OK);
     return new;
 }
 

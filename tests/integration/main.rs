@@ -16,6 +16,7 @@
 mod support;
 
 mod adopt;
+mod asked_at;
 mod authorization;
 mod cors;
 mod disconnects;

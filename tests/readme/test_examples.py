@@ -97,17 +97,20 @@ def test_nodes_example_serves_its_input():
 
 
 def test_gos_example_serves_its_input(tmp_path):
-    listen = f'if _, err := hub.Listen("{ADDRESS}"); err != nil {{'
-    told = f'port, err := hub.Listen("{ADDRESS}")\nfmt.Println(port)\nif err != nil {{'
+    listen = f'if _, err := hub.Listen("{ADDRESS}", nil); err != nil {{'
+    told = (
+        f'listener, err := hub.Listen("{ADDRESS}", nil)\n'
+        "if err == nil {\nfmt.Println(listener.Port())\n}\nif err != nil {"
+    )
     code = with_port_told(example("go"), listen, told)
     imports = ['"bufio"', '"fmt"', '"log"', '"os"', '"example.invalid/fanfare"']
     body = f"package main\n\nimport (\n{chr(10).join(imports)}\n)\n\nfunc main() {{\n{code}}}\n"
     package = ROOT / "bindings" / "go"
     module = re.search(r"^module (\S+)$", (package / "go.mod").read_text(), re.MULTILINE)[1]
     (tmp_path / "main.go").write_text(body.replace("example.invalid/fanfare", module))
-    (tmp_path / "go.mod").write_text(
-        f"module example\n\ngo 1.24\n\nrequire {module} v0.0.0\nreplace {module} => {package}\n"
-    )
+    (tmp_path / "go.mod").write_text("module example\n\ngo 1.24\n")
+    # As `go work init . PATH/bindings/go` does.
+    (tmp_path / "go.work").write_text(f"go 1.24\n\nuse .\nuse {package}\n")
     environment = os.environ | {"CGO_LDFLAGS": f"-L{ROOT / 'build' / 'lib'}"}
     program = tmp_path / "example"
     build = ["go", "build", "-o", program, "."]

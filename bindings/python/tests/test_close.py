@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -107,7 +106,6 @@ def test_an_example_ticks_until_it_is_interrupted(example: str, topic: str) -> N
     folder = Path(__file__).parents[1]
     with subprocess.Popen(
         [sys.executable, folder / "examples" / example, "127.0.0.1:0"],
-        env={**os.environ, "PYTHONPATH": str(folder / "src")},
         stdout=subprocess.PIPE,
         text=True,
         # Where these tests run in the background, the shell has it ignored.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import socket
 import stat
 import subprocess
@@ -278,10 +277,8 @@ sys.stdin.readline()
 hub.publish("news", "last")
 {code}
 """
-    source = Path(__file__).parents[1] / "src"
     with subprocess.Popen(
         [sys.executable, "-c", program],
-        env={**os.environ, "PYTHONPATH": str(source)},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

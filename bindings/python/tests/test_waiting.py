@@ -25,6 +25,8 @@ from fanfare import (
     TooManyError,
     TopicError,
 )
+from fanfare._doorbell import LoopBell
+from fanfare.publishing import _Call
 
 BIG = "a" * 4096
 #: A client that does not read is waited for, longer than any test.
@@ -123,6 +125,66 @@ def test_an_interrupt_ends_a_publisher_that_waits() -> None:
                 hub.publish("news", BIG, timeout=None)
         finally:
             signal.signal(signal.SIGALRM, before)
+
+
+def test_a_coroutine_that_waits_is_told_of_space_and_does_not_try_until_then(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    attempts = 0
+    publish = _Call.__call__
+
+    def counted(self: _Call, timeout_ms: int) -> int:
+        nonlocal attempts
+        attempts += 1
+        return publish(self, timeout_ms)
+
+    async def run(hub: Hub, client: object) -> None:
+        waits = asyncio.create_task(hub.publish_async("news", BIG))
+        # To try again every 16 ms would be seen here many times.
+        await asyncio.sleep(0.4)
+        assert not waits.done()
+        assert attempts == 1
+        read_on(client)
+        assert await asyncio.wait_for(waits, DEADLINE_S)
+        assert attempts <= 3
+
+    with full_hub() as (hub, client):
+        monkeypatch.setattr(_Call, "__call__", counted)
+        asyncio.run(run(hub, client))
+
+
+def test_coroutines_that_are_cancelled_or_late_leave_nothing_behind() -> None:
+    async def run(hub: Hub, client: object) -> None:
+        waits = [asyncio.create_task(hub.publish_async("news", BIG)) for _ in range(100)]
+        await asyncio.sleep(0)
+        for each in waits:
+            each.cancel()
+        refused = await asyncio.gather(*waits, return_exceptions=True)
+        assert all(isinstance(each, asyncio.CancelledError) for each in refused)
+        with pytest.raises(TimedOutError):
+            await hub.publish_async("news", BIG, timeout=0.05)
+        with pytest.raises(TimedOutError):
+            await hub.finish_async("news", BIG, timeout=0.05)
+        assert not LoopBell.of_running_loop()._readable
+        read_on(client)
+        part = [Publication("news", BIG)] * 300
+        assert len(await hub.publish_many_async(part, timeout=DEADLINE_S)) == 300
+        assert await hub.finish_async("news", BIG, timeout=DEADLINE_S)
+
+    with full_hub() as (hub, client):
+        asyncio.run(run(hub, client))
+
+
+def test_a_coroutine_that_waits_is_told_when_the_hub_is_closed() -> None:
+    async def run(hub: Hub) -> None:
+        waits = asyncio.create_task(hub.publish_async("news", BIG))
+        await asyncio.sleep(0)
+        await hub.close_async()
+        with pytest.raises(ClosedError):
+            await asyncio.wait_for(waits, DEADLINE_S)
+
+    with full_hub() as (hub, _):
+        asyncio.run(run(hub))
 
 
 def test_a_coroutine_waits_for_space_and_the_loop_goes_on() -> None:

@@ -232,9 +232,10 @@ pub(crate) fn hub_rules(world: &mut World, input: &mut Input<'_>) {
         2 => options.history_age_max_ms = value,
         3 => options.finished_age_max_ms = value,
         4 => options.policy = value as u32,
+        5 => options.reserved = u32::from(input.rarely()),
         _ => {}
     }
-    let minimum = offset_of!(FanfareTopicOptions, policy) + size_of::<u32>();
+    let minimum = offset_of!(FanfareTopicOptions, reserved) + size_of::<u32>();
     let lent = memory.sized(input, &options, minimum, FANFARE_ERR_OPTIONS);
     let verdict = verdict("fanfare_topic_options_problem", fanfare_topic_options_problem, &lent);
     let text = input.topic();
@@ -272,10 +273,12 @@ pub(crate) fn hub_rules(world: &mut World, input: &mut Input<'_>) {
             assert!(if is_ok { removed <= 1 } else { removed == 7 });
         }
         _ => {
-            let (mut rules, mut count) = (ptr::null_mut(), 0);
+            let mut rules = ptr::null_mut();
             // SAFETY: as above, and writable.
-            let status = unsafe { fanfare_hub_rules(pointer, &mut rules, &mut count) };
+            let status = unsafe { fanfare_hub_rules(pointer, &mut rules) };
             assert_eq!(met.check("fanfare_hub_rules", status), !rules.is_null());
+            // SAFETY: NULL or a list.
+            let count = unsafe { fanfare_rules_count(rules) };
             let index = input.below(count + 2);
             let lent = memory.writable::<FanfareRule>(input, size_of::<FanfareRule>());
             let expected = Expected::default()
@@ -283,8 +286,8 @@ pub(crate) fn hub_rules(world: &mut World, input: &mut Input<'_>) {
                 .fault(lent.fault_of_output());
             // SAFETY: NULL or a list, and writable as far as it says; then the list is freed.
             unsafe {
-                let status = fanfare_rules_at(rules, index, lent.as_mut_ptr());
-                if expected.check("fanfare_rules_at", status) {
+                let status = fanfare_rules_get(rules, index, lent.as_mut_ptr());
+                if expected.check("fanfare_rules_get", status) {
                     let rule = ptr::read(lent.as_ptr());
                     assert!(understood(rule.subscription).is_ok_and(self::is_subscription));
                 }
@@ -505,12 +508,26 @@ fn ask_listener(
         _ => {
             let Ok((_ours, end)) = UnixStream::pair() else { return };
             let (fd, addr) = (end.into_raw_fd(), memory.text(b"127.0.0.1:9"));
+            // SAFETY: zero is a valid value.
+            let mut request: FanfareAdmitRequest = unsafe { std::mem::zeroed() };
+            request.size = size_of::<FanfareAdmitRequest>();
+            (request.read, request.addr) = (text, addr);
+            let is_plain = !input.rarely();
+            if !is_plain {
+                request.peer = text;
+                (request.is_proxy, request.reserved) = (input.number() as u32, input.byte().into());
+            }
+            let minimum = offset_of!(FanfareAdmitRequest, reserved) + size_of::<u32>();
+            let lent = memory.sized(input, &request, minimum, FANFARE_ERR_REQUEST);
             let expected = expected
+                .fault(lent.fault)
+                .chance_if(!is_plain, FANFARE_ERR_REQUEST)
+                .chance_if(!is_plain, FANFARE_ERR_ADDRESS)
                 .fault_if(hub.is_closed, FANFARE_ERR_CLOSED)
                 .chance_if(true, FANFARE_ERR_BUSY)
                 .chance_if(true, FANFARE_ERR_LIMIT);
-            // SAFETY: live; the texts are as they say; the descriptor is this step's.
-            let status = unsafe { fanfare_listener_admit(hub.handle, listener, fd, text, addr) };
+            // SAFETY: live; what is lent is as it says; the descriptor is this step's.
+            let status = unsafe { fanfare_listener_admit(hub.handle, listener, fd, lent.as_ptr()) };
             if expected.check("fanfare_listener_admit", status) {
                 hub.has_connections = true;
             } else {

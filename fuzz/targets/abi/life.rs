@@ -55,7 +55,7 @@ fn options(input: &mut Input<'_>) -> (FanfareOptions, bool) {
             8 => options.connections_max = value,
             9 => options.backlog_bytes_max = value,
             10 => options.shards = value.min(2),
-            _ => options.any_host = value,
+            _ => options.any_host = value as u32,
         }
     }
     (options, is_plain && !keeps_few)
@@ -152,8 +152,14 @@ pub(crate) fn topic_free(world: &mut World, input: &mut Input<'_>) {
 
 pub(crate) fn of_no_handle(_: &mut World, input: &mut Input<'_>) {
     assert_eq!(fanfare_abi_version(), FANFARE_ABI_VERSION);
-    let name = understood(fanfare_disconnect_reason_name(input.number() as i32));
-    assert!(name.is_ok_and(|name| name.is_some_and(|name| !name.is_empty())));
+    let number = input.number() as i32;
+    for name in [
+        fanfare_disconnect_reason_name(number),
+        fanfare_gap_reason_name(number),
+        fanfare_connection_state_name(number),
+    ] {
+        assert!(understood(name).is_ok_and(|name| name.is_some_and(|name| !name.is_empty())));
+    }
     let status = input.number() as i32;
     for status in [status, status.wrapping_neg()] {
         // SAFETY: it is a static text that ends with a NUL.
@@ -221,7 +227,7 @@ pub(crate) fn defaults(_: &mut World, input: &mut Input<'_>) {
     }
     inits! {
         fanfare_options_init FanfareOptions finished_age_max_ms u64;
-        fanfare_topic_options_init FanfareTopicOptions policy u32;
+        fanfare_topic_options_init FanfareTopicOptions reserved u32;
         fanfare_drain_options_init FanfareDrainOptions retry_ms u64;
         fanfare_listen_options_init FanfareListenOptions user_timeout_ms u64;
         fanfare_stream_options_init FanfareStreamOptions queue_bytes_max u64;

@@ -80,7 +80,7 @@ pub(crate) fn hub_watch(world: &mut World, input: &mut Input<'_>) {
         // A queue of any length: it has no memory of that length.
         let capacity = input.number() as usize;
         // SAFETY: NULL or live.
-        let status = unsafe { fanfare_hub_watch_connections(pointer, notices, capacity, token) };
+        let status = unsafe { fanfare_hub_watch_connections(pointer, notices, token, capacity) };
         met.check("fanfare_hub_watch_connections", status)
     } else {
         let subscription = if input.is_odd() { b"#".to_vec() } else { input.topic() };
@@ -93,7 +93,7 @@ pub(crate) fn hub_watch(world: &mut World, input: &mut Input<'_>) {
             .fault_if(grace > 3_600_000, FANFARE_ERR_ARGUMENT)
             .chance_if(hub.is_some_and(|hub| hub.watchers >= WATCHERS_MAX), FANFARE_ERR_LIMIT);
         // SAFETY: NULL or live, and the text is as it says.
-        let status = unsafe { fanfare_hub_watch_interest(pointer, notices, lent, grace, token) };
+        let status = unsafe { fanfare_hub_watch_interest(pointer, notices, token, lent, grace) };
         met.check("fanfare_hub_watch_interest", status)
     };
     if is_ok {
@@ -171,8 +171,13 @@ fn check_notice(bytes: &[u8], tokens: &HashSet<u64>) {
         notice
     };
     assert!(tokens.contains(&notice.token), "{notice:?}");
-    assert!((1..=8).contains(&notice.kind), "{notice:?}");
-    let mut texts = vec![notice.tag, notice.addr];
+    assert!((1..=10).contains(&notice.kind), "{notice:?}");
+    let mut texts = vec![notice.tag, notice.addr, notice.peer];
+    // SAFETY: NULL, or the queue has it until its next drain.
+    if let Some(record) = unsafe { notice.log.as_ref() } {
+        assert!(record.message.length <= FANFARE_LOG_BYTES_MAX, "{notice:?}");
+        texts.extend([record.target, record.message]);
+    }
     if notice.subscriptions_count > 0 {
         // SAFETY: the queue has as many, until its next drain.
         texts.extend_from_slice(unsafe {
@@ -182,6 +187,23 @@ fn check_notice(bytes: &[u8], tokens: &HashSet<u64>) {
     for text in texts {
         let text = understood(text).expect("a text").unwrap_or_default();
         assert!(std::str::from_utf8(&text).is_ok(), "{notice:?}");
+    }
+}
+
+/// Asks for the log as notices, at most 16 queues at once.
+pub(crate) fn log_watch(world: &mut World, input: &mut Input<'_>) {
+    let (notices, watching) = queue(&mut world.queues, input);
+    let token = u64::from(input.byte() % 4);
+    let level = if input.rarely() { input.number() as i32 } else { i32::from(input.byte() % 6) };
+    let capacity = if input.rarely() { input.number() as usize } else { input.below(4) };
+    let expected = Expected::default()
+        .fault_if(notices.is_null(), FANFARE_ERR_ARGUMENT)
+        .fault_if(!(1..=5).contains(&level) || capacity > 65_536, FANFARE_ERR_ARGUMENT)
+        .chance_if(true, FANFARE_ERR_LIMIT);
+    // SAFETY: NULL or live.
+    let status = unsafe { fanfare_log_watch(notices, token, level, capacity) };
+    if expected.check("fanfare_log_watch", status) {
+        watching.expect("NULL is refused").may_have(token);
     }
 }
 

@@ -195,6 +195,47 @@ pub(crate) fn hub_finish(world: &mut World, input: &mut Input<'_>) {
     }
 }
 
+/// Asks to be told of space for topics by names and by handles, and an event or none.
+pub(crate) fn notify_space(world: &mut World, input: &mut Input<'_>) {
+    let mut memory = Memory::default();
+    let handles: Vec<_> = (0..input.below(3)).map(|_| world.topic(input)).collect();
+    let mut queues = std::mem::take(&mut world.queues);
+    let (notices, watching) = crate::notices::queue(&mut queues, input);
+    let (hub, _) = world.hub(input);
+    let event = event(&mut memory, input);
+    // The hub may be closed.
+    let mut expected = Expected::default()
+        .fault_if(hub.is_none() || notices.is_null(), FANFARE_ERR_ARGUMENT)
+        .fault(event.as_ref().and_then(|event| event.fault));
+    let mut names = Vec::new();
+    for _ in 0..if input.rarely() { 65 } else { input.below(3) } {
+        let (lent, _, met) = named(&mut memory, input, expected);
+        expected = met;
+        names.push(lent);
+    }
+    let count = names.len() + handles.len();
+    expected = expected
+        .fault_if(handles.iter().any(|(_, name)| name.is_none()), FANFARE_ERR_ARGUMENT)
+        .fault_if(count == 0, FANFARE_ERR_ARGUMENT)
+        .fault_if(count > Event::TOPICS_MAX, FANFARE_ERR_TOO_MANY);
+    let pointers: Vec<_> = handles.iter().map(|(handle, _)| *handle).collect();
+    let publication = FanfarePublication {
+        topics: memory.list(&names),
+        topics_count: names.len(),
+        handles: memory.list(&pointers),
+        handles_count: pointers.len(),
+        event: pointer(&event),
+    };
+    let token = u64::from(input.byte() % 4);
+    // SAFETY: NULL or live, and what is lent is as it says.
+    let status =
+        unsafe { fanfare_hub_notify_space(Hub::pointer(&hub), notices, token, &publication) };
+    if expected.check("fanfare_hub_notify_space", status) {
+        watching.expect("NULL is refused").may_have(token);
+    }
+    world.queues = queues;
+}
+
 /// Publishes one or several events, each to several topics, by names and by handles.
 pub(crate) fn hub_publish_many(world: &mut World, input: &mut Input<'_>) {
     let mut memory = Memory::default();

@@ -469,6 +469,16 @@ pub(crate) fn pass(world: &mut World, input: &mut Input<'_>) {
                 .chance_if(true, FANFARE_ERR_TOKEN)
                 .chance_if(true, FANFARE_ERR_BUSY);
             let mut granted = ptr::null_mut();
+            if input.is_odd() {
+                // SAFETY: NULL or live, and the text is as it says.
+                let status = unsafe {
+                    fanfare_tickets_look_up(access.tickets, ticket, goes_on, &mut granted)
+                };
+                let is_ok = expected.check("fanfare_tickets_look_up", status);
+                assert_eq!(is_ok, !granted.is_null());
+                access.keep_granted(granted);
+                return;
+            }
             // SAFETY: NULL or live, and the text is as it says.
             let status =
                 unsafe { fanfare_tickets_redeem(access.tickets, ticket, goes_on, &mut granted) };

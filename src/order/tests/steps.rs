@@ -195,7 +195,7 @@ impl Steps {
                 (Resume::after(self.order.id_of(had).to_string(), gap_start), Some(had))
             }
         };
-        let search = Some(self.order.begin_search(resume.clone()));
+        let search = Some(self.order.begin_search(resume.clone(), self.order.moment()));
         Client {
             wanted: texts.into_iter().map(subscription).collect(),
             gap_start: resume.gap_start(),

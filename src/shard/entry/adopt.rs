@@ -77,14 +77,14 @@ impl Shared {
 impl Shard {
     /// Begins the stream of a connection that was handed over, or answers it.
     pub(in crate::shard) fn adopt(&mut self, adopted: Adopted) {
-        let Adopted { stream, peer, reply, number } = adopted;
+        let Adopted { stream, peer, reply, asked_at } = adopted;
         let mut record = Record::new(&peer);
         record.set_subscriptions(reply.subscriptions());
         let connection = Connection { sink: Sink::Socket(stream), state: State::Leaving };
         let key = self.connections.insert(connection, record);
         self.link().counters.pending_connections.add(1);
         match reply {
-            Reply::Stream(request) => self.join_as_of(key.index, &request, Some(number)),
+            Reply::Stream(request) => self.join_as_of(key.index, &request, Some(asked_at)),
             Reply::Answer(answer) => self.answer(key, &answer),
         }
         self.begin_to_poll(key);

@@ -1,5 +1,6 @@
 //! A connection that a host hands over, on its way to a shard.
 
+use crate::order::Moment;
 use crate::shard::connection::peer::Peer;
 use crate::shard::entry::handshake::StreamRequest;
 use crate::sys::Stream;
@@ -9,8 +10,8 @@ pub(crate) struct Adopted {
     pub(crate) stream: Stream,
     pub(crate) peer: Peer,
     pub(crate) reply: Reply,
-    /// The last number of the order when the host handed it over.
-    pub(crate) number: u64,
+    /// When the host handed it over.
+    pub(crate) asked_at: Moment,
 }
 
 /// What the client of an adopted connection is sent.

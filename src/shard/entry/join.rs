@@ -10,6 +10,7 @@ use crate::envelope::Envelope;
 use crate::filter::Subscription;
 use crate::frame::Wire;
 use crate::metrics::DisconnectReason;
+use crate::order::Moment;
 use crate::resume::{Resume, StartAt};
 use crate::seldom::Seldom;
 use crate::shard::connection::member::welcome;
@@ -405,14 +406,14 @@ impl Shard {
         self.join_as_of(index, request, None);
     }
 
-    /// The same; if a number is given, "from now on" is from behind that number on. The host that hands
-    /// a connection over or reads a stream itself does not wait for the shard, and may publish
-    /// meanwhile: then the stream is one that comes back with that number's id.
+    /// The same; if a moment is given, "from now on" is from then on. The host that hands a connection
+    /// over or reads a stream itself does not wait for the shard, and may publish meanwhile: a stream
+    /// that wants nothing of the past is then one that comes back with the id of that moment.
     pub(in crate::shard) fn join_as_of(
         &mut self,
         index: u32,
         request: &StreamRequest,
-        asked_at: Option<u64>,
+        asked_at: Option<Moment>,
     ) {
         let audience = self.audience_of(&request.wanted, (request.wire, request.envelope));
         // What it asked for twice it has once.
@@ -434,13 +435,22 @@ impl Shard {
         self.link().counters.connections.add(1);
         self.link().counters.accepted_connections.add(1);
         self.audiences.count_member(audience);
-        if request.resume != Resume::Start(StartAt::Now) {
-            return self.begin_replay(index, audience, request, request.resume.clone());
+        let keeps_history = self.gatherer(audience).keeps_history();
+        let begins_now = match request.resume {
+            Resume::Start(start) => start == StartAt::Now || !keeps_history,
+            Resume::After(_) | Resume::AfterOr(..) => false,
+        };
+        if !begins_now {
+            // Where nothing is kept, what was published meanwhile is missing too, and told.
+            let moment = asked_at.filter(|_| keeps_history);
+            let moment = moment.unwrap_or_else(|| self.shared.order.moment());
+            return self.begin_replay(index, audience, request, (&request.resume, moment));
         }
         let number = self.take_all();
-        if let Some(asked_at) = asked_at.filter(|&asked_at| asked_at < number) {
-            let id = self.shared.order.id_of(asked_at).to_string();
-            return self.begin_replay(index, audience, request, Resume::After(id.into()));
+        if let Some(asked_at) = asked_at.filter(|asked_at| asked_at.number < number) {
+            let id = self.shared.order.id_of(asked_at.number).to_string();
+            let (resume, now) = (Resume::After(id.into()), self.shared.order.moment());
+            return self.begin_replay(index, audience, request, (&resume, now));
         }
         let first = self.first_block(audience, request.heartbeat_form, number);
         let position = self.join_ring(index, audience, number);

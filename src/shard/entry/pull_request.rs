@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::metrics::DisconnectReason;
+use crate::order::Moment;
 use crate::pull::Pull;
 use crate::shard::connection::peer::Peer;
 use crate::shard::connection::pulls::PullEnd;
@@ -14,8 +15,8 @@ pub(crate) struct PullRequest {
     pub(in crate::shard) end: PullEnd,
     pub(in crate::shard) peer: Peer,
     pub(in crate::shard) request: StreamRequest,
-    /// The last number of the order when the host asked for it.
-    pub(in crate::shard) number: u64,
+    /// When the host asked for it.
+    pub(in crate::shard) asked_at: Moment,
 }
 
 /// What limit a stream that is to begin is beyond.
@@ -25,11 +26,10 @@ pub(crate) enum Beyond {
 }
 
 impl PullRequest {
-    /// Counts a stream that the host reads from a queue, unless it is beyond a limit. `number` is
-    /// the last one of the order.
+    /// Counts a stream that the host reads from a queue, unless it is beyond a limit.
     pub(crate) fn reserve(
         (connections, subscriptions): (&ConnectionLimits, &SubscriptionLimits),
-        number: u64,
+        asked_at: Moment,
         pull: Arc<Pull<DisconnectReason>>,
         request: StreamRequest,
         peer: Peer,
@@ -41,7 +41,7 @@ impl PullRequest {
             connections.release(network);
             Beyond::Subscriptions(exceeded)
         })?;
-        Ok(PullRequest { end: PullEnd::new(pull, counted), peer, request, number })
+        Ok(PullRequest { end: PullEnd::new(pull, counted), peer, request, asked_at })
     }
 
     /// Gives back what it counts for, and ends it.

@@ -10,7 +10,7 @@ use crate::shard::Shard;
 impl Shard {
     /// Begins a stream that its host reads. It may have ended again.
     pub(in crate::shard) fn begin_pull(&mut self, request: PullRequest) -> Key {
-        let PullRequest { end, peer, request, number } = request;
+        let PullRequest { end, peer, request, asked_at } = request;
         let pull = self.connections.pulls.insert(end);
         let connection = Connection { sink: Sink::Pull(pull), state: State::Leaving };
         let mut record = Record::new(&peer);
@@ -20,7 +20,7 @@ impl Shard {
         let id = self.id_of(key.index).to_u64();
         let is_read = self.connections.pull(key.index).is_some_and(|pull| pull.begin(id));
         match is_read {
-            true => self.join_as_of(key.index, &request, Some(number)),
+            true => self.join_as_of(key.index, &request, Some(asked_at)),
             false => drop(self.remove(key.index)),
         }
         key

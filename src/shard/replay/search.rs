@@ -1,5 +1,6 @@
 //! How a stream begins that wants something of the past: the cursor is searched at which it begins.
 
+use crate::order::Moment;
 use crate::resume::Resume;
 use crate::shard::connection::member::welcome;
 use crate::shard::connection::pending::Pending;
@@ -17,9 +18,9 @@ impl Shard {
         index: u32,
         audience: u32,
         request: &StreamRequest,
-        resume: Resume,
+        (resume, asked_at): (&Resume, Moment),
     ) {
-        let mut search = self.shared.order.begin_search(resume);
+        let mut search = self.shared.order.begin_search(resume.clone(), asked_at);
         let mut gatherer = self.gatherer(audience);
         let (stage, first) = match gatherer.search(&mut search) {
             None => (Stage::Searching(search), None),
@@ -53,7 +54,7 @@ impl Shard {
     }
 
     /// An audience's history.
-    fn gatherer(&mut self, audience: u32) -> Gatherer<'_> {
+    pub(in crate::shard) fn gatherer(&mut self, audience: u32) -> Gatherer<'_> {
         Gatherer::new(
             audience,
             &self.audiences,

@@ -111,9 +111,8 @@ type Queue = Arc<Pull<DisconnectReason>>;
 fn request(world: &World, bytes_max: usize) -> (Queue, PullRequest) {
     let queue = Arc::new(Pull::new(bytes_max));
     let wanted = StreamRequest::new(Vec::new(), vec![Topic::new("a").unwrap()], Wire::Plain);
-    let (limits, number) = (world.shared.limits(), world.shared.order.sequence());
-    let Ok(request) =
-        PullRequest::reserve(limits, number, queue.clone(), wanted, Peer::known(None))
+    let (limits, now) = (world.shared.limits(), world.shared.order.moment());
+    let Ok(request) = PullRequest::reserve(limits, now, queue.clone(), wanted, Peer::known(None))
     else {
         panic!("there is space for it");
     };
@@ -216,8 +215,8 @@ fn streams_without_a_descriptor_do_not_take_those_of_sockets() {
     let mut world = World::new(Options { connections_max: 3, ..Options::default() });
     let held: Vec<_> = (0..3).map(|_| begin(&mut world, 1).0).collect();
     let wanted = StreamRequest::new(Vec::new(), vec![Topic::new("a").unwrap()], Wire::Plain);
-    let more =
-        PullRequest::reserve(world.shared.limits(), 0, held[0].clone(), wanted, Peer::known(None));
+    let (limits, now) = (world.shared.limits(), world.shared.order.moment());
+    let more = PullRequest::reserve(limits, now, held[0].clone(), wanted, Peer::known(None));
     assert!(more.is_err(), "there are as many as there may be");
     assert!(!world.shared.connection_limits.is_exceeded());
 }

@@ -8,6 +8,7 @@
 The engine's own threads serve the clients, none of which ever waits for Python.
 """
 
+from . import _native  # noqa: F401 (first, as it says why the library cannot be loaded)
 from ._convert import Envelope, Headers, HeartbeatForm, Moment, Policy, Start, Text, Topics
 from .admin import Connection
 from .authorizing import Authorizer, FunctionAuthorizer, StreamRequest, Verdict
@@ -49,8 +50,12 @@ from .event import Destination, Publication
 from .grants import Grant, Refusal
 from .hub import Drained, Hub
 from .listening import Listener, Route
+from .log import log_to
 from .metrics import Metrics
 from .notices import Connected, Disconnected, Notice, Notices, Unwanted, Wanted
+from .process import PerProcess
+from .publish_server import PublishServer
+from .publisher import Publisher, UnreachableError
 from .rules import Rule
 from .streams import STREAM_HEADERS, Stream
 from .tokens import Granted, Jwks, Key, SigningKey, TicketAuthorizer, Tickets, Tokens
@@ -98,8 +103,11 @@ __all__ = [
     "OptionsError",
     "OutOfResourcesError",
     "PanicError",
+    "PerProcess",
     "Policy",
     "Publication",
+    "PublishServer",
+    "Publisher",
     "Refusal",
     "RequestError",
     "Route",
@@ -123,10 +131,12 @@ __all__ = [
     "Topic",
     "TopicError",
     "Topics",
+    "UnreachableError",
     "UnreadSocketError",
     "UnsentSocketError",
     "Unwanted",
     "Verdict",
     "Wanted",
+    "log_to",
 ]
 __version__ = "0.1.0"

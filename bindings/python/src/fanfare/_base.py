@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
-import threading
 import time
-from collections.abc import Callable
-from concurrent.futures import Future
-from typing import Any, TypeVar
+from typing import Any, Protocol
 
+from ._doorbell import OwnBell, bell_here
 from ._native import lib
+from ._waiting import gevent_here, pause, within
 from .errors import check, error
 
-T = TypeVar("T")
 #: The longest time that the library is waited for at once, so that signals' handlers run.
 SLICE_MS = 100
-#: How long a coroutine sleeps at first and at most before it tries again, in seconds.
-PAUSE_MIN_S, PAUSE_MAX_S = 0.001, 0.016
+#: How long a coroutine sleeps before it tries again if too many wait to be told of space.
+PAUSE_S = 0.016
+
+
+class Call(Protocol):
+    """What is published when there is space."""
+
+    def __call__(self, timeout_ms: int) -> int:
+        """Publishes, waiting for space for so long at most, and returns the status."""
+        ...
+
+    def ask(self, notices: Any, token: int) -> int:  # noqa: ANN401 (cffi has no types)
+        """Has a queue of notices tell once when there is space, and returns the status."""
+        ...
 
 
 class Base:
@@ -30,49 +39,57 @@ class Base:
     _native: Any
 
 
-def wait_for(call: Callable[[int], int], timeout: float | None) -> None:
-    """Has the library wait until a call with a time in milliseconds finds space."""
+def wait_for(call: Call, timeout: float | None) -> None:
+    """Has the library wait until there is space. Under gevent other greenlets run meanwhile."""
     deadline = None if timeout is None else time.monotonic() + timeout
+    slice_ms = SLICE_MS if gevent_here() is None else 0
     while True:
         left_ms = SLICE_MS if deadline is None else (deadline - time.monotonic()) * 1000
-        status = call(max(0, min(SLICE_MS, math.ceil(left_ms))))
+        status = call(max(0, min(slice_ms, math.ceil(left_ms))))
         if status not in (lib.FANFARE_ERR_FULL, lib.FANFARE_ERR_TIMEOUT):
             return check(status)
         _check_deadline(deadline, timeout)
+        if slice_ms == 0:
+            _wait_for_space(call, left_ms / 1000)
 
 
-async def wait_for_async(call: Callable[[int], int], timeout: float | None) -> None:
+async def wait_for_async(call: Call, timeout: float | None) -> None:
     """As :func:`wait_for`, without blocking the event loop. A cancelled call has done nothing."""
     deadline = None if timeout is None else time.monotonic() + timeout
-    pause = PAUSE_MIN_S
     while (status := call(0)) == lib.FANFARE_ERR_FULL:
         _check_deadline(deadline, timeout)
-        await asyncio.sleep(pause)
-        pause = min(2 * pause, PAUSE_MAX_S)
+        await _space(call, None if deadline is None else deadline - time.monotonic())
     check(status)
+
+
+async def _space(call: Call, seconds: float | None) -> None:
+    """Waits until the library tells the loop of space, for some time at most."""
+    bell = bell_here()
+    try:
+        status = call.ask(bell.native, bell.token)
+        if status == lib.FANFARE_ERR_LIMIT:
+            await pause(PAUSE_S)
+            return
+        check(status)
+        await within(seconds, bell.wait_async)
+    finally:
+        bell.close()
+
+
+def _wait_for_space(call: Call, seconds: float) -> None:
+    """Waits in a greenlet until the library tells of space, for some time at most."""
+    bell = OwnBell()
+    try:
+        status = call.ask(bell.native, bell.token)
+        if status == lib.FANFARE_ERR_LIMIT:
+            time.sleep(PAUSE_S)
+            return
+        check(status)
+        bell.wait(seconds)
+    finally:
+        bell.close()
 
 
 def _check_deadline(deadline: float | None, timeout: float | None) -> None:
     if deadline is not None and time.monotonic() >= deadline:
         raise error(lib.FANFARE_ERR_TIMEOUT if timeout else lib.FANFARE_ERR_FULL)
-
-
-def in_thread(function: Callable[[], T]) -> Future[T]:
-    """Runs what blocks for long in a thread of its own, which keeps no interpreter from its end.
-
-    Unlike a call into the library, waiting for the future can be interrupted and cancelled. The
-    function goes on then.
-    """
-    future: Future[T] = Future()
-
-    def run() -> None:
-        try:
-            result = function()
-        except BaseException as problem:
-            future.set_exception(problem)
-        else:
-            future.set_result(result)
-
-    future.set_running_or_notify_cancel()
-    threading.Thread(target=run, name="fanfare", daemon=True).start()
-    return future

@@ -64,6 +64,12 @@ class Memory:
         self._kept.append(lent)
         return lent, len(data)
 
+    @staticmethod
+    def passed(text: Text) -> tuple[Any, int]:
+        """A ``fanfare_text`` that is passed by value, and lasts as long as it is referred to."""
+        data = encoded(text)
+        return ffi.from_buffer(data), len(data)
+
     def keep(self, value: Any) -> Any:  # noqa: ANN401 (cffi has no types)
         self._kept.append(value)
         return value
@@ -79,20 +85,20 @@ class Memory:
 
     def headers(self, headers: Headers) -> tuple[Any, int]:
         """An array of header fields and its length."""
-        pairs = headers.items() if isinstance(headers, Mapping) else headers
+        pairs: Any = headers.items() if isinstance(headers, Mapping) else headers
         lent = [(self.text(name), self.text(value)) for name, value in pairs]
         return self.array("fanfare_header", lent), len(lent)
 
 
 def encoded(text: Text) -> bytes:
     """The bytes of a text; what UTF-8 has no bytes for is left for the engine to refuse."""
+    if isinstance(text, bytes):
+        return text
     if isinstance(text, str):
         try:
             return text.encode()
         except UnicodeEncodeError:
             return text.encode("utf-8", "surrogatepass")
-    if isinstance(text, bytes):
-        return text
     raise TypeError(f"expected str or bytes, not {type(text).__name__}")
 
 

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from ._native import ffi, lib
+from ._waiting import trio_here
 from .errors import check, error
 
 T = TypeVar("T")
@@ -39,7 +40,7 @@ class Doorbell:
         self._capacity = capacity
         self._count = ffi.new("size_t *")
         self._draining = threading.Lock()
-        self._waiting: asyncio.Future[None] | None = None
+        self._wake: Callable[[], None] | None = None
 
     def drain(self, read: Callable[[Any], T], capacity: int | None = None) -> list[T]:
         """What a function reads of the next notices, whose texts are valid until it returns.
@@ -71,23 +72,40 @@ class Doorbell:
 
         :raises BusyError: Another task waits.
         """
-        loop = asyncio.get_running_loop()
-        if self._waiting is not None:
+        if self._wake is not None:
             raise error(lib.FANFARE_ERR_BUSY)
+        trio = trio_here()
+        try:
+            await (self._wait_in_asyncio() if trio is None else self._wait_in_trio(trio))
+        finally:
+            self._wake = None
+
+    async def _wait_in_asyncio(self) -> None:
+        loop = asyncio.get_running_loop()
         rung: asyncio.Future[None] = loop.create_future()
-        self._waiting = rung
+        self._wake = lambda: call_soon(loop, lambda: _ring(rung))
         loop.add_reader(self.fd, _ring, rung)
         try:
             await rung
         finally:
             loop.remove_reader(self.fd)
-            self._waiting = None
+
+    async def _wait_in_trio(self, trio: Any) -> None:  # noqa: ANN401 (it need not be installed)
+        scope, token = trio.CancelScope(), trio.lowlevel.current_trio_token()
+
+        def wake() -> None:
+            with contextlib.suppress(trio.RunFinishedError):
+                token.run_sync_soon(scope.cancel)
+
+        self._wake = wake
+        with scope:
+            await trio.lowlevel.wait_readable(self.fd)
 
     def wake(self) -> None:
         """Ends the wait of a task, if one waits, from any thread."""
-        waiting = self._waiting
-        if waiting is not None:
-            call_soon(waiting.get_loop(), lambda: _ring(waiting))
+        wake = self._wake
+        if wake is not None:
+            wake()
 
 
 def _ring(rung: asyncio.Future[None]) -> None:
@@ -106,14 +124,46 @@ class Readable:
 
     def __init__(self, bell: LoopBell) -> None:
         self.bell = bell
+        self.native = bell.doorbell.native
         self.token = bell.add(self)
         self.event = asyncio.Event()
         self._loop = asyncio.get_running_loop()
+
+    async def wait_async(self) -> None:
+        await self.event.wait()
+        self.event.clear()
 
     def close(self) -> None:
         """Wakes what waits, from any thread."""
         self.bell.drop(self.token)
         call_soon(self._loop, self.event.set)
+
+
+class OwnBell:
+    """The queue of one stream, where no loop of asyncio's can have one for all of its streams."""
+
+    token = 1
+
+    def __init__(self) -> None:
+        self.doorbell = Doorbell(1)
+        self.native = self.doorbell.native
+
+    def wait(self, seconds: float | None) -> None:
+        """Waits in the thread, or under gevent in the greenlet, for a slice of a time at most."""
+        self.doorbell.wait(seconds)
+        self._drain()
+
+    async def wait_async(self) -> None:
+        await self.doorbell.wait_async()
+        self._drain()
+
+    def close(self) -> None:
+        """Wakes what waits, from any thread."""
+        self.doorbell.remove(self.token)
+        self.doorbell.wake()
+
+    def _drain(self) -> None:
+        self.doorbell.drain(lambda notice: int(notice.token))
 
 
 class LoopBell:
@@ -149,6 +199,11 @@ class LoopBell:
             readable = self._readable.get(token)
             if readable is not None:
                 readable.event.set()
+
+
+def bell_here() -> Readable | OwnBell:
+    """What tells the task that runs of one thing: close it afterwards."""
+    return Readable(LoopBell.of_running_loop()) if trio_here() is None else OwnBell()
 
 
 _bells: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, LoopBell] = weakref.WeakKeyDictionary()

@@ -25,51 +25,64 @@ class FanfareError(Exception):
 
 
 class PanicError(FanfareError):
-    """The library has a defect; please report it."""
+    """The library has a defect and panicked; please report it."""
 
 
 class ArgumentError(FanfareError):
-    """The binding has a defect; please report it."""
+    """An argument is NULL, or a length or struct size is impossible; correct the call."""
 
 
 class ForkedError(FanfareError):
-    """The hub was made before a fork; make a new one in the child."""
+    """The hub, or what else the call is for, was made before a fork; make a new one in the
+    child.
+    """
 
 
 class ClosedError(FanfareError):
-    """The hub is closed."""
+    """The hub is closed, or is being drained and takes no more clients; make a new one."""
 
 
 class FullError(FanfareError):
-    """Too many bytes wait to be sent; nothing was published, try again a little later."""
+    """Too many bytes wait to be sent; try again a little later. Nothing was published."""
 
 
 class TopicError(FanfareError, ValueError):
-    """The topic is empty, longer than 256 bytes, not UTF-8, or has a forbidden character."""
+    """The topic must be 1 to 256 bytes of UTF-8 without control characters, '+' and '#'."""
 
 
 class EventError(FanfareError, ValueError):
-    """The event is empty, or a field of it is too long or has a forbidden character."""
+    """The event is empty, or its name, id or key is empty, longer than 256 bytes, has a forbidden
+    character or is reserved, or its window is too long, or a field is set that only a newer
+    library knows; correct the event.
+    """
 
 
 class EncodingError(FanfareError, ValueError):
-    """The event's text is not UTF-8."""
+    """A text is not UTF-8; encode it as UTF-8."""
 
 
 class TooLargeError(FanfareError, ValueError):
-    """The event is larger than the option ``event_bytes_max``."""
+    """The event is larger than the option event_bytes_max, or more than 4 MiB were read of a
+    connection, or a token would have more than 8 KiB; publish less data or raise the option,
+    read less, or grant fewer topics.
+    """
 
 
 class OptionsError(FanfareError, ValueError):
-    """An option is out of its bounds; the message names both."""
+    """An option is out of its bounds, or one is set that only a newer library knows; the function
+    fanfare_..._problem of the struct says which, correct it. The message names the option and
+    its bounds.
+    """
 
 
 class AddressError(FanfareError):
-    """The address cannot be read, is in use, or may not be bound."""
+    """The address must be an IP address and a port such as 127.0.0.1:8080, or unix: and a path,
+    which is not in use and may be bound.
+    """
 
 
 class OutOfResourcesError(FanfareError):
-    """The system is out of descriptors, threads or memory."""
+    """The system is out of descriptors, threads or memory; raise its limits or use less."""
 
 
 class FinishedError(FanfareError):
@@ -77,11 +90,13 @@ class FinishedError(FanfareError):
 
 
 class TimedOutError(FanfareError, TimeoutError):
-    """What was waited for did not happen within the time; wait again, or do without it."""
+    """It did not happen within the time; wait again, or do without it."""
 
 
 class SubscriptionError(FanfareError):
-    """A topic or filter to subscribe to is none."""
+    """A subscription must be a topic, or a filter with '+' as a whole level or '#' as the last one;
+    correct it.
+    """
 
 
 class TooManyError(FanfareError):
@@ -89,51 +104,67 @@ class TooManyError(FanfareError):
 
 
 class BufferSizeError(FanfareError):
-    """The caller's buffer is too small; give a larger one."""
+    """The buffer is too small; give one of the size that was written."""
 
 
 class StaleError(FanfareError):
-    """What an id names is not there any more; there is nothing to do."""
+    """What the id, the listener or the token names is not there any more: it has ended, was closed,
+    or was answered; there is nothing to do.
+    """
 
 
 class LimitError(FanfareError):
-    """There are as many as the options allow; raise the option, or try again later."""
+    """There are as many connections, subscriptions, rules, tickets or sources of notices as are
+    allowed; raise the option, or try again later.
+    """
 
 
 class BusyError(FanfareError):
-    """The engine is asked for more at once than it keeps a queue for; try again a little later."""
+    """The engine is asked for more at once than it keeps a queue for, or the stream or the ticket
+    is in use, or the call is in the log's callback; try again a little later.
+    """
 
 
 class SocketError(FanfareError):
-    """The descriptor is no connected stream socket."""
+    """The descriptor must be a connected stream socket of TCP or of a Unix domain; hand such a one
+    over.
+    """
 
 
 class TLSSocketError(FanfareError):
-    """The socket speaks TLS, which the engine cannot."""
+    """The socket speaks TLS, which the engine cannot; use a pull stream instead."""
 
 
 class UnreadSocketError(FanfareError):
-    """The client has sent bytes behind the request, or a body that was not read."""
+    """The client has sent bytes behind the request, or a body that was not read; read the request
+    whole before handing the socket over.
+    """
 
 
 class UnsentSocketError(FanfareError):
-    """Bytes that the host has written are not sent yet; wait until they are."""
+    """Bytes that the host has written are not sent yet; write nothing before handing the socket
+    over.
+    """
 
 
 class RequestError(FanfareError):
-    """The request is none that a stream can answer."""
+    """The request is none that a stream can answer, by its method, query, header or version; answer
+    the client in another way.
+    """
 
 
 class GrantError(FanfareError):
-    """A grant or a refusal is beyond its bounds, or a stream wants what is not granted."""
+    """A grant or refusal is beyond its bounds, or a stream wants what is not granted; correct
+    it.
+    """
 
 
 class KeyFormatError(FanfareError):
-    """A key cannot be read, is too weak, or is of no algorithm that is taken."""
+    """A key cannot be read, is too weak, or is of no algorithm that is taken; give another."""
 
 
 class EndedError(FanfareError):
-    """The stream has ended, in order and for ``reason``; close it."""
+    """The stream has ended and nothing more will come; free it. ``reason`` says why."""
 
     reason: str = ""
 
@@ -143,11 +174,11 @@ class DisconnectedError(EndedError):
 
 
 class LoggerError(FanfareError):
-    """The program has set a logger in Rust; take the library's records from that."""
+    """The program has set a logger of its own; take the library's records from that."""
 
 
 class TokenError(FanfareError):
-    """The token or the ticket is not valid, or no longer; answer its client 401."""
+    """The token or ticket is not valid, or no longer; answer its client 401."""
 
 
 _CLASSES: dict[int, type[FanfareError]] = {

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json as jsons
 from collections.abc import Iterable
 from dataclasses import dataclass
+from json import JSONEncoder
 from typing import Any, Final
 
 from ._convert import Memory, Text, encoded
@@ -14,7 +14,11 @@ from .errors import error
 #: Types by value: to look one up by its name each time would take as long as all else.
 _EVENT = ffi.typeof("fanfare_event *")
 _EVENT_SIZE = ffi.sizeof("fanfare_event")
-EVENT_ID = ffi.typeof("fanfare_event_id *")
+EVENT_ID: Any = ffi.typeof("fanfare_event_id *")
+
+
+#: Made once: ``json.dumps`` makes one each time, which takes longer than most values do.
+_encode_json = JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 
 
 class _Unset:
@@ -66,6 +70,13 @@ class NativeTopic:
 Destination = Text | NativeTopic | Iterable[Text | NativeTopic]
 
 
+def as_json(value: object, data: Text | None) -> str:
+    """The data of an event that is given as a JSON value."""
+    if data is not None:
+        raise TypeError("an event has data or json, not both")
+    return _encode_json(value)
+
+
 def made(
     memory: Memory,
     data: Text | None,
@@ -81,9 +92,7 @@ def made(
     event = ffi.new(_EVENT)
     event.size = _EVENT_SIZE
     if json is not UNSET:
-        if data is not None:
-            raise TypeError("an event has data or json, not both")
-        data = jsons.dumps(json, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        data = as_json(json, data)
     if data is not None:
         event.data = memory.text(data)
     if name is not None:

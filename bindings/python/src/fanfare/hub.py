@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import warnings
 import weakref
@@ -11,7 +10,6 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
-from ._base import in_thread
 from ._convert import (
     HeartbeatForm,
     Memory,
@@ -24,8 +22,9 @@ from ._convert import (
     struct,
 )
 from ._native import ffi, lib
+from ._waiting import blocking, interruptible, unblocking
 from .admin import Administering
-from .authorizing import Authorizing
+from .authorizing import Authorizer, Authorizing
 from .errors import check
 from .listening import Listening
 from .metrics import Counting
@@ -204,7 +203,7 @@ class Hub(Publishing, Ruling, Listening, Streaming, Noticing, Authorizing, Admin
             raise problem(made, lib.fanfare_options_problem)
         check(status)
         self._native = ffi.gc(out[0], lib.fanfare_hub_free)
-        self._authorizer = None
+        self._authorizer: Authorizer | None = None
         self._is_open_to_all = False
         self._closing: list[Callable[[], None]] = []  # what ends with the hub
         self._abandoned = weakref.finalize(
@@ -222,12 +221,12 @@ class Hub(Publishing, Ruling, Listening, Streaming, Noticing, Authorizing, Admin
         closing a hub of the parent's in the child of a fork. From asyncio use :meth:`close_async`.
         """
         self._abandoned.detach()
-        _close(self._native, self._closing)
+        blocking(_closer(self._native, self._closing))
 
     async def close_async(self) -> None:
         """Closes the hub as :meth:`close` does, without blocking the event loop."""
         self._abandoned.detach()
-        await asyncio.wrap_future(in_thread(_closer(self._native, self._closing)))
+        await unblocking(_closer(self._native, self._closing))
 
     def drain(
         self,
@@ -252,7 +251,7 @@ class Hub(Publishing, Ruling, Listening, Streaming, Noticing, Authorizing, Admin
         :raises OptionsError: An option is out of its bounds, and nothing was begun.
         :raises ForkedError: The hub was made before a fork.
         """
-        return in_thread(self._drainer(window_ms, grace_ms, retry_ms)).result()
+        return interruptible(self._drainer(window_ms, grace_ms, retry_ms))
 
     async def drain_async(
         self,
@@ -262,8 +261,7 @@ class Hub(Publishing, Ruling, Listening, Streaming, Noticing, Authorizing, Admin
         retry_ms: int | None = None,
     ) -> Drained:
         """Drains the hub as :meth:`drain` does, without blocking the event loop."""
-        drainer = self._drainer(window_ms, grace_ms, retry_ms)
-        return await asyncio.wrap_future(in_thread(drainer))
+        return await unblocking(self._drainer(window_ms, grace_ms, retry_ms))
 
     def __enter__(self) -> Hub:
         return self

@@ -102,7 +102,15 @@ class Listener:
         if status != lib.FANFARE_ERR_STALE:
             check(status)
 
-    def admit(self, sock: socket.socket | int, read: bytes = b"", *, addr: str = "") -> None:
+    def admit(
+        self,
+        sock: socket.socket | int,
+        read: bytes = b"",
+        *,
+        addr: str = "",
+        peer: str = "",
+        is_proxy: bool = False,
+    ) -> None:
         """Serves a connection that the program has accepted, as if the listener had accepted it.
 
         The listener reads the request, asks its authorizer, and answers. Never blocks.
@@ -111,19 +119,23 @@ class Listener:
             when this returns, and a ``socket`` is detached then; after an error it is yours.
         :param read: What was read of the request so far, at most 4 MiB.
         :param addr: The client's address; by default the socket's peer.
+        :param peer: Where the connection is from, if that is another address: a proxy of the option
+            ``trusted_proxies``.
+        :param is_proxy: Whether it is from a proxy that speaks for clients which it does not name.
         :raises StaleError: The listener is closed.
         :raises SocketError: It is no such socket.
         :raises TooLargeError: More was read.
         :raises BusyError: Try again a little later.
         :raises ClosedError: The hub is closed.
         """
-        memory = Memory()
-        client = memory.text(addr) if addr else (ffi.NULL, 0)
-        check(
-            lib.fanfare_listener_admit(
-                self._hub._native, self._native, fileno(sock), memory.text(read), client
-            )
-        )
+        memory, request = Memory(), struct("fanfare_admit_request")
+        request.read = memory.text(read)
+        if addr:
+            request.addr = memory.text(addr)
+        if peer:
+            request.peer = memory.text(peer)
+        request.is_proxy = is_proxy
+        check(lib.fanfare_listener_admit(self._hub._native, self._native, fileno(sock), request))
         given(sock)
 
     def has_streams_at(self, path: str) -> bool:

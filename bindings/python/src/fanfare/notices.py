@@ -196,9 +196,9 @@ class Noticing(Base):
         native, queue = self._native, notices._doorbell.native
         for token, subscription in enumerate(several(interest), 2):
             text = memory.text(subscription)
-            check(lib.fanfare_hub_watch_interest(native, queue, text, grace_ms, token))
+            check(lib.fanfare_hub_watch_interest(native, queue, token, text, grace_ms))
             notices._sources.add(token)
         if connections:
-            check(lib.fanfare_hub_watch_connections(native, queue, capacity, 1))
+            check(lib.fanfare_hub_watch_connections(native, queue, 1, capacity))
             notices._sources.add(1)
         return notices

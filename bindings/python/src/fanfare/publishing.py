@@ -9,8 +9,19 @@ from typing import TYPE_CHECKING, Any
 from ._base import Base, wait_for, wait_for_async
 from ._convert import Memory, Text
 from ._native import ffi, lib
-from .errors import FanfareError, check
-from .event import EVENT_ID, UNSET, Destination, NativeTopic, Publication, addressed, id_of, made
+from ._now import publish_now
+from .errors import FanfareError
+from .event import (
+    EVENT_ID,
+    UNSET,
+    Destination,
+    NativeTopic,
+    Publication,
+    addressed,
+    as_json,
+    id_of,
+    made,
+)
 
 if TYPE_CHECKING:
     from .topic import Topic
@@ -34,6 +45,9 @@ class _Call:
             self._hub, self._publication, timeout_ms, self._id
         )
         return status
+
+    def ask(self, notices: Any, token: int) -> int:  # noqa: ANN401 (cffi has no types)
+        return _ask(self._hub, notices, token, self._publication)
 
     @property
     def id(self) -> str:
@@ -78,6 +92,9 @@ class _Part:
         self.ids += [id_of(self._ids[index]) for index in range(self._count[0])]
         return status
 
+    def ask(self, notices: Any, token: int) -> int:  # noqa: ANN401 (cffi has no types)
+        return _ask(self._hub, notices, token, self._publications + len(self.ids))
+
 
 class _Finish:
     """The end of a topic, with a last event or without, when there is space for it."""
@@ -87,6 +104,8 @@ class _Finish:
         self._memory = Memory()
         empty = all(part is None or part is UNSET for part in event)
         self._last = ffi.NULL if empty else made(self._memory, *event)
+        self._publication = ffi.new("fanfare_publication *")
+        addressed(self._memory, self._publication, topic, self._last)
         self._id = ffi.new(EVENT_ID)
         if isinstance(topic, NativeTopic):
             self._function, self._topic = lib.fanfare_hub_finish_topic, topic._native
@@ -97,9 +116,17 @@ class _Finish:
         status: int = self._function(self._hub, self._topic, self._last, timeout_ms, self._id)
         return status
 
+    def ask(self, notices: Any, token: int) -> int:  # noqa: ANN401 (cffi has no types)
+        return _ask(self._hub, notices, token, self._publication)
+
     @property
     def id(self) -> str:
         return id_of(self._id)
+
+
+def _ask(hub: Any, notices: Any, token: int, publication: Any) -> int:  # noqa: ANN401 (cffi)
+    status: int = lib.fanfare_hub_notify_space(hub, notices, token, publication)
+    return status
 
 
 class Publishing(Base):
@@ -166,21 +193,19 @@ class Publishing(Base):
         :raises ClosedError: The hub is closed.
         :raises ForkedError: The hub was made before a fork.
         """
-        event = (data, json, name, id, key, retry_ms, comment, window_ms)
         if timeout == 0 and isinstance(topic, str | bytes | NativeTopic):
-            return self._publish_now(topic, event)
+            if json is not UNSET:
+                data = as_json(json, data)
+            if isinstance(topic, NativeTopic):
+                publish, native = lib.fanfare_hub_publish_to, topic._native
+            else:
+                publish, native = lib.fanfare_hub_publish, Memory.passed(topic)
+            rest = (id, key, retry_ms, comment, window_ms)
+            return publish_now(publish, self._native, native, data, name, *rest)
+        event = (data, json, name, id, key, retry_ms, comment, window_ms)
         call = _Call(self._native, topic, event)
         wait_for(call, timeout)
         return call.id
-
-    def _publish_now(self, topic: Text | NativeTopic, event: tuple[Any, ...]) -> str:
-        memory, published = Memory(), ffi.new(EVENT_ID)
-        last = made(memory, *event)
-        if isinstance(topic, NativeTopic):
-            check(lib.fanfare_hub_publish_to(self._native, topic._native, last, published))
-        else:
-            check(lib.fanfare_hub_publish(self._native, memory.text(topic), last, published))
-        return id_of(published)
 
     async def publish_async(
         self,
@@ -198,8 +223,8 @@ class Publishing(Base):
     ) -> str:
         """Publishes as :meth:`publish` does, and waits for space without blocking the event loop.
 
-        By default it waits without a bound. It tries again every 1 to 16 ms, and waits for nothing
-        if there is space. When its task is cancelled nothing was published.
+        By default it waits without a bound. The library tells the loop when there is space; nothing
+        is tried again before that. When its task is cancelled nothing was published.
         """
         event = (data, json, name, id, key, retry_ms, comment, window_ms)
         call = _Call(self._native, topic, event)

@@ -102,12 +102,12 @@ class Ruling(Base):
 
     def rules(self) -> list[Rule]:
         """The rules that there are, in no order."""
-        out, count = ffi.new("fanfare_rules **"), ffi.new("size_t *")
-        check(lib.fanfare_hub_rules(self._native, out, count))
+        out = ffi.new("fanfare_rules **")
+        check(lib.fanfare_hub_rules(self._native, out))
         listed = ffi.gc(out[0], lib.fanfare_rules_free)
         rule, rules = struct("fanfare_rule"), []
-        for index in range(count[0]):
-            check(lib.fanfare_rules_at(listed, index, rule))
+        for index in range(lib.fanfare_rules_count(listed)):
+            check(lib.fanfare_rules_get(listed, index, rule))
             rules.append(
                 Rule(
                     subscription=taken(rule.subscription),
@@ -126,4 +126,4 @@ class Ruling(Base):
 
 
 def _unless_unset(value: int) -> int | None:
-    return None if value == 2**64 - 1 else value
+    return None if value == lib.FANFARE_UNSET else value

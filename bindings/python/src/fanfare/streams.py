@@ -30,8 +30,9 @@ from ._convert import (
     taken,
     unix_ms,
 )
-from ._doorbell import LoopBell, Readable
+from ._doorbell import LoopBell, OwnBell, Readable
 from ._native import ffi, lib
+from ._waiting import gevent_here, trio_here
 from .errors import DisconnectedError, EndedError, check, error
 from .listening import fileno, given
 from .metrics import reason_name
@@ -62,7 +63,7 @@ class Stream:
 
     def __init__(self, native: Any) -> None:  # noqa: ANN401 (cffi has no types)
         self._native: Any = ffi.gc(native, lib.fanfare_stream_free)
-        self._readable: Readable | None = None
+        self._readable: Readable | OwnBell | None = None
 
     def read(self, timeout: float | None = None) -> bytes:
         """Reads the next batch. Signals are handled while it waits.
@@ -75,11 +76,14 @@ class Stream:
         :raises ForkedError: The hub was made before a fork.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
+        slice_ms = SLICE_MS if gevent_here() is None else 0
         while True:
-            left_ms = SLICE_MS if deadline is None else (deadline - time.monotonic()) * 1000
-            batch = self._take(max(0, min(SLICE_MS, math.ceil(left_ms))))
+            left_ms = slice_ms if deadline is None else (deadline - time.monotonic()) * 1000
+            batch = self._take(max(0, min(slice_ms, math.ceil(left_ms))))
             if batch is not None:
                 return batch
+            if slice_ms == 0:  # the library waits for nothing: other greenlets run at the doorbell
+                self._notified_alone().wait(None if deadline is None else left_ms / 1000)
             if deadline is not None and time.monotonic() >= deadline:
                 raise error(lib.FANFARE_ERR_TIMEOUT)
 
@@ -90,9 +94,7 @@ class Stream:
         :raises DisconnectedError: It was cut; ``reason`` says why.
         """
         while (batch := self._take(0)) is None:
-            readable = self._notified()
-            await readable.event.wait()
-            readable.event.clear()
+            await self._notified().wait_async()
         return batch
 
     def close(self) -> None:
@@ -198,12 +200,21 @@ class Stream:
         check(lib.fanfare_stream_end(self._open(), reason, is_cut))
         return (reason_name(reason[0]) if reason[0] else None), bool(is_cut[0])
 
-    def _notified(self) -> Readable:
+    def _notified(self) -> Readable | OwnBell:
+        if trio_here() is not None:
+            return self._notified_alone()
         bell = LoopBell.of_running_loop()
-        if self._readable is None or self._readable.bell is not bell:
+        if not isinstance(self._readable, Readable) or self._readable.bell is not bell:
             readable = Readable(bell)
             check(lib.fanfare_stream_notify(self._open(), bell.doorbell.native, readable.token))
             self._readable = readable
+        return self._readable
+
+    def _notified_alone(self) -> OwnBell:
+        if not isinstance(self._readable, OwnBell):
+            bell = OwnBell()
+            check(lib.fanfare_stream_notify(self._open(), bell.doorbell.native, bell.token))
+            self._readable = bell
         return self._readable
 
 

@@ -5,10 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ._convert import Text
-from .event import UNSET, NativeTopic
+from ._native import lib
+from ._now import publish_now
+from .event import UNSET, NativeTopic, as_json
 
 if TYPE_CHECKING:
     from .publishing import Publishing
+
+_publish_to = lib.fanfare_hub_publish_to
 
 
 class Topic(NativeTopic):
@@ -41,9 +45,21 @@ class Topic(NativeTopic):
         timeout: float | None = 0,
     ) -> str:
         """Publishes as :meth:`fanfare.Hub.publish` does."""
-        event = (data, json, name, id, key, retry_ms, comment, window_ms)
         if timeout == 0:
-            return self._hub._publish_now(self, event)
+            if json is not UNSET:
+                data = as_json(json, data)
+            return publish_now(
+                _publish_to,
+                self._hub._native,
+                self._native,
+                data,
+                name,
+                id,
+                key,
+                retry_ms,
+                comment,
+                window_ms,
+            )
         return self._hub.publish(
             self,
             data,

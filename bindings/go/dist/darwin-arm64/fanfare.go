@@ -1,0 +1,5 @@
+// Package dist has fanfare's static library for macOS on Apple processors. Package fanfare imports it.
+package dist
+
+// #cgo LDFLAGS: -L${SRCDIR} -L${SRCDIR}/../../../../build/lib -lfanfare
+import "C"

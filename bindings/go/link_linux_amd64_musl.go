@@ -1,0 +1,5 @@
+//go:build cgo && linux && amd64 && musl && !fanfare_shared && !fanfare_system && !fanfare_tree
+
+package fanfare
+
+import _ "github.com/fanfare-sse/fanfare/bindings/go/dist/linux-amd64-musl" // the library

@@ -1,0 +1,405 @@
+"""A publisher of another process's engine: ``fanfare serve``, or a ``PublishServer``."""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import contextlib
+import http.client
+import json as jsons
+import os
+import select
+import socket
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from types import TracebackType
+from typing import Any
+from urllib.parse import urlencode
+
+from ._convert import Text, encoded
+from ._native import lib
+from .errors import (
+    EncodingError,
+    EventError,
+    FanfareError,
+    FinishedError,
+    FullError,
+    TokenError,
+    TooLargeError,
+    TopicError,
+)
+from .event import UNSET, NativeTopic, Publication
+
+#: How long a connection may have been idle that is used once more, in seconds: half of what the
+#: servers allow.
+IDLE_S_MAX = 30
+#: The most bytes of an answer.
+_ANSWER_BYTES_MAX = 64 * 1024
+#: The most events of one request, and the bytes behind which no other one goes into it.
+PART_MAX, PART_BYTES_MAX = 256, 1 << 20
+#: What the status of an answer stands for.
+_STATUSES: dict[int, tuple[type[FanfareError], int]] = {
+    400: (EventError, lib.FANFARE_ERR_EVENT),
+    401: (TokenError, lib.FANFARE_ERR_TOKEN),
+    409: (FinishedError, lib.FANFARE_ERR_FINISHED),
+    413: (TooLargeError, lib.FANFARE_ERR_TOO_LARGE),
+    503: (FullError, lib.FANFARE_ERR_FULL),
+}
+
+
+class UnreachableError(FanfareError, ConnectionError):
+    """The process that owns the engine does not answer; ``maybe_published`` says what is known."""
+
+    #: Whether it may have got the events all the same: false if nothing was sent to it.
+    maybe_published: bool = False
+
+
+class _Connection(http.client.HTTPConnection):
+    """A connection to a server of a Unix domain socket or of a port."""
+
+    def __init__(self, path: str | None, host: str, port: int, timeout: float) -> None:
+        super().__init__(host, port, timeout=timeout)
+        self._path = path
+        self.pid = os.getpid()
+        self.used_at = 0.0
+
+    def connect(self) -> None:
+        if self._path is None:
+            super().connect()
+            return
+        # "@name" is a name of Linux's abstract ones.
+        address = "\0" + self._path[1:] if self._path.startswith("@") else self._path
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(address)
+
+    def is_usable(self) -> bool:
+        """Whether it is this process's own, and the server has not ended it."""
+        if self.pid != os.getpid() or time.monotonic() - self.used_at > IDLE_S_MAX:
+            return False
+        if self.sock is None:
+            return False
+        poll = select.poll()
+        poll.register(self.sock, select.POLLIN)
+        return not poll.poll(0)
+
+
+class Publisher:
+    """Publishes to the engine of another process, for servers with several workers.
+
+    >>> from fanfare import Publisher
+    >>> publisher = Publisher("unix:/run/app/fanfare.sock")
+    >>> publisher.publish("news", "hello")  # doctest: +SKIP
+    'zxxwmdbm-1'
+
+    It may be made before a fork, and used by any thread of any process. Nothing connects before the
+    first event. Connections are kept for the next one, and each call uses one for itself.
+
+    :param address: Where the engine's process takes events: ``unix:/run/app/fanfare.sock``, or
+        ``127.0.0.1:8081``. It is ``--control-listen`` of ``fanfare serve``, or the address of a
+        :class:`fanfare.PublishServer`.
+    :param token: The token that it asks for, if it does.
+    :param timeout: How many seconds to wait for it at most, at each step: to connect, to send, and
+        for the answer. The engine waits for space itself: up to 30 s of ``fanfare serve``.
+    :param idle_max: How many connections are kept.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        *,
+        token: str | None = None,
+        timeout: float = 5.0,
+        idle_max: int = 4,
+    ) -> None:
+        self._path, self._host, self._port = _place(address)
+        self._address = address
+        self._timeout = timeout
+        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
+        # Without a lock, which a fork could find taken.
+        self._idle: collections.deque[_Connection] = collections.deque()
+        self._idle_max = idle_max
+
+    def __repr__(self) -> str:
+        return f"<fanfare.Publisher {self._address}>"
+
+    def publish(
+        self,
+        topic: Text | Iterable[Text],
+        data: Text | None = None,
+        *,
+        json: object = UNSET,
+        name: Text | None = None,
+        id: Text | None = None,  # noqa: A002 (the standard's word)
+        key: Text | None = None,
+        retry_ms: int | None = None,
+        window_ms: int | None = None,
+    ) -> str:
+        """Publishes an event, and returns its id, as of :meth:`fanfare.Hub.publish`.
+
+        :param topic: A topic, or 1 to 64 of them.
+        :param data: The event's data; or any JSON value as ``json``.
+        :raises FullError: Too many bytes wait to be sent; nothing was published, try again a little
+            later.
+        :raises EventError: The topic or a field of the event is not as it has to be.
+        :raises TooLargeError: The event is larger than the engine takes.
+        :raises FinishedError: A topic is finished.
+        :raises TokenError: The engine's process asks for another token.
+        :raises UnreachableError: It does not answer.
+        """
+        data = _data(data, json)
+        if data is None:
+            raise TypeError("an event has data or json")
+        query = _query(topic, name, id, key, retry_ms, window_ms)
+        return str(self._ask("/publish", query, encoded(data)).get("id") or "")
+
+    def publish_many(self, publications: Iterable[Publication]) -> int:
+        """Publishes events one after another, each to its topics, and returns how many.
+
+        It ends with the first that is refused: the exception's ``published`` is as long as there
+        were events before it, whose ids are not told and so are empty.
+
+        :raises FanfareError: As of :meth:`publish`.
+        """
+        count = 0
+        lines = map(_line, publications)
+        try:
+            for part in _parts(lines):
+                self._ask("/publish", [], b"".join(part), "application/x-ndjson")
+                count += len(part)
+        except FanfareError as problem:
+            problem.published = ("",) * (count + len(problem.published))
+            raise
+        return count
+
+    def finish(
+        self,
+        topic: Text,
+        data: Text | None = None,
+        *,
+        json: object = UNSET,
+        name: Text | None = None,
+        id: Text | None = None,  # noqa: A002 (the standard's word)
+        key: Text | None = None,
+        retry_ms: int | None = None,
+    ) -> str:
+        """Finishes a topic, as :meth:`fanfare.Hub.finish` does, and returns its id.
+
+        :raises FanfareError: As of :meth:`publish`.
+        """
+        data = _data(data, json)
+        query = _query(topic, name, id, key, retry_ms, None)
+        content = b"" if data is None else encoded(data)
+        return str(self._ask("/finish", query, content).get("id") or "")
+
+    async def publish_async(
+        self,
+        topic: Text | Iterable[Text],
+        data: Text | None = None,
+        *,
+        json: object = UNSET,
+        name: Text | None = None,
+        id: Text | None = None,  # noqa: A002 (the standard's word)
+        key: Text | None = None,
+        retry_ms: int | None = None,
+        window_ms: int | None = None,
+    ) -> str:
+        """Publishes as :meth:`publish` does, in a thread.
+
+        When its task is cancelled the event may be published or not.
+        """
+        return await asyncio.to_thread(
+            self.publish,
+            topic,
+            data,
+            json=json,
+            name=name,
+            id=id,
+            key=key,
+            retry_ms=retry_ms,
+            window_ms=window_ms,
+        )
+
+    def close(self) -> None:
+        """Closes the connections that are kept. It may be used afterwards."""
+        while self._idle:
+            self._idle.pop().close()
+
+    def __enter__(self) -> Publisher:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _ask(
+        self,
+        path: str,
+        query: Sequence[tuple[str, Text]],
+        content: bytes,
+        kind: str = "application/octet-stream",
+    ) -> dict[str, Any]:
+        target = f"{path}?{urlencode(query)}" if query else path
+        connection = self._connection()
+        try:
+            # A server that refuses a request without reading it has answered, and is gone.
+            with contextlib.suppress(BrokenPipeError):
+                connection.request("POST", target, content, {"Content-Type": kind, **self._headers})
+            response = connection.getresponse()
+            answer = response.read(_ANSWER_BYTES_MAX)
+        except (OSError, http.client.HTTPException) as why:
+            connection.close()
+            raise self._unreachable(f"has not answered: {_why(why)}", True) from why
+        except BaseException:  # such as a KeyboardInterrupt
+            connection.close()
+            raise
+        if response.will_close or not response.isclosed():
+            connection.close()
+        else:
+            self._keep(connection)
+        return self._read(response.status, answer)
+
+    def _read(self, status: int, answer: bytes) -> dict[str, Any]:
+        try:
+            read = jsons.loads(answer)
+        except ValueError:
+            read = None
+        if not isinstance(read, dict):
+            raise self._unreachable(f"is no engine of fanfare's: status {status}", False)
+        if status == 200:
+            return read
+        kind, code = _STATUSES.get(status, (FanfareError, lib.FANFARE_ERR_REQUEST))
+        problem = kind(code, str(read.get("error", f"status {status}")))
+        problem.published = ("",) * int(read.get("published", 0))
+        raise problem
+
+    def _connection(self) -> _Connection:
+        while self._idle:
+            try:
+                kept = self._idle.pop()
+            except IndexError:  # another thread was faster
+                break
+            if kept.is_usable():
+                return kept
+            kept.close()
+        connection = _Connection(self._path, self._host, self._port, self._timeout)
+        try:
+            connection.connect()
+        except OSError as why:
+            connection.close()
+            raise self._unreachable(f"cannot be reached: {_why(why)}", False) from why
+        return connection
+
+    def _keep(self, connection: _Connection) -> None:
+        connection.used_at = time.monotonic()
+        if len(self._idle) < self._idle_max:
+            self._idle.append(connection)
+        else:
+            connection.close()
+
+    def _unreachable(self, how: str, maybe_published: bool) -> UnreachableError:
+        known = (
+            "The event may be published or not; give it an id, and publish it again"
+            if maybe_published
+            else "Nothing was published; start the process that owns the engine, and try again"
+        )
+        problem = UnreachableError(lib.FANFARE_ERR_SYSTEM, f"{self._address} {how}. {known}.")
+        problem.maybe_published = maybe_published
+        return problem
+
+
+def _place(address: str) -> tuple[str | None, str, int]:
+    if address.startswith("unix:"):
+        return address.removeprefix("unix:"), "localhost", 80
+    host, colon, port = address.removeprefix("http://").rstrip("/").rpartition(":")
+    if not colon or not port.isdecimal():
+        raise ValueError(
+            f"{address!r} is no address; give one such as unix:/run/app/fanfare.sock or "
+            "127.0.0.1:8081"
+        )
+    return None, host.strip("[]"), int(port)
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, TimeoutError):
+        return "it takes too long"
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+
+
+def _data(data: Text | None, json: object) -> Text | None:
+    if json is UNSET:
+        return data
+    if data is not None:
+        raise TypeError("an event has data or json, not both")
+    return jsons.dumps(json, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
+def _topics(topic: Any) -> list[Text]:  # noqa: ANN401 (a Destination)
+    topics = [topic] if isinstance(topic, str | bytes | NativeTopic) else list(topic)
+    if not topics:
+        raise TopicError(
+            lib.FANFARE_ERR_TOPIC, "there is no topic to publish to: give at least one"
+        )
+    return [each.name if isinstance(each, NativeTopic) else each for each in topics]
+
+
+def _query(
+    topic: Text | Iterable[Text],
+    name: Text | None,
+    id: Text | None,  # noqa: A002 (the standard's word)
+    key: Text | None,
+    retry_ms: int | None,
+    window_ms: int | None,
+) -> list[tuple[str, Text]]:
+    query: list[tuple[str, Text]] = [("topic", encoded(each)) for each in _topics(topic)]
+    for field, text in (("event", name), ("id", id), ("key", key)):
+        if text is not None:
+            query.append((field, encoded(text)))
+    for field, number in (("retry", retry_ms), ("window", window_ms)):
+        if number is not None:
+            query.append((field, str(int(number))))
+    return query
+
+
+def _line(publication: Publication) -> bytes:
+    if publication.comment is not None:
+        raise EventError(lib.FANFARE_ERR_EVENT, "a comment cannot be published to another process")
+    fields = {
+        "topics": [_text(topic) for topic in _topics(publication.topic)],
+        "data": _data(publication.data, publication.json),
+        "event": publication.name,
+        "id": publication.id,
+        "key": publication.key,
+        "retry": publication.retry_ms,
+        "window": publication.window_ms,
+    }
+    given: Iterator[tuple[str, object]] = (
+        (field, _text(value) if isinstance(value, bytes) else value)
+        for field, value in fields.items()
+        if value is not None
+    )
+    return jsons.dumps(dict(given)).encode() + b"\n"
+
+
+def _parts(lines: Iterator[bytes]) -> Iterator[list[bytes]]:
+    part: list[bytes] = []
+    size = 0
+    for line in lines:
+        part.append(line)
+        size += len(line)
+        if len(part) == PART_MAX or size >= PART_BYTES_MAX:
+            yield part
+            part, size = [], 0
+    if part:
+        yield part
+
+
+def _text(text: Text) -> str:
+    try:
+        return encoded(text).decode()
+    except UnicodeDecodeError as why:
+        raise EncodingError(lib.FANFARE_ERR_UTF8, f"the event's text is not UTF-8: {why}") from None
