@@ -121,6 +121,8 @@ static bool set_kind(napi_env env, napi_value value, const fanfare_notice *notic
     case FANFARE_NOTICE_UNHANDLED:
         return set_string(env, value, "type", "unhandled") && set_id(env, value, "id", notice->id) &&
                set_text(env, value, "addr", notice->addr) &&
+               set_text(env, value, "peer", notice->peer) &&
+               set_bool(env, value, "isProxy", notice->is_proxy != 0) &&
                set_value(env, value, "read",
                          bytes_value(env, notice->request ? notice->request->content
                                                           : FANFARE_TEXT("")));
@@ -341,7 +343,7 @@ static napi_value watch_connections(napi_env env, napi_callback_info info) {
     if (!is_whole || capacity == 0) {
         return throw_option(env, FANFARE_ERR_OPTIONS, "capacity", FANFARE_TEXT("1 to 1,048,576"));
     }
-    fanfare_status code = fanfare_hub_watch_connections(hub, notices, (size_t)capacity, token);
+    fanfare_status code = fanfare_hub_watch_connections(hub, notices, token, (size_t)capacity);
     return code == FANFARE_OK ? NULL : throw_code(env, code);
 }
 
@@ -367,7 +369,7 @@ static napi_value watch_interest(napi_env env, napi_callback_info info) {
     memory_init(&memory);
     if (required_read(env, &memory, args[2], "interest", &subscription)) {
         fanfare_status code =
-            fanfare_hub_watch_interest(hub, notices, subscription, grace_ms, token);
+            fanfare_hub_watch_interest(hub, notices, token, subscription, grace_ms);
         if (code != FANFARE_OK) {
             throw_code(env, code);
         }
