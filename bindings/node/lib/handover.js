@@ -25,17 +25,29 @@ function obstacleOf(req, res) {
 }
 
 /**
- * Whether the parser has read more than the request, which it has read whole. Otherwise no time runs
- * for another request, and the newest whose head it has is this one. Where the parser does not tell
- * that, it may have.
+ * Whether the parser has read more than the request. Otherwise it has read that whole, the newest
+ * request whose head it has is this one, and it is not among those that have begun another. Where the
+ * server does not tell that, it may have.
  */
 function hasReadAhead(req) {
-  const { parser } = req.socket;
-  if (!req.complete || typeof parser?.duration !== 'function' || typeof parser.headersCompleted !== 'function') {
-    return true;
-  }
+  const { parser, server } = req.socket;
+  const connections = connectionsOf(server);
+  if (!req.complete || !parser || typeof connections?.active !== 'function') return true;
   const isNewest = parser.incoming === req || !parser.incoming;
-  return !isNewest || parser.duration() !== 0 || !parser.headersCompleted() || req.socket.readableLength > 0;
+  return !isNewest || req.socket.readableLength > 0 || connections.active().includes(parser);
+}
+
+/** The name of a server's list of its connections, once it is known. */
+let connectionsKey;
+
+/**
+ * A server's list of its connections, by which Node.js itself finds requests that take too long. It is
+ * no public interface.
+ */
+function connectionsOf(server) {
+  if (server === undefined) return undefined;
+  connectionsKey ??= Object.getOwnPropertySymbols(server).find(({ description }) => description === 'http.server.connections');
+  return server[connectionsKey];
 }
 
 /** Why the head that the program has made cannot be the engine's, or undefined. */

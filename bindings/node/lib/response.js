@@ -29,7 +29,8 @@ function response(hub, request, options) {
     return answered(NOTHING_TO_COME, terms);
   }
   const headers = headersOf([...STREAM_FIELDS, ...terms.fields]);
-  return new Response(bodyOf(stream, request.signal), { headers });
+  // In Deno a signal is aborted by the end of the response as well, and tells nothing that `cancel` does not.
+  return new Response(bodyOf(stream, globalThis.Deno === undefined ? request.signal : undefined), { headers });
 }
 
 /** The body: a batch is read when the server asks for one. To cancel it closes the stream at once. */

@@ -15,7 +15,8 @@ async function send(stream, req, res) {
   res.on('close', leave);
   // A client that breaks the connection off is one that has left.
   res.on('error', leave);
-  const forget = closeWith(serverOf(req), leave);
+  const server = serverOf(req);
+  const forget = closeWith(server, leave);
   try {
     for (;;) {
       const { done, value } = await stream.next();
@@ -25,7 +26,7 @@ async function send(stream, req, res) {
       res.flush?.();
       if (!hasSpace && !isOver(res)) await untilDrained(res);
     }
-    if (!isOver(res)) res.end();
+    if (!isOver(res)) res.end(() => closeIdle(server));
   } catch {
     // Some of it may be missing, so the response is not to look complete.
     breakOff(res);
@@ -89,6 +90,11 @@ function closeWith(server, leave) {
       timer = undefined;
     }
   };
+}
+
+/** Has a server that is closed not wait for a client that might ask for something else. */
+function closeIdle(server) {
+  if (server?.listening === false) setImmediate(() => server.closeIdleConnections?.());
 }
 
 function closeStreams() {

@@ -26,14 +26,12 @@ class Terms {
       if (!OPTIONS.has(option) && !others.includes(option)) throw invalid(`a stream has no option ${option}`);
     }
     const {
-      topics = [], anyTopics = false, headers = [], overload = 'comeAgain', queryTopics = anyTopics, queueBytesMax,
+      topics, anyTopics = false, headers = [], overload = 'comeAgain', queryTopics = anyTopics, queueBytesMax,
     } = options;
     if (overload !== 'comeAgain' && overload !== 'unavailable') {
       throw invalid('overload may be comeAgain or unavailable');
     }
-    this.topics = typeof topics === 'string' ? [topics] : [...topics];
-    if (!this.topics.every((topic) => typeof topic === 'string')) throw invalid('each of topics must be a string');
-    if (this.topics.length === 0 && !anyTopics) throw invalid('a stream needs topics');
+    this.topics = topicsOf(topics ?? (anyTopics ? [] : undefined));
     this.fields = pairsOf(headers);
     for (const [name] of this.fields) {
       if (OWN_FIELDS.has(name.toLowerCase()) || name.toLowerCase() === 'content-encoding') {
@@ -87,6 +85,14 @@ class Terms {
     }
     return asked;
   }
+}
+
+function topicsOf(topics) {
+  const given = typeof topics === 'string' ? [topics] : topics;
+  if (!Array.isArray(given) || !given.every((topic) => typeof topic === 'string')) {
+    throw invalid('topics must be a string or an array of strings');
+  }
+  return given;
 }
 
 /** Whether a topic or filter stands for all that another one stands for. */

@@ -282,7 +282,7 @@ test('what is wrong with the options is the program\'s fault', async (t) => {
   const hub = open(t, { shards: 1 });
   const { port, results } = await serve(t, async (req, res) => {
     for (const options of [
-      {}, { topics: [] }, { topics: [1] }, { topics: 'a', handover: 'maybe' }, { topics: 'a', topic: 'b' },
+      {}, { topics: [1] }, { topics: 1 }, { topics: 'a', handover: 'maybe' }, { topics: 'a', topic: 'b' },
       { topics: 'a', headers: { 'Content-Type': 'b' } }, { topics: 'a', overload: 'no' }, { topics: 'a', headers: 1 },
     ]) {
       assert.throws(() => hub.handle(req, res, options), { code: 'ERR_INVALID_ARG_TYPE' }, JSON.stringify(options));

@@ -7,13 +7,15 @@ import express from 'express';
 import { Chats } from 'fanfare/ai';
 import { listenOn, runAlone } from './serving.mjs';
 
+const think = (word, signal) => sleep(200, undefined, { signal });
+
 /** What a model would give: with one it is `toUIMessageStream({ stream: streamText({ ... }).stream })`. */
-async function* answerTo(messages, { signal, pauseMs }) {
+async function* answerTo(messages, { signal, pause }) {
   const question = messages.at(-1)?.parts.map(({ text }) => text ?? '').join('') ?? '';
   yield { type: 'start' };
   yield { type: 'text-start', id: 'answer' };
   for (const word of `You said: ${question}. That is all I know.`.split(/(?<= )/)) {
-    await sleep(pauseMs, undefined, { signal });
+    await pause(word, signal);
     yield { type: 'text-delta', id: 'answer', delta: word };
   }
   yield { type: 'text-end', id: 'answer' };
@@ -45,13 +47,13 @@ document.forms[0].onsubmit = async (event) => {
 };
 </script>`;
 
-export function application(hub, { handover, pauseMs = 200 } = {}) {
+export function application(hub, { handover, pause = think } = {}) {
   const chats = new Chats(hub);
   const app = express();
   app.get('/', (req, res) => res.type('html').send(PAGE));
   app.post('/api/chat', express.json(), (req, res) => {
     const { id, messages } = req.body;
-    return chats.post(req, res, id, ({ signal }) => answerTo(messages, { signal, pauseMs }), { handover });
+    return chats.post(req, res, id, ({ signal }) => answerTo(messages, { signal, pause }), { handover });
   });
   app.get('/api/chat/:id/stream', (req, res) => chats.get(req, res, req.params.id, { handover }));
   app.delete('/api/chat/:id', (req, res) => res.sendStatus(chats.stop(req.params.id) ? 204 : 404));

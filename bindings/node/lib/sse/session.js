@@ -4,6 +4,7 @@
 
 const { randomUUID } = require('node:crypto');
 const { EventEmitter } = require('node:events');
+const { hold, release } = require('../alive.js');
 const { invalid } = require('../event.js');
 const { PRIVATE, registryOf } = require('./registry.js');
 
@@ -13,6 +14,7 @@ class Session extends EventEmitter {
   #topics;
   #send;
   #changed;
+  #waiting = 0;
 
   constructor(hub, topics, lastId, state) {
     super();
@@ -103,9 +105,19 @@ class Session extends EventEmitter {
 
   #begun() {
     if (this.connectionId !== undefined || !this.isConnected) return Promise.resolve();
+    // What is waited for keeps the process going.
+    this.#waiting += 1;
+    hold(this);
     return new Promise((resolve) => {
-      this.once('begun', resolve);
-      this.once('disconnected', resolve);
+      const done = () => {
+        this.off('begun', done);
+        this.off('disconnected', done);
+        this.#waiting -= 1;
+        if (this.#waiting === 0) release(this);
+        resolve();
+      };
+      this.on('begun', done);
+      this.on('disconnected', done);
     });
   }
 }

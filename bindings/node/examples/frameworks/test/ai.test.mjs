@@ -2,11 +2,11 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { DefaultChatTransport, readUIMessageStream } from 'ai';
 import { Hub } from 'fanfare';
 import { resumable } from 'fanfare/ai';
 import { createResumableStreamContext } from 'resumable-stream/generic';
-import { launch, openPage } from '../../../../../tests/browser/chromium.js';
 import { start } from '../chat.mjs';
 import { started, until, withDeadline } from './support.mjs';
 
@@ -21,7 +21,7 @@ async function textOf(stream) {
 
 for (const handover of ['require', 'never']) {
   test(`handover ${handover}: the AI SDK's transport sends, resumes, and is told that there is nothing`, async (t) => {
-    const { hub, url } = await started(t, start, { handover, pauseMs: 5 });
+    const { hub, url } = await started(t, start, { handover, pause: () => sleep(5) });
     const transport = new DefaultChatTransport({ api: `${url}/api/chat` });
     assert.equal(await transport.reconnectToStream({ chatId: 'chat' }), null);
     const abort = new AbortController();
@@ -40,7 +40,7 @@ for (const handover of ['require', 'never']) {
 }
 
 test('a run that is stopped ends for the transport', async (t) => {
-  const { url } = await started(t, start, { pauseMs: 60_000 });
+  const { url } = await started(t, start, { pause: (word, signal) => sleep(60_000, undefined, { signal }) });
   const transport = new DefaultChatTransport({ api: `${url}/api/chat` });
   const stream = await transport.sendMessages({ trigger: 'submit-message', chatId: 'chat', messages });
   const reader = stream.getReader();
@@ -49,18 +49,6 @@ test('a run that is stopped ends for the transport', async (t) => {
   const types = [];
   for (let read = await reader.read(); !read.done; read = await withDeadline('the end', reader.read())) types.push(read.value.type);
   assert.deepEqual(types, ['text-start', 'abort']);
-});
-
-test('the page goes on after a reload', async (t) => {
-  const { url } = await started(t, start, { pauseMs: 30 });
-  const browser = await launch();
-  t.after(() => browser.close());
-  const page = await openPage(t, browser, `${url}/`);
-  await page.fill('input', 'hello');
-  await page.click('button');
-  await page.waitForFunction(() => document.querySelector('p').textContent.includes('said'));
-  await page.reload();
-  await page.waitForFunction((answer) => document.querySelector('p').textContent === answer, ANSWER);
 });
 
 test('resumable-stream has its channels on a hub', async (t) => {

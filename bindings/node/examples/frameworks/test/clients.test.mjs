@@ -1,4 +1,5 @@
 // Other clients, TLS and HTTP/2.
+/* global document, window, EventSource */
 
 import assert from 'node:assert/strict';
 import { connect, createSecureServer } from 'node:http2';
@@ -7,6 +8,7 @@ import { test } from 'node:test';
 import { fetchEventSource } from '@microsoft/fetch-event-source';
 import { Agent, fetch as undiciFetch } from 'undici';
 import { launch, openPage } from '../../../../../tests/browser/chromium.js';
+import { start as chat } from '../chat.mjs';
 import { start as express } from '../express.mjs';
 import { handler, start as http } from '../http.mjs';
 import { start as middleware } from '../middleware.mjs';
@@ -94,9 +96,14 @@ test('HTTP/2: many streams of one connection, and one that is cut does not look 
   await until('the stream to end', () => hub.metrics().connections === 9);
 });
 
-test('pages in Chromium: an EventSource by each way, and a session of the middleware', async (t) => {
+test('pages in Chromium', async (t) => {
   const browser = await launch();
   t.after(() => browser.close());
+  await t.test('an EventSource by each way, and a session of the middleware', (sub) => testEventSources(sub, browser));
+  await t.test('the page of the chat goes on after a reload', (sub) => testChat(sub, browser));
+});
+
+async function testEventSources(t, browser) {
   const [plain, pulled] = [await started(t, http, { handover: 'require' }), await started(t, http, { handover: 'never' })];
   const sessions = await started(t, middleware);
   for (const { hub, url } of [plain, pulled]) {
@@ -133,4 +140,19 @@ test('pages in Chromium: an EventSource by each way, and a session of the middle
   assert.deepEqual(await page.evaluate(() => window.got), [
     'welcome {"members":1}', 'said {"in":"the room"}', 'said {"in":"the chat"}',
   ]);
-});
+}
+
+async function testChat(t, browser) {
+  let goOn;
+  const reloaded = new Promise((resolve) => { goOn = resolve; });
+  const { url } = await started(t, chat, { pause: async (word) => { if (word === 'That ') await reloaded; } });
+  const page = await openPage(t, browser, `${url}/`);
+  const untilShown = (text) => page.waitForFunction((wanted) => document.querySelector('p').textContent === wanted, text);
+  await page.fill('input', 'hello');
+  await page.click('button');
+  await untilShown('You said: hello. ');
+  await page.reload();
+  await untilShown('You said: hello. ');
+  goOn();
+  await untilShown('You said: hello. That is all I know.');
+}
