@@ -7,6 +7,7 @@
 export * from './types/authorizing.js';
 export * from './types/connections.js';
 export * from './types/errors.js';
+export type { Handled, HandleOptions, NodeRequest, NodeResponse, ResponseOptions } from './types/handling.js';
 export * from './types/hub.js';
 export * from './types/listening.js';
 export * from './types/log.js';

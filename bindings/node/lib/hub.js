@@ -7,9 +7,11 @@ const { hold, release } = require('./alive.js');
 const { Authorizer, FunctionAuthorizer } = require('./authorize.js');
 const { checkOptions, dataOf, invalid, publicationOf } = require('./event.js');
 const { Fallback } = require('./fallback.js');
+const { handle } = require('./handle.js');
 const { Listener } = require('./listener.js');
 const native = require('./native.js');
 const { Sources } = require('./notices.js');
+const { response } = require('./response.js');
 const { handOver } = require('./socket.js');
 const { Stream } = require('./stream.js');
 const { Topic, placeOf } = require('./topic.js');
@@ -173,6 +175,14 @@ class Hub extends EventEmitter {
       });
     }
     handOver(socket, (fd) => native.adopt(this.#native, fd, topics, given));
+  }
+
+  handle(req, res, options) {
+    return handle(this, req, res, options);
+  }
+
+  response(request, options) {
+    return response(this, request, options);
   }
 
   authorize(decide, options = {}) {

@@ -4,6 +4,8 @@ import {
   Fallback, FunctionAuthorizer, Hub, STREAM_HEADERS, SigningKey, TicketAuthorizer, Tickets, Tokens, logTo,
   type Connected, type ErrorCode, type FanfareError, type HubOptions, type Notice,
 } from 'fanfare';
+import { Chats, resumable } from 'fanfare/ai';
+import { createChannel, createSession, sse } from 'fanfare/sse';
 
 export async function allowed(): Promise<void> {
   const options: HubOptions = { shards: 1, heartbeatMs: 0, topicBacklogBytesMax: undefined };
@@ -64,4 +66,28 @@ export function refused(hub: Hub, error: FanfareError): ErrorCode {
   // @ts-expect-error: there is no such notice
   hub.on('connect', () => {});
   return error.code;
+}
+
+export async function ways(hub: Hub, req: import('fanfare').NodeRequest, res: import('fanfare').NodeResponse): Promise<void> {
+  const handled: import('fanfare').Handled = await hub.handle(req, res, { topics: ['a'], handover: 'never', tag: 'b', start: 2 });
+  if (handled === 'gone') return;
+  const request = { url: '/', method: 'GET', headers: { get: () => null } };
+  hub.response(request, { topics: 'a', anyTopics: true });
+  const channel = createChannel<{ n: number }>({ hub, topic: 'a' });
+  channel.state.n satisfies number;
+  const session = await createSession(req, res, { hub, channels: [channel], cors: { origins: ['https://a.example'] }, state: { n: 1 } });
+  session?.state.n satisfies number | undefined;
+  session?.push({}, 'a').sendRetry(1);
+  sse({ heartbeat: 1, retry: 2, cors: true }).broadcast('a', {}, 'b');
+  const { publisher, subscriber } = resumable(hub);
+  await publisher.set('a', 'b', { EX: 1 });
+  await subscriber.subscribe('a', (message) => message.length);
+  const chats = new Chats(hub, { rule: { historyEventsMax: 1 } });
+  await chats.post(req, res, 'a', async function* run() { yield { type: 'start' }; }, { handover: 'auto' });
+  // @ts-expect-error: a session has its tag
+  await createSession(req, res, { hub, tag: 'a' });
+  // @ts-expect-error: a response is handed over by nobody
+  hub.response(request, { topics: 'a', handover: 'never' });
+  // @ts-expect-error: there is no such mode
+  await hub.handle(req, res, { topics: 'a', handover: 'always' });
 }

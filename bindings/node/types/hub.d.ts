@@ -2,6 +2,9 @@ import type { AuthorizeOptions, Decide } from './authorizing.js';
 import type {
   Connection, ConnectionFilter, DisconnectOptions, DrainOptions, Drained, Rule, RuleOptions,
 } from './connections.js';
+import type {
+  Handled, HandleOptions, NodeRequest, NodeResponse, Request, Response, ResponseOptions,
+} from './handling.js';
 import type { ListenOptions, Listener } from './listening.js';
 import type { Metrics } from './metrics.js';
 import type {
@@ -146,6 +149,30 @@ export class Hub {
    * FANFARE_ERR_SOCKET_UNSENT, FANFARE_ERR_REQUEST, FANFARE_ERR_BUSY, and as of `subscribe`
    */
   adopt(socket: Socket, topics: Topics, options?: AdoptOptions): void;
+
+  /**
+   * Answers a request to the program's own server, by `GET` or `POST`, with the stream of the topics
+   * that the options name; the program has authorized it. The request and response are those of
+   * Node.js' `http`, `https` or `http2`, of Express, Fastify, or Koa (`ctx.request`, `ctx.response`).
+   * In Hono give `c.env.incoming` and `c.env.outgoing`, and return `RESPONSE_ALREADY_SENT`.
+   *
+   * The socket of a plain HTTP/1.1 connection is handed over to the engine, where Node.js lets it:
+   * for the program the response is closed then. Otherwise the server sends the stream, until it is
+   * closed. Header fields that were set on the response are sent in either case.
+   *
+   * Too many clients, and a hub that is closed, are answered as `overload` says; topics that are
+   * none with 400, and topics that are finished, of which the client has all, with 204.
+   *
+   * @returns what became of it, once the answer has begun. It is rejected, and the client answered
+   * 500, when an option is out of its bounds.
+   */
+  handle(req: NodeRequest, res: NodeResponse, options: HandleOptions): Promise<Handled>;
+
+  /**
+   * The same as a `Response` of the Fetch standard, which the server sends: for route handlers of
+   * Next.js, SvelteKit, Hono, Bun and Deno. A client that leaves ends the stream at once.
+   */
+  response(request: Request, options: ResponseOptions): Response;
 
   /**
    * Has a function decide on each request for a stream, of listeners that are opened afterwards and
