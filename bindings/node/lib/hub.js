@@ -14,8 +14,8 @@ const { Sources } = require('./notices.js');
 const { response } = require('./response.js');
 const { handOver } = require('./socket.js');
 const { Stream } = require('./stream.js');
-const { Topic } = require('./topic.js');
-const { ready, untilSpace } = require('./waiting.js');
+const { Topic, placeOf } = require('./topic.js');
+const { Waiting } = require('./waiting.js');
 
 const WAITING = ['timeoutMs', 'signal'];
 /** The most events that the library is handed at once, while JavaScript's thread does nothing else. */
@@ -30,11 +30,13 @@ class Hub extends EventEmitter {
   #sources;
   #authorizer;
   #isOpenToAll = false;
+  #waiting;
 
   constructor(options = {}) {
     super();
     this.#native = native.open(options);
     this.#publish = native.publisher(this.#native);
+    this.#waiting = new Waiting(this.#native);
     this.#sources = new Sources(this.#native, (notice) => this.emit(notice.type, notice));
     this.on('newListener', (event) => {
       if (event === 'connected' || event === 'disconnected') this.#sources.watchConnections();
@@ -44,7 +46,7 @@ class Hub extends EventEmitter {
   // ---- publishing ----
 
   topic(name) {
-    return new Topic(this, this.#native, name);
+    return new Topic(this, this.#native, this.#waiting, name);
   }
 
   publish(topic, data, options) {
@@ -57,7 +59,8 @@ class Hub extends EventEmitter {
 
   async publishAsync(topic, data, options = {}) {
     const part = [publicationOf(topicsOf(topic), data, options, WAITING)];
-    return untilSpace(this.#native, () => this.#publishPart(part)[0], () => whereOf(part), options);
+    const publish = () => this.#publishPart(part)[0];
+    return this.#waiting.untilSpace(placeOf(topic, options), publish, () => whereOf(part), options);
   }
 
   publishMany(publications) {
@@ -71,7 +74,8 @@ class Hub extends EventEmitter {
     try {
       for (const part of partsOf(publications)) {
         let left = part;
-        await untilSpace(this.#native, () => {
+        // A place of its own: each of its events has other topics.
+        await this.#waiting.untilSpace(ids, () => {
           const { ids: published, error } = native.publishMany(this.#native, left);
           ids.push(...published);
           left = left.slice(published.length);
@@ -95,11 +99,11 @@ class Hub extends EventEmitter {
   async finishAsync(topic, data, options) {
     const { timeoutMs, signal, ...last } = options ?? {};
     const where = () => ({ topics: topicsOf(topic) });
-    return untilSpace(this.#native, () => this.finish(topic, data, last), where, { timeoutMs, signal });
+    return this.#waiting.untilSpace(placeOf(topic), () => this.finish(topic, data, last), where, { timeoutMs, signal });
   }
 
   async ready(topic, options) {
-    await ready(this.#native, topic === undefined ? undefined : topicsOf(topic), options);
+    await this.#waiting.ready(topic === undefined ? undefined : topicsOf(topic), options);
     // There is nothing to wait for any more then.
     if (this.#closed !== undefined || this.metrics().livingShards === 0) {
       throw Object.assign(new Error('the hub is closed: make a new one'), { code: 'FANFARE_ERR_CLOSED' });

@@ -36,7 +36,7 @@ async function fullHub(t, options = {}) {
     }
     return inARow > 50;
   });
-  return { hub, readOn, attempts: () => hub.metrics().fullEvents };
+  return { hub, client, readOn, attempts: () => hub.metrics().fullEvents };
 }
 
 const WAYS = {
@@ -119,17 +119,40 @@ test('who waits is told of an abort, of the end of the topic and of the hub', as
   await assert.rejects(hub.ready(), { code: 'FANFARE_ERR_CLOSED' });
 });
 
-test('a publisher that waits for a topic is told that another one has finished it', async (t) => {
-  const { hub, readOn } = await fullHub(t);
-  const finishing = hub.finishAsync('news', 'last');
-  const waiting = Array.from({ length: 100 }, () => hub.publishAsync('news', BIG));
-  const settled = Promise.allSettled(waiting);
+test('those who wait for a topic come in their order, by few attempts, and before its end', async (t) => {
+  const { hub, client, readOn, attempts } = await fullHub(t);
+  const before = attempts();
+  const controller = new AbortController();
+  const handle = hub.topic('news');
+  const ends = [];
+  const told = (name) => [() => ends.push(name), ({ code }) => ends.push(code)];
+  const waiting = Array.from({ length: 200 }, (_, i) => [hub, handle][i % 2]
+    .publishAsync(...[['news'], []][i % 2], `${i} ${BIG}`).then(...told(i)));
+  waiting.push(hub.publishAsync('news', 'never', { signal: controller.signal }).then(...told('never')));
+  waiting.push(hub.publishAsync('news', 'late', { timeoutMs: 1 }).then(...told('late')));
+  waiting.push(hub.finishAsync('news', 'last').then(...told('last')));
+  waiting.push(hub.publishAsync('news', 'behind').then(...told('behind')));
+  controller.abort(Object.assign(new Error('enough'), { code: 'enough' }));
+  await until('the one whose time is over', () => ends.length === 2);
+  assert.deepEqual(ends.splice(0), ['enough', 'FANFARE_ERR_TIMEOUT']);
+  assert.equal(attempts() - before, 1);
+  let got = '';
+  client.on('data', (chunk) => { got += chunk; });
   readOn();
-  await withDeadline('the end', finishing);
-  for (const { status, value, reason } of await withDeadline('the publishers', settled)) {
-    if (status === 'fulfilled') assert.match(value, /./);
-    else assert.equal(reason.code, 'FANFARE_ERR_FINISHED');
-  }
+  await withDeadline('the publishers', Promise.all(waiting));
+  assert.deepEqual(ends, [...Array(200).keys(), 'last', 'FANFARE_ERR_FINISHED']);
+  assert.ok(attempts() - before < 600, `${attempts() - before} attempts`);
+  await until('the last event', () => got.includes('data: last'));
+  assert.deepEqual([...got.matchAll(/data: (\d+) a/g)].map(([, i]) => Number(i)), [...Array(200).keys()]);
+});
+
+test('publishers that are too many are refused, and those of another topic are not', async (t) => {
+  const { hub } = await fullHub(t);
+  const settled = Promise.allSettled(Array.from({ length: 65_537 }, () => hub.publishAsync('news', 'a')));
+  await assert.rejects(hub.publishAsync('news', 'a'), { code: 'FANFARE_ERR_LIMIT' });
+  assert.match(await hub.publishAsync('sports', 'a'), /./);
+  hub.close();
+  assert.ok((await withDeadline('the end', settled)).every(({ reason }) => reason?.code === 'FANFARE_ERR_CLOSED'));
 });
 
 test('what waits for space keeps the process going', async () => {

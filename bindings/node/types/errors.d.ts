@@ -7,7 +7,7 @@ export type ErrorCode =
   | 'FANFARE_ERR_FORKED'
   /** The hub is closed. */
   | 'FANFARE_ERR_CLOSED'
-  /** Too much waits to be sent; nothing was published, try again a little later. */
+  /** Too much waits to be sent; nothing was published. `Hub.ready` says when there is space. */
   | 'FANFARE_ERR_FULL'
   /** The topic is empty, longer than 256 bytes, or has a forbidden character. */
   | 'FANFARE_ERR_TOPIC'
@@ -35,7 +35,7 @@ export type ErrorCode =
   | 'FANFARE_ERR_BUFFER'
   /** What an id names is not there any more; there is nothing to do. */
   | 'FANFARE_ERR_STALE'
-  /** There are as many as the options allow; raise the option, or try again later. */
+  /** There are as many as are allowed, or wait; raise the option, if there is one, or try again later. */
   | 'FANFARE_ERR_LIMIT'
   /** The engine is asked for more at once than it keeps a queue for; try again a little later. */
   | 'FANFARE_ERR_BUSY'

@@ -56,10 +56,11 @@ export class Hub {
 
   /**
    * Publishes as `publish` does, and waits while too many bytes wait to be sent: until the engine says
-   * that there is space, and for nothing if there is. When it is cancelled nothing was published.
+   * that there is space, and for nothing if there is. Calls that wait for the same topics come one after
+   * the other, in their order. When one is cancelled nothing was published.
    *
-   * @throws {FanfareError} FANFARE_ERR_TIMEOUT, FANFARE_ERR_LIMIT when 65,536 wait for the hub already,
-   * and as of `publish` but for FANFARE_ERR_FULL
+   * @throws {FanfareError} FANFARE_ERR_TIMEOUT, FANFARE_ERR_LIMIT when 65,536 wait already, and as of
+   * `publish` but for FANFARE_ERR_FULL
    */
   publishAsync(topic: Destination, data: Data, options?: EventOptions & WaitOptions): Promise<string>;
 
@@ -84,7 +85,7 @@ export class Hub {
    */
   finish(topic: string | Topic, data?: Data, options?: EventOptions): string;
 
-  /** Finishes a topic as `finish` does, and waits as `publishAsync`. */
+  /** Finishes a topic as `finish` does, and waits as `publishAsync`, behind those who wait for the topic. */
   finishAsync(topic: string | Topic, data?: Data, options?: EventOptions & WaitOptions): Promise<string>;
 
   /**
