@@ -253,8 +253,7 @@ class Publisher:
 
     def close(self) -> None:
         """Closes the connections that are kept. It may be used afterwards."""
-        while self._idle:
-            self._idle.pop().close()
+        self._drop(0)
 
     def __enter__(self) -> Publisher:
         return self
@@ -327,10 +326,14 @@ class Publisher:
 
     def _keep(self, connection: _Connection) -> None:
         connection.used_at = time.monotonic()
-        if len(self._idle) < self._idle_max:
-            self._idle.append(connection)
-        else:
-            connection.close()
+        self._idle.append(connection)
+        self._drop(self._idle_max)
+
+    def _drop(self, kept: int) -> None:
+        """Closes all connections but some; other threads may do the same."""
+        with contextlib.suppress(IndexError):
+            while len(self._idle) > kept:
+                self._idle.popleft().close()
 
     def _unreachable(self, how: str, maybe_published: bool) -> UnreachableError:
         known = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import functools
 import os
 import signal
@@ -14,6 +15,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, ClassVar
 
 import anyio
 import httpx
@@ -39,6 +41,7 @@ from fanfare import (
     TopicError,
     UnreachableError,
 )
+from fanfare.publisher import _Connection
 
 TOKEN = "a-token-of-the-tests"
 
@@ -145,6 +148,26 @@ def test_threads_share_a_publisher_and_its_connections(owner: tuple[str, int]) -
         assert len(set(known)) == len(known) > 0
         assert {next(stream).data for _ in range(400)} == {f"{n}" for n in range(400)}
         assert len(publisher._idle) <= 2
+
+
+def test_threads_that_end_at_once_keep_no_more_connections_than_there_may_be() -> None:
+    class Raced(collections.deque[Any]):
+        """Another thread puts its connection back while this one looks how many there are."""
+
+        others: ClassVar[list[Any]] = [_Connection(None, "localhost", 1, 1.0)]
+
+        def __len__(self) -> int:
+            length = super().__len__()
+            if self.others:
+                kept._keep(self.others.pop())
+            return length
+
+    kept = Publisher("127.0.0.1:1", idle_max=1)
+    kept._idle = Raced()
+    kept._keep(_Connection(None, "localhost", 1, 1.0))
+    assert len(kept._idle) == 1
+    kept.close()
+    assert len(kept._idle) == 0
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
