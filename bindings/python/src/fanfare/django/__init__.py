@@ -196,11 +196,14 @@ def event_stream(
         expires_at=expires_at,
     )
     response = HttpResponse(answer.text.encode(), status=answer.status.value)
+    given: dict[str, list[str]] = {}
     for name, value in answer.headers:
-        if name.lower() == "set-cookie":  # Django has each other field once
+        if name.lower() == "set-cookie":
             response.cookies.load(value)
         else:
-            response.headers[name] = value
+            given.setdefault(name.lower(), []).append(value)
+    for name, values in given.items():  # Django has each once
+        response.headers[name] = ", ".join(values)
     return response
 
 
