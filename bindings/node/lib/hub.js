@@ -7,13 +7,15 @@ const { hold, release } = require('./alive.js');
 const { Authorizer, FunctionAuthorizer } = require('./authorize.js');
 const { checkOptions, dataOf, invalid, publicationOf } = require('./event.js');
 const { Fallback } = require('./fallback.js');
+const { handle } = require('./handle.js');
 const { Listener } = require('./listener.js');
 const native = require('./native.js');
 const { Sources } = require('./notices.js');
+const { response } = require('./response.js');
 const { handOver } = require('./socket.js');
 const { Stream } = require('./stream.js');
 const { Topic } = require('./topic.js');
-const { untilSpace } = require('./waiting.js');
+const { ready, untilSpace } = require('./waiting.js');
 
 const WAITING = ['timeoutMs', 'signal'];
 /** The most events that the library is handed at once, while JavaScript's thread does nothing else. */
@@ -54,9 +56,8 @@ class Hub extends EventEmitter {
   }
 
   async publishAsync(topic, data, options = {}) {
-    const { timeoutMs, signal } = options;
     const part = [publicationOf(topicsOf(topic), data, options, WAITING)];
-    return untilSpace(() => this.#publishPart(part)[0], timeoutMs, signal);
+    return untilSpace(this.#native, () => this.#publishPart(part)[0], () => whereOf(part), options);
   }
 
   publishMany(publications) {
@@ -65,17 +66,17 @@ class Hub extends EventEmitter {
     return ids;
   }
 
-  async publishManyAsync(publications, { timeoutMs, signal } = {}) {
+  async publishManyAsync(publications, options = {}) {
     const ids = [];
     try {
       for (const part of partsOf(publications)) {
         let left = part;
-        await untilSpace(() => {
+        await untilSpace(this.#native, () => {
           const { ids: published, error } = native.publishMany(this.#native, left);
           ids.push(...published);
           left = left.slice(published.length);
           if (error !== undefined) throw error;
-        }, timeoutMs, signal);
+        }, () => whereOf(left), options);
       }
     } catch (error) {
       throw Object.assign(error, { published: ids });
@@ -86,14 +87,23 @@ class Hub extends EventEmitter {
   finish(topic, data, options) {
     const topics = topicsOf(topic);
     if (topics.length !== 1) throw invalid('one topic is finished at a time');
-    const hasLast = (data !== undefined && data !== null) || options !== undefined;
+    const hasLast = (data !== undefined && data !== null)
+      || Object.values(options ?? {}).some((option) => option !== undefined);
     return native.finish(this.#native, publicationOf(topics, data, options), hasLast);
   }
 
   async finishAsync(topic, data, options) {
-    const { timeoutMs, signal, ...event } = options ?? {};
-    const last = options === undefined ? undefined : event;
-    return untilSpace(() => this.finish(topic, data, last), timeoutMs, signal);
+    const { timeoutMs, signal, ...last } = options ?? {};
+    const where = () => ({ topics: topicsOf(topic) });
+    return untilSpace(this.#native, () => this.finish(topic, data, last), where, { timeoutMs, signal });
+  }
+
+  async ready(topic, options) {
+    await ready(this.#native, topic === undefined ? undefined : topicsOf(topic), options);
+    // There is nothing to wait for any more then.
+    if (this.#closed !== undefined || this.metrics().livingShards === 0) {
+      throw Object.assign(new Error('the hub is closed: make a new one'), { code: 'FANFARE_ERR_CLOSED' });
+    }
   }
 
   #publishTo(topic, data, options) {
@@ -161,6 +171,14 @@ class Hub extends EventEmitter {
       });
     }
     handOver(socket, (fd) => native.adopt(this.#native, fd, topics, given));
+  }
+
+  handle(req, res, options) {
+    return handle(this, req, res, options);
+  }
+
+  response(request, options) {
+    return response(this, request, options);
   }
 
   authorize(decide, options = {}) {
@@ -259,6 +277,11 @@ class Hub extends EventEmitter {
 
 function topicsOf(topic) {
   return (Array.isArray(topic) ? topic : [topic]).map((each) => (each instanceof Topic ? each.native : each));
+}
+
+/** Where the first of some publications, which found no space, needs it. */
+function whereOf([[topics, ...event]]) {
+  return { topics, windowMs: event.at(-1) };
 }
 
 function nativeOf(option, given, kind) {

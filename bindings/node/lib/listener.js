@@ -3,7 +3,7 @@
 // Where a hub accepts clients.
 
 const native = require('./native.js');
-const { handOver } = require('./socket.js');
+const { handOver, remembered } = require('./socket.js');
 
 /** A listener of a hub, until it or the hub is closed. */
 class Listener {
@@ -24,8 +24,9 @@ class Listener {
     this.#onClose(this);
   }
 
-  admit(socket, read = undefined, { addr } = {}) {
-    handOver(socket, (fd) => native.listenerAdmit(this.#hub, this.#id, fd, read, addr));
+  admit(socket, read = undefined, from = remembered(socket)) {
+    const { addr, peer, isProxy = false } = from ?? {};
+    handOver(socket, (fd) => native.listenerAdmit(this.#hub, this.#id, fd, read, addr, peer, isProxy));
   }
 
   hasStreamsAt(path) {

@@ -5,6 +5,18 @@
 const native = require('./native.js');
 const { invalid } = require('./event.js');
 
+/** Who sends what comes on a socket of a fallback: what its listener says of it. */
+const froms = new WeakMap();
+
+/** Has a socket given back to a listener with what the fallback was told of it. */
+function remember(socket, from) {
+  froms.set(socket, from);
+}
+
+function remembered(socket) {
+  return froms.get(socket);
+}
+
 /**
  * The descriptor of a net.Socket, or undefined where the runtime does not tell it (Bun and Deno, and
  * pipes of other systems). It is no public interface of Node.js, and has been there for a decade.
@@ -41,4 +53,4 @@ function handOver(socket, call) {
   socket.destroy();
 }
 
-module.exports = { descriptorOf, handOver };
+module.exports = { descriptorOf, handOver, remember, remembered };

@@ -12,9 +12,11 @@ const WAITING = ['timeoutMs', 'signal'];
 class Topic {
   #publish;
   #hub;
+  #nativeHub;
 
   constructor(hub, nativeHub, name) {
     this.#hub = hub;
+    this.#nativeHub = nativeHub;
     /** @internal */
     Object.defineProperty(this, 'native', { value: native.topic(name) });
     this.#publish = native.publisher(nativeHub, this.native);
@@ -29,9 +31,9 @@ class Topic {
   }
 
   async publishAsync(data, options = {}) {
-    const { timeoutMs, signal } = options;
-    const [, ...event] = publicationOf([], data, options, WAITING);
-    return untilSpace(() => this.#publish(...event), timeoutMs, signal);
+    const [topics, ...event] = publicationOf([this.native], data, options, WAITING);
+    const where = { topics, windowMs: options.windowMs };
+    return untilSpace(this.#nativeHub, () => this.#publish(...event), () => where, options);
   }
 
   finish(data, options) {

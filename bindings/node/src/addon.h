@@ -105,8 +105,7 @@ bool headers_read(napi_env env, memory *given, napi_value value, const char *wha
 typedef enum {
     FIELD_U64,
     FIELD_U32,
-    FIELD_FLAG64,
-    FIELD_FLAG32,
+    FIELD_FLAG,
     FIELD_TEXT,
     FIELD_TEXTS,
     FIELD_HEADERS,

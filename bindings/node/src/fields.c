@@ -182,8 +182,7 @@ static bool field_read(napi_env env, memory *given, napi_value value, const spec
         }
         *(uint32_t *)target = (uint32_t)number;
         return true;
-    case FIELD_FLAG64: return flag_read(env, value, field->name, target);
-    case FIELD_FLAG32:
+    case FIELD_FLAG:
         if (!flag_read(env, value, field->name, &number)) {
             return false;
         }

@@ -181,12 +181,13 @@ static napi_value rule_value(napi_env env, const fanfare_rule *rule) {
     return set ? value : NULL;
 }
 
-static napi_value rules_value(napi_env env, const fanfare_rules *rules, size_t count) {
+static napi_value rules_value(napi_env env, const fanfare_rules *rules) {
+    size_t count = fanfare_rules_count(rules);
     napi_value array;
     CHECK(env, napi_create_array_with_length(env, count, &array));
     for (size_t i = 0; i < count; i++) {
         fanfare_rule rule = fanfare_rule_empty();
-        fanfare_status code = fanfare_rules_at(rules, i, &rule);
+        fanfare_status code = fanfare_rules_get(rules, i, &rule);
         if (code != FANFARE_OK) {
             return throw_code(env, code);
         }
@@ -203,7 +204,6 @@ static napi_value rules_value(napi_env env, const fanfare_rules *rules, size_t c
 static napi_value hub_rules(napi_env env, napi_callback_info info) {
     napi_value args[1];
     fanfare_rules *rules = NULL;
-    size_t count = 0;
     if (!args_of(env, info, COUNT_OF(args), args)) {
         return NULL;
     }
@@ -211,11 +211,11 @@ static napi_value hub_rules(napi_env env, napi_callback_info info) {
     if (!hub) {
         return NULL;
     }
-    fanfare_status code = fanfare_hub_rules(hub, &rules, &count);
+    fanfare_status code = fanfare_hub_rules(hub, &rules);
     if (code != FANFARE_OK) {
         return throw_code(env, code);
     }
-    napi_value result = rules_value(env, rules, count);
+    napi_value result = rules_value(env, rules);
     fanfare_rules_free(rules);
     return result;
 }

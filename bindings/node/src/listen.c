@@ -106,11 +106,13 @@ static napi_value listener_close(napi_env env, napi_callback_info info) {
     return NULL;
 }
 
-/* listenerAdmit(hub, id, descriptor, read, addr) */
+/* listenerAdmit(hub, id, descriptor, read, addr, peer, isProxy) */
 static napi_value listener_admit(napi_env env, napi_callback_info info) {
-    napi_value args[5];
+    napi_value args[7];
     fanfare_listener listener;
-    fanfare_text read, addr;
+    fanfare_admit_request request = fanfare_admit_request_of(FANFARE_TEXT(""));
+    fanfare_text read;
+    uint64_t is_proxy = 0;
     memory memory;
     int fd = -1;
     if (!args_of(env, info, COUNT_OF(args), args)) {
@@ -123,10 +125,14 @@ static napi_value listener_admit(napi_env env, napi_callback_info info) {
     }
     memory_init(&memory);
     if (text_read(env, &memory, args[3], "read", true, &read) &&
-        text_read(env, &memory, args[4], "addr", false, &addr)) {
-        fanfare_text nothing = FANFARE_TEXT("");
-        fanfare_status code =
-            fanfare_listener_admit(hub, listener, fd, read.data ? read : nothing, addr);
+        text_read(env, &memory, args[4], "addr", false, &request.addr) &&
+        text_read(env, &memory, args[5], "peer", false, &request.peer) &&
+        flag_read(env, args[6], "isProxy", &is_proxy)) {
+        if (read.data) {
+            request.read = read;
+        }
+        request.is_proxy = (uint32_t)is_proxy;
+        fanfare_status code = fanfare_listener_admit(hub, listener, fd, &request);
         if (code != FANFARE_OK) {
             throw_code(env, code);
         }

@@ -56,7 +56,7 @@ static const field HUB_FIELDS[] = {
     U64("subscriptionsMax", subscriptions_max),
     U64("subscriptionsPerAddressMax", subscriptions_per_address_max),
     U64("connectionAgeMaxMs", connection_age_max_ms),
-    ONE(FIELD_FLAG64, "anyHost", fanfare_options, any_host),
+    ONE(FIELD_FLAG, "anyHost", fanfare_options, any_host),
     U64("finishedAgeMaxMs", finished_age_max_ms),
     CHOICE("heartbeatForm", fanfare_options, heartbeat_form, HEARTBEAT_CHOICES),
     CHOICE("policy", fanfare_options, policy, POLICY_CHOICES),
@@ -79,7 +79,7 @@ static const field LISTEN_FIELDS[] = {
     TEXTS("trustedProxies", trusted_proxies),
     ONE(FIELD_AUTHORIZER, "authorizer", fanfare_listen_options, authorizer),
     ONE(FIELD_FALLBACK, "fallback", fanfare_listen_options, fallback),
-    ONE(FIELD_FLAG32, "corsCredentials", fanfare_listen_options, cors_credentials),
+    ONE(FIELD_FLAG, "corsCredentials", fanfare_listen_options, cors_credentials),
     CHOICE("forwardedHeader", fanfare_listen_options, forwarded_header, FORWARDED_CHOICES),
     ONE(FIELD_U32, "socketMode", fanfare_listen_options, socket_mode),
     CHOICE("overload", fanfare_listen_options, overload, OVERLOAD_CHOICES),
@@ -106,7 +106,7 @@ static const field ROUTE_FIELDS[] = {
     ONE(FIELD_TEXT, "path", fanfare_route, path),
     LIST(FIELD_TEXTS, "subscriptions", fanfare_route, subscriptions),
     LIST(FIELD_HEADERS, "headers", fanfare_route, headers),
-    ONE(FIELD_FLAG32, "post", fanfare_route, post),
+    ONE(FIELD_FLAG, "post", fanfare_route, post),
     CHOICE("queryTopics", fanfare_route, query_topics, QUERY_TOPICS_CHOICES),
 };
 
@@ -131,8 +131,8 @@ static const field ADOPT_FIELDS[] = {
     ONE(FIELD_TEXT, "version", adopt_call, request.version),
     LIST(FIELD_HEADERS, "headers", adopt_call, request.headers),
     ONE(FIELD_U64, "readAheadBytes", adopt_call, request.read_ahead_bytes),
-    ONE(FIELD_FLAG32, "isTls", adopt_call, request.is_tls),
-    ONE(FIELD_FLAG32, "hasUnreadContent", adopt_call, request.has_unread_content),
+    ONE(FIELD_FLAG, "isTls", adopt_call, request.is_tls),
+    ONE(FIELD_FLAG, "hasUnreadContent", adopt_call, request.has_unread_content),
 };
 
 static const field TOPIC_OPTIONS_FIELDS[] = {
@@ -154,7 +154,7 @@ static const field GRANT_FIELDS[] = {
     LIST(FIELD_HEADERS, "headers", fanfare_grant, headers),
     ONE(FIELD_TEXT, "tag", fanfare_grant, tag),
     ONE(FIELD_MOMENT, "expiresAt", fanfare_grant, expires_at_unix_ms),
-    ONE(FIELD_FLAG32, "anyTopics", fanfare_grant, any_topics),
+    ONE(FIELD_FLAG, "anyTopics", fanfare_grant, any_topics),
     CHOICE("policy", fanfare_grant, policy, POLICY_CHOICES),
     START("start", fanfare_grant, start),
 };
@@ -201,8 +201,8 @@ static const field CONNECTION_FILTER_FIELDS[] = {
     ONE(FIELD_TEXT, "subscription", fanfare_connection_filter, subscription),
     ONE(FIELD_TEXT, "tag", fanfare_connection_filter, tag),
     ONE(FIELD_U64, "limit", fanfare_connection_filter, limit),
-    ONE(FIELD_FLAG32, "lagging", fanfare_connection_filter, lagging),
-    ONE(FIELD_FLAG32, "slowestFirst", fanfare_connection_filter, slowest_first),
+    ONE(FIELD_FLAG, "lagging", fanfare_connection_filter, lagging),
+    ONE(FIELD_FLAG, "slowestFirst", fanfare_connection_filter, slowest_first),
 };
 
 #define SPEC(what, code, fields) {what, code, fields, COUNT_OF(fields)}

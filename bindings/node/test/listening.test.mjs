@@ -5,12 +5,12 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, readFile, rm, stat } from 'node:fs/promises';
 import { createServer as createHttpServer, request } from 'node:http';
-import { createServer } from 'node:net';
+import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { Fallback } from 'fanfare';
-import { closing, listen, open, repository, withDeadline } from './client.mjs';
+import { closing, listen, open, repository, until, withDeadline } from './client.mjs';
 
 /** The answer to a GET: its status and header fields. */
 function get(t, options) {
@@ -87,7 +87,7 @@ test('routes, header fields and origins are as the options say', async (t) => {
   assert.equal(await statusOf('/events?topic=a'), 404);
 });
 
-test("a server of the program's own answers on the listener's port, and gives streams back", async (t) => {
+test("a server of the program's own answers on the listener's port", async (t) => {
   const hub = open(t, { shards: 1 });
   const server = createHttpServer(async (req, res) => {
     let body = '';
@@ -110,6 +110,55 @@ test("a server of the program's own answers on the listener's port, and gives st
   assert.throws(() => new Fallback(server, { capacity: 0 }), { code: 'FANFARE_ERR_OPTIONS', message: /capacity/ });
   fallback.close();
   assert.equal((await get(t, { port, path: '/page' })).statusCode, 503);
+});
+
+/** Writes requests on one connection, each once the one before is answered; waits for the last answer. */
+async function ask(t, port, requests) {
+  const socket = connect({ port, host: '127.0.0.1' });
+  t.after(() => socket.destroy());
+  let got = '';
+  socket.on('data', (chunk) => { got += chunk; });
+  for (const [sent, answer] of requests) {
+    got = '';
+    socket.write(sent);
+    await until(`the answer ${answer}`, () => got.includes(answer));
+  }
+}
+
+test("a fallback's connection that is given back is from where the proxy has said", async (t) => {
+  const hub = open(t, { shards: 1 });
+  const froms = [];
+  const server = createServer((socket) => {
+    socket.on('data', (read) => {
+      if (read.includes('/events')) listener.admit(socket, read);
+      else socket.write('HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\npage');
+    });
+  });
+  const fallback = new Fallback(server);
+  t.after(() => fallback.close());
+  const listener = hub.listen({ fallback, trustedProxies: '127.0.0.1' });
+  const given = new Fallback((fd, read, from) => {
+    froms.push(from);
+    for (const wrong of [{ addr: 'a' }, { addr: '192.0.2.7:1', peer: 'a' }]) {
+      assert.throws(() => other.admit(fd, read, wrong), { code: 'FANFARE_ERR_ADDRESS' });
+    }
+    assert.throws(() => other.admit(fd, read, { isProxy: 1 }), { code: 'ERR_INVALID_ARG_TYPE' });
+    other.admit(fd, String(read).replace('/page', '/events?topic=c'), from);
+  });
+  t.after(() => given.close());
+  const other = hub.listen({ fallback: given, trustedProxies: '127.0.0.1' });
+  const page = (field) => `GET /page HTTP/1.1\r\nHost: localhost\r\n${field}\r\n`;
+  const events = 'GET /events?topic=a HTTP/1.1\r\nHost: localhost\r\nX-Forwarded-For: 192.0.2.8\r\n\r\n';
+  await ask(t, listener.port, [
+    [page('X-Forwarded-For: 192.0.2.7\r\n'), 'page'], [events, 'text/event-stream'],
+  ]);
+  // The proxy says of the later request who its client is.
+  assert.match((await hub.connections())[0].addr, /^192\.0\.2\.8\b/);
+  await ask(t, other.port, [[page('X-Forwarded-For: 192.0.2.7\r\n'), 'text/event-stream']]);
+  await ask(t, other.port, [[page(''), 'text/event-stream']]);
+  assert.deepEqual(froms.map(({ isProxy }) => isProxy), [false, true]);
+  assert.match(froms[0].addr, /^192\.0\.2\.7\b/);
+  for (const { peer } of froms) assert.match(peer, /^127\.0\.0\.1:\d+$/);
 });
 
 test('a stream begins where the listener says, in the envelope that it says', async (t) => {

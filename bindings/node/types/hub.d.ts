@@ -2,6 +2,9 @@ import type { AuthorizeOptions, Decide } from './authorizing.js';
 import type {
   Connection, ConnectionFilter, DisconnectOptions, DrainOptions, Drained, Rule, RuleOptions,
 } from './connections.js';
+import type {
+  Handled, HandleOptions, NodeRequest, NodeResponse, Request, Response, ResponseOptions,
+} from './handling.js';
 import type { ListenOptions, Listener } from './listening.js';
 import type { Metrics } from './metrics.js';
 import type {
@@ -44,18 +47,19 @@ export class Hub {
    *
    * @returns the hub's id of the event, also when the event has an id of your own: an opaque text,
    * which is empty when the event is published but its id is not known yet
-   * @throws {FanfareError} FANFARE_ERR_FULL when too many bytes wait to be sent (try again a little
-   * later, or use `publishAsync`), FANFARE_ERR_TOPIC, FANFARE_ERR_TOO_MANY, FANFARE_ERR_EVENT,
+   * @throws {FanfareError} FANFARE_ERR_FULL when too many bytes wait to be sent (publish it again once
+   * `ready` says so, or use `publishAsync`), FANFARE_ERR_TOPIC, FANFARE_ERR_TOO_MANY, FANFARE_ERR_EVENT,
    * FANFARE_ERR_UTF8, FANFARE_ERR_TOO_LARGE, FANFARE_ERR_FINISHED, FANFARE_ERR_CLOSED; then nothing
    * was published
    */
   publish(topic: Destination, data: Data, options?: EventOptions): string;
 
   /**
-   * Publishes as `publish` does, and waits while too many bytes wait to be sent: it tries again every
-   * 1 to 16 ms, and waits for nothing if there is space. When it is cancelled nothing was published.
+   * Publishes as `publish` does, and waits while too many bytes wait to be sent: until the engine says
+   * that there is space, and for nothing if there is. When it is cancelled nothing was published.
    *
-   * @throws {FanfareError} FANFARE_ERR_TIMEOUT, and as of `publish` but for FANFARE_ERR_FULL
+   * @throws {FanfareError} FANFARE_ERR_TIMEOUT, FANFARE_ERR_LIMIT when 65,536 wait for the hub already,
+   * and as of `publish` but for FANFARE_ERR_FULL
    */
   publishAsync(topic: Destination, data: Data, options?: EventOptions & WaitOptions): Promise<string>;
 
@@ -82,6 +86,15 @@ export class Hub {
 
   /** Finishes a topic as `finish` does, and waits as `publishAsync`. */
   finishAsync(topic: string | Topic, data?: Data, options?: EventOptions & WaitOptions): Promise<string>;
+
+  /**
+   * Waits until there is space for an event of a topic, or of each of several, or else of the hub: what
+   * `publish` has refused with FANFARE_ERR_FULL may be published again. Others may take the space first.
+   *
+   * @throws {FanfareError} FANFARE_ERR_TIMEOUT, FANFARE_ERR_LIMIT when 65,536 wait for the hub already,
+   * FANFARE_ERR_TOPIC, FANFARE_ERR_TOO_MANY, FANFARE_ERR_CLOSED
+   */
+  ready(topic?: Destination, options?: WaitOptions): Promise<void>;
 
   /**
    * Sets the rule of a topic, or of all topics that match a filter: how much is kept of them, and the
@@ -135,6 +148,30 @@ export class Hub {
    * FANFARE_ERR_SOCKET_UNSENT, FANFARE_ERR_REQUEST, FANFARE_ERR_BUSY, and as of `subscribe`
    */
   adopt(socket: Socket, topics: Topics, options?: AdoptOptions): void;
+
+  /**
+   * Answers a request to the program's own server, by `GET` or `POST`, with the stream of the topics
+   * that the options name; the program has authorized it. The request and response are those of
+   * Node.js' `http`, `https` or `http2`, of Express, Fastify, or Koa (`ctx.request`, `ctx.response`).
+   * In Hono give `c.env.incoming` and `c.env.outgoing`, and return `RESPONSE_ALREADY_SENT`.
+   *
+   * The socket of a plain HTTP/1.1 connection is handed over to the engine, where Node.js lets it:
+   * for the program the response is closed then. Otherwise the server sends the stream, until it is
+   * closed. Header fields that were set on the response are sent in either case.
+   *
+   * Too many clients, and a hub that is closed, are answered as `overload` says; topics that are
+   * none with 400, and topics that are finished, of which the client has all, with 204.
+   *
+   * @returns what became of it, once the answer has begun. It is rejected, and the client answered
+   * 500, when an option is out of its bounds.
+   */
+  handle(req: NodeRequest, res: NodeResponse, options: HandleOptions): Promise<Handled>;
+
+  /**
+   * The same as a `Response` of the Fetch standard, which the server sends: for route handlers of
+   * Next.js, SvelteKit, Hono, Bun and Deno. A client that leaves ends the stream at once.
+   */
+  response(request: Request, options: ResponseOptions): Response;
 
   /**
    * Has a function decide on each request for a stream, of listeners that are opened afterwards and

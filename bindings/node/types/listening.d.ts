@@ -101,6 +101,19 @@ export interface ListenOptions {
   userTimeoutMs?: number | undefined;
 }
 
+/** Where a connection is from that a listener is to serve. */
+export interface From {
+  /** The client's address and port, such as `192.0.2.1:50000`. Default: the socket's peer. */
+  addr?: string | undefined;
+  /**
+   * Where the connection is from, if that is another address: a proxy of trustedProxies, whose header
+   * field says anew with each request who the client is. Default: `addr`.
+   */
+  peer?: string | undefined;
+  /** Whether it is from a proxy that speaks for clients which it does not name. Default: false. */
+  isProxy?: boolean | undefined;
+}
+
 /**
  * Where a listener's connections go whose requests are for paths without streams, so that a server of
  * the program's own answers them on the same port.
@@ -108,13 +121,13 @@ export interface ListenOptions {
 export class Fallback {
   /**
    * @param server An `http.Server`, which need not listen, in Node.js; or a function that is given the
-   * descriptor of each connection, which is its own then, what was read of it, and its client's
-   * address.
+   * descriptor of each connection, which is its own then, what was read of it, and where it is from:
+   * `Listener.admit` takes these three as they are.
    * @param options `capacity`: the most connections that wait. Bounds: 1 to 65,536. Default: 1,024.
    */
   constructor(
     server: { emit(event: 'connection', socket: never): unknown }
-      | ((fd: number, read: Uint8Array, addr: string | undefined) => void),
+      | ((fd: number, read: Uint8Array, from: From) => void),
     options?: { capacity?: number | undefined },
   );
   /** Takes no more, and closes the connections that wait. */
@@ -135,10 +148,12 @@ export class Listener {
    * of `Hub.adopt`.
    *
    * @param read What was read of the request so far, at most 4 MiB.
+   * @param from Where it is from. Default: what the fallback was told of it that has made the socket,
+   * or else the socket's peer.
    * @throws {FanfareError} FANFARE_ERR_STALE when it is closed, FANFARE_ERR_SOCKET,
-   * FANFARE_ERR_TOO_LARGE, FANFARE_ERR_BUSY, FANFARE_ERR_CLOSED
+   * FANFARE_ERR_TOO_LARGE, FANFARE_ERR_ADDRESS, FANFARE_ERR_BUSY, FANFARE_ERR_CLOSED
    */
-  admit(socket: Socket, read?: string | Uint8Array, options?: { addr?: string | undefined }): void;
+  admit(socket: Socket, read?: string | Uint8Array, from?: From): void;
   /** Whether it has streams at a path, percent-encoded and without a query. */
   hasStreamsAt(path: string): boolean;
   /** Whether a request with this `Host` is for it, as its option hosts says. */
