@@ -138,7 +138,10 @@ class Publisher:
         retry_ms: int | None = None,
         window_ms: int | None = None,
     ) -> str:
-        """Publishes an event, and returns its id, as of :meth:`fanfare.Hub.publish`.
+        """Publishes an event, as :meth:`fanfare.Hub.publish` does.
+
+        Returns the id that clients see: the event's own, or else the hub's, which is empty when it
+        is not known yet.
 
         :param topic: A topic, or 1 to 64 of them.
         :param data: The event's data; or any JSON value as ``json``.
@@ -186,7 +189,9 @@ class Publisher:
         key: Text | None = None,
         retry_ms: int | None = None,
     ) -> str:
-        """Finishes a topic, as :meth:`fanfare.Hub.finish` does, and returns its id.
+        """Finishes a topic, as :meth:`fanfare.Hub.finish` does.
+
+        Returns the last event's own id, or else the hub's id of it or of the end.
 
         :raises FanfareError: As of :meth:`publish`.
         """
