@@ -231,3 +231,19 @@ else:
 """
     ran = django(code, '{"HUB": {"shards": 1}}')
     assert (ran.returncode, ran.stderr) == (0, "")
+
+
+def test_header_fields_that_come_twice_are_all_in_an_answer_of_djangos() -> None:
+    code = """
+import io
+from django.core.handlers.wsgi import WSGIRequest
+asked = WSGIRequest({"REQUEST_METHOD": "HEAD", "wsgi.input": io.BytesIO()})
+twice = [("Vary", "Origin"), ("Set-Cookie", "a=1; Path=/a")]
+twice += [("vary", "Cookie"), ("Set-Cookie", "b=2")]
+answer = event_stream(asked, "a", headers=twice)
+assert answer.status_code == 200 and answer.headers["Content-Type"] == "text/event-stream"
+assert answer.headers["Vary"] == "Origin, Cookie"
+assert sorted(answer.cookies.output(header="").split("\\r\\n ")) == [" a=1; Path=/a", "b=2"]
+"""
+    ran = django(code, '{"HUB": {"shards": 1}}')
+    assert (ran.returncode, ran.stderr) == (0, "")
