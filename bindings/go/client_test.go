@@ -27,6 +27,7 @@ type client struct {
 	body   interface{ Close() error }
 	lastID string
 	retry  string
+	err    error // by which the stream has ended
 }
 
 // subscribe returns when everything that is published from now on will come.
@@ -80,6 +81,7 @@ func (c *client) next() (event received, ok bool) {
 			if errors.Is(err, context.DeadlineExceeded) {
 				c.t.Fatalf("waited for an event: %v", err)
 			}
+			c.err = err
 			return received{}, false
 		}
 		line = strings.TrimSuffix(line, "\n")

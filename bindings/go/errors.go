@@ -1,11 +1,12 @@
 package fanfare
 
-// #include <fanfare.h>
+// #include "native.h"
 import "C"
 
 import (
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // Error is a code of the C ABI. Compare with the values below, by [errors.Is]: an error may be
@@ -37,8 +38,7 @@ const (
 	// of a connection, or a token would have more than 8 KiB; publish less data or raise the option,
 	// read less, or grant fewer topics.
 	ErrTooLarge Error = C.FANFARE_ERR_TOO_LARGE
-	// ErrOptions: an option is out of its bounds, or one is set that only a newer library knows; the
-	// function fanfare_..._problem of the struct says which, correct it.
+	// ErrOptions: an option is out of its bounds, or one is set that only a newer library knows; the error is an OptionError, which names both.
 	ErrOptions Error = C.FANFARE_ERR_OPTIONS
 	// ErrAddress: the address must be an IP address and a port such as 127.0.0.1:8080, or unix: and a
 	// path, which is not in use and may be bound.
@@ -79,8 +79,7 @@ const (
 	// ErrRequest: the request is none that a stream can answer, by its method, query, header or
 	// version; answer the client in another way.
 	ErrRequest Error = C.FANFARE_ERR_REQUEST
-	// ErrGrant: a grant or refusal is beyond its bounds, or a stream wants what is not granted;
-	// correct it.
+	// ErrGrant: a grant or a refusal is beyond its bounds, or a stream wants what is not granted; the error is an OptionError.
 	ErrGrant Error = C.FANFARE_ERR_GRANT
 	// ErrKey: a key cannot be read, is too weak, or is of no algorithm that is taken; give another.
 	ErrKey Error = C.FANFARE_ERR_KEY
@@ -114,4 +113,63 @@ func checkABI(library, header uint32) error {
 	return fmt.Errorf("%w: it has ABI %d, and this package is built for %d; "+
 		"build both from the same release (make capi) and build again with go build -a",
 		ErrABI, library, header)
+}
+
+// OptionError says which option, or which part of a grant or a refusal, is out of its bounds. It is an
+// [ErrOptions] or an [ErrGrant].
+type OptionError struct {
+	// Option is its name in the struct, such as Heartbeat.
+	Option string
+	// Bounds is what it may be, such as "1 to 256".
+	Bounds string
+
+	code Error
+}
+
+// Error says what the option may be.
+func (e *OptionError) Error() string {
+	return "fanfare: the option " + e.Option + " is out of bounds: it may be " + e.Bounds
+}
+
+// Unwrap is [ErrOptions] or [ErrGrant].
+func (e *OptionError) Unwrap() error { return e.code }
+
+// optionProblem is the error for a struct that the library has refused with a code, by what a function
+// of the library's tells of it.
+func optionProblem(code Error, find func(name, bounds *C.fanfare_text) C.fanfare_status) error {
+	var name, bounds C.fanfare_text
+	if err := failure(find(&name, &bounds)); err != nil {
+		return err
+	}
+	if name.data == nil {
+		return code
+	}
+	return &OptionError{goName(goText(name)), goText(bounds), code}
+}
+
+func optionsProblem(given *C.fanfare_options) error {
+	return optionProblem(ErrOptions, func(name, bounds *C.fanfare_text) C.fanfare_status {
+		return C.fanfare_options_problem(given, name, bounds)
+	})
+}
+
+func drainProblem(given *C.fanfare_drain_options) error {
+	return optionProblem(ErrOptions, func(name, bounds *C.fanfare_text) C.fanfare_status {
+		return C.fanfare_drain_options_problem(given, name, bounds)
+	})
+}
+
+// goName is the name here of a field of a C struct: LagGrace for lag_grace_ms.
+func goName(field string) string {
+	var name strings.Builder
+	for _, word := range strings.Split(strings.TrimSuffix(strings.TrimSuffix(field, "_ms"), "_unix"), "_") {
+		switch word {
+		case "":
+		case "id", "cors":
+			name.WriteString(strings.ToUpper(word))
+		default:
+			name.WriteString(strings.ToUpper(word[:1]) + word[1:])
+		}
+	}
+	return name.String()
 }

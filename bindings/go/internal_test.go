@@ -37,11 +37,11 @@ func TestALostHubIsClosedByTheRuntime(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		port, err = hub.Listen("127.0.0.1:0")
+		listener, err := hub.Listen("127.0.0.1:0", nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return port
+		return listener.Port()
 	}
 	addr := fmt.Sprintf("127.0.0.1:%d", lose())
 	other, err := New(nil)
@@ -51,7 +51,7 @@ func TestALostHubIsClosedByTheRuntime(t *testing.T) {
 	defer other.Close()
 	for end := time.Now().Add(30 * time.Second); ; time.Sleep(time.Millisecond) {
 		runtime.GC()
-		_, err := other.Listen(addr)
+		_, err := other.Listen(addr, nil)
 		if err == nil {
 			return
 		}

@@ -1,11 +1,11 @@
 package fanfare
 
-// #include <fanfare.h>
+// #include "native.h"
 import "C"
 
 import (
+	"log/slog"
 	"reflect"
-	"strings"
 	"time"
 )
 
@@ -102,10 +102,88 @@ type Options struct {
 	// reading streams through a browser on this machine. On other addresses any Host is served.
 	// Bounds: true or false. Default: false.
 	AnyHost bool
+	// HeartbeatForm: what a connection is sent when it has been silent for Heartbeat, and what its
+	// stream begins with, unless its query names another form.
+	// Bounds: id, comment or event. Default: id.
+	HeartbeatForm HeartbeatForm
+	// Policy: what happens to a connection that lags by more than LagBytesMax or LagAgeMax, unless
+	// its query or a rule names another policy.
+	// Bounds: disconnect, drop-oldest or conflate. Default: disconnect.
+	Policy Policy
+	// GapEvent: the name of the event by which a client is told that events are missing from its
+	// stream; no event of this name can be published.
+	// Bounds: 1 to 256 bytes without CR, LF or NUL, and none of message, open, error and
+	// fanfare-heartbeat. Default: fanfare-gap.
+	GapEvent string
+
+	// Logger is told what this package does by itself and cannot return: a function that fails or
+	// panics, a client that is refused for a fault of the program's. nil is slog.Default().
+	//
+	// Records of the engine's own do not come here: the library gives them to a callback on threads
+	// of its own, from which Go cannot be entered cheaply.
+	Logger *slog.Logger
+}
+
+// Policy is what happens to a connection that lags too far. The zero value leaves it to what decides
+// otherwise.
+type Policy uint32
+
+// The policies.
+const (
+	// PolicyDisconnect: it is disconnected; its client comes back, and is sent what it has missed.
+	PolicyDisconnect Policy = C.FANFARE_POLICY_DISCONNECT
+	// PolicyDropOldest: it misses the oldest events that wait for it, and is told of the gap.
+	PolicyDropOldest Policy = C.FANFARE_POLICY_DROP_OLDEST
+	// PolicyConflate: of the events that wait for it, it is sent the newest of each key.
+	PolicyConflate Policy = C.FANFARE_POLICY_CONFLATE
+)
+
+// HeartbeatForm is what a stream is sent when there is nothing else. The zero value is the hub's.
+type HeartbeatForm uint32
+
+// The forms of heartbeats.
+const (
+	// HeartbeatID: an id alone, by which a client that comes back skips more.
+	HeartbeatID HeartbeatForm = C.FANFARE_HEARTBEAT_ID
+	// HeartbeatComment: a comment.
+	HeartbeatComment HeartbeatForm = C.FANFARE_HEARTBEAT_COMMENT
+	// HeartbeatEvent: an event named "fanfare-heartbeat", which a page sees.
+	HeartbeatEvent HeartbeatForm = C.FANFARE_HEARTBEAT_EVENT
+)
+
+// Envelope is what is around an event's data in a stream. The zero value is nothing.
+type Envelope uint32
+
+// The envelopes.
+const (
+	// EnvelopeNone: nothing.
+	EnvelopeNone Envelope = C.FANFARE_ENVELOPE_NONE
+	// EnvelopeJSON: a JSON object that says the event's topic.
+	EnvelopeJSON Envelope = C.FANFARE_ENVELOPE_JSON
+)
+
+// Start is where a stream begins. The zero value leaves it to what decides otherwise.
+type Start struct {
+	kind, last uint32
+}
+
+// Where a stream may begin.
+var (
+	// StartNow: with what is published from now on.
+	StartNow = Start{kind: C.FANFARE_START_NOW}
+	// StartLatest: with the newest event of each topic that is kept.
+	StartLatest = Start{kind: C.FANFARE_START_LATEST}
+	// StartEarliest: with all events that are kept.
+	StartEarliest = Start{kind: C.FANFARE_START_EARLIEST}
+)
+
+// StartLast begins with as many of the newest events.
+func StartLast(events uint32) Start {
+	return Start{C.FANFARE_START_LAST, events}
 }
 
 // fill changes what differs from the defaults, which given holds.
-func (o *Options) fill(given *C.fanfare_options) {
+func (o *Options) fill(given *C.fanfare_options, memory *memory) {
 	number(&given.shards, int64(o.Shards))
 	duration(&given.heartbeat_ms, o.Heartbeat)
 	duration(&given.retry_ms, o.Retry)
@@ -132,51 +210,9 @@ func (o *Options) fill(given *C.fanfare_options) {
 	if o.AnyHost {
 		given.any_host = 1
 	}
-}
-
-func number(option *C.uint64_t, n int64) {
-	if n != 0 {
-		*option = C.uint64_t(max(n, 0))
-	}
-}
-
-func duration(option *C.uint64_t, d time.Duration) {
-	if d != 0 {
-		*option = C.uint64_t(wholeMS(d))
-	}
-}
-
-// problem is the error for options that the library has refused.
-func problem(given *C.fanfare_options) error {
-	var name, bounds C.fanfare_text
-	if err := failure(C.fanfare_options_problem(given, &name, &bounds)); err != nil {
-		return err
-	}
-	return optionError{goName(goText(name)), goText(bounds)}
-}
-
-// optionError says which option is out of its bounds. It is an [ErrOptions].
-type optionError struct{ name, bounds string }
-
-func (e optionError) Error() string {
-	return "fanfare: the option " + e.name + " is out of bounds: it may be " + e.bounds
-}
-
-func (e optionError) Unwrap() error { return ErrOptions }
-
-func goText(text C.fanfare_text) string {
-	return C.GoStringN(text.data, C.int(text.length))
-}
-
-// goName is the name here of a field of the C struct: LagGrace for lag_grace_ms.
-func goName(field string) string {
-	var name strings.Builder
-	for _, word := range strings.Split(strings.TrimSuffix(field, "_ms"), "_") {
-		if word != "" {
-			name.WriteString(strings.ToUpper(word[:1]) + word[1:])
-		}
-	}
-	return name.String()
+	given.heartbeat_form = C.fanfare_heartbeat(o.HeartbeatForm)
+	given.policy = C.fanfare_policy(o.Policy)
+	given.gap_event = memory.field(o.GapEvent)
 }
 
 // asC has the numbers of the options as they are given to the library, by their names in C; nil are its
@@ -184,12 +220,14 @@ func goName(field string) string {
 // It is for tests, which may not use cgo.
 func (o *Options) asC() map[string]uint64 {
 	given := C.fanfare_options_defaults()
+	var memory memory
+	defer memory.release()
 	if o != nil {
-		o.fill(&given)
+		o.fill(&given, &memory)
 	}
 	fields := make(map[string]uint64)
 	for i, value := 0, reflect.ValueOf(given); i < value.NumField(); i++ {
-		// The others are not here yet.
+		// The others are no numbers.
 		if name := value.Type().Field(i).Name; name != "size" && value.Field(i).Kind() == reflect.Uint64 {
 			fields[name] = value.Field(i).Uint()
 		}

@@ -41,7 +41,15 @@ pub(super) struct Kept {
     sequence: u64,
     /// When it was published, in nanoseconds since the hub's start.
     pub(super) at_ns: u64,
+    /// Copied as well, so that it can be forgotten without a look at the frame: another processor may
+    /// have that in its cache.
+    bytes: u32,
+    /// The index of its list if it is of several topics, or [`NO_LIST`].
+    list: u32,
 }
+
+/// The list of an event of one topic.
+const NO_LIST: u32 = u32::MAX;
 
 /// What is known of the events of a topic that it does not keep any more.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -91,17 +99,17 @@ impl History {
         let bytes = kept.bytes();
         self.bytes += bytes;
         totals.add(self.rule, 1, bytes + usize::from(!self.counts()) * TOPIC_BYTES);
-        self.shared += usize::from(kept.frame.list().is_some());
+        self.shared += usize::from(kept.list != NO_LIST);
         if let Some(id) = kept.frame.custom_id() {
             self.custom_ids.get_or_insert_default().push(id, kept.sequence);
         }
         self.events.push_back(kept);
     }
 
-    /// Forgets the oldest event; `None` if there is no event.
-    pub(super) fn forget_oldest(&mut self, totals: &mut Totals) -> Option<Oldest> {
+    /// Forgets the oldest event, and returns its frame as well; `None` if there is no event.
+    pub(super) fn forget_oldest(&mut self, totals: &mut Totals) -> Option<(Oldest, Frame)> {
         let oldest = self.drop_oldest()?;
-        let list = oldest.frame.list();
+        let list = Some(oldest.list).filter(|&list| list != NO_LIST);
         let forgotten = match list {
             None => &mut self.forgotten.own,
             Some(_) => &mut self.forgotten.shared,
@@ -112,10 +120,11 @@ impl History {
         self.bytes -= bytes;
         totals.subtract(self.rule, 1, bytes + usize::from(!self.counts()) * TOPIC_BYTES);
         totals.forget(1, oldest.sequence);
-        Some(match list {
+        let forgotten = match list {
             None => Oldest::Own,
             Some(list) => Oldest::Shared(oldest.sequence, list),
-        })
+        };
+        Some((forgotten, oldest.frame))
     }
 
     /// Forgets all events at once, however many there are, and returns a history that has them: it
@@ -251,7 +260,10 @@ impl History {
 
 impl Kept {
     pub(super) fn new(frame: Frame) -> Kept {
-        Kept { sequence: frame.sequence(), at_ns: frame.at_ns(), frame }
+        let (sequence, at_ns) = (frame.sequence(), frame.at_ns());
+        // A frame's size is within 32 bits (`EVENT_BYTES_MAX`).
+        let (bytes, list) = (frame.plain().len() as u32, frame.list().unwrap_or(NO_LIST));
+        Kept { frame, sequence, at_ns, bytes, list }
     }
 
     pub(super) fn sequence(&self) -> u64 {
@@ -259,7 +271,7 @@ impl Kept {
     }
 
     fn bytes(&self) -> usize {
-        self.frame.plain().len() + EVENT_BYTES
+        self.bytes as usize + EVENT_BYTES
     }
 }
 

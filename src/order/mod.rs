@@ -120,6 +120,18 @@ struct Locked {
     is_closed: bool,
     /// Marks that have taken a number.
     marks: u64,
+    /// When the newest event was published.
+    newest_ns: u64,
+}
+
+impl Locked {
+    /// The time at which what is published now is, with what the clock said a moment before: the
+    /// events' times never go back, although threads may come here in another order.
+    #[inline]
+    fn time_of_publishing(&mut self, read_ns: u64) -> u64 {
+        self.newest_ns = self.newest_ns.max(read_ns);
+        self.newest_ns
+    }
 }
 
 /// Events and topics that are checked for their age when a shard does so, in an idle moment.
@@ -183,7 +195,7 @@ impl Order {
             finished_topics: AtomicU64::new(0),
             interest: topics.watchers.tally(),
             rulebook: Rulebook::new(rules),
-            locked: Mutex::new(Locked { topics, is_closed: false, marks: 0 }),
+            locked: Mutex::new(Locked { topics, is_closed: false, marks: 0, newest_ns: 0 }),
         }
     }
 
@@ -325,6 +337,14 @@ impl Order {
     fn lock(&self) -> MutexGuard<'_, Locked> {
         self.locked.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Unlocks after an event was published, and drops then what was forgotten for it.
+#[inline(always)]
+fn unlock(mut locked: MutexGuard<'_, Locked>) {
+    let forgotten = locked.topics.forgotten.take();
+    drop(locked);
+    drop(forgotten);
 }
 
 /// Unlocks, and wakes the watchers that are owed a notice: what that wakes may run at once, and

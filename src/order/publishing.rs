@@ -6,7 +6,7 @@ use std::sync::{Arc, MutexGuard};
 use super::history::Kept;
 use super::published::{Published, TopicState};
 use super::topics::Topics;
-use super::{Locked, Order, Refused, ShardInbox};
+use super::{unlock, Locked, Order, Refused, ShardInbox};
 use crate::frame::Draft;
 use crate::id::EventId;
 use crate::sync::EventListener;
@@ -41,15 +41,17 @@ impl Order {
         draft: Draft,
         find: impl FnOnce(&mut Topics) -> Option<u32>,
     ) -> Result<EventId, Refused> {
+        // Before the lock, which is held for less time so.
+        let read_ns = self.now_ns();
         let mut locked = self.lock();
         if locked.is_closed {
             return Err(Refused::Closed);
         }
+        let at_ns = locked.time_of_publishing(read_ns);
         let topics = &mut locked.topics;
         let Some(index) = find(topics) else {
             return Ok(self.end_publishing(self.next_sequence()));
         };
-        let at_ns = self.now_ns();
         if topics.is_over(index, at_ns) {
             drop(locked);
             self.forget_over(topic);
@@ -60,7 +62,7 @@ impl Order {
         if topics.has_due(at_ns) {
             self.forget_due(&mut locked, index, at_ns);
         }
-        drop(locked);
+        unlock(locked);
         asleep.into_iter().for_each(|inbox| inbox.wake());
         Ok(id)
     }
@@ -134,7 +136,7 @@ impl Order {
         let mut asleep = Vec::new();
         let id = self.append(topics, index, draft, Some(window_ns), at_ns, &mut asleep)?;
         self.forget_due(&mut locked, index, at_ns);
-        drop(locked);
+        unlock(locked);
         asleep.into_iter().for_each(|inbox| inbox.wake());
         Ok(id)
     }
@@ -176,7 +178,7 @@ impl Order {
         self.has_history.store(true, Ordering::Relaxed);
         let mark_id = self.end_publishing(sequence);
         self.forget_due(&mut locked, index, at_ns);
-        drop(locked);
+        unlock(locked);
         asleep.into_iter().for_each(|inbox| inbox.wake());
         Ok(last_id.unwrap_or(mark_id))
     }
@@ -212,7 +214,8 @@ impl Order {
     /// Returns the time as well.
     pub(super) fn lock_for(&self, names: &[Topic]) -> (MutexGuard<'_, Locked>, u64) {
         loop {
-            let (mut locked, at_ns) = (self.lock(), self.now_ns());
+            let mut locked = self.lock();
+            let at_ns = locked.time_of_publishing(self.now_ns());
             let is_more = |name| self.forget_some_if_over(&mut locked, name, at_ns);
             if !names.iter().any(is_more) {
                 return (locked, at_ns);

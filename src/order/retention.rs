@@ -71,7 +71,12 @@ impl Topics {
         let mut limits = &self.limits[entry.history.rule() as usize];
         entry.history.push(kept, &mut self.totals);
         while limits.is_exceeded_by(&entry.history) {
-            let shared = forget_oldest(&mut entry.history, &mut self.totals, &mut self.log);
+            let shared = forget_oldest(
+                &mut entry.history,
+                &mut self.totals,
+                &mut self.log,
+                &mut self.forgotten,
+            );
             self.forgets.push(TopicRef::Tracked(index));
             if let Some(shared) = shared {
                 self.note_forgotten_of_list(shared);
@@ -117,7 +122,7 @@ impl Topics {
     /// Forgets the oldest event of a topic, if it has one.
     pub(super) fn forget_oldest(&mut self, index: u32) {
         let history = &mut self.entries[index as usize].history;
-        let shared = forget_oldest(history, &mut self.totals, &mut self.log);
+        let shared = forget_oldest(history, &mut self.totals, &mut self.log, &mut None);
         self.forgets.push(TopicRef::Tracked(index));
         if let Some(shared) = shared {
             self.note_forgotten_of_list(shared);
@@ -212,15 +217,18 @@ impl Limits {
 
 /// Forgets the oldest event of a topic. The log needs its entry from now on, and no longer that of
 /// the event that was forgotten before it. Returns the list and the sequence number of an event of
-/// several topics, whose entry is not the topic's.
+/// several topics, whose entry is not the topic's; `forgotten` becomes its frame.
 #[inline]
 fn forget_oldest(
     history: &mut History,
     totals: &mut Totals,
     log: &mut EventLog,
+    forgotten: &mut Option<Frame>,
 ) -> Option<(u32, u64)> {
     let had_forgotten = history.forgotten().own.to > 0;
-    match history.forget_oldest(totals)? {
+    let (oldest, frame) = history.forget_oldest(totals)?;
+    *forgotten = Some(frame);
+    match oldest {
         Oldest::Own => {
             log.note_useless(usize::from(had_forgotten));
             None

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::published::{Interest, Published, TopicState};
 use super::topics::Topics;
-use super::{Order, Refused, ShardInbox};
+use super::{unlock, Order, Refused, ShardInbox};
 use crate::frame::Draft;
 use crate::id::EventId;
 use crate::sync::EventListener;
@@ -72,7 +72,7 @@ impl Order {
                 self.forget_due(&mut locked, newest, at_ns);
             }
         }
-        drop(locked);
+        unlock(locked);
         asleep.into_iter().for_each(|inbox| inbox.wake());
         Ok(id)
     }

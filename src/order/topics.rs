@@ -18,6 +18,7 @@ use super::rules::{Limits, Rules};
 use super::totals::Totals;
 use super::watchers::Watchers;
 use crate::clock::Clock;
+use crate::frame::Frame;
 use crate::options::Options;
 use crate::topic::Topic;
 #[cfg(any(feature = "capi", test))]
@@ -60,6 +61,8 @@ pub(super) struct Topics {
     pub(super) due_ns: u64,
     /// Events that were forgotten all at once, and are yet to be dropped.
     pub(super) discarded: Vec<History>,
+    /// The frame that was forgotten for the newest one, which is dropped when the lock is released.
+    pub(super) forgotten: Option<Frame>,
     /// Topics with subscriptions of shards that were finished and are open again, until each of
     /// them has a number for that.
     pub(super) reopened: Vec<u32>,
@@ -152,6 +155,7 @@ impl Topics {
             finished: ByTime::new(),
             due_ns: u64::MAX,
             discarded: Vec::new(),
+            forgotten: None,
             reopened: Vec::new(),
             totals: Totals::default(),
             rules: rules.clone(),

@@ -97,8 +97,11 @@ def test_nodes_example_serves_its_input():
 
 
 def test_gos_example_serves_its_input(tmp_path):
-    listen = f'if _, err := hub.Listen("{ADDRESS}"); err != nil {{'
-    told = f'port, err := hub.Listen("{ADDRESS}")\nfmt.Println(port)\nif err != nil {{'
+    listen = f'if _, err := hub.Listen("{ADDRESS}", nil); err != nil {{'
+    told = (
+        f'listener, err := hub.Listen("{ADDRESS}", nil)\n'
+        "if err == nil {\nfmt.Println(listener.Port())\n}\nif err != nil {"
+    )
     code = with_port_told(example("go"), listen, told)
     imports = ['"bufio"', '"fmt"', '"log"', '"os"', '"example.invalid/fanfare"']
     body = f"package main\n\nimport (\n{chr(10).join(imports)}\n)\n\nfunc main() {{\n{code}}}\n"

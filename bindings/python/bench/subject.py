@@ -78,7 +78,7 @@ class Broadcaster:
 
 
 def of_sse_starlette() -> tuple[Any, Publish]:
-    from sse_starlette import EventSourceResponse, ServerSentEvent
+    from sse_starlette import EventSourceResponse, ServerSentEvent  # pyright: ignore[reportMissingImports]
     from starlette.applications import Starlette
     from starlette.requests import Request
     from starlette.routing import Route

@@ -44,7 +44,7 @@ TIMES = itertools.count(1)
 
 
 def page(_request: HttpRequest) -> HttpResponse:
-    return HttpResponse(PAGE)
+    return HttpResponse(PAGE.encode())
 
 
 def events(request: HttpRequest) -> HttpResponse:

@@ -1,21 +1,17 @@
-"""Which package is tested: that of the repository, or the wheel that `run-tests` has installed."""
+"""Fails at once if it is another package than the one that is to be tested."""
 
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 import pytest
+from under_test import IS_WHEEL, PACKAGE, SOURCE
 
-import fanfare
-
-SOURCE = Path(__file__).parents[1] / "src"
-IS_WHEEL = "FANFARE_TEST_WHEEL" in os.environ
-if Path(fanfare.__file__).is_relative_to(SOURCE) == IS_WHEEL:
-    raise pytest.UsageError(f"the package that would be tested is that of {fanfare.__file__}")
+if PACKAGE.is_relative_to(SOURCE) == IS_WHEEL:
+    raise pytest.UsageError(f"the package that would be tested is that of {PACKAGE}")
 if not IS_WHEEL:
     os.environ["PYTHONPATH"] = str(SOURCE)  # for programs that tests start
 
 
 def pytest_report_header() -> str:
-    return f"fanfare: {Path(fanfare.__file__).parent}"
+    return f"fanfare: {PACKAGE}"

@@ -12,12 +12,11 @@ from pathlib import Path
 
 import pytest
 from client import DEADLINE_S
-from conftest import IS_WHEEL
+from under_test import IS_WHEEL, PACKAGE
 
 import fanfare
 from fanfare._native import lib
 
-PACKAGE = Path(fanfare.__file__).parent
 HEADER = Path(__file__).parents[3] / "include" / "fanfare.h"
 of_the_wheel = pytest.mark.skipif(not IS_WHEEL, reason="the wheel alone has it; see run-tests")
 

@@ -35,11 +35,11 @@ func serve(ctx context.Context, addr string) error {
 		return err
 	}
 	defer hub.Close()
-	port, err := hub.Listen(addr)
+	listener, err := hub.Listen(addr, nil)
 	if err != nil {
 		return err
 	}
-	fmt.Printf("ticker: listening on %s, port %d: /events?topic=ticks\n", addr, port)
+	fmt.Printf("ticker: listening on %s: /events?topic=ticks\n", listener)
 
 	ticks := time.NewTicker(time.Second)
 	defer ticks.Stop()

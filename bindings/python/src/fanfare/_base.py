@@ -22,9 +22,11 @@ class Call(Protocol):
 
     def __call__(self, timeout_ms: int) -> int:
         """Publishes, waiting for space for so long at most, and returns the status."""
+        ...
 
     def ask(self, notices: Any, token: int) -> int:  # noqa: ANN401 (cffi has no types)
         """Has a queue of notices tell once when there is space, and returns the status."""
+        ...
 
 
 class Base:

@@ -7,6 +7,7 @@ built but the library.
 
 from __future__ import annotations
 
+import _thread
 import importlib
 import os
 import re
@@ -49,11 +50,13 @@ def _of_wheel() -> tuple[Any, Any]:
 
 
 def _load() -> tuple[Any, Any]:
+    # An isolated interpreter has neither daemon threads nor cffi. One that has tried to load cffi
+    # makes Python 3.12.1 abort later, so it is not tried.
+    if not getattr(_thread, "daemon_threads_allowed", lambda: True)():
+        raise ImportError("fanfare does not work in an isolated subinterpreter: cffi does not")
     try:
         ffi, lib = _of_repository() if IN_REPOSITORY else _of_wheel()
     except (ImportError, OSError) as error:  # both say which file was sought
-        if "subinterpreter" in str(error):  # which cffi does not support since Python 3.12
-            raise ImportError(f"fanfare works in the main interpreter alone: {error}") from error
         raise ImportError(f"fanfare's C library cannot be loaded: {error}. {ADVICE}") from error
     found, wanted = lib.fanfare_abi_version(), lib.FANFARE_ABI_VERSION
     if found != wanted:

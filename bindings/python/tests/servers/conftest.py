@@ -1,4 +1,4 @@
-"""All servers are started at once, with the first test that needs one."""
+"""All servers that are needed are started at once, with the first test that needs one."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ BOTH = [(kind, "auto") for kind in GIVE_SOCKETS] + [
 
 
 @pytest.fixture(scope="session")
-def servers() -> Iterator[dict[tuple[str, str], Server]]:
-    made = {(kind, mode): Server(kind, mode) for kind, mode in BOTH}
+def servers(request: pytest.FixtureRequest) -> Iterator[dict[tuple[str, str], Server]]:
+    calls = [getattr(item, "callspec", None) for item in request.session.items]
+    wanted = {call.params.get("server") for call in calls if call is not None}
+    made = {both: Server(*both) for both in BOTH if both in wanted}
     yield made
     for server in made.values():
         server.kill()

@@ -35,7 +35,7 @@ class Case(NamedTuple):
 
 
 def cases() -> list[Case]:
-    file = Path(__file__).parents[4] / "tests/clients/cases.json"
+    file = Path(__file__).parents[4] / "tests/conformance/texts.json"
     made = []
     for case in json.loads(file.read_text("utf-8")):
         times, data = case.get("times", 1), case["data"]

@@ -48,7 +48,7 @@ def read(server: Server, path: str, count: int, **headers: str) -> list[ServerSe
         return [next(events) for _ in range(count)]
 
 
-def test_the_head_is_the_same_whoever_writes_it(server: Server) -> None:
+def test_the_head_is_the_same_if_the_engine_or_the_server_writes_it(server: Server) -> None:
     with (
         httpx.Client(timeout=DEADLINE_S, trust_env=False) as client,
         client.stream("GET", f"{server.url}/events/head", headers=ORIGIN) as response,
@@ -110,7 +110,7 @@ def test_what_cannot_be_a_stream_is_told_so(server: Server) -> None:
     assert (answer.status_code, answer.content) == (200, b"")
     assert answer.headers["content-type"] == "text/event-stream"
     answer = server.client.put(f"{server.url}/events/a")
-    assert (answer.status_code, answer.headers["allow"]) == (405, "GET, POST")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "GET, HEAD, POST")
     answer = server.get("/events/a%2Bb", **ORIGIN)
     assert (answer.status_code, answer.headers["x-stamp"]) == (400, "stamped")
     assert answer.headers["access-control-allow-origin"] == ORIGIN["Origin"]

@@ -1,0 +1,5 @@
+//go:build !race
+
+package fanfare_test
+
+const raceDetector = false

@@ -1,0 +1,106 @@
+//go:build cgo
+
+package fanfare
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"time"
+)
+
+// pull sends a stream through the server, which has the connection: one of HTTP/2 or TLS, or whose
+// ResponseWriter cannot be hijacked.
+func (h *handler) pull(w http.ResponseWriter, r *http.Request, wanted *Subscription) {
+	stream, err := h.hub.Subscribe(wanted.Topics, &wanted.StreamOptions)
+	if err != nil {
+		h.refused(r, err).write(w)
+		return
+	}
+	defer stream.Close()
+	if stream.IsComplete() {
+		answer{status: http.StatusNoContent}.write(w)
+		return
+	}
+	body := &responseBody{w, http.NewResponseController(w), h.stall()}
+	ctx, cancel := h.untilShutdown(r)
+	defer cancel()
+	// A deadline for the whole request would end the stream.
+	_ = body.controller.SetReadDeadline(time.Time{})
+	body.begin()
+	h.prepare(w, wanted)
+	w.WriteHeader(http.StatusOK)
+	if err := body.flush(); err != nil {
+		if errors.Is(err, http.ErrNotSupported) {
+			h.hub.logger.Error("the ResponseWriter cannot stream: it has no Hijack, Flush or Unwrap",
+				slog.String("path", r.URL.Path))
+		}
+		return
+	}
+	if send(ctx, stream, body) != nil && ctx.Err() == nil {
+		// What was cut is not to look complete. A middleware that recovers passes this on.
+		panic(http.ErrAbortHandler)
+	}
+}
+
+// body is where the batches of a stream go.
+type body interface {
+	io.Writer
+	begin()
+	flush() error
+}
+
+// send sends what comes of a stream, until that ends in order, or ctx does: the server is shut down or
+// the client has left.
+func send(ctx context.Context, stream *Stream, to body) error {
+	stream.mu.Lock()
+	defer stream.mu.Unlock()
+	for {
+		batch, err := stream.next(ctx)
+		for err == nil {
+			to.begin()
+			if _, err := to.Write(batch); err != nil {
+				return err
+			}
+			if batch, err = stream.take(); err == ErrTimeout {
+				err = nil
+				break
+			}
+		}
+		if err == nil {
+			if err := to.flush(); err != nil {
+				return err
+			}
+			continue
+		}
+		var ended *EndedError
+		if errors.As(err, &ended) && !ended.Cut {
+			return to.flush()
+		}
+		if ctx.Err() != nil {
+			return nil
+		}
+		return err
+	}
+}
+
+// responseBody is the body of a response of the server's.
+type responseBody struct {
+	http.ResponseWriter
+	controller *http.ResponseController
+	stall      time.Duration
+}
+
+func (b *responseBody) begin() { _ = b.controller.SetWriteDeadline(time.Now().Add(b.stall)) }
+
+// flush also takes the deadline away: HTTP/2 ends a stream whose deadline passes while nothing is
+// written.
+func (b *responseBody) flush() error {
+	if err := b.controller.Flush(); err != nil {
+		return err
+	}
+	_ = b.controller.SetWriteDeadline(time.Time{})
+	return nil
+}

@@ -1,0 +1,3 @@
+'use strict';
+
+module.exports = require('./lib/sse/index.js');
