@@ -99,13 +99,14 @@
  *                            any                  nothing             its text is static
  *   fanfare_gap_reason_name  any                  nothing             its text is static
  *   fanfare_notices_new      any                  nothing             the queue: the caller
- *   fanfare_notices_free     one, after all other nothing             none: the queue is gone
- *                            calls with it
+ *   fanfare_notices_free     one, after all other callbacks of the    none: the queue is gone
+ *                            calls with it        log, if it gets that
  *   fanfare_notices_doorbell any                  nothing             the descriptor: the queue
  *   fanfare_notices_drain    one at a time        nothing             the array: the caller; its
  *                                                                     texts: the queue, until its
  *                                                                     next drain
- *   fanfare_notices_remove   any, several at once a drain             -
+ *   fanfare_notices_remove   any, several at once a drain, callbacks  -
+ *                                                 of the log
  *   fanfare_hub_watch_connections
  *                            any, several at once a drain             what was passed: the caller
  *   fanfare_hub_watch_interest
@@ -367,7 +368,8 @@ typedef enum fanfare_status_code {
    */
   FANFARE_ERR_CLOSED = -4,
   /**
-   * Too many bytes wait to be sent, and nothing was published. Try again a little later.
+   * Too many bytes wait to be sent, and nothing was published. Try again a little later, or when
+   * `fanfare_hub_notify_space` says so.
    */
   FANFARE_ERR_FULL = -5,
   /**
@@ -434,7 +436,8 @@ typedef enum fanfare_status_code {
    */
   FANFARE_ERR_STALE = -18,
   /**
-   * As many connections, subscriptions, rules, tickets or sources of notices are there as are allowed.
+   * As many connections, subscriptions, rules, tickets, sources of notices, asks for space or queues that
+   * get the log are there as are allowed.
    * Raise the option, if there is one, or try again when there are fewer.
    */
   FANFARE_ERR_LIMIT = -19,
@@ -1902,7 +1905,8 @@ fanfare_status fanfare_notices_new(fanfare_notices **notices_out);
 /**
  * Frees a queue with all that it was to be told of, and closes its descriptor. NULL does nothing.
  *
- * Threads: any one, while no other call with this queue is under way, and none comes afterwards.
+ * Threads: any one, while no other call with this queue is under way, and none comes afterwards; of a
+ * queue that gets the log it waits for callbacks of the log that run.
  * Ownership: the queue is gone, with the texts of the last drain. Errors: none. In a child of the
  * process that has made it, it is left as it is.
  */
@@ -1940,11 +1944,12 @@ fanfare_status fanfare_notices_drain(const fanfare_notices *notices,
  * Ends all sources with a token: nothing more is told of them, and what was not drained is
  * dropped. A stream that the host reads is not ended by this.
  *
- * Threads: any, several at once; waits for a drain that is under way. Errors:
- * `FANFARE_ERR_STALE` when no source has the token; `FANFARE_ERR_ARGUMENT` or
+ * Threads: any, several at once; waits for a drain that is under way, and of a source of the log for
+ * callbacks of the log that run. Errors: `FANFARE_ERR_STALE` when no source has the token; `FANFARE_ERR_ARGUMENT` or
  * `FANFARE_ERR_FORKED`.
  */
-fanfare_status fanfare_notices_remove(const fanfare_notices *notices, uint64_t token);
+fanfare_status fanfare_notices_remove(const fanfare_notices *notices,
+                                      uint64_t token);
 
 /**
  * From now on, a notice of each connection of a hub that becomes an event stream, and of each that
@@ -1999,9 +2004,9 @@ fanfare_status fanfare_hub_watch_interest(const fanfare_hub *hub,
  *
  * The notice comes when each of the topics and the hub have space at the same time, whatever the size of
  * the event: at once if they have already. Another publisher may be faster then, so publish, and ask
- * again if that is refused. The notice also comes when there is nothing to wait for any more: the hub is
- * closed, or one of the topics is finished. It comes once and no other follows it;
- * `fanfare_notices_remove` takes the ask back.
+ * again if that is refused. The notice also comes when there is nothing to wait for any more: at once
+ * when the hub is closed, and when one of the topics is finished, at the latest when what was full has
+ * space. It comes once and no other follows it; `fanfare_notices_remove` takes the ask back.
  *
  * Threads: any, several at once; waits for a drain of the queue that is under way, and for another
  * publisher. Ownership: what is passed stays the caller's. Errors: `FANFARE_ERR_LIMIT` when 65,536 asks
@@ -2755,8 +2760,8 @@ static inline fanfare_ask_options fanfare_ask_options_defaults(void)
 
 /**
  * What a token or a ticket grants. Opaque, and always used by pointer; `fanfare_granted_free` frees it.
- * That of a ticket also says, for as long as it is not freed, that the ticket's stream is connected: a
- * program that opens streams itself keeps it as long as the stream's connection.
+ * That of a ticket that was redeemed also says, for as long as it is not freed, that the ticket's stream is
+ * connected: a program that opens streams itself keeps it as long as the stream's connection.
  */
 typedef struct fanfare_granted fanfare_granted;
 
@@ -2772,7 +2777,8 @@ fanfare_status fanfare_granted_grant(const fanfare_granted *granted,
 
 /**
  * Tells whether a ticket's stream is still that of this connection: `*is_current_out` is 0 when the
- * client has come back with the same ticket, and this connection is to be ended. It is 1 for a token.
+ * client has come back with the same ticket, and this connection is to be ended. It is 1 for a token, and
+ * for a ticket that was looked up.
  *
  * Threads: any, several at once. Ownership: nothing changes. Errors: `FANFARE_ERR_ARGUMENT` or
  * `FANFARE_ERR_FORKED`.
@@ -2781,8 +2787,8 @@ fanfare_status fanfare_granted_is_current(const fanfare_granted *granted,
                                           uint32_t *is_current_out);
 
 /**
- * Frees what was granted. That of a ticket says with this that the stream's connection has ended, and
- * the ticket may be used again. NULL does nothing.
+ * Frees what was granted. That of a ticket that was redeemed says with this that the stream's connection
+ * has ended, and the ticket may be used again. NULL does nothing.
  *
  * Threads: any one, while no other call with it is under way, and none comes afterwards. Ownership: it
  * is gone, with its texts and lists. Errors: none. In a child of the process that of the parent's is
@@ -3102,7 +3108,8 @@ fanfare_status fanfare_tickets_issue(const fanfare_tickets *tickets,
  * Says what a ticket grants that a client shows, and uses nothing up: for a program that opens streams
  * itself, and first asks whether the client's request is within the grant. `goes_on` is as of
  * `fanfare_tickets_redeem`, which gives the stream to the client then, and may still refuse it. On success
- * `*granted_out` is what the ticket grants; it does not say that the ticket's stream is connected.
+ * `*granted_out` is what the ticket grants. To keep it does not make the ticket's stream a connected one,
+ * and to free it ends none.
  *
  * Threads: any, several at once. Ownership: the ticket stays the caller's; what is granted is the
  * caller's. Errors: as `fanfare_tickets_redeem`.
@@ -4438,8 +4445,10 @@ typedef void (*fanfare_log_destructor)(void *user_data);
 
 /**
  * Sets what is called with each record of the library's log up to a level: the one callback of the
- * process, for all hubs. A program that no thread of the engine may enter has `fanfare_log_watch` instead. NULL is none, as it is at first: the level has to be one all the same, and the
- * user data and the destructor are not used.
+ * process, for all hubs. A program that no thread of the engine may enter has `fanfare_log_watch`
+ * instead. With a `callback` of NULL none is called, as it is at first; the level has to be one all the
+ * same, and the user data and the destructor are not used.
+ *
  * The callback that was set before is not called any more when this returns, and its destructor,
  * unless that is NULL, was called with its user data, in this thread. At the process's end nothing
  * is called.
@@ -4451,7 +4460,8 @@ typedef void (*fanfare_log_destructor)(void *user_data);
  * - call the library, but for `fanfare_strerror`, `fanfare_abi_version`,
  *   those that end with `_name` and the inline functions, but for those that end with `_defaults`:
  *   the caller may hold the hub's locks.
- *   (`fanfare_log_set` returns `FANFARE_ERR_BUSY` there.) What it has the library log is left out;
+ *   (`fanfare_log_set` and `fanfare_log_watch` return `FANFARE_ERR_BUSY` there.) What it has the library
+ *   log is left out;
  * - wait for a lock under which the program calls the library, such as an interpreter's;
  * - throw an exception or call longjmp: an exception that leaves it ends the process.
  *

@@ -206,6 +206,83 @@ fn the_document_for_c_names_only_what_the_header_has() {
     assert_eq!(unknown, ["fanfare_"]);
 }
 
+#[test]
+fn the_bindings_for_go_and_node_say_of_each_code_what_the_library_says() {
+    let texts = texts_of_codes();
+    assert!(texts.len() > 20);
+    for (file, documented) in [documented_in_go(), documented_in_node()] {
+        assert_eq!(
+            documented.keys().collect::<Vec<_>>(),
+            texts.keys().collect::<Vec<_>>(),
+            "{file}"
+        );
+        // Names of options are written as the language does.
+        let plain = |text: &str| text.replace('_', "").to_lowercase();
+        for (code, text) in &texts {
+            let said = &documented[code];
+            // What to do may be another thing in another language.
+            let (wrong, _) = text.rsplit_once("; ").unwrap_or((text, ""));
+            let rest = plain(said).strip_prefix(&plain(wrong)).map(str::to_owned);
+            let has_it = rest.is_some_and(|rest| rest.starts_with(['.', ';']));
+            assert!(has_it, "{file}: {code} is {said:?}, and the library says {text:?}");
+        }
+    }
+}
+
+/// What the library says of each code that is an error.
+fn texts_of_codes() -> BTreeMap<String, String> {
+    let made = header();
+    let (_, from) = made.split_once("typedef enum fanfare_status_code {").expect("the codes");
+    let (codes, _) = from.split_once('}').expect("their end");
+    let codes = codes.lines().filter_map(|line| Some(line.trim().split_once(" = ")?.0.to_owned()));
+    let source = std::fs::read_to_string(root().join("src/ffi/status.rs")).expect("the file");
+    let (_, texts) = source.split_once("const TEXTS").expect("the texts");
+    let (texts, _) = texts.split_once("];\n").expect("their end");
+    let texts =
+        texts.lines().filter_map(|line| line.trim().strip_prefix("c\"")?.strip_suffix("\","));
+    let texts: Vec<_> = texts.map(str::to_owned).collect();
+    let codes: Vec<_> = codes.collect();
+    assert_eq!(codes.len(), texts.len());
+    codes.into_iter().zip(texts).skip(1).collect()
+}
+
+/// The comments of Go's errors, by their codes.
+fn documented_in_go() -> (&'static str, BTreeMap<String, String>) {
+    let file = "bindings/go/errors.go";
+    let source = std::fs::read_to_string(root().join(file)).expect("the file");
+    let (mut documented, mut comment) = (BTreeMap::new(), Vec::new());
+    for line in source.lines().map(str::trim) {
+        match (line.strip_prefix("// "), line.split_once("= C.")) {
+            (Some(text), _) => comment.push(text),
+            (None, Some((_, code))) if code.starts_with("FANFARE_ERR_") => {
+                let text = comment.join(" ");
+                let (_, text) = text.split_once(": ").expect("a comment that begins with the name");
+                documented.insert(code.to_owned(), text.to_owned());
+                comment.clear();
+            }
+            _ => comment.clear(),
+        }
+    }
+    (file, documented)
+}
+
+/// The comments of Node's type of the codes.
+fn documented_in_node() -> (&'static str, BTreeMap<String, String>) {
+    let files = ["bindings/node/index.d.ts", "bindings/node/types/errors.d.ts"];
+    let read = |file| Some((file, std::fs::read_to_string(root().join(file)).ok()?));
+    let has_codes = |(_, source): &(_, String)| source.contains("export type ErrorCode =");
+    let (file, source) = files.into_iter().filter_map(read).find(has_codes).expect("the type");
+    let (_, from) = source.split_once("export type ErrorCode =").expect("it has it");
+    let (codes, _) = from.split_once(";\n\n").expect("its end");
+    let documented = codes.split("/**").filter_map(|part| {
+        let (comment, code) = part.split_once("*/")?;
+        let lines = comment.lines().map(|line| line.trim_start_matches([' ', '*']).trim_end());
+        let text = lines.collect::<Vec<_>>().join(" ").trim().to_owned();
+        Some((code.trim_matches(|c: char| !c.is_ascii_alphanumeric()).to_owned(), text))
+    });
+    (file, documented.collect())
+}
+
 /// The fields of a struct, each with its comment in one line.
 fn comments_of_fields(made: &str, name: &str) -> BTreeMap<String, String> {
     let (_, from) = made.split_once(&format!("typedef struct {name} {{")).expect("the struct");

@@ -94,7 +94,12 @@ ENGINE = [
     ),
     Figure("publish-call", "publish_ns", "`publish` through the C ABI, by handle", own="c"),
     Figure("publish-call", "publish_ns", "`publish` through the C ABI, by name", own="c-by-name"),
-    Figure("publish-call", "publish_ns", "`publish` by four threads at once, from Rust", own="rust-threads"),
+    Figure(
+        "publish-call",
+        "publish_ns",
+        "`publish` by four threads at once, from Rust",
+        own="rust-threads",
+    ),
     Figure("publish-call", "publish_ns", "the same through the C ABI, by handle", own="c-threads"),
     Figure(
         "reconnect-replay",

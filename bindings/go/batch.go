@@ -77,11 +77,11 @@ func (h *Hub) AppendBatch(ids []ID, publications []Publication) ([]ID, error) {
 // When ctx ends first some may be published, and the others are not.
 func (h *Hub) PublishBatchContext(ctx context.Context, publications []Publication) ([]ID, error) {
 	ids := make([]ID, 0, len(publications))
-	return untilSpace(ctx, h.parts.closed, func() ([]ID, error) {
+	return untilSpace(ctx, h, func() ([]ID, error) {
 		var err error
 		ids, err = h.AppendBatch(ids, publications[len(ids):])
 		return ids, err
-	})
+	}, func() *Publication { return &publications[len(ids)] })
 }
 
 // batch is publications without pointers, which C puts together: see native.h.

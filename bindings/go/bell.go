@@ -100,8 +100,8 @@ func (b *bell) remove(token uint64) {
 	}) // no source has the token: it is as wanted
 }
 
-// streamBell tells goroutines that there is something to read of their streams.
-type streamBell struct {
+// hubBell tells goroutines that there is something to read of their streams, or space for their events.
+type hubBell struct {
 	*bell
 	done    chan struct{}
 	mu      sync.Mutex
@@ -109,8 +109,8 @@ type streamBell struct {
 	waiting map[uint64]chan struct{}
 }
 
-// streamBell is made when the first stream waits, and ends with the hub.
-func (p *parts) streamBell() (*streamBell, error) {
+// ownBell is made when the first goroutine waits, and ends with the hub.
+func (p *parts) ownBell() (*hubBell, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	select {
@@ -118,44 +118,44 @@ func (p *parts) streamBell() (*streamBell, error) {
 		return nil, ErrClosed
 	default:
 	}
-	if p.streams == nil {
+	if p.bell == nil {
 		bell, err := newBell()
 		if err != nil {
 			return nil, err
 		}
-		p.streams = &streamBell{bell: bell, done: make(chan struct{}), waiting: make(map[uint64]chan struct{})}
-		go p.streams.run(p.streams.tell)
+		p.bell = &hubBell{bell: bell, done: make(chan struct{}), waiting: make(map[uint64]chan struct{})}
+		go p.bell.run(p.bell.tell)
 	}
-	return p.streams, nil
+	return p.bell, nil
 }
 
-func (b *streamBell) add() (token uint64, readable chan struct{}) {
+func (b *hubBell) add() (token uint64, told chan struct{}) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.next++
-	readable = make(chan struct{}, 1)
-	b.waiting[b.next] = readable
-	return b.next, readable
+	told = make(chan struct{}, 1)
+	b.waiting[b.next] = told
+	return b.next, told
 }
 
-func (b *streamBell) drop(token uint64) {
+func (b *hubBell) drop(token uint64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	delete(b.waiting, token)
 }
 
-func (b *streamBell) tell(notice *C.fanfare_notice) {
+func (b *hubBell) tell(notice *C.fanfare_notice) {
 	b.mu.Lock()
-	readable := b.waiting[uint64(notice.token)]
+	told := b.waiting[uint64(notice.token)]
 	b.mu.Unlock()
 	select {
-	case readable <- struct{}{}:
+	case told <- struct{}{}:
 	default: // it is told already, or is gone
 	}
 }
 
 // close wakes all that wait: the hub is closed, so that their streams have ended.
-func (b *streamBell) close() {
+func (b *hubBell) close() {
 	close(b.done)
 	b.ring()
 	runtime.KeepAlive(b)

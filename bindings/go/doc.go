@@ -29,7 +29,8 @@
 //
 // # Building
 //
-// The package uses fanfare's C ABI through cgo. It links the static library
-// build/lib/libfanfare.a that `make capi` builds, or with the build tag fanfare_shared the shared
-// one. With the tag fanfare_gc, for tests, it collects garbage inside of every call.
+// The package uses fanfare's C ABI through cgo. It links the static library of the platform's module,
+// which it imports. Build tags choose another one: musl, fanfare_system, fanfare_tree, fanfare_shared;
+// the table in docs/installing.md says what each links. With CGO_ENABLED=0 it compiles, and [New]
+// returns [ErrNoCgo]. With the tag fanfare_gc, for tests, it collects garbage inside of every call.
 package fanfare

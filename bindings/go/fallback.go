@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"runtime"
 	"sync"
@@ -106,7 +107,8 @@ func (t *taking) run() {
 					return
 				}
 				read := append([]byte(nil), goBytes(notice.request.content)...)
-				if conn, err := t.take(notice.id, read); err == nil {
+				from := origin{goText(notice.addr), goText(notice.peer), notice.is_proxy != 0}
+				if conn, err := t.take(notice.id, read, from); err == nil {
 					waiting = append(waiting, conn)
 				}
 			})
@@ -130,7 +132,7 @@ func (t *taking) run() {
 	t.bell.free()
 }
 
-func (t *taking) take(id C.uint64_t, read []byte) (net.Conn, error) {
+func (t *taking) take(id C.uint64_t, read []byte, from origin) (net.Conn, error) {
 	var fd C.int
 	if err := failure(C.fanfare_fallback_take(t.native, id, &fd)); err != nil {
 		return nil, err
@@ -141,13 +143,43 @@ func (t *taking) take(id C.uint64_t, read []byte) (net.Conn, error) {
 	if err != nil {
 		return nil, errors.Join(ErrSystem, err)
 	}
-	return &readConn{Conn: conn, read: bytes.NewReader(read)}, nil
+	return &readConn{Conn: conn, from: from, read: bytes.NewReader(read)}, nil
+}
+
+// origin is what a listener knows of who sends a connection.
+type origin struct {
+	addr, peer string
+	isProxy    bool
+}
+
+// with is a request to admit the connection, where that says nothing else.
+func (o origin) with(request AdmitRequest) AdmitRequest {
+	if request.Addr == "" && request.Peer == "" && !request.IsProxy {
+		request.Addr, request.Peer, request.IsProxy = o.addr, o.peer, o.isProxy
+	}
+	return request
 }
 
 // readConn is a connection of which something was read before.
 type readConn struct {
 	net.Conn
+	from origin
 	read *bytes.Reader
+}
+
+// RemoteAddr is where the connection is from, also behind a proxy that speaks the PROXY protocol.
+func (c *readConn) RemoteAddr() net.Addr {
+	if peer, err := netip.ParseAddrPort(c.from.peer); err == nil {
+		return net.TCPAddrFromAddrPort(peer)
+	}
+	return c.Conn.RemoteAddr()
+}
+
+// rest is what was read before and is not taken yet; it stays to be read.
+func (c *readConn) rest() []byte {
+	rest := make([]byte, c.read.Len())
+	_, _ = c.read.ReadAt(rest, c.read.Size()-int64(len(rest)))
+	return rest
 }
 
 func (c *readConn) Read(into []byte) (int, error) {

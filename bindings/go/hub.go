@@ -26,12 +26,12 @@ type Hub struct {
 // parts is what ends with a hub. It has no pointer to the Hub, so that a hub which is lost is found
 // to be garbage while goroutines work for it.
 type parts struct {
-	native  *C.fanfare_hub
-	once    sync.Once
-	closed  chan struct{}
-	mu      sync.Mutex
-	streams *streamBell
-	kept    map[C.uint64_t][]any // what the listeners need, by their ids
+	native *C.fanfare_hub
+	once   sync.Once
+	closed chan struct{}
+	mu     sync.Mutex
+	bell   *hubBell
+	kept   map[C.uint64_t][]any // what the listeners need, by their ids
 }
 
 // New starts a hub. nil is the default of every option.
@@ -100,8 +100,8 @@ func (p *parts) close() {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		p.kept = nil
-		if p.streams != nil {
-			p.streams.close()
+		if p.bell != nil {
+			p.bell.close()
 		}
 	})
 }

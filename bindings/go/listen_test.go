@@ -208,13 +208,13 @@ func TestAListenerServesAConnectionThatItIsGiven(t *testing.T) {
 			if _, err := io.ReadFull(conn, read); err != nil {
 				t.Error(err)
 			}
-			if err := listener.Admit(wrappedConn{conn}, read, ""); !errors.Is(err, fanfare.ErrSocket) {
+			if err := listener.Admit(wrappedConn{conn}, fanfare.AdmitRequest{Read: read}); !errors.Is(err, fanfare.ErrSocket) {
 				t.Errorf("what has no socket: %v", err)
 			}
-			if err := listener.Admit(conn, make([]byte, 5<<20), ""); !errors.Is(err, fanfare.ErrTooLarge) {
+			if err := listener.Admit(conn, fanfare.AdmitRequest{Read: make([]byte, 5<<20)}); !errors.Is(err, fanfare.ErrTooLarge) {
 				t.Errorf("too much was read: %v", err)
 			}
-			if err := listener.Admit(conn, read, "192.0.2.9:1"); err != nil {
+			if err := listener.Admit(conn, fanfare.AdmitRequest{Read: read, Addr: "192.0.2.9:1"}); err != nil {
 				t.Error(err)
 			}
 		}
@@ -301,6 +301,63 @@ func TestAFallbackServesTheOtherPathsOfAListener(t *testing.T) {
 	}
 	if _, err := fanfare.NewFallback(-1); !errors.Is(err, fanfare.ErrOptions) {
 		t.Errorf("a fallback for none: %v", err)
+	}
+}
+
+func TestAConnectionOfAFallbackIsGivenBackWithWhoSendsIt(t *testing.T) {
+	hub := bare(t, &fanfare.Options{Shards: 1})
+	fallback, err := fanfare.NewFallback(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer fallback.Close()
+	listener, err := hub.Listen("127.0.0.1:0", &fanfare.ListenOptions{
+		Fallback: fallback, TrustedProxies: []string{"127.0.0.1"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxy, err := net.Dial("tcp", listener.Address())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer proxy.Close()
+	_ = proxy.SetDeadline(time.Now().Add(deadline))
+	request := "GET %s HTTP/1.1\r\nHost: localhost\r\nX-Forwarded-For: %s\r\n\r\n"
+	fmt.Fprintf(proxy, request, "/other", "192.0.2.1")
+	conn, err := fallback.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := conn.RemoteAddr().String(); got != proxy.LocalAddr().String() {
+		t.Errorf("the connection is from %s, not %s", got, proxy.LocalAddr())
+	}
+	reader := bufio.NewReader(conn)
+	if _, err := http.ReadRequest(reader); err != nil {
+		t.Fatal(err)
+	}
+	fmt.Fprint(conn, "HTTP/1.1 204 No Content\r\n\r\n")
+	// The next request on the proxy's connection is another client's, and half of it was read.
+	sent := fmt.Sprintf(request, "/events?topic=a", "192.0.2.2")
+	fmt.Fprint(proxy, sent)
+	half := make([]byte, len(sent)/2)
+	if _, err := io.ReadFull(reader, half); err != nil {
+		t.Fatal(err)
+	}
+	rest, _ := reader.Peek(reader.Buffered())
+	if err := listener.Admit(conn, fanfare.AdmitRequest{Read: append(half, rest...)}); err != nil {
+		t.Fatal(err)
+	}
+	answers := bufio.NewReader(proxy)
+	for _, want := range []int{204, 200} {
+		response, err := http.ReadResponse(answers, nil)
+		if err != nil || response.StatusCode != want {
+			t.Fatalf("%+v, %v, not %d", response, err, want)
+		}
+	}
+	connections, err := hub.Connections(fanfare.ConnectionFilter{})
+	if err != nil || len(connections) != 1 || !strings.HasPrefix(connections[0].Addr, "192.0.2.2") {
+		t.Errorf("the connections are %+v, %v", connections, err)
 	}
 }
 

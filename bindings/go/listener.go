@@ -39,18 +39,41 @@ func (l *Listener) Close() error {
 	return err
 }
 
-// Admit serves a connection that the program has accepted, of which read was read so far, as if the
-// listener had accepted it: the listener reads the request, asks its authorizer, and answers. addr is
-// the client's address; empty for the socket's peer. Never blocks. The connection is closed when this
-// returns without an error, and the engine goes on with a duplicate of its descriptor; with an error it
-// is the caller's still.
+// AdmitRequest is what is known of a connection that [Listener.Admit] gives to a listener. The zero value
+// is right for one of which nothing was read.
+type AdmitRequest struct {
+	// Read is what was read of it and not answered: the beginning of a request, or all of one; at most
+	// 4 MiB.
+	Read []byte
+	// Addr is the client's address and port. Default: the socket's peer, or for a connection of a
+	// [Fallback] what its listener knows of it.
+	Addr string
+	// Peer is where the connection is from, if that is another address: a proxy that is one of
+	// ListenOptions.TrustedProxies, whose header field says anew with each request who the client is.
+	// Default: Addr, or for a connection of a [Fallback] what its listener knows of it.
+	Peer string
+	// IsProxy is whether the connection is from a proxy that speaks for clients which it does not name:
+	// no bound per address holds for it.
+	IsProxy bool
+}
+
+// Admit serves a connection that the program has accepted as if the listener had accepted it: the
+// listener reads the request, asks its authorizer, and answers. Never blocks. The connection is closed
+// when this returns without an error, and the engine goes on with a duplicate of its descriptor; with an
+// error it is the caller's still.
 //
-// The connection is a *[net.TCPConn] or a *[net.UnixConn], or has a SyscallConn of such a socket, and
-// nothing has been read of it beyond read. The error is [ErrStale] when the listener is closed,
-// [ErrSocket] when it is no such connection, [ErrTooLarge] for more than 4 MiB, [ErrAddress], [ErrBusy],
-// [ErrClosed], [ErrForked] or [ErrSystem].
-func (l *Listener) Admit(conn net.Conn, read []byte, addr string) error {
+// The connection is a *[net.TCPConn] or a *[net.UnixConn], or has a SyscallConn of such a socket, or is
+// one of a [Fallback]; and nothing has been read of it beyond request.Read. The error is [ErrStale] when
+// the listener is closed, [ErrSocket] when it is no such connection, [ErrTooLarge] for more than 4 MiB,
+// [ErrAddress], [ErrBusy], [ErrClosed], [ErrForked] or [ErrSystem].
+func (l *Listener) Admit(conn net.Conn, request AdmitRequest) error {
+	taken, isTaken := conn.(*readConn)
 	socket, ok := conn.(syscall.Conn)
+	if isTaken {
+		request = taken.from.with(request)
+		request.Read = append(request.Read[:len(request.Read):len(request.Read)], taken.rest()...)
+		socket, ok = taken.Conn.(syscall.Conn)
+	}
 	if !ok {
 		return ErrSocket
 	}
@@ -60,7 +83,11 @@ func (l *Listener) Admit(conn net.Conn, read []byte, addr string) error {
 	}
 	var memory memory
 	defer memory.release()
-	status := C.fanfare_listener_admit(l.hub.pointer(), l.native, fd, memory.text(string(read)), memory.field(addr))
+	given := C.fanfare_admit_request{size: C.sizeof_fanfare_admit_request}
+	given.read = memory.text(string(request.Read))
+	given.addr, given.peer = memory.field(request.Addr), memory.field(request.Peer)
+	given.is_proxy = flag(request.IsProxy)
+	status := C.fanfare_listener_admit(l.hub.pointer(), l.native, fd, &given)
 	runtime.KeepAlive(l.hub)
 	if err := failure(unlessTaken(fd, status)); err != nil {
 		return err

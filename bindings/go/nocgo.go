@@ -5,9 +5,144 @@
 package fanfare
 
 import (
+	"bytes"
+	"context"
 	"errors"
+	"io"
+	"iter"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
 	"time"
 )
+
+type AdoptRequest struct {
+	Subscription
+	Method         string
+	Version        string
+	ReadAheadBytes int
+	UnreadContent  bool
+}
+
+func (h *Hub) Adopt(conn net.Conn, request AdoptRequest) (r0 error) { r0 = ErrNoCgo; return }
+
+type Request struct {
+	Method      string
+	Path        string
+	Query       string
+	Header      http.Header
+	Content     []byte
+	LastEventID string
+	Addr        string
+	Topics      []string
+}
+
+type Authorizer struct {
+}
+
+type AuthorizerOptions struct {
+	WaitingMax int
+	Timeout    time.Duration
+	Goroutines int
+	Logger     *slog.Logger
+}
+
+func NewAuthorizer(decide func(context.Context, *Request) (Grant, error), options *AuthorizerOptions) (r0 *Authorizer, r1 error) {
+	r1 = ErrNoCgo
+	return
+}
+
+func (a *Authorizer) Close() (r0 error) { r0 = ErrNoCgo; return }
+
+type Publication struct {
+	Topic  string
+	To     *Topic
+	Topics []string
+	Event  Event
+}
+
+func (h *Hub) PublishTopics(topics []string, event Event) (r0 ID, r1 error) { r1 = ErrNoCgo; return }
+
+func (h *Hub) PublishTopicsContext(ctx context.Context, topics []string, event Event) (r0 ID, r1 error) {
+	r1 = ErrNoCgo
+	return
+}
+
+func (h *Hub) PublishBatch(publications []Publication) (r0 []ID, r1 error) { r1 = ErrNoCgo; return }
+
+func (h *Hub) AppendBatch(ids []ID, publications []Publication) (r0 []ID, r1 error) {
+	r1 = ErrNoCgo
+	return
+}
+
+func (h *Hub) PublishBatchContext(ctx context.Context, publications []Publication) (r0 []ID, r1 error) {
+	r1 = ErrNoCgo
+	return
+}
+
+type batch struct {
+}
+
+type ConnectionState int32
+
+const (
+	ConnectionLive      ConnectionState = 1
+	ConnectionLagging   ConnectionState = 2
+	ConnectionReplaying ConnectionState = 3
+)
+
+type Connection struct {
+	ID            ConnectionID
+	Subscriptions []string
+	Addr          string
+	Tag           string
+	Since         time.Time
+	Events        uint64
+	Bytes         uint64
+	LagEvents     uint64
+	LagBytes      uint64
+	LagAge        time.Duration
+	State         ConnectionState
+	Policy        Policy
+}
+
+type ConnectionFilter struct {
+	Subscription string
+	Tag          string
+	Lagging      bool
+	SlowestFirst bool
+	Limit        int
+}
+
+func (h *Hub) Connections(filter ConnectionFilter) (r0 []Connection, r1 error) { r1 = ErrNoCgo; return }
+
+func (h *Hub) Connection(id ConnectionID) (r0 Connection, r1 error) { r1 = ErrNoCgo; return }
+
+func (h *Hub) Subscribers(topic string) (r0 uint64, r1 error) { r1 = ErrNoCgo; return }
+
+type SubscriptionCount struct {
+	Subscription string
+	Subscribers  uint64
+}
+
+func (h *Hub) SubscriptionCounts(limit int) (r0 []SubscriptionCount, r1 error) { r1 = ErrNoCgo; return }
+
+func (h *Hub) Disconnect(id ConnectionID, retry time.Duration) (r0 error) { r0 = ErrNoCgo; return }
+
+func (h *Hub) DisconnectTag(tag string, retry time.Duration) (r0 uint64, r1 error) {
+	r1 = ErrNoCgo
+	return
+}
+
+func (h *Hub) DisconnectSubscription(subscription string, retry time.Duration) (r0 uint64, r1 error) {
+	r1 = ErrNoCgo
+	return
+}
+
+func (h *Hub) DisconnectAll(retry time.Duration) (r0 uint64, r1 error) { r1 = ErrNoCgo; return }
+
+func (h *Hub) SetSubscriptions(id ConnectionID, topics []string) (r0 error) { r0 = ErrNoCgo; return }
 
 type Error int32
 
@@ -48,25 +183,358 @@ var ErrABI = errors.New("fanfare: wrong version of the library")
 
 func (e Error) Error() (r0 string) { r0 = ErrNoCgo.Error(); return }
 
+type OptionError struct {
+	Option string
+	Bounds string
+}
+
+func (e *OptionError) Error() (r0 string) { r0 = ErrNoCgo.Error(); return }
+
+func (e *OptionError) Unwrap() (r0 error) { r0 = ErrNoCgo; return }
+
+type Event struct {
+	Data    string
+	NoData  bool
+	Name    string
+	ID      string
+	Key     string
+	Comment string
+	Retry   time.Duration
+	Window  time.Duration
+}
+
+type ID struct {
+}
+
+func (id ID) String() (r0 string) { return }
+
+func (id ID) IsZero() (r0 bool) { return }
+
+func (id ID) MarshalText() (r0 []byte, r1 error) { r1 = ErrNoCgo; return }
+
+type Fallback struct {
+}
+
+func NewFallback(capacity int) (r0 *Fallback, r1 error) { r1 = ErrNoCgo; return }
+
+func (f *Fallback) Accept() (r0 net.Conn, r1 error) { r1 = ErrNoCgo; return }
+
+func (f *Fallback) Close() (r0 error) { r0 = ErrNoCgo; return }
+
+func (f *Fallback) Addr() (r0 net.Addr) { return }
+
+type readConn struct {
+	net.Conn
+	read *bytes.Reader
+}
+
+func (c *readConn) RemoteAddr() (r0 net.Addr) { return }
+
+func (c *readConn) Read(into []byte) (r0 int, r1 error) { r1 = ErrNoCgo; return }
+
+func (c *readConn) WriteTo(to io.Writer) (r0 int64, r1 error) { r1 = ErrNoCgo; return }
+
+func (c *readConn) under() (r0 net.Conn) { return }
+
+type Grant struct {
+	Topics    []string
+	AnyTopics bool
+	Header    http.Header
+	Tag       string
+	ExpiresAt time.Time
+	Policy    Policy
+	Start     Start
+}
+
+type Refusal struct {
+	Status int
+	Text   string
+	Header http.Header
+}
+
+func (r *Refusal) Error() (r0 string) { r0 = ErrNoCgo.Error(); return }
+
+type Subscription struct {
+	Topics []string
+	Header http.Header
+	StreamOptions
+}
+
+func (h *Hub) Handler(open func(*http.Request) (Subscription, error)) (r0 http.Handler) { return }
+
+type handler struct {
+	hub *Hub
+	mu  sync.Mutex
+}
+
+func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {}
+
+func fields(of http.Header, wanted *Subscription) (r0 http.Header) { return }
+
+func (h *handler) prepare(w http.ResponseWriter, wanted *Subscription) {}
+
+var streamHeader = sync.OnceValue(StreamHeader)
+
+type answer struct {
+	status int
+	text   string
+	header http.Header
+}
+
+func (a answer) write(w http.ResponseWriter) {}
+
+func (a answer) fields() (r0 http.Header) { return }
+
+func (h *handler) refused(r *http.Request, err error) (r0 answer) { return }
+
+func (h *handler) untilShutdown(r *http.Request) (r0 context.Context, r1 context.CancelFunc) { return }
+
 type Hub struct {
+	logger *slog.Logger
+	stall  time.Duration
 }
 
 func New(options *Options) (r0 *Hub, r1 error) { r1 = ErrNoCgo; return }
 
-func (h *Hub) Listen(addr string) (r0 int, r1 error) { r1 = ErrNoCgo; return }
+func (h *Hub) Close() (r0 error) { r0 = ErrNoCgo; return }
 
-type Event struct {
-	Data   string
-	NoData bool
-	Name   string
-	ID     string
-	Key    string
+type DrainOptions struct {
+	Window time.Duration
+	Grace  time.Duration
 	Retry  time.Duration
 }
 
-func (h *Hub) Publish(topic string, event Event) (r0 string, r1 error) { r1 = ErrNoCgo; return }
+type Drained struct {
+	Told uint64
+	Cut  uint64
+}
 
-func (h *Hub) Close() (r0 error) { r0 = ErrNoCgo; return }
+func (h *Hub) Drain(ctx context.Context, options *DrainOptions) (r0 Drained, r1 error) {
+	r1 = ErrNoCgo
+	return
+}
+
+type Route struct {
+	Path          string
+	Subscriptions []string
+	Header        http.Header
+	Post          bool
+	QueryTopics   QueryTopics
+}
+
+type QueryTopics uint32
+
+const (
+	QueryTopicsNone QueryTopics = 1
+	QueryTopicsAny  QueryTopics = 2
+)
+
+type Overload uint32
+
+const (
+	OverloadComeAgain   Overload = 1
+	OverloadUnavailable Overload = 2
+)
+
+type ForwardedHeader uint32
+
+const (
+	XForwardedFor ForwardedHeader = 1
+	Forwarded     ForwardedHeader = 2
+)
+
+type ListenOptions struct {
+	Path                          string
+	NoPath                        bool
+	HealthPath                    string
+	Routes                        []Route
+	Header                        http.Header
+	CORSOrigins                   []string
+	CORSRequestHeaders            []string
+	CORSExposedHeaders            []string
+	CORSCredentials               bool
+	CORSMaxAge                    time.Duration
+	Hosts                         []string
+	ProxyProtocolFrom             []string
+	TrustedProxies                []string
+	ForwardedHeader               ForwardedHeader
+	Authorizer                    *Authorizer
+	Fallback                      *Fallback
+	SocketMode                    uint32
+	Overload                      Overload
+	Start                         Start
+	GapStart                      Start
+	Policies                      []Policy
+	Envelope                      Envelope
+	HeadBytesMax                  int64
+	HeadFieldsMax                 int
+	BodyBytesMax                  int64
+	HeadTimeMax                   time.Duration
+	SubscriptionsPerConnectionMax int
+	WideFiltersMax                int
+	NotsentLowatBytes             int64
+	SendBufferBytes               int64
+	Keepalive                     time.Duration
+	UserTimeout                   time.Duration
+}
+
+func (h *Hub) Listen(addr string, options *ListenOptions) (r0 *Listener, r1 error) {
+	r1 = ErrNoCgo
+	return
+}
+
+func (h *Hub) ListenOn(listener net.Listener, options *ListenOptions) (r0 *Listener, r1 error) {
+	r1 = ErrNoCgo
+	return
+}
+
+type Listener struct {
+	hub *Hub
+}
+
+func (l *Listener) Port() (r0 int) { return }
+
+func (l *Listener) Address() (r0 string) { return }
+
+func (l *Listener) String() (r0 string) { return }
+
+func (l *Listener) Close() (r0 error) { r0 = ErrNoCgo; return }
+
+type AdmitRequest struct {
+	Read    []byte
+	Addr    string
+	Peer    string
+	IsProxy bool
+}
+
+func (l *Listener) Admit(conn net.Conn, request AdmitRequest) (r0 error) { r0 = ErrNoCgo; return }
+
+func (l *Listener) HasStreamsAt(path string) (r0 bool, r1 error) { r1 = ErrNoCgo; return }
+
+func (l *Listener) IsNamed(host string) (r0 bool, r1 error) { r1 = ErrNoCgo; return }
+
+func (l *Listener) read() (r0 string) { return }
+
+type Metrics struct {
+	LivingShards          uint64
+	ConnectionsMax        uint64
+	Connections           uint64
+	PendingConnections    uint64
+	LaggingConnections    uint64
+	ReplayingConnections  uint64
+	SpreadDeliveries      uint64
+	Topics                uint64
+	KnownTopics           uint64
+	Filters               uint64
+	FinishedTopics        uint64
+	Subscriptions         uint64
+	PublishedEvents       uint64
+	FullEvents            uint64
+	DeliveredEvents       uint64
+	DeliveredBytes        uint64
+	ReplayedEvents        uint64
+	GatheredParts         uint64
+	KeptEvents            uint64
+	KeptBytes             uint64
+	Heartbeats            uint64
+	Batches               uint64
+	HeldBatches           uint64
+	BacklogBytes          uint64
+	LagBytes              uint64
+	DroppedEvents         uint64
+	ConflatedEvents       uint64
+	AcceptedConnections   uint64
+	RefusedConnections    uint64
+	FinishedAnswers       uint64
+	PendingAuthorizations uint64
+	DeniedAuthorizations  uint64
+	FailedAuthorizations  uint64
+	LateAuthorizations    uint64
+	LostNotices           uint64
+	InterestWatchers      uint64
+	OwedInterestNotices   uint64
+	CutGraces             uint64
+	Disconnects           map[DisconnectReason]uint64
+	GapEvents             map[GapReason]uint64
+	Latencies             []LatencyBucket
+	LatencySum            time.Duration
+}
+
+type LatencyBucket struct {
+	Most  time.Duration
+	Count uint64
+}
+
+type GapReason int32
+
+const (
+	GapExpired   GapReason = 1
+	GapRestarted GapReason = 2
+	GapUnknownID GapReason = 3
+	GapSlow      GapReason = 4
+)
+
+func (h *Hub) Metrics() (r0 Metrics, r1 error) { r1 = ErrNoCgo; return }
+
+const PrometheusContentType = "text/plain; version=0.0.4; charset=utf-8"
+
+func (h *Hub) AppendPrometheus(text []byte) (r0 []byte, r1 error) { r1 = ErrNoCgo; return }
+
+type ConnectionID uint64
+
+type DisconnectReason int32
+
+const (
+	DisconnectClientClosed DisconnectReason = 1
+	DisconnectError        DisconnectReason = 2
+	DisconnectLagging      DisconnectReason = 3
+	DisconnectGarbage      DisconnectReason = 4
+	DisconnectClosed       DisconnectReason = 5
+	DisconnectDrained      DisconnectReason = 6
+	DisconnectTimedOut     DisconnectReason = 7
+	DisconnectReset        DisconnectReason = 8
+	DisconnectStalled      DisconnectReason = 9
+	DisconnectKicked       DisconnectReason = 10
+	DisconnectAged         DisconnectReason = 11
+	DisconnectFinished     DisconnectReason = 12
+	DisconnectExpired      DisconnectReason = 13
+)
+
+func (r DisconnectReason) String() (r0 string) { return }
+
+type NoticeKind int32
+
+const (
+	NoticeConnected    NoticeKind = 1
+	NoticeDisconnected NoticeKind = 2
+	NoticeWanted       NoticeKind = 3
+	NoticeUnwanted     NoticeKind = 4
+)
+
+type Notice struct {
+	Kind          NoticeKind
+	At            time.Time
+	Lost          uint64
+	Subscriptions []string
+	ConnectionID  ConnectionID
+	Tag           string
+	Addr          string
+	Reason        DisconnectReason
+	Lasted        time.Duration
+	Events        uint64
+	Bytes         uint64
+}
+
+type NoticesOptions struct {
+	NoConnections bool
+	Capacity      int
+	Interest      []string
+	Grace         time.Duration
+}
+
+func (h *Hub) Notices(ctx context.Context, options *NoticesOptions) (r0 iter.Seq2[Notice, error]) {
+	return
+}
 
 type Options struct {
 	Shards                     int
@@ -93,4 +561,217 @@ type Options struct {
 	ConnectionAgeMax           time.Duration
 	FinishedAgeMax             time.Duration
 	AnyHost                    bool
+	HeartbeatForm              HeartbeatForm
+	Policy                     Policy
+	GapEvent                   string
+	Logger                     *slog.Logger
 }
+
+type Policy uint32
+
+const (
+	PolicyDisconnect Policy = 1
+	PolicyDropOldest Policy = 2
+	PolicyConflate   Policy = 3
+)
+
+type HeartbeatForm uint32
+
+const (
+	HeartbeatID      HeartbeatForm = 1
+	HeartbeatComment HeartbeatForm = 2
+	HeartbeatEvent   HeartbeatForm = 3
+)
+
+type Envelope uint32
+
+const (
+	EnvelopeNone Envelope = 1
+	EnvelopeJSON Envelope = 2
+)
+
+type Start struct {
+}
+
+var (
+	StartNow      = Start{}
+	StartLatest   = Start{}
+	StartEarliest = Start{}
+)
+
+func StartLast(events uint32) (r0 Start) { return }
+
+type Topic struct {
+	hub  *Hub
+	name string
+}
+
+func (h *Hub) Topic(name string) (r0 *Topic, r1 error) { r1 = ErrNoCgo; return }
+
+func (t *Topic) String() (r0 string) { return }
+
+func (h *Hub) Publish(topic string, event Event) (r0 ID, r1 error) { r1 = ErrNoCgo; return }
+
+func (h *Hub) PublishContext(ctx context.Context, topic string, event Event) (r0 ID, r1 error) {
+	r1 = ErrNoCgo
+	return
+}
+
+func (t *Topic) Publish(event Event) (r0 ID, r1 error) { r1 = ErrNoCgo; return }
+
+func (t *Topic) PublishContext(ctx context.Context, event Event) (r0 ID, r1 error) {
+	r1 = ErrNoCgo
+	return
+}
+
+func (h *Hub) Finish(topic string, last *Event) (r0 ID, r1 error) { r1 = ErrNoCgo; return }
+
+func (h *Hub) FinishContext(ctx context.Context, topic string, last *Event) (r0 ID, r1 error) {
+	r1 = ErrNoCgo
+	return
+}
+
+func (t *Topic) Finish(last *Event) (r0 ID, r1 error) { r1 = ErrNoCgo; return }
+
+type TopicOptions struct {
+	HistoryEventsMax *uint64
+	HistoryBytesMax  *uint64
+	HistoryAgeMax    *time.Duration
+	FinishedAgeMax   *time.Duration
+	Policy           Policy
+}
+
+type Rule struct {
+	Subscription string
+	TopicOptions
+	Topics         uint64
+	FinishedTopics uint64
+	KeptEvents     uint64
+	KeptBytes      uint64
+}
+
+func (h *Hub) SetRule(subscription string, options TopicOptions) (r0 error) { r0 = ErrNoCgo; return }
+
+func (h *Hub) RemoveRule(subscription string) (r0 bool, r1 error) { r1 = ErrNoCgo; return }
+
+func (h *Hub) Rules() (r0 []Rule, r1 error) { r1 = ErrNoCgo; return }
+
+type StreamOptions struct {
+	LastEventID   string
+	Tag           string
+	Addr          string
+	Start         Start
+	GapStart      Start
+	Policy        Policy
+	HeartbeatForm HeartbeatForm
+	Envelope      Envelope
+	ExpiresAt     time.Time
+	QueueBytesMax int64
+}
+
+type Stream struct {
+	hub *Hub
+	mu  sync.Mutex
+}
+
+func (h *Hub) Subscribe(topics []string, options *StreamOptions) (r0 *Stream, r1 error) {
+	r1 = ErrNoCgo
+	return
+}
+
+func (s *Stream) Next(ctx context.Context) (r0 []byte, r1 error) { r1 = ErrNoCgo; return }
+
+func (s *Stream) next(ctx context.Context) (r0 []byte, r1 error) { r1 = ErrNoCgo; return }
+
+func (s *Stream) take() (r0 []byte, r1 error) { r1 = ErrNoCgo; return }
+
+func (s *Stream) ended() (r0 error) { r0 = ErrNoCgo; return }
+
+func (s *Stream) Close() (r0 error) { r0 = ErrNoCgo; return }
+
+func (s *Stream) IsComplete() (r0 bool) { return }
+
+func (s *Stream) ConnectionID() (r0 ConnectionID) { return }
+
+type EndedError struct {
+	Reason DisconnectReason
+	Cut    bool
+}
+
+func (e *EndedError) Error() (r0 string) { r0 = ErrNoCgo.Error(); return }
+
+func (e *EndedError) Unwrap() (r0 error) { r0 = ErrNoCgo; return }
+
+func StreamHeader() (r0 http.Header) { return }
+
+type TicketOptions struct {
+	TicketsMax      int
+	FirstUseTimeMax time.Duration
+}
+
+type Tickets struct {
+}
+
+func NewTickets(options *TicketOptions) (r0 *Tickets, r1 error) { r1 = ErrNoCgo; return }
+
+func (t *Tickets) Issue(grant Grant) (r0 string, r1 error) { r1 = ErrNoCgo; return }
+
+func (t *Tickets) Redeem(ticket string, goesOn bool) (r0 *Granted, r1 error) { r1 = ErrNoCgo; return }
+
+type AccessOptions struct {
+	Cookie        string
+	CookieOrigins []string
+	ExchangePath  string
+	NoExchange    bool
+}
+
+func NewTicketAuthorizer(tokens *Tokens, tickets *Tickets, options *AccessOptions) (r0 *Authorizer, r1 error) {
+	r1 = ErrNoCgo
+	return
+}
+
+type Key struct {
+	Content []byte
+	IsJWKS  bool
+}
+
+type TokenOptions struct {
+	Audiences []string
+	Issuers   []string
+	Claim     string
+	Leeway    time.Duration
+}
+
+type Tokens struct {
+}
+
+func NewTokens(keys []Key, options *TokenOptions) (r0 *Tokens, r1 error) { r1 = ErrNoCgo; return }
+
+func (t *Tokens) SetKeys(keys []Key) (r0 error) { r0 = ErrNoCgo; return }
+
+func (t *Tokens) Verify(token string) (r0 *Granted, r1 error) { r1 = ErrNoCgo; return }
+
+type Granted struct {
+	Grant Grant
+	mu    sync.Mutex
+}
+
+func (g *Granted) IsCurrent() (r0 bool) { return }
+
+func (g *Granted) Close() (r0 error) { r0 = ErrNoCgo; return }
+
+type SigningKey struct {
+}
+
+func NewSigningKey(content []byte) (r0 *SigningKey, r1 error) { r1 = ErrNoCgo; return }
+
+type Claims struct {
+	Audience  string
+	Issuer    string
+	Subject   string
+	KeyID     string
+	Claim     string
+	NotBefore time.Time
+}
+
+func (k *SigningKey) Sign(grant Grant, claims Claims) (r0 string, r1 error) { r1 = ErrNoCgo; return }

@@ -187,15 +187,15 @@ func (h *Hub) watch(options *NoticesOptions) (*bell, int, error) {
 	defer memory.release()
 	sources := 0
 	for _, subscription := range options.Interest {
-		status := C.fanfare_hub_watch_interest(h.pointer(), bell.native, memory.text(subscription),
-			C.uint64_t(wholeMS(options.Grace)), C.uint64_t(2+sources))
+		status := C.fanfare_hub_watch_interest(h.pointer(), bell.native, C.uint64_t(2+sources),
+			memory.text(subscription), C.uint64_t(wholeMS(options.Grace)))
 		if err = failure(status); err != nil {
 			break
 		}
 		sources++
 	}
 	if err == nil && !options.NoConnections {
-		err = failure(C.fanfare_hub_watch_connections(h.pointer(), bell.native, C.size_t(options.Capacity), 1))
+		err = failure(C.fanfare_hub_watch_connections(h.pointer(), bell.native, 1, C.size_t(options.Capacity)))
 		sources++
 	}
 	runtime.KeepAlive(h)

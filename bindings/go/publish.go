@@ -11,7 +11,6 @@ import "C"
 import (
 	"context"
 	"runtime"
-	"time"
 )
 
 // Topic is a handle of a topic of a hub, for one that is published to often: its name is checked
@@ -62,9 +61,11 @@ func (h *Hub) Publish(topic string, event Event) (ID, error) {
 // PublishContext publishes as [Hub.Publish] does, and waits while too many bytes wait to be sent. When
 // ctx ends first nothing was published, and the error is that of ctx.
 //
-// It waits in Go, by a timer of 1 to 16 ms, and holds no thread: any number of goroutines may wait.
+// It waits in Go, until the hub tells that there is space, and holds no thread: any number of goroutines
+// may wait.
 func (h *Hub) PublishContext(ctx context.Context, topic string, event Event) (ID, error) {
-	return untilSpace(ctx, h.parts.closed, func() (ID, error) { return h.publish(nil, topic, &event) })
+	return untilSpace(ctx, h, func() (ID, error) { return h.publish(nil, topic, &event) },
+		func() *Publication { return &Publication{Topic: topic, Event: event} })
 }
 
 // Publish publishes an event to the topic as [Hub.Publish] does, but faster.
@@ -76,7 +77,8 @@ func (t *Topic) Publish(event Event) (ID, error) {
 
 // PublishContext publishes as [Hub.PublishContext] does.
 func (t *Topic) PublishContext(ctx context.Context, event Event) (ID, error) {
-	return untilSpace(ctx, t.hub.parts.closed, func() (ID, error) { return t.Publish(event) })
+	return untilSpace(ctx, t.hub, func() (ID, error) { return t.Publish(event) },
+		func() *Publication { return &Publication{To: t, Event: event} })
 }
 
 func (h *Hub) publish(handle *C.fanfare_topic, topic string, event *Event) (ID, error) {
@@ -109,7 +111,8 @@ func (h *Hub) Finish(topic string, last *Event) (ID, error) {
 
 // FinishContext finishes a topic as [Hub.Finish] does, and waits as [Hub.PublishContext] does.
 func (h *Hub) FinishContext(ctx context.Context, topic string, last *Event) (ID, error) {
-	return untilSpace(ctx, h.parts.closed, func() (ID, error) { return h.finish(nil, topic, last) })
+	return untilSpace(ctx, h, func() (ID, error) { return h.finish(nil, topic, last) },
+		func() *Publication { return &Publication{Topic: topic} })
 }
 
 // Finish finishes the topic as [Hub.Finish] does. The handle is as good afterwards, for when the name
@@ -146,35 +149,6 @@ func (h *Hub) finish(handle *C.fanfare_topic, topic string, last *Event) (ID, er
 		return ID{}, err
 	}
 	return goID(&published.id), nil
-}
-
-// untilSpace tries again while the backlog is full.
-func untilSpace[T any](ctx context.Context, closed <-chan struct{}, try func() (T, error)) (T, error) {
-	const longest = 16 * time.Millisecond
-	if err := ctx.Err(); err != nil {
-		var none T
-		return none, err
-	}
-	done, err := try()
-	if !isFull(err) {
-		return done, err
-	}
-	wait := time.Millisecond
-	timer := time.NewTimer(wait)
-	defer timer.Stop()
-	for {
-		select {
-		case <-timer.C:
-		case <-closed: // the next try says so
-		case <-ctx.Done():
-			return done, ctx.Err()
-		}
-		if done, err = try(); !isFull(err) {
-			return done, err
-		}
-		wait = min(2*wait, longest)
-		timer.Reset(wait)
-	}
 }
 
 // callNothing is a call of C that does nothing, to be measured: tests may not use cgo.

@@ -211,6 +211,61 @@ func TestAPublisherWithAContextWaitsForSpaceAndEndsWithIt(t *testing.T) {
 	}
 }
 
+// What waits is told, and tries nothing meanwhile: each try that finds the backlog full is counted.
+func TestWhatWaitsForSpaceTriesOnceAndOnceMoreWhenThereIsSome(t *testing.T) {
+	hub, sleeper := full(t)
+	topic := topicOf(t, hub, "t")
+	fullEvents := func() uint64 {
+		metrics, err := hub.Metrics()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return metrics.FullEvents
+	}
+	event := fanfare.Event{Data: "waited"}
+	spread := fanfare.Event{Data: "spread", Window: time.Second}
+	calls := []func(context.Context) error{
+		func(ctx context.Context) error { _, err := hub.PublishContext(ctx, "t", event); return err },
+		func(ctx context.Context) error { _, err := hub.PublishContext(ctx, "t", spread); return err },
+		func(ctx context.Context) error { _, err := topic.PublishContext(ctx, event); return err },
+		func(ctx context.Context) error {
+			_, err := hub.PublishTopicsContext(ctx, []string{"t", "u"}, event)
+			return err
+		},
+		func(ctx context.Context) error {
+			ids, err := hub.PublishBatchContext(ctx, []fanfare.Publication{{Topic: "u", Event: event}, {To: topic, Event: event}})
+			if err != nil && len(ids) != 1 {
+				return fmt.Errorf("%d ids: %w", len(ids), err)
+			}
+			return err
+		},
+	}
+	for i, call := range calls {
+		before := fullEvents()
+		ctx, cancel := context.WithTimeout(context.Background(), 150*time.Millisecond)
+		if err := call(ctx); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("call %d: %v", i, err)
+		}
+		cancel()
+		if tries := fullEvents() - before; tries > 1 {
+			t.Errorf("call %d found it full %d times", i, tries)
+		}
+	}
+	before, waited := fullEvents(), make(chan error, 1)
+	go func() {
+		_, err := hub.FinishContext(context.Background(), "t", &event)
+		waited <- err
+	}()
+	until(t, "the end waits", func() bool { return fullEvents() > before })
+	sleeper.body.Close()
+	if err := <-waited; err != nil {
+		t.Errorf("there is space, and %v", err)
+	}
+	if tries := fullEvents() - before; tries > 2 {
+		t.Errorf("the end found it full %d times", tries)
+	}
+}
+
 func TestCloseEndsWhatWaitsForSpace(t *testing.T) {
 	hub, sleeper := full(t)
 	waited := make(chan error, 1)

@@ -94,17 +94,17 @@ func (h *Hub) RemoveRule(subscription string) (bool, error) {
 // Rules lists the rules that there are, in no order. The error is [ErrForked].
 func (h *Hub) Rules() ([]Rule, error) {
 	var list *C.fanfare_rules
-	var count C.size_t
-	err := failure(C.fanfare_hub_rules(h.pointer(), &list, &count))
+	err := failure(C.fanfare_hub_rules(h.pointer(), &list))
 	runtime.KeepAlive(h)
 	if err != nil {
 		return nil, err
 	}
 	defer C.fanfare_rules_free(list)
+	count := C.fanfare_rules_count(list)
 	rules := make([]Rule, 0, count)
 	for i := range count {
 		read := C.fanfare_rule_empty()
-		if err := failure(C.fanfare_rules_at(list, i, &read)); err != nil {
+		if err := failure(C.fanfare_rules_get(list, i, &read)); err != nil {
 			return nil, err
 		}
 		rules = append(rules, Rule{

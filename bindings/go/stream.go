@@ -73,7 +73,7 @@ type Stream struct {
 
 	mu       sync.Mutex // for what uses the rest
 	native   *C.fanfare_stream
-	bell     *streamBell // nil until it has waited
+	bell     *hubBell // nil until it has waited
 	token    uint64
 	readable chan struct{}
 }
@@ -178,7 +178,7 @@ func (s *Stream) listen() error {
 	if s.bell != nil {
 		return nil
 	}
-	bell, err := s.hub.parts.streamBell()
+	bell, err := s.hub.parts.ownBell()
 	if err == ErrClosed {
 		if _, ended := s.take(); ended != nil && ended != ErrTimeout {
 			return ended

@@ -10,6 +10,7 @@ export * from './types/errors.js';
 export type { Handled, HandleOptions, NodeRequest, NodeResponse, ResponseOptions } from './types/handling.js';
 export * from './types/hub.js';
 export * from './types/listening.js';
+export * from './types/log.js';
 export * from './types/metrics.js';
 export { type Notice, type NoticeBase, type Connected, type Disconnected, type Interest, type InterestOptions, type NoticesOptions, type Notices } from './types/notices.js';
 export * from './types/options.js';

@@ -6,6 +6,7 @@ const { Authorizer, FunctionAuthorizer, StreamRequest } = require('./lib/authori
 const { Fallback } = require('./lib/fallback.js');
 const { Hub } = require('./lib/hub.js');
 const { Listener } = require('./lib/listener.js');
+const { logTo } = require('./lib/log.js');
 const { STREAM_HEADERS, Stream } = require('./lib/stream.js');
 const { Granted, SigningKey, TicketAuthorizer, Tickets, Tokens } = require('./lib/tokens.js');
 const { Topic } = require('./lib/topic.js');
@@ -25,4 +26,5 @@ module.exports = {
   Tickets,
   Tokens,
   Topic,
+  logTo,
 };

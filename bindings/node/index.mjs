@@ -17,4 +17,5 @@ export const {
   Tickets,
   Tokens,
   Topic,
+  logTo,
 } = fanfare;

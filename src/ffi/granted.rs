@@ -12,8 +12,8 @@ use crate::grant::Grant;
 use crate::tickets::Lease;
 
 /// What a token or a ticket grants. Opaque, and always used by pointer; `fanfare_granted_free` frees it.
-/// That of a ticket also says, for as long as it is not freed, that the ticket's stream is connected: a
-/// program that opens streams itself keeps it as long as the stream's connection.
+/// That of a ticket that was redeemed also says, for as long as it is not freed, that the ticket's stream is
+/// connected: a program that opens streams itself keeps it as long as the stream's connection.
 #[derive(Debug)]
 pub struct FanfareGranted {
     grant: Grant,
@@ -62,7 +62,8 @@ pub unsafe extern "C" fn fanfare_granted_grant(
 }
 
 /// Tells whether a ticket's stream is still that of this connection: `*is_current_out` is 0 when the
-/// client has come back with the same ticket, and this connection is to be ended. It is 1 for a token.
+/// client has come back with the same ticket, and this connection is to be ended. It is 1 for a token, and
+/// for a ticket that was looked up.
 ///
 /// Threads: any, several at once. Ownership: nothing changes. Errors: `FANFARE_ERR_ARGUMENT` or
 /// `FANFARE_ERR_FORKED`.
@@ -88,8 +89,8 @@ pub unsafe extern "C" fn fanfare_granted_is_current(
     })
 }
 
-/// Frees what was granted. That of a ticket says with this that the stream's connection has ended, and
-/// the ticket may be used again. NULL does nothing.
+/// Frees what was granted. That of a ticket that was redeemed says with this that the stream's connection
+/// has ended, and the ticket may be used again. NULL does nothing.
 ///
 /// Threads: any one, while no other call with it is under way, and none comes afterwards. Ownership: it
 /// is gone, with its texts and lists. Errors: none. In a child of the process that of the parent's is

@@ -32,8 +32,10 @@ pub type FanfareLogCallback =
 pub type FanfareLogDestructor = Option<unsafe extern "C" fn(user_data: *mut c_void)>;
 
 /// Sets what is called with each record of the library's log up to a level: the one callback of the
-/// process, for all hubs. A program that no thread of the engine may enter has `fanfare_log_watch` instead. NULL is none, as it is at first: the level has to be one all the same, and the
-/// user data and the destructor are not used.
+/// process, for all hubs. A program that no thread of the engine may enter has `fanfare_log_watch`
+/// instead. With a `callback` of NULL none is called, as it is at first; the level has to be one all the
+/// same, and the user data and the destructor are not used.
+///
 /// The callback that was set before is not called any more when this returns, and its destructor,
 /// unless that is NULL, was called with its user data, in this thread. At the process's end nothing
 /// is called.
@@ -45,7 +47,8 @@ pub type FanfareLogDestructor = Option<unsafe extern "C" fn(user_data: *mut c_vo
 /// - call the library, but for `fanfare_strerror`, `fanfare_abi_version`,
 ///   those that end with `_name` and the inline functions, but for those that end with `_defaults`:
 ///   the caller may hold the hub's locks.
-///   (`fanfare_log_set` returns `FANFARE_ERR_BUSY` there.) What it has the library log is left out;
+///   (`fanfare_log_set` and `fanfare_log_watch` return `FANFARE_ERR_BUSY` there.) What it has the library
+///   log is left out;
 /// - wait for a lock under which the program calls the library, such as an interpreter's;
 /// - throw an exception or call longjmp: an exception that leaves it ends the process.
 ///

@@ -73,7 +73,8 @@ pub unsafe extern "C" fn fanfare_notices_new(
 
 /// Frees a queue with all that it was to be told of, and closes its descriptor. NULL does nothing.
 ///
-/// Threads: any one, while no other call with this queue is under way, and none comes afterwards.
+/// Threads: any one, while no other call with this queue is under way, and none comes afterwards; of a
+/// queue that gets the log it waits for callbacks of the log that run.
 /// Ownership: the queue is gone, with the texts of the last drain. Errors: none. In a child of the
 /// process that has made it, it is left as it is.
 ///
@@ -172,8 +173,8 @@ pub unsafe extern "C" fn fanfare_notices_drain(
 /// Ends all sources with a token: nothing more is told of them, and what was not drained is
 /// dropped. A stream that the host reads is not ended by this.
 ///
-/// Threads: any, several at once; waits for a drain that is under way. Errors:
-/// `FANFARE_ERR_STALE` when no source has the token; `FANFARE_ERR_ARGUMENT` or
+/// Threads: any, several at once; waits for a drain that is under way, and of a source of the log for
+/// callbacks of the log that run. Errors: `FANFARE_ERR_STALE` when no source has the token; `FANFARE_ERR_ARGUMENT` or
 /// `FANFARE_ERR_FORKED`.
 ///
 /// # Safety

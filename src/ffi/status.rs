@@ -31,7 +31,8 @@ pub enum FanfareStatusCode {
     /// The hub is closed; or it is being drained, and the call would bring a client in, as
     /// `fanfare_hub_listen`, `fanfare_hub_subscribe` and `fanfare_hub_adopt` do. Make a new one.
     FANFARE_ERR_CLOSED = -4,
-    /// Too many bytes wait to be sent, and nothing was published. Try again a little later.
+    /// Too many bytes wait to be sent, and nothing was published. Try again a little later, or when
+    /// `fanfare_hub_notify_space` says so.
     FANFARE_ERR_FULL = -5,
     /// The topic is not 1 to 256 bytes of UTF-8 without control characters, '+' and '#'. Give one
     /// that is.
@@ -70,7 +71,8 @@ pub enum FanfareStatusCode {
     /// listener is closed; the request was answered, has waited for too long, or its client has left; or no
     /// source of notices has the token. There is nothing to do.
     FANFARE_ERR_STALE = -18,
-    /// As many connections, subscriptions, rules, tickets or sources of notices are there as are allowed.
+    /// As many connections, subscriptions, rules, tickets, sources of notices, asks for space or queues that
+    /// get the log are there as are allowed.
     /// Raise the option, if there is one, or try again when there are fewer.
     FANFARE_ERR_LIMIT = -19,
     /// The engine is asked for more at once than it keeps a queue for; or another thread is in a call with

@@ -233,7 +233,8 @@ pub unsafe extern "C" fn fanfare_tickets_issue(
 /// Says what a ticket grants that a client shows, and uses nothing up: for a program that opens streams
 /// itself, and first asks whether the client's request is within the grant. `goes_on` is as of
 /// `fanfare_tickets_redeem`, which gives the stream to the client then, and may still refuse it. On success
-/// `*granted_out` is what the ticket grants; it does not say that the ticket's stream is connected.
+/// `*granted_out` is what the ticket grants. To keep it does not make the ticket's stream a connected one,
+/// and to free it ends none.
 ///
 /// Threads: any, several at once. Ownership: the ticket stays the caller's; what is granted is the
 /// caller's. Errors: as `fanfare_tickets_redeem`.

@@ -38,7 +38,9 @@ enum {
     /* It takes locks of the C library's: no child but that of a whole `fork` may call it. */
     CALL_ALLOCATES = 8,
     /* There is nothing that its id names: FANFARE_ERR_STALE is what it returns. */
-    CALL_STALE = 16
+    CALL_STALE = 16,
+    /* It returns a text or a number and no status, and nothing in it could panic. */
+    CALL_PLAIN = 32
 };
 
 typedef struct {

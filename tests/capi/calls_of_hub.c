@@ -280,7 +280,7 @@ const call calls_of_hub[] = {
     {"fanfare_hub_set_rule", hub_set_rule, FORKED, 0},
     {"fanfare_hub_remove_rule", hub_remove_rule, FORKED, 0},
     {"fanfare_hub_rules", hub_rules, FORKED, 0},
-    {"fanfare_rules_count", rules_count, AS_EVER, 0},
+    {"fanfare_rules_count", rules_count, AS_EVER, CALL_PLAIN},
     {"fanfare_rules_get", rules_get, AS_EVER, 0},
     {"fanfare_rules_free", hub_rules, FORKED, 0},
     CALLS_END,

@@ -37,7 +37,10 @@ def _case(what: str, data: str, event: str | None = None, times: int = 1, **rest
     return Case(what, event, data * times, rest.get("arrives", data) * times)
 
 
-CASES = [_case(**case) for case in json.loads((HERE.parent / "conformance" / "texts.json").read_text("utf-8"))]
+CASES = [
+    _case(**case)
+    for case in json.loads((HERE.parent / "conformance" / "texts.json").read_text("utf-8"))
+]
 
 
 class Server:

@@ -115,7 +115,7 @@ type sample struct {
 
 func samples(t *testing.T) (all []sample) {
 	t.Helper()
-	text, err := os.ReadFile("../../../tests/clients/cases.json")
+	text, err := os.ReadFile("../../../tests/conformance/texts.json")
 	if err != nil {
 		t.Fatal(err)
 	}

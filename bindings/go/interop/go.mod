@@ -1,5 +1,6 @@
 module github.com/fanfare-sse/fanfare/bindings/go/interop
 
+// As tmaxmax/go-sse needs it; the package itself needs Go 1.24.
 go 1.26
 
 require (
@@ -16,6 +17,11 @@ require (
 	github.com/bytedance/sonic v1.14.0 // indirect
 	github.com/bytedance/sonic/loader v0.3.0 // indirect
 	github.com/cloudwego/base64x v0.1.6 // indirect
+	github.com/fanfare-sse/fanfare/bindings/go/dist/darwin-amd64 v0.0.0 // indirect
+	github.com/fanfare-sse/fanfare/bindings/go/dist/darwin-arm64 v0.0.0 // indirect
+	github.com/fanfare-sse/fanfare/bindings/go/dist/linux-amd64 v0.0.0 // indirect
+	github.com/fanfare-sse/fanfare/bindings/go/dist/linux-amd64-musl v0.0.0 // indirect
+	github.com/fanfare-sse/fanfare/bindings/go/dist/linux-arm64 v0.0.0 // indirect
 	github.com/gabriel-vasile/mimetype v1.4.8 // indirect
 	github.com/gin-contrib/sse v1.1.0 // indirect
 	github.com/go-playground/locales v0.14.1 // indirect
@@ -52,4 +58,11 @@ require (
 	gopkg.in/cenkalti/backoff.v1 v1.1.0 // indirect
 )
 
-replace github.com/fanfare-sse/fanfare/bindings/go => ../
+replace (
+	github.com/fanfare-sse/fanfare/bindings/go => ../
+	github.com/fanfare-sse/fanfare/bindings/go/dist/darwin-amd64 => ../dist/darwin-amd64
+	github.com/fanfare-sse/fanfare/bindings/go/dist/darwin-arm64 => ../dist/darwin-arm64
+	github.com/fanfare-sse/fanfare/bindings/go/dist/linux-amd64 => ../dist/linux-amd64
+	github.com/fanfare-sse/fanfare/bindings/go/dist/linux-amd64-musl => ../dist/linux-amd64-musl
+	github.com/fanfare-sse/fanfare/bindings/go/dist/linux-arm64 => ../dist/linux-arm64
+)

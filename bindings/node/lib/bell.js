@@ -31,7 +31,7 @@ function remove(token) {
 
 function onNotices(notices) {
   for (const notice of notices) {
-    // A token alone: a stream has something to read.
+    // A token alone: a stream has something to read, or there is space.
     const [token, told] = typeof notice === 'number' ? [notice] : notice;
     try {
       handlers.get(token)?.(told);

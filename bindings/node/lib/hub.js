@@ -14,8 +14,8 @@ const { Sources } = require('./notices.js');
 const { response } = require('./response.js');
 const { handOver } = require('./socket.js');
 const { Stream } = require('./stream.js');
-const { Topic } = require('./topic.js');
-const { untilSpace } = require('./waiting.js');
+const { Topic, placeOf } = require('./topic.js');
+const { Waiting } = require('./waiting.js');
 
 const WAITING = ['timeoutMs', 'signal'];
 /** The most events that the library is handed at once, while JavaScript's thread does nothing else. */
@@ -30,11 +30,13 @@ class Hub extends EventEmitter {
   #sources;
   #authorizer;
   #isOpenToAll = false;
+  #waiting;
 
   constructor(options = {}) {
     super();
     this.#native = native.open(options);
     this.#publish = native.publisher(this.#native);
+    this.#waiting = new Waiting(this.#native);
     this.#sources = new Sources(this.#native, (notice) => this.emit(notice.type, notice));
     this.on('newListener', (event) => {
       if (event === 'connected' || event === 'disconnected') this.#sources.watchConnections();
@@ -44,7 +46,7 @@ class Hub extends EventEmitter {
   // ---- publishing ----
 
   topic(name) {
-    return new Topic(this, this.#native, name);
+    return new Topic(this, this.#native, this.#waiting, name);
   }
 
   publish(topic, data, options) {
@@ -56,9 +58,9 @@ class Hub extends EventEmitter {
   }
 
   async publishAsync(topic, data, options = {}) {
-    const { timeoutMs, signal } = options;
     const part = [publicationOf(topicsOf(topic), data, options, WAITING)];
-    return untilSpace(() => this.#publishPart(part)[0], timeoutMs, signal);
+    const publish = () => this.#publishPart(part)[0];
+    return this.#waiting.untilSpace(placeOf(topic, options), publish, () => whereOf(part), options);
   }
 
   publishMany(publications) {
@@ -67,17 +69,18 @@ class Hub extends EventEmitter {
     return ids;
   }
 
-  async publishManyAsync(publications, { timeoutMs, signal } = {}) {
+  async publishManyAsync(publications, options = {}) {
     const ids = [];
     try {
       for (const part of partsOf(publications)) {
         let left = part;
-        await untilSpace(() => {
+        // A place of its own: each of its events has other topics.
+        await this.#waiting.untilSpace(ids, () => {
           const { ids: published, error } = native.publishMany(this.#native, left);
           ids.push(...published);
           left = left.slice(published.length);
           if (error !== undefined) throw error;
-        }, timeoutMs, signal);
+        }, () => whereOf(left), options);
       }
     } catch (error) {
       throw Object.assign(error, { published: ids });
@@ -88,14 +91,23 @@ class Hub extends EventEmitter {
   finish(topic, data, options) {
     const topics = topicsOf(topic);
     if (topics.length !== 1) throw invalid('one topic is finished at a time');
-    const hasLast = (data !== undefined && data !== null) || options !== undefined;
+    const hasLast = (data !== undefined && data !== null)
+      || Object.values(options ?? {}).some((option) => option !== undefined);
     return native.finish(this.#native, publicationOf(topics, data, options), hasLast);
   }
 
   async finishAsync(topic, data, options) {
-    const { timeoutMs, signal, ...event } = options ?? {};
-    const last = options === undefined ? undefined : event;
-    return untilSpace(() => this.finish(topic, data, last), timeoutMs, signal);
+    const { timeoutMs, signal, ...last } = options ?? {};
+    const where = () => ({ topics: topicsOf(topic) });
+    return this.#waiting.untilSpace(placeOf(topic), () => this.finish(topic, data, last), where, { timeoutMs, signal });
+  }
+
+  async ready(topic, options) {
+    await this.#waiting.ready(topic === undefined ? undefined : topicsOf(topic), options);
+    // There is nothing to wait for any more then.
+    if (this.#closed !== undefined || this.metrics().livingShards === 0) {
+      throw Object.assign(new Error('the hub is closed: make a new one'), { code: 'FANFARE_ERR_CLOSED' });
+    }
   }
 
   #publishTo(topic, data, options) {
@@ -269,6 +281,11 @@ class Hub extends EventEmitter {
 
 function topicsOf(topic) {
   return (Array.isArray(topic) ? topic : [topic]).map((each) => (each instanceof Topic ? each.native : each));
+}
+
+/** Where the first of some publications, which found no space, needs it. */
+function whereOf([[topics, ...event]]) {
+  return { topics, windowMs: event.at(-1) };
 }
 
 function nativeOf(option, given, kind) {

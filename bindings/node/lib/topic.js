@@ -4,7 +4,6 @@
 
 const native = require('./native.js');
 const { checkOptions, dataOf, publicationOf } = require('./event.js');
-const { untilSpace } = require('./waiting.js');
 
 const WAITING = ['timeoutMs', 'signal'];
 
@@ -12,9 +11,11 @@ const WAITING = ['timeoutMs', 'signal'];
 class Topic {
   #publish;
   #hub;
+  #waiting;
 
-  constructor(hub, nativeHub, name) {
+  constructor(hub, nativeHub, waiting, name) {
     this.#hub = hub;
+    this.#waiting = waiting;
     /** @internal */
     Object.defineProperty(this, 'native', { value: native.topic(name) });
     this.#publish = native.publisher(nativeHub, this.native);
@@ -29,9 +30,9 @@ class Topic {
   }
 
   async publishAsync(data, options = {}) {
-    const { timeoutMs, signal } = options;
-    const [, ...event] = publicationOf([], data, options, WAITING);
-    return untilSpace(() => this.#publish(...event), timeoutMs, signal);
+    const [topics, ...event] = publicationOf([this.native], data, options, WAITING);
+    const where = { topics, windowMs: options.windowMs };
+    return this.#waiting.untilSpace(placeOf(this, options), () => this.#publish(...event), () => where, options);
   }
 
   finish(data, options) {
@@ -43,4 +44,10 @@ class Topic {
   }
 }
 
-module.exports = { Topic };
+/** Names where those who publish to the same topics wait for space. No name of a topic has a line break. */
+function placeOf(topics, { windowMs } = {}) {
+  const names = [topics].flat().map((topic) => (topic instanceof Topic ? topic.name : String(topic)));
+  return names.join('\n') + (windowMs > 0 ? '\n\n' : '');
+}
+
+module.exports = { Topic, placeOf };

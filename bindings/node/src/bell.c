@@ -100,6 +100,13 @@ static bool set_question(napi_env env, napi_value value, const fanfare_notice *n
             set_value(env, value, "request", request_value(env, notice->request)));
 }
 
+static bool set_record(napi_env env, napi_value value, const fanfare_log_record *record) {
+    return set_number(env, value, "level", record->level) &&
+           set_text(env, value, "target", record->target) &&
+           set_text(env, value, "message", record->message) &&
+           set_bool(env, value, "isCut", record->is_cut != 0);
+}
+
 /* Sets what a kind of notice has; `type` is undefined for one that only a newer library knows. */
 static bool set_kind(napi_env env, napi_value value, const fanfare_notice *notice) {
     fanfare_text subscription =
@@ -126,17 +133,18 @@ static bool set_kind(napi_env env, napi_value value, const fanfare_notice *notic
                set_value(env, value, "read",
                          bytes_value(env, notice->request ? notice->request->content
                                                           : FANFARE_TEXT("")));
-    case FANFARE_NOTICE_READABLE: return set_string(env, value, "type", "readable");
+    case FANFARE_NOTICE_LOG: return !notice->log || set_record(env, value, notice->log);
     case FANFARE_NOTICE_ENDED: return set_string(env, value, "type", "ended");
     default: return true;
     }
 }
 
-/* Returns a pair of the source's token and the notice; of a stream that is readable the token. */
+/* Returns a pair of the source's token and the notice; where that says nothing more, as of a stream
+ * that is readable, the token. */
 static napi_value notice_value(napi_env env, const fanfare_notice *notice) {
     napi_value token, value, pair;
     CHECK(env, napi_create_double(env, (double)notice->token, &token));
-    if (notice->kind == FANFARE_NOTICE_READABLE) {
+    if (notice->kind == FANFARE_NOTICE_READABLE || notice->kind == FANFARE_NOTICE_SPACE) {
         return token;
     }
     CHECK(env, napi_create_object(env, &value));
@@ -378,6 +386,26 @@ static napi_value watch_interest(napi_env env, napi_callback_info info) {
     return NULL;
 }
 
+/* logWatch(token, level, capacity) */
+static napi_value log_watch(napi_env env, napi_callback_info info) {
+    napi_value args[3];
+    uint64_t token = 0, level = 0, capacity = 0;
+    bool is_whole = false;
+    fanfare_notices *notices = notices_of(env);
+    if (!notices || !args_of(env, info, COUNT_OF(args), args) ||
+        !token_read(env, args[0], &token) ||
+        !number_read(env, args[1], "level", FANFARE_LOG_TRACE, &is_whole, &level) ||
+        !number_read(env, args[2], "capacity", 65536, &is_whole, &capacity)) {
+        return NULL;
+    }
+    if (!is_whole || capacity == 0) {
+        return throw_option(env, FANFARE_ERR_OPTIONS, "capacity", FANFARE_TEXT("1 to 65,536"));
+    }
+    fanfare_status code =
+        fanfare_log_watch(notices, token, (fanfare_log_level)level, (size_t)capacity);
+    return code == FANFARE_OK ? NULL : throw_code(env, code);
+}
+
 /* removeSource(token); one that is gone is no error */
 static napi_value remove_source(napi_env env, napi_callback_info info) {
     napi_value args[1];
@@ -394,6 +422,7 @@ const export BELL_EXPORTS[] = {
     {"streamNotify", stream_notify},
     {"watchConnections", watch_connections},
     {"watchInterest", watch_interest},
+    {"logWatch", log_watch},
     {"removeSource", remove_source},
     {NULL, NULL},
 };

@@ -312,10 +312,41 @@ static napi_value hub_finish(napi_env env, napi_callback_info info) {
     return result;
 }
 
+/* notifySpace(hub, token, topics, windowMs): a notice with the token once there is space in all of the
+ * topics, which are as of topics_read, and in the hub. */
+static napi_value notify_space(napi_env env, napi_callback_info info) {
+    napi_value args[4];
+    memory memory;
+    uint64_t token = 0;
+    bool is_whole = false;
+    fanfare_notices *notices = notices_of(env);
+    if (!notices || !args_of(env, info, COUNT_OF(args), args)) {
+        return NULL;
+    }
+    fanfare_hub *hub = hub_of(env, args[0]);
+    if (!hub || !number_read(env, args[1], "token", SAFE_INTEGER_MAX, &is_whole, &token)) {
+        return NULL;
+    }
+    memory_init(&memory);
+    /* Of the event only whether it is spread over a time matters. */
+    fanfare_event event = fanfare_event_of(FANFARE_TEXT(""));
+    fanfare_publication publication = {.event = &event};
+    if (topics_read(env, &memory, args[2], &publication) &&
+        time_read(env, args[3], FIELD_NAMES[WINDOW_MS], SAFE_INTEGER_MAX, &event.window_ms)) {
+        fanfare_status code = fanfare_hub_notify_space(hub, notices, token, &publication);
+        if (code != FANFARE_OK) {
+            throw_code(env, code);
+        }
+    }
+    memory_free(&memory);
+    return NULL;
+}
+
 const export PUBLISH_EXPORTS[] = {
     {"publisher", publisher_of},
     {"topic", topic_new},
     {"publishMany", publish_many},
     {"finish", hub_finish},
+    {"notifySpace", notify_space},
     {NULL, NULL},
 };

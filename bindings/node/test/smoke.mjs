@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { createRequire } from 'node:module';
 import { Worker } from 'node:worker_threads';
-import { Hub, STREAM_HEADERS } from 'fanfare';
+import { Hub, STREAM_HEADERS, logTo } from 'fanfare';
 
 const runtime = globalThis.Deno ? 'Deno' : globalThis.Bun ? 'Bun' : 'Node.js';
 const decoder = new TextDecoder();
@@ -41,6 +41,17 @@ assert.throws(() => hub.publish('+', 'a'), { code: 'FANFARE_ERR_TOPIC' });
 assert.throws(() => new Hub({ shards: 0 }), { code: 'FANFARE_ERR_OPTIONS' });
 setTimeout(() => topic.publish('later'), 20);
 await readUntil(() => stream.read(), 'data: later');
+
+// Waiting for space, and the log.
+await hub.ready();
+await hub.ready([topic, 'other'], { timeoutMs: 10_000 });
+await assert.rejects(hub.ready('+'), { code: 'FANFARE_ERR_TOPIC' });
+const logged = new Promise((resolve) => { logTo(resolve); });
+await new Hub({ shards: 1, connectionsMax: 10_000_000 }).close();
+const { level, message } = await logged;
+assert.equal(level, 'warn');
+assert.match(message, /connections_max/);
+logTo(null);
 
 // Notices, and clients of a listener that asks.
 const events = [];

@@ -1,7 +1,7 @@
 // What the types allow and what they do not; only compiled, never run.
 
 import {
-  Fallback, FunctionAuthorizer, Hub, STREAM_HEADERS, SigningKey, TicketAuthorizer, Tickets, Tokens,
+  Fallback, FunctionAuthorizer, Hub, STREAM_HEADERS, SigningKey, TicketAuthorizer, Tickets, Tokens, logTo,
   type Connected, type ErrorCode, type FanfareError, type HubOptions, type Notice,
 } from 'fanfare';
 import { Chats, resumable } from 'fanfare/ai';
@@ -16,6 +16,9 @@ export async function allowed(): Promise<void> {
   const topic = hub.topic('news');
   hub.publish([topic, 'b'], { json: [1] }, { windowMs: 1 });
   await topic.publishAsync(id, { timeoutMs: 1 });
+  (await hub.ready(['a', topic], { timeoutMs: 1 })) satisfies void;
+  logTo((record) => void [record.level satisfies string, record.lost + record.at], { level: 'debug' });
+  logTo(null);
   hub.publishMany([{ topic, data: 'a' }, { topic: ['a', 'b'], data: null, retryMs: 1 }]);
   for await (const batch of hub.subscribe(['a/#'], { start: 3, expiresAt: new Date() })) batch.byteLength;
   hub.adopt(3, 'news', { headers: { 'X-A': 'b' }, method: 'POST' });
@@ -23,7 +26,8 @@ export async function allowed(): Promise<void> {
   for await (const notice of hub.notices({ interest: 'a' })) kind(notice) satisfies string;
   hub.authorize(async (request) => (request.header('a') === 'b' ? { topics: ['a'] } : { status: 401 }));
   const authorizer = new TicketAuthorizer(new Tokens({ jwks: {} }), new Tickets());
-  hub.listen({ authorizer, fallback: new Fallback((fd, read) => void [fd satisfies number, read.length]) });
+  const listener = hub.listen({ addr: 3 });
+  hub.listen({ authorizer, fallback: new Fallback((fd, read, from) => listener.admit(fd, read, from)) });
   new FunctionAuthorizer(() => true).close();
   new SigningKey('a').sign({ topics: 'a', expiresAt: 1 }, { kid: 'b' }) satisfies string;
   (await hub.connections({ lagging: true }))[0]?.lagAgeMs satisfies number | undefined;
@@ -57,6 +61,8 @@ export function refused(hub: Hub, error: FanfareError): ErrorCode {
   void hub.disconnect(1);
   // @ts-expect-error: there is no such policy
   hub.subscribe('news', { policy: 'drop' });
+  // @ts-expect-error: there is no such level
+  logTo(() => {}, { level: 'warning' });
   // @ts-expect-error: there is no such notice
   hub.on('connect', () => {});
   return error.code;

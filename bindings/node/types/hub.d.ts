@@ -47,18 +47,20 @@ export class Hub {
    *
    * @returns the hub's id of the event, also when the event has an id of your own: an opaque text,
    * which is empty when the event is published but its id is not known yet
-   * @throws {FanfareError} FANFARE_ERR_FULL when too many bytes wait to be sent (try again a little
-   * later, or use `publishAsync`), FANFARE_ERR_TOPIC, FANFARE_ERR_TOO_MANY, FANFARE_ERR_EVENT,
+   * @throws {FanfareError} FANFARE_ERR_FULL when too many bytes wait to be sent (publish it again once
+   * `ready` says so, or use `publishAsync`), FANFARE_ERR_TOPIC, FANFARE_ERR_TOO_MANY, FANFARE_ERR_EVENT,
    * FANFARE_ERR_UTF8, FANFARE_ERR_TOO_LARGE, FANFARE_ERR_FINISHED, FANFARE_ERR_CLOSED; then nothing
    * was published
    */
   publish(topic: Destination, data: Data, options?: EventOptions): string;
 
   /**
-   * Publishes as `publish` does, and waits while too many bytes wait to be sent: it tries again every
-   * 1 to 16 ms, and waits for nothing if there is space. When it is cancelled nothing was published.
+   * Publishes as `publish` does, and waits while too many bytes wait to be sent: until the engine says
+   * that there is space, and for nothing if there is. Calls that wait for the same topics come one after
+   * the other, in their order. When one is cancelled nothing was published.
    *
-   * @throws {FanfareError} FANFARE_ERR_TIMEOUT, and as of `publish` but for FANFARE_ERR_FULL
+   * @throws {FanfareError} FANFARE_ERR_TIMEOUT, FANFARE_ERR_LIMIT when 65,536 wait already, and as of
+   * `publish` but for FANFARE_ERR_FULL
    */
   publishAsync(topic: Destination, data: Data, options?: EventOptions & WaitOptions): Promise<string>;
 
@@ -83,8 +85,17 @@ export class Hub {
    */
   finish(topic: string | Topic, data?: Data, options?: EventOptions): string;
 
-  /** Finishes a topic as `finish` does, and waits as `publishAsync`. */
+  /** Finishes a topic as `finish` does, and waits as `publishAsync`, behind those who wait for the topic. */
   finishAsync(topic: string | Topic, data?: Data, options?: EventOptions & WaitOptions): Promise<string>;
+
+  /**
+   * Waits until there is space for an event of a topic, or of each of several, or else of the hub: what
+   * `publish` has refused with FANFARE_ERR_FULL may be published again. Others may take the space first.
+   *
+   * @throws {FanfareError} FANFARE_ERR_TIMEOUT, FANFARE_ERR_LIMIT when 65,536 wait for the hub already,
+   * FANFARE_ERR_TOPIC, FANFARE_ERR_TOO_MANY, FANFARE_ERR_CLOSED
+   */
+  ready(topic?: Destination, options?: WaitOptions): Promise<void>;
 
   /**
    * Sets the rule of a topic, or of all topics that match a filter: how much is kept of them, and the

@@ -14,14 +14,14 @@ import asyncio
 import os
 import secrets
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from fastapi import FastAPI, HTTPException
 from fastapi.responses import FileResponse
 from pydantic import BaseModel
 
-from fanfare import Hub
+from fanfare import FinishedError, Hub
 from fanfare.asgi import EventStream, Handover
 
 PAUSE_S = float(os.environ.get("PAUSE_S", "0.1"))
@@ -49,10 +49,11 @@ async def run(topic: str, prompt: str) -> None:
     try:
         async for token in model(prompt):
             await hub.publish_async(topic, json={"token": token})
-    except BaseException as problem:  # it was cancelled, or the model has failed
-        hub.finish(topic, repr(problem), name="failed")
+        await hub.finish_async(topic, "", name="done")
+    except BaseException:  # cancelled, or failed, for a reason that is not for the client
+        with suppress(FinishedError):
+            await hub.finish_async(topic, "", name="failed", timeout=1)
         raise
-    hub.finish(topic, "", name="done")
 
 
 @asynccontextmanager

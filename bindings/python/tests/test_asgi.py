@@ -8,13 +8,14 @@ import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from client import DEADLINE_S, wait_until
 
 import fanfare
 from fanfare import Grant, Hub, OptionsError, asgi
-from fanfare._serving import covers
+from fanfare._serving import Terms, covers
 from fanfare.asgi import EventStream
 
 Message = Any
@@ -100,10 +101,30 @@ def test_a_stream_whose_task_is_cancelled_is_freed() -> None:
     run(main)
 
 
+class Kept:
+    """A connection that cannot be handed over, and can be ended or not."""
+
+    def __init__(self, can_be_aborted: bool) -> None:
+        self.can_be_aborted = can_be_aborted
+        self.aborted = asyncio.Event()
+
+    def obstacle(self) -> str | None:
+        return "it is a connection of HTTP/2"
+
+    def abort(self) -> bool:
+        self.aborted.set()
+        return self.can_be_aborted
+
+    def on_shutdown(self, _end: Callable[[], None]) -> Callable[[], object]:
+        return lambda: None
+
+
+@pytest.mark.parametrize("connection", [None, Kept(False)], ids=["unknown", "HTTP/2"])
 def test_a_server_that_takes_nothing_any_more_does_not_keep_the_stream(
-    monkeypatch: pytest.MonkeyPatch,
+    connection: Kept | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(asgi, "STALL_S", 0.05)
+    monkeypatch.setattr(asgi, "connection_of", lambda _send: connection)
 
     async def main() -> None:
         sent = Sent()
@@ -113,8 +134,67 @@ def test_a_server_that_takes_nothing_any_more_does_not_keep_the_stream(
                 await asyncio.Event().wait()
 
         with Hub(shards=1) as hub:
-            await EventStream(hub, "news")(scope(), sent.receive, send)
+            stream = EventStream(hub, "news")
+            task = asyncio.create_task(stream(scope(), sent.receive, send))
+            assert (await asyncio.wait([task], timeout=DEADLINE_S / 2))[0] == {task}
+            await task
             wait_until("the stream to end", lambda: hub.metrics().connections == 0)
+
+    run(main)
+
+
+def test_a_task_that_is_cancelled_after_its_server_stalled_is_cancelled(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    connection = Kept(True)
+    monkeypatch.setattr(asgi, "STALL_S", 0.05)
+    monkeypatch.setattr(asgi, "connection_of", lambda _send: connection)
+
+    async def main() -> None:
+        sent = Sent()
+
+        async def send(message: Message) -> None:
+            if message["type"] == "http.response.body":
+                await asyncio.Event().wait()
+
+        with Hub(shards=1) as hub:
+            stream = EventStream(hub, "news")
+            task = asyncio.create_task(stream(scope(), sent.receive, send))
+            await connection.aborted.wait()
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+
+    run(main)
+
+
+def test_a_client_that_leaves_while_a_middleware_has_the_head_leaves_no_stream(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    obstacles = [None, "the connection is being closed"]
+    connection = Kept(True)
+    monkeypatch.setattr(connection, "obstacle", lambda: obstacles.pop(0))
+    monkeypatch.setattr(asgi, "connection_of", lambda _send: connection)
+
+    async def main() -> None:
+        sent, held = Sent(), []
+        sent.left.set()
+
+        async def middleware(asked: Any, receive: Any, send: Any) -> None:  # noqa: ANN401
+            async def hold(message: Message) -> None:
+                held.append(message)
+
+            await stream(asked, receive, hold)
+            for message in held:
+                await send(message)
+
+        with Hub(shards=1) as hub:
+            stream, asked = EventStream(hub, "news"), scope()
+            await asgi.Handover(middleware)(asked, sent.receive, sent.send)
+            assert [message["type"] for message in sent.messages] == ["http.response.start"]
+            assert hub.connections() == []
+            assert hub.metrics().connections == 0
+            del asked
 
     run(main)
 
@@ -141,11 +221,68 @@ def test_limits_per_address_are_those_of_the_client_that_the_server_names() -> N
     run(main)
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"a" * 5000,
+        b"\xff" * 4000,
+        b"a" + "é".encode() * 2048,
+        "\u20ac".encode() * 1366,
+        b"\0",
+        b"\x7f\x80",
+    ],
+)
+def test_no_id_that_a_client_says_is_an_error_of_the_program(said: bytes) -> None:
+    for name in ("last-event-id", "lastEventId"):
+        for asked in (
+            scope(headers=[(b"last-event-id", said)]),
+            scope(query_string=urlencode({name: said.decode("utf-8", "replace")}).encode()),
+        ):
+            sent = Sent()
+            assert b"event: fanfare-gap\n" in begun(asked, sent)
+            assert sent.messages[0]["status"] == 200
+
+
+def test_an_address_with_a_zone_does_not_count_against_limits() -> None:
+    assert begun(scope(client=("fe80::1%eth0", 1)), Sent())
+
+
+def test_an_id_of_the_query_counts_where_the_header_field_has_none() -> None:
+    for said, query in ((b" ", b"lastEventId=a"), (b"\tb ", b"last-event-id=a")):
+        terms = Terms("news").of(query, said, None)[1]
+        assert terms["last_event_id"] == (said.strip() or b"a")
+
+
+def begun(asked: dict[str, Any], sent: Sent) -> bytes:
+    """What the stream of a request begins with."""
+
+    async def main() -> None:
+        with Hub(shards=1) as hub:
+            stream = EventStream(hub, "news")(asked, sent.receive, sent.send)
+            task = asyncio.create_task(stream)
+            await sent.until(b"id: ")
+            sent.left.set()
+            await task
+
+    run(main)
+    return sent.body
+
+
 def test_what_the_program_says_wrongly_is_raised() -> None:
     with Hub(shards=1) as hub:
         for field in ("Content-Type", "cache-control", "Content-Encoding", "Connection"):
             with pytest.raises(ValueError, match="the engine writes itself"):
                 EventStream(hub, "news", headers={field: "a"})
+        for field, value in (
+            ("X-A", "a\r\nSet-Cookie: b=1"),
+            ("X-A", "\0"),
+            ("X A", "a"),
+            ("", ""),
+        ):
+            with pytest.raises(ValueError, match=r"control character|no name"):
+                EventStream(hub, "news", headers={field: value})
+            with pytest.raises(ValueError, match=r"control character|no name"):
+                EventStream(hub, Grant("news", headers={field: value}))
         with pytest.raises(ValueError, match="query_topics"):
             EventStream(hub, Grant(any_topics=True))
         with pytest.raises(ValueError, match="handover"):

@@ -12,6 +12,7 @@ from client import DEADLINE_S, events
 from test_waiting import BIG, full_hub, read_on
 
 from fanfare import BusyError, Connected, Disconnected, EndedError, Hub, Publication, TimedOutError
+from fanfare.errors import check
 
 LOOPS: dict[str, tuple[str, dict[str, Any]]] = {
     "asyncio": ("asyncio", {}),
@@ -186,3 +187,40 @@ def test_a_task_that_is_cancelled_at_any_await_has_done_nothing_and_can_wait_aga
             await hub.close_async()  # the drain goes on, and this waits for its end
 
         run(main)
+
+
+def test_what_is_closed_just_before_a_task_waits_for_it_ends(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main() -> None:
+        with Hub(shards=1) as hub:
+            notices = hub.notices()
+            filled = notices._filled
+
+            def is_filled() -> bool:
+                is_there = filled()
+                in_a_thread(notices.close)
+                return is_there
+
+            monkeypatch.setattr(notices, "_filled", is_filled)
+            assert [notice async for notice in notices] == []
+
+            stream = hub.subscribe("news")
+            await stream.read_async()
+            stream._readable = None  # as if it had not been waited for
+
+            def check_and_close(status: int) -> None:
+                check(status)
+                in_a_thread(stream.close)
+
+            monkeypatch.setattr("fanfare.streams.check", check_and_close)
+            with pytest.raises(EndedError):
+                await stream.read_async()
+
+    run(main)
+
+
+def in_a_thread(function: Callable[[], object]) -> None:
+    thread = threading.Thread(target=function)
+    thread.start()
+    thread.join()

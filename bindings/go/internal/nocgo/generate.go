@@ -273,13 +273,17 @@ func mentionsC(node ast.Node) (does bool) {
 	return does
 }
 
-// number puts the header's numbers in the place of C's names, in the values of constants.
+// number puts the header's numbers in the place of C's names, in the values of constants. A struct with
+// such a name in it is empty: its fields are not exported.
 func (s *source) number(decl *ast.GenDecl) {
 	for _, spec := range decl.Specs {
 		values := spec.(*ast.ValueSpec).Values
 		for i, value := range values {
 			if name, ok := isC(value); ok && s.numbers[name] != "" {
 				values[i] = &ast.BasicLit{Kind: token.INT, Value: s.numbers[name]}
+			}
+			if literal, ok := value.(*ast.CompositeLit); ok && mentionsC(literal) {
+				values[i] = &ast.CompositeLit{Type: literal.Type}
 			}
 		}
 	}

@@ -41,6 +41,7 @@ class Doorbell:
         self._count = ffi.new("size_t *")
         self._draining = threading.Lock()
         self._wake: Callable[[], None] | None = None
+        self._is_woken = False
 
     def drain(self, read: Callable[[Any], T], capacity: int | None = None) -> list[T]:
         """What a function reads of the next notices, whose texts are valid until it returns.
@@ -68,7 +69,7 @@ class Doorbell:
         return bool(poll.poll(seconds * 1000))
 
     async def wait_async(self) -> None:
-        """Waits in the running event loop.
+        """Waits in the running event loop, unless :meth:`wake` was called.
 
         :raises BusyError: Another task waits.
         """
@@ -84,6 +85,8 @@ class Doorbell:
         loop = asyncio.get_running_loop()
         rung: asyncio.Future[None] = loop.create_future()
         self._wake = lambda: call_soon(loop, lambda: _ring(rung))
+        if self._is_woken:
+            return
         loop.add_reader(self.fd, _ring, rung)
         try:
             await rung
@@ -98,11 +101,14 @@ class Doorbell:
                 token.run_sync_soon(scope.cancel)
 
         self._wake = wake
+        if self._is_woken:
+            return
         with scope:
             await trio.lowlevel.wait_readable(self.fd)
 
     def wake(self) -> None:
-        """Ends the wait of a task, if one waits, from any thread."""
+        """Ends the wait of a task, and all later ones, from any thread."""
+        self._is_woken = True  # first, as a task that begins to wait looks at it last
         wake = self._wake
         if wake is not None:
             wake()

@@ -8,7 +8,6 @@ expected is taken for a server that gives no socket: nothing here raises for tha
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import threading
 import weakref
@@ -17,6 +16,7 @@ from types import FrameType
 from typing import Any, Protocol
 
 from ._doorbell import call_soon
+from ._serving import duplicated
 
 #: Functions of Starlette that pass a message on as it is.
 _TRANSPARENT = {
@@ -38,8 +38,12 @@ class Connection(Protocol):
         """A descriptor of its own for the connection's socket."""
         ...
 
-    def abort(self) -> None:
-        """Has the server forget the connection, without shutting it down or writing to it."""
+    def abort(self) -> bool:
+        """Has the server forget the connection, without shutting it down or writing to it.
+
+        It says whether that can be.
+        """
+        ...
 
     def on_shutdown(self, end: Callable[[], None]) -> Callable[[], object]:
         """Has a function called when the server begins to end; gives what undoes that."""
@@ -71,10 +75,11 @@ class _Transported:
     _transport: Any
 
     def duplicate(self) -> int:
-        return os.dup(self._transport.get_extra_info("socket").fileno())
+        return duplicated(self._transport.get_extra_info("socket").fileno())
 
-    def abort(self) -> None:
+    def abort(self) -> bool:
         self._transport.abort()
+        return True
 
     def _transport_obstacle(self) -> str | None:
         transport = self._transport
@@ -157,9 +162,8 @@ class _Hypercorn(_Transported):
             return "the server is one that is not known"
         return self._transport_obstacle()
 
-    def abort(self) -> None:
-        if self._transport is not None:
-            super().abort()
+    def abort(self) -> bool:
+        return self._transport is not None and super().abort()  # else others have streams on it
 
     def on_shutdown(self, end: Callable[[], None]) -> Callable[[], object]:
         async def wait() -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import random
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import parse_qsl
 
 from ._convert import Headers, Text, Topics, encoded, several
+from ._native import lib
 from .errors import (
     BusyError,
     ClosedError,
@@ -24,6 +27,8 @@ from .errors import (
     UnsentSocketError,
 )
 from .grants import Grant
+from .hub import Hub
+from .process import PerProcess
 from .streams import STREAM_HEADERS
 
 #: Whether the client's socket is handed over to the engine: where the server lets it, not at all,
@@ -75,6 +80,10 @@ OWN_FIELDS = frozenset(
 STREAM_FIELDS = tuple(dict([*STREAM_HEADERS, ("x-content-type-options", "nosniff")]).items())
 
 
+_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_CONTROLS = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+
+
 @dataclass(frozen=True)
 class Answer:
     """A whole answer in place of a stream."""
@@ -113,7 +122,9 @@ class RefusedError(Exception):
 
 
 NOTHING_TO_COME = Answer.of(204)
-METHOD_NOT_ALLOWED = Answer.text(405, "A stream is had by GET or POST.", ("allow", "GET, POST"))
+METHOD_NOT_ALLOWED = Answer.text(
+    405, "An event stream answers GET and POST.", ("allow", "GET, HEAD, POST")
+)
 
 
 class Terms:
@@ -143,9 +154,16 @@ class Terms:
         self.query_topics = query_topics
         self.overload: Overload = overload
         self.fields = [*_pairs(grant.headers), *_pairs(headers)]
-        for name, _ in self.fields:
+        for name, value in self.fields:
             if name.lower() in OWN_FIELDS or name.lower() == "content-encoding":
                 raise ValueError(f"the header field {name} is one that the engine writes itself")
+            # Not each server looks at what it writes: a line break would begin another field.
+            if not _TOKEN.fullmatch(name):
+                raise ValueError(f"{name!r} is no name of a header field")
+            if _CONTROLS.search(value):
+                raise ValueError(f"the header field {name} has a control character")
+        if overload not in ("come-again", "unavailable"):
+            raise ValueError("overload may be come-again or unavailable")
         if grant.any_topics and not query_topics:
             raise ValueError("a grant of any topics needs query_topics=True")
 
@@ -157,15 +175,11 @@ class Terms:
         :raises RefusedError: It gets none.
         """
         options = dict(self.options)
-        fields = _query_fields(query)
+        fields = _query_fields(query, is_strict=self.query_topics)
         if "last_event_id" not in options:
-            said = last_event_id
-            for name, value in fields if last_event_id is None else ():
-                if name in ("last-event-id", "lastEventId"):
-                    said = value.encode("utf-8", "surrogateescape")
+            said = _last_event_id(last_event_id, fields)
             if said:
-                # One that is too long is none that an event has, as what is left of it is none.
-                options["last_event_id"] = said[:LAST_EVENT_ID_BYTES_MAX].decode("utf-8", "replace")
+                options["last_event_id"] = said
         if client is not None and "addr" not in options and _is_address(client):
             options["addr"] = client
         return self._topics([value for name, value in fields if name == "topic"]), options
@@ -215,6 +229,27 @@ def covers(subscription: str, asked: str) -> bool:
     return len(levels) == len(asked_levels)
 
 
+def duplicated(fd: int) -> int:
+    """A descriptor of the engine's for a server's socket.
+
+    :raises OutOfResourcesError: There is none.
+    """
+    try:
+        return os.dup(fd)
+    except OSError as why:
+        raise without_descriptors(why) from why
+
+
+def without_descriptors(why: OSError) -> OutOfResourcesError:
+    message = f"no descriptor can be had: {why.strerror}; raise the limit (ulimit -n)"
+    return OutOfResourcesError(lib.FANFARE_ERR_SYSTEM, message)
+
+
+def hub_of(hub: Hub | PerProcess) -> Hub:
+    """The hub, or the one of this process."""
+    return hub.get() if isinstance(hub, PerProcess) else hub
+
+
 def engine_fields(fields: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
     """The fields of an answer that the engine does not write by itself."""
     return [(name, value) for name, value in fields if name.lower() not in OWN_FIELDS]
@@ -225,17 +260,31 @@ def _pairs(headers: Headers) -> list[tuple[str, str]]:
     return list(pairs)
 
 
-def _query_fields(query: bytes) -> list[tuple[str, str]]:
+def _query_fields(query: bytes, *, is_strict: bool) -> list[tuple[str, str]]:
+    """The fields of a query; one that says topics has to be UTF-8."""
+    errors = "strict" if is_strict else "replace"
     try:
-        text = query.decode("ascii")
-        return parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=1000)
+        text = query.decode("utf-8", errors)
+        return parse_qsl(text, keep_blank_values=True, errors=errors, max_num_fields=1000)
     except ValueError:
         raise RefusedError(Answer.text(400, "The query is not UTF-8, or too long.")) from None
 
 
+def _last_event_id(field: bytes | None, query: list[tuple[str, str]]) -> bytes:
+    """The id that a client says, by its header field or else its query, as a listener takes it.
+
+    One that is too long, or is not UTF-8, stays one that no event has.
+    """
+    said = (field or b"").decode("utf-8", "replace").strip(" \t")
+    if not said:
+        asked = [value for name, value in query if name in ("last-event-id", "lastEventId")]
+        said = asked[-1].strip(" \t") if asked else ""
+    return said.encode()[:LAST_EVENT_ID_BYTES_MAX].decode("utf-8", "ignore").encode()
+
+
 def _is_address(text: str) -> bool:
+    """Whether it is one that the engine takes, which are those without a zone."""
     try:
-        ipaddress.ip_address(text)
+        return getattr(ipaddress.ip_address(text), "scope_id", None) is None
     except ValueError:
         return False
-    return True

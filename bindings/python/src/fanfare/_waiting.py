@@ -74,6 +74,18 @@ async def unblocking(function: Callable[[], T]) -> T:
     return result
 
 
+async def pooled(function: Callable[[], T]) -> T:
+    """Calls what may block in one of the loop's threads, of which there are few.
+
+    A task that is cancelled leaves it to go on.
+    """
+    trio = trio_here()
+    if trio is None:
+        return await asyncio.to_thread(function)
+    result: T = await trio.to_thread.run_sync(function, abandon_on_cancel=True)
+    return result
+
+
 def _in_thread(function: Callable[[], T]) -> Future[T]:
     """Runs a function in a thread of its own, which keeps no interpreter from its end."""
     future: Future[T] = Future()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import ssl
 from collections.abc import Mapping
@@ -33,13 +34,14 @@ class Host:
 
     def __init__(self, environ: Mapping[str, Any]) -> None:
         self._environ = environ
+        self.version = str(environ.get("SERVER_PROTOCOL", ""))
         self._request = _gunicorn_request(environ)
         self._reader = _reader(environ.get("wsgi.input"))
         self._check_protocol()
         self.sock = self._find()
 
     def _check_protocol(self) -> None:
-        protocol = str(self._environ.get("SERVER_PROTOCOL", ""))
+        protocol = self.version
         if not protocol.startswith("HTTP/1.") or self._environ.get("HTTP_VERSION") == "2":
             raise NotGivenError(f"A connection of {protocol or 'no HTTP'} cannot be handed over")
         if self._request is not None and ".uwsgi." in type(self._request).__module__:
@@ -109,6 +111,8 @@ def finish_content(request: object, environ: Mapping[str, Any]) -> bool:
         return True
     else:  # werkzeug's request has a stream, Django's is one
         content = getattr(request, "stream", request)
+        if isinstance(getattr(content, "_stream", content), io.BytesIO):
+            return True  # the framework has read it, and keeps it
     read = getattr(content, "read", None)
     left = CONTENT_BYTES_MAX
     while read is not None and left >= 0:

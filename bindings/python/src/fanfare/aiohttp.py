@@ -19,7 +19,6 @@ import logging
 import os
 from collections.abc import Callable
 from typing import Any, TypeVar
-from weakref import WeakKeyDictionary
 
 from aiohttp import web
 
@@ -37,11 +36,14 @@ from ._serving import (
     Overload,
     RefusedError,
     Terms,
+    duplicated,
     engine_fields,
+    hub_of,
 )
 from .errors import DisconnectedError, EndedError, FanfareError
 from .grants import Grant
 from .hub import Hub
+from .process import PerProcess
 from .streams import Stream
 
 __all__ = ["HandoverMode", "event_stream"]
@@ -52,7 +54,7 @@ R = TypeVar("R", bound=web.StreamResponse)
 
 async def event_stream(
     request: web.Request,
-    hub: Hub,
+    hub: Hub | PerProcess,
     topics: Topics | Grant,
     *,
     handover: HandoverMode = "auto",
@@ -78,7 +80,7 @@ async def event_stream(
     afterwards only.
 
     :param request: The request; the content of a ``POST`` is read here if it was not.
-    :param hub: The hub.
+    :param hub: The hub, or the one of this process.
     :param topics: A topic or filter, several of them, or a ``Grant``.
     :param handover: Whether the socket is handed over to the engine: where it can be ("auto"), not
         at all ("never"), or always ("require"), so that other requests are answered 503.
@@ -116,13 +118,13 @@ async def event_stream(
             request.remote,
         )
         if handover != "never":
-            why = await _hand_over(request, response, hub, wanted, options)
+            why = await _hand_over(request, response, hub_of(hub), wanted, options)
             if why is None:
                 return _HandedOver(response)
             if handover == "require":
                 _log.warning("a connection that has to be handed over cannot be: %s", why)
                 raise RefusedError(Answer.text(503, f"The stream cannot be sent: {why}."))
-        stream = hub.subscribe(wanted, queue_bytes_max=queue_bytes_max, **options)
+        stream = hub_of(hub).subscribe(wanted, queue_bytes_max=queue_bytes_max, **options)
     except FanfareError as problem:
         accept = request.headers.get("Accept", "")
         return _answer(response, terms.refusal(problem, request.method, accept))
@@ -171,7 +173,7 @@ async def _hand_over(
     fields += [("Set-Cookie", cookie.output(header="").strip()) for cookie in head.cookies.values()]
     if any(name.lower() == "content-encoding" for name, _ in fields):
         return "the content is to be encoded"
-    descriptor = os.dup(transport.get_extra_info("socket").fileno())
+    descriptor = duplicated(transport.get_extra_info("socket").fileno())
     try:
         hub.adopt(
             descriptor,
@@ -267,9 +269,6 @@ class _Watch:
             stream.close()
 
 
-_watches: WeakKeyDictionary[Any, _Watch] = WeakKeyDictionary()
-
-
 def _ends(request: web.Request, stream: Stream) -> Callable[[], object]:
     """Has a stream end with its client and with the server; gives what undoes that."""
     protocol = request.protocol
@@ -277,9 +276,9 @@ def _ends(request: web.Request, stream: Stream) -> Callable[[], object]:
     if server is None or getattr(protocol, "_close", False):
         stream.close()  # the connection is lost, or the server has begun to end
         return lambda: None
-    watch = _watches.get(server)
-    if watch is None:
-        watch = _watches[server] = _Watch(server)
+    watch = getattr(server.connection_lost, "__self__", None)
+    if not isinstance(watch, _Watch):
+        watch = _Watch(server)
     return watch.add(protocol, stream)
 
 

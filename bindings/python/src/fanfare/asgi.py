@@ -39,10 +39,12 @@ from ._serving import (
     RefusedError,
     Terms,
     engine_fields,
+    hub_of,
 )
 from .errors import DisconnectedError, EndedError, FanfareError
 from .grants import Grant
 from .hub import Hub
+from .process import PerProcess
 from .streams import Stream
 
 if TYPE_CHECKING:
@@ -78,7 +80,7 @@ class EventStream(Response):  # type: ignore[misc, unused-ignore]
     Too many clients, and a hub that is closed, are answered as ``overload`` says; topics that are
     none with 400, and topics that are finished, of which the client has all, with 204.
 
-    :param hub: The hub.
+    :param hub: The hub, or the one of this process.
     :param topics: A topic or filter, several of them, or a ``Grant``, whose parts go for the
         parameters below that are not given.
     :param handover: Whether the socket is handed over to the engine: where it can be ("auto"), not
@@ -102,7 +104,7 @@ class EventStream(Response):  # type: ignore[misc, unused-ignore]
 
     def __init__(
         self,
-        hub: Hub,
+        hub: Hub | PerProcess,
         topics: Topics | Grant,
         *,
         handover: HandoverMode = "auto",
@@ -171,6 +173,7 @@ class EventStream(Response):  # type: ignore[misc, unused-ignore]
             await send(start)
             await send({"type": "http.response.body", "body": _NUDGE, "more_body": True})
             if not await _first(opening.decided.wait(), _disconnect(receive)):
+                opening.is_given_up = True
                 return
         else:
             await opening.open(start, send)
@@ -240,6 +243,8 @@ class _Opening:
 
     def __init__(self, response: EventStream, scope: Scope, connection: Connection | None) -> None:
         self.is_handed_over = False
+        #: Whether the client has left before it was decided.
+        self.is_given_up = False
         #: What the server is to send.
         self.stream: Stream | None = None
         #: Whether it is known which of them.
@@ -260,6 +265,8 @@ class _Opening:
 
     async def open(self, start: Message, send: Send) -> None:
         """Opens it, with the head that a message has; it is sent unless the engine writes it."""
+        if self.is_given_up:  # nobody would close it
+            return await send(start)
         try:
             answer = self._hand_over(start)
             if answer is None and not self.is_handed_over:
@@ -294,7 +301,7 @@ class _Opening:
         fields = [(name.decode("latin-1"), value.decode("utf-8")) for name, value in headers]
         descriptor = connection.duplicate()
         try:
-            self._response.hub.adopt(
+            hub_of(self._response.hub).adopt(
                 descriptor,
                 self._topics,
                 method=self._scope["method"],
@@ -309,7 +316,7 @@ class _Opening:
 
     def _subscribe(self) -> Answer | None:
         response = self._response
-        stream = response.hub.subscribe(
+        stream = hub_of(response.hub).subscribe(
             self._topics, queue_bytes_max=response._queue_bytes_max, **self._options
         )
         if stream.is_complete:
@@ -344,15 +351,12 @@ async def _send_stream(
     gone = asyncio.ensure_future(_disconnect(receive))
     gone.add_done_callback(lambda _: stream.close())
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
-    is_stalled = False
+    is_cancelled_here = False
 
     def stall() -> None:
-        nonlocal is_stalled
-        is_stalled = True
-        if connection is not None:
-            connection.abort()
-        elif task is not None:
-            task.cancel()
+        nonlocal is_cancelled_here
+        if (connection is None or not connection.abort()) and task is not None:
+            is_cancelled_here = task.cancel()
 
     undo = on_shutdown(connection, stream.close)
     try:
@@ -371,10 +375,10 @@ async def _send_stream(
         if not gone.done():
             await send({"type": "http.response.body", "body": b"", "more_body": False})
     except asyncio.CancelledError:
-        if not is_stalled:
+        if not is_cancelled_here:
             raise
-        if task is not None and hasattr(task, "uncancel"):
-            task.uncancel()
+        if task is not None and hasattr(task, "uncancel") and task.uncancel():
+            raise  # somebody else has cancelled it as well
     finally:
         undo()
         stream.close()

@@ -7,10 +7,11 @@ import hmac
 import http.server
 import json
 import os
-import re
 import socket
 import stat
 import threading
+import time
+from collections.abc import Callable
 from http import HTTPStatus
 from types import TracebackType
 from typing import Any
@@ -26,11 +27,15 @@ from .errors import (
 )
 from .event import Publication
 from .hub import Hub
+from .publisher import check_token
 
 #: How long an event waits for space, in seconds; less than a publisher waits for the answer.
 ROOM_S_MAX = 4.0
 #: How long a connection may be idle, and each piece of a request may take, in seconds.
 IDLE_S_MAX = 60.0
+#: How long is waited for the end of content that is refused, in seconds: a connection that is
+#: closed while some of it is unread is reset, and the publisher may not see the answer.
+LINGER_S_MAX = 2.0
 _FIELDS = {"topic", "topics", "data", "event", "id", "key", "retry", "window", "finish"}
 _NDJSON = ("application/x-ndjson", "application/ndjson", "application/jsonl")
 
@@ -49,7 +54,8 @@ class PublishServer:
 
     :param hub: Where the events go. It has to be closed after the server.
     :param address: ``unix:/run/app/fanfare.sock``, where a socket file that nobody listens at is
-        replaced; or ``127.0.0.1:8081``, where port 0 is chosen by the system.
+        replaced; or ``127.0.0.1:8081``, where port 0 is chosen by the system; or ``unix:@name``,
+        an abstract name of Linux's, which needs a token, as it has no permissions.
     :param token: What publishers have to show, 1 to 4,096 visible ASCII characters.
     :param socket_mode: The permission bits of the file of a Unix domain socket.
     :param connections_max: The most connections; another one gets 503.
@@ -69,14 +75,13 @@ class PublishServer:
         connections_max: int = 64,
         content_bytes_max: int = 8 << 20,
     ) -> None:
-        if token is not None and not re.fullmatch(r"[\x21-\x7e]{1,4096}", token):
-            raise ValueError("a token is 1 to 4,096 visible ASCII characters")
+        check_token(token)
         self._hub = hub
         self._token = token
         self._content_bytes_max = content_bytes_max
         self._path = address.removeprefix("unix:") if address.startswith("unix:") else None
         self._socket = self._listen(address, socket_mode)
-        self._inode = os.stat(self._path).st_ino if self._path else 0
+        self._inode = os.stat(self._path).st_ino if self._path and self._has_file else 0
         self._places = threading.BoundedSemaphore(connections_max)
         self._open: set[socket.socket] = set()
         self._lock = threading.Lock()
@@ -87,6 +92,10 @@ class PublishServer:
 
     def __repr__(self) -> str:
         return f"<fanfare.PublishServer {self.address}>"
+
+    @property
+    def _has_file(self) -> bool:
+        return self._path is not None and not self._path.startswith("@")
 
     @property
     def address(self) -> str:
@@ -101,15 +110,15 @@ class PublishServer:
 
         In the child of a fork it closes what the child has of it alone.
         """
+        if self._pid != os.getpid():  # where a thread may have had the lock that is not here
+            self._socket.close()
+            return
         with self._lock:
             is_first, self._is_closed = not self._is_closed, True
             connections = list(self._open)
         if not is_first:
             return
-        if self._pid != os.getpid():
-            self._socket.close()
-            return
-        if self._path is not None:
+        if self._path is not None and self._has_file:
             with contextlib.suppress(OSError):
                 if os.stat(self._path).st_ino == self._inode:
                     os.unlink(self._path)
@@ -132,7 +141,7 @@ class PublishServer:
 
     def _listen(self, address: str, socket_mode: int) -> socket.socket:
         try:
-            if self._path is not None:
+            if self._path is not None and self._has_file:
                 return _unix(self._path, socket_mode)
             if self._token is None:
                 raise AddressError(
@@ -140,6 +149,8 @@ class PublishServer:
                     f"every user of this machine can reach {address}; give a token, or listen at "
                     "unix:PATH",
                 )
+            if self._path is not None:
+                return _abstract(self._path)
             host, _, port = address.rpartition(":")
             host = host.strip("[]")
             family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -168,22 +179,30 @@ class PublishServer:
                 continue
             with self._lock:
                 self._open.add(sock)
-            threading.Thread(
-                target=self._serve, args=(sock,), name="fanfare-publish", daemon=True
-            ).start()
+            try:
+                threading.Thread(
+                    target=self._serve, args=(sock,), name="fanfare-publish", daemon=True
+                ).start()
+            except RuntimeError:  # the system is out of threads
+                self._end(sock, _turn_away)
 
     def _serve(self, sock: socket.socket) -> None:
         try:
             sock.settimeout(IDLE_S_MAX)
             if not self._is_closed:
-                _Handler(sock, self._hub, self._token, self._content_bytes_max)
+                handler = _Handler(sock, self._hub, self._token, self._content_bytes_max)
+                if handler.is_unread:
+                    _discard(sock)
         except OSError:  # the publisher is gone, or too slow
             pass
         finally:
-            with self._lock:
-                self._open.discard(sock)
-            sock.close()
-            self._places.release()
+            self._end(sock, socket.socket.close)
+
+    def _end(self, sock: socket.socket, end: Callable[[socket.socket], None]) -> None:
+        with self._lock:
+            self._open.discard(sock)
+        end(sock)
+        self._places.release()
 
 
 class _RefusedError(Exception):
@@ -204,6 +223,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self._hub = hub
         self._token = token
         self._content_bytes_max = content_bytes_max
+        #: Whether some of the request that was answered was not read, so that it was the last.
+        self.is_unread = False
         super().__init__(sock, "publisher", None)  # type: ignore[arg-type]
 
     def log_message(self, format: str, *_args: object) -> None:  # noqa: A002 (as of the base)
@@ -211,7 +232,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
         """Answers what is no request that there is, without the standard library's page."""
-        self.close_connection = True
+        self.close_connection = self.is_unread = True
         self.request_version = self.protocol_version
         status = HTTPStatus(code)
         self._answer(status, {"error": message or explain or status.phrase})
@@ -220,8 +241,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         target = urlsplit(self.path)
         published = 0
         try:
+            self.is_unread = True
             self._check()
             content = self._content()
+            self.is_unread = False
             query = parse_qs(target.query, keep_blank_values=True, errors="strict")
             if target.path not in ("/publish", "/finish"):
                 raise _RefusedError(HTTPStatus.NOT_FOUND, "there are /publish and /finish")
@@ -236,7 +259,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self._answer(no.status, {"error": str(no), "published": published})
         except FanfareError as problem:
             self._answer(_status(problem), {"error": str(problem), "published": published})
-        except (ValueError, TypeError, OverflowError) as problem:
+        except (ValueError, TypeError, OverflowError, RecursionError) as problem:
             error = f"the request is not understood: {problem}"
             self._answer(HTTPStatus.BAD_REQUEST, {"error": error, "published": published})
 
@@ -251,10 +274,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def _content(self) -> bytes:
         length = self.headers.get("Content-Length", "0")
         if "Transfer-Encoding" in self.headers or not length.isdecimal():
-            self.close_connection = True
             raise _RefusedError(HTTPStatus.LENGTH_REQUIRED, "say Content-Length")
         if int(length) > self._content_bytes_max:
-            self.close_connection = True
             raise _RefusedError(
                 HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
                 f"the content is larger than {self._content_bytes_max} bytes",
@@ -309,6 +330,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         return 1
 
     def _answer(self, status: HTTPStatus, answer: dict[str, object]) -> None:
+        if self.is_unread:  # what is left of it would be taken for the next request
+            self.close_connection = True
         content = json.dumps(answer).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
@@ -358,6 +381,17 @@ def _unix(path: str, mode: int) -> socket.socket:
     return sock
 
 
+def _abstract(path: str) -> socket.socket:
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        sock.bind("\0" + path[1:])
+        sock.listen(128)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
 def _is_abandoned(path: str) -> bool:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.settimeout(1)
@@ -366,6 +400,16 @@ def _is_abandoned(path: str) -> bool:
         except ConnectionRefusedError:
             return True
         return False
+
+
+def _discard(sock: socket.socket) -> None:
+    """Tells a publisher that the answer is all, and reads until it is gone, for a bounded time."""
+    deadline = time.monotonic() + LINGER_S_MAX
+    sock.shutdown(socket.SHUT_WR)
+    while (left := deadline - time.monotonic()) > 0:
+        sock.settimeout(left)
+        if not sock.recv(64 * 1024):
+            return
 
 
 def _turn_away(sock: socket.socket) -> None:

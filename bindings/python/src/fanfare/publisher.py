@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import collections
 import contextlib
+import functools
 import http.client
 import json as jsons
 import os
+import re
 import select
 import socket
 import time
@@ -18,6 +19,7 @@ from urllib.parse import urlencode
 
 from ._convert import Text, encoded
 from ._native import lib
+from ._waiting import pooled
 from .errors import (
     EncodingError,
     EventError,
@@ -98,7 +100,7 @@ class Publisher:
     :param address: Where the engine's process takes events: ``unix:/run/app/fanfare.sock``, or
         ``127.0.0.1:8081``. It is ``--control-listen`` of ``fanfare serve``, or the address of a
         :class:`fanfare.PublishServer`.
-    :param token: The token that it asks for, if it does.
+    :param token: The token that it asks for, if it does: 1 to 4,096 visible ASCII characters.
     :param timeout: How many seconds to wait for it at most, at each step: to connect, to send, and
         for the answer. The engine waits for space itself: up to 30 s of ``fanfare serve``.
     :param idle_max: How many connections are kept.
@@ -115,7 +117,8 @@ class Publisher:
         self._path, self._host, self._port = _place(address)
         self._address = address
         self._timeout = timeout
-        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
+        check_token(token)
+        self._headers = {} if token is None else {"Authorization": f"Bearer {token}"}
         # Without a lock, which a fork could find taken.
         self._idle: collections.deque[_Connection] = collections.deque()
         self._idle_max = idle_max
@@ -208,7 +211,7 @@ class Publisher:
 
         When its task is cancelled the event may be published or not.
         """
-        return await asyncio.to_thread(
+        call = functools.partial(
             self.publish,
             topic,
             data,
@@ -219,6 +222,34 @@ class Publisher:
             retry_ms=retry_ms,
             window_ms=window_ms,
         )
+        return await pooled(call)
+
+    async def publish_many_async(self, publications: Iterable[Publication]) -> int:
+        """Publishes as :meth:`publish_many` does, in a thread, which iterates them.
+
+        When its task is cancelled some, all or none may be published.
+        """
+        return await pooled(functools.partial(self.publish_many, publications))
+
+    async def finish_async(
+        self,
+        topic: Text,
+        data: Text | None = None,
+        *,
+        json: object = UNSET,
+        name: Text | None = None,
+        id: Text | None = None,  # noqa: A002 (the standard's word)
+        key: Text | None = None,
+        retry_ms: int | None = None,
+    ) -> str:
+        """Finishes a topic as :meth:`finish` does, in a thread.
+
+        When its task is cancelled the topic may be finished or not.
+        """
+        call = functools.partial(
+            self.finish, topic, data, json=json, name=name, id=id, key=key, retry_ms=retry_ms
+        )
+        return await pooled(call)
 
     def close(self) -> None:
         """Closes the connections that are kept. It may be used afterwards."""
@@ -247,7 +278,7 @@ class Publisher:
         connection = self._connection()
         try:
             # A server that refuses a request without reading it has answered, and is gone.
-            with contextlib.suppress(BrokenPipeError):
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
                 connection.request("POST", target, content, {"Content-Type": kind, **self._headers})
             response = connection.getresponse()
             answer = response.read(_ANSWER_BYTES_MAX)
@@ -312,11 +343,17 @@ class Publisher:
         return problem
 
 
+def check_token(token: str | None) -> None:
+    """Refuses what is no token, such as one with the line break of its file, without telling it."""
+    if token is not None and not re.fullmatch(r"[\x21-\x7e]{1,4096}", token):
+        raise ValueError("a token is 1 to 4,096 visible ASCII characters")
+
+
 def _place(address: str) -> tuple[str | None, str, int]:
     if address.startswith("unix:"):
         return address.removeprefix("unix:"), "localhost", 80
     host, colon, port = address.removeprefix("http://").rstrip("/").rpartition(":")
-    if not colon or not port.isdecimal():
+    if not colon or "/" in host or not port.isdecimal() or int(port) > 65_535:
         raise ValueError(
             f"{address!r} is no address; give one such as unix:/run/app/fanfare.sock or "
             "127.0.0.1:8081"

@@ -208,6 +208,7 @@ class Stream:
             readable = Readable(bell)
             check(lib.fanfare_stream_notify(self._open(), bell.doorbell.native, readable.token))
             self._readable = readable
+            self._open()  # another thread that has closed it meanwhile could not tell of it
         return self._readable
 
     def _notified_alone(self) -> OwnBell:
@@ -215,6 +216,7 @@ class Stream:
             bell = OwnBell()
             check(lib.fanfare_stream_notify(self._open(), bell.doorbell.native, bell.token))
             self._readable = bell
+            self._open()  # as above
         return self._readable
 
 

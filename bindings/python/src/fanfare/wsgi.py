@@ -19,31 +19,27 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from http import HTTPStatus
 from typing import Any, Protocol, TypeGuard
-from urllib.parse import parse_qsl
 
 from ._convert import Envelope, Headers, HeartbeatForm, Moment, Policy, Start, Text, Topics
 from ._native import lib
-from ._wsgi_sockets import CONTENT_BYTES_MAX, Host, NotGivenError, finish_content
-from .errors import (
-    BusyError,
-    ClosedError,
-    FanfareError,
-    GrantError,
-    LimitError,
-    OutOfResourcesError,
-    RequestError,
-    SocketError,
-    UnreadSocketError,
-    UnsentSocketError,
+from ._serving import (
+    METHOD_NOT_ALLOWED,
+    STREAM_FIELDS,
+    Answer,
+    Overload,
+    RefusedError,
+    Terms,
+    duplicated,
+    hub_of,
+    without_descriptors,
 )
+from ._wsgi_sockets import CONTENT_BYTES_MAX, Host, NotGivenError, finish_content
+from .errors import FanfareError, SocketError, UnreadSocketError, UnsentSocketError
 from .grants import Grant
 from .hub import Hub
 from .process import PerProcess
-from .streams import STREAM_HEADERS
 
 Environ = Mapping[str, Any]
-#: The most characters of a client's ``Last-Event-ID`` that are looked at: 4 KiB of UTF-8 at most.
-_ID_CHARACTERS_MAX = 1024
 
 
 class Request(Protocol):
@@ -51,18 +47,6 @@ class Request(Protocol):
 
     @property
     def environ(self) -> dict[str, Any]: ...
-
-
-#: What refuses one client and may let the next one in: the answer to it, and its text.
-_ANSWERS: tuple[tuple[type[FanfareError], HTTPStatus], ...] = (
-    (UnreadSocketError, HTTPStatus.BAD_REQUEST),
-    (LimitError, HTTPStatus.SERVICE_UNAVAILABLE),
-    (BusyError, HTTPStatus.SERVICE_UNAVAILABLE),
-    (ClosedError, HTTPStatus.SERVICE_UNAVAILABLE),
-    (OutOfResourcesError, HTTPStatus.SERVICE_UNAVAILABLE),
-    (UnsentSocketError, HTTPStatus.SERVICE_UNAVAILABLE),
-    (SocketError, HTTPStatus.SERVICE_UNAVAILABLE),
-)
 
 
 class Response:
@@ -81,9 +65,9 @@ class Response:
         #: 200 for a connection that was handed over, whose client is sent the engine's own answer.
         self.status = status
         self.headers = list(headers)
-        #: The content, in plain text.
+        #: The content.
         self.text = text
-        #: Why the hub has not taken the connection.
+        #: Why the hub has not taken the connection; ``None`` if it was not asked.
         self.refused = refused
 
     def __repr__(self) -> str:
@@ -112,6 +96,8 @@ def event_stream(
     topics: Topics | Grant,
     *,
     headers: Headers = (),
+    query_topics: bool = False,
+    overload: Overload = "come-again",
     last_event_id: Text | None = None,
     tag: Text | None = None,
     addr: Text | None = None,
@@ -124,13 +110,15 @@ def event_stream(
 ) -> Response:
     """Makes an event stream of a request's connection, and returns what ends the request.
 
-    A client gets the topics that the handler names; nothing is taken from its query but the place
-    where it resumes. The engine writes the answer at once, its head included: what a framework adds
-    to the returned response, such as cookies or fields of CORS, is not sent. Give such fields as
-    ``headers``.
+    The program has authorized the request: a client gets the topics that the handler names, not
+    those that its query names, unless ``query_topics`` says so. The engine writes the answer at
+    once, its head included: what a framework adds to the returned response, such as cookies or
+    fields of CORS, is not sent. Give such fields as ``headers``.
 
-    A request that the hub does not take is left to the server: its answer has the status 503, 400
-    (another request waits behind this one), 405 or 413, and ``refused`` says why.
+    A request that does not become a stream is left to the server, which answers it: as ``overload``
+    says for clients that are too many and for a hub that is closed; 400 for topics that are none
+    and if another request waits behind this one; 403, 405 or 413. ``refused`` says why the hub has
+    not taken it.
 
     :param request: Flask's or Django's request, or the ``environ`` of any WSGI application. Content
         of a ``POST`` that was not read is thrown away, at most 64 KiB of it; with a bare
@@ -140,69 +128,92 @@ def event_stream(
         policy, start and end the stream gets. What is given beside it goes before it; header fields
         are added.
     :param headers: Header fields of the answer, at most 32 and 4 KiB.
+    :param query_topics: Whether the request's query may name topics, ``?topic=a&topic=b``, among
+        those of ``topics``: it gets these then, and 403 if one is not granted. A request that names
+        none gets all.
+    :param overload: What clients are told that are too many: to come again with status 200, which
+        an ``EventSource`` does, or 503.
     :param last_event_id: By default the request's ``Last-Event-ID``, or ``last-event-id`` of its
         query.
     :param addr: The client's address, if a proxy's is the connection's. Give it only from a field
         that your own proxy sets.
     :raises NoSocketError: The server gives no socket, or one with TLS or HTTP/2.
-    :raises GrantError: The grant names no topics.
+    :raises ValueError: A header field is none, or is the engine's own.
     :raises FanfareError: As of :meth:`fanfare.Hub.adopt`, for what no client can change.
     """
+    terms = Terms(
+        topics,
+        headers=headers,
+        query_topics=query_topics,
+        overload=overload,
+        last_event_id=last_event_id,
+        tag=tag,
+        addr=addr,
+        start=start,
+        gap_start=gap_start,
+        policy=policy,
+        heartbeat_form=heartbeat_form,
+        envelope=envelope,
+        expires_at=expires_at,
+    )
     environ = _environ(request)
     method = str(environ.get("REQUEST_METHOD", ""))
     if method == "HEAD":
-        return Response(HTTPStatus.OK, STREAM_HEADERS)
-    if method not in ("GET", "POST"):
-        refused = RequestError(lib.FANFARE_ERR_REQUEST, "an event stream answers GET and POST")
-        return _refusal(HTTPStatus.METHOD_NOT_ALLOWED, refused, [("Allow", "GET, HEAD, POST")])
-    if isinstance(topics, Grant):
-        grant = topics
-        topics, headers = _granted(grant), [*_pairs(grant.headers), *_pairs(headers)]
-        tag = grant.tag if tag is None else tag
-        gap_start = grant.start if gap_start is None else gap_start
-        start = grant.start if start is None else start
-        policy = grant.policy if policy is None else policy
-        expires_at = grant.expires_at if expires_at is None else expires_at
+        return Response(HTTPStatus.OK, [*STREAM_FIELDS, *terms.fields])
     try:
+        if method not in ("GET", "POST"):
+            raise RefusedError(METHOD_NOT_ALLOWED)
+        wanted, options = terms.of(
+            _bytes(environ.get("QUERY_STRING", "")),
+            _bytes(environ.get("HTTP_LAST_EVENT_ID", "")),
+            None,  # the engine asks the socket
+        )
         host = Host(environ)
         if not finish_content(request, environ):
-            message = f"the request has more than {CONTENT_BYTES_MAX} bytes of content; read it"
-            refused_content = UnreadSocketError(lib.FANFARE_ERR_SOCKET_READ, message)
-            return _refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, refused_content)
-        read_ahead = host.read_ahead()
+            text = f"The request has more than {CONTENT_BYTES_MAX} bytes of content."
+            raise RefusedError(Answer.text(413, text))
+        _hand_over(host, hub_of(hub), wanted, method, terms.fields, options)
     except NotGivenError as why:
         raise _no_socket(str(why)) from None
-    try:
-        spare, given = _spare_and_duplicate(host.sock.fileno())
-        try:
-            (hub.get() if isinstance(hub, PerProcess) else hub).adopt(
-                given,
-                topics,
-                method=method,
-                version=str(environ["SERVER_PROTOCOL"]),
-                headers=headers,
-                read_ahead_bytes=read_ahead,
-                last_event_id=_last_event_id(environ) if last_event_id is None else last_event_id,
-                tag=tag,
-                addr=addr,
-                start=start,
-                gap_start=gap_start,
-                policy=policy,
-                heartbeat_form=heartbeat_form,
-                envelope=envelope,
-                expires_at=expires_at,
-            )
-        except BaseException:
-            os.close(given)
-            os.close(spare)
-            raise
+    except RefusedError as refused:
+        return _response(refused.answer, terms)
     except FanfareError as problem:
-        for kind, status in _ANSWERS:
-            if isinstance(problem, kind):
-                return _refusal(status, problem)
+        accept = str(environ.get("HTTP_ACCEPT", ""))
+        if isinstance(problem, UnreadSocketError):
+            answer = Answer.text(400, str(problem))
+        elif isinstance(problem, SocketError | UnsentSocketError):
+            answer = Answer.to_come_again(overload, method, accept)
+        else:
+            answer = terms.refusal(problem, method, accept)
+        return _response(answer, terms, problem)
+    return Response(HTTPStatus.OK, [("Content-Type", "text/event-stream")])
+
+
+def _hand_over(
+    host: Host,
+    hub: Hub,
+    topics: list[Text],
+    method: str,
+    headers: Headers,
+    options: Mapping[str, Any],
+) -> None:
+    read_ahead = host.read_ahead()
+    spare, given = _spare_and_duplicate(host.sock.fileno())
+    try:
+        hub.adopt(
+            given,
+            topics,
+            method=method,
+            version=host.version,
+            headers=headers,
+            read_ahead_bytes=read_ahead,
+            **options,
+        )
+    except BaseException:
+        os.close(given)
+        os.close(spare)
         raise
     host.let_go(spare)
-    return Response(HTTPStatus.OK, [("Content-Type", "text/event-stream")])
 
 
 def _spare_and_duplicate(fd: int) -> tuple[int, int]:
@@ -213,17 +224,15 @@ def _spare_and_duplicate(fd: int) -> tuple[int, int]:
     """
     try:
         spare, peer = _socket.socketpair()
-        peer.close()
-        try:
-            return spare.fileno(), os.dup(fd)
-        except OSError:
-            spare.close()
-            raise
-        finally:
-            spare.detach()
     except OSError as why:
-        message = f"no descriptor can be had: {why.strerror}; raise the limit (ulimit -n)"
-        raise OutOfResourcesError(lib.FANFARE_ERR_SYSTEM, message) from why
+        raise without_descriptors(why) from why
+    peer.close()
+    try:
+        given = duplicated(fd)
+    except BaseException:
+        spare.close()
+        raise
+    return spare.detach(), given
 
 
 def _environ(request: Request | Environ) -> Environ:
@@ -241,41 +250,18 @@ def _is_environ(request: Request | Environ) -> TypeGuard[Environ]:
     return isinstance(request, Mapping)
 
 
-def _granted(grant: Grant) -> Topics:
-    if grant.any_topics:
-        message = "a grant of any topics names none that a stream can have; name the topics"
-        raise GrantError(lib.FANFARE_ERR_GRANT, message)
-    return grant.topics
+def _bytes(text: object) -> bytes:
+    """The bytes of one of environ's texts, each character of which is a byte (PEP 3333)."""
+    return str(text).encode("latin-1", "replace")
 
 
-def _pairs(headers: Headers) -> Iterable[tuple[str, str]]:
-    pairs: Any = headers.items() if isinstance(headers, Mapping) else headers
-    return list(pairs)
-
-
-def _last_event_id(environ: Environ) -> str | None:
-    text = environ.get("HTTP_LAST_EVENT_ID")
-    if text is None:
-        query = parse_qsl(str(environ.get("QUERY_STRING", "")), True, encoding="latin-1")
-        text = dict(reversed(query)).get("last-event-id")
-    if text is None:
-        return None
-    # PEP 3333: each character of environ's texts is a byte. What no event's id can be, since it is
-    # too long or not UTF-8, stays what no event's id can be.
-    sent = str(text).encode("latin-1", "replace").decode("utf-8", "replace")
-    return sent[:_ID_CHARACTERS_MAX]
-
-
-def _refusal(
-    status: HTTPStatus, refused: FanfareError, headers: Iterable[tuple[str, str]] = ()
-) -> Response:
-    fields = [("Content-Type", "text/plain; charset=utf-8"), ("Cache-Control", "no-store")]
-    if status == HTTPStatus.SERVICE_UNAVAILABLE:
-        fields.append(("Retry-After", "1"))
-    return Response(status, [*fields, *headers], f"{refused}\n", refused)
+def _response(answer: Answer, terms: Terms, refused: FanfareError | None = None) -> Response:
+    fields = [*terms.fields, *answer.fields]
+    return Response(HTTPStatus(answer.status), fields, answer.body.decode(), refused)
 
 
 def _no_socket(message: str) -> NoSocketError:
     problem = NoSocketError(lib.FANFARE_ERR_SOCKET, message)
-    problem.response = _refusal(HTTPStatus.NOT_IMPLEMENTED, problem)
+    answer = Answer.text(HTTPStatus.NOT_IMPLEMENTED, message)
+    problem.response = Response(HTTPStatus.NOT_IMPLEMENTED, answer.fields, f"{message}\n", problem)
     return problem

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import importlib
 import json
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import httpx
 import pytest
@@ -99,3 +101,26 @@ def test_a_models_run_is_opened_by_post_and_gone_on_with_by_get(
     answer = server.get(run.removeprefix(server.url), **{"Last-Event-ID": whole[-1][0]})
     assert answer.status_code == 204
     assert server.get("/runs/unknown").status_code == 404
+
+
+def test_a_models_run_that_fails_ends_and_tells_no_client_why(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.syspath_prepend(EXAMPLES)
+    example = importlib.import_module("model_run")
+
+    async def model(_prompt: str) -> AsyncIterator[str]:
+        yield "one "
+        raise RuntimeError("the key sk-123 is wrong")
+
+    async def run() -> bytes:
+        monkeypatch.setattr(example, "model", model)
+        with pytest.raises(RuntimeError):
+            await example.run("run/1", "a")
+        with example.hub.subscribe("run/1", start="earliest") as stream:
+            return b"".join([batch async for batch in stream])
+
+    with example.hub:
+        sent = asyncio.run(asyncio.wait_for(run(), DEADLINE_S))
+    assert b"event: failed\n" in sent
+    assert b"sk-123" not in sent

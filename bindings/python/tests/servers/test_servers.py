@@ -110,7 +110,7 @@ def test_what_cannot_be_a_stream_is_told_so(server: Server) -> None:
     assert (answer.status_code, answer.content) == (200, b"")
     assert answer.headers["content-type"] == "text/event-stream"
     answer = server.client.put(f"{server.url}/events/a")
-    assert (answer.status_code, answer.headers["allow"]) == (405, "GET, POST")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "GET, HEAD, POST")
     answer = server.get("/events/a%2Bb", **ORIGIN)
     assert (answer.status_code, answer.headers["x-stamp"]) == (400, "stamped")
     assert answer.headers["access-control-allow-origin"] == ORIGIN["Origin"]

@@ -106,7 +106,9 @@ from django.conf import settings
 settings.configure(INSTALLED_APPS=["fanfare.django"], FANFARE={settings})
 import django
 django.setup()
-from fanfare.django import event_stream, finish, hub, publish, publisher
+import asyncio
+from fanfare.django import event_stream, finish, finish_async, hub
+from fanfare.django import publish, publish_async, publisher
 {code}
 """
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **environ}
@@ -120,7 +122,8 @@ from fanfare.django import event_stream, finish, hub, publish, publisher
     ("settings", "problem"),
     [
         ({"HUBS": {}}, "HUBS is not known; there are HUB, PUBLISH_TO, TIMEOUT, TOKEN."),
-        ({"PUBLISH_TO": "nonsense"}, "PUBLISH_TO: 'nonsense' is no address"),
+        ({"PUBLISH_TO": "nonsense"}, "PUBLISH_TO or TOKEN: 'nonsense' is no address"),
+        ({"PUBLISH_TO": "unix:/a", "TOKEN": "a b"}, "PUBLISH_TO or TOKEN: a token is 1 to"),
         ({"PUBLISH_TO": "unix:/a", "HUB": {"shards": 1}}, "leave out one"),
     ],
 )
@@ -159,7 +162,9 @@ with override_settings(FANFARE={"HUB": {"shards": 1}}):
     else:
         raise SystemExit("both are taken")
     assert hub().prometheus()
+    assert asyncio.run(publish_async("a", json=date(2026, 11, 30)))
     assert finish("a", "end")
+    assert asyncio.run(finish_async("b", "end"))
     try:
         publisher()
     except Exception as why:
@@ -181,8 +186,11 @@ for call in (hub, lambda: event_stream(None, "a")):
         assert "with PUBLISH_TO there is no hub in this process" in str(why)
     else:
         raise SystemExit("there is a hub")
+async def both():
+    await publish_async("sport", json=[1])
+    await finish_async("sport")
+asyncio.run(both())
 finish("news")
-finish("sport")
 """
     address = f"unix:{tmp_path / 'fanfare.sock'}"
     settings = {"PUBLISH_TO": address, "TOKEN": "a-token", "TIMEOUT": DEADLINE_S}
@@ -191,7 +199,7 @@ finish("sport")
         with events(port, "news", "sport") as stream:
             ran = django(code, repr(settings))
             assert (ran.returncode, ran.stderr) == (0, "")
-            assert [event.data for event in stream] == ["from django"]
+            assert [event.data for event in stream] == ["from django", "[1]"]
 
 
 def test_an_asgi_request_is_refused() -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
+import functools
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
+import anyio
 import httpx
 import pytest
 from client import DEADLINE_S, events, wait_until
@@ -145,13 +147,23 @@ def test_threads_share_a_publisher_and_its_connections(owner: tuple[str, int]) -
         assert len(publisher._idle) <= 2
 
 
-def test_a_coroutine_publishes(owner: tuple[str, int], publisher: Publisher) -> None:
-    async def publish() -> list[str]:
-        return await asyncio.gather(*(publisher.publish_async("async", json=n) for n in range(20)))
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_coroutines_publish(owner: tuple[str, int], publisher: Publisher, backend: str) -> None:
+    async def publish() -> None:
+        async with anyio.create_task_group() as group:
+            for n in range(20):
+                group.start_soon(functools.partial(publisher.publish_async, backend, json=n))
+        publications = [Publication(backend, f"{n}") for n in range(20, 30)]
+        assert await publisher.publish_many_async(publications) == 10
+        assert await publisher.finish_async(backend, "end")
+        with pytest.raises(FinishedError):
+            await publisher.publish_async(backend, "more")
 
-    with events(owner[1], "async") as stream:
-        assert len(asyncio.run(publish())) == 20
-        assert {next(stream).data for _ in range(20)} == {f"{n}" for n in range(20)}
+    with events(owner[1], backend) as stream:
+        anyio.run(publish, backend=backend)
+        got = [event.data for event in stream]
+        assert set(got[:20]) == {f"{n}" for n in range(20)}
+        assert got[20:] == [*(f"{n}" for n in range(20, 30)), "end"]
 
 
 def test_a_forked_child_has_connections_of_its_own(publisher: Publisher) -> None:
@@ -199,8 +211,11 @@ def test_a_server_that_does_not_answer_is_waited_for_with_a_bound(tmp_path: Path
 def test_a_token_is_asked_for(kind: str, tmp_path: Path) -> None:
     def check(address: str) -> None:
         for wrong in (None, "another"):
-            with Publisher(address, token=wrong) as publisher, pytest.raises(TokenError):
-                publisher.publish("a", "data")
+            with Publisher(address, token=wrong) as publisher:
+                # What one has sent with its request is not taken for another request.
+                for data in ("data", "POST /publish?topic=a HTTP/1.1\r\n\r\n", "", "data"):
+                    with pytest.raises(TokenError):
+                        publisher.publish("a", data)
         with Publisher(address, token=TOKEN) as publisher:
             assert publisher.publish("a", "data")
 
@@ -211,6 +226,90 @@ def test_a_token_is_asked_for(kind: str, tmp_path: Path) -> None:
     else:
         with Hub(shards=1) as hub, PublishServer(hub, "127.0.0.1:0", token=TOKEN) as server:
             check(server.address)
+
+
+def test_content_that_is_refused_unread_does_not_hide_the_answer() -> None:
+    with (
+        Hub(shards=1) as hub,
+        PublishServer(hub, "127.0.0.1:0", token=TOKEN, content_bytes_max=1000) as server,
+        Publisher(server.address, token=TOKEN) as right,
+        Publisher(server.address, token="another") as wrong,
+    ):
+        for _ in range(20):
+            with pytest.raises(TooLargeError):
+                right.publish("a", b"x" * 4_000_000)
+            with pytest.raises(TokenError):
+                wrong.publish("a", b"x" * 4_000_000)
+        assert right.publish("a", "data")
+
+
+def test_a_publisher_that_goes_on_sending_is_not_listened_to_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("fanfare.publish_server.LINGER_S_MAX", 0.1)
+    with (
+        Hub(shards=1) as hub,
+        PublishServer(hub, "127.0.0.1:0", token=TOKEN) as server,
+        socket.create_connection(("127.0.0.1", int(server.address.rpartition(":")[2]))) as sending,
+    ):
+        sending.settimeout(DEADLINE_S)
+        sending.sendall(b"POST /publish?topic=a HTTP/1.1\r\nContent-Length: 9\r\n\r\n")
+        assert sending.recv(4096).startswith(b"HTTP/1.1 401 ")
+
+        def is_closed() -> bool:
+            try:
+                sending.sendall(b"x" * 1000)
+            except OSError:
+                return True
+            return False
+
+        wait_until("the server to close the connection", is_closed)
+
+
+def test_a_server_at_an_abstract_name_asks_for_a_token() -> None:
+    address = f"unix:@fanfare-{os.getpid()}"
+    with Hub(shards=1) as hub:
+        with pytest.raises(AddressError, match="give a token"):
+            PublishServer(hub, address)
+        with PublishServer(hub, address, token=TOKEN) as server:
+            assert server.address == address
+            with Publisher(address, token=TOKEN) as publisher:
+                assert publisher.publish("a", "data")
+            with pytest.raises(AddressError, match="in use"):
+                PublishServer(hub, address, token=TOKEN)
+        assert not os.path.exists(address.removeprefix("unix:"))
+
+
+def test_a_server_out_of_threads_goes_on_when_there_are_some(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = f"unix:{tmp_path / 'fanfare.sock'}"
+
+    def refuse(_self: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with (
+        Hub(shards=1) as hub,
+        PublishServer(hub, address, connections_max=2),
+        Publisher(address) as publisher,
+    ):
+        with monkeypatch.context() as patched:
+            patched.setattr(threading.Thread, "start", refuse)
+            for _ in range(3):
+                with pytest.raises(FullError, match="too many connections"):
+                    publisher.publish("a", "data")
+        assert publisher.publish("a", "data")
+
+
+def test_a_child_closes_a_server_whose_lock_was_taken_at_the_fork(tmp_path: Path) -> None:
+    with Hub(shards=1) as hub, PublishServer(hub, f"unix:{tmp_path / 'sock'}") as server:
+        with server._lock:
+            pid = os.fork()
+            if pid == 0:
+                signal.alarm(DEADLINE_S)
+                server.close()
+                os._exit(7)
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7
 
 
 def test_a_worker_signs_what_its_user_may_read_and_a_cookie_shows_it(tmp_path: Path) -> None:
@@ -263,9 +362,21 @@ def test_the_server_takes_over_what_another_one_has_left(tmp_path: Path) -> None
         for wrong in ("nonsense", "127.0.0.1:x", "192.0.2.1:80"):
             with pytest.raises(AddressError):
                 PublishServer(hub, wrong, token=TOKEN)
-    for wrong in ("nonsense", "localhost:", "unix"):
+    for wrong in ("nonsense", "localhost:", "unix", "https://a.example:443", "localhost:65536"):
         with pytest.raises(ValueError, match="address"):
             Publisher(wrong)
+
+
+@pytest.mark.parametrize("token", ["", "secret\n", "secret token", "secrét", "s" * 4097])
+def test_what_is_no_token_is_refused_and_not_told(token: str) -> None:
+    with Hub(shards=1) as hub:
+        for make in (
+            lambda: Publisher("127.0.0.1:1", token=token),
+            lambda: PublishServer(hub, "127.0.0.1:0", token=token),
+        ):
+            with pytest.raises(ValueError, match="a token is") as raised:
+                make()
+            assert not token or token not in str(raised.value)
 
 
 def test_no_thread_or_descriptor_of_the_server_is_left(tmp_path: Path) -> None:
@@ -317,7 +428,14 @@ def test_more_connections_than_there_may_be_get_503(tmp_path: Path) -> None:
                 f"Content-Length: {len(line)}\r\n\r\n{line}",
                 400,
             )
-            for line in ("[]", "{", '{"data":"a"}', '{"topic":"a","more":1}', '{"topic":1}')
+            for line in (
+                "[]",
+                "{",
+                '{"data":"a"}',
+                '{"topic":"a","more":1}',
+                '{"topic":1}',
+                "[" * 100_000,
+            )
         ),
     ],
 )

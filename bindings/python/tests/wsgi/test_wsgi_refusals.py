@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import gc
 import io
 import os
+import re
 import resource
 import socket
 import struct
@@ -15,7 +18,9 @@ from typing import Any
 
 import httpx
 import pytest
-from client import DEADLINE_S
+import werkzeug
+from client import DEADLINE_S, wait_until
+from test_wsgi_django import django
 from wsgi_servers import (
     WORKERS,
     gunicorn,
@@ -25,7 +30,18 @@ from wsgi_servers import (
     until,
 )
 
-from fanfare import FanfareError, Grant, GrantError, Hub, OptionsError, RequestError
+from fanfare import (
+    STREAM_HEADERS,
+    ClosedError,
+    Grant,
+    Hub,
+    OptionsError,
+    OutOfResourcesError,
+    RequestError,
+    SubscriptionError,
+)
+from fanfare._serving import Overload
+from fanfare._wsgi_sockets import finish_content
 from fanfare.wsgi import NoSocketError, event_stream
 
 GET = "GET {} HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -129,16 +145,18 @@ def test_a_request_without_an_environ_is_refused() -> None:
 @pytest.mark.parametrize(
     ("topics", "more", "error"),
     [
-        (Grant(any_topics=True), {}, GrantError),
-        ("a/#/b", {}, FanfareError),
-        ("a", {"headers": [("Content-Length", "1")]}, RequestError),
+        (Grant(any_topics=True), {}, ValueError),
+        ("a", {"headers": [("Content-Length", "1")]}, ValueError),
+        ("a", {"headers": [("X-A", "a\r\nSet-Cookie: b=1")]}, ValueError),
+        ("a", {"headers": [(f"X-{n}", "a") for n in range(33)]}, RequestError),
+        ("a", {"overload": "never"}, ValueError),
         ("a", {"tag": ""}, OptionsError),
     ],
 )
 def test_what_is_refused_leaves_the_socket_to_the_server(
     topics: Any,  # noqa: ANN401
     more: dict[str, Any],
-    error: type[FanfareError],
+    error: type[Exception],
 ) -> None:
     ours, client = socket.socketpair()
     with Hub(shards=1) as hub, ours, client:
@@ -149,14 +167,68 @@ def test_what_is_refused_leaves_the_socket_to_the_server(
         assert hub.connections() == []
 
 
-def test_a_closed_hub_is_answered_503() -> None:
+def test_clients_of_a_closed_hub_are_told_to_come_again() -> None:
+    """As at a listener: any status but 200 ends an EventSource for good."""
     hub = Hub(shards=1)
     hub.close()
     ours, client = socket.socketpair()
     with ours, client:
-        answer = event_stream(environ(ours), hub, "a")
-        assert answer.status == 503
-        assert ("Retry-After", "1") in answer.headers
+        mine = {"Access-Control-Allow-Origin": "*"}
+        browser = environ(ours, HTTP_ACCEPT="text/event-stream")
+        answer = event_stream(browser, hub, "a", headers=mine)
+        assert answer.status == 200
+        assert re.fullmatch(r"retry: 1\d{4}\n\n", answer.text)
+        assert isinstance(answer.refused, ClosedError)
+        overloads: list[tuple[dict[str, Any], Overload]]
+        overloads = [(environ(ours), "come-again"), (browser, "unavailable")]
+        for asked, overload in overloads:
+            answer = event_stream(asked, hub, "a", headers=mine, overload=overload)
+            assert answer.status == 503
+            assert ("retry-after", "5") in answer.headers
+            assert ("Access-Control-Allow-Origin", "*") in answer.headers
+
+
+@pytest.mark.parametrize(
+    ("query", "status"),
+    [
+        ("", 200),
+        ("topic=news&topic=user/7/mail", 200),
+        ("topic=user/7/%23", 200),
+        ("topic=news&topic=user/8/mail", 403),
+        ("topic=%23", 403),
+        ("topic=%FF", 400),
+    ],
+)
+def test_topics_of_the_query_are_taken_only_within_what_is_granted(query: str, status: int) -> None:
+    ours, client = socket.socketpair()
+    with Hub(shards=1) as hub, ours, client:
+        asked, grant = environ(ours, QUERY_STRING=query), Grant(["news", "user/7/#"])
+        assert event_stream(asked, hub, grant, query_topics=True).status == status
+
+
+def test_a_query_that_names_no_topics_may_be_anything() -> None:
+    for query in ("topic=other", "a=%FF", "\xff"):
+        ours, client = socket.socketpair()
+        with Hub(shards=1) as hub, ours, client:
+            assert event_stream(environ(ours, QUERY_STRING=query), hub, "a").status == 200
+            wait_until("the stream", lambda hub=hub: len(hub.connections()) == 1)  # type: ignore[misc]
+            assert hub.connections()[0].subscriptions == ("a",)
+
+
+def test_topics_that_are_none_are_answered_400() -> None:
+    ours, client = socket.socketpair()
+    with Hub(shards=1) as hub, ours, client:
+        answer = event_stream(environ(ours), hub, "a/#/b")
+        assert (answer.status, type(answer.refused)) == (400, SubscriptionError)
+
+
+def test_the_head_is_that_of_a_stream() -> None:
+    with Hub(shards=1) as hub:
+        asked = {"REQUEST_METHOD": "HEAD"}
+        answer = event_stream(asked, hub, "a", headers={"X-Mine": "yes"})
+        assert {*STREAM_HEADERS, ("X-Mine", "yes")} <= set(answer.headers)
+        answer = event_stream({"REQUEST_METHOD": "PUT"}, hub, "a")
+        assert (answer.status, dict(answer.headers)["allow"]) == (405, "GET, HEAD, POST")
 
 
 def test_what_the_server_does_afterwards_does_not_reach_the_client() -> None:
@@ -173,21 +245,56 @@ def test_what_the_server_does_afterwards_does_not_reach_the_client() -> None:
         until(client, "data: still here")
 
 
-def test_a_process_out_of_descriptors_answers_503() -> None:
+def test_a_process_out_of_descriptors_answers_503(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_fd: int) -> int:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
     ours, client = socket.socketpair()
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with Hub(shards=1) as hub, ours, client:
-        taken = [os.dup(0) for _ in range(64)]
+        gc.collect()  # what earlier tests have left
+        before = sorted(os.listdir("/proc/self/fd"))
         try:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (max(taken) + 1, hard))
-            os.close(taken.pop())  # one is free, and two are needed
+            resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))  # which are taken
             answers = [event_stream(environ(ours), hub, "a")]
-            os.close(taken.pop())
-            answers.append(event_stream(environ(ours), hub, "a"))
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-            for fd in taken:
-                os.close(fd)
-        assert [answer.status for answer in answers] == [503, 200]
-        assert "ulimit" in answers[0].text
+        with monkeypatch.context() as patched:  # one is had, and one is not
+            patched.setattr(os, "dup", full)
+            answers.append(event_stream(environ(ours), hub, "a"))
+        assert sorted(os.listdir("/proc/self/fd")) == before
+        answers.append(event_stream(environ(ours), hub, "a"))
+        assert [answer.status for answer in answers] == [503, 503, 200]
+        for answer in answers[:2]:
+            assert isinstance(answer.refused, OutOfResourcesError)
+            assert "ulimit" in str(answer.refused)
         assert head_of(client).startswith("HTTP/1.1 200 OK\r\n")
+
+
+def test_content_that_a_framework_has_read_and_kept_is_read() -> None:
+    content = b"x" * 100_000
+    given: dict[str, Any] = {
+        "REQUEST_METHOD": "POST",
+        "CONTENT_LENGTH": f"{len(content)}",
+        "CONTENT_TYPE": "application/json",
+    }
+    environ = given | {"wsgi.input": io.BytesIO(content)}
+    request = werkzeug.Request(environ)
+    assert request.get_data() == content
+    assert not request.form  # which makes a stream of what was kept
+    assert finish_content(request, environ)
+
+    code = f"""
+import io
+from django.core.handlers.wsgi import WSGIRequest
+from fanfare._wsgi_sockets import finish_content
+def made():
+    return WSGIRequest({given!r} | {{"wsgi.input": io.BytesIO(b"x" * {len(content)})}})
+request = made()
+assert not finish_content(request, request.environ)  # it is too long to be thrown away
+request = made()
+assert len(request.body) == {len(content)}
+assert finish_content(request, request.environ)
+"""
+    ran = django(code, "{}")
+    assert (ran.returncode, ran.stderr) == (0, "")

@@ -33,8 +33,10 @@ from typing import TYPE_CHECKING, Any
 
 from .. import wsgi
 from .._convert import Envelope, Headers, HeartbeatForm, Moment, Policy, Start, Text, Topics
+from .._serving import Overload
 from ..event import UNSET
 from ..grants import Grant
+from ..hub import Hub
 from ._state import hub, publisher, state
 
 if TYPE_CHECKING:
@@ -42,7 +44,15 @@ if TYPE_CHECKING:
 
     from django.http import HttpRequest, HttpResponse
 
-__all__ = ["event_stream", "finish", "hub", "publish", "publisher"]
+__all__ = [
+    "event_stream",
+    "finish",
+    "finish_async",
+    "hub",
+    "publish",
+    "publish_async",
+    "publisher",
+]
 
 
 def publish(
@@ -82,6 +92,46 @@ def publish(
     )
 
 
+async def publish_async(
+    topic: Text | Iterable[Text],
+    data: Text | None = None,
+    *,
+    json: object = UNSET,
+    name: Text | None = None,
+    id: Text | None = None,  # noqa: A002 (the standard's word)
+    key: Text | None = None,
+    retry_ms: int | None = None,
+    window_ms: int | None = None,
+) -> str:
+    """Publishes as :func:`publish` does, from an asynchronous view, whose loop is not blocked.
+
+    When its task is cancelled the event may be published or not.
+    """
+    target, event = state().target(), _encoded(data, json)
+    publish = target.publish if isinstance(target, Hub) else target.publish_async
+    published = publish(
+        topic, event, name=name, id=id, key=key, retry_ms=retry_ms, window_ms=window_ms
+    )
+    return published if isinstance(published, str) else await published
+
+
+async def finish_async(
+    topic: Text,
+    data: Text | None = None,
+    *,
+    json: object = UNSET,
+    name: Text | None = None,
+    id: Text | None = None,  # noqa: A002 (the standard's word)
+    key: Text | None = None,
+    retry_ms: int | None = None,
+) -> str:
+    """Finishes a topic as :func:`finish` does, from an asynchronous view."""
+    target, event = state().target(), _encoded(data, json)
+    finish = target.finish if isinstance(target, Hub) else target.finish_async
+    finished = finish(topic, event, name=name, id=id, key=key, retry_ms=retry_ms)
+    return finished if isinstance(finished, str) else await finished
+
+
 def finish(
     topic: Text,
     data: Text | None = None,
@@ -105,6 +155,8 @@ def event_stream(
     topics: Topics | Grant,
     *,
     headers: Headers = (),
+    query_topics: bool = False,
+    overload: Overload = "come-again",
     last_event_id: Text | None = None,
     tag: Text | None = None,
     addr: Text | None = None,
@@ -131,6 +183,8 @@ def event_stream(
         state().own(),
         topics,
         headers=headers,
+        query_topics=query_topics,
+        overload=overload,
         last_event_id=last_event_id,
         tag=tag,
         addr=addr,
@@ -141,8 +195,13 @@ def event_stream(
         envelope=envelope,
         expires_at=expires_at,
     )
-    fields: Any = dict(answer.headers)
-    return HttpResponse(answer.text.encode(), status=answer.status.value, headers=fields)
+    response = HttpResponse(answer.text.encode(), status=answer.status.value)
+    for name, value in answer.headers:
+        if name.lower() == "set-cookie":  # Django has each other field once
+            response.cookies.load(value)
+        else:
+            response.headers[name] = value
+    return response
 
 
 def _encoded(data: Text | None, json: object) -> Text | None:

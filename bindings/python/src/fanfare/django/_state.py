@@ -27,7 +27,7 @@ class State:
         try:
             self._publisher = None if place is None else _publisher(place, settings)
         except ValueError as why:
-            raise _misconfigured(f"PUBLISH_TO: {why}") from None
+            raise _misconfigured(f"PUBLISH_TO or TOKEN: {why}") from None
         self._hub = PerProcess(lambda: Hub(**options))
 
     def own(self) -> PerProcess:
