@@ -1,11 +1,13 @@
-// What hand-overs leave behind: node --expose-gc bench/handovers.mjs [COUNT]
+// What hand-overs leave behind: node --expose-gc bench/handovers.mjs [COUNT] [adopt|handle|never]
 //
 // Clients of another process connect, ask for a stream, read its head, and leave, in turn by an end and
-// by a reset. A server of the program's own accepts and hands over each. Descriptors, heap and memory
+// by a reset. A server of the program's own accepts and hands over each: a plain one with `hub.adopt`, or
+// one of http with `hub.handle`; with `never` it sends the streams itself. Descriptors, heap and memory
 // are printed after the first tenth, which fills pools and caches, and at the end.
 
 import { fork } from 'node:child_process';
 import { readdirSync } from 'node:fs';
+import { createServer as createHttpServer } from 'node:http';
 import { connect, createServer } from 'node:net';
 import process from 'node:process';
 import { Hub } from 'fanfare';
@@ -14,7 +16,7 @@ const AT_ONCE = 64;
 const HEAD = 'GET / HTTP/1.1\r\nHost: localhost\r\n\r\n';
 
 if (process.send !== undefined) clients(Number(process.argv[2]), Number(process.argv[3]));
-else await main(Number(process.argv[2] ?? 10_000));
+else await main(Number(process.argv[2] ?? 10_000), process.argv[3] ?? 'adopt');
 
 function clients(port, count) {
   let begun = 0;
@@ -40,12 +42,20 @@ function clients(port, count) {
   for (let i = 0; i < AT_ONCE; i += 1) next();
 }
 
-async function main(count) {
-  const hub = new Hub({ shards: 1 });
-  const server = createServer((socket) => {
+function serverOf(hub, way) {
+  if (way !== 'adopt') {
+    const handover = way === 'handle' ? 'require' : 'never';
+    return createHttpServer((req, res) => hub.handle(req, res, { topics: 'news', handover }));
+  }
+  return createServer((socket) => {
     socket.on('error', (error) => { throw error; });
     socket.once('data', () => hub.adopt(socket, 'news'));
   });
+}
+
+async function main(count, way) {
+  const hub = new Hub({ shards: 1 });
+  const server = serverOf(hub, way);
   await new Promise((resolve) => { server.listen(0, '127.0.0.1', resolve); });
   const { port } = server.address();
 

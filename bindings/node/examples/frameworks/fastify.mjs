@@ -4,7 +4,7 @@ import Fastify from 'fastify';
 import { runAlone } from './serving.mjs';
 
 export function application(hub, { handover } = {}) {
-  const app = Fastify();
+  const app = Fastify({ forceCloseConnections: true });
   app.addHook('onRequest', async (request, reply) => { reply.header('X-App', 'fastify'); });
   app.get('/events/:topic', (request, reply) => hub.handle(request, reply, { topics: request.params.topic, handover }));
   app.post('/events', (request, reply) => hub.handle(request, reply, { topics: request.body.topics, handover }));

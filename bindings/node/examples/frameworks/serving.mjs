@@ -13,7 +13,7 @@ export async function listenOn(server, port = 0) {
     port: server.address().port,
     close: () => new Promise((resolve) => {
       server.close(resolve);
-      server.closeIdleConnections?.();
+      server.closeAllConnections?.();
     }),
   };
 }

@@ -18,6 +18,8 @@ class Session extends EventEmitter {
 
   constructor(hub, topics, lastId, state) {
     super();
+    // Each channel listens.
+    this.setMaxListeners(0);
     this.#hub = hub;
     this.#topics = new Set(topics);
     this.id = randomUUID();
