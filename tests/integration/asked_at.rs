@@ -20,7 +20,7 @@ struct Late {
 
 fn publish(hub: &Hub, events: &[(&str, &str)]) {
     for (topic, data) in events {
-        hub.publish(&Topic::new(*topic).unwrap(), *data).unwrap();
+        hub.publish(&Topic::new(topic).unwrap(), *data).unwrap();
     }
 }
 
