@@ -32,6 +32,7 @@ type parts struct {
 	mu     sync.Mutex
 	bell   *hubBell
 	kept   map[C.uint64_t][]any // what the listeners need, by their ids
+	unlog  func()               // ends that the hub's logger gets the engine's records
 }
 
 // New starts a hub. nil is the default of every option.
@@ -50,20 +51,24 @@ func New(options *Options) (*Hub, error) {
 	var memory memory
 	defer memory.release()
 	options.fill(&given, &memory)
+	logger, from := options.Logger, LevelTrace
+	if logger == nil {
+		logger, from = slog.Default(), slog.LevelError
+	}
+	unlog := logTo(logger, from) // before the engine has something to tell of the options
 	var native *C.fanfare_hub
-	if err := failure(C.fanfare_hub_new(&given, &native)); err == ErrOptions {
-		return nil, optionsProblem(&given)
-	} else if err != nil {
+	if err := failure(C.fanfare_hub_new(&given, &native)); err != nil {
+		unlog()
+		if err == ErrOptions {
+			err = optionsProblem(&given)
+		}
 		return nil, err
 	}
-	own := &parts{native: native, closed: make(chan struct{})}
+	own := &parts{native: native, closed: make(chan struct{}), unlog: unlog}
 	h := &Hub{
-		native: native, parts: own, logger: options.Logger,
+		native: native, parts: own, logger: logger,
 		retry: time.Duration(given.retry_ms) * time.Millisecond,
 		stall: time.Duration(given.stall_time_max_ms) * time.Millisecond,
-	}
-	if h.logger == nil {
-		h.logger = slog.Default()
 	}
 	// Closing waits for clients to take what was published; the runtime's cleanups must not.
 	runtime.AddCleanup(h, func(parts *parts) {
@@ -100,6 +105,7 @@ func (p *parts) close() {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		p.kept = nil
+		p.unlog()
 		if p.bell != nil {
 			p.bell.close()
 		}

@@ -415,6 +415,8 @@ func (l *Listener) IsNamed(host string) (r0 bool, r1 error) { r1 = ErrNoCgo; ret
 
 func (l *Listener) read() (r0 string) { return }
 
+const LevelTrace slog.Level = -8
+
 type Metrics struct {
 	LivingShards          uint64
 	ConnectionsMax        uint64

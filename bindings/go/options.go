@@ -119,8 +119,10 @@ type Options struct {
 	// Logger is told what this package does by itself and cannot return: a function that fails or
 	// panics, a client that is refused for a fault of the program's. nil is slog.Default().
 	//
-	// Records of the engine's own do not come here: the library gives them to a callback on threads
-	// of its own, from which Go cannot be entered cheaply.
+	// It gets the engine's records too, from the least level on that it has enabled when the hub is made,
+	// down to LevelTrace; where it is nil, errors alone. They are those of all hubs of the process, and
+	// each logger gets them once, however many hubs have it. One goroutine calls the handlers, and no
+	// thread of the engine waits for it: at most 1,000 records wait, and a warning says how many were lost.
 	Logger *slog.Logger
 }
 

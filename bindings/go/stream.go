@@ -285,8 +285,9 @@ func (e *EndedError) Error() string {
 // Unwrap is [ErrEnded].
 func (e *EndedError) Unwrap() error { return ErrEnded }
 
-// StreamHeader has the header fields of a response whose body is a [Stream]: its type, and what keeps
-// proxies and caches from storing, compressing or holding back the events. It is the caller's.
+// StreamHeader has the header fields of a response whose body is a [Stream]: its type, which browsers are
+// not to guess, and what keeps proxies and caches from storing, compressing or holding back the events. It
+// is the caller's.
 func StreamHeader() http.Header {
 	var fields *C.fanfare_header
 	var count C.size_t

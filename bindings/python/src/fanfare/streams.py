@@ -44,8 +44,8 @@ def _headers() -> tuple[tuple[str, str], ...]:
     return tuple((taken(field.name), taken(field.value)) for field in fields[0][0 : count[0]])
 
 
-#: The header fields of a response whose body is a stream: its type, and what keeps proxies and
-#: caches from storing, compressing or holding back the events.
+#: The header fields of a response whose body is a stream: its type, which browsers are not to
+#: guess, and what keeps proxies and caches from storing, compressing or holding back the events.
 STREAM_HEADERS = _headers()
 
 
