@@ -121,8 +121,8 @@ impl EventStream {
         StreamState { pull: self.pull.clone(), is_complete: self.is_complete }
     }
 
-    /// The header fields of a response that is such a stream: its type, and what keeps proxies and
-    /// caches from storing, compressing or holding back the events.
+    /// The header fields of a response that is such a stream: its type, which browsers are not to
+    /// guess, and what keeps proxies and caches from storing, compressing or holding back the events.
     ///
     /// # Examples
     ///
@@ -131,10 +131,11 @@ impl EventStream {
     ///
     /// assert_eq!(EventStream::HEADERS[0], ("content-type", "text/event-stream"));
     /// ```
-    pub const HEADERS: [(&'static str, &'static str); 3] = [
+    pub const HEADERS: [(&'static str, &'static str); 4] = [
         ("content-type", "text/event-stream"),
         ("cache-control", "no-cache, no-store, no-transform"),
         ("x-accel-buffering", "no"),
+        ("x-content-type-options", "nosniff"),
     ];
 
     pub(crate) fn new(

@@ -268,11 +268,9 @@ fn documented_in_go() -> (&'static str, BTreeMap<String, String>) {
 
 /// The comments of Node's type of the codes.
 fn documented_in_node() -> (&'static str, BTreeMap<String, String>) {
-    let files = ["bindings/node/index.d.ts", "bindings/node/types/errors.d.ts"];
-    let read = |file| Some((file, std::fs::read_to_string(root().join(file)).ok()?));
-    let has_codes = |(_, source): &(_, String)| source.contains("export type ErrorCode =");
-    let (file, source) = files.into_iter().filter_map(read).find(has_codes).expect("the type");
-    let (_, from) = source.split_once("export type ErrorCode =").expect("it has it");
+    let file = "bindings/node/types/errors.d.ts";
+    let source = std::fs::read_to_string(root().join(file)).expect("the file");
+    let (_, from) = source.split_once("export type ErrorCode =").expect("the type");
     let (codes, _) = from.split_once(";\n\n").expect("its end");
     let documented = codes.split("/**").filter_map(|part| {
         let (comment, code) = part.split_once("*/")?;

@@ -79,7 +79,8 @@ const (
 	// ErrRequest: the request is none that a stream can answer, by its method, query, header or
 	// version; answer the client in another way.
 	ErrRequest Error = C.FANFARE_ERR_REQUEST
-	// ErrGrant: a grant or a refusal is beyond its bounds, or a stream wants what is not granted; the error is an OptionError.
+	// ErrGrant: a grant or refusal is beyond its bounds, or a stream wants what is not granted; the error
+	// is an OptionError.
 	ErrGrant Error = C.FANFARE_ERR_GRANT
 	// ErrKey: a key cannot be read, is too weak, or is of no algorithm that is taken; give another.
 	ErrKey Error = C.FANFARE_ERR_KEY

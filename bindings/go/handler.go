@@ -164,11 +164,7 @@ func (h *handler) prepare(w http.ResponseWriter, wanted *Subscription) {
 }
 
 // streamHeader has what the engine writes as the head of a stream.
-var streamHeader = sync.OnceValue(func() http.Header {
-	header := StreamHeader()
-	header.Set("X-Content-Type-Options", "nosniff")
-	return header
-})
+var streamHeader = sync.OnceValue(StreamHeader)
 
 // answer is the answer to a client that gets no stream, on whichever way.
 type answer struct {

@@ -245,8 +245,8 @@ func (h *Hub) Listen(addr string, options *ListenOptions) (*Listener, error) {
 // *[net.UnixListener], or anything with a SyscallConn of such a socket. The listener that is passed is
 // closed when this returns without an error, and the engine goes on with a duplicate of its descriptor.
 //
-// On Linux a socket of Multipath TCP, which net.Listen makes, does not take ListenOptions.UserTimeout:
-// set that to a negative value, or listen with a [net.ListenConfig] without it.
+// On Linux net.Listen makes a socket of Multipath TCP, for whose clients ListenOptions.UserTimeout does
+// not hold: the kernel has none for them. A [net.ListenConfig] makes one of TCP.
 //
 // The error is [ErrAddress] when it is no socket that listens, and as of [Hub.Listen].
 func (h *Hub) ListenOn(listener net.Listener, options *ListenOptions) (*Listener, error) {

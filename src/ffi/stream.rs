@@ -267,8 +267,9 @@ pub unsafe extern "C" fn fanfare_stream_is_complete(
     })
 }
 
-/// Gives the header fields of a response that is a stream: its type, and what keeps proxies and caches
-/// from storing, compressing or holding back the events. `*headers_out` are `*count_out` of them.
+/// Gives the header fields of a response that is a stream: its type, which browsers are not to guess,
+/// and what keeps proxies and caches from storing, compressing or holding back the events.
+/// `*headers_out` are `*count_out` of them.
 ///
 /// Threads: any. Ownership: the header fields are static. Errors: `FANFARE_ERR_ARGUMENT`.
 ///
@@ -324,8 +325,8 @@ struct Headers([FanfareHeader; EventStream::HEADERS.len()]);
 unsafe impl Sync for Headers {}
 
 static HEADERS: Headers = {
-    let [a, b, c] = EventStream::HEADERS;
-    Headers([header(a), header(b), header(c)])
+    let [a, b, c, d] = EventStream::HEADERS;
+    Headers([header(a), header(b), header(c), header(d)])
 };
 
 const fn header((name, value): (&'static str, &'static str)) -> FanfareHeader {

@@ -13,6 +13,8 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use socket2::Protocol;
 use socket2::{SockRef, Type};
 
+#[cfg(target_os = "linux")]
+use super::socket::unless_unknown;
 use super::socket::SocketOptions;
 
 /// Why a stream cannot be written to a socket.
@@ -80,17 +82,8 @@ pub(crate) fn prepare(socket: BorrowedFd<'_>, options: &SocketOptions) -> io::Re
     let known = SockRef::from(&socket);
     known.set_linger(None)?;
     #[cfg(target_os = "linux")]
-    known.set_tcp_cork(false).or_else(unless_known)?;
-    options.set(socket, true).or_else(unless_known)
-}
-
-/// An option that a socket's protocol does not know, as some are unknown to Multipath TCP, is none
-/// that it needs.
-fn unless_known(error: io::Error) -> io::Result<()> {
-    match error.raw_os_error() {
-        Some(libc::ENOPROTOOPT | libc::EOPNOTSUPP) => Ok(()),
-        _ => Err(error),
-    }
+    unless_unknown(known.set_tcp_cork(false))?;
+    options.set(socket, true)
 }
 
 /// What a stream socket is connected to.

@@ -130,7 +130,8 @@ impl AsFd for Stream {
 }
 
 impl SocketOptions {
-    /// Sets them for a socket of TCP, or those that any stream socket has.
+    /// Sets them for a socket of TCP, or those that any stream socket has. An option that the socket's
+    /// protocol does not know is left out, each by itself.
     pub(super) fn set(&self, fd: BorrowedFd<'_>, is_tcp: bool) -> io::Result<()> {
         let socket = SockRef::from(&fd);
         if let Some(bytes) = self.send_buffer_bytes {
@@ -139,11 +140,11 @@ impl SocketOptions {
         if !is_tcp {
             return Ok(());
         }
-        socket.set_tcp_nodelay(true)?;
+        unless_unknown(socket.set_tcp_nodelay(true))?;
         #[cfg(target_os = "linux")]
-        socket.set_tcp_notsent_lowat(clamp(self.notsent_lowat_bytes))?;
+        unless_unknown(socket.set_tcp_notsent_lowat(clamp(self.notsent_lowat_bytes)))?;
         #[cfg(target_os = "macos")]
-        set_notsent_lowat(fd, clamp(self.notsent_lowat_bytes))?;
+        unless_unknown(set_notsent_lowat(fd, clamp(self.notsent_lowat_bytes)))?;
         if !self.keepalive.is_zero() {
             let idle_s = self.keepalive.as_millis().div_ceil(1000);
             let idle_s = u64::try_from(idle_s).unwrap_or(u64::MAX).min(KEEPALIVE_S_MAX);
@@ -154,13 +155,27 @@ impl SocketOptions {
                 .with_time(Duration::from_secs(idle_s))
                 .with_interval(Duration::from_secs(every_s))
                 .with_retries(probes);
-            socket.set_tcp_keepalive(&keepalive)?;
+            unless_unknown(socket.set_tcp_keepalive(&keepalive))?;
         }
         #[cfg(target_os = "linux")]
         if !self.user_timeout.is_zero() {
-            socket.set_tcp_user_timeout(Some(self.user_timeout.min(USER_TIMEOUT_MAX)))?;
+            let timeout = self.user_timeout.min(USER_TIMEOUT_MAX);
+            unless_unknown(socket.set_tcp_user_timeout(Some(timeout)))?;
         }
         Ok(())
+    }
+}
+
+/// What setting an option has done, where one that the socket's protocol does not know is none that
+/// it needs: Multipath TCP has no `TCP_USER_TIMEOUT`, and in older kernels none of TCP's options.
+pub(super) fn unless_unknown(set: io::Result<()>) -> io::Result<()> {
+    match set {
+        Err(error)
+            if matches!(error.raw_os_error(), Some(libc::ENOPROTOOPT | libc::EOPNOTSUPP)) =>
+        {
+            Ok(())
+        }
+        set => set,
     }
 }
 

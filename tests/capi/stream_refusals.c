@@ -162,6 +162,7 @@ static void null_arguments(void)
     const fanfare_header *headers = NULL;
     size_t count = 0, i;
     uint32_t flag = 77;
+    int unguessed = 0;
 
     CHECK_EQ(fanfare_stream_next(NULL, 0, &batch), FANFARE_ERR_ARGUMENT);
     CHECK_EQ(fanfare_stream_next(stream, 0, NULL), FANFARE_ERR_ARGUMENT);
@@ -173,12 +174,16 @@ static void null_arguments(void)
     CHECK_EQ(fanfare_stream_headers(&headers, NULL), FANFARE_ERR_ARGUMENT);
     CHECK(reason == 77 && flag == 77 && headers == NULL && count == 0);
     CHECK_EQ(fanfare_stream_headers(&headers, &count), FANFARE_OK);
-    CHECK_EQ(count, 3);
+    CHECK_EQ(count, 4);
     CHECK(text_is(headers[0].name, "content-type"));
     CHECK(text_is(headers[0].value, "text/event-stream"));
     for (i = 0; i < count; i++) {
         CHECK(headers[i].name.length > 0 && headers[i].value.length > 0);
+        if (text_is(headers[i].name, "x-content-type-options")) {
+            unguessed = text_is(headers[i].value, "nosniff");
+        }
     }
+    CHECK(unguessed);
     fanfare_stream_free(stream);
     fanfare_hub_free(hub);
 }

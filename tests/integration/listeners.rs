@@ -245,6 +245,31 @@ fn a_socket_that_others_have_too_is_listened_on_until_then_and_not_shut_down() {
     assert_eq!(Client::get(addr, "/events?topic=a").status(), 200);
 }
 
+/// Multipath TCP is what Go's listeners have by default; a system may not have it.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_socket_of_multipath_tcp_is_listened_on_with_the_options_that_it_knows() {
+    use rustix::net::{ipproto, sockopt, AddressFamily, SocketType};
+    let Ok(bound) =
+        rustix::net::socket(AddressFamily::INET, SocketType::STREAM, Some(ipproto::MPTCP))
+    else {
+        return println!("this system has no Multipath TCP");
+    };
+    rustix::net::bind(&bound, &SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+    rustix::net::listen(&bound, 8).unwrap();
+    let bound = TcpListener::from(bound);
+    let addr = bound.local_addr().unwrap();
+    let hub = start(one_shard());
+    let _listener = hub.listen_on(bound.try_clone().unwrap(), ListenOptions::default()).unwrap();
+    // What comes behind an option that it does not know is set as well.
+    assert!(sockopt::socket_keepalive(&bound).unwrap());
+    let mut client = Client::get(addr, "/events?topic=a");
+    publish(&hub, "x");
+    assert_eq!(client.data(), "x");
+    close(&hub);
+    assert!(client.ends_cleanly());
+}
+
 #[test]
 fn a_unix_socket_that_was_bound_elsewhere_keeps_its_file() {
     let path = path_of("given");

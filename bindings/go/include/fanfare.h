@@ -3496,8 +3496,9 @@ fanfare_status fanfare_stream_is_complete(const fanfare_stream *stream,
                                           uint32_t *is_complete_out);
 
 /**
- * Gives the header fields of a response that is a stream: its type, and what keeps proxies and caches
- * from storing, compressing or holding back the events. `*headers_out` are `*count_out` of them.
+ * Gives the header fields of a response that is a stream: its type, which browsers are not to guess,
+ * and what keeps proxies and caches from storing, compressing or holding back the events.
+ * `*headers_out` are `*count_out` of them.
  *
  * Threads: any. Ownership: the header fields are static. Errors: `FANFARE_ERR_ARGUMENT`.
  */

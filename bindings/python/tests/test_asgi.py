@@ -199,6 +199,55 @@ def test_a_client_that_leaves_while_a_middleware_has_the_head_leaves_no_stream(
     run(main)
 
 
+@pytest.mark.parametrize("how", ["raises", "replaces", "changes"])
+def test_what_a_middleware_answers_in_the_streams_place_opens_none(
+    how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connection = Kept(True)
+    monkeypatch.setattr(connection, "obstacle", lambda: None)
+    monkeypatch.setattr(asgi, "connection_of", lambda _send: connection)
+
+    async def main() -> None:
+        sent = Sent()
+        refused = {"type": "http.response.start", "status": 403, "headers": []}
+
+        async def middleware(asked: Any, receive: Any, send: Any) -> None:  # noqa: ANN401
+            async def raising(_message: Message) -> None:
+                raise KeyError(how)
+
+            async def changing(message: Message) -> None:
+                is_start = message["type"] == "http.response.start"
+                await send(message | {"status": 403} if is_start else message)
+
+            async def dropping(message: Message) -> None:
+                if message["type"] == "http.response.start":
+                    await send(refused)
+                    await send({"type": "http.response.body", "body": b"no", "more_body": False})
+
+            chosen = {"raises": raising, "replaces": dropping, "changes": changing}[how]
+            try:
+                await stream(asked, receive, chosen)
+            except KeyError:
+                await dropping(refused)
+
+        stream = EventStream(closed, "news")
+        asked = scope(headers=[(b"accept", b"text/event-stream")])
+        await asgi.Handover(middleware)(asked, sent.receive, sent.send)
+        assert sent.messages[0]["status"] == 403
+        assert sent.body in (b"no", b":\n\n")
+        assert sent.messages[-1]["more_body"] is False
+        sent.messages.clear()
+
+        stream = EventStream(hub, "news")
+        await asgi.Handover(middleware)(scope(), sent.receive, sent.send)
+        assert sent.messages[0]["status"] == 403
+        assert hub.metrics().connections == 0
+
+    with Hub(shards=1) as hub, Hub(shards=1) as closed:
+        closed.close()
+        run(main)
+
+
 def test_limits_per_address_are_those_of_the_client_that_the_server_names() -> None:
     async def main() -> None:
         sents = [Sent(), Sent()]

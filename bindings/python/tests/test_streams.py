@@ -310,6 +310,7 @@ def test_the_header_fields_of_a_stream_are_those_of_a_response() -> None:
     fields = {name.lower(): value for name, value in STREAM_HEADERS}
     assert fields["content-type"].startswith("text/event-stream")
     assert "no-" in fields["cache-control"]
+    assert fields["x-content-type-options"] == "nosniff"
 
 
 @pytest.mark.parametrize("by_descriptor", [False, True])

@@ -109,6 +109,10 @@ pub(crate) fn hub_free(world: &mut World, input: &mut Input<'_>) {
         true => ptr::null_mut(),
         false => world.hubs.remove(at).handle,
     };
+    // Another hub may get its address, of which the streams that are left are none.
+    for stream in world.streams.iter_mut().filter(|stream| ptr::eq(stream.hub, handle)) {
+        stream.hub = ptr::null();
+    }
     // SAFETY: NULL, or live and not used any more.
     unsafe { fanfare_hub_free(handle) };
 }

@@ -136,7 +136,7 @@ int main(void)
     hub = hub_new();
     succeeds(fanfare_notices_new(&notices), "fanfare_notices_new");
     succeeds(fanfare_notices_doorbell(notices, &fd), "fanfare_notices_doorbell");
-    succeeds(fanfare_hub_watch_connections(hub, notices, 0, 9), "fanfare_hub_watch_connections");
+    succeeds(fanfare_hub_watch_connections(hub, notices, 9, 0), "fanfare_hub_watch_connections");
     succeeds(fanfare_hub_listen(hub, FANFARE_TEXT("127.0.0.1:0"), NULL, NULL, &port),
              "fanfare_hub_listen");
     expect(port != 0 && fd >= 0, "a port and a descriptor are given");

@@ -394,7 +394,8 @@ fanfare_status fanfare_notices_drain(const fanfare_notices *notices,
                                      size_t notice_size,
                                      size_t capacity,
                                      size_t *count_out);
-fanfare_status fanfare_notices_remove(const fanfare_notices *notices, uint64_t token);
+fanfare_status fanfare_notices_remove(const fanfare_notices *notices,
+                                      uint64_t token);
 fanfare_status fanfare_hub_watch_connections(const fanfare_hub *hub,
                                              const fanfare_notices *notices,
                                              uint64_t token,
@@ -1025,7 +1026,7 @@ fanfare_status fanfare_log_watch(const fanfare_notices *notices,
 typedef char frozen_0[((long long)FANFARE_ABI_VERSION == 1) ? 1 : -1];
 typedef char frozen_1[((long long)FANFARE_POLICIES_THESE == 1) ? 1 : -1];
 typedef char frozen_2[((long long)FANFARE_EVENT_ID_BYTES_MAX == 64) ? 1 : -1];
-typedef char frozen_3[((long long)FANFARE_UNSET == 18446744073709551615) ? 1 : -1];
+typedef char frozen_3[((unsigned long long)FANFARE_UNSET == 18446744073709551615u) ? 1 : -1];
 typedef char frozen_4[((long long)FANFARE_LOG_BYTES_MAX == 1024) ? 1 : -1];
 typedef char frozen_5[((long long)FANFARE_QUERY_TOPICS_NONE == 1) ? 1 : -1];
 typedef char frozen_6[((long long)FANFARE_QUERY_TOPICS_ANY == 2) ? 1 : -1];

@@ -37,8 +37,9 @@ def function_of(line: str) -> str | None:
 
 def statement(line: str) -> str:
     """What prints a line of the record."""
-    if constant := re.fullmatch(r"(\w+) = .*", line):
-        return f'printf("{constant[1]} = %lld\\n", (long long){constant[1]});'
+    if constant := re.fullmatch(r"(\w+) = (-?\d+)", line):
+        sign, form = ("unsigned ", "%llu") if int(constant[2]) >= 2**63 else ("", "%lld")
+        return f'printf("{constant[1]} = {form}\\n", ({sign}long long){constant[1]});'
     if number := re.fullmatch(r"(\w+): size \d+, \w+", line):
         sign = f'({number[1]})-1 > ({number[1]})1 ? "unsigned" : "signed"'
         return f'printf("{number[1]}: size %d, %s\\n", (int)sizeof({number[1]}), {sign});'

@@ -74,7 +74,10 @@ fn a_connection_of_multipath_tcp_becomes_a_stream() {
     let (client, server) = (as_tcp(client), server.accept().unwrap().0);
     ask(&client, &server, GET);
     let hub = start(one_shard());
+    let duplicate = server.try_clone().unwrap();
     hub.adopt(server, wants("a")).unwrap();
+    // What comes behind an option that it does not know is set as well.
+    assert!(sockopt::socket_keepalive(&duplicate).unwrap());
     let mut client = Client::of(client);
     hub.publish(&topic("a"), "x").unwrap();
     assert_eq!(client.data(), "x");

@@ -77,7 +77,7 @@ OWN_FIELDS = frozenset(
     }
 )
 #: The head of a stream that a server sends: the same fields as that of the engine has.
-STREAM_FIELDS = tuple(dict([*STREAM_HEADERS, ("x-content-type-options", "nosniff")]).items())
+STREAM_FIELDS = STREAM_HEADERS
 
 
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")

@@ -179,7 +179,7 @@ class EventStream(Response):  # type: ignore[misc, unused-ignore]
             await opening.open(start, send)
         if opening.stream is not None:
             await _send_stream(opening.stream, receive, send, connection)
-        elif layer is not None and layer.opening is opening:
+        elif layer is not None and layer.opening in (opening, None):
             await send({"type": "http.response.body", "body": b"", "more_body": False})
         elif opening.is_handed_over:
             await _disconnect(receive)
@@ -229,7 +229,12 @@ class _Layer:
         if opening is None:
             await self._send(message)
         elif message["type"] == "http.response.start":
-            await opening.open(message, self._send)
+            if 200 <= message["status"] < 300:
+                await opening.open(message, self._send)
+            else:  # a middleware answers in the stream's place
+                self.opening = None
+                await self._send(message)
+                opening.decided.set()
         elif message["type"] != "http.response.body" or opening.stream is not None:
             await self._send(message)
 

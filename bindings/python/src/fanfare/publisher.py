@@ -138,7 +138,10 @@ class Publisher:
         retry_ms: int | None = None,
         window_ms: int | None = None,
     ) -> str:
-        """Publishes an event, and returns its id, as of :meth:`fanfare.Hub.publish`.
+        """Publishes an event, as :meth:`fanfare.Hub.publish` does.
+
+        Returns the id that clients see: the event's own, or else the hub's, which is empty when it
+        is not known yet.
 
         :param topic: A topic, or 1 to 64 of them.
         :param data: The event's data; or any JSON value as ``json``.
@@ -186,7 +189,9 @@ class Publisher:
         key: Text | None = None,
         retry_ms: int | None = None,
     ) -> str:
-        """Finishes a topic, as :meth:`fanfare.Hub.finish` does, and returns its id.
+        """Finishes a topic, as :meth:`fanfare.Hub.finish` does.
+
+        Returns the last event's own id, or else the hub's id of it or of the end.
 
         :raises FanfareError: As of :meth:`publish`.
         """
@@ -253,8 +258,7 @@ class Publisher:
 
     def close(self) -> None:
         """Closes the connections that are kept. It may be used afterwards."""
-        while self._idle:
-            self._idle.pop().close()
+        self._drop(0)
 
     def __enter__(self) -> Publisher:
         return self
@@ -327,10 +331,14 @@ class Publisher:
 
     def _keep(self, connection: _Connection) -> None:
         connection.used_at = time.monotonic()
-        if len(self._idle) < self._idle_max:
-            self._idle.append(connection)
-        else:
-            connection.close()
+        self._idle.append(connection)
+        self._drop(self._idle_max)
+
+    def _drop(self, kept: int) -> None:
+        """Closes all connections but some; other threads may do the same."""
+        with contextlib.suppress(IndexError):
+            while len(self._idle) > kept:
+                self._idle.popleft().close()
 
     def _unreachable(self, how: str, maybe_published: bool) -> UnreachableError:
         known = (

@@ -66,9 +66,10 @@ def publish(
     retry_ms: int | None = None,
     window_ms: int | None = None,
 ) -> str:
-    """Publishes an event, as of :meth:`fanfare.Hub.publish`, and returns its id.
+    """Publishes an event, and returns its id.
 
-    It goes to the engine of ``PUBLISH_TO`` if there is one, else to this process's own. In a
+    It goes to the engine of ``PUBLISH_TO``, if there is one, by :meth:`fanfare.Publisher.publish`,
+    else to this process's own by :meth:`fanfare.Hub.publish`, which never blocks. In a
     transaction that may be rolled back call it by ``transaction.on_commit``.
 
     :param json: Any value that Django's ``DjangoJSONEncoder`` takes, so dates and UUIDs as well.
@@ -196,11 +197,14 @@ def event_stream(
         expires_at=expires_at,
     )
     response = HttpResponse(answer.text.encode(), status=answer.status.value)
+    given: dict[str, list[str]] = {}
     for name, value in answer.headers:
-        if name.lower() == "set-cookie":  # Django has each other field once
+        if name.lower() == "set-cookie":
             response.cookies.load(value)
         else:
-            response.headers[name] = value
+            given.setdefault(name.lower(), []).append(value)
+    for name, values in given.items():  # Django has each once
+        response.headers[name] = ", ".join(values)
     return response
 
 
