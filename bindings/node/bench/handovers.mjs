@@ -82,7 +82,8 @@ async function main(count, way) {
   console.log(`${acceptedConnections} streams;`, disconnects);
   await hub.close();
   server.close();
-  if (acceptedConnections !== count + Math.ceil(count / 10)) throw new Error('not all were handed over');
+  // A stream whose client leaves before it has begun is none.
+  if (way !== 'never' && acceptedConnections !== count + Math.ceil(count / 10)) throw new Error('not all were handed over');
   if (last.descriptors > first.descriptors) throw new Error('descriptors were left');
   if (last.heapUsed > first.heapUsed + 2 ** 20) throw new Error('the heap has grown');
 }

@@ -4,11 +4,8 @@
 
 const { STREAM_HEADERS } = require('./stream.js');
 
-/** The head of a stream that a server sends: the fields that the engine writes itself, too. */
-const STREAM_FIELDS = Object.freeze([
-  ...Object.entries(STREAM_HEADERS),
-  ['x-content-type-options', 'nosniff'],
-]);
+/** The head of a stream that a server sends: what the engine writes itself, too. */
+const STREAM_FIELDS = Object.freeze(Object.entries(STREAM_HEADERS));
 
 /** The fields of an answer that are the engine's own. */
 const OWN_FIELDS = new Set([
