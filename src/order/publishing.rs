@@ -270,7 +270,7 @@ impl Order {
     /// The same of several topics, for a publisher that was refused; `None` when it has nothing to wait
     /// for, be it that this is closed, or that one of them is finished. A topic that is not tracked has an
     /// empty backlog.
-    #[cfg(any(feature = "capi", test))]
+    #[cfg(feature = "capi")]
     pub(crate) fn listen_for_space(
         &self,
         topics: &[Topic],
