@@ -113,6 +113,8 @@ define c_library
 	$(CARGO) rustc --profile $(1) --locked --lib --features $(CAPI_FEATURES) --crate-type cdylib,staticlib \
 		-- -C link-arg=-Wl,-soname,$(SONAME)
 	mkdir -p $(2)
+	# A program that has the old one loaded keeps it.
+	rm -f $(2)/$(SONAME)
 	cp target/$(1)/libfanfare.so $(2)/$(SONAME)
 	ln -sf $(SONAME) $(2)/libfanfare.so
 	$(call sealed_archive,target/$(1)/libfanfare.a,$(2))
