@@ -7,6 +7,8 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+#[cfg(feature = "capi")]
+use async_channel::WeakReceiver;
 use async_channel::{Receiver, Sender};
 
 use crate::client_stream::ClientStream;
@@ -251,6 +253,12 @@ impl UnhandledRequests {
     #[must_use]
     pub fn waiting(&self) -> usize {
         self.receiver.len()
+    }
+
+    /// What [`receive::end`] ends them by, and which does not keep them.
+    #[cfg(feature = "capi")]
+    pub(crate) fn ending(&self) -> WeakReceiver<UnhandledRequest> {
+        self.receiver.downgrade()
     }
 
     /// Whether no request waits, and none will come any more: the [`Fallback`] and its clones are

@@ -6,6 +6,8 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use async_channel::Receiver;
+#[cfg(feature = "capi")]
+use async_channel::WeakReceiver;
 use parking::Parker;
 
 /// The next item of a queue, for which it waits at most `timeout`; `None` when none came in this
@@ -31,5 +33,14 @@ pub(crate) fn within<T>(timeout: Duration, item: impl Future<Output = Option<T>>
             Some(deadline) => drop(parker.park_deadline(deadline)),
             None => parker.park(),
         }
+    }
+}
+
+/// Ends a queue that may be gone: what waits in it is dropped, and nothing more comes.
+#[cfg(feature = "capi")]
+pub(crate) fn end<T>(queued: &WeakReceiver<T>) {
+    if let Some(receiver) = queued.upgrade() {
+        receiver.close();
+        while receiver.try_recv().is_ok() {}
     }
 }

@@ -4,6 +4,8 @@ use std::fmt;
 use std::time::Duration;
 
 use async_channel::Receiver;
+#[cfg(feature = "capi")]
+use async_channel::WeakReceiver;
 
 use super::request::AuthorizationRequest;
 use crate::receive;
@@ -141,6 +143,14 @@ impl Iterator for AuthorizationRequests {
                 return Some(request);
             }
         }
+    }
+}
+
+#[cfg(feature = "capi")]
+impl AuthorizationRequests {
+    /// What [`receive::end`](crate::receive::end) ends them by, and which does not keep them.
+    pub(crate) fn ending(&self) -> WeakReceiver<AuthorizationRequest> {
+        self.receiver.downgrade()
     }
 }
 

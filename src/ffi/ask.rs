@@ -116,7 +116,7 @@ pub unsafe extern "C" fn fanfare_authorizer_new_ask(
         }
         let asking = Authorizer::ask(options).map_err(|_| Status::FANFARE_ERR_OPTIONS)?;
         let (authorizer, requests) = asking;
-        let pending = Arc::new(Pending::default());
+        let pending = Arc::new(Pending::new(requests.ending()));
         let source = Asking { requests: received(requests), pending: pending.clone() };
         queue.add(token, Box::new(source))?;
         // SAFETY: not NULL, and writable as the caller promises.

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::SystemTime;
 
+use async_channel::WeakReceiver;
 use futures_core::Stream;
 
 use super::answer;
@@ -19,6 +20,7 @@ use super::origin::Origin;
 use super::queue::{Next, Source};
 use super::status::{FanfareStatus, Status};
 use crate::fallback::{fallback, Fallback, UnhandledRequest, UnhandledRequests};
+use crate::receive;
 
 /// Where a listener's connections go whose requests are for paths without streams, so that a server of
 /// the program's own answers them on the same port; a listener's options take it. Opaque, and always
@@ -66,7 +68,8 @@ pub unsafe extern "C" fn fanfare_fallback_new(
             return Err(Status::FANFARE_ERR_OPTIONS);
         }
         let (fallback, requests) = fallback(capacity);
-        let waiting = Arc::new(Waiting { capacity, table: Mutex::default() });
+        let waiting =
+            Arc::new(Waiting { capacity, table: Mutex::default(), queued: requests.ending() });
         let source = Unhandled { requests: received(requests), waiting: waiting.clone() };
         queue.add(token, Box::new(source))?;
         let fallback = FanfareFallback { fallback, waiting, origin: Origin::here() };
@@ -173,6 +176,8 @@ impl FanfareFallback {
 struct Waiting {
     capacity: usize,
     table: Mutex<Table>,
+    /// Those that the host was not told of yet.
+    queued: WeakReceiver<UnhandledRequest>,
 }
 
 #[derive(Debug, Default)]
@@ -234,6 +239,7 @@ impl Waiting {
         let (left, source) = (std::mem::take(&mut table.requests), table.source.take());
         drop(table);
         drop(left);
+        receive::end(&self.queued);
         if let Some(source) = source {
             source.wake();
         }

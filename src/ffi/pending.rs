@@ -4,12 +4,19 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
+use async_channel::WeakReceiver;
+
 use super::status::Status;
 use crate::authorizer::{AuthorizationRequest, InTime};
+use crate::receive;
 
 /// The requests that the host was told of and has not answered, by their ids.
-#[derive(Debug, Default)]
-pub(super) struct Pending(Mutex<Table>);
+#[derive(Debug)]
+pub(super) struct Pending {
+    table: Mutex<Table>,
+    /// Those that it was not told of yet.
+    queued: WeakReceiver<AuthorizationRequest>,
+}
 
 #[derive(Debug, Default)]
 struct Table {
@@ -26,6 +33,10 @@ struct Table {
 const FULL_MIN: usize = 64;
 
 impl Pending {
+    pub(super) fn new(queued: WeakReceiver<AuthorizationRequest>) -> Pending {
+        Pending { table: Mutex::default(), queued }
+    }
+
     /// Whether somebody answers still; `source` is woken when nobody does any more.
     pub(super) fn is_open(&self, source: &Waker) -> bool {
         let mut table = self.table();
@@ -103,6 +114,7 @@ impl Pending {
         let (left, source) = (std::mem::take(&mut table.requests), table.source.take());
         drop(table);
         drop(left);
+        receive::end(&self.queued);
         if let Some(source) = source {
             source.wake();
         }
@@ -110,6 +122,6 @@ impl Pending {
 
     /// Nothing that is done under the lock panics but for want of memory.
     fn table(&self) -> MutexGuard<'_, Table> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

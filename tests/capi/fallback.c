@@ -256,6 +256,23 @@ static void freed(void)
     shared_port_free(&shared);
 }
 
+/* Nobody drains the queue any more. */
+static void freed_and_not_drained(void)
+{
+    shared_port shared = shared_port_new(8);
+    http *waits = http_ask(shared.port, "/a", ""), *client;
+
+    notices_wait(shared.notices);
+    fanfare_fallback_free(shared.fallback);
+    shared.fallback = NULL;
+    CHECK(http_is_answered(waits, 20000)); /* by its end */
+    client = http_get(shared.port, "/a", "");
+    CHECK_EQ(http_status(client), 503);
+    http_free(client);
+    http_free(waits);
+    shared_port_free(&shared);
+}
+
 static void refused(void)
 {
     fanfare_notices *notices = notices_new();
@@ -301,6 +318,7 @@ const test tests_of_fallback[] = {
     {"a connection that is given back is still from whom a proxy has said", behind_proxies},
     {"connections that wait to be taken are bounded, and go on when one was taken", bounded},
     {"a fallback that is freed closes what waits, and is told so", freed},
+    {"a fallback that is freed closes what waits in a queue that nobody drains", freed_and_not_drained},
     {"a fallback needs its pointers and a capacity", refused},
     {"in the child of a fork a fallback is refused, and the parent's goes on", in_child_of_fork},
     {NULL, NULL},

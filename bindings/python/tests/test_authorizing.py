@@ -283,6 +283,8 @@ def test_a_program_that_opens_streams_itself_checks_tokens_and_tickets() -> None
         assert granted.is_current
     assert not granted.is_current
     ticket = tickets.issue(Grant(any_topics=True, expires_at=until))
+    for _ in range(2):
+        assert tickets.look_up(ticket).grant == tickets.look_up(ticket, goes_on=True).grant
     with tickets.redeem(ticket) as first:
         assert (first.grant.any_topics, first.grant.topics) == (True, ())
         with pytest.raises(BusyError):
@@ -292,7 +294,7 @@ def test_a_program_that_opens_streams_itself_checks_tokens_and_tickets() -> None
     assert tickets.issue(grant)  # in the place of the one that is not connected any more
     with pytest.raises(LimitError):
         tickets.issue(grant)
-    for check in (tokens.verify, tickets.redeem):
+    for check in (tokens.verify, tickets.redeem, tickets.look_up):
         with pytest.raises(TokenError, match="not valid"):
             check("nonsense")
     for make in (tickets.issue, key.sign):

@@ -149,12 +149,11 @@ def test_there_is_a_parameter_of_the_hub_for_each_option_and_field_of_the_header
 def test_there_is_a_parameter_of_a_listener_for_each_option_and_field_of_the_header() -> None:
     parameters = _parameters(Hub.listen)
     fields = [name for name, _ in ffi.typeof("fanfare_listen_options").fields]
-    # Python serves no other paths of a listener.
-    beside = {"size", "start_last", "gap_start_last", "any_host", "fallback"}
+    beside = {"size", "start_last", "gap_start_last", "any_host"}
     assert parameters == [
         name for name in fields if name not in beside and not name.endswith("_count")
     ]
-    documented = {*CASES["listener"].options, *OF_CORS} - {"cors", "fallback"}
+    documented = {*CASES["listener"].options, *OF_CORS} - {"cors"}
     assert set(parameters) == documented
 
 

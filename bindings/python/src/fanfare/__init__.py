@@ -47,6 +47,7 @@ from .errors import (
     UnsentSocketError,
 )
 from .event import Destination, Publication
+from .fallback import Fallback, Unhandled
 from .grants import Grant, Refusal
 from .hub import Drained, Hub
 from .listening import Listener, Route
@@ -79,6 +80,7 @@ __all__ = [
     "EndedError",
     "Envelope",
     "EventError",
+    "Fallback",
     "FanfareError",
     "FinishedError",
     "ForkedError",
@@ -131,6 +133,7 @@ __all__ = [
     "Topic",
     "TopicError",
     "Topics",
+    "Unhandled",
     "UnreachableError",
     "UnreadSocketError",
     "UnsentSocketError",

@@ -33,6 +33,7 @@ from .errors import StaleError, check
 
 if TYPE_CHECKING:
     from .authorizing import Authorizer
+    from .fallback import Fallback
 
 _FORWARDED = {
     "x-forwarded-for": lib.FANFARE_FORWARDED_X_FORWARDED_FOR,
@@ -201,6 +202,7 @@ class Listening(Base):
         proxy_protocol_from: Topics = (),
         trusted_proxies: Topics = (),
         authorizer: Authorizer | None = None,
+        fallback: Fallback | None = None,
         cors_credentials: bool = False,
         forwarded_header: Literal["x-forwarded-for", "forwarded"] = "x-forwarded-for",
         socket_mode: int | None = None,
@@ -252,6 +254,8 @@ class Listening(Base):
             ``forwarded_header`` names, at most 256.
         :param authorizer: What decides which client gets which stream. By default that of
             :meth:`authorize`; without one every client gets what it asks for.
+        :param fallback: Takes the connections whose requests are for paths without streams.
+            Without one they are answered 404.
         :param cors_credentials: Pages of the origins may send cookies along; not with ``*`` or
             ``null``.
         :param forwarded_header: The field in which ``trusted_proxies`` say who their client is.
@@ -320,6 +324,8 @@ class Listening(Base):
             _set_texts(made, memory, option, texts, even_if_empty=option == "cors_request_headers")
         if authorizer is not None:
             made.authorizer = authorizer._begin()
+        if fallback is not None:
+            made.fallback = memory.keep(fallback._begin())
         made.cors_credentials = bool(cors_credentials)
         made.forwarded_header = chosen("forwarded_header", forwarded_header, _FORWARDED)
         made.overload = chosen("overload", overload, _OVERLOADS)

@@ -180,6 +180,17 @@ class Tickets:
         check(status)
         return str(ffi.unpack(out.text, out.length), "ascii")
 
+    def look_up(self, ticket: Text, *, goes_on: bool = False) -> Granted:
+        """What a ticket grants that a client shows; uses nothing up.
+
+        For a program that opens streams itself, and first looks whether the client's request is
+        within the grant. The parameter and the errors are as of :meth:`redeem`, which gives the
+        stream to the client then, and may still refuse it.
+        """
+        memory, out = Memory(), ffi.new("fanfare_granted **")
+        check(lib.fanfare_tickets_look_up(self._native, memory.text(ticket), bool(goes_on), out))
+        return Granted(out[0])
+
     def redeem(self, ticket: Text, *, goes_on: bool = False) -> Granted:
         """Takes a ticket that a client shows to the program.
 
