@@ -90,7 +90,7 @@ def test_cs_example_serves_its_input(tmp_path):
 
 def test_nodes_example_serves_its_input():
     listen = f"hub.listen('{ADDRESS}')"
-    code = with_port_told(example("js"), listen, f"console.log({listen})")
+    code = with_port_told(example("js"), listen, f"console.log({listen}.port)")
     # A package finds itself by its name.
     package = ROOT / "bindings" / "node"
     serves_a_line(["node", "--input-type=module", "-e", code], cwd=package)
