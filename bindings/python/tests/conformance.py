@@ -227,7 +227,8 @@ class Run:
         wanted = getattr(lib, f"FANFARE_ERR_{step['error']}") if "error" in step else lib.FANFARE_OK
         code, published = lib.FANFARE_OK, None
         try:
-            published = call(step[verb], **fields)
+            # It waits for space, as the clients may be slow.
+            published = call(step[verb], **fields, timeout=DEADLINE_S)
         except FanfareError as refusal:
             code = refusal.code
         assert code == wanted
