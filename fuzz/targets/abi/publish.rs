@@ -97,7 +97,11 @@ fn expected(
 }
 
 /// What a topic adds to that.
-fn to_topic(expected: Expected, hub: &Option<&mut Hub>, topic: &Option<Vec<u8>>) -> Expected {
+fn to_topic(expected: Expected, hub: &mut Option<&mut Hub>, topic: &Option<Vec<u8>>) -> Expected {
+    if let Some(hub) = hub {
+        // Streams of `#` do not get what such a topic has.
+        hub.is_exact &= !topic.as_ref().is_some_and(|name| name.starts_with(b"$"));
+    }
     let is_finished =
         |hub: &&mut Hub| topic.as_ref().is_some_and(|name| hub.finished.contains(name));
     let is_finished = hub.as_ref().is_some_and(is_finished);
@@ -128,7 +132,7 @@ pub(crate) fn hub_publish(world: &mut World, input: &mut Input<'_>) {
     let event = event(&mut memory, input);
     let (lent, name, met) = named(&mut memory, input, met);
     let (met, given) = expected(&mut hub, met, &event);
-    let met = to_topic(met, &hub, &name);
+    let met = to_topic(met, &mut hub, &name);
     let mut id = untouched();
     let hub = Hub::pointer(&hub);
     // SAFETY: the handles are NULL or live, and what is lent is as it says.
@@ -147,7 +151,7 @@ pub(crate) fn hub_publish_to(world: &mut World, input: &mut Input<'_>) {
     let event = event(&mut memory, input);
     let met = met.fault_if(name.is_none(), FANFARE_ERR_ARGUMENT);
     let (met, given) = expected(&mut hub, met, &event);
-    let met = to_topic(met, &hub, &name);
+    let met = to_topic(met, &mut hub, &name);
     let mut id = untouched();
     let hub = Hub::pointer(&hub);
     // SAFETY: the handles are NULL or live, and what is lent is as it says.
@@ -184,7 +188,7 @@ pub(crate) fn hub_finish(world: &mut World, input: &mut Input<'_>) {
             unsafe { fanfare_hub_finish_topic(pointers.0, topic, pointers.1, timeout, &mut id) };
         (status, topic_name, met)
     };
-    let met = to_topic(met, &hub, &name);
+    let met = to_topic(met, &mut hub, &name);
     let is_ok = met.check("fanfare_hub_finish", status);
     check_id(&id, is_ok);
     if is_ok {
@@ -254,12 +258,12 @@ pub(crate) fn hub_publish_many(world: &mut World, input: &mut Input<'_>) {
         let names_count = if input.rarely() { 65 } else { input.below(3) };
         for _ in 0..names_count {
             let (lent, name, met) = named(&mut memory, input, expected);
-            expected = to_topic(met, &hub, &name);
+            expected = to_topic(met, &mut hub, &name);
             names.push(lent);
         }
         for (_, name) in &handles {
             expected =
-                to_topic(expected, &hub, name).fault_if(name.is_none(), FANFARE_ERR_ARGUMENT);
+                to_topic(expected, &mut hub, name).fault_if(name.is_none(), FANFARE_ERR_ARGUMENT);
         }
         let topics_count = names.len() + handles.len();
         expected = expected
