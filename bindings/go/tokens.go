@@ -198,7 +198,7 @@ func NewSigningKey(content []byte) (*SigningKey, error) {
 type Claims struct {
 	// Audience is whom it is for (aud).
 	Audience string
-	// Issuer is who has made it (iss).
+	// Issuer names the party that has made the token (iss).
 	Issuer string
 	// Subject is whom it is about (sub).
 	Subject string
