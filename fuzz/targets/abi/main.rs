@@ -16,6 +16,7 @@ use libfuzzer_sys::fuzz_target;
 use input::Input;
 use world::World;
 
+mod connections;
 mod engine;
 mod expect;
 #[allow(dead_code, reason = "the target `frame` needs the rest")]
@@ -23,6 +24,7 @@ mod expect;
 mod given;
 mod input;
 mod life;
+mod listeners;
 mod memory;
 mod notices;
 mod publish;
@@ -60,12 +62,12 @@ const STEPS: &[Step] = &[
     life::topic_free,
     life::of_no_handle,
     life::defaults,
-    engine::hub_connections,
-    engine::hub_subscribers,
+    connections::hub_connections,
+    connections::hub_subscribers,
     engine::hub_rules,
     engine::hub_counts,
-    engine::hub_listen,
-    engine::hub_adopt,
+    listeners::hub_listen,
+    listeners::hub_adopt,
     notices::notices_new,
     notices::notices_free,
     notices::notices_doorbell,
