@@ -2000,7 +2000,7 @@ fanfare_status fanfare_hub_watch_interest(const fanfare_hub *hub,
  * `FANFARE_NOTICE_SPACE` with `token`. It is for event loops, which neither wait in
  * `fanfare_hub_publish_wait` nor try again from time to time. The publication is the one that was
  * refused, for its topics, and for whether its event is spread over a time; its event may be NULL, for
- * an event that is not, or for the end of a topic.
+ * an event that is not, or for the end of a topic. Without topics the ask is for space of the hub alone.
  *
  * The notice comes when each of the topics and the hub have space at the same time, whatever the size of
  * the event: at once if they have already. Another publisher may be faster then, so publish, and ask

@@ -237,7 +237,7 @@ impl FanfarePublication {
         unsafe { with_copies(texts, publish) }
     }
 
-    /// Its topics, and whether its event is spread over a time. It need have no event.
+    /// Its topics, and whether its event is spread over a time. It need have no event, and no topics.
     ///
     /// # Safety
     ///
@@ -248,6 +248,9 @@ impl FanfarePublication {
             // SAFETY: as the caller promises.
             false => unsafe { FanfareEvent::read(self.event) }?.window_ms > 0,
         };
+        if (self.topics_count, self.handles_count) == (0, 0) {
+            return Ok((Vec::new(), is_spread));
+        }
         // SAFETY: as the caller promises.
         match unsafe { self.topics() }? {
             Topics::Handle(handle) => Ok((vec![handle.topic().clone()], is_spread)),

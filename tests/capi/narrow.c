@@ -8,14 +8,20 @@
 fanfare_hub *hub_new_narrow(uint64_t lag_grace_percent)
 {
     fanfare_options options = options_new();
-    fanfare_hub *hub = NULL;
 
     options.topic_backlog_bytes_max = 1;
-    options.lag_bytes_max = 1;
-    options.lag_age_max_ms = 10 * DEADLINE_MS;
-    options.lag_grace_ms = 10 * DEADLINE_MS;
-    options.lag_grace_percent = lag_grace_percent;
-    CHECK_EQ(fanfare_hub_new(&options, &hub), FANFARE_OK);
+    return hub_new_lagging(&options, lag_grace_percent);
+}
+
+fanfare_hub *hub_new_lagging(fanfare_options *options, uint64_t lag_grace_percent)
+{
+    fanfare_hub *hub = NULL;
+
+    options->lag_bytes_max = 1;
+    options->lag_age_max_ms = 10 * DEADLINE_MS;
+    options->lag_grace_ms = 10 * DEADLINE_MS;
+    options->lag_grace_percent = lag_grace_percent;
+    CHECK_EQ(fanfare_hub_new(options, &hub), FANFARE_OK);
     return hub;
 }
 

@@ -11,6 +11,9 @@
  * share of the time; at 100 percent it never disconnects it. */
 fanfare_hub *hub_new_narrow(uint64_t lag_grace_percent);
 
+/* The same with bounds of the backlog that the options have. */
+fanfare_hub *hub_new_lagging(fanfare_options *options, uint64_t lag_grace_percent);
+
 /* Data that soon fills the sockets' buffers. */
 fanfare_text flood_data(void);
 

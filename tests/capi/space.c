@@ -20,14 +20,19 @@ typedef struct {
     fanfare_publication publication;
 } full;
 
-static void full_init(full *full)
+static void full_init_with(full *full, fanfare_hub *hub)
 {
-    full->hub = hub_new_narrow(100);
+    full->hub = hub;
     full->notices = notices_new();
     full->sleeper = client_new_small(hub_listen(full->hub), "flood");
     full->event = event_of("x");
     full->publication = fanfare_publication_of(flood, 1, &full->event);
     publish_until_full_ms(full->hub, "flood", 500);
+}
+
+static void full_init(full *full)
+{
+    full_init_with(full, hub_new_narrow(100));
 }
 
 static void full_free(full *full)
@@ -136,6 +141,36 @@ static void told_of_the_close(void)
     full_free(&full);
 }
 
+static void told_of_the_hub(void)
+{
+    fanfare_options options = options_new();
+    fanfare_publication none = fanfare_publication_of(NULL, 0, NULL);
+    fanfare_event spread = event_of("x");
+    full full;
+
+    /* A topic that is full is nothing to the hub. */
+    full_init(&full);
+    full.publication = none;
+    CHECK_EQ(ask(&full, 1), FANFARE_OK);
+    expect_space(&full, 1);
+    client_free(full.sleeper);
+    full_free(&full);
+
+    options.topic_backlog_bytes_max = 1 << 30;
+    options.backlog_bytes_max = 1;
+    full_init_with(&full, hub_new_lagging(&options, 100));
+    spread.window_ms = 1000;
+    full.publication = fanfare_publication_of(NULL, 0, &spread);
+    CHECK_EQ(ask(&full, 1), FANFARE_OK);
+    expect_space(&full, 1);
+    full.publication = none;
+    CHECK_EQ(ask(&full, 2), FANFARE_OK);
+    CHECK(is_quiet(&full));
+    client_free(full.sleeper);
+    expect_space(&full, 2);
+    full_free(&full);
+}
+
 static void taken_back(void)
 {
     full full;
@@ -181,7 +216,7 @@ static void refused(void)
     CHECK_EQ(fanfare_hub_notify_space(NULL, notices, 1, &good), FANFARE_ERR_ARGUMENT);
     CHECK_EQ(fanfare_hub_notify_space(hub, NULL, 1, &good), FANFARE_ERR_ARGUMENT);
     CHECK_EQ(fanfare_hub_notify_space(hub, notices, 1, NULL), FANFARE_ERR_ARGUMENT);
-    bad = fanfare_publication_of(NULL, 0, NULL);
+    bad = fanfare_publication_of(NULL, 1, NULL);
     CHECK_EQ(fanfare_hub_notify_space(hub, notices, 1, &bad), FANFARE_ERR_ARGUMENT);
     bad = fanfare_publication_of(wrong, 1, NULL);
     CHECK_EQ(fanfare_hub_notify_space(hub, notices, 1, &bad), FANFARE_ERR_TOPIC);
@@ -245,6 +280,7 @@ static void never_lost(void)
 const test tests_of_space[] = {
     {"a publisher that found no space is told once when there is", told_once},
     {"an ask for space is answered at once when there is nothing to wait for", told_at_once},
+    {"an ask for space without topics is for the hub's alone", told_of_the_hub},
     {"an ask for space is answered when the hub is closed, or freed", told_of_the_close},
     {"an ask for space is taken back by its token", taken_back},
     {"asks for space are bounded", bounded},

@@ -11,8 +11,6 @@ const { Queue } = require('./queue.js');
 const TIMER_MAX_MS = 2 ** 31 - 1;
 /** The most publishers that wait for one place, as of a hub's in the engine. */
 const WAITING_MAX = 65_536;
-/** Nobody publishes to it, so that it has space whenever its hub has: the engine asks for a topic. */
-const NO_TOPIC = 'fanfare: no topic';
 
 /** Those who wait for space in a hub. */
 class Waiting {
@@ -61,7 +59,7 @@ class Waiting {
   /** Waits until there is space in topics, or without any in the hub. It is gone when others take it. */
   async ready(topics, { timeoutMs, signal } = {}) {
     signal?.throwIfAborted();
-    await space(this.#hub, { topics: topics ?? [NO_TOPIC] }, deadlineOf(timeoutMs), signal);
+    await space(this.#hub, { topics: topics ?? [] }, deadlineOf(timeoutMs), signal);
   }
 
   #passOn(place) {

@@ -199,7 +199,7 @@ pub(crate) fn hub_finish(world: &mut World, input: &mut Input<'_>) {
     }
 }
 
-/// Asks to be told of space for topics by names and by handles, and an event or none.
+/// Asks to be told of space for topics by names and by handles or for none, and an event or none.
 pub(crate) fn notify_space(world: &mut World, input: &mut Input<'_>) {
     let mut memory = Memory::default();
     let handles: Vec<_> = (0..input.below(3)).map(|_| world.topic(input)).collect();
@@ -220,7 +220,6 @@ pub(crate) fn notify_space(world: &mut World, input: &mut Input<'_>) {
     let count = names.len() + handles.len();
     expected = expected
         .fault_if(handles.iter().any(|(_, name)| name.is_none()), FANFARE_ERR_ARGUMENT)
-        .fault_if(count == 0, FANFARE_ERR_ARGUMENT)
         .fault_if(count > Event::TOPICS_MAX, FANFARE_ERR_TOO_MANY);
     let pointers: Vec<_> = handles.iter().map(|(handle, _)| *handle).collect();
     let publication = FanfarePublication {
