@@ -2004,9 +2004,9 @@ fanfare_status fanfare_hub_watch_interest(const fanfare_hub *hub,
  *
  * The notice comes when each of the topics and the hub have space at the same time, whatever the size of
  * the event: at once if they have already. Another publisher may be faster then, so publish, and ask
- * again if that is refused. The notice also comes when there is nothing to wait for any more: at once
- * when the hub is closed, and when one of the topics is finished, at the latest when what was full has
- * space. It comes once and no other follows it; `fanfare_notices_remove` takes the ask back.
+ * again if that is refused. The notice also comes when there is nothing to wait for any more: when the hub
+ * is closed, and when one of the topics is finished. It comes once and no other follows it;
+ * `fanfare_notices_remove` takes the ask back.
  *
  * Threads: any, several at once; waits for a drain of the queue that is under way, and for another
  * publisher. Ownership: what is passed stays the caller's. Errors: `FANFARE_ERR_LIMIT` when 65,536 asks

@@ -75,7 +75,8 @@ impl Hub {
         timeout: Duration,
     ) -> Result<Published, PublishError> {
         let last = self.encode_last(topic, last)?;
-        publish_within(timeout, last, |last| self.try_finish(topic, last))
+        let (order, topics) = (&self.shared().order, std::slice::from_ref(topic));
+        publish_within(order, topics, timeout, last, |last| self.try_finish(topic, last))
     }
 
     /// Finishes a topic, waiting while the backlog is too full for the last event, as
@@ -101,7 +102,8 @@ impl Hub {
         last: Option<Event<'_>>,
     ) -> Result<Published, PublishError> {
         let last = self.encode_last(topic, last)?;
-        publish_when_possible(last, |last| self.try_finish(topic, last)).await
+        let (order, topics) = (&self.shared().order, std::slice::from_ref(topic));
+        publish_when_possible(order, topics, last, |last| self.try_finish(topic, last)).await
     }
 
     fn encode_last(

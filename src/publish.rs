@@ -1,19 +1,19 @@
 //! Publishing: at once, or waiting while the backlog is full.
 
 mod several;
+mod wait;
 
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use event_listener::{EventListener, Listener as _};
-
+pub(crate) use self::wait::Wait;
 use crate::event::{Event, EventError};
 use crate::excerpt::Excerpt;
 use crate::frame::Draft;
 use crate::hub::Hub;
 use crate::id::EventId;
 use crate::options::Options;
-use crate::order::Refused;
+use crate::order::{Order, Refused};
 use crate::topic::Topic;
 #[cfg(feature = "capi")]
 use crate::topic_handle::TopicHandle;
@@ -195,7 +195,9 @@ impl Hub {
     ) -> Result<Published, PublishError> {
         let event = event.into();
         let draft = self.encode(topic, &event)?;
-        publish_within(timeout, draft, |draft| self.try_publish(topic, draft, event.window))
+        let (order, topics) = (&self.shared().order, std::slice::from_ref(topic));
+        let attempt = |draft| self.try_publish(topic, draft, event.window);
+        publish_within(order, topics, timeout, draft, attempt)
     }
 
     /// Publishes an event, waiting while the backlog is full, however long that is, under any
@@ -221,7 +223,9 @@ impl Hub {
     ) -> Result<Published, PublishError> {
         let event = event.into();
         let draft = self.encode(topic, &event)?;
-        publish_when_possible(draft, |draft| self.try_publish(topic, draft, event.window)).await
+        let (order, topics) = (&self.shared().order, std::slice::from_ref(topic));
+        let attempt = |draft| self.try_publish(topic, draft, event.window);
+        publish_when_possible(order, topics, draft, attempt).await
     }
 
     /// Always inlined: else each event is moved once more, which costs 14 instructions.
@@ -263,9 +267,11 @@ impl Hub {
     }
 }
 
-/// Publishes something, waiting for at most `timeout` while the backlog is full. Each attempt that
-/// finds it full gives back what it was to publish.
+/// Publishes something to topics, waiting for at most `timeout` while the backlog is full. Each attempt
+/// that finds it full gives back what it was to publish.
 pub(crate) fn publish_within<D: From<Draft>>(
+    order: &Order,
+    topics: &[Topic],
     timeout: Duration,
     mut draft: D,
     mut attempt: impl FnMut(D) -> Result<EventId, Refused>,
@@ -277,7 +283,8 @@ pub(crate) fn publish_within<D: From<Draft>>(
             Ok(id) => return Ok(Published { id }),
             Err(Refused::Full(refused, space)) => {
                 draft = refused.into();
-                if !wait_until(space, deadline) {
+                let wait = Wait::new(order, topics, space);
+                if wait.is_some_and(|wait| !wait.block(deadline)) {
                     return Err(PublishError::Full);
                 }
             }
@@ -288,6 +295,8 @@ pub(crate) fn publish_within<D: From<Draft>>(
 
 /// The same, however long it takes.
 pub(crate) async fn publish_when_possible<D: From<Draft>>(
+    order: &Order,
+    topics: &[Topic],
     mut draft: D,
     mut attempt: impl FnMut(D) -> Result<EventId, Refused>,
 ) -> Result<Published, PublishError> {
@@ -296,20 +305,11 @@ pub(crate) async fn publish_when_possible<D: From<Draft>>(
             Ok(id) => return Ok(Published { id }),
             Err(Refused::Full(refused, space)) => {
                 draft = refused.into();
-                space.await;
+                if let Some(wait) = Wait::new(order, topics, space) {
+                    wait.await;
+                }
             }
             Err(refused) => return Err(refused.into()),
-        }
-    }
-}
-
-/// Waits for space; false if there is none until a deadline.
-fn wait_until(space: EventListener, deadline: Option<Instant>) -> bool {
-    match deadline {
-        Some(deadline) => space.wait_deadline(deadline).is_some(),
-        None => {
-            space.wait();
-            true
         }
     }
 }

@@ -6,8 +6,8 @@ use std::sync::Weak;
 use std::task::{Context, Poll};
 
 use crate::hub::Hub;
+use crate::publish::Wait;
 use crate::shard::Shared;
-use crate::sync::EventListener;
 use crate::topic::Topic;
 
 /// The wait for space of some topics. It does not keep the hub.
@@ -16,13 +16,13 @@ pub(crate) struct Space {
     topics: Vec<Topic>,
     /// Whether the event is to be spread over a time.
     is_spread: bool,
-    listener: Option<EventListener>,
+    wait: Option<Wait>,
 }
 
 impl Hub {
     /// The wait for a moment at which an event of these topics finds space.
     pub(crate) fn space(&self, topics: Vec<Topic>, is_spread: bool) -> Space {
-        Space { hub: self.downgrade(), topics, is_spread, listener: None }
+        Space { hub: self.downgrade(), topics, is_spread, wait: None }
     }
 }
 
@@ -31,9 +31,9 @@ impl Space {
     /// gone, or a topic is finished.
     pub(crate) fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
         loop {
-            if let Some(listener) = &mut self.listener {
-                std::task::ready!(Pin::new(listener).poll(context));
-                self.listener = None;
+            if let Some(wait) = &mut self.wait {
+                std::task::ready!(Pin::new(wait).poll(context));
+                self.wait = None;
             }
             // Another publisher may have been faster.
             let hub = self.hub.upgrade();
@@ -41,7 +41,7 @@ impl Space {
             let listen =
                 |order: &crate::order::Order| order.listen_for_space(&self.topics, self.is_spread);
             match order.and_then(listen) {
-                Some(listener) => self.listener = Some(listener),
+                Some(listeners) => self.wait = Some(Wait::any(listeners)),
                 None => return Poll::Ready(()),
             }
         }

@@ -21,6 +21,7 @@
 //!                                     events of several topics
 //! published  history   rules          an event on its way; the kept events of a topic; all rules
 //! backlog    totals    event_log      what waits to be sent; sums of what is kept; all kept events
+//! finishes                            who waits for space, and is told that a topic is finished
 //! names      forgets                  topics by name; what was forgotten
 //! ```
 //!
@@ -35,6 +36,7 @@ mod event_log;
 mod existing;
 mod expiry;
 mod finished;
+mod finishes;
 mod forgets;
 mod gone;
 mod history;
@@ -68,6 +70,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use self::backlog::Backlog;
 pub(crate) use self::cursor::Cursor;
+use self::finishes::Finishes;
 pub(crate) use self::published::{Interest, Published, TopicState, EVENT_BYTES};
 use self::replay::Replay;
 use self::rules::{Rulebook, Rules};
@@ -102,6 +105,7 @@ pub(crate) struct Order {
     hub_backlog: Arc<Backlog>,
     /// Of events that are spread over a time.
     spread_backlog: Arc<Backlog>,
+    finishes: Finishes,
     inboxes: Box<[Arc<ShardInbox>]>,
     /// The sequence number of the last event. Written under the lock, when the event is in every
     /// inbox that it goes into.
@@ -189,6 +193,7 @@ impl Order {
             spread_backlog: Arc::new(Backlog::new(
                 options.backlog_bytes_max.div_ceil(SPREAD_SHARE),
             )),
+            finishes: Finishes::new(),
             inboxes,
             sequence: AtomicU64::new(0),
             has_history: AtomicBool::new(false),

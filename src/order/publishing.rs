@@ -180,6 +180,7 @@ impl Order {
         self.forget_due(&mut locked, index, at_ns);
         unlock(locked);
         asleep.into_iter().for_each(|inbox| inbox.wake());
+        self.finishes.notify(topic);
         Ok(last_id.unwrap_or(mark_id))
     }
 
@@ -267,28 +268,24 @@ impl Order {
         topic.backlog.listen_if_full().or_else(|| self.hub_backlog.listen_if_full())
     }
 
-    /// The same of several topics, for a publisher that was refused; `None` when it has nothing to wait
-    /// for, be it that this is closed, or that one of them is finished. A topic that is not tracked has an
-    /// empty backlog.
+    /// The same of several topics, for a publisher that was refused, and for their ends; `None` when it has
+    /// nothing to wait for, be it that this is closed, or that one of them is finished. A topic that is not
+    /// tracked has an empty backlog.
     #[cfg(feature = "capi")]
     pub(crate) fn listen_for_space(
         &self,
         topics: &[Topic],
         is_spread: bool,
-    ) -> Option<EventListener> {
+    ) -> Option<Vec<EventListener>> {
+        let mut listeners = self.finishes.listen(topics);
         let locked = self.lock();
-        if locked.is_closed {
+        if locked.is_closed || is_any_finished(&locked.topics, topics) {
             return None;
         }
         let of_hub = || match is_spread {
             true => self.spread_backlog.listen_if_full(),
             false => self.hub_backlog.listen_if_full(),
         };
-        let tracked = || topics.iter().filter_map(|topic| locked.topics.find(topic));
-        let mut entries = tracked().map(|index| locked.topics.entry(index));
-        if entries.any(|entry| entry.finished_ns.is_some()) {
-            return None;
-        }
         let of_topic = |index| {
             let state = &locked.topics.entry(index).state;
             match is_spread {
@@ -296,7 +293,15 @@ impl Order {
                 false => self.listen_if_full(state),
             }
         };
-        tracked().find_map(of_topic).or_else(of_hub)
+        let mut tracked = topics.iter().filter_map(|topic| locked.topics.find(topic));
+        listeners.push(tracked.find_map(of_topic).or_else(of_hub)?);
+        Some(listeners)
+    }
+
+    /// Listeners for the ends of topics, and for those of some others; `None` when one is finished already.
+    pub(crate) fn listen_for_finishes(&self, topics: &[Topic]) -> Option<Vec<EventListener>> {
+        let listeners = self.finishes.listen(topics);
+        (!is_any_finished(&self.lock().topics, topics)).then_some(listeners)
     }
 
     /// The same of the backlogs of events that are spread over a time.
@@ -304,4 +309,9 @@ impl Order {
         let of_topic = topic.spread_backlog().listen_if_full();
         of_topic.or_else(|| self.spread_backlog.listen_if_full())
     }
+}
+
+fn is_any_finished(tracked: &Topics, topics: &[Topic]) -> bool {
+    let mut indices = topics.iter().filter_map(|topic| tracked.find(topic));
+    indices.any(|index| tracked.entry(index).finished_ns.is_some())
 }

@@ -93,8 +93,9 @@ impl Hub {
             To::Several(topics) => topics,
         };
         let event = event.into();
-        let draft = self.encode_for_several(topics, &event)?;
-        publish_within(timeout, draft, |draft| self.try_publish_to_several(draft, event.window))
+        let draft = self.encode_for_several(topics.clone(), &event)?;
+        let attempt = |draft| self.try_publish_to_several(draft, event.window);
+        publish_within(&self.shared().order, &topics, timeout, draft, attempt)
     }
 
     /// Publishes one event to several topics, waiting while a backlog is full, however long that
@@ -124,8 +125,9 @@ impl Hub {
             To::Several(topics) => topics,
         };
         let event = event.into();
-        let draft = self.encode_for_several(topics, &event)?;
-        publish_when_possible(draft, |draft| self.try_publish_to_several(draft, event.window)).await
+        let draft = self.encode_for_several(topics.clone(), &event)?;
+        let attempt = |draft| self.try_publish_to_several(draft, event.window);
+        publish_when_possible(&self.shared().order, &topics, draft, attempt).await
     }
 
     fn encode_for_several(

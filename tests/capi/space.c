@@ -109,10 +109,12 @@ static void told_at_once(void)
     CHECK_EQ(ask(&full, 3), FANFARE_OK);
     CHECK(is_quiet(&full));
     CHECK_EQ(fanfare_hub_finish(full.hub, flood[0], NULL, 0, NULL), FANFARE_OK);
+    expect_space(&full, 3);
     CHECK_EQ(ask(&full, 4), FANFARE_OK);
     expect_space(&full, 4);
+    /* If it were cut off, there would be space. */
+    CHECK_EQ(metrics_of(full.hub).connections, 1);
     client_free(full.sleeper);
-    expect_space(&full, 3);
     full_free(&full);
 }
 

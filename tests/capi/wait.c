@@ -88,9 +88,28 @@ static void close_ends_a_wait(void)
     fanfare_hub_free(hub);
 }
 
+static void the_end_of_the_topic_ends_a_wait(void)
+{
+    const fanfare_text name = {"flood", 5};
+    fanfare_hub *hub = hub_new_narrow(100);
+    client *sleeper = client_new_small(hub_listen(hub), "flood");
+    waiter waiter;
+
+    publish_until_full_ms(hub, "flood", 500);
+    waiter_start(&waiter, hub);
+    CHECK_EQ(fanfare_hub_finish(hub, name, NULL, 0, NULL), FANFARE_OK);
+    CHECK(pthread_join(waiter.thread, NULL) == 0);
+    CHECK_EQ(waiter.status, FANFARE_ERR_FINISHED);
+    /* If it were cut off, there would be space. */
+    CHECK_EQ(metrics_of(hub).connections, 1);
+    client_free(sleeper);
+    fanfare_hub_free(hub);
+}
+
 const test tests_of_wait[] = {
     {"there is no space within the time, and then nothing was published", no_space_in_time},
     {"a publisher waits until there is space", waits_until_there_is_space},
     {"a publisher that waits is told that the hub is closed", close_ends_a_wait},
+    {"a publisher that waits is told that the topic is finished", the_end_of_the_topic_ends_a_wait},
     {NULL, NULL},
 };

@@ -9,6 +9,8 @@ use fanfare::{
     NoticeKind, PublishError, StartAt, Subscription, Topic,
 };
 
+use smol::future::FutureExt;
+
 use crate::support::{close, one_shard, serve, serve_with, shards, wait_until, Client, DEADLINE};
 
 fn topic(name: &str) -> Topic {
@@ -385,6 +387,47 @@ fn a_last_event_waits_for_space_and_until_then_the_topic_goes_on() {
     };
     assert_eq!(all.len(), sent + 1 + usize::from(is_in_time));
     assert_eq!(all.last().unwrap(), "last");
+}
+
+#[test]
+fn publishers_that_wait_for_space_are_told_that_the_topic_is_finished() {
+    // The topic is full, and then the hub.
+    for (of_topic, of_hub) in [(10_000, 64 << 20), (64 << 20, 10_000)] {
+        let options = one_shard().topic_backlog_bytes_max(of_topic).backlog_bytes_max(of_hub);
+        let options = options.lag_bytes_max(0).stall_time_max(Duration::ZERO);
+        let (hub, listener) = serve(options);
+        let client = get(listener.local_addr(), "topic=run");
+        let (run, data) = (topic("run"), "x".repeat(5_000));
+        // The client does not read, and is waited for.
+        let mut sent = 0;
+        while hub.publish_wait(&run, &*data, Duration::from_millis(200)).is_ok() {
+            sent += 1;
+            assert!(sent < 100_000, "the backlog does not fill");
+        }
+        let full = hub.metrics().full_events;
+        let waiting = [0, 1, 2].map(|how| {
+            let (hub, run) = (hub.clone(), run.clone());
+            let last = Some(Event::new("last"));
+            let too_long = async {
+                smol::Timer::after(DEADLINE).await;
+                Err(PublishError::Full)
+            };
+            std::thread::spawn(move || match how {
+                0 => hub.publish_wait(&run, "x", DEADLINE),
+                1 => smol::block_on(hub.publish_async(&run, "x").or(too_long)),
+                _ => hub.finish_wait(&run, last, DEADLINE),
+            })
+        });
+        wait_until("all wait", || hub.metrics().full_events >= full + 3);
+        hub.finish(&run, None).unwrap();
+        for waiting in waiting {
+            let told = waiting.join().unwrap().map(drop);
+            assert_eq!(told, Err(PublishError::Finished { topic: run.clone() }));
+        }
+        // If it were cut off, there would be space.
+        assert_eq!(hub.metrics().connections, 1);
+        drop(client);
+    }
 }
 
 #[test]

@@ -269,6 +269,20 @@ fn a_publisher_that_waits_goes_on_when_the_full_topic_has_space() {
 }
 
 #[test]
+fn a_publisher_that_waits_is_told_that_another_of_its_topics_is_finished() {
+    let (driven, _listener, client, _) = with_a_full_topic();
+    let [a, b] = ["a", "b"].map(|name| Topic::new(name).unwrap());
+    let full = driven.hub.metrics().full_events;
+    let (hub, both) = (driven.hub.clone(), [a, b.clone()]);
+    let waiting = std::thread::spawn(move || hub.publish_to_wait(&both, "x", DEADLINE));
+    wait_until("it waits", || driven.hub.metrics().full_events > full);
+    driven.hub.finish(&b, None).unwrap();
+    let told = waiting.join().unwrap().map(drop);
+    assert_eq!(told, Err(PublishError::Finished { topic: b }));
+    drop(client);
+}
+
+#[test]
 fn no_topic_and_too_many_are_errors_and_one_that_is_given_twice_counts_once() {
     let (hub, _listener) = serve(one_shard());
     let names: Vec<Topic> =
