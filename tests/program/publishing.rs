@@ -24,16 +24,76 @@ fn an_event_arrives_with_all_that_the_query_says_and_its_id_is_answered() {
 }
 
 #[test]
-fn lines_are_published_in_their_order_and_counted() {
+fn lines_are_published_in_their_order_and_their_ids_are_answered() {
     let server = Server::start(&[]);
     let mut client = Client::get(server.addr, "/events?topic=a&topic=b");
     let lines = "{\"topic\":\"a\",\"data\":\"1\",\"event\":\"e\"}\r\n\n\
                  {\"topic\":\"b\",\"data\":\"2\",\"id\":\"x\"}\n{\"data\":\"3\",\"topic\":\"a\"}";
     let answer = publish_lines(server.control, lines);
-    assert_eq!((answer.status, &*answer.body), (200, "{\"published\":3}\n"));
     let messages = [client.next(), client.next(), client.next()];
     assert_eq!(messages.each_ref().map(|m| &*m.data), ["1", "2", "3"]);
     assert_eq!((&*messages[0].name, &*messages[1].last_id), ("e", "x"));
+    let [first, _, third] = messages.each_ref().map(|m| &*m.last_id);
+    let expected = format!("{{\"published\":3,\"ids\":[\"{first}\",\"x\",\"{third}\"]}}\n");
+    assert_eq!((answer.status, answer.body), (200, expected));
+}
+
+#[test]
+fn of_many_lines_the_first_and_the_last_id_are_answered() {
+    let server = Server::start(&[]);
+    let lines: String =
+        (0..3000).map(|n| format!("{{\"topic\":\"a\",\"data\":\"x\",\"id\":\"{n}\"}}\n")).collect();
+    let answer = publish_lines(server.control, &lines);
+    let expected = "{\"published\":3000,\"first_id\":\"0\",\"last_id\":\"2999\"}\n";
+    assert_eq!((answer.status, &*answer.body), (200, expected));
+}
+
+/// A server, of which the topic `full` has no space for minutes for what is spread over a time.
+fn full() -> (Server, Vec<Client>) {
+    let server = Server::start(&["--topic-backlog", "1KiB"]);
+    let clients =
+        (0..10).map(|_| Client::get(server.addr, "/events?topic=full")).collect::<Vec<_>>();
+    // Each client is sent it at some time of its window, and only then it has been sent.
+    let data = "x".repeat(2000);
+    assert_eq!(publish(server.control, "?topic=full&window=5m", &data).status, 200);
+    (server, clients)
+}
+
+#[test]
+fn a_client_that_does_not_wait_is_told_at_once_that_nothing_was_published() {
+    const AT_ONCE: &str = "Prefer: respond-async, wait=0\r\n";
+    let (server, clients) = full();
+    let request = post(server.control, "?topic=full&window=5m", AT_ONCE, "x");
+    let answer = exchange(server.control, &request);
+    assert_eq!((answer.status, answer.field("retry-after")), (503, Some("1")), "{answer:?}");
+    assert!(answer.body.ends_with(",\"code\":\"full\"}\n"), "{answer:?}");
+
+    let good = "{\"topic\":\"a\",\"data\":\"x\",\"id\":\"own\"}\n";
+    let full = "{\"topic\":\"full\",\"data\":\"x\",\"window\":\"5m\"}\n";
+    let lines = format!("{good}\n{full}{good}");
+    let request = post(server.control, "", &format!("{AT_ONCE}{NDJSON}"), &lines);
+    let answer = exchange(server.control, &request);
+    assert_eq!((answer.status, answer.field("retry-after")), (503, Some("1")), "{answer:?}");
+    let more = "\"code\":\"full\",\"line\":3,\"published\":1,\"ids\":[\"own\"]}\n";
+    assert!(answer.body.ends_with(more), "{answer:?}");
+    assert_eq!(server.metric("fanfare_published_events_total"), 2.0);
+    drop(clients);
+}
+
+#[test]
+fn an_event_waits_for_space_for_as_long_as_its_client_says() {
+    let (server, clients) = full();
+    let begun = Instant::now();
+    let request = post(server.control, "?topic=full&window=5m", "Prefer: wait=1\r\n", "x");
+    let answer = exchange(server.control, &request);
+    assert_eq!(answer.status, 503, "{answer:?}");
+    let waited = begun.elapsed();
+    assert!((1..25).contains(&waited.as_secs()), "{waited:?}");
+    // When nobody waits for the event, there is space.
+    let mut connection = Connection::open(server.control);
+    connection.send(post(server.control, "?topic=full&window=5m", "Prefer: wait=30\r\n", "x"));
+    drop(clients);
+    assert_eq!(connection.answer().status, 200);
 }
 
 #[test]
@@ -68,7 +128,8 @@ fn at_a_bad_line_it_stops_and_says_which_why_and_how_many_came_before() {
         assert_eq!(answer.status, status, "{answer:?}");
         assert!(answer.body.starts_with("{\"error\":\"line 4: "), "{answer:?}");
         assert!(answer.body.contains(why), "{answer:?}");
-        assert!(answer.body.ends_with(",\"line\":4,\"published\":2}\n"), "{answer:?}");
+        let more = ",\"code\":\"invalid\",\"line\":4,\"published\":2,\"ids\":[";
+        assert!(answer.body.contains(more), "{answer:?}");
         assert_eq!(server.metric("fanfare_published_events_total"), before + 2.0);
     }
 }
@@ -188,7 +249,8 @@ fn an_event_that_is_too_large_is_refused_before_or_while_it_comes() {
     let line = format!("{{\"topic\":\"a\",\"data\":\"{}\"}}\n", "x".repeat(100_000));
     let answer = publish_lines(addr, &format!("{{\"topic\":\"a\",\"data\":\"x\"}}\n{line}"));
     assert_eq!(answer.status, 413);
-    assert!(answer.body.ends_with(",\"line\":2,\"published\":1}\n"), "{answer:?}");
+    let more = ",\"code\":\"too_large\",\"line\":2,\"published\":1,\"ids\":[";
+    assert!(answer.body.contains(more), "{answer:?}");
 }
 
 #[test]
@@ -277,7 +339,7 @@ fn an_event_of_several_topics_comes_once_with_one_id() {
     let lines =
         "{\"topics\":[\"b\",\"c\",\"a\"],\"data\":\"three\"}\n{\"topic\":\"b\",\"data\":\"one\"}";
     let answer_to_lines = publish_lines(server.control, lines);
-    assert_eq!(answer_to_lines.body, "{\"published\":2}\n");
+    assert!(answer_to_lines.body.starts_with("{\"published\":2,"), "{answer_to_lines:?}");
     for client in &mut clients {
         let first = client.next();
         assert_eq!((&*first.name, &*first.data), ("tick", "both"));
@@ -285,7 +347,8 @@ fn an_event_of_several_topics_comes_once_with_one_id() {
         assert_eq!((client.data(), client.data()), ("three".to_owned(), "one".to_owned()));
     }
     let lines = "{\"topics\":[\"a\",\"b\"],\"data\":\"spread\",\"window\":50}";
-    assert_eq!(publish_lines(server.control, lines).body, "{\"published\":1}\n");
+    let answer = publish_lines(server.control, lines);
+    assert!(answer.body.starts_with("{\"published\":1,"), "{answer:?}");
     let answer = publish(server.control, "?topic=a&topic=b&window=50ms", "also");
     assert_eq!(answer.status, 200, "{answer:?}");
     for client in &mut clients {

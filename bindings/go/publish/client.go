@@ -31,8 +31,9 @@ type Options struct {
 	// never. The pauses grow from 100 ms to 5 s. A [Publisher] goes on until it is closed.
 	// Default: 5.
 	Retries int
-	// AnswerTimeMax is how long an answer is waited for, after which it counts as lost. The server
-	// waits up to 30 s for its backlog, with many events in one request for each of them.
+	// AnswerTimeMax is how long an answer is waited for, after which it counts as lost. The server is told
+	// to wait for its backlog a little less long, or than until the context's deadline, and waits for 30 s
+	// at most: so a full one is [ErrFull].
 	// Default: 2 min.
 	AnswerTimeMax time.Duration
 	// ConnectionsMax is the most connections to the server, which are kept alive.

@@ -325,6 +325,26 @@ func TestABacklogThatStaysFullIsErrFullAfterHalfAMinute(t *testing.T) {
 	}
 }
 
+func TestAFullBacklogIsToldBeforeTheContextEnds(t *testing.T) {
+	t.Parallel()
+	s := serve(t, "--topic-backlog", "1KiB")
+	client := s.client(&publish.Options{Retries: -1})
+	event, _ := fillBacklog(t, s, client)
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	_, err := client.Publish(ctx, "t", event)
+	if !errors.Is(err, publish.ErrFull) || errors.Is(err, publish.ErrUnknown) || ctx.Err() != nil {
+		t.Errorf("got %v", err)
+	}
+	hasty := s.client(&publish.Options{Retries: -1, AnswerTimeMax: 5 * time.Second})
+	if _, err := hasty.Publish(soon(t), "t", event); !errors.Is(err, publish.ErrFull) {
+		t.Errorf("got %v", err)
+	}
+	if _, err := hasty.Finish(soon(t), "u", nil); err != nil {
+		t.Errorf("another topic has space: %v", err)
+	}
+}
+
 func TestAServerWithoutAConnectionToSpareHasPublishedNothing(t *testing.T) {
 	t.Parallel()
 	s := serve(t, "--topic-backlog", "1KiB", "--control-connections-max", "1")

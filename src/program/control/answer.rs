@@ -7,13 +7,14 @@ use hyper::{Response, StatusCode};
 use serde::Serialize;
 
 use super::auth::Denied;
+use super::delivered::Delivered;
 
 pub(super) type Answer = Response<Full<Bytes>>;
 
 /// The most bytes of an error's text, so that none repeats more of what was sent.
 const ERROR_BYTES_MAX: usize = 200;
 
-/// A request that is not done, or only in part; `{"error":"..."}` says why.
+/// A request that is not done, or only in part; `{"error":"...","code":"..."}` says why.
 #[derive(Debug)]
 pub(super) struct Refusal {
     pub(super) status: StatusCode,
@@ -25,12 +26,14 @@ pub(super) struct Refusal {
 #[derive(Debug, Serialize)]
 struct Content {
     error: String,
+    /// The same for programs.
+    code: &'static str,
     /// The line that was refused; the first is 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     line: Option<u64>,
-    /// How many events of the request were published before.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    published: Option<u64>,
+    /// The events of the request that were published before.
+    #[serde(flatten)]
+    delivered: Option<Box<Delivered>>,
 }
 
 /// The refusal of a request that cannot be understood.
@@ -41,7 +44,8 @@ pub(super) fn bad_request(error: impl ToString) -> Refusal {
 impl Refusal {
     pub(super) fn new(status: StatusCode, error: impl ToString) -> Refusal {
         let error = clip(error.to_string(), ERROR_BYTES_MAX);
-        let content = Content { error, line: None, published: None };
+        let code = code_of(status);
+        let content = Content { error, code, line: None, delivered: None };
         let field =
             (status == StatusCode::SERVICE_UNAVAILABLE).then_some((header::RETRY_AFTER, "1"));
         Refusal { status, content, field }
@@ -81,9 +85,15 @@ impl Refusal {
         Refusal { field, ..Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, error) }
     }
 
-    /// Says how many events of the request were published before.
-    pub(super) fn after(mut self, published: u64) -> Refusal {
-        self.content.published = Some(published);
+    /// Says by a code of its own why it is refused.
+    pub(super) fn coded(mut self, code: &'static str) -> Refusal {
+        self.content.code = code;
+        self
+    }
+
+    /// Says which events of the request were published before.
+    pub(super) fn after(mut self, delivered: Delivered) -> Refusal {
+        self.content.delivered = Some(Box::new(delivered));
         self
     }
 
@@ -92,6 +102,24 @@ impl Refusal {
         self.content.error = format!("line {line}: {}", self.content.error);
         self.content.line = Some(line);
         self
+    }
+}
+
+/// The code of a refusal with this status that has none of its own.
+fn code_of(status: StatusCode) -> &'static str {
+    match status {
+        StatusCode::BAD_REQUEST => "invalid",
+        StatusCode::UNAUTHORIZED => "token",
+        StatusCode::FORBIDDEN => "forbidden",
+        StatusCode::NOT_FOUND => "not_found",
+        StatusCode::METHOD_NOT_ALLOWED => "method",
+        StatusCode::REQUEST_TIMEOUT => "late",
+        StatusCode::CONFLICT => "conflict",
+        StatusCode::PAYLOAD_TOO_LARGE => "too_large",
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => "content_type",
+        StatusCode::MISDIRECTED_REQUEST => "host",
+        StatusCode::NOT_IMPLEMENTED => "transfer_coding",
+        _ => "unavailable",
     }
 }
 

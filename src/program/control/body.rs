@@ -36,6 +36,11 @@ impl Pieces {
         Pieces { body, deadline: Instant::now() + time_max }
     }
 
+    /// Whether the request does not say how long its content is, which may come as it appears.
+    pub(super) fn is_open_ended(&self) -> bool {
+        self.body.size_hint().exact().is_none()
+    }
+
     /// The next piece; `None` at the end. What the client broke off is an error, not an end.
     pub(super) async fn next(&mut self) -> Result<Option<Bytes>, Refusal> {
         let deadline = self.deadline.min(Instant::now() + PIECE_TIME_MAX);

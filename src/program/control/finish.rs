@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::answer::{bad_request, json, Answer, Refusal};
 use super::body::Pieces;
+use super::patience::Patience;
 use super::publish::{described, finish};
 use crate::program::query::Query;
 
@@ -13,7 +14,12 @@ use crate::program::query::Query;
 const OF_AN_EVENT: [&str; 4] = ["event", "id", "key", "retry"];
 
 /// Finishes a topic, and answers the id of its last event, or else that of its end.
-pub(super) async fn one(hub: &Hub, query: &str, pieces: &mut Pieces) -> Result<Answer, Refusal> {
+pub(super) async fn one(
+    hub: &Hub,
+    query: &str,
+    pieces: &mut Pieces,
+    mut patience: Patience,
+) -> Result<Answer, Refusal> {
     let query = Query::parse(query).map_err(bad_request)?;
     let topic = {
         let mut topics = query.all("topic");
@@ -28,7 +34,7 @@ pub(super) async fn one(hub: &Hub, query: &str, pieces: &mut Pieces) -> Result<A
     let is_spread = !event.window().is_zero();
     let is_described = OF_AN_EVENT.into_iter().any(|name| query.first(name).is_some());
     let has_last = !data.is_empty() || is_described || is_spread;
-    let finished = finish(hub, &topic, has_last.then_some(event)).await?;
+    let finished = finish(hub, &topic, has_last.then_some(event), &mut patience).await?;
     let own = query.first("id").map(str::to_owned);
     let id = own.or_else(|| Some(finished.id()?.to_string()));
     Ok(json(StatusCode::OK, &json!({ "id": id })))

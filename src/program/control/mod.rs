@@ -3,7 +3,8 @@
 //! hyper, all on one thread.
 //!
 //! ```text
-//! answer  host <- hosts  socket       what is said, which server is meant, what it goes through
+//! delivered  host  patience           what is published of a batch, a host's name, how long events wait
+//! answer  hosts  socket               what is said, which server is meant, what it goes through
 //! auth  body  codings  pool  listener what a request may do, its content, and the connections
 //! publish finish  connections  metrics page  what is done and shown
 //! streams                             which requests are the engine's, and what it is given
@@ -17,6 +18,7 @@ mod auth;
 mod body;
 mod codings;
 mod connections;
+mod delivered;
 mod finish;
 #[path = "../../http/host.rs"]
 mod host;
@@ -24,6 +26,7 @@ mod hosts;
 mod listener;
 mod metrics;
 mod page;
+mod patience;
 mod pool;
 mod publish;
 mod router;

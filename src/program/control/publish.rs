@@ -1,6 +1,5 @@
 //! `POST /publish`: one event, with the content as its data; or many, a line of JSON each.
 
-use std::future::Future;
 use std::time::Duration;
 
 use fanfare::{Event, EventError, Hub, PublishError, Published, Topic};
@@ -8,19 +7,18 @@ use hyper::header::{HeaderMap, CONTENT_TYPE};
 use hyper::StatusCode;
 use serde::Deserialize;
 use serde_json::json;
-use smol::future::{self, FutureExt};
-use smol::Timer;
+use smol::future;
 
 use super::answer::{bad_request, clip, json, Answer, Refusal};
 use super::body::Pieces;
+use super::delivered::Delivered;
+use super::patience::Patience;
 use crate::program::lines::{Lines, TooLong};
 use crate::program::query::Query;
 use crate::program::units;
 
 /// What lines of JSON are called; there is no registered type for them.
 const NDJSON: [&str; 3] = ["application/x-ndjson", "application/ndjson", "application/jsonl"];
-/// The longest time that an event waits while the backlog is full.
-const ROOM_TIME_MAX: Duration = Duration::from_secs(30);
 /// What a line may have beside its data: topics, name, id and key.
 const LINE_BYTES_MORE: usize = 128 << 10;
 /// The most bytes of what is wrong with a line, which may repeat some of it.
@@ -36,7 +34,12 @@ pub(super) fn is_ndjson(fields: &HeaderMap) -> bool {
 }
 
 /// Publishes one event, which the query describes, and answers its id.
-pub(super) async fn one(hub: &Hub, query: &str, pieces: &mut Pieces) -> Result<Answer, Refusal> {
+pub(super) async fn one(
+    hub: &Hub,
+    query: &str,
+    pieces: &mut Pieces,
+    mut patience: Patience,
+) -> Result<Answer, Refusal> {
     let query = Query::parse(query).map_err(bad_request)?;
     let topics: Result<Vec<Topic>, _> = query.all("topic").map(Topic::new).collect();
     let topics = topics.map_err(bad_request)?;
@@ -46,9 +49,8 @@ pub(super) async fn one(hub: &Hub, query: &str, pieces: &mut Pieces) -> Result<A
     // So that a mistake is told before the content is read.
     described(&query, &[])?;
     let data = pieces.all(hub.options().event_bytes_max).await?;
-    let published = publish(hub, &topics, described(&query, &data)?).await?;
-    let own = query.first("id").map(str::to_owned);
-    let id = own.or_else(|| Some(published.id()?.to_string()));
+    let published = publish(hub, &topics, described(&query, &data)?, &mut patience).await?;
+    let Id(id) = Id::of(query.first("id").map(str::to_owned), &published);
     Ok(json(StatusCode::OK, &json!({ "id": id })))
 }
 
@@ -80,29 +82,59 @@ fn retry_of(query: &Query<'_>) -> Result<Option<Duration>, Refusal> {
     }
 }
 
-/// Publishes an event a line, each as soon as it is there, and answers how many. At the first
-/// line that is not one, it stops.
-pub(super) async fn many(hub: &Hub, pieces: &mut Pieces) -> Result<Answer, Refusal> {
+/// Publishes an event a line, each as soon as it is there, and answers their ids. At the first line that
+/// is not one, it stops.
+pub(super) async fn many(
+    hub: &Hub,
+    pieces: &mut Pieces,
+    mut patience: Patience,
+) -> Result<Answer, Refusal> {
+    let mut delivered = Delivered::default();
+    match publish_lines(hub, pieces, &mut patience, &mut delivered).await {
+        Ok(()) => Ok(json(StatusCode::OK, &delivered)),
+        Err(refusal) => Err(refusal.after(delivered)),
+    }
+}
+
+async fn publish_lines(
+    hub: &Hub,
+    pieces: &mut Pieces,
+    patience: &mut Patience,
+    delivered: &mut Delivered,
+) -> Result<(), Refusal> {
     let mut lines = Lines::new(hub.options().event_bytes_max * ESCAPE_BYTES + LINE_BYTES_MORE);
-    let mut published = 0;
-    while let Some(piece) = pieces.next().await.map_err(|refusal| refusal.after(published))? {
+    while let Some(piece) = pieces.next().await? {
         let mut rest = &piece[..];
         loop {
             let (number, done) = match lines.take(&mut rest) {
                 Ok(None) => break,
-                Ok(Some((number, line))) => (number, publish_line(hub, line).await),
+                Ok(Some((number, line))) => (number, publish_line(hub, line, patience).await),
                 Err(TooLong(number)) => (number, Err(too_long())),
             };
-            published += done.map_err(|no| no.at_line(number).after(published))?;
+            if let Some(Id(id)) = done.map_err(|no| no.at_line(number))? {
+                delivered.add(id);
+            }
         }
         // Others of the control side have their turn, even if this client is never waited for.
         future::yield_now().await;
     }
     if let Some((number, line)) = lines.last() {
-        let done = publish_line(hub, line).await;
-        published += done.map_err(|no| no.at_line(number).after(published))?;
+        let done = publish_line(hub, line, patience).await;
+        if let Some(Id(id)) = done.map_err(|no| no.at_line(number))? {
+            delivered.add(id);
+        }
     }
-    Ok(json(StatusCode::OK, &json!({ "published": published })))
+    Ok(())
+}
+
+/// The id that clients see of an event, or that of the end of a topic, if it is known.
+#[derive(Debug, PartialEq, Eq)]
+struct Id(Option<String>);
+
+impl Id {
+    fn of(own: Option<String>, published: &Published) -> Id {
+        Id(own.or_else(|| Some(published.id()?.to_string())))
+    }
 }
 
 /// A line, which is an event.
@@ -189,25 +221,31 @@ impl Line {
     }
 }
 
-/// Publishes a line's event, or finishes its topic, and says how many that is: a blank line is
-/// none.
-async fn publish_line(hub: &Hub, line: &[u8]) -> Result<u64, Refusal> {
+/// Publishes a line's event, or finishes its topic; a blank line is neither.
+async fn publish_line(
+    hub: &Hub,
+    line: &[u8],
+    patience: &mut Patience,
+) -> Result<Option<Id>, Refusal> {
     match line.trim_ascii_start().first() {
-        None => return Ok(0),
+        None => return Ok(None),
         Some(b'{') => {}
         // An array of as many elements would do for serde.
         Some(_) => return Err(bad_request("an event is a JSON object, {\"topic\":...}")),
     }
     let line: Line = serde_json::from_slice(line).map_err(|error| bad_request(reason(&error)))?;
-    let topics = line.topics()?;
-    if !line.finish {
-        return publish(hub, &topics, line.into_event()?).await.map(|_| 1);
-    }
-    let [topic] = &topics[..] else {
-        return Err(bad_request("topics are finished one by one; say one, \"topic\":..."));
+    let (topics, own) = (line.topics()?, line.id.clone());
+    let published = match (line.finish, &topics[..]) {
+        (false, topics) => publish(hub, topics, line.into_event()?, patience).await?,
+        (true, [topic]) => {
+            let last = line.has_event().then(|| line.into_event()).transpose()?;
+            finish(hub, topic, last, patience).await?
+        }
+        (true, _) => {
+            return Err(bad_request("topics are finished one by one; say one, \"topic\":..."));
+        }
     };
-    let last = line.has_event().then(|| line.into_event()).transpose()?;
-    finish(hub, topic, last).await.map(|_| 1)
+    Ok(Some(Id::of(own, &published)))
 }
 
 /// What is wrong with a line, without the number of the line, which would always be 1.
@@ -218,12 +256,17 @@ fn reason(error: &serde_json::Error) -> String {
 }
 
 /// Publishes an event to a topic or several, waiting a while if a backlog is full.
-async fn publish(hub: &Hub, topics: &[Topic], event: Event<'_>) -> Result<Published, Refusal> {
+async fn publish(
+    hub: &Hub,
+    topics: &[Topic],
+    event: Event<'_>,
+    patience: &mut Patience,
+) -> Result<Published, Refusal> {
     match hub.publish_to(topics, &event) {
         Err(PublishError::Full) => {}
         result => return result.map_err(refusal),
     }
-    in_time(hub.publish_to_async(topics, event)).await
+    patience.wait(hub.publish_to_async(topics, event)).await.map_err(refusal)
 }
 
 /// Finishes a topic, waiting a while if the backlog is full.
@@ -231,31 +274,29 @@ pub(super) async fn finish(
     hub: &Hub,
     topic: &Topic,
     last: Option<Event<'_>>,
+    patience: &mut Patience,
 ) -> Result<Published, Refusal> {
     match hub.finish(topic, last.clone()) {
         Err(PublishError::Full) => {}
         result => return result.map_err(refusal),
     }
-    in_time(hub.finish_async(topic, last)).await
-}
-
-/// Waits a while for what waits for the backlog.
-async fn in_time(
-    publishing: impl Future<Output = Result<Published, PublishError>>,
-) -> Result<Published, Refusal> {
-    let too_long = async {
-        Timer::after(ROOM_TIME_MAX).await;
-        let error = "too much waits to be sent; try again later";
-        Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, error))
-    };
-    async { publishing.await.map_err(refusal) }.or(too_long).await
+    patience.wait(hub.finish_async(topic, last)).await.map_err(refusal)
 }
 
 fn refusal(error: PublishError) -> Refusal {
     match error {
         PublishError::Invalid(error) => invalid(error),
-        PublishError::Finished { .. } => Refusal::new(StatusCode::CONFLICT, error),
+        PublishError::Finished { .. } => {
+            Refusal::new(StatusCode::CONFLICT, error).coded("finished")
+        }
         PublishError::NoTopic | PublishError::TooManyTopics { .. } => bad_request(error),
+        PublishError::Full => {
+            let error = "too much waits to be sent; try again later";
+            Refusal::new(StatusCode::SERVICE_UNAVAILABLE, error).coded("full")
+        }
+        PublishError::Closed => {
+            Refusal::new(StatusCode::SERVICE_UNAVAILABLE, error).coded("closed")
+        }
         other => Refusal::new(StatusCode::SERVICE_UNAVAILABLE, other),
     }
 }
@@ -278,9 +319,14 @@ mod tests {
 
     use super::*;
 
+    fn publish_now(hub: &Hub, line: &str) -> Result<Option<Id>, Refusal> {
+        let mut patience = Patience::of(&HeaderMap::new(), false);
+        future::block_on(publish_line(hub, line.as_bytes(), &mut patience))
+    }
+
     fn refused(text: &str) -> String {
         let hub = Hub::start(Options::default().shards(1)).unwrap();
-        let refusal = future::block_on(publish_line(&hub, text.as_bytes())).unwrap_err();
+        let refusal = publish_now(&hub, text).unwrap_err();
         assert_eq!(hub.metrics().published_events, 0);
         format!("{refusal:?}")
     }
@@ -303,8 +349,8 @@ mod tests {
             ("", 0),
             (" \r", 0),
         ] {
-            let published = future::block_on(publish_line(&hub, text.as_bytes())).unwrap();
-            assert_eq!(published, expected, "{text}");
+            let published = publish_now(&hub, text).unwrap();
+            assert_eq!(published.map_or(0, |_| 1), expected, "{text}");
         }
         assert_eq!(hub.metrics().published_events, 11);
     }

@@ -19,6 +19,7 @@ use super::finish;
 use super::hosts::{authority_of, HostNames};
 use super::metrics::{self, Counts};
 use super::page;
+use super::patience::Patience;
 use super::pool::AuthState;
 use super::publish;
 use super::streams::{Streams, EVENTS};
@@ -199,9 +200,16 @@ impl Router {
 
     async fn publish(&self, head: &Parts, pieces: &mut Pieces) -> Result<Answer, Refusal> {
         check_content_coding(&head.headers)?;
+        let query = head.uri.query().unwrap_or("");
         match publish::is_ndjson(&head.headers) {
-            true => publish::many(&self.hub, pieces).await,
-            false => publish::one(&self.hub, head.uri.query().unwrap_or(""), pieces).await,
+            true => {
+                let patience = Patience::of(&head.headers, pieces.is_open_ended());
+                publish::many(&self.hub, pieces, patience).await
+            }
+            false => {
+                let patience = Patience::of(&head.headers, false);
+                publish::one(&self.hub, query, pieces, patience).await
+            }
         }
     }
 
@@ -212,7 +220,8 @@ impl Router {
                 "lines are for /publish; there \"finish\":true in a line finishes its topic";
             return Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, error));
         }
-        finish::one(&self.hub, head.uri.query().unwrap_or(""), pieces).await
+        let patience = Patience::of(&head.headers, false);
+        finish::one(&self.hub, head.uri.query().unwrap_or(""), pieces, patience).await
     }
 
     /// Lists connections, gives one other topics, or ends some.

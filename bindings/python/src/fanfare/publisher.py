@@ -21,6 +21,7 @@ from ._convert import Text, encoded
 from ._native import lib
 from ._waiting import pooled
 from .errors import (
+    ClosedError,
     EncodingError,
     EventError,
     FanfareError,
@@ -39,7 +40,18 @@ IDLE_S_MAX = 30
 _ANSWER_BYTES_MAX = 64 * 1024
 #: The most events of one request, and the bytes behind which no other one goes into it.
 PART_MAX, PART_BYTES_MAX = 256, 1 << 20
-#: What the status of an answer stands for.
+#: Which part of its timeout a publisher lets the engine wait for space, before it answers.
+_WAIT_SHARE = 0.8
+#: What the code of an answer stands for.
+_CODES: dict[str, tuple[type[FanfareError], int]] = {
+    "full": (FullError, lib.FANFARE_ERR_FULL),
+    "closed": (ClosedError, lib.FANFARE_ERR_CLOSED),
+    "finished": (FinishedError, lib.FANFARE_ERR_FINISHED),
+    "too_large": (TooLargeError, lib.FANFARE_ERR_TOO_LARGE),
+    "invalid": (EventError, lib.FANFARE_ERR_EVENT),
+    "token": (TokenError, lib.FANFARE_ERR_TOKEN),
+}
+#: What the status of an answer stands for that has none of these.
 _STATUSES: dict[int, tuple[type[FanfareError], int]] = {
     400: (EventError, lib.FANFARE_ERR_EVENT),
     401: (TokenError, lib.FANFARE_ERR_TOKEN),
@@ -102,7 +114,8 @@ class Publisher:
         :class:`fanfare.PublishServer`.
     :param token: The token that it asks for, if it does: 1 to 4,096 visible ASCII characters.
     :param timeout: How many seconds to wait for it at most, at each step: to connect, to send, and
-        for the answer. The engine waits for space itself: up to 30 s of ``fanfare serve``.
+        for the answer. The engine is told to wait for space a little less long, in whole seconds,
+        and waits for 30 s at most, so that a full one is a ``FullError``.
     :param idle_max: How many connections are kept.
     """
 
@@ -118,7 +131,9 @@ class Publisher:
         self._address = address
         self._timeout = timeout
         check_token(token)
-        self._headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+        self._headers = {"Prefer": f"wait={int(timeout * _WAIT_SHARE)}"}
+        if token is not None:
+            self._headers["Authorization"] = f"Bearer {token}"
         # Without a lock, which a fork could find taken.
         self._idle: collections.deque[_Connection] = collections.deque()
         self._idle_max = idle_max
@@ -162,21 +177,21 @@ class Publisher:
     def publish_many(self, publications: Iterable[Publication]) -> int:
         """Publishes events one after another, each to its topics, and returns how many.
 
-        It ends with the first that is refused: the exception's ``published`` is as long as there
-        were events before it, whose ids are not told and so are empty.
+        It ends with the first that is refused: the exception's ``published`` has the ids of those
+        before it. An id that is not known is empty, as all are that a ``PublishServer`` publishes.
 
         :raises FanfareError: As of :meth:`publish`.
         """
-        count = 0
+        ids: list[str] = []
         lines = map(_line, publications)
         try:
             for part in _parts(lines):
-                self._ask("/publish", [], b"".join(part), "application/x-ndjson")
-                count += len(part)
+                answer = self._ask("/publish", [], b"".join(part), "application/x-ndjson")
+                ids += _ids(answer, len(part))
         except FanfareError as problem:
-            problem.published = ("",) * (count + len(problem.published))
+            problem.published = (*ids, *problem.published)
             raise
-        return count
+        return len(ids)
 
     def finish(
         self,
@@ -307,9 +322,10 @@ class Publisher:
             raise self._unreachable(f"is no engine of fanfare's: status {status}", False)
         if status == 200:
             return read
-        kind, code = _STATUSES.get(status, (FanfareError, lib.FANFARE_ERR_REQUEST))
+        other = _STATUSES.get(status, (FanfareError, lib.FANFARE_ERR_REQUEST))
+        kind, code = _CODES.get(str(read.get("code")), other)
         problem = kind(code, str(read.get("error", f"status {status}")))
-        problem.published = ("",) * int(read.get("published", 0))
+        problem.published = tuple(_ids(read, int(read.get("published", 0))))
         raise problem
 
     def _connection(self) -> _Connection:
@@ -373,6 +389,13 @@ def _why(error: Exception) -> str:
     if isinstance(error, TimeoutError):
         return "it takes too long"
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
+
+
+def _ids(answer: dict[str, Any], count: int) -> list[str]:
+    """The ids of so many events; empty are those that the answer does not tell."""
+    ids = answer.get("ids")
+    told = [str(each or "") for each in ids] if isinstance(ids, list) else []
+    return told if len(told) == count else [""] * count
 
 
 def _data(data: Text | None, json: object) -> Text | None:

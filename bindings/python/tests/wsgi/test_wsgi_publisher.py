@@ -9,7 +9,7 @@ import socket
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -24,6 +24,7 @@ from fanfare import (
     EncodingError,
     EventError,
     FinishedError,
+    FullError,
     Grant,
     Hub,
     Publication,
@@ -97,11 +98,42 @@ def test_many_end_with_the_first_that_is_refused(publisher: Publisher) -> None:
     publications = [Publication("a", b"1"), Publication(["a", "b"], json=2), Publication("a+", "3")]
     with pytest.raises(EventError, match="topic") as raised:
         publisher.publish_many([*publications, Publication("a", "4")])
-    assert raised.value.published == ("", "")
+    assert len(raised.value.published) == 2
     with pytest.raises(EventError, match="comment"):
         publisher.publish_many([Publication("a", "1", comment="c")])
     with pytest.raises(EncodingError, match="UTF-8"):
         publisher.publish_many([Publication("a", b"\xff")])
+
+
+def test_a_full_engine_is_told_as_such_before_the_publisher_gives_up(tmp_path: Path) -> None:
+    address = f"unix:{tmp_path / 'fanfare.sock'}"
+    with ExitStack() as stack:
+        port = stack.enter_context(program(tmp_path, address, "--topic-backlog", "1KiB"))
+        patient = stack.enter_context(Publisher(address, timeout=DEADLINE_S))
+        publisher = stack.enter_context(Publisher(address, timeout=5))
+        for _ in range(10):
+            stack.enter_context(events(port, "full"))
+        # Each client is sent it at some time of its window, and only then it has been sent.
+        minutes = {"window_ms": 300_000}
+        patient.publish("full", "x" * 2000, **minutes)
+        before = time.monotonic()
+        with pytest.raises(FullError, match="too much waits") as raised:
+            publisher.publish("full", "x", **minutes)
+        assert time.monotonic() - before >= 4
+        assert raised.value.published == ()
+        publications = [
+            Publication("a", "1"),
+            Publication("a", "2", id="own"),
+            Publication("full", "x", **minutes),
+            Publication("a", "3"),
+        ]
+        with pytest.raises(FullError, match="too much waits") as raised:
+            publisher.publish_many(publications)
+        first, second = raised.value.published
+        assert "-" in first
+        assert second == "own"
+        with pytest.raises(FullError), Publisher(address, timeout=1) as hasty:
+            hasty.publish("full", "x", **minutes)
 
 
 def test_what_is_refused_is_an_exception_that_says_why(publisher: Publisher) -> None:
