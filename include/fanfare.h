@@ -61,6 +61,8 @@
  *   fanfare_topic_new        any                  nothing             the topic: the caller
  *   fanfare_topic_free       one, after all other nothing             none: the topic is gone
  *                            calls with it
+ *   fanfare_subscription_covers
+ *                            any                  nothing             what was passed: the caller
  *
  *   fanfare_hub_new          any                  threads to start    the hub: the caller
  *   fanfare_hub_close        any, several at once 2 s, for clients    the hub: the caller
@@ -1001,6 +1003,19 @@ fanfare_status fanfare_topic_new(fanfare_text name,
  * Ownership: the handle is gone. Errors: none.
  */
 void fanfare_topic_free(fanfare_topic *topic);
+
+/**
+ * Tells whether a topic or filter stands for all that another one stands for: `*covers_out` is 1 then,
+ * and else 0. A grant of the first allows a stream of the other, as listeners decide it: `a/#` covers `a`,
+ * `a/b`, `a/+` and `a/b/#`, a topic covers itself alone, and neither `#` nor `+/b` covers what begins with
+ * `$`. The two are compared level by level, so that `+/#` does not cover `#`.
+ *
+ * Threads: any. Ownership: what is passed stays the caller's. Errors: `FANFARE_ERR_SUBSCRIPTION` when one
+ * of the two is neither a topic nor a filter, `FANFARE_ERR_ARGUMENT`, or `FANFARE_ERR_SYSTEM`.
+ */
+fanfare_status fanfare_subscription_covers(fanfare_text subscription,
+                                           fanfare_text other,
+                                           uint32_t *covers_out);
 
 /* ---- 7. Hub --------------------------------------------------------------------------------- */
 

@@ -262,6 +262,14 @@ public:
     }
 };
 
+// Whether a topic or filter stands for all that another one stands for.
+inline bool covers(std::string_view subscription, std::string_view other)
+{
+    std::uint32_t covers = 0;
+    detail::check(fanfare_subscription_covers(text(subscription), text(other), &covers));
+    return covers != 0;
+}
+
 // A listener. Its destruction closes it: nobody new is accepted, and open streams stay. It has to be
 // destroyed before its hub, or be detached.
 class listener {

@@ -52,6 +52,7 @@ mod space;
 mod status;
 mod stream;
 mod stream_options;
+mod subscription;
 #[cfg(feature = "capi-testing")]
 mod testing;
 mod text;
@@ -160,6 +161,7 @@ pub use stream::{
 pub use stream_options::{
     fanfare_stream_options_init, fanfare_stream_options_problem, FanfareStreamOptions,
 };
+pub use subscription::fanfare_subscription_covers;
 #[cfg(feature = "capi-testing")]
 pub use testing::fanfare_testing_panic_next;
 pub use text::FanfareText;

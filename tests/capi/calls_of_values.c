@@ -95,12 +95,21 @@ static fanfare_status log_set(const objects *of)
     return fanfare_log_set(FANFARE_LOG_WARN, NULL, NULL, NULL);
 }
 
+static fanfare_status covers(const objects *of)
+{
+    uint32_t covers;
+
+    (void)of;
+    return fanfare_subscription_covers(FANFARE_TEXT("a/#"), FANFARE_TEXT("a/b"), &covers);
+}
+
 const call calls_of_values[] = {
     {"fanfare_abi_version", abi_version, AS_EVER, CALL_PLAIN},
     {"fanfare_strerror", text_of_status, AS_EVER, CALL_PLAIN},
     {"fanfare_disconnect_reason_name", reason_name, AS_EVER, CALL_PLAIN},
     {"fanfare_gap_reason_name", gap_reason_name, AS_EVER, CALL_PLAIN},
     {"fanfare_connection_state_name", state_name, AS_EVER, CALL_PLAIN},
+    {"fanfare_subscription_covers", covers, AS_EVER, CALL_ALLOCATES},
     {"fanfare_options_init", options_init, AS_EVER, CALL_ALLOCATES},
     {"fanfare_options_problem", options_problem, AS_EVER, CALL_ALLOCATES},
     {"fanfare_topic_options_init", topic_options_init, AS_EVER, CALL_ALLOCATES},

@@ -115,6 +115,8 @@ void says_what_failed()
 
     CHECK_EQ(status_of([&] { hub.publish("a/#", "x"); }), FANFARE_ERR_TOPIC);
     CHECK_EQ(status_of([&] { fanfare::topic("a/+"); }), FANFARE_ERR_TOPIC);
+    CHECK(fanfare::covers("a/#", "a/b") && !fanfare::covers("a/b", "a/#"));
+    CHECK_EQ(status_of([&] { fanfare::covers("a", "a/#/b"); }), FANFARE_ERR_SUBSCRIPTION);
     CHECK_EQ(status_of([&] { hub.publish("a", "\xff"); }), FANFARE_ERR_UTF8);
     CHECK_EQ(status_of([&] { (void)hub.listen("nowhere"); }), FANFARE_ERR_ADDRESS);
     CHECK_EQ(status_of([&] { (void)hub.subscribe({}); }), FANFARE_ERR_SUBSCRIPTION);

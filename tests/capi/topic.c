@@ -195,12 +195,59 @@ static void published_from_threads(void)
     fanfare_hub_free(hub);
 }
 
+/* -1 when one of the two is neither a topic nor a filter. */
+static int covers(const char *subscription, const char *other)
+{
+    uint32_t out = 7;
+    fanfare_status status = fanfare_subscription_covers(fanfare_text_of_string(subscription),
+                                                        fanfare_text_of_string(other), &out);
+
+    if (status != FANFARE_OK) {
+        CHECK_EQ(status, FANFARE_ERR_SUBSCRIPTION);
+        CHECK_EQ(out, 7);
+        return -1;
+    }
+    return (int)out;
+}
+
+static void covered(void)
+{
+    static const struct {
+        const char *subscription, *other;
+        int covers;
+    } pairs[] = {
+        {"a", "a", 1},       {"a", "b", 0},        {"a", "a/b", 0},     {"a/#", "a", 1},
+        {"a/#", "a/b/c", 1}, {"a/#", "a/+", 1},    {"a/#", "a/b/#", 1}, {"a/#", "ab", 0},
+        {"a/+", "a/b", 1},   {"a/+", "a/b/c", 0},  {"a/+", "a/#", 0},   {"#", "+/b", 1},
+        {"#", "$a", 0},      {"+/b", "$a/b", 0},   {"$a/#", "$a/b", 1}, {"a", "a/#", 0},
+        {"+/#", "#", 0},     {"a+", "a", -1},      {"a", "a/#/b", -1},  {"", "a", -1},
+        {"a", NULL, -1},     {"a", "\xff", -1},
+    };
+    static const fanfare_text impossible = {NULL, 1};
+    char longest[257];
+    uint32_t out = 7;
+    size_t i;
+
+    for (i = 0; i < sizeof pairs / sizeof pairs[0]; i++) {
+        CHECK_EQ(covers(pairs[i].subscription, pairs[i].other), pairs[i].covers);
+    }
+    memset(longest, 'x', sizeof longest);
+    CHECK_EQ(fanfare_subscription_covers(FANFARE_TEXT("#"), fanfare_text_of(longest, 257), &out),
+             FANFARE_ERR_SUBSCRIPTION);
+    CHECK_EQ(fanfare_subscription_covers(impossible, FANFARE_TEXT("a"), &out), FANFARE_ERR_ARGUMENT);
+    CHECK_EQ(out, 7);
+    CHECK_EQ(fanfare_subscription_covers(FANFARE_TEXT("#"), FANFARE_TEXT("a"), NULL), FANFARE_ERR_ARGUMENT);
+    CHECK_EQ(fanfare_subscription_covers(FANFARE_TEXT("#"), fanfare_text_of(longest, 256), &out), FANFARE_OK);
+    CHECK_EQ(out, 1);
+}
+
 const test tests_of_topic[] = {
     {"free of a topic that is NULL does nothing", free_null},
     {"a handle is made of the name of a topic alone", bad_names},
     {"what is published to a handle is delivered as by name, in each hub", delivered},
     {"what is wrong is refused with a handle as well, and a closed hub refuses all", refused},
     {"a handle finds its topic when others have come and gone", topics_that_come_and_go},
+    {"a topic or filter covers what it stands for", covered},
     {"threads publish to one handle at once, and nothing is lost", published_from_threads},
     {NULL, NULL},
 };

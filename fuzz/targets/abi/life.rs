@@ -6,11 +6,12 @@ use std::ptr;
 
 use fanfare::ffi::FanfareStatusCode::*;
 use fanfare::ffi::*;
-use fanfare::Topic as Name;
+use fanfare::{Filter, Topic as Name};
 
 use crate::expect::{verdict, Expected, Verdict};
 use crate::input::Input;
 use crate::memory::{understood, Memory};
+use crate::streams::is_subscription;
 use crate::world::{Hub, Topic, World};
 
 /// The most of each kind at once.
@@ -169,6 +170,35 @@ pub(crate) fn of_no_handle(_: &mut World, input: &mut Input<'_>) {
         // SAFETY: it is a static text that ends with a NUL.
         let text = unsafe { CStr::from_ptr(fanfare_strerror(status)) };
         assert!(!text.is_empty() && text.to_str().is_ok());
+    }
+    covers(input);
+}
+
+/// Whether a topic or filter stands for all that another one does.
+fn covers(input: &mut Input<'_>) {
+    let mut memory = Memory::default();
+    let texts = [input.topic(), input.topic()];
+    let lent = texts.map(|text| memory.any_text(input, &text));
+    let (mut covers, is_null) = (7, input.rarely());
+    let out = if is_null { ptr::null_mut() } else { &raw mut covers };
+    let mut expected = Expected::default().fault_if(is_null, FANFARE_ERR_ARGUMENT);
+    for text in lent {
+        let is_subscription = understood(text).is_ok_and(is_subscription);
+        expected = expected
+            .fault(understood(text).err())
+            .fault_if(!is_subscription, FANFARE_ERR_SUBSCRIPTION);
+    }
+    let [one, other] = lent.map(|text| understood(text).ok().flatten());
+    // SAFETY: the texts are as they say; NULL or writable.
+    let status = unsafe { fanfare_subscription_covers(lent[0], lent[1], out) };
+    if !expected.check("fanfare_subscription_covers", status) {
+        assert_eq!(covers, 7);
+        return;
+    }
+    let (one, other) = (one.expect("NULL is refused"), other.expect("NULL is refused"));
+    match (Filter::from_utf8(&one), Name::from_utf8(&other)) {
+        (Ok(filter), Ok(topic)) => assert_eq!(covers == 1, filter.matches(&topic)),
+        _ => assert!(covers <= 1 && (covers == 1 || one != other)),
     }
 }
 

@@ -173,6 +173,9 @@ typedef struct fanfare_topic fanfare_topic;
 fanfare_status fanfare_topic_new(fanfare_text name,
                                  fanfare_topic **topic_out);
 void fanfare_topic_free(fanfare_topic *topic);
+fanfare_status fanfare_subscription_covers(fanfare_text subscription,
+                                           fanfare_text other,
+                                           uint32_t *covers_out);
 typedef struct fanfare_hub fanfare_hub;
 fanfare_status fanfare_hub_new(const fanfare_options *options,
                                fanfare_hub **hub_out);
