@@ -8,9 +8,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 #[cfg(feature = "capi")]
-use async_channel::WeakReceiver;
-use async_channel::{Receiver, Sender};
-
+use crate::bounded::WeakReceiver;
+use crate::bounded::{bounded, Receiver, Sender};
 use crate::client_stream::ClientStream;
 use crate::receive;
 use crate::seldom::Seldom;
@@ -57,7 +56,7 @@ static LOST: Seldom = Seldom::new();
 /// ```
 #[must_use]
 pub fn fallback(capacity: usize) -> (Fallback, UnhandledRequests) {
-    let (sender, receiver) = async_channel::bounded(capacity.clamp(1, CAPACITY_MAX));
+    let (sender, receiver) = bounded(capacity.clamp(1, CAPACITY_MAX));
     (Fallback { sender }, UnhandledRequests { receiver })
 }
 
@@ -366,6 +365,6 @@ mod tests {
     #[test]
     fn the_capacity_is_bounded() {
         let (fallback, _requests) = fallback(usize::MAX);
-        assert_eq!(fallback.sender.capacity(), Some(CAPACITY_MAX));
+        assert_eq!(fallback.sender.capacity(), CAPACITY_MAX);
     }
 }

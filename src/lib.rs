@@ -52,6 +52,7 @@ compile_error!(
 mod admin;
 mod adopt;
 mod authorizer;
+mod bounded;
 mod client_stream;
 mod clock;
 mod drain;

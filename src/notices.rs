@@ -9,8 +9,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use async_channel::{Receiver, Sender, TrySendError};
+use async_channel::TrySendError;
 
+use crate::bounded::{bounded, Receiver, Sender};
 use crate::filter::Subscription;
 use crate::lifecycle::ConnectionId;
 use crate::metrics::DisconnectReason;
@@ -241,7 +242,7 @@ impl NoticeQueue {
     /// Makes a new queue; the receiver of the one before gets no more notices.
     pub(crate) fn open(&self, capacity: usize) -> Notices {
         let capacity = capacity.clamp(1, NoticeQueue::CAPACITY_MAX);
-        let (sender, receiver) = async_channel::bounded(capacity);
+        let (sender, receiver) = bounded(capacity);
         let before = self.sender().replace(sender);
         self.lost.store(0, Ordering::Relaxed);
         self.wanted.store(true, Ordering::Relaxed);

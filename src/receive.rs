@@ -5,10 +5,11 @@ use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use async_channel::Receiver;
-#[cfg(feature = "capi")]
-use async_channel::WeakReceiver;
 use parking::Parker;
+
+use crate::bounded::Receiver;
+#[cfg(feature = "capi")]
+use crate::bounded::WeakReceiver;
 
 /// The next item of a queue, for which it waits at most `timeout`; `None` when none came in this
 /// time, or none will come any more. Blocks the calling thread.

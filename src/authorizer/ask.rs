@@ -4,11 +4,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_channel::{Sender, TrySendError, WeakReceiver};
+use async_channel::TrySendError;
 
 use super::request::{Asked, AuthorizationRequest};
 use super::requests::AuthorizationRequests;
 use super::verdict::{Replies, Reply, Wait};
+use crate::bounded::{bounded, Sender, WeakReceiver};
 use crate::options::chained::chained;
 use crate::options::{within, OptionsError};
 
@@ -84,7 +85,7 @@ pub(crate) struct AskQueue {
 impl AskQueue {
     /// A queue with these options, which have been checked.
     pub(super) fn new(options: AskOptions) -> (AskQueue, AuthorizationRequests) {
-        let (sender, receiver) = async_channel::bounded(options.waiting_max);
+        let (sender, receiver) = bounded(options.waiting_max);
         let (waiting, weak) = (AtomicUsize::new(0), receiver.downgrade());
         let queue = AskQueue { sender, receiver: weak, waiting, options };
         (queue, AuthorizationRequests::new(receiver))

@@ -3,11 +3,10 @@
 use std::fmt;
 use std::time::Duration;
 
-use async_channel::Receiver;
-#[cfg(feature = "capi")]
-use async_channel::WeakReceiver;
-
 use super::request::AuthorizationRequest;
+use crate::bounded::Receiver;
+#[cfg(feature = "capi")]
+use crate::bounded::WeakReceiver;
 use crate::receive;
 
 /// The receiver of [`AuthorizationRequest`]s; [`Authorizer::ask`](crate::Authorizer::ask) makes it.

@@ -8,7 +8,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::SystemTime;
 
-use async_channel::WeakReceiver;
 use futures_core::Stream;
 
 use super::answer;
@@ -19,6 +18,7 @@ use super::notices::{live, FanfareNotices};
 use super::origin::Origin;
 use super::queue::{Next, Source};
 use super::status::{FanfareStatus, Status};
+use crate::bounded::WeakReceiver;
 use crate::fallback::{fallback, Fallback, UnhandledRequest, UnhandledRequests};
 use crate::receive;
 

@@ -4,10 +4,9 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
-use async_channel::WeakReceiver;
-
 use super::status::Status;
 use crate::authorizer::{AuthorizationRequest, InTime};
+use crate::bounded::WeakReceiver;
 use crate::receive;
 
 /// The requests that the host was told of and has not answered, by their ids.
