@@ -101,3 +101,16 @@ test('a run that is stopped, fails, or is replaced ends for its clients', async 
   assert.deepEqual(dataOf(await read(third)), [{ type: 'abort' }, '[DONE]']);
   assert.equal(signal.aborted, true);
 });
+
+test('a run is stopped although its model never answers', async (t) => {
+  const chats = new Chats(open(t, { shards: 1 }));
+  const request = new Request('http://localhost/');
+  let answer;
+  const response = chats.postResponse(request, 'a', () => new Promise((resolve) => { answer = resolve; }));
+  chats.stop('a');
+  assert.deepEqual(dataOf(await withDeadline('the end', response.text())), [{ type: 'abort' }, '[DONE]']);
+  // What comes too late is told that nobody wants it.
+  let left = false;
+  answer({ [Symbol.asyncIterator]: () => ({ return: () => { left = true; } }) });
+  await until('the model to be told', () => left);
+});
