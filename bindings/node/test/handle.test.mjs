@@ -111,6 +111,7 @@ for (const [handover, way] of Object.entries(WAYS)) {
     const plain = 'text/plain; charset=utf-8';
     assert.deepEqual(await ask({ topics: 'a', queryTopics: true }), [403, plain, 'The request names a topic that is not granted.\n', null]);
     assert.deepEqual((await ask({ topics: 'a/#/b' })).slice(0, 2), [400, plain]);
+    assert.deepEqual((await ask({ topics: Array.from({ length: 65_537 }, (_, i) => `t${i}`) })).slice(0, 2), [400, plain]);
     assert.deepEqual(await ask({ topics: 'a' }, { method: 'PUT' }), [405, plain, 'A stream is had by GET or POST.\n', 'GET, POST']);
     assert.deepEqual((await ask({ topics: 'a' }, { method: 'HEAD' })).slice(0, 3), [200, 'text/event-stream', '']);
     options = { topics: 'b' };
