@@ -78,6 +78,8 @@ export async function ways(hub: Hub, req: import('fanfare').NodeRequest, res: im
   const session = await createSession(req, res, { hub, channels: [channel], cors: { origins: ['https://a.example'] }, state: { n: 1 } });
   session?.state.n satisfies number | undefined;
   session?.push({}, 'a').sendRetry(1);
+  await session?.stream((async function* texts() { yield 'a'; })(), { eventName: 'b' });
+  await createSession(req, res, { headers: { 'X-A': ['b', 'c'], 'X-D': undefined } });
   sse({ heartbeat: 1, retry: 2, cors: true }).broadcast('a', {}, 'b');
   const { publisher, subscriber } = resumable(hub);
   await publisher.set('a', 'b', { EX: 1 });
