@@ -84,7 +84,8 @@ test('a run that is stopped, fails, or is replaced ends for its clients', async 
   const read = (response) => withDeadline('the end', response.text());
   const [one, two, three] = [model(), model(), model()];
   const first = chats.postResponse(request(), 'a', one.makeStream);
-  await one.say('1');
+  one.say('1');
+  await until('the word to be published', () => hub.metrics().publishedEvents === 1);
   const second = chats.postResponse(request(), 'a', two.makeStream);
   assert.deepEqual(dataOf(await read(first)), ['1', { type: 'abort' }, '[DONE]']);
   await two.say('2');
