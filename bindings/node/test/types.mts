@@ -29,6 +29,7 @@ export async function allowed(): Promise<void> {
   const listener = hub.listen({ addr: 3 });
   hub.listen({ authorizer, fallback: new Fallback((fd, read, from) => listener.admit(fd, read, from)) });
   new FunctionAuthorizer(() => true).close();
+  new Tickets().lookUp('a', { goesOn: true }).grant.topics satisfies readonly string[] | string | undefined;
   new SigningKey('a').sign({ topics: 'a', expiresAt: 1 }, { kid: 'b' }) satisfies string;
   (await hub.connections({ lagging: true }))[0]?.lagAgeMs satisfies number | undefined;
   hub.metrics().latenciesUs satisfies Array<[number, number]>;
