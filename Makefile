@@ -196,4 +196,5 @@ setup: ## install what the tests need
 
 clean: ## remove everything that was built
 	rm -rf target build .venv tests/browser/node_modules tests/clients/node_modules \
-		bindings/node/node_modules bindings/node/build
+		bindings/node/node_modules bindings/node/test/runtimes/node_modules \
+		bindings/node/examples/*/node_modules bindings/node/prebuilds bindings/node/packed

@@ -2,7 +2,7 @@ import js from '@eslint/js';
 import globals from 'globals';
 
 export default [
-  { ignores: ['packed/', 'node_modules/', 'test/runtimes/'] },
+  { ignores: ['packed/', '**/node_modules/', 'test/runtimes/', '**/.next/', '**/.svelte-kit/', 'examples/*/build/'] },
   js.configs.recommended,
   {
     linterOptions: { reportUnusedDisableDirectives: 'error' },

@@ -20,4 +20,9 @@ function load() {
   }
 }
 
-module.exports = load();
+const native = load();
+
+// Bun ends the process without calling what the addon has set up for its end.
+if (process.versions.bun !== undefined) process.on('exit', () => native.closeAll());
+
+module.exports = native;

@@ -109,7 +109,9 @@ class Sources {
   #hub;
   #emit;
   #all = new Set();
+  /** Those of them to whom connections, and interest, are still told. */
   #wantConnections = new Set();
+  #wantInterest = new Set();
   #connections;
   #interests = new Map();
   #isClosed = false;
@@ -131,7 +133,7 @@ class Sources {
     bell.handle(token, (notice) => {
       if (notice.type === 'ended') {
         this.#ended(token);
-        this.#endAll(this.#wantConnections);
+        for (const notices of [...this.#wantConnections]) this.#wantNoMore(this.#wantConnections, notices);
         return;
       }
       // First, since what listens may throw.
@@ -146,7 +148,7 @@ class Sources {
     const stop = () => {
       for (const token of tokens) {
         bell.remove(token);
-        this.#tokens.delete(token);
+        this.#forget(token);
       }
       tokens.clear();
       this.#interests.delete(stop);
@@ -182,31 +184,32 @@ class Sources {
       throw Object.assign(new Error('the hub is closed: make a new one'), { code: 'FANFARE_ERR_CLOSED' });
     }
     let stop = () => {};
-    let isInterested = false;
     const notices = new Notices(capacity, () => {
       stop();
-      this.#all.delete(notices);
-      this.#wantConnections.delete(notices);
+      for (const set of [this.#all, this.#wantConnections, this.#wantInterest]) set.delete(notices);
     });
-    const endIfOver = () => {
-      isInterested = false;
-      if (!this.#wantConnections.has(notices)) notices.end();
-    };
     if (interest.length > 0) {
-      isInterested = true;
-      stop = this.watchInterest(interest, graceMs, (notice) => notices.addInterest(notice), endIfOver);
+      this.#wantInterest.add(notices);
+      const onEnd = () => this.#wantNoMore(this.#wantInterest, notices);
+      try {
+        stop = this.watchInterest(interest, graceMs, (notice) => notices.addInterest(notice), onEnd);
+      } catch (error) {
+        this.#wantInterest.delete(notices);
+        throw error;
+      }
     }
     if (connections) {
       try {
         this.watchConnections(Math.max(capacity, CAPACITY));
       } catch (error) {
+        this.#wantInterest.delete(notices);
         stop();
         throw error;
       }
       this.#wantConnections.add(notices);
     }
     this.#all.add(notices);
-    if (!connections && !isInterested) notices.end();
+    if (!connections && !this.#wantInterest.has(notices)) notices.end();
     return notices;
   }
 
@@ -229,8 +232,19 @@ class Sources {
 
   #ended(token) {
     bell.unhandle(token);
+    this.#forget(token);
+  }
+
+  /** Nothing comes from a source any more. */
+  #forget(token) {
     this.#tokens.delete(token);
     if (this.#tokens.size === 0) this.#onEnd?.();
+  }
+
+  /** One kind of notices has ended; the others may still have some. */
+  #wantNoMore(set, notices) {
+    set.delete(notices);
+    if (!this.#wantConnections.has(notices) && !this.#wantInterest.has(notices)) notices.end();
   }
 
   #endAll(several) {

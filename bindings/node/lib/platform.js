@@ -24,7 +24,8 @@ function libcOf({ report }, maps = '/proc/self/maps') {
   } catch {
     return header === undefined ? 'glibc' : 'musl';
   }
-  return /\/(?:ld-musl-|libc\.musl-)/.test(mapped) ? 'musl' : 'glibc';
+  // In Debian the loader is a link to a file of another name.
+  return /\/(?:ld-musl-|libc\.musl-|[^/]*-linux-musl\w*\/libc\.so\b)/.test(mapped) ? 'musl' : 'glibc';
 }
 
 function reported(report) {

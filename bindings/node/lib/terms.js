@@ -9,6 +9,8 @@ const { invalid } = require('./event.js');
 /** Topics that a request's query may name at most, as at a listener. */
 const QUERY_TOPICS_MAX = 64;
 const LAST_EVENT_ID_BYTES_MAX = 4096;
+/** What is wrong with topics, which as a rule are the client's. */
+const TOPICS_WRONG = new Set(['FANFARE_ERR_SUBSCRIPTION', 'FANFARE_ERR_TOO_MANY']);
 
 /** What `Hub.subscribe` and `Hub.adopt` take as it is. */
 const STREAM_OPTIONS = [
@@ -69,7 +71,7 @@ class Terms {
   refusal(error, request) {
     if (error instanceof Refused) return error.answer;
     if (OVERLOADED.has(error.code)) return comeAgain(this.overload, request);
-    if (error.code === 'FANFARE_ERR_SUBSCRIPTION') return textAnswer(400, error.message);
+    if (TOPICS_WRONG.has(error.code)) return textAnswer(400, error.message);
     throw error;
   }
 
@@ -115,10 +117,14 @@ function cut(id) {
   return bytes.length <= LAST_EVENT_ID_BYTES_MAX ? id : bytes.subarray(0, LAST_EVENT_ID_BYTES_MAX - 3).toString();
 }
 
-/** Header fields as pairs. */
+/**
+ * Header fields as pairs. A name may have several values, and one that is undefined is no field: so
+ * have other packages it.
+ */
 function pairsOf(headers) {
   if (typeof headers !== 'object' || headers === null) throw invalid('headers must be an object or pairs');
-  return Symbol.iterator in headers ? [...headers] : Object.entries(headers);
+  const given = Symbol.iterator in headers ? [...headers] : Object.entries(headers);
+  return given.flatMap(([name, value]) => [value ?? []].flat().map((each) => [name, each]));
 }
 
-module.exports = { Terms };
+module.exports = { Terms, pairsOf };

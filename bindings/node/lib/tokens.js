@@ -66,6 +66,10 @@ class Tickets {
     return native.ticketsIssue(this.native, grant);
   }
 
+  lookUp(ticket, { goesOn = false } = {}) {
+    return new Granted(native.ticketsLookUp(this.native, ticket, goesOn));
+  }
+
   redeem(ticket, { goesOn = false } = {}) {
     return new Granted(native.ticketsRedeem(this.native, ticket, goesOn));
   }

@@ -7,13 +7,8 @@
 /* ---- lists ---- */
 
 static napi_value connection_value(napi_env env, const fanfare_connection *connection) {
-    static const char *const STATES[] = {[FANFARE_CONNECTION_LIVE] = "live",
-                                         [FANFARE_CONNECTION_LAGGING] = "lagging",
-                                         [FANFARE_CONNECTION_REPLAYING] = "replaying"};
     napi_value value;
     CHECK(env, napi_create_object(env, &value));
-    int32_t state = connection->state;
-    bool is_known = state >= FANFARE_CONNECTION_LIVE && state <= FANFARE_CONNECTION_REPLAYING;
     const char *policy = choice_name(POLICY_CHOICES, connection->policy);
     bool set =
         set_id(env, value, "id", connection->id) &&
@@ -27,7 +22,7 @@ static napi_value connection_value(napi_env env, const fanfare_connection *conne
         set_number(env, value, "lagEvents", (double)connection->lag_events) &&
         set_number(env, value, "lagBytes", (double)connection->lag_bytes) &&
         set_number(env, value, "lagAgeMs", (double)connection->lag_age_ms) &&
-        set_string(env, value, "state", is_known ? STATES[state] : "live") &&
+        set_text(env, value, "state", fanfare_connection_state_name(connection->state)) &&
         set_string(env, value, "policy", policy ? policy : "disconnect");
     return set ? value : NULL;
 }

@@ -49,16 +49,6 @@ static const struct {
     {"latencySumNs", offsetof(fanfare_metrics, latency_sum_ns)},
 };
 
-static const char *const GAPS[] = {[FANFARE_GAP_EXPIRED] = "expired",
-                                   [FANFARE_GAP_RESTARTED] = "restarted",
-                                   [FANFARE_GAP_UNKNOWN_ID] = "unknown_id",
-                                   [FANFARE_GAP_SLOW] = "slow"};
-
-static fanfare_text gap_name(int32_t reason) {
-    return fanfare_text_of_string((size_t)reason < COUNT_OF(GAPS) && GAPS[reason] ? GAPS[reason]
-                                                                                  : "unknown");
-}
-
 /* Returns an object of those counts by reason that are not 0. */
 static napi_value reasons_value(napi_env env, const uint64_t *counts,
                                 fanfare_text (*name_of)(int32_t reason)) {
@@ -118,7 +108,7 @@ static napi_value hub_metrics(napi_env env, napi_callback_info info) {
     }
     if (!set_value(env, result, "disconnects",
                    reasons_value(env, metrics.disconnects, fanfare_disconnect_reason_name)) ||
-        !set_value(env, result, "gapEvents", reasons_value(env, metrics.gap_events, gap_name)) ||
+        !set_value(env, result, "gapEvents", reasons_value(env, metrics.gap_events, fanfare_gap_reason_name)) ||
         !set_value(env, result, "latenciesUs", latencies_value(env, &metrics))) {
         return NULL;
     }

@@ -57,6 +57,13 @@ static napi_value hub_close(napi_env env, napi_callback_info info) {
     return job_start(env, job);
 }
 
+/* closeAll(): closes all hubs of this thread, and waits for that. For the end of the process. */
+static napi_value hub_close_all(napi_env env, napi_callback_info info) {
+    (void)info;
+    hubs_close(&instance_of(env)->hubs);
+    return NULL;
+}
+
 static fanfare_status drain_run(job *job) {
     return fanfare_hub_drain(job->hub->native, job->options, job->result);
 }
@@ -223,6 +230,7 @@ static napi_value hub_rules(napi_env env, napi_callback_info info) {
 const export HUB_EXPORTS[] = {
     {"open", hub_open},
     {"close", hub_close},
+    {"closeAll", hub_close_all},
     {"drain", hub_drain},
     {"setRule", hub_set_rule},
     {"removeRule", hub_remove_rule},

@@ -8,6 +8,7 @@
 #include "addon.h"
 
 #include <pthread.h>
+#include <time.h>
 
 static napi_type_tag tag_of(object_kind kind) {
     return (napi_type_tag){0x66616e666172652eULL, 0x9d3c51e07ab24400ULL + (uint64_t)kind};
@@ -24,6 +25,12 @@ static const char *const NAMES[] = {
     [OBJECT_SIGNING_KEY] = "SigningKey",
     [OBJECT_GRANTED] = "Granted",
 };
+
+/* Whether a hub has no threads any more, so that to free it does not block. */
+static bool has_ended(const fanfare_hub *hub) {
+    fanfare_metrics metrics = fanfare_metrics_empty();
+    return fanfare_hub_metrics(hub, &metrics) != FANFARE_OK || metrics.living_shards == 0;
+}
 
 static void *free_hub(void *native) {
     fanfare_hub_free(native);
@@ -50,7 +57,7 @@ static void free_native(object *given) {
     given->native = NULL;
     switch (given->kind) {
     case OBJECT_HUB:
-        if (given->closing) {
+        if (has_ended(native)) {
             fanfare_hub_free(native);
         } else {
             free_hub_elsewhere(native);
@@ -155,8 +162,16 @@ fanfare_hub *hub_of(napi_env env, napi_value value) {
     return hub ? hub->native : NULL;
 }
 
+/* Closes a hub, and waits also when another thread closes it: the library does not, and the program
+ * that exits then has not waited for the promise. */
 static void *close_hub(void *data) {
-    fanfare_hub_close(((object *)data)->native);
+    enum { WAIT_MS_MAX = 3000 }; /* More than a close takes. */
+    const struct timespec moment = {.tv_nsec = 1000000};
+    const object *hub = data;
+    fanfare_hub_close(hub->native);
+    for (int ms = 0; ms < WAIT_MS_MAX && !has_ended(hub->native); ms++) {
+        nanosleep(&moment, NULL);
+    }
     return NULL;
 }
 
@@ -166,9 +181,8 @@ void hubs_close(object *hubs) {
     pthread_t threads[AT_ONCE];
     size_t count = 0;
     for (object *hub = hubs->next; hub != hubs; hub = hub->next) {
-        bool was_closed = hub->closing;
         hub->closing = true;
-        if (was_closed) {
+        if (has_ended(hub->native)) {
             continue;
         }
         if (count < AT_ONCE && pthread_create(&threads[count], NULL, close_hub, hub) == 0) {

@@ -255,8 +255,10 @@ static napi_value tickets_issue(napi_env env, napi_callback_info info) {
     return result;
 }
 
-/* ticketsRedeem(tickets, ticket, goesOn) -> granted */
-static napi_value tickets_redeem(napi_env env, napi_callback_info info) {
+/* What a ticket that a client shows grants, by one of the library's functions. */
+static napi_value tickets_ask(napi_env env, napi_callback_info info,
+                              fanfare_status (*ask)(const fanfare_tickets *tickets, fanfare_text ticket,
+                                                    uint32_t goes_on, fanfare_granted **out)) {
     napi_value args[3], result = NULL;
     memory memory;
     fanfare_text ticket;
@@ -271,13 +273,22 @@ static napi_value tickets_redeem(napi_env env, napi_callback_info info) {
     }
     memory_init(&memory);
     if (required_read(env, &memory, args[1], "ticket", &ticket)) {
-        fanfare_status code =
-            fanfare_tickets_redeem(tickets->native, ticket, (uint32_t)goes_on, &granted);
+        fanfare_status code = ask(tickets->native, ticket, (uint32_t)goes_on, &granted);
         result = code == FANFARE_OK ? object_make(env, OBJECT_GRANTED, granted)
                                     : throw_code(env, code);
     }
     memory_free(&memory);
     return result;
+}
+
+/* ticketsLookUp(tickets, ticket, goesOn) -> granted */
+static napi_value tickets_look_up(napi_env env, napi_callback_info info) {
+    return tickets_ask(env, info, fanfare_tickets_look_up);
+}
+
+/* ticketsRedeem(tickets, ticket, goesOn) -> granted */
+static napi_value tickets_redeem(napi_env env, napi_callback_info info) {
+    return tickets_ask(env, info, fanfare_tickets_redeem);
 }
 
 /* authorizerTickets(tokens, tickets, options) -> authorizer */
@@ -376,6 +387,7 @@ const export TOKEN_EXPORTS[] = {
     {"grantedClose", granted_close},
     {"tickets", tickets_new},
     {"ticketsIssue", tickets_issue},
+    {"ticketsLookUp", tickets_look_up},
     {"ticketsRedeem", tickets_redeem},
     {"authorizerTickets", authorizer_tickets},
     {"signingKey", signing_key_new},

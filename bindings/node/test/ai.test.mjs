@@ -84,7 +84,8 @@ test('a run that is stopped, fails, or is replaced ends for its clients', async 
   const read = (response) => withDeadline('the end', response.text());
   const [one, two, three] = [model(), model(), model()];
   const first = chats.postResponse(request(), 'a', one.makeStream);
-  await one.say('1');
+  one.say('1');
+  await until('the word to be published', () => hub.metrics().publishedEvents === 1);
   const second = chats.postResponse(request(), 'a', two.makeStream);
   assert.deepEqual(dataOf(await read(first)), ['1', { type: 'abort' }, '[DONE]']);
   await two.say('2');
@@ -100,4 +101,17 @@ test('a run that is stopped, fails, or is replaced ends for its clients', async 
   assert.equal(chats.stop('b'), false);
   assert.deepEqual(dataOf(await read(third)), [{ type: 'abort' }, '[DONE]']);
   assert.equal(signal.aborted, true);
+});
+
+test('a run is stopped although its model never answers', async (t) => {
+  const chats = new Chats(open(t, { shards: 1 }));
+  const request = new Request('http://localhost/');
+  let answer;
+  const response = chats.postResponse(request, 'a', () => new Promise((resolve) => { answer = resolve; }));
+  chats.stop('a');
+  assert.deepEqual(dataOf(await withDeadline('the end', response.text())), [{ type: 'abort' }, '[DONE]']);
+  // What comes too late is told that nobody wants it.
+  let left = false;
+  answer({ [Symbol.asyncIterator]: () => ({ return: () => { left = true; } }) });
+  await until('the model to be told', () => left);
 });

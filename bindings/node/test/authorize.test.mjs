@@ -162,7 +162,10 @@ test('a ticket is issued, redeemed, and opens a stream once', async (t) => {
   assert.equal((await ask(t, port, `ticket=${ticket}`)).status, 409);
 
   const own = tickets.issue({ topics: ['news'], expiresAt });
+  for (let i = 0; i < 2; i += 1) assert.deepEqual(tickets.lookUp(own).grant.topics, tickets.lookUp(own, { goesOn: true }).grant.topics);
+  assert.throws(() => tickets.lookUp('none'), { code: 'FANFARE_ERR_TOKEN' });
   const granted = tickets.redeem(own);
+  assert.throws(() => tickets.lookUp(own), { code: 'FANFARE_ERR_BUSY' });
   assert.deepEqual(granted.grant.topics, ['news']);
   assert.throws(() => tickets.redeem(own), { code: 'FANFARE_ERR_BUSY' });
   const again = tickets.redeem(own, { goesOn: true });

@@ -2,8 +2,11 @@
 
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer, request } from 'node:http';
 import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { closing, listen, open, until, withDeadline } from './client.mjs';
 
@@ -111,6 +114,7 @@ for (const [handover, way] of Object.entries(WAYS)) {
     const plain = 'text/plain; charset=utf-8';
     assert.deepEqual(await ask({ topics: 'a', queryTopics: true }), [403, plain, 'The request names a topic that is not granted.\n', null]);
     assert.deepEqual((await ask({ topics: 'a/#/b' })).slice(0, 2), [400, plain]);
+    assert.deepEqual((await ask({ topics: Array.from({ length: 65_537 }, (_, i) => `t${i}`) })).slice(0, 2), [400, plain]);
     assert.deepEqual(await ask({ topics: 'a' }, { method: 'PUT' }), [405, plain, 'A stream is had by GET or POST.\n', 'GET, POST']);
     assert.deepEqual((await ask({ topics: 'a' }, { method: 'HEAD' })).slice(0, 3), [200, 'text/event-stream', '']);
     options = { topics: 'b' };
@@ -243,6 +247,26 @@ for (const [handover, way] of Object.entries(WAYS)) {
     assert.deepEqual([response.status, response.headers.get('retry-after')], [503, '5']);
   });
 }
+
+test('a server at a Unix domain socket hands its connections over', async (t) => {
+  const hub = open(t, { shards: 1 });
+  const folder = await mkdtemp(join(tmpdir(), 'fanfare-'));
+  t.after(() => rm(folder, { recursive: true }));
+  const path = join(folder, 'socket');
+  const results = [];
+  const server = createServer(async (req, res) => { results.push(await hub.handle(req, res, { topics: 'news' })); });
+  closing(t, server);
+  await new Promise((resolve) => { server.listen(path, resolve); });
+  const socket = connect(path);
+  t.after(() => socket.destroy());
+  let text = '';
+  socket.on('data', (chunk) => { text += chunk; });
+  socket.write(get());
+  await until('the stream', () => hub.metrics().connections === 1);
+  hub.publish('news', 'hello');
+  await until('the event', () => text.includes('data: hello'));
+  assert.deepEqual(results, ['handover']);
+});
 
 test('a client that takes nothing is cut off, and its response does not look complete', async (t) => {
   const hub = open(t, { shards: 1, lagBytesMax: 200_000, lagGraceMs: 0 });

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readFile, rm, stat } from 'node:fs/promises';
+import { mkdtemp, readFile, readdir, rm, stat } from 'node:fs/promises';
 import { createServer as createHttpServer, request } from 'node:http';
 import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -169,6 +169,21 @@ test('a stream begins where the listener says, in the envelope that it says', as
   const got = [JSON.parse((await next()).data), JSON.parse((await next()).data)];
   assert.deepEqual(got.map(({ topic, data }) => [topic, data]), [['a', 'two'], ['a', 'three']]);
   assert.equal((await get(t, { port, path: '/events?topic=a&policy=drop-oldest' })).statusCode, 403);
+});
+
+test('each function of the header is called, but for those of which JavaScript has no use', async () => {
+  const header = (await readFile(join(repository, 'include/fanfare.h'), 'utf8')).replace(/\/\*[^]*?\*\//g, '');
+  const folder = join(repository, 'bindings/node/src');
+  const sources = (await Promise.all((await readdir(folder)).map((file) => readFile(join(folder, file), 'utf8')))).join('');
+  // It blocks; and the log comes as notices, where no thread of the engine's enters JavaScript.
+  const without = new Set(['fanfare_hub_publish_wait', 'fanfare_log_set']);
+  const missing = [];
+  for (const [, name] of header.matchAll(/^(?!static)\w[\w *]*\b(fanfare_\w+)\(/gm)) {
+    // What makes a struct is inline in the header, and calls these.
+    if (/_init$/.test(name) || without.has(name)) continue;
+    if (!new RegExp(`\\b${name}\\b`).test(sources)) missing.push(name);
+  }
+  assert.deepEqual(missing, []);
 });
 
 test('there is an option and a type for each field of the header', async () => {

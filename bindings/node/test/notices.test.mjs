@@ -125,6 +125,25 @@ test('bounds of notices are checked by name', (t) => {
   assert.throws(() => hub.notices({ interest: 'a/#/b' }), { code: 'FANFARE_ERR_SUBSCRIPTION' });
 });
 
+test('a hub that is closed ends its notices of both kinds at once, after the last of each', async (t) => {
+  // Which kind ends first is not said.
+  for (let i = 0; i < 20; i += 1) {
+    const hub = open(t, { shards: 1 });
+    const notices = hub.notices({ interest: ['a', 'b'] });
+    if (i % 2 === 0) hub.on('connected', () => {});
+    const streams = [hub.subscribe('a'), hub.subscribe('b')];
+    await until('the streams', () => hub.metrics().connections === 2);
+    const began = performance.now();
+    await hub.close();
+    // 5 seconds are the longest that it waits for notices which do not come.
+    assert.ok(performance.now() - began < 4500);
+    let connected = 0;
+    for await (const { type } of notices) connected += type === 'connected' ? 1 : 0;
+    assert.equal(connected, 2);
+    for (const stream of streams) stream.close();
+  }
+});
+
 test('a listener that throws keeps no notice from the others', async () => {
   const { stdout } = await promisify(execFile)(process.execPath, ['-e', `
     const { Hub } = require('fanfare');

@@ -49,6 +49,8 @@ test('the libc is that of the process', async (t) => {
   const musl = await maps('7f00-7f01 r-xp 00000000 fe:01 1 /lib/ld-musl-x86_64.so.1\n');
   assert.equal(libcOf({}, musl), 'musl');
   assert.equal(libcOf({ report: { getReport: () => ({ header: {} }) } }, musl), 'musl');
+  const debian = await maps('7f00-7f01 r-xp 00000000 fe:01 1 /usr/lib/x86_64-linux-musl/libc.so\n');
+  assert.equal(libcOf({ report: { getReport: () => ({ header: {} }) } }, debian), 'musl');
   assert.equal(libcOf({ report: { getReport: () => ({ header: { glibcVersionRuntime: '2.36' } }) } }, musl), 'glibc');
   assert.equal(libcOf({ report: { getReport: () => ({ header: {} }) } }, join(folder, 'none')), 'musl');
 });

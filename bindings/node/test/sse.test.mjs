@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
+import { Readable } from 'node:stream';
 import { test } from 'node:test';
 import { createChannel, createResponse, createSession, sse } from 'fanfare/sse';
 import { closing, listen, open, until, withDeadline } from './client.mjs';
@@ -101,6 +102,22 @@ test('a session of a Fetch response ends when its body is cancelled', async (t) 
   assert.deepEqual((await hub.connection(session.connectionId)).subscriptions.sort(), [session.topic, 'more', 'news']);
   await reader.cancel();
   await until('the session to end', () => !session.isConnected);
+});
+
+test('a stream of Node.js is pushed, and header fields may have several values or none', async (t) => {
+  const hub = open(t, { shards: 1 });
+  const port = await serve(t, async (req, res) => {
+    const session = await createSession(req, res, { hub, headers: { 'X-Many': ['a', 'b'], 'X-None': undefined } });
+    assert.equal(await session.stream(Readable.from([Buffer.from('h\xc3', 'latin1'), Buffer.from([0xa9]), Buffer.from('!')]), { eventName: 'n' }), true);
+    await session.stream(new Response('of the Web').body);
+    await session.close();
+  });
+  const response = await fetch(`http://127.0.0.1:${port}/`);
+  assert.equal(response.headers.get('x-many'), 'a, b');
+  assert.equal(response.headers.has('x-none'), false);
+  const text = await withDeadline('the end', response.text());
+  assert.deepEqual([...text.matchAll(/^data: (.*)$/gm)].map(([, data]) => JSON.parse(data)), ['h', 'é', '!', 'of the Web']);
+  assert.equal(text.match(/^event: n$/gm).length, 3);
 });
 
 test('a client that is refused has no session', async (t) => {

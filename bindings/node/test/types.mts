@@ -29,6 +29,7 @@ export async function allowed(): Promise<void> {
   const listener = hub.listen({ addr: 3 });
   hub.listen({ authorizer, fallback: new Fallback((fd, read, from) => listener.admit(fd, read, from)) });
   new FunctionAuthorizer(() => true).close();
+  new Tickets().lookUp('a', { goesOn: true }).grant.topics satisfies readonly string[] | string | undefined;
   new SigningKey('a').sign({ topics: 'a', expiresAt: 1 }, { kid: 'b' }) satisfies string;
   (await hub.connections({ lagging: true }))[0]?.lagAgeMs satisfies number | undefined;
   hub.metrics().latenciesUs satisfies Array<[number, number]>;
@@ -78,6 +79,8 @@ export async function ways(hub: Hub, req: import('fanfare').NodeRequest, res: im
   const session = await createSession(req, res, { hub, channels: [channel], cors: { origins: ['https://a.example'] }, state: { n: 1 } });
   session?.state.n satisfies number | undefined;
   session?.push({}, 'a').sendRetry(1);
+  await session?.stream((async function* texts() { yield 'a'; })(), { eventName: 'b' });
+  await createSession(req, res, { headers: { 'X-A': ['b', 'c'], 'X-D': undefined } });
   sse({ heartbeat: 1, retry: 2, cors: true }).broadcast('a', {}, 'b');
   const { publisher, subscriber } = resumable(hub);
   await publisher.set('a', 'b', { EX: 1 });

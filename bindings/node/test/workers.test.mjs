@@ -1,7 +1,7 @@
 // Several instances of the addon, and ends at bad moments.
 
 import assert from 'node:assert/strict';
-import { execFile, spawn } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { createRequire } from 'node:module';
@@ -38,6 +38,37 @@ test('a worker is terminated while clients are connected, streams wait and notic
     await clients[0].next();
     await withDeadline('the worker to end', worker.terminate());
     for (const { next } of clients) while (await next() !== null);
+  }
+});
+
+test('a worker is terminated while its server has streams, handed over and its own', async (t) => {
+  for (let i = 0; i < 3; i += 1) {
+    const worker = new Worker(`
+      const { createServer } = require('node:http');
+      const { parentPort } = require('node:worker_threads');
+      const { Hub } = require('fanfare');
+      const hub = new Hub({ shards: 1 });
+      const server = createServer(async (req, res) => {
+        const handover = req.url.startsWith('/never') ? 'never' : 'require';
+        parentPort.postMessage(await hub.handle(req, res, { topics: 'news', start: 'latest', handover }));
+      });
+      server.listen(0, '127.0.0.1', () => parentPort.postMessage(server.address().port));
+      hub.publish('news', 'hello');
+      setInterval(() => { try { hub.publish('news', 'x'.repeat(10_000)); } catch {} }, 1);`, { eval: true });
+    t.after(() => worker.terminate());
+    const [port] = await withDeadline('the worker', once(worker, 'message'));
+    const clients = await Promise.all(['never', 'require', 'never', 'require'].map(async (way) => {
+      const socket = connect({ port, host: '127.0.0.1' });
+      t.after(() => socket.destroy());
+      const got = { text: '', ended: false };
+      socket.on('data', (chunk) => { got.text += chunk; });
+      for (const event of ['end', 'error']) socket.on(event, () => { got.ended = true; });
+      socket.write(`GET /${way} HTTP/1.1\r\nHost: localhost\r\n\r\n`);
+      await until('the stream', () => got.text.includes('data: '));
+      return got;
+    }));
+    await withDeadline('the worker to end', worker.terminate());
+    await until('the streams to end', () => clients.every(({ ended }) => ended));
   }
 });
 
@@ -84,10 +115,19 @@ test('a process exits from within a handler', async () => {
     "hub.subscribe('a').read().then(() => process.exit(7))",
     "hub.close().then(() => process.exit(7))",
     "hub.close(); process.exit(7)",
+    // In a handler of the program's own server: before the answer, while it begins, and with a stream.
+    "serve((req, res) => { void hub.handle(req, res, { topics: 'a' }); process.exit(7); })",
+    "serve((req, res) => { process.nextTick(() => process.exit(7)); return hub.handle(req, res, { topics: 'a' }); })",
+    "serve((req, res) => hub.handle(req, res, { topics: 'a' }).then(() => process.exit(7)))",
+    "serve((req, res) => hub.handle(req, res, { topics: 'a', handover: 'never' }).then(() => { hub.publish('a', 'b'); process.exit(7); }))",
   ]) {
     await assert.rejects(run(`
       const { Hub } = require('fanfare');
       const hub = new Hub({ shards: 1 });
+      const serve = (handler) => {
+        const server = require('node:http').createServer(handler);
+        server.listen(0, '127.0.0.1', () => fetch('http://127.0.0.1:' + server.address().port).catch(() => {}));
+      };
       ${source};
       setTimeout(() => {}, 60_000);
     `), ({ code, stderr }) => {
@@ -97,22 +137,9 @@ test('a process exits from within a handler', async () => {
   }
 });
 
-test('what was published before the end of the process reaches its clients', async (t) => {
-  const child = spawn(process.execPath, ['-e', `
-    const { Hub } = require('fanfare');
-    const hub = new Hub({ shards: 1 });
-    console.log(hub.listen().port);
-    process.stdin.once('data', () => {
-      for (let i = 0; i < 100; i += 1) hub.publish('news', String(i));
-      process.exit(0);
-    });
-  `], { cwd: folder, stdio: ['pipe', 'pipe', 'inherit'] });
-  t.after(() => child.kill('SIGKILL'));
-  const [line] = await withDeadline('the port', once(child.stdout, 'data'));
-  const { next } = await listen(t, Number(line), ['news']);
-  child.stdin.write('go');
-  for (let i = 0; i < 100; i += 1) assert.equal((await next())?.data, `${i}`);
-});
+test('what was published before the end of the process reaches its clients', () => (
+  promisify(execFile)(process.execPath, ['test/smoke-exit.mjs'], { cwd: folder })
+));
 
 test('garbage ends: hubs, streams, handles, authorizers and lists that nobody closed', async () => {
   await run(`
@@ -234,3 +261,10 @@ test('a request is aborted while a stream is handed over or authorized', async (
   }
   await until('all to be gone', () => hub.metrics().connections === 0 && hub.metrics().pendingConnections === 0);
 });
+
+for (const way of ['adopt', 'handle', 'never']) {
+  test(`clients that come and go leave nothing behind: ${way}`, async () => {
+    // It fails when a descriptor is left, or the heap has grown.
+    await promisify(execFile)(process.execPath, ['--expose-gc', 'bench/handovers.mjs', '3000', way], { cwd: folder });
+  });
+}

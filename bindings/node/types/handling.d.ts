@@ -12,8 +12,11 @@ export interface ResponseOptions extends ServeOptions {
    * if one is not granted. One that names none gets all. Default: what `anyTopics` is.
    */
   queryTopics?: boolean | undefined;
-  /** Header fields of the answer beside the stream's own, at most 32 and 4 KiB. */
-  headers?: Headers | undefined;
+  /**
+   * Header fields of the answer beside the stream's own, at most 32 and 4 KiB. One that is undefined is
+   * left out.
+   */
+  headers?: Headers | Readonly<Record<string, string | readonly string[] | undefined>> | undefined;
   /**
    * What clients are told that are too many: to come again by an answer that has the status 200, which
    * an `EventSource` does, or 503. Default: `comeAgain`.

@@ -51,6 +51,10 @@ export class Session<State = any> {
   sendRetry(retryMs: number): this;
   /** Pushes each item, and waits while there is no space. */
   iterate(events: Iterable<unknown> | AsyncIterable<unknown>, options?: { eventName?: string | undefined }): Promise<void>;
+  /** Pushes each chunk of a stream of Node.js or of the Web, those of bytes as texts. */
+  stream(
+    readable: AsyncIterable<unknown>, options?: { eventName?: string | undefined },
+  ): Promise<boolean>;
   /** Adds a topic or filter. What is published to it once the promise resolves reaches the client. */
   subscribe(topic: string): Promise<void>;
   unsubscribe(topic: string): Promise<void>;

@@ -59,6 +59,12 @@ export class Tickets {
   /** A ticket for a grant that expires, for the query of a stream's URL: `ticket=...`. */
   issue(grant: Grant): string;
   /**
+   * What a ticket grants that a client shows, which uses nothing up: for a program that opens streams
+   * itself, and first looks whether the client's request is within the grant. `goesOn` is as of `redeem`,
+   * which gives the stream to the client then, and may still refuse it.
+   */
+  lookUp(ticket: string, options?: { goesOn?: boolean | undefined }): Granted;
+  /**
    * Takes a ticket that a client shows to the program. `goesOn`: the client's request has the id of
    * an event, so that an older connection of the stream is no longer current.
    */

@@ -9,13 +9,26 @@ export function handler(hub, { handover } = {}) {
     const topic = /^\/events\/([^/]+)$/.exec(pathname)?.[1];
     if (topic !== undefined) return hub.handle(req, res, { topics: topic, handover });
     if (pathname === '/events' && req.method === 'POST') {
-      let body = '';
-      for await (const chunk of req) body += chunk;
-      return hub.handle(req, res, { topics: JSON.parse(body).topics, handover });
+      const topics = await topicsIn(req);
+      if (topics !== undefined) return hub.handle(req, res, { topics, handover });
+      res.writeHead(400);
+      return res.end();
     }
     res.writeHead(pathname === '/' ? 200 : 404, { 'Content-Type': 'text/html' });
     return res.end('<!doctype html><title>events</title>');
   };
+}
+
+/** The topics of a request's content; undefined when it has none, or is no JSON. */
+async function topicsIn(req) {
+  let body = '';
+  try {
+    for await (const chunk of req) body += chunk;
+    const { topics } = JSON.parse(body);
+    return [topics].flat().every((topic) => typeof topic === 'string') ? topics : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 export const start = (hub, { port, ...options } = {}) => listenOn(createServer(handler(hub, options)), port);

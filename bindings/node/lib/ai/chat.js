@@ -7,6 +7,7 @@ const { randomUUID } = require('node:crypto');
 const { NOTHING_TO_COME } = require('../answers.js');
 const { invalid } = require('../event.js');
 const { answerWith } = require('../handle.js');
+const { pairsOf } = require('../terms.js');
 
 /** What the AI SDK's client knows its streams by. */
 const STREAM_FIELDS = [['x-vercel-ai-ui-message-stream', 'v1']];
@@ -75,15 +76,14 @@ class Chats {
   }
 
   #options(topics, { headers = [], ...others }) {
-    const given = Symbol.iterator in headers ? [...headers] : Object.entries(headers);
-    return { start: 'earliest', ...others, topics, headers: [...given, ...STREAM_FIELDS] };
+    return { start: 'earliest', ...others, topics, headers: [...pairsOf(headers), ...STREAM_FIELDS] };
   }
 
   /** Publishes what a run makes, and finishes its topic. */
   async #produce(chatId, run, makeStream) {
     const { topic, abort: { signal } } = run;
     try {
-      await this.#copy(topic, await makeStream({ signal }), signal);
+      await this.#copy(topic, makeStream, signal);
       if (signal.aborted) await this.#publish(topic, { type: 'abort' });
     } catch (error) {
       const chunk = signal.aborted ? { type: 'abort' } : { type: 'error', errorText: this.#onError(error) };
@@ -94,17 +94,25 @@ class Chats {
     }
   }
 
-  async #copy(topic, chunks, signal) {
-    const iterator = chunks[Symbol.asyncIterator]();
-    let wake = () => {};
+  async #copy(topic, makeStream, signal) {
+    let wake;
     signal.addEventListener('abort', () => wake({ done: true }), { once: true });
+    // What a run waits for may not end when it is told to.
+    const unlessAborted = (promise) => new Promise((resolve, reject) => {
+      wake = resolve;
+      if (signal.aborted) wake({ done: true });
+      promise.then(resolve, reject);
+    });
+    const leave = (iterator) => { Promise.resolve(iterator.return?.()).catch(() => {}); };
+    const begun = (async () => (await makeStream({ signal }))[Symbol.asyncIterator]())();
+    const { value: chunks } = await unlessAborted(begun.then((value) => ({ done: false, value })));
+    if (signal.aborted) {
+      begun.then(leave, () => {});
+      return;
+    }
     for (;;) {
-      const { done, value } = await new Promise((resolve, reject) => {
-        wake = resolve;
-        if (signal.aborted) wake({ done: true });
-        iterator.next().then(resolve, reject);
-      });
-      if (signal.aborted) Promise.resolve(iterator.return?.()).catch(() => {});
+      const { done, value } = await unlessAborted(chunks.next());
+      if (signal.aborted) leave(chunks);
       if (done || signal.aborted) return;
       await this.#publish(topic, value);
     }

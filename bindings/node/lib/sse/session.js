@@ -6,6 +6,7 @@ const { randomUUID } = require('node:crypto');
 const { EventEmitter } = require('node:events');
 const { hold, release } = require('../alive.js');
 const { invalid } = require('../event.js');
+const { pairsOf } = require('../terms.js');
 const { PRIVATE, registryOf } = require('./registry.js');
 
 /** One client's stream. It emits `disconnected` once, with the reason. */
@@ -57,6 +58,11 @@ class Session extends EventEmitter {
       if (!this.isConnected) return;
       await this.#send.publishAsync({ json: data }, { name: eventName });
     }
+  }
+
+  async stream(readable, options) {
+    await this.iterate(textsOf(readable), options);
+    return true;
   }
 
   async subscribe(topic) {
@@ -124,6 +130,16 @@ class Session extends EventEmitter {
   }
 }
 
+/** The chunks of a stream, those of bytes as texts. */
+async function* textsOf(readable) {
+  const decoder = new TextDecoder();
+  for await (const chunk of readable) {
+    const text = chunk instanceof Uint8Array ? decoder.decode(chunk, { stream: true }) : chunk;
+    // A character may be in two chunks.
+    if (text !== '') yield text;
+  }
+}
+
 function notStale(error) {
   if (error.code !== 'FANFARE_ERR_STALE') throw error;
 }
@@ -140,7 +156,7 @@ function opening(hub, options, { origin, lastId }) {
     ...others,
     topics: [session.topic, ...named],
     tag: session.topic,
-    headers: [...(Symbol.iterator in headers ? headers : Object.entries(headers)), ...corsFields(cors, origin)],
+    headers: [...pairsOf(headers), ...corsFields(cors, origin)],
   };
   return {
     given,

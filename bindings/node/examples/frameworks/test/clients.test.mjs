@@ -4,16 +4,19 @@
 import assert from 'node:assert/strict';
 import { connect, createSecureServer } from 'node:http2';
 import { createServer as createTlsServer } from 'node:https';
+import { join } from 'node:path';
 import { test } from 'node:test';
+import { pathToFileURL } from 'node:url';
 import { fetchEventSource } from '@microsoft/fetch-event-source';
 import { Agent, fetch as undiciFetch } from 'undici';
-import { launch, openPage } from '../../../../../tests/browser/chromium.js';
 import { start as chat } from '../chat.mjs';
 import { start as express } from '../express.mjs';
 import { handler, start as http } from '../http.mjs';
 import { start as middleware } from '../middleware.mjs';
 import { listenOn } from '../serving.mjs';
-import { certificate, queue, started, until, withDeadline } from './support.mjs';
+import { certificate, queue, repository, started, until, withDeadline } from './support.mjs';
+
+const { launch, openPage } = await import(pathToFileURL(join(repository, 'tests/browser/chromium.js')));
 
 for (const handover of ['require', 'never']) {
   test(`handover ${handover}: fetch-event-source, by POST, which comes back`, async (t) => {

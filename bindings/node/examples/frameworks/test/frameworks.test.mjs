@@ -76,4 +76,15 @@ for (const [name, start] of Object.entries(APPLICATIONS)) {
       await until('the stream to end', () => hub.metrics().connections === 0);
     });
   }
+  test(`${name}: a POST that is no JSON, or has no topics, is an answer, and the server goes on`, async (t) => {
+    const { hub, url } = await started(t, start, {});
+    for (const body of ['{', '{}', '{"topics":5}', '{"topics":[1]}', '{"topics":"#/a"}']) {
+      const response = await undiciFetch(`${url}/events`, {
+        method: 'POST', headers: { 'Content-Type': 'application/json' }, body,
+      });
+      assert.ok(response.status === 400 || response.status === 500 || response.status === 404, `${body}: ${response.status}`);
+      await response.text();
+    }
+    assert.equal(hub.metrics().connections, 0);
+  });
 }

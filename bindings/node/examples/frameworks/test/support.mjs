@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Hub } from 'fanfare';
 
-export { until, withDeadline } from '../../../test/client.mjs';
+export { repository, until, withDeadline } from '../../../test/client.mjs';
 
 /** An application with a hub, both closed at the end of the test. */
 export async function started(t, start, options) {

@@ -1,0 +1,3 @@
+import { Hub } from 'fanfare';
+
+export const hub = new Hub();
