@@ -5,14 +5,46 @@ from __future__ import annotations
 import asyncio
 import weakref
 from collections import deque
+from collections.abc import Awaitable, Callable
 
-from .errors import EndedError
+from .errors import DisconnectedError, EndedError
 from .streams import Stream
+
+#: How long a server may take nothing of a stream while there is something to send, in seconds.
+STALL_S = 30.0
 
 #: How many streams are sent something in one turn of the loop: about a millisecond's work.
 STREAMS_PER_TURN = 4
 #: How much is sent at once of what waits, in bytes.
 SEND_BYTES = 64 << 10
+
+
+async def send_all(
+    stream: Stream,
+    write: Callable[[bytes], Awaitable[object]],
+    break_off: Callable[[], object],
+    stalled: Callable[[], object],
+) -> bool:
+    """Sends all that a stream has until its end, and says whether it has ended in order.
+
+    :param write: Sends one part of it.
+    :param break_off: Ends the response so that it does not look complete: some of it is missing.
+    :param stalled: What is done when a part was not taken for too long; it ends ``write``.
+    """
+    loop = asyncio.get_running_loop()
+    try:
+        while True:
+            part = await read_some(stream)
+            timer = loop.call_later(STALL_S, stalled)
+            try:
+                await write(part)
+            finally:
+                timer.cancel()
+    except DisconnectedError:
+        break_off()
+        return False
+    except EndedError:
+        return True
 
 
 async def read_some(stream: Stream) -> bytes:
