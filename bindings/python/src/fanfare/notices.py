@@ -10,9 +10,9 @@ from typing import Any
 from ._base import Base
 from ._convert import Memory, Topics, all_taken, decoded, several
 from ._doorbell import Doorbell
+from ._names import DisconnectReason, disconnect_reason
 from ._native import lib
 from .errors import check
-from .metrics import reason_name
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Disconnected(Connected):
     """A connection ended; ``subscriptions`` is what it was subscribed to."""
 
     #: Why, such as "client_closed".
-    reason: str
+    reason: DisconnectReason
     #: For how long it was an event stream, in seconds.
     lasted: float
     #: The number of events that its socket took whole.
@@ -148,7 +148,7 @@ class Notices:
                 at,
                 lost,
                 *client,
-                reason_name(notice.reason),
+                disconnect_reason(notice.reason),
                 notice.lasted_ms / 1000,
                 notice.events,
                 notice.bytes,
