@@ -94,7 +94,7 @@ class Stream:
         :raises DisconnectedError: It was cut; ``reason`` says why.
         """
         while (batch := self._take(0)) is None:
-            await self._notified().wait_async()
+            await self._notified()
         return batch
 
     def close(self) -> None:
