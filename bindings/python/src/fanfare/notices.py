@@ -26,8 +26,8 @@ class Notice:
 
 
 @dataclass(frozen=True)
-class Connected(Notice):
-    """A connection became an event stream."""
+class ConnectionNotice(Notice):
+    """Something that happened to a connection."""
 
     #: Its id.
     connection_id: int
@@ -39,8 +39,14 @@ class Connected(Notice):
     subscriptions: tuple[str, ...]
 
 
+# Neither is the other's class: what is written for one in a ``match`` is not met by the other.
 @dataclass(frozen=True)
-class Disconnected(Connected):
+class Connected(ConnectionNotice):
+    """A connection became an event stream."""
+
+
+@dataclass(frozen=True)
+class Disconnected(ConnectionNotice):
     """A connection ended; ``subscriptions`` is what it was subscribed to."""
 
     #: Why, such as "client_closed".
