@@ -18,6 +18,8 @@ from fanfare import Grant, Hub, OptionsError, asgi
 from fanfare._serving import Terms, covers
 from fanfare.asgi import EventStream
 
+pytestmark = pytest.mark.each_version
+
 Message = Any
 
 

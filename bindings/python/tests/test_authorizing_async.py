@@ -19,6 +19,8 @@ from test_authorizing import ask
 
 from fanfare import Grant, Hub, StreamRequest, Verdict
 
+pytestmark = pytest.mark.each_version
+
 
 async def ask_in_thread(port: int, query: str = "topic=news", **headers: str) -> httpx.Response:
     return await anyio.to_thread.run_sync(lambda: ask(port, query, **headers))

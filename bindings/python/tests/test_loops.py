@@ -14,6 +14,8 @@ from test_waiting import BIG, full_hub, read_on
 from fanfare import BusyError, Connected, Disconnected, EndedError, Hub, Publication, TimedOutError
 from fanfare.errors import check
 
+pytestmark = pytest.mark.each_version
+
 
 async def cancelled(function: Callable[[], Awaitable[object]]) -> None:
     """Cancels a task at the await at which it waits."""

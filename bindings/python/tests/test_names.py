@@ -12,6 +12,8 @@ import pytest
 from fanfare import ConnectionState, DisconnectReason, GapReason
 from fanfare._names import connection_state, disconnect_reason, gap_reason
 
+pytestmark = pytest.mark.each_version
+
 HEADER = Path(__file__).parents[3] / "include" / "fanfare.h"
 
 
