@@ -223,6 +223,7 @@ class _OfTrio:
                 if not isinstance(problem, ForkedError):  # a child of the program has no requests
                     _log.exception("the authorizer is not asked any more")
                 await self._trio.sleep_forever()
+                raise  # for what analyses the code: nothing is after a sleep for ever
             if requests:
                 return requests[0]
             await doorbell.wait_async()
