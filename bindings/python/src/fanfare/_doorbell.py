@@ -184,6 +184,7 @@ class Readable:
 
     def wait_its_turn(self) -> Readable:
         """Itself, to be awaited while there is more to read: until others have gone on."""
+        self._is_set = False  # it is looked at again anyway
         self.bell.append(self)
         return self
 
