@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from json import JSONEncoder
 from typing import Any, Final
 
-from ._convert import Memory, Text, encoded
+from ._convert import Memory, Text, encoded, no_whole_number
 from ._native import ffi, lib
 from .errors import error
 
@@ -113,14 +113,19 @@ def made(
         event.key = memory.text(key)
     if comment is not None:
         event.comment = memory.text(comment)
+    for option, value in (("retry_ms", retry_ms), ("window_ms", window_ms)):
+        if value is not None:
+            _assign(event, option, value)
+    return event
+
+
+def _assign(event: Any, option: str, value: int) -> None:  # noqa: ANN401 (cffi has no types)
     try:
-        if retry_ms is not None:
-            event.retry_ms = retry_ms
-        if window_ms is not None:
-            event.window_ms = window_ms
+        setattr(event, option, value)
     except OverflowError:
         raise error(lib.FANFARE_ERR_EVENT) from None
-    return event
+    except TypeError:
+        raise no_whole_number(option, value) from None
 
 
 def addressed(
