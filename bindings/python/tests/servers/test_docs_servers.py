@@ -12,7 +12,7 @@ import pytest
 from client import wait_until
 from documented import ASYNC, block
 from raw import Raw
-from running import Server
+from running import PYTHON, Server
 
 UVICORN = "uvicorn-httptools-uvloop"
 FASTAPI = """
@@ -97,6 +97,12 @@ def test_fastapi(fastapi: Server) -> None:
         assert "Traceback" not in fastapi.log()
     finally:
         fastapi.kill()
+
+
+def test_the_run_of_a_model_is_that_of_the_example() -> None:
+    example = (PYTHON / "examples" / "model_run.py").read_text(encoding="utf-8")
+    shown = block(ASYNC, "async def open_run")
+    assert [part for part in shown.split("\n\n\n") if part.strip() not in example] == []
 
 
 def test_aiohttp(tmp_path: Path) -> None:
