@@ -159,10 +159,9 @@ def test_coroutines_are_cancelled_when_their_hub_is_closed(
 
 
 PROGRAM = """
-import logging, os, signal, sys, threading
+import http.client, logging, os, signal, sys, threading
 import anyio
 from fanfare import Hub
-from test_authorizing import ask
 
 logging.basicConfig()
 threading.excepthook = lambda _: None  # of clients that are cut off
@@ -179,12 +178,17 @@ async def main():
         {decides}
 
     port = hub.listen().port
-    assert (await anyio.to_thread.run_sync(ask, port, "topic=exits")).status_code == 503
+    assert await anyio.to_thread.run_sync(ask, port, "exits") == 503
     threading.Thread(target=ask_and_interrupt, args=(port,), daemon=True).start()
     {then}
 
+def ask(port, topic):
+    client = http.client.HTTPConnection("127.0.0.1", port)
+    client.request("GET", f"/events?topic={{topic}}")
+    return client.getresponse().status
+
 def ask_and_interrupt(port):
-    threading.Thread(target=ask, args=(port,), daemon=True).start()
+    threading.Thread(target=ask, args=(port, "waits"), daemon=True).start()
     begun.wait()
     {interrupts}
 
