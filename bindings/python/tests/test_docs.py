@@ -12,7 +12,7 @@ from typing import Any
 import anyio
 import anyio.to_thread
 import pytest
-from client import wait_until
+from client import events, wait_until
 from documented import ASYNC, README, block, run_block
 from loops import Run, run  # noqa: F401 (a fixture)
 from test_authorizing import ask
@@ -120,8 +120,11 @@ def test_a_hub_tells_its_notices(run: Run, interested: bool) -> None:  # noqa: F
 
             def come_and_go() -> None:
                 wait_until("the notices", lambda: hub.metrics().interest_watchers == 1)
-                assert ask(port, f"topic={topic}").status_code == 200
-                wait_until("its end", lambda: hub.metrics().connections == 0)
+                with events(port, topic):
+                    # A topic that is not wanted any more when it is looked at is told of no more.
+                    told = "topic" if interested else "addr"
+                    wait_until("what is told of it", lambda: told in names)
+                wait_until("its end", lambda: "reason" in names)
 
             names: dict[str, Any] = NAMES | {"hub": hub}
             async with anyio.create_task_group() as group:
