@@ -82,7 +82,8 @@ wheel: ## build the Python package: a wheel for every CPython, and its sources, 
 	rm -rf $(WHEELS_DIR)
 	bindings/python/native/licences bindings/python/LICENSE-CRATES
 	cd bindings/python && $(MATURIN) build --locked --strip --profile $(WHEEL_PROFILE) --out $(abspath $(WHEELS_DIR)) --interpreter $(PYTHON)
-	cd bindings/python && $(MATURIN) sdist --out $(abspath $(WHEELS_DIR))
+	@# Without -m it looks for a Cargo.toml here first, and says that there is none.
+	cd bindings/python && $(MATURIN) sdist -m native/Cargo.toml --out $(abspath $(WHEELS_DIR))
 
 # maturin compiles the declarations with the cffi of this interpreter.
 PYTHON := $(abspath .venv/bin/python)

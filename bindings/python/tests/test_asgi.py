@@ -18,6 +18,8 @@ from fanfare import Grant, Hub, OptionsError, asgi
 from fanfare._serving import Terms, covers
 from fanfare.asgi import EventStream
 
+pytestmark = pytest.mark.each_version
+
 Message = Any
 
 
@@ -123,7 +125,7 @@ class Kept:
 def test_a_server_that_takes_nothing_any_more_does_not_keep_the_stream(
     connection: Kept | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(asgi, "STALL_S", 0.05)
+    monkeypatch.setattr("fanfare._sending.STALL_S", 0.05)
     monkeypatch.setattr(asgi, "connection_of", lambda _send: connection)
 
     async def main() -> None:
@@ -147,7 +149,7 @@ def test_a_task_that_is_cancelled_after_its_server_stalled_is_cancelled(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     connection = Kept(True)
-    monkeypatch.setattr(asgi, "STALL_S", 0.05)
+    monkeypatch.setattr("fanfare._sending.STALL_S", 0.05)
     monkeypatch.setattr(asgi, "connection_of", lambda _send: connection)
 
     async def main() -> None:

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import re
 import sys
 import threading
 import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import httpx
 import pytest
 from client import DEADLINE_S, wait_until
-from test_streams import run  # noqa: F401 (a fixture)
 
 from fanfare import (
     BusyError,
@@ -39,7 +37,6 @@ from fanfare import (
     Verdict,
 )
 
-Runner = Callable[[Coroutine[Any, Any, Any]], Any]
 SECRET = "0123456789abcdef0123456789abcdef"
 
 
@@ -169,71 +166,6 @@ def test_a_request_that_waits_for_too_long_is_refused_and_its_answer_counted() -
         leave.set()
         wait_until("the answer is counted", lambda: hub.metrics().late_authorizations == 1)
         assert ask(port).status_code == 200
-
-
-def test_a_coroutine_decides_in_its_loop(run: Runner) -> None:  # noqa: F811
-    async def main() -> None:
-        async with Hub(shards=1) as hub:
-            loop = asyncio.get_running_loop()
-
-            @hub.authorize(waiting_max=2)
-            async def decide(request: StreamRequest) -> Verdict:
-                assert asyncio.get_running_loop() is loop
-                await asyncio.sleep(0.001)
-                if request.query == "topic=bad":
-                    raise LookupError("on purpose")
-                return Grant([request.query.removeprefix("topic=")])
-
-            port = hub.listen().port
-            answers = await asyncio.gather(*(_ask(port, f"topic=t{n}") for n in range(2)))
-            assert [answer.status_code for answer in answers] == [200, 200]
-            for n in range(5):
-                assert (await _ask(port, f"topic=t{n}")).status_code == 200
-            assert (await _ask(port, "topic=bad")).status_code == 503
-            assert (await _ask(port, "topic=good")).status_code == 200
-        with pytest.raises(RuntimeError, match="the hub has an authorizer already"):
-            hub.authorize(decide)
-
-    run(main())
-
-
-async def _ask(port: int, query: str) -> httpx.Response:
-    return await asyncio.to_thread(ask, port, query)
-
-
-def test_a_coroutine_that_takes_too_long_is_cancelled(run: Runner) -> None:  # noqa: F811
-    cancelled = threading.Event()
-
-    async def main() -> None:
-        async with Hub(shards=1) as hub:
-
-            @hub.authorize(timeout_ms=50)
-            async def decide(_: StreamRequest) -> Verdict:
-                try:
-                    await asyncio.sleep(DEADLINE_S)
-                finally:
-                    cancelled.set()
-                return True
-
-            assert (await _ask(hub.listen().port, "topic=news")).status_code == 503
-            while not cancelled.is_set():
-                await asyncio.sleep(0.005)
-
-    run(main())
-
-
-def test_a_coroutine_without_a_loop_is_refused_and_no_listener_is_open_by_mistake() -> None:
-    async def decide(_: StreamRequest) -> Verdict:
-        return True
-
-    with Hub(shards=1) as hub:
-        hub.authorize(decide)
-        with pytest.raises(RuntimeError, match="listen from a coroutine"):
-            hub.listen()
-    with Hub(shards=1) as hub:
-        hub.listen()
-        with pytest.raises(RuntimeError, match="authorize before you listen"):
-            hub.authorize(decide)
 
 
 def test_an_authorizer_that_is_closed_refuses_and_one_out_of_bounds_is_none() -> None:

@@ -1,22 +1,20 @@
-"""Forks, hubs that are dropped, and the README's examples."""
+"""Forks, and hubs that are dropped or left open."""
 
 from __future__ import annotations
 
 import asyncio
 import gc
 import os
-import re
 import threading
 import traceback
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 from client import DEADLINE_S, events, wait_until
 
 from fanfare import ForkedError, FunctionAuthorizer, Grant, Hub, Publication
 
-README = Path(__file__).parents[1] / "README.md"
+pytestmark = pytest.mark.each_version
 
 
 def in_a_child(function: Callable[[], None]) -> None:
@@ -156,11 +154,3 @@ def test_threads_use_a_hub_whose_last_name_is_dropped() -> None:
     thread.join(DEADLINE_S)
     assert done.is_set()
     closes()
-
-
-def test_the_first_examples_of_the_readme_run() -> None:
-    first, second, *_ = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.S)
-    exec(first.replace(":8080", ":0"), {})
-    indented = second.replace(":8080", ":0").replace("\n", "\n    ")
-    program = f"import asyncio\nfrom fanfare import Hub\nasync def main():\n    {indented}\n"
-    exec(f"{program}\nasyncio.run(main())", {})

@@ -1,40 +1,20 @@
-"""Waiting in coroutines under asyncio, uvloop and trio, to all of which anyio is the way."""
+"""Waiting in coroutines under asyncio, uvloop and trio."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 import anyio
 import pytest
-from client import DEADLINE_S, events
+from client import events
+from loops import Run, run  # noqa: F401 (a fixture)
 from test_waiting import BIG, full_hub, read_on
 
 from fanfare import BusyError, Connected, Disconnected, EndedError, Hub, Publication, TimedOutError
 from fanfare.errors import check
 
-LOOPS: dict[str, tuple[str, dict[str, Any]]] = {
-    "asyncio": ("asyncio", {}),
-    "uvloop": ("asyncio", {"use_uvloop": True}),
-    "trio": ("trio", {}),
-}
-Run = Callable[[Callable[[], Awaitable[Any]]], Any]
-
-
-@pytest.fixture(params=LOOPS)
-def run(request: pytest.FixtureRequest) -> Run:
-    """Runs a coroutine function in a loop, and fails if that does not end."""
-    backend, options = LOOPS[request.param]
-
-    def run(function: Callable[[], Awaitable[Any]]) -> Any:  # noqa: ANN401 (whatever it returns)
-        async def limited() -> Any:  # noqa: ANN401
-            with anyio.fail_after(DEADLINE_S):
-                return await function()
-
-        return anyio.run(limited, backend=backend, backend_options=options)
-
-    return run
+pytestmark = pytest.mark.each_version
 
 
 async def cancelled(function: Callable[[], Awaitable[object]]) -> None:
@@ -55,7 +35,7 @@ async def cancelled(function: Callable[[], Awaitable[object]]) -> None:
     assert ended == []
 
 
-def test_a_task_waits_for_notices_and_other_tasks_run(run: Run) -> None:
+def test_a_task_waits_for_notices_and_other_tasks_run(run: Run) -> None:  # noqa: F811
     async def main() -> list[str]:
         async with Hub(shards=1) as hub:
             port, ticks, told = hub.listen().port, [0], []
@@ -84,7 +64,7 @@ def test_a_task_waits_for_notices_and_other_tasks_run(run: Run) -> None:
     assert run(main) == [Connected.__name__, Disconnected.__name__]
 
 
-def test_notices_that_a_thread_closes_end_for_the_task_that_waits(run: Run) -> None:
+def test_notices_that_a_thread_closes_end_for_the_task_that_waits(run: Run) -> None:  # noqa: F811
     async def main() -> None:
         async with Hub(shards=1) as hub:
             notices = hub.notices()
@@ -96,7 +76,7 @@ def test_notices_that_a_thread_closes_end_for_the_task_that_waits(run: Run) -> N
     run(main)
 
 
-def test_a_second_task_that_waits_for_notices_is_refused(run: Run) -> None:
+def test_a_second_task_that_waits_for_notices_is_refused(run: Run) -> None:  # noqa: F811
     async def main() -> None:
         async with Hub(shards=1) as hub:
             notices = hub.notices()
@@ -111,7 +91,7 @@ def test_a_second_task_that_waits_for_notices_is_refused(run: Run) -> None:
     run(main)
 
 
-def test_a_task_waits_for_space(run: Run) -> None:
+def test_a_task_waits_for_space(run: Run) -> None:  # noqa: F811
     with full_hub() as (hub, client):
 
         async def main() -> None:
@@ -126,7 +106,7 @@ def test_a_task_waits_for_space(run: Run) -> None:
         run(main)
 
 
-def test_a_task_reads_a_stream_until_its_end(run: Run) -> None:
+def test_a_task_reads_a_stream_until_its_end(run: Run) -> None:  # noqa: F811
     async def main() -> None:
         async with Hub(shards=1) as hub:
             read = b""
@@ -147,7 +127,7 @@ def test_a_task_reads_a_stream_until_its_end(run: Run) -> None:
     run(main)
 
 
-def test_a_stream_that_a_thread_closes_ends_for_the_task_that_waits(run: Run) -> None:
+def test_a_stream_that_a_thread_closes_ends_for_the_task_that_waits(run: Run) -> None:  # noqa: F811
     async def main() -> None:
         async with Hub(shards=1) as hub:
             stream = hub.subscribe("news")
@@ -162,7 +142,7 @@ def test_a_stream_that_a_thread_closes_ends_for_the_task_that_waits(run: Run) ->
 
 
 def test_a_task_that_is_cancelled_at_any_await_has_done_nothing_and_can_wait_again(
-    run: Run,
+    run: Run,  # noqa: F811
 ) -> None:
     with full_hub() as (hub, client):
         many = [Publication("news", BIG)]
@@ -190,7 +170,8 @@ def test_a_task_that_is_cancelled_at_any_await_has_done_nothing_and_can_wait_aga
 
 
 def test_what_is_closed_just_before_a_task_waits_for_it_ends(
-    run: Run, monkeypatch: pytest.MonkeyPatch
+    run: Run,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async def main() -> None:
         with Hub(shards=1) as hub:

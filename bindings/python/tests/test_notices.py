@@ -25,6 +25,8 @@ from fanfare import (
     Wanted,
 )
 
+pytestmark = pytest.mark.each_version
+
 Runner = Callable[[Coroutine[Any, Any, Any]], Any]
 
 

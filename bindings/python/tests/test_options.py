@@ -213,6 +213,31 @@ def test_what_the_abi_has_no_number_for_is_refused_by_name(
         CASES[case].refused(**{name: value})
 
 
+@pytest.mark.parametrize("value", ["1", 1.5])
+@pytest.mark.parametrize(("case", "name"), ALL_NUMBERS)
+def test_what_is_no_whole_number_is_refused_by_name(case: str, name: str, value: object) -> None:
+    with pytest.raises(TypeError, match=f"^the option {name} takes a whole number, not {value!r}$"):
+        CASES[case].refused(**{name: value})
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda hub: hub.publish("a", retry_ms="1"), "retry_ms takes a whole number, not '1'"),
+        (lambda hub: hub.publish("a", "b", window_ms=0.5), "window_ms takes a whole number, not 0"),
+        (lambda hub: hub.subscribe("a", start=1.5), "start takes a whole number, not 1.5"),
+        (lambda hub: hub.subscribe(5), "expected str, bytes or several of them, not int"),
+        (lambda hub: hub.subscribe(["a", 5]), "expected str or bytes, not int"),
+        (lambda hub: hub.subscribe("a", expires_at="x"), "a moment is a number .*, not str"),
+    ],
+)
+def test_what_is_of_another_type_is_refused_with_what_is_taken(
+    call: Callable[[Hub], object], message: str
+) -> None:
+    with Hub(shards=1) as hub, pytest.raises(TypeError, match=message):
+        call(hub)
+
+
 WRONG_CHOICES: list[tuple[str, dict[str, object], str]] = [
     ("hub", {"policy": "drop"}, "the option policy .* disconnect, drop-oldest or conflate"),
     ("hub", {"heartbeat_form": ""}, "the option heartbeat_form .* id, comment or event"),

@@ -17,6 +17,8 @@ from under_test import IS_WHEEL, PACKAGE
 import fanfare
 from fanfare._native import lib
 
+pytestmark = pytest.mark.each_version
+
 HEADER = Path(__file__).parents[3] / "include" / "fanfare.h"
 of_the_wheel = pytest.mark.skipif(not IS_WHEEL, reason="the wheel alone has it; see run-tests")
 

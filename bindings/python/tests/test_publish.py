@@ -9,6 +9,8 @@ from client import DEADLINE_S, events
 
 from fanfare import Hub
 
+pytestmark = pytest.mark.each_version
+
 TEXTS = {
     "plain text": ("hello", "hello"),
     "text beyond ASCII": ("Grüße, Ελλάδα, 日本語, 🎺", "Grüße, Ελλάδα, 日本語, 🎺"),

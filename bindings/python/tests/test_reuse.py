@@ -12,6 +12,8 @@ from client import DEADLINE_S, events
 from fanfare import EncodingError, EventError, Hub
 from fanfare._now import DATA_BYTES_MAX, NAME_BYTES_MAX
 
+pytestmark = pytest.mark.each_version
+
 SIZES = [0, 1, 5, DATA_BYTES_MAX - 1, DATA_BYTES_MAX, DATA_BYTES_MAX + 1, 3, 0, 70_000, 1]
 
 

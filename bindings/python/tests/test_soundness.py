@@ -19,6 +19,8 @@ from test_waiting import BIG, full_hub
 
 from fanfare import ForkedError, FullError, Hub, Publication
 
+pytestmark = pytest.mark.each_version
+
 #: How long an interrupt may take to end what waits: the library waits for 100 ms at once.
 ENDS_S = 0.1 + 1
 HANDOVERS = Path(__file__).parents[1] / "bench" / "handovers.py"

@@ -36,6 +36,8 @@ from fanfare import (
     UnreadSocketError,
 )
 
+pytestmark = pytest.mark.each_version
+
 Runner = Callable[[Coroutine[Any, Any, Any]], Any]
 
 

@@ -10,8 +10,9 @@ The engine's own threads serve the clients, none of which ever waits for Python.
 
 from . import _native  # noqa: F401 (first, as it says why the library cannot be loaded)
 from ._convert import Envelope, Headers, HeartbeatForm, Moment, Policy, Start, Text, Topics
+from ._names import ConnectionState, DisconnectReason, GapReason
 from .admin import Connection
-from .authorizing import Authorizer, FunctionAuthorizer, StreamRequest, Verdict
+from .authorizing import Authorizer, FunctionAuthorizer, Verdict
 from .errors import (
     AddressError,
     ArgumentError,
@@ -58,6 +59,7 @@ from .process import PerProcess
 from .publish_server import PublishServer
 from .publisher import Publisher, UnreachableError
 from .rules import Rule
+from .stream_request import StreamRequest
 from .streams import STREAM_HEADERS, Stream
 from .tokens import Granted, Jwks, Key, SigningKey, TicketAuthorizer, Tickets, Tokens
 from .topic import Topic
@@ -72,7 +74,9 @@ __all__ = [
     "ClosedError",
     "Connected",
     "Connection",
+    "ConnectionState",
     "Destination",
+    "DisconnectReason",
     "Disconnected",
     "DisconnectedError",
     "Drained",
@@ -86,6 +90,7 @@ __all__ = [
     "ForkedError",
     "FullError",
     "FunctionAuthorizer",
+    "GapReason",
     "Grant",
     "GrantError",
     "Granted",

@@ -104,7 +104,11 @@ def encoded(text: Text) -> bytes:
 
 def several(texts: Topics) -> list[Text]:
     """One text, or several, as a list."""
-    return [texts] if isinstance(texts, str | bytes) else list(texts)
+    if isinstance(texts, str | bytes):
+        return [texts]
+    if isinstance(texts, Iterable):
+        return list(texts)
+    raise TypeError(f"expected str, bytes or several of them, not {type(texts).__name__}")
 
 
 def decoded(text: Any) -> str | None:  # noqa: ANN401 (cffi has no types)
@@ -146,6 +150,12 @@ def assign(made: Any, option: str, value: int | None) -> None:  # noqa: ANN401 (
         setattr(made, option, value)
     except OverflowError:
         raise out_of_bounds(option, WHOLE) from None
+    except TypeError:
+        raise no_whole_number(option, value) from None
+
+
+def no_whole_number(option: str, value: object) -> TypeError:
+    return TypeError(f"the option {option} takes a whole number, not {value!r}")
 
 
 def choose(made: Any, option: str, name: str | None) -> None:  # noqa: ANN401 (cffi has no types)
@@ -174,6 +184,8 @@ def begin(made: Any, option: str, start: Start | None) -> None:  # noqa: ANN401 
             setattr(made, f"{option}_last", start)
         except OverflowError:
             raise out_of_bounds(option, "a number of events from 0 to 2**32 - 1") from None
+        except TypeError:
+            raise no_whole_number(option, start) from None
 
 
 def unix_ms(moment: Moment | None) -> int:
@@ -184,6 +196,9 @@ def unix_ms(moment: Moment | None) -> int:
         if moment.tzinfo is None:
             raise ValueError("a datetime needs a time zone, such as datetime.now(timezone.utc)")
         moment = moment.timestamp()
+    if not isinstance(moment, int | float):
+        kind = type(moment).__name__
+        raise TypeError(f"a moment is a number of seconds since 1970 or a datetime, not {kind}")
     return max(1, math.ceil(moment * 1000))
 
 

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import itertools
 import select
 import threading
+import time
 import weakref
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Generator
 from typing import Any, TypeVar
 
 from ._native import ffi, lib
@@ -25,6 +28,9 @@ T = TypeVar("T")
 SLICE_S = 0.25
 #: How many notices are drained at once.
 CAPACITY = 64
+#: For how long streams go on in one turn of the loop, in seconds: about as long as most of what
+#: else a loop does in a turn.
+TURN_S = 0.001
 
 
 class Doorbell:
@@ -126,23 +132,106 @@ def call_soon(loop: asyncio.AbstractEventLoop, function: Callable[[], object]) -
 
 
 class Readable:
-    """Whether there is something to read of a stream. It belongs to one event loop."""
+    """Whether there is something to read of a stream, for the one task of asyncio's that reads it.
+
+    The task awaits it again and again. For the task it is a future, though one for any number of
+    waits. A future for each wait, and coroutines around it, would be tens of thousands of new
+    objects while ten thousand streams go on; a collection of garbage looks at all of them, which
+    stopped the loop for tens of milliseconds.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_asyncio_future_blocking",
+        "_callback",
+        "_context",
+        "_is_set",
+        "_loop",
+        "bell",
+        "native",
+        "token",
+    )
 
     def __init__(self, bell: LoopBell) -> None:
         self.bell = bell
         self.native = bell.doorbell.native
         self.token = bell.add(self)
-        self.event = asyncio.Event()
         self._loop = asyncio.get_running_loop()
+        self._is_set = False
+        #: What has the task go on that waits, and where: of a task that waits alone.
+        self._callback: Callable[[Any], object] | None = None
+        self._context: contextvars.Context | None = None
+        #: Whether a task has yet to see that it is to wait, as in futures of asyncio's.
+        self._asyncio_future_blocking = False
+
+    def __await__(self) -> Generator[Any, None, None]:
+        if self._callback is not None:
+            raise error(lib.FANFARE_ERR_BUSY)
+        self._asyncio_future_blocking = not self._is_set
+        self._is_set = False
+        return self  # type: ignore[return-value]
+
+    def __iter__(self) -> Readable:
+        return self
+
+    def __next__(self) -> Readable:
+        if self._asyncio_future_blocking:
+            return self
+        raise StopIteration
 
     async def wait_async(self) -> None:
-        await self.event.wait()
-        self.event.clear()
+        await self
+
+    def wait_its_turn(self) -> Readable:
+        """Itself, to be awaited while there is more to read: until others have gone on."""
+        self._is_set = False  # it is looked at again anyway
+        self.bell.append(self)
+        return self
+
+    def go_on(self) -> None:
+        """Has the task that waits run on, here and now, where no other task runs."""
+        callback, context = self._callback, self._context
+        if callback is None or context is None:
+            self._is_set = True
+            return
+        self._callback = self._context = None
+        context.run(callback, self)
 
     def close(self) -> None:
         """Wakes what waits, from any thread."""
         self.bell.drop(self.token)
-        call_soon(self._loop, self.event.set)
+        call_soon(self._loop, self.go_on)
+
+    # What a task asks a future.
+
+    def get_loop(self) -> asyncio.AbstractEventLoop:
+        return self._loop
+
+    def add_done_callback(
+        self, callback: Callable[[Any], object], *, context: contextvars.Context
+    ) -> None:
+        self._callback, self._context = callback, context
+
+    def result(self) -> None:
+        pass
+
+    def cancel(self, msg: object = None) -> bool:
+        callback, context = self._callback, self._context
+        if callback is None:
+            return False
+        self._callback = self._context = None
+        self._loop.call_soon(callback, _Cancelled(msg), context=context)
+        return True
+
+
+class _Cancelled:
+    """The result of a wait whose task is cancelled."""
+
+    def __init__(self, message: object) -> None:
+        self._args = () if message is None else (message,)
+
+    def result(self) -> None:
+        raise asyncio.CancelledError(*self._args)
 
 
 class OwnBell:
@@ -168,12 +257,19 @@ class OwnBell:
         self.doorbell.remove(self.token)
         self.doorbell.wake()
 
+    def __await__(self) -> Generator[Any, None, None]:
+        return self.wait_async().__await__()
+
     def _drain(self) -> None:
-        self.doorbell.drain(lambda notice: int(notice.token))
+        self.doorbell.drain(_token)
 
 
 class LoopBell:
-    """The queue of notices for the streams that one event loop reads."""
+    """The queue of notices for the streams that one event loop reads.
+
+    The streams go on one after the other, in each turn of the loop for some time alone, however
+    many could. What is left keeps the doorbell readable, so that the loop comes back to it.
+    """
 
     @staticmethod
     def of_running_loop() -> LoopBell:
@@ -181,7 +277,7 @@ class LoopBell:
         bell = _bells.get(loop)
         if bell is None:
             bell = _bells[loop] = LoopBell()
-            loop.add_reader(bell.doorbell.fd, bell._drain)
+            loop.add_reader(bell.doorbell.fd, bell._on_ring)
         return bell
 
     def __init__(self) -> None:
@@ -189,6 +285,10 @@ class LoopBell:
         self._tokens = itertools.count(1)
         # A stream that is dropped takes its place here along.
         self._readable: weakref.WeakValueDictionary[int, Readable] = weakref.WeakValueDictionary()
+        #: Those that may go on.
+        self._due: deque[Readable] = deque()
+        #: Whether the loop will call ``_turn``.
+        self._is_scheduled = False
 
     def add(self, readable: Readable) -> int:
         token = next(self._tokens)
@@ -199,12 +299,42 @@ class LoopBell:
         self._readable.pop(token, None)
         self.doorbell.remove(token)
 
-    def _drain(self) -> None:
-        # What is left keeps the doorbell readable, so that the loop comes back to it.
-        for token in self.doorbell.drain(lambda notice: int(notice.token)):
+    def append(self, readable: Readable) -> None:
+        """Has a stream go on when others have."""
+        self._due.append(readable)
+        self._schedule()
+
+    def _on_ring(self) -> None:
+        if not self._is_scheduled:
+            self._turn()
+
+    def _turn(self) -> None:
+        self._is_scheduled = False
+        ends = time.monotonic() + TURN_S
+        due = self._due
+        try:
+            while (due or self._drain()) and time.monotonic() < ends:
+                due.popleft().go_on()
+        finally:
+            if due:
+                self._schedule()
+
+    def _schedule(self) -> None:
+        if not self._is_scheduled:
+            self._is_scheduled = True
+            asyncio.get_running_loop().call_soon(self._turn)
+
+    def _drain(self) -> bool:
+        """Takes in those that are told to be readable; whether there are any."""
+        for token in self.doorbell.drain(_token):
             readable = self._readable.get(token)
             if readable is not None:
-                readable.event.set()
+                self._due.append(readable)
+        return bool(self._due)
+
+
+def _token(notice: Any) -> int:  # noqa: ANN401 (cffi has no types)
+    return int(notice.token)
 
 
 def bell_here() -> Readable | OwnBell:

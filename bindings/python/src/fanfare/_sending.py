@@ -1,80 +1,116 @@
-"""How streams are sent by an event loop that has other things to do as well."""
+"""How streams are sent by an event loop of asyncio's that has other things to do as well.
+
+There may be ten thousand of them. So nothing is made for a part of a stream that outlives its being
+sent: what the garbage collector has to look at is as little as may be.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import weakref
-from collections import deque
+from collections.abc import Awaitable, Callable
 
-from .errors import EndedError
+from ._doorbell import Readable
+from .errors import DisconnectedError, EndedError
 from .streams import Stream
 
-#: How many streams are sent something in one turn of the loop: about a millisecond's work.
-STREAMS_PER_TURN = 4
 #: How much is sent at once of what waits, in bytes.
 SEND_BYTES = 64 << 10
+#: How long a server may take nothing of a stream while there is something to send, in seconds.
+STALL_S = 30.0
 
 
-async def read_some(stream: Stream) -> bytes:
-    """What a stream has next, as soon as it is this stream's turn: its batches are put together.
+async def send_all(
+    stream: Stream,
+    write: Callable[[bytes], Awaitable[object]],
+    break_off: Callable[[], object],
+    stalled: Callable[[], object],
+) -> bool:
+    """Sends all that a stream has until its end, and says whether it has ended in order.
+
+    :param write: Sends a part of it.
+    :param break_off: Ends the response so that it does not look complete: some of it is missing.
+    :param stalled: What is done when a part was not taken for too long; it ends ``write``.
+    """
+    stalls = _Stalls.of_running_loop()
+    try:
+        while True:
+            part, has_more = _next_part(stream)
+            if part:
+                stalls.begin(stalled)
+                try:
+                    await write(part)
+                finally:
+                    stalls.end(stalled)
+            readable = stream._notified()
+            assert isinstance(readable, Readable)
+            await (readable.wait_its_turn() if has_more else readable)
+    except DisconnectedError:
+        break_off()
+        return False
+    except EndedError:
+        return True
+
+
+def _next_part(stream: Stream) -> tuple[bytes, bool]:
+    """What a stream has, put together, up to a bound; and whether it may have more.
 
     :raises EndedError: The stream has ended.
     """
-    first = await stream.read_async()
-    await _turns_of_running_loop().wait()
-    parts, size = [first], len(first)
+    part = stream._take(0)
+    if part is None:
+        return b"", False
+    parts, size = [part], len(part)
     try:
-        while size < SEND_BYTES and (more := stream._take(0)) is not None:
-            parts.append(more)
-            size += len(more)
+        while size < SEND_BYTES:
+            part = stream._take(0)
+            if part is None:
+                return b"".join(parts), False
+            parts.append(part)
+            size += len(part)
     except EndedError:
         pass  # it is raised once more with the next call
-    return b"".join(parts) if len(parts) > 1 else first
+    return b"".join(parts), True
 
 
-class Turns:
-    """Lets few streams go on in each turn of the loop, one after the other, however many could."""
+class _Stalls:
+    """What is being sent on one event loop: one timer finds what is not taken for too long."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = weakref.ref(loop)
-        self._left = STREAMS_PER_TURN
-        self._waiting: deque[asyncio.Future[None]] = deque()
-        self._is_begun = False
+    @staticmethod
+    def of_running_loop() -> _Stalls:
+        loop = asyncio.get_running_loop()
+        stalls = _stalls.get(loop)
+        if stalls is None:
+            stalls = _stalls[loop] = _Stalls()
+        return stalls
 
-    async def wait(self) -> None:
-        loop = self._loop()
-        if loop is None:
-            return
-        if not self._is_begun:
-            self._is_begun = True
-            loop.call_soon(self._begin)
-        if self._left and not self._waiting:
-            self._left -= 1
-            return
-        turn: asyncio.Future[None] = loop.create_future()
-        self._waiting.append(turn)
-        await turn  # one that is cancelled is passed over
+    def __init__(self) -> None:
+        #: What is to be called, and since when it is sent: the oldest first.
+        self._sending: dict[Callable[[], object], float] = {}
+        self._is_watched = False
 
-    def _begin(self) -> None:
-        """Begins a turn of the loop."""
-        self._left = STREAMS_PER_TURN
-        while self._waiting and self._left:
-            turn = self._waiting.popleft()
-            if not turn.done():
-                turn.set_result(None)
-                self._left -= 1
-        loop = self._loop()
-        self._is_begun = bool(self._waiting) and loop is not None
-        if loop is not None and self._is_begun:
-            loop.call_soon(self._begin)
+    def begin(self, stalled: Callable[[], object]) -> None:
+        loop = asyncio.get_running_loop()
+        self._sending[stalled] = loop.time()
+        if not self._is_watched:
+            self._is_watched = True
+            loop.call_later(STALL_S, self._look)
 
+    def end(self, stalled: Callable[[], object]) -> None:
+        self._sending.pop(stalled, None)
 
-def _turns_of_running_loop() -> Turns:
-    loop = asyncio.get_running_loop()
-    turns = _turns.get(loop)
-    if turns is None:
-        turns = _turns[loop] = Turns(loop)
-    return turns
+    def _look(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._is_watched = False
+        while self._sending:
+            stalled, since = next(iter(self._sending.items()))
+            left = since + STALL_S - loop.time()
+            if left > 0:
+                self._is_watched = True
+                loop.call_later(left, self._look)
+                return
+            del self._sending[stalled]
+            stalled()
 
 
-_turns: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Turns] = weakref.WeakKeyDictionary()
+_stalls: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Stalls] = weakref.WeakKeyDictionary()

@@ -51,8 +51,6 @@ OVERLOADED = (BusyError, ClosedError, LimitError, OutOfResourcesError)
 #: Topics that a request's query may name at most, as at a listener.
 QUERY_TOPICS_MAX = 64
 LAST_EVENT_ID_BYTES_MAX = 4096
-#: How long a server may take nothing of a stream while there is something to send, in seconds.
-STALL_S = 30.0
 #: The fields of an answer that are the engine's own; a ``Content-Encoding`` is not named here, as
 #: it makes a stream one that the engine cannot send.
 OWN_FIELDS = frozenset(

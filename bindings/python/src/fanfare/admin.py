@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 from ._base import Base
 from ._convert import (
@@ -18,14 +18,10 @@ from ._convert import (
     struct,
     taken,
 )
+from ._names import ConnectionState, connection_state
 from ._native import ffi, lib
 from .errors import check
 
-_STATES = {
-    lib.FANFARE_CONNECTION_LIVE: "live",
-    lib.FANFARE_CONNECTION_LAGGING: "lagging",
-    lib.FANFARE_CONNECTION_REPLAYING: "replaying",
-}
 _POLICY_NAMES = {number: name for name, number in POLICIES.items()}
 
 
@@ -54,7 +50,7 @@ class Connection:
     #: How many seconds ago the oldest event was published that it has not taken whole.
     lag_age: float
     #: Whether it takes what it is sent, did not take all, or is sent what it has missed.
-    state: Literal["live", "lagging", "replaying"]
+    state: ConnectionState
     #: What happens to it when it lags too far.
     policy: Policy
 
@@ -215,7 +211,7 @@ def _listed(out: Any) -> list[Connection]:  # noqa: ANN401 (cffi has no types)
                 lag_events=read.lag_events,
                 lag_bytes=read.lag_bytes,
                 lag_age=read.lag_age_ms / 1000,
-                state=cast("Any", _STATES.get(read.state, "live")),
+                state=connection_state(read.state),
                 policy=cast("Policy", _POLICY_NAMES.get(read.policy, "disconnect")),
             )
         )

@@ -23,13 +23,12 @@ from typing import Any, TypeVar
 from aiohttp import web
 
 from ._convert import Envelope, Headers, HeartbeatForm, Moment, Policy, Start, Text, Topics
-from ._sending import read_some
+from ._sending import send_all
 from ._serving import (
     METHOD_NOT_ALLOWED,
     NEEDS_SERVER,
     NOTHING_TO_COME,
     OWN_FIELDS,
-    STALL_S,
     STREAM_FIELDS,
     Answer,
     HandoverMode,
@@ -40,7 +39,7 @@ from ._serving import (
     engine_fields,
     hub_of,
 )
-from .errors import DisconnectedError, EndedError, FanfareError
+from .errors import FanfareError
 from .grants import Grant
 from .hub import Hub
 from .process import PerProcess
@@ -212,9 +211,9 @@ def _obstacle(request: web.Request) -> str | None:
 
 async def _send_stream(request: web.Request, response: web.StreamResponse, stream: Stream) -> None:
     """Sends a stream until it ends, its client leaves, or the server begins to end."""
-    loop, transport = asyncio.get_running_loop(), request.transport
+    transport = request.transport
 
-    def abort() -> None:
+    def break_off() -> None:
         if isinstance(transport, asyncio.WriteTransport):
             transport.abort()
 
@@ -222,18 +221,7 @@ async def _send_stream(request: web.Request, response: web.StreamResponse, strea
         await response.prepare(request)
         undo = _ends(request, stream)
         try:
-            while True:
-                batch = await read_some(stream)
-                stalled = loop.call_later(STALL_S, abort)
-                try:
-                    await response.write(batch)
-                finally:
-                    stalled.cancel()
-        except DisconnectedError:
-            # Some of it may be missing, so the response is not to look complete.
-            abort()
-        except EndedError:
-            pass
+            await send_all(stream, response.write, break_off, break_off)
         finally:
             undo()
     except ConnectionError:

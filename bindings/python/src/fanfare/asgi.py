@@ -24,14 +24,13 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import TYPE_CHECKING, Any
 
 from ._convert import Envelope, Headers, HeartbeatForm, Moment, Policy, Start, Text, Topics
-from ._sending import read_some
+from ._sending import send_all
 from ._servers import Connection, connection_of, on_shutdown
 from ._serving import (
     METHOD_NOT_ALLOWED,
     NEEDS_SERVER,
     NOTHING_TO_COME,
     OWN_FIELDS,
-    STALL_S,
     STREAM_FIELDS,
     Answer,
     HandoverMode,
@@ -41,7 +40,7 @@ from ._serving import (
     engine_fields,
     hub_of,
 )
-from .errors import DisconnectedError, EndedError, FanfareError
+from .errors import FanfareError
 from .grants import Grant
 from .hub import Hub
 from .process import PerProcess
@@ -355,29 +354,24 @@ async def _send_stream(
     """Sends a stream until it ends, its client leaves, or the server begins to end."""
     gone = asyncio.ensure_future(_disconnect(receive))
     gone.add_done_callback(lambda _: stream.close())
-    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    task = asyncio.current_task()
     is_cancelled_here = False
 
-    def stall() -> None:
+    def write(part: bytes) -> Awaitable[None]:
+        return send({"type": "http.response.body", "body": part, "more_body": True})
+
+    def break_off() -> bool:
+        return connection is not None and connection.abort()
+
+    def stalled() -> None:
         nonlocal is_cancelled_here
-        if (connection is None or not connection.abort()) and task is not None:
+        if not break_off() and task is not None:
             is_cancelled_here = task.cancel()
 
     undo = on_shutdown(connection, stream.close)
     try:
-        while True:
-            batch = await read_some(stream)
-            stalled = loop.call_later(STALL_S, stall)
-            try:
-                await send({"type": "http.response.body", "body": batch, "more_body": True})
-            finally:
-                stalled.cancel()
-    except DisconnectedError:
-        # Some of it may be missing, so the response is not to look complete.
-        if connection is not None:
-            connection.abort()
-    except EndedError:
-        if not gone.done():
+        is_in_order = await send_all(stream, write, break_off, stalled)
+        if is_in_order and not gone.done():
             await send({"type": "http.response.body", "body": b"", "more_body": False})
     except asyncio.CancelledError:
         if not is_cancelled_here:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from json import JSONEncoder
 from typing import Any, Final
 
-from ._convert import Memory, Text, encoded
+from ._convert import Memory, Text, encoded, no_whole_number
 from ._native import ffi, lib
 from .errors import error
 
@@ -17,8 +17,15 @@ _EVENT_SIZE = ffi.sizeof("fanfare_event")
 EVENT_ID: Any = ffi.typeof("fanfare_event_id *")
 
 
-#: Made once: ``json.dumps`` makes one each time, which takes longer than most values do.
-_encode_json = JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+def json_encoder(kind: type[JSONEncoder]) -> Callable[[object], str]:
+    """How the JSON of events is written, also by an encoder that takes more kinds of values.
+
+    Make it once: ``json.dumps`` makes one each time, which takes longer than most values do.
+    """
+    return kind(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+
+
+_encode_json = json_encoder(JSONEncoder)
 
 
 class _Unset:
@@ -70,11 +77,15 @@ class NativeTopic:
 Destination = Text | NativeTopic | Iterable[Text | NativeTopic]
 
 
-def as_json(value: object, data: Text | None) -> str:
-    """The data of an event that is given as a JSON value."""
+def data_of(
+    data: Text | None, json: object, encode: Callable[[object], str] = _encode_json
+) -> Text | None:
+    """The data of an event, which may be given as a JSON value."""
+    if json is UNSET:
+        return data
     if data is not None:
         raise TypeError("an event has data or json, not both")
-    return _encode_json(value)
+    return encode(json)
 
 
 def made(
@@ -91,8 +102,7 @@ def made(
     """A ``fanfare_event``."""
     event = ffi.new(_EVENT)
     event.size = _EVENT_SIZE
-    if json is not UNSET:
-        data = as_json(json, data)
+    data = data_of(data, json)
     if data is not None:
         event.data = memory.text(data)
     if name is not None:
@@ -103,14 +113,19 @@ def made(
         event.key = memory.text(key)
     if comment is not None:
         event.comment = memory.text(comment)
+    for option, value in (("retry_ms", retry_ms), ("window_ms", window_ms)):
+        if value is not None:
+            _assign(event, option, value)
+    return event
+
+
+def _assign(event: Any, option: str, value: int) -> None:  # noqa: ANN401 (cffi has no types)
     try:
-        if retry_ms is not None:
-            event.retry_ms = retry_ms
-        if window_ms is not None:
-            event.window_ms = window_ms
+        setattr(event, option, value)
     except OverflowError:
         raise error(lib.FANFARE_ERR_EVENT) from None
-    return event
+    except TypeError:
+        raise no_whole_number(option, value) from None
 
 
 def addressed(

@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from ._base import Base
-from ._convert import struct, taken
+from ._convert import struct
+from ._names import DisconnectReason, GapReason, disconnect_reason, gap_reason
 from ._native import ffi, lib
 from .errors import check
 
-#: The reasons of gaps by their numbers.
-_GAPS = {
-    lib.FANFARE_GAP_EXPIRED: "expired",
-    lib.FANFARE_GAP_RESTARTED: "restarted",
-    lib.FANFARE_GAP_UNKNOWN_ID: "unknown_id",
-    lib.FANFARE_GAP_SLOW: "slow",
-}
 #: The fields of the ABI's struct that are read in another form.
 _OTHERWISE = {
     "size",
@@ -37,9 +30,8 @@ class Metrics:
     as ``published_events``.
     """
 
-    #: The size of the struct as the caller knows it, in bytes. / size_t size; / Shards that serve.
-    #: Fewer than the option shards when one has failed: restart the program soon. 0 when the hub
-    #: is closed.
+    #: Shards that serve. Fewer than the option shards when one has failed: restart the program
+    #: soon. 0 when the hub is closed.
     living_shards: int
     #: The most connections: the option connections_max, or what the descriptors of the process
     #: allow if that is less.
@@ -128,12 +120,12 @@ class Metrics:
     #: Times that a grace time of a watcher ended early, since too many of its subscriptions had
     #: one.
     cut_graces: int
-    #: The sum of all these times, in nanoseconds.
+    #: The sum of the times that ``latencies_us`` counts, in nanoseconds.
     latency_sum_ns: int
     #: Event streams that ended, by why, such as "client_closed"; without those that are 0.
-    disconnects: dict[str, int]
+    disconnects: dict[DisconnectReason, int]
     #: Events by which clients were told that others are missing, by why; without those that are 0.
-    gap_events: dict[str, int]
+    gap_events: dict[GapReason, int]
     #: How long events took from being published to a socket's taking them: for each bucket the most
     #: microseconds, and how many took at most as long and longer than the bucket before allows.
     latencies_us: tuple[tuple[int, int], ...]
@@ -152,12 +144,12 @@ class Counting(Base):
         return Metrics(
             **{name: getattr(read, name) for name in _FIELDS},
             disconnects={
-                reason_name(reason): count
+                disconnect_reason(reason): count
                 for reason, count in enumerate(read.disconnects)
                 if count > 0
             },
             gap_events={
-                _GAPS.get(reason, "unknown"): count
+                gap_reason(reason): count
                 for reason, count in enumerate(read.gap_events)
                 if count > 0
             },
@@ -182,9 +174,3 @@ class Counting(Base):
                 check(status)
                 return str(ffi.unpack(buffer, length[0]), "utf-8")
             size = length[0] + 1024
-
-
-def reason_name(reason: int) -> str:
-    """The short name of a reason why a connection ended."""
-    name: Any = lib.fanfare_disconnect_reason_name(reason)
-    return taken(name)

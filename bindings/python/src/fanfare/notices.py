@@ -10,9 +10,9 @@ from typing import Any
 from ._base import Base
 from ._convert import Memory, Topics, all_taken, decoded, several
 from ._doorbell import Doorbell
+from ._names import DisconnectReason, disconnect_reason
 from ._native import lib
 from .errors import check
-from .metrics import reason_name
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,8 @@ class Notice:
 
 
 @dataclass(frozen=True)
-class Connected(Notice):
-    """A connection became an event stream."""
+class ConnectionNotice(Notice):
+    """Something that happened to a connection."""
 
     #: Its id.
     connection_id: int
@@ -39,12 +39,18 @@ class Connected(Notice):
     subscriptions: tuple[str, ...]
 
 
+# Neither is the other's class: what is written for one in a ``match`` is not met by the other.
 @dataclass(frozen=True)
-class Disconnected(Connected):
+class Connected(ConnectionNotice):
+    """A connection became an event stream."""
+
+
+@dataclass(frozen=True)
+class Disconnected(ConnectionNotice):
     """A connection ended; ``subscriptions`` is what it was subscribed to."""
 
     #: Why, such as "client_closed".
-    reason: str
+    reason: DisconnectReason
     #: For how long it was an event stream, in seconds.
     lasted: float
     #: The number of events that its socket took whole.
@@ -148,7 +154,7 @@ class Notices:
                 at,
                 lost,
                 *client,
-                reason_name(notice.reason),
+                disconnect_reason(notice.reason),
                 notice.lasted_ms / 1000,
                 notice.events,
                 notice.bytes,

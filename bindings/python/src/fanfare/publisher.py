@@ -31,7 +31,7 @@ from .errors import (
     TooLargeError,
     TopicError,
 )
-from .event import UNSET, NativeTopic, Publication
+from .event import UNSET, NativeTopic, Publication, data_of
 
 #: How long a connection may have been idle that is used once more, in seconds: half of what the
 #: servers allow.
@@ -168,7 +168,7 @@ class Publisher:
         :raises TokenError: The engine's process asks for another token.
         :raises UnreachableError: It does not answer.
         """
-        data = _data(data, json)
+        data = data_of(data, json)
         if data is None:
             raise TypeError("an event has data or json")
         query = _query(topic, name, id, key, retry_ms, window_ms)
@@ -210,7 +210,7 @@ class Publisher:
 
         :raises FanfareError: As of :meth:`publish`.
         """
-        data = _data(data, json)
+        data = data_of(data, json)
         query = _query(topic, name, id, key, retry_ms, None)
         content = b"" if data is None else encoded(data)
         return str(self._ask("/finish", query, content).get("id") or "")
@@ -398,14 +398,6 @@ def _ids(answer: dict[str, Any], count: int) -> list[str]:
     return told if len(told) == count else [""] * count
 
 
-def _data(data: Text | None, json: object) -> Text | None:
-    if json is UNSET:
-        return data
-    if data is not None:
-        raise TypeError("an event has data or json, not both")
-    return jsons.dumps(json, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-
-
 def _topics(topic: Any) -> list[Text]:  # noqa: ANN401 (a Destination)
     topics = [topic] if isinstance(topic, str | bytes | NativeTopic) else list(topic)
     if not topics:
@@ -438,7 +430,7 @@ def _line(publication: Publication) -> bytes:
         raise EventError(lib.FANFARE_ERR_EVENT, "a comment cannot be published to another process")
     fields = {
         "topics": [_text(topic) for topic in _topics(publication.topic)],
-        "data": _data(publication.data, publication.json),
+        "data": data_of(publication.data, publication.json),
         "event": publication.name,
         "id": publication.id,
         "key": publication.key,

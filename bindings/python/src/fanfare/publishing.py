@@ -18,7 +18,7 @@ from .event import (
     NativeTopic,
     Publication,
     addressed,
-    as_json,
+    data_of,
     id_of,
     made,
 )
@@ -195,7 +195,7 @@ class Publishing(Base):
         """
         if timeout == 0 and isinstance(topic, str | bytes | NativeTopic):
             if json is not UNSET:
-                data = as_json(json, data)
+                data = data_of(data, json)
             if isinstance(topic, NativeTopic):
                 publish, native = lib.fanfare_hub_publish_to, topic._native
             else:

@@ -31,11 +31,11 @@ from ._convert import (
     unix_ms,
 )
 from ._doorbell import LoopBell, OwnBell, Readable
+from ._names import DisconnectReason, disconnect_reason
 from ._native import ffi, lib
 from ._waiting import gevent_here, trio_here
 from .errors import DisconnectedError, EndedError, check, error
 from .listening import fileno, given
-from .metrics import reason_name
 
 
 def _headers() -> tuple[tuple[str, str], ...]:
@@ -94,7 +94,7 @@ class Stream:
         :raises DisconnectedError: It was cut; ``reason`` says why.
         """
         while (batch := self._take(0)) is None:
-            await self._notified().wait_async()
+            await self._notified()
         return batch
 
     def close(self) -> None:
@@ -112,7 +112,7 @@ class Stream:
         return int(out[0])
 
     @property
-    def end_reason(self) -> str | None:
+    def end_reason(self) -> DisconnectReason | None:
         """Why it has ended, such as "finished", once all of it was read; else ``None``."""
         return self._end()[0]
 
@@ -195,10 +195,10 @@ class Stream:
             raise problem
         raise error(status)
 
-    def _end(self) -> tuple[str | None, bool]:
+    def _end(self) -> tuple[DisconnectReason | None, bool]:
         reason, is_cut = ffi.new("int32_t *"), ffi.new("uint32_t *")
         check(lib.fanfare_stream_end(self._open(), reason, is_cut))
-        return (reason_name(reason[0]) if reason[0] else None), bool(is_cut[0])
+        return (disconnect_reason(reason[0]) if reason[0] else None), bool(is_cut[0])
 
     def _notified(self) -> Readable | OwnBell:
         if trio_here() is not None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from ._convert import Text
 from ._native import lib
 from ._now import publish_now
-from .event import UNSET, NativeTopic, as_json
+from .event import UNSET, NativeTopic, data_of
 
 if TYPE_CHECKING:
     from .publishing import Publishing
@@ -47,7 +47,7 @@ class Topic(NativeTopic):
         """Publishes as :meth:`fanfare.Hub.publish` does."""
         if timeout == 0:
             if json is not UNSET:
-                data = as_json(json, data)
+                data = data_of(data, json)
             return publish_now(
                 _publish_to,
                 self._hub._native,

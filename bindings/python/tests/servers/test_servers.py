@@ -48,6 +48,7 @@ def read(server: Server, path: str, count: int, **headers: str) -> list[ServerSe
         return [next(events) for _ in range(count)]
 
 
+@pytest.mark.each_version
 def test_the_head_is_the_same_if_the_engine_or_the_server_writes_it(server: Server) -> None:
     with (
         httpx.Client(timeout=DEADLINE_S, trust_env=False) as client,
@@ -60,6 +61,7 @@ def test_the_head_is_the_same_if_the_engine_or_the_server_writes_it(server: Serv
         assert re.match(rb"(:\n\n)?retry: \d+\n", first)
 
 
+@pytest.mark.each_version
 @pytest.mark.parametrize("version", ["1.0", "1.1"])
 def test_a_stream_is_sent_what_is_published(server: Server, version: str) -> None:
     with Raw(server.port) as raw:
@@ -73,6 +75,7 @@ def test_a_stream_is_sent_what_is_published(server: Server, version: str) -> Non
             assert (b"\r\n" in raw.seen) == (version == "1.1")
 
 
+@pytest.mark.each_version
 def test_a_stream_is_opened_by_post(server: Server) -> None:
     url, said = f"{server.url}/events/post", {"mine": "x" * 1000}
     with (
@@ -86,6 +89,7 @@ def test_a_stream_is_opened_by_post(server: Server) -> None:
         assert next(events) == "hello"
 
 
+@pytest.mark.each_version
 def test_a_client_that_comes_back_goes_on_behind_its_last_event(server: Server) -> None:
     ids = [server.post("/publish/resumed", str(n)) for n in range(5)]
     got = read(server, "/events/resumed", 3, **{"Last-Event-ID": ids[1]})
@@ -96,6 +100,7 @@ def test_a_client_that_comes_back_goes_on_behind_its_last_event(server: Server) 
     assert got[0].event == "fanfare-gap"
 
 
+@pytest.mark.each_version
 def test_a_finished_topic_ends_its_streams_and_then_is_no_content(server: Server) -> None:
     with Raw(server.port) as raw:
         open_stream(server, raw, "/events/finished")
@@ -235,6 +240,7 @@ def test_no_descriptor_is_left(server: Server) -> None:
     wait_until("the descriptors", lambda: server.state()["descriptors"] <= before)
 
 
+@pytest.mark.each_version
 def test_a_server_ends_within_seconds_while_it_has_streams(server: Server) -> None:
     """The last of this file: the server is not there any more."""
     with ExitStack() as stack:

@@ -48,6 +48,7 @@ def server(
     assert server.complaints() == []
 
 
+@pytest.mark.each_version
 def test_a_view_hands_its_connection_over(server: Server) -> None:
     with server.events("/events") as (stream, source):
         assert source.response.headers["content-type"] == "text/event-stream"

@@ -38,6 +38,7 @@ def ended_in_order(client: socket.socket) -> bool:
         return re.search(r"retry: \d+\n\n\r\n0\r\n\r\n$", until(client)) is not None
 
 
+@pytest.mark.each_version
 @pytest.mark.parametrize(
     ("worker", "by"), [*((worker, signal.SIGTERM) for worker in WORKERS), ("sync", signal.SIGHUP)]
 )

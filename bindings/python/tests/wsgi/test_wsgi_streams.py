@@ -25,6 +25,7 @@ def server(
     assert server.complaints() == []
 
 
+@pytest.mark.each_version
 def test_a_client_gets_what_is_published_and_resumes_where_it_was(server: Server) -> None:
     with server.events("/streams/resume") as (events, source):
         assert source.response.headers["content-type"] == "text/event-stream"
@@ -41,6 +42,7 @@ def test_a_client_gets_what_is_published_and_resumes_where_it_was(server: Server
             assert next(events).data == "two"
 
 
+@pytest.mark.each_version
 @pytest.mark.parametrize("path", ["/streams/post", "/read/post"])
 def test_a_post_opens_a_stream_whether_its_content_was_read_or_not(
     server: Server, path: str
@@ -161,6 +163,7 @@ def test_an_id_that_no_event_can_have_is_one_that_is_gone(server: Server, odd: b
         until(client, "fanfare-gap")
 
 
+@pytest.mark.each_version
 def test_no_descriptor_or_thread_is_left_of_many_hand_overs(server: Server) -> None:
     def hand_over() -> None:
         with server.connect(GET.format("/streams/many")) as client:

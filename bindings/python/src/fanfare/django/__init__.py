@@ -28,19 +28,19 @@ It works under gunicorn with sync, gthread and gevent workers and under ``manage
 
 from __future__ import annotations
 
-import json as jsons
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from .. import wsgi
 from .._convert import Envelope, Headers, HeartbeatForm, Moment, Policy, Start, Text, Topics
 from .._serving import Overload
-from ..event import UNSET
+from ..event import UNSET, data_of, json_encoder
 from ..grants import Grant
 from ..hub import Hub
 from ._state import hub, publisher, state
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from django.http import HttpRequest, HttpResponse
 
@@ -209,13 +209,11 @@ def event_stream(
 
 
 def _encoded(data: Text | None, json: object) -> Text | None:
-    if json is UNSET:
-        return data
-    if data is not None:
-        raise TypeError("an event has data or json, not both")
+    return data if json is UNSET else data_of(data, json, _encoder())
+
+
+@cache
+def _encoder() -> Callable[[object], str]:
     from django.core.serializers.json import DjangoJSONEncoder
 
-    separators = (",", ":")
-    return jsons.dumps(
-        json, cls=DjangoJSONEncoder, ensure_ascii=False, allow_nan=False, separators=separators
-    )
+    return json_encoder(DjangoJSONEncoder)
