@@ -299,6 +299,42 @@ func TestShutdownEndsWhatTheHandlerSendsAndLeavesWhatWasHandedOver(t *testing.T)
 	})
 }
 
+// What the handler has registered with the server was too late to be called.
+func TestTheFirstStreamOfAServerEndsThatIsShutDownBeforeItBegins(t *testing.T) {
+	for _, way := range ways[2:] {
+		t.Run(way.name, func(t *testing.T) {
+			t.Parallel()
+			hub := bare(t, &fanfare.Options{Shards: 1, Logger: quiet()})
+			begun, called := make(chan struct{}), make(chan struct{})
+			s := way.serveHandler(t, hub, hub.Handler(func(r *http.Request) (fanfare.Subscription, error) {
+				close(begun)
+				<-called
+				return byQuery(r)
+			}))
+			s.Config.RegisterOnShutdown(func() { close(called) })
+			ended := make(chan error, 1)
+			go func() {
+				response, err := s.Client().Get(s.URL + "/?topic=a")
+				if err == nil {
+					_, err = io.Copy(io.Discard, response.Body)
+					response.Body.Close()
+				}
+				ended <- err
+			}()
+			<-begun
+			ctx, cancel := context.WithTimeout(context.Background(), deadline)
+			defer cancel()
+			if err := s.Config.Shutdown(ctx); err != nil {
+				t.Errorf("Shutdown: %v", err)
+				s.CloseClientConnections()
+			}
+			if err := <-ended; err != nil {
+				t.Errorf("the stream ends with %v", err)
+			}
+		})
+	}
+}
+
 func TestTheServersTimeoutsDoNotEndAStream(t *testing.T) {
 	const timeout = 100 * time.Millisecond
 	onEachWay(t, func(t *testing.T, way way) {

@@ -101,7 +101,7 @@ func TestAListenersOptionsAreRefusedByName(t *testing.T) {
 	hub := bare(t, &fanfare.Options{Shards: 1})
 	refused := map[string]fanfare.ListenOptions{
 		"Path": {Path: "x"}, "HealthPath": {HealthPath: "x"}, "Routes": {Routes: []fanfare.Route{{Path: "x"}}},
-		"Headers": {Header: http.Header{"Date": {"x"}}}, "CORSOrigins": {CORSOrigins: []string{"x"}},
+		"Header": {Header: http.Header{"Date": {"x"}}}, "CORSOrigins": {CORSOrigins: []string{"x"}},
 		"CORSRequestHeaders":            {CORSOrigins: []string{"*"}, CORSRequestHeaders: []string{" "}},
 		"CORSExposedHeaders":            {CORSOrigins: []string{"*"}, CORSExposedHeaders: []string{" "}},
 		"Hosts":                         {Hosts: []string{" "}},
@@ -110,7 +110,7 @@ func TestAListenersOptionsAreRefusedByName(t *testing.T) {
 		"ForwardedHeader":               {ForwardedHeader: 3},
 		"SocketMode":                    {SocketMode: 0o1777},
 		"Overload":                      {Overload: 3},
-		"Policies":                      {Policies: []fanfare.Policy{9}},
+		"Policies":                      {Policies: []fanfare.Policy{fanfare.PolicyConflate, 40}},
 		"Envelope":                      {Envelope: 3},
 		"CORSMaxAge":                    {CORSMaxAge: 25 * time.Hour},
 		"HeadBytesMax":                  {HeadBytesMax: 1},
@@ -132,7 +132,7 @@ func TestAListenersOptionsAreRefusedByName(t *testing.T) {
 		}
 	}
 	// These have no bounds, or are shown elsewhere.
-	others := []string{"NoPath", "Header", "CORSCredentials", "Authorizer", "Fallback", "Start", "GapStart"}
+	others := []string{"NoPath", "CORSCredentials", "Authorizer", "Fallback", "Start", "GapStart"}
 	for _, field := range reflect.VisibleFields(reflect.TypeFor[fanfare.ListenOptions]()) {
 		if _, ok := refused[field.Name]; !ok && !slices.Contains(others, field.Name) {
 			t.Errorf("%s is not tried", field.Name)

@@ -55,8 +55,10 @@ type body interface {
 // send sends what comes of a stream, until that ends in order, or ctx does: the server is shut down or
 // the client has left.
 func send(ctx context.Context, stream *Stream, to body) error {
-	stream.mu.Lock()
-	defer stream.mu.Unlock()
+	if err := stream.beginReading(ctx); err != nil {
+		return err
+	}
+	defer stream.endReading()
 	for {
 		batch, err := stream.next(ctx)
 		for err == nil {

@@ -195,6 +195,45 @@ func TestCloseSaysWhatWasNotDelivered(t *testing.T) {
 	}
 }
 
+func TestASecondCloseEndsWithItsOwnContextAndEndsTheFirst(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	s.stop()
+	publisher := s.client(nil).Publisher(nil)
+	if err := publisher.Publish("t", text(1)); err != nil {
+		t.Fatal(err)
+	}
+	first := make(chan error, 1)
+	go func() { first <- publisher.Close(soon(t)) }()
+	until(t, "it takes nothing more", func() bool {
+		return errors.Is(publisher.Publish("t", text(2)), publish.ErrClosed)
+	})
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if err := publisher.Close(ctx); err != nil {
+		t.Errorf("the second call: %v", err)
+	}
+	var undelivered *publish.UndeliveredError
+	if err := <-first; !errors.As(err, &undelivered) || undelivered.Events[0].Event != text(1) || errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("the first call: %v", err)
+	}
+}
+
+func TestANegativeNumberIsTheDefault(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	stream := s.subscribe("t")
+	client := s.client(&publish.Options{AnswerTimeMax: -1, ConnectionsMax: -1})
+	publisher := client.Publisher(&publish.PublisherOptions{
+		QueueEventsMax: -1, QueueBytesMax: -1, BatchEventsMax: -1, BatchBytesMax: -1, FlushAfter: -1,
+	})
+	if err := publisher.PublishContext(soon(t), "t", text(1)); err != nil {
+		t.Fatal(err)
+	}
+	stream.expect(text(1).Data)
+	closeSoon(t, publisher)
+}
+
 // published publishes events in steps, with the server killed after the first ones, and returns what
 // became of them: what subscribers got before and after, and what was given up.
 func acrossARestart(t *testing.T, event func(n int) publish.Event) (got map[string]int, total int, stats publish.Stats, given []publish.Undelivered) {
