@@ -66,7 +66,8 @@ type AuthorizerOptions struct {
 // does not tell. It returns a [Grant]; or a [Refusal] as its error. When it panics or returns another
 // error that is logged, and the client is told to come again. nil is the default of every option.
 //
-// Close it when its listeners are closed. The error is an [OptionError] or [ErrSystem].
+// Close it when its listeners are closed. Its function lives until then, and so does what that refers to: a
+// hub that it uses is not collected without being closed. The error is an [OptionError] or [ErrSystem].
 func NewAuthorizer(decide func(context.Context, *Request) (Grant, error), options *AuthorizerOptions) (*Authorizer, error) {
 	if options == nil {
 		options = &AuthorizerOptions{}
