@@ -302,6 +302,49 @@ func TestAFallbackServesTheOtherPathsOfAListener(t *testing.T) {
 	}
 }
 
+func TestAFallbackIsFullOfWhatNobodyAccepts(t *testing.T) {
+	const capacity, more = 2, 7
+	hub := bare(t, &fanfare.Options{Shards: 1})
+	fallback, err := fanfare.NewFallback(capacity)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer fallback.Close()
+	listener, err := hub.Listen("127.0.0.1:0", &fanfare.ListenOptions{Fallback: fallback})
+	if err != nil {
+		t.Fatal(err)
+	}
+	answers := make(chan string)
+	for range capacity + 1 + more { // one waits in Go
+		conn, err := net.Dial("tcp", listener.Address())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		fmt.Fprint(conn, "GET /other HTTP/1.1\r\nHost: localhost\r\n\r\n")
+		go func() {
+			line, _ := bufio.NewReader(conn).ReadString('\n')
+			answers <- line
+		}()
+	}
+	for range more {
+		select {
+		case line := <-answers:
+			if !strings.HasPrefix(line, "HTTP/1.1 503 ") {
+				t.Errorf("one that is too many is answered %q", line)
+			}
+		case <-time.After(deadline):
+			t.Fatal("more wait than may")
+		}
+	}
+	fallback.Close()
+	for range capacity + 1 {
+		if line := <-answers; line != "" && !strings.HasPrefix(line, "HTTP/1.1 503 ") {
+			t.Errorf("one that waits is answered %q when the fallback is closed", line)
+		}
+	}
+}
+
 func TestAConnectionOfAFallbackIsGivenBackWithWhoSendsIt(t *testing.T) {
 	hub := bare(t, &fanfare.Options{Shards: 1})
 	fallback, err := fanfare.NewFallback(0)
