@@ -312,9 +312,14 @@ func TestTheFirstStreamOfAServerEndsThatIsShutDownBeforeItBegins(t *testing.T) {
 				return byQuery(r)
 			}))
 			s.Config.RegisterOnShutdown(func() { close(called) })
+			ctx := withDeadline(t)
+			request, err := http.NewRequestWithContext(ctx, "GET", s.URL+"/?topic=a", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
 			ended := make(chan error, 1)
 			go func() {
-				response, err := s.Client().Get(s.URL + "/?topic=a")
+				response, err := s.Client().Do(request)
 				if err == nil {
 					_, err = io.Copy(io.Discard, response.Body)
 					response.Body.Close()
@@ -322,8 +327,6 @@ func TestTheFirstStreamOfAServerEndsThatIsShutDownBeforeItBegins(t *testing.T) {
 				ended <- err
 			}()
 			<-begun
-			ctx, cancel := context.WithTimeout(context.Background(), deadline)
-			defer cancel()
 			if err := s.Config.Shutdown(ctx); err != nil {
 				t.Errorf("Shutdown: %v", err)
 				s.CloseClientConnections()
