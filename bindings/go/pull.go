@@ -40,8 +40,7 @@ func (h *handler) pull(w http.ResponseWriter, r *http.Request, wanted *Subscript
 		return
 	}
 	if send(ctx, stream, body) != nil && ctx.Err() == nil {
-		// What was cut is not to look complete. A middleware that recovers passes this on.
-		panic(http.ErrAbortHandler)
+		body.abort(r)
 	}
 }
 
@@ -96,6 +95,21 @@ type responseBody struct {
 }
 
 func (b *responseBody) begin() { _ = b.controller.SetWriteDeadline(time.Now().Add(b.stall)) }
+
+// abort breaks the response off, so that what was cut does not look complete. It panics only where there is
+// no other way: a middleware that recovers may log that, and make a complete response of it, as gin's does.
+func (b *responseBody) abort(r *http.Request) {
+	if r.ProtoMajor >= 2 {
+		// A deadline in the past resets the stream.
+		if b.controller.SetWriteDeadline(time.Unix(1, 0)) == nil {
+			return
+		}
+	} else if conn, _, err := b.controller.Hijack(); err == nil {
+		conn.Close()
+		return
+	}
+	panic(http.ErrAbortHandler)
+}
 
 // flush also takes the deadline away: HTTP/2 ends a stream whose deadline passes while nothing is
 // written.
