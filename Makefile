@@ -21,10 +21,10 @@ SONAME := libfanfare.so.$(ABI)
 STATIC_LIBS := -lutil -lrt -lpthread -lm -ldl
 
 .DEFAULT_GOAL := help
-.PHONY: always help demo test lint fuzz capi dist go-dist install uninstall wheel musl cross header bench bench-all bench-c bench-micro bench-instructions bench-peers bench-record bench-render fmt clean setup
+.PHONY: always help demo test lint fuzz capi dist go-dist install uninstall wheel musl arm64 cross header bench bench-all bench-c bench-micro bench-instructions bench-peers bench-record bench-render fmt clean setup
 
 help: ## list what there is
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 demo: ## build, serve this machine's readings, print the URL; Ctrl-C ends it
 	$(CARGO) build --release --locked --features cli
@@ -97,6 +97,14 @@ musl: ## build the static library for musl, x86-64, stripped, into build/musl
 	$(call sealed_archive,target/cross/$(MUSL)/dist/libfanfare.a,build/musl)
 	strip --strip-unneeded build/musl/libfanfare.a
 
+ARM64 := aarch64-unknown-linux-gnu
+
+arm64: ## build the static library for Linux on arm64, stripped, into build/arm64; needs Debian's gcc-aarch64-linux-gnu
+	tests/cross/cargo rustc --target $(ARM64) --profile dist --locked --lib --features $(CAPI_FEATURES) --crate-type staticlib
+	mkdir -p build/arm64
+	$(call sealed_archive,target/cross/$(ARM64)/dist/libfanfare.a,build/arm64,aarch64-linux-gnu-)
+	aarch64-linux-gnu-strip --strip-unneeded build/arm64/libfanfare.a
+
 go-dist: $(DIST_DIR)/libfanfare.a musl ## make the modules that Go programs get, with their libraries, into build/go-dist
 	tests/cross/setup unwinder
 	bindings/go/scripts/dist
@@ -121,16 +129,16 @@ define c_library
 	$(call sealed_archive,target/$(1)/libfanfare.a,$(2))
 endef
 
-# Makes libfanfare.a in a folder of the one that Cargo has built.
+# Makes libfanfare.a in a folder of the one that Cargo has built, with the binutils of a prefix.
 define sealed_archive
 	@$(LD) --version 2>/dev/null | grep -q '^GNU ld' || { \
 		echo "this needs GNU's linker; elsewhere: cargo cinstall (docs/installing.md)" >&2; exit 1; }
-	$(LD) -r --gc-sections --force-group-allocation -o $(2)/fanfare.o \
-		$$(nm --defined-only $(1) 2>/dev/null | sed -n 's/.* T \(fanfare_\)/-u \1/p') $(1)
-	objcopy --wildcard --keep-global-symbol='fanfare_*' --remove-section=.llvmbc \
+	$(3)$(LD) -r --gc-sections --force-group-allocation -o $(2)/fanfare.o \
+		$$($(3)nm --defined-only $(1) 2>/dev/null | sed -n 's/.* T \(fanfare_\)/-u \1/p') $(1)
+	$(3)objcopy --wildcard --keep-global-symbol='fanfare_*' --remove-section=.llvmbc \
 		--remove-section=.llvmcmd $(2)/fanfare.o
 	rm -f $(2)/libfanfare.a
-	$(AR) rcs $(2)/libfanfare.a $(2)/fanfare.o
+	$(3)$(AR) rcs $(2)/libfanfare.a $(2)/fanfare.o
 	rm $(2)/fanfare.o
 endef
 

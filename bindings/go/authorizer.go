@@ -61,11 +61,13 @@ type AuthorizerOptions struct {
 
 // NewAuthorizer has a function decide on each request for a stream of the listeners that have it.
 //
-// It is called by several goroutines at once, with a context that ends when the client is not waited
-// for any more. It returns a [Grant]; or a [Refusal] as its error. When it panics or returns another
+// It is called by several goroutines at once, with a context that ends when it has run for
+// AuthorizerOptions.Timeout, or the authorizer is closed; not when the client leaves, of which the engine
+// does not tell. It returns a [Grant]; or a [Refusal] as its error. When it panics or returns another
 // error that is logged, and the client is told to come again. nil is the default of every option.
 //
-// Close it when its listeners are closed. The error is an [OptionError] or [ErrSystem].
+// Close it when its listeners are closed. Its function lives until then, and so does what that refers to: a
+// hub that it uses is not collected without being closed. The error is an [OptionError] or [ErrSystem].
 func NewAuthorizer(decide func(context.Context, *Request) (Grant, error), options *AuthorizerOptions) (*Authorizer, error) {
 	if options == nil {
 		options = &AuthorizerOptions{}
@@ -189,27 +191,38 @@ func (a *asking) answer(id C.uint64_t, request *Request) {
 	defer cancel()
 	grant, err := a.decide(ctx, request)
 	answered = true
+	if err := a.give(id, &grant, err); err != nil {
+		a.failed(id, err)
+	}
+}
+
+// give answers a request by what the function has returned. The error is that of the function, or what is
+// wrong with what it returned.
+func (a *asking) give(id C.uint64_t, grant *Grant, decided error) error {
 	var memory memory
 	defer memory.release()
 	var refusal *Refusal
+	var err error
 	switch {
-	case err == nil:
+	case decided == nil:
 		made := grant.native(&memory)
 		err = failure(C.fanfare_authorizer_allow(a.native, id, &made))
 		if err == ErrGrant {
-			err = grantProblem(&made)
+			return grantProblem(&made)
 		}
-	case errors.As(err, &refusal):
+	case errors.As(decided, &refusal):
 		made := refusal.native(&memory)
 		err = failure(C.fanfare_authorizer_refuse(a.native, id, &made))
 		if err == ErrGrant {
-			err = refusalProblem(&made)
+			return refusalProblem(&made)
 		}
+	default:
+		return decided
 	}
-	// A stale one has waited for too long, or its client has left.
-	if err != nil && err != ErrStale {
-		a.failed(id, err)
+	if err == ErrStale {
+		return nil // it has waited for too long, or its client has left
 	}
+	return err
 }
 
 // failed logs what went wrong, and has the client come again.

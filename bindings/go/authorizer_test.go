@@ -74,13 +74,16 @@ func TestAnAuthorizerSeesTheRequestAndItsGrantHolds(t *testing.T) {
 }
 
 func TestAnAuthorizerRefusesFailsAndPanicsAndGoesOn(t *testing.T) {
-	_, port, _ := authorized(t, &fanfare.AuthorizerOptions{Goroutines: 1, Logger: quiet()},
+	options := &fanfare.AuthorizerOptions{Goroutines: 1, Logger: quiet(), Timeout: 10 * time.Minute}
+	_, port, _ := authorized(t, options,
 		func(_ context.Context, r *fanfare.Request) (fanfare.Grant, error) {
 			switch r.Topics[0] {
 			case "refused":
 				return fanfare.Grant{}, &fanfare.Refusal{Status: 401, Header: http.Header{"Www-Authenticate": {"Bearer"}}}
 			case "failed":
 				return fanfare.Grant{}, errors.New("the database is down")
+			case "failed by an error of the library":
+				return fanfare.Grant{}, fanfare.ErrStale
 			case "panics":
 				panic("it has a defect")
 			case "exits":
@@ -93,7 +96,7 @@ func TestAnAuthorizerRefusesFailsAndPanicsAndGoesOn(t *testing.T) {
 			return fanfare.Grant{AnyTopics: true}, nil
 		})
 	for topic, want := range map[string]int{
-		"refused": 401, "failed": 503, "panics": 503, "exits": 503, "wrong": 503, "wrongly refused": 503, "any": 200,
+		"refused": 401, "failed": 503, "failed by an error of the library": 503, "panics": 503, "exits": 503, "wrong": 503, "wrongly refused": 503, "any": 200,
 	} {
 		response := get(t, port, topic, "")
 		if response.StatusCode != want {
@@ -259,6 +262,14 @@ func TestTokensAndTicketsOpenStreams(t *testing.T) {
 	ticket, err := tickets.Issue(grant)
 	if err != nil {
 		t.Fatal(err)
+	}
+	for range 2 { // which uses nothing up
+		if looked, err := tickets.LookUp(ticket, false); err != nil || looked.Tag != "me" || len(looked.Topics) != 1 {
+			t.Errorf("looked up: %+v, %v", looked, err)
+		}
+	}
+	if _, err := tickets.LookUp("none", false); !errors.Is(err, fanfare.ErrToken) {
+		t.Errorf("looked up what is none: %v", err)
 	}
 	redeemed, err := tickets.Redeem(ticket, false)
 	if err != nil || redeemed.Grant.Tag != "me" || !redeemed.IsCurrent() {

@@ -64,6 +64,7 @@ func (b *bell) drain(most int, each func(*C.fanfare_notice)) int {
 	for i := range b.array[:count] {
 		each(&b.array[i])
 	}
+	clear(b.array[:count]) // the texts are the library's, which may free them: no pointer to them stays
 	return int(count)
 }
 

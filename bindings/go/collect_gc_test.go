@@ -151,6 +151,12 @@ func TestACallKeepsItsObjectAlive(t *testing.T) {
 			}
 			return nil
 		},
+		"Tickets.LookUp": func() error {
+			if _, err := tickets().LookUp("none", false); !errors.Is(err, ErrToken) {
+				return err
+			}
+			return nil
+		},
 		"NewTicketAuthorizer": func() error { _, err := NewTicketAuthorizer(tokens(), tickets(), nil); return err },
 	} {
 		if err := call(); err != nil {

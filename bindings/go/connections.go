@@ -21,6 +21,11 @@ const (
 	ConnectionReplaying ConnectionState = C.FANFARE_CONNECTION_REPLAYING
 )
 
+// String is the state's short name, such as "lagging".
+func (s ConnectionState) String() string {
+	return goText(C.fanfare_connection_state_name(C.fanfare_connection_state(s)))
+}
+
 // Connection is a connection, as it was at one moment.
 type Connection struct {
 	// ID is its id.

@@ -162,6 +162,9 @@ func drainProblem(given *C.fanfare_drain_options) error {
 
 // goName is the name here of a field of a C struct: LagGrace for lag_grace_ms.
 func goName(field string) string {
+	if field == "headers" {
+		return "Header" // as of net/http
+	}
 	var name strings.Builder
 	for _, word := range strings.Split(strings.TrimSuffix(strings.TrimSuffix(field, "_ms"), "_unix"), "_") {
 		switch word {

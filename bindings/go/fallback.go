@@ -98,31 +98,11 @@ func (t *taking) close() {
 	})
 }
 
+// run takes a connection out of the queue when that before is accepted: the others wait there, where they
+// are bounded.
 func (t *taking) run() {
-	var waiting []net.Conn
 	for t.bell.wait() {
-		for {
-			count := t.bell.drain(noticesAtOnce, func(notice *C.fanfare_notice) {
-				if notice.kind != C.FANFARE_NOTICE_UNHANDLED || notice.request == nil {
-					return
-				}
-				read := append([]byte(nil), goBytes(notice.request.content)...)
-				from := origin{goText(notice.addr), goText(notice.peer), notice.is_proxy != 0}
-				if conn, err := t.take(notice.id, read, from); err == nil {
-					waiting = append(waiting, conn)
-				}
-			})
-			for _, conn := range waiting {
-				select {
-				case t.conns <- conn:
-				case <-t.done:
-					conn.Close()
-				}
-			}
-			waiting = waiting[:0]
-			if count < noticesAtOnce {
-				break
-			}
+		for t.next() {
 		}
 	}
 	t.mu.Lock()
@@ -130,6 +110,29 @@ func (t *taking) run() {
 	t.native = nil
 	t.mu.Unlock()
 	t.bell.free()
+}
+
+func (t *taking) next() bool {
+	var taken net.Conn
+	count := t.bell.drain(1, func(notice *C.fanfare_notice) {
+		if notice.kind != C.FANFARE_NOTICE_UNHANDLED || notice.request == nil {
+			return
+		}
+		read := append([]byte(nil), goBytes(notice.request.content)...)
+		from := origin{goText(notice.addr), goText(notice.peer), notice.is_proxy != 0}
+		if conn, err := t.take(notice.id, read, from); err == nil {
+			taken = conn
+		}
+	})
+	if taken != nil {
+		select {
+		case t.conns <- taken:
+		case <-t.done:
+			taken.Close()
+			return false // those that wait are closed with the queue
+		}
+	}
+	return count > 0
 }
 
 func (t *taking) take(id C.uint64_t, read []byte, from origin) (net.Conn, error) {

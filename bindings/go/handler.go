@@ -10,6 +10,7 @@ import (
 	"io"
 	"log/slog"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"strconv"
 	"strings"
@@ -34,8 +35,9 @@ const handlerContentMax = 64 << 10
 
 // Handler serves streams by a server of the program's own: it works with net/http, and with what is
 // built on it. The function says what a client gets; it has the request, and so the program's sessions,
-// routes and middleware. When it returns a [Refusal] as its error the client is answered so, and with
-// another error it is answered 500, which is logged.
+// routes and middleware. When it returns a [Refusal] as its error the client is answered so, with an error
+// of the library as if [Hub.Subscribe] had returned it, and with another error it is answered 500, which is
+// logged.
 //
 //	mux.Handle("/runs/{id}/events", hub.Handler(func(r *http.Request) (fanfare.Subscription, error) {
 //		return fanfare.Subscription{Topics: []string{"run/" + r.PathValue("id")}}, nil
@@ -55,7 +57,8 @@ const handlerContentMax = 64 << 10
 // Unwrap; with Flush alone the server's timeouts hold.
 //
 // [http.Server.Shutdown] waits for no stream that was handed over: close or drain the hub as well. It
-// ends those that the handler sends itself, whose clients come back.
+// ends those that the handler sends itself, whose clients come back; but it misses one whose request is
+// the first of its server and comes while Shutdown begins, where the server has a BaseContext.
 func (h *Hub) Handler(open func(*http.Request) (Subscription, error)) http.Handler {
 	return &handler{hub: h, open: open, servers: make(map[weak.Pointer[http.Server]]context.Context)}
 }
@@ -253,6 +256,9 @@ func (h *handler) untilShutdown(r *http.Request) (context.Context, context.Cance
 		shutdown, begin = context.WithCancel(context.Background())
 		h.servers[key] = shutdown
 		server.RegisterOnShutdown(begin)
+		if isShutDown(server) { // and it has called what was registered already
+			begin()
+		}
 	}
 	h.mu.Unlock()
 	stop := context.AfterFunc(shutdown, cancel)
@@ -261,3 +267,17 @@ func (h *handler) untilShutdown(r *http.Request) (context.Context, context.Cance
 		cancel()
 	}
 }
+
+// isShutDown tells whether a server's Shutdown has begun, which net/http tells by refusing to serve one more
+// listener, and by nothing else. A server with a BaseContext is not asked: that would be called as well, and
+// may do anything.
+func isShutDown(server *http.Server) bool {
+	return server.BaseContext == nil && errors.Is(server.Serve(noListener{}), http.ErrServerClosed)
+}
+
+// noListener is a listener that ends at once.
+type noListener struct{}
+
+func (noListener) Accept() (net.Conn, error) { return nil, net.ErrClosed }
+func (noListener) Close() error              { return nil }
+func (noListener) Addr() net.Addr            { return &net.TCPAddr{} }

@@ -156,6 +156,15 @@ func TestAClientThatIsTooManyIsToldToComeAgain(t *testing.T) {
 
 func TestAClientThatDoesNotReadIsCut(t *testing.T) {
 	onEachWay(t, func(t *testing.T, way way) {
+		if way.name != "wrapped without Hijack" { // where it takes a panic
+			wrap := way.wrap
+			way.wrap = func(next http.Handler) http.Handler {
+				if wrap != nil {
+					next = wrap(next)
+				}
+				return recovering(next)
+			}
+		}
 		s := way.startWith(t, &fanfare.Options{
 			Shards: 1, LagBytesMax: 1, LagGrace: -1, TopicBacklogBytesMax: 16 << 20, HistoryEventsMax: -1,
 		}, byQuery)
@@ -174,6 +183,14 @@ func TestAClientThatDoesNotReadIsCut(t *testing.T) {
 			t.Error("the stream that was cut looks complete")
 		}
 		untilConnections(t, s.hub, 0)
+	})
+}
+
+// recovering is a middleware that knows nothing of http.ErrAbortHandler.
+func recovering(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer func() { _ = recover() }()
+		next.ServeHTTP(w, r)
 	})
 }
 
@@ -297,6 +314,45 @@ func TestShutdownEndsWhatTheHandlerSendsAndLeavesWhatWasHandedOver(t *testing.T)
 		}
 		untilConnections(t, s.hub, 0)
 	})
+}
+
+// What the handler has registered with the server was too late to be called.
+func TestTheFirstStreamOfAServerEndsThatIsShutDownBeforeItBegins(t *testing.T) {
+	for _, way := range ways[2:] {
+		t.Run(way.name, func(t *testing.T) {
+			t.Parallel()
+			hub := bare(t, &fanfare.Options{Shards: 1, Logger: quiet()})
+			begun, called := make(chan struct{}), make(chan struct{})
+			s := way.serveHandler(t, hub, hub.Handler(func(r *http.Request) (fanfare.Subscription, error) {
+				close(begun)
+				<-called
+				return byQuery(r)
+			}))
+			s.Config.RegisterOnShutdown(func() { close(called) })
+			ctx := withDeadline(t)
+			request, err := http.NewRequestWithContext(ctx, "GET", s.URL+"/?topic=a", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ended := make(chan error, 1)
+			go func() {
+				response, err := s.Client().Do(request)
+				if err == nil {
+					_, err = io.Copy(io.Discard, response.Body)
+					response.Body.Close()
+				}
+				ended <- err
+			}()
+			<-begun
+			if err := s.Config.Shutdown(ctx); err != nil {
+				t.Errorf("Shutdown: %v", err)
+				s.CloseClientConnections()
+			}
+			if err := <-ended; err != nil {
+				t.Errorf("the stream ends with %v", err)
+			}
+		})
+	}
 }
 
 func TestTheServersTimeoutsDoNotEndAStream(t *testing.T) {

@@ -3,6 +3,9 @@ package fanfare
 import (
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
 	"runtime"
 	"strings"
 	"testing"
@@ -57,6 +60,66 @@ func TestALostHubIsClosedByTheRuntime(t *testing.T) {
 		}
 		if !errors.Is(err, ErrAddress) || time.Now().After(end) {
 			t.Fatalf("the port does not come back: %v", err)
+		}
+	}
+}
+
+// What of the header is not used, with what there is in its place.
+var unusedFunctions = map[string]string{
+	"fanfare_hub_publish_wait": "Hub.PublishContext, which waits in Go",
+	"fanfare_log_set":          "fanfare_log_watch: a callback would enter Go from the engine's threads",
+}
+
+func TestEachFunctionOfTheHeaderIsUsed(t *testing.T) {
+	header, err := os.ReadFile("include/fanfare.h")
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var here strings.Builder
+	for _, file := range append(files, "native.h") {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.HasSuffix(file, "_test.go") {
+			here.Write(text)
+		}
+	}
+	isUsed := make(map[string]bool)
+	for _, name := range regexp.MustCompile(`fanfare_\w+`).FindAllString(here.String(), -1) {
+		isUsed[name] = true
+	}
+	// Declarations begin their line with a type. Of a struct's _init there is an inline _defaults, which is
+	// used; the other inline functions are for programs in C.
+	declared := regexp.MustCompile(`(?m)^[a-z]\w*(?: \w+)* \*{0,2}(fanfare_\w+)\(`).FindAllSubmatch(header, -1)
+	if len(declared) < 100 {
+		t.Fatalf("the header has %d functions", len(declared))
+	}
+	for _, match := range declared {
+		name := string(match[1])
+		isInline := strings.HasPrefix(string(match[0]), "static inline")
+		base, isInit := strings.CutSuffix(name, "_init")
+		isUsedSo := isUsed[name] || isInit && isUsed[base+"_defaults"]
+		if !isInline && !isUsedSo && unusedFunctions[name] == "" {
+			t.Errorf("%s is not used", name)
+		}
+		if isUsedSo && unusedFunctions[name] != "" {
+			t.Errorf("%s is used", name)
+		}
+	}
+}
+
+func TestReasonsAndStatesHaveNames(t *testing.T) {
+	for want, named := range map[string]fmt.Stringer{
+		"expired": GapExpired, "lagging": ConnectionLagging, "client_closed": DisconnectClientClosed,
+		"unknown": GapReason(1000),
+	} {
+		if got := named.String(); got != want {
+			t.Errorf("%#v is named %q, not %q", named, got, want)
 		}
 	}
 }

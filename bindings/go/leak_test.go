@@ -120,7 +120,7 @@ func handOver(t *testing.T, hub *fanfare.Hub, server *net.TCPAddr, worker, times
 }
 
 func TestWhatIsLostWithoutCloseIsFreed(t *testing.T) {
-	lose := func() {
+	lose := func() *client {
 		hub, err := fanfare.New(&fanfare.Options{Shards: 1})
 		if err != nil {
 			t.Fatal(err)
@@ -139,7 +139,7 @@ func TestWhatIsLostWithoutCloseIsFreed(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		subscribe(t, listener.Port(), "t")
+		client := subscribe(t, listener.Port(), "t")
 		stream, err := hub.Subscribe([]string{"t"}, nil)
 		if err != nil {
 			t.Fatal(err)
@@ -153,15 +153,37 @@ func TestWhatIsLostWithoutCloseIsFreed(t *testing.T) {
 		if _, err := hub.Topic("t"); err != nil {
 			t.Fatal(err)
 		}
+		return client
 	}
-	before := inUse(t)
-	for range 5 {
-		lose()
-	}
+	bare(t, nil) // which has what is made once
 	http.DefaultClient.CloseIdleConnections()
+	before := inUse(t)
+	var ended sync.WaitGroup
+	for range 5 {
+		client := lose()
+		ended.Add(1)
+		go func() {
+			defer ended.Done()
+			client.expectEnd()
+			client.body.Close()
+		}()
+	}
+	all := make(chan struct{})
+	go func() {
+		ended.Wait()
+		close(all)
+	}()
+	until(t, "the hubs' streams have ended", func() bool {
+		runtime.GC()
+		select {
+		case <-all:
+			return true
+		default:
+			return false
+		}
+	})
 	until(t, "all is freed", func() bool {
 		after := inUse(t)
-		// The clients' ends are closed with the test.
-		return after.descriptors <= before.descriptors+5 && after.goroutines <= before.goroutines+10
+		return after.descriptors <= before.descriptors && after.goroutines <= before.goroutines
 	})
 }

@@ -191,7 +191,7 @@ func (o *ListenOptions) fill(given *C.fanfare_listen_options, memory *memory) {
 	if o.Policies != nil {
 		given.policies = C.FANFARE_POLICIES_THESE
 		for _, policy := range o.Policies {
-			given.policies |= 1 << policy
+			given.policies |= 1 << min(policy, 31) // what is none is refused
 		}
 	}
 	given.envelope = C.fanfare_envelope(o.Envelope)

@@ -101,7 +101,7 @@ func TestAListenersOptionsAreRefusedByName(t *testing.T) {
 	hub := bare(t, &fanfare.Options{Shards: 1})
 	refused := map[string]fanfare.ListenOptions{
 		"Path": {Path: "x"}, "HealthPath": {HealthPath: "x"}, "Routes": {Routes: []fanfare.Route{{Path: "x"}}},
-		"Headers": {Header: http.Header{"Date": {"x"}}}, "CORSOrigins": {CORSOrigins: []string{"x"}},
+		"Header": {Header: http.Header{"Date": {"x"}}}, "CORSOrigins": {CORSOrigins: []string{"x"}},
 		"CORSRequestHeaders":            {CORSOrigins: []string{"*"}, CORSRequestHeaders: []string{" "}},
 		"CORSExposedHeaders":            {CORSOrigins: []string{"*"}, CORSExposedHeaders: []string{" "}},
 		"Hosts":                         {Hosts: []string{" "}},
@@ -110,7 +110,7 @@ func TestAListenersOptionsAreRefusedByName(t *testing.T) {
 		"ForwardedHeader":               {ForwardedHeader: 3},
 		"SocketMode":                    {SocketMode: 0o1777},
 		"Overload":                      {Overload: 3},
-		"Policies":                      {Policies: []fanfare.Policy{9}},
+		"Policies":                      {Policies: []fanfare.Policy{fanfare.PolicyConflate, 40}},
 		"Envelope":                      {Envelope: 3},
 		"CORSMaxAge":                    {CORSMaxAge: 25 * time.Hour},
 		"HeadBytesMax":                  {HeadBytesMax: 1},
@@ -132,7 +132,7 @@ func TestAListenersOptionsAreRefusedByName(t *testing.T) {
 		}
 	}
 	// These have no bounds, or are shown elsewhere.
-	others := []string{"NoPath", "Header", "CORSCredentials", "Authorizer", "Fallback", "Start", "GapStart"}
+	others := []string{"NoPath", "CORSCredentials", "Authorizer", "Fallback", "Start", "GapStart"}
 	for _, field := range reflect.VisibleFields(reflect.TypeFor[fanfare.ListenOptions]()) {
 		if _, ok := refused[field.Name]; !ok && !slices.Contains(others, field.Name) {
 			t.Errorf("%s is not tried", field.Name)
@@ -299,6 +299,49 @@ func TestAFallbackServesTheOtherPathsOfAListener(t *testing.T) {
 	}
 	if _, err := fanfare.NewFallback(-1); !errors.Is(err, fanfare.ErrOptions) {
 		t.Errorf("a fallback for none: %v", err)
+	}
+}
+
+func TestAFallbackIsFullOfWhatNobodyAccepts(t *testing.T) {
+	const capacity, more = 2, 7
+	hub := bare(t, &fanfare.Options{Shards: 1})
+	fallback, err := fanfare.NewFallback(capacity)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer fallback.Close()
+	listener, err := hub.Listen("127.0.0.1:0", &fanfare.ListenOptions{Fallback: fallback})
+	if err != nil {
+		t.Fatal(err)
+	}
+	answers := make(chan string)
+	for range capacity + 1 + more { // one waits in Go
+		conn, err := net.Dial("tcp", listener.Address())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		fmt.Fprint(conn, "GET /other HTTP/1.1\r\nHost: localhost\r\n\r\n")
+		go func() {
+			line, _ := bufio.NewReader(conn).ReadString('\n')
+			answers <- line
+		}()
+	}
+	for range more {
+		select {
+		case line := <-answers:
+			if !strings.HasPrefix(line, "HTTP/1.1 503 ") {
+				t.Errorf("one that is too many is answered %q", line)
+			}
+		case <-time.After(deadline):
+			t.Fatal("more wait than may")
+		}
+	}
+	fallback.Close()
+	for range capacity + 1 {
+		if line := <-answers; line != "" && !strings.HasPrefix(line, "HTTP/1.1 503 ") {
+			t.Errorf("one that waits is answered %q when the fallback is closed", line)
+		}
 	}
 }
 

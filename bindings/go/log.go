@@ -197,6 +197,9 @@ func goLogged(notice *C.fanfare_notice) logged {
 	}
 	record := slog.NewRecord(time.UnixMilli(int64(notice.at_unix_ms)), level, goText(notice.log.message), 0)
 	record.AddAttrs(slog.String("target", goText(notice.log.target)))
+	if notice.log.is_cut != 0 {
+		record.AddAttrs(slog.Bool("cut", true))
+	}
 	return logged{C.fanfare_log_level(notice.token), record, uint64(notice.lost)}
 }
 

@@ -139,6 +139,11 @@ const (
 	GapSlow GapReason = C.FANFARE_GAP_SLOW
 )
 
+// String is the reason's short name, as gap events have it, such as "expired".
+func (r GapReason) String() string {
+	return goText(C.fanfare_gap_reason_name(C.fanfare_gap_reason(r)))
+}
+
 // Metrics reads what the hub has counted, also when it is closed. The error is [ErrForked].
 func (h *Hub) Metrics() (Metrics, error) {
 	read := C.fanfare_metrics_empty()

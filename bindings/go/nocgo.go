@@ -92,6 +92,8 @@ const (
 	ConnectionReplaying ConnectionState = 3
 )
 
+func (s ConnectionState) String() (r0 string) { return }
+
 type Connection struct {
 	ID            ConnectionID
 	Subscriptions []string
@@ -264,7 +266,6 @@ func (h *Hub) Handler(open func(*http.Request) (Subscription, error)) (r0 http.H
 
 type handler struct {
 	hub *Hub
-	mu  sync.Mutex
 }
 
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {}
@@ -476,6 +477,8 @@ const (
 	GapSlow      GapReason = 4
 )
 
+func (r GapReason) String() (r0 string) { return }
+
 func (h *Hub) Metrics() (r0 Metrics, r1 error) { r1 = ErrNoCgo; return }
 
 const PrometheusContentType = "text/plain; version=0.0.4; charset=utf-8"
@@ -673,7 +676,6 @@ type StreamOptions struct {
 
 type Stream struct {
 	hub *Hub
-	mu  sync.Mutex
 }
 
 func (h *Hub) Subscribe(topics []string, options *StreamOptions) (r0 *Stream, r1 error) {
@@ -682,6 +684,10 @@ func (h *Hub) Subscribe(topics []string, options *StreamOptions) (r0 *Stream, r1
 }
 
 func (s *Stream) Next(ctx context.Context) (r0 []byte, r1 error) { r1 = ErrNoCgo; return }
+
+func (s *Stream) beginReading(ctx context.Context) (r0 error) { r0 = ErrNoCgo; return }
+
+func (s *Stream) endReading() {}
 
 func (s *Stream) next(ctx context.Context) (r0 []byte, r1 error) { r1 = ErrNoCgo; return }
 
@@ -720,6 +726,8 @@ func (t *Tickets) Issue(grant Grant) (r0 string, r1 error) { r1 = ErrNoCgo; retu
 
 func (t *Tickets) Redeem(ticket string, goesOn bool) (r0 *Granted, r1 error) { r1 = ErrNoCgo; return }
 
+func (t *Tickets) LookUp(ticket string, goesOn bool) (r0 Grant, r1 error) { r1 = ErrNoCgo; return }
+
 type AccessOptions struct {
 	Cookie        string
 	CookieOrigins []string
@@ -755,7 +763,6 @@ func (t *Tokens) Verify(token string) (r0 *Granted, r1 error) { r1 = ErrNoCgo; r
 
 type Granted struct {
 	Grant Grant
-	mu    sync.Mutex
 }
 
 func (g *Granted) IsCurrent() (r0 bool) { return }

@@ -120,9 +120,11 @@ type Options struct {
 	// panics, a client that is refused for a fault of the program's. nil is slog.Default().
 	//
 	// It gets the engine's records too, from the least level on that it has enabled when the hub is made,
-	// down to LevelTrace; where it is nil, errors alone. They are those of all hubs of the process, and
-	// each logger gets them once, however many hubs have it. One goroutine calls the handlers, and no
-	// thread of the engine waits for it: at most 1,000 records wait, and a warning says how many were lost.
+	// down to LevelTrace; where it is nil, errors alone. They are those of all hubs of the process, of which
+	// none names its hub, and each logger gets them once, however many hubs have it. Their attributes are
+	// target, the part of the engine, and cut, where the message was too long. One goroutine calls the
+	// handlers, and no thread of the engine waits for it: at most 1,000 records wait, and a warning says how
+	// many were lost.
 	Logger *slog.Logger
 }
 

@@ -40,8 +40,7 @@ func (h *handler) pull(w http.ResponseWriter, r *http.Request, wanted *Subscript
 		return
 	}
 	if send(ctx, stream, body) != nil && ctx.Err() == nil {
-		// What was cut is not to look complete. A middleware that recovers passes this on.
-		panic(http.ErrAbortHandler)
+		body.abort(r)
 	}
 }
 
@@ -55,8 +54,10 @@ type body interface {
 // send sends what comes of a stream, until that ends in order, or ctx does: the server is shut down or
 // the client has left.
 func send(ctx context.Context, stream *Stream, to body) error {
-	stream.mu.Lock()
-	defer stream.mu.Unlock()
+	if err := stream.beginReading(ctx); err != nil {
+		return err
+	}
+	defer stream.endReading()
 	for {
 		batch, err := stream.next(ctx)
 		for err == nil {
@@ -94,6 +95,21 @@ type responseBody struct {
 }
 
 func (b *responseBody) begin() { _ = b.controller.SetWriteDeadline(time.Now().Add(b.stall)) }
+
+// abort breaks the response off, so that what was cut does not look complete. It panics only where there is
+// no other way: a middleware that recovers may log that, and make a complete response of it, as gin's does.
+func (b *responseBody) abort(r *http.Request) {
+	if r.ProtoMajor >= 2 {
+		// A deadline in the past resets the stream.
+		if b.controller.SetWriteDeadline(time.Unix(1, 0)) == nil {
+			return
+		}
+	} else if conn, _, err := b.controller.Hijack(); err == nil {
+		conn.Close()
+		return
+	}
+	panic(http.ErrAbortHandler)
+}
 
 // flush also takes the deadline away: HTTP/2 ends a stream whose deadline passes while nothing is
 // written.

@@ -71,9 +71,11 @@ type Stream struct {
 	closed  chan struct{}
 	once    sync.Once
 
-	mu       sync.Mutex // for what uses the rest
-	native   *C.fanfare_stream
-	bell     *hubBell // nil until it has waited
+	mu     sync.RWMutex // for reading by what uses native, for writing to free it
+	native *C.fanfare_stream
+
+	reading  chan struct{} // has something in it while a goroutine reads, whose the rest is
+	bell     *hubBell      // nil until it has waited
 	token    uint64
 	readable chan struct{}
 }
@@ -101,25 +103,46 @@ func (h *Hub) Subscribe(topics []string, options *StreamOptions) (*Stream, error
 	} else if err != nil {
 		return nil, err
 	}
-	s := &Stream{hub: h, native: native, closed: make(chan struct{})}
+	s := &Stream{hub: h, native: native, closed: make(chan struct{}), reading: make(chan struct{}, 1)}
 	s.cleanup = runtime.AddCleanup(s, func(native *C.fanfare_stream) { go C.fanfare_stream_free(native) }, native)
 	return s, nil
 }
 
 // Next waits for the next batch: the bytes of some whole events, as they are to be sent. No thread is
-// held while it waits. One goroutine reads at a time; another one that reads waits for it.
+// held while it waits. One goroutine reads at a time; another one that reads waits for it. The methods
+// beside it wait for none of them.
 //
 // The error is an [EndedError] when the stream has ended, and says why, or that of ctx, after which
 // nothing was taken.
 func (s *Stream) Next(ctx context.Context) ([]byte, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	if err := s.beginReading(ctx); err != nil {
+		return nil, err
+	}
+	defer s.endReading()
 	batch, err := s.next(ctx)
 	return bytes.Clone(batch), err
 }
 
-// next is as Next, for one that has the lock; the batch is the library's, and is there until the next
-// call.
+// beginReading waits until no other goroutine reads.
+func (s *Stream) beginReading(ctx context.Context) error {
+	select {
+	case s.reading <- struct{}{}:
+		return nil
+	default:
+	}
+	select {
+	case s.reading <- struct{}{}:
+		return nil
+	case <-s.closed:
+		return &EndedError{Reason: DisconnectClosed}
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (s *Stream) endReading() { <-s.reading }
+
+// next is as Next, for one that reads; the batch is the library's, and is there until the next call.
 func (s *Stream) next(ctx context.Context) ([]byte, error) {
 	for {
 		batch, err := s.take()
@@ -226,10 +249,13 @@ func (s *Stream) pointer() *C.fanfare_stream {
 func (s *Stream) Close() error {
 	s.once.Do(func() {
 		close(s.closed)
-		s.mu.Lock() // what reads it leaves
+		s.reading <- struct{}{} // what reads it leaves
+		defer s.endReading()
+		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.cleanup.Stop()
 		C.fanfare_stream_free(s.pointer())
+		s.native = nil
 		if s.bell != nil {
 			s.bell.drop(s.token)
 		}
@@ -242,11 +268,11 @@ func (s *Stream) Close() error {
 // everything. A server answers the request with the status 204, after which an EventSource does not
 // come back.
 func (s *Stream) IsComplete() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.mu.RLock()
+	defer s.mu.RUnlock()
 	var is C.uint32_t
-	if !s.isClosed() {
-		C.fanfare_stream_is_complete(s.pointer(), &is)
+	if native := s.pointer(); native != nil {
+		C.fanfare_stream_is_complete(native, &is)
 	}
 	runtime.KeepAlive(s)
 	return is != 0
@@ -255,11 +281,11 @@ func (s *Stream) IsComplete() bool {
 // ConnectionID is its id among the hub's connections; 0 until its first batch has come, and when it is
 // closed.
 func (s *Stream) ConnectionID() ConnectionID {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.mu.RLock()
+	defer s.mu.RUnlock()
 	var id C.fanfare_connection_id
-	if !s.isClosed() {
-		C.fanfare_stream_id(s.pointer(), &id)
+	if native := s.pointer(); native != nil {
+		C.fanfare_stream_id(native, &id)
 	}
 	runtime.KeepAlive(s)
 	return ConnectionID(id)

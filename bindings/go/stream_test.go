@@ -215,3 +215,44 @@ func TestWhatIsNoSubscriptionIsRefused(t *testing.T) {
 		}
 	}
 }
+
+func TestAStreamIsAskedAndGivenUpWhileAnotherGoroutineReadsIt(t *testing.T) {
+	hub := bare(t, &fanfare.Options{Heartbeat: -1})
+	stream := pulled(t, hub, nil, "a")
+	publish(t, hub, "a", fanfare.Event{Data: "1"})
+	readUntil(t, stream, "data: 1\n")
+	read := make(chan error, 1)
+	go func() {
+		_, err := stream.Next(context.Background())
+		read <- err
+	}()
+	asked := make(chan error, 1)
+	go func() {
+		// One of the two waits for the other one.
+		for range 3 {
+			ctx, cancel := context.WithTimeout(context.Background(), 10*time.Millisecond)
+			defer cancel()
+			if _, err := stream.Next(ctx); !errors.Is(err, context.DeadlineExceeded) {
+				asked <- err
+				return
+			}
+		}
+		if stream.ConnectionID() == 0 || stream.IsComplete() {
+			asked <- errors.New("it is not the stream that it was")
+			return
+		}
+		asked <- nil
+	}()
+	select {
+	case err := <-asked:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(deadline):
+		t.Error("what asks waits for what reads")
+	}
+	stream.Close()
+	if err := <-read; !errors.Is(err, fanfare.ErrEnded) {
+		t.Errorf("who reads gets %v", err)
+	}
+}

@@ -86,6 +86,25 @@ func (t *Tickets) Redeem(ticket string, goesOn bool) (*Granted, error) {
 	return newGranted(native)
 }
 
+// LookUp says what a ticket grants that a client shows to the program, and uses nothing up: to see whether
+// the client's request is within the grant before [Tickets.Redeem] takes the ticket, which may still refuse
+// it. The error is as of that.
+func (t *Tickets) LookUp(ticket string, goesOn bool) (Grant, error) {
+	var memory memory
+	defer memory.release()
+	var native *C.fanfare_granted
+	err := failure(C.fanfare_tickets_look_up(t.pointer(), memory.text(ticket), flag(goesOn), &native))
+	runtime.KeepAlive(t)
+	if err != nil {
+		return Grant{}, err
+	}
+	granted, err := newGranted(native)
+	if err != nil {
+		return Grant{}, err
+	}
+	return granted.Grant, granted.Close()
+}
+
 // AccessOptions is how clients show tokens and tickets to a listener. The zero value is the default of
 // each.
 type AccessOptions struct {

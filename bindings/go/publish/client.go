@@ -21,7 +21,8 @@ const (
 	RepeatNever
 )
 
-// Options is how a [Client] behaves. Zero is the default of each field.
+// Options is how a [Client] behaves. Zero is the default of each field, and so is a negative number unless
+// the field says what that is.
 type Options struct {
 	// Token is the server's publish token (--publish-token-file, FANFARE_PUBLISH_TOKEN).
 	Token string
@@ -63,7 +64,9 @@ func New(server string, options *Options) (*Client, error) {
 	if options != nil {
 		c.options = *options
 	}
-	setDefault(&c.options.Retries, 5)
+	if c.options.Retries == 0 {
+		c.options.Retries = 5
+	}
 	setDefault(&c.options.AnswerTimeMax, 2*time.Minute)
 	setDefault(&c.options.ConnectionsMax, 8)
 	for _, b := range []byte(c.options.Token) {
@@ -102,7 +105,7 @@ func New(server string, options *Options) (*Client, error) {
 }
 
 func setDefault[T int | time.Duration](option *T, value T) {
-	if *option == 0 {
+	if *option <= 0 {
 		*option = value
 	}
 }

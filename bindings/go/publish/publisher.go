@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// PublisherOptions is how a [Publisher] gathers events. Zero is the default of each field.
+// PublisherOptions is how a [Publisher] gathers events. Zero is the default of each field, and so is a
+// negative number unless the field says what that is.
 type PublisherOptions struct {
 	// QueueEventsMax is the most events that wait for an answer or to be sent. Default: 10,000.
 	QueueEventsMax int
@@ -22,8 +23,9 @@ type PublisherOptions struct {
 	// While a request waits for its answer, events gather anyway. Default: 5 ms.
 	FlushAfter time.Duration
 	// OnUndelivered is called with events that are given up: those that the server refuses, and those
-	// whose answer was lost and that are not repeated. The publisher sends nothing meanwhile. It is
-	// not called for what [Publisher.Close] returns. [Publisher.Stats] counts all of them.
+	// whose answer was lost and that are not repeated. The publisher sends nothing meanwhile, so it must
+	// not wait for the publisher: not call Flush, Close or PublishContext. It is not called for what
+	// [Publisher.Close] returns. [Publisher.Stats] counts all of them.
 	OnUndelivered func([]Undelivered)
 }
 
@@ -113,7 +115,9 @@ func (c *Client) Publisher(options *PublisherOptions) *Publisher {
 	setDefault(&p.options.QueueBytesMax, 16<<20)
 	setDefault(&p.options.BatchEventsMax, 1_000)
 	setDefault(&p.options.BatchBytesMax, 256<<10)
-	setDefault(&p.options.FlushAfter, 5*time.Millisecond)
+	if p.options.FlushAfter == 0 {
+		p.options.FlushAfter = 5 * time.Millisecond
+	}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	go p.run()
 	return p
@@ -220,18 +224,16 @@ func (p *Publisher) Flush(ctx context.Context) error {
 
 // Close takes no more events, and delivers those that wait, until the context ends. Then it gives up
 // what is left, and returns an [*UndeliveredError] with that: of the request under way it is unknown
-// whether it was published, and each event says so. Closing again waits for the first call, and returns
-// nil.
+// whether it was published, and each event says so. Closing again waits as well, until its own context ends,
+// which ends the first call too; what is left is the first call's to return, and another one returns nil.
 func (p *Publisher) Close(ctx context.Context) error {
 	p.mu.Lock()
-	if p.closed {
-		p.mu.Unlock()
-		<-p.done
-		return nil
+	isFirst := !p.closed
+	if isFirst {
+		p.closed = true
+		p.freed()
+		p.wakeSender()
 	}
-	p.closed = true
-	p.freed()
-	p.wakeSender()
 	p.mu.Unlock()
 	var cause error
 	select {
@@ -244,7 +246,7 @@ func (p *Publisher) Close(ctx context.Context) error {
 	p.cancel()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if len(p.left) == 0 {
+	if !isFirst || len(p.left) == 0 {
 		return nil
 	}
 	if cause == nil {

@@ -195,6 +195,45 @@ func TestCloseSaysWhatWasNotDelivered(t *testing.T) {
 	}
 }
 
+func TestASecondCloseEndsWithItsOwnContextAndEndsTheFirst(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	s.stop()
+	publisher := s.client(nil).Publisher(nil)
+	if err := publisher.Publish("t", text(1)); err != nil {
+		t.Fatal(err)
+	}
+	first := make(chan error, 1)
+	go func() { first <- publisher.Close(soon(t)) }()
+	until(t, "it takes nothing more", func() bool {
+		return errors.Is(publisher.Publish("t", text(2)), publish.ErrClosed)
+	})
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if err := publisher.Close(ctx); err != nil {
+		t.Errorf("the second call: %v", err)
+	}
+	var undelivered *publish.UndeliveredError
+	if err := <-first; !errors.As(err, &undelivered) || undelivered.Events[0].Event != text(1) || errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("the first call: %v", err)
+	}
+}
+
+func TestANegativeNumberIsTheDefault(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	stream := s.subscribe("t")
+	client := s.client(&publish.Options{AnswerTimeMax: -1, ConnectionsMax: -1})
+	publisher := client.Publisher(&publish.PublisherOptions{
+		QueueEventsMax: -1, QueueBytesMax: -1, BatchEventsMax: -1, BatchBytesMax: -1, FlushAfter: -1,
+	})
+	if err := publisher.PublishContext(soon(t), "t", text(1)); err != nil {
+		t.Fatal(err)
+	}
+	stream.expect(text(1).Data)
+	closeSoon(t, publisher)
+}
+
 // published publishes events in steps, with the server killed after the first ones, and returns what
 // became of them: what subscribers got before and after, and what was given up.
 func acrossARestart(t *testing.T, event func(n int) publish.Event) (got map[string]int, total int, stats publish.Stats, given []publish.Undelivered) {
@@ -351,6 +390,9 @@ func TestAServerWithoutAConnectionToSpareHasPublishedNothing(t *testing.T) {
 	client := s.client(nil)
 	event, waiting := fillBacklog(t, s, client)
 	publisher := client.Publisher(nil) // its request waits for the backlog, and so has the connection
+	// The server closes a connection that is idle for another one. A request that comes meanwhile is lost,
+	// and repeated by its id.
+	event.ID = "waits"
 	if err := publisher.Publish("t", event); err != nil {
 		t.Fatal(err)
 	}
@@ -368,6 +410,9 @@ func TestAServerWithoutAConnectionToSpareHasPublishedNothing(t *testing.T) {
 	}
 	if err := publisher.Flush(soon(t)); err != nil {
 		t.Error(err)
+	}
+	if stats := publisher.Stats(); stats.Published != 1 {
+		t.Errorf("%+v", stats)
 	}
 	closeSoon(t, publisher)
 }
