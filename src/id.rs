@@ -66,12 +66,11 @@ impl EventId {
     /// Reads an id as it was written out; `None` for anything else.
     pub(crate) fn parse(text: &str) -> Option<EventId> {
         let (epoch, sequence) = text.split_once('-')?;
-        let epoch: [u8; Epoch::BYTES] = epoch.as_bytes().try_into().ok()?;
-        let plain = epoch.iter().all(Epoch::is_symbol)
-            && sequence.bytes().all(|byte| byte.is_ascii_digit())
+        let epoch = Epoch::from_bytes(epoch.as_bytes().try_into().ok()?);
+        let plain = sequence.bytes().all(|byte| byte.is_ascii_digit())
             && (sequence == "0" || !sequence.starts_with('0'));
         let sequence = sequence.parse().ok().filter(|_| plain)?;
-        Some(EventId { epoch: Epoch(epoch), sequence })
+        Some(EventId { epoch: epoch?, sequence })
     }
 
     /// Writes the text into a buffer's beginning, and returns its length. It is done for each event
@@ -140,6 +139,11 @@ impl Epoch {
         let seed = RandomState::new().hash_one((std::process::id(), SystemTime::now()));
         let mut random = fastrand::Rng::with_seed(seed);
         Epoch(std::array::from_fn(|_| Epoch::SYMBOLS[random.usize(..32)]))
+    }
+
+    /// The epoch that is written so; `None` for anything else.
+    pub(crate) fn from_bytes(bytes: [u8; Epoch::BYTES]) -> Option<Epoch> {
+        bytes.iter().all(Epoch::is_symbol).then_some(Epoch(bytes))
     }
 
     pub(crate) fn as_bytes(&self) -> &[u8; Epoch::BYTES] {

@@ -13,6 +13,7 @@ mod handed;
 mod limits;
 mod listening;
 mod memory;
+mod page;
 #[cfg(not(all(target_os = "linux", not(fanfare_portable))))]
 #[path = "polling.rs"]
 mod portable;
@@ -25,6 +26,7 @@ pub(crate) use handed::{inspect, prepare, Handed, Unfit};
 pub(crate) use limits::{descriptors_max, descriptors_open};
 pub(crate) use listening::{AcceptError, ListenSocket};
 pub(crate) use memory::release_memory;
+pub(crate) use page::MappedNumber;
 #[cfg(not(all(target_os = "linux", not(fanfare_portable))))]
 pub(crate) use portable::{Poller, Waker};
 pub(crate) use signals::while_blocked;
