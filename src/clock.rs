@@ -10,8 +10,9 @@ use std::time::Instant;
 /// [`Instant`] and nothing else.
 #[derive(Clone, Debug)]
 pub(crate) enum Clock {
-    /// The system's monotonic clock, from the hub's start on.
-    System(Instant),
+    /// The system's monotonic clock, from the hub's start on, and the time that it said then: zero,
+    /// unless the hub has had earlier lives.
+    System(Instant, u64),
     /// A clock that only [`Clock::advance`] moves. Clones are the same clock.
     #[cfg(test)]
     Manual(Arc<AtomicU64>),
@@ -20,14 +21,20 @@ pub(crate) enum Clock {
 impl Clock {
     /// A clock that starts now.
     pub(crate) fn start() -> Clock {
-        Clock::System(Instant::now())
+        Clock::going_on(0)
+    }
+
+    /// A clock that says this time now.
+    pub(crate) fn going_on(now_ns: u64) -> Clock {
+        Clock::System(Instant::now(), now_ns)
     }
 
     #[inline]
     pub(crate) fn now_ns(&self) -> u64 {
         match self {
-            Clock::System(started) => {
-                u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX)
+            Clock::System(started, from_ns) => {
+                let passed = u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
+                from_ns.saturating_add(passed)
             }
             #[cfg(test)]
             Clock::Manual(now_ns) => now_ns.load(Ordering::SeqCst),
@@ -45,7 +52,7 @@ impl Clock {
     /// Moves a manual clock on.
     pub(crate) fn advance(&self, by: std::time::Duration) {
         match self {
-            Clock::System(_) => panic!("the system's clock cannot be moved"),
+            Clock::System(..) => panic!("the system's clock cannot be moved"),
             Clock::Manual(now_ns) => {
                 now_ns.fetch_add(by.as_nanos() as u64, Ordering::SeqCst);
             }

@@ -139,7 +139,8 @@ impl Hub {
 
     /// Closes the hub as [`Hub::close`], without blocking, under any executor. It is ready when
     /// every shard has sent what it could and has ended, also shards that the host drives: so a
-    /// [`Driver`](crate::Driver) has to be driven, or dropped. To drop the last handle afterwards
+    /// [`Driver`](crate::Driver) has to be driven, or dropped; and when the journal is written, if
+    /// there is one, for which it waits at most two seconds. To drop the last handle afterwards
     /// does not block. Dropping the future leaves the shards ending by themselves, once it was
     /// polled.
     ///
@@ -162,6 +163,7 @@ impl Hub {
                 ended.await;
             }
         }
+        self.close_journal_async().await;
     }
 
     /// Ends the hub without a storm of reconnections, and blocks until that is done: no client is

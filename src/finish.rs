@@ -48,7 +48,7 @@ impl Hub {
     ) -> Result<Published, PublishError> {
         let last = self.encode_last(topic, last)?;
         let id = self.try_finish(topic, last)?;
-        Ok(Published { id })
+        Ok(self.published(id))
     }
 
     /// Finishes a topic, waiting for at most `timeout` while the backlog is too full for the last

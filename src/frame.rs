@@ -202,6 +202,36 @@ impl Frame {
         }))
     }
 
+    /// An event of an earlier life of the hub, with the bytes that [`Frame::plain`] had then, and with the
+    /// index of the list of its topics if they are several.
+    pub(crate) fn restored(
+        plain: &[u8],
+        custom_id: Option<&str>,
+        key: Option<&str>,
+        list: Option<(u32, Arc<[Topic]>)>,
+        sequence: u64,
+        at_ns: u64,
+    ) -> Frame {
+        let mut bytes = Vec::with_capacity(CHUNK_HEAD_BYTES_MAX + plain.len() + CHUNK_TAIL.len());
+        bytes.resize(CHUNK_HEAD_BYTES_MAX, 0);
+        bytes.extend_from_slice(plain);
+        let (plain, plain_end) = (CHUNK_HEAD_BYTES_MAX, bytes.len());
+        let chunked = put_chunk_head_back(&mut bytes, plain, plain_end - plain);
+        bytes.extend_from_slice(CHUNK_TAIL);
+        let several = list.map(|(list, topics)| Box::new(Several { topics, list: Some(list) }));
+        Frame(Arc::new(Encoded {
+            bytes,
+            chunked,
+            plain,
+            plain_end,
+            custom_id: custom_id.map(Arc::from),
+            key: key.map(Box::from),
+            several,
+            sequence,
+            at_ns,
+        }))
+    }
+
     /// The bytes that a connection of this wire form is sent for this frame alone.
     pub(crate) fn wire(&self, wire: Wire) -> &[u8] {
         match wire {

@@ -45,11 +45,19 @@ pub enum GapReason {
     UnknownId,
     /// The client read too slowly, and events were dropped for it.
     Slow,
+    /// Events were published, and lost with the hub's process or machine before its journal had them as
+    /// safely as [`Durability`](crate::Durability) promises.
+    Lost,
 }
 
 impl GapReason {
-    pub(crate) const ALL: [GapReason; 4] =
-        [GapReason::Expired, GapReason::Restarted, GapReason::UnknownId, GapReason::Slow];
+    pub(crate) const ALL: [GapReason; 5] = [
+        GapReason::Expired,
+        GapReason::Restarted,
+        GapReason::UnknownId,
+        GapReason::Slow,
+        GapReason::Lost,
+    ];
 
     /// Every reason, in an order in which new ones come last.
     ///
@@ -80,6 +88,7 @@ impl GapReason {
             GapReason::Restarted => "restarted",
             GapReason::UnknownId => "unknown_id",
             GapReason::Slow => "slow",
+            GapReason::Lost => "lost",
         }
     }
 }

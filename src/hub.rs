@@ -8,10 +8,12 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::drive::Driver;
 use crate::inbox::Inbox;
+use crate::journal::{JournalError, Keeper};
 use crate::listener::{ListenError, ListenOnError, ListenOptions, Listener};
 use crate::metrics::Metrics;
 use crate::notices::NoticeQueue;
@@ -62,6 +64,9 @@ struct Owner {
     turns: AtomicUsize,
 }
 
+/// How long a hub that closes waits for its journal.
+const JOURNAL_CLOSE_TIME_MAX: Duration = Duration::from_secs(2);
+
 /// Why a hub did not start.
 ///
 /// # Examples
@@ -81,6 +86,8 @@ pub enum StartError {
     Options(OptionsError),
     /// The system gave no poller or no thread.
     System(io::Error),
+    /// The journal in [`Options::data_dir`] cannot be opened.
+    Journal(JournalError),
 }
 
 impl Hub {
@@ -136,9 +143,15 @@ impl Hub {
             .map(|poller| Arc::new(Inbox::new(ShardWaker::new(poller.waker()))))
             .collect();
         let tuning = Tuning::default();
+        let links = inboxes.iter().cloned().map(Link::new).collect();
+        let order = match &options.data_dir {
+            None => Order::new(inboxes.into(), &options, tuning.order, Clock::start()),
+            Some(folder) => Order::restored(inboxes.into(), &options, tuning.order, folder)
+                .map_err(StartError::Journal)?,
+        };
         let shared = Arc::new(Shared {
-            links: inboxes.iter().cloned().map(Link::new).collect(),
-            order: Order::new(inboxes.into(), &options, tuning.order, Clock::start()),
+            links,
+            order,
             tuning: tuning.shard,
             connection_limits: connection_limits(&options),
             subscription_limits: SubscriptionLimits::new(
@@ -154,6 +167,10 @@ impl Hub {
             notices: NoticeQueue::new(options.shards),
             options,
         });
+        if let Some(journal) = shared.order.journal() {
+            let keeper = Arc::downgrade(&shared);
+            journal.set_keeper(keeper);
+        }
         let drivers = pollers.into_iter().enumerate();
         let drivers = drivers.map(|(id, poller)| Driver::new(id, shared.clone(), poller)).collect();
         let owner = Owner {
@@ -309,6 +326,15 @@ impl Hub {
         for link in &shared.links {
             link.counters.add_to(&mut metrics);
         }
+        if let Some(journal) = shared.order.journal() {
+            let stats = journal.stats();
+            metrics.journal_failing = u64::from(journal.trouble().is_some());
+            metrics.journal_disk_bytes = stats.segment_bytes;
+            metrics.journal_waiting_bytes = stats.waiting_bytes as u64;
+            metrics.journal_records = stats.records;
+            metrics.journal_syncs = stats.syncs;
+            metrics.journal_errors = stats.errors;
+        }
         metrics
     }
 
@@ -357,6 +383,21 @@ impl Hub {
         self.owner.end();
     }
 
+    /// Writes what waits to be written into the journal, and its end.
+    pub(crate) async fn close_journal_async(&self) {
+        let Some(journal) = self.owner.shared.order.journal() else { return };
+        let closing = journal.clone();
+        // Closing it waits for the disk, which no executor's thread may.
+        let (closed, is_closed) = async_channel::bounded(1);
+        let close = move || {
+            _ = closed.try_send(closing.close(JOURNAL_CLOSE_TIME_MAX));
+        };
+        let thread = std::thread::Builder::new().name("fanfare-close".to_owned());
+        if thread.spawn(close).is_ok() {
+            _ = is_closed.recv().await;
+        }
+    }
+
     /// Has the shards end.
     pub(crate) fn begin_to_end(&self) {
         self.owner.begin_to_end();
@@ -381,6 +422,21 @@ fn connection_limits(options: &Options) -> ConnectionLimits {
     limits
 }
 
+/// The journal asks the order, without keeping the hub.
+impl Keeper for Shared {
+    fn kept_bytes(&self) -> u64 {
+        self.order.kept_bytes()
+    }
+
+    fn sift(&self, records: &mut dyn Iterator<Item = (u64, &[u8])>, needed: &mut Vec<bool>) {
+        self.order.sift(records, needed);
+    }
+
+    fn summary(&self) -> Vec<u8> {
+        self.order.summary()
+    }
+}
+
 impl Owner {
     fn begin_to_end(&self) {
         self.shared.order.close();
@@ -396,6 +452,18 @@ impl Owner {
         for thread in threads {
             if thread.join().is_err() {
                 log::error!("a shard's thread has panicked");
+            }
+        }
+        self.close_journal();
+    }
+
+    /// Writes what waits to be written, and the journal's end.
+    fn close_journal(&self) {
+        if let Some(journal) = self.shared.order.journal() {
+            if !journal.close(JOURNAL_CLOSE_TIME_MAX) {
+                log::error!(
+                    "the journal could not be written to its end: clients will be told what is missing"
+                );
             }
         }
     }
@@ -421,6 +489,7 @@ impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             StartError::Options(error) => error.fmt(f),
+            StartError::Journal(error) => error.fmt(f),
             StartError::System(_) => f.write_str(
                 "the system refuses what a hub needs; raise its limits on open files and threads",
             ),
@@ -433,6 +502,7 @@ impl std::error::Error for StartError {
         match self {
             StartError::Options(error) => std::error::Error::source(error),
             StartError::System(error) => Some(error),
+            StartError::Journal(error) => std::error::Error::source(error),
         }
     }
 }

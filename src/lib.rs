@@ -57,6 +57,7 @@ mod client_stream;
 mod clock;
 mod drain;
 mod drive;
+mod durability;
 mod envelope;
 mod event;
 mod event_stream;
@@ -65,6 +66,7 @@ mod exposition;
 mod fallback;
 mod filter;
 mod finish;
+mod flush;
 mod frame;
 mod gap;
 mod grant;
@@ -75,6 +77,7 @@ mod hub;
 mod id;
 mod inbox;
 mod interest;
+mod journal;
 mod lifecycle;
 mod listen_addr;
 mod listener;
@@ -124,11 +127,13 @@ pub use crate::authorizer::{
 pub use crate::client_stream::ClientStream;
 pub use crate::drain::{DrainOptions, Drained};
 pub use crate::drive::Driver;
+pub use crate::durability::{Durability, DurabilityError};
 pub use crate::envelope::{Envelope, EnvelopeError};
 pub use crate::event::{Event, EventError};
 pub use crate::event_stream::{Batches, Disconnected, EventStream};
 pub use crate::fallback::{fallback, Fallback, UnhandledRequest, UnhandledRequests};
 pub use crate::filter::{Filter, FilterError, Subscription, SubscriptionError};
+pub use crate::flush::FlushError;
 pub use crate::gap::GapReason;
 pub use crate::grant::Grant;
 pub use crate::heartbeat::{HeartbeatForm, HeartbeatFormError};
@@ -137,6 +142,7 @@ pub use crate::http::cors::Cors;
 pub use crate::hub::{Hub, StartError};
 pub use crate::id::{EventId, EventIdError};
 pub use crate::interest::{InterestError, InterestKind, InterestNotice, InterestNotices};
+pub use crate::journal::JournalError;
 pub use crate::lifecycle::{
     AdminError, ConnectionFilter, ConnectionId, ConnectionIdError, ConnectionInfo,
     ConnectionSelector, ConnectionState, SubscriptionCount,
@@ -167,6 +173,8 @@ mod documents {
     struct Authorization;
     #[doc = include_str!("../docs/drivers.md")]
     struct Drivers;
+    #[doc = include_str!("../docs/durability.md")]
+    struct Durable;
     #[doc = include_str!("../docs/pull.md")]
     struct Pull;
     #[doc = include_str!("../docs/routes.md")]

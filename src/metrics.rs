@@ -255,6 +255,21 @@ pub struct Metrics {
     /// [`InterestNotices::GRACES_MAX`](crate::InterestNotices::GRACES_MAX) of its subscriptions had
     /// one.
     pub cut_graces: u64,
+    /// 1 while the journal ([`Options::data_dir`](crate::Options)) cannot be written; the log says
+    /// why.
+    pub journal_failing: u64,
+    /// Bytes that the journal takes on the disk.
+    pub journal_disk_bytes: u64,
+    /// Bytes that wait until the journal holds them as safely as
+    /// [`Options::durability`](crate::Options) promises.
+    pub journal_waiting_bytes: u64,
+    /// Records that were written into the journal: events, marks and rules. What was written again
+    /// after an error counts again.
+    pub journal_records: u64,
+    /// Times that the disk was told to take what was written.
+    pub journal_syncs: u64,
+    /// Writes and the like that failed.
+    pub journal_errors: u64,
     /// See [`Metrics::disconnects`].
     pub(crate) disconnects: [u64; DisconnectReason::ALL.len()],
     /// How long events took from being published to a socket's taking them. All events of a batch

@@ -10,11 +10,13 @@ mod topic;
 
 use std::borrow::Cow;
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use self::chained::chained;
 pub(crate) use self::topic::RULES_MAX;
 pub use self::topic::{Rule, RuleError, TopicOptions};
+use crate::durability::Durability;
 use crate::event::Event;
 use crate::heartbeat::HeartbeatForm;
 use crate::lifecycle::ConnectionId;
@@ -152,6 +154,20 @@ chained! {
         /// Its events may be forgotten earlier, within the bounds above; of more than 65,536
         /// finished topics the one is forgotten whose time is over first. Default: 5 min.
         pub finished_age_max: Duration,
+        /// A folder in which the hub keeps what it keeps in memory as well: the events of the topics'
+        /// histories, finished topics and rules. After a restart with the same folder the hub has
+        /// them, clients come back with the ids that they had and miss nothing, and numbers go on.
+        /// The folder is made if it is missing, and belongs to one hub at a time. Default: none.
+        pub data_dir: Option<PathBuf> as (impl Into<PathBuf> => Some(data_dir.into())),
+        /// What is promised of an event that was accepted, if there is a `data_dir`. Default:
+        /// interval.
+        pub durability: Durability,
+        /// How long an event may be with the operating system alone before the disk is told to
+        /// take it, 1 ms to 1 min, if the durability is `interval`. Default: 50 ms.
+        pub sync_interval: Duration,
+        /// A publisher finds the hub full when this many bytes wait to be written into the `data_dir`, at
+        /// least 1 byte. Default: 16 MiB.
+        pub journal_backlog_bytes_max: usize,
     }
 }
 
@@ -169,6 +185,7 @@ const CONNECTIONS_MAX: usize = 10_000_000;
 const _: () = assert!(CONNECTIONS_MAX + CONNECTIONS_MAX / 8 + 16 < ConnectionId::INDICES_MAX);
 /// The largest `subscriptions_max`: their keys have 32 bits.
 const SUBSCRIPTIONS_MAX: usize = 100_000_000;
+const MILLISECOND: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -201,6 +218,10 @@ impl Default for Options {
             subscriptions_per_address_max: 0,
             connection_age_max: Duration::ZERO,
             finished_age_max: Duration::from_secs(5 * 60),
+            data_dir: None,
+            durability: Durability::Interval,
+            sync_interval: Duration::from_millis(50),
+            journal_backlog_bytes_max: 16 << 20,
         }
     }
 }
@@ -288,6 +309,15 @@ impl Options {
         within(self.lag_grace_percent <= 100, "lag_grace_percent", "0 to 100")?;
         within(self.history_age_max <= 7 * DAY, "history_age_max", "at most 7 days")?;
         within(self.finished_age_max <= 7 * DAY, "finished_age_max", "at most 7 days")?;
+        let path = self.data_dir.as_ref().map(|folder| folder.as_os_str().as_encoded_bytes());
+        within(
+            path.is_none_or(|path| !path.is_empty() && !path.contains(&0)),
+            "data_dir",
+            "a folder that can be written, or that can be made",
+        )?;
+        let interval_is_right = (MILLISECOND..=60 * SECOND).contains(&self.sync_interval);
+        within(interval_is_right, "sync_interval", "1 ms to 1 min")?;
+        within(self.journal_backlog_bytes_max > 0, "journal_backlog_bytes_max", "at least 1 byte")?;
         within(
             is_name_of_gaps(&self.gap_event),
             "gap_event",

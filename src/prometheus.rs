@@ -133,6 +133,21 @@ fn gauges(out: &mut Exposition<'_>, metrics: &Metrics) -> fmt::Result {
         ),
         ("backlog_bytes", metrics.backlog_bytes, "Bytes of events that wait to be sent."),
         ("lag_bytes", metrics.lag_bytes, "Bytes that are kept for event streams that lag."),
+        (
+            "journal_failing",
+            metrics.journal_failing,
+            "1 while the journal cannot be written.",
+        ),
+        (
+            "journal_disk_bytes",
+            metrics.journal_disk_bytes,
+            "Bytes that the journal takes on the disk.",
+        ),
+        (
+            "journal_waiting_bytes",
+            metrics.journal_waiting_bytes,
+            "Bytes that wait until the journal holds them as safely as the durability promises.",
+        ),
     ] {
         out.one(&format!("fanfare_{name}"), "gauge", help, value)?;
     }
@@ -264,6 +279,21 @@ fn counters(out: &mut Exposition<'_>, metrics: &Metrics) -> fmt::Result {
             metrics.cut_graces,
             "Times that a host was told early that a topic has no subscriber, since too many had \
              just lost theirs.",
+        ),
+        (
+            "journal_records",
+            metrics.journal_records,
+            "Events, marks and rules that were written into the journal.",
+        ),
+        (
+            "journal_syncs",
+            metrics.journal_syncs,
+            "Times that the disk was told to take what was written.",
+        ),
+        (
+            "journal_errors",
+            metrics.journal_errors,
+            "Writes of the journal, and the like, that failed.",
         ),
     ] {
         out.one(&format!("fanfare_{name}_total"), "counter", help, value)?;

@@ -36,6 +36,7 @@ use crate::topic_handle::TopicHandle;
 #[derive(Clone, Debug)]
 pub struct Published {
     pub(crate) id: EventId,
+    pub(crate) is_durable: bool,
 }
 
 impl Published {
@@ -58,6 +59,31 @@ impl Published {
     #[must_use]
     pub fn id(&self) -> Option<EventId> {
         Some(self.id)
+    }
+
+    /// Whether the event is as safe as [`Options::durability`] promises. Never for a hub without
+    /// [`Options::data_dir`], whose events end with the process. The methods that wait
+    /// ([`Hub::publish_wait`], [`Hub::publish_async`]) wait for it, and it is false there only if the
+    /// timeout was over before, or the journal cannot be written: the event is published all the
+    /// same, and is written when that is possible.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use fanfare::{Hub, Options, Topic};
+    /// let folder = std::env::temp_dir().join(format!("fanfare-published-{}", std::process::id()));
+    /// let hub = Hub::start(Options::default().data_dir(&folder))?;
+    /// let topic = Topic::new("orders")?;
+    /// let published = hub.publish_wait(&topic, "7 was paid", Duration::from_secs(5))?;
+    /// assert!(published.is_durable());
+    /// # hub.close();
+    /// # std::fs::remove_dir_all(folder)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn is_durable(&self) -> bool {
+        self.is_durable
     }
 }
 
@@ -96,6 +122,10 @@ pub enum PublishError {
         /// The topic; of several that are finished the first.
         topic: Topic,
     },
+    /// The journal of a hub with [`Options::data_dir`] could not be written for ten seconds: the disk is
+    /// full, say, or fails. The log says why, and so does [`Hub::journal_trouble`]. Publish again when that is
+    /// mended: the hub tries again by itself, and needs no restart.
+    Unwritable,
     /// No topic was given to [`Hub::publish_to`]. Give one at least.
     NoTopic,
     /// More than [`Event::TOPICS_MAX`] different topics were given to [`Hub::publish_to`]. Give
@@ -148,7 +178,7 @@ impl Hub {
     /// without knowing that it only borrows, which costs 60 instructions an event.
     fn publish_now(&self, topic: &Topic, event: Event<'_>) -> Result<Published, PublishError> {
         match self.try_publish(topic, self.encode(topic, &event)?, event.window) {
-            Ok(id) => Ok(Published { id }),
+            Ok(id) => Ok(self.published(id)),
             Err(refused) => Err(refused.into()),
         }
     }
@@ -165,10 +195,11 @@ impl Hub {
         }
         let draft = self.encode(handle.topic(), event)?;
         let id = self.counted(self.shared().order.publish_by_handle(handle, draft))?;
-        Ok(Published { id })
+        Ok(self.published(id))
     }
 
-    /// Publishes an event, waiting for at most `timeout` while the backlog is full. Zero does not
+    /// Publishes an event, waiting for at most `timeout` while the backlog is full, and with
+    /// [`Options::data_dir`] until the event is durable ([`Published::is_durable`]). Zero does not
     /// wait, and [`Duration::MAX`], as any time beyond the clock's end, has no bound: then it waits
     /// until the event is published or the hub is closed. Blocks the
     /// calling thread, so it must not be one that drives a shard
@@ -201,7 +232,9 @@ impl Hub {
     }
 
     /// Publishes an event, waiting while the backlog is full, however long that is, under any
-    /// executor. Dropping the future before it is ready publishes nothing.
+    /// executor. Dropping the future before it is ready publishes nothing; but with
+    /// [`Options::data_dir`] it waits until the event is durable as well, and dropping it then
+    /// leaves the event published.
     ///
     /// # Errors
     ///
@@ -257,6 +290,12 @@ impl Hub {
         })
     }
 
+    /// What was published at once: it is on its way into the journal, if there is one.
+    #[inline]
+    pub(crate) fn published(&self, id: EventId) -> Published {
+        Published { id, is_durable: self.shared().order.is_durable(id) }
+    }
+
     /// Counts what has found the backlog full.
     #[inline]
     pub(crate) fn counted(&self, result: Result<EventId, Refused>) -> Result<EventId, Refused> {
@@ -267,8 +306,8 @@ impl Hub {
     }
 }
 
-/// Publishes something to topics, waiting for at most `timeout` while the backlog is full. Each attempt
-/// that finds it full gives back what it was to publish.
+/// Publishes something to topics, waiting for at most `timeout` while the backlog is full, and until it
+/// is durable. Each attempt that finds the backlog full gives back what it was to publish.
 pub(crate) fn publish_within<D: From<Draft>>(
     order: &Order,
     topics: &[Topic],
@@ -280,7 +319,10 @@ pub(crate) fn publish_within<D: From<Draft>>(
     let deadline = Instant::now().checked_add(timeout);
     loop {
         match attempt(draft) {
-            Ok(id) => return Ok(Published { id }),
+            Ok(id) => {
+                let is_durable = order.wait_until_durable(id, deadline);
+                return Ok(Published { id, is_durable });
+            }
             Err(Refused::Full(refused, space)) => {
                 draft = refused.into();
                 let wait = Wait::new(order, topics, space);
@@ -302,7 +344,10 @@ pub(crate) async fn publish_when_possible<D: From<Draft>>(
 ) -> Result<Published, PublishError> {
     loop {
         match attempt(draft) {
-            Ok(id) => return Ok(Published { id }),
+            Ok(id) => {
+                let is_durable = order.when_durable(id).await;
+                return Ok(Published { id, is_durable });
+            }
             Err(Refused::Full(refused, space)) => {
                 draft = refused.into();
                 if let Some(wait) = Wait::new(order, topics, space) {
@@ -319,6 +364,7 @@ impl From<Refused> for PublishError {
         match refused {
             Refused::Full(..) => PublishError::Full,
             Refused::Finished(topic) => PublishError::Finished { topic },
+            Refused::Unwritable => PublishError::Unwritable,
             Refused::Closed => PublishError::Closed,
         }
     }
@@ -339,6 +385,10 @@ impl fmt::Display for PublishError {
                      forgotten"
                 )
             }
+            PublishError::Unwritable => f.write_str(
+                "the journal cannot be written; look at the hub's log, make room on the disk or mend \
+                 it, and publish again",
+            ),
             PublishError::NoTopic => f.write_str("no topic is given; give one at least"),
             PublishError::TooManyTopics { topics } => {
                 let most = Event::TOPICS_MAX;
@@ -355,6 +405,7 @@ impl std::error::Error for PublishError {
             PublishError::Invalid(error) => std::error::Error::source(error),
             PublishError::Full
             | PublishError::Finished { .. }
+            | PublishError::Unwritable
             | PublishError::NoTopic
             | PublishError::TooManyTopics { .. }
             | PublishError::Closed => None,

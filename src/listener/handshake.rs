@@ -447,15 +447,17 @@ impl HttpHandshake {
         }
     }
 
-    /// Whether all shards live.
+    /// Whether all shards live, and the journal is written if there is one.
     fn health(&self, method: &str) -> Vec<u8> {
         match method {
-            "GET" | "HEAD" if self.shared.links.iter().all(|link| link.is_alive()) => {
-                self.refuse("200 OK", "", "ok")
-            }
-            "GET" | "HEAD" => {
+            "GET" | "HEAD" if !self.shared.links.iter().all(|link| link.is_alive()) => {
                 self.refuse("503 Service Unavailable", "", "a shard has ended; start anew")
             }
+            "GET" | "HEAD" if self.shared.order.has_trouble() => {
+                let text = "the journal cannot be written; look at the log";
+                self.refuse("503 Service Unavailable", "", text)
+            }
+            "GET" | "HEAD" => self.refuse("200 OK", "", "ok"),
             _ => self.refuse("405 Method Not Allowed", "Allow: GET, HEAD\r\n", "use GET"),
         }
     }

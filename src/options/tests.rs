@@ -102,6 +102,8 @@ fn the_table_has_all_names_of_what_is_chosen_by_name() {
     assert_eq!(bounds("heartbeat_form"), forms);
     let policies: Vec<_> = Policy::all().map(|policy| policy.to_string()).collect();
     assert_eq!(bounds("policy"), policies);
+    let durabilities: Vec<_> = Durability::all().map(|it| it.to_string()).collect();
+    assert_eq!(bounds("durability"), durabilities);
     let rows = table::rows("A listener");
     let bounds = &rows.iter().find(|row| row.option == "envelope").unwrap().bounds;
     let envelopes: Vec<_> = Envelope::all().map(Envelope::as_str).collect();
@@ -132,10 +134,14 @@ fn shown(value: &mut dyn Any) -> String {
         text.clone()
     } else if let Some(text) = value.downcast_ref::<Option<String>>() {
         text.clone().unwrap_or_else(none)
+    } else if let Some(path) = value.downcast_ref::<Option<PathBuf>>() {
+        path.as_ref().map_or_else(none, |path| path.display().to_string())
     } else if let Some(policy) = value.downcast_ref::<Policy>() {
         policy.to_string()
     } else if let Some(form) = value.downcast_ref::<HeartbeatForm>() {
         form.to_string()
+    } else if let Some(durability) = value.downcast_ref::<Durability>() {
+        durability.to_string()
     } else if let Some(envelope) = value.downcast_ref::<Envelope>() {
         envelope.to_string()
     } else if let Some(start) = value.downcast_ref::<StartAt>() {
@@ -190,6 +196,8 @@ fn set(option: &mut dyn Any, value: Value) -> bool {
                 given.clone_into(text);
             } else if let Some(text) = option.downcast_mut::<Option<String>>() {
                 *text = Some(given.to_owned());
+            } else if let Some(path) = option.downcast_mut::<Option<PathBuf>>() {
+                *path = Some(given.into());
             } else {
                 return false;
             }

@@ -7,6 +7,7 @@
 
 use std::sync::atomic::Ordering;
 
+use super::lives::Known;
 use super::topics::{Entry, Topics};
 use super::{Order, SUBSCRIPTIONS_PER_LOCK};
 use crate::filter::Subscription;
@@ -76,12 +77,14 @@ impl Order {
         match resume {
             Resume::Start(StartAt::Now | StartAt::Last(0)) => Start::Now,
             Resume::Start(_) => Start::Kept,
-            Resume::After(id) | Resume::AfterOr(id, _) => match EventId::parse(id) {
-                Some(own) if own.epoch == self.epoch && own.sequence <= self.sequence() => {
-                    Start::After(own.sequence)
+            Resume::After(id) | Resume::AfterOr(id, _) => {
+                let known = EventId::parse(id).map(|id| self.lives.look_up(id, self.newest_id()));
+                match known {
+                    Some(Known::Had(had, None)) => Start::After(had),
+                    // One that has to be told of what was lost is sent something.
+                    _ => Start::AfterCustom(id),
                 }
-                _ => Start::AfterCustom(id),
-            },
+            }
         }
     }
 }

@@ -105,6 +105,19 @@ impl Gone {
         Forgotten { to: self.others_to, known: None }
     }
 
+    /// The remembered topics after a name, or all, in the order of their names.
+    pub(super) fn after<'a>(
+        &'a self,
+        name: Option<&Topic>,
+    ) -> impl Iterator<Item = &'a GoneTopic> + use<'a> {
+        names_after(&self.by_name, name).map(|(_, &index)| &self.topics[index as usize])
+    }
+
+    /// Notes that events of topics that are neither tracked nor remembered were forgotten up to a number.
+    pub(super) fn restore_others(&mut self, to: u64) {
+        self.others_to = self.others_to.max(to);
+    }
+
     /// The remembered topics whose names begin with a text, in the order of their names.
     pub(super) fn with_prefix<'a>(
         &'a self,
@@ -112,6 +125,15 @@ impl Gone {
     ) -> impl Iterator<Item = &'a GoneTopic> + 'a {
         with_prefix(&self.by_name, prefix).map(|(_, &index)| &self.topics[index as usize])
     }
+}
+
+/// The entries of a map after a name, or all.
+pub(super) fn names_after<'a>(
+    by_name: &'a BTreeMap<Topic, u32>,
+    name: Option<&Topic>,
+) -> impl Iterator<Item = (&'a Topic, &'a u32)> + use<'a> {
+    let from = name.map_or(Bound::Unbounded, |name| Bound::Excluded(name.as_str()));
+    by_name.range::<str, _>((from, Bound::Unbounded))
 }
 
 /// The entries of a map whose names begin with a text.

@@ -93,6 +93,12 @@ impl History {
         History { forgotten, ..History::default() }
     }
 
+    /// Notes what was forgotten before all events of this history.
+    pub(super) fn restore_forgotten(&mut self, forgotten: ForgottenOfTopic) {
+        debug_assert!(self.events.is_empty(), "these come first");
+        self.forgotten = forgotten;
+    }
+
     /// Appends an event, the newest of all.
     #[inline(always)]
     pub(super) fn push(&mut self, kept: Kept, totals: &mut Totals) {

@@ -185,6 +185,24 @@ impl Lists {
     pub(super) fn dropped_to(&self) -> u64 {
         self.dropped_to
     }
+
+    /// Notes that lists were dropped whose events have numbers up to this one.
+    pub(super) fn restore_dropped(&mut self, to: u64) {
+        self.dropped_to = self.dropped_to.max(to);
+    }
+
+    /// Notes what is known of the events of a list that no topic kept in earlier lives, before any
+    /// other event of the list. Returns the list's index, and how many entries of the event log became
+    /// useless.
+    pub(super) fn restore(&mut self, topics: &Arc<[Topic]>, gone: Forgotten) -> (u32, usize) {
+        let index = self.publish(topics, Box::default(), gone.to);
+        self.end_publishing();
+        let useless = self.note_gone(index, gone.to);
+        if let Some(list) = self.lists.get_mut(index as usize) {
+            list.gone = gone;
+        }
+        (index, useless)
+    }
 }
 
 impl List {

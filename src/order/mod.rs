@@ -6,10 +6,12 @@
 //!
 //! ```text
 //! mod                                 Order: its lock, and looking back
+//! restore    sifting                  an order as its journal has it; what the journal may drop
 //! publishing several                  to one topic, and to several at once
 //! registering watching   rulebook     what shards and hosts say: subscriptions, watchers, rules
 //! finished   existing                 whether a client of finished topics would be sent anything; what a
 //!                                     watcher is told first
+//! journaling summary                  what the journal is given; what stands for all that it drops
 //! search     replay                   where a client's stream begins; what it is sent first
 //! missing    newest                   what a client is told that it will not get; its newest events
 //! walk                                along the event log, a bounded number of steps at a time
@@ -23,6 +25,7 @@
 //! backlog    totals    event_log      what waits to be sent; sums of what is kept; all kept events
 //! finishes                            who waits for space, and is told that a topic is finished
 //! names      forgets                  topics by name; what was forgotten
+//! item       lives                    what the journal has, in bytes; the lives of the hub
 //! ```
 //!
 //! The files of the first lines below `mod` are parts of [`Order`].
@@ -41,7 +44,10 @@ mod forgets;
 mod gone;
 mod history;
 mod interests;
+mod item;
+mod journaling;
 mod lists;
+mod lives;
 mod missing;
 mod names;
 mod newest;
@@ -49,13 +55,16 @@ mod published;
 mod publishing;
 mod registering;
 mod replay;
+mod restore;
 mod retention;
 mod rulebook;
 mod rules;
 mod ruling;
 mod search;
 mod several;
+mod sifting;
 mod subscriptions;
+mod summary;
 #[cfg(test)]
 mod tests;
 mod topics;
@@ -71,6 +80,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use self::backlog::Backlog;
 pub(crate) use self::cursor::Cursor;
 use self::finishes::Finishes;
+pub(crate) use self::item::Item;
+use self::lives::Lives;
 pub(crate) use self::published::{Interest, Published, TopicState, EVENT_BYTES};
 use self::replay::Replay;
 use self::rules::{Rulebook, Rules};
@@ -86,6 +97,7 @@ use crate::frame::Draft;
 use crate::id::{Epoch, EventId};
 use crate::inbox::Inbox;
 use crate::interest::Tally;
+use crate::journal::Journal;
 use crate::options::Options;
 use crate::resume::Resume;
 use crate::sync::EventListener;
@@ -100,6 +112,9 @@ pub(crate) type ShardInbox = Inbox<Arc<Published>, ShardWaker<Waker>>;
 /// The part of the hub that publishers and shards share.
 pub(crate) struct Order {
     pub(crate) epoch: Epoch,
+    lives: Lives,
+    /// Where the order is kept beside the memory, if the host wants that.
+    journal: Option<Journal<Item>>,
     clock: Clock,
     tuning: OrderTuning,
     hub_backlog: Arc<Backlog>,
@@ -153,6 +168,8 @@ pub(crate) enum Refused {
     Full(Draft, EventListener),
     /// This topic is complete.
     Finished(Topic),
+    /// The journal could not be written for some time, and takes nothing more.
+    Unwritable,
     Closed,
 }
 
@@ -185,8 +202,22 @@ impl Order {
     ) -> Order {
         let rules = Arc::new(Rules::new(options));
         let topics = Topics::new(options, rules.clone(), &tuning, clock.clone());
+        Order::of(inboxes, options, tuning, clock, topics, rules)
+    }
+
+    /// An order that begins with these topics.
+    fn of(
+        inboxes: Box<[Arc<ShardInbox>]>,
+        options: &Options,
+        tuning: OrderTuning,
+        clock: Clock,
+        topics: Topics,
+        rules: Arc<Rules>,
+    ) -> Order {
         Order {
             epoch: Epoch::random(),
+            lives: Lives::default(),
+            journal: None,
             clock,
             tuning,
             hub_backlog: Arc::new(Backlog::new(options.backlog_bytes_max)),
@@ -206,6 +237,11 @@ impl Order {
 
     pub(crate) fn id_of(&self, sequence: u64) -> EventId {
         EventId { epoch: self.epoch, sequence }
+    }
+
+    /// The id of the last event, or mark.
+    pub(crate) fn newest_id(&self) -> EventId {
+        self.id_of(self.sequence())
     }
 
     /// The sequence number of the last event that is in every inbox it goes into. A shard that
@@ -264,8 +300,10 @@ impl Order {
         Replay::gather(&self.past(&locked.topics, &wanted), cursor, bytes_max, envelope)
     }
 
-    fn past<'a>(&self, topics: &'a Topics, wanted: &'a Wanted<'a>) -> Past<'a> {
-        Past { topics, wanted, now: self.sequence(), epoch: self.epoch, tuning: self.tuning }
+    fn past<'a>(&'a self, topics: &'a Topics, wanted: &'a Wanted<'a>) -> Past<'a> {
+        let Order { epoch, lives, tuning, .. } = self;
+        let (epoch, tuning) = (*epoch, *tuning);
+        Past { topics, wanted, now: self.sequence(), epoch, lives, tuning }
     }
 
     /// Forgets events that are too old, in a bounded number of steps, while nothing is published.

@@ -6,7 +6,7 @@ use std::sync::{Arc, MutexGuard};
 use super::history::Kept;
 use super::published::{Published, TopicState};
 use super::topics::Topics;
-use super::{unlock, Locked, Order, Refused, ShardInbox};
+use super::{unlock, Item, Locked, Order, Refused, ShardInbox};
 use crate::frame::Draft;
 use crate::id::EventId;
 use crate::sync::EventListener;
@@ -95,6 +95,13 @@ impl Order {
             topics.remove_unneeded(index);
             return Err(Refused::Full(draft, listener));
         }
+        let is_journaled = self.is_journaled(topics);
+        if is_journaled {
+            if let Some(refused) = self.refuses_to_write() {
+                topics.remove_unneeded(index);
+                return Err(refused.of(draft));
+            }
+        }
         let (sequence, bytes) = (self.next_sequence(), draft.len());
         let frame = draft.stamp(self.epoch, sequence, at_ns);
         if wanted {
@@ -111,6 +118,9 @@ impl Order {
             let published = Arc::new(published);
             let interested = self.interested(&published.topic);
             asleep.extend(interested.filter(|inbox| inbox.put(published.clone())));
+        }
+        if is_journaled {
+            self.write_event(topics, &[index], &frame);
         }
         topics.keep(index, Kept::new(frame));
         self.has_history.store(true, Ordering::Relaxed);
@@ -152,6 +162,10 @@ impl Order {
         let topics = &mut locked.topics;
         topics.find_or_create(topic);
         let Some(index) = topics.find_published(topic) else { return Err(Refused::Closed) };
+        if self.is_unwritable() {
+            topics.remove_unneeded(index);
+            return Err(Refused::Unwritable);
+        }
         let mut asleep = Vec::new();
         let last_id = match last {
             Some(draft) => Some(self.append(topics, index, draft, None, at_ns, &mut asleep)?),
@@ -162,6 +176,9 @@ impl Order {
         };
         let sequence = self.next_sequence();
         topics.finish(index, sequence, at_ns);
+        if self.journal.is_some() {
+            self.write(Item::Finished { topic: topic.clone(), number: sequence, at_ns });
+        }
         let reopens = topics.take_reopens(index);
         let entry = topics.entry(index);
         // For a filter it means nothing.
@@ -249,8 +266,12 @@ impl Order {
     }
 
     /// To be called under the lock, when the event is in every inbox that it goes into.
+    #[inline]
     pub(super) fn end_publishing(&self, sequence: u64) -> EventId {
         self.sequence.store(sequence, Ordering::Release);
+        if let Some(journal) = &self.journal {
+            journal.note(sequence);
+        }
         self.id_of(sequence)
     }
 

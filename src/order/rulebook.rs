@@ -16,7 +16,8 @@ impl Order {
         options: TopicOptions,
     ) -> Result<(), RuleError> {
         let _changing = self.rulebook.begin_change();
-        let rules = self.rulebook.rules().with(subscription, options)?;
+        let rules = self.rulebook.rules().with(subscription, options.clone())?;
+        self.write_rule(subscription, Some(options));
         self.apply_rules(rules, subscription);
         Ok(())
     }
@@ -25,6 +26,7 @@ impl Order {
     pub(crate) fn remove_rule(&self, subscription: &Subscription) -> bool {
         let _changing = self.rulebook.begin_change();
         let Some(rules) = self.rulebook.rules().without(subscription) else { return false };
+        self.write_rule(subscription, None);
         self.apply_rules(rules, subscription);
         true
     }

@@ -7,6 +7,7 @@
 
 use super::cursor::Cursor;
 use super::event_log::TopicRef;
+use super::lives::Known;
 use super::missing::Missing;
 use super::newest::{oldest_of_named, walk_back};
 use super::walk::{Past, Walk};
@@ -115,7 +116,7 @@ impl Searching<'_> {
         match stage {
             Stage::Expire => match self.resume {
                 Resume::Start(start) => self.begin(*start, None),
-                Resume::After(id) | Resume::AfterOr(id, _) => Step::Next(self.begin_with_id(id)),
+                Resume::After(id) | Resume::AfterOr(id, _) => self.begin_with_id(id),
             },
             Stage::CustomId { walked_to, found } => self.find_custom_id(walked_to, found),
             Stage::Last { before, left, lost } => self.find_last(before, left, lost),
@@ -159,11 +160,22 @@ impl Searching<'_> {
         }
     }
 
-    fn begin_with_id(&self, id: &str) -> Stage {
-        let own = EventId::parse(id).filter(|id| id.epoch == self.past.epoch);
-        match own.filter(|id| id.sequence <= self.past.now) {
-            Some(id) => find_missing_after(id.sequence),
-            None => Stage::CustomId { walked_to: 0, found: None },
+    fn begin_with_id(&self, id: &str) -> Step {
+        let gap_start = self.resume.gap_start().unwrap_or(StartAt::Earliest);
+        let lost = |had| Some(Lost { had, reason: GapReason::Lost });
+        match self.past.known(id) {
+            Known::Had(had, None) => Step::Next(find_missing_after(had)),
+            // Of what was lost nobody knows the topics: it may have been for this client.
+            Known::Had(had, Some(_)) | Known::Lost(had, _) => self.begin(gap_start, lost(had)),
+            Known::Unknown => Step::Next(Stage::CustomId { walked_to: 0, found: None }),
+        }
+    }
+
+    /// The last number that was lost with earlier lives behind the id that the client gives.
+    fn lost_to(&self) -> u64 {
+        match self.resume.id().map(|id| self.past.known(id)) {
+            Some(Known::Had(_, Some(to)) | Known::Lost(_, to)) => to,
+            _ => 0,
         }
     }
 
@@ -249,6 +261,7 @@ impl Searching<'_> {
                 let at = self.past.id_of(begins.after);
                 let missed = expired.as_ref().and_then(|(gap, _)| gap.missed);
                 let (to, id) = expired.map_or((at, at), |(gap, id)| (gap.to, id));
+                let to = self.past.id_of(to.sequence.max(self.lost_to()));
                 let missed = missed.filter(|_| reason == GapReason::Expired);
                 Some((Gap { from: None, to, reason, missed }, id))
             }

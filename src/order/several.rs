@@ -43,6 +43,13 @@ impl Order {
                 Refusal::Full(listener) => Refused::Full(draft, listener),
             });
         }
+        let is_journaled = self.is_journaled(topics);
+        if is_journaled {
+            if let Some(refused) = self.refuses_to_write() {
+                indices.iter().for_each(|&index| topics.remove_unneeded(index));
+                return Err(refused.of(draft));
+            }
+        }
         let (sequence, bytes) = (self.next_sequence(), draft.len());
         let list = topics.keeps_events().then(|| topics.lists.publish(&names, found, sequence));
         if let Some((index, list)) = list.and_then(|index| Some((index, topics.lists.get(index)?)))
@@ -63,6 +70,9 @@ impl Order {
             // A shard opens each of the topics again that it has complete.
             wanted.iter().for_each(|&index| published.reopens(topics.take_reopens(index)));
             self.put_to_several(&Arc::new(published), &mut asleep);
+        }
+        if is_journaled {
+            self.write_event(topics, &indices, &frame);
         }
         topics.keep_shared(&indices, list, &frame);
         let id = self.end_publishing(sequence);

@@ -7,6 +7,7 @@ mod gap_starts;
 mod gaps;
 mod handles;
 mod nothing;
+mod restored;
 mod rules;
 mod several;
 mod several_finished;

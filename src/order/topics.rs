@@ -309,6 +309,34 @@ impl Topics {
         });
     }
 
+    /// Notes what was forgotten of a topic in earlier lives, which has no events yet. The event log gets
+    /// its entry, so nothing after it may have been logged.
+    pub(super) fn restore_forgotten(&mut self, index: u32, forgotten: ForgottenOfTopic) {
+        let history = &mut self.entries[index as usize].history;
+        history.restore_forgotten(forgotten);
+        self.totals.forget(0, forgotten.to());
+        if forgotten.own.to > 0 {
+            self.log.push(forgotten.own.to, TopicRef::Tracked(index));
+        }
+    }
+
+    /// The same of a list of topics, whose events none of them keeps.
+    pub(super) fn restore_list(&mut self, names: &Arc<[Topic]>, gone: Forgotten) {
+        if self.keeps_events() {
+            let (index, useless) = self.lists.restore(names, gone);
+            self.totals.forget(0, gone.to);
+            self.log.push(gone.to, TopicRef::List(index));
+            self.log.note_useless(useless);
+        }
+    }
+
+    /// Removes a topic that was tracked because events of it were forgotten, unless it is needed.
+    pub(super) fn release(&mut self, index: u32) {
+        if self.entries.contains(index as usize) {
+            self.remove_unneeded(index);
+        }
+    }
+
     /// Removes a topic, unless a shard has a subscription to it by name, or events of it are kept,
     /// or it is idle or finished.
     pub(super) fn remove_unneeded(&mut self, index: u32) {

@@ -5,6 +5,7 @@
 //! topic is compared with many filters or has many levels.
 
 use super::event_log::LogEntry;
+use super::lives::{Known, Lives};
 use super::topics::Topics;
 use super::wanted::{Matches, NamedTopics, Wanted};
 use crate::id::{Epoch, EventId};
@@ -17,6 +18,7 @@ pub(super) struct Past<'a> {
     /// The sequence number of the last event that concerns the client.
     pub(super) now: u64,
     pub(super) epoch: Epoch,
+    pub(super) lives: &'a Lives,
     pub(super) tuning: OrderTuning,
 }
 
@@ -37,6 +39,12 @@ impl Past<'_> {
 
     pub(super) fn id_of(&self, sequence: u64) -> EventId {
         EventId { epoch: self.epoch, sequence }
+    }
+
+    /// What an id says of what its client had.
+    pub(super) fn known(&self, id: &str) -> Known {
+        let id = EventId::parse(id);
+        id.map_or(Known::Unknown, |id| self.lives.look_up(id, self.id_of(self.now)))
     }
 }
 

@@ -33,6 +33,10 @@ impl Watchers {
         Watchers { all, told, tally, clock, has_ended: false }
     }
 
+    pub(super) fn set_clock(&mut self, clock: Clock) {
+        self.clock = clock;
+    }
+
     pub(super) fn tally(&self) -> Arc<Tally> {
         self.tally.clone()
     }

@@ -61,7 +61,7 @@ impl Hub {
         let event = event.into();
         let draft = self.encode_for_several(topics, &event)?;
         let id = self.try_publish_to_several(draft, event.window)?;
-        Ok(Published { id })
+        Ok(self.published(id))
     }
 
     /// Publishes one event to several topics, waiting for at most `timeout` while a backlog is

@@ -284,7 +284,7 @@ impl World {
                 assert!(topics.iter().any(is_finished));
                 None
             }
-            Err(Refused::Closed) => unreachable!("the hub is not closed"),
+            Err(Refused::Unwritable | Refused::Closed) => unreachable!("the hub is not closed"),
         }
     }
 
@@ -350,7 +350,7 @@ impl World {
                 _ if self.shared.order.backlog_bytes() == 0 => break,
                 // It waits for an event that is spread over a time.
                 (_, Clock::Manual(_)) => self.clock.advance(Duration::from_millis(1)),
-                (_, Clock::System(_)) => std::thread::sleep(Duration::from_millis(1)),
+                (_, Clock::System(..)) => std::thread::sleep(Duration::from_millis(1)),
             }
             turns += 1;
             assert!(turns < 100_000, "the shard does not come to rest");

@@ -22,6 +22,7 @@ mod cors;
 mod disconnects;
 mod drain;
 mod dropped;
+mod durable;
 mod encoder;
 mod envelopes;
 mod expiry;
