@@ -12,6 +12,7 @@ mod command_line;
 mod connections;
 mod control;
 mod control_bounds;
+mod durable;
 mod ending;
 mod entrances;
 mod exhausted;

@@ -40,12 +40,17 @@ impl Patience {
         &mut self,
         publishing: impl Future<Output = Result<Published, PublishError>>,
     ) -> Result<Published, PublishError> {
+        self.wait_for(publishing).await.unwrap_or(Err(PublishError::Full))
+    }
+
+    /// Waits for something; `None` when it did not come in time.
+    pub(super) async fn wait_for<T>(&mut self, thing: impl Future<Output = T>) -> Option<T> {
         let begun = Instant::now();
         let too_long = async {
             Timer::after(self.left).await;
-            Err(PublishError::Full)
+            None
         };
-        let result = publishing.or(too_long).await;
+        let result = async { Some(thing.await) }.or(too_long).await;
         if self.is_for_all {
             self.left = self.left.saturating_sub(begun.elapsed());
         }

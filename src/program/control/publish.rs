@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use fanfare::{Event, EventError, Hub, PublishError, Published, Topic};
+use fanfare::{Event, EventError, FlushError, Hub, PublishError, Published, Topic};
 use hyper::header::{HeaderMap, CONTENT_TYPE};
 use hyper::StatusCode;
 use serde::Deserialize;
@@ -51,6 +51,7 @@ pub(super) async fn one(
     let data = pieces.all(hub.options().event_bytes_max).await?;
     let published = publish(hub, &topics, described(&query, &data)?, &mut patience).await?;
     let Id(id) = Id::of(query.first("id").map(str::to_owned), &published);
+    settle(hub, &mut patience).await?;
     Ok(json(StatusCode::OK, &json!({ "id": id })))
 }
 
@@ -90,7 +91,10 @@ pub(super) async fn many(
     mut patience: Patience,
 ) -> Result<Answer, Refusal> {
     let mut delivered = Delivered::default();
-    match publish_lines(hub, pieces, &mut patience, &mut delivered).await {
+    let published = publish_lines(hub, pieces, &mut patience, &mut delivered).await;
+    // What was published before a line that was refused is durable too when that is answered.
+    let settled = settle(hub, &mut patience).await;
+    match published.and(settled) {
         Ok(()) => Ok(json(StatusCode::OK, &delivered)),
         Err(refusal) => Err(refusal.after(delivered)),
     }
@@ -255,6 +259,16 @@ fn reason(error: &serde_json::Error) -> String {
     format!("{} at column {}", clip(what.to_owned(), REASON_BYTES_MAX), error.column())
 }
 
+/// Waits until what was published is durable, if the hub has a journal.
+pub(super) async fn settle(hub: &Hub, patience: &mut Patience) -> Result<(), Refusal> {
+    let error = match patience.wait_for(hub.flush_async()).await {
+        Some(Ok(()) | Err(FlushError::NoJournal)) => return Ok(()),
+        Some(Err(error)) => format!("the event is published, but {error}"),
+        None => "the event is published, but not written into the journal in time".to_owned(),
+    };
+    Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, error).coded("not_durable"))
+}
+
 /// Publishes an event to a topic or several, waiting a while if a backlog is full.
 async fn publish(
     hub: &Hub,
@@ -296,6 +310,9 @@ fn refusal(error: PublishError) -> Refusal {
         }
         PublishError::Closed => {
             Refusal::new(StatusCode::SERVICE_UNAVAILABLE, error).coded("closed")
+        }
+        PublishError::Unwritable => {
+            Refusal::new(StatusCode::SERVICE_UNAVAILABLE, error).coded("unwritable")
         }
         other => Refusal::new(StatusCode::SERVICE_UNAVAILABLE, other),
     }

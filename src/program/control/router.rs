@@ -237,13 +237,17 @@ impl Router {
 
 /// Whether all shards serve. One that has failed serves no client until the program is restarted.
 fn health(hub: &Hub) -> Result<Answer, Refusal> {
-    let (living, all) = (hub.metrics().living_shards, hub.options().shards);
-    match living == all as u64 {
-        true => Ok(content_of("text/plain; charset=utf-8", "ok\n")),
-        false => {
-            let error = format!("{living} of {all} shards serve; restart the server");
-            Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, error))
+    let (metrics, all) = (hub.metrics(), hub.options().shards);
+    let failed = |error: String| Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, error));
+    match metrics.living_shards {
+        living if living < all as u64 => {
+            failed(format!("{living} of {all} shards serve; restart the server"))
         }
+        _ if metrics.journal_failing > 0 => {
+            let why = hub.journal_trouble().unwrap_or_else(|| "it was a moment ago".to_owned());
+            failed(format!("the journal cannot be written: {why}"))
+        }
+        _ => Ok(content_of("text/plain; charset=utf-8", "ok\n")),
     }
 }
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use clap::Args;
 use fanfare::{
-    DrainOptions, Envelope, HeartbeatForm, ListenOptions, Options, Overload, Policy, PolicyError,
-    StartAt,
+    DrainOptions, Durability, Envelope, HeartbeatForm, ListenOptions, Options, Overload, Policy,
+    PolicyError, StartAt,
 };
 
 use super::super::control::{ControlAddr, ANY, EVENTS, HEALTH};
@@ -190,6 +190,29 @@ pub(crate) struct ServeArgs {
     #[arg(long, env = "FANFARE_FINISHED_AGE_MAX", value_name = "TIME", default_value = "5m",
           value_parser = units::duration)]
     finished_age_max: Duration,
+
+    /// A folder in which the server keeps what it keeps in memory as well: kept events, finished topics
+    /// and rules. Started anew with the same folder it has them again, and clients that come
+    /// back miss nothing. It is made if it is missing, and belongs to one server at a time
+    #[arg(long, env = "FANFARE_DATA_DIR", value_name = "FOLDER")]
+    data_dir: Option<PathBuf>,
+
+    /// What an answer to a publisher says of the event, with --data-dir: os (it survives the server's
+    /// process), interval (as os, and the disk is told to take it within --sync-interval), always
+    /// (the disk has it)
+    #[arg(long, env = "FANFARE_DURABILITY", value_name = "NAME",
+          default_value_t = Durability::Interval)]
+    durability: Durability,
+
+    /// How long an event may be with the operating system alone before the disk is told to take it
+    #[arg(long, env = "FANFARE_SYNC_INTERVAL", value_name = "TIME", default_value = "50ms",
+          value_parser = units::duration)]
+    sync_interval: Duration,
+
+    /// Nothing more is taken while this much waits to be written into the --data-dir
+    #[arg(long, env = "FANFARE_JOURNAL_BACKLOG", value_name = "SIZE", default_value = "16MiB",
+          value_parser = units::bytes)]
+    journal_backlog: usize,
 
     /// Options of one topic, or of all that match a filter, for which the flags of these names
     /// stand otherwise: run/#:events=10000,bytes=1MiB,age=1h,after-finish=10m,policy=conflate. Each
@@ -386,7 +409,11 @@ impl ServeArgs {
 
     pub(super) fn options(&self) -> Options {
         let defaults = Options::default();
-        Options::default()
+        let options = match &self.data_dir {
+            Some(folder) => Options::default().data_dir(folder),
+            None => Options::default(),
+        };
+        options
             .shards(self.shards.unwrap_or(defaults.shards))
             .heartbeat(self.heartbeat)
             .heartbeat_form(self.heartbeat_form)
@@ -413,6 +440,9 @@ impl ServeArgs {
             .subscriptions_per_address_max(self.subscriptions_per_address_max)
             .connection_age_max(self.connection_age_max)
             .finished_age_max(self.finished_age_max)
+            .durability(self.durability)
+            .sync_interval(self.sync_interval)
+            .journal_backlog_bytes_max(self.journal_backlog)
     }
 
     pub(super) fn drain_options(&self) -> DrainOptions {

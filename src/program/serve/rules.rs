@@ -38,6 +38,12 @@ impl RuleArg {
             }
             rule.set(hub)?;
         }
+        // Those that a journal still has, and that are not there any more.
+        for rule in hub.rules() {
+            if !seen.contains(rule.subscription.as_str()) {
+                hub.remove_rule(&rule.subscription);
+            }
+        }
         Ok(())
     }
 
