@@ -84,7 +84,7 @@ fn each_function_is_called_by_the_tests_of_all_and_by_the_fuzz_target() {
 fn the_structs_of_options_have_those_of_the_document_with_their_bounds_and_defaults() {
     let made = header();
     for (name, heading, others) in [
-        ("fanfare_options", "The engine", &["any_host", "reserved", "size"][..]),
+        ("fanfare_options", "The engine", &["any_host", "reserved", "reserved_too", "size"][..]),
         ("fanfare_topic_options", "A rule", &["reserved", "size"]),
         ("fanfare_ask_options", "Asking the host", &["size"]),
         ("fanfare_ticket_options", "Tickets", &["size"]),

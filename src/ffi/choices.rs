@@ -3,6 +3,7 @@
 
 use super::fields::Field;
 use super::options::Refused;
+use crate::durability::Durability;
 use crate::envelope::Envelope;
 use crate::heartbeat::HeartbeatForm;
 use crate::policy::Policy;
@@ -76,11 +77,34 @@ pub enum FanfareEnvelopeCode {
     FANFARE_ENVELOPE_JSON = 2,
 }
 
+/// What is promised of events that a hub with a data_dir has accepted: one of the constants of
+/// `fanfare_durability_code`, or 0 for the default.
+pub type FanfareDurability = u32;
+
+/// The values of a `fanfare_durability`. Publishers that wait are answered when it holds.
+#[repr(C)]
+#[allow(non_camel_case_types)] // They are C's names, which are the same in Rust.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FanfareDurabilityCode {
+    /// Events survive the process, but not a machine that loses its power.
+    FANFARE_DURABILITY_OS = 1,
+    /// The same; and the disk has each event at most the option sync_interval_ms later.
+    FANFARE_DURABILITY_INTERVAL = 2,
+    /// The disk has the event.
+    FANFARE_DURABILITY_ALWAYS = 3,
+}
+
 /// By their numbers, from 1 on.
+const DURABILITIES: [Durability; 3] = [Durability::Os, Durability::Interval, Durability::Always];
 const POLICIES: [Policy; 3] = [Policy::Disconnect, Policy::DropOldest, Policy::Conflate];
 const HEARTBEATS: [HeartbeatForm; 3] =
     [HeartbeatForm::Id, HeartbeatForm::Comment, HeartbeatForm::Event];
 const ENVELOPES: [Envelope; 2] = [Envelope::None, Envelope::Json];
+
+pub(super) fn durability(given: FanfareDurability) -> Result<Option<Durability>, Refused> {
+    let field = Field { name: "durability", bounds: "0 or one of FANFARE_DURABILITY_..." };
+    field.choice(given, &DURABILITIES)
+}
 
 pub(super) fn policy(given: FanfarePolicy) -> Result<Option<Policy>, Refused> {
     let field = Field { name: "policy", bounds: "0 or one of FANFARE_POLICY_..." };

@@ -128,6 +128,18 @@ pub struct FanfareMetrics {
     pub latency_counts: [u64; FANFARE_METRICS_REASONS_MAX],
     /// The sum of all these times, in nanoseconds.
     pub latency_sum_ns: u64,
+    /// 1 while the journal in the option data_dir cannot be written; the log says why.
+    pub journal_failing: u64,
+    /// Bytes that the journal takes on the disk.
+    pub journal_disk_bytes: u64,
+    /// Bytes that wait until the journal holds them as safely as the option durability promises.
+    pub journal_waiting_bytes: u64,
+    /// Records that were written into the journal: events, marks and rules.
+    pub journal_records: u64,
+    /// Times that the disk was told to take what was written.
+    pub journal_syncs: u64,
+    /// Writes of the journal, and the like, that failed.
+    pub journal_errors: u64,
 }
 
 /// The size that the struct had in the ABI's first version.
@@ -219,7 +231,8 @@ impl From<&Metrics> for FanfareMetrics {
             dropped_events, conflated_events, accepted_connections, refused_connections,
             finished_answers, pending_authorizations, denied_authorizations,
             failed_authorizations, late_authorizations, lost_notices, interest_watchers,
-            owed_interest_notices, cut_graces,
+            owed_interest_notices, cut_graces, journal_failing, journal_disk_bytes,
+            journal_waiting_bytes, journal_records, journal_syncs, journal_errors,
             disconnects: _, gap_events: _, latency: _,
         } = metrics;
         #[rustfmt::skip]
@@ -235,6 +248,8 @@ impl From<&Metrics> for FanfareMetrics {
             failed_authorizations, late_authorizations, lost_notices, interest_watchers,
             owed_interest_notices, cut_graces,
             disconnects, gap_events, latency_buckets, latency_bounds_us, latency_counts, latency_sum_ns,
+            journal_failing, journal_disk_bytes, journal_waiting_bytes, journal_records,
+            journal_syncs, journal_errors,
         };
         all
     }

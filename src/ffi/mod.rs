@@ -21,6 +21,7 @@ mod event;
 mod fallback;
 mod fields;
 mod finish;
+mod flush;
 mod grant;
 #[cfg(feature = "tickets")]
 mod granted;
@@ -76,8 +77,9 @@ pub use ask::{
 };
 pub use authorizer::{fanfare_authorizer_free, FanfareAuthorizer};
 pub use choices::{
-    FanfareEnvelope, FanfareEnvelopeCode, FanfareHeartbeat, FanfareHeartbeatCode, FanfarePolicy,
-    FanfarePolicyCode, FanfareStart, FanfareStartCode, FANFARE_POLICIES_THESE,
+    FanfareDurability, FanfareDurabilityCode, FanfareEnvelope, FanfareEnvelopeCode,
+    FanfareHeartbeat, FanfareHeartbeatCode, FanfarePolicy, FanfarePolicyCode, FanfareStart,
+    FanfareStartCode, FANFARE_POLICIES_THESE,
 };
 pub use connections::{
     fanfare_connection_state_name, fanfare_connections_count, fanfare_connections_free,
@@ -100,6 +102,7 @@ pub use fallback::{
     fanfare_fallback_free, fanfare_fallback_new, fanfare_fallback_take, FanfareFallback,
 };
 pub use finish::{fanfare_hub_finish, fanfare_hub_finish_topic};
+pub use flush::fanfare_hub_flush;
 pub use grant::{fanfare_grant_problem, fanfare_refusal_problem, FanfareGrant, FanfareRefusal};
 #[cfg(feature = "tickets")]
 pub use granted::{

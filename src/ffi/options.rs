@@ -3,10 +3,13 @@
 
 use std::borrow::Cow;
 use std::mem::offset_of;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::answer;
-use super::choices::{heartbeat_form, policy, FanfareHeartbeat, FanfarePolicy};
+use super::choices::{
+    durability, heartbeat_form, policy, FanfareDurability, FanfareHeartbeat, FanfarePolicy,
+};
 use super::fields::{init, over_defaults, tell_problem, Field};
 use super::status::{FanfareStatus, Status};
 use super::text::FanfareText;
@@ -21,9 +24,9 @@ use crate::options::{Options, OptionsError};
 /// The names, units, bounds and defaults are those of docs/options.md, with the unit of a time at
 /// the end of its name. The text stays the caller's.
 ///
-/// The struct grows at its end only, by options of which zero is the default. So a program that was
-/// built with a newer header runs with this library as long as it sets none that the library does
-/// not know: one that is not zero is refused with `FANFARE_ERR_OPTIONS`.
+/// The struct grows at its end only. So a program that was built with a newer header runs with this library
+/// as long as it sets no option that the library does not know, which `fanfare_options_init` leaves
+/// zero: one that is not zero is refused with `FANFARE_ERR_OPTIONS`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct FanfareOptions {
@@ -129,6 +132,25 @@ pub struct FanfareOptions {
     /// Bounds: 1 to 256 bytes without CR, LF or NUL, and none of message, open, error and
     /// fanfare-heartbeat. Default: fanfare-gap.
     pub gap_event: FanfareText,
+    /// The path of a folder in which the hub keeps what it keeps in memory as well, so that a hub which is
+    /// started with it later has the same events, finished topics and rules, and clients come back with
+    /// the ids that they had. It is made if it is missing, and belongs to one hub at a time. {NULL, 0}
+    /// is none: then everything ends with the process.
+    /// Bounds: a folder that can be written, or that can be made. Default: none.
+    pub data_dir: FanfareText,
+    /// What is promised of events that were accepted, if there is a data_dir: one of the constants of
+    /// `fanfare_durability_code`, or 0.
+    /// Bounds: os, interval or always. Default: interval.
+    pub durability: FanfareDurability,
+    /// 0; keeps the fields behind it where they are on every system.
+    pub reserved_too: u32,
+    /// How long an event may be with the operating system alone before the disk is told to take it, if the
+    /// durability is interval.
+    /// Bounds: 1 ms to 1 min. Default: 50 ms.
+    pub sync_interval_ms: u64,
+    /// A publisher finds the hub full when this many bytes wait to be written into the data_dir.
+    /// Bounds: at least 1 byte. Default: 16 MiB.
+    pub journal_backlog_bytes_max: u64,
 }
 
 /// The size that the struct had in the ABI's first version.
@@ -224,6 +246,10 @@ impl FanfareOptions {
         if let Some(name) = unsafe { GAP_EVENT.text(read.gap_event, Event::FIELD_BYTES_MAX) }? {
             options.gap_event = name;
         }
+        // SAFETY: as above.
+        options.data_dir =
+            unsafe { DATA_DIR.text(read.data_dir, DATA_DIR_BYTES_MAX) }?.map(PathBuf::from);
+        options.durability = durability(read.durability)?.unwrap_or_default();
         options.check()?;
         Ok((options, read.to_listen_options()?))
     }
@@ -234,14 +260,21 @@ impl FanfareOptions {
             1 => vec!["*".to_owned()],
             _ => return Err(Refused::Option { name: "any_host", bounds: "0 or 1" }),
         };
-        if self.reserved != 0 {
-            return Err(Refused::Option { name: "reserved", bounds: "0" });
+        for (reserved, name) in [(self.reserved, "reserved"), (self.reserved_too, "reserved_too")] {
+            if reserved != 0 {
+                return Err(Refused::Option { name, bounds: "0" });
+            }
         }
         Ok(ListenOptions::default().hosts(hosts))
     }
 }
 
-/// The one option that is a text.
+/// The options that are texts.
+const DATA_DIR: Field = Field {
+    name: "data_dir",
+    bounds: "the path of a folder, 1 to 4,096 bytes of UTF-8 without NUL",
+};
+const DATA_DIR_BYTES_MAX: usize = 4096;
 const GAP_EVENT: Field = Field {
     name: "gap_event",
     bounds: "1 to 256 bytes without CR, LF or NUL, and none of message, open, error and \
@@ -309,6 +342,9 @@ macro_rules! hub_options {
                     heartbeat_form: 0,
                     policy: 0,
                     gap_event: FanfareText::NONE,
+                    data_dir: FanfareText::NONE,
+                    durability: 0,
+                    reserved_too: 0,
                 }
             }
         }
@@ -360,11 +396,14 @@ hub_options! {
     subscriptions_per_address_max = subscriptions_per_address_max,
     connection_age_max_ms = connection_age_max,
     finished_age_max_ms = finished_age_max,
+    sync_interval_ms = sync_interval,
+    journal_backlog_bytes_max = journal_backlog_bytes_max,
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::durability::Durability;
     use crate::heartbeat::HeartbeatForm;
     use crate::policy::Policy;
 
@@ -391,6 +430,12 @@ mod tests {
         assert_eq!(read(&given).unwrap().0.history_age_max, Duration::from_millis(1_500));
         let (_, listen_options) = read(&FanfareOptions { any_host: 1, ..defaults }).unwrap();
         assert_eq!(listen_options.hosts, ["*"]);
+        let data_dir = FanfareText::of_static("/var/lib/app");
+        let given = FanfareOptions { data_dir, durability: 3, sync_interval_ms: 7, ..defaults };
+        let (options, _) = read(&given).unwrap();
+        assert_eq!(options.data_dir, Some(PathBuf::from("/var/lib/app")));
+        assert_eq!(options.durability, Durability::Always);
+        assert_eq!(options.sync_interval, Duration::from_millis(7));
         let gap_event = FanfareText::of_static("missed");
         let given = FanfareOptions { heartbeat_form: 2, policy: 3, gap_event, ..defaults };
         let (options, _) = read(&given).unwrap();
@@ -404,6 +449,10 @@ mod tests {
             (FanfareOptions { heartbeat_form: 4, ..defaults }, "heartbeat_form"),
             (FanfareOptions { policy: u32::MAX, ..defaults }, "policy"),
             (FanfareOptions { gap_event: FanfareText::of_static(""), ..defaults }, "gap_event"),
+            (FanfareOptions { data_dir: FanfareText::of_static(""), ..defaults }, "data_dir"),
+            (FanfareOptions { durability: 4, ..defaults }, "durability"),
+            (FanfareOptions { sync_interval_ms: 60_001, ..defaults }, "sync_interval_ms"),
+            (FanfareOptions { reserved_too: 1, ..defaults }, "reserved_too"),
         ] {
             match read(&given).err() {
                 Some(Refused::Option { name, .. }) => assert_eq!(name, expected),

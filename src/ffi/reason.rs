@@ -58,6 +58,9 @@ pub enum FanfareGapReasonCode {
     FANFARE_GAP_UNKNOWN_ID = 3,
     /// The client read too slowly, and events were dropped for it.
     FANFARE_GAP_SLOW = 4,
+    /// Events were published, and lost with the hub's process or machine before its journal had them as
+    /// safely as the option durability promises.
+    FANFARE_GAP_LOST = 5,
 }
 
 use FanfareDisconnectReasonCode as Code;
@@ -110,6 +113,7 @@ pub(super) fn gap_number_of(reason: GapReason) -> FanfareGapReason {
         GapReason::Restarted => GapCode::FANFARE_GAP_RESTARTED,
         GapReason::UnknownId => GapCode::FANFARE_GAP_UNKNOWN_ID,
         GapReason::Slow => GapCode::FANFARE_GAP_SLOW,
+        GapReason::Lost => GapCode::FANFARE_GAP_LOST,
     };
     code as FanfareGapReason
 }

@@ -103,6 +103,10 @@ pub enum FanfareStatusCode {
     FANFARE_ERR_LOGGER = -29,
     /// The token or the ticket is not valid, or no longer. Answer its client 401.
     FANFARE_ERR_TOKEN = -30,
+    /// The journal in the option data_dir cannot be opened, since another hub has it, say, or is damaged; or
+    /// it could not be written for ten seconds, and nothing was published; or the hub has none. The log says
+    /// why: mend that, and try again.
+    FANFARE_ERR_JOURNAL = -31,
 }
 
 /// A code that is not `FANFARE_OK`, inside of the library.
@@ -114,7 +118,7 @@ pub(super) use FanfareStatusCode as Status;
 /// Errors: none.
 #[no_mangle]
 pub extern "C" fn fanfare_strerror(status: FanfareStatus) -> *const c_char {
-    const TEXTS: [&std::ffi::CStr; 31] = [
+    const TEXTS: [&std::ffi::CStr; 32] = [
         c"success",
         c"the library has a defect and panicked; please report it",
         c"an argument is NULL, or a length or struct size is impossible; correct the call",
@@ -146,6 +150,7 @@ pub extern "C" fn fanfare_strerror(status: FanfareStatus) -> *const c_char {
         c"the stream has ended and nothing more will come; free it",
         c"the program has set a logger of its own; take the library's records from that",
         c"the token or ticket is not valid, or no longer; answer its client 401",
+        c"the journal in the option data_dir cannot be opened or written; the log says why, mend that and try again",
     ];
     let index = status.checked_neg().and_then(|n| usize::try_from(n).ok());
     let text = index.and_then(|index| TEXTS.get(index));
@@ -176,6 +181,7 @@ impl From<PublishError> for Status {
             PublishError::NoTopic => Status::FANFARE_ERR_ARGUMENT,
             PublishError::TooManyTopics { .. } => Status::FANFARE_ERR_TOO_MANY,
             PublishError::Closed => Status::FANFARE_ERR_CLOSED,
+            PublishError::Unwritable => Status::FANFARE_ERR_JOURNAL,
             PublishError::Invalid(error) => error.into(),
         }
     }
@@ -186,6 +192,7 @@ impl From<StartError> for Status {
         match error {
             StartError::Options(_) => Status::FANFARE_ERR_OPTIONS,
             StartError::System(_) => Status::FANFARE_ERR_SYSTEM,
+            StartError::Journal(_) => Status::FANFARE_ERR_JOURNAL,
         }
     }
 }

@@ -17,6 +17,7 @@ static const test *const all[] = {
     tests_of_publish,
     tests_of_several,
     tests_of_finish,
+    tests_of_journal,
     tests_of_rules,
     tests_of_metrics,
     tests_of_wait,

@@ -47,6 +47,7 @@ const STEPS: &[Step] = &[
     publish::hub_publish_to,
     publish::hub_publish_many,
     publish::hub_finish,
+    publish::hub_flush,
     publish::notify_space,
     streams::hub_subscribe,
     streams::read_exactly,

@@ -341,3 +341,11 @@ fn check_id(id: &FanfareEventId, is_written: bool) {
     assert_eq!(id.length != 0xa5, is_written, "{id:?}");
     assert!(!is_written || (1..=64).contains(&id.length), "{id:?}");
 }
+
+/// Asks a hub without a journal to write it.
+pub fn hub_flush(world: &mut World, input: &mut Input<'_>) {
+    let (hub, met) = world.hub(input);
+    // SAFETY: the hub is NULL or live.
+    let status = unsafe { fanfare_hub_flush(Hub::pointer(&hub), input.timeout()) };
+    met.fault_if(true, FANFARE_ERR_JOURNAL).check("fanfare_hub_flush", status);
+}

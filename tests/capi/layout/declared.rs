@@ -47,11 +47,15 @@ declared! {
     constant FanfareStatusCode::FANFARE_ERR_ENDED "FANFARE_ERR_ENDED";
     constant FanfareStatusCode::FANFARE_ERR_LOGGER "FANFARE_ERR_LOGGER";
     constant FanfareStatusCode::FANFARE_ERR_TOKEN "FANFARE_ERR_TOKEN";
+    constant FanfareStatusCode::FANFARE_ERR_JOURNAL "FANFARE_ERR_JOURNAL";
     constant FanfareEnvelopeCode::FANFARE_ENVELOPE_NONE "FANFARE_ENVELOPE_NONE";
     constant FanfareEnvelopeCode::FANFARE_ENVELOPE_JSON "FANFARE_ENVELOPE_JSON";
     constant FanfareHeartbeatCode::FANFARE_HEARTBEAT_ID "FANFARE_HEARTBEAT_ID";
     constant FanfareHeartbeatCode::FANFARE_HEARTBEAT_COMMENT "FANFARE_HEARTBEAT_COMMENT";
     constant FanfareHeartbeatCode::FANFARE_HEARTBEAT_EVENT "FANFARE_HEARTBEAT_EVENT";
+    constant FanfareDurabilityCode::FANFARE_DURABILITY_OS "FANFARE_DURABILITY_OS";
+    constant FanfareDurabilityCode::FANFARE_DURABILITY_INTERVAL "FANFARE_DURABILITY_INTERVAL";
+    constant FanfareDurabilityCode::FANFARE_DURABILITY_ALWAYS "FANFARE_DURABILITY_ALWAYS";
     constant FanfarePolicyCode::FANFARE_POLICY_DISCONNECT "FANFARE_POLICY_DISCONNECT";
     constant FanfarePolicyCode::FANFARE_POLICY_DROP_OLDEST "FANFARE_POLICY_DROP_OLDEST";
     constant FanfarePolicyCode::FANFARE_POLICY_CONFLATE "FANFARE_POLICY_CONFLATE";
@@ -76,6 +80,7 @@ declared! {
     constant FanfareGapReasonCode::FANFARE_GAP_RESTARTED "FANFARE_GAP_RESTARTED";
     constant FanfareGapReasonCode::FANFARE_GAP_UNKNOWN_ID "FANFARE_GAP_UNKNOWN_ID";
     constant FanfareGapReasonCode::FANFARE_GAP_SLOW "FANFARE_GAP_SLOW";
+    constant FanfareGapReasonCode::FANFARE_GAP_LOST "FANFARE_GAP_LOST";
     constant FanfareLogLevelCode::FANFARE_LOG_OFF "FANFARE_LOG_OFF";
     constant FanfareLogLevelCode::FANFARE_LOG_ERROR "FANFARE_LOG_ERROR";
     constant FanfareLogLevelCode::FANFARE_LOG_WARN "FANFARE_LOG_WARN";
@@ -98,6 +103,7 @@ declared! {
     number FanfareStatus "fanfare_status";
     number FanfareEnvelope "fanfare_envelope";
     number FanfareHeartbeat "fanfare_heartbeat";
+    number FanfareDurability "fanfare_durability";
     number FanfarePolicy "fanfare_policy";
     number FanfareStart "fanfare_start";
     number FanfareDisconnectReason "fanfare_disconnect_reason";
@@ -107,7 +113,7 @@ declared! {
     number FanfareNoticeKind "fanfare_notice_kind";
     number FanfareConnectionState "fanfare_connection_state";
     layout FanfareText "fanfare_text" [data, length];
-    layout FanfareOptions "fanfare_options" [size, shards, heartbeat_ms, retry_ms, event_bytes_max, batch_bytes_max, topic_backlog_bytes_max, backlog_bytes_max, history_events_max, history_bytes_max, history_age_max_ms, history_total_bytes_max, lag_bytes_max, lag_age_max_ms, lag_grace_ms, lag_grace_percent, lag_total_bytes_max, stall_time_max_ms, connections_max, connections_per_address_max, subscriptions_max, subscriptions_per_address_max, connection_age_max_ms, any_host, reserved, finished_age_max_ms, heartbeat_form, policy, gap_event];
+    layout FanfareOptions "fanfare_options" [size, shards, heartbeat_ms, retry_ms, event_bytes_max, batch_bytes_max, topic_backlog_bytes_max, backlog_bytes_max, history_events_max, history_bytes_max, history_age_max_ms, history_total_bytes_max, lag_bytes_max, lag_age_max_ms, lag_grace_ms, lag_grace_percent, lag_total_bytes_max, stall_time_max_ms, connections_max, connections_per_address_max, subscriptions_max, subscriptions_per_address_max, connection_age_max_ms, any_host, reserved, finished_age_max_ms, heartbeat_form, policy, gap_event, data_dir, durability, reserved_too, sync_interval_ms, journal_backlog_bytes_max];
     layout FanfareEvent "fanfare_event" [size, data, name, id, key, retry_ms, comment, window_ms];
     layout FanfareEventId "fanfare_event_id" [length, text];
     layout FanfarePublication "fanfare_publication" [topics, topics_count, handles, handles_count, event];
@@ -137,5 +143,5 @@ declared! {
     layout FanfareSubscriptionCount "fanfare_subscription_count" [size, subscription, subscribers];
     layout FanfareDrainOptions "fanfare_drain_options" [size, window_ms, grace_ms, retry_ms];
     layout FanfareDrained "fanfare_drained" [size, told, cut];
-    layout FanfareMetrics "fanfare_metrics" [size, living_shards, connections_max, connections, pending_connections, lagging_connections, replaying_connections, spread_deliveries, topics, known_topics, filters, finished_topics, subscriptions, published_events, full_events, delivered_events, delivered_bytes, replayed_events, gathered_parts, kept_events, kept_bytes, heartbeats, batches, held_batches, backlog_bytes, lag_bytes, dropped_events, conflated_events, accepted_connections, refused_connections, finished_answers, pending_authorizations, denied_authorizations, failed_authorizations, late_authorizations, lost_notices, interest_watchers, owed_interest_notices, cut_graces, disconnects, gap_events, latency_buckets, latency_bounds_us, latency_counts, latency_sum_ns];
+    layout FanfareMetrics "fanfare_metrics" [size, living_shards, connections_max, connections, pending_connections, lagging_connections, replaying_connections, spread_deliveries, topics, known_topics, filters, finished_topics, subscriptions, published_events, full_events, delivered_events, delivered_bytes, replayed_events, gathered_parts, kept_events, kept_bytes, heartbeats, batches, held_batches, backlog_bytes, lag_bytes, dropped_events, conflated_events, accepted_connections, refused_connections, finished_answers, pending_authorizations, denied_authorizations, failed_authorizations, late_authorizations, lost_notices, interest_watchers, owed_interest_notices, cut_graces, disconnects, gap_events, latency_buckets, latency_bounds_us, latency_counts, latency_sum_ns, journal_failing, journal_disk_bytes, journal_waiting_bytes, journal_records, journal_syncs, journal_errors];
 }
