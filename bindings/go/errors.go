@@ -90,6 +90,9 @@ const (
 	ErrLogger Error = C.FANFARE_ERR_LOGGER
 	// ErrToken: the token or ticket is not valid, or no longer; answer its client 401.
 	ErrToken Error = C.FANFARE_ERR_TOKEN
+	// ErrJournal: the journal in the option data_dir cannot be opened or written; the log says why, mend
+	// that and try again.
+	ErrJournal Error = C.FANFARE_ERR_JOURNAL
 )
 
 // ErrABI is that the library which is loaded is of another version than this package.

@@ -197,6 +197,24 @@ func (h *Hub) Drain(ctx context.Context, options *DrainOptions) (Drained, error)
 	}
 }
 
+// Flush waits until all that was published before is as safe as [Options.Durability] promises, or until the
+// context ends, up to 100 ms later: for a program that publishes many events without waiting, and then wants
+// to know once. The error is that of the context, [ErrJournal] when it cannot be written or the hub has no
+// [Options.DataDir], or [ErrForked]; the events are published all the same.
+func (h *Hub) Flush(ctx context.Context) error {
+	const slice = 100 * time.Millisecond
+	for {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		status := C.fanfare_hub_flush(h.pointer(), C.uint64_t(slice.Milliseconds()))
+		runtime.KeepAlive(h)
+		if status != C.FANFARE_ERR_TIMEOUT {
+			return failure(status)
+		}
+	}
+}
+
 func isFull(err error) bool {
 	return errors.Is(err, ErrFull)
 }

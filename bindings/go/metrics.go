@@ -104,6 +104,19 @@ type Metrics struct {
 	// CutGraces: times that a grace time of a watcher ended early, since too many of its subscriptions
 	// had one.
 	CutGraces uint64
+	// JournalFailing: 1 while the journal in [Options.DataDir] cannot be written; the log says why.
+	JournalFailing uint64
+	// JournalDiskBytes: bytes that the journal takes on the disk.
+	JournalDiskBytes uint64
+	// JournalWaitingBytes: bytes that wait until the journal holds them as safely as the durability
+	// promises.
+	JournalWaitingBytes uint64
+	// JournalRecords: records that were written into the journal: events, marks and rules.
+	JournalRecords uint64
+	// JournalSyncs: times that the disk was told to take what was written.
+	JournalSyncs uint64
+	// JournalErrors: writes of the journal, and the like, that failed.
+	JournalErrors uint64
 	// Disconnects: event streams that ended, by why; without those that are 0.
 	Disconnects map[DisconnectReason]uint64
 	// GapEvents: events by which clients were told that others are missing from their streams, by why;
@@ -137,6 +150,9 @@ const (
 	GapUnknownID GapReason = C.FANFARE_GAP_UNKNOWN_ID
 	// GapSlow: the client read too slowly, and events were dropped for it.
 	GapSlow GapReason = C.FANFARE_GAP_SLOW
+	// GapLost: events were published, and lost with the hub's process or machine before its journal had
+	// them as safely as the option durability promises.
+	GapLost GapReason = C.FANFARE_GAP_LOST
 )
 
 // String is the reason's short name, as gap events have it, such as "expired".
@@ -191,6 +207,12 @@ func (h *Hub) Metrics() (Metrics, error) {
 		InterestWatchers:      uint64(read.interest_watchers),
 		OwedInterestNotices:   uint64(read.owed_interest_notices),
 		CutGraces:             uint64(read.cut_graces),
+		JournalFailing:        uint64(read.journal_failing),
+		JournalDiskBytes:      uint64(read.journal_disk_bytes),
+		JournalWaitingBytes:   uint64(read.journal_waiting_bytes),
+		JournalRecords:        uint64(read.journal_records),
+		JournalSyncs:          uint64(read.journal_syncs),
+		JournalErrors:         uint64(read.journal_errors),
 		Disconnects:           make(map[DisconnectReason]uint64),
 		GapEvents:             make(map[GapReason]uint64),
 		LatencySum:            time.Duration(read.latency_sum_ns),

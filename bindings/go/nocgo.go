@@ -179,6 +179,7 @@ const (
 	ErrEnded        Error = -28
 	ErrLogger       Error = -29
 	ErrToken        Error = -30
+	ErrJournal      Error = -31
 )
 
 var ErrABI = errors.New("fanfare: wrong version of the library")
@@ -314,6 +315,8 @@ func (h *Hub) Drain(ctx context.Context, options *DrainOptions) (r0 Drained, r1 
 	r1 = ErrNoCgo
 	return
 }
+
+func (h *Hub) Flush(ctx context.Context) (r0 error) { r0 = ErrNoCgo; return }
 
 type Route struct {
 	Path          string
@@ -457,6 +460,12 @@ type Metrics struct {
 	InterestWatchers      uint64
 	OwedInterestNotices   uint64
 	CutGraces             uint64
+	JournalFailing        uint64
+	JournalDiskBytes      uint64
+	JournalWaitingBytes   uint64
+	JournalRecords        uint64
+	JournalSyncs          uint64
+	JournalErrors         uint64
 	Disconnects           map[DisconnectReason]uint64
 	GapEvents             map[GapReason]uint64
 	Latencies             []LatencyBucket
@@ -475,6 +484,7 @@ const (
 	GapRestarted GapReason = 2
 	GapUnknownID GapReason = 3
 	GapSlow      GapReason = 4
+	GapLost      GapReason = 5
 )
 
 func (r GapReason) String() (r0 string) { return }
@@ -569,6 +579,10 @@ type Options struct {
 	HeartbeatForm              HeartbeatForm
 	Policy                     Policy
 	GapEvent                   string
+	DataDir                    string
+	Durability                 Durability
+	SyncInterval               time.Duration
+	JournalBacklogBytesMax     int64
 	Logger                     *slog.Logger
 }
 
@@ -578,6 +592,14 @@ const (
 	PolicyDisconnect Policy = 1
 	PolicyDropOldest Policy = 2
 	PolicyConflate   Policy = 3
+)
+
+type Durability uint32
+
+const (
+	DurabilityOS       Durability = 1
+	DurabilityInterval Durability = 2
+	DurabilityAlways   Durability = 3
 )
 
 type HeartbeatForm uint32
@@ -658,6 +680,8 @@ type Rule struct {
 func (h *Hub) SetRule(subscription string, options TopicOptions) (r0 error) { r0 = ErrNoCgo; return }
 
 func (h *Hub) RemoveRule(subscription string) (r0 bool, r1 error) { r1 = ErrNoCgo; return }
+
+func Covers(subscription, other string) (r0 bool, r1 error) { r1 = ErrNoCgo; return }
 
 func (h *Hub) Rules() (r0 []Rule, r1 error) { r1 = ErrNoCgo; return }
 

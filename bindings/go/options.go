@@ -116,6 +116,20 @@ type Options struct {
 	// fanfare-heartbeat. Default: fanfare-gap.
 	GapEvent string
 
+	// DataDir: a folder in which the hub keeps what it keeps in memory as well, so that a hub which is
+	// started with it later has the same events, finished topics and rules, and clients come back with the
+	// ids that they had. It is made if it is missing, and belongs to one hub at a time.
+	// Bounds: a folder that can be written, or that can be made. Default: none.
+	DataDir string
+	// Durability: what is promised of events that were accepted, if there is a DataDir; [Hub.Flush] waits
+	// until it holds. Bounds: os, interval or always. Default: interval.
+	Durability Durability
+	// SyncInterval: how long an event may be with the operating system alone before the disk is told to
+	// take it, if the durability is interval. Bounds: 1 ms to 1 min. Default: 50 ms.
+	SyncInterval time.Duration
+	// JournalBacklogBytesMax: a publisher finds the hub full when this many bytes wait to be written into
+	// the DataDir. Bounds: at least 1 byte. Default: 16 MiB.
+	JournalBacklogBytesMax int64
 	// Logger is told what this package does by itself and cannot return: a function that fails or
 	// panics, a client that is refused for a fault of the program's. nil is slog.Default().
 	//
@@ -140,6 +154,20 @@ const (
 	PolicyDropOldest Policy = C.FANFARE_POLICY_DROP_OLDEST
 	// PolicyConflate: of the events that wait for it, it is sent the newest of each key.
 	PolicyConflate Policy = C.FANFARE_POLICY_CONFLATE
+)
+
+// Durability is what is promised of events that a hub with [Options.DataDir] has accepted. The zero value
+// is the default.
+type Durability uint32
+
+// The promises.
+const (
+	// DurabilityOS: events survive the process, but not a machine that loses its power.
+	DurabilityOS Durability = C.FANFARE_DURABILITY_OS
+	// DurabilityInterval: the same; and the disk has each event at most [Options.SyncInterval] later.
+	DurabilityInterval Durability = C.FANFARE_DURABILITY_INTERVAL
+	// DurabilityAlways: the disk has the event.
+	DurabilityAlways Durability = C.FANFARE_DURABILITY_ALWAYS
 )
 
 // HeartbeatForm is what a stream is sent when there is nothing else. The zero value is the hub's.
@@ -217,6 +245,10 @@ func (o *Options) fill(given *C.fanfare_options, memory *memory) {
 	given.heartbeat_form = C.fanfare_heartbeat(o.HeartbeatForm)
 	given.policy = C.fanfare_policy(o.Policy)
 	given.gap_event = memory.field(o.GapEvent)
+	given.data_dir = memory.field(o.DataDir)
+	given.durability = C.fanfare_durability(o.Durability)
+	duration(&given.sync_interval_ms, o.SyncInterval)
+	number(&given.journal_backlog_bytes_max, o.JournalBacklogBytesMax)
 }
 
 // asC has the numbers of the options as they are given to the library, by their names in C; nil are its

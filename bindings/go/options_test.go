@@ -106,7 +106,7 @@ func with(name string, n int64) *Options {
 func names() (fields []string) {
 	for _, field := range reflect.VisibleFields(reflect.TypeFor[Options]()) {
 		switch field.Name {
-		case "HeartbeatForm", "Policy", "GapEvent", "Logger":
+		case "HeartbeatForm", "Policy", "GapEvent", "DataDir", "Durability", "Logger":
 		default:
 			fields = append(fields, field.Name)
 		}

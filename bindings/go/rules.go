@@ -91,6 +91,17 @@ func (h *Hub) RemoveRule(subscription string) (bool, error) {
 	return removed != 0, err
 }
 
+// Covers tells whether a topic or filter stands for all that another one stands for, as listeners decide
+// whether a grant of the first allows a stream of the other: "a/#" covers "a", "a/b" and "a/+", and neither
+// "#" nor "+/b" covers what begins with "$". The error is [ErrSubscription].
+func Covers(subscription, other string) (bool, error) {
+	var memory memory
+	defer memory.release()
+	var covers C.uint32_t
+	err := failure(C.fanfare_subscription_covers(memory.text(subscription), memory.text(other), &covers))
+	return covers != 0, err
+}
+
 // Rules lists the rules that there are, in no order. The error is [ErrForked].
 func (h *Hub) Rules() ([]Rule, error) {
 	var list *C.fanfare_rules

@@ -76,6 +76,9 @@
  *   fanfare_hub_publish_many any, several at once clients that lag,   what was passed: the caller
  *                                                 for its timeout
  *
+ *   fanfare_hub_flush        any, several at once the disk, for its   the hub: the caller
+ *                                                 timeout
+ *
  *   fanfare_hub_finish       any, several at once clients that lag,   what was passed: the caller
  *                                                 for its timeout
  *   fanfare_hub_finish_topic any, several at once clients that lag,   what was passed: the caller
@@ -493,6 +496,12 @@ typedef enum fanfare_status_code {
    * The token or the ticket is not valid, or no longer. Answer its client 401.
    */
   FANFARE_ERR_TOKEN = -30,
+  /**
+   * The journal in the option data_dir cannot be opened, since another hub has it, say, or is damaged; or
+   * it could not be written for ten seconds, and nothing was published; or the hub has none. The log says
+   * why: mend that, and try again.
+   */
+  FANFARE_ERR_JOURNAL = -31,
 } fanfare_status_code;
 
 /**
@@ -601,6 +610,24 @@ typedef enum fanfare_heartbeat_code {
 } fanfare_heartbeat_code;
 
 /**
+ * The values of a `fanfare_durability`. Publishers that wait are answered when it holds.
+ */
+typedef enum fanfare_durability_code {
+  /**
+   * Events survive the process, but not a machine that loses its power.
+   */
+  FANFARE_DURABILITY_OS = 1,
+  /**
+   * The same; and the disk has each event at most the option sync_interval_ms later.
+   */
+  FANFARE_DURABILITY_INTERVAL = 2,
+  /**
+   * The disk has the event.
+   */
+  FANFARE_DURABILITY_ALWAYS = 3,
+} fanfare_durability_code;
+
+/**
  * The values of a `fanfare_policy`.
  */
 typedef enum fanfare_policy_code {
@@ -653,6 +680,12 @@ typedef uint32_t fanfare_envelope;
 typedef uint32_t fanfare_heartbeat;
 
 /**
+ * What is promised of events that a hub with a data_dir has accepted: one of the constants of
+ * `fanfare_durability_code`, or 0 for the default.
+ */
+typedef uint32_t fanfare_durability;
+
+/**
  * What happens to a connection that lags too far: one of the constants of `fanfare_policy_code`, or 0
  * for what decides otherwise.
  */
@@ -672,9 +705,9 @@ typedef uint32_t fanfare_start;
  * The names, units, bounds and defaults are those of docs/options.md, with the unit of a time at
  * the end of its name. The text stays the caller's.
  *
- * The struct grows at its end only, by options of which zero is the default. So a program that was
- * built with a newer header runs with this library as long as it sets none that the library does
- * not know: one that is not zero is refused with `FANFARE_ERR_OPTIONS`.
+ * The struct grows at its end only. So a program that was built with a newer header runs with this library
+ * as long as it sets no option that the library does not know, which `fanfare_options_init` leaves
+ * zero: one that is not zero is refused with `FANFARE_ERR_OPTIONS`.
  */
 typedef struct fanfare_options {
   /**
@@ -837,6 +870,35 @@ typedef struct fanfare_options {
    * fanfare-heartbeat. Default: fanfare-gap.
    */
   fanfare_text gap_event;
+  /**
+   * The path of a folder in which the hub keeps what it keeps in memory as well, so that a hub which is
+   * started with it later has the same events, finished topics and rules, and clients come back with
+   * the ids that they had. It is made if it is missing, and belongs to one hub at a time. {NULL, 0}
+   * is none: then everything ends with the process.
+   * Bounds: a folder that can be written, or that can be made. Default: none.
+   */
+  fanfare_text data_dir;
+  /**
+   * What is promised of events that were accepted, if there is a data_dir: one of the constants of
+   * `fanfare_durability_code`, or 0.
+   * Bounds: os, interval or always. Default: interval.
+   */
+  fanfare_durability durability;
+  /**
+   * 0; keeps the fields behind it where they are on every system.
+   */
+  uint32_t reserved_too;
+  /**
+   * How long an event may be with the operating system alone before the disk is told to take it, if the
+   * durability is interval.
+   * Bounds: 1 ms to 1 min. Default: 50 ms.
+   */
+  uint64_t sync_interval_ms;
+  /**
+   * A publisher finds the hub full when this many bytes wait to be written into the data_dir.
+   * Bounds: at least 1 byte. Default: 16 MiB.
+   */
+  uint64_t journal_backlog_bytes_max;
 } fanfare_options;
 
 /**
@@ -1246,6 +1308,20 @@ fanfare_status fanfare_hub_finish_topic(const fanfare_hub *hub,
                                         uint64_t timeout_ms,
                                         fanfare_event_id *id_out);
 
+/**
+ * Waits until everything that was published before, by any thread, is as safe as the option durability
+ * promises, for at most `timeout_ms`; 0 does not wait, and `UINT64_MAX` has no bound. It is for a
+ * program that publishes many events without waiting and then wants to know once;
+ * `fanfare_hub_publish_wait` waits for its own event already, within its time.
+ *
+ * Threads: any, several at once; it may wait for the disk. Ownership: the hub stays the caller's.
+ * Errors, after each of which the events are published all the same: `FANFARE_ERR_TIMEOUT` when they
+ * were not written within the time; `FANFARE_ERR_JOURNAL` when they cannot be written, or the hub has
+ * no data_dir; `FANFARE_ERR_ARGUMENT` or `FANFARE_ERR_FORKED`.
+ */
+fanfare_status fanfare_hub_flush(const fanfare_hub *hub,
+                                 uint64_t timeout_ms);
+
 /* ---- 10. Rules ------------------------------------------------------------------------------ */
 
 /** What a number of `fanfare_topic_options` is that says nothing: `UINT64_MAX`. */
@@ -1592,6 +1668,11 @@ typedef enum fanfare_gap_reason_code {
    * The client read too slowly, and events were dropped for it.
    */
   FANFARE_GAP_SLOW = 4,
+  /**
+   * Events were published, and lost with the hub's process or machine before its journal had them as
+   * safely as the option durability promises.
+   */
+  FANFARE_GAP_LOST = 5,
 } fanfare_gap_reason_code;
 
 /**
@@ -4404,6 +4485,30 @@ typedef struct fanfare_metrics {
    * The sum of all these times, in nanoseconds.
    */
   uint64_t latency_sum_ns;
+  /**
+   * 1 while the journal in the option data_dir cannot be written; the log says why.
+   */
+  uint64_t journal_failing;
+  /**
+   * Bytes that the journal takes on the disk.
+   */
+  uint64_t journal_disk_bytes;
+  /**
+   * Bytes that wait until the journal holds them as safely as the option durability promises.
+   */
+  uint64_t journal_waiting_bytes;
+  /**
+   * Records that were written into the journal: events, marks and rules.
+   */
+  uint64_t journal_records;
+  /**
+   * Times that the disk was told to take what was written.
+   */
+  uint64_t journal_syncs;
+  /**
+   * Writes of the journal, and the like, that failed.
+   */
+  uint64_t journal_errors;
 } fanfare_metrics;
 
 /**

@@ -22,6 +22,9 @@ const WAITING = ['timeoutMs', 'signal'];
 const PART_MAX = 256;
 
 /** The engine, with its own threads. index.d.ts documents each item. */
+/** How long a thread of the runtime's pool waits at a time. */
+const FLUSH_SLICE_MS = 100;
+
 class Hub extends EventEmitter {
   #native;
   #publish;
@@ -107,6 +110,19 @@ class Hub extends EventEmitter {
     // There is nothing to wait for any more then.
     if (this.#closed !== undefined || this.metrics().livingShards === 0) {
       throw Object.assign(new Error('the hub is closed: make a new one'), { code: 'FANFARE_ERR_CLOSED' });
+    }
+  }
+
+  async flush({ timeoutMs, signal } = {}) {
+    const deadline = timeoutMs === undefined ? Infinity : performance.now() + timeoutMs;
+    for (;;) {
+      signal?.throwIfAborted();
+      const leftMs = Math.max(0, Math.ceil(deadline - performance.now()));
+      try {
+        return await native.flush(this.#native, Math.min(leftMs, FLUSH_SLICE_MS));
+      } catch (error) {
+        if (error.code !== 'FANFARE_ERR_TIMEOUT' || leftMs === 0) throw error;
+      }
     }
   }
 

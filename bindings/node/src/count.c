@@ -46,6 +46,12 @@ static const struct {
     {"interestWatchers", offsetof(fanfare_metrics, interest_watchers)},
     {"owedInterestNotices", offsetof(fanfare_metrics, owed_interest_notices)},
     {"cutGraces", offsetof(fanfare_metrics, cut_graces)},
+    {"journalFailing", offsetof(fanfare_metrics, journal_failing)},
+    {"journalDiskBytes", offsetof(fanfare_metrics, journal_disk_bytes)},
+    {"journalWaitingBytes", offsetof(fanfare_metrics, journal_waiting_bytes)},
+    {"journalRecords", offsetof(fanfare_metrics, journal_records)},
+    {"journalSyncs", offsetof(fanfare_metrics, journal_syncs)},
+    {"journalErrors", offsetof(fanfare_metrics, journal_errors)},
     {"latencySumNs", offsetof(fanfare_metrics, latency_sum_ns)},
 };
 

@@ -114,6 +114,34 @@ static napi_value hub_drain(napi_env env, napi_callback_info info) {
     return job_start(env, job);
 }
 
+static fanfare_status flush_run(job *job) {
+    const uint64_t *timeout_ms = job->options;
+    return fanfare_hub_flush(job->hub->native, *timeout_ms);
+}
+
+/* flush(hub, timeoutMs) -> Promise */
+static napi_value hub_flush(napi_env env, napi_callback_info info) {
+    napi_value args[2];
+    uint32_t timeout_ms;
+    if (!args_of(env, info, COUNT_OF(args), args)) {
+        return NULL;
+    }
+    CHECK(env, napi_get_value_uint32(env, args[1], &timeout_ms));
+    job *job = job_new(env, args[0], false);
+    if (!job) {
+        return NULL;
+    }
+    uint64_t *given = memory_take(env, &job->memory, sizeof(*given));
+    if (!given) {
+        job_free(job);
+        return NULL;
+    }
+    *given = timeout_ms;
+    job->options = given;
+    job->run = flush_run;
+    return job_start(env, job);
+}
+
 /* setRule(hub, subscription, options) */
 static napi_value hub_set_rule(napi_env env, napi_callback_info info) {
     napi_value args[3];
@@ -232,6 +260,7 @@ const export HUB_EXPORTS[] = {
     {"close", hub_close},
     {"closeAll", hub_close_all},
     {"drain", hub_drain},
+    {"flush", hub_flush},
     {"setRule", hub_set_rule},
     {"removeRule", hub_remove_rule},
     {"rules", hub_rules},

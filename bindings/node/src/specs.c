@@ -7,6 +7,10 @@ const choice POLICY_CHOICES[] = {{"disconnect", FANFARE_POLICY_DISCONNECT},
                                  {"drop-oldest", FANFARE_POLICY_DROP_OLDEST},
                                  {"conflate", FANFARE_POLICY_CONFLATE},
                                  {NULL, 0}};
+static const choice DURABILITY_CHOICES[] = {{"os", FANFARE_DURABILITY_OS},
+                                            {"interval", FANFARE_DURABILITY_INTERVAL},
+                                            {"always", FANFARE_DURABILITY_ALWAYS},
+                                            {NULL, 0}};
 const choice HEARTBEAT_CHOICES[] = {{"id", FANFARE_HEARTBEAT_ID},
                                     {"comment", FANFARE_HEARTBEAT_COMMENT},
                                     {"event", FANFARE_HEARTBEAT_EVENT},
@@ -61,6 +65,10 @@ static const field HUB_FIELDS[] = {
     CHOICE("heartbeatForm", fanfare_options, heartbeat_form, HEARTBEAT_CHOICES),
     CHOICE("policy", fanfare_options, policy, POLICY_CHOICES),
     ONE(FIELD_TEXT, "gapEvent", fanfare_options, gap_event),
+    ONE(FIELD_TEXT, "dataDir", fanfare_options, data_dir),
+    CHOICE("durability", fanfare_options, durability, DURABILITY_CHOICES),
+    U64("syncIntervalMs", sync_interval_ms),
+    U64("journalBacklogBytesMax", journal_backlog_bytes_max),
 #undef U64
 };
 

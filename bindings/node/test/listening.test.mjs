@@ -175,8 +175,9 @@ test('each function of the header is called, but for those of which JavaScript h
   const header = (await readFile(join(repository, 'include/fanfare.h'), 'utf8')).replace(/\/\*[^]*?\*\//g, '');
   const folder = join(repository, 'bindings/node/src');
   const sources = (await Promise.all((await readdir(folder)).map((file) => readFile(join(folder, file), 'utf8')))).join('');
-  // It blocks; and the log comes as notices, where no thread of the engine's enters JavaScript.
-  const without = new Set(['fanfare_hub_publish_wait', 'fanfare_log_set']);
+  // It blocks; the log comes as notices, where no thread of the engine's enters JavaScript; and terms.js compares
+  // topics that were read already.
+  const without = new Set(['fanfare_hub_publish_wait', 'fanfare_log_set', 'fanfare_subscription_covers']);
   const missing = [];
   for (const [, name] of header.matchAll(/^(?!static)\w[\w *]*\b(fanfare_\w+)\(/gm)) {
     // What makes a struct is inline in the header, and calls these.
@@ -211,7 +212,7 @@ test('there is an option and a type for each field of the header', async () => {
     const body = new RegExp(`typedef struct ${struct} \\{([^}]*)\\}`).exec(header)[1];
     const typed = new RegExp(`interface ${name}[^{]*\\{([^]*?)\\n\\}`).exec(await typesOf(file))[1];
     for (const [, field] of body.matchAll(/(\w+);/g)) {
-      if (/^(size|reserved)$|_count$|(?:^|_)start_last$/.test(field) || except.includes(field)) continue;
+      if (/^(size|reserved\w*)$|_count$|(?:^|_)start_last$/.test(field) || except.includes(field)) continue;
       const option = camel(field.replace(/_at_unix_ms$/, '_at').replace(/^not_before_unix_ms$/, 'not_before'));
       if (!new RegExp(`\\b${option}\\??:`).test(typed)) missing.push(`${name}.${option} has no type`);
       if (!specs.includes(`"${option}"`)) missing.push(`${name}.${option} is not in specs.c`);

@@ -99,7 +99,12 @@ export type ErrorCode =
   /** The program has set a logger of its own; take the library's records from that. */
   | 'FANFARE_ERR_LOGGER'
   /** The token or ticket is not valid, or no longer; answer its client 401. */
-  | 'FANFARE_ERR_TOKEN';
+  | 'FANFARE_ERR_TOKEN'
+  /**
+   * The journal in the option data_dir cannot be opened or written; the log says why, mend that and
+   * try again.
+   */
+  | 'FANFARE_ERR_JOURNAL';
 
 /** What the engine refuses is an `Error` with one of these codes. */
 export interface FanfareError extends Error {

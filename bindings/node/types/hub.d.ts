@@ -98,6 +98,16 @@ export class Hub {
   ready(topic?: Destination, options?: WaitOptions): Promise<void>;
 
   /**
+   * Waits until all that was published before is as safe as the option `durability` promises: for a program
+   * that publishes many events, and then wants to know once. A call waits on a thread of the runtime's pool
+   * for 100 ms at a time.
+   *
+   * @throws {FanfareError} FANFARE_ERR_TIMEOUT; FANFARE_ERR_JOURNAL when it cannot be written, or the hub has
+   * no `dataDir`. The events are published all the same
+   */
+  flush(options?: WaitOptions): Promise<void>;
+
+  /**
    * Sets the rule of a topic, or of all topics that match a filter: how much is kept of them, and the
    * policy of their streams. All that was set for it before is replaced.
    *

@@ -116,6 +116,18 @@ export interface Metrics {
   owedInterestNotices: number;
   /** Times that a grace time of a watcher ended early, since too many of its subscriptions had one. */
   cutGraces: number;
+  /** 1 while the journal in `dataDir` cannot be written; the log says why. */
+  journalFailing: number;
+  /** Bytes that the journal takes on the disk. */
+  journalDiskBytes: number;
+  /** Bytes that wait until the journal holds them as safely as `durability` promises. */
+  journalWaitingBytes: number;
+  /** Records that were written into the journal: events, marks and rules. */
+  journalRecords: number;
+  /** Times that the disk was told to take what was written. */
+  journalSyncs: number;
+  /** Writes of the journal, and the like, that failed. */
+  journalErrors: number;
   /** The sum of how long events took from being published to a socket's taking them, in nanoseconds. */
   latencySumNs: number;
   /** Event streams that ended, by why, such as `client_closed`; without those that are 0. */

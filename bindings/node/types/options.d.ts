@@ -4,6 +4,12 @@ export type HeartbeatForm = 'id' | 'comment' | 'event';
 /** What happens to a connection that lags too far. */
 export type Policy = 'disconnect' | 'drop-oldest' | 'conflate';
 
+/**
+ * What is promised of events that a hub with a `dataDir` has accepted: that they survive the process; that
+ * the disk is told to take them within `syncIntervalMs` as well; or that the disk has them.
+ */
+export type Durability = 'os' | 'interval' | 'always';
+
 /** What is around an event's data in a stream: nothing, or a JSON object that says its topic. */
 export type Envelope = 'none' | 'json';
 
@@ -147,4 +153,28 @@ export interface HubOptions {
    * fanfare-heartbeat. Default: `fanfare-gap`.
    */
   gapEvent?: string | undefined;
+  /**
+   * A folder in which the hub keeps what it keeps in memory as well, so that a hub which is made with it
+   * later has the same events, finished topics and rules, and clients come back with the ids that they
+   * had. It is made if it is missing, and belongs to one hub at a time.
+   * Bounds: a folder that can be written, or that can be made. Default: none.
+   */
+  dataDir?: string | undefined;
+  /**
+   * What is promised of events that were accepted, if there is a `dataDir`; `hub.flush()` waits until it
+   * holds.
+   * Bounds: os, interval or always. Default: interval.
+   */
+  durability?: Durability | undefined;
+  /**
+   * How long an event may be with the operating system alone before the disk is told to take it, if the
+   * durability is `interval`.
+   * Bounds: 1 ms to 1 min. Default: 50 ms.
+   */
+  syncIntervalMs?: number | undefined;
+  /**
+   * A publisher finds the hub full when this many bytes wait to be written into the `dataDir`.
+   * Bounds: at least 1 byte. Default: 16 MiB.
+   */
+  journalBacklogBytesMax?: number | undefined;
 }

@@ -142,7 +142,7 @@ def _parameters(function: Callable[..., object]) -> list[str]:
 def test_there_is_a_parameter_of_the_hub_for_each_option_and_field_of_the_header() -> None:
     parameters = _parameters(Hub)
     fields = [name for name, _ in ffi.typeof("fanfare_options").fields][1:]
-    assert parameters == [name for name in fields if name != "reserved"]
+    assert parameters == [name for name in fields if not name.startswith("reserved")]
     assert set(parameters) == {*CASES["hub"].options, "any_host"}
 
 

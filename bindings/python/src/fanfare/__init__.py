@@ -9,7 +9,17 @@ The engine's own threads serve the clients, none of which ever waits for Python.
 """
 
 from . import _native  # noqa: F401 (first, as it says why the library cannot be loaded)
-from ._convert import Envelope, Headers, HeartbeatForm, Moment, Policy, Start, Text, Topics
+from ._convert import (
+    Durability,
+    Envelope,
+    Headers,
+    HeartbeatForm,
+    Moment,
+    Policy,
+    Start,
+    Text,
+    Topics,
+)
 from ._names import ConnectionState, DisconnectReason, GapReason
 from .admin import Connection
 from .authorizing import Authorizer, FunctionAuthorizer, Verdict
@@ -28,6 +38,7 @@ from .errors import (
     ForkedError,
     FullError,
     GrantError,
+    JournalError,
     KeyFormatError,
     LimitError,
     LoggerError,
@@ -80,6 +91,7 @@ __all__ = [
     "Disconnected",
     "DisconnectedError",
     "Drained",
+    "Durability",
     "EncodingError",
     "EndedError",
     "Envelope",
@@ -97,6 +109,7 @@ __all__ = [
     "Headers",
     "HeartbeatForm",
     "Hub",
+    "JournalError",
     "Jwks",
     "Key",
     "KeyFormatError",

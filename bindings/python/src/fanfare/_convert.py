@@ -18,6 +18,8 @@ Topics = Text | Iterable[Text]
 Headers = Mapping[str, str] | Iterable[tuple[str, str]]
 #: What happens to a connection that lags too far.
 Policy = Literal["disconnect", "drop-oldest", "conflate"]
+#: What is promised of events that a hub with a ``data_dir`` has accepted.
+Durability = Literal["os", "interval", "always"]
 #: What a connection is sent when there is nothing else.
 HeartbeatForm = Literal["id", "comment", "event"]
 #: What is around the data of events.
@@ -43,8 +45,18 @@ STARTS: dict[str, int] = {
     "latest": lib.FANFARE_START_LATEST,
     "earliest": lib.FANFARE_START_EARLIEST,
 }
+DURABILITIES: dict[str, int] = {
+    "os": lib.FANFARE_DURABILITY_OS,
+    "interval": lib.FANFARE_DURABILITY_INTERVAL,
+    "always": lib.FANFARE_DURABILITY_ALWAYS,
+}
 #: The choices of an option by the option's name.
-CHOICES = {"policy": POLICIES, "heartbeat_form": HEARTBEATS, "envelope": ENVELOPES}
+CHOICES = {
+    "policy": POLICIES,
+    "heartbeat_form": HEARTBEATS,
+    "envelope": ENVELOPES,
+    "durability": DURABILITIES,
+}
 #: What is refused with the option's name before the library sees it.
 WHOLE = "a whole number from 0 to 2**64 - 1"
 

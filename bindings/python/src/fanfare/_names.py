@@ -26,7 +26,7 @@ DisconnectReason = Literal[
 ]
 #: Why events are missing from a stream, as ``reason`` of a gap event says. docs/resuming.md says
 #: what each means.
-GapReason = Literal["expired", "restarted", "unknown_id", "slow"]
+GapReason = Literal["expired", "restarted", "unknown_id", "slow", "lost"]
 #: Whether a connection takes what it is sent, did not take all, or is sent what it has missed.
 ConnectionState = Literal["live", "lagging", "replaying"]
 

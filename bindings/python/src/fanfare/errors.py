@@ -181,6 +181,12 @@ class TokenError(FanfareError):
     """The token or ticket is not valid, or no longer; answer its client 401."""
 
 
+class JournalError(FanfareError):
+    """The journal in the option data_dir cannot be opened or written; the log says why, mend that
+    and try again.
+    """
+
+
 _CLASSES: dict[int, type[FanfareError]] = {
     lib.FANFARE_ERR_PANIC: PanicError,
     lib.FANFARE_ERR_ARGUMENT: ArgumentError,
@@ -212,6 +218,7 @@ _CLASSES: dict[int, type[FanfareError]] = {
     lib.FANFARE_ERR_ENDED: EndedError,
     lib.FANFARE_ERR_LOGGER: LoggerError,
     lib.FANFARE_ERR_TOKEN: TokenError,
+    lib.FANFARE_ERR_JOURNAL: JournalError,
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import warnings
 import weakref
@@ -11,6 +12,7 @@ from types import TracebackType
 from typing import Any
 
 from ._convert import (
+    Durability,
     HeartbeatForm,
     Memory,
     Policy,
@@ -129,6 +131,21 @@ class Hub(Publishing, Ruling, Listening, Streaming, Noticing, Authorizing, Admin
         its stream; no event of this name can be published.
         Bounds: 1 to 256 bytes without CR, LF or NUL, and none of message, open, error and
         fanfare-heartbeat. Default: fanfare-gap.
+    :param data_dir: A folder in which the hub keeps what it keeps in memory as well, so that a hub
+        which is started with it later has the same events, finished topics and rules, and clients
+        come back with the ids that they had. It is made if it is missing, and belongs to one hub at
+        a time.
+        Bounds: a folder that can be written, or that can be made. Default: none.
+    :param durability: What is promised of events that were accepted, if there is a ``data_dir``;
+        :meth:`flush` waits until it holds.
+        Bounds: os, interval or always. Default: interval.
+    :param sync_interval_ms: How long an event may be with the operating system alone before the
+        disk is told to take it, if the durability is ``interval``.
+        Bounds: 1 ms to 1 min. Default: 50 ms.
+    :param journal_backlog_bytes_max: A publisher finds the hub full when this many bytes wait to be
+        written into the ``data_dir``.
+        Bounds: at least 1 byte. Default: 16 MiB.
+    :raises JournalError: The folder is another hub's, or cannot be written or read.
     :raises OptionsError: An option is out of its bounds.
     :raises OutOfResourcesError: The system is out of descriptors, threads or memory.
     """
@@ -163,6 +180,10 @@ class Hub(Publishing, Ruling, Listening, Streaming, Noticing, Authorizing, Admin
         heartbeat_form: HeartbeatForm | None = None,
         policy: Policy | None = None,
         gap_event: Text | None = None,
+        data_dir: str | bytes | os.PathLike[str] | None = None,
+        durability: Durability | None = None,
+        sync_interval_ms: int | None = None,
+        journal_backlog_bytes_max: int | None = None,
     ) -> None:
         memory = Memory()
         made = hub_options()
@@ -191,12 +212,17 @@ class Hub(Publishing, Ruling, Listening, Streaming, Noticing, Authorizing, Admin
             ("connection_age_max_ms", connection_age_max_ms),
             ("any_host", any_host),
             ("finished_age_max_ms", finished_age_max_ms),
+            ("sync_interval_ms", sync_interval_ms),
+            ("journal_backlog_bytes_max", journal_backlog_bytes_max),
         ):
             assign(made, option, value)
         choose(made, "heartbeat_form", heartbeat_form)
         choose(made, "policy", policy)
+        choose(made, "durability", durability)
         if gap_event is not None:
             made.gap_event = memory.text(gap_event)
+        if data_dir is not None:
+            made.data_dir = memory.text(os.fsencode(data_dir))
         out = ffi.new("fanfare_hub **")
         status = lib.fanfare_hub_new(made, out)
         if status == lib.FANFARE_ERR_OPTIONS:
@@ -227,6 +253,27 @@ class Hub(Publishing, Ruling, Listening, Streaming, Noticing, Authorizing, Admin
         """Closes the hub as :meth:`close` does, without blocking the event loop."""
         self._abandoned.detach()
         await unblocking(_closer(self._native, self._closing))
+
+    def flush(self, timeout: float | None = None) -> None:
+        """Waits until all that was published before is as safe as ``durability`` promises.
+
+        It is for a program that publishes many events without waiting, and then wants to know once.
+
+        :param timeout: How many seconds to wait; ``None`` for as long as it takes.
+        :raises TimedOutError: It was not written within ``timeout``. The events are published.
+        :raises JournalError: It cannot be written, or the hub has no ``data_dir``.
+        :raises ForkedError: The hub was made before a fork.
+        """
+        check(interruptible(self._flusher(timeout)))
+
+    async def flush_async(self, timeout: float | None = None) -> None:
+        """Waits as :meth:`flush` does, without blocking the event loop."""
+        check(await unblocking(self._flusher(timeout)))
+
+    def _flusher(self, timeout: float | None) -> Callable[[], int]:
+        native = self._native
+        wait_ms = 2**64 - 1 if timeout is None else min(max(0, math.ceil(timeout * 1000)), 2**63)
+        return lambda: int(lib.fanfare_hub_flush(native, wait_ms))
 
     def drain(
         self,

@@ -120,6 +120,18 @@ class Metrics:
     #: Times that a grace time of a watcher ended early, since too many of its subscriptions had
     #: one.
     cut_graces: int
+    #: 1 while the journal in ``data_dir`` cannot be written; the log says why.
+    journal_failing: int
+    #: Bytes that the journal takes on the disk.
+    journal_disk_bytes: int
+    #: Bytes that wait until the journal holds them as safely as ``durability`` promises.
+    journal_waiting_bytes: int
+    #: Records that were written into the journal: events, marks and rules.
+    journal_records: int
+    #: Times that the disk was told to take what was written.
+    journal_syncs: int
+    #: Writes of the journal, and the like, that failed.
+    journal_errors: int
     #: The sum of the times that ``latencies_us`` counts, in nanoseconds.
     latency_sum_ns: int
     #: Event streams that ended, by why, such as "client_closed"; without those that are 0.
