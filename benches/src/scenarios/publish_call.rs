@@ -1,12 +1,12 @@
 //! What a call of `publish` costs its caller when no client listens: the event is checked, encoded
-//! and kept, under the hub's lock. It is measured from Rust, from Rust on a hub that keeps nothing,
-//! and through the C ABI if there is a C program to measure: to a topic by handle, by name, and from four
+//! and kept, under the hub's lock. It is measured from Rust, from Rust on a hub that keeps nothing, on hubs with
+//! a journal, and through the C ABI if there is a C program to measure: to a topic by handle, by name, and from four
 //! threads at once, beside four threads of Rust.
 
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use fanfare::{internals, Hub, Options, Topic};
+use fanfare::{internals, Durability, EventId, Hub, Options, PublishError, Topic};
 use serde_json::json;
 
 use crate::load::DATA_BYTES_MIN;
@@ -20,6 +20,8 @@ use crate::Error;
 const C_PROGRAM: &str = "build/bench/publish";
 const CALLS_MAX: usize = 1_000_000_000;
 const BYTES_MAX: usize = 64 << 10;
+/// The longest time that the journal's disk may take.
+const FLUSH_TIME_MAX: Duration = Duration::from_secs(60);
 /// The threads that publish at once, where it is several.
 const THREADS: usize = 4;
 
@@ -45,6 +47,9 @@ pub(crate) struct MeasureArgs {
     /// Threads that share the calls
     #[arg(long, default_value_t = 1)]
     threads: usize,
+    /// Give the hub a journal, in a new folder below the working directory, that promises this
+    #[arg(long)]
+    durability: Option<Durability>,
 }
 
 /// What is called.
@@ -99,6 +104,11 @@ pub(crate) fn publish_call(args: &PublishCallArgs) -> Result<(), Error> {
         Subject::this_program("rust", "publish-call-measure", &options)?,
         Subject::this_program("rust-no-history", "publish-call-measure", &forgetful)?,
     ];
+    for (name, durability) in [("rust-os", "os"), ("rust-interval", "interval")] {
+        let mut subject = Subject::this_program(name, "publish-call-measure", &options)?;
+        subject.words.extend(["--durability", durability].map(str::to_owned));
+        subjects.push(subject);
+    }
     if let Some(program) = &args.c_program {
         let threads = THREADS.to_string();
         for (name, more) in
@@ -129,7 +139,8 @@ fn check(args: &Calls) -> Result<(), Error> {
 
 /// Measures Rust, and prints the figures.
 pub(crate) fn measure(args: &MeasureArgs) -> Result<(), Error> {
-    let (args, history_events_max, threads) = (&args.load, args.history_events_max, args.threads);
+    let (durability, threads) = (args.durability, args.threads);
+    let (args, history_events_max) = (&args.load, args.history_events_max);
     check(args)?;
     if threads != 1 && threads != THREADS {
         return Err(format!("--threads must be 1 or {THREADS}").into());
@@ -138,7 +149,12 @@ pub(crate) fn measure(args: &MeasureArgs) -> Result<(), Error> {
     write_data(&mut data, 0, 0, args.bytes);
     let default = Options::default();
     let history_events_max = history_events_max.unwrap_or(default.history_events_max);
-    let hub = Hub::start(default.shards(1).history_events_max(history_events_max))?;
+    let folder = durability.map(Folder::new).transpose()?;
+    let mut options = default.shards(1).history_events_max(history_events_max);
+    if let (Some(durability), Some(folder)) = (durability, &folder) {
+        options = options.durability(durability).data_dir(&folder.0);
+    }
+    let hub = Hub::start(options)?;
     let topic = Topic::new("prices/ACME")?;
     let begun = Instant::now();
     match threads {
@@ -155,19 +171,69 @@ pub(crate) fn measure(args: &MeasureArgs) -> Result<(), Error> {
     if kept > 0 && history_events_max == 0 || kept == 0 && history_events_max > 0 {
         return Err(format!("{kept} events are kept").into());
     }
-    let publish_ns = elapsed.as_nanos() as f64 / args.calls as f64;
-    println!("{}", json!({"publish_ns": publish_ns, "calls": args.calls}));
+    let per_call = |time: Duration| time.as_nanos() as f64 / args.calls as f64;
+    let mut figures = json!({"publish_ns": per_call(elapsed), "calls": args.calls});
+    if durability.is_some() {
+        hub.flush(FLUSH_TIME_MAX)?;
+        figures["writer_ns"] = per_call(cpu_of_thread("fanfare-journal")?).into();
+        figures["full_events"] = hub.metrics().full_events.into();
+    }
+    println!("{figures}");
     Ok(())
 }
 
 fn publish_in_order(hub: &Hub, topic: &Topic, data: &str, calls: usize) -> Result<(), Error> {
-    for call in 1..=calls as u64 {
-        let id = hub.publish(topic, data)?.id().expect("the hub makes its ids");
-        if internals::sequence(id) != call {
+    let mut last = 0;
+    for call in 1..=calls {
+        let id = publish_one(hub, topic, data)?;
+        let number = internals::sequence(id);
+        // A hub with a journal begins with a number of its own.
+        if number != last + 1 && call > 1 {
             return Err(format!("call {call} is event {id}").into());
         }
+        last = number;
     }
     Ok(())
+}
+
+/// Publishes an event; one that finds a journal's queue full waits.
+fn publish_one(hub: &Hub, topic: &Topic, data: &str) -> Result<EventId, Error> {
+    let published = match hub.publish(topic, data) {
+        Err(PublishError::Full) => hub.publish_wait(topic, data, FLUSH_TIME_MAX)?,
+        result => result?,
+    };
+    Ok(published.id().expect("the hub makes its ids"))
+}
+
+/// The processor time that the thread of this name has taken.
+fn cpu_of_thread(name: &str) -> Result<Duration, Error> {
+    for task in std::fs::read_dir("/proc/self/task")? {
+        let task = task?.path();
+        // The system keeps 15 bytes of a name.
+        if std::fs::read_to_string(task.join("comm"))?.trim_end() == &name[..name.len().min(15)] {
+            let times = std::fs::read_to_string(task.join("schedstat"))?;
+            let on_cpu = times.split(' ').next().map(str::parse).transpose()?.unwrap_or(0);
+            return Ok(Duration::from_nanos(on_cpu));
+        }
+    }
+    Err(format!("there is no thread {name}").into())
+}
+
+/// A folder that is removed with the measurement.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(durability: Durability) -> Result<Folder, Error> {
+        let name = format!("publish-call-{durability}-{}", std::process::id());
+        std::fs::create_dir_all("build")?;
+        Ok(Folder(Path::new("build").join(name)))
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        _ = std::fs::remove_dir_all(&self.0);
+    }
 }
 
 fn publish_from_threads(hub: &Hub, topic: &Topic, data: &str, calls: usize) -> Result<(), Error> {
