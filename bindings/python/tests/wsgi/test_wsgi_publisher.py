@@ -114,17 +114,17 @@ def test_a_full_engine_is_told_as_such_before_the_publisher_gives_up(tmp_path: P
         for _ in range(10):
             stack.enter_context(events(port, "full"))
         # Each client is sent it at some time of its window, and only then it has been sent.
-        minutes = {"window_ms": 300_000}
-        patient.publish("full", "x" * 2000, **minutes)
+        minutes = 300_000
+        patient.publish("full", "x" * 2000, window_ms=minutes)
         before = time.monotonic()
         with pytest.raises(FullError, match="too much waits") as raised:
-            publisher.publish("full", "x", **minutes)
+            publisher.publish("full", "x", window_ms=minutes)
         assert time.monotonic() - before >= 4
         assert raised.value.published == ()
         publications = [
             Publication("a", "1"),
             Publication("a", "2", id="own"),
-            Publication("full", "x", **minutes),
+            Publication("full", "x", window_ms=minutes),
             Publication("a", "3"),
         ]
         with pytest.raises(FullError, match="too much waits") as raised:
@@ -133,7 +133,7 @@ def test_a_full_engine_is_told_as_such_before_the_publisher_gives_up(tmp_path: P
         assert "-" in first
         assert second == "own"
         with pytest.raises(FullError), Publisher(address, timeout=1) as hasty:
-            hasty.publish("full", "x", **minutes)
+            hasty.publish("full", "x", window_ms=minutes)
 
 
 def test_what_is_refused_is_an_exception_that_says_why(publisher: Publisher) -> None:
