@@ -20,6 +20,14 @@ pub(super) struct Delivered {
     ends: Option<Ends>,
     #[serde(skip)]
     ids_bytes: usize,
+    /// Whether the journal holds them as safely as it promises, if there is one and they are not.
+    #[serde(rename = "durable", skip_serializing_if = "is_none_or_true")]
+    pub(super) is_durable: Option<bool>,
+}
+
+/// For what is said only where it is not so.
+fn is_none_or_true(is_so: &Option<bool>) -> bool {
+    is_so.unwrap_or(true)
 }
 
 /// The ids of the first and the last event.
@@ -31,7 +39,8 @@ struct Ends {
 
 impl Default for Delivered {
     fn default() -> Delivered {
-        Delivered { published: 0, ids: Some(Vec::new()), ends: None, ids_bytes: 0 }
+        let ids = Some(Vec::new());
+        Delivered { published: 0, ids, ends: None, ids_bytes: 0, is_durable: None }
     }
 }
 

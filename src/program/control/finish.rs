@@ -7,7 +7,7 @@ use serde_json::json;
 use super::answer::{bad_request, json, Answer, Refusal};
 use super::body::Pieces;
 use super::patience::Patience;
-use super::publish::{described, finish, settle};
+use super::publish::{described, finish, settled};
 use crate::program::query::Query;
 
 /// The fields of the query that make a last event, even if there is no content.
@@ -35,8 +35,7 @@ pub(super) async fn one(
     let is_described = OF_AN_EVENT.into_iter().any(|name| query.first(name).is_some());
     let has_last = !data.is_empty() || is_described || is_spread;
     let finished = finish(hub, &topic, has_last.then_some(event), &mut patience).await?;
-    settle(hub, &mut patience).await?;
     let own = query.first("id").map(str::to_owned);
     let id = own.or_else(|| Some(finished.id()?.to_string()));
-    Ok(json(StatusCode::OK, &json!({ "id": id })))
+    Ok(json(StatusCode::OK, &settled(hub, &mut patience, json!({ "id": id })).await))
 }

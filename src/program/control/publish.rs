@@ -6,7 +6,7 @@ use fanfare::{Event, EventError, FlushError, Hub, PublishError, Published, Topic
 use hyper::header::{HeaderMap, CONTENT_TYPE};
 use hyper::StatusCode;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{json, Value};
 use smol::future;
 
 use super::answer::{bad_request, clip, json, Answer, Refusal};
@@ -51,8 +51,7 @@ pub(super) async fn one(
     let data = pieces.all(hub.options().event_bytes_max).await?;
     let published = publish(hub, &topics, described(&query, &data)?, &mut patience).await?;
     let Id(id) = Id::of(query.first("id").map(str::to_owned), &published);
-    settle(hub, &mut patience).await?;
-    Ok(json(StatusCode::OK, &json!({ "id": id })))
+    Ok(json(StatusCode::OK, &settled(hub, &mut patience, json!({ "id": id })).await))
 }
 
 /// The event with this data that a query describes.
@@ -93,8 +92,8 @@ pub(super) async fn many(
     let mut delivered = Delivered::default();
     let published = publish_lines(hub, pieces, &mut patience, &mut delivered).await;
     // What was published before a line that was refused is durable too when that is answered.
-    let settled = settle(hub, &mut patience).await;
-    match published.and(settled) {
+    delivered.is_durable = is_durable(hub, &mut patience).await;
+    match published {
         Ok(()) => Ok(json(StatusCode::OK, &delivered)),
         Err(refusal) => Err(refusal.after(delivered)),
     }
@@ -259,14 +258,22 @@ fn reason(error: &serde_json::Error) -> String {
     format!("{} at column {}", clip(what.to_owned(), REASON_BYTES_MAX), error.column())
 }
 
-/// Waits until what was published is durable, if the hub has a journal.
-pub(super) async fn settle(hub: &Hub, patience: &mut Patience) -> Result<(), Refusal> {
-    let error = match patience.wait_for(hub.flush_async()).await {
-        Some(Ok(()) | Err(FlushError::NoJournal)) => return Ok(()),
-        Some(Err(error)) => format!("the event is published, but {error}"),
-        None => "the event is published, but not written into the journal in time".to_owned(),
-    };
-    Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, error).coded("not_durable"))
+/// Waits until what was published is durable. `None` if the hub has no journal, and `Some(false)` when that
+/// takes too long: the events are published all the same.
+async fn is_durable(hub: &Hub, patience: &mut Patience) -> Option<bool> {
+    match patience.wait_for(hub.flush_async()).await {
+        Some(Ok(())) => Some(true),
+        Some(Err(FlushError::NoJournal)) => None,
+        Some(Err(_)) | None => Some(false),
+    }
+}
+
+/// An answer to a publisher, when what was published is durable, or with a field that says that it is not.
+pub(super) async fn settled(hub: &Hub, patience: &mut Patience, mut answer: Value) -> Value {
+    if is_durable(hub, patience).await == Some(false) {
+        answer["durable"] = false.into();
+    }
+    answer
 }
 
 /// Publishes an event to a topic or several, waiting a while if a backlog is full.

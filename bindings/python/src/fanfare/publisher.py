@@ -27,6 +27,7 @@ from .errors import (
     FanfareError,
     FinishedError,
     FullError,
+    JournalError,
     TokenError,
     TooLargeError,
     TopicError,
@@ -50,6 +51,7 @@ _CODES: dict[str, tuple[type[FanfareError], int]] = {
     "too_large": (TooLargeError, lib.FANFARE_ERR_TOO_LARGE),
     "invalid": (EventError, lib.FANFARE_ERR_EVENT),
     "token": (TokenError, lib.FANFARE_ERR_TOKEN),
+    "unwritable": (JournalError, lib.FANFARE_ERR_JOURNAL),
 }
 #: What the status of an answer stands for that has none of these.
 _STATUSES: dict[int, tuple[type[FanfareError], int]] = {
