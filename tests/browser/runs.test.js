@@ -25,7 +25,7 @@ async function say(server, topic, from, to) {
   const lines = Array.from({ length: to - from }, (_, i) => `${JSON.stringify({ topic, data: token(from + i) })}\n`);
   const headers = { 'content-type': 'application/x-ndjson' };
   const answer = await fetch(`${server.control}/publish`, { method: 'POST', headers, body: lines.join('') });
-  assert.deepEqual(await answer.json(), { published: to - from });
+  assert.equal((await answer.json()).published, to - from);
 }
 
 /** Reads a run in the page with fetch and POST, from when the page is loaded on. */
