@@ -114,7 +114,7 @@ test('the package eventsource hears each event once, and in order, however often
     const lines = published.slice(n, n + 50).map((data, i) => `${JSON.stringify({ topic: 'ab'[i % 2], data })}\n`);
     const headers = { 'content-type': 'application/x-ndjson' };
     const answer = await fetch(`${server.control}/publish`, { method: 'POST', headers, body: lines.join('') });
-    assert.deepEqual(await answer.json(), { published: 50 });
+    assert.equal((await answer.json()).published, 50);
   }
   const heard = [];
   while (heard.length < published.length) {
