@@ -84,7 +84,8 @@ static void sizes(void)
     size_t i;
 
     memset(&metrics, 0x5a, sizeof metrics);
-    metrics.size = sizeof metrics - 1;
+    /* Smaller than in the first version. */
+    metrics.size = offsetof(fanfare_metrics, journal_failing) - 1;
     before = metrics;
     CHECK_EQ(fanfare_hub_metrics(hub, &metrics), FANFARE_ERR_ARGUMENT);
     CHECK_EQ(fanfare_hub_metrics(NULL, &metrics), FANFARE_ERR_ARGUMENT);
@@ -92,6 +93,10 @@ static void sizes(void)
     metrics.size = before.size = SIZE_MAX;
     CHECK_EQ(fanfare_hub_metrics(hub, &metrics), FANFARE_ERR_ARGUMENT);
     CHECK(memcmp(&metrics, &before, sizeof metrics) == 0);
+    metrics.size = before.size = offsetof(fanfare_metrics, journal_failing);
+    CHECK_EQ(fanfare_hub_metrics(hub, &metrics), FANFARE_OK);
+    CHECK_EQ(metrics.living_shards, 2);
+    CHECK_EQ(metrics.journal_failing, before.journal_failing);
     memset(&grown, 0xa5, sizeof grown);
     grown.metrics.size = sizeof grown;
     CHECK_EQ(fanfare_hub_metrics(hub, &grown.metrics), FANFARE_OK);
@@ -181,9 +186,11 @@ static void names_of_reasons(void)
     CHECK(name.length == 10 && memcmp(name.data, "unknown_id", 10) == 0);
     name = fanfare_gap_reason_name(FANFARE_GAP_SLOW);
     CHECK(name.length == 4 && memcmp(name.data, "slow", 4) == 0);
+    name = fanfare_gap_reason_name(FANFARE_GAP_LOST);
+    CHECK(name.length == 4 && memcmp(name.data, "lost", 4) == 0);
     name = fanfare_gap_reason_name(0);
     CHECK(name.length == 7 && memcmp(name.data, "unknown", 7) == 0);
-    name = fanfare_gap_reason_name(FANFARE_GAP_SLOW + 1);
+    name = fanfare_gap_reason_name(FANFARE_GAP_LOST + 1);
     CHECK(name.length == 7 && memcmp(name.data, "unknown", 7) == 0);
 }
 

@@ -43,7 +43,12 @@ static const struct {
     FIELD(subscriptions_per_address_max),
     FIELD(connection_age_max_ms),
     FIELD(finished_age_max_ms),
+    FIELD(sync_interval_ms),
+    FIELD(journal_backlog_bytes_max),
 };
+
+/* How many of these the first version had. */
+#define FIRST_COUNT 23
 
 /* Each number is an option of the document, but the size and any_host, and each of those a field. */
 static void defaults(void)
@@ -57,8 +62,9 @@ static void defaults(void)
     CHECK_EQ(fanfare_options_init(&options), FANFARE_OK);
     CHECK_EQ(options.size, sizeof options);
     CHECK_EQ(document_count(), count);
-    CHECK_EQ(SIZE_MIN, sizeof options.size + (count + 1) * sizeof(uint64_t));
-    CHECK_EQ(sizeof options, SIZE_MIN + 2 * sizeof(uint32_t) + sizeof(fanfare_text));
+    CHECK_EQ(SIZE_MIN, sizeof options.size + (FIRST_COUNT + 1) * sizeof(uint64_t));
+    CHECK_EQ(sizeof options, SIZE_MIN + 4 * sizeof(uint32_t) + 2 * sizeof(fanfare_text) +
+                                 (count - FIRST_COUNT) * sizeof(uint64_t));
     for (i = 0; i < count; i++) {
         uint64_t value;
 
