@@ -297,6 +297,8 @@ impl<R: Record> Shared<R> {
         drop(trouble);
         self.has_trouble.store(true, Ordering::Release);
         self.progress.notify(usize::MAX);
+        // A publisher that waits for space is refused when the trouble has lasted too long.
+        self.space.notify(usize::MAX);
     }
 
     /// How long the trouble was that is over.
