@@ -71,7 +71,7 @@ fn lock(folder: &Path) -> Result<Lock, JournalError> {
         }
         Err(error) => return Err(JournalError::io("cannot lock", &path)(error.into())),
     }
-    // For whoever is refused. A full disk does not keep anybody from reading.
+    // The error of a second hub names this process. A full disk does not prevent the start.
     let _ = file.set_len(0).and_then(|()| file.rewind());
     let process = std::process::id();
     let _ = writeln!(file, "{process}");

@@ -1,6 +1,6 @@
 //! The journal: records with numbers, kept in a folder that outlives the process.
 //!
-//! It knows numbers and opaque bytes, and nothing of topics, events or orders. Whoever has it pushes
+//! It knows numbers and opaque bytes, and nothing of topics, events or orders. Its owner pushes
 //! records under a lock of its own, and so in the order of their numbers, and notes the last number
 //! that it has given. A push is a place in a vector; a thread encodes and writes. How far the promise
 //! ([`Durability`]) holds is one number, [`Journal::kept_to`], that only grows.
@@ -35,7 +35,7 @@
 //! is missing ([`opened`]).
 //!
 //! **A start reads everything**, from the first segment to the last, at the speed of the disk. The
-//! records come to whoever opened the folder, which rebuilds what it has in memory; the journal has
+//! records come to the caller that opened the folder, which rebuilds what it has in memory; the journal has
 //! no index, since nothing is ever looked up in it.
 //!
 //! Each file uses only files below it:

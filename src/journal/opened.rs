@@ -134,7 +134,7 @@ impl<R: Record> Opened<R> {
                 continue;
             };
             if contents.segments.is_empty() && contents.end.serial == 0 {
-                // Whoever wants to do without the oldest segments may remove them.
+                // The oldest segments may have been removed by hand.
                 contents.end.serial = header.serial;
             }
             if header.serial > contents.end.serial {

@@ -25,7 +25,7 @@ use crate::sync::Ordering;
 /// About how many bytes of records are asked for at once.
 const PART_BYTES: usize = 4 << 20;
 
-/// Whether the folder takes so much that sifting is worth it.
+/// Whether the segments take so much space that sifting is worth it.
 pub(super) fn is_due<R: Record>(shared: &Shared<R>, open_bytes: u64) -> bool {
     let segments = shared.segments();
     let closed_bytes: u64 = segments.iter().map(|segment| segment.bytes).sum();

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use super::record::Record;
 use super::segment::Seed;
 
-/// Records in their order, by their serials. What is safe is let go of.
+/// Records in their order, by their serials. Records that are safe are dropped.
 pub(super) struct Unkept<R> {
     batches: VecDeque<Batch<R>>,
     /// The serial behind the last record.
