@@ -155,6 +155,7 @@ impl Hub {
     /// # Ok::<(), fanfare::StartError>(())
     /// ```
     pub async fn close_async(&self) {
+        self.leave_cluster_async().await;
         self.begin_to_end();
         let shared = self.shared();
         while shared.notices.has_shards() {

@@ -5,9 +5,8 @@ use std::time::Duration;
 use crate::event::{Event, EventError};
 use crate::frame::Draft;
 use crate::hub::Hub;
-use crate::id::EventId;
 use crate::order::Refused;
-use crate::publish::{publish_when_possible, publish_within, PublishError, Published};
+use crate::publish::{publish_when_possible, publish_within, Accepted, PublishError, Published};
 use crate::topic::Topic;
 
 impl Hub {
@@ -47,8 +46,8 @@ impl Hub {
         last: Option<Event<'_>>,
     ) -> Result<Published, PublishError> {
         let last = self.encode_last(topic, last)?;
-        let id = self.try_finish(topic, last)?;
-        Ok(self.published(id))
+        let accepted = self.try_finish(topic, last, false)?;
+        Ok(self.published(accepted))
     }
 
     /// Finishes a topic, waiting for at most `timeout` while the backlog is too full for the last
@@ -76,7 +75,7 @@ impl Hub {
     ) -> Result<Published, PublishError> {
         let last = self.encode_last(topic, last)?;
         let (order, topics) = (&self.shared().order, std::slice::from_ref(topic));
-        publish_within(order, topics, timeout, last, |last| self.try_finish(topic, last))
+        publish_within(order, topics, timeout, last, |last| self.try_finish(topic, last, true))
     }
 
     /// Finishes a topic, waiting while the backlog is too full for the last event, as
@@ -103,7 +102,7 @@ impl Hub {
     ) -> Result<Published, PublishError> {
         let last = self.encode_last(topic, last)?;
         let (order, topics) = (&self.shared().order, std::slice::from_ref(topic));
-        publish_when_possible(order, topics, last, |last| self.try_finish(topic, last)).await
+        publish_when_possible(order, topics, last, |last| self.try_finish(topic, last, true)).await
     }
 
     fn encode_last(
@@ -118,7 +117,17 @@ impl Hub {
         self.encode(topic, &event).map(Some)
     }
 
-    fn try_finish(&self, topic: &Topic, last: Option<Draft>) -> Result<EventId, Refused> {
-        self.counted(self.shared().order.finish(topic, last))
+    fn try_finish(
+        &self,
+        topic: &Topic,
+        last: Option<Draft>,
+        is_awaited: bool,
+    ) -> Result<Accepted, Refused> {
+        let order = &self.shared().order;
+        if let Some(cluster) = &self.shared().cluster {
+            let send = |slot| cluster.finish(order, topic, last, slot);
+            return self.counted(Accepted::send(is_awaited, send));
+        }
+        self.counted(order.finish(topic, last)).map(Accepted::Numbered)
     }
 }

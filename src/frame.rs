@@ -160,6 +160,46 @@ impl Draft {
         self.0.several = Some(Box::new(Several { topics, list: Some(list) }));
     }
 
+    /// The encoded fields, up to the blank line that ends the event: what another process needs of it to make
+    /// the same draft.
+    pub(crate) fn fields(&self) -> &[u8] {
+        &self.0.bytes[RESERVE_BYTES..self.0.plain_end]
+    }
+
+    pub(crate) fn custom_id(&self) -> Option<&Arc<str>> {
+        self.0.custom_id.as_ref()
+    }
+
+    /// The key with the topics that it belongs to.
+    pub(crate) fn key(&self) -> Option<&str> {
+        self.0.key.as_deref()
+    }
+
+    /// The draft of which these are the parts.
+    pub(crate) fn of_parts(
+        fields: &[u8],
+        custom_id: Option<&str>,
+        key: Option<&str>,
+        topics: Option<Arc<[Topic]>>,
+    ) -> Draft {
+        let mut bytes = Vec::with_capacity(RESERVE_BYTES + fields.len() + CHUNK_TAIL.len());
+        bytes.resize(RESERVE_BYTES, 0);
+        bytes.extend_from_slice(fields);
+        let plain_end = bytes.len();
+        bytes.extend_from_slice(CHUNK_TAIL);
+        Draft(Encoded {
+            bytes,
+            chunked: RESERVE_BYTES,
+            plain: RESERVE_BYTES,
+            plain_end,
+            custom_id: custom_id.map(Arc::from),
+            key: key.map(Box::from),
+            several: topics.map(|topics| Box::new(Several { topics, list: None })),
+            sequence: 0,
+            at_ns: 0,
+        })
+    }
+
     /// The bytes that it adds to a topic's backlog.
     pub(crate) fn len(&self) -> usize {
         self.0.bytes.len() - RESERVE_BYTES

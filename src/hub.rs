@@ -6,21 +6,25 @@ use std::net::ToSocketAddrs;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crate::clock::Clock;
+use crate::cluster::{Cluster, ClusterError, Node};
 use crate::drive::Driver;
 use crate::inbox::Inbox;
 use crate::journal::{JournalError, Keeper};
+use crate::lifecycle::ConnectionSelector;
 use crate::listener::{ListenError, ListenOnError, ListenOptions, Listener};
 use crate::metrics::Metrics;
 use crate::notices::NoticeQueue;
-use crate::options::{Options, OptionsError};
+use crate::options::{jittered, Options, OptionsError};
 use crate::order::Order;
+use crate::receive;
 use crate::shard::{
-    descriptors_for_connections, ConnectionLimits, Link, Shared, Spares, SubscriptionLimits, SPARES,
+    descriptors_for_connections, Command, ConnectionLimits, Link, Query, QueryRequest, Shared,
+    Spares, SubscriptionLimits, SPARES,
 };
 use crate::sys::{self, Poller};
 use crate::tuning::Tuning;
@@ -64,6 +68,10 @@ struct Owner {
     turns: AtomicUsize,
 }
 
+/// How long a hub that closes waits for the server of its cluster.
+const CLUSTER_CLOSE_TIME_MAX: Duration = Duration::from_secs(2);
+/// How long a node whose clients miss something waits until they are sent away.
+const SEND_AWAY_TIME_MAX: Duration = Duration::from_secs(2);
 /// How long a hub that closes waits for its journal.
 const JOURNAL_CLOSE_TIME_MAX: Duration = Duration::from_secs(2);
 
@@ -88,6 +96,8 @@ pub enum StartError {
     System(io::Error),
     /// The journal in [`Options::data_dir`] cannot be opened.
     Journal(JournalError),
+    /// The hub could not join the cluster of [`Options::cluster`].
+    Cluster(ClusterError),
 }
 
 impl Hub {
@@ -144,14 +154,21 @@ impl Hub {
             .collect();
         let tuning = Tuning::default();
         let links = inboxes.iter().cloned().map(Link::new).collect();
-        let order = match &options.data_dir {
-            None => Order::new(inboxes.into(), &options, tuning.order, Clock::start()),
-            Some(folder) => Order::restored(inboxes.into(), &options, tuning.order, folder)
+        let joined = options.cluster.as_ref().map(Cluster::join).transpose();
+        let mut joined = joined.map_err(StartError::Cluster)?;
+        let inboxes = inboxes.into();
+        let order = match (&options.data_dir, &mut joined) {
+            (_, Some(joined)) => {
+                Order::clustered(inboxes, &options, tuning.order, joined.take_base())
+            }
+            (Some(folder), None) => Order::restored(inboxes, &options, tuning.order, folder)
                 .map_err(StartError::Journal)?,
+            (None, None) => Order::new(inboxes, &options, tuning.order, Clock::start()),
         };
         let shared = Arc::new(Shared {
             links,
             order,
+            cluster: joined.as_ref().map(Cluster::of),
             tuning: tuning.shard,
             connection_limits: connection_limits(&options),
             subscription_limits: SubscriptionLimits::new(
@@ -170,6 +187,16 @@ impl Hub {
         if let Some(journal) = shared.order.journal() {
             let keeper = Arc::downgrade(&shared);
             journal.set_keeper(keeper);
+        }
+        if let (Some(cluster), Some(joined)) = (&shared.cluster, joined) {
+            for (subscription, rule) in &joined.rules {
+                // One that the options of this node do not allow is left out.
+                if let Err(error) = shared.order.set_rule(subscription, rule.clone()) {
+                    log::warn!("a rule of the cluster is not applied: {error}");
+                }
+            }
+            let node: Weak<dyn Node> = Arc::downgrade(&(shared.clone() as Arc<dyn Node>));
+            cluster.run(&joined, node).map_err(StartError::Cluster)?;
         }
         let drivers = pollers.into_iter().enumerate();
         let drivers = drivers.map(|(id, poller)| Driver::new(id, shared.clone(), poller)).collect();
@@ -387,20 +414,39 @@ impl Hub {
     pub(crate) async fn close_journal_async(&self) {
         let Some(journal) = self.owner.shared.order.journal() else { return };
         let closing = journal.clone();
-        // Closing it waits for the disk, which no executor's thread may.
-        let (closed, is_closed) = async_channel::bounded(1);
-        let close = move || {
-            _ = closed.try_send(closing.close(JOURNAL_CLOSE_TIME_MAX));
-        };
-        let thread = std::thread::Builder::new().name("fanfare-close".to_owned());
-        if thread.spawn(close).is_ok() {
-            _ = is_closed.recv().await;
+        in_thread(move || _ = closing.close(JOURNAL_CLOSE_TIME_MAX)).await;
+    }
+
+    /// Has the cluster's server take what waits for it.
+    pub(crate) async fn leave_cluster_async(&self) {
+        if self.shared().cluster.is_some() {
+            let shared = self.share();
+            in_thread(move || shared.cluster.iter().for_each(leave_cluster)).await;
         }
     }
 
     /// Has the shards end.
     pub(crate) fn begin_to_end(&self) {
         self.owner.begin_to_end();
+    }
+}
+
+/// Does what waits for a disk or a server, which no executor's thread may.
+async fn in_thread(work: impl FnOnce() + Send + 'static) {
+    let (done, is_done) = async_channel::bounded(1);
+    let work = move || {
+        work();
+        _ = done.try_send(());
+    };
+    let thread = std::thread::Builder::new().name("fanfare-close".to_owned());
+    if thread.spawn(work).is_ok() {
+        _ = is_done.recv().await;
+    }
+}
+
+fn leave_cluster(cluster: &Cluster) {
+    if !cluster.close(CLUSTER_CLOSE_TIME_MAX) {
+        log::error!("the cluster's server did not take all that was published; that is lost");
     }
 }
 
@@ -437,6 +483,35 @@ impl Keeper for Shared {
     }
 }
 
+/// A cluster's reader applies what it reads, without keeping the hub.
+impl Node for Shared {
+    fn order(&self) -> &Order {
+        &self.order
+    }
+
+    fn send_clients_away(&self) {
+        let query = Query::Disconnect {
+            selector: ConnectionSelector::All,
+            retry: jittered(self.options.retry / 2),
+        };
+        let (answer, answers) = async_channel::bounded(self.links.len());
+        for link in &self.links {
+            let request = QueryRequest { query: query.clone(), answer: answer.clone() };
+            // A shard that is too busy to be asked has its clients go on without being told: it is asked again
+            // behind that.
+            if link.command(Command::Query(Box::new(request))).is_err() && link.is_alive() {
+                log::error!("a shard was too busy to send its clients away");
+            }
+        }
+        drop(answer);
+        let all = async {
+            while answers.recv().await.is_ok() {}
+            Some(())
+        };
+        _ = receive::within(SEND_AWAY_TIME_MAX, all);
+    }
+}
+
 impl Owner {
     fn begin_to_end(&self) {
         self.shared.order.close();
@@ -447,6 +522,7 @@ impl Owner {
     }
 
     fn end(&self) {
+        self.leave_cluster();
         self.begin_to_end();
         let threads = std::mem::take(&mut *self.threads());
         for thread in threads {
@@ -455,6 +531,13 @@ impl Owner {
             }
         }
         self.close_journal();
+    }
+
+    /// Has the cluster's server take what waits for it.
+    fn leave_cluster(&self) {
+        if let Some(cluster) = &self.shared.cluster {
+            leave_cluster(cluster);
+        }
     }
 
     /// Writes what waits to be written, and the journal's end.
@@ -481,7 +564,9 @@ impl Drop for Owner {
 
 impl fmt::Debug for Hub {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Hub").field("epoch", &self.owner.shared.order.epoch).finish_non_exhaustive()
+        f.debug_struct("Hub")
+            .field("epoch", &self.owner.shared.order.epoch())
+            .finish_non_exhaustive()
     }
 }
 
@@ -490,6 +575,7 @@ impl fmt::Display for StartError {
         match self {
             StartError::Options(error) => error.fmt(f),
             StartError::Journal(error) => error.fmt(f),
+            StartError::Cluster(error) => error.fmt(f),
             StartError::System(_) => f.write_str(
                 "the system refuses what a hub needs; raise its limits on open files and threads",
             ),
@@ -503,6 +589,7 @@ impl std::error::Error for StartError {
             StartError::Options(error) => std::error::Error::source(error),
             StartError::System(error) => Some(error),
             StartError::Journal(error) => std::error::Error::source(error),
+            StartError::Cluster(error) => std::error::Error::source(error),
         }
     }
 }

@@ -146,6 +146,16 @@ impl Epoch {
         bytes.iter().all(Epoch::is_symbol).then_some(Epoch(bytes))
     }
 
+    /// The epoch as a number, for a cell that threads share.
+    pub(crate) fn to_bits(self) -> u64 {
+        u64::from_le_bytes(self.0)
+    }
+
+    /// The epoch of [`Epoch::to_bits`].
+    pub(crate) fn from_bits(bits: u64) -> Epoch {
+        Epoch(bits.to_le_bytes())
+    }
+
     pub(crate) fn as_bytes(&self) -> &[u8; Epoch::BYTES] {
         &self.0
     }

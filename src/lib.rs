@@ -55,6 +55,7 @@ mod authorizer;
 mod bounded;
 mod client_stream;
 mod clock;
+mod cluster;
 mod drain;
 mod drive;
 mod durability;
@@ -125,6 +126,7 @@ pub use crate::authorizer::{
     AnswerError, AskOptions, AuthorizationRequest, AuthorizationRequests, Authorizer, Refusal,
 };
 pub use crate::client_stream::ClientStream;
+pub use crate::cluster::{ClusterError, ClusterOptions};
 pub use crate::drain::{DrainOptions, Drained};
 pub use crate::drive::Driver;
 pub use crate::durability::{Durability, DurabilityError};

@@ -16,6 +16,7 @@ use std::time::Duration;
 use self::chained::chained;
 pub(crate) use self::topic::RULES_MAX;
 pub use self::topic::{Rule, RuleError, TopicOptions};
+use crate::cluster::ClusterOptions;
 use crate::durability::Durability;
 use crate::event::Event;
 use crate::heartbeat::HeartbeatForm;
@@ -168,6 +169,9 @@ chained! {
         /// A publisher finds the hub full when this many bytes wait to be written into the `data_dir`, at
         /// least 1 byte. Default: 16 MiB.
         pub journal_backlog_bytes_max: usize,
+        /// The cluster that the hub is a node of: its hubs have one order of events, in a stream of a Redis or
+        /// Valkey server. Not together with `data_dir`. Default: none.
+        pub cluster: Option<ClusterOptions> as (ClusterOptions => Some(cluster)),
     }
 }
 
@@ -222,6 +226,7 @@ impl Default for Options {
             durability: Durability::Interval,
             sync_interval: Duration::from_millis(50),
             journal_backlog_bytes_max: 16 << 20,
+            cluster: None,
         }
     }
 }
@@ -318,6 +323,10 @@ impl Options {
         let interval_is_right = (MILLISECOND..=60 * SECOND).contains(&self.sync_interval);
         within(interval_is_right, "sync_interval", "1 ms to 1 min")?;
         within(self.journal_backlog_bytes_max > 0, "journal_backlog_bytes_max", "at least 1 byte")?;
+        if let Some(cluster) = &self.cluster {
+            cluster.check()?;
+            within(self.data_dir.is_none(), "cluster", "given without data_dir")?;
+        }
         within(
             is_name_of_gaps(&self.gap_event),
             "gap_event",
@@ -349,7 +358,7 @@ impl fmt::Display for OptionsError {
         let OptionsError { option, bounds } = self;
         match *option {
             // Their bounds say which of several entries is wrong, and why.
-            "authorizer" | "cors" | "headers" | "hosts" | "routes" => {
+            "authorizer" | "cluster" | "cors" | "headers" | "hosts" | "routes" => {
                 write!(f, "the option {option} is wrong: {bounds}")
             }
             _ => write!(f, "the option {option} is out of bounds: it may be {bounds}"),

@@ -4,9 +4,11 @@ mod several;
 mod wait;
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub(crate) use self::wait::Wait;
+use crate::cluster::Slot;
 use crate::event::{Event, EventError};
 use crate::excerpt::Excerpt;
 use crate::frame::Draft;
@@ -35,14 +37,15 @@ use crate::topic_handle::TopicHandle;
 /// ```
 #[derive(Clone, Debug)]
 pub struct Published {
-    pub(crate) id: EventId,
+    pub(crate) id: Option<EventId>,
     pub(crate) is_durable: bool,
 }
 
 impl Published {
-    /// The event's id, where it is known by now. A hub that makes its ids by itself, as each hub
-    /// does today, always knows it. A hub that gets its ids from a store or a cluster may accept an
-    /// event before its id is known, and then this is `None`: a program should not depend on it.
+    /// The event's id, where it is known by now. A hub of its own always knows it. A node of a cluster
+    /// ([`Options::cluster`]) gets its ids from the cluster's server: there [`Hub::publish`] accepts an event
+    /// before its id is known, and this is `None`; the methods that wait know it, unless the timeout was over
+    /// before. A program should not depend on it.
     ///
     /// It is the hub's id also of an event that has a custom id
     /// ([`Event::with_id`](crate::Event::with_id)), which clients see instead.
@@ -58,14 +61,15 @@ impl Published {
     /// ```
     #[must_use]
     pub fn id(&self) -> Option<EventId> {
-        Some(self.id)
+        self.id
     }
 
     /// Whether the event is as safe as [`Options::durability`] promises. Never for a hub without
     /// [`Options::data_dir`], whose events end with the process. The methods that wait
     /// ([`Hub::publish_wait`], [`Hub::publish_async`]) wait for it, and it is false there only if the
     /// timeout was over before, or the journal cannot be written: the event is published all the
-    /// same, and is written when that is possible.
+    /// same, and is written when that is possible. In a cluster it is true when the cluster's server has the event,
+    /// which is then as safe as that server makes it.
     ///
     /// # Examples
     ///
@@ -126,6 +130,10 @@ pub enum PublishError {
     /// full, say, or fails. The log says why, and so does [`Hub::journal_trouble`]. Publish again when that is
     /// mended: the hub tries again by itself, and needs no restart.
     Unwritable,
+    /// The server of the cluster ([`Options::cluster`]) has not taken events for ten seconds, and no more may wait
+    /// for it. The log says why, and so does [`Hub::cluster_trouble`]. Publish again when that is mended: the hub
+    /// tries again by itself, and needs no restart. Events that were accepted before are still on their way.
+    Unreachable,
     /// No topic was given to [`Hub::publish_to`]. Give one at least.
     NoTopic,
     /// More than [`Event::TOPICS_MAX`] different topics were given to [`Hub::publish_to`]. Give
@@ -177,8 +185,8 @@ impl Hub {
     /// Takes the event by value, though a reference would do: the host's code would drop it then,
     /// without knowing that it only borrows, which costs 60 instructions an event.
     fn publish_now(&self, topic: &Topic, event: Event<'_>) -> Result<Published, PublishError> {
-        match self.try_publish(topic, self.encode(topic, &event)?, event.window) {
-            Ok(id) => Ok(self.published(id)),
+        match self.try_publish(topic, self.encode(topic, &event)?, event.window, false) {
+            Ok(accepted) => Ok(self.published(accepted)),
             Err(refused) => Err(refused.into()),
         }
     }
@@ -190,12 +198,12 @@ impl Hub {
         handle: &TopicHandle,
         event: &Event<'_>,
     ) -> Result<Published, PublishError> {
-        if !event.window.is_zero() {
+        if !event.window.is_zero() || self.shared().cluster.is_some() {
             return self.publish(handle.topic(), event);
         }
         let draft = self.encode(handle.topic(), event)?;
         let id = self.counted(self.shared().order.publish_by_handle(handle, draft))?;
-        Ok(self.published(id))
+        Ok(self.published(Accepted::Numbered(id)))
     }
 
     /// Publishes an event, waiting for at most `timeout` while the backlog is full, and with
@@ -227,7 +235,7 @@ impl Hub {
         let event = event.into();
         let draft = self.encode(topic, &event)?;
         let (order, topics) = (&self.shared().order, std::slice::from_ref(topic));
-        let attempt = |draft| self.try_publish(topic, draft, event.window);
+        let attempt = |draft| self.try_publish(topic, draft, event.window, true);
         publish_within(order, topics, timeout, draft, attempt)
     }
 
@@ -257,7 +265,7 @@ impl Hub {
         let event = event.into();
         let draft = self.encode(topic, &event)?;
         let (order, topics) = (&self.shared().order, std::slice::from_ref(topic));
-        let attempt = |draft| self.try_publish(topic, draft, event.window);
+        let attempt = |draft| self.try_publish(topic, draft, event.window, true);
         publish_when_possible(order, topics, draft, attempt).await
     }
 
@@ -282,27 +290,86 @@ impl Hub {
         topic: &Topic,
         draft: Draft,
         window: Duration,
-    ) -> Result<EventId, Refused> {
-        let order = &self.shared().order;
-        self.counted(match window.is_zero() {
-            true => order.publish(topic, draft),
-            false => order.publish_spread(topic, draft, window.as_nanos() as u64),
-        })
+        is_awaited: bool,
+    ) -> Result<Accepted, Refused> {
+        let (order, window_ns) = (&self.shared().order, window.as_nanos() as u64);
+        if let Some(cluster) = &self.shared().cluster {
+            let topics = std::slice::from_ref(topic);
+            let send = |slot| cluster.publish(order, topics, draft, window_ns, slot);
+            return self.counted(Accepted::send(is_awaited, send));
+        }
+        let published = match window_ns {
+            0 => order.publish(topic, draft),
+            _ => order.publish_spread(topic, draft, window_ns),
+        };
+        self.counted(published).map(Accepted::Numbered)
     }
 
     /// What was published at once: it is on its way into the journal, if there is one.
     #[inline]
-    pub(crate) fn published(&self, id: EventId) -> Published {
-        Published { id, is_durable: self.shared().order.is_durable(id) }
+    pub(crate) fn published(&self, accepted: Accepted) -> Published {
+        match accepted {
+            Accepted::Numbered(id) => {
+                Published { id: Some(id), is_durable: self.shared().order.is_durable(id) }
+            }
+            Accepted::Sent(_) => Published { id: None, is_durable: false },
+        }
     }
 
     /// Counts what has found the backlog full.
     #[inline]
-    pub(crate) fn counted(&self, result: Result<EventId, Refused>) -> Result<EventId, Refused> {
+    pub(crate) fn counted<T>(&self, result: Result<T, Refused>) -> Result<T, Refused> {
         if let Err(Refused::Full(..)) = &result {
             self.count_full();
         }
         result
+    }
+}
+
+/// Where something is that was accepted.
+pub(crate) enum Accepted {
+    /// It has its place in the order.
+    Numbered(EventId),
+    /// It is on its way to the server of a cluster, and its publisher may wait to be told what became of it.
+    Sent(Option<Arc<Slot>>),
+}
+
+impl Accepted {
+    /// Sends something on its way, with a slot if its publisher is to wait.
+    pub(crate) fn send(
+        is_awaited: bool,
+        send: impl FnOnce(Option<Arc<Slot>>) -> Result<(), Refused>,
+    ) -> Result<Accepted, Refused> {
+        let slot = is_awaited.then(Arc::default);
+        send(slot.clone()).map(|()| Accepted::Sent(slot))
+    }
+
+    /// Waits until it is durable, or its id is known, or a deadline.
+    fn wait(self, order: &Order, deadline: Option<Instant>) -> Result<Published, PublishError> {
+        match self {
+            Accepted::Numbered(id) => {
+                let is_durable = order.wait_until_durable(id, deadline);
+                Ok(Published { id: Some(id), is_durable })
+            }
+            Accepted::Sent(slot) => match slot.and_then(|slot| slot.wait(deadline)) {
+                Some(outcome) => Ok(Published { id: outcome?, is_durable: true }),
+                None => Ok(Published { id: None, is_durable: false }),
+            },
+        }
+    }
+
+    /// The same for a future, without a deadline.
+    async fn when_known(self, order: &Order) -> Result<Published, PublishError> {
+        match self {
+            Accepted::Numbered(id) => {
+                let is_durable = order.when_durable(id).await;
+                Ok(Published { id: Some(id), is_durable })
+            }
+            Accepted::Sent(Some(slot)) => {
+                Ok(Published { id: slot.when_known().await?, is_durable: true })
+            }
+            Accepted::Sent(None) => Ok(Published { id: None, is_durable: false }),
+        }
     }
 }
 
@@ -313,16 +380,13 @@ pub(crate) fn publish_within<D: From<Draft>>(
     topics: &[Topic],
     timeout: Duration,
     mut draft: D,
-    mut attempt: impl FnMut(D) -> Result<EventId, Refused>,
+    mut attempt: impl FnMut(D) -> Result<Accepted, Refused>,
 ) -> Result<Published, PublishError> {
     // A timeout beyond what the clock can express never ends.
     let deadline = Instant::now().checked_add(timeout);
     loop {
         match attempt(draft) {
-            Ok(id) => {
-                let is_durable = order.wait_until_durable(id, deadline);
-                return Ok(Published { id, is_durable });
-            }
+            Ok(accepted) => return accepted.wait(order, deadline),
             Err(Refused::Full(refused, space)) => {
                 draft = refused.into();
                 let wait = Wait::new(order, topics, space);
@@ -340,14 +404,11 @@ pub(crate) async fn publish_when_possible<D: From<Draft>>(
     order: &Order,
     topics: &[Topic],
     mut draft: D,
-    mut attempt: impl FnMut(D) -> Result<EventId, Refused>,
+    mut attempt: impl FnMut(D) -> Result<Accepted, Refused>,
 ) -> Result<Published, PublishError> {
     loop {
         match attempt(draft) {
-            Ok(id) => {
-                let is_durable = order.when_durable(id).await;
-                return Ok(Published { id, is_durable });
-            }
+            Ok(accepted) => return accepted.when_known(order).await,
             Err(Refused::Full(refused, space)) => {
                 draft = refused.into();
                 if let Some(wait) = Wait::new(order, topics, space) {
@@ -365,6 +426,7 @@ impl From<Refused> for PublishError {
             Refused::Full(..) => PublishError::Full,
             Refused::Finished(topic) => PublishError::Finished { topic },
             Refused::Unwritable => PublishError::Unwritable,
+            Refused::Unreachable => PublishError::Unreachable,
             Refused::Closed => PublishError::Closed,
         }
     }
@@ -385,6 +447,10 @@ impl fmt::Display for PublishError {
                      forgotten"
                 )
             }
+            PublishError::Unreachable => f.write_str(
+                "the cluster's server does not take events; look at the hub's log, mend that, and publish \
+                 again",
+            ),
             PublishError::Unwritable => f.write_str(
                 "the journal cannot be written; look at the hub's log, make room on the disk or mend \
                  it, and publish again",
@@ -405,6 +471,7 @@ impl std::error::Error for PublishError {
             PublishError::Invalid(error) => std::error::Error::source(error),
             PublishError::Full
             | PublishError::Finished { .. }
+            | PublishError::Unreachable
             | PublishError::Unwritable
             | PublishError::NoTopic
             | PublishError::TooManyTopics { .. }

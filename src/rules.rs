@@ -51,7 +51,13 @@ impl Hub {
         subscription: &Subscription,
         options: TopicOptions,
     ) -> Result<(), RuleError> {
-        self.shared().order.set_rule(&plain(subscription), options)
+        let (shared, subscription) = (self.shared(), plain(subscription));
+        if let Some(cluster) = &shared.cluster {
+            shared.order.check_rule(&subscription, &options)?;
+            cluster.set_rule(&subscription, Some(&options));
+            return Ok(());
+        }
+        shared.order.set_rule(&subscription, options)
     }
 
     /// Removes the rule of a topic or filter, and returns whether there was one. Its topics have
@@ -70,7 +76,15 @@ impl Hub {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn remove_rule(&self, subscription: &Subscription) -> bool {
-        self.shared().order.remove_rule(&plain(subscription))
+        let (shared, subscription) = (self.shared(), plain(subscription));
+        if let Some(cluster) = &shared.cluster {
+            let is_there = shared.order.has_rule(&subscription);
+            if is_there {
+                cluster.set_rule(&subscription, None);
+            }
+            return is_there;
+        }
+        shared.order.remove_rule(&subscription)
     }
 
     /// The rules, in no order, and what the topics of each hold at the moment. A topic counts with

@@ -78,7 +78,8 @@ impl Order {
             Resume::Start(StartAt::Now | StartAt::Last(0)) => Start::Now,
             Resume::Start(_) => Start::Kept,
             Resume::After(id) | Resume::AfterOr(id, _) => {
-                let known = EventId::parse(id).map(|id| self.lives.look_up(id, self.newest_id()));
+                let known =
+                    EventId::parse(id).map(|id| self.lock().lives.look_up(id, self.newest_id()));
                 match known {
                     Some(Known::Had(had, None)) => Start::After(had),
                     // One that has to be told of what was lost is sent something.

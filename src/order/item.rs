@@ -205,7 +205,7 @@ impl<'a> Fields<'a> {
         Ok(bytes)
     }
 
-    fn text(&mut self) -> Result<&'a str, Malformed> {
+    pub(super) fn text(&mut self) -> Result<&'a str, Malformed> {
         let len = self.u32()? as usize;
         std::str::from_utf8(self.bytes(len)?).map_err(|_| Malformed("a text that is not UTF-8"))
     }

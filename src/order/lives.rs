@@ -49,6 +49,14 @@ impl Lives {
         Lives(earlier)
     }
 
+    /// Adds a life that has ended, or a part of this one behind which something is lost.
+    pub(super) fn add(&mut self, life: Life) {
+        if self.0.len() == LIVES_MAX {
+            self.0.remove(0);
+        }
+        self.0.push(life);
+    }
+
     /// What an id says, when `newest` is the newest one of this life.
     pub(super) fn look_up(&self, id: EventId, newest: EventId) -> Known {
         let is_of_this_life = id.epoch == newest.epoch;

@@ -6,7 +6,8 @@
 //!
 //! ```text
 //! mod                                 Order: its lock, and looking back
-//! restore    sifting                  an order as its journal has it; what the journal may drop
+//! restore    sifting    applying       an order as its journal has it; what the journal may drop; what a
+//!                                     cluster's items do to it
 //! publishing several                  to one topic, and to several at once
 //! registering watching   rulebook     what shards and hosts say: subscriptions, watchers, rules
 //! finished   existing                 whether a client of finished topics would be sent anything; what a
@@ -24,8 +25,8 @@
 //! published  history   rules          an event on its way; the kept events of a topic; all rules
 //! backlog    totals    event_log      what waits to be sent; sums of what is kept; all kept events
 //! finishes                            who waits for space, and is told that a topic is finished
-//! names      forgets                  topics by name; what was forgotten
-//! item       lives                    what the journal has, in bytes; the lives of the hub
+//! names      forgets    numbering     topics by name; what was forgotten; how items get their numbers
+//! item       lives      cluster_item  what the journal and a cluster have, in bytes; the lives of the hub
 //! ```
 //!
 //! The files of the first lines below `mod` are parts of [`Order`].
@@ -33,7 +34,9 @@
 //! `topics` has the data that `expiry`, `ruling`, `retention` and `subscriptions` change. `walk`
 //! has the data from which `missing`, `search` and `replay` read.
 
+mod applying;
 mod backlog;
+mod cluster_item;
 mod cursor;
 mod event_log;
 mod existing;
@@ -51,6 +54,7 @@ mod lives;
 mod missing;
 mod names;
 mod newest;
+mod numbering;
 mod published;
 mod publishing;
 mod registering;
@@ -77,11 +81,16 @@ mod watching;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+pub(crate) use self::applying::Base;
 use self::backlog::Backlog;
+pub(crate) use self::cluster_item::ClusterItem;
 pub(crate) use self::cursor::Cursor;
 use self::finishes::Finishes;
 pub(crate) use self::item::Item;
+#[cfg(feature = "cluster")]
+pub(crate) use self::lives::Life;
 use self::lives::Lives;
+use self::numbering::Numbering;
 pub(crate) use self::published::{Interest, Published, TopicState, EVENT_BYTES};
 use self::replay::Replay;
 use self::rules::{Rulebook, Rules};
@@ -111,8 +120,9 @@ pub(crate) type ShardInbox = Inbox<Arc<Published>, ShardWaker<Waker>>;
 
 /// The part of the hub that publishers and shards share.
 pub(crate) struct Order {
-    pub(crate) epoch: Epoch,
-    lives: Lives,
+    /// Of this life, as [`Epoch::to_bits`] has it. A node of a cluster gets another one when the cluster begins a
+    /// life: written under the lock.
+    epoch: AtomicU64,
     /// Where the order is kept beside the memory, if the host wants that.
     journal: Option<Journal<Item>>,
     clock: Clock,
@@ -125,6 +135,8 @@ pub(crate) struct Order {
     /// The sequence number of the last event. Written under the lock, when the event is in every
     /// inbox that it goes into.
     sequence: AtomicU64,
+    /// How the items that are published get their numbers and times.
+    numbering: Numbering,
     has_history: AtomicBool,
     /// How many topics are finished, or more for a moment after some were forgotten.
     finished_topics: AtomicU64,
@@ -136,6 +148,7 @@ pub(crate) struct Order {
 
 struct Locked {
     topics: Topics,
+    lives: Lives,
     is_closed: bool,
     /// Marks that have taken a number.
     marks: u64,
@@ -170,6 +183,8 @@ pub(crate) enum Refused {
     Finished(Topic),
     /// The journal could not be written for some time, and takes nothing more.
     Unwritable,
+    /// The cluster's server does not serve for some time.
+    Unreachable,
     Closed,
 }
 
@@ -215,8 +230,7 @@ impl Order {
         rules: Arc<Rules>,
     ) -> Order {
         Order {
-            epoch: Epoch::random(),
-            lives: Lives::default(),
+            epoch: AtomicU64::new(Epoch::random().to_bits()),
             journal: None,
             clock,
             tuning,
@@ -227,16 +241,28 @@ impl Order {
             finishes: Finishes::new(),
             inboxes,
             sequence: AtomicU64::new(0),
+            numbering: Numbering::default(),
             has_history: AtomicBool::new(false),
             finished_topics: AtomicU64::new(0),
             interest: topics.watchers.tally(),
             rulebook: Rulebook::new(rules),
-            locked: Mutex::new(Locked { topics, is_closed: false, marks: 0, newest_ns: 0 }),
+            locked: Mutex::new(Locked {
+                topics,
+                lives: Lives::default(),
+                is_closed: false,
+                marks: 0,
+                newest_ns: 0,
+            }),
         }
     }
 
+    /// The epoch of this life.
+    pub(crate) fn epoch(&self) -> Epoch {
+        Epoch::from_bits(self.epoch.load(Ordering::Relaxed))
+    }
+
     pub(crate) fn id_of(&self, sequence: u64) -> EventId {
-        EventId { epoch: self.epoch, sequence }
+        EventId { epoch: self.epoch(), sequence }
     }
 
     /// The id of the last event, or mark.
@@ -282,7 +308,7 @@ impl Order {
                 return None;
             }
         }
-        search.advance(self.past(&locked.topics, &wanted))
+        search.advance(self.past(&locked, &wanted))
     }
 
     /// Gathers the next part for a client that has come to a cursor, of at most `bytes_max` bytes
@@ -297,13 +323,13 @@ impl Order {
     ) -> Replay {
         let wanted = Wanted::new(subscriptions);
         let locked = self.lock();
-        Replay::gather(&self.past(&locked.topics, &wanted), cursor, bytes_max, envelope)
+        Replay::gather(&self.past(&locked, &wanted), cursor, bytes_max, envelope)
     }
 
-    fn past<'a>(&'a self, topics: &'a Topics, wanted: &'a Wanted<'a>) -> Past<'a> {
-        let Order { epoch, lives, tuning, .. } = self;
-        let (epoch, tuning) = (*epoch, *tuning);
-        Past { topics, wanted, now: self.sequence(), epoch, lives, tuning }
+    fn past<'a>(&self, locked: &'a Locked, wanted: &'a Wanted<'a>) -> Past<'a> {
+        let Locked { topics, lives, .. } = locked;
+        let (now, epoch, tuning) = (self.sequence(), self.epoch(), self.tuning);
+        Past { topics, wanted, now, epoch, lives, tuning }
     }
 
     /// Forgets events that are too old, in a bounded number of steps, while nothing is published.
@@ -356,7 +382,10 @@ impl Order {
         let topics = &locked.topics;
         let (interest_watchers, owed_interest_notices) = topics.watchers.count();
         Counts {
-            published_events: self.sequence() - locked.marks,
+            published_events: self
+                .numbering
+                .applied_events()
+                .unwrap_or(self.sequence() - locked.marks),
             topics: topics.interests.wanted() as u64,
             known_topics: topics.len() as u64,
             filters: topics.interests.filters() as u64,

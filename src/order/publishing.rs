@@ -42,7 +42,7 @@ impl Order {
         find: impl FnOnce(&mut Topics) -> Option<u32>,
     ) -> Result<EventId, Refused> {
         // Before the lock, which is held for less time so.
-        let read_ns = self.now_ns();
+        let read_ns = self.publishing_ns();
         let mut locked = self.lock();
         if locked.is_closed {
             return Err(Refused::Closed);
@@ -103,7 +103,7 @@ impl Order {
             }
         }
         let (sequence, bytes) = (self.next_sequence(), draft.len());
-        let frame = draft.stamp(self.epoch, sequence, at_ns);
+        let frame = draft.stamp(self.epoch(), sequence, at_ns);
         if wanted {
             let (state, hub_backlog) = (state.clone(), self.hub_backlog.clone());
             let event = frame.clone();
@@ -233,7 +233,7 @@ impl Order {
     pub(super) fn lock_for(&self, names: &[Topic]) -> (MutexGuard<'_, Locked>, u64) {
         loop {
             let mut locked = self.lock();
-            let at_ns = locked.time_of_publishing(self.now_ns());
+            let at_ns = locked.time_of_publishing(self.publishing_ns());
             let is_more = |name| self.forget_some_if_over(&mut locked, name, at_ns);
             if !names.iter().any(is_more) {
                 return (locked, at_ns);
@@ -253,16 +253,11 @@ impl Order {
     /// lock is released, and before anything of these topics is published.
     pub(super) fn number_reopened(&self, locked: &mut Locked) {
         while let Some(index) = locked.topics.reopened.pop() {
-            let sequence = self.next_sequence();
+            let sequence = self.next_own_sequence();
             locked.topics.reopen(index, sequence);
             locked.marks += 1;
             self.end_publishing(sequence);
         }
-    }
-
-    /// To be called under the lock.
-    pub(super) fn next_sequence(&self) -> u64 {
-        self.sequence() + 1
     }
 
     /// To be called under the lock, when the event is in every inbox that it goes into.

@@ -51,16 +51,16 @@ impl Order {
             return Err(opened.malformed(what));
         }
         let mut order = restoring.end(inboxes, options, tuning, opened.lives(), opened.next());
-        order.journal = Some(opened.begin(order.epoch)?);
+        order.journal = Some(opened.begin(order.epoch())?);
         order.write_times();
         Ok(order)
     }
 
     /// Begins a life whose first number this is.
-    fn begin_life(&mut self, lives: Lives, first: u64) {
-        self.lives = lives;
+    pub(super) fn begin_life(&mut self, lives: Lives, first: u64) {
         *self.sequence.get_mut() = first - 1;
         let locked = self.locked.get_mut().unwrap_or_else(PoisonError::into_inner);
+        locked.lives = lives;
         // What earlier lives have published is not counted.
         locked.marks = first - 1;
         locked.newest_ns = self.clock.now_ns();
@@ -186,23 +186,35 @@ impl Restoring {
 
     /// The order, in a new life, when all items were read.
     pub(super) fn end(
-        mut self,
+        self,
         inboxes: Box<[Arc<ShardInbox>]>,
         options: &Options,
         tuning: OrderTuning,
         lives: &[journal::Life],
         first: u64,
     ) -> Order {
+        let now_ns = now_ns(self.times, self.newest_ns);
+        let mut order = self.end_at(now_ns, inboxes, options, tuning);
+        order.begin_life(Lives::new(lives.iter().map(earlier).collect()), first);
+        order
+    }
+
+    /// The same in a life that is yet to begin, at a time of the hub's clock.
+    pub(super) fn end_at(
+        mut self,
+        now_ns: u64,
+        inboxes: Box<[Arc<ShardInbox>]>,
+        options: &Options,
+        tuning: OrderTuning,
+    ) -> Order {
         self.go_to(u64::MAX);
-        let clock = Clock::going_on(now_ns(self.times, self.newest_ns));
+        let clock = Clock::going_on(now_ns);
         let mut topics = self.topics;
         topics.watchers.set_clock(clock.clone());
         self.held.into_iter().for_each(|index| topics.release(index));
         while !topics.forget_old(clock.now_ns(), AGE_STEPS) {}
         topics.forgotten = None;
-        let mut order = Order::of(inboxes, options, tuning, clock, topics, self.rules);
-        order.begin_life(Lives::new(lives.iter().map(earlier).collect()), first);
-        order
+        Order::of(inboxes, options, tuning, clock, topics, self.rules)
     }
 
     /// Has the topics tracked of which events up to this number were forgotten.

@@ -33,6 +33,19 @@ impl Order {
 
     /// Has rules hold of which one, that of a subscription, differs from what it was. Takes the
     /// lock for a bounded number of topics and events at a time.
+    /// Whether a rule could be set.
+    pub(crate) fn check_rule(
+        &self,
+        subscription: &Subscription,
+        options: &TopicOptions,
+    ) -> Result<(), RuleError> {
+        self.rulebook.rules().with(subscription, options.clone()).map(drop)
+    }
+
+    pub(crate) fn has_rule(&self, subscription: &Subscription) -> bool {
+        self.rulebook.rules().without(subscription).is_some()
+    }
+
     fn apply_rules(&self, rules: Rules, subscription: &Subscription) {
         let rules = Arc::new(rules);
         self.rulebook.set_rules(rules.clone());

@@ -56,7 +56,7 @@ impl Order {
         {
             draft.set_list(index, list.topics().clone());
         }
-        let frame = draft.stamp(self.epoch, sequence, at_ns);
+        let frame = draft.stamp(self.epoch(), sequence, at_ns);
         let mut asleep = Vec::new();
         if !wanted.is_empty() {
             let (frame, hub_backlog) = (frame.clone(), self.hub_backlog.clone());

@@ -3,11 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{publish_when_possible, publish_within, PublishError, Published};
+use super::{publish_when_possible, publish_within, Accepted, PublishError, Published};
 use crate::event::Event;
 use crate::frame::Draft;
 use crate::hub::Hub;
-use crate::id::EventId;
 use crate::order::Refused;
 use crate::topic::Topic;
 
@@ -60,8 +59,8 @@ impl Hub {
         };
         let event = event.into();
         let draft = self.encode_for_several(topics, &event)?;
-        let id = self.try_publish_to_several(draft, event.window)?;
-        Ok(self.published(id))
+        let accepted = self.try_publish_to_several(draft, event.window, false)?;
+        Ok(self.published(accepted))
     }
 
     /// Publishes one event to several topics, waiting for at most `timeout` while a backlog is
@@ -94,7 +93,7 @@ impl Hub {
         };
         let event = event.into();
         let draft = self.encode_for_several(topics.clone(), &event)?;
-        let attempt = |draft| self.try_publish_to_several(draft, event.window);
+        let attempt = |draft| self.try_publish_to_several(draft, event.window, true);
         publish_within(&self.shared().order, &topics, timeout, draft, attempt)
     }
 
@@ -126,7 +125,7 @@ impl Hub {
         };
         let event = event.into();
         let draft = self.encode_for_several(topics.clone(), &event)?;
-        let attempt = |draft| self.try_publish_to_several(draft, event.window);
+        let attempt = |draft| self.try_publish_to_several(draft, event.window, true);
         publish_when_possible(&self.shared().order, &topics, draft, attempt).await
     }
 
@@ -140,9 +139,21 @@ impl Hub {
         Ok(draft)
     }
 
-    fn try_publish_to_several(&self, draft: Draft, window: Duration) -> Result<EventId, Refused> {
+    fn try_publish_to_several(
+        &self,
+        draft: Draft,
+        window: Duration,
+        is_awaited: bool,
+    ) -> Result<Accepted, Refused> {
         let window_ns = Some(window.as_nanos() as u64).filter(|&window_ns| window_ns > 0);
-        self.counted(self.shared().order.publish_to_several(draft, window_ns))
+        if let Some((cluster, topics)) = self.shared().cluster.as_ref().zip(draft.topics().cloned())
+        {
+            let (order, window_ns) = (&self.shared().order, window_ns.unwrap_or(0));
+            let send = |slot| cluster.publish(order, &topics, draft, window_ns, slot);
+            return self.counted(Accepted::send(is_awaited, send));
+        }
+        let published = self.shared().order.publish_to_several(draft, window_ns);
+        self.counted(published).map(Accepted::Numbered)
     }
 }
 

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use crate::cluster::Cluster;
 use crate::metrics::Counters;
 use crate::notices::NoticeQueue;
 use crate::options::Options;
@@ -24,6 +25,8 @@ const COMMANDS_MAX: usize = 1024;
 /// What all shards of a hub share, and its handles with them.
 pub(crate) struct Shared {
     pub(crate) order: Order,
+    /// Where the order comes from, if the hub is a node of a cluster.
+    pub(crate) cluster: Option<Cluster>,
     pub(crate) options: Options,
     pub(crate) tuning: ShardTuning,
     pub(crate) connection_limits: ConnectionLimits,

@@ -90,7 +90,7 @@ impl Laggard<'_> {
 
     /// Begins to tell it what it has missed.
     fn send_gap(&mut self, missing: Missing) -> Result<usize, Progress> {
-        let (name, epoch) = (&self.options.gap_event, self.order.epoch);
+        let (name, epoch) = (&self.options.gap_event, self.order.epoch());
         let block = missing.encode(name, epoch, self.audience.wire);
         let sent = match self.sink.send(&block) {
             Ok(sent) => sent,

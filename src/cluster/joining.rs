@@ -1,0 +1,225 @@
+//! Joining a cluster: where its stream is, and what a node has to know before it reads it.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use redis::{RedisError, Value};
+
+use super::appender;
+use super::entry::{Content, Entry, NewLife};
+use super::reader;
+use super::scripts::{Keys, BEGIN};
+use super::server::{Server, Session};
+use super::{Cluster, ClusterError, ClusterOptions, Counters, Health, Joined, Node, Shared};
+use crate::filter::Subscription;
+use crate::id::Epoch;
+use crate::options::TopicOptions;
+use crate::order::{Base, ClusterItem};
+
+/// Between tries to reach the server.
+const RETRY: Duration = Duration::from_millis(200);
+/// How long a node may read before it is with the others.
+const CATCH_UP_MAX: Duration = Duration::from_secs(600);
+
+impl Cluster {
+    /// Finds the cluster's stream, or begins it.
+    pub(crate) fn join(options: &ClusterOptions) -> Result<Joined, ClusterError> {
+        let deadline = Instant::now() + options.connect_timeout;
+        let mut server = Server::new(options)?;
+        let producer = format!("{:016x}", fastrand::Rng::with_seed(seed()).u64(..));
+        let shared = Arc::new(Shared::new(options.clone(), producer));
+        loop {
+            let reason = match try_to_join(&mut server, &shared) {
+                Ok(joined) => return joined,
+                Err(error) => error.to_string(),
+            };
+            if Instant::now() + RETRY > deadline {
+                return Err(ClusterError::Unreachable { server: server.name, reason });
+            }
+            std::thread::sleep(RETRY);
+        }
+    }
+
+    /// Begins to append and to read, when the hub is there. Returns when the node has read what the stream had
+    /// when it joined.
+    pub(crate) fn run(&self, joined: &Joined, node: Weak<dyn Node>) -> Result<(), ClusterError> {
+        let unreachable = |reason: String| ClusterError::Unreachable {
+            server: String::from("that this node has joined"),
+            reason,
+        };
+        let server = || Server::new(&self.shared.options);
+        let (caught_up, is_caught_up) = async_channel::bounded(1);
+        let (shared, reading_from) = (self.shared.clone(), server()?);
+        let tail = joined.tail;
+        let read = move || reader::run(&shared, reading_from, &node, tail, &caught_up);
+        let (shared, appending_to) = (self.shared.clone(), server()?);
+        let append = move || appender::run(&shared, appending_to);
+        let thread = |name: &str| std::thread::Builder::new().name(name.to_owned());
+        let spawned = thread("fanfare-read").spawn(read).and_then(|reader| {
+            self.keep(reader);
+            thread("fanfare-append").spawn(append)
+        });
+        self.keep(spawned.map_err(|error| unreachable(error.to_string()))?);
+        let caught_up = async { is_caught_up.recv().await.ok() };
+        match crate::receive::within(CATCH_UP_MAX, caught_up) {
+            Some(()) => Ok(()),
+            None => {
+                self.close(Duration::ZERO);
+                Err(unreachable("the stream was not read to its end in 10 minutes".to_owned()))
+            }
+        }
+    }
+
+    fn keep(&self, thread: std::thread::JoinHandle<()>) {
+        self.threads.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(thread);
+    }
+}
+
+impl Shared {
+    fn new(options: ClusterOptions, producer: String) -> Shared {
+        Shared {
+            outbox: super::Outbox::new(options.backlog_bytes_max),
+            options,
+            producer,
+            ends: Default::default(),
+            appending: Health::default(),
+            reading: Health::default(),
+            counters: Counters::default(),
+            life: Default::default(),
+            reached: Default::default(),
+        }
+    }
+
+    pub(super) fn keys(&self) -> Keys {
+        Keys::new(&self.options.prefix, &self.producer)
+    }
+
+    pub(super) fn is_ending(&self) -> bool {
+        self.ends.load(Ordering::Acquire)
+    }
+}
+
+/// What differs between processes, also those of one `fork`.
+fn seed() -> u64 {
+    use std::hash::{BuildHasher, RandomState};
+    RandomState::new().hash_one((std::process::id(), std::time::SystemTime::now()))
+}
+
+/// Begins a life if the server's present run has none, or one before that which this node knows.
+pub(super) fn begin_if_due(session: &mut Session, shared: &Shared) -> Result<(), RedisError> {
+    let keys = shared.keys();
+    let known = shared.life.load(Ordering::Relaxed);
+    let order: (Option<String>, Option<u64>) = redis::cmd("HMGET")
+        .arg(&keys.order)
+        .arg("server")
+        .arg("epoch")
+        .query(&mut session.connection)?;
+    if order.0.as_ref() == Some(&session.run) && order.1 >= Some(known.max(1)) {
+        return Ok(());
+    }
+    let begun: Vec<String> = redis::cmd("EVAL")
+        .arg(BEGIN)
+        .arg(3)
+        .arg(&keys.order)
+        .arg(&keys.stream)
+        .arg(&keys.lives)
+        .arg(&session.run)
+        .arg(Epoch::random().as_str())
+        .arg(known)
+        .arg(shared.reached.load(Ordering::Relaxed))
+        .query(&mut session.connection)?;
+    if begun.first().is_some_and(|word| word == "ok") {
+        log::info!("the cluster begins a life on run {} of its server", session.run);
+    }
+    Ok(())
+}
+
+/// The lives that the server knows, oldest first.
+pub(super) fn lives(session: &mut Session, keys: &Keys) -> Result<Vec<NewLife>, RedisError> {
+    let texts: Vec<Vec<u8>> =
+        redis::cmd("LRANGE").arg(&keys.lives).arg(0).arg(-1).query(&mut session.connection)?;
+    let lives = texts.iter().map(|text| NewLife::read(text)).collect::<Result<Vec<_>, _>>();
+    lives.map_err(malformed)
+}
+
+/// What the client library says of an answer that it could read.
+pub(super) fn malformed(what: &'static str) -> RedisError {
+    (redis::ErrorKind::UnexpectedReturnType, what).into()
+}
+
+fn try_to_join(
+    server: &mut Server,
+    shared: &Arc<Shared>,
+) -> Result<Result<Joined, ClusterError>, RedisError> {
+    let mut session = server.connect()?;
+    begin_if_due(&mut session, shared)?;
+    let keys = shared.keys();
+    let connection = &mut session.connection;
+    let rules: Vec<(String, Vec<u8>)> = redis::cmd("HGETALL").arg(&keys.rules).query(connection)?;
+    let last: u64 = redis::cmd("HGET").arg(&keys.order).arg("last").query(connection)?;
+    let oldest: Value = redis::cmd("XRANGE")
+        .arg(&keys.stream)
+        .arg("-")
+        .arg("+")
+        .arg("COUNT")
+        .arg(1)
+        .query(connection)?;
+    let lives = lives(&mut session, &keys)?;
+    let begins = Entry::read_all(oldest).and_then(|oldest| Begin::find(oldest.first(), &lives));
+    let begins = match begins {
+        Ok(begins) => begins,
+        Err(reason) => return Ok(Err(ClusterError::Malformed { reason: reason.to_owned() })),
+    };
+    shared.life.store(begins.life.number, Ordering::Relaxed);
+    shared.reached.store(begins.reached, Ordering::Relaxed);
+    let earlier: Vec<NewLife> =
+        lives.iter().copied().filter(|life| life.number <= begins.life.number).collect();
+    let base =
+        Base { epoch: begins.life.epoch, lives: NewLife::earlier(&earlier), first: begins.first };
+    let rules = rules.iter().filter_map(|(_, item)| rule_of(item)).collect();
+    Ok(Ok(Joined { base, rules, shared: shared.clone(), tail: last }))
+}
+
+fn rule_of(item: &[u8]) -> Option<(Subscription, TopicOptions)> {
+    match ClusterItem::read(item) {
+        Ok(ClusterItem::Rule { subscription, options: Some(options) }) => {
+            Some((subscription, options))
+        }
+        _ => {
+            log::warn!("a rule of the cluster is not of this version, and is left out");
+            None
+        }
+    }
+}
+
+/// Where a node begins to read.
+struct Begin {
+    life: NewLife,
+    /// The number of the first item that it gets.
+    first: u64,
+    /// The number after which it reads.
+    reached: u64,
+}
+
+impl Begin {
+    fn find(oldest: Option<&Entry>, lives: &[NewLife]) -> Result<Begin, &'static str> {
+        let of_number = |number: u64| {
+            let life = lives.iter().rfind(|life| life.number == number);
+            life.copied().ok_or("an entry of a life that is not listed")
+        };
+        match oldest {
+            Some(Entry { content: Content::Life(life), .. }) => {
+                Ok(Begin { life: *life, first: life.first, reached: life.first })
+            }
+            Some(Entry { id, content: Content::Batch { items, .. } }) => {
+                let first = (id.last + 1).saturating_sub(u64::from(*items));
+                Ok(Begin { life: of_number(id.epoch)?, first, reached: first.saturating_sub(1) })
+            }
+            None => {
+                let life = lives.last().copied().ok_or("a cluster without a life")?;
+                Ok(Begin { life, first: life.first, reached: life.first })
+            }
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! The scripts that the server runs, each as one step: nothing of others comes between.
+//!
+//! The keys, each beginning with the cluster's prefix in braces, so that they are in one slot of a sharded server:
+//!
+//! ```text
+//!   order      hash    server (its run), epoch (the life's number), token (its text), last (the last number)
+//!   stream     stream  an entry for each batch: its id is the life's number and the number of its last item
+//!   lives      list    the lives, oldest first
+//!   rules      hash    the rules that are set, for nodes that join when their items are gone
+//!   node:NAME  string  the life and the serial of the node's last batch; forgotten after a day
+//! ```
+
+/// Takes a batch: `KEYS` are order, stream, the node's key and rules; `ARGV` the server's run, the life's number
+/// that the node knows, the node's name, the batch's serial, the number of its items, the batch, and then a
+/// subscription and a rule, or nothing, for each rule that it changes.
+///
+/// Answers `ok` and the batch's last number; `had` if the stream has the batch; `stale` if a life has to be begun
+/// before; `gap` if an earlier batch of the node is missing.
+pub(super) const APPEND: &str = r"
+local order = redis.call('HMGET', KEYS[1], 'server', 'epoch', 'last')
+if order[1] ~= ARGV[1] or tonumber(order[2]) < tonumber(ARGV[2]) then
+  return {'stale'}
+end
+local node = redis.call('GET', KEYS[3])
+if node then
+  local epoch, serial = string.match(node, '^(%d+) (%d+)$')
+  if tonumber(ARGV[4]) <= tonumber(serial) then
+    return {'had'}
+  end
+  if epoch == order[2] and tonumber(ARGV[4]) ~= tonumber(serial) + 1 then
+    return {'gap'}
+  end
+end
+local last = string.format('%.0f', tonumber(order[3]) + tonumber(ARGV[5]))
+local time = redis.call('TIME')
+local time_ms = string.format('%.0f', tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000))
+redis.call('XADD', KEYS[2], order[2] .. '-' .. last,
+  'n', ARGV[3], 's', ARGV[4], 'i', ARGV[5], 't', time_ms, 'b', ARGV[6])
+redis.call('HSET', KEYS[1], 'last', last)
+redis.call('SET', KEYS[3], order[2] .. ' ' .. ARGV[4], 'EX', 86400)
+for at = 7, #ARGV, 2 do
+  if ARGV[at + 1] == '' then
+    redis.call('HDEL', KEYS[4], ARGV[at])
+  else
+    redis.call('HSET', KEYS[4], ARGV[at], ARGV[at + 1])
+  end
+end
+return {'ok', last}
+";
+
+/// Begins a life, unless another node has: `KEYS` are order, stream and lives; `ARGV` the server's run, the epoch's
+/// text, the life's number that the node knows, and the last number that it has read.
+///
+/// A life's first number is far above what any node can have read of the life before.
+pub(super) const BEGIN: &str = r"
+local order = redis.call('HMGET', KEYS[1], 'server', 'epoch', 'last', 'token')
+local known, reached = tonumber(ARGV[3]), tonumber(ARGV[4])
+if order[1] == ARGV[1] and tonumber(order[2]) >= known then
+  return {'had'}
+end
+local before, last = tonumber(order[2] or '0'), tonumber(order[3] or '0')
+local epoch = math.max(before, known) + 1
+local first = 1
+if last > 0 or reached > 0 then
+  first = math.max(last, reached) + 16777216
+end
+local text = string.format('%.0f %s %.0f %.0f %.0f %.0f',
+  epoch, ARGV[2], first, before, last, math.max(last, reached))
+redis.call('HSET', KEYS[1], 'server', ARGV[1], 'epoch', string.format('%.0f', epoch),
+  'token', ARGV[2], 'last', string.format('%.0f', first))
+redis.call('RPUSH', KEYS[3], text)
+redis.call('LTRIM', KEYS[3], -64, -1)
+redis.call('XADD', KEYS[2], string.format('%.0f-%.0f', epoch, first), 'life', text)
+return {'ok'}
+";
+
+/// The names of a cluster's keys.
+#[derive(Clone)]
+pub(super) struct Keys {
+    pub(super) order: String,
+    pub(super) stream: String,
+    pub(super) lives: String,
+    pub(super) rules: String,
+    pub(super) node: String,
+}
+
+impl Keys {
+    pub(super) fn new(prefix: &str, producer: &str) -> Keys {
+        let key = |name: &str| format!("{{{prefix}}}:{name}");
+        Keys {
+            order: key("order"),
+            stream: key("stream"),
+            lives: key("lives"),
+            rules: key("rules"),
+            node: key(&format!("node:{producer}")),
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! Connections to the cluster's server.
+
+use std::time::{Duration, Instant};
+
+use redis::sentinel::{SentinelClient, SentinelClientBuilder, SentinelServerType};
+use redis::{
+    Client, Connection, ConnectionAddr, ConnectionLike as _, ErrorKind, IntoConnectionInfo as _,
+    RedisError, ServerErrorKind, TlsCertificates, TlsMode, Value,
+};
+
+use super::address::{Address, Sentinels};
+use super::{ClusterError, ClusterOptions};
+
+/// Where connections come from.
+pub(super) struct Server {
+    /// Without secrets.
+    pub(super) name: String,
+    way: Way,
+    answer_timeout: Duration,
+}
+
+enum Way {
+    Client(Client),
+    Sentinels(Box<SentinelClient>),
+}
+
+/// A connection to one run of the server.
+pub(super) struct Session {
+    pub(super) connection: Connection,
+    /// What the server calls this run.
+    pub(super) run: String,
+    /// What the server's clock said, and when that was.
+    time_ms: u64,
+    time_at: Instant,
+}
+
+impl Server {
+    pub(super) fn new(options: &ClusterOptions) -> Result<Server, ClusterError> {
+        let malformed = |reason: &str| ClusterError::Malformed { reason: reason.to_owned() };
+        let address = Address::read(&options.url).map_err(malformed)?;
+        let name = address.to_string();
+        let refused = |reason: String| ClusterError::Unreachable { server: name.clone(), reason };
+        let certificates = match &options.ca_file {
+            None => None,
+            Some(path) => {
+                let read = std::fs::read(path);
+                let read = read.map_err(|error| refused(format!("{}: {error}", path.display())))?;
+                Some(TlsCertificates { client_tls: None, root_cert: Some(read) })
+            }
+        };
+        let way = match address {
+            Address::Server(url) => client(&url, certificates).map(Way::Client),
+            Address::Sentinels(sentinels) => {
+                by_sentinels(sentinels, certificates).map(|client| Way::Sentinels(Box::new(client)))
+            }
+        };
+        let way = way.map_err(|error| refused(error.to_string()))?;
+        Ok(Server { way, answer_timeout: options.answer_timeout, name })
+    }
+
+    /// Connects, and asks which run of the server it is.
+    pub(super) fn connect(&mut self) -> Result<Session, RedisError> {
+        let mut connection = match &mut self.way {
+            Way::Client(client) => client.get_connection_with_timeout(self.answer_timeout)?,
+            Way::Sentinels(sentinels) => {
+                sentinels.get_client()?.get_connection_with_timeout(self.answer_timeout)?
+            }
+        };
+        connection.set_read_timeout(Some(self.answer_timeout))?;
+        connection.set_write_timeout(Some(self.answer_timeout))?;
+        let info: String = redis::cmd("INFO").arg("server").query(&mut connection)?;
+        let run = info.lines().find_map(|line| line.strip_prefix("run_id:"));
+        let run = run.map(str::trim).unwrap_or_default().to_owned();
+        if run.is_empty() {
+            return Err(
+                (ErrorKind::UnexpectedReturnType, "the server does not say its run_id").into()
+            );
+        }
+        let (seconds, micros): (u64, u64) = redis::cmd("TIME").query(&mut connection)?;
+        let (time_ms, time_at) = (seconds * 1000 + micros / 1000, Instant::now());
+        Ok(Session { connection, run, time_ms, time_at })
+    }
+}
+
+impl Session {
+    /// How long ago something was by the server's clock.
+    pub(super) fn age(&self, time_ms: u64) -> Duration {
+        let then = Duration::from_millis(time_ms.saturating_sub(self.time_ms));
+        let before = Duration::from_millis(self.time_ms.saturating_sub(time_ms));
+        (self.time_at.elapsed() + before).saturating_sub(then)
+    }
+
+    pub(super) fn load_script(&mut self, script: &str) -> Result<String, RedisError> {
+        redis::cmd("SCRIPT").arg("LOAD").arg(script).query(&mut self.connection)
+    }
+
+    /// The answers to several commands, each of which may be an error of the server's.
+    pub(super) fn ask_all(&mut self, commands: &redis::Pipeline) -> Result<Vec<Value>, RedisError> {
+        let count = commands.cmd_iter().count();
+        self.connection.req_packed_commands(&commands.get_packed_pipeline(), 0, count)
+    }
+}
+
+/// Whether another try on the same connection may help: the server is there and says why it does not serve.
+pub(super) fn is_passing(error: &RedisError) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::Server(
+            ServerErrorKind::BusyLoading | ServerErrorKind::TryAgain | ServerErrorKind::ClusterDown
+        )
+    )
+}
+
+fn client(url: &str, certificates: Option<TlsCertificates>) -> Result<Client, RedisError> {
+    let info = url.into_connection_info()?;
+    match (info.addr(), certificates) {
+        (ConnectionAddr::TcpTls { .. }, Some(certificates)) => {
+            Client::build_with_tls(info, certificates)
+        }
+        _ => Client::open(info),
+    }
+}
+
+fn by_sentinels(
+    sentinels: Sentinels,
+    certificates: Option<TlsCertificates>,
+) -> Result<SentinelClient, RedisError> {
+    let Sentinels { hosts, service, user, password, db, has_tls } = sentinels;
+    let addr = |(host, port)| match has_tls {
+        false => ConnectionAddr::Tcp(host, port),
+        true => ConnectionAddr::TcpTls { host, port, insecure: false, tls_params: None },
+    };
+    let hosts = hosts.into_iter().map(addr);
+    let mut builder = SentinelClientBuilder::new(hosts, service, SentinelServerType::Master)?;
+    builder = builder.set_client_to_redis_db(db);
+    if has_tls {
+        builder = builder.set_client_to_redis_tls_mode(TlsMode::Secure);
+        builder = builder.set_client_to_sentinel_tls_mode(TlsMode::Secure);
+    }
+    if let Some(certificates) = certificates {
+        builder = builder.set_client_to_redis_certificates(certificates.clone());
+        builder = builder.set_client_to_sentinel_certificates(certificates);
+    }
+    if let Some(user) = user {
+        builder = builder.set_client_to_redis_username(user);
+    }
+    if let Some(password) = password {
+        builder = builder.set_client_to_redis_password(password);
+    }
+    builder.build()
+}
