@@ -362,6 +362,16 @@ impl Hub {
             metrics.journal_syncs = stats.syncs;
             metrics.journal_errors = stats.errors;
         }
+        if let Some(cluster) = &shared.cluster {
+            let stats = cluster.stats();
+            metrics.cluster_failing = u64::from(cluster.trouble().is_some());
+            metrics.cluster_backlog_bytes = stats.backlog_bytes as u64;
+            metrics.cluster_batches = stats.appended_batches;
+            metrics.cluster_items = stats.read_items;
+            metrics.cluster_refused_items = stats.refused_items;
+            metrics.cluster_connects = stats.reconnects;
+            metrics.cluster_losses = stats.lost_ranges;
+        }
         metrics
     }
 

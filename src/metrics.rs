@@ -270,6 +270,21 @@ pub struct Metrics {
     pub journal_syncs: u64,
     /// Writes and the like that failed.
     pub journal_errors: u64,
+    /// 1 while the server of the cluster ([`Options::cluster`](crate::Options)) does not serve; the log says why.
+    pub cluster_failing: u64,
+    /// Bytes of this node's events that are on their way to the cluster's stream and back.
+    pub cluster_backlog_bytes: u64,
+    /// Batches of events that the cluster's server has taken from this node.
+    pub cluster_batches: u64,
+    /// Events, ends and rules that this node has read from the cluster's stream.
+    pub cluster_items: u64,
+    /// Of these, those that were refused, by each node alike: their topic was finished by another node before.
+    pub cluster_refused_items: u64,
+    /// Times that this node has connected to append to the cluster's stream.
+    pub cluster_connects: u64,
+    /// Times that items of the cluster's stream were lost or cut off before this node had read them; its clients were
+    /// told.
+    pub cluster_losses: u64,
     /// See [`Metrics::disconnects`].
     pub(crate) disconnects: [u64; DisconnectReason::ALL.len()],
     /// How long events took from being published to a socket's taking them. All events of a batch

@@ -148,6 +148,16 @@ fn gauges(out: &mut Exposition<'_>, metrics: &Metrics) -> fmt::Result {
             metrics.journal_waiting_bytes,
             "Bytes that wait until the journal holds them as safely as the durability promises.",
         ),
+        (
+            "cluster_failing",
+            metrics.cluster_failing,
+            "1 while the cluster's server does not serve.",
+        ),
+        (
+            "cluster_backlog_bytes",
+            metrics.cluster_backlog_bytes,
+            "Bytes of events that are on their way to the cluster's stream and back.",
+        ),
     ] {
         out.one(&format!("fanfare_{name}"), "gauge", help, value)?;
     }
@@ -294,6 +304,31 @@ fn counters(out: &mut Exposition<'_>, metrics: &Metrics) -> fmt::Result {
             "journal_errors",
             metrics.journal_errors,
             "Writes of the journal, and the like, that failed.",
+        ),
+        (
+            "cluster_batches",
+            metrics.cluster_batches,
+            "Batches of events that the cluster's server has taken.",
+        ),
+        (
+            "cluster_items",
+            metrics.cluster_items,
+            "Events, ends and rules that were read from the cluster's stream.",
+        ),
+        (
+            "cluster_refused_items",
+            metrics.cluster_refused_items,
+            "Of these, those whose topic was finished before.",
+        ),
+        (
+            "cluster_connects",
+            metrics.cluster_connects,
+            "Connections that were made to append to the cluster's stream.",
+        ),
+        (
+            "cluster_losses",
+            metrics.cluster_losses,
+            "Times that the cluster's stream had lost what this node had not read.",
         ),
     ] {
         out.one(&format!("fanfare_{name}_total"), "counter", help, value)?;

@@ -39,13 +39,15 @@ mod reader;
 mod scripts;
 #[cfg(feature = "cluster")]
 mod server;
+#[cfg(feature = "cluster")]
+mod tls;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 #[cfg(not(feature = "cluster"))]
 use std::sync::Weak;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 pub use self::error::ClusterError;
 pub use self::options::ClusterOptions;
@@ -107,7 +109,6 @@ struct Health(Mutex<Option<Trouble>>);
 #[derive(Clone, Debug)]
 pub(crate) struct Trouble {
     since: Instant,
-    pub(crate) since_time: SystemTime,
     pub(crate) what: String,
 }
 
@@ -228,9 +229,15 @@ impl Cluster {
         }
     }
 
-    /// A listener for space, if publishers find none.
-    pub(crate) fn listen_if_full(&self) -> Option<EventListener> {
-        self.shared.outbox.listen_if_full().filter(|_| !self.is_given_up())
+    /// What was published up to now.
+    pub(crate) fn last_serial(&self) -> u64 {
+        self.shared.outbox.last_serial()
+    }
+
+    /// A listener for the moment when the server may have all up to a serial; `None` if it has, and when nobody is
+    /// to wait for that.
+    pub(crate) fn listen_if_not_kept(&self, serial: u64) -> Option<EventListener> {
+        self.shared.outbox.listen_if_not_kept(serial).filter(|_| !self.is_given_up())
     }
 
     /// Why the server does not serve at the moment, if it does not.
@@ -240,7 +247,8 @@ impl Cluster {
         both.min_by_key(|trouble| trouble.since)
     }
 
-    fn is_given_up(&self) -> bool {
+    /// Whether the server did not serve for so long that nobody is to wait for it.
+    pub(crate) fn is_given_up(&self) -> bool {
         self.trouble().is_some_and(|trouble| trouble.since.elapsed() >= PATIENCE)
     }
 
@@ -301,8 +309,7 @@ impl Health {
                 false
             }
             None => {
-                let (since, since_time) = (Instant::now(), SystemTime::now());
-                *trouble = Some(Trouble { since, since_time, what });
+                *trouble = Some(Trouble { since: Instant::now(), what });
                 true
             }
         }

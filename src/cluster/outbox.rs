@@ -185,12 +185,6 @@ impl Outbox {
         self.space.notify(usize::MAX);
     }
 
-    /// A listener for space, if there is less than a share of it.
-    pub(super) fn listen_if_full(&self) -> Option<EventListener> {
-        let inner = self.lock();
-        (inner.bytes >= self.bytes_max).then(|| self.space.listen())
-    }
-
     /// Nothing more is taken. Waits until the server has all that was put; false if it has not in time.
     pub(super) fn close(&self, deadline: Instant) -> bool {
         self.lock().is_closed = true;
@@ -208,6 +202,18 @@ impl Outbox {
         }
     }
 
+    /// The last serial that anything was put under.
+    pub(super) fn last_serial(&self) -> u64 {
+        let inner = self.lock();
+        inner.batches.back().map_or(0, |batch| batch.serial)
+    }
+
+    /// A listener for the moment when the server may have the batches up to a serial; `None` if it has.
+    pub(super) fn listen_if_not_kept(&self, serial: u64) -> Option<EventListener> {
+        let listener = self.kept.listen();
+        (self.lock().kept_to < serial).then_some(listener)
+    }
+
     /// Nobody will be told any more what becomes of items that are not in the stream.
     pub(super) fn abandon(&self) {
         let batches = std::mem::take(&mut self.lock().batches);
@@ -220,8 +226,9 @@ impl Outbox {
         self.lock().bytes
     }
 
-    /// Wakes those who wait for space, who will find that nobody is to wait.
+    /// Wakes those who wait, who will find that nobody is to wait.
     pub(super) fn wake_publishers(&self) {
+        self.kept.notify(usize::MAX);
         self.space.notify(usize::MAX);
     }
 

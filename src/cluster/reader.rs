@@ -232,7 +232,7 @@ impl Reader<'_> {
         };
         let misses = lost_to > self.position.last;
         if misses {
-            self.note_lost(lost_to);
+            self.note_lost();
             node.send_clients_away();
         }
         node.order().begin_cluster_life(life.epoch, life.first, lost_to);
@@ -244,7 +244,7 @@ impl Reader<'_> {
 
     /// The server does not have what comes next any more.
     fn lose(&mut self, node: &dyn Node, lost_to: u64) {
-        self.note_lost(lost_to);
+        self.note_lost();
         // Those that came in between are sent away again: nobody is told by a heartbeat of a number that is
         // behind what it misses.
         node.send_clients_away();
@@ -252,12 +252,10 @@ impl Reader<'_> {
         node.send_clients_away();
     }
 
-    fn note_lost(&self, lost_to: u64) {
+    fn note_lost(&self) {
         self.shared.counters.lost_ranges.fetch_add(1, Ordering::Relaxed);
         log::error!(
-            "the cluster's stream has lost {} items that this node has not read; its clients come back \
-             and are told",
-            lost_to.saturating_sub(self.position.last)
+            "the cluster's stream has lost items that this node has not read; its clients come back and are told"
         );
     }
 }

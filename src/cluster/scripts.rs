@@ -58,7 +58,8 @@ local known, reached = tonumber(ARGV[3]), tonumber(ARGV[4])
 if order[1] == ARGV[1] and tonumber(order[2]) >= known then
   return {'had'}
 end
-local before, last = tonumber(order[2] or '0'), tonumber(order[3] or '0')
+-- A server that has nothing had the life that the node knows; one that has a life of its own had another one.
+local before, last = tonumber(order[2] or ARGV[3]), tonumber(order[3] or '0')
 local epoch = math.max(before, known) + 1
 local first = 1
 if last > 0 or reached > 0 then

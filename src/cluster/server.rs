@@ -4,12 +4,12 @@ use std::time::{Duration, Instant};
 
 use redis::sentinel::{SentinelClient, SentinelClientBuilder, SentinelServerType};
 use redis::{
-    Client, Connection, ConnectionAddr, ConnectionLike as _, ErrorKind, IntoConnectionInfo as _,
-    RedisError, ServerErrorKind, TlsCertificates, TlsMode, Value,
+    Client, Connection, ConnectionAddr, ConnectionLike as _, ErrorKind, RedisError,
+    ServerErrorKind, Value,
 };
 
 use super::address::{Address, Sentinels};
-use super::{ClusterError, ClusterOptions};
+use super::{tls, ClusterError, ClusterOptions};
 
 /// Where connections come from.
 pub(super) struct Server {
@@ -40,16 +40,9 @@ impl Server {
         let address = Address::read(&options.url).map_err(malformed)?;
         let name = address.to_string();
         let refused = |reason: String| ClusterError::Unreachable { server: name.clone(), reason };
-        let certificates = match &options.ca_file {
-            None => None,
-            Some(path) => {
-                let read = std::fs::read(path);
-                let read = read.map_err(|error| refused(format!("{}: {error}", path.display())))?;
-                Some(TlsCertificates { client_tls: None, root_cert: Some(read) })
-            }
-        };
+        let certificates = tls::certificates(options.ca_file.as_deref()).map_err(refused)?;
         let way = match address {
-            Address::Server(url) => client(&url, certificates).map(Way::Client),
+            Address::Server(url) => tls::client(&url, certificates).map(Way::Client),
             Address::Sentinels(sentinels) => {
                 by_sentinels(sentinels, certificates).map(|client| Way::Sentinels(Box::new(client)))
             }
@@ -111,19 +104,9 @@ pub(super) fn is_passing(error: &RedisError) -> bool {
     )
 }
 
-fn client(url: &str, certificates: Option<TlsCertificates>) -> Result<Client, RedisError> {
-    let info = url.into_connection_info()?;
-    match (info.addr(), certificates) {
-        (ConnectionAddr::TcpTls { .. }, Some(certificates)) => {
-            Client::build_with_tls(info, certificates)
-        }
-        _ => Client::open(info),
-    }
-}
-
 fn by_sentinels(
     sentinels: Sentinels,
-    certificates: Option<TlsCertificates>,
+    certificates: Option<tls::Certificates>,
 ) -> Result<SentinelClient, RedisError> {
     let Sentinels { hosts, service, user, password, db, has_tls } = sentinels;
     let addr = |(host, port)| match has_tls {
@@ -134,12 +117,7 @@ fn by_sentinels(
     let mut builder = SentinelClientBuilder::new(hosts, service, SentinelServerType::Master)?;
     builder = builder.set_client_to_redis_db(db);
     if has_tls {
-        builder = builder.set_client_to_redis_tls_mode(TlsMode::Secure);
-        builder = builder.set_client_to_sentinel_tls_mode(TlsMode::Secure);
-    }
-    if let Some(certificates) = certificates {
-        builder = builder.set_client_to_redis_certificates(certificates.clone());
-        builder = builder.set_client_to_sentinel_certificates(certificates);
+        builder = tls::secured(builder, certificates)?;
     }
     if let Some(user) = user {
         builder = builder.set_client_to_redis_username(user);

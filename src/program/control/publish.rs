@@ -283,6 +283,10 @@ async fn publish(
     event: Event<'_>,
     patience: &mut Patience,
 ) -> Result<Published, Refusal> {
+    // A node of a cluster knows an event's id a moment later.
+    if hub.options().cluster.is_some() {
+        return patience.wait(hub.publish_to_async(topics, event)).await.map_err(refusal);
+    }
     match hub.publish_to(topics, &event) {
         Err(PublishError::Full) => {}
         result => return result.map_err(refusal),
@@ -317,6 +321,9 @@ fn refusal(error: PublishError) -> Refusal {
         }
         PublishError::Closed => {
             Refusal::new(StatusCode::SERVICE_UNAVAILABLE, error).coded("closed")
+        }
+        PublishError::Unreachable => {
+            Refusal::new(StatusCode::SERVICE_UNAVAILABLE, error).coded("unreachable")
         }
         PublishError::Unwritable => {
             Refusal::new(StatusCode::SERVICE_UNAVAILABLE, error).coded("unwritable")

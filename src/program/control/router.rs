@@ -247,6 +247,10 @@ fn health(hub: &Hub) -> Result<Answer, Refusal> {
             let why = hub.journal_trouble().unwrap_or_else(|| "it was a moment ago".to_owned());
             failed(format!("the journal cannot be written: {why}"))
         }
+        _ if metrics.cluster_failing > 0 => {
+            let why = hub.cluster_trouble().unwrap_or_else(|| "it was a moment ago".to_owned());
+            failed(format!("the cluster does not serve: {why}"))
+        }
         _ => Ok(content_of("text/plain; charset=utf-8", "ok\n")),
     }
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use clap::Args;
 use fanfare::{
-    DrainOptions, Durability, Envelope, HeartbeatForm, ListenOptions, Options, Overload, Policy,
-    PolicyError, StartAt,
+    ClusterOptions, DrainOptions, Durability, Envelope, HeartbeatForm, ListenOptions, Options,
+    Overload, Policy, PolicyError, StartAt,
 };
 
 use super::super::control::{ControlAddr, ANY, EVENTS, HEALTH};
@@ -214,6 +214,45 @@ pub(crate) struct ServeArgs {
           value_parser = units::bytes)]
     journal_backlog: usize,
 
+    /// The Redis or Valkey server of a cluster: the servers that have the same one, and the same prefix, have one order
+    /// of events, and clients come back to any of them: redis://[[user]:password@]host[:port][/db], rediss:// with
+    /// TLS, redis+unix:///path, redis+sentinel://host[:port],host[:port]/service. Not together with --data-dir
+    #[arg(
+        long,
+        env = "FANFARE_CLUSTER",
+        value_name = "URL",
+        hide_env_values = true,
+        conflicts_with = "data_dir"
+    )]
+    cluster: Option<String>,
+
+    /// What the names of the cluster's keys begin with, in braces
+    #[arg(long, env = "FANFARE_CLUSTER_PREFIX", value_name = "NAME", default_value = "fanfare")]
+    cluster_prefix: String,
+
+    /// A file with the certificates, in PEM, of those who may vouch for the cluster's server; the system's otherwise
+    #[arg(long, env = "FANFARE_CLUSTER_CA_FILE", value_name = "FILE")]
+    cluster_ca_file: Option<PathBuf>,
+
+    /// How many events the cluster's stream keeps at least, for servers that come late
+    #[arg(
+        long,
+        env = "FANFARE_CLUSTER_EVENTS_MAX",
+        value_name = "COUNT",
+        default_value_t = 1_000_000
+    )]
+    cluster_events_max: u64,
+
+    /// After how many bytes the cluster's stream is cut all the same
+    #[arg(long, env = "FANFARE_CLUSTER_BYTES_MAX", value_name = "SIZE", default_value = "1GiB",
+          value_parser = units::bytes)]
+    cluster_bytes_max: usize,
+
+    /// Nothing more is taken while this much is on its way to the cluster's stream and back
+    #[arg(long, env = "FANFARE_CLUSTER_BACKLOG", value_name = "SIZE", default_value = "16MiB",
+          value_parser = units::bytes)]
+    cluster_backlog: usize,
+
     /// Options of one topic, or of all that match a filter, for which the flags of these names
     /// stand otherwise: run/#:events=10000,bytes=1MiB,age=1h,after-finish=10m,policy=conflate. Each
     /// may be left out. The most specific rule that matches a topic applies; may be repeated (in
@@ -413,6 +452,10 @@ impl ServeArgs {
             Some(folder) => Options::default().data_dir(folder),
             None => Options::default(),
         };
+        let options = match &self.cluster {
+            Some(url) => options.cluster(self.cluster_options(url)),
+            None => options,
+        };
         options
             .shards(self.shards.unwrap_or(defaults.shards))
             .heartbeat(self.heartbeat)
@@ -443,6 +486,18 @@ impl ServeArgs {
             .durability(self.durability)
             .sync_interval(self.sync_interval)
             .journal_backlog_bytes_max(self.journal_backlog)
+    }
+
+    fn cluster_options(&self, url: &str) -> ClusterOptions {
+        let options = ClusterOptions::new(url)
+            .prefix(&self.cluster_prefix)
+            .stream_events_max(self.cluster_events_max)
+            .stream_bytes_max(self.cluster_bytes_max as u64)
+            .backlog_bytes_max(self.cluster_backlog);
+        match &self.cluster_ca_file {
+            Some(file) => options.ca_file(file),
+            None => options,
+        }
     }
 
     pub(super) fn drain_options(&self) -> DrainOptions {
