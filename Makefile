@@ -21,14 +21,19 @@ SONAME := libfanfare.so.$(ABI)
 STATIC_LIBS := -lutil -lrt -lpthread -lm -ldl
 
 .DEFAULT_GOAL := help
-.PHONY: always help demo test lint fuzz capi dist go-dist install uninstall wheel musl arm64 cross header bench bench-all bench-c bench-micro bench-instructions bench-peers bench-record bench-render fmt clean setup
+.PHONY: always help demo demo-cluster test lint fuzz capi dist go-dist install uninstall wheel musl arm64 cross header bench bench-all bench-c bench-micro bench-instructions bench-peers bench-record bench-render fmt clean setup
 
 help: ## list what there is
-	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 demo: ## build, serve this machine's readings, print the URL; Ctrl-C ends it
 	$(CARGO) build --release --locked --features cli
 	$(RELEASE)/fanfare demo $(DEMO_ARGS)
+
+demo-cluster: ## the same with a Redis server and three nodes; needs redis-server
+	@examples/demo-cluster --check
+	$(CARGO) build --release --locked --features cli
+	@FANFARE_BIN=$(RELEASE)/fanfare examples/demo-cluster
 
 test: setup ## install what the tests need, run all tests of all languages, end with a summary
 	tests/run $(SUITES)
