@@ -62,9 +62,11 @@ impl Order {
     ) -> Result<Option<EventId>, Refused> {
         let at_ns = self.now_ns().saturating_sub(age_ns).max(1);
         self.numbering.give(own_number(number), at_ns);
+        let has_event =
+            matches!(item, ClusterItem::Event { .. } | ClusterItem::Finished { last: Some(_), .. });
         let applied = self.apply_numbered(item);
         self.numbering.take_back();
-        if let Ok(Some(_)) = &applied {
+        if has_event && applied.is_ok() {
             self.numbering.count_event();
         }
         applied
@@ -106,8 +108,9 @@ impl Order {
     pub(crate) fn begin_cluster_life(&self, epoch: Epoch, first: u64, lost_to: u64) -> bool {
         let mut locked = self.lock();
         let last = self.sequence();
+        // The last item's marks have numbers behind it, as far as there are any.
+        let misses = own_number(lost_to) > last;
         let lost_to = own_number(lost_to) + NUMBERS_PER_ITEM - 1;
-        let misses = lost_to > last;
         let life = Life { epoch: self.epoch(), last, lost_to: misses.then_some(lost_to) };
         locked.lives.add(life);
         self.epoch.store(epoch.to_bits(), Ordering::Relaxed);
