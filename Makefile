@@ -112,8 +112,9 @@ go-dist: $(DIST_DIR)/libfanfare.a musl ## make the modules that Go programs get,
 cross: setup ## check that the library compiles for other systems and with its oldest Rust; run it with musl
 	tests/run cross
 
-# Without `tickets` the library is two thirds as large, and lacks the functions of tokens and tickets.
-CAPI_FEATURES ?= capi,tickets
+# Without `tickets` the library lacks the functions of tokens and tickets, and without `cluster` it makes no hub
+# of a cluster; docs/installing.md says how large it is then.
+CAPI_FEATURES ?= capi,tickets,cluster
 
 # Builds the C library, shared and static, with a profile, into a folder. Of the shared one Rust's
 # linker exports the functions of the ABI alone. The static one becomes a single object in which
