@@ -150,9 +150,9 @@ bench-c: capi ## build the C program that `fanfare bench publish-call --c-progra
 		-L$(LIB_DIR) -Wl,-rpath,$(abspath $(LIB_DIR)) -lfanfare -lpthread
 
 header: ## make include/fanfare.h anew from src/ffi, its copy for Go, and the record of its layout
-	FANFARE_HEADER_WRITE=1 $(CARGO) test --locked --features capi,tickets --test header -- current
+	FANFARE_HEADER_WRITE=1 $(CARGO) test --locked --features capi,tickets,cluster --test header -- current
 	cp include/fanfare.h bindings/go/include/
-	FANFARE_HEADER_WRITE=1 $(CARGO) test --locked --features capi,tickets --test layout -- record
+	FANFARE_HEADER_WRITE=1 $(CARGO) test --locked --features capi,tickets,cluster --test layout -- record
 
 bench: ## some minutes of benchmark, the results in build/bench; BENCH_ARGS goes to each scenario
 	$(call bench,paced saturation unicast-under-broadcast connect-storm idle-memory,--repeat 3)
