@@ -159,7 +159,7 @@ static void reaches_the_clients_of_all(void)
     CHECK_TEXT(got.data, "at once");
 
     event = event_of("waited for");
-    publication = fanfare_publication_of(&topic, &event);
+    publication = fanfare_publication_of(&topic, 1, &event);
     CHECK_EQ(fanfare_hub_publish_wait(hub, &publication, DEADLINE_MS, &ids[0]), FANFARE_OK);
     CHECK(client_next(client, &got));
     CHECK_TEXT(got.data, "waited for");
@@ -195,7 +195,7 @@ static void finishes_for_all(void)
     fanfare_hub *hub = NULL, *other = NULL;
     fanfare_event last = event_of("the last");
     fanfare_text topic = FANFARE_TEXT("run/7");
-    fanfare_publication publication = fanfare_publication_of(&topic, &last);
+    fanfare_publication publication = fanfare_publication_of(&topic, 1, &last);
     fanfare_event_id id;
 
     start_server();
