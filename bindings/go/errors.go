@@ -93,6 +93,9 @@ const (
 	// ErrJournal: the journal in the option data_dir cannot be opened or written; the log says why, mend
 	// that and try again.
 	ErrJournal Error = C.FANFARE_ERR_JOURNAL
+	// ErrCluster: the server of the cluster in the option cluster_url does not serve, or the library has no
+	// clusters; the log says why, mend that and try again.
+	ErrCluster Error = C.FANFARE_ERR_CLUSTER
 )
 
 // ErrABI is that the library which is loaded is of another version than this package.

@@ -180,6 +180,7 @@ const (
 	ErrLogger       Error = -29
 	ErrToken        Error = -30
 	ErrJournal      Error = -31
+	ErrCluster      Error = -32
 )
 
 var ErrABI = errors.New("fanfare: wrong version of the library")
@@ -466,6 +467,13 @@ type Metrics struct {
 	JournalRecords        uint64
 	JournalSyncs          uint64
 	JournalErrors         uint64
+	ClusterFailing        uint64
+	ClusterBacklogBytes   uint64
+	ClusterBatches        uint64
+	ClusterItems          uint64
+	ClusterRefusedItems   uint64
+	ClusterConnects       uint64
+	ClusterLosses         uint64
 	Disconnects           map[DisconnectReason]uint64
 	GapEvents             map[GapReason]uint64
 	Latencies             []LatencyBucket
@@ -583,6 +591,12 @@ type Options struct {
 	Durability                 Durability
 	SyncInterval               time.Duration
 	JournalBacklogBytesMax     int64
+	ClusterURL                 string
+	ClusterPrefix              string
+	ClusterCAFile              string
+	ClusterStreamEventsMax     int64
+	ClusterStreamBytesMax      int64
+	ClusterBacklogBytesMax     int64
 	Logger                     *slog.Logger
 }
 
