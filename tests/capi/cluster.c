@@ -132,6 +132,20 @@ static fanfare_options options_of_cluster(void)
     return options;
 }
 
+/* Waits until a hub has counted as many items; it counts them when its clients may have them already. */
+static fanfare_metrics metrics_of_items(const fanfare_hub *hub, uint64_t items)
+{
+    const int64_t deadline = now_ms() + DEADLINE_MS;
+    fanfare_metrics metrics = metrics_of(hub);
+
+    while (metrics.cluster_items < items) {
+        CHECK(now_ms() < deadline);
+        poll(NULL, 0, 10);
+        metrics = metrics_of(hub);
+    }
+    return metrics;
+}
+
 static void reaches_the_clients_of_all(void)
 {
     fanfare_options options;
@@ -175,12 +189,12 @@ static void reaches_the_clients_of_all(void)
     CHECK_EQ(fanfare_hub_flush(hub, DEADLINE_MS), FANFARE_OK);
     CHECK(client_next(client, &got));
 
-    metrics = metrics_of(other);
+    metrics = metrics_of_items(other, 4);
     CHECK_EQ(metrics.cluster_failing, 0);
     CHECK_EQ(metrics.cluster_items, 4);
     CHECK_EQ(metrics.cluster_batches, 0);
     CHECK_EQ(metrics.cluster_losses, 0);
-    metrics = metrics_of(hub);
+    metrics = metrics_of_items(hub, 4);
     CHECK(metrics.cluster_batches >= 1 && metrics.cluster_batches <= 4);
     CHECK_EQ(metrics.cluster_connects, 1);
     client_free(client);
