@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import warnings
 import weakref
@@ -24,7 +23,7 @@ from ._convert import (
     struct,
 )
 from ._native import ffi, lib
-from ._waiting import blocking, interruptible, unblocking
+from ._waiting import blocking, interruptible, milliseconds, unblocking
 from .admin import Administering
 from .authorizing import Authorizer, Authorizing
 from .errors import check
@@ -269,6 +268,7 @@ class Hub(Publishing, Ruling, Listening, Streaming, Noticing, Authorizing, Admin
             raise problem(made, lib.fanfare_options_problem)
         check(status)
         self._native = ffi.gc(out[0], lib.fanfare_hub_free)
+        self._is_clustered = cluster_url is not None
         self._authorizer: Authorizer | None = None
         self._is_open_to_all = False
         self._closing: list[Callable[[], None]] = []  # what ends with the hub
@@ -315,7 +315,7 @@ class Hub(Publishing, Ruling, Listening, Streaming, Noticing, Authorizing, Admin
 
     def _flusher(self, timeout: float | None) -> Callable[[], int]:
         native = self._native
-        wait_ms = 2**64 - 1 if timeout is None else min(max(0, math.ceil(timeout * 1000)), 2**63)
+        wait_ms = milliseconds(timeout)
         return lambda: int(lib.fanfare_hub_flush(native, wait_ms))
 
     def drain(
