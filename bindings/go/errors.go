@@ -175,7 +175,7 @@ func goName(field string) string {
 	for _, word := range strings.Split(strings.TrimSuffix(strings.TrimSuffix(field, "_ms"), "_unix"), "_") {
 		switch word {
 		case "":
-		case "id", "cors":
+		case "id", "cors", "url", "ca":
 			name.WriteString(strings.ToUpper(word))
 		default:
 			name.WriteString(strings.ToUpper(word[:1]) + word[1:])

@@ -293,8 +293,14 @@ func (h *handler) refused(r *http.Request, err error) (r0 answer) { return }
 func (h *handler) untilShutdown(r *http.Request) (r0 context.Context, r1 context.CancelFunc) { return }
 
 type Hub struct {
+	parts  *parts
 	logger *slog.Logger
 	stall  time.Duration
+}
+
+type parts struct {
+	closed    chan struct{}
+	idWaiters chan struct{}
 }
 
 func New(options *Options) (r0 *Hub, r1 error) { r1 = ErrNoCgo; return }
@@ -713,7 +719,8 @@ type StreamOptions struct {
 }
 
 type Stream struct {
-	hub *Hub
+	hub    *Hub
+	closed chan struct{}
 }
 
 func (h *Hub) Subscribe(topics []string, options *StreamOptions) (r0 *Stream, r1 error) {

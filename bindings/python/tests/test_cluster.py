@@ -73,11 +73,11 @@ def test_a_loop_waits_for_the_id_and_until_the_server_has_all(server: str) -> No
 def test_a_cluster_that_cannot_be_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ClusterError):  # there is no TLS in this library
         Hub(cluster_url="rediss://127.0.0.1:1")
-    with pytest.raises(OptionsError, match="^the option cluster_url is out of bounds"):
+    with pytest.raises(OptionsError, match=r"^the option cluster_url is out of bounds"):
         Hub(cluster_url="http://127.0.0.1")
     with pytest.raises(OptionsError, match=r"cluster_url .* given without data_dir"):
         Hub(cluster_url="redis://127.0.0.1", data_dir=tmp_path)
-    with pytest.raises(OptionsError, match="^the option cluster_prefix is out of bounds"):
+    with pytest.raises(OptionsError, match=r"^the option cluster_prefix is out of bounds"):
         Hub(cluster_prefix="a{b}")
     with Hub(shards=1) as hub, pytest.raises(JournalError):
         hub.flush(timeout=1)
