@@ -117,8 +117,9 @@ go-dist: $(DIST_DIR)/libfanfare.a musl ## make the modules that Go programs get,
 cross: setup ## check that the library compiles for other systems and with its oldest Rust; run it with musl
 	tests/run cross
 
-# Without `tickets` the library is two thirds as large, and lacks the functions of tokens and tickets.
-CAPI_FEATURES ?= capi,tickets
+# Without `tickets` the library lacks the functions of tokens and tickets, and without `cluster` it makes no hub
+# of a cluster; docs/installing.md says how large it is then.
+CAPI_FEATURES ?= capi,tickets,cluster
 
 # Builds the C library, shared and static, with a profile, into a folder. Of the shared one Rust's
 # linker exports the functions of the ABI alone. The static one becomes a single object in which
@@ -154,9 +155,9 @@ bench-c: capi ## build the C program that `fanfare bench publish-call --c-progra
 		-L$(LIB_DIR) -Wl,-rpath,$(abspath $(LIB_DIR)) -lfanfare -lpthread
 
 header: ## make include/fanfare.h anew from src/ffi, its copy for Go, and the record of its layout
-	FANFARE_HEADER_WRITE=1 $(CARGO) test --locked --features capi,tickets --test header -- current
+	FANFARE_HEADER_WRITE=1 $(CARGO) test --locked --features capi,tickets,cluster --test header -- current
 	cp include/fanfare.h bindings/go/include/
-	FANFARE_HEADER_WRITE=1 $(CARGO) test --locked --features capi,tickets --test layout -- record
+	FANFARE_HEADER_WRITE=1 $(CARGO) test --locked --features capi,tickets,cluster --test layout -- record
 
 bench: ## some minutes of benchmark, the results in build/bench; BENCH_ARGS goes to each scenario
 	$(call bench,paced saturation unicast-under-broadcast connect-storm idle-memory,--repeat 3)

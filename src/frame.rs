@@ -176,6 +176,10 @@ impl Draft {
     }
 
     /// The draft of which these are the parts.
+    #[cfg_attr(
+        not(feature = "cluster"),
+        allow(dead_code, reason = "a cluster's nodes alone use it")
+    )]
     pub(crate) fn of_parts(
         fields: &[u8],
         custom_id: Option<&str>,

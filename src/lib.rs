@@ -55,6 +55,10 @@ mod authorizer;
 mod bounded;
 mod client_stream;
 mod clock;
+#[cfg_attr(
+    not(feature = "cluster"),
+    allow(dead_code, reason = "a cluster's nodes alone use all of it")
+)]
 mod cluster;
 mod drain;
 mod drive;

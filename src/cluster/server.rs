@@ -20,7 +20,7 @@ pub(super) struct Server {
 }
 
 enum Way {
-    Client(Client),
+    Client(Box<Client>),
     Sentinels(Box<SentinelClient>),
 }
 
@@ -42,7 +42,9 @@ impl Server {
         let refused = |reason: String| ClusterError::Unreachable { server: name.clone(), reason };
         let certificates = tls::certificates(options.ca_file.as_deref()).map_err(refused)?;
         let way = match address {
-            Address::Server(url) => tls::client(&url, certificates).map(Way::Client),
+            Address::Server(url) => {
+                tls::client(&url, certificates).map(|client| Way::Client(Box::new(client)))
+            }
             Address::Sentinels(sentinels) => {
                 by_sentinels(sentinels, certificates).map(|client| Way::Sentinels(Box::new(client)))
             }

@@ -50,6 +50,10 @@ impl Lives {
     }
 
     /// Adds a life that has ended, or a part of this one behind which something is lost.
+    #[cfg_attr(
+        not(feature = "cluster"),
+        allow(dead_code, reason = "a cluster's nodes alone use it")
+    )]
     pub(super) fn add(&mut self, life: Life) {
         if self.0.len() == LIVES_MAX {
             self.0.remove(0);

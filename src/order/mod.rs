@@ -34,8 +34,10 @@
 //! `topics` has the data that `expiry`, `ruling`, `retention` and `subscriptions` change. `walk`
 //! has the data from which `missing`, `search` and `replay` read.
 
+#[cfg_attr(not(feature = "cluster"), allow(dead_code, reason = "a cluster's nodes alone use it"))]
 mod applying;
 mod backlog;
+#[cfg_attr(not(feature = "cluster"), allow(dead_code, reason = "a cluster's nodes alone use it"))]
 mod cluster_item;
 mod cursor;
 mod event_log;
@@ -54,6 +56,7 @@ mod lives;
 mod missing;
 mod names;
 mod newest;
+#[cfg_attr(not(feature = "cluster"), allow(dead_code, reason = "a cluster's nodes alone use it"))]
 mod numbering;
 mod published;
 mod publishing;

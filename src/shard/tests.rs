@@ -97,6 +97,7 @@ impl World {
         let shared = Arc::new(Shared {
             subscription_limits: SubscriptionLimits::new(options.subscriptions_max, 0),
             order: Order::new(Box::new([inbox.clone()]), &options, tuning.order, clock.clone()),
+            cluster: None,
             tuning: tuning.shard,
             connection_limits: ConnectionLimits::new(options.connections_max, 0, usize::MAX),
             spares: Spares::new(),
@@ -284,7 +285,9 @@ impl World {
                 assert!(topics.iter().any(is_finished));
                 None
             }
-            Err(Refused::Unwritable | Refused::Closed) => unreachable!("the hub is not closed"),
+            Err(Refused::Unwritable | Refused::Unreachable | Refused::Closed) => {
+                unreachable!("the hub is not closed")
+            }
         }
     }
 

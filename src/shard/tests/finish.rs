@@ -87,7 +87,9 @@ impl World {
             }
             Err(Refused::Full(..)) => return false,
             Err(Refused::Finished(_)) => panic!("it is finished once"),
-            Err(Refused::Unwritable | Refused::Closed) => unreachable!("the hub is not closed"),
+            Err(Refused::Unwritable | Refused::Unreachable | Refused::Closed) => {
+                unreachable!("the hub is not closed")
+            }
         }
         self.topics[topic] = Life::Finished;
         let number = self.shared.order.sequence();

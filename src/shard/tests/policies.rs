@@ -121,7 +121,7 @@ impl Model {
     /// Judges what all clients have received, when nothing is under way any more.
     fn check(&self) -> Findings {
         let mut findings = Findings::default();
-        let epoch = self.world.shared.order.epoch;
+        let epoch = self.world.shared.order.epoch();
         for (number, client) in &self.world.clients {
             self.subscribers[number].check(&Model::stream(client), epoch, true, &mut findings);
         }
@@ -354,7 +354,7 @@ impl Model {
     /// Judges the streams that have ended since their topics are finished: nothing of them is
     /// missing.
     fn judge_finished(&mut self, findings: &mut Findings) {
-        let epoch = self.world.shared.order.epoch;
+        let epoch = self.world.shared.order.epoch();
         for (number, client) in std::mem::take(&mut self.world.ended) {
             let subscriber = self.subscribers.remove(&number).unwrap();
             subscriber.check(&Model::stream(&client), epoch, true, findings);
@@ -363,7 +363,7 @@ impl Model {
 
     fn judge_ended(&mut self, number: u32, client: &TestClient) {
         let subscriber = self.subscribers.remove(&number).unwrap();
-        let epoch = self.world.shared.order.epoch;
+        let epoch = self.world.shared.order.epoch();
         subscriber.check(&Model::stream(client), epoch, false, &mut Findings::default());
     }
 }

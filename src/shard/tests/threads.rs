@@ -118,7 +118,7 @@ fn each_client_gets_exactly_its_topics_events_whatever_comes_and_goes_on_other_t
                         let id = hub.publish_to_wait(&topics, "x", wait).unwrap().id;
                         topics.sort_unstable();
                         topics.dedup();
-                        published.lock().unwrap().insert(id.sequence, topics);
+                        published.lock().unwrap().insert(id.unwrap().sequence, topics);
                         if random.u32(..50) == 0 {
                             std::thread::sleep(Duration::from_micros(random.u64(..3_000)));
                         }
@@ -243,10 +243,12 @@ fn a_client_that_comes_while_its_topics_are_finished_has_everything_since_and_th
                 let mut numbers = Vec::new();
                 for _ in 0..random.usize(..6) {
                     let topic = run(nth, random.usize(..2));
-                    numbers.push(hub.publish(&topic, "x").unwrap().id.sequence);
+                    numbers.push(hub.publish(&topic, "x").unwrap().id.unwrap().sequence);
                 }
-                numbers.push(hub.finish(&run(nth, 0), Some("x".into())).unwrap().id.sequence);
-                numbers.push(hub.finish(&run(nth, 1), Some("x".into())).unwrap().id.sequence);
+                numbers
+                    .push(hub.finish(&run(nth, 0), Some("x".into())).unwrap().id.unwrap().sequence);
+                numbers
+                    .push(hub.finish(&run(nth, 1), Some("x".into())).unwrap().id.unwrap().sequence);
                 published.lock().unwrap().push(numbers);
             }
         });
