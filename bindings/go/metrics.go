@@ -167,7 +167,8 @@ const (
 	// GapSlow: the client read too slowly, and events were dropped for it.
 	GapSlow GapReason = C.FANFARE_GAP_SLOW
 	// GapLost: events were published, and lost with the hub's process or machine before its journal had
-	// them as safely as the option durability promises.
+	// them as safely as the option durability promises; or lost with the cluster's server, or cut off its stream
+	// before the hub had read them.
 	GapLost GapReason = C.FANFARE_GAP_LOST
 )
 
