@@ -64,6 +64,9 @@ use crate::topic::Topic;
 /// How long the server may not serve before publishers are told so, instead of that the hub is full.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// How long a node that ends waits for its threads, which may be waiting for the server's answer.
+const END_TIME_MAX: Duration = Duration::from_secs(1);
+
 /// After which time a client comes again that was at a node which has read more. It is a moment, as a rule.
 pub(crate) const BEHIND_RETRY: Duration = Duration::from_millis(100);
 
@@ -282,9 +285,17 @@ impl Cluster {
         self.shared.ends.store(true, Ordering::Release);
         let threads =
             std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        let deadline = Instant::now() + END_TIME_MAX;
         for thread in threads {
             // The reader may be what drops the last handle.
-            if thread.thread().id() != std::thread::current().id() && thread.join().is_err() {
+            if thread.thread().id() == std::thread::current().id() {
+                continue;
+            }
+            while !thread.is_finished() && Instant::now() < deadline {
+                std::thread::sleep(Duration::from_millis(2));
+            }
+            // One that waits for a server which does not answer ends by itself a moment later.
+            if thread.is_finished() && thread.join().is_err() {
                 log::error!("a thread of the cluster has panicked");
             }
         }
