@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use crate::http::{get, publish};
+use crate::http::{exchange, get, publish};
 use crate::process::run;
 use crate::support::{wait_until, Client};
 
@@ -61,6 +61,11 @@ fn three_nodes_have_the_readings_of_one_and_all_end_with_the_demo() {
     let mut client = Client::get(reading, "/events?topic=told");
     assert_eq!(publish(controls[1], "?topic=told", "by the second").status, 200);
     assert_eq!(client.next().data, "by the second");
+    // An end has its id, too, though that is the server's to give.
+    let head = format!("POST /finish?topic=told HTTP/1.1\r\nHost: {}\r\n", controls[1]);
+    let ended = exchange(controls[1], &format!("{head}Content-Length: 0\r\n\r\n"));
+    assert!(ended.body.starts_with("{\"id\":\""), "{ended:?}");
+    assert!(client.ends_cleanly());
 
     let folder = between(&lines[4], "redis-cli -s ", "/redis.sock");
     let pids = lines[..3].iter().chain([&lines[4]]).map(|line| between(line, "(process ", ")"));
