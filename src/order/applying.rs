@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
 use super::cluster_item::ClusterItem;
-use super::lives::{Known, Life, Lives};
+use super::lives::{Base, Known, Life, Lives};
 use super::numbering::NUMBERS_PER_ITEM;
 use super::restore::Restoring;
 use super::summary::Summary;
@@ -20,15 +20,6 @@ use crate::tuning::OrderTuning;
 /// What a node's clock says when it starts: more than the greatest age of what is kept, so that what is older
 /// than the node has a time as well.
 const START_NS: u64 = 8 * 24 * 60 * 60 * 1_000_000_000;
-
-/// Where a node's order begins. Its numbers are those of the cluster's stream.
-pub(crate) struct Base {
-    pub(crate) epoch: Epoch,
-    /// The earlier lives.
-    pub(crate) lives: Vec<Life>,
-    /// The number of the first item that will be applied. What was before it is not known.
-    pub(crate) first: u64,
-}
 
 impl Order {
     /// The order of a node that will be given all items from a base on.

@@ -26,6 +26,16 @@ pub(crate) struct Life {
     pub(crate) lost_to: Option<u64>,
 }
 
+/// Where a node's order begins. Its numbers are those of the cluster's stream.
+#[cfg_attr(not(feature = "cluster"), allow(dead_code, reason = "a cluster's nodes alone use it"))]
+pub(crate) struct Base {
+    pub(crate) epoch: Epoch,
+    /// The earlier lives.
+    pub(crate) lives: Vec<Life>,
+    /// The number of the first item that will be applied. What was before it is not known.
+    pub(crate) first: u64,
+}
+
 /// The earlier lives that are known, in their order: none, if the hub has no journal.
 #[derive(Debug, Default)]
 pub(super) struct Lives {

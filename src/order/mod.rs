@@ -84,12 +84,12 @@ mod watching;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-pub(crate) use self::applying::Base;
 use self::backlog::Backlog;
 pub(crate) use self::cluster_item::ClusterItem;
 pub(crate) use self::cursor::Cursor;
 use self::finishes::Finishes;
 pub(crate) use self::item::Item;
+pub(crate) use self::lives::Base;
 #[cfg(feature = "cluster")]
 pub(crate) use self::lives::Life;
 use self::lives::Lives;

@@ -5,8 +5,6 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use super::Order;
-
 /// Numbers of the order for each number of a cluster's stream: the item's own, and those of the marks that may
 /// follow it.
 pub(crate) const NUMBERS_PER_ITEM: u64 = 16;
@@ -46,39 +44,33 @@ impl Numbering {
         let is_given = self.is_given.load(Ordering::Relaxed);
         is_given.then(|| self.applied_events.load(Ordering::Relaxed))
     }
-}
 
-impl Order {
-    /// The number of the item that is published now. To be called under the lock, and once: what an item needs
-    /// besides, such as the mark after a last event, gets the numbers behind it.
+    /// The number of the item that is published now, if it was given one; else the one behind `last`. To be called
+    /// once: what an item needs besides, such as the mark after a last event, gets the numbers behind it.
     #[inline]
-    pub(super) fn next_sequence(&self) -> u64 {
-        match self.numbering.number.load(Ordering::Relaxed) {
-            0 => self.sequence() + 1,
+    pub(super) fn next(&self, last: u64) -> u64 {
+        match self.number.load(Ordering::Relaxed) {
+            0 => last + 1,
             given => {
-                self.numbering.number.store(0, Ordering::Relaxed);
+                self.number.store(0, Ordering::Relaxed);
                 given
             }
         }
     }
 
-    /// A number for a mark that no item of a cluster is. To be called under the lock.
-    pub(super) fn next_own_sequence(&self) -> u64 {
-        let (sequence, next) = (self.sequence(), self.sequence() + 1);
+    /// A number behind `last` for a mark that no item of a cluster is.
+    pub(super) fn next_own(&self, last: u64) -> u64 {
         // Marks that find no number have that of the mark before.
-        let is_next_items = next % NUMBERS_PER_ITEM == 0;
-        match is_next_items && self.numbering.is_given.load(Ordering::Relaxed) {
-            true => sequence,
-            false => next,
+        let is_items = (last + 1) % NUMBERS_PER_ITEM == 0;
+        match is_items && self.is_given.load(Ordering::Relaxed) {
+            true => last,
+            false => last + 1,
         }
     }
 
-    /// The time of what is published now, on the hub's clock.
+    /// When what is published now was published, if that is given.
     #[inline]
-    pub(super) fn publishing_ns(&self) -> u64 {
-        match self.numbering.at_ns.load(Ordering::Relaxed) {
-            0 => self.now_ns(),
-            given => given,
-        }
+    pub(super) fn given_ns(&self) -> Option<u64> {
+        Some(self.at_ns.load(Ordering::Relaxed)).filter(|&at_ns| at_ns > 0)
     }
 }

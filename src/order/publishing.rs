@@ -260,6 +260,23 @@ impl Order {
         }
     }
 
+    /// The number of what is published now. To be called under the lock, and once for each item.
+    #[inline]
+    pub(super) fn next_sequence(&self) -> u64 {
+        self.numbering.next(self.sequence())
+    }
+
+    /// A number for a mark that no item is. To be called under the lock.
+    pub(super) fn next_own_sequence(&self) -> u64 {
+        self.numbering.next_own(self.sequence())
+    }
+
+    /// The time of what is published now, on the hub's clock.
+    #[inline]
+    fn publishing_ns(&self) -> u64 {
+        self.numbering.given_ns().unwrap_or_else(|| self.now_ns())
+    }
+
     /// To be called under the lock, when the event is in every inbox that it goes into.
     #[inline]
     pub(super) fn end_publishing(&self, sequence: u64) -> EventId {

@@ -285,7 +285,7 @@ async fn publish(
 ) -> Result<Published, Refusal> {
     // A node of a cluster knows an event's id a moment later.
     if hub.options().cluster.is_some() {
-        return patience.wait(hub.publish_to_async(topics, event)).await.map_err(refusal);
+        return answered(patience.wait(hub.publish_to_async(topics, event)).await);
     }
     match hub.publish_to(topics, &event) {
         Err(PublishError::Full) => {}
@@ -302,13 +302,26 @@ pub(super) async fn finish(
     patience: &mut Patience,
 ) -> Result<Published, Refusal> {
     if hub.options().cluster.is_some() {
-        return patience.wait(hub.finish_async(topic, last)).await.map_err(refusal);
+        return answered(patience.wait(hub.finish_async(topic, last)).await);
     }
     match hub.finish(topic, last.clone()) {
         Err(PublishError::Full) => {}
         result => return result.map_err(refusal),
     }
     patience.wait(hub.finish_async(topic, last)).await.map_err(refusal)
+}
+
+/// What became of an event of a cluster. One whose id did not come in time is on its way as a rule, and may
+/// also have found no space: only the former says that it may be published.
+fn answered(result: Result<Published, PublishError>) -> Result<Published, Refusal> {
+    result.map_err(|error| match error {
+        PublishError::Full => {
+            let error =
+                "the cluster's server has not answered in time; what was sent may be published yet";
+            Refusal::new(StatusCode::GATEWAY_TIMEOUT, error).coded("unanswered")
+        }
+        error => refusal(error),
+    })
 }
 
 fn refusal(error: PublishError) -> Refusal {

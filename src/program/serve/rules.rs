@@ -38,6 +38,10 @@ impl RuleArg {
             }
             rule.set(hub)?;
         }
+        // Those of a cluster are not this server's alone.
+        if hub.options().cluster.is_some() {
+            return Ok(());
+        }
         // Those that a journal still has, and that are not there any more.
         for rule in hub.rules() {
             if !seen.contains(rule.subscription.as_str()) {
