@@ -21,14 +21,19 @@ SONAME := libfanfare.so.$(ABI)
 STATIC_LIBS := -lutil -lrt -lpthread -lm -ldl
 
 .DEFAULT_GOAL := help
-.PHONY: always help demo test lint fuzz capi dist go-dist install uninstall wheel musl arm64 cross header bench bench-all bench-c bench-micro bench-instructions bench-peers bench-record bench-render fmt clean setup
+.PHONY: always help demo demo-cluster test lint fuzz capi dist go-dist install uninstall wheel musl arm64 cross header bench bench-all bench-c bench-micro bench-instructions bench-peers bench-record bench-render fmt clean setup
 
 help: ## list what there is
-	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 demo: ## build, serve this machine's readings, print the URL; Ctrl-C ends it
 	$(CARGO) build --release --locked --features cli
 	$(RELEASE)/fanfare demo $(DEMO_ARGS)
+
+demo-cluster: ## the same with a Redis server and three nodes; needs redis-server
+	@examples/demo-cluster --check
+	$(CARGO) build --release --locked --features cli
+	@FANFARE_BIN=$(RELEASE)/fanfare examples/demo-cluster
 
 test: setup ## install what the tests need, run all tests of all languages, end with a summary
 	tests/run $(SUITES)
@@ -112,8 +117,9 @@ go-dist: $(DIST_DIR)/libfanfare.a musl ## make the modules that Go programs get,
 cross: setup ## check that the library compiles for other systems and with its oldest Rust; run it with musl
 	tests/run cross
 
-# Without `tickets` the library is two thirds as large, and lacks the functions of tokens and tickets.
-CAPI_FEATURES ?= capi,tickets
+# Without `tickets` the library lacks the functions of tokens and tickets, and without `cluster` it makes no hub
+# of a cluster; docs/installing.md says how large it is then.
+CAPI_FEATURES ?= capi,tickets,cluster
 
 # Builds the C library, shared and static, with a profile, into a folder. Of the shared one Rust's
 # linker exports the functions of the ABI alone. The static one becomes a single object in which
@@ -149,9 +155,9 @@ bench-c: capi ## build the C program that `fanfare bench publish-call --c-progra
 		-L$(LIB_DIR) -Wl,-rpath,$(abspath $(LIB_DIR)) -lfanfare -lpthread
 
 header: ## make include/fanfare.h anew from src/ffi, its copy for Go, and the record of its layout
-	FANFARE_HEADER_WRITE=1 $(CARGO) test --locked --features capi,tickets --test header -- current
+	FANFARE_HEADER_WRITE=1 $(CARGO) test --locked --features capi,tickets,cluster --test header -- current
 	cp include/fanfare.h bindings/go/include/
-	FANFARE_HEADER_WRITE=1 $(CARGO) test --locked --features capi,tickets --test layout -- record
+	FANFARE_HEADER_WRITE=1 $(CARGO) test --locked --features capi,tickets,cluster --test layout -- record
 
 bench: ## some minutes of benchmark, the results in build/bench; BENCH_ARGS goes to each scenario
 	$(call bench,paced saturation unicast-under-broadcast connect-storm idle-memory,--repeat 3)

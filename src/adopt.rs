@@ -12,11 +12,12 @@ use std::sync::atomic::Ordering;
 
 pub use self::error::{AdoptError, AdoptErrorKind};
 pub use self::request::{AdoptRequest, HttpVersion, HttpVersionError};
+use crate::cluster::BEHIND_RETRY;
 use crate::http::field::Fields;
 use crate::http::response;
 use crate::hub::Hub;
 use crate::listener::SOCKET_OPTIONS;
-use crate::options::OptionsError;
+use crate::options::{jittered, OptionsError};
 use crate::shard::{Adopted, Peer, Refused, Reply, Shared};
 use crate::sys::{self, Handed, Stream, Unfit};
 
@@ -141,10 +142,14 @@ fn reply(shared: &Shared, request: AdoptRequest, fields: &str) -> Reply {
     let wire = request.version.wire();
     let head = response::stream(wire, fields);
     let request = shared.stream_request(request.subscriptions, request.options, wire, head);
-    match shared.order.has_nothing_for(&request.wanted, &request.resume) {
-        true => Reply::Answer(response::nothing_to_come(fields)),
-        false => Reply::Stream(request),
+    if shared.order.has_nothing_for(&request.wanted, &request.resume) {
+        return Reply::Answer(response::nothing_to_come(fields));
     }
+    if shared.is_behind(&request.resume) {
+        let retry = jittered(BEHIND_RETRY);
+        return Reply::Answer(response::come_again(fields, request.heartbeat_form, retry));
+    }
+    Reply::Stream(request)
 }
 
 impl From<Unfit> for AdoptErrorKind {

@@ -177,6 +177,8 @@ mod documents {
     struct Adopt;
     #[doc = include_str!("../docs/authorization.md")]
     struct Authorization;
+    #[doc = include_str!("../docs/cluster.md")]
+    struct Clusters;
     #[doc = include_str!("../docs/drivers.md")]
     struct Drivers;
     #[doc = include_str!("../docs/durability.md")]

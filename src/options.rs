@@ -358,7 +358,7 @@ impl fmt::Display for OptionsError {
         let OptionsError { option, bounds } = self;
         match *option {
             // Their bounds say which of several entries is wrong, and why.
-            "authorizer" | "cluster" | "cors" | "headers" | "hosts" | "routes" => {
+            "authorizer" | "cluster" | "cluster_url" | "cors" | "headers" | "hosts" | "routes" => {
                 write!(f, "the option {option} is wrong: {bounds}")
             }
             _ => write!(f, "the option {option} is out of bounds: it may be {bounds}"),

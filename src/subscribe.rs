@@ -78,6 +78,10 @@ impl Hub {
             let pull = Arc::new(Pull::ended(DisconnectReason::Finished));
             return Ok(EventStream::new(pull, shared, true));
         }
+        if shared.is_behind(&request.resume) {
+            let pull = Arc::new(Pull::ended(DisconnectReason::Drained));
+            return Ok(EventStream::new(pull, shared, false));
+        }
         let pull = Arc::new(Pull::new(bytes_max));
         let asked_at = shared.order.moment();
         let reserved =

@@ -57,26 +57,46 @@ func (h *Hub) PublishBatch(publications []Publication) ([]ID, error) {
 	return h.AppendBatch(make([]ID, 0, len(publications)), publications)
 }
 
+// publishKnown publishes one event at a hub of a cluster, and waits for its id.
+func (h *Hub) publishKnown(ctx context.Context, publication Publication) (ID, error) {
+	ids, err := h.PublishBatchContext(ctx, []Publication{publication})
+	if err != nil {
+		return ID{}, err
+	}
+	return ids[0], nil
+}
+
 // AppendBatch publishes as [Hub.PublishBatch] does, and appends the ids to a slice.
 func (h *Hub) AppendBatch(ids []ID, publications []Publication) ([]ID, error) {
+	return h.appendBatch(ids, publications, 0)
+}
+
+func (h *Hub) appendBatch(ids []ID, publications []Publication, timeoutMS uint64) ([]ID, error) {
 	b := batches.Get().(*batch)
 	defer b.release()
 	if err := b.fill(publications); err != nil && len(b.items) == 0 {
 		return ids, err
 	} else if err != nil {
-		ids, before := b.publish(h, ids, publications)
+		ids, before := b.publish(h, ids, publications, timeoutMS)
 		if before != nil {
 			return ids, before
 		}
 		return ids, err
 	}
-	return b.publish(h, ids, publications)
+	return b.publish(h, ids, publications, timeoutMS)
 }
 
 // PublishBatchContext publishes as [Hub.PublishBatch] does, and waits as [Hub.PublishContext] does.
 // When ctx ends first some may be published, and the others are not.
 func (h *Hub) PublishBatchContext(ctx context.Context, publications []Publication) ([]ID, error) {
 	ids := make([]ID, 0, len(publications))
+	if h.parts.idWaiters != nil {
+		return untilKnown(ctx, h, func(timeoutMS uint64) ([]ID, error) {
+			var err error
+			ids, err = h.appendBatch(ids, publications[len(ids):], timeoutMS)
+			return ids, err
+		})
+	}
 	return untilSpace(ctx, h, func() ([]ID, error) {
 		var err error
 		ids, err = h.AppendBatch(ids, publications[len(ids):])
@@ -162,7 +182,7 @@ func (b *batch) topic(item *C.fanfare_go_item, name string) error {
 	return nil
 }
 
-func (b *batch) publish(h *Hub, ids []ID, publications []Publication) ([]ID, error) {
+func (b *batch) publish(h *Hub, ids []ID, publications []Publication, timeoutMS uint64) ([]ID, error) {
 	count := len(b.items)
 	if count == 0 {
 		return ids, nil
@@ -170,7 +190,8 @@ func (b *batch) publish(h *Hub, ids []ID, publications []Publication) ([]ID, err
 	begin := len(ids)
 	ids = append(ids, make([]ID, count)...)
 	done := C.fanfare_go_publish_many(h.pointer(), unsafe.SliceData(b.items), C.size_t(count),
-		(*C.char)(unsafe.Pointer(unsafe.SliceData(b.bytes))), (*C.fanfare_event_id)(unsafe.Pointer(&ids[begin])))
+		(*C.char)(unsafe.Pointer(unsafe.SliceData(b.bytes))), (*C.fanfare_event_id)(unsafe.Pointer(&ids[begin])),
+		C.uint64_t(timeoutMS))
 	runtime.KeepAlive(h)
 	runtime.KeepAlive(publications) // with the handles
 	if done.status != C.FANFARE_OK {

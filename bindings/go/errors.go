@@ -93,6 +93,9 @@ const (
 	// ErrJournal: the journal in the option data_dir cannot be opened or written; the log says why, mend
 	// that and try again.
 	ErrJournal Error = C.FANFARE_ERR_JOURNAL
+	// ErrCluster: the server of the cluster in the option cluster_url does not serve, or the library has no
+	// clusters; the log says why, mend that and try again.
+	ErrCluster Error = C.FANFARE_ERR_CLUSTER
 )
 
 // ErrABI is that the library which is loaded is of another version than this package.
@@ -172,7 +175,7 @@ func goName(field string) string {
 	for _, word := range strings.Split(strings.TrimSuffix(strings.TrimSuffix(field, "_ms"), "_unix"), "_") {
 		switch word {
 		case "":
-		case "id", "cors":
+		case "id", "cors", "url", "ca":
 			name.WriteString(strings.ToUpper(word))
 		default:
 			name.WriteString(strings.ToUpper(word[:1]) + word[1:])

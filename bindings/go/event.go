@@ -47,7 +47,7 @@ func (e *Event) numbers() (retryMS uint32, windowMS uint64, noData bool, err err
 // ID is the hub's id of an event: an opaque text, which clients send back as Last-Event-ID. Ids are
 // equal if they are of the same event, and have no order. It is a value, for which nothing is
 // allocated; the zero ID is that of none, or of an event that is published but whose id is not known
-// yet.
+// yet: in a cluster ids come from the cluster's server, and those methods know them that have a context.
 type ID struct {
 	length uint8
 	text   [C.FANFARE_EVENT_ID_BYTES_MAX]byte

@@ -29,17 +29,20 @@ type parts struct {
 	native *C.fanfare_hub
 	once   sync.Once
 	closed chan struct{}
-	mu     sync.Mutex
-	bell   *hubBell
-	kept   map[C.uint64_t][]any // what the listeners need, by their ids
-	unlog  func()               // ends that the hub's logger gets the engine's records
+	// idWaiters has one for each call that waits for the cluster's server; nil without a cluster.
+	idWaiters chan struct{}
+	mu        sync.Mutex
+	bell      *hubBell
+	kept      map[C.uint64_t][]any // what the listeners need, by their ids
+	unlog     func()               // ends that the hub's logger gets the engine's records
 }
 
 // New starts a hub. nil is the default of every option.
 //
 // The error is an [OptionError] when an option is out of its bounds, [ErrSystem] when the system is
-// out of descriptors, threads or memory, and [ErrABI] when the library is of another version than
-// this package.
+// out of descriptors, threads or memory, [ErrJournal] and [ErrCluster] when what is in [Options.DataDir] or
+// the server of [Options.ClusterURL] does not serve, and [ErrABI] when the library is of another version
+// than this package.
 func New(options *Options) (*Hub, error) {
 	if err := checkABI(uint32(C.fanfare_abi_version()), C.FANFARE_ABI_VERSION); err != nil {
 		return nil, err
@@ -65,6 +68,9 @@ func New(options *Options) (*Hub, error) {
 		return nil, err
 	}
 	own := &parts{native: native, closed: make(chan struct{}), unlog: unlog}
+	if options.ClusterURL != "" {
+		own.idWaiters = make(chan struct{}, idWaitersMax)
+	}
 	h := &Hub{
 		native: native, parts: own, logger: logger,
 		retry: time.Duration(given.retry_ms) * time.Millisecond,
@@ -199,8 +205,9 @@ func (h *Hub) Drain(ctx context.Context, options *DrainOptions) (Drained, error)
 
 // Flush waits until all that was published before is as safe as [Options.Durability] promises, or until the
 // context ends, up to 100 ms later: for a program that publishes many events without waiting, and then wants
-// to know once. The error is that of the context, [ErrJournal] when it cannot be written or the hub has no
-// [Options.DataDir], or [ErrForked]; the events are published all the same.
+// to know once. In a cluster it waits until the cluster's server has it. The error is that of the context,
+// [ErrJournal] when it cannot be written or the hub has neither [Options.DataDir] nor a cluster, [ErrCluster]
+// when the cluster's server cannot be reached, or [ErrForked]; the events are published all the same.
 func (h *Hub) Flush(ctx context.Context) error {
 	const slice = 100 * time.Millisecond
 	for {

@@ -117,6 +117,22 @@ type Metrics struct {
 	JournalSyncs uint64
 	// JournalErrors: writes of the journal, and the like, that failed.
 	JournalErrors uint64
+	// ClusterFailing: 1 while the server of the cluster in [Options.ClusterURL] does not serve; the log says why.
+	ClusterFailing uint64
+	// ClusterBacklogBytes: bytes of this hub's events that are on their way to the cluster's stream and back.
+	ClusterBacklogBytes uint64
+	// ClusterBatches: batches of events that the cluster's server has taken from this hub.
+	ClusterBatches uint64
+	// ClusterItems: events, ends and rules that this hub has read from the cluster's stream.
+	ClusterItems uint64
+	// ClusterRefusedItems: of these, those that were refused, by each hub alike: another hub had finished their
+	// topic before.
+	ClusterRefusedItems uint64
+	// ClusterConnects: times that this hub has connected to append to the cluster's stream.
+	ClusterConnects uint64
+	// ClusterLosses: times that items of the cluster's stream were lost or cut off before this hub had read them;
+	// its clients were told.
+	ClusterLosses uint64
 	// Disconnects: event streams that ended, by why; without those that are 0.
 	Disconnects map[DisconnectReason]uint64
 	// GapEvents: events by which clients were told that others are missing from their streams, by why;
@@ -151,7 +167,8 @@ const (
 	// GapSlow: the client read too slowly, and events were dropped for it.
 	GapSlow GapReason = C.FANFARE_GAP_SLOW
 	// GapLost: events were published, and lost with the hub's process or machine before its journal had
-	// them as safely as the option durability promises.
+	// them as safely as the option durability promises; or lost with the cluster's server, or cut off its stream
+	// before the hub had read them.
 	GapLost GapReason = C.FANFARE_GAP_LOST
 )
 
@@ -213,6 +230,13 @@ func (h *Hub) Metrics() (Metrics, error) {
 		JournalRecords:        uint64(read.journal_records),
 		JournalSyncs:          uint64(read.journal_syncs),
 		JournalErrors:         uint64(read.journal_errors),
+		ClusterFailing:        uint64(read.cluster_failing),
+		ClusterBacklogBytes:   uint64(read.cluster_backlog_bytes),
+		ClusterBatches:        uint64(read.cluster_batches),
+		ClusterItems:          uint64(read.cluster_items),
+		ClusterRefusedItems:   uint64(read.cluster_refused_items),
+		ClusterConnects:       uint64(read.cluster_connects),
+		ClusterLosses:         uint64(read.cluster_losses),
 		Disconnects:           make(map[DisconnectReason]uint64),
 		GapEvents:             make(map[GapReason]uint64),
 		LatencySum:            time.Duration(read.latency_sum_ns),

@@ -93,7 +93,8 @@ static inline fanfare_text fanfare_go_cut(const char **bytes, size_t length)
 
 // Publishes the events of a batch in parts, of which each is put together on C's stack.
 static inline fanfare_go_counted fanfare_go_publish_many(
-	const fanfare_hub *hub, const fanfare_go_item *items, size_t items_count, const char *bytes, fanfare_event_id *ids)
+	const fanfare_hub *hub, const fanfare_go_item *items, size_t items_count, const char *bytes, fanfare_event_id *ids,
+	uint64_t timeout_ms)
 {
 	fanfare_publication publications[FANFARE_GO_PART];
 	fanfare_event events[FANFARE_GO_PART];
@@ -143,22 +144,23 @@ static inline fanfare_go_counted fanfare_go_publish_many(
 			publication->event = event;
 			part++;
 		}
-		done.status = fanfare_hub_publish_many(hub, publications, part, 0, ids + done.count, &count);
+		done.status = fanfare_hub_publish_many(hub, publications, part, timeout_ms, ids + done.count, &count);
 		done.count += count;
 	}
 	return done;
 }
 
 static inline fanfare_go_published fanfare_go_finish(
-	const fanfare_hub *hub, const fanfare_topic *handle, _GoString_ topic, const fanfare_event *last)
+	const fanfare_hub *hub, const fanfare_topic *handle, _GoString_ topic, const fanfare_event *last,
+	uint64_t timeout_ms)
 {
 	fanfare_go_published published;
 
 	published.id.length = 0;
 	if (handle != NULL) {
-		published.status = fanfare_hub_finish_topic(hub, handle, last, 0, &published.id);
+		published.status = fanfare_hub_finish_topic(hub, handle, last, timeout_ms, &published.id);
 	} else {
-		published.status = fanfare_hub_finish(hub, fanfare_go_text(topic), last, 0, &published.id);
+		published.status = fanfare_hub_finish(hub, fanfare_go_text(topic), last, timeout_ms, &published.id);
 	}
 	return published;
 }

@@ -180,6 +180,7 @@ const (
 	ErrLogger       Error = -29
 	ErrToken        Error = -30
 	ErrJournal      Error = -31
+	ErrCluster      Error = -32
 )
 
 var ErrABI = errors.New("fanfare: wrong version of the library")
@@ -292,8 +293,14 @@ func (h *handler) refused(r *http.Request, err error) (r0 answer) { return }
 func (h *handler) untilShutdown(r *http.Request) (r0 context.Context, r1 context.CancelFunc) { return }
 
 type Hub struct {
+	parts  *parts
 	logger *slog.Logger
 	stall  time.Duration
+}
+
+type parts struct {
+	closed    chan struct{}
+	idWaiters chan struct{}
 }
 
 func New(options *Options) (r0 *Hub, r1 error) { r1 = ErrNoCgo; return }
@@ -466,6 +473,13 @@ type Metrics struct {
 	JournalRecords        uint64
 	JournalSyncs          uint64
 	JournalErrors         uint64
+	ClusterFailing        uint64
+	ClusterBacklogBytes   uint64
+	ClusterBatches        uint64
+	ClusterItems          uint64
+	ClusterRefusedItems   uint64
+	ClusterConnects       uint64
+	ClusterLosses         uint64
 	Disconnects           map[DisconnectReason]uint64
 	GapEvents             map[GapReason]uint64
 	Latencies             []LatencyBucket
@@ -583,6 +597,12 @@ type Options struct {
 	Durability                 Durability
 	SyncInterval               time.Duration
 	JournalBacklogBytesMax     int64
+	ClusterURL                 string
+	ClusterPrefix              string
+	ClusterCAFile              string
+	ClusterStreamEventsMax     int64
+	ClusterStreamBytesMax      int64
+	ClusterBacklogBytesMax     int64
 	Logger                     *slog.Logger
 }
 
@@ -699,7 +719,8 @@ type StreamOptions struct {
 }
 
 type Stream struct {
-	hub *Hub
+	hub    *Hub
+	closed chan struct{}
 }
 
 func (h *Hub) Subscribe(topics []string, options *StreamOptions) (r0 *Stream, r1 error) {

@@ -130,6 +130,29 @@ type Options struct {
 	// JournalBacklogBytesMax: a publisher finds the hub full when this many bytes wait to be written into
 	// the DataDir. Bounds: at least 1 byte. Default: 16 MiB.
 	JournalBacklogBytesMax int64
+
+	// ClusterURL: where the Redis or Valkey server of a cluster is, version 6.2 or later. Hubs that have the
+	// same server and the same ClusterPrefix have one order of events, and what is published at one of them
+	// reaches the clients of all. redis://[[user]:password@]host[:port][/db], redis+unix:///path, or by
+	// Sentinels redis+sentinel://[[user]:password@]host[:port][,host[:port]]/service[/db]; the library has no
+	// TLS to it. [New] waits for at most 10 s for the server. Not together with DataDir.
+	// Bounds: such a URL, of at most 4,096 bytes. Default: none.
+	ClusterURL string
+	// ClusterPrefix: what the names of all keys begin with, in braces, on the cluster's server.
+	// Bounds: 1 to 128 letters, digits and -_.:. Default: fanfare.
+	ClusterPrefix string
+	// ClusterCAFile: a file with the certificates, in PEM, of those who may vouch for the server's
+	// certificate, for a library with TLS. Bounds: the path of a file. Default: none.
+	ClusterCAFile string
+	// ClusterStreamEventsMax: how many events the cluster's stream keeps at least, for hubs that come late.
+	// Bounds: 1,000 to 1,000,000,000. Default: 1,000,000.
+	ClusterStreamEventsMax int64
+	// ClusterStreamBytesMax: after how many bytes the cluster's stream is cut all the same, without what the
+	// server adds. Bounds: at least 1 MiB. Default: 1 GiB.
+	ClusterStreamBytesMax int64
+	// ClusterBacklogBytesMax: a publisher finds the hub full when this many bytes of its events are on their
+	// way through the cluster's server. Bounds: at least 64 KiB. Default: 16 MiB.
+	ClusterBacklogBytesMax int64
 	// Logger is told what this package does by itself and cannot return: a function that fails or
 	// panics, a client that is refused for a fault of the program's. nil is slog.Default().
 	//
@@ -249,6 +272,12 @@ func (o *Options) fill(given *C.fanfare_options, memory *memory) {
 	given.durability = C.fanfare_durability(o.Durability)
 	duration(&given.sync_interval_ms, o.SyncInterval)
 	number(&given.journal_backlog_bytes_max, o.JournalBacklogBytesMax)
+	given.cluster_url = memory.field(o.ClusterURL)
+	given.cluster_prefix = memory.field(o.ClusterPrefix)
+	given.cluster_ca_file = memory.field(o.ClusterCAFile)
+	number(&given.cluster_stream_events_max, o.ClusterStreamEventsMax)
+	number(&given.cluster_stream_bytes_max, o.ClusterStreamBytesMax)
+	number(&given.cluster_backlog_bytes_max, o.ClusterBacklogBytesMax)
 }
 
 // asC has the numbers of the options as they are given to the library, by their names in C; nil are its

@@ -106,7 +106,8 @@ func with(name string, n int64) *Options {
 func names() (fields []string) {
 	for _, field := range reflect.VisibleFields(reflect.TypeFor[Options]()) {
 		switch field.Name {
-		case "HeartbeatForm", "Policy", "GapEvent", "DataDir", "Durability", "Logger":
+		case "HeartbeatForm", "Policy", "GapEvent", "DataDir", "Durability", "ClusterURL", "ClusterPrefix",
+			"ClusterCAFile", "Logger":
 		default:
 			fields = append(fields, field.Name)
 		}

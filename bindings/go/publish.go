@@ -49,7 +49,8 @@ func (t *Topic) pointer() *C.fanfare_topic {
 // Publish publishes an event to a topic, to every client that wants it. It never blocks. A topic is
 // 1 to 256 bytes of UTF-8 without control characters, '+' and '#'.
 //
-// The id is the hub's, also when the event has an ID of the publisher's.
+// The id is the hub's, also when the event has an ID of the publisher's. In a cluster it is not known yet,
+// and zero.
 //
 // The error is [ErrFull] when too many bytes wait to be sent: try again a little later. Otherwise it is
 // [ErrTopic], [ErrEvent], [ErrUTF8], [ErrTooLarge], [ErrFinished], [ErrClosed] or [ErrForked]. In all
@@ -62,8 +63,12 @@ func (h *Hub) Publish(topic string, event Event) (ID, error) {
 // ctx ends first nothing was published, and the error is that of ctx.
 //
 // It waits in Go, until the hub tells that there is space, and holds no thread: any number of goroutines
-// may wait.
+// may wait. In a cluster it waits for the event's id as well, at most 64 at once and each on a thread; when
+// ctx ends first the event may be published all the same. The error may be [ErrCluster] there.
 func (h *Hub) PublishContext(ctx context.Context, topic string, event Event) (ID, error) {
+	if h.parts.idWaiters != nil {
+		return h.publishKnown(ctx, Publication{Topic: topic, Event: event})
+	}
 	return untilSpace(ctx, h, func() (ID, error) { return h.publish(nil, topic, &event) },
 		func() *Publication { return &Publication{Topic: topic, Event: event} })
 }
@@ -77,6 +82,9 @@ func (t *Topic) Publish(event Event) (ID, error) {
 
 // PublishContext publishes as [Hub.PublishContext] does.
 func (t *Topic) PublishContext(ctx context.Context, event Event) (ID, error) {
+	if t.hub.parts.idWaiters != nil {
+		return t.hub.publishKnown(ctx, Publication{To: t, Event: event})
+	}
 	return untilSpace(ctx, t.hub, func() (ID, error) { return t.Publish(event) },
 		func() *Publication { return &Publication{To: t, Event: event} })
 }
@@ -106,24 +114,28 @@ func (h *Hub) publish(handle *C.fanfare_topic, topic string, event *Event) (ID, 
 //
 // The error is [ErrFinished] when it is finished already, and otherwise as of [Hub.Publish].
 func (h *Hub) Finish(topic string, last *Event) (ID, error) {
-	return h.finish(nil, topic, last)
+	return h.finish(nil, topic, last, 0)
 }
 
 // FinishContext finishes a topic as [Hub.Finish] does, and waits as [Hub.PublishContext] does.
 func (h *Hub) FinishContext(ctx context.Context, topic string, last *Event) (ID, error) {
-	return untilSpace(ctx, h, func() (ID, error) { return h.finish(nil, topic, last) },
+	finish := func(timeoutMS uint64) (ID, error) { return h.finish(nil, topic, last, timeoutMS) }
+	if h.parts.idWaiters != nil {
+		return untilKnown(ctx, h, finish)
+	}
+	return untilSpace(ctx, h, func() (ID, error) { return finish(0) },
 		func() *Publication { return &Publication{Topic: topic} })
 }
 
 // Finish finishes the topic as [Hub.Finish] does. The handle is as good afterwards, for when the name
 // is free again.
 func (t *Topic) Finish(last *Event) (ID, error) {
-	id, err := t.hub.finish(t.pointer(), "", last)
+	id, err := t.hub.finish(t.pointer(), "", last, 0)
 	runtime.KeepAlive(t)
 	return id, err
 }
 
-func (h *Hub) finish(handle *C.fanfare_topic, topic string, last *Event) (ID, error) {
+func (h *Hub) finish(handle *C.fanfare_topic, topic string, last *Event, timeoutMS uint64) (ID, error) {
 	var memory memory
 	defer memory.release()
 	var event *C.fanfare_event
@@ -143,7 +155,7 @@ func (h *Hub) finish(handle *C.fanfare_topic, topic string, last *Event) (ID, er
 		event.comment = memory.field(last.Comment)
 		event.retry_ms, event.window_ms = C.uint32_t(retryMS), C.uint64_t(windowMS)
 	}
-	published := C.fanfare_go_finish(h.pointer(), handle, topic, event)
+	published := C.fanfare_go_finish(h.pointer(), handle, topic, event, C.uint64_t(timeoutMS))
 	runtime.KeepAlive(h)
 	if err := failure(published.status); err != nil {
 		return ID{}, err

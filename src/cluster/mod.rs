@@ -57,11 +57,15 @@ use crate::filter::Subscription;
 use crate::frame::Draft;
 use crate::options::TopicOptions;
 use crate::order::{Base, ClusterItem, Order, Refused};
+use crate::resume::Resume;
 use crate::sync::EventListener;
 use crate::topic::Topic;
 
 /// How long the server may not serve before publishers are told so, instead of that the hub is full.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// After which time a client comes again that was at a node which has read more. It is a moment, as a rule.
+pub(crate) const BEHIND_RETRY: Duration = Duration::from_millis(100);
 
 /// What the reader needs of the hub.
 pub(crate) trait Node: Send + Sync {
@@ -245,6 +249,13 @@ impl Cluster {
         let Shared { appending, reading, .. } = &*self.shared;
         let both = [appending.trouble(), reading.trouble()].into_iter().flatten();
         both.min_by_key(|trouble| trouble.since)
+    }
+
+    /// Whether a client has to come back later, or to another node: it was at one that has read more than this
+    /// one.
+    pub(crate) fn is_behind(&self, order: &Order, resume: &Resume) -> bool {
+        order.is_behind(resume)
+            || self.shared.reading.trouble().is_some() && order.may_be_behind(resume)
     }
 
     /// Whether the server did not serve for so long that nobody is to wait for it.

@@ -76,25 +76,34 @@ impl ClusterOptions {
         }
     }
 
+    /// Errors name the options as C and the other languages do, and as `docs/options.md` does.
     pub(crate) fn check(&self) -> Result<(), OptionsError> {
         if let Err(why) = Address::read(&self.url) {
-            return Err(OptionsError { option: "cluster", bounds: why.into() });
+            return Err(OptionsError { option: "cluster_url", bounds: why.into() });
         }
         let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte);
         let prefix_is_right =
             (1..=128).contains(&self.prefix.len()) && self.prefix.bytes().all(is_plain);
-        within(prefix_is_right, "cluster", "with a prefix of 1 to 128 letters, digits and -_.:")?;
+        within(prefix_is_right, "cluster_prefix", "1 to 128 letters, digits and -_.:")?;
+        let path = self.ca_file.as_ref().map(|file| file.as_os_str().as_encoded_bytes());
+        within(
+            path.is_none_or(|path| !path.is_empty() && !path.contains(&0)),
+            "cluster_ca_file",
+            "the path of a file",
+        )?;
         let events = 1_000..=1_000_000_000;
         let events_are_right = events.contains(&self.stream_events_max);
-        within(events_are_right, "cluster", "with 1,000 to 1,000,000,000 events in its stream")?;
-        within(self.stream_bytes_max >= 1 << 20, "cluster", "with 1 MiB at least in its stream")?;
-        within(self.backlog_bytes_max >= 64 << 10, "cluster", "with a backlog of 64 KiB at least")?;
+        within(events_are_right, "cluster_stream_events_max", "1,000 to 1,000,000,000")?;
+        let bytes_are_right = self.stream_bytes_max >= 1 << 20;
+        within(bytes_are_right, "cluster_stream_bytes_max", "at least 1 MiB")?;
+        let backlog_is_right = self.backlog_bytes_max >= 64 << 10;
+        within(backlog_is_right, "cluster_backlog_bytes_max", "at least 64 KiB")?;
         let hour = Duration::from_secs(60 * 60);
         let least = Duration::from_millis(100);
         let connect = (least..=hour).contains(&self.connect_timeout);
-        within(connect, "cluster", "with 100 ms to 1 h to connect")?;
+        within(connect, "cluster_connect_timeout", "100 ms to 1 hour")?;
         let answer = (least..=Duration::from_secs(60)).contains(&self.answer_timeout);
-        within(answer, "cluster", "with 100 ms to 1 min for an answer")
+        within(answer, "cluster_answer_timeout", "100 ms to 1 min")
     }
 }
 

@@ -57,8 +57,10 @@ pub const FANFARE_EVENT_ID_BYTES_MAX: usize = 64;
 /// comma or space, and without a NUL at its end; print it with
 /// `printf("%.*s", (int)id.length, id.text)`.
 ///
-/// A length of 0 means that the event is published but its id is not known yet. This library knows
-/// every id at once; one that keeps events in a store or a cluster may not.
+/// A length of 0 means that the event is accepted but its id is not known yet. A hub of its own knows every
+/// id at once. A hub of a cluster gets its ids from the cluster's server: `fanfare_hub_publish`,
+/// `fanfare_hub_publish_to`, and other functions with a timeout of 0, return before the id is known; those
+/// that wait know it, unless their time was over before.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct FanfareEventId {

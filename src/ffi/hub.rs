@@ -9,7 +9,7 @@ use super::options::FanfareOptions;
 use super::origin::Origin;
 use super::status::{FanfareStatus, Status};
 use crate::drain::{DrainOptions, Drained};
-use crate::hub::Hub;
+use crate::hub::{Hub, StartError};
 use crate::listener::ListenOptions;
 use crate::sys::fork;
 
@@ -28,12 +28,13 @@ pub struct FanfareHub {
 }
 
 /// Makes a hub and starts its threads. `options` may be NULL for the defaults. On success
-/// `*hub_out` is the hub.
+/// `*hub_out` is the hub. With the option data_dir it reads what is there before; with cluster_url it waits
+/// for at most 10 s for the cluster's server, and then until it has read what the cluster's stream has.
 ///
-/// Threads: any. Ownership: the options stay the caller's; the hub is the caller's, to be freed
-/// with
+/// Threads: any. Ownership: the options stay the caller's; the hub is the caller's, to be freed with
 /// `fanfare_hub_free`. Errors: `FANFARE_ERR_ARGUMENT`; `FANFARE_ERR_OPTIONS`, and
-/// `fanfare_options_problem` says which option; `FANFARE_ERR_SYSTEM`.
+/// `fanfare_options_problem` says which option; `FANFARE_ERR_SYSTEM`; `FANFARE_ERR_JOURNAL` and
+/// `FANFARE_ERR_CLUSTER`, and the log says why.
 ///
 /// # Safety
 ///
@@ -52,12 +53,21 @@ pub unsafe extern "C" fn fanfare_hub_new(
         let (options, listen_options) = unsafe { FanfareOptions::read(options) }?;
         fork::watch().map_err(|_| Status::FANFARE_ERR_SYSTEM)?;
         let (origin, listeners) = (Origin::here(), Mutex::default());
-        let (hub, waiting_for_space) = (Hub::start(options)?, Arc::default());
+        let hub = Hub::start(options).inspect_err(log_refusal)?;
+        let waiting_for_space = Arc::default();
         let hub = FanfareHub { hub, listen_options, listeners, waiting_for_space, origin };
         // SAFETY: not NULL, and writable as the caller promises.
         unsafe { *hub_out = Box::into_raw(Box::new(hub)) };
         Ok(())
     })
+}
+
+/// Says in the log what a code alone does not.
+fn log_refusal(error: &StartError) {
+    match error {
+        StartError::Journal(_) | StartError::Cluster(_) => log::error!("no hub is made: {error}"),
+        StartError::Options(_) | StartError::System(_) => {}
+    }
 }
 
 /// Closes a hub: nothing more is published or accepted, what was published is sent for at most 2

@@ -140,6 +140,21 @@ pub struct FanfareMetrics {
     pub journal_syncs: u64,
     /// Writes of the journal, and the like, that failed.
     pub journal_errors: u64,
+    /// 1 while the server of the cluster in the option cluster_url does not serve; the log says why.
+    pub cluster_failing: u64,
+    /// Bytes of this hub's events that are on their way to the cluster's stream and back.
+    pub cluster_backlog_bytes: u64,
+    /// Batches of events that the cluster's server has taken from this hub.
+    pub cluster_batches: u64,
+    /// Events, ends and rules that this hub has read from the cluster's stream.
+    pub cluster_items: u64,
+    /// Of these, those that were refused, by each hub alike: another hub had finished their topic before.
+    pub cluster_refused_items: u64,
+    /// Times that this hub has connected to append to the cluster's stream.
+    pub cluster_connects: u64,
+    /// Times that items of the cluster's stream were lost or cut off before this hub had read them; its
+    /// clients were told.
+    pub cluster_losses: u64,
 }
 
 /// The size that the struct had in the ABI's first version.
@@ -233,6 +248,8 @@ impl From<&Metrics> for FanfareMetrics {
             failed_authorizations, late_authorizations, lost_notices, interest_watchers,
             owed_interest_notices, cut_graces, journal_failing, journal_disk_bytes,
             journal_waiting_bytes, journal_records, journal_syncs, journal_errors,
+            cluster_failing, cluster_backlog_bytes, cluster_batches, cluster_items,
+            cluster_refused_items, cluster_connects, cluster_losses,
             disconnects: _, gap_events: _, latency: _,
         } = metrics;
         #[rustfmt::skip]
@@ -249,7 +266,8 @@ impl From<&Metrics> for FanfareMetrics {
             owed_interest_notices, cut_graces,
             disconnects, gap_events, latency_buckets, latency_bounds_us, latency_counts, latency_sum_ns,
             journal_failing, journal_disk_bytes, journal_waiting_bytes, journal_records,
-            journal_syncs, journal_errors,
+            journal_syncs, journal_errors, cluster_failing, cluster_backlog_bytes,
+            cluster_batches, cluster_items, cluster_refused_items, cluster_connects, cluster_losses,
         };
         all
     }

@@ -10,9 +10,10 @@ use super::answer;
 use super::choices::{
     durability, heartbeat_form, policy, FanfareDurability, FanfareHeartbeat, FanfarePolicy,
 };
-use super::fields::{init, over_defaults, tell_problem, Field};
+use super::fields::{init, over_defaults, tell_problem, Field, TEXT_BYTES_MAX};
 use super::status::{FanfareStatus, Status};
 use super::text::FanfareText;
+use crate::cluster::ClusterOptions;
 use crate::event::Event;
 use crate::listener::ListenOptions;
 use crate::options::{Options, OptionsError};
@@ -151,6 +152,31 @@ pub struct FanfareOptions {
     /// A publisher finds the hub full when this many bytes wait to be written into the data_dir.
     /// Bounds: at least 1 byte. Default: 16 MiB.
     pub journal_backlog_bytes_max: u64,
+    /// The URL of the Redis or Valkey server of a cluster, version 6.2 or later: hubs that have the same server
+    /// and the same cluster_prefix have one order of events, and what is published at one of them reaches the
+    /// clients of all. redis://[[user]:password@]host[:port][/db], redis+unix:///path, or by Sentinels
+    /// redis+sentinel://[[user]:password@]host[:port][,host[:port]]/service[/db]. {NULL, 0} is no cluster. Not
+    /// together with data_dir. A library without clusters, or without TLS for rediss:// and rediss+sentinel://,
+    /// refuses to make the hub.
+    /// Bounds: such a URL, of at most 4,096 bytes. Default: none.
+    pub cluster_url: FanfareText,
+    /// What the names of all keys begin with, in braces, on the cluster's server. {NULL, 0} is the default.
+    /// Bounds: 1 to 128 letters, digits and -_.:. Default: fanfare.
+    pub cluster_prefix: FanfareText,
+    /// The path of a file with the certificates, in PEM, of those who may vouch for the server's certificate, for
+    /// a library with TLS. {NULL, 0} stands for those that the system has.
+    /// Bounds: the path of a file. Default: none.
+    pub cluster_ca_file: FanfareText,
+    /// How many events the cluster's stream keeps at least, for hubs that come late.
+    /// Bounds: 1,000 to 1,000,000,000. Default: 1,000,000.
+    pub cluster_stream_events_max: u64,
+    /// After how many bytes the cluster's stream is cut all the same, without what the server adds.
+    /// Bounds: at least 1 MiB. Default: 1 GiB.
+    pub cluster_stream_bytes_max: u64,
+    /// A publisher finds the hub full when this many bytes of its events are on their way through the
+    /// cluster's server.
+    /// Bounds: at least 64 KiB. Default: 16 MiB.
+    pub cluster_backlog_bytes_max: u64,
 }
 
 /// The size that the struct had in the ABI's first version.
@@ -250,8 +276,36 @@ impl FanfareOptions {
         options.data_dir =
             unsafe { DATA_DIR.text(read.data_dir, DATA_DIR_BYTES_MAX) }?.map(PathBuf::from);
         options.durability = durability(read.durability)?.unwrap_or_default();
+        // SAFETY: as above.
+        options.cluster = unsafe { read.cluster() }?;
         options.check()?;
         Ok((options, read.to_listen_options()?))
+    }
+
+    /// The cluster, if there is one. Its other options are held to their bounds in any case.
+    ///
+    /// # Safety
+    ///
+    /// Its texts have to be as many readable bytes as they say.
+    unsafe fn cluster(&self) -> Result<Option<ClusterOptions>, Refused> {
+        // SAFETY: the caller promises that the texts are readable.
+        let (url, prefix, ca_file) = unsafe {
+            (
+                CLUSTER_URL.text(self.cluster_url, TEXT_BYTES_MAX)?,
+                CLUSTER_PREFIX.text(self.cluster_prefix, TEXT_BYTES_MAX)?,
+                CLUSTER_CA_FILE.text(self.cluster_ca_file, TEXT_BYTES_MAX)?,
+            )
+        };
+        let mut cluster = ClusterOptions::new(url.as_deref().unwrap_or(ANY_URL))
+            .stream_events_max(self.cluster_stream_events_max)
+            .stream_bytes_max(self.cluster_stream_bytes_max)
+            .backlog_bytes_max(Number::of_number(self.cluster_backlog_bytes_max));
+        if let Some(prefix) = prefix {
+            cluster.prefix = prefix;
+        }
+        cluster.ca_file = ca_file.map(PathBuf::from);
+        cluster.check()?;
+        Ok(url.map(|_| cluster))
     }
 
     fn to_listen_options(self) -> Result<ListenOptions, Refused> {
@@ -275,6 +329,15 @@ const DATA_DIR: Field = Field {
     bounds: "the path of a folder, 1 to 4,096 bytes of UTF-8 without NUL",
 };
 const DATA_DIR_BYTES_MAX: usize = 4096;
+const CLUSTER_URL: Field = Field {
+    name: "cluster_url",
+    bounds: "the URL of a Redis or Valkey server, of at most 4,096 bytes",
+};
+const CLUSTER_PREFIX: Field =
+    Field { name: "cluster_prefix", bounds: "1 to 128 letters, digits and -_.:" };
+const CLUSTER_CA_FILE: Field = Field { name: "cluster_ca_file", bounds: "the path of a file" };
+/// What stands for the URL where there is none, while the other options of a cluster are checked.
+const ANY_URL: &str = "redis://localhost";
 const GAP_EVENT: Field = Field {
     name: "gap_event",
     bounds: "1 to 256 bytes without CR, LF or NUL, and none of message, open, error and \
@@ -334,6 +397,7 @@ macro_rules! hub_options {
     ($($field:ident = $option:ident,)*) => {
         impl From<&Options> for FanfareOptions {
             fn from(options: &Options) -> FanfareOptions {
+                let cluster = ClusterOptions::new(ANY_URL);
                 FanfareOptions {
                     size: size_of::<FanfareOptions>(),
                     $($field: options.$option.to_number(),)*
@@ -345,6 +409,12 @@ macro_rules! hub_options {
                     data_dir: FanfareText::NONE,
                     durability: 0,
                     reserved_too: 0,
+                    cluster_url: FanfareText::NONE,
+                    cluster_prefix: FanfareText::NONE,
+                    cluster_ca_file: FanfareText::NONE,
+                    cluster_stream_events_max: cluster.stream_events_max,
+                    cluster_stream_bytes_max: cluster.stream_bytes_max,
+                    cluster_backlog_bytes_max: cluster.backlog_bytes_max.to_number(),
                 }
             }
         }
@@ -359,6 +429,8 @@ macro_rules! hub_options {
             fn from(error: OptionsError) -> Refused {
                 let name = match error.option {
                     $(stringify!($option) => stringify!($field),)*
+                    // That there is one at all, beside what else is set.
+                    "cluster" => CLUSTER_URL.name,
                     other => other,
                 };
                 let bounds = match error.bounds {
@@ -436,6 +508,10 @@ mod tests {
         assert_eq!(options.data_dir, Some(PathBuf::from("/var/lib/app")));
         assert_eq!(options.durability, Durability::Always);
         assert_eq!(options.sync_interval, Duration::from_millis(7));
+        let cluster_url = FanfareText::of_static("redis://10.0.0.1");
+        let given = FanfareOptions { cluster_url, cluster_stream_events_max: 2_000, ..defaults };
+        let expected = ClusterOptions::new("redis://10.0.0.1").stream_events_max(2_000);
+        assert_eq!(read(&given).unwrap().0.cluster, Some(expected));
         let gap_event = FanfareText::of_static("missed");
         let given = FanfareOptions { heartbeat_form: 2, policy: 3, gap_event, ..defaults };
         let (options, _) = read(&given).unwrap();
@@ -453,6 +529,28 @@ mod tests {
             (FanfareOptions { durability: 4, ..defaults }, "durability"),
             (FanfareOptions { sync_interval_ms: 60_001, ..defaults }, "sync_interval_ms"),
             (FanfareOptions { reserved_too: 1, ..defaults }, "reserved_too"),
+            (FanfareOptions { cluster_url: FanfareText::of_static(""), ..defaults }, "cluster_url"),
+            (FanfareOptions { cluster_url, data_dir, ..defaults }, "cluster_url"),
+            (
+                FanfareOptions { cluster_prefix: FanfareText::of_static("{"), ..defaults },
+                "cluster_prefix",
+            ),
+            (
+                FanfareOptions { cluster_ca_file: FanfareText::of_static("\0"), ..defaults },
+                "cluster_ca_file",
+            ),
+            (
+                FanfareOptions { cluster_stream_events_max: 0, ..defaults },
+                "cluster_stream_events_max",
+            ),
+            (
+                FanfareOptions { cluster_stream_bytes_max: 0, ..defaults },
+                "cluster_stream_bytes_max",
+            ),
+            (
+                FanfareOptions { cluster_backlog_bytes_max: 0, ..defaults },
+                "cluster_backlog_bytes_max",
+            ),
         ] {
             match read(&given).err() {
                 Some(Refused::Option { name, .. }) => assert_eq!(name, expected),

@@ -17,15 +17,17 @@ use crate::topic_handle::TopicHandle;
 /// Publishes an event to every client that wants the topic, which is 1 to 256 bytes of UTF-8
 /// without control characters, '+' and '#'. Never waits for a client. On success `*id_out`, unless
 /// `id_out` is NULL, is the hub's id of the event, also when the event has an id of the
-/// publisher's.
+/// publisher's. In a cluster it has the length 0: the event is on its way to the cluster's server, which gives
+/// it its id.
 ///
 /// Threads: any, several at once; every client gets all events in one order. Ownership: `topic`,
 /// `event` and its texts stay the caller's. Errors, after each of which nothing was published to
 /// any client: `FANFARE_ERR_FULL` when too many bytes wait to be sent (try again a little later, or when
 /// `fanfare_hub_notify_space` says so),
 /// `FANFARE_ERR_TOPIC`, `FANFARE_ERR_EVENT`, `FANFARE_ERR_UTF8`, `FANFARE_ERR_TOO_LARGE`,
-/// `FANFARE_ERR_FINISHED`, `FANFARE_ERR_ARGUMENT`, `FANFARE_ERR_CLOSED`, `FANFARE_ERR_FORKED` or
-/// `FANFARE_ERR_SYSTEM`.
+/// `FANFARE_ERR_FINISHED`, `FANFARE_ERR_JOURNAL` or `FANFARE_ERR_CLUSTER` when the disk or the cluster's
+/// server has taken nothing for ten seconds, `FANFARE_ERR_ARGUMENT`, `FANFARE_ERR_CLOSED`,
+/// `FANFARE_ERR_FORKED` or `FANFARE_ERR_SYSTEM`.
 ///
 /// # Safety
 ///
@@ -117,6 +119,10 @@ pub struct FanfarePublication {
 /// bytes wait to be sent: until each of the topics and the hub have space at the same time. 0 does not
 /// wait, and `UINT64_MAX` has no bound. Otherwise it is as `fanfare_hub_publish`.
 ///
+/// Within the same time it then waits until the event is as safe as the option durability promises, or in a
+/// cluster until the event's id is known. When that time is over the event is published all the same, and the
+/// call succeeds.
+///
 /// With a timeout a topic is looked up by its name, also when its handle is given. A program that
 /// publishes to a topic often tries `fanfare_hub_publish_to` first, and calls this after
 /// `FANFARE_ERR_FULL` alone.
@@ -155,7 +161,9 @@ pub unsafe extern "C" fn fanfare_hub_publish_wait(
 /// Other threads' events may come between them. It ends with the first event that
 /// is refused: the ones before it are published, each to all of its topics, and that one and the ones
 /// behind it are not. The whole call waits for at most `timeout_ms`, as `fanfare_hub_publish_wait` does;
-/// only with 0 is the topic of a single handle found without its name.
+/// only with 0 is the topic of a single handle found without its name. With a timeout each event is waited for
+/// before the next: with a data_dir or in a cluster it is faster to publish them with 0, and then to call
+/// `fanfare_hub_flush`.
 ///
 /// `*count_out` is how many events were published, and is written in any case, also with an error, which
 /// is then that of the event at this index. So a program that got `FANFARE_ERR_FULL` or

@@ -59,7 +59,8 @@ pub enum FanfareGapReasonCode {
     /// The client read too slowly, and events were dropped for it.
     FANFARE_GAP_SLOW = 4,
     /// Events were published, and lost with the hub's process or machine before its journal had them as
-    /// safely as the option durability promises.
+    /// safely as the option durability promises; or they were lost with the cluster's server, or cut off
+    /// its stream before the hub had read them.
     FANFARE_GAP_LOST = 5,
 }
 

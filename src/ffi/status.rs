@@ -107,6 +107,10 @@ pub enum FanfareStatusCode {
     /// it could not be written for ten seconds, and nothing was published; or the hub has none. The log says
     /// why: mend that, and try again.
     FANFARE_ERR_JOURNAL = -31,
+    /// The hub could not join the cluster of the option cluster_url, since the server does not serve it or
+    /// the library was built without clusters; or the server has taken nothing for ten seconds, and nothing
+    /// was published. The log says why: mend that, and try again.
+    FANFARE_ERR_CLUSTER = -32,
 }
 
 /// A code that is not `FANFARE_OK`, inside of the library.
@@ -118,7 +122,7 @@ pub(super) use FanfareStatusCode as Status;
 /// Errors: none.
 #[no_mangle]
 pub extern "C" fn fanfare_strerror(status: FanfareStatus) -> *const c_char {
-    const TEXTS: [&std::ffi::CStr; 32] = [
+    const TEXTS: [&std::ffi::CStr; 33] = [
         c"success",
         c"the library has a defect and panicked; please report it",
         c"an argument is NULL, or a length or struct size is impossible; correct the call",
@@ -151,6 +155,7 @@ pub extern "C" fn fanfare_strerror(status: FanfareStatus) -> *const c_char {
         c"the program has set a logger of its own; take the library's records from that",
         c"the token or ticket is not valid, or no longer; answer its client 401",
         c"the journal in the option data_dir cannot be opened or written; the log says why, mend that and try again",
+        c"the server of the cluster in the option cluster_url does not serve, or the library has no clusters; the log says why, mend that and try again",
     ];
     let index = status.checked_neg().and_then(|n| usize::try_from(n).ok());
     let text = index.and_then(|index| TEXTS.get(index));
@@ -182,6 +187,7 @@ impl From<PublishError> for Status {
             PublishError::TooManyTopics { .. } => Status::FANFARE_ERR_TOO_MANY,
             PublishError::Closed => Status::FANFARE_ERR_CLOSED,
             PublishError::Unwritable => Status::FANFARE_ERR_JOURNAL,
+            PublishError::Unreachable => Status::FANFARE_ERR_CLUSTER,
             PublishError::Invalid(error) => error.into(),
         }
     }
@@ -193,6 +199,7 @@ impl From<StartError> for Status {
             StartError::Options(_) => Status::FANFARE_ERR_OPTIONS,
             StartError::System(_) => Status::FANFARE_ERR_SYSTEM,
             StartError::Journal(_) => Status::FANFARE_ERR_JOURNAL,
+            StartError::Cluster(_) => Status::FANFARE_ERR_CLUSTER,
         }
     }
 }

@@ -14,6 +14,7 @@ use super::refusal::Refusal;
 use super::routes::{Compiled, Matched, Routes};
 use super::start::last_event_id;
 use crate::authorizer::{Admission, StreamAsk, Verdict};
+use crate::cluster::BEHIND_RETRY;
 use crate::excerpt::Excerpt;
 use crate::frame::Wire;
 use crate::grant::Grant;
@@ -356,6 +357,11 @@ impl HttpHandshake {
         };
         let Wishes { wanted, resume, tag } = wishes;
         if let Some(answer) = finished::answer(&self.shared, &wanted, &resume, cors) {
+            return Ok(HandshakeStep::Answer(answer));
+        }
+        if self.shared.is_behind(&resume) {
+            let retry = jittered(BEHIND_RETRY);
+            let answer = response::come_again(&fields, heartbeat_form, retry);
             return Ok(HandshakeStep::Answer(answer));
         }
         if is_head {

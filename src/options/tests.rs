@@ -14,7 +14,35 @@ use crate::resume::StartAt;
 
 #[test]
 fn the_engines_options_are_those_of_the_table() {
-    hold("The engine", |options| options, Options::check);
+    let (rows, of_cluster) = engine();
+    let names: Vec<_> = rows.iter().map(|row| &*row.option).collect();
+    let own: Vec<_> = Options::NAMES.iter().copied().filter(|&name| name != "cluster").collect();
+    assert_eq!(names, own, "the options in the table of the engine");
+    hold_rows(&rows, "", Options::default, |options| options, Options::check);
+    assert!(Options::default().cluster.is_none());
+    assert_eq!((&*of_cluster[0].option, &*of_cluster[0].default), ("cluster_url", "none"));
+}
+
+#[test]
+fn the_options_of_a_cluster_are_those_of_the_table() {
+    let names: Vec<_> = engine().1.into_iter().map(|row| row.option).collect();
+    // The others are in no other language, and are below the table.
+    let others = ["connect_timeout", "answer_timeout"];
+    let own = ClusterOptions::NAMES.iter().filter(|name| !others.contains(name));
+    assert_eq!(names, own.map(|name| format!("cluster_{name}")).collect::<Vec<_>>());
+    let new = || ClusterOptions::new("redis://localhost");
+    // The URL is one that is always there.
+    hold_rows(&engine().1[1..], "cluster_", new, |options| options, ClusterOptions::check);
+    let url = &engine().1[0];
+    for wrong in ["", "http://localhost", "redis://"] {
+        let error = ClusterOptions::new(wrong).check().unwrap_err();
+        assert_eq!((error.option, &*error.bounds), (&*url.option, &*url.bounds), "{wrong:?}");
+    }
+}
+
+/// The rows of the engine's table, and those of its cluster.
+fn engine() -> (Vec<table::Row>, Vec<table::Row>) {
+    table::rows("The engine").into_iter().partition(|row| !row.option.starts_with("cluster_"))
 }
 
 #[test]
@@ -55,9 +83,21 @@ pub(crate) fn hold<O: Default + Fields>(
     let rows = table::rows(heading);
     let names: Vec<_> = rows.iter().map(|row| &*row.option).collect();
     assert_eq!(names, O::NAMES, "the options in the table {heading:?}");
-    assert_eq!(check(&O::default()), Ok(()));
-    for row in &rows {
-        let default = shown(O::default().field(&row.option));
+    hold_rows(&rows, "", O::default, with_room, check);
+}
+
+/// The same of some rows, whose options have fields without a beginning of their names.
+fn hold_rows<O: Fields>(
+    rows: &[table::Row],
+    beginning: &str,
+    new: impl Fn() -> O,
+    with_room: impl Fn(O) -> O,
+    check: impl Fn(&O) -> Result<(), OptionsError>,
+) {
+    assert_eq!(check(&new()), Ok(()));
+    for row in rows {
+        let field = row.option.strip_prefix(beginning).unwrap();
+        let default = shown(new().field(field));
         match &*row.default {
             "one for each core" => assert_eq!(default, cores().min(SHARDS_MAX).to_string()),
             octal if row.unit == "octal" => {
@@ -67,8 +107,8 @@ pub(crate) fn hold<O: Default + Fields>(
             _ => assert_eq!(default, plain(&row.default), "{row:?}"),
         }
         let with = |value: Value| {
-            let mut options = with_room(O::default());
-            set(options.field(&row.option), value).then(|| check(&options))
+            let mut options = with_room(new());
+            set(options.field(field), value).then(|| check(&options))
         };
         let is_refused = |value: Value| {
             let Some(checked) = with(value) else { return false };
@@ -124,6 +164,8 @@ fn shown(value: &mut dyn Any) -> String {
         time.as_millis().to_string()
     } else if let Some(number) = value.downcast_ref::<usize>() {
         number.to_string()
+    } else if let Some(number) = value.downcast_ref::<u64>() {
+        number.to_string()
     } else if let Some(number) = value.downcast_ref::<u32>() {
         number.to_string()
     } else if let Some(number) = value.downcast_ref::<u8>() {
@@ -177,6 +219,8 @@ fn set(option: &mut dyn Any, value: Value) -> bool {
                 *time = Duration::from_millis(number);
             } else if let Some(count) = option.downcast_mut::<usize>() {
                 *count = number.try_into().unwrap();
+            } else if let Some(count) = option.downcast_mut::<u64>() {
+                *count = number;
             } else if let Some(count) = option.downcast_mut::<u32>() {
                 *count = number.try_into().unwrap();
             } else if let Some(count) = option.downcast_mut::<u8>() {

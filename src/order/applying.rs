@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
 use super::cluster_item::ClusterItem;
-use super::lives::{Life, Lives};
+use super::lives::{Known, Life, Lives};
 use super::numbering::NUMBERS_PER_ITEM;
 use super::restore::Restoring;
 use super::summary::Summary;
@@ -13,6 +13,7 @@ use super::{Order, Refused, ShardInbox};
 use crate::filter::Subscription;
 use crate::id::{Epoch, EventId};
 use crate::options::{Options, TopicOptions};
+use crate::resume::Resume;
 use crate::topic::Topic;
 use crate::tuning::OrderTuning;
 
@@ -43,10 +44,8 @@ impl Order {
             Summary { others_to: forgotten_to, lists_to: forgotten_to, ..Summary::default() };
         let mut order =
             Restoring::new(options, &tuning, summary).end_at(START_NS, inboxes, options, tuning);
-        order.begin_life(
-            Lives::new(base.lives.into_iter().map(own_life).collect()),
-            forgotten_to + 1,
-        );
+        let lives = base.lives.into_iter().map(own_life).collect();
+        order.begin_life(Lives::of_cluster(lives, NUMBERS_PER_ITEM), forgotten_to + 1);
         order.epoch.store(base.epoch.to_bits(), Ordering::Relaxed);
         order.numbering.give_all();
         order
@@ -62,9 +61,11 @@ impl Order {
     ) -> Result<Option<EventId>, Refused> {
         let at_ns = self.now_ns().saturating_sub(age_ns).max(1);
         self.numbering.give(own_number(number), at_ns);
+        let has_event =
+            matches!(item, ClusterItem::Event { .. } | ClusterItem::Finished { last: Some(_), .. });
         let applied = self.apply_numbered(item);
         self.numbering.take_back();
-        if let Ok(Some(_)) = &applied {
+        if has_event && applied.is_ok() {
             self.numbering.count_event();
         }
         applied
@@ -106,8 +107,9 @@ impl Order {
     pub(crate) fn begin_cluster_life(&self, epoch: Epoch, first: u64, lost_to: u64) -> bool {
         let mut locked = self.lock();
         let last = self.sequence();
-        let lost_to = own_number(lost_to) + NUMBERS_PER_ITEM - 1;
-        let misses = lost_to > last;
+        // The last item's marks have numbers behind it, as far as there are any.
+        let misses = own_number(lost_to) > last;
+        let (last, lost_to) = (end_of_item(last), end_of_item(own_number(lost_to)));
         let life = Life { epoch: self.epoch(), last, lost_to: misses.then_some(lost_to) };
         locked.lives.add(life);
         self.epoch.store(epoch.to_bits(), Ordering::Relaxed);
@@ -118,8 +120,7 @@ impl Order {
     /// Notes that the items up to a number are gone, before this node has read them.
     pub(crate) fn note_lost(&self, lost_to: u64) {
         let mut locked = self.lock();
-        let last = self.sequence();
-        let lost_to = own_number(lost_to) + NUMBERS_PER_ITEM - 1;
+        let (last, lost_to) = (end_of_item(self.sequence()), end_of_item(own_number(lost_to)));
         locked.lives.add(Life { epoch: self.epoch(), last, lost_to: Some(lost_to) });
         self.end_publishing(lost_to);
     }
@@ -137,6 +138,23 @@ impl Order {
         })
     }
 
+    /// Whether a client has come from a node that has read more of the cluster's stream than this one, by a
+    /// moment as a rule. Then this one cannot say yet what the client misses.
+    pub(crate) fn is_behind(&self, resume: &Resume) -> bool {
+        let id = resume.id().and_then(EventId::parse);
+        id.is_some_and(|id| {
+            id.epoch == self.epoch()
+                && id.sequence / NUMBERS_PER_ITEM > self.sequence() / NUMBERS_PER_ITEM
+        })
+    }
+
+    /// Whether a client's id is that of a life that this node does not know, and perhaps will, when it has read on.
+    pub(crate) fn may_be_behind(&self, resume: &Resume) -> bool {
+        let id = resume.id().and_then(EventId::parse);
+        let known = |id| self.lock().lives.look_up(id, self.newest_id());
+        id.is_some_and(|id| known(id) == Known::Unknown)
+    }
+
     pub(crate) fn is_closed(&self) -> bool {
         self.locked.lock().unwrap_or_else(PoisonError::into_inner).is_closed
     }
@@ -147,7 +165,115 @@ fn own_number(number: u64) -> u64 {
     number.saturating_mul(NUMBERS_PER_ITEM)
 }
 
+/// The last of the numbers that an item, and the marks behind it, may have.
+fn end_of_item(number: u64) -> u64 {
+    number | (NUMBERS_PER_ITEM - 1)
+}
+
 fn own_life(life: Life) -> Life {
-    let own_last = |number| own_number(number) + NUMBERS_PER_ITEM - 1;
+    let own_last = |number| end_of_item(own_number(number));
     Life { last: own_last(life.last), lost_to: life.lost_to.map(own_last), ..life }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Event;
+    use crate::frame::Draft;
+
+    fn clustered(first: u64, lives: Vec<Life>) -> Order {
+        let base = Base { epoch: Epoch::random(), lives, first };
+        Order::clustered(Box::new([]), &Options::default(), OrderTuning::default(), base)
+    }
+
+    fn event(topic: &str) -> ClusterItem {
+        let topics = [Topic::new(topic).unwrap()].into();
+        let draft = Draft::encode(&Event::new("x"), 100).unwrap();
+        ClusterItem::Event { topics, draft, window_ns: 0 }
+    }
+
+    fn resume(id: EventId) -> Resume {
+        Resume::After(id.to_string().into())
+    }
+
+    #[test]
+    fn two_nodes_give_the_same_ids_whatever_marks_one_of_them_makes() {
+        let (one, other) = (clustered(1, vec![]), clustered(1, vec![]));
+        other.epoch.store(one.epoch().to_bits(), Ordering::Relaxed);
+        for number in [1, 2, 5] {
+            let topic = Topic::new(&format!("t{number}")).unwrap();
+            let of =
+                |order: &Order| order.apply(3 * number, 0, event(topic.as_str())).ok().flatten();
+            let id = of(&one);
+            assert_eq!(id.map(|id| id.sequence), Some(3 * number * NUMBERS_PER_ITEM));
+            assert_eq!(id, of(&other));
+            let end = |order: &Order| {
+                let last = ClusterItem::Finished { topic: topic.clone(), last: None };
+                order.apply(3 * number + 1, 0, last).ok().flatten()
+            };
+            assert_eq!(end(&one), end(&other));
+            // One of them alone forgets something, and says so by a mark.
+            let mut locked = one.lock();
+            locked.marks += 1;
+            one.end_publishing(one.next_own_sequence());
+            assert!(one.sequence() > other.sequence());
+        }
+        assert_eq!(one.counts().published_events, 3);
+    }
+
+    #[test]
+    fn a_node_that_has_read_less_than_a_client_has_it_come_again() {
+        let order = clustered(1, vec![]);
+        assert!(order.apply(3, 0, event("a")).is_ok());
+        let id = |number, more| order.id_of(number * NUMBERS_PER_ITEM + more);
+        assert!(!order.is_behind(&resume(id(3, 0))));
+        // Another node's own mark behind the same item.
+        assert!(!order.is_behind(&resume(id(3, 7))));
+        assert_eq!(order.lock().lives.look_up(id(3, 7), order.newest_id()), Known::Had(48, None));
+        assert!(order.is_behind(&resume(id(4, 0))));
+        assert!(order.apply(4, 0, event("a")).is_ok());
+        assert!(!order.is_behind(&resume(id(4, 0))));
+        let other = EventId { epoch: Epoch::random(), sequence: 1 << 60 };
+        assert!(!order.is_behind(&resume(other)));
+        assert!(order.may_be_behind(&resume(other)));
+        assert!(!order.is_behind(&Resume::After("custom".into())));
+    }
+
+    #[test]
+    fn the_marks_of_a_node_never_take_the_number_of_an_item() {
+        let order = clustered(1, vec![]);
+        assert!(order.apply(1, 0, event("a")).is_ok());
+        for nth in 1..40 {
+            let mut locked = order.lock();
+            locked.marks += 1;
+            let number = order.next_own_sequence();
+            order.end_publishing(number);
+            assert_eq!(number, NUMBERS_PER_ITEM + nth.min(NUMBERS_PER_ITEM - 1));
+        }
+        let published = order.apply(2, 0, event("a")).ok().flatten();
+        assert_eq!(published, Some(order.id_of(2 * NUMBERS_PER_ITEM)));
+    }
+
+    #[test]
+    fn another_life_loses_nothing_or_says_what() {
+        let order = clustered(1, vec![]);
+        let before = order.epoch();
+        assert!(order.apply(2, 0, event("a")).is_ok());
+        let next = Epoch::random();
+        assert!(!order.begin_cluster_life(next, 1_000, 2), "it has read what there was");
+        assert_eq!(order.epoch(), next);
+        let known = |epoch, number: u64| {
+            let id = EventId { epoch, sequence: number * NUMBERS_PER_ITEM };
+            order.lock().lives.look_up(id, order.newest_id())
+        };
+        assert_eq!(known(before, 2), Known::Had(32, None));
+        assert!(order.begin_cluster_life(Epoch::random(), 2_000, 1_500));
+        assert_eq!(known(before, 2), Known::Had(32, Some(1_500 * 16 + 15)));
+        assert!(matches!(known(next, 1_400), Known::Lost(16_015, _)));
+        order.note_lost(2_100);
+        assert_eq!(known(order.epoch(), 2_050), Known::Had(32_800, None), "it was told by then");
+        let told = EventId { epoch: order.epoch(), sequence: 2_000 * NUMBERS_PER_ITEM };
+        let told = order.lock().lives.look_up(told, order.newest_id());
+        assert_eq!(told, Known::Had(32_000, Some(2_100 * 16 + 15)));
+    }
 }

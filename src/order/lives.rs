@@ -28,7 +28,12 @@ pub(crate) struct Life {
 
 /// The earlier lives that are known, in their order: none, if the hub has no journal.
 #[derive(Debug, Default)]
-pub(super) struct Lives(Vec<Life>);
+pub(super) struct Lives {
+    earlier: Vec<Life>,
+    /// How far a number may be behind the newest one and yet say no more than that: in a cluster each node has
+    /// numbers of its own between two items.
+    slack: u64,
+}
 
 /// What the id of a client that comes back says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,7 +51,12 @@ impl Lives {
     pub(super) fn new(mut earlier: Vec<Life>) -> Lives {
         let excess = earlier.len().saturating_sub(LIVES_MAX);
         earlier.drain(..excess);
-        Lives(earlier)
+        Lives { earlier, slack: 0 }
+    }
+
+    /// Those of an order whose items are so many numbers apart.
+    pub(super) fn of_cluster(earlier: Vec<Life>, numbers_per_item: u64) -> Lives {
+        Lives { slack: numbers_per_item - 1, ..Lives::new(earlier) }
     }
 
     /// Adds a life that has ended, or a part of this one behind which something is lost.
@@ -55,26 +65,29 @@ impl Lives {
         allow(dead_code, reason = "a cluster's nodes alone use it")
     )]
     pub(super) fn add(&mut self, life: Life) {
-        if self.0.len() == LIVES_MAX {
-            self.0.remove(0);
+        if self.earlier.len() == LIVES_MAX {
+            self.earlier.remove(0);
         }
-        self.0.push(life);
+        self.earlier.push(life);
     }
 
     /// What an id says, when `newest` is the newest one of this life.
     pub(super) fn look_up(&self, id: EventId, newest: EventId) -> Known {
         let is_of_this_life = id.epoch == newest.epoch;
-        let last = match self.0.iter().rfind(|life| life.epoch == id.epoch) {
-            _ if is_of_this_life => newest.sequence,
+        let last = match self.earlier.iter().rfind(|life| life.epoch == id.epoch) {
+            _ if is_of_this_life => newest.sequence | self.slack,
             Some(life) => life.last,
             None => return Known::Unknown,
         };
         let lost_after = |number: u64| {
-            let lost = self.0.iter().filter(|life| life.last >= number);
+            let lost = self.earlier.iter().filter(|life| life.last >= number);
             lost.filter_map(|life| life.lost_to).max()
         };
         match id.sequence <= last {
-            true => Known::Had(id.sequence, lost_after(id.sequence)),
+            true => {
+                let had = id.sequence.min(newest.sequence);
+                Known::Had(had, lost_after(had))
+            }
             // This life has lost nothing: an id beyond its last number is an invention.
             false if is_of_this_life => Known::Unknown,
             false => Known::Lost(last, lost_after(last).unwrap_or(last)),

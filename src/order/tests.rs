@@ -2,6 +2,7 @@
 //! topics.
 
 mod checks;
+mod clustered;
 mod finished;
 mod gap_starts;
 mod gaps;

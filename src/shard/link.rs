@@ -8,6 +8,7 @@ use crate::metrics::Counters;
 use crate::notices::NoticeQueue;
 use crate::options::Options;
 use crate::order::{Order, ShardInbox};
+use crate::resume::Resume;
 use crate::shard::admin::drain::Drain;
 use crate::shard::admin::query::QueryRequest;
 use crate::shard::connection::peer::Peer;
@@ -86,6 +87,12 @@ pub(crate) enum Command {
 }
 
 impl Shared {
+    /// Whether a client is to come again in a moment, since this hub is a node of a cluster that has read less
+    /// than the client.
+    pub(crate) fn is_behind(&self, resume: &Resume) -> bool {
+        self.cluster.as_ref().is_some_and(|cluster| cluster.is_behind(&self.order, resume))
+    }
+
     /// Those on connections and on subscriptions.
     pub(crate) fn limits(&self) -> (&ConnectionLimits, &SubscriptionLimits) {
         (&self.connection_limits, &self.subscription_limits)

@@ -31,6 +31,7 @@ extern const test tests_of_publish[];
 extern const test tests_of_several[];
 extern const test tests_of_finish[];
 extern const test tests_of_journal[];
+extern const test tests_of_cluster[];
 extern const test tests_of_rules[];
 extern const test tests_of_metrics[];
 extern const test tests_of_wait[];

@@ -25,6 +25,7 @@ static void every_code_has_a_text(void)
         FANFARE_ERR_BUSY,   FANFARE_ERR_SOCKET,  FANFARE_ERR_SOCKET_TLS, FANFARE_ERR_SOCKET_READ,
         FANFARE_ERR_SOCKET_UNSENT, FANFARE_ERR_REQUEST, FANFARE_ERR_GRANT, FANFARE_ERR_KEY,
         FANFARE_ERR_ENDED,  FANFARE_ERR_LOGGER,  FANFARE_ERR_TOKEN,    FANFARE_ERR_JOURNAL,
+        FANFARE_ERR_CLUSTER,
     };
     static const size_t count = sizeof codes / sizeof codes[0];
     size_t i, j;
@@ -40,7 +41,7 @@ static void every_code_has_a_text(void)
 
 static void unknown_codes_have_a_text(void)
 {
-    static const fanfare_status unknown[] = {1, 12, 1000, -32, -1000, INT32_MAX, INT32_MIN};
+    static const fanfare_status unknown[] = {1, 12, 1000, -33, -1000, INT32_MAX, INT32_MIN};
     size_t i;
 
     for (i = 0; i < sizeof unknown / sizeof unknown[0]; i++) {

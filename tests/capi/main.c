@@ -18,6 +18,7 @@ static const test *const all[] = {
     tests_of_several,
     tests_of_finish,
     tests_of_journal,
+    tests_of_cluster,
     tests_of_rules,
     tests_of_metrics,
     tests_of_wait,

@@ -45,6 +45,9 @@ static const struct {
     FIELD(finished_age_max_ms),
     FIELD(sync_interval_ms),
     FIELD(journal_backlog_bytes_max),
+    FIELD(cluster_stream_events_max),
+    FIELD(cluster_stream_bytes_max),
+    FIELD(cluster_backlog_bytes_max),
 };
 
 /* How many of these the first version had. */
@@ -63,7 +66,7 @@ static void defaults(void)
     CHECK_EQ(options.size, sizeof options);
     CHECK_EQ(document_count(), count);
     CHECK_EQ(SIZE_MIN, sizeof options.size + (FIRST_COUNT + 1) * sizeof(uint64_t));
-    CHECK_EQ(sizeof options, SIZE_MIN + 4 * sizeof(uint32_t) + 2 * sizeof(fanfare_text) +
+    CHECK_EQ(sizeof options, SIZE_MIN + 4 * sizeof(uint32_t) + 5 * sizeof(fanfare_text) +
                                  (count - FIRST_COUNT) * sizeof(uint64_t));
     for (i = 0; i < count; i++) {
         uint64_t value;
@@ -79,6 +82,8 @@ static void defaults(void)
     CHECK_EQ(options.heartbeat_form, 0);
     CHECK_EQ(options.policy, 0);
     CHECK(options.gap_event.data == NULL && options.gap_event.length == 0);
+    CHECK(options.cluster_url.data == NULL && options.cluster_url.length == 0);
+    CHECK(options.cluster_prefix.data == NULL && options.cluster_ca_file.data == NULL);
     CHECK(memcmp(&options, &helped, sizeof options) == 0);
 }
 
@@ -236,6 +241,10 @@ static void out_of_bounds(void)
         OPTION(connection_age_max_ms, 999),
         OPTION(connection_age_max_ms, 30 * day_ms + 1),
         OPTION(finished_age_max_ms, 7 * day_ms + 1),
+        OPTION(cluster_stream_events_max, 999),
+        OPTION(cluster_stream_events_max, 1000000001),
+        OPTION(cluster_stream_bytes_max, (1 << 20) - 1),
+        OPTION(cluster_backlog_bytes_max, (64 << 10) - 1),
         OPTION(any_host, 2),
         OPTION(any_host, UINT32_MAX),
         OPTION(reserved, 1),
@@ -293,6 +302,10 @@ static void on_the_bounds(void)
         OPTION(connection_age_max_ms, 30 * day_ms),
         OPTION(finished_age_max_ms, 0),
         OPTION(finished_age_max_ms, 7 * day_ms),
+        OPTION(cluster_stream_events_max, 1000),
+        OPTION(cluster_stream_events_max, 1000000000),
+        OPTION(cluster_stream_bytes_max, 1 << 20),
+        OPTION(cluster_backlog_bytes_max, 64 << 10),
         OPTION(any_host, 0),
         OPTION(any_host, 1),
     };

@@ -12,6 +12,7 @@ mod command_line;
 mod connections;
 mod control;
 mod control_bounds;
+mod demo_cluster;
 mod durable;
 mod ending;
 mod entrances;

@@ -64,7 +64,9 @@
  *   fanfare_subscription_covers
  *                            any                  nothing             what was passed: the caller
  *
- *   fanfare_hub_new          any                  threads to start    the hub: the caller
+ *   fanfare_hub_new          any                  threads to start,   the hub: the caller
+ *                                                 the disk, and the
+ *                                                 cluster's server
  *   fanfare_hub_close        any, several at once 2 s, for clients    the hub: the caller
  *   fanfare_hub_free         one, after all other 2 s, for clients    none: the hub is gone
  *                            calls with the hub
@@ -72,12 +74,14 @@
  *   fanfare_hub_publish      any, several at once another publisher   what was passed: the caller
  *   fanfare_hub_publish_to   any, several at once another publisher   what was passed: the caller
  *   fanfare_hub_publish_wait any, several at once clients that lag,   what was passed: the caller
+ *                                                 the disk and the
+ *                                                 cluster's server,
  *                                                 for its timeout
- *   fanfare_hub_publish_many any, several at once clients that lag,   what was passed: the caller
- *                                                 for its timeout
+ *   fanfare_hub_publish_many any, several at once the same            what was passed: the caller
  *
- *   fanfare_hub_flush        any, several at once the disk, for its   the hub: the caller
- *                                                 timeout
+ *   fanfare_hub_flush        any, several at once the disk or the     the hub: the caller
+ *                                                 cluster's server,
+ *                                                 for its timeout
  *
  *   fanfare_hub_finish       any, several at once clients that lag,   what was passed: the caller
  *                                                 for its timeout
@@ -502,6 +506,12 @@ typedef enum fanfare_status_code {
    * why: mend that, and try again.
    */
   FANFARE_ERR_JOURNAL = -31,
+  /**
+   * The hub could not join the cluster of the option cluster_url, since the server does not serve it or
+   * the library was built without clusters; or the server has taken nothing for ten seconds, and nothing
+   * was published. The log says why: mend that, and try again.
+   */
+  FANFARE_ERR_CLUSTER = -32,
 } fanfare_status_code;
 
 /**
@@ -899,6 +909,43 @@ typedef struct fanfare_options {
    * Bounds: at least 1 byte. Default: 16 MiB.
    */
   uint64_t journal_backlog_bytes_max;
+  /**
+   * The URL of the Redis or Valkey server of a cluster, version 6.2 or later: hubs that have the same server
+   * and the same cluster_prefix have one order of events, and what is published at one of them reaches the
+   * clients of all. redis://[[user]:password@]host[:port][/db], redis+unix:///path, or by Sentinels
+   * redis+sentinel://[[user]:password@]host[:port][,host[:port]]/service[/db]. {NULL, 0} is no cluster. Not
+   * together with data_dir. A library without clusters, or without TLS for rediss:// and rediss+sentinel://,
+   * refuses to make the hub.
+   * Bounds: such a URL, of at most 4,096 bytes. Default: none.
+   */
+  fanfare_text cluster_url;
+  /**
+   * What the names of all keys begin with, in braces, on the cluster's server. {NULL, 0} is the default.
+   * Bounds: 1 to 128 letters, digits and -_.:. Default: fanfare.
+   */
+  fanfare_text cluster_prefix;
+  /**
+   * The path of a file with the certificates, in PEM, of those who may vouch for the server's certificate, for
+   * a library with TLS. {NULL, 0} stands for those that the system has.
+   * Bounds: the path of a file. Default: none.
+   */
+  fanfare_text cluster_ca_file;
+  /**
+   * How many events the cluster's stream keeps at least, for hubs that come late.
+   * Bounds: 1,000 to 1,000,000,000. Default: 1,000,000.
+   */
+  uint64_t cluster_stream_events_max;
+  /**
+   * After how many bytes the cluster's stream is cut all the same, without what the server adds.
+   * Bounds: at least 1 MiB. Default: 1 GiB.
+   */
+  uint64_t cluster_stream_bytes_max;
+  /**
+   * A publisher finds the hub full when this many bytes of its events are on their way through the
+   * cluster's server.
+   * Bounds: at least 64 KiB. Default: 16 MiB.
+   */
+  uint64_t cluster_backlog_bytes_max;
 } fanfare_options;
 
 /**
@@ -1004,8 +1051,10 @@ typedef struct fanfare_event {
  * comma or space, and without a NUL at its end; print it with
  * `printf("%.*s", (int)id.length, id.text)`.
  *
- * A length of 0 means that the event is published but its id is not known yet. This library knows
- * every id at once; one that keeps events in a store or a cluster may not.
+ * A length of 0 means that the event is accepted but its id is not known yet. A hub of its own knows every
+ * id at once. A hub of a cluster gets its ids from the cluster's server: `fanfare_hub_publish`,
+ * `fanfare_hub_publish_to`, and other functions with a timeout of 0, return before the id is known; those
+ * that wait know it, unless their time was over before.
  */
 typedef struct fanfare_event_id {
   /**
@@ -1090,12 +1139,13 @@ typedef struct fanfare_hub fanfare_hub;
 
 /**
  * Makes a hub and starts its threads. `options` may be NULL for the defaults. On success
- * `*hub_out` is the hub.
+ * `*hub_out` is the hub. With the option data_dir it reads what is there before; with cluster_url it waits
+ * for at most 10 s for the cluster's server, and then until it has read what the cluster's stream has.
  *
- * Threads: any. Ownership: the options stay the caller's; the hub is the caller's, to be freed
- * with
+ * Threads: any. Ownership: the options stay the caller's; the hub is the caller's, to be freed with
  * `fanfare_hub_free`. Errors: `FANFARE_ERR_ARGUMENT`; `FANFARE_ERR_OPTIONS`, and
- * `fanfare_options_problem` says which option; `FANFARE_ERR_SYSTEM`.
+ * `fanfare_options_problem` says which option; `FANFARE_ERR_SYSTEM`; `FANFARE_ERR_JOURNAL` and
+ * `FANFARE_ERR_CLUSTER`, and the log says why.
  */
 fanfare_status fanfare_hub_new(const fanfare_options *options,
                                fanfare_hub **hub_out);
@@ -1165,15 +1215,17 @@ typedef struct fanfare_publication {
  * Publishes an event to every client that wants the topic, which is 1 to 256 bytes of UTF-8
  * without control characters, '+' and '#'. Never waits for a client. On success `*id_out`, unless
  * `id_out` is NULL, is the hub's id of the event, also when the event has an id of the
- * publisher's.
+ * publisher's. In a cluster it has the length 0: the event is on its way to the cluster's server, which gives
+ * it its id.
  *
  * Threads: any, several at once; every client gets all events in one order. Ownership: `topic`,
  * `event` and its texts stay the caller's. Errors, after each of which nothing was published to
  * any client: `FANFARE_ERR_FULL` when too many bytes wait to be sent (try again a little later, or when
  * `fanfare_hub_notify_space` says so),
  * `FANFARE_ERR_TOPIC`, `FANFARE_ERR_EVENT`, `FANFARE_ERR_UTF8`, `FANFARE_ERR_TOO_LARGE`,
- * `FANFARE_ERR_FINISHED`, `FANFARE_ERR_ARGUMENT`, `FANFARE_ERR_CLOSED`, `FANFARE_ERR_FORKED` or
- * `FANFARE_ERR_SYSTEM`.
+ * `FANFARE_ERR_FINISHED`, `FANFARE_ERR_JOURNAL` or `FANFARE_ERR_CLUSTER` when the disk or the cluster's
+ * server has taken nothing for ten seconds, `FANFARE_ERR_ARGUMENT`, `FANFARE_ERR_CLOSED`,
+ * `FANFARE_ERR_FORKED` or `FANFARE_ERR_SYSTEM`.
  */
 fanfare_status fanfare_hub_publish(const fanfare_hub *hub,
                                    fanfare_text topic,
@@ -1198,6 +1250,10 @@ fanfare_status fanfare_hub_publish_to(const fanfare_hub *hub,
  * bytes wait to be sent: until each of the topics and the hub have space at the same time. 0 does not
  * wait, and `UINT64_MAX` has no bound. Otherwise it is as `fanfare_hub_publish`.
  *
+ * Within the same time it then waits until the event is as safe as the option durability promises, or in a
+ * cluster until the event's id is known. When that time is over the event is published all the same, and the
+ * call succeeds.
+ *
  * With a timeout a topic is looked up by its name, also when its handle is given. A program that
  * publishes to a topic often tries `fanfare_hub_publish_to` first, and calls this after
  * `FANFARE_ERR_FULL` alone.
@@ -1219,7 +1275,9 @@ fanfare_status fanfare_hub_publish_wait(const fanfare_hub *hub,
  * Other threads' events may come between them. It ends with the first event that
  * is refused: the ones before it are published, each to all of its topics, and that one and the ones
  * behind it are not. The whole call waits for at most `timeout_ms`, as `fanfare_hub_publish_wait` does;
- * only with 0 is the topic of a single handle found without its name.
+ * only with 0 is the topic of a single handle found without its name. With a timeout each event is waited for
+ * before the next: with a data_dir or in a cluster it is faster to publish them with 0, and then to call
+ * `fanfare_hub_flush`.
  *
  * `*count_out` is how many events were published, and is written in any case, also with an error, which
  * is then that of the event at this index. So a program that got `FANFARE_ERR_FULL` or
@@ -1312,12 +1370,14 @@ fanfare_status fanfare_hub_finish_topic(const fanfare_hub *hub,
  * Waits until everything that was published before, by any thread, is as safe as the option durability
  * promises, for at most `timeout_ms`; 0 does not wait, and `UINT64_MAX` has no bound. It is for a
  * program that publishes many events without waiting and then wants to know once;
- * `fanfare_hub_publish_wait` waits for its own event already, within its time.
+ * `fanfare_hub_publish_wait` waits for its own event already, within its time. In a cluster it waits until
+ * the cluster's server has everything that was published here.
  *
- * Threads: any, several at once; it may wait for the disk. Ownership: the hub stays the caller's.
- * Errors, after each of which the events are published all the same: `FANFARE_ERR_TIMEOUT` when they
- * were not written within the time; `FANFARE_ERR_JOURNAL` when they cannot be written, or the hub has
- * no data_dir; `FANFARE_ERR_ARGUMENT` or `FANFARE_ERR_FORKED`.
+ * Threads: any, several at once; it may wait for the disk, or the cluster's server. Ownership: the hub stays
+ * the caller's. Errors, after each of which the events are published all the same: `FANFARE_ERR_TIMEOUT`
+ * when they were not written within the time; `FANFARE_ERR_JOURNAL` when they cannot be written, or the hub
+ * has neither a data_dir nor a cluster; `FANFARE_ERR_CLUSTER` when the cluster's server cannot be reached;
+ * `FANFARE_ERR_ARGUMENT` or `FANFARE_ERR_FORKED`.
  */
 fanfare_status fanfare_hub_flush(const fanfare_hub *hub,
                                  uint64_t timeout_ms);
@@ -1670,7 +1730,8 @@ typedef enum fanfare_gap_reason_code {
   FANFARE_GAP_SLOW = 4,
   /**
    * Events were published, and lost with the hub's process or machine before its journal had them as
-   * safely as the option durability promises.
+   * safely as the option durability promises; or they were lost with the cluster's server, or cut off
+   * its stream before the hub had read them.
    */
   FANFARE_GAP_LOST = 5,
 } fanfare_gap_reason_code;
@@ -4509,6 +4570,35 @@ typedef struct fanfare_metrics {
    * Writes of the journal, and the like, that failed.
    */
   uint64_t journal_errors;
+  /**
+   * 1 while the server of the cluster in the option cluster_url does not serve; the log says why.
+   */
+  uint64_t cluster_failing;
+  /**
+   * Bytes of this hub's events that are on their way to the cluster's stream and back.
+   */
+  uint64_t cluster_backlog_bytes;
+  /**
+   * Batches of events that the cluster's server has taken from this hub.
+   */
+  uint64_t cluster_batches;
+  /**
+   * Events, ends and rules that this hub has read from the cluster's stream.
+   */
+  uint64_t cluster_items;
+  /**
+   * Of these, those that were refused, by each hub alike: another hub had finished their topic before.
+   */
+  uint64_t cluster_refused_items;
+  /**
+   * Times that this hub has connected to append to the cluster's stream.
+   */
+  uint64_t cluster_connects;
+  /**
+   * Times that items of the cluster's stream were lost or cut off before this hub had read them; its
+   * clients were told.
+   */
+  uint64_t cluster_losses;
 } fanfare_metrics;
 
 /**

@@ -52,6 +52,13 @@ static const struct {
     {"journalRecords", offsetof(fanfare_metrics, journal_records)},
     {"journalSyncs", offsetof(fanfare_metrics, journal_syncs)},
     {"journalErrors", offsetof(fanfare_metrics, journal_errors)},
+    {"clusterFailing", offsetof(fanfare_metrics, cluster_failing)},
+    {"clusterBacklogBytes", offsetof(fanfare_metrics, cluster_backlog_bytes)},
+    {"clusterBatches", offsetof(fanfare_metrics, cluster_batches)},
+    {"clusterItems", offsetof(fanfare_metrics, cluster_items)},
+    {"clusterRefusedItems", offsetof(fanfare_metrics, cluster_refused_items)},
+    {"clusterConnects", offsetof(fanfare_metrics, cluster_connects)},
+    {"clusterLosses", offsetof(fanfare_metrics, cluster_losses)},
     {"latencySumNs", offsetof(fanfare_metrics, latency_sum_ns)},
 };
 

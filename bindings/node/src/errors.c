@@ -37,6 +37,7 @@ const char *code_name(fanfare_status code) {
     case FANFARE_ERR_LOGGER: return "FANFARE_ERR_LOGGER";
     case FANFARE_ERR_TOKEN: return "FANFARE_ERR_TOKEN";
     case FANFARE_ERR_JOURNAL: return "FANFARE_ERR_JOURNAL";
+    case FANFARE_ERR_CLUSTER: return "FANFARE_ERR_CLUSTER";
     default: return "FANFARE_ERR_UNKNOWN";
     }
 }

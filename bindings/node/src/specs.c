@@ -69,6 +69,12 @@ static const field HUB_FIELDS[] = {
     CHOICE("durability", fanfare_options, durability, DURABILITY_CHOICES),
     U64("syncIntervalMs", sync_interval_ms),
     U64("journalBacklogBytesMax", journal_backlog_bytes_max),
+    ONE(FIELD_TEXT, "clusterUrl", fanfare_options, cluster_url),
+    ONE(FIELD_TEXT, "clusterPrefix", fanfare_options, cluster_prefix),
+    ONE(FIELD_TEXT, "clusterCaFile", fanfare_options, cluster_ca_file),
+    U64("clusterStreamEventsMax", cluster_stream_events_max),
+    U64("clusterStreamBytesMax", cluster_stream_bytes_max),
+    U64("clusterBacklogBytesMax", cluster_backlog_bytes_max),
 #undef U64
 };
 

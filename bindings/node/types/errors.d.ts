@@ -104,7 +104,12 @@ export type ErrorCode =
    * The journal in the option data_dir cannot be opened or written; the log says why, mend that and
    * try again.
    */
-  | 'FANFARE_ERR_JOURNAL';
+  | 'FANFARE_ERR_JOURNAL'
+  /**
+   * The server of the cluster in the option cluster_url does not serve, or the library has no clusters;
+   * the log says why, mend that and try again.
+   */
+  | 'FANFARE_ERR_CLUSTER';
 
 /** What the engine refuses is an `Error` with one of these codes. */
 export interface FanfareError extends Error {

@@ -46,7 +46,9 @@ export class Hub {
    * Publishes an event to every client that wants its topic, or one of its topics. Never waits.
    *
    * @returns the hub's id of the event, also when the event has an id of your own: an opaque text,
-   * which is empty when the event is published but its id is not known yet
+   * which is empty when the event is published but its id is not known yet. In a cluster ids come from the
+   * cluster's server, and each function here that publishes or finishes returns an empty one: `flush` waits
+   * until the server has all that was published
    * @throws {FanfareError} FANFARE_ERR_FULL when too many bytes wait to be sent (publish it again once
    * `ready` says so, or use `publishAsync`), FANFARE_ERR_TOPIC, FANFARE_ERR_TOO_MANY, FANFARE_ERR_EVENT,
    * FANFARE_ERR_UTF8, FANFARE_ERR_TOO_LARGE, FANFARE_ERR_FINISHED, FANFARE_ERR_CLOSED; then nothing
@@ -99,11 +101,13 @@ export class Hub {
 
   /**
    * Waits until all that was published before is as safe as the option `durability` promises: for a program
-   * that publishes many events, and then wants to know once. A call waits on a thread of the runtime's pool
+   * that publishes many events, and then wants to know once. In a cluster it waits until the cluster's server has
+   * it. A call waits on a thread of the runtime's pool
    * for 100 ms at a time.
    *
    * @throws {FanfareError} FANFARE_ERR_TIMEOUT; FANFARE_ERR_JOURNAL when it cannot be written, or the hub has
-   * no `dataDir`. The events are published all the same
+   * neither a `dataDir` nor a cluster; FANFARE_ERR_CLUSTER when the cluster's server cannot be reached. The
+   * events are published all the same
    */
   flush(options?: WaitOptions): Promise<void>;
 

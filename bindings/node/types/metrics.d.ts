@@ -128,6 +128,23 @@ export interface Metrics {
   journalSyncs: number;
   /** Writes of the journal, and the like, that failed. */
   journalErrors: number;
+  /** 1 while the server of the cluster in `clusterUrl` does not serve; the log says why. */
+  clusterFailing: number;
+  /** Bytes of this hub's events that are on their way to the cluster's stream and back. */
+  clusterBacklogBytes: number;
+  /** Batches of events that the cluster's server has taken from this hub. */
+  clusterBatches: number;
+  /** Events, ends and rules that this hub has read from the cluster's stream. */
+  clusterItems: number;
+  /** Of these, those that were refused, by each hub alike: another hub had finished their topic before. */
+  clusterRefusedItems: number;
+  /** Times that this hub has connected to append to the cluster's stream. */
+  clusterConnects: number;
+  /**
+   * Times that items of the cluster's stream were lost or cut off before this hub had read them; its
+   * clients were told.
+   */
+  clusterLosses: number;
   /** The sum of how long events took from being published to a socket's taking them, in nanoseconds. */
   latencySumNs: number;
   /** Event streams that ended, by why, such as `client_closed`; without those that are 0. */

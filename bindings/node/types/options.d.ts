@@ -177,4 +177,40 @@ export interface HubOptions {
    * Bounds: at least 1 byte. Default: 16 MiB.
    */
   journalBacklogBytesMax?: number | undefined;
+  /**
+   * Where the Redis or Valkey server of a cluster is, version 6.2 or later. Hubs that have the same server and
+   * the same `clusterPrefix` have one order of events, and what is published at one of them reaches the
+   * clients of all. redis://[[user]:password@]host[:port][/db], redis+unix:///path, or by Sentinels
+   * redis+sentinel://[[user]:password@]host[:port][,host[:port]]/service[/db]; the addon has no TLS to it.
+   * `new Hub` waits for at most 10 s for the server, and blocks meanwhile. Not together with `dataDir`.
+   * Bounds: such a URL, of at most 4,096 bytes. Default: none.
+   */
+  clusterUrl?: string | undefined;
+  /**
+   * What the names of all keys begin with, in braces, on the cluster's server.
+   * Bounds: 1 to 128 letters, digits and -_.:. Default: `fanfare`.
+   */
+  clusterPrefix?: string | undefined;
+  /**
+   * A file with the certificates, in PEM, of those who may vouch for the server's certificate, for an addon
+   * with TLS.
+   * Bounds: the path of a file. Default: none.
+   */
+  clusterCaFile?: string | undefined;
+  /**
+   * How many events the cluster's stream keeps at least, for hubs that come late.
+   * Bounds: 1,000 to 1,000,000,000. Default: 1,000,000.
+   */
+  clusterStreamEventsMax?: number | undefined;
+  /**
+   * After how many bytes the cluster's stream is cut all the same, without what the server adds.
+   * Bounds: at least 1 MiB. Default: 1 GiB.
+   */
+  clusterStreamBytesMax?: number | undefined;
+  /**
+   * A publisher finds the hub full when this many bytes of its events are on their way through the
+   * cluster's server.
+   * Bounds: at least 64 KiB. Default: 16 MiB.
+   */
+  clusterBacklogBytesMax?: number | undefined;
 }

@@ -301,6 +301,9 @@ pub(super) async fn finish(
     last: Option<Event<'_>>,
     patience: &mut Patience,
 ) -> Result<Published, Refusal> {
+    if hub.options().cluster.is_some() {
+        return patience.wait(hub.finish_async(topic, last)).await.map_err(refusal);
+    }
     match hub.finish(topic, last.clone()) {
         Err(PublishError::Full) => {}
         result => return result.map_err(refusal),

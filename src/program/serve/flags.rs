@@ -96,5 +96,6 @@ fn with(flag: &str, row: &table::Row, number: u64) -> Result<ServeArgs, clap::Er
     let unit = if row.unit == "time" { "ms" } else { "" };
     let mut line = vec![format!("--{flag}={number}{unit}")];
     line.extend((flag == "user-timeout").then(|| "--keepalive=0".to_owned()));
+    line.extend(flag.starts_with("cluster-").then(|| "--cluster=redis://localhost".to_owned()));
     parse(&line.iter().map(String::as_str).collect::<Vec<_>>())
 }

@@ -48,6 +48,7 @@ declared! {
     constant FanfareStatusCode::FANFARE_ERR_LOGGER "FANFARE_ERR_LOGGER";
     constant FanfareStatusCode::FANFARE_ERR_TOKEN "FANFARE_ERR_TOKEN";
     constant FanfareStatusCode::FANFARE_ERR_JOURNAL "FANFARE_ERR_JOURNAL";
+    constant FanfareStatusCode::FANFARE_ERR_CLUSTER "FANFARE_ERR_CLUSTER";
     constant FanfareEnvelopeCode::FANFARE_ENVELOPE_NONE "FANFARE_ENVELOPE_NONE";
     constant FanfareEnvelopeCode::FANFARE_ENVELOPE_JSON "FANFARE_ENVELOPE_JSON";
     constant FanfareHeartbeatCode::FANFARE_HEARTBEAT_ID "FANFARE_HEARTBEAT_ID";
@@ -113,7 +114,7 @@ declared! {
     number FanfareNoticeKind "fanfare_notice_kind";
     number FanfareConnectionState "fanfare_connection_state";
     layout FanfareText "fanfare_text" [data, length];
-    layout FanfareOptions "fanfare_options" [size, shards, heartbeat_ms, retry_ms, event_bytes_max, batch_bytes_max, topic_backlog_bytes_max, backlog_bytes_max, history_events_max, history_bytes_max, history_age_max_ms, history_total_bytes_max, lag_bytes_max, lag_age_max_ms, lag_grace_ms, lag_grace_percent, lag_total_bytes_max, stall_time_max_ms, connections_max, connections_per_address_max, subscriptions_max, subscriptions_per_address_max, connection_age_max_ms, any_host, reserved, finished_age_max_ms, heartbeat_form, policy, gap_event, data_dir, durability, reserved_too, sync_interval_ms, journal_backlog_bytes_max];
+    layout FanfareOptions "fanfare_options" [size, shards, heartbeat_ms, retry_ms, event_bytes_max, batch_bytes_max, topic_backlog_bytes_max, backlog_bytes_max, history_events_max, history_bytes_max, history_age_max_ms, history_total_bytes_max, lag_bytes_max, lag_age_max_ms, lag_grace_ms, lag_grace_percent, lag_total_bytes_max, stall_time_max_ms, connections_max, connections_per_address_max, subscriptions_max, subscriptions_per_address_max, connection_age_max_ms, any_host, reserved, finished_age_max_ms, heartbeat_form, policy, gap_event, data_dir, durability, reserved_too, sync_interval_ms, journal_backlog_bytes_max, cluster_url, cluster_prefix, cluster_ca_file, cluster_stream_events_max, cluster_stream_bytes_max, cluster_backlog_bytes_max];
     layout FanfareEvent "fanfare_event" [size, data, name, id, key, retry_ms, comment, window_ms];
     layout FanfareEventId "fanfare_event_id" [length, text];
     layout FanfarePublication "fanfare_publication" [topics, topics_count, handles, handles_count, event];
@@ -143,5 +144,5 @@ declared! {
     layout FanfareSubscriptionCount "fanfare_subscription_count" [size, subscription, subscribers];
     layout FanfareDrainOptions "fanfare_drain_options" [size, window_ms, grace_ms, retry_ms];
     layout FanfareDrained "fanfare_drained" [size, told, cut];
-    layout FanfareMetrics "fanfare_metrics" [size, living_shards, connections_max, connections, pending_connections, lagging_connections, replaying_connections, spread_deliveries, topics, known_topics, filters, finished_topics, subscriptions, published_events, full_events, delivered_events, delivered_bytes, replayed_events, gathered_parts, kept_events, kept_bytes, heartbeats, batches, held_batches, backlog_bytes, lag_bytes, dropped_events, conflated_events, accepted_connections, refused_connections, finished_answers, pending_authorizations, denied_authorizations, failed_authorizations, late_authorizations, lost_notices, interest_watchers, owed_interest_notices, cut_graces, disconnects, gap_events, latency_buckets, latency_bounds_us, latency_counts, latency_sum_ns, journal_failing, journal_disk_bytes, journal_waiting_bytes, journal_records, journal_syncs, journal_errors];
+    layout FanfareMetrics "fanfare_metrics" [size, living_shards, connections_max, connections, pending_connections, lagging_connections, replaying_connections, spread_deliveries, topics, known_topics, filters, finished_topics, subscriptions, published_events, full_events, delivered_events, delivered_bytes, replayed_events, gathered_parts, kept_events, kept_bytes, heartbeats, batches, held_batches, backlog_bytes, lag_bytes, dropped_events, conflated_events, accepted_connections, refused_connections, finished_answers, pending_authorizations, denied_authorizations, failed_authorizations, late_authorizations, lost_notices, interest_watchers, owed_interest_notices, cut_graces, disconnects, gap_events, latency_buckets, latency_bounds_us, latency_counts, latency_sum_ns, journal_failing, journal_disk_bytes, journal_waiting_bytes, journal_records, journal_syncs, journal_errors, cluster_failing, cluster_backlog_bytes, cluster_batches, cluster_items, cluster_refused_items, cluster_connects, cluster_losses];
 }

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from ._doorbell import OwnBell, bell_here
 from ._native import lib
-from ._waiting import gevent_here, pause, within
+from ._waiting import gevent_here, interruptible, milliseconds, pause, pooled, within
 from .errors import check, error
 
 #: The longest time that the library is waited for at once, so that signals' handlers run.
@@ -37,10 +37,15 @@ class Base:
     """
 
     _native: Any
+    #: Whether ids come from a cluster's server, and who waits for space waits for the id as well.
+    _is_clustered: bool
 
 
-def wait_for(call: Call, timeout: float | None) -> None:
+def wait_for(call: Call, timeout: float | None, *, is_clustered: bool) -> None:
     """Has the library wait until there is space. Under gevent other greenlets run meanwhile."""
+    if is_clustered and timeout != 0:
+        # In one call: who waits for an id in parts would not get it when a part is over.
+        return check(interruptible(lambda: call(milliseconds(timeout))))
     deadline = None if timeout is None else time.monotonic() + timeout
     slice_ms = SLICE_MS if gevent_here() is None else 0
     while True:
@@ -53,8 +58,13 @@ def wait_for(call: Call, timeout: float | None) -> None:
             _wait_for_space(call, left_ms / 1000)
 
 
-async def wait_for_async(call: Call, timeout: float | None) -> None:
-    """As :func:`wait_for`, without blocking the event loop. A cancelled call has done nothing."""
+async def wait_for_async(call: Call, timeout: float | None, *, is_clustered: bool) -> None:
+    """As :func:`wait_for`, without blocking the event loop.
+
+    A cancelled call has done nothing, but in a cluster.
+    """
+    if is_clustered and timeout != 0:
+        return check(await pooled(lambda: call(milliseconds(timeout))))
     deadline = None if timeout is None else time.monotonic() + timeout
     while (status := call(0)) == lib.FANFARE_ERR_FULL:
         _check_deadline(deadline, timeout)

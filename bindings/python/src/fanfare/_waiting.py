@@ -57,6 +57,11 @@ def blocking(function: Callable[[], T]) -> T:
     return result
 
 
+def milliseconds(timeout: float | None) -> int:
+    """A time in seconds as the library takes it; ``None`` has no bound."""
+    return 2**64 - 1 if timeout is None else min(max(0, math.ceil(timeout * 1000)), 2**63)
+
+
 def interruptible(function: Callable[[], T]) -> T:
     """Calls what may block for long, so that a signal's handler may end the wait for it.
 

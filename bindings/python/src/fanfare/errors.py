@@ -187,6 +187,12 @@ class JournalError(FanfareError):
     """
 
 
+class ClusterError(FanfareError):
+    """The server of the cluster in the option cluster_url does not serve, or the library has no
+    clusters; the log says why, mend that and try again.
+    """
+
+
 _CLASSES: dict[int, type[FanfareError]] = {
     lib.FANFARE_ERR_PANIC: PanicError,
     lib.FANFARE_ERR_ARGUMENT: ArgumentError,
@@ -219,6 +225,7 @@ _CLASSES: dict[int, type[FanfareError]] = {
     lib.FANFARE_ERR_LOGGER: LoggerError,
     lib.FANFARE_ERR_TOKEN: TokenError,
     lib.FANFARE_ERR_JOURNAL: JournalError,
+    lib.FANFARE_ERR_CLUSTER: ClusterError,
 }
 
 

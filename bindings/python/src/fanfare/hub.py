@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import warnings
 import weakref
@@ -24,7 +23,7 @@ from ._convert import (
     struct,
 )
 from ._native import ffi, lib
-from ._waiting import blocking, interruptible, unblocking
+from ._waiting import blocking, interruptible, milliseconds, unblocking
 from .admin import Administering
 from .authorizing import Authorizer, Authorizing
 from .errors import check
@@ -145,7 +144,32 @@ class Hub(Publishing, Ruling, Listening, Streaming, Noticing, Authorizing, Admin
     :param journal_backlog_bytes_max: A publisher finds the hub full when this many bytes wait to be
         written into the ``data_dir``.
         Bounds: at least 1 byte. Default: 16 MiB.
+    :param cluster_url: Where the Redis or Valkey server of a cluster is, version 6.2 or later. Hubs
+        that have the same server and the same ``cluster_prefix`` have one order of events, and what
+        is published at one of them reaches the clients of all.
+        redis://[[user]:password@]host[:port][/db], redis+unix:///path, or by Sentinels
+        redis+sentinel://[[user]:password@]host[:port][,host[:port]]/service[/db]; the library of
+        this package has no TLS to it. To make the hub waits for at most 10 s for the server. Not
+        together with ``data_dir``.
+        Bounds: redis://, rediss://, redis+unix://, redis+sentinel:// or rediss+sentinel:// with a
+        host. Default: none.
+    :param cluster_prefix: What the names of all keys begin with, in braces, on the cluster's
+        server.
+        Bounds: 1 to 128 letters, digits and -_.:. Default: fanfare.
+    :param cluster_ca_file: A file with the certificates, in PEM, of those who may vouch for the
+        server's certificate, for a library with TLS.
+        Bounds: the path of a file. Default: none.
+    :param cluster_stream_events_max: How many events the cluster's stream keeps at least, for hubs
+        that come late.
+        Bounds: 1,000 to 1,000,000,000. Default: 1,000,000.
+    :param cluster_stream_bytes_max: After how many bytes the cluster's stream is cut all the same,
+        without what the server adds.
+        Bounds: at least 1 MiB. Default: 1 GiB.
+    :param cluster_backlog_bytes_max: A publisher finds the hub full when this many bytes of its
+        events are on their way through the cluster's server.
+        Bounds: at least 64 KiB. Default: 16 MiB.
     :raises JournalError: The folder is another hub's, or cannot be written or read.
+    :raises ClusterError: The cluster's server does not serve; the log says why.
     :raises OptionsError: An option is out of its bounds.
     :raises OutOfResourcesError: The system is out of descriptors, threads or memory.
     """
@@ -184,6 +208,12 @@ class Hub(Publishing, Ruling, Listening, Streaming, Noticing, Authorizing, Admin
         durability: Durability | None = None,
         sync_interval_ms: int | None = None,
         journal_backlog_bytes_max: int | None = None,
+        cluster_url: Text | None = None,
+        cluster_prefix: Text | None = None,
+        cluster_ca_file: str | bytes | os.PathLike[str] | None = None,
+        cluster_stream_events_max: int | None = None,
+        cluster_stream_bytes_max: int | None = None,
+        cluster_backlog_bytes_max: int | None = None,
     ) -> None:
         memory = Memory()
         made = hub_options()
@@ -214,6 +244,9 @@ class Hub(Publishing, Ruling, Listening, Streaming, Noticing, Authorizing, Admin
             ("finished_age_max_ms", finished_age_max_ms),
             ("sync_interval_ms", sync_interval_ms),
             ("journal_backlog_bytes_max", journal_backlog_bytes_max),
+            ("cluster_stream_events_max", cluster_stream_events_max),
+            ("cluster_stream_bytes_max", cluster_stream_bytes_max),
+            ("cluster_backlog_bytes_max", cluster_backlog_bytes_max),
         ):
             assign(made, option, value)
         choose(made, "heartbeat_form", heartbeat_form)
@@ -223,12 +256,19 @@ class Hub(Publishing, Ruling, Listening, Streaming, Noticing, Authorizing, Admin
             made.gap_event = memory.text(gap_event)
         if data_dir is not None:
             made.data_dir = memory.text(os.fsencode(data_dir))
+        if cluster_url is not None:
+            made.cluster_url = memory.text(cluster_url)
+        if cluster_prefix is not None:
+            made.cluster_prefix = memory.text(cluster_prefix)
+        if cluster_ca_file is not None:
+            made.cluster_ca_file = memory.text(os.fsencode(cluster_ca_file))
         out = ffi.new("fanfare_hub **")
         status = lib.fanfare_hub_new(made, out)
         if status == lib.FANFARE_ERR_OPTIONS:
             raise problem(made, lib.fanfare_options_problem)
         check(status)
         self._native = ffi.gc(out[0], lib.fanfare_hub_free)
+        self._is_clustered = cluster_url is not None
         self._authorizer: Authorizer | None = None
         self._is_open_to_all = False
         self._closing: list[Callable[[], None]] = []  # what ends with the hub
@@ -255,13 +295,16 @@ class Hub(Publishing, Ruling, Listening, Streaming, Noticing, Authorizing, Admin
         await unblocking(_closer(self._native, self._closing))
 
     def flush(self, timeout: float | None = None) -> None:
-        """Waits until all that was published before is as safe as ``durability`` promises.
+        """Waits until all that was published before is as safe as ``durability`` promises, or in a
+        cluster until the cluster's server has it.
 
         It is for a program that publishes many events without waiting, and then wants to know once.
 
         :param timeout: How many seconds to wait; ``None`` for as long as it takes.
         :raises TimedOutError: It was not written within ``timeout``. The events are published.
-        :raises JournalError: It cannot be written, or the hub has no ``data_dir``.
+        :raises JournalError: It cannot be written, or the hub has neither a ``data_dir`` nor a
+            cluster.
+        :raises ClusterError: The cluster's server cannot be reached.
         :raises ForkedError: The hub was made before a fork.
         """
         check(interruptible(self._flusher(timeout)))
@@ -272,7 +315,7 @@ class Hub(Publishing, Ruling, Listening, Streaming, Noticing, Authorizing, Admin
 
     def _flusher(self, timeout: float | None) -> Callable[[], int]:
         native = self._native
-        wait_ms = 2**64 - 1 if timeout is None else min(max(0, math.ceil(timeout * 1000)), 2**63)
+        wait_ms = milliseconds(timeout)
         return lambda: int(lib.fanfare_hub_flush(native, wait_ms))
 
     def drain(

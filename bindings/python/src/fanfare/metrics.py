@@ -132,6 +132,22 @@ class Metrics:
     journal_syncs: int
     #: Writes of the journal, and the like, that failed.
     journal_errors: int
+    #: 1 while the server of the cluster in ``cluster_url`` does not serve; the log says why.
+    cluster_failing: int
+    #: Bytes of this hub's events that are on their way to the cluster's stream and back.
+    cluster_backlog_bytes: int
+    #: Batches of events that the cluster's server has taken from this hub.
+    cluster_batches: int
+    #: Events, ends and rules that this hub has read from the cluster's stream.
+    cluster_items: int
+    #: Of these, those that were refused, by each hub alike: another hub had finished their
+    #: topic before.
+    cluster_refused_items: int
+    #: Times that this hub has connected to append to the cluster's stream.
+    cluster_connects: int
+    #: Times that items of the cluster's stream were lost or cut off before this hub had read
+    #: them; its clients were told.
+    cluster_losses: int
     #: The sum of the times that ``latencies_us`` counts, in nanoseconds.
     latency_sum_ns: int
     #: Event streams that ended, by why, such as "client_closed"; without those that are 0.

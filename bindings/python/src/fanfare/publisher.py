@@ -22,6 +22,7 @@ from ._native import lib
 from ._waiting import pooled
 from .errors import (
     ClosedError,
+    ClusterError,
     EncodingError,
     EventError,
     FanfareError,
@@ -52,6 +53,7 @@ _CODES: dict[str, tuple[type[FanfareError], int]] = {
     "invalid": (EventError, lib.FANFARE_ERR_EVENT),
     "token": (TokenError, lib.FANFARE_ERR_TOKEN),
     "unwritable": (JournalError, lib.FANFARE_ERR_JOURNAL),
+    "unreachable": (ClusterError, lib.FANFARE_ERR_CLUSTER),
 }
 #: What the status of an answer stands for that has none of these.
 _STATUSES: dict[int, tuple[type[FanfareError], int]] = {

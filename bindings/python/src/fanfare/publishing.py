@@ -159,8 +159,9 @@ class Publishing(Base):
         r"""Publishes an event to every client that wants its topic, or one of its topics.
 
         By default it never waits for a client, and may be called from asyncio. Returns the hub's id
-        of the event, also when the event has an id of your own: an opaque text, which is empty when
-        the event is published but its id is not known yet.
+        of the event, also when the event has an id of your own: an opaque text. In a cluster the
+        server gives ids, and it is empty unless ``timeout`` is given: then the call waits for the
+        id as well, and it is empty only if ``timeout`` was over before.
 
         :param topic: 1 to 256 bytes of UTF-8 without control characters, ``+`` and ``#``; or a
             handle; or 1 to 64 of either. An event of several topics is one event: it is published
@@ -190,6 +191,7 @@ class Publishing(Base):
         :raises EncodingError: ``bytes`` are not UTF-8, or a ``str`` has a lone surrogate.
         :raises TooLargeError: The event is larger than the option ``event_bytes_max``.
         :raises FinishedError: A topic is finished.
+        :raises ClusterError: The cluster's server has taken nothing for ten seconds.
         :raises ClosedError: The hub is closed.
         :raises ForkedError: The hub was made before a fork.
         """
@@ -204,7 +206,7 @@ class Publishing(Base):
             return publish_now(publish, self._native, native, data, name, *rest)
         event = (data, json, name, id, key, retry_ms, comment, window_ms)
         call = _Call(self._native, topic, event)
-        wait_for(call, timeout)
+        wait_for(call, timeout, is_clustered=self._is_clustered)
         return call.id
 
     async def publish_async(
@@ -224,11 +226,13 @@ class Publishing(Base):
         """Publishes as :meth:`publish` does, and waits for space without blocking the event loop.
 
         By default it waits without a bound. The library tells the loop when there is space; nothing
-        is tried again before that. When its task is cancelled nothing was published.
+        is tried again before that. When its task is cancelled nothing was published; but in a
+        cluster, where it waits for the event's id in one of the loop's threads, it may be published
+        all the same.
         """
         event = (data, json, name, id, key, retry_ms, comment, window_ms)
         call = _Call(self._native, topic, event)
-        await wait_for_async(call, timeout)
+        await wait_for_async(call, timeout, is_clustered=self._is_clustered)
         return call.id
 
     def publish_many(
@@ -247,7 +251,7 @@ class Publishing(Base):
         for events in _parts(publications):
             part = self._part(events, ids)
             try:
-                wait_for(part, timeout)
+                wait_for(part, timeout, is_clustered=self._is_clustered)
             except FanfareError as problem:
                 problem.published = (*ids, *part.ids)
                 raise
@@ -265,7 +269,7 @@ class Publishing(Base):
         for events in _parts(publications):
             part = self._part(events, ids)
             try:
-                await wait_for_async(part, timeout)
+                await wait_for_async(part, timeout, is_clustered=self._is_clustered)
             except FanfareError as problem:
                 problem.published = (*ids, *part.ids)
                 raise
@@ -303,7 +307,7 @@ class Publishing(Base):
         :raises FanfareError: As of :meth:`publish`.
         """
         call = _Finish(self._native, topic, (data, json, name, id, key, retry_ms, comment))
-        wait_for(call, timeout)
+        wait_for(call, timeout, is_clustered=self._is_clustered)
         return call.id
 
     async def finish_async(
@@ -321,7 +325,7 @@ class Publishing(Base):
     ) -> str:
         """Finishes a topic as :meth:`finish` does, and waits as :meth:`publish_async` does."""
         call = _Finish(self._native, topic, (data, json, name, id, key, retry_ms, comment))
-        await wait_for_async(call, timeout)
+        await wait_for_async(call, timeout, is_clustered=self._is_clustered)
         return call.id
 
 
