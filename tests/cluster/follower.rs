@@ -38,7 +38,10 @@ pub struct Follower {
     pub events: Vec<(String, String)>,
     pub gaps: Vec<String>,
     last_id: String,
+    /// Whether its stream has ended.
     pub is_ended: bool,
+    /// Whether it was told that nothing will come, which a server does with 204.
+    pub is_complete: bool,
 }
 
 impl Follower {
@@ -54,6 +57,7 @@ impl Follower {
             gaps: Vec::new(),
             last_id: String::new(),
             is_ended: false,
+            is_complete: false,
         };
         follower.go_to(hub);
         follower
@@ -69,7 +73,7 @@ impl Follower {
         self.parser.last_id.clone_from(&self.last_id);
         self.stream = None;
         let stream = hub.subscribe(self.topics.clone(), options).expect("the hub is there");
-        self.is_ended = stream.is_complete();
+        (self.is_ended, self.is_complete) = (false, stream.is_complete());
         self.stream = Some(stream);
     }
 
@@ -118,6 +122,7 @@ impl Follower {
                 self.gaps
             );
             if !self.receive(Duration::from_millis(50)) && self.is_ended {
+                std::thread::sleep(Duration::from_millis(5));
                 self.go_to(hub);
             }
         }

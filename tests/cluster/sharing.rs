@@ -144,13 +144,13 @@ fn a_topic_that_is_finished_at_one_node_is_finished_at_all() {
     wait_until("the topic is finished at both", || finished(&a) && finished(&b));
     // A client that has everything is told that nothing comes, by 204.
     client.go_to(&b);
-    assert!(client.is_ended);
+    assert!(client.is_complete);
     client.go_to(&a);
-    assert!(client.is_ended);
+    assert!(client.is_complete);
     let late = node(server.url());
     assert!(finished(&late));
     client.go_to(&late);
-    assert!(client.is_ended);
+    assert!(client.is_complete);
     assert_eq!(client.data(), ["1", "the end"]);
 }
 
