@@ -1,0 +1,478 @@
+//! Clients that hop between three programs all the time, while the programs and their server are killed and stopped,
+//! and connections are cut. Each client's events are then held against what was published, one by one.
+
+use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use rustix::process::{kill_process, Pid, Signal};
+
+use crate::proxy::Proxy;
+use crate::server::{free_port, Folder, Server};
+use crate::support::sse::{Message, Parser};
+use crate::support::wait_until;
+
+const NODES: usize = 3;
+const TOPICS: usize = 6;
+/// How long a client has to have everything after all is well again.
+const SETTLE: Duration = Duration::from_secs(90);
+
+/// How many clients there are in all; more by hand.
+fn clients() -> usize {
+    let text = std::env::var("FANFARE_TEST_CLUSTER_CLIENTS").ok();
+    text.and_then(|text| text.parse().ok()).unwrap_or(900)
+}
+
+/// How long the trouble lasts.
+fn trouble_time() -> Duration {
+    let text = std::env::var("FANFARE_TEST_CLUSTER_SECONDS").ok();
+    Duration::from_secs(text.and_then(|text| text.parse().ok()).unwrap_or(25))
+}
+
+/// A program that is a node, at one address over all its lives.
+struct Node {
+    process: Child,
+    addr: SocketAddr,
+    url: String,
+}
+
+impl Node {
+    fn start(url: &str) -> Node {
+        let addr = SocketAddr::from(([127, 0, 0, 1], free_port()));
+        let mut node = Node { process: Node::launch(addr, url), addr, url: url.to_owned() };
+        node.wait_until_well();
+        node
+    }
+
+    fn launch(addr: SocketAddr, url: &str) -> Child {
+        let program = std::env::var("FANFARE_BIN");
+        let program = program.unwrap_or_else(|_| env!("CARGO_BIN_EXE_fanfare").to_owned());
+        let mut command = Command::new(program);
+        command.args(["serve", "--listen", &addr.to_string(), "--log", "off", "--cluster", url]);
+        command.args(["--history-events-max", "1000000", "--history-age-max", "1h"]);
+        command.args(["--history-bytes-max", "512MiB", "--history-total-bytes-max", "1GiB"]);
+        command.args(["--retry", "100ms"]);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap()
+    }
+
+    fn kill(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+
+    fn relaunch(&mut self) {
+        self.process = Node::launch(self.addr, &self.url);
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.process), signal).unwrap();
+    }
+
+    /// Waits until it says that all is well. One that does not come up, since its server was killed at that moment,
+    /// is started again.
+    fn wait_until_well(&mut self) {
+        let addr = self.addr;
+        wait_until("a node is well", || {
+            if self.process.try_wait().unwrap().is_some() {
+                self.process = Node::launch(addr, &self.url);
+            }
+            let request = format!("GET /healthz HTTP/1.0\r\nHost: {addr}\r\n\r\n");
+            ask(addr, &request, Duration::from_secs(2)).is_some_and(|(status, _)| status == 200)
+        });
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        _ = self.process.kill();
+        _ = self.process.wait();
+    }
+}
+
+/// A status and what comes until the end; `None` if nothing came in time, or the node went away.
+fn ask(addr: SocketAddr, request: &str, within: Duration) -> Option<(u16, String)> {
+    let mut stream = TcpStream::connect_timeout(&addr, Duration::from_secs(2)).ok()?;
+    stream.set_read_timeout(Some(within)).ok()?;
+    stream.write_all(request.as_bytes()).ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    let status = answer.split(' ').nth(1)?.parse().ok()?;
+    Some((status, answer))
+}
+
+/// An event that was answered with its id.
+struct Answered {
+    topic: usize,
+    data: String,
+    /// The number in its id, which grows over all lives.
+    at: u64,
+}
+
+/// Publishes at one node, one event after the other. An event that was not answered is not published again.
+fn publish(addr: SocketAddr, nth: usize, stop: &AtomicBool) -> Vec<Answered> {
+    let (mut answered, mut number) = (Vec::new(), 0);
+    while !stop.load(Ordering::SeqCst) {
+        number += 1;
+        let (topic, data) = (fastrand::usize(0..TOPICS), format!("{nth} {number}"));
+        let head = format!("POST /publish?topic=t/{topic} HTTP/1.0\r\nHost: {addr}\r\n");
+        let request = format!("{head}Content-Length: {}\r\n\r\n{data}", data.len());
+        match ask(addr, &request, Duration::from_secs(60)) {
+            Some((200, answer)) => {
+                let id = answer.split("\"id\":\"").nth(1).and_then(|rest| rest.split('"').next());
+                let at = id.map(number_of);
+                answered.extend(at.map(|at| Answered { topic, data, at }));
+            }
+            _ => std::thread::sleep(Duration::from_millis(20)),
+        }
+        std::thread::sleep(Duration::from_millis(fastrand::u64(5..25)));
+    }
+    answered
+}
+
+fn number_of(id: &str) -> u64 {
+    let number = id.rsplit_once('-').and_then(|(_, number)| number.parse().ok());
+    number.unwrap_or_else(|| panic!("{id:?}"))
+}
+
+struct Client {
+    topic: usize,
+    stream: Option<TcpStream>,
+    hops_at: Instant,
+    /// What came before the end of the response's head.
+    head: Vec<u8>,
+    is_in_body: bool,
+    parser: Parser,
+    messages: VecDeque<Message>,
+    last_id: String,
+    /// The number and the data of each event.
+    events: Vec<(u64, String)>,
+    /// The numbers between which events are missing, and why, as it was told.
+    gaps: Vec<(u64, u64, String)>,
+    hops: u64,
+}
+
+impl Client {
+    fn new(nth: usize) -> Client {
+        Client {
+            topic: nth % TOPICS,
+            stream: None,
+            hops_at: Instant::now(),
+            head: Vec::new(),
+            is_in_body: false,
+            parser: Parser::default(),
+            messages: VecDeque::new(),
+            last_id: String::new(),
+            events: Vec::new(),
+            gaps: Vec::new(),
+            hops: 0,
+        }
+    }
+
+    fn go_to(&mut self, addr: SocketAddr, stays: Duration) {
+        self.hops += 1;
+        self.hops_at = Instant::now() + stays;
+        self.head.clear();
+        self.is_in_body = false;
+        self.parser = Parser::default();
+        self.stream = None;
+        let begins = match &*self.last_id {
+            "" => "start=earliest".to_owned(),
+            id => format!("last-event-id={id}"),
+        };
+        let path = format!("/events?topic=t/{}&{begins}", self.topic);
+        let request = format!("GET {path} HTTP/1.0\r\nHost: {addr}\r\n\r\n");
+        let stream = TcpStream::connect_timeout(&addr, Duration::from_millis(200));
+        self.stream = stream.ok().filter(|mut stream| {
+            stream.write_all(request.as_bytes()).is_ok() && stream.set_nonblocking(true).is_ok()
+        });
+        if self.stream.is_none() {
+            self.hops_at = Instant::now() + Duration::from_millis(20);
+        }
+    }
+
+    /// Takes what has come.
+    fn receive(&mut self, bytes: &mut [u8]) {
+        let Some(stream) = &mut self.stream else { return };
+        match stream.read(bytes) {
+            Ok(count) if count > 0 => self.take(count, bytes),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            _ => {
+                self.stream = None;
+                self.hops_at = self.hops_at.min(Instant::now() + Duration::from_millis(20));
+            }
+        }
+    }
+
+    fn take(&mut self, count: usize, bytes: &[u8]) {
+        let mut bytes = &bytes[..count];
+        let rest;
+        if !self.is_in_body {
+            self.head.extend_from_slice(bytes);
+            let end = self.head.windows(4).position(|bytes| bytes == b"\r\n\r\n");
+            let Some(end) = end else { return };
+            self.is_in_body = true;
+            if self.head.get(9..12) != Some(b"200") {
+                self.stream = None;
+                self.hops_at = Instant::now() + Duration::from_millis(20);
+                return;
+            }
+            rest = self.head.split_off(end + 4);
+            bytes = &rest;
+        }
+        self.parser.feed(bytes, &mut self.messages);
+        if let Some(id) = self.parser.ids.iter().rfind(|id| !id.is_empty()) {
+            self.last_id.clone_from(id);
+        }
+        self.parser.ids.clear();
+        for message in self.messages.drain(..) {
+            match message.name.as_str() {
+                "message" => self.events.push((number_of(&message.last_id), message.data)),
+                "fanfare-gap" => {
+                    let gap: serde_json::Value = serde_json::from_str(&message.data).unwrap();
+                    let from = gap["from"].as_str().map_or(0, number_of);
+                    let to = number_of(gap["to"].as_str().unwrap());
+                    self.gaps.push((from, to, gap["reason"].as_str().unwrap().to_owned()));
+                }
+                other => panic!("{other}"),
+            }
+        }
+    }
+
+    fn has_end(&self) -> bool {
+        self.events.last().is_some_and(|(_, data)| data == "end")
+    }
+}
+
+/// What the clients' thread is told.
+struct Told {
+    /// No client hops any more but to get to the end.
+    is_settled: AtomicBool,
+    gives_up: AtomicBool,
+}
+
+fn follow(count: usize, addrs: &[SocketAddr], told: &Told) -> Vec<Client> {
+    let mut clients: Vec<Client> = (0..count).map(Client::new).collect();
+    let mut bytes = vec![0; 64 << 10];
+    while !told.gives_up.load(Ordering::SeqCst) {
+        let round = Instant::now();
+        let is_settled = told.is_settled.load(Ordering::SeqCst);
+        let mut missing = 0;
+        for client in &mut clients {
+            client.receive(&mut bytes);
+            missing += usize::from(!client.has_end());
+            if client.hops_at <= round && !(is_settled && client.has_end()) {
+                let stays = if is_settled { 5_000 } else { fastrand::u64(50..2_000) };
+                client.go_to(addrs[fastrand::usize(..addrs.len())], Duration::from_millis(stays));
+            }
+        }
+        if missing == 0 {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(5).saturating_sub(round.elapsed()));
+    }
+    clients
+}
+
+/// What happens to the cluster.
+#[derive(Default, Debug)]
+struct Trouble {
+    node_kills: u32,
+    node_stops: u32,
+    server_kills: u32,
+    server_stops: u32,
+    lost_tails: u32,
+    cuts: u32,
+    holds: u32,
+}
+
+fn pause(millis: std::ops::Range<u64>) {
+    std::thread::sleep(Duration::from_millis(fastrand::u64(millis)));
+}
+
+fn make_trouble(
+    server: &mut Server,
+    nodes: &mut [Node],
+    proxies: &[Proxy],
+    loses_tails: bool,
+) -> Trouble {
+    let (mut trouble, begun) = (Trouble::default(), Instant::now());
+    let mut round = 0;
+    while begun.elapsed() < trouble_time() {
+        let nth = fastrand::usize(..NODES);
+        match round % 7 {
+            0 => {
+                nodes[nth].kill();
+                pause(10..300);
+                nodes[nth].relaunch();
+                trouble.node_kills += 1;
+            }
+            1 => {
+                nodes[nth].signal(Signal::STOP);
+                pause(50..1_000);
+                nodes[nth].signal(Signal::CONT);
+                trouble.node_stops += 1;
+            }
+            2 => {
+                proxies[nth].cut();
+                trouble.cuts += 1;
+            }
+            3 => {
+                server.kill();
+                pause(10..500);
+                server.launch();
+                trouble.server_kills += 1;
+            }
+            4 => {
+                proxies[nth].hold();
+                pause(50..2_500);
+                proxies[nth].cut();
+                proxies[nth].pass();
+                trouble.holds += 1;
+            }
+            5 => {
+                server.stop();
+                pause(50..1_000);
+                server.go_on();
+                trouble.server_stops += 1;
+            }
+            _ if loses_tails => {
+                let backup: Folder = server.backup();
+                pause(100..400);
+                server.restart_from(&backup);
+                trouble.lost_tails += 1;
+            }
+            _ => {}
+        }
+        pause(50..400);
+        round += 1;
+    }
+    trouble
+}
+
+/// Why a client's events are not right; `None` if they are.
+fn fault_of(client: &Client, answered: &[Answered]) -> Option<String> {
+    let mut seen = HashSet::new();
+    for (at, data) in &client.events {
+        if !seen.insert(&**data) {
+            return Some(format!("{data:?} came twice, the second time at {at}"));
+        }
+    }
+    if let Some(pair) = client.events.windows(2).find(|pair| pair[0].0 >= pair[1].0) {
+        return Some(format!("not in order: {pair:?}"));
+    }
+    let mut newest = BTreeMap::new();
+    for (_, data) in client.events.iter().filter(|(_, data)| data != "end") {
+        let (publisher, number) = data.split_once(' ').unwrap();
+        let number: u64 = number.parse().unwrap();
+        if newest.insert(publisher, number).is_some_and(|before| before >= number) {
+            return Some(format!("{data:?} is not in its publisher's order"));
+        }
+    }
+    let missing = answered.iter().filter(|event| event.topic == client.topic);
+    let missing = missing.filter(|event| !seen.contains(&*event.data));
+    let is_told =
+        |at: u64| client.gaps.iter().any(|&(from, to, _)| from < at && at <= to);
+    let untold: Vec<_> = missing.filter(|event| !is_told(event.at)).collect();
+    let first = untold.first()?;
+    Some(format!(
+        "{} events are missing and not told, the first {:?} at {}, gaps {:?}",
+        untold.len(),
+        first.data,
+        first.at,
+        client.gaps
+    ))
+}
+
+fn hop(loses_tails: bool) {
+    let begun = Instant::now();
+    let mut server = Server::start();
+    let proxies: Vec<Proxy> = (0..NODES).map(|_| Proxy::to(server.port)).collect();
+    let mut nodes: Vec<Node> = proxies.iter().map(|proxy| Node::start(&proxy.url())).collect();
+    let addrs: Vec<SocketAddr> = nodes.iter().map(|node| node.addr).collect();
+    let told =
+        Arc::new(Told { is_settled: AtomicBool::new(false), gives_up: AtomicBool::new(false) });
+    let following = {
+        let (told, addrs) = (told.clone(), addrs.clone());
+        std::thread::spawn(move || follow(clients(), &addrs, &told))
+    };
+    let stop = Arc::new(AtomicBool::new(false));
+    let publishing: Vec<_> = (0..NODES)
+        .map(|nth| {
+            let (addr, stop) = (addrs[nth], stop.clone());
+            std::thread::spawn(move || publish(addr, nth, &stop))
+        })
+        .collect();
+    let trouble = make_trouble(&mut server, &mut nodes, &proxies, loses_tails);
+    for node in &mut nodes {
+        node.wait_until_well();
+    }
+    stop.store(true, Ordering::SeqCst);
+    let answered: Vec<Answered> =
+        publishing.into_iter().flat_map(|thread| thread.join().unwrap()).collect();
+    // What each node had taken without an answer is in the stream before.
+    for addr in &addrs {
+        let head = format!("POST /publish?topic=flush HTTP/1.0\r\nHost: {addr}\r\n");
+        let request = format!("{head}Content-Length: 1\r\n\r\nx");
+        wait_until("a node has given what it had", || {
+            ask(*addr, &request, Duration::from_secs(10)).is_some_and(|(status, _)| status == 200)
+        });
+    }
+    for topic in 0..TOPICS {
+        let head = format!("POST /publish?topic=t/{topic} HTTP/1.0\r\nHost: {}\r\n", addrs[0]);
+        let request = format!("{head}Content-Length: 3\r\n\r\nend");
+        let answer = ask(addrs[0], &request, Duration::from_secs(30));
+        assert!(answer.is_some_and(|(status, _)| status == 200), "the end is published");
+    }
+    told.is_settled.store(true, Ordering::SeqCst);
+    let settling = Instant::now();
+    while !following.is_finished() && settling.elapsed() < SETTLE {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    told.gives_up.store(true, Ordering::SeqCst);
+    let clients = following.join().unwrap();
+
+    let count = |of: fn(&Client) -> usize| clients.iter().map(of).sum::<usize>();
+    let gaps: BTreeMap<&str, usize> =
+        clients.iter().flat_map(|client| &client.gaps).fold(BTreeMap::new(), |mut all, gap| {
+            *all.entry(&*gap.2).or_default() += 1;
+            all
+        });
+    println!(
+        "{} clients of {NODES} nodes, {} hops; {} events answered, {} delivered; {trouble:?}; gaps {gaps:?}; \
+         {:.1} s",
+        clients.len(),
+        count(|client| client.hops as usize),
+        answered.len(),
+        count(|client| client.events.len()),
+        begun.elapsed().as_secs_f64()
+    );
+    let ended = clients.iter().filter(|client| client.has_end()).count();
+    let faults: Vec<String> =
+        clients.iter().filter_map(|client| fault_of(client, &answered)).collect();
+    let shown: Vec<_> = faults.iter().take(5).collect();
+    assert!(faults.is_empty(), "{} clients are wrong: {shown:#?}", faults.len());
+    assert_eq!(ended, clients.len(), "each client has come to the end");
+    assert!(answered.len() > 100, "{}", answered.len());
+    if !loses_tails {
+        assert_eq!(gaps, BTreeMap::new(), "the server kept everything");
+    }
+}
+
+/// One at a time: they take the machine for themselves.
+static ALONE: Mutex<()> = Mutex::new(());
+
+#[test]
+fn hopping_clients_miss_nothing_while_the_server_keeps_everything() {
+    let _alone = ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    hop(false);
+}
+
+#[test]
+fn hopping_clients_are_told_of_exactly_what_the_server_has_lost() {
+    let _alone = ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    hop(true);
+}

@@ -1,0 +1,16 @@
+//! Hubs and programs that are the nodes of a cluster, with a real Redis server that is stopped, killed, cut off and
+//! restarted.
+
+#![allow(unreachable_pub, reason = "the modules of a test are reached from it alone")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod access;
+mod follower;
+mod hopping;
+mod losses;
+mod outages;
+mod proxy;
+mod server;
+mod sharing;
