@@ -912,9 +912,9 @@ typedef struct fanfare_options {
   /**
    * The URL of the Redis or Valkey server of a cluster, version 6.2 or later: hubs that have the same server
    * and the same cluster_prefix have one order of events, and what is published at one of them reaches the
-   * clients of all. redis://[[user]:password@]host[:port][/db], redis+unix:///path, or by Sentinels
-   * redis+sentinel://[[user]:password@]host[:port][,host[:port]]/service[/db]. {NULL, 0} is no cluster. Not
-   * together with data_dir. A library without clusters, or without TLS for rediss:// and rediss+sentinel://,
+   * clients of all. redis://USER:PASSWORD@HOST:PORT/DATABASE, of which the host alone is needed,
+   * redis+unix:///PATH, or by Sentinels redis+sentinel://USER:PASSWORD@HOST:PORT,HOST:PORT/SERVICE/DATABASE.
+   * {NULL, 0} is no cluster. Not together with data_dir. A library without clusters, or without TLS for rediss:// and rediss+sentinel://,
    * refuses to make the hub.
    * Bounds: such a URL, of at most 4,096 bytes. Default: none.
    */
