@@ -37,13 +37,19 @@ impl Space {
             }
             // Another publisher may have been faster.
             let hub = self.hub.upgrade();
-            let order = hub.as_ref().map(|hub| &hub.order);
-            let listen =
-                |order: &crate::order::Order| order.listen_for_space(&self.topics, self.is_spread);
-            match order.and_then(listen) {
-                Some(listeners) => self.wait = Some(Wait::any(listeners)),
+            match hub.and_then(|hub| self.wait_of(&hub)) {
+                Some(wait) => self.wait = Some(wait),
                 None => return Poll::Ready(()),
             }
         }
+    }
+
+    /// What is to be waited for, of the backlogs, of the journal and of a cluster's server.
+    fn wait_of(&self, hub: &Shared) -> Option<Wait> {
+        if let Some(listeners) = hub.order.listen_for_space(&self.topics, self.is_spread) {
+            return Some(Wait::any(listeners));
+        }
+        let space = hub.cluster.as_ref()?.listen_if_full()?;
+        Wait::new(&hub.order, &self.topics, space)
     }
 }

@@ -236,6 +236,13 @@ impl Cluster {
         }
     }
 
+    /// A listener for the moment when more may be on its way to the server, if too much is; `None` also when nobody
+    /// is to wait for that.
+    #[cfg(feature = "capi")]
+    pub(crate) fn listen_if_full(&self) -> Option<EventListener> {
+        self.shared.outbox.listen_if_full().filter(|_| !self.is_given_up())
+    }
+
     /// What was published up to now.
     pub(crate) fn last_serial(&self) -> u64 {
         self.shared.outbox.last_serial()

@@ -73,6 +73,8 @@ struct Inner {
     /// The serial of the last batch that the server is known to have.
     kept_to: u64,
     is_closed: bool,
+    /// Whether an item was refused since there was more space last.
+    has_refused: bool,
     appender_waits: bool,
 }
 
@@ -85,6 +87,7 @@ impl Outbox {
             next_serial: 1,
             kept_to: 0,
             is_closed: false,
+            has_refused: false,
             appender_waits: false,
         };
         Outbox {
@@ -109,6 +112,7 @@ impl Outbox {
             return Err(None);
         }
         if inner.bytes > 0 && inner.bytes + bytes > self.bytes_max {
+            inner.has_refused = true;
             return Err(Some(self.space.listen()));
         }
         inner.bytes += bytes;
@@ -125,6 +129,14 @@ impl Outbox {
             self.filled.notify_one();
         }
         Ok(())
+    }
+
+    /// A listener for more space, if an item was refused since there was more last: whether the next one would be
+    /// depends on how large it is.
+    #[cfg(feature = "capi")]
+    pub(super) fn listen_if_full(&self) -> Option<EventListener> {
+        let inner = self.lock();
+        (inner.has_refused && !inner.is_closed).then(|| self.space.listen())
     }
 
     /// The next batches to send, of a number at most; none if there are none for a time.
@@ -177,6 +189,7 @@ impl Outbox {
             }
         }
         inner.kept_to = inner.kept_to.max(serial);
+        inner.has_refused = false;
         drop(inner);
         for (nth, slot) in done {
             slot.fill(outcome_of(nth));
@@ -328,6 +341,20 @@ mod tests {
         assert_eq!(serials(&outbox.take(Duration::ZERO, 4)), [2]);
         outbox.confirm(2, |_| Ok(None));
         assert_eq!(outbox.bytes(), 0);
+    }
+
+    #[cfg(feature = "capi")]
+    #[test]
+    fn who_was_refused_listens_until_there_is_more_space() {
+        use event_listener::Listener as _;
+        let outbox = Outbox::new(100);
+        outbox.put(&[b'x'; 500], None, None).unwrap();
+        assert!(outbox.listen_if_full().is_none(), "nothing was refused");
+        assert!(outbox.put(b"x", None, None).is_err());
+        let space = outbox.listen_if_full().expect("an item was refused");
+        outbox.confirm(1, |_| Ok(None));
+        assert!(space.wait_timeout(Duration::ZERO).is_some(), "it was told");
+        assert!(outbox.listen_if_full().is_none());
     }
 
     #[test]

@@ -8,7 +8,7 @@ use redis::{Client, ConnectionAddr, IntoConnectionInfo as _, RedisError};
 #[cfg(feature = "cluster-tls")]
 pub(super) type Certificates = redis::TlsCertificates;
 #[cfg(not(feature = "cluster-tls"))]
-pub(super) type Certificates = ();
+pub(super) struct Certificates;
 
 /// The certificates of those who may vouch for the server's.
 pub(super) fn certificates(file: Option<&Path>) -> Result<Option<Certificates>, String> {
@@ -23,7 +23,9 @@ fn of_pem(pem: Vec<u8>) -> Certificates {
 }
 
 #[cfg(not(feature = "cluster-tls"))]
-fn of_pem(_: Vec<u8>) -> Certificates {}
+fn of_pem(_: Vec<u8>) -> Certificates {
+    Certificates
+}
 
 /// A client of one server.
 pub(super) fn client(url: &str, certificates: Option<Certificates>) -> Result<Client, RedisError> {

@@ -68,6 +68,16 @@ impl Order {
         Some(self.why_full(listener))
     }
 
+    /// A listener for the moment when the journal takes more, if it is full; `None` also when nobody is to wait
+    /// for that.
+    #[cfg(feature = "capi")]
+    pub(super) fn listen_if_journal_full(&self) -> Option<EventListener> {
+        match self.refuses_to_write()? {
+            Unwritten::Full(listener) => Some(listener),
+            Unwritten::Unwritable => None,
+        }
+    }
+
     #[cold]
     fn why_full(&self, listener: EventListener) -> Unwritten {
         match self.is_unwritable() {

@@ -327,7 +327,8 @@ impl Order {
             }
         };
         let mut tracked = topics.iter().filter_map(|topic| locked.topics.find(topic));
-        listeners.push(tracked.find_map(of_topic).or_else(of_hub)?);
+        let of_journal = || self.listen_if_journal_full();
+        listeners.push(tracked.find_map(of_topic).or_else(of_hub).or_else(of_journal)?);
         Some(listeners)
     }
 

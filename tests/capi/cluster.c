@@ -2,6 +2,7 @@
 
 #include "check.h"
 #include "client.h"
+#include "watched.h"
 
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -225,6 +226,44 @@ static void finishes_for_all(void)
     end_server();
 }
 
+/* A server that stands still: what finds no space is told when there is some, and not before. */
+static void tells_of_space(void)
+{
+    fanfare_options options;
+    fanfare_hub *hub = NULL;
+    fanfare_notices *notices = notices_new();
+    fanfare_text topic = FANFARE_TEXT("news");
+    char data[8 << 10];
+    fanfare_event event = event_of(NULL);
+    fanfare_publication publication = fanfare_publication_of(&topic, 1, &event);
+    fanfare_notice notice;
+    fanfare_status status = FANFARE_OK;
+    int i;
+
+    memset(data, 'x', sizeof data);
+    event.data = fanfare_text_of(data, sizeof data);
+    start_server();
+    options = options_of_cluster();
+    options.cluster_backlog_bytes_max = 64 << 10;
+    CHECK_EQ(fanfare_hub_new(&options, &hub), FANFARE_OK);
+    CHECK(kill(server, SIGSTOP) == 0);
+    for (i = 0; i < 100 && status == FANFARE_OK; i++) {
+        status = fanfare_hub_publish(hub, topic, &event, NULL);
+    }
+    CHECK_EQ(status, FANFARE_ERR_FULL);
+    CHECK_EQ(fanfare_hub_notify_space(hub, notices, 7, &publication), FANFARE_OK);
+    CHECK_EQ(drain(notices, &notice, 1), 0);
+    CHECK_EQ(fanfare_hub_publish(hub, topic, &event, NULL), FANFARE_ERR_FULL);
+    CHECK(kill(server, SIGCONT) == 0);
+    notice = notices_next(notices);
+    CHECK_EQ(notice.kind, FANFARE_NOTICE_SPACE);
+    CHECK_EQ(notice.token, 7);
+    CHECK_EQ(fanfare_hub_publish_wait(hub, &publication, DEADLINE_MS, NULL), FANFARE_OK);
+    fanfare_hub_free(hub);
+    fanfare_notices_free(notices);
+    end_server();
+}
+
 /* The last thing that the log has said. */
 static char said[FANFARE_LOG_BYTES_MAX + 1];
 
@@ -285,6 +324,7 @@ static void wrong(void)
 const test tests_of_cluster[] = {
     {"what a hub of a cluster publishes reaches the clients of another, and who waits has its id",
      reaches_the_clients_of_all},
+    {"who finds too much on its way to a cluster's server is told when there is space", tells_of_space},
     {"a topic that a hub of a cluster finishes is finished for all", finishes_for_all},
     {"a cluster or a folder that does not serve makes no hub, and the log says why", refused},
     {"a URL of a cluster and its other options that cannot be are refused and named", wrong},
