@@ -52,7 +52,9 @@ impl Node {
         let program = std::env::var("FANFARE_BIN");
         let program = program.unwrap_or_else(|_| env!("CARGO_BIN_EXE_fanfare").to_owned());
         let mut command = Command::new(program);
-        command.args(["serve", "--listen", &addr.to_string(), "--log", "off", "--cluster", url]);
+        command.args(["serve", "--listen", &addr.to_string(), "--cluster", url]);
+        let log = std::env::var("FANFARE_TEST_CLUSTER_LOG").unwrap_or_else(|_| "off".to_owned());
+        command.args(["--log", &log]);
         command.args(["--history-events-max", "1000000", "--history-age-max", "1h"]);
         command.args(["--history-bytes-max", "512MiB", "--history-total-bytes-max", "1GiB"]);
         command.args(["--retry", "100ms"]);
@@ -138,6 +140,17 @@ fn number_of(id: &str) -> u64 {
     number.unwrap_or_else(|| panic!("{id:?}"))
 }
 
+/// What a client was told of events that are missing.
+#[derive(Debug)]
+struct Told {
+    /// The numbers between which they are.
+    from: u64,
+    to: u64,
+    reason: String,
+    /// How many events it had by then.
+    behind: usize,
+}
+
 struct Client {
     topic: usize,
     stream: Option<TcpStream>,
@@ -150,8 +163,7 @@ struct Client {
     last_id: String,
     /// The number and the data of each event.
     events: Vec<(u64, String)>,
-    /// The numbers between which events are missing, and why, as it was told.
-    gaps: Vec<(u64, u64, String)>,
+    gaps: Vec<Told>,
     hops: u64,
 }
 
@@ -235,7 +247,8 @@ impl Client {
                     let gap: serde_json::Value = serde_json::from_str(&message.data).unwrap();
                     let from = gap["from"].as_str().map_or(0, number_of);
                     let to = number_of(gap["to"].as_str().unwrap());
-                    self.gaps.push((from, to, gap["reason"].as_str().unwrap().to_owned()));
+                    let reason = gap["reason"].as_str().unwrap().to_owned();
+                    self.gaps.push(Told { from, to, reason, behind: self.events.len() });
                 }
                 other => panic!("{other}"),
             }
@@ -247,14 +260,14 @@ impl Client {
     }
 }
 
-/// What the clients' thread is told.
-struct Told {
+/// What the clients' thread is to know.
+struct Signals {
     /// No client hops any more but to get to the end.
     is_settled: AtomicBool,
     gives_up: AtomicBool,
 }
 
-fn follow(count: usize, addrs: &[SocketAddr], told: &Told) -> Vec<Client> {
+fn follow(count: usize, addrs: &[SocketAddr], told: &Signals) -> Vec<Client> {
     let mut clients: Vec<Client> = (0..count).map(Client::new).collect();
     let mut bytes = vec![0; 64 << 10];
     while !told.gives_up.load(Ordering::SeqCst) {
@@ -375,7 +388,7 @@ fn fault_of(client: &Client, answered: &[Answered]) -> Option<String> {
     let missing = answered.iter().filter(|event| event.topic == client.topic);
     let missing = missing.filter(|event| !seen.contains(&*event.data));
     let is_told =
-        |at: u64| client.gaps.iter().any(|&(from, to, _)| from < at && at <= to);
+        |at: u64| client.gaps.iter().any(|gap| gap.from < at && at <= gap.to);
     let untold: Vec<_> = missing.filter(|event| !is_told(event.at)).collect();
     let first = untold.first()?;
     Some(format!(
@@ -394,7 +407,7 @@ fn hop(loses_tails: bool) {
     let mut nodes: Vec<Node> = proxies.iter().map(|proxy| Node::start(&proxy.url())).collect();
     let addrs: Vec<SocketAddr> = nodes.iter().map(|node| node.addr).collect();
     let told =
-        Arc::new(Told { is_settled: AtomicBool::new(false), gives_up: AtomicBool::new(false) });
+        Arc::new(Signals { is_settled: AtomicBool::new(false), gives_up: AtomicBool::new(false) });
     let following = {
         let (told, addrs) = (told.clone(), addrs.clone());
         std::thread::spawn(move || follow(clients(), &addrs, &told))
@@ -418,7 +431,11 @@ fn hop(loses_tails: bool) {
         let head = format!("POST /publish?topic=flush HTTP/1.0\r\nHost: {addr}\r\n");
         let request = format!("{head}Content-Length: 1\r\n\r\nx");
         wait_until("a node has given what it had", || {
-            ask(*addr, &request, Duration::from_secs(10)).is_some_and(|(status, _)| status == 200)
+            let answer = ask(*addr, &request, Duration::from_secs(10));
+            if answer.as_ref().is_none_or(|(status, _)| *status != 200) {
+                println!("{addr} answered {answer:?}");
+            }
+            answer.is_some_and(|(status, _)| status == 200)
         });
     }
     for topic in 0..TOPICS {
@@ -438,7 +455,7 @@ fn hop(loses_tails: bool) {
     let count = |of: fn(&Client) -> usize| clients.iter().map(of).sum::<usize>();
     let gaps: BTreeMap<&str, usize> =
         clients.iter().flat_map(|client| &client.gaps).fold(BTreeMap::new(), |mut all, gap| {
-            *all.entry(&*gap.2).or_default() += 1;
+            *all.entry(&*gap.reason).or_default() += 1;
             all
         });
     println!(
