@@ -1,6 +1,6 @@
 //! The thread that reads the cluster's stream, and applies it to its node's order.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -51,6 +51,7 @@ struct Reader<'a> {
     /// Behind which entry it goes on.
     position: EntryId,
     marks: Marks,
+    taken: Taken,
 }
 
 /// Reads until the hub ends. Says so once when it has come to a number.
@@ -63,8 +64,9 @@ pub(super) fn run(
 ) {
     let (epoch, last) =
         (shared.life.load(Ordering::Relaxed), shared.reached.load(Ordering::Relaxed));
-    let mut reader =
-        Reader { shared, node, position: EntryId { epoch, last }, marks: Marks::default() };
+    let position = EntryId { epoch, last };
+    let (marks, taken) = (Marks::default(), Taken::default());
+    let mut reader = Reader { shared, node, position, marks, taken };
     let mut fails = 0;
     while !shared.is_ending() {
         match reader.read_by_one_connection(&mut server, tail, caught_up, &mut fails) {
@@ -158,7 +160,15 @@ impl Reader<'_> {
                 }
                 self.marks.add(entry.id, items, bytes.len());
                 let age = session.age(time_ms);
-                let outcomes = self.apply(node.order(), first, age, &bytes)?;
+                let outcomes = match self.taken.has(&name, serial) {
+                    // The server had lost it, and was given it again: here it has its number.
+                    true => {
+                        node.order().pass_over(entry.id.last);
+                        Vec::new()
+                    }
+                    false => self.apply(node.order(), first, age, &bytes)?,
+                };
+                self.taken.note(&name, serial, entry.id.last);
                 if name == self.shared.producer.as_bytes() {
                     let mut outcomes = outcomes.into_iter();
                     let mut next = 0;
@@ -270,6 +280,39 @@ fn items_of(mut bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
+/// The last batch that was taken of each node.
+#[derive(Default)]
+struct Taken(HashMap<Vec<u8>, TakenBatch>);
+
+struct TakenBatch {
+    serial: u64,
+    /// The number of its last item.
+    number: u64,
+}
+
+impl Taken {
+    /// The most nodes that are known: each start of a node is another one.
+    const NODES_MAX: usize = 1024;
+
+    fn has(&self, node: &[u8], serial: u64) -> bool {
+        self.0.get(node).is_some_and(|taken| serial <= taken.serial)
+    }
+
+    fn note(&mut self, node: &[u8], serial: u64, number: u64) {
+        if let Some(taken) = self.0.get_mut(node) {
+            *taken = TakenBatch { serial: serial.max(taken.serial), number };
+            return;
+        }
+        if self.0.len() == Taken::NODES_MAX {
+            // The one that has been silent for longest.
+            let oldest = self.0.iter().min_by_key(|(_, taken)| taken.number);
+            let oldest = oldest.map(|(node, _)| node.clone());
+            oldest.and_then(|node| self.0.remove(&node));
+        }
+        self.0.insert(node.to_vec(), TakenBatch { serial, number });
+    }
+}
+
 /// How much the stream has, at some of its entries, so that it can be cut.
 #[derive(Default)]
 struct Marks {
@@ -337,6 +380,19 @@ mod tests {
             assert!((1_000..=1_010).contains(&(last - (cut - 10))), "{last} {cut}");
         }
         assert!(marks.marks.len() <= 103, "{}", marks.marks.len());
+    }
+
+    #[test]
+    fn a_batch_that_was_taken_is_known_and_the_nodes_are_bounded() {
+        let mut taken = Taken::default();
+        taken.note(b"a", 2, 10);
+        assert!(taken.has(b"a", 1) && taken.has(b"a", 2));
+        assert!(!taken.has(b"a", 3) && !taken.has(b"b", 1));
+        for number in 0..Taken::NODES_MAX as u64 {
+            taken.note(&number.to_le_bytes(), 1, 11 + number);
+        }
+        assert_eq!(taken.0.len(), Taken::NODES_MAX);
+        assert!(!taken.has(b"a", 1), "it was silent for longest");
     }
 
     #[test]

@@ -51,7 +51,11 @@ return {'ok', last}
 /// Begins a life, unless another node has: `KEYS` are order, stream and lives; `ARGV` the server's run, the epoch's
 /// text, the life's number that the node knows, and the last number that it has read.
 ///
-/// A life's first number is far above what any node can have read of the life before.
+/// A life's number, and its first item's, are above those of all lives that were begun before, also of those that
+/// neither the server nor the node knows any more but another node does: so they are taken from the clock. A life
+/// whose items had numbers that a node has had would be passed over there. Items would have to come at 8 million a
+/// second over a whole life to overtake the clock. Where clocks of several servers differ there is a margin, which
+/// the clock passes in an eighth of a second.
 pub(super) const BEGIN: &str = r"
 local order = redis.call('HMGET', KEYS[1], 'server', 'epoch', 'last', 'token')
 local known, reached = tonumber(ARGV[3]), tonumber(ARGV[4])
@@ -60,11 +64,12 @@ if order[1] == ARGV[1] and tonumber(order[2]) >= known then
 end
 -- A server that has nothing had the life that the node knows; one that has a life of its own had another one.
 local before, last = tonumber(order[2] or ARGV[3]), tonumber(order[3] or '0')
-local epoch = math.max(before, known) + 1
-local first = 1
-if last > 0 or reached > 0 then
-  first = math.max(last, reached) + 16777216
-end
+local time = redis.call('TIME')
+local seconds, micros = tonumber(time[1]), tonumber(time[2])
+local epoch = math.max(before + 1, known + 1, seconds * 1000000 + micros)
+-- Milliseconds since 2026, which keeps ids short.
+local millis = (seconds - 1767225600) * 1000 + math.floor(micros / 1000)
+local first = math.max(last + 1048576, reached + 1048576, millis * 8192)
 local text = string.format('%.0f %s %.0f %.0f %.0f %.0f',
   epoch, ARGV[2], first, before, last, math.max(last, reached))
 redis.call('HSET', KEYS[1], 'server', ARGV[1], 'epoch', string.format('%.0f', epoch),

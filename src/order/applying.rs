@@ -116,6 +116,12 @@ impl Order {
         self.end_publishing(lost_to);
     }
 
+    /// Goes on behind a number whose items this node has had under other numbers.
+    pub(crate) fn pass_over(&self, number: u64) {
+        let _locked = self.lock();
+        self.end_publishing(own_number(number));
+    }
+
     /// The first of these topics that is finished, so that publishing to it is refused.
     pub(crate) fn finished_of<'a>(&self, topics: &'a [Topic]) -> Option<&'a Topic> {
         if self.finished_topics.load(Ordering::Relaxed) == 0 {
