@@ -402,8 +402,7 @@ fn fault_of(client: &Client, answered: &[Answered]) -> Option<String> {
     let seen: HashSet<&str> = client.events.iter().map(|(_, data)| &**data).collect();
     let missing = answered.iter().filter(|event| event.topic == client.topic);
     let missing = missing.filter(|event| !seen.contains(&*event.data));
-    let is_told =
-        |at: u64| client.gaps.iter().any(|gap| gap.from < at && at <= gap.to);
+    let is_told = |at: u64| client.gaps.iter().any(|gap| gap.from < at && at <= gap.to);
     let untold: Vec<_> = missing.filter(|event| !is_told(event.at)).collect();
     let first = untold.first()?;
     Some(format!(
