@@ -61,13 +61,22 @@ impl Cluster {
             thread("fanfare-append").spawn(append)
         });
         self.keep(spawned.map_err(|error| unreachable(error.to_string()))?);
-        let caught_up = async { is_caught_up.recv().await.ok() };
-        match crate::receive::within(CATCH_UP_MAX, caught_up) {
-            Some(()) => Ok(()),
-            None => {
-                self.close(Duration::ZERO);
-                Err(unreachable("the stream was not read to its end in 10 minutes".to_owned()))
+        let deadline = Instant::now() + CATCH_UP_MAX;
+        loop {
+            let caught_up = async { is_caught_up.recv().await.ok() };
+            if crate::receive::within(RETRY, caught_up).is_some() {
+                return Ok(());
             }
+            let trouble = self.shared.reading.trouble();
+            let reason = match trouble {
+                Some(trouble) if trouble.since.elapsed() >= self.shared.options.connect_timeout => {
+                    trouble.what
+                }
+                _ if Instant::now() < deadline => continue,
+                _ => "the stream was not read to its end in 10 minutes".to_owned(),
+            };
+            self.close(Duration::ZERO);
+            return Err(unreachable(reason));
         }
     }
 

@@ -1,5 +1,6 @@
 //! Who may be a node: logins, TLS, Sentinels, and what is wrong is told.
 
+use std::collections::HashMap;
 use std::process::Command;
 use std::time::Duration;
 
@@ -43,14 +44,18 @@ fn work(server: &Server, name: &str) -> Result<(), String> {
     };
     let publish = |hub: &Hub, data: &str| -> Result<(), String> {
         let published = hub.publish_wait(&topic("t"), data, within);
-        published.map_err(|error| error.to_string())?.id().map(drop).ok_or("it has no id".to_owned())
+        published
+            .map_err(|error| error.to_string())?
+            .id()
+            .map(drop)
+            .ok_or("it has no id".to_owned())
     };
     let hub = join()?;
     let rule = fanfare::TopicOptions::default().history_events_max(7);
     hub.set_rule(&"a/#".parse().unwrap(), rule.clone()).unwrap();
     hub.remove_rule(&"a/#".parse().unwrap());
     hub.set_rule(&"b/#".parse().unwrap(), rule).unwrap();
-    for _ in 0..3 {
+    for _ in 0..8 {
         for number in 0..400 {
             hub.publish(&topic("t"), &*number.to_string()).map_err(|error| error.to_string())?;
         }
@@ -63,12 +68,25 @@ fn work(server: &Server, name: &str) -> Result<(), String> {
     hub.cluster_trouble().or(late.cluster_trouble()).map_or(Ok(()), Err)
 }
 
+/// What the server has not let a user do.
+fn denied(server: &Server, name: &str) -> Vec<String> {
+    let all: Vec<HashMap<String, String>> = server.ask(&["ACL", "LOG", "10000"]);
+    let of_it = all.into_iter().filter(|denied| denied["username"] == name);
+    // What the client library is called, which it may say or not.
+    of_it
+        .map(|mut denied| denied.remove("object").unwrap())
+        .filter(|what| what != "client|setinfo")
+        .collect()
+}
+
 #[test]
 fn a_user_that_may_do_what_a_node_does_is_enough_and_each_command_is_needed() {
     let server = Server::start();
     let commands: Vec<&str> = MAY.split_whitespace().collect();
     user(&server, "node", &commands);
+    server.ask::<String>(&["CONFIG", "SET", "acllog-max-len", "10000"]);
     work(&server, "node").unwrap();
+    assert_eq!(denied(&server, "node"), [] as [String; 0]);
     let works_without = std::thread::scope(|scope| {
         let tries: Vec<_> = commands
             .iter()
@@ -78,7 +96,10 @@ fn a_user_that_may_do_what_a_node_does_is_enough_and_each_command_is_needed() {
                 let less: Vec<&str> =
                     commands.iter().copied().filter(|&command| command != without).collect();
                 user(server, &name, &less);
-                scope.spawn(move || work(server, &name).is_ok().then_some(without))
+                scope.spawn(move || {
+                    let works = work(server, &name).is_ok() && denied(server, &name).is_empty();
+                    works.then_some(without)
+                })
             })
             .collect();
         tries.into_iter().filter_map(|tried| tried.join().unwrap()).collect::<Vec<_>>()
@@ -127,17 +148,31 @@ fn a_server_with_tls_is_trusted_by_the_file_of_its_authority_alone() {
              -addext basicConstraints=critical,CA:TRUE -keyout {authority}.key -out {authority}.pem"
         ));
     }
-    openssl(&folder, "req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=localhost \
-                      -keyout server.key -out server.csr");
-    std::fs::write(folder.path().join("names"), "subjectAltName=DNS:localhost,IP:127.0.0.1\n").unwrap();
-    openssl(&folder, "x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 \
-                      -extfile names -out server.pem");
+    openssl(
+        &folder,
+        "req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=localhost \
+                      -keyout server.key -out server.csr",
+    );
+    std::fs::write(folder.path().join("names"), "subjectAltName=DNS:localhost,IP:127.0.0.1\n")
+        .unwrap();
+    openssl(
+        &folder,
+        "x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 \
+                      -extfile names -out server.pem",
+    );
     let file = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
     let port = free_port();
     let server = Server::with(&[
-        "--tls-port", &port.to_string(), "--tls-cert-file", &file("server.pem"),
-        "--tls-key-file", &file("server.key"), "--tls-ca-cert-file", &file("ca.pem"),
-        "--tls-auth-clients", "no",
+        "--tls-port",
+        &port.to_string(),
+        "--tls-cert-file",
+        &file("server.pem"),
+        "--tls-key-file",
+        &file("server.key"),
+        "--tls-ca-cert-file",
+        &file("ca.pem"),
+        "--tls-auth-clients",
+        "no",
     ]);
     let url = format!("rediss://127.0.0.1:{port}");
     let hub = Hub::start(options(cluster(&*url).ca_file(file("ca.pem")))).unwrap();
@@ -146,10 +181,9 @@ fn a_server_with_tls_is_trusted_by_the_file_of_its_authority_alone() {
     let mut client = Follower::of(&plain, &["t"]);
     client.wait_for(&plain, 1);
     assert_eq!(client.events[0].0, id);
-    for options in [
-        ClusterOptions::new(&*url),
-        ClusterOptions::new(&*url).ca_file(file("stranger.pem")),
-    ] {
+    for options in
+        [ClusterOptions::new(&*url), ClusterOptions::new(&*url).ca_file(file("stranger.pem"))]
+    {
         let told = refusal(options).to_lowercase();
         assert!(told.contains("certificate"), "{told}");
     }

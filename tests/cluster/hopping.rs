@@ -372,31 +372,37 @@ fn make_trouble(
 
 /// Why a client's events are not right; `None` if they are.
 fn fault_of(client: &Client, answered: &[Answered]) -> Option<String> {
-    let mut seen = HashSet::new();
+    let (mut seen, mut newest, mut last) = (HashSet::new(), BTreeMap::new(), 0);
     for (nth, (at, data)) in client.events.iter().enumerate() {
+        let told = |reason: &str, is_then: fn(usize, usize) -> bool| {
+            client.gaps.iter().any(|gap| gap.reason == reason && is_then(gap.behind, nth))
+        };
+        // A client from a node of whose life no other knows begins anew, and is told so.
+        if told("restarted", |behind, nth| behind == nth) {
+            (last, seen, newest) = (0, HashSet::new(), BTreeMap::new());
+        }
         // What the server has lost may be given to it again, with another number. A client that was told of the loss
         // may have had it at a node that knew it.
-        let is_told = |gap: &Told| ["lost", "restarted"].contains(&&*gap.reason) && gap.behind <= nth;
-        if !seen.insert(&**data) && !client.gaps.iter().any(is_told) {
+        let is_told_lost = told("lost", |behind, nth| behind <= nth);
+        if !seen.insert(&**data) && !is_told_lost {
             return Some(format!("{data:?} came twice, the second time at {at}"));
         }
-    }
-    if let Some(pair) = client.events.windows(2).find(|pair| pair[0].0 >= pair[1].0) {
-        return Some(format!("not in order: {pair:?}"));
-    }
-    let mut newest = BTreeMap::new();
-    for (_, data) in client.events.iter().filter(|(_, data)| data != "end") {
-        let (publisher, number) = data.split_once(' ').unwrap();
-        let number: u64 = number.parse().unwrap();
-        let is_behind = newest.insert(publisher, number).is_some_and(|before| before >= number);
-        if is_behind && client.gaps.is_empty() {
-            return Some(format!("{data:?} is not in its publisher's order"));
+        if *at <= last {
+            return Some(format!("{data:?} at {at} comes behind {last}"));
+        }
+        last = *at;
+        if let Some((publisher, number)) = data.split_once(' ') {
+            let number: u64 = number.parse().unwrap();
+            let before = newest.insert(publisher, number);
+            if before.is_some_and(|before| before >= number) && !is_told_lost {
+                return Some(format!("{data:?} is not in its publisher's order"));
+            }
         }
     }
+    let seen: HashSet<&str> = client.events.iter().map(|(_, data)| &**data).collect();
     let missing = answered.iter().filter(|event| event.topic == client.topic);
     let missing = missing.filter(|event| !seen.contains(&*event.data));
-    let is_told =
-        |at: u64| client.gaps.iter().any(|gap| gap.from < at && at <= gap.to);
+    let is_told = |at: u64| client.gaps.iter().any(|gap| gap.from < at && at <= gap.to);
     let untold: Vec<_> = missing.filter(|event| !is_told(event.at)).collect();
     let first = untold.first()?;
     Some(format!(

@@ -96,10 +96,8 @@ impl Shared {
             stream.set_write_timeout(Some(Duration::from_secs(5))).unwrap();
             stream.set_nodelay(true).unwrap();
         }
-        let ways = [
-            (near.try_clone().unwrap(), far.try_clone().unwrap(), false),
-            (far, near, true),
-        ];
+        let ways =
+            [(near.try_clone().unwrap(), far.try_clone().unwrap(), false), (far, near, true)];
         for (from, to, has_answers) in ways {
             let shared = self.clone();
             std::thread::spawn(move || {
@@ -110,7 +108,13 @@ impl Shared {
         }
     }
 
-    fn pass_on(&self, mut from: &TcpStream, mut to: &TcpStream, has_answers: bool, generation: u64) {
+    fn pass_on(
+        &self,
+        mut from: &TcpStream,
+        mut to: &TcpStream,
+        has_answers: bool,
+        generation: u64,
+    ) {
         let mut bytes = vec![0; 64 << 10];
         while self.generation.load(Ordering::SeqCst) == generation {
             if self.mode.load(Ordering::SeqCst) == HOLD {
@@ -120,7 +124,9 @@ impl Shared {
             let count = match from.read(&mut bytes) {
                 Ok(0) => return,
                 Ok(count) => count,
-                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                Err(error)
+                    if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) =>
+                {
                     continue;
                 }
                 Err(_) => return,

@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use fanfare::{
-    Event, Policy, PublishError, StreamOptions, Subscription, TopicOptions,
-};
+use fanfare::{Event, Policy, PublishError, StreamOptions, Subscription, TopicOptions};
 
 use crate::follower::{cluster, node, options, topic, Follower};
 use crate::server::Server;
@@ -73,7 +71,11 @@ fn all_nodes_have_one_order_of_what_many_publish_at_once() {
         let prefix = format!("{publisher} ");
         let of_it = clients[0].data().into_iter().filter_map(|data| data.strip_prefix(&prefix));
         let numbers: Vec<usize> = of_it.map(|number| number.parse().unwrap()).collect();
-        assert_eq!(numbers, (0..EVENTS).collect::<Vec<_>>(), "in the order of publisher {publisher}");
+        assert_eq!(
+            numbers,
+            (0..EVENTS).collect::<Vec<_>>(),
+            "in the order of publisher {publisher}"
+        );
     }
 }
 
@@ -294,7 +296,9 @@ fn a_node_that_joins_late_has_the_history_and_gives_the_same_ids() {
     let options = StreamOptions::default().last_event_id("abcdefgh-5");
     let mut stream = a.subscribe(["t".parse().unwrap()], options).unwrap();
     let mut told = Vec::new();
-    while !String::from_utf8_lossy(&told).contains("unknown_id") && !String::from_utf8_lossy(&told).contains("restarted") {
+    while !String::from_utf8_lossy(&told).contains("unknown_id")
+        && !String::from_utf8_lossy(&told).contains("restarted")
+    {
         told.extend(stream.wait(DEADLINE).expect("it is told").unwrap());
     }
 }
