@@ -20,6 +20,15 @@ pub(super) struct Entry {
 pub(super) enum Content {
     Batch { node: Vec<u8>, serial: u64, items: u32, time_ms: u64, bytes: Vec<u8> },
     Life(NewLife),
+    Reached(Reached),
+}
+
+/// How far a node had read before a life began, where that was further than the life's beginning says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Reached {
+    /// The life's number.
+    pub(super) life: u64,
+    pub(super) last: u64,
 }
 
 /// The beginning of a life.
@@ -67,6 +76,17 @@ impl NewLife {
             lost_to: Some(next.reached).filter(|&reached| reached > next.before_last),
         };
         ended.map(life).collect()
+    }
+}
+
+impl Reached {
+    fn read(text: &[u8]) -> Option<Reached> {
+        let (life, last) = std::str::from_utf8(text).ok()?.split_once(' ')?;
+        Some(Reached { life: life.parse().ok()?, last: last.parse().ok()? })
+    }
+
+    pub(super) fn text(self) -> String {
+        format!("{} {}", self.life, self.last)
     }
 }
 
@@ -120,6 +140,9 @@ impl Entry {
             text.and_then(|text| text.parse::<u64>().ok()).ok_or(WRONG)
         };
         let content = match &mut values[..] {
+            [reached, text] if reached == b"reached" => {
+                Content::Reached(Reached::read(text).ok_or(WRONG)?)
+            }
             [life, text] if life == b"life" => Content::Life(NewLife::read(text)?),
             [n, node, s, serial, i, items, t, time_ms, b, bytes]
                 if [&**n, s, i, t, b] == [b"n", b"s", b"i", b"t", b"b"] =>

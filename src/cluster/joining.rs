@@ -221,8 +221,12 @@ impl Begin {
             Some(Entry { content: Content::Life(life), .. }) => {
                 Ok(Begin { life: *life, first: life.first, reached: life.first })
             }
-            Some(Entry { id, content: Content::Batch { items, .. } }) => {
-                let first = (id.last + 1).saturating_sub(u64::from(*items));
+            Some(Entry { id, content }) => {
+                let items = match content {
+                    Content::Batch { items, .. } => *items,
+                    Content::Life(_) | Content::Reached(_) => 1,
+                };
+                let first = (id.last + 1).saturating_sub(u64::from(items));
                 Ok(Begin { life: of_number(id.epoch)?, first, reached: first.saturating_sub(1) })
             }
             None => {

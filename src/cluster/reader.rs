@@ -9,13 +9,16 @@ use async_channel::Sender;
 use event_listener::Listener as _;
 use redis::{RedisError, Value};
 
-use super::entry::{Content, Entry, EntryId, NewLife};
+use super::entry::{Content, Entry, EntryId, NewLife, Reached};
 use super::joining::{begin_if_due, lives, malformed};
+use super::scripts::{Keys, ANNOUNCE};
 use super::server::{Server, Session};
 use super::{Node, Shared};
 use crate::id::EventId;
 use crate::order::{ClusterItem, Order, Refused};
 
+/// The lives before which it knows how far it had read.
+const LIVES_MAX: usize = 64;
 /// How long the server waits for a new entry before it answers that there is none. Then the reader looks
 /// whether its life is still the stream's.
 const BLOCK: Duration = Duration::from_millis(250);
@@ -50,6 +53,11 @@ struct Reader<'a> {
     node: &'a Weak<dyn Node>,
     /// Behind which entry it goes on.
     position: EntryId,
+    is_caught_up: bool,
+    /// How far it had read before the newest lives began.
+    before: VecDeque<Reached>,
+    /// What it has to tell the other nodes of that.
+    announcements: Vec<Reached>,
     marks: Marks,
     taken: Taken,
 }
@@ -66,7 +74,16 @@ pub(super) fn run(
         (shared.life.load(Ordering::Relaxed), shared.reached.load(Ordering::Relaxed));
     let position = EntryId { epoch, last };
     let (marks, taken) = (Marks::default(), Taken::default());
-    let mut reader = Reader { shared, node, position, marks, taken };
+    let mut reader = Reader {
+        shared,
+        node,
+        position,
+        marks,
+        taken,
+        is_caught_up: false,
+        before: VecDeque::new(),
+        announcements: Vec::new(),
+    };
     let mut fails = 0;
     while !shared.is_ending() {
         match reader.read_by_one_connection(&mut server, tail, caught_up, &mut fails) {
@@ -101,6 +118,7 @@ impl Reader<'_> {
                 Err(stop) => return stop,
             }
             if self.position.last >= tail {
+                self.is_caught_up = true;
                 _ = caught_up.try_send(());
             }
             if self.shared.is_ending() {
@@ -112,6 +130,7 @@ impl Reader<'_> {
     /// Waits for new entries for a bounded time, and applies them.
     fn read_some(&mut self, session: &mut Session) -> Result<(), Stop> {
         let keys = self.shared.keys();
+        self.announce(session, &keys)?;
         let answer: Value = redis::cmd("XREAD")
             .arg("BLOCK")
             .arg(BLOCK.as_millis() as u64)
@@ -145,6 +164,7 @@ impl Reader<'_> {
     fn take(&mut self, session: &mut Session, node: &dyn Node, entry: Entry) -> Result<(), Stop> {
         match entry.content {
             Content::Life(life) => self.begin_life(node, &life),
+            Content::Reached(reached) => self.compare(node, reached, entry.id),
             Content::Batch { node: name, serial, items, time_ms, bytes } => {
                 let first = (entry.id.last + 1).saturating_sub(u64::from(items));
                 if entry.id.epoch != self.position.epoch {
@@ -240,15 +260,58 @@ impl Reader<'_> {
             true => life.reached.max(life.before_last),
             false => life.first - 1,
         };
-        let misses = lost_to > self.position.last;
+        let had = self.position.last;
+        if had > life.reached.max(life.before_last) && self.announcements.len() < LIVES_MAX {
+            self.announcements.push(Reached { life: life.number, last: had });
+        }
+        if self.before.len() == LIVES_MAX {
+            self.before.pop_front();
+        }
+        self.before.push_back(Reached { life: life.number, last: had });
+        let misses = lost_to > had;
         if misses {
             self.note_lost();
-            node.send_clients_away();
+            self.send_clients_away(node);
         }
         node.order().begin_cluster_life(life.epoch, life.first, lost_to);
         self.reach(EntryId { epoch: life.number, last: life.first });
         if misses {
-            node.send_clients_away();
+            self.send_clients_away(node);
+        }
+    }
+
+    /// Says to the other nodes how far this one had read of what the server has lost: the node that began the
+    /// life may have read less.
+    fn announce(&mut self, session: &mut Session, keys: &Keys) -> Result<(), RedisError> {
+        while let Some(reached) = self.announcements.last() {
+            let said: Vec<String> = redis::cmd("EVAL")
+                .arg(ANNOUNCE)
+                .arg(2)
+                .arg(&keys.order)
+                .arg(&keys.stream)
+                .arg(&session.run)
+                .arg(self.position.epoch)
+                .arg(reached.text())
+                .query(&mut session.connection)?;
+            if said.first().is_none_or(|word| word != "ok") {
+                break;
+            }
+            self.announcements.pop();
+        }
+        Ok(())
+    }
+
+    /// Compares how far another node had read before a life began with how far this one had.
+    fn compare(&mut self, node: &dyn Node, reached: Reached, at: EntryId) {
+        let before = self.before.iter_mut().find(|before| before.life == reached.life);
+        // One that has joined since has read none of it.
+        let misses = before.as_ref().is_none_or(|before| reached.last > before.last);
+        if let Some(before) = before {
+            before.last = before.last.max(reached.last);
+        }
+        match misses {
+            true => self.lose(node, at.last),
+            false => node.order().pass_over(at.last),
         }
     }
 
@@ -257,9 +320,16 @@ impl Reader<'_> {
         self.note_lost();
         // Those that came in between are sent away again: nobody is told by a heartbeat of a number that is
         // behind what it misses.
-        node.send_clients_away();
+        self.send_clients_away(node);
         node.order().note_lost(lost_to);
-        node.send_clients_away();
+        self.send_clients_away(node);
+    }
+
+    /// A node that joins has no clients, and its shards do not run yet.
+    fn send_clients_away(&self, node: &dyn Node) {
+        if self.is_caught_up {
+            node.send_clients_away();
+        }
     }
 
     fn note_lost(&self) {

@@ -80,6 +80,19 @@ redis.call('XADD', KEYS[2], string.format('%.0f-%.0f', epoch, first), 'life', te
 return {'ok'}
 ";
 
+/// Says how far a node had read before a life began: `KEYS` are order and stream; `ARGV` the server's run, the present
+/// life's number, and the announcement. Answers `stale` if the present life is another one.
+pub(super) const ANNOUNCE: &str = r"
+local order = redis.call('HMGET', KEYS[1], 'server', 'epoch', 'last')
+if order[1] ~= ARGV[1] or order[2] ~= ARGV[2] then
+  return {'stale'}
+end
+local last = string.format('%.0f', tonumber(order[3]) + 1)
+redis.call('XADD', KEYS[2], order[2] .. '-' .. last, 'reached', ARGV[3])
+redis.call('HSET', KEYS[1], 'last', last)
+return {'ok'}
+";
+
 /// The names of a cluster's keys.
 #[derive(Clone)]
 pub(super) struct Keys {
