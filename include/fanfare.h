@@ -916,7 +916,8 @@ typedef struct fanfare_options {
    * redis+unix:///PATH, or by Sentinels redis+sentinel://USER:PASSWORD@HOST:PORT,HOST:PORT/SERVICE/DATABASE.
    * {NULL, 0} is no cluster. Not together with data_dir. A library without clusters, or without TLS for rediss:// and rediss+sentinel://,
    * refuses to make the hub.
-   * Bounds: such a URL, of at most 4,096 bytes. Default: none.
+   * At most 4,096 bytes.
+   * Bounds: redis://, rediss://, redis+unix://, redis+sentinel:// or rediss+sentinel:// with a host. Default: none.
    */
   fanfare_text cluster_url;
   /**

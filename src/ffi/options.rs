@@ -158,7 +158,8 @@ pub struct FanfareOptions {
     /// redis+unix:///PATH, or by Sentinels redis+sentinel://USER:PASSWORD@HOST:PORT,HOST:PORT/SERVICE/DATABASE.
     /// {NULL, 0} is no cluster. Not together with data_dir. A library without clusters, or without TLS for rediss:// and rediss+sentinel://,
     /// refuses to make the hub.
-    /// Bounds: such a URL, of at most 4,096 bytes. Default: none.
+    /// At most 4,096 bytes.
+    /// Bounds: redis://, rediss://, redis+unix://, redis+sentinel:// or rediss+sentinel:// with a host. Default: none.
     pub cluster_url: FanfareText,
     /// What the names of all keys begin with, in braces, on the cluster's server. {NULL, 0} is the default.
     /// Bounds: 1 to 128 letters, digits and -_.:. Default: fanfare.
