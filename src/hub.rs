@@ -507,8 +507,7 @@ impl Node for Shared {
         let (answer, answers) = async_channel::bounded(self.links.len());
         for link in &self.links {
             let request = QueryRequest { query: query.clone(), answer: answer.clone() };
-            // A shard that is too busy to be asked has its clients go on without being told: it is asked again
-            // behind that.
+            // Clients of a shard that takes no more commands stay, and are not told: the log says so.
             if link.command(Command::Query(Box::new(request))).is_err() && link.is_alive() {
                 log::error!("a shard was too busy to send its clients away");
             }

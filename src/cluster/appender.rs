@@ -14,8 +14,8 @@ use super::{Shared, PATIENCE};
 
 /// How long it waits for something to send before it looks whether the server is there.
 const IDLE: Duration = Duration::from_millis(250);
-/// Between tries.
-const PAUSES: [Duration; 4] = [
+/// Between tries, of the reader as well.
+pub(super) const PAUSES: [Duration; 4] = [
     Duration::from_millis(20),
     Duration::from_millis(100),
     Duration::from_millis(300),

@@ -20,7 +20,9 @@
 //! run of the server the present life was begun; in another run the script refuses it, and the first node that hears
 //! that begins a life: an entry with an epoch of its own, numbers far above all that any node can have seen,
 //! and how far the stream came. A node that has read further keeps what it has; one that has read less learns
-//! from the entry that something is lost, and has its clients come back, who are told (`order/lives.rs`).
+//! from the entry that something is lost, and has its clients come back, who are told (`order/lives.rs`). A node that
+//! had read further than the one that began the life announces that by an entry of its own, from which the others learn
+//! the same.
 
 mod address;
 mod error;

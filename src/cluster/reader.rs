@@ -9,6 +9,7 @@ use async_channel::Sender;
 use event_listener::Listener as _;
 use redis::{RedisError, Value};
 
+use super::appender::PAUSES;
 use super::entry::{Content, Entry, EntryId, NewLife, Reached};
 use super::joining::{begin_if_due, lives, malformed};
 use super::scripts::{Keys, ANNOUNCE};
@@ -24,16 +25,10 @@ const LIVES_MAX: usize = 64;
 const BLOCK: Duration = Duration::from_millis(250);
 /// Entries of one answer: some MiB at most.
 const ENTRIES_MAX: usize = 16;
-/// The most that is read of an event alone beyond that is an event's own bound.
+/// How long it waits for space in this node's backlog before it looks whether the node ends.
 const FULL_WAIT: Duration = Duration::from_millis(50);
 /// Items that are older by the server's clock have their own time, others that at which they are read.
 const AGE_MIN: Duration = Duration::from_secs(1);
-const PAUSES: [Duration; 4] = [
-    Duration::from_millis(20),
-    Duration::from_millis(100),
-    Duration::from_millis(300),
-    Duration::from_secs(1),
-];
 
 /// Why it stops to read.
 enum Stop {
