@@ -196,7 +196,11 @@ impl Cluster {
         check_open(order, std::slice::from_ref(topic))?;
         let mut item = Vec::new();
         ClusterItem::put_finished(&mut item, topic, last.as_ref());
-        match self.shared.outbox.put(&item, None, slot) {
+        let put = match last {
+            Some(_) => self.shared.outbox.put(&item, None, slot),
+            None => self.shared.outbox.put_end(&item, slot),
+        };
+        match put {
             Ok(()) => Ok(()),
             Err(Some(space)) => Err(self.no_space(last, space)),
             Err(None) => Err(Refused::Closed),
@@ -233,7 +237,7 @@ impl Cluster {
         match (self.is_given_up(), draft) {
             (false, Some(draft)) => Refused::Full(draft, space),
             (true, _) => Refused::Unreachable,
-            // An end without a last event, which is small, is not worth a wait of its own.
+            // As much again as may wait are ends of topics alone.
             (false, None) => Refused::Unreachable,
         }
     }

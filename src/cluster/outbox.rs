@@ -106,12 +106,31 @@ impl Outbox {
         rule: Option<RuleChange>,
         slot: Option<Arc<Slot>>,
     ) -> Result<(), Option<EventListener>> {
+        self.put_within(self.bytes_max, item, rule, slot)
+    }
+
+    /// Puts the end of a topic, which is small: no backlog of events refuses it, but as many ends do.
+    pub(super) fn put_end(
+        &self,
+        item: &[u8],
+        slot: Option<Arc<Slot>>,
+    ) -> Result<(), Option<EventListener>> {
+        self.put_within(self.bytes_max.saturating_mul(2), item, None, slot)
+    }
+
+    fn put_within(
+        &self,
+        bytes_max: usize,
+        item: &[u8],
+        rule: Option<RuleChange>,
+        slot: Option<Arc<Slot>>,
+    ) -> Result<(), Option<EventListener>> {
         let mut inner = self.lock();
         let bytes = item.len() + ITEM_BYTES;
         if inner.is_closed {
             return Err(None);
         }
-        if inner.bytes > 0 && inner.bytes + bytes > self.bytes_max {
+        if inner.bytes > 0 && inner.bytes + bytes > bytes_max {
             inner.has_refused = true;
             return Err(Some(self.space.listen()));
         }
@@ -367,6 +386,17 @@ mod tests {
         outbox.confirm(1, |_| Ok(None));
         assert!(space.wait_timeout(Duration::from_secs(60)).is_some());
         outbox.put(b"y", None, None).unwrap();
+    }
+
+    #[test]
+    fn a_full_outbox_takes_ends_of_topics_up_to_twice_its_bound() {
+        let outbox = Outbox::new(200);
+        outbox.put(&[b'x'; 130], None, None).unwrap();
+        assert!(outbox.put(b"y", None, None).is_err());
+        outbox.put_end(b"end", None).unwrap();
+        outbox.put_end(b"end", None).unwrap();
+        outbox.put_end(b"end", None).unwrap();
+        assert!(outbox.put_end(b"end", None).is_err());
     }
 
     #[test]
