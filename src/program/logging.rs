@@ -118,10 +118,14 @@ impl Queue {
 
     fn put(&self, line: Vec<u8>) {
         let mut locked = self.lock();
-        if locked.lines.len() >= LINES_MAX || locked.bytes + line.len() > BYTES_MAX {
+        let note = locked.note();
+        let (lines, bytes) =
+            (1 + note.iter().len(), line.len() + note.as_ref().map_or(0, Vec::len));
+        if locked.lines.len() + lines > LINES_MAX || locked.bytes + bytes > BYTES_MAX {
             return locked.lose();
         }
-        if let Some(note) = locked.take_note() {
+        if let Some(note) = note {
+            locked.lost_unsaid = 0;
             locked.push(note);
         }
         locked.push(line);
@@ -152,7 +156,8 @@ impl Queue {
                 locked.bytes -= line.len();
                 return line;
             }
-            if let Some(note) = written.then(|| locked.take_note()).flatten() {
+            if let Some(note) = written.then(|| locked.note()).flatten() {
+                locked.lost_unsaid = 0;
                 return note;
             }
             locked.writing = false;
@@ -186,9 +191,9 @@ impl Locked {
         self.lost_unsaid += 1;
     }
 
-    /// Tells how many lines were lost, if any were since this was last told.
-    fn take_note(&mut self) -> Option<Vec<u8>> {
-        let lost = std::mem::take(&mut self.lost_unsaid);
+    /// How many lines were lost, if any were since this was last told.
+    fn note(&self) -> Option<Vec<u8>> {
+        let lost = self.lost_unsaid;
         let note = || format!("fanfare: {lost} lines are missing here: standard error was full\n");
         (lost > 0).then(|| note().into_bytes())
     }
@@ -280,10 +285,31 @@ mod tests {
 
     #[test]
     fn bytes_are_bounded_as_well() {
-        let (queue, _lines) = reluctant();
-        (0..8).for_each(|_| queue.put(vec![b'x'; BYTES_MAX / 4]));
+        let queue = Queue::new();
+        (0..6).for_each(|_| queue.put(vec![b'x'; BYTES_MAX / 4]));
+        let locked = queue.lock();
+        assert_eq!((locked.bytes, locked.lost_ever), (BYTES_MAX, 2));
+    }
+
+    #[test]
+    fn the_note_that_lines_are_missing_is_within_the_bounds_too() {
+        let queue = Queue::new();
+        (0..5).for_each(|_| queue.put(vec![b'x'; BYTES_MAX / 4]));
+        // There is room for the line again, and for no note with it.
+        queue.next(true);
+        queue.put(vec![b'x'; BYTES_MAX / 4]);
         assert!(queue.lock().bytes <= BYTES_MAX);
-        assert!((3..=4).contains(&queue.lock().lost_ever));
+        assert_eq!(queue.lock().lost_ever, 2);
+        queue.put(b"short\n".to_vec());
+        assert!((0..3).all(|_| queue.next(true).len() == BYTES_MAX / 4));
+        assert!(queue.next(true).starts_with(b"fanfare: 2 lines are missing"));
+        assert_eq!(queue.next(true), b"short\n");
+
+        (0..LINES_MAX + 1).for_each(|_| queue.put(b"x".to_vec()));
+        queue.next(true);
+        queue.put(b"y".to_vec());
+        assert!(queue.lock().lines.len() <= LINES_MAX);
+        assert_eq!(queue.lock().lost_ever, 4);
     }
 
     #[test]

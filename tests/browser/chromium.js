@@ -3,7 +3,7 @@
 import { EventEmitter, once } from 'node:events';
 import http from 'node:http';
 import { chromium } from 'playwright-core';
-import { DEADLINE_MS, withDeadline } from './server.js';
+import { DEADLINE_MS, untilFound } from './server.js';
 
 // Chromium runs as root on machines that are made for one job, and has no way out to the network.
 const FLAGS = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
@@ -109,7 +109,5 @@ export async function watchReading(page) {
     read.emit('more');
   });
   await devtools.send('Network.enable');
-  return async (text) => {
-    while (bytes < text.length) await withDeadline(`the page to read ${text.length} bytes`, once(read, 'more'));
-  };
+  return (text) => untilFound(`the page to read ${text.length} bytes`, read, 'more', () => bytes >= text.length);
 }

@@ -3,7 +3,7 @@
 
 import { once } from 'node:events';
 import net from 'node:net';
-import { withDeadline } from './server.js';
+import { untilFound } from './server.js';
 
 // What is remembered of what a stream was sent.
 const TEXT_CHARS = 10_000;
@@ -58,12 +58,9 @@ class Proxy {
   }
 
   /** Waits until the body of a stream, in one piece, matches a form, and returns it. */
-  async forwarded(form) {
-    for (;;) {
-      const body = [...this.streams].map((stream) => stream.body).find((text) => form.test(text));
-      if (body !== undefined) return body;
-      await withDeadline(`a stream with ${form}`, once(this.listener, 'forwarded'));
-    }
+  forwarded(form) {
+    const matching = () => [...this.streams].map((stream) => stream.body).find((text) => form.test(text));
+    return untilFound(`a stream with ${form}`, this.listener, 'forwarded', matching);
   }
 
   serve(client) {

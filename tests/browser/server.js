@@ -130,6 +130,22 @@ export async function freePort() {
   return port;
 }
 
+/**
+ * Waits until `find` returns something, and returns that. It is called at once, and at each event `name` of
+ * the emitter. Fails when the deadline has passed, however many events came.
+ */
+export function untilFound(what, emitter, name, find) {
+  const stop = new AbortController();
+  const look = async () => {
+    for (;;) {
+      const found = find();
+      if (found) return found;
+      await once(emitter, name, { signal: stop.signal });
+    }
+  };
+  return withDeadline(what, look()).finally(() => stop.abort());
+}
+
 /** Settles as `promise` does, or fails when the deadline has passed. */
 export async function withDeadline(what, promise) {
   let timer;

@@ -8,7 +8,7 @@ import http2 from 'node:http2';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { heardEvents, launch, listening, openPage } from '../browser/chromium.js';
-import { DEADLINE_MS, freePort, startServer, withDeadline } from '../browser/server.js';
+import { DEADLINE_MS, freePort, startServer, untilFound, withDeadline } from '../browser/server.js';
 import { makeCertificate, NAME } from './certificate.js';
 import { startProxy, withLinesOf } from './proxy.js';
 
@@ -39,7 +39,7 @@ export async function openProxied(t, browser, proxy) {
 
 /** Waits until the page's EventSources were answered so many times, and returns the answers. */
 async function answers(page, count) {
-  while (page.responses.length < count) await withDeadline(`${count} answers`, once(page.answered, 'one'));
+  await untilFound(`${count} answers`, page.answered, 'one', () => page.responses.length >= count);
   return page.responses;
 }
 
@@ -268,9 +268,7 @@ export function behaves(kind, tools, { limitsTimes = true } = {}) {
       t.after(() => curl.kill('SIGKILL'));
       let said = '';
       curl.stdout.setEncoding('utf8').on('data', (text) => { said += text; });
-      const says = async (form) => {
-        while (!form.test(said)) await withDeadline(`curl to say ${form}`, once(curl.stdout, 'data'));
-      };
+      const says = (form) => untilFound(`curl to say ${form}`, curl.stdout, 'data', () => form.test(said));
       await says(new RegExp(`^${version} 200 .*\r\n(.+\r\n)*content-type: text/event-stream\r\n(.+\r\n)*\r\n`, 'i'));
       assert.doesNotMatch(said, /content-encoding/i);
       for (let n = 0; n < 5; n += 1) {
