@@ -11,12 +11,12 @@ use crate::sync::{EventListener, Ordering};
 
 /// An open journal. Clones are the same journal. When the last one is dropped, the writer writes
 /// what it has, and ends; [`Journal::close`] waits for that.
-pub(crate) struct Journal<R: Record> {
-    owner: Arc<Owner<R>>,
+pub(crate) struct Journal {
+    owner: Arc<Owner>,
 }
 
 /// Ends the writer when nobody has the journal any more.
-struct Owner<R: Record>(Arc<Shared<R>>);
+struct Owner(Arc<Shared>);
 
 /// How long a writer that nobody waits for tries to write what it has.
 const UNWATCHED_MAX: Duration = Duration::from_secs(5);
@@ -48,19 +48,19 @@ pub(crate) struct JournalStats {
     pub(crate) sifted_bytes: u64,
 }
 
-impl<R: Record> Journal<R> {
-    pub(super) fn new(shared: Arc<Shared<R>>) -> Journal<R> {
+impl Journal {
+    pub(super) fn new(shared: Arc<Shared>) -> Journal {
         Journal { owner: Arc::new(Owner(shared)) }
     }
 
-    fn shared(&self) -> &Shared<R> {
+    fn shared(&self) -> &Shared {
         &self.owner.0
     }
 
     /// Hands a record over. It never waits, not even if the journal is full: see
     /// [`Journal::listen_if_full`]. Calls are in the order of the records' numbers.
     #[inline]
-    pub(crate) fn push(&self, record: R) {
+    pub(crate) fn push(&self, record: &impl Record) {
         self.shared().push(record);
     }
 
@@ -159,19 +159,19 @@ impl<R: Record> Journal<R> {
     }
 }
 
-impl<R: Record> Clone for Journal<R> {
-    fn clone(&self) -> Journal<R> {
+impl Clone for Journal {
+    fn clone(&self) -> Journal {
         Journal { owner: Arc::clone(&self.owner) }
     }
 }
 
-impl<R: Record> std::fmt::Debug for Journal<R> {
+impl std::fmt::Debug for Journal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Journal").field("kept_to", &self.kept_to()).finish_non_exhaustive()
     }
 }
 
-impl<R: Record> Drop for Owner<R> {
+impl Drop for Owner {
     fn drop(&mut self) {
         self.0.close(Instant::now() + UNWATCHED_MAX);
     }

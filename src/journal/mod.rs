@@ -2,8 +2,9 @@
 //!
 //! It knows numbers and opaque bytes, and nothing of topics, events or orders. Its owner pushes
 //! records under a lock of its own, and so in the order of their numbers, and notes the last number
-//! that it has given. A push is a place in a vector; a thread encodes and writes. How far the promise
-//! ([`Durability`]) holds is one number, [`Journal::kept_to`], that only grows.
+//! that it has given. A push copies a record's bytes behind those of the others, and shares the end of a
+//! large one; a thread writes them. How far the promise ([`Durability`]) holds is one number,
+//! [`Journal::kept_to`], that only grows.
 //!
 //! ```text
 //!  push, note                        the folder
@@ -48,6 +49,7 @@
 //!                              written
 //! summary                      what stands for all that has left the disk
 //! shared                       the queue, how far the writer is, the closed segments
+//! records                      what was pushed, in memory
 //! life  head  segment          the list of lives, the head page, the format of segments
 //! folder                       made, locked; names
 //! disk  fields                 operations on files, which tests make fail; numbers in bytes
@@ -65,6 +67,7 @@ mod open_segment;
 mod opened;
 mod options;
 mod record;
+mod records;
 mod segment;
 mod shared;
 mod sift;
@@ -83,7 +86,7 @@ pub(crate) use opened::Opened;
 pub(crate) use options::JournalOptions;
 pub(crate) use record::{Keeper, Record};
 
-impl<R: Record> Journal<R> {
+impl Journal {
     /// Opens a folder, which is made if it is missing; the folder that it is in has to exist. The
     /// folder is this journal's alone until the journal has ended.
     ///
@@ -91,7 +94,7 @@ impl<R: Record> Journal<R> {
     ///
     /// When another journal has the folder, it cannot be made, read or written, a newer version has
     /// written it, or it is damaged.
-    pub(crate) fn open(folder: &Path, options: JournalOptions) -> Result<Opened<R>, JournalError> {
+    pub(crate) fn open(folder: &Path, options: JournalOptions) -> Result<Opened, JournalError> {
         Opened::open(folder, options)
     }
 }

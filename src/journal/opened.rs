@@ -15,7 +15,6 @@
 //! - Records that were read already are passed over.
 
 use std::collections::BTreeSet;
-use std::marker::PhantomData;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -29,7 +28,6 @@ use super::head::{self, Boot};
 use super::life::{self, Ended, Life, LIVES, LIVES_BYTES_MAX};
 use super::open_segment::Position;
 use super::options::JournalOptions;
-use super::record::Record;
 use super::segment::{Beginning, Header, Kind, Scan, HEADER_BYTES, VERSION};
 use super::shared::{Segment, Shared};
 use super::summary;
@@ -37,7 +35,7 @@ use super::writer::Writer;
 use crate::id::Epoch;
 
 /// A journal's folder, locked.
-pub(crate) struct Opened<R: Record> {
+pub(crate) struct Opened {
     disk: Arc<dyn Disk>,
     /// Files that exist in memory alone have none.
     lock: Option<Lock>,
@@ -47,7 +45,6 @@ pub(crate) struct Opened<R: Record> {
     files: Vec<u64>,
     lives: Vec<Life>,
     contents: Option<Contents>,
-    record: PhantomData<fn(R)>,
 }
 
 /// What was found in the segments.
@@ -63,9 +60,9 @@ struct Contents {
     given: u64,
 }
 
-impl<R: Record> Opened<R> {
+impl Opened {
     /// Opens a folder, which is made if it is missing.
-    pub(super) fn open(path: &Path, options: JournalOptions) -> Result<Opened<R>, JournalError> {
+    pub(super) fn open(path: &Path, options: JournalOptions) -> Result<Opened, JournalError> {
         let (folder, lock) = folder::open(path)?;
         Opened::on(Arc::new(folder), Some(lock), options, head::boot())
     }
@@ -76,7 +73,7 @@ impl<R: Record> Opened<R> {
         lock: Option<Lock>,
         options: JournalOptions,
         boot: Boot,
-    ) -> Result<Opened<R>, JournalError> {
+    ) -> Result<Opened, JournalError> {
         let names = disk.names().map_err(JournalError::io("cannot list", &disk.path("")))?;
         for name in names.iter().filter(|name| name.ends_with(TEMPORARY)) {
             // What was to replace a file and was not finished. It takes space, no more.
@@ -94,8 +91,7 @@ impl<R: Record> Opened<R> {
                 return Err(JournalError::Damaged { path, at: 0, what });
             }
         };
-        let opened =
-            Opened { disk, lock, options, boot, files, lives, contents: None, record: PhantomData };
+        let opened = Opened { disk, lock, options, boot, files, lives, contents: None };
         // A newer program's files are refused before anything is done with the others.
         for file in &opened.files {
             opened.scan(*file)?;
@@ -250,7 +246,7 @@ impl<R: Record> Opened<R> {
 
     /// Begins a life: from now on records can be pushed, the first with the number
     /// [`Opened::next`]. Reads the folder if that was not done.
-    pub(crate) fn begin(mut self, epoch: Epoch) -> Result<Journal<R>, JournalError> {
+    pub(crate) fn begin(mut self, epoch: Epoch) -> Result<Journal, JournalError> {
         if self.contents.is_none() {
             self.read(|_, _| ())?;
         }
@@ -271,7 +267,7 @@ impl<R: Record> Opened<R> {
     pub(super) fn start(
         &mut self,
         epoch: Epoch,
-    ) -> Result<(Arc<Shared<R>>, Writer<R>, Parker), JournalError> {
+    ) -> Result<(Arc<Shared>, Writer, Parker), JournalError> {
         let first = self.next();
         let Some(contents) = self.contents.take() else {
             unreachable!("a life begins after everything was read")

@@ -1,16 +1,16 @@
 //! What the journal knows of what it keeps.
 
+use bytes::Bytes;
+
 /// Something that is kept: a number and opaque bytes.
-pub(crate) trait Record: Send + 'static {
+pub(crate) trait Record {
     /// Its place in the order. Records are pushed in the order of their numbers. Several may have
     /// the same; a process that is killed may have written the first of these alone.
     fn number(&self) -> u64;
 
-    /// About what it takes in memory and on disk; counts for the queue's bound.
-    fn bytes(&self) -> usize;
-
-    /// Appends its payload, which is the same each time: it is asked again after an error.
-    fn encode(&self, payload: &mut Vec<u8>);
+    /// Appends its payload to what is there. If the end of the payload is large, it may be returned
+    /// instead, and is not copied then before it is written.
+    fn encode(&self, payload: &mut Vec<u8>) -> Option<Bytes>;
 }
 
 /// Who knows which records are still needed. It is asked in a thread of the journal's own.

@@ -18,7 +18,6 @@
 use std::io::{self, ErrorKind, Read};
 
 use super::fields::{is_sealed, seal, Fields};
-use super::record::Record;
 use crate::id::Epoch;
 
 /// The newest version of the format that is known, and the one that is written.
@@ -126,27 +125,15 @@ impl Seed {
         sum.finalize()
     }
 
-    /// Appends a record of data.
+    /// Appends a record of some kind, whose payload is in parts.
     #[inline]
-    pub(super) fn record<R: Record>(self, record: &R, to: &mut Vec<u8>) {
-        self.append(Kind::Data, record.number(), to, |to| record.encode(to));
-    }
-
-    /// Appends a record of some kind, whose payload `encode` appends.
-    #[inline]
-    pub(super) fn append(
-        self,
-        kind: Kind,
-        number: u64,
-        to: &mut Vec<u8>,
-        encode: impl FnOnce(&mut Vec<u8>),
-    ) {
+    pub(super) fn append(self, kind: Kind, number: u64, payload: &[&[u8]], to: &mut Vec<u8>) {
         let begin = to.len();
         let mut front = [0; RECORD_BYTES];
         front[SUMMED_AT..SUMMED_AT + 8].copy_from_slice(&number.to_le_bytes());
         front[RECORD_BYTES - 1] = kind.byte();
         to.extend_from_slice(&front);
-        encode(to);
+        payload.iter().for_each(|part| to.extend_from_slice(part));
         let record = &mut to[begin..];
         let length = u32::try_from(record.len() - RECORD_BYTES).expect("a record is below 4 GiB");
         let sum = self.sum(length, &record[SUMMED_AT..]);

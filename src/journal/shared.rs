@@ -10,13 +10,14 @@ use parking::Unparker;
 use super::disk::{Disk, Number};
 use super::options::JournalOptions;
 use super::record::{Keeper, Record};
+use super::records::Records;
 use crate::id::Epoch;
 use crate::sync::{AtomicUsize, Event, Mutex, MutexGuard, Ordering};
 
-pub(super) struct Shared<R> {
+pub(super) struct Shared {
     pub(super) disk: Arc<dyn Disk>,
     pub(super) options: JournalOptions,
-    queue: Mutex<Queue<R>>,
+    queue: Mutex<Queue>,
     /// Bytes of records that the promise does not hold for yet: in the queue, changed under its lock,
     /// and behind it, changed by the writer. So neither is added to with a locked instruction.
     queued_bytes: AtomicUsize,
@@ -47,8 +48,8 @@ pub(super) struct Shared<R> {
     pub(super) counts: Counts,
 }
 
-struct Queue<R> {
-    records: Vec<R>,
+struct Queue {
+    records: Records,
     /// How many records were ever pushed, beginning with those that the folder had.
     pushed: u64,
 }
@@ -112,7 +113,7 @@ const RUNNING: u8 = 0;
 /// It sleeps until it is woken.
 const ASLEEP: u8 = 1;
 
-impl<R: Record> Shared<R> {
+impl Shared {
     /// What begins with so many records in the folder, and with all numbers up to `head` given.
     pub(super) fn new(
         disk: Arc<dyn Disk>,
@@ -121,12 +122,12 @@ impl<R: Record> Shared<R> {
         head: Number,
         serial: u64,
         segments: Vec<Segment>,
-    ) -> Shared<R> {
+    ) -> Shared {
         let kept = AtomicU64::new(head.atomic().load(Ordering::Relaxed));
         Shared {
             disk,
             options,
-            queue: Mutex::new(Queue { records: Vec::new(), pushed: serial }),
+            queue: Mutex::new(Queue { records: Records::default(), pushed: serial }),
             queued_bytes: AtomicUsize::new(0),
             taken_bytes: AtomicUsize::new(0),
             space: Event::new(),
@@ -151,15 +152,15 @@ impl<R: Record> Shared<R> {
     // What publishers do.
 
     #[inline]
-    pub(super) fn push(&self, record: R) {
-        let bytes = record.bytes();
+    pub(super) fn push(&self, record: &impl Record) {
         let mut queue = lock(&self.queue);
+        let before = queue.records.bytes();
         queue.records.push(record);
         queue.pushed += 1;
-        let before = self.queued_bytes.load(Ordering::Relaxed);
-        self.queued_bytes.store(before + bytes, Ordering::Relaxed);
+        let bytes = queue.records.bytes();
+        self.queued_bytes.store(bytes, Ordering::Relaxed);
         drop(queue);
-        let is_half = before < self.half() && before + bytes >= self.half();
+        let is_half = before < self.half() && bytes >= self.half();
         // The writer says that it sleeps before it looks at the queue for the last time.
         if self.rest.load(Ordering::Relaxed) == ASLEEP || is_half {
             self.wake();
@@ -221,16 +222,14 @@ impl<R: Record> Shared<R> {
         self.options.queue_bytes_max / 2
     }
 
-    /// Takes what is in the queue, and leaves it an empty vector. Returns how many bytes that is.
-    pub(super) fn take(&self, records: &mut Vec<R>) -> usize {
-        debug_assert!(records.is_empty());
+    /// Takes what is in the queue, and leaves it these, which are empty.
+    pub(super) fn take(&self, records: &mut Records) {
+        debug_assert_eq!(records.count(), 0);
         let mut queue = lock(&self.queue);
         std::mem::swap(&mut queue.records, records);
-        let bytes = self.queued_bytes.load(Ordering::Relaxed);
         // First the one, then the other: what is read meanwhile is too much, and never too little.
-        self.add_taken(bytes);
+        self.add_taken(records.bytes());
         self.queued_bytes.store(0, Ordering::Relaxed);
-        bytes
     }
 
     /// How many records were ever pushed.
@@ -245,7 +244,7 @@ impl<R: Record> Shared<R> {
     /// Says that the writer sleeps, unless there is something for it to do beyond this number.
     pub(super) fn may_sleep(&self, number: u64) -> bool {
         self.rest.store(ASLEEP, Ordering::SeqCst);
-        let is_idle = lock(&self.queue).records.is_empty() && self.head() == number;
+        let is_idle = lock(&self.queue).records.count() == 0 && self.head() == number;
         if !is_idle {
             self.wakes();
         }

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use super::disk::{Output, TEMPORARY};
 use super::error::JournalError;
 use super::folder::segment_name;
-use super::record::{Keeper, Record};
+use super::record::Keeper;
 use super::segment::{Beginning, Header, Kind, Scan, Seed, HEADER_BYTES};
 use super::shared::{Counts, Segment, Shared};
 use super::summary;
@@ -26,7 +26,7 @@ use crate::sync::Ordering;
 const PART_BYTES: usize = 4 << 20;
 
 /// Whether the segments take so much space that sifting is worth it.
-pub(super) fn is_due<R: Record>(shared: &Shared<R>, open_bytes: u64) -> bool {
+pub(super) fn is_due(shared: &Shared, open_bytes: u64) -> bool {
     let segments = shared.segments();
     let closed_bytes: u64 = segments.iter().map(|segment| segment.bytes).sum();
     let is_any = !segments.is_empty();
@@ -43,7 +43,7 @@ pub(super) fn is_due<R: Record>(shared: &Shared<R>, open_bytes: u64) -> bool {
 }
 
 /// Sifts all segments that are closed now.
-pub(super) fn sift<R: Record>(shared: &Arc<Shared<R>>) {
+pub(super) fn sift(shared: &Arc<Shared>) {
     static LINE: Seldom = Seldom::new();
     let Some(keeper) = shared.keeper() else { return };
     let mut segments = VecDeque::from(shared.segments().clone());
@@ -82,8 +82,8 @@ fn take_group(segments: &mut VecDeque<Segment>, bytes_max: u64) -> Vec<Segment> 
 }
 
 /// Replaces neighbours by one segment with what is needed of them. `None` if the journal ends.
-fn sift_group<R: Record>(
-    shared: &Shared<R>,
+fn sift_group(
+    shared: &Shared,
     keeper: &dyn Keeper,
     group: &[Segment],
     temporary: &str,
@@ -157,14 +157,14 @@ fn sift_group<R: Record>(
     Ok(Some(segment))
 }
 
-fn damaged<R: Record>(shared: &Shared<R>, name: &str, at: u64) -> JournalError {
+fn damaged(shared: &Shared, name: &str, at: u64) -> JournalError {
     let what = "a record that was written is not there".to_owned();
     JournalError::Damaged { path: shared.disk.path(name), at, what }
 }
 
 /// Puts the new file into the first one's place, and removes the others.
-fn replace<R: Record>(
-    shared: &Shared<R>,
+fn replace(
+    shared: &Shared,
     group: &[Segment],
     temporary: &str,
     segment: Segment,
@@ -238,8 +238,7 @@ impl Part {
 
 impl Sifted {
     fn append(&mut self, number: u64, payload: &[u8]) -> std::io::Result<()> {
-        let buffer = &mut self.buffer;
-        self.seed.append(Kind::Data, number, buffer, |to| to.extend_from_slice(payload));
+        self.seed.append(Kind::Data, number, &[payload], &mut self.buffer);
         if self.buffer.len() >= PART_BYTES {
             self.flush()?;
         }

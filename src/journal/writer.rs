@@ -22,7 +22,6 @@ use parking::Parker;
 
 use super::folder::segment_name;
 use super::open_segment::{Failure, Open, Position, Unsynced};
-use super::record::Record;
 use super::segment::{Header, Kind, HEADER_BYTES};
 use super::shared::{Counts, Shared};
 use super::sift;
@@ -45,12 +44,12 @@ const BACK_OFF_MAX: Duration = Duration::from_secs(1);
 /// How long after one sifting the next may begin.
 const SIFT_PAUSE: Duration = Duration::from_secs(1);
 
-pub(super) struct Writer<R: Record> {
-    shared: Arc<Shared<R>>,
+pub(super) struct Writer {
+    shared: Arc<Shared>,
     /// The life that writes, and its first number.
     epoch: Epoch,
     first: u64,
-    unkept: Unkept<R>,
+    unkept: Unkept,
     /// What is in segments, as far as the system said so.
     written: Position,
     /// What is never written again.
@@ -76,18 +75,18 @@ pub(super) struct Writer<R: Record> {
     sifted_at: Option<Instant>,
 }
 
-impl<R: Record> Writer<R> {
+impl Writer {
     /// A writer that goes on at a position, with a new segment.
     ///
     /// # Errors
     ///
     /// When that segment cannot be begun.
     pub(super) fn begin(
-        shared: Arc<Shared<R>>,
+        shared: Arc<Shared>,
         epoch: Epoch,
         at: Position,
         file_next: u64,
-    ) -> Result<Writer<R>, Failure> {
+    ) -> Result<Writer, Failure> {
         let kept = shared.kept();
         let mut writer = Writer {
             shared,
@@ -179,7 +178,7 @@ impl<R: Record> Writer<R> {
                 self.unkept.encode(from, BATCH_BYTES, open.seed, &mut self.buffer);
             let mut number = number.max(self.written.number);
             if serial == self.unkept.end() && number < head {
-                open.seed.append(Kind::Upto, head, &mut self.buffer, |_| ());
+                open.seed.append(Kind::Upto, head, &[], &mut self.buffer);
                 number = head;
             }
             open.write(&self.buffer)?;
@@ -265,7 +264,7 @@ impl<R: Record> Writer<R> {
         }
         let Some(open) = &mut self.open else { return Ok(()) };
         self.buffer.clear();
-        open.seed.append(Kind::End, self.written.number, &mut self.buffer, |_| ());
+        open.seed.append(Kind::End, self.written.number, &[], &mut self.buffer);
         open.write(&self.buffer)?;
         open.sync()
     }
@@ -434,13 +433,13 @@ impl<R: Record> Writer<R> {
 }
 
 #[cfg(test)]
-impl<R: Record> Writer<R> {
+impl Writer {
     pub(super) fn synced(&self) -> Position {
         self.synced
     }
 }
 
-impl<R: Record> Drop for Writer<R> {
+impl Drop for Writer {
     fn drop(&mut self) {
         if std::thread::panicking() {
             self.shared

@@ -17,7 +17,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Buf, BufMut, TryGetError};
+use bytes::{Buf, BufMut, Bytes, TryGetError};
 
 use crate::filter::Subscription;
 use crate::frame::Frame;
@@ -31,19 +31,19 @@ const RULE: u8 = 3;
 const TIME: u8 = 4;
 const PASSED: u8 = 5;
 
-/// About what an item takes in the queue besides an event's bytes, and on disk.
-const ITEM_BYTES: usize = 96;
+/// A longer event is not copied into the journal's queue, while the order is locked, but shared.
+const COPIED_BYTES_MAX: usize = 4096;
 
 /// Something that takes a number in the order.
-pub(crate) enum Item {
+pub(crate) enum Item<'a> {
     /// An event that is kept. Its frame knows its topics if they are several.
-    Event { topic: Topic, frame: Frame },
+    Event { topic: &'a Topic, frame: &'a Frame },
     /// An event of which nothing is kept, since its topics' rules say so: it is known that it was there.
-    Passed { topics: Box<[Topic]>, number: u64, at_ns: u64 },
+    Passed { topics: &'a [Topic], number: u64, at_ns: u64 },
     /// The mark of a topic that is finished.
-    Finished { topic: Topic, number: u64, at_ns: u64 },
+    Finished { topic: &'a Topic, number: u64, at_ns: u64 },
     /// A rule was set, or removed.
-    Rule { number: u64, subscription: Subscription, options: Option<TopicOptions> },
+    Rule { number: u64, subscription: &'a Subscription, options: Option<&'a TopicOptions> },
     /// What the clocks said at the same moment: the hub's, and the time of day since 1970.
     Time { number: u64, times: Times },
 }
@@ -77,7 +77,7 @@ pub(super) struct ReadEvent<'a> {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Malformed(pub(crate) &'static str);
 
-impl Record for Item {
+impl Record for Item<'_> {
     fn number(&self) -> u64 {
         match self {
             Item::Event { frame, .. } => frame.sequence(),
@@ -88,20 +88,9 @@ impl Record for Item {
         }
     }
 
-    fn bytes(&self) -> usize {
-        let own = match self {
-            Item::Event { topic, frame } => topic.as_str().len() + frame.plain().len(),
-            Item::Passed { topics, .. } => topics.iter().map(|topic| topic.as_str().len()).sum(),
-            Item::Finished { topic, .. } => topic.as_str().len(),
-            Item::Rule { subscription, .. } => subscription.as_str().len(),
-            Item::Time { .. } => 0,
-        };
-        own + ITEM_BYTES
-    }
-
-    fn encode(&self, payload: &mut Vec<u8>) {
+    fn encode(&self, payload: &mut Vec<u8>) -> Option<Bytes> {
         match self {
-            Item::Event { topic, frame } => put_event(payload, topic, frame),
+            Item::Event { topic, frame } => return put_event(payload, topic, frame),
             Item::Passed { topics, at_ns, .. } => {
                 payload.put_u8(PASSED);
                 payload.put_u64_le(*at_ns);
@@ -115,24 +104,39 @@ impl Record for Item {
             Item::Rule { subscription, options, .. } => {
                 payload.put_u8(RULE);
                 put_text(payload, subscription.as_str());
-                put_optional(payload, options.as_ref(), put_options);
+                put_optional(payload, *options, put_options);
             }
             Item::Time { times, .. } => {
                 payload.put_u8(TIME);
                 put_times(payload, times);
             }
         }
+        None
     }
 }
 
-fn put_event(payload: &mut Vec<u8>, topic: &Topic, frame: &Frame) {
+/// Appends an event, or all of it but its bytes, if these are many.
+fn put_event(payload: &mut Vec<u8>, topic: &Topic, frame: &Frame) -> Option<Bytes> {
     payload.put_u8(EVENT);
     payload.put_u64_le(frame.at_ns());
     let topics = frame.topics().map_or(std::slice::from_ref(topic), |several| &several[..]);
     put_topics(payload, topics);
     put_optional(payload, frame.custom_id(), |payload, id| put_text(payload, id));
     put_optional(payload, frame.key(), put_text);
+    if frame.plain().len() > COPIED_BYTES_MAX {
+        return Some(Bytes::from_owner(Plain(frame.clone())));
+    }
     payload.put_slice(frame.plain());
+    None
+}
+
+/// The bytes of an event, as a part of its frame.
+struct Plain(Frame);
+
+impl AsRef<[u8]> for Plain {
+    fn as_ref(&self) -> &[u8] {
+        self.0.plain()
+    }
 }
 
 pub(super) fn put_topics(payload: &mut Vec<u8>, topics: &[Topic]) {

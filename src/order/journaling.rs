@@ -32,7 +32,7 @@ impl Unwritten {
 }
 
 impl Order {
-    pub(crate) fn journal(&self) -> Option<&Journal<Item>> {
+    pub(crate) fn journal(&self) -> Option<&Journal> {
         self.journal.as_ref()
     }
 
@@ -46,15 +46,11 @@ impl Order {
     pub(super) fn write_event(&self, topics: &Topics, indices: &[u32], frame: &Frame) {
         let keeps = |&index: &u32| topics.limits_of(index).events_max > 0;
         let Some(&first) = indices.first() else { return };
-        self.write(match indices.iter().any(keeps) {
-            true => {
-                Item::Event { topic: topics.entry(first).state.name.clone(), frame: frame.clone() }
-            }
+        let topic = &topics.entry(first).state.name;
+        self.write(&match indices.iter().any(keeps) {
+            true => Item::Event { topic, frame },
             false => Item::Passed {
-                topics: match frame.topics() {
-                    Some(several) => several.iter().cloned().collect(),
-                    None => [topics.entry(first).state.name.clone()].into(),
-                },
+                topics: frame.topics().map_or(std::slice::from_ref(topic), |several| several),
                 number: frame.sequence(),
                 at_ns: frame.at_ns(),
             },
@@ -141,20 +137,20 @@ impl Order {
     /// Puts an item into the journal's queue. To be called under the lock, before the item's number is
     /// the order's.
     #[inline]
-    pub(super) fn write(&self, item: Item) {
+    pub(super) fn write(&self, item: &Item<'_>) {
         if let Some(journal) = &self.journal {
             journal.push(item);
         }
     }
 
     /// Writes that a rule was set or removed, which takes a number.
-    pub(super) fn write_rule(&self, subscription: &Subscription, options: Option<TopicOptions>) {
+    pub(super) fn write_rule(&self, subscription: &Subscription, options: Option<&TopicOptions>) {
         if self.journal.is_none() {
             return;
         }
         let mut locked = self.lock();
         let number = self.next_sequence();
-        self.write(Item::Rule { number, subscription: subscription.clone(), options });
+        self.write(&Item::Rule { number, subscription, options });
         locked.marks += 1;
         self.end_publishing(number);
     }
@@ -163,7 +159,7 @@ impl Order {
     pub(super) fn write_times(&self) {
         let mut locked = self.lock();
         let (number, times) = (self.next_sequence(), self.times());
-        self.write(Item::Time { number, times });
+        self.write(&Item::Time { number, times });
         locked.marks += 1;
         self.end_publishing(number);
     }

@@ -127,7 +127,7 @@ pub(crate) struct Order {
     /// life: written under the lock.
     epoch: AtomicU64,
     /// Where the order is kept beside the memory, if the host wants that.
-    journal: Option<Journal<Item>>,
+    journal: Option<Journal>,
     clock: Clock,
     tuning: OrderTuning,
     hub_backlog: Arc<Backlog>,

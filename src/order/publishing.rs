@@ -177,7 +177,7 @@ impl Order {
         let sequence = self.next_sequence();
         topics.finish(index, sequence, at_ns);
         if self.journal.is_some() {
-            self.write(Item::Finished { topic: topic.clone(), number: sequence, at_ns });
+            self.write(&Item::Finished { topic, number: sequence, at_ns });
         }
         let reopens = topics.take_reopens(index);
         let entry = topics.entry(index);

@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
 use super::history::{Forgotten, ForgottenOfTopic, Kept};
-use super::item::{Item, Malformed, ReadEvent, ReadItem, Times};
+use super::item::{Malformed, ReadEvent, ReadItem, Times};
 use super::journaling::unix_ns;
 use super::lives::{Life, Lives};
 use super::rules::Rules;
@@ -35,7 +35,7 @@ impl Order {
         tuning: OrderTuning,
         folder: &Path,
     ) -> Result<Order, JournalError> {
-        let mut opened = Journal::<Item>::open(folder, journal_options(options))?;
+        let mut opened = Journal::open(folder, journal_options(options))?;
         let summary = match opened.summary()? {
             Some(bytes) => Summary::read(&bytes).map_err(|error| opened.malformed(error.0))?,
             None => Summary::default(),

@@ -17,7 +17,7 @@ impl Order {
     ) -> Result<(), RuleError> {
         let _changing = self.rulebook.begin_change();
         let rules = self.rulebook.rules().with(subscription, options.clone())?;
-        self.write_rule(subscription, Some(options));
+        self.write_rule(subscription, Some(&options));
         self.apply_rules(rules, subscription);
         Ok(())
     }
@@ -31,8 +31,6 @@ impl Order {
         true
     }
 
-    /// Has rules hold of which one, that of a subscription, differs from what it was. Takes the
-    /// lock for a bounded number of topics and events at a time.
     /// Whether a rule could be set.
     pub(crate) fn check_rule(
         &self,
@@ -46,6 +44,8 @@ impl Order {
         self.rulebook.rules().without(subscription).is_some()
     }
 
+    /// Has rules hold of which one, that of a subscription, differs from what it was. Takes the
+    /// lock for a bounded number of topics and events at a time.
     fn apply_rules(&self, rules: Rules, subscription: &Subscription) {
         let rules = Arc::new(rules);
         self.rulebook.set_rules(rules.clone());

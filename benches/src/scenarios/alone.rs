@@ -40,7 +40,8 @@ pub(crate) struct AloneArgs {
     json: Option<PathBuf>,
 }
 
-/// A figure that a measuring process tells: its key, its name for people, its unit.
+/// A figure that a measuring process tells: its key, its name for people, its unit. All subjects of a scenario
+/// have its first figure; others may be without sense for some.
 pub(crate) type Figure = (&'static str, &'static str, Unit);
 
 /// One measurement of several that are made in turn.
@@ -160,10 +161,12 @@ pub(crate) fn resident_bytes() -> Result<u64, Error> {
 
 fn read_figures(answer: &Map<String, Value>, figures: &[Figure]) -> Result<Measured, Error> {
     let mut measured = Measured::default();
-    for &(key, label, unit) in figures {
-        let value = answer.get(key).and_then(Value::as_f64);
-        let value = value.ok_or_else(|| format!("the answer has no number {key:?}"))?;
-        measured.add(key, label, unit, value);
+    for (index, &(key, label, unit)) in figures.iter().enumerate() {
+        match answer.get(key).and_then(Value::as_f64) {
+            Some(value) => measured.add(key, label, unit, value),
+            None if index == 0 => return Err(format!("the answer has no number {key:?}").into()),
+            None => {}
+        }
     }
     Ok(measured)
 }

@@ -24,6 +24,8 @@ const BYTES_MAX: usize = 64 << 10;
 const FLUSH_TIME_MAX: Duration = Duration::from_secs(60);
 /// The threads that publish at once, where it is several.
 const THREADS: usize = 4;
+/// The calls between two pauses, where so many calls a second are made.
+const CALLS_TOGETHER: usize = 200;
 
 #[derive(clap::Args, Clone, Debug)]
 pub(crate) struct PublishCallArgs {
@@ -61,6 +63,9 @@ pub(crate) struct Calls {
     /// Length of an event's data, in bytes
     #[arg(long, default_value_t = 128)]
     bytes: usize,
+    /// How many calls a second, in groups; 0 is as fast as they go. One thread of Rust alone keeps to it
+    #[arg(long, default_value_t = 0)]
+    per_second: usize,
 }
 
 impl PublishCallArgs {
@@ -84,20 +89,23 @@ impl PublishCallArgs {
             _ => return Err("the subjects here are rust,rust-no-history, or these and c".into()),
         };
         let calls = part.settings.calls.unwrap_or(2_000_000);
-        Ok(Self { load: Calls { calls, bytes: part.load.bytes }, c_program, alone })
+        Ok(Self { load: Calls { calls, bytes: part.load.bytes, per_second: 0 }, c_program, alone })
     }
 }
 
-const FIGURES: [Figure; 2] = [
+const FIGURES: [Figure; 5] = [
     ("publish_ns", "call of publish", Unit::Nanoseconds),
     ("calls", "calls, all verified", Unit::Count),
+    ("cpu_ns", "CPU of the caller, a call", Unit::Nanoseconds),
+    ("writer_ns", "CPU of the journal's writer, a call", Unit::Nanoseconds),
+    ("full_events", "calls that waited for the journal", Unit::Count),
 ];
 
 /// Measures Rust and C in turn.
 pub(crate) fn publish_call(args: &PublishCallArgs) -> Result<(), Error> {
-    let &Calls { calls, bytes } = &args.load;
+    let &Calls { calls, bytes, per_second } = &args.load;
     check(&args.load)?;
-    let options = [("--calls", calls), ("--bytes", bytes)];
+    let options = [("--calls", calls), ("--bytes", bytes), ("--per-second", per_second)];
     let forgetful = [&options[..], &[("--history-events-max", 0)]].concat();
     let shared = [&options[..], &[("--threads", THREADS)]].concat();
     let mut subjects = vec![
@@ -120,13 +128,16 @@ pub(crate) fn publish_call(args: &PublishCallArgs) -> Result<(), Error> {
         }
         subjects.push(Subject::this_program("rust-threads", "publish-call-measure", &shared)?);
     }
-    let parameters = json!({"calls": calls, "bytes": bytes});
+    let parameters = json!({"calls": calls, "bytes": bytes, "per_second": per_second});
     args.alone.repeat("publish-call", parameters, &subjects, &FIGURES, |_| {})
 }
 
 fn check(args: &Calls) -> Result<(), Error> {
     if !(1..=CALLS_MAX).contains(&args.calls) {
         return Err(format!("--calls must be 1 to {CALLS_MAX}").into());
+    }
+    if args.per_second > 0 && args.calls / args.per_second > 3600 {
+        return Err("--calls take more than an hour at --per-second".into());
     }
     if !args.calls.is_multiple_of(THREADS) {
         return Err(format!("--calls must be a multiple of {THREADS}").into());
@@ -156,12 +167,12 @@ pub(crate) fn measure(args: &MeasureArgs) -> Result<(), Error> {
     }
     let hub = Hub::start(options)?;
     let topic = Topic::new("prices/ACME")?;
-    let begun = Instant::now();
+    let (begun, cpu_begun) = (Instant::now(), cpu_of("/proc/thread-self")?);
     match threads {
-        1 => publish_in_order(&hub, &topic, &data, args.calls)?,
+        1 => publish_in_order(&hub, &topic, &data, args)?,
         _ => publish_from_threads(&hub, &topic, &data, args.calls)?,
     }
-    let elapsed = begun.elapsed();
+    let (elapsed, cpu) = (begun.elapsed(), cpu_of("/proc/thread-self")? - cpu_begun);
     let published = hub.metrics().published_events;
     if published != args.calls as u64 {
         return Err(format!("{published} events of {} calls", args.calls).into());
@@ -173,6 +184,9 @@ pub(crate) fn measure(args: &MeasureArgs) -> Result<(), Error> {
     }
     let per_call = |time: Duration| time.as_nanos() as f64 / args.calls as f64;
     let mut figures = json!({"publish_ns": per_call(elapsed), "calls": args.calls});
+    if threads == 1 {
+        figures["cpu_ns"] = per_call(cpu).into();
+    }
     if durability.is_some() {
         hub.flush(FLUSH_TIME_MAX)?;
         figures["writer_ns"] = per_call(cpu_of_thread("fanfare-journal")?).into();
@@ -182,9 +196,9 @@ pub(crate) fn measure(args: &MeasureArgs) -> Result<(), Error> {
     Ok(())
 }
 
-fn publish_in_order(hub: &Hub, topic: &Topic, data: &str, calls: usize) -> Result<(), Error> {
-    let mut last = 0;
-    for call in 1..=calls {
+fn publish_in_order(hub: &Hub, topic: &Topic, data: &str, load: &Calls) -> Result<(), Error> {
+    let (begun, mut last) = (Instant::now(), 0);
+    for call in 1..=load.calls {
         let id = publish_one(hub, topic, data)?;
         let number = internals::sequence(id);
         // A hub with a journal begins with a number of its own.
@@ -192,6 +206,10 @@ fn publish_in_order(hub: &Hub, topic: &Topic, data: &str, calls: usize) -> Resul
             return Err(format!("call {call} is event {id}").into());
         }
         last = number;
+        if load.per_second > 0 && call % CALLS_TOGETHER == 0 {
+            let due = Duration::from_secs_f64(call as f64 / load.per_second as f64);
+            std::thread::sleep(due.saturating_sub(begun.elapsed()));
+        }
     }
     Ok(())
 }
@@ -211,12 +229,17 @@ fn cpu_of_thread(name: &str) -> Result<Duration, Error> {
         let task = task?.path();
         // The system keeps 15 bytes of a name.
         if std::fs::read_to_string(task.join("comm"))?.trim_end() == &name[..name.len().min(15)] {
-            let times = std::fs::read_to_string(task.join("schedstat"))?;
-            let on_cpu = times.split(' ').next().map(str::parse).transpose()?.unwrap_or(0);
-            return Ok(Duration::from_nanos(on_cpu));
+            return cpu_of(task);
         }
     }
     Err(format!("there is no thread {name}").into())
+}
+
+/// The processor time that a thread has taken, of which this is the folder.
+fn cpu_of(thread: impl AsRef<Path>) -> Result<Duration, Error> {
+    let times = std::fs::read_to_string(thread.as_ref().join("schedstat"))?;
+    let on_cpu = times.split(' ').next().map(str::parse).transpose()?.unwrap_or(0);
+    Ok(Duration::from_nanos(on_cpu))
 }
 
 /// A folder that is removed with the measurement.

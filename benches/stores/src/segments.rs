@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use bytes::Bytes;
 use event_listener::Listener;
 
 use crate::durability::Durability;
@@ -14,25 +15,22 @@ use crate::journal::{Journal, JournalOptions, Keeper, Record};
 use crate::measure::{payload, Failure, Promise, Store, RECORD_BYTES};
 
 pub(crate) struct Segments {
-    journal: Journal<Item>,
+    journal: Journal,
     newest: Arc<Newest>,
     last: u64,
 }
 
-/// A record that makes its payload when it is encoded.
-pub(crate) struct Item(u64);
+/// A record that makes its payload when it is pushed.
+struct Item(u64);
 
 impl Record for Item {
     fn number(&self) -> u64 {
         self.0
     }
 
-    fn bytes(&self) -> usize {
-        RECORD_BYTES
-    }
-
-    fn encode(&self, to: &mut Vec<u8>) {
+    fn encode(&self, to: &mut Vec<u8>) -> Option<Bytes> {
         to.extend_from_slice(&payload(self.0));
+        None
     }
 }
 
@@ -60,7 +58,7 @@ impl Keeper for Newest {
 }
 
 impl Segments {
-    fn wait(&self, is_there: impl Fn(&Journal<Item>) -> bool) -> Result<(), Failure> {
+    fn wait(&self, is_there: impl Fn(&Journal) -> bool) -> Result<(), Failure> {
         loop {
             let listener = self.journal.listen();
             if is_there(&self.journal) {
@@ -87,7 +85,7 @@ impl Store for Segments {
         // Small ones, so that a run of some seconds has them sifted several times.
         let options =
             JournalOptions { durability, segment_bytes_max: 8 << 20, ..JournalOptions::default() };
-        let mut opened = Journal::<Item>::open(folder, options)?;
+        let mut opened = Journal::open(folder, options)?;
         opened.read(|_, _| ())?;
         let last = opened.next() - 1;
         let journal = opened.begin(Epoch::random())?;
@@ -100,7 +98,7 @@ impl Store for Segments {
     fn append(&mut self, numbers: Range<u64>, deleted: Range<u64>) -> Result<(), Failure> {
         for number in numbers {
             self.last = number + 1;
-            self.journal.push(Item(self.last));
+            self.journal.push(&Item(self.last));
             self.journal.note(self.last);
         }
         self.newest.end.store(self.last, Ordering::Relaxed);
@@ -125,7 +123,7 @@ impl Store for Segments {
     }
 
     fn read(folder: &Path) -> Result<u64, Failure> {
-        let mut opened = Journal::<Item>::open(folder, JournalOptions::default())?;
+        let mut opened = Journal::open(folder, JournalOptions::default())?;
         let mut count = 0;
         opened.read(|_, _| count += 1)?;
         Ok(count)

@@ -78,7 +78,7 @@ fn durability() -> impl Strategy<Value = Durability> {
 /// A life that is run step by step, and what is known of it.
 struct Run {
     disk: MemoryDisk,
-    writer: Writer<Item>,
+    writer: Writer,
     /// What was pushed.
     items: Vec<Item>,
     /// The last number that was noted.
@@ -101,12 +101,8 @@ impl Run {
     }
 }
 
-fn open(
-    disk: &MemoryDisk,
-    options: JournalOptions,
-    boot: super::Boot,
-) -> (Opened<Item>, Vec<Item>) {
-    let mut opened = Opened::<Item>::on(Arc::new(disk.clone()), None, options, boot).unwrap();
+fn open(disk: &MemoryDisk, options: JournalOptions, boot: super::Boot) -> (Opened, Vec<Item>) {
+    let mut opened = Opened::on(Arc::new(disk.clone()), None, options, boot).unwrap();
     let mut items = Vec::new();
     let each = |number, payload: &[u8]| items.push(Item { number, payload: payload.to_vec() });
     opened.read(each).unwrap_or_else(|error| {
@@ -150,8 +146,8 @@ fn check(durability: Durability, segment_bytes_max: u64, lives: &[LifeOf], seed:
             match step {
                 Step::Push(bytes) => {
                     let item = Item::of(run.noted + 1, *bytes);
-                    run.items.push(item.clone());
-                    shared.push(item);
+                    shared.push(&item);
+                    run.items.push(item);
                     run.noted += 1;
                     pushed.insert(run.noted);
                     shared.note(run.noted);
@@ -162,8 +158,8 @@ fn check(durability: Durability, segment_bytes_max: u64, lives: &[LifeOf], seed:
                 }
                 Step::Beside(bytes) => {
                     let item = Item { number: run.noted, payload: vec![7; *bytes] };
-                    run.items.push(item.clone());
-                    shared.push(item);
+                    shared.push(&item);
+                    run.items.push(item);
                 }
                 Step::Turn => {
                     let kept = shared.kept();
@@ -291,7 +287,7 @@ fn a_last_record_that_is_torn_at_any_byte_is_left_out_and_the_others_are_read() 
     let mut ends = Vec::new();
     let segment = "000000000001.log";
     for number in 1..=3 {
-        shared.push(Item::of(number, 50));
+        shared.push(&Item::of(number, 50));
         shared.note(number);
         writer.turn(false).unwrap();
         ends.push(disk.files()[segment].len());
@@ -321,7 +317,7 @@ fn a_last_record_that_is_torn_at_any_byte_is_left_out_and_the_others_are_read() 
             assert_eq!(opened.next(), 4);
             // The next life goes on behind it.
             let (shared, mut writer, _parker) = opened.start(Epoch::random()).ok().unwrap();
-            shared.push(Item::of(4, 50));
+            shared.push(&Item::of(4, 50));
             shared.note(4);
             writer.turn(true).unwrap();
             let (opened, read) = open(&torn, options, BOOT);
@@ -340,7 +336,7 @@ fn a_full_disk_is_trouble_until_there_is_space_again() {
     let (shared, mut writer, _parker) = opened.start(Epoch::random()).ok().unwrap();
     let full = Fault { at: 0, count: 20, kind: FaultKind::NoSpace, part: 100 };
     disk.set_faults(vec![full]);
-    shared.push(Item::of(1, 1000));
+    shared.push(&Item::of(1, 1000));
     shared.note(1);
     let mut pauses = Vec::new();
     while let Err(failure) = writer.turn(false) {

@@ -11,7 +11,7 @@ use crate::journal::opened::Opened;
 use crate::journal::{Journal, JournalError, JournalOptions};
 
 fn refused(path: &std::path::Path) -> JournalError {
-    match Journal::<Item>::open(path, JournalOptions::default()) {
+    match Journal::open(path, JournalOptions::default()) {
         Ok(_) => panic!("{} was opened", path.display()),
         Err(error) => error,
     }
@@ -20,7 +20,7 @@ fn refused(path: &std::path::Path) -> JournalError {
 #[test]
 fn two_journals_on_one_folder_are_refused_until_the_first_has_ended() {
     let folder = TestFolder::new("two");
-    let opened = Journal::<Item>::open(&folder.0, JournalOptions::default()).unwrap();
+    let opened = Journal::open(&folder.0, JournalOptions::default()).unwrap();
     let error = refused(&folder.0);
     assert!(matches!(error, JournalError::InUse { process: None, .. }), "{error:?}");
     assert!(error.to_string().contains("is used by another hub; end that one, or"), "{error}");
@@ -28,24 +28,24 @@ fn two_journals_on_one_folder_are_refused_until_the_first_has_ended() {
     refused(&folder.0);
     assert!(journal.close(TIME_MAX));
     // Whoever still has the closed journal.
-    drop(Journal::<Item>::open(&folder.0, JournalOptions::default()).unwrap());
+    drop(Journal::open(&folder.0, JournalOptions::default()).unwrap());
 }
 
 #[test]
 fn a_child_that_has_the_files_too_does_not_keep_a_folder_from_the_next_hub() {
     let folder = TestFolder::new("child");
-    drop(Journal::<Item>::open(&folder.0, JournalOptions::default()).unwrap());
+    drop(Journal::open(&folder.0, JournalOptions::default()).unwrap());
     let (_, lock) = crate::journal::folder::open(&folder.0).unwrap();
     // What a fork leaves a child with.
     let _duplicate = lock.duplicate();
     drop(lock);
-    drop(Journal::<Item>::open(&folder.0, JournalOptions::default()).unwrap());
+    drop(Journal::open(&folder.0, JournalOptions::default()).unwrap());
 }
 
 #[test]
 fn a_folder_and_its_files_are_the_users_alone() {
     let folder = TestFolder::new("modes");
-    let opened = Journal::<Item>::open(&folder.0, JournalOptions::default()).unwrap();
+    let opened = Journal::open(&folder.0, JournalOptions::default()).unwrap();
     let journal = opened.begin(Epoch::random()).unwrap();
     let mode = |path: &std::path::Path| path.metadata().unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&folder.0), 0o700);
@@ -96,11 +96,11 @@ fn give_up_root() {
 fn lived() -> MemoryDisk {
     let disk = MemoryDisk::default();
     let options = JournalOptions { segment_bytes_max: 200, ..options(Durability::Always) };
-    let mut opened = Opened::<Item>::on(Arc::new(disk.clone()), None, options, BOOT).unwrap();
+    let mut opened = Opened::on(Arc::new(disk.clone()), None, options, BOOT).unwrap();
     opened.read(|_, _| ()).unwrap();
     let (shared, mut writer, _parker) = opened.start(Epoch::random()).ok().unwrap();
     for number in 1..=6 {
-        shared.push(Item::of(number, 80));
+        shared.push(&Item::of(number, 80));
         shared.note(number);
         writer.turn(false).unwrap();
     }
@@ -110,7 +110,7 @@ fn lived() -> MemoryDisk {
 
 fn read(disk: &MemoryDisk) -> Result<usize, JournalError> {
     let options = options(Durability::Always);
-    let mut opened = Opened::<Item>::on(Arc::new(disk.clone()), None, options, BOOT)?;
+    let mut opened = Opened::on(Arc::new(disk.clone()), None, options, BOOT)?;
     let mut read = 0;
     opened.read(|_, _| read += 1)?;
     Ok(read)

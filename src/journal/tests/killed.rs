@@ -20,7 +20,7 @@ const KILLS: u64 = 8;
 /// what it does, and what is kept.
 fn publish_until_killed(folder: &str, promise: &str) {
     let durability = ALL.into_iter().find(|it| format!("{it:?}") == promise).unwrap();
-    let opened = Journal::<Item>::open(folder.as_ref(), options(durability)).unwrap();
+    let opened = Journal::open(folder.as_ref(), options(durability)).unwrap();
     let first = opened.lives().len() as u64;
     let mut opened = opened;
     opened.read(|_, _| ()).unwrap();
@@ -33,7 +33,7 @@ fn publish_until_killed(folder: &str, promise: &str) {
         for _ in 0..if first % 2 == 0 { 1 } else { 500 } {
             number += 1;
             writeln!(output, "begins {number}").unwrap();
-            journal.push(Item::of(number, 100));
+            journal.push(&Item::of(number, 100));
             journal.note(number);
         }
         if number % 3 == 0 {
@@ -103,7 +103,7 @@ fn a_process_that_is_killed_has_lost_exactly_what_the_head_says() {
         let mut lost = 0;
         for life in 0..KILLS {
             let said = run_and_kill(&folder, durability, random.u64(20..2000));
-            let mut opened = Journal::<Item>::open(&folder.0, options(durability)).unwrap();
+            let mut opened = Journal::open(&folder.0, options(durability)).unwrap();
             let mut numbers = Vec::new();
             opened
                 .read(|number, payload| {
@@ -131,6 +131,6 @@ fn a_folder_is_free_again_when_its_process_was_killed() {
     let folder = TestFolder::new("killed-free");
     let begun = Instant::now();
     run_and_kill(&folder, Durability::Os, 20);
-    drop(Journal::<Item>::open(&folder.0, options(Durability::Os)).unwrap());
+    drop(Journal::open(&folder.0, options(Durability::Os)).unwrap());
     assert!(begun.elapsed() < TIME_MAX + Duration::from_secs(1));
 }

@@ -12,7 +12,7 @@ use crate::journal::{Ended, Journal, JournalOptions};
 pub(super) const ALL: [Durability; 3] = [Durability::Os, Durability::Interval, Durability::Always];
 
 /// Waits until the promise holds for a number.
-pub(super) fn wait_kept(journal: &Journal<Item>, number: u64) {
+pub(super) fn wait_kept(journal: &Journal, number: u64) {
     let until = Instant::now() + TIME_MAX;
     loop {
         let listener = journal.listen();
@@ -25,9 +25,9 @@ pub(super) fn wait_kept(journal: &Journal<Item>, number: u64) {
     }
 }
 
-fn publish(journal: &Journal<Item>, numbers: std::ops::RangeInclusive<u64>) {
+fn publish(journal: &Journal, numbers: std::ops::RangeInclusive<u64>) {
     for number in numbers {
-        journal.push(Item::of(number, 20 + number as usize % 100));
+        journal.push(&Item::of(number, 20 + number as usize % 100));
         journal.note(number);
     }
 }
@@ -39,7 +39,7 @@ fn what_was_pushed_is_read_by_the_next_life_whatever_the_promise() {
         let mut items = Vec::new();
         let mut epochs = Vec::new();
         for life in 0..3 {
-            let mut opened = Journal::<Item>::open(&folder.0, options(durability)).unwrap();
+            let mut opened = Journal::open(&folder.0, options(durability)).unwrap();
             let mut read = Vec::new();
             opened
                 .read(|number, payload| read.push(Item { number, payload: payload.to_vec() }))
@@ -69,13 +69,13 @@ fn what_was_pushed_is_read_by_the_next_life_whatever_the_promise() {
 #[test]
 fn a_push_wakes_a_writer_that_sleeps() {
     let folder = TestFolder::new("wakes");
-    let opened = Journal::<Item>::open(&folder.0, options(Durability::Os)).unwrap();
+    let opened = Journal::open(&folder.0, options(Durability::Os)).unwrap();
     let journal = opened.begin(Epoch::random()).unwrap();
     for number in 1..=4 {
         // It sleeps by then, as a rule; nothing depends on that.
         std::thread::sleep(Duration::from_millis(150));
         if number % 2 == 0 {
-            journal.push(Item::of(number, 10));
+            journal.push(&Item::of(number, 10));
         }
         journal.note(number);
         let until = Instant::now() + TIME_MAX;
@@ -92,7 +92,7 @@ fn a_push_wakes_a_writer_that_sleeps() {
 fn a_full_queue_says_so_and_says_when_there_is_space() {
     let folder = TestFolder::new("full");
     let options = JournalOptions { queue_bytes_max: 100_000, ..options(Durability::Interval) };
-    let opened = Journal::<Item>::open(&folder.0, options).unwrap();
+    let opened = Journal::open(&folder.0, options).unwrap();
     let journal = opened.begin(Epoch::random()).unwrap();
     let (mut number, mut waited) = (0, 0);
     let until = Instant::now() + TIME_MAX;
@@ -102,12 +102,12 @@ fn a_full_queue_says_so_and_says_when_there_is_space() {
             waited += 1;
         }
         number += 1;
-        journal.push(Item::of(number, 1000));
+        journal.push(&Item::of(number, 1000));
         journal.note(number);
         assert!(journal.stats().waiting_bytes < 100_000 + 2000);
     }
     assert!(journal.close(TIME_MAX));
-    let mut opened = Journal::<Item>::open(&folder.0, options).unwrap();
+    let mut opened = Journal::open(&folder.0, options).unwrap();
     let mut expected = 1..=number;
     opened.read(|it, _| assert_eq!(expected.next(), Some(it))).unwrap();
     assert_eq!(expected.next(), None);
@@ -117,17 +117,17 @@ fn a_full_queue_says_so_and_says_when_there_is_space() {
 fn segments_follow_one_another_and_large_records_are_taken() {
     let folder = TestFolder::new("segments");
     let options = JournalOptions { segment_bytes_max: 10_000, ..options(Durability::Os) };
-    let opened = Journal::<Item>::open(&folder.0, options).unwrap();
+    let opened = Journal::open(&folder.0, options).unwrap();
     let journal = opened.begin(Epoch::random()).unwrap();
     for number in 1..=50 {
         let bytes = if number == 25 { 3 << 20 } else { 1000 };
-        journal.push(Item::of(number, bytes));
+        journal.push(&Item::of(number, bytes));
         journal.note(number);
         wait_kept(&journal, number);
     }
     assert!(journal.stats().segments > 3, "{:?}", journal.stats());
     assert!(journal.close(TIME_MAX));
-    let mut opened = Journal::<Item>::open(&folder.0, options).unwrap();
+    let mut opened = Journal::open(&folder.0, options).unwrap();
     let mut read = 0;
     opened
         .read(|number, payload| {
@@ -142,13 +142,13 @@ fn segments_follow_one_another_and_large_records_are_taken() {
 #[test]
 fn a_journal_that_is_dropped_writes_what_it_has_and_lets_go_of_the_folder() {
     let folder = TestFolder::new("dropped");
-    let opened = Journal::<Item>::open(&folder.0, options(Durability::Interval)).unwrap();
+    let opened = Journal::open(&folder.0, options(Durability::Interval)).unwrap();
     let journal = opened.begin(Epoch::random()).unwrap();
     publish(&journal, 1..=1000);
     drop(journal);
     let until = Instant::now() + TIME_MAX;
     let mut opened = loop {
-        match Journal::<Item>::open(&folder.0, options(Durability::Interval)) {
+        match Journal::open(&folder.0, options(Durability::Interval)) {
             Ok(opened) => break opened,
             Err(error) => assert!(Instant::now() < until, "{error}"),
         }

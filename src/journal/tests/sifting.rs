@@ -56,7 +56,7 @@ fn what_is_not_needed_leaves_the_disk_and_all_else_stays() {
     let options = JournalOptions { segment_bytes_max: 20_000, ..options(Durability::Interval) };
     let mut number = 0;
     for _ in 0..3 {
-        let mut opened = Journal::<Item>::open(&folder.0, options).unwrap();
+        let mut opened = Journal::open(&folder.0, options).unwrap();
         let summary = opened.summary().unwrap().unwrap_or_default();
         let numbers = summary.chunks(8).map(|it| u64::from_le_bytes(it.try_into().unwrap()));
         let left_out: HashSet<u64> = numbers.collect();
@@ -84,7 +84,7 @@ fn what_is_not_needed_leaves_the_disk_and_all_else_stays() {
         while number < begun + 5000 || journal.stats().sifted_bytes < 500_000 {
             assert!(Instant::now() < until, "{:?}", journal.stats());
             number += 1;
-            journal.push(Item::of(number, BYTES));
+            journal.push(&Item::of(number, BYTES));
             let mut kept = keeper.kept.lock().unwrap();
             kept.push_back(number);
             if kept.len() > NEWEST {
@@ -119,8 +119,8 @@ impl Keeper for Thirds {
 }
 
 /// Reads all, of which each third has to be there, and others that were pushed may be.
-fn read_thirds(disk: &MemoryDisk, last: u64, options: JournalOptions) -> (Opened<Item>, usize) {
-    let mut opened = Opened::<Item>::on(Arc::new(disk.clone()), None, options, BOOT).unwrap();
+fn read_thirds(disk: &MemoryDisk, last: u64, options: JournalOptions) -> (Opened, usize) {
+    let mut opened = Opened::on(Arc::new(disk.clone()), None, options, BOOT).unwrap();
     let mut numbers = Vec::new();
     opened
         .read(|number, payload| {
@@ -147,8 +147,7 @@ fn sifting_that_is_cut_off_at_any_operation_loses_nothing_that_is_needed() {
         for (kind, seed) in kinds.into_iter().flat_map(|kind| (0..4).map(move |it| (kind, it))) {
             let mut random = fastrand::Rng::with_seed(seed * 1000 + at);
             let mut disk = MemoryDisk::default();
-            let mut opened =
-                Opened::<Item>::on(Arc::new(disk.clone()), None, options, BOOT).unwrap();
+            let mut opened = Opened::on(Arc::new(disk.clone()), None, options, BOOT).unwrap();
             opened.read(|_, _| ()).unwrap();
             let mut last = 0;
             // The first time it is cut off, and then it is done.
@@ -157,7 +156,7 @@ fn sifting_that_is_cut_off_at_any_operation_loses_nothing_that_is_needed() {
                 shared.set_keeper(Arc::downgrade(&keeper));
                 for _ in 0..30 {
                     last += 1;
-                    shared.push(Item::of(last, 40));
+                    shared.push(&Item::of(last, 40));
                     shared.note(last);
                     writer.turn(false).unwrap();
                 }

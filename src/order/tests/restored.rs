@@ -170,7 +170,7 @@ fn clients_are_answered_after_a_restart_as_they_were_before() {
 fn without_what_is_not_needed(order: &Order, options: &Options) -> Order {
     let tuning = Tuning::small().order;
     let folder = options.data_dir.clone().unwrap();
-    let mut opened = Journal::<Item>::open(&folder, restore::journal_options(options)).unwrap();
+    let mut opened = Journal::open(&folder, restore::journal_options(options)).unwrap();
     let mut records: Vec<(u64, Vec<u8>)> = Vec::new();
     opened
         .read(|number, payload| {
