@@ -23,7 +23,7 @@
 //!   run -> session                                and how they are run
 //!   streaming -> two_topics, reconnect            what is measured while events flow
 //!   connections                                   and while none do
-//!   alone -> sinks -> topics, publish_call        the engine by itself
+//!   alone -> sinks -> topics, publish_call, restart        the engine by itself
 //! ```
 
 mod clients;
@@ -49,6 +49,7 @@ use load::{Load, Settings};
 use metric::Measured;
 use scenarios::alone::AloneArgs;
 use scenarios::publish_call::{self, PublishCallArgs};
+use scenarios::restart;
 use scenarios::run::{RunArgs, Server};
 use scenarios::sinks::{self, SinksArgs};
 use scenarios::topics::{self, TopicsArgs};
@@ -121,6 +122,11 @@ enum Command {
     /// Measure Rust's calls; `publish-call` starts this
     #[command(hide = true)]
     PublishCallMeasure(publish_call::MeasureArgs),
+    /// How long a hub with many kept events takes to start
+    Restart(restart::RestartArgs),
+    /// Measure one number of topics; `restart` starts this
+    #[command(hide = true)]
+    RestartMeasure(restart::MeasureArgs),
     /// Be a server under test; the scenarios start this
     #[command(hide = true)]
     Subject(SubjectArgs),
@@ -208,6 +214,8 @@ fn run(command: Command) -> Result<ExitCode, Error> {
         Command::SinksMeasure(args) => sinks::measure(&args)?,
         Command::TopicsSinks(args) => topics::topics(&args)?,
         Command::TopicsSinksMeasure(args) => topics::measure(&args)?,
+        Command::Restart(args) => restart::restart(&args)?,
+        Command::RestartMeasure(args) => restart::measure(&args)?,
         Command::PublishCall(args) => publish_call::publish_call(&args)?,
         Command::PublishCallMeasure(args) => publish_call::measure(&args)?,
         Command::Subject(args) => {

@@ -2,7 +2,7 @@
 //! process of its own, so that nothing of the one before is in the allocator or the caches.
 
 use std::io::Read;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -169,6 +169,22 @@ fn read_figures(answer: &Map<String, Value>, figures: &[Figure]) -> Result<Measu
         }
     }
     Ok(measured)
+}
+
+/// A folder for a journal, below the working directory, that is removed with the measurement.
+pub(crate) struct Folder(pub(crate) PathBuf);
+
+impl Folder {
+    pub(crate) fn new(name: &str) -> Result<Folder, Error> {
+        std::fs::create_dir_all("build")?;
+        Ok(Folder(Path::new("build").join(format!("{name}-{}", std::process::id()))))
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        _ = std::fs::remove_dir_all(&self.0);
+    }
 }
 
 /// A process that is killed when it is dropped.

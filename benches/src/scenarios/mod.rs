@@ -9,6 +9,7 @@ pub(crate) mod alone;
 pub(crate) mod connections;
 pub(crate) mod publish_call;
 pub(crate) mod reconnect;
+pub(crate) mod restart;
 pub(crate) mod run;
 pub(crate) mod session;
 pub(crate) mod sinks;

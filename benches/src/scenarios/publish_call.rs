@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::load::DATA_BYTES_MIN;
 use crate::metric::Unit;
-use crate::scenarios::alone::{AloneArgs, Figure, Subject};
+use crate::scenarios::alone::{AloneArgs, Figure, Folder, Subject};
 use crate::scenarios::Part;
 use crate::subject::write_data;
 use crate::Error;
@@ -160,7 +160,7 @@ pub(crate) fn measure(args: &MeasureArgs) -> Result<(), Error> {
     write_data(&mut data, 0, 0, args.bytes);
     let default = Options::default();
     let history_events_max = history_events_max.unwrap_or(default.history_events_max);
-    let folder = durability.map(Folder::new).transpose()?;
+    let folder = durability.map(|_| Folder::new("publish-call")).transpose()?;
     let mut options = default.shards(1).history_events_max(history_events_max);
     if let (Some(durability), Some(folder)) = (durability, &folder) {
         options = options.durability(durability).data_dir(&folder.0);
@@ -240,23 +240,6 @@ fn cpu_of(thread: impl AsRef<Path>) -> Result<Duration, Error> {
     let times = std::fs::read_to_string(thread.as_ref().join("schedstat"))?;
     let on_cpu = times.split(' ').next().map(str::parse).transpose()?.unwrap_or(0);
     Ok(Duration::from_nanos(on_cpu))
-}
-
-/// A folder that is removed with the measurement.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(durability: Durability) -> Result<Folder, Error> {
-        let name = format!("publish-call-{durability}-{}", std::process::id());
-        std::fs::create_dir_all("build")?;
-        Ok(Folder(Path::new("build").join(name)))
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        _ = std::fs::remove_dir_all(&self.0);
-    }
 }
 
 fn publish_from_threads(hub: &Hub, topic: &Topic, data: &str, calls: usize) -> Result<(), Error> {

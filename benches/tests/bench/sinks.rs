@@ -54,7 +54,32 @@ fn calls_of_publish_are_timed_in_rust_and_in_what_another_program_says() {
 }
 
 #[test]
+fn the_cpu_of_a_caller_and_of_the_journals_writer_are_told_at_a_rate() {
+    let report = report("publish-call --calls 2000 --repeat 1 --per-second 4000");
+    let figure = |subject: &str, key: &str| report["summary"][subject][key]["median"].as_f64();
+    for subject in ["rust", "rust-os", "rust-interval"] {
+        assert!(figure(subject, "publish_ns").unwrap() >= 250_000.0, "{subject}");
+        assert!(figure(subject, "cpu_ns").unwrap() > 0.0, "{subject}");
+    }
+    assert!(figure("rust-interval", "writer_ns").unwrap() > 0.0);
+    assert_eq!(figure("rust", "writer_ns"), None);
+}
+
+#[test]
+fn a_start_is_timed_and_has_all_that_was_kept() {
+    let report = report("restart --events 5000 --topics 1,100 --repeat 1");
+    for topics in ["1", "100"] {
+        let figure = |key: &str| report["summary"][topics][key]["median"].as_f64().unwrap();
+        assert_eq!(figure("events"), 5000.0);
+        assert!(figure("start_ns") > 0.0 && figure("floor_ns") > 0.0);
+        assert!(figure("folder_bytes") > 5000.0 * 128.0);
+    }
+}
+
+#[test]
 fn what_cannot_be_measured_is_said() {
+    fails_with(&mut bench("restart --events 10 --topics 11"), "--events must be");
+    fails_with(&mut bench("publish-call --calls 4000 --per-second 1"), "more than an hour");
     fails_with(&mut bench("sinks --sizes 0"), "--sizes must be");
     fails_with(&mut bench("sinks --batch 1000"), "--batch must be");
     fails_with(&mut bench("topics-sinks --topics 10 --connections 5"), "--topics must be");
