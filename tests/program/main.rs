@@ -18,6 +18,8 @@ mod ending;
 mod entrances;
 mod exhausted;
 mod finishing;
+#[cfg(target_os = "linux")]
+mod full_disk;
 mod half_close;
 mod heads;
 mod http;

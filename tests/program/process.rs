@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
-use std::process::{Child, ChildStdin, Command, ExitStatus, Output, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Output, Stdio};
 use std::time::Instant;
 
 use crate::support::{wait_until, DEADLINE};
@@ -45,6 +45,10 @@ impl Running {
     pub fn kill(&mut self) {
         self.0.kill().unwrap();
         self.0.wait().unwrap();
+    }
+
+    pub fn stdout(&mut self) -> ChildStdout {
+        self.0.stdout.take().expect("it is a pipe")
     }
 
     pub fn stdin(&mut self) -> ChildStdin {
