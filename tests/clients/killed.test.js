@@ -2,12 +2,14 @@
 // both by hand: FANFARE_TEST_KILLS=200 FANFARE_TEST_CLIENTS=1000 node --test killed.test.js
 
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
+import { Worker } from 'node:worker_threads';
 import { EventSource } from 'eventsource';
 import { DEADLINE_MS, freePort, startServer } from '../browser/server.js';
 
@@ -49,22 +51,6 @@ class Client {
   }
 }
 
-/** Publishes numbers until it is told to stop, and says which of them were answered. */
-async function publishNumbers(control, state) {
-  const answered = [];
-  const wait = Math.max(2, Math.round(1000 / (DELIVERIES_PER_SECOND / CLIENTS)));
-  for (let number = 2; !state.isOver; number += 1) {
-    try {
-      const answer = await fetch(`${control()}/publish?topic=t`, { method: 'POST', body: String(number) });
-      if (answer.status === 200) answered.push(number);
-    } catch {
-      // The server was killed; the number is not published again.
-    }
-    await pause(wait);
-  }
-  return answered;
-}
-
 async function until(what, holds) {
   for (const end = Date.now() + 5 * DEADLINE_MS; !holds();) {
     assert.ok(Date.now() < end, what());
@@ -93,8 +79,10 @@ for (const durability of ['interval', 'always']) {
     await server.publish('t', '1');
     await until(() => 'not all clients have an id', () => clients.every(({ number }) => number === 1));
 
-    const state = { isOver: false };
-    const publishing = publishNumbers(() => server.control, state);
+    const workerData = { first: 2, pauseMs: Math.ceil(1000 * CLIENTS / DELIVERIES_PER_SECOND) };
+    const publisher = new Worker(new URL('publish-numbers.js', import.meta.url), { workerData });
+    t.after(() => publisher.terminate());
+    publisher.postMessage(server.control);
     for (let kill = 0; kill < KILLS / 2; kill += 1) {
       // The next one comes when some clients are back, and others are not; now and then all are.
       const enough = Math.ceil(CLIENTS * (kill % 3 ? Math.random() : 1));
@@ -102,12 +90,14 @@ for (const durability of ['interval', 'always']) {
       server.child.kill('SIGKILL');
       await server.ended;
       server = await startServer(t, { port, args });
+      publisher.postMessage(server.control);
       const back = () => clients.filter(({ opened }, n) => opened > before[n]).length;
       await until(() => `${back()} clients are back of ${enough}`, () => back() >= enough);
       await pause(Math.random() * 200);
     }
-    state.isOver = true;
-    const answered = await publishing;
+    const saying = once(publisher, 'message');
+    publisher.postMessage(null);
+    const [answered] = await saying;
     await server.publish('t', String(LAST));
     const behind = () => clients.filter(({ number }) => number !== LAST);
     await until(() => `${behind().length} clients have not heard the last event: ${behind()[0].kind}`, () => behind().length === 0);
