@@ -6,6 +6,7 @@ mod flags;
 mod listen;
 mod paths;
 mod rules;
+mod storage;
 mod tickets;
 
 use std::io::{self, Write};
