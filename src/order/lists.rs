@@ -172,6 +172,11 @@ impl Lists {
         self.lists.get(index as usize)
     }
 
+    /// No list has this index, nor a higher one.
+    pub(super) fn indices_end(&self) -> u32 {
+        self.lists.capacity() as u32
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = (u32, &List)> {
         self.lists.iter().map(|(index, list)| (index as u32, list))
     }

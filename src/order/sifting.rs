@@ -129,19 +129,17 @@ impl Order {
         let mut next = 0;
         loop {
             let locked = self.lock();
-            let lists = locked.topics.lists.iter().skip_while(|(index, _)| *index < next);
-            let some: Vec<_> = lists.take(TOPICS_PER_LOCK).collect();
-            let known = some.iter().filter(|(_, list)| list.gone().to > 0);
-            summary.lists.extend(known.map(|(_, list)| (list.topics().clone(), list.gone())));
-            match some.last() {
-                Some((last, _)) => next = last + 1,
-                None => {
-                    // Both only grow, so they hold for what was gathered before.
-                    summary.others_to = locked.topics.gone.unknown().to;
-                    summary.lists_to = locked.topics.lists.dropped_to();
-                    return summary;
-                }
+            let lists = &locked.topics.lists;
+            if next >= lists.indices_end() {
+                // Both only grow, so they hold for what was gathered before.
+                summary.others_to = locked.topics.gone.unknown().to;
+                summary.lists_to = lists.dropped_to();
+                return summary;
             }
+            let some = (next..).take(TOPICS_PER_LOCK).filter_map(|index| lists.get(index));
+            let known = some.filter(|list| list.gone().to > 0);
+            summary.lists.extend(known.map(|list| (list.topics().clone(), list.gone())));
+            next += TOPICS_PER_LOCK as u32;
         }
     }
 }
