@@ -7,6 +7,7 @@
 mod support;
 
 mod access;
+mod failover;
 mod follower;
 mod hopping;
 mod losses;
