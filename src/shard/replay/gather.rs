@@ -129,8 +129,10 @@ impl Gatherer<'_> {
         };
         let is_shared = shared.is_some();
         let (part, gap) = shared.map_or_else(|| self.gather(cursor), |part| (part, None));
-        // Once it was told of something it is told of more.
-        if may_lack && gap.is_some() && cursor.told_to().max(cursor.latest_to) == cursor.after {
+        // Once it was told of something it is told of more; and one that began with the oldest events had none.
+        let has_all_before =
+            cursor.after > 0 && cursor.told_to().max(cursor.latest_to) == cursor.after;
+        if may_lack && gap.is_some() && has_all_before {
             return Some(Gathered { pending: None, cursor, is_all: false, lacks: true });
         }
         self.counters.replayed_events.add(part.events);
