@@ -122,6 +122,14 @@ impl Entry {
         }
     }
 
+    /// How many bytes its items take.
+    pub(super) fn bytes(&self) -> usize {
+        match &self.content {
+            Content::Batch { bytes, .. } => bytes.len(),
+            Content::Life(_) | Content::Reached(_) => 0,
+        }
+    }
+
     fn read(entry: Value) -> Result<Entry, Malformed> {
         const WRONG: Malformed = "an entry that is not of this version";
         let Value::Array(mut parts) = entry else { return Err(WRONG) };

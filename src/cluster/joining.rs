@@ -9,6 +9,7 @@ use redis::{RedisError, Value};
 use super::appender;
 use super::entry::{Content, Entry, NewLife};
 use super::reader;
+use super::recalling;
 use super::scripts::{Keys, BEGIN};
 use super::server::{Server, Session};
 use super::{Cluster, ClusterError, ClusterOptions, Counters, Health, Joined, Node, Shared};
@@ -50,6 +51,8 @@ impl Cluster {
         };
         let server = || Server::new(&self.shared.options);
         let (caught_up, is_caught_up) = async_channel::bounded(1);
+        let (shared, recalling_from, of) = (self.shared.clone(), server()?, node.clone());
+        let recall = move || recalling::run(&shared, recalling_from, &of);
         let (shared, reading_from) = (self.shared.clone(), server()?);
         let tail = joined.tail;
         let read = move || reader::run(&shared, reading_from, &node, tail, &caught_up);
@@ -58,7 +61,8 @@ impl Cluster {
         let thread = |name: &str| std::thread::Builder::new().name(name.to_owned());
         let spawned = thread("fanfare-read").spawn(read).and_then(|reader| {
             self.keep(reader);
-            thread("fanfare-append").spawn(append)
+            self.keep(thread("fanfare-append").spawn(append)?);
+            thread("fanfare-recall").spawn(recall)
         });
         self.keep(spawned.map_err(|error| unreachable(error.to_string()))?);
         let deadline = Instant::now() + CATCH_UP_MAX;
@@ -97,6 +101,8 @@ impl Shared {
             counters: Counters::default(),
             life: Default::default(),
             reached: Default::default(),
+            questions: Default::default(),
+            continuity: Default::default(),
         }
     }
 
@@ -181,7 +187,8 @@ fn try_to_join(
         Err(reason) => return Ok(Err(ClusterError::Malformed { reason: reason.to_owned() })),
     };
     shared.life.store(begins.life.number, Ordering::Relaxed);
-    shared.reached.store(begins.reached, Ordering::Relaxed);
+    shared.reached.store(begins.reached, Ordering::Release);
+    shared.continuity.note_difference(begins.first.saturating_sub(1));
     let earlier: Vec<NewLife> =
         lives.iter().copied().filter(|life| life.number <= begins.life.number).collect();
     let base =

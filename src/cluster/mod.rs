@@ -14,6 +14,8 @@
 //! 3. The [`reader`], a thread of each node, takes entries from the stream and applies them to the node's order.
 //!    From there on everything is as in a hub of its own.
 //! 4. When it finds a batch of its own node, it tells the publishers that wait, and frees the space.
+//! 5. A client may come back that lacks events which this node has forgotten, and the stream still has: a shard
+//!    [asks](recall) for them, and a thread of their own reads them once more.
 //!
 //! **Lives.** The numbers of a stream are right as long as the server has what it has said it has. A server that
 //! was restarted, or another one that took its place, may lack the newest entries. So an append says for which
@@ -28,6 +30,7 @@ mod address;
 mod error;
 mod options;
 mod outbox;
+mod recall;
 
 #[cfg(feature = "cluster")]
 mod appender;
@@ -37,6 +40,8 @@ mod entry;
 mod joining;
 #[cfg(feature = "cluster")]
 mod reader;
+#[cfg(feature = "cluster")]
+mod recalling;
 #[cfg(feature = "cluster")]
 mod scripts;
 #[cfg(feature = "cluster")]
@@ -55,6 +60,8 @@ pub use self::error::ClusterError;
 pub use self::options::ClusterOptions;
 use self::outbox::Outbox;
 pub(crate) use self::outbox::Slot;
+pub(crate) use self::recall::{Asker, Recall, Recalled, RecalledEvents};
+use self::recall::{Continuity, Questions};
 use crate::filter::Subscription;
 use crate::frame::Draft;
 use crate::options::TopicOptions;
@@ -98,6 +105,9 @@ struct Shared {
     /// The stream's life, and the last number that the reader has taken.
     life: AtomicU64,
     reached: AtomicU64,
+    /// What clients lack that this node has forgotten.
+    questions: Questions,
+    continuity: Continuity,
 }
 
 /// What a cluster's node has counted.
@@ -272,6 +282,12 @@ impl Cluster {
     pub(crate) fn is_behind(&self, order: &Order, resume: &Resume) -> bool {
         order.is_behind(resume)
             || self.shared.reading.trouble().is_some() && order.may_be_behind(resume)
+    }
+
+    /// Asks for what a client lacks; false if too many wait for that already. The answer comes to the asker, once, with
+    /// the client's key.
+    pub(crate) fn recall(&self, recall: Recall, asker: Arc<dyn Asker>, key: u64) -> bool {
+        self.shared.questions.put(recall, asker, key)
     }
 
     /// Whether the server did not serve for so long that nobody is to wait for it.

@@ -36,8 +36,9 @@ chained! {
         pub prefix: String as (impl Into<String> => prefix.into()),
         /// A file with the certificates, in PEM, of those who may vouch for the server's; without it the system's.
         pub ca_file: Option<PathBuf> as (impl Into<PathBuf> => Some(ca_file.into())),
-        /// How many events the stream keeps at least, for nodes that come late: 1,000 to 1,000,000,000; default
-        /// 1,000,000. What each node keeps for its clients is bounded by the hub's options.
+        /// How many events the stream keeps at least, for nodes that come late, and for clients that come back
+        /// with an id older than what their node keeps by the hub's options: 1,000 to 1,000,000,000; default
+        /// 1,000,000.
         pub stream_events_max: u64,
         /// After how many bytes the stream is cut all the same, without what the server adds: 1 MiB at least;
         /// default 1 GiB.

@@ -178,6 +178,7 @@ impl Reader<'_> {
                 let outcomes = match self.taken.has(&name, serial) {
                     // The server had lost it, and was given it again: here it has its number.
                     true => {
+                        self.shared.continuity.note_difference(entry.id.last);
                         node.order().pass_over(entry.id.last);
                         Vec::new()
                     }
@@ -202,7 +203,7 @@ impl Reader<'_> {
     fn reach(&mut self, id: EntryId) {
         self.position = id;
         self.shared.life.store(id.epoch, Ordering::Relaxed);
-        self.shared.reached.store(id.last, Ordering::Relaxed);
+        self.shared.reached.store(id.last, Ordering::Release);
     }
 
     /// Applies a batch's items, and says what became of each.
@@ -243,6 +244,7 @@ impl Reader<'_> {
             counters.read_items.fetch_add(1, Ordering::Relaxed);
             if outcome.is_err() {
                 counters.refused_items.fetch_add(1, Ordering::Relaxed);
+                self.shared.continuity.note_refused(number);
             }
             outcomes.push(outcome);
         }
@@ -264,6 +266,10 @@ impl Reader<'_> {
         }
         self.before.push_back(Reached { life: life.number, last: had });
         let misses = lost_to > had;
+        if misses || had != life.before_last {
+            // What this node has read before is not what the server has.
+            self.shared.continuity.note_difference(life.first);
+        }
         if misses {
             self.note_lost();
             self.send_clients_away(node);
@@ -313,6 +319,7 @@ impl Reader<'_> {
     /// The server does not have what comes next any more.
     fn lose(&mut self, node: &dyn Node, lost_to: u64) {
         self.note_lost();
+        self.shared.continuity.note_difference(lost_to);
         // Those that came in between are sent away again: nobody is told by a heartbeat of a number that is
         // behind what it misses.
         self.send_clients_away(node);
@@ -336,7 +343,7 @@ impl Reader<'_> {
 }
 
 /// The items of a batch, each with its length in front.
-fn items_of(mut bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub(super) fn items_of(mut bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     std::iter::from_fn(move || {
         let (length, rest) = bytes.split_first_chunk::<4>()?;
         let (item, rest) = rest.split_at_checked(u32::from_le_bytes(*length) as usize)?;

@@ -19,6 +19,9 @@ pub(crate) struct Cursor {
     pub(crate) looked_to: Option<u64>,
     /// What was found of that and not told yet ends at this sequence number; zero for nothing.
     pub(crate) untold_to: u64,
+    /// If not zero: what is kept is replayed up to this sequence number, and then it is looked for anew what
+    /// is missing.
+    pub(crate) until: u64,
 }
 
 impl Cursor {

@@ -17,7 +17,8 @@
 //! missing    newest                   what a client is told that it will not get; its newest events
 //! walk                                along the event log, a bounded number of steps at a time
 //! wanted     expiry    ruling         the topics of a client; what is forgotten; topics get rules
-//! retention  subscriptions            what is kept; what shards want
+//! retention  subscriptions  keeping   what is kept; what shards want; what a cluster's node may send of what
+//!                                     it has forgotten
 //! topics                              all topics that are tracked
 //! cursor     gone      interests      how far a client has come; removed topics; filters of shards
 //! watchers   lists                    what hosts are told of the first and the last subscriber; the
@@ -51,6 +52,8 @@ mod history;
 mod interests;
 mod item;
 mod journaling;
+#[cfg_attr(not(feature = "cluster"), allow(dead_code, reason = "a cluster's nodes alone use it"))]
+mod keeping;
 mod lists;
 mod lives;
 mod missing;
@@ -89,16 +92,20 @@ pub(crate) use self::cluster_item::ClusterItem;
 pub(crate) use self::cursor::Cursor;
 use self::finishes::Finishes;
 pub(crate) use self::item::Item;
+#[cfg(feature = "cluster")]
+pub(crate) use self::keeping::Keeping;
 pub(crate) use self::lives::Base;
 #[cfg(feature = "cluster")]
 pub(crate) use self::lives::Life;
 use self::lives::Lives;
 use self::numbering::Numbering;
+#[cfg(feature = "cluster")]
+pub(crate) use self::numbering::NUMBERS_PER_ITEM;
 pub(crate) use self::published::{Interest, Published, TopicState, EVENT_BYTES};
 use self::replay::Replay;
 use self::rules::{Rulebook, Rules};
 use self::search::Found;
-pub(crate) use self::search::{Moment, Search};
+pub(crate) use self::search::{Lack, Moment, Search};
 use self::topics::Topics;
 use self::walk::Past;
 use self::wanted::Wanted;

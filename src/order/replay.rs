@@ -46,6 +46,8 @@ struct Part {
     stride: u64,
     /// From this sequence number on no event is added, once there is a frame.
     end: u64,
+    /// Behind this sequence number no event is added at all.
+    until: u64,
 }
 
 /// The events of one topic that are still to be merged.
@@ -68,7 +70,8 @@ impl Replay {
             Envelope::Json => Some(Vec::new()),
         };
         let frames = Vec::new();
-        let part = Part { frames, topics, bytes: 0, bytes_max, stride, end: u64::MAX };
+        let until = if cursor.until > 0 { cursor.until } else { u64::MAX };
+        let part = Part { frames, topics, bytes: 0, bytes_max, stride, end: u64::MAX, until };
         // When few events are left, walking past them is quicker than finding topics by name.
         let are_many_left = || past.topics.log.has_more_after(cursor.after, stride as usize);
         let find_named = past.wanted.has_no_filters() || are_many_left();
@@ -155,6 +158,9 @@ impl Part {
     /// Adds the next event, unless it is too much for one part.
     fn add<'t>(&mut self, kept: &Kept, topic: impl FnOnce() -> &'t Topic) -> bool {
         let len = kept.frame.plain().len();
+        if kept.sequence() > self.until {
+            return false;
+        }
         if self.frames.is_empty() {
             self.end = (kept.sequence() / self.stride + 1).saturating_mul(self.stride);
         } else if kept.sequence() >= self.end || self.bytes + len > self.bytes_max {
@@ -173,6 +179,10 @@ impl Part {
         let gap = missing.gap(past, cursor.after);
         let told_to = gap.as_ref().map_or(0, |(gap, _)| gap.to.sequence);
         let gap_told_to = cursor.gap_told_to.max(told_to);
+        let to = match self.until {
+            u64::MAX => to,
+            until => Some(to.unwrap_or(until).min(until)),
+        };
         let cursor = Cursor { after: to.unwrap_or(past.now), gap_told_to, ..cursor };
         let topics = self.topics.unwrap_or_default();
         Replay { frames: self.frames, topics, cursor, is_all: to.is_none(), gap }

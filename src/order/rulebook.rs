@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::keeping::Keeping;
 use super::rules::Rules;
 use super::{Order, AGE_STEPS_PER_SEARCH};
 use crate::filter::Subscription;
@@ -59,6 +60,15 @@ impl Order {
             drop(locked);
             std::thread::yield_now();
         }
+    }
+
+    /// What the rules say now of events that may not be kept here any more.
+    #[cfg_attr(
+        not(feature = "cluster"),
+        allow(dead_code, reason = "a cluster's nodes alone use it")
+    )]
+    pub(crate) fn keeping(&self) -> Keeping {
+        Keeping::new(self.rulebook.rules())
     }
 
     /// The rules, and what their topics hold.

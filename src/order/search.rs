@@ -31,6 +31,16 @@ pub(crate) struct Search {
     resume: Resume,
     asked_at: Moment,
     stage: Stage,
+    lack: Option<Lack>,
+}
+
+/// What a client lacks for no other reason than that it is not kept any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Lack {
+    /// The client had all up to this sequence number.
+    pub(crate) after: u64,
+    /// No event behind this one is missing.
+    pub(crate) to: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -78,11 +88,22 @@ struct Searching<'a> {
     /// The client's topics, if it has named topics.
     named: Option<NamedTopics>,
     walk: Walk,
+    lack: Option<Lack>,
 }
 
 impl Search {
     pub(super) fn new(resume: Resume, asked_at: Moment) -> Search {
-        Search { resume, asked_at, stage: Stage::Expire }
+        Search { resume, asked_at, stage: Stage::Expire, lack: None }
+    }
+
+    /// What the client lacks of what is not kept, when the search has ended.
+    pub(crate) fn lack(&self) -> Option<Lack> {
+        self.lack
+    }
+
+    /// Where the client's stream begins if it lacks events, unless that is with the oldest kept ones.
+    pub(crate) fn gap_start(&self) -> Option<StartAt> {
+        self.resume.gap_start().filter(|&start| start != StartAt::Earliest)
     }
 
     /// Whether events that are too old have to be forgotten before it goes on.
@@ -94,9 +115,12 @@ impl Search {
     pub(super) fn advance(&mut self, past: Past<'_>) -> Option<Found> {
         let past = Past { now: self.asked_at.number, ..past };
         let (named, walk) = (past.find_named(), past.begin_walk());
-        let mut searching = Searching { past: &past, resume: &self.resume, named, walk };
+        let lack = self.lack;
+        let mut searching = Searching { past: &past, resume: &self.resume, named, walk, lack };
         loop {
-            match searching.step(self.stage) {
+            let step = searching.step(self.stage);
+            self.lack = searching.lack;
+            match step {
                 Step::Next(stage) => self.stage = stage,
                 Step::Later(stage) => {
                     self.stage = stage;
@@ -249,8 +273,17 @@ impl Searching<'_> {
 
     /// The cursor of a client that had everything up to a sequence number, or is treated as one
     /// that had, and whose stream begins at a cursor.
-    fn end(&self, had: u64, begins: Cursor, reason: Option<GapReason>, missing: Missing) -> Step {
+    fn end(
+        &mut self,
+        had: u64,
+        begins: Cursor,
+        reason: Option<GapReason>,
+        missing: Missing,
+    ) -> Step {
         let expired = missing.gap(self.past, had);
+        if let (None, Some((gap, _)), Some(_)) = (reason, &expired, self.resume.id()) {
+            self.lack = Some(Lack { after: had, to: gap.to.sequence });
+        }
         let gap_start = self.resume.gap_start().filter(|_| expired.is_some() && reason.is_none());
         if let Some(start) = gap_start.filter(|&start| start != StartAt::Earliest) {
             return self.begin(start, Some(Lost { had, reason: GapReason::Expired }));

@@ -77,6 +77,37 @@ impl Follower {
         self.stream = Some(stream);
     }
 
+    /// Goes away, with the id that it has.
+    pub fn leave(&mut self) {
+        self.stream = None;
+    }
+
+    /// Goes away, and forgets all that it had behind an event.
+    pub fn go_back_to(&mut self, (id, _): &(String, String)) {
+        self.leave();
+        self.last_id.clone_from(id);
+    }
+
+    pub fn has_id(&self) -> bool {
+        !self.last_id.is_empty()
+    }
+
+    /// How many blocks of its stream moved its id alone.
+    pub fn id_blocks(&self) -> usize {
+        self.parser.id_blocks
+    }
+
+    pub fn topics(&self) -> &[Subscription] {
+        &self.topics
+    }
+
+    /// The id of the newest event of a topic, which has this data.
+    pub fn find_id(hub: &Hub, topic: &str, data: &str) -> String {
+        let mut client = Follower::of(hub, &[topic]);
+        client.wait_for_data(hub, data);
+        client.events.pop().expect("it has come").0
+    }
+
     /// Takes what comes within a time; false if nothing did.
     pub fn receive(&mut self, within: Duration) -> bool {
         let Some(stream) = &mut self.stream else { return false };

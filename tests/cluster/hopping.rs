@@ -40,18 +40,20 @@ struct Node {
     /// Where its publishers are.
     control: SocketAddr,
     url: String,
+    /// The most events of a topic that its memory keeps.
+    keeps: u32,
 }
 
 impl Node {
-    fn start(url: &str) -> Node {
+    fn start(url: &str, keeps: u32) -> Node {
         let [addr, control] = [(); 2].map(|()| SocketAddr::from(([127, 0, 0, 1], free_port())));
-        let process = Node::launch(addr, control, url);
-        let mut node = Node { process, addr, control, url: url.to_owned() };
+        let process = Node::launch(addr, control, url, keeps);
+        let mut node = Node { process, addr, control, url: url.to_owned(), keeps };
         node.wait_until_well();
         node
     }
 
-    fn launch(addr: SocketAddr, control: SocketAddr, url: &str) -> Child {
+    fn launch(addr: SocketAddr, control: SocketAddr, url: &str, keeps: u32) -> Child {
         let program = std::env::var("FANFARE_BIN");
         let program = program.unwrap_or_else(|_| env!("CARGO_BIN_EXE_fanfare").to_owned());
         let mut command = Command::new(program);
@@ -59,7 +61,7 @@ impl Node {
         command.args(["--control-listen", &control.to_string()]);
         let log = std::env::var("FANFARE_TEST_CLUSTER_LOG").unwrap_or_else(|_| "off".to_owned());
         command.args(["--log", &log]);
-        command.args(["--history-events-max", "1000000", "--history-age-max", "1h"]);
+        command.args(["--history-events-max", &keeps.to_string(), "--history-age-max", "1h"]);
         command.args(["--history-bytes-max", "512MiB", "--history-total-bytes-max", "1GiB"]);
         command.args(["--retry", "100ms"]);
         command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap()
@@ -71,7 +73,7 @@ impl Node {
     }
 
     fn relaunch(&mut self) {
-        self.process = Node::launch(self.addr, self.control, &self.url);
+        self.process = Node::launch(self.addr, self.control, &self.url, self.keeps);
     }
 
     fn signal(&self, signal: Signal) {
@@ -84,7 +86,7 @@ impl Node {
         let addr = self.addr;
         wait_until("a node is well", || {
             if self.process.try_wait().unwrap().is_some() {
-                self.process = Node::launch(addr, self.control, &self.url);
+                self.process = Node::launch(addr, self.control, &self.url, self.keeps);
             }
             let request = format!("GET /healthz HTTP/1.0\r\nHost: {addr}\r\n\r\n");
             ask(addr, &request, Duration::from_secs(2)).is_some_and(|(status, _)| status == 200)
@@ -283,7 +285,9 @@ fn follow(count: usize, addrs: &[SocketAddr], told: &Signals) -> Vec<Client> {
             missing += usize::from(!client.has_end());
             if client.hops_at <= round && !(is_settled && client.has_end()) {
                 let stays = if is_settled { 5_000 } else { fastrand::u64(50..2_000) };
-                client.go_to(addrs[fastrand::usize(..addrs.len())], Duration::from_millis(stays));
+                // Without an id it begins with what its node keeps, which is not everything at the last one.
+                let nodes = if client.last_id.is_empty() { 1 } else { addrs.len() };
+                client.go_to(addrs[fastrand::usize(..nodes)], Duration::from_millis(stays));
             }
         }
         if missing == 0 {
@@ -418,7 +422,10 @@ fn hop(loses_tails: bool) {
     let begun = Instant::now();
     let mut server = Server::start();
     let proxies: Vec<Proxy> = (0..NODES).map(|_| Proxy::to(server.port)).collect();
-    let mut nodes: Vec<Node> = proxies.iter().map(|proxy| Node::start(&proxy.url())).collect();
+    // What one of them forgets its clients are sent from the stream, if that keeps everything.
+    let keeps = [1_000_000, 1_000_000, if loses_tails { 1_000_000 } else { 5 }];
+    let mut nodes: Vec<Node> =
+        proxies.iter().zip(keeps).map(|(proxy, keeps)| Node::start(&proxy.url(), keeps)).collect();
     let addrs: Vec<SocketAddr> = nodes.iter().map(|node| node.addr).collect();
     let controls: Vec<SocketAddr> = nodes.iter().map(|node| node.control).collect();
     let told =

@@ -13,5 +13,6 @@ mod hopping;
 mod losses;
 mod outages;
 mod proxy;
+mod recalls;
 mod server;
 mod sharing;

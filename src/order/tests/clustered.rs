@@ -64,3 +64,62 @@ fn ends_without_an_event_are_not_counted_as_events() {
     finish(&order, 3, "told", Some("the end"));
     assert_eq!(order.counts().published_events, 2);
 }
+
+#[test]
+fn what_is_kept_is_replayed_up_to_a_number_and_no_further() {
+    let order = node();
+    let topic = |number: u64| Topic::new(&format!("t/{}", number % 20)).unwrap();
+    for number in 1..=60 {
+        let draft = Draft::encode(&Event::new("x"), 100).unwrap();
+        let item = ClusterItem::Event { topics: [topic(number)].into(), draft, window_ns: 0 };
+        assert!(order.apply(number, 0, item).is_ok());
+    }
+    let named: Vec<_> = (0..20).map(|number| Subscription::Topic(topic(number))).collect();
+    for wanted in [named, vec![Subscription::new("#").unwrap()]] {
+        // Also where no event has that number.
+        for until in [30 * NUMBERS_PER_ITEM, 30 * NUMBERS_PER_ITEM + 3, 70 * NUMBERS_PER_ITEM] {
+            let mut cursor = Cursor { after: NUMBERS_PER_ITEM, until, ..Cursor::default() };
+            cursor.gap_told_to = u64::MAX;
+            let mut numbers = Vec::new();
+            while cursor.after < until {
+                let part = order.replay(&wanted, cursor, 200, Envelope::None);
+                assert!(!part.is_all && part.gap.is_none());
+                numbers.extend(part.frames.iter().map(Frame::sequence));
+                cursor = part.cursor;
+            }
+            assert_eq!(cursor.after, until);
+            let last = (until / NUMBERS_PER_ITEM).min(60);
+            let expected: Vec<u64> = (2..=last).map(|number| number * NUMBERS_PER_ITEM).collect();
+            assert_eq!(numbers, expected, "{wanted:?} {until}");
+        }
+    }
+}
+
+#[test]
+fn a_search_says_what_a_client_lacks_for_no_other_reason_than_that_it_is_forgotten() {
+    let base = Base { epoch: Epoch::random(), lives: Vec::new(), first: 1 };
+    let options = Options { history_events_max: 2, ..Options::default() };
+    let order = Order::clustered(Box::new([]), &options, Tuning::small().order, base);
+    let ids: Vec<EventId> = (1..=9).map(|number| event(&order, number)).collect();
+    for wanted in ["news", "#"].map(|name| [Subscription::new(name).unwrap()]) {
+        let lack = |resume: Resume| {
+            let mut search = order.begin_search(resume, order.moment());
+            while order.locate(&wanted, &mut search).is_none() {}
+            search.lack().map(|lack| (lack.after, lack.to))
+        };
+        let after = |id: EventId| Resume::After(id.to_string().into());
+        let (second, seventh) = (ids[1].sequence, ids[6].sequence);
+        assert_eq!(lack(after(ids[1])), Some((second, seventh)));
+        let or_latest = Resume::AfterOr(ids[1].to_string().into(), StartAt::Latest);
+        assert_eq!(lack(or_latest), Some((second, seventh)));
+        assert_eq!(lack(after(ids[6])), None);
+        assert_eq!(lack(Resume::Start(StartAt::Earliest)), None);
+        assert_eq!(lack(Resume::After("unknown".into())), None);
+    }
+    // What is lost is lost.
+    assert!(order.begin_cluster_life(Epoch::random(), 1_000, 12));
+    let mut search = order.begin_search(Resume::After(ids[1].to_string().into()), order.moment());
+    let wanted = [Subscription::new("news").unwrap()];
+    while order.locate(&wanted, &mut search).is_none() {}
+    assert!(search.lack().is_none());
+}

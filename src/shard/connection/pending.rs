@@ -31,6 +31,8 @@ pub(in crate::shard) enum Progress {
     Blocked,
     /// There is more, and its socket may take it.
     Unfinished,
+    /// Too many wait for what it lacks: it is to come again.
+    TooMany,
     Broken(io::Error),
 }
 

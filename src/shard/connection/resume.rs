@@ -21,6 +21,7 @@ impl Shard {
             Progress::Unfinished => self.queue_for_another_flush(key),
             Progress::CaughtUp => self.catch_up(key.index),
             Progress::Finished => self.end_gracefully(key.index),
+            Progress::TooMany => self.have_come_again(key.index),
             Progress::Broken(error) => self.lose(key.index, &error),
         }
     }

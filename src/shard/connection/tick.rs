@@ -194,6 +194,11 @@ impl Shard {
             State::Lagging(lagging) if self.is_stalled(lagging.since_ms) => {
                 self.disconnect(index, DisconnectReason::Stalled);
             }
+            State::Replaying(replaying) if replaying.waits() => {
+                if self.is_unanswered(replaying.since_ms) {
+                    self.have_come_again(index);
+                }
+            }
             State::Replaying(replaying) if self.is_stalled(replaying.since_ms) => {
                 self.disconnect(index, DisconnectReason::Stalled);
             }

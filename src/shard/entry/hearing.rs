@@ -19,6 +19,7 @@ impl Shard {
                     self.look_at_reader(Key { index: id.index(), generation: id.generation() });
                 }
                 Told::Answered(key, verdict) => self.take_verdict(key, &verdict),
+                Told::Recalled(key, recalled) => self.take_recalled(key, *recalled),
                 Told::Ends(key) => self.end_by_lease(key),
                 begins if self.shutdown.draining().is_some() => self.refuse_told(begins),
                 // A closed hub still sends what was published before to those that asked before.
@@ -36,7 +37,7 @@ impl Shard {
         };
         match told {
             Told::Begins(request) => request.refuse(self.shared.limits(), reason),
-            Told::HasNews(_) | Told::Answered(..) | Told::Ends(_) => {}
+            Told::HasNews(_) | Told::Answered(..) | Told::Recalled(..) | Told::Ends(_) => {}
         }
     }
 }

@@ -4,6 +4,7 @@
 //! number of connections.
 
 use crate::authorizer::Verdict;
+use crate::cluster::Recalled;
 use crate::lifecycle::ConnectionId;
 use crate::shard::connection::slots::Key;
 use crate::shard::entry::pull_request::PullRequest;
@@ -17,6 +18,8 @@ pub(crate) enum Told {
     /// What becomes of a connection that waits for the host. Each gets one answer, and as many wait
     /// as authorizers allow.
     Answered(Key, Verdict),
+    /// What the cluster has of what a connection lacks. Each asks again when it has its answer.
+    Recalled(Key, Box<Recalled>),
     /// A stream ends, as its lease says. It is in here once at most.
     Ends(Key),
 }

@@ -1,17 +1,20 @@
 //! How a client is sent what it has missed, part by part, and becomes a laggard with the last.
 
 use crate::frame::StreamId;
+use crate::order::Order;
+use crate::resume::Resume;
 use crate::shard::connection::membership::Membership;
 use crate::shard::connection::pending::{Pending, Progress, FLUSH_BYTES_MAX};
 use crate::shard::connection::record::Record;
 use crate::shard::connection::{Outlet, State};
 use crate::shard::lagging::state::{Begun, Lagging};
 use crate::shard::replay::gather::Gatherer;
-use crate::shard::replay::state::{Replaying, Stage};
-use crate::shard::Shard;
+use crate::shard::replay::state::{Recalling, Replaying, Stage};
+use crate::shard::{Shard, Shared};
 
 /// A client that replays, with all that its steps need of the shard.
 struct Replay<'a> {
+    shared: &'a Shared,
     state: &'a mut Replaying,
     sink: Outlet<'a>,
     record: &'a mut Record,
@@ -26,6 +29,8 @@ enum Step {
     Stopped(Progress),
     /// Nothing is missed any more but these bytes, up to a number.
     End { pending: Option<Pending>, number: u64 },
+    /// The cluster is to be asked for what it lacks.
+    Ask,
 }
 
 impl Shard {
@@ -46,6 +51,7 @@ impl Shard {
             match replay.step(number, now_ms) {
                 Step::Sent(bytes) => budget = budget.saturating_sub(bytes),
                 Step::Stopped(progress) => return progress,
+                Step::Ask => return self.ask_stream(index),
                 Step::End { pending, number } => {
                     // What was published while the part was gathered is in the queue, behind its
                     // end.
@@ -69,7 +75,7 @@ impl Shard {
             (&self.shared, self.id),
             &mut self.scratch.gathered,
         );
-        Some(Replay { state, sink, record, gatherer })
+        Some(Replay { shared: &self.shared, state, sink, record, gatherer })
     }
 
     /// The seam: makes a laggard of a client that has missed nothing any more but what it is sent
@@ -103,6 +109,12 @@ impl Shard {
     }
 }
 
+/// The search of a client that has all up to a number.
+fn search_anew(order: &Order, number: u64) -> Stage {
+    let resume = Resume::After(order.id_of(number).to_string().into());
+    Stage::Searching(order.begin_search(resume, order.moment()))
+}
+
 impl Replay<'_> {
     /// Sends what was found, or else finds more. The shard has taken everything up to `number`.
     fn step(&mut self, number: u64, now_ms: u32) -> Step {
@@ -121,17 +133,36 @@ impl Replay<'_> {
         }
         match &mut self.state.stage {
             Stage::Searching(search) => {
-                let Some((cursor, gap)) = self.gatherer.search(search) else {
+                let Some(found) = self.gatherer.search(search) else {
                     return Step::Stopped(Progress::Unfinished);
                 };
+                let may_lack = self.state.rounds_left > 0 && self.shared.can_recall();
+                if let Some(recalling) = may_lack.then(|| Recalling::of(search, &found)).flatten() {
+                    self.state.stage = Stage::Recalling(recalling);
+                    return Step::Sent(0);
+                }
+                let (cursor, gap) = found;
                 let gap = gap.map(|gap| Pending::new(&self.gatherer.gap_block(gap), 0));
                 (self.state.stage, self.state.pending) = (Stage::At(cursor), gap);
                 Step::Sent(0)
             }
+            Stage::Recalling(recalling) if recalling.is_asked => Step::Stopped(Progress::Blocked),
+            Stage::Recalling(_) => Step::Ask,
+            Stage::At(cursor) if cursor.until > 0 && cursor.after >= cursor.until => {
+                self.state.stage = search_anew(&self.shared.order, cursor.after);
+                Step::Sent(0)
+            }
             Stage::At(cursor) => {
-                let Some(gathered) = self.gatherer.next_part(*cursor, number) else {
+                let may_lack = self.state.rounds_left > 0 && self.shared.can_recall();
+                let gathered = self.gatherer.next_part(*cursor, number, may_lack);
+                let Some(gathered) = gathered else {
                     return Step::Stopped(Progress::Unfinished);
                 };
+                if gathered.lacks {
+                    self.state.rounds_left -= 1;
+                    self.state.stage = search_anew(&self.shared.order, cursor.after);
+                    return Step::Sent(0);
+                }
                 if gathered.is_all {
                     return Step::End { pending: gathered.pending, number: gathered.cursor.after };
                 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::cluster::Recall;
 use crate::envelope::Envelope;
 use crate::filter::Subscription;
 use crate::frame::Frame;
@@ -41,6 +42,8 @@ pub(in crate::shard) struct Gathered {
     pub(in crate::shard) cursor: Cursor,
     /// Whether nothing had been published after that when it was gathered.
     pub(in crate::shard) is_all: bool,
+    /// Whether something behind the cursor is missing that the cluster may have. Then it is all that was found.
+    pub(in crate::shard) lacks: bool,
 }
 
 impl<'a> Gatherer<'a> {
@@ -110,13 +113,28 @@ impl Gatherer<'_> {
 
     /// What a client is sent next of what is behind its cursor. The shard has taken everything up
     /// to `number`. `None` if this turn has spent enough on it.
-    pub(in crate::shard) fn next_part(&mut self, cursor: Cursor, number: u64) -> Option<Gathered> {
+    /// With `may_lack` it is not told of what is missing: the cluster is asked first.
+    pub(in crate::shard) fn next_part(
+        &mut self,
+        cursor: Cursor,
+        number: u64,
+        may_lack: bool,
+    ) -> Option<Gathered> {
         if !self.parts.has_time() {
             return None;
         }
-        let shared = self.parts.find(self.part_id(cursor), number);
+        let shared = match cursor.until {
+            0 => self.parts.find(self.part_id(cursor), number),
+            _ => None,
+        };
         let is_shared = shared.is_some();
         let (part, gap) = shared.map_or_else(|| self.gather(cursor), |part| (part, None));
+        // Once it was told of something it is told of more; and one that began with the oldest events had none.
+        let has_all_before =
+            cursor.after > 0 && cursor.told_to().max(cursor.latest_to) == cursor.after;
+        if may_lack && gap.is_some() && has_all_before {
+            return Some(Gathered { pending: None, cursor, is_all: false, lacks: true });
+        }
         self.counters.replayed_events.add(part.events);
         self.counters.delivered_events.add(part.events);
         self.counters.delivered_bytes.add(part.bytes.len() as u64);
@@ -133,18 +151,47 @@ impl Gatherer<'_> {
         let wire = self.wire();
         let has_any = !bytes.is_empty();
         let pending = has_any.then(|| Pending::of_events(wire, bytes, from, part.events));
-        Some(Gathered { pending, cursor: part.cursor, is_all: part.is_all })
+        Some(Gathered { pending, cursor: part.cursor, is_all: part.is_all, lacks: false })
+    }
+
+    /// What the cluster is asked for a client that had all up to a number.
+    pub(in crate::shard) fn recall(&self, after: u64) -> Recall {
+        let (wanted, wire, envelope) = (self.subscriptions(), self.wire(), self.envelope());
+        Recall { wanted, wire, envelope, after, bytes_max: self.part_bytes_max() }
+    }
+
+    /// What a client is sent of what the cluster had, counted.
+    pub(in crate::shard) fn recalled(
+        &mut self,
+        gap: Option<ToldGap>,
+        bytes: Arc<[u8]>,
+        events: u64,
+    ) -> Pending {
+        self.counters.replayed_events.add(events);
+        self.counters.delivered_events.add(events);
+        self.counters.delivered_bytes.add(bytes.len() as u64);
+        let gap = gap.map(|gap| self.gap_block(gap)).unwrap_or_default();
+        let from = gap.len();
+        let bytes = if gap.is_empty() { bytes } else { [&gap, &bytes[..]].concat().into() };
+        self.parts.watch(&bytes);
+        match events {
+            0 => Pending::new(&bytes, 0),
+            _ => Pending::of_events(self.wire(), bytes, from, events),
+        }
+    }
+
+    /// The most bytes of a part, unless a single event is larger.
+    fn part_bytes_max(&self) -> usize {
+        let Options { lag_total_bytes_max, shards, .. } = self.options;
+        match self.parts.alive_bytes() > lag_total_bytes_max / shards / 4 {
+            true => self.tuning.small_part_bytes_max,
+            false => self.tuning.part_bytes_max,
+        }
     }
 
     /// Gathers a part, and what is missing before it.
     fn gather(&mut self, cursor: Cursor) -> (Part, Option<ToldGap>) {
-        let Options { lag_total_bytes_max, shards, .. } = self.options;
-        let parts_full = self.parts.alive_bytes() > lag_total_bytes_max / shards / 4;
-        // Unless a single event is larger.
-        let bytes_max = match parts_full {
-            true => self.tuning.small_part_bytes_max,
-            false => self.tuning.part_bytes_max,
-        };
+        let bytes_max = self.part_bytes_max();
         let (subscriptions, envelope) = (self.subscriptions(), self.envelope());
         let replay = self.timed(|order| order.replay(&subscriptions, cursor, bytes_max, envelope));
         let bytes = match (&replay.frames[..], envelope) {
@@ -159,7 +206,7 @@ impl Gatherer<'_> {
         let part = Part { bytes, events, cursor: replay.cursor, is_all: replay.is_all };
         // A gap in it was told to all clients that have its id.
         let is_of_more = part.is_all || part.cursor.after > cursor.after;
-        if replay.gap.is_none() && is_of_more {
+        if replay.gap.is_none() && is_of_more && cursor.until == 0 {
             self.parts.keep(self.part_id(cursor), part.clone());
         }
         self.counters.gathered_parts.add(1);

@@ -17,6 +17,9 @@
 //!   entry/join.rs   search.rs            flush.rs      flush.rs  lagging/   connection/member.rs
 //! ```
 //!
+//! In a cluster a client may lack what is not kept here any more, and the cluster's stream has: then it waits for that
+//! before it is sent parts, and searches its cursor anew (`recall.rs`).
+//!
 //! Each step calls the next one, or a later one where those between have nothing to do; none calls
 //! back. A client that replays delays no other: its audience's queue keeps nothing for it,
 //! and the shard one part, which is shared by all that replay the same topics from the same cursor
@@ -25,5 +28,6 @@
 pub(in crate::shard) mod flush;
 pub(in crate::shard) mod gather;
 pub(in crate::shard) mod parts;
+pub(in crate::shard) mod recall;
 pub(in crate::shard) mod search;
 pub(in crate::shard) mod state;

@@ -7,7 +7,7 @@ use crate::shard::connection::pending::Pending;
 use crate::shard::connection::sent::Sent;
 use crate::shard::connection::State;
 use crate::shard::replay::gather::Gatherer;
-use crate::shard::replay::state::{Replaying, Stage};
+use crate::shard::replay::state::{Recalling, Replaying, Stage, ROUNDS_MAX};
 use crate::shard::{Shard, StreamRequest};
 
 impl Shard {
@@ -21,10 +21,15 @@ impl Shard {
         (resume, asked_at): (&Resume, Moment),
     ) {
         let mut search = self.shared.order.begin_search(resume.clone(), asked_at);
+        let may_recall = self.shared.can_recall();
         let mut gatherer = self.gatherer(audience);
-        let (stage, first) = match gatherer.search(&mut search) {
-            None => (Stage::Searching(search), None),
-            Some((cursor, gap)) => {
+        let found = gatherer.search(&mut search);
+        let lacking = found.as_ref().filter(|_| may_recall);
+        let recalling = lacking.and_then(|found| Recalling::of(&search, found));
+        let (stage, first) = match (found, recalling) {
+            (None, _) => (Stage::Searching(search), None),
+            (Some(_), Some(recalling)) => (Stage::Recalling(recalling), None),
+            (Some((cursor, gap)), None) => {
                 let gap = gap.map(|gap| gatherer.gap_block(gap));
                 if gap.is_none() || !gatherer.keeps_history() {
                     let number = self.take_all();
@@ -45,7 +50,9 @@ impl Shard {
         self.link().counters.replaying_connections.add(1);
         let pending = Some(Pending::new(&welcome(request, first.as_deref()), 0));
         let since_ms = self.now_ms();
-        let replaying = Replaying { audience, pending, stage, queued: false, since_ms };
+        // One that gives no id wants what is kept here.
+        let (queued, rounds_left) = (false, resume.id().map_or(0, |_| ROUNDS_MAX));
+        let replaying = Replaying { audience, pending, stage, queued, since_ms, rounds_left };
         self.connections[index].state = State::Replaying(Box::new(replaying));
         self.begin_count(index, Sent::default());
         self.tell_of_beginning(index);
