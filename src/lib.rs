@@ -87,6 +87,7 @@ mod lifecycle;
 mod listen_addr;
 mod listener;
 mod metrics;
+mod node;
 mod notices;
 mod options;
 mod order;
