@@ -89,6 +89,8 @@ pub(crate) use self::cluster_item::ClusterItem;
 pub(crate) use self::cursor::Cursor;
 use self::finishes::Finishes;
 pub(crate) use self::item::Item;
+#[cfg(feature = "cluster")]
+pub(crate) use self::item::{put_optional, put_text, Fields, Malformed};
 pub(crate) use self::lives::Base;
 #[cfg(feature = "cluster")]
 pub(crate) use self::lives::Life;

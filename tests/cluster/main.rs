@@ -7,10 +7,12 @@
 mod support;
 
 mod access;
+mod counting;
 mod follower;
 mod hopping;
 mod losses;
 mod outages;
+mod program;
 mod proxy;
 mod server;
 mod sharing;
