@@ -62,7 +62,8 @@ impl Hub {
     /// `filter.slowest_first`, and otherwise any.
     ///
     /// The nodes are asked through the cluster's server, and waited for until `timeout` is over, from
-    /// [`ClusterConnections::TIME_MIN`] to [`ClusterConnections::TIME_MAX`]. It takes a few milliseconds if all answer. Nodes that do not are in
+    /// [`ClusterConnections::TIME_MIN`] to [`ClusterConnections::TIME_MAX`]. It takes a few milliseconds if all answer, and returns a quarter of
+    /// a second after the time at the latest. Nodes that do not are in
     /// [`ClusterConnections::missing`], as one that is cut off from the server is for 10 seconds. Each node answers
     /// for its connections as they are at that moment: one that goes from a node to another meanwhile may be counted
     /// at both or at neither.

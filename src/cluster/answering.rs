@@ -42,7 +42,11 @@ pub(super) fn run(shared: &Arc<Shared>, mut server: Server, node: &Weak<dyn Node
         let mut answerer = Answerer { shared, node, is_told };
         let Err(error) = answerer.serve(&mut server, &mut fails) else { return };
         is_told = answerer.is_told;
-        log::info!("this node does not answer the cluster's questions ({error}); it tries again");
+        if fails == 0 {
+            log::info!(
+                "this node does not answer the cluster's questions ({error}); it tries again"
+            );
+        }
         shared.pause(PAUSES[fails.min(PAUSES.len() - 1)]);
         fails += 1;
     }
@@ -96,14 +100,14 @@ impl Answerer<'_> {
 
     /// Shows that the node is there.
     fn show(&self, session: &mut Session, keys: &Keys) -> Result<Instant, RedisError> {
-        () = redis::cmd("EVAL")
+        let time_ms: u64 = redis::cmd("EVAL")
             .arg(ENROL)
             .arg(1)
             .arg(&keys.nodes)
             .arg(&self.shared.producer)
             .arg(ClusterConnections::NODE_TIME_MAX.as_millis() as u64)
-            .query::<Vec<String>>(&mut session.connection)
-            .map(drop)?;
+            .query(&mut session.connection)?;
+        session.set_time(time_ms);
         Ok(Instant::now())
     }
 

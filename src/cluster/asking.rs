@@ -24,6 +24,9 @@ use crate::receive;
 
 /// Questions that the server keeps for nodes that are slow to read them.
 const QUESTIONS_KEPT_MAX: usize = 64;
+/// How long it takes until all nodes are known again to a server that has lost what it had: they show themselves each
+/// second, and wait no longer to connect anew.
+const SETTLE: Duration = Duration::from_secs(2);
 /// Answers that are taken at a time, of up to 2 MiB each.
 const ANSWERS_AT_ONCE: usize = 4;
 
@@ -94,7 +97,8 @@ impl Asking {
         })?;
         server.hurry(self.left().max(ClusterConnections::TIME_MIN));
         let mut session = server.connect()?;
-        let (name, nodes) = self.put(&mut session)?;
+        let (name, age, nodes) = self.put(&mut session)?;
+        let whole_at = Instant::now() + SETTLE.saturating_sub(age);
         let own: Arc<str> = shared.producer.as_str().into();
         let nodes = nodes.into_iter().map(Arc::from).chain([own.clone()]);
         let mut gathering = Gathering::new(&self.question, nodes);
@@ -106,20 +110,21 @@ impl Asking {
         drop(node);
         // What is known is worth something also if the server goes away now: who is missing is told.
         let answers = Keys::answers(&shared.options.prefix, &name);
-        if let Err(error) = self.gather(&mut session, &answers, &mut gathering) {
+        if let Err(error) = self.gather(&mut session, &answers, whole_at, &mut gathering) {
             log::warn!("not all answers of the cluster's nodes could be read ({error})");
         }
         Ok(gathering.end())
     }
 
-    /// Puts the question where all nodes read it; its name, and the names of the nodes that are there.
-    fn put(&self, session: &mut Session) -> Result<(String, Vec<String>), RedisError> {
+    /// Puts the question where all nodes read it; its name, for how long nodes are written down there, and the
+    /// names of those that are there.
+    fn put(&self, session: &mut Session) -> Result<(String, Duration, Vec<String>), RedisError> {
         let shared = &self.turn.0;
         let keys = shared.keys();
         let name = format!("{:016x}", fastrand::Rng::with_seed(seed()).u64(..));
         let left = self.left().max(ClusterConnections::TIME_MIN);
         session.connection.set_read_timeout(Some(left.min(shared.options.answer_timeout)))?;
-        let nodes = redis::cmd("EVAL")
+        let (age_ms, nodes): (u64, Vec<String>) = redis::cmd("EVAL")
             .arg(ASK)
             .arg(2)
             .arg(&keys.nodes)
@@ -131,18 +136,22 @@ impl Asking {
             .arg(left.as_millis() as u64)
             .arg(self.question.write())
             .query(&mut session.connection)?;
-        Ok((name, nodes))
+        Ok((name, Duration::from_millis(age_ms), nodes))
     }
 
-    /// Takes answers until all nodes have answered, the time is over, or nobody waits any more.
+    /// Takes answers until all nodes have answered and all are known, the time is over, or nobody waits any more.
     fn gather(
         &self,
         session: &mut Session,
         answers: &str,
+        whole_at: Instant,
         gathering: &mut Gathering,
     ) -> Result<(), RedisError> {
         let mut position = b"0".to_vec();
-        while !gathering.is_whole() && !self.found.is_closed() {
+        while !self.found.is_closed() {
+            if gathering.is_whole() && Instant::now() >= whole_at {
+                break;
+            }
             let left = self.left();
             let patience = left + ClusterConnections::TIME_MIN;
             session

@@ -83,6 +83,11 @@ impl Server {
 }
 
 impl Session {
+    /// Notes what the server's clock says. It may go at another rate than this machine's.
+    pub(super) fn set_time(&mut self, time_ms: u64) {
+        (self.time_ms, self.time_at) = (time_ms, Instant::now());
+    }
+
     /// What the server's clock says now, in milliseconds.
     pub(super) fn now_ms(&self) -> u64 {
         self.time_ms + self.time_at.elapsed().as_millis() as u64

@@ -222,6 +222,27 @@ fn a_server_that_is_away_is_told_within_the_time() {
 }
 
 #[test]
+fn a_server_that_has_forgotten_the_nodes_knows_them_before_a_question_is_answered() {
+    // It keeps nothing.
+    let mut server = Server::with(&[]);
+    let (a, b) = (node(server.url()), node(server.url()));
+    let _client = client(&b, "t", "x");
+    assert_eq!(sums(&all_of(&a)), (2, 2, 1));
+    for round in 0..2 {
+        match round {
+            0 => server.ask::<String>(&["FLUSHALL"]).clear(),
+            _ => server.restart(),
+        }
+        let mut found = None;
+        wait_until("the question is answered", || {
+            found = a.cluster_connections(&ConnectionFilter::default(), DEADLINE).ok();
+            found.is_some()
+        });
+        assert_eq!(sums(&found.unwrap()), (2, 2, 1), "{round}");
+    }
+}
+
+#[test]
 fn questions_at_once_are_bounded_and_the_others_are_answered() {
     const ASKERS: usize = 3 * AdminError::CLUSTER_QUESTIONS_MAX;
     let server = Server::start();
