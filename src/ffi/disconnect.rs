@@ -212,8 +212,7 @@ impl From<AdminError> for Status {
             AdminError::Busy | AdminError::CatchingUp => Status::FANFARE_ERR_BUSY,
             AdminError::TooManyQuestions => Status::FANFARE_ERR_BUSY,
             AdminError::TooLate => Status::FANFARE_ERR_TIMEOUT,
-            AdminError::NoCluster => Status::FANFARE_ERR_ARGUMENT,
-            AdminError::Unreachable { .. } => Status::FANFARE_ERR_CLUSTER,
+            AdminError::NoCluster | AdminError::Unreachable { .. } => Status::FANFARE_ERR_CLUSTER,
             AdminError::NoSubscription => Status::FANFARE_ERR_SUBSCRIPTION,
             AdminError::TooManySubscriptions => Status::FANFARE_ERR_TOO_MANY,
         }
