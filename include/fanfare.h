@@ -232,6 +232,11 @@
  *   fanfare_subscription_counts_free
  *                            one, after all other nothing             none: the list is gone
  *                            calls with it
+ *   fanfare_hub_cluster_connections
+ *                            any, several at once timeout, for nodes  the list and structs: the
+ *                                                                     caller
+ *   fanfare_hub_cluster_subscribers
+ *                            any, several at once timeout, for nodes  what was passed: the caller
  *   fanfare_hub_disconnect   any, several at once 10 s, for the hub   -
  *   fanfare_hub_disconnect_tag
  *                            any, several at once 10 s, for the hub   what was passed: the caller
@@ -509,7 +514,8 @@ typedef enum fanfare_status_code {
   /**
    * The hub could not join the cluster of the option cluster_url, since the server does not serve it or
    * the library was built without clusters; or the server has taken nothing for ten seconds, and nothing
-   * was published. The log says why: mend that, and try again.
+   * was published; or it does not pass a question on, or the hub is in no cluster. The log says why: mend
+   * that, and try again.
    */
   FANFARE_ERR_CLUSTER = -32,
 } fanfare_status_code;
@@ -3886,7 +3892,8 @@ typedef enum fanfare_connection_state_code {
 
 /**
  * A list of connections, as they were when it was made. Opaque, and always used by pointer.
- * `fanfare_hub_connections` makes it and `fanfare_connections_free` frees it.
+ * `fanfare_hub_connections` and `fanfare_hub_cluster_connections` make it and `fanfare_connections_free`
+ * frees it.
  */
 typedef struct fanfare_connections fanfare_connections;
 
@@ -3996,6 +4003,11 @@ typedef struct fanfare_connection {
    * dropped, 3 events are conflated by key.
    */
   fanfare_policy policy;
+  /**
+   * The name of its node, in a list of `fanfare_hub_cluster_connections`, to whose hub the id belongs;
+   * no text in other lists.
+   */
+  fanfare_text node;
 } fanfare_connection;
 
 /**
@@ -4139,6 +4151,79 @@ static inline fanfare_connection_filter fanfare_connection_filter_of_all(void)
   memset(&filter, 0, sizeof filter);
   filter.size = sizeof filter;
   return filter;
+}
+
+#endif /* FANFARE_DECLARATIONS_ONLY */
+
+/**
+ * How many connections the nodes of a cluster have, and how many nodes have said so. The struct grows at
+ * its end only.
+ */
+typedef struct fanfare_cluster_count {
+  /**
+   * The size of the struct as the caller knows it, in bytes.
+   */
+  size_t size;
+  /**
+   * How many nodes the cluster has, with the hub that was asked: those that have shown in the last 10
+   * seconds that they are there, and have not ended in order since.
+   */
+  uint64_t nodes;
+  /**
+   * How many of them have answered in time. The others are missing in `count`.
+   */
+  uint64_t answered;
+  /**
+   * The number of connections at those that have answered, listed or not.
+   */
+  uint64_t count;
+} fanfare_cluster_count;
+
+/**
+ * Counts the connections at all nodes of the hub's cluster, and lists some: at most 10,000, and of each
+ * node what fits into 2 MiB; `filter->limit` 0 is 1,000. `filter` may be NULL for any. The nodes are
+ * waited for until `timeout_ms` is over, from 50 ms to 10 s, whatever it says; nodes that have not
+ * answered by then are no error, but `answered` is less than `nodes`. On success `*count_out` says how
+ * many there are, and `*list_out` is the list; with NULL for `list_out` there is none.
+ *
+ * Threads: any, several at once; blocks for `timeout_ms`, and a quarter of a second more at most.
+ * Ownership: the filter and `*count_out` stay the caller's; the list is the caller's, to be freed with
+ * `fanfare_connections_free`. Errors: `FANFARE_ERR_CLUSTER` when the hub is in no cluster, or the
+ * cluster's server does not pass the question on; `FANFARE_ERR_BUSY` when 16 questions of the hub are on
+ * their way; `FANFARE_ERR_SUBSCRIPTION`; `FANFARE_ERR_OPTIONS` as for `fanfare_hub_connections`;
+ * `FANFARE_ERR_UTF8` for a tag that is not; `FANFARE_ERR_ARGUMENT`, also when the size of `*count_out` is
+ * that of no version; `FANFARE_ERR_FORKED` or `FANFARE_ERR_CLOSED`.
+ */
+fanfare_status fanfare_hub_cluster_connections(const fanfare_hub *hub,
+                                               const fanfare_connection_filter *filter,
+                                               uint64_t timeout_ms,
+                                               fanfare_cluster_count *count_out,
+                                               fanfare_connections **list_out);
+
+/**
+ * Counts the connections at all nodes of the hub's cluster that get a topic's events, by its name or by
+ * filters, each once. Waits for the nodes, and says how many have answered, as
+ * `fanfare_hub_cluster_connections`.
+ *
+ * Threads: any, several at once; blocks for `timeout_ms`, and a quarter of a second more at most.
+ * Ownership: `topic` and `*count_out` stay the caller's. Errors: `FANFARE_ERR_TOPIC`,
+ * `FANFARE_ERR_CLUSTER`, `FANFARE_ERR_BUSY`, `FANFARE_ERR_ARGUMENT`, `FANFARE_ERR_FORKED` or
+ * `FANFARE_ERR_CLOSED`.
+ */
+fanfare_status fanfare_hub_cluster_subscribers(const fanfare_hub *hub,
+                                               fanfare_text topic,
+                                               uint64_t timeout_ms,
+                                               fanfare_cluster_count *count_out);
+
+#ifndef FANFARE_DECLARATIONS_ONLY
+
+/** A count of the connections of a cluster, to be filled. */
+static inline fanfare_cluster_count fanfare_cluster_count_empty(void)
+{
+  fanfare_cluster_count count;
+  memset(&count, 0, sizeof count);
+  count.size = sizeof count;
+  return count;
 }
 
 #endif /* FANFARE_DECLARATIONS_ONLY */

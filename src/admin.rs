@@ -17,7 +17,7 @@ use crate::lifecycle::{
 };
 use crate::notices::Notices;
 use crate::receive;
-use crate::shard::{Answer, Command, Query, QueryRequest};
+use crate::shard::{Answer, Command, Query, QueryRequest, Shared};
 use crate::topic::Topic;
 
 /// The longest time after which a client is told to come back.
@@ -363,7 +363,7 @@ impl Hub {
         filter: &ConnectionFilter,
     ) -> Result<Vec<ConnectionInfo>, AdminError> {
         let mut all = Vec::new();
-        for answer in self.ask(None, Query::Connections(filter.clone())).await? {
+        for answer in ask(self.shared(), None, Query::Connections(filter.clone())).await? {
             if let Answer::Connections(some) = answer {
                 all.extend(some);
             }
@@ -379,7 +379,7 @@ impl Hub {
         &self,
         id: ConnectionId,
     ) -> Result<Option<ConnectionInfo>, AdminError> {
-        let answers = self.ask(Some(id.shard()), Query::Connection(id)).await?;
+        let answers = ask(self.shared(), Some(id.shard()), Query::Connection(id)).await?;
         let found = answers.into_iter().find_map(|answer| match answer {
             Answer::Connections(found) => found.into_iter().next(),
             _ => None,
@@ -396,7 +396,7 @@ impl Hub {
         limit: usize,
     ) -> Result<Vec<SubscriptionCount>, AdminError> {
         let mut sums: HashMap<Subscription, u64> = HashMap::new();
-        for answer in self.ask(None, Query::Subscriptions).await? {
+        for answer in ask(self.shared(), None, Query::Subscriptions).await? {
             let Answer::Subscriptions(counts) = answer else { continue };
             for SubscriptionCount { subscription, subscribers } in counts {
                 *sums.entry(subscription).or_default() += subscribers;
@@ -446,45 +446,48 @@ impl Hub {
     }
 
     async fn ask_for_count(&self, shard: Option<usize>, query: Query) -> Result<u64, AdminError> {
-        let counts = self.ask(shard, query).await?.into_iter().map(|answer| match answer {
-            Answer::Count(count) => count,
-            Answer::Busy | Answer::TooEarly | Answer::Connections(_) | Answer::Subscriptions(_) => {
-                0
-            }
-        });
+        let counts =
+            ask(self.shared(), shard, query).await?.into_iter().map(|answer| match answer {
+                Answer::Count(count) => count,
+                _ => 0,
+            });
         Ok(counts.sum())
     }
+}
 
-    /// Asks one shard, or all. A shard that has ended has no connections, and is not asked.
-    async fn ask(&self, shard: Option<usize>, query: Query) -> Result<Vec<Answer>, AdminError> {
-        let links = &self.shared().links;
-        let request = match shard {
-            Some(nth) => links.get(nth..=nth).unwrap_or_default(),
-            None => &links[..],
-        };
-        let (answer, answers) = async_channel::bounded(links.len());
-        for link in request {
-            let request = QueryRequest { query: query.clone(), answer: answer.clone() };
-            let taken = link.command(Command::Query(Box::new(request)));
-            if taken.is_err() && link.is_alive() {
-                return Err(AdminError::Busy);
+/// Asks one shard, or all. A shard that has ended has no connections, and is not asked.
+pub(crate) async fn ask(
+    shared: &Shared,
+    shard: Option<usize>,
+    query: Query,
+) -> Result<Vec<Answer>, AdminError> {
+    let links = &shared.links;
+    let request = match shard {
+        Some(nth) => links.get(nth..=nth).unwrap_or_default(),
+        None => &links[..],
+    };
+    let (answer, answers) = async_channel::bounded(links.len());
+    for link in request {
+        let request = QueryRequest { query: query.clone(), answer: answer.clone() };
+        let taken = link.command(Command::Query(Box::new(request)));
+        if taken.is_err() && link.is_alive() {
+            return Err(AdminError::Busy);
+        }
+    }
+    // From here on there is a sender for each answer that is yet to come.
+    drop(answer);
+    let all = async {
+        let mut all = Vec::with_capacity(request.len());
+        while let Ok(answer) = answers.recv().await {
+            match answer {
+                Answer::Busy => return Err(AdminError::Busy),
+                Answer::TooEarly => return Err(AdminError::CatchingUp),
+                answer => all.push(answer),
             }
         }
-        // From here on there is a sender for each answer that is yet to come.
-        drop(answer);
-        let all = async {
-            let mut all = Vec::with_capacity(request.len());
-            while let Ok(answer) = answers.recv().await {
-                match answer {
-                    Answer::Busy => return Err(AdminError::Busy),
-                    Answer::TooEarly => return Err(AdminError::CatchingUp),
-                    answer => all.push(answer),
-                }
-            }
-            Ok(all)
-        };
-        all.await
-    }
+        Ok(all)
+    };
+    all.await
 }
 
 /// An answer, unless the shards take too long, under any executor.

@@ -86,22 +86,6 @@ impl Hub {
         }
     }
 
-    /// Why the server of the hub's cluster does not serve it at the moment, in words; `None` while all is well, and
-    /// for a hub without [`Options::cluster`](crate::Options).
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use fanfare::{Hub, Options};
-    ///
-    /// assert_eq!(Hub::start(Options::default())?.cluster_trouble(), None);
-    /// # Ok::<(), fanfare::StartError>(())
-    /// ```
-    #[must_use]
-    pub fn cluster_trouble(&self) -> Option<String> {
-        Some(self.shared().cluster.as_ref()?.trouble()?.what)
-    }
-
     /// Why the journal cannot be written at the moment, in words; `None` while all is well, and for a hub
     /// without one.
     ///

@@ -15,16 +15,14 @@ use crate::cluster::{Cluster, ClusterError, Node};
 use crate::drive::Driver;
 use crate::inbox::Inbox;
 use crate::journal::{JournalError, Keeper};
-use crate::lifecycle::ConnectionSelector;
 use crate::listener::{ListenError, ListenOnError, ListenOptions, Listener};
 use crate::metrics::Metrics;
+use crate::node;
 use crate::notices::NoticeQueue;
-use crate::options::{jittered, Options, OptionsError};
+use crate::options::{Options, OptionsError};
 use crate::order::Order;
-use crate::receive;
 use crate::shard::{
-    descriptors_for_connections, Command, ConnectionLimits, Link, Query, QueryRequest, Shared,
-    Spares, SubscriptionLimits, SPARES,
+    descriptors_for_connections, ConnectionLimits, Link, Shared, Spares, SubscriptionLimits, SPARES,
 };
 use crate::sys::{self, Poller};
 use crate::tuning::Tuning;
@@ -68,10 +66,6 @@ struct Owner {
     turns: AtomicUsize,
 }
 
-/// How long a hub that closes waits for the server of its cluster.
-const CLUSTER_CLOSE_TIME_MAX: Duration = Duration::from_secs(2);
-/// How long a node whose clients miss something waits until they are sent away.
-const SEND_AWAY_TIME_MAX: Duration = Duration::from_secs(2);
 /// How long a hub that closes waits for its journal.
 const JOURNAL_CLOSE_TIME_MAX: Duration = Duration::from_secs(2);
 
@@ -362,16 +356,7 @@ impl Hub {
             metrics.journal_syncs = stats.syncs;
             metrics.journal_errors = stats.errors;
         }
-        if let Some(cluster) = &shared.cluster {
-            let stats = cluster.stats();
-            metrics.cluster_failing = u64::from(cluster.trouble().is_some());
-            metrics.cluster_backlog_bytes = stats.backlog_bytes as u64;
-            metrics.cluster_batches = stats.appended_batches;
-            metrics.cluster_items = stats.read_items;
-            metrics.cluster_refused_items = stats.refused_items;
-            metrics.cluster_connects = stats.reconnects;
-            metrics.cluster_losses = stats.lost_ranges;
-        }
+        node::add_to(&mut metrics, shared);
         metrics
     }
 
@@ -427,14 +412,6 @@ impl Hub {
         in_thread(move || _ = closing.close(JOURNAL_CLOSE_TIME_MAX)).await;
     }
 
-    /// Has the cluster's server take what waits for it.
-    pub(crate) async fn leave_cluster_async(&self) {
-        if self.shared().cluster.is_some() {
-            let shared = self.share();
-            in_thread(move || shared.cluster.iter().for_each(leave_cluster)).await;
-        }
-    }
-
     /// Has the shards end.
     pub(crate) fn begin_to_end(&self) {
         self.owner.begin_to_end();
@@ -442,7 +419,7 @@ impl Hub {
 }
 
 /// Does what waits for a disk or a server, which no executor's thread may.
-async fn in_thread(work: impl FnOnce() + Send + 'static) {
+pub(crate) async fn in_thread(work: impl FnOnce() + Send + 'static) {
     let (done, is_done) = async_channel::bounded(1);
     let work = move || {
         work();
@@ -451,12 +428,6 @@ async fn in_thread(work: impl FnOnce() + Send + 'static) {
     let thread = std::thread::Builder::new().name("fanfare-close".to_owned());
     if thread.spawn(work).is_ok() {
         _ = is_done.recv().await;
-    }
-}
-
-fn leave_cluster(cluster: &Cluster) {
-    if !cluster.close(CLUSTER_CLOSE_TIME_MAX) {
-        log::error!("the cluster's server did not take all that was published; that is lost");
     }
 }
 
@@ -493,34 +464,6 @@ impl Keeper for Shared {
     }
 }
 
-/// A cluster's reader applies what it reads, without keeping the hub.
-impl Node for Shared {
-    fn order(&self) -> &Order {
-        &self.order
-    }
-
-    fn send_clients_away(&self) {
-        let query = Query::Disconnect {
-            selector: ConnectionSelector::All,
-            retry: jittered(self.options.retry / 2),
-        };
-        let (answer, answers) = async_channel::bounded(self.links.len());
-        for link in &self.links {
-            let request = QueryRequest { query: query.clone(), answer: answer.clone() };
-            // Clients of a shard that takes no more commands stay, and are not told: the log says so.
-            if link.command(Command::Query(Box::new(request))).is_err() && link.is_alive() {
-                log::error!("a shard was too busy to send its clients away");
-            }
-        }
-        drop(answer);
-        let all = async {
-            while answers.recv().await.is_ok() {}
-            Some(())
-        };
-        _ = receive::within(SEND_AWAY_TIME_MAX, all);
-    }
-}
-
 impl Owner {
     fn begin_to_end(&self) {
         self.shared.order.close();
@@ -545,7 +488,7 @@ impl Owner {
     /// Has the cluster's server take what waits for it.
     fn leave_cluster(&self) {
         if let Some(cluster) = &self.shared.cluster {
-            leave_cluster(cluster);
+            node::leave(cluster);
         }
     }
 

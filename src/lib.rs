@@ -87,6 +87,7 @@ mod lifecycle;
 mod listen_addr;
 mod listener;
 mod metrics;
+mod node;
 mod notices;
 mod options;
 mod order;
@@ -130,7 +131,7 @@ pub use crate::authorizer::{
     AnswerError, AskOptions, AuthorizationRequest, AuthorizationRequests, Authorizer, Refusal,
 };
 pub use crate::client_stream::ClientStream;
-pub use crate::cluster::{ClusterError, ClusterOptions};
+pub use crate::cluster::{ClusterConnection, ClusterConnections, ClusterError, ClusterOptions};
 pub use crate::drain::{DrainOptions, Drained};
 pub use crate::drive::Driver;
 pub use crate::durability::{Durability, DurabilityError};

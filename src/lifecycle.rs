@@ -366,11 +366,23 @@ pub enum AdminError {
     /// The connection is still being sent what it has missed, or what waited for it when its topics
     /// were changed the last time; try again when it has taken some of that.
     CatchingUp,
+    /// The hub is in no cluster, so that there are no other nodes to ask.
+    NoCluster,
+    /// [`AdminError::CLUSTER_QUESTIONS_MAX`] questions of this hub to its cluster are on their way; try again.
+    TooManyQuestions,
+    /// The server of the hub's cluster did not pass a question on to the other nodes.
+    #[non_exhaustive]
+    Unreachable {
+        /// What it, or the system, said.
+        reason: String,
+    },
 }
 
 impl AdminError {
     /// How long shards are waited for.
     pub const TIME_MAX: Duration = Duration::from_secs(10);
+    /// How many questions of a hub to its cluster may be on their way at once.
+    pub const CLUSTER_QUESTIONS_MAX: usize = 16;
     /// The most topics and filters that a connection is given at once, by
     /// [`Hub::set_subscriptions`](crate::Hub::set_subscriptions).
     pub const SUBSCRIPTIONS_AT_ONCE_MAX: usize = 65_536;
@@ -390,6 +402,18 @@ impl fmt::Display for AdminError {
             }
             AdminError::CatchingUp => {
                 "the connection has yet to be sent what it has missed; try again"
+            }
+            AdminError::NoCluster => "the hub is in no cluster; start it with one, or ask it alone",
+            AdminError::TooManyQuestions => {
+                let most = AdminError::CLUSTER_QUESTIONS_MAX;
+                return write!(f, "{most} questions to the cluster are on their way; try again");
+            }
+            AdminError::Unreachable { reason } => {
+                return write!(
+                    f,
+                    "the cluster's server did not pass the question on ({reason}); see that it serves, and \
+                     what its user may do (docs/cluster.md lists the commands)"
+                );
             }
         };
         f.write_str(text)

@@ -93,8 +93,8 @@ const (
 	// ErrJournal: the journal in the option data_dir cannot be opened or written; the log says why, mend
 	// that and try again.
 	ErrJournal Error = C.FANFARE_ERR_JOURNAL
-	// ErrCluster: the server of the cluster in the option cluster_url does not serve, or the library has no
-	// clusters; the log says why, mend that and try again.
+	// ErrCluster: the server of the cluster in the option cluster_url does not serve, or passes no question
+	// on, or the hub is in no cluster, or the library has none; the log says why, mend that and try again.
 	ErrCluster Error = C.FANFARE_ERR_CLUSTER
 )
 

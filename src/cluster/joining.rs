@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use redis::{RedisError, Value};
 
+use super::answering;
 use super::appender;
 use super::entry::{Content, Entry, NewLife};
 use super::reader;
@@ -55,6 +56,7 @@ impl Cluster {
         let recall = move || recalling::run(&shared, recalling_from, &of);
         let (shared, reading_from) = (self.shared.clone(), server()?);
         let tail = joined.tail;
+        let (answering_for, answering_at) = (node.clone(), server()?);
         let read = move || reader::run(&shared, reading_from, &node, tail, &caught_up);
         let (shared, appending_to) = (self.shared.clone(), server()?);
         let append = move || appender::run(&shared, appending_to);
@@ -69,6 +71,11 @@ impl Cluster {
         loop {
             let caught_up = async { is_caught_up.recv().await.ok() };
             if crate::receive::within(RETRY, caught_up).is_some() {
+                // Before that it has no clients.
+                let shared = self.shared.clone();
+                let answer = move || answering::run(&shared, answering_at, &answering_for);
+                let spawned = thread("fanfare-answer").spawn(answer);
+                self.keep(spawned.map_err(|error| unreachable(error.to_string()))?);
                 return Ok(());
             }
             let trouble = self.shared.reading.trouble();
@@ -103,6 +110,7 @@ impl Shared {
             reached: Default::default(),
             questions: Default::default(),
             continuity: Default::default(),
+            asking: Default::default(),
         }
     }
 
@@ -116,7 +124,7 @@ impl Shared {
 }
 
 /// What differs between processes, also those of one `fork`.
-fn seed() -> u64 {
+pub(super) fn seed() -> u64 {
     use std::hash::{BuildHasher, RandomState};
     RandomState::new().hash_one((std::process::id(), std::time::SystemTime::now()))
 }

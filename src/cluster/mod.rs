@@ -17,6 +17,9 @@
 //! 5. A client may come back that lacks events which this node has forgotten, and the stream still has: a shard
 //!    [asks](recall) for them, and a thread of their own reads them once more.
 //!
+//! **Questions.** A node that wants to know who is connected anywhere [asks](asking) by a second stream, which a fourth
+//! thread of each node [reads and answers](answering).
+//!
 //! **Lives.** The numbers of a stream are right as long as the server has what it has said it has. A server that
 //! was restarted, or another one that took its place, may lack the newest entries. So an append says for which
 //! run of the server the present life was begun; in another run the script refuses it, and the first node that hears
@@ -28,16 +31,23 @@
 
 mod address;
 mod error;
+mod found;
 mod options;
 mod outbox;
 mod recall;
 
 #[cfg(feature = "cluster")]
+mod answering;
+#[cfg(feature = "cluster")]
 mod appender;
+#[cfg(feature = "cluster")]
+mod asking;
 #[cfg(feature = "cluster")]
 mod entry;
 #[cfg(feature = "cluster")]
 mod joining;
+#[cfg(feature = "cluster")]
+mod question;
 #[cfg(feature = "cluster")]
 mod reader;
 #[cfg(feature = "cluster")]
@@ -49,14 +59,20 @@ mod server;
 #[cfg(feature = "cluster")]
 mod tls;
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 #[cfg(not(feature = "cluster"))]
 use std::sync::Weak;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use async_channel::Receiver;
+
 pub use self::error::ClusterError;
+pub(crate) use self::found::Question;
+pub use self::found::{ClusterConnection, ClusterConnections};
 pub use self::options::ClusterOptions;
 use self::outbox::Outbox;
 pub(crate) use self::outbox::Slot;
@@ -64,9 +80,11 @@ pub(crate) use self::recall::{Asker, Recall, Recalled, RecalledEvents};
 use self::recall::{Continuity, Questions};
 use crate::filter::Subscription;
 use crate::frame::Draft;
+use crate::lifecycle::AdminError;
 use crate::options::TopicOptions;
 use crate::order::{Base, ClusterItem, Order, Refused};
 use crate::resume::Resume;
+use crate::shard::Census;
 use crate::sync::EventListener;
 use crate::topic::Topic;
 
@@ -84,7 +102,14 @@ pub(crate) trait Node: Send + Sync {
     fn order(&self) -> &Order;
     /// Ends all streams, so that clients come back with the ids that they have.
     fn send_clients_away(&self);
+    /// What a question to all nodes is about; `None` if a shard has too much to do.
+    fn find<'a>(&'a self, question: &'a Question) -> Finding<'a>;
 }
+
+/// What comes of a question, once.
+pub(crate) type Asked = Receiver<Result<ClusterConnections, AdminError>>;
+
+pub(crate) type Finding<'a> = Pin<Box<dyn Future<Output = Option<Census>> + Send + 'a>>;
 
 /// A node's membership of its cluster.
 pub(crate) struct Cluster {
@@ -108,6 +133,8 @@ struct Shared {
     /// What clients lack that this node has forgotten.
     questions: Questions,
     continuity: Continuity,
+    /// Questions of this node that are on their way.
+    asking: AtomicUsize,
 }
 
 /// What a cluster's node has counted.
@@ -170,6 +197,22 @@ impl Cluster {
     #[cfg(not(feature = "cluster"))]
     pub(crate) fn run(&self, _: &Joined, _: Weak<dyn Node>) -> Result<(), ClusterError> {
         Err(ClusterError::NotBuilt)
+    }
+
+    /// Asks all nodes.
+    #[cfg(not(feature = "cluster"))]
+    pub(crate) fn ask(
+        &self,
+        _: Arc<dyn Node>,
+        _: Question,
+        _: Duration,
+    ) -> Result<Asked, AdminError> {
+        Err(AdminError::NoCluster)
+    }
+
+    /// The node's name.
+    pub(crate) fn node(&self) -> &str {
+        &self.shared.producer
     }
 
     pub(crate) fn of(joined: &Joined) -> Cluster {

@@ -20,15 +20,20 @@ use crate::order::{ClusterItem, Order, Refused};
 
 /// The lives before which it knows how far it had read.
 const LIVES_MAX: usize = 64;
-/// How long the server waits for a new entry before it answers that there is none. Then the reader looks
+/// How long the server waits for a new entry, at most, before it answers that there is none. Then the reader looks
 /// whether its life is still the stream's.
-const BLOCK: Duration = Duration::from_millis(250);
+const BLOCK_MAX: Duration = Duration::from_millis(250);
 /// Entries of one answer: some MiB at most.
 const ENTRIES_MAX: usize = 16;
 /// How long it waits for space in this node's backlog before it looks whether the node ends.
 const FULL_WAIT: Duration = Duration::from_millis(50);
 /// Items that are older by the server's clock have their own time, others that at which they are read.
 const AGE_MIN: Duration = Duration::from_secs(1);
+
+/// How long the server waits for new entries of a stream: well less than a node waits for its answer.
+pub(super) fn block(options: &super::ClusterOptions) -> Duration {
+    BLOCK_MAX.min(options.answer_timeout / 2)
+}
 
 /// Why it stops to read.
 enum Stop {
@@ -128,7 +133,7 @@ impl Reader<'_> {
         self.announce(session, &keys)?;
         let answer: Value = redis::cmd("XREAD")
             .arg("BLOCK")
-            .arg(BLOCK.as_millis() as u64)
+            .arg(block(&self.shared.options).as_millis() as u64)
             .arg("COUNT")
             .arg(ENTRIES_MAX)
             .arg("STREAMS")

@@ -8,6 +8,9 @@
 //!   lives      list    the lives, oldest first
 //!   rules      hash    the rules that are set, for nodes that join when their items are gone
 //!   node:NAME  string  the life and the serial of the node's last batch; forgotten after a day
+//!   nodes      hash    when each node has shown last that it is there, and since when nodes do so here
+//!   questions  stream  the newest questions to all nodes; gone a minute after the last
+//!   answers:Q  stream  the nodes' answers to a question; gone when it is over
 //! ```
 
 /// Takes a batch: `KEYS` are order, stream, the node's key and rules; `ARGV` the server's run, the life's number
@@ -93,6 +96,57 @@ redis.call('HSET', KEYS[1], 'last', last)
 return {'ok'}
 ";
 
+/// Says that a node is there, and forgets those that have not for long: `KEYS` is nodes; `ARGV` the node's name, and
+/// after how many milliseconds a node is forgotten. Answers the time. What is not a node's there is `since`: the time
+/// when the first one said so, also after all keys were lost.
+pub(super) const ENROL: &str = r"
+local time = redis.call('TIME')
+local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+local known = redis.call('HGETALL', KEYS[1])
+if #known == 0 then
+  redis.call('HSET', KEYS[1], 'since', string.format('%.0f', now))
+end
+for i = 1, #known, 2 do
+  if known[i] ~= 'since' and now - tonumber(known[i + 1]) > tonumber(ARGV[2]) then
+    redis.call('HDEL', KEYS[1], known[i])
+  end
+end
+redis.call('HSET', KEYS[1], ARGV[1], string.format('%.0f', now))
+return string.format('%.0f', now)
+";
+
+/// Asks all nodes: `KEYS` are nodes and questions; `ARGV` the most questions that are kept, after how many
+/// milliseconds a node that has not shown itself is gone, and the question's name, asker, milliseconds and bytes.
+/// Answers for how many milliseconds nodes are written down there, and the names of those that are there.
+///
+/// What a user may not do stops a script where it stands: so nothing is appended before it is known that it expires.
+pub(super) const ASK: &str = r"
+redis.call('EXPIRE', KEYS[2], 60)
+redis.call('XADD', KEYS[2], 'MAXLEN', ARGV[1], '*', 'q', ARGV[3], 'n', ARGV[4], 'w', ARGV[5], 'b', ARGV[6])
+redis.call('EXPIRE', KEYS[2], 60)
+local time = redis.call('TIME')
+local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+local known, names, age = redis.call('HGETALL', KEYS[1]), {}, 0
+for i = 1, #known, 2 do
+  local before = now - tonumber(known[i + 1])
+  if known[i] == 'since' then
+    age = math.max(before, 0)
+  elseif before <= tonumber(ARGV[2]) then
+    names[#names + 1] = known[i]
+  end
+end
+return {string.format('%.0f', age), names}
+";
+
+/// Answers a question: `KEYS` is the question's answers; `ARGV` after how many seconds they are gone, the node's name,
+/// and its answer.
+pub(super) const ANSWER: &str = r"
+redis.call('EXPIRE', KEYS[1], ARGV[1])
+redis.call('XADD', KEYS[1], '*', 'n', ARGV[2], 'b', ARGV[3])
+redis.call('EXPIRE', KEYS[1], ARGV[1])
+return {'ok'}
+";
+
 /// The names of a cluster's keys.
 #[derive(Clone)]
 pub(super) struct Keys {
@@ -101,6 +155,8 @@ pub(super) struct Keys {
     pub(super) lives: String,
     pub(super) rules: String,
     pub(super) node: String,
+    pub(super) nodes: String,
+    pub(super) questions: String,
 }
 
 impl Keys {
@@ -112,6 +168,13 @@ impl Keys {
             lives: key("lives"),
             rules: key("rules"),
             node: key(&format!("node:{producer}")),
+            nodes: key("nodes"),
+            questions: key("questions"),
         }
+    }
+
+    /// Where the answers to a question are.
+    pub(super) fn answers(prefix: &str, question: &str) -> String {
+        format!("{{{prefix}}}:answers:{question}")
     }
 }

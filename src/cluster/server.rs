@@ -53,6 +53,11 @@ impl Server {
         Ok(Server { way, answer_timeout: options.answer_timeout, name })
     }
 
+    /// Has it wait no longer than this for each answer.
+    pub(super) fn hurry(&mut self, answer_timeout: Duration) {
+        self.answer_timeout = self.answer_timeout.min(answer_timeout);
+    }
+
     /// Connects, and asks which run of the server it is.
     pub(super) fn connect(&mut self) -> Result<Session, RedisError> {
         let mut connection = match &mut self.way {
@@ -78,6 +83,16 @@ impl Server {
 }
 
 impl Session {
+    /// Notes what the server's clock says. It may go at another rate than this machine's.
+    pub(super) fn set_time(&mut self, time_ms: u64) {
+        (self.time_ms, self.time_at) = (time_ms, Instant::now());
+    }
+
+    /// What the server's clock says now, in milliseconds.
+    pub(super) fn now_ms(&self) -> u64 {
+        self.time_ms + self.time_at.elapsed().as_millis() as u64
+    }
+
     /// How long ago something was by the server's clock.
     pub(super) fn age(&self, time_ms: u64) -> Duration {
         let then = Duration::from_millis(time_ms.saturating_sub(self.time_ms));

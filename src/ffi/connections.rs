@@ -12,6 +12,7 @@ use super::notice::FanfareConnectionId;
 use super::status::{FanfareStatus, Status};
 use super::text::FanfareText;
 use super::watch::{ms, unix_ms};
+use crate::cluster::ClusterConnection;
 use crate::filter::Subscription;
 use crate::lifecycle::{
     ConnectionFilter, ConnectionId, ConnectionInfo, ConnectionState, SubscriptionCount,
@@ -89,6 +90,9 @@ pub struct FanfareConnection {
     /// What happens to it when it lags too far: 1 it is disconnected, 2 the oldest events are
     /// dropped, 3 events are conflated by key.
     pub policy: FanfarePolicy,
+    /// The name of its node, in a list of `fanfare_hub_cluster_connections`, to whose hub the id belongs;
+    /// no text in other lists.
+    pub node: FanfareText,
 }
 
 /// A topic or filter that has subscribers. The struct grows at its end only.
@@ -104,9 +108,10 @@ pub struct FanfareSubscriptionCount {
 }
 
 /// A list of connections, as they were when it was made. Opaque, and always used by pointer.
-/// `fanfare_hub_connections` makes it and `fanfare_connections_free` frees it.
+/// `fanfare_hub_connections` and `fanfare_hub_cluster_connections` make it and `fanfare_connections_free`
+/// frees it.
 #[derive(Debug)]
-pub struct FanfareConnections(List<FanfareConnection>);
+pub struct FanfareConnections(pub(super) List<FanfareConnection>);
 
 /// A list of topics and filters with their numbers of subscribers. Opaque, and always used by
 /// pointer. `fanfare_hub_subscription_counts` makes it and `fanfare_subscription_counts_free` frees
@@ -390,7 +395,9 @@ impl FanfareConnectionFilter {
     ///
     /// `filter` has to be NULL, or to point to `filter->size` readable bytes whose texts are as they
     /// say.
-    unsafe fn read(filter: *const FanfareConnectionFilter) -> Result<ConnectionFilter, Status> {
+    pub(super) unsafe fn read(
+        filter: *const FanfareConnectionFilter,
+    ) -> Result<ConnectionFilter, Status> {
         if filter.is_null() {
             return Ok(ConnectionFilter::default());
         }
@@ -429,6 +436,14 @@ impl FanfareConnectionFilter {
 }
 
 impl FanfareConnection {
+    /// One of a node of a cluster.
+    pub(super) fn of_node(one: &ClusterConnection, kept: &mut Kept) -> FanfareConnection {
+        FanfareConnection {
+            node: kept.text(&one.node),
+            ..FanfareConnection::of(&one.connection, kept)
+        }
+    }
+
     fn of(info: &ConnectionInfo, kept: &mut Kept) -> FanfareConnection {
         let texts = info.subscriptions.iter().map(Subscription::as_str);
         let (subscriptions, subscriptions_count) = kept.texts(texts);
@@ -447,6 +462,7 @@ impl FanfareConnection {
             lag_age_ms: ms(info.lag_age),
             state: number_of_state(info.state),
             policy: number_of_policy(info.policy),
+            node: FanfareText::NONE,
         }
     }
 }

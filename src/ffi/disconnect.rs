@@ -210,7 +210,9 @@ impl From<AdminError> for Status {
     fn from(error: AdminError) -> Status {
         match error {
             AdminError::Busy | AdminError::CatchingUp => Status::FANFARE_ERR_BUSY,
+            AdminError::TooManyQuestions => Status::FANFARE_ERR_BUSY,
             AdminError::TooLate => Status::FANFARE_ERR_TIMEOUT,
+            AdminError::NoCluster | AdminError::Unreachable { .. } => Status::FANFARE_ERR_CLUSTER,
             AdminError::NoSubscription => Status::FANFARE_ERR_SUBSCRIPTION,
             AdminError::TooManySubscriptions => Status::FANFARE_ERR_TOO_MANY,
         }

@@ -13,6 +13,7 @@ mod adopt;
 mod ask;
 mod authorizer;
 mod choices;
+mod cluster_connections;
 mod connections;
 mod disconnect;
 mod doorbell;
@@ -80,6 +81,9 @@ pub use choices::{
     FanfareDurability, FanfareDurabilityCode, FanfareEnvelope, FanfareEnvelopeCode,
     FanfareHeartbeat, FanfareHeartbeatCode, FanfarePolicy, FanfarePolicyCode, FanfareStart,
     FanfareStartCode, FANFARE_POLICIES_THESE,
+};
+pub use cluster_connections::{
+    fanfare_hub_cluster_connections, fanfare_hub_cluster_subscribers, FanfareClusterCount,
 };
 pub use connections::{
     fanfare_connection_state_name, fanfare_connections_count, fanfare_connections_free,

@@ -109,7 +109,8 @@ pub enum FanfareStatusCode {
     FANFARE_ERR_JOURNAL = -31,
     /// The hub could not join the cluster of the option cluster_url, since the server does not serve it or
     /// the library was built without clusters; or the server has taken nothing for ten seconds, and nothing
-    /// was published. The log says why: mend that, and try again.
+    /// was published; or it does not pass a question on, or the hub is in no cluster. The log says why: mend
+    /// that, and try again.
     FANFARE_ERR_CLUSTER = -32,
 }
 
@@ -155,7 +156,7 @@ pub extern "C" fn fanfare_strerror(status: FanfareStatus) -> *const c_char {
         c"the program has set a logger of its own; take the library's records from that",
         c"the token or ticket is not valid, or no longer; answer its client 401",
         c"the journal in the option data_dir cannot be opened or written; the log says why, mend that and try again",
-        c"the server of the cluster in the option cluster_url does not serve, or the library has no clusters; the log says why, mend that and try again",
+        c"the server of the cluster in the option cluster_url does not serve, or passes no question on, or the hub is in no cluster, or the library has none; the log says why, mend that and try again",
     ];
     let index = status.checked_neg().and_then(|n| usize::try_from(n).ok());
     let text = index.and_then(|index| TEXTS.get(index));

@@ -183,10 +183,10 @@ impl<'a> ReadEvent<'a> {
 }
 
 /// What is left of a payload.
-pub(super) struct Fields<'a>(pub(super) &'a [u8]);
+pub(crate) struct Fields<'a>(pub(crate) &'a [u8]);
 
 impl<'a> Fields<'a> {
-    pub(super) fn u8(&mut self) -> Result<u8, Malformed> {
+    pub(crate) fn u8(&mut self) -> Result<u8, Malformed> {
         Ok(self.0.try_get_u8()?)
     }
 
@@ -194,11 +194,11 @@ impl<'a> Fields<'a> {
         Ok(self.0.try_get_u16_le()?)
     }
 
-    pub(super) fn u32(&mut self) -> Result<u32, Malformed> {
+    pub(crate) fn u32(&mut self) -> Result<u32, Malformed> {
         Ok(self.0.try_get_u32_le()?)
     }
 
-    pub(super) fn u64(&mut self) -> Result<u64, Malformed> {
+    pub(crate) fn u64(&mut self) -> Result<u64, Malformed> {
         Ok(self.0.try_get_u64_le()?)
     }
 
@@ -209,7 +209,7 @@ impl<'a> Fields<'a> {
         Ok(bytes)
     }
 
-    pub(super) fn text(&mut self) -> Result<&'a str, Malformed> {
+    pub(crate) fn text(&mut self) -> Result<&'a str, Malformed> {
         let len = self.u32()? as usize;
         std::str::from_utf8(self.bytes(len)?).map_err(|_| Malformed("a text that is not UTF-8"))
     }
@@ -227,11 +227,11 @@ impl<'a> Fields<'a> {
         }
     }
 
-    pub(super) fn subscription(&mut self) -> Result<Subscription, Malformed> {
+    pub(crate) fn subscription(&mut self) -> Result<Subscription, Malformed> {
         Subscription::new(self.text()?).map_err(|_| Malformed("a text that is no subscription"))
     }
 
-    pub(super) fn optional<T>(
+    pub(crate) fn optional<T>(
         &mut self,
         read: impl FnOnce(&mut Fields<'a>) -> Result<T, Malformed>,
     ) -> Result<Option<T>, Malformed> {
@@ -277,12 +277,12 @@ impl From<TryGetError> for Malformed {
     }
 }
 
-pub(super) fn put_text(payload: &mut Vec<u8>, text: &str) {
+pub(crate) fn put_text(payload: &mut Vec<u8>, text: &str) {
     payload.put_u32_le(text.len() as u32);
     payload.put_slice(text.as_bytes());
 }
 
-pub(super) fn put_optional<T>(
+pub(crate) fn put_optional<T>(
     payload: &mut Vec<u8>,
     value: Option<T>,
     put: impl FnOnce(&mut Vec<u8>, T),

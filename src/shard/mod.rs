@@ -82,7 +82,7 @@ use crate::sys::{Poller, Readiness, Waker};
 use crate::waker::ShardWaker;
 
 pub(crate) use self::admin::drain::Drain;
-pub(crate) use self::admin::query::{Answer, Query, QueryRequest};
+pub(crate) use self::admin::query::{Answer, Census, Query, QueryRequest};
 pub(crate) use self::connection::peer::{Awaited, Peer};
 pub(crate) use self::entry::adopted::{Adopted, Refused, Reply};
 pub(crate) use self::entry::handshake::{

@@ -110,6 +110,30 @@ static fanfare_status hub_subscribers(const objects *of)
     return fanfare_hub_subscribers(of->hub, FANFARE_TEXT("t"), &count);
 }
 
+/* The hub of these calls is in no cluster. */
+static fanfare_status in_no_cluster(fanfare_status status)
+{
+    return status == FANFARE_ERR_CLUSTER ? FANFARE_OK : status;
+}
+
+static fanfare_status hub_cluster_connections(const objects *of)
+{
+    fanfare_connection_filter filter = fanfare_connection_filter_of_all();
+    fanfare_cluster_count count = fanfare_cluster_count_empty();
+    fanfare_connections *list = NULL;
+    fanfare_status status = fanfare_hub_cluster_connections(of->hub, &filter, 100, &count, &list);
+
+    fanfare_connections_free(list);
+    return in_no_cluster(status);
+}
+
+static fanfare_status hub_cluster_subscribers(const objects *of)
+{
+    fanfare_cluster_count count = fanfare_cluster_count_empty();
+
+    return in_no_cluster(fanfare_hub_cluster_subscribers(of->hub, FANFARE_TEXT("t"), 100, &count));
+}
+
 static fanfare_status hub_subscription_counts(const objects *of)
 {
     fanfare_subscription_counts *list = NULL;
@@ -231,6 +255,8 @@ const call calls_of_streams[] = {
     {"fanfare_hub_connection", hub_connection, FORKED, 0},
     {"fanfare_hub_subscribers", hub_subscribers, FORKED, 0},
     {"fanfare_hub_subscription_counts", hub_subscription_counts, FORKED, 0},
+    {"fanfare_hub_cluster_connections", hub_cluster_connections, FORKED, 0},
+    {"fanfare_hub_cluster_subscribers", hub_cluster_subscribers, FORKED, 0},
     {"fanfare_hub_set_subscriptions", hub_set_subscriptions, FORKED, 0},
     {"fanfare_connections_count", connections_count, AS_EVER, CALL_PLAIN},
     {"fanfare_connections_get", connections_get, AS_EVER, 0},

@@ -204,6 +204,87 @@ static void reaches_the_clients_of_all(void)
     end_server();
 }
 
+/* Counts until so many nodes have answered: a node shows itself a moment after it has come. */
+static fanfare_cluster_count count_of_nodes(const fanfare_hub *hub, uint64_t nodes)
+{
+    fanfare_cluster_count count = fanfare_cluster_count_empty();
+    int64_t end = now_ms() + DEADLINE_MS;
+
+    do {
+        CHECK_EQ(fanfare_hub_cluster_subscribers(hub, FANFARE_TEXT("rooms/1"), DEADLINE_MS, &count), FANFARE_OK);
+    } while (count.answered < nodes && now_ms() < end);
+    CHECK_EQ(count.answered, nodes);
+    CHECK_EQ(count.nodes, nodes);
+    return count;
+}
+
+static void counts_at_all_nodes(void)
+{
+    fanfare_connection_filter filter = fanfare_connection_filter_of_all();
+    fanfare_cluster_count count = fanfare_cluster_count_empty();
+    fanfare_connection connection = {0};
+    fanfare_connections *list = NULL;
+    fanfare_options options;
+    fanfare_hub *hub = NULL, *other = NULL, *alone = NULL;
+    client *clients[3];
+    size_t i;
+
+    start_server();
+    options = options_of_cluster();
+    CHECK_EQ(fanfare_hub_new(&options, &hub), FANFARE_OK);
+    CHECK_EQ(fanfare_hub_new(&options, &other), FANFARE_OK);
+    clients[0] = client_new(hub_listen(other), "rooms/1");
+    clients[1] = client_new(hub_listen(other), "rooms/2");
+    clients[2] = client_new(hub_listen(hub), "rooms/1");
+    CHECK_EQ(count_of_nodes(hub, 2).count, 2);
+
+    CHECK_EQ(fanfare_hub_cluster_connections(hub, NULL, DEADLINE_MS, &count, &list), FANFARE_OK);
+    CHECK_EQ(count.nodes, 2);
+    CHECK_EQ(count.answered, 2);
+    CHECK_EQ(count.count, 3);
+    CHECK_EQ(fanfare_connections_count(list), 3);
+    connection.size = sizeof connection;
+    for (i = 0; i < 3; i++) {
+        CHECK_EQ(fanfare_connections_get(list, i, &connection), FANFARE_OK);
+        CHECK_EQ(connection.node.length, 16);
+        CHECK_EQ(connection.subscriptions_count, 1);
+    }
+    fanfare_connections_free(list);
+    filter.subscription = FANFARE_TEXT("rooms/1");
+    filter.limit = 1;
+    CHECK_EQ(fanfare_hub_cluster_connections(other, &filter, DEADLINE_MS, &count, &list), FANFARE_OK);
+    CHECK_EQ(count.count, 2);
+    CHECK_EQ(fanfare_connections_count(list), 1);
+    fanfare_connections_free(list);
+    CHECK_EQ(fanfare_hub_cluster_connections(other, &filter, DEADLINE_MS, &count, NULL), FANFARE_OK);
+    CHECK_EQ(count.count, 2);
+
+    /* A list of one node does not say which. */
+    CHECK_EQ(fanfare_hub_connections(other, NULL, &list), FANFARE_OK);
+    CHECK_EQ(fanfare_connections_get(list, 0, &connection), FANFARE_OK);
+    CHECK(connection.node.data == NULL && connection.node.length == 0);
+    fanfare_connections_free(list);
+
+    CHECK_EQ(fanfare_hub_cluster_connections(hub, NULL, 100, NULL, NULL), FANFARE_ERR_ARGUMENT);
+    CHECK_EQ(fanfare_hub_cluster_connections(NULL, NULL, 100, &count, NULL), FANFARE_ERR_ARGUMENT);
+    CHECK_EQ(fanfare_hub_cluster_subscribers(hub, FANFARE_TEXT("rooms/+"), 100, &count), FANFARE_ERR_TOPIC);
+    filter.lagging = 2;
+    CHECK_EQ(fanfare_hub_cluster_connections(hub, &filter, 100, &count, NULL), FANFARE_ERR_OPTIONS);
+    count.size = sizeof count - 1;
+    CHECK_EQ(fanfare_hub_cluster_connections(hub, NULL, 100, &count, NULL), FANFARE_ERR_ARGUMENT);
+    CHECK_EQ(fanfare_hub_cluster_subscribers(hub, FANFARE_TEXT("t"), 100, &count), FANFARE_ERR_ARGUMENT);
+    count.size = sizeof count;
+    CHECK_EQ(fanfare_hub_new(NULL, &alone), FANFARE_OK);
+    CHECK_EQ(fanfare_hub_cluster_connections(alone, NULL, 100, &count, NULL), FANFARE_ERR_CLUSTER);
+    CHECK_EQ(fanfare_hub_cluster_subscribers(alone, FANFARE_TEXT("t"), 100, &count), FANFARE_ERR_CLUSTER);
+    fanfare_hub_free(alone);
+    for (i = 0; i < 3; i++)
+        client_free(clients[i]);
+    fanfare_hub_free(hub);
+    fanfare_hub_free(other);
+    end_server();
+}
+
 static void finishes_for_all(void)
 {
     fanfare_options options;
@@ -325,6 +406,7 @@ const test tests_of_cluster[] = {
     {"what a hub of a cluster publishes reaches the clients of another, and who waits has its id",
      reaches_the_clients_of_all},
     {"who finds too much on its way to a cluster's server is told when there is space", tells_of_space},
+    {"a hub of a cluster counts the connections of all and lists them", counts_at_all_nodes},
     {"a topic that a hub of a cluster finishes is finished for all", finishes_for_all},
     {"a cluster or a folder that does not serve makes no hub, and the log says why", refused},
     {"a URL of a cluster and its other options that cannot be are refused and named", wrong},

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::process::Command;
 use std::time::Duration;
 
-use fanfare::{ClusterOptions, Hub, Options, StartError};
+use fanfare::{AdminError, ClusterOptions, ConnectionFilter, Hub, Options, StartError};
 
 use crate::follower::{cluster, node, options, topic, Follower};
 use crate::server::{free_port, Folder, Server};
@@ -12,7 +12,7 @@ use crate::support::DEADLINE;
 
 /// What a node's user may do, as docs/cluster.md has it.
 const MAY: &str = "+info +time +ping +script|load +evalsha +eval +hmget +hget +hgetall +hset +hdel +get +set +xadd \
-                   +xread +xrange +xtrim +rpush +ltrim +lrange";
+                   +xread +xrange +xtrim +rpush +ltrim +lrange +expire";
 
 fn refusal(options: ClusterOptions) -> String {
     let options = Options::default().cluster(options.connect_timeout(Duration::from_millis(500)));
@@ -63,6 +63,8 @@ fn work(server: &Server, name: &str) -> Result<(), String> {
     }
     let late = join()?;
     publish(&late, "late")?;
+    let all = ConnectionFilter::default();
+    late.cluster_connections(&all, within).map_err(|error| error.to_string())?;
     // Long enough for an idle node to look whether its server is there.
     std::thread::sleep(within / 2);
     hub.cluster_trouble().or(late.cluster_trouble()).map_or(Ok(()), Err)
@@ -109,6 +111,39 @@ fn a_user_that_may_do_what_a_node_does_is_enough_and_each_command_is_needed() {
     let other = cluster(url_of(&server, "node:secret")).prefix("other");
     let told = refusal(other);
     assert!(told.contains("NOPERM") || told.contains("permission"), "{told}");
+}
+
+#[test]
+fn a_user_that_may_not_ask_fails_with_the_question_alone() {
+    let server = Server::start();
+    let less: Vec<&str> = MAY.split_whitespace().filter(|&command| command != "+expire").collect();
+    user(&server, "node", &less);
+    let of_user = || {
+        let cluster = cluster(url_of(&server, "node:secret")).prefix("node");
+        Hub::start(options(cluster)).unwrap()
+    };
+    let (a, b) = (of_user(), of_user());
+    let mut client = Follower::of(&b, &["t"]);
+    let asked = a.cluster_connections(&ConnectionFilter::default(), DEADLINE);
+    let Err(error @ AdminError::Unreachable { .. }) = asked else { panic!("{asked:?}") };
+    let told = error.to_string();
+    assert!(told.contains("docs/cluster.md") && told.contains("can't run this command"), "{told}");
+    assert!(!told.contains("secret"), "{told}");
+    a.publish_wait(&topic("t"), "1", DEADLINE).unwrap().id().unwrap();
+    client.wait_for(&b, 1);
+    // One that may ask hears that the others do not answer; they go on, and answer when they may.
+    let other = Hub::start(options(cluster(server.url()).prefix("node"))).unwrap();
+    let asked =
+        || other.cluster_connections(&ConnectionFilter::default(), Duration::from_millis(500));
+    let found = asked().unwrap();
+    assert_eq!((found.nodes, found.answered, found.count), (3, 1, 0));
+    assert_eq!(found.missing.len(), 2);
+    assert_eq!(a.cluster_trouble().or(b.cluster_trouble()), None);
+    user(&server, "node", &["+expire"]);
+    let found = asked().unwrap();
+    assert_eq!((found.nodes, found.answered, found.count), (3, 3, 1));
+    let keys: Vec<String> = server.ask(&["KEYS", "*answers*"]);
+    assert_eq!(keys, [] as [String; 0]);
 }
 
 #[test]

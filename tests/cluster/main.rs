@@ -7,11 +7,13 @@
 mod support;
 
 mod access;
+mod counting;
 mod failover;
 mod follower;
 mod hopping;
 mod losses;
 mod outages;
+mod program;
 mod proxy;
 mod recalls;
 mod server;

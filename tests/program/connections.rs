@@ -137,8 +137,19 @@ fn nonsense_is_refused_with_the_reason_and_ends_no_connection() {
         assert_eq!(answer.status, 400, "{query}");
         assert!(answer.body.starts_with("{\"error\":\""), "{answer:?}");
     }
-    for path in ["/connections?limit=10001", "/connections?lagging=x", "/topics?limit=-1"] {
+    for path in [
+        "/connections?limit=10001",
+        "/connections?lagging=x",
+        "/connections?cluster=x",
+        "/topics?limit=-1",
+        "/topics?cluster=1",
+    ] {
         assert_eq!(get(server.control, path).status, 400, "{path}");
+    }
+    // It is a node of no cluster.
+    for path in ["/connections?cluster=1", "/topics?topic=a&cluster=1"] {
+        let answer = get(server.control, path);
+        assert!(answer.status == 400 && answer.body.contains("in no cluster"), "{answer:?}");
     }
     for (request, allow) in [
         ("POST /connections?all=1", "GET, HEAD, PUT, DELETE"),

@@ -106,8 +106,8 @@ export type ErrorCode =
    */
   | 'FANFARE_ERR_JOURNAL'
   /**
-   * The server of the cluster in the option cluster_url does not serve, or the library has no clusters;
-   * the log says why, mend that and try again.
+   * The server of the cluster in the option cluster_url does not serve, or passes no question on, or
+   * the hub is in no cluster, or the library has none; the log says why, mend that and try again.
    */
   | 'FANFARE_ERR_CLUSTER';
 

@@ -65,6 +65,15 @@ pub(crate) fn hub_connections(world: &mut World, input: &mut Input<'_>) {
     let status = unsafe { fanfare_hub_connections(Hub::pointer(&hub), filter, out) };
     let is_ok = met.check("fanfare_hub_connections", status);
     assert_eq!(!list.is_null(), is_ok);
+    // It is in no cluster.
+    let place = memory.writable::<FanfareClusterCount>(input, size_of::<FanfareClusterCount>());
+    let expected = met.fault(place.fault_of_output()).fault(Some(FANFARE_ERR_CLUSTER));
+    let status = {
+        let (hub, count) = (Hub::pointer(&hub), place.as_mut_ptr());
+        // SAFETY: NULL or live, and what is lent is as it says.
+        unsafe { fanfare_hub_cluster_connections(hub, filter, 0, count, ptr::null_mut()) }
+    };
+    expected.check("fanfare_hub_cluster_connections", status);
     let id = read_connections(list, input, &mut memory);
     let mut one = ptr::null_mut();
     let id = id.unwrap_or(input.number());
@@ -181,8 +190,15 @@ pub(crate) fn hub_subscribers(world: &mut World, input: &mut Input<'_>) {
     if input.is_odd() {
         // SAFETY: NULL or live, the text is as it says, and writable.
         let status = unsafe { fanfare_hub_subscribers(pointer, text, &mut count) };
-        let is_ok = met.and(faults).check("fanfare_hub_subscribers", status);
+        let expected = met.and(faults);
+        let is_ok = expected.check("fanfare_hub_subscribers", status);
         assert_eq!(count != u64::MAX, is_ok);
+        let place = memory.writable::<FanfareClusterCount>(input, size_of::<FanfareClusterCount>());
+        let expected = expected.fault(place.fault_of_output()).fault(Some(FANFARE_ERR_CLUSTER));
+        // SAFETY: NULL or live, the text is as it is, and writable as far as it says.
+        let status =
+            unsafe { fanfare_hub_cluster_subscribers(pointer, text, 0, place.as_mut_ptr()) };
+        expected.check("fanfare_hub_cluster_subscribers", status);
         return;
     }
     let limit = input.number() as usize;

@@ -1,12 +1,13 @@
-//! `/connections` and `/topics`: lists of connections and of the slow ones, counts of subscribers,
-//! other topics for live streams, and ending streams.
+//! `/connections` and `/topics`: lists of connections and of the slow ones, counts of subscribers, both also
+//! of all nodes of a cluster; other topics for live streams, and ending streams.
 
 use std::str::FromStr;
 use std::time::Duration;
 
 use fanfare::{
-    AdminError, ConnectionFilter, ConnectionId, ConnectionIdError, ConnectionInfo,
-    ConnectionSelector, Hub, Subscription, SubscriptionCount, SubscriptionError, Topic,
+    AdminError, ClusterConnection, ClusterConnections, ConnectionFilter, ConnectionId,
+    ConnectionIdError, ConnectionInfo, ConnectionSelector, Hub, Subscription, SubscriptionCount,
+    SubscriptionError, Topic,
 };
 use hyper::StatusCode;
 use jiff::Timestamp;
@@ -21,10 +22,15 @@ const LIMIT_MAX: usize = 10_000;
 const LIMIT: usize = 1_000;
 /// One day: the longest reconnection time that clients are told.
 const RETRY_MS_MAX: u64 = 24 * 60 * 60 * 1_000;
+/// How long a cluster's nodes are waited for unless the client says how long it waits.
+const NODES_WAIT: Duration = Duration::from_secs(2);
 
 /// A connection, as it is written out.
 #[derive(Serialize)]
 struct Listed<'a> {
+    /// The node that has it, where several were asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    node: Option<&'a str>,
     /// Text, since it may be beyond what JavaScript's numbers hold.
     id: String,
     topics: Vec<&'a str>,
@@ -41,17 +47,28 @@ struct Listed<'a> {
     policy: &'static str,
 }
 
-/// Lists connections: `?topic=T&tag=T&lagging=1&limit=N`, each of which may be missing. With
-/// `lagging` the connection that lags most comes first.
-pub(super) async fn list(hub: &Hub, query: &str) -> Result<Answer, Refusal> {
+/// Lists connections: `?topic=T&tag=T&lagging=1&limit=N&cluster=1`, each of which may be missing. With
+/// `lagging` the connection that lags most comes first. With `cluster` all nodes are asked, for as long as the
+/// client waits.
+pub(super) async fn list(
+    hub: &Hub,
+    query: &str,
+    wait: Option<Duration>,
+) -> Result<Answer, Refusal> {
     let query = Query::parse(query).map_err(bad_request)?;
-    once(&query, &["topic", "tag", "limit", "lagging"])?;
+    once(&query, &["topic", "tag", "limit", "lagging", "cluster"])?;
     let lagging = flag(&query, "lagging").map_err(bad_request)?;
     let limit = limit(&query).map_err(bad_request)?;
     let mut filter =
         ConnectionFilter::default().lagging(lagging).slowest_first(lagging).limit(limit);
     filter.subscription = subscription(&query).map_err(bad_request)?;
     filter.tag = query.first("tag").map(Into::into);
+    if flag(&query, "cluster").map_err(bad_request)? {
+        let found = hub.cluster_connections_async(&filter, wait.unwrap_or(NODES_WAIT)).await;
+        let found = found.map_err(unanswered)?;
+        let listed: Vec<Listed<'_>> = found.connections.iter().map(Listed::from).collect();
+        return Ok(of_nodes(&found, json!({ "count": found.count, "connections": listed })));
+    }
     let found = hub.connections_async(&filter).await.map_err(unanswered)?;
     let listed: Vec<Listed<'_>> = found.iter().map(Listed::from).collect();
     Ok(json(StatusCode::OK, &json!({ "connections": listed })))
@@ -95,15 +112,30 @@ pub(super) async fn change(hub: &Hub, query: &str) -> Result<Answer, Refusal> {
     Ok(json(StatusCode::OK, &json!({ "changed": u8::from(changed) })))
 }
 
-/// Counts the subscribers of the topics that have most, `?limit=N` of them, or of one, `?topic=T`.
-pub(super) async fn topics(hub: &Hub, query: &str) -> Result<Answer, Refusal> {
+/// Counts the subscribers of the topics that have most, `?limit=N` of them, or of one, `?topic=T`, which with
+/// `&cluster=1` are those at all nodes.
+pub(super) async fn topics(
+    hub: &Hub,
+    query: &str,
+    wait: Option<Duration>,
+) -> Result<Answer, Refusal> {
     let query = Query::parse(query).map_err(bad_request)?;
-    once(&query, &["topic", "limit"])?;
+    once(&query, &["topic", "limit", "cluster"])?;
     let limit = limit(&query).map_err(bad_request)?;
+    let cluster = flag(&query, "cluster").map_err(bad_request)?;
     let listed =
         |topic: &str, subscribers: u64| json!({ "topic": topic, "subscribers": subscribers });
     let topics: Vec<_> =
         match query.first("topic").map(Topic::new).transpose().map_err(bad_request)? {
+            Some(topic) if cluster => {
+                let found = hub.cluster_subscribers_async(&topic, wait.unwrap_or(NODES_WAIT));
+                let found = found.await.map_err(unanswered)?;
+                let topics = [listed(topic.as_str(), found.count)];
+                return Ok(of_nodes(&found, json!({ "topics": topics })));
+            }
+            None if cluster => {
+                return Err(bad_request("with cluster=1 say which topic: topic=NAME"));
+            }
             Some(topic) => {
                 let subscribers = hub.subscribers_async(&topic).await.map_err(unanswered)?;
                 vec![listed(topic.as_str(), subscribers)]
@@ -119,9 +151,26 @@ pub(super) async fn topics(hub: &Hub, query: &str) -> Result<Answer, Refusal> {
     Ok(json(StatusCode::OK, &json!({ "topics": topics })))
 }
 
+/// An answer of a cluster's nodes: what was found, and who has answered.
+fn of_nodes(found: &ClusterConnections, mut content: serde_json::Value) -> Answer {
+    let ClusterConnections { nodes, answered, missing, .. } = found;
+    let missing: Vec<&str> = missing.iter().map(|node| &**node).collect();
+    content["nodes"] = json!(nodes);
+    content["answered"] = json!(answered);
+    content["missing"] = json!(missing);
+    json(StatusCode::OK, &content)
+}
+
+impl<'a> From<&'a ClusterConnection> for Listed<'a> {
+    fn from(one: &'a ClusterConnection) -> Listed<'a> {
+        Listed { node: Some(&one.node), ..Listed::from(&one.connection) }
+    }
+}
+
 impl<'a> From<&'a ConnectionInfo> for Listed<'a> {
     fn from(info: &'a ConnectionInfo) -> Listed<'a> {
         Listed {
+            node: None,
             id: info.id.to_string(),
             topics: names(&info.subscriptions),
             addr: info.addr.map(|addr| addr.to_string()),
@@ -181,8 +230,15 @@ fn flag(query: &Query<'_>, name: &str) -> Result<bool, String> {
 fn unanswered(error: AdminError) -> Refusal {
     let status = match error {
         AdminError::NoSubscription | AdminError::TooManySubscriptions => StatusCode::BAD_REQUEST,
+        AdminError::NoCluster => StatusCode::BAD_REQUEST,
         AdminError::CatchingUp => StatusCode::CONFLICT,
         _ => StatusCode::SERVICE_UNAVAILABLE,
     };
-    Refusal::new(status, error)
+    let is_of_server = matches!(error, AdminError::Unreachable { .. });
+    let refusal = Refusal::new(status, error);
+    if is_of_server {
+        refusal.coded("unreachable")
+    } else {
+        refusal
+    }
 }

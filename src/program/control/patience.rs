@@ -58,8 +58,8 @@ impl Patience {
     }
 }
 
-/// For how long a client prefers to wait. As with any preference, one that cannot be read is none.
-fn preferred_wait(fields: &HeaderMap) -> Option<Duration> {
+/// For how long a client prefers to wait, if it says so. As with any preference, one that cannot be read is none.
+pub(super) fn preferred_wait(fields: &HeaderMap) -> Option<Duration> {
     let fields = fields.get_all(&PREFER).iter().filter_map(|field| field.to_str().ok());
     fields.flat_map(|field| field.split(',')).find_map(|preference| {
         let (name, value) = preference.split(';').next()?.split_once('=')?;

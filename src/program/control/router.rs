@@ -19,7 +19,7 @@ use super::finish;
 use super::hosts::{authority_of, HostNames};
 use super::metrics::{self, Counts};
 use super::page;
-use super::patience::Patience;
+use super::patience::{preferred_wait, Patience};
 use super::pool::AuthState;
 use super::publish;
 use super::streams::{Streams, EVENTS};
@@ -163,7 +163,8 @@ impl Router {
             "/connections" => Err(Refusal::method("GET, HEAD, PUT, DELETE")),
             "/topics" if get => {
                 may_act()?;
-                connections::topics(&self.hub, head.uri.query().unwrap_or("")).await
+                let wait = preferred_wait(&head.headers);
+                connections::topics(&self.hub, head.uri.query().unwrap_or(""), wait).await
             }
             "/topics" => Err(Refusal::method("GET, HEAD")),
             _ => Err(self.nothing(caller)),
@@ -230,7 +231,7 @@ impl Router {
         match head.method {
             Method::PUT => connections::change(&self.hub, query).await,
             Method::DELETE => connections::disconnect(&self.hub, query).await,
-            _ => connections::list(&self.hub, query).await,
+            _ => connections::list(&self.hub, query, preferred_wait(&head.headers)).await,
         }
     }
 }

@@ -71,7 +71,7 @@ impl Shard {
                     self.walk(filter.subscription.as_ref(), at, budget, |shard, index| {
                         shard.consider(index, filter, list)
                     });
-                is_over.then(|| Answer::Connections(list.take()))
+                is_over.then(|| list.take())
             }
             Task::Describe(id) => {
                 let info = self.stream_of(*id).map(|index| self.info_of(index));
@@ -312,6 +312,21 @@ mod tests {
         assert_eq!(list.len(), CONNECTIONS);
         let Ok(Answer::Count(count)) = count.try_recv() else { panic!("it is a count") };
         assert_eq!(count, CONNECTIONS as u64);
+    }
+
+    #[test]
+    fn a_census_counts_beyond_its_list() {
+        let mut world = world();
+        for slowest_first in [false, true] {
+            for limit in [0, 5] {
+                let filter = ConnectionFilter { limit, slowest_first, ..Default::default() };
+                let answers = ask(&world, Query::Census(filter));
+                turns(&mut world, &answers);
+                let Ok(Answer::Census(census)) = answers.try_recv() else { panic!("a census") };
+                let found = (census.count, census.connections.len());
+                assert_eq!(found, (CONNECTIONS as u64, limit), "{slowest_first}");
+            }
+        }
     }
 
     #[test]

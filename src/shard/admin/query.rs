@@ -18,11 +18,19 @@ use crate::topic::Topic;
 #[derive(Clone)]
 pub(crate) enum Query {
     Connections(ConnectionFilter),
+    /// The same list, and how many there are beyond it.
+    Census(ConnectionFilter),
     Connection(ConnectionId),
     Subscribers(Topic),
     Subscriptions,
-    Disconnect { selector: ConnectionSelector, retry: Duration },
-    Subscribe { id: ConnectionId, subscriptions: Arc<[Subscription]> },
+    Disconnect {
+        selector: ConnectionSelector,
+        retry: Duration,
+    },
+    Subscribe {
+        id: ConnectionId,
+        subscriptions: Arc<[Subscription]>,
+    },
 }
 
 /// The answer of one shard.
@@ -32,8 +40,16 @@ pub(crate) enum Answer {
     /// The connection has something to take first.
     TooEarly,
     Connections(Vec<ConnectionInfo>),
+    Census(Census),
     Count(u64),
     Subscriptions(Vec<SubscriptionCount>),
+}
+
+/// How many connections there are of a selection, and some of them.
+#[derive(Default)]
+pub(crate) struct Census {
+    pub(crate) count: u64,
+    pub(crate) connections: Vec<ConnectionInfo>,
 }
 
 /// A query, and the channel for its answers, which has capacity for one of each shard.
@@ -74,6 +90,8 @@ pub(in crate::shard) struct Disconnecting {
 pub(in crate::shard) struct List {
     limit: usize,
     found: Found,
+    /// How many were looked for, where that is to be known.
+    count: Option<u64>,
 }
 
 enum Found {
@@ -90,7 +108,11 @@ impl RunningQuery {
         let QueryRequest { query, answer } = request;
         let task = match query {
             Query::Connections(filter) => {
-                let list = List::new(&filter);
+                let list = List::new(&filter, None);
+                Task::List { filter, at: 0, list }
+            }
+            Query::Census(filter) => {
+                let list = List::new(&filter, Some(0));
                 Task::List { filter, at: 0, list }
             }
             Query::Connection(id) => Task::Describe(id),
@@ -110,25 +132,33 @@ impl RunningQuery {
 }
 
 impl List {
-    fn new(filter: &ConnectionFilter) -> List {
+    fn new(filter: &ConnectionFilter, count: Option<u64>) -> List {
         let found = match filter.slowest_first {
             true => Found::Slowest(BinaryHeap::new()),
             false => Found::Any(Vec::new()),
         };
-        List { limit: filter.limit.min(ConnectionFilter::LIMIT_MAX), found }
+        List { limit: filter.limit.min(ConnectionFilter::LIMIT_MAX), found, count }
     }
 
-    /// Whether no other connection can get into it.
+    /// Whether no other connection can get into it, or has to be counted.
     pub(in crate::shard) fn is_full(&self) -> bool {
         match &self.found {
+            _ if self.count.is_some() => false,
             Found::Any(found) => found.len() >= self.limit,
             Found::Slowest(_) => self.limit == 0,
         }
     }
 
-    /// Whether a connection with a lag gets into it, unless it is full.
-    pub(in crate::shard) fn takes(&self, find_lag: impl FnOnce() -> Lag) -> bool {
-        let Found::Slowest(slowest) = &self.found else { return true };
+    /// Counts a connection, and says whether one with this lag gets into it.
+    pub(in crate::shard) fn takes(&mut self, find_lag: impl FnOnce() -> Lag) -> bool {
+        if let Some(count) = &mut self.count {
+            *count += 1;
+        }
+        let slowest = match &self.found {
+            Found::Any(found) => return found.len() < self.limit,
+            Found::Slowest(_) if self.limit == 0 => return false,
+            Found::Slowest(slowest) => slowest,
+        };
         let least = slowest.peek().filter(|_| slowest.len() >= self.limit);
         least.is_none_or(|Reverse(least)| find_lag() > least.lag())
     }
@@ -146,13 +176,17 @@ impl List {
     }
 
     /// Takes all that it has.
-    pub(in crate::shard) fn take(&mut self) -> Vec<ConnectionInfo> {
-        match &mut self.found {
+    pub(in crate::shard) fn take(&mut self) -> Answer {
+        let connections = match &mut self.found {
             Found::Any(found) => std::mem::take(found),
             Found::Slowest(slowest) => {
                 let slowest = std::mem::take(slowest).into_iter();
                 slowest.map(|Reverse(Ranked(info))| info).collect()
             }
+        };
+        match self.count {
+            Some(count) => Answer::Census(Census { count, connections }),
+            None => Answer::Connections(connections),
         }
     }
 }

@@ -140,8 +140,9 @@ declared! {
     layout FanfareAdmitRequest "fanfare_admit_request" [size, read, addr, peer, is_proxy, reserved];
     layout FanfareAdoptRequest "fanfare_adopt_request" [size, topics, topics_count, options, method, version, headers, headers_count, read_ahead_bytes, is_tls, has_unread_content];
     layout FanfareConnectionFilter "fanfare_connection_filter" [size, subscription, tag, limit, lagging, slowest_first];
-    layout FanfareConnection "fanfare_connection" [size, id, subscriptions, subscriptions_count, addr, tag, since_unix_ms, events, bytes, lag_events, lag_bytes, lag_age_ms, state, policy];
+    layout FanfareConnection "fanfare_connection" [size, id, subscriptions, subscriptions_count, addr, tag, since_unix_ms, events, bytes, lag_events, lag_bytes, lag_age_ms, state, policy, node];
     layout FanfareSubscriptionCount "fanfare_subscription_count" [size, subscription, subscribers];
+    layout FanfareClusterCount "fanfare_cluster_count" [size, nodes, answered, count];
     layout FanfareDrainOptions "fanfare_drain_options" [size, window_ms, grace_ms, retry_ms];
     layout FanfareDrained "fanfare_drained" [size, told, cut];
     layout FanfareMetrics "fanfare_metrics" [size, living_shards, connections_max, connections, pending_connections, lagging_connections, replaying_connections, spread_deliveries, topics, known_topics, filters, finished_topics, subscriptions, published_events, full_events, delivered_events, delivered_bytes, replayed_events, gathered_parts, kept_events, kept_bytes, heartbeats, batches, held_batches, backlog_bytes, lag_bytes, dropped_events, conflated_events, accepted_connections, refused_connections, finished_answers, pending_authorizations, denied_authorizations, failed_authorizations, late_authorizations, lost_notices, interest_watchers, owed_interest_notices, cut_graces, disconnects, gap_events, latency_buckets, latency_bounds_us, latency_counts, latency_sum_ns, journal_failing, journal_disk_bytes, journal_waiting_bytes, journal_records, journal_syncs, journal_errors, cluster_failing, cluster_backlog_bytes, cluster_batches, cluster_items, cluster_refused_items, cluster_connects, cluster_losses];

@@ -188,8 +188,9 @@ class JournalError(FanfareError):
 
 
 class ClusterError(FanfareError):
-    """The server of the cluster in the option cluster_url does not serve, or the library has no
-    clusters; the log says why, mend that and try again.
+    """The server of the cluster in the option cluster_url does not serve, or passes no question
+    on, or the hub is in no cluster, or the library has none; the log says why, mend that and
+    try again.
     """
 
 
