@@ -108,6 +108,7 @@ impl Shared {
             counters: Counters::default(),
             life: Default::default(),
             reached: Default::default(),
+            strangers: Default::default(),
             questions: Default::default(),
             continuity: Default::default(),
             asking: Default::default(),

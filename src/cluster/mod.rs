@@ -35,6 +35,7 @@ mod found;
 mod options;
 mod outbox;
 mod recall;
+mod strangers;
 
 #[cfg(feature = "cluster")]
 mod answering;
@@ -78,6 +79,7 @@ use self::outbox::Outbox;
 pub(crate) use self::outbox::Slot;
 pub(crate) use self::recall::{Asker, Recall, Recalled, RecalledEvents};
 use self::recall::{Continuity, Questions};
+use self::strangers::Strangers;
 use crate::filter::Subscription;
 use crate::frame::Draft;
 use crate::lifecycle::AdminError;
@@ -130,6 +132,7 @@ struct Shared {
     /// The stream's life, and the last number that the reader has taken.
     life: AtomicU64,
     reached: AtomicU64,
+    strangers: Strangers,
     /// What clients lack that this node has forgotten.
     questions: Questions,
     continuity: Continuity,
@@ -323,8 +326,11 @@ impl Cluster {
     /// Whether a client has to come back later, or to another node: it was at one that has read more than this
     /// one.
     pub(crate) fn is_behind(&self, order: &Order, resume: &Resume) -> bool {
-        order.is_behind(resume)
-            || self.shared.reading.trouble().is_some() && order.may_be_behind(resume)
+        if order.is_behind(resume) {
+            return true;
+        }
+        let Some(epoch) = order.unknown_epoch(resume) else { return false };
+        self.shared.reading.trouble().is_some() || self.shared.strangers.may_become_known(epoch)
     }
 
     /// Asks for what a client lacks; false if too many wait for that already. The answer comes to the asker, once, with

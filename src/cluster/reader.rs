@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_channel::Sender;
 use event_listener::Listener as _;
@@ -131,6 +131,7 @@ impl Reader<'_> {
     fn read_some(&mut self, session: &mut Session) -> Result<(), Stop> {
         let keys = self.shared.keys();
         self.announce(session, &keys)?;
+        let asked = Instant::now();
         let answer: Value = redis::cmd("XREAD")
             .arg("BLOCK")
             .arg(block(&self.shared.options).as_millis() as u64)
@@ -143,11 +144,16 @@ impl Reader<'_> {
         let entries = Entry::read_new(answer).map_err(malformed)?;
         if entries.is_empty() {
             begin_if_due(session, self.shared)?;
+            self.shared.strangers.note_end(asked);
             return Ok(());
         }
+        let is_end = entries.len() < ENTRIES_MAX;
         for entry in entries {
             let node = self.node.upgrade().ok_or(Stop::Ended)?;
             self.take(session, &*node, entry)?;
+        }
+        if is_end {
+            self.shared.strangers.note_end(asked);
         }
         if let Some(id) = self.marks.excess(&self.shared.options) {
             () = redis::cmd("XTRIM")
@@ -181,10 +187,11 @@ impl Reader<'_> {
                 self.marks.add(entry.id, items, bytes.len());
                 let age = session.age(time_ms);
                 let outcomes = match self.taken.has(&name, serial) {
-                    // The server had lost it, and was given it again: here it has its number.
+                    // The server had lost it, and was given it again: here it has its number. A client that has come
+                    // from a node without it, with an id in between, would not get it.
                     true => {
                         self.shared.continuity.note_difference(entry.id.last);
-                        node.order().pass_over(entry.id.last);
+                        self.lose(node, entry.id.last);
                         Vec::new()
                     }
                     false => self.apply(node.order(), first, age, &bytes)?,

@@ -145,11 +145,11 @@ impl Order {
         })
     }
 
-    /// Whether a client's id is that of a life that this node does not know, and perhaps will, when it has read on.
-    pub(crate) fn may_be_behind(&self, resume: &Resume) -> bool {
-        let id = resume.id().and_then(EventId::parse);
-        let known = |id| self.lock().lives.look_up(id, self.newest_id());
-        id.is_some_and(|id| known(id) == Known::Unknown)
+    /// The life of a client's id, if this node does not know it; perhaps it will, when it has read on.
+    pub(crate) fn unknown_epoch(&self, resume: &Resume) -> Option<Epoch> {
+        let id = resume.id().and_then(EventId::parse)?;
+        let known = self.lock().lives.look_up(id, self.newest_id());
+        (known == Known::Unknown).then_some(id.epoch)
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -232,7 +232,7 @@ mod tests {
         assert!(!order.is_behind(&resume(id(4, 0))));
         let other = EventId { epoch: Epoch::random(), sequence: 1 << 60 };
         assert!(!order.is_behind(&resume(other)));
-        assert!(order.may_be_behind(&resume(other)));
+        assert!(order.unknown_epoch(&resume(other)).is_some());
         assert!(!order.is_behind(&Resume::After("custom".into())));
     }
 

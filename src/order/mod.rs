@@ -92,6 +92,7 @@ pub(crate) use self::cluster_item::ClusterItem;
 pub(crate) use self::cursor::Cursor;
 use self::finishes::Finishes;
 pub(crate) use self::item::Item;
+#[cfg(feature = "cluster")]
 pub(crate) use self::item::{put_optional, put_text, Fields, Malformed};
 #[cfg(feature = "cluster")]
 pub(crate) use self::keeping::Keeping;

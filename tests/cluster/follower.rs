@@ -108,6 +108,12 @@ impl Follower {
         client.events.pop().expect("it has come").0
     }
 
+    /// Forgets its stream, and has this id.
+    pub fn come_with(&mut self, id: &str) {
+        (self.stream, self.is_ended) = (None, true);
+        id.clone_into(&mut self.last_id);
+    }
+
     /// Takes what comes within a time; false if nothing did.
     pub fn receive(&mut self, within: Duration) -> bool {
         let Some(stream) = &mut self.stream else { return false };

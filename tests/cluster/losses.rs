@@ -234,3 +234,34 @@ fn a_life_that_only_one_node_knew_is_not_mistaken_for_the_next_one() {
     at_b.wait_until(&b, Follower::is_told_lost);
     assert_eq!(at_b.numbers(), (0..10).chain(20..50).collect::<Vec<_>>());
 }
+
+#[test]
+fn a_client_of_a_life_that_its_next_node_has_not_read_of_yet_is_not_told_that_all_began_anew() {
+    let mut server = Server::start();
+    let proxy = Proxy::to(server.port);
+    let ahead = node(server.url());
+    let behind = node(proxy.url());
+    let mut client = Follower::of(&ahead, &["t"]);
+    publish_each(&ahead, 0..5);
+    client.wait_for(&ahead, 5);
+    proxy.hold();
+    server.restart();
+    publish_each(&ahead, 5..10);
+    client.wait_for(&ahead, 10);
+    for _ in 0..10 {
+        client.go_to(&behind);
+        client.receive(Duration::from_millis(20));
+        assert_eq!((client.events.len(), &*client.gaps), (10, &[][..]));
+    }
+    proxy.cut();
+    proxy.pass();
+    publish_each(&ahead, 10..12);
+    client.wait_for(&behind, 12);
+    assert_eq!(client.gaps, [] as [String; 0]);
+
+    // What is nobody's life is told as such, a moment later.
+    let mut stranger = Follower::of(&ahead, &["t"]);
+    stranger.come_with("abcdefgh-5");
+    stranger.wait_until(&ahead, |client| client.gaps.len() == 1);
+    assert!(stranger.gaps[0].contains(r#""from":"abcdefgh-5""#), "{:?}", stranger.gaps);
+}
