@@ -41,8 +41,9 @@ impl Hub {
     ///
     /// When this returns, nothing may have been sent yet; but what is published afterwards is in the
     /// stream. (A hub that keeps no history may tell a gap instead of what was published before the
-    /// shard has begun the stream.) It never blocks, and may be called from any thread. A hub that is closed or drained after this has returned and before a shard has
-    /// taken the connection, closes it without an answer.
+    /// shard has begun the stream.) It never blocks, and may be called from any thread. A hub that is
+    /// closed or drained after this has returned, and before a shard has taken the connection, closes
+    /// it without an answer.
     ///
     /// Duplicates of the descriptor may stay open elsewhere: the engine shuts the socket down when
     /// the stream ends, so that its client sees the end. Nobody else may read from the socket,

@@ -62,11 +62,11 @@ impl Hub {
     /// `filter.slowest_first`, and otherwise any.
     ///
     /// The nodes are asked through the cluster's server, and waited for until `timeout` is over, from
-    /// [`ClusterConnections::TIME_MIN`] to [`ClusterConnections::TIME_MAX`]. It takes a few milliseconds if all answer, and returns a quarter of
-    /// a second after the time at the latest. Nodes that do not are in
-    /// [`ClusterConnections::missing`], as one that is cut off from the server is for 10 seconds. Each node answers
-    /// for its connections as they are at that moment: one that goes from a node to another meanwhile may be counted
-    /// at both or at neither.
+    /// [`ClusterConnections::TIME_MIN`] to [`ClusterConnections::TIME_MAX`]. That takes a few milliseconds if all
+    /// answer, and the call returns a quarter of a second after the time at the latest. Nodes that have not answered
+    /// are in [`ClusterConnections::missing`], as one that is cut off from the server is for 10 seconds. Each node
+    /// answers for its connections as they are at that moment: a client that goes from a node to another meanwhile may
+    /// be counted at both or at neither.
     ///
     /// May be called from any thread; up to [`AdminError::CLUSTER_QUESTIONS_MAX`] questions may be on their way at
     /// once, and each has a thread of its own for its time. Blocks the calling thread, so it must not be one that

@@ -1,6 +1,6 @@
 //! What a node has published and not yet read back from the cluster's stream: batches of items, bounded in bytes.
-//! Publishers fill the last batch; the appender sends each; when the reader finds a batch in the stream, what became of its items
-//! is known, and its bytes are free again. Until then it is kept, so that it can be sent again.
+//! Publishers fill the last batch; the appender sends each; when the reader finds a batch in the stream, what became
+//! of its items is known, and its bytes are free again. Until then it is kept, so that it can be sent again.
 //!
 //! ```text
 //!   [ sent, sent | waiting, waiting, open ]

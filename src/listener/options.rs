@@ -174,8 +174,8 @@ chained! {
         /// client is given up when a probe is due, none was answered, and nothing came from it for
         /// twice this time, or for `user_timeout` if that is longer. So an idle stream whose
         /// network goes silent ends, as [`DisconnectReason::TimedOut`](crate::DisconnectReason),
-        /// when the longer one of both is over, or at most one probe's distance later. Once something is sent, be it a heartbeat,
-        /// the stream is not idle any more, and `user_timeout` counts alone: with heartbeats a
+        /// when the longer one of both is over, or at most one probe's distance later. Once something
+        /// is sent, be it a heartbeat, the stream is not idle any more, and `user_timeout` counts alone: with heartbeats a
         /// silence is noticed within their time, that time and a second. 1 s to 9 hours; zero never
         /// probes. Default: 15 s.
         pub keepalive: Duration,
