@@ -54,6 +54,8 @@ def test_all_that_a_hub_has_is_refused_in_the_child_of_a_fork_and_goes_on_in_the
             lambda: hub.metrics(),
             lambda: hub.prometheus(),
             lambda: hub.connections(),
+            lambda: hub.cluster_connections(),
+            lambda: asyncio.run(hub.cluster_subscribers_async("news")),
             lambda: hub.drain(),
             lambda: hub.subscribe("news"),
             lambda: hub.notices(),

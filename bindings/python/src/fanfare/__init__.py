@@ -23,6 +23,7 @@ from ._convert import (
 from ._names import ConnectionState, DisconnectReason, GapReason
 from .admin import Connection
 from .authorizing import Authorizer, FunctionAuthorizer, Verdict
+from .cluster import ClusterConnections
 from .errors import (
     AddressError,
     ArgumentError,
@@ -84,6 +85,7 @@ __all__ = [
     "BufferSizeError",
     "BusyError",
     "ClosedError",
+    "ClusterConnections",
     "ClusterError",
     "Connected",
     "Connection",

@@ -29,7 +29,7 @@ _POLICY_NAMES = {number: name for name, number in POLICIES.items()}
 class Connection:
     """A connection, as it was at one moment."""
 
-    #: Its id, which no other connection of the hub ever has.
+    #: Its id, which no other connection of its hub ever has.
     id: int
     #: What it is subscribed to, each once, in no order.
     subscriptions: tuple[str, ...]
@@ -53,6 +53,9 @@ class Connection:
     state: ConnectionState
     #: What happens to it when it lags too far.
     policy: Policy
+    #: The name of its node, to whose hub the id belongs, in a list of ``cluster_connections``;
+    #: ``None`` in other lists.
+    node: str | None = None
 
 
 class Administering(Base):
@@ -84,17 +87,11 @@ class Administering(Base):
         """
         if not 1 <= limit <= 1_000_000:
             raise ValueError("limit may be 1 to 1,000,000")
-        memory, wanted = Memory(), struct("fanfare_connection_filter")
-        if subscription is not None:
-            wanted.subscription = memory.text(subscription)
-        if tag is not None:
-            wanted.tag = memory.text(tag)
-        wanted.limit = limit
-        wanted.lagging = bool(lagging)
-        wanted.slowest_first = bool(slowest_first)
+        memory = Memory()
+        wanted = selection(memory, subscription, tag, lagging, slowest_first, limit)
         out = ffi.new("fanfare_connections **")
         check(lib.fanfare_hub_connections(self._native, wanted, out))
-        return _listed(out[0])
+        return listed(out[0])
 
     def connection(self, id: int) -> Connection:  # noqa: A002 (what it is)
         """Describes one connection.
@@ -103,7 +100,7 @@ class Administering(Base):
         """
         out = ffi.new("fanfare_connections **")
         check(lib.fanfare_hub_connection(self._native, _id(id), out))
-        return _listed(out[0])[0]
+        return listed(out[0])[0]
 
     def subscribers(self, topic: Text) -> int:
         """How many connections get a topic's events, by its name or by filters, each once.
@@ -124,10 +121,10 @@ class Administering(Base):
             raise ValueError("limit may be 0 to 1,000,000")
         out = ffi.new("fanfare_subscription_counts **")
         check(lib.fanfare_hub_subscription_counts(self._native, limit, out))
-        listed = ffi.gc(out[0], lib.fanfare_subscription_counts_free)
+        owned = ffi.gc(out[0], lib.fanfare_subscription_counts_free)
         count, counts = struct("fanfare_subscription_count"), {}
-        for index in range(lib.fanfare_subscription_counts_count(listed)):
-            check(lib.fanfare_subscription_counts_get(listed, index, count))
+        for index in range(lib.fanfare_subscription_counts_count(owned)):
+            check(lib.fanfare_subscription_counts_get(owned, index, count))
             counts[taken(count.subscription)] = int(count.subscribers)
         return counts
 
@@ -194,11 +191,32 @@ def _retry(retry_ms: int) -> int:
     return int(made.retry_ms)
 
 
-def _listed(out: Any) -> list[Connection]:  # noqa: ANN401 (cffi has no types)
-    listed = ffi.gc(out, lib.fanfare_connections_free)
+def selection(
+    memory: Memory,
+    subscription: Text | None,
+    tag: Text | None,
+    lagging: bool,
+    slowest_first: bool,
+    limit: int,
+) -> Any:  # noqa: ANN401 (cffi has no types)
+    """Which connections are listed, as the library takes it; it lasts as long as the memory."""
+    wanted = struct("fanfare_connection_filter")
+    if subscription is not None:
+        wanted.subscription = memory.text(subscription)
+    if tag is not None:
+        wanted.tag = memory.text(tag)
+    wanted.limit = limit
+    wanted.lagging = bool(lagging)
+    wanted.slowest_first = bool(slowest_first)
+    return wanted
+
+
+def listed(out: Any) -> list[Connection]:  # noqa: ANN401 (cffi has no types)
+    """The connections of a list of the library's, which is freed."""
+    owned = ffi.gc(out, lib.fanfare_connections_free)
     read, connections = struct("fanfare_connection"), []
-    for index in range(lib.fanfare_connections_count(listed)):
-        check(lib.fanfare_connections_get(listed, index, read))
+    for index in range(lib.fanfare_connections_count(owned)):
+        check(lib.fanfare_connections_get(owned, index, read))
         connections.append(
             Connection(
                 id=read.id,
@@ -213,6 +231,7 @@ def _listed(out: Any) -> list[Connection]:  # noqa: ANN401 (cffi has no types)
                 lag_age=read.lag_age_ms / 1000,
                 state=connection_state(read.state),
                 policy=cast("Policy", _POLICY_NAMES.get(read.policy, "disconnect")),
+                node=decoded(read.node),
             )
         )
     return connections

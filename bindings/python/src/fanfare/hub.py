@@ -26,6 +26,7 @@ from ._native import ffi, lib
 from ._waiting import blocking, interruptible, milliseconds, unblocking
 from .admin import Administering
 from .authorizing import Authorizer, Authorizing
+from .cluster import AskingNodes
 from .errors import check
 from .listening import Listening
 from .metrics import Counting
@@ -45,7 +46,17 @@ class Drained:
     cut: int
 
 
-class Hub(Publishing, Ruling, Listening, Streaming, Noticing, Authorizing, Administering, Counting):
+class Hub(
+    Publishing,
+    Ruling,
+    Listening,
+    Streaming,
+    Noticing,
+    Authorizing,
+    Administering,
+    AskingNodes,
+    Counting,
+):
     """A fan-out engine with threads of its own. It is safe to use from any thread.
 
     Use it with ``with`` or ``async with``, or call :meth:`close` at the end. A hub that is dropped
