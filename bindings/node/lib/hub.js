@@ -21,10 +21,12 @@ const WAITING = ['timeoutMs', 'signal'];
 /** The most events that the library is handed at once, while JavaScript's thread does nothing else. */
 const PART_MAX = 256;
 
-/** The engine, with its own threads. index.d.ts documents each item. */
 /** How long a thread of the runtime's pool waits at a time. */
 const FLUSH_SLICE_MS = 100;
+/** How long the nodes of a cluster are waited for. */
+const NODES_WAIT_MS = 2000;
 
+/** The engine, with its own threads. index.d.ts documents each item. */
 class Hub extends EventEmitter {
   #native;
   #publish;
@@ -229,6 +231,14 @@ class Hub extends EventEmitter {
 
   async subscribers(topic) {
     return native.subscribers(this.#native, topic);
+  }
+
+  async clusterConnections(filter = {}, { timeoutMs = NODES_WAIT_MS } = {}) {
+    return native.clusterConnections(this.#native, filter, timeoutMs);
+  }
+
+  async clusterSubscribers(topic, { timeoutMs = NODES_WAIT_MS } = {}) {
+    return native.clusterSubscribers(this.#native, topic, timeoutMs);
   }
 
   async subscriptionCounts(limit = 1000) {
