@@ -11,6 +11,7 @@ const { handle } = require('./handle.js');
 const { Listener } = require('./listener.js');
 const native = require('./native.js');
 const { Sources } = require('./notices.js');
+const { Questions } = require('./questions.js');
 const { response } = require('./response.js');
 const { handOver } = require('./socket.js');
 const { Stream } = require('./stream.js');
@@ -36,6 +37,7 @@ class Hub extends EventEmitter {
   #authorizer;
   #isOpenToAll = false;
   #waiting;
+  #questions = new Questions();
 
   constructor(options = {}) {
     super();
@@ -234,11 +236,11 @@ class Hub extends EventEmitter {
   }
 
   async clusterConnections(filter = {}, { timeoutMs = NODES_WAIT_MS } = {}) {
-    return native.clusterConnections(this.#native, filter, timeoutMs);
+    return this.#questions.ask(timeoutMs, (leftMs) => native.clusterConnections(this.#native, filter, leftMs));
   }
 
   async clusterSubscribers(topic, { timeoutMs = NODES_WAIT_MS } = {}) {
-    return native.clusterSubscribers(this.#native, topic, timeoutMs);
+    return this.#questions.ask(timeoutMs, (leftMs) => native.clusterSubscribers(this.#native, topic, leftMs));
   }
 
   async subscriptionCounts(limit = 1000) {
@@ -294,6 +296,7 @@ class Hub extends EventEmitter {
 
   async #close() {
     const closed = native.close(this.#native);
+    this.#questions.close();
     try {
       await closed;
     } finally {

@@ -221,8 +221,9 @@ export class Hub {
    * Those that do not are waited for until the time is over, and are no error, but `missing`. A client
    * that goes from a node to another meanwhile may be counted at both or at neither.
    *
-   * A call waits on a thread of the runtime's pool, of which there are 4 (`UV_THREADPOOL_SIZE`): ask with
-   * short times if many ask at once.
+   * A call waits on a thread of the runtime's pool; a process that exits meanwhile ends when that is over.
+   * Two calls of a hub do so at once. Those behind them ask in their turn, for what is left of their time,
+   * and at least for the shortest.
    *
    * @throws {FanfareError} FANFARE_ERR_CLUSTER when the hub is in no cluster, or the cluster's server is
    * away or passes no question on, FANFARE_ERR_BUSY when 16 questions of the hub are on their way,
