@@ -11,6 +11,7 @@ const { handle } = require('./handle.js');
 const { Listener } = require('./listener.js');
 const native = require('./native.js');
 const { Sources } = require('./notices.js');
+const { Questions } = require('./questions.js');
 const { response } = require('./response.js');
 const { handOver } = require('./socket.js');
 const { Stream } = require('./stream.js');
@@ -21,10 +22,12 @@ const WAITING = ['timeoutMs', 'signal'];
 /** The most events that the library is handed at once, while JavaScript's thread does nothing else. */
 const PART_MAX = 256;
 
-/** The engine, with its own threads. index.d.ts documents each item. */
 /** How long a thread of the runtime's pool waits at a time. */
 const FLUSH_SLICE_MS = 100;
+/** How long the nodes of a cluster are waited for. */
+const NODES_WAIT_MS = 2000;
 
+/** The engine, with its own threads. index.d.ts documents each item. */
 class Hub extends EventEmitter {
   #native;
   #publish;
@@ -34,6 +37,7 @@ class Hub extends EventEmitter {
   #authorizer;
   #isOpenToAll = false;
   #waiting;
+  #questions = new Questions();
 
   constructor(options = {}) {
     super();
@@ -231,6 +235,14 @@ class Hub extends EventEmitter {
     return native.subscribers(this.#native, topic);
   }
 
+  async clusterConnections(filter = {}, { timeoutMs = NODES_WAIT_MS } = {}) {
+    return this.#questions.ask(timeoutMs, (leftMs) => native.clusterConnections(this.#native, filter, leftMs));
+  }
+
+  async clusterSubscribers(topic, { timeoutMs = NODES_WAIT_MS } = {}) {
+    return this.#questions.ask(timeoutMs, (leftMs) => native.clusterSubscribers(this.#native, topic, leftMs));
+  }
+
   async subscriptionCounts(limit = 1000) {
     return new Map(await native.subscriptionCounts(this.#native, limit));
   }
@@ -284,6 +296,7 @@ class Hub extends EventEmitter {
 
   async #close() {
     const closed = native.close(this.#native);
+    this.#questions.close();
     try {
       await closed;
     } finally {

@@ -1,8 +1,11 @@
-/* A hub's connections: listed, counted, ended, and given other topics. Each asks the engine's
- * threads, which may take a while, and is a job.
+/* A hub's connections: listed, counted, ended, and given other topics; and those of all nodes of its
+ * cluster, listed and counted. Each asks the engine's threads, or the other nodes, which may take a
+ * while, and is a job.
  */
 
 #include "addon.h"
+
+#include <math.h>
 
 /* ---- lists ---- */
 
@@ -23,7 +26,8 @@ static napi_value connection_value(napi_env env, const fanfare_connection *conne
         set_number(env, value, "lagBytes", (double)connection->lag_bytes) &&
         set_number(env, value, "lagAgeMs", (double)connection->lag_age_ms) &&
         set_text(env, value, "state", fanfare_connection_state_name(connection->state)) &&
-        set_string(env, value, "policy", policy ? policy : "disconnect");
+        set_string(env, value, "policy", policy ? policy : "disconnect") &&
+        (!connection->node.data || set_text(env, value, "node", connection->node));
     return set ? value : NULL;
 }
 
@@ -211,6 +215,126 @@ static napi_value hub_subscribers(napi_env env, napi_callback_info info) {
     return job_start(env, job);
 }
 
+/* ---- at all nodes of a cluster ---- */
+
+typedef struct {
+    uint64_t timeout_ms;
+    fanfare_connection_filter filter;
+    fanfare_cluster_count count;
+    fanfare_connections *list;
+} cluster_call;
+
+/* Reads for how long nodes are waited for. The library bounds it, whatever it is: what is left until
+ * a deadline may be a fraction, below 0, or infinite. */
+static bool timeout_read(napi_env env, napi_value value, uint64_t *out) {
+    double ms = 0;
+    if (napi_get_value_double(env, value, &ms) != napi_ok) {
+        throw_type(env, "%s must be a number", "timeoutMs");
+        return false;
+    }
+    if (isnan(ms)) {
+        throw_option(env, FANFARE_ERR_OPTIONS, "timeoutMs", FANFARE_TEXT("a number of milliseconds"));
+        return false;
+    }
+    *out = ms <= 0 ? 0 : ms >= SAFE_INTEGER_MAX ? (uint64_t)SAFE_INTEGER_MAX : (uint64_t)ms;
+    return true;
+}
+
+/* A job that asks all nodes and waits for as long as `timeout` says, or NULL with an exception
+ * pending. */
+static job *job_of_cluster(napi_env env, napi_value hub, napi_value timeout) {
+    job *job = job_new(env, hub, false);
+    if (!job) {
+        return NULL;
+    }
+    cluster_call *call = memory_take(env, &job->memory, sizeof(*call));
+    if (!call || !timeout_read(env, timeout, &call->timeout_ms)) {
+        job_free(job);
+        return NULL;
+    }
+    call->count = fanfare_cluster_count_empty();
+    job->result = call;
+    return job;
+}
+
+/* {nodes, answered, missing, count} */
+static napi_value cluster_count_done(napi_env env, job *job) {
+    napi_value value;
+    const cluster_call *call = job->result;
+    CHECK(env, napi_create_object(env, &value));
+    bool set = set_number(env, value, "nodes", (double)call->count.nodes) &&
+               set_number(env, value, "answered", (double)call->count.answered) &&
+               set_number(env, value, "missing",
+                          (double)(call->count.nodes - call->count.answered)) &&
+               set_number(env, value, "count", (double)call->count.count);
+    return set ? value : NULL;
+}
+
+static napi_value cluster_connections_done(napi_env env, job *job) {
+    cluster_call *call = job->result;
+    napi_value value = cluster_count_done(env, job);
+    bool set = value && set_value(env, value, "connections", connections_value(env, call->list));
+    fanfare_connections_free(call->list);
+    return set ? value : NULL;
+}
+
+static fanfare_status cluster_connections_run(job *job) {
+    cluster_call *call = job->result;
+    /* A filter's limit of 0 is the library's default: without a list, nodes only count. */
+    return fanfare_hub_cluster_connections(job->hub->native, &call->filter, call->timeout_ms,
+                                           &call->count,
+                                           call->filter.limit > 0 ? &call->list : NULL);
+}
+
+/* clusterConnections(hub, filter, timeoutMs) -> Promise of what clusterSubscribers
+ * gives, and connections */
+static napi_value hub_cluster_connections(napi_env env, napi_callback_info info) {
+    enum { LIMIT = 1000 };
+    napi_value args[3];
+    if (!args_of(env, info, COUNT_OF(args), args)) {
+        return NULL;
+    }
+    job *job = job_of_cluster(env, args[0], args[2]);
+    if (!job) {
+        return NULL;
+    }
+    cluster_call *call = job->result;
+    call->filter = fanfare_connection_filter_of_all();
+    call->filter.limit = LIMIT;
+    if (!struct_read(env, &job->memory, args[1], &CONNECTION_FILTER_SPEC, &call->filter)) {
+        job_free(job);
+        return NULL;
+    }
+    job->run = cluster_connections_run;
+    job->done = cluster_connections_done;
+    return job_start(env, job);
+}
+
+static fanfare_status cluster_subscribers_run(job *job) {
+    cluster_call *call = job->result;
+    return fanfare_hub_cluster_subscribers(job->hub->native, job->text, call->timeout_ms,
+                                           &call->count);
+}
+
+/* clusterSubscribers(hub, topic, timeoutMs) -> Promise of {nodes, answered, missing, count} */
+static napi_value hub_cluster_subscribers(napi_env env, napi_callback_info info) {
+    napi_value args[3];
+    if (!args_of(env, info, COUNT_OF(args), args)) {
+        return NULL;
+    }
+    job *job = job_of_cluster(env, args[0], args[2]);
+    if (!job) {
+        return NULL;
+    }
+    if (!required_read(env, &job->memory, args[1], "topic", &job->text)) {
+        job_free(job);
+        return NULL;
+    }
+    job->run = cluster_subscribers_run;
+    job->done = cluster_count_done;
+    return job_start(env, job);
+}
+
 /* ---- what ends and changes them ---- */
 
 /* Reads a time, of which what is beyond a day is taken for a day. */
@@ -315,6 +439,8 @@ const export ADMIN_EXPORTS[] = {
     {"connection", hub_connection},
     {"subscriptionCounts", hub_subscription_counts},
     {"subscribers", hub_subscribers},
+    {"clusterConnections", hub_cluster_connections},
+    {"clusterSubscribers", hub_cluster_subscribers},
     {"disconnect", hub_disconnect},
     {"disconnectTag", hub_disconnect_tag},
     {"disconnectSubscription", hub_disconnect_subscription},

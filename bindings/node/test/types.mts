@@ -32,6 +32,11 @@ export async function allowed(): Promise<void> {
   new Tickets().lookUp('a', { goesOn: true }).grant.topics satisfies readonly string[] | string | undefined;
   new SigningKey('a').sign({ topics: 'a', expiresAt: 1 }, { kid: 'b' }) satisfies string;
   (await hub.connections({ lagging: true }))[0]?.lagAgeMs satisfies number | undefined;
+  const found = await hub.clusterConnections({ tag: 'a', limit: 0 }, { timeoutMs: 100 });
+  found.connections[0]?.node satisfies string | undefined;
+  found.connections[0]?.id satisfies bigint | undefined;
+  const { nodes, answered, missing, count } = await hub.clusterSubscribers('a');
+  (nodes - answered === missing && count > 0) satisfies boolean;
   hub.metrics().latenciesUs satisfies Array<[number, number]>;
   STREAM_HEADERS['content-type'] satisfies string | undefined;
   (await hub.drain({ windowMs: 0 })).told satisfies number;
@@ -60,6 +65,10 @@ export function refused(hub: Hub, error: FanfareError): ErrorCode {
   hub.publish('news', 'a', { timeoutMs: 1 });
   // @ts-expect-error: ids of connections are bigints
   void hub.disconnect(1);
+  // @ts-expect-error: times have units
+  void hub.clusterSubscribers('a', { timeout: 2 });
+  // @ts-expect-error: a list of one node does not say which
+  void hub.connections().then(([connection]) => connection?.node);
   // @ts-expect-error: there is no such policy
   hub.subscribe('news', { policy: 'drop' });
   // @ts-expect-error: there is no such level

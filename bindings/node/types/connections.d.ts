@@ -42,6 +42,42 @@ export interface ConnectionFilter {
   slowestFirst?: boolean | undefined;
 }
 
+/** A connection at one of the nodes of a cluster. */
+export interface ClusterConnection extends Connection {
+  /** The name of its node. The id is one of that node's hub, and may be another connection's elsewhere. */
+  node: string;
+}
+
+/** How many connections the nodes of a cluster have. */
+export interface ClusterCount {
+  /**
+   * How many nodes the cluster has, with the hub that was asked: those that have shown in the last 10
+   * seconds that they are there, and have not ended in order since.
+   */
+  nodes: number;
+  /** How many of them have answered in time. */
+  answered: number;
+  /** How many have not: `count` is that of all nodes only if it is 0. */
+  missing: number;
+  /** The number of connections at those that have answered, listed or not. */
+  count: number;
+}
+
+/** How many connections the nodes of a cluster have, and which. */
+export interface ClusterConnections extends ClusterCount {
+  /** Some of them, at most as many as were asked for. */
+  connections: ClusterConnection[];
+}
+
+/** How the nodes of a cluster are asked. */
+export interface ClusterWaitOptions {
+  /**
+   * For how long nodes are waited for that do not answer. Bounds: 50 to 10,000; what is beyond them counts
+   * as the nearest. Default: 2 s.
+   */
+  timeoutMs?: number | undefined;
+}
+
 /** What clients are told whose connections are ended. */
 export interface DisconnectOptions {
   /** To come back after a time drawn from this to twice this, at most 1 day; 0 tells nothing. */

@@ -1,6 +1,7 @@
 import type { AuthorizeOptions, Decide } from './authorizing.js';
 import type {
-  Connection, ConnectionFilter, DisconnectOptions, DrainOptions, Drained, Rule, RuleOptions,
+  ClusterConnections, ClusterCount, ClusterWaitOptions, Connection, ConnectionFilter, DisconnectOptions, DrainOptions,
+  Drained, Rule, RuleOptions,
 } from './connections.js';
 import type {
   Handled, HandleOptions, NodeRequest, NodeResponse, Request, Response, ResponseOptions,
@@ -214,6 +215,28 @@ export class Hub {
   connection(id: bigint): Promise<Connection>;
   /** How many connections get a topic's events, by its name or by filters, each once. */
   subscribers(topic: string): Promise<number>;
+  /**
+   * Counts the connections at all nodes of the hub's cluster, and lists some: at most 10,000, and of each
+   * node what fits into 2 MiB; a `limit` of 0 lists none. That takes some milliseconds if all nodes answer.
+   * Those that do not are waited for until the time is over, and are no error, but `missing`. A client
+   * that goes from a node to another meanwhile may be counted at both or at neither.
+   *
+   * A call waits on a thread of the runtime's pool; a process that exits meanwhile ends when that is over.
+   * Two calls of a hub do so at once. Those behind them ask in their turn, for what is left of their time,
+   * and at least for the shortest.
+   *
+   * @throws {FanfareError} FANFARE_ERR_CLUSTER when the hub is in no cluster, or the cluster's server is
+   * away or passes no question on, FANFARE_ERR_BUSY when 16 questions of the hub are on their way,
+   * FANFARE_ERR_SUBSCRIPTION, FANFARE_ERR_OPTIONS, FANFARE_ERR_CLOSED
+   */
+  clusterConnections(filter?: ConnectionFilter, options?: ClusterWaitOptions): Promise<ClusterConnections>;
+  /**
+   * How many connections at all nodes of the hub's cluster get a topic's events, by its name or by
+   * filters, each once. It asks as `clusterConnections` does.
+   *
+   * @throws {FanfareError} FANFARE_ERR_TOPIC, and as of `clusterConnections`
+   */
+  clusterSubscribers(topic: string, options?: ClusterWaitOptions): Promise<ClusterCount>;
   /** The topics and filters with the most subscribers, most first. */
   subscriptionCounts(limit?: number): Promise<Map<string, number>>;
   /** Ends one connection. An `EventSource` comes back by itself. FANFARE_ERR_STALE: it has ended. */
