@@ -52,6 +52,9 @@ type Connection struct {
 	State ConnectionState
 	// Policy is what happens to it when it lags too far.
 	Policy Policy
+	// Node is the name of its node, whose hub alone knows the ID, in a list of [Hub.ClusterConnections]; empty
+	// in other lists.
+	Node string
 }
 
 // ConnectionFilter is which connections are listed. The zero value lists any 1,000.
@@ -69,6 +72,23 @@ type ConnectionFilter struct {
 	Limit int
 }
 
+func (f *ConnectionFilter) check() error {
+	if f.Limit < 0 || f.Limit > 1_000_000 {
+		return &OptionError{"Limit", "1 to 1,000,000", ErrOptions}
+	}
+	return nil
+}
+
+func (f *ConnectionFilter) native(memory *memory) C.fanfare_connection_filter {
+	given := C.fanfare_connection_filter_of_all()
+	given.subscription = memory.field(f.Subscription)
+	given.tag = memory.field(f.Tag)
+	given.limit = C.uint64_t(f.Limit)
+	given.lagging = flag(f.Lagging)
+	given.slowest_first = flag(f.SlowestFirst)
+	return given
+}
+
 // Connections lists connections. It asks the engine's threads, as do the methods below, and blocks for
 // about a millisecond per 10,000 connections, and at most 10 seconds.
 //
@@ -76,17 +96,12 @@ type ConnectionFilter struct {
 // bounds; [ErrBusy] when 64 such questions wait already, [ErrTimeout], [ErrClosed] or [ErrForked], as
 // of the methods below.
 func (h *Hub) Connections(filter ConnectionFilter) ([]Connection, error) {
-	if filter.Limit < 0 || filter.Limit > 1_000_000 {
-		return nil, &OptionError{"Limit", "1 to 1,000,000", ErrOptions}
+	if err := filter.check(); err != nil {
+		return nil, err
 	}
 	var memory memory
 	defer memory.release()
-	given := C.fanfare_connection_filter_of_all()
-	given.subscription = memory.field(filter.Subscription)
-	given.tag = memory.field(filter.Tag)
-	given.limit = C.uint64_t(filter.Limit)
-	given.lagging = flag(filter.Lagging)
-	given.slowest_first = flag(filter.SlowestFirst)
+	given := filter.native(&memory)
 	var list *C.fanfare_connections
 	err := failure(C.fanfare_hub_connections(h.pointer(), &given, &list))
 	runtime.KeepAlive(h)
@@ -133,6 +148,7 @@ func listed(list *C.fanfare_connections) ([]Connection, error) {
 			LagAge:        time.Duration(read.lag_age_ms) * time.Millisecond,
 			State:         ConnectionState(read.state),
 			Policy:        Policy(read.policy),
+			Node:          goText(read.node),
 		})
 	}
 	return connections, nil

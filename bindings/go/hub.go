@@ -176,15 +176,7 @@ func (h *Hub) Drain(ctx context.Context, options *DrainOptions) (Drained, error)
 		duration(&given.grace_ms, options.Grace)
 		duration(&given.retry_ms, options.Retry)
 	}
-	if err := ctx.Err(); err != nil {
-		return Drained{}, err
-	}
-	type outcome struct {
-		drained Drained
-		err     error
-	}
-	ended := make(chan outcome, 1)
-	go func() {
+	return untilDone(ctx, func() (Drained, error) {
 		read := C.fanfare_drained_empty()
 		err := failure(C.fanfare_hub_drain(h.pointer(), &given, &read))
 		if err == ErrOptions {
@@ -193,13 +185,31 @@ func (h *Hub) Drain(ctx context.Context, options *DrainOptions) (Drained, error)
 			h.parts.close()
 		}
 		runtime.KeepAlive(h)
-		ended <- outcome{Drained{uint64(read.told), uint64(read.cut)}, err}
+		return Drained{uint64(read.told), uint64(read.cut)}, err
+	})
+}
+
+// untilDone waits for a call of the library's, which cannot be told that the context has ended: it goes on by
+// itself then, on the thread that it has.
+func untilDone[T any](ctx context.Context, call func() (T, error)) (T, error) {
+	var none T
+	if err := ctx.Err(); err != nil {
+		return none, err
+	}
+	type outcome struct {
+		done T
+		err  error
+	}
+	ended := make(chan outcome, 1)
+	go func() {
+		done, err := call()
+		ended <- outcome{done, err}
 	}()
 	select {
 	case outcome := <-ended:
-		return outcome.drained, outcome.err
+		return outcome.done, outcome.err
 	case <-ctx.Done():
-		return Drained{}, ctx.Err()
+		return none, ctx.Err()
 	}
 }
 

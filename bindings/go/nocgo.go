@@ -84,6 +84,31 @@ func (h *Hub) PublishBatchContext(ctx context.Context, publications []Publicatio
 type batch struct {
 }
 
+type ClusterCount struct {
+	Nodes    uint64
+	Answered uint64
+	Count    uint64
+}
+
+func (c ClusterCount) Missing() (r0 uint64) { return }
+
+type ClusterConnections struct {
+	ClusterCount
+	Connections []Connection
+}
+
+func (h *Hub) ClusterConnections(
+	ctx context.Context, filter ConnectionFilter, timeout time.Duration,
+) (r0 ClusterConnections, r1 error) {
+	r1 = ErrNoCgo
+	return
+}
+
+func (h *Hub) ClusterSubscribers(ctx context.Context, topic string, timeout time.Duration) (r0 ClusterCount, r1 error) {
+	r1 = ErrNoCgo
+	return
+}
+
 type ConnectionState int32
 
 const (
@@ -107,6 +132,7 @@ type Connection struct {
 	LagAge        time.Duration
 	State         ConnectionState
 	Policy        Policy
+	Node          string
 }
 
 type ConnectionFilter struct {
