@@ -6,6 +6,7 @@
 // are printed after the first tenth, which fills pools and caches, and at the end.
 
 import { fork } from 'node:child_process';
+import { once } from 'node:events';
 import { readdirSync } from 'node:fs';
 import { createServer as createHttpServer } from 'node:http';
 import { connect, createServer } from 'node:net';
@@ -61,8 +62,11 @@ async function main(count, way) {
 
   const part = async (clientsCount) => {
     const child = fork(import.meta.filename, [port, clientsCount]);
-    await new Promise((resolve) => { child.once('message', resolve); });
+    await once(child, 'message');
+    // Its end closes the channel to it, which is a descriptor too.
+    const closed = once(child, 'close');
     child.kill();
+    await closed;
     while (hub.metrics().connections > 0 || hub.metrics().pendingConnections > 0) await new Promise(setImmediate);
     for (let i = 0; i < 3; i += 1) {
       globalThis.gc?.();
