@@ -60,7 +60,7 @@ pub(crate) struct RecalledEvents {
     pub(crate) withheld: Option<(u64, u64)>,
 }
 
-/// Who has asked.
+/// The shard that has asked, and is given the answer.
 pub(crate) trait Asker: Send + Sync {
     fn answer(&self, key: u64, recalled: Recalled);
 }
@@ -68,7 +68,7 @@ pub(crate) trait Asker: Send + Sync {
 pub(super) struct Question {
     pub(super) recall: Recall,
     asker: Arc<dyn Asker>,
-    /// Whom of the asker's it is for.
+    /// The connection of the asker's that waits for the answer.
     key: u64,
     since: Instant,
 }

@@ -151,7 +151,7 @@ pub(super) async fn topics(
     Ok(json(StatusCode::OK, &json!({ "topics": topics })))
 }
 
-/// An answer of a cluster's nodes: what was found, and who has answered.
+/// An answer of a cluster's nodes: what was found, and how many nodes have answered.
 fn of_nodes(found: &ClusterConnections, mut content: serde_json::Value) -> Answer {
     let ClusterConnections { nodes, answered, missing, .. } = found;
     let missing: Vec<&str> = missing.iter().map(|node| &**node).collect();
