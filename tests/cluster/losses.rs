@@ -115,6 +115,8 @@ fn what_was_not_read_back_when_the_server_lost_it_is_sent_again() {
     at_a.wait_for_data(&a, "11");
     assert_eq!(at_a.numbers(), (0..12).collect::<Vec<_>>());
     assert_eq!(at_b.numbers(), (0..12).collect::<Vec<_>>());
+    // Its node has had the event, but a client that came from the other one meanwhile has not.
+    assert!(at_b.is_told_lost(), "{:?}", at_b.gaps);
 }
 
 #[test]
