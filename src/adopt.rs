@@ -143,12 +143,12 @@ fn reply(shared: &Shared, request: AdoptRequest, fields: &str) -> Reply {
     let wire = request.version.wire();
     let head = response::stream(wire, fields);
     let request = shared.stream_request(request.subscriptions, request.options, wire, head);
-    if shared.order.has_nothing_for(&request.wanted, &request.resume) {
-        return Reply::Answer(response::nothing_to_come(fields));
-    }
     if shared.is_behind(&request.resume) {
         let retry = jittered(BEHIND_RETRY);
         return Reply::Answer(response::come_again(fields, request.heartbeat_form, retry));
+    }
+    if shared.order.has_nothing_for(&request.wanted, &request.resume) {
+        return Reply::Answer(response::nothing_to_come(fields));
     }
     Reply::Stream(request)
 }

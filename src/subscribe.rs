@@ -73,14 +73,14 @@ impl Hub {
         let bytes_max = options.queue_bytes_max.unwrap_or(StreamOptions::QUEUE_BYTES);
         let peer = Peer::known(options.addr);
         let request = shared.stream_request(wanted, options, Wire::Plain, Vec::new());
+        if shared.is_behind(&request.resume) {
+            let pull = Arc::new(Pull::ended(DisconnectReason::Drained));
+            return Ok(EventStream::new(pull, shared, false));
+        }
         if shared.order.has_nothing_for(&request.wanted, &request.resume) {
             shared.finished_answers.fetch_add(1, Ordering::Relaxed);
             let pull = Arc::new(Pull::ended(DisconnectReason::Finished));
             return Ok(EventStream::new(pull, shared, true));
-        }
-        if shared.is_behind(&request.resume) {
-            let pull = Arc::new(Pull::ended(DisconnectReason::Drained));
-            return Ok(EventStream::new(pull, shared, false));
         }
         let pull = Arc::new(Pull::new(bytes_max));
         let asked_at = shared.order.moment();

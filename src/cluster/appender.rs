@@ -94,7 +94,7 @@ fn append(
         let command = commands.cmd("EVALSHA");
         command.arg(script).arg(4);
         command.arg(&keys.order).arg(&keys.stream).arg(&keys.node).arg(&keys.rules);
-        command.arg(&session.run).arg(shared.life.load(Ordering::Relaxed));
+        command.arg(&session.run).arg(shared.reached().epoch);
         command.arg(&shared.producer).arg(parcel.serial).arg(parcel.items).arg(&**parcel.bytes);
         for (subscription, rule) in &parcel.rules {
             command.arg(subscription).arg(rule.as_deref().unwrap_or_default());

@@ -18,17 +18,16 @@ pub(super) struct Entry {
 }
 
 pub(super) enum Content {
-    Batch { node: Vec<u8>, serial: u64, items: u32, time_ms: u64, bytes: Vec<u8> },
+    Batch {
+        node: Vec<u8>,
+        serial: u64,
+        items: u32,
+        time_ms: u64,
+        bytes: Vec<u8>,
+    },
     Life(NewLife),
-    Reached(Reached),
-}
-
-/// How far a node had read before a life began, where that was further than the life's beginning says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Reached {
-    /// The life's number.
-    pub(super) life: u64,
-    pub(super) last: u64,
+    /// How far a node had read what the server has lost.
+    Reached(EntryId),
 }
 
 /// The beginning of a life.
@@ -40,7 +39,9 @@ pub(super) struct NewLife {
     /// The number of the life before, and the last number that the stream had of it.
     pub(super) before: u64,
     pub(super) before_last: u64,
-    /// The last number that is known to have been there.
+    /// The last life and the last number in it that the node had read which began it. If that is further than the
+    /// server had come, something was lost.
+    pub(super) known: u64,
     pub(super) reached: u64,
 }
 
@@ -52,7 +53,7 @@ impl NewLife {
         const WRONG: Malformed = "the beginning of a life that is not of this version";
         let text = std::str::from_utf8(text).map_err(|_| WRONG)?;
         let fields: Vec<&str> = text.split(' ').collect();
-        let &[number, token, first, before, before_last, reached] = &fields[..] else {
+        let &[number, token, first, before, before_last, known, reached] = &fields[..] else {
             return Err(WRONG);
         };
         let number_of = |text: &str| text.parse::<u64>().map_err(|_| WRONG);
@@ -63,6 +64,7 @@ impl NewLife {
             first: number_of(first)?,
             before: number_of(before)?,
             before_last: number_of(before_last)?,
+            known: number_of(known)?,
             reached: number_of(reached)?,
         })
     }
@@ -76,17 +78,6 @@ impl NewLife {
             lost_to: Some(next.reached).filter(|&reached| reached > next.before_last),
         };
         ended.map(life).collect()
-    }
-}
-
-impl Reached {
-    fn read(text: &[u8]) -> Option<Reached> {
-        let (life, last) = std::str::from_utf8(text).ok()?.split_once(' ')?;
-        Some(Reached { life: life.parse().ok()?, last: last.parse().ok()? })
-    }
-
-    pub(super) fn text(self) -> String {
-        format!("{} {}", self.life, self.last)
     }
 }
 
@@ -149,7 +140,7 @@ impl Entry {
         };
         let content = match &mut values[..] {
             [reached, text] if reached == b"reached" => {
-                Content::Reached(Reached::read(text).ok_or(WRONG)?)
+                Content::Reached(EntryId::read(text).ok_or(WRONG)?)
             }
             [life, text] if life == b"life" => Content::Life(NewLife::read(text)?),
             [n, node, s, serial, i, items, t, time_ms, b, bytes]

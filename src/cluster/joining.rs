@@ -1,14 +1,14 @@
 //! Joining a cluster: where its stream is, and what a node has to know before it reads it.
 
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use redis::{RedisError, Value};
 
 use super::answering;
 use super::appender;
-use super::entry::{Content, Entry, NewLife};
+use super::entry::{Content, Entry, EntryId, NewLife};
 use super::reader;
 use super::recalling;
 use super::scripts::{Keys, BEGIN};
@@ -92,7 +92,7 @@ impl Cluster {
     }
 
     fn keep(&self, thread: std::thread::JoinHandle<()>) {
-        self.threads.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(thread);
+        self.threads.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
     }
 }
 
@@ -106,8 +106,8 @@ impl Shared {
             appending: Health::default(),
             reading: Health::default(),
             counters: Counters::default(),
-            life: Default::default(),
             reached: Default::default(),
+            doubtful_from: u64::MAX.into(),
             strangers: Default::default(),
             questions: Default::default(),
             continuity: Default::default(),
@@ -117,6 +117,16 @@ impl Shared {
 
     pub(super) fn keys(&self) -> Keys {
         Keys::new(&self.options.prefix, &self.producer)
+    }
+
+    /// How far the reader has come.
+    pub(super) fn reached(&self) -> EntryId {
+        let (epoch, last) = *self.reached.lock().unwrap_or_else(PoisonError::into_inner);
+        EntryId { epoch, last }
+    }
+
+    pub(super) fn reach(&self, EntryId { epoch, last }: EntryId) {
+        *self.reached.lock().unwrap_or_else(PoisonError::into_inner) = (epoch, last);
     }
 
     pub(super) fn is_ending(&self) -> bool {
@@ -133,13 +143,13 @@ pub(super) fn seed() -> u64 {
 /// Begins a life if the server's present run has none, or one before that which this node knows.
 pub(super) fn begin_if_due(session: &mut Session, shared: &Shared) -> Result<(), RedisError> {
     let keys = shared.keys();
-    let known = shared.life.load(Ordering::Relaxed);
+    let reached = shared.reached();
     let order: (Option<String>, Option<u64>) = redis::cmd("HMGET")
         .arg(&keys.order)
         .arg("server")
         .arg("epoch")
         .query(&mut session.connection)?;
-    if order.0.as_ref() == Some(&session.run) && order.1 >= Some(known.max(1)) {
+    if order.0.as_ref() == Some(&session.run) && order.1 >= Some(reached.epoch.max(1)) {
         return Ok(());
     }
     let begun: Vec<String> = redis::cmd("EVAL")
@@ -150,8 +160,8 @@ pub(super) fn begin_if_due(session: &mut Session, shared: &Shared) -> Result<(),
         .arg(&keys.lives)
         .arg(&session.run)
         .arg(Epoch::random().as_str())
-        .arg(known)
-        .arg(shared.reached.load(Ordering::Relaxed))
+        .arg(reached.epoch)
+        .arg(reached.last)
         .query(&mut session.connection)?;
     if begun.first().is_some_and(|word| word == "ok") {
         log::info!("the cluster begins a life on run {} of its server", session.run);
@@ -165,6 +175,14 @@ pub(super) fn lives(session: &mut Session, keys: &Keys) -> Result<Vec<NewLife>, 
         redis::cmd("LRANGE").arg(&keys.lives).arg(0).arg(-1).query(&mut session.connection)?;
     let lives = texts.iter().map(|text| NewLife::read(text)).collect::<Result<Vec<_>, _>>();
     lives.map_err(malformed)
+}
+
+impl Shared {
+    /// A life that the server knows.
+    pub(super) fn life(&self, session: &mut Session, number: u64) -> Result<NewLife, RedisError> {
+        let life = lives(session, &self.keys())?.into_iter().rfind(|life| life.number == number);
+        life.ok_or_else(|| malformed("an entry of a life that is not listed"))
+    }
 }
 
 /// What the client library says of an answer that it could read.
@@ -195,8 +213,7 @@ fn try_to_join(
         Ok(begins) => begins,
         Err(reason) => return Ok(Err(ClusterError::Malformed { reason: reason.to_owned() })),
     };
-    shared.life.store(begins.life.number, Ordering::Relaxed);
-    shared.reached.store(begins.reached, Ordering::Release);
+    shared.reach(EntryId { epoch: begins.life.number, last: begins.reached });
     shared.continuity.note_difference(begins.first.saturating_sub(1));
     let earlier: Vec<NewLife> =
         lives.iter().copied().filter(|life| life.number <= begins.life.number).collect();

@@ -24,10 +24,8 @@
 //! was restarted, or another one that took its place, may lack the newest entries. So an append says for which
 //! run of the server the present life was begun; in another run the script refuses it, and the first node that hears
 //! that begins a life: an entry with an epoch of its own, numbers far above all that any node can have seen,
-//! and how far the stream came. A node that has read further keeps what it has; one that has read less learns
-//! from the entry that something is lost, and has its clients come back, who are told (`order/lives.rs`). A node that
-//! had read further than the one that began the life announces that by an entry of its own, from which the others learn
-//! the same.
+//! and how far the stream and that node had come. What follows from it at each node, and for the clients that go from
+//! one to another, is in [`progress`].
 
 mod address;
 mod error;
@@ -48,6 +46,10 @@ mod entry;
 #[cfg(feature = "cluster")]
 mod joining;
 #[cfg(feature = "cluster")]
+mod marks;
+#[cfg(feature = "cluster")]
+mod progress;
+#[cfg(feature = "cluster")]
 mod question;
 #[cfg(feature = "cluster")]
 mod reader;
@@ -57,6 +59,8 @@ mod recalling;
 mod scripts;
 #[cfg(feature = "cluster")]
 mod server;
+#[cfg(feature = "cluster")]
+mod taken;
 #[cfg(feature = "cluster")]
 mod tls;
 
@@ -130,8 +134,9 @@ struct Shared {
     reading: Health,
     counters: Counters,
     /// The stream's life, and the last number that the reader has taken.
-    life: AtomicU64,
-    reached: AtomicU64,
+    reached: Mutex<(u64, u64)>,
+    /// Clients that come with this number or a later one may lack what this node is about to announce.
+    doubtful_from: AtomicU64,
     strangers: Strangers,
     /// What clients lack that this node has forgotten.
     questions: Questions,
@@ -324,9 +329,10 @@ impl Cluster {
     }
 
     /// Whether a client has to come back later, or to another node: it was at one that has read more than this
-    /// one.
+    /// one, or at one that had read less of what the server has lost.
     pub(crate) fn is_behind(&self, order: &Order, resume: &Resume) -> bool {
-        if order.is_behind(resume) {
+        let doubtful_from = self.shared.doubtful_from.load(Ordering::Acquire);
+        if order.is_behind(resume) || order.may_have_come_to(doubtful_from, resume) {
             return true;
         }
         let Some(epoch) = order.unknown_epoch(resume) else { return false };

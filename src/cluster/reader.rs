@@ -1,6 +1,5 @@
 //! The thread that reads the cluster's stream, and applies it to its node's order.
 
-use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -10,16 +9,16 @@ use event_listener::Listener as _;
 use redis::{RedisError, Value};
 
 use super::appender::PAUSES;
-use super::entry::{Content, Entry, EntryId, NewLife, Reached};
-use super::joining::{begin_if_due, lives, malformed};
+use super::entry::{Content, Entry};
+use super::joining::{begin_if_due, malformed};
+use super::marks::Marks;
+use super::progress::{Progress, Step};
 use super::scripts::{Keys, ANNOUNCE};
 use super::server::{Server, Session};
 use super::{Node, Shared};
 use crate::id::EventId;
 use crate::order::{ClusterItem, Order, Refused};
 
-/// The lives before which it knows how far it had read.
-const LIVES_MAX: usize = 64;
 /// How long the server waits for a new entry, at most, before it answers that there is none. Then the reader looks
 /// whether its life is still the stream's.
 const BLOCK_MAX: Duration = Duration::from_millis(250);
@@ -51,15 +50,9 @@ impl From<RedisError> for Stop {
 struct Reader<'a> {
     shared: &'a Shared,
     node: &'a Weak<dyn Node>,
-    /// Behind which entry it goes on.
-    position: EntryId,
+    progress: Progress,
     is_caught_up: bool,
-    /// How far it had read before the newest lives began.
-    before: VecDeque<Reached>,
-    /// What it has to tell the other nodes of that.
-    announcements: Vec<Reached>,
     marks: Marks,
-    taken: Taken,
 }
 
 /// Reads until the hub ends. Says so once when it has come to a number.
@@ -70,20 +63,8 @@ pub(super) fn run(
     tail: u64,
     caught_up: &Sender<()>,
 ) {
-    let (epoch, last) =
-        (shared.life.load(Ordering::Relaxed), shared.reached.load(Ordering::Relaxed));
-    let position = EntryId { epoch, last };
-    let (marks, taken) = (Marks::default(), Taken::default());
-    let mut reader = Reader {
-        shared,
-        node,
-        position,
-        marks,
-        taken,
-        is_caught_up: false,
-        before: VecDeque::new(),
-        announcements: Vec::new(),
-    };
+    let (progress, marks) = (Progress::new(shared.reached()), Marks::default());
+    let mut reader = Reader { shared, node, progress, is_caught_up: false, marks };
     let mut fails = 0;
     while !shared.is_ending() {
         match reader.read_by_one_connection(&mut server, tail, caught_up, &mut fails) {
@@ -117,7 +98,7 @@ impl Reader<'_> {
                 }
                 Err(stop) => return stop,
             }
-            if self.position.last >= tail {
+            if self.progress.position().last >= tail {
                 self.is_caught_up = true;
                 _ = caught_up.try_send(());
             }
@@ -139,7 +120,7 @@ impl Reader<'_> {
             .arg(ENTRIES_MAX)
             .arg("STREAMS")
             .arg(&keys.stream)
-            .arg(self.position.text())
+            .arg(self.progress.position().text())
             .query(&mut session.connection)?;
         let entries = Entry::read_new(answer).map_err(malformed)?;
         if entries.is_empty() {
@@ -168,54 +149,88 @@ impl Reader<'_> {
     }
 
     fn take(&mut self, session: &mut Session, node: &dyn Node, entry: Entry) -> Result<(), Stop> {
-        match entry.content {
-            Content::Life(life) => self.begin_life(node, &life),
-            Content::Reached(reached) => self.compare(node, reached, entry.id),
-            Content::Batch { node: name, serial, items, time_ms, bytes } => {
-                let first = (entry.id.last + 1).saturating_sub(u64::from(items));
-                if entry.id.epoch != self.position.epoch {
-                    // The entry with which its life began is gone already.
-                    let lives = lives(session, &self.shared.keys())?;
-                    let life = lives.iter().rfind(|life| life.number == entry.id.epoch);
-                    let life =
-                        life.ok_or_else(|| malformed("an entry of a life that is not listed"))?;
-                    self.begin_life(node, life);
+        let steps = self.progress.take(&entry, |number| self.shared.life(session, number))?;
+        self.wait_for_announcements();
+        let mut outcomes = Vec::new();
+        for step in steps {
+            if step.is_loss() {
+                self.lose(node, step);
+            } else if let Step::Apply { first } = step {
+                if let Content::Batch { time_ms, bytes, .. } = &entry.content {
+                    let age = session.age(*time_ms);
+                    outcomes = self.apply(node.order(), first, age, bytes)?;
                 }
-                if first > self.position.last + 1 {
-                    self.lose(node, first - 1);
-                }
-                self.marks.add(entry.id, items, bytes.len());
-                let age = session.age(time_ms);
-                let outcomes = match self.taken.has(&name, serial) {
-                    // The server had lost it, and was given it again: here it has its number. A client that has come
-                    // from a node without it, with an id in between, would not get it.
-                    true => {
-                        self.shared.continuity.note_difference(entry.id.last);
-                        self.lose(node, entry.id.last);
-                        Vec::new()
-                    }
-                    false => self.apply(node.order(), first, age, &bytes)?,
-                };
-                self.taken.note(&name, serial, entry.id.last);
-                if name == self.shared.producer.as_bytes() {
-                    let mut outcomes = outcomes.into_iter();
-                    let mut next = 0;
-                    self.shared.outbox.confirm(serial, |nth| {
-                        let skipped = (nth - next) as usize;
-                        next = nth + 1;
-                        outcomes.nth(skipped).unwrap_or(Ok(None))
-                    });
-                }
+            } else {
+                self.note(node.order(), step);
             }
         }
-        self.reach(entry.id);
+        self.shared.reach(self.progress.position());
+        let doubtful_from = self.progress.doubtful_from().unwrap_or(u64::MAX);
+        self.shared.doubtful_from.store(doubtful_from, Ordering::Release);
+        if let Content::Batch { node: name, serial, items, bytes, .. } = entry.content {
+            self.marks.add(entry.id, items, bytes.len());
+            if name == self.shared.producer.as_bytes() {
+                self.confirm(serial, outcomes);
+            }
+        }
         Ok(())
     }
 
-    fn reach(&mut self, id: EntryId) {
-        self.position = id;
-        self.shared.life.store(id.epoch, Ordering::Relaxed);
-        self.shared.reached.store(id.last, Ordering::Release);
+    /// Tells publishers what became of a batch of this node.
+    fn confirm(&self, serial: u64, outcomes: Vec<Result<Option<EventId>, Refused>>) {
+        let mut outcomes = outcomes.into_iter();
+        let mut next = 0;
+        self.shared.outbox.confirm(serial, |nth| {
+            let skipped = (nth - next) as usize;
+            next = nth + 1;
+            outcomes.nth(skipped).unwrap_or(Ok(None))
+        });
+    }
+
+    /// From here on clients come again that may lack what this node is to announce.
+    fn wait_for_announcements(&self) {
+        if let Some(from) = self.progress.doubtful_from() {
+            self.shared.doubtful_from.fetch_min(from, Ordering::AcqRel);
+        }
+    }
+
+    /// Clients of this node miss something.
+    fn lose(&self, node: &dyn Node, step: Step) {
+        if !self.is_caught_up {
+            // It has no clients, and its shards do not run yet.
+            return self.note(node.order(), step);
+        }
+        self.shared.counters.lost_ranges.fetch_add(1, Ordering::Relaxed);
+        log::error!(
+            "the cluster's stream has lost items that this node has not read; its clients come back and are told"
+        );
+        // Until all are sent away nobody is told by a heartbeat of a number that is behind what it misses: who comes
+        // with an id meanwhile comes again, and those who were on the way are sent away again.
+        self.shared.doubtful_from.store(0, Ordering::Release);
+        node.send_clients_away();
+        self.note(node.order(), step);
+        node.send_clients_away();
+    }
+
+    fn note(&self, order: &Order, step: Step) {
+        let continuity = &self.shared.continuity;
+        match step {
+            Step::Begin { epoch, first, lacks, differs } => {
+                if differs {
+                    // What this node has read before is not what the server has.
+                    continuity.note_difference(first);
+                }
+                order.begin_cluster_life(epoch, first, lacks);
+            }
+            Step::Doubt { from, to, is_behind, is_loss } => {
+                if is_loss {
+                    continuity.note_difference(to);
+                }
+                order.doubt(from, to, is_behind);
+            }
+            Step::Pass { number } => order.pass_over(number),
+            Step::Apply { .. } => {}
+        }
     }
 
     /// Applies a batch's items, and says what became of each.
@@ -263,94 +278,28 @@ impl Reader<'_> {
         Ok(outcomes)
     }
 
-    fn begin_life(&mut self, node: &dyn Node, life: &NewLife) {
-        // Of a life that it did not see begin, a node cannot know what it has missed.
-        let lost_to = match life.before == self.position.epoch {
-            true => life.reached.max(life.before_last),
-            false => life.first - 1,
-        };
-        let had = self.position.last;
-        if had > life.reached.max(life.before_last) && self.announcements.len() < LIVES_MAX {
-            self.announcements.push(Reached { life: life.number, last: had });
-        }
-        if self.before.len() == LIVES_MAX {
-            self.before.pop_front();
-        }
-        self.before.push_back(Reached { life: life.number, last: had });
-        let misses = lost_to > had;
-        if misses || had != life.before_last {
-            // What this node has read before is not what the server has.
-            self.shared.continuity.note_difference(life.first);
-        }
-        if misses {
-            self.note_lost();
-            self.send_clients_away(node);
-        }
-        node.order().begin_cluster_life(life.epoch, life.first, lost_to);
-        self.reach(EntryId { epoch: life.number, last: life.first });
-        if misses {
-            self.send_clients_away(node);
-        }
-    }
-
-    /// Says to the other nodes how far this one had read of what the server has lost: the node that began the
-    /// life may have read less.
+    /// Says to the other nodes how far this one had read of what the server has lost.
     fn announce(&mut self, session: &mut Session, keys: &Keys) -> Result<(), RedisError> {
-        while let Some(reached) = self.announcements.last() {
+        for read in self.progress.unsaid() {
             let said: Vec<String> = redis::cmd("EVAL")
                 .arg(ANNOUNCE)
                 .arg(2)
                 .arg(&keys.order)
                 .arg(&keys.stream)
                 .arg(&session.run)
-                .arg(self.position.epoch)
-                .arg(reached.text())
+                .arg(self.progress.position().epoch)
+                .arg(read.text())
                 .query(&mut session.connection)?;
-            if said.first().is_none_or(|word| word != "ok") {
-                break;
+            match &said[..] {
+                [word, number] if word == "ok" => {
+                    let number = number.parse().map_err(|_| malformed("a number that is none"))?;
+                    self.progress.note_said(read, number);
+                }
+                // Another life has begun, whose entry is to be read before.
+                _ => break,
             }
-            self.announcements.pop();
         }
         Ok(())
-    }
-
-    /// Compares how far another node had read before a life began with how far this one had.
-    fn compare(&mut self, node: &dyn Node, reached: Reached, at: EntryId) {
-        let before = self.before.iter_mut().find(|before| before.life == reached.life);
-        // One that has joined since has read none of it.
-        let misses = before.as_ref().is_none_or(|before| reached.last > before.last);
-        if let Some(before) = before {
-            before.last = before.last.max(reached.last);
-        }
-        match misses {
-            true => self.lose(node, at.last),
-            false => node.order().pass_over(at.last),
-        }
-    }
-
-    /// The server does not have what comes next any more.
-    fn lose(&mut self, node: &dyn Node, lost_to: u64) {
-        self.note_lost();
-        self.shared.continuity.note_difference(lost_to);
-        // Those that came in between are sent away again: nobody is told by a heartbeat of a number that is
-        // behind what it misses.
-        self.send_clients_away(node);
-        node.order().note_lost(lost_to);
-        self.send_clients_away(node);
-    }
-
-    /// A node that joins has no clients, and its shards do not run yet.
-    fn send_clients_away(&self, node: &dyn Node) {
-        if self.is_caught_up {
-            node.send_clients_away();
-        }
-    }
-
-    fn note_lost(&self) {
-        self.shared.counters.lost_ranges.fetch_add(1, Ordering::Relaxed);
-        log::error!(
-            "the cluster's stream has lost items that this node has not read; its clients come back and are told"
-        );
     }
 }
 
@@ -364,120 +313,9 @@ pub(super) fn items_of(mut bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// The last batch that was taken of each node.
-#[derive(Default)]
-struct Taken(HashMap<Vec<u8>, TakenBatch>);
-
-struct TakenBatch {
-    serial: u64,
-    /// The number of its last item.
-    number: u64,
-}
-
-impl Taken {
-    /// The most nodes that are known: each start of a node is another one.
-    const NODES_MAX: usize = 1024;
-
-    fn has(&self, node: &[u8], serial: u64) -> bool {
-        self.0.get(node).is_some_and(|taken| serial <= taken.serial)
-    }
-
-    fn note(&mut self, node: &[u8], serial: u64, number: u64) {
-        if let Some(taken) = self.0.get_mut(node) {
-            *taken = TakenBatch { serial: serial.max(taken.serial), number };
-            return;
-        }
-        if self.0.len() == Taken::NODES_MAX {
-            // The one that has been silent for longest.
-            let oldest = self.0.iter().min_by_key(|(_, taken)| taken.number);
-            let oldest = oldest.map(|(node, _)| node.clone());
-            oldest.and_then(|node| self.0.remove(&node));
-        }
-        self.0.insert(node.to_vec(), TakenBatch { serial, number });
-    }
-}
-
-/// How much the stream has, at some of its entries, so that it can be cut.
-#[derive(Default)]
-struct Marks {
-    marks: VecDeque<Mark>,
-    items: u64,
-    bytes: u64,
-}
-
-struct Mark {
-    id: EntryId,
-    /// What was read up to it.
-    items: u64,
-    bytes: u64,
-}
-
-impl Marks {
-    /// Marks in all that is kept.
-    const STEPS: u64 = 64;
-
-    fn add(&mut self, id: EntryId, items: u32, bytes: usize) {
-        self.items += u64::from(items);
-        self.bytes += bytes as u64;
-        self.marks.push_back(Mark { id, items: self.items, bytes: self.bytes });
-    }
-
-    /// From which entry on the stream is to be kept, if it has too much by a step.
-    fn excess(&mut self, options: &super::ClusterOptions) -> Option<EntryId> {
-        let (events_max, bytes_max) = (options.stream_events_max, options.stream_bytes_max);
-        let oldest = self.marks.front()?;
-        let items = self.items - oldest.items;
-        let bytes = self.bytes - oldest.bytes;
-        let is_due = items > events_max + events_max / Marks::STEPS
-            || bytes > bytes_max + bytes_max / Marks::STEPS;
-        if !is_due {
-            return None;
-        }
-        let (all_items, all_bytes) = (self.items, self.bytes);
-        let is_excess = |mark: &Mark| {
-            all_items - mark.items >= events_max || all_bytes - mark.bytes >= bytes_max
-        };
-        while self.marks.front().is_some_and(is_excess) {
-            self.marks.pop_front();
-        }
-        self.marks.front().map(|mark| mark.id)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cluster::ClusterOptions;
-
-    #[test]
-    fn the_stream_is_cut_by_steps_and_keeps_what_it_has_to() {
-        let options = ClusterOptions::new("redis://host").stream_events_max(1_000);
-        let mut marks = Marks::default();
-        let mut cuts = Vec::new();
-        for last in (10..=3_000).step_by(10) {
-            marks.add(EntryId { epoch: 1, last }, 10, 100);
-            cuts.extend(marks.excess(&options).map(|id| (last, id.last)));
-        }
-        assert!((50..200).contains(&cuts.len()), "{}", cuts.len());
-        for (last, cut) in cuts {
-            // The entry of the cut is kept as well.
-            assert!((1_000..=1_010).contains(&(last - (cut - 10))), "{last} {cut}");
-        }
-        assert!(marks.marks.len() <= 103, "{}", marks.marks.len());
-    }
-
-    #[test]
-    fn a_batch_that_was_taken_is_known_and_the_nodes_are_bounded() {
-        let mut taken = Taken::default();
-        taken.note(b"a", 2, 10);
-        assert!(taken.has(b"a", 1) && taken.has(b"a", 2));
-        assert!(!taken.has(b"a", 3) && !taken.has(b"b", 1));
-        for number in 0..Taken::NODES_MAX as u64 {
-            taken.note(&number.to_le_bytes(), 1, 11 + number);
-        }
-        assert_eq!(taken.0.len(), Taken::NODES_MAX);
-        assert!(!taken.has(b"a", 1), "it was silent for longest");
-    }
 
     #[test]
     fn items_are_found_by_their_lengths() {

@@ -1,7 +1,6 @@
 //! The thread that reads the cluster's stream once more, for clients that lack what this node has forgotten.
 
 use std::collections::HashSet;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -104,8 +103,7 @@ fn answer(
     recall: &Recall,
 ) -> Result<Recalled, RedisError> {
     // In this order: the reader notes a life, and how the stream differs, before it says how far it has come.
-    let last = shared.reached.load(Ordering::Acquire);
-    let end = EntryId { epoch: shared.life.load(Ordering::Relaxed), last };
+    let end = shared.reached();
     let after = recall.after / NUMBERS_PER_ITEM;
     let differs_to = shared.continuity.differs_to();
     if after < differs_to {

@@ -73,8 +73,8 @@ local epoch = math.max(before + 1, known + 1, seconds * 1000000 + micros)
 -- Milliseconds since 2026, which keeps ids short.
 local millis = (seconds - 1767225600) * 1000 + math.floor(micros / 1000)
 local first = math.max(last + 1048576, reached + 1048576, millis * 8192)
-local text = string.format('%.0f %s %.0f %.0f %.0f %.0f',
-  epoch, ARGV[2], first, before, last, math.max(last, reached))
+local text = string.format('%.0f %s %.0f %.0f %.0f %.0f %.0f',
+  epoch, ARGV[2], first, before, last, known, reached)
 redis.call('HSET', KEYS[1], 'server', ARGV[1], 'epoch', string.format('%.0f', epoch),
   'token', ARGV[2], 'last', string.format('%.0f', first))
 redis.call('RPUSH', KEYS[3], text)
@@ -83,8 +83,9 @@ redis.call('XADD', KEYS[2], string.format('%.0f-%.0f', epoch, first), 'life', te
 return {'ok'}
 ";
 
-/// Says how far a node had read before a life began: `KEYS` are order and stream; `ARGV` the server's run, the present
-/// life's number, and the announcement. Answers `stale` if the present life is another one.
+/// Says how far a node had read what the server has lost: `KEYS` are order and stream; `ARGV` the server's run, the
+/// present life's number, and the announcement. Answers `ok` and its number, or `stale` if the present life is another
+/// one.
 pub(super) const ANNOUNCE: &str = r"
 local order = redis.call('HMGET', KEYS[1], 'server', 'epoch', 'last')
 if order[1] ~= ARGV[1] or order[2] ~= ARGV[2] then
@@ -93,7 +94,7 @@ end
 local last = string.format('%.0f', tonumber(order[3]) + 1)
 redis.call('XADD', KEYS[2], order[2] .. '-' .. last, 'reached', ARGV[3])
 redis.call('HSET', KEYS[1], 'last', last)
-return {'ok'}
+return {'ok', last}
 ";
 
 /// Says that a node is there, and forgets those that have not for long: `KEYS` is nodes; `ARGV` the node's name, and

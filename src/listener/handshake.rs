@@ -356,12 +356,12 @@ impl HttpHandshake {
             None => self.policy(&query, &wishes.wanted)?,
         };
         let Wishes { wanted, resume, tag } = wishes;
-        if let Some(answer) = finished::answer(&self.shared, &wanted, &resume, cors) {
-            return Ok(HandshakeStep::Answer(answer));
-        }
         if self.shared.is_behind(&resume) {
             let retry = jittered(BEHIND_RETRY);
             let answer = response::come_again(&fields, heartbeat_form, retry);
+            return Ok(HandshakeStep::Answer(answer));
+        }
+        if let Some(answer) = finished::answer(&self.shared, &wanted, &resume, cors) {
             return Ok(HandshakeStep::Answer(answer));
         }
         if is_head {

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
 use super::cluster_item::ClusterItem;
-use super::lives::{Base, Known, Life, Lives};
+use super::lives::{Base, Known, Lacks, Life, Lives};
 use super::numbering::NUMBERS_PER_ITEM;
 use super::restore::Restoring;
 use super::summary::Summary;
@@ -92,31 +92,32 @@ impl Order {
         self.end_publishing(self.next_sequence());
     }
 
-    /// Begins another life of the cluster: the stream lost what came behind a number.
-    ///
-    /// Returns whether clients miss something.
-    pub(crate) fn begin_cluster_life(&self, epoch: Epoch, first: u64, lost_to: u64) -> bool {
+    /// Begins another life of the cluster.
+    pub(crate) fn begin_cluster_life(&self, epoch: Epoch, first: u64, lacks: Lacks) {
         let mut locked = self.lock();
-        let last = self.sequence();
         // The last item's marks have numbers behind it, as far as there are any.
-        let misses = own_number(lost_to) > last;
-        let (last, lost_to) = (end_of_item(last), end_of_item(own_number(lost_to)));
-        let life = Life { epoch: self.epoch(), last, lost_to: misses.then_some(lost_to) };
-        locked.lives.add(life);
+        let last = end_of_item(self.sequence());
+        let lost_to = match lacks {
+            Lacks::Behind { to } => Some(end_of_item(own_number(to)).max(last)),
+            Lacks::Nothing | Lacks::Anything => None,
+        };
+        locked.lives.add(Life { epoch: self.epoch(), last, lost_to });
+        if lacks == Lacks::Anything {
+            locked.lives.doubt(0, own_number(first), false);
+        }
         self.epoch.store(epoch.to_bits(), Ordering::Relaxed);
         self.end_publishing(own_number(first));
-        misses
     }
 
-    /// Notes that the items up to a number are gone, before this node has read them.
-    pub(crate) fn note_lost(&self, lost_to: u64) {
+    /// Goes on with a number that no event has. Clients that come with a number from `from` on, and before it, may lack
+    /// what others have had, perhaps only behind theirs.
+    pub(crate) fn doubt(&self, from: u64, number: u64, is_behind: bool) {
         let mut locked = self.lock();
-        let (last, lost_to) = (end_of_item(self.sequence()), end_of_item(own_number(lost_to)));
-        locked.lives.add(Life { epoch: self.epoch(), last, lost_to: Some(lost_to) });
-        self.end_publishing(lost_to);
+        locked.lives.doubt(own_number(from), own_number(number), is_behind);
+        self.end_publishing(own_number(number));
     }
 
-    /// Goes on behind a number whose items this node has had under other numbers.
+    /// Goes on behind a number, up to which no event came.
     pub(crate) fn pass_over(&self, number: u64) {
         let _locked = self.lock();
         self.end_publishing(own_number(number));
@@ -143,6 +144,12 @@ impl Order {
             id.epoch == self.epoch()
                 && id.sequence / NUMBERS_PER_ITEM > self.sequence() / NUMBERS_PER_ITEM
         })
+    }
+
+    /// Whether a client has had an item with this number or a later one, as far as its id says what it has had.
+    pub(crate) fn may_have_come_to(&self, number: u64, resume: &Resume) -> bool {
+        let id = resume.id().filter(|id| !id.is_empty());
+        id.is_some_and(|id| EventId::parse(id).is_none_or(|id| id.sequence >= own_number(number)))
     }
 
     /// The life of a client's id, if this node does not know it; perhaps it will, when it has read on.
@@ -174,6 +181,7 @@ fn own_life(life: Life) -> Life {
 
 #[cfg(test)]
 mod tests {
+    use super::super::lives::Loss;
     use super::*;
     use crate::event::Event;
     use crate::frame::Draft;
@@ -257,20 +265,30 @@ mod tests {
         let before = order.epoch();
         assert!(order.apply(2, 0, event("a")).is_ok());
         let next = Epoch::random();
-        assert!(!order.begin_cluster_life(next, 1_000, 2), "it has read what there was");
+        order.begin_cluster_life(next, 1_000, Lacks::Nothing);
         assert_eq!(order.epoch(), next);
         let known = |epoch, number: u64| {
             let id = EventId { epoch, sequence: number * NUMBERS_PER_ITEM };
             order.lock().lives.look_up(id, order.newest_id())
         };
         assert_eq!(known(before, 2), Known::Had(32, None));
-        assert!(order.begin_cluster_life(Epoch::random(), 2_000, 1_500));
-        assert_eq!(known(before, 2), Known::Had(32, Some(1_500 * 16 + 15)));
+        order.begin_cluster_life(Epoch::random(), 2_000, Lacks::Behind { to: 1_500 });
+        let behind = |number| Some(Loss { to: number * 16 + 15, is_behind: true });
+        assert_eq!(known(before, 2), Known::Had(32, behind(1_500)));
         assert!(matches!(known(next, 1_400), Known::Lost(16_015, _)));
-        order.note_lost(2_100);
-        assert_eq!(known(order.epoch(), 2_050), Known::Had(32_800, None), "it was told by then");
-        let told = EventId { epoch: order.epoch(), sequence: 2_000 * NUMBERS_PER_ITEM };
-        let told = order.lock().lives.look_up(told, order.newest_id());
-        assert_eq!(told, Known::Had(32_000, Some(2_100 * 16 + 15)));
+        order.doubt(0, 2_100, true);
+        let of_this = |number| known(order.epoch(), number);
+        let behind_item = Some(Loss { to: 2_100 * 16, is_behind: true });
+        assert_eq!(of_this(2_000), Known::Had(2_000 * 16, behind_item));
+        assert_eq!(of_this(2_050), Known::Had(2_050 * 16, behind_item), "it was at another node");
+        assert_eq!(of_this(2_100), Known::Had(2_100 * 16, None));
+        order.doubt(2_110, 2_200, false);
+        let loss = Loss { to: 2_200 * 16, is_behind: false };
+        assert_eq!(of_this(2_105), Known::Had(2_105 * 16, None));
+        assert_eq!(of_this(2_199), Known::Had(2_199 * 16, Some(loss)));
+        assert_eq!(of_this(2_200), Known::Had(2_200 * 16, None));
+        order.begin_cluster_life(Epoch::random(), 3_000, Lacks::Anything);
+        let loss = Loss { to: 3_000 * 16, is_behind: false };
+        assert_eq!(known(next, 1_000), Known::Had(1_000 * 16, Some(loss)));
     }
 }

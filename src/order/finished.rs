@@ -64,7 +64,9 @@ impl Order {
             Start::Now => true,
             Start::Kept => !past.has_kept,
             Start::After(sequence) => past.newest <= sequence,
-            Start::AfterCustom(_) => past.found.is_some_and(|found| past.newest <= found),
+            Start::AfterCustom(_) => past.found.is_some_and(|found| {
+                past.newest <= found && self.lock().lives.lost_after(found).is_none()
+            }),
         }
     }
 

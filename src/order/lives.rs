@@ -36,23 +36,56 @@ pub(crate) struct Base {
     pub(crate) first: u64,
 }
 
+/// What a node of a cluster lacks of earlier lives, when another one begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(not(feature = "cluster"), allow(dead_code, reason = "a cluster's nodes alone use it"))]
+pub(crate) enum Lacks {
+    Nothing,
+    /// Items behind the last one that it has, up to a number.
+    Behind {
+        to: u64,
+    },
+    /// Perhaps items between those that it has.
+    Anything,
+}
+
 /// The earlier lives that are known, in their order: none, if the hub has no journal.
 #[derive(Debug, Default)]
 pub(super) struct Lives {
     earlier: Vec<Life>,
+    doubts: Vec<Doubt>,
     /// How far a number may be behind the newest one and yet say no more than that: in a cluster each node has
     /// numbers of its own between two items.
     slack: u64,
 }
 
+/// Numbers of which an id does not say that its client had everything before it: of a cluster's nodes some lacked
+/// what others had, and clients of the former may have come by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Doubt {
+    /// The first of them, and the first behind them.
+    from: u64,
+    to: u64,
+    /// Whether clients lack nothing that was before their number.
+    is_behind: bool,
+}
+
+/// What a client may lack that was published and is lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Loss {
+    /// The last number that was lost, as far as it is known.
+    pub(super) to: u64,
+    /// Whether nothing is lost that was before the client's number.
+    pub(super) is_behind: bool,
+}
+
 /// What the id of a client that comes back says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Known {
-    /// The client had all up to this number; the second is the last that was lost after it, if any was.
-    Had(u64, Option<u64>),
-    /// The event is lost. The client goes on after the first number; the second is the last that was
-    /// lost.
-    Lost(u64, u64),
+    /// The client had all up to this number, but for what is lost.
+    Had(u64, Option<Loss>),
+    /// The event is lost. The client goes on after the number.
+    Lost(u64, Loss),
     /// It is no id of a life that is known.
     Unknown,
 }
@@ -61,7 +94,7 @@ impl Lives {
     pub(super) fn new(mut earlier: Vec<Life>) -> Lives {
         let excess = earlier.len().saturating_sub(LIVES_MAX);
         earlier.drain(..excess);
-        Lives { earlier, slack: 0 }
+        Lives { earlier, ..Lives::default() }
     }
 
     /// Those of an order whose items are so many numbers apart.
@@ -81,6 +114,23 @@ impl Lives {
         self.earlier.push(life);
     }
 
+    /// Notes that clients with numbers from the first one on, and before the second, may lack something, perhaps only
+    /// what is behind these.
+    #[cfg_attr(
+        not(feature = "cluster"),
+        allow(dead_code, reason = "a cluster's nodes alone use it")
+    )]
+    pub(super) fn doubt(&mut self, from: u64, to: u64, is_behind: bool) {
+        if self.doubts.len() == LIVES_MAX {
+            // The two oldest become one: some are told who lack nothing.
+            let first = self.doubts.remove(0);
+            let second = &mut self.doubts[0];
+            let (from, to) = (first.from.min(second.from), first.to.max(second.to));
+            *second = Doubt { from, to, is_behind: first.is_behind && second.is_behind };
+        }
+        self.doubts.push(Doubt { from, to, is_behind });
+    }
+
     /// What an id says, when `newest` is the newest one of this life.
     pub(super) fn look_up(&self, id: EventId, newest: EventId) -> Known {
         let is_of_this_life = id.epoch == newest.epoch;
@@ -89,19 +139,27 @@ impl Lives {
             Some(life) => life.last,
             None => return Known::Unknown,
         };
-        let lost_after = |number: u64| {
-            let lost = self.earlier.iter().filter(|life| life.last >= number);
-            lost.filter_map(|life| life.lost_to).max()
-        };
         match id.sequence <= last {
             true => {
                 let had = id.sequence.min(newest.sequence);
-                Known::Had(had, lost_after(had))
+                Known::Had(had, self.lost_after(had))
             }
             // This life has lost nothing: an id beyond its last number is an invention.
             false if is_of_this_life => Known::Unknown,
-            false => Known::Lost(last, lost_after(last).unwrap_or(last)),
+            false => {
+                let nothing = Loss { to: last, is_behind: true };
+                Known::Lost(last, self.lost_after(last).unwrap_or(nothing))
+            }
         }
+    }
+
+    /// What a client may lack that had all up to a number.
+    pub(super) fn lost_after(&self, number: u64) -> Option<Loss> {
+        let ended = self.earlier.iter().filter(|life| life.last >= number);
+        let behind = ended.filter_map(|life| life.lost_to).max();
+        let doubts = self.doubts.iter().filter(|doubt| (doubt.from..doubt.to).contains(&number));
+        let to = behind.max(doubts.clone().map(|doubt| doubt.to).max())?;
+        Some(Loss { to, is_behind: doubts.clone().all(|doubt| doubt.is_behind) })
     }
 }
 
@@ -116,14 +174,45 @@ mod tests {
         let lives = Lives::new(vec![life(a, 900, Some(905)), life(b, 1_000, None)]);
         let newest = EventId { epoch: c, sequence: 1_200 };
         let known = |epoch, sequence| lives.look_up(EventId { epoch, sequence }, newest);
-        assert_eq!(known(a, 700), Known::Had(700, Some(905)));
-        assert_eq!(known(a, 900), Known::Had(900, Some(905)));
-        assert_eq!(known(a, 903), Known::Lost(900, 905));
+        let behind = |to| Loss { to, is_behind: true };
+        assert_eq!(known(a, 700), Known::Had(700, Some(behind(905))));
+        assert_eq!(known(a, 900), Known::Had(900, Some(behind(905))));
+        assert_eq!(known(a, 903), Known::Lost(900, behind(905)));
         assert_eq!(known(b, 903), Known::Had(903, None), "it was told of the hole");
-        assert_eq!(known(b, 1_001), Known::Lost(1_000, 1_000), "more than is known was lost");
+        assert_eq!(
+            known(b, 1_001),
+            Known::Lost(1_000, behind(1_000)),
+            "more than is known was lost"
+        );
         assert_eq!(known(c, 1_200), Known::Had(1_200, None));
-        assert_eq!(known(c, 800), Known::Had(800, Some(905)), "a heartbeat may have said so");
+        assert_eq!(
+            known(c, 800),
+            Known::Had(800, Some(behind(905))),
+            "a heartbeat may have said so"
+        );
         assert_eq!(known(c, 1_201), Known::Unknown);
         assert_eq!(known(Epoch::random(), 5), Known::Unknown);
+    }
+    #[test]
+    fn numbers_of_which_a_client_may_have_had_less_are_told_and_their_number_is_bounded() {
+        let newest = EventId { epoch: Epoch::random(), sequence: 10_000_000 };
+        let mut lives = Lives::default();
+        lives.doubt(10, 20, false);
+        let known = |lives: &Lives, sequence| lives.look_up(EventId { sequence, ..newest }, newest);
+        assert_eq!(known(&lives, 9), Known::Had(9, None));
+        let doubt = Loss { to: 20, is_behind: false };
+        assert_eq!(known(&lives, 10), Known::Had(10, Some(doubt)));
+        assert_eq!(known(&lives, 19), Known::Had(19, Some(doubt)));
+        assert_eq!(known(&lives, 20), Known::Had(20, None));
+        lives.doubt(0, 15, true);
+        assert_eq!(known(&lives, 5), Known::Had(5, Some(Loss { to: 15, is_behind: true })));
+        assert_eq!(known(&lives, 12), Known::Had(12, Some(doubt)));
+        for number in 0..LIVES_MAX as u64 {
+            lives.doubt(1_000 + 10 * number, 1_005 + 10 * number, true);
+        }
+        assert_eq!(lives.doubts.len(), LIVES_MAX);
+        let told = |number| matches!(known(&lives, number), Known::Had(_, Some(_)));
+        assert!(told(0) && told(19) && told(1_000), "what was in doubt stays so");
+        assert!(!told(20) && !told(1_035) && told(1_024), "and no more than has to be");
     }
 }

@@ -7,7 +7,7 @@
 
 use super::cursor::Cursor;
 use super::event_log::TopicRef;
-use super::lives::Known;
+use super::lives::{Known, Loss};
 use super::missing::Missing;
 use super::newest::{oldest_of_named, walk_back};
 use super::walk::{Past, Walk};
@@ -53,14 +53,8 @@ enum Stage {
     /// Looks for the newest events before a sequence number, `left` of them.
     Last { before: u64, left: usize, lost: Option<Lost> },
     /// Looks for what is missing after the event that the client had last, if its stream begins at
-    /// a cursor. The reason is that of a gap which is there anyway.
-    Missing {
-        had: u64,
-        begins: Cursor,
-        reason: Option<GapReason>,
-        walked_to: u64,
-        missing: Missing,
-    },
+    /// a cursor. If it has lost its place, there is a gap anyway.
+    Missing { had: u64, begins: Cursor, lost: Option<Lost>, walked_to: u64, missing: Missing },
 }
 
 /// A client that says which event it had last, when that one or events after it are gone.
@@ -69,6 +63,8 @@ struct Lost {
     /// The client had the events up to this sequence number, as far as that is known.
     had: u64,
     reason: GapReason,
+    /// What was published and is lost, if that is the reason.
+    loss: Option<Loss>,
 }
 
 /// Where a client's stream begins, and what it is told first, with the id to tell it with.
@@ -144,7 +140,7 @@ impl Searching<'_> {
             },
             Stage::CustomId { walked_to, found } => self.find_custom_id(walked_to, found),
             Stage::Last { before, left, lost } => self.find_last(before, left, lost),
-            Stage::Missing { had, begins, reason, walked_to, missing } => {
+            Stage::Missing { had, begins, lost, walked_to, missing } => {
                 let of_named = |named| {
                     let missing = Missing::of_named(self.past, named, begins.after, had)?;
                     missing.with_skipped(self.past, named, &begins, had)
@@ -154,9 +150,9 @@ impl Searching<'_> {
                     Ok,
                 );
                 match found {
-                    Ok(missing) => self.end(had, begins, reason, missing),
+                    Ok(missing) => self.end(had, begins, lost, missing),
                     Err((walked_to, missing)) => {
-                        Step::Later(Stage::Missing { had, begins, reason, walked_to, missing })
+                        Step::Later(Stage::Missing { had, begins, lost, walked_to, missing })
                     }
                 }
             }
@@ -185,22 +181,19 @@ impl Searching<'_> {
     }
 
     fn begin_with_id(&self, id: &str) -> Step {
-        let gap_start = self.resume.gap_start().unwrap_or(StartAt::Earliest);
-        let lost = |had| Some(Lost { had, reason: GapReason::Lost });
         match self.past.known(id) {
             Known::Had(had, None) => Step::Next(find_missing_after(had)),
             // Of what was lost nobody knows the topics: it may have been for this client.
-            Known::Had(had, Some(_)) | Known::Lost(had, _) => self.begin(gap_start, lost(had)),
+            Known::Had(had, Some(loss)) | Known::Lost(had, loss) => {
+                self.begin_after_loss(had, loss)
+            }
             Known::Unknown => Step::Next(Stage::CustomId { walked_to: 0, found: None }),
         }
     }
 
-    /// The last number that was lost with earlier lives behind the id that the client gives.
-    fn lost_to(&self) -> u64 {
-        match self.resume.id().map(|id| self.past.known(id)) {
-            Some(Known::Had(_, Some(to)) | Known::Lost(_, to)) => to,
-            _ => 0,
-        }
+    fn begin_after_loss(&self, had: u64, loss: Loss) -> Step {
+        let gap_start = self.resume.gap_start().unwrap_or(StartAt::Earliest);
+        self.begin(gap_start, Some(Lost { had, reason: GapReason::Lost, loss: Some(loss) }))
     }
 
     /// Finds the event with an id that its publisher gave. If several topics have such an event,
@@ -243,14 +236,20 @@ impl Searching<'_> {
             }
         }
         if let Some(after) = found {
-            return Step::Next(find_missing_after(after));
+            return match self.past.lives.lost_after(after) {
+                None => Step::Next(find_missing_after(after)),
+                Some(loss) => self.begin_after_loss(after, loss),
+            };
         }
         let is_of_other_epoch = EventId::parse(id).is_some_and(|id| id.epoch != past.epoch);
         let (reason, start) = match is_of_other_epoch {
             true => (GapReason::Restarted, StartAt::Earliest),
             false => (GapReason::UnknownId, StartAt::Now),
         };
-        self.begin(self.resume.gap_start().unwrap_or(start), Some(Lost { had: 0, reason }))
+        self.begin(
+            self.resume.gap_start().unwrap_or(start),
+            Some(Lost { had: 0, reason, loss: None }),
+        )
     }
 
     /// Finds where the newest `left` events begin, counted over all topics.
@@ -273,20 +272,17 @@ impl Searching<'_> {
 
     /// The cursor of a client that had everything up to a sequence number, or is treated as one
     /// that had, and whose stream begins at a cursor.
-    fn end(
-        &mut self,
-        had: u64,
-        begins: Cursor,
-        reason: Option<GapReason>,
-        missing: Missing,
-    ) -> Step {
+    fn end(&mut self, had: u64, begins: Cursor, lost: Option<Lost>, missing: Missing) -> Step {
+        let reason = lost.map(|lost| lost.reason);
+        let loss = lost.and_then(|lost| lost.loss);
         let expired = missing.gap(self.past, had);
         if let (None, Some((gap, _)), Some(_)) = (reason, &expired, self.resume.id()) {
             self.lack = Some(Lack { after: had, to: gap.to.sequence });
         }
         let gap_start = self.resume.gap_start().filter(|_| expired.is_some() && reason.is_none());
         if let Some(start) = gap_start.filter(|&start| start != StartAt::Earliest) {
-            return self.begin(start, Some(Lost { had, reason: GapReason::Expired }));
+            let lost = Lost { had, reason: GapReason::Expired, loss: None };
+            return self.begin(start, Some(lost));
         }
         let gap = match reason {
             None => expired,
@@ -294,7 +290,8 @@ impl Searching<'_> {
                 let at = self.past.id_of(begins.after);
                 let missed = expired.as_ref().and_then(|(gap, _)| gap.missed);
                 let (to, id) = expired.map_or((at, at), |(gap, id)| (gap.to, id));
-                let to = self.past.id_of(to.sequence.max(self.lost_to()));
+                let lost_to = loss.map_or(0, |loss| loss.to);
+                let to = self.past.id_of(to.sequence.max(lost_to));
                 let missed = missed.filter(|_| reason == GapReason::Expired);
                 Some((Gap { from: None, to, reason, missed }, id))
             }
@@ -308,7 +305,9 @@ impl Searching<'_> {
         };
         let cursor = Cursor { gap_told_to: begins.after.max(told_to), ..begins };
         let gap = self.resume.id().and_then(|id| {
-            let from = Some(id).filter(|id| !id.is_empty()).map(str::to_owned);
+            // What it lacks may have been published before the event that it had last.
+            let says_where = !id.is_empty() && loss.is_none_or(|loss| loss.is_behind);
+            let from = says_where.then(|| id.to_owned());
             gap.map(|(gap, id)| (Gap { from, ..gap }, id))
         });
         Step::Found((cursor, gap))
@@ -327,10 +326,10 @@ fn begin_after_gap(begins: Cursor, lost: Lost) -> Step {
         // How many events are missing is not known, so none before the cursor need be counted.
         _ => begins.after,
     };
-    Step::Next(find_missing(had, begins, Some(lost.reason)))
+    Step::Next(find_missing(had, begins, Some(lost)))
 }
 
-fn find_missing(had: u64, begins: Cursor, reason: Option<GapReason>) -> Stage {
+fn find_missing(had: u64, begins: Cursor, lost: Option<Lost>) -> Stage {
     let missing = Missing::default();
-    Stage::Missing { had, begins, reason, walked_to: had, missing }
+    Stage::Missing { had, begins, lost, walked_to: had, missing }
 }

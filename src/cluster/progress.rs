@@ -1,0 +1,221 @@
+//! How far this node has read each life of the stream, and what an entry means for its clients.
+//!
+//! An id of the present life stands for all that was before. That is right as long as all nodes had read the same of
+//! the earlier lives. When the server has lost its newest entries, some nodes had read more of them than others; a
+//! client could then lack events, and have an id that does not say so. Two rules exclude that.
+//!
+//! ```text
+//!   life 1                          life 2
+//!   1 ... 80 | 81 ... 90 ... 100    1000  1001  1002       1010
+//!            `what the server has   begun by a node       `a node announces that it
+//!                                   that had read to 90    had read life 1 to 100
+//! ```
+//!
+//! 1. **A node that lacks something has its clients told.** The beginning of a life says how far the server and the
+//!    node that began it had come; an announcement says how far another node had. A node that had read less sends its
+//!    clients away when it reads that, and those that come with an id from before are told that something is lost.
+//! 2. **A node that had read more waits until it has said so.** Clients that come to it from others, with ids behind the
+//!    beginning of the life, may lack what this node has. Until its announcement is in the stream it has them come
+//!    again; then it tells them, as the others do. Its own clients lack nothing, and are left alone.
+//!
+//! An announcement may be lost as well: it is made again in the next life, until the node has read it back. What only
+//! a node had read that was killed before it could say so is known to nobody.
+
+use std::collections::VecDeque;
+
+use super::entry::{Content, Entry, EntryId, NewLife};
+use super::taken::Taken;
+use crate::id::Epoch;
+use crate::order::Lacks;
+
+/// The lives of which it knows how far it had read, and the announcements that may be due.
+const LIVES_MAX: usize = 64;
+
+pub(super) struct Progress {
+    position: EntryId,
+    /// How far it has read other lives, or has had its clients told that something of them is missing, by their number.
+    settled: VecDeque<EntryId>,
+    announcements: Vec<Announcement>,
+    taken: Taken,
+}
+
+/// How far this node had read what the server has lost.
+struct Announcement {
+    read: EntryId,
+    /// The first number of the life that began without it.
+    from: u64,
+    /// Where it is in the stream, since the present life began.
+    said: Option<EntryId>,
+}
+
+/// What an entry does to the node's order.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// Another life begins with a number. Perhaps the stream differs from what was read before.
+    Begin { epoch: Epoch, first: u64, lacks: Lacks, differs: bool },
+    /// Clients that come with a number from the first on, and before the second, may lack something: if it is a loss of
+    /// this node, so may those that are here.
+    Doubt { from: u64, to: u64, is_behind: bool, is_loss: bool },
+    /// The items of a batch have the numbers from this one on.
+    Apply { first: u64 },
+    /// A number of the stream that no item has.
+    Pass { number: u64 },
+}
+
+impl Step {
+    /// Whether clients of this node miss something.
+    pub(super) fn is_loss(&self) -> bool {
+        match self {
+            Step::Begin { lacks, .. } => *lacks != Lacks::Nothing,
+            Step::Doubt { is_loss, .. } => *is_loss,
+            Step::Apply { .. } | Step::Pass { .. } => false,
+        }
+    }
+}
+
+impl Progress {
+    pub(super) fn new(position: EntryId) -> Progress {
+        let (settled, announcements) = (VecDeque::new(), Vec::new());
+        Progress { position, settled, announcements, taken: Taken::default() }
+    }
+
+    /// The last entry that was taken.
+    pub(super) fn position(&self) -> EntryId {
+        self.position
+    }
+
+    /// From which number on clients that come from other nodes may lack what this one is about to announce.
+    pub(super) fn doubtful_from(&self) -> Option<u64> {
+        self.announcements.iter().map(|announcement| announcement.from).min()
+    }
+
+    /// The announcements that are to be made.
+    pub(super) fn unsaid(&self) -> Vec<EntryId> {
+        let unsaid = self.announcements.iter().filter(|announcement| announcement.said.is_none());
+        unsaid.map(|announcement| announcement.read).collect()
+    }
+
+    /// One of them has a number in the present life.
+    pub(super) fn note_said(&mut self, read: EntryId, number: u64) {
+        let said = Some(EntryId { epoch: self.position.epoch, last: number });
+        let announcements = self.announcements.iter_mut();
+        announcements.filter(|of| of.read == read).for_each(|of| of.said = said);
+    }
+
+    /// Takes the next entry. A life whose beginning is not in the stream any more is looked up by its number.
+    pub(super) fn take<E>(
+        &mut self,
+        entry: &Entry,
+        look_up: impl FnOnce(u64) -> Result<NewLife, E>,
+    ) -> Result<Vec<Step>, E> {
+        let last = entry.id.last;
+        let mut steps = Vec::new();
+        if let Content::Life(life) = &entry.content {
+            steps.push(self.begin(life));
+            return Ok(steps);
+        }
+        if entry.id.epoch != self.position.epoch {
+            let life = look_up(entry.id.epoch)?;
+            steps.push(self.begin(&life));
+        }
+        let items = match &entry.content {
+            Content::Batch { items, .. } => u64::from(*items),
+            _ => 1,
+        };
+        let first = (last + 1).saturating_sub(items);
+        if first > self.position.last + 1 {
+            steps.push(self.lose(first - 1));
+        }
+        match &entry.content {
+            Content::Reached(read) => steps.push(self.compare(*read, last)),
+            // The server had lost it, and was given it again: here it has its number. A client that has come from a
+            // node without it, with an id in between, would not get it.
+            Content::Batch { node, serial, .. } if self.taken.has(node, *serial) => {
+                steps.push(Step::Doubt { from: 0, to: last, is_behind: false, is_loss: true });
+                self.taken.note(node, *serial, last);
+            }
+            Content::Batch { node, serial, .. } => {
+                steps.push(Step::Apply { first });
+                self.taken.note(node, *serial, last);
+            }
+            Content::Life(_) => {}
+        }
+        self.position = entry.id;
+        Ok(steps)
+    }
+
+    fn begin(&mut self, life: &NewLife) -> Step {
+        let at = self.position;
+        let server = EntryId { epoch: life.before, last: life.before_last };
+        let beginner = EntryId { epoch: life.known, last: life.reached };
+        // What is known to have been there.
+        let ends = [Some(server), Some(beginner).filter(|beginner| *beginner > server)];
+        let ends = ends.into_iter().flatten();
+        let lacking: Vec<EntryId> = ends.clone().filter(|&end| !self.has(end)).collect();
+        let lacks = match lacking.iter().map(|end| end.last).max() {
+            None => Lacks::Nothing,
+            Some(to) if lacking.iter().all(|end| end.epoch == at.epoch) => Lacks::Behind { to },
+            Some(_) => Lacks::Anything,
+        };
+        let is_known = beginner.epoch == at.epoch && beginner.last >= at.last;
+        if at > server && !is_known {
+            if self.announcements.len() == LIVES_MAX {
+                self.announcements.remove(0);
+            }
+            self.announcements.push(Announcement { read: at, from: life.first, said: None });
+        }
+        // What was not read back by now is lost, or is not to be had any more.
+        self.announcements.iter_mut().for_each(|announcement| announcement.said = None);
+        ends.chain([at]).for_each(|end| self.settle(end));
+        self.position = EntryId { epoch: life.number, last: life.first };
+        let differs = lacks != Lacks::Nothing || at.last != life.before_last;
+        Step::Begin { epoch: life.epoch, first: life.first, lacks, differs }
+    }
+
+    /// The stream does not have what comes next any more, up to a number.
+    fn lose(&mut self, to: u64) -> Step {
+        // Others have read it, or lack it as this node does.
+        let is_gone = |said: EntryId| said.epoch == self.position.epoch && said.last <= to;
+        self.announcements.retain(|announcement| !announcement.said.is_some_and(is_gone));
+        Step::Doubt { from: 0, to, is_behind: true, is_loss: true }
+    }
+
+    /// Compares how far a node had read with how far this one has.
+    fn compare(&mut self, read: EntryId, number: u64) -> Step {
+        let has = self.has(read);
+        self.settle(read);
+        let is_said = |announcement: &Announcement| {
+            announcement.read.epoch == read.epoch && announcement.read.last <= read.last
+        };
+        let said = self.announcements.iter().filter(|announcement| is_said(announcement));
+        let from = said.map(|announcement| announcement.from).min();
+        self.announcements.retain(|announcement| !is_said(announcement));
+        match from {
+            _ if !has => Step::Doubt { from: 0, to: number, is_behind: false, is_loss: true },
+            Some(from) => Step::Doubt { from, to: number, is_behind: false, is_loss: false },
+            None => Step::Pass { number },
+        }
+    }
+
+    /// Whether all of a life was read up to a number, or clients were told of what is missing.
+    fn has(&self, end: EntryId) -> bool {
+        let is_of_it = |known: &&EntryId| known.epoch == end.epoch;
+        let known = self.settled.iter().chain([&self.position]).filter(is_of_it);
+        end.last == 0 || known.map(|known| known.last).max() >= Some(end.last)
+    }
+
+    fn settle(&mut self, end: EntryId) {
+        if let Some(known) = self.settled.iter_mut().find(|known| known.epoch == end.epoch) {
+            known.last = known.last.max(end.last);
+            return;
+        }
+        if end.last == 0 {
+            return;
+        }
+        let at = self.settled.partition_point(|known| known.epoch < end.epoch);
+        self.settled.insert(at, end);
+        if self.settled.len() > LIVES_MAX {
+            self.settled.pop_front();
+        }
+    }
+}
