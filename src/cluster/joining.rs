@@ -236,16 +236,16 @@ fn rule_of(item: &[u8]) -> Option<(Subscription, TopicOptions)> {
 }
 
 /// Where a node begins to read.
-struct Begin {
-    life: NewLife,
+pub(super) struct Begin {
+    pub(super) life: NewLife,
     /// The number of the first item that it gets.
-    first: u64,
+    pub(super) first: u64,
     /// The number after which it reads.
-    reached: u64,
+    pub(super) reached: u64,
 }
 
 impl Begin {
-    fn find(oldest: Option<&Entry>, lives: &[NewLife]) -> Result<Begin, &'static str> {
+    pub(super) fn find(oldest: Option<&Entry>, lives: &[NewLife]) -> Result<Begin, &'static str> {
         let of_number = |number: u64| {
             let life = lives.iter().rfind(|life| life.number == number);
             life.copied().ok_or("an entry of a life that is not listed")

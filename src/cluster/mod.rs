@@ -59,6 +59,8 @@ mod recalling;
 mod scripts;
 #[cfg(feature = "cluster")]
 mod server;
+#[cfg(all(test, feature = "cluster"))]
+mod simulation;
 #[cfg(feature = "cluster")]
 mod taken;
 #[cfg(feature = "cluster")]

@@ -18,8 +18,8 @@
 //!    beginning of the life, may lack what this node has. Until its announcement is in the stream it has them come
 //!    again; then it tells them, as the others do. Its own clients lack nothing, and are left alone.
 //!
-//! An announcement may be lost as well: it is made again in the next life, until the node has read it back. What only
-//! a node had read that was killed before it could say so is known to nobody.
+//! An announcement may be lost as well: in the next life all make it again that had read it, and its own node until it
+//! has read it back. What only a node had read that was killed before it could say so is known to nobody.
 
 use std::collections::VecDeque;
 
@@ -36,10 +36,12 @@ pub(super) struct Progress {
     /// How far it has read other lives, or has had its clients told that something of them is missing, by their number.
     settled: VecDeque<EntryId>,
     announcements: Vec<Announcement>,
+    /// The announcements that it has read in this life, with their numbers.
+    heard: Vec<(EntryId, u64)>,
     taken: Taken,
 }
 
-/// How far this node had read what the server has lost.
+/// How far a node had read what the server has lost: this one, or one whose announcement is lost as well.
 struct Announcement {
     read: EntryId,
     /// The first number of the life that began without it.
@@ -55,7 +57,7 @@ pub(super) enum Step {
     Begin { epoch: Epoch, first: u64, lacks: Lacks, differs: bool },
     /// Clients that come with a number from the first on, and before the second, may lack something: if it is a loss of
     /// this node, so may those that are here.
-    Doubt { from: u64, to: u64, is_behind: bool, is_loss: bool },
+    Doubt { from: u64, to: u64, is_loss: bool },
     /// The items of a batch have the numbers from this one on.
     Apply { first: u64 },
     /// A number of the stream that no item has.
@@ -75,8 +77,8 @@ impl Step {
 
 impl Progress {
     pub(super) fn new(position: EntryId) -> Progress {
-        let (settled, announcements) = (VecDeque::new(), Vec::new());
-        Progress { position, settled, announcements, taken: Taken::default() }
+        let (settled, announcements, heard) = (VecDeque::new(), Vec::new(), Vec::new());
+        Progress { position, settled, announcements, heard, taken: Taken::default() }
     }
 
     /// The last entry that was taken.
@@ -131,7 +133,7 @@ impl Progress {
             // The server had lost it, and was given it again: here it has its number. A client that has come from a
             // node without it, with an id in between, would not get it.
             Content::Batch { node, serial, .. } if self.taken.has(node, *serial) => {
-                steps.push(Step::Doubt { from: 0, to: last, is_behind: false, is_loss: true });
+                steps.push(Step::Doubt { from: 0, to: last, is_loss: true });
                 self.taken.note(node, *serial, last);
             }
             Content::Batch { node, serial, .. } => {
@@ -157,19 +159,28 @@ impl Progress {
             Some(to) if lacking.iter().all(|end| end.epoch == at.epoch) => Lacks::Behind { to },
             Some(_) => Lacks::Anything,
         };
-        let is_known = beginner.epoch == at.epoch && beginner.last >= at.last;
-        if at > server && !is_known {
-            if self.announcements.len() == LIVES_MAX {
-                self.announcements.remove(0);
-            }
-            self.announcements.push(Announcement { read: at, from: life.first, said: None });
-        }
+        let is_known = |end: EntryId| end.epoch == at.epoch && end.last >= at.last;
         // What was not read back by now is lost, or is not to be had any more.
         self.announcements.iter_mut().for_each(|announcement| announcement.said = None);
+        for (read, number) in std::mem::take(&mut self.heard) {
+            if (EntryId { epoch: at.epoch, last: number }) > server {
+                self.is_to_announce(read, life.first);
+            }
+        }
+        if !is_known(server) && !is_known(beginner) {
+            self.is_to_announce(at, life.first);
+        }
         ends.chain([at]).for_each(|end| self.settle(end));
         self.position = EntryId { epoch: life.number, last: life.first };
         let differs = lacks != Lacks::Nothing || at.last != life.before_last;
         Step::Begin { epoch: life.epoch, first: life.first, lacks, differs }
+    }
+
+    fn is_to_announce(&mut self, read: EntryId, from: u64) {
+        if self.announcements.len() == LIVES_MAX {
+            self.announcements.remove(0);
+        }
+        self.announcements.push(Announcement { read, from, said: None });
     }
 
     /// The stream does not have what comes next any more, up to a number.
@@ -177,13 +188,17 @@ impl Progress {
         // Others have read it, or lack it as this node does.
         let is_gone = |said: EntryId| said.epoch == self.position.epoch && said.last <= to;
         self.announcements.retain(|announcement| !announcement.said.is_some_and(is_gone));
-        Step::Doubt { from: 0, to, is_behind: true, is_loss: true }
+        Step::Doubt { from: 0, to, is_loss: true }
     }
 
     /// Compares how far a node had read with how far this one has.
     fn compare(&mut self, read: EntryId, number: u64) -> Step {
         let has = self.has(read);
         self.settle(read);
+        if self.heard.len() == LIVES_MAX {
+            self.heard.remove(0);
+        }
+        self.heard.push((read, number));
         let is_said = |announcement: &Announcement| {
             announcement.read.epoch == read.epoch && announcement.read.last <= read.last
         };
@@ -191,8 +206,8 @@ impl Progress {
         let from = said.map(|announcement| announcement.from).min();
         self.announcements.retain(|announcement| !is_said(announcement));
         match from {
-            _ if !has => Step::Doubt { from: 0, to: number, is_behind: false, is_loss: true },
-            Some(from) => Step::Doubt { from, to: number, is_behind: false, is_loss: false },
+            _ if !has => Step::Doubt { from: 0, to: number, is_loss: true },
+            Some(from) => Step::Doubt { from, to: number, is_loss: false },
             None => Step::Pass { number },
         }
     }
@@ -217,5 +232,108 @@ impl Progress {
         if self.settled.len() > LIVES_MAX {
             self.settled.pop_front();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(epoch: u64, last: u64) -> EntryId {
+        EntryId { epoch, last }
+    }
+
+    /// The beginning of a life on a server that had come to an entry, by a node that had read to another one.
+    fn life(number: u64, first: u64, server: EntryId, node: EntryId) -> Entry {
+        let life = NewLife {
+            number,
+            epoch: Epoch::random(),
+            first,
+            before: server.epoch,
+            before_last: server.last,
+            known: node.epoch,
+            reached: node.last,
+        };
+        Entry { id: id(number, first), content: Content::Life(life) }
+    }
+
+    fn reached(at: EntryId, read: EntryId) -> Entry {
+        Entry { id: at, content: Content::Reached(read) }
+    }
+
+    fn take(progress: &mut Progress, entry: &Entry) -> Vec<Step> {
+        let listed = |_| -> Result<NewLife, &str> { Err("each life's beginning is there") };
+        progress.take(entry, listed).unwrap()
+    }
+
+    fn lacks(steps: &[Step]) -> Lacks {
+        match steps {
+            [Step::Begin { lacks, .. }] => *lacks,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_life_that_has_all_that_was_read_changes_nothing() {
+        for (server, node) in [(100, 90), (100, 100)] {
+            let mut progress = Progress::new(id(1, 100));
+            let begins = life(2, 1_000, id(1, server), id(1, node));
+            assert_eq!(lacks(&take(&mut progress, &begins)), Lacks::Nothing);
+            assert_eq!((progress.unsaid(), progress.doubtful_from()), (vec![], None));
+        }
+    }
+
+    #[test]
+    fn a_node_that_had_read_less_lacks_that_and_one_that_had_read_more_says_so() {
+        let begins = life(2, 1_000, id(1, 80), id(1, 90));
+        let mut less = Progress::new(id(1, 85));
+        assert_eq!(lacks(&take(&mut less, &begins)), Lacks::Behind { to: 90 });
+        let mut more = Progress::new(id(1, 100));
+        assert_eq!(lacks(&take(&mut more, &begins)), Lacks::Nothing);
+        assert_eq!((more.unsaid(), more.doubtful_from()), (vec![id(1, 100)], Some(1_000)));
+        more.note_said(id(1, 100), 1_007);
+        assert_eq!((more.unsaid(), more.doubtful_from()), (vec![], Some(1_000)));
+        let said = reached(id(2, 1_007), id(1, 100));
+        take(&mut more, &reached(id(2, 1_006), id(1, 95)));
+        assert_eq!(more.doubtful_from(), Some(1_000), "that was said by one that had read less");
+        let told = |is_loss, from, to| vec![Step::Doubt { from, to, is_loss }];
+        assert_eq!(take(&mut more, &said), told(false, 1_000, 1_007));
+        assert_eq!(more.doubtful_from(), None);
+        take(&mut less, &reached(id(2, 1_001), id(1, 88)));
+        let lost = Step::Doubt { from: 0, to: 1_006, is_loss: true };
+        assert_eq!(take(&mut less, &said), [lost, told(true, 0, 1_007).remove(0)]);
+        assert_eq!(
+            take(&mut less, &reached(id(2, 1_008), id(1, 100))),
+            [Step::Pass { number: 1_008 }]
+        );
+    }
+
+    #[test]
+    fn an_announcement_that_the_server_has_lost_is_made_again_by_all_that_had_read_it() {
+        for is_own in [true, false] {
+            let read = id(1, if is_own { 100 } else { 200 });
+            let mut progress = Progress::new(id(1, 100));
+            take(&mut progress, &life(2, 1_000, id(1, 80), id(1, 90)));
+            take(&mut progress, &reached(id(2, 1_001), read));
+            take(&mut progress, &life(3, 2_000, id(2, 1_000), id(2, 1_001)));
+            assert_eq!((progress.unsaid(), progress.doubtful_from()), (vec![read], Some(2_000)));
+        }
+        // One that was sent and not read back by then.
+        let mut progress = Progress::new(id(1, 100));
+        take(&mut progress, &life(2, 1_000, id(1, 80), id(1, 90)));
+        progress.note_said(id(1, 100), 1_001);
+        take(&mut progress, &life(3, 2_000, id(2, 1_000), id(2, 1_000)));
+        assert_eq!((progress.unsaid(), progress.doubtful_from()), (vec![id(1, 100)], Some(1_000)));
+    }
+
+    #[test]
+    fn a_life_that_others_have_lived_through_may_have_had_anything() {
+        // The server has a life of which this node knows nothing, or more of one than it had read.
+        let mut progress = Progress::new(id(2, 500));
+        let other = life(4, 2_000, id(3, 900), id(3, 900));
+        assert_eq!(lacks(&take(&mut progress, &other)), Lacks::Anything);
+        assert_eq!(progress.unsaid(), [id(2, 500)], "the others may not have it");
+        let older = life(5, 3_000, id(2, 600), id(2, 600));
+        assert_eq!(lacks(&take(&mut progress, &older)), Lacks::Anything);
     }
 }

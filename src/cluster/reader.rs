@@ -222,11 +222,11 @@ impl Reader<'_> {
                 }
                 order.begin_cluster_life(epoch, first, lacks);
             }
-            Step::Doubt { from, to, is_behind, is_loss } => {
+            Step::Doubt { from, to, is_loss } => {
                 if is_loss {
                     continuity.note_difference(to);
                 }
-                order.doubt(from, to, is_behind);
+                order.doubt(from, to);
             }
             Step::Pass { number } => order.pass_over(number),
             Step::Apply { .. } => {}

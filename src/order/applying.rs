@@ -103,17 +103,17 @@ impl Order {
         };
         locked.lives.add(Life { epoch: self.epoch(), last, lost_to });
         if lacks == Lacks::Anything {
-            locked.lives.doubt(0, own_number(first), false);
+            locked.lives.doubt(0, own_number(first));
         }
         self.epoch.store(epoch.to_bits(), Ordering::Relaxed);
         self.end_publishing(own_number(first));
     }
 
     /// Goes on with a number that no event has. Clients that come with a number from `from` on, and before it, may lack
-    /// what others have had, perhaps only behind theirs.
-    pub(crate) fn doubt(&self, from: u64, number: u64, is_behind: bool) {
+    /// what others have had.
+    pub(crate) fn doubt(&self, from: u64, number: u64) {
         let mut locked = self.lock();
-        locked.lives.doubt(own_number(from), own_number(number), is_behind);
+        locked.lives.doubt(own_number(from), own_number(number));
         self.end_publishing(own_number(number));
     }
 
@@ -177,6 +177,20 @@ fn end_of_item(number: u64) -> u64 {
 fn own_life(life: Life) -> Life {
     let own_last = |number| end_of_item(own_number(number));
     Life { last: own_last(life.last), lost_to: life.lost_to.map(own_last), ..life }
+}
+
+#[cfg(test)]
+impl Order {
+    /// What a client has to be sent that comes with an id: what is behind a number, and first that something is lost up
+    /// to another one, perhaps only behind the id. `None` if the id is unknown.
+    pub(crate) fn known(&self, id: EventId) -> Option<(u64, Option<(u64, bool)>)> {
+        let told = |loss: super::lives::Loss| (loss.to, loss.is_behind);
+        match self.lock().lives.look_up(id, self.newest_id()) {
+            Known::Had(after, loss) => Some((after, loss.map(told))),
+            Known::Lost(after, loss) => Some((after, Some(told(loss)))),
+            Known::Unknown => None,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -273,16 +287,16 @@ mod tests {
         };
         assert_eq!(known(before, 2), Known::Had(32, None));
         order.begin_cluster_life(Epoch::random(), 2_000, Lacks::Behind { to: 1_500 });
-        let behind = |number| Some(Loss { to: number * 16 + 15, is_behind: true });
+        let behind = |number: u64| Some(Loss { to: number * 16 + 15, is_behind: true });
         assert_eq!(known(before, 2), Known::Had(32, behind(1_500)));
         assert!(matches!(known(next, 1_400), Known::Lost(16_015, _)));
-        order.doubt(0, 2_100, true);
+        order.doubt(0, 2_100);
         let of_this = |number| known(order.epoch(), number);
-        let behind_item = Some(Loss { to: 2_100 * 16, is_behind: true });
+        let behind_item = Some(Loss { to: 2_100 * 16, is_behind: false });
         assert_eq!(of_this(2_000), Known::Had(2_000 * 16, behind_item));
         assert_eq!(of_this(2_050), Known::Had(2_050 * 16, behind_item), "it was at another node");
         assert_eq!(of_this(2_100), Known::Had(2_100 * 16, None));
-        order.doubt(2_110, 2_200, false);
+        order.doubt(2_110, 2_200);
         let loss = Loss { to: 2_200 * 16, is_behind: false };
         assert_eq!(of_this(2_105), Known::Had(2_105 * 16, None));
         assert_eq!(of_this(2_199), Known::Had(2_199 * 16, Some(loss)));

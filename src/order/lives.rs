@@ -66,8 +66,6 @@ struct Doubt {
     /// The first of them, and the first behind them.
     from: u64,
     to: u64,
-    /// Whether clients lack nothing that was before their number.
-    is_behind: bool,
 }
 
 /// What a client may lack that was published and is lost.
@@ -114,21 +112,20 @@ impl Lives {
         self.earlier.push(life);
     }
 
-    /// Notes that clients with numbers from the first one on, and before the second, may lack something, perhaps only
-    /// what is behind these.
+    /// Notes that clients with numbers from the first one on, and before the second, may lack something.
     #[cfg_attr(
         not(feature = "cluster"),
         allow(dead_code, reason = "a cluster's nodes alone use it")
     )]
-    pub(super) fn doubt(&mut self, from: u64, to: u64, is_behind: bool) {
+    pub(super) fn doubt(&mut self, from: u64, to: u64) {
         if self.doubts.len() == LIVES_MAX {
             // The two oldest become one: some are told who lack nothing.
             let first = self.doubts.remove(0);
             let second = &mut self.doubts[0];
             let (from, to) = (first.from.min(second.from), first.to.max(second.to));
-            *second = Doubt { from, to, is_behind: first.is_behind && second.is_behind };
+            *second = Doubt { from, to };
         }
-        self.doubts.push(Doubt { from, to, is_behind });
+        self.doubts.push(Doubt { from, to });
     }
 
     /// What an id says, when `newest` is the newest one of this life.
@@ -155,11 +152,14 @@ impl Lives {
 
     /// What a client may lack that had all up to a number.
     pub(super) fn lost_after(&self, number: u64) -> Option<Loss> {
-        let ended = self.earlier.iter().filter(|life| life.last >= number);
+        // Another node of a cluster may have had more of a life than this one.
+        let is_within = |life: &Life| self.slack > 0 && life.lost_to > Some(number);
+        let ended = self.earlier.iter().filter(|life| life.last >= number || is_within(life));
         let behind = ended.filter_map(|life| life.lost_to).max();
         let doubts = self.doubts.iter().filter(|doubt| (doubt.from..doubt.to).contains(&number));
-        let to = behind.max(doubts.clone().map(|doubt| doubt.to).max())?;
-        Some(Loss { to, is_behind: doubts.clone().all(|doubt| doubt.is_behind) })
+        let doubtful = doubts.map(|doubt| doubt.to).max();
+        let to = behind.max(doubtful)?;
+        Some(Loss { to, is_behind: doubtful.is_none() })
     }
 }
 
@@ -194,25 +194,38 @@ mod tests {
         assert_eq!(known(Epoch::random(), 5), Known::Unknown);
     }
     #[test]
+    fn a_client_that_had_more_of_a_life_than_this_node_is_told_in_the_next_one_as_well() {
+        let [a, b] = [(); 2].map(|()| Epoch::random());
+        let ended = Life { epoch: a, last: 900, lost_to: Some(960) };
+        let lives = Lives::of_cluster(vec![ended], 16);
+        let newest = EventId { epoch: b, sequence: 5_000 };
+        let known = |sequence| lives.look_up(EventId { epoch: b, sequence }, newest);
+        let loss = Some(Loss { to: 960, is_behind: true });
+        // It was sent an id of this life for a number of the life before, by a gap event.
+        assert_eq!([known(900), known(912)], [Known::Had(900, loss), Known::Had(912, loss)]);
+        assert_eq!(known(960), Known::Had(960, None), "it had all of it");
+    }
+
+    #[test]
     fn numbers_of_which_a_client_may_have_had_less_are_told_and_their_number_is_bounded() {
         let newest = EventId { epoch: Epoch::random(), sequence: 10_000_000 };
         let mut lives = Lives::default();
-        lives.doubt(10, 20, false);
+        lives.doubt(10, 20);
         let known = |lives: &Lives, sequence| lives.look_up(EventId { sequence, ..newest }, newest);
         assert_eq!(known(&lives, 9), Known::Had(9, None));
         let doubt = Loss { to: 20, is_behind: false };
         assert_eq!(known(&lives, 10), Known::Had(10, Some(doubt)));
         assert_eq!(known(&lives, 19), Known::Had(19, Some(doubt)));
         assert_eq!(known(&lives, 20), Known::Had(20, None));
-        lives.doubt(0, 15, true);
-        assert_eq!(known(&lives, 5), Known::Had(5, Some(Loss { to: 15, is_behind: true })));
+        lives.doubt(0, 15);
+        assert_eq!(known(&lives, 5), Known::Had(5, Some(Loss { to: 15, is_behind: false })));
         assert_eq!(known(&lives, 12), Known::Had(12, Some(doubt)));
         for number in 0..LIVES_MAX as u64 {
-            lives.doubt(1_000 + 10 * number, 1_005 + 10 * number, true);
+            lives.doubt(1_000 + 10 * number, 1_005 + 10 * number);
         }
         assert_eq!(lives.doubts.len(), LIVES_MAX);
         let told = |number| matches!(known(&lives, number), Known::Had(_, Some(_)));
         assert!(told(0) && told(19) && told(1_000), "what was in doubt stays so");
-        assert!(!told(20) && !told(1_035) && told(1_024), "and no more than has to be");
+        assert!(told(1_014) && !told(1_015), "and of what is younger no more");
     }
 }

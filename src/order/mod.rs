@@ -96,10 +96,12 @@ pub(crate) use self::item::Item;
 pub(crate) use self::item::{put_optional, put_text, Fields, Malformed};
 #[cfg(feature = "cluster")]
 pub(crate) use self::keeping::Keeping;
+pub(crate) use self::lives::Base;
+#[cfg(feature = "cluster")]
+pub(crate) use self::lives::Lacks;
 #[cfg(feature = "cluster")]
 pub(crate) use self::lives::Life;
 use self::lives::Lives;
-pub(crate) use self::lives::{Base, Lacks};
 use self::numbering::Numbering;
 #[cfg(feature = "cluster")]
 pub(crate) use self::numbering::NUMBERS_PER_ITEM;
