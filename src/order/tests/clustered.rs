@@ -4,6 +4,7 @@ use super::*;
 use crate::filter::Subscription;
 use crate::gap::GapReason;
 use crate::id::Epoch;
+use crate::order::lives::Lacks;
 use crate::order::numbering::NUMBERS_PER_ITEM;
 use crate::order::{Base, ClusterItem};
 
