@@ -7,6 +7,7 @@ import contextlib
 import functools
 import http.client
 import json as jsons
+import operator
 import os
 import re
 import select
@@ -17,7 +18,7 @@ from types import TracebackType
 from typing import Any
 from urllib.parse import urlencode
 
-from ._convert import Text, encoded
+from ._convert import Text, encoded, no_whole_number
 from ._native import lib
 from ._waiting import pooled
 from .errors import (
@@ -42,6 +43,8 @@ IDLE_S_MAX = 30
 _ANSWER_BYTES_MAX = 64 * 1024
 #: The most events of one request, and the bytes behind which no other one goes into it.
 PART_MAX, PART_BYTES_MAX = 256, 1 << 20
+#: The longest time that a publisher may wait, in seconds: a day, much less than a socket's longest.
+TIMEOUT_S_MAX = 86_400
 #: Which part of its timeout a publisher lets the engine wait for space, before it answers.
 _WAIT_SHARE = 0.8
 #: What the code of an answer stands for.
@@ -120,6 +123,7 @@ class Publisher:
     :param timeout: How many seconds to wait for it at most, at each step: to connect, to send, and
         for the answer. The engine is told to wait for space a little less long, in whole seconds,
         and waits for 30 s at most, so that a full one is a ``FullError``.
+        Bounds: more than 0, at most 86,400.
     :param idle_max: How many connections are kept.
     """
 
@@ -133,7 +137,9 @@ class Publisher:
     ) -> None:
         self._path, self._host, self._port = _place(address)
         self._address = address
-        self._timeout = timeout
+        if not 0 < timeout <= TIMEOUT_S_MAX:
+            raise ValueError(f"timeout may be more than 0, and at most {TIMEOUT_S_MAX:,} s")
+        self._timeout = float(timeout)
         check_token(token)
         self._headers = {"Prefer": f"wait={int(timeout * _WAIT_SHARE)}"}
         if token is not None:
@@ -425,8 +431,15 @@ def _query(
             query.append((field, encoded(text)))
     for field, number in (("retry", retry_ms), ("window", window_ms)):
         if number is not None:
-            query.append((field, str(int(number))))
+            query.append((field, str(_whole(f"{field}_ms", number))))
     return query
+
+
+def _whole(option: str, number: int | None) -> int | None:
+    try:
+        return None if number is None else operator.index(number)
+    except TypeError:
+        raise no_whole_number(option, number) from None
 
 
 def _line(publication: Publication) -> bytes:
@@ -438,8 +451,8 @@ def _line(publication: Publication) -> bytes:
         "event": publication.name,
         "id": publication.id,
         "key": publication.key,
-        "retry": publication.retry_ms,
-        "window": publication.window_ms,
+        "retry": _whole("retry_ms", publication.retry_ms),
+        "window": _whole("window_ms", publication.window_ms),
     }
     given: Iterator[tuple[str, object]] = (
         (field, _text(value) if isinstance(value, bytes) else value)
