@@ -30,6 +30,7 @@ from .errors import (
     FinishedError,
     FullError,
     JournalError,
+    TimedOutError,
     TokenError,
     TooLargeError,
     TopicError,
@@ -47,25 +48,6 @@ PART_MAX, PART_BYTES_MAX = 256, 1 << 20
 TIMEOUT_S_MAX = 86_400
 #: Which part of its timeout a publisher lets the engine wait for space, before it answers.
 _WAIT_SHARE = 0.8
-#: What the code of an answer stands for.
-_CODES: dict[str, tuple[type[FanfareError], int]] = {
-    "full": (FullError, lib.FANFARE_ERR_FULL),
-    "closed": (ClosedError, lib.FANFARE_ERR_CLOSED),
-    "finished": (FinishedError, lib.FANFARE_ERR_FINISHED),
-    "too_large": (TooLargeError, lib.FANFARE_ERR_TOO_LARGE),
-    "invalid": (EventError, lib.FANFARE_ERR_EVENT),
-    "token": (TokenError, lib.FANFARE_ERR_TOKEN),
-    "unwritable": (JournalError, lib.FANFARE_ERR_JOURNAL),
-    "unreachable": (ClusterError, lib.FANFARE_ERR_CLUSTER),
-}
-#: What the status of an answer stands for that has none of these.
-_STATUSES: dict[int, tuple[type[FanfareError], int]] = {
-    400: (EventError, lib.FANFARE_ERR_EVENT),
-    401: (TokenError, lib.FANFARE_ERR_TOKEN),
-    409: (FinishedError, lib.FANFARE_ERR_FINISHED),
-    413: (TooLargeError, lib.FANFARE_ERR_TOO_LARGE),
-    503: (FullError, lib.FANFARE_ERR_FULL),
-}
 
 
 class UnreachableError(FanfareError, ConnectionError):
@@ -73,6 +55,53 @@ class UnreachableError(FanfareError, ConnectionError):
 
     #: Whether it may have got the events all the same: false if nothing was sent to it.
     maybe_published: bool = False
+
+
+class UnansweredError(UnreachableError):
+    """The cluster's server has not answered the engine in time: the event may be published yet.
+
+    Of ``publish_many`` those in ``published`` are, the next one may be, and those behind it are
+    not. Give events ids, so that clients can tell, and publish what may be missing again.
+    """
+
+    maybe_published = True
+
+
+class RefusedError(FanfareError):
+    """The server never takes such a request, for instance at this address; it says why."""
+
+
+#: What the code of an answer stands for; docs/server.md has the codes.
+_CODES: dict[str, tuple[type[FanfareError], int]] = {
+    "full": (FullError, lib.FANFARE_ERR_FULL),
+    "closed": (ClosedError, lib.FANFARE_ERR_CLOSED),
+    "finished": (FinishedError, lib.FANFARE_ERR_FINISHED),
+    "too_large": (TooLargeError, lib.FANFARE_ERR_TOO_LARGE),
+    "invalid": (EventError, lib.FANFARE_ERR_EVENT),
+    "token": (TokenError, lib.FANFARE_ERR_TOKEN),
+    "forbidden": (TokenError, lib.FANFARE_ERR_TOKEN),
+    "late": (TimedOutError, lib.FANFARE_ERR_TIMEOUT),
+    "unwritable": (JournalError, lib.FANFARE_ERR_JOURNAL),
+    "unreachable": (ClusterError, lib.FANFARE_ERR_CLUSTER),
+    "unanswered": (UnansweredError, lib.FANFARE_ERR_TIMEOUT),
+    "unavailable": (UnreachableError, lib.FANFARE_ERR_SYSTEM),
+    **dict.fromkeys(
+        ("not_found", "method", "conflict", "content_type", "host", "transfer_coding"),
+        (RefusedError, lib.FANFARE_ERR_REQUEST),
+    ),
+}
+#: What the status of an answer stands for that has none of these: a later server's, or a proxy's.
+_STATUSES: dict[int, tuple[type[FanfareError], int]] = {
+    400: (EventError, lib.FANFARE_ERR_EVENT),
+    401: (TokenError, lib.FANFARE_ERR_TOKEN),
+    403: (TokenError, lib.FANFARE_ERR_TOKEN),
+    408: (TimedOutError, lib.FANFARE_ERR_TIMEOUT),
+    409: (FinishedError, lib.FANFARE_ERR_FINISHED),
+    413: (TooLargeError, lib.FANFARE_ERR_TOO_LARGE),
+    429: (FullError, lib.FANFARE_ERR_FULL),
+    503: (FullError, lib.FANFARE_ERR_FULL),
+    504: (UnansweredError, lib.FANFARE_ERR_TIMEOUT),
+}
 
 
 class _Connection(http.client.HTTPConnection):
@@ -176,6 +205,12 @@ class Publisher:
         :raises TooLargeError: The event is larger than the engine takes.
         :raises FinishedError: A topic is finished.
         :raises TokenError: The engine's process asks for another token.
+        :raises JournalError: Its journal cannot be written; nothing was published.
+        :raises ClusterError: Its cluster's server takes no events; nothing was published.
+        :raises UnansweredError: That server has not answered in time; the event may be published.
+        :raises ClosedError: The engine ends; nothing was published.
+        :raises TimedOutError: The event came too slowly; nothing was published.
+        :raises RefusedError: The address is not one where such events are taken.
         :raises UnreachableError: It does not answer.
         """
         data = data_of(data, json)
@@ -329,12 +364,21 @@ class Publisher:
         except ValueError:
             read = None
         if not isinstance(read, dict):
-            raise self._unreachable(f"is no engine of fanfare's: status {status}", False)
+            # A proxy that answers so may have handed the request on.
+            raise self._unreachable(f"is no engine of fanfare's: status {status}", status >= 500)
         if status == 200:
             return read
-        other = _STATUSES.get(status, (FanfareError, lib.FANFARE_ERR_REQUEST))
-        kind, code = _CODES.get(str(read.get("code")), other)
-        problem = kind(code, str(read.get("error", f"status {status}")))
+        text = str(read.get("error", f"status {status}"))
+        known = _CODES.get(str(read.get("code"))) or _STATUSES.get(status)
+        if known is not None:
+            kind, number = known
+            if kind is UnansweredError:
+                text += "; give events ids, and publish it again"
+            problem = kind(number, text)
+        elif status >= 500:
+            problem = self._unreachable(f"has failed: {text}", True)
+        else:
+            problem = RefusedError(lib.FANFARE_ERR_REQUEST, text)
         problem.published = tuple(_ids(read, int(read.get("published", 0))))
         raise problem
 
